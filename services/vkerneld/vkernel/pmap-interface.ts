@@ -1,0 +1,79 @@
+// What the virtual kernel asks of its pmap: a vmspace for each process, whose linear memory is demand-paged.
+//
+// The main thread calls these; it never touches guest memory itself, because it would wait in a fault for the
+// answer that it has to give. All promises reject with PmapError, whose errno is a WASI errno.
+
+export interface Pmap {
+  createSpace(options: SpaceOptions): Promise<Space>;
+  close(): Promise<void>;
+}
+
+export interface SpaceOptions {
+  readonly pid: bigint;
+  /** Pages of WebAssembly, 64 KiB each. */
+  readonly initialPages: number;
+  /** Pages of WebAssembly, 64 KiB each, at most 65536. */
+  readonly maximumPages: number;
+  /** Private memory that the process may touch. */
+  readonly quotaBytes: number;
+  /** The process must die: its memory was lost, it is over its quota, or it wrote to what is read-only. */
+  readonly onFatal: (signal: string, reason: string) => void;
+}
+
+export type RangeLockMode = 'SHARED' | 'EXCLUSIVE' | 'MODIFYING';
+
+/** The vmspace of one process. */
+export interface Space {
+  /** Shared, so that the guest's thread can import it. */
+  readonly memory: WebAssembly.Memory;
+  /** At once: can touch nothing shared any more; pending and later faults are zero-filled, so that the thread can end. */
+  detach(): void;
+  /** After the guest's thread ended. */
+  destroy(): Promise<void>;
+  /** Private pages (4 KiB) that it touched. */
+  residentPages(): number;
+  open(name: string, sizeBytes: bigint, flags: { create: boolean; exclusive: boolean }): Promise<Dataspace>;
+  map(
+    guestAddress: number,
+    lengthBytes: number,
+    dataspace: bigint,
+    offsetBytes: bigint,
+    writable: boolean,
+  ): Promise<void>;
+  unmap(guestAddress: number, lengthBytes: number): Promise<void>;
+  /** The end is inclusive. timeoutMs < 0 waits for ever, 0 only tries. */
+  lock(
+    dataspace: bigint,
+    begin: bigint,
+    endInclusive: bigint,
+    mode: RangeLockMode,
+    timeoutMs: bigint,
+  ): Promise<void>;
+  unlock(dataspace: bigint, begin: bigint, endInclusive: bigint): Promise<void>;
+  /** Resolves once the wait is registered. timeoutMs < 0 waits for ever. */
+  wait(guestAddress: number, timeoutMs: bigint): Promise<PendingWait>;
+  /** How many it woke. */
+  wake(guestAddress: number, count: number): Promise<number>;
+}
+
+export interface Dataspace {
+  readonly id: bigint;
+  readonly sizeBytes: bigint;
+}
+
+export interface PendingWait {
+  /** True: woken; false: timed out. */
+  readonly woken: Promise<boolean>;
+  cancel(): void;
+}
+
+export class PmapError extends Error {
+  /** A WASI errno. */
+  readonly errno: number;
+
+  constructor(errno: number, message: string) {
+    super(message);
+    this.name = 'PmapError';
+    this.errno = errno;
+  }
+}
