@@ -1,0 +1,40 @@
+import * as grpc from '@grpc/grpc-js';
+
+/** Largest message either way: a run of pages or a piece of a dataspace, with room to spare. */
+export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+/** HTTP/2 window of a stream and of a connection; the default of 64 KiB stalls a transfer of page runs. */
+export const WINDOW_BYTES = 4 * 1024 * 1024;
+export const REQUEST_ID_KEY = 'x-request-id';
+
+const LIMITS = {
+  'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+  'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+  // A peer that stopped (not one that is merely busy) is found out within 40 s; leases find it out sooner.
+  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+} as const;
+
+export const SERVER_OPTIONS: grpc.ServerOptions = { ...LIMITS };
+
+export const CHANNEL_OPTIONS: grpc.ChannelOptions = {
+  ...LIMITS,
+  'grpc-node.flow_control_window': WINDOW_BYTES,
+  // Retries are the callers' business, and grpc's would keep a copy of what is under way on endless streams.
+  'grpc.enable_retries': 0,
+  'grpc.enable_http_proxy': 0,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 2_000,
+};
+
+/** A line to one server. Clients and streams on it share its connection. */
+export type RpcChannel = grpc.Client;
+
+/** A channel with a connection of its own to `host:port` or `unix:/path`. It connects on first use. */
+export function openChannel(address: string, options: { shared?: boolean } = {}): RpcChannel {
+  return new grpc.Client(address, grpc.credentials.createInsecure(), {
+    ...CHANNEL_OPTIONS,
+    // Without this, channels of one process to one address end up on one connection.
+    'grpc.use_local_subchannel_pool': options.shared ? 0 : 1,
+  });
+}

@@ -1,0 +1,184 @@
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+import { LOG_LEVELS } from './log.ts';
+
+export interface ConfigAbout {
+  /** One line: what it is. */
+  readonly summary: string;
+  /** Whole command lines. */
+  readonly examples?: readonly string[];
+}
+
+export type ConfigResult<T> =
+  | { kind: 'config'; config: T }
+  | { kind: 'help'; text: string }
+  | { kind: 'error'; text: string };
+
+type Shape = z.ZodRawShape;
+
+/** What every service takes. */
+export const commonConfig = {
+  logLevel: z.enum(LOG_LEVELS).default('info').describe('least severe lines that are logged'),
+};
+
+/** Name, unit, where from. */
+interface Setting {
+  readonly key: string;
+  readonly flag: string;
+  readonly variable: string;
+  readonly kind: 'boolean' | 'number' | 'bigint' | 'list' | 'string';
+  readonly schema: z.ZodType;
+  readonly choices: readonly string[] | undefined;
+}
+
+/**
+ * The configuration of a service from flags (`--lease-ms 500`, `--lease-ms=500`) and the environment
+ * (`ODONATA_COHD_LEASE_MS`); flags win, then the environment, then the schema's default. Lists take a flag several
+ * times, or commas. Ends the process: with 2 after one line on what is wrong, with 0 after `--help`.
+ */
+export function parseConfig<S extends Shape>(
+  name: string,
+  about: string | ConfigAbout,
+  shape: S,
+  argv: readonly string[] = process.argv.slice(2),
+  env: NodeJS.ProcessEnv = process.env,
+): z.infer<z.ZodObject<S>> {
+  const result = readConfig(name, about, shape, argv, env);
+  switch (result.kind) {
+    case 'config':
+      return result.config;
+    case 'help':
+      process.stdout.write(result.text);
+      return process.exit(0);
+    case 'error':
+      process.stderr.write(`${result.text}\n`);
+      return process.exit(2);
+  }
+}
+
+/** `parseConfig` without its exits. */
+export function readConfig<S extends Shape>(
+  name: string,
+  about: string | ConfigAbout,
+  shape: S,
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+): ConfigResult<z.infer<z.ZodObject<S>>> {
+  const settings = Object.entries(shape).map(([key, schema]) => settingOf(name, key, schema as z.ZodType));
+  const fail = (problem: string): ConfigResult<never> => ({
+    kind: 'error',
+    text: `${name}: ${problem} (see ${name} --help)`,
+  });
+  let flags: Record<string, unknown>;
+  try {
+    flags = parseArgs({
+      args: [...argv],
+      options: flagsOf(settings),
+      allowPositionals: false,
+      strict: true,
+    }).values;
+  } catch (error) {
+    return fail(error instanceof Error ? error.message.replace(/\. To specify.*$/s, '') : String(error));
+  }
+  if (flags.help === true) return { kind: 'help', text: helpOf(name, about, settings) };
+  const config: Record<string, unknown> = {};
+  for (const setting of settings) {
+    const flag = flags[setting.flag];
+    const given = flag ?? env[setting.variable];
+    const where = flag !== undefined ? `--${setting.flag}` : setting.variable;
+    const parsed = setting.schema.safeParse(
+      given === undefined || given === '' ? undefined : parsedText(setting, given),
+    );
+    if (parsed.success) {
+      config[setting.key] = parsed.data;
+      continue;
+    }
+    const mend = `give --${setting.flag} ${placeholder(setting)} or set ${setting.variable}`;
+    const reason = parsed.error.issues.map((issue) => issue.message).join(', ');
+    return fail(
+      given === undefined || given === ''
+        ? `--${setting.flag} is missing: ${mend}`
+        : `${where}: "${given}": ${reason}`,
+    );
+  }
+  return { kind: 'config', config: config as z.infer<z.ZodObject<S>> };
+}
+
+/** `socketDir` of vkerneld -> `--socket-dir`, `ODONATA_VKERNELD_SOCKET_DIR`. */
+function settingOf(name: string, key: string, schema: z.ZodType): Setting {
+  const words = key.replace(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase();
+  const variable = `ODONATA_${name}_${words}`.toUpperCase().replaceAll('-', '_');
+  const inner = unwrap(schema);
+  const kind = KINDS[inner.def.type] ?? 'string';
+  const choices = inner instanceof z.ZodEnum ? (inner.options as string[]) : undefined;
+  return { key, flag: words, variable, kind, schema, choices };
+}
+
+const KINDS: Record<string, Setting['kind']> = {
+  boolean: 'boolean',
+  number: 'number',
+  bigint: 'bigint',
+  array: 'list',
+};
+
+function unwrap(schema: z.ZodType): z.ZodType {
+  let inner = schema;
+  for (;;) {
+    if (inner instanceof z.ZodDefault || inner instanceof z.ZodOptional || inner instanceof z.ZodNullable) {
+      inner = inner.unwrap() as z.ZodType;
+    } else if (inner instanceof z.ZodPipe) {
+      inner = inner.in as z.ZodType;
+    } else {
+      return inner;
+    }
+  }
+}
+
+function parsedText(setting: Setting, given: unknown): unknown {
+  if (Array.isArray(given))
+    return given.flatMap((part) => String(part).split(',')).filter((part) => part !== '');
+  const text = String(given);
+  switch (setting.kind) {
+    case 'boolean':
+      return /^(true|1|yes|on)$/i.test(text) ? true : /^(false|0|no|off)$/i.test(text) ? false : text;
+    case 'number':
+      return text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
+    case 'bigint':
+      return /^-?\d+$/.test(text) ? BigInt(text) : text;
+    case 'list':
+      return text.split(',').filter((part) => part !== '');
+    case 'string':
+      return text;
+  }
+}
+
+function flagsOf(settings: readonly Setting[]) {
+  const flags: Record<string, { type: 'string' | 'boolean'; multiple?: boolean; short?: string }> = {
+    help: { type: 'boolean', short: 'h' },
+  };
+  for (const { flag, kind } of settings) {
+    flags[flag] = { type: kind === 'boolean' ? 'boolean' : 'string', multiple: kind === 'list' };
+  }
+  return flags;
+}
+
+function placeholder(setting: Setting): string {
+  if (setting.choices !== undefined) return setting.choices.join('|');
+  return { boolean: '', number: 'N', bigint: 'N', list: 'A,B', string: 'VALUE' }[setting.kind];
+}
+
+function helpOf(name: string, about: string | ConfigAbout, settings: readonly Setting[]): string {
+  const { summary, examples = [] } = typeof about === 'string' ? { summary: about } : about;
+  const lines = [`${name}: ${summary}`, '', 'Settings, each a flag or an environment variable (flags win):'];
+  for (const setting of settings) {
+    const byDefault = setting.schema.safeParse(undefined);
+    const value = byDefault.success && byDefault.data !== undefined ? byDefault.data : undefined;
+    const shown = Array.isArray(value) ? value.join(',') || 'none' : value;
+    const note = !byDefault.success ? 'required' : shown === undefined ? 'optional' : `default ${shown}`;
+    lines.push(`  --${setting.flag} ${placeholder(setting)}`.trimEnd());
+    lines.push(`      ${setting.schema.description ?? ''} (${note}; ${setting.variable})`);
+  }
+  lines.push('  --help', '      this text');
+  if (examples.length > 0) lines.push('', 'Examples:', ...examples.map((example) => `  ${example}`));
+  return `${lines.join('\n')}\n`;
+}

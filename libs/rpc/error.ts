@@ -1,0 +1,70 @@
+import { status as GrpcStatus } from '@grpc/grpc-js';
+
+/**
+ * How a call ended, by the names and numbers of gRPC. A closed set: a number that is not in it is UNKNOWN.
+ * https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
+ */
+export const Code = {
+  Ok: 0,
+  Cancelled: 1,
+  Unknown: 2,
+  InvalidArgument: 3,
+  DeadlineExceeded: 4,
+  NotFound: 5,
+  AlreadyExists: 6,
+  PermissionDenied: 7,
+  ResourceExhausted: 8,
+  FailedPrecondition: 9,
+  Aborted: 10,
+  OutOfRange: 11,
+  Unimplemented: 12,
+  Internal: 13,
+  Unavailable: 14,
+  DataLoss: 15,
+  Unauthenticated: 16,
+} as const;
+export type Code = (typeof Code)[keyof typeof Code];
+
+/** `5` -> `NOT_FOUND`. */
+export function codeName(code: Code): string {
+  return GrpcStatus[code] ?? 'UNKNOWN';
+}
+
+/** The code of a number that came over a wire. */
+export function codeFromNumber(number: number): Code {
+  return GrpcStatus[number] === undefined ? Code.Unknown : (number as Code);
+}
+
+/** What went wrong in the world, as a caller sees it. A bug is an assertion's error instead. */
+export class RpcError extends Error {
+  readonly code: Code;
+  /** One line for people, without the code. */
+  readonly details: string;
+
+  constructor(code: Code, details: string, options?: ErrorOptions) {
+    super(`${codeName(code)}: ${details}`, options);
+    this.name = 'RpcError';
+    this.code = code;
+    this.details = details;
+  }
+
+  static is(error: unknown, code?: Code): error is RpcError {
+    return error instanceof RpcError && (code === undefined || error.code === code);
+  }
+}
+
+/** Any thrown thing as an RpcError: grpc's errors keep their code, an abort is CANCELLED, others are INTERNAL. */
+export function fromServiceError(error: unknown): RpcError {
+  if (error instanceof RpcError) return error;
+  if (error instanceof Error) {
+    const { code, details } = error as { code?: unknown; details?: unknown };
+    if (typeof code === 'number') {
+      return new RpcError(codeFromNumber(code), typeof details === 'string' ? details : error.message, {
+        cause: error,
+      });
+    }
+    if (error.name === 'AbortError') return new RpcError(Code.Cancelled, error.message, { cause: error });
+    return new RpcError(Code.Internal, error.message, { cause: error });
+  }
+  return new RpcError(Code.Internal, String(error), { cause: error });
+}

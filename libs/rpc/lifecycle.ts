@@ -1,0 +1,55 @@
+import type { Logger } from './log.ts';
+
+/** Exit code for a bug: EX_SOFTWARE of sysexits.h. */
+export const EXIT_SOFTWARE = 70;
+
+export interface ServiceOptions {
+  readonly name: string;
+  readonly log: Logger;
+  /** Starts the service; resolves with what stops it. `stopping` aborts on the first SIGTERM or SIGINT. */
+  readonly start: (stopping: AbortSignal) => Promise<() => Promise<void>>;
+  /** The whole stop may take so long; 8 s. */
+  readonly stopMs?: number;
+}
+
+/**
+ * Runs a service as this process: starts it, stops it once on SIGTERM or SIGINT within a deadline, and exits 0. A
+ * failed start, an uncaught exception and an unhandled rejection end the process with one fatal line and code 70.
+ */
+export function runService(options: ServiceOptions): void {
+  const { name, log, start } = options;
+  const stopMs = options.stopMs ?? 8_000;
+  const stopping = new AbortController();
+  const die = (what: string) => (error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.fatal({ err: error, what }, `${name} ends: ${what}: ${reason}`);
+    process.exit(EXIT_SOFTWARE);
+  };
+  process.on('uncaughtException', die('uncaught exception'));
+  process.on('unhandledRejection', die('unhandled rejection'));
+  const started = start(stopping.signal);
+  started.then(
+    () => log.info({ pid: process.pid }, `${name} is up`),
+    (error) => {
+      if (!stopping.signal.aborted) die('cannot start')(error);
+    },
+  );
+  const stop = async (signal: string) => {
+    if (stopping.signal.aborted) return; // a second signal changes nothing: the deadline runs
+    log.info({ signal }, `${name} stops`);
+    setTimeout(() => {
+      log.warn({ stopMs }, `${name} did not stop in time`);
+      process.exit(0);
+    }, stopMs);
+    stopping.abort();
+    try {
+      const stopService = await started;
+      await stopService();
+    } catch (error) {
+      log.warn({ err: error }, `${name} did not stop cleanly`);
+    }
+    process.exit(0);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}

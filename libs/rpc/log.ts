@@ -1,0 +1,26 @@
+import type { Logger } from 'pino';
+import { pino } from 'pino';
+
+export type { Logger };
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** A log of JSON lines on standard error. Written at once: the last line before a crash is the one that matters. */
+export function createLog(name: string, level: LogLevel = 'info'): Logger {
+  return pino(
+    {
+      name,
+      level,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: pino.stdSerializers.err },
+    },
+    pino.destination({ fd: 2, sync: true }),
+  );
+}
+
+/** For tests, and for tools that print for people. */
+export function silentLog(): Logger {
+  return pino({ level: 'silent' });
+}

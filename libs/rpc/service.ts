@@ -1,0 +1,119 @@
+import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
+import type * as grpc from '@grpc/grpc-js';
+import type { Logger } from './log.ts';
+
+/** A service as the generated code describes it. */
+export type AnyService = GenService<GenServiceMethods>;
+export type MethodsOf<S> = S extends { method: infer M } ? M : never;
+
+export type In<M> = M extends { input: infer D extends DescMessage } ? MessageShape<D> : never;
+export type Out<M> = M extends { output: infer D extends DescMessage } ? MessageShape<D> : never;
+export type InInit<M> = M extends { input: infer D extends DescMessage } ? MessageInitShape<D> : never;
+export type OutInit<M> = M extends { output: infer D extends DescMessage } ? MessageInitShape<D> : never;
+
+/** What a handler knows of its call, whichever way it came. */
+export interface CallContext {
+  /** Aborts when the caller cancels, its deadline passes or its line breaks; not after a normal end. */
+  readonly signal: AbortSignal;
+  /** Goes with the work through every service and its logs. */
+  readonly requestId: string;
+  /** Carries the request id. */
+  readonly log: Logger;
+  /** Who calls: an address, or `syslink:<name or sysid>`. */
+  readonly peer: string;
+}
+
+const RAW = Symbol('raw');
+export interface RawHandler<I, O> {
+  readonly [RAW]: (call: grpc.ServerDuplexStream<I, O>) => void;
+}
+
+/** A handler of a bidirectional stream that works on grpc's own stream, for hot paths. It serves gRPC only. */
+export function raw<I, O>(serve: (call: grpc.ServerDuplexStream<I, O>) => void): RawHandler<I, O> {
+  return { [RAW]: serve };
+}
+
+export function rawOf(
+  handler: unknown,
+): ((call: grpc.ServerDuplexStream<unknown, unknown>) => void) | undefined {
+  return typeof handler === 'object' && handler !== null && RAW in handler
+    ? (handler as RawHandler<unknown, unknown>)[RAW]
+    : undefined;
+}
+
+type Handler<M> = M extends { methodKind: infer K }
+  ? K extends 'unary'
+    ? (request: In<M>, ctx: CallContext) => Promise<OutInit<M>> | OutInit<M>
+    : K extends 'server_streaming'
+      ? (request: In<M>, ctx: CallContext) => AsyncIterable<OutInit<M>>
+      : K extends 'client_streaming'
+        ? (requests: AsyncIterable<In<M>>, ctx: CallContext) => Promise<OutInit<M>> | OutInit<M>
+        :
+            | ((requests: AsyncIterable<In<M>>, ctx: CallContext) => AsyncIterable<OutInit<M>>)
+            | RawHandler<In<M>, OutInit<M>>
+  : never;
+
+/**
+ * A handler for each method, the same for gRPC and for syslink. A method that is left out answers UNIMPLEMENTED.
+ * A handler throws RpcError for what the caller should know; anything else is logged and answered with INTERNAL.
+ */
+export type Handlers<S> = { readonly [K in keyof MethodsOf<S>]?: Handler<MethodsOf<S>[K]> };
+
+/** A handler without its types, as the transports see it. */
+export type AnyHandler = ((request: unknown, ctx: CallContext) => unknown) | RawHandler<unknown, unknown>;
+
+export function handlerOf(handlers: object, method: DescMethod): AnyHandler | undefined {
+  return (handlers as Record<string, AnyHandler | undefined>)[method.localName];
+}
+
+/** `/odonata.vkernel.v1.VkernelService/Kill` */
+export function methodPath(method: DescMethod): string {
+  return `/${method.parent.typeName}/${method.name}`;
+}
+
+export interface CallOptions {
+  /** Ends the call with CANCELLED at the server too. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds from now; for a unary call the client's default, for a stream none. 0: none. */
+  readonly deadlineMs?: number;
+  /** Passed on so that logs can be joined; made by the server when missing. */
+  readonly requestId?: string;
+  /** Wait for the server to come up (until the deadline) instead of UNAVAILABLE at once. */
+  readonly waitForReady?: boolean;
+}
+
+type Call<M> = M extends { methodKind: infer K }
+  ? K extends 'unary'
+    ? (request: InInit<M>, options?: CallOptions) => Promise<Out<M>>
+    : K extends 'server_streaming'
+      ? (request: InInit<M>, options?: CallOptions) => AsyncIterable<Out<M>>
+      : K extends 'client_streaming'
+        ? (requests: AsyncIterable<InInit<M>>, options?: CallOptions) => Promise<Out<M>>
+        : (requests: AsyncIterable<InInit<M>>, options?: CallOptions) => AsyncIterable<Out<M>>
+  : never;
+
+/** A client of a service over any transport. Every failure is an RpcError. Leaving a stream's loop cancels it. */
+export type Client<S> = { readonly [K in keyof MethodsOf<S>]: Call<MethodsOf<S>[K]> } & { close(): void };
+
+/** Bytes of a message. A whole message is taken as it is, so a hot path that calls `create` itself pays once. */
+export function encoder(schema: DescMessage): (message: unknown) => Buffer {
+  return (message) => {
+    const bytes = toBinary(schema, create(schema, message as never));
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
+}
+
+/** The message of some bytes. Its byte fields are views of them: no copy. */
+export function decoder(schema: DescMessage): (bytes: Uint8Array) => unknown {
+  return (bytes) => fromBinary(schema, bytes);
+}
+
+export function isRequestStream(method: DescMethod): boolean {
+  return method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming';
+}
+
+export function isResponseStream(method: DescMethod): boolean {
+  return method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming';
+}
