@@ -186,5 +186,7 @@ async function* requestsOf(call: Call, signal: AbortSignal): AsyncGenerator<unkn
     signal.throwIfAborted();
     throw new RpcError(Code.Cancelled, 'the request stream broke', { cause: error });
   }
+  // A reset stream ends cleanly first, and says 'cancelled' a moment later.
+  await new Promise((resolve) => setImmediate(resolve));
   signal.throwIfAborted();
 }
