@@ -1,0 +1,56 @@
+// What goes into a directory and what comes out of it.
+import type { AccessMode, HolderId, PageRun, PageState } from './page.ts';
+
+export type AckKind = 'INVALIDATED' | 'RECEIVED' | 'SENT' | 'ABSENT';
+export type RefuseReason = 'LOST' | 'NO_DATASPACE' | 'SKIPPED';
+
+export interface HeldRun {
+  run: PageRun;
+  state: PageState;
+  version: number;
+}
+
+export type DirectoryEvent =
+  /** A dataspace exists. `creator` holds it whole, 0: nobody does and it reads as zero. */
+  | { type: 'create'; dataspace: bigint; pageCount: number; creator: HolderId; creatorLost?: boolean }
+  | { type: 'remove'; dataspace: bigint }
+  | { type: 'join'; holder: HolderId }
+  /** The holder is dead: its lease ended or it said goodbye. */
+  | { type: 'leave'; holder: HolderId }
+  /** Pages past `neededPages` are speculative. `alone`: a lone reader gets EXCLUSIVE. */
+  | {
+      type: 'acquire';
+      holder: HolderId;
+      run: PageRun;
+      mode: AccessMode;
+      neededPages: number;
+      alone: boolean;
+    }
+  | { type: 'ack'; holder: HolderId; run: PageRun; version: number; kind: AckKind }
+  /** What a holder caches, told to a directory that starts anew. */
+  | { type: 'report'; holder: HolderId; held: HeldRun[] }
+  /** All reports are in: grants may begin. */
+  | { type: 'rebuilt' }
+  | { type: 'tick'; nowMs: number };
+
+export type DirectoryAction =
+  | { type: 'grant'; holder: HolderId; run: PageRun; state: PageState; version: number; zero: boolean }
+  | {
+      type: 'recall';
+      holder: HolderId;
+      receiver: HolderId;
+      run: PageRun;
+      mode: AccessMode;
+      version: number;
+      receiverState: PageState;
+    }
+  | {
+      type: 'invalidate';
+      holders: HolderId[];
+      except: HolderId;
+      run: PageRun;
+      version: number;
+      resend: boolean;
+    }
+  | { type: 'refuse'; holder: HolderId; run: PageRun; mode: AccessMode; reason: RefuseReason }
+  | { type: 'settled'; holder: HolderId; run: PageRun; version: number };

@@ -1,0 +1,628 @@
+// The directory: a pure state machine. Events in, actions out; no clock, no socket, no await.
+// The model and its table stand in page.ts. Its caller must
+//   1. deliver actions to one holder in the order in which they come out,
+//   2. feed `leave` only when that holder can no longer read or write what it held,
+//   3. feed `tick` now and then, so that what was lost on the way is sent again.
+import assert from 'node:assert/strict';
+import type { DirectoryAction, DirectoryEvent, HeldRun, RefuseReason } from './directory-messages.ts';
+import { type AccessMode, type HolderId, type PageState, unreachable } from './page.ts';
+import { RunBatch } from './run-batch.ts';
+
+/** After this long without an ack a recall or invalidation is sent again. */
+export const RESEND_MS = 100;
+/** The pause between resends grows up to this. */
+const RESEND_MAX_MS = 2_000;
+
+export interface DirectoryOptions {
+  /**
+   * True: the data is at the directory itself (a node's frames), so a recall only takes access away.
+   * False: the data is at the holders, and a recall makes the owner send it to the receiver.
+   */
+  home: boolean;
+}
+
+interface Request {
+  holder: HolderId;
+  mode: AccessMode;
+  alone: boolean;
+}
+
+/** A change of one page that is under way. */
+interface Change {
+  request: Request;
+  version: number;
+  /** The owner that was asked for the data, 0 where the requester has it. */
+  source: HolderId;
+  /** Holders whose ack of the invalidation is missing. */
+  unacked: Set<HolderId>;
+  /** The requester has not yet confirmed that the data arrived. */
+  dataPending: boolean;
+  /** A grant follows when the acks are in. */
+  grantPending: boolean;
+  sentAtMs: number;
+  resends: number;
+}
+
+interface Page {
+  owner: HolderId;
+  /** The owner is alone: EXCLUSIVE or MODIFIED. */
+  exclusive: boolean;
+  sharers: Set<HolderId>;
+  version: number;
+  lost: boolean;
+  change: Change | undefined;
+  /** At most one read and one write a holder, so bounded by twice the holders. */
+  queue: Request[];
+}
+
+interface Dataspace {
+  id: bigint;
+  pageCount: number;
+  /** Who holds the pages that have no entry, 0: nobody. */
+  creator: HolderId;
+  /** The pages that have no entry died with their creator. */
+  creatorLost: boolean;
+  pages: Map<number, Page>;
+}
+
+export interface DirectoryCounters {
+  acquires: number;
+  grants: number;
+  recalls: number;
+  invalidations: number;
+  resends: number;
+}
+
+export class Directory {
+  readonly counters: DirectoryCounters = { acquires: 0, grants: 0, recalls: 0, invalidations: 0, resends: 0 };
+  private readonly home: boolean;
+  private readonly dataspaces = new Map<bigint, Dataspace>();
+  private readonly holders = new Set<HolderId>();
+  private readonly changing = new Map<Page, { dataspace: Dataspace; number: number }>();
+  private nowMs = 0;
+  private batch = new RunBatch<DirectoryAction>();
+
+  constructor(options: DirectoryOptions) {
+    this.home = options.home;
+  }
+
+  /** Applies one event. The same sequence of events gives the same actions. */
+  step(event: DirectoryEvent): DirectoryAction[] {
+    this.batch = new RunBatch();
+    switch (event.type) {
+      case 'create':
+        this.create(event);
+        break;
+      case 'remove':
+        this.remove(event.dataspace);
+        break;
+      case 'join':
+        this.holders.add(event.holder);
+        break;
+      case 'leave':
+        this.leave(event.holder);
+        break;
+      case 'acquire':
+        this.acquire(event);
+        break;
+      case 'ack':
+        this.ack(event);
+        break;
+      case 'report':
+        for (const held of event.held) this.report(event.holder, held);
+        break;
+      case 'rebuilt':
+        this.rebuilt();
+        break;
+      case 'tick':
+        this.tick(event.nowMs);
+        break;
+      default:
+        unreachable(event);
+    }
+    return this.batch.take();
+  }
+
+  /** Pages by owner and lost pages of a dataspace; pages that nobody owns are left out. */
+  usage(id: bigint): { owned: Map<HolderId, number>; lost: number } {
+    const dataspace = this.dataspaces.get(id);
+    const owned = new Map<HolderId, number>();
+    if (dataspace === undefined) return { owned, lost: 0 };
+    const plain = dataspace.pageCount - dataspace.pages.size;
+    let lost = dataspace.creatorLost ? plain : 0;
+    if (!dataspace.creatorLost && dataspace.creator !== 0 && plain > 0) owned.set(dataspace.creator, plain);
+    for (const page of dataspace.pages.values()) {
+      if (page.lost) lost++;
+      else if (page.owner !== 0) owned.set(page.owner, (owned.get(page.owner) ?? 0) + 1);
+    }
+    return { owned, lost };
+  }
+
+  /** What the directory knows of one page, for checkers and transcripts. */
+  inspect(
+    id: bigint,
+    number: number,
+  ): {
+    owner: HolderId;
+    exclusive: boolean;
+    sharers: HolderId[];
+    version: number;
+    lost: boolean;
+    busy: boolean;
+  } {
+    const dataspace = this.dataspaces.get(id);
+    assert(dataspace !== undefined, `no dataspace ${id}`);
+    const page = dataspace.pages.get(number) ?? this.plainPage(dataspace);
+    return {
+      owner: page.owner,
+      exclusive: page.exclusive,
+      sharers: [...page.sharers].sort((a, b) => a - b),
+      version: page.version,
+      lost: page.lost,
+      busy: page.change !== undefined,
+    };
+  }
+
+  private create(event: Extract<DirectoryEvent, { type: 'create' }>): void {
+    assert(!this.dataspaces.has(event.dataspace), `dataspace ${event.dataspace} exists`);
+    this.dataspaces.set(event.dataspace, {
+      id: event.dataspace,
+      pageCount: event.pageCount,
+      creator: event.creator,
+      creatorLost: event.creatorLost ?? false,
+      pages: new Map(),
+    });
+  }
+
+  private remove(id: bigint): void {
+    const dataspace = this.dataspaces.get(id);
+    if (dataspace === undefined) return;
+    for (const [number, page] of dataspace.pages) {
+      this.changing.delete(page);
+      if (page.change) this.refuse(dataspace.id, number, page.change.request, 'NO_DATASPACE');
+      for (const request of page.queue) this.refuse(dataspace.id, number, request, 'NO_DATASPACE');
+    }
+    this.dataspaces.delete(id);
+  }
+
+  private plainPage(dataspace: Dataspace): Page {
+    return {
+      owner: dataspace.creatorLost ? 0 : dataspace.creator,
+      exclusive: !dataspace.creatorLost && dataspace.creator !== 0,
+      sharers: new Set(),
+      version: 0,
+      lost: dataspace.creatorLost,
+      change: undefined,
+      queue: [],
+    };
+  }
+
+  private page(dataspace: Dataspace, number: number): Page {
+    let page = dataspace.pages.get(number);
+    if (page === undefined) {
+      page = this.plainPage(dataspace);
+      dataspace.pages.set(number, page);
+    }
+    return page;
+  }
+
+  private acquire(event: Extract<DirectoryEvent, { type: 'acquire' }>): void {
+    const { holder, run, mode, neededPages, alone } = event;
+    assert(this.holders.has(holder), `acquire of an unknown holder ${holder}`);
+    this.counters.acquires++;
+    const dataspace = this.dataspaces.get(run.dataspace);
+    const request = { holder, mode, alone };
+    for (let i = 0; i < run.pageCount; i++) {
+      const number = run.firstPage + i;
+      if (dataspace === undefined || number >= dataspace.pageCount) {
+        this.refuse(run.dataspace, number, request, 'NO_DATASPACE');
+        continue;
+      }
+      const speculative = i >= neededPages;
+      if (speculative && this.wouldDisturb(dataspace, number, holder)) {
+        this.refuse(dataspace.id, number, request, 'SKIPPED');
+        continue;
+      }
+      const page = this.page(dataspace, number);
+      if (page.change === undefined) this.begin(dataspace, number, page, request);
+      else this.enqueue(page, request);
+    }
+  }
+
+  // A speculative page must not be taken from a writer, nor wait for one.
+  private wouldDisturb(dataspace: Dataspace, number: number, holder: HolderId): boolean {
+    const page = dataspace.pages.get(number);
+    if (page === undefined) return dataspace.creatorLost;
+    return page.change !== undefined || page.lost || (page.exclusive && page.owner !== holder);
+  }
+
+  private enqueue(page: Page, request: Request): void {
+    const twin = (r: Request) => r.holder === request.holder && r.mode === request.mode;
+    const change = page.change;
+    if (change !== undefined && twin(change.request)) return;
+    if (!page.queue.some(twin)) page.queue.push(request);
+  }
+
+  private begin(dataspace: Dataspace, number: number, page: Page, request: Request): void {
+    assert(page.change === undefined, 'one change at a time');
+    if (page.lost) this.refuse(dataspace.id, number, request, 'LOST');
+    else if (request.mode === 'READ') this.beginRead(dataspace, number, page, request);
+    else this.beginWrite(dataspace, number, page, request);
+  }
+
+  private beginRead(dataspace: Dataspace, number: number, page: Page, request: Request): void {
+    const reader = request.holder;
+    if (page.owner === reader) {
+      this.grant(dataspace, number, page, reader, page.exclusive ? 'EXCLUSIVE' : 'MASTER', false);
+    } else if (page.sharers.has(reader)) {
+      this.grant(dataspace, number, page, reader, page.owner === 0 ? 'SHARED' : 'SLAVE', false);
+    } else if (page.owner !== 0) {
+      this.change(dataspace, number, page, request, {
+        version: page.version,
+        source: page.owner,
+        unacked: [],
+      });
+    } else if (page.sharers.size === 0 && request.alone) {
+      page.owner = reader;
+      page.exclusive = true;
+      page.version++;
+      this.grant(dataspace, number, page, reader, 'EXCLUSIVE', !this.home);
+    } else {
+      assert(this.home, 'without an owner only the home can supply the data');
+      page.sharers.add(reader);
+      this.grant(dataspace, number, page, reader, 'SHARED', false);
+    }
+  }
+
+  private beginWrite(dataspace: Dataspace, number: number, page: Page, request: Request): void {
+    const writer = request.holder;
+    const others = [...page.sharers].filter((h) => h !== writer);
+    if (page.owner === writer && page.exclusive) {
+      this.grant(dataspace, number, page, writer, 'MODIFIED', false);
+      return;
+    }
+    const hasCopy = page.owner === writer || page.sharers.has(writer) || this.home;
+    const version = page.version + 1;
+    if (page.owner !== 0 && page.owner !== writer && hasCopy) others.push(page.owner);
+    const source = hasCopy ? 0 : page.owner;
+    if (source === 0 && others.length === 0) {
+      const zero = !this.home && page.owner === 0 && page.sharers.size === 0;
+      this.become(page, writer, version);
+      this.grant(dataspace, number, page, writer, 'MODIFIED', zero);
+      return;
+    }
+    this.change(dataspace, number, page, request, { version, source, unacked: others });
+  }
+
+  private change(
+    dataspace: Dataspace,
+    number: number,
+    page: Page,
+    request: Request,
+    plan: { version: number; source: HolderId; unacked: HolderId[] },
+  ): void {
+    page.change = {
+      request,
+      version: plan.version,
+      source: plan.source,
+      unacked: new Set(plan.unacked),
+      dataPending: plan.source !== 0,
+      grantPending: request.mode === 'WRITE' && plan.unacked.length > 0,
+      sentAtMs: this.nowMs,
+      resends: 0,
+    };
+    this.changing.set(page, { dataspace, number });
+    this.sendChange(dataspace, number, page.change, false);
+  }
+
+  private sendChange(dataspace: Dataspace, number: number, change: Change, resend: boolean): void {
+    const { request, version, source } = change;
+    if (change.dataPending) {
+      this.counters.recalls++;
+      const receiverState = this.arrivalState(change);
+      const action = {
+        type: 'recall' as const,
+        holder: source,
+        receiver: request.holder,
+        mode: request.mode,
+        version,
+        receiverState,
+      };
+      this.batch.add(
+        `r${source} ${request.holder} ${request.mode} ${version} ${receiverState}`,
+        dataspace.id,
+        number,
+        (run) => ({ ...action, run }),
+      );
+    }
+    if (change.unacked.size > 0) {
+      this.counters.invalidations++;
+      const holders = [...change.unacked];
+      const action = { type: 'invalidate' as const, holders, except: request.holder, version, resend };
+      this.batch.add(`i${holders.join(',')} ${request.holder} ${version}`, dataspace.id, number, (run) => ({
+        ...action,
+        run,
+      }));
+    }
+    if (resend) this.counters.resends++;
+  }
+
+  // Where sharers must go first, the data waits at the receiver as INVALID for the grant.
+  private arrivalState(change: Change): PageState {
+    if (change.request.mode === 'READ') return 'SLAVE';
+    return change.grantPending ? 'INVALID' : 'MODIFIED';
+  }
+
+  private ack(event: Extract<DirectoryEvent, { type: 'ack' }>): void {
+    const dataspace = this.dataspaces.get(event.run.dataspace);
+    if (dataspace === undefined) return;
+    for (let number = event.run.firstPage; number < event.run.firstPage + event.run.pageCount; number++) {
+      const page = dataspace.pages.get(number);
+      const change = page?.change;
+      // Anything else is the echo of a change that is over.
+      if (page === undefined || change === undefined || change.version !== event.version) continue;
+      this.ackChange(dataspace, number, page, change, event);
+    }
+  }
+
+  private ackChange(
+    dataspace: Dataspace,
+    number: number,
+    page: Page,
+    change: Change,
+    event: { holder: HolderId; kind: string },
+  ): void {
+    if (event.kind === 'INVALIDATED') change.unacked.delete(event.holder);
+    else if (event.kind === 'RECEIVED' && event.holder === change.request.holder) change.dataPending = false;
+    // At a home the data never moves: that the owner lost its access is all that was asked.
+    else if (event.kind === 'SENT' && this.home && event.holder === change.source) change.dataPending = false;
+    else if (event.kind === 'ABSENT' && event.holder === change.source) {
+      this.sourceLost(dataspace, number, page, change);
+      return;
+    }
+    this.advance(dataspace, number, page, change);
+  }
+
+  private advance(dataspace: Dataspace, number: number, page: Page, change: Change): void {
+    const { request } = change;
+    if (change.grantPending && change.unacked.size === 0) {
+      change.grantPending = false;
+      this.grantAt(dataspace, number, request.holder, 'MODIFIED', change.version, false);
+    }
+    if (change.unacked.size > 0 || change.dataPending) return;
+    this.changing.delete(page);
+    page.change = undefined;
+    if (request.mode === 'WRITE') this.become(page, request.holder, change.version);
+    else this.share(dataspace, number, page, change);
+    if (change.source !== 0 && request.mode === 'WRITE' && !this.home) {
+      const { source, version } = change;
+      this.batch.add(`s${source} ${version}`, dataspace.id, number, (run) => ({
+        type: 'settled',
+        holder: source,
+        run,
+        version,
+      }));
+    }
+    this.serveQueue(dataspace, number, page);
+  }
+
+  private share(dataspace: Dataspace, number: number, page: Page, change: Change): void {
+    const reader = change.request.holder;
+    page.exclusive = false;
+    page.sharers.add(reader);
+    if (!this.home) return;
+    page.sharers.add(page.owner);
+    page.owner = 0;
+    this.grant(dataspace, number, page, reader, 'SHARED', false);
+  }
+
+  private become(page: Page, writer: HolderId, version: number): void {
+    page.owner = writer;
+    page.exclusive = true;
+    page.sharers.clear();
+    page.version = version;
+  }
+
+  private serveQueue(dataspace: Dataspace, number: number, page: Page): void {
+    while (page.change === undefined) {
+      const request = page.queue.shift();
+      if (request === undefined) return;
+      if (this.holders.has(request.holder)) this.begin(dataspace, number, page, request);
+    }
+  }
+
+  private grant(
+    dataspace: Dataspace,
+    number: number,
+    page: Page,
+    holder: HolderId,
+    state: PageState,
+    zero: boolean,
+  ): void {
+    this.grantAt(dataspace, number, holder, state, page.version, zero);
+  }
+
+  private grantAt(
+    dataspace: Dataspace,
+    number: number,
+    holder: HolderId,
+    state: PageState,
+    version: number,
+    zero: boolean,
+  ): void {
+    this.counters.grants++;
+    this.batch.add(`g${holder} ${state} ${version} ${zero}`, dataspace.id, number, (run) => ({
+      type: 'grant',
+      holder,
+      run,
+      state,
+      version,
+      zero,
+    }));
+  }
+
+  private refuse(id: bigint, number: number, request: Request, reason: RefuseReason): void {
+    const { holder, mode } = request;
+    this.batch.add(`x${holder} ${mode} ${reason}`, id, number, (run) => ({
+      type: 'refuse',
+      holder,
+      run,
+      mode,
+      reason,
+    }));
+  }
+
+  private tick(nowMs: number): void {
+    assert(nowMs >= this.nowMs, 'time goes forward');
+    this.nowMs = nowMs;
+    for (const [page, { dataspace, number }] of this.changing) {
+      const change = page.change;
+      assert(change !== undefined, 'a page that changes has a change');
+      const pauseMs = Math.min(RESEND_MS * 2 ** change.resends, RESEND_MAX_MS);
+      if (nowMs - change.sentAtMs < pauseMs) continue;
+      change.sentAtMs = nowMs;
+      change.resends++;
+      this.sendChange(dataspace, number, change, true);
+    }
+  }
+
+  private leave(holder: HolderId): void {
+    this.holders.delete(holder);
+    for (const dataspace of this.dataspaces.values()) {
+      if (dataspace.creator === holder && !this.home) dataspace.creatorLost = true;
+      for (const [number, page] of dataspace.pages) this.leavePage(dataspace, number, page, holder);
+    }
+  }
+
+  private leavePage(dataspace: Dataspace, number: number, page: Page, holder: HolderId): void {
+    page.sharers.delete(holder);
+    page.queue = page.queue.filter((r) => r.holder !== holder);
+    const change = page.change;
+    if (change !== undefined && change.request.holder === holder) {
+      this.requesterLost(dataspace, number, page, change);
+    } else if (change !== undefined && change.source === holder && change.dataPending) {
+      this.sourceLost(dataspace, number, page, change);
+    } else {
+      if (page.owner === holder && change === undefined) this.ownerLost(dataspace, number, page);
+      // During a write the old owner no longer matters: the writer has the data.
+      else if (page.owner === holder) page.owner = 0;
+      if (change?.unacked.delete(holder)) this.advance(dataspace, number, page, change);
+    }
+  }
+
+  private requesterLost(dataspace: Dataspace, number: number, page: Page, change: Change): void {
+    this.changing.delete(page);
+    page.change = undefined;
+    // A writer that died may have had the only copy already; a reader took nothing away.
+    if (change.request.mode === 'WRITE' && !this.home) this.lose(page);
+    else if (page.owner === change.request.holder) this.ownerLost(dataspace, number, page);
+    this.serveQueue(dataspace, number, page);
+  }
+
+  // The owner died, or has nothing, before its data arrived at the requester.
+  private sourceLost(dataspace: Dataspace, number: number, page: Page, change: Change): void {
+    this.changing.delete(page);
+    page.change = undefined;
+    page.queue.unshift(change.request);
+    // Sharers that were told to drop their copies for this change may have done so.
+    if (change.request.mode === 'WRITE') for (const h of [...page.sharers]) page.sharers.delete(h);
+    this.ownerLost(dataspace, number, page);
+    this.serveQueue(dataspace, number, page);
+  }
+
+  private ownerLost(dataspace: Dataspace, number: number, page: Page): void {
+    page.owner = 0;
+    page.exclusive = false;
+    if (this.home) return;
+    const heir = page.sharers.values().next().value;
+    if (heir === undefined) {
+      this.lose(page);
+      return;
+    }
+    page.sharers.delete(heir);
+    page.owner = heir;
+    this.grant(dataspace, number, page, heir, 'MASTER', false);
+  }
+
+  private lose(page: Page): void {
+    page.owner = 0;
+    page.exclusive = false;
+    page.sharers.clear();
+    page.lost = true;
+  }
+
+  private report(holder: HolderId, held: HeldRun): void {
+    const dataspace = this.dataspaces.get(held.run.dataspace);
+    if (dataspace === undefined) return;
+    const end = Math.min(held.run.firstPage + held.run.pageCount, dataspace.pageCount);
+    for (let number = held.run.firstPage; number < end; number++)
+      this.reportPage(dataspace, number, holder, held);
+  }
+
+  private reportPage(dataspace: Dataspace, number: number, holder: HolderId, held: HeldRun): void {
+    let page = dataspace.pages.get(number);
+    if (page === undefined) {
+      // Until somebody says that he has it, nobody does.
+      page = {
+        owner: 0,
+        exclusive: false,
+        sharers: new Set(),
+        version: 0,
+        lost: true,
+        change: undefined,
+        queue: [],
+      };
+      dataspace.pages.set(number, page);
+    }
+    if (held.version > page.version) page.version = held.version;
+    switch (held.state) {
+      case 'INVALID':
+        return;
+      case 'SHARED':
+      case 'SLAVE':
+        page.sharers.add(holder);
+        page.lost = false;
+        return;
+      case 'MASTER':
+      case 'EXCLUSIVE':
+      case 'MODIFIED':
+        this.reportOwner(dataspace, number, page, holder, held);
+        return;
+      default:
+        unreachable(held.state);
+    }
+  }
+
+  private reportOwner(
+    dataspace: Dataspace,
+    number: number,
+    page: Page,
+    holder: HolderId,
+    held: HeldRun,
+  ): void {
+    page.lost = false;
+    const stale = page.owner !== 0 && held.version < page.version;
+    const loser = stale ? holder : page.owner;
+    if (!stale) page.owner = holder;
+    if (loser === 0) return;
+    // The loser still kept what it had sent on; its receiver has it.
+    const version = page.version;
+    this.batch.add(`s${loser} ${version}`, dataspace.id, number, (run) => ({
+      type: 'settled',
+      holder: loser,
+      run,
+      version,
+    }));
+  }
+
+  // After the reports each page has one owner again, or is lost.
+  private rebuilt(): void {
+    for (const dataspace of this.dataspaces.values()) {
+      for (const [number, page] of dataspace.pages) {
+        page.sharers.delete(page.owner);
+        page.exclusive = page.owner !== 0 && page.sharers.size === 0;
+        if (page.owner === 0) this.ownerLost(dataspace, number, page);
+      }
+    }
+  }
+}

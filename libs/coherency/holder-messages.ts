@@ -1,0 +1,61 @@
+// What goes into a holder and what comes out of it.
+import type { AckKind, HeldRun, RefuseReason } from './directory-messages.ts';
+import type { AccessMode, HolderId, PageRun, PageState } from './page.ts';
+
+export type HolderEvent =
+  /** A dataspace is known here. `whole`: it was granted whole to this holder when it was made. */
+  | { type: 'open'; dataspace: bigint; pageCount: number; whole: boolean }
+  | { type: 'remove'; dataspace: bigint }
+  /** Somebody here needs the first `neededPages` of a run, and could use the rest. */
+  | { type: 'want'; run: PageRun; mode: AccessMode; neededPages: number }
+  /** Pages that may be written silently were written. */
+  | { type: 'wrote'; run: PageRun }
+  | { type: 'grant'; run: PageRun; state: PageState; version: number; zero: boolean }
+  /** Pages arrived from another holder. */
+  | { type: 'data'; run: PageRun; state: PageState; version: number; zero: boolean }
+  | {
+      type: 'recall';
+      run: PageRun;
+      mode: AccessMode;
+      version: number;
+      receiver: HolderId;
+      receiverState: PageState;
+    }
+  | { type: 'invalidate'; run: PageRun; version: number }
+  | { type: 'refuse'; run: PageRun; mode: AccessMode; reason: RefuseReason }
+  | { type: 'settled'; run: PageRun; version: number }
+  /** The directory is a new one: report, and ask again for what was under way. */
+  | { type: 'rejoin' }
+  /** The lease ended: everything goes. */
+  | { type: 'expire' };
+
+export type HolderAction =
+  /** `needed` false: speculative pages. */
+  | { type: 'acquire'; run: PageRun; mode: AccessMode; needed: boolean }
+  | { type: 'ack'; run: PageRun; version: number; kind: AckKind }
+  | { type: 'report'; held: HeldRun[] }
+  /** Take local access to the pages away, before anything else happens to them. */
+  | { type: 'revoke'; run: PageRun; keep: 'READ' | 'NOTHING' }
+  /** Send the pages, and keep what was sent until it is settled when `retain`. */
+  | {
+      type: 'send';
+      run: PageRun;
+      receiver: HolderId;
+      version: number;
+      state: PageState;
+      retain: boolean;
+    }
+  /** Send again what was retained. */
+  | { type: 'resend'; run: PageRun; receiver: HolderId; version: number; state: PageState }
+  /** Give the frames of the pages back. */
+  | { type: 'drop'; run: PageRun }
+  /** Put the arrived data, or zeros, into frames. */
+  | { type: 'install'; run: PageRun; zero: boolean }
+  /** Put back what was retained. */
+  | { type: 'restore'; run: PageRun; version: number }
+  /** Forget what was retained. */
+  | { type: 'forget'; run: PageRun; version: number }
+  /** Permission changed for the better: who waits may try again. */
+  | { type: 'ready'; run: PageRun }
+  /** Who waits gets an error. */
+  | { type: 'failed'; run: PageRun; reason: RefuseReason };

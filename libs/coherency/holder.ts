@@ -1,0 +1,429 @@
+// The holder: a pure state machine, the other side of directory.ts. Its caller must
+//   1. perform actions in order, `revoke` before what follows it,
+//   2. feed events of one channel in the order of that channel; channels may race each other,
+//   3. drop messages of another epoch than the directory's before they come here.
+import assert from 'node:assert/strict';
+import type { HeldRun } from './directory-messages.ts';
+import type { HolderAction, HolderEvent } from './holder-messages.ts';
+import { mayRead, mayWrite, type PageState, unreachable } from './page.ts';
+import { RunBatch } from './run-batch.ts';
+
+type RunwiseAction = Exclude<HolderAction, { type: 'report' }>;
+
+interface HeldPage {
+  state: PageState;
+  /** Of the copy, or of the invalidation that took it. */
+  version: number;
+  readPending: boolean;
+  writePending: boolean;
+  /** Data of this version waits here for a grant. */
+  dataVersion: number;
+  /** A grant of this version waits here for data. */
+  grantVersion: number;
+  /** This version was sent on, and the frames' bytes are kept until it is settled. */
+  retainedVersion: number;
+}
+
+interface HeldDataspace {
+  pageCount: number;
+  whole: boolean;
+  pages: Map<number, HeldPage>;
+}
+
+export class Holder {
+  private readonly dataspaces = new Map<bigint, HeldDataspace>();
+  private batch = new RunBatch<RunwiseAction>();
+
+  /** Applies one event. The same sequence of events gives the same actions. */
+  step(event: HolderEvent): HolderAction[] {
+    this.batch = new RunBatch();
+    switch (event.type) {
+      case 'open':
+        this.open(event);
+        break;
+      case 'remove':
+        this.remove(event.dataspace);
+        break;
+      case 'rejoin':
+        return this.rejoin();
+      case 'expire':
+        this.expire();
+        break;
+      default:
+        this.stepRun(event);
+    }
+    return this.batch.take();
+  }
+
+  /** The state of a page here. */
+  state(dataspace: bigint, number: number): PageState {
+    const held = this.dataspaces.get(dataspace);
+    if (held === undefined) return 'INVALID';
+    return held.pages.get(number)?.state ?? (held.whole ? 'EXCLUSIVE' : 'INVALID');
+  }
+
+  /** The version of a page's copy here. */
+  version(dataspace: bigint, number: number): number {
+    return this.dataspaces.get(dataspace)?.pages.get(number)?.version ?? 0;
+  }
+
+  /** True while an answer of the directory is awaited. */
+  pending(dataspace: bigint, number: number): boolean {
+    const page = this.dataspaces.get(dataspace)?.pages.get(number);
+    return page !== undefined && (page.readPending || page.writePending);
+  }
+
+  private open(event: Extract<HolderEvent, { type: 'open' }>): void {
+    if (this.dataspaces.has(event.dataspace)) return;
+    this.dataspaces.set(event.dataspace, {
+      pageCount: event.pageCount,
+      whole: event.whole,
+      pages: new Map(),
+    });
+  }
+
+  private remove(dataspace: bigint): void {
+    const held = this.dataspaces.get(dataspace);
+    if (held === undefined) return;
+    this.dataspaces.delete(dataspace);
+    const run = { dataspace, firstPage: 0, pageCount: held.pageCount };
+    this.batch.add('revoke', dataspace, 0, () => ({ type: 'revoke', run, keep: 'NOTHING' }));
+    this.batch.add('drop', dataspace, 0, () => ({ type: 'drop', run }));
+    this.batch.add('failed', dataspace, 0, () => ({ type: 'failed', run, reason: 'NO_DATASPACE' }));
+  }
+
+  private stepRun(event: Exclude<HolderEvent, { type: 'open' | 'remove' | 'rejoin' | 'expire' }>): void {
+    const { dataspace, firstPage, pageCount } = event.run;
+    const held = this.dataspaces.get(dataspace);
+    if (held === undefined) {
+      // The dataspace went away while this was under way. A recall or invalidation must not wait for us.
+      this.answerUnknown(event);
+      return;
+    }
+    for (let i = 0; i < pageCount; i++) {
+      const number = firstPage + i;
+      if (number >= held.pageCount) break;
+      this.stepPage(event, dataspace, held, number, i);
+    }
+  }
+
+  private answerUnknown(event: HolderEvent): void {
+    if (event.type === 'recall')
+      this.ack(event.run.dataspace, event.run.firstPage, event.version, 'ABSENT', event.run.pageCount);
+    if (event.type === 'invalidate')
+      this.ack(event.run.dataspace, event.run.firstPage, event.version, 'INVALIDATED', event.run.pageCount);
+  }
+
+  private stepPage(
+    event: Exclude<HolderEvent, { type: 'open' | 'remove' | 'rejoin' | 'expire' }>,
+    dataspace: bigint,
+    held: HeldDataspace,
+    number: number,
+    index: number,
+  ): void {
+    const page = this.page(held, number);
+    switch (event.type) {
+      case 'want':
+        return this.want(event, dataspace, number, page, index);
+      case 'wrote':
+        assert(mayWrite(page.state), `page ${number} of ${dataspace} was written in state ${page.state}`);
+        page.state = 'MODIFIED';
+        return;
+      case 'grant':
+        return this.grant(event, dataspace, number, page);
+      case 'data':
+        return this.data(event, dataspace, number, page);
+      case 'recall':
+        return this.recall(event, dataspace, number, page);
+      case 'invalidate':
+        return this.invalidate(event, dataspace, number, page);
+      case 'refuse':
+        return this.refuse(event, dataspace, number, page);
+      case 'settled':
+        return this.settled(event, dataspace, number, page);
+      default:
+        unreachable(event);
+    }
+  }
+
+  private page(held: HeldDataspace, number: number): HeldPage {
+    let page = held.pages.get(number);
+    if (page === undefined) {
+      page = {
+        state: held.whole ? 'EXCLUSIVE' : 'INVALID',
+        version: 0,
+        readPending: false,
+        writePending: false,
+        dataVersion: 0,
+        grantVersion: 0,
+        retainedVersion: 0,
+      };
+      held.pages.set(number, page);
+    }
+    return page;
+  }
+
+  private want(
+    event: Extract<HolderEvent, { type: 'want' }>,
+    dataspace: bigint,
+    number: number,
+    page: HeldPage,
+    index: number,
+  ): void {
+    if (event.mode === 'READ') {
+      if (mayRead(page.state) || page.readPending || page.writePending) return;
+      page.readPending = true;
+    } else {
+      if (mayWrite(page.state) || page.writePending) return;
+      page.writePending = true;
+    }
+    const needed = index < event.neededPages;
+    // A run is needed up to some page and speculative after it: two keys, so two acquires.
+    this.batch.add(`acquire ${needed}`, dataspace, number, (run) => {
+      return { type: 'acquire', run, mode: event.mode, needed };
+    });
+  }
+
+  private grant(
+    event: Extract<HolderEvent, { type: 'grant' }>,
+    dataspace: bigint,
+    number: number,
+    page: HeldPage,
+  ): void {
+    if (event.version < page.version) return;
+    if (event.zero && page.state === 'INVALID') {
+      this.batch.add('install zero', dataspace, number, (run) => ({ type: 'install', run, zero: true }));
+    } else if (page.state === 'INVALID' && page.dataVersion !== event.version) {
+      // The data is still under way from the old owner.
+      if (page.writePending) page.grantVersion = event.version;
+      return;
+    }
+    this.take(dataspace, number, page, event.state, event.version);
+  }
+
+  private take(dataspace: bigint, number: number, page: HeldPage, state: PageState, version: number): void {
+    // A silent write may have made it dirty already.
+    const keepsDirty = state === 'EXCLUSIVE' && page.state === 'MODIFIED';
+    page.state = keepsDirty ? 'MODIFIED' : state;
+    page.version = version;
+    page.readPending = false;
+    if (mayWrite(state)) page.writePending = false;
+    page.dataVersion = 0;
+    page.grantVersion = 0;
+    this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
+  }
+
+  private data(
+    event: Extract<HolderEvent, { type: 'data' }>,
+    dataspace: bigint,
+    number: number,
+    page: HeldPage,
+  ): void {
+    const { state, version } = event;
+    const forWrite = state === 'MODIFIED' || state === 'INVALID';
+    const repeated = version === page.version && page.state !== 'INVALID';
+    if (repeated || (page.dataVersion === version && version !== 0)) {
+      this.ack(dataspace, number, version, 'RECEIVED');
+      return;
+    }
+    const awaited = forWrite ? page.writePending : page.readPending || page.writePending;
+    if (!awaited || version < page.version || page.state !== 'INVALID') return;
+    this.batch.add(`install ${event.zero}`, dataspace, number, (run) => ({
+      type: 'install',
+      run,
+      zero: event.zero,
+    }));
+    this.ack(dataspace, number, version, 'RECEIVED');
+    if (state !== 'INVALID') this.take(dataspace, number, page, state, version);
+    else if (page.grantVersion === version) this.take(dataspace, number, page, 'MODIFIED', version);
+    else page.dataVersion = version;
+  }
+
+  private recall(
+    event: Extract<HolderEvent, { type: 'recall' }>,
+    dataspace: bigint,
+    number: number,
+    page: HeldPage,
+  ): void {
+    const { mode, version, receiver } = event;
+    // A resend that a broadcast, or the page itself on its way back, overtook.
+    const taken = mode === 'WRITE' && mayRead(page.state) && version === page.version;
+    if (version < page.version || taken) return;
+    if (page.state === 'INVALID') {
+      if (page.retainedVersion === version && version !== 0) {
+        const state = event.receiverState;
+        this.batch.add(`resend ${receiver} ${version} ${state}`, dataspace, number, (run) => ({
+          type: 'resend',
+          run,
+          receiver,
+          version,
+          state,
+        }));
+      } else this.ack(dataspace, number, version, 'ABSENT');
+      return;
+    }
+    const dirty = page.state === 'MODIFIED' || page.state === 'MASTER' || page.state === 'SLAVE';
+    if (mode === 'READ') {
+      if (mayWrite(page.state)) this.revoke(dataspace, number, 'READ');
+      const state = dirty ? 'SLAVE' : 'SHARED';
+      page.state = dirty ? 'MASTER' : 'SHARED';
+      this.batch.add(`send ${receiver} ${version} ${state}`, dataspace, number, (run) => ({
+        type: 'send',
+        run,
+        receiver,
+        version,
+        state,
+        retain: false,
+      }));
+      return;
+    }
+    const state = event.receiverState;
+    this.revoke(dataspace, number, 'READ');
+    this.batch.add(`send ${receiver} ${version} ${state} retain`, dataspace, number, (run) => ({
+      type: 'send',
+      run,
+      receiver,
+      version,
+      state,
+      retain: true,
+    }));
+    this.batch.add('drop', dataspace, number, (run) => ({ type: 'drop', run }));
+    page.state = 'INVALID';
+    page.version = version;
+    page.retainedVersion = version;
+  }
+
+  private invalidate(
+    event: Extract<HolderEvent, { type: 'invalidate' }>,
+    dataspace: bigint,
+    number: number,
+    page: HeldPage,
+  ): void {
+    if (page.version < event.version) {
+      if (page.state !== 'INVALID') {
+        assert(!mayWrite(page.state), `page ${number} of ${dataspace} is invalidated in state ${page.state}`);
+        this.revoke(dataspace, number, 'NOTHING');
+        this.batch.add('drop', dataspace, number, (run) => ({ type: 'drop', run }));
+      }
+      page.state = 'INVALID';
+      page.version = event.version;
+    }
+    this.ack(dataspace, number, event.version, 'INVALIDATED');
+  }
+
+  private refuse(
+    event: Extract<HolderEvent, { type: 'refuse' }>,
+    dataspace: bigint,
+    number: number,
+    page: HeldPage,
+  ): void {
+    const { reason } = event;
+    if (event.mode === 'READ') page.readPending = false;
+    else page.writePending = false;
+    if (reason !== 'SKIPPED') page.grantVersion = page.dataVersion = 0;
+    // Who came to need a speculative page meanwhile asks again for it.
+    if (reason === 'SKIPPED') this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
+    else this.batch.add(`failed ${reason}`, dataspace, number, (run) => ({ type: 'failed', run, reason }));
+  }
+
+  private settled(
+    event: Extract<HolderEvent, { type: 'settled' }>,
+    dataspace: bigint,
+    number: number,
+    page: HeldPage,
+  ): void {
+    if (page.retainedVersion === 0 || page.retainedVersion > event.version) return;
+    const version = page.retainedVersion;
+    page.retainedVersion = 0;
+    this.batch.add(`forget ${version}`, dataspace, number, (run) => ({ type: 'forget', run, version }));
+  }
+
+  private revoke(dataspace: bigint, number: number, keep: 'READ' | 'NOTHING'): void {
+    this.batch.add(`revoke ${keep}`, dataspace, number, (run) => ({ type: 'revoke', run, keep }));
+  }
+
+  private ack(
+    dataspace: bigint,
+    number: number,
+    version: number,
+    kind: 'INVALIDATED' | 'RECEIVED' | 'ABSENT',
+    pageCount = 1,
+  ): void {
+    this.batch.add(`ack ${kind} ${version}`, dataspace, number, (run) => {
+      run.pageCount = pageCount;
+      return { type: 'ack', run, version, kind };
+    });
+  }
+
+  private rejoin(): HolderAction[] {
+    const held: HeldRun[] = [];
+    for (const [dataspace, space] of this.dataspaces) {
+      for (const [number, page] of [...space.pages].sort((a, b) => a[0] - b[0])) {
+        page.dataVersion = 0;
+        page.grantVersion = 0;
+        if (page.state === 'INVALID' && page.retainedVersion !== 0) this.reclaim(dataspace, number, page);
+        appendHeld(held, dataspace, number, page);
+      }
+    }
+    const actions: HolderAction[] = [...this.batch.take(), { type: 'report', held }];
+    this.batch = new RunBatch();
+    for (const [dataspace, space] of this.dataspaces) {
+      for (const [number, page] of space.pages) {
+        if (page.readPending) this.again(dataspace, number, 'READ');
+        if (page.writePending) this.again(dataspace, number, 'WRITE');
+      }
+    }
+    return [...actions, ...this.batch.take()];
+  }
+
+  // What was sent on and is not settled may never have arrived: it is ours again, one version older
+  // than at the receiver, who wins if he reports it.
+  private reclaim(dataspace: bigint, number: number, page: HeldPage): void {
+    const version = page.retainedVersion;
+    page.state = 'MASTER';
+    page.version = version - 1;
+    this.batch.add(`restore ${version}`, dataspace, number, (run) => ({ type: 'restore', run, version }));
+  }
+
+  private again(dataspace: bigint, number: number, mode: 'READ' | 'WRITE'): void {
+    this.batch.add(`acquire ${mode}`, dataspace, number, (run) => ({
+      type: 'acquire',
+      run,
+      mode,
+      needed: true,
+    }));
+  }
+
+  private expire(): void {
+    for (const [dataspace, space] of this.dataspaces) {
+      const run = { dataspace, firstPage: 0, pageCount: space.pageCount };
+      this.batch.add('revoke', dataspace, 0, () => ({ type: 'revoke', run, keep: 'NOTHING' }));
+      this.batch.add('drop', dataspace, 0, () => ({ type: 'drop', run }));
+      space.whole = false;
+      for (const [number, page] of space.pages) {
+        if (page.readPending || page.writePending)
+          this.batch.add('ready', dataspace, number, (r) => ({ type: 'ready', run: r }));
+      }
+      space.pages.clear();
+    }
+  }
+}
+
+function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: HeldPage): void {
+  const last = held.at(-1);
+  if (
+    last !== undefined &&
+    last.run.dataspace === dataspace &&
+    last.run.firstPage + last.run.pageCount === number &&
+    last.state === page.state &&
+    last.version === page.version
+  ) {
+    last.run.pageCount++;
+    return;
+  }
+  held.push({
+    run: { dataspace, firstPage: number, pageCount: 1 },
+    state: page.state,
+    version: page.version,
+  });
+}

@@ -1,0 +1,60 @@
+// The coherency model.
+//
+// A page of 4096 bytes is cached by *holders* under the permission of a *directory*. The same machine
+// serves two levels: cohd is the directory of the nodes' pmap managers, and each pmap manager is the
+// directory of its virtual kernels. A holder has a page in one of the states of DragonFly's CCMS:
+//
+//   state      dirty  others may hold  may write   meaning
+//   INVALID    -      yes              no          not cached here
+//   SHARED     no     SHARED           no          clean copy
+//   SLAVE      no     SLAVE, 1 MASTER  no          clean copy of a dirty master
+//   MASTER     yes    SLAVE            no          dirty, has slaves, supplies copies
+//   EXCLUSIVE  no     no               silently    clean and alone; a write makes it MODIFIED
+//   MODIFIED   yes    no               yes         dirty and alone
+//
+// The directory knows for each page an *owner* (who supplies the data: EXCLUSIVE, MODIFIED or MASTER),
+// the *sharers*, and a *version*, which grows with each change of the writer. It does not know whether
+// an EXCLUSIVE page became MODIFIED.
+//
+//   asked          directory has        it does                                      then
+//   read by R      nobody               grant EXCLUSIVE, zero                        owner R
+//   read by R      owner O              recall(READ) to O, who sends to R            O MASTER, R SLAVE
+//   write by R     nobody               grant MODIFIED, zero                         owner R
+//   write by R     R and others         invalidate the others; all acks; grant       owner R
+//   write by R     owner O alone        recall(WRITE) to O, who sends to R           owner R
+//   write by R     O and sharers S      recall(WRITE) to O, invalidate S; acks+data  owner R
+//
+// One change of a page is under way at a time; what comes meanwhile queues. So the only races left are
+// between channels (broadcast, stream, transfer), and the version settles them: an invalidation
+// carries the version that the page is about to get, and takes away copies that are older, no others.
+
+/** Bytes of a page. */
+export const PAGE_BYTES = 4096;
+
+export type PageState = 'INVALID' | 'SHARED' | 'SLAVE' | 'MASTER' | 'EXCLUSIVE' | 'MODIFIED';
+export type AccessMode = 'READ' | 'WRITE';
+
+/** True where a holder in this state may read. */
+export function mayRead(state: PageState): boolean {
+  return state !== 'INVALID';
+}
+
+/** True where a holder in this state may write without asking. */
+export function mayWrite(state: PageState): boolean {
+  return state === 'EXCLUSIVE' || state === 'MODIFIED';
+}
+
+/** A run of pages of one dataspace. */
+export interface PageRun {
+  dataspace: bigint;
+  firstPage: number;
+  pageCount: number;
+}
+
+/** A number that stands for a holder at its directory; 0 is nobody. */
+export type HolderId = number;
+
+/** Tells the compiler, and a crash, that a union is exhausted. */
+export function unreachable(value: never): never {
+  throw new Error(`unreachable: ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,234 @@
+// The directory and its holders under a seeded network that loses, repeats and delays broadcasts,
+// and interleaves every channel freely. Checked at each read and write: one writer or many readers,
+// and the value read is the last one written.
+import assert from 'node:assert/strict';
+import { describe, expect, test } from 'vitest';
+import { Directory } from './directory.ts';
+import type { DirectoryAction, DirectoryEvent } from './directory-messages.ts';
+import { Holder } from './holder.ts';
+import type { HolderAction, HolderEvent } from './holder-messages.ts';
+import { mayRead, mayWrite } from './page.ts';
+
+const DS = 7n;
+const PAGES = 4;
+
+function random(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) % below;
+  };
+}
+
+class Node {
+  readonly holder = new Holder();
+  readonly frames = new Map<number, number>();
+  readonly retained = new Map<string, number>();
+  alive = true;
+}
+
+class World {
+  readonly dir = new Directory({ home: false });
+  readonly nodes: Node[] = [];
+  readonly written = new Map<number, number>();
+  readonly lost = new Set<number>();
+  reads = 0;
+  writes = 0;
+  private readonly channels = new Map<string, (() => void)[]>();
+  private readonly broadcasts: (() => void)[] = [];
+  private nowMs = 0;
+  private readonly rnd: (below: number) => number;
+
+  constructor(seed: number, nodes: number) {
+    this.rnd = random(seed);
+    for (let i = 0; i < nodes; i++) {
+      this.nodes.push(new Node());
+      this.toDirectory({ type: 'join', holder: i + 1 });
+    }
+    this.toDirectory({ type: 'create', dataspace: DS, pageCount: PAGES, creator: 1 });
+    this.nodes.forEach((n, i) =>
+      this.at(i, { type: 'open', dataspace: DS, pageCount: PAGES, whole: i === 0 }, n),
+    );
+  }
+
+  private post(channel: string, deliver: () => void): void {
+    const queue = this.channels.get(channel) ?? [];
+    queue.push(deliver);
+    this.channels.set(channel, queue);
+  }
+
+  private toDirectory(event: DirectoryEvent): void {
+    for (const action of this.dir.step(event)) this.fromDirectory(action);
+  }
+
+  private fromDirectory(action: DirectoryAction): void {
+    if (action.type === 'invalidate') {
+      for (const holder of action.holders) {
+        const deliver = () => this.at(holder - 1, { ...action, type: 'invalidate' });
+        const fate = this.rnd(4);
+        if (fate !== 0) this.broadcasts.push(deliver);
+        if (fate === 1) this.broadcasts.push(deliver);
+        if (action.resend) this.post(`d${holder}`, deliver);
+      }
+      return;
+    }
+    const { holder, ...event } = action;
+    this.post(`d${holder}`, () => this.at(holder - 1, event as HolderEvent));
+  }
+
+  private at(index: number, event: HolderEvent, node = this.nodes[index]!): void {
+    if (!node.alive) return;
+    for (const action of node.holder.step(structuredClone(event))) this.perform(index, node, action);
+  }
+
+  private perform(index: number, node: Node, action: HolderAction): void {
+    const up = (event: DirectoryEvent) => this.post(`u${index}`, () => node.alive && this.toDirectory(event));
+    const holder = index + 1;
+    if (action.type === 'acquire') {
+      up({
+        type: 'acquire',
+        holder,
+        run: action.run,
+        mode: action.mode,
+        neededPages: action.needed ? action.run.pageCount : 0,
+        alone: true,
+      });
+    } else if (action.type === 'ack')
+      up({ type: 'ack', holder, run: action.run, version: action.version, kind: action.kind });
+    else if (action.type === 'report') up({ type: 'report', holder, held: action.held });
+    else if ('run' in action) {
+      for (let i = 0; i < action.run.pageCount; i++)
+        this.performPage(index, node, action, action.run.firstPage + i);
+    }
+  }
+
+  private performPage(index: number, node: Node, action: HolderAction, page: number): void {
+    if (action.type === 'drop') node.frames.delete(page);
+    if (action.type === 'forget') node.retained.delete(`${page} ${action.version}`);
+    if (action.type === 'failed') assert(this.lost.size > 0 || action.reason === 'LOST');
+    if (action.type === 'send' || action.type === 'resend') {
+      const key = `${page} ${action.version}`;
+      const value = action.type === 'send' ? (node.frames.get(page) ?? 0) : node.retained.get(key);
+      assert(value !== undefined, 'resend without what was retained');
+      if (action.type === 'send' && action.retain) node.retained.set(key, value);
+      const run = { dataspace: DS, firstPage: page, pageCount: 1 };
+      const event: HolderEvent = {
+        type: 'data',
+        run,
+        state: action.state,
+        version: action.version,
+        zero: false,
+      };
+      const receiver = action.receiver - 1;
+      this.post(`t${index} ${receiver}`, () => {
+        const target = this.nodes[receiver]!;
+        if (!target.alive) return;
+        for (const a of target.holder.step(event)) {
+          if (a.type === 'install') target.frames.set(page, value);
+          else this.perform(receiver, target, a);
+        }
+      });
+    }
+  }
+
+  private access(): void {
+    const index = this.rnd(this.nodes.length);
+    const node = this.nodes[index]!;
+    if (!node.alive) return;
+    const page = this.rnd(PAGES);
+    const state = node.holder.state(DS, page);
+    if (this.rnd(2) === 0) {
+      if (!mayRead(state)) return this.want(index, page, 'READ');
+      this.reads++;
+      expect(node.frames.get(page) ?? 0).toBe(this.written.get(page) ?? 0);
+    } else {
+      if (!mayWrite(state)) return this.want(index, page, 'WRITE');
+      for (const other of this.nodes) {
+        if (other !== node && other.alive) expect(other.holder.state(DS, page)).toBe('INVALID');
+      }
+      this.at(index, { type: 'wrote', run: { dataspace: DS, firstPage: page, pageCount: 1 } });
+      const value = ++this.writes;
+      node.frames.set(page, value);
+      this.written.set(page, value);
+    }
+  }
+
+  private want(index: number, page: number, mode: 'READ' | 'WRITE'): void {
+    const pageCount = 1 + this.rnd(PAGES - page);
+    this.at(index, {
+      type: 'want',
+      run: { dataspace: DS, firstPage: page, pageCount },
+      mode,
+      neededPages: 1 + this.rnd(pageCount),
+    });
+  }
+
+  private deliver(): boolean {
+    const ready = [...this.channels].filter(([, queue]) => queue.length > 0);
+    const pick = this.rnd(ready.length + (this.broadcasts.length > 0 ? 1 : 0) || 1);
+    if (pick < ready.length) ready[pick]![1].shift()!();
+    else if (this.broadcasts.length > 0) this.broadcasts.splice(this.rnd(this.broadcasts.length), 1)[0]!();
+    else return false;
+    return true;
+  }
+
+  run(steps: number): void {
+    for (let i = 0; i < steps; i++) {
+      const what = this.rnd(10);
+      if (what < 3) this.access();
+      else if (what < 9) this.deliver();
+      else this.toDirectory({ type: 'tick', nowMs: (this.nowMs += this.rnd(60)) });
+    }
+  }
+
+  /** Delivers all; afterwards nothing may wait. */
+  settle(): void {
+    for (let i = 0; i < 5_000; i++) {
+      if (!this.deliver()) this.toDirectory({ type: 'tick', nowMs: (this.nowMs += 3_000) });
+    }
+    for (let page = 0; page < PAGES; page++) {
+      expect(this.dir.inspect(DS, page).busy).toBe(false);
+      for (const node of this.nodes) if (node.alive) expect(node.holder.pending(DS, page)).toBe(false);
+    }
+  }
+
+  kill(index: number): void {
+    const node = this.nodes[index]!;
+    node.alive = false;
+    for (let page = 0; page < PAGES; page++) if (mayRead(node.holder.state(DS, page))) this.lost.add(page);
+    this.toDirectory({ type: 'leave', holder: index + 1 });
+  }
+}
+
+describe('directory and holders', () => {
+  test('one writer or many readers, and each read returns the last write', () => {
+    let operations = 0;
+    for (let seed = 1; seed <= 150; seed++) {
+      try {
+        const world = new World(seed, 2 + (seed % 4));
+        world.run(1_500);
+        world.settle();
+        operations += world.reads + world.writes;
+      } catch (error) {
+        throw new Error(`seed=${seed}`, { cause: error });
+      }
+    }
+    expect(operations).toBeGreaterThan(10_000);
+  });
+
+  test('a holder that dies leaves nothing waiting and no stale value', () => {
+    for (let seed = 1; seed <= 150; seed++) {
+      try {
+        const world = new World(seed, 4);
+        world.run(500);
+        world.kill(seed % 4);
+        world.run(500);
+        world.settle();
+      } catch (error) {
+        throw new Error(`seed=${seed}`, { cause: error });
+      }
+    }
+  });
+});

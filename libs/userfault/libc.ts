@@ -1,0 +1,214 @@
+// The C library calls that Node does not offer, through koffi.
+// All are synchronous; each throws a SystemCallError that names the call and its errno.
+import koffi from 'koffi';
+
+const libc = koffi.load('libc.so.6');
+
+const c = {
+  syscall: libc.func('long syscall(long n, long a)'),
+  ioctl: libc.func('int ioctl(int fd, unsigned long request, void *arg)'),
+  read: libc.func('long read(int fd, void *buf, size_t n)'),
+  close: libc.func('int close(int fd)'),
+  mmap: libc.func('intptr_t mmap(uintptr_t addr, size_t n, int prot, int flags, int fd, int64_t offset)'),
+  munmap: libc.func('int munmap(uintptr_t addr, size_t n)'),
+  madvise: libc.func('int madvise(uintptr_t addr, size_t n, int advice)'),
+  fallocate: libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t n)'),
+  memchr: libc.func('uintptr_t memchr(const uint8_t *p, int c, size_t n)'),
+  socket: libc.func('int socket(int domain, int type, int protocol)'),
+  bind: libc.func('int bind(int fd, const void *addr, uint len)'),
+  listen: libc.func('int listen(int fd, int backlog)'),
+  connect: libc.func('int connect(int fd, const void *addr, uint len)'),
+  accept4: libc.func('int accept4(int fd, void *addr, void *len, int flags)'),
+  sendmsg: libc.func('long sendmsg(int fd, const void *msg, int flags)'),
+  recvmsg: libc.func('long recvmsg(int fd, void *msg, int flags)'),
+};
+
+const ERRNO_NAMES = new Map<number, string>(
+  Object.entries(koffi.os.errno).map(([name, number]) => [number as number, name]),
+);
+
+/** A system call that failed. `errno` is the Linux error number, `code` its name. */
+export class SystemCallError extends Error {
+  readonly call: string;
+  readonly errno: number;
+  readonly code: string;
+  constructor(call: string, errno: number) {
+    const code = ERRNO_NAMES.get(errno) ?? `errno ${errno}`;
+    super(`${call}: ${code}`);
+    this.name = 'SystemCallError';
+    this.call = call;
+    this.errno = errno;
+    this.code = code;
+  }
+}
+
+/** Linux error numbers that the memory code tells apart. */
+export const Errno = {
+  EPERM: 1,
+  ENOENT: 2,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EFAULT: 14,
+  EEXIST: 17,
+  EINVAL: 22,
+} as const;
+
+function checked(call: string, result: number | bigint): number {
+  if (result === -1 || result === -1n) throw new SystemCallError(call, koffi.errno());
+  return Number(result);
+}
+
+export const Prot = { NONE: 0, READ: 1, WRITE: 2 } as const;
+export const MapFlag = {
+  SHARED: 0x01,
+  PRIVATE: 0x02,
+  FIXED: 0x10,
+  ANONYMOUS: 0x20,
+  NORESERVE: 0x4000,
+} as const;
+
+/** ioctl(2) on a descriptor with a pointer argument. Returns 0 or the errno; it does not throw. */
+export function ioctl(fd: number, request: number, argument: BigUint64Array): number {
+  return c.ioctl(fd, request, argument) === -1 ? koffi.errno() : 0;
+}
+
+/** userfaultfd(2). Flags: O_CLOEXEC, O_NONBLOCK, 1 for user mode only. */
+export function userfaultfd(flags: number): number {
+  const number = process.arch === 'arm64' ? 282 : 323;
+  return checked('userfaultfd', c.syscall(number, flags));
+}
+
+/** read(2), blocking. Returns the number of bytes. */
+export function read(fd: number, into: Uint8Array): number {
+  return checked('read', c.read(fd, into, into.length));
+}
+
+export function close(fd: number): void {
+  checked('close', c.close(fd));
+}
+
+/** mmap(2). Addresses are bigints; fd -1 for anonymous memory. */
+export function mmap(
+  address: bigint,
+  lengthBytes: number,
+  prot: number,
+  flags: number,
+  fd: number,
+  offsetBytes: number | bigint,
+): bigint {
+  const at = c.mmap(address, lengthBytes, prot, flags, fd, offsetBytes);
+  if (at === -1 || at === -1n) throw new SystemCallError('mmap', koffi.errno());
+  return BigInt(at);
+}
+
+export function munmap(address: bigint, lengthBytes: number): void {
+  checked('munmap', c.munmap(address, lengthBytes));
+}
+
+/** MADV_DONTNEED: empties the page tables of a range; a file's pages stay in the file. */
+export function madviseDontNeed(address: bigint, lengthBytes: number): void {
+  checked('madvise', c.madvise(address, lengthBytes, 4));
+}
+
+/** Drops pages of a memory file. Every mapping of them, in every process, is emptied in the same step. */
+export function punchHole(fd: number, offsetBytes: number, lengthBytes: number): void {
+  checked('fallocate', c.fallocate(fd, 0x02 | 0x01, offsetBytes, lengthBytes));
+}
+
+/**
+ * The address of a typed array's first byte: memchr finds the byte that is put there for a moment.
+ * The array must not be empty, and must be fresh or owned by the caller.
+ */
+export function addressOf(bytes: Uint8Array): bigint {
+  const kept = bytes[0]!;
+  bytes[0] = 1;
+  const address = BigInt(c.memchr(bytes, 1, 1));
+  bytes[0] = kept;
+  if (address === 0n) throw new Error('addressOf: the array was copied on the way to C');
+  return address;
+}
+
+const AF_UNIX = 1;
+const SOCK_SEQPACKET = 5;
+const SOCK_CLOEXEC = 0o2000000;
+const SOCK_NONBLOCK = 0o4000;
+
+function socketAddress(path: string): Buffer {
+  const bytes = Buffer.from(path);
+  if (bytes.length > 107) throw new Error(`socket path is longer than 107 bytes: ${path}`);
+  const address = Buffer.alloc(2 + bytes.length + 1);
+  address.writeUInt16LE(AF_UNIX, 0);
+  bytes.copy(address, 2);
+  return address;
+}
+
+/** A listening unix socket that never blocks its caller. */
+export function listenUnix(path: string): number {
+  const fd = checked('socket', c.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const address = socketAddress(path);
+  checked('bind', c.bind(fd, address, address.length));
+  checked('listen', c.listen(fd, 128));
+  return fd;
+}
+
+/** The next connection that waits, or undefined. */
+export function acceptUnix(fd: number): number | undefined {
+  const connection = c.accept4(fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (connection >= 0) return connection;
+  if (koffi.errno() === Errno.EAGAIN) return undefined;
+  throw new SystemCallError('accept4', koffi.errno());
+}
+
+export function connectUnix(path: string): number {
+  const fd = checked('socket', c.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  const address = socketAddress(path);
+  if (c.connect(fd, address, address.length) === -1) {
+    const errno = koffi.errno();
+    c.close(fd);
+    throw new SystemCallError(`connect ${path}`, errno);
+  }
+  return fd;
+}
+
+// struct msghdr { name, namelen, iov, iovlen, control, controllen, flags } with one iovec and one
+// cmsghdr { len, SOL_SOCKET, SCM_RIGHTS } that carries one descriptor.
+function messageHeader(data: Uint8Array): { header: BigUint64Array; control: Uint8Array; kept: unknown[] } {
+  const iovec = new BigUint64Array([addressOf(data), BigInt(data.length)]);
+  const control = new Uint8Array(24);
+  const header = new BigUint64Array(7);
+  header[2] = addressOf(new Uint8Array(iovec.buffer));
+  header[3] = 1n;
+  header[4] = addressOf(control);
+  header[5] = BigInt(control.length);
+  return { header, control, kept: [iovec, data] };
+}
+
+/** Sends bytes with one descriptor beside them. */
+export function sendDescriptor(socket: number, data: Uint8Array, fd: number): void {
+  const { header, control, kept } = messageHeader(data);
+  const view = new DataView(control.buffer);
+  view.setBigUint64(0, 20n, true);
+  view.setInt32(8, 1, true);
+  view.setInt32(12, 1, true);
+  view.setInt32(16, fd, true);
+  checked('sendmsg', c.sendmsg(socket, header, 0));
+  if (kept.length === 0) throw new Error('unreachable');
+}
+
+/** Receives bytes and, where one came, a descriptor. Undefined when nothing waits. */
+export function receiveDescriptor(
+  socket: number,
+  maxBytes: number,
+): { data: Uint8Array; fd?: number } | undefined {
+  const data = new Uint8Array(maxBytes);
+  const { header, control, kept } = messageHeader(data);
+  const n = Number(c.recvmsg(socket, header, 0x40000000 /* MSG_CMSG_CLOEXEC */));
+  if (n === -1) {
+    if (koffi.errno() === Errno.EAGAIN) return undefined;
+    throw new SystemCallError('recvmsg', koffi.errno());
+  }
+  if (kept.length === 0) throw new Error('unreachable');
+  const view = new DataView(control.buffer);
+  const carries = header[5]! >= 20n && view.getInt32(8, true) === 1 && view.getInt32(12, true) === 1;
+  return carries ? { data: data.slice(0, n), fd: view.getInt32(16, true) } : { data: data.slice(0, n) };
+}

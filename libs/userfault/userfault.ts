@@ -1,0 +1,153 @@
+// userfaultfd(2): page faults of this process, or of another one that handed its descriptor over,
+// as messages. The ioctls act on the address space of the process that made the descriptor, so the
+// pmap manager can fill, protect and wake the pages of its virtual kernels from outside.
+import * as libc from './libc.ts';
+
+export const PAGE_BYTES = 4096;
+
+const UFFDIO = {
+  API: 0xc018aa3f,
+  REGISTER: 0xc020aa00,
+  UNREGISTER: 0x8010aa01,
+  WAKE: 0x8010aa02,
+  COPY: 0xc028aa03,
+  ZEROPAGE: 0xc020aa04,
+  WRITEPROTECT: 0xc018aa06,
+  CONTINUE: 0xc020aa07,
+} as const;
+
+const API_VERSION = 0xaan;
+const USER_MODE_ONLY = 1;
+const O_CLOEXEC = 0o2000000;
+
+/** Feature bits of the UFFDIO_API handshake (linux/userfaultfd.h). */
+export const Feature = {
+  MISSING_SHMEM: 1n << 5n,
+  MINOR_SHMEM: 1n << 10n,
+  WP_HUGETLBFS_SHMEM: 1n << 12n,
+} as const;
+
+const NEEDED = Feature.MISSING_SHMEM | Feature.MINOR_SHMEM | Feature.WP_HUGETLBFS_SHMEM;
+
+/** What a range is watched for. */
+export const Watch = { MISSING: 1, WRITE_PROTECT: 2, MINOR: 4 } as const;
+
+/** One fault as the kernel reports it. */
+export interface FaultMessage {
+  /** Address of the page. */
+  page: bigint;
+  write: boolean;
+  /** The page is present and write-protected. */
+  writeProtected: boolean;
+  /** The page is in the file, and not in this mapping. */
+  minor: boolean;
+}
+
+const MESSAGE_BYTES = 32;
+const EVENT_PAGEFAULT = 0x12;
+
+/** The outcome of an ioctl that the caller may have raced with: 0 or an errno. */
+export type Raced = number;
+
+/** One userfaultfd. Not for use after `close`. */
+export class Userfault {
+  readonly fd: number;
+  private readonly three = new BigUint64Array(3);
+  private readonly four = new BigUint64Array(4);
+  private readonly five = new BigUint64Array(5);
+
+  /** Takes a descriptor that was made here or received from another process. */
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  /**
+   * Makes a descriptor for user mode faults only, which needs no privilege: a system call that
+   * touches a watched page fails with EFAULT instead of waiting.
+   * @throws SystemCallError where the kernel lacks it or a seccomp profile refuses it.
+   */
+  static create(): Userfault {
+    const fd = libc.userfaultfd(O_CLOEXEC | USER_MODE_ONLY);
+    const api = new BigUint64Array([API_VERSION, NEEDED, 0n]);
+    const errno = libc.ioctl(fd, UFFDIO.API, api);
+    if (errno !== 0) {
+      libc.close(fd);
+      throw new libc.SystemCallError(
+        'UFFDIO_API (write-protect on shared memory, Linux 5.19 or later)',
+        errno,
+      );
+    }
+    return new Userfault(fd);
+  }
+
+  /** Watches a range of this process. Bits of `Watch`. */
+  register(address: bigint, lengthBytes: number, watch: number): void {
+    this.four.set([address, BigInt(lengthBytes), BigInt(watch), 0n]);
+    const errno = libc.ioctl(this.fd, UFFDIO.REGISTER, this.four);
+    if (errno !== 0) throw new libc.SystemCallError('UFFDIO_REGISTER', errno);
+  }
+
+  /** Fills missing pages with zeros and wakes who waits for them. EEXIST when the first one is there. */
+  zero(address: bigint, lengthBytes: number): Raced {
+    this.four.set([address, BigInt(lengthBytes), 0n, 0n]);
+    return libc.ioctl(this.fd, UFFDIO.ZEROPAGE, this.four);
+  }
+
+  /** Bytes that the last `zero` or `continue` that returned an error had done before it. */
+  doneBytes(): number {
+    return Number(BigInt.asIntN(64, this.four[3]!));
+  }
+
+  /** Maps pages that are in the file, read-only when `protect`, and wakes who waits for them. */
+  continue(address: bigint, lengthBytes: number, protect: boolean): Raced {
+    this.four.set([address, BigInt(lengthBytes), protect ? 2n : 0n, 0n]);
+    return libc.ioctl(this.fd, UFFDIO.CONTINUE, this.four);
+  }
+
+  /** Takes or gives write access; giving it wakes who waits for it. */
+  writeProtect(address: bigint, lengthBytes: number, protect: boolean): Raced {
+    this.three.set([address, BigInt(lengthBytes), protect ? 1n : 0n]);
+    return libc.ioctl(this.fd, UFFDIO.WRITEPROTECT, this.three);
+  }
+
+  /** Lets who waits in a range try again. */
+  wake(address: bigint, lengthBytes: number): Raced {
+    const range = this.five.subarray(0, 2);
+    range.set([address, BigInt(lengthBytes)]);
+    return libc.ioctl(this.fd, UFFDIO.WAKE, this.five);
+  }
+
+  close(): void {
+    libc.close(this.fd);
+  }
+}
+
+/** Reads faults of a descriptor, some at a time. Blocks its thread: give it one of its own. */
+export class FaultReader {
+  private readonly fd: number;
+  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
+
+  constructor(fd: number, batch = 16) {
+    this.fd = fd;
+    this.bytes = new Uint8Array(MESSAGE_BYTES * batch);
+    this.view = new DataView(this.bytes.buffer);
+  }
+
+  /** Waits for faults. Each array is fresh. */
+  next(): FaultMessage[] {
+    const n = libc.read(this.fd, this.bytes);
+    const faults: FaultMessage[] = [];
+    for (let at = 0; at < n; at += MESSAGE_BYTES) {
+      if (this.view.getUint8(at) !== EVENT_PAGEFAULT) continue;
+      const flags = this.view.getUint32(at + 8, true);
+      faults.push({
+        page: this.view.getBigUint64(at + 16, true) & ~0xfffn,
+        write: (flags & 1) !== 0,
+        writeProtected: (flags & 2) !== 0,
+        minor: (flags & 4) !== 0,
+      });
+    }
+    return faults;
+  }
+}
