@@ -1,0 +1,157 @@
+/**
+ * What an AssemblyScript guest asks of its virtual kernel beyond WASI preview 1. The model and the caller's rules
+ * stand in odonata.h, beside this folder; the names and results are the same.
+ *
+ * Build with `asc --enable threads` so that `atomic.*` is there. Addresses are offsets in linear memory.
+ */
+
+// @ts-ignore: decorator
+@external("odonata", "ds_open")
+declare function ds_open(name: usize, nameLength: i32, size: i64, flags: i32, out: usize): i32;
+// @ts-ignore: decorator
+@external("odonata", "ds_map")
+declare function ds_map(id: i64, address: usize, length: i32, offset: i64, protection: i32): i32;
+// @ts-ignore: decorator
+@external("odonata", "ds_unmap")
+declare function ds_unmap(address: usize, length: i32): i32;
+// @ts-ignore: decorator
+@external("odonata", "ds_stat")
+declare function ds_stat(id: i64, out: usize): i32;
+// @ts-ignore: decorator
+@external("odonata", "lock")
+declare function ds_lock(id: i64, begin: i64, endInclusive: i64, mode: i32, timeoutMs: i64): i32;
+// @ts-ignore: decorator
+@external("odonata", "unlock")
+declare function ds_unlock(id: i64, begin: i64, endInclusive: i64): i32;
+// @ts-ignore: decorator
+@external("odonata", "wait32")
+declare function ds_wait32(address: usize, expected: i32, timeoutNs: i64): i32;
+// @ts-ignore: decorator
+@external("odonata", "wake")
+declare function ds_wake(address: usize, count: i32, outWoken: usize): i32;
+
+/** The node that this process runs on. */
+// @ts-ignore: decorator
+@external("odonata", "node_id")
+export declare function nodeId(): i32;
+/** The virtual kernel, numbered within its node. */
+// @ts-ignore: decorator
+@external("odonata", "vkernel_id")
+export declare function vkernelId(): i32;
+/** This process's cluster-wide pid. */
+// @ts-ignore: decorator
+@external("odonata", "process_id")
+export declare function processId(): i64;
+
+/** Bytes in a page: the unit of mapping, of coherency and of transfer. */
+export const PAGE: usize = 4096;
+
+/** Results that a program is likely to tell apart; any other WASI errno may come too. */
+export namespace Errno {
+  export const OK: i32 = 0;
+  export const AGAIN: i32 = 6;
+  export const BADF: i32 = 8;
+  export const DEADLK: i32 = 16;
+  export const EXIST: i32 = 20;
+  export const FAULT: i32 = 21;
+  export const INVAL: i32 = 28;
+  export const NOENT: i32 = 44;
+  export const NOMEM: i32 = 48;
+  export const TIMEDOUT: i32 = 73;
+}
+
+/** Flags of `Dataspace.open`. */
+export namespace Open {
+  export const CREATE: i32 = 1;
+  export const EXCLUSIVE: i32 = 2;
+}
+
+/** Protections of `Dataspace.map`. */
+export namespace Protection {
+  export const READ: i32 = 1;
+  export const READ_WRITE: i32 = 3;
+}
+
+/** Modes of `Dataspace.lock`. */
+export namespace LockMode {
+  export const SHARED: i32 = 1;
+  export const EXCLUSIVE: i32 = 2;
+  export const MODIFYING: i32 = 3;
+}
+
+/** Two 64-bit results of the kernel; static, since a guest calls from one thread only. */
+const out = memory.data(16, 8);
+
+/** `bytes` rounded up to whole pages. */
+export function roundUp(bytes: u64): u64 {
+  return (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
+/**
+ * Grows linear memory by at least `bytes` and gives the new, page-aligned and never touched range; 0 when memory
+ * cannot grow so far. The collector copes with it: it takes whatever lies beyond for itself.
+ */
+export function reserve(bytes: u64): usize {
+  const pages = (bytes + 65535) / 65536;
+  if (pages == 0 || pages > 65535) return 0;
+  const before = memory.grow(<i32>pages);
+  return before < 0 ? 0 : <usize>before << 16;
+}
+
+/** A named memory object of the cluster. `errno` keeps the result of the last call that gave no errno itself. */
+export class Dataspace {
+  private constructor(readonly id: i64, readonly sizeBytes: u64, readonly errno: i32) {}
+
+  /**
+   * Opens or creates the dataspace `name`; size 0 takes one that exists as it is. Never throws: look at `errno`.
+   */
+  static open(name: string, sizeBytes: u64, flags: i32): Dataspace {
+    const utf8 = String.UTF8.encode(name);
+    const errno = ds_open(changetype<usize>(utf8), utf8.byteLength, sizeBytes, flags, out);
+    return errno == 0 ? new Dataspace(load<i64>(out), load<u64>(out, 8), 0) : new Dataspace(0, 0, errno);
+  }
+
+  /** Maps [offset, offset + length) over [address, address + length); all multiples of PAGE. */
+  map(address: usize, length: u32, offset: u64, protection: i32): i32 {
+    return ds_map(this.id, address, length, offset, protection);
+  }
+
+  /** Reserves memory for the whole dataspace and maps it there; 0 where that fails. */
+  mapWhole(protection: i32): usize {
+    const length = roundUp(this.sizeBytes);
+    const address = reserve(length);
+    if (address == 0) return 0;
+    return this.map(address, <u32>length, 0, protection) == 0 ? address : 0;
+  }
+
+  /** Size as the kernel knows it now; 0 when the call fails. */
+  stat(): u64 {
+    return ds_stat(this.id, out) == 0 ? load<u64>(out) : 0;
+  }
+
+  /** Locks the bytes [begin, endInclusive]; timeoutMs below 0 waits for ever, 0 only tries. */
+  lock(begin: u64, endInclusive: u64, mode: i32, timeoutMs: i64 = -1): i32 {
+    return ds_lock(this.id, begin, endInclusive, mode, timeoutMs);
+  }
+
+  /** Releases a lock that this process took with the very same range. */
+  unlock(begin: u64, endInclusive: u64): i32 {
+    return ds_unlock(this.id, begin, endInclusive);
+  }
+}
+
+/** Ends mappings in [address, address + length); the range becomes fresh private zero memory. */
+export function unmap(address: usize, length: u32): i32 {
+  return ds_unmap(address, length);
+}
+
+/** Sleeps until `wake` on the same word, if it still holds `expected` (else Errno.AGAIN); timeoutNs below 0: for ever. */
+export function wait32(address: usize, expected: u32, timeoutNs: i64 = -1): i32 {
+  return ds_wait32(address, expected, timeoutNs);
+}
+
+/** Wakes at most `count` sleepers; how many were woken, or the negated errno. */
+export function wake(address: usize, count: u32): i32 {
+  const errno = ds_wake(address, count, out);
+  return errno == 0 ? load<i32>(out) : -errno;
+}

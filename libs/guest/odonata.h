@@ -1,0 +1,166 @@
+/*
+ * odonata.h - what a guest program asks of its virtual kernel beyond WASI preview 1.
+ *
+ * The model.  A *dataspace* is named memory that any process of the cluster may map, on whatever node it runs.  A
+ * mapping puts a range of a dataspace under a range of this program's own linear memory: from then on plain loads,
+ * stores and atomics reach the shared bytes, and a page that is not here is brought in by a fault.  Memory is
+ * sequentially consistent per page; a program that orders its accesses with atomics, range locks or wait/wake sees
+ * sequential consistency overall.
+ *
+ * Rules for the caller
+ *  1. Addresses, lengths and offsets of mappings are multiples of ODONATA_PAGE.  The last page of a dataspace is
+ *     mapped whole, even where its size ends within the page; the bytes beyond the size are zero.
+ *  2. Map over memory that nothing else uses: take it from odonata_reserve(), never from the middle of a malloc'd
+ *     block that the allocator keeps its own headers in.
+ *  3. Every function returns 0 or a WASI errno (the values of <errno.h> in wasi-libc, so strerror() names them).
+ *  4. A store to a read-only mapping ends the process (SIGSEGV); so does an access to a page whose only copy died
+ *     with its node (SIGBUS).
+ *
+ * Build with -matomics, so that __atomic_* become atomic instructions rather than plain ones.
+ */
+#ifndef ODONATA_H
+#define ODONATA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Bytes in a page: the unit of mapping, of coherency and of transfer. */
+#define ODONATA_PAGE 4096u
+
+/** Results that a program is likely to tell apart; any other WASI errno may come too. */
+enum {
+  ODONATA_OK = 0,
+  ODONATA_EAGAIN = 6,     /* wait32: the word does not hold the expected value */
+  ODONATA_EBADF = 8,      /* no such dataspace id in this process */
+  ODONATA_EDEADLK = 16,   /* lock: waiting would never end */
+  ODONATA_EEXIST = 20,    /* ds_open: exists with another size, or EXCLUSIVE was asked */
+  ODONATA_EFAULT = 21,    /* a pointer outside linear memory */
+  ODONATA_EINVAL = 28,    /* unaligned, empty or out of range */
+  ODONATA_ENOENT = 44,    /* ds_open: no dataspace of that name, and CREATE was not asked */
+  ODONATA_ENOMEM = 48,    /* over a quota */
+  ODONATA_ETIMEDOUT = 73, /* lock, wait32: the time is over */
+};
+
+/** Flags of odonata_ds_open. */
+enum {
+  ODONATA_OPEN_CREATE = 1,    /* make it where it is missing */
+  ODONATA_OPEN_EXCLUSIVE = 2, /* with CREATE: fail with EEXIST where it is there */
+};
+
+/** Protections of odonata_ds_map. */
+enum {
+  ODONATA_READ = 1,
+  ODONATA_READ_WRITE = 3,
+};
+
+/** Modes of odonata_lock. */
+enum {
+  ODONATA_LOCK_SHARED = 1,    /* with other SHARED holders */
+  ODONATA_LOCK_EXCLUSIVE = 2, /* alone */
+  ODONATA_LOCK_MODIFYING = 3, /* alone, with the intent to write */
+};
+
+/** An opened dataspace. */
+struct odonata_dataspace {
+  uint64_t id;
+  uint64_t size_bytes;
+};
+
+/** What odonata_ds_stat tells. */
+struct odonata_stat {
+  uint64_t size_bytes;
+  uint64_t pages;
+};
+
+#define ODONATA_IMPORT(name) __attribute__((import_module("odonata"), import_name(name)))
+
+/**
+ * Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for one
+ * that exists it must be the same (else EEXIST), or 0 for "whatever it is".  A new dataspace reads as zeros.
+ */
+ODONATA_IMPORT("ds_open")
+int32_t odonata_ds_open(const char *name, uint32_t name_len, uint64_t size, int32_t flags,
+                        struct odonata_dataspace *out);
+
+/** Maps [offset, offset + len) of dataspace `id` over [addr, addr + len) of linear memory; what was there is lost. */
+ODONATA_IMPORT("ds_map")
+int32_t odonata_ds_map(uint64_t id, void *addr, uint32_t len, uint64_t offset, int32_t prot);
+
+/** Ends mappings in [addr, addr + len); the range becomes fresh private zero memory. */
+ODONATA_IMPORT("ds_unmap")
+int32_t odonata_ds_unmap(void *addr, uint32_t len);
+
+/** Size of an opened dataspace. */
+ODONATA_IMPORT("ds_stat")
+int32_t odonata_ds_stat(uint64_t id, struct odonata_stat *out);
+
+/**
+ * Locks the bytes [begin, end_inclusive] of a dataspace, cluster-wide and fair.  The range need not be mapped, nor
+ * aligned to pages.  `timeout_ms`: below 0 waits for ever, 0 only tries.  Held locks end with the process.
+ */
+ODONATA_IMPORT("lock")
+int32_t odonata_lock(uint64_t id, uint64_t begin, uint64_t end_inclusive, int32_t mode, int64_t timeout_ms);
+
+/** Releases a lock that this process took with the very same range. */
+ODONATA_IMPORT("unlock")
+int32_t odonata_unlock(uint64_t id, uint64_t begin, uint64_t end_inclusive);
+
+/**
+ * Sleeps until odonata_wake() on the same word of the same dataspace, from whichever mapping and node, if the word
+ * still holds `expected` (else EAGAIN at once).  `timeout_ns` below 0 waits for ever.  Check the word again after 0.
+ */
+ODONATA_IMPORT("wait32")
+int32_t odonata_wait32(const uint32_t *addr, uint32_t expected, int64_t timeout_ns);
+
+/** Wakes at most `count` sleepers on the word (UINT32_MAX: all); `*woken` gets how many. */
+ODONATA_IMPORT("wake")
+int32_t odonata_wake(const uint32_t *addr, uint32_t count, uint32_t *woken);
+
+/** The node that this process runs on. */
+ODONATA_IMPORT("node_id") int32_t odonata_node_id(void);
+/** The virtual kernel, numbered within its node. */
+ODONATA_IMPORT("vkernel_id") int32_t odonata_vkernel_id(void);
+/** This process's cluster-wide pid. */
+ODONATA_IMPORT("process_id") int64_t odonata_process_id(void);
+
+#undef ODONATA_IMPORT
+
+/** `bytes` rounded up to whole pages. */
+static inline uint64_t odonata_round_up(uint64_t bytes) {
+  return (bytes + ODONATA_PAGE - 1) / ODONATA_PAGE * ODONATA_PAGE;
+}
+
+/**
+ * Grows linear memory by at least `bytes` and gives the new, page-aligned and never touched range; NULL when memory
+ * cannot grow so far.  It is never given back: reserve once, map and unmap within.
+ */
+static inline void *odonata_reserve(uint64_t bytes) {
+  const uint64_t wasm_page = 65536;
+  uint64_t pages = (bytes + wasm_page - 1) / wasm_page;
+  if (pages == 0 || pages > 65535) return NULL;
+  size_t before = __builtin_wasm_memory_grow(0, (size_t)pages);
+  return before == (size_t)-1 ? NULL : (void *)(before * wasm_page);
+}
+
+/**
+ * Reserves memory for the whole of an opened dataspace and maps it there: `*addr` gets the first byte.  ENOMEM where
+ * linear memory cannot grow so far.
+ */
+static inline int32_t odonata_ds_map_whole(const struct odonata_dataspace *ds, int32_t prot, void **addr) {
+  uint64_t len = odonata_round_up(ds->size_bytes);
+  if (len == 0 || len > UINT32_MAX - 65535) return ODONATA_EINVAL;
+  void *base = odonata_reserve(len);
+  if (base == NULL) return ODONATA_ENOMEM;
+  *addr = base;
+  return odonata_ds_map(ds->id, base, (uint32_t)len, 0, prot);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
