@@ -8,7 +8,8 @@ interface Waiting {
 /**
  * A queue between a producer and one consumer, bounded in weight (items, or bytes when `weigh` says so). An item is
  * taken in while the weight is below the capacity, so one item may be heavier than the whole. `push` waits for room,
- * `offer` answers RESOURCE_EXHAUSTED. After `close` the items that are in it still come out; `fail` drops them.
+ * `offer` answers RESOURCE_EXHAUSTED. After `close` the items that are in it still come out, then its error, if any;
+ * `fail` drops them.
  */
 export class BoundedQueue<T> implements AsyncIterable<T> {
   readonly #name: string;
@@ -17,7 +18,7 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
   #items: T[] = [];
   #head = 0;
   #weight = 0;
-  #ended: { error?: unknown } | undefined;
+  #ended: { error: unknown } | undefined;
   #reader: ((result: IteratorResult<T>) => void) | undefined;
   #readerFailed: ((error: unknown) => void) | undefined;
   #writers: Waiting[] = [];
@@ -60,21 +61,32 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
     this.#add(item);
   }
 
-  /** No more items. Harmless when repeated. */
-  close(): void {
-    this.#end({});
+  /** No more items; the reader gets those that are in it, then the error or the end. Harmless when repeated. */
+  close(error?: unknown): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = { error };
+    if (error !== undefined) this.#readerFailed?.(error);
+    else this.#reader?.({ done: true, value: undefined });
+    this.#reader = undefined;
+    this.#readerFailed = undefined;
+    for (const writer of this.#writers.splice(0)) writer.reject(this.#endedError());
   }
 
-  /** Ends it for both sides with an error; what it held is dropped. */
+  /** Ends it for both sides with an error; what it held is dropped, also after a `close`. */
   fail(error: unknown): void {
-    this.#end({ error });
+    this.#items = [];
+    this.#head = 0;
+    this.#weight = 0;
+    this.close(error);
   }
 
   /** The next item; `done` after the last. For one consumer: a second call before the first resolved is a bug. */
   next(): Promise<IteratorResult<T>> {
-    if (this.#ended?.error !== undefined) return Promise.reject(this.#ended.error);
     if (this.#head < this.#items.length) return Promise.resolve({ done: false, value: this.#take() });
-    if (this.#ended !== undefined) return Promise.resolve({ done: true, value: undefined });
+    if (this.#ended !== undefined) {
+      const { error } = this.#ended;
+      return error !== undefined ? Promise.reject(error) : Promise.resolve({ done: true, value: undefined });
+    }
     if (this.#reader !== undefined) throw new Error(`bug: two readers of ${this.#name}`);
     return new Promise((resolve, reject) => {
       this.#reader = resolve;
@@ -116,22 +128,6 @@ export class BoundedQueue<T> implements AsyncIterable<T> {
     this.#weight -= this.#weigh(item);
     if (this.#weight < this.#capacity && this.#writers.length > 0) this.#writers.shift()!.resolve();
     return item;
-  }
-
-  #end(end: { error?: unknown }): void {
-    if (this.#ended !== undefined) return;
-    this.#ended = end;
-    if (end.error !== undefined) {
-      this.#items = [];
-      this.#head = 0;
-      this.#weight = 0;
-      this.#readerFailed?.(end.error);
-    } else {
-      this.#reader?.({ done: true, value: undefined });
-    }
-    this.#reader = undefined;
-    this.#readerFailed = undefined;
-    for (const writer of this.#writers.splice(0)) writer.reject(this.#endedError());
   }
 
   #endedError(): unknown {

@@ -11,6 +11,7 @@ import { grpcHandler } from './server-call.ts';
 import type { AnyService, Handlers } from './service.ts';
 import { decoder, encoder, handlerOf, isRequestStream, isResponseStream, methodPath } from './service.ts';
 
+export { failStream } from './server-call.ts';
 export type { CallContext, Handlers } from './service.ts';
 export { raw } from './service.ts';
 

@@ -1,0 +1,96 @@
+import { randomUUID } from 'node:crypto';
+import { Code, codeName, RpcError } from './error.ts';
+import type { Logger } from './log.ts';
+import type { CallContext } from './service.ts';
+
+export type Serve = (request: unknown, ctx: CallContext) => unknown;
+
+/** One call that is being served, over whichever transport. */
+export interface ServedCall {
+  readonly ctx: CallContext;
+  /** The caller went away or its time is over: the handler's signal aborts, unless the call has ended. */
+  abort(error: RpcError): void;
+  /** Logs the end, once, and gives the failure as the caller may see it. `error` undefined: a good end. */
+  finish(error?: unknown): RpcError | undefined;
+  readonly finished: boolean;
+}
+
+export function beginCall(options: {
+  path: string;
+  peer: string;
+  requestId?: string;
+  log: Logger;
+}): ServedCall {
+  const { path, peer } = options;
+  const requestId = (options.requestId || randomUUID()).slice(0, 128);
+  const log = options.log.child({ requestId });
+  const controller = new AbortController();
+  const startedMs = performance.now();
+  let finished = false;
+  return {
+    ctx: { signal: controller.signal, requestId, log, peer },
+    abort(error) {
+      if (finished) return;
+      this.finish(error);
+      controller.abort(error);
+    },
+    finish(error) {
+      const failure = error === undefined ? undefined : failureOf(error, path, log);
+      if (!finished) {
+        finished = true;
+        const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
+        const code = codeName(failure?.code ?? Code.Ok);
+        log.debug({ method: path, code, durationMs, peer, reason: failure?.details }, 'request');
+      }
+      return failure;
+    },
+    get finished() {
+      return finished;
+    },
+  };
+}
+
+/** Only RpcErrors are meant for the caller; all else is a bug here, and logged as one. */
+function failureOf(error: unknown, path: string, log: Logger): RpcError {
+  if (error instanceof RpcError) return error;
+  log.error({ method: path, err: error }, 'handler failed');
+  return new RpcError(Code.Internal, error instanceof Error ? error.message : String(error), {
+    cause: error,
+  });
+}
+
+/**
+ * Runs a handler that streams, and hands each response to `write`, which returns a promise when the line is full.
+ * Resolves with 'done' after the last, with 'aborted' when the call was; rejects with the handler's error.
+ */
+export async function pumpResponses(
+  serve: Serve,
+  request: unknown,
+  ctx: CallContext,
+  write: (response: unknown) => Promise<void> | undefined,
+): Promise<'done' | 'aborted'> {
+  const { signal } = ctx;
+  const aborted = new Promise<undefined>((resolve) => {
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+  let iterator: AsyncIterator<unknown> | undefined;
+  try {
+    iterator = (serve(request, ctx) as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+    for (;;) {
+      const result = await Promise.race([iterator.next(), aborted]);
+      if (result === undefined || signal.aborted) break;
+      if (result.done) return 'done';
+      const full = write(result.value);
+      if (full !== undefined) await Promise.race([full, aborted]);
+      if (signal.aborted) break;
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  // Not awaited: a generator that waits for something runs its `finally` when that comes.
+  iterator?.return?.().catch((error: unknown) => {
+    if (!(error instanceof RpcError))
+      ctx.log.error({ err: error }, 'handler failed after its caller went away');
+  });
+  return 'aborted';
+}
