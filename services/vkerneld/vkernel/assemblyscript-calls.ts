@@ -1,0 +1,64 @@
+// What AssemblyScript's compiler imports from `env` for a program that uses no bindings of its own: abort and friends.
+
+import type { KernelCaller } from './kernel-call.ts';
+import type { GuestMemory } from './wasi/guest-memory.ts';
+
+export const assemblyscriptNames: readonly string[] = [
+  'abort',
+  'trace',
+  'seed',
+  'Date.now',
+  'console.log',
+  'console.info',
+  'console.debug',
+  'console.warn',
+  'console.error',
+];
+
+const textBytesMax = 1 << 16;
+const decoder = new TextDecoder('utf-16le');
+const encoder = new TextEncoder();
+
+type Imports = Record<string, (...args: number[]) => number | undefined>;
+
+/** @param abort ends the process with SIGABRT; does not return */
+export function assemblyscriptImports(
+  memory: GuestMemory,
+  kernel: KernelCaller,
+  abort: (reason: string) => never,
+): Imports {
+  /** A string: UTF-16, its length in bytes stands before it. */
+  function text(at: number): string {
+    const start = at >>> 0;
+    if (start < 4) return '';
+    const length = Math.min(memory.u32(start - 4), textBytesMax);
+    return decoder.decode(memory.copyOut(start, length));
+  }
+
+  function print(stream: 1 | 2, line: string): undefined {
+    kernel.write(stream, encoder.encode(`${line}\n`));
+  }
+
+  const toOutput = (at: number): undefined => print(1, text(at));
+  const toError = (at: number): undefined => print(2, text(at));
+  return {
+    abort: (message, file, line, column) => {
+      const what = text(message!) || 'abort';
+      const where = text(file!);
+      const reason = where === '' ? what : `${what} in ${where} (${line! >>> 0}:${column! >>> 0})`;
+      print(2, `abort: ${reason}`);
+      return abort(`abort: ${reason}`);
+    },
+    trace: (message, count, ...values) => {
+      const shown = values.slice(0, count).join(', ');
+      return print(2, `trace: ${text(message!)}${shown === '' ? '' : ` ${shown}`}`);
+    },
+    seed: () => Math.random() * Number.MAX_SAFE_INTEGER,
+    'Date.now': () => Date.now(),
+    'console.log': toOutput,
+    'console.info': toOutput,
+    'console.debug': toOutput,
+    'console.warn': toError,
+    'console.error': toError,
+  };
+}

@@ -1,0 +1,111 @@
+// The thread of one process: the worker's entry. It is started ahead of time and waits, with everything loaded, for
+// the one program that it will run.
+//
+// A program leaves this thread in one of three ways: it calls proc_exit, it returns from `_start`, or it traps. Each
+// is told to the main thread, which then ends the worker; nothing is unwound here, for a program may catch what is
+// thrown through it. A program that does none of these is ended from outside, wherever it is.
+
+import { parentPort } from 'node:worker_threads';
+import { assemblyscriptImports } from './assemblyscript-calls.ts';
+import {
+  type GuestEnd,
+  type GuestMessage,
+  KernelCaller,
+  type StartGuest,
+  unpackWord,
+} from './kernel-call.ts';
+import { odonataImports } from './odonata-calls.ts';
+import { oneLine, programStack, trapOf } from './trap.ts';
+import { streamRights } from './wasi/abi.ts';
+import { DescriptorTable } from './wasi/descriptor-table.ts';
+import { addGrant } from './wasi/directory-calls.ts';
+import { Errno, WasiError } from './wasi/errno.ts';
+import { GuestMemory } from './wasi/guest-memory.ts';
+import { preview1Imports } from './wasi/preview1.ts';
+import { type StandardStreams, sleep } from './wasi/system.ts';
+import { memoryImport } from './wasm/module.ts';
+
+if (parentPort === null) throw new Error('guest-thread runs as a worker');
+const port = parentPort;
+
+Error.stackTraceLimit = 64;
+
+function post(message: GuestMessage, transfer: ArrayBuffer[] = []): void {
+  port.postMessage(message, transfer);
+}
+
+/** Tells how the program ended and waits for the end of this thread. */
+function end(how: GuestEnd): never {
+  post({ kind: 'ended', end: how });
+  for (;;) sleep(Number.POSITIVE_INFINITY);
+}
+
+function streamsThrough(kernel: KernelCaller): StandardStreams {
+  return {
+    read: (maxBytes, nonblock) => {
+      const { errno, payload } = kernel.call({ call: 'stdin_read', maxBytes, nonblock });
+      if (errno !== Errno.success) throw new WasiError(errno);
+      return payload;
+    },
+    write: (stream, bytes) => kernel.write(stream, bytes),
+    pollInput: (timeoutMs) => {
+      const { payload } = kernel.call({ call: 'stdin_poll', timeoutMs });
+      const [ready, available, ended] = [0, 1, 2].map((i) => Number(unpackWord(payload, i)));
+      return { ready: ready === 1, availableBytes: available!, ended: ended === 1 };
+    },
+  };
+}
+
+function openDescriptors(start: StartGuest): DescriptorTable {
+  const descriptors = new DescriptorTable();
+  for (const stream of [0, 1, 2] as const) {
+    descriptors.add({ kind: 'stream', stream, flags: 0, rights: streamRights, inheriting: 0n });
+  }
+  for (const grant of start.grants) {
+    try {
+      addGrant(descriptors, grant);
+    } catch (error) {
+      const what = error instanceof Error ? error.message : String(error);
+      end({ how: 'refused', reason: `cannot use the directory ${grant.hostPath}: ${oneLine(what)}` });
+    }
+  }
+  return descriptors;
+}
+
+function run(start: StartGuest): never {
+  const memory = new GuestMemory(start.memory);
+  const kernel = new KernelCaller(start.channel, post);
+  const abort = (reason: string): never =>
+    end({ how: 'trap', signal: 'SIGABRT', reason, stack: programStack(new Error(reason)) });
+  const imports = {
+    wasi_snapshot_preview1: preview1Imports({
+      memory,
+      args: start.args,
+      env: start.env,
+      descriptors: openDescriptors(start),
+      streams: streamsThrough(kernel),
+      exit: (code) => end({ how: 'exit', code: code & 0xff }),
+    }),
+    odonata: odonataImports(memory, kernel, start),
+    env: assemblyscriptImports(memory, kernel, abort),
+    [memoryImport.module]: { [memoryImport.name]: start.memory },
+  };
+  try {
+    const { exports } = new WebAssembly.Instance(start.module, imports as unknown as WebAssembly.Imports);
+    const entry = exports['_start'];
+    // Without it the program has done its work in its start section.
+    if (typeof entry === 'function') entry();
+  } catch (error) {
+    if (error instanceof WebAssembly.LinkError) {
+      end({
+        how: 'refused',
+        reason: `the program does not fit this virtual kernel: ${oneLine(error.message)}`,
+      });
+    }
+    end({ how: 'trap', ...trapOf(error) });
+  }
+  end({ how: 'exit', code: 0 });
+}
+
+port.once('message', (start: StartGuest) => run(start));
+post({ kind: 'ready' });

@@ -1,0 +1,185 @@
+// The channel by which a guest's thread asks the virtual kernel's main thread for something and waits.
+//
+// The thread posts its request and sleeps on a word of a small shared buffer; the main thread, which may have to wait
+// for others first, stores the answer in that buffer and wakes it. One request at a time: the thread has nothing else
+// to do meanwhile. Output goes the other way round: it is posted without waiting, as far as the credit reaches.
+//
+//   words   0 turn (0 waiting, 1 answered)   1 errno   2 length of the payload   3 credit for output, in bytes
+//   bytes   16 ... payload
+
+import type { DirectoryGrant } from './wasi/directory-calls.ts';
+
+const turnWord = 0;
+const errnoWord = 1;
+const lengthWord = 2;
+const creditWord = 3;
+const headerBytes = 16;
+
+/** The most that one answer carries: a piece of standard input. */
+export const payloadBytesMax = 65536;
+/** What a process may write before its reader has taken any of it. */
+export const outputCreditBytes = 1 << 20;
+/** The most that one piece of output carries. */
+export const outputBytesMax = 65536;
+
+export type KernelRequest =
+  | { readonly call: 'stdin_read'; readonly maxBytes: number; readonly nonblock: boolean }
+  | { readonly call: 'stdin_poll'; readonly timeoutMs: number }
+  | {
+      readonly call: 'ds_open';
+      readonly name: string;
+      readonly sizeBytes: bigint;
+      readonly create: boolean;
+      readonly exclusive: boolean;
+    }
+  | {
+      readonly call: 'ds_map';
+      readonly dataspace: bigint;
+      readonly address: number;
+      readonly lengthBytes: number;
+      readonly offsetBytes: number;
+      readonly writable: boolean;
+    }
+  | { readonly call: 'ds_unmap'; readonly address: number; readonly lengthBytes: number }
+  | {
+      readonly call: 'lock';
+      readonly dataspace: bigint;
+      readonly begin: bigint;
+      readonly endInclusive: bigint;
+      readonly mode: 'SHARED' | 'EXCLUSIVE' | 'MODIFYING';
+      readonly timeoutMs: bigint;
+    }
+  | {
+      readonly call: 'unlock';
+      readonly dataspace: bigint;
+      readonly begin: bigint;
+      readonly endInclusive: bigint;
+    }
+  /** Registers a wait; the thread then looks at the value again and sends one of the two that follow. */
+  | { readonly call: 'wait_register'; readonly address: number; readonly timeoutMs: bigint }
+  | { readonly call: 'wait_sleep' }
+  | { readonly call: 'wait_cancel' }
+  | { readonly call: 'wake'; readonly address: number; readonly count: number };
+
+/** How a guest ended by itself. */
+export type GuestEnd =
+  | { readonly how: 'exit'; readonly code: number }
+  | { readonly how: 'trap'; readonly signal: string; readonly reason: string; readonly stack: string }
+  /** It could not be started. */
+  | { readonly how: 'refused'; readonly reason: string };
+
+/** From the guest's thread to the main thread. */
+export type GuestMessage =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'output'; readonly stream: 1 | 2; readonly data: Uint8Array<ArrayBuffer> }
+  | { readonly kind: 'request'; readonly request: KernelRequest }
+  | { readonly kind: 'ended'; readonly end: GuestEnd };
+
+/** To the guest's thread, once. */
+export interface StartGuest {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly channel: SharedArrayBuffer;
+  /** With the program's name as the first. */
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly grants: readonly DirectoryGrant[];
+  readonly pid: bigint;
+  readonly node: number;
+  readonly vkernel: number;
+}
+
+export function createChannel(): SharedArrayBuffer {
+  const channel = new SharedArrayBuffer(headerBytes + payloadBytesMax);
+  new Int32Array(channel)[creditWord] = outputCreditBytes;
+  return channel;
+}
+
+export interface KernelAnswer {
+  readonly errno: number;
+  /** A copy. */
+  readonly payload: Uint8Array<ArrayBuffer>;
+}
+
+/** The guest's end of the channel. */
+export class KernelCaller {
+  readonly #words: Int32Array;
+  readonly #channel: SharedArrayBuffer;
+  readonly #post: (message: GuestMessage, transfer?: ArrayBuffer[]) => void;
+
+  constructor(channel: SharedArrayBuffer, post: (message: GuestMessage, transfer?: ArrayBuffer[]) => void) {
+    this.#channel = channel;
+    this.#words = new Int32Array(channel, 0, headerBytes / 4);
+    this.#post = post;
+  }
+
+  /** Blocks until the main thread has answered. */
+  call(request: KernelRequest): KernelAnswer {
+    Atomics.store(this.#words, turnWord, 0);
+    this.#post({ kind: 'request', request });
+    while (Atomics.load(this.#words, turnWord) === 0) Atomics.wait(this.#words, turnWord, 0);
+    const errno = this.#words[errnoWord]!;
+    const length = this.#words[lengthWord]!;
+    return {
+      errno,
+      payload: new Uint8Array(this.#channel, headerBytes, length).slice() as Uint8Array<ArrayBuffer>,
+    };
+  }
+
+  /** Blocks while there is no credit. */
+  write(stream: 1 | 2, bytes: Uint8Array<ArrayBuffer>): void {
+    let done = 0;
+    while (done < bytes.length) {
+      const credit = Atomics.load(this.#words, creditWord);
+      if (credit <= 0) {
+        Atomics.wait(this.#words, creditWord, credit);
+        continue;
+      }
+      const length = Math.min(bytes.length - done, credit, outputBytesMax);
+      Atomics.sub(this.#words, creditWord, length);
+      const data = done === 0 && length === bytes.length ? bytes : bytes.slice(done, done + length);
+      done += length;
+      this.#post({ kind: 'output', stream, data }, [data.buffer]);
+    }
+  }
+}
+
+/** The main thread's end of the channel. */
+export class KernelAnswerer {
+  readonly #words: Int32Array;
+  readonly #payload: Uint8Array;
+
+  constructor(channel: SharedArrayBuffer) {
+    this.#words = new Int32Array(channel, 0, headerBytes / 4);
+    this.#payload = new Uint8Array(channel, headerBytes);
+  }
+
+  answer(errno: number, payload: Uint8Array = new Uint8Array(0)): void {
+    this.#payload.set(payload);
+    this.#words[errnoWord] = errno;
+    this.#words[lengthWord] = payload.length;
+    Atomics.store(this.#words, turnWord, 1);
+    Atomics.notify(this.#words, turnWord);
+  }
+
+  /** The reader of its output took so many bytes. Never more credit than there was at first. */
+  giveCredit(bytes: number): void {
+    const before = Atomics.load(this.#words, creditWord);
+    Atomics.add(this.#words, creditWord, Math.min(bytes, outputCreditBytes - before));
+    Atomics.notify(this.#words, creditWord);
+  }
+}
+
+/** Payloads of numbers: 64-bit words, little-endian. */
+export function packWords(...values: bigint[]): Uint8Array {
+  const bytes = new Uint8Array(values.length * 8);
+  const view = new DataView(bytes.buffer);
+  values.forEach((value, i) => {
+    view.setBigUint64(i * 8, value, true);
+  });
+  return bytes;
+}
+
+export function unpackWord(payload: Uint8Array<ArrayBuffer>, index: number): bigint {
+  return new DataView(payload.buffer, payload.byteOffset).getBigUint64(index * 8, true);
+}

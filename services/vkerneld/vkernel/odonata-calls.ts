@@ -1,0 +1,171 @@
+// The import module `odonata`: shared dataspaces, range locks, waits and wakes, identities. See libs/guest/odonata.h.
+
+import type { KernelAnswer, KernelCaller } from './kernel-call.ts';
+import { unpackWord } from './kernel-call.ts';
+import { Errno, WasiError } from './wasi/errno.ts';
+import type { GuestMemory } from './wasi/guest-memory.ts';
+import { asImports } from './wasi/system.ts';
+
+/** The unit of mapping. */
+const pageBytes = 4096;
+const nameBytesMax = 255;
+const nsPerMs = 1_000_000n;
+
+const OpenFlag = { create: 1, exclusive: 2 } as const;
+const Protection = { read: 1, readWrite: 3 } as const;
+const lockModes = { 1: 'SHARED', 2: 'EXCLUSIVE', 3: 'MODIFYING' } as const;
+
+export const odonataNames: readonly string[] = [
+  'ds_open',
+  'ds_map',
+  'ds_unmap',
+  'ds_stat',
+  'lock',
+  'unlock',
+  'wait32',
+  'wake',
+  'node_id',
+  'vkernel_id',
+  'process_id',
+];
+
+export interface Identity {
+  readonly node: number;
+  readonly vkernel: number;
+  readonly pid: bigint;
+}
+
+type Imports = Record<string, (...args: (number | bigint)[]) => number | bigint>;
+
+export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identity: Identity): Imports {
+  /** Sizes of what this process opened: a dataspace never changes its size. */
+  const sizesOfOpened = new Map<bigint, bigint>();
+
+  const calls = asImports({
+    ds_open: (nameAt: number, nameLength: number, size: bigint, flags: number, at: number) => {
+      memory.expectWritable(at, 16);
+      if (nameLength === 0 || flags & ~(OpenFlag.create | OpenFlag.exclusive)) {
+        throw new WasiError(Errno.inval);
+      }
+      if (nameLength > nameBytesMax) throw new WasiError(Errno.nametoolong);
+      const { payload } = expectSuccess(
+        kernel.call({
+          call: 'ds_open',
+          name: memory.string(nameAt, nameLength),
+          sizeBytes: BigInt.asUintN(64, size),
+          create: (flags & OpenFlag.create) !== 0,
+          exclusive: (flags & OpenFlag.exclusive) !== 0,
+        }),
+      );
+      const id = unpackWord(payload, 0);
+      const sizeBytes = unpackWord(payload, 1);
+      sizesOfOpened.set(id, sizeBytes);
+      memory.setU64(at, id);
+      memory.setU64(at + 8, sizeBytes);
+    },
+    ds_map: (id: bigint, address: number, length: number, offset: bigint, protection: number) => {
+      const dataspace = BigInt.asUintN(64, id);
+      const sizeBytes = sizeOf(dataspace);
+      expectPages(address, length);
+      const end = offset + BigInt(length);
+      if (offset < 0n || offset % BigInt(pageBytes) !== 0n || end > roundedUp(sizeBytes)) {
+        throw new WasiError(Errno.inval);
+      }
+      if (protection !== Protection.read && protection !== Protection.readWrite) {
+        throw new WasiError(Errno.inval);
+      }
+      const writable = protection === Protection.readWrite;
+      expectSuccess(
+        kernel.call({
+          call: 'ds_map',
+          dataspace,
+          address,
+          lengthBytes: length,
+          offsetBytes: Number(offset),
+          writable,
+        }),
+      );
+    },
+    ds_unmap: (address: number, length: number) => {
+      expectPages(address, length);
+      expectSuccess(kernel.call({ call: 'ds_unmap', address, lengthBytes: length }));
+    },
+    ds_stat: (id: bigint, at: number) => {
+      memory.expectWritable(at, 16);
+      const sizeBytes = sizeOf(BigInt.asUintN(64, id));
+      memory.setU64(at, sizeBytes);
+      memory.setU64(at + 8, roundedUp(sizeBytes) / BigInt(pageBytes));
+    },
+    lock: (id: bigint, begin: bigint, end: bigint, mode: number, timeoutMs: bigint) => {
+      const dataspace = BigInt.asUintN(64, id);
+      const range = expectRange(dataspace, begin, end);
+      const name = lockModes[mode as keyof typeof lockModes];
+      if (name === undefined) throw new WasiError(Errno.inval);
+      expectSuccess(kernel.call({ call: 'lock', dataspace, ...range, mode: name, timeoutMs }));
+    },
+    unlock: (id: bigint, begin: bigint, end: bigint) => {
+      const dataspace = BigInt.asUintN(64, id);
+      expectSuccess(kernel.call({ call: 'unlock', dataspace, ...expectRange(dataspace, begin, end) }));
+    },
+    wait32: (address: number, expected: number, timeoutNs: bigint) => {
+      if (memory.atomicU32(address) !== expected) return Errno.again;
+      const timeoutMs = timeoutNs < 0n ? -1n : (timeoutNs + nsPerMs - 1n) / nsPerMs;
+      expectSuccess(kernel.call({ call: 'wait_register', address, timeoutMs }));
+      // Only now: a wake after this look finds us registered, and one before it changed what we look at.
+      if (memory.atomicU32(address) !== expected) {
+        expectSuccess(kernel.call({ call: 'wait_cancel' }));
+        return Errno.again;
+      }
+      return kernel.call({ call: 'wait_sleep' }).errno;
+    },
+    wake: (address: number, count: number, at: number) => {
+      memory.expectWritable(at, 4);
+      if (address % 4 !== 0) throw new WasiError(Errno.inval);
+      memory.expectWritable(address, 4);
+      const { payload } = expectSuccess(kernel.call({ call: 'wake', address, count }));
+      memory.setU32(at, Number(unpackWord(payload, 0)));
+    },
+  });
+
+  /** EBADF for what this process did not open. */
+  function sizeOf(dataspace: bigint): bigint {
+    const sizeBytes = sizesOfOpened.get(dataspace);
+    if (sizeBytes === undefined) throw new WasiError(Errno.badf);
+    return sizeBytes;
+  }
+
+  function expectPages(address: number, length: number): void {
+    const aligned = address % pageBytes === 0 && length % pageBytes === 0;
+    if (!aligned || length === 0 || address + length > memory.byteLength) throw new WasiError(Errno.inval);
+  }
+
+  function expectRange(
+    dataspace: bigint,
+    begin: bigint,
+    end: bigint,
+  ): { begin: bigint; endInclusive: bigint } {
+    sizeOf(dataspace);
+    // Bytes past the end can be locked, as in POSIX: they are names for what programs agree on.
+    const first = BigInt.asUintN(64, begin);
+    const last = BigInt.asUintN(64, end);
+    if (first > last) throw new WasiError(Errno.inval);
+    return { begin: first, endInclusive: last };
+  }
+
+  return {
+    ...calls,
+    node_id: () => identity.node,
+    vkernel_id: () => identity.vkernel,
+    process_id: () => identity.pid,
+  };
+}
+
+function expectSuccess(answer: KernelAnswer): KernelAnswer {
+  if (answer.errno !== Errno.success) throw new WasiError(answer.errno);
+  return answer;
+}
+
+function roundedUp(bytes: bigint): bigint {
+  const page = BigInt(pageBytes);
+  return ((bytes + page - 1n) / page) * page;
+}

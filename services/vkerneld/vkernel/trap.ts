@@ -1,0 +1,78 @@
+// What a trap of WebAssembly becomes: a signal, a reason, and the stack of the program.
+
+export interface Trap {
+  readonly signal: string;
+  /** One line. */
+  readonly reason: string;
+  /** A line for each function of the program, innermost first. */
+  readonly stack: string;
+}
+
+export const signalNumbers: Readonly<Record<string, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGILL: 4,
+  SIGTRAP: 5,
+  SIGABRT: 6,
+  SIGBUS: 7,
+  SIGFPE: 8,
+  SIGKILL: 9,
+  SIGUSR1: 10,
+  SIGSEGV: 11,
+  SIGUSR2: 12,
+  SIGPIPE: 13,
+  SIGALRM: 14,
+  SIGTERM: 15,
+  SIGSYS: 31,
+};
+
+/** The exit code that says a signal ended a process. */
+export function exitCodeOfSignal(signal: string): number {
+  return 128 + (signalNumbers[signal] ?? 9);
+}
+
+/** How V8 words its traps. */
+const signals: readonly [RegExp, string][] = [
+  [/^unreachable/, 'SIGABRT'],
+  [/memory access out of bounds/, 'SIGSEGV'],
+  [/(divide|remainder) by zero|divide result unrepresentable|float unrepresentable/, 'SIGFPE'],
+];
+
+export function trapOf(error: unknown): Trap {
+  if (error instanceof WebAssembly.RuntimeError) {
+    const signal = signals.find(([wording]) => wording.test(error.message))?.[1] ?? 'SIGTRAP';
+    return { signal, reason: `trap: ${oneLine(error.message)}`, stack: programStack(error) };
+  }
+  if (error instanceof RangeError && /call stack/i.test(error.message)) {
+    return { signal: 'SIGSEGV', reason: 'trap: stack overflow', stack: programStack(error) };
+  }
+  if (error instanceof WebAssembly.Exception) {
+    return { signal: 'SIGABRT', reason: 'an exception that nothing caught', stack: programStack(error) };
+  }
+  // A bug of the virtual kernel, not of the program: say all that helps to find it.
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { signal: 'SIGSYS', reason: `virtual kernel: ${oneLine(text)}`, stack: text };
+}
+
+export function oneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, ' | ');
+}
+
+const frame = /^\s*at (?:(.*?) \()?wasm:\/\/[^ ]*?wasm-function\[(\d+)\]:(0x[0-9a-f]+)\)?$/;
+
+/** `name (function 12 at 0x1f3)`, where the module has names, else `function 12 at 0x1f3`. */
+export function programStack(error: unknown): string {
+  const stack = error instanceof Error ? (error.stack ?? '') : '';
+  const lines: string[] = [];
+  for (const line of stack.split('\n')) {
+    const match = frame.exec(line);
+    if (match === null) continue;
+    const [, name, index, offset] = match;
+    const where = `function ${index} at ${offset}`;
+    // V8 puts the module's name, or its hash, before the function's.
+    const plain = name?.replace(/^wasm:\/\/\S*\s*/, '');
+    lines.push(plain ? `${plain} (${where})` : where);
+  }
+  return lines.join('\n');
+}

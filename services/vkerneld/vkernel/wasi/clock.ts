@@ -1,0 +1,51 @@
+// Clocks, in nanoseconds.
+
+import { Clockid } from './abi.ts';
+import { Errno, WasiError } from './errno.ts';
+
+const nsPerMs = 1_000_000n;
+
+/** Wall clock minus monotonic clock. The wall clock of JavaScript has milliseconds; this gives it the rest. */
+let wallOffsetNs = 0n;
+/** The wall clock was set, or the two drifted: follow it. */
+const driftMaxNs = 2n * nsPerMs;
+
+function realtimeNs(): bigint {
+  const wallNs = BigInt(Date.now()) * nsPerMs;
+  const nowNs = process.hrtime.bigint() + wallOffsetNs;
+  const driftNs = nowNs - wallNs;
+  if (driftNs <= driftMaxNs && driftNs >= -driftMaxNs) return nowNs;
+  wallOffsetNs += wallNs - nowNs;
+  return wallNs;
+}
+
+/** EINVAL for a clock that there is not. */
+export function clockNs(clock: number): bigint {
+  switch (clock) {
+    case Clockid.realtime:
+      return realtimeNs();
+    case Clockid.monotonic:
+      return process.hrtime.bigint();
+    case Clockid.processCputime:
+    case Clockid.threadCputime: {
+      // A process is one thread of the virtual kernel.
+      const used = process.threadCpuUsage();
+      return BigInt(used.user + used.system) * 1000n;
+    }
+    default:
+      throw new WasiError(Errno.inval);
+  }
+}
+
+export function clockResolutionNs(clock: number): bigint {
+  switch (clock) {
+    case Clockid.realtime:
+    case Clockid.monotonic:
+      return 1n;
+    case Clockid.processCputime:
+    case Clockid.threadCputime:
+      return 1000n;
+    default:
+      throw new WasiError(Errno.inval);
+  }
+}

@@ -1,0 +1,129 @@
+// Granted directories (fd_prestat_*) and the listing of directories (fd_readdir).
+
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync } from 'node:fs';
+import { directoryRights, direntBytes, Filetype, Rights } from './abi.ts';
+import type { DescriptorTable, DirectoryDescriptor, DirectoryEntry } from './descriptor-table.ts';
+import { Errno, WasiError } from './errno.ts';
+import { statFiletype } from './file-stat.ts';
+import { utf8 } from './guest-memory.ts';
+import { descriptorPath } from './path-lookup.ts';
+import type { Calls, System } from './system.ts';
+
+/** A directory of the host that a program may use. */
+export interface DirectoryGrant {
+  /** Absolute. */
+  readonly hostPath: string;
+  readonly guestPath: string;
+  readonly readOnly: boolean;
+}
+
+/** Opens a grant. Throws what node:fs throws where it is no directory. */
+export function addGrant(descriptors: DescriptorTable, grant: DirectoryGrant): void {
+  const host = openSync(grant.hostPath, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    descriptors.add({
+      kind: 'directory',
+      host,
+      preopen: utf8(grant.guestPath),
+      listing: undefined,
+      flags: 0,
+      rights: directoryRights,
+      // All, also for a read-only grant: libraries open for reading only, without an error, where the right to
+      // write is missing. They shall see EROFS instead.
+      inheriting: Rights.all,
+      readOnly: grant.readOnly,
+    });
+  } catch (error) {
+    closeSync(host);
+    throw error;
+  }
+}
+
+export function directoryCalls(system: System): Calls {
+  const { memory, descriptors } = system;
+
+  function preopenName(fd: number): Uint8Array<ArrayBuffer> {
+    const descriptor = descriptors.get(fd);
+    if (descriptor.kind !== 'directory' || descriptor.preopen === undefined) {
+      throw new WasiError(Errno.badf);
+    }
+    return descriptor.preopen;
+  }
+
+  return {
+    fd_prestat_get: (fd: number, at: number) => {
+      const name = preopenName(fd);
+      memory.setU32(at, 0); // a directory
+      memory.setU32(at + 4, name.length);
+    },
+    fd_prestat_dir_name: (fd: number, at: number, length: number) => {
+      const name = preopenName(fd);
+      if (length < name.length) throw new WasiError(Errno.nametoolong);
+      memory.copyIn(at, name);
+    },
+    fd_readdir: (fd: number, at: number, length: number, cookie: bigint, usedAt: number) => {
+      memory.expectWritable(at, length);
+      memory.expectWritable(usedAt, 4);
+      const directory = descriptors.directory(fd);
+      // The first cookie begins anew, as rewinddir(3) does; the others count names of the same listing.
+      if (cookie === 0n || directory.listing === undefined) directory.listing = list(directory);
+      const bytes = records(directory, directory.listing, BigInt.asUintN(64, cookie), length);
+      memory.copyIn(at, bytes);
+      memory.setU32(usedAt, bytes.length);
+    },
+  };
+}
+
+const dots: readonly DirectoryEntry[] = [
+  { name: utf8('.'), filetype: Filetype.directory },
+  { name: utf8('..'), filetype: Filetype.directory },
+];
+
+function list(directory: DirectoryDescriptor): DirectoryEntry[] {
+  const entries = readdirSync(descriptorPath(directory.host), { withFileTypes: true, encoding: 'buffer' });
+  return [
+    ...dots,
+    ...entries.map((entry) => ({ name: new Uint8Array(entry.name), filetype: statFiletype(entry) })),
+  ];
+}
+
+/** Records from a cookie on, as many as fit; the last one cut off where it does not. */
+function records(
+  directory: DirectoryDescriptor,
+  listing: readonly DirectoryEntry[],
+  cookie: bigint,
+  lengthMax: number,
+): Uint8Array<ArrayBuffer> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  const first = cookie < BigInt(listing.length) ? Number(cookie) : listing.length;
+  for (let i = first; i < listing.length && length < lengthMax; i++) {
+    const entry = listing[i]!;
+    const record = new Uint8Array(direntBytes + entry.name.length);
+    const view = new DataView(record.buffer);
+    view.setBigUint64(0, BigInt(i + 1), true);
+    view.setBigUint64(8, inodeOf(directory, entry), true);
+    view.setUint32(16, entry.name.length, true);
+    view.setUint8(20, entry.filetype);
+    record.set(entry.name, direntBytes);
+    pieces.push(record);
+    length += record.length;
+  }
+  const bytes = new Uint8Array(Math.min(length, lengthMax));
+  let at = 0;
+  for (const piece of pieces) {
+    const part = piece.subarray(0, bytes.length - at);
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** 0 where it is gone by now, or is the parent of a grant, which is none of the program's business. */
+function inodeOf(directory: DirectoryDescriptor, entry: DirectoryEntry): bigint {
+  const name = Buffer.from(entry.name);
+  if (entry === dots[0]) return fstatSync(directory.host, { bigint: true }).ino;
+  if (entry === dots[1]) return 0n;
+  const path = Buffer.concat([Buffer.from(`${descriptorPath(directory.host)}/`), name]);
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino ?? 0n;
+}

@@ -1,0 +1,174 @@
+// fd_*: what is done with an open descriptor, but its directory listing and its times.
+//
+// The position of a file is kept here, not in the host: node:fs has no lseek(2), and reads and writes at a position.
+
+import { closeSync, constants, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, openSync } from 'node:fs';
+import { Fdflags, Rights, storeFdstat, Whence } from './abi.ts';
+import type { Descriptor, DescriptorTable, FileDescriptor } from './descriptor-table.ts';
+import { Errno, WasiError } from './errno.ts';
+import { filetypeOf } from './file-stat.ts';
+import { readSlices, writeSlices } from './file-transfer.ts';
+import { guestSlices } from './guest-memory.ts';
+import { descriptorPath } from './path-lookup.ts';
+import type { Calls, System } from './system.ts';
+
+const positionMax = (1n << 63n) - 1n;
+const adviceMax = 5;
+
+export function fileCalls(system: System): Calls {
+  const { memory, descriptors } = system;
+
+  return {
+    fd_close: (fd: number) => descriptors.close(fd),
+    fd_renumber: (from: number, to: number) => descriptors.renumber(from, to),
+    fd_read: (fd: number, slicesAt: number, count: number, readAt: number) => {
+      memory.expectWritable(readAt, 4);
+      const slices = guestSlices(memory, slicesAt, count);
+      memory.setU32(readAt, readSlices(system, readable(descriptors, fd), slices, undefined));
+    },
+    fd_pread: (fd: number, slicesAt: number, count: number, offset: bigint, readAt: number) => {
+      memory.expectWritable(readAt, 4);
+      const slices = guestSlices(memory, slicesAt, count);
+      const file = seekable(readable(descriptors, fd));
+      memory.setU32(readAt, readSlices(system, file, slices, position(offset)));
+    },
+    fd_write: (fd: number, slicesAt: number, count: number, writtenAt: number) => {
+      memory.expectWritable(writtenAt, 4);
+      const slices = guestSlices(memory, slicesAt, count);
+      memory.setU32(writtenAt, writeSlices(system, writable(descriptors, fd), slices, undefined));
+    },
+    fd_pwrite: (fd: number, slicesAt: number, count: number, offset: bigint, writtenAt: number) => {
+      memory.expectWritable(writtenAt, 4);
+      const slices = guestSlices(memory, slicesAt, count);
+      const file = seekable(writable(descriptors, fd));
+      memory.setU32(writtenAt, writeSlices(system, file, slices, position(offset)));
+    },
+    fd_seek: (fd: number, offset: bigint, whence: number, positionAt: number) => {
+      memory.expectWritable(positionAt, 8);
+      const file = seekable(descriptors.get(fd));
+      let from: bigint;
+      if (whence === Whence.set) from = 0n;
+      else if (whence === Whence.cur) from = file.positionBytes;
+      else if (whence === Whence.end) from = fstatSync(file.host, { bigint: true }).size;
+      else throw new WasiError(Errno.inval);
+      const target = from + offset;
+      if (target < 0n) throw new WasiError(Errno.inval);
+      if (target > positionMax) throw new WasiError(Errno.overflow);
+      file.positionBytes = target;
+      memory.setU64(positionAt, target);
+    },
+    fd_tell: (fd: number, positionAt: number) =>
+      memory.setU64(positionAt, seekable(descriptors.get(fd)).positionBytes),
+    fd_sync: (fd: number) => {
+      const descriptor = descriptors.get(fd);
+      if (descriptor.kind !== 'stream') fsyncSync(descriptor.host);
+    },
+    fd_datasync: (fd: number) => {
+      const descriptor = descriptors.get(fd);
+      if (descriptor.kind !== 'stream') fdatasyncSync(descriptor.host);
+    },
+    fd_advise: (fd: number, offset: bigint, length: bigint, advice: number) => {
+      const descriptor = descriptors.get(fd);
+      if (advice > adviceMax || offset < 0n || length < 0n) throw new WasiError(Errno.inval);
+      if (descriptor.kind === 'stream') throw new WasiError(Errno.spipe);
+    },
+    fd_allocate: (fd: number, offset: bigint, length: bigint) => {
+      const file = seekable(writable(descriptors, fd));
+      const end = position(offset) + position(length);
+      if (length === 0n) throw new WasiError(Errno.inval);
+      // The bytes count as there; the host finds blocks for them when they are written.
+      if (fstatSync(file.host, { bigint: true }).size < end) ftruncateSync(file.host, hostSize(end));
+    },
+    fd_filestat_set_size: (fd: number, size: bigint) => {
+      const descriptor = descriptors.get(fd);
+      if (descriptor.kind !== 'file' || !descriptor.seekable) throw new WasiError(Errno.inval);
+      writable(descriptors, fd);
+      ftruncateSync(descriptor.host, hostSize(position(size)));
+    },
+    fd_fdstat_get: (fd: number, at: number) => {
+      const descriptor = descriptors.get(fd);
+      storeFdstat(memory, at, {
+        filetype: filetypeOf(descriptor),
+        flags: descriptor.flags,
+        rights: descriptor.rights,
+        inheriting: descriptor.inheriting,
+      });
+    },
+    fd_fdstat_set_flags: (fd: number, flags: number) => {
+      const descriptor = descriptors.get(fd);
+      if ((flags & ~Fdflags.all) !== 0) throw new WasiError(Errno.inval);
+      if (descriptor.kind === 'file') setFileFlags(descriptor, flags);
+      else descriptor.flags = flags;
+    },
+    fd_fdstat_set_rights: (fd: number, rights: bigint, inheriting: bigint) => {
+      const descriptor = descriptors.get(fd);
+      // Rights can only be given away.
+      if ((rights & ~descriptor.rights) !== 0n || (inheriting & ~descriptor.inheriting) !== 0n) {
+        throw new WasiError(Errno.notcapable);
+      }
+      descriptor.rights = rights;
+      descriptor.inheriting = inheriting;
+    },
+  };
+}
+
+function readable(descriptors: DescriptorTable, fd: number): Descriptor {
+  const descriptor = descriptors.get(fd);
+  if (descriptor.kind === 'directory') throw new WasiError(Errno.isdir);
+  if ((descriptor.rights & Rights.fdRead) === 0n) throw new WasiError(Errno.badf);
+  return descriptor;
+}
+
+function writable(descriptors: DescriptorTable, fd: number): Descriptor {
+  const descriptor = descriptors.get(fd);
+  if (descriptor.kind === 'directory' || (descriptor.rights & Rights.fdWrite) === 0n) {
+    throw new WasiError(Errno.badf);
+  }
+  return descriptor;
+}
+
+/** ESPIPE for what has no position, EBADF for a directory. */
+function seekable(descriptor: Descriptor): FileDescriptor {
+  if (descriptor.kind === 'directory') throw new WasiError(Errno.badf);
+  if (descriptor.kind === 'stream' || !descriptor.seekable) throw new WasiError(Errno.spipe);
+  return descriptor;
+}
+
+/** A file offset or size: an unsigned number that has to fit in a signed one. */
+function position(value: bigint): bigint {
+  if (value < 0n) throw new WasiError(Errno.inval);
+  return value;
+}
+
+/** EFBIG above what node:fs can say. */
+function hostSize(bytes: bigint): number {
+  if (bytes > BigInt(Number.MAX_SAFE_INTEGER)) throw new WasiError(Errno.fbig);
+  return Number(bytes);
+}
+
+/** Node has no fcntl(2): the file is opened again, for it is the host that must append atomically. */
+function setFileFlags(file: FileDescriptor, flags: number): void {
+  const changed = (file.flags ^ flags) & ~Fdflags.nonblock;
+  if (changed !== 0 && file.seekable) {
+    const reads = (file.rights & Rights.fdRead) !== 0n;
+    const writes = (file.rights & Rights.fdWrite) !== 0n;
+    const host = openSync(descriptorPath(file.host), hostAccess(reads, writes) | hostFlags(flags));
+    closeSync(file.host);
+    file.host = host;
+  }
+  file.flags = flags;
+}
+
+export function hostAccess(reads: boolean, writes: boolean): number {
+  if (writes) return reads ? constants.O_RDWR : constants.O_WRONLY;
+  return constants.O_RDONLY;
+}
+
+/** The flags of open(2). Never a call that blocks: a thread that waits in the host cannot be ended. */
+export function hostFlags(flags: number): number {
+  let host = constants.O_NONBLOCK | constants.O_NOCTTY;
+  if (flags & Fdflags.append) host |= constants.O_APPEND;
+  if (flags & Fdflags.dsync) host |= constants.O_DSYNC;
+  if (flags & (Fdflags.sync | Fdflags.rsync)) host |= constants.O_SYNC;
+  return host;
+}

@@ -1,0 +1,130 @@
+// fd_filestat_* and path_filestat_*: what is known about a file, and its times.
+
+import { type BigIntStats, type Dirent, fstatSync, lstatSync } from 'node:fs';
+import { type Filestat, Filetype, Fstflags, filestatBytes, Lookupflags, storeFilestat } from './abi.ts';
+import { clockNs } from './clock.ts';
+import type { Descriptor } from './descriptor-table.ts';
+import { Errno, WasiError } from './errno.ts';
+import { type FileTimes, setTimes } from './file-times.ts';
+import { descriptorPath, type PathLookup, withPath } from './path-lookup.ts';
+import type { Calls, System } from './system.ts';
+
+export function statCalls(system: System): Calls {
+  const { memory, descriptors } = system;
+  return {
+    fd_filestat_get: (fd: number, at: number) => {
+      const descriptor = descriptors.get(fd);
+      storeFilestat(
+        memory,
+        at,
+        descriptor.kind === 'stream' ? streamStat : filestatOf(fstatSync(descriptor.host, { bigint: true })),
+      );
+    },
+    fd_filestat_set_times: (fd: number, atimNs: bigint, mtimNs: bigint, flags: number) => {
+      const times = fileTimes(atimNs, mtimNs, flags);
+      const descriptor = descriptors.get(fd);
+      if (descriptor.kind === 'stream') throw new WasiError(Errno.inval);
+      if (descriptor.readOnly) throw new WasiError(Errno.rofs);
+      setTimes(descriptorPath(descriptor.host), times, true);
+    },
+    path_filestat_get: (fd: number, flags: number, pathAt: number, pathLength: number, at: number) => {
+      memory.expectWritable(at, filestatBytes);
+      const path = memory.string(pathAt, pathLength);
+      const stat = withPath(descriptors.directory(fd).host, path, (lookup) => statAt(lookup, flags, path));
+      storeFilestat(memory, at, filestatOf(stat));
+    },
+    path_filestat_set_times: (
+      fd: number,
+      flags: number,
+      pathAt: number,
+      pathLength: number,
+      atimNs: bigint,
+      mtimNs: bigint,
+      timeFlags: number,
+    ) => {
+      const path = memory.string(pathAt, pathLength);
+      const times = fileTimes(atimNs, mtimNs, timeFlags);
+      const directory = descriptors.directory(fd);
+      withPath(directory.host, path, (lookup) => {
+        statAt(lookup, flags, path);
+        if (directory.readOnly) throw new WasiError(Errno.rofs);
+        setTimes(lookup.hostPath, times, lookup.isDirectoryItself);
+      });
+    },
+  };
+}
+
+/** Finds what a path names, through links at its end where the flags or a slash say so. */
+function statAt(lookup: PathLookup, flags: number, path: string): BigIntStats {
+  const follow = (flags & Lookupflags.symlinkFollow) !== 0 || path.endsWith('/');
+  for (;;) {
+    const stat = lookup.isDirectoryItself
+      ? fstatSync(lookup.directory, { bigint: true })
+      : lstatSync(lookup.hostPath, { bigint: true, throwIfNoEntry: false });
+    if (stat === undefined) throw new WasiError(Errno.noent);
+    if (stat.isSymbolicLink() && follow && lookup.followLink()) continue;
+    if (lookup.mustBeDirectory && !stat.isDirectory()) throw new WasiError(Errno.notdir);
+    return stat;
+  }
+}
+
+const streamStat: Filestat = {
+  dev: 0n,
+  ino: 0n,
+  filetype: Filetype.unknown,
+  nlink: 1n,
+  size: 0n,
+  atimNs: 0n,
+  mtimNs: 0n,
+  ctimNs: 0n,
+};
+
+function filestatOf(stat: BigIntStats): Filestat {
+  return {
+    dev: stat.dev,
+    ino: stat.ino,
+    filetype: statFiletype(stat),
+    nlink: stat.nlink,
+    size: stat.size,
+    atimNs: stat.atimeNs,
+    mtimNs: stat.mtimeNs,
+    ctimNs: stat.ctimeNs,
+  };
+}
+
+export function statFiletype(stat: BigIntStats | Dirent | Dirent<Buffer>): number {
+  if (stat.isFile()) return Filetype.regularFile;
+  if (stat.isDirectory()) return Filetype.directory;
+  if (stat.isSymbolicLink()) return Filetype.symbolicLink;
+  if (stat.isCharacterDevice()) return Filetype.characterDevice;
+  if (stat.isBlockDevice()) return Filetype.blockDevice;
+  if (stat.isSocket()) return Filetype.socketStream;
+  return Filetype.unknown;
+}
+
+export function filetypeOf(descriptor: Descriptor): number {
+  switch (descriptor.kind) {
+    case 'stream':
+      // A pipe, for which WASI has no type.
+      return Filetype.unknown;
+    case 'file':
+      return descriptor.filetype;
+    case 'directory':
+      return Filetype.directory;
+  }
+}
+
+/** EINVAL when a time is to be set to both a value and now. */
+function fileTimes(atimNs: bigint, mtimNs: bigint, flags: number): FileTimes {
+  const nowNs = clockNs(0);
+  return {
+    atimNs: chosenTime(atimNs, flags & Fstflags.atim, flags & Fstflags.atimNow, nowNs),
+    mtimNs: chosenTime(mtimNs, flags & Fstflags.mtim, flags & Fstflags.mtimNow, nowNs),
+  };
+}
+
+function chosenTime(valueNs: bigint, set: number, setNow: number, nowNs: bigint): bigint | undefined {
+  if (set && setNow) throw new WasiError(Errno.inval);
+  if (set) return BigInt.asUintN(64, valueNs);
+  return setNow ? nowNs : undefined;
+}

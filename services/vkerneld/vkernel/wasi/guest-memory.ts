@@ -1,0 +1,143 @@
+// The guest's linear memory, as the system calls see it.
+//
+// It is shared and demand-paged. A read or write here may fault and wait for its page; that is fine in the guest's
+// own thread. But no view of it may reach a system call of the host (the kernel would fault on our behalf and fail)
+// nor an API that refuses shared buffers: bytes go in and out as copies.
+
+import { Errno, WasiError } from './errno.ts';
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+const encoder = new TextEncoder();
+
+export class GuestMemory {
+  readonly #memory: WebAssembly.Memory;
+  #buffer: ArrayBufferLike;
+  #bytes: Uint8Array;
+  #view: DataView;
+
+  constructor(memory: WebAssembly.Memory) {
+    this.#memory = memory;
+    this.#buffer = memory.buffer;
+    this.#bytes = new Uint8Array(this.#buffer);
+    this.#view = new DataView(this.#buffer);
+  }
+
+  /** Checks [at, at + length), both unsigned (the dispatcher sees to that). EFAULT when it leaves the memory. */
+  #range(at: number, length: number): number {
+    // The guest may have grown its memory since we looked: then the buffer is another object.
+    if (this.#memory.buffer !== this.#buffer) {
+      this.#buffer = this.#memory.buffer;
+      this.#bytes = new Uint8Array(this.#buffer);
+      this.#view = new DataView(this.#buffer);
+    }
+    if (at + length > this.#bytes.length) throw new WasiError(Errno.fault);
+    return at;
+  }
+
+  get byteLength(): number {
+    this.#range(0, 0);
+    return this.#bytes.length;
+  }
+
+  u8(at: number): number {
+    return this.#view.getUint8(this.#range(at, 1));
+  }
+
+  u16(at: number): number {
+    return this.#view.getUint16(this.#range(at, 2), true);
+  }
+
+  u32(at: number): number {
+    return this.#view.getUint32(this.#range(at, 4), true);
+  }
+
+  u64(at: number): bigint {
+    return this.#view.getBigUint64(this.#range(at, 8), true);
+  }
+
+  setU8(at: number, value: number): void {
+    this.#view.setUint8(this.#range(at, 1), value);
+  }
+
+  setU16(at: number, value: number): void {
+    this.#view.setUint16(this.#range(at, 2), value, true);
+  }
+
+  setU32(at: number, value: number): void {
+    this.#view.setUint32(this.#range(at, 4), value, true);
+  }
+
+  setU64(at: number, value: bigint): void {
+    this.#view.setBigUint64(this.#range(at, 8), value, true);
+  }
+
+  /** The current value of an aligned word, read atomically. EINVAL when it is not aligned. */
+  atomicU32(at: number): number {
+    const start = this.#range(at, 4);
+    if (start % 4 !== 0) throw new WasiError(Errno.inval);
+    return Atomics.load(new Uint32Array(this.#buffer, start, 1), 0);
+  }
+
+  /** A copy of the bytes, not shared. */
+  copyOut(at: number, length: number): Uint8Array<ArrayBuffer> {
+    const start = this.#range(at, length);
+    // slice() of a view makes an array of its own, in unshared memory.
+    return this.#bytes.slice(start, start + length) as Uint8Array<ArrayBuffer>;
+  }
+
+  /** The bytes themselves: only to copy from at once. */
+  view(at: number, length: number): Uint8Array {
+    const start = this.#range(at, length);
+    return this.#bytes.subarray(start, start + length);
+  }
+
+  copyIn(at: number, bytes: Uint8Array): void {
+    this.#bytes.set(bytes, this.#range(at, bytes.length));
+  }
+
+  fillZero(at: number, length: number): void {
+    const start = this.#range(at, length);
+    this.#bytes.fill(0, start, start + length);
+  }
+
+  /** EILSEQ when it is not UTF-8. */
+  string(at: number, length: number): string {
+    const bytes = this.copyOut(at, length);
+    try {
+      return decoder.decode(bytes);
+    } catch {
+      throw new WasiError(Errno.ilseq);
+    }
+  }
+
+  /** Checks that a result of so many bytes can be stored, before anything is done that could not be undone. */
+  expectWritable(at: number, length: number): void {
+    this.#range(at, length);
+  }
+}
+
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text);
+}
+
+/** One buffer of a scatter or gather list. */
+export interface GuestSlice {
+  readonly at: number;
+  readonly length: number;
+}
+
+/** As POSIX has it (IOV_MAX). */
+const slicesMax = 1024;
+
+/** Reads an array of iovec or ciovec. EINVAL when it is too long, EFAULT when one leaves the memory. */
+export function guestSlices(memory: GuestMemory, at: number, count: number): GuestSlice[] {
+  const slices: GuestSlice[] = [];
+  if (count > slicesMax) throw new WasiError(Errno.inval);
+  for (let i = 0; i < count; i++) {
+    const entry = at + i * 8;
+    const slice = { at: memory.u32(entry), length: memory.u32(entry + 4) };
+    memory.expectWritable(slice.at, slice.length);
+    if (slice.length > 0) slices.push(slice);
+  }
+  return slices;
+}

@@ -1,0 +1,158 @@
+// Looks up a guest's path beneath a directory that it was granted, and never leaves that directory.
+//
+// A path is walked one component at a time. Each directory on the way is opened relative to the last one, without
+// following a symbolic link; links are read and walked by us, under the same rules. So whatever anybody renames or
+// links meanwhile, each step starts from a directory that was reached from the grant, and '..' goes back to a
+// directory that we hold open: the kernel is never asked to resolve '..', an absolute path or a link.
+//
+// Node has no openat(2); '/proc/self/fd/N/name' means the same: N is a directory held open, and only `name` is
+// looked up in it. Whoever uses the result must not let the kernel follow a link at `name` (O_NOFOLLOW, lstat, ...).
+
+import { closeSync, constants, openSync, readlinkSync } from 'node:fs';
+import { Errno, hostCodeOf, WasiError } from './errno.ts';
+
+const O_PATH = 0o10000000;
+const openDirectoryFlags = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
+const pathBytesMax = 4096;
+const depthMax = 512;
+/** As Linux has it. */
+const linksMax = 40;
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** The path of an open descriptor of this OS process. */
+export function descriptorPath(hostFd: number): string {
+  return `/proc/self/fd/${hostFd}`;
+}
+
+export class PathLookup {
+  /** The directories from the grant downwards; the first belongs to the caller. */
+  readonly #directories: number[];
+  /** Components still to walk, the next one last. */
+  #pending: string[] = [];
+  #links = 0;
+  #name = '.';
+  /** True: the path ended in a slash, '.' or '..', so what it names has to be a directory. */
+  mustBeDirectory = false;
+
+  constructor(directory: number, path: string) {
+    if (path === '') throw new WasiError(Errno.noent);
+    if (path.length > pathBytesMax) throw new WasiError(Errno.nametoolong);
+    if (path.includes('\0')) throw new WasiError(Errno.inval);
+    this.#directories = [directory];
+    try {
+      this.#walk(path);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** The last component: a name in `directory`, or '.' for that directory itself. */
+  get name(): string {
+    return this.#name;
+  }
+
+  /** The host's descriptor of the directory that the last component is in. */
+  get directory(): number {
+    return this.#directories.at(-1)!;
+  }
+
+  /** A path for a host call that does not follow a link at its end. */
+  get hostPath(): string {
+    return this.#name === '.'
+      ? descriptorPath(this.directory)
+      : `${descriptorPath(this.directory)}/${this.#name}`;
+  }
+
+  get isDirectoryItself(): boolean {
+    return this.#name === '.';
+  }
+
+  /** Where the last component is a link: walks on through it. False when it is none (any more). */
+  followLink(): boolean {
+    if (this.#name === '.') return false;
+    const target = this.#readLink(this.#name);
+    if (target === undefined) return false;
+    this.#walk(target);
+    return true;
+  }
+
+  close(): void {
+    while (this.#directories.length > 1) closeSync(this.#directories.pop()!);
+  }
+
+  #walk(path: string): void {
+    this.#push(path);
+    for (;;) {
+      const component = this.#pending.pop()!;
+      const isLast = this.#pending.length === 0;
+      if (component === '.' || component === '..') {
+        if (component === '..') this.#ascend();
+        if (!isLast) continue;
+        this.#name = '.';
+        this.mustBeDirectory = true;
+        return;
+      }
+      if (isLast) {
+        if (Buffer.byteLength(component) > 255) throw new WasiError(Errno.nametoolong);
+        this.#name = component;
+        return;
+      }
+      this.#descend(component);
+    }
+  }
+
+  #push(path: string): void {
+    if (path.startsWith('/')) throw new WasiError(Errno.notcapable);
+    const components = path.split('/').filter((component) => component !== '');
+    if (path.endsWith('/') && this.#pending.length === 0) this.mustBeDirectory = true;
+    for (const component of components.reverse()) this.#pending.push(component);
+  }
+
+  #ascend(): void {
+    if (this.#directories.length === 1) throw new WasiError(Errno.notcapable);
+    closeSync(this.#directories.pop()!);
+  }
+
+  #descend(component: string): void {
+    if (this.#directories.length > depthMax) throw new WasiError(Errno.nametoolong);
+    try {
+      this.#directories.push(openSync(`${descriptorPath(this.directory)}/${component}`, openDirectoryFlags));
+    } catch (error) {
+      const code = hostCodeOf(error);
+      if (code !== 'ENOTDIR' && code !== 'ELOOP') throw error;
+      const target = this.#readLink(component);
+      if (target === undefined) throw new WasiError(Errno.notdir);
+      this.#push(target);
+    }
+  }
+
+  /** The target of a link; undefined when this is something else. */
+  #readLink(component: string): string | undefined {
+    let target: Buffer;
+    try {
+      target = readlinkSync(`${descriptorPath(this.directory)}/${component}`, 'buffer');
+    } catch (error) {
+      if (hostCodeOf(error) === 'EINVAL') return undefined;
+      throw error;
+    }
+    if (++this.#links > linksMax) throw new WasiError(Errno.loop);
+    try {
+      return decoder.decode(target);
+    } catch {
+      throw new WasiError(Errno.ilseq);
+    }
+  }
+}
+
+/** Looks a path up, hands the result to `use`, and closes what the walk opened. */
+export function withPath<T>(directory: number, path: string, use: (lookup: PathLookup) => T): T {
+  const lookup = new PathLookup(directory, path);
+  try {
+    return use(lookup);
+  } finally {
+    lookup.close();
+  }
+}

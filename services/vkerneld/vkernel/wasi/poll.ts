@@ -1,0 +1,148 @@
+// poll_oneoff: waits for clocks and descriptors.
+//
+// Files are always ready, and so are the streams that a program writes (a write waits by itself). Standard input is
+// what can be waited for, together with the earliest clock.
+
+import { fstatSync } from 'node:fs';
+import { Clockid, eventBytes, subscriptionBytes } from './abi.ts';
+import { clockNs } from './clock.ts';
+import { Errno, errnoOf, WasiError } from './errno.ts';
+import { type Calls, type System, sleep } from './system.ts';
+
+const EventType = { clock: 0, fdRead: 1, fdWrite: 2 } as const;
+const subclockAbstime = 1;
+const hangup = 1;
+const subscriptionsMax = 4096;
+
+interface Event {
+  readonly userdata: bigint;
+  readonly errno: number;
+  readonly type: number;
+  readonly availableBytes: bigint;
+  readonly flags: number;
+}
+
+interface Timer {
+  readonly userdata: bigint;
+  /** On the monotonic clock, or the wall clock where one is awaited. */
+  readonly clock: number;
+  readonly dueNs: bigint;
+}
+
+export function pollCalls(system: System): Calls {
+  const { memory } = system;
+  return {
+    poll_oneoff: (subscriptionsAt: number, eventsAt: number, count: number, storedAt: number) => {
+      if (count === 0 || count > subscriptionsMax) throw new WasiError(Errno.inval);
+      memory.expectWritable(subscriptionsAt, count * subscriptionBytes);
+      memory.expectWritable(eventsAt, count * eventBytes);
+      memory.expectWritable(storedAt, 4);
+      const events = wait(system, subscriptionsAt, count);
+      events.forEach((event, i) => {
+        const at = eventsAt + i * eventBytes;
+        memory.fillZero(at, eventBytes);
+        memory.setU64(at, event.userdata);
+        memory.setU16(at + 8, event.errno);
+        memory.setU8(at + 10, event.type);
+        memory.setU64(at + 16, event.availableBytes);
+        memory.setU16(at + 24, event.flags);
+      });
+      memory.setU32(storedAt, events.length);
+    },
+  };
+}
+
+function wait(system: System, subscriptionsAt: number, count: number): Event[] {
+  const { memory } = system;
+  const ready: Event[] = [];
+  const timers: Timer[] = [];
+  const inputs: bigint[] = [];
+  for (let i = 0; i < count; i++) {
+    const at = subscriptionsAt + i * subscriptionBytes;
+    const userdata = memory.u64(at);
+    const type = memory.u8(at + 8);
+    switch (type) {
+      case EventType.clock: {
+        const clock = memory.u32(at + 16);
+        try {
+          timers.push({ userdata, clock, dueNs: dueNs(clock, memory.u64(at + 24), memory.u16(at + 40)) });
+        } catch (error) {
+          ready.push(failed(userdata, type, error));
+        }
+        break;
+      }
+      case EventType.fdRead:
+      case EventType.fdWrite:
+        try {
+          const available = availableBytes(system, memory.u32(at + 16), type);
+          if (available === 'input') inputs.push(userdata);
+          else ready.push({ userdata, errno: 0, type, availableBytes: available, flags: 0 });
+        } catch (error) {
+          ready.push(failed(userdata, type, error));
+        }
+        break;
+      default:
+        throw new WasiError(Errno.inval);
+    }
+  }
+  for (;;) {
+    // What is ready already makes this a look without waiting.
+    const waitMs = ready.length > 0 ? 0 : nextTimerMs(timers);
+    if (inputs.length > 0) {
+      const { ready: hasInput, availableBytes, ended } = system.streams.pollInput(waitMs);
+      if (hasInput) {
+        const flags = ended && availableBytes === 0 ? hangup : 0;
+        for (const userdata of inputs) {
+          const event = { userdata, errno: 0, type: EventType.fdRead, flags };
+          ready.push({ ...event, availableBytes: BigInt(availableBytes) });
+        }
+      }
+    } else if (waitMs !== 0) {
+      sleep(waitMs < 0 ? Number.POSITIVE_INFINITY : waitMs);
+    }
+    for (const { userdata, clock, dueNs } of timers) {
+      if (clockNs(clock) < dueNs) continue;
+      ready.push({ userdata, errno: 0, type: EventType.clock, availableBytes: 0n, flags: 0 });
+    }
+    if (ready.length > 0) return ready;
+  }
+}
+
+function failed(userdata: bigint, type: number, error: unknown): Event {
+  const errno = errnoOf(error);
+  if (errno === undefined) throw error;
+  return { userdata, errno, type, availableBytes: 0n, flags: 0 };
+}
+
+function dueNs(clock: number, timeoutNs: bigint, flags: number): bigint {
+  // Time that a thread computes does not pass while it waits.
+  if (clock !== Clockid.realtime && clock !== Clockid.monotonic) throw new WasiError(Errno.inval);
+  return flags & subclockAbstime ? timeoutNs : clockNs(clock) + timeoutNs;
+}
+
+/** At most a day at once: what is left then is computed anew. */
+const sleepMaxMs = 86_400_000;
+
+/** -1: there is no timer. */
+function nextTimerMs(timers: readonly Timer[]): number {
+  let least = -1;
+  for (const { clock, dueNs } of timers) {
+    const leftNs = dueNs - clockNs(clock);
+    const leftMs = leftNs <= 0n ? 0 : Math.min(Number(leftNs) / 1e6, sleepMaxMs);
+    if (least < 0 || leftMs < least) least = leftMs;
+  }
+  return least;
+}
+
+/** Bytes that can be read or written; 'input' when standard input has to be asked. */
+function availableBytes(system: System, fd: number, type: number): bigint | 'input' {
+  const descriptor = system.descriptors.get(fd);
+  if (descriptor.kind === 'stream') {
+    if (type === EventType.fdRead && descriptor.stream === 0) return 'input';
+    return type === EventType.fdWrite ? 65536n : 0n;
+  }
+  if (descriptor.kind === 'directory') throw new WasiError(Errno.badf);
+  if (type === EventType.fdWrite || !descriptor.seekable) return 1n;
+  const left = fstatSync(descriptor.host, { bigint: true }).size - descriptor.positionBytes;
+  return left > 0n ? left : 0n;
+}

@@ -1,0 +1,57 @@
+// args_*, environ_*, clock_*, random_get, proc_*, sched_yield, and the sockets that we do not have.
+
+import { randomFillSync } from 'node:crypto';
+import { clockNs, clockResolutionNs } from './clock.ts';
+import { Errno } from './errno.ts';
+import { utf8 } from './guest-memory.ts';
+import type { Calls, System } from './system.ts';
+
+const randomChunkBytes = 65536;
+
+export function processCalls(system: System): Calls {
+  const { memory } = system;
+  const args = system.args.map((text) => utf8(`${text}\0`));
+  const env = system.env.map((text) => utf8(`${text}\0`));
+
+  function storeSizes(strings: readonly Uint8Array[], countAt: number, bytesAt: number): void {
+    memory.setU32(countAt, strings.length);
+    memory.setU32(
+      bytesAt,
+      strings.reduce((sum, bytes) => sum + bytes.length, 0),
+    );
+  }
+
+  function store(strings: readonly Uint8Array[], pointersAt: number, bytesAt: number): void {
+    let at = bytesAt;
+    strings.forEach((bytes, i) => {
+      memory.setU32(pointersAt + i * 4, at);
+      memory.copyIn(at, bytes);
+      at += bytes.length;
+    });
+  }
+
+  return {
+    args_sizes_get: (countAt: number, bytesAt: number) => storeSizes(args, countAt, bytesAt),
+    args_get: (pointersAt: number, bytesAt: number) => store(args, pointersAt, bytesAt),
+    environ_sizes_get: (countAt: number, bytesAt: number) => storeSizes(env, countAt, bytesAt),
+    environ_get: (pointersAt: number, bytesAt: number) => store(env, pointersAt, bytesAt),
+    clock_time_get: (clock: number, _precisionNs: bigint, at: number) => memory.setU64(at, clockNs(clock)),
+    clock_res_get: (clock: number, at: number) => memory.setU64(at, clockResolutionNs(clock)),
+    random_get: (at: number, length: number) => {
+      memory.expectWritable(at, length);
+      const chunk = new Uint8Array(Math.min(length, randomChunkBytes));
+      for (let done = 0; done < length; done += chunk.length) {
+        const piece = chunk.subarray(0, Math.min(chunk.length, length - done));
+        memory.copyIn(at + done, randomFillSync(piece));
+      }
+    },
+    proc_exit: (code: number) => system.exit(code),
+    // A signal that a program raises for itself has no handler to go to.
+    proc_raise: () => Errno.notsup,
+    sched_yield: () => Errno.success,
+    sock_accept: () => Errno.notsup,
+    sock_recv: () => Errno.notsup,
+    sock_send: () => Errno.notsup,
+    sock_shutdown: () => Errno.notsup,
+  };
+}

@@ -1,0 +1,64 @@
+// What the families of system calls share: the process that calls.
+
+import type { DescriptorTable } from './descriptor-table.ts';
+import { errnoOf } from './errno.ts';
+import type { GuestMemory } from './guest-memory.ts';
+
+/** The standard streams of a process. All of it may block the guest's thread. */
+export interface StandardStreams {
+  /** At most maxBytes; empty at the end. EAGAIN when nonblock is set and nothing is there. */
+  read(maxBytes: number, nonblock: boolean): Uint8Array;
+  /** Writes all. */
+  write(stream: 1 | 2, bytes: Uint8Array<ArrayBuffer>): void;
+  /** Waits until standard input has bytes or ended. timeoutMs < 0 waits for ever. */
+  pollInput(timeoutMs: number): { ready: boolean; availableBytes: number; ended: boolean };
+}
+
+export interface System {
+  readonly memory: GuestMemory;
+  readonly args: readonly string[];
+  /** NAME=VALUE. */
+  readonly env: readonly string[];
+  readonly descriptors: DescriptorTable;
+  readonly streams: StandardStreams;
+  /** Ends the process; does not return. */
+  readonly exit: (code: number) => never;
+}
+
+/** Returns nothing on success, or an errno; may throw WasiError and what node:fs throws. */
+export type Call = (...args: never[]) => void;
+export type Calls = Readonly<Record<string, Call>>;
+
+type GuestFunction = (...args: (number | bigint)[]) => number;
+
+/**
+ * Makes the imports of a guest from calls: 32-bit arguments become unsigned, errors become an errno. What is neither
+ * an errno nor an error of the host is a bug here, and passes through: the process ends with it as its reason.
+ */
+export function asImports(calls: Calls): Record<string, GuestFunction> {
+  const imports: Record<string, GuestFunction> = {};
+  for (const [name, call] of Object.entries(calls)) {
+    const run = call as unknown as (...args: (number | bigint)[]) => number | undefined;
+    imports[name] = (...args) => {
+      for (let i = 0; i < args.length; i++) {
+        const arg = args[i];
+        if (typeof arg === 'number') args[i] = arg >>> 0;
+      }
+      try {
+        return run(...args) ?? 0;
+      } catch (error) {
+        const errno = errnoOf(error);
+        if (errno === undefined) throw error;
+        return errno;
+      }
+    };
+  }
+  return imports;
+}
+
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/** Blocks this thread; ends early when the thread is terminated. Fractions of a millisecond count. */
+export function sleep(ms: number): void {
+  Atomics.wait(sleeper, 0, 0, ms);
+}

@@ -1,0 +1,198 @@
+// Prepares a program's WebAssembly module for a virtual kernel.
+//
+// A program brings its own memory; here the virtual kernel has to make it, because it is demand-paged. So the memory
+// that a module defines becomes one that it imports as (`odonata_vkernel`, `memory`), shared and with a maximum. All
+// else stays byte for byte: a memory has an index space of its own, so no index in the code changes.
+
+import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
+
+export const memoryImport = { module: 'odonata_vkernel', name: 'memory' } as const;
+
+/** 4 GiB, the most that 32-bit addresses reach, in pages of 64 KiB. */
+export const pagesMax = 65536;
+
+export interface PreparedModule {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Pages of 64 KiB. */
+  readonly initialPages: number;
+  /** Pages of 64 KiB. */
+  readonly maximumPages: number;
+}
+
+/** The program is no module that a virtual kernel can run; the message is one line for its user. */
+export class ModuleError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ModuleError';
+  }
+}
+
+const SectionId = { custom: 0, type: 1, import: 2, memory: 5 } as const;
+const ImportKind = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
+const kindNames = ['function', 'table', 'memory', 'global', 'tag'];
+
+interface Section {
+  readonly id: number;
+  /** With its header. */
+  readonly whole: Uint8Array<ArrayBuffer>;
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+interface Limits {
+  readonly initialPages: number;
+  readonly maximumPages: number;
+}
+
+/**
+ * @param provided whether the virtual kernel has a function of this name
+ * @throws ModuleError
+ */
+export function prepareModule(
+  bytes: Uint8Array<ArrayBuffer>,
+  provided: (module: string, name: string) => boolean,
+): PreparedModule {
+  checkHeader(bytes);
+  try {
+    return rewrite(bytes, provided);
+  } catch (error) {
+    if (error instanceof RangeError) throw new ModuleError('not a valid WebAssembly module: it is cut short');
+    throw error;
+  }
+}
+
+function checkHeader(bytes: Uint8Array): void {
+  const magic = [0x00, 0x61, 0x73, 0x6d];
+  if (bytes.length < 8 || magic.some((byte, i) => bytes[i] !== byte)) {
+    throw new ModuleError('not a WebAssembly module');
+  }
+  const version = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
+  if (version === 1) return;
+  if (version === 0x1000d) {
+    throw new ModuleError(
+      'a WebAssembly component, not a module: build it for wasm32-wasip1 (WASI preview 1)',
+    );
+  }
+  throw new ModuleError(`a WebAssembly module of an unknown version (${version})`);
+}
+
+function rewrite(
+  bytes: Uint8Array<ArrayBuffer>,
+  provided: (module: string, name: string) => boolean,
+): PreparedModule {
+  const sections = readSections(bytes);
+  const imports = readImports(sections.find(({ id }) => id === SectionId.import)?.body, provided);
+  const defined = readMemories(sections.find(({ id }) => id === SectionId.memory)?.body);
+  const memories = [...imports.memories, ...defined];
+  if (memories.length > 1)
+    throw new ModuleError('a module with several memories, which no virtual kernel has');
+  // Without a memory of its own it gets an empty one, which it cannot use.
+  const limits = memories[0] ?? { initialPages: 0, maximumPages: 0 };
+
+  const pieces: Uint8Array<ArrayBuffer>[] = [bytes.subarray(0, 8)];
+  const importSection = section(
+    SectionId.import,
+    concat([unsignedLeb(imports.kept.length + 1), ...imports.kept, importOfMemory(limits)]),
+  );
+  let placed = false;
+  for (const { id, whole } of sections) {
+    const goesBefore = id === SectionId.custom || id === SectionId.type;
+    if (!placed && !goesBefore) {
+      pieces.push(importSection);
+      placed = true;
+    }
+    if (id !== SectionId.import && id !== SectionId.memory) pieces.push(whole);
+  }
+  if (!placed) pieces.push(importSection);
+  return { bytes: concat(pieces), ...limits };
+}
+
+function readSections(bytes: Uint8Array<ArrayBuffer>): Section[] {
+  const reader = new BinaryReader(bytes, 8);
+  const sections: Section[] = [];
+  while (!reader.atEnd) {
+    const start = reader.at;
+    const id = reader.u8();
+    const body = reader.bytes(reader.u32());
+    sections.push({ id, body, whole: bytes.subarray(start, reader.at) });
+  }
+  return sections;
+}
+
+/** The imports that stay, as they are in the file, and the memories among them. */
+function readImports(
+  body: Uint8Array<ArrayBuffer> | undefined,
+  provided: (module: string, name: string) => boolean,
+): { kept: Uint8Array<ArrayBuffer>[]; memories: Limits[] } {
+  const kept: Uint8Array<ArrayBuffer>[] = [];
+  const memories: Limits[] = [];
+  const missing: string[] = [];
+  if (body === undefined) return { kept, memories };
+  const reader = new BinaryReader(body, 0);
+  const count = reader.u32();
+  for (let i = 0; i < count; i++) {
+    const start = reader.at;
+    const module = reader.name();
+    const name = reader.name();
+    const kind = reader.u8();
+    switch (kind) {
+      case ImportKind.function:
+        reader.u32();
+        if (!provided(module, name)) missing.push(`${module}.${name}`);
+        kept.push(body.subarray(start, reader.at));
+        break;
+      case ImportKind.memory:
+        memories.push(readLimits(reader));
+        break;
+      default:
+        throw new ModuleError(
+          `the program imports ${module}.${name} (a ${kindNames[kind] ?? 'thing of unknown kind'}), which a virtual kernel does not have`,
+        );
+    }
+  }
+  if (missing.length > 0) throw new ModuleError(missingMessage(missing));
+  return { kept, memories };
+}
+
+const namedMax = 5;
+
+function missingMessage(missing: readonly string[]): string {
+  const named = missing.slice(0, namedMax).join(', ');
+  const rest = missing.length > namedMax ? ` and ${missing.length - namedMax} more` : '';
+  return `the program imports ${named}${rest}, which a virtual kernel does not have`;
+}
+
+function readMemories(body: Uint8Array<ArrayBuffer> | undefined): Limits[] {
+  if (body === undefined) return [];
+  const reader = new BinaryReader(body, 0);
+  return Array.from({ length: reader.u32() }, () => readLimits(reader));
+}
+
+const limitsHasMaximum = 1;
+const limitsShared = 2;
+
+function readLimits(reader: BinaryReader): Limits {
+  const flags = reader.u8();
+  if ((flags & ~(limitsHasMaximum | limitsShared)) !== 0) {
+    throw new ModuleError('a module with 64-bit memory or an unusual page size, which no virtual kernel has');
+  }
+  const initialPages = reader.u32();
+  const maximumPages = flags & limitsHasMaximum ? reader.u32() : pagesMax;
+  if (initialPages > pagesMax || initialPages > maximumPages) {
+    throw new ModuleError('not a valid WebAssembly module: its memory has impossible limits');
+  }
+  return { initialPages, maximumPages: Math.min(maximumPages, pagesMax) };
+}
+
+function importOfMemory(limits: Limits): Uint8Array<ArrayBuffer> {
+  return concat([
+    bytesOfName(memoryImport.module),
+    bytesOfName(memoryImport.name),
+    Uint8Array.of(ImportKind.memory, limitsHasMaximum | limitsShared),
+    unsignedLeb(limits.initialPages),
+    unsignedLeb(limits.maximumPages),
+  ]);
+}
+
+function section(id: number, body: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return concat([Uint8Array.of(id), unsignedLeb(body.length), body]);
+}
