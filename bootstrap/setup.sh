@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# All set-up of a checkout, on Debian 12, Ubuntu 24.04 or later. Idempotent: does only what is missing.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+fail() {
+  echo "setup: $1" >&2
+  exit 1
+}
+# Daemons are in sbin, which the PATH of a plain user lacks.
+has() { PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
+
+apt_get() {
+  local sudo=()
+  [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@"
+}
+apt_install() { # package...
+  has apt-get || fail "these packages (Debian's names) are missing, and there is no apt-get: $*"
+  [ "$(id -u)" -eq 0 ] || has sudo || fail "packages are missing, and there is no sudo. As root: apt-get install $*"
+  echo "setup: installing $*"
+  # Without lists, or with old ones, the first try fails; an update that fails for one source does no harm.
+  apt_get install -y --no-install-recommends "$@" >/dev/null 2>&1 && return
+  apt_get update >/dev/null || echo "setup: apt-get update failed, going on" >&2
+  apt_get install -y --no-install-recommends "$@" >/dev/null ||
+    fail "apt-get could not install: $*. Install them by hand, then run make setup again."
+}
+
+# 1. A Node and an npm, of any kind, to install the ones that count.
+has node && has npm || fail "node and npm are missing. Install any Node from 20 on, with npm from 9 on."
+[ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] ||
+  fail "node $(node --version) is too old. Install any Node from 20 on."
+npm_version=$(npm --version 2>/dev/null)
+[ "${npm_version%%.*}" -ge 9 ] || fail "npm $npm_version is too old. Run: npm install -g npm@latest"
+
+# 2. System packages: programs that services, tests and the build of guests call.
+missing=()
+needs() { # program package
+  has "$1" || missing+=("$2")
+}
+needs nats-server nats-server
+needs setpriv util-linux
+needs ip iproute2
+needs git git
+needs clang clang
+needs wasm-ld lld
+[ -d /usr/include/wasm32-wasi ] || missing+=(wasi-libc)
+[ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
+
+links_wasm() {
+  local made
+  made=$(mktemp)
+  echo 'int main(void) { return 0; }' | clang --target=wasm32-wasi -x c - -o "$made" >/dev/null 2>&1
+  local code=$?
+  rm -f "$made"
+  return $code
+}
+if ! links_wasm; then
+  # compiler-rt for wasm belongs to one version of clang, and its package is named after that.
+  major=$(clang -dumpversion | cut -d. -f1)
+  apt_install "libclang-rt-$major-dev-wasm32"
+  links_wasm || fail "clang $major cannot link for wasm32-wasi. Try: clang --target=wasm32-wasi on a C file."
+fi
+
+# 3. npm packages, among them the Node that everything runs on.
+pinned=node_modules/.bin/node
+if ! node bootstrap/installed.mjs; then
+  echo "setup: installing npm packages"
+  npm ci --no-audit --no-fund --loglevel=error || fail "npm ci failed; see above."
+fi
+want="v$(node -p 'require("./package.json").dependencies.node')"
+is_pinned() { [ "$("$pinned" --version 2>/dev/null || true)" = "$want" ]; }
+if ! is_pinned; then
+  # The package brings its binary by an install script, which a cautious npm may have left out.
+  npm rebuild --foreground-scripts --loglevel=error node >/dev/null || true
+  is_pinned || fail "$pinned is not $want. Remove node_modules, then run make setup again."
+fi
+
+# 4. Code from the interface definitions.
+stamp=build/proto.sha256
+sum=$(find proto buf.gen.yaml buf.yaml package-lock.json -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)
+if [ ! -d libs/proto/gen ] || [ "$(cat "$stamp" 2>/dev/null || true)" != "$sum" ]; then
+  echo "setup: generating code from proto/"
+  PATH="$PWD/node_modules/.bin:$PATH" buf generate || fail "buf generate failed; see above."
+  mkdir -p build
+  echo "$sum" >"$stamp"
+fi

@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+// Starts vkctl under the Node that the repository pins, whichever Node (or npm's shim) started this file.
+// No type syntax and nothing newer than Node 14 here: an old Node must get as far as the message.
+import { spawn } from 'node:child_process';
+import { existsSync, realpathSync } from 'node:fs';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(realpathSync(fileURLToPath(import.meta.url))), '../../..');
+const pinned = join(root, 'node_modules/.bin/node');
+
+if (!existsSync(pinned)) {
+  console.error(`vkctl: ${root} is not set up: node_modules is missing. Run: make -C ${root} setup`);
+  process.exit(1);
+} else if (realpathSync(process.execPath) === realpathSync(pinned)) {
+  await import('../main.ts');
+} else {
+  reexecute();
+}
+
+function reexecute() {
+  const args = [fileURLToPath(import.meta.url), ...process.argv.slice(2)];
+  // Same process where this Node can: signals, terminal and exit code need no care then.
+  if (typeof process.execve === 'function') process.execve(pinned, [pinned, ...args], process.env);
+  const child = spawn(pinned, args, { stdio: 'inherit' });
+  // A terminal sends SIGINT and SIGQUIT to both; the child decides what they mean.
+  for (const signal of ['SIGINT', 'SIGQUIT']) process.on(signal, () => {});
+  for (const signal of ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2']) {
+    process.on(signal, () => child.kill(signal));
+  }
+  child.on('error', (error) => {
+    console.error(`vkctl: cannot start ${pinned}: ${error.message}. Run: make -C ${root} setup`);
+    process.exit(1);
+  });
+  child.on('exit', (code, signal) => process.exit(signal ? 128 + constants.signals[signal] : code));
+}

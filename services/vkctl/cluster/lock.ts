@@ -1,0 +1,67 @@
+// One cluster, one owner at a time: the supervisor that runs it, or whoever clears what a dead one left.
+// flock(2): the kernel lets go when the owner dies, however it dies, so there are no stale locks.
+import { closeSync, fstatSync, openSync, statSync, unlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import koffi from 'koffi';
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const EWOULDBLOCK = 11;
+const EINTR = 4;
+
+let flock: ((fd: number, operation: number) => number) | undefined;
+
+export interface Lock {
+  /** The lock belongs to the open file: a child that inherits it holds the lock, too. */
+  readonly fd: number;
+  /** Closes this process's copy only; the child that inherited it goes on holding the lock. */
+  handOver(): void;
+  /** Lets go; the file goes too, so that nothing is left where no cluster is. */
+  release(): void;
+}
+
+/** The lock, or undefined when another process holds it. */
+export function tryLock(file: string): Lock | undefined {
+  flock ??= koffi.load('libc.so.6').func('int flock(int fd, int operation)');
+  for (;;) {
+    const fd = openSync(file, 'a', 0o600);
+    if (flock(fd, LOCK_EX | LOCK_NB) !== 0) {
+      const errno = koffi.errno();
+      closeSync(fd);
+      if (errno === EINTR) continue;
+      if (errno === EWOULDBLOCK) return undefined;
+      throw new Error(`flock ${file}: errno ${errno}`);
+    }
+    // Its last owner may have removed the file between our open and our lock: then we hold a ghost.
+    if (statSync(file, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino) return adoptLock(file, fd);
+    closeSync(fd);
+  }
+}
+
+/** The lock that this process inherited as `fd`. */
+export function adoptLock(file: string, fd: number): Lock {
+  let open = true;
+  return {
+    fd,
+    handOver() {
+      if (open) closeSync(fd);
+      open = false;
+    },
+    release() {
+      if (!open) return;
+      open = false;
+      unlinkSync(file);
+      closeSync(fd);
+    },
+  };
+}
+
+/** The lock, waiting at most so long for its owner to let go. */
+export async function waitForLock(file: string, timeoutMs: number): Promise<Lock | undefined> {
+  const endMs = Date.now() + timeoutMs;
+  for (;;) {
+    const lock = tryLock(file);
+    if (lock || Date.now() >= endMs) return lock;
+    await sleep(50);
+  }
+}

@@ -1,0 +1,84 @@
+// cluster.json: what a supervisor tells about its cluster. It alone writes it, on every change, whole.
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { LOG_LEVELS } from '@odonata/rpc/log.ts';
+import { z } from 'zod';
+import { identitySchema } from './identity.ts';
+
+const serviceSchema = z.object({
+  /** As in `node2/pmapd`; also the endpoint's name at the router, where it has one. */
+  name: z.string(),
+  node: z.string().optional(),
+  /** Where it listens, host:port. */
+  address: z.string(),
+  /**
+   * running: its process lives; waiting: it ended and starts again soon; failed: given up after too many
+   * short lives; stopped: ended because the cluster goes down.
+   */
+  state: z.enum(['running', 'waiting', 'failed', 'stopped']),
+  process: identitySchema.optional(),
+  /** How often it was started again after it had ended by itself. */
+  restarts: z.number().int(),
+  /** When it got into this state, milliseconds since 1970. */
+  sinceMs: z.number(),
+  /** How its last life ended: `exit 70`, `SIGKILL`. */
+  lastEnd: z.string().optional(),
+  logFile: z.string(),
+});
+export type ServiceRecord = z.infer<typeof serviceSchema>;
+
+export const planSchema = z.object({
+  cluster: z.string(),
+  stateDir: z.string(),
+  runtimeDir: z.string(),
+  memoryDir: z.string(),
+  nodes: z.array(z.object({ name: z.string(), index: z.number().int().positive() })),
+  ports: z.object({
+    syslinkd: z.number(),
+    nats: z.number(),
+    cohd: z.number(),
+    pmapd: z.array(z.number()),
+    vkerneld: z.array(z.number()),
+  }),
+  allowDirs: z.array(z.string()),
+  /** Frames of each node in bytes; absent: pmapd's own default. */
+  framesBytes: z.number().optional(),
+  leaseMs: z.number().optional(),
+  logLevel: z.enum(LOG_LEVELS),
+});
+/** What `up` decided, and the supervisor carries out. */
+export type ClusterPlan = z.infer<typeof planSchema>;
+
+const recordSchema = z.object({
+  version: z.literal(1),
+  plan: planSchema,
+  supervisor: identitySchema,
+  startedMs: z.number(),
+  /** Where vkctl attaches, host:port. */
+  syslink: z.string(),
+  services: z.array(serviceSchema),
+});
+export type ClusterRecord = z.infer<typeof recordSchema>;
+
+/** The record, or undefined when there is none (or none that this version can read). */
+export function readRecord(file: string): ClusterRecord | undefined {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined; // Written whole or not at all; so: not ours.
+  }
+  return recordSchema.safeParse(value).data;
+}
+
+export function writeRecord(file: string, record: ClusterRecord): void {
+  const temporary = `${file}.new`;
+  writeFileSync(temporary, `${JSON.stringify(record, undefined, 2)}\n`, { mode: 0o600 });
+  renameSync(temporary, file);
+}

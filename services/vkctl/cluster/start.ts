@@ -1,0 +1,232 @@
+// Brings a local cluster up: checks, plan, supervisor, and the wait until every part answers.
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { LogLevel } from '@odonata/rpc/log.ts';
+import { type Connection, connectTo } from '../connection.ts';
+import { EXIT, explain, Failure } from '../failure.ts';
+import { findTool } from '../supervisor/tool.ts';
+import { type Identity, identify, isAlive } from './identity.ts';
+import { type Lock, tryLock, waitForLock } from './lock.ts';
+import { type ClusterPaths, clusterPaths, MAX_NODES, nodeName } from './paths.ts';
+import { isPortFree, pickPorts } from './ports.ts';
+import { type ClusterPlan, type ClusterRecord, readRecord, type ServiceRecord } from './record.ts';
+import { clearRemains } from './remains.ts';
+import { stopCluster } from './stop.ts';
+
+export const DEFAULT_PORT = 7411;
+/** A service that ended this often before the cluster was up will not make it. */
+const HOPELESS_RESTARTS = 5;
+
+export interface StartOptions {
+  cluster: string;
+  nodes: number;
+  /** Of the router; 0: any free one. */
+  port: number;
+  allowDirs?: string[];
+  /** Frames of each node. */
+  framesBytes?: number;
+  leaseMs?: number;
+  logLevel?: LogLevel;
+  timeoutMs?: number;
+  signal?: AbortSignal;
+  onProgress?: (progress: StartProgress) => void;
+}
+
+export interface StartProgress {
+  ready: number;
+  total: number;
+  waitingFor: string[];
+}
+
+/** Resolves when every service is connected and every node has the directory; else nothing is left. */
+export async function startCluster(options: StartOptions): Promise<ClusterRecord> {
+  const paths = clusterPaths(options.cluster);
+  requireTools();
+  const lock = await lockOrFail(paths);
+  let supervisor: Identity;
+  try {
+    await clearRemains(paths);
+    const plan = await makePlan(options, paths);
+    mkdirSync(paths.logDir, { recursive: true, mode: 0o700 });
+    supervisor = spawnSupervisor(plan, paths, lock);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+  lock.handOver();
+  try {
+    return await untilReady(paths, supervisor, options);
+  } catch (error) {
+    const told = error instanceof Failure ? error : new Failure(explain(error), { cause: error });
+    await stopCluster(paths, supervisor);
+    throw told;
+  }
+}
+
+function requireTools(): void {
+  if (findTool('nats-server')) return;
+  throw new Failure('nats-server is not installed', {
+    fix: 'Run "make setup", or: sudo apt-get install nats-server',
+  });
+}
+
+async function lockOrFail(paths: ClusterPaths): Promise<Lock> {
+  const lock = tryLock(paths.lockFile);
+  if (lock) return lock;
+  const record = readRecord(paths.clusterFile);
+  if (!record || !isAlive(record.supervisor)) {
+    // Somebody clears it up just now: `down`, or the janitor of a killed supervisor.
+    const later = await waitForLock(paths.lockFile, 20_000);
+    if (later) return later;
+  }
+  const flag = paths.cluster === 'default' ? '' : ` --cluster ${paths.cluster}`;
+  const where = record
+    ? `(supervisor ${record.supervisor.pid}, ${record.plan.nodes.length} nodes, ${record.syslink})`
+    : '(with another ODONATA_HOME)';
+  throw new Failure(`cluster "${paths.cluster}" is already up ${where}`, {
+    fix: `See it with "vkctl status${flag}", end it with "vkctl down${flag}", or choose another --cluster name.`,
+  });
+}
+
+async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<ClusterPlan> {
+  const { cluster, nodes, port } = options;
+  if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) {
+    throw new Failure(`--nodes: "${nodes}" is not a number from 1 to ${MAX_NODES}`, { exitCode: EXIT.usage });
+  }
+  if (port !== 0 && !(await isPortFree(port))) {
+    throw new Failure(`port ${port} on 127.0.0.1 is taken, and the router (syslinkd) needs it`, {
+      fix: 'Choose another with --port N, or any free one with --port 0.',
+    });
+  }
+  const free = await pickPorts(3 + 2 * nodes, [port]);
+  const [nats, cohd, any] = free.splice(0, 3) as [number, number, number];
+  return {
+    cluster,
+    stateDir: paths.stateDir,
+    runtimeDir: paths.runtimeDir,
+    memoryDir: paths.memoryDir,
+    nodes: Array.from({ length: nodes }, (_, i) => ({ name: nodeName(i + 1), index: i + 1 })),
+    ports: {
+      syslinkd: port || any,
+      nats,
+      cohd,
+      pmapd: free.slice(0, nodes),
+      vkerneld: free.slice(nodes),
+    },
+    allowDirs: (options.allowDirs ?? []).map(allowedDir),
+    framesBytes: options.framesBytes,
+    leaseMs: options.leaseMs,
+    logLevel: options.logLevel ?? 'info',
+  };
+}
+
+function allowedDir(path: string): string {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return realpathSync(path);
+  throw new Failure(`--allow-dir: "${path}" is not a folder`, { exitCode: EXIT.usage });
+}
+
+function spawnSupervisor(plan: ClusterPlan, paths: ClusterPaths, lock: Lock): Identity {
+  const main = fileURLToPath(new URL('../supervisor/main.ts', import.meta.url));
+  const log = openSync(join(paths.logDir, 'supervisor.log'), 'a', 0o600);
+  const child = spawn(process.execPath, [main], {
+    stdio: ['pipe', log, log, lock.fd],
+    detached: true,
+    cwd: '/',
+  });
+  closeSync(log);
+  const identity = child.pid === undefined ? undefined : identify(child.pid);
+  if (!identity) throw new Failure('cannot start the supervisor', { fix: 'See: vkctl doctor.' });
+  child.stdin!.on('error', () => {}); // It ended before it read the plan; the wait for it tells.
+  child.stdin!.end(JSON.stringify(plan));
+  child.unref();
+  return identity;
+}
+
+async function untilReady(
+  paths: ClusterPaths,
+  supervisor: Identity,
+  { timeoutMs = 60_000, signal, onProgress }: StartOptions,
+): Promise<ClusterRecord> {
+  const endMs = Date.now() + timeoutMs;
+  let connection: Connection | undefined;
+  let waitingFor: string[] = ['supervisor'];
+  try {
+    for (;;) {
+      if (signal?.aborted) throw new Failure('interrupted', { exitCode: 130 });
+      if (!isAlive(supervisor)) {
+        throw new Failure(`the supervisor ended at once: ${lastLine(join(paths.logDir, 'supervisor.log'))}`);
+      }
+      const record = readRecord(paths.clusterFile);
+      if (record) {
+        const hopeless = record.services.find((s) => s.restarts >= HOPELESS_RESTARTS || s.state === 'failed');
+        if (hopeless) throw new Failure(`${hopeless.name} does not start: ${whyNot(hopeless)}`);
+        connection ??= await connectTo(paths.cluster, record.syslink, 300).catch(() => undefined);
+        waitingFor = await notReady(record, connection);
+        onProgress?.({
+          ready: record.services.length - waitingFor.length,
+          total: record.services.length,
+          waitingFor,
+        });
+        if (waitingFor.length === 0) return record;
+        if (Date.now() > endMs) throw tooLate(record, waitingFor, timeoutMs);
+      }
+      await sleep(60);
+    }
+  } finally {
+    await connection?.close();
+  }
+}
+
+/** Names of services that do not answer yet. */
+async function notReady(record: ClusterRecord, connection: Connection | undefined): Promise<string[]> {
+  const names = record.services.map((service) => service.name);
+  if (!connection) return names;
+  const endpoints = await connection.listEndpoints().catch(() => []);
+  const connected = new Set(endpoints.filter((e) => e.connected).map((e) => e.name));
+  connected.add('syslinkd').add('nats');
+  const waiting = names.filter((name) => !connected.has(name));
+  if (waiting.length > 0) return waiting;
+  const nodes = await Promise.all(
+    record.plan.nodes.map(async ({ name }) => {
+      const stats = await connection
+        .pmapd(name)
+        .getNodeStats({}, { deadlineMs: 2000 })
+        .catch(() => undefined);
+      return stats?.directoryConnected ? [] : [`${name}/pmapd`];
+    }),
+  );
+  return nodes.flat();
+}
+
+function tooLate(record: ClusterRecord, waitingFor: string[], timeoutMs: number): Failure {
+  const first = record.services.find(({ name }) => name === waitingFor[0]);
+  const why = first ? ` ${first.name}: ${whyNot(first)}` : '';
+  return new Failure(
+    `cluster "${record.plan.cluster}" is not ready after ${timeoutMs / 1000} s; ` +
+      `waiting for ${waitingFor.join(', ')}.${why}`,
+    { fix: 'Check the machine with: vkctl doctor.' },
+  );
+}
+
+const whyNot = (service: ServiceRecord): string =>
+  `${service.lastEnd ? `${service.lastEnd}, ` : ''}last line of its log: ${lastLine(service.logFile)}`;
+
+/** The last line of a log, the message alone where it is JSON. */
+export function lastLine(file: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch {
+    return '(no log)';
+  }
+  const line = text.trim().split('\n').at(-1) || '(empty)';
+  try {
+    const { msg, err } = JSON.parse(line) as { msg?: string; err?: { message?: string } };
+    return [msg, err?.message].filter(Boolean).join(': ') || line;
+  } catch {
+    return line;
+  }
+}

@@ -1,0 +1,72 @@
+import { probeUserfault } from '@odonata/userfault/probe.ts';
+import type { Command } from 'commander';
+import { clusterPaths } from '../cluster/paths.ts';
+import { DEFAULT_PORT } from '../cluster/start.ts';
+import type { Check } from '../doctor/check.ts';
+import {
+  checkKernel,
+  checkMemoryFiles,
+  checkMemorySpace,
+  checkNats,
+  checkNode,
+  checkSetpriv,
+} from '../doctor/machine.ts';
+import { checkFolders, checkPort, checkRemains } from '../doctor/place.ts';
+import { json, plural, print } from '../output.ts';
+import {
+  type ClusterOption,
+  clusterOf,
+  clusterOption,
+  examples,
+  jsonOption,
+  wholeNumber,
+} from './options.ts';
+
+interface DoctorOptions extends ClusterOption {
+  port: number;
+  json?: boolean;
+}
+
+export function addDoctor(program: Command): void {
+  const command = program
+    .command('doctor')
+    .description('Checks what a cluster needs of this machine; each check that fails prints its fix.')
+    .option('-p, --port <port>', 'port that "up" would use', wholeNumber(1, 65_535), DEFAULT_PORT)
+    .addOption(clusterOption())
+    .addOption(jsonOption())
+    .action(doctor);
+  examples(command, [['vkctl doctor', 'exit code 0 when all is well, 1 when not']]);
+}
+
+async function doctor(options: DoctorOptions): Promise<void> {
+  const paths = clusterPaths(clusterOf(options));
+  const checks: Check[] = [
+    checkNode(),
+    checkKernel(),
+    ...userfaultChecks(),
+    checkMemoryFiles(),
+    checkMemorySpace(),
+    checkNats(),
+    checkSetpriv(),
+    await checkPort(paths, options.port),
+    checkFolders(paths),
+    checkRemains(paths),
+  ];
+  const failed = checks.filter((check) => !check.ok);
+  if (options.json) {
+    print(json({ ok: failed.length === 0, checks }));
+  } else {
+    for (const check of checks) print(line(check));
+    print(failed.length === 0 ? 'all is well' : `${plural(failed.length, 'check')} failed`);
+  }
+  process.exitCode = failed.length === 0 ? 0 : 1;
+}
+
+function userfaultChecks(): Check[] {
+  return probeUserfault().map((finding) => ({ name: 'userfaultfd', ...finding }));
+}
+
+function line({ name, ok, detail, fix }: Check): string {
+  const head = `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(13)} ${detail}`;
+  return fix && !ok ? `${head}\n      ${'fix:'.padStart(13)} ${fix}` : head;
+}

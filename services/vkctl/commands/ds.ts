@@ -1,0 +1,173 @@
+import { createReadStream, createWriteStream, statSync } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
+import type { Command } from 'commander';
+import { type Connection, withConnection } from '../connection.ts';
+import { listDataspaces, loadDataspace, saveDataspace, statDataspace } from '../dataspace.ts';
+import { EXIT, Failure } from '../failure.ts';
+import { json, print, printError, table } from '../output.ts';
+import { formatSize, parseSize } from '../size.ts';
+import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
+import { writeTo } from './stdio.ts';
+
+interface DsOptions extends ClusterOption {
+  json?: boolean;
+  node?: string;
+  size?: string;
+}
+
+export function addDs(program: Command): void {
+  const ds = program
+    .command('ds')
+    .description('Shared dataspaces: named memory that processes of all nodes map.')
+    .enablePositionalOptions();
+  examples(ds, [
+    ['vkctl ds create scratch 64M', 'zeroes'],
+    ['vkctl ds load text book.txt', 'as large as the file, with its bytes'],
+    ['generate | vkctl ds load text - --size 10M', 'from a pipe'],
+    ['vkctl ds stat text', 'who owns its pages'],
+    ['vkctl ds save text - | sha256sum', 'the bytes, coherent'],
+    ['vkctl ds rm text', 'gone, unless it is mapped'],
+  ]);
+  const command = (usage: string, description: string, onNode: boolean): Command => {
+    const made = ds.command(usage).description(description).addOption(clusterOption());
+    return onNode ? made.option('--node <name>', 'through this node; else the first') : made;
+  };
+  command('ls', 'Lists dataspaces.', false).addOption(jsonOption()).action(ls);
+  command(
+    'create <name> <size>',
+    'Makes one full of zeroes; fails when the name exists with another size.',
+    true,
+  )
+    .addOption(jsonOption())
+    .action(create);
+  command(
+    'load <name> <file>',
+    'Writes a file (-: standard input) into one; makes it when it is missing.',
+    true,
+  )
+    .option('--size <size>', 'make it with this size; else that of the file')
+    .action(load);
+  command('save <name> <file>', 'Writes the bytes of one to a file (-: standard output).', true).action(save);
+  command('stat <name>', 'Shows one: its owners, locks and mappers.', false)
+    .addOption(jsonOption())
+    .action(stat);
+  command('rm <name...>', 'Removes dataspaces.', true).action(rm);
+}
+
+async function ls(options: DsOptions): Promise<void> {
+  await withConnection(clusterOf(options), async (to) => {
+    const all = await listDataspaces(to);
+    if (options.json) return print(json(all));
+    const columns = ['NAME', 'SIZE', 'LOST', 'PAGES AT', 'MAPPED BY'].map((head) => ({ head }));
+    print(
+      table(
+        columns,
+        all.map(({ dataspace, usage }) => [
+          dataspace.name,
+          formatSize(dataspace.sizeBytes),
+          lost(usage.lostPages),
+          owners(usage.ownedPages),
+          usage.mappedBy.join(', ') || '-',
+        ]),
+      ),
+    );
+  });
+}
+
+async function create(name: string, size: string, options: DsOptions): Promise<void> {
+  const sizeBytes = BigInt(parseSize(size, 'size'));
+  await withConnection(clusterOf(options), async (to) => {
+    const { dataspace } = await to.dataspaces(await throughNode(to, options)).create({ name, sizeBytes });
+    if (options.json) print(json(dataspace));
+  });
+}
+
+async function load(name: string, file: string, options: DsOptions): Promise<void> {
+  const fromStdin = file === '-';
+  const stat = fromStdin ? undefined : statSync(file, { throwIfNoEntry: false });
+  if (!fromStdin && !stat?.isFile()) throw new Failure(`ds load: ${file}: no such file`);
+  if (stat?.size === 0 && !options.size)
+    throw new Failure(`ds load: ${file} is empty`, { fix: 'Give --size.' });
+  const sizeBytes = options.size ? parseSize(options.size, '--size') : (stat?.size ?? 0);
+  const stream = fromStdin ? process.stdin : createReadStream(file, { highWaterMark: 2 ** 20 });
+  await withConnection(clusterOf(options), async (to) => {
+    const node = await throughNode(to, options);
+    const bytes = await loadDataspace(to, node, {
+      name,
+      sizeBytes,
+      bytes: stream,
+      onProgress: loadProgress(name),
+    });
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    printError(`${name}: ${formatSize(bytes)} loaded through ${node}`);
+  });
+}
+
+function loadProgress(name: string): ((bytes: number) => void) | undefined {
+  if (!process.stderr.isTTY) return undefined;
+  return (bytes) => process.stderr.write(`\r\x1b[K${name}: ${formatSize(bytes)}`);
+}
+
+async function save(name: string, file: string, options: DsOptions): Promise<void> {
+  await withConnection(clusterOf(options), async (to) => {
+    const pieces = saveDataspace(to, await throughNode(to, options), name);
+    if (file === '-') {
+      for await (const data of pieces) if (!(await writeTo(process.stdout, data))) return;
+      return;
+    }
+    // Not before the first bytes: an unknown name must not empty a file.
+    const iterator = pieces[Symbol.asyncIterator]();
+    const first = await iterator.next();
+    async function* all(): AsyncIterable<Uint8Array> {
+      if (!first.done) yield first.value;
+      yield* { [Symbol.asyncIterator]: () => iterator };
+    }
+    await pipeline(all, createWriteStream(file));
+  });
+}
+
+async function stat(name: string, options: DsOptions): Promise<void> {
+  await withConnection(clusterOf(options), async (to) => {
+    const { dataspace, usage } = await statDataspace(to, name);
+    if (options.json) return print(json({ dataspace, usage }));
+    print(
+      [
+        `name       ${dataspace.name}`,
+        `id         ${dataspace.id}`,
+        `size       ${formatSize(dataspace.sizeBytes)} (${dataspace.sizeBytes} bytes, ${pagesOf(dataspace)} pages)`,
+        `created on ${dataspace.creator || '-'}`,
+        `pages at   ${owners(usage.ownedPages)}`,
+        `lost       ${lost(usage.lostPages)}`,
+        `locks      ${usage.locks}`,
+        `mapped by  ${usage.mappedBy.join(', ') || '-'}`,
+      ].join('\n'),
+    );
+  });
+}
+
+async function rm(names: string[], options: DsOptions): Promise<void> {
+  await withConnection(clusterOf(options), async (to) => {
+    const client = to.dataspaces(await throughNode(to, options));
+    for (const name of names) await client.remove({ name });
+  });
+}
+
+const pagesOf = ({ sizeBytes }: Dataspace): bigint => (sizeBytes + 4095n) / 4096n;
+const lost = (pages: bigint): string => (pages === 0n ? '-' : `${pages} pages LOST`);
+const owners = (ownedPages: Record<string, bigint>): string =>
+  Object.entries(ownedPages)
+    .sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
+    .map(([node, pages]) => `${node}:${pages}`)
+    .join(' ') || '-';
+
+/** The node that carries a ds command: any does, they are one memory. */
+async function throughNode(to: Connection, options: DsOptions): Promise<string> {
+  if (options.node) return (await to.node(options.node)).name;
+  const first = (await to.nodes()).find((node) => node.pmapd);
+  if (first) return first.name;
+  throw new Failure(`no node of cluster "${to.cluster}" has its pmapd now`, {
+    fix: 'See: vkctl status',
+    exitCode: EXIT.failed,
+  });
+}

@@ -1,0 +1,52 @@
+import type { Command } from 'commander';
+import { withConnection } from '../connection.ts';
+import { explain } from '../failure.ts';
+import { printError } from '../output.ts';
+import { type ClusterOption, clusterOf, clusterOption, examples } from './options.ts';
+import { nodeOfPid, parsePid } from './pid.ts';
+import { signalName } from './signal-name.ts';
+
+interface KillOptions extends ClusterOption {
+  signal: string;
+}
+
+export function addKill(program: Command): void {
+  const command = program
+    .command('kill')
+    .usage('[-SIG] [options] <pid...>')
+    .description('Sends a signal to processes; -SIG is TERM (the default), INT or KILL, or its number.')
+    .argument('<pid...>', 'as "vkctl ps" shows them')
+    .option('-s, --signal <name>', 'the same as -SIG', 'TERM')
+    .addOption(clusterOption())
+    .action(kill);
+  examples(command, [
+    ['vkctl kill 100001', 'SIGTERM'],
+    ['vkctl kill -9 100001 200003', 'SIGKILL, on two nodes'],
+  ]);
+}
+
+/** `kill -9 PID` as commander reads it: `kill --signal 9 PID`. */
+export function expandKillSignal(argv: string[]): string[] {
+  const at = argv.indexOf('kill');
+  if (at !== 2) return argv;
+  return argv.flatMap((word, i) => {
+    const signal = i > at ? /^-(\d{1,2}|(?:SIG)?[A-Z]{3,})$/.exec(word)?.[1] : undefined;
+    return signal === undefined ? [word] : ['--signal', signal];
+  });
+}
+
+async function kill(pids: string[], options: KillOptions): Promise<void> {
+  const signal = signalName(options.signal);
+  const targets = pids.map(parsePid);
+  await withConnection(clusterOf(options), async (to) => {
+    for (const pid of targets) {
+      try {
+        await to.vkerneld(await nodeOfPid(to, pid)).kill({ pid, signal });
+      } catch (error) {
+        // The others get theirs all the same, as with kill(1).
+        printError(`vkctl: ${explain(error)}`);
+        process.exitCode = 1;
+      }
+    }
+  });
+}

@@ -1,0 +1,96 @@
+import { timestampDate } from '@bufbuild/protobuf/wkt';
+import { type Process, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
+import type { Command } from 'commander';
+import { allPages, type Connection, withConnection } from '../connection.ts';
+import { explain } from '../failure.ts';
+import { json, print, printError, table } from '../output.ts';
+import { formatSize, formatSpan } from '../size.ts';
+import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
+
+interface PsOptions extends ClusterOption {
+  all?: boolean;
+  json?: boolean;
+}
+
+export function addPs(program: Command): void {
+  const command = program
+    .command('ps')
+    .description('Lists the processes of all nodes.')
+    .option('-a, --all', 'also those that ended')
+    .addOption(clusterOption())
+    .addOption(jsonOption())
+    .action(ps);
+  examples(command, [
+    ['vkctl ps', 'what runs'],
+    ['vkctl ps -a', 'also what ended, and how'],
+    ["vkctl ps --json | jq '.[].pid'", 'for a program'],
+  ]);
+}
+
+async function ps(options: PsOptions): Promise<void> {
+  const { processes, silent } = await withConnection(clusterOf(options), listProcesses);
+  const shown = options.all ? processes : processes.filter((p) => p.state !== ProcessState.EXITED);
+  print(options.json ? json(shown.map(plain)) : table(COLUMNS, shown.map(row)));
+  for (const line of silent) printError(`vkctl: ${line}`);
+  // A table that lacks a node is no whole answer.
+  if (silent.length > 0) process.exitCode = 1;
+}
+
+/** The processes of every node by pid, and a line for each node that does not answer. */
+export async function listProcesses(to: Connection): Promise<{ processes: Process[]; silent: string[] }> {
+  const silent: string[] = [];
+  const lists = await Promise.all(
+    (await to.nodes()).map(async ({ name }) => {
+      const vkerneld = to.vkerneld(name);
+      try {
+        return await allPages(
+          (pageToken) => vkerneld.listProcesses({ pageSize: 1000, pageToken }, { deadlineMs: 5000 }),
+          ({ processes }) => processes,
+        );
+      } catch (error) {
+        silent.push(`${name} does not answer: ${explain(error)}`);
+        return [];
+      }
+    }),
+  );
+  const processes = lists.flat().sort((a, b) => (a.pid < b.pid ? -1 : 1));
+  return { processes, silent };
+}
+
+const COLUMNS = [
+  { head: 'PID' },
+  { head: 'NODE' },
+  { head: 'VKERNEL' },
+  { head: 'STATE' },
+  { head: 'AGE' },
+  { head: 'PRIVATE', align: 'right' as const },
+  { head: 'COMMAND' },
+];
+
+const stateName = (state: ProcessState): string => (ProcessState[state] ?? 'unspecified').toLowerCase();
+
+function row(process: Process): string[] {
+  const { exit } = process;
+  const how = exit?.signal || `exit ${exit?.code}`;
+  const reason = exit?.reason ? `: ${exit.reason}` : '';
+  const startedMs = process.startedAt ? timestampDate(process.startedAt).getTime() : Date.now();
+  return [
+    String(process.pid),
+    process.node,
+    process.vkernel,
+    process.state === ProcessState.EXITED ? how : stateName(process.state),
+    formatSpan(Date.now() - startedMs),
+    formatSize(process.residentPages * 4096n),
+    `${process.command.join(' ')}${process.state === ProcessState.EXITED ? reason && `  (${reason.slice(2)})` : ''}`,
+  ];
+}
+
+function plain(process: Process): object {
+  const { startedAt, state, exit, ...rest } = process;
+  return {
+    ...rest,
+    state: stateName(state),
+    startedAt: startedAt && timestampDate(startedAt).toISOString(),
+    exit: state === ProcessState.EXITED ? exit : undefined,
+  };
+}

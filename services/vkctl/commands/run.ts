@@ -1,0 +1,167 @@
+import { resolve } from 'node:path';
+import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code } from '@odonata/rpc/error.ts';
+import type { Command } from 'commander';
+import { type Connection, withConnection } from '../connection.ts';
+import { EXIT, explain, Failure, hasCode } from '../failure.ts';
+import { print, printError } from '../output.ts';
+import { readProgram } from '../program-file.ts';
+import { ProgramRun, type ProgramSpec } from '../program-run.ts';
+import { parseSize } from '../size.ts';
+import { type ClusterOption, clusterOf, clusterOption, collect, examples } from './options.ts';
+import { placeProgram } from './placement.ts';
+import { writeTo } from './stdio.ts';
+
+interface RunOptions extends ClusterOption {
+  detach?: boolean;
+  node?: string;
+  vkernel?: string;
+  dir?: string[];
+  env?: string[];
+  memory?: string;
+}
+
+export function addRun(program: Command): void {
+  const command = program
+    .command('run')
+    .usage('[options] <prog.wasm> [args...]')
+    .description(
+      'Runs a WASI program in a virtual kernel, as if it ran here: its standard streams are ours,\n' +
+        'Ctrl-C is its SIGINT (twice: SIGKILL), and its exit code is our exit code.',
+    )
+    .argument('<program>', 'a WASI preview 1 module')
+    .argument('[args...]', 'its arguments')
+    .option('-d, --detach', 'print its pid and return; see "vkctl logs"')
+    .option('--node <name>', 'on this node; else on the one with the fewest processes')
+    .option('--vkernel <name>', 'in this virtual kernel (NAME or NODE/NAME); made when it does not run')
+    .option(
+      '--dir <host:guest[:ro]>',
+      'grant a folder of the host (repeatable; see "up --allow-dir")',
+      collect,
+    )
+    .option('-e, --env <name=value>', 'set a variable; NAME alone: as it is here (repeatable)', collect)
+    .option('--memory <size>', 'private memory that it may touch, as 256M')
+    .addOption(clusterOption())
+    .passThroughOptions()
+    .action(run);
+  examples(command, [
+    ['vkctl run hello.wasm', 'output here, exit code here'],
+    ['vkctl run --dir .:/work:ro -e LANG wc.wasm /work/a.txt', 'a folder, read-only, and a variable'],
+    ['vkctl run -d --node node2 server.wasm', 'in the background on node 2'],
+    ['cat in | vkctl run --memory 64M sort.wasm > out', 'as a filter'],
+  ]);
+}
+
+async function run(path: string, args: string[], options: RunOptions): Promise<void> {
+  const cluster = clusterOf(options);
+  const { name, module } = readProgram(path);
+  const spec: ProgramSpec = {
+    name,
+    args,
+    env: (options.env ?? []).map(variable),
+    dirs: (options.dir ?? []).map(grant),
+    memoryBytes: BigInt(options.memory ? parseSize(options.memory, '--memory') : 0),
+    detach: options.detach ?? false,
+  };
+  try {
+    process.exitCode = await withConnection(cluster, async (to) => {
+      const { node, vkernel } = await placeProgram(to, options);
+      const placed = { ...spec, vkernel };
+      return options.detach ? runDetached(to, node, placed, module) : runHere(to, node, placed, module);
+    });
+  } catch (error) {
+    throw runFailure(path, error);
+  }
+}
+
+async function runDetached(
+  to: Connection,
+  node: string,
+  spec: ProgramSpec,
+  module: Uint8Array,
+): Promise<number> {
+  const { pid } = await new ProgramRun(to, node, spec, module, {}).started();
+  print(String(pid));
+  return EXIT.ok;
+}
+
+/** 128 + SIGPIPE: nobody reads the output any more. */
+const PIPE_EXIT = 141;
+
+async function runHere(to: Connection, node: string, spec: ProgramSpec, module: Uint8Array): Promise<number> {
+  const abort = new AbortController();
+  let pipeBroken = false;
+  const running = new ProgramRun(to, node, spec, module, {
+    stdin: process.stdin,
+    signal: abort.signal,
+    onOutput: async ({ stream, data }) => {
+      const here = stream === StdStream.ERR ? process.stderr : process.stdout;
+      if (await writeTo(here, data)) return;
+      pipeBroken = true;
+      abort.abort();
+    },
+  });
+  const stopForwarding = forwardSignals(running, abort);
+  try {
+    const { code, signal, reason, stack } = await running.exited();
+    if (reason) printError(`vkctl: ${spec.name}: ${signal ? `${signal}: ` : ''}${reason}`);
+    if (stack) printError(stack.trimEnd());
+    return code;
+  } catch (error) {
+    if (pipeBroken) return PIPE_EXIT;
+    if (abort.signal.aborted) return 130;
+    throw error;
+  } finally {
+    stopForwarding();
+  }
+}
+
+/** Ctrl-C: first SIGINT to the program, then SIGKILL, then we leave. */
+function forwardSignals(running: ProgramRun, abort: AbortController): () => void {
+  let interrupts = 0;
+  const send = (signal: string): void => {
+    running.signal(signal).catch(() => abort.abort()); // The stream is gone: nothing to signal through.
+  };
+  const onInterrupt = (): void => {
+    interrupts += 1;
+    if (interrupts === 1) send('SIGINT');
+    else if (interrupts === 2) send('SIGKILL');
+    else abort.abort();
+  };
+  const onTerminate = (): void => send('SIGTERM');
+  const onHangup = (): void => abort.abort();
+  process.on('SIGINT', onInterrupt).on('SIGTERM', onTerminate).on('SIGHUP', onHangup);
+  return () => {
+    process.off('SIGINT', onInterrupt).off('SIGTERM', onTerminate).off('SIGHUP', onHangup);
+  };
+}
+
+function variable(text: string): string {
+  if (/^[^=\s]+=/.test(text)) return text;
+  const value = process.env[text];
+  if (value !== undefined) return `${text}=${value}`;
+  throw new Failure(`--env: "${text}" is not set here`, { fix: 'Write NAME=VALUE.', exitCode: EXIT.usage });
+}
+
+function grant(text: string): { hostPath: string; guestPath: string; readOnly: boolean } {
+  const [host, guest, mode, ...more] = text.split(':');
+  if (!host || !guest || (mode !== undefined && mode !== 'ro' && mode !== 'rw') || more.length > 0) {
+    throw new Failure(`--dir: "${text}" is not a grant`, {
+      fix: 'Write host:guest or host:guest:ro, as .:/work:ro.',
+      exitCode: EXIT.usage,
+    });
+  }
+  return { hostPath: resolve(host), guestPath: guest, readOnly: mode === 'ro' };
+}
+
+/** Gives an error of `run` the exit code that says whose fault it was. */
+function runFailure(path: string, error: unknown): unknown {
+  if (error instanceof Failure) {
+    return error.exitCode === EXIT.failed
+      ? new Failure(error.message, { fix: error.fix, exitCode: EXIT.runFailed, cause: error })
+      : error;
+  }
+  const program = hasCode(error, Code.InvalidArgument);
+  const exitCode = program ? EXIT.runNotExecutable : EXIT.runFailed;
+  return new Failure(`${path}: ${explain(error)}`, { exitCode, cause: error });
+}

@@ -1,0 +1,110 @@
+import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
+import { type Command, Option } from 'commander';
+import { clusterPaths, MAX_NODES } from '../cluster/paths.ts';
+import { DEFAULT_PORT, type StartProgress, startCluster } from '../cluster/start.ts';
+import { stopCluster } from '../cluster/stop.ts';
+import { json, plural, print, printError } from '../output.ts';
+import { formatSpan, parseSize } from '../size.ts';
+import {
+  type ClusterOption,
+  clusterOf,
+  clusterOption,
+  collect,
+  examples,
+  jsonOption,
+  wholeNumber,
+} from './options.ts';
+
+interface UpOptions extends ClusterOption {
+  nodes: number;
+  port: number;
+  allowDir?: string[];
+  nodeMemory?: string;
+  leaseMs?: number;
+  logLevel: LogLevel;
+  timeout: number;
+  json?: boolean;
+}
+
+export function addUp(program: Command): void {
+  const command = program
+    .command('up')
+    .description('Starts a cluster on this machine and returns when it is ready.')
+    .option('-n, --nodes <count>', 'how many nodes', wholeNumber(1, MAX_NODES), 3)
+    .option(
+      '-p, --port <port>',
+      'port of the router on 127.0.0.1; 0: any',
+      wholeNumber(0, 65_535),
+      DEFAULT_PORT,
+    )
+    .option('--allow-dir <dir>', 'folder that "run --dir" may grant to programs (repeatable)', collect)
+    .option('--node-memory <size>', 'memory of each node, as 512M')
+    .option('--lease-ms <ms>', "lease of a node's permissions", wholeNumber(100, 600_000))
+    .addOption(new Option('--log-level <level>', 'of the services').choices(LOG_LEVELS).default('info'))
+    .option('--timeout <seconds>', 'give up after so long', wholeNumber(1, 3600), 60)
+    .addOption(clusterOption())
+    .addOption(jsonOption())
+    .action(up);
+  examples(command, [
+    ['vkctl up', 'three nodes'],
+    ['vkctl up -n 1 --allow-dir .', 'one node; programs may be granted this folder'],
+    ['vkctl up -c second -p 0', 'a second cluster beside the first, on any port'],
+  ]);
+}
+
+async function up(options: UpOptions): Promise<void> {
+  const cluster = clusterOf(options);
+  const startMs = Date.now();
+  const abort = new AbortController();
+  process.once('SIGINT', () => abort.abort());
+  process.once('SIGTERM', () => abort.abort());
+  const record = await startCluster({
+    cluster,
+    nodes: options.nodes,
+    port: options.port,
+    allowDirs: options.allowDir,
+    framesBytes: options.nodeMemory ? parseSize(options.nodeMemory, '--node-memory') : undefined,
+    leaseMs: options.leaseMs,
+    logLevel: options.logLevel,
+    timeoutMs: options.timeout * 1000,
+    signal: abort.signal,
+    onProgress: process.stderr.isTTY ? showProgress : undefined,
+  });
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+  if (options.json) return print(json(record));
+  const flag = cluster === 'default' ? '' : ` -c ${cluster}`;
+  const nodes = plural(record.plan.nodes.length, 'node');
+  print(
+    `cluster "${cluster}" is up: ${nodes}, router at ${record.syslink} (${formatSpan(Date.now() - startMs)})`,
+  );
+  print(`end it with: vkctl down${flag}`);
+}
+
+function showProgress({ ready, total, waitingFor }: StartProgress): void {
+  const more = waitingFor.length > 3 ? ', ...' : '';
+  process.stderr.write(
+    `\r\x1b[K${ready}/${total} ready, waiting for ${waitingFor.slice(0, 3).join(', ')}${more}`,
+  );
+}
+
+export function addDown(program: Command): void {
+  const command = program
+    .command('down')
+    .description('Ends the cluster: its processes, memory and files. Also clears what a killed one left.')
+    .addOption(clusterOption())
+    .action(async (options: ClusterOption) => {
+      const cluster = clusterOf(options);
+      const outcome = await stopCluster(clusterPaths(cluster));
+      const said = {
+        stopped: `cluster "${cluster}" is down`,
+        cleared: `cluster "${cluster}" was dead; what it left is cleared`,
+        nothing: `cluster "${cluster}" is not up; nothing to do`,
+      };
+      if (outcome === 'nothing') printError(said.nothing);
+      else print(said[outcome]);
+    });
+  examples(command, [
+    ['vkctl down', 'the default cluster'],
+    ['vkctl down -c second', 'another one'],
+  ]);
+}

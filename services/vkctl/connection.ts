@@ -1,0 +1,143 @@
+// The line of one vkctl command to its cluster: a client at the router, nothing else.
+import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { DataspaceService, PmapService } from '@odonata/proto/pmap/v1/pmap';
+import { type Endpoint, EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import type { Client } from '@odonata/rpc/client.ts';
+import { silentLog } from '@odonata/rpc/log.ts';
+import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
+import { isAlive } from './cluster/identity.ts';
+import { clusterPaths } from './cluster/paths.ts';
+import { type ClusterRecord, readRecord } from './cluster/record.ts';
+import { Failure } from './failure.ts';
+
+/** The router answers at once when it runs; after a crash the supervisor has it back within this. */
+const ATTACH_MS = 5000;
+
+export interface NodeEndpoints {
+  name: string;
+  index: number;
+  pmapd?: Endpoint;
+  vkerneld?: Endpoint;
+}
+
+export class Connection {
+  readonly cluster: string;
+  readonly #syslink: SyslinkEndpoint;
+
+  constructor(cluster: string, syslink: SyslinkEndpoint) {
+    this.cluster = cluster;
+    this.#syslink = syslink;
+  }
+
+  listEndpoints(): Promise<Endpoint[]> {
+    return this.#syslink.listEndpoints();
+  }
+
+  /** The nodes that the router knows, by index, with what is connected of each. */
+  async nodes(): Promise<NodeEndpoints[]> {
+    const nodes = new Map<string, NodeEndpoints>();
+    for (const endpoint of await this.listEndpoints()) {
+      if (!endpoint.node) continue;
+      const node = nodes.get(endpoint.node) ?? { name: endpoint.node, index: endpoint.nodeIndex };
+      nodes.set(endpoint.node, node);
+      if (!endpoint.connected) continue;
+      if (endpoint.kind === EndpointKind.PMAP) node.pmapd = endpoint;
+      if (endpoint.kind === EndpointKind.VKERNEL) node.vkerneld = endpoint;
+    }
+    return [...nodes.values()].sort((a, b) => a.index - b.index);
+  }
+
+  /** The node of this name; a Failure that lists the others when there is none. */
+  async node(name: string): Promise<NodeEndpoints> {
+    const nodes = await this.nodes();
+    const found = nodes.find((node) => node.name === name);
+    if (found) return found;
+    const names = nodes.map((node) => node.name).join(', ') || 'none';
+    throw new Failure(`no node "${name}" in cluster "${this.cluster}"`, { fix: `Nodes: ${names}.` });
+  }
+
+  vkerneld(node: string): Client<typeof VkernelService> {
+    return this.#syslink.client(VkernelService, { name: `${node}/vkerneld` });
+  }
+
+  pmapd(node: string): Client<typeof PmapService> {
+    return this.#syslink.client(PmapService, { name: `${node}/pmapd` });
+  }
+
+  dataspaces(node: string): Client<typeof DataspaceService> {
+    return this.#syslink.client(DataspaceService, { name: `${node}/pmapd` });
+  }
+
+  cohd(): Client<typeof DirectoryService> {
+    return this.#syslink.client(DirectoryService, { name: 'cohd' });
+  }
+
+  async close(): Promise<void> {
+    await this.#syslink.close();
+  }
+}
+
+/** The record of a cluster that runs; else a Failure that says how to start it. */
+export function runningRecord(cluster: string): ClusterRecord {
+  const record = readRecord(clusterPaths(cluster).clusterFile);
+  if (record && isAlive(record.supervisor)) return record;
+  const flag = cluster === 'default' ? '' : ` --cluster ${cluster}`;
+  throw new Failure(`cluster "${cluster}" is not up`, { fix: `Start it with: vkctl up${flag}` });
+}
+
+export async function connectTo(
+  cluster: string,
+  address: string,
+  timeoutMs = ATTACH_MS,
+): Promise<Connection> {
+  const syslink = attachSyslink({
+    address,
+    name: '',
+    kind: EndpointKind.CLIENT,
+    node: '',
+    nodeIndex: 0,
+    log: silentLog(),
+  });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const fix = 'See: vkctl status, vkctl doctor.';
+      reject(new Failure(`the router of cluster "${cluster}" does not answer at ${address}`, { fix }));
+    }, timeoutMs);
+  });
+  try {
+    await Promise.race([syslink.ready(), late]);
+    return new Connection(cluster, syslink);
+  } catch (error) {
+    await syslink.close();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Runs `use` with a connection to the cluster, and closes it. */
+export async function withConnection<T>(cluster: string, use: (to: Connection) => Promise<T>): Promise<T> {
+  const connection = await connectTo(cluster, runningRecord(cluster).syslink);
+  try {
+    return await use(connection);
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Every item of a list that comes in pages. */
+export async function allPages<R extends { nextPageToken: string }, T>(
+  fetch: (pageToken: string) => Promise<R>,
+  items: (response: R) => T[],
+): Promise<T[]> {
+  const all: T[] = [];
+  let pageToken = '';
+  do {
+    const response = await fetch(pageToken);
+    all.push(...items(response));
+    pageToken = response.nextPageToken;
+  } while (pageToken !== '');
+  return all;
+}

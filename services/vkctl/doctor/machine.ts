@@ -1,0 +1,112 @@
+// Checks of the machine: what Odonata needs from the kernel and from other packages.
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  statfsSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { release, totalmem } from 'node:os';
+import { formatSize } from '../size.ts';
+import { findTool } from '../supervisor/tool.ts';
+import type { Check } from './check.ts';
+
+const TMPFS_MAGIC = 0x01021994;
+/** Less does not hold a demo; the guests' whole memory lives there. */
+const SHM_BYTES = 512 * 2 ** 20;
+
+/** The Node that package.json pins. */
+const pinnedNode = (): string =>
+  (
+    JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+      dependencies: { node: string };
+    }
+  ).dependencies.node;
+
+export function checkNode(version = process.version): Check {
+  const pinned = `v${pinnedNode()}`;
+  if (version === pinned) return { name: 'node', ok: true, detail: `${version}, as pinned` };
+  return { name: 'node', ok: false, detail: `${version}, but ${pinned} is pinned`, fix: 'make setup' };
+}
+
+export function checkKernel(text = release()): Check {
+  const [major = 0, minor = 0] = text.split('.').map(Number);
+  const ok = major > 5 || (major === 5 && minor >= 19);
+  const detail = `Linux ${text}`;
+  if (ok) return { name: 'kernel', ok, detail };
+  const fix = 'Boot Linux 5.19 or later: write-protect faults on shared memory came with it.';
+  return { name: 'kernel', ok, detail, fix };
+}
+
+export function checkMemoryFiles(folder = '/dev/shm'): Check {
+  const name = 'memory files';
+  const fix = `mount -t tmpfs -o size=50%,mode=1777 tmpfs ${folder}`;
+  const file = `${folder}/odonata-doctor-${process.pid}`;
+  try {
+    if (statfsSync(folder).type !== TMPFS_MAGIC)
+      return { name, ok: false, detail: `${folder} is not a tmpfs`, fix };
+    const fd = openSync(file, 'wx+', 0o600);
+    try {
+      ftruncateSync(fd, 2 ** 30);
+      writeSync(fd, Buffer.alloc(4096, 1), 0, 4096, 2 ** 29);
+      const { blocks } = statSync(file);
+      const sparse = blocks * 512 <= 2 ** 21;
+      const detail = `sparse files in ${folder} (1 GiB with one page takes ${formatSize(blocks * 512)})`;
+      return sparse ? { name, ok: true, detail } : { name, ok: false, detail: `no ${detail}`, fix };
+    } finally {
+      closeSync(fd);
+      unlinkSync(file);
+    }
+  } catch (error) {
+    return { name, ok: false, detail: (error as Error).message, fix };
+  }
+}
+
+export function checkMemorySpace(folder = '/dev/shm', neededBytes = SHM_BYTES): Check {
+  const name = 'memory space';
+  const { bavail, bsize } = statfsSync(folder);
+  const free = bavail * bsize;
+  const detail = `${formatSize(free)} free in ${folder}`;
+  if (free >= neededBytes) return { name, ok: true, detail };
+  const size = formatSize(Math.min(totalmem() / 2, 4 * 2 ** 30));
+  const fix = `mount -o remount,size=${size.replace(/ ([KMGT]).*/, '$1').replace(/\.\d+/, '')} ${folder} (docker run: --shm-size=1g)`;
+  return { name, ok: false, detail: `${detail}, less than ${formatSize(neededBytes)}`, fix };
+}
+
+export function checkNats(): Check {
+  const name = 'nats-server';
+  const path = findTool('nats-server');
+  const fix = 'apt-get install nats-server (make setup does it)';
+  if (!path) return { name, ok: false, detail: 'not installed', fix };
+  try {
+    const version = execFileSync(path, ['--version'], { encoding: 'utf8', timeout: 5000 }).trim();
+    const [, major, minor] = /v?(\d+)\.(\d+)/.exec(version) ?? [];
+    const ok = Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 9);
+    if (ok) return { name, ok, detail: `${path}, ${version.replace(/^nats-server: /, '')}` };
+    return { name, ok, detail: `${path} is ${version}; JetStream as we use it came with 2.9`, fix };
+  } catch (error) {
+    return { name, ok: false, detail: `${path}: ${(error as Error).message}`, fix };
+  }
+}
+
+export function checkSetpriv(): Check {
+  const name = 'setpriv';
+  const fix = 'apt-get install util-linux (make setup does it)';
+  const path = findTool('setpriv');
+  if (!path) return { name, ok: false, detail: 'not installed: services outlive a killed supervisor', fix };
+  try {
+    execFileSync(path, ['--pdeathsig', 'TERM', '--', '/bin/true'], { timeout: 5000, stdio: 'pipe' });
+    return { name, ok: true, detail: `${path} --pdeathsig` };
+  } catch (error) {
+    return {
+      name,
+      ok: false,
+      detail: `${path} --pdeathsig: ${(error as Error).message.split('\n')[0]}`,
+      fix,
+    };
+  }
+}

@@ -1,0 +1,54 @@
+// Checks of the places that one cluster uses: its port, folders, and what an earlier one left.
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { isAlive } from '../cluster/identity.ts';
+import type { ClusterPaths } from '../cluster/paths.ts';
+import { isPortFree } from '../cluster/ports.ts';
+import { readRecord } from '../cluster/record.ts';
+import type { Check } from './check.ts';
+
+export async function checkPort(paths: ClusterPaths, port: number): Promise<Check> {
+  const name = 'port';
+  if (await isPortFree(port)) return { name, ok: true, detail: `127.0.0.1:${port} is free` };
+  const record = readRecord(paths.clusterFile);
+  if (record && isAlive(record.supervisor) && record.plan.ports.syslinkd === port) {
+    return { name, ok: true, detail: `127.0.0.1:${port} is this cluster's own` };
+  }
+  const fix = 'vkctl up --port N with another one, or --port 0 for any';
+  return { name, ok: false, detail: `127.0.0.1:${port} is taken by another program`, fix };
+}
+
+export function checkFolders(paths: ClusterPaths): Check {
+  const name = 'folders';
+  const home = dirname(paths.stateDir);
+  for (const [folder, variable] of [
+    [home, 'ODONATA_HOME'],
+    [dirname(paths.runtimeDir), 'XDG_RUNTIME_DIR'],
+    [dirname(paths.memoryDir), undefined],
+  ] as const) {
+    try {
+      if (folder === home) mkdirSync(home, { recursive: true, mode: 0o700 });
+      accessSync(folder, constants.W_OK | constants.X_OK);
+    } catch (error) {
+      const fix = variable ? `set ${variable} to a folder that you may write` : `chmod 1777 ${folder}`;
+      return { name, ok: false, detail: (error as Error).message, fix };
+    }
+  }
+  return { name, ok: true, detail: `${paths.stateDir}, ${paths.runtimeDir}, ${paths.memoryDir}` };
+}
+
+export function checkRemains(paths: ClusterPaths): Check {
+  const name = 'remains';
+  const record = readRecord(paths.clusterFile);
+  if (record && isAlive(record.supervisor)) {
+    return {
+      name,
+      ok: true,
+      detail: `cluster "${paths.cluster}" is up (supervisor ${record.supervisor.pid})`,
+    };
+  }
+  const left = [paths.stateDir, paths.runtimeDir, paths.memoryDir].filter((folder) => existsSync(folder));
+  if (left.length === 0) return { name, ok: true, detail: 'none of a dead cluster' };
+  const flag = paths.cluster === 'default' ? '' : ` -c ${paths.cluster}`;
+  return { name, ok: false, detail: `a dead cluster left ${left.join(', ')}`, fix: `vkctl down${flag}` };
+}

@@ -1,0 +1,18 @@
+// Entry of vkctl, under the pinned Node (bin/vkctl.js sees to that).
+import { CommanderError } from 'commander';
+import { expandKillSignal } from './commands/kill.ts';
+import { EXIT, explain, Failure } from './failure.ts';
+import { printError } from './output.ts';
+import { createProgram } from './program.ts';
+
+try {
+  await createProgram().parseAsync(expandKillSignal(process.argv));
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has said what it has to say; help and version are no errors.
+    process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
+  }
+  printError(`vkctl: ${explain(error)}`);
+  process.exit(error instanceof Failure ? error.exitCode : EXIT.failed);
+}
+process.exit(process.exitCode ?? EXIT.ok);

@@ -1,0 +1,47 @@
+import { Command } from 'commander';
+import { addDoctor } from './commands/doctor.ts';
+import { addDs } from './commands/ds.ts';
+import { addKill } from './commands/kill.ts';
+import { addLogs } from './commands/logs.ts';
+import { addPs } from './commands/ps.ts';
+import { addRun } from './commands/run.ts';
+import { addStatus } from './commands/status.ts';
+import { addDown, addUp } from './commands/up.ts';
+import { printError } from './output.ts';
+
+const HELP = `
+Exit codes:
+  0  done
+  1  failed; one line on standard error says what, where and how to mend it
+  2  usage: an unknown command or option, a bad value
+  run exits with the program's own code (128 + n when signal n ended it), or
+  125  the cluster failed   126  the module cannot be executed   127  no such file
+
+Environment:
+  ODONATA_CLUSTER  the cluster that commands mean (default: "default")
+  ODONATA_HOME     where clusters keep their state (default: ~/.local/state/odonata)
+  NO_COLOR         no colours
+
+A first tour:
+  $ vkctl up --nodes 3          # three nodes on this machine
+  $ vkctl run prog.wasm a b     # a WASI program in a virtual kernel
+  $ vkctl ps -a                 # one process table for all nodes
+  $ vkctl status                # services, nodes, faults
+  $ vkctl down                  # nothing is left`;
+
+/** The whole command line; each command's file adds itself. */
+export function createProgram(): Command {
+  const program = new Command('vkctl')
+    .description('Runs a cluster that acts as one machine, and programs in its virtual kernels.')
+    .version('0.1.0')
+    .enablePositionalOptions()
+    .showHelpAfterError('(see "vkctl --help")')
+    .exitOverride()
+    .configureOutput({
+      outputError: (text) => printError(text.trimEnd().replace(/^error: /, 'vkctl: ')),
+    })
+    .addHelpText('after', HELP);
+  for (const add of [addUp, addDown, addStatus, addDoctor, addRun, addPs, addKill, addLogs, addDs])
+    add(program);
+  return program;
+}

@@ -1,0 +1,44 @@
+// A small process beside the supervisor that does nothing but wait for its end. When the supervisor is gone
+// without having said good-bye (kill -9, out of memory), the janitor clears what it left.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from '@odonata/rpc/log.ts';
+import type { ClusterPaths } from '../cluster/paths.ts';
+
+/** Said on the pipe before a clean end. */
+export const GOOD_BYE = 'good-bye\n';
+
+export class Janitor {
+  readonly #paths: ClusterPaths;
+  readonly #log: Logger;
+  #child: ChildProcess | undefined;
+
+  constructor(paths: ClusterPaths, log: Logger) {
+    this.#paths = paths;
+    this.#log = log;
+  }
+
+  start(): void {
+    const main = fileURLToPath(new URL('./janitor-main.ts', import.meta.url));
+    // In a session of its own: what ends the supervisor's group must not end it.
+    const child = spawn(process.execPath, [main, JSON.stringify(this.#paths)], {
+      stdio: ['pipe', 'ignore', 'inherit'],
+      detached: true,
+      cwd: '/',
+    });
+    child.once('exit', (code, signal) => {
+      if (this.#child)
+        this.#log.warn({ code, signal }, 'janitor ended: a killed supervisor would leave files');
+    });
+    child.once('error', (error) => this.#log.warn({ error: error.message }, 'no janitor'));
+    child.stdin.on('error', (error) => this.#log.warn({ error: error.message }, 'janitor does not listen'));
+    child.unref();
+    this.#child = child;
+  }
+
+  dismiss(): void {
+    const child = this.#child;
+    this.#child = undefined;
+    child?.stdin?.end(GOOD_BYE);
+  }
+}

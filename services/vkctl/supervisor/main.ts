@@ -1,0 +1,27 @@
+// The supervisor of a local cluster: a detached process that `vkctl up` starts.
+// stdin: the plan as JSON. fd 3: the cluster's lock, held by `up` and from now on by us.
+import { readFileSync } from 'node:fs';
+import { createLog } from '@odonata/rpc/log.ts';
+import { adoptLock } from '../cluster/lock.ts';
+import { clusterPaths } from '../cluster/paths.ts';
+import { planSchema } from '../cluster/record.ts';
+import { Supervisor } from './supervisor.ts';
+
+const plan = planSchema.parse(JSON.parse(readFileSync(0, 'utf8')));
+const paths = { ...clusterPaths(plan.cluster), ...plan };
+const log = createLog('supervisor', plan.logLevel);
+const supervisor = new Supervisor({ plan, paths, lock: adoptLock(paths.lockFile, 3), log });
+
+async function end(reason: string, code: number): Promise<void> {
+  log.info({ reason }, 'going down');
+  await supervisor.stop();
+  process.exit(code);
+}
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+  process.on(signal, () => void end(signal, 0));
+}
+process.on('uncaughtException', (error) => {
+  log.fatal({ error: error.stack }, 'supervisor failed');
+  void end('uncaught exception', 70);
+});
+supervisor.start();

@@ -1,0 +1,72 @@
+// The services of a local cluster and the command line of each.
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ClusterPlan } from '../cluster/record.ts';
+
+const SERVICES = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface ServiceSpec {
+  name: string;
+  node?: string;
+  address: string;
+  command: string;
+  args: string[];
+  logFile: string;
+}
+
+export interface NodeFolders {
+  socketDir: string;
+  memoryDir: string;
+}
+
+export const nodeFolders = (plan: ClusterPlan, node: string): NodeFolders => ({
+  socketDir: join(plan.runtimeDir, node),
+  memoryDir: join(plan.memoryDir, node),
+});
+
+/** In the order in which they start; any order works, this one waits least. */
+export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServer: string }): ServiceSpec[] {
+  const at = (port: number): string => `127.0.0.1:${port}`;
+  const logFile = (name: string): string => join(plan.stateDir, 'logs', `${name.replaceAll('/', '.')}.log`);
+  const { ports } = plan;
+  const syslink = at(ports.syslinkd);
+  const nats = at(ports.nats);
+  const common = ['--log-level', plan.logLevel];
+  const cluster = ['--nats', nats, '--cluster', plan.cluster, '--syslink', syslink];
+
+  const natsDir = join(plan.stateDir, 'nats');
+  const natsServer: ServiceSpec = {
+    name: 'nats',
+    address: nats,
+    command: tools.natsServer,
+    args: `-a 127.0.0.1 -p ${ports.nats} -n odonata-${plan.cluster} -js -sd`.split(' ').concat(natsDir),
+    logFile: logFile('nats'),
+  };
+  const service = (name: string, port: number, args: string[], node?: string): ServiceSpec => ({
+    name: node ? `${node}/${name}` : name,
+    node,
+    address: at(port),
+    command: tools.node,
+    args: [join(SERVICES, name, 'main.ts'), '--listen', at(port), ...common, ...args],
+    logFile: logFile(node ? `${node}/${name}` : name),
+  });
+
+  const lease = plan.leaseMs ? ['--lease-ms', String(plan.leaseMs)] : [];
+  const specs = [
+    natsServer,
+    service('syslinkd', ports.syslinkd, []),
+    service('cohd', ports.cohd, [...cluster, ...lease]),
+  ];
+  for (const [position, { name, index }] of plan.nodes.entries()) {
+    const { socketDir, memoryDir } = nodeFolders(plan, name);
+    const node = ['--node', name, '--node-index', String(index), '--socket-dir', socketDir];
+    const frames = plan.framesBytes ? ['--frames-bytes', String(plan.framesBytes)] : [];
+    const directory = ['--directory', at(ports.cohd), '--memory-dir', memoryDir, ...frames];
+    specs.push(service('pmapd', ports.pmapd[position]!, [...node, ...directory, ...cluster], name));
+    const allow = plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]);
+    specs.push(
+      service('vkerneld', ports.vkerneld[position]!, [...node, '--syslink', syslink, ...allow], name),
+    );
+  }
+  return specs;
+}

@@ -1,0 +1,132 @@
+// One service under supervision: spawned, watched, started again, ended.
+//
+//   start -> running --ends--> waiting --delay--> running ...
+//                    \-- too many short lives --> failed
+//   stop: running -> SIGTERM -> (graceMs) -> SIGKILL -> stopped
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, renameSync, statSync } from 'node:fs';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { identify } from '../cluster/identity.ts';
+import type { ServiceRecord } from '../cluster/record.ts';
+import { decideRestart, type RestartHistory } from './restart-policy.ts';
+import type { ServiceSpec } from './service-spec.ts';
+
+/** A log file larger than this is put aside (one is kept) when its service starts again. */
+const LOG_BYTES = 16 * 2 ** 20;
+
+export interface Surroundings {
+  log: Logger;
+  env: Record<string, string>;
+  /** Put before each command, so that it gets a signal when this process dies: setpriv. Empty: nothing there. */
+  wrap: string[];
+  /** The record of some service changed. */
+  changed: () => void;
+}
+
+export class SupervisedService {
+  readonly spec: ServiceSpec;
+  readonly record: ServiceRecord;
+  readonly #around: Surroundings;
+  readonly #history: RestartHistory = { shortLives: 0 };
+  #child: ChildProcess | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #ended: Promise<void> = Promise.resolve();
+  #stopping = false;
+
+  constructor(spec: ServiceSpec, around: Surroundings) {
+    this.spec = spec;
+    this.#around = around;
+    this.record = {
+      name: spec.name,
+      node: spec.node,
+      address: spec.address,
+      state: 'waiting',
+      restarts: 0,
+      sinceMs: Date.now(),
+      logFile: spec.logFile,
+    };
+  }
+
+  start(): void {
+    const { log, env, wrap } = this.#around;
+    const [command, ...args] = [...wrap, this.spec.command, ...this.spec.args];
+    const output = openLog(this.spec.logFile);
+    const startedMs = Date.now();
+    const child = spawn(command!, args, { stdio: ['ignore', output, output], env, cwd: '/' });
+    closeSync(output);
+    this.#child = child;
+    this.#ended = new Promise((resolve) => {
+      child.once('error', (error) => {
+        // Without a pid it never ran, and no exit event comes.
+        if (child.pid !== undefined) {
+          log.error({ service: this.spec.name, error: error.message }, 'child');
+          return;
+        }
+        this.#end(`cannot start: ${error.message}`, startedMs);
+        resolve();
+      });
+      child.once('exit', (code, signal) => {
+        this.#end(signal ?? `exit ${code}`, startedMs);
+        resolve();
+      });
+    });
+    if (child.pid !== undefined) {
+      this.record.process = identify(child.pid);
+      this.#become('running');
+      log.info({ service: this.spec.name, pid: child.pid }, 'started');
+    }
+  }
+
+  #end(how: string, startedMs: number): void {
+    const { log } = this.#around;
+    this.#child = undefined;
+    this.record.process = undefined;
+    this.record.lastEnd = how;
+    if (this.#stopping) {
+      this.#become('stopped');
+      return;
+    }
+    const decision = decideRestart(this.#history, Date.now() - startedMs, Math.random());
+    if (!decision.restart) {
+      log.error({ service: this.spec.name, how, logFile: this.spec.logFile }, 'given up');
+      this.#become('failed');
+      return;
+    }
+    log.warn({ service: this.spec.name, how, delayMs: decision.delayMs }, 'ended, starts again');
+    this.#become('waiting');
+    this.#timer = setTimeout(() => {
+      this.record.restarts += 1;
+      this.start();
+    }, decision.delayMs);
+  }
+
+  /** Resolves when its process is gone. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    const child = this.#child;
+    if (!child) {
+      this.#become('stopped');
+      return;
+    }
+    child.kill('SIGTERM');
+    const kill = setTimeout(() => {
+      this.#around.log.warn({ service: this.spec.name, graceMs }, 'did not end in time, killed');
+      child.kill('SIGKILL');
+    }, graceMs);
+    await this.#ended;
+    clearTimeout(kill);
+  }
+
+  #become(state: ServiceRecord['state']): void {
+    this.record.state = state;
+    this.record.sinceMs = Date.now();
+    this.#around.changed();
+  }
+}
+
+function openLog(file: string): number {
+  const bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (bytes > LOG_BYTES) renameSync(file, `${file}.1`);
+  return openSync(file, 'a', 0o600);
+}
