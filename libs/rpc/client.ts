@@ -3,7 +3,9 @@ import * as grpc from '@grpc/grpc-js';
 import type { RpcChannel } from './channel.ts';
 import { openChannel, REQUEST_ID_KEY } from './channel.ts';
 import { Code, fromServiceError, RpcError } from './error.ts';
+import { Interrupt } from './interrupt.ts';
 import type { Logger } from './log.ts';
+import { pumpRequests } from './request-pump.ts';
 import type { AnyService, CallOptions, Client, In, InInit, Out } from './service.ts';
 import { decoder, encoder, isRequestStream, isResponseStream, methodPath } from './service.ts';
 
@@ -133,29 +135,13 @@ async function send(
   requests: AsyncIterable<unknown>,
   running: grpc.ClientWritableStream<unknown>,
 ): Promise<void> {
-  let over = false;
-  let wake: (() => void) | undefined;
-  const ended = new Promise<undefined>((resolve) => {
-    running.once('status', () => {
-      over = true;
-      wake?.();
-      resolve(undefined);
-    });
+  const ended = new Interrupt();
+  running.once('status', () => ended.fire());
+  await pumpRequests(requests, ended, (request) => {
+    if (running.write(request)) return undefined;
+    return new Promise<void>((resolve) => running.once('drain', resolve));
   });
-  const iterator = requests[Symbol.asyncIterator]();
-  for (;;) {
-    const result = await Promise.race([iterator.next(), ended]);
-    if (over || result === undefined) break;
-    if (result.done) return void running.end();
-    if (!running.write(result.value) && !over) {
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-        running.once('drain', resolve);
-      });
-    }
-  }
-  // Not awaited: a producer that waits for something may never come back.
-  iterator.return?.().catch(() => {});
+  if (!ended.fired) running.end();
 }
 
 type Receiving = {

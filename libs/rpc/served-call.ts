@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Code, codeName, RpcError } from './error.ts';
+import { Interrupt } from './interrupt.ts';
 import type { Logger } from './log.ts';
 import type { CallContext } from './service.ts';
 
@@ -70,18 +71,17 @@ export async function pumpResponses(
   write: (response: unknown) => Promise<void> | undefined,
 ): Promise<'done' | 'aborted'> {
   const { signal } = ctx;
-  const aborted = new Promise<undefined>((resolve) => {
-    signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
+  const aborted = new Interrupt();
+  signal.addEventListener('abort', () => aborted.fire(), { once: true });
   let iterator: AsyncIterator<unknown> | undefined;
   try {
     iterator = (serve(request, ctx) as AsyncIterable<unknown>)[Symbol.asyncIterator]();
     for (;;) {
-      const result = await Promise.race([iterator.next(), aborted]);
+      const result = await aborted.wait(iterator.next());
       if (result === undefined || signal.aborted) break;
       if (result.done) return 'done';
       const full = write(result.value);
-      if (full !== undefined) await Promise.race([full, aborted]);
+      if (full !== undefined) await aborted.wait(full);
       if (signal.aborted) break;
     }
   } catch (error) {

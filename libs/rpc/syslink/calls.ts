@@ -1,0 +1,178 @@
+import type { DescMethod, MessageInitShape } from '@bufbuild/protobuf';
+import type { AddressSchema, Frame, Message } from '@odonata/proto/syslink/v1/syslink';
+import { Code, fromServiceError, RpcError } from '../error.ts';
+import { pumpRequests } from '../request-pump.ts';
+import type { AnyService, CallOptions, Client } from '../service.ts';
+import { decoder, encoder, isRequestStream, isResponseStream, methodPath } from '../service.ts';
+import type { Circuit } from './circuit.ts';
+import {
+  BULK_BYTES,
+  CALLS_LIMIT,
+  errorOf,
+  frame,
+  HEAD_BYTES,
+  HOP_LIMIT,
+  MESSAGE_DEADLINE_MS,
+} from './frame.ts';
+
+/** Whom to call: a name, or an identity; with a session only that start of it. */
+export type Target = { readonly name: string } | { readonly sysid: bigint; readonly session?: bigint };
+type AddressInit = MessageInitShape<typeof AddressSchema>;
+
+/** What calls need of the line to the router. */
+export interface Line {
+  /** Throws UNAVAILABLE while there is no line. */
+  send(frame: Frame): void;
+  /** Throws UNAVAILABLE, or RESOURCE_EXHAUSTED. */
+  openCircuit(to: AddressInit, proto: string, requestId: string): Circuit;
+  ready(options: { deadlineMs: number; signal?: AbortSignal }): Promise<void>;
+}
+
+interface Waiting {
+  readonly settle: (error: RpcError | undefined, reply?: Message) => void;
+}
+
+/** Calls of this endpoint to others. */
+export class Calls {
+  readonly #line: Line;
+  readonly #waiting = new Map<bigint, Waiting>();
+  #lastMsgid = 0n;
+
+  constructor(line: Line) {
+    this.#line = line;
+  }
+
+  client<S extends AnyService>(service: S, target: Target): Client<S> {
+    const to: AddressInit = { ...target };
+    const calls: Record<string, unknown> = { close: () => {} };
+    for (const method of service.methods) {
+      const { localName, methodKind } = method;
+      if (methodKind === 'unary') calls[localName] = this.#unary(method, to);
+      else if (isResponseStream(method)) calls[localName] = this.#streaming(method, to);
+      else calls[localName] = this.#clientStreaming(method, to);
+    }
+    return calls as Client<S>;
+  }
+
+  /** A reply came. One that nobody waits for any more is dropped. */
+  reply(message: Message): void {
+    this.#waiting.get(message.msgid)?.settle(errorOf(message.status), message);
+  }
+
+  /** The line broke. */
+  failAll(error: RpcError): void {
+    for (const waiting of [...this.#waiting.values()]) waiting.settle(error);
+  }
+
+  #unary(method: DescMethod, to: AddressInit) {
+    const proto = methodPath(method);
+    const encode = encoder(method.input);
+    const decode = decoder(method.output);
+    return async (request: unknown, options: CallOptions = {}): Promise<unknown> => {
+      const deadlineMs = options.deadlineMs || MESSAGE_DEADLINE_MS;
+      const startedMs = performance.now();
+      if (options.waitForReady) await this.#line.ready({ deadlineMs, signal: options.signal });
+      const leftMs = Math.max(1, Math.ceil(deadlineMs - (performance.now() - startedMs)));
+      const body = encode(request);
+      if (body.length > BULK_BYTES) {
+        throw new RpcError(
+          Code.ResourceExhausted,
+          `a request of ${body.length} bytes; at most ${BULK_BYTES}`,
+        );
+      }
+      const reply = await this.#exchange(to, proto, body, leftMs, options);
+      return decode(reply.bulk.length > 0 ? reply.bulk : reply.head);
+    };
+  }
+
+  #exchange(to: AddressInit, proto: string, body: Uint8Array, deadlineMs: number, options: CallOptions) {
+    const { signal, requestId = '' } = options;
+    return new Promise<Message>((resolve, reject) => {
+      if (signal?.aborted) throw new RpcError(Code.Cancelled, 'cancelled by the caller');
+      if (this.#waiting.size >= CALLS_LIMIT) {
+        throw new RpcError(Code.ResourceExhausted, `${CALLS_LIMIT} calls wait already`);
+      }
+      this.#lastMsgid += 1n;
+      const msgid = this.#lastMsgid;
+      const settle = (error: RpcError | undefined, reply?: Message) => {
+        this.#waiting.delete(msgid);
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', cancel);
+        if (error !== undefined) reject(error);
+        else resolve(reply!);
+      };
+      const cancel = () => settle(new RpcError(Code.Cancelled, 'cancelled by the caller'));
+      const timer = setTimeout(
+        () => settle(new RpcError(Code.DeadlineExceeded, `no reply to ${proto} in ${deadlineMs} ms`)),
+        deadlineMs,
+      );
+      signal?.addEventListener('abort', cancel, { once: true });
+      this.#waiting.set(msgid, { settle });
+      const payload = body.length <= HEAD_BYTES ? { head: body } : { bulk: body };
+      const value = { to, proto, msgid, hopLimit: HOP_LIMIT, deadlineMs, requestId, ...payload };
+      try {
+        this.#line.send(frame({ case: 'message', value }));
+      } catch (error) {
+        settle(fromServiceError(error));
+      }
+    });
+  }
+
+  #streaming(method: DescMethod, to: AddressInit) {
+    return (request: unknown, options: CallOptions = {}): AsyncIterable<unknown> =>
+      this.#responses(method, to, requestsOf(method, request), options);
+  }
+
+  #clientStreaming(method: DescMethod, to: AddressInit) {
+    return async (requests: unknown, options: CallOptions = {}): Promise<unknown> => {
+      for await (const reply of this.#responses(method, to, requestsOf(method, requests), options))
+        return reply;
+      throw new RpcError(Code.Internal, `${methodPath(method)} ended without a reply`);
+    };
+  }
+
+  async *#responses(
+    method: DescMethod,
+    to: AddressInit,
+    requests: AsyncIterable<unknown>,
+    options: CallOptions,
+  ): AsyncGenerator<unknown> {
+    const { signal, deadlineMs = 0, requestId = '' } = options;
+    const encode = encoder(method.input);
+    const decode = decoder(method.output);
+    if (options.waitForReady) {
+      await this.#line.ready({ deadlineMs: deadlineMs || MESSAGE_DEADLINE_MS, signal });
+    }
+    const circuit = this.#line.openCircuit(to, methodPath(method), requestId);
+    let ending: RpcError | undefined;
+    const end = (error: RpcError) => {
+      ending ??= error;
+      circuit.close(error);
+    };
+    const cancel = () => end(new RpcError(Code.Cancelled, 'cancelled by the caller'));
+    const late = () =>
+      end(new RpcError(Code.DeadlineExceeded, `${methodPath(method)} took over ${deadlineMs} ms`));
+    const timer = deadlineMs > 0 ? setTimeout(late, deadlineMs) : undefined;
+    signal?.addEventListener('abort', cancel, { once: true });
+    if (signal?.aborted) cancel();
+    pumpRequests(requests, circuit.over, (request) => circuit.write(encode(request))).then(
+      () => circuit.half(),
+      (error) => end(fromServiceError(error)),
+    );
+    try {
+      for await (const bytes of circuit.messages()) yield decode(bytes);
+      if (ending !== undefined) throw ending;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', cancel);
+      circuit.close(new RpcError(Code.Cancelled, 'the caller stopped reading'));
+    }
+  }
+}
+
+function requestsOf(method: DescMethod, request: unknown): AsyncIterable<unknown> {
+  if (isRequestStream(method)) return request as AsyncIterable<unknown>;
+  return (async function* () {
+    yield request;
+  })();
+}

@@ -1,0 +1,52 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
+import type { Frame, FrameSchema as FrameSchemaType, StatusSchema } from '@odonata/proto/syslink/v1/syslink';
+import { FrameSchema } from '@odonata/proto/syslink/v1/syslink';
+import { Code, codeFromNumber, RpcError } from '../error.ts';
+
+/** The structured head of a message. */
+export const HEAD_BYTES = 4096;
+/** The bulk of a message, and one message on a circuit. */
+export const BULK_BYTES = 4 * 1024 * 1024;
+/** Routers that a frame may cross. */
+export const HOP_LIMIT = 8;
+/** What the router gives each direction of a circuit. */
+export const CIRCUIT_WINDOW_BYTES = 1024 * 1024;
+/** Unary calls that wait, and circuits that are open, an endpoint. */
+export const CALLS_LIMIT = 4096;
+export const CIRCUITS_LIMIT = 1024;
+/** A message without a deadline of its own. */
+export const MESSAGE_DEADLINE_MS = 30_000;
+
+type FrameInit = MessageInitShape<typeof FrameSchemaType>['frame'];
+
+export function frame(init: FrameInit): Frame {
+  return create(FrameSchema, { frame: init });
+}
+
+/** What a message on a circuit takes of the window: empty ones must not be free. */
+export function circuitWeight(data: Uint8Array): number {
+  return Math.max(64, data.length);
+}
+
+/** Bytes that a frame keeps in memory while it waits, roughly. */
+export function frameBytes({ frame }: Frame): number {
+  switch (frame.case) {
+    case 'message':
+      return 128 + frame.value.head.length + frame.value.bulk.length;
+    case 'circuitData':
+      return 64 + frame.value.data.length;
+    default:
+      return 64;
+  }
+}
+
+export function statusInit(error: RpcError | undefined): MessageInitShape<typeof StatusSchema> {
+  return error === undefined ? { code: Code.Ok } : { code: error.code, reason: error.details };
+}
+
+/** The error of a status; undefined for OK and for none. */
+export function errorOf(status: { code: number; reason: string } | undefined): RpcError | undefined {
+  if (status === undefined || status.code === Code.Ok) return undefined;
+  return new RpcError(codeFromNumber(status.code), status.reason);
+}

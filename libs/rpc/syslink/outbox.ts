@@ -1,0 +1,81 @@
+import type { Frame } from '@odonata/proto/syslink/v1/syslink';
+import { frameBytes } from './frame.ts';
+
+const BATCH_BYTES = 1024 * 1024;
+const BATCH_FRAMES = 256;
+
+/** The part of a grpc stream that an outbox needs. */
+export interface FrameStream {
+  write(batch: { frames: Frame[] }): boolean;
+  on(event: 'drain', listener: () => void): unknown;
+}
+
+/**
+ * Frames on their way into a stream. What is sent within one turn of the event loop, or while the stream is full,
+ * leaves in one batch. It does not bound itself: who sends asks `waitingBytes` and answers the caller.
+ */
+export class Outbox {
+  readonly #stream: FrameStream;
+  #frames: Frame[] = [];
+  #waitingBytes = 0;
+  #scheduled = false;
+  #full = false;
+  #closed = false;
+
+  constructor(stream: FrameStream) {
+    this.#stream = stream;
+    stream.on('drain', () => {
+      this.#full = false;
+      this.#flush();
+    });
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  send(frame: Frame): void {
+    if (this.#closed) return;
+    this.#frames.push(frame);
+    this.#waitingBytes += frameBytes(frame);
+    if (this.#scheduled || this.#full) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#flush();
+    });
+  }
+
+  /** Sends what waits, however full the stream is: before its end. */
+  flushAll(): void {
+    this.#full = false;
+    while (this.#frames.length > 0 && !this.#closed) {
+      this.#full = false;
+      this.#flush();
+    }
+  }
+
+  /** Drops what waits, and all that comes. */
+  close(): void {
+    this.#closed = true;
+    this.#frames = [];
+    this.#waitingBytes = 0;
+  }
+
+  #flush(): void {
+    let start = 0;
+    while (start < this.#frames.length && !this.#full && !this.#closed) {
+      let end = start;
+      let bytes = 0;
+      while (end < this.#frames.length && end - start < BATCH_FRAMES && bytes < BATCH_BYTES) {
+        bytes += frameBytes(this.#frames[end]!);
+        end += 1;
+      }
+      const frames = this.#frames.slice(start, end);
+      start = end;
+      this.#waitingBytes -= bytes;
+      if (!this.#stream.write({ frames })) this.#full = true;
+    }
+    if (start > 0) this.#frames = this.#frames.slice(start);
+  }
+}
