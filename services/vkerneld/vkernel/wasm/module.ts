@@ -17,6 +17,8 @@ export interface PreparedModule {
   readonly initialPages: number;
   /** Pages of 64 KiB. */
   readonly maximumPages: number;
+  /** It runs something when it is instantiated. */
+  readonly hasStartSection: boolean;
 }
 
 /** The program is no module that a virtual kernel can run; the message is one line for its user. */
@@ -27,7 +29,7 @@ export class ModuleError extends Error {
   }
 }
 
-const SectionId = { custom: 0, type: 1, import: 2, memory: 5 } as const;
+const SectionId = { custom: 0, type: 1, import: 2, memory: 5, start: 8 } as const;
 const ImportKind = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
 const kindNames = ['function', 'table', 'memory', 'global', 'tag'];
 
@@ -103,7 +105,11 @@ function rewrite(
     if (id !== SectionId.import && id !== SectionId.memory) pieces.push(whole);
   }
   if (!placed) pieces.push(importSection);
-  return { bytes: concat(pieces), ...limits };
+  return {
+    bytes: concat(pieces),
+    ...limits,
+    hasStartSection: sections.some(({ id }) => id === SectionId.start),
+  };
 }
 
 function readSections(bytes: Uint8Array<ArrayBuffer>): Section[] {

@@ -1,0 +1,232 @@
+// A process: one program in one thread, seen from the main thread.
+//
+//   starting --> running --> ending --> ended
+//       \___________\__________^
+//
+// starting   the module is compiled, the memory made, a thread taken
+// running    the thread runs the program and asks for what it needs (see kernel-call.ts)
+// ending     it exited, trapped, was killed or must die: its memory is detached first, so that a thread that waits in
+//            a fault can end; then the thread is ended; then the memory goes
+// ended      the exit was told; nothing comes after it
+
+import type { Worker } from 'node:worker_threads';
+import { createChannel, type GuestMessage, KernelAnswerer, type StartGuest } from './kernel-call.ts';
+import type { Pmap, Space } from './pmap-interface.ts';
+import { compileProgram } from './program.ts';
+import { StandardInput } from './standard-input.ts';
+import { SystemCalls } from './system-calls.ts';
+import { exitCodeOfSignal, oneLine } from './trap.ts';
+import type { WarmWorkers } from './warm-workers.ts';
+import type { DirectoryGrant } from './wasi/directory-calls.ts';
+
+export interface ProcessSpec {
+  readonly pid: bigint;
+  readonly name: string;
+  readonly module: Uint8Array<ArrayBuffer>;
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly grants: readonly DirectoryGrant[];
+  readonly quotaBytes: number;
+}
+
+export interface ProcessExit {
+  readonly code: number;
+  /** Empty when it ended by itself. */
+  readonly signal: string;
+  readonly reason: string;
+  readonly stack: string;
+}
+
+/** What a process tells. `exited` is last, and comes once. */
+export interface ProcessEvents {
+  started(): void;
+  output(stream: 1 | 2, data: Uint8Array<ArrayBuffer>): void;
+  inputTaken(bytes: number): void;
+  exited(exit: ProcessExit): void;
+  /** Something is wrong with this virtual kernel. */
+  troubled(what: string, error?: unknown): void;
+}
+
+export interface ProcessSurroundings {
+  readonly pmap: Pmap;
+  readonly workers: WarmWorkers;
+  readonly node: number;
+  readonly vkernel: number;
+}
+
+/** As a shell says that it could not run a program. */
+export const refusedCode = 126;
+
+/** A thread ends within milliseconds; one that does not is stuck in the host. */
+const threadEndMaxMs = 5_000;
+
+export class Process {
+  readonly pid: bigint;
+  readonly input = new StandardInput();
+  readonly #spec: ProcessSpec;
+  readonly #around: ProcessSurroundings;
+  readonly #events: ProcessEvents;
+  readonly #channel = createChannel();
+  readonly #answerer = new KernelAnswerer(this.#channel);
+  #space: Space | undefined;
+  #worker: Worker | undefined;
+  #calls: SystemCalls | undefined;
+  #exit: ProcessExit | undefined;
+  /** Settles when the start succeeded or failed; `ending` waits for it, so that it finds all that was made. */
+  readonly #started: Promise<void>;
+  #ended: Promise<void> | undefined;
+
+  constructor(spec: ProcessSpec, around: ProcessSurroundings, events: ProcessEvents) {
+    this.pid = spec.pid;
+    this.#spec = spec;
+    this.#around = around;
+    this.#events = events;
+    this.#started = this.#start().catch((error: unknown) => {
+      void this.#end(refused(oneLine(error instanceof Error ? error.message : String(error))));
+    });
+  }
+
+  residentPages(): number {
+    return this.#space?.residentPages() ?? 0;
+  }
+
+  /** CPU time of its thread in milliseconds; 0 where it is not known. */
+  async cpuMs(): Promise<number> {
+    if (this.#worker === undefined || this.#exit !== undefined) return 0;
+    try {
+      const used = await this.#worker.cpuUsage();
+      return Math.round((used.user + used.system) / 1000);
+    } catch {
+      return 0; // it ended meanwhile
+    }
+  }
+
+  /** The reader of its output took so many bytes. */
+  giveCredit(bytes: number): void {
+    this.#answerer.giveCredit(bytes);
+  }
+
+  /** Ends it, whatever it does. Resolves when it ended. */
+  kill(signal: string, reason = `killed by ${signal}`): Promise<void> {
+    return this.#end({ code: exitCodeOfSignal(signal), signal, reason, stack: '' });
+  }
+
+  async #start(): Promise<void> {
+    const { pid, name, args, env, grants, quotaBytes, module: bytes } = this.#spec;
+    const program = await compileProgram(bytes);
+    if (this.#exit !== undefined) return;
+    const { initialPages, maximumPages } = program;
+    const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
+    const worker = this.#around.workers.take();
+    const space = this.#around.pmap.createSpace({ pid, initialPages, maximumPages, quotaBytes, onFatal });
+    const [tookWorker, madeSpace] = await Promise.allSettled([worker, space]);
+    if (tookWorker.status === 'fulfilled') this.#worker = tookWorker.value;
+    if (madeSpace.status === 'fulfilled') this.#space = madeSpace.value;
+    if (madeSpace.status === 'rejected') throw cannot('make its memory', madeSpace.reason);
+    if (tookWorker.status === 'rejected') throw cannot('start its thread', tookWorker.reason);
+    if (this.#exit !== undefined) return;
+    this.#calls = new SystemCalls(madeSpace.value, this.input, this.#answerer, this.#events);
+    this.#listen(tookWorker.value);
+    const start: StartGuest = {
+      module: program.module,
+      memory: madeSpace.value.memory,
+      channel: this.#channel,
+      args: [name, ...args],
+      env,
+      grants,
+      pid,
+      node: this.#around.node,
+      vkernel: this.#around.vkernel,
+    };
+    this.#events.started();
+    tookWorker.value.postMessage(start);
+  }
+
+  #listen(worker: Worker): void {
+    worker.on('message', (message: GuestMessage) => this.#onMessage(message));
+    worker.on('messageerror', (error) => void this.#end(broken(error)));
+    worker.on('error', (error) => void this.#end(broken(error)));
+    worker.on('exit', () => void this.#end(broken(new Error('its thread ended'))));
+  }
+
+  #onMessage(message: GuestMessage): void {
+    switch (message.kind) {
+      case 'ready':
+        return;
+      case 'output':
+        this.#events.output(message.stream, message.data);
+        return;
+      case 'request':
+        void this.#calls?.serve(message.request);
+        return;
+      case 'ended':
+        void this.#end(exitOf(message.end));
+        return;
+    }
+  }
+
+  #end(exit: ProcessExit): Promise<void> {
+    if (this.#ended === undefined) {
+      this.#exit = exit;
+      this.#ended = this.#takeDown(exit);
+    }
+    return this.#ended;
+  }
+
+  async #takeDown(exit: ProcessExit): Promise<void> {
+    this.#space?.detach();
+    await Promise.resolve(); // `#started` is not assigned yet where the constructor's start fails at once
+    await this.#started;
+    this.#space?.detach(); // made meanwhile
+    this.#calls?.cancel();
+    try {
+      const ended = this.#worker === undefined || (await endsInTime(this.#worker));
+      if (!ended) this.#events.troubled(`the thread of process ${this.pid} does not end`);
+      // A thread that still runs keeps its memory: nothing else may take its addresses.
+      else await this.#space?.destroy();
+    } catch (error) {
+      this.#events.troubled(`process ${this.pid} did not end cleanly`, error);
+    }
+    this.#events.exited(exit);
+  }
+}
+
+async function endsInTime(worker: Worker): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), threadEndMaxMs);
+  });
+  const ended = worker.terminate().then(() => true);
+  return Promise.race([ended, late]).finally(() => clearTimeout(timer));
+}
+
+function cannot(what: string, error: unknown): Error {
+  return new Error(`cannot ${what}: ${error instanceof Error ? error.message : String(error)}`);
+}
+
+function refused(reason: string): ProcessExit {
+  return { code: refusedCode, signal: '', reason, stack: '' };
+}
+
+function exitOf(end: Extract<GuestMessage, { kind: 'ended' }>['end']): ProcessExit {
+  switch (end.how) {
+    case 'exit':
+      return { code: end.code, signal: '', reason: '', stack: '' };
+    case 'trap': {
+      const { signal, reason, stack } = end;
+      return { code: exitCodeOfSignal(signal), signal, reason, stack };
+    }
+    case 'refused':
+      return refused(end.reason);
+  }
+}
+
+/** The thread died under the program. */
+function broken(error: Error): ProcessExit {
+  const outOfMemory = (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
+  const signal = outOfMemory ? 'SIGKILL' : 'SIGSYS';
+  const reason = outOfMemory
+    ? 'out of memory in its virtual kernel'
+    : `virtual kernel: ${oneLine(error.message)}`;
+  return { code: exitCodeOfSignal(signal), signal, reason, stack: error.stack ?? '' };
+}

@@ -1,0 +1,37 @@
+// From the bytes of a program to a compiled module that a guest's thread can instantiate.
+
+import { assemblyscriptNames } from './assemblyscript-calls.ts';
+import { odonataNames } from './odonata-calls.ts';
+import { oneLine } from './trap.ts';
+import { preview1Names } from './wasi/preview1.ts';
+import { ModuleError, prepareModule } from './wasm/module.ts';
+
+const names: Readonly<Record<string, ReadonlySet<string>>> = {
+  wasi_snapshot_preview1: new Set(preview1Names),
+  odonata: new Set(odonataNames),
+  env: new Set(assemblyscriptNames),
+};
+
+export interface Program {
+  readonly module: WebAssembly.Module;
+  /** Pages of 64 KiB. */
+  readonly initialPages: number;
+  readonly maximumPages: number;
+}
+
+/** Compiles off this thread. Throws ModuleError, whose message is one line for the program's user. */
+export async function compileProgram(bytes: Uint8Array<ArrayBuffer>): Promise<Program> {
+  const prepared = prepareModule(bytes, (module, name) => names[module]?.has(name) === true);
+  let module: WebAssembly.Module;
+  try {
+    module = await WebAssembly.compile(prepared.bytes);
+  } catch (error) {
+    if (!(error instanceof WebAssembly.CompileError)) throw error;
+    throw new ModuleError(`not a valid WebAssembly module: ${oneLine(error.message)}`);
+  }
+  const entry = WebAssembly.Module.exports(module).find(({ name }) => name === '_start');
+  if (entry?.kind !== 'function' && !prepared.hasStartSection) {
+    throw new ModuleError('the module exports no function _start: it is a library, not a program');
+  }
+  return { module, initialPages: prepared.initialPages, maximumPages: prepared.maximumPages };
+}

@@ -1,0 +1,71 @@
+// Standard input of one process, on the main thread's side: what came and was not read yet.
+
+/** The supervisor sends at most 1 MiB ahead; more than this is its bug. */
+export const inputBytesMax = 4 << 20;
+
+export class StandardInput {
+  readonly #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #ended = false;
+  #listeners: (() => void)[] = [];
+
+  get availableBytes(): number {
+    return this.#bytes;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** A read would not have to wait. */
+  get readable(): boolean {
+    return this.#bytes > 0 || this.#ended;
+  }
+
+  /** False when it holds too much: then the bytes were not taken. */
+  push(data: Uint8Array): boolean {
+    if (this.#ended || data.length === 0) return true;
+    if (this.#bytes + data.length > inputBytesMax) return false;
+    this.#chunks.push(data.slice());
+    this.#bytes += data.length;
+    this.#tell();
+    return true;
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#tell();
+  }
+
+  /** The next bytes, at most maxBytes; empty when there are none. */
+  take(maxBytes: number): Uint8Array {
+    const first = this.#chunks[0];
+    if (first === undefined) return new Uint8Array(0);
+    const part = first.subarray(0, maxBytes);
+    if (part.length === first.length) this.#chunks.shift();
+    else this.#chunks[0] = first.subarray(part.length);
+    this.#bytes -= part.length;
+    return part;
+  }
+
+  /** Resolves when it is readable, or after timeoutMs (< 0: never). */
+  whenReadable(timeoutMs: number): Promise<void> {
+    if (this.readable || timeoutMs === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = timeoutMs < 0 ? undefined : setTimeout(resolve, Math.min(timeoutMs, timerMaxMs));
+      this.#listeners.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  #tell(): void {
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    for (const listener of listeners) listener();
+  }
+}
+
+/** What setTimeout takes; a poll that ends early looks at its clocks and polls again. */
+const timerMaxMs = 2 ** 31 - 1;
