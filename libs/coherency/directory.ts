@@ -50,6 +50,8 @@ interface Page {
   sharers: Set<HolderId>;
   version: number;
   lost: boolean;
+  /** The owner's permission came without data: said again if it asks again, because that was lost on the way. */
+  zero: boolean;
   change: Change | undefined;
   /** At most one read and one write a holder, so bounded by twice the holders. */
   queue: Request[];
@@ -192,6 +194,7 @@ export class Directory {
       sharers: new Set(),
       version: 0,
       lost: dataspace.creatorLost,
+      zero: false,
       change: undefined,
       queue: [],
     };
@@ -253,7 +256,7 @@ export class Directory {
   private beginRead(dataspace: Dataspace, number: number, page: Page, request: Request): void {
     const reader = request.holder;
     if (page.owner === reader) {
-      this.grant(dataspace, number, page, reader, page.exclusive ? 'EXCLUSIVE' : 'MASTER', false);
+      this.grant(dataspace, number, page, reader, page.exclusive ? 'EXCLUSIVE' : 'MASTER', page.zero);
     } else if (page.sharers.has(reader)) {
       this.grant(dataspace, number, page, reader, page.owner === 0 ? 'SHARED' : 'SLAVE', false);
     } else if (page.owner !== 0) {
@@ -266,7 +269,8 @@ export class Directory {
       page.owner = reader;
       page.exclusive = true;
       page.version++;
-      this.grant(dataspace, number, page, reader, 'EXCLUSIVE', !this.home);
+      page.zero = !this.home;
+      this.grant(dataspace, number, page, reader, 'EXCLUSIVE', page.zero);
     } else {
       assert(this.home, 'without an owner only the home can supply the data');
       page.sharers.add(reader);
@@ -278,7 +282,7 @@ export class Directory {
     const writer = request.holder;
     const others = [...page.sharers].filter((h) => h !== writer);
     if (page.owner === writer && page.exclusive) {
-      this.grant(dataspace, number, page, writer, 'MODIFIED', false);
+      this.grant(dataspace, number, page, writer, 'MODIFIED', page.zero);
       return;
     }
     const hasCopy = page.owner === writer || page.sharers.has(writer) || this.home;
@@ -288,6 +292,7 @@ export class Directory {
     if (source === 0 && others.length === 0) {
       const zero = !this.home && page.owner === 0 && page.sharers.size === 0;
       this.become(page, writer, version);
+      page.zero = zero;
       this.grant(dataspace, number, page, writer, 'MODIFIED', zero);
       return;
     }
@@ -409,6 +414,7 @@ export class Directory {
   private share(dataspace: Dataspace, number: number, page: Page, change: Change): void {
     const reader = change.request.holder;
     page.exclusive = false;
+    page.zero = false;
     page.sharers.add(reader);
     if (!this.home) return;
     page.sharers.add(page.owner);
@@ -421,6 +427,7 @@ export class Directory {
     page.exclusive = true;
     page.sharers.clear();
     page.version = version;
+    page.zero = false;
   }
 
   private serveQueue(dataspace: Dataspace, number: number, page: Page): void {
@@ -569,6 +576,7 @@ export class Directory {
         sharers: new Set(),
         version: 0,
         lost: true,
+        zero: false,
         change: undefined,
         queue: [],
       };

@@ -24,8 +24,8 @@ export type HolderEvent =
   | { type: 'invalidate'; run: PageRun; version: number }
   | { type: 'refuse'; run: PageRun; mode: AccessMode; reason: RefuseReason }
   | { type: 'settled'; run: PageRun; version: number }
-  /** The directory is a new one: report, and ask again for what was under way. */
-  | { type: 'rejoin' }
+  /** The stream is new: ask again for what was under way; a new directory first gets a report. */
+  | { type: 'rejoin'; sameDirectory: boolean }
   /** The lease ended: everything goes. */
   | { type: 'expire' };
 

@@ -45,7 +45,7 @@ export class Holder {
         this.remove(event.dataspace);
         break;
       case 'rejoin':
-        return this.rejoin();
+        return this.rejoin(event.sameDirectory);
       case 'expire':
         this.expire();
         break;
@@ -124,23 +124,30 @@ export class Holder {
     const page = this.page(held, number);
     switch (event.type) {
       case 'want':
-        return this.want(event, dataspace, number, page, index);
+        this.want(event, dataspace, number, page, index);
+        return;
       case 'wrote':
         assert(mayWrite(page.state), `page ${number} of ${dataspace} was written in state ${page.state}`);
         page.state = 'MODIFIED';
         return;
       case 'grant':
-        return this.grant(event, dataspace, number, page);
+        this.grant(event, dataspace, number, page);
+        return;
       case 'data':
-        return this.data(event, dataspace, number, page);
+        this.data(event, dataspace, number, page);
+        return;
       case 'recall':
-        return this.recall(event, dataspace, number, page);
+        this.recall(event, dataspace, number, page);
+        return;
       case 'invalidate':
-        return this.invalidate(event, dataspace, number, page);
+        this.invalidate(event, dataspace, number, page);
+        return;
       case 'refuse':
-        return this.refuse(event, dataspace, number, page);
+        this.refuse(event, dataspace, number, page);
+        return;
       case 'settled':
-        return this.settled(event, dataspace, number, page);
+        this.settled(event, dataspace, number, page);
+        return;
       default:
         unreachable(event);
     }
@@ -355,7 +362,20 @@ export class Holder {
     });
   }
 
-  private rejoin(): HolderAction[] {
+  private rejoin(sameDirectory: boolean): HolderAction[] {
+    const report = sameDirectory ? [] : this.report();
+    this.batch = new RunBatch();
+    for (const [dataspace, space] of this.dataspaces) {
+      for (const [number, page] of space.pages) {
+        if (page.readPending) this.again(dataspace, number, 'READ');
+        if (page.writePending) this.again(dataspace, number, 'WRITE');
+      }
+    }
+    return [...report, ...this.batch.take()];
+  }
+
+  // A new directory knows nothing: what is under way for the old one is off.
+  private report(): HolderAction[] {
     const held: HeldRun[] = [];
     for (const [dataspace, space] of this.dataspaces) {
       for (const [number, page] of [...space.pages].sort((a, b) => a[0] - b[0])) {
@@ -365,15 +385,7 @@ export class Holder {
         appendHeld(held, dataspace, number, page);
       }
     }
-    const actions: HolderAction[] = [...this.batch.take(), { type: 'report', held }];
-    this.batch = new RunBatch();
-    for (const [dataspace, space] of this.dataspaces) {
-      for (const [number, page] of space.pages) {
-        if (page.readPending) this.again(dataspace, number, 'READ');
-        if (page.writePending) this.again(dataspace, number, 'WRITE');
-      }
-    }
-    return [...actions, ...this.batch.take()];
+    return [...this.batch.take(), { type: 'report', held }];
   }
 
   // What was sent on and is not settled may never have arrived: it is ours again, one version older

@@ -48,9 +48,8 @@ class World {
       this.toDirectory({ type: 'join', holder: i + 1 });
     }
     this.toDirectory({ type: 'create', dataspace: DS, pageCount: PAGES, creator: 1 });
-    this.nodes.forEach((n, i) =>
-      this.at(i, { type: 'open', dataspace: DS, pageCount: PAGES, whole: i === 0 }, n),
-    );
+    for (const i of this.nodes.keys())
+      this.at(i, { type: 'open', dataspace: DS, pageCount: PAGES, whole: i === 0 });
   }
 
   private post(channel: string, deliver: () => void): void {
@@ -78,7 +77,8 @@ class World {
     this.post(`d${holder}`, () => this.at(holder - 1, event as HolderEvent));
   }
 
-  private at(index: number, event: HolderEvent, node = this.nodes[index]!): void {
+  private at(index: number, event: HolderEvent): void {
+    const node = this.nodes[index]!;
     if (!node.alive) return;
     for (const action of node.holder.step(structuredClone(event))) this.perform(index, node, action);
   }
@@ -140,11 +140,17 @@ class World {
     const page = this.rnd(PAGES);
     const state = node.holder.state(DS, page);
     if (this.rnd(2) === 0) {
-      if (!mayRead(state)) return this.want(index, page, 'READ');
+      if (!mayRead(state)) {
+        this.want(index, page, 'READ');
+        return;
+      }
       this.reads++;
       expect(node.frames.get(page) ?? 0).toBe(this.written.get(page) ?? 0);
     } else {
-      if (!mayWrite(state)) return this.want(index, page, 'WRITE');
+      if (!mayWrite(state)) {
+        this.want(index, page, 'WRITE');
+        return;
+      }
       for (const other of this.nodes) {
         if (other !== node && other.alive) expect(other.holder.state(DS, page)).toBe('INVALID');
       }
@@ -165,6 +171,11 @@ class World {
     });
   }
 
+  private later(ms: number): number {
+    this.nowMs += ms;
+    return this.nowMs;
+  }
+
   private deliver(): boolean {
     const ready = [...this.channels].filter(([, queue]) => queue.length > 0);
     const pick = this.rnd(ready.length + (this.broadcasts.length > 0 ? 1 : 0) || 1);
@@ -179,14 +190,14 @@ class World {
       const what = this.rnd(10);
       if (what < 3) this.access();
       else if (what < 9) this.deliver();
-      else this.toDirectory({ type: 'tick', nowMs: (this.nowMs += this.rnd(60)) });
+      else this.toDirectory({ type: 'tick', nowMs: this.later(this.rnd(60)) });
     }
   }
 
   /** Delivers all; afterwards nothing may wait. */
   settle(): void {
     for (let i = 0; i < 5_000; i++) {
-      if (!this.deliver()) this.toDirectory({ type: 'tick', nowMs: (this.nowMs += 3_000) });
+      if (!this.deliver()) this.toDirectory({ type: 'tick', nowMs: this.later(3_000) });
     }
     for (let page = 0; page < PAGES; page++) {
       expect(this.dir.inspect(DS, page).busy).toBe(false);

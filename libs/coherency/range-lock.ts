@@ -47,6 +47,10 @@ export class RangeLocks {
 
   /** Asks for a lock: an answer at once, or none while it waits. */
   lock(request: LockRequest, nowMs: number): LockAnswer[] {
+    // Asked again because the answer was lost on the way.
+    if (this.held.some((l) => l.request === request.request && l.owner === request.owner))
+      return [answer(request, 'OK')];
+    if (this.waiting.some((l) => l.request === request.request && l.owner === request.owner)) return [];
     const blockers = this.blockers(request, this.waiting);
     if (blockers.length === 0) {
       this.held.push(request);

@@ -1,0 +1,72 @@
+// The machines' events and actions as protobuf messages and back. Versions are numbers inside
+// (below 2^53) and uint64 on the wire.
+import {
+  SyncStatus,
+  AckKind as WireAck,
+  LockMode as WireLock,
+  AccessMode as WireMode,
+  RefuseReason as WireReason,
+  type PageRun as WireRun,
+  PageState as WireState,
+} from '@odonata/proto/coherency/v1/coherency';
+import type { AckKind, RefuseReason } from './directory-messages.ts';
+import type { AccessMode, PageRun, PageState } from './page.ts';
+import type { LockMode, LockOutcome } from './range-lock.ts';
+
+function bijection<T extends string>(
+  table: Record<T, number>,
+): { to(name: T): number; from(number: number): T } {
+  const back = new Map(Object.entries(table).map(([name, number]) => [number as number, name as T]));
+  return {
+    to: (name) => table[name],
+    from(number) {
+      const name = back.get(number);
+      if (name === undefined) throw new RangeError(`${number} is none of ${Object.keys(table).join(', ')}`);
+      return name;
+    },
+  };
+}
+
+export const stateWire = bijection<PageState>({
+  INVALID: WireState.INVALID,
+  SHARED: WireState.SHARED,
+  SLAVE: WireState.SLAVE,
+  MASTER: WireState.MASTER,
+  EXCLUSIVE: WireState.EXCLUSIVE,
+  MODIFIED: WireState.MODIFIED,
+});
+
+export const modeWire = bijection<AccessMode>({ READ: WireMode.READ, WRITE: WireMode.WRITE });
+
+export const ackWire = bijection<AckKind>({
+  INVALIDATED: WireAck.INVALIDATED,
+  RECEIVED: WireAck.RECEIVED,
+  SENT: WireAck.SENT,
+  ABSENT: WireAck.ABSENT,
+});
+
+export const reasonWire = bijection<RefuseReason>({
+  LOST: WireReason.LOST,
+  NO_DATASPACE: WireReason.NO_DATASPACE,
+  SKIPPED: WireReason.SKIPPED,
+});
+
+export const lockWire = bijection<LockMode>({
+  SHARED: WireLock.SHARED,
+  EXCLUSIVE: WireLock.EXCLUSIVE,
+  MODIFYING: WireLock.MODIFYING,
+});
+
+export const outcomeWire = bijection<LockOutcome>({
+  OK: SyncStatus.OK,
+  TIMED_OUT: SyncStatus.TIMED_OUT,
+  DEADLOCK: SyncStatus.DEADLOCK,
+  NOT_FOUND: SyncStatus.NOT_FOUND,
+  EXHAUSTED: SyncStatus.EXHAUSTED,
+});
+
+/** @throws RangeError when the run is missing or empty. */
+export function runFromWire(run: WireRun | undefined): PageRun {
+  if (run === undefined || run.pageCount === 0) throw new RangeError('a page run is missing or empty');
+  return { dataspace: run.dataspace, firstPage: run.firstPage, pageCount: run.pageCount };
+}

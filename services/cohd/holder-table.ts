@@ -1,0 +1,79 @@
+// Who the holders are: a node's pmap manager in one incarnation, its stream, and the time of its death.
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { type DirectoryEventSchema, HoldResponseSchema } from '@odonata/proto/coherency/v1/coherency';
+import { EventBatch } from '@odonata/rpc/event-batch.ts';
+
+export type DirectoryEventInit = MessageInitShape<typeof DirectoryEventSchema>;
+
+/** The stream of a holder; what it needs of gRPC. */
+export interface HolderStream {
+  write(message: ReturnType<typeof create<typeof HoldResponseSchema>>): boolean;
+  end(): void;
+}
+
+export interface HolderEntry {
+  readonly id: number;
+  readonly node: string;
+  readonly incarnation: bigint;
+  transferAddress: string;
+  stream: HolderStream | undefined;
+  batch: EventBatch<DirectoryEventInit>;
+  /** When it is dead, unless it comes back or renews before. */
+  deadAtMs: number;
+  readonly mapped: Set<bigint>;
+}
+
+export class HolderTable {
+  private readonly byId = new Map<number, HolderEntry>();
+  private readonly byNode = new Map<string, HolderEntry>();
+  private nextId = 1;
+
+  get(id: number): HolderEntry | undefined {
+    return this.byId.get(id);
+  }
+
+  ofNode(node: string): HolderEntry | undefined {
+    return this.byNode.get(node);
+  }
+
+  all(): HolderEntry[] {
+    return [...this.byId.values()];
+  }
+
+  add(node: string, incarnation: bigint): HolderEntry {
+    const entry: HolderEntry = {
+      id: this.nextId++,
+      node,
+      incarnation,
+      transferAddress: '',
+      stream: undefined,
+      batch: new EventBatch(() => {}),
+      deadAtMs: Number.POSITIVE_INFINITY,
+      mapped: new Set(),
+    };
+    this.byId.set(entry.id, entry);
+    this.byNode.set(node, entry);
+    return entry;
+  }
+
+  attach(entry: HolderEntry, stream: HolderStream, transferAddress: string): void {
+    entry.stream?.end();
+    entry.stream = stream;
+    entry.transferAddress = transferAddress;
+    entry.batch = new EventBatch((events) => {
+      if (entry.stream === stream) stream.write(create(HoldResponseSchema, { events }));
+    });
+  }
+
+  remove(entry: HolderEntry): void {
+    entry.stream?.end();
+    this.byId.delete(entry.id);
+    if (this.byNode.get(entry.node) === entry) this.byNode.delete(entry.node);
+  }
+
+  /** Sends to a holder that is there; what cannot be sent now is asked for again by the holder when it is back. */
+  send(id: number, event: DirectoryEventInit['event']): void {
+    const entry = this.byId.get(id);
+    if (entry?.stream !== undefined) entry.batch.push({ event });
+  }
+}
