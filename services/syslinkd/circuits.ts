@@ -1,0 +1,135 @@
+import { create } from '@bufbuild/protobuf';
+import type {
+  Address,
+  CircuitClose,
+  CircuitData,
+  CircuitOpen,
+  CircuitWindow,
+} from '@odonata/proto/syslink/v1/syslink';
+import { AddressSchema } from '@odonata/proto/syslink/v1/syslink';
+import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import {
+  BULK_BYTES,
+  CIRCUIT_WINDOW_BYTES,
+  CIRCUITS_LIMIT,
+  circuitWeight,
+  frame,
+  statusInit,
+} from '@odonata/rpc/syslink/frame.ts';
+import type { Connection, Endpoint, Leg } from './registry.ts';
+
+/**
+ * Circuits: two legs, one in the numbering of each endpoint's stream. The opener chooses an odd number, the router
+ * gives the far end an even one.
+ *
+ * Windows run from end to end: the router passes them on and holds each sender to its own (with one message of
+ * overdraft), so what waits here for a reader that does not read is bounded, and no other circuit waits for it.
+ * A frame for a circuit that is closed is dropped: it crossed the close on its way.
+ */
+export class CircuitTable {
+  open(
+    from: Endpoint,
+    request: CircuitOpen,
+    destination: (to: Address | undefined) => Endpoint & { connection: Connection },
+  ): void {
+    try {
+      if (request.circuit % 2n !== 1n || from.legs.has(request.circuit)) {
+        throw new RpcError(Code.InvalidArgument, `circuit ${request.circuit} is even or in use`);
+      }
+      const to = destination(request.to);
+      for (const { legs, name } of [from, to]) {
+        if (legs.size >= CIRCUITS_LIMIT) {
+          throw new RpcError(
+            Code.ResourceExhausted,
+            `${name || 'the client'} has ${CIRCUITS_LIMIT} circuits open`,
+          );
+        }
+      }
+      to.lastLeg += 2n;
+      const near = legOf(from, request.circuit);
+      const far = legOf(to, to.lastLeg);
+      near.peer = far;
+      far.peer = near;
+      from.legs.set(near.number, near);
+      to.legs.set(far.number, far);
+      request.circuit = far.number;
+      request.from = create(AddressSchema, { sysid: from.sysid, name: from.name, session: from.session });
+      request.hopLimit -= 1;
+      to.connection.send(frame({ case: 'circuitOpen', value: request }));
+    } catch (error) {
+      sendClose(from, request.circuit, fromServiceError(error));
+    }
+  }
+
+  opened(from: Endpoint, number: bigint): void {
+    const leg = from.legs.get(number);
+    if (leg === undefined) return;
+    const { peer } = leg;
+    peer.endpoint.connection?.send(frame({ case: 'circuitOpened', value: { circuit: peer.number } }));
+  }
+
+  data(from: Endpoint, data: CircuitData): void {
+    const leg = from.legs.get(data.circuit);
+    if (leg === undefined) return;
+    if (leg.halfClosed) {
+      abort(leg, new RpcError(Code.InvalidArgument, 'data after the end of that direction'));
+      return;
+    }
+    if (data.data.length > BULK_BYTES || leg.underWayBytes >= CIRCUIT_WINDOW_BYTES) {
+      abort(leg, new RpcError(Code.ResourceExhausted, 'more data than the window of the circuit'));
+      return;
+    }
+    leg.underWayBytes += circuitWeight(data.data);
+    data.circuit = leg.peer.number;
+    leg.peer.endpoint.connection?.send(frame({ case: 'circuitData', value: data }));
+  }
+
+  window(from: Endpoint, window: CircuitWindow): void {
+    const leg = from.legs.get(window.circuit);
+    if (leg === undefined) return;
+    const { peer } = leg;
+    peer.underWayBytes = Math.max(0, peer.underWayBytes - window.takenBytes);
+    window.circuit = peer.number;
+    peer.endpoint.connection?.send(frame({ case: 'circuitWindow', value: window }));
+  }
+
+  close(from: Endpoint, close: CircuitClose): void {
+    const leg = from.legs.get(close.circuit);
+    if (leg === undefined) return;
+    if (close.half) leg.halfClosed = true;
+    else remove(leg);
+    close.circuit = leg.peer.number;
+    leg.peer.endpoint.connection?.send(frame({ case: 'circuitClose', value: close }));
+  }
+
+  /** Its stream is gone. */
+  closeAll(endpoint: Endpoint, error: RpcError): void {
+    for (const leg of [...endpoint.legs.values()]) {
+      remove(leg);
+      sendClose(leg.peer.endpoint, leg.peer.number, error);
+    }
+  }
+}
+
+function legOf(endpoint: Endpoint, number: bigint): Leg {
+  const leg = { endpoint, number, underWayBytes: 0, halfClosed: false } as Leg;
+  leg.peer = leg;
+  return leg;
+}
+
+function remove(leg: Leg): void {
+  leg.endpoint.legs.delete(leg.number);
+  leg.peer.endpoint.legs.delete(leg.peer.number);
+}
+
+function abort(leg: Leg, error: RpcError): void {
+  remove(leg);
+  sendClose(leg.endpoint, leg.number, error);
+  sendClose(leg.peer.endpoint, leg.peer.number, error);
+}
+
+function sendClose(to: Endpoint, circuit: bigint, error: RpcError): void {
+  to.connection?.send(
+    frame({ case: 'circuitClose', value: { circuit, half: false, status: statusInit(error) } }),
+  );
+}

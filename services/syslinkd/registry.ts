@@ -1,0 +1,154 @@
+import type { Address, Frame, Register } from '@odonata/proto/syslink/v1/syslink';
+import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+
+/** Endpoints that went away are remembered so long, and at most so many: a list shows them as not connected. */
+const REMEMBER_MS = 10 * 60_000;
+const REMEMBER_LIMIT = 1_000;
+const CONNECTED_LIMIT = 10_000;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/;
+
+/** The stream of an endpoint. */
+export interface Connection {
+  send(frame: Frame): void;
+  /** Bytes that it has not taken yet. */
+  readonly waitingBytes: number;
+  /** Ends the stream with an error. */
+  end(error: RpcError): void;
+}
+
+/** A request that the endpoint has not answered. */
+export interface Owed {
+  readonly from: Endpoint;
+  readonly msgid: bigint;
+  readonly proto: string;
+  readonly expiresMs: number;
+}
+
+/** One end of a circuit. */
+export interface Leg {
+  readonly endpoint: Endpoint;
+  /** In the numbering of the endpoint's stream. */
+  readonly number: bigint;
+  peer: Leg;
+  /** Sent by this end, not yet taken by the other. */
+  underWayBytes: number;
+  halfClosed: boolean;
+}
+
+export interface Endpoint {
+  readonly sysid: bigint;
+  readonly name: string;
+  kind: EndpointKind;
+  session: bigint;
+  node: string;
+  nodeIndex: number;
+  connection: Connection | undefined;
+  goneAtMs: number;
+  /** Requests to it, by who asked and the number that they gave: `<sysid>/<msgid>`. */
+  readonly owed: Map<string, Owed>;
+  /** Requests of it, by msgid: who owes the answer. */
+  readonly asked: Map<bigint, Endpoint>;
+  readonly legs: Map<bigint, Leg>;
+  lastLeg: bigint;
+}
+
+/** Who is registered, by identity and by name. A named endpoint keeps its identity when it comes back. */
+export class Registry {
+  readonly #bySysid = new Map<bigint, Endpoint>();
+  readonly #byName = new Map<string, Endpoint>();
+  #lastSysid: bigint;
+
+  /** `firstSysid` differs from one life of the router to the next, so that an old identity meets nobody. */
+  constructor(firstSysid: bigint) {
+    this.#lastSysid = firstSysid;
+  }
+
+  /**
+   * The endpoint that registers, not yet connected. ABORTED when a later session of that name is connected. An earlier
+   * one is still connected in the answer: the caller ends it.
+   */
+  register(request: Register): Endpoint {
+    const { name, kind, session, node, nodeIndex } = request;
+    if (name === '' && kind !== EndpointKind.CLIENT) {
+      throw new RpcError(Code.InvalidArgument, 'only a client may register without a name');
+    }
+    if (name !== '' && !NAME.test(name))
+      throw new RpcError(Code.InvalidArgument, `"${name}" is no endpoint name`);
+    if (this.#bySysid.size >= CONNECTED_LIMIT + REMEMBER_LIMIT) {
+      throw new RpcError(Code.ResourceExhausted, `${CONNECTED_LIMIT} endpoints are registered already`);
+    }
+    const known = name === '' ? undefined : this.#byName.get(name);
+    if (known === undefined) return this.#add(request);
+    if (known.connection !== undefined && session < known.session) {
+      throw new RpcError(Code.Aborted, `a later start of ${name} (session ${known.session}) is registered`);
+    }
+    Object.assign(known, { kind, session, node, nodeIndex });
+    return known;
+  }
+
+  /** It went away. A client is forgotten, a named one remembered for a while. */
+  gone(endpoint: Endpoint, nowMs: number): void {
+    endpoint.connection = undefined;
+    endpoint.goneAtMs = nowMs;
+    if (endpoint.name === '') this.#bySysid.delete(endpoint.sysid);
+  }
+
+  forgetOld(nowMs: number): void {
+    const away = [...this.#byName.values()]
+      .filter((endpoint) => endpoint.connection === undefined)
+      .sort((a, b) => b.goneAtMs - a.goneAtMs);
+    for (const [index, endpoint] of away.entries()) {
+      if (index < REMEMBER_LIMIT && nowMs - endpoint.goneAtMs < REMEMBER_MS) continue;
+      this.#byName.delete(endpoint.name);
+      this.#bySysid.delete(endpoint.sysid);
+    }
+  }
+
+  /** The connected endpoint that an address means, or the error that the sender gets. */
+  find(to: Address | undefined): Endpoint & { connection: Connection } {
+    if (to === undefined || (to.sysid === 0n && to.name === '')) {
+      throw new RpcError(Code.InvalidArgument, 'no address');
+    }
+    const endpoint = to.sysid !== 0n ? this.#bySysid.get(to.sysid) : this.#byName.get(to.name);
+    const wanted = to.sysid !== 0n ? `with sysid ${to.sysid}` : `"${to.name}"`;
+    if (endpoint === undefined) {
+      throw new RpcError(Code.NotFound, `no endpoint ${wanted}; registered: ${this.#names()}`);
+    }
+    if (to.session !== 0n && to.session !== endpoint.session) {
+      const shown = endpoint.name || `endpoint ${endpoint.sysid}`;
+      throw new RpcError(Code.Aborted, `session ${to.session} of ${shown} is over; ${endpoint.session} runs`);
+    }
+    if (endpoint.connection === undefined) {
+      throw new RpcError(Code.Unavailable, `${endpoint.name} is not connected`);
+    }
+    return endpoint as Endpoint & { connection: Connection };
+  }
+
+  /** By name, then identity. */
+  list(): Endpoint[] {
+    return [...this.#bySysid.values()].sort((a, b) =>
+      a.name === b.name ? Number(a.sysid - b.sysid) : a.name < b.name ? -1 : 1,
+    );
+  }
+
+  #names(): string {
+    const names = this.list().flatMap((e) => (e.name !== '' && e.connection !== undefined ? [e.name] : []));
+    if (names.length === 0) return 'none';
+    return names.length > 20
+      ? `${names.slice(0, 20).join(', ')} and ${names.length - 20} more`
+      : names.join(', ');
+  }
+
+  #add({ name, kind, session, node, nodeIndex }: Register): Endpoint {
+    this.#lastSysid += 1n;
+    const endpoint: Endpoint = {
+      ...{ sysid: this.#lastSysid, name, kind, session, node, nodeIndex },
+      ...{ connection: undefined, goneAtMs: 0, lastLeg: 0n },
+      ...{ owed: new Map(), asked: new Map(), legs: new Map() },
+    };
+    this.#bySysid.set(endpoint.sysid, endpoint);
+    if (name !== '') this.#byName.set(name, endpoint);
+    return endpoint;
+  }
+}

@@ -1,0 +1,98 @@
+import type { AttachRequest } from '@odonata/proto/syslink/v1/syslink';
+import { RouterService } from '@odonata/proto/syslink/v1/syslink';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
+import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
+import type { Connection, Endpoint } from './registry.ts';
+import { Router } from './router.ts';
+
+const TICK_MS = 500;
+const PAGE_DEFAULT = 100;
+const PAGE_MAX = 1000;
+
+export interface Syslinkd {
+  readonly address: string;
+  stop(): Promise<void>;
+}
+
+/** Runs a router at an address. */
+export async function serveSyslinkd(options: { listen: string; log: Logger }): Promise<Syslinkd> {
+  const { log } = options;
+  const router = new Router({ firstSysid: BigInt(Date.now()) << 16n });
+  const connections = new Set<Connection>();
+  const server = createRpcServer({ name: 'syslinkd', log }).add(RouterService, {
+    attach: raw((call) => {
+      const outbox = new Outbox(call);
+      const connection: Connection = {
+        send: (frame) => outbox.send(frame),
+        get waitingBytes() {
+          return outbox.waitingBytes;
+        },
+        end(error) {
+          log.info({ peer, reason: error.message }, 'ending the line of an endpoint');
+          outbox.flushAll();
+          gone();
+          failStream(call, error);
+        },
+      };
+      const peer = call.getPeer();
+      let over = false;
+      const gone = () => {
+        if (over) return;
+        over = true;
+        outbox.close();
+        connections.delete(connection);
+        router.disconnected(connection, Date.now());
+      };
+      connections.add(connection);
+      call.on('data', ({ frames }: AttachRequest) => {
+        for (const frame of frames) if (!over) router.receive(connection, frame, Date.now());
+      });
+      call.on('cancelled', gone);
+      call.on('end', () => {
+        if (!over) outbox.flushAll();
+        gone();
+        call.end();
+      });
+    }),
+    listEndpoints: ({ pageSize, pageToken }) => page(router.endpoints(), pageSize, pageToken),
+  });
+  const ticking = setInterval(() => router.tick(Date.now()), TICK_MS);
+  const address = await server.listen(options.listen);
+  return {
+    address,
+    async stop() {
+      clearInterval(ticking);
+      for (const connection of [...connections]) {
+        connection.end(new RpcError(Code.Unavailable, 'the router stops'));
+      }
+      await server.drain(1_000);
+    },
+  };
+}
+
+/** The page after the endpoint that the token names. */
+function page(all: Endpoint[], pageSize: number, pageToken: string) {
+  const size = Math.min(pageSize || PAGE_DEFAULT, PAGE_MAX);
+  let start = 0;
+  if (pageToken !== '') {
+    const [sysid, name] = splitToken(pageToken);
+    start = all.findIndex((e) => e.name > name || (e.name === name && e.sysid > sysid));
+    if (start < 0) start = all.length;
+  }
+  const endpoints = all.slice(start, start + size);
+  const last = endpoints.at(-1);
+  return {
+    endpoints: endpoints.map(({ sysid, name, kind, session, node, nodeIndex, connection }) => {
+      return { sysid, name, kind, session, node, nodeIndex, connected: connection !== undefined };
+    }),
+    nextPageToken: last !== undefined && start + size < all.length ? `${last.sysid}:${last.name}` : '',
+  };
+}
+
+function splitToken(pageToken: string): [bigint, string] {
+  const match = /^(\d{1,20}):(.*)$/s.exec(pageToken);
+  if (match === null) throw new RpcError(Code.InvalidArgument, `"${pageToken}" is no page token`);
+  return [BigInt(match[1]!), match[2]!];
+}
