@@ -16,7 +16,9 @@
  *  4. A store to a read-only mapping ends the process (SIGSEGV); so does an access to a page whose only copy died
  *     with its node (SIGBUS).
  *
- * Build with -matomics, so that __atomic_* become atomic instructions rather than plain ones.
+ * Build with -matomics, so that __atomic_* become atomic instructions rather than plain ones.  Beware: clang 14 turns
+ * them into plain ones all the same, without a word, in a source file that uses a thread-local variable, and errno is
+ * one.  Keep errno and atomics in different source files; the calls below return their errno for that reason.
  */
 #ifndef ODONATA_H
 #define ODONATA_H
@@ -157,6 +159,22 @@ static inline int32_t odonata_ds_map_whole(const struct odonata_dataspace *ds, i
   if (base == NULL) return ODONATA_ENOMEM;
   *addr = base;
   return odonata_ds_map(ds->id, base, (uint32_t)len, 0, prot);
+}
+
+/**
+ * Brings the pages of a mapped range here for writing, in order, without changing a byte.  A plain load and store
+ * would fault twice a page (read, then upgrade); an atomic addition asks for write access at once.  `addr` is aligned
+ * to 4 bytes.  (The zero is hidden from the compiler, which would turn the addition into something that loads first.)
+ */
+static inline void odonata_touch_for_write(void *addr, size_t len) {
+  if (len == 0) return;
+  uint32_t zero = 0;
+  __asm__ volatile("" : "+r"(zero));
+  unsigned char *last = (unsigned char *)((uintptr_t)addr + ((len - 1) & ~(size_t)3));
+  for (unsigned char *at = (unsigned char *)addr; at < last; at += ODONATA_PAGE) {
+    __atomic_fetch_add((uint32_t *)at, zero, __ATOMIC_SEQ_CST);
+  }
+  __atomic_fetch_add((uint32_t *)last, zero, __ATOMIC_SEQ_CST);
 }
 
 #ifdef __cplusplus

@@ -65,16 +65,6 @@ static void add_to_stripe(struct stripe *stripe, uint32_t index, uint32_t slot, 
   stripe->words++;
 }
 
-/**
- * Brings pages here for writing, in sequence.  A read-modify-write that changes nothing asks for write access in the
- * first place; a load and a store would fault twice.
- */
-static void fault_in(void *begin, uint32_t bytes) {
-  for (uint32_t at = 0; at < bytes; at += ODONATA_PAGE) {
-    __atomic_fetch_or((uint32_t *)((unsigned char *)begin + at), 0, __ATOMIC_SEQ_CST);
-  }
-}
-
 struct merge_cost merge_words(struct shared_table *table, const struct word_table *words, uint32_t first,
                               merge_progress *progress, void *context) {
   struct merge_cost cost = {0, 0};
@@ -96,7 +86,8 @@ struct merge_cost merge_words(struct shared_table *table, const struct word_tabl
       must(odonata_lock(table->id, begin, begin + STRIPE_BYTES - 1, ODONATA_LOCK_MODIFYING, -1), "lock");
       cost.lock_ns += now_ns() - asked_ns;
       cost.locks++;
-      fault_in(stripe, sizeof *stripe - STRIPE_HEAP_BYTES + stripe->heap_used);
+      odonata_touch_for_write(stripe, sizeof *stripe - STRIPE_HEAP_BYTES);
+      odonata_touch_for_write(stripe->heap, stripe->heap_used);
     }
     for (size_t word = begins[index]; word < begins[index + 1]; word++) {
       add_to_stripe(stripe, index, (uint32_t)placed[word].place, placed[word].word);
