@@ -73,8 +73,8 @@ export class Connection {
     return this.#syslink.client(DirectoryService, { name: 'cohd' });
   }
 
-  async close(): Promise<void> {
-    await this.#syslink.close();
+  close(): void {
+    this.#syslink.close();
   }
 }
 
@@ -95,25 +95,17 @@ export async function connectTo(
     address,
     name: '',
     kind: EndpointKind.CLIENT,
-    node: '',
-    nodeIndex: 0,
     log: silentLog(),
   });
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const fix = 'See: vkctl status, vkctl doctor.';
-      reject(new Failure(`the router of cluster "${cluster}" does not answer at ${address}`, { fix }));
-    }, timeoutMs);
-  });
   try {
-    await Promise.race([syslink.ready(), late]);
+    await syslink.ready({ deadlineMs: timeoutMs });
     return new Connection(cluster, syslink);
-  } catch (error) {
-    await syslink.close();
-    throw error;
-  } finally {
-    clearTimeout(timer);
+  } catch (cause) {
+    syslink.close();
+    throw new Failure(`the router of cluster "${cluster}" does not answer at ${address}`, {
+      fix: 'See: vkctl status, vkctl doctor.',
+      cause,
+    });
   }
 }
 
@@ -123,7 +115,7 @@ export async function withConnection<T>(cluster: string, use: (to: Connection) =
   try {
     return await use(connection);
   } finally {
-    await connection.close();
+    connection.close();
   }
 }
 

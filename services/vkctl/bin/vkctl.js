@@ -3,6 +3,7 @@
 // No type syntax and nothing newer than Node 14 here: an old Node must get as far as the message.
 import { spawn } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
+import module from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +15,8 @@ if (!existsSync(pinned)) {
   console.error(`vkctl: ${root} is not set up: node_modules is missing. Run: make -C ${root} setup`);
   process.exit(1);
 } else if (realpathSync(process.execPath) === realpathSync(pinned)) {
+  // Half of a short command's time would go into compiling the same modules again.
+  module.enableCompileCache(join(root, 'node_modules/.cache/odonata'));
   await import('../main.ts');
 } else {
   reexecute();

@@ -44,6 +44,8 @@ export const planSchema = z.object({
   framesBytes: z.number().optional(),
   leaseMs: z.number().optional(),
   logLevel: z.enum(LOG_LEVELS),
+  /** The cluster goes down when this process is gone: a demo or a test, killed however. Absent: nobody's. */
+  owner: identitySchema.optional(),
 });
 /** What `up` decided, and the supervisor carries out. */
 export type ClusterPlan = z.infer<typeof planSchema>;

@@ -30,6 +30,8 @@ export interface StartOptions {
   framesBytes?: number;
   leaseMs?: number;
   logLevel?: LogLevel;
+  /** Goes down by itself when this process (a pid) is gone. */
+  owner?: number;
   timeoutMs?: number;
   signal?: AbortSignal;
   onProgress?: (progress: StartProgress) => void;
@@ -120,6 +122,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     framesBytes: options.framesBytes,
     leaseMs: options.leaseMs,
     logLevel: options.logLevel ?? 'info',
+    owner: options.owner === undefined ? undefined : identify(options.owner),
   };
 }
 
@@ -176,7 +179,7 @@ async function untilReady(
       await sleep(60);
     }
   } finally {
-    await connection?.close();
+    connection?.close();
   }
 }
 
@@ -214,7 +217,7 @@ function tooLate(record: ClusterRecord, waitingFor: string[], timeoutMs: number)
 const whyNot = (service: ServiceRecord): string =>
   `${service.lastEnd ? `${service.lastEnd}, ` : ''}last line of its log: ${lastLine(service.logFile)}`;
 
-/** The last line of a log, the message alone where it is JSON. */
+/** The last line of a log that says something: the message where it is JSON, the error above a stack. */
 export function lastLine(file: string): string {
   let text: string;
   try {
@@ -222,7 +225,9 @@ export function lastLine(file: string): string {
   } catch {
     return '(no log)';
   }
-  const line = text.trim().split('\n').at(-1) || '(empty)';
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  const line =
+    lines.findLast((each) => /^\{.*\}$|^\S*(Error|error)\b/.test(each)) ?? lines.at(-1) ?? '(empty)';
   try {
     const { msg, err } = JSON.parse(line) as { msg?: string; err?: { message?: string } };
     return [msg, err?.message].filter(Boolean).join(': ') || line;

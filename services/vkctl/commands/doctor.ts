@@ -1,4 +1,3 @@
-import { probeUserfault } from '@odonata/userfault/probe.ts';
 import type { Command } from 'commander';
 import { clusterPaths } from '../cluster/paths.ts';
 import { DEFAULT_PORT } from '../cluster/start.ts';
@@ -30,6 +29,7 @@ interface DoctorOptions extends ClusterOption {
 export function addDoctor(program: Command): void {
   const command = program
     .command('doctor')
+    .summary('what this machine lacks, and how to mend it')
     .description('Checks what a cluster needs of this machine; each check that fails prints its fix.')
     .option('-p, --port <port>', 'port that "up" would use', wholeNumber(1, 65_535), DEFAULT_PORT)
     .addOption(clusterOption())
@@ -43,7 +43,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
   const checks: Check[] = [
     checkNode(),
     checkKernel(),
-    ...userfaultChecks(),
+    ...(await userfaultChecks()),
     checkMemoryFiles(),
     checkMemorySpace(),
     checkNats(),
@@ -62,8 +62,15 @@ async function doctor(options: DoctorOptions): Promise<void> {
   process.exitCode = failed.length === 0 ? 0 : 1;
 }
 
-function userfaultChecks(): Check[] {
-  return probeUserfault().map((finding) => ({ name: 'userfaultfd', ...finding }));
+async function userfaultChecks(): Promise<Check[]> {
+  const name = 'userfaultfd';
+  try {
+    // Loaded here: it brings a native library, and a doctor must be able to say that this failed.
+    const { probeUserfault } = await import('@odonata/userfault/probe.ts');
+    return probeUserfault().map((finding) => ({ name, ...finding }));
+  } catch (error) {
+    return [{ name, ok: false, detail: `cannot be tried: ${(error as Error).message}`, fix: 'make setup' }];
+  }
 }
 
 function line({ name, ok, detail, fix }: Check): string {

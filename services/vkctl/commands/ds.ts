@@ -19,6 +19,7 @@ interface DsOptions extends ClusterOption {
 export function addDs(program: Command): void {
   const ds = program
     .command('ds')
+    .summary('shared dataspaces: ls, create, load, save, stat, rm')
     .description('Shared dataspaces: named memory that processes of all nodes map.')
     .enablePositionalOptions();
   examples(ds, [

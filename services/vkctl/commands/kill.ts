@@ -13,6 +13,7 @@ interface KillOptions extends ClusterOption {
 export function addKill(program: Command): void {
   const command = program
     .command('kill')
+    .summary('signal processes')
     .usage('[-SIG] [options] <pid...>')
     .description('Sends a signal to processes; -SIG is TERM (the default), INT or KILL, or its number.')
     .argument('<pid...>', 'as "vkctl ps" shows them')

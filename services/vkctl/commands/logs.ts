@@ -14,6 +14,7 @@ interface LogsOptions extends ClusterOption {
 export function addLogs(program: Command): void {
   const command = program
     .command('logs')
+    .summary('what a process wrote')
     .description(
       'Prints what a process wrote: its standard output here to standard output, its error to error.',
     )

@@ -15,6 +15,7 @@ interface PsOptions extends ClusterOption {
 export function addPs(program: Command): void {
   const command = program
     .command('ps')
+    .summary('list processes')
     .description('Lists the processes of all nodes.')
     .option('-a, --all', 'also those that ended')
     .addOption(clusterOption())

@@ -24,6 +24,7 @@ interface RunOptions extends ClusterOption {
 export function addRun(program: Command): void {
   const command = program
     .command('run')
+    .summary('run a WASI program')
     .usage('[options] <prog.wasm> [args...]')
     .description(
       'Runs a WASI program in a virtual kernel, as if it ran here: its standard streams are ours,\n' +

@@ -12,6 +12,7 @@ import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } fr
 export function addStatus(program: Command): void {
   const command = program
     .command('status')
+    .summary('services, nodes, faults, virtual kernels')
     .description('Shows services, nodes, faults and virtual kernels. Exit code 1 when something is not well.')
     .addOption(clusterOption())
     .addOption(jsonOption())
@@ -86,7 +87,7 @@ async function gather(cluster: string, record: ClusterRecord): Promise<Status> {
       if (stats && !stats.directoryConnected) found.troubles.push(`${name} has no lease from the directory`);
     }
   } finally {
-    await to.close();
+    to.close();
   }
   return found;
 }

@@ -29,6 +29,7 @@ interface UpOptions extends ClusterOption {
 export function addUp(program: Command): void {
   const command = program
     .command('up')
+    .summary('start a cluster')
     .description('Starts a cluster on this machine and returns when it is ready.')
     .option('-n, --nodes <count>', 'how many nodes', wholeNumber(1, MAX_NODES), 3)
     .option(
@@ -90,6 +91,7 @@ function showProgress({ ready, total, waitingFor }: StartProgress): void {
 export function addDown(program: Command): void {
   const command = program
     .command('down')
+    .summary('end it, or clear what a killed one left')
     .description('Ends the cluster: its processes, memory and files. Also clears what a killed one left.')
     .addOption(clusterOption())
     .action(async (options: ClusterOption) => {

@@ -2,6 +2,7 @@
 // stdin: the plan as JSON. fd 3: the cluster's lock, held by `up` and from now on by us.
 import { readFileSync } from 'node:fs';
 import { createLog } from '@odonata/rpc/log.ts';
+import { isAlive } from '../cluster/identity.ts';
 import { adoptLock } from '../cluster/lock.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import { planSchema } from '../cluster/record.ts';
@@ -25,3 +26,10 @@ process.on('uncaughtException', (error) => {
   void end('uncaught exception', 70);
 });
 supervisor.start();
+
+const { owner } = plan;
+if (owner) {
+  setInterval(() => {
+    if (!isAlive(owner)) void end(`owner ${owner.pid} is gone`, 0);
+  }, 500);
+}

@@ -1,6 +1,7 @@
 // The owner of everything that a local cluster is: its services, folders, lock and record.
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { identify } from '../cluster/identity.ts';
 import type { Lock } from '../cluster/lock.ts';
@@ -45,7 +46,11 @@ export class Supervisor {
       log.warn('setpriv (util-linux) is missing: services outlive a killed supervisor for a while');
     const around = {
       log,
-      env: { PATH: process.env.PATH ?? '/usr/bin:/bin', [MARK]: plan.runtimeDir },
+      env: {
+        PATH: process.env.PATH ?? '/usr/bin:/bin',
+        NODE_COMPILE_CACHE: fileURLToPath(new URL('../../../node_modules/.cache/odonata', import.meta.url)),
+        [MARK]: plan.runtimeDir,
+      },
       wrap: setpriv ? [setpriv, '--pdeathsig', 'TERM', '--'] : [],
       changed: () => this.#write(),
     };

@@ -1,0 +1,88 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { EXIT, Failure } from '../failure.ts';
+import { json, table } from '../output.ts';
+import { createProgram } from '../program.ts';
+import { readProgram } from '../program-file.ts';
+import { expandKillSignal } from './kill.ts';
+import { parsePid } from './pid.ts';
+import { signalName } from './signal-name.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'odonata-commands-test-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test('kill takes signals as kill(1) does', () => {
+  const kill = (...words: string[]): string[] =>
+    expandKillSignal(['node', 'vkctl', 'kill', ...words]).slice(3);
+  expect(kill('-9', '100001')).toEqual(['--signal', '9', '100001']);
+  expect(kill('-SIGINT', '-c', 'x', '1')).toEqual(['--signal', 'SIGINT', '-c', 'x', '1']);
+  expect(kill('-s', 'KILL', '1')).toEqual(['-s', 'KILL', '1']);
+  expect(expandKillSignal(['node', 'vkctl', 'run', 'kill', '-9'])).toEqual([
+    'node',
+    'vkctl',
+    'run',
+    'kill',
+    '-9',
+  ]);
+  expect(['9', 'kill', 'SIGINT', 'TERM', '2'].map(signalName)).toEqual([
+    'SIGKILL',
+    'SIGKILL',
+    'SIGINT',
+    'SIGTERM',
+    'SIGINT',
+  ]);
+  expect(() => signalName('USR1')).toThrow(/not a signal/);
+});
+
+test('a pid is a number', () => {
+  expect(parsePid('200007')).toBe(200_007n);
+  for (const bad of ['', '0', '-1', '1.5', 'x', '9'.repeat(19)]) expect(() => parsePid(bad)).toThrow(Failure);
+});
+
+test('what is no module is refused before it travels', () => {
+  const write = (name: string, hex: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, Buffer.from(hex, 'hex'));
+    return path;
+  };
+  const codeOf = (path: string): number => {
+    try {
+      readProgram(path);
+      return EXIT.ok;
+    } catch (error) {
+      return (error as Failure).exitCode;
+    }
+  };
+  expect(codeOf(write('good.wasm', '0061736d01000000'))).toBe(EXIT.ok);
+  expect(codeOf(write('elf', '7f454c4602010100'))).toBe(EXIT.runNotExecutable);
+  expect(codeOf(write('component.wasm', '0061736d0d000100'))).toBe(EXIT.runNotExecutable);
+  expect(codeOf(write('empty.wasm', ''))).toBe(EXIT.runNotExecutable);
+  expect(codeOf(folder)).toBe(EXIT.runNotExecutable);
+  expect(codeOf(join(folder, 'missing.wasm'))).toBe(EXIT.runNotFound);
+});
+
+test('tables and JSON', () => {
+  const columns = [{ head: 'NAME' }, { head: 'PAGES', align: 'right' as const }];
+  expect(
+    table(columns, [
+      ['a', 5n],
+      ['long name', 12],
+    ]),
+  ).toBe('NAME       PAGES\na              5\nlong name     12');
+  expect(table(columns, [])).toBe('NAME  PAGES');
+  const value = { $typeName: 'x', small: 5n, large: 2n ** 60n, bytes: Uint8Array.of(1) };
+  expect(JSON.parse(json(value))).toEqual({ small: 5, large: String(2n ** 60n), bytes: 'AQ==' });
+});
+
+test('every command has a summary, a description and an example', () => {
+  const program = createProgram();
+  for (const command of program.commands) {
+    let help = '';
+    command.configureOutput({ writeOut: (text) => (help += text) });
+    command.outputHelp();
+    expect(command.summary(), command.name()).not.toBe('');
+    expect(help, command.name()).toContain('Examples:\n  $ ');
+  }
+});
