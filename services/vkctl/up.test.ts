@@ -1,0 +1,110 @@
+// A cluster's life by the command line: up, a second up, a service killed, the supervisor killed, down.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, test } from 'vitest';
+import { isAlive } from './cluster/identity.ts';
+import { clusterPaths } from './cluster/paths.ts';
+import { type ClusterRecord, readRecord } from './cluster/record.ts';
+import { clusterProcesses } from './cluster/remains.ts';
+
+const launcher = fileURLToPath(new URL('bin/vkctl.js', import.meta.url));
+const home = mkdtempSync(join(tmpdir(), 'odonata-up-test-'));
+const cluster = `up-test-${process.pid}`;
+const env = { ...process.env, ODONATA_HOME: home, ODONATA_CLUSTER: cluster, NO_COLOR: '1' };
+const paths = clusterPaths(cluster, env);
+
+afterAll(() => {
+  vkctl('down');
+  rmSync(home, { recursive: true });
+});
+
+function vkctl(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [launcher, ...args], { encoding: 'utf8', env });
+}
+
+const up = (...args: string[]) => vkctl('up', '--nodes', '1', '--port', '0', ...args);
+const record = (): ClusterRecord => readRecord(paths.clusterFile)!;
+
+async function until(what: string, holds: () => boolean, timeoutMs = 20_000): Promise<void> {
+  const endMs = Date.now() + timeoutMs;
+  while (!holds()) {
+    if (Date.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await sleep(50);
+  }
+}
+
+function expectNothingLeft(): void {
+  expect(clusterProcesses(paths)).toEqual([]);
+  for (const path of [paths.stateDir, paths.runtimeDir, paths.memoryDir, paths.lockFile]) {
+    expect(existsSync(path), path).toBe(false);
+  }
+  expect(readdirSync(home)).toEqual([]);
+}
+
+test('up, status, a second up, a killed service, down', async () => {
+  expect(up()).toMatchObject({
+    status: 0,
+    stdout: expect.stringContaining(`cluster "${cluster}" is up: 1 node`),
+  });
+
+  const second = up();
+  expect(second.status).toBe(1);
+  expect(second.stderr).toMatch(/^vkctl: cluster "up-test-\d+" is already up .*vkctl down.*\n$/);
+
+  const status = vkctl('status', '--json');
+  expect(status).toMatchObject({ status: 0, stderr: '' });
+  const { services, nodes } = JSON.parse(status.stdout);
+  expect(services.map((service: { name: string }) => service.name)).toEqual([
+    'nats',
+    'syslinkd',
+    'cohd',
+    'node1/pmapd',
+    'node1/vkerneld',
+  ]);
+  expect(services.every((service: { state: string }) => service.state === 'running')).toBe(true);
+  expect(nodes).toMatchObject([{ name: 'node1', stats: { directoryConnected: true } }]);
+
+  const killed = record().services.find((service) => service.name === 'node1/vkerneld')!;
+  process.kill(killed.process!.pid, 'SIGKILL');
+  const again = () => record().services.find((service) => service.name === 'node1/vkerneld')!;
+  await until('vkerneld runs again', () => again().state === 'running' && again().restarts === 1);
+  expect(again().lastEnd).toBe('SIGKILL');
+  await until('status is well', () => vkctl('status').status === 0);
+
+  expect(vkctl('down')).toMatchObject({ status: 0, stdout: `cluster "${cluster}" is down\n` });
+  expectNothingLeft();
+  expect(vkctl('down')).toMatchObject({ status: 0, stderr: expect.stringContaining('is not up') });
+});
+
+test('a supervisor killed with SIGKILL takes everything with it', async () => {
+  expect(up().status).toBe(0);
+  const { supervisor, services } = record();
+  process.kill(supervisor.pid, 'SIGKILL');
+  await until('all services are gone', () => services.every((service) => !isAlive(service.process!)));
+  await until('folders and lock are gone', () => !existsSync(paths.lockFile) && !existsSync(paths.stateDir));
+  expectNothingLeft();
+});
+
+test('up right after the supervisor was killed finds a clean place', () => {
+  expect(up().status).toBe(0);
+  process.kill(record().supervisor.pid, 'SIGKILL');
+  expect(up()).toMatchObject({ status: 0, stderr: '' });
+  expect(vkctl('down').status).toBe(0);
+  expectNothingLeft();
+});
+
+test('a taken port is one clear line, and nothing is left', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  const taken = vkctl('up', '--nodes', '1', '--port', String(port));
+  expect(taken).toMatchObject({ status: 1, stdout: '' });
+  expect(taken.stderr).toMatch(new RegExp(`^vkctl: port ${port} on 127.0.0.1 is taken.*--port.*\n$`));
+  server.close();
+  expectNothingLeft();
+});
