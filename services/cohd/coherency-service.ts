@@ -91,7 +91,10 @@ export class CoherencyService {
     if (this.awaited.get(node) !== undefined && this.awaited.get(node) !== incarnation)
       this.awaited.delete(node);
     const { epoch, leaseMs } = this.o;
-    this.holders.send(entry.id, { case: 'welcome', value: { epoch, leaseMs, holder: entry.id } });
+    this.holders.send(entry.id, {
+      case: 'welcome',
+      value: { epoch, leaseMs, holder: entry.id, report: this.rebuilding },
+    });
     this.o.log.info({ node, incarnation, holder: entry.id }, 'holder attached');
     return entry;
   }
@@ -206,6 +209,11 @@ export class CoherencyService {
 
   /** Makes a dataspace known to the machine. */
   register(record: DataspaceRecord): void {
+    // The end of the rebuild takes all that are in the registry.
+    if (!this.rebuilding) this.admit(record);
+  }
+
+  private admit(record: DataspaceRecord): void {
     const creator = this.holders.ofNode(record.creator);
     const alive = creator !== undefined && creator.incarnation === record.creatorIncarnation;
     const pageCount = Number((record.sizeBytes + BigInt(PAGE_BYTES) - 1n) / BigInt(PAGE_BYTES));
@@ -245,7 +253,7 @@ export class CoherencyService {
     const late = this.o.now() >= this.rebuildUntilMs;
     if (this.awaited.size > 0 && !late) return;
     // Dataspaces come first, when their creators are attached, if they live.
-    for (const record of this.o.registry.list()) this.register(record);
+    for (const record of this.o.registry.list()) this.admit(record);
     for (const report of this.reports.splice(0)) this.step(report);
     for (const node of this.awaited.keys()) {
       this.o.log.warn({ node }, 'holder did not report in time: its pages are lost');

@@ -1,0 +1,348 @@
+// The shared memory of a node: the holder towards cohd, the directory towards the virtual kernels,
+// and the frames between them.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { Holder } from '@odonata/coherency/holder.ts';
+import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import type { AccessMode, HolderId, PageRun, PageState } from '@odonata/coherency/page.ts';
+import { mayRead, mayWrite, PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
+import { MemoryFile } from './memory-file.ts';
+import { NodePmap } from './node-pmap.ts';
+import { SharedDataspace } from './shared-dataspace.ts';
+import type { FaultPlace, Statistics } from './statistics.ts';
+import type { MapEntry } from './vmspace.ts';
+
+export interface FaultAt {
+  entry: MapEntry;
+  page: number;
+  write: boolean;
+  /** CLOCK_MONOTONIC when the handler read it. */
+  atNs: bigint;
+}
+
+/** Where the holder's actions go that leave the node. */
+export interface Outside {
+  toDirectory(action: Extract<HolderAction, { type: 'acquire' | 'ack' | 'report' }>): void;
+  /** Pages for another holder; no bytes: they are zero. */
+  deliver(
+    receiver: HolderId,
+    run: PageRun,
+    data: Uint8Array | undefined,
+    version: number,
+    state: PageState,
+  ): void;
+  /** A fault became an error of its process. */
+  faultError(fault: FaultAt, signal: string, reason: string): void;
+}
+
+/** Bytes that were sent on and are not settled, by page; undefined: zero. */
+type Retained = Map<string, Uint8Array | undefined>;
+
+export class CoherentMemory {
+  readonly pmap = new NodePmap();
+  private readonly holder = new Holder();
+  private readonly dataspaces = new Map<bigint, SharedDataspace>();
+  private readonly retained: Retained = new Map();
+  private readonly memoryDir: string;
+  private readonly outside: Outside;
+  private readonly statistics: Statistics;
+  private arriving: { firstPage: number; data: Uint8Array } | undefined;
+  private operations = 0;
+
+  constructor(memoryDir: string, outside: Outside, statistics: Statistics) {
+    this.memoryDir = memoryDir;
+    this.outside = outside;
+    this.statistics = statistics;
+  }
+
+  get(id: bigint): SharedDataspace | undefined {
+    return this.dataspaces.get(id);
+  }
+
+  all(): Iterable<SharedDataspace> {
+    return this.dataspaces.values();
+  }
+
+  residentPages(): number {
+    let pages = 0;
+    for (const dataspace of this.dataspaces.values()) pages += dataspace.file.residentPages;
+    return pages;
+  }
+
+  /** Makes a dataspace known on this node. `whole`: this node made it and holds all of it. */
+  open(about: { id: bigint; name: string; sizeBytes: bigint }, whole: boolean): SharedDataspace {
+    const known = this.dataspaces.get(about.id);
+    if (known !== undefined) return known;
+    const pageCount = Number((about.sizeBytes + BigInt(PAGE_BYTES) - 1n) / BigInt(PAGE_BYTES));
+    const file = new MemoryFile(join(this.memoryDir, `ds-${about.id}`), pageCount);
+    const dataspace = new SharedDataspace({ ...about, pageCount, file });
+    this.dataspaces.set(about.id, dataspace);
+    this.pmap.addDataspace(dataspace);
+    this.step({ type: 'open', dataspace: about.id, pageCount, whole });
+    return dataspace;
+  }
+
+  /** The cluster removed a dataspace. */
+  remove(id: bigint): void {
+    const dataspace = this.dataspaces.get(id);
+    if (dataspace === undefined) return;
+    this.step({ type: 'remove', dataspace: id });
+    dataspace.unfollow();
+    this.pmap.removeDataspace(id);
+    this.dataspaces.delete(id);
+    dataspace.file.remove();
+  }
+
+  /** Serves a fault, now or when its page arrives. */
+  fault(fault: FaultAt): void {
+    const { entry, page, write } = fault;
+    const { dataspace, writable } = entry;
+    if (write && !writable) {
+      this.outside.faultError(
+        fault,
+        'SIGSEGV',
+        `write to page ${page} of dataspace ${dataspace.name}, which is mapped read-only`,
+      );
+      return;
+    }
+    entry.readahead.access(page);
+    const state = this.holder.state(dataspace.id, page);
+    if (this.permits(state, write)) this.resolve(fault, 'node');
+    else this.request(fault, write && mayRead(state) ? 'upgrade' : 'remote');
+  }
+
+  private permits(state: PageState, write: boolean): boolean {
+    return write ? mayWrite(state) : mayRead(state);
+  }
+
+  private request(fault: FaultAt, place: FaultPlace): void {
+    const { entry, page, write } = fault;
+    const { dataspace } = entry;
+    const mode: AccessMode = write ? 'WRITE' : 'READ';
+    dataspace.wait(page, {
+      key: `${entry.vmspace.id} ${entry.address}`,
+      mode,
+      retry: () => {
+        const state = this.holder.state(dataspace.id, page);
+        if (this.permits(state, write)) this.resolve(fault, place);
+        else this.request(fault, place);
+      },
+      fail: (reason) => this.outside.faultError(fault, 'SIGBUS', reason),
+    });
+    this.want(entry, page, mode);
+  }
+
+  private resolve(fault: FaultAt, place: FaultPlace): void {
+    const { entry, page, write } = fault;
+    const { dataspace, vmspace } = entry;
+    const run = { dataspace: dataspace.id, firstPage: page, pageCount: this.readyPages(entry, page, write) };
+    // A page that is dirty here anyway may be mapped for writing at the first read.
+    const alone = this.holder.state(dataspace.id, page) === 'MODIFIED';
+    dataspace.file.fillHoles(run.firstPage, run.pageCount);
+    if (write) this.step({ type: 'wrote', run });
+    let mapped = 0;
+    for (const grant of this.pmap.takeFor(vmspace.session, run, write ? 'WRITE' : 'READ', 1, alone)) {
+      const { firstPage, pageCount } = grant.run;
+      const count = this.pmap.map(entry, firstPage, pageCount, grant.state);
+      if (firstPage === page + mapped) mapped += count;
+    }
+    entry.readahead.mapped(page, Math.max(1, mapped));
+    this.statistics.fault(place, Number(process.hrtime.bigint() - fault.atNs));
+    // A sequential reader that found its page here keeps the pages after it coming.
+    if (place === 'node' && entry.readahead.sequential) this.want(entry, page, write ? 'WRITE' : 'READ');
+  }
+
+  private want(entry: MapEntry, page: number, mode: AccessMode): void {
+    for (const { firstPage, pageCount, neededPages } of entry.readahead.wanted(page, entry.endPage)) {
+      this.step({
+        type: 'want',
+        run: { dataspace: entry.dataspace.id, firstPage, pageCount },
+        mode,
+        neededPages,
+      });
+    }
+  }
+
+  // How many pages from the fault's on may be mapped with it.
+  private readyPages(entry: MapEntry, page: number, write: boolean): number {
+    const { dataspace, readahead } = entry;
+    const end = Math.min(entry.endPage, page + readahead.mapPages);
+    const first = this.holder.state(dataspace.id, page);
+    let next = page + 1;
+    for (; next < end && (readahead.sequential || dataspace.file.has(next)); next++) {
+      const state = this.holder.state(dataspace.id, next);
+      // A lone write fault must not make clean neighbours dirty.
+      const writable = readahead.sequential ? mayWrite(state) : state === 'MODIFIED';
+      if (write ? !writable : !mayRead(state) || (first === 'MODIFIED') !== (state === 'MODIFIED')) break;
+    }
+    return next - page;
+  }
+
+  /**
+   * Runs `use` while the node itself may read or write a run of pages; it must not wait for anything.
+   * @throws Error with the reason when pages are lost or the dataspace goes away.
+   */
+  async withPages<T>(
+    dataspace: SharedDataspace,
+    firstPage: number,
+    pageCount: number,
+    mode: AccessMode,
+    use: () => T,
+  ): Promise<T> {
+    const run = { dataspace: dataspace.id, firstPage, pageCount };
+    for (;;) {
+      const missing = this.firstMissing(run, mode);
+      if (missing === undefined) break;
+      this.step({ type: 'want', run, mode, neededPages: pageCount });
+      await new Promise<void>((resolve, reject) => {
+        if (this.firstMissing({ ...run, firstPage: missing, pageCount: 1 }, mode) === undefined) resolve();
+        else
+          dataspace.wait(missing, {
+            key: `operation ${++this.operations}`,
+            mode,
+            retry: resolve,
+            fail: (reason) => reject(new Error(reason)),
+          });
+      });
+    }
+    this.pmap.takeForNode(run, mode);
+    if (mode === 'WRITE') this.step({ type: 'wrote', run });
+    return use();
+  }
+
+  private firstMissing(run: PageRun, mode: AccessMode): number | undefined {
+    for (let page = run.firstPage; page < run.firstPage + run.pageCount; page++) {
+      if (!this.permits(this.holder.state(run.dataspace, page), mode === 'WRITE')) return page;
+    }
+    return undefined;
+  }
+
+  /** Pages came from another holder. */
+  arrive(event: Extract<HolderEvent, { type: 'data' }>, data: Uint8Array): void {
+    this.arriving = { firstPage: event.run.firstPage, data };
+    this.step(event);
+    this.arriving = undefined;
+  }
+
+  /** An event of the directory. */
+  step(event: HolderEvent): void {
+    for (const action of this.holder.step(event)) this.perform(action);
+  }
+
+  private perform(action: HolderAction): void {
+    if (action.type === 'acquire' || action.type === 'ack' || action.type === 'report') {
+      this.outside.toDirectory(action);
+      return;
+    }
+    const { run } = action;
+    const dataspace = this.dataspaces.get(run.dataspace);
+    if (dataspace === undefined) return;
+    switch (action.type) {
+      case 'revoke':
+        this.pmap.takeForNode(run, 'READ');
+        return;
+      case 'send':
+        this.send(dataspace, action);
+        return;
+      case 'resend':
+        this.resend(dataspace, action);
+        return;
+      case 'drop':
+        this.statistics.invalidations += run.pageCount;
+        dataspace.file.drop(run.firstPage, run.pageCount);
+        this.pmap.takeForNode(run, 'WRITE');
+        return;
+      case 'install':
+        this.install(dataspace, run, action.zero);
+        return;
+      case 'restore':
+        this.restore(dataspace, action);
+        return;
+      case 'forget':
+        for (let i = 0; i < run.pageCount; i++) this.retained.delete(retainedKey(run, i, action.version));
+        return;
+      case 'ready':
+        for (const waiter of dataspace.takeWaiters(run.firstPage, run.pageCount)) waiter.retry();
+        return;
+      case 'failed': {
+        const reason =
+          action.reason === 'LOST'
+            ? `a page of dataspace ${dataspace.name} is lost: its only copy died with its node`
+            : `dataspace ${dataspace.name} was removed`;
+        for (const waiter of dataspace.takeWaiters(run.firstPage, run.pageCount)) waiter.fail(reason);
+        return;
+      }
+      default:
+        unreachable(action);
+    }
+  }
+
+  private send(dataspace: SharedDataspace, action: Extract<HolderAction, { type: 'send' }>): void {
+    const { run, receiver, version, state, retain } = action;
+    for (const part of partsByResidence(dataspace, run)) {
+      const data = part.resident ? dataspace.file.read(part.firstPage, part.pageCount) : undefined;
+      if (retain) {
+        for (let i = 0; i < part.pageCount; i++)
+          this.retained.set(
+            retainedKey(part, i, version),
+            data?.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES),
+          );
+      }
+      this.statistics.pagesOut += part.pageCount;
+      this.outside.deliver(
+        receiver,
+        { dataspace: run.dataspace, firstPage: part.firstPage, pageCount: part.pageCount },
+        data,
+        version,
+        state,
+      );
+    }
+  }
+
+  private resend(dataspace: SharedDataspace, action: Extract<HolderAction, { type: 'resend' }>): void {
+    const { run, receiver, version, state } = action;
+    for (let i = 0; i < run.pageCount; i++) {
+      const key = retainedKey(run, i, version);
+      assert(
+        this.retained.has(key),
+        `page ${run.firstPage + i} of ${dataspace.name} is not retained at version ${version}`,
+      );
+      const page = { dataspace: run.dataspace, firstPage: run.firstPage + i, pageCount: 1 };
+      this.outside.deliver(receiver, page, this.retained.get(key), version, state);
+    }
+  }
+
+  private install(dataspace: SharedDataspace, run: PageRun, zero: boolean): void {
+    // A hole reads as zero: a zero page takes its frame at its first fault.
+    if (zero) return;
+    assert(this.arriving !== undefined, 'data is installed while it arrives');
+    const from = (run.firstPage - this.arriving.firstPage) * PAGE_BYTES;
+    dataspace.file.write(run.firstPage, this.arriving.data.subarray(from, from + run.pageCount * PAGE_BYTES));
+    this.statistics.pagesIn += run.pageCount;
+  }
+
+  private restore(dataspace: SharedDataspace, action: Extract<HolderAction, { type: 'restore' }>): void {
+    for (let i = 0; i < action.run.pageCount; i++) {
+      const data = this.retained.get(retainedKey(action.run, i, action.version));
+      if (data !== undefined) dataspace.file.write(action.run.firstPage + i, data);
+    }
+  }
+}
+
+function retainedKey(run: { firstPage: number; dataspace?: bigint }, index: number, version: number): string {
+  return `${run.dataspace} ${run.firstPage + index} ${version}`;
+}
+
+function partsByResidence(
+  dataspace: SharedDataspace,
+  run: PageRun,
+): { dataspace: bigint; firstPage: number; pageCount: number; resident: boolean }[] {
+  const parts: { dataspace: bigint; firstPage: number; pageCount: number; resident: boolean }[] = [];
+  for (let page = run.firstPage; page < run.firstPage + run.pageCount; page++) {
+    const resident = dataspace.file.has(page);
+    const last = parts.at(-1);
+    if (last !== undefined && last.resident === resident) last.pageCount++;
+    else parts.push({ dataspace: run.dataspace, firstPage: page, pageCount: 1, resident });
+  }
+  return parts;
+}

@@ -1,0 +1,116 @@
+// The methods of odonata.pmap.v1.DataspaceService: shared dataspaces as people use them.
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import type { DataspaceService, LoadRequest } from '@odonata/proto/pmap/v1/pmap';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Handlers } from '@odonata/rpc/server.ts';
+import type { Node } from './node.ts';
+import type { SharedDataspace } from './shared-dataspace.ts';
+
+const CHUNK_BYTES = 1 << 20;
+const PROGRESS_BYTES = 4 << 20;
+
+export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService> {
+  return {
+    async create({ name, sizeBytes }) {
+      if (sizeBytes === 0n) throw new RpcError(Code.InvalidArgument, 'size_bytes: at least 1');
+      const { dataspace, created } = await node.openDataspace(name, sizeBytes, true);
+      const { id } = dataspace;
+      return { dataspace: { id, name, sizeBytes, creator: created ? node.name : '' } };
+    },
+    async list({ pageSize, pageToken }) {
+      const { dataspaces, nextPageToken } = await node.directory.listDataspaces({ pageSize, pageToken });
+      return { dataspaces, nextPageToken };
+    },
+    async stat({ name }) {
+      const { dataspace, usage } = await node.directory.getDataspace({ name });
+      return { dataspace, usage };
+    },
+    async remove({ name }) {
+      await node.directory.deleteDataspace({ name });
+      return {};
+    },
+    async *load(requests) {
+      let dataspace: SharedDataspace | undefined;
+      let offset = 0n;
+      let reported = 0n;
+      for await (const request of requests) {
+        dataspace ??= await begin(node, request);
+        offset += await store(node, dataspace, offset, request.data);
+        if (offset - reported < PROGRESS_BYTES) continue;
+        reported = offset;
+        yield { loadedBytes: offset };
+      }
+      if (dataspace === undefined)
+        throw new RpcError(Code.InvalidArgument, 'the first message must carry the name');
+      yield { loadedBytes: offset };
+    },
+    async *save({ name }) {
+      const { dataspace } = await node.openDataspace(name, 0n, false);
+      const { sizeBytes } = dataspace;
+      for (let offset = 0n; offset < sizeBytes; offset += BigInt(CHUNK_BYTES)) {
+        const left = sizeBytes - offset;
+        const length = left < CHUNK_BYTES ? Number(left) : CHUNK_BYTES;
+        const data = await fetch(node, dataspace, Number(offset), length);
+        yield offset === 0n ? { data, sizeBytes } : { data };
+      }
+    },
+  };
+}
+
+async function begin(node: Node, request: LoadRequest): Promise<SharedDataspace> {
+  const { dataspace } = await node.openDataspace(request.name, request.sizeBytes, false);
+  return dataspace;
+}
+
+/** Writes bytes at an offset, page run by page run. Returns how many. */
+async function store(
+  node: Node,
+  dataspace: SharedDataspace,
+  offset: bigint,
+  data: Uint8Array,
+): Promise<bigint> {
+  if (data.length === 0) return 0n;
+  if (offset + BigInt(data.length) > dataspace.sizeBytes) {
+    throw new RpcError(
+      Code.OutOfRange,
+      `dataspace ${dataspace.name} has ${dataspace.sizeBytes} bytes; the input is longer`,
+    );
+  }
+  const from = Number(offset);
+  const firstPage = Math.floor(from / PAGE_BYTES);
+  const pageCount = Math.floor((from + data.length - 1) / PAGE_BYTES) - firstPage + 1;
+  await pages(node, dataspace, firstPage, pageCount, 'WRITE', () => dataspace.file.writeAt(from, data));
+  return BigInt(data.length);
+}
+
+async function fetch(
+  node: Node,
+  dataspace: SharedDataspace,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
+  const firstPage = offset / PAGE_BYTES;
+  const pageCount = Math.ceil(length / PAGE_BYTES);
+  const bytes = await pages(node, dataspace, firstPage, pageCount, 'READ', () =>
+    dataspace.file.read(firstPage, pageCount),
+  );
+  return bytes.subarray(0, length);
+}
+
+async function pages<T>(
+  node: Node,
+  dataspace: SharedDataspace,
+  firstPage: number,
+  pageCount: number,
+  mode: 'READ' | 'WRITE',
+  use: () => T,
+): Promise<T> {
+  try {
+    return await node.memory.withPages(dataspace, firstPage, pageCount, mode, use);
+  } catch (error) {
+    if (error instanceof RpcError) throw error;
+    throw new RpcError(Code.DataLoss, error instanceof Error ? error.message : String(error), {
+      cause: error,
+    });
+  }
+}

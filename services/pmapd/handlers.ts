@@ -1,0 +1,114 @@
+// The methods of odonata.pmap.v1.PmapService.
+
+import type { PmapService, SessionRequest } from '@odonata/proto/pmap/v1/pmap';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { pageOf } from '@odonata/rpc/list-page.ts';
+import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
+import type { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
+import { Userfault } from '@odonata/userfault/userfault.ts';
+import type { Node } from './node.ts';
+import { Session, type SessionStream } from './session.ts';
+import type { Vmspace } from './vmspace.ts';
+
+const PEEK_BYTES_MAX = 1 << 20;
+
+export function pmapHandlers(node: Node, door: DescriptorDoor): Handlers<typeof PmapService> {
+  function all(): Vmspace[] {
+    return [...node.sessions].flatMap((s) => [...s.vmspaces.values()]).sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  function find(id: bigint, offset: bigint, length: number): Vmspace {
+    const vmspace = all().find((v) => v.id === id);
+    if (vmspace === undefined) throw new RpcError(Code.NotFound, `no vmspace ${id}; ListVmspaces lists them`);
+    if (length > PEEK_BYTES_MAX)
+      throw new RpcError(Code.InvalidArgument, `length: at most ${PEEK_BYTES_MAX}, not ${length}`);
+    if (offset + BigInt(length) > BigInt(vmspace.sizeBytes)) {
+      throw new RpcError(
+        Code.OutOfRange,
+        `vmspace ${id} has ${vmspace.sizeBytes} bytes; ${offset} + ${length} go past its end`,
+      );
+    }
+    return vmspace;
+  }
+
+  return {
+    session: raw((call) => {
+      let session: Session | undefined;
+      const begin = (request: SessionRequest) => {
+        const hello = request.events[0]?.event;
+        if (hello?.case !== 'hello')
+          throw new RpcError(Code.FailedPrecondition, 'the first event must be hello');
+        const fd = door.claim(hello.value.userfaultToken);
+        if (fd === undefined)
+          throw new RpcError(Code.Unauthenticated, 'no userfaultfd was handed over under this token');
+        session = new Session(node, hello.value, new Userfault(fd), call as unknown as SessionStream);
+        node.sessions.add(session);
+        request.events.shift();
+      };
+      const end = () => {
+        if (session === undefined || !node.sessions.delete(session)) return;
+        session.close();
+      };
+      call.on('data', (request: SessionRequest) => {
+        try {
+          if (session === undefined) begin(request);
+          if (session === undefined || !node.sessions.has(session)) return;
+          for (const event of request.events) session.receive(event);
+        } catch (error) {
+          if (!(error instanceof RpcError)) throw error;
+          failStream(call, error);
+        }
+      });
+      call.on('end', () => {
+        end();
+        call.end();
+      });
+      call.on('cancelled', end);
+      call.on('error', end);
+    }),
+
+    listVmspaces({ pageSize, pageToken }) {
+      const { items, nextPageToken } = pageOf(all(), (v) => v.id.toString(), pageSize, pageToken);
+      const vmspaces = items.map((v) => ({
+        vmspace: v.id,
+        pid: v.pid,
+        vkernel: v.session.name,
+        entries: v.entries.map((e) => ({
+          vmspace: v.id,
+          address: e.address,
+          lengthBytes: BigInt(e.pageCount) * 4096n,
+          dataspace: e.dataspace.id,
+          offsetBytes: BigInt(e.firstPage) * 4096n,
+          writable: e.writable,
+        })),
+      }));
+      return { vmspaces, nextPageToken };
+    },
+
+    vmspacePread({ vmspace, offset, length }) {
+      return { data: find(vmspace, offset, length).pread(Number(offset), length) };
+    },
+
+    vmspacePwrite({ vmspace, offset, data }) {
+      find(vmspace, offset, data.length).pwrite(Number(offset), data);
+      return {};
+    },
+
+    getNodeStats() {
+      const { pagesIn, pagesOut, invalidations } = node.statistics;
+      return {
+        node: node.name,
+        framesTotal: BigInt(node.frames.total),
+        framesPrivate: BigInt(node.frames.privateFrames),
+        pagesShared: BigInt(node.memory.residentPages()),
+        faults: node.statistics.summary(),
+        pagesIn: BigInt(pagesIn),
+        pagesOut: BigInt(pagesOut),
+        invalidations: BigInt(invalidations),
+        vmspaces: BigInt([...node.sessions].reduce((sum, s) => sum + s.vmspaces.size, 0)),
+        vkernels: [...node.sessions].map((s) => s.name).sort(),
+        directoryConnected: node.directoryConnected,
+      };
+    },
+  };
+}

@@ -1,0 +1,21 @@
+// What a pmap manager that died left in its memory directory: no virtual kernel may go on with it.
+import { closeSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { punchHole } from '@odonata/userfault/libc.ts';
+
+/** Empties and removes memory files. Punching takes the pages out of every mapping that still exists. */
+export function clearMemoryDir(memoryDir: string, log: Logger): void {
+  const names = readdirSync(memoryDir).filter((name) => /^(ds|anonymous)-/.test(name));
+  for (const name of names) {
+    const path = join(memoryDir, name);
+    if (name.startsWith('ds-')) {
+      const fd = openSync(path, 'r+');
+      const { size } = statSync(path);
+      if (size > 0) punchHole(fd, 0, size);
+      closeSync(fd);
+    }
+    rmSync(path, { force: true });
+  }
+  if (names.length > 0) log.info({ files: names.length }, 'cleared memory files of an earlier pmap manager');
+}

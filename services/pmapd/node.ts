@@ -1,0 +1,166 @@
+// What the parts of a pmap manager share, and how they are joined.
+import { fromBinary } from '@bufbuild/protobuf';
+import type { Bus } from '@odonata/bus/bus.ts';
+import { runFromWire } from '@odonata/coherency/wire.ts';
+import {
+  type Dataspace,
+  type DirectoryEvent,
+  DirectoryService,
+  InvalidateSchema,
+} from '@odonata/proto/coherency/v1/coherency';
+import { type Client, createClient } from '@odonata/rpc/client.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { CoherentMemory } from './coherent-memory.ts';
+import type { PmapdConfig } from './config.ts';
+import { DirectoryLink } from './directory-link.ts';
+import { Frames } from './frames.ts';
+import type { Session } from './session.ts';
+import type { SharedDataspace } from './shared-dataspace.ts';
+import { Statistics } from './statistics.ts';
+import { SyncRelay } from './sync-relay.ts';
+import { Transfers } from './transfer.ts';
+
+/** How long an open may wait for the directory. */
+const OPEN_MS = 20_000;
+
+export class Node {
+  readonly name: string;
+  readonly memoryDir: string;
+  readonly incarnation: bigint;
+  readonly frames: Frames;
+  readonly statistics = new Statistics();
+  readonly memory: CoherentMemory;
+  readonly sync: SyncRelay;
+  readonly sessions = new Set<Session>();
+  readonly directory: Client<typeof DirectoryService>;
+  private readonly bus: Bus;
+  private readonly transfers: Transfers;
+  private readonly mapped = new Set<bigint>();
+  private readonly config: PmapdConfig;
+  private readonly log: Logger;
+  private link: DirectoryLink | undefined;
+  private vmspaces = 0n;
+
+  constructor(config: PmapdConfig, bus: Bus, log: Logger) {
+    this.name = config.node;
+    this.memoryDir = config.memoryDir;
+    this.incarnation = BigInt(Date.now());
+    this.config = config;
+    this.bus = bus;
+    this.log = log;
+    this.frames = new Frames(Math.floor(config.framesBytes / 4096));
+    this.directory = createClient(DirectoryService, config.directory, { log, deadlineMs: OPEN_MS });
+    this.transfers = new Transfers(log);
+    this.sync = new SyncRelay((event) => this.link?.send(event));
+    this.memory = new CoherentMemory(
+      config.memoryDir,
+      {
+        toDirectory: (action) => this.link?.sendAction(action),
+        deliver: (receiver, run, data, version, state) => {
+          const address = this.link?.addressOf(receiver);
+          if (address === undefined) return;
+          this.transfers.deliver(address, run, data, {
+            version,
+            state,
+            epoch: this.epoch,
+            sender: this.link?.holder ?? 0,
+          });
+        },
+        faultError: ({ entry, page }, signal, reason) => {
+          const { vmspace } = entry;
+          const value = { vmspace: vmspace.id, address: entry.addressOf(page), signal, reason };
+          vmspace.session.send({ event: { case: 'faultError', value } });
+        },
+      },
+      this.statistics,
+    );
+  }
+
+  get epoch(): bigint {
+    return this.link?.epoch ?? 0n;
+  }
+
+  get directoryConnected(): boolean {
+    return this.link?.connected ?? false;
+  }
+
+  nextVmspace(): bigint {
+    this.vmspaces++;
+    return this.vmspaces;
+  }
+
+  /** Joins the directory, once others can reach this node at `transferAddress`. */
+  join(transferAddress: string): void {
+    this.link = new DirectoryLink({
+      address: this.config.directory,
+      node: this.name,
+      incarnation: this.incarnation,
+      transferAddress,
+      log: this.log,
+      onEvent: (event) => this.memory.step(event),
+      onOther: (event) => this.other(event),
+      onJoin: (send, newDirectory) => {
+        for (const dataspace of this.mapped) send({ case: 'interest', value: { dataspace, mapped: true } });
+        this.sync.rejoin(newDirectory);
+      },
+    });
+  }
+
+  private other(event: DirectoryEvent['event']): void {
+    if (event.case === 'removed') this.memory.remove(event.value.dataspace);
+    else this.sync.answer(event);
+  }
+
+  /** Opens a dataspace by name, or makes it here when a size is given. @throws RpcError */
+  async openDataspace(
+    name: string,
+    sizeBytes: bigint,
+    exclusive: boolean,
+  ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
+    const wait = { waitForReady: true };
+    if (sizeBytes === 0n) {
+      const { dataspace } = await this.directory.getDataspace({ name }, wait);
+      return { dataspace: this.known(dataspace!, false), created: false };
+    }
+    const creator = this.name;
+    const made = await this.directory.createDataspace(
+      { name, sizeBytes, creator, creatorIncarnation: this.incarnation, exclusive },
+      wait,
+    );
+    return { dataspace: this.known(made.dataspace!, made.created), created: made.created };
+  }
+
+  private known(about: Dataspace, created: boolean): SharedDataspace {
+    const known = this.memory.get(about.id);
+    if (known !== undefined) return known;
+    const dataspace = this.memory.open(
+      { id: about.id, name: about.name, sizeBytes: about.sizeBytes },
+      created,
+    );
+    dataspace.unfollow = this.bus.follow(about.id, (bytes) => this.invalidate(bytes));
+    return dataspace;
+  }
+
+  private invalidate(bytes: Uint8Array): void {
+    const { run, version, epoch, exceptHolder } = fromBinary(InvalidateSchema, bytes);
+    if (epoch !== this.epoch || exceptHolder === this.link?.holder) return;
+    this.memory.step({ type: 'invalidate', run: runFromWire(run), version: Number(version) });
+  }
+
+  /** Tells the directory when the first process maps a dataspace here, and when the last one let it go. */
+  interest(dataspace: SharedDataspace): void {
+    const mapped = dataspace.entries.size > 0;
+    if (mapped === this.mapped.has(dataspace.id)) return;
+    if (mapped) this.mapped.add(dataspace.id);
+    else this.mapped.delete(dataspace.id);
+    this.link?.send({ case: 'interest', value: { dataspace: dataspace.id, mapped } });
+  }
+
+  close(): void {
+    for (const session of [...this.sessions]) session.close();
+    this.link?.close();
+    this.transfers.close();
+    this.directory.close();
+    for (const dataspace of [...this.memory.all()]) dataspace.file.remove();
+  }
+}

@@ -1,0 +1,57 @@
+// Which pages to ask for at a fault. Random access: the page, and up to 15 neighbours where they are
+// free to have. Sequential access: windows that double up to 1 MiB, and the next ones ahead of time.
+
+const AROUND_PAGES = 16;
+const WINDOW_MAX_PAGES = 256;
+/** How far ahead of the reader pages are asked for, in windows. */
+const AHEAD_WINDOWS = 2;
+
+export interface Wanted {
+  firstPage: number;
+  pageCount: number;
+  neededPages: number;
+}
+
+/** The state of one mapping's reader or writer. */
+export class Readahead {
+  private nextPage = -1;
+  private window = 1;
+  private aheadPage = 0;
+
+  get sequential(): boolean {
+    return this.window > 1;
+  }
+
+  /** How many pages may be mapped by one fault. */
+  get mapPages(): number {
+    return Math.max(AROUND_PAGES, this.window);
+  }
+
+  /** A fault at `page`: follows the access pattern. */
+  access(page: number): void {
+    if (page === this.nextPage) {
+      this.window = Math.min(WINDOW_MAX_PAGES, Math.max(AROUND_PAGES, this.window * 2));
+    } else {
+      this.window = 1;
+      this.aheadPage = page;
+    }
+  }
+
+  /** What to ask for because of a fault at `page`. `endPage` bounds the mapping. */
+  wanted(page: number, endPage: number): Wanted[] {
+    if (!this.sequential) {
+      return [{ firstPage: page, pageCount: Math.min(AROUND_PAGES, endPage - page), neededPages: 1 }];
+    }
+    const from = Math.max(page, this.aheadPage);
+    const to = Math.min(endPage, page + this.window * (1 + AHEAD_WINDOWS));
+    const wanted: Wanted[] = [{ firstPage: page, pageCount: 1, neededPages: 1 }];
+    if (to > from) wanted.push({ firstPage: from, pageCount: to - from, neededPages: to - from });
+    this.aheadPage = Math.max(this.aheadPage, to);
+    return wanted;
+  }
+
+  /** So many pages from `page` were mapped. */
+  mapped(page: number, pageCount: number): void {
+    this.nextPage = page + pageCount;
+  }
+}

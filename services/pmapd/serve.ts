@@ -1,0 +1,61 @@
+// Wires the pmap manager: a clean memory directory, the sockets of the node, the line to the directory.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Bus } from '@odonata/bus/bus.ts';
+import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
+import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { createRpcServer } from '@odonata/rpc/server.ts';
+import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
+import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
+import type { PmapdConfig } from './config.ts';
+import { dataspaceHandlers } from './dataspace-handlers.ts';
+import { pmapHandlers } from './handlers.ts';
+import { clearMemoryDir } from './leftovers.ts';
+import { Node } from './node.ts';
+import { transferHandlers } from './transfer.ts';
+
+/** Starts pmapd; the result stops it. */
+export async function serve(config: PmapdConfig, log: Logger): Promise<() => Promise<void>> {
+  mkdirSync(config.memoryDir, { recursive: true, mode: 0o700 });
+  mkdirSync(config.socketDir, { recursive: true, mode: 0o700 });
+  const bus = await Bus.connect({
+    url: config.nats,
+    cluster: config.cluster,
+    name: `pmapd ${config.node}`,
+    log,
+  });
+  const server = createRpcServer({ name: 'pmapd', log });
+  const node = new Node(config, bus, log);
+  const door = new DescriptorDoor(join(config.socketDir, 'userfault.sock'));
+  const pmap = pmapHandlers(node, door);
+  const dataspaces = dataspaceHandlers(node);
+  server
+    .add(PmapService, pmap)
+    .add(DataspaceService, dataspaces)
+    .add(
+      TransferService,
+      transferHandlers(node.memory, () => node.epoch),
+    );
+  // The socket comes first: it refuses when another pmap manager of this node runs.
+  await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
+  clearMemoryDir(config.memoryDir, log);
+  node.join(await server.listen(config.listen));
+  const endpoint = attachSyslink({
+    address: config.syslink,
+    name: `${config.node}/pmapd`,
+    kind: EndpointKind.PMAP,
+    node: config.node,
+    nodeIndex: config.nodeIndex,
+    log,
+  });
+  endpoint.serve(PmapService, pmap);
+  endpoint.serve(DataspaceService, dataspaces);
+  return async () => {
+    await endpoint.close();
+    node.close();
+    await server.drain(1_000);
+    door.close();
+    await bus.close();
+  };
+}

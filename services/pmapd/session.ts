@@ -1,0 +1,246 @@
+// The session of one virtual kernel: its userfaultfd, its vmspaces, its frames, and its stream.
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import {
+  type PmapEventSchema,
+  SessionResponseSchema,
+  type VkernelEvent,
+  type VkernelHello,
+} from '@odonata/proto/pmap/v1/pmap';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { EventBatch } from '@odonata/rpc/event-batch.ts';
+import type { Userfault } from '@odonata/userfault/userfault.ts';
+import type { Node } from './node.ts';
+import { ENTRIES_MAX, MapEntry, Vmspace } from './vmspace.ts';
+
+export type PmapEventInit = MessageInitShape<typeof PmapEventSchema>;
+
+/** vmspaces of one vkernel. */
+export const VMSPACES_MAX = 1_000_000;
+
+/** The stream of a session; what it needs of gRPC. */
+export interface SessionStream {
+  write(message: ReturnType<typeof create<typeof SessionResponseSchema>>): boolean;
+}
+
+export class Session {
+  readonly name: string;
+  readonly userfault: Userfault;
+  /** Among the holders of the node's directory. */
+  readonly holder: number;
+  readonly vmspaces = new Map<bigint, Vmspace>();
+  private readonly node: Node;
+  private readonly frameLimit: number;
+  private frames = 0;
+  private readonly batch: EventBatch<PmapEventInit>;
+
+  constructor(node: Node, hello: VkernelHello, userfault: Userfault, stream: SessionStream) {
+    this.node = node;
+    this.name = hello.name;
+    this.userfault = userfault;
+    this.frameLimit = hello.frameLimit === 0n ? Number.POSITIVE_INFINITY : Number(hello.frameLimit);
+    this.batch = new EventBatch((events) => stream.write(create(SessionResponseSchema, { events })));
+    this.holder = node.memory.pmap.join(this);
+    const { name, memoryDir, incarnation } = node;
+    this.send({ event: { case: 'welcome', value: { node: name, memoryDir, incarnation } } });
+  }
+
+  send(event: PmapEventInit): void {
+    this.batch.push(event);
+  }
+
+  /** Handles one event; what goes wrong becomes its answer. */
+  receive({ request, event }: VkernelEvent): void {
+    try {
+      this.handle(request, event);
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error;
+      this.fail(request, error);
+    }
+  }
+
+  private fail(request: bigint, error: RpcError): void {
+    this.send({ request, event: { case: 'failed', value: { code: error.code, reason: error.details } } });
+  }
+
+  private done(request: bigint): void {
+    if (request !== 0n) this.send({ request, event: { case: 'done', value: {} } });
+  }
+
+  private handle(request: bigint, event: VkernelEvent['event']): void {
+    switch (event.case) {
+      case 'fault': {
+        const { vmspace, address, write, atNs } = event.value;
+        this.fault(vmspace, address, write, atNs);
+        return;
+      }
+      case 'frames': {
+        this.account(request, event.value.want, event.value.giveBack);
+        return;
+      }
+      case 'localFaults':
+        this.node.statistics.faults('vkernel', Number(event.value.count), event.value.sampleNs);
+        return;
+      case 'vmspaceCreate': {
+        const vmspace = this.createVmspace(event.value.pid, event.value.sizeBytes);
+        this.send({
+          request,
+          event: { case: 'vmspaceCreated', value: { vmspace: vmspace.id, file: vmspace.file } },
+        });
+        return;
+      }
+      case 'vmspaceDestroy':
+        this.destroyVmspace(this.vmspace(event.value.vmspace));
+        this.done(request);
+        return;
+      case 'vmspaceMmap':
+        this.mmap(event.value);
+        this.done(request);
+        return;
+      case 'vmspaceMunmap':
+        this.munmap(event.value.vmspace, event.value.address, event.value.lengthBytes);
+        this.done(request);
+        return;
+      case 'vmspaceMcontrol':
+        throw new RpcError(Code.Unimplemented, 'vmspace_mcontrol is not served yet');
+      case 'open': {
+        const { name, sizeBytes, exclusive } = event.value;
+        this.node.openDataspace(name, sizeBytes, exclusive).then(
+          ({ dataspace, created }) => {
+            const { id, file } = dataspace;
+            const value = { dataspace: id, sizeBytes: dataspace.sizeBytes, file: file.path, created };
+            this.send({ request, event: { case: 'opened', value } });
+          },
+          (error) =>
+            this.fail(
+              request,
+              error instanceof RpcError ? error : new RpcError(Code.Internal, String(error)),
+            ),
+        );
+        return;
+      }
+      case 'lock':
+      case 'unlock':
+      case 'wait':
+      case 'cancelWait':
+      case 'wake':
+        this.node.sync.relay(this, request, event);
+        return;
+      case 'hello':
+      case undefined:
+        throw new RpcError(Code.InvalidArgument, `${event.case ?? 'an empty event'} does not belong here`);
+    }
+  }
+
+  private vmspace(id: bigint): Vmspace {
+    const vmspace = this.vmspaces.get(id);
+    if (vmspace === undefined) throw new RpcError(Code.NotFound, `no vmspace ${id}`);
+    return vmspace;
+  }
+
+  private fault(id: bigint, address: bigint, write: boolean, atNs: bigint): void {
+    const entry = this.vmspaces.get(id)?.find(address);
+    // The mapping went away under the fault: whoever waits looks again.
+    if (entry === undefined) {
+      this.userfault.wake(address, PAGE_BYTES);
+      return;
+    }
+    const page = entry.firstPage + Number(address - entry.address) / PAGE_BYTES;
+    this.node.memory.fault({ entry, page, write, atNs });
+  }
+
+  private account(request: bigint, want: bigint, giveBack: bigint): void {
+    this.frames -= Number(giveBack);
+    this.node.frames.giveBack(Number(giveBack));
+    const allowed = Math.max(0, Math.min(Number(want), this.frameLimit - this.frames));
+    const granted = this.node.frames.grant(allowed, this.node.memory.residentPages());
+    this.frames += granted;
+    if (want > 0n) this.send({ request, event: { case: 'frames', value: { frames: BigInt(granted) } } });
+  }
+
+  private createVmspace(pid: bigint, sizeBytes: bigint): Vmspace {
+    if (sizeBytes % BigInt(PAGE_BYTES) !== 0n || sizeBytes > 1n << 33n) {
+      throw new RpcError(
+        Code.InvalidArgument,
+        `size_bytes of a vmspace: a multiple of ${PAGE_BYTES} up to 8 GiB, not ${sizeBytes}`,
+      );
+    }
+    if (this.vmspaces.size >= VMSPACES_MAX)
+      throw new RpcError(Code.ResourceExhausted, `${VMSPACES_MAX} vmspaces are the most of one vkernel`);
+    const id = this.node.nextVmspace();
+    const file = join(this.node.memoryDir, `anonymous-${id}-${randomUUID().slice(0, 8)}`);
+    const vmspace = new Vmspace(id, pid, this, file, Number(sizeBytes));
+    this.vmspaces.set(id, vmspace);
+    return vmspace;
+  }
+
+  private destroyVmspace(vmspace: Vmspace): void {
+    for (const entry of [...vmspace.entries]) this.removeEntry(vmspace, entry);
+    this.vmspaces.delete(vmspace.id);
+    vmspace.remove();
+    this.node.sync.ownerGone(vmspace.pid);
+  }
+
+  private mmap(value: {
+    vmspace: bigint;
+    address: bigint;
+    lengthBytes: bigint;
+    dataspace: bigint;
+    offsetBytes: bigint;
+    writable: boolean;
+  }): void {
+    const vmspace = this.vmspace(value.vmspace);
+    const dataspace = this.node.memory.get(value.dataspace);
+    if (dataspace === undefined)
+      throw new RpcError(Code.NotFound, `dataspace ${value.dataspace} is not open on this node`);
+    const pages = [value.address, value.lengthBytes, value.offsetBytes].map((v) => v % BigInt(PAGE_BYTES));
+    if (pages.some((rest) => rest !== 0n) || value.lengthBytes === 0n)
+      throw new RpcError(Code.InvalidArgument, 'address, length and offset: multiples of 4096');
+    const firstPage = Number(value.offsetBytes) / PAGE_BYTES;
+    const pageCount = Number(value.lengthBytes) / PAGE_BYTES;
+    if (firstPage + pageCount > dataspace.pageCount) {
+      throw new RpcError(
+        Code.OutOfRange,
+        `dataspace ${dataspace.name} has ${dataspace.pageCount} pages; ${firstPage} + ${pageCount} go past its end`,
+      );
+    }
+    if (vmspace.entries.length >= ENTRIES_MAX)
+      throw new RpcError(Code.ResourceExhausted, `${ENTRIES_MAX} mappings are the most of one process`);
+    const { address, lengthBytes, writable } = value;
+    const end = address + lengthBytes;
+    const clash = vmspace.entries.some(
+      (e) => address < e.address + BigInt(e.pageCount * PAGE_BYTES) && e.address < end,
+    );
+    if (clash) throw new RpcError(Code.AlreadyExists, 'the range overlaps another mapping; unmap that first');
+    const entry = new MapEntry({ vmspace, address, firstPage, pageCount, dataspace, writable });
+    vmspace.entries.push(entry);
+    dataspace.entries.add(entry);
+    this.node.interest(dataspace);
+  }
+
+  private munmap(id: bigint, address: bigint, lengthBytes: bigint): void {
+    const vmspace = this.vmspace(id);
+    const entry = vmspace.entries.find(
+      (e) => e.address === address && BigInt(e.pageCount * PAGE_BYTES) === lengthBytes,
+    );
+    if (entry === undefined) throw new RpcError(Code.NotFound, 'no mapping has this address and length');
+    this.removeEntry(vmspace, entry);
+  }
+
+  private removeEntry(vmspace: Vmspace, entry: MapEntry): void {
+    vmspace.entries.splice(vmspace.entries.indexOf(entry), 1);
+    entry.dataspace.entries.delete(entry);
+    this.node.interest(entry.dataspace);
+  }
+
+  /** The vkernel is gone. */
+  close(): void {
+    for (const vmspace of [...this.vmspaces.values()]) this.destroyVmspace(vmspace);
+    this.node.memory.pmap.leave(this.holder);
+    this.node.frames.giveBack(this.frames);
+    this.node.sync.sessionGone(this);
+    this.userfault.close();
+  }
+}

@@ -1,0 +1,64 @@
+// A shared dataspace as a node sees it: its frames, who maps it, who waits for its pages.
+import type { AccessMode } from '@odonata/coherency/page.ts';
+import type { MemoryFile } from './memory-file.ts';
+import type { MapEntry } from './vmspace.ts';
+
+/** Something that waits for permission to a page. */
+export interface PageWaiter {
+  /** Tries again; called when the permission of its page changed. */
+  retry(): void;
+  fail(reason: string): void;
+  /** For faults: one waiter an address is enough. */
+  key: string;
+  mode: AccessMode;
+}
+
+/** Waiters on one page. */
+export const PAGE_WAITERS_MAX = 10_000;
+
+export class SharedDataspace {
+  readonly id: bigint;
+  readonly name: string;
+  readonly sizeBytes: bigint;
+  readonly pageCount: number;
+  readonly file: MemoryFile;
+  readonly entries = new Set<MapEntry>();
+  readonly waiting = new Map<number, PageWaiter[]>();
+  unfollow: () => void = () => {};
+
+  constructor(about: { id: bigint; name: string; sizeBytes: bigint; pageCount: number; file: MemoryFile }) {
+    this.id = about.id;
+    this.name = about.name;
+    this.sizeBytes = about.sizeBytes;
+    this.pageCount = about.pageCount;
+    this.file = about.file;
+  }
+
+  wait(page: number, waiter: PageWaiter): void {
+    const waiters = this.waiting.get(page) ?? [];
+    if (waiters.some((w) => w.key === waiter.key && w.mode === waiter.mode)) return;
+    if (waiters.length >= PAGE_WAITERS_MAX) {
+      waiter.fail('too many faults wait for one page');
+      return;
+    }
+    waiters.push(waiter);
+    this.waiting.set(page, waiters);
+  }
+
+  /** Takes the waiters of a run off. */
+  takeWaiters(firstPage: number, pageCount: number): PageWaiter[] {
+    if (this.waiting.size === 0) return [];
+    const taken: PageWaiter[] = [];
+    const take = (page: number) => {
+      const waiters = this.waiting.get(page);
+      if (waiters === undefined) return;
+      taken.push(...waiters);
+      this.waiting.delete(page);
+    };
+    if (pageCount <= this.waiting.size) for (let i = 0; i < pageCount; i++) take(firstPage + i);
+    else
+      for (const page of [...this.waiting.keys()])
+        if (page >= firstPage && page < firstPage + pageCount) take(page);
+    return taken;
+  }
+}

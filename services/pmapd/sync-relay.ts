@@ -1,0 +1,123 @@
+// Range locks, waits and wakes of virtual kernels, relayed to the directory and back; remembered, so
+// that a new directory hears of locks that are held and of requests that are under way.
+import type { DirectoryEvent } from '@odonata/proto/coherency/v1/coherency';
+import { SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import type { VkernelEvent } from '@odonata/proto/pmap/v1/pmap';
+import type { HolderEventInit } from './directory-link.ts';
+import type { Session } from './session.ts';
+
+type SyncEvent = Extract<VkernelEvent['event'], { case: 'lock' | 'unlock' | 'wait' | 'cancelWait' | 'wake' }>;
+type LockInit = Extract<HolderEventInit, { case: 'lock' }>['value'];
+
+interface UnderWay {
+  session: Session;
+  /** The vkernel's number for it. */
+  request: bigint;
+  event: HolderEventInit;
+  owner: bigint;
+}
+
+const lockKey = (l: { dataspace?: bigint; owner?: bigint; begin?: bigint; end?: bigint }) =>
+  `${l.dataspace} ${l.owner} ${l.begin} ${l.end}`;
+
+export class SyncRelay {
+  private readonly send: (event: HolderEventInit) => void;
+  private readonly underWay = new Map<bigint, UnderWay>();
+  private readonly byVkernelRequest = new Map<string, bigint>();
+  private readonly held = new Map<string, LockInit>();
+  private next = 1n;
+
+  constructor(send: (event: HolderEventInit) => void) {
+    this.send = send;
+  }
+
+  relay(session: Session, request: bigint, event: SyncEvent): void {
+    switch (event.case) {
+      case 'lock':
+      case 'wait':
+      case 'wake': {
+        const id = this.next++;
+        const { $typeName: _, ...fields } = event.value;
+        const relayed = { case: event.case, value: { ...fields, request: id } } as HolderEventInit;
+        const owner = 'owner' in event.value ? event.value.owner : 0n;
+        this.underWay.set(id, { session, request, event: relayed, owner });
+        this.byVkernelRequest.set(`${session.holder} ${request}`, id);
+        this.send(relayed);
+        return;
+      }
+      case 'unlock':
+        this.held.delete(lockKey(event.value));
+        this.send(event);
+        session.send({ request, event: { case: 'done', value: {} } });
+        return;
+      case 'cancelWait': {
+        const key = `${session.holder} ${event.value.request}`;
+        const id = this.byVkernelRequest.get(key);
+        if (id === undefined) return;
+        this.finish(id);
+        this.send({ case: 'cancelWait', value: { request: id } });
+      }
+    }
+  }
+
+  /** An answer of the directory. */
+  answer(event: DirectoryEvent['event']): void {
+    switch (event.case) {
+      case 'lockResult': {
+        const { request, status } = event.value;
+        const asked = this.finish(request);
+        if (asked === undefined) return;
+        if (status === SyncStatus.OK && asked.event?.case === 'lock')
+          this.held.set(lockKey(asked.event.value as never), asked.event.value);
+        asked.session.send({
+          request: asked.request,
+          event: { case: 'lock', value: { request: asked.request, status } },
+        });
+        return;
+      }
+      case 'waitResult': {
+        const { request, status } = event.value;
+        const asked = status === SyncStatus.REGISTERED ? this.underWay.get(request) : this.finish(request);
+        asked?.session.send({
+          request: asked.request,
+          event: { case: 'wait', value: { request: asked.request, status } },
+        });
+        return;
+      }
+      case 'wakeResult': {
+        const asked = this.finish(event.value.request);
+        asked?.session.send({
+          request: asked.request,
+          event: { case: 'wake', value: { request: asked.request, woken: event.value.woken } },
+        });
+      }
+    }
+  }
+
+  private finish(id: bigint): UnderWay | undefined {
+    const asked = this.underWay.get(id);
+    if (asked === undefined) return undefined;
+    this.underWay.delete(id);
+    this.byVkernelRequest.delete(`${asked.session.holder} ${asked.request}`);
+    return asked;
+  }
+
+  /** Says again what a broken stream may have lost; a new directory hears of held locks first. */
+  rejoin(newDirectory: boolean): void {
+    if (newDirectory)
+      for (const lock of this.held.values())
+        this.send({ case: 'lock', value: { ...lock, reclaim: true } as never });
+    for (const { event } of this.underWay.values()) this.send(event);
+  }
+
+  /** A process ended. */
+  ownerGone(owner: bigint): void {
+    for (const [key, lock] of this.held) if (lock.owner === owner) this.held.delete(key);
+    for (const [id, asked] of this.underWay) if (asked.owner === owner) this.finish(id);
+    this.send({ case: 'ownerGone', value: { owner } });
+  }
+
+  sessionGone(session: Session): void {
+    for (const [id, asked] of this.underWay) if (asked.session === session) this.finish(id);
+  }
+}

@@ -1,0 +1,113 @@
+// Pages between nodes: a stream from each sender to each receiver. What is lost with a stream is
+// recalled again by the directory.
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { PAGE_BYTES, type PageRun, type PageState } from '@odonata/coherency/page.ts';
+import { runFromWire, stateWire } from '@odonata/coherency/wire.ts';
+import {
+  type DeliverRequest,
+  DeliverRequestSchema,
+  type DeliverResponse,
+  TransferService,
+} from '@odonata/proto/pmap/v1/pmap';
+import { openChannel, openStream, type RpcChannel } from '@odonata/rpc/client.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
+import type { CoherentMemory } from './coherent-memory.ts';
+
+type DeliverInit = MessageInitShape<typeof DeliverRequestSchema>;
+
+interface Peer {
+  channel: RpcChannel;
+  stream: ClientDuplexStream<DeliverInit, DeliverResponse>;
+}
+
+/** The sending side. */
+export class Transfers {
+  private readonly peers = new Map<string, Peer>();
+  private readonly log: Logger;
+
+  constructor(log: Logger) {
+    this.log = log;
+  }
+
+  /** Sends a run; no bytes: the pages are zero. */
+  deliver(
+    address: string,
+    run: PageRun,
+    data: Uint8Array | undefined,
+    about: { version: number; state: PageState; epoch: bigint; sender: number },
+  ): void {
+    const message = create(DeliverRequestSchema, {
+      run,
+      zero: data === undefined,
+      version: BigInt(about.version),
+      state: stateWire.to(about.state),
+      epoch: about.epoch,
+      sender: about.sender,
+    });
+    if (data !== undefined) message.data = data;
+    this.peer(address).stream.write(message);
+  }
+
+  private peer(address: string): Peer {
+    const known = this.peers.get(address);
+    if (known !== undefined) return known;
+    const channel = openChannel(address);
+    const stream = openStream(TransferService.method.deliver, channel);
+    const peer = { channel, stream };
+    this.peers.set(address, peer);
+    const gone = (reason: string) => {
+      if (this.peers.get(address) !== peer) return;
+      this.peers.delete(address);
+      channel.close();
+      this.log.warn({ address, reason }, 'lost the line to another node');
+    };
+    stream.on('error', (error) => gone(error.message));
+    stream.on('end', () => gone('it ended the stream'));
+    stream.resume();
+    return peer;
+  }
+
+  close(): void {
+    for (const { stream, channel } of this.peers.values()) {
+      stream.end();
+      channel.close();
+    }
+    this.peers.clear();
+  }
+}
+
+/** The receiving side. */
+export function transferHandlers(
+  memory: CoherentMemory,
+  epoch: () => bigint,
+): Handlers<typeof TransferService> {
+  return {
+    deliver: raw((call) => {
+      call.on('data', (message: DeliverRequest) => {
+        // Sent under an earlier directory: whoever wants it asks anew.
+        if (message.epoch !== epoch()) return;
+        const run = runFromWire(message.run);
+        if (!message.zero && message.data.length !== run.pageCount * PAGE_BYTES) {
+          failStream(
+            call,
+            new RpcError(
+              Code.InvalidArgument,
+              `data: ${message.data.length} bytes for ${run.pageCount} pages`,
+            ),
+          );
+          return;
+        }
+        const state = stateWire.from(message.state);
+        memory.arrive(
+          { type: 'data', run, state, version: Number(message.version), zero: message.zero },
+          message.data,
+        );
+      });
+      call.on('end', () => call.end());
+      call.on('error', () => {});
+    }),
+  };
+}
