@@ -126,18 +126,19 @@ export class KernelCaller {
     };
   }
 
-  /** Blocks while there is no credit. */
+  /** Blocks while there is no credit. The bytes are given away: their array is empty afterwards. */
   write(stream: 1 | 2, bytes: Uint8Array<ArrayBuffer>): void {
+    const total = bytes.length;
     let done = 0;
-    while (done < bytes.length) {
+    while (done < total) {
       const credit = Atomics.load(this.#words, creditWord);
       if (credit <= 0) {
         Atomics.wait(this.#words, creditWord, credit);
         continue;
       }
-      const length = Math.min(bytes.length - done, credit, outputBytesMax);
+      const length = Math.min(total - done, credit, outputBytesMax);
       Atomics.sub(this.#words, creditWord, length);
-      const data = done === 0 && length === bytes.length ? bytes : bytes.slice(done, done + length);
+      const data = length === total ? bytes : bytes.slice(done, done + length);
       done += length;
       this.#post({ kind: 'output', stream, data }, [data.buffer]);
     }

@@ -48,7 +48,7 @@ export interface ProcessEvents {
 }
 
 export interface ProcessSurroundings {
-  readonly pmap: Pmap;
+  readonly pmap: Promise<Pmap>;
   readonly workers: WarmWorkers;
   readonly node: number;
   readonly vkernel: number;
@@ -118,7 +118,9 @@ export class Process {
     const { initialPages, maximumPages } = program;
     const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
     const worker = this.#around.workers.take();
-    const space = this.#around.pmap.createSpace({ pid, initialPages, maximumPages, quotaBytes, onFatal });
+    const space = this.#around.pmap.then((pmap) =>
+      pmap.createSpace({ pid, initialPages, maximumPages, quotaBytes, onFatal }),
+    );
     const [tookWorker, madeSpace] = await Promise.allSettled([worker, space]);
     if (tookWorker.status === 'fulfilled') this.#worker = tookWorker.value;
     if (madeSpace.status === 'fulfilled') this.#space = madeSpace.value;

@@ -13,6 +13,9 @@ const heapMb = 256;
 /** A new thread waits this long, so as not to take the processor from the program that just got the last one. */
 const refillDelayMs = 150;
 
+/** What Node shows for a thread that ended. */
+const endedThreadId = -1;
+
 export class WarmWorkers {
   readonly #target: number;
   #ready: Promise<Worker>[] = [];
@@ -26,10 +29,14 @@ export class WarmWorkers {
 
   /** A thread that is loaded and waits for its program. The taker owns it. Rejects when none can be started. */
   async take(): Promise<Worker> {
-    const worker = this.#ready.shift() ?? startWorker();
     clearTimeout(this.#refill);
     if (!this.#closed) this.#refill = setTimeout(() => this.#fill(), refillDelayMs);
-    return worker;
+    for (;;) {
+      const next = this.#ready.shift();
+      if (next === undefined) return startWorker();
+      const worker = await next;
+      if (worker.threadId !== endedThreadId) return worker;
+    }
   }
 
   async close(): Promise<void> {
@@ -59,14 +66,11 @@ function startWorker(): Promise<Worker> {
       stdin: false,
       resourceLimits: { stackSizeMb: stackMb, maxOldGenerationSizeMb: heapMb },
     });
-    const failed = (error: Error): void => reject(error);
-    const ended = (): void => reject(new Error('the thread ended before it was ready'));
-    worker.once('error', failed);
-    worker.once('exit', ended);
+    // Stays: an error of a thread that nobody took yet must not end the virtual kernel.
+    worker.on('error', reject);
+    worker.once('exit', () => reject(new Error('the thread ended before it was ready')));
     worker.once('message', (message: GuestMessage) => {
       if (message.kind !== 'ready') throw new Error(`not ready but ${message.kind}`);
-      worker.off('error', failed);
-      worker.off('exit', ended);
       resolve(worker);
     });
   });

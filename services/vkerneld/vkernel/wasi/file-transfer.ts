@@ -56,8 +56,9 @@ export function writeSlices(
     case 'stream': {
       if (descriptor.stream === 0) throw new WasiError(Errno.badf);
       const bytes = gather(system, slices).slice();
-      if (bytes.length > 0) system.streams.write(descriptor.stream, bytes);
-      return bytes.length;
+      const { length } = bytes; // it is given away
+      if (length > 0) system.streams.write(descriptor.stream, bytes);
+      return length;
     }
     case 'file': {
       const bytes = gather(system, slices);

@@ -1,0 +1,130 @@
+// The line to the supervisor. It may go away and come back, killed and started again: the virtual kernel goes on
+// meanwhile, keeps what it has to tell, and attaches anew. Left alone for too long it ends.
+
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import {
+  type AttachRequestSchema,
+  type AttachResponse,
+  ControlService,
+} from '@odonata/proto/vkernel/v1/vkernel';
+import { Backoff, delay } from '@odonata/rpc/backoff.ts';
+import { openChannel, openStream, type RpcChannel } from '@odonata/rpc/client.ts';
+import { Code, fromServiceError, type RpcError } from '@odonata/rpc/error.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import type { KernelEvent } from './kernel.ts';
+
+export interface ControlLinkOptions {
+  readonly address: string;
+  readonly name: string;
+  readonly token: string;
+  readonly log: Logger;
+  /** Processes that have not ended. */
+  readonly pids: () => bigint[];
+  readonly onMessage: (message: AttachResponse) => void;
+  /** After the first time. */
+  readonly onReattached: () => void;
+  /** The supervisor stayed away, or does not want this virtual kernel. */
+  readonly onAbandoned: (reason: string) => void;
+  readonly abandonedAfterMs?: number;
+}
+
+const abandonedAfterMs = 15_000;
+const connectMaxMs = 1_000;
+/** A line that held so long counts as one. */
+const steadyMs = 1_000;
+
+type Request = MessageInitShape<typeof AttachRequestSchema>;
+
+export class ControlLink {
+  readonly #options: ControlLinkOptions;
+  readonly #closing = new AbortController();
+  #stream: { write(request: Request): boolean; end(): void } | undefined;
+  /** While there is no line. Bounded by the processes' credit for output; usage is not kept. */
+  #unsent: KernelEvent[] = [];
+  #aloneSinceMs = performance.now();
+  #attachments = 0;
+
+  constructor(options: ControlLinkOptions) {
+    this.#options = options;
+    void this.#keepAttached();
+  }
+
+  send(event: KernelEvent): void {
+    if (this.#stream !== undefined) this.#stream.write({ event });
+    else if (event.case !== 'usage') this.#unsent.push(event);
+  }
+
+  /** Sends what was written, and attaches no more. */
+  close(): void {
+    this.#closing.abort();
+    this.#stream?.end();
+  }
+
+  async #keepAttached(): Promise<void> {
+    const { log, onAbandoned } = this.#options;
+    const backoff = new Backoff({ firstMs: 20, maxMs: 500 });
+    const patienceMs = this.#options.abandonedAfterMs ?? abandonedAfterMs;
+    const closing = this.#closing.signal;
+    while (!closing.aborted) {
+      const sinceMs = performance.now();
+      const error = await this.#attachOnce();
+      if (closing.aborted) return;
+      const nowMs = performance.now();
+      if (error.code === Code.PermissionDenied || error.code === Code.Unauthenticated) {
+        onAbandoned(`the supervisor refuses it: ${error.message}`);
+        return;
+      }
+      if (nowMs - sinceMs > connectMaxMs + steadyMs) {
+        this.#aloneSinceMs = nowMs;
+        backoff.reset();
+        log.warn({ err: error.message }, 'the supervisor is gone');
+      }
+      if (nowMs - this.#aloneSinceMs > patienceMs) {
+        onAbandoned(`no supervisor for ${Math.round((nowMs - this.#aloneSinceMs) / 1000)} s`);
+        return;
+      }
+      await delay(backoff.nextDelayMs(), closing);
+    }
+  }
+
+  /** Attaches and stays so; resolves with the end of it. */
+  async #attachOnce(): Promise<RpcError> {
+    const channel = openChannel(this.#options.address);
+    try {
+      await connected(channel);
+      return await this.#attached(channel);
+    } catch (error) {
+      return fromServiceError(error);
+    } finally {
+      this.#stream = undefined;
+      channel.close();
+    }
+  }
+
+  #attached(channel: RpcChannel): Promise<RpcError> {
+    const { name, token, pids, onMessage, onReattached } = this.#options;
+    const stream = openStream(ControlService.method.attach, channel);
+    return new Promise((resolve) => {
+      stream.on('error', (error) => resolve(fromServiceError(error)));
+      stream.on('end', () => resolve(fromServiceError(new Error('the supervisor closed the line'))));
+      stream.on('data', onMessage);
+      const untold = this.#unsent.flatMap((event) =>
+        event.case === 'exited' ? [event.value.pid ?? 0n] : [],
+      );
+      stream.write({ event: { case: 'hello', value: { name, token, pids: [...pids(), ...untold] } } });
+      const unsent = this.#unsent;
+      this.#unsent = [];
+      this.#stream = stream;
+      for (const event of unsent) stream.write({ event });
+      if (this.#attachments++ > 0) onReattached();
+    });
+  }
+}
+
+function connected(channel: RpcChannel): Promise<void> {
+  return new Promise((resolve, reject) => {
+    channel.waitForReady(Date.now() + connectMaxMs, (error) =>
+      error === undefined || error === null ? resolve() : reject(error),
+    );
+  });
+}

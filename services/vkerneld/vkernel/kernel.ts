@@ -1,0 +1,204 @@
+// The virtual kernel: its processes, as the supervisor tells it to start, feed, signal and end them.
+
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { AttachRequestSchema, AttachResponse, StartProcess } from '@odonata/proto/vkernel/v1/vkernel';
+import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
+import type { Logger } from '@odonata/rpc/log.ts';
+import type { Pmap } from './pmap-interface.ts';
+import { Process, type ProcessExit, refusedCode } from './process.ts';
+import { signalNumbers } from './trap.ts';
+import type { WarmWorkers } from './warm-workers.ts';
+
+export type KernelEvent = NonNullable<MessageInitShape<typeof AttachRequestSchema>['event']>;
+
+export interface KernelOptions {
+  /** The pmap, when its manager answers; programs wait for it, and are refused with its error. */
+  readonly pmap: Promise<Pmap>;
+  readonly workers: WarmWorkers;
+  /** Numbers that programs can ask for. */
+  readonly node: number;
+  readonly vkernel: number;
+  readonly log: Logger;
+  /** To the supervisor. */
+  readonly send: (event: KernelEvent) => void;
+}
+
+/** What a program may touch where its spec names nothing. */
+export const defaultQuotaBytes = 1 << 30;
+/** Each is a thread with some megabytes of its own. */
+const processesMax = 256;
+const moduleBytesMax = 256 << 20;
+const usageEveryMs = 1_000;
+
+interface Running {
+  readonly process: Process;
+  /** Output that the supervisor has not taken. */
+  untakenBytes: number;
+  lastUsage: string;
+}
+
+export class Kernel {
+  readonly #options: KernelOptions;
+  readonly #running = new Map<bigint, Running>();
+  /** Pieces of modules whose processes were not started yet. */
+  readonly #pieces = new Map<bigint, { data: Uint8Array[]; bytes: number }>();
+  readonly #usageTimer: NodeJS.Timeout;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: KernelOptions) {
+    this.#options = options;
+    this.#usageTimer = setInterval(() => void this.#reportUsage(), usageEveryMs);
+  }
+
+  /** Processes that have not ended. */
+  pids(): bigint[] {
+    return [...this.#running.keys()];
+  }
+
+  /** A message of the supervisor, other than the order to shut down, which is the caller's. */
+  handle(message: AttachResponse): void {
+    const { event } = message;
+    switch (event.case) {
+      case 'start':
+        this.#start(event.value);
+        return;
+      case 'modulePiece':
+        this.#keepPiece(event.value.pid, event.value.data);
+        return;
+      case 'input': {
+        const { pid, data, end } = event.value;
+        const process = this.#running.get(pid)?.process;
+        if (process === undefined) return; // it ended meanwhile
+        if (!process.input.push(data)) void process.kill('SIGKILL', 'too much input at once');
+        if (end) process.input.end();
+        return;
+      }
+      case 'signal':
+        this.#signal(event.value.pid, event.value.signal);
+        return;
+      case 'outputTaken': {
+        const running = this.#running.get(event.value.pid);
+        if (running === undefined) return;
+        const bytes = Math.min(Number(event.value.takenBytes), running.untakenBytes);
+        running.untakenBytes -= bytes;
+        running.process.giveCredit(bytes);
+        return;
+      }
+      default:
+        this.#options.log.warn({ event: event.case }, 'a message of the supervisor that is not understood');
+    }
+  }
+
+  /** Another supervisor took over: what the last one had not taken is lost, and nobody will ever take it. */
+  onReattached(): void {
+    for (const running of this.#running.values()) {
+      running.process.giveCredit(running.untakenBytes);
+      running.untakenBytes = 0;
+    }
+    this.#pieces.clear();
+  }
+
+  /** Ends all processes; resolves when they ended. */
+  async shutdown(): Promise<void> {
+    clearInterval(this.#usageTimer);
+    if (this.#running.size === 0) return;
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    for (const { process } of this.#running.values()) {
+      void process.kill('SIGTERM', 'its virtual kernel was shut down');
+    }
+    await empty;
+  }
+
+  #start({ pid, program }: StartProcess): void {
+    const { log, send } = this.#options;
+    if (this.#running.has(pid)) {
+      log.warn({ pid }, 'a process is started twice');
+      return;
+    }
+    const pieces = this.#pieces.get(pid);
+    this.#pieces.delete(pid);
+    if (program === undefined || this.#running.size >= processesMax) {
+      const reason =
+        program === undefined ? 'no program' : `its virtual kernel runs ${processesMax} processes`;
+      this.#tellExit(pid, { code: refusedCode, signal: '', reason, stack: '' });
+      return;
+    }
+    const quotaBytes = program.memoryBytes === 0n ? defaultQuotaBytes : Number(program.memoryBytes);
+    const spec = {
+      pid,
+      name: program.name,
+      module: program.module.length > 0 ? unshared(program.module) : joined(pieces?.data ?? []),
+      args: program.args,
+      env: program.env,
+      grants: program.dirs,
+      quotaBytes,
+    };
+    const { pmap, workers, node, vkernel } = this.#options;
+    const process = new Process(
+      spec,
+      { pmap, workers, node, vkernel },
+      {
+        started: () => send({ case: 'started', value: { pid } }),
+        output: (stream, data) => {
+          running.untakenBytes += data.length;
+          const output = { stream: stream === 1 ? StdStream.OUT : StdStream.ERR, data };
+          send({ case: 'output', value: { pid, output } });
+        },
+        inputTaken: (bytes) => send({ case: 'stdinTaken', value: { pid, takenBytes: BigInt(bytes) } }),
+        exited: (exit) => {
+          this.#running.delete(pid);
+          this.#tellExit(pid, exit);
+          if (this.#running.size === 0) this.#onEmpty?.();
+        },
+        troubled: (what, error) => log.error({ pid, err: error }, what),
+      },
+    );
+    const running: Running = { process, untakenBytes: 0, lastUsage: '' };
+    this.#running.set(pid, running);
+  }
+
+  #tellExit(pid: bigint, exit: ProcessExit): void {
+    this.#options.log.debug(
+      { pid, code: exit.code, signal: exit.signal, reason: exit.reason },
+      'process ended',
+    );
+    this.#options.send({ case: 'exited', value: { pid, exit } });
+  }
+
+  #signal(pid: bigint, signal: string): void {
+    const running = this.#running.get(pid);
+    if (running === undefined) return; // it ended meanwhile
+    // A program of WASI has no handlers: every signal that is sent ends it.
+    void running.process.kill(signal in signalNumbers ? signal : 'SIGKILL');
+  }
+
+  #keepPiece(pid: bigint, data: Uint8Array): void {
+    const pieces = this.#pieces.get(pid) ?? { data: [], bytes: 0 };
+    this.#pieces.set(pid, pieces);
+    pieces.bytes += data.length;
+    // What is too long is not kept: the module is cut short, and the start says so.
+    if (pieces.bytes <= moduleBytesMax && this.#pieces.size <= processesMax) pieces.data.push(data.slice());
+  }
+
+  async #reportUsage(): Promise<void> {
+    for (const [pid, running] of this.#running) {
+      const residentPages = BigInt(running.process.residentPages());
+      const cpuMs = BigInt(await running.process.cpuMs());
+      const usage = `${residentPages} ${cpuMs}`;
+      if (usage === running.lastUsage || !this.#running.has(pid)) continue;
+      running.lastUsage = usage;
+      this.#options.send({ case: 'usage', value: { pid, residentPages, cpuMs } });
+    }
+  }
+}
+
+/** A received message's bytes are a view of what was received. */
+function unshared(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return bytes.slice() as Uint8Array<ArrayBuffer>;
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.concat(pieces));
+}

@@ -1,0 +1,59 @@
+// A virtual kernel, as an OS process of its own: a child of vkerneld, which sets the environment.
+
+import { parseConfig } from '@odonata/rpc/config.ts';
+import { runService } from '@odonata/rpc/lifecycle.ts';
+import { createLog } from '@odonata/rpc/log.ts';
+import { vkernelConfig } from './config.ts';
+import { ControlLink } from './control-link.ts';
+import { Kernel } from './kernel.ts';
+import { createPmap } from './pmap.ts';
+import { WarmWorkers } from './warm-workers.ts';
+
+const config = parseConfig(
+  'vkernel',
+  'A virtual kernel. vkerneld starts it; by hand it is of no use.',
+  vkernelConfig,
+);
+const log = createLog(`vkernel ${config.name}`, config.logLevel);
+
+runService({
+  name: `vkernel ${config.name}`,
+  log,
+  start: async () => {
+    const { name, token, control, pmap: address, userfault: userfaultSocket } = config;
+    const workers = new WarmWorkers(config.warmThreads);
+    const pmap = createPmap({ address, userfaultSocket, name, log });
+    // Programs are refused with this reason; the supervisor need not start us again and again.
+    pmap.catch((error: unknown) => log.error({ err: error }, 'no pmap'));
+    const kernel = new Kernel({
+      pmap,
+      workers,
+      node: config.nodeIndex,
+      vkernel: config.index,
+      log,
+      send: (event) => link.send(event),
+    });
+    const link = new ControlLink({
+      address: control,
+      name,
+      token,
+      log,
+      pids: () => kernel.pids(),
+      onMessage: (message) => {
+        if (message.event.case === 'shutdown') process.kill(process.pid, 'SIGTERM');
+        else kernel.handle(message);
+      },
+      onReattached: () => kernel.onReattached(),
+      onAbandoned: (reason) => {
+        log.warn({ reason }, 'ends, abandoned');
+        process.kill(process.pid, 'SIGTERM');
+      },
+    });
+    return async () => {
+      await kernel.shutdown();
+      link.close();
+      await workers.close();
+      await pmap.then((made) => made.close()).catch(() => {}); // told above
+    };
+  },
+});

@@ -1,0 +1,107 @@
+// A pmap without paging, for tests: plain shared memory, and dataspaces, locks and waits within one OS process.
+// Maps of dataspaces are only recorded: plain memory cannot show one page in two places.
+
+import { type PendingWait, type Pmap, PmapError, type Space, type SpaceOptions } from '../pmap-interface.ts';
+
+const EEXIST = 20;
+const EINVAL = 28;
+const ENOENT = 44;
+const ETIMEDOUT = 73;
+
+export interface PlainSpace extends Space {
+  readonly options: SpaceOptions;
+  detached: boolean;
+  destroyed: boolean;
+  readonly maps: { guestAddress: number; lengthBytes: number; dataspace: bigint; writable: boolean }[];
+}
+
+export class PlainPmap implements Pmap {
+  readonly spaces: PlainSpace[] = [];
+  readonly #dataspaces = new Map<string, { id: bigint; sizeBytes: bigint }>();
+  readonly #locked = new Set<bigint>();
+  readonly #waiters: { address: number; wake: (woken: boolean) => void }[] = [];
+
+  async createSpace(options: SpaceOptions): Promise<Space> {
+    const { initialPages: initial, maximumPages: maximum } = options;
+    const memory = new WebAssembly.Memory({ initial, maximum, shared: true });
+    const maps: PlainSpace['maps'] = [];
+    const space: PlainSpace = {
+      memory,
+      options,
+      maps,
+      detached: false,
+      destroyed: false,
+      detach: () => {
+        space.detached = true;
+      },
+      destroy: async () => {
+        if (!space.detached) throw new Error('destroyed before it was detached');
+        space.destroyed = true;
+      },
+      residentPages: () => initial * 16,
+      open: async (name, sizeBytes, { create, exclusive }) => {
+        const there = this.#dataspaces.get(name);
+        if (there === undefined) {
+          if (!create) throw new PmapError(ENOENT, `no dataspace ${name}`);
+          const made = { id: BigInt(this.#dataspaces.size + 1), sizeBytes };
+          this.#dataspaces.set(name, made);
+          return made;
+        }
+        if (exclusive || there.sizeBytes !== sizeBytes) throw new PmapError(EEXIST, `${name} exists`);
+        return there;
+      },
+      map: async (guestAddress, lengthBytes, dataspace, _offset, writable) => {
+        maps.push({ guestAddress, lengthBytes, dataspace, writable });
+      },
+      unmap: async (guestAddress) => {
+        const i = maps.findIndex((map) => map.guestAddress === guestAddress);
+        if (i < 0) throw new PmapError(EINVAL, 'not mapped');
+        maps.splice(i, 1);
+      },
+      lock: async (dataspace) => {
+        if (this.#locked.has(dataspace)) throw new PmapError(ETIMEDOUT, 'locked');
+        this.#locked.add(dataspace);
+      },
+      unlock: async (dataspace) => {
+        if (!this.#locked.delete(dataspace)) throw new PmapError(EINVAL, 'not locked');
+      },
+      wait: async (guestAddress, timeoutMs) => this.#wait(guestAddress, timeoutMs),
+      wake: async (guestAddress, count) => this.#wake(guestAddress, count),
+    };
+    this.spaces.push(space);
+    return space;
+  }
+
+  async close(): Promise<void> {}
+
+  #wait(address: number, timeoutMs: bigint): PendingWait {
+    let cancel = (): void => {};
+    const woken = new Promise<boolean>((resolve) => {
+      const entry = { address, wake: resolve };
+      this.#waiters.push(entry);
+      const timer =
+        timeoutMs < 0n
+          ? undefined
+          : setTimeout(() => this.#waiters.includes(entry) && end(false), Number(timeoutMs));
+      const end = (how: boolean): void => {
+        const i = this.#waiters.indexOf(entry);
+        if (i >= 0) this.#waiters.splice(i, 1);
+        resolve(how);
+      };
+      cancel = () => {
+        clearTimeout(timer);
+        end(false);
+      };
+    });
+    return { woken, cancel };
+  }
+
+  #wake(address: number, count: number): number {
+    const chosen = this.#waiters.filter((waiter) => waiter.address === address).slice(0, count);
+    for (const waiter of chosen) {
+      this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
+      waiter.wake(true);
+    }
+    return chosen.length;
+  }
+}

@@ -1,0 +1,80 @@
+// Runs a program in a process of its own thread, for tests.
+
+import { Process, type ProcessExit, type ProcessSpec } from '../process.ts';
+import { WarmWorkers } from '../warm-workers.ts';
+import { PlainPmap } from './plain-pmap.ts';
+
+export interface Running {
+  readonly process: Process;
+  readonly exited: Promise<ProcessExit>;
+  readonly troubles: string[];
+  stdout(): string;
+  stderr(): string;
+  /** Bytes written so far. */
+  written(): number;
+  inputTaken(): number;
+}
+
+export class TestMachine {
+  readonly pmap = new PlainPmap();
+  readonly workers = new WarmWorkers(1);
+  #pid = 0n;
+
+  run(
+    module: Uint8Array<ArrayBuffer>,
+    options: Partial<ProcessSpec> & { stdin?: string; takeOutput?: boolean } = {},
+  ): Running {
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    const troubles: string[] = [];
+    let taken = 0;
+    const { stdin, takeOutput = true, ...spec } = options;
+    let tell: (exit: ProcessExit) => void;
+    const exited = new Promise<ProcessExit>((resolve) => {
+      tell = resolve;
+    });
+    const process = new Process(
+      {
+        pid: ++this.#pid,
+        name: 'program',
+        args: [],
+        env: [],
+        grants: [],
+        quotaBytes: 1 << 28,
+        module,
+        ...spec,
+      },
+      { pmap: Promise.resolve(this.pmap), workers: this.workers, node: 3, vkernel: 7 },
+      {
+        started: () => {},
+        output: (stream, data) => {
+          (stream === 1 ? out : err).push(Buffer.from(data));
+          if (takeOutput) process.giveCredit(data.length);
+        },
+        inputTaken: (bytes) => {
+          taken += bytes;
+        },
+        exited: (exit) => tell(exit),
+        troubled: (what, error) => troubles.push(`${what} ${error ?? ''}`),
+      },
+    );
+    if (stdin !== undefined) {
+      process.input.push(Buffer.from(stdin));
+      process.input.end();
+    }
+    const text = (chunks: Buffer[]) => Buffer.concat(chunks).toString();
+    return {
+      process,
+      exited,
+      troubles,
+      stdout: () => text(out),
+      stderr: () => text(err),
+      written: () => [...out, ...err].reduce((sum, chunk) => sum + chunk.length, 0),
+      inputTaken: () => taken,
+    };
+  }
+
+  close(): Promise<void> {
+    return this.workers.close();
+  }
+}
