@@ -64,15 +64,15 @@ fi
 
 # 3. npm packages, among them the Node that everything runs on.
 pinned=node_modules/.bin/node
-if ! node bootstrap/installed.mjs; then
-  echo "setup: installing npm packages"
-  npm ci --no-audit --no-fund --loglevel=error || fail "npm ci failed; see above."
-fi
 want="v$(node -p 'require("./package.json").dependencies.node')"
 is_pinned() { [ "$("$pinned" --version 2>/dev/null || true)" = "$want" ]; }
-if ! is_pinned; then
-  # The package brings its binary by an install script, which a cautious npm may have left out.
-  npm rebuild --foreground-scripts --loglevel=error node >/dev/null || true
+if ! node bootstrap/installed.mjs || ! is_pinned; then
+  echo "setup: installing npm packages"
+  # No install scripts but those that package.json allows; npm before 11 would run every one.
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error || fail "npm ci failed; see above."
+  mapfile -t allowed < <(node -p \
+    'Object.entries(require("./package.json").allowScripts).filter(([, yes]) => yes).map(([name]) => name).join("\n")')
+  npm rebuild --loglevel=error "${allowed[@]}" >/dev/null || fail "install scripts failed: ${allowed[*]}"
   is_pinned || fail "$pinned is not $want. Remove node_modules, then run make setup again."
 fi
 

@@ -1,3 +1,4 @@
+import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import { clusterPaths } from '../cluster/paths.ts';
 import { DEFAULT_PORT } from '../cluster/start.ts';
@@ -74,6 +75,7 @@ async function userfaultChecks(): Promise<Check[]> {
 }
 
 function line({ name, ok, detail, fix }: Check): string {
-  const head = `${ok ? 'ok  ' : 'FAIL'}  ${name.padEnd(13)} ${detail}`;
+  const mark = ok ? styleText('green', 'ok  ') : styleText('red', 'FAIL');
+  const head = `${mark}  ${name.padEnd(13)} ${detail}`;
   return fix && !ok ? `${head}\n      ${'fix:'.padStart(13)} ${fix}` : head;
 }

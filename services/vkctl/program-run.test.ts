@@ -1,0 +1,85 @@
+// The Run stream as the far end sees it, without a cluster.
+import type { RunRequest, RunResponse } from '@odonata/proto/vkernel/v1/vkernel';
+import { expect, test } from 'vitest';
+import type { Connection } from './connection.ts';
+import { ProgramRun } from './program-run.ts';
+
+type Serve = (requests: AsyncIterable<RunRequest>) => AsyncIterable<unknown>;
+
+const connectionTo = (serve: Serve): Connection =>
+  ({ vkerneld: () => ({ run: serve }) }) as unknown as Connection;
+
+const started = { event: { case: 'started', value: { pid: 100_001n, node: 'node1', vkernel: 'default' } } };
+const exited = (code: number, signal = '') => ({ event: { case: 'exited', value: { code, signal } } });
+
+test('the module goes in pieces, standard input after the start, and the exit comes back', async () => {
+  const seen: [string, number][] = [];
+  const to = connectionTo(async function* (requests) {
+    for await (const { event } of requests) {
+      const bytes = event.case === 'module' || event.case === 'stdin' ? event.value.length : 0;
+      seen.push([event.case!, bytes]);
+      if (event.case === 'moduleEnd') yield started;
+      if (event.case === 'stdin')
+        yield { event: { case: 'output', value: { stream: 1, data: event.value } } };
+      if (event.case === 'stdinEnd') return yield exited(3);
+    }
+  });
+  async function* stdin() {
+    yield Buffer.alloc(100_000, 1);
+    yield Buffer.alloc(5, 2);
+  }
+  let outputBytes = 0;
+  const module = new Uint8Array(2 ** 20 + 10);
+  const run = new ProgramRun(to, 'node1', { name: 'a.wasm' }, module, {
+    stdin: stdin(),
+    onOutput: ({ data }) => {
+      outputBytes += data.length;
+    },
+  });
+  expect(await run.exited()).toMatchObject({ code: 3 });
+  expect(outputBytes).toBe(100_005);
+  expect(seen).toEqual([
+    ['start', 0],
+    ['module', 2 ** 20],
+    ['module', 10],
+    ['moduleEnd', 0],
+    ['stdin', 65_536],
+    ['stdin', 100_000 - 65_536],
+    ['stdin', 5],
+    ['stdinEnd', 0],
+  ]);
+});
+
+test('a signal reaches a program that waits for input', async () => {
+  const to = connectionTo(async function* (requests) {
+    for await (const { event } of requests) {
+      if (event.case === 'moduleEnd') yield started;
+      if (event.case === 'signal') return yield exited(130, event.value);
+    }
+  });
+  const stdin = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) };
+  const run = new ProgramRun(to, 'node1', {}, new Uint8Array(8), {
+    stdin,
+    onStarted: () => void run.signal('SIGINT'),
+  });
+  expect(await run.exited()).toMatchObject({ code: 130, signal: 'SIGINT' });
+});
+
+test('a detached program gets no input and is left running', async () => {
+  const cases: string[] = [];
+  const to = connectionTo(async function* (requests) {
+    for await (const { event } of requests) {
+      cases.push(event.case!);
+      if (event.case === 'stdinEnd') yield started;
+    }
+  });
+  const run = new ProgramRun(to, 'node1', { detach: true }, new Uint8Array(8), {});
+  expect(await run.started()).toMatchObject({ pid: 100_001n });
+  expect(cases).toEqual(['start', 'module', 'moduleEnd', 'stdinEnd']);
+});
+
+test('a stream that ends without an exit is an error', async () => {
+  const to = connectionTo(async function* (): AsyncIterable<RunResponse> {});
+  const run = new ProgramRun(to, 'node1', {}, new Uint8Array(8), {});
+  await expect(run.exited()).rejects.toThrow(/UNAVAILABLE/);
+});
