@@ -8,6 +8,8 @@ const c = {
   syscall: libc.func('long syscall(long n, long a)'),
   ioctl: libc.func('int ioctl(int fd, unsigned long request, void *arg)'),
   read: libc.func('long read(int fd, void *buf, size_t n)'),
+  poll: libc.func('int poll(void *fds, unsigned long n, int timeout)'),
+  eventfd: libc.func('int eventfd(uint initial, int flags)'),
   close: libc.func('int close(int fd)'),
   mmap: libc.func('intptr_t mmap(uintptr_t addr, size_t n, int prot, int flags, int fd, int64_t offset)'),
   munmap: libc.func('int munmap(uintptr_t addr, size_t n)'),
@@ -78,9 +80,25 @@ export function userfaultfd(flags: number): number {
   return checked('userfaultfd', c.syscall(number, flags));
 }
 
-/** read(2), blocking. Returns the number of bytes. */
+/** read(2). Returns the number of bytes; 0 where nothing is there yet. */
 export function read(fd: number, into: Uint8Array): number {
-  return checked('read', c.read(fd, into, into.length));
+  const n = Number(c.read(fd, into, into.length));
+  if (n === -1 && koffi.errno() !== Errno.EAGAIN) throw new SystemCallError('read', koffi.errno());
+  return Math.max(0, n);
+}
+
+/** Waits until one of two descriptors can be read. False when the second one can. */
+export function pollEither(fds: Int32Array): boolean {
+  for (;;) {
+    fds[1] = fds[3] = POLLIN;
+    if (c.poll(fds, 2, -1) >= 0) return fds[3]! >>> 16 === 0;
+    if (koffi.errno() !== EINTR) throw new SystemCallError('poll', koffi.errno());
+  }
+}
+
+/** An eventfd: readable once 8 bytes that are not zero were written to it. */
+export function eventfd(): number {
+  return checked('eventfd', c.eventfd(0, 0o2000000));
 }
 
 export function close(fd: number): void {
@@ -128,6 +146,8 @@ export function addressOf(bytes: Uint8Array): bigint {
   return address;
 }
 
+const POLLIN = 1;
+const EINTR = 4;
 const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
 const SOCK_CLOEXEC = 0o2000000;

@@ -19,6 +19,8 @@ const UFFDIO = {
 const API_VERSION = 0xaan;
 const USER_MODE_ONLY = 1;
 const O_CLOEXEC = 0o2000000;
+/** poll(2) reports an error on a userfaultfd that blocks. */
+const O_NONBLOCK = 0o4000;
 
 /** Feature bits of the UFFDIO_API handshake (linux/userfaultfd.h). */
 export const Feature = {
@@ -67,7 +69,7 @@ export class Userfault {
    * @throws SystemCallError where the kernel lacks it or a seccomp profile refuses it.
    */
   static create(): Userfault {
-    const fd = libc.userfaultfd(O_CLOEXEC | USER_MODE_ONLY);
+    const fd = libc.userfaultfd(O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY);
     const api = new BigUint64Array([API_VERSION, NEEDED, 0n]);
     const errno = libc.ioctl(fd, UFFDIO.API, api);
     if (errno !== 0) {
@@ -125,17 +127,22 @@ export class Userfault {
 /** Reads faults of a descriptor, some at a time. Blocks its thread: give it one of its own. */
 export class FaultReader {
   private readonly fd: number;
+  private readonly polled: Int32Array;
   private readonly bytes: Uint8Array;
   private readonly view: DataView;
 
-  constructor(fd: number, batch = 16) {
+  /** @param stopFd an eventfd; once written to, `next` returns undefined, so that the thread can end */
+  constructor(fd: number, stopFd: number, batch = 16) {
     this.fd = fd;
+    // struct pollfd { int fd; short events, revents; }
+    this.polled = new Int32Array([fd, 0, stopFd, 0]);
     this.bytes = new Uint8Array(MESSAGE_BYTES * batch);
     this.view = new DataView(this.bytes.buffer);
   }
 
   /** Waits for faults. Each array is fresh. */
-  next(): FaultMessage[] {
+  next(): FaultMessage[] | undefined {
+    if (!libc.pollEither(this.polled)) return undefined;
     const n = libc.read(this.fd, this.bytes);
     const faults: FaultMessage[] = [];
     for (let at = 0; at < n; at += MESSAGE_BYTES) {

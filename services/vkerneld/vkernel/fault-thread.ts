@@ -1,0 +1,197 @@
+// The fault thread: blocks in read(2) on the vkernel's userfaultfd. First touches of private memory it
+// serves by itself, in runs, from frame credit; everything else goes to the main thread. It must never
+// touch guest memory: it would wait for itself.
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { Errno } from '@odonata/userfault/libc.ts';
+import { FaultReader, PAGE_BYTES, Userfault } from '@odonata/userfault/userfault.ts';
+import { FrameCredit, SpaceCells } from './frame-credit.ts';
+
+/** To the thread. */
+export type FaultThreadOrder =
+  | {
+      type: 'space';
+      vmspace: bigint;
+      base: bigint;
+      lengthBytes: number;
+      quotaPages: number;
+      cells: Int32Array<SharedArrayBuffer>;
+    }
+  | { type: 'map'; vmspace: bigint; address: bigint; lengthBytes: number }
+  | { type: 'unmap'; vmspace: bigint; address: bigint }
+  | { type: 'forget'; vmspace: bigint };
+
+/** From the thread. */
+export type FaultThreadReport =
+  /** A fault in a shared mapping. */
+  | { type: 'fault'; vmspace: bigint; address: bigint; write: boolean; atNs: bigint }
+  /** Credit runs low. */
+  | { type: 'low' }
+  /** Credit ran out under a fault; the page waits. */
+  | { type: 'dry'; vmspace: bigint; address: bigint }
+  /** The process is over its quota; the page waits. */
+  | { type: 'over'; vmspace: bigint; address: bigint }
+  | { type: 'served'; count: number; pages: number; sampleNs: number[] };
+
+export interface FaultThreadData {
+  userfault: number;
+  /** An eventfd that ends the thread. */
+  stop: number;
+  credit: Int32Array<SharedArrayBuffer>;
+}
+
+/** Pages of one wasm page: memory grows in these. */
+const BLOCK_PAGES = 16;
+const RUN_MAX_PAGES = 64;
+const REPORT_EVERY = 1_024;
+const SAMPLE_EVERY = 16;
+
+interface Region {
+  address: bigint;
+  end: bigint;
+}
+
+interface Space {
+  vmspace: bigint;
+  base: bigint;
+  end: bigint;
+  quotaPages: number;
+  cells: SpaceCells;
+  shared: Region[];
+  nextAddress: bigint;
+  runPages: number;
+}
+
+class FaultThread {
+  private readonly userfault: Userfault;
+  private readonly credit: FrameCredit;
+  private readonly spaces: Space[] = [];
+  private count = 0;
+  private pages = 0;
+  private sampleNs: number[] = [];
+
+  constructor(data: FaultThreadData) {
+    this.userfault = new Userfault(data.userfault);
+    this.credit = new FrameCredit(data.credit);
+  }
+
+  run(stop: number): void {
+    const reader = new FaultReader(this.userfault.fd, stop);
+    for (let faults = reader.next(); faults !== undefined; faults = reader.next()) {
+      const atNs = process.hrtime.bigint();
+      this.takeOrders();
+      for (const fault of faults) this.serve(fault.page, fault.write, atNs);
+    }
+  }
+
+  // Orders come before the faults that depend on them: the guest that causes those still waits.
+  private takeOrders(): void {
+    for (
+      let order = receiveMessageOnPort(parentPort!);
+      order !== undefined;
+      order = receiveMessageOnPort(parentPort!)
+    ) {
+      this.obey(order.message as FaultThreadOrder);
+    }
+  }
+
+  private obey(order: FaultThreadOrder): void {
+    if (order.type === 'space') {
+      const { vmspace, base, lengthBytes, quotaPages } = order;
+      const cells = new SpaceCells(order.cells);
+      this.spaces.push({
+        vmspace,
+        base,
+        end: base + BigInt(lengthBytes),
+        quotaPages,
+        cells,
+        shared: [],
+        nextAddress: -1n,
+        runPages: 1,
+      });
+      return;
+    }
+    const at = this.spaces.findIndex((s) => s.vmspace === order.vmspace);
+    const space = this.spaces[at];
+    if (space === undefined) return;
+    if (order.type === 'forget') this.spaces.splice(at, 1);
+    else if (order.type === 'map')
+      space.shared.push({ address: order.address, end: order.address + BigInt(order.lengthBytes) });
+    else space.shared = space.shared.filter((r) => r.address !== order.address);
+  }
+
+  private serve(address: bigint, write: boolean, atNs: bigint): void {
+    const space = this.spaces.find((s) => address >= s.base && address < s.end);
+    if (space === undefined) {
+      this.userfault.wake(address, PAGE_BYTES);
+    } else if (space.cells.dying) {
+      if (this.userfault.zero(address, PAGE_BYTES) !== 0) this.userfault.wake(address, PAGE_BYTES);
+    } else if (space.shared.some((r) => address >= r.address && address < r.end)) {
+      report({ type: 'fault', vmspace: space.vmspace, address, write, atNs });
+    } else {
+      this.fillPrivate(space, address, atNs);
+    }
+  }
+
+  private fillPrivate(space: Space, address: bigint, atNs: bigint): void {
+    const { vmspace, cells } = space;
+    const quotaLeft = space.quotaPages - cells.charged;
+    if (quotaLeft <= 0) {
+      report({ type: 'over', vmspace, address });
+      return;
+    }
+    const frames = this.credit.take(Math.min(this.runOf(space, address), quotaLeft));
+    if (frames === 0) {
+      report({ type: 'dry', vmspace, address });
+      return;
+    }
+    const filled = this.fill(address, frames);
+    this.credit.add(frames - filled);
+    cells.charge(filled);
+    space.nextAddress = address + BigInt(filled * PAGE_BYTES);
+    if (this.credit.claimAsking()) report({ type: 'low' });
+    this.note(filled, atNs);
+  }
+
+  // Runs double while the process touches its memory in order, and never reach into a shared mapping.
+  private runOf(space: Space, address: bigint): number {
+    const doubled = address === space.nextAddress ? space.runPages * 2 : BLOCK_PAGES;
+    space.runPages = Math.min(RUN_MAX_PAGES, doubled);
+    let end = space.end;
+    for (const region of space.shared)
+      if (region.address > address && region.address < end) end = region.address;
+    return Math.min(space.runPages, Number(end - address) / PAGE_BYTES);
+  }
+
+  private fill(address: bigint, frames: number): number {
+    const errno = this.userfault.zero(address, frames * PAGE_BYTES);
+    if (errno === 0) return frames;
+    const done = Math.max(0, this.userfault.doneBytes()) / PAGE_BYTES;
+    if (done > 0 && errno === Errno.EAGAIN) return done;
+    // The run reaches past the memory's present size, which is a multiple of a block.
+    if (errno === Errno.ENOENT && frames > 1) {
+      const toBlockEnd = BLOCK_PAGES - (Number(address / BigInt(PAGE_BYTES)) % BLOCK_PAGES);
+      return this.fill(address, frames > toBlockEnd ? toBlockEnd : 1);
+    }
+    // Somebody was faster (EEXIST), or the range went away: who waits looks again.
+    this.userfault.wake(address, PAGE_BYTES);
+    return 0;
+  }
+
+  private note(pages: number, atNs: bigint): void {
+    this.count++;
+    this.pages += pages;
+    if (this.count % SAMPLE_EVERY === 1) this.sampleNs.push(Number(process.hrtime.bigint() - atNs));
+    if (this.count < REPORT_EVERY) return;
+    report({ type: 'served', count: this.count, pages: this.pages, sampleNs: this.sampleNs });
+    this.count = 0;
+    this.pages = 0;
+    this.sampleNs = [];
+  }
+}
+
+function report(message: FaultThreadReport): void {
+  parentPort!.postMessage(message);
+}
+
+const data = workerData as FaultThreadData;
+new FaultThread(data).run(data.stop);

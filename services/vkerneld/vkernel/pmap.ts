@@ -1,0 +1,153 @@
+// The vkernel's pmap: linear memories of processes laid over memory files and watched by userfaultfd.
+import { writeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { eventfd } from '@odonata/userfault/libc.ts';
+import { Userfault } from '@odonata/userfault/userfault.ts';
+import type { FaultThreadData, FaultThreadOrder, FaultThreadReport } from './fault-thread.ts';
+import { CREDIT_STEP, FrameCredit } from './frame-credit.ts';
+import type { Pmap, Space, SpaceOptions } from './pmap-interface.ts';
+import { PmapSession } from './pmap-session.ts';
+import { Vmspace } from './vmspace.ts';
+
+export interface PmapOptions {
+  /** unix:/path of the node's pmap manager. */
+  address: string;
+  /** Path of the socket on which it takes descriptors. */
+  userfaultSocket: string;
+  /** Name of this vkernel. */
+  name: string;
+  log: Logger;
+}
+
+/** Joins the node's pmap manager; waits until it answers. @throws SystemCallError without userfaultfd. */
+export async function createPmap(options: PmapOptions): Promise<Pmap> {
+  const pmap = new VkernelPmap(options);
+  await pmap.session.whenReady();
+  await pmap.askFrames(CREDIT_STEP);
+  return pmap;
+}
+
+/** What vmspaces need of their pmap. */
+export interface PmapParts {
+  readonly session: PmapSession;
+  readonly userfault: Userfault;
+  order(order: FaultThreadOrder): void;
+  remove(vmspace: Vmspace): void;
+}
+
+class VkernelPmap implements Pmap, PmapParts {
+  readonly session: PmapSession;
+  readonly userfault = Userfault.create();
+  private readonly stop = eventfd();
+  private readonly credit = new FrameCredit();
+  private readonly thread: Worker;
+  private readonly vmspaces = new Map<bigint, Vmspace>();
+  private readonly log: Logger;
+
+  constructor(options: PmapOptions) {
+    this.log = options.log;
+    this.session = new PmapSession({
+      ...options,
+      userfault: this.userfault.fd,
+      onEvent: (event) => {
+        if (event.case !== 'faultError') return;
+        const { vmspace, address, signal, reason } = event.value;
+        this.vmspaces.get(vmspace)?.fatal(signal, reason, address);
+      },
+      onLost: () => {
+        for (const vmspace of [...this.vmspaces.values()])
+          vmspace.fatal('SIGKILL', 'the pmap manager of its node went away');
+      },
+    });
+    const workerData: FaultThreadData = {
+      userfault: this.userfault.fd,
+      stop: this.stop,
+      credit: this.credit.cells,
+    };
+    this.thread = new Worker(new URL('./fault-thread.ts', import.meta.url), { workerData, name: 'faults' });
+    this.thread.on('message', (report: FaultThreadReport) => this.receive(report));
+    this.thread.on('error', (error) => {
+      // Every guest would wait for ever: the vkernel ends instead, with a reason.
+      throw new Error('the fault thread died', { cause: error });
+    });
+    this.thread.unref();
+    // A process waits for its threads, and this one for faults.
+    process.once('exit', () => this.endThread());
+  }
+
+  async createSpace(options: SpaceOptions): Promise<Space> {
+    await this.session.whenReady();
+    const vmspace = await Vmspace.create(this, options);
+    this.vmspaces.set(vmspace.id, vmspace);
+    return vmspace;
+  }
+
+  order(order: FaultThreadOrder): void {
+    this.thread.postMessage(order);
+  }
+
+  remove(vmspace: Vmspace): void {
+    this.vmspaces.delete(vmspace.id);
+  }
+
+  /** Asks for frames ahead; resolves with how many came. */
+  async askFrames(want: number): Promise<number> {
+    try {
+      const answer = await this.session.ask({ case: 'frames', value: { want: BigInt(want) } });
+      const frames = answer.case === 'frames' ? Number(answer.value.frames) : 0;
+      this.credit.add(frames);
+      return frames;
+    } catch (error) {
+      this.log.warn({ err: error }, 'no frames ahead');
+      return 0;
+    }
+  }
+
+  private receive(report: FaultThreadReport): void {
+    switch (report.type) {
+      case 'fault': {
+        const { vmspace, address, write, atNs } = report;
+        if (this.vmspaces.get(vmspace)?.waits(address))
+          this.session.send({ case: 'fault', value: { vmspace, address, write, atNs } });
+        return;
+      }
+      case 'low':
+        void this.askFrames(CREDIT_STEP).finally(() => this.credit.asked());
+        return;
+      case 'dry':
+        void this.refill(report.vmspace, report.address);
+        return;
+      case 'over': {
+        const vmspace = this.vmspaces.get(report.vmspace);
+        vmspace?.fatal('SIGKILL', vmspace.overQuota(), report.address);
+        return;
+      }
+      case 'served':
+        this.session.send({
+          case: 'localFaults',
+          value: { count: BigInt(report.count), pages: BigInt(report.pages), sampleNs: report.sampleNs },
+        });
+    }
+  }
+
+  private async refill(id: bigint, address: bigint): Promise<void> {
+    this.vmspaces.get(id)?.waits(address);
+    const frames = this.credit.frames > 0 ? this.credit.frames : await this.askFrames(CREDIT_STEP);
+    const vmspace = this.vmspaces.get(id);
+    if (vmspace === undefined) return;
+    if (frames === 0) vmspace.fatal('SIGKILL', 'out of memory: the node has no more frames', address);
+    // With credit again the fault thread can serve it: let the guest fault once more.
+    else this.userfault.wake(address, 4096);
+  }
+
+  async close(): Promise<void> {
+    this.session.close();
+    this.endThread();
+    await this.thread.terminate();
+  }
+
+  private endThread(): void {
+    writeSync(this.stop, new BigUint64Array([1n]));
+  }
+}

@@ -1,0 +1,335 @@
+// One vmspace on the vkernel's side: the linear memory of a process over its private memory file, with
+// shared dataspaces mapped into it.
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { LockMode, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import { addressOf, MapFlag, mmap, Prot, punchHole } from '@odonata/userfault/libc.ts';
+import { PAGE_BYTES, Watch } from '@odonata/userfault/userfault.ts';
+import { SpaceCells } from './frame-credit.ts';
+import type { PmapParts } from './pmap.ts';
+import type { Dataspace, PendingWait, RangeLockMode, Space, SpaceOptions } from './pmap-interface.ts';
+import { PmapError } from './pmap-interface.ts';
+
+const WASM_PAGE_BYTES = 65_536;
+const SHARED_FIXED = MapFlag.SHARED | MapFlag.FIXED | MapFlag.NORESERVE;
+const EMPTY_FIXED = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFlag.NORESERVE;
+
+const EINVAL = 28;
+const ENOENT = 44;
+const ERRNO_OF: Partial<Record<SyncStatus, number>> = {
+  [SyncStatus.TIMED_OUT]: 73,
+  [SyncStatus.DEADLOCK]: 16,
+  [SyncStatus.NOT_FOUND]: ENOENT,
+  [SyncStatus.EXHAUSTED]: 48,
+};
+
+interface OpenDataspace {
+  file: string;
+  sizeBytes: bigint;
+}
+
+interface Mapping {
+  address: bigint;
+  guestAddress: number;
+  lengthBytes: number;
+  dataspace: bigint;
+  offsetBytes: bigint;
+}
+
+export class Vmspace implements Space {
+  readonly id: bigint;
+  readonly memory: WebAssembly.Memory;
+  private readonly pmap: PmapParts;
+  private readonly o: SpaceOptions;
+  private readonly base: bigint;
+  private readonly fd: number;
+  private readonly cells = new SpaceCells();
+  private readonly opened = new Map<bigint, OpenDataspace>();
+  private readonly mappings: Mapping[] = [];
+  /** Private pages that wait for frames, or for the end. */
+  private readonly waiting = new Set<bigint>();
+  private ended = false;
+
+  static async create(pmap: PmapParts, options: SpaceOptions): Promise<Vmspace> {
+    const maximumBytes = options.maximumPages * WASM_PAGE_BYTES;
+    const answer = await pmap.session.ask({
+      case: 'vmspaceCreate',
+      value: { pid: options.pid, sizeBytes: BigInt(maximumBytes) },
+    });
+    if (answer.case !== 'vmspaceCreated')
+      throw new PmapError(EINVAL, `vmspace_create was answered with ${answer.case}`);
+    return new Vmspace(pmap, options, answer.value.vmspace, answer.value.file);
+  }
+
+  private constructor(pmap: PmapParts, options: SpaceOptions, id: bigint, file: string) {
+    const { initialPages, maximumPages } = options;
+    this.pmap = pmap;
+    this.o = options;
+    this.id = id;
+    this.memory = new WebAssembly.Memory({
+      initial: Math.max(1, initialPages),
+      maximum: maximumPages,
+      shared: true,
+    });
+    this.base = addressOf(new Uint8Array(this.memory.buffer, 0, 1));
+    this.fd = openSync(file, 'r+');
+    const presentBytes = this.memory.buffer.byteLength;
+    const maximumBytes = maximumPages * WASM_PAGE_BYTES;
+    mmap(this.base, presentBytes, Prot.READ | Prot.WRITE, SHARED_FIXED, this.fd, 0);
+    // What the memory may grow to: V8 opens it by mprotect, and faults keep coming here.
+    const rest = maximumBytes - presentBytes;
+    if (rest > 0)
+      mmap(this.base + BigInt(presentBytes), rest, Prot.NONE, SHARED_FIXED, this.fd, presentBytes);
+    pmap.userfault.register(this.base, maximumBytes, Watch.MISSING);
+    const quotaPages = Math.ceil(options.quotaBytes / PAGE_BYTES);
+    pmap.order({
+      type: 'space',
+      vmspace: id,
+      base: this.base,
+      lengthBytes: maximumBytes,
+      quotaPages,
+      cells: this.cells.cells,
+    });
+  }
+
+  residentPages(): number {
+    // A memory file's blocks of 512 bytes are its frames.
+    return this.ended ? 0 : fstatSync(this.fd).blocks / (PAGE_BYTES / 512);
+  }
+
+  overQuota(): string {
+    return `out of memory: it touched more than its quota of ${Math.round(this.o.quotaBytes / 2 ** 20)} MiB (raise it with --memory)`;
+  }
+
+  /** False when the process is ending: its faults need nobody's answer. */
+  needs(address: bigint): boolean {
+    if (this.cells.dying) this.pmap.userfault.wake(address, PAGE_BYTES);
+    return !this.cells.dying;
+  }
+
+  /** A private page waits for frames. */
+  waits(address: bigint): void {
+    this.waiting.add(address);
+  }
+
+  /** The process must end. `address`: the page that waits for it. */
+  fatal(signal: string, reason: string, address?: bigint): void {
+    if (this.ended || this.cells.dying) {
+      if (address !== undefined) this.release(address);
+      return;
+    }
+    if (address !== undefined) this.waiting.add(address);
+    // Whoever ends the process detaches it first; what it could still do is nothing that others see.
+    this.detach();
+    this.o.onFatal(signal, reason);
+  }
+
+  detach(): void {
+    if (this.ended || this.cells.dying) return;
+    this.cells.die();
+    for (const { address, lengthBytes } of this.mappings) {
+      mmap(address, lengthBytes, Prot.READ | Prot.WRITE, EMPTY_FIXED, -1, 0);
+      this.pmap.userfault.wake(address, lengthBytes);
+    }
+    for (const address of this.waiting) this.release(address);
+    this.waiting.clear();
+  }
+
+  private release(address: bigint): void {
+    if (this.pmap.userfault.zero(address, PAGE_BYTES) !== 0) this.pmap.userfault.wake(address, PAGE_BYTES);
+  }
+
+  async destroy(): Promise<void> {
+    if (this.ended) return;
+    this.detach();
+    try {
+      await this.pmap.session.ask({ case: 'vmspaceDestroy', value: { vmspace: this.id } });
+    } catch (error) {
+      // A pmap manager that went away took the vmspace along.
+      if (!(error instanceof PmapError)) throw error;
+    }
+    this.ended = true;
+    // Only now may the addresses be used for something else.
+    mmap(this.base, this.o.maximumPages * WASM_PAGE_BYTES, Prot.NONE, EMPTY_FIXED, -1, 0);
+    closeSync(this.fd);
+    this.pmap.order({ type: 'forget', vmspace: this.id });
+    this.pmap.session.send({ case: 'frames', value: { giveBack: BigInt(this.cells.charged) } });
+    this.pmap.remove(this);
+  }
+
+  async open(
+    name: string,
+    sizeBytes: bigint,
+    flags: { create: boolean; exclusive: boolean },
+  ): Promise<Dataspace> {
+    if (flags.create && sizeBytes <= 0n) throw new PmapError(EINVAL, 'a new dataspace needs a size');
+    const value = { name, sizeBytes: flags.create ? sizeBytes : 0n, exclusive: flags.exclusive };
+    const answer = await this.pmap.session.ask({ case: 'open', value });
+    if (answer.case !== 'opened') throw new PmapError(EINVAL, `open was answered with ${answer.case}`);
+    const { dataspace, file, sizeBytes: size } = answer.value;
+    if (!flags.create && sizeBytes > 0n && sizeBytes !== size) {
+      throw new PmapError(20, `dataspace ${name} exists with ${size} bytes, not ${sizeBytes}`);
+    }
+    this.opened.set(dataspace, { file, sizeBytes: size });
+    return { id: dataspace, sizeBytes: size };
+  }
+
+  async map(
+    guestAddress: number,
+    lengthBytes: number,
+    dataspace: bigint,
+    offsetBytes: bigint,
+    writable: boolean,
+  ): Promise<void> {
+    const about = this.opened.get(dataspace);
+    if (about === undefined)
+      throw new PmapError(ENOENT, `dataspace ${dataspace} is not open in this process`);
+    this.checkRange(guestAddress, lengthBytes);
+    const pages = (about.sizeBytes + BigInt(PAGE_BYTES) - 1n) / BigInt(PAGE_BYTES);
+    const endBytes = offsetBytes + BigInt(lengthBytes);
+    if (
+      offsetBytes < 0n ||
+      offsetBytes % BigInt(PAGE_BYTES) !== 0n ||
+      endBytes > pages * BigInt(PAGE_BYTES)
+    ) {
+      throw new PmapError(EINVAL, `offset ${offsetBytes}: a multiple of ${PAGE_BYTES} within the dataspace`);
+    }
+    const end = guestAddress + lengthBytes;
+    if (this.mappings.some((m) => guestAddress < m.guestAddress + m.lengthBytes && m.guestAddress < end)) {
+      throw new PmapError(EINVAL, 'the range overlaps another mapping');
+    }
+    const address = this.base + BigInt(guestAddress);
+    await this.pmap.session.ask({
+      case: 'vmspaceMmap',
+      value: {
+        vmspace: this.id,
+        address,
+        lengthBytes: BigInt(lengthBytes),
+        dataspace,
+        offsetBytes,
+        writable,
+      },
+    });
+    if (this.cells.dying) throw new PmapError(EINVAL, 'the process is ending');
+    this.pmap.order({ type: 'map', vmspace: this.id, address, lengthBytes });
+    const fd = openSync(about.file, 'r+');
+    try {
+      mmap(address, lengthBytes, Prot.READ | Prot.WRITE, SHARED_FIXED, fd, offsetBytes);
+    } finally {
+      closeSync(fd);
+    }
+    this.pmap.userfault.register(address, lengthBytes, Watch.MISSING | Watch.WRITE_PROTECT | Watch.MINOR);
+    this.mappings.push({ address, guestAddress, lengthBytes, dataspace, offsetBytes });
+    this.uncharge(guestAddress, lengthBytes);
+  }
+
+  // The private frames under a mapping can never be seen again.
+  private uncharge(guestAddress: number, lengthBytes: number): void {
+    const before = this.residentPages();
+    punchHole(this.fd, guestAddress, lengthBytes);
+    this.cells.charge(-Math.min(this.cells.charged, before - this.residentPages()));
+  }
+
+  private checkRange(guestAddress: number, lengthBytes: number): void {
+    const aligned = guestAddress % PAGE_BYTES === 0 && lengthBytes % PAGE_BYTES === 0;
+    const inside =
+      guestAddress >= 0 && lengthBytes > 0 && guestAddress + lengthBytes <= this.memory.buffer.byteLength;
+    if (!aligned || !inside) {
+      throw new PmapError(
+        EINVAL,
+        `range ${guestAddress} + ${lengthBytes}: multiples of ${PAGE_BYTES} inside the memory`,
+      );
+    }
+  }
+
+  async unmap(guestAddress: number, lengthBytes: number): Promise<void> {
+    const at = this.mappings.findIndex(
+      (m) => m.guestAddress === guestAddress && m.lengthBytes === lengthBytes,
+    );
+    const mapping = this.mappings[at];
+    if (mapping === undefined) throw new PmapError(EINVAL, 'no mapping has this address and length');
+    const { address } = mapping;
+    await this.pmap.session.ask({
+      case: 'vmspaceMunmap',
+      value: { vmspace: this.id, address, lengthBytes: BigInt(lengthBytes) },
+    });
+    if (this.cells.dying) throw new PmapError(EINVAL, 'the process is ending');
+    this.mappings.splice(this.mappings.indexOf(mapping), 1);
+    mmap(address, lengthBytes, Prot.READ | Prot.WRITE, SHARED_FIXED, this.fd, guestAddress);
+    this.pmap.userfault.register(address, lengthBytes, Watch.MISSING);
+    this.pmap.order({ type: 'unmap', vmspace: this.id, address });
+  }
+
+  async lock(
+    dataspace: bigint,
+    begin: bigint,
+    end: bigint,
+    mode: RangeLockMode,
+    timeoutMs: bigint,
+  ): Promise<void> {
+    if (!this.opened.has(dataspace))
+      throw new PmapError(ENOENT, `dataspace ${dataspace} is not open in this process`);
+    if (begin > end) throw new PmapError(EINVAL, `range ${begin} to ${end} is empty`);
+    const value = { dataspace, begin, end, mode: LockMode[mode], owner: this.o.pid, timeoutMs };
+    const answer = await this.pmap.session.ask({ case: 'lock', value });
+    if (answer.case !== 'lock') throw new PmapError(EINVAL, `lock was answered with ${answer.case}`);
+    if (answer.value.status !== SyncStatus.OK)
+      throw new PmapError(ERRNO_OF[answer.value.status] ?? EINVAL, SyncStatus[answer.value.status]!);
+  }
+
+  async unlock(dataspace: bigint, begin: bigint, end: bigint): Promise<void> {
+    await this.pmap.session.ask({ case: 'unlock', value: { dataspace, begin, end, owner: this.o.pid } });
+  }
+
+  private sharedAddress(guestAddress: number): { dataspace: bigint; offset: bigint } {
+    const mapping = this.mappings.find(
+      (m) => guestAddress >= m.guestAddress && guestAddress < m.guestAddress + m.lengthBytes,
+    );
+    if (mapping === undefined || guestAddress % 4 !== 0) {
+      throw new PmapError(EINVAL, `address ${guestAddress}: a multiple of 4 in a mapped dataspace`);
+    }
+    return {
+      dataspace: mapping.dataspace,
+      offset: mapping.offsetBytes + BigInt(guestAddress - mapping.guestAddress),
+    };
+  }
+
+  wait(guestAddress: number, timeoutMs: bigint): Promise<PendingWait> {
+    return new Promise((resolve, reject) => {
+      const value = { ...this.sharedAddress(guestAddress), owner: this.o.pid, timeoutMs };
+      let settle: (woken: boolean) => void = () => {};
+      let fail: (error: PmapError) => void = reject;
+      const request = this.pmap.session.askMany(
+        { case: 'wait', value },
+        (answer) => {
+          if (answer.case !== 'wait') return false;
+          const { status } = answer.value;
+          if (status === SyncStatus.REGISTERED) {
+            const woken = new Promise<boolean>((done, failed) => {
+              settle = done;
+              fail = failed;
+            });
+            // Who cancels no longer listens.
+            woken.catch(() => {});
+            resolve({
+              woken,
+              cancel: () => this.pmap.session.cancelWait(request),
+            });
+            return false;
+          }
+          if (status === SyncStatus.EXHAUSTED) fail(new PmapError(48, 'too many waiters'));
+          else settle(status === SyncStatus.OK);
+          return true;
+        },
+        (error) => fail(error),
+      );
+    });
+  }
+
+  async wake(guestAddress: number, count: number): Promise<number> {
+    const answer = await this.pmap.session.ask({
+      case: 'wake',
+      value: { ...this.sharedAddress(guestAddress), count },
+    });
+    return answer.case === 'wake' ? answer.value.woken : 0;
+  }
+}
