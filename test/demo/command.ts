@@ -1,6 +1,7 @@
 // The demo drives the same command line that a person does.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { Failure } from '../../services/vkctl/failure.ts';
 
 const VKCTL = fileURLToPath(new URL('../../services/vkctl/bin/vkctl.js', import.meta.url));
 
@@ -14,15 +15,21 @@ export interface CommandOptions {
   signal: AbortSignal;
   /** Each whole line of standard error. */
   onLine?: (line: string) => void;
+  /** Besides our own. */
+  env?: Record<string, string>;
 }
 
 /** Runs `node <args>`; an exit code other than 0 is an error with the last lines of its standard error. */
-export function runNode(args: string[], { signal, onLine }: CommandOptions): Promise<CommandResult> {
+export function runNode(args: string[], { signal, onLine, env }: CommandOptions): Promise<CommandResult> {
   signal.throwIfAborted();
   const startMs = performance.now();
   return new Promise((resolve, reject) => {
     // In a session of its own: Ctrl-C in the terminal is the demo's alone, which ends its commands in order.
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const child = spawn(process.execPath, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+      env: { ...process.env, ...env },
+    });
     const end = (): void => void child.kill('SIGKILL');
     signal.addEventListener('abort', end, { once: true });
     const output: Buffer[] = [];
@@ -44,7 +51,7 @@ export function runNode(args: string[], { signal, onLine }: CommandOptions): Pro
       if (code === 0)
         return resolve({ stdout: Buffer.concat(output), elapsedMs: performance.now() - startMs });
       const what = lastLines.concat(partial).join('\n').trim() || '(nothing on standard error)';
-      reject(signal.aborted ? signal.reason : new Error(`${killedBy ?? `exit code ${code}`}: ${what}`));
+      reject(signal.aborted ? signal.reason : new Failure(`${killedBy ?? `exit code ${code}`}: ${what}`));
     });
   });
 }

@@ -2,8 +2,10 @@
 import { join } from 'node:path';
 import type { GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { Listr, type ListrTask } from 'listr2';
+import type { ClusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { startCluster } from '../../services/vkctl/cluster/start.ts';
 import { connectTo } from '../../services/vkctl/connection.ts';
+import { Failure } from '../../services/vkctl/failure.ts';
 import { formatSize } from '../../services/vkctl/size.ts';
 import { buildGuest } from '../guests/build.ts';
 import { type CommandResult, runNode, vkctl } from './command.ts';
@@ -44,9 +46,7 @@ export interface JobState {
 }
 
 export interface JobOptions {
-  cluster: string;
-  /** For the text. */
-  folder: string;
+  paths: ClusterPaths;
   signal: AbortSignal;
   state: Partial<JobState>;
 }
@@ -54,10 +54,12 @@ export interface JobOptions {
 type Step = ListrTask<unknown>;
 type Shown = { output: string; title: string };
 
-export function createJob({ cluster, folder, signal, state }: JobOptions): Listr {
-  const file = join(folder, 'text');
+export function createJob({ paths, signal, state }: JobOptions): Listr {
+  const { cluster } = paths;
+  // In the cluster's own folder: it goes with the cluster, however this ends.
+  const file = join(paths.stateDir, 'text');
   const run = (args: string[], onLine?: (line: string) => void): Promise<CommandResult> =>
-    vkctl([args[0]!, '-c', cluster, ...args.slice(1)], { signal, onLine });
+    vkctl(args, { signal, onLine, env: { ODONATA_CLUSTER: cluster } });
 
   const steps: Step[] = [
     {
@@ -70,11 +72,10 @@ export function createJob({ cluster, folder, signal, state }: JobOptions): Listr
           port: 0,
           owner: process.pid,
           signal,
-          onProgress: ({ ready, total, waitingFor }) =>
-            show(
-              ready / total,
-              `${ready} of ${total} services ready, waiting for ${waitingFor.slice(0, 4).join(', ')}`,
-            ),
+          onProgress: ({ ready, total, waitingFor }) => {
+            const rest = waitingFor.length > 0 ? `, waiting for ${waitingFor.slice(0, 4).join(', ')}` : '';
+            show(ready / total, `${ready} of ${total} services ready${rest}`);
+          },
         });
         state.syslink = syslink;
         task.title = `A cluster of ${NODES.length} nodes is up (router at ${syslink})`;
@@ -101,7 +102,13 @@ export function createJob({ cluster, folder, signal, state }: JobOptions): Listr
     {
       title: 'Load it into shared memory',
       task: async (_, task) => {
-        const { elapsedMs } = await run(['ds', 'load', TEXT, file]);
+        const show = sparing(task);
+        const total = state.corpus!.bytes;
+        const { elapsedMs } = await run(['ds', 'load', '--progress', TEXT, file], (line) => {
+          const bytes = Number(/^loaded (\d+)$/.exec(line)?.[1] ?? Number.NaN);
+          if (bytes)
+            show(bytes / total, `${bar(bytes / total)} ${formatSize(bytes)} of ${formatSize(total)}`);
+        });
         task.title = `In shared memory: vkctl ds load ${TEXT} FILE (${seconds(elapsedMs)})`;
       },
     },
@@ -147,7 +154,7 @@ export function createJob({ cluster, folder, signal, state }: JobOptions): Listr
       task: async (_, task) => {
         state.comparison = compareTables(dump, state.alone!.stdout);
         const { words, differences } = state.comparison;
-        if (differences.length > 0) throw new Error(`the tables differ: ${differences.join('; ')}`);
+        if (differences.length > 0) throw new Failure(`the tables differ: ${differences.join('; ')}`);
         task.title = `The two tables are equal: ${words.toLocaleString('en')} words, each with the same count`;
       },
     },
@@ -166,7 +173,7 @@ export function createJob({ cluster, folder, signal, state }: JobOptions): Listr
     };
     const args = ['--progress', TEXT, TABLE, String(worker), String(NODES.length)];
     const { stdout, elapsedMs } = await run(['run', '--node', node, state.program!, ...args], onLine);
-    if (!done) throw new Error(`${node}: wordcount ended without its result line`);
+    if (!done) throw new Failure(`${node}: wordcount ended without its result line`);
     if (stdout.length > 0) state.top = stdout.toString('utf8');
     state.nodes!.push({ node, elapsedMs, worker: done, stats: {} as GetNodeStatsResponse });
     return { elapsedMs };
@@ -192,18 +199,25 @@ export function createJob({ cluster, folder, signal, state }: JobOptions): Listr
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 function progressLine({ phase, done, total }: WorkerProgress): string {
-  const width = 24;
-  const filled = Math.round((done / total) * width);
-  const bar = '█'.repeat(filled) + '░'.repeat(width - filled);
   const what = phase === 'count' ? `chunk ${done} of ${total}, all nodes` : `stripe ${done} of ${total}`;
-  return `${bar} ${phase}: ${what}`;
+  return `${bar(done / total)} ${phase}: ${what}`;
 }
 
-/** Shows output on a terminal as it comes; elsewhere, where each is a line, only every `step` of progress. */
+function bar(share: number): string {
+  const width = 24;
+  const filled = Math.round(Math.min(share, 1) * width);
+  return '█'.repeat(filled) + '░'.repeat(width - filled);
+}
+
+/** Shows output on a terminal ten times a second; elsewhere, where each is a line, only every `step` of progress. */
 function sparing(task: Shown, step = PLAIN_STEP): (progress: number, text: string) => void {
   let next = step;
+  let shownMs = 0;
   return (progress, text) => {
-    if (!process.stdout.isTTY) {
+    if (process.stdout.isTTY) {
+      if (performance.now() - shownMs < 100) return;
+      shownMs = performance.now();
+    } else {
       if (progress < next && progress < 1) return;
       next = progress + step;
     }

@@ -1,8 +1,5 @@
 // `make demo`: three processes in three virtual kernels on three nodes count the words of one text in one coherent
 // memory. The same program alone under node:wasi must come to the same table, or the demo fails.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { stopCluster } from '../../services/vkctl/cluster/stop.ts';
 import { explain } from '../../services/vkctl/failure.ts';
@@ -19,18 +16,19 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   });
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'odonata-demo-'));
+// A terminal that went away must not keep us from clearing up.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
 const state: Partial<JobState> = {};
 let exitCode = 0;
 try {
-  await createJob({ cluster: paths.cluster, folder, signal: abort.signal, state }).run();
+  await createJob({ paths, signal: abort.signal, state }).run();
   exitCode = report(state as JobState) ? 0 : 1;
 } catch (error) {
   exitCode = abort.signal.aborted ? 130 : 1;
   if (!abort.signal.aborted) process.stderr.write(`demo: ${explain(error)}\n`);
 } finally {
   await stopCluster(paths);
-  rmSync(folder, { recursive: true, force: true });
 }
 process.stdout.write(exitCode === 0 ? 'The cluster is down; nothing is left.\n' : '');
 process.exit(exitCode);

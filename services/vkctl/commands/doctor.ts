@@ -68,7 +68,7 @@ async function userfaultChecks(): Promise<Check[]> {
   try {
     // Loaded here: it brings a native library, and a doctor must be able to say that this failed.
     const { probeUserfault } = await import('@odonata/userfault/probe.ts');
-    return probeUserfault().map((finding) => ({ name, ...finding }));
+    return probeUserfault();
   } catch (error) {
     return [{ name, ok: false, detail: `cannot be tried: ${(error as Error).message}`, fix: 'make setup' }];
   }

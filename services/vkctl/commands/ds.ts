@@ -14,6 +14,7 @@ interface DsOptions extends ClusterOption {
   json?: boolean;
   node?: string;
   size?: string;
+  progress?: boolean;
 }
 
 export function addDs(program: Command): void {
@@ -48,6 +49,7 @@ export function addDs(program: Command): void {
     true,
   )
     .option('--size <size>', 'make it with this size; else that of the file')
+    .option('--progress', 'a line "loaded BYTES" on standard error now and then')
     .action(load);
   command('save <name> <file>', 'Writes the bytes of one to a file (-: standard output).', true).action(save);
   command('stat <name>', 'Shows one: its owners, locks and mappers.', false)
@@ -98,14 +100,15 @@ async function load(name: string, file: string, options: DsOptions): Promise<voi
       name,
       sizeBytes,
       bytes: stream,
-      onProgress: loadProgress(name),
+      onProgress: loadProgress(name, options),
     });
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     printError(`${name}: ${formatSize(bytes)} loaded through ${node}`);
   });
 }
 
-function loadProgress(name: string): ((bytes: number) => void) | undefined {
+function loadProgress(name: string, options: DsOptions): ((bytes: number) => void) | undefined {
+  if (options.progress) return (bytes) => printError(`loaded ${bytes}`);
   if (!process.stderr.isTTY) return undefined;
   return (bytes) => process.stderr.write(`\r\x1b[K${name}: ${formatSize(bytes)}`);
 }
