@@ -3,14 +3,7 @@ import type { Command } from 'commander';
 import { clusterPaths } from '../cluster/paths.ts';
 import { DEFAULT_PORT } from '../cluster/start.ts';
 import type { Check } from '../doctor/check.ts';
-import {
-  checkKernel,
-  checkMemoryFiles,
-  checkMemorySpace,
-  checkNats,
-  checkNode,
-  checkSetpriv,
-} from '../doctor/machine.ts';
+import { checkKernel, checkMemorySpace, checkNats, checkNode, checkSetpriv } from '../doctor/machine.ts';
 import { checkFolders, checkPort, checkRemains } from '../doctor/place.ts';
 import { json, plural, print } from '../output.ts';
 import {
@@ -45,7 +38,6 @@ async function doctor(options: DoctorOptions): Promise<void> {
     checkNode(),
     checkKernel(),
     ...(await userfaultChecks()),
-    checkMemoryFiles(),
     checkMemorySpace(),
     checkNats(),
     checkSetpriv(),

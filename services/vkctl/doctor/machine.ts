@@ -1,21 +1,11 @@
 // Checks of the machine: what Odonata needs from the kernel and from other packages.
 import { execFileSync } from 'node:child_process';
-import {
-  closeSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  statfsSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
 import { release, totalmem } from 'node:os';
 import { formatSize } from '../size.ts';
 import { findTool } from '../supervisor/tool.ts';
 import type { Check } from './check.ts';
 
-const TMPFS_MAGIC = 0x01021994;
 /** Less does not hold a demo; the guests' whole memory lives there. */
 const SHM_BYTES = 512 * 2 ** 20;
 
@@ -40,30 +30,6 @@ export function checkKernel(text = release()): Check {
   if (ok) return { name: 'kernel', ok, detail };
   const fix = 'Boot Linux 5.19 or later: write-protect faults on shared memory came with it.';
   return { name: 'kernel', ok, detail, fix };
-}
-
-export function checkMemoryFiles(folder = '/dev/shm'): Check {
-  const name = 'memory files';
-  const fix = `mount -t tmpfs -o size=50%,mode=1777 tmpfs ${folder}`;
-  const file = `${folder}/odonata-doctor-${process.pid}`;
-  try {
-    if (statfsSync(folder).type !== TMPFS_MAGIC)
-      return { name, ok: false, detail: `${folder} is not a tmpfs`, fix };
-    const fd = openSync(file, 'wx+', 0o600);
-    try {
-      ftruncateSync(fd, 2 ** 30);
-      writeSync(fd, Buffer.alloc(4096, 1), 0, 4096, 2 ** 29);
-      const { blocks } = statSync(file);
-      const sparse = blocks * 512 <= 2 ** 21;
-      const detail = `sparse files in ${folder} (1 GiB with one page takes ${formatSize(blocks * 512)})`;
-      return sparse ? { name, ok: true, detail } : { name, ok: false, detail: `no ${detail}`, fix };
-    } finally {
-      closeSync(fd);
-      unlinkSync(file);
-    }
-  } catch (error) {
-    return { name, ok: false, detail: (error as Error).message, fix };
-  }
 }
 
 export function checkMemorySpace(folder = '/dev/shm', neededBytes = SHM_BYTES): Check {

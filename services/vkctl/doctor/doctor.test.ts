@@ -1,0 +1,57 @@
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { clusterPaths } from '../cluster/paths.ts';
+import type { Check } from './check.ts';
+import { checkKernel, checkMemorySpace, checkNats, checkNode, checkSetpriv } from './machine.ts';
+import { checkFolders, checkPort, checkRemains } from './place.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'odonata-doctor-test-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const paths = {
+  ...clusterPaths('doctor-test', { ODONATA_HOME: folder }),
+  runtimeDir: join(folder, 'run'),
+  memoryDir: join(folder, 'shm'),
+};
+
+const failing = (check: Check): void => {
+  expect(check).toMatchObject({
+    ok: false,
+    fix: expect.stringMatching(/\S/),
+    detail: expect.stringMatching(/\S/),
+  });
+};
+
+test('this machine is well', () => {
+  for (const check of [checkNode(), checkKernel(), checkNats(), checkSetpriv()]) {
+    expect(check).toMatchObject({ ok: true });
+  }
+});
+
+test('what is not well names its fix', () => {
+  failing(checkNode('v20.20.2'));
+  failing(checkKernel('5.15.0-91-generic'));
+  failing(checkMemorySpace('/dev/shm', Number.MAX_SAFE_INTEGER));
+  expect(checkKernel('5.19.0').ok).toBe(true);
+  expect(checkKernel('6.1.0-28-amd64').ok).toBe(true);
+});
+
+test('a taken port', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  failing(await checkPort(paths, port));
+  server.close();
+  await once(server, 'close');
+  expect(await checkPort(paths, port)).toMatchObject({ ok: true });
+});
+
+test('folders, and what a dead cluster left', () => {
+  expect(checkFolders(paths)).toMatchObject({ ok: true });
+  expect(checkRemains(paths)).toMatchObject({ ok: true });
+  mkdirSync(paths.memoryDir);
+  failing(checkRemains(paths));
+});
