@@ -72,7 +72,13 @@ function cArguments(source: GuestSource, out: string): string[] {
 }
 
 function ascArguments(source: GuestSource, out: string): string[] {
-  return [join(ROOT, 'node_modules/assemblyscript/bin/asc.js'), source.sources[0]!, ...source.flags, '--outFile', out];
+  return [
+    join(ROOT, 'node_modules/assemblyscript/bin/asc.js'),
+    source.sources[0]!,
+    ...source.flags,
+    '--outFile',
+    out,
+  ];
 }
 
 async function assemblyScript(): Promise<{ command: string; version: string }> {
@@ -139,7 +145,9 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     try {
       const path = await buildGuest(name);
       const bytes = (await stat(path)).size;
-      console.log(`${name.padEnd(16)} ${String(bytes).padStart(8)} bytes  ${path.slice(ROOT.length + 1)}  ${Math.round(performance.now() - startMs)} ms`);
+      console.log(
+        `${name.padEnd(16)} ${String(bytes).padStart(8)} bytes  ${path.slice(ROOT.length + 1)}  ${Math.round(performance.now() - startMs)} ms`,
+      );
     } catch (error) {
       console.error((error as Error).message);
       process.exitCode = 1;

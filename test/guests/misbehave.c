@@ -19,12 +19,13 @@
 /** Without a frame on the program's own stack: only the engine's grows. */
 __attribute__((noinline)) static uint64_t recurse(uint64_t depth) {
   __asm__ volatile("");
-  return depth == UINT64_MAX ? 0 : recurse(depth + 1) + depth;
+  return depth == UINT64_MAX ? 0 : recurse(depth + 1) * 3 ^ depth; /* No loop to make of this. */
 }
 
 /** With 4 KiB of it a call. */
 __attribute__((noinline)) static int use_stack(int depth) {
   volatile char frame[4096];
+  __asm__ volatile("" : : "r"(frame) : "memory");
   frame[0] = (char)depth;
   return depth < 0 ? 0 : use_stack(depth + 1) + frame[0];
 }
@@ -47,14 +48,14 @@ int main(int argc, char **argv) {
   if (argc < 2) die(EXIT_USAGE, "usage: misbehave WAY [ARGUMENT]; the ways stand in misbehave.c");
   const char *way = argv[1];
   const char *argument = argc > 2 ? argv[2] : "0";
-  volatile int zero = 0, minus_one = -1, int_min = INT_MIN;
+  volatile int seven = 7, zero = 0, minus_one = -1, int_min = INT_MIN;
   volatile float huge = 1e30f;
   printf("misbehave %s\n", way);
   fflush(stdout);
   if (strcmp(way, "exit") == 0) exit((int)number(argument, "CODE"));
   else if (strcmp(way, "unreachable") == 0) __builtin_trap();
   else if (strcmp(way, "abort") == 0) abort();
-  else if (strcmp(way, "divide") == 0) printf("%d\n", 1 / zero);
+  else if (strcmp(way, "divide") == 0) printf("%d\n", seven / zero);
   else if (strcmp(way, "overflow") == 0) printf("%d\n", int_min / minus_one);
   else if (strcmp(way, "convert") == 0) printf("%d\n", (int)huge);
   else if (strcmp(way, "bounds") == 0) printf("%d\n", *(volatile int *)(uintptr_t)0xfffffff0u);

@@ -10,7 +10,16 @@ export const APT_COMMAND = 'apt-get install -y clang lld wasi-libc libclang-rt-d
 /** Debian 12 and Ubuntu 22.04 have only the numbered package. */
 const APT_COMMAND_14 = 'apt-get install -y clang-14 lld-14 wasi-libc libclang-rt-14-dev-wasm32';
 
-const COMPILERS = ['clang-14', 'clang', 'clang-20', 'clang-19', 'clang-18', 'clang-17', 'clang-16', 'clang-15'];
+const COMPILERS = [
+  'clang-14',
+  'clang',
+  'clang-20',
+  'clang-19',
+  'clang-18',
+  'clang-17',
+  'clang-16',
+  'clang-15',
+];
 
 export interface Compiler {
   readonly command: string;
@@ -19,7 +28,11 @@ export interface Compiler {
 }
 
 /** What a command said. Rejects when it cannot be started at all. */
-export function run(command: string, args: readonly string[], cwd: string): Promise<{ code: number; output: string }> {
+export function run(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+): Promise<{ code: number; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
@@ -79,7 +92,7 @@ async function lackOf(command: string): Promise<string | undefined> {
 }
 
 async function onPath(command: string): Promise<boolean> {
-  for (const folder of (process.env['PATH'] ?? '').split(':')) {
+  for (const folder of (process.env.PATH ?? '').split(':')) {
     if (folder !== '' && (await exists(join(folder, command)))) return true;
   }
   return false;
