@@ -108,7 +108,7 @@ class VkernelPmap implements Pmap, PmapParts {
     switch (report.type) {
       case 'fault': {
         const { vmspace, address, write, atNs } = report;
-        if (this.vmspaces.get(vmspace)?.waits(address))
+        if (this.vmspaces.get(vmspace)?.needs(address))
           this.session.send({ case: 'fault', value: { vmspace, address, write, atNs } });
         return;
       }

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import binaryen from 'binaryen';
 
 const here = new URL('./', import.meta.url).pathname;
 const bin = new URL('../../../../node_modules/.bin/', import.meta.url).pathname;
@@ -37,13 +38,16 @@ export function compileC(name: string, ...flags: string[]): Uint8Array<ArrayBuff
   });
 }
 
-/** A module in text format. */
+/** A module in text format, with the names of its functions. */
 export function assemble(text: string): Uint8Array<ArrayBuffer> {
-  return inFolder((folder) => {
-    const out = join(folder, 'out.wasm');
-    execFileSync(join(bin, 'wasm-as'), ['-all', '-g', '-o', out, '-'], { input: text });
-    return new Uint8Array(readFileSync(out));
-  });
+  const module = binaryen.parseText(text);
+  try {
+    module.setFeatures(binaryen.Features.All);
+    binaryen.setDebugInfo(true);
+    return new Uint8Array(module.emitBinary());
+  } finally {
+    module.dispose();
+  }
 }
 
 /** AssemblyScript source. */

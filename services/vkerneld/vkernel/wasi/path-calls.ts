@@ -163,7 +163,7 @@ export function pathCalls(system: System): Calls {
       if (target === '') throw new WasiError(Errno.noent);
       if (target.includes('\0')) throw new WasiError(Errno.inval);
       // The program could not follow it, but others on the host would.
-      if (target.startsWith('/')) throw new WasiError(Errno.notcapable);
+      if (target.startsWith('/')) throw new WasiError(Errno.perm);
       withPath(directory.host, path, (lookup) => {
         if (lookup.isDirectoryItself) throw new WasiError(Errno.exist);
         if (lookup.mustBeDirectory) throw new WasiError(Errno.noent);

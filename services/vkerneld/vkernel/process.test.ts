@@ -1,0 +1,265 @@
+// Processes in real threads: how they start, write, read, trap, are killed, and leave their neighbours alone.
+
+import { afterAll, describe, expect, test } from 'vitest';
+import { outputCreditBytes } from './kernel-call.ts';
+import { assemble, compileAssemblyscript } from './testdata/programs.ts';
+import { TestMachine } from './testdata/run-process.ts';
+
+const machine = new TestMachine();
+afterAll(() => machine.close());
+
+const imports = `
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\\10\\00\\00\\00\\06\\00\\00\\00")
+  (data (i32.const 16) "hello\\n")
+  (tag $error)`;
+
+/** A program; `$print` writes "hello" and a line's end. */
+function program(body: string, more = ''): Uint8Array<ArrayBuffer> {
+  return assemble(`(module ${imports} ${more}
+    (func $print (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+    (func $main (export "_start") ${body}))`);
+}
+
+const spin = program('(loop $again (br $again))');
+
+test('starts, writes, exits', async () => {
+  const run = machine.run(program('(call $print) (call $exit (i32.const 7))'));
+  expect(await run.exited).toEqual({ code: 7, signal: '', reason: '', stack: '' });
+  expect(run.stdout()).toBe('hello\n');
+  const space = machine.pmap.spaces.at(-1)!;
+  expect(space).toMatchObject({ detached: true, destroyed: true });
+  expect(space.options).toMatchObject({ initialPages: 1, maximumPages: 65536, quotaBytes: 1 << 28 });
+});
+
+test('a return from _start is an exit with 0; a code has eight bits', async () => {
+  expect((await machine.run(program('(call $print)')).exited).code).toBe(0);
+  expect((await machine.run(program('(call $exit (i32.const -1))')).exited).code).toBe(255);
+});
+
+test('proc_exit cannot be caught by the program', async () => {
+  const body = '(try (do (call $exit (i32.const 3))) (catch_all (call $print)))';
+  const run = machine.run(program(body));
+  expect((await run.exited).code).toBe(3);
+  expect(run.stdout()).toBe('');
+});
+
+test('a small program starts and ends within 50 ms', async () => {
+  const module = program('(call $print)');
+  const times: number[] = [];
+  for (let i = 0; i < 7; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 400)); // the next thread gets warm
+    const start = performance.now();
+    await machine.run(module).exited;
+    times.push(performance.now() - start);
+  }
+  expect(times.toSorted((a, b) => a - b)[3]).toBeLessThan(50);
+}, 20_000);
+
+describe('traps', () => {
+  const deep = '(func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))';
+  test.each([
+    ['unreachable', '(unreachable)', 'SIGABRT', 134, 'trap: unreachable'],
+    ['load', '(drop (i32.load (i32.const -4)))', 'SIGSEGV', 139, 'trap: memory access out of bounds'],
+    ['divide', '(drop (i32.div_s (i32.const 1) (i32.const 0)))', 'SIGFPE', 136, 'trap: divide by zero'],
+    ['remainder', '(drop (i32.rem_u (i32.const 1) (i32.const 0)))', 'SIGFPE', 136, 'trap: remainder by zero'],
+    ['float', '(drop (i32.trunc_f64_s (f64.const nan)))', 'SIGFPE', 136, /trap: float unrepresentable/],
+    ['table', '(call_indirect (i32.const 9))', 'SIGTRAP', 133, /trap: table index/],
+    ['stack', '(drop (call $deep (i32.const 0)))', 'SIGSEGV', 139, 'trap: stack overflow'],
+    ['exception', '(throw $error)', 'SIGABRT', 134, 'an exception that nothing caught'],
+  ])('%s', async (_, body, signal, code, reason) => {
+    const run = machine.run(program(`(call $inner)`, `${deep} (table 1 funcref) (func $inner ${body})`));
+    const exit = await run.exited;
+    expect(exit).toMatchObject({ signal, code });
+    expect(exit.reason).toMatch(reason);
+    expect(exit.reason).not.toContain('\n');
+    if (signal === 'SIGABRT' && reason !== 'trap: unreachable') return;
+    expect(exit.stack).toMatch(
+      reason === 'trap: stack overflow'
+        ? /^(deep \(function \d+ at 0x[0-9a-f]+\)\n){9}/
+        : /^inner \(function \d+ at 0x[0-9a-f]+\)\nmain \(function/,
+    );
+  });
+});
+
+describe('programs that cannot run', () => {
+  test.each([
+    ['no module', Buffer.from('int main() {}'), /^not a WebAssembly module$/],
+    [
+      'broken code',
+      Buffer.concat([assemble('(module)'), Buffer.from([10, 3, 1, 1, 0])]),
+      /^not a valid WebAssembly module: /,
+    ],
+    [
+      'a missing import',
+      assemble('(module (import "env" "getpid" (func)) (func (export "_start")))'),
+      /^the program imports env\.getpid, which a virtual kernel does not have$/,
+    ],
+    ['a library', assemble('(module (func (export "_initialize")))'), /exports no function _start/],
+    [
+      'a wrong type',
+      assemble(
+        '(module (import "wasi_snapshot_preview1" "fd_close" (func (result i64))) (func (export "_start") (drop (call 0))))',
+      ),
+      /./,
+    ],
+  ])('%s', async (name, bytes, reason) => {
+    const exit = await machine.run(new Uint8Array(bytes)).exited;
+    // An import of another type is found when it is called: the host's functions take anything.
+    if (name === 'a wrong type') expect(exit.code).not.toBe(0);
+    else expect(exit).toMatchObject({ code: 126, signal: '', reason: expect.stringMatching(reason) });
+    expect(exit.reason).not.toContain('\n');
+  });
+
+  test('a memory that cannot be had', async () => {
+    const run = machine.run(program('(call $print)'), { pid: -1n });
+    expect((await run.exited).code).toBe(0); // the pmap decides, and this one does not care
+  });
+});
+
+describe('ends from outside', () => {
+  test.each(['SIGKILL', 'SIGTERM', 'SIGINT'])('an endless loop, by %s', async (signal) => {
+    const run = machine.run(spin);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const start = performance.now();
+    await run.process.kill(signal);
+    const exit = await run.exited;
+    expect(performance.now() - start).toBeLessThan(1_000);
+    expect(exit.signal).toBe(signal);
+    expect(exit.code).toBe({ SIGKILL: 137, SIGTERM: 143, SIGINT: 130 }[signal]);
+    expect(run.troubles).toEqual([]);
+  });
+
+  test('at once, before it is started', async () => {
+    const run = machine.run(spin);
+    void run.process.kill('SIGTERM');
+    expect((await run.exited).signal).toBe('SIGTERM');
+    expect(run.troubles).toEqual([]);
+  });
+
+  const forever = '(drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))';
+  const asleep = `(i64.store (i32.const 124) (i64.const 0)) (i32.store (i32.const 116) (i32.const 1))
+    (i64.store (i32.const 124) (i64.const 600000000000))
+    (drop (call $poll (i32.const 100) (i32.const 200) (i32.const 1) (i32.const 300)))`;
+  const waiting = '(drop (memory.atomic.wait32 (i32.const 400) (i32.const 0) (i64.const -1)))';
+  test.each([
+    ['waits for input', forever],
+    ['sleeps', asleep],
+    ['waits on an address', waiting],
+  ])('while it %s', async (_, body) => {
+    const run = machine.run(program(`(call $print) ${body} (call $print)`));
+    await expect.poll(run.stdout).toBe('hello\n');
+    await run.process.kill('SIGKILL');
+    expect(await run.exited).toMatchObject({ code: 137, reason: 'killed by SIGKILL' });
+    expect(run.stdout()).toBe('hello\n');
+    expect(run.troubles).toEqual([]);
+  });
+
+  test('by its pmap', async () => {
+    const run = machine.run(spin);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    machine.pmap.spaces.at(-1)!.options.onFatal('SIGBUS', 'page 7 of dataspace words is lost');
+    expect(await run.exited).toEqual({
+      code: 135,
+      signal: 'SIGBUS',
+      reason: 'page 7 of dataspace words is lost',
+      stack: '',
+    });
+  });
+
+  test('out of memory in its thread, beside neighbours', async () => {
+    const hog = `(type $list (array (mut i64)))
+      (table $kept 100000 (ref null $list))`;
+    const body = `(local $i i32) (loop $again
+      (table.set $kept (local.get $i) (array.new $list (i64.const 1) (i32.const 10000)))
+      (local.set $i (i32.add (local.get $i) (i32.const 1))) (br $again))`;
+    const neighbour = machine.run(program(forever.replace('(drop', '(call $print) (drop')));
+    const run = machine.run(program(body, hog));
+    const exit = await run.exited;
+    expect(exit.code).toBeGreaterThan(128);
+    neighbour.process.input.end();
+    expect((await neighbour.exited).code).toBe(0);
+  }, 60_000);
+});
+
+describe('standard streams', () => {
+  const flood = program('(loop $again (call $print) (br $again))');
+
+  test('a writer without a reader waits when its credit is used up', async () => {
+    const run = machine.run(flood, { takeOutput: false });
+    await expect.poll(run.written, { timeout: 20_000 }).toBe(outputCreditBytes);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(run.written()).toBe(outputCreditBytes);
+    run.process.giveCredit(60_000);
+    await expect.poll(run.written).toBe(outputCreditBytes + 60_000);
+    await run.process.kill('SIGKILL');
+    expect(run.stdout().slice(0, 12)).toBe('hello\nhello\n');
+  }, 30_000);
+
+  test('all that was written comes before the exit', async () => {
+    const body = `(local $i i32) (loop $again (call $print) (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $i) (i32.const 20000)))) (unreachable)`;
+    const run = machine.run(program(body));
+    expect((await run.exited).signal).toBe('SIGABRT');
+    expect(run.stdout().length).toBe(120_000);
+  });
+
+  const cat = `(i32.store (i32.const 32) (i32.const 1024)) (i32.store (i32.const 36) (i32.const 50000))
+    (loop $again
+      (drop (call $read (i32.const 0) (i32.const 32) (i32.const 1) (i32.const 36)))
+      (drop (call $write (i32.const 1) (i32.const 32) (i32.const 1) (i32.const 44)))
+      (br_if $again (i32.load (i32.const 36)))
+    )`;
+  test('input comes as it is sent, and ends', async () => {
+    const body = cat.replaceAll('(loop $again', '(loop $again (i32.store (i32.const 36) (i32.const 50000))');
+    const run = machine.run(program(body));
+    run.process.input.push(Buffer.from('one '));
+    await expect.poll(run.stdout).toBe('one ');
+    run.process.input.push(Buffer.from('two'));
+    await expect.poll(run.stdout).toBe('one two');
+    run.process.input.push(Buffer.alloc(200_000, 'x'));
+    run.process.input.end();
+    expect((await run.exited).code).toBe(0);
+    expect(run.stdout()).toBe(`one two${'x'.repeat(200_000)}`);
+    expect(run.inputTaken()).toBe(200_007);
+  });
+});
+
+describe('AssemblyScript', () => {
+  test('console, time, chance, strings, growing memory', async () => {
+    const run = machine.run(
+      compileAssemblyscript(`
+        let big = new Array<f64>();
+        for (let i = 0; i < 300000; i++) big.push(i);
+        console.log('sum ' + big.reduce<f64>((a, b) => a + b, 0).toString() + ' ü');
+        console.error((Date.now() > 1700000000000).toString());
+        trace('traced', 2, 1, 2);
+        assert(Math.random() < 1);
+      `),
+    );
+    expect(await run.exited).toMatchObject({ code: 0 });
+    expect(run.stdout()).toBe('sum 44999850000.0 ü\n');
+    expect(run.stderr()).toBe('true\ntrace: traced 1, 2\n');
+  });
+
+  test('abort', async () => {
+    const run = machine.run(
+      compileAssemblyscript(
+        `function f(n: i32): void { assert(n < 3, 'too much'); f(n + 1); } f(0);`,
+        '--debug',
+      ),
+    );
+    const exit = await run.exited;
+    expect(exit).toMatchObject({
+      code: 134,
+      signal: 'SIGABRT',
+      reason: expect.stringContaining('abort: too much in '),
+    });
+    expect(exit.stack).toMatch(/in\/f \(function/);
+    expect(run.stderr()).toContain('abort: too much');
+  });
+});

@@ -1,0 +1,256 @@
+// Calls WASI without the C library in between and prints what is not as it should be. The first granted directory is
+// descriptor 3; it may be written.
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <wasi/api.h>
+
+static int failures;
+
+static void expect(const char *what, long long got, long long wanted) {
+  if (got == wanted) return;
+  failures++;
+  printf("%s: %lld, not %lld\n", what, got, wanted);
+}
+
+#define RAW(name, ...) \
+  __attribute__((import_module("wasi_snapshot_preview1"), import_name(#name))) int32_t raw_##name(__VA_ARGS__)
+RAW(fd_write, int32_t, int32_t, int32_t, int32_t);
+RAW(fd_prestat_dir_name, int32_t, int32_t, int32_t);
+RAW(random_get, int32_t, int32_t);
+RAW(clock_time_get, int32_t, int64_t, int32_t);
+RAW(sock_shutdown, int32_t, int32_t);
+RAW(path_open, int32_t, int32_t, int32_t, int32_t, int32_t, int64_t, int64_t, int32_t, int32_t);
+RAW(poll_oneoff, int32_t, int32_t, int32_t, int32_t);
+
+static const __wasi_rights_t all = (1 << 29) - 1;
+
+static __wasi_fd_t open_at(__wasi_fd_t dir, const char *path, __wasi_oflags_t oflags, __wasi_fdflags_t flags) {
+  __wasi_fd_t fd = 0;
+  expect(path, __wasi_path_open(dir, 1, path, oflags, all, all, flags, &fd), 0);
+  return fd;
+}
+
+static void readdir_cookies(void) {
+  expect("mkdir", __wasi_path_create_directory(3, "many"), 0);
+  char name[32];
+  for (int i = 0; i < 40; i++) {
+    snprintf(name, sizeof name, "many/%02d", i);
+    expect("close", __wasi_fd_close(open_at(3, name, __WASI_OFLAGS_CREAT, 0)), 0);
+  }
+  __wasi_fd_t dir = open_at(3, "many", __WASI_OFLAGS_DIRECTORY, 0);
+  int seen[40] = {0}, dots = 0;
+  uint8_t buffer[100];
+  uint64_t cookie = 0;
+  for (int rounds = 0; rounds < 100; rounds++) {
+    __wasi_size_t used;
+    expect("readdir", __wasi_fd_readdir(dir, buffer, sizeof buffer, cookie, &used), 0);
+    size_t at = 0;
+    while (at + sizeof(__wasi_dirent_t) <= used) {
+      __wasi_dirent_t entry;
+      memcpy(&entry, buffer + at, sizeof entry);
+      if (at + sizeof entry + entry.d_namlen > used) break; // cut off: comes again
+      const uint8_t *text = buffer + at + sizeof entry;
+      if (text[0] == '.') dots++, expect("type", entry.d_type, __WASI_FILETYPE_DIRECTORY);
+      else {
+        seen[(text[0] - '0') * 10 + text[1] - '0']++;
+        expect("type", entry.d_type, __WASI_FILETYPE_REGULAR_FILE);
+        expect("inode", entry.d_ino != 0, 1);
+      }
+      cookie = entry.d_next;
+      at += sizeof entry + entry.d_namlen;
+    }
+    if (used < sizeof buffer) break;
+  }
+  for (int i = 0; i < 40; i++) expect("seen", seen[i], 1);
+  expect("dots", dots, 2);
+  __wasi_size_t used;
+  expect("past the end", __wasi_fd_readdir(dir, buffer, sizeof buffer, 1000, &used), 0);
+  expect("past the end", used, 0);
+  expect("readdir of file", __wasi_fd_readdir(1, buffer, sizeof buffer, 0, &used), __WASI_ERRNO_NOTDIR);
+  expect("seek of dir", __wasi_fd_seek(dir, 0, 0, &cookie), __WASI_ERRNO_BADF);
+  __wasi_iovec_t vec = {buffer, 1};
+  expect("read of dir", __wasi_fd_read(dir, &vec, 1, &used), __WASI_ERRNO_ISDIR);
+  expect("close", __wasi_fd_close(dir), 0);
+}
+
+static void renumber(void) {
+  __wasi_fd_t a = open_at(3, "a", __WASI_OFLAGS_CREAT, 0), b = open_at(3, "b", __WASI_OFLAGS_CREAT, 0);
+  __wasi_size_t n;
+  __wasi_ciovec_t text = {(const uint8_t *)"to a", 4};
+  expect("renumber", __wasi_fd_renumber(a, b), 0);
+  expect("old", __wasi_fd_write(a, &text, 1, &n), __WASI_ERRNO_BADF);
+  expect("new", __wasi_fd_write(b, &text, 1, &n), 0);
+  expect("nowhere", __wasi_fd_renumber(b, 200), __WASI_ERRNO_BADF);
+  expect("nothing", __wasi_fd_renumber(200, b), __WASI_ERRNO_BADF);
+  expect("itself", __wasi_fd_renumber(b, b), 0);
+  __wasi_filestat_t st;
+  expect("stat", __wasi_path_filestat_get(3, 0, "a", &st), 0);
+  expect("size", st.size, 4);
+  expect("lowest is free again", open_at(3, "b", 0, 0), a);
+  expect("allocate", __wasi_fd_allocate(b, 100, 50), 0);
+  expect("stat", __wasi_fd_filestat_get(b, &st), 0);
+  expect("size", st.size, 150);
+  expect("set size", __wasi_fd_filestat_set_size(b, 3), 0);
+  expect("advise", __wasi_fd_advise(b, 0, 10, __WASI_ADVICE_WILLNEED), 0);
+  expect("advise", __wasi_fd_advise(b, 0, 10, 77), __WASI_ERRNO_INVAL);
+  expect("sync", __wasi_fd_sync(b), 0);
+  expect("datasync", __wasi_fd_datasync(b), 0);
+  __wasi_filesize_t at;
+  expect("tell", __wasi_fd_tell(b, &at), 0);
+  expect("tell", at, 4);
+  expect("whence", __wasi_fd_seek(b, 0, 3, &at), __WASI_ERRNO_INVAL);
+  expect("pwrite beyond", __wasi_fd_pwrite(b, &text, 1, 1ull << 62, &n), __WASI_ERRNO_FBIG);
+  expect("close", __wasi_fd_close(a), 0);
+  expect("close", __wasi_fd_close(b), 0);
+  expect("close", __wasi_fd_close(b), __WASI_ERRNO_BADF);
+}
+
+static void times_and_rights(void) {
+  __wasi_fd_t a = open_at(3, "a", 0, 0);
+  __wasi_filestat_t st;
+  expect("set", __wasi_fd_filestat_set_times(a, 1000000001, 2000000000000000003, 1 | 4), 0);
+  expect("stat", __wasi_fd_filestat_get(a, &st), 0);
+  expect("atim", st.atim, 1000000001);
+  expect("mtim", st.mtim, 2000000000000000003);
+  expect("only one", __wasi_path_filestat_set_times(3, 0, "a", 5, 6, 1), 0);
+  expect("stat", __wasi_path_filestat_get(3, 0, "a", &st), 0);
+  expect("atim", st.atim, 5);
+  expect("mtim", st.mtim, 2000000000000000003);
+  expect("now", __wasi_path_filestat_set_times(3, 0, "a", 5, 6, 8), 0);
+  expect("stat", __wasi_path_filestat_get(3, 0, "a", &st), 0);
+  expect("mtim", st.mtim < 2000000000000000003, 1);
+  expect("both", __wasi_path_filestat_set_times(3, 0, "a", 5, 6, 1 | 2), __WASI_ERRNO_INVAL);
+  __wasi_fdstat_t fds;
+  expect("fdstat", __wasi_fd_fdstat_get(a, &fds), 0);
+  expect("type", fds.fs_filetype, __WASI_FILETYPE_REGULAR_FILE);
+  expect("writes", (fds.fs_rights_base & __WASI_RIGHTS_FD_WRITE) != 0, 1);
+  expect("append", __wasi_fd_fdstat_set_flags(a, __WASI_FDFLAGS_APPEND), 0);
+  expect("fdstat", __wasi_fd_fdstat_get(a, &fds), 0);
+  expect("flags", fds.fs_flags, __WASI_FDFLAGS_APPEND);
+  expect("less", __wasi_fd_fdstat_set_rights(a, __WASI_RIGHTS_FD_READ, 0), 0);
+  expect("more", __wasi_fd_fdstat_set_rights(a, all, 0), __WASI_ERRNO_NOTCAPABLE);
+  __wasi_size_t n;
+  __wasi_ciovec_t text = {(const uint8_t *)"x", 1};
+  expect("no right", __wasi_fd_write(a, &text, 1, &n), __WASI_ERRNO_BADF);
+  expect("close", __wasi_fd_close(a), 0);
+  expect("fdstat", __wasi_fd_fdstat_get(1, &fds), 0);
+  expect("a terminal can not seek", (fds.fs_rights_base & __WASI_RIGHTS_FD_SEEK) != 0, 0);
+}
+
+static void paths(void) {
+  __wasi_fd_t fd;
+  expect("empty", __wasi_path_open(3, 0, "", 0, all, all, 0, &fd), __WASI_ERRNO_NOENT);
+  expect("slash", __wasi_path_open(3, 0, "a/", 0, all, all, 0, &fd), __WASI_ERRNO_NOTDIR);
+  expect("not dir", __wasi_path_open(3, 0, "a/b", 0, all, all, 0, &fd), __WASI_ERRNO_NOTDIR);
+  expect("not a dir fd", __wasi_path_open(1, 0, "a", 0, all, all, 0, &fd), __WASI_ERRNO_NOTDIR);
+  expect("no fd", __wasi_path_open(99, 0, "a", 0, all, all, 0, &fd), __WASI_ERRNO_BADF);
+  expect("up", __wasi_path_open(3, 0, "..", 0, all, all, 0, &fd), __WASI_ERRNO_NOTCAPABLE);
+  expect("odd flags", __wasi_path_open(3, 0, "a", 64, all, all, 0, &fd), __WASI_ERRNO_INVAL);
+  expect("dir to create", __wasi_path_open(3, 0, "a", 3, all, all, 0, &fd), __WASI_ERRNO_INVAL);
+  expect("create dir", __wasi_path_open(3, 0, "x/", 1, all, all, 0, &fd), __WASI_ERRNO_ISDIR);
+  char name[300];
+  memset(name, 'n', 299), name[299] = 0;
+  expect("long", __wasi_path_open(3, 0, name, 1, all, all, 0, &fd), __WASI_ERRNO_NAMETOOLONG);
+  expect("bytes", __wasi_path_open(3, 0, "\xff\xfe", 1, all, all, 0, &fd), __WASI_ERRNO_ILSEQ);
+  expect("nul", raw_path_open(3, 0, (int32_t) "a\0b", 3, 0, 0, 0, 0, (int32_t)&fd), __WASI_ERRNO_INVAL);
+  expect("dot", __wasi_path_open(3, 0, "many/.././.", 2, all, all, 0, &fd), 0);
+  expect("close", __wasi_fd_close(fd), 0);
+  expect("mkdir dot", __wasi_path_create_directory(3, "."), __WASI_ERRNO_EXIST);
+  expect("rmdir dot", __wasi_path_remove_directory(3, "many/."), __WASI_ERRNO_INVAL);
+  expect("mkdir slash", __wasi_path_create_directory(3, "new//"), 0);
+  expect("unlink slash", __wasi_path_unlink_file(3, "a/"), __WASI_ERRNO_NOTDIR);
+  expect("rename onto", __wasi_path_rename(3, "a", 3, "new"), __WASI_ERRNO_ISDIR);
+  expect("rename dir", __wasi_path_rename(3, "new/", 3, "newer/"), 0);
+  expect("symlink", __wasi_path_symlink("newer", 3, "link"), 0);
+  expect("symlink", __wasi_path_symlink("nothing", 3, "dangling"), 0);
+  expect("dangling", __wasi_path_open(3, 1, "dangling", 0, all, all, 0, &fd), __WASI_ERRNO_NOENT);
+  expect("exclusive", __wasi_path_open(3, 1, "dangling", 5, all, all, 0, &fd), __WASI_ERRNO_EXIST);
+  expect("creates the target", __wasi_path_open(3, 1, "dangling", 1, all, all, 0, &fd), 0);
+  expect("close", __wasi_fd_close(fd), 0);
+  __wasi_filestat_t st;
+  expect("target", __wasi_path_filestat_get(3, 0, "nothing", &st), 0);
+  expect("not followed", __wasi_path_filestat_get(3, 0, "link", &st), 0);
+  expect("type", st.filetype, __WASI_FILETYPE_SYMBOLIC_LINK);
+  expect("followed by slash", __wasi_path_filestat_get(3, 0, "link/", &st), 0);
+  expect("type", st.filetype, __WASI_FILETYPE_DIRECTORY);
+  expect("dir nofollow", __wasi_path_open(3, 0, "link", 2, all, all, 0, &fd), __WASI_ERRNO_LOOP);
+  expect("dir follow", __wasi_path_open(3, 1, "link", 2, all, all, 0, &fd), 0);
+  expect("close", __wasi_fd_close(fd), 0);
+  uint8_t text[3];
+  __wasi_size_t used;
+  expect("readlink short", __wasi_path_readlink(3, "link", text, 3, &used), 0);
+  expect("readlink short", used, 3);
+  expect("link follow", __wasi_path_link(3, 1, "dangling", 3, "hard"), 0);
+  expect("type", __wasi_path_filestat_get(3, 0, "hard", &st), 0);
+  expect("type", st.filetype, __WASI_FILETYPE_REGULAR_FILE);
+  expect("absolute", __wasi_path_symlink("/etc", 3, "abs"), __WASI_ERRNO_PERM);
+}
+
+static void addresses(void) {
+  int32_t wild = (int32_t)0xfffffff0;
+  expect("args", raw_fd_write(1, wild, 1, 0), __WASI_ERRNO_FAULT);
+  int32_t vec[2] = {wild, 100};
+  expect("slice", raw_fd_write(1, (int32_t)vec, 1, 64), __WASI_ERRNO_FAULT);
+  expect("random", raw_random_get(16, 0x7fffffff), __WASI_ERRNO_FAULT);
+  expect("clock", raw_clock_time_get(0, 0, wild), __WASI_ERRNO_FAULT);
+  expect("no clock", raw_clock_time_get(9, 0, 64), __WASI_ERRNO_INVAL);
+  expect("name", raw_fd_prestat_dir_name(3, 64, 1), __WASI_ERRNO_NAMETOOLONG);
+  expect("sockets", raw_sock_shutdown(3, 0), __WASI_ERRNO_NOTSUP);
+  expect("path", raw_path_open(3, 0, wild, 100, 0, 0, 0, 0, 64), __WASI_ERRNO_FAULT);
+}
+
+static uint64_t now(__wasi_clockid_t clock) {
+  __wasi_timestamp_t t;
+  expect("clock", __wasi_clock_time_get(clock, 1, &t), 0);
+  return t;
+}
+
+static void polls(void) {
+  __wasi_subscription_t subs[3] = {0};
+  __wasi_event_t events[3];
+  __wasi_size_t n;
+  expect("none", __wasi_poll_oneoff(subs, events, 0, &n), __WASI_ERRNO_INVAL);
+  for (int absolute = 0; absolute < 2; absolute++) {
+    for (int clock = 0; clock < 2; clock++) {
+      uint64_t start = now(clock);
+      subs[0].userdata = 7;
+      subs[0].u.tag = __WASI_EVENTTYPE_CLOCK;
+      subs[0].u.u.clock.id = clock;
+      subs[0].u.u.clock.timeout = 20000000 + (absolute ? start : 0);
+      subs[0].u.u.clock.flags = absolute;
+      subs[1] = subs[0];
+      subs[1].userdata = 8;
+      subs[1].u.u.clock.timeout += 5000000000;
+      expect("poll", __wasi_poll_oneoff(subs, events, 2, &n), 0);
+      expect("one", n, 1);
+      expect("which", events[0].userdata, 7);
+      expect("when", now(clock) - start >= 20000000, 1);
+      expect("soon", now(clock) - start < 1000000000, 1);
+    }
+  }
+  subs[0].u.u.clock.timeout += 5000000000; // absolute, and still to come
+  __wasi_fd_t file = open_at(3, "hundred", __WASI_OFLAGS_CREAT, 0);
+  expect("size", __wasi_fd_filestat_set_size(file, 100), 0);
+  subs[1].u.tag = __WASI_EVENTTYPE_FD_READ;
+  subs[1].u.u.fd_read.file_descriptor = file;
+  subs[2].userdata = 9;
+  subs[2].u.tag = __WASI_EVENTTYPE_FD_WRITE;
+  subs[2].u.u.fd_write.file_descriptor = 55;
+  expect("poll", __wasi_poll_oneoff(subs, events, 3, &n), 0);
+  expect("both", n, 2);
+  expect("file", events[0].fd_readwrite.nbytes, 100);
+  expect("bad", events[1].error, __WASI_ERRNO_BADF);
+  expect("close", __wasi_fd_close(file), 0);
+}
+
+int main(void) {
+  readdir_cookies();
+  renumber();
+  times_and_rights();
+  paths();
+  addresses();
+  polls();
+  printf("%d failures\n", failures);
+  return failures != 0;
+}

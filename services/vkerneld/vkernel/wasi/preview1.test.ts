@@ -1,0 +1,178 @@
+// Real programs in real threads: what they see of WASI, and what they cannot reach.
+
+import { execFile } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { compileC, hasClang } from '../testdata/programs.ts';
+import { TestMachine } from '../testdata/run-process.ts';
+import { preview1Imports, preview1Names } from './preview1.ts';
+
+const machine = new TestMachine();
+afterAll(() => machine.close());
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'odonata-wasi-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const compiled = new Map<string, Uint8Array<ArrayBuffer>>();
+function program(name: string): Uint8Array<ArrayBuffer> {
+  const there = compiled.get(name) ?? compileC(name);
+  compiled.set(name, there);
+  return there;
+}
+
+function grant(hostPath: string, readOnly = false) {
+  return { hostPath, guestPath: '/data', readOnly };
+}
+
+/** The same module under node:wasi, in an OS process of its own. */
+async function underNode(module: Uint8Array, hostPath: string): Promise<{ stdout: string; code: number }> {
+  const file = join(folder, 'program.wasm');
+  writeFileSync(file, module);
+  const script = `
+    const { WASI } = require('node:wasi');
+    const wasi = new WASI({ version: 'preview1', args: ['program'], preopens: { '/data': ${JSON.stringify(hostPath)} } });
+    WebAssembly.instantiate(require('node:fs').readFileSync(${JSON.stringify(file)}), wasi.getImportObject())
+      .then(({ instance }) => process.exit(wasi.start(instance)));`;
+  const run = promisify(execFile)(process.execPath, ['--no-warnings', '-e', script]);
+  return run.then(
+    ({ stdout }) => ({ stdout, code: 0 }),
+    (error: { stdout: string; code: number }) => ({ stdout: error.stdout, code: error.code }),
+  );
+}
+
+test('every name that is promised is there', () => {
+  const made = Object.keys(preview1Imports({ args: [], env: [] } as never));
+  expect(made.toSorted()).toEqual(preview1Names);
+});
+
+describe.skipIf(!hasClang)('C programs', () => {
+  test('raw calls: cookies, renumbering, rights, times, paths, bad addresses, polls', async () => {
+    const run = machine.run(program('raw'), { grants: [grant(folder)] });
+    expect(await run.exited).toMatchObject({ code: 0 });
+    expect(run.stdout()).toBe('0 failures\n');
+    expect(run.troubles).toEqual([]);
+  });
+
+  test('files, directories, links and times', async () => {
+    const run = machine.run(program('files'), { grants: [grant(folder)] });
+    expect(await run.exited).toMatchObject({ code: 0 });
+    expect(run.stdout()).toBe(readFileSync(new URL('../testdata/files.expected', import.meta.url), 'utf8'));
+  });
+
+  test('the same as under node:wasi, where that is right', async () => {
+    const ours = join(folder, 'ours');
+    const theirs = join(folder, 'theirs');
+    mkdirSync(ours);
+    mkdirSync(theirs);
+    const run = machine.run(program('files'), { grants: [grant(ours)] });
+    const { code } = await run.exited;
+    const node = await underNode(program('files'), theirs);
+    expect(code).toBe(node.code);
+    // There: no "." and "..", links upwards refused even where they stay inside, a link opened in spite of
+    // O_NOFOLLOW, whole seconds.
+    const differs = /^(d|d\/e) has|^symlink up:|^nofollow:|^times:/;
+    const same = (text: string) => text.split('\n').filter((line) => !differs.test(line));
+    expect(same(run.stdout())).toEqual(same(node.stdout));
+  });
+
+  test('nothing outside of a grant can be reached', async () => {
+    mkdirSync(join(folder, 'data/in/deep'), { recursive: true });
+    mkdirSync(join(folder, 'outside'));
+    writeFileSync(join(folder, 'secret'), 'secret');
+    writeFileSync(join(folder, 'outside/x'), 'secret');
+    writeFileSync(join(folder, 'data/mine'), 'mine');
+    symlinkSync(join(folder, 'secret'), join(folder, 'data/absolute'));
+    symlinkSync(join(folder, 'outside'), join(folder, 'data/absolute-dir'));
+    symlinkSync('../secret', join(folder, 'data/up'));
+    symlinkSync('..', join(folder, 'data/up-dir'));
+    symlinkSync('in/deep/../../../secret', join(folder, 'data/twice'));
+    const run = machine.run(program('escape'), { grants: [grant(join(folder, 'data'))] });
+    expect(await run.exited).toMatchObject({ code: 0 });
+    expect(run.stdout()).not.toContain('ALLOWED');
+    expect(run.stdout().split('\n').length).toBeGreaterThan(60);
+    expect(readdirSync(folder).toSorted()).toEqual(['data', 'outside', 'secret']);
+    expect(readFileSync(join(folder, 'secret'), 'utf8')).toBe('secret');
+  });
+
+  test('nor while another swaps a directory for a link', async () => {
+    mkdirSync(join(folder, 'data/a'), { recursive: true });
+    mkdirSync(join(folder, 'outside'));
+    writeFileSync(join(folder, 'outside/file'), 'SECRET');
+    writeFileSync(join(folder, 'data/a/file'), 'inside');
+    symlinkSync('../outside', join(folder, 'data/b'));
+    const swap = `
+      const { renameSync } = require('node:fs');
+      process.chdir(${JSON.stringify(join(folder, 'data'))});
+      const until = Date.now() + 2500;
+      while (Date.now() < until) { renameSync('a', 'c'); renameSync('b', 'a'); renameSync('a', 'b'); renameSync('c', 'a'); }`;
+    const swapping = promisify(execFile)(process.execPath, ['-e', swap]);
+    const run = machine.run(program('race'), { grants: [grant(join(folder, 'data'))] });
+    expect(await run.exited).toMatchObject({ code: 0 });
+    await swapping;
+    const [inside, refused, secret] = run.stdout().match(/\d+/g)!.map(Number);
+    expect(secret).toBe(0);
+    expect(inside).toBeGreaterThan(0);
+    expect(refused).toBeGreaterThan(0);
+  });
+
+  test('a read-only grant', async () => {
+    mkdirSync(join(folder, 'dir'));
+    writeFileSync(join(folder, 'file'), 'text');
+    symlinkSync('file', join(folder, 'link'));
+    mkdirSync(join(folder, 'other'));
+    const other = { hostPath: join(folder, 'other'), guestPath: '/other', readOnly: false };
+    const run = machine.run(program('readonly'), { grants: [grant(folder, true), other] });
+    expect(await run.exited).toMatchObject({ code: 0 });
+    expect(run.stdout()).toBe('text\n0 writes\n');
+    expect(readFileSync(join(folder, 'file'), 'utf8')).toBe('text');
+    expect(readdirSync(folder).toSorted()).toEqual(['dir', 'file', 'link', 'other']);
+    expect(readdirSync(join(folder, 'other'))).toEqual(['own']);
+  });
+
+  test('arguments, environment, clocks, random bytes, polls, standard input', async () => {
+    const run = machine.run(program('misc'), {
+      args: ['one', 'zwei ü'],
+      env: ['A=1', 'B='],
+      stdin: 'x\ny\n',
+    });
+    expect(await run.exited).toEqual({ code: 42, signal: '', reason: '', stack: '' });
+    expect(run.stdout()).toBe(
+      'arg one\narg zwei ü\nenv A=1\nenv B=\nslept 1\nyear 1\ncpu 1\nrandom 1\npoll 1 1 1\nline x\nline y\nend 1\n',
+    );
+    expect(run.stderr()).toBe('to stderr\n');
+    expect(run.inputTaken()).toBe(4);
+  });
+
+  test('a pipe without a writer does not hold up the end', async () => {
+    await promisify(execFile)('mkfifo', [join(folder, 'pipe')]);
+    const run = machine.run(program('pipe'), { grants: [grant(folder)] });
+    await expect.poll(() => run.stdout(), { timeout: 5_000 }).toBe('reading\n');
+    await run.process.kill('SIGKILL');
+    expect(await run.exited).toMatchObject({ code: 137, signal: 'SIGKILL' });
+    expect(run.troubles).toEqual([]);
+  });
+
+  test('a directory that is not there is named', async () => {
+    const missing = join(folder, 'missing');
+    const run = machine.run(program('misc'), { grants: [grant(missing)] });
+    const { code, reason } = await run.exited;
+    expect(code).toBe(126);
+    expect(reason).toContain(`cannot use the directory ${missing}: ENOENT`);
+    expect(existsSync(missing)).toBe(false);
+  });
+});

@@ -1,0 +1,120 @@
+import { describe, expect, test } from 'vitest';
+import { assemble } from '../testdata/programs.ts';
+import { prepareModule } from './module.ts';
+
+const none = (): boolean => false;
+const all = (): boolean => true;
+
+function instantiate(bytes: Uint8Array<ArrayBuffer>): {
+  memory: WebAssembly.Memory;
+  exports: Record<string, (...args: number[]) => number>;
+} {
+  const prepared = prepareModule(bytes, all);
+  const memory = new WebAssembly.Memory({
+    initial: prepared.initialPages,
+    maximum: prepared.maximumPages,
+    shared: true,
+  });
+  const module = new WebAssembly.Module(prepared.bytes);
+  const f = { f: () => 5 };
+  const { exports } = new WebAssembly.Instance(module, { odonata_vkernel: { memory }, a: f, b: f });
+  return { memory, exports: exports as never };
+}
+
+describe('prepareModule', () => {
+  test('a defined memory becomes an imported shared one, with its data, growth and export', () => {
+    const { memory, exports } = instantiate(
+      assemble(`(module
+        (import "a" "f" (func $a (result i32)))
+        (import "b" "f" (func $b (result i32)))
+        (memory (export "memory") 2 7)
+        (data (i32.const 70000) "x")
+        (func (export "sum") (result i32) (i32.add (call $a) (call $b)))
+        (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+        (func (export "load") (param i32) (result i32) (i32.load8_u (local.get 0))))`),
+    );
+    expect(memory.buffer).toBeInstanceOf(SharedArrayBuffer);
+    expect(memory.buffer.byteLength).toBe(2 * 65536);
+    expect(exports.memory).toBe(memory);
+    expect(exports.sum!()).toBe(10);
+    expect(exports.load!(70000)).toBe(120);
+    expect(exports.grow!(5)).toBe(2);
+    expect(exports.grow!(1)).toBe(-1);
+  });
+
+  test('without a maximum it may grow to 4 GiB', () => {
+    const bytes = assemble('(module (memory 3))');
+    expect(prepareModule(bytes, none)).toMatchObject({ initialPages: 3, maximumPages: 65536 });
+  });
+
+  test('an imported memory is imported from us', () => {
+    const bytes = assemble(
+      '(module (import "env" "memory" (memory 1 4)) (func (export "size") (result i32) memory.size))',
+    );
+    expect(instantiate(bytes).exports.size!()).toBe(1);
+    expect(prepareModule(bytes, none).maximumPages).toBe(4);
+  });
+
+  test('a shared memory stays shared', () => {
+    const bytes = assemble(
+      '(module (memory 1 3 shared) (func (export "f") (result i32) (i32.atomic.load (i32.const 0))))',
+    );
+    expect(instantiate(bytes).exports.f!()).toBe(0);
+  });
+
+  test('no memory and no imports', () => {
+    expect(
+      instantiate(assemble('(module (func (export "f") (result i32) (i32.const 9)))')).exports.f!(),
+    ).toBe(9);
+    expect(prepareModule(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]), none).initialPages).toBe(0);
+  });
+
+  test('tells of a start section', () => {
+    expect(prepareModule(assemble('(module (func $f) (start $f))'), none).hasStartSection).toBe(true);
+    expect(prepareModule(assemble('(module (func $f))'), none).hasStartSection).toBe(false);
+  });
+
+  test.each([
+    ['text', Buffer.from('#!/bin/sh\necho hello\n'), /^not a WebAssembly module$/],
+    ['nothing', Buffer.alloc(0), /^not a WebAssembly module$/],
+    [
+      'a component',
+      Buffer.from([0, 97, 115, 109, 13, 0, 1, 0]),
+      /component, not a module: build it for wasm32-wasip1/,
+    ],
+    ['another version', Buffer.from([0, 97, 115, 109, 2, 0, 0, 0]), /unknown version \(2\)/],
+    ['a cut file', Buffer.from([0, 97, 115, 109, 1, 0, 0, 0, 1, 99]), /cut short/],
+  ])('refuses %s', (_, bytes, message) => {
+    expect(() => prepareModule(new Uint8Array(bytes), all)).toThrow(message);
+  });
+
+  test('every cut of a module is refused or whole, and nothing else is thrown', () => {
+    const whole = assemble(
+      '(module (import "a" "f" (func)) (memory 1) (data (i32.const 0) "abc") (func (export "g")))',
+    );
+    for (let length = 0; length < whole.length; length++) {
+      try {
+        prepareModule(whole.slice(0, length), all);
+      } catch (error) {
+        expect((error as Error).name).toBe('ModuleError');
+      }
+    }
+  });
+
+  test('names the imports that are missing', () => {
+    const functions = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
+      .map((name) => `(import "env" "${name}" (func))`)
+      .join('');
+    expect(() => prepareModule(assemble(`(module ${functions})`), (_, name) => name === 'a')).toThrow(
+      'the program imports env.b, env.c, env.d, env.e, env.f and 1 more, which a virtual kernel does not have',
+    );
+    expect(() => prepareModule(assemble('(module (import "x" "t" (table 1 funcref)))'), all)).toThrow(
+      'the program imports x.t (a table), which a virtual kernel does not have',
+    );
+  });
+
+  test('refuses 64-bit and several memories', () => {
+    expect(() => prepareModule(assemble('(module (memory i64 1))'), all)).toThrow(/64-bit/);
+    expect(() => prepareModule(assemble('(module (memory 1) (memory 1))'), all)).toThrow(/several memories/);
+  });
+});
