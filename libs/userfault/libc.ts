@@ -135,7 +135,8 @@ export function punchHole(fd: number, offsetBytes: number, lengthBytes: number):
 
 /**
  * The address of a typed array's first byte: memchr finds the byte that is put there for a moment.
- * The array must not be empty, and must be fresh or owned by the caller.
+ * The array must not be empty, must be the caller's, and must stand on an ArrayBuffer of its own: small
+ * typed arrays without one live on the JavaScript heap, where they move.
  */
 export function addressOf(bytes: Uint8Array): bigint {
   const kept = bytes[0]!;
@@ -193,9 +194,11 @@ export function connectUnix(path: string): number {
 // struct msghdr { name, namelen, iov, iovlen, control, controllen, flags } with one iovec and one
 // cmsghdr { len, SOL_SOCKET, SCM_RIGHTS } that carries one descriptor.
 function messageHeader(data: Uint8Array): { header: BigUint64Array; control: Uint8Array; kept: unknown[] } {
-  const iovec = new BigUint64Array([addressOf(data), BigInt(data.length)]);
-  const control = new Uint8Array(24);
-  const header = new BigUint64Array(7);
+  // Over buffers of their own: small typed arrays live on the JavaScript heap, where they may move.
+  const iovec = new BigUint64Array(new ArrayBuffer(16));
+  iovec.set([addressOf(data), BigInt(data.length)]);
+  const control = new Uint8Array(new ArrayBuffer(24));
+  const header = new BigUint64Array(new ArrayBuffer(56));
   header[2] = addressOf(new Uint8Array(iovec.buffer));
   header[3] = 1n;
   header[4] = addressOf(control);
@@ -205,7 +208,9 @@ function messageHeader(data: Uint8Array): { header: BigUint64Array; control: Uin
 
 /** Sends bytes with one descriptor beside them. */
 export function sendDescriptor(socket: number, data: Uint8Array, fd: number): void {
-  const { header, control, kept } = messageHeader(data);
+  const sent = new Uint8Array(new ArrayBuffer(data.length));
+  sent.set(data);
+  const { header, control, kept } = messageHeader(sent);
   const view = new DataView(control.buffer);
   view.setBigUint64(0, 20n, true);
   view.setInt32(8, 1, true);
@@ -220,7 +225,7 @@ export function receiveDescriptor(
   socket: number,
   maxBytes: number,
 ): { data: Uint8Array; fd?: number } | undefined {
-  const data = new Uint8Array(maxBytes);
+  const data = new Uint8Array(new ArrayBuffer(maxBytes));
   const { header, control, kept } = messageHeader(data);
   const n = Number(c.recvmsg(socket, header, 0x40000000 /* MSG_CMSG_CLOEXEC */));
   if (n === -1) {

@@ -157,7 +157,9 @@ export class Node {
   }
 
   close(): void {
-    for (const session of [...this.sessions]) session.close();
+    const sessions = [...this.sessions];
+    this.sessions.clear();
+    for (const session of sessions) session.close();
     this.link?.close();
     this.transfers.close();
     this.directory.close();
