@@ -1,6 +1,6 @@
 // What AssemblyScript's compiler imports from `env` for a program that uses no bindings of its own: abort and friends.
 
-import type { KernelCaller } from './kernel-call.ts';
+import type { OutputWriter } from './output-ring.ts';
 import type { GuestMemory } from './wasi/guest-memory.ts';
 
 export const assemblyscriptNames: readonly string[] = [
@@ -24,7 +24,7 @@ type Imports = Record<string, (...args: number[]) => number | undefined>;
 /** @param abort ends the process with SIGABRT; does not return */
 export function assemblyscriptImports(
   memory: GuestMemory,
-  kernel: KernelCaller,
+  output: OutputWriter,
   abort: (reason: string) => never,
 ): Imports {
   /** A string: UTF-16, its length in bytes stands before it. */
@@ -36,7 +36,7 @@ export function assemblyscriptImports(
   }
 
   function print(stream: 1 | 2, line: string): undefined {
-    kernel.write(stream, encoder.encode(`${line}\n`));
+    output.write(stream, encoder.encode(`${line}\n`));
   }
 
   const toOutput = (at: number): undefined => print(1, text(at));

@@ -15,6 +15,7 @@ import {
   unpackWord,
 } from './kernel-call.ts';
 import { odonataImports } from './odonata-calls.ts';
+import { OutputWriter } from './output-ring.ts';
 import { oneLine, programStack, trapOf } from './trap.ts';
 import { streamRights } from './wasi/abi.ts';
 import { DescriptorTable } from './wasi/descriptor-table.ts';
@@ -30,8 +31,8 @@ const port = parentPort;
 
 Error.stackTraceLimit = 64;
 
-function post(message: GuestMessage, transfer: ArrayBuffer[] = []): void {
-  port.postMessage(message, transfer);
+function post(message: GuestMessage): void {
+  port.postMessage(message);
 }
 
 /** Tells how the program ended and waits for the end of this thread. */
@@ -40,14 +41,14 @@ function end(how: GuestEnd): never {
   for (;;) sleep(Number.POSITIVE_INFINITY);
 }
 
-function streamsThrough(kernel: KernelCaller): StandardStreams {
+function streamsThrough(kernel: KernelCaller, output: OutputWriter): StandardStreams {
   return {
     read: (maxBytes, nonblock) => {
       const { errno, payload } = kernel.call({ call: 'stdin_read', maxBytes, nonblock });
       if (errno !== Errno.success) throw new WasiError(errno);
       return payload;
     },
-    write: (stream, bytes) => kernel.write(stream, bytes),
+    write: (stream, bytes) => output.write(stream, bytes),
     pollInput: (timeoutMs) => {
       const { payload } = kernel.call({ call: 'stdin_poll', timeoutMs });
       const [ready, available, ended] = [0, 1, 2].map((i) => Number(unpackWord(payload, i)));
@@ -75,6 +76,7 @@ function openDescriptors(start: StartGuest): DescriptorTable {
 function run(start: StartGuest): never {
   const memory = new GuestMemory(start.memory);
   const kernel = new KernelCaller(start.channel, post);
+  const output = new OutputWriter(start.output, () => post({ kind: 'output' }));
   const abort = (reason: string): never =>
     end({ how: 'trap', signal: 'SIGABRT', reason, stack: programStack(new Error(reason)) });
   const imports = {
@@ -83,11 +85,11 @@ function run(start: StartGuest): never {
       args: start.args,
       env: start.env,
       descriptors: openDescriptors(start),
-      streams: streamsThrough(kernel),
+      streams: streamsThrough(kernel, output),
       exit: (code) => end({ how: 'exit', code: code & 0xff }),
     }),
     odonata: odonataImports(memory, kernel, start),
-    env: assemblyscriptImports(memory, kernel, abort),
+    env: assemblyscriptImports(memory, output, abort),
     [memoryImport.module]: { [memoryImport.name]: start.memory },
   };
   try {

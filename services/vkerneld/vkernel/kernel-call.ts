@@ -2,9 +2,9 @@
 //
 // The thread posts its request and sleeps on a word of a small shared buffer; the main thread, which may have to wait
 // for others first, stores the answer in that buffer and wakes it. One request at a time: the thread has nothing else
-// to do meanwhile. Output goes the other way round: it is posted without waiting, as far as the credit reaches.
+// to do meanwhile. (Output goes through a ring of its own: see output-ring.ts.)
 //
-//   words   0 turn (0 waiting, 1 answered)   1 errno   2 length of the payload   3 credit for output, in bytes
+//   words   0 turn (0 waiting, 1 answered)   1 errno   2 length of the payload
 //   bytes   16 ... payload
 
 import type { DirectoryGrant } from './wasi/directory-calls.ts';
@@ -12,16 +12,10 @@ import type { DirectoryGrant } from './wasi/directory-calls.ts';
 const turnWord = 0;
 const errnoWord = 1;
 const lengthWord = 2;
-const creditWord = 3;
 const headerBytes = 16;
 
 /** The most that one answer carries: a piece of standard input. */
 export const payloadBytesMax = 65536;
-/** What a process may write before its reader has taken any of it. */
-export const outputCreditBytes = 1 << 20;
-/** The most that one piece of output carries. */
-export const outputBytesMax = 65536;
-
 export type KernelRequest =
   | { readonly call: 'stdin_read'; readonly maxBytes: number; readonly nonblock: boolean }
   | { readonly call: 'stdin_poll'; readonly timeoutMs: number }
@@ -71,7 +65,8 @@ export type GuestEnd =
 /** From the guest's thread to the main thread. */
 export type GuestMessage =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'output'; readonly stream: 1 | 2; readonly data: Uint8Array<ArrayBuffer> }
+  /** There is something in the ring. */
+  | { readonly kind: 'output' }
   | { readonly kind: 'request'; readonly request: KernelRequest }
   | { readonly kind: 'ended'; readonly end: GuestEnd };
 
@@ -80,6 +75,7 @@ export interface StartGuest {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly channel: SharedArrayBuffer;
+  readonly output: SharedArrayBuffer;
   /** With the program's name as the first. */
   readonly args: readonly string[];
   readonly env: readonly string[];
@@ -90,9 +86,7 @@ export interface StartGuest {
 }
 
 export function createChannel(): SharedArrayBuffer {
-  const channel = new SharedArrayBuffer(headerBytes + payloadBytesMax);
-  new Int32Array(channel)[creditWord] = outputCreditBytes;
-  return channel;
+  return new SharedArrayBuffer(headerBytes + payloadBytesMax);
 }
 
 export interface KernelAnswer {
@@ -105,9 +99,9 @@ export interface KernelAnswer {
 export class KernelCaller {
   readonly #words: Int32Array;
   readonly #channel: SharedArrayBuffer;
-  readonly #post: (message: GuestMessage, transfer?: ArrayBuffer[]) => void;
+  readonly #post: (message: GuestMessage) => void;
 
-  constructor(channel: SharedArrayBuffer, post: (message: GuestMessage, transfer?: ArrayBuffer[]) => void) {
+  constructor(channel: SharedArrayBuffer, post: (message: GuestMessage) => void) {
     this.#channel = channel;
     this.#words = new Int32Array(channel, 0, headerBytes / 4);
     this.#post = post;
@@ -124,24 +118,6 @@ export class KernelCaller {
       errno,
       payload: new Uint8Array(this.#channel, headerBytes, length).slice() as Uint8Array<ArrayBuffer>,
     };
-  }
-
-  /** Blocks while there is no credit. The bytes are given away: their array is empty afterwards. */
-  write(stream: 1 | 2, bytes: Uint8Array<ArrayBuffer>): void {
-    const total = bytes.length;
-    let done = 0;
-    while (done < total) {
-      const credit = Atomics.load(this.#words, creditWord);
-      if (credit <= 0) {
-        Atomics.wait(this.#words, creditWord, credit);
-        continue;
-      }
-      const length = Math.min(total - done, credit, outputBytesMax);
-      Atomics.sub(this.#words, creditWord, length);
-      const data = length === total ? bytes : bytes.slice(done, done + length);
-      done += length;
-      this.#post({ kind: 'output', stream, data }, [data.buffer]);
-    }
   }
 }
 
@@ -161,13 +137,6 @@ export class KernelAnswerer {
     this.#words[lengthWord] = payload.length;
     Atomics.store(this.#words, turnWord, 1);
     Atomics.notify(this.#words, turnWord);
-  }
-
-  /** The reader of its output took so many bytes. Never more credit than there was at first. */
-  giveCredit(bytes: number): void {
-    const before = Atomics.load(this.#words, creditWord);
-    Atomics.add(this.#words, creditWord, Math.min(bytes, outputCreditBytes - before));
-    Atomics.notify(this.#words, creditWord);
   }
 }
 

@@ -32,8 +32,6 @@ const usageEveryMs = 1_000;
 
 interface Running {
   readonly process: Process;
-  /** Output that the supervisor has not taken. */
-  untakenBytes: number;
   lastUsage: string;
 }
 
@@ -76,14 +74,9 @@ export class Kernel {
       case 'signal':
         this.#signal(event.value.pid, event.value.signal);
         return;
-      case 'outputTaken': {
-        const running = this.#running.get(event.value.pid);
-        if (running === undefined) return;
-        const bytes = Math.min(Number(event.value.takenBytes), running.untakenBytes);
-        running.untakenBytes -= bytes;
-        running.process.giveCredit(bytes);
+      case 'outputTaken':
+        this.#running.get(event.value.pid)?.process.outputTaken(Number(event.value.takenBytes));
         return;
-      }
       default:
         this.#options.log.warn({ event: event.case }, 'a message of the supervisor that is not understood');
     }
@@ -91,10 +84,7 @@ export class Kernel {
 
   /** Another supervisor took over: what the last one had not taken is lost, and nobody will ever take it. */
   onReattached(): void {
-    for (const running of this.#running.values()) {
-      running.process.giveCredit(running.untakenBytes);
-      running.untakenBytes = 0;
-    }
+    for (const { process } of this.#running.values()) process.outputForgotten();
     this.#pieces.clear();
   }
 
@@ -142,7 +132,6 @@ export class Kernel {
       {
         started: () => send({ case: 'started', value: { pid } }),
         output: (stream, data) => {
-          running.untakenBytes += data.length;
           const output = { stream: stream === 1 ? StdStream.OUT : StdStream.ERR, data };
           send({ case: 'output', value: { pid, output } });
         },
@@ -155,7 +144,7 @@ export class Kernel {
         troubled: (what, error) => log.error({ pid, err: error }, what),
       },
     );
-    const running: Running = { process, untakenBytes: 0, lastUsage: '' };
+    const running: Running = { process, lastUsage: '' };
     this.#running.set(pid, running);
   }
 

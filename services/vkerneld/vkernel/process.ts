@@ -11,6 +11,7 @@
 
 import type { Worker } from 'node:worker_threads';
 import { createChannel, type GuestMessage, KernelAnswerer, type StartGuest } from './kernel-call.ts';
+import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
 import type { Pmap, Space } from './pmap-interface.ts';
 import { compileProgram } from './program.ts';
 import { StandardInput } from './standard-input.ts';
@@ -68,6 +69,9 @@ export class Process {
   readonly #events: ProcessEvents;
   readonly #channel = createChannel();
   readonly #answerer = new KernelAnswerer(this.#channel);
+  readonly #ring = createOutputRing();
+  readonly #output = new OutputReader(this.#ring);
+  readonly #window = new OutputWindow();
   #space: Space | undefined;
   #worker: Worker | undefined;
   #calls: SystemCalls | undefined;
@@ -102,8 +106,15 @@ export class Process {
   }
 
   /** The reader of its output took so many bytes. */
-  giveCredit(bytes: number): void {
-    this.#answerer.giveCredit(bytes);
+  outputTaken(bytes: number): void {
+    this.#window.taken(bytes);
+    this.#forwardOutput();
+  }
+
+  /** Another reader is there: what the last one had not taken is lost, and nobody will ever take it. */
+  outputForgotten(): void {
+    this.#window.forget();
+    this.#forwardOutput();
   }
 
   /** Ends it, whatever it does. Resolves when it ended. */
@@ -133,6 +144,7 @@ export class Process {
       module: program.module,
       memory: madeSpace.value.memory,
       channel: this.#channel,
+      output: this.#ring,
       args: [name, ...args],
       env,
       grants,
@@ -156,7 +168,8 @@ export class Process {
       case 'ready':
         return;
       case 'output':
-        this.#events.output(message.stream, message.data);
+        this.#output.answerRing();
+        this.#forwardOutput();
         return;
       case 'request':
         void this.#calls?.serve(message.request);
@@ -189,7 +202,18 @@ export class Process {
     } catch (error) {
       this.#events.troubled(`process ${this.pid} did not end cleanly`, error);
     }
+    this.#forwardOutput(true);
     this.#events.exited(exit);
+  }
+
+  /** The rest stays in the ring, where the writer then waits; at the end there is no writer any more. */
+  #forwardOutput(all = false): void {
+    while (all || this.#window.isOpen) {
+      const piece = this.#output.take();
+      if (piece === undefined) return;
+      this.#window.sent(piece.data.length);
+      this.#events.output(piece.stream, piece.data);
+    }
   }
 }
 

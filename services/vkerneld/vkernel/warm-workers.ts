@@ -8,8 +8,8 @@ const entry = new URL('./guest-thread.ts', import.meta.url);
 
 /** Calls of WebAssembly use the thread's stack; a C program expects some megabytes. */
 const stackMb = 16;
-/** For our own objects; what a guest allocates is not in there. */
-const heapMb = 256;
+/** For our own objects, and a guest's tables and exceptions; its memory is not in there. */
+const heapMb = 1024;
 /** A new thread waits this long, so as not to take the processor from the program that just got the last one. */
 const refillDelayMs = 150;
 

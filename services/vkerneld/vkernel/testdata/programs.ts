@@ -1,7 +1,7 @@
 // Programs for tests: C by clang where it is installed, text format by binaryen.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import binaryen from 'binaryen';
@@ -54,7 +54,7 @@ export function assemble(text: string): Uint8Array<ArrayBuffer> {
 export function compileAssemblyscript(source: string, ...flags: string[]): Uint8Array<ArrayBuffer> {
   return inFolder((folder) => {
     const file = join(folder, 'in.ts');
-    execFileSync('cp', ['/dev/stdin', file], { input: source });
+    writeFileSync(file, source);
     const out = join(folder, 'out.wasm');
     execFileSync(join(bin, 'asc'), [file, '-o', out, '--exportStart', '_start', ...flags]);
     return new Uint8Array(readFileSync(out));

@@ -49,7 +49,7 @@ export class TestMachine {
         started: () => {},
         output: (stream, data) => {
           (stream === 1 ? out : err).push(Buffer.from(data));
-          if (takeOutput) process.giveCredit(data.length);
+          if (takeOutput) setImmediate(() => process.outputTaken(data.length));
         },
         inputTaken: (bytes) => {
           taken += bytes;

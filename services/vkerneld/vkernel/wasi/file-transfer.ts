@@ -55,10 +55,9 @@ export function writeSlices(
   switch (descriptor.kind) {
     case 'stream': {
       if (descriptor.stream === 0) throw new WasiError(Errno.badf);
-      const bytes = gather(system, slices).slice();
-      const { length } = bytes; // it is given away
-      if (length > 0) system.streams.write(descriptor.stream, bytes);
-      return length;
+      const bytes = gather(system, slices);
+      system.streams.write(descriptor.stream, bytes);
+      return bytes.length;
     }
     case 'file': {
       const bytes = gather(system, slices);

@@ -9,6 +9,9 @@ import { Errno, WasiError } from './errno.ts';
 const decoder = new TextDecoder('utf-8', { fatal: true });
 const encoder = new TextEncoder();
 
+/** More than any path; a longer one is not even copied. */
+const stringBytesMax = 1 << 16;
+
 export class GuestMemory {
   readonly #memory: WebAssembly.Memory;
   #buffer: ArrayBufferLike;
@@ -100,8 +103,9 @@ export class GuestMemory {
     this.#bytes.fill(0, start, start + length);
   }
 
-  /** EILSEQ when it is not UTF-8. */
+  /** EILSEQ when it is not UTF-8, ENAMETOOLONG when it is no name that anything could have. */
   string(at: number, length: number): string {
+    if (length > stringBytesMax) throw new WasiError(Errno.nametoolong);
     const bytes = this.copyOut(at, length);
     try {
       return decoder.decode(bytes);

@@ -8,8 +8,8 @@ import type { GuestMemory } from './guest-memory.ts';
 export interface StandardStreams {
   /** At most maxBytes; empty at the end. EAGAIN when nonblock is set and nothing is there. */
   read(maxBytes: number, nonblock: boolean): Uint8Array;
-  /** Writes all. The bytes are given away: their array is empty afterwards. */
-  write(stream: 1 | 2, bytes: Uint8Array<ArrayBuffer>): void;
+  /** Writes all. */
+  write(stream: 1 | 2, bytes: Uint8Array): void;
   /** Waits until standard input has bytes or ended. timeoutMs < 0 waits for ever. */
   pollInput(timeoutMs: number): { ready: boolean; availableBytes: number; ended: boolean };
 }

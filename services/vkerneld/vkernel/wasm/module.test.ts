@@ -113,6 +113,24 @@ describe('prepareModule', () => {
     );
   });
 
+  test('refuses what would be allocated out of every quota', () => {
+    expect(() =>
+      prepareModule(
+        assemble('(module (type $s (struct (field i32))) (global (ref null $s) (ref.null $s)))'),
+        all,
+      ),
+    ).toThrow(/garbage-collected/);
+    expect(() => prepareModule(assemble('(module (table 2000000 funcref))'), all)).toThrow(/2000000 entries/);
+    expect(() => prepareModule(assemble('(module (table 1 exnref))'), all)).toThrow(/unusual table/);
+  });
+
+  test('a table can grow to a bound', () => {
+    const grow = '(func (export "grow") (param i32) (result i32) (table.grow (ref.null func) (local.get 0)))';
+    const { exports } = instantiate(assemble(`(module (table 3 funcref) ${grow})`));
+    expect(exports.grow!(1000)).toBe(3);
+    expect(exports.grow!(1_000_000)).toBe(-1);
+  });
+
   test('refuses 64-bit and several memories', () => {
     expect(() => prepareModule(assemble('(module (memory i64 1))'), all)).toThrow(/64-bit/);
     expect(() => prepareModule(assemble('(module (memory 1) (memory 1))'), all)).toThrow(/several memories/);

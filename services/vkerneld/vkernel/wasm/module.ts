@@ -1,8 +1,12 @@
 // Prepares a program's WebAssembly module for a virtual kernel.
 //
 // A program brings its own memory; here the virtual kernel has to make it, because it is demand-paged. So the memory
-// that a module defines becomes one that it imports as (`odonata_vkernel`, `memory`), shared and with a maximum. All
-// else stays byte for byte: a memory has an index space of its own, so no index in the code changes.
+// that a module defines becomes one that it imports as (`odonata_vkernel`, `memory`), shared and with a maximum. A
+// memory has an index space of its own, so no index in the code changes.
+//
+// What would be allocated elsewhere than in that memory is bounded, or refused: it is under no quota, and V8 ends the
+// whole virtual kernel when it runs out. So tables get a maximum, and the types of WebAssembly's garbage collection
+// are not to be had.
 
 import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
 
@@ -29,7 +33,7 @@ export class ModuleError extends Error {
   }
 }
 
-const SectionId = { custom: 0, type: 1, import: 2, memory: 5, start: 8 } as const;
+const SectionId = { custom: 0, type: 1, import: 2, table: 4, memory: 5, start: 8 } as const;
 const ImportKind = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
 const kindNames = ['function', 'table', 'memory', 'global', 'tag'];
 
@@ -82,6 +86,7 @@ function rewrite(
   provided: (module: string, name: string) => boolean,
 ): PreparedModule {
   const sections = readSections(bytes);
+  checkTypes(sections.find(({ id }) => id === SectionId.type)?.body);
   const imports = readImports(sections.find(({ id }) => id === SectionId.import)?.body, provided);
   const defined = readMemories(sections.find(({ id }) => id === SectionId.memory)?.body);
   const memories = [...imports.memories, ...defined];
@@ -96,13 +101,14 @@ function rewrite(
     concat([unsignedLeb(imports.kept.length + 1), ...imports.kept, importOfMemory(limits)]),
   );
   let placed = false;
-  for (const { id, whole } of sections) {
+  for (const { id, whole, body } of sections) {
     const goesBefore = id === SectionId.custom || id === SectionId.type;
     if (!placed && !goesBefore) {
       pieces.push(importSection);
       placed = true;
     }
-    if (id !== SectionId.import && id !== SectionId.memory) pieces.push(whole);
+    if (id === SectionId.table) pieces.push(section(id, boundedTables(body)));
+    else if (id !== SectionId.import && id !== SectionId.memory) pieces.push(whole);
   }
   if (!placed) pieces.push(importSection);
   return {
@@ -165,6 +171,58 @@ function missingMessage(missing: readonly string[]): string {
   const named = missing.slice(0, namedMax).join(', ');
   const rest = missing.length > namedMax ? ` and ${missing.length - namedMax} more` : '';
   return `the program imports ${named}${rest}, which a virtual kernel does not have`;
+}
+
+const functionType = 0x60;
+const referenceTypes = [0x63, 0x64];
+
+/** Structures and arrays, and the groups that they come in, are refused. */
+function checkTypes(body: Uint8Array<ArrayBuffer> | undefined): void {
+  if (body === undefined) return;
+  const reader = new BinaryReader(body, 0);
+  const count = reader.u32();
+  for (let i = 0; i < count; i++) {
+    if (reader.u8() !== functionType) {
+      throw new ModuleError('a module with garbage-collected types, which no virtual kernel has');
+    }
+    for (const _ of ['parameters', 'results']) {
+      const values = reader.u32();
+      for (let value = 0; value < values; value++) {
+        if (referenceTypes.includes(reader.u8())) reader.u32(); // to a type, by its index
+      }
+    }
+  }
+}
+
+/** Entries of all tables together, and of what each may grow to. */
+const tableEntriesMax = 1_000_000;
+const tablesMax = 16;
+const functionReference = 0x70;
+const externReference = 0x6f;
+
+function boundedTables(body: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const reader = new BinaryReader(body, 0);
+  const count = reader.u32();
+  if (count > tablesMax)
+    throw new ModuleError(`a module with ${count} tables; a virtual kernel has ${tablesMax}`);
+  const pieces = [unsignedLeb(count)];
+  for (let i = 0; i < count; i++) {
+    const type = reader.u8();
+    const flags = reader.u8();
+    if ((type !== functionReference && type !== externReference) || (flags & ~limitsHasMaximum) !== 0) {
+      throw new ModuleError('a module with an unusual table, which no virtual kernel has');
+    }
+    const initial = reader.u32();
+    const maximum = flags & limitsHasMaximum ? reader.u32() : tableEntriesMax;
+    if (initial > tableEntriesMax) {
+      throw new ModuleError(
+        `a module with a table of ${initial} entries; a virtual kernel has ${tableEntriesMax}`,
+      );
+    }
+    const bounded = Math.min(maximum, tableEntriesMax);
+    pieces.push(Uint8Array.of(type, limitsHasMaximum), unsignedLeb(initial), unsignedLeb(bounded));
+  }
+  return concat(pieces);
 }
 
 function readMemories(body: Uint8Array<ArrayBuffer> | undefined): Limits[] {
