@@ -1,6 +1,6 @@
 // Brings a local cluster up: checks, plan, supervisor, and the wait until every part answers.
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, realpathSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +17,7 @@ import { clearRemains } from './remains.ts';
 import { stopCluster } from './stop.ts';
 
 export const DEFAULT_PORT = 7411;
+const FRAME_BYTES = 4096;
 /** A service that ended this often before the cluster was up will not make it. */
 const HOPELESS_RESTARTS = 5;
 
@@ -119,11 +120,18 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
       vkerneld: free.slice(nodes),
     },
     allowDirs: (options.allowDirs ?? []).map(allowedDir),
-    framesBytes: options.framesBytes,
+    framesBytes: options.framesBytes ?? shareOfMemory(nodes),
     leaseMs: options.leaseMs,
     logLevel: options.logLevel ?? 'info',
     owner: options.owner === undefined ? undefined : identify(options.owner),
   };
+}
+
+/** The nodes of one machine share its memory: together three quarters of what /dev/shm has now. */
+function shareOfMemory(nodes: number): number {
+  const { bavail, bsize } = statfsSync('/dev/shm');
+  const frames = Math.floor((bavail * bsize * 0.75) / nodes / FRAME_BYTES);
+  return Math.max(frames, 1) * FRAME_BYTES;
 }
 
 function allowedDir(path: string): string {

@@ -39,7 +39,7 @@ export function addUp(program: Command): void {
       DEFAULT_PORT,
     )
     .option('--allow-dir <dir>', 'folder that "run --dir" may grant to programs (repeatable)', collect)
-    .option('--node-memory <size>', 'memory of each node, as 512M')
+    .option('--node-memory <size>', 'memory of each node, as 512M; else its share of /dev/shm')
     .option('--lease-ms <ms>', "lease of a node's permissions", wholeNumber(100, 600_000))
     .addOption(new Option('--log-level <level>', 'of the services').choices(LOG_LEVELS).default('info'))
     .option('--timeout <seconds>', 'give up after so long', wholeNumber(1, 3600), 60)
