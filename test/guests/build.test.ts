@@ -40,7 +40,7 @@ describe('buildGuest', () => {
     const args = ['PATH=/nonexistent', process.execPath, '--input-type=module', '-e', script];
     const { output } = await run('/usr/bin/env', args, ROOT);
     expect(output.trim().split('\n')).toHaveLength(1);
-    expect(output).toMatch(/no C compiler for guests.*apt-get install -y clang-14 lld-14 wasi-libc/);
+    expect(output).toMatch(/no C compiler for guests.*apt-get install -y clang lld wasi-libc/);
   });
 });
 

@@ -100,7 +100,7 @@ function trappingImports(module: WebAssembly.Module): Record<string, () => never
   return imports;
 }
 
-async function main(argv: readonly string[]): Promise<number> {
+async function start(argv: readonly string[]): Promise<number> {
   const { wasmPath, args, env, dirs } = parseCommandLine(argv);
   const module = await WebAssembly.compile(await readFile(wasmPath));
   const wasi = new WASI({ version: 'preview1', args, env, preopens: dirs, returnOnExit: true });
@@ -108,12 +108,17 @@ async function main(argv: readonly string[]): Promise<number> {
   return wasi.start(await WebAssembly.instantiate(module, imports));
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+/** Runs a program in this very process, as its command line (above) says; sets this process's exit code. */
+export async function runCommandLine(argv: readonly string[]): Promise<void> {
   try {
-    process.exitCode = await main(process.argv.slice(2));
+    process.exitCode = await start(argv);
   } catch (error) {
     const trapped = error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
     console.error(trapped ? `trap: ${error.message}` : (error as Error).message);
     process.exitCode = trapped ? TRAP_CODE : 2;
   }
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await runCommandLine(process.argv.slice(2));
 }

@@ -6,12 +6,9 @@ import { join } from 'node:path';
  * The C compiler for guests: Debian's and Ubuntu's own clang, lld and wasi-libc. Versions differ from release to
  * release (Debian 12 has clang 14), so any that knows wasm32 and finds its run-time library will do.
  */
-export const APT_COMMAND = 'apt-get install -y clang lld wasi-libc libclang-rt-dev-wasm32';
-/** Debian 12 and Ubuntu 22.04 have only the numbered package. */
-const APT_COMMAND_14 = 'apt-get install -y clang-14 lld-14 wasi-libc libclang-rt-14-dev-wasm32';
+const APT_COMMAND = 'apt-get install -y clang lld wasi-libc libclang-rt-dev-wasm32';
 
 const COMPILERS = [
-  'clang-14',
   'clang',
   'clang-20',
   'clang-19',
@@ -19,6 +16,7 @@ const COMPILERS = [
   'clang-17',
   'clang-16',
   'clang-15',
+  'clang-14',
 ];
 
 export interface Compiler {
@@ -77,7 +75,7 @@ async function search(): Promise<Compiler> {
     missing.push(`${command}: ${lacks}`);
   }
   const why = missing.length === 0 ? 'no clang' : missing.join('; ');
-  throw new Error(`no C compiler for guests (${why}): ${APT_COMMAND_14} (newer releases: ${APT_COMMAND})`);
+  throw new Error(`no C compiler for guests (${why}): ${APT_COMMAND}`);
 }
 
 /** What `command` lacks to make a WASI program, or undefined. */

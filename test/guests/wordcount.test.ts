@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { buildGuest } from './build.ts';
 import { OneNode } from './one-node/one-node.ts';
 import { runAlone } from './run-alone.ts';
+import { run } from './toolchain.ts';
 
 const WORD_MAX = 64;
 
@@ -78,6 +79,16 @@ describe('wordcount alone', () => {
     [`${'A'.repeat(70)} ${'a'.repeat(64)}b`, `${'a'.repeat(64)} 2\n`],
   ])('%j', async (text, dump) => {
     expect((await alone(Buffer.from(text), '--dump')).stdout.toString()).toBe(dump);
+  });
+
+  test('its own command line grants the folder of the file', async () => {
+    await writeFile(join(folder, 'text'), 'to be or not to be');
+    const script = join(import.meta.dirname, 'wordcount/run-alone.ts');
+    const args = [script, await buildGuest('wordcount'), join(folder, 'text'), '--dump'];
+    expect(await run(process.execPath, args, folder)).toEqual({
+      code: 0,
+      output: 'be 2\nnot 1\nor 1\nto 2\n',
+    });
   });
 
   test('prints the most frequent words', async () => {
