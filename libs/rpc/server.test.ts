@@ -171,7 +171,7 @@ describe('streams', () => {
     }
     const responses = await collect(client.run(requests()));
     expect(responses).toHaveLength(51);
-    expect(responses[49]!.event.value).toMatchObject({ data: Buffer.alloc(1000, 49) });
+    expect(responses[49]!.event.value).toMatchObject({ data: new Uint8Array(1000).fill(49) });
     expect(responses[50]!.event.value).toMatchObject({ code: 50_000 });
   });
 

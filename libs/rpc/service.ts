@@ -105,9 +105,13 @@ export function encoder(schema: DescMessage): (message: unknown) => Buffer {
   };
 }
 
-/** The message of some bytes. Its byte fields are views of them: no copy. */
+/**
+ * The message of some bytes. Its byte fields are views of them: no copy. Plain Uint8Arrays, never Buffers, whose
+ * `slice` would not copy either.
+ */
 export function decoder(schema: DescMessage): (bytes: Uint8Array) => unknown {
-  return (bytes) => fromBinary(schema, bytes);
+  return ({ buffer, byteOffset, byteLength }) =>
+    fromBinary(schema, new Uint8Array(buffer, byteOffset, byteLength));
 }
 
 export function isRequestStream(method: DescMethod): boolean {

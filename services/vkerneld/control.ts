@@ -1,0 +1,49 @@
+import type { AttachRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import { ControlService } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import type { RpcServer } from '@odonata/rpc/server.ts';
+import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
+import type { ControlLine, VkernelChild } from './vkernel-child.ts';
+import type { Vkernels } from './vkernels.ts';
+
+/** The server that the virtual kernels attach to, for a socket of the node only. */
+export function controlServer(vkernels: Vkernels, log: Logger): RpcServer {
+  return createRpcServer({ name: 'vkerneld control', log }).add(ControlService, {
+    attach: raw((call) => {
+      let child: VkernelChild | undefined;
+      let over = false;
+      const line: ControlLine = {
+        send(order) {
+          if (!over) call.write({ event: order });
+        },
+        end(error) {
+          if (over) return;
+          gone();
+          failStream(call, error);
+        },
+      };
+      const gone = () => {
+        if (over) return;
+        over = true;
+        child?.lostLine(line);
+      };
+      call.on('data', (request: AttachRequest) => {
+        if (over) return;
+        try {
+          if (child !== undefined) vkernels.receive(child, request);
+          else if (request.event.case === 'hello') child = vkernels.attach(request.event.value, line);
+          else throw new RpcError(Code.InvalidArgument, 'the first message must be a hello');
+        } catch (error) {
+          log.warn({ err: error }, 'ending the line of a virtual kernel');
+          line.end(fromServiceError(error));
+        }
+      });
+      call.on('cancelled', gone);
+      call.on('end', () => {
+        gone();
+        call.end();
+      });
+    }),
+  });
+}

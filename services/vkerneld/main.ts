@@ -1,0 +1,20 @@
+import { parseConfig } from '@odonata/rpc/config.ts';
+import { runService } from '@odonata/rpc/lifecycle.ts';
+import { createLog } from '@odonata/rpc/log.ts';
+import { vkerneldConfig } from './config.ts';
+import { serveVkerneld } from './serve.ts';
+
+const about = {
+  summary: "supervises a node's virtual kernels and runs programs in them",
+  examples: ['vkerneld --node node1 --node-index 1 --socket-dir /run/odonata/node1 --allow-dir /srv/data'],
+};
+const config = parseConfig('vkerneld', about, vkerneldConfig);
+const log = createLog('vkerneld', config.logLevel).child({ node: config.node });
+runService({
+  name: 'vkerneld',
+  log,
+  start: async () => {
+    const vkerneld = await serveVkerneld(config, log);
+    return () => vkerneld.stop();
+  },
+});

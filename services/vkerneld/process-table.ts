@@ -1,0 +1,161 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Exited, ExitedSchema, Output } from '@odonata/proto/vkernel/v1/vkernel';
+import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { ProcessLog } from './process-log.ts';
+
+/** Pids of node n run from n * 100000 + 1 to n * 100000 + 99999. */
+export const PIDS_PER_NODE = 100_000;
+const ENDED_LIMIT = 1_000;
+/** All logs of processes that ended; those that ended first lose theirs first. */
+const ENDED_LOG_BYTES = 64 * 1024 * 1024;
+
+export type ExitInit = MessageInitShape<typeof ExitedSchema>;
+
+/** Who sees what a process does, while it is attached: the caller of Run. */
+export interface Watcher {
+  started(): void;
+  /** True: the watcher says itself when the bytes were taken. */
+  output(output: Output): boolean;
+  inputTaken(bytes: number): void;
+  exited(exit: ExitInit): void;
+}
+
+export interface Process {
+  readonly pid: bigint;
+  readonly vkernel: string;
+  readonly command: readonly string[];
+  readonly startedAtMs: number;
+  state: ProcessState;
+  exit: ExitInit | undefined;
+  residentPages: bigint;
+  cpuMs: bigint;
+  readonly log: ProcessLog;
+  watcher: Watcher | undefined;
+}
+
+/** What a process was, kept over a new start of the supervisor. */
+export interface ProcessRecord {
+  readonly pid: string;
+  readonly vkernel: string;
+  readonly command: readonly string[];
+  readonly startedAtMs: number;
+}
+
+/** The processes of this node: those that run, and the last thousand that ended. */
+export class ProcessTable {
+  readonly #firstPid: bigint;
+  readonly #processes = new Map<bigint, Process>();
+  readonly #ended: Process[] = [];
+  #endedLogBytes = 0;
+  #lastNumber: number;
+  /** After each change of who runs. */
+  onChange: () => void = () => {};
+
+  constructor(options: { nodeIndex: number; lastNumber?: number }) {
+    this.#firstPid = BigInt(options.nodeIndex) * BigInt(PIDS_PER_NODE);
+    this.#lastNumber = options.lastNumber ?? 0;
+  }
+
+  get lastNumber(): number {
+    return this.#lastNumber;
+  }
+
+  /** A new process, being loaded. */
+  create(vkernel: string, command: readonly string[]): Process {
+    const pid = this.#nextPid();
+    const process = this.#add({ pid: pid.toString(), vkernel, command, startedAtMs: Date.now() });
+    this.onChange();
+    return process;
+  }
+
+  /** One that ran under the last supervisor. */
+  adopt(record: ProcessRecord): Process {
+    const process = this.#add(record);
+    process.state = ProcessState.RUNNING;
+    return process;
+  }
+
+  find(pid: bigint): Process | undefined {
+    return this.#processes.get(pid);
+  }
+
+  /** NOT_FOUND where there is none. */
+  get(pid: bigint, node: string): Process {
+    const process = this.#processes.get(pid);
+    if (process === undefined) throw new RpcError(Code.NotFound, `no process ${pid} on ${node}`);
+    return process;
+  }
+
+  /** By pid. */
+  list(): Process[] {
+    return [...this.#processes.values()].sort((a, b) => Number(a.pid - b.pid));
+  }
+
+  /** Those that did not end, of one vkernel or of all. */
+  running(vkernel?: string): Process[] {
+    return [...this.#processes.values()].filter(
+      (p) => p.state !== ProcessState.EXITED && (vkernel === undefined || p.vkernel === vkernel),
+    );
+  }
+
+  started(pid: bigint): void {
+    const process = this.#processes.get(pid);
+    if (process?.state !== ProcessState.STARTING) return;
+    process.state = ProcessState.RUNNING;
+    process.watcher?.started();
+  }
+
+  /** Keeps the output; true when a watcher will say that it was taken. */
+  output(pid: bigint, output: Output): boolean {
+    const process = this.#processes.get(pid);
+    if (process === undefined || process.state === ProcessState.EXITED) return false;
+    process.log.append(output.stream, output.data);
+    return process.watcher?.output(output) ?? false;
+  }
+
+  exited(pid: bigint, exit: Exited | ExitInit): void {
+    const process = this.#processes.get(pid);
+    if (process === undefined || process.state === ProcessState.EXITED) return;
+    process.state = ProcessState.EXITED;
+    process.exit = exit;
+    process.log.end();
+    process.watcher?.exited(exit);
+    process.watcher = undefined;
+    this.#ended.push(process);
+    this.#endedLogBytes += process.log.keptBytes;
+    this.#forget();
+    this.onChange();
+  }
+
+  #add({ pid, vkernel, command, startedAtMs }: ProcessRecord): Process {
+    const process: Process = {
+      ...{ pid: BigInt(pid), vkernel, command, startedAtMs, state: ProcessState.STARTING },
+      ...{ exit: undefined, residentPages: 0n, cpuMs: 0n, log: new ProcessLog(), watcher: undefined },
+    };
+    this.#processes.set(process.pid, process);
+    return process;
+  }
+
+  #nextPid(): bigint {
+    for (let tries = 0; tries < PIDS_PER_NODE; tries++) {
+      this.#lastNumber = (this.#lastNumber % (PIDS_PER_NODE - 1)) + 1;
+      const pid = this.#firstPid + BigInt(this.#lastNumber);
+      if (!this.#processes.has(pid)) return pid;
+    }
+    throw new RpcError(Code.ResourceExhausted, 'no pid is free on this node');
+  }
+
+  #forget(): void {
+    while (this.#ended.length > ENDED_LIMIT) {
+      const oldest = this.#ended.shift()!;
+      this.#endedLogBytes -= oldest.log.keptBytes;
+      this.#processes.delete(oldest.pid);
+    }
+    for (const process of this.#ended) {
+      if (this.#endedLogBytes <= ENDED_LOG_BYTES) break;
+      this.#endedLogBytes -= process.log.keptBytes;
+      process.log.clear();
+    }
+  }
+}

@@ -1,0 +1,125 @@
+import { realpath, stat } from 'node:fs/promises';
+import { sep } from 'node:path';
+import type { DirectoryGrant, ProgramSpec, RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+
+const MODULE_BYTES = 256 * 1024 * 1024;
+/** All modules that come in at one time: they wait in memory. */
+const LOADING_BYTES = 512 * 1024 * 1024;
+let loadingBytes = 0;
+
+/** A program whose bytes are together, and what its caller is charged for until it is handed on. */
+export interface Program {
+  readonly spec: ProgramSpec;
+  /** In order; one or more. */
+  readonly module: readonly Uint8Array[];
+  release(): void;
+}
+
+/** Reads the start and the module's pieces. @throws RpcError INVALID_ARGUMENT, RESOURCE_EXHAUSTED */
+export async function readProgram(requests: AsyncIterator<RunRequest>): Promise<Program> {
+  const first = await nextEvent(requests);
+  if (first.case !== 'start')
+    throw new RpcError(Code.InvalidArgument, 'the first request must start the program');
+  const spec = first.value;
+  const module: Uint8Array[] = [];
+  let bytes = 0;
+  const release = () => {
+    loadingBytes -= bytes;
+    bytes = 0;
+  };
+  const take = (piece: Uint8Array) => {
+    if (bytes + piece.length > MODULE_BYTES) {
+      throw new RpcError(Code.InvalidArgument, `the module is larger than ${MODULE_BYTES / 2 ** 20} MiB`);
+    }
+    if (loadingBytes + piece.length > LOADING_BYTES) {
+      throw new RpcError(Code.ResourceExhausted, 'too many modules are being loaded; try again soon');
+    }
+    bytes += piece.length;
+    loadingBytes += piece.length;
+    module.push(piece);
+  };
+  try {
+    take(spec.module);
+    while (spec.module.length === 0) {
+      const event = await nextEvent(requests);
+      if (event.case === 'moduleEnd') break;
+      if (event.case !== 'module') {
+        throw new RpcError(Code.InvalidArgument, `${event.case} before the end of the module`);
+      }
+      take(event.value);
+    }
+    checkText(spec);
+  } catch (error) {
+    release();
+    throw error;
+  }
+  return { spec, module, release };
+}
+
+async function nextEvent(requests: AsyncIterator<RunRequest>): Promise<RunRequest['event']> {
+  const result = await requests.next();
+  if (result.done)
+    throw new RpcError(Code.InvalidArgument, 'the requests ended before the program was whole');
+  return result.value.event;
+}
+
+function checkText({ name, args, env }: ProgramSpec): void {
+  if (name === '') throw new RpcError(Code.InvalidArgument, 'the program has no name');
+  for (const text of [name, ...args, ...env]) {
+    if (text.includes('\0')) throw new RpcError(Code.InvalidArgument, 'a NUL in an argument or variable');
+  }
+  for (const variable of env) {
+    if (variable.indexOf('=') < 1)
+      throw new RpcError(Code.InvalidArgument, `"${variable}" is not NAME=VALUE`);
+  }
+}
+
+/**
+ * The directories that a program asks for, by their real paths, so that no link leads out of what is allowed.
+ * @throws RpcError PERMISSION_DENIED, NOT_FOUND, INVALID_ARGUMENT
+ */
+export async function grantedDirectories(
+  dirs: readonly DirectoryGrant[],
+  allowDirs: readonly string[],
+  node: string,
+): Promise<{ hostPath: string; guestPath: string; readOnly: boolean }[]> {
+  const roots = await Promise.all(allowDirs.map((root) => realpath(root).catch(() => undefined)));
+  const granted = [];
+  for (const { hostPath, guestPath, readOnly } of dirs) {
+    if (!hostPath.startsWith('/') || guestPath === '') {
+      throw new RpcError(
+        Code.InvalidArgument,
+        `"${hostPath}" is not an absolute path with a path for the program`,
+      );
+    }
+    const real = await realDirectory(hostPath, node);
+    const allowed = roots.some(
+      (root) => root !== undefined && (real === root || real.startsWith(withSlash(root))),
+    );
+    if (!allowed) {
+      const which = allowDirs.length === 0 ? 'none is' : `allowed: ${allowDirs.join(', ')}`;
+      throw new RpcError(
+        Code.PermissionDenied,
+        `directory ${hostPath} is not allowed on ${node} (${which}; vkerneld's --allow-dir says which)`,
+      );
+    }
+    granted.push({ hostPath: real, guestPath, readOnly });
+  }
+  return granted;
+}
+
+async function realDirectory(path: string, node: string): Promise<string> {
+  try {
+    const real = await realpath(path);
+    if ((await stat(real)).isDirectory()) return real;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new RpcError(Code.NotFound, `no directory ${path} on ${node} (${code})`, { cause: error });
+  }
+  throw new RpcError(Code.InvalidArgument, `${path} on ${node} is not a directory`);
+}
+
+function withSlash(path: string): string {
+  return path.endsWith(sep) ? path : path + sep;
+}

@@ -1,0 +1,113 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { z } from 'zod';
+
+/** A virtual kernel that was started, and may outlive its supervisor. */
+const vkernelRecord = z.object({
+  name: z.string(),
+  index: z.number(),
+  token: z.string(),
+  hostPid: z.number(),
+  /** Of the host process, from /proc: tells it from another one that got its pid later. */
+  startTicks: z.string(),
+  startedAtMs: z.number(),
+});
+const record = z.object({
+  lastNumber: z.number().default(0),
+  lastVkernel: z.number().default(0),
+  vkernels: z.array(vkernelRecord).default([]),
+  processes: z
+    .array(
+      z.object({
+        pid: z.string(),
+        vkernel: z.string(),
+        command: z.array(z.string()),
+        startedAtMs: z.number(),
+      }),
+    )
+    .default([]),
+});
+export type VkernelRecord = z.infer<typeof vkernelRecord>;
+export type Record = z.infer<typeof record>;
+
+/**
+ * What a supervisor must know of the last one: which virtual kernels run, what they show as their token, and which
+ * pids are taken. A file in the node's socket folder, readable by its owner only.
+ */
+export class RecordFile {
+  readonly #path: string;
+  readonly #log: Logger;
+  #writing: Promise<void> | undefined;
+  #next: Record | undefined;
+
+  constructor(folder: string, log: Logger) {
+    this.#path = join(folder, 'vkerneld.json');
+    this.#log = log;
+  }
+
+  /** What the last one left; an empty record where there is none or it is torn. */
+  read(): Record {
+    let text: string;
+    try {
+      text = readFileSync(this.#path, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return record.parse({});
+      throw error;
+    }
+    try {
+      return record.parse(JSON.parse(text));
+    } catch (error) {
+      this.#log.warn(
+        { err: error, path: this.#path },
+        'the record of the last supervisor is torn; starting anew',
+      );
+      return record.parse({});
+    }
+  }
+
+  /** Writes it soon; the last of several wins. */
+  save(next: Record): void {
+    this.#next = next;
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+  }
+
+  /** Resolves when all that was saved is written. */
+  async settled(): Promise<void> {
+    await this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    while (this.#next !== undefined) {
+      const text = JSON.stringify(this.#next);
+      this.#next = undefined;
+      const temporary = `${this.#path}.${process.pid}`;
+      try {
+        await writeFile(temporary, text, { mode: 0o600 });
+        await rename(temporary, this.#path);
+      } catch (error) {
+        this.#log.error({ err: error }, 'cannot write the record: a new start will not know what runs');
+      }
+    }
+  }
+}
+
+export function newToken(): string {
+  return randomBytes(24).toString('base64url');
+}
+
+/** When a host process started, in clock ticks since boot; undefined when it does not run (or is a zombie). */
+export function startTicksOf(hostPid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${hostPid}/stat`, 'utf8');
+    // The name, field 2, may hold spaces and parentheses: count from the last one.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,119 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ProcessState, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { delay } from '@odonata/rpc/backoff.ts';
+import type { Client } from '@odonata/rpc/client.ts';
+import { createClient } from '@odonata/rpc/client.ts';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { startTicksOf } from './record.ts';
+
+/** The supervisor as a process of its own, so that it can be killed. */
+const here = fileURLToPath(new URL('.', import.meta.url));
+let folder: string;
+let daemon: ChildProcess;
+let client: Client<typeof VkernelService>;
+
+async function startDaemon(): Promise<void> {
+  const code = `
+    import { createLog } from '@odonata/rpc/log.ts';
+    import { runService } from '@odonata/rpc/lifecycle.ts';
+    import { serveVkerneld } from './serve.ts';
+    const log = createLog('vkerneld', 'fatal');
+    runService({ name: 'vkerneld', log, start: async () => {
+      const v = await serveVkerneld({ node: 'n', nodeIndex: 1, listen: '127.0.0.1:0', syslink: '127.0.0.1:1',
+        allowDir: [], logLevel: 'fatal', socketDir: ${JSON.stringify(join(folder, 's'))} }, log,
+        ${JSON.stringify(join(here, 'stand-in-vkernel.ts'))});
+      console.log(v.address);
+      return () => v.stop();
+    } });`;
+  daemon = spawn(process.execPath, ['--input-type=module-typescript', '-e', code], {
+    cwd: here,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [address] = (await once(daemon.stdout!, 'data')) as [Buffer];
+  client = createClient(VkernelService, address.toString().trim());
+}
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'vkerneld-'));
+  await startDaemon();
+});
+afterEach(async () => {
+  client.close();
+  if (daemon.exitCode === null && daemon.signalCode === null) {
+    daemon.kill('SIGTERM');
+    await once(daemon, 'exit');
+  }
+  await rm(folder, { recursive: true });
+});
+
+async function start(name: string): Promise<bigint> {
+  async function* requests() {
+    yield { event: { case: 'start' as const, value: { name, module: new Uint8Array(1), detach: true } } };
+    await delay(5_000);
+  }
+  for await (const { event } of client.run(requests())) {
+    if (event.case === 'started') return event.value.pid;
+  }
+  throw new Error('not started');
+}
+
+async function stateOf(pid: bigint): Promise<ProcessState | undefined> {
+  return (await client.listProcesses({})).processes.find((p) => p.pid === pid)?.state;
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + 15_000;
+  while (!(await condition())) {
+    if (performance.now() > endMs) throw new Error(`never: ${condition}`);
+    await delay(20);
+  }
+}
+
+async function killDaemon(): Promise<void> {
+  client.close();
+  daemon.kill('SIGKILL');
+  await once(daemon, 'exit');
+}
+
+it('killed and started again: the virtual kernel and its processes go on under the new one', async () => {
+  const pid = await start('wait');
+  const echo = await start('echo');
+  const [before] = (await client.listVkernels({})).vkernels;
+  await killDaemon();
+  await startDaemon();
+  const attached = async () => {
+    // The new supervisor ends the input of what runs, so that nothing waits for a caller that is gone.
+    return (await stateOf(echo)) === ProcessState.EXITED;
+  };
+  await until(attached);
+  expect(await stateOf(pid)).toBe(ProcessState.RUNNING);
+  const [after] = (await client.listVkernels({})).vkernels;
+  expect(after).toMatchObject({ name: 'default', hostPid: before!.hostPid, processes: 1 });
+  const next = await start('wait');
+  expect(next).toBe(100_003n);
+  await client.kill({ pid, signal: 'SIGTERM' });
+  await until(async () => (await stateOf(pid)) === ProcessState.EXITED);
+  expect(await stateOf(next)).toBe(ProcessState.RUNNING);
+  daemon.kill('SIGTERM');
+  await once(daemon, 'exit');
+  expect(startTicksOf(after!.hostPid)).toBeUndefined();
+});
+
+it('a virtual kernel that ended meanwhile is seen as ended', async () => {
+  const pid = await start('wait');
+  const { hostPid } = (await client.listVkernels({})).vkernels[0]!;
+  await killDaemon();
+  process.kill(hostPid, 'SIGKILL');
+  await delay(100);
+  await startDaemon();
+  expect(await stateOf(pid)).toBe(ProcessState.EXITED);
+  const listed = (await client.listProcesses({})).processes[0];
+  expect(listed).toMatchObject({ command: ['wait'], exit: { reason: 'virtual kernel default: ended' } });
+  expect(await start('wait')).toBe(pid + 1n);
+});

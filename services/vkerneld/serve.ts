@@ -1,0 +1,55 @@
+import { mkdir } from 'node:fs/promises';
+import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { createRpcServer } from '@odonata/rpc/server.ts';
+import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
+import type { VkerneldConfig } from './config.ts';
+import { controlServer } from './control.ts';
+import { vkernelHandlers } from './handlers.ts';
+import { ProcessTable } from './process-table.ts';
+import { RecordFile } from './record.ts';
+import { Vkernels } from './vkernels.ts';
+
+export interface Vkerneld {
+  readonly address: string;
+  /** Ends the virtual kernels and all that runs in them. */
+  stop(): Promise<void>;
+}
+
+/** Runs a supervisor. `vkernelProgram`: what to start as a virtual kernel, for tests. */
+export async function serveVkerneld(
+  config: VkerneldConfig,
+  log: Logger,
+  vkernelProgram?: string,
+): Promise<Vkerneld> {
+  const { node, nodeIndex, socketDir, logLevel } = config;
+  await mkdir(socketDir, { recursive: true, mode: 0o700 });
+  const file = new RecordFile(socketDir, log);
+  const table = new ProcessTable({ nodeIndex, lastNumber: file.read().lastNumber });
+  const place = { node, nodeIndex, socketDir, logLevel, program: vkernelProgram };
+  const vkernels = new Vkernels({ place, table, file, log });
+  const control = controlServer(vkernels, log);
+  await control.listen(`unix:${socketDir}/vkerneld.sock`);
+  const handlers = vkernelHandlers({ node, allowDirs: config.allowDir, table, vkernels });
+  const server = createRpcServer({ name: 'vkerneld', log }).add(VkernelService, handlers);
+  const address = await server.listen(config.listen);
+  const syslink = attachSyslink({
+    address: config.syslink,
+    name: `${node}/vkerneld`,
+    kind: EndpointKind.VKERNEL,
+    ...{ node, nodeIndex, log },
+  }).serve(VkernelService, handlers);
+  return {
+    address,
+    async stop() {
+      server.setServing(false);
+      await vkernels.stop();
+      await file.settled();
+      // What ended with the virtual kernels is on its way to the callers: let it arrive.
+      await server.drain(500);
+      syslink.close();
+      await control.drain(200);
+    },
+  };
+}

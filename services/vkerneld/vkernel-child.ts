@@ -1,0 +1,221 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { AttachResponseSchema } from '@odonata/proto/vkernel/v1/vkernel';
+import { delay } from '@odonata/rpc/backoff.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import type { VkernelRecord } from './record.ts';
+import { newToken, startTicksOf } from './record.ts';
+
+export type Order = NonNullable<MessageInitShape<typeof AttachResponseSchema>['event']>;
+
+/** The stream of a virtual kernel. */
+export interface ControlLine {
+  send(order: Order): void;
+  end(error: RpcError): void;
+}
+
+export interface VkernelPlace {
+  readonly node: string;
+  readonly nodeIndex: number;
+  readonly socketDir: string;
+  readonly logLevel: string;
+  /** For tests: the program; its own otherwise. */
+  readonly program?: string;
+}
+
+/** From spawn to its hello: the start of Node and of its code, on a machine that does much else. */
+const ATTACH_MS = 30_000;
+/** A virtual kernel without supervisor ends itself after 15 s; one that does neither hangs. */
+const ALONE_MS = 20_000;
+const STOP_MS = 3_000;
+const ADOPTED_POLL_MS = 500;
+
+/**
+ * One virtual kernel: an OS process and, while it is attached, its line.
+ *
+ *     spawned --hello--> attached <--hello, line breaks--> alone
+ *         \_________________\_______________________________\____> dead
+ *
+ * One that an earlier supervisor spawned is adopted: alone, until it attaches again or ends.
+ */
+export class VkernelChild {
+  readonly record: VkernelRecord;
+  readonly #log: Logger;
+  readonly #ended: (reason: string) => void;
+  #line: ControlLine | undefined;
+  #dead: RpcError | undefined;
+  #waiting = new Set<(error?: RpcError) => void>();
+  #aloneTimer: NodeJS.Timeout | undefined;
+  #stopping = false;
+
+  private constructor(record: VkernelRecord, log: Logger, ended: (reason: string) => void) {
+    this.record = record;
+    this.#log = log.child({ vkernel: record.name, hostPid: record.hostPid });
+    this.#ended = ended;
+  }
+
+  static spawn(
+    name: string,
+    index: number,
+    place: VkernelPlace,
+    log: Logger,
+    ended: (reason: string) => void,
+  ) {
+    const token = newToken();
+    const program = place.program ?? fileURLToPath(new URL('vkernel/main.ts', import.meta.url));
+    const child = spawn(process.execPath, [program], {
+      env: environment(name, index, token, place),
+      stdio: ['ignore', 2, 2],
+    });
+    const hostPid = child.pid ?? 0;
+    const startTicks = startTicksOf(hostPid) ?? '';
+    const record = { name, index, token, hostPid, startTicks, startedAtMs: Date.now() };
+    const vkernel = new VkernelChild(record, log, ended);
+    vkernel.#follow(child);
+    vkernel.#awaitLine(ATTACH_MS, 'it did not attach');
+    return vkernel;
+  }
+
+  /** One that runs since an earlier supervisor; undefined when it ended meanwhile. */
+  static adopt(
+    record: VkernelRecord,
+    log: Logger,
+    ended: (reason: string) => void,
+  ): VkernelChild | undefined {
+    if (startTicksOf(record.hostPid) !== record.startTicks) return undefined;
+    const vkernel = new VkernelChild(record, log, ended);
+    vkernel.#poll();
+    vkernel.#awaitLine(ALONE_MS, 'it did not come back to its supervisor');
+    return vkernel;
+  }
+
+  get name(): string {
+    return this.record.name;
+  }
+
+  /** Resolves while it has a line; UNAVAILABLE when it ends before that. */
+  async attached(signal?: AbortSignal): Promise<void> {
+    if (this.#line !== undefined) return;
+    if (this.#dead !== undefined) throw this.#dead;
+    await new Promise<void>((resolve, reject) => {
+      const done = (error?: RpcError) => {
+        this.#waiting.delete(done);
+        signal?.removeEventListener('abort', cancel);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const cancel = () => done(new RpcError(Code.Cancelled, 'the caller went away'));
+      this.#waiting.add(done);
+      signal?.addEventListener('abort', cancel, { once: true });
+    });
+  }
+
+  /** UNAVAILABLE without a line. */
+  send(order: Order): void {
+    if (this.#line === undefined) {
+      throw this.#dead ?? new RpcError(Code.Unavailable, `virtual kernel ${this.name} is not attached`);
+    }
+    this.#line.send(order);
+  }
+
+  /** It said hello. An earlier line of its is ended. */
+  takeLine(line: ControlLine): void {
+    this.#line?.end(new RpcError(Code.Aborted, 'a later line of this virtual kernel took its place'));
+    this.#line = line;
+    clearTimeout(this.#aloneTimer);
+    this.#log.info('virtual kernel attached');
+    for (const waiting of [...this.#waiting]) waiting();
+  }
+
+  /** The line broke. The process may live, and come back. */
+  lostLine(line: ControlLine): void {
+    if (this.#line !== line) return;
+    this.#line = undefined;
+    if (this.#dead === undefined && !this.#stopping) this.#awaitLine(ALONE_MS, 'its line broke');
+  }
+
+  /** Ends it and its processes; resolves when it is gone. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#aloneTimer);
+    if (this.#line !== undefined) this.#line.send({ case: 'shutdown', value: {} });
+    else this.#signal('SIGTERM');
+    const endMs = performance.now() + STOP_MS;
+    while (this.#alive()) {
+      if (performance.now() > endMs) this.#signal('SIGKILL');
+      await delay(20);
+    }
+    this.#die('ended');
+  }
+
+  #follow(child: ChildProcess): void {
+    child.once('error', (error) => this.#die(error.message));
+    child.once('exit', (code, signal) => this.#die(signal ?? `exit code ${code}`));
+  }
+
+  /** One that is not our child tells nobody when it ends. */
+  #poll(): void {
+    const timer = setInterval(() => {
+      if (this.#alive()) return;
+      clearInterval(timer);
+      this.#die('ended');
+    }, ADOPTED_POLL_MS);
+  }
+
+  #alive(): boolean {
+    return startTicksOf(this.record.hostPid) === this.record.startTicks;
+  }
+
+  #awaitLine(patienceMs: number, why: string): void {
+    clearTimeout(this.#aloneTimer);
+    this.#aloneTimer = setTimeout(() => {
+      this.#log.error({ patienceMs }, `ending the virtual kernel: ${why}`);
+      this.#signal('SIGKILL');
+    }, patienceMs);
+  }
+
+  /** Only to the process that we mean. */
+  #signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+    if (!this.#alive()) return;
+    try {
+      process.kill(this.record.hostPid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+
+  #die(how: string): void {
+    if (this.#dead !== undefined) return;
+    clearTimeout(this.#aloneTimer);
+    const reason = this.#stopping
+      ? `virtual kernel ${this.name} was shut down`
+      : `virtual kernel ${this.name} died (${how})`;
+    this.#dead = new RpcError(Code.Unavailable, reason);
+    if (this.#stopping) this.#log.info({ how }, 'virtual kernel ended');
+    else this.#log.error({ how }, 'virtual kernel died');
+    this.#line?.end(this.#dead);
+    this.#line = undefined;
+    for (const waiting of [...this.#waiting]) waiting(this.#dead);
+    this.#ended(reason);
+  }
+}
+
+/** All that it gets to know of us. */
+function environment(name: string, index: number, token: string, place: VkernelPlace): NodeJS.ProcessEnv {
+  const { node, nodeIndex, socketDir, logLevel } = place;
+  return {
+    PATH: process.env.PATH,
+    ODONATA_VKERNEL_NAME: name,
+    ODONATA_VKERNEL_TOKEN: token,
+    ODONATA_VKERNEL_CONTROL: `unix:${socketDir}/vkerneld.sock`,
+    ODONATA_VKERNEL_PMAP: `unix:${socketDir}/pmapd.sock`,
+    ODONATA_VKERNEL_USERFAULT: `${socketDir}/userfault.sock`,
+    ODONATA_VKERNEL_NODE: node,
+    ODONATA_VKERNEL_NODE_INDEX: String(nodeIndex),
+    ODONATA_VKERNEL_INDEX: String(index),
+    ODONATA_VKERNEL_LOG_LEVEL: logLevel,
+  };
+}

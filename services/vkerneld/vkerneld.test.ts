@@ -1,0 +1,323 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Exited, RunRequestSchema, RunResponse } from '@odonata/proto/vkernel/v1/vkernel';
+import { ControlService, ProcessState, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { delay } from '@odonata/rpc/backoff.ts';
+import type { Client } from '@odonata/rpc/client.ts';
+import { createClient, openStream } from '@odonata/rpc/client.ts';
+import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import { silentLog } from '@odonata/rpc/log.ts';
+import { BoundedQueue } from '@odonata/rpc/queue.ts';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startTicksOf } from './record.ts';
+import type { Vkerneld } from './serve.ts';
+import { serveVkerneld } from './serve.ts';
+
+/** The supervisor on real sockets, with a stand-in for the virtual kernel as its real child processes. */
+const program = fileURLToPath(new URL('stand-in-vkernel.ts', import.meta.url));
+let folder: string;
+let vkerneld: Vkerneld;
+let client: Client<typeof VkernelService>;
+
+async function startVkerneld(): Promise<void> {
+  const config = {
+    ...{
+      node: 'node2',
+      nodeIndex: 2,
+      listen: '127.0.0.1:0',
+      socketDir: join(folder, 's'),
+      syslink: '127.0.0.1:1',
+    },
+    ...{ allowDir: [join(folder, 'allowed')], logLevel: 'silent' as const },
+  };
+  vkerneld = await serveVkerneld(config, silentLog(), program);
+  client = createClient(VkernelService, vkerneld.address);
+}
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'vkerneld-'));
+  await mkdir(join(folder, 'allowed/inner'), { recursive: true });
+  await startVkerneld();
+});
+afterEach(async () => {
+  client.close();
+  await vkerneld.stop();
+  await rm(folder, { recursive: true });
+});
+
+type Request = MessageInitShape<typeof RunRequestSchema>;
+
+/** A caller of Run that sends what it is told to, and keeps what it gets. */
+class Caller {
+  readonly requests = new BoundedQueue<Request>({ name: 'requests', capacity: 1000 });
+  readonly abort = new AbortController();
+  readonly got: string[] = [];
+  pid = 0n;
+  outputBytes = 0;
+  readonly ended: Promise<RpcError | Exited | undefined>;
+  constructor(name: string, spec: object = {}, module = new Uint8Array(10)) {
+    this.requests.offer({ event: { case: 'start', value: { name, args: ['a'], ...spec } } });
+    this.requests.offer({ event: { case: 'module', value: module } });
+    this.requests.offer({ event: { case: 'moduleEnd', value: {} } });
+    this.ended = this.#read(client.run(this.requests, { signal: this.abort.signal }));
+  }
+  async #read(responses: AsyncIterable<RunResponse>): Promise<RpcError | Exited | undefined> {
+    let exit: Exited | undefined;
+    try {
+      for await (const { event } of responses) {
+        if (event.case === 'started') this.pid = event.value.pid;
+        if (event.case === 'output') {
+          this.outputBytes += event.value.data.length;
+          if (event.value.data.length < 100) this.got.push(Buffer.from(event.value.data).toString());
+        }
+        if (event.case === 'exited') exit = event.value;
+      }
+      return exit;
+    } catch (error) {
+      expect(error).toBeInstanceOf(RpcError);
+      return error as RpcError;
+    }
+  }
+  stdin(data: Uint8Array): Promise<void> {
+    return this.requests.push({ event: { case: 'stdin', value: data } });
+  }
+  async started(): Promise<bigint> {
+    await until(() => this.pid !== 0n);
+    return this.pid;
+  }
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + 15_000;
+  while (!(await condition())) {
+    if (performance.now() > endMs) throw new Error(`never: ${condition}`);
+    await delay(10);
+  }
+}
+
+async function failure(promise: Promise<unknown>): Promise<RpcError> {
+  const error = await promise.then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  expect(error).toBeInstanceOf(RpcError);
+  return error as RpcError;
+}
+
+async function process(pid: bigint) {
+  return (await client.listProcesses({})).processes.find((p) => p.pid === pid);
+}
+
+async function logOf(pid: bigint, follow = false): Promise<{ bytes: number; droppedBytes: bigint }> {
+  let bytes = 0;
+  let droppedBytes = 0n;
+  for await (const line of client.getLogs({ pid, follow })) {
+    bytes += line.output?.data.length ?? 0;
+    droppedBytes += line.droppedBytes;
+  }
+  return { bytes, droppedBytes };
+}
+
+describe('run', () => {
+  it('carries input and output, keeps the log, and the table knows it all', async () => {
+    const caller = new Caller('echo', { env: ['A=b'] });
+    await caller.stdin(Buffer.from('hello'));
+    expect(await caller.started()).toBe(200_001n);
+    await until(() => caller.got.includes('hello'));
+    const listed = await process(200_001n);
+    expect(listed).toMatchObject({ node: 'node2', vkernel: 'default', command: ['echo', 'a'] });
+    expect([listed?.state, listed?.residentPages, listed?.cpuMs]).toEqual([ProcessState.RUNNING, 3n, 5n]);
+    const followed = logOf(200_001n, true);
+    caller.requests.close();
+    expect(await caller.ended).toMatchObject({ code: 0, signal: '' });
+    expect(await followed).toEqual({ bytes: 5, droppedBytes: 0n });
+    expect((await process(200_001n))?.state).toBe(ProcessState.EXITED);
+    const [vkernel] = (await client.listVkernels({})).vkernels;
+    expect(vkernel).toMatchObject({ name: 'default', node: 'node2', processes: 0 });
+    expect(vkernel?.hostPid).toBeGreaterThan(1);
+  });
+
+  it('brings large modules over whole', async () => {
+    const requests = new BoundedQueue<Request>({ name: 'r', capacity: 1000 });
+    requests.offer({ event: { case: 'start', value: { name: 'size' } } });
+    for (let i = 0; i < 20; i++)
+      requests.offer({ event: { case: 'module', value: new Uint8Array(1024 * 1024) } });
+    requests.offer({ event: { case: 'moduleEnd', value: {} } });
+    const got: string[] = [];
+    for await (const { event } of client.run(requests)) {
+      if (event.case === 'output') got.push(Buffer.from(event.value.data).toString());
+      if (event.case === 'exited') expect(event.value.code).toBe(3);
+    }
+    expect(got).toEqual([`${20 * 1024 * 1024} 0`]);
+  });
+
+  it('a slow reader stalls the program; the log keeps the last megabyte', async () => {
+    const requests = new BoundedQueue<Request>({ name: 'r', capacity: 10 });
+    requests.offer({ event: { case: 'start', value: { name: 'spew:40960', module: new Uint8Array(1) } } });
+    const responses = client.run(requests)[Symbol.asyncIterator]();
+    const first = await responses.next();
+    const pid = first.value.event.value.pid as bigint;
+    await delay(300);
+    expect((await process(pid))?.state).toBe(ProcessState.RUNNING);
+    let bytes = 0;
+    for (;;) {
+      const { done, value } = await responses.next();
+      if (done) break;
+      if (value.event.case === 'output') bytes += value.event.value.data.length;
+    }
+    expect(bytes).toBe(40 * 1024 * 1024);
+    const log = await logOf(pid);
+    expect(log.bytes).toBeGreaterThan(900_000);
+    expect(log.bytes + Number(log.droppedBytes)).toBe(40 * 1024 * 1024);
+  });
+
+  it('input beyond the window waits for the program to read', async () => {
+    const caller = new Caller('deaf');
+    const pid = await caller.started();
+    for (let i = 0; i < 100; i++) await caller.stdin(new Uint8Array(60_000));
+    await delay(100);
+    await client.kill({ pid, signal: 'SIGKILL' });
+    expect(await caller.ended).toMatchObject({ signal: 'SIGKILL' });
+    const echo = new Caller('echo');
+    for (let i = 0; i < 100; i++) await echo.stdin(new Uint8Array(60_000));
+    echo.requests.close();
+    expect(await echo.ended).toMatchObject({ code: 0 });
+    expect(echo.outputBytes).toBe(6_000_000);
+  });
+
+  it('signals: through the stream, by kill, and those that make no sense', async () => {
+    const caller = new Caller('wait');
+    const pid = await caller.started();
+    expect((await failure(client.kill({ pid: 299_999n, signal: 'SIGTERM' }))).message).toBe(
+      'NOT_FOUND: no process 299999 on node2',
+    );
+    expect((await failure(client.kill({ pid, signal: 'SIGWHAT' }))).code).toBe(Code.InvalidArgument);
+    await caller.requests.push({ event: { case: 'signal', value: 'SIGINT' } });
+    expect(await caller.ended).toMatchObject({ code: 128, signal: 'SIGINT' });
+    expect((await failure(client.kill({ pid, signal: 'SIGTERM' }))).code).toBe(Code.FailedPrecondition);
+    expect((await failure(logOf(299_999n))).code).toBe(Code.NotFound);
+  });
+
+  it('ends with its caller, unless it is detached', async () => {
+    const bound = new Caller('wait');
+    const detached = new Caller('wait', { detach: true });
+    const [pid, free] = await Promise.all([bound.started(), detached.started()]);
+    bound.abort.abort();
+    detached.abort.abort();
+    await until(async () => (await process(pid))?.state === ProcessState.EXITED);
+    expect((await process(pid))?.exit?.signal).toBe('SIGHUP');
+    expect((await process(free))?.state).toBe(ProcessState.RUNNING);
+    const spew = new Caller('spew:5000', { detach: true });
+    const spewer = await spew.started();
+    spew.abort.abort();
+    await until(async () => (await process(spewer))?.state === ProcessState.EXITED);
+    expect((await process(spewer))?.exit?.code).toBe(0);
+  });
+
+  it('is refused with a reason', async () => {
+    const run = async (...args: ConstructorParameters<typeof Caller>) =>
+      (await new Caller(...args).ended) as RpcError;
+    expect((await run('wait', { env: ['bad'] })).message).toBe('INVALID_ARGUMENT: "bad" is not NAME=VALUE');
+    expect((await run('wait', { vkernel: 'A/b' })).code).toBe(Code.InvalidArgument);
+    expect((await run('wait', { args: ['a\0b'] })).code).toBe(Code.InvalidArgument);
+    expect(await run('refuse')).toMatchObject({ code: 126, reason: 'not a program' });
+    expect((await run('refuse', { detach: true })).message).toBe('INVALID_ARGUMENT: not a program');
+    async function* noStart() {
+      yield { event: { case: 'stdinEnd' as const, value: {} } };
+    }
+    expect((await failure(client.run(noStart())[Symbol.asyncIterator]().next())).code).toBe(
+      Code.InvalidArgument,
+    );
+    async function* cutShort() {
+      yield { event: { case: 'start' as const, value: { name: 'wait' } } };
+    }
+    expect((await failure(client.run(cutShort())[Symbol.asyncIterator]().next())).code).toBe(
+      Code.InvalidArgument,
+    );
+  });
+
+  it('grants directories below the allowed ones only, links followed', async () => {
+    await symlink('/etc', join(folder, 'allowed/link'));
+    await symlink(join(folder, 'allowed/inner'), join(folder, 'way-in'));
+    await mkdir(join(folder, 'allowed-not'));
+    await writeFile(join(folder, 'allowed/file'), '');
+    const ask = async (hostPath: string) => {
+      const dirs = [{ hostPath, guestPath: '/data' }];
+      return (await new Caller('size', { dirs }).ended) as RpcError;
+    };
+    expect(await ask(join(folder, 'allowed/inner'))).toMatchObject({ code: 3 });
+    expect(await ask(join(folder, 'way-in'))).toMatchObject({ code: 3 });
+    expect((await ask('/etc')).code).toBe(Code.PermissionDenied);
+    expect((await ask(join(folder, 'allowed/link'))).code).toBe(Code.PermissionDenied);
+    expect((await ask(join(folder, 'allowed/inner/../..'))).code).toBe(Code.PermissionDenied);
+    expect((await ask(join(folder, 'allowed-not'))).message).toContain("vkerneld's --allow-dir");
+    expect((await ask(join(folder, 'allowed/none'))).code).toBe(Code.NotFound);
+    expect((await ask(join(folder, 'allowed/file'))).code).toBe(Code.InvalidArgument);
+    expect((await ask('allowed')).code).toBe(Code.InvalidArgument);
+  });
+});
+
+describe('bad luck', () => {
+  it('a virtual kernel that dies takes its processes, and is made again on demand', async () => {
+    const neighbour = new Caller('wait', { vkernel: 'other' });
+    const waiting = new Caller('wait');
+    const pid = await waiting.started();
+    await neighbour.started();
+    const crash = new Caller('crash');
+    const reason = 'virtual kernel default died (SIGKILL)';
+    expect(await crash.ended).toMatchObject({ code: 137, signal: 'SIGKILL', reason });
+    expect(await waiting.ended).toMatchObject({ reason });
+    expect((await process(pid))?.exit?.reason).toBe(reason);
+    expect((await process(await neighbour.started()))?.state).toBe(ProcessState.RUNNING);
+    expect(await new Caller('size').ended).toMatchObject({ code: 3 });
+    expect((await client.listVkernels({})).vkernels.map((v) => v.name)).toEqual(['default', 'other']);
+  });
+
+  it('one that cannot start is one clear error', async () => {
+    client.close();
+    await vkerneld.stop();
+    const config = {
+      ...{
+        node: 'node2',
+        nodeIndex: 2,
+        listen: '127.0.0.1:0',
+        socketDir: join(folder, 's'),
+        syslink: '127.0.0.1:1',
+      },
+      ...{ allowDir: [], logLevel: 'silent' as const },
+    };
+    vkerneld = await serveVkerneld(config, silentLog(), '/nonexistent.ts');
+    client = createClient(VkernelService, vkerneld.address);
+    expect(((await new Caller('wait').ended) as RpcError).message).toBe(
+      'UNAVAILABLE: virtual kernel default died (exit code 1)',
+    );
+  });
+
+  it('a stop ends virtual kernels, also one that does not listen', async () => {
+    const good = new Caller('wait');
+    const stubborn = new Caller('wait', { vkernel: 'stubborn' });
+    await Promise.all([good.started(), stubborn.started()]);
+    const pids = (await client.listVkernels({})).vkernels.map((v) => v.hostPid);
+    await vkerneld.stop();
+    expect(await good.ended).toMatchObject({ reason: 'its virtual kernel was shut down' });
+    expect(await stubborn.ended).toMatchObject({ reason: 'virtual kernel stubborn was shut down' });
+    for (const pid of pids) expect(startTicksOf(pid)).toBeUndefined();
+  });
+
+  it('a stranger cannot pose as a virtual kernel', async () => {
+    await new Caller('size').ended;
+    for (const hello of [
+      { name: 'default', token: 'guess' },
+      { name: 'nobody', token: '' },
+    ]) {
+      const stream = openStream(ControlService.method.attach, `unix:${folder}/s/vkerneld.sock`);
+      stream.write({ event: { case: 'hello', value: hello } });
+      const error = await new Promise((resolve) => stream.once('error', resolve));
+      expect(fromServiceError(error).code).toBe(Code.PermissionDenied);
+    }
+    expect(await new Caller('size').ended).toMatchObject({ code: 3 });
+  });
+});

@@ -1,0 +1,207 @@
+import type { AttachHello, AttachRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import type { ExitInit, Process, ProcessTable } from './process-table.ts';
+import type { RecordFile } from './record.ts';
+import type { ControlLine, Order, VkernelPlace } from './vkernel-child.ts';
+import { VkernelChild } from './vkernel-child.ts';
+
+export const DEFAULT_VKERNEL = 'default';
+const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
+const VKERNELS_LIMIT = 64;
+/** Of a command in the record: enough to know it by. */
+const COMMAND_BYTES = 1024;
+
+/** The virtual kernels of this node: made on demand, one a name; made again on the next demand after a crash. */
+export class Vkernels {
+  readonly #place: VkernelPlace;
+  readonly #table: ProcessTable;
+  readonly #file: RecordFile;
+  readonly #log: Logger;
+  readonly #children = new Map<string, VkernelChild>();
+  #lastIndex: number;
+  #stopping = false;
+
+  /** Adopts what an earlier supervisor left running. */
+  constructor(options: { place: VkernelPlace; table: ProcessTable; file: RecordFile; log: Logger }) {
+    this.#place = options.place;
+    this.#table = options.table;
+    this.#file = options.file;
+    this.#log = options.log;
+    const record = this.#file.read();
+    this.#lastIndex = record.lastVkernel;
+    for (const process of record.processes) this.#table.adopt(process);
+    for (const left of record.vkernels) {
+      const child = VkernelChild.adopt(left, this.#log, (reason) => this.#ended(left.name, reason));
+      if (child !== undefined) this.#children.set(left.name, child);
+    }
+    for (const process of this.#table.running()) {
+      if (!this.#children.has(process.vkernel)) this.#table.exited(process.pid, died(process, 'ended'));
+    }
+    this.#table.onChange = () => this.#save();
+  }
+
+  /** By name. */
+  list(): VkernelChild[] {
+    return [...this.#children.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** The virtual kernel of that name, attached; made when it does not run. */
+  async demand(name: string, signal?: AbortSignal): Promise<VkernelChild> {
+    if (!NAME.test(name)) {
+      throw new RpcError(
+        Code.InvalidArgument,
+        `"${name}" is no name of a virtual kernel: use 1 to 32 of a-z 0-9 -`,
+      );
+    }
+    const child = this.#children.get(name) ?? this.#spawn(name);
+    await child.attached(signal);
+    return child;
+  }
+
+  /** To the virtual kernel of a process. UNAVAILABLE while that has no line. */
+  send(process: Process, order: Order): void {
+    const child = this.#children.get(process.vkernel);
+    if (child === undefined)
+      throw new RpcError(Code.Unavailable, `virtual kernel ${process.vkernel} does not run`);
+    child.send(order);
+  }
+
+  /** The same where nothing is lost when it does not arrive: the process ends, or gets all credit with a new line. */
+  tell(process: Process, order: Order): void {
+    try {
+      this.send(process, order);
+    } catch (error) {
+      this.#log.debug({ err: error, pid: process.pid, order: order.case }, 'not told to the virtual kernel');
+    }
+  }
+
+  /** The virtual kernel of a hello. PERMISSION_DENIED for one that we did not start. */
+  attach(hello: AttachHello, line: ControlLine): VkernelChild {
+    const child = this.#children.get(hello.name);
+    if (child === undefined || child.record.token !== hello.token || this.#stopping) {
+      throw new RpcError(Code.PermissionDenied, `virtual kernel "${hello.name}" is not one of ours`);
+    }
+    const known = new Set(hello.pids);
+    for (const process of this.#table.running(hello.name)) {
+      if (known.delete(process.pid)) this.#resume(process);
+      // A start that was under way when the line broke, or an end that nobody told.
+      else this.#table.exited(process.pid, died(process, 'ended while its supervisor was away'));
+    }
+    for (const pid of known) {
+      const record = { pid: pid.toString(), vkernel: hello.name, command: ['?'], startedAtMs: Date.now() };
+      if (this.#table.find(pid) === undefined) this.#resume(this.#table.adopt(record));
+    }
+    child.takeLine(line);
+    for (const process of this.#table.running(hello.name)) {
+      if (process.watcher === undefined)
+        child.send({ case: 'input', value: { pid: process.pid, end: true } });
+    }
+    return child;
+  }
+
+  /** What a virtual kernel tells of its processes. */
+  receive(child: VkernelChild, { event }: AttachRequest): void {
+    if (event.case === undefined || event.case === 'hello') return;
+    const process = this.#table.find(event.value.pid);
+    if (process?.vkernel !== child.name) {
+      this.#log.warn(
+        { pid: event.value.pid, event: event.case, vkernel: child.name },
+        'told of a process not its own',
+      );
+      return;
+    }
+    const { pid } = process;
+    switch (event.case) {
+      case 'started':
+        this.#table.started(pid);
+        return;
+      case 'output': {
+        const { output } = event.value;
+        if (output === undefined) return;
+        const takenBytes = BigInt(output.data.length);
+        const watched = this.#table.output(pid, output);
+        if (!watched) this.tell(process, { case: 'outputTaken', value: { pid, takenBytes } });
+        return;
+      }
+      case 'exited':
+        this.#table.exited(pid, event.value.exit ?? died(process, 'ended'));
+        return;
+      case 'usage':
+        process.residentPages = event.value.residentPages;
+        process.cpuMs = event.value.cpuMs;
+        return;
+      case 'stdinTaken':
+        process.watcher?.inputTaken(Number(event.value.takenBytes));
+        return;
+    }
+  }
+
+  /** Ends all of them. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all([...this.#children.values()].map((child) => child.stop()));
+  }
+
+  #spawn(name: string): VkernelChild {
+    if (this.#stopping) throw new RpcError(Code.Unavailable, `${this.#place.node} is stopping`);
+    if (this.#children.size >= VKERNELS_LIMIT) {
+      throw new RpcError(
+        Code.ResourceExhausted,
+        `${VKERNELS_LIMIT} virtual kernels run on ${this.#place.node} already`,
+      );
+    }
+    this.#lastIndex += 1;
+    const child: VkernelChild = VkernelChild.spawn(
+      name,
+      this.#lastIndex,
+      this.#place,
+      this.#log,
+      (reason) => {
+        this.#ended(name, reason);
+      },
+    );
+    this.#children.set(name, child);
+    this.#log.info({ vkernel: name, hostPid: child.record.hostPid }, 'virtual kernel started');
+    this.#save();
+    return child;
+  }
+
+  #resume(process: Process): void {
+    this.#table.started(process.pid);
+  }
+
+  #ended(name: string, reason: string): void {
+    this.#children.delete(name);
+    for (const { pid } of this.#table.running(name)) {
+      this.#table.exited(pid, { code: 137, signal: 'SIGKILL', reason, stack: '' });
+    }
+    this.#save();
+  }
+
+  #save(): void {
+    this.#file.save({
+      lastNumber: this.#table.lastNumber,
+      lastVkernel: this.#lastIndex,
+      vkernels: [...this.#children.values()].map((child) => child.record),
+      processes: this.#table.running().map(({ pid, vkernel, command, startedAtMs }) => {
+        return { pid: pid.toString(), vkernel, command: shortened(command), startedAtMs };
+      }),
+    });
+  }
+}
+
+function died(process: Process, how: string): ExitInit {
+  return { code: 137, signal: 'SIGKILL', reason: `virtual kernel ${process.vkernel}: ${how}`, stack: '' };
+}
+
+function shortened(command: readonly string[]): string[] {
+  const kept: string[] = [];
+  let leftBytes = COMMAND_BYTES;
+  for (const word of command) {
+    if (leftBytes <= 0) return [...kept, '…'];
+    kept.push(word.length > leftBytes ? `${word.slice(0, leftBytes)}…` : word);
+    leftBytes -= word.length;
+  }
+  return kept;
+}
