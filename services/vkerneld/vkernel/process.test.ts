@@ -3,7 +3,7 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { untakenBytesMax } from './output-ring.ts';
 import { assemble, compileAssemblyscript } from './testdata/programs.ts';
-import { TestMachine } from './testdata/run-process.ts';
+import { eventually, TestMachine } from './testdata/run-process.ts';
 
 const machine = new TestMachine();
 afterAll(() => machine.close());
@@ -153,7 +153,7 @@ describe('ends from outside', () => {
     ['waits on an address', waiting],
   ])('while it %s', async (_, body) => {
     const run = machine.run(program(`(call $print) ${body} (call $print)`));
-    await expect.poll(run.stdout).toBe('hello\n');
+    await eventually(run.stdout).toBe('hello\n');
     await run.process.kill('SIGKILL');
     expect(await run.exited).toMatchObject({ code: 137, reason: 'killed by SIGKILL' });
     expect(run.stdout()).toBe('hello\n');
@@ -194,19 +194,17 @@ describe('standard streams', () => {
   test('a writer without a reader waits', async () => {
     const run = machine.run(flood, { takeOutput: false });
     let before = -1;
-    await expect
-      .poll(
-        () => {
-          const stands = run.written() > 0 && run.written() === before;
-          before = run.written();
-          return stands;
-        },
-        { timeout: 20_000, interval: 200 },
-      )
-      .toBe(true);
+    await eventually(
+      () => {
+        const stands = run.written() > 0 && run.written() === before;
+        before = run.written();
+        return stands;
+      },
+      { interval: 200 },
+    ).toBe(true);
     expect(before).toBeLessThan(untakenBytesMax + 65536);
     run.process.outputTaken(before);
-    await expect.poll(run.written).toBeGreaterThan(before);
+    await eventually(run.written).toBeGreaterThan(before);
     await run.process.kill('SIGKILL');
     expect(run.stdout().slice(0, 12)).toBe('hello\nhello\n');
   }, 30_000);
@@ -229,9 +227,9 @@ describe('standard streams', () => {
     const body = cat.replaceAll('(loop $again', '(loop $again (i32.store (i32.const 36) (i32.const 50000))');
     const run = machine.run(program(body));
     run.process.input.push(Buffer.from('one '));
-    await expect.poll(run.stdout).toBe('one ');
+    await eventually(run.stdout).toBe('one ');
     run.process.input.push(Buffer.from('two'));
-    await expect.poll(run.stdout).toBe('one two');
+    await eventually(run.stdout).toBe('one two');
     run.process.input.push(Buffer.alloc(200_000, 'x'));
     run.process.input.end();
     expect((await run.exited).code).toBe(0);

@@ -47,7 +47,8 @@ export class PlainPmap implements Pmap {
           this.#dataspaces.set(name, made);
           return made;
         }
-        if (exclusive || there.sizeBytes !== sizeBytes) throw new PmapError(EEXIST, `${name} exists`);
+        const otherSize = sizeBytes !== 0n && sizeBytes !== there.sizeBytes;
+        if (exclusive || otherSize) throw new PmapError(EEXIST, `${name} exists`);
         return there;
       },
       map: async (guestAddress, lengthBytes, dataspace, _offset, writable) => {

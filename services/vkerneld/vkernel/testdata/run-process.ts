@@ -1,8 +1,14 @@
 // Runs a program in a process of its own thread, for tests.
 
+import { expect } from 'vitest';
 import { Process, type ProcessExit, type ProcessSpec } from '../process.ts';
 import { WarmWorkers } from '../warm-workers.ts';
 import { PlainPmap } from './plain-pmap.ts';
+
+/** Waits until a value is as expected; long, for the machine may be busy. */
+export function eventually<T>(value: () => T, options: { interval?: number } = {}) {
+  return expect.poll(value, { timeout: 15_000, ...options });
+}
 
 export interface Running {
   readonly process: Process;

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compileC, hasClang } from '../testdata/programs.ts';
-import { TestMachine } from '../testdata/run-process.ts';
+import { eventually, TestMachine } from '../testdata/run-process.ts';
 import { preview1Imports, preview1Names } from './preview1.ts';
 
 const machine = new TestMachine();
@@ -161,7 +161,7 @@ describe.skipIf(!hasClang)('C programs', () => {
   test('a pipe without a writer does not hold up the end', async () => {
     await promisify(execFile)('mkfifo', [join(folder, 'pipe')]);
     const run = machine.run(program('pipe'), { grants: [grant(folder)] });
-    await expect.poll(() => run.stdout(), { timeout: 5_000 }).toBe('reading\n');
+    await eventually(() => run.stdout()).toBe('reading\n');
     await run.process.kill('SIGKILL');
     expect(await run.exited).toMatchObject({ code: 137, signal: 'SIGKILL' });
     expect(run.troubles).toEqual([]);
