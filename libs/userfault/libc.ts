@@ -6,6 +6,7 @@ const libc = koffi.load('libc.so.6');
 
 const c = {
   syscall: libc.func('long syscall(long n, long a)'),
+  syscall3: libc.func('long syscall(long n, long a, void *b, long c)'),
   ioctl: libc.func('int ioctl(int fd, unsigned long request, void *arg)'),
   read: libc.func('long read(int fd, void *buf, size_t n)'),
   poll: libc.func('int poll(void *fds, unsigned long n, int timeout)'),
@@ -78,6 +79,12 @@ export function ioctl(fd: number, request: number, argument: BigUint64Array): nu
 export function userfaultfd(flags: number): number {
   const number = process.arch === 'arm64' ? 282 : 323;
   return checked('userfaultfd', c.syscall(number, flags));
+}
+
+/** sched_setattr(2) for the calling thread. Returns 0 or the errno. */
+export function sched_setattr(attributes: BigUint64Array): number {
+  const number = process.arch === 'arm64' ? 274 : 314;
+  return Number(c.syscall3(number, 0, attributes, 0)) === -1 ? koffi.errno() : 0;
 }
 
 /** read(2). Returns the number of bytes; 0 where nothing is there yet. */

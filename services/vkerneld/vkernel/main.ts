@@ -3,6 +3,7 @@
 import { parseConfig } from '@odonata/rpc/config.ts';
 import { runService } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import { useShortSlices } from '@odonata/userfault/scheduling.ts';
 import { vkernelConfig } from './config.ts';
 import { ControlLink } from './control-link.ts';
 import { Kernel } from './kernel.ts';
@@ -16,6 +17,7 @@ const config = parseConfig(
 );
 const log = createLog(`vkernel ${config.name}`, config.logLevel);
 
+useShortSlices();
 runService({
   name: `vkernel ${config.name}`,
   log,
