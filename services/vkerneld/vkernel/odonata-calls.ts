@@ -48,11 +48,12 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
         throw new WasiError(Errno.inval);
       }
       if (nameLength > nameBytesMax) throw new WasiError(Errno.nametoolong);
+      if (size < 0n) throw new WasiError(Errno.fbig);
       const { payload } = expectSuccess(
         kernel.call({
           call: 'ds_open',
           name: memory.string(nameAt, nameLength),
-          sizeBytes: BigInt.asUintN(64, size),
+          sizeBytes: size,
           create: (flags & OpenFlag.create) !== 0,
           exclusive: (flags & OpenFlag.exclusive) !== 0,
         }),
@@ -145,11 +146,10 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
     end: bigint,
   ): { begin: bigint; endInclusive: bigint } {
     sizeOf(dataspace);
-    // Bytes past the end can be locked, as in POSIX: they are names for what programs agree on.
-    const first = BigInt.asUintN(64, begin);
-    const last = BigInt.asUintN(64, end);
-    if (first > last) throw new WasiError(Errno.inval);
-    return { begin: first, endInclusive: last };
+    // Bytes past the end can be locked, as in POSIX: they are names for what programs agree on. They are offsets, so
+    // below 2^63, which the sign shows.
+    if (begin < 0n || begin > end) throw new WasiError(Errno.inval);
+    return { begin, endInclusive: end };
   }
 
   return {

@@ -13,6 +13,7 @@ static void expect(const char *what, long long got, long long wanted) {
 }
 
 int main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
   if (argc > 1) {
     printf("waiting at %u\n", (unsigned)(uintptr_t)&word);
     fflush(stdout);
@@ -54,7 +55,9 @@ int main(int argc, char **argv) {
   expect("unlock", odonata_unlock(ds.id, 0, 99), 0);
   expect("mode", odonata_lock(ds.id, 0, 99, 4, 0), ODONATA_EINVAL);
   expect("backwards", odonata_lock(ds.id, 5, 4, ODONATA_LOCK_SHARED, 0), ODONATA_EINVAL);
-  expect("all", odonata_lock(ds.id, 0, UINT64_MAX, ODONATA_LOCK_SHARED, 0), 0);
+  expect("all", odonata_lock(ds.id, 0, INT64_MAX, ODONATA_LOCK_SHARED, 0), 0);
+  expect("more than all", odonata_lock(ds.id, 0, UINT64_MAX, ODONATA_LOCK_SHARED, 0), ODONATA_EINVAL);
+  expect("size", odonata_ds_open("huge", 4, UINT64_MAX, 1, &again), 22);
   expect("lock of none", odonata_lock(999, 0, 1, ODONATA_LOCK_SHARED, 0), ODONATA_EBADF);
 
   uint32_t woken = 99;
