@@ -2,8 +2,14 @@ import * as grpc from '@grpc/grpc-js';
 
 /** Largest message either way: a run of pages or a piece of a dataspace, with room to spare. */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
-/** HTTP/2 window of a stream and of a connection; the default of 64 KiB stalls a transfer of page runs. */
-export const WINDOW_BYTES = 4 * 1024 * 1024;
+/**
+ * HTTP/2 receive window of each stream, and of a client's connection; the default of 64 KiB stalls page runs.
+ *
+ * A server's connection keeps the 64 KiB, and must. Node stops reading from a connection while a write to it waits. So
+ * when both ends write more than the socket holds (200 KB on a unix socket), each waits for the other to read, for
+ * ever. What a client has under way fits into any socket, so a client's writes end, so it reads, so the server's end.
+ */
+export const WINDOW_BYTES = 1024 * 1024;
 export const REQUEST_ID_KEY = 'x-request-id';
 
 const LIMITS = {

@@ -245,6 +245,42 @@ describe('streams', () => {
     stream.end();
     await new Promise((resolve) => stream.once('status', resolve));
   });
+
+  it('both ends may write without end at one time', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'rpc-'));
+    cleanup.push(() => rm(folder, { recursive: true }));
+    const message = {
+      frames: [
+        create(FrameSchema, {
+          frame: { case: 'circuitData', value: { circuit: 1n, data: new Uint8Array(60_000) } },
+        }),
+      ],
+    };
+    const server = createRpcServer({ name: 'test', log: silentLog() }).add(RouterService, {
+      attach: raw((call) => {
+        let got = 0;
+        call.on('data', () => {
+          got += 1;
+          if (got === 300) call.end();
+        });
+        for (let i = 0; i < 300; i++) call.write(message);
+      }),
+    });
+    cleanup.push(() => server.drain(200));
+    for (const address of ['127.0.0.1:0', `unix:${folder}/s`]) {
+      const stream = openStream(RouterService.method.attach, await server.listen(address));
+      let got = 0;
+      stream.on('data', () => {
+        got += 1;
+      });
+      for (let i = 0; i < 300; i++) stream.write(message);
+      await new Promise((resolve, reject) => {
+        stream.once('status', resolve);
+        stream.once('error', reject);
+      });
+      expect(got).toBe(300);
+    }
+  });
 });
 
 describe('server', () => {

@@ -1,5 +1,4 @@
 import { rm } from 'node:fs/promises';
-import type { Http2Server, ServerHttp2Session } from 'node:http2';
 import { connect } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
@@ -30,7 +29,7 @@ export interface RpcServer {
 export function createRpcServer(options: { name: string; log: Logger }): RpcServer {
   const { name, log } = options;
   const server = new grpc.Server(SERVER_OPTIONS);
-  widenReceiveWindow(server);
+  widenStreamWindow(server);
   const services: AnyService[] = [];
   const health = new HealthImplementation({ '': 'SERVING' });
   let completed = false;
@@ -138,22 +137,12 @@ async function removeStaleSocket(path: string): Promise<void> {
 
 /**
  * grpc-js has an option for the receive window of clients, none for that of servers. Until it has, reach in; where
- * its insides changed, the server works with the small window (a test tells).
+ * its insides changed, the server works with the small window (a test tells). The window of the whole connection stays
+ * at 64 KiB: see `WINDOW_BYTES`.
  */
-function widenReceiveWindow(server: grpc.Server): void {
-  const inside = server as unknown as {
-    commonServerOptions?: { settings?: object };
-    createHttp2Server?: (credentials: unknown) => Http2Server;
-  };
-  if (inside.commonServerOptions === undefined || inside.createHttp2Server === undefined) return;
-  inside.commonServerOptions.settings = {
-    ...inside.commonServerOptions.settings,
-    initialWindowSize: WINDOW_BYTES,
-  };
-  const createHttp2Server = inside.createHttp2Server.bind(server);
-  inside.createHttp2Server = (credentials) => {
-    const http2Server = createHttp2Server(credentials);
-    http2Server.on('session', (session: ServerHttp2Session) => session.setLocalWindowSize(WINDOW_BYTES));
-    return http2Server;
-  };
+function widenStreamWindow(server: grpc.Server): void {
+  const inside = server as unknown as { commonServerOptions?: { settings?: object } };
+  if (inside.commonServerOptions === undefined) return;
+  const { settings } = inside.commonServerOptions;
+  inside.commonServerOptions.settings = { ...settings, initialWindowSize: WINDOW_BYTES };
 }
