@@ -1,8 +1,13 @@
 // Joins events that are made in one turn into one message of a stream.
 
+const LATER_MS = 5;
+const LATER_MAX = 256;
+
 /** Collects events and writes them together at the end of the current turn, in order. */
 export class EventBatch<E> {
   private events: E[] = [];
+  private later: E[] = [];
+  private timer: NodeJS.Timeout | undefined;
   private readonly write: (events: E[]) => void;
 
   constructor(write: (events: E[]) => void) {
@@ -14,16 +19,29 @@ export class EventBatch<E> {
     if (this.events.length === 1) queueMicrotask(() => this.flush());
   }
 
+  /** For what nobody waits for: goes with the next event that somebody does, or after a few milliseconds. */
+  pushLater(event: E): void {
+    this.later.push(event);
+    if (this.later.length >= LATER_MAX) this.flush();
+    else this.timer ??= setTimeout(() => this.flush(), LATER_MS);
+  }
+
   /** Writes what is there now. */
   flush(): void {
-    if (this.events.length === 0) return;
-    const events = this.events;
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    if (this.events.length + this.later.length === 0) return;
+    const events = [...this.later, ...this.events];
     this.events = [];
+    this.later = [];
     this.write(events);
   }
 
   /** Forgets what is not written, as when the stream is gone. */
   clear(): void {
     this.events = [];
+    this.later = [];
+    clearTimeout(this.timer);
+    this.timer = undefined;
   }
 }

@@ -74,6 +74,9 @@ export class HolderTable {
   /** Sends to a holder that is there; what cannot be sent now is asked for again by the holder when it is back. */
   send(id: number, event: DirectoryEventInit['event']): void {
     const entry = this.byId.get(id);
-    if (entry?.stream !== undefined) entry.batch.push({ event });
+    if (entry?.stream === undefined) return;
+    // Nobody waits for a settlement. It overtakes nothing that it must not: what it speaks of is over.
+    if (event?.case === 'settled') entry.batch.pushLater({ event });
+    else entry.batch.push({ event });
   }
 }

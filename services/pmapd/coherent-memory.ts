@@ -118,7 +118,10 @@ export class CoherentMemory {
   private request(fault: FaultAt, place: FaultPlace): void {
     const { entry, page, write } = fault;
     const { dataspace } = entry;
-    const mode: AccessMode = write ? 'WRITE' : 'READ';
+    if (place === 'upgrade') dataspace.prediction.upgraded(page);
+    const forWriting = write || (entry.writable && dataspace.prediction.expects(page));
+    if (!forWriting) dataspace.prediction.read(page);
+    const mode: AccessMode = forWriting ? 'WRITE' : 'READ';
     dataspace.wait(page, {
       key: `${entry.vmspace.id} ${entry.address}`,
       mode,
@@ -248,6 +251,7 @@ export class CoherentMemory {
         this.resend(dataspace, action);
         return;
       case 'drop':
+        dataspace.prediction.gone(run.firstPage, run.pageCount);
         this.statistics.invalidations += run.pageCount;
         dataspace.file.drop(run.firstPage, run.pageCount);
         this.pmap.takeForNode(run, 'WRITE');

@@ -1,6 +1,7 @@
 // What the parts of a pmap manager share, and how they are joined.
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Bus } from '@odonata/bus/bus.ts';
+import type { HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import { runFromWire } from '@odonata/coherency/wire.ts';
 import {
   type Dataspace,
@@ -22,6 +23,8 @@ import { Transfers } from './transfer.ts';
 
 /** How long an open may wait for the directory. */
 const OPEN_MS = 20_000;
+/** Events of dataspaces that are being opened; what is dropped the directory sends again. */
+const EARLY_MAX = 10_000;
 
 export class Node {
   readonly name: string;
@@ -40,6 +43,8 @@ export class Node {
   private readonly log: Logger;
   private link: DirectoryLink | undefined;
   private vmspaces = 0n;
+  private opening = 0;
+  private readonly early: HolderEvent[] = [];
 
   constructor(config: PmapdConfig, bus: Bus, log: Logger) {
     this.name = config.node;
@@ -97,13 +102,21 @@ export class Node {
       incarnation: this.incarnation,
       transferAddress,
       log: this.log,
-      onEvent: (event) => this.memory.step(event),
+      onEvent: (event) => this.receive(event),
       onOther: (event) => this.other(event),
       onJoin: (send, newDirectory) => {
         for (const dataspace of this.mapped) send({ case: 'interest', value: { dataspace, mapped: true } });
         this.sync.rejoin(newDirectory);
       },
     });
+  }
+
+  // The directory may recall a page of a dataspace before its answer says that it is ours: the two come on
+  // different streams.
+  private receive(event: HolderEvent): void {
+    const early = this.opening > 0 && 'run' in event && this.memory.get(event.run.dataspace) === undefined;
+    if (!early) this.memory.step(event);
+    else if (this.early.length < EARLY_MAX) this.early.push(event);
   }
 
   private other(event: DirectoryEvent['event']): void {
@@ -113,6 +126,20 @@ export class Node {
 
   /** Opens a dataspace by name, or makes it here when a size is given. @throws RpcError */
   async openDataspace(
+    name: string,
+    sizeBytes: bigint,
+    exclusive: boolean,
+  ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
+    this.opening++;
+    try {
+      return await this.askToOpen(name, sizeBytes, exclusive);
+    } finally {
+      this.opening--;
+      for (const event of this.early.splice(0)) this.receive(event);
+    }
+  }
+
+  private async askToOpen(
     name: string,
     sizeBytes: bigint,
     exclusive: boolean,

@@ -17,6 +17,8 @@ export class Readahead {
   private nextPage = -1;
   private window = 1;
   private aheadPage = 0;
+  private lastPage = -1;
+  private again = false;
 
   get sequential(): boolean {
     return this.window > 1;
@@ -29,6 +31,9 @@ export class Readahead {
 
   /** A fault at `page`: follows the access pattern. */
   access(page: number): void {
+    // A page that comes back alone is one that others write: its neighbours are not what is wanted.
+    this.again = page === this.lastPage;
+    this.lastPage = page;
     if (page === this.nextPage) {
       this.window = Math.min(WINDOW_MAX_PAGES, Math.max(AROUND_PAGES, this.window * 2));
     } else {
@@ -40,7 +45,8 @@ export class Readahead {
   /** What to ask for because of a fault at `page`. `endPage` bounds the mapping. */
   wanted(page: number, endPage: number): Wanted[] {
     if (!this.sequential) {
-      return [{ firstPage: page, pageCount: Math.min(AROUND_PAGES, endPage - page), neededPages: 1 }];
+      const pageCount = this.again ? 1 : Math.min(AROUND_PAGES, endPage - page);
+      return [{ firstPage: page, pageCount, neededPages: 1 }];
     }
     const from = Math.max(page, this.aheadPage);
     const to = Math.min(endPage, page + this.window * (1 + AHEAD_WINDOWS));

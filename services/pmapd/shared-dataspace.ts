@@ -2,6 +2,7 @@
 import type { AccessMode } from '@odonata/coherency/page.ts';
 import type { MemoryFile } from './memory-file.ts';
 import type { MapEntry } from './vmspace.ts';
+import { WritePrediction } from './write-prediction.ts';
 
 /** Something that waits for permission to a page. */
 export interface PageWaiter {
@@ -24,6 +25,7 @@ export class SharedDataspace {
   readonly file: MemoryFile;
   readonly entries = new Set<MapEntry>();
   readonly waiting = new Map<number, PageWaiter[]>();
+  readonly prediction = new WritePrediction();
   unfollow: () => void = () => {};
 
   constructor(about: { id: bigint; name: string; sizeBytes: bigint; pageCount: number; file: MemoryFile }) {
