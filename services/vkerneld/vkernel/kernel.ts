@@ -33,6 +33,7 @@ const usageEveryMs = 1_000;
 interface Running {
   readonly process: Process;
   lastUsage: string;
+  measuring: boolean;
 }
 
 export class Kernel {
@@ -45,7 +46,7 @@ export class Kernel {
 
   constructor(options: KernelOptions) {
     this.#options = options;
-    this.#usageTimer = setInterval(() => void this.#reportUsage(), usageEveryMs);
+    this.#usageTimer = setInterval(() => this.#reportUsage(), usageEveryMs);
   }
 
   /** Processes that have not ended. */
@@ -144,7 +145,7 @@ export class Kernel {
         troubled: (what, error) => log.error({ pid, err: error }, what),
       },
     );
-    const running: Running = { process, lastUsage: '' };
+    const running: Running = { process, lastUsage: '', measuring: false };
     this.#running.set(pid, running);
   }
 
@@ -171,15 +172,25 @@ export class Kernel {
     if (pieces.bytes <= moduleBytesMax && this.#pieces.size <= processesMax) pieces.data.push(data.slice());
   }
 
-  async #reportUsage(): Promise<void> {
-    for (const [pid, running] of this.#running) {
-      const residentPages = BigInt(running.process.residentPages());
-      const cpuMs = BigInt(await running.process.cpuMs());
-      const usage = `${residentPages} ${cpuMs}`;
-      if (usage === running.lastUsage || !this.#running.has(pid)) continue;
-      running.lastUsage = usage;
-      this.#options.send({ case: 'usage', value: { pid, residentPages, cpuMs } });
+  #reportUsage(): void {
+    for (const running of this.#running.values()) {
+      // A thread that waits in a fault does not tell its time until it goes on.
+      if (running.measuring) continue;
+      running.measuring = true;
+      void this.#reportUsageOf(running).finally(() => {
+        running.measuring = false;
+      });
     }
+  }
+
+  async #reportUsageOf(running: Running): Promise<void> {
+    const { process } = running;
+    const cpuMs = BigInt(await process.cpuMs());
+    const residentPages = BigInt(process.residentPages());
+    const usage = `${residentPages} ${cpuMs}`;
+    if (usage === running.lastUsage || !this.#running.has(process.pid)) return;
+    running.lastUsage = usage;
+    this.#options.send({ case: 'usage', value: { pid: process.pid, residentPages, cpuMs } });
   }
 }
 

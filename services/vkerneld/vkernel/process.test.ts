@@ -1,5 +1,8 @@
 // Processes in real threads: how they start, write, read, trap, are killed, and leave their neighbours alone.
 
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { untakenBytesMax } from './output-ring.ts';
 import { assemble, compileAssemblyscript } from './testdata/programs.ts';
@@ -23,6 +26,14 @@ function program(body: string, more = ''): Uint8Array<ArrayBuffer> {
   return assemble(`(module ${imports} ${more}
     (func $print (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
     (func $main (export "_start") ${body}))`);
+}
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return ''; // closed meanwhile
+  }
 }
 
 const spin = program('(loop $again (br $again))');
@@ -116,6 +127,13 @@ describe('programs that cannot run', () => {
     expect(exit.reason).not.toContain('\n');
   });
 
+  test('names are made fit for a terminal', async () => {
+    const name = `evil\\1b[31m\\n${'x'.repeat(2000)}`;
+    const exit = await machine.run(assemble(`(module (import "env" "${name}" (func)))`)).exited;
+    expect(exit.reason).toMatch(/^the program imports env\.evil\?\[31m/);
+    expect(exit.reason.length).toBeLessThan(700);
+  });
+
   test('a memory that cannot be had', async () => {
     const run = machine.run(program('(call $print)'), { pid: -1n });
     expect((await run.exited).code).toBe(0); // the pmap decides, and this one does not care
@@ -140,6 +158,35 @@ describe('ends from outside', () => {
     void run.process.kill('SIGTERM');
     expect((await run.exited).signal).toBe('SIGTERM');
     expect(run.troubles).toEqual([]);
+  });
+
+  test('while it waits for its pmap', async () => {
+    const never = new TestMachine(new Promise(() => {}));
+    const run = never.run(spin);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await run.process.kill('SIGTERM');
+    expect((await run.exited).signal).toBe('SIGTERM');
+    await never.close();
+  });
+
+  test('what it had open is closed', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'odonata-open-'));
+    const opens = `(import "wasi_snapshot_preview1" "path_open"
+      (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))`;
+    const body = `(i32.store (i32.const 64) (i32.const 97))
+      (drop (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 1)
+        (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 80)))
+      (call $print) (loop $again (br $again))`;
+    const bytes = assemble(`(module ${opens} ${imports}
+      (func $print (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+      (func (export "_start") ${body}))`);
+    const run = machine.run(bytes, { grants: [{ hostPath: folder, guestPath: '/', readOnly: false }] });
+    await eventually(run.stdout).toBe('hello\n');
+    const open = () => readdirSync('/proc/self/fd').filter((fd) => linkOf(fd).startsWith(folder));
+    expect(open().length).toBe(2);
+    await run.process.kill('SIGKILL');
+    expect(open()).toEqual([]);
+    rmSync(folder, { recursive: true });
   });
 
   const forever = '(drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))';

@@ -64,7 +64,7 @@ const threadEndMaxMs = 5_000;
 export class Process {
   readonly pid: bigint;
   readonly input = new StandardInput();
-  readonly #spec: ProcessSpec;
+  readonly #spec: Omit<ProcessSpec, 'module'>;
   readonly #around: ProcessSurroundings;
   readonly #events: ProcessEvents;
   readonly #channel = createChannel();
@@ -76,17 +76,20 @@ export class Process {
   #worker: Worker | undefined;
   #calls: SystemCalls | undefined;
   #exit: ProcessExit | undefined;
+  readonly #ending = Promise.withResolvers<undefined>();
   /** Settles when the start succeeded or failed; `ending` waits for it, so that it finds all that was made. */
   readonly #started: Promise<void>;
   #ended: Promise<void> | undefined;
 
   constructor(spec: ProcessSpec, around: ProcessSurroundings, events: ProcessEvents) {
     this.pid = spec.pid;
-    this.#spec = spec;
+    // The module's bytes are not kept: they may be many.
+    const { module, ...rest } = spec;
+    this.#spec = rest;
     this.#around = around;
     this.#events = events;
-    this.#started = this.#start().catch((error: unknown) => {
-      void this.#end(refused(oneLine(error instanceof Error ? error.message : String(error))));
+    this.#started = this.#start(module).catch((error: unknown) => {
+      void this.#end(refused(error instanceof Error ? error.message : String(error)));
     });
   }
 
@@ -122,16 +125,15 @@ export class Process {
     return this.#end({ code: exitCodeOfSignal(signal), signal, reason, stack: '' });
   }
 
-  async #start(): Promise<void> {
-    const { pid, name, args, env, grants, quotaBytes, module: bytes } = this.#spec;
+  async #start(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const { pid, name, args, env, grants, quotaBytes } = this.#spec;
     const program = await compileProgram(bytes);
-    if (this.#exit !== undefined) return;
+    const pmap = await this.#pmap();
+    if (pmap === undefined || this.#exit !== undefined) return;
     const { initialPages, maximumPages } = program;
     const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
     const worker = this.#around.workers.take();
-    const space = this.#around.pmap.then((pmap) =>
-      pmap.createSpace({ pid, initialPages, maximumPages, quotaBytes, onFatal }),
-    );
+    const space = pmap.createSpace({ pid, initialPages, maximumPages, quotaBytes, onFatal });
     const [tookWorker, madeSpace] = await Promise.allSettled([worker, space]);
     if (tookWorker.status === 'fulfilled') this.#worker = tookWorker.value;
     if (madeSpace.status === 'fulfilled') this.#space = madeSpace.value;
@@ -154,6 +156,13 @@ export class Process {
     };
     this.#events.started();
     tookWorker.value.postMessage(start);
+  }
+
+  /** Its manager may be away for long; undefined when the process was ended meanwhile. */
+  #pmap(): Promise<Pmap | undefined> {
+    return Promise.race([this.#around.pmap, this.#ending.promise]).catch((error: unknown) => {
+      throw cannot('make its memory', error);
+    });
   }
 
   #listen(worker: Worker): void {
@@ -183,6 +192,7 @@ export class Process {
   #end(exit: ProcessExit): Promise<void> {
     if (this.#ended === undefined) {
       this.#exit = exit;
+      this.#ending.resolve(undefined);
       this.#ended = this.#takeDown(exit);
     }
     return this.#ended;
@@ -203,7 +213,7 @@ export class Process {
       this.#events.troubled(`process ${this.pid} did not end cleanly`, error);
     }
     this.#forwardOutput(true);
-    this.#events.exited(exit);
+    this.#events.exited({ ...exit, reason: oneLine(exit.reason) });
   }
 
   /** The rest stays in the ring, where the writer then waits; at the end there is no writer any more. */
@@ -251,8 +261,6 @@ function exitOf(end: Extract<GuestMessage, { kind: 'ended' }>['end']): ProcessEx
 function broken(error: Error): ProcessExit {
   const outOfMemory = (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
   const signal = outOfMemory ? 'SIGKILL' : 'SIGSYS';
-  const reason = outOfMemory
-    ? 'out of memory in its virtual kernel'
-    : `virtual kernel: ${oneLine(error.message)}`;
+  const reason = outOfMemory ? 'out of memory in its virtual kernel' : `virtual kernel: ${error.message}`;
   return { code: exitCodeOfSignal(signal), signal, reason, stack: error.stack ?? '' };
 }

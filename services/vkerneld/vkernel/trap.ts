@@ -42,7 +42,7 @@ const signals: readonly [RegExp, string][] = [
 export function trapOf(error: unknown): Trap {
   if (error instanceof WebAssembly.RuntimeError) {
     const signal = signals.find(([wording]) => wording.test(error.message))?.[1] ?? 'SIGTRAP';
-    return { signal, reason: `trap: ${oneLine(error.message)}`, stack: programStack(error) };
+    return { signal, reason: `trap: ${error.message}`, stack: programStack(error) };
   }
   if (error instanceof RangeError && /call stack/i.test(error.message)) {
     return { signal: 'SIGSEGV', reason: 'trap: stack overflow', stack: programStack(error) };
@@ -52,11 +52,20 @@ export function trapOf(error: unknown): Trap {
   }
   // A bug of the virtual kernel, not of the program: say all that helps to find it.
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { signal: 'SIGSYS', reason: `virtual kernel: ${oneLine(text)}`, stack: text };
+  return { signal: 'SIGSYS', reason: `virtual kernel: ${text}`, stack: text };
 }
 
+const reasonLengthMax = 600;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const controls = /[\u0000-\u001f\u007f-\u009f]+/g;
+
+/** Fit for a person's terminal: names in a module can be anything, of any length. */
 export function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, ' | ');
+  const line = text
+    .trim()
+    .replace(/\s*\n\s*/g, ' | ')
+    .replace(controls, '?');
+  return line.length > reasonLengthMax ? `${line.slice(0, reasonLengthMax)}...` : line;
 }
 
 const frame = /^\s*at (?:(.*?) \()?wasm:\/\/[^ ]*?wasm-function\[(\d+)\]:(0x[0-9a-f]+)\)?$/;
@@ -72,7 +81,7 @@ export function programStack(error: unknown): string {
     const where = `function ${index} at ${offset}`;
     // V8 puts the module's name, or its hash, before the function's.
     const plain = name?.replace(/^wasm:\/\/\S*\s*/, '');
-    lines.push(plain ? `${plain} (${where})` : where);
+    lines.push(oneLine(plain ? `${plain} (${where})` : where));
   }
   return lines.join('\n');
 }

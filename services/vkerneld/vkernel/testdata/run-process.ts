@@ -1,6 +1,7 @@
 // Runs a program in a process of its own thread, for tests.
 
 import { expect } from 'vitest';
+import type { Pmap } from '../pmap-interface.ts';
 import { Process, type ProcessExit, type ProcessSpec } from '../process.ts';
 import { WarmWorkers } from '../warm-workers.ts';
 import { PlainPmap } from './plain-pmap.ts';
@@ -24,7 +25,12 @@ export interface Running {
 export class TestMachine {
   readonly pmap = new PlainPmap();
   readonly workers = new WarmWorkers(1);
+  readonly #promised: Promise<Pmap>;
   #pid = 0n;
+
+  constructor(pmap?: Promise<Pmap>) {
+    this.#promised = pmap ?? Promise.resolve(this.pmap);
+  }
 
   run(
     module: Uint8Array<ArrayBuffer>,
@@ -50,7 +56,7 @@ export class TestMachine {
         module,
         ...spec,
       },
-      { pmap: Promise.resolve(this.pmap), workers: this.workers, node: 3, vkernel: 7 },
+      { pmap: this.#promised, workers: this.workers, node: 3, vkernel: 7 },
       {
         started: () => {},
         output: (stream, data) => {
