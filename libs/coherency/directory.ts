@@ -8,10 +8,12 @@ import type { DirectoryAction, DirectoryEvent, HeldRun, RefuseReason } from './d
 import { type AccessMode, type HolderId, type PageState, unreachable } from './page.ts';
 import { RunBatch } from './run-batch.ts';
 
-/** After this long without an ack a recall or invalidation is sent again. */
-export const RESEND_MS = 100;
+/** After this long without an ack an invalidation is sent again: the broadcast may have lost it. */
+export const INVALIDATE_AGAIN_MS = 100;
+/** A recall and its data travel on streams, which lose nothing unless they break. */
+export const RECALL_AGAIN_MS = 1_000;
 /** The pause between resends grows up to this. */
-const RESEND_MAX_MS = 2_000;
+const AGAIN_MAX_MS = 2_000;
 
 export interface DirectoryOptions {
   /**
@@ -485,7 +487,8 @@ export class Directory {
     for (const [page, { dataspace, number }] of this.changing) {
       const change = page.change;
       assert(change !== undefined, 'a page that changes has a change');
-      const pauseMs = Math.min(RESEND_MS * 2 ** change.resends, RESEND_MAX_MS);
+      const firstMs = change.unacked.size > 0 ? INVALIDATE_AGAIN_MS : RECALL_AGAIN_MS;
+      const pauseMs = Math.min(firstMs * 2 ** change.resends, AGAIN_MAX_MS);
       if (nowMs - change.sentAtMs < pauseMs) continue;
       change.sentAtMs = nowMs;
       change.resends++;

@@ -97,9 +97,13 @@ type Call<M> = M extends { methodKind: infer K }
 /** A client of a service over any transport. Every failure is an RpcError. Leaving a stream's loop cancels it. */
 export type Client<S> = { readonly [K in keyof MethodsOf<S>]: Call<MethodsOf<S>[K]> } & { close(): void };
 
-/** Bytes of a message. A whole message is taken as it is, so a hot path that calls `create` itself pays once. */
+/**
+ * Bytes of a message. A whole message is taken as it is, so a hot path that calls `create` itself pays once; a Buffer
+ * is one that its caller has encoded already.
+ */
 export function encoder(schema: DescMessage): (message: unknown) => Buffer {
   return (message) => {
+    if (Buffer.isBuffer(message)) return message;
     const bytes = toBinary(schema, create(schema, message as never));
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   };

@@ -10,6 +10,7 @@ import { MemoryFile } from './memory-file.ts';
 import { NodePmap } from './node-pmap.ts';
 import { SharedDataspace } from './shared-dataspace.ts';
 import type { FaultPlace, Statistics } from './statistics.ts';
+import type { Delivery } from './transfer.ts';
 import type { MapEntry } from './vmspace.ts';
 
 export interface FaultAt {
@@ -23,14 +24,14 @@ export interface FaultAt {
 /** Where the holder's actions go that leave the node. */
 export interface Outside {
   toDirectory(action: Extract<HolderAction, { type: 'acquire' | 'ack' | 'report' }>): void;
-  /** Pages for another holder; no bytes: they are zero. */
-  deliver(
+  /** A message with pages for another holder; undefined when that one is unknown by now. */
+  delivery(
     receiver: HolderId,
     run: PageRun,
-    data: Uint8Array | undefined,
+    zero: boolean,
     version: number,
     state: PageState,
-  ): void;
+  ): Delivery | undefined;
   /** A fault became an error of its process. */
   faultError(fault: FaultAt, signal: string, reason: string): void;
 }
@@ -283,23 +284,26 @@ export class CoherentMemory {
 
   private send(dataspace: SharedDataspace, action: Extract<HolderAction, { type: 'send' }>): void {
     const { run, receiver, version, state, retain } = action;
-    for (const part of partsByResidence(dataspace, run)) {
-      const data = part.resident ? dataspace.file.read(part.firstPage, part.pageCount) : undefined;
-      if (retain) {
-        for (let i = 0; i < part.pageCount; i++)
-          this.retained.set(
-            retainedKey(part, i, version),
-            data?.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES),
-          );
-      }
+    for (const { resident, ...part } of partsByResidence(dataspace, run)) {
+      const delivery = this.outside.delivery(receiver, part, !resident, version, state);
+      if (resident && delivery !== undefined) dataspace.file.readInto(part.firstPage, delivery.data);
+      if (retain) this.retain(dataspace, part, resident, version, delivery);
       this.statistics.pagesOut += part.pageCount;
-      this.outside.deliver(
-        receiver,
-        { dataspace: run.dataspace, firstPage: part.firstPage, pageCount: part.pageCount },
-        data,
-        version,
-        state,
-      );
+      delivery?.send();
+    }
+  }
+
+  // What was sent is kept in the message itself; where nothing could be sent, in a copy.
+  private retain(
+    dataspace: SharedDataspace,
+    run: PageRun,
+    resident: boolean,
+    version: number,
+    delivery: Delivery | undefined,
+  ): void {
+    const data = resident ? (delivery?.data ?? dataspace.file.read(run.firstPage, run.pageCount)) : undefined;
+    for (let i = 0; i < run.pageCount; i++) {
+      this.retained.set(retainedKey(run, i, version), data?.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
     }
   }
 
@@ -311,8 +315,11 @@ export class CoherentMemory {
         this.retained.has(key),
         `page ${run.firstPage + i} of ${dataspace.name} is not retained at version ${version}`,
       );
+      const bytes = this.retained.get(key);
       const page = { dataspace: run.dataspace, firstPage: run.firstPage + i, pageCount: 1 };
-      this.outside.deliver(receiver, page, this.retained.get(key), version, state);
+      const delivery = this.outside.delivery(receiver, page, bytes === undefined, version, state);
+      if (bytes !== undefined) delivery?.data.set(bytes);
+      delivery?.send();
     }
   }
 
@@ -333,15 +340,12 @@ export class CoherentMemory {
   }
 }
 
-function retainedKey(run: { firstPage: number; dataspace?: bigint }, index: number, version: number): string {
+function retainedKey(run: PageRun, index: number, version: number): string {
   return `${run.dataspace} ${run.firstPage + index} ${version}`;
 }
 
-function partsByResidence(
-  dataspace: SharedDataspace,
-  run: PageRun,
-): { dataspace: bigint; firstPage: number; pageCount: number; resident: boolean }[] {
-  const parts: { dataspace: bigint; firstPage: number; pageCount: number; resident: boolean }[] = [];
+function partsByResidence(dataspace: SharedDataspace, run: PageRun): (PageRun & { resident: boolean })[] {
+  const parts: (PageRun & { resident: boolean })[] = [];
   for (let page = run.firstPage; page < run.firstPage + run.pageCount; page++) {
     const resident = dataspace.file.has(page);
     const last = parts.at(-1);

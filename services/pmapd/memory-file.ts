@@ -41,8 +41,13 @@ export class MemoryFile {
   /** A fresh copy of a run of pages. */
   read(firstPage: number, pageCount: number): Buffer {
     const bytes = Buffer.allocUnsafeSlow(pageCount * PAGE_BYTES);
-    readSync(this.fd, bytes, 0, bytes.length, firstPage * PAGE_BYTES);
+    this.readInto(firstPage, bytes);
     return bytes;
+  }
+
+  /** Reads pages from `firstPage` on into a buffer of whole pages. */
+  readInto(firstPage: number, bytes: Buffer): void {
+    readSync(this.fd, bytes, 0, bytes.length, firstPage * PAGE_BYTES);
   }
 
   /** Makes the pages resident with these bytes, whole pages. */

@@ -61,15 +61,11 @@ export class Node {
       config.memoryDir,
       {
         toDirectory: (action) => this.link?.sendAction(action),
-        deliver: (receiver, run, data, version, state) => {
+        delivery: (receiver, run, zero, version, state) => {
           const address = this.link?.addressOf(receiver);
-          if (address === undefined) return;
-          this.transfers.deliver(address, run, data, {
-            version,
-            state,
-            epoch: this.epoch,
-            sender: this.link?.holder ?? 0,
-          });
+          if (address === undefined) return undefined;
+          const sender = this.link?.holder ?? 0;
+          return this.transfers.delivery(address, run, zero, { version, state, epoch: this.epoch, sender });
         },
         faultError: ({ entry, page }, signal, reason) => {
           const { vmspace } = entry;

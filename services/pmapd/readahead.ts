@@ -1,5 +1,6 @@
 // Which pages to ask for at a fault. Random access: the page, and up to 15 neighbours where they are
-// free to have. Sequential access: windows that double up to 1 MiB, and the next ones ahead of time.
+// free to have. Sequential access: windows that double up to 1 MiB, and the next ones ahead of time,
+// but no further than the run before this one went: who reads chunks does not get the chunks between.
 
 const AROUND_PAGES = 16;
 const WINDOW_MAX_PAGES = 256;
@@ -19,6 +20,9 @@ export class Readahead {
   private aheadPage = 0;
   private lastPage = -1;
   private again = false;
+  private runStart = 0;
+  /** Pages that this run is expected to have, from the one before. */
+  private expectedPages = Number.POSITIVE_INFINITY;
 
   get sequential(): boolean {
     return this.window > 1;
@@ -36,20 +40,29 @@ export class Readahead {
     this.lastPage = page;
     if (page === this.nextPage) {
       this.window = Math.min(WINDOW_MAX_PAGES, Math.max(AROUND_PAGES, this.window * 2));
-    } else {
-      this.window = 1;
-      this.aheadPage = page;
+      if (page - this.runStart >= this.expectedPages) this.expectedPages = Number.POSITIVE_INFINITY;
+      return;
     }
+    const ranPages = this.nextPage - this.runStart;
+    if (this.sequential) this.expectedPages = Math.max(AROUND_PAGES, ranPages);
+    this.window = 1;
+    this.aheadPage = page;
+    this.runStart = page;
   }
 
   /** What to ask for because of a fault at `page`. `endPage` bounds the mapping. */
   wanted(page: number, endPage: number): Wanted[] {
     if (!this.sequential) {
-      const pageCount = this.again ? 1 : Math.min(AROUND_PAGES, endPage - page);
+      // After a run of some length another one is likely.
+      const pages = Number.isFinite(this.expectedPages)
+        ? Math.min(this.expectedPages, WINDOW_MAX_PAGES)
+        : AROUND_PAGES;
+      const pageCount = this.again ? 1 : Math.min(pages, endPage - page);
       return [{ firstPage: page, pageCount, neededPages: 1 }];
     }
     const from = Math.max(page, this.aheadPage);
-    const to = Math.min(endPage, page + this.window * (1 + AHEAD_WINDOWS));
+    const horizon = Math.min(page + this.window * (1 + AHEAD_WINDOWS), this.runStart + this.expectedPages);
+    const to = Math.min(endPage, horizon);
     const wanted: Wanted[] = [{ firstPage: page, pageCount: 1, neededPages: 1 }];
     if (to > from) wanted.push({ firstPage: from, pageCount: to - from, neededPages: to - from });
     this.aheadPage = Math.max(this.aheadPage, to);

@@ -1,6 +1,7 @@
 // Pages between nodes: a stream from each sender to each receiver. What is lost with a stream is
 // recalled again by the directory.
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { PAGE_BYTES, type PageRun, type PageState } from '@odonata/coherency/page.ts';
 import { runFromWire, stateWire } from '@odonata/coherency/wire.ts';
@@ -16,11 +17,35 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
 
+/** `bytes data = 2` */
+const DATA_FIELD = DeliverRequestSchema.field.data.number;
+
 type DeliverInit = MessageInitShape<typeof DeliverRequestSchema>;
 
 interface Peer {
   channel: RpcChannel;
   stream: ClientDuplexStream<DeliverInit, DeliverResponse>;
+}
+
+/** A message under way to another holder. */
+export interface Delivery {
+  /** Takes the bytes of the pages. */
+  readonly data: Buffer;
+  send(): void;
+}
+
+/** A DeliverRequest with room for its bytes at the end: pages are read into the message, and copied no more. */
+export function encodeDeliver(
+  head: Omit<DeliverInit, '$typeName' | 'data'>,
+  dataBytes: number,
+): { message: Buffer; data: Buffer } {
+  const encoded = toBinary(DeliverRequestSchema, create(DeliverRequestSchema, head));
+  if (dataBytes === 0) return { message: Buffer.from(encoded), data: Buffer.alloc(0) };
+  const field = new BinaryWriter().tag(DATA_FIELD, WireType.LengthDelimited).uint32(dataBytes).finish();
+  const message = Buffer.allocUnsafeSlow(encoded.length + field.length + dataBytes);
+  message.set(encoded, 0);
+  message.set(field, encoded.length);
+  return { message, data: message.subarray(encoded.length + field.length) };
 }
 
 /** The sending side. */
@@ -32,23 +57,24 @@ export class Transfers {
     this.log = log;
   }
 
-  /** Sends a run; no bytes: the pages are zero. */
-  deliver(
+  /** A message for a run of pages, to be filled and sent. `zero`: there is nothing to fill. */
+  delivery(
     address: string,
     run: PageRun,
-    data: Uint8Array | undefined,
+    zero: boolean,
     about: { version: number; state: PageState; epoch: bigint; sender: number },
-  ): void {
-    const message = create(DeliverRequestSchema, {
+  ): Delivery {
+    const { sender, epoch } = about;
+    const head = {
       run,
-      zero: data === undefined,
+      zero,
       version: BigInt(about.version),
       state: stateWire.to(about.state),
-      epoch: about.epoch,
-      sender: about.sender,
-    });
-    if (data !== undefined) message.data = data;
-    this.peer(address).stream.write(message);
+      epoch,
+      sender,
+    };
+    const { message, data } = encodeDeliver(head, zero ? 0 : run.pageCount * PAGE_BYTES);
+    return { data, send: () => this.peer(address).stream.write(message as unknown as DeliverInit) };
   }
 
   private peer(address: string): Peer {
