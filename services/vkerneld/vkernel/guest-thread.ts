@@ -96,7 +96,7 @@ function run(start: StartGuest): never {
   };
   try {
     const { exports } = new WebAssembly.Instance(start.module, imports as unknown as WebAssembly.Imports);
-    const entry = exports['_start'];
+    const { _start: entry } = exports;
     // Without it the program has done its work in its start section.
     if (typeof entry === 'function') entry();
   } catch (error) {

@@ -58,7 +58,7 @@ export class WasiError extends Error {
   }
 }
 
-const errnoOfHostCode: Readonly<Record<string, number>> = {
+export const errnoOfHostCode: Readonly<Record<string, number>> = {
   E2BIG: Errno.toobig,
   EACCES: Errno.acces,
   EAGAIN: Errno.again,

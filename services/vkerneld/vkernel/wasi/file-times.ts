@@ -4,7 +4,7 @@
 
 import { lstatSync, lutimesSync, statSync, utimesSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { Errno, WasiError } from './errno.ts';
+import { Errno, errnoOfHostCode, WasiError } from './errno.ts';
 
 export interface FileTimes {
   /** Undefined: leave it. */
@@ -52,12 +52,9 @@ export function setTimes(path: string, times: FileTimes, follow: boolean): void 
   storeTime(view, 16, times.mtimNs);
   if (libc.utimensat(AT_FDCWD, path, spec, follow ? 0 : AT_SYMLINK_NOFOLLOW) === 0) return;
   const { errno } = libc.koffi.os;
-  const code = libc.koffi.errno();
-  if (code === errno['EACCES']) throw new WasiError(Errno.acces);
-  if (code === errno['EPERM']) throw new WasiError(Errno.perm);
-  if (code === errno['ENOENT']) throw new WasiError(Errno.noent);
-  if (code === errno['EROFS']) throw new WasiError(Errno.rofs);
-  throw new WasiError(code === errno['EINVAL'] ? Errno.inval : Errno.io);
+  const number = libc.koffi.errno();
+  const code = Object.keys(errno).find((name) => errno[name] === number);
+  throw new WasiError(errnoOfHostCode[code ?? ''] ?? Errno.io);
 }
 
 function storeTime(view: DataView, at: number, ns: bigint | undefined): void {
