@@ -140,10 +140,10 @@ export class CoherentMemory {
     const { entry, page, write } = fault;
     const { dataspace, vmspace } = entry;
     const run = { dataspace: dataspace.id, firstPage: page, pageCount: this.readyPages(entry, page, write) };
-    // A page that is dirty here anyway may be mapped for writing at the first read.
-    const alone = this.holder.state(dataspace.id, page) === 'MODIFIED';
+    // A page that nobody else has is mapped for writing at its first read: most are written next.
+    const alone = entry.writable && mayWrite(this.holder.state(dataspace.id, page));
     dataspace.file.fillHoles(run.firstPage, run.pageCount);
-    if (write) this.step({ type: 'wrote', run });
+    if (write || alone) this.step({ type: 'wrote', run });
     let mapped = 0;
     for (const grant of this.pmap.takeFor(vmspace.session, run, write ? 'WRITE' : 'READ', 1, alone)) {
       const { firstPage, pageCount } = grant.run;
@@ -173,11 +173,10 @@ export class CoherentMemory {
     const end = Math.min(entry.endPage, page + readahead.mapPages);
     const first = this.holder.state(dataspace.id, page);
     let next = page + 1;
-    for (; next < end && (readahead.sequential || dataspace.file.has(next)); next++) {
+    for (; next < end; next++) {
       const state = this.holder.state(dataspace.id, next);
-      // A lone write fault must not make clean neighbours dirty.
-      const writable = readahead.sequential ? mayWrite(state) : state === 'MODIFIED';
-      if (write ? !writable : !mayRead(state) || (first === 'MODIFIED') !== (state === 'MODIFIED')) break;
+      if (write || (entry.writable && mayWrite(first)) ? !mayWrite(state) : !mayRead(state)) break;
+      if (!entry.writable && mayWrite(state) && !dataspace.file.has(next)) break;
     }
     return next - page;
   }
@@ -219,6 +218,21 @@ export class CoherentMemory {
       if (!this.permits(this.holder.state(run.dataspace, page), mode === 'WRITE')) return page;
     }
     return undefined;
+  }
+
+  /** Empties every mapping of a run; the pages stay, and each access faults anew. */
+  emptyPmaps(dataspace: SharedDataspace, firstPage: number, pageCount: number): void {
+    this.pmap.takeForNode({ dataspace: dataspace.id, firstPage, pageCount }, 'WRITE');
+  }
+
+  /** Asks for pages that will be read. */
+  readAhead(dataspace: SharedDataspace, firstPage: number, pageCount: number): void {
+    this.step({
+      type: 'want',
+      run: { dataspace: dataspace.id, firstPage, pageCount },
+      mode: 'READ',
+      neededPages: pageCount,
+    });
   }
 
   /** Pages came from another holder. */

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import {
+  McontrolAdvice,
   type PmapEventSchema,
   SessionResponseSchema,
   type VkernelEvent,
   type VkernelHello,
+  type VmspaceMcontrol,
 } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
@@ -104,7 +106,9 @@ export class Session {
         this.done(request);
         return;
       case 'vmspaceMcontrol':
-        throw new RpcError(Code.Unimplemented, 'vmspace_mcontrol is not served yet');
+        this.mcontrol(event.value);
+        this.done(request);
+        return;
       case 'open': {
         const { name, sizeBytes, exclusive } = event.value;
         this.node.openDataspace(name, sizeBytes, exclusive).then(
@@ -218,6 +222,23 @@ export class Session {
     vmspace.entries.push(entry);
     dataspace.entries.add(entry);
     this.node.interest(dataspace);
+  }
+
+  private mcontrol({ vmspace: id, address, lengthBytes, advice }: VmspaceMcontrol): void {
+    const vmspace = this.vmspace(id);
+    const end = address + lengthBytes;
+    for (const entry of vmspace.entries) {
+      const from = address > entry.address ? address - entry.address : 0n;
+      const firstPage = entry.firstPage + Number(from / BigInt(PAGE_BYTES));
+      const pages = Math.ceil(Number(end - entry.address) / PAGE_BYTES) - (firstPage - entry.firstPage);
+      const part = pages > 0 ? entry.clip(firstPage, pages) : undefined;
+      if (part === undefined) continue;
+      if (advice === McontrolAdvice.INVALIDATE)
+        this.node.memory.emptyPmaps(entry.dataspace, part.firstPage, part.pageCount);
+      else if (advice === McontrolAdvice.WILL_NEED)
+        this.node.memory.readAhead(entry.dataspace, part.firstPage, part.pageCount);
+      else throw new RpcError(Code.InvalidArgument, 'advice: INVALIDATE or WILL_NEED');
+    }
   }
 
   private munmap(id: bigint, address: bigint, lengthBytes: bigint): void {
