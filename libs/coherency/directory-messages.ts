@@ -48,6 +48,8 @@ export type DirectoryAction =
       type: 'invalidate';
       holders: HolderId[];
       except: HolderId;
+      /** Whom the data is recalled from, or 0: it loses its copy by that recall, never by this broadcast. */
+      source: HolderId;
       run: PageRun;
       version: number;
       resend: boolean;

@@ -345,8 +345,9 @@ export class Directory {
     if (change.unacked.size > 0) {
       this.counters.invalidations++;
       const holders = [...change.unacked];
-      const action = { type: 'invalidate' as const, holders, except: request.holder, version, resend };
-      this.batch.add(`i${holders.join(',')} ${request.holder} ${version}`, dataspace.id, number, (run) => ({
+      const except = request.holder;
+      const action = { type: 'invalidate' as const, holders, except, source, version, resend };
+      this.batch.add(`i${holders.join(',')} ${except} ${source} ${version}`, dataspace.id, number, (run) => ({
         ...action,
         run,
       }));

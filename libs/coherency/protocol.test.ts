@@ -64,12 +64,15 @@ class World {
 
   private fromDirectory(action: DirectoryAction): void {
     if (action.type === 'invalidate') {
-      for (const holder of action.holders) {
-        const deliver = () => this.at(holder - 1, { ...action, type: 'invalidate' });
+      // Everybody follows the dataspace, also who has nothing to lose, or is asked for the data.
+      for (const index of this.nodes.keys()) {
+        const holder = index + 1;
+        const deliver = () => this.at(index, { ...action, type: 'invalidate' });
         const fate = this.rnd(4);
-        if (fate !== 0) this.broadcasts.push(deliver);
-        if (fate === 1) this.broadcasts.push(deliver);
-        if (action.resend) this.post(`d${holder}`, deliver);
+        const spared = holder === action.except || holder === action.source;
+        if (fate !== 0 && !spared) this.broadcasts.push(deliver);
+        if (fate === 1 && !spared) this.broadcasts.push(deliver);
+        if (action.resend && action.holders.includes(holder)) this.post(`d${holder}`, deliver);
       }
       return;
     }
@@ -107,7 +110,8 @@ class World {
   private performPage(index: number, node: Node, action: HolderAction, page: number): void {
     if (action.type === 'drop') node.frames.delete(page);
     if (action.type === 'forget') node.retained.delete(`${page} ${action.version}`);
-    if (action.type === 'failed') assert(this.lost.size > 0 || action.reason === 'LOST');
+    if (action.type === 'failed')
+      assert(!this.nodes.every((n) => n.alive), `page ${page} is ${action.reason}, but nobody died`);
     if (action.type === 'send' || action.type === 'resend') {
       const key = `${page} ${action.version}`;
       const value = action.type === 'send' ? (node.frames.get(page) ?? 0) : node.retained.get(key);

@@ -342,7 +342,13 @@ export class CoherencyService {
         return;
       }
       case 'invalidate': {
-        const value = { run, version: BigInt(action.version), epoch, exceptHolder: action.except };
+        const value = {
+          run,
+          version: BigInt(action.version),
+          epoch,
+          exceptHolder: action.except,
+          sourceHolder: action.source,
+        };
         this.o.bus.invalidate(run.dataspace, toBinary(InvalidateSchema, create(InvalidateSchema, value)));
         // Where the broadcast went unanswered, the stream carries it too.
         if (action.resend)

@@ -165,8 +165,9 @@ export class Node {
   }
 
   private invalidate(bytes: Uint8Array): void {
-    const { run, version, epoch, exceptHolder } = fromBinary(InvalidateSchema, bytes);
-    if (epoch !== this.epoch || exceptHolder === this.link?.holder) return;
+    const { run, version, epoch, exceptHolder, sourceHolder } = fromBinary(InvalidateSchema, bytes);
+    const holder = this.link?.holder;
+    if (epoch !== this.epoch || exceptHolder === holder || sourceHolder === holder) return;
     this.memory.step({ type: 'invalidate', run: runFromWire(run), version: Number(version) });
   }
 
