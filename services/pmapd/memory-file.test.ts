@@ -1,0 +1,50 @@
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { MemoryFile } from './memory-file.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync('/dev/shm/odonata-test-');
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+const page = (value: number) => Buffer.alloc(4096, value);
+
+test('pages that were never written take no memory and read as zero', () => {
+  const file = new MemoryFile(join(dir, 'ds'), 1 << 20);
+  expect(statSync(file.path).blocks).toBe(0);
+  expect(file.read(77, 1).equals(page(0))).toBe(true);
+  expect(file.has(77)).toBe(false);
+  file.remove();
+  expect(existsSync(file.path)).toBe(false);
+});
+
+test('a dropped page gives its frame back', () => {
+  const file = new MemoryFile(join(dir, 'ds'), 100);
+  file.write(3, Buffer.concat([page(1), page(2)]));
+  expect(file.residentPages).toBe(2);
+  file.drop(3, 1);
+  expect(file.residentPages).toBe(1);
+  expect(file.has(3)).toBe(false);
+  expect(file.read(3, 2).equals(Buffer.concat([page(0), page(2)]))).toBe(true);
+  expect(statSync(file.path).blocks).toBe(8);
+  file.remove();
+});
+
+test('filling holes keeps what is there', () => {
+  const file = new MemoryFile(join(dir, 'ds'), 200);
+  file.write(70, page(9));
+  file.fillHoles(0, 150);
+  expect(file.residentPages).toBe(150);
+  expect(file.read(70, 1).equals(page(9))).toBe(true);
+  file.remove();
+});
+
+test('bytes that are no whole pages make their pages resident', () => {
+  const file = new MemoryFile(join(dir, 'ds'), 10);
+  file.writeAt(4095, Buffer.from([7, 8]));
+  expect([file.has(0), file.has(1), file.has(2)]).toEqual([true, true, false]);
+  expect(file.read(0, 2).subarray(4095, 4097)).toEqual(Buffer.from([7, 8]));
+  file.remove();
+});

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { Readahead } from './readahead.ts';
+
+/** Reads pages in order; each fault maps so many as the readahead allows. Returns the pages asked for. */
+function readRun(readahead: Readahead, first: number, count: number, endPage = 100_000): Set<number> {
+  const asked = new Set<number>();
+  for (let page = first; page < first + count; ) {
+    readahead.access(page);
+    for (const w of readahead.wanted(page, endPage))
+      for (let i = 0; i < w.pageCount; i++) asked.add(w.firstPage + i);
+    const mapped = Math.min(readahead.mapPages, first + count - page);
+    readahead.mapped(page, mapped);
+    page += mapped;
+  }
+  return asked;
+}
+
+test('random access asks for the page, and speculates on up to 15 neighbours', () => {
+  const readahead = new Readahead();
+  readahead.access(500);
+  expect(readahead.wanted(500, 10_000)).toEqual([{ firstPage: 500, pageCount: 16, neededPages: 1 }]);
+  readahead.access(90);
+  expect(readahead.wanted(90, 95)).toEqual([{ firstPage: 90, pageCount: 5, neededPages: 1 }]);
+});
+
+test('a page that comes back alone is asked for alone', () => {
+  const readahead = new Readahead();
+  readahead.access(7);
+  readahead.access(7);
+  expect(readahead.wanted(7, 100)).toEqual([{ firstPage: 7, pageCount: 1, neededPages: 1 }]);
+});
+
+test('sequential access doubles the window up to 1 MiB and stays ahead', () => {
+  const readahead = new Readahead();
+  const asked = readRun(readahead, 0, 2_000);
+  expect(readahead.mapPages).toBe(256);
+  for (let page = 0; page < 2_000; page++) expect(asked.has(page)).toBe(true);
+  expect(Math.max(...asked)).toBeLessThan(2_000 + 3 * 256);
+});
+
+test('who reads chunks does not get the pages between them', () => {
+  const readahead = new Readahead();
+  readRun(readahead, 0, 64);
+  for (const chunk of [50, 20, 80]) {
+    const asked = readRun(readahead, chunk * 1_000, 64);
+    expect(asked.size).toBeLessThanOrEqual(64);
+    for (let page = chunk * 1_000; page < chunk * 1_000 + 64; page++) expect(asked.has(page)).toBe(true);
+  }
+});
+
+test('nothing past the end of the mapping is asked for', () => {
+  const asked = readRun(new Readahead(), 0, 100, 100);
+  expect(Math.max(...asked)).toBe(99);
+});
