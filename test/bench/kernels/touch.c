@@ -1,7 +1,8 @@
 /*
  * touch: what a fault costs.  Accesses one word in each of PAGES pages of a dataspace and times each access.
  *
- *   touch DS PAGES read|write|add ORDER [--first P] [--size BYTES] [--value V] [--rounds N] [--raw]
+ *   touch DS PAGES read|write|add ORDER [--first P] [--size BYTES] [--value V] [--rounds N] [--count N] [--read-first]
+ *         [--linger] [--raw]
  *
  *   read   a plain load               add   an atomic addition of V (default 1)
  *   write  a plain store of V         ORDER seq, random or stride=N (every N-th page, then the next ones)
@@ -9,7 +10,9 @@
  * Prints {"access","order","pages","clock_ns":N,"access_ns":{count,mean,min,p50,p90,p99,p999,max},"sum":N}; `clock_ns`
  * is what an empty measurement shows (subtract it), `sum` the sum of the words that were read.  --rounds N goes through
  * the pages N times and prints a line for each round: the second is that of resident pages.  --raw adds "raw":[ns,…]
- * in the order of access.  Use --size to create the dataspace, else it must exist.
+ * in the order of access.  --count N stops after the first N accesses of the order.  --read-first reads the same pages
+ * before, untimed: writes then find them mapped read-only.  --linger keeps the mapping, after the output, until standard
+ * input ends.  Use --size to create the dataspace, else it must exist.  DS may be -: private memory, never touched.
  */
 #include "guest.h"
 
@@ -51,24 +54,37 @@ static uint32_t *order_pages(const char *order, uint32_t pages) {
 int main(int argc, char **argv) {
   uint64_t first = number_option(&argc, argv, "--first", 0), size = number_option(&argc, argv, "--size", 0);
   uint64_t value = number_option(&argc, argv, "--value", 1), rounds = number_option(&argc, argv, "--rounds", 1);
+  uint64_t count = number_option(&argc, argv, "--count", UINT64_MAX);
   bool raw = take_option(&argc, argv, "--raw", false) != NULL;
+  bool read_first = take_option(&argc, argv, "--read-first", false) != NULL;
+  bool linger = take_option(&argc, argv, "--linger", false) != NULL;
   no_more_options(argc, argv);
-  if (argc != 5) die(EXIT_USAGE, "usage: touch DS PAGES read|write|add seq|random|stride=N [--first P] [--raw]");
+  if (argc != 5) die(EXIT_USAGE, "usage: touch DS PAGES read|write|add seq|random|stride=N [OPTION]…");
   uint64_t pages = number(argv[2], "PAGES");
   char access = argv[3][0];
   if (access != 'r' && access != 'w' && access != 'a') die(EXIT_USAGE, "access '%s': read, write or add", argv[3]);
   if (pages < 1 || pages > 1 << 19) die(EXIT_USAGE, "PAGES: 1 to 524288");
-  struct mapping shared = map_dataspace(argv[1], size, access == 'r' ? ODONATA_READ : ODONATA_READ_WRITE);
+  struct mapping shared = {.ds = {.size_bytes = (first + pages) * ODONATA_PAGE}};
+  if (strcmp(argv[1], "-") != 0) {
+    shared = map_dataspace(argv[1], size, access == 'r' ? ODONATA_READ : ODONATA_READ_WRITE);
+  } else {
+    shared.base = odonata_reserve(shared.ds.size_bytes);
+    if (shared.base == NULL) die(EXIT_CALL, "out of memory");
+  }
   if ((first + pages) * ODONATA_PAGE > odonata_round_up(shared.ds.size_bytes)) die(EXIT_USAGE, "PAGES: too many");
   uint32_t *order = order_pages(argv[4], (uint32_t)pages);
   uint64_t *access_ns = malloc(pages * sizeof *access_ns);
   uint64_t *sorted_ns = malloc(pages * sizeof *sorted_ns);
   if (access_ns == NULL || sorted_ns == NULL) die(EXIT_CALL, "out of memory");
   memset(access_ns, 0, pages * sizeof *access_ns); /* Our own first touches come before, not between. */
+  if (count > pages) count = pages;
+  for (uint64_t i = 0; read_first && i < count; i++) {
+    (void)*(volatile uint32_t *)(shared.base + (first + order[i]) * ODONATA_PAGE);
+  }
   uint64_t clock_ns = clock_cost_ns();
   for (uint64_t round = 0; round < rounds; round++) {
     uint64_t sum = 0;
-    for (uint64_t i = 0; i < pages; i++) {
+    for (uint64_t i = 0; i < count; i++) {
       volatile uint32_t *word = (volatile uint32_t *)(shared.base + (first + order[i]) * ODONATA_PAGE);
       uint64_t begin_ns = now_ns();
       if (access == 'r') sum += *word;
@@ -76,13 +92,15 @@ int main(int argc, char **argv) {
       else sum += __atomic_fetch_add((uint32_t *)word, (uint32_t)value, __ATOMIC_SEQ_CST);
       access_ns[i] = now_ns() - begin_ns;
     }
-    memcpy(sorted_ns, access_ns, pages * sizeof *access_ns);
-    printf("{\"access\":\"%s\",\"order\":\"%s\",\"pages\":%" PRIu64 ",\"clock_ns\":%" PRIu64 ",", argv[3], argv[4], pages,
+    memcpy(sorted_ns, access_ns, count * sizeof *access_ns);
+    printf("{\"access\":\"%s\",\"order\":\"%s\",\"pages\":%" PRIu64 ",\"clock_ns\":%" PRIu64 ",", argv[3], argv[4], count,
            clock_ns);
-    print_latencies("access_ns", sorted_ns, pages);
+    print_latencies("access_ns", sorted_ns, count);
     printf(",\"sum\":%" PRIu64, sum);
-    for (uint64_t i = 0; raw && i < pages; i++) printf("%s%" PRIu64, i == 0 ? ",\"raw\":[" : ",", access_ns[i]);
+    for (uint64_t i = 0; raw && i < count; i++) printf("%s%" PRIu64, i == 0 ? ",\"raw\":[" : ",", access_ns[i]);
     printf("%s}\n", raw ? "]" : "");
   }
+  fflush(stdout);
+  while (linger && getchar() != EOF) continue;
   return 0;
 }

@@ -1,0 +1,110 @@
+// The bench works: a quick run, its exit code, its JSON and what it leaves. What the figures are is not tested.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, describe, expect, test } from 'vitest';
+import { PART_NAMES, parseOptions } from './options.ts';
+import { geometricMean, latencyOf, median, percentile } from './samples.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'bench-test-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function bench(...args: string[]) {
+  // Its own temporary folder tells what it leaves.
+  const env = { ...process.env, TMPDIR: folder };
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args], { env });
+  const ended = Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]);
+  const result = ended.then(([[code], stdout, stderr]) => ({ code: code as number, stdout, stderr }));
+  return { child, result };
+}
+
+function left(pid: number): string[] {
+  const clusters = [folder, '/tmp', '/dev/shm'].flatMap((where) => readdirSync(where));
+  return clusters.filter((name) => name.includes(`bench-${pid}`) || name.startsWith('odonata-bench-'));
+}
+
+/** Every number in a value, with where it stands. */
+function numbers(value: unknown, path = ''): [string, number][] {
+  if (typeof value === 'number') return [[path, value]];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, item]) => numbers(item, `${path}.${key}`));
+}
+
+describe('a quick run', () => {
+  test('measures every part, judges each figure and leaves nothing', { timeout: 280_000 }, async () => {
+    const json = join(folder, 'report.json');
+    const { child, result } = bench('--quick', '--json', json);
+    const { code, stdout, stderr } = await result;
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    expect(left(child.pid!)).toEqual([]);
+
+    const report = JSON.parse(readFileSync(json, 'utf8'));
+    expect(Object.keys(report.parts).sort()).toEqual([...PART_NAMES].sort());
+    expect(report.parts.compute.kernels).toHaveLength(7);
+    expect(report.parts.faults.rows.map((row: { place: string }) => row.place)).toEqual([
+      'vkernel',
+      'node',
+      'remote',
+      'remote',
+      'upgrade',
+      'upgrade',
+    ]);
+    expect(report.machine.loadAverage).toHaveLength(3);
+    for (const figure of report.figures) {
+      expect(figure.value, figure.name).toBeGreaterThan(0);
+      expect(['meets', 'falls short']).toContain(figure.verdict);
+      expect(stdout).toContain(figure.name);
+    }
+    const measured = numbers(report.parts).filter(([path]) => !/pauseMs|pagesMoved/.test(path));
+    expect(measured.length).toBeGreaterThan(100);
+    for (const [path, value] of measured) expect(value, path).toBeGreaterThan(0);
+    const short = report.figures.filter((each: { verdict: string }) => each.verdict === 'falls short').length;
+    expect(stdout).toMatch(new RegExp(`^${short} figures? of ${report.figures.length} falls? short:$`, 'm'));
+  });
+
+  test('ends with its cluster on Ctrl-C', { timeout: 90_000 }, async () => {
+    const { child, result } = bench('--quick', '--only', 'compute');
+    child.stderr.setEncoding('utf8');
+    let shown = '';
+    for await (const piece of child.stderr) {
+      shown += piece;
+      if (shown.includes('matmul')) break;
+    }
+    child.kill('SIGINT');
+    expect((await result).code).toBe(130);
+    expect(left(child.pid!)).toEqual([]);
+  });
+});
+
+describe('its command line', () => {
+  test.each([['--only', 'lunch'], ['--fast'], ['compute']])(
+    '%s %s: one line, exit code 2',
+    async (...args) => {
+      const { code, stderr } = await bench(...args).result;
+      expect(code).toBe(2);
+      expect(stderr.trim()).toMatch(/^bench: .+$/);
+    },
+  );
+
+  test('takes some parts, or all', () => {
+    expect(parseOptions(['--only', 'faults,start'])).toEqual({
+      only: ['faults', 'start'],
+      quick: false,
+      json: undefined,
+    });
+    expect(parseOptions(['--quick'])).toMatchObject({ only: [...PART_NAMES], quick: true });
+    expect(parseOptions(['-h'])).toBe('help');
+  });
+});
+
+test('medians, percentiles and geometric means', () => {
+  expect(median([3, 1, 2])).toBe(2);
+  expect(median([4, 1, 2, 3])).toBe(2.5);
+  expect(percentile([1, 2, 3, 4, 5], 0.5)).toBe(3);
+  expect(percentile([1, 2], 0.99)).toBe(1);
+  expect(geometricMean([2, 8])).toBeCloseTo(4);
+  expect(latencyOf([1000, 3000, 2000])).toEqual({ samples: 3, p50Us: 2, p99Us: 2 });
+});

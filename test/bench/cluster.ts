@@ -1,0 +1,39 @@
+// The bench's own cluster: fresh, with a state folder of its own, and gone whatever happens.
+import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
+import { startCluster } from '../../services/vkctl/cluster/start.ts';
+import { stopCluster } from '../../services/vkctl/cluster/stop.ts';
+import { type Connection, connectTo } from '../../services/vkctl/connection.ts';
+
+export interface ClusterOptions {
+  nodes: number;
+  signal: AbortSignal;
+  progress: (doing: string) => void;
+}
+
+/** Starts a cluster, hands it to `use`, and takes it down. ODONATA_HOME says where. */
+export async function withCluster<T>(
+  { nodes, signal, progress }: ClusterOptions,
+  use: (to: Connection) => Promise<T>,
+): Promise<T> {
+  const cluster = `bench-${process.pid}`;
+  let to: Connection | undefined;
+  try {
+    const { syslink } = await startCluster({
+      cluster,
+      nodes,
+      port: 0,
+      // Should we be killed, it ends itself.
+      owner: process.pid,
+      signal,
+      timeoutMs: 120_000,
+      logLevel: 'warn',
+      onProgress: ({ ready, total }) =>
+        progress(`a cluster of ${nodes} nodes: ${ready} of ${total} services ready`),
+    });
+    to = await connectTo(cluster, syslink);
+    return await use(to);
+  } finally {
+    to?.close();
+    await stopCluster(clusterPaths(cluster));
+  }
+}

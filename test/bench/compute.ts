@@ -1,0 +1,132 @@
+// Compute: the same module under Odonata and under node:wasi, in pairs whose order alternates (A B, B A, A B, …), so
+// that a machine that slows down or speeds up meanwhile treats both alike.
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure } from '../../services/vkctl/failure.ts';
+import { plural } from '../../services/vkctl/output.ts';
+import { buildGuest } from '../guests/build.ts';
+import { runAlone } from '../guests/run-alone.ts';
+import { judge, round, verdictCells } from './figure.ts';
+import { runGuest } from './guest-run.ts';
+import { columns, type Part, type PartResult, type Setting } from './part.ts';
+import { geometricMean, median } from './samples.ts';
+
+const RATIO_MOST = 1.05;
+const NODE = 'node1';
+const PAIRS = 5;
+/** What the vkernel starts ahead for the next program is under way after one ended. */
+const SETTLE_MS = 300;
+
+/** Scales at which a run takes about a second, and a moment, on the machine where they were chosen. */
+const SCALES: Record<string, { whole: number; quick: number }> = {
+  matmul: { whole: 768, quick: 128 },
+  qsort: { whole: 4000, quick: 100 },
+  chase: { whole: 64, quick: 1 },
+  crc32: { whole: 24, quick: 1 },
+  hashtable: { whole: 3000, quick: 50 },
+  alloc: { whole: 300, quick: 2 },
+  fib: { whole: 40, quick: 27 },
+};
+
+interface KernelLine {
+  ns: number;
+  checksum: string;
+}
+
+interface Pair {
+  odonataNs: number;
+  aloneNs: number;
+  ratio: number;
+}
+
+interface KernelResult {
+  kernel: string;
+  scale: number;
+  pairs: Pair[];
+  odonataMs: number;
+  aloneMs: number;
+  /** The median of the pairs' ratios. */
+  ratio: number;
+}
+
+export const compute: Part = {
+  title: 'Compute: the same module under Odonata and under node:wasi',
+  nodes: () => 1,
+  async run(setting) {
+    const results: KernelResult[] = [];
+    for (const kernel of Object.keys(SCALES)) results.push(await measure(setting, kernel));
+    return present(results);
+  },
+};
+
+async function measure(setting: Setting, kernel: string): Promise<KernelResult> {
+  const { quick, signal, progress } = setting;
+  const scale = SCALES[kernel]![quick ? 'quick' : 'whole'];
+  const pairs: Pair[] = [];
+  const count = quick ? 1 : PAIRS;
+  for (let i = 0; i < count; i++) {
+    progress(`${kernel}, pair ${i + 1} of ${count}`);
+    const lines: Partial<Record<'odonata' | 'alone', KernelLine>> = {};
+    for (const where of i % 2 === 0 ? (['odonata', 'alone'] as const) : (['alone', 'odonata'] as const)) {
+      await sleep(SETTLE_MS, undefined, { signal });
+      lines[where] =
+        where === 'odonata'
+          ? await runGuest(setting, NODE, kernel, [scale])
+          : await alone(kernel, scale, signal);
+    }
+    const { odonata, alone: alonely } = lines as Record<'odonata' | 'alone', KernelLine>;
+    assert.equal(odonata.checksum, alonely.checksum, `${kernel}: not the same result`);
+    pairs.push({ odonataNs: odonata.ns, aloneNs: alonely.ns, ratio: odonata.ns / alonely.ns });
+  }
+  return {
+    kernel,
+    scale,
+    pairs,
+    odonataMs: median(pairs.map((pair) => pair.odonataNs)) / 1e6,
+    aloneMs: median(pairs.map((pair) => pair.aloneNs)) / 1e6,
+    ratio: median(pairs.map((pair) => pair.ratio)),
+  };
+}
+
+async function alone(kernel: string, scale: number, signal: AbortSignal): Promise<KernelLine> {
+  const { code, stdout, stderr } = await runAlone(await buildGuest(kernel), {
+    args: [String(scale)],
+    signal,
+  });
+  if (code !== 0) throw new Failure(`${kernel} alone: exit code ${code}: ${stderr.toString().trim()}`);
+  return JSON.parse(stdout.toString()) as KernelLine;
+}
+
+function present(results: KernelResult[]): PartResult {
+  const mean = judge(
+    'compute, geometric mean of the kernels',
+    geometricMean(results.map(({ ratio }) => ratio)),
+    'x',
+    { most: RATIO_MOST },
+  );
+  const rows = results.map(({ kernel, scale, odonataMs, aloneMs, ratio, pairs }) => {
+    const ratios = pairs.map((pair) => pair.ratio);
+    const range = `${round(Math.min(...ratios))} to ${round(Math.max(...ratios))}`;
+    return [kernel, String(scale), round(odonataMs), round(aloneMs), ratio.toFixed(3), range, '', ''];
+  });
+  rows.push(['geometric mean', '', '', '', mean.value.toFixed(3), '', ...verdictCells(mean)]);
+  const heads = columns(
+    'KERNEL',
+    '>SCALE',
+    '>ODONATA ms',
+    '>NODE:WASI ms',
+    '>RATIO',
+    '>OF PAIRS',
+    'TARGET',
+    'VERDICT',
+  );
+  const notes = [
+    'RATIO is the median of the ratios pair by pair; times are of the work alone, without the start.',
+  ];
+  const title = `${compute.title}, ${plural(results[0]!.pairs.length, 'pair')} each`;
+  return {
+    figures: [mean],
+    tables: [{ title, columns: heads, rows, notes }],
+    measured: { kernels: results, geometricMean: mean.value },
+  };
+}

@@ -1,0 +1,117 @@
+// Faults as a table, each beside its target, and what the structure makes of them beside what the code does.
+import type { Echo, EchoResult } from './echo.ts';
+import type { FaultPlace, FaultResult } from './faults.ts';
+import { type Figure, judge, round, type Target, verdictCells } from './figure.ts';
+import { columns, type PartResult } from './part.ts';
+import type { Transport } from './raw-line.ts';
+
+const RESIDENT_MOST_US = 10;
+const FLAT_MOST = 1.5;
+
+/**
+ * The way of a fault. `messages` go from one process to another, one after the other; an echo is two of them. With
+ * each fault but a resident one, the guest wakes the fault thread, that one the vkernel's main thread, and pmapd in
+ * the end the guest.
+ */
+const WAYS: Record<FaultPlace, { way: string; messages: number; echo: Transport; most?: number }> = {
+  vkernel: { way: 'fault thread', messages: 0, echo: 'unix' },
+  node: { way: 'vkernel > pmapd', messages: 1, echo: 'unix', most: 1.5 },
+  remote: { way: 'vkernel > pmapd > cohd > owner > pmapd', messages: 4, echo: 'tcp', most: 3.0 },
+  upgrade: {
+    way: 'vkernel > pmapd > cohd > nats > sharers > cohd > pmapd',
+    messages: 6,
+    echo: 'tcp',
+    most: 4.0,
+  },
+};
+
+interface Row {
+  result: FaultResult;
+  /** p50 in echoes. */
+  echoes: number;
+  /** p50 beside its messages at half an echo each; undefined: there are none. */
+  timesStructure: number | undefined;
+  figure: Figure;
+}
+
+export function presentFaults(results: FaultResult[], yardstick: EchoResult): PartResult {
+  const rows = results.map((result) => rowOf(result, yardstick.echo));
+  const flat = flatness(results);
+  const figures = [...rows.map(({ figure }) => figure), ...(flat ? [flat] : [])];
+  const heads = columns(
+    'FAULT',
+    '>p50 us',
+    '>p99 us',
+    '>ECHOES',
+    '>MESSAGES',
+    '>x STRUCTURE',
+    '>HANDLER p50/p99 us',
+    'TARGET',
+    'VERDICT',
+  );
+  const { echo } = yardstick;
+  const cells = rows.map(({ result, echoes, timesStructure, figure }) => [
+    result.name,
+    round(result.guest.p50Us),
+    round(result.guest.p99Us),
+    round(echoes),
+    String(WAYS[result.place].messages),
+    timesStructure === undefined ? '' : round(timesStructure),
+    result.handler ? `${round(result.handler.p50Us)}/${round(result.handler.p99Us)}` : '',
+    ...verdictCells(figure),
+  ]);
+  if (flat) cells.push([flat.name, '', '', round(flat.value), '', '', '', ...verdictCells(flat)]);
+  const echoCells = (['tcp', 'unix'] as const).map((transport) => [
+    `raw grpc-js echo of 4 KiB, ${transport === 'tcp' ? 'TCP loopback' : 'unix socket'}`,
+    round(echo[transport].p50Us),
+    round(echo[transport].p99Us),
+    ...['', '2', '', '', '', ''],
+  ]);
+  return {
+    figures,
+    tables: [
+      {
+        title: 'Faults: beside the echo of a page over plain grpc-js',
+        columns: heads,
+        rows: [...echoCells, ...cells],
+        notes: [
+          'p50 and p99: as the program sees them. HANDLER: from the reading of the fault to the waking of the program.',
+          'ECHOES: p50 in echoes over the transport that it takes (unix for resident and pmapd, else TCP).',
+          'MESSAGES: between processes, one after another. x STRUCTURE: p50 beside half an echo for each of them.',
+          ...Object.entries(WAYS).map(([place, { way }]) => `${place}: ${way}`),
+        ],
+      },
+    ],
+    measured: {
+      echo: yardstick,
+      rows: rows.map(({ result, echoes, timesStructure }) => ({
+        ...result,
+        messages: WAYS[result.place].messages,
+        echoes,
+        p99Echoes: result.guest.p99Us / echo[WAYS[result.place].echo].p99Us,
+        timesStructure,
+      })),
+      flatness: flat?.value,
+    },
+  };
+}
+
+function rowOf(result: FaultResult, echo: Echo): Row {
+  const { messages, echo: transport, most } = WAYS[result.place];
+  const { p50Us } = result.guest;
+  const echoes = p50Us / echo[transport].p50Us;
+  const timesStructure = messages === 0 ? undefined : echoes / (messages / 2);
+  const figure =
+    most === undefined
+      ? judge(`fault, ${result.name}, p50`, p50Us, 'us', { most: RESIDENT_MOST_US })
+      : judge(`fault, ${result.name}, p50 in echoes`, echoes, 'x', { most } satisfies Target);
+  return { result, echoes, timesStructure, figure };
+}
+
+/** The slowest upgrade beside the fastest. */
+function flatness(results: FaultResult[]): Figure | undefined {
+  const upgrades = results.filter(({ place }) => place === 'upgrade').map(({ guest }) => guest.p50Us);
+  if (upgrades.length < 2) return undefined;
+  const value = Math.max(...upgrades) / Math.min(...upgrades);
+  return judge('fault, write upgrade, slowest beside fastest', value, 'x', { most: FLAT_MOST });
+}

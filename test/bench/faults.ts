@@ -1,0 +1,203 @@
+// Faults: what an access costs that the pmap does not allow, by the place that serves it, beside an echo of one page
+// over plain grpc-js in the same run.
+//
+// One figure for each place, so each place has a node of its own, whose statistics then are this place's alone. A
+// program touches pages that lie far apart: further than one fault maps (16 pages), and in an order that does not look
+// sequential. So each access is a fault; the node's statistics must count as many, else nothing is reported.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
+import { Failure } from '../../services/vkctl/failure.ts';
+import { EchoYardstick } from './echo.ts';
+import { presentFaults } from './fault-report.ts';
+import { runGuest, startGuest } from './guest-run.ts';
+import type { Part, Setting } from './part.ts';
+import { type Latency, latencyOf } from './samples.ts';
+import { freshName, loadOn, readOn, removeDataspace } from './shared-memory.ts';
+
+const PAGE_BYTES = 4096;
+const STRIDE_PAGES = 37;
+/** A path that runs for the first time is not compiled: these accesses are not counted. */
+const WARM_UP = 200;
+const ACCESSES = 800;
+const QUICK_ACCESSES = 300;
+/** Faults that a vkernel serves by itself are reported by the thousand. */
+const PRIVATE_ACCESSES = 2200;
+const SHARERS = [1, 2, 8];
+const QUICK_SHARERS = [1, 2];
+/** A node's counters come with the next message of its vkernel. */
+const REPORTED_MS = 300;
+
+export type FaultPlace = 'vkernel' | 'node' | 'remote' | 'upgrade';
+
+/** What serves a fault, and over which way. */
+export interface FaultKind {
+  name: string;
+  place: FaultPlace;
+  sharers?: number;
+}
+
+export interface FaultResult extends FaultKind {
+  node: string;
+  accesses: number;
+  /** Counted by the node meanwhile. */
+  faults: number;
+  pagesMoved: number;
+  /** As the program saw it, without the cost of its clock. */
+  guest: Latency;
+  /** As the node saw it: from the handler's read of the fault to the waking of the program. */
+  handler: { p50Us: number; p99Us: number } | undefined;
+}
+
+interface TouchLine {
+  clock_ns: number;
+  raw: number[];
+}
+
+/** How the pages come into their state before they are touched. */
+interface Scene {
+  kind: FaultKind;
+  accesses: number;
+  /** Prepares the dataspace; what it gives back clears up after the touch. */
+  prepare(name: string, node: string, others: string[]): Promise<() => Promise<void>>;
+  touch(name: string): (string | number)[];
+}
+
+export const faults: Part = {
+  title: 'Faults: beside the echo of a page over plain grpc-js',
+  nodes: (quick) => (quick ? 4 : 10),
+  async run(setting) {
+    const yardstick = new EchoYardstick(setting, PAGE_BYTES);
+    const nodes = (await setting.to.nodes()).map(({ name }) => name);
+    const results: FaultResult[] = [];
+    const all = scenes(setting);
+    await yardstick.measure('before');
+    for (const [i, scene] of all.entries()) {
+      if (i === all.length >> 1) await yardstick.measure('between');
+      setting.progress(scene.kind.name);
+      // Node i first, the others after it: each scene has a node of its own.
+      results.push(
+        await play(setting, scene, [...nodes.slice(i % nodes.length), ...nodes].slice(0, nodes.length)),
+      );
+    }
+    await yardstick.measure('after');
+    return presentFaults(results, yardstick.result());
+  },
+};
+
+function scenes(setting: Setting): Scene[] {
+  const accesses = setting.quick ? QUICK_ACCESSES : ACCESSES;
+  const pages = accesses * STRIDE_PAGES;
+  const stride = `stride=${STRIDE_PAGES}`;
+  const counted = ['--count', accesses, '--raw'];
+  const bytes = pages * PAGE_BYTES;
+  const read = (name: string) => [name, pages, 'read', stride, ...counted];
+  const write = (name: string) => [name, pages, 'write', stride, '--read-first', ...counted];
+  const remove = (node: string, name: string) => () => removeDataspace(setting, node, name);
+
+  // A program on another node made the pages what they are; it still runs and has them mapped.
+  const heldElsewhere = async (name: string, [owner]: string[], access: 'read' | 'write') => {
+    const holder = await startGuest(setting, owner!, 'touch', [
+      name,
+      pages,
+      access,
+      'seq',
+      '--size',
+      bytes,
+      '--linger',
+    ]);
+    await holder.firstLine;
+    return async () => {
+      await holder.end();
+      await removeDataspace(setting, owner!, name);
+    };
+  };
+
+  return [
+    {
+      kind: { name: 'resident: first touch of private memory', place: 'vkernel' },
+      accesses: PRIVATE_ACCESSES,
+      prepare: async () => async () => {},
+      touch: () => [
+        '-',
+        PRIVATE_ACCESSES * STRIDE_PAGES,
+        'write',
+        stride,
+        '--count',
+        PRIVATE_ACCESSES,
+        '--raw',
+      ],
+    },
+    {
+      kind: { name: "from the node's pmapd", place: 'node' },
+      accesses,
+      prepare: async (name, node) => {
+        await loadOn(setting, node, name, bytes);
+        return remove(node, name);
+      },
+      touch: read,
+    },
+    {
+      kind: { name: 'from another node, clean', place: 'remote' },
+      accesses,
+      prepare: (name, _, others) => heldElsewhere(name, others, 'read'),
+      touch: read,
+    },
+    {
+      kind: { name: 'from another node, dirty', place: 'remote' },
+      accesses,
+      prepare: (name, _, others) => heldElsewhere(name, others, 'write'),
+      touch: read,
+    },
+    ...(setting.quick ? QUICK_SHARERS : SHARERS).map((sharers): Scene => {
+      return {
+        kind: {
+          name: `write upgrade, ${sharers} sharer${sharers > 1 ? 's' : ''}`,
+          place: 'upgrade',
+          sharers,
+        },
+        accesses,
+        prepare: async (name, node, others) => {
+          await loadOn(setting, node, name, bytes);
+          for (const other of others.slice(0, sharers)) await readOn(setting, other, name);
+          return remove(node, name);
+        },
+        touch: write,
+      };
+    }),
+  ];
+}
+
+async function play(setting: Setting, scene: Scene, [node, ...others]: string[]): Promise<FaultResult> {
+  const { kind, accesses } = scene;
+  const stats = () => setting.to.pmapd(node!).getNodeStats({});
+  const name = freshName('faults');
+  const clearUp = await scene.prepare(name, node!, others);
+  const before = await stats();
+  const line = await runGuest<TouchLine>(setting, node!, 'touch', scene.touch(name));
+  await sleep(REPORTED_MS, undefined, { signal: setting.signal });
+  const after = await stats();
+  await clearUp();
+  const counter = after.faults[kind.place];
+  return {
+    ...kind,
+    node: node!,
+    accesses,
+    faults: counted(kind, accesses, before, after),
+    pagesMoved: Number(after.pagesIn - before.pagesIn),
+    guest: latencyOf(line.raw.slice(WARM_UP).map((ns) => Math.max(1, ns - line.clock_ns))),
+    handler: counter && { p50Us: counter.p50Us, p99Us: counter.p99Us },
+  };
+}
+
+/** How many faults the node counted. @throws Failure when many accesses were none: their times mean nothing */
+function counted(
+  { name, place }: FaultKind,
+  accesses: number,
+  before: GetNodeStatsResponse,
+  after: GetNodeStatsResponse,
+): number {
+  const of = (counter: FaultCounter | undefined): number => Number(counter?.count ?? 0n);
+  const faults = of(after.faults[place]) - of(before.faults[place]);
+  if (faults >= accesses * 0.9 || place === 'vkernel') return faults;
+  throw new Failure(`${name}: ${accesses} accesses made ${faults} faults of the kind "${place}" only`);
+}

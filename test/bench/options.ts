@@ -1,0 +1,55 @@
+// The command line of the bench.
+import { parseArgs } from 'node:util';
+import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
+
+export const PART_NAMES = ['compute', 'faults', 'sequential', 'start'] as const;
+export type PartName = (typeof PART_NAMES)[number];
+
+export interface Options {
+  only: PartName[];
+  quick: boolean;
+  /** Where the JSON goes; undefined: nowhere. */
+  json: string | undefined;
+}
+
+export const HELP = `Measures Odonata on this machine; the figures hold for this machine in this state.
+
+Usage: npm run bench -- [--only PART[,PART]] [--quick] [--json FILE]
+
+  --only   compute, faults, sequential, start; all where it is missing
+  --quick  one short run of each: shows that the bench works, its figures mean little
+  --json   writes everything that was measured to FILE
+  --help   this text
+
+Exit codes: 0 measured (whether targets are met or not), 1 something broke, 2 usage, 130 interrupted
+`;
+
+/** 'help', or what was asked for. @throws Failure with the usage code */
+export function parseOptions(argv: string[]): Options | 'help' {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean' } as const;
+  const options = { only: text, json: text, quick: flag, help: { ...flag, short: 'h' } } as const;
+  const { values } = orUsage(() => parseArgs({ args: argv, options, strict: true }));
+  if (values.help) return 'help';
+  const only = values.only?.split(',').map(partName) ?? [...PART_NAMES];
+  return { only, quick: values.quick ?? false, json: values.json };
+}
+
+function partName(text: string): PartName {
+  const name = PART_NAMES.find((each) => each === text);
+  if (name !== undefined) return name;
+  throw new Failure(`--only: "${text}" is no part; there are ${PART_NAMES.join(', ')}`, {
+    exitCode: EXIT.usage,
+  });
+}
+
+function orUsage<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    throw new Failure(cause instanceof Error ? cause.message : explain(cause), {
+      exitCode: EXIT.usage,
+      cause,
+    });
+  }
+}

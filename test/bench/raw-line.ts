@@ -1,0 +1,68 @@
+// The yardsticks: an echo and a stream of plain grpc-js between two fresh processes (raw-peer.ts), as raw as it gets.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { Failure } from '../../services/vkctl/failure.ts';
+import type { Setting } from './part.ts';
+
+const PEER = join(import.meta.dirname, 'raw-peer.ts');
+
+export type Transport = 'tcp' | 'unix';
+
+function peer(args: (string | number)[], signal: AbortSignal): ChildProcess {
+  const child = spawn(process.execPath, [PEER, ...args.map(String)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    signal,
+    killSignal: 'SIGKILL',
+  });
+  child.on('error', () => {}); // An abort; its exit is awaited.
+  return child;
+}
+
+/** Runs `role` against a server of its own. @returns what it printed */
+async function between(
+  { signal, folder }: Setting,
+  transport: Transport,
+  role: string,
+  args: (string | number)[],
+): Promise<string> {
+  const socket = join(folder, 'raw.sock');
+  const address = transport === 'tcp' ? '127.0.0.1:0' : `unix:${socket}`;
+  const server = peer(['serve', address], signal);
+  const serverGone = once(server, 'close');
+  try {
+    const [bound] = (await Promise.race([
+      once(createInterface(server.stdout!), 'line', { signal }),
+      serverGone.then(() => Promise.reject(new Failure('the server of the raw echo ended at once'))),
+    ])) as [string];
+    const client = peer([role, bound, ...args], signal);
+    const clientGone = once(client, 'close') as Promise<[code: number | null]>;
+    const output = await text(client.stdout!);
+    const [code] = await clientGone;
+    signal.throwIfAborted();
+    if (code !== 0) throw new Failure(`the client of the raw ${role} ended with exit code ${code}`);
+    return output;
+  } finally {
+    server.stdin!.end();
+    await serverGone;
+    await rm(socket, { force: true });
+  }
+}
+
+/** Round trips in ns of a small request and a reply of so many bytes, one after another. */
+export async function rawEcho(
+  setting: Setting,
+  transport: Transport,
+  count: number,
+  replyBytes: number,
+): Promise<number[]> {
+  return JSON.parse(await between(setting, transport, 'echo', [count, replyBytes])) as number[];
+}
+
+/** Nanoseconds that so many bytes take. */
+export async function rawStream(setting: Setting, bytes: number, messageBytes: number): Promise<number> {
+  return Number(await between(setting, 'tcp', 'stream', [bytes, messageBytes]));
+}

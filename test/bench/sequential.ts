@@ -1,0 +1,85 @@
+// Cold sequential read: a guest reads every word of a dataspace whose pages are all dirty on another node, beside the
+// same bytes as raw messages between two processes.
+import { judge, round, verdictCells } from './figure.ts';
+import { runGuest } from './guest-run.ts';
+import { columns, type Part, type Setting } from './part.ts';
+import { rawStream } from './raw-line.ts';
+import { median } from './samples.ts';
+import { freshName, loadOn, removeDataspace } from './shared-memory.ts';
+
+const RATIO_LEAST = 0.5;
+const MIB = 2 ** 20;
+const WHOLE_MIB = 64;
+const QUICK_MIB = 8;
+const MESSAGE_BYTES = 256 * 1024;
+const REPETITIONS = 3;
+const OWNER = 'node1';
+const READER = 'node2';
+
+interface Repetition {
+  rawMibPerS: number;
+  coldMibPerS: number;
+  /** The same again by another process: the pages are on its node by then. */
+  residentMibPerS: number;
+  ratio: number;
+}
+
+export const sequential: Part = {
+  title: 'Cold sequential read from another node',
+  nodes: () => 2,
+  async run(setting) {
+    const mib = setting.quick ? QUICK_MIB : WHOLE_MIB;
+    const count = setting.quick ? 1 : REPETITIONS;
+    setting.progress('warming up');
+    await repeat(setting, QUICK_MIB);
+    const repetitions: Repetition[] = [];
+    for (let i = 0; i < count; i++) {
+      setting.progress(`${mib} MiB, repetition ${i + 1} of ${count}`);
+      repetitions.push(await repeat(setting, mib));
+    }
+    const of = (key: keyof Repetition): number => median(repetitions.map((each) => each[key]));
+    const ratio = judge(`sequential read of ${mib} MiB, share of raw grpc-js`, of('ratio'), 'x', {
+      least: RATIO_LEAST,
+    });
+    const row = (name: string, key: keyof Repetition): string[] => [
+      name,
+      round(of(key)),
+      round(of(key) / of('rawMibPerS')),
+      '',
+      '',
+    ];
+    const cold = row('cold: dirty on another node', 'coldMibPerS');
+    cold.splice(2, 3, round(ratio.value), ...verdictCells(ratio));
+    return {
+      figures: [ratio],
+      tables: [
+        {
+          title: `${sequential.title}: ${mib} MiB, ${count} times`,
+          columns: columns('READ', '>MiB/s', '>OF RAW', 'TARGET', 'VERDICT'),
+          rows: [
+            row(`raw grpc-js, messages of ${MESSAGE_BYTES / 1024} KiB`, 'rawMibPerS'),
+            cold,
+            row('again: resident on the node, not mapped', 'residentMibPerS'),
+          ],
+          notes: ['Medians; OF RAW of the cold read is the median of the ratios of neighbours in time.'],
+        },
+      ],
+      measured: { mib, messageBytes: MESSAGE_BYTES, repetitions, ratio: ratio.value },
+    };
+  },
+};
+
+async function repeat(setting: Setting, mib: number): Promise<Repetition> {
+  const name = freshName('sequential');
+  await loadOn(setting, OWNER, name, mib * MIB);
+  const rawMibPerS = mib / ((await rawStream(setting, mib * MIB, MESSAGE_BYTES)) / 1e9);
+  const coldMibPerS = await readAll(setting, name);
+  const residentMibPerS = await readAll(setting, name);
+  await removeDataspace(setting, OWNER, name);
+  return { rawMibPerS, coldMibPerS, residentMibPerS, ratio: coldMibPerS / rawMibPerS };
+}
+
+async function readAll(setting: Setting, name: string): Promise<number> {
+  const { mib_per_s } = await runGuest<{ mib_per_s: number }>(setting, READER, 'stream', [name, 'read']);
+  return mib_per_s;
+}
