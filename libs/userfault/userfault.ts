@@ -51,16 +51,21 @@ const EVENT_PAGEFAULT = 0x12;
 /** The outcome of an ioctl that the caller may have raced with: 0 or an errno. */
 export type Raced = number;
 
-/** One userfaultfd. Not for use after `close`. */
+/** One userfaultfd. */
 export class Userfault {
-  readonly fd: number;
+  private descriptor: number;
   private readonly three = new BigUint64Array(3);
   private readonly four = new BigUint64Array(4);
   private readonly five = new BigUint64Array(5);
 
   /** Takes a descriptor that was made here or received from another process. */
   constructor(fd: number) {
-    this.fd = fd;
+    this.descriptor = fd;
+  }
+
+  /** -1 once closed: a late call then fails with EBADF, and never reaches another descriptor of that number. */
+  get fd(): number {
+    return this.descriptor;
   }
 
   /**
@@ -120,7 +125,9 @@ export class Userfault {
   }
 
   close(): void {
-    libc.close(this.fd);
+    if (this.descriptor === -1) return;
+    libc.close(this.descriptor);
+    this.descriptor = -1;
   }
 }
 

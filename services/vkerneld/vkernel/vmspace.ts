@@ -33,6 +33,7 @@ interface Mapping {
   lengthBytes: number;
   dataspace: bigint;
   offsetBytes: bigint;
+  writable: boolean;
 }
 
 export class Vmspace implements Space {
@@ -193,10 +194,12 @@ export class Vmspace implements Space {
     ) {
       throw new PmapError(EINVAL, `offset ${offsetBytes}: a multiple of ${PAGE_BYTES} within the dataspace`);
     }
-    const end = guestAddress + lengthBytes;
-    if (this.mappings.some((m) => guestAddress < m.guestAddress + m.lengthBytes && m.guestAddress < end)) {
-      throw new PmapError(EINVAL, 'the range overlaps another mapping');
-    }
+    await this.carve(guestAddress, lengthBytes);
+    await this.overlay({ guestAddress, lengthBytes, dataspace, offsetBytes, writable });
+  }
+
+  private async overlay(about: Omit<Mapping, 'address'>): Promise<void> {
+    const { guestAddress, lengthBytes, dataspace, offsetBytes, writable } = about;
     const address = this.base + BigInt(guestAddress);
     await this.pmap.session.ask({
       case: 'vmspaceMmap',
@@ -209,24 +212,56 @@ export class Vmspace implements Space {
         writable,
       },
     });
-    if (this.cells.dying) throw new PmapError(EINVAL, 'the process is ending');
+    this.checkAlive();
     this.pmap.order({ type: 'map', vmspace: this.id, address, lengthBytes });
-    const fd = openSync(about.file, 'r+');
+    const fd = openSync(this.opened.get(dataspace)!.file, 'r+');
     try {
       mmap(address, lengthBytes, Prot.READ | Prot.WRITE, SHARED_FIXED, fd, offsetBytes);
     } finally {
       closeSync(fd);
     }
     this.pmap.userfault.register(address, lengthBytes, Watch.MISSING | Watch.WRITE_PROTECT | Watch.MINOR);
-    this.mappings.push({ address, guestAddress, lengthBytes, dataspace, offsetBytes });
+    this.mappings.push({ ...about, address });
     this.uncharge(guestAddress, lengthBytes);
+  }
+
+  private checkAlive(): void {
+    if (this.cells.dying) throw new PmapError(EINVAL, 'the process is ending');
+  }
+
+  // Takes a range out of the mappings that it overlaps. What is left of them is mapped anew: the pmap manager
+  // knows whole mappings only, and must not lose sight of a page that is mapped.
+  private async carve(guestAddress: number, lengthBytes: number): Promise<void> {
+    const end = guestAddress + lengthBytes;
+    for (const mapping of this.overlapped(guestAddress, end)) {
+      await this.remove(mapping);
+      const beforeBytes = guestAddress - mapping.guestAddress;
+      const afterBytes = mapping.guestAddress + mapping.lengthBytes - end;
+      try {
+        if (beforeBytes > 0) await this.overlay({ ...mapping, lengthBytes: beforeBytes });
+        if (afterBytes > 0) {
+          const offsetBytes = mapping.offsetBytes + BigInt(mapping.lengthBytes - afterBytes);
+          await this.overlay({ ...mapping, guestAddress: end, lengthBytes: afterBytes, offsetBytes });
+        }
+      } catch (error) {
+        // Better no process than one whose shared memory turned into private zeroes.
+        this.fatal('SIGBUS', `the rest of a mapping cannot be mapped again: ${(error as Error).message}`);
+        throw error;
+      }
+    }
+  }
+
+  private overlapped(guestAddress: number, end: number): Mapping[] {
+    return this.mappings.filter((m) => guestAddress < m.guestAddress + m.lengthBytes && m.guestAddress < end);
   }
 
   // The private frames under a mapping can never be seen again.
   private uncharge(guestAddress: number, lengthBytes: number): void {
     const before = this.residentPages();
     punchHole(this.fd, guestAddress, lengthBytes);
-    this.cells.charge(-Math.min(this.cells.charged, before - this.residentPages()));
+    const pages = Math.min(this.cells.charged, before - this.residentPages());
+    this.cells.charge(-pages);
+    if (pages > 0) this.pmap.session.send({ case: 'frames', value: { giveBack: BigInt(pages) } });
   }
 
   private checkRange(guestAddress: number, lengthBytes: number): void {
@@ -242,17 +277,21 @@ export class Vmspace implements Space {
   }
 
   async unmap(guestAddress: number, lengthBytes: number): Promise<void> {
-    const at = this.mappings.findIndex(
-      (m) => m.guestAddress === guestAddress && m.lengthBytes === lengthBytes,
-    );
-    const mapping = this.mappings[at];
-    if (mapping === undefined) throw new PmapError(EINVAL, 'no mapping has this address and length');
-    const { address } = mapping;
+    this.checkRange(guestAddress, lengthBytes);
+    if (this.overlapped(guestAddress, guestAddress + lengthBytes).length === 0)
+      throw new PmapError(EINVAL, 'nothing is mapped there');
+    await this.carve(guestAddress, lengthBytes);
+    // Between the mappings there may be private memory.
+    this.uncharge(guestAddress, lengthBytes);
+  }
+
+  private async remove(mapping: Mapping): Promise<void> {
+    const { address, guestAddress, lengthBytes } = mapping;
     await this.pmap.session.ask({
       case: 'vmspaceMunmap',
       value: { vmspace: this.id, address, lengthBytes: BigInt(lengthBytes) },
     });
-    if (this.cells.dying) throw new PmapError(EINVAL, 'the process is ending');
+    this.checkAlive();
     this.mappings.splice(this.mappings.indexOf(mapping), 1);
     mmap(address, lengthBytes, Prot.READ | Prot.WRITE, SHARED_FIXED, this.fd, guestAddress);
     this.pmap.userfault.register(address, lengthBytes, Watch.MISSING);
