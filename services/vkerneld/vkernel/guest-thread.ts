@@ -6,7 +6,6 @@
 // thrown through it. A program that does none of these is ended from outside, wherever it is.
 
 import { parentPort } from 'node:worker_threads';
-import { useDefaultSlices } from '@odonata/userfault/scheduling.ts';
 import { assemblyscriptImports } from './assemblyscript-calls.ts';
 import {
   type GuestEnd,
@@ -29,7 +28,6 @@ import { memoryImport } from './wasm/module.ts';
 
 if (parentPort === null) throw new Error('guest-thread runs as a worker');
 const port = parentPort;
-useDefaultSlices();
 
 Error.stackTraceLimit = 64;
 

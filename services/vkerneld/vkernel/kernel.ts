@@ -4,6 +4,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { AttachRequestSchema, AttachResponse, StartProcess } from '@odonata/proto/vkernel/v1/vkernel';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { EndedProcesses } from './garbage.ts';
 import type { Pmap } from './pmap-interface.ts';
 import { Process, type ProcessExit, refusedCode } from './process.ts';
 import { signalNumbers } from './trap.ts';
@@ -41,6 +42,7 @@ export class Kernel {
   readonly #running = new Map<bigint, Running>();
   /** Pieces of modules whose processes were not started yet. */
   readonly #pieces = new Map<bigint, { data: Uint8Array[]; bytes: number }>();
+  readonly #ended = new EndedProcesses();
   readonly #usageTimer: NodeJS.Timeout;
   #onEmpty: (() => void) | undefined;
 
@@ -140,6 +142,7 @@ export class Kernel {
         exited: (exit) => {
           this.#running.delete(pid);
           this.#tellExit(pid, exit);
+          this.#ended.ended(this.#running.size);
           if (this.#running.size === 0) this.#onEmpty?.();
         },
         troubled: (what, error) => log.error({ pid, err: error }, what),

@@ -3,7 +3,7 @@
 import { parseConfig } from '@odonata/rpc/config.ts';
 import { runService } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
-import { useShortSlices } from '@odonata/userfault/scheduling.ts';
+import { useDefaultSlices, useShortSlices } from '@odonata/userfault/scheduling.ts';
 import { vkernelConfig } from './config.ts';
 import { ControlLink } from './control-link.ts';
 import { Kernel } from './kernel.ts';
@@ -17,13 +17,27 @@ const config = parseConfig(
 );
 const log = createLog(`vkernel ${config.name}`, config.logLevel);
 
+// Node would print them as text between the lines of the log.
+process.removeAllListeners('warning');
+process.on('warning', (warning) => log.debug({ err: warning }, 'a warning of Node'));
+
+/** A thread begins with its creator's: the main thread serves, a guest's thread computes. */
+function withDefaultSlices<T>(create: () => T): T {
+  useDefaultSlices();
+  try {
+    return create();
+  } finally {
+    useShortSlices();
+  }
+}
+
 useShortSlices();
 runService({
   name: `vkernel ${config.name}`,
   log,
   start: async () => {
     const { name, token, control, pmap: address, userfault: userfaultSocket } = config;
-    const workers = new WarmWorkers(config.warmThreads);
+    const workers = new WarmWorkers(config.warmThreads, withDefaultSlices);
     const pmap = createPmap({ address, userfaultSocket, name, log });
     // Programs are refused with this reason; the supervisor need not start us again and again.
     pmap.catch((error: unknown) => log.error({ err: error }, 'no pmap'));
