@@ -21,7 +21,7 @@ int main(int argc, char **argv) {
   double before = now(CLOCK_MONOTONIC);
   usleep(30000);
   double slept = now(CLOCK_MONOTONIC) - before;
-  printf("slept %d\n", slept >= 0.03 && slept < 0.5);
+  printf("slept %d\n", slept >= 0.029);
   printf("year %d\n", now(CLOCK_REALTIME) > 1.7e9);
   printf("cpu %d\n", now(CLOCK_PROCESS_CPUTIME_ID) < 5);
   unsigned char random[300] = {0};

@@ -1,6 +1,6 @@
 // Real programs in real threads: what they see of WASI, and what they cannot reach.
 
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { compileC, hasClang } from '../testdata/programs.ts';
+import { assemble, compileC, hasClang } from '../testdata/programs.ts';
 import { eventually, TestMachine } from '../testdata/run-process.ts';
 import { preview1Imports, preview1Names } from './preview1.ts';
 
@@ -40,19 +40,25 @@ function grant(hostPath: string, readOnly = false) {
 }
 
 /** The same module under node:wasi, in an OS process of its own. */
-async function underNode(module: Uint8Array, hostPath: string): Promise<{ stdout: string; code: number }> {
+function underNode(
+  module: Uint8Array,
+  given: { hostPath?: string; args?: string[]; env?: Record<string, string>; stdin?: string },
+): { stdout: string; stderr: string; code: number | null } {
   const file = join(folder, 'program.wasm');
   writeFileSync(file, module);
+  const { hostPath, args = [], env = {}, stdin = '' } = given;
+  const preopens = hostPath === undefined ? {} : { '/data': hostPath };
+  const options = { version: 'preview1', args: ['program', ...args], env, preopens };
   const script = `
     const { WASI } = require('node:wasi');
-    const wasi = new WASI({ version: 'preview1', args: ['program'], preopens: { '/data': ${JSON.stringify(hostPath)} } });
+    const wasi = new WASI(${JSON.stringify(options)});
     WebAssembly.instantiate(require('node:fs').readFileSync(${JSON.stringify(file)}), wasi.getImportObject())
       .then(({ instance }) => process.exit(wasi.start(instance)));`;
-  const run = promisify(execFile)(process.execPath, ['--no-warnings', '-e', script]);
-  return run.then(
-    ({ stdout }) => ({ stdout, code: 0 }),
-    (error: { stdout: string; code: number }) => ({ stdout: error.stdout, code: error.code }),
-  );
+  const ran = spawnSync(process.execPath, ['--no-warnings', '-e', script], {
+    input: stdin,
+    encoding: 'utf8',
+  });
+  return { stdout: ran.stdout, stderr: ran.stderr, code: ran.status };
 }
 
 test('every name that is promised is there', () => {
@@ -81,13 +87,32 @@ describe.skipIf(!hasClang)('C programs', () => {
     mkdirSync(theirs);
     const run = machine.run(program('files'), { grants: [grant(ours)] });
     const { code } = await run.exited;
-    const node = await underNode(program('files'), theirs);
+    const node = underNode(program('files'), { hostPath: theirs });
     expect(code).toBe(node.code);
     // There: no "." and "..", links upwards refused even where they stay inside, a link opened in spite of
     // O_NOFOLLOW, whole seconds.
     const differs = /^(d|d\/e) has|^symlink up:|^nofollow:|^times:/;
     const same = (text: string) => text.split('\n').filter((line) => !differs.test(line));
     expect(same(run.stdout())).toEqual(same(node.stdout));
+  });
+
+  test('exits and output are those of node:wasi', async () => {
+    for (const text of [
+      '(call $exit (i32.const 9))',
+      '(call $print)',
+      '(call $print) (call $print) (call $exit (i32.const 0))',
+    ]) {
+      const module = assemble(`(module
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "\\10\\00\\00\\00\\06\\00\\00\\00") (data (i32.const 16) "hello\\n")
+        (func $print (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+        (func (export "_start") ${text}))`);
+      const run = machine.run(module);
+      const { code } = await run.exited;
+      expect({ code, stdout: run.stdout(), stderr: run.stderr() }).toEqual(underNode(module, {}));
+    }
   });
 
   test('nothing outside of a grant can be reached', async () => {
@@ -156,6 +181,12 @@ describe.skipIf(!hasClang)('C programs', () => {
     );
     expect(run.stderr()).toBe('to stderr\n');
     expect(run.inputTaken()).toBe(4);
+    const node = underNode(program('misc'), {
+      args: ['one', 'zwei ü'],
+      env: { A: '1', B: '' },
+      stdin: 'x\ny\n',
+    });
+    expect(node).toEqual({ stdout: run.stdout(), stderr: run.stderr(), code: 42 });
   });
 
   test('a pipe without a writer does not hold up the end', async () => {
