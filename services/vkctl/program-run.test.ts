@@ -6,8 +6,10 @@ import { ProgramRun } from './program-run.ts';
 
 type Serve = (requests: AsyncIterable<RunRequest>) => AsyncIterable<unknown>;
 
-const connectionTo = (serve: Serve): Connection =>
-  ({ vkerneld: () => ({ run: serve }) }) as unknown as Connection;
+const connectionTo = (serve: Serve, kill: (request: { signal: string }) => void = () => {}): Connection =>
+  ({
+    vkerneld: () => ({ run: serve, kill: async (request: never) => kill(request) }),
+  }) as unknown as Connection;
 
 const started = { event: { case: 'started', value: { pid: 100_001n, node: 'node1', vkernel: 'default' } } };
 const exited = (code: number, signal = '') => ({ event: { case: 'exited', value: { code, signal } } });
@@ -50,16 +52,20 @@ test('the module goes in pieces, standard input after the start, and the exit co
   ]);
 });
 
-test('a signal reaches a program that waits for input', async () => {
-  const to = connectionTo(async function* (requests) {
-    for await (const { event } of requests) {
-      if (event.case === 'moduleEnd') yield started;
-      if (event.case === 'signal') return yield exited(130, event.value);
-    }
-  });
-  const stdin = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) };
-  const run = new ProgramRun(to, 'node1', {}, new Uint8Array(8), {
-    stdin,
+test('a signal overtakes input that the program does not read', async () => {
+  const killed = Promise.withResolvers<{ signal: string }>();
+  const to = connectionTo(
+    async function* () {
+      yield started;
+      yield exited(130, (await killed.promise).signal);
+    },
+    (request) => killed.resolve(request),
+  );
+  async function* endless() {
+    for (;;) yield new Uint8Array(65_536);
+  }
+  const run: ProgramRun = new ProgramRun(to, 'node1', {}, new Uint8Array(8), {
+    stdin: endless(),
     onStarted: () => void run.signal('SIGINT'),
   });
   expect(await run.exited()).toMatchObject({ code: 130, signal: 'SIGINT' });

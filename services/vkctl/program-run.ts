@@ -1,6 +1,6 @@
 // One program, from the module's first byte to its exit, over the supervisor's Run stream.
 //
-//   us:   start, module..., module_end           then, once it started: stdin..., stdin_end, signal...
+//   us:   start, module..., module_end           then, once it started: stdin..., stdin_end
 //   them:                               started, output..., exited
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type {
@@ -35,16 +35,22 @@ export class ProgramRun {
   readonly #requests = new BoundedQueue<Request>({ name: 'requests to a program', capacity: 16 });
   readonly #responses: AsyncIterable<RunResponse>;
   readonly #io: ProgramIo;
+  readonly #kill: (signal: string, pid: bigint) => Promise<unknown>;
+  readonly #pid = Promise.withResolvers<bigint>();
 
   constructor(to: Connection, node: string, spec: ProgramSpec, module: Uint8Array, io: ProgramIo) {
     this.#io = io;
+    this.#kill = (signal, pid) => to.vkerneld(node).kill({ pid, signal });
     const requests = this.#allRequests(spec, module);
     this.#responses = to.vkerneld(node).run(requests, { signal: io.signal });
   }
 
-  /** SIGINT, SIGTERM or SIGKILL. Before the program started it waits until then. */
+  /**
+   * SIGINT, SIGTERM or SIGKILL. Before the program started it waits until then. Not on the stream: there it would
+   * stand behind input that the program may never read.
+   */
   async signal(name: string): Promise<void> {
-    await this.#requests.push({ event: { case: 'signal', value: name } });
+    await this.#kill(name, await this.#pid.promise);
   }
 
   /** Takes the output until the program ends. */
@@ -71,6 +77,7 @@ export class ProgramRun {
   }
 
   #started(started: Started): void {
+    this.#pid.resolve(started.pid);
     this.#io.onStarted?.(started);
     this.#feedStdin().catch((error: unknown) => this.#requests.fail(error));
   }

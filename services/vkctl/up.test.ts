@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
+import { buildGuest } from '../../test/guests/build.ts';
 import { isAlive } from './cluster/identity.ts';
 import { clusterPaths } from './cluster/paths.ts';
 import { type ClusterRecord, readRecord } from './cluster/record.ts';
@@ -24,7 +25,12 @@ afterAll(() => {
 });
 
 function vkctl(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [launcher, ...args], { encoding: 'utf8', env });
+  return spawnSync(process.execPath, [launcher, ...args], {
+    encoding: 'utf8',
+    env,
+    timeout: 60_000,
+    killSignal: 'SIGKILL',
+  });
 }
 
 const up = (...args: string[]) => vkctl('up', '--nodes', '1', '--port', '0', ...args);
@@ -81,8 +87,12 @@ test('up, status, a second up, a killed service, down', async () => {
   expect(vkctl('down')).toMatchObject({ status: 0, stderr: expect.stringContaining('is not up') });
 });
 
-test('a supervisor killed with SIGKILL takes everything with it', async () => {
+test('a supervisor killed with SIGKILL takes everything with it, running programs too', async () => {
   expect(up().status).toBe(0);
+  const program = await buildGuest('misbehave');
+  expect(vkctl('run', '-d', program, 'spin')).toMatchObject({ status: 0, stderr: '' });
+  const { vkernels } = JSON.parse(vkctl('status', '--json').stdout).nodes[0];
+  expect(clusterProcesses(paths).map(({ pid }) => pid)).toContain(vkernels[0].hostPid);
   const { supervisor, services } = record();
   process.kill(supervisor.pid, 'SIGKILL');
   await until('all services are gone', () => services.every((service) => !isAlive(service.process!)));

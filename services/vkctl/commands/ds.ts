@@ -1,10 +1,11 @@
 import { createReadStream, createWriteStream, statSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
+import { Code } from '@odonata/rpc/error.ts';
 import type { Command } from 'commander';
 import { type Connection, withConnection } from '../connection.ts';
 import { listDataspaces, loadDataspace, saveDataspace, statDataspace } from '../dataspace.ts';
-import { EXIT, Failure } from '../failure.ts';
+import { EXIT, Failure, hasCode } from '../failure.ts';
 import { json, print, printError, table } from '../output.ts';
 import { formatSize, parseSize } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
@@ -92,19 +93,29 @@ async function load(name: string, file: string, options: DsOptions): Promise<voi
   if (!fromStdin && !stat?.isFile()) throw new Failure(`ds load: ${file}: no such file`);
   if (stat?.size === 0 && !options.size)
     throw new Failure(`ds load: ${file} is empty`, { fix: 'Give --size.' });
-  const sizeBytes = options.size ? parseSize(options.size, '--size') : (stat?.size ?? 0);
   const stream = fromStdin ? process.stdin : createReadStream(file, { highWaterMark: 2 ** 20 });
   await withConnection(clusterOf(options), async (to) => {
     const node = await throughNode(to, options);
-    const bytes = await loadDataspace(to, node, {
-      name,
-      sizeBytes,
-      bytes: stream,
-      onProgress: loadProgress(name, options),
-    });
+    const sizeBytes = options.size
+      ? parseSize(options.size, '--size')
+      : await sizeToMake(to, name, stat?.size);
+    const onProgress = loadProgress(name, options);
+    const bytes = await loadDataspace(to, node, { name, sizeBytes, bytes: stream, onProgress });
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     printError(`${name}: ${formatSize(bytes)} loaded through ${node}`);
   });
+}
+
+/** 0 where the dataspace exists: it keeps its size. */
+async function sizeToMake(to: Connection, name: string, fileBytes: number | undefined): Promise<number> {
+  try {
+    await statDataspace(to, name);
+    return 0;
+  } catch (error) {
+    if (!hasCode(error, Code.NotFound)) throw error;
+    if (fileBytes !== undefined) return fileBytes;
+    throw new Failure(`ds load: no dataspace "${name}"`, { fix: 'To make it, give --size.', cause: error });
+  }
 }
 
 function loadProgress(name: string, options: DsOptions): ((bytes: number) => void) | undefined {

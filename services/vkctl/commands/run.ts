@@ -88,6 +88,7 @@ async function runDetached(
 
 /** 128 + SIGPIPE: nobody reads the output any more. */
 const PIPE_EXIT = 141;
+const STACK_FRAMES = 16;
 
 async function runHere(to: Connection, node: string, spec: ProgramSpec, module: Uint8Array): Promise<number> {
   const abort = new AbortController();
@@ -106,7 +107,7 @@ async function runHere(to: Connection, node: string, spec: ProgramSpec, module: 
   try {
     const { code, signal, reason, stack } = await running.exited();
     if (reason) printError(`vkctl: ${spec.name}: ${signal ? `${signal}: ` : ''}${reason}`);
-    if (stack) printError(stack.trimEnd());
+    if (stack) printError(shortStack(stack));
     return code;
   } catch (error) {
     if (pipeBroken) return PIPE_EXIT;
@@ -115,6 +116,14 @@ async function runHere(to: Connection, node: string, spec: ProgramSpec, module: 
   } finally {
     stopForwarding();
   }
+}
+
+/** A runaway recursion has thousands of frames; the innermost tell. */
+function shortStack(stack: string): string {
+  const frames = stack.trimEnd().split('\n');
+  const shown = frames.slice(0, STACK_FRAMES).map((frame) => `    ${frame.trim()}`);
+  if (frames.length > STACK_FRAMES) shown.push(`    ... and ${frames.length - STACK_FRAMES} more`);
+  return shown.join('\n');
 }
 
 /** Ctrl-C: first SIGINT to the program, then SIGKILL, then we leave. */
@@ -164,5 +173,8 @@ function runFailure(path: string, error: unknown): unknown {
   }
   const program = hasCode(error, Code.InvalidArgument);
   const exitCode = program ? EXIT.runNotExecutable : EXIT.runFailed;
-  return new Failure(`${path}: ${explain(error)}`, { exitCode, cause: error });
+  // The one permission that a person asks for here is a folder.
+  const denied = hasCode(error, Code.PermissionDenied);
+  const fix = denied ? 'Grant it when the cluster starts: vkctl up --allow-dir DIR' : undefined;
+  return new Failure(`${path}: ${explain(error)}`, { exitCode, fix, cause: error });
 }

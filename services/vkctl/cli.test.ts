@@ -1,0 +1,216 @@
+// The commands, on a cluster of two nodes, as a shell sees them: what they print and how they exit.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { buildGuest } from '../../test/guests/build.ts';
+import { clusterPaths } from './cluster/paths.ts';
+import { startCluster } from './cluster/start.ts';
+import { stopCluster } from './cluster/stop.ts';
+
+const launcher = fileURLToPath(new URL('bin/vkctl.js', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'odonata-cli-test-'));
+const shared = join(folder, 'shared');
+const cluster = `cli-test-${process.pid}`;
+process.env.ODONATA_HOME = join(folder, 'home');
+const env = { ...process.env, ODONATA_CLUSTER: cluster, NO_COLOR: '1' };
+const guests: Record<'hello' | 'args' | 'echo' | 'copy' | 'misbehave' | 'missing-import', string> =
+  {} as never;
+
+beforeAll(async () => {
+  mkdirSync(shared);
+  for (const name of ['hello', 'args', 'echo', 'copy', 'misbehave', 'missing-import'] as const) {
+    guests[name] = await buildGuest(name);
+  }
+  await startCluster({ cluster, nodes: 2, port: 0, allowDirs: [shared], owner: process.pid });
+});
+
+afterAll(async () => {
+  await stopCluster(clusterPaths(cluster));
+  rmSync(folder, { recursive: true });
+});
+
+interface Ended {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+const vkctlWith = (input: string | Buffer, ...args: string[]): Ended =>
+  spawnSync(process.execPath, [launcher, ...args], {
+    encoding: 'utf8',
+    env,
+    input,
+    maxBuffer: 2 ** 24,
+    timeout: 30_000,
+    killSignal: 'SIGKILL',
+  });
+const vkctl = (...args: string[]): Ended => vkctlWith('', ...args);
+
+/** A run that goes on while the test does something to it. */
+function start(...args: string[]): {
+  child: ChildProcess;
+  ended: Promise<{ status: number; stderr: string }>;
+} {
+  const child = spawn(process.execPath, [launcher, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+  const ended = Promise.all([once(child, 'exit'), text(child.stderr!)]).then(([[status], stderr]) => ({
+    status: status as number,
+    stderr,
+  }));
+  return { child, ended };
+}
+
+const oneLine = (pattern: RegExp): object =>
+  expect.stringMatching(new RegExp(`^vkctl: .*${pattern.source}.*\\n$`));
+
+test('run: arguments, environment, standard streams, exit code', () => {
+  const args = vkctl('run', '-e', 'A=1', '-e', 'B=x=y', guests.args, '-d', '--node', 'a b');
+  expect(args).toMatchObject({ status: 0, stderr: '' });
+  expect(args.stdout.split('\n').slice(1)).toEqual([
+    'arg 1 -d',
+    'arg 2 --node',
+    'arg 3 a b',
+    'env A=1',
+    'env B=x=y',
+    '',
+  ]);
+
+  const input = Buffer.alloc(3_000_000, 'odonata ');
+  const echo = vkctlWith(input, 'run', guests.echo);
+  expect(echo.status).toBe(0);
+  expect(Buffer.from(echo.stdout).equals(input)).toBe(true);
+
+  expect(vkctl('run', guests.misbehave, 'exit', '7').status).toBe(7);
+});
+
+test('run: a folder is granted as far as the cluster and the command say', () => {
+  writeFileSync(join(shared, 'in'), 'content');
+  const copy = (grant: string, from: string, to: string) =>
+    vkctl('run', '--dir', grant, guests.copy, from, to);
+  expect(copy(`${shared}:/w`, '/w/in', '/w/out').status).toBe(0);
+  expect(readFileSync(join(shared, 'out'), 'utf8')).toBe('content');
+  expect(copy(`${shared}:/w:ro`, '/w/in', '/w/out2')).toMatchObject({ status: 3 });
+  expect(copy(`${folder}:/w`, '/w/in', '/w/out2')).toMatchObject({
+    status: 125,
+    stderr: oneLine(/not allowed.*--allow-dir/),
+  });
+});
+
+test('run: what cannot run says why, and exits with 125, 126 or 127', () => {
+  const broken = join(folder, 'broken.wasm');
+  writeFileSync(broken, Buffer.from('0061736d01000000ff', 'hex'));
+  expect(vkctl('run', launcher)).toMatchObject({
+    status: 126,
+    stderr: oneLine(/is not a WebAssembly module/),
+  });
+  expect(vkctl('run', broken)).toMatchObject({
+    status: 126,
+    stderr: oneLine(/not a valid WebAssembly module/),
+  });
+  expect(vkctl('run', guests['missing-import'])).toMatchObject({
+    status: 126,
+    stderr: oneLine(/odonata.make_coffee/),
+  });
+  expect(vkctl('run', 'missing.wasm')).toMatchObject({ status: 127, stderr: oneLine(/no such file/) });
+  expect(vkctl('run', '--node', 'node9', guests.hello)).toMatchObject({
+    status: 125,
+    stderr: oneLine(/node1, node2/),
+  });
+});
+
+test('run: traps and quotas end the program alone, with the reason', () => {
+  const trap = vkctl('run', guests.misbehave, 'divide');
+  expect(trap.status).toBe(136);
+  expect(trap.stderr).toMatch(/SIGFPE: .*divide by zero\n {4}.*0x/);
+  expect(vkctl('run', guests.misbehave, 'bounds').status).toBe(139);
+  expect(vkctl('run', '--memory', '32M', guests.misbehave, 'hog', '100')).toMatchObject({
+    status: 137,
+    stderr: expect.stringContaining('32 MiB'),
+  });
+  expect(vkctl('run', guests.hello).status).toBe(0);
+});
+
+test('run: Ctrl-C is the program’s SIGINT, SIGTERM its SIGTERM', async () => {
+  for (const [signal, status] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    const { child, ended } = start('run', guests.misbehave, 'spin');
+    await once(child.stdout!, 'data'); // It says its name first.
+    child.kill(signal);
+    expect(await ended).toMatchObject({ status, stderr: expect.stringContaining(signal) });
+  }
+});
+
+test('run: a signal reaches a program that leaves its input unread', async () => {
+  const { child, ended } = start('run', guests.misbehave, 'spin');
+  await once(child.stdout!, 'data');
+  child.stdin!.on('error', () => {}); // Nobody reads it to its end.
+  child.stdin!.write(Buffer.alloc(8_000_000));
+  await sleep(300);
+  child.kill('SIGINT');
+  expect(await ended).toMatchObject({ status: 130 });
+});
+
+test('run: whoever stops reading ends the program', async () => {
+  const { child, ended } = start('run', guests.misbehave, 'flood');
+  await once(child.stdout!, 'data');
+  child.stdout!.destroy();
+  expect(await ended).toMatchObject({ status: 141 });
+});
+
+test('a detached program: ps, logs, kill', () => {
+  const run = vkctl('run', '-d', '--node', 'node2', '--vkernel', 'web', guests.misbehave, 'spin');
+  expect(run).toMatchObject({ status: 0, stdout: expect.stringMatching(/^2\d{5}\n$/) });
+  const pid = run.stdout.trim();
+  const find = (...flags: string[]) =>
+    JSON.parse(vkctl('ps', '--json', ...flags).stdout).find(
+      (process: { pid: number }) => String(process.pid) === pid,
+    );
+  expect(find()).toMatchObject({ node: 'node2', vkernel: 'web', state: 'running' });
+  expect(vkctl('ps').stdout).toMatch(new RegExp(`^${pid} +node2 +web +running .*spin$`, 'm'));
+  expect(vkctl('kill', '-9', pid)).toMatchObject({ status: 0, stderr: '' });
+  // Follows until its end, which the signal brings.
+  expect(vkctl('logs', '-f', pid)).toMatchObject({ status: 0, stdout: 'misbehave spin\n' });
+  expect(find()).toBeUndefined();
+  expect(find('-a')).toMatchObject({ state: 'exited', exit: { code: 137, signal: 'SIGKILL' } });
+});
+
+test('an unknown pid', () => {
+  for (const pid of ['199999', '900001']) {
+    expect(vkctl('kill', pid)).toMatchObject({ status: 1, stderr: oneLine(/no process/) });
+    expect(vkctl('logs', pid)).toMatchObject({ status: 1, stderr: oneLine(/no process/) });
+  }
+});
+
+test('ds: load through one node, save through the other, list, remove', () => {
+  const file = join(folder, 'bytes');
+  const bytes = Buffer.from(Uint8Array.from({ length: 2_500_001 }, (_, i) => i * 7 + (i >> 9)));
+  writeFileSync(file, bytes);
+  expect(vkctl('ds', 'load', 'text', file, '--node', 'node1').status).toBe(0);
+  expect(vkctl('ds', 'save', 'text', `${file}.back`, '--node', 'node2')).toMatchObject({
+    status: 0,
+    stderr: '',
+  });
+  expect(readFileSync(`${file}.back`).equals(bytes)).toBe(true);
+  expect(vkctl('ds', 'ls').stdout).toMatch(/^text +2.4 MiB +- /m);
+  expect(JSON.parse(vkctl('ds', 'stat', 'text', '--json').stdout).dataspace).toMatchObject({
+    sizeBytes: bytes.length,
+  });
+
+  expect(vkctl('ds', 'create', 'text', '1M')).toMatchObject({ status: 1, stderr: oneLine(/text exists/) });
+  expect(vkctl('ds', 'load', 'none', '-')).toMatchObject({ status: 1, stderr: oneLine(/--size/) });
+  expect(vkctl('ds', 'save', 'none', file)).toMatchObject({
+    status: 1,
+    stderr: oneLine(/no dataspace "none"/),
+  });
+  expect(readFileSync(file).equals(bytes)).toBe(true);
+
+  expect(vkctl('ds', 'rm', 'text').status).toBe(0);
+  expect(vkctl('ds', 'stat', 'text')).toMatchObject({ status: 1, stderr: oneLine(/no dataspace/) });
+});
