@@ -16,14 +16,14 @@ export interface RunningGuest {
   end(): Promise<string[]>;
 }
 
-/** Starts a guest; its standard input stays open until `end`. */
+/** Starts a guest, by its name or the path of its module; its standard input stays open until `end`. */
 export async function startGuest(
   { to, signal }: Setting,
   node: string,
   guest: string,
   args: (string | number)[],
 ): Promise<RunningGuest> {
-  const { name, module } = readProgram(await buildGuest(guest));
+  const { name, module } = readProgram(guest.endsWith('.wasm') ? guest : await buildGuest(guest));
   const input = Promise.withResolvers<void>();
   const first = Promise.withResolvers<string>();
   const text = { [StdStream.OUT]: '', [StdStream.ERR]: '' } as Record<StdStream, string>;
@@ -42,12 +42,12 @@ export async function startGuest(
     },
   });
   const lines = run.exited().then(({ code, reason }) => {
-    const line = `${guest} ${args.join(' ')} on ${node}`;
+    const line = `${name} ${args.join(' ')} on ${node}`;
     const why = [reason, text[StdStream.ERR].trim()].filter(Boolean).join('; ');
     if (code !== 0) throw new Failure(`${line}: exit code ${code}${why && `: ${why}`}`);
     return text[StdStream.OUT].split('\n').filter((each) => each !== '');
   });
-  const noLine = new Failure(`${guest} on ${node} ended without a line`);
+  const noLine = new Failure(`${name} on ${node} ended without a line`);
   lines.then(() => first.reject(noLine), first.reject);
   first.promise.catch(() => {}); // Whoever ends it hears of the same.
   return {
