@@ -8,6 +8,8 @@ export interface HeldRun {
   run: PageRun;
   state: PageState;
   version: number;
+  /** Not in use, but here: it was sent on and its arrival not confirmed, or it arrived and was not granted. */
+  kept?: boolean;
 }
 
 export type DirectoryEvent =
@@ -34,7 +36,16 @@ export type DirectoryEvent =
   | { type: 'tick'; nowMs: number };
 
 export type DirectoryAction =
-  | { type: 'grant'; holder: HolderId; run: PageRun; state: PageState; version: number; zero: boolean }
+  /** `zero`: never written. `restore`: take back what was sent on and kept. */
+  | {
+      type: 'grant';
+      holder: HolderId;
+      run: PageRun;
+      state: PageState;
+      version: number;
+      zero: boolean;
+      restore: boolean;
+    }
   | {
       type: 'recall';
       holder: HolderId;

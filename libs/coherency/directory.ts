@@ -4,9 +4,21 @@
 //   2. feed `leave` only when that holder can no longer read or write what it held,
 //   3. feed `tick` now and then, so that what was lost on the way is sent again.
 import assert from 'node:assert/strict';
-import type { DirectoryAction, DirectoryEvent, HeldRun, RefuseReason } from './directory-messages.ts';
-import { type AccessMode, type HolderId, type PageState, unreachable } from './page.ts';
-import { RunBatch } from './run-batch.ts';
+import type { DirectoryAction, DirectoryEvent } from './directory-messages.ts';
+import { type DirectoryCounters, DirectoryOutbox } from './directory-outbox.ts';
+import { DirectoryRebuild } from './directory-rebuild.ts';
+import { type HolderId, type PageState, unreachable } from './page.ts';
+import {
+  become,
+  type Change,
+  type Dataspace,
+  lose,
+  type Page,
+  pageOf,
+  plainPage,
+  type Request,
+  usageOf,
+} from './page-table.ts';
 
 /** After this long without an ack an invalidation is sent again: the broadcast may have lost it. */
 export const INVALIDATE_AGAIN_MS = 100;
@@ -23,76 +35,26 @@ export interface DirectoryOptions {
   home: boolean;
 }
 
-interface Request {
-  holder: HolderId;
-  mode: AccessMode;
-  alone: boolean;
-}
-
-/** A change of one page that is under way. */
-interface Change {
-  request: Request;
-  version: number;
-  /** The owner that was asked for the data, 0 where the requester has it. */
-  source: HolderId;
-  /** Holders whose ack of the invalidation is missing. */
-  unacked: Set<HolderId>;
-  /** The requester has not yet confirmed that the data arrived. */
-  dataPending: boolean;
-  /** A grant follows when the acks are in. */
-  grantPending: boolean;
-  sentAtMs: number;
-  resends: number;
-}
-
-interface Page {
-  owner: HolderId;
-  /** The owner is alone: EXCLUSIVE or MODIFIED. */
-  exclusive: boolean;
-  sharers: Set<HolderId>;
-  version: number;
-  lost: boolean;
-  /** The owner's permission came without data: said again if it asks again, because that was lost on the way. */
-  zero: boolean;
-  change: Change | undefined;
-  /** At most one read and one write a holder, so bounded by twice the holders. */
-  queue: Request[];
-}
-
-interface Dataspace {
-  id: bigint;
-  pageCount: number;
-  /** Who holds the pages that have no entry, 0: nobody. */
-  creator: HolderId;
-  /** The pages that have no entry died with their creator. */
-  creatorLost: boolean;
-  pages: Map<number, Page>;
-}
-
-export interface DirectoryCounters {
-  acquires: number;
-  grants: number;
-  recalls: number;
-  invalidations: number;
-  resends: number;
-}
-
 export class Directory {
-  readonly counters: DirectoryCounters = { acquires: 0, grants: 0, recalls: 0, invalidations: 0, resends: 0 };
   private readonly home: boolean;
   private readonly dataspaces = new Map<bigint, Dataspace>();
   private readonly holders = new Set<HolderId>();
   private readonly changing = new Map<Page, { dataspace: Dataspace; number: number }>();
   private nowMs = 0;
-  private batch = new RunBatch<DirectoryAction>();
+  private readonly out = new DirectoryOutbox();
+  private readonly rebuild = new DirectoryRebuild();
 
   constructor(options: DirectoryOptions) {
     this.home = options.home;
   }
 
+  get counters(): Readonly<DirectoryCounters> {
+    return this.out.counters;
+  }
+
   /** Applies one event. The same sequence of events gives the same actions. */
   step(event: DirectoryEvent): DirectoryAction[] {
-    this.batch = new RunBatch();
+    this.out.begin();
     switch (event.type) {
       case 'create':
         this.create(event);
@@ -113,7 +75,10 @@ export class Directory {
         this.ack(event);
         break;
       case 'report':
-        for (const held of event.held) this.report(event.holder, held);
+        for (const held of event.held) {
+          const dataspace = this.dataspaces.get(held.run.dataspace);
+          if (dataspace !== undefined) this.rebuild.report(dataspace, event.holder, held, this.out);
+        }
         break;
       case 'rebuilt':
         this.rebuilt();
@@ -124,22 +89,13 @@ export class Directory {
       default:
         unreachable(event);
     }
-    return this.batch.take();
+    return this.out.take();
   }
 
-  /** Pages by owner and lost pages of a dataspace; pages that nobody owns are left out. */
+  /** Pages by owner and lost pages of a dataspace. */
   usage(id: bigint): { owned: Map<HolderId, number>; lost: number } {
     const dataspace = this.dataspaces.get(id);
-    const owned = new Map<HolderId, number>();
-    if (dataspace === undefined) return { owned, lost: 0 };
-    const plain = dataspace.pageCount - dataspace.pages.size;
-    let lost = dataspace.creatorLost ? plain : 0;
-    if (!dataspace.creatorLost && dataspace.creator !== 0 && plain > 0) owned.set(dataspace.creator, plain);
-    for (const page of dataspace.pages.values()) {
-      if (page.lost) lost++;
-      else if (page.owner !== 0) owned.set(page.owner, (owned.get(page.owner) ?? 0) + 1);
-    }
-    return { owned, lost };
+    return dataspace === undefined ? { owned: new Map(), lost: 0 } : usageOf(dataspace);
   }
 
   /** What the directory knows of one page, for checkers and transcripts. */
@@ -156,7 +112,7 @@ export class Directory {
   } {
     const dataspace = this.dataspaces.get(id);
     assert(dataspace !== undefined, `no dataspace ${id}`);
-    const page = dataspace.pages.get(number) ?? this.plainPage(dataspace);
+    const page = dataspace.pages.get(number) ?? plainPage(dataspace);
     return {
       owner: page.owner,
       exclusive: page.exclusive,
@@ -183,52 +139,30 @@ export class Directory {
     if (dataspace === undefined) return;
     for (const [number, page] of dataspace.pages) {
       this.changing.delete(page);
-      if (page.change) this.refuse(dataspace.id, number, page.change.request, 'NO_DATASPACE');
-      for (const request of page.queue) this.refuse(dataspace.id, number, request, 'NO_DATASPACE');
+      if (page.change) this.out.refuse(dataspace.id, number, page.change.request, 'NO_DATASPACE');
+      for (const request of page.queue) this.out.refuse(dataspace.id, number, request, 'NO_DATASPACE');
     }
     this.dataspaces.delete(id);
-  }
-
-  private plainPage(dataspace: Dataspace): Page {
-    return {
-      owner: dataspace.creatorLost ? 0 : dataspace.creator,
-      exclusive: !dataspace.creatorLost && dataspace.creator !== 0,
-      sharers: new Set(),
-      version: 0,
-      lost: dataspace.creatorLost,
-      zero: false,
-      change: undefined,
-      queue: [],
-    };
-  }
-
-  private page(dataspace: Dataspace, number: number): Page {
-    let page = dataspace.pages.get(number);
-    if (page === undefined) {
-      page = this.plainPage(dataspace);
-      dataspace.pages.set(number, page);
-    }
-    return page;
   }
 
   private acquire(event: Extract<DirectoryEvent, { type: 'acquire' }>): void {
     const { holder, run, mode, neededPages, alone } = event;
     assert(this.holders.has(holder), `acquire of an unknown holder ${holder}`);
-    this.counters.acquires++;
+    this.out.counters.acquires++;
     const dataspace = this.dataspaces.get(run.dataspace);
     const request = { holder, mode, alone };
     for (let i = 0; i < run.pageCount; i++) {
       const number = run.firstPage + i;
       if (dataspace === undefined || number >= dataspace.pageCount) {
-        this.refuse(run.dataspace, number, request, 'NO_DATASPACE');
+        this.out.refuse(run.dataspace, number, request, 'NO_DATASPACE');
         continue;
       }
       const speculative = i >= neededPages;
       if (speculative && this.wouldDisturb(dataspace, number, holder)) {
-        this.refuse(dataspace.id, number, request, 'SKIPPED');
+        this.out.refuse(dataspace.id, number, request, 'SKIPPED');
         continue;
       }
-      const page = this.page(dataspace, number);
+      const page = pageOf(dataspace, number);
       if (page.change === undefined) this.begin(dataspace, number, page, request);
       else this.enqueue(page, request);
     }
@@ -250,7 +184,7 @@ export class Directory {
 
   private begin(dataspace: Dataspace, number: number, page: Page, request: Request): void {
     assert(page.change === undefined, 'one change at a time');
-    if (page.lost) this.refuse(dataspace.id, number, request, 'LOST');
+    if (page.lost) this.out.refuse(dataspace.id, number, request, 'LOST');
     else if (request.mode === 'READ') this.beginRead(dataspace, number, page, request);
     else this.beginWrite(dataspace, number, page, request);
   }
@@ -293,7 +227,7 @@ export class Directory {
     const source = hasCopy ? 0 : page.owner;
     if (source === 0 && others.length === 0) {
       const zero = !this.home && page.owner === 0 && page.sharers.size === 0;
-      this.become(page, writer, version);
+      become(page, writer, version);
       page.zero = zero;
       this.grant(dataspace, number, page, writer, 'MODIFIED', zero);
       return;
@@ -323,42 +257,9 @@ export class Directory {
   }
 
   private sendChange(dataspace: Dataspace, number: number, change: Change, resend: boolean): void {
-    const { request, version, source } = change;
-    if (change.dataPending) {
-      this.counters.recalls++;
-      const receiverState = this.arrivalState(change);
-      const action = {
-        type: 'recall' as const,
-        holder: source,
-        receiver: request.holder,
-        mode: request.mode,
-        version,
-        receiverState,
-      };
-      this.batch.add(
-        `r${source} ${request.holder} ${request.mode} ${version} ${receiverState}`,
-        dataspace.id,
-        number,
-        (run) => ({ ...action, run }),
-      );
-    }
-    if (change.unacked.size > 0) {
-      this.counters.invalidations++;
-      const holders = [...change.unacked];
-      const except = request.holder;
-      const action = { type: 'invalidate' as const, holders, except, source, version, resend };
-      this.batch.add(`i${holders.join(',')} ${except} ${source} ${version}`, dataspace.id, number, (run) => ({
-        ...action,
-        run,
-      }));
-    }
-    if (resend) this.counters.resends++;
-  }
-
-  // Where sharers must go first, the data waits at the receiver as INVALID for the grant.
-  private arrivalState(change: Change): PageState {
-    if (change.request.mode === 'READ') return 'SLAVE';
-    return change.grantPending ? 'INVALID' : 'MODIFIED';
+    if (change.dataPending) this.out.recall(dataspace.id, number, change);
+    if (change.unacked.size > 0) this.out.invalidate(dataspace.id, number, change, resend);
+    if (resend) this.out.counters.resends++;
   }
 
   private ack(event: Extract<DirectoryEvent, { type: 'ack' }>): void {
@@ -395,21 +296,19 @@ export class Directory {
     const { request } = change;
     if (change.grantPending && change.unacked.size === 0) {
       change.grantPending = false;
-      this.grantAt(dataspace, number, request.holder, 'MODIFIED', change.version, false);
+      this.out.grant(dataspace.id, number, {
+        holder: request.holder,
+        state: 'MODIFIED',
+        version: change.version,
+      });
     }
     if (change.unacked.size > 0 || change.dataPending) return;
     this.changing.delete(page);
     page.change = undefined;
-    if (request.mode === 'WRITE') this.become(page, request.holder, change.version);
+    if (request.mode === 'WRITE') become(page, request.holder, change.version);
     else this.share(dataspace, number, page, change);
     if (change.source !== 0 && request.mode === 'WRITE' && !this.home) {
-      const { source, version } = change;
-      this.batch.add(`s${source} ${version}`, dataspace.id, number, (run) => ({
-        type: 'settled',
-        holder: source,
-        run,
-        version,
-      }));
+      this.out.settled(dataspace.id, number, change.source, change.version);
     }
     this.serveQueue(dataspace, number, page);
   }
@@ -423,14 +322,6 @@ export class Directory {
     page.sharers.add(page.owner);
     page.owner = 0;
     this.grant(dataspace, number, page, reader, 'SHARED', false);
-  }
-
-  private become(page: Page, writer: HolderId, version: number): void {
-    page.owner = writer;
-    page.exclusive = true;
-    page.sharers.clear();
-    page.version = version;
-    page.zero = false;
   }
 
   private serveQueue(dataspace: Dataspace, number: number, page: Page): void {
@@ -449,37 +340,7 @@ export class Directory {
     state: PageState,
     zero: boolean,
   ): void {
-    this.grantAt(dataspace, number, holder, state, page.version, zero);
-  }
-
-  private grantAt(
-    dataspace: Dataspace,
-    number: number,
-    holder: HolderId,
-    state: PageState,
-    version: number,
-    zero: boolean,
-  ): void {
-    this.counters.grants++;
-    this.batch.add(`g${holder} ${state} ${version} ${zero}`, dataspace.id, number, (run) => ({
-      type: 'grant',
-      holder,
-      run,
-      state,
-      version,
-      zero,
-    }));
-  }
-
-  private refuse(id: bigint, number: number, request: Request, reason: RefuseReason): void {
-    const { holder, mode } = request;
-    this.batch.add(`x${holder} ${mode} ${reason}`, id, number, (run) => ({
-      type: 'refuse',
-      holder,
-      run,
-      mode,
-      reason,
-    }));
+    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero });
   }
 
   private tick(nowMs: number): void {
@@ -525,7 +386,7 @@ export class Directory {
     this.changing.delete(page);
     page.change = undefined;
     // A writer that died may have had the only copy already; a reader took nothing away.
-    if (change.request.mode === 'WRITE' && !this.home) this.lose(page);
+    if (change.request.mode === 'WRITE' && !this.home) lose(page);
     else if (page.owner === change.request.holder) this.ownerLost(dataspace, number, page);
     this.serveQueue(dataspace, number, page);
   }
@@ -547,84 +408,12 @@ export class Directory {
     if (this.home) return;
     const heir = page.sharers.values().next().value;
     if (heir === undefined) {
-      this.lose(page);
+      lose(page);
       return;
     }
     page.sharers.delete(heir);
     page.owner = heir;
     this.grant(dataspace, number, page, heir, 'MASTER', false);
-  }
-
-  private lose(page: Page): void {
-    page.owner = 0;
-    page.exclusive = false;
-    page.sharers.clear();
-    page.lost = true;
-  }
-
-  private report(holder: HolderId, held: HeldRun): void {
-    const dataspace = this.dataspaces.get(held.run.dataspace);
-    if (dataspace === undefined) return;
-    const end = Math.min(held.run.firstPage + held.run.pageCount, dataspace.pageCount);
-    for (let number = held.run.firstPage; number < end; number++)
-      this.reportPage(dataspace, number, holder, held);
-  }
-
-  private reportPage(dataspace: Dataspace, number: number, holder: HolderId, held: HeldRun): void {
-    let page = dataspace.pages.get(number);
-    if (page === undefined) {
-      // Until somebody says that he has it, nobody does.
-      page = {
-        owner: 0,
-        exclusive: false,
-        sharers: new Set(),
-        version: 0,
-        lost: true,
-        zero: false,
-        change: undefined,
-        queue: [],
-      };
-      dataspace.pages.set(number, page);
-    }
-    if (held.version > page.version) page.version = held.version;
-    switch (held.state) {
-      case 'INVALID':
-        return;
-      case 'SHARED':
-      case 'SLAVE':
-        page.sharers.add(holder);
-        page.lost = false;
-        return;
-      case 'MASTER':
-      case 'EXCLUSIVE':
-      case 'MODIFIED':
-        this.reportOwner(dataspace, number, page, holder, held);
-        return;
-      default:
-        unreachable(held.state);
-    }
-  }
-
-  private reportOwner(
-    dataspace: Dataspace,
-    number: number,
-    page: Page,
-    holder: HolderId,
-    held: HeldRun,
-  ): void {
-    page.lost = false;
-    const stale = page.owner !== 0 && held.version < page.version;
-    const loser = stale ? holder : page.owner;
-    if (!stale) page.owner = holder;
-    if (loser === 0) return;
-    // The loser still kept what it had sent on; its receiver has it.
-    const version = page.version;
-    this.batch.add(`s${loser} ${version}`, dataspace.id, number, (run) => ({
-      type: 'settled',
-      holder: loser,
-      run,
-      version,
-    }));
   }
 
   // After the reports each page has one owner again, or is lost.
@@ -634,7 +423,17 @@ export class Directory {
         page.sharers.delete(page.owner);
         page.exclusive = page.owner !== 0 && page.sharers.size === 0;
         if (page.owner === 0) this.ownerLost(dataspace, number, page);
+        else if (this.rebuild.keptBy(page) === page.owner) {
+          const { owner: holder, version } = page;
+          this.out.grant(dataspace.id, number, {
+            holder,
+            state: page.exclusive ? 'MODIFIED' : 'MASTER',
+            version,
+            restore: true,
+          });
+        }
       }
     }
+    this.rebuild.end();
   }
 }

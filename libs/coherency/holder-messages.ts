@@ -10,7 +10,7 @@ export type HolderEvent =
   | { type: 'want'; run: PageRun; mode: AccessMode; neededPages: number }
   /** Pages that may be written silently were written. */
   | { type: 'wrote'; run: PageRun }
-  | { type: 'grant'; run: PageRun; state: PageState; version: number; zero: boolean }
+  | { type: 'grant'; run: PageRun; state: PageState; version: number; zero: boolean; restore: boolean }
   /** Pages arrived from another holder. */
   | { type: 'data'; run: PageRun; state: PageState; version: number; zero: boolean }
   | {

@@ -197,12 +197,16 @@ export class Holder {
     number: number,
     page: HeldPage,
   ): void {
+    if (event.restore) {
+      this.restore(event, dataspace, number, page);
+      return;
+    }
     if (event.version < page.version) return;
     if (event.zero && page.state === 'INVALID') {
       this.batch.add('install zero', dataspace, number, (run) => ({ type: 'install', run, zero: true }));
     } else if (page.state === 'INVALID' && page.dataVersion !== event.version) {
       // The data is still under way from the old owner.
-      if (page.writePending) page.grantVersion = event.version;
+      page.grantVersion = event.version;
       return;
     }
     this.take(dataspace, number, page, event.state, event.version);
@@ -233,8 +237,9 @@ export class Holder {
       this.ack(dataspace, number, version, 'RECEIVED');
       return;
     }
-    const awaited = forWrite ? page.writePending : page.readPending || page.writePending;
-    if (!awaited || version < page.version || page.state !== 'INVALID') return;
+    // Also what was asked for under an earlier directory, or twice: the directory decided, and waits for us.
+    const stale = version < page.version || (forWrite && version === page.version);
+    if (stale || page.state !== 'INVALID') return;
     this.batch.add(`install ${event.zero}`, dataspace, number, (run) => ({
       type: 'install',
       run,
@@ -339,6 +344,10 @@ export class Holder {
     number: number,
     page: HeldPage,
   ): void {
+    if (page.dataVersion !== 0 && page.dataVersion <= event.version) {
+      page.dataVersion = 0;
+      this.batch.add('drop', dataspace, number, (run) => ({ type: 'drop', run }));
+    }
     if (page.retainedVersion === 0 || page.retainedVersion > event.version) return;
     const version = page.retainedVersion;
     page.retainedVersion = 0;
@@ -379,22 +388,28 @@ export class Holder {
     const held: HeldRun[] = [];
     for (const [dataspace, space] of this.dataspaces) {
       for (const [number, page] of [...space.pages].sort((a, b) => a[0] - b[0])) {
-        page.dataVersion = 0;
         page.grantVersion = 0;
-        if (page.state === 'INVALID' && page.retainedVersion !== 0) this.reclaim(dataspace, number, page);
         appendHeld(held, dataspace, number, page);
       }
     }
     return [...this.batch.take(), { type: 'report', held }];
   }
 
-  // What was sent on and is not settled may never have arrived: it is ours again, one version older
-  // than at the receiver, who wins if he reports it.
-  private reclaim(dataspace: bigint, number: number, page: HeldPage): void {
+  // What was sent on never arrived anywhere, or arrived here and waited for a grant: it is ours.
+  private restore(
+    event: Extract<HolderEvent, { type: 'grant' }>,
+    dataspace: bigint,
+    number: number,
+    page: HeldPage,
+  ): void {
+    if (page.state !== 'INVALID') return;
     const version = page.retainedVersion;
-    page.state = 'MASTER';
-    page.version = version - 1;
-    this.batch.add(`restore ${version}`, dataspace, number, (run) => ({ type: 'restore', run, version }));
+    if (page.dataVersion === 0) {
+      if (version === 0) return;
+      page.retainedVersion = 0;
+      this.batch.add(`restore ${version}`, dataspace, number, (run) => ({ type: 'restore', run, version }));
+    }
+    this.take(dataspace, number, page, event.state, event.version);
   }
 
   private again(dataspace: bigint, number: number, mode: 'READ' | 'WRITE'): void {
@@ -422,20 +437,24 @@ export class Holder {
 }
 
 function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: HeldPage): void {
+  // What arrived and waits for a grant; or what was sent on, one version older than at its receiver, who
+  // wins if he reports it.
+  const waits = page.state === 'INVALID' && page.dataVersion !== 0;
+  const sent = page.state === 'INVALID' && page.retainedVersion !== 0;
+  const kept = waits || sent;
+  const state = kept ? 'MASTER' : page.state;
+  const version = waits ? page.dataVersion : sent ? page.retainedVersion - 1 : page.version;
   const last = held.at(-1);
   if (
     last !== undefined &&
     last.run.dataspace === dataspace &&
     last.run.firstPage + last.run.pageCount === number &&
-    last.state === page.state &&
-    last.version === page.version
+    last.state === state &&
+    last.version === version &&
+    last.kept === kept
   ) {
     last.run.pageCount++;
     return;
   }
-  held.push({
-    run: { dataspace, firstPage: number, pageCount: 1 },
-    state: page.state,
-    version: page.version,
-  });
+  held.push({ run: { dataspace, firstPage: number, pageCount: 1 }, state, version, kept });
 }

@@ -117,6 +117,7 @@ export class CoherencyService {
             run: runFromWire(h.run),
             state: stateWire.from(h.state),
             version: Number(h.version),
+            kept: h.kept,
           })),
           e.value.last,
         );
@@ -321,6 +322,7 @@ export class CoherencyService {
             state: stateWire.to(action.state),
             version: BigInt(action.version),
             zero: action.zero,
+            restore: action.restore,
             epoch,
           },
         });

@@ -347,9 +347,12 @@ export class CoherentMemory {
   }
 
   private restore(dataspace: SharedDataspace, action: Extract<HolderAction, { type: 'restore' }>): void {
-    for (let i = 0; i < action.run.pageCount; i++) {
-      const data = this.retained.get(retainedKey(action.run, i, action.version));
-      if (data !== undefined) dataspace.file.write(action.run.firstPage + i, data);
+    const { run, version } = action;
+    for (let i = 0; i < run.pageCount; i++) {
+      const key = retainedKey(run, i, version);
+      const data = this.retained.get(key);
+      if (data !== undefined) dataspace.file.write(run.firstPage + i, data);
+      this.retained.delete(key);
     }
   }
 }

@@ -108,6 +108,7 @@ export class DirectoryLink {
           run: h.run,
           state: stateWire.to(h.state),
           version: BigInt(h.version),
+          kept: h.kept ?? false,
         }));
         for (let at = 0; at <= held.length; at += HELD_RUNS_PER_REPORT) {
           const last = at + HELD_RUNS_PER_REPORT > held.length;
@@ -149,13 +150,14 @@ export class DirectoryLink {
         this.join(event.value);
         return;
       case 'grant': {
-        const { run, state, version, zero } = event.value;
+        const { run, state, version, zero, restore } = event.value;
         this.o.onEvent({
           type: 'grant',
           run: runFromWire(run),
           state: stateWire.from(state),
           version: Number(version),
           zero,
+          restore,
         });
         return;
       }

@@ -1,0 +1,95 @@
+// How a directory that starts anew learns from its holders who has what.
+//
+// Each holder reports its pages once. The highest version of a page wins; a sharer is only a sharer. An
+// old owner also reports what it had sent on without hearing that it arrived: if nobody has a later
+// version, that is the page, and the owner may put it back; if somebody has, it forgets it.
+import type { HeldRun } from './directory-messages.ts';
+import type { DirectoryOutbox } from './directory-outbox.ts';
+import { type HolderId, unreachable } from './page.ts';
+import type { Dataspace, Page } from './page-table.ts';
+
+export class DirectoryRebuild {
+  /** Pages whose owner only kept what it had sent on. */
+  private readonly kept = new Map<Page, HolderId>();
+
+  keptBy(page: Page): HolderId | undefined {
+    return this.kept.get(page);
+  }
+
+  end(): void {
+    this.kept.clear();
+  }
+
+  report(dataspace: Dataspace, holder: HolderId, held: HeldRun, out: DirectoryOutbox): void {
+    const end = Math.min(held.run.firstPage + held.run.pageCount, dataspace.pageCount);
+    for (let number = held.run.firstPage; number < end; number++) {
+      this.reportPage(dataspace, number, holder, held, out);
+    }
+  }
+
+  private reportPage(
+    dataspace: Dataspace,
+    number: number,
+    holder: HolderId,
+    held: HeldRun,
+    out: DirectoryOutbox,
+  ): void {
+    const page = reportedPage(dataspace, number);
+    switch (held.state) {
+      case 'INVALID':
+        break;
+      case 'SHARED':
+      case 'SLAVE':
+        page.sharers.add(holder);
+        page.lost = false;
+        break;
+      case 'MASTER':
+      case 'EXCLUSIVE':
+      case 'MODIFIED':
+        this.reportOwner(dataspace, number, page, holder, held, out);
+        break;
+      default:
+        unreachable(held.state);
+    }
+    if (held.version > page.version) page.version = held.version;
+  }
+
+  private reportOwner(
+    dataspace: Dataspace,
+    number: number,
+    page: Page,
+    holder: HolderId,
+    held: HeldRun,
+    out: DirectoryOutbox,
+  ): void {
+    page.lost = false;
+    const rival = page.owner;
+    const loses = rival !== 0 && held.version < page.version;
+    if (!loses) {
+      page.owner = holder;
+      if (held.kept) this.kept.set(page, holder);
+      else this.kept.delete(page);
+    }
+    const loser = loses ? holder : rival;
+    if (loser !== 0) out.settled(dataspace.id, number, loser, Math.max(held.version, page.version));
+  }
+}
+
+// Until somebody says that he has it, nobody does.
+function reportedPage(dataspace: Dataspace, number: number): Page {
+  let page = dataspace.pages.get(number);
+  if (page === undefined) {
+    page = {
+      owner: 0,
+      exclusive: false,
+      sharers: new Set(),
+      version: 0,
+      lost: true,
+      zero: false,
+      change: undefined,
+      queue: [],
+    };
+    dataspace.pages.set(number, page);
+  }
+  return page;
+}

@@ -1,0 +1,101 @@
+// What a directory knows: dataspaces, their pages, and the change of a page that is under way.
+import type { AccessMode, HolderId } from './page.ts';
+
+export interface Request {
+  holder: HolderId;
+  mode: AccessMode;
+  alone: boolean;
+}
+
+/** A change of one page that is under way. */
+export interface Change {
+  request: Request;
+  version: number;
+  /** The owner that was asked for the data, 0 where the requester has it. */
+  source: HolderId;
+  /** Holders whose ack of the invalidation is missing. */
+  unacked: Set<HolderId>;
+  /** The requester has not yet confirmed that the data arrived. */
+  dataPending: boolean;
+  /** A grant follows when the acks are in. */
+  grantPending: boolean;
+  sentAtMs: number;
+  resends: number;
+}
+
+export interface Page {
+  owner: HolderId;
+  /** The owner is alone: EXCLUSIVE or MODIFIED. */
+  exclusive: boolean;
+  sharers: Set<HolderId>;
+  version: number;
+  lost: boolean;
+  /** The owner's permission came without data: said again if it asks again, because that was lost on the way. */
+  zero: boolean;
+  change: Change | undefined;
+  /** At most one read and one write a holder, so bounded by twice the holders. */
+  queue: Request[];
+}
+
+export interface Dataspace {
+  id: bigint;
+  pageCount: number;
+  /** Who holds the pages that have no entry, 0: nobody. */
+  creator: HolderId;
+  /** The pages that have no entry died with their creator. */
+  creatorLost: boolean;
+  pages: Map<number, Page>;
+}
+
+/** A page that nobody has asked for yet. */
+export function plainPage(dataspace: Dataspace): Page {
+  return {
+    owner: dataspace.creatorLost ? 0 : dataspace.creator,
+    exclusive: !dataspace.creatorLost && dataspace.creator !== 0,
+    sharers: new Set(),
+    version: 0,
+    lost: dataspace.creatorLost,
+    zero: false,
+    change: undefined,
+    queue: [],
+  };
+}
+
+export function pageOf(dataspace: Dataspace, number: number): Page {
+  let page = dataspace.pages.get(number);
+  if (page === undefined) {
+    page = plainPage(dataspace);
+    dataspace.pages.set(number, page);
+  }
+  return page;
+}
+
+/** Pages by owner and lost pages; pages that nobody owns are left out. */
+export function usageOf(dataspace: Dataspace): { owned: Map<HolderId, number>; lost: number } {
+  const owned = new Map<HolderId, number>();
+  const plain = dataspace.pageCount - dataspace.pages.size;
+  let lost = dataspace.creatorLost ? plain : 0;
+  if (!dataspace.creatorLost && dataspace.creator !== 0 && plain > 0) owned.set(dataspace.creator, plain);
+  for (const page of dataspace.pages.values()) {
+    if (page.lost) lost++;
+    else if (page.owner !== 0) owned.set(page.owner, (owned.get(page.owner) ?? 0) + 1);
+  }
+  return { owned, lost };
+}
+
+/** The writer has the page alone from now on. */
+export function become(page: Page, writer: HolderId, version: number): void {
+  page.owner = writer;
+  page.exclusive = true;
+  page.sharers.clear();
+  page.version = version;
+  page.zero = false;
+}
+
+/** The only copy is gone. */
+export function lose(page: Page): void {
+  page.owner = 0;
+  page.exclusive = false;
+  page.sharers.clear();
+  page.lost = true;
+}
