@@ -319,6 +319,7 @@ export class Holder {
       }
       page.state = 'INVALID';
       page.version = event.version;
+      this.forgetKept(dataspace, number, page, event.version);
     }
     this.ack(dataspace, number, event.version, 'INVALIDATED');
   }
@@ -344,12 +345,17 @@ export class Holder {
     number: number,
     page: HeldPage,
   ): void {
-    if (page.dataVersion !== 0 && page.dataVersion <= event.version) {
+    this.forgetKept(dataspace, number, page, event.version);
+  }
+
+  // Somebody has a later version: what is kept of earlier ones is of no use.
+  private forgetKept(dataspace: bigint, number: number, page: HeldPage, upToVersion: number): void {
+    if (page.dataVersion !== 0 && page.dataVersion <= upToVersion) {
       page.dataVersion = 0;
       this.batch.add('drop', dataspace, number, (run) => ({ type: 'drop', run }));
     }
-    if (page.retainedVersion === 0 || page.retainedVersion > event.version) return;
     const version = page.retainedVersion;
+    if (version === 0 || version > upToVersion) return;
     page.retainedVersion = 0;
     this.batch.add(`forget ${version}`, dataspace, number, (run) => ({ type: 'forget', run, version }));
   }
@@ -389,7 +395,9 @@ export class Holder {
     for (const [dataspace, space] of this.dataspaces) {
       for (const [number, page] of [...space.pages].sort((a, b) => a[0] - b[0])) {
         page.grantVersion = 0;
-        appendHeld(held, dataspace, number, page);
+        const reported = appendHeld(held, dataspace, number, page);
+        // What comes from now on is newer than that.
+        page.version = reported;
       }
     }
     return [...this.batch.take(), { type: 'report', held }];
@@ -402,7 +410,8 @@ export class Holder {
     number: number,
     page: HeldPage,
   ): void {
-    if (page.state !== 'INVALID') return;
+    // A broadcast of a later change may have come before.
+    if (page.state !== 'INVALID' || event.version < page.version) return;
     const version = page.retainedVersion;
     if (page.dataVersion === 0) {
       if (version === 0) return;
@@ -436,7 +445,8 @@ export class Holder {
   }
 }
 
-function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: HeldPage): void {
+/** Returns the version that is reported. */
+function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: HeldPage): number {
   // What arrived and waits for a grant; or what was sent on, one version older than at its receiver, who
   // wins if he reports it.
   const waits = page.state === 'INVALID' && page.dataVersion !== 0;
@@ -454,7 +464,6 @@ function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: He
     last.kept === kept
   ) {
     last.run.pageCount++;
-    return;
-  }
-  held.push({ run: { dataspace, firstPage: number, pageCount: 1 }, state, version, kept });
+  } else held.push({ run: { dataspace, firstPage: number, pageCount: 1 }, state, version, kept });
+  return version;
 }
