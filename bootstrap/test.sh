@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check and every test. The last line is the count of tests; the exit code is 0 only when all is well.
+# Every check and every test (or those that the arguments name, as for vitest). The last line is the count of tests; the exit code is 0 only when all is well.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
@@ -9,7 +9,7 @@ check=$?
 
 count=$(mktemp)
 trap 'rm -f "$count"' EXIT
-ODONATA_COUNT_FILE=$count vitest run --reporter=default --reporter=./bootstrap/count-reporter.ts
+ODONATA_COUNT_FILE=$count vitest run --reporter=default --reporter=./bootstrap/count-reporter.ts "$@"
 tests=$?
 
 [ $check -eq 0 ] || echo "test: npm run check failed, see the top" >&2
