@@ -74,8 +74,8 @@ function openDescriptors(start: StartGuest): DescriptorTable {
 }
 
 function run(start: StartGuest): never {
-  const memory = new GuestMemory(start.memory);
   const kernel = new KernelCaller(start.channel, post);
+  const memory = new GuestMemory(start.memory, () => kernel.expectRunning());
   const output = new OutputWriter(start.output, () => post({ kind: 'output' }));
   const abort = (reason: string): never =>
     end({ how: 'trap', signal: 'SIGABRT', reason, stack: programStack(new Error(reason)) });

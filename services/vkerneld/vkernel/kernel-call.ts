@@ -4,7 +4,7 @@
 // for others first, stores the answer in that buffer and wakes it. One request at a time: the thread has nothing else
 // to do meanwhile. (Output goes through a ring of its own: see output-ring.ts.)
 //
-//   words   0 turn (0 waiting, 1 answered)   1 errno   2 length of the payload
+//   words   0 turn (0 waiting, 1 answered)   1 errno   2 length of the payload   3 the process must end (1)
 //   bytes   16 ... payload
 
 import type { DirectoryGrant } from './wasi/directory-calls.ts';
@@ -12,6 +12,7 @@ import type { DirectoryGrant } from './wasi/directory-calls.ts';
 const turnWord = 0;
 const errnoWord = 1;
 const lengthWord = 2;
+const endingWord = 3;
 const headerBytes = 16;
 
 /** The most that one answer carries: a piece of standard input. */
@@ -107,6 +108,14 @@ export class KernelCaller {
     this.#post = post;
   }
 
+  /**
+   * Returns only while the process may go on. One that must end may have read pages that are no longer its own, and
+   * zero: nothing that it does with them may be seen by others.
+   */
+  expectRunning(): void {
+    while (Atomics.load(this.#words, endingWord) !== 0) Atomics.wait(this.#words, endingWord, 1);
+  }
+
   /** Blocks until the main thread has answered. */
   call(request: KernelRequest): KernelAnswer {
     Atomics.store(this.#words, turnWord, 0);
@@ -129,6 +138,11 @@ export class KernelAnswerer {
   constructor(channel: SharedArrayBuffer) {
     this.#words = new Int32Array(channel, 0, headerBytes / 4);
     this.#payload = new Uint8Array(channel, headerBytes);
+  }
+
+  /** The process must end: the thread does nothing more that others could see. Call it before its memory goes. */
+  end(): void {
+    Atomics.store(this.#words, endingWord, 1);
   }
 
   answer(errno: number, payload: Uint8Array = new Uint8Array(0)): void {

@@ -41,7 +41,7 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
   /** Sizes of what this process opened: a dataspace never changes its size. */
   const sizesOfOpened = new Map<bigint, bigint>();
 
-  const calls = asImports({
+  const calls = asImports(memory, {
     ds_open: (nameAt: number, nameLength: number, size: bigint, flags: number, at: number) => {
       memory.expectWritable(at, 16);
       if (nameLength === 0 || flags & ~(OpenFlag.create | OpenFlag.exclusive)) {
@@ -86,10 +86,12 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
           writable,
         }),
       );
+      memory.mapped(address, length, !writable);
     },
     ds_unmap: (address: number, length: number) => {
       expectPages(address, length);
       expectSuccess(kernel.call({ call: 'ds_unmap', address, lengthBytes: length }));
+      memory.mapped(address, length, false);
     },
     ds_stat: (id: bigint, at: number) => {
       memory.expectWritable(at, 16);
@@ -122,7 +124,7 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
     wake: (address: number, count: number, at: number) => {
       memory.expectWritable(at, 4);
       if (address % 4 !== 0) throw new WasiError(Errno.inval);
-      memory.expectWritable(address, 4);
+      memory.expectReadable(address, 4);
       const { payload } = expectSuccess(kernel.call({ call: 'wake', address, count }));
       memory.setU32(at, Number(unpackWord(payload, 0)));
     },

@@ -181,7 +181,7 @@ export class Process {
         this.#forwardOutput();
         return;
       case 'request':
-        void this.#calls?.serve(message.request);
+        if (this.#exit === undefined) void this.#calls?.serve(message.request);
         return;
       case 'ended':
         void this.#end(exitOf(message.end));
@@ -192,6 +192,7 @@ export class Process {
   #end(exit: ProcessExit): Promise<void> {
     if (this.#ended === undefined) {
       this.#exit = exit;
+      this.#answerer.end();
       this.#ending.resolve(undefined);
       this.#ended = this.#takeDown(exit);
     }

@@ -119,9 +119,9 @@ export class Vmspace implements Space {
       return;
     }
     if (address !== undefined) this.waiting.add(address);
-    // Whoever ends the process detaches it first; what it could still do is nothing that others see.
-    this.detach();
+    // First: it must not go on with a page that is not what it asked for.
     this.o.onFatal(signal, reason);
+    this.detach();
   }
 
   detach(): void {

@@ -24,6 +24,7 @@ export function readSlices(
 ): number {
   const wanted = Math.min(totalBytes(slices), transferBytesMax);
   if (wanted === 0) return 0;
+  for (const slice of slices) system.memory.expectWritable(slice.at, slice.length);
   let bytes: Uint8Array;
   switch (descriptor.kind) {
     case 'stream':
@@ -89,6 +90,7 @@ function gather(system: System, slices: readonly GuestSlice[]): Uint8Array<Array
     bounce.set(system.memory.view(slice.at, length), filled);
     filled += length;
   }
+  system.memory.expectRunning();
   return bounce.subarray(0, filled);
 }
 

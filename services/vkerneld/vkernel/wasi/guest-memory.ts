@@ -12,14 +12,24 @@ const encoder = new TextEncoder();
 /** More than any path; a longer one is not even copied. */
 const stringBytesMax = 1 << 16;
 
+interface Range {
+  readonly at: number;
+  readonly end: number;
+}
+
 export class GuestMemory {
   readonly #memory: WebAssembly.Memory;
+  /** Returns only while the process may go on. */
+  readonly expectRunning: () => void;
+  /** What a mapping lets the guest only read. */
+  #readOnly: Range[] = [];
   #buffer: ArrayBufferLike;
   #bytes: Uint8Array;
   #view: DataView;
 
-  constructor(memory: WebAssembly.Memory) {
+  constructor(memory: WebAssembly.Memory, expectRunning: () => void = () => {}) {
     this.#memory = memory;
+    this.expectRunning = expectRunning;
     this.#buffer = memory.buffer;
     this.#bytes = new Uint8Array(this.#buffer);
     this.#view = new DataView(this.#buffer);
@@ -37,69 +47,94 @@ export class GuestMemory {
     return at;
   }
 
+  /** The same for a write: EFAULT where the guest itself may not write. */
+  #writable(at: number, length: number): number {
+    const start = this.#range(at, length);
+    if (this.#readOnly.some((range) => at < range.end && range.at < at + length))
+      throw new WasiError(Errno.fault);
+    return start;
+  }
+
+  /** A range was mapped, or unmapped. */
+  mapped(at: number, length: number, readOnly: boolean): void {
+    const end = at + length;
+    const rest = this.#readOnly.flatMap((range) => [
+      { at: range.at, end: Math.min(range.end, at) },
+      { at: Math.max(range.at, end), end: range.end },
+    ]);
+    if (readOnly) rest.push({ at, end });
+    this.#readOnly = rest.filter((range) => range.at < range.end);
+  }
+
+  // A read may have waited for its page, and the process may have been ended meanwhile.
+  #seen<T>(value: T): T {
+    this.expectRunning();
+    return value;
+  }
+
   get byteLength(): number {
     this.#range(0, 0);
     return this.#bytes.length;
   }
 
   u8(at: number): number {
-    return this.#view.getUint8(this.#range(at, 1));
+    return this.#seen(this.#view.getUint8(this.#range(at, 1)));
   }
 
   u16(at: number): number {
-    return this.#view.getUint16(this.#range(at, 2), true);
+    return this.#seen(this.#view.getUint16(this.#range(at, 2), true));
   }
 
   u32(at: number): number {
-    return this.#view.getUint32(this.#range(at, 4), true);
+    return this.#seen(this.#view.getUint32(this.#range(at, 4), true));
   }
 
   u64(at: number): bigint {
-    return this.#view.getBigUint64(this.#range(at, 8), true);
+    return this.#seen(this.#view.getBigUint64(this.#range(at, 8), true));
   }
 
   setU8(at: number, value: number): void {
-    this.#view.setUint8(this.#range(at, 1), value);
+    this.#view.setUint8(this.#writable(at, 1), value);
   }
 
   setU16(at: number, value: number): void {
-    this.#view.setUint16(this.#range(at, 2), value, true);
+    this.#view.setUint16(this.#writable(at, 2), value, true);
   }
 
   setU32(at: number, value: number): void {
-    this.#view.setUint32(this.#range(at, 4), value, true);
+    this.#view.setUint32(this.#writable(at, 4), value, true);
   }
 
   setU64(at: number, value: bigint): void {
-    this.#view.setBigUint64(this.#range(at, 8), value, true);
+    this.#view.setBigUint64(this.#writable(at, 8), value, true);
   }
 
   /** The current value of an aligned word, read atomically. EINVAL when it is not aligned. */
   atomicU32(at: number): number {
     const start = this.#range(at, 4);
     if (start % 4 !== 0) throw new WasiError(Errno.inval);
-    return Atomics.load(new Uint32Array(this.#buffer, start, 1), 0);
+    return this.#seen(Atomics.load(new Uint32Array(this.#buffer, start, 1), 0));
   }
 
   /** A copy of the bytes, not shared. */
   copyOut(at: number, length: number): Uint8Array<ArrayBuffer> {
     const start = this.#range(at, length);
     // slice() of a view makes an array of its own, in unshared memory.
-    return this.#bytes.slice(start, start + length) as Uint8Array<ArrayBuffer>;
+    return this.#seen(this.#bytes.slice(start, start + length)) as Uint8Array<ArrayBuffer>;
   }
 
-  /** The bytes themselves: only to copy from at once. */
+  /** The bytes themselves: only to copy from at once, and then to `expectRunning`. */
   view(at: number, length: number): Uint8Array {
     const start = this.#range(at, length);
     return this.#bytes.subarray(start, start + length);
   }
 
   copyIn(at: number, bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#range(at, bytes.length));
+    this.#bytes.set(bytes, this.#writable(at, bytes.length));
   }
 
   fillZero(at: number, length: number): void {
-    const start = this.#range(at, length);
+    const start = this.#writable(at, length);
     this.#bytes.fill(0, start, start + length);
   }
 
@@ -116,6 +151,11 @@ export class GuestMemory {
 
   /** Checks that a result of so many bytes can be stored, before anything is done that could not be undone. */
   expectWritable(at: number, length: number): void {
+    this.#writable(at, length);
+  }
+
+  /** Checks that so many bytes can be read. */
+  expectReadable(at: number, length: number): void {
     this.#range(at, length);
   }
 }
@@ -140,7 +180,7 @@ export function guestSlices(memory: GuestMemory, at: number, count: number): Gue
   for (let i = 0; i < count; i++) {
     const entry = at + i * 8;
     const slice = { at: memory.u32(entry), length: memory.u32(entry + 4) };
-    memory.expectWritable(slice.at, slice.length);
+    memory.expectReadable(slice.at, slice.length);
     if (slice.length > 0) slices.push(slice);
   }
   return slices;

@@ -34,7 +34,7 @@ export function pollCalls(system: System): Calls {
   return {
     poll_oneoff: (subscriptionsAt: number, eventsAt: number, count: number, storedAt: number) => {
       if (count === 0 || count > subscriptionsMax) throw new WasiError(Errno.inval);
-      memory.expectWritable(subscriptionsAt, count * subscriptionBytes);
+      memory.expectReadable(subscriptionsAt, count * subscriptionBytes);
       memory.expectWritable(eventsAt, count * eventBytes);
       memory.expectWritable(storedAt, 4);
       const events = wait(system, subscriptionsAt, count);

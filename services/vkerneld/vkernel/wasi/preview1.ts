@@ -9,7 +9,7 @@ import { processCalls } from './process-calls.ts';
 import { asImports, type System } from './system.ts';
 
 export function preview1Imports(system: System): Record<string, (...args: (number | bigint)[]) => number> {
-  return asImports({
+  return asImports(system.memory, {
     ...processCalls(system),
     ...fileCalls(system),
     ...directoryCalls(system),

@@ -35,11 +35,12 @@ type GuestFunction = (...args: (number | bigint)[]) => number;
  * Makes the imports of a guest from calls: 32-bit arguments become unsigned, errors become an errno. What is neither
  * an errno nor an error of the host is a bug here, and passes through: the process ends with it as its reason.
  */
-export function asImports(calls: Calls): Record<string, GuestFunction> {
+export function asImports(memory: GuestMemory, calls: Calls): Record<string, GuestFunction> {
   const imports: Record<string, GuestFunction> = {};
   for (const [name, call] of Object.entries(calls)) {
     const run = call as unknown as (...args: (number | bigint)[]) => number | undefined;
     imports[name] = (...args) => {
+      memory.expectRunning();
       for (let i = 0; i < args.length; i++) {
         const arg = args[i];
         if (typeof arg === 'number') args[i] = arg >>> 0;
