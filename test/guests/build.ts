@@ -105,7 +105,7 @@ async function contentHash(source: GuestSource, toolVersion: string): Promise<st
     headers.push(...names.filter((file) => file.endsWith('.h')).map((file) => join(folder, file)));
   }
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([toolVersion, source.flags, LINK_FLAGS, LIBRARIES]));
+  hash.update(JSON.stringify(['no wasm-opt', toolVersion, source.flags, LINK_FLAGS, LIBRARIES]));
   for (const file of [...source.sources, ...[...new Set(headers)].sort()]) {
     hash.update(`\n${file}\n`).update(await readFile(join(ROOT, file)));
   }

@@ -32,7 +32,11 @@ export function run(
   cwd: string,
 ): Promise<{ code: number; output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, {
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, PATH: systemPath() },
+    });
     let output = '';
     const collect = (chunk: Buffer) => {
       output += chunk.toString();
@@ -42,6 +46,15 @@ export function run(
     child.once('error', reject);
     child.once('close', (code) => resolve({ code: code ?? 1, output }));
   });
+}
+
+/**
+ * clang hands its result to any wasm-opt on the PATH, where npm puts the one of node_modules: guests would differ with
+ * who started the build, and lose the names of their functions.
+ */
+function systemPath(): string {
+  const folders = (process.env.PATH ?? '').split(':');
+  return folders.filter((folder) => !folder.includes('node_modules')).join(':');
 }
 
 async function exists(path: string): Promise<boolean> {
