@@ -5,7 +5,7 @@
 //   /dev/shm/odonata-<uid>-<cluster>/ memory files, a folder a node
 //   /dev/shm/odonata-<uid>-<cluster>.lock  held by whoever runs or clears the cluster: beside what two of one
 //                                     name would share, whatever their ODONATA_HOME
-import { homedir, userInfo } from 'node:os';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { EXIT, Failure } from '../failure.ts';
 
@@ -43,7 +43,7 @@ export function clusterName(flag: string | undefined, env: NodeJS.ProcessEnv = p
 export function clusterPaths(cluster: string, env: NodeJS.ProcessEnv = process.env): ClusterPaths {
   const home =
     env.ODONATA_HOME || join(env.XDG_STATE_HOME || join(env.HOME || homedir(), '.local/state'), 'odonata');
-  const uid = userInfo().uid;
+  const uid = process.getuid!();
   const stateDir = join(home, cluster);
   const inTmp = `/tmp/odonata-${uid}-${cluster}`;
   const inRuntimeDir = env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, `odonata-${cluster}`) : inTmp;

@@ -1,7 +1,6 @@
 // Clears what a cluster leaves behind when its supervisor could not: processes, sockets, memory files, state.
 // Only under the cluster's lock.
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Identity, identify, isAlive, signalIdentity } from './identity.ts';
 import type { ClusterPaths } from './paths.ts';
@@ -14,7 +13,7 @@ export const MARK = 'ODONATA_RUNTIME_DIR';
  * supervisor's choice, the path of its control socket in the same folder.
  */
 export function clusterProcesses(paths: Pick<ClusterPaths, 'runtimeDir'>): Identity[] {
-  const uid = userInfo().uid;
+  const uid = process.getuid!();
   const found: Identity[] = [];
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry);
