@@ -29,6 +29,8 @@ export type DirectoryEvent =
       alone: boolean;
     }
   | { type: 'ack'; holder: HolderId; run: PageRun; version: number; kind: AckKind }
+  /** A holder lets go of what it had, at a home, where nothing is lost by that. */
+  | { type: 'release'; holder: HolderId; run: PageRun }
   /** What a holder caches, told to a directory that starts anew. */
   | { type: 'report'; holder: HolderId; held: HeldRun[] }
   /** All reports are in: grants may begin. */

@@ -74,6 +74,9 @@ export class Directory {
       case 'ack':
         this.ack(event);
         break;
+      case 'release':
+        this.release(event);
+        break;
       case 'report':
         for (const held of event.held) {
           const dataspace = this.dataspaces.get(held.run.dataspace);
@@ -260,6 +263,20 @@ export class Directory {
     if (change.dataPending) this.out.recall(dataspace.id, number, change);
     if (change.unacked.size > 0) this.out.invalidate(dataspace.id, number, change, resend);
     if (resend) this.out.counters.resends++;
+  }
+
+  private release({ holder, run }: Extract<DirectoryEvent, { type: 'release' }>): void {
+    assert(this.home, 'at a holder the data would go with the permission');
+    const dataspace = this.dataspaces.get(run.dataspace);
+    if (dataspace === undefined) return;
+    for (let number = run.firstPage; number < run.firstPage + run.pageCount; number++) {
+      const page = dataspace.pages.get(number);
+      if (page === undefined) continue;
+      page.sharers.delete(holder);
+      if (page.owner !== holder) continue;
+      page.owner = 0;
+      page.exclusive = false;
+    }
   }
 
   private ack(event: Extract<DirectoryEvent, { type: 'ack' }>): void {

@@ -58,3 +58,12 @@ test('speculative pages are joined to runs, and never taken from a writer', () =
     { type: 'grant', holder: 1, run: run(6, 10) },
   ]);
 });
+
+test('what is released leaves the next one alone', () => {
+  const { directory, acquire } = node();
+  acquire(2, 'READ');
+  expect(acquire(1, 'READ', true)).toMatchObject([{ state: 'SHARED' }]);
+  directory.step({ type: 'release', holder: 2, run: run(0) });
+  directory.step({ type: 'release', holder: 1, run: run(0) });
+  expect(acquire(3, 'READ', true)).toMatchObject([{ type: 'grant', holder: 3, state: 'EXCLUSIVE' }]);
+});

@@ -32,6 +32,8 @@ export interface Outside {
     version: number,
     state: PageState,
   ): Delivery | undefined;
+  /** True where the process of a fault holds a lock under which it writes there. */
+  modifies(fault: FaultAt): boolean;
   /** A fault became an error of its process. */
   faultError(fault: FaultAt, signal: string, reason: string): void;
 }
@@ -120,7 +122,8 @@ export class CoherentMemory {
     const { entry, page, write } = fault;
     const { dataspace } = entry;
     if (place === 'upgrade') dataspace.prediction.upgraded(page);
-    const forWriting = write || (entry.writable && dataspace.prediction.expects(page));
+    const forWriting =
+      write || (entry.writable && (this.outside.modifies(fault) || dataspace.prediction.expects(page)));
     if (!forWriting) dataspace.prediction.read(page);
     const mode: AccessMode = forWriting ? 'WRITE' : 'READ';
     dataspace.wait(page, {

@@ -56,6 +56,8 @@ export class NodePmap {
   /** Takes access away from all virtual kernels: to writing (READ) or to everything the node then writes (WRITE). */
   takeForNode(run: PageRun, mode: AccessMode): void {
     this.step({ type: 'acquire', holder: NODE, run, mode, neededPages: run.pageCount, alone: false });
+    // It uses the pages at once, and keeps no claim on them.
+    this.step({ type: 'release', holder: NODE, run });
   }
 
   /** Gives a virtual kernel access to the first page of a run, and to the others that disturb nobody. */

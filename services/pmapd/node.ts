@@ -67,6 +67,10 @@ export class Node {
           const sender = this.link?.holder ?? 0;
           return this.transfers.delivery(address, run, zero, { version, state, epoch: this.epoch, sender });
         },
+        modifies: ({ entry, page }) => {
+          const begin = BigInt(page * 4096);
+          return this.sync.modifies(entry.vmspace.pid, entry.dataspace.id, begin, begin + 4095n);
+        },
         faultError: ({ entry, page }, signal, reason) => {
           const { vmspace } = entry;
           const value = { vmspace: vmspace.id, address: entry.addressOf(page), signal, reason };

@@ -1,7 +1,7 @@
 // Range locks, waits and wakes of virtual kernels, relayed to the directory and back; remembered, so
 // that a new directory hears of locks that are held and of requests that are under way.
 import type { DirectoryEvent } from '@odonata/proto/coherency/v1/coherency';
-import { SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import { LockMode, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
 import type { VkernelEvent } from '@odonata/proto/pmap/v1/pmap';
 import type { HolderEventInit } from './directory-link.ts';
 import type { Session } from './session.ts';
@@ -92,6 +92,15 @@ export class SyncRelay {
         });
       }
     }
+  }
+
+  /** True where a process holds bytes of a range for writing: what it reads there it will write. */
+  modifies(owner: bigint, dataspace: bigint, begin: bigint, end: bigint): boolean {
+    for (const lock of this.held.values()) {
+      if (lock.owner !== owner || lock.dataspace !== dataspace || lock.mode !== LockMode.MODIFYING) continue;
+      if ((lock.begin ?? 0n) <= end && begin <= (lock.end ?? 0n)) return true;
+    }
+    return false;
   }
 
   private finish(id: bigint): UnderWay | undefined {
