@@ -111,7 +111,7 @@ export class TestCluster extends TestPlace {
   /** Runs a guest to its end. */
   async run(node: string, guest: string, args: string[] = [], options: RunOptions = {}): Promise<End> {
     const program = await this.start(node, guest, args, options);
-    return await program.ended;
+    return await program.end();
   }
 
   /** Runs a guest that must succeed; its standard output. */

@@ -100,6 +100,16 @@ export class Program {
     });
   }
 
+  /** `ended`, within a time: a program that hangs is an error that says what it wrote. */
+  async end(timeoutMs = 90_000): Promise<End> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      const said = JSON.stringify({ stdout: this.stdout, stderr: this.#stderr });
+      late.reject(new ProgramError(`${this.name} did not end within ${timeoutMs} ms: ${said}`));
+    }, timeoutMs);
+    return await Promise.race([this.ended, late.promise]).finally(() => clearTimeout(timer));
+  }
+
   /** SIGINT, SIGTERM or SIGKILL. */
   async signal(name: string): Promise<void> {
     await this.#run.signal(name);

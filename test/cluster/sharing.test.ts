@@ -142,8 +142,8 @@ describe('wait and wake', () => {
     await Promise.race(sleepers.map((program) => program.ended));
     while (woken < 3) woken += Number((await futex('node2', 'wake', '-1')).woken);
     expect(woken).toBe(3);
-    for (const { ended } of sleepers) {
-      const { code, stdout } = await ended;
+    for (const program of sleepers) {
+      const { code, stdout } = await program.end();
       expect({ code, ...lines(stdout.toString()).at(-1) }).toMatchObject({ code: 0, errno: 0, value: 0 });
     }
   });
@@ -156,12 +156,12 @@ describe('wait and wake', () => {
       const said = await cluster.output('node2', 'shared-counter', ['mixed', 'wake', '0']);
       woken = Number(/^woke (\d+)\n$/.exec(said)![1]);
     }
-    expect((await assembly.ended).stdout.toString()).toBe('woken 0\n');
+    expect((await assembly.end()).stdout.toString()).toBe('woken 0\n');
 
     // In C the word is the first, in AssemblyScript the second: a dataspace each way.
     const c = await sleeper('node3');
     await cluster.output('node1', 'futex', ['word', 'set', '7']);
-    expect(lines((await c.ended).stdout.toString()).at(-1)).toMatchObject({ value: 7 });
+    expect(lines((await c.end()).stdout.toString()).at(-1)).toMatchObject({ value: 7 });
   });
 });
 
@@ -171,7 +171,7 @@ describe('range locks', () => {
 
   test('modes exclude each other across nodes, by bytes', async () => {
     const holder = await cluster.start('node1', 'rangelock', [
-      ...['locked', '100', '199', 'shared', '-1', '--hold', '--dirty', '1'],
+      ...['locked', '100', '199', 'shared', '-1', '--hold-ms', '600000', '--dirty', '1'],
     ]);
     await holder.wrote(/"dirty":1/);
     const tries = await Promise.all([
@@ -189,7 +189,7 @@ describe('range locks', () => {
       { locked: true },
     ]);
     await holder.signal('SIGKILL');
-    expect(await holder.ended).toMatchObject({ code: 137, signal: 'SIGKILL', reason: 'killed by SIGKILL' });
+    expect(await holder.end()).toMatchObject({ code: 137, signal: 'SIGKILL', reason: 'killed by SIGKILL' });
   });
 
   test('a killed process lets go of its locks; what it wrote to shared memory stays', async () => {
@@ -198,7 +198,7 @@ describe('range locks', () => {
     ]);
     await holder.wrote(/"dirty":64/);
     const neighbour = await cluster.start('node2', 'rangelock', [
-      ...['left', '9000', '9999', 'modifying', '-1', '--hold', '--dirty', '1', '--value', '77'],
+      ...['left', '9000', '9999', 'modifying', '-1', '--hold-ms', '600000', '--dirty', '1', '--value', '77'],
     ]);
     await neighbour.wrote(/"dirty":1/);
     const waiting = [
@@ -215,9 +215,9 @@ describe('range locks', () => {
 
     const { code } = await cluster.vkctl(['kill', '-9', `${await holder.pid}`]);
     expect(code).toBe(0);
-    expect(await holder.ended).toMatchObject({ code: 137, signal: 'SIGKILL' });
+    expect(await holder.end()).toMatchObject({ code: 137, signal: 'SIGKILL' });
     for (const program of waiting) {
-      const { stdout } = await program.ended;
+      const { stdout } = await program.end();
       expect(lines(stdout.toString())).toMatchObject([{ locked: true, errno: 0 }, { unlocked: true }]);
     }
     for (const page of [0, 1, 31, 63]) {
@@ -231,7 +231,7 @@ describe('range locks', () => {
       errno: 73,
     });
     await neighbour.signal('SIGTERM');
-    expect(await neighbour.ended).toMatchObject({ code: 143, signal: 'SIGTERM' });
+    expect(await neighbour.end()).toMatchObject({ code: 143, signal: 'SIGTERM' });
   });
 });
 
@@ -273,13 +273,13 @@ describe('dataspaces', () => {
 
   test('one that is mapped is not removed; afterwards its name is free', async () => {
     const holder = await cluster.start('node2', 'rangelock', [
-      ...['mapped', '0', '1', 'shared', '-1', '--hold', '--dirty', '1', '--size', '8192'],
+      ...['mapped', '0', '1', 'shared', '-1', '--hold-ms', '600000', '--dirty', '1', '--size', '8192'],
     ]);
     await holder.wrote(/"dirty":1/);
     const refused = await cluster.vkctl(['ds', 'rm', 'mapped']);
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringMatching(/^vkctl: .*mapped.*node2.*\n$/) });
     await holder.signal('SIGKILL');
-    await holder.ended;
+    await holder.end();
     expect(await cluster.vkctl(['ds', 'rm', 'mapped'])).toMatchObject({ code: 0, stderr: '' });
     expect(await cluster.json('node1', 'peek', ['mapped', '0', '--size', '4096'])).toMatchObject({
       words: [0],
