@@ -1,8 +1,8 @@
 // Faults as a table, each beside its target, and what the structure makes of them beside what the code does.
 import type { Echo, EchoResult } from './echo.ts';
-import type { FaultPlace, FaultResult } from './faults.ts';
+import { CPU_PARTS, type FaultPlace, type FaultResult } from './faults.ts';
 import { type Figure, judge, round, type Target, verdictCells } from './figure.ts';
-import { columns, type PartResult } from './part.ts';
+import { columns, type PartResult, type ResultTable } from './part.ts';
 import type { Transport } from './raw-line.ts';
 
 const RESIDENT_MOST_US = 10;
@@ -81,6 +81,7 @@ export function presentFaults(results: FaultResult[], yardstick: EchoResult): Pa
           ...Object.entries(WAYS).map(([place, { way }]) => `${place}: ${way}`),
         ],
       },
+      cpuTable(results),
     ],
     measured: {
       echo: yardstick,
@@ -106,6 +107,29 @@ function rowOf(result: FaultResult, echo: Echo): Row {
       ? judge(`fault, ${result.name}, p50`, p50Us, 'us', { most: RESIDENT_MOST_US })
       : judge(`fault, ${result.name}, p50 in echoes`, echoes, 'x', { most } satisfies Target);
   return { result, echoes, timesStructure, figure };
+}
+
+/** Where the time of a fault goes, and how much the machine's other work adds. */
+function cpuTable(results: FaultResult[]): ResultTable {
+  return {
+    title: 'Faults: processor time for each, in us, by process',
+    columns: columns(
+      'FAULT',
+      ...CPU_PARTS.map((part) => `>${part.toUpperCase()}`),
+      '>SUM',
+      '>WAITED',
+      '>PAGES MOVED',
+    ),
+    rows: results.map(({ name, cpuUs, waitedUs, pagesMoved, faults, accesses }) => {
+      const parts = CPU_PARTS.map((part) => cpuUs[part]);
+      const sum = parts.reduce((total, part) => total + part, 0);
+      return [name, ...[...parts, sum, waitedUs].map(round), (pagesMoved / (faults || accesses)).toFixed(1)];
+    }),
+    notes: [
+      'All threads of each process, the compiler among them. WAITED: threads that were ready, and had no core.',
+      'Both go on beside each other: neither is part of p50 as it stands.',
+    ],
+  };
 }
 
 /** The slowest upgrade beside the fastest. */

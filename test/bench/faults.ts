@@ -7,9 +7,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { Failure } from '../../services/vkctl/failure.ts';
+import { type CpuTime, clusterProcesses, cpuBetween, cpuTimes } from './cpu-time.ts';
 import { EchoYardstick } from './echo.ts';
 import { presentFaults } from './fault-report.ts';
-import { runGuest, startGuest } from './guest-run.ts';
+import { startGuest } from './guest-run.ts';
 import type { Part, Setting } from './part.ts';
 import { type Latency, latencyOf } from './samples.ts';
 import { freshName, loadOn, readOn, removeDataspace } from './shared-memory.ts';
@@ -46,7 +47,14 @@ export interface FaultResult extends FaultKind {
   guest: Latency;
   /** As the node saw it: from the handler's read of the fault to the waking of the program. */
   handler: { p50Us: number; p99Us: number } | undefined;
+  /** Processor time for each fault, in us, by the part that its process plays. */
+  cpuUs: Record<CpuPart, number>;
+  /** Time for each fault that ready threads of the cluster waited for a core, in us. */
+  waitedUs: number;
 }
+
+export const CPU_PARTS = ['vkernel', 'pmapd', 'cohd', 'nats', 'other nodes'] as const;
+export type CpuPart = (typeof CPU_PARTS)[number];
 
 interface TouchLine {
   clock_ns: number;
@@ -88,7 +96,7 @@ function scenes(setting: Setting): Scene[] {
   const accesses = setting.quick ? QUICK_ACCESSES : ACCESSES;
   const pages = accesses * STRIDE_PAGES;
   const stride = `stride=${STRIDE_PAGES}`;
-  const counted = ['--count', accesses, '--raw'];
+  const counted = ['--count', accesses, '--raw', '--wait'];
   const bytes = pages * PAGE_BYTES;
   const read = (name: string) => [name, pages, 'read', stride, ...counted];
   const write = (name: string) => [name, pages, 'write', stride, '--read-first', ...counted];
@@ -105,7 +113,7 @@ function scenes(setting: Setting): Scene[] {
       bytes,
       '--linger',
     ]);
-    await holder.firstLine;
+    await holder.line();
     return async () => {
       await holder.end();
       await removeDataspace(setting, owner!, name);
@@ -125,6 +133,7 @@ function scenes(setting: Setting): Scene[] {
         '--count',
         PRIVATE_ACCESSES,
         '--raw',
+        '--wait',
       ],
     },
     {
@@ -169,13 +178,20 @@ function scenes(setting: Setting): Scene[] {
 
 async function play(setting: Setting, scene: Scene, [node, ...others]: string[]): Promise<FaultResult> {
   const { kind, accesses } = scene;
-  const stats = () => setting.to.pmapd(node!).getNodeStats({});
+  const { to, signal } = setting;
   const name = freshName('faults');
   const clearUp = await scene.prepare(name, node!, others);
-  const before = await stats();
-  const line = await runGuest<TouchLine>(setting, node!, 'touch', scene.touch(name));
-  await sleep(REPORTED_MS, undefined, { signal: setting.signal });
-  const after = await stats();
+  const guest = await startGuest(setting, node!, 'touch', scene.touch(name));
+  await guest.line(); // It is ready.
+  const processes = await clusterProcesses(to);
+  const before = await to.pmapd(node!).getNodeStats({});
+  const cpuBefore = cpuTimes(processes);
+  await guest.go();
+  const line = await guest.line<TouchLine>();
+  const cpu = cpuBetween(cpuBefore, cpuTimes(processes));
+  await guest.end();
+  await sleep(REPORTED_MS, undefined, { signal });
+  const after = await to.pmapd(node!).getNodeStats({});
   await clearUp();
   const counter = after.faults[kind.place];
   return {
@@ -186,7 +202,26 @@ async function play(setting: Setting, scene: Scene, [node, ...others]: string[])
     pagesMoved: Number(after.pagesIn - before.pagesIn),
     guest: latencyOf(line.raw.slice(WARM_UP).map((ns) => Math.max(1, ns - line.clock_ns))),
     handler: counter && { p50Us: counter.p50Us, p99Us: counter.p99Us },
+    ...cpuOfEach(cpu, node!, accesses),
   };
+}
+
+function cpuOfEach(
+  cpu: ReadonlyMap<string, CpuTime>,
+  node: string,
+  accesses: number,
+): Pick<FaultResult, 'cpuUs' | 'waitedUs'> {
+  const cpuUs: FaultResult['cpuUs'] = { vkernel: 0, pmapd: 0, cohd: 0, nats: 0, 'other nodes': 0 };
+  let waitedUs = 0;
+  for (const [name, time] of cpu) {
+    const local = name.startsWith(`${node}/`) ? name.slice(node.length + 1) : name;
+    const part =
+      CPU_PARTS.find((each) => each === local) ?? (local.includes('/') ? 'other nodes' : undefined);
+    if (part === undefined) continue;
+    cpuUs[part] += time.usedUs / accesses;
+    waitedUs += time.waitedUs / accesses;
+  }
+  return { cpuUs, waitedUs };
 }
 
 /** How many faults the node counted. @throws Failure when many accesses were none: their times mean nothing */

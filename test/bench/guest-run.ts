@@ -1,72 +1,92 @@
 // A guest program on a node, driven in this process: starting a command line costs nothing here.
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
+import { BoundedQueue } from '@odonata/rpc/queue.ts';
 import { Failure } from '../../services/vkctl/failure.ts';
-import { readProgram } from '../../services/vkctl/program-file.ts';
+import { type ProgramFile, readProgram } from '../../services/vkctl/program-file.ts';
 import { ProgramRun } from '../../services/vkctl/program-run.ts';
 import { buildGuest } from '../guests/build.ts';
 import type { Setting } from './part.ts';
 
 /** Private memory that a guest may touch; the largest kernel takes half of it. */
 const MEMORY_BYTES = 512n * 2n ** 20n;
+/** A guest prints some lines, not many. */
+const LINES_MAX = 1000;
 
-export interface RunningGuest {
-  /** The first line of its output. */
-  firstLine: Promise<string>;
-  /** Ends its standard input, and resolves with its lines when it ended. */
-  end(): Promise<string[]>;
+export type GuestArgs = readonly (string | number)[];
+
+/** A guest that runs, and whose standard input is open. */
+export class RunningGuest {
+  readonly #input = new BoundedQueue<Uint8Array>({ name: 'input of a guest', capacity: 16 });
+  readonly #lines = new BoundedQueue<string>({ name: 'lines of a guest', capacity: LINES_MAX });
+  readonly #command: string;
+  readonly #ended: Promise<void>;
+  #partial = '';
+  #complaint = '';
+
+  constructor({ to, signal }: Setting, node: string, { name, module }: ProgramFile, args: GuestArgs) {
+    this.#command = `${name} ${args.join(' ')} on ${node}`;
+    const spec = { name, args: args.map(String), memoryBytes: MEMORY_BYTES };
+    const run = new ProgramRun(to, node, spec, module, {
+      signal,
+      stdin: this.#input,
+      onOutput: ({ stream, data }) => this.#take(stream, Buffer.from(data).toString('utf8')),
+    });
+    this.#ended = run.exited().then(({ code, reason }) => {
+      const why = [reason, this.#complaint.trim()].filter(Boolean).join('; ');
+      if (code !== 0) throw new Failure(`${this.#command}: exit code ${code}${why && `: ${why}`}`);
+      this.#lines.close();
+    });
+    this.#ended.catch((error) => this.#lines.fail(error)); // Whoever reads or ends it hears of it.
+  }
+
+  #take(stream: StdStream, text: string): void {
+    if (stream === StdStream.ERR) {
+      this.#complaint += text;
+      return;
+    }
+    const lines = (this.#partial + text).split('\n');
+    this.#partial = lines.pop()!;
+    for (const line of lines) this.#lines.offer(line);
+  }
+
+  /** The next line of its output, which is JSON. @throws Failure when it ended without one */
+  async line<T>(): Promise<T> {
+    const { done, value } = await this.#lines.next();
+    if (done) throw new Failure(`${this.#command}: it ended without the line that was expected`);
+    return JSON.parse(value) as T;
+  }
+
+  /** A line for its standard input: what it waits for. */
+  go(): Promise<void> {
+    return this.#input.push(Buffer.from('\n'));
+  }
+
+  /** Ends its standard input and waits for its exit. */
+  end(): Promise<void> {
+    this.#input.close();
+    return this.#ended;
+  }
 }
 
-/** Starts a guest, by its name or the path of its module; its standard input stays open until `end`. */
+/** Starts a guest, by its name or by the path of its module. */
 export async function startGuest(
-  { to, signal }: Setting,
+  setting: Setting,
   node: string,
   guest: string,
-  args: (string | number)[],
+  args: GuestArgs,
 ): Promise<RunningGuest> {
-  const { name, module } = readProgram(guest.endsWith('.wasm') ? guest : await buildGuest(guest));
-  const input = Promise.withResolvers<void>();
-  const first = Promise.withResolvers<string>();
-  const text = { [StdStream.OUT]: '', [StdStream.ERR]: '' } as Record<StdStream, string>;
-  async function* stdin(): AsyncGenerator<Uint8Array> {
-    await input.promise;
-    yield new Uint8Array();
-  }
-  const spec = { name, args: args.map(String), memoryBytes: MEMORY_BYTES };
-  const run = new ProgramRun(to, node, spec, module, {
-    signal,
-    stdin: stdin(),
-    onOutput: ({ stream, data }) => {
-      text[stream] += Buffer.from(data).toString('utf8');
-      const lineEnd = text[StdStream.OUT].indexOf('\n');
-      if (lineEnd >= 0) first.resolve(text[StdStream.OUT].slice(0, lineEnd));
-    },
-  });
-  const lines = run.exited().then(({ code, reason }) => {
-    const line = `${name} ${args.join(' ')} on ${node}`;
-    const why = [reason, text[StdStream.ERR].trim()].filter(Boolean).join('; ');
-    if (code !== 0) throw new Failure(`${line}: exit code ${code}${why && `: ${why}`}`);
-    return text[StdStream.OUT].split('\n').filter((each) => each !== '');
-  });
-  const noLine = new Failure(`${name} on ${node} ended without a line`);
-  lines.then(() => first.reject(noLine), first.reject);
-  first.promise.catch(() => {}); // Whoever ends it hears of the same.
-  return {
-    firstLine: first.promise,
-    end() {
-      input.resolve();
-      return lines;
-    },
-  };
+  const path = guest.endsWith('.wasm') ? guest : await buildGuest(guest);
+  return new RunningGuest(setting, node, readProgram(path), args);
 }
 
-/** Runs a guest to its end. @returns its lines, which are JSON. */
+/** Runs a guest to its end. @returns its first line */
 export async function runGuest<T>(
   setting: Setting,
   node: string,
   guest: string,
-  args: (string | number)[],
+  args: GuestArgs,
 ): Promise<T> {
   const running = await startGuest(setting, node, guest, args);
-  const lines = await running.end();
-  return JSON.parse(lines[0] ?? 'null') as T;
+  await running.end();
+  return running.line<T>();
 }

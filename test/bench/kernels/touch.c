@@ -2,7 +2,7 @@
  * touch: what a fault costs.  Accesses one word in each of PAGES pages of a dataspace and times each access.
  *
  *   touch DS PAGES read|write|add ORDER [--first P] [--size BYTES] [--value V] [--rounds N] [--count N] [--read-first]
- *         [--linger] [--raw]
+ *         [--wait] [--linger] [--raw]
  *
  *   read   a plain load               add   an atomic addition of V (default 1)
  *   write  a plain store of V         ORDER seq, random or stride=N (every N-th page, then the next ones)
@@ -11,8 +11,9 @@
  * is what an empty measurement shows (subtract it), `sum` the sum of the words that were read.  --rounds N goes through
  * the pages N times and prints a line for each round: the second is that of resident pages.  --raw adds "raw":[ns,…]
  * in the order of access.  --count N stops after the first N accesses of the order.  --read-first reads the same pages
- * before, untimed: writes then find them mapped read-only.  --linger keeps the mapping, after the output, until standard
- * input ends.  Use --size to create the dataspace, else it must exist.  DS may be -: private memory, never touched.
+ * before, untimed: writes then find them mapped read-only.  --wait prints {"ready":true} before the first timed access
+ * and goes on at the first byte of standard input; --linger keeps the mapping, after the output, until that ends.  Use
+ * --size to create the dataspace, else it must exist.  DS may be -: private memory, never touched.
  */
 #include "guest.h"
 
@@ -57,6 +58,7 @@ int main(int argc, char **argv) {
   uint64_t count = number_option(&argc, argv, "--count", UINT64_MAX);
   bool raw = take_option(&argc, argv, "--raw", false) != NULL;
   bool read_first = take_option(&argc, argv, "--read-first", false) != NULL;
+  bool wait = take_option(&argc, argv, "--wait", false) != NULL;
   bool linger = take_option(&argc, argv, "--linger", false) != NULL;
   no_more_options(argc, argv);
   if (argc != 5) die(EXIT_USAGE, "usage: touch DS PAGES read|write|add seq|random|stride=N [OPTION]…");
@@ -82,6 +84,11 @@ int main(int argc, char **argv) {
     (void)*(volatile uint32_t *)(shared.base + (first + order[i]) * ODONATA_PAGE);
   }
   uint64_t clock_ns = clock_cost_ns();
+  if (wait) {
+    printf("{\"ready\":true}\n");
+    fflush(stdout);
+    getchar();
+  }
   for (uint64_t round = 0; round < rounds; round++) {
     uint64_t sum = 0;
     for (uint64_t i = 0; i < count; i++) {
