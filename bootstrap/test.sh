@@ -6,6 +6,10 @@ export PATH="$PWD/node_modules/.bin:$PATH"
 
 npm run --silent check
 check=$?
+# On a branch: what it changes in the interfaces must not break those of main. A detached checkout has no main.
+if git show-ref --verify --quiet refs/heads/main; then
+  npm run --silent breaking || check=1
+fi
 
 count=$(mktemp)
 trap 'rm -f "$count"' EXIT
