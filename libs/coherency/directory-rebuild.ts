@@ -6,11 +6,13 @@
 import type { HeldRun } from './directory-messages.ts';
 import type { DirectoryOutbox } from './directory-outbox.ts';
 import { type HolderId, unreachable } from './page.ts';
-import type { Dataspace, Page } from './page-table.ts';
+import { type Dataspace, type Page, plainPage } from './page-table.ts';
 
 export class DirectoryRebuild {
   /** Pages whose owner only kept what it had sent on. */
   private readonly kept = new Map<Page, HolderId>();
+  /** Of the owner's copy: an invalidation that the owner has not seen may have given the page a later one. */
+  private readonly ownerVersions = new Map<Page, number>();
 
   keptBy(page: Page): HolderId | undefined {
     return this.kept.get(page);
@@ -18,6 +20,7 @@ export class DirectoryRebuild {
 
   end(): void {
     this.kept.clear();
+    this.ownerVersions.clear();
   }
 
   report(dataspace: Dataspace, holder: HolderId, held: HeldRun, out: DirectoryOutbox): void {
@@ -34,7 +37,7 @@ export class DirectoryRebuild {
     held: HeldRun,
     out: DirectoryOutbox,
   ): void {
-    const page = reportedPage(dataspace, number);
+    const page = reportedPage(dataspace, number, holder);
     switch (held.state) {
       case 'INVALID':
         break;
@@ -64,32 +67,29 @@ export class DirectoryRebuild {
   ): void {
     page.lost = false;
     const rival = page.owner;
-    const loses = rival !== 0 && held.version < page.version;
+    const rivalVersion = this.ownerVersions.get(page) ?? 0;
+    const loses = rival !== 0 && held.version < rivalVersion;
     if (!loses) {
       page.owner = holder;
+      this.ownerVersions.set(page, held.version);
       if (held.kept) this.kept.set(page, holder);
       else this.kept.delete(page);
     }
     const loser = loses ? holder : rival;
-    if (loser !== 0) out.settled(dataspace.id, number, loser, Math.max(held.version, page.version));
+    if (loser !== 0) out.settled(dataspace.id, number, loser, Math.max(held.version, rivalVersion));
   }
 }
 
-// Until somebody says that he has it, nobody does.
-function reportedPage(dataspace: Dataspace, number: number): Page {
-  let page = dataspace.pages.get(number);
-  if (page === undefined) {
-    page = {
-      owner: 0,
-      exclusive: false,
-      sharers: new Set(),
-      version: 0,
-      lost: true,
-      zero: false,
-      change: undefined,
-      queue: [],
-    };
-    dataspace.pages.set(number, page);
+// A creator reports only what differs from a page that nobody asked for: until it does, such a page is its
+// own. All others nobody has, until he says so.
+function reportedPage(dataspace: Dataspace, number: number, holder: HolderId): Page {
+  const known = dataspace.pages.get(number);
+  const page = known ?? plainPage(dataspace);
+  dataspace.pages.set(number, page);
+  if (holder === dataspace.creator && page.owner === holder) {
+    page.owner = 0;
+    page.exclusive = false;
+    page.lost = page.sharers.size === 0;
   }
   return page;
 }
