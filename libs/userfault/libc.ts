@@ -94,11 +94,11 @@ export function read(fd: number, into: Uint8Array): number {
   return Math.max(0, n);
 }
 
-/** Waits until one of two descriptors can be read. False when the second one can. */
-export function pollEither(fds: Int32Array): boolean {
+/** Waits until one of two descriptors can be read, or for so long; -1: for ever. False when the second one can. */
+export function pollEither(fds: Int32Array, timeoutMs: number): boolean {
   for (;;) {
     fds[1] = fds[3] = POLLIN;
-    if (c.poll(fds, 2, -1) >= 0) return fds[3]! >>> 16 === 0;
+    if (c.poll(fds, 2, timeoutMs) >= 0) return fds[3]! >>> 16 === 0;
     if (koffi.errno() !== EINTR) throw new SystemCallError('poll', koffi.errno());
   }
 }

@@ -90,6 +90,20 @@ test('a page that is in the file and not in the mapping is a minor fault', async
   expect(value).toBe(3);
 });
 
+test('a kernel that protects only in a second step', async () => {
+  userfault.protectsAtOnce = false;
+  writeSync(fd, Buffer.alloc(PAGE_BYTES, 3), 0, PAGE_BYTES, 0);
+  const read = await touch(0, undefined, (fault) =>
+    expect(userfault.continue(fault.page, PAGE_BYTES, true)).toBe(0),
+  );
+  expect(read).toBe(3);
+  const written = await touch(0, 4, (fault) => {
+    expect(fault).toMatchObject({ write: true, writeProtected: true });
+    userfault.writeProtect(fault.page, PAGE_BYTES, false);
+  });
+  expect(written).toBe(4);
+});
+
 test('a run that meets a page which is there says how far it came', () => {
   expect(userfault.zero(base + BigInt(3 * PAGE_BYTES), PAGE_BYTES)).toBe(0);
   expect(userfault.zero(base, 8 * PAGE_BYTES)).toBe(Errno.EAGAIN);

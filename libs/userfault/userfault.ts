@@ -18,6 +18,8 @@ const UFFDIO = {
 
 const API_VERSION = 0xaan;
 const USER_MODE_ONLY = 1;
+const CONTINUE_DONT_WAKE = 1n;
+const CONTINUE_WRITE_PROTECTED = 2n;
 const O_CLOEXEC = 0o2000000;
 /** poll(2) reports an error on a userfaultfd that blocks. */
 const O_NONBLOCK = 0o4000;
@@ -54,6 +56,8 @@ export type Raced = number;
 /** One userfaultfd. */
 export class Userfault {
   private descriptor: number;
+  /** Linux 6.4 maps a page write-protected in one step; found out at the first try. */
+  protectsAtOnce = true;
   private readonly three = new BigUint64Array(3);
   private readonly four = new BigUint64Array(4);
   private readonly five = new BigUint64Array(5);
@@ -105,10 +109,28 @@ export class Userfault {
     return Number(BigInt.asIntN(64, this.four[3]!));
   }
 
-  /** Maps pages that are in the file, read-only when `protect`, and wakes who waits for them. */
+  /**
+   * Maps pages that are in the file, read-only when `protect`, and wakes who waits for them. Where the kernel cannot
+   * do both in one step (before Linux 6.4), nobody may touch the pages meanwhile but who waits for them.
+   */
   continue(address: bigint, lengthBytes: number, protect: boolean): Raced {
-    this.four.set([address, BigInt(lengthBytes), protect ? 2n : 0n, 0n]);
-    return libc.ioctl(this.fd, UFFDIO.CONTINUE, this.four);
+    if (protect && !this.protectsAtOnce) return this.continueThenProtect(address, lengthBytes);
+    this.four.set([address, BigInt(lengthBytes), protect ? CONTINUE_WRITE_PROTECTED : 0n, 0n]);
+    const errno = libc.ioctl(this.fd, UFFDIO.CONTINUE, this.four);
+    if (!protect || errno !== libc.Errno.EINVAL) return errno;
+    this.protectsAtOnce = false;
+    return this.continueThenProtect(address, lengthBytes);
+  }
+
+  // Who waits is woken last, when the page is protected.
+  private continueThenProtect(address: bigint, lengthBytes: number): Raced {
+    this.four.set([address, BigInt(lengthBytes), CONTINUE_DONT_WAKE, 0n]);
+    const errno = libc.ioctl(this.fd, UFFDIO.CONTINUE, this.four);
+    const doneBytes = errno === 0 ? lengthBytes : Math.max(0, this.doneBytes());
+    if (doneBytes === 0) return errno;
+    this.writeProtect(address, doneBytes, true);
+    this.wake(address, doneBytes);
+    return errno;
   }
 
   /** Takes or gives write access; giving it wakes who waits for it. */
@@ -147,9 +169,9 @@ export class FaultReader {
     this.view = new DataView(this.bytes.buffer);
   }
 
-  /** Waits for faults. Each array is fresh. */
-  next(): FaultMessage[] | undefined {
-    if (!libc.pollEither(this.polled)) return undefined;
+  /** Waits for faults, for ever or so long; then the array is empty. Each array is fresh. */
+  next(timeoutMs = -1): FaultMessage[] | undefined {
+    if (!libc.pollEither(this.polled, timeoutMs)) return undefined;
     const n = libc.read(this.fd, this.bytes);
     const faults: FaultMessage[] = [];
     for (let at = 0; at < n; at += MESSAGE_BYTES) {

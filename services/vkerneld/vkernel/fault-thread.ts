@@ -43,6 +43,8 @@ export interface FaultThreadData {
 const BLOCK_PAGES = 16;
 const RUN_MAX_PAGES = 64;
 const REPORT_EVERY = 1_024;
+/** A quiet thread reports what is left after so long. */
+const REPORT_MS = 200;
 const SAMPLE_EVERY = 16;
 
 interface Region {
@@ -76,7 +78,9 @@ class FaultThread {
 
   run(stop: number): void {
     const reader = new FaultReader(this.userfault.fd, stop);
-    for (let faults = reader.next(); faults !== undefined; faults = reader.next()) {
+    const next = () => reader.next(this.count > 0 ? REPORT_MS : -1);
+    for (let faults = next(); faults !== undefined; faults = next()) {
+      if (faults.length === 0) this.reportServed();
       const atNs = process.hrtime.bigint();
       this.takeOrders();
       for (const fault of faults) this.serve(fault.page, fault.write, atNs);
@@ -181,7 +185,11 @@ class FaultThread {
     this.count++;
     this.pages += pages;
     if (this.count % SAMPLE_EVERY === 1) this.sampleNs.push(Number(process.hrtime.bigint() - atNs));
-    if (this.count < REPORT_EVERY) return;
+    if (this.count >= REPORT_EVERY) this.reportServed();
+  }
+
+  private reportServed(): void {
+    if (this.count === 0) return;
     report({ type: 'served', count: this.count, pages: this.pages, sampleNs: this.sampleNs });
     this.count = 0;
     this.pages = 0;

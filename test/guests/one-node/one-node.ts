@@ -222,6 +222,11 @@ export class OneNode {
     else timer = setTimeout(expire, Number(timeoutMs));
   }
 
+  /** How many processes sleep on a word. */
+  get sleeping(): number {
+    return this.sleepers.length;
+  }
+
   private wait(pid: number, request: Extract<Request, { call: 'wait' }>, reply: Reply): void {
     const { dataspace, offset, expected, timeoutNs } = request;
     const word = Buffer.alloc(4);
