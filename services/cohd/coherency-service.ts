@@ -44,13 +44,22 @@ export interface CoherencyOptions {
   now: () => number;
 }
 
+interface Parked {
+  holder: HolderEntry;
+  event: HolderEvent;
+}
+
+function isReclaim({ event: { event } }: Parked): boolean {
+  return event.case === 'lock' && event.value.reclaim;
+}
+
 export class CoherencyService {
   readonly directory = new Directory({ home: false });
   readonly holders = new HolderTable();
   readonly sync = new SyncDesk();
   private readonly o: CoherencyOptions;
   private readonly awaited: Map<string, bigint>;
-  private readonly parked: { holder: HolderEntry; event: HolderEvent }[] = [];
+  private readonly parked: Parked[] = [];
   private readonly timer: NodeJS.Timeout;
   private rebuildUntilMs: number;
   private rebuilding = true;
@@ -262,8 +271,11 @@ export class CoherencyService {
     }
     this.rebuilding = false;
     this.step({ type: 'rebuilt' });
-    for (const { holder, event } of this.parked.splice(0)) {
-      if (this.holders.get(holder.id) === holder) this.apply(holder, event);
+    // Locks that are held before requests that wait for them, whichever node spoke first.
+    const parked = this.parked.splice(0);
+    const held = parked.filter(isReclaim);
+    for (const each of [...held, ...parked.filter((p) => !isReclaim(p))]) {
+      if (this.holders.get(each.holder.id) === each.holder) this.apply(each.holder, each.event);
     }
     this.o.log.info({ epoch: this.o.epoch }, 'the directory serves');
   }
