@@ -15,6 +15,8 @@ interface UnderWay {
   request: bigint;
   event: HolderEventInit;
   owner: bigint;
+  /** A wait that sleeps. */
+  registered: boolean;
 }
 
 const lockKey = (l: { dataspace?: bigint; owner?: bigint; begin?: bigint; end?: bigint }) =>
@@ -40,7 +42,7 @@ export class SyncRelay {
         const { $typeName: _, ...fields } = event.value;
         const relayed = { case: event.case, value: { ...fields, request: id } } as HolderEventInit;
         const owner = 'owner' in event.value ? event.value.owner : 0n;
-        this.underWay.set(id, { session, request, event: relayed, owner });
+        this.underWay.set(id, { session, request, event: relayed, owner, registered: false });
         this.byVkernelRequest.set(`${session.holder} ${request}`, id);
         this.send(relayed);
         return;
@@ -77,11 +79,11 @@ export class SyncRelay {
       }
       case 'waitResult': {
         const { request, status } = event.value;
-        const asked = status === SyncStatus.REGISTERED ? this.underWay.get(request) : this.finish(request);
-        asked?.session.send({
-          request: asked.request,
-          event: { case: 'wait', value: { request: asked.request, status } },
-        });
+        const registered = status === SyncStatus.REGISTERED;
+        const asked = registered ? this.underWay.get(request) : this.finish(request);
+        if (asked === undefined) return;
+        if (registered) asked.registered = true;
+        answerWait(asked, status);
         return;
       }
       case 'wakeResult': {
@@ -116,7 +118,16 @@ export class SyncRelay {
     if (newDirectory)
       for (const lock of this.held.values())
         this.send({ case: 'lock', value: { ...lock, reclaim: true } as never });
-    for (const { event } of this.underWay.values()) this.send(event);
+    for (const [id, asked] of [...this.underWay]) {
+      if (!asked.registered) {
+        this.send(asked.event);
+        continue;
+      }
+      // It may have been woken, and the wake lost: it looks at its word again.
+      this.finish(id);
+      answerWait(asked, SyncStatus.OK);
+      if (!newDirectory) this.send({ case: 'cancelWait', value: { request: id } });
+    }
   }
 
   /** A process ended. */
@@ -129,4 +140,8 @@ export class SyncRelay {
   sessionGone(session: Session): void {
     for (const [id, asked] of this.underWay) if (asked.session === session) this.finish(id);
   }
+}
+
+function answerWait({ session, request }: UnderWay, status: SyncStatus): void {
+  session.send({ request, event: { case: 'wait', value: { request, status } } });
 }
