@@ -37,6 +37,11 @@ export class EventBatch<E> {
     this.write(events);
   }
 
+  /** Writes what would be written at the end of this turn, if anything. */
+  flushNow(): void {
+    if (this.events.length > 0) this.flush();
+  }
+
   /** Forgets what is not written, as when the stream is gone. */
   clear(): void {
     this.events = [];

@@ -46,6 +46,9 @@ export function directoryHandlers(
             else if (entry === undefined)
               throw new RpcError(Code.FailedPrecondition, 'the first event must be hello');
             else if (entry.stream === stream) service.receive(entry, event);
+            // Somebody waits for these pages: they do not wait for the work on those after them.
+            if (event.event.case === 'acquire' && event.event.value.neededPages === 1)
+              service.holders.flush();
           }
         } catch (error) {
           if (error instanceof RpcError || error instanceof RangeError) fail(error);

@@ -71,6 +71,11 @@ export class HolderTable {
     if (this.byNode.get(entry.node) === entry) this.byNode.delete(entry.node);
   }
 
+  /** Writes now what this turn has for holders. */
+  flush(): void {
+    for (const entry of this.byId.values()) entry.batch.flushNow();
+  }
+
   /** Sends to a holder that is there; what cannot be sent now is asked for again by the holder when it is back. */
   send(id: number, event: DirectoryEventInit['event']): void {
     const entry = this.byId.get(id);

@@ -52,3 +52,18 @@ test('nothing past the end of the mapping is asked for', () => {
   const asked = readRun(new Readahead(), 0, 100, 100);
   expect(Math.max(...asked)).toBe(99);
 });
+
+test('neighbours are asked for as long as some are used', () => {
+  const readahead = new Readahead();
+  const asked = (page: number) => {
+    readahead.access(page);
+    return readahead.wanted(page, 1_000_000)[0]!.pageCount;
+  };
+  const strays = Array.from({ length: 10 }, (_, i) => asked((i * 7919) % 100_003));
+  expect(strays).toEqual([16, 16, 16, 16, 1, 1, 1, 1, 1, 1]);
+  const many = Array.from({ length: 64 }, (_, i) => asked(200_000 + ((i * 7919) % 100_003)));
+  expect(many.filter((count) => count === 16)).toHaveLength(2);
+  const around = many.lastIndexOf(16);
+  asked(200_000 + ((around * 7919) % 100_003) + 5);
+  expect(asked(900_000)).toBe(16);
+});

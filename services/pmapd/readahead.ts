@@ -1,8 +1,14 @@
 // Which pages to ask for at a fault. Random access: the page, and up to 15 neighbours where they are
-// free to have. Sequential access: windows that double up to 1 MiB, and the next ones ahead of time,
+// free to have, as long as some of them are used. Sequential access: windows that double up to 1 MiB, and the next ones ahead of time,
 // but no further than the run before this one went: who reads chunks does not get the chunks between.
 
 const AROUND_PAGES = 16;
+/** So many faults far from each other: neighbours are not worth asking for. */
+const STRAY_FAULTS = 4;
+/** One of so many stray faults asks for them all the same, to see whether that still holds. */
+const STRAY_CHECK_EVERY = 32;
+/** Neighbourhoods that are remembered. */
+const AROUND_KEPT = 8;
 const WINDOW_MAX_PAGES = 256;
 /** How far ahead of the reader pages are asked for, in windows. */
 const AHEAD_WINDOWS = 2;
@@ -19,6 +25,9 @@ export class Readahead {
   private window = 1;
   private aheadPage = 0;
   private lastPage = -1;
+  private strayFaults = 0;
+  /** First pages of the last neighbourhoods that were asked for. */
+  private arounds: number[] = [];
   private again = false;
   private runStart = 0;
   /** Pages that this run is expected to have, from the one before. */
@@ -38,6 +47,9 @@ export class Readahead {
     // A page that comes back alone is one that others write: its neighbours are not what is wanted.
     this.again = page === this.lastPage;
     this.lastPage = page;
+    if (page === this.nextPage || this.arounds.some((first) => page > first && page < first + AROUND_PAGES)) {
+      this.strayFaults = 0;
+    } else this.strayFaults++;
     if (page === this.nextPage) {
       this.window = Math.min(WINDOW_MAX_PAGES, Math.max(AROUND_PAGES, this.window * 2));
       if (page - this.runStart >= this.expectedPages) this.expectedPages = Number.POSITIVE_INFINITY;
@@ -57,7 +69,9 @@ export class Readahead {
       const pages = Number.isFinite(this.expectedPages)
         ? Math.min(this.expectedPages, WINDOW_MAX_PAGES)
         : AROUND_PAGES;
-      const pageCount = this.again ? 1 : Math.min(pages, endPage - page);
+      const stray = this.strayFaults > STRAY_FAULTS && this.strayFaults % STRAY_CHECK_EVERY !== 0;
+      const pageCount = this.again || stray ? 1 : Math.min(pages, endPage - page);
+      if (pageCount > 1) this.arounds = [page, ...this.arounds.slice(0, AROUND_KEPT - 1)];
       return [{ firstPage: page, pageCount, neededPages: 1 }];
     }
     const from = Math.max(page, this.aheadPage);
