@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { readRecord } from '../../services/vkctl/cluster/record.ts';
 import type { Connection } from '../../services/vkctl/connection.ts';
+import { round } from './figure.ts';
 
 export interface CpuTime {
   usedUs: number;
@@ -56,6 +57,47 @@ export function cpuBetween(before: CpuTimes, after: CpuTimes): Map<string, CpuTi
   }
   return between;
 }
+
+export const CPU_PARTS = ['vkernel', 'pmapd', 'cohd', 'nats', 'other nodes'] as const;
+export type CpuPart = (typeof CPU_PARTS)[number];
+
+export interface CpuByPart {
+  /** Processor time in us, by the part that a process plays. */
+  cpuUs: Record<CpuPart, number>;
+  /** Time for which threads of all of them were ready and had no core, in us. */
+  waitedUs: number;
+}
+
+/** Of one of `units` (faults, bytes) that programs on `node` went through. */
+export function cpuByPart(cpu: ReadonlyMap<string, CpuTime>, node: string, units: number): CpuByPart {
+  const cpuUs: CpuByPart['cpuUs'] = { vkernel: 0, pmapd: 0, cohd: 0, nats: 0, 'other nodes': 0 };
+  let waitedUs = 0;
+  for (const [name, time] of cpu) {
+    const local = name.startsWith(`${node}/`) ? name.slice(node.length + 1) : name;
+    const part =
+      CPU_PARTS.find((each) => each === local) ?? (local.includes('/') ? 'other nodes' : undefined);
+    if (part === undefined) continue;
+    cpuUs[part] += time.usedUs / units;
+    waitedUs += time.waitedUs / units;
+  }
+  return { cpuUs, waitedUs };
+}
+
+export const cpuColumns = (): string[] => [
+  ...CPU_PARTS.map((part) => `>${part.toUpperCase()}`),
+  '>SUM',
+  '>WAITED',
+];
+
+export function cpuCells({ cpuUs, waitedUs }: CpuByPart): string[] {
+  const parts = CPU_PARTS.map((part) => cpuUs[part]);
+  const sum = parts.reduce((total, part) => total + part, 0);
+  return [...parts, sum, waitedUs].map(round);
+}
+
+export const CPU_NOTES = [
+  'All threads of each process, the compiler among them. WAITED: threads that were ready, and had no core.',
+];
 
 function orNone<T>(read: () => T, none: T): T {
   try {

@@ -1,6 +1,7 @@
 // Faults as a table, each beside its target, and what the structure makes of them beside what the code does.
+import { CPU_NOTES, cpuCells, cpuColumns } from './cpu-time.ts';
 import type { Echo, EchoResult } from './echo.ts';
-import { CPU_PARTS, type FaultPlace, type FaultResult } from './faults.ts';
+import type { FaultPlace, FaultResult } from './faults.ts';
 import { type Figure, judge, round, type Target, verdictCells } from './figure.ts';
 import { columns, type PartResult, type ResultTable } from './part.ts';
 import type { Transport } from './raw-line.ts';
@@ -113,22 +114,13 @@ function rowOf(result: FaultResult, echo: Echo): Row {
 function cpuTable(results: FaultResult[]): ResultTable {
   return {
     title: 'Faults: processor time for each, in us, by process',
-    columns: columns(
-      'FAULT',
-      ...CPU_PARTS.map((part) => `>${part.toUpperCase()}`),
-      '>SUM',
-      '>WAITED',
-      '>PAGES MOVED',
-    ),
-    rows: results.map(({ name, cpuUs, waitedUs, pagesMoved, faults, accesses }) => {
-      const parts = CPU_PARTS.map((part) => cpuUs[part]);
-      const sum = parts.reduce((total, part) => total + part, 0);
-      return [name, ...[...parts, sum, waitedUs].map(round), (pagesMoved / (faults || accesses)).toFixed(1)];
-    }),
-    notes: [
-      'All threads of each process, the compiler among them. WAITED: threads that were ready, and had no core.',
-      'Both go on beside each other: neither is part of p50 as it stands.',
-    ],
+    columns: columns('FAULT', ...cpuColumns(), '>PAGES MOVED'),
+    rows: results.map((result) => [
+      result.name,
+      ...cpuCells(result),
+      (result.pagesMoved / (result.faults || result.accesses)).toFixed(1),
+    ]),
+    notes: CPU_NOTES,
   };
 }
 

@@ -7,7 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { Failure } from '../../services/vkctl/failure.ts';
-import { type CpuTime, clusterProcesses, cpuBetween, cpuTimes } from './cpu-time.ts';
+import { type CpuByPart, clusterProcesses, cpuBetween, cpuByPart, cpuTimes } from './cpu-time.ts';
 import { EchoYardstick } from './echo.ts';
 import { presentFaults } from './fault-report.ts';
 import { startGuest } from './guest-run.ts';
@@ -37,7 +37,8 @@ export interface FaultKind {
   sharers?: number;
 }
 
-export interface FaultResult extends FaultKind {
+/** Processor times are those of one fault. */
+export interface FaultResult extends FaultKind, CpuByPart {
   node: string;
   accesses: number;
   /** Counted by the node meanwhile. */
@@ -47,14 +48,7 @@ export interface FaultResult extends FaultKind {
   guest: Latency;
   /** As the node saw it: from the handler's read of the fault to the waking of the program. */
   handler: { p50Us: number; p99Us: number } | undefined;
-  /** Processor time for each fault, in us, by the part that its process plays. */
-  cpuUs: Record<CpuPart, number>;
-  /** Time for each fault that ready threads of the cluster waited for a core, in us. */
-  waitedUs: number;
 }
-
-export const CPU_PARTS = ['vkernel', 'pmapd', 'cohd', 'nats', 'other nodes'] as const;
-export type CpuPart = (typeof CPU_PARTS)[number];
 
 interface TouchLine {
   clock_ns: number;
@@ -202,26 +196,8 @@ async function play(setting: Setting, scene: Scene, [node, ...others]: string[])
     pagesMoved: Number(after.pagesIn - before.pagesIn),
     guest: latencyOf(line.raw.slice(WARM_UP).map((ns) => Math.max(1, ns - line.clock_ns))),
     handler: counter && { p50Us: counter.p50Us, p99Us: counter.p99Us },
-    ...cpuOfEach(cpu, node!, accesses),
+    ...cpuByPart(cpu, node!, accesses),
   };
-}
-
-function cpuOfEach(
-  cpu: ReadonlyMap<string, CpuTime>,
-  node: string,
-  accesses: number,
-): Pick<FaultResult, 'cpuUs' | 'waitedUs'> {
-  const cpuUs: FaultResult['cpuUs'] = { vkernel: 0, pmapd: 0, cohd: 0, nats: 0, 'other nodes': 0 };
-  let waitedUs = 0;
-  for (const [name, time] of cpu) {
-    const local = name.startsWith(`${node}/`) ? name.slice(node.length + 1) : name;
-    const part =
-      CPU_PARTS.find((each) => each === local) ?? (local.includes('/') ? 'other nodes' : undefined);
-    if (part === undefined) continue;
-    cpuUs[part] += time.usedUs / accesses;
-    waitedUs += time.waitedUs / accesses;
-  }
-  return { cpuUs, waitedUs };
 }
 
 /** How many faults the node counted. @throws Failure when many accesses were none: their times mean nothing */

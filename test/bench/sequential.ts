@@ -1,5 +1,15 @@
 // Cold sequential read: a guest reads every word of a dataspace whose pages are all dirty on another node, beside the
 // same bytes as raw messages between two processes.
+import {
+  CPU_NOTES,
+  type CpuByPart,
+  clusterProcesses,
+  cpuBetween,
+  cpuByPart,
+  cpuCells,
+  cpuColumns,
+  cpuTimes,
+} from './cpu-time.ts';
 import { judge, round, verdictCells } from './figure.ts';
 import { runGuest } from './guest-run.ts';
 import { columns, type Part, type Setting } from './part.ts';
@@ -22,7 +32,11 @@ interface Repetition {
   /** The same again by another process: the pages are on its node by then. */
   residentMibPerS: number;
   ratio: number;
+  /** Of the cold read, for each MiB. */
+  cpu: CpuByPart;
 }
+
+type Speed = Exclude<keyof Repetition, 'cpu'>;
 
 export const sequential: Part = {
   title: 'Cold sequential read from another node',
@@ -37,11 +51,11 @@ export const sequential: Part = {
       setting.progress(`${mib} MiB, repetition ${i + 1} of ${count}`);
       repetitions.push(await repeat(setting, mib));
     }
-    const of = (key: keyof Repetition): number => median(repetitions.map((each) => each[key]));
+    const of = (key: Speed): number => median(repetitions.map((each) => each[key]));
     const ratio = judge(`sequential read of ${mib} MiB, share of raw grpc-js`, of('ratio'), 'x', {
       least: RATIO_LEAST,
     });
-    const row = (name: string, key: keyof Repetition): string[] => [
+    const row = (name: string, key: Speed): string[] => [
       name,
       round(of(key)),
       round(of(key) / of('rawMibPerS')),
@@ -63,6 +77,12 @@ export const sequential: Part = {
           ],
           notes: ['Medians; OF RAW of the cold read is the median of the ratios of neighbours in time.'],
         },
+        {
+          title: 'The cold read: processor time for each MiB, in us, by process',
+          columns: columns('REPETITION', ...cpuColumns()),
+          rows: repetitions.map(({ cpu }, i) => [String(i + 1), ...cpuCells(cpu)]),
+          notes: CPU_NOTES,
+        },
       ],
       measured: { mib, messageBytes: MESSAGE_BYTES, repetitions, ratio: ratio.value },
     };
@@ -73,10 +93,13 @@ async function repeat(setting: Setting, mib: number): Promise<Repetition> {
   const name = freshName('sequential');
   await loadOn(setting, OWNER, name, mib * MIB);
   const rawMibPerS = mib / ((await rawStream(setting, mib * MIB, MESSAGE_BYTES)) / 1e9);
+  const processes = await clusterProcesses(setting.to);
+  const before = cpuTimes(processes);
   const coldMibPerS = await readAll(setting, name);
+  const cpu = cpuByPart(cpuBetween(before, cpuTimes(processes)), READER, mib);
   const residentMibPerS = await readAll(setting, name);
   await removeDataspace(setting, OWNER, name);
-  return { rawMibPerS, coldMibPerS, residentMibPerS, ratio: coldMibPerS / rawMibPerS };
+  return { rawMibPerS, coldMibPerS, residentMibPerS, ratio: coldMibPerS / rawMibPerS, cpu };
 }
 
 async function readAll(setting: Setting, name: string): Promise<number> {
