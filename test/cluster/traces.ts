@@ -18,20 +18,27 @@ export interface Place {
 export async function tracesOf(place: Place, withinMs: number): Promise<string[]> {
   const endMs = Date.now() + withinMs;
   for (;;) {
-    const traces = [...processes(place), ...sockets(place), ...files(place)];
+    const processes = processesOf(place).map(({ pid, command }) => `process ${pid}: ${command}`);
+    const traces = [...processes, ...sockets(place), ...files(place)];
     if (traces.length === 0 || Date.now() > endMs) return traces;
     await sleep(100);
   }
 }
 
-function processes({ home, cluster }: Place): string[] {
-  const found: string[] = [];
+export interface Trace {
+  pid: number;
+  command: string;
+}
+
+/** Every process that knows the cluster's name or home, but the test's own. */
+export function processesOf({ home, cluster }: Pick<Place, 'home' | 'cluster'>): Trace[] {
+  const found: Trace[] = [];
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid || pid === process.ppid) continue;
     const command = read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ');
     const about = command + read(`/proc/${pid}/environ`);
-    if (about.includes(home) || about.includes(cluster)) found.push(`process ${pid}: ${command}`);
+    if (about.includes(home) || about.includes(cluster)) found.push({ pid, command });
   }
   return found;
 }
