@@ -127,7 +127,8 @@ export class Holder {
         this.want(event, dataspace, number, page, index);
         return;
       case 'wrote':
-        assert(mayWrite(page.state), `page ${number} of ${dataspace} was written in state ${page.state}`);
+        if (!mayWrite(page.state))
+          assert.fail(`page ${number} of ${dataspace} was written in state ${page.state}`);
         page.state = 'MODIFIED';
         return;
       case 'grant':

@@ -67,31 +67,33 @@ export class NodePmap {
 
   /**
    * Maps pages that were granted into the entry whose fault asked for them.
-   * @returns pages mapped from the first one on
+   * @returns how many
    */
   map(entry: MapEntry, firstPage: number, pageCount: number, state: PageState): number {
     const writable = entry.writable && (state === 'EXCLUSIVE' || state === 'MODIFIED');
     const { userfault } = entry.vmspace.session;
-    let page = firstPage;
     const end = firstPage + pageCount;
-    for (let turns = 0; page < end && turns <= pageCount; turns++) {
+    let page = firstPage;
+    let raced = false;
+    while (page < end) {
       const at = entry.addressOf(page);
       const errno = userfault.continue(at, (end - page) * PAGE_BYTES, !writable);
-      if (errno === 0) return pageCount;
+      if (errno === 0) break;
       const doneBytes = userfault.doneBytes();
-      if (doneBytes > 0) page += doneBytes / PAGE_BYTES;
-      else if (errno === Errno.EEXIST) {
-        // Mapped already, perhaps read-only.
-        if (writable) userfault.writeProtect(at, PAGE_BYTES, false);
-        userfault.wake(at, PAGE_BYTES);
-        page++;
-      } else {
-        // The mapping changed under the fault (ENOENT), or the process ends (ESRCH): who waits looks again.
-        userfault.wake(at, PAGE_BYTES);
-        return page - firstPage;
+      if (doneBytes > 0) {
+        page += doneBytes / PAGE_BYTES;
+        continue;
       }
+      // Mapped already, perhaps read-only: then all that are, at once.
+      if (writable && !raced) userfault.writeProtect(at, (end - page) * PAGE_BYTES, false);
+      raced = true;
+      // Anything else: the mapping changed under the fault (ENOENT), or the process ends (ESRCH).
+      if (errno !== Errno.EEXIST) break;
+      page++;
     }
-    return page - firstPage;
+    // Whoever waits and was not woken by a page of its own looks again.
+    if (raced) userfault.wake(entry.addressOf(firstPage), pageCount * PAGE_BYTES);
+    return pageCount;
   }
 
   // Recalls and invalidations of a home are served on the spot; their acks are events of the same step.

@@ -174,11 +174,12 @@ describe('range locks', () => {
       ...['locked', '100', '199', 'shared', '-1', '--hold-ms', '600000', '--dirty', '1'],
     ]);
     await holder.wrote(/"dirty":1/);
+    // They run at the same time: those that get their range overlap nobody but the holder.
     const tries = await Promise.all([
-      attempt('node2', '0', '100', 'shared', '0'),
-      attempt('node2', '0', '100', 'exclusive', '0'),
-      attempt('node3', '199', '300', 'modifying', '50'),
-      attempt('node3', '0', '99', 'modifying', '0'),
+      attempt('node2', '50', '100', 'shared', '0'),
+      attempt('node2', '100', '110', 'exclusive', '0'),
+      attempt('node3', '150', '199', 'modifying', '50'),
+      attempt('node3', '0', '49', 'modifying', '0'),
       attempt('node1', '200', '300', 'exclusive', '0'),
     ]);
     expect(tries).toMatchObject([
