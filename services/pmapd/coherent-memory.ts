@@ -150,7 +150,8 @@ export class CoherentMemory {
     let mapped = 0;
     for (const grant of this.pmap.takeFor(vmspace.session, run, write ? 'WRITE' : 'READ', 1, alone)) {
       const { firstPage, pageCount } = grant.run;
-      const count = this.pmap.map(entry, firstPage, pageCount, grant.state);
+      const writable = entry.writable && (write || alone) && mayWrite(grant.state);
+      const count = this.pmap.map(entry, firstPage, pageCount, writable);
       if (firstPage === page + mapped) mapped += count;
     }
     entry.readahead.mapped(page, Math.max(1, mapped));

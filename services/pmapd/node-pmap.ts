@@ -3,7 +3,7 @@
 // through the userfaultfd that each of them handed over.
 import { Directory } from '@odonata/coherency/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
-import type { AccessMode, PageRun, PageState } from '@odonata/coherency/page.ts';
+import type { AccessMode, PageRun } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
 import { Errno } from '@odonata/userfault/libc.ts';
 import type { Session } from './session.ts';
@@ -55,6 +55,9 @@ export class NodePmap {
 
   /** Takes access away from all virtual kernels: to writing (READ) or to everything the node then writes (WRITE). */
   takeForNode(run: PageRun, mode: AccessMode): void {
+    // What no process maps, nobody can have. Claims of those who mapped it once are never more than what a
+    // fault then gets of the cluster.
+    if (this.dataspaces.get(run.dataspace)?.entries.size === 0) return;
     this.step({ type: 'acquire', holder: NODE, run, mode, neededPages: run.pageCount, alone: false });
     // It uses the pages at once, and keeps no claim on them.
     this.step({ type: 'release', holder: NODE, run });
@@ -69,8 +72,7 @@ export class NodePmap {
    * Maps pages that were granted into the entry whose fault asked for them.
    * @returns how many
    */
-  map(entry: MapEntry, firstPage: number, pageCount: number, state: PageState): number {
-    const writable = entry.writable && (state === 'EXCLUSIVE' || state === 'MODIFIED');
+  map(entry: MapEntry, firstPage: number, pageCount: number, writable: boolean): number {
     const { userfault } = entry.vmspace.session;
     const end = firstPage + pageCount;
     let page = firstPage;
