@@ -16,10 +16,10 @@ import { type Latency, latencyOf } from './samples.ts';
 import { freshName, loadOn, readOn, removeDataspace } from './shared-memory.ts';
 
 const PAGE_BYTES = 4096;
-const STRIDE_PAGES = 37;
-/** A path that runs for the first time is not compiled: these accesses are not counted. */
-const WARM_UP = 200;
-const ACCESSES = 800;
+const STRIDE_PAGES = 19;
+/** A path that runs for the first times is not compiled: this share of the accesses is not counted. */
+const WARM_UP_SHARE = 0.6;
+const ACCESSES = 2000;
 const QUICK_ACCESSES = 300;
 /** Faults that a vkernel serves by itself are reported by the thousand. */
 const PRIVATE_ACCESSES = 2200;
@@ -194,7 +194,9 @@ async function play(setting: Setting, scene: Scene, [node, ...others]: string[])
     accesses,
     faults: counted(kind, accesses, before, after),
     pagesMoved: Number(after.pagesIn - before.pagesIn),
-    guest: latencyOf(line.raw.slice(WARM_UP).map((ns) => Math.max(1, ns - line.clock_ns))),
+    guest: latencyOf(
+      line.raw.slice(Math.floor(accesses * WARM_UP_SHARE)).map((ns) => Math.max(1, ns - line.clock_ns)),
+    ),
     handler: counter && { p50Us: counter.p50Us, p99Us: counter.p99Us },
     ...cpuByPart(cpu, node!, accesses),
   };
