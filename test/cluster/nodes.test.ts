@@ -1,6 +1,5 @@
 // Parts of one node are killed: what runs elsewhere goes on, what is gone is said to be gone, and never read as zero.
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { isAlive } from '../../services/vkctl/cluster/identity.ts';
 import { buildGuest } from '../guests/build.ts';
 import { TestCluster, until } from './cluster.ts';
 import type { End } from './program.ts';
@@ -285,9 +284,20 @@ describe('everything of a node at once', () => {
     await victim.wrote(/"dirty":3/);
     const vkernel = await hostPid('node3', 'default');
     const services = ['node3/vkerneld', 'node3/pmapd'].map((name) => cluster.service(name));
-    process.kill(vkernel, 'SIGKILL');
-    for (const { process: identity } of services) process.kill(identity!.pid, 'SIGKILL');
-    await until('they are dead', () => services.every(({ process: identity }) => !isAlive(identity!)));
+    await cluster.withoutRestarts(async () => {
+      process.kill(vkernel, 'SIGKILL');
+      for (const { name } of services) await cluster.kill(name);
+      const { code, stderr } = await cluster.vkctl(['status']);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^vkctl: .*node3\/pmapd/m);
+      expect(stderr).toMatch(/^vkctl: .*node3\/vkerneld/m);
+      // What is asked of the node meanwhile is refused in one line.
+      expect(await cluster.vkctl(['run', '--node', 'node3', await buildGuest('hello')])).toMatchObject({
+        code: 125,
+        stdout: '',
+        stderr: expect.stringMatching(/^vkctl: [^\n]*node3[^\n]*\n$/),
+      });
+    });
     await expect(victim.end()).rejects.toThrow(/UNAVAILABLE/);
     for (const counter of counters) expect(await counter.end()).toMatchObject({ code: 0 });
     await until('node3 runs again', () =>

@@ -186,6 +186,8 @@ describe('NATS', () => {
     });
     await until('NATS runs again', () => cluster.service('nats').restarts === 1);
     expect(cluster.service('nats')).toMatchObject({ state: 'running', lastEnd: 'SIGKILL' });
+    const status = JSON.parse((await cluster.vkctl(['status', '--json'])).stdout) as { services: object[] };
+    expect(status.services[0]).toMatchObject({ name: 'nats', restarts: 1, lastEnd: 'SIGKILL' });
     await until('dataspaces can be made again', async () => {
       return (await cluster.vkctl(['ds', 'create', 'now', '4K'])).code === 0;
     });
@@ -237,7 +239,11 @@ describe('syslinkd, the router', () => {
     const logged = async () => (await cluster.vkctl(['logs', pid])).stdout.length;
     const before = await logged();
 
-    await cluster.kill('syslinkd');
+    await cluster.withoutRestarts(async () => {
+      await cluster.kill('syslinkd');
+      const { code, stderr } = await cluster.vkctl(['status']);
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^vkctl: .*router/m) });
+    });
     expect(await attached.ended).toMatchObject({
       code: 125,
       stderr: expect.stringMatching(/^vkctl: [^\n]*misbehave[^\n]*\n$/),
