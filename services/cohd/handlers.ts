@@ -12,6 +12,7 @@ const wire = (record: DataspaceRecord) => ({
   name: record.name,
   sizeBytes: record.sizeBytes,
   creator: record.creator,
+  creatorIncarnation: record.creatorIncarnation,
 });
 
 export function directoryHandlers(

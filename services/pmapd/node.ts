@@ -9,7 +9,9 @@ import {
   DirectoryService,
   InvalidateSchema,
 } from '@odonata/proto/coherency/v1/coherency';
+import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { CoherentMemory } from './coherent-memory.ts';
 import type { PmapdConfig } from './config.ts';
@@ -144,26 +146,34 @@ export class Node {
     sizeBytes: bigint,
     exclusive: boolean,
   ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
-    const wait = { waitForReady: true };
-    if (sizeBytes === 0n) {
-      const { dataspace } = await this.directory.getDataspace({ name }, wait);
-      return { dataspace: this.known(dataspace!, false), created: false };
+    const endMs = performance.now() + OPEN_MS;
+    const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
+    for (;;) {
+      const wait = { waitForReady: true, deadlineMs: Math.max(1_000, endMs - performance.now()) };
+      try {
+        if (sizeBytes === 0n) {
+          const { dataspace } = await this.directory.getDataspace({ name }, wait);
+          return { dataspace: this.known(dataspace!), created: false };
+        }
+        const [creator, creatorIncarnation] = [this.name, this.incarnation];
+        const request = { name, sizeBytes, creator, creatorIncarnation, exclusive };
+        const { dataspace, created } = await this.directory.createDataspace(request, wait);
+        return { dataspace: this.known(dataspace!), created };
+      } catch (error) {
+        // The directory was killed under the call, or waits for NATS.
+        const away = RpcError.is(error) && error.code === Code.Unavailable;
+        if (!away || performance.now() > endMs) throw error;
+        await delay(backoff.nextDelayMs());
+      }
     }
-    const creator = this.name;
-    const made = await this.directory.createDataspace(
-      { name, sizeBytes, creator, creatorIncarnation: this.incarnation, exclusive },
-      wait,
-    );
-    return { dataspace: this.known(made.dataspace!, made.created), created: made.created };
   }
 
-  private known(about: Dataspace, created: boolean): SharedDataspace {
+  private known(about: Dataspace): SharedDataspace {
     const known = this.memory.get(about.id);
     if (known !== undefined) return known;
-    const dataspace = this.memory.open(
-      { id: about.id, name: about.name, sizeBytes: about.sizeBytes },
-      created,
-    );
+    // Also where the answer to the call that made it was lost.
+    const whole = about.creator === this.name && about.creatorIncarnation === this.incarnation;
+    const dataspace = this.memory.open({ id: about.id, name: about.name, sizeBytes: about.sizeBytes }, whole);
     dataspace.unfollow = this.bus.follow(about.id, (bytes) => this.invalidate(bytes));
     return dataspace;
   }
