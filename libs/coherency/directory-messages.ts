@@ -1,4 +1,5 @@
 // What goes into a directory and what comes out of it.
+import type { HolderSet } from './holder-set.ts';
 import type { AccessMode, HolderId, PageRun, PageState } from './page.ts';
 
 export type AckKind = 'INVALIDATED' | 'RECEIVED' | 'SENT' | 'ABSENT';
@@ -59,7 +60,7 @@ export type DirectoryAction =
     }
   | {
       type: 'invalidate';
-      holders: HolderId[];
+      holders: HolderSet;
       except: HolderId;
       /** Whom the data is recalled from, or 0: it loses its copy by that recall, never by this broadcast. */
       source: HolderId;

@@ -1,6 +1,6 @@
 // The actions of one step of a directory, page by page, joined to runs.
 import type { DirectoryAction, RefuseReason } from './directory-messages.ts';
-import type { HolderId, PageState } from './page.ts';
+import type { HolderId, PageRun, PageState } from './page.ts';
 import type { Change, Request } from './page-table.ts';
 import { RunBatch } from './run-batch.ts';
 
@@ -32,15 +32,19 @@ export class DirectoryOutbox {
   ): void {
     this.counters.grants++;
     const { holder, state, version, zero = false, restore = false } = about;
-    this.batch.add(`g${holder} ${state} ${version} ${zero} ${restore}`, dataspace, page, (run) => ({
-      type: 'grant',
+    const make = (run: PageRun): DirectoryAction => {
+      return { type: 'grant', holder, run, state, version, zero, restore };
+    };
+    this.batch.add(
+      'grant',
+      dataspace,
+      page,
+      make,
       holder,
-      run,
       state,
       version,
-      zero,
-      restore,
-    }));
+      zero === restore ? zero : zero ? 'zero' : 'restore',
+    );
   }
 
   recall(dataspace: bigint, page: number, change: Change): void {
@@ -48,51 +52,41 @@ export class DirectoryOutbox {
     const { source: holder, version } = change;
     const { holder: receiver, mode } = change.request;
     const receiverState = arrivalState(change);
-    this.batch.add(`r${holder} ${receiver} ${mode} ${version} ${receiverState}`, dataspace, page, (run) => ({
-      type: 'recall',
+    const make = (run: PageRun): DirectoryAction => {
+      return { type: 'recall', holder, receiver, run, mode, version, receiverState };
+    };
+    // Two pages that agree in receiver and mode differ in its state only where they differ in what is pending.
+    this.batch.add(
+      'recall',
+      dataspace,
+      page,
+      make,
       holder,
       receiver,
-      run,
-      mode,
       version,
-      receiverState,
-    }));
+      mode === 'READ' ? mode : receiverState,
+    );
   }
 
   invalidate(dataspace: bigint, page: number, change: Change, resend: boolean): void {
     this.counters.invalidations++;
-    const { source, version } = change;
-    const holders = [...change.unacked];
+    const { source, version, unacked: holders } = change;
     const except = change.request.holder;
-    this.batch.add(`i${holders.join(',')} ${except} ${source} ${version}`, dataspace, page, (run) => ({
-      type: 'invalidate',
-      holders,
-      except,
-      source,
-      run,
-      version,
-      resend,
-    }));
+    const make = (run: PageRun): DirectoryAction => {
+      return { type: 'invalidate', holders, except, source, run, version, resend };
+    };
+    this.batch.add('invalidate', dataspace, page, make, holders.join(), except, source, version);
   }
 
   refuse(dataspace: bigint, page: number, request: Request, reason: RefuseReason): void {
     const { holder, mode } = request;
-    this.batch.add(`x${holder} ${mode} ${reason}`, dataspace, page, (run) => ({
-      type: 'refuse',
-      holder,
-      run,
-      mode,
-      reason,
-    }));
+    const make = (run: PageRun): DirectoryAction => ({ type: 'refuse', holder, run, mode, reason });
+    this.batch.add('refuse', dataspace, page, make, holder, mode, reason);
   }
 
   settled(dataspace: bigint, page: number, holder: HolderId, version: number): void {
-    this.batch.add(`s${holder} ${version}`, dataspace, page, (run) => ({
-      type: 'settled',
-      holder,
-      run,
-      version,
-    }));
+    const make = (run: PageRun): DirectoryAction => ({ type: 'settled', holder, run, version });
+    this.batch.add('settled', dataspace, page, make, holder, version);
   }
 }
 

@@ -5,6 +5,7 @@
 // version, that is the page, and the owner may put it back; if somebody has, it forgets it.
 import type { HeldRun } from './directory-messages.ts';
 import type { DirectoryOutbox } from './directory-outbox.ts';
+import { withHolder } from './holder-set.ts';
 import { type HolderId, unreachable } from './page.ts';
 import { type Dataspace, type Page, plainPage } from './page-table.ts';
 
@@ -43,7 +44,7 @@ export class DirectoryRebuild {
         break;
       case 'SHARED':
       case 'SLAVE':
-        page.sharers.add(holder);
+        page.sharers = withHolder(page.sharers, holder);
         page.lost = false;
         break;
       case 'MASTER':
@@ -89,7 +90,7 @@ function reportedPage(dataspace: Dataspace, number: number, holder: HolderId): P
   if (holder === dataspace.creator && page.owner === holder) {
     page.owner = 0;
     page.exclusive = false;
-    page.lost = page.sharers.size === 0;
+    page.lost = page.sharers.length === 0;
   }
   return page;
 }

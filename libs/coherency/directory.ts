@@ -7,12 +7,14 @@ import assert from 'node:assert/strict';
 import type { DirectoryAction, DirectoryEvent } from './directory-messages.ts';
 import { type DirectoryCounters, DirectoryOutbox } from './directory-outbox.ts';
 import { DirectoryRebuild } from './directory-rebuild.ts';
+import { type HolderSet, NO_HOLDERS, withHolder, withoutHolder } from './holder-set.ts';
 import { type HolderId, type PageState, unreachable } from './page.ts';
 import {
   become,
   type Change,
   type Dataspace,
   lose,
+  NO_REQUESTS,
   type Page,
   pageOf,
   plainPage,
@@ -119,7 +121,7 @@ export class Directory {
     return {
       owner: page.owner,
       exclusive: page.exclusive,
-      sharers: [...page.sharers].sort((a, b) => a - b),
+      sharers: [...page.sharers],
       version: page.version,
       lost: page.lost,
       busy: page.change !== undefined,
@@ -182,7 +184,7 @@ export class Directory {
     const twin = (r: Request) => r.holder === request.holder && r.mode === request.mode;
     const change = page.change;
     if (change !== undefined && twin(change.request)) return;
-    if (!page.queue.some(twin)) page.queue.push(request);
+    if (!page.queue.some(twin)) page.queue = [...page.queue, request];
   }
 
   private begin(dataspace: Dataspace, number: number, page: Page, request: Request): void {
@@ -196,15 +198,15 @@ export class Directory {
     const reader = request.holder;
     if (page.owner === reader) {
       this.grant(dataspace, number, page, reader, page.exclusive ? 'EXCLUSIVE' : 'MASTER', page.zero);
-    } else if (page.sharers.has(reader)) {
+    } else if (page.sharers.includes(reader)) {
       this.grant(dataspace, number, page, reader, page.owner === 0 ? 'SHARED' : 'SLAVE', false);
     } else if (page.owner !== 0) {
       this.change(dataspace, number, page, request, {
         version: page.version,
         source: page.owner,
-        unacked: [],
+        unacked: NO_HOLDERS,
       });
-    } else if (page.sharers.size === 0 && request.alone) {
+    } else if (page.sharers.length === 0 && request.alone) {
       page.owner = reader;
       page.exclusive = true;
       page.version++;
@@ -212,24 +214,24 @@ export class Directory {
       this.grant(dataspace, number, page, reader, 'EXCLUSIVE', page.zero);
     } else {
       assert(this.home, 'without an owner only the home can supply the data');
-      page.sharers.add(reader);
+      page.sharers = withHolder(page.sharers, reader);
       this.grant(dataspace, number, page, reader, 'SHARED', false);
     }
   }
 
   private beginWrite(dataspace: Dataspace, number: number, page: Page, request: Request): void {
     const writer = request.holder;
-    const others = [...page.sharers].filter((h) => h !== writer);
+    let others = withoutHolder(page.sharers, writer);
     if (page.owner === writer && page.exclusive) {
       this.grant(dataspace, number, page, writer, 'MODIFIED', page.zero);
       return;
     }
-    const hasCopy = page.owner === writer || page.sharers.has(writer) || this.home;
+    const hasCopy = page.owner === writer || page.sharers.includes(writer) || this.home;
     const version = page.version + 1;
-    if (page.owner !== 0 && page.owner !== writer && hasCopy) others.push(page.owner);
+    if (page.owner !== 0 && page.owner !== writer && hasCopy) others = withHolder(others, page.owner);
     const source = hasCopy ? 0 : page.owner;
     if (source === 0 && others.length === 0) {
-      const zero = !this.home && page.owner === 0 && page.sharers.size === 0;
+      const zero = !this.home && page.owner === 0 && page.sharers.length === 0;
       become(page, writer, version);
       page.zero = zero;
       this.grant(dataspace, number, page, writer, 'MODIFIED', zero);
@@ -243,13 +245,13 @@ export class Directory {
     number: number,
     page: Page,
     request: Request,
-    plan: { version: number; source: HolderId; unacked: HolderId[] },
+    plan: { version: number; source: HolderId; unacked: HolderSet },
   ): void {
     page.change = {
       request,
       version: plan.version,
       source: plan.source,
-      unacked: new Set(plan.unacked),
+      unacked: plan.unacked,
       dataPending: plan.source !== 0,
       grantPending: request.mode === 'WRITE' && plan.unacked.length > 0,
       sentAtMs: this.nowMs,
@@ -261,7 +263,7 @@ export class Directory {
 
   private sendChange(dataspace: Dataspace, number: number, change: Change, resend: boolean): void {
     if (change.dataPending) this.out.recall(dataspace.id, number, change);
-    if (change.unacked.size > 0) this.out.invalidate(dataspace.id, number, change, resend);
+    if (change.unacked.length > 0) this.out.invalidate(dataspace.id, number, change, resend);
     if (resend) this.out.counters.resends++;
   }
 
@@ -272,7 +274,7 @@ export class Directory {
     for (let number = run.firstPage; number < run.firstPage + run.pageCount; number++) {
       const page = dataspace.pages.get(number);
       if (page === undefined) continue;
-      page.sharers.delete(holder);
+      page.sharers = withoutHolder(page.sharers, holder);
       if (page.owner !== holder) continue;
       page.owner = 0;
       page.exclusive = false;
@@ -298,7 +300,7 @@ export class Directory {
     change: Change,
     event: { holder: HolderId; kind: string },
   ): void {
-    if (event.kind === 'INVALIDATED') change.unacked.delete(event.holder);
+    if (event.kind === 'INVALIDATED') change.unacked = withoutHolder(change.unacked, event.holder);
     else if (event.kind === 'RECEIVED' && event.holder === change.request.holder) change.dataPending = false;
     // At a home the data never moves: that the owner lost its access is all that was asked.
     else if (event.kind === 'SENT' && this.home && event.holder === change.source) change.dataPending = false;
@@ -311,7 +313,7 @@ export class Directory {
 
   private advance(dataspace: Dataspace, number: number, page: Page, change: Change): void {
     const { request } = change;
-    if (change.grantPending && change.unacked.size === 0) {
+    if (change.grantPending && change.unacked.length === 0) {
       change.grantPending = false;
       this.out.grant(dataspace.id, number, {
         holder: request.holder,
@@ -319,7 +321,7 @@ export class Directory {
         version: change.version,
       });
     }
-    if (change.unacked.size > 0 || change.dataPending) return;
+    if (change.unacked.length > 0 || change.dataPending) return;
     this.changing.delete(page);
     page.change = undefined;
     if (request.mode === 'WRITE') become(page, request.holder, change.version);
@@ -334,17 +336,18 @@ export class Directory {
     const reader = change.request.holder;
     page.exclusive = false;
     page.zero = false;
-    page.sharers.add(reader);
+    page.sharers = withHolder(page.sharers, reader);
     if (!this.home) return;
-    page.sharers.add(page.owner);
+    page.sharers = withHolder(page.sharers, page.owner);
     page.owner = 0;
     this.grant(dataspace, number, page, reader, 'SHARED', false);
   }
 
   private serveQueue(dataspace: Dataspace, number: number, page: Page): void {
     while (page.change === undefined) {
-      const request = page.queue.shift();
+      const [request, ...rest] = page.queue;
       if (request === undefined) return;
+      page.queue = rest.length === 0 ? NO_REQUESTS : rest;
       if (this.holders.has(request.holder)) this.begin(dataspace, number, page, request);
     }
   }
@@ -366,7 +369,7 @@ export class Directory {
     for (const [page, { dataspace, number }] of this.changing) {
       const change = page.change;
       assert(change !== undefined, 'a page that changes has a change');
-      const firstMs = change.unacked.size > 0 ? INVALIDATE_AGAIN_MS : RECALL_AGAIN_MS;
+      const firstMs = change.unacked.length > 0 ? INVALIDATE_AGAIN_MS : RECALL_AGAIN_MS;
       const pauseMs = Math.min(firstMs * 2 ** change.resends, AGAIN_MAX_MS);
       if (nowMs - change.sentAtMs < pauseMs) continue;
       change.sentAtMs = nowMs;
@@ -384,8 +387,8 @@ export class Directory {
   }
 
   private leavePage(dataspace: Dataspace, number: number, page: Page, holder: HolderId): void {
-    page.sharers.delete(holder);
-    page.queue = page.queue.filter((r) => r.holder !== holder);
+    page.sharers = withoutHolder(page.sharers, holder);
+    if (page.queue.length > 0) page.queue = page.queue.filter((r) => r.holder !== holder);
     const change = page.change;
     if (change !== undefined && change.request.holder === holder) {
       this.requesterLost(dataspace, number, page, change);
@@ -395,7 +398,10 @@ export class Directory {
       if (page.owner === holder && change === undefined) this.ownerLost(dataspace, number, page);
       // During a write the old owner no longer matters: the writer has the data.
       else if (page.owner === holder) page.owner = 0;
-      if (change?.unacked.delete(holder)) this.advance(dataspace, number, page, change);
+      if (change?.unacked.includes(holder)) {
+        change.unacked = withoutHolder(change.unacked, holder);
+        this.advance(dataspace, number, page, change);
+      }
     }
   }
 
@@ -412,9 +418,9 @@ export class Directory {
   private sourceLost(dataspace: Dataspace, number: number, page: Page, change: Change): void {
     this.changing.delete(page);
     page.change = undefined;
-    page.queue.unshift(change.request);
+    page.queue = [change.request, ...page.queue];
     // Sharers that were told to drop their copies for this change may have done so.
-    if (change.request.mode === 'WRITE') for (const h of [...page.sharers]) page.sharers.delete(h);
+    if (change.request.mode === 'WRITE') page.sharers = NO_HOLDERS;
     this.ownerLost(dataspace, number, page);
     this.serveQueue(dataspace, number, page);
   }
@@ -423,12 +429,12 @@ export class Directory {
     page.owner = 0;
     page.exclusive = false;
     if (this.home) return;
-    const heir = page.sharers.values().next().value;
+    const [heir] = page.sharers;
     if (heir === undefined) {
       lose(page);
       return;
     }
-    page.sharers.delete(heir);
+    page.sharers = withoutHolder(page.sharers, heir);
     page.owner = heir;
     this.grant(dataspace, number, page, heir, 'MASTER', false);
   }
@@ -437,8 +443,8 @@ export class Directory {
   private rebuilt(): void {
     for (const dataspace of this.dataspaces.values()) {
       for (const [number, page] of dataspace.pages) {
-        page.sharers.delete(page.owner);
-        page.exclusive = page.owner !== 0 && page.sharers.size === 0;
+        page.sharers = withoutHolder(page.sharers, page.owner);
+        page.exclusive = page.owner !== 0 && page.sharers.length === 0;
         if (page.owner === 0) this.ownerLost(dataspace, number, page);
         else if (this.rebuild.keptBy(page) === page.owner) {
           const { owner: holder, version } = page;

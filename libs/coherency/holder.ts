@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { HeldRun } from './directory-messages.ts';
 import type { HolderAction, HolderEvent } from './holder-messages.ts';
-import { mayRead, mayWrite, type PageState, unreachable } from './page.ts';
+import { type HolderId, mayRead, mayWrite, type PageRun, type PageState, unreachable } from './page.ts';
 import { RunBatch } from './run-batch.ts';
 
 type RunwiseAction = Exclude<HolderAction, { type: 'report' }>;
@@ -187,9 +187,8 @@ export class Holder {
     }
     const needed = index < event.neededPages;
     // A run is needed up to some page and speculative after it: two keys, so two acquires.
-    this.batch.add(`acquire ${needed}`, dataspace, number, (run) => {
-      return { type: 'acquire', run, mode: event.mode, needed };
-    });
+    const make = (run: PageRun): RunwiseAction => ({ type: 'acquire', run, mode: event.mode, needed });
+    this.batch.add('acquire', dataspace, number, make, needed);
   }
 
   private grant(
@@ -204,7 +203,7 @@ export class Holder {
     }
     if (event.version < page.version) return;
     if (event.zero && page.state === 'INVALID') {
-      this.batch.add('install zero', dataspace, number, (run) => ({ type: 'install', run, zero: true }));
+      this.install(dataspace, number, true);
     } else if (page.state === 'INVALID' && page.dataVersion !== event.version) {
       // The data is still under way from the old owner.
       page.grantVersion = event.version;
@@ -241,11 +240,7 @@ export class Holder {
     // Also what was asked for under an earlier directory, or twice: the directory decided, and waits for us.
     const stale = version < page.version || (forWrite && version === page.version);
     if (stale || page.state !== 'INVALID') return;
-    this.batch.add(`install ${event.zero}`, dataspace, number, (run) => ({
-      type: 'install',
-      run,
-      zero: event.zero,
-    }));
+    this.install(dataspace, number, event.zero);
     this.ack(dataspace, number, version, 'RECEIVED');
     if (state !== 'INVALID') this.take(dataspace, number, page, state, version);
     else if (page.grantVersion === version) this.take(dataspace, number, page, 'MODIFIED', version);
@@ -265,13 +260,8 @@ export class Holder {
     if (page.state === 'INVALID') {
       if (page.retainedVersion === version && version !== 0) {
         const state = event.receiverState;
-        this.batch.add(`resend ${receiver} ${version} ${state}`, dataspace, number, (run) => ({
-          type: 'resend',
-          run,
-          receiver,
-          version,
-          state,
-        }));
+        const make = (run: PageRun): RunwiseAction => ({ type: 'resend', run, receiver, version, state });
+        this.batch.add('resend', dataspace, number, make, receiver, version, state);
       } else this.ack(dataspace, number, version, 'ABSENT');
       return;
     }
@@ -280,27 +270,13 @@ export class Holder {
       if (mayWrite(page.state)) this.revoke(dataspace, number, 'READ');
       const state = dirty ? 'SLAVE' : 'SHARED';
       page.state = dirty ? 'MASTER' : 'SHARED';
-      this.batch.add(`send ${receiver} ${version} ${state}`, dataspace, number, (run) => ({
-        type: 'send',
-        run,
-        receiver,
-        version,
-        state,
-        retain: false,
-      }));
+      this.send(dataspace, number, { receiver, version, state, retain: false });
       return;
     }
     const state = event.receiverState;
     this.revoke(dataspace, number, 'READ');
-    this.batch.add(`send ${receiver} ${version} ${state} retain`, dataspace, number, (run) => ({
-      type: 'send',
-      run,
-      receiver,
-      version,
-      state,
-      retain: true,
-    }));
-    this.batch.add('drop', dataspace, number, (run) => ({ type: 'drop', run }));
+    this.send(dataspace, number, { receiver, version, state, retain: true });
+    this.drop(dataspace, number);
     page.state = 'INVALID';
     page.version = version;
     page.retainedVersion = version;
@@ -316,7 +292,7 @@ export class Holder {
       if (page.state !== 'INVALID') {
         assert(!mayWrite(page.state), `page ${number} of ${dataspace} is invalidated in state ${page.state}`);
         this.revoke(dataspace, number, 'NOTHING');
-        this.batch.add('drop', dataspace, number, (run) => ({ type: 'drop', run }));
+        this.drop(dataspace, number);
       }
       page.state = 'INVALID';
       page.version = event.version;
@@ -337,7 +313,7 @@ export class Holder {
     if (reason !== 'SKIPPED') page.grantVersion = page.dataVersion = 0;
     // Who came to need a speculative page meanwhile asks again for it.
     if (reason === 'SKIPPED') this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
-    else this.batch.add(`failed ${reason}`, dataspace, number, (run) => ({ type: 'failed', run, reason }));
+    else this.batch.add('failed', dataspace, number, (run) => ({ type: 'failed', run, reason }), reason);
   }
 
   private settled(
@@ -353,16 +329,34 @@ export class Holder {
   private forgetKept(dataspace: bigint, number: number, page: HeldPage, upToVersion: number): void {
     if (page.dataVersion !== 0 && page.dataVersion <= upToVersion) {
       page.dataVersion = 0;
-      this.batch.add('drop', dataspace, number, (run) => ({ type: 'drop', run }));
+      this.drop(dataspace, number);
     }
     const version = page.retainedVersion;
     if (version === 0 || version > upToVersion) return;
     page.retainedVersion = 0;
-    this.batch.add(`forget ${version}`, dataspace, number, (run) => ({ type: 'forget', run, version }));
+    this.batch.add('forget', dataspace, number, (run) => ({ type: 'forget', run, version }), version);
   }
 
   private revoke(dataspace: bigint, number: number, keep: 'READ' | 'NOTHING'): void {
-    this.batch.add(`revoke ${keep}`, dataspace, number, (run) => ({ type: 'revoke', run, keep }));
+    this.batch.add('revoke', dataspace, number, (run) => ({ type: 'revoke', run, keep }), keep);
+  }
+
+  private drop(dataspace: bigint, number: number): void {
+    this.batch.add('drop', dataspace, number, (run) => ({ type: 'drop', run }));
+  }
+
+  private install(dataspace: bigint, number: number, zero: boolean): void {
+    this.batch.add('install', dataspace, number, (run) => ({ type: 'install', run, zero }), zero);
+  }
+
+  private send(
+    dataspace: bigint,
+    number: number,
+    how: { receiver: HolderId; version: number; state: PageState; retain: boolean },
+  ): void {
+    const { receiver, version, state, retain } = how;
+    const make = (run: PageRun): RunwiseAction => ({ type: 'send', run, ...how });
+    this.batch.add('send', dataspace, number, make, receiver, version, state, retain);
   }
 
   private ack(
@@ -372,10 +366,11 @@ export class Holder {
     kind: 'INVALIDATED' | 'RECEIVED' | 'ABSENT',
     pageCount = 1,
   ): void {
-    this.batch.add(`ack ${kind} ${version}`, dataspace, number, (run) => {
+    const make = (run: PageRun): RunwiseAction => {
       run.pageCount = pageCount;
       return { type: 'ack', run, version, kind };
-    });
+    };
+    this.batch.add('ack', dataspace, number, make, kind, version);
   }
 
   private rejoin(sameDirectory: boolean): HolderAction[] {
@@ -417,18 +412,14 @@ export class Holder {
     if (page.dataVersion === 0) {
       if (version === 0) return;
       page.retainedVersion = 0;
-      this.batch.add(`restore ${version}`, dataspace, number, (run) => ({ type: 'restore', run, version }));
+      this.batch.add('restore', dataspace, number, (run) => ({ type: 'restore', run, version }), version);
     }
     this.take(dataspace, number, page, event.state, event.version);
   }
 
   private again(dataspace: bigint, number: number, mode: 'READ' | 'WRITE'): void {
-    this.batch.add(`acquire ${mode}`, dataspace, number, (run) => ({
-      type: 'acquire',
-      run,
-      mode,
-      needed: true,
-    }));
+    const make = (run: PageRun): RunwiseAction => ({ type: 'acquire', run, mode, needed: true });
+    this.batch.add('acquire', dataspace, number, make, mode);
   }
 
   private expire(): void {

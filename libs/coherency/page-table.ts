@@ -1,4 +1,5 @@
 // What a directory knows: dataspaces, their pages, and the change of a page that is under way.
+import { type HolderSet, NO_HOLDERS } from './holder-set.ts';
 import type { AccessMode, HolderId } from './page.ts';
 
 export interface Request {
@@ -14,7 +15,7 @@ export interface Change {
   /** The owner that was asked for the data, 0 where the requester has it. */
   source: HolderId;
   /** Holders whose ack of the invalidation is missing. */
-  unacked: Set<HolderId>;
+  unacked: HolderSet;
   /** The requester has not yet confirmed that the data arrived. */
   dataPending: boolean;
   /** A grant follows when the acks are in. */
@@ -27,14 +28,14 @@ export interface Page {
   owner: HolderId;
   /** The owner is alone: EXCLUSIVE or MODIFIED. */
   exclusive: boolean;
-  sharers: Set<HolderId>;
+  sharers: HolderSet;
   version: number;
   lost: boolean;
   /** The owner's permission came without data: said again if it asks again, because that was lost on the way. */
   zero: boolean;
   change: Change | undefined;
   /** At most one read and one write a holder, so bounded by twice the holders. */
-  queue: Request[];
+  queue: readonly Request[];
 }
 
 export interface Dataspace {
@@ -47,17 +48,20 @@ export interface Dataspace {
   pages: Map<number, Page>;
 }
 
+/** The queue of most pages. */
+export const NO_REQUESTS: readonly Request[] = Object.freeze([]);
+
 /** A page that nobody has asked for yet. */
 export function plainPage(dataspace: Dataspace): Page {
   return {
     owner: dataspace.creatorLost ? 0 : dataspace.creator,
     exclusive: !dataspace.creatorLost && dataspace.creator !== 0,
-    sharers: new Set(),
+    sharers: NO_HOLDERS,
     version: 0,
     lost: dataspace.creatorLost,
     zero: false,
     change: undefined,
-    queue: [],
+    queue: NO_REQUESTS,
   };
 }
 
@@ -87,7 +91,7 @@ export function usageOf(dataspace: Dataspace): { owned: Map<HolderId, number>; l
 export function become(page: Page, writer: HolderId, version: number): void {
   page.owner = writer;
   page.exclusive = true;
-  page.sharers.clear();
+  page.sharers = NO_HOLDERS;
   page.version = version;
   page.zero = false;
 }
@@ -96,6 +100,6 @@ export function become(page: Page, writer: HolderId, version: number): void {
 export function lose(page: Page): void {
   page.owner = 0;
   page.exclusive = false;
-  page.sharers.clear();
+  page.sharers = NO_HOLDERS;
   page.lost = true;
 }

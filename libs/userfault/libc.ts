@@ -8,9 +8,7 @@ const c = {
   syscall: libc.func('long syscall(long n, long a)'),
   syscall3: libc.func('long syscall(long n, long a, void *b, long c)'),
   ioctl: libc.func('int ioctl(int fd, unsigned long request, void *arg)'),
-  read: libc.func('long read(int fd, void *buf, size_t n)'),
-  poll: libc.func('int poll(void *fds, unsigned long n, int timeout)'),
-  eventfd: libc.func('int eventfd(uint initial, int flags)'),
+  fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
   close: libc.func('int close(int fd)'),
   mmap: libc.func('intptr_t mmap(uintptr_t addr, size_t n, int prot, int flags, int fd, int64_t offset)'),
   munmap: libc.func('int munmap(uintptr_t addr, size_t n)'),
@@ -87,25 +85,9 @@ export function sched_setattr(attributes: BigUint64Array): number {
   return Number(c.syscall3(number, 0, attributes, 0)) === -1 ? koffi.errno() : 0;
 }
 
-/** read(2). Returns the number of bytes; 0 where nothing is there yet. */
-export function read(fd: number, into: Uint8Array): number {
-  const n = Number(c.read(fd, into, into.length));
-  if (n === -1 && koffi.errno() !== Errno.EAGAIN) throw new SystemCallError('read', koffi.errno());
-  return Math.max(0, n);
-}
-
-/** Waits until one of two descriptors can be read, or for so long; -1: for ever. False when the second one can. */
-export function pollEither(fds: Int32Array, timeoutMs: number): boolean {
-  for (;;) {
-    fds[1] = fds[3] = POLLIN;
-    if (c.poll(fds, 2, timeoutMs) >= 0) return fds[3]! >>> 16 === 0;
-    if (koffi.errno() !== EINTR) throw new SystemCallError('poll', koffi.errno());
-  }
-}
-
-/** An eventfd: readable once 8 bytes that are not zero were written to it. */
-export function eventfd(): number {
-  return checked('eventfd', c.eventfd(0, 0o2000000));
+/** A second descriptor of the same open file, closed on exec. */
+export function duplicate(fd: number): number {
+  return checked('fcntl', c.fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 export function close(fd: number): void {
@@ -154,8 +136,7 @@ export function addressOf(bytes: Uint8Array): bigint {
   return address;
 }
 
-const POLLIN = 1;
-const EINTR = 4;
+const F_DUPFD_CLOEXEC = 1030;
 const AF_UNIX = 1;
 const SOCK_SEQPACKET = 5;
 const SOCK_CLOEXEC = 0o2000000;

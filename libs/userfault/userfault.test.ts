@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DescriptorDoor, handOver } from './descriptor-door.ts';
-import { addressOf, Errno, eventfd, MapFlag, mmap, Prot, punchHole } from './libc.ts';
+import { addressOf, Errno, MapFlag, mmap, Prot, punchHole } from './libc.ts';
 import { probeUserfault } from './probe.ts';
-import { FaultReader, PAGE_BYTES, Userfault, Watch } from './userfault.ts';
+import { type FaultMessage, PAGE_BYTES, Userfault, Watch, watchFaults } from './userfault.ts';
 
 const GUEST = `
   const { parentPort, workerData } = require('node:worker_threads');
@@ -47,15 +47,21 @@ afterEach(async () => {
 async function touch(
   at: number,
   value: number | undefined,
-  serve: (fault: ReturnType<typeof faultOf>) => void,
+  serve: (fault: FaultMessage) => void,
 ): Promise<number> {
   const answer = new Promise<number>((resolve) => guest.once('message', resolve));
   guest.postMessage({ at, value });
-  serve(faultOf());
+  serve(await faultOf());
   return await answer;
 }
 
-const faultOf = () => new FaultReader(userfault.fd, eventfd()).next()![0]!;
+const faultOf = () =>
+  new Promise<FaultMessage>((resolve) => {
+    const stop = watchFaults(userfault, ([fault]) => {
+      stop();
+      resolve(fault!);
+    });
+  });
 
 test('missing, write-protected, revoked and dropped pages fault, and are served', async () => {
   const first = await touch(5, undefined, (fault) => {

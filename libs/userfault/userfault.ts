@@ -2,6 +2,7 @@
 // as messages. The ioctls act on the address space of the process that made the descriptor, so the
 // pmap manager can fill, protect and wake the pages of its virtual kernels from outside.
 import * as libc from './libc.ts';
+import { watchDescriptor } from './watch-descriptor.ts';
 
 export const PAGE_BYTES = 4096;
 
@@ -153,37 +154,30 @@ export class Userfault {
   }
 }
 
-/** Reads faults of a descriptor, some at a time. Blocks its thread: give it one of its own. */
-export class FaultReader {
-  private readonly fd: number;
-  private readonly polled: Int32Array;
-  private readonly bytes: Uint8Array;
-  private readonly view: DataView;
+/** Faults that are read at once. */
+const READ_MAX = 16;
 
-  /** @param stopFd an eventfd; once written to, `next` returns undefined, so that the thread can end */
-  constructor(fd: number, stopFd: number, batch = 16) {
-    this.fd = fd;
-    // struct pollfd { int fd; short events, revents; }
-    this.polled = new Int32Array([fd, 0, stopFd, 0]);
-    this.bytes = new Uint8Array(MESSAGE_BYTES * batch);
-    this.view = new DataView(this.bytes.buffer);
-  }
+/**
+ * Reads the faults of a descriptor in this thread's event loop, some at a time. Give it a thread of its own, that does
+ * little else. The result ends it; the descriptor stays open.
+ */
+export function watchFaults(userfault: Userfault, onFaults: (faults: FaultMessage[]) => void): () => void {
+  const buffer = new Uint8Array(MESSAGE_BYTES * READ_MAX);
+  const view = new DataView(buffer.buffer);
+  return watchDescriptor(userfault.fd, buffer, (byteCount) => onFaults(faultsIn(view, byteCount)));
+}
 
-  /** Waits for faults, for ever or so long; then the array is empty. Each array is fresh. */
-  next(timeoutMs = -1): FaultMessage[] | undefined {
-    if (!libc.pollEither(this.polled, timeoutMs)) return undefined;
-    const n = libc.read(this.fd, this.bytes);
-    const faults: FaultMessage[] = [];
-    for (let at = 0; at < n; at += MESSAGE_BYTES) {
-      if (this.view.getUint8(at) !== EVENT_PAGEFAULT) continue;
-      const flags = this.view.getUint32(at + 8, true);
-      faults.push({
-        page: this.view.getBigUint64(at + 16, true) & ~0xfffn,
-        write: (flags & 1) !== 0,
-        writeProtected: (flags & 2) !== 0,
-        minor: (flags & 4) !== 0,
-      });
-    }
-    return faults;
+function faultsIn(view: DataView, byteCount: number): FaultMessage[] {
+  const faults: FaultMessage[] = [];
+  for (let at = 0; at < byteCount; at += MESSAGE_BYTES) {
+    if (view.getUint8(at) !== EVENT_PAGEFAULT) continue;
+    const flags = view.getUint32(at + 8, true);
+    faults.push({
+      page: view.getBigUint64(at + 16, true) & ~0xfffn,
+      write: (flags & 1) !== 0,
+      writeProtected: (flags & 2) !== 0,
+      minor: (flags & 4) !== 0,
+    });
   }
+  return faults;
 }

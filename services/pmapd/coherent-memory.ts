@@ -8,6 +8,7 @@ import type { AccessMode, HolderId, PageRun, PageState } from '@odonata/coherenc
 import { mayRead, mayWrite, PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
 import { MemoryFile } from './memory-file.ts';
 import { NodePmap } from './node-pmap.ts';
+import type { Wanted } from './readahead.ts';
 import { SharedDataspace } from './shared-dataspace.ts';
 import type { FaultPlace, Statistics } from './statistics.ts';
 import type { Delivery } from './transfer.ts';
@@ -38,14 +39,10 @@ export interface Outside {
   faultError(fault: FaultAt, signal: string, reason: string): void;
 }
 
-/** Bytes that were sent on and are not settled, by page; undefined: zero. */
-type Retained = Map<string, Uint8Array | undefined>;
-
 export class CoherentMemory {
   readonly pmap = new NodePmap();
   private readonly holder = new Holder();
   private readonly dataspaces = new Map<bigint, SharedDataspace>();
-  private readonly retained: Retained = new Map();
   private readonly memoryDir: string;
   private readonly outside: Outside;
   private readonly statistics: Statistics;
@@ -139,50 +136,78 @@ export class CoherentMemory {
     this.want(entry, page, mode);
   }
 
+  // The page that is waited for comes first, and its neighbours when the guest runs again; but whoever goes through
+  // pages in order is served best by all of them in one step.
   private resolve(fault: FaultAt, place: FaultPlace): void {
     const { entry, page, write } = fault;
-    const { dataspace, vmspace } = entry;
-    const run = { dataspace: dataspace.id, firstPage: page, pageCount: this.readyPages(entry, page, write) };
-    // A page that nobody else has is mapped for writing at its first read: most are written next.
-    const alone = entry.writable && mayWrite(this.holder.state(dataspace.id, page));
-    dataspace.file.fillHoles(run.firstPage, run.pageCount);
-    if (write || alone) this.step({ type: 'wrote', run });
-    let mapped = 0;
-    for (const grant of this.pmap.takeFor(vmspace.session, run, write ? 'WRITE' : 'READ', 1, alone)) {
-      const { firstPage, pageCount } = grant.run;
-      const writable = entry.writable && (write || alone) && mayWrite(grant.state);
-      const count = this.pmap.map(entry, firstPage, pageCount, writable);
-      if (firstPage === page + mapped) mapped += count;
-    }
+    const inOrder = entry.readahead.sequential;
+    const pageCount = inOrder ? this.readyPages(entry, page, entry.readahead.mapPages, write) : 1;
+    const mapped = this.map(entry, { firstPage: page, pageCount, neededPages: 1 }, write);
     entry.readahead.mapped(page, Math.max(1, mapped));
     this.statistics.fault(place, Number(process.hrtime.bigint() - fault.atNs));
-    // A sequential reader that found its page here keeps the pages after it coming.
-    if (place === 'node' && entry.readahead.sequential) this.want(entry, page, write ? 'WRITE' : 'READ');
+    if (!inOrder) this.soon(entry, () => this.mapNeighbours(fault));
+    // Who found the page here keeps the pages after it coming.
+    else if (place === 'node') this.want(entry, page, write ? 'WRITE' : 'READ');
   }
 
-  private want(entry: MapEntry, page: number, mode: AccessMode): void {
-    for (const { firstPage, pageCount, neededPages } of entry.readahead.wanted(page, entry.endPage)) {
-      this.step({
-        type: 'want',
-        run: { dataspace: entry.dataspace.id, firstPage, pageCount },
-        mode,
-        neededPages,
-      });
+  private mapNeighbours({ entry, page, write }: FaultAt): void {
+    const pageCount = this.readyPages(entry, page + 1, entry.readahead.mapPages - 1, write);
+    if (pageCount === 0) return;
+    const mapped = this.map(entry, { firstPage: page + 1, pageCount, neededPages: 0 }, write);
+    entry.readahead.mapped(page, 1 + mapped);
+  }
+
+  /** Maps pages that are here, as far as that disturbs nobody. @returns how many from the first on */
+  private map(entry: MapEntry, { firstPage, pageCount, neededPages }: Wanted, write: boolean): number {
+    const { dataspace, vmspace } = entry;
+    const run = { dataspace: dataspace.id, firstPage, pageCount };
+    // A page that nobody else has is mapped for writing at its first read: most are written next.
+    const alone = entry.writable && mayWrite(this.holder.state(dataspace.id, firstPage));
+    dataspace.file.fillHoles(firstPage, pageCount);
+    if (write || alone) this.step({ type: 'wrote', run });
+    const mode = write ? 'WRITE' : 'READ';
+    let mapped = 0;
+    for (const grant of this.pmap.takeFor(vmspace.session, run, mode, neededPages, alone)) {
+      const writable = entry.writable && (write || alone) && mayWrite(grant.state);
+      const count = this.pmap.map(entry, grant.run.firstPage, grant.run.pageCount, writable);
+      if (grant.run.firstPage === firstPage + mapped) mapped += count;
     }
+    return mapped;
   }
 
-  // How many pages from the fault's on may be mapped with it.
-  private readyPages(entry: MapEntry, page: number, write: boolean): number {
-    const { dataspace, readahead } = entry;
-    const end = Math.min(entry.endPage, page + readahead.mapPages);
-    const first = this.holder.state(dataspace.id, page);
-    let next = page + 1;
+  // When what this turn has for others is on its way.
+  private soon(entry: MapEntry, work: () => void): void {
+    setImmediate(() => {
+      if (entry.dataspace.entries.has(entry)) work();
+    });
+  }
+
+  // The page that is waited for is asked for first, and those after it when that is under way.
+  private want(entry: MapEntry, page: number, mode: AccessMode): void {
+    const { id: dataspace } = entry.dataspace;
+    const ask = (firstPage: number, pageCount: number, neededPages: number) =>
+      this.step({ type: 'want', run: { dataspace, firstPage, pageCount }, mode, neededPages });
+    ask(page, 1, 1);
+    const wanted = entry.readahead.wanted(page, entry.endPage);
+    if (wanted.every((each) => each.pageCount === 1)) return;
+    this.soon(entry, () => {
+      for (const each of wanted) ask(each.firstPage, each.pageCount, each.neededPages);
+    });
+  }
+
+  // How many pages from the first on may be mapped in one step: none, where the first may not.
+  private readyPages(entry: MapEntry, firstPage: number, maxPages: number, write: boolean): number {
+    const { dataspace } = entry;
+    const end = Math.min(entry.endPage, firstPage + maxPages);
+    const forWriting = write || (entry.writable && mayWrite(this.holder.state(dataspace.id, firstPage)));
+    let next = firstPage;
     for (; next < end; next++) {
       const state = this.holder.state(dataspace.id, next);
-      if (write || (entry.writable && mayWrite(first)) ? !mayWrite(state) : !mayRead(state)) break;
-      if (!entry.writable && mayWrite(state) && !dataspace.file.has(next)) break;
+      if (!this.permits(state, forWriting)) break;
+      // A hole that nobody may write through this mapping keeps its frame until it is touched.
+      if (next > firstPage && !entry.writable && mayWrite(state) && !dataspace.file.has(next)) break;
     }
-    return next - page;
+    return next - firstPage;
   }
 
   /**
@@ -282,7 +307,7 @@ export class CoherentMemory {
         this.restore(dataspace, action);
         return;
       case 'forget':
-        for (let i = 0; i < run.pageCount; i++) this.retained.delete(retainedKey(run, i, action.version));
+        dataspace.forget(run, action.version);
         return;
       case 'ready':
         for (const waiter of dataspace.takeWaiters(run.firstPage, run.pageCount)) waiter.retry();
@@ -321,19 +346,15 @@ export class CoherentMemory {
   ): void {
     const data = resident ? (delivery?.data ?? dataspace.file.read(run.firstPage, run.pageCount)) : undefined;
     for (let i = 0; i < run.pageCount; i++) {
-      this.retained.set(retainedKey(run, i, version), data?.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES));
+      const bytes = data?.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES);
+      dataspace.retained.set(run.firstPage + i, { version, bytes });
     }
   }
 
   private resend(dataspace: SharedDataspace, action: Extract<HolderAction, { type: 'resend' }>): void {
     const { run, receiver, version, state } = action;
     for (let i = 0; i < run.pageCount; i++) {
-      const key = retainedKey(run, i, version);
-      assert(
-        this.retained.has(key),
-        `page ${run.firstPage + i} of ${dataspace.name} is not retained at version ${version}`,
-      );
-      const bytes = this.retained.get(key);
+      const { bytes } = dataspace.retainedAt(run.firstPage + i, version);
       const page = { dataspace: run.dataspace, firstPage: run.firstPage + i, pageCount: 1 };
       const delivery = this.outside.delivery(receiver, page, bytes === undefined, version, state);
       if (bytes !== undefined) delivery?.data.set(bytes);
@@ -353,16 +374,11 @@ export class CoherentMemory {
   private restore(dataspace: SharedDataspace, action: Extract<HolderAction, { type: 'restore' }>): void {
     const { run, version } = action;
     for (let i = 0; i < run.pageCount; i++) {
-      const key = retainedKey(run, i, version);
-      const data = this.retained.get(key);
-      if (data !== undefined) dataspace.file.write(run.firstPage + i, data);
-      this.retained.delete(key);
+      const { bytes } = dataspace.retainedAt(run.firstPage + i, version);
+      if (bytes !== undefined) dataspace.file.write(run.firstPage + i, bytes);
+      dataspace.retained.delete(run.firstPage + i);
     }
   }
-}
-
-function retainedKey(run: PageRun, index: number, version: number): string {
-  return `${run.dataspace} ${run.firstPage + index} ${version}`;
 }
 
 function partsByResidence(dataspace: SharedDataspace, run: PageRun): (PageRun & { resident: boolean })[] {

@@ -1,6 +1,6 @@
 // The methods of odonata.pmap.v1.PmapService.
 
-import type { PmapService, SessionRequest } from '@odonata/proto/pmap/v1/pmap';
+import type { FaultsRequest, PmapService, SessionRequest } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
@@ -65,6 +65,18 @@ export function pmapHandlers(node: Node, door: DescriptorDoor): Handlers<typeof 
       });
       call.on('cancelled', end);
       call.on('error', end);
+    }),
+
+    faults: raw((call) => {
+      let session: Session | undefined;
+      call.on('data', ({ faultToken, faults }: FaultsRequest) => {
+        session ??= [...node.sessions].find((s) => s.faultToken.equals(faultToken));
+        if (session === undefined)
+          failStream(call, new RpcError(Code.Unauthenticated, 'no session has this fault_token'));
+        else if (node.sessions.has(session)) for (const fault of faults) session.fault(fault);
+      });
+      call.on('end', () => call.end());
+      call.on('error', () => {});
     }),
 
     listVmspaces({ pageSize, pageToken }) {

@@ -154,7 +154,7 @@ export class NodePmap {
     }
   }
 
-  private unmap(holders: number[], run: PageRun): void {
+  private unmap(holders: readonly number[], run: PageRun): void {
     const mapped = holders.filter((h) => this.sessions.has(h));
     if (mapped.length === 0) return;
     for (const holder of mapped) this.protect(holder, run);

@@ -1,9 +1,10 @@
 // The session of one virtual kernel: its userfaultfd, its vmspaces, its frames, and its stream.
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import {
+  type Fault,
   McontrolAdvice,
   type PmapEventSchema,
   SessionResponseSchema,
@@ -33,6 +34,8 @@ export class Session {
   /** Among the holders of the node's directory. */
   readonly holder: number;
   readonly vmspaces = new Map<bigint, Vmspace>();
+  /** Names the session on the stream of its faults. */
+  readonly faultToken = randomBytes(16);
   private readonly node: Node;
   private readonly frameLimit: number;
   private frames = 0;
@@ -46,7 +49,9 @@ export class Session {
     this.batch = new EventBatch((events) => stream.write(create(SessionResponseSchema, { events })));
     this.holder = node.memory.pmap.join(this);
     const { name, memoryDir, incarnation } = node;
-    this.send({ event: { case: 'welcome', value: { node: name, memoryDir, incarnation } } });
+    this.send({
+      event: { case: 'welcome', value: { node: name, memoryDir, incarnation, faultToken: this.faultToken } },
+    });
   }
 
   send(event: PmapEventInit): void {
@@ -73,11 +78,9 @@ export class Session {
 
   private handle(request: bigint, event: VkernelEvent['event']): void {
     switch (event.case) {
-      case 'fault': {
-        const { vmspace, address, write, atNs } = event.value;
-        this.fault(vmspace, address, write, atNs);
+      case 'fault':
+        this.fault(event.value);
         return;
-      }
       case 'frames': {
         this.account(request, event.value.want, event.value.giveBack);
         return;
@@ -144,8 +147,9 @@ export class Session {
     return vmspace;
   }
 
-  private fault(id: bigint, address: bigint, write: boolean, atNs: bigint): void {
-    const entry = this.vmspaces.get(id)?.find(address);
+  /** Serves a fault. */
+  fault({ vmspace, address, write, atNs }: Fault): void {
+    const entry = this.vmspaces.get(vmspace)?.find(address);
     // The mapping went away under the fault: whoever waits looks again.
     if (entry === undefined) {
       this.userfault.wake(address, PAGE_BYTES);

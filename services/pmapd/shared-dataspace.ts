@@ -1,5 +1,6 @@
 // A shared dataspace as a node sees it: its frames, who maps it, who waits for its pages.
-import type { AccessMode } from '@odonata/coherency/page.ts';
+import assert from 'node:assert/strict';
+import type { AccessMode, PageRun } from '@odonata/coherency/page.ts';
 import type { MemoryFile } from './memory-file.ts';
 import type { MapEntry } from './vmspace.ts';
 import { WritePrediction } from './write-prediction.ts';
@@ -14,6 +15,13 @@ export interface PageWaiter {
   mode: AccessMode;
 }
 
+/** What was sent on and is not settled. */
+export interface Retained {
+  version: number;
+  /** Undefined: zero. */
+  bytes: Uint8Array | undefined;
+}
+
 /** Waiters on one page. */
 export const PAGE_WAITERS_MAX = 10_000;
 
@@ -26,6 +34,8 @@ export class SharedDataspace {
   readonly entries = new Set<MapEntry>();
   readonly waiting = new Map<number, PageWaiter[]>();
   readonly prediction = new WritePrediction();
+  /** By page; the holder's machine keeps one version of a page at most. */
+  readonly retained = new Map<number, Retained>();
   unfollow: () => void = () => {};
 
   constructor(about: { id: bigint; name: string; sizeBytes: bigint; pageCount: number; file: MemoryFile }) {
@@ -34,6 +44,22 @@ export class SharedDataspace {
     this.sizeBytes = about.sizeBytes;
     this.pageCount = about.pageCount;
     this.file = about.file;
+  }
+
+  /** What is kept of a page. It must be kept at this version. */
+  retainedAt(page: number, version: number): Retained {
+    const retained = this.retained.get(page);
+    assert(
+      retained?.version === version,
+      `page ${page} of ${this.name} is not retained at version ${version}`,
+    );
+    return retained;
+  }
+
+  forget({ firstPage, pageCount }: PageRun, version: number): void {
+    for (let page = firstPage; page < firstPage + pageCount; page++) {
+      if (this.retained.get(page)?.version === version) this.retained.delete(page);
+    }
   }
 
   wait(page: number, waiter: PageWaiter): void {

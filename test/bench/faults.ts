@@ -19,6 +19,7 @@ const PAGE_BYTES = 4096;
 const STRIDE_PAGES = 19;
 /** A path that runs for the first times is not compiled: this share of the accesses is not counted. */
 const WARM_UP_SHARE = 0.6;
+const WARM_UP_ROUNDS = Number(process.env.WARM ?? 4);
 const ACCESSES = 2000;
 const QUICK_ACCESSES = 300;
 /** Faults that a vkernel serves by itself are reported by the thousand. */
@@ -71,15 +72,16 @@ export const faults: Part = {
     const yardstick = new EchoYardstick(setting, PAGE_BYTES);
     const nodes = (await setting.to.nodes()).map(({ name }) => name);
     const results: FaultResult[] = [];
-    const all = scenes(setting);
+    const only = process.env.SCENE?.split(',').map(Number);
+    const all = scenes(setting).filter((_, i) => only === undefined || only.includes(i));
     await yardstick.measure('before');
     for (const [i, scene] of all.entries()) {
       if (i === all.length >> 1) await yardstick.measure('between');
       setting.progress(scene.kind.name);
       // Node i first, the others after it: each scene has a node of its own.
-      results.push(
-        await play(setting, scene, [...nodes.slice(i % nodes.length), ...nodes].slice(0, nodes.length)),
-      );
+      const order = [...nodes.slice(i % nodes.length), ...nodes].slice(0, nodes.length);
+      for (let round = 0; round < WARM_UP_ROUNDS; round++) await play(setting, scene, order);
+      results.push(await play(setting, scene, order));
     }
     await yardstick.measure('after');
     return presentFaults(results, yardstick.result());

@@ -22,7 +22,7 @@ const MIB = 2 ** 20;
 const WHOLE_MIB = 64;
 const QUICK_MIB = 8;
 const MESSAGE_BYTES = 256 * 1024;
-const REPETITIONS = 3;
+const REPETITIONS = Number(process.env.REPS ?? 3);
 const OWNER = 'node1';
 const READER = 'node2';
 

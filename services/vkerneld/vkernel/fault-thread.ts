@@ -1,13 +1,16 @@
-// The fault thread: blocks in read(2) on the vkernel's userfaultfd. First touches of private memory it
-// serves by itself, in runs, from frame credit; everything else goes to the main thread. It must never
-// touch guest memory: it would wait for itself.
+// The fault thread: reads the vkernel's userfaultfd. First touches of private memory it serves by itself, in runs,
+// from frame credit; faults of shared memory it sends to the pmap manager on a stream of its own, so that neither waits
+// for what the main thread does. It must never touch guest memory: it would wait for itself.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Errno } from '@odonata/userfault/libc.ts';
-import { FaultReader, PAGE_BYTES, Userfault } from '@odonata/userfault/userfault.ts';
+import { type FaultMessage, PAGE_BYTES, Userfault, watchFaults } from '@odonata/userfault/userfault.ts';
+import { FaultLine } from './fault-line.ts';
 import { FrameCredit, SpaceCells } from './frame-credit.ts';
 
 /** To the thread. */
 export type FaultThreadOrder =
+  /** The pmap manager that faults of shared memory go to, and what names the session there. */
+  | { type: 'pmap'; address: string; token: Uint8Array }
   | {
       type: 'space';
       vmspace: bigint;
@@ -22,8 +25,8 @@ export type FaultThreadOrder =
 
 /** From the thread. */
 export type FaultThreadReport =
-  /** A fault in a shared mapping. */
-  | { type: 'fault'; vmspace: bigint; address: bigint; write: boolean; atNs: bigint }
+  /** The stream of faults broke: some may be lost with it. */
+  | { type: 'lost'; reason: string }
   /** Credit runs low. */
   | { type: 'low' }
   /** Credit ran out under a fault; the page waits. */
@@ -34,8 +37,6 @@ export type FaultThreadReport =
 
 export interface FaultThreadData {
   userfault: number;
-  /** An eventfd that ends the thread. */
-  stop: number;
   credit: Int32Array<SharedArrayBuffer>;
 }
 
@@ -43,7 +44,7 @@ export interface FaultThreadData {
 const BLOCK_PAGES = 16;
 const RUN_MAX_PAGES = 64;
 const REPORT_EVERY = 1_024;
-/** A quiet thread reports what is left after so long. */
+/** What is left is reported after so long. */
 const REPORT_MS = 200;
 const SAMPLE_EVERY = 16;
 
@@ -67,38 +68,42 @@ class FaultThread {
   private readonly userfault: Userfault;
   private readonly credit: FrameCredit;
   private readonly spaces: Space[] = [];
+  private line: FaultLine | undefined;
   private count = 0;
   private pages = 0;
   private sampleNs: number[] = [];
+  private reporting: NodeJS.Timeout | undefined;
 
   constructor(data: FaultThreadData) {
     this.userfault = new Userfault(data.userfault);
     this.credit = new FrameCredit(data.credit);
   }
 
-  run(stop: number): void {
-    const reader = new FaultReader(this.userfault.fd, stop);
-    const next = () => reader.next(this.count > 0 ? REPORT_MS : -1);
-    for (let faults = next(); faults !== undefined; faults = next()) {
-      if (faults.length === 0) this.reportServed();
-      const atNs = process.hrtime.bigint();
-      this.takeOrders();
-      for (const fault of faults) this.serve(fault.page, fault.write, atNs);
-    }
+  run(): void {
+    watchFaults(this.userfault, (faults) => this.serveAll(faults));
+    parentPort!.on('message', (order: FaultThreadOrder) => this.obey(order));
+  }
+
+  private serveAll(faults: FaultMessage[]): void {
+    const atNs = process.hrtime.bigint();
+    this.takeOrders();
+    for (const fault of faults) this.serve(fault.page, fault.write, atNs);
+    this.line?.flush();
   }
 
   // Orders come before the faults that depend on them: the guest that causes those still waits.
   private takeOrders(): void {
-    for (
-      let order = receiveMessageOnPort(parentPort!);
-      order !== undefined;
-      order = receiveMessageOnPort(parentPort!)
-    ) {
+    const next = () => receiveMessageOnPort(parentPort!);
+    for (let order = next(); order !== undefined; order = next())
       this.obey(order.message as FaultThreadOrder);
-    }
   }
 
   private obey(order: FaultThreadOrder): void {
+    if (order.type === 'pmap') {
+      this.line?.close();
+      this.line = new FaultLine(order.address, order.token, (reason) => report({ type: 'lost', reason }));
+      return;
+    }
     if (order.type === 'space') {
       const { vmspace, base, lengthBytes, quotaPages } = order;
       const cells = new SpaceCells(order.cells);
@@ -130,7 +135,7 @@ class FaultThread {
     } else if (space.cells.dying) {
       if (this.userfault.zero(address, PAGE_BYTES) !== 0) this.userfault.wake(address, PAGE_BYTES);
     } else if (space.shared.some((r) => address >= r.address && address < r.end)) {
-      report({ type: 'fault', vmspace: space.vmspace, address, write, atNs });
+      this.line!.add({ vmspace: space.vmspace, address, write, atNs });
     } else {
       this.fillPrivate(space, address, atNs);
     }
@@ -192,9 +197,12 @@ class FaultThread {
     this.pages += pages;
     if (this.count % SAMPLE_EVERY === 1) this.sampleNs.push(latencyNs);
     if (this.count >= REPORT_EVERY) this.reportServed();
+    else this.reporting ??= setTimeout(() => this.reportServed(), REPORT_MS);
   }
 
   private reportServed(): void {
+    clearTimeout(this.reporting);
+    this.reporting = undefined;
     if (this.count === 0) return;
     report({ type: 'served', count: this.count, pages: this.pages, sampleNs: this.sampleNs });
     this.count = 0;
@@ -207,5 +215,4 @@ function report(message: FaultThreadReport): void {
   parentPort!.postMessage(message);
 }
 
-const data = workerData as FaultThreadData;
-new FaultThread(data).run(data.stop);
+new FaultThread(workerData as FaultThreadData).run();

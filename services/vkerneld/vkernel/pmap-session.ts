@@ -99,6 +99,11 @@ export class PmapSession {
     if (this.asked.delete(request)) this.send({ case: 'cancelWait', value: { request } });
   }
 
+  /** Gives the stream up: what went with the stream of faults cannot be known. */
+  breakOff(reason: string): void {
+    if (this.stream !== undefined && this.ready) this.lost(this.stream, reason);
+  }
+
   private connect(): void {
     const token = randomBytes(16);
     try {
@@ -142,13 +147,12 @@ export class PmapSession {
   }
 
   private receive({ request, event }: PmapEvent): void {
-    if (event.case === 'welcome') {
+    if (request === 0n) {
+      this.o.onEvent(event);
+      if (event.case !== 'welcome') return;
       this.ready = true;
       this.backoff.reset();
       for (const resolve of this.waitingForReady.splice(0)) resolve();
-    }
-    if (request === 0n) {
-      this.o.onEvent(event);
       return;
     }
     const asked = this.asked.get(request);

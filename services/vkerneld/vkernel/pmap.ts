@@ -1,13 +1,11 @@
 // The vkernel's pmap: linear memories of processes laid over memory files and watched by userfaultfd.
-import { writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { Logger } from '@odonata/rpc/log.ts';
-import { eventfd } from '@odonata/userfault/libc.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import type { FaultThreadData, FaultThreadOrder, FaultThreadReport } from './fault-thread.ts';
 import { CREDIT_STEP, FrameCredit } from './frame-credit.ts';
 import type { Pmap, Space, SpaceOptions } from './pmap-interface.ts';
-import { PmapSession } from './pmap-session.ts';
+import { type PmapAnswer, PmapSession } from './pmap-session.ts';
 import { Vmspace } from './vmspace.ts';
 
 export interface PmapOptions {
@@ -39,7 +37,6 @@ export interface PmapParts {
 class VkernelPmap implements Pmap, PmapParts {
   readonly session: PmapSession;
   readonly userfault = Userfault.create();
-  private readonly stop = eventfd();
   private readonly credit = new FrameCredit();
   private readonly thread: Worker;
   private readonly vmspaces = new Map<bigint, Vmspace>();
@@ -50,11 +47,7 @@ class VkernelPmap implements Pmap, PmapParts {
     this.session = new PmapSession({
       ...options,
       userfault: this.userfault.fd,
-      onEvent: (event) => {
-        if (event.case !== 'faultError') return;
-        const { vmspace, address, signal, reason } = event.value;
-        this.vmspaces.get(vmspace)?.fatal(signal, reason, address);
-      },
+      onEvent: (event) => this.hear(event, options.address),
       onLost: () => {
         for (const vmspace of [...this.vmspaces.values()])
           vmspace.fatal('SIGKILL', 'the pmap manager of its node went away');
@@ -62,7 +55,6 @@ class VkernelPmap implements Pmap, PmapParts {
     });
     const workerData: FaultThreadData = {
       userfault: this.userfault.fd,
-      stop: this.stop,
       credit: this.credit.cells,
     };
     this.thread = new Worker(new URL('./fault-thread.ts', import.meta.url), { workerData, name: 'faults' });
@@ -72,8 +64,6 @@ class VkernelPmap implements Pmap, PmapParts {
       throw new Error('the fault thread died', { cause: error });
     });
     this.thread.unref();
-    // A process waits for its threads, and this one for faults.
-    process.once('exit', () => this.endThread());
   }
 
   async createSpace(options: SpaceOptions): Promise<Space> {
@@ -104,14 +94,19 @@ class VkernelPmap implements Pmap, PmapParts {
     }
   }
 
+  private hear(event: PmapAnswer, address: string): void {
+    // Before any vmspace is made of this pmap manager, so before any fault that it must hear of.
+    if (event.case === 'welcome') this.order({ type: 'pmap', address, token: event.value.faultToken });
+    if (event.case !== 'faultError') return;
+    const { vmspace, address: page, signal, reason } = event.value;
+    this.vmspaces.get(vmspace)?.fatal(signal, reason, page);
+  }
+
   private receive(report: FaultThreadReport): void {
     switch (report.type) {
-      case 'fault': {
-        const { vmspace, address, write, atNs } = report;
-        if (this.vmspaces.get(vmspace)?.needs(address))
-          this.session.send({ case: 'fault', value: { vmspace, address, write, atNs } });
+      case 'lost':
+        this.session.breakOff(report.reason);
         return;
-      }
       case 'low':
         void this.askFrames(CREDIT_STEP).finally(() => this.credit.asked());
         return;
@@ -143,11 +138,6 @@ class VkernelPmap implements Pmap, PmapParts {
 
   async close(): Promise<void> {
     this.session.close();
-    this.endThread();
     await this.thread.terminate();
-  }
-
-  private endThread(): void {
-    writeSync(this.stop, new BigUint64Array([1n]));
   }
 }

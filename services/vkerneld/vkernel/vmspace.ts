@@ -101,12 +101,6 @@ export class Vmspace implements Space {
     return `out of memory: it touched more than its quota of ${Math.round(this.o.quotaBytes / 2 ** 20)} MiB (raise it with --memory)`;
   }
 
-  /** False when the process is ending: its faults need nobody's answer. */
-  needs(address: bigint): boolean {
-    if (this.cells.dying) this.pmap.userfault.wake(address, PAGE_BYTES);
-    return !this.cells.dying;
-  }
-
   /** A private page waits for frames. */
   waits(address: bigint): void {
     this.waiting.add(address);
