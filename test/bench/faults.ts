@@ -14,12 +14,13 @@ import { startGuest } from './guest-run.ts';
 import type { Part, Setting } from './part.ts';
 import { type Latency, latencyOf } from './samples.ts';
 import { freshName, loadOn, readOn, removeDataspace } from './shared-memory.ts';
+import { supplyMemory } from './supplied-memory.ts';
 
 const PAGE_BYTES = 4096;
 const STRIDE_PAGES = 19;
-/** A path that runs for the first times is not compiled: this share of the accesses is not counted. */
-const WARM_UP_SHARE = 0.6;
-const WARM_UP_ROUNDS = Number(process.env.WARM ?? 4);
+/** A path that runs for the first times is not compiled: whole rounds, and this share of the last one, are not counted. */
+const WARM_UP_ROUNDS = 4;
+const WARM_UP_SHARE = 0.3;
 const ACCESSES = 2000;
 const QUICK_ACCESSES = 300;
 /** Faults that a vkernel serves by itself are reported by the thousand. */
@@ -72,15 +73,15 @@ export const faults: Part = {
     const yardstick = new EchoYardstick(setting, PAGE_BYTES);
     const nodes = (await setting.to.nodes()).map(({ name }) => name);
     const results: FaultResult[] = [];
-    const only = process.env.SCENE?.split(',').map(Number);
-    const all = scenes(setting).filter((_, i) => only === undefined || only.includes(i));
+    const all = scenes(setting);
     await yardstick.measure('before');
     for (const [i, scene] of all.entries()) {
       if (i === all.length >> 1) await yardstick.measure('between');
       setting.progress(scene.kind.name);
       // Node i first, the others after it: each scene has a node of its own.
       const order = [...nodes.slice(i % nodes.length), ...nodes].slice(0, nodes.length);
-      for (let round = 0; round < WARM_UP_ROUNDS; round++) await play(setting, scene, order);
+      for (let round = 0; !setting.quick && round < WARM_UP_ROUNDS; round++)
+        await play(setting, scene, order);
       results.push(await play(setting, scene, order));
     }
     await yardstick.measure('after');
@@ -181,6 +182,7 @@ async function play(setting: Setting, scene: Scene, [node, ...others]: string[])
   await guest.line(); // It is ready.
   const processes = await clusterProcesses(to);
   const before = await to.pmapd(node!).getNodeStats({});
+  supplyMemory(setting);
   const cpuBefore = cpuTimes(processes);
   await guest.go();
   const line = await guest.line<TouchLine>();

@@ -13,6 +13,7 @@ import { Progress } from './progress.ts';
 import { machine, summary, tableText } from './report.ts';
 import { sequential } from './sequential.ts';
 import { start } from './start.ts';
+import { memoryNote } from './supplied-memory.ts';
 
 const PARTS: Record<PartName, Part> = { compute, faults, sequential, start };
 
@@ -31,6 +32,7 @@ async function measure({ only, quick, json }: Options, signal: AbortSignal, fold
     progress.clear();
     for (const table of result.tables) console.log(tableText(table));
   }
+  console.log(`\n${memoryNote({ quick })}`);
   const figures = Object.values(results).flatMap((result) => result.figures);
   if (json !== undefined) {
     const parts = Object.entries(results).map(([name, { measured }]) => [name, measured]);

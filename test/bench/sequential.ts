@@ -16,13 +16,16 @@ import { columns, type Part, type Setting } from './part.ts';
 import { rawStream } from './raw-line.ts';
 import { median } from './samples.ts';
 import { freshName, loadOn, removeDataspace } from './shared-memory.ts';
+import { supplyMemory } from './supplied-memory.ts';
 
 const RATIO_LEAST = 0.5;
 const MIB = 2 ** 20;
 const WHOLE_MIB = 64;
 const QUICK_MIB = 8;
 const MESSAGE_BYTES = 256 * 1024;
-const REPETITIONS = Number(process.env.REPS ?? 3);
+/** A path that runs for the first times is not compiled: so many are not counted. */
+const WARM_UPS = 4;
+const REPETITIONS = 5;
 const OWNER = 'node1';
 const READER = 'node2';
 
@@ -45,7 +48,7 @@ export const sequential: Part = {
     const mib = setting.quick ? QUICK_MIB : WHOLE_MIB;
     const count = setting.quick ? 1 : REPETITIONS;
     setting.progress('warming up');
-    await repeat(setting, QUICK_MIB);
+    for (let i = 0; i < (setting.quick ? 1 : WARM_UPS); i++) await repeat(setting, mib);
     const repetitions: Repetition[] = [];
     for (let i = 0; i < count; i++) {
       setting.progress(`${mib} MiB, repetition ${i + 1} of ${count}`);
@@ -92,7 +95,9 @@ export const sequential: Part = {
 async function repeat(setting: Setting, mib: number): Promise<Repetition> {
   const name = freshName('sequential');
   await loadOn(setting, OWNER, name, mib * MIB);
+  supplyMemory(setting);
   const rawMibPerS = mib / ((await rawStream(setting, mib * MIB, MESSAGE_BYTES)) / 1e9);
+  supplyMemory(setting);
   const processes = await clusterProcesses(setting.to);
   const before = cpuTimes(processes);
   const coldMibPerS = await readAll(setting, name);
