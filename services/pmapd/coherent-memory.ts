@@ -332,7 +332,7 @@ export class CoherentMemory {
       if (resident && delivery !== undefined) dataspace.file.readInto(part.firstPage, delivery.data);
       if (retain) this.retain(dataspace, part, resident, version, delivery);
       this.statistics.pagesOut += part.pageCount;
-      delivery?.send();
+      delivery?.send({ keep: retain });
     }
   }
 
@@ -358,7 +358,7 @@ export class CoherentMemory {
       const page = { dataspace: run.dataspace, firstPage: run.firstPage + i, pageCount: 1 };
       const delivery = this.outside.delivery(receiver, page, bytes === undefined, version, state);
       if (bytes !== undefined) delivery?.data.set(bytes);
-      delivery?.send();
+      delivery?.send({ keep: false });
     }
   }
 

@@ -29,20 +29,25 @@ interface Peer {
 
 /** A message under way to another holder. */
 export interface Delivery {
-  /** Takes the bytes of the pages. */
+  /** Takes the bytes of the pages. After `send` it is used for another message, unless it is kept. */
   readonly data: Buffer;
-  send(): void;
+  send(options: { keep: boolean }): void;
 }
+
+/** Room for the head of a message and the longest run of pages. */
+const POOLED_BYTES = 128 + 64 * PAGE_BYTES;
+const POOLED_MAX = 16;
 
 /** A DeliverRequest with room for its bytes at the end: pages are read into the message, and copied no more. */
 export function encodeDeliver(
   head: Omit<DeliverInit, '$typeName' | 'data'>,
   dataBytes: number,
+  allocate: (bytes: number) => Buffer = Buffer.allocUnsafeSlow,
 ): { message: Buffer; data: Buffer } {
   const encoded = toBinary(DeliverRequestSchema, create(DeliverRequestSchema, head));
   if (dataBytes === 0) return { message: Buffer.from(encoded), data: Buffer.alloc(0) };
   const field = new BinaryWriter().tag(DATA_FIELD, WireType.LengthDelimited).uint32(dataBytes).finish();
-  const message = Buffer.allocUnsafeSlow(encoded.length + field.length + dataBytes);
+  const message = allocate(encoded.length + field.length + dataBytes);
   message.set(encoded, 0);
   message.set(field, encoded.length);
   return { message, data: message.subarray(encoded.length + field.length) };
@@ -51,6 +56,8 @@ export function encodeDeliver(
 /** The sending side. */
 export class Transfers {
   private readonly peers = new Map<string, Peer>();
+  /** Buffers for long messages: fresh ones cost page faults and collections. */
+  private readonly pool: Buffer[] = [];
   private readonly log: Logger;
 
   constructor(log: Logger) {
@@ -73,8 +80,19 @@ export class Transfers {
       epoch,
       sender,
     };
-    const { message, data } = encodeDeliver(head, zero ? 0 : run.pageCount * PAGE_BYTES);
-    return { data, send: () => this.peer(address).stream.write(message as unknown as DeliverInit) };
+    let buffer: Buffer | undefined;
+    const { message, data } = encodeDeliver(head, zero ? 0 : run.pageCount * PAGE_BYTES, (bytes) => {
+      if (bytes < POOLED_BYTES / 4 || bytes > POOLED_BYTES) return Buffer.allocUnsafeSlow(bytes);
+      buffer = this.pool.pop() ?? Buffer.allocUnsafeSlow(POOLED_BYTES);
+      return buffer.subarray(0, bytes);
+    });
+    const send = ({ keep }: { keep: boolean }): void => {
+      const sent = () => {
+        if (buffer !== undefined && !keep && this.pool.length < POOLED_MAX) this.pool.push(buffer);
+      };
+      this.peer(address).stream.write(message as unknown as DeliverInit, sent);
+    };
+    return { data, send };
   }
 
   private peer(address: string): Peer {
