@@ -1,0 +1,87 @@
+// Leases: for how long a holder may trust its permissions without word from the directory.
+//
+//   holder     sends `renew` with its own time `sent`        may use what it holds until
+//                                                              sent + leaseMs - guardMs       (its own clock)
+//   directory  hears it at `heard`, answers with `sent`      takes what it holds away from
+//                                                              heard + leaseMs                (its own clock)
+//
+// `sent` comes before `heard`, so with clocks of equal speed the holder stops first, by the guard and the time that the
+// message took. Clocks may differ in speed by 1 in DRIFT_ONE_IN at most: the guard is larger than what that makes of a
+// lease. Only durations are compared, each on one monotonic clock; no two clocks ever are.
+//
+// A holder whose lease ended takes all access away (its processes wait in their faults), says nothing that the directory
+// could take for an answer, and goes on when the directory tells it who it is now: the same holder, or a new one.
+import assert from 'node:assert/strict';
+import type { HolderId } from './page.ts';
+
+/** A second on one clock may be up to a second and a hundredth on another. */
+export const DRIFT_ONE_IN = 100;
+/** Renewals in a lease: two may be lost. */
+const RENEWALS = 6;
+
+/** How long before its end a holder stops using a lease: drift, and a tenth for taking the access away. */
+export function guardMs(leaseMs: number): number {
+  return Math.ceil((leaseMs * 2) / DRIFT_ONE_IN + leaseMs / 10);
+}
+
+/** The time between two renewals. */
+export function renewEveryMs(leaseMs: number): number {
+  return Math.max(20, Math.floor(leaseMs / RENEWALS));
+}
+
+/** The holder's side of one lease. Times are milliseconds of its own monotonic clock. */
+export class HolderLease {
+  private leaseMs = 0;
+  private untilMs = Number.NEGATIVE_INFINITY;
+
+  /** The directory took the holder in; its `hello` was sent at `sentMs`. */
+  begin(leaseMs: number, sentMs: number): void {
+    assert(leaseMs > guardMs(leaseMs), `a lease of ${leaseMs} ms is all guard`);
+    this.leaseMs = leaseMs;
+    this.untilMs = sentMs + leaseMs - guardMs(leaseMs);
+  }
+
+  /** The directory answered the renewal that was sent at `sentMs`. Answers may come late and in any order. */
+  renewed(sentMs: number): void {
+    if (this.leaseMs === 0) return;
+    this.untilMs = Math.max(this.untilMs, sentMs + this.leaseMs - guardMs(this.leaseMs));
+  }
+
+  /** Nothing may be used any more, whatever the clock says. */
+  end(): void {
+    this.untilMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Until when permissions may be used; in the past when there is no lease. */
+  get endMs(): number {
+    return this.untilMs;
+  }
+
+  valid(nowMs: number): boolean {
+    return nowMs < this.untilMs;
+  }
+}
+
+/** The directory's side: when each holder is dead. Times are milliseconds of its own monotonic clock. */
+export class LeaseTable {
+  private readonly deadAtMs = new Map<HolderId, number>();
+  private readonly leaseMs: number;
+
+  constructor(leaseMs: number) {
+    this.leaseMs = leaseMs;
+  }
+
+  /** A hello or a renewal was heard. */
+  heard(holder: HolderId, nowMs: number): void {
+    this.deadAtMs.set(holder, Math.max(this.deadAtMs.get(holder) ?? 0, nowMs + this.leaseMs));
+  }
+
+  forget(holder: HolderId): void {
+    this.deadAtMs.delete(holder);
+  }
+
+  /** Holders whose lease ended: what they hold may be given to others. */
+  dead(nowMs: number): HolderId[] {
+    return [...this.deadAtMs].filter(([, atMs]) => atMs <= nowMs).map(([holder]) => holder);
+  }
+}
