@@ -52,6 +52,12 @@ export class Session {
     this.send({
       event: { case: 'welcome', value: { node: name, memoryDir, incarnation, faultToken: this.faultToken } },
     });
+    this.tellDeadline();
+  }
+
+  /** Tells until when shared memory that is mapped may be used, should this pmap manager fall silent. */
+  tellDeadline(): void {
+    this.send({ event: { case: 'lease', value: { deadlineNs: this.node.deadlineNs } } });
   }
 
   send(event: PmapEventInit): void {

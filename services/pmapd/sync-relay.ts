@@ -15,22 +15,31 @@ interface UnderWay {
   request: bigint;
   event: HolderEventInit;
   owner: bigint;
+  dataspace: bigint;
   /** A wait that sleeps. */
   registered: boolean;
+}
+
+/** Where events for the directory go. */
+export interface SyncOutlet {
+  /** To the leader of a dataspace's locks and waiters. */
+  home(dataspace: bigint, event: HolderEventInit): void;
+  /** To all leaders. */
+  all(event: HolderEventInit): void;
 }
 
 const lockKey = (l: { dataspace?: bigint; owner?: bigint; begin?: bigint; end?: bigint }) =>
   `${l.dataspace} ${l.owner} ${l.begin} ${l.end}`;
 
 export class SyncRelay {
-  private readonly send: (event: HolderEventInit) => void;
+  private readonly to: SyncOutlet;
   private readonly underWay = new Map<bigint, UnderWay>();
   private readonly byVkernelRequest = new Map<string, bigint>();
   private readonly held = new Map<string, LockInit>();
   private next = 1n;
 
-  constructor(send: (event: HolderEventInit) => void) {
-    this.send = send;
+  constructor(to: SyncOutlet) {
+    this.to = to;
   }
 
   relay(session: Session, request: bigint, event: SyncEvent): void {
@@ -42,22 +51,24 @@ export class SyncRelay {
         const { $typeName: _, ...fields } = event.value;
         const relayed = { case: event.case, value: { ...fields, request: id } } as HolderEventInit;
         const owner = 'owner' in event.value ? event.value.owner : 0n;
-        this.underWay.set(id, { session, request, event: relayed, owner, registered: false });
+        const { dataspace } = event.value;
+        this.underWay.set(id, { session, request, event: relayed, owner, dataspace, registered: false });
         this.byVkernelRequest.set(`${session.holder} ${request}`, id);
-        this.send(relayed);
+        this.to.home(dataspace, relayed);
         return;
       }
       case 'unlock':
         this.held.delete(lockKey(event.value));
-        this.send(event);
+        this.to.home(event.value.dataspace, event);
         session.send({ request, event: { case: 'done', value: {} } });
         return;
       case 'cancelWait': {
         const key = `${session.holder} ${event.value.request}`;
         const id = this.byVkernelRequest.get(key);
         if (id === undefined) return;
-        this.finish(id);
-        this.send({ case: 'cancelWait', value: { request: id } });
+        const asked = this.finish(id);
+        if (asked !== undefined)
+          this.to.home(asked.dataspace, { case: 'cancelWait', value: { request: id } });
       }
     }
   }
@@ -113,20 +124,27 @@ export class SyncRelay {
     return asked;
   }
 
-  /** Says again what a broken stream may have lost; a new directory hears of held locks first. */
-  rejoin(newDirectory: boolean): void {
-    if (newDirectory)
-      for (const lock of this.held.values())
-        this.send({ case: 'lock', value: { ...lock, reclaim: true } as never });
+  /**
+   * Says again what a broken stream may have lost, of dataspaces whose home's leader is back; a new leader hears of
+   * held locks first.
+   */
+  rejoin(isHome: (dataspace: bigint) => boolean, newLeader: boolean): void {
+    if (newLeader)
+      for (const lock of this.held.values()) {
+        const { dataspace = 0n } = lock;
+        if (isHome(dataspace))
+          this.to.home(dataspace, { case: 'lock', value: { ...lock, reclaim: true } as never });
+      }
     for (const [id, asked] of [...this.underWay]) {
+      if (!isHome(asked.dataspace)) continue;
       if (!asked.registered) {
-        this.send(asked.event);
+        this.to.home(asked.dataspace, asked.event);
         continue;
       }
       // It may have been woken, and the wake lost: it looks at its word again.
       this.finish(id);
       answerWait(asked, SyncStatus.OK);
-      if (!newDirectory) this.send({ case: 'cancelWait', value: { request: id } });
+      if (!newLeader) this.to.home(asked.dataspace, { case: 'cancelWait', value: { request: id } });
     }
   }
 
@@ -134,7 +152,7 @@ export class SyncRelay {
   ownerGone(owner: bigint): void {
     for (const [key, lock] of this.held) if (lock.owner === owner) this.held.delete(key);
     for (const [id, asked] of this.underWay) if (asked.owner === owner) this.finish(id);
-    this.send({ case: 'ownerGone', value: { owner } });
+    this.to.all({ case: 'ownerGone', value: { owner } });
   }
 
   sessionGone(session: Session): void {

@@ -65,7 +65,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
   const specs = [
     natsServer,
     service('syslinkd', ports.syslinkd, []),
-    service('cohd', ports.cohd, [...cluster, ...lease]),
+    service('cohd', ports.cohd, [...cluster, ...lease, '--standalone']),
   ];
   for (const [position, { name, index }] of plan.nodes.entries()) {
     const { socketDir, memoryDir } = nodeFolders(plan, name);

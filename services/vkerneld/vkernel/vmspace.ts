@@ -118,6 +118,15 @@ export class Vmspace implements Space {
     this.detach();
   }
 
+  /** The pmap manager fell silent, and what is mapped of shared memory may be somebody else's by now. */
+  leaseEnded(): void {
+    if (this.mappings.length === 0) return;
+    this.fatal(
+      'SIGKILL',
+      'the pmap manager of its node does not answer, and its lease of shared memory ended',
+    );
+  }
+
   detach(): void {
     if (this.ended || this.cells.dying) return;
     this.cells.die();
