@@ -31,8 +31,9 @@ interface Shard {
   epoch: bigint;
   /** Of the link, when it last spoke for the shard. */
   identity: string;
-  /** Without a link: until when the last leader's permissions may be used. */
+  /** Without a link: until when the last leader's permissions may be used, and are used at the very latest. */
   untilMs: number;
+  lastEndMs: number;
   suspended: boolean;
 }
 
@@ -47,7 +48,7 @@ export class Directories {
   constructor(options: DirectoriesOptions) {
     this.o = options;
     this.shards = Array.from({ length: options.shards }, () => {
-      return { link: undefined, epoch: 0n, identity: '', untilMs: 0, suspended: true };
+      return { link: undefined, epoch: 0n, identity: '', untilMs: 0, lastEndMs: 0, suspended: true };
     });
   }
 
@@ -154,6 +155,7 @@ export class Directories {
     if (shard === undefined || shard.link !== link) return;
     shard.link = undefined;
     shard.untilMs = link.leaseEndMs;
+    shard.lastEndMs = link.lastEndMs;
     this.watchFrozen();
   }
 
@@ -166,6 +168,7 @@ export class Directories {
       if (this.isUsable(shard)) nextMs = Math.min(nextMs, shard.untilMs);
       else this.suspend(shard, number);
     });
+    this.tellDeadline();
     if (Number.isFinite(nextMs))
       this.frozen = setTimeout(() => this.watchFrozen(), Math.max(1, nextMs - monotonicMs() + 1));
   }
@@ -194,7 +197,7 @@ export class Directories {
     let deadlineMs: number | undefined;
     for (const shard of this.shards) {
       if (!this.isUsable(shard)) continue;
-      deadlineMs = Math.min(deadlineMs ?? Number.POSITIVE_INFINITY, shard.link?.leaseEndMs ?? shard.untilMs);
+      deadlineMs = Math.min(deadlineMs ?? Number.POSITIVE_INFINITY, shard.link?.lastEndMs ?? shard.lastEndMs);
     }
     this.o.onDeadline(deadlineMs);
   }

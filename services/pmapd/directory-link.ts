@@ -3,7 +3,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
-import { HolderLease, renewEveryMs } from '@odonata/coherency/lease.ts';
+import { guardMs, HolderLease, renewEveryMs } from '@odonata/coherency/lease.ts';
 import { ackWire, modeWire, reasonWire, runFromWire, stateWire } from '@odonata/coherency/wire.ts';
 import {
   type DirectoryEvent,
@@ -59,6 +59,7 @@ export class DirectoryLink {
   private stream: ClientDuplexStream<HoldRequestInit, HoldResponse> | undefined;
   private welcome: { epoch: bigint; holder: number } | undefined;
   private joined = false;
+  private leaseMs = 0;
   private leased = false;
   private closed = false;
   private retry: NodeJS.Timeout | undefined;
@@ -93,6 +94,14 @@ export class DirectoryLink {
   /** Until when this replica's permissions may be used, in monotonic milliseconds. */
   get leaseEndMs(): number {
     return this.lease.endMs;
+  }
+
+  /**
+   * When the virtual kernels end what uses shared memory, should we not have taken it away until then: after our own
+   * end, which they must hear of, and well before the directory gives anything to others.
+   */
+  get lastEndMs(): number {
+    return this.lease.endMs + Math.floor(guardMs(this.leaseMs) / 2);
   }
 
   /** True while this replica's permissions may be used. */
@@ -246,6 +255,7 @@ export class DirectoryLink {
     this.backoff.reset();
     this.addresses.clear();
     this.renewEvery(renewEveryMs(leaseMs));
+    this.leaseMs = leaseMs;
     this.lease.begin(leaseMs, Number(sentMs));
     this.o.log.info(
       { replica, directory: this.address, holder },
