@@ -110,17 +110,18 @@ export class CoherencyService {
   }
 
   receive(entry: HolderEntry, event: HolderEvent): void {
+    const { event: e } = event;
+    if (e.case === 'interest') {
+      if (e.value.mapped) entry.mapped.add(e.value.dataspace);
+      else entry.mapped.delete(e.value.dataspace);
+      return;
+    }
     // Whoever woke up late must not decide anything; another replica may have its shards by now.
     if (!this.o.mayLead()) return;
-    const { event: e } = event;
     switch (e.case) {
       case 'renew':
         this.leases.heard(entry.id, this.o.now());
         this.holders.send(entry.id, { case: 'renewed', value: { sentMs: e.value.sentMs } });
-        return;
-      case 'interest':
-        if (e.value.mapped) entry.mapped.add(e.value.dataspace);
-        else entry.mapped.delete(e.value.dataspace);
         return;
       case 'report':
         this.leaders.get(e.value.shard)?.report(entry, e.value);

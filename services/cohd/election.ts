@@ -8,6 +8,7 @@
 // are taken; by then it has stopped leading by itself, since it trusts its own lease for less (libs/coherency/lease.ts).
 // A replica that runs alone (`--standalone`) has no rival, so it leads on when JetStream is away.
 import { hrtime } from 'node:process';
+import type { Bus } from '@odonata/bus/bus.ts';
 import { HolderLease, renewEveryMs } from '@odonata/coherency/lease.ts';
 import { planShards } from '@odonata/coherency/shard-plan.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -34,6 +35,7 @@ interface Peer extends z.infer<typeof replicaSchema> {
 }
 
 export interface ElectionOptions {
+  bus: Bus;
   replicas: KV;
   shardKeys: KV;
   replica: string;
@@ -91,25 +93,13 @@ export class Election {
   /** Learns who is there, and takes part. */
   async start(): Promise<void> {
     await this.beat();
-    await this.follow(this.o.replicas, (entry) => this.seePeer(entry));
-    await this.follow(this.o.shardKeys, (entry) => this.seeShard(entry));
+    const { bus, replicas, shardKeys } = this.o;
+    this.stops.push(await bus.followBucket(replicas, (entry) => this.seePeer(entry)));
+    this.stops.push(await bus.followBucket(shardKeys, (entry) => this.seeShard(entry)));
     await this.plan();
     const everyMs = renewEveryMs(this.o.leaseMs);
     this.timers.push(setInterval(() => void this.beat(), everyMs));
     this.timers.push(setInterval(() => void this.plan(), Math.max(20, everyMs / 4)));
-  }
-
-  private async follow(bucket: KV, see: (entry: KvEntry) => void): Promise<void> {
-    let caughtUp: () => void;
-    const ready = new Promise<void>((resolve) => {
-      caughtUp = resolve;
-    });
-    const entries = await bucket.watch({ initializedFn: () => caughtUp() });
-    this.stops.push(() => entries.stop());
-    void (async () => {
-      for await (const entry of entries) see(entry);
-    })();
-    await ready;
   }
 
   private seePeer(entry: KvEntry): void {
@@ -164,6 +154,8 @@ export class Election {
         Buffer.from(this.o.replica).toString('hex'),
         encode({ address, incarnation, standalone }),
       );
+      // What was led before a silence may be led by others now.
+      if (!this.mayLead()) for (const shard of [...this.led]) this.leave(shard);
       this.lease.begin(leaseMs, sentMs);
       if (this.away) log.info('JetStream answers again');
       this.away = false;

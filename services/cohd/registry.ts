@@ -1,5 +1,6 @@
 // The shared dataspaces of the cluster by name, in a JetStream bucket: what cohd must know again after
 // a restart. The revision of the entry that made a dataspace is its identity.
+import type { Bus } from '@odonata/bus/bus.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { KV, KvEntry } from 'nats';
 import { z } from 'zod';
@@ -49,18 +50,9 @@ export class Registry {
   }
 
   /** Reads the bucket and follows it: another replica may make and remove dataspaces too. */
-  static async load(bucket: KV, onRemoved: (record: DataspaceRecord) => void): Promise<Registry> {
+  static async load(bus: Bus, bucket: KV, onRemoved: (record: DataspaceRecord) => void): Promise<Registry> {
     const registry = new Registry(bucket, onRemoved);
-    let caughtUp: () => void;
-    const ready = new Promise<void>((resolve) => {
-      caughtUp = resolve;
-    });
-    const entries = await bucket.watch({ initializedFn: () => caughtUp() });
-    registry.stop = () => entries.stop();
-    void (async () => {
-      for await (const entry of entries) registry.see(entry);
-    })();
-    await ready;
+    registry.stop = await bus.followBucket(bucket, (entry) => registry.see(entry));
     return registry;
   }
 

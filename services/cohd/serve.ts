@@ -28,7 +28,7 @@ export async function serve(
   await expectShards(buckets.directory, shards);
   const members = new Members(buckets.members, replica, log);
   let service: CoherencyService | undefined;
-  const registry = await Registry.load(buckets.dataspaces, ({ id }) => service?.removed(id));
+  const registry = await Registry.load(bus, buckets.dataspaces, ({ id }) => service?.removed(id));
   // The revision grows with each start.
   const incarnation = BigInt(await buckets.directory.put('start', replica));
   let election: Election | undefined;
@@ -43,6 +43,7 @@ export async function serve(
   let expected: ReadonlyMap<string, bigint> = new Map();
   election = new Election({
     ...{
+      bus,
       replicas: buckets.replicas,
       shardKeys: buckets.shards,
       replica,

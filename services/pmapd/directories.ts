@@ -145,7 +145,9 @@ export class Directories {
     const shard = this.shards[number];
     if (shard === undefined || epoch < shard.epoch) return;
     const sameLeader = shard.epoch === epoch && shard.link === link && shard.identity === link.identity;
-    Object.assign(shard, { link, epoch, identity: link.identity, suspended: false });
+    // A replica that was silent may lead again before it answers a renewal.
+    const suspended = !link.isLeased;
+    Object.assign(shard, { link, epoch, identity: link.identity, suspended });
     this.o.onLed(number, { sameLeader, voided: !sameLeader && !report });
     this.tellDeadline();
   }

@@ -14,16 +14,11 @@ export async function followReplicas(
   const addresses = new Map<string, string>();
   for (;;) {
     try {
-      const bucket = await bus.bucket('replicas');
-      const entries = await bucket.watch();
-      void (async () => {
-        for await (const entry of entries) {
-          if (entry.operation === 'PUT') addresses.set(entry.key, entry.json<{ address: string }>().address);
-          else addresses.delete(entry.key);
-          tell([...addresses.values()]);
-        }
-      })();
-      return () => entries.stop();
+      return await bus.followBucket(await bus.bucket('replicas'), (entry) => {
+        if (entry.operation === 'PUT') addresses.set(entry.key, entry.json<{ address: string }>().address);
+        else addresses.delete(entry.key);
+        tell([...addresses.values()]);
+      });
     } catch (error) {
       log.warn({ err: error }, 'cannot look for the directory in JetStream yet; trying again');
       await delay(RETRY_MS);
