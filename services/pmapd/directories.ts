@@ -20,6 +20,8 @@ export interface DirectoriesOptions
   onSuspend(shard: number): void;
   /** A shard may be used again; nothing of it was lost. */
   onResume(shard: number): void;
+  /** The leaders of these dataspaces' locks heard everything that was sent before a time. */
+  onConfirmed(isHome: (dataspace: bigint) => boolean, sentMs: number): void;
   /** What a replica must hear on each new stream. */
   onWelcome(send: (event: HolderEventInit) => void): void;
   /** Until when what is mapped may be used at the latest, in monotonic milliseconds; undefined: nothing may. */
@@ -75,6 +77,10 @@ export class Directories {
       onWelcome: (link) => this.o.onWelcome((event) => link.send(event)),
       onLed: (link, led) => this.led(link, led),
       onLeft: (link, shard) => this.left(link, shard),
+      onRenewed: (link, sentMs) => {
+        const { shards } = this.o;
+        this.o.onConfirmed((dataspace) => this.shards[homeShardOf(dataspace, shards)]!.link === link, sentMs);
+      },
       onLease: (link) => this.leaseChanged(link),
     });
   }

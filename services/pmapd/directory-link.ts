@@ -39,6 +39,8 @@ export interface DirectoryLinkOptions {
   onWelcome(link: DirectoryLink): void;
   onLed(link: DirectoryLink, led: ShardLed): void;
   onLeft(link: DirectoryLink, shard: number): void;
+  /** The replica heard a renewal that was sent at this time, so all that was sent before it. */
+  onRenewed(link: DirectoryLink, sentMs: number): void;
   /** The lease of this replica was renewed, or ended. */
   onLease(link: DirectoryLink): void;
 }
@@ -202,6 +204,7 @@ export class DirectoryLink {
         return;
       case 'renewed':
         this.lease.renewed(Number(event.value.sentMs));
+        this.o.onRenewed(this, Number(event.value.sentMs));
         this.watchLease();
         return;
       case 'grant': {

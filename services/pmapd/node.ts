@@ -136,11 +136,16 @@ export class Node {
         for (const dataspace of this.mapped) send({ case: 'interest', value: { dataspace, mapped: true } });
       },
       onLed: (shard, { sameLeader, voided }) => {
-        if (voided) this.memory.stepShard(shard, { type: 'expire' });
-        this.sync.rejoin((dataspace) => homeShardOf(dataspace, shards) === shard, !sameLeader);
+        const isHome = (dataspace: bigint) => homeShardOf(dataspace, shards) === shard;
+        if (voided) {
+          this.memory.stepShard(shard, { type: 'expire' });
+          this.endOwners(this.sync.voided(isHome));
+        }
+        this.sync.rejoin(isHome, !sameLeader);
         this.memory.stepShard(shard, { type: 'rejoin', sameDirectory: sameLeader });
         this.memory.resume(shard);
       },
+      onConfirmed: (isHome, sentMs) => this.sync.confirmed(isHome, sentMs),
       onSuspend: (shard) => this.memory.suspend(shard),
       onResume: (shard) => {
         this.memory.stepShard(shard, { type: 'rejoin', sameDirectory: true });
@@ -156,6 +161,15 @@ export class Node {
       const connectTo = (addresses: string[]) => this.directories?.connectTo(addresses);
       this.stopDiscovery = await followReplicas(this.bus, this.log, connectTo);
     }
+  }
+
+  // A process that goes on as if it had its locks would write beside whoever has them now.
+  private endOwners(owners: ReadonlySet<bigint>): void {
+    if (owners.size === 0) return;
+    const reason = "the lease of its node ended while it held range locks, which may be others' by now";
+    for (const session of this.sessions)
+      for (const vmspace of session.vmspaces.values())
+        if (owners.has(vmspace.pid)) session.endProcess(vmspace.id, 'SIGKILL', reason);
   }
 
   // The directory may recall a page of a dataspace before its answer says that it is ours: the two come on

@@ -60,6 +60,11 @@ export class Session {
     this.send({ event: { case: 'lease', value: { deadlineNs: this.node.deadlineNs } } });
   }
 
+  /** Ends a process, for another reason than a fault. */
+  endProcess(vmspace: bigint, signal: string, reason: string): void {
+    this.send({ event: { case: 'faultError', value: { vmspace, address: 0n, signal, reason } } });
+  }
+
   send(event: PmapEventInit): void {
     this.batch.push(event);
   }

@@ -20,6 +20,12 @@ interface UnderWay {
   registered: boolean;
 }
 
+/** Ends of processes that are said again on a new stream. Pids are never used twice, so that does no harm. */
+const GONE_MAX = 10_000;
+const GONE_KEPT_MS = 60_000;
+
+const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
+
 /** Where events for the directory go. */
 export interface SyncOutlet {
   /** To the leader of a dataspace's locks and waiters. */
@@ -36,6 +42,9 @@ export class SyncRelay {
   private readonly underWay = new Map<bigint, UnderWay>();
   private readonly byVkernelRequest = new Map<string, bigint>();
   private readonly held = new Map<string, LockInit>();
+  /** Said without an answer, and perhaps lost with a stream: unlocks in order, and the ends of processes. */
+  private unlocks: { event: HolderEventInit; dataspace: bigint; before: bigint; atMs: number }[] = [];
+  private readonly gone = new Map<bigint, number>();
   private next = 1n;
 
   constructor(to: SyncOutlet) {
@@ -59,6 +68,12 @@ export class SyncRelay {
       }
       case 'unlock':
         this.held.delete(lockKey(event.value));
+        this.unlocks.push({
+          event,
+          dataspace: event.value.dataspace,
+          before: this.next,
+          atMs: monotonicMs(),
+        });
         this.to.home(event.value.dataspace, event);
         session.send({ request, event: { case: 'done', value: {} } });
         return;
@@ -119,9 +134,31 @@ export class SyncRelay {
   private finish(id: bigint): UnderWay | undefined {
     const asked = this.underWay.get(id);
     if (asked === undefined) return undefined;
+    // An answer to a later request: what was said before it was heard.
+    this.unlocks = this.unlocks.filter((u) => u.dataspace !== asked.dataspace || u.before > id);
     this.underWay.delete(id);
     this.byVkernelRequest.delete(`${asked.session.holder} ${asked.request}`);
     return asked;
+  }
+
+  /** The leaders of these dataspaces heard everything that was said before a time. */
+  confirmed(isHome: (dataspace: bigint) => boolean, sentMs: number): void {
+    if (this.unlocks.length === 0) return;
+    this.unlocks = this.unlocks.filter((u) => u.atMs >= sentMs || !isHome(u.dataspace));
+  }
+
+  /**
+   * The leader of these dataspaces buried this node: the locks of its processes may be others' by now.
+   * @returns the processes that held some
+   */
+  voided(isHome: (dataspace: bigint) => boolean): Set<bigint> {
+    const owners = new Set<bigint>();
+    for (const [key, { dataspace = 0n, owner = 0n }] of this.held) {
+      if (!isHome(dataspace)) continue;
+      owners.add(owner);
+      this.held.delete(key);
+    }
+    return owners;
   }
 
   /**
@@ -129,6 +166,15 @@ export class SyncRelay {
    * held locks first.
    */
   rejoin(isHome: (dataspace: bigint) => boolean, newLeader: boolean): void {
+    const nowMs = monotonicMs();
+    for (const [owner, atMs] of this.gone) {
+      if (nowMs - atMs > GONE_KEPT_MS) this.gone.delete(owner);
+      else this.to.all({ case: 'ownerGone', value: { owner } });
+    }
+    // A new leader knows only of locks that are held.
+    if (newLeader) this.unlocks = this.unlocks.filter((u) => !isHome(u.dataspace));
+    else
+      for (const { event, dataspace } of this.unlocks) if (isHome(dataspace)) this.to.home(dataspace, event);
     if (newLeader)
       for (const lock of this.held.values()) {
         const { dataspace = 0n } = lock;
@@ -152,6 +198,8 @@ export class SyncRelay {
   ownerGone(owner: bigint): void {
     for (const [key, lock] of this.held) if (lock.owner === owner) this.held.delete(key);
     for (const [id, asked] of this.underWay) if (asked.owner === owner) this.finish(id);
+    this.gone.set(owner, monotonicMs());
+    if (this.gone.size > GONE_MAX) this.gone.delete(this.gone.keys().next().value!);
     this.to.all({ case: 'ownerGone', value: { owner } });
   }
 

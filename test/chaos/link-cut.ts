@@ -28,8 +28,8 @@ export function cut(pid: number, ports: readonly number[]): void {
   const set = (list: readonly number[]): string => `{ ${list.join(', ')} }`;
   const rules = [`tcp dport ${set(ports)} tcp flags & (syn | ack) == syn drop`];
   if (own.length > 0) rules.push(`tcp sport ${set(own)} drop`, `tcp dport ${set(own)} drop`);
-  const chain = `chain output { type filter hook output priority 0; ${rules.join('; ')}; }`;
-  execFileSync('nft', ['-f', '-'], { input: `table inet ${TABLE} { ${chain} }\n` });
+  const chain = ['type filter hook output priority 0;', ...rules].join('\n');
+  execFileSync('nft', ['-f', '-'], { input: `table inet ${TABLE} {\nchain output {\n${chain}\n}\n}\n` });
 }
 
 export function mend(): void {

@@ -1,6 +1,6 @@
 // `npm run chaos`: breaks a cluster at random under work, and checks the histories. README.md says what and how.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
@@ -55,7 +55,7 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
     const troubles = await workers.prove(10 * leaseMs + 20_000);
     progress.show('checking the histories');
     to.close();
-    return judge({
+    const report = judge({
       seed,
       minutes,
       cuts: canCut(),
@@ -64,10 +64,22 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
       troubles,
       histories: readHistories(histories),
     });
+    if (options.keep && isBad(report)) keep(folder);
+    return report;
   } finally {
     progress.clear();
     await stopCluster(clusterPaths(CLUSTER));
   }
+}
+
+const isBad = ({ violations, troubles }: Report): boolean => violations.length + troubles.length > 0;
+
+// Before the cluster goes down, which clears its logs.
+function keep(folder: string): void {
+  const kept = mkdtempSync(join(tmpdir(), 'odonata-chaos-kept-'));
+  cpSync(historyFolder(folder), join(kept, 'history'), { recursive: true });
+  cpSync(clusterPaths(CLUSTER).logDir, join(kept, 'logs'), { recursive: true });
+  process.stderr.write(`\nhistories and logs are in ${kept}\n`);
 }
 
 /** Runs this again in a network namespace of its own, where that is permitted. @returns its exit code */
@@ -100,7 +112,7 @@ async function main(argv: string[]): Promise<number> {
     process.env.ODONATA_HOME = folder;
     const report = await chaos(options, folder, abort.signal);
     console.log(options.json ? JSON.stringify(report, undefined, 2) : reportText(report));
-    return report.violations.length > 0 || report.troubles.length > 0 ? EXIT.failed : EXIT.ok;
+    return isBad(report) ? EXIT.failed : EXIT.ok;
   } catch (error) {
     if (abort.signal.aborted) return 130;
     process.stderr.write(`\nchaos: ${explain(error)}\n`);

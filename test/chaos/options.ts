@@ -9,6 +9,7 @@ export interface Options {
   directories: number;
   leaseMs: number;
   json: boolean;
+  keep: boolean;
 }
 
 export const HELP = `Breaks a cluster at random while programs share its memory, and checks that no result is wrong.
@@ -21,6 +22,7 @@ Usage: npm run chaos -- [--minutes M] [--seed S] [--nodes N] [--directories N] [
   --directories  replicas of the directory; 3
   --lease-ms     lease of permissions; 1500
   --json         the report as JSON
+  --keep         keep the histories and the services' logs when something is wrong, and say where
   --help         this text
 
 As root it runs in a network namespace of its own, where links between processes can be cut.
@@ -38,7 +40,7 @@ export function parseOptions(argv: readonly string[]): Options | 'help' {
   const flag = { type: 'boolean' } as const;
   const options = {
     ...{ minutes: text, seed: text, nodes: text, directories: text, 'lease-ms': text },
-    ...{ json: flag, help: { ...flag, short: 'h' } },
+    ...{ json: flag, keep: flag, help: { ...flag, short: 'h' } },
   } as const;
   let values: ReturnType<typeof parseArgs<{ options: typeof options }>>['values'];
   try {
@@ -57,6 +59,7 @@ export function parseOptions(argv: readonly string[]): Options | 'help' {
     directories: whole('--directories', values.directories ?? '3', 1, 9),
     leaseMs: whole('--lease-ms', values['lease-ms'] ?? '1500', 500, 60_000),
     json: values.json ?? false,
+    keep: values.keep ?? false,
   };
 }
 

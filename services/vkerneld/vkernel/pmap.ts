@@ -105,7 +105,7 @@ class VkernelPmap implements Pmap, PmapParts {
     if (event.case === 'lease') this.lease.renew(event.value.deadlineNs);
     if (event.case !== 'faultError') return;
     const { vmspace, address: page, signal, reason } = event.value;
-    this.vmspaces.get(vmspace)?.fatal(signal, reason, page);
+    this.vmspaces.get(vmspace)?.fatal(signal, reason, page === 0n ? undefined : page);
   }
 
   private receive(report: FaultThreadReport): void {
