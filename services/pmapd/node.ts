@@ -76,7 +76,9 @@ export class Node {
           const { link, epoch } = this.directories?.of(run.dataspace, run.firstPage) ?? {};
           const address = link?.addressOf(receiver);
           if (link === undefined || epoch === undefined || address === undefined) return undefined;
-          return this.transfers.delivery(address, run, zero, { version, state, epoch, sender: link.holder });
+          return this.transfers.delivery(address, run, zero, {
+            ...{ version, state, epoch, receiver, sender: link.holder },
+          });
         },
         modifies: ({ entry, page }) => {
           const begin = BigInt(page * 4096);
@@ -106,7 +108,14 @@ export class Node {
     return this.asked.client;
   }
 
-  /** True where a page message at an epoch is of the present leader of its shard, and may be used. */
+  /** True where pages that were sent to a holder are for who we are now at the leader of their shard. */
+  acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean {
+    return (
+      this.accepts(dataspace, page, epoch) && this.directories?.of(dataspace, page).link?.holder === receiver
+    );
+  }
+
+  /** True where a message at an epoch is of the present leader of its shard, and may be used. */
   accepts(dataspace: bigint, page: number, epoch: bigint): boolean {
     return this.directories?.accepts(dataspace, page, epoch) ?? false;
   }
