@@ -1,13 +1,17 @@
 // Range locks, waits and wakes of virtual kernels, relayed to the directory and back; remembered, so
 // that a new directory hears of locks that are held and of requests that are under way.
+import { OwnedRanges } from '@odonata/coherency/owned-ranges.ts';
+import { HELD_MAX } from '@odonata/coherency/range-lock.ts';
+import { lockWire } from '@odonata/coherency/wire.ts';
 import type { DirectoryEvent } from '@odonata/proto/coherency/v1/coherency';
-import { LockMode, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import { SyncStatus } from '@odonata/proto/coherency/v1/coherency';
 import type { VkernelEvent } from '@odonata/proto/pmap/v1/pmap';
+import { Code } from '@odonata/rpc/error.ts';
 import type { HolderEventInit } from './directory-link.ts';
 import type { Session } from './session.ts';
 
 type SyncEvent = Extract<VkernelEvent['event'], { case: 'lock' | 'unlock' | 'wait' | 'cancelWait' | 'wake' }>;
-type LockInit = Extract<HolderEventInit, { case: 'lock' }>['value'];
+type Unlock = Extract<SyncEvent, { case: 'unlock' }>['value'];
 
 interface UnderWay {
   session: Session;
@@ -19,15 +23,16 @@ interface UnderWay {
   registered: boolean;
 }
 
-const lockKey = (l: { dataspace?: bigint; owner?: bigint; begin?: bigint; end?: bigint }) =>
-  `${l.dataspace} ${l.owner} ${l.begin} ${l.end}`;
-
 export class SyncRelay {
   private readonly send: (event: HolderEventInit) => void;
   private readonly underWay = new Map<bigint, UnderWay>();
   private readonly byVkernelRequest = new Map<string, bigint>();
-  private readonly held = new Map<string, LockInit>();
+  private readonly idsOfOwner = new Map<bigint, Set<bigint>>();
+  private readonly idsOfSession = new Map<Session, Set<bigint>>();
+  /** By owner and dataspace: what the directory granted and nobody gave back. */
+  private readonly held = new Map<bigint, Map<bigint, OwnedRanges>>();
   private next = 1n;
+  private lastOrder = 0;
 
   constructor(send: (event: HolderEventInit) => void) {
     this.send = send;
@@ -42,15 +47,12 @@ export class SyncRelay {
         const { $typeName: _, ...fields } = event.value;
         const relayed = { case: event.case, value: { ...fields, request: id } } as HolderEventInit;
         const owner = 'owner' in event.value ? event.value.owner : 0n;
-        this.underWay.set(id, { session, request, event: relayed, owner, registered: false });
-        this.byVkernelRequest.set(`${session.holder} ${request}`, id);
+        this.remember(id, { session, request, event: relayed, owner, registered: false });
         this.send(relayed);
         return;
       }
       case 'unlock':
-        this.held.delete(lockKey(event.value));
-        this.send(event);
-        session.send({ request, event: { case: 'done', value: {} } });
+        this.unlock(session, request, event.value);
         return;
       case 'cancelWait': {
         const key = `${session.holder} ${event.value.request}`;
@@ -69,8 +71,10 @@ export class SyncRelay {
         const { request, status } = event.value;
         const asked = this.finish(request);
         if (asked === undefined) return;
-        if (status === SyncStatus.OK && asked.event?.case === 'lock')
-          this.held.set(lockKey(asked.event.value as never), asked.event.value);
+        if (status === SyncStatus.OK && asked.event?.case === 'lock') {
+          const { dataspace = 0n, begin = 0n, end = 0n, mode = 0 } = asked.event.value;
+          this.rangesOf(asked.owner, dataspace).set(begin, end, lockWire.from(mode));
+        }
         asked.session.send({
           request: asked.request,
           event: { case: 'lock', value: { request: asked.request, status } },
@@ -98,11 +102,38 @@ export class SyncRelay {
 
   /** True where a process holds bytes of a range for writing: what it reads there it will write. */
   modifies(owner: bigint, dataspace: bigint, begin: bigint, end: bigint): boolean {
-    for (const lock of this.held.values()) {
-      if (lock.owner !== owner || lock.dataspace !== dataspace || lock.mode !== LockMode.MODIFYING) continue;
-      if ((lock.begin ?? 0n) <= end && begin <= (lock.end ?? 0n)) return true;
+    const ranges = this.held.get(owner)?.get(dataspace);
+    return ranges?.first(begin, end, ({ mode }) => mode === 'MODIFYING') !== undefined;
+  }
+
+  private unlock(session: Session, request: bigint, unlock: Unlock): void {
+    const { owner, dataspace, begin, end } = unlock;
+    const ranges = this.held.get(owner)?.get(dataspace);
+    // An unlock in the middle of a range makes two of it.
+    if (ranges !== undefined && ranges.count >= HELD_MAX) {
+      const reason = `the process holds ${HELD_MAX} ranges of dataspace ${dataspace}; unlock whole ranges`;
+      session.send({ request, event: { case: 'failed', value: { code: Code.ResourceExhausted, reason } } });
+      return;
     }
-    return false;
+    ranges?.clear(begin, end);
+    this.send({ case: 'unlock', value: unlock });
+    session.send({ request, event: { case: 'done', value: {} } });
+  }
+
+  private rangesOf(owner: bigint, dataspace: bigint): OwnedRanges {
+    const ofOwner = this.held.get(owner) ?? new Map<bigint, OwnedRanges>();
+    this.held.set(owner, ofOwner);
+    const ranges = ofOwner.get(dataspace) ?? new OwnedRanges(owner, () => ++this.lastOrder);
+    ofOwner.set(dataspace, ranges);
+    return ranges;
+  }
+
+  private remember(id: bigint, asked: UnderWay): void {
+    const { session, request, owner } = asked;
+    this.underWay.set(id, asked);
+    this.byVkernelRequest.set(`${session.holder} ${request}`, id);
+    this.idsOfOwner.set(owner, (this.idsOfOwner.get(owner) ?? new Set()).add(id));
+    this.idsOfSession.set(session, (this.idsOfSession.get(session) ?? new Set()).add(id));
   }
 
   private finish(id: bigint): UnderWay | undefined {
@@ -110,14 +141,14 @@ export class SyncRelay {
     if (asked === undefined) return undefined;
     this.underWay.delete(id);
     this.byVkernelRequest.delete(`${asked.session.holder} ${asked.request}`);
+    this.idsOfOwner.get(asked.owner)?.delete(id);
+    this.idsOfSession.get(asked.session)?.delete(id);
     return asked;
   }
 
   /** Says again what a broken stream may have lost; a new directory hears of held locks first. */
   rejoin(newDirectory: boolean): void {
-    if (newDirectory)
-      for (const lock of this.held.values())
-        this.send({ case: 'lock', value: { ...lock, reclaim: true } as never });
+    if (newDirectory) this.reclaim();
     for (const [id, asked] of [...this.underWay]) {
       if (!asked.registered) {
         this.send(asked.event);
@@ -130,15 +161,28 @@ export class SyncRelay {
     }
   }
 
+  private reclaim(): void {
+    for (const [owner, ofOwner] of this.held) {
+      for (const [dataspace, ranges] of ofOwner) {
+        for (const { begin, end, mode } of ranges) {
+          const value = { dataspace, owner, begin, end, mode: lockWire.to(mode), reclaim: true };
+          this.send({ case: 'lock', value });
+        }
+      }
+    }
+  }
+
   /** A process ended. */
   ownerGone(owner: bigint): void {
-    for (const [key, lock] of this.held) if (lock.owner === owner) this.held.delete(key);
-    for (const [id, asked] of this.underWay) if (asked.owner === owner) this.finish(id);
+    this.held.delete(owner);
+    for (const id of this.idsOfOwner.get(owner) ?? []) this.finish(id);
+    this.idsOfOwner.delete(owner);
     this.send({ case: 'ownerGone', value: { owner } });
   }
 
   sessionGone(session: Session): void {
-    for (const [id, asked] of this.underWay) if (asked.session === session) this.finish(id);
+    for (const id of this.idsOfSession.get(session) ?? []) this.finish(id);
+    this.idsOfSession.delete(session);
   }
 }
 
