@@ -33,7 +33,7 @@ export type DirectoryEvent =
   /** A holder lets go of what it had, at a home, where nothing is lost by that. */
   | { type: 'release'; holder: HolderId; run: PageRun }
   /** What a holder caches, told to a directory that starts anew. */
-  | { type: 'report'; holder: HolderId; held: HeldRun[] }
+  | { type: 'report'; holder: HolderId; held: HeldRun[]; voided: bigint[] }
   /** All reports are in: grants may begin. */
   | { type: 'rebuilt' }
   | { type: 'tick'; nowMs: number };

@@ -19,6 +19,7 @@ import {
   pageOf,
   plainPage,
   type Request,
+  type Usage,
   usageOf,
 } from './page-table.ts';
 
@@ -36,6 +37,8 @@ export interface DirectoryOptions {
    */
   home: boolean;
 }
+
+const NO_USAGE: Usage = { owned: new Map(), lost: 0, entries: 0 };
 
 export class Directory {
   private readonly home: boolean;
@@ -80,6 +83,10 @@ export class Directory {
         this.release(event);
         break;
       case 'report':
+        for (const id of event.voided) {
+          const dataspace = this.dataspaces.get(id);
+          if (dataspace?.creator === event.holder) dataspace.creatorLost = true;
+        }
         for (const held of event.held) {
           const dataspace = this.dataspaces.get(held.run.dataspace);
           if (dataspace !== undefined) this.rebuild.report(dataspace, event.holder, held, this.out);
@@ -97,10 +104,15 @@ export class Directory {
     return this.out.take();
   }
 
-  /** Pages by owner and lost pages of a dataspace. */
-  usage(id: bigint): { owned: Map<HolderId, number>; lost: number } {
+  /** Pages by owner, lost pages, and pages that have an entry, of a dataspace. */
+  usage(id: bigint): Usage {
     const dataspace = this.dataspaces.get(id);
-    return dataspace === undefined ? { owned: new Map(), lost: 0 } : usageOf(dataspace);
+    return dataspace === undefined ? NO_USAGE : usageOf(dataspace);
+  }
+
+  /** True where a dataspace was created and not removed. */
+  has(id: bigint): boolean {
+    return this.dataspaces.has(id);
   }
 
   /** What the directory knows of one page, for checkers and transcripts. */

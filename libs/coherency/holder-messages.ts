@@ -33,7 +33,8 @@ export type HolderAction =
   /** `needed` false: speculative pages. */
   | { type: 'acquire'; run: PageRun; mode: AccessMode; needed: boolean }
   | { type: 'ack'; run: PageRun; version: number; kind: AckKind }
-  | { type: 'report'; held: HeldRun[] }
+  /** `voided`: dataspaces that were granted whole, and are not any more. */
+  | { type: 'report'; held: HeldRun[]; voided: bigint[] }
   /** Take local access to the pages away, before anything else happens to them. */
   | { type: 'revoke'; run: PageRun; keep: 'READ' | 'NOTHING' }
   /** Send the pages, and keep what was sent until it is settled when `retain`. */

@@ -27,12 +27,22 @@ interface HeldPage {
 interface HeldDataspace {
   pageCount: number;
   whole: boolean;
+  /** It was granted whole, and that is over: pages that no entry names are nobody's here. */
+  voided: boolean;
   pages: Map<number, HeldPage>;
 }
 
 export class Holder {
   private readonly dataspaces = new Map<bigint, HeldDataspace>();
   private batch = new RunBatch<RunwiseAction>();
+  private readonly runsOf: (dataspace: bigint, pageCount: number) => PageRun[];
+
+  /** @param runsOf the pages of a dataspace that this machine is for; all, unless told otherwise */
+  constructor(
+    runsOf = (dataspace: bigint, pageCount: number): PageRun[] => [{ dataspace, firstPage: 0, pageCount }],
+  ) {
+    this.runsOf = runsOf;
+  }
 
   /** Applies one event. The same sequence of events gives the same actions. */
   step(event: HolderEvent): HolderAction[] {
@@ -78,6 +88,7 @@ export class Holder {
     this.dataspaces.set(event.dataspace, {
       pageCount: event.pageCount,
       whole: event.whole,
+      voided: false,
       pages: new Map(),
     });
   }
@@ -86,10 +97,11 @@ export class Holder {
     const held = this.dataspaces.get(dataspace);
     if (held === undefined) return;
     this.dataspaces.delete(dataspace);
-    const run = { dataspace, firstPage: 0, pageCount: held.pageCount };
-    this.batch.add('revoke', dataspace, 0, () => ({ type: 'revoke', run, keep: 'NOTHING' }));
-    this.batch.add('drop', dataspace, 0, () => ({ type: 'drop', run }));
-    this.batch.add('failed', dataspace, 0, () => ({ type: 'failed', run, reason: 'NO_DATASPACE' }));
+    for (const run of this.runsOf(dataspace, held.pageCount)) {
+      this.dropRun(run);
+      const failed: RunwiseAction = { type: 'failed', run, reason: 'NO_DATASPACE' };
+      this.batch.add('failed', dataspace, run.firstPage, () => failed);
+    }
   }
 
   private stepRun(event: Exclude<HolderEvent, { type: 'open' | 'remove' | 'rejoin' | 'expire' }>): void {
@@ -341,6 +353,17 @@ export class Holder {
     this.batch.add('revoke', dataspace, number, (run) => ({ type: 'revoke', run, keep }), keep);
   }
 
+  // Whole runs, each an action of its own.
+  private dropRun(run: PageRun): void {
+    const { dataspace, firstPage } = run;
+    this.batch.add('revoke', dataspace, firstPage, () => ({
+      type: 'revoke',
+      run: { ...run },
+      keep: 'NOTHING',
+    }));
+    this.batch.add('drop', dataspace, firstPage, () => ({ type: 'drop', run: { ...run } }));
+  }
+
   private drop(dataspace: bigint, number: number): void {
     this.batch.add('drop', dataspace, number, (run) => ({ type: 'drop', run }));
   }
@@ -388,7 +411,9 @@ export class Holder {
   // A new directory knows nothing: what is under way for the old one is off.
   private report(): HolderAction[] {
     const held: HeldRun[] = [];
+    const voided: bigint[] = [];
     for (const [dataspace, space] of this.dataspaces) {
+      if (space.voided) voided.push(dataspace);
       for (const [number, page] of [...space.pages].sort((a, b) => a[0] - b[0])) {
         page.grantVersion = 0;
         const reported = appendHeld(held, dataspace, number, page);
@@ -396,7 +421,7 @@ export class Holder {
         page.version = reported;
       }
     }
-    return [...this.batch.take(), { type: 'report', held }];
+    return [...this.batch.take(), { type: 'report', held, voided }];
   }
 
   // What was sent on never arrived anywhere, or arrived here and waited for a grant: it is ours.
@@ -424,9 +449,8 @@ export class Holder {
 
   private expire(): void {
     for (const [dataspace, space] of this.dataspaces) {
-      const run = { dataspace, firstPage: 0, pageCount: space.pageCount };
-      this.batch.add('revoke', dataspace, 0, () => ({ type: 'revoke', run, keep: 'NOTHING' }));
-      this.batch.add('drop', dataspace, 0, () => ({ type: 'drop', run }));
+      for (const run of this.runsOf(dataspace, space.pageCount)) this.dropRun(run);
+      space.voided ||= space.whole;
       space.whole = false;
       for (const [number, page] of space.pages) {
         if (page.readPending || page.writePending)

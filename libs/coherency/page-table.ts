@@ -74,17 +74,21 @@ export function pageOf(dataspace: Dataspace, number: number): Page {
   return page;
 }
 
-/** Pages by owner and lost pages; pages that nobody owns are left out. */
-export function usageOf(dataspace: Dataspace): { owned: Map<HolderId, number>; lost: number } {
+/** Of pages that have an entry; all others are the creator's, or died with it. */
+export interface Usage {
+  owned: ReadonlyMap<HolderId, number>;
+  lost: number;
+  entries: number;
+}
+
+export function usageOf(dataspace: Dataspace): Usage {
   const owned = new Map<HolderId, number>();
-  const plain = dataspace.pageCount - dataspace.pages.size;
-  let lost = dataspace.creatorLost ? plain : 0;
-  if (!dataspace.creatorLost && dataspace.creator !== 0 && plain > 0) owned.set(dataspace.creator, plain);
+  let lost = 0;
   for (const page of dataspace.pages.values()) {
     if (page.lost) lost++;
     else if (page.owner !== 0) owned.set(page.owner, (owned.get(page.owner) ?? 0) + 1);
   }
-  return { owned, lost };
+  return { owned, lost, entries: dataspace.pages.size };
 }
 
 /** The writer has the page alone from now on. */

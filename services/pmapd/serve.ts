@@ -33,14 +33,11 @@ export async function serve(config: PmapdConfig, log: Logger): Promise<() => Pro
   server
     .add(PmapService, pmap)
     .add(DataspaceService, dataspaces)
-    .add(
-      TransferService,
-      transferHandlers(node.memory, () => node.epoch),
-    );
+    .add(TransferService, transferHandlers(node));
   // The socket comes first: it refuses when another pmap manager of this node runs.
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   clearMemoryDir(config.memoryDir, log);
-  node.join(await server.listen(config.listen));
+  await node.join(await server.listen(config.listen));
   const endpoint = attachSyslink({
     address: config.syslink,
     name: `${config.node}/pmapd`,

@@ -15,7 +15,7 @@ import { openChannel, openStream, type RpcChannel } from '@odonata/rpc/client.ts
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
-import type { CoherentMemory } from './coherent-memory.ts';
+import type { Node } from './node.ts';
 
 /** `bytes data = 2` */
 const DATA_FIELD = DeliverRequestSchema.field.data.number;
@@ -124,16 +124,13 @@ export class Transfers {
 }
 
 /** The receiving side. */
-export function transferHandlers(
-  memory: CoherentMemory,
-  epoch: () => bigint,
-): Handlers<typeof TransferService> {
+export function transferHandlers(node: Pick<Node, 'memory' | 'accepts'>): Handlers<typeof TransferService> {
   return {
     deliver: raw((call) => {
       call.on('data', (message: DeliverRequest) => {
-        // Sent under an earlier directory: whoever wants it asks anew.
-        if (message.epoch !== epoch()) return;
         const run = runFromWire(message.run);
+        // Sent under an earlier leader, or late: whoever wants it asks anew.
+        if (!node.accepts(run.dataspace, run.firstPage, message.epoch)) return;
         if (!message.zero && message.data.length !== run.pageCount * PAGE_BYTES) {
           failStream(
             call,
@@ -145,7 +142,7 @@ export function transferHandlers(
           return;
         }
         const state = stateWire.from(message.state);
-        memory.arrive(
+        node.memory.arrive(
           { type: 'data', run, state, version: Number(message.version), zero: message.zero },
           message.data,
         );
