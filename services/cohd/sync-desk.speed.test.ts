@@ -124,15 +124,16 @@ test('the end of an owner, and ticks, do not look at what others hold', () => {
   const desk = deskWith(100_000);
   desk.lock(1, ask(OWNER, 9n, 4n), 0);
   desk.lock(1, { ...ask(OWNER + 1n, 9n, 4n), timeoutMs: 1_000_000 }, 0);
-  const started = process.hrtime.bigint();
-  for (let i = 1n; i <= 1000n; i++) {
-    desk.tick(Number(i));
-    desk.lock(2, ask(OWNER + 1n + i, 25n, 4n), 0);
-    desk.ownerGone(OWNER + 1n + i);
-  }
-  const perRoundUs = Number(process.hrtime.bigint() - started) / 1000 / 1000;
+  const times = Array.from({ length: 1000 }, (_, i) => {
+    const owner = OWNER + 2n + BigInt(i);
+    const started = process.hrtime.bigint();
+    desk.tick(i);
+    desk.lock(2, ask(owner, 25n, 4n), 0);
+    desk.ownerGone(owner);
+    return Number(process.hrtime.bigint() - started);
+  });
   // Looking at 100,000 ranges takes more than that.
-  expect(perRoundUs).toBeLessThan(300);
+  expect(times.sort((a, b) => a - b)[500]!).toBeLessThan(200_000);
   expect(desk.ownerGone(OWNER)).toMatchObject([{ outcome: 'OK' }]);
   expect(desk.lockCount(1n)).toBe(100_001);
 });
