@@ -8,7 +8,7 @@ import type { DirectoryAction, DirectoryEvent } from './directory-messages.ts';
 import { type DirectoryCounters, DirectoryOutbox } from './directory-outbox.ts';
 import { DirectoryRebuild } from './directory-rebuild.ts';
 import { type HolderSet, NO_HOLDERS, withHolder, withoutHolder } from './holder-set.ts';
-import { type HolderId, type PageState, unreachable } from './page.ts';
+import { type HolderId, type HolderIdentity, type PageState, unreachable } from './page.ts';
 import {
   become,
   type Change,
@@ -43,7 +43,7 @@ const NO_USAGE: Usage = { owned: new Map(), lost: 0, entries: 0 };
 export class Directory {
   private readonly home: boolean;
   private readonly dataspaces = new Map<bigint, Dataspace>();
-  private readonly holders = new Set<HolderId>();
+  private readonly holders = new Map<HolderId, HolderIdentity>();
   private readonly changing = new Map<Page, { dataspace: Dataspace; number: number }>();
   private nowMs = 0;
   private readonly out = new DirectoryOutbox();
@@ -68,7 +68,7 @@ export class Directory {
         this.remove(event.dataspace);
         break;
       case 'join':
-        this.holders.add(event.holder);
+        this.holders.set(event.holder, event.identity ?? BigInt(event.holder));
         break;
       case 'leave':
         this.leave(event.holder);
@@ -83,6 +83,7 @@ export class Directory {
         this.release(event);
         break;
       case 'report':
+        if (event.reborn) this.rebuild.reborn(event.holder);
         for (const id of event.voided) {
           const dataspace = this.dataspaces.get(id);
           if (dataspace?.creator === event.holder) dataspace.creatorLost = true;
@@ -274,7 +275,11 @@ export class Directory {
   }
 
   private sendChange(dataspace: Dataspace, number: number, change: Change, resend: boolean): void {
-    if (change.dataPending) this.out.recall(dataspace.id, number, change);
+    if (change.dataPending) {
+      const identity = this.holders.get(change.request.holder);
+      assert(identity !== undefined, 'the requester of a change has not left');
+      this.out.recall(dataspace.id, number, change, identity);
+    }
     if (change.unacked.length > 0) this.out.invalidate(dataspace.id, number, change, resend);
     if (resend) this.out.counters.resends++;
   }
@@ -451,13 +456,23 @@ export class Directory {
     this.grant(dataspace, number, page, heir, 'MASTER', false);
   }
 
+  // What was sent on to somebody who is not here any more, or has forgotten it: he may have got it, and written it.
+  private mayBeOutdated(page: Page): boolean {
+    const receiver = this.rebuild.keptFor(page);
+    if (receiver === undefined) return false;
+    const isHere = [...this.holders].some(
+      ([holder, identity]) => identity === receiver && !this.rebuild.isReborn(holder),
+    );
+    return !isHere;
+  }
+
   // After the reports each page has one owner again, or is lost.
   private rebuilt(): void {
     for (const dataspace of this.dataspaces.values()) {
       for (const [number, page] of dataspace.pages) {
         page.sharers = withoutHolder(page.sharers, page.owner);
         page.exclusive = page.owner !== 0 && page.sharers.length === 0;
-        if (page.owner === 0) this.ownerLost(dataspace, number, page);
+        if (page.owner === 0 || this.mayBeOutdated(page)) this.ownerLost(dataspace, number, page);
         else if (this.rebuild.keptBy(page) === page.owner) {
           const { owner: holder, version } = page;
           this.out.grant(dataspace.id, number, {

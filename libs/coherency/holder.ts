@@ -5,7 +5,15 @@
 import assert from 'node:assert/strict';
 import type { HeldRun } from './directory-messages.ts';
 import type { HolderAction, HolderEvent } from './holder-messages.ts';
-import { type HolderId, mayRead, mayWrite, type PageRun, type PageState, unreachable } from './page.ts';
+import {
+  type HolderId,
+  type HolderIdentity,
+  mayRead,
+  mayWrite,
+  type PageRun,
+  type PageState,
+  unreachable,
+} from './page.ts';
 import { RunBatch } from './run-batch.ts';
 
 type RunwiseAction = Exclude<HolderAction, { type: 'report' }>;
@@ -22,6 +30,7 @@ interface HeldPage {
   grantVersion: number;
   /** This version was sent on, and the frames' bytes are kept until it is settled. */
   retainedVersion: number;
+  retainedFor: HolderIdentity;
 }
 
 interface HeldDataspace {
@@ -35,6 +44,7 @@ interface HeldDataspace {
 export class Holder {
   private readonly dataspaces = new Map<bigint, HeldDataspace>();
   private batch = new RunBatch<RunwiseAction>();
+  private reborn = false;
   private readonly runsOf: (dataspace: bigint, pageCount: number) => PageRun[];
 
   /** @param runsOf the pages of a dataspace that this machine is for; all, unless told otherwise */
@@ -177,6 +187,7 @@ export class Holder {
         dataVersion: 0,
         grantVersion: 0,
         retainedVersion: 0,
+        retainedFor: 0n,
       };
       held.pages.set(number, page);
     }
@@ -292,6 +303,7 @@ export class Holder {
     page.state = 'INVALID';
     page.version = version;
     page.retainedVersion = version;
+    page.retainedFor = event.receiverIdentity;
   }
 
   private invalidate(
@@ -421,7 +433,7 @@ export class Holder {
         page.version = reported;
       }
     }
-    return [...this.batch.take(), { type: 'report', held, voided }];
+    return [...this.batch.take(), { type: 'report', held, voided, reborn: this.reborn }];
   }
 
   // What was sent on never arrived anywhere, or arrived here and waited for a grant: it is ours.
@@ -448,6 +460,7 @@ export class Holder {
   }
 
   private expire(): void {
+    this.reborn = true;
     for (const [dataspace, space] of this.dataspaces) {
       for (const run of this.runsOf(dataspace, space.pageCount)) this.dropRun(run);
       space.voided ||= space.whole;
@@ -469,6 +482,7 @@ function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: He
   const sent = page.state === 'INVALID' && page.retainedVersion !== 0;
   const kept = waits || sent;
   const state = kept ? 'MASTER' : page.state;
+  const keptFor = sent && !waits ? page.retainedFor : undefined;
   const version = waits ? page.dataVersion : sent ? page.retainedVersion - 1 : page.version;
   const last = held.at(-1);
   if (
@@ -477,9 +491,10 @@ function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: He
     last.run.firstPage + last.run.pageCount === number &&
     last.state === state &&
     last.version === version &&
-    last.kept === kept
+    last.kept === kept &&
+    last.keptFor === keptFor
   ) {
     last.run.pageCount++;
-  } else held.push({ run: { dataspace, firstPage: number, pageCount: 1 }, state, version, kept });
+  } else held.push({ run: { dataspace, firstPage: number, pageCount: 1 }, state, version, kept, keptFor });
   return version;
 }
