@@ -182,8 +182,7 @@ export class Directory {
 
   private enqueue(page: Page, request: Request): void {
     const twin = (r: Request) => r.holder === request.holder && r.mode === request.mode;
-    const change = page.change;
-    if (change !== undefined && twin(change.request)) return;
+    // Also what the change under way is for: who asks again may have lost its grant with a stream.
     if (!page.queue.some(twin)) page.queue = [...page.queue, request];
   }
 
@@ -258,10 +257,19 @@ export class Directory {
       resends: 0,
     };
     this.changing.set(page, { dataspace, number });
-    this.sendChange(dataspace, number, page.change, false);
+    this.sendChange(dataspace, number, page, page.change, false);
   }
 
-  private sendChange(dataspace: Dataspace, number: number, change: Change, resend: boolean): void {
+  private sendChange(
+    dataspace: Dataspace,
+    number: number,
+    page: Page,
+    change: Change,
+    resend: boolean,
+  ): void {
+    // The grant by which the source was to take the page back may be lost.
+    if (change.dataPending && page.restore)
+      this.grant(dataspace, number, page, change.source, page.exclusive ? 'MODIFIED' : 'MASTER', false);
     if (change.dataPending) this.out.recall(dataspace.id, number, change);
     if (change.unacked.length > 0) this.out.invalidate(dataspace.id, number, change, resend);
     if (resend) this.out.counters.resends++;
@@ -336,6 +344,7 @@ export class Directory {
     const reader = change.request.holder;
     page.exclusive = false;
     page.zero = false;
+    page.restore = false;
     page.sharers = withHolder(page.sharers, reader);
     if (!this.home) return;
     page.sharers = withHolder(page.sharers, page.owner);
@@ -360,7 +369,8 @@ export class Directory {
     state: PageState,
     zero: boolean,
   ): void {
-    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero });
+    const restore = page.restore && holder === page.owner;
+    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero, restore });
   }
 
   private tick(nowMs: number): void {
@@ -374,7 +384,7 @@ export class Directory {
       if (nowMs - change.sentAtMs < pauseMs) continue;
       change.sentAtMs = nowMs;
       change.resends++;
-      this.sendChange(dataspace, number, change, true);
+      this.sendChange(dataspace, number, page, change, true);
     }
   }
 
@@ -428,6 +438,7 @@ export class Directory {
   private ownerLost(dataspace: Dataspace, number: number, page: Page): void {
     page.owner = 0;
     page.exclusive = false;
+    page.restore = false;
     if (this.home) return;
     const [heir] = page.sharers;
     if (heir === undefined) {
@@ -447,13 +458,8 @@ export class Directory {
         page.exclusive = page.owner !== 0 && page.sharers.length === 0;
         if (page.owner === 0) this.ownerLost(dataspace, number, page);
         else if (this.rebuild.keptBy(page) === page.owner) {
-          const { owner: holder, version } = page;
-          this.out.grant(dataspace.id, number, {
-            holder,
-            state: page.exclusive ? 'MODIFIED' : 'MASTER',
-            version,
-            restore: true,
-          });
+          page.restore = true;
+          this.grant(dataspace, number, page, page.owner, page.exclusive ? 'MODIFIED' : 'MASTER', false);
         }
       }
     }

@@ -21,9 +21,16 @@
 
 #define arrives(i, h) (transfers[i].receiver == h)
 
+/* Data that was sent to a former life of a holder is not for this one. */
+#ifdef FORMER_LIFE
+#define forThisLife(i, h) (true)
+#else
+#define forThisLife(i, h) (transfers[i].number == number[h])
+#endif
+
 inline deliver(i, h) {
   t_page = transfers[i].page; t_a = transfers[i].state; t_version = transfers[i].version; t_b = transfers[i].value;
-  t_flag = (transfers[i].epoch == epoch[h]);
+  t_flag = (transfers[i].epoch == epoch[h] && forThisLife(i, h));
   takeTransfer(i);
   if
 #ifdef IGNORE_EPOCH
@@ -42,7 +49,8 @@ inline takeTransfer(i) {
   :: t_i < TRANSFERS_MAX - 1 ->
      transfers[t_i].receiver = transfers[t_i + 1].receiver; transfers[t_i].page = transfers[t_i + 1].page;
      transfers[t_i].state = transfers[t_i + 1].state; transfers[t_i].version = transfers[t_i + 1].version;
-     transfers[t_i].epoch = transfers[t_i + 1].epoch; transfers[t_i].value = transfers[t_i + 1].value;
+     transfers[t_i].epoch = transfers[t_i + 1].epoch; transfers[t_i].number = transfers[t_i + 1].number;
+     transfers[t_i].value = transfers[t_i + 1].value;
      t_i++
   :: else -> break
   od;
@@ -177,11 +185,11 @@ proctype Directory() {
   :: d_step { hasMessage(2) -> fromHolder(2); check() }
   :: d_step { hasMessage(3) -> fromHolder(3); check() }
   :: d_step { !hasStream(1) && isUp(1) -> onHello(1); check() }
-  :: d_step { mayBury(1) -> onLeave(1); died = 1; check() }
+  :: d_step { mayBury(1) -> died = 1; onLeave(1); check() }
   :: d_step { !hasStream(2) && isUp(2) -> onHello(2); check() }
-  :: d_step { mayBury(2) -> onLeave(2); died = 1; check() }
+  :: d_step { mayBury(2) -> died = 1; onLeave(2); check() }
   :: d_step { !hasStream(3) && isUp(3) -> onHello(3); check() }
-  :: d_step { mayBury(3) -> onLeave(3); died = 1; check() }
+  :: d_step { mayBury(3) -> died = 1; onLeave(3); check() }
   :: d_step { early > 0 && busy[0] && !rebuilding -> early--; sendChange(0, 1); check() }
   :: d_step {
        quiet && busy[0] -> ticks[0]++; assert(ticks[0] <= TICKS_MAX);   /* progress */

@@ -23,7 +23,7 @@ inline sendRecall(p) {
   :: else
   fi;
 #endif
-  send(source[p], recall, p, requester[p], changeVersion[p],
+  send(source[p], recall, p, requester[p] | (dirNumber[requester[p]] << 2), changeVersion[p],
        (mode[p] == READ -> SLAVE : (grantPending[p] -> INVALID : MODIFIED)))
 }
 
@@ -145,9 +145,15 @@ inline begin(p, h, m) {
 /* A request as 3 bits. */
 #define request(h, m) (((h) << 1) | (m))
 
+#ifdef ASKED_AGAIN_IN_VAIN
+#define isTwinOfChange(p, h, m) (busy[p] && requester[p] == h && mode[p] == m)
+#else
+#define isTwinOfChange(p, h, m) (false)
+#endif
+
 inline enqueue(p, h, m) {
   if
-  :: busy[p] && requester[p] == h && mode[p] == m
+  :: isTwinOfChange(p, h, m)
   :: else ->
      t_rest = queue[p]; t_i = 0; t_flag = 0;
      do

@@ -103,7 +103,7 @@ inline transfer(p, h, to, s, v, bytes) {
   od;
   if
   :: t_i < TRANSFERS_MAX ->
-     transfers[t_i].receiver = to; transfers[t_i].page = p; transfers[t_i].state = s;
+     transfers[t_i].receiver = (to) & 3; transfers[t_i].number = (to) >> 2; transfers[t_i].page = p; transfers[t_i].state = s;
      transfers[t_i].version = v; transfers[t_i].epoch = epoch[h]; transfers[t_i].value = bytes
   :: else
   fi
@@ -111,7 +111,7 @@ inline transfer(p, h, to, s, v, bytes) {
 
 inline forgetTransfer(i) {
   transfers[i].receiver = 0; transfers[i].page = 0; transfers[i].state = 0; transfers[i].version = 0;
-  transfers[i].epoch = 0; transfers[i].value = 0
+  transfers[i].epoch = 0; transfers[i].value = 0; transfers[i].number = 0
 }
 
 inline onRecall(p, h, to, v, s) {
@@ -207,6 +207,12 @@ inline reportPageOf(p, h) {
 }
 
 /* A welcome: the same holder goes on; a new one forgets what it had; under a new directory it reports. */
+#ifdef REPORT_ONCE
+#define reports(hears) (!t_flag)
+#else
+#define reports(hears) (!t_flag || (hears))
+#endif
+
 inline onWelcome(h, hears, n) {
   t_flag = (epoch[h] == dirEpoch && number[h] == (n));   /* sameDirectory */
   epoch[h] = dirEpoch; number[h] = n;
@@ -218,7 +224,7 @@ inline onWelcome(h, hears, n) {
     :: else
     fi;
     if
-    :: !t_flag -> reportPageOf(t_page, h)
+    :: reports(hears) -> reportPageOf(t_page, h)
     :: else
     fi
   }

@@ -135,7 +135,7 @@ byte settling[CELLS];
 /* Broadcasts by epoch and cell, versions as bits: each may come at any time, again and again, or never. */
 byte broadcasts[EPOCHS * CELLS];
 /* Messages with data, in any order. */
-typedef Transfer { byte receiver; byte page; byte state; byte version; byte epoch; byte value };
+typedef Transfer { byte receiver; byte page; byte state; byte version; byte epoch; byte number; byte value };
 Transfer transfers[TRANSFERS_MAX];
 
 /* --- what is left of the bounds, and what is right ------------------------------------------------------------------ */
