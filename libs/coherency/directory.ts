@@ -168,6 +168,9 @@ export class Directory {
         continue;
       }
       const page = pageOf(dataspace, number);
+      // An owner that asks may not know yet that it is one: without the bytes it kept a later grant is of no use.
+      if (page.restore && page.owner === holder)
+        this.grant(dataspace, number, page, holder, page.exclusive ? 'MODIFIED' : 'MASTER', false);
       if (page.change === undefined) this.begin(dataspace, number, page, request);
       else this.enqueue(page, request);
     }

@@ -185,6 +185,11 @@ inline serveQueue(p) {
 }
 
 inline onAcquire(p, h, m) {
+  /* An owner that asks may not know yet that it is one. */
+  if
+  :: restoreFlag[p] && owner[p] == h -> send(h, grant, p, (exclusive[p] -> MODIFIED : MASTER), dirVersion[p], RESTORE)
+  :: else
+  fi;
   if
   :: busy[p] -> enqueue(p, h, m)
   :: else -> begin(p, h, m)

@@ -32,7 +32,9 @@ export async function check(configuration: Configuration): Promise<Verdict> {
   const { name, defines, long = false } = configuration;
   const dir = await mkdtemp(join(tmpdir(), 'odonata-model-'));
   try {
-    const macros = Object.entries(defines).map(([key, value]) => `-D${key}${value === true ? '' : `=${value}`}`);
+    const macros = Object.entries(defines).map(
+      ([key, value]) => `-D${key}${value === true ? '' : `=${value}`}`,
+    );
     const memory = long ? LONG_MEMORY_MIB : MEMORY_MIB;
     await tool('spin', ['-a', ...macros, MODEL], dir);
     const flags = ['-O1', '-w', '-DSAFETY', '-DCOLLAPSE', '-DVECTORSZ=2048', `-DMEMLIM=${memory}`];
