@@ -181,6 +181,9 @@ export class Directory {
         continue;
       }
       const page = pageOf(dataspace, number);
+      // An owner that asks may not know yet that it is one: without the bytes it kept a later grant is of no use.
+      if (page.restore && page.owner === holder)
+        this.grant(dataspace, number, page, holder, page.exclusive ? 'MODIFIED' : 'MASTER', false);
       if (page.change === undefined) this.begin(dataspace, number, page, request);
       else this.enqueue(page, request);
     }
@@ -195,8 +198,7 @@ export class Directory {
 
   private enqueue(page: Page, request: Request): void {
     const twin = (r: Request) => r.holder === request.holder && r.mode === request.mode;
-    const change = page.change;
-    if (change !== undefined && twin(change.request)) return;
+    // Also what the change under way is for: who asks again may have lost its grant with a stream.
     if (!page.queue.some(twin)) page.queue = [...page.queue, request];
   }
 
@@ -271,10 +273,19 @@ export class Directory {
       resends: 0,
     };
     this.changing.set(page, { dataspace, number });
-    this.sendChange(dataspace, number, page.change, false);
+    this.sendChange(dataspace, number, page, page.change, false);
   }
 
-  private sendChange(dataspace: Dataspace, number: number, change: Change, resend: boolean): void {
+  private sendChange(
+    dataspace: Dataspace,
+    number: number,
+    page: Page,
+    change: Change,
+    resend: boolean,
+  ): void {
+    // The grant by which the source was to take the page back may be lost.
+    if (change.dataPending && page.restore)
+      this.grant(dataspace, number, page, change.source, page.exclusive ? 'MODIFIED' : 'MASTER', false);
     if (change.dataPending) {
       const identity = this.holders.get(change.request.holder);
       assert(identity !== undefined, 'the requester of a change has not left');
@@ -353,6 +364,7 @@ export class Directory {
     const reader = change.request.holder;
     page.exclusive = false;
     page.zero = false;
+    page.restore = false;
     page.sharers = withHolder(page.sharers, reader);
     if (!this.home) return;
     page.sharers = withHolder(page.sharers, page.owner);
@@ -377,7 +389,8 @@ export class Directory {
     state: PageState,
     zero: boolean,
   ): void {
-    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero });
+    const restore = page.restore && holder === page.owner;
+    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero, restore });
   }
 
   private tick(nowMs: number): void {
@@ -391,7 +404,7 @@ export class Directory {
       if (nowMs - change.sentAtMs < pauseMs) continue;
       change.sentAtMs = nowMs;
       change.resends++;
-      this.sendChange(dataspace, number, change, true);
+      this.sendChange(dataspace, number, page, change, true);
     }
   }
 
@@ -445,6 +458,7 @@ export class Directory {
   private ownerLost(dataspace: Dataspace, number: number, page: Page): void {
     page.owner = 0;
     page.exclusive = false;
+    page.restore = false;
     if (this.home) return;
     const [heir] = page.sharers;
     if (heir === undefined) {
@@ -474,13 +488,8 @@ export class Directory {
         page.exclusive = page.owner !== 0 && page.sharers.length === 0;
         if (page.owner === 0 || this.mayBeOutdated(page)) this.ownerLost(dataspace, number, page);
         else if (this.rebuild.keptBy(page) === page.owner) {
-          const { owner: holder, version } = page;
-          this.out.grant(dataspace.id, number, {
-            holder,
-            state: page.exclusive ? 'MODIFIED' : 'MASTER',
-            version,
-            restore: true,
-          });
+          page.restore = true;
+          this.grant(dataspace, number, page, page.owner, page.exclusive ? 'MODIFIED' : 'MASTER', false);
         }
       }
     }

@@ -277,6 +277,13 @@ export class Holder {
     page: HeldPage,
   ): void {
     const { mode, version, receiver } = event;
+    // The grant that was to follow the data is lost with a stream: who is asked for the page owns it.
+    const owned = mode === 'READ' ? version : version - 1;
+    if (page.state === 'INVALID' && page.dataVersion !== 0 && page.dataVersion === owned) {
+      page.state = 'MODIFIED';
+      page.version = page.dataVersion;
+      page.dataVersion = 0;
+    }
     // A resend that a broadcast, or the page itself on its way back, overtook.
     const taken = mode === 'WRITE' && mayRead(page.state) && version === page.version;
     if (version < page.version || taken) return;

@@ -33,6 +33,8 @@ export interface Page {
   lost: boolean;
   /** The owner's permission came without data: said again if it asks again, because that was lost on the way. */
   zero: boolean;
+  /** The owner was told to take back what it had sent on: said again until it is seen that it did. */
+  restore: boolean;
   change: Change | undefined;
   /** At most one read and one write a holder, so bounded by twice the holders. */
   queue: readonly Request[];
@@ -60,6 +62,7 @@ export function plainPage(dataspace: Dataspace): Page {
     version: 0,
     lost: dataspace.creatorLost,
     zero: false,
+    restore: false,
     change: undefined,
     queue: NO_REQUESTS,
   };
@@ -98,6 +101,7 @@ export function become(page: Page, writer: HolderId, version: number): void {
   page.sharers = NO_HOLDERS;
   page.version = version;
   page.zero = false;
+  page.restore = false;
 }
 
 /** The only copy is gone. */
@@ -105,5 +109,6 @@ export function lose(page: Page): void {
   page.owner = 0;
   page.exclusive = false;
   page.sharers = NO_HOLDERS;
+  page.restore = false;
   page.lost = true;
 }
