@@ -439,8 +439,10 @@ export class Directory {
     this.changing.delete(page);
     page.change = undefined;
     // A writer that died may have had the only copy already; a reader took nothing away.
-    if (change.request.mode === 'WRITE' && !this.home) lose(page);
-    else if (page.owner === change.request.holder) this.ownerLost(dataspace, number, page);
+    if (change.request.mode === 'WRITE' && !this.home) {
+      if (change.source !== 0) this.out.settled(dataspace.id, number, change.source, change.version);
+      lose(page);
+    } else if (page.owner === change.request.holder) this.ownerLost(dataspace, number, page);
     this.serveQueue(dataspace, number, page);
   }
 

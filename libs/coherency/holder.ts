@@ -225,6 +225,7 @@ export class Holder {
       return;
     }
     if (event.version < page.version) return;
+    if (page.state === 'INVALID') this.assumeRestored(dataspace, number, page, event.version);
     if (event.zero && page.state === 'INVALID') {
       this.install(dataspace, number, true);
     } else if (page.state === 'INVALID' && page.dataVersion !== event.version) {
@@ -277,16 +278,11 @@ export class Holder {
     page: HeldPage,
   ): void {
     const { mode, version, receiver } = event;
-    // The grant that was to follow the data is lost with a stream: who is asked for the page owns it.
-    const owned = mode === 'READ' ? version : version - 1;
-    if (page.state === 'INVALID' && page.dataVersion !== 0 && page.dataVersion === owned) {
-      page.state = 'MODIFIED';
-      page.version = page.dataVersion;
-      page.dataVersion = 0;
-    }
     // A resend that a broadcast, or the page itself on its way back, overtook.
     const taken = mode === 'WRITE' && mayRead(page.state) && version === page.version;
     if (version < page.version || taken) return;
+    if (page.state === 'INVALID')
+      this.assumeGranted(dataspace, number, page, mode === 'READ' ? version : version - 1);
     if (page.state === 'INVALID') {
       if (page.retainedVersion === version && version !== 0) {
         const state = event.receiverState;
@@ -311,6 +307,22 @@ export class Holder {
     page.version = version;
     page.retainedVersion = version;
     page.retainedFor = event.receiverIdentity;
+  }
+
+  // The directory asks for a page that waits here for its permission: that was given, and lost with a stream.
+  private assumeGranted(dataspace: bigint, number: number, page: HeldPage, ownedVersion: number): void {
+    if (page.dataVersion !== 0 && page.dataVersion === ownedVersion)
+      this.take(dataspace, number, page, 'MODIFIED', ownedVersion);
+    else this.assumeRestored(dataspace, number, page, ownedVersion);
+  }
+
+  // To a new directory a page that was sent on and never arrived is still this holder's.
+  private assumeRestored(dataspace: bigint, number: number, page: HeldPage, ownedVersion: number): void {
+    const version = page.retainedVersion;
+    if (version === 0 || version - 1 !== ownedVersion || page.version !== ownedVersion) return;
+    page.retainedVersion = 0;
+    this.batch.add('restore', dataspace, number, (run) => ({ type: 'restore', run, version }), version);
+    this.take(dataspace, number, page, 'MASTER', ownedVersion);
   }
 
   private invalidate(
