@@ -225,7 +225,8 @@ export class Holder {
       return;
     }
     if (event.version < page.version) return;
-    if (page.state === 'INVALID') this.assumeRestored(dataspace, number, page, event.version);
+    if (page.state === 'INVALID' && event.version === page.version)
+      this.assumeRestored(dataspace, number, page, event.version);
     if (event.zero && page.state === 'INVALID') {
       this.install(dataspace, number, true);
     } else if (page.state === 'INVALID' && page.dataVersion !== event.version) {
@@ -311,7 +312,7 @@ export class Holder {
 
   // The directory asks for a page that waits here for its permission: that was given, and lost with a stream.
   private assumeGranted(dataspace: bigint, number: number, page: HeldPage, ownedVersion: number): void {
-    if (page.dataVersion !== 0 && page.dataVersion === ownedVersion)
+    if (page.dataVersion !== 0 && page.dataVersion <= ownedVersion)
       this.take(dataspace, number, page, 'MODIFIED', ownedVersion);
     else this.assumeRestored(dataspace, number, page, ownedVersion);
   }
@@ -319,7 +320,8 @@ export class Holder {
   // To a new directory a page that was sent on and never arrived is still this holder's.
   private assumeRestored(dataspace: bigint, number: number, page: HeldPage, ownedVersion: number): void {
     const version = page.retainedVersion;
-    if (version === 0 || version - 1 !== ownedVersion || page.version !== ownedVersion) return;
+    // Only a report sets the version of the page back to the one before it was sent on.
+    if (version === 0 || page.version !== version - 1 || ownedVersion < page.version) return;
     page.retainedVersion = 0;
     this.batch.add('restore', dataspace, number, (run) => ({ type: 'restore', run, version }), version);
     this.take(dataspace, number, page, 'MASTER', ownedVersion);
