@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import { isAddress } from './address.ts';
 import { LOG_LEVELS } from './log.ts';
 
 export interface ConfigAbout {
@@ -16,9 +17,21 @@ export type ConfigResult<T> =
 
 type Shape = z.ZodRawShape;
 
-/** What every service takes. */
+/** What every program takes. */
 export const commonConfig = {
   logLevel: z.enum(LOG_LEVELS).default('info').describe('least severe lines that are logged'),
+};
+
+/** `host:port`. */
+export const address = () => z.string().refine(isAddress, 'use host:port, as 127.0.0.1:7421');
+
+/** What every service takes besides. */
+export const serviceConfig = {
+  ...commonConfig,
+  metricsListen: address()
+    .or(z.literal(''))
+    .default('')
+    .describe('host:port for GET /metrics, /healthz and /readyz; empty: off'),
 };
 
 /** Name, unit, where from. */

@@ -57,6 +57,8 @@ export class CoherencyService {
   readonly directory = new Directory({ home: false });
   readonly holders = new HolderTable();
   readonly sync = new SyncDesk();
+  /** Pages granted, by state. */
+  readonly grantedPages: Record<string, number> = {};
   private readonly o: CoherencyOptions;
   private readonly awaited: Map<string, bigint>;
   private readonly parked: Parked[] = [];
@@ -75,6 +77,10 @@ export class CoherencyService {
 
   get epoch(): bigint {
     return this.o.epoch;
+  }
+
+  get parkedEvents(): number {
+    return this.parked.length;
   }
 
   get isRebuilding(): boolean {
@@ -327,6 +333,7 @@ export class CoherencyService {
     const { run } = action;
     switch (action.type) {
       case 'grant':
+        this.grantedPages[action.state] = (this.grantedPages[action.state] ?? 0) + run.pageCount;
         this.holders.send(action.holder, {
           case: 'grant',
           value: {

@@ -1,10 +1,10 @@
-import { commonConfig } from '@odonata/rpc/config.ts';
+import { address, serviceConfig } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
 /** Flags and environment of cohd. */
 export const cohdConfig = {
-  ...commonConfig,
-  listen: z.string().default('127.0.0.1:7421').describe('address for holders and inspection, host:port'),
+  ...serviceConfig,
+  listen: address().default('127.0.0.1:7421').describe('address for holders and inspection, host:port'),
   nats: z.string().default('nats://127.0.0.1:4222').describe('NATS server with JetStream'),
   cluster: z
     .string()
@@ -18,7 +18,7 @@ export const cohdConfig = {
     .max(60_000)
     .default(3_000)
     .describe('milliseconds after which a silent holder is dead'),
-  syslink: z.string().default('127.0.0.1:7411').describe('syslink router, host:port'),
+  syslink: address().default('127.0.0.1:7411').describe('syslink router, host:port'),
 };
 
 export type CohdConfig = { [K in keyof typeof cohdConfig]: z.infer<(typeof cohdConfig)[K]> };

@@ -4,12 +4,15 @@ import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { delay } from '@odonata/rpc/backoff.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { Metrics } from '@odonata/rpc/metrics.ts';
+import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import type { KV } from 'nats';
 import { CoherencyService } from './coherency-service.ts';
 import type { CohdConfig } from './config.ts';
 import { directoryHandlers } from './handlers.ts';
+import { cohdMetrics } from './metrics.ts';
 import { Registry } from './registry.ts';
 
 const monotonicMs = () => Number(process.hrtime.bigint() / 1_000_000n);
@@ -20,6 +23,17 @@ export async function serve(
   log: Logger,
   stopping: AbortSignal,
 ): Promise<() => Promise<void>> {
+  const metrics = new Metrics('cohd');
+  const meter = metrics.callMeter();
+  // Before all else: a directory that waits for NATS is alive, and says why it is not ready.
+  let notReady: () => string | undefined = () => 'waits for NATS';
+  const { metricsListen } = config;
+  const metricsServer = await serveMetrics({
+    listen: metricsListen,
+    metrics,
+    log,
+    notReady: () => notReady(),
+  });
   const bus = await Bus.connect({ url: config.nats, cluster: config.cluster, name: 'cohd', log });
   const [dataspaces, members, epochs] = await withJetStream(bus, log, stopping);
   const registry = await Registry.load(dataspaces);
@@ -35,14 +49,17 @@ export async function serve(
     log,
     now: monotonicMs,
   });
+  cohdMetrics(metrics, service, registry);
+  notReady = () => (service.isRebuilding ? 'waits for the reports of the holders' : undefined);
   const handlers = directoryHandlers(service, registry);
-  const server = createRpcServer({ name: 'cohd', log }).add(DirectoryService, handlers);
+  const server = createRpcServer({ name: 'cohd', log, meter }).add(DirectoryService, handlers);
   await server.listen(config.listen);
   const endpoint = attachSyslink({
     address: config.syslink,
     name: 'cohd',
     kind: EndpointKind.DIRECTORY,
     log,
+    meter,
   });
   endpoint.serve(DirectoryService, handlers);
   return async () => {
@@ -50,6 +67,7 @@ export async function serve(
     service.close();
     await server.drain(1_000);
     await bus.close();
+    await metricsServer.close();
   };
 }
 

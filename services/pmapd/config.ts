@@ -1,10 +1,10 @@
 import { totalmem } from 'node:os';
-import { commonConfig } from '@odonata/rpc/config.ts';
+import { address, serviceConfig } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
 /** Flags and environment of pmapd. */
 export const pmapdConfig = {
-  ...commonConfig,
+  ...serviceConfig,
   node: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'use 1 to 63 of a-z 0-9 . -')
@@ -15,8 +15,7 @@ export const pmapdConfig = {
     .min(1)
     .max(99_999)
     .describe('number of this node, unique in the cluster, from 1'),
-  listen: z
-    .string()
+  listen: address()
     .default('127.0.0.1:7431')
     .describe('address for page transfers and inspection, host:port'),
   socketDir: z.string().describe("directory of the node's sockets, for its virtual kernels"),
@@ -27,14 +26,14 @@ export const pmapdConfig = {
     .min(1 << 20)
     .default(Math.floor(totalmem() / 2))
     .describe('memory that the node hands out, in bytes'),
-  directory: z.string().default('127.0.0.1:7421').describe('coherency directory, host:port'),
+  directory: address().default('127.0.0.1:7421').describe('coherency directory, host:port'),
   nats: z.string().default('nats://127.0.0.1:4222').describe('NATS server'),
   cluster: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, 'use 1 to 31 of a-z 0-9 -')
     .default('local')
     .describe('name of the cluster'),
-  syslink: z.string().default('127.0.0.1:7411').describe('syslink router, host:port'),
+  syslink: address().default('127.0.0.1:7411').describe('syslink router, host:port'),
 };
 
 export type PmapdConfig = { [K in keyof typeof pmapdConfig]: z.infer<(typeof pmapdConfig)[K]> };

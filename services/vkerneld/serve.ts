@@ -2,11 +2,14 @@ import { mkdir } from 'node:fs/promises';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { Metrics } from '@odonata/rpc/metrics.ts';
+import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import type { VkerneldConfig } from './config.ts';
 import { controlServer } from './control.ts';
 import { vkernelHandlers } from './handlers.ts';
+import { vkerneldMetrics } from './metrics.ts';
 import { ProcessTable } from './process-table.ts';
 import { RecordFile } from './record.ts';
 import { Vkernels } from './vkernels.ts';
@@ -29,17 +32,22 @@ export async function serveVkerneld(
   const table = new ProcessTable({ nodeIndex, lastNumber: file.read().lastNumber });
   const place = { node, nodeIndex, socketDir, logLevel, program: vkernelProgram };
   const vkernels = new Vkernels({ place, table, file, log });
+  const metrics = new Metrics('vkerneld');
+  const meter = metrics.callMeter();
+  vkerneldMetrics(metrics, table, vkernels);
   const control = controlServer(vkernels, log);
   await control.listen(`unix:${socketDir}/vkerneld.sock`);
   const handlers = vkernelHandlers({ node, allowDirs: config.allowDir, table, vkernels });
-  const server = createRpcServer({ name: 'vkerneld', log }).add(VkernelService, handlers);
+  const server = createRpcServer({ name: 'vkerneld', log, meter }).add(VkernelService, handlers);
   const address = await server.listen(config.listen);
   const syslink = attachSyslink({
     address: config.syslink,
     name: `${node}/vkerneld`,
     kind: EndpointKind.VKERNEL,
-    ...{ node, nodeIndex, log },
+    ...{ node, nodeIndex, log, meter },
   }).serve(VkernelService, handlers);
+  const notReady = () => (syslink.connected ? undefined : 'waits for the syslink router');
+  const metricsServer = await serveMetrics({ listen: config.metricsListen, metrics, notReady, log });
   return {
     address,
     async stop() {
@@ -50,6 +58,7 @@ export async function serveVkerneld(
       await server.drain(500);
       syslink.close();
       await control.drain(200);
+      await metricsServer.close();
     },
   };
 }
