@@ -10,6 +10,10 @@ export interface BusLog {
 export interface BusOptions {
   /** nats://host:port */
   url: string;
+  /** What the server asks for; empty or none: nothing. */
+  token?: string;
+  /** Servers that keep each bucket; 1. */
+  replicas?: number;
   /** Separates clusters on one server. */
   cluster: string;
   /** Shown by the server. */
@@ -23,18 +27,21 @@ const REQUEST_MS = 5_000;
 export class Bus {
   private readonly connection: NatsConnection;
   private readonly cluster: string;
+  private readonly replicas: number;
 
-  private constructor(connection: NatsConnection, cluster: string) {
+  private constructor(connection: NatsConnection, cluster: string, replicas: number) {
     this.connection = connection;
     this.cluster = cluster;
+    this.replicas = replicas;
   }
 
   /** Connects, and waits for the server as long as it takes; later it reconnects for ever. */
   static async connect(options: BusOptions): Promise<Bus> {
-    const { url, cluster, name, log } = options;
+    const { url, cluster, name, log, token } = options;
     log.info({ url }, 'connecting to NATS');
     const connection = await connect({
       servers: url,
+      ...(token ? { token } : {}),
       name,
       waitOnFirstConnect: true,
       maxReconnectAttempts: -1,
@@ -48,7 +55,7 @@ export class Bus {
           log.warn({ url, status: status.type }, 'NATS');
       }
     })();
-    return new Bus(connection, cluster);
+    return new Bus(connection, cluster, options.replicas ?? 1);
   }
 
   /** Broadcasts to who follows a dataspace. While the server is away the message may be lost. */
@@ -72,6 +79,7 @@ export class Bus {
     const jetstream: JetStreamClient = this.connection.jetstream({ timeout: REQUEST_MS });
     return await jetstream.views.kv(`odonata-${this.cluster}-${name}`, {
       history: 1,
+      replicas: this.replicas,
       storage: StorageType.File,
       timeout: REQUEST_MS,
     });

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { isAddress } from './address.ts';
 import { LOG_LEVELS } from './log.ts';
+import { missingTlsFiles } from './tls.ts';
 
 export interface ConfigAbout {
   /** One line: what it is. */
@@ -32,6 +33,14 @@ export const serviceConfig = {
     .or(z.literal(''))
     .default('')
     .describe('host:port for GET /metrics, /healthz and /readyz; empty: off'),
+  tlsDir: z
+    .string()
+    .default('')
+    .superRefine((dir, check) => {
+      const missing = dir === '' ? [] : missingTlsFiles(dir);
+      if (missing.length > 0) check.addIssue(`${missing.join(', ')} cannot be read there`);
+    })
+    .describe('folder with tls.crt, tls.key and ca.crt for mutual TLS; empty: no TLS'),
 };
 
 /** Name, unit, where from. */

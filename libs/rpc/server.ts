@@ -11,6 +11,7 @@ import type { CallMeter } from './served-call.ts';
 import { grpcHandler } from './server-call.ts';
 import type { AnyService, Handlers } from './service.ts';
 import { decoder, encoder, handlerOf, isRequestStream, isResponseStream, methodPath } from './service.ts';
+import { serverCredentials } from './tls.ts';
 
 export { failStream } from './server-call.ts';
 export type { CallContext, Handlers } from './service.ts';
@@ -119,7 +120,7 @@ async function bind(server: grpc.Server, address: string): Promise<string> {
   const path = address.startsWith('unix:') ? address.slice('unix:'.length) : undefined;
   if (path !== undefined) await removeStaleSocket(path);
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, bound) => {
+    server.bindAsync(address, serverCredentials(address), (error, bound) => {
       if (error === null) resolve(bound);
       else reject(new ListenError(address, 'listen', error));
     });

@@ -34,11 +34,18 @@ export async function serve(
     log,
     notReady: () => notReady(),
   });
-  const bus = await Bus.connect({ url: config.nats, cluster: config.cluster, name: 'cohd', log });
+  const bus = await Bus.connect({
+    url: config.nats,
+    token: config.natsToken,
+    replicas: config.natsReplicas,
+    cluster: config.cluster,
+    name: 'cohd',
+    log,
+  });
   const [dataspaces, members, epochs] = await withJetStream(bus, log, stopping);
   const registry = await Registry.load(dataspaces);
   // The revision grows with each start, so it orders directories.
-  const epoch = BigInt(await epochs.put('epoch', config.listen));
+  const epoch = BigInt(await epochs.put('epoch', config.advertise || config.listen));
   const service = new CoherencyService({
     epoch,
     leaseMs: config.leaseMs,

@@ -12,12 +12,16 @@ export const pmapdConfig = {
   nodeIndex: z
     .number()
     .int()
-    .min(1)
+    .min(0)
     .max(99_999)
-    .describe('number of this node, unique in the cluster, from 1'),
+    .describe('number of this node, unique in the cluster, from 1; 0: the cluster gives it one, for good'),
   listen: address()
     .default('127.0.0.1:7431')
     .describe('address for page transfers and inspection, host:port'),
+  advertise: address()
+    .or(z.literal(''))
+    .default('')
+    .describe('address that other nodes reach it at, host:port; empty: where it listens'),
   socketDir: z.string().describe("directory of the node's sockets, for its virtual kernels"),
   memoryDir: z.string().describe("directory of the node's memory files, on a tmpfs"),
   framesBytes: z
@@ -28,6 +32,8 @@ export const pmapdConfig = {
     .describe('memory that the node hands out, in bytes'),
   directory: address().default('127.0.0.1:7421').describe('coherency directory, host:port'),
   nats: z.string().default('nats://127.0.0.1:4222').describe('NATS server'),
+  natsReplicas: z.number().int().min(1).max(5).default(1).describe('NATS servers that keep each record'),
+  natsToken: z.string().default('').describe('what NATS asks for; give it by the environment'),
   cluster: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, 'use 1 to 31 of a-z 0-9 -')

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Bus } from '@odonata/bus/bus.ts';
+import { claimNodeIndex } from '@odonata/bus/node-index.ts';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -19,7 +20,11 @@ import { Node } from './node.ts';
 import { transferHandlers } from './transfer.ts';
 
 /** Starts pmapd; the result stops it. */
-export async function serve(config: PmapdConfig, log: Logger): Promise<() => Promise<void>> {
+export async function serve(
+  config: PmapdConfig,
+  log: Logger,
+  stopping: AbortSignal,
+): Promise<() => Promise<void>> {
   mkdirSync(config.memoryDir, { recursive: true, mode: 0o700 });
   mkdirSync(config.socketDir, { recursive: true, mode: 0o700 });
   const metrics = new Metrics('pmapd');
@@ -35,16 +40,19 @@ export async function serve(config: PmapdConfig, log: Logger): Promise<() => Pro
   });
   const bus = await Bus.connect({
     url: config.nats,
+    token: config.natsToken,
+    replicas: config.natsReplicas,
     cluster: config.cluster,
     name: `pmapd ${config.node}`,
     log,
   });
+  const nodeIndex = config.nodeIndex || (await claimNodeIndex(bus, config.node, log, stopping));
   const server = createRpcServer({ name: 'pmapd', log, meter });
   const node = new Node(config, bus, log);
   pmapdMetrics(metrics, node);
   notReady = () => (node.directoryConnected ? undefined : 'waits for the directory');
   const door = new DescriptorDoor(join(config.socketDir, 'userfault.sock'));
-  const pmap = pmapHandlers(node, door);
+  const pmap = pmapHandlers(node, door, nodeIndex);
   const dataspaces = dataspaceHandlers(node);
   server
     .add(PmapService, pmap)
@@ -56,13 +64,14 @@ export async function serve(config: PmapdConfig, log: Logger): Promise<() => Pro
   // The socket comes first: it refuses when another pmap manager of this node runs.
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   clearMemoryDir(config.memoryDir, log);
-  node.join(await server.listen(config.listen));
+  const bound = await server.listen(config.listen);
+  node.join(config.advertise || bound);
   const endpoint = attachSyslink({
     address: config.syslink,
     name: `${config.node}/pmapd`,
     kind: EndpointKind.PMAP,
     node: config.node,
-    nodeIndex: config.nodeIndex,
+    nodeIndex,
     log,
     meter,
   });

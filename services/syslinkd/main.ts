@@ -1,6 +1,7 @@
 import { parseConfig } from '@odonata/rpc/config.ts';
 import { runService } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import { useTls } from '@odonata/rpc/tls.ts';
 import { syslinkdConfig } from './config.ts';
 import { serveSyslinkd } from './serve.ts';
 
@@ -13,6 +14,7 @@ const about = {
 };
 const config = parseConfig('syslinkd', about, syslinkdConfig);
 const log = createLog('syslinkd', config.logLevel);
+useTls(config.tlsDir);
 runService({
   name: 'syslinkd',
   log,

@@ -7,6 +7,7 @@ import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Client } from '@odonata/rpc/client.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
+import { useTls } from '@odonata/rpc/tls.ts';
 import { isAlive } from './cluster/identity.ts';
 import { clusterPaths } from './cluster/paths.ts';
 import { type ClusterRecord, readRecord } from './cluster/record.ts';
@@ -114,6 +115,7 @@ export async function connectTo(
 /** Runs `use` with a connection to the cluster (ODONATA_SYSLINK: to one that runs elsewhere), and closes it. */
 export async function withConnection<T>(cluster: string, use: (to: Connection) => Promise<T>): Promise<T> {
   const elsewhere = process.env.ODONATA_SYSLINK;
+  if (elsewhere) useTls(process.env.ODONATA_TLS_DIR ?? '');
   const connection = await connectTo(cluster, elsewhere || runningRecord(cluster).syslink);
   try {
     return await use(connection);

@@ -10,9 +10,11 @@ export const vkerneldConfig = {
   nodeIndex: z
     .number()
     .int()
-    .min(1)
+    .min(0)
     .max(99_999)
-    .describe('number of this node, unique in the cluster, from 1; its pids start at 100,000 times that'),
+    .describe(
+      "number of this node, unique in the cluster; its pids start at 100,000 times that; 0: ask the node's pmapd",
+    ),
   listen: address().default('127.0.0.1:7441').describe('address to serve on, host:port'),
   socketDir: z.string().describe("directory of the node's sockets, shared with pmapd"),
   syslink: address().default('127.0.0.1:7411').describe('syslink router, host:port'),

@@ -1,6 +1,9 @@
 import { mkdir } from 'node:fs/promises';
+import { PmapService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { withBackoff } from '@odonata/rpc/backoff.ts';
+import { createClient } from '@odonata/rpc/client.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
@@ -20,14 +23,27 @@ export interface Vkerneld {
   stop(): Promise<void>;
 }
 
+/** From the pmap manager of this node, as long as that takes: the two start in any order. */
+async function askNodeIndex(socketDir: string, log: Logger): Promise<number> {
+  log.info({ socketDir }, "asking the node's pmapd for the number of the node");
+  const pmapd = createClient(PmapService, `unix:${socketDir}/pmapd.sock`);
+  try {
+    const ask = () => pmapd.getNodeStats({}, { waitForReady: true, deadlineMs: 5_000 });
+    return (await withBackoff(ask)).nodeIndex;
+  } finally {
+    pmapd.close();
+  }
+}
+
 /** Runs a supervisor. `vkernelProgram`: what to start as a virtual kernel, for tests. */
 export async function serveVkerneld(
   config: VkerneldConfig,
   log: Logger,
   vkernelProgram?: string,
 ): Promise<Vkerneld> {
-  const { node, nodeIndex, socketDir, logLevel } = config;
+  const { node, socketDir, logLevel } = config;
   await mkdir(socketDir, { recursive: true, mode: 0o700 });
+  const nodeIndex = config.nodeIndex || (await askNodeIndex(socketDir, log));
   const file = new RecordFile(socketDir, log);
   const table = new ProcessTable({ nodeIndex, lastNumber: file.read().lastNumber });
   const place = { node, nodeIndex, socketDir, logLevel, program: vkernelProgram };

@@ -46,7 +46,7 @@ export class OneNode {
     this.services.set('nats', ServiceProcess.nats(nats, join(this.folder, 'nats')));
     const syslink = ['--syslink', at(syslinkd)];
     const bus = ['--nats', at(nats)];
-    const place = ['--node', 'n1', '--node-index', '1', '--socket-dir', join(this.folder, 's')];
+    const place = ['--node', 'n1', '--node-index', '0', '--socket-dir', join(this.folder, 's')];
     const memory = ['--memory-dir', this.memoryDir, '--frames-bytes', String(256 << 20)];
     this.#start('syslinkd', syslinkd, []);
     this.#start('cohd', cohd, [...bus, ...syslink]);
