@@ -44,7 +44,7 @@ export const serviceConfig = {
 };
 
 /** Name, unit, where from. */
-interface Setting {
+export interface Setting {
   readonly key: string;
   readonly flag: string;
   readonly variable: string;
@@ -86,7 +86,7 @@ export function readConfig<S extends Shape>(
   argv: readonly string[],
   env: NodeJS.ProcessEnv,
 ): ConfigResult<z.infer<z.ZodObject<S>>> {
-  const settings = Object.entries(shape).map(([key, schema]) => settingOf(name, key, schema as z.ZodType));
+  const settings = settingsOf(name, shape);
   const fail = (problem: string): ConfigResult<never> => ({
     kind: 'error',
     text: `${name}: ${problem} (see ${name} --help)`,
@@ -124,6 +124,11 @@ export function readConfig<S extends Shape>(
     );
   }
   return { kind: 'config', config: config as z.infer<z.ZodObject<S>> };
+}
+
+/** All settings of a service. */
+export function settingsOf(name: string, shape: Shape): Setting[] {
+  return Object.entries(shape).map(([key, schema]) => settingOf(name, key, schema as z.ZodType));
 }
 
 /** `socketDir` of vkerneld -> `--socket-dir`, `ODONATA_VKERNELD_SOCKET_DIR`. */
