@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { NODE_FLAGS } from '../../services/vkctl/supervisor/service-spec.ts';
 import * as policy from './policy.ts';
 import { K8S, type Manifest, OVERLAYS, podOf, render, renderer, workloads } from './render.ts';
@@ -227,6 +228,22 @@ describe('the images', () => {
     expect(dockerfile).toMatch(new RegExp(`^FROM base AS ${name}$`, 'm'));
     expect(dockerfile).toContain(`CMD ["services/${name}/main.ts"]`);
     expect(dockerfile).toContain('USER 10001:10001');
+  });
+});
+
+describe('the compose file', () => {
+  const { services } = parse(readFileSync(join(K8S, 'compose.yaml'), 'utf8'), { merge: true });
+  it('has two nodes, and sets what the services read', () => {
+    for (const [name, { image, environment = {}, read_only }] of Object.entries<Manifest>(services)) {
+      expect(read_only, name).toBe(true);
+      const service = /^odonata\/([a-z]+):/.exec(image)?.[1];
+      if (service === undefined) continue;
+      const env = Object.entries<string>(environment).map(([key, value]) => ({ name: key, value }));
+      const pod = { containers: [{ name: service, env }] };
+      const workload = { kind: 'Deployment', metadata: { name }, spec: { template: { spec: pod } } };
+      expect(policy.settingsAreRead([workload])).toEqual([]);
+    }
+    expect(Object.keys(services).filter((name) => name.endsWith('-pmapd'))).toHaveLength(2);
   });
 });
 
