@@ -2,18 +2,15 @@
 // Without a cluster it says in one line what is missing, and ends with 0. The images must be where the cluster finds
 // them: `make images`, then for kind: kind load docker-image odonata/{cohd,pmapd,syslinkd,vkerneld}:0.1.0
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pickPorts } from '../../services/vkctl/cluster/ports.ts';
 import { findTool } from '../../services/vkctl/supervisor/tool.ts';
 import { startVkctl } from '../cluster/command.ts';
-import { buildGuest } from '../guests/build.ts';
+import { countWords } from './count-words.ts';
 import { K8S } from './render.ts';
 
 const OVERLAY = join(K8S, 'overlays/dev');
 const READY = '--timeout=300s';
-const WORDS = { dragonfly: 5000, odonata: 3000, pmap: 1000 };
 
 function missing(): string | undefined {
   if (!process.env.KUBECONFIG) return 'KUBECONFIG is not set';
@@ -42,28 +39,13 @@ function waitReady(): void {
     kubectl('-n', 'odonata', 'rollout', 'status', workload, READY);
 }
 
-/** Counts words in shared memory through the router, and checks the counts. */
-async function countWords(folder: string, round: number): Promise<void> {
+/** Counts words through the router, reached by a forwarded port. */
+async function countThroughRouter(round: number): Promise<void> {
   const [port] = (await pickPorts(1)) as [number];
   const forward = await forwardRouter(port);
   try {
     const env = { ...process.env, NO_COLOR: '1', ODONATA_SYSLINK: `127.0.0.1:${port}` };
-    const vkctl = async (...args: string[]) => {
-      const { code, stdout, stderr } = await startVkctl(args, { env }).ended;
-      if (code !== 0) throw new Error(`vkctl ${args.join(' ')} ended with ${code}: ${stderr}`);
-      return stdout;
-    };
-    const wasm = await buildGuest('wordcount');
-    const [text, table] = [`text${round}`, `words${round}`];
-    await vkctl('ds', 'load', text, join(folder, 'text'));
-    await vkctl('run', wasm, text, table, '0', '1');
-    const dump = await vkctl('run', wasm, '--dump', table);
-    for (const [word, count] of Object.entries(WORDS)) {
-      const found = dump
-        .split('\n')
-        .some((line) => line.includes(word) && line.split(/\s+/).includes(`${count}`));
-      if (!found) throw new Error(`the table has no ${count} times ${word}:\n${dump}`);
-    }
+    await countWords((args) => startVkctl(args, { env }).ended, round);
   } finally {
     forward.kill();
   }
@@ -85,13 +67,10 @@ if (why !== undefined) {
   console.log(`k8s-test: skipped: ${why}`);
   process.exit(0);
 }
-const folder = mkdtempSync(join(tmpdir(), 'odonata-k8s-'));
 try {
-  const text = Object.entries(WORDS).map(([word, count]) => `${word} `.repeat(count));
-  writeFileSync(join(folder, 'text'), `${text.join('\n')}\n`);
   step('deploying the dev overlay', () => kubectl('apply', '-k', OVERLAY));
   step('waiting until all is ready', waitReady);
-  await step('counting words', () => countWords(folder, 1));
+  await step('counting words', () => countThroughRouter(1));
   const machines = kubectl('get', 'nodes', '-o', 'name').trim().split('\n').length;
   step(`scaling vkerneld to ${machines}, one a machine`, () =>
     kubectl('-n', 'odonata', 'scale', 'deployment/vkerneld', `--replicas=${machines}`),
@@ -101,9 +80,8 @@ try {
     kubectl('-n', 'odonata', 'rollout', 'restart', 'deployment', 'daemonset', 'statefulset'),
   );
   waitReady();
-  await step('counting words again', () => countWords(folder, 2));
+  await step('counting words again', () => countThroughRouter(2));
   console.log('k8s-test: passed');
 } finally {
   step('deleting', () => kubectl('delete', '-k', OVERLAY, '--ignore-not-found', '--wait', READY));
-  rmSync(folder, { recursive: true });
 }

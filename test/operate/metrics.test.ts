@@ -1,6 +1,7 @@
 // Metrics and request ids of every service, read as Prometheus and as a person with grep read them.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildGuest } from '../guests/build.ts';
+import { countWords } from '../manifests/count-words.ts';
 import { OneNode } from './one-node.ts';
 import { SERVICES, type ServiceName, until } from './service-process.ts';
 
@@ -100,6 +101,10 @@ describe('a request id', () => {
     expect(lines('pmapd')).toContain('Create');
     expect(lines('cohd')).toContain('CreateDataspace');
   });
+});
+
+describe('the job that make k8s-test runs on a cluster', () => {
+  it('is right on one node', () => countWords((args) => node.vkctl(args), 1));
 });
 
 // Last: it stops a service.
