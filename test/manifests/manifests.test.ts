@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -209,6 +210,45 @@ describe.skipIf(renderer() === undefined).each(OVERLAYS)('overlay %s', (overlay)
     const broken = structuredClone(all);
     change(broken);
     expect(check(broken).join('\n')).toContain(what);
+  });
+});
+
+describe.skipIf(renderer() === undefined)('components', () => {
+  it('for trials: own certificates and a route from outside, without a hole in the policies', () => {
+    // A copy: its certificates must not be left in the tree.
+    const copy = mkdtempSync(join(tmpdir(), 'odonata-manifests-'));
+    try {
+      cpSync(K8S, copy, { recursive: true });
+      const selfSigned = join(copy, 'components/tls-self-signed');
+      const script = join(selfSigned, 'make-certificates.sh');
+      execFileSync('sh', [script, join(selfSigned, 'files')], { stdio: 'ignore' });
+      const components = '[../../components/tls-self-signed, ../../components/grpc-gateway]';
+      writeFileSync(
+        join(copy, 'overlays/dev/kustomization.yaml'),
+        `${readFileSync(join(copy, 'overlays/dev/kustomization.yaml'), 'utf8')}components: ${components}\n`,
+      );
+      const all = render(join(copy, 'overlays/dev'));
+      for (const check of POLICIES) {
+        const open =
+          check === policy.networkIsThePicture
+            ? ['namespace(odonata.dev/gateway)->syslinkd:7411 is open']
+            : [];
+        expect(check(all)).toEqual(open);
+      }
+      const secret = all.find(
+        ({ kind, metadata }) => kind === 'Secret' && metadata.name.startsWith('odonata-tls'),
+      );
+      expect(Object.keys(secret.data).sort()).toEqual(['ca.crt', 'tls.crt', 'tls.key']);
+      for (const name of Object.keys(policy.SETTINGS)) {
+        const { volumes, containers } = first(all, name);
+        expect(volumes.some((v: Manifest) => v.secret?.secretName === secret.metadata.name)).toBe(true);
+        expect(policy.variablesOf(all, containers[0]).get(`ODONATA_${name.toUpperCase()}_TLS_DIR`)).toBe(
+          '/etc/odonata/tls',
+        );
+      }
+    } finally {
+      rmSync(copy, { recursive: true });
+    }
   });
 });
 
