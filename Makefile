@@ -3,10 +3,12 @@
 #   make demo    a cluster of three nodes counts words in one coherent memory, and proves the result
 #   make test    every check and test; the last line is "N passed, N failed"
 #   make bench   the measurements, as tables and JSON
+#   make images  the image of each service, by docker or podman
+#   make k8s-test  the manifests on the cluster that KUBECONFIG names
 #   make clean   what the above built or generated, except node_modules
 NODE := node_modules/.bin/node
 
-.PHONY: setup demo test bench clean
+.PHONY: setup demo test bench images k8s-test clean
 .DEFAULT_GOAL := setup
 
 setup:
@@ -20,6 +22,12 @@ test: setup
 
 bench: setup
 	@npm run --silent bench
+
+images:
+	@bash bootstrap/images.sh
+
+k8s-test: setup
+	@$(NODE) test/manifests/cluster-run.ts
 
 clean:
 	rm -rf build libs/proto/gen

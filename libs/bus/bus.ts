@@ -10,6 +10,10 @@ export interface BusLog {
 export interface BusOptions {
   /** nats://host:port */
   url: string;
+  /** What the server asks for; empty or none: nothing. */
+  token?: string;
+  /** Servers that keep each bucket; 1. */
+  replicas?: number;
   /** Separates clusters on one server. */
   cluster: string;
   /** Shown by the server. */
@@ -24,18 +28,21 @@ export class Bus {
   private readonly connection: NatsConnection;
   private readonly cluster: string;
   private readonly onReconnect = new Set<() => void>();
+  private readonly replicas: number;
 
-  private constructor(connection: NatsConnection, cluster: string) {
+  private constructor(connection: NatsConnection, cluster: string, replicas: number) {
     this.connection = connection;
     this.cluster = cluster;
+    this.replicas = replicas;
   }
 
   /** Connects, and waits for the server as long as it takes; later it reconnects for ever. */
   static async connect(options: BusOptions): Promise<Bus> {
-    const { url, cluster, name, log } = options;
+    const { url, cluster, name, log, token } = options;
     log.info({ url }, 'connecting to NATS');
     const connection = await connect({
       servers: url,
+      ...(token ? { token } : {}),
       name,
       waitOnFirstConnect: true,
       maxReconnectAttempts: -1,
@@ -43,7 +50,7 @@ export class Bus {
       reconnectJitter: 100,
       timeout: 2_000,
     });
-    const bus = new Bus(connection, cluster);
+    const bus = new Bus(connection, cluster, options.replicas ?? 1);
     void (async () => {
       for await (const status of connection.status()) {
         if (status.type === 'disconnect' || status.type === 'reconnect')
@@ -75,6 +82,7 @@ export class Bus {
     const jetstream: JetStreamClient = this.connection.jetstream({ timeout: REQUEST_MS });
     return await jetstream.views.kv(`odonata-${this.cluster}-${name}`, {
       history: 1,
+      replicas: this.replicas,
       storage: StorageType.File,
       timeout: REQUEST_MS,
     });

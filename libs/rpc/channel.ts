@@ -1,4 +1,5 @@
 import * as grpc from '@grpc/grpc-js';
+import { channelCredentials } from './tls.ts';
 
 /** Largest message either way: a run of pages or a piece of a dataspace, with room to spare. */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -38,8 +39,10 @@ export type RpcChannel = grpc.Client;
 
 /** A channel with a connection of its own to `host:port` or `unix:/path`. It connects on first use. */
 export function openChannel(address: string, options: { shared?: boolean } = {}): RpcChannel {
-  return new grpc.Client(address, grpc.credentials.createInsecure(), {
+  const [credentials, tlsOptions] = channelCredentials(address);
+  return new grpc.Client(address, credentials, {
     ...CHANNEL_OPTIONS,
+    ...tlsOptions,
     // Without this, channels of one process to one address end up on one connection.
     'grpc.use_local_subchannel_pool': options.shared ? 0 : 1,
   });

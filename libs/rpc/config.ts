@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import { isAddress } from './address.ts';
 import { LOG_LEVELS } from './log.ts';
+import { missingTlsFiles } from './tls.ts';
 
 export interface ConfigAbout {
   /** One line: what it is. */
@@ -16,13 +18,33 @@ export type ConfigResult<T> =
 
 type Shape = z.ZodRawShape;
 
-/** What every service takes. */
+/** What every program takes. */
 export const commonConfig = {
   logLevel: z.enum(LOG_LEVELS).default('info').describe('least severe lines that are logged'),
 };
 
+/** `host:port`. */
+export const address = () => z.string().refine(isAddress, 'use host:port, as 127.0.0.1:7421');
+
+/** What every service takes besides. */
+export const serviceConfig = {
+  ...commonConfig,
+  metricsListen: address()
+    .or(z.literal(''))
+    .default('')
+    .describe('host:port for GET /metrics, /healthz and /readyz; empty: off'),
+  tlsDir: z
+    .string()
+    .default('')
+    .superRefine((dir, check) => {
+      const missing = dir === '' ? [] : missingTlsFiles(dir);
+      if (missing.length > 0) check.addIssue(`${missing.join(', ')} cannot be read there`);
+    })
+    .describe('folder with tls.crt, tls.key and ca.crt for mutual TLS; empty: no TLS'),
+};
+
 /** Name, unit, where from. */
-interface Setting {
+export interface Setting {
   readonly key: string;
   readonly flag: string;
   readonly variable: string;
@@ -64,7 +86,7 @@ export function readConfig<S extends Shape>(
   argv: readonly string[],
   env: NodeJS.ProcessEnv,
 ): ConfigResult<z.infer<z.ZodObject<S>>> {
-  const settings = Object.entries(shape).map(([key, schema]) => settingOf(name, key, schema as z.ZodType));
+  const settings = settingsOf(name, shape);
   const fail = (problem: string): ConfigResult<never> => ({
     kind: 'error',
     text: `${name}: ${problem} (see ${name} --help)`,
@@ -102,6 +124,11 @@ export function readConfig<S extends Shape>(
     );
   }
   return { kind: 'config', config: config as z.infer<z.ZodObject<S>> };
+}
+
+/** All settings of a service. */
+export function settingsOf(name: string, shape: Shape): Setting[] {
+  return Object.entries(shape).map(([key, schema]) => settingOf(name, key, schema as z.ZodType));
 }
 
 /** `socketDir` of vkerneld -> `--socket-dir`, `ODONATA_VKERNELD_SOCKET_DIR`. */

@@ -1,7 +1,10 @@
+import { ListenError } from './address.ts';
 import type { Logger } from './log.ts';
 
 /** Exit code for a bug: EX_SOFTWARE of sysexits.h. */
 export const EXIT_SOFTWARE = 70;
+/** For settings that cannot be used, as for those that cannot be read. */
+export const EXIT_USAGE = 2;
 
 export interface ServiceOptions {
   readonly name: string;
@@ -14,7 +17,8 @@ export interface ServiceOptions {
 
 /**
  * Runs a service as this process: starts it, stops it once on SIGTERM or SIGINT within a deadline, and exits 0. A
- * failed start, an uncaught exception and an unhandled rejection end the process with one fatal line and code 70.
+ * failed start, an uncaught exception and an unhandled rejection end the process with one fatal line and code 70; an
+ * address that cannot be listened on with 2, as every setting that cannot be used.
  */
 export function runService(options: ServiceOptions): void {
   const { name, log, start } = options;
@@ -31,7 +35,10 @@ export function runService(options: ServiceOptions): void {
   started.then(
     () => log.info({ pid: process.pid }, `${name} is up`),
     (error) => {
-      if (!stopping.signal.aborted) die('cannot start')(error);
+      if (stopping.signal.aborted) return;
+      if (!(error instanceof ListenError)) die('cannot start')(error);
+      log.fatal(`${name}: ${error.message}`);
+      process.exit(EXIT_USAGE);
     },
   );
   const stop = async (signal: string) => {

@@ -16,18 +16,27 @@ export interface ServedCall {
   readonly finished: boolean;
 }
 
+/** Who counts the calls of a service. */
+export interface CallMeter {
+  began(): void;
+  ended(method: string, code: string, seconds: number, stream: boolean): void;
+}
+
 export function beginCall(options: {
   path: string;
   peer: string;
   requestId?: string;
   log: Logger;
+  meter?: CallMeter;
+  stream?: boolean;
 }): ServedCall {
-  const { path, peer } = options;
+  const { path, peer, meter, stream = false } = options;
   const requestId = (options.requestId || randomUUID()).slice(0, 128);
   const log = options.log.child({ requestId });
   const controller = new AbortController();
   const startedMs = performance.now();
   let finished = false;
+  meter?.began();
   return {
     ctx: { signal: controller.signal, requestId, log, peer },
     abort(error) {
@@ -42,6 +51,7 @@ export function beginCall(options: {
         const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
         const code = codeName(failure?.code ?? Code.Ok);
         log.debug({ method: path, code, durationMs, peer, reason: failure?.details }, 'request');
+        meter?.ended(path, code, durationMs / 1000, stream);
       }
       return failure;
     },

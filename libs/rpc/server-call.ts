@@ -3,7 +3,7 @@ import * as grpc from '@grpc/grpc-js';
 import { REQUEST_ID_KEY } from './channel.ts';
 import { Code, RpcError } from './error.ts';
 import type { Logger } from './log.ts';
-import type { Serve, ServedCall } from './served-call.ts';
+import type { CallMeter, Serve, ServedCall } from './served-call.ts';
 import { beginCall, pumpResponses } from './served-call.ts';
 import type { AnyHandler } from './service.ts';
 import { methodPath, rawOf } from './service.ts';
@@ -18,14 +18,15 @@ type Callback = grpc.sendUnaryData<unknown>;
 export function grpcHandler(
   method: DescMethod,
   handler: AnyHandler | undefined,
-  log: Logger,
+  options: { log: Logger; meter?: CallMeter },
 ): grpc.UntypedHandleCall {
+  const { log } = options;
   const path = methodPath(method);
   const unaryResponse = method.methodKind === 'unary' || method.methodKind === 'client_streaming';
   const unaryRequest = method.methodKind === 'unary' || method.methodKind === 'server_streaming';
   const serveRaw = rawOf(handler);
   const grpcServe = (call: Call, callback: Callback) => {
-    const served = begin(call, path, log);
+    const served = begin(call, { path, stream: method.methodKind !== 'unary', ...options });
     if (handler === undefined) {
       const failure = served.finish(new RpcError(Code.Unimplemented, `${path} is not served here`))!;
       if (unaryResponse) callback(statusOf(failure, served));
@@ -47,9 +48,12 @@ export function grpcHandler(
   return grpcServe as grpc.UntypedHandleCall;
 }
 
-function begin(call: Call, path: string, log: Logger): ServedCall {
+function begin(
+  call: Call,
+  about: { path: string; stream: boolean; log: Logger; meter?: CallMeter },
+): ServedCall {
   const requestId = call.metadata.get(REQUEST_ID_KEY)[0]?.toString();
-  const served = beginCall({ path, peer: call.getPeer(), requestId, log });
+  const served = beginCall({ peer: call.getPeer(), requestId, ...about });
   // grpc says 'cancelled' after every call, also after a good one.
   call.on('cancelled', () => {
     if (served.finished) return;

@@ -2,13 +2,16 @@ import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
+import { ListenError } from './address.ts';
 import { SERVER_OPTIONS, WINDOW_BYTES } from './channel.ts';
 import { Code, RpcError } from './error.ts';
 import type { Logger } from './log.ts';
 import { addReflection } from './reflection.ts';
+import type { CallMeter } from './served-call.ts';
 import { grpcHandler } from './server-call.ts';
 import type { AnyService, Handlers } from './service.ts';
 import { decoder, encoder, handlerOf, isRequestStream, isResponseStream, methodPath } from './service.ts';
+import { serverCredentials } from './tls.ts';
 
 export { failStream } from './server-call.ts';
 export type { CallContext, Handlers } from './service.ts';
@@ -26,7 +29,14 @@ export interface RpcServer {
   drain(deadlineMs: number): Promise<void>;
 }
 
-export function createRpcServer(options: { name: string; log: Logger }): RpcServer {
+export interface RpcServerOptions {
+  readonly name: string;
+  readonly log: Logger;
+  /** Counts the calls. */
+  readonly meter?: CallMeter;
+}
+
+export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { name, log } = options;
   const server = new grpc.Server(SERVER_OPTIONS);
   widenStreamWindow(server);
@@ -38,7 +48,7 @@ export function createRpcServer(options: { name: string; log: Logger }): RpcServ
     add(service, handlers) {
       if (completed) throw new Error(`bug: ${service.typeName} is added to a server that already listens`);
       services.push(service);
-      server.addService(definitionOf(service), implementationOf(service, handlers, log));
+      server.addService(definitionOf(service), implementationOf(service, handlers, options));
       health.setStatus(service.typeName, 'SERVING');
       return rpcServer;
     },
@@ -97,11 +107,11 @@ function definitionOf(service: AnyService): grpc.ServiceDefinition {
 function implementationOf(
   service: AnyService,
   handlers: object,
-  log: Logger,
+  options: RpcServerOptions,
 ): grpc.UntypedServiceImplementation {
   const implementation: grpc.UntypedServiceImplementation = {};
   for (const method of service.methods) {
-    implementation[method.localName] = grpcHandler(method, handlerOf(handlers, method), log);
+    implementation[method.localName] = grpcHandler(method, handlerOf(handlers, method), options);
   }
   return implementation;
 }
@@ -110,12 +120,9 @@ async function bind(server: grpc.Server, address: string): Promise<string> {
   const path = address.startsWith('unix:') ? address.slice('unix:'.length) : undefined;
   if (path !== undefined) await removeStaleSocket(path);
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, bound) => {
+    server.bindAsync(address, serverCredentials(address), (error, bound) => {
       if (error === null) resolve(bound);
-      else
-        reject(
-          new RpcError(Code.Unavailable, `cannot listen on ${address}: ${error.message}`, { cause: error }),
-        );
+      else reject(new ListenError(address, 'listen', error));
     });
   });
   return path !== undefined ? address : `${address.slice(0, address.lastIndexOf(':'))}:${port}`;

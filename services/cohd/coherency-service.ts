@@ -1,4 +1,5 @@
 // A replica of the directory: its holders with their leases, and the shards that it leads.
+import type { DirectoryCounters } from '@odonata/coherency/directory-outbox.ts';
 import { LeaseTable } from '@odonata/coherency/lease.ts';
 import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
 import type { HolderEvent, HolderHello } from '@odonata/proto/coherency/v1/coherency';
@@ -11,7 +12,10 @@ import { ShardLeader, type ShardLeaderOptions } from './shard-leader.ts';
 const TICK_MS = 20;
 
 export interface CoherencyOptions
-  extends Omit<ShardLeaderOptions, 'shard' | 'epoch' | 'expected' | 'holders' | 'onAbsent' | 'onSilent'> {
+  extends Omit<
+    ShardLeaderOptions,
+    'shard' | 'epoch' | 'expected' | 'holders' | 'onAbsent' | 'onSilent' | 'grantedPages'
+  > {
   /** Name of this replica. */
   replica: string;
   /** New each time it starts. */
@@ -27,9 +31,18 @@ export class CoherencyService {
   readonly shards: number;
   private readonly leaders = new Map<number, ShardLeader>();
   private readonly leases: LeaseTable;
+  /** Pages granted, by state. */
+  readonly grantedPages: Record<string, number> = {};
   private readonly o: CoherencyOptions;
   /** Nodes that did not report, until they come back. */
   private readonly missed = new Set<string>();
+  private readonly retired: DirectoryCounters = {
+    acquires: 0,
+    grants: 0,
+    recalls: 0,
+    invalidations: 0,
+    resends: 0,
+  };
   private readonly timer: NodeJS.Timeout;
   private tickedAtMs: number;
 
@@ -49,6 +62,17 @@ export class CoherencyService {
     return this.o.incarnation;
   }
 
+  get parkedEvents(): number {
+    return this.led.reduce((sum, leader) => sum + leader.parkedEvents, 0);
+  }
+
+  /** Of all shards that this replica leads or has led. */
+  get counters(): DirectoryCounters {
+    const sum = { ...this.retired };
+    for (const { directory } of this.leaders.values()) addCounters(sum, directory.counters);
+    return sum;
+  }
+
   get isRebuilding(): boolean {
     return [...this.leaders.values()].some((leader) => leader.isRebuilding);
   }
@@ -61,7 +85,16 @@ export class CoherencyService {
   lead(shard: number, epoch: bigint, expected: ReadonlyMap<string, bigint>): void {
     const onAbsent = (node: string) => this.absent(node);
     const onSilent = (entry: HolderEntry) => this.bury(entry, 'it did not report what it has in time');
-    const options = { ...this.o, shard, epoch, expected, onAbsent, onSilent, holders: this.holders };
+    const options = {
+      ...this.o,
+      shard,
+      epoch,
+      expected,
+      onAbsent,
+      onSilent,
+      holders: this.holders,
+      grantedPages: this.grantedPages,
+    };
     this.leaders.set(shard, new ShardLeader(options));
   }
 
@@ -77,6 +110,7 @@ export class CoherencyService {
     const leader = this.leaders.get(shard);
     if (leader === undefined) return;
     this.leaders.delete(shard);
+    addCounters(this.retired, leader.directory.counters);
     for (const { id } of this.holders.all())
       this.holders.send(id, { case: 'left', value: { shard, epoch: leader.epoch } });
   }
@@ -202,4 +236,8 @@ export class CoherencyService {
     clearInterval(this.timer);
     for (const entry of this.holders.all()) entry.stream?.end();
   }
+}
+
+function addCounters(to: DirectoryCounters, from: Readonly<DirectoryCounters>): void {
+  for (const name of Object.keys(to) as (keyof DirectoryCounters)[]) to[name] += from[name];
 }

@@ -1,13 +1,13 @@
 import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
-import { commonConfig } from '@odonata/rpc/config.ts';
+import { address, serviceConfig } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
 /** Flags and environment of cohd. */
 export const cohdConfig = {
-  ...commonConfig,
-  listen: z.string().default('127.0.0.1:7421').describe('address for holders and inspection, host:port'),
-  advertise: z
-    .string()
+  ...serviceConfig,
+  listen: address().default('127.0.0.1:7421').describe('address for holders and inspection, host:port'),
+  advertise: address()
+    .or(z.literal(''))
     .default('')
     .describe(
       'address at which holders and other replicas reach this one, host:port; empty: the one it listens on',
@@ -29,6 +29,8 @@ export const cohdConfig = {
     .default(DEFAULT_SHARDS)
     .describe('shards of the page space; the same at every replica and node, for the life of the cluster'),
   nats: z.string().default('nats://127.0.0.1:4222').describe('NATS server with JetStream'),
+  natsReplicas: z.number().int().min(1).max(5).default(1).describe('NATS servers that keep each record'),
+  natsToken: z.string().default('').describe('what NATS asks for; give it by the environment'),
   cluster: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, 'use 1 to 31 of a-z 0-9 -')
@@ -41,7 +43,7 @@ export const cohdConfig = {
     .max(60_000)
     .default(3_000)
     .describe('milliseconds after which a silent holder is dead'),
-  syslink: z.string().default('127.0.0.1:7411').describe('syslink router, host:port'),
+  syslink: address().default('127.0.0.1:7411').describe('syslink router, host:port'),
 };
 
 export type CohdConfig = { [K in keyof typeof cohdConfig]: z.infer<(typeof cohdConfig)[K]> };

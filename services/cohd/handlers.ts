@@ -117,13 +117,13 @@ export function directoryHandlers(
     },
 
     getDirectoryStats() {
-      const counters = { acquires: 0n, grants: 0n, recalls: 0n, invalidations: 0n, resends: 0n };
-      for (const { directory } of service.led) {
-        for (const name of Object.keys(counters) as (keyof typeof counters)[])
-          counters[name] += BigInt(directory.counters[name]);
-      }
+      const { acquires, grants, recalls, invalidations, resends } = service.counters;
       return {
-        ...counters,
+        acquires: BigInt(acquires),
+        grants: BigInt(grants),
+        recalls: BigInt(recalls),
+        invalidations: BigInt(invalidations),
+        resends: BigInt(resends),
         epoch: service.epoch,
         holders: service.holders.all().map((h) => h.node),
         dataspaces: registry.list().length,

@@ -1,6 +1,7 @@
 import { parseConfig } from '@odonata/rpc/config.ts';
 import { runService } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import { useTls } from '@odonata/rpc/tls.ts';
 import { useShortSlices } from '@odonata/userfault/scheduling.ts';
 import { cohdConfig } from './config.ts';
 import { serve } from './serve.ts';
@@ -11,6 +12,7 @@ const about = {
 };
 const config = parseConfig('cohd', about, cohdConfig);
 const log = createLog('cohd', config.logLevel);
+useTls(config.tlsDir);
 
 useShortSlices();
 runService({ name: 'cohd', log, start: (stopping) => serve(config, log, stopping) });

@@ -4,6 +4,8 @@ import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { delay } from '@odonata/rpc/backoff.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { Metrics } from '@odonata/rpc/metrics.ts';
+import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import type { KV } from 'nats';
@@ -12,6 +14,7 @@ import type { CohdConfig } from './config.ts';
 import { Election } from './election.ts';
 import { directoryHandlers } from './handlers.ts';
 import { Members } from './members.ts';
+import { cohdMetrics } from './metrics.ts';
 import { Registry } from './registry.ts';
 
 const monotonicMs = () => Number(process.hrtime.bigint() / 1_000_000n);
@@ -23,7 +26,25 @@ export async function serve(
   stopping: AbortSignal,
 ): Promise<() => Promise<void>> {
   const { replica, cluster, shards, leaseMs, standalone } = config;
-  const bus = await Bus.connect({ url: config.nats, cluster, name: replica, log });
+  const metrics = new Metrics('cohd');
+  const meter = metrics.callMeter();
+  // Before all else: a directory that waits for NATS is alive, and says why it is not ready.
+  let notReady: () => string | undefined = () => 'waits for NATS';
+  const { metricsListen } = config;
+  const metricsServer = await serveMetrics({
+    listen: metricsListen,
+    metrics,
+    log,
+    notReady: () => notReady(),
+  });
+  const bus = await Bus.connect({
+    url: config.nats,
+    token: config.natsToken,
+    replicas: config.natsReplicas,
+    cluster,
+    name: replica,
+    log,
+  });
   const buckets = await withJetStream(bus, log, stopping);
   await expectShards(buckets.directory, shards);
   const members = new Members(buckets.members, replica, log);
@@ -37,8 +58,11 @@ export async function serve(
     mayLead: () => election?.mayLead() ?? false,
     now: monotonicMs,
   });
+  const led = service;
+  cohdMetrics(metrics, led, registry);
+  notReady = () => (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
   const handlers = directoryHandlers(service, registry, () => election?.live ?? new Map());
-  const server = createRpcServer({ name: replica, log }).add(DirectoryService, handlers);
+  const server = createRpcServer({ name: replica, log, meter }).add(DirectoryService, handlers);
   const listens = await server.listen(config.listen);
   let expected: ReadonlyMap<string, bigint> = new Map();
   election = new Election({
@@ -71,6 +95,7 @@ export async function serve(
     name: replica,
     kind: EndpointKind.DIRECTORY,
     log,
+    meter,
   });
   endpoint.serve(DirectoryService, handlers);
   return async () => {
@@ -80,6 +105,7 @@ export async function serve(
     registry.close();
     await server.drain(1_000);
     await bus.close();
+    await metricsServer.close();
   };
 }
 

@@ -28,6 +28,8 @@ export interface ShardLeaderOptions {
   /** Nodes and incarnations that lived under the last leader. */
   expected: ReadonlyMap<string, bigint>;
   holders: HolderTable;
+  /** Counts pages granted, by state. */
+  grantedPages: Record<string, number>;
   registry: Registry;
   bus: Bus;
   log: Logger;
@@ -73,6 +75,10 @@ export class ShardLeader {
     this.rebuildUntilMs = options.now() + options.leaseMs;
     for (const entry of options.holders.all()) this.attach(entry);
     this.endRebuildWhenReady();
+  }
+
+  get parkedEvents(): number {
+    return this.parked.length;
   }
 
   get isRebuilding(): boolean {
@@ -248,6 +254,8 @@ export class ShardLeader {
     switch (action.type) {
       case 'grant': {
         const { version, zero, restore } = action;
+        const { grantedPages } = this.o;
+        grantedPages[action.state] = (grantedPages[action.state] ?? 0) + run.pageCount;
         const value = {
           run,
           state: stateWire.to(action.state),

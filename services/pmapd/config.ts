@@ -1,11 +1,11 @@
 import { totalmem } from 'node:os';
 import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
-import { commonConfig } from '@odonata/rpc/config.ts';
+import { address, serviceConfig } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
 /** Flags and environment of pmapd. */
 export const pmapdConfig = {
-  ...commonConfig,
+  ...serviceConfig,
   node: z
     .string()
     .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'use 1 to 63 of a-z 0-9 . -')
@@ -13,13 +13,16 @@ export const pmapdConfig = {
   nodeIndex: z
     .number()
     .int()
-    .min(1)
+    .min(0)
     .max(99_999)
-    .describe('number of this node, unique in the cluster, from 1'),
-  listen: z
-    .string()
+    .describe('number of this node, unique in the cluster, from 1; 0: the cluster gives it one, for good'),
+  listen: address()
     .default('127.0.0.1:7431')
     .describe('address for page transfers and inspection, host:port'),
+  advertise: address()
+    .or(z.literal(''))
+    .default('')
+    .describe('address that other nodes reach it at, host:port; empty: where it listens'),
   socketDir: z.string().describe("directory of the node's sockets, for its virtual kernels"),
   memoryDir: z.string().describe("directory of the node's memory files, on a tmpfs"),
   framesBytes: z
@@ -29,7 +32,7 @@ export const pmapdConfig = {
     .default(Math.floor(totalmem() / 2))
     .describe('memory that the node hands out, in bytes'),
   directory: z
-    .array(z.string())
+    .array(address())
     .default([])
     .describe(
       'replicas of the coherency directory, host:port (repeatable); none: they are found through NATS',
@@ -42,12 +45,14 @@ export const pmapdConfig = {
     .default(DEFAULT_SHARDS)
     .describe('shards of the page space, as the directory has them'),
   nats: z.string().default('nats://127.0.0.1:4222').describe('NATS server'),
+  natsReplicas: z.number().int().min(1).max(5).default(1).describe('NATS servers that keep each record'),
+  natsToken: z.string().default('').describe('what NATS asks for; give it by the environment'),
   cluster: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, 'use 1 to 31 of a-z 0-9 -')
     .default('local')
     .describe('name of the cluster'),
-  syslink: z.string().default('127.0.0.1:7411').describe('syslink router, host:port'),
+  syslink: address().default('127.0.0.1:7411').describe('syslink router, host:port'),
 };
 
 export type PmapdConfig = { [K in keyof typeof pmapdConfig]: z.infer<(typeof pmapdConfig)[K]> };

@@ -11,30 +11,34 @@ const PROGRESS_BYTES = 4 << 20;
 
 export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService> {
   return {
-    async create({ name, sizeBytes }) {
+    async create({ name, sizeBytes }, { requestId }) {
       if (sizeBytes === 0n) throw new RpcError(Code.InvalidArgument, 'size_bytes: at least 1');
-      const { dataspace, created } = await node.openDataspace(name, sizeBytes, true);
+      const { dataspace, created } = await node.openDataspace(name, sizeBytes, {
+        exclusive: true,
+        requestId,
+      });
       const { id } = dataspace;
       return { dataspace: { id, name, sizeBytes, creator: created ? node.name : '' } };
     },
-    async list({ pageSize, pageToken }) {
-      const { dataspaces, nextPageToken } = await node.directory.listDataspaces({ pageSize, pageToken });
+    async list({ pageSize, pageToken }, { requestId }) {
+      const page = { pageSize, pageToken };
+      const { dataspaces, nextPageToken } = await node.directory.listDataspaces(page, { requestId });
       return { dataspaces, nextPageToken };
     },
-    async stat({ name }) {
-      const { dataspace, usage } = await node.directory.getDataspace({ name });
+    async stat({ name }, { requestId }) {
+      const { dataspace, usage } = await node.directory.getDataspace({ name }, { requestId });
       return { dataspace, usage };
     },
-    async remove({ name }) {
-      await node.directory.deleteDataspace({ name });
+    async remove({ name }, { requestId }) {
+      await node.directory.deleteDataspace({ name }, { requestId });
       return {};
     },
-    async *load(requests) {
+    async *load(requests, { requestId }) {
       let dataspace: SharedDataspace | undefined;
       let offset = 0n;
       let reported = 0n;
       for await (const request of requests) {
-        dataspace ??= await begin(node, request);
+        dataspace ??= await begin(node, request, requestId);
         offset += await store(node, dataspace, offset, request.data);
         if (offset - reported < PROGRESS_BYTES) continue;
         reported = offset;
@@ -44,8 +48,8 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
         throw new RpcError(Code.InvalidArgument, 'the first message must carry the name');
       yield { loadedBytes: offset };
     },
-    async *save({ name }) {
-      const { dataspace } = await node.openDataspace(name, 0n, false);
+    async *save({ name }, { requestId }) {
+      const { dataspace } = await node.openDataspace(name, 0n, { requestId });
       const { sizeBytes } = dataspace;
       for (let offset = 0n; offset < sizeBytes; offset += BigInt(CHUNK_BYTES)) {
         const left = sizeBytes - offset;
@@ -57,8 +61,8 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
   };
 }
 
-async function begin(node: Node, request: LoadRequest): Promise<SharedDataspace> {
-  const { dataspace } = await node.openDataspace(request.name, request.sizeBytes, false);
+async function begin(node: Node, request: LoadRequest, requestId: string): Promise<SharedDataspace> {
+  const { dataspace } = await node.openDataspace(request.name, request.sizeBytes, { requestId });
   return dataspace;
 }
 

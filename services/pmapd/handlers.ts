@@ -12,7 +12,11 @@ import type { Vmspace } from './vmspace.ts';
 
 const PEEK_BYTES_MAX = 1 << 20;
 
-export function pmapHandlers(node: Node, door: DescriptorDoor): Handlers<typeof PmapService> {
+export function pmapHandlers(
+  node: Node,
+  door: DescriptorDoor,
+  nodeIndex: number,
+): Handlers<typeof PmapService> {
   function all(): Vmspace[] {
     return [...node.sessions].flatMap((s) => [...s.vmspaces.values()]).sort((a, b) => (a.id < b.id ? -1 : 1));
   }
@@ -110,6 +114,7 @@ export function pmapHandlers(node: Node, door: DescriptorDoor): Handlers<typeof 
       const { pagesIn, pagesOut, invalidations } = node.statistics;
       return {
         node: node.name,
+        nodeIndex,
         framesTotal: BigInt(node.frames.total),
         framesPrivate: BigInt(node.frames.privateFrames),
         pagesShared: BigInt(node.memory.residentPages()),

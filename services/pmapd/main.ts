@@ -1,6 +1,7 @@
 import { parseConfig } from '@odonata/rpc/config.ts';
 import { runService } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import { useTls } from '@odonata/rpc/tls.ts';
 import { useShortSlices } from '@odonata/userfault/scheduling.ts';
 import { pmapdConfig } from './config.ts';
 import { serve } from './serve.ts';
@@ -13,6 +14,7 @@ const about = {
 };
 const config = parseConfig('pmapd', about, pmapdConfig);
 const log = createLog('pmapd', config.logLevel).child({ node: config.node });
+useTls(config.tlsDir);
 
 useShortSlices();
-runService({ name: 'pmapd', log, start: () => serve(config, log) });
+runService({ name: 'pmapd', log, start: (stopping) => serve(config, log, stopping) });

@@ -32,6 +32,12 @@ const OPEN_MS = 20_000;
 /** Events of dataspaces that are being opened; what is dropped the directory sends again. */
 const EARLY_MAX = 10_000;
 
+export interface OpenOptions {
+  /** It must not exist. */
+  exclusive?: boolean;
+  requestId?: string;
+}
+
 export class Node {
   readonly name: string;
   readonly memoryDir: string;
@@ -221,11 +227,11 @@ export class Node {
   async openDataspace(
     name: string,
     sizeBytes: bigint,
-    exclusive: boolean,
+    options: OpenOptions = {},
   ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
     this.opening++;
     try {
-      return await this.askToOpen(name, sizeBytes, exclusive);
+      return await this.askToOpen(name, sizeBytes, options);
     } finally {
       this.opening--;
       for (const event of this.early.splice(0)) this.receive(event);
@@ -235,12 +241,13 @@ export class Node {
   private async askToOpen(
     name: string,
     sizeBytes: bigint,
-    exclusive: boolean,
+    { exclusive = false, requestId }: OpenOptions,
   ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
     const endMs = performance.now() + OPEN_MS;
     const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
     for (;;) {
-      const wait = { waitForReady: true, deadlineMs: Math.max(1_000, endMs - performance.now()) };
+      const deadlineMs = Math.max(1_000, endMs - performance.now());
+      const wait = { waitForReady: true, deadlineMs, requestId };
       try {
         if (sizeBytes === 0n) {
           const { dataspace } = await this.directory.getDataspace({ name }, wait);

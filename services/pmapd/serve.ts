@@ -2,9 +2,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Bus } from '@odonata/bus/bus.ts';
+import { claimNodeIndex } from '@odonata/bus/node-index.ts';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { Metrics } from '@odonata/rpc/metrics.ts';
+import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
@@ -12,23 +15,44 @@ import type { PmapdConfig } from './config.ts';
 import { dataspaceHandlers } from './dataspace-handlers.ts';
 import { pmapHandlers } from './handlers.ts';
 import { clearMemoryDir } from './leftovers.ts';
+import { pmapdMetrics } from './metrics.ts';
 import { Node } from './node.ts';
 import { transferHandlers } from './transfer.ts';
 
 /** Starts pmapd; the result stops it. */
-export async function serve(config: PmapdConfig, log: Logger): Promise<() => Promise<void>> {
+export async function serve(
+  config: PmapdConfig,
+  log: Logger,
+  stopping: AbortSignal,
+): Promise<() => Promise<void>> {
   mkdirSync(config.memoryDir, { recursive: true, mode: 0o700 });
   mkdirSync(config.socketDir, { recursive: true, mode: 0o700 });
+  const metrics = new Metrics('pmapd');
+  const meter = metrics.callMeter();
+  // Before all else: a node that waits for NATS is alive, and says why it is not ready.
+  let notReady: () => string | undefined = () => 'waits for NATS';
+  const { metricsListen } = config;
+  const metricsServer = await serveMetrics({
+    listen: metricsListen,
+    metrics,
+    log,
+    notReady: () => notReady(),
+  });
   const bus = await Bus.connect({
     url: config.nats,
+    token: config.natsToken,
+    replicas: config.natsReplicas,
     cluster: config.cluster,
     name: `pmapd ${config.node}`,
     log,
   });
-  const server = createRpcServer({ name: 'pmapd', log });
+  const nodeIndex = config.nodeIndex || (await claimNodeIndex(bus, config.node, log, stopping));
+  const server = createRpcServer({ name: 'pmapd', log, meter });
   const node = new Node(config, bus, log);
+  pmapdMetrics(metrics, node);
+  notReady = () => (node.directoryConnected ? undefined : 'waits for the directory');
   const door = new DescriptorDoor(join(config.socketDir, 'userfault.sock'));
-  const pmap = pmapHandlers(node, door);
+  const pmap = pmapHandlers(node, door, nodeIndex);
   const dataspaces = dataspaceHandlers(node);
   server
     .add(PmapService, pmap)
@@ -37,14 +61,16 @@ export async function serve(config: PmapdConfig, log: Logger): Promise<() => Pro
   // The socket comes first: it refuses when another pmap manager of this node runs.
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   clearMemoryDir(config.memoryDir, log);
-  await node.join(await server.listen(config.listen));
+  const bound = await server.listen(config.listen);
+  await node.join(config.advertise || bound);
   const endpoint = attachSyslink({
     address: config.syslink,
     name: `${config.node}/pmapd`,
     kind: EndpointKind.PMAP,
     node: config.node,
-    nodeIndex: config.nodeIndex,
+    nodeIndex,
     log,
+    meter,
   });
   endpoint.serve(PmapService, pmap);
   endpoint.serve(DataspaceService, dataspaces);
@@ -54,5 +80,6 @@ export async function serve(config: PmapdConfig, log: Logger): Promise<() => Pro
     await server.drain(1_000);
     door.close();
     await bus.close();
+    await metricsServer.close();
   };
 }

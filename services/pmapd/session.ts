@@ -125,7 +125,7 @@ export class Session {
         return;
       case 'open': {
         const { name, sizeBytes, exclusive } = event.value;
-        this.node.openDataspace(name, sizeBytes, exclusive).then(
+        this.node.openDataspace(name, sizeBytes, { exclusive }).then(
           ({ dataspace, created }) => {
             const { id, file } = dataspace;
             const value = { dataspace: id, sizeBytes: dataspace.sizeBytes, file: file.path, created };

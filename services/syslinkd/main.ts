@@ -1,15 +1,25 @@
+import { parseConfig } from '@odonata/rpc/config.ts';
 import { runService } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import { useTls } from '@odonata/rpc/tls.ts';
 import { syslinkdConfig } from './config.ts';
 import { serveSyslinkd } from './serve.ts';
 
-const config = syslinkdConfig();
+const about = {
+  summary: 'routes messages and circuits between the parts of a cluster',
+  examples: [
+    'syslinkd --listen 127.0.0.1:7411',
+    'ODONATA_SYSLINKD_LISTEN=127.0.0.1:0 syslinkd --log-level debug',
+  ],
+};
+const config = parseConfig('syslinkd', about, syslinkdConfig);
 const log = createLog('syslinkd', config.logLevel);
+useTls(config.tlsDir);
 runService({
   name: 'syslinkd',
   log,
   start: async () => {
-    const syslinkd = await serveSyslinkd({ listen: config.listen, log });
+    const syslinkd = await serveSyslinkd({ ...config, log });
     return () => syslinkd.stop();
   },
 });

@@ -1,9 +1,12 @@
-import type { AttachRequest } from '@odonata/proto/syslink/v1/syslink';
+import type { AttachRequest, Frame } from '@odonata/proto/syslink/v1/syslink';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { Metrics } from '@odonata/rpc/metrics.ts';
+import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
+import { syslinkdMetrics } from './metrics.ts';
 import type { Connection, Endpoint } from './registry.ts';
 import { Router } from './router.ts';
 
@@ -17,11 +20,17 @@ export interface Syslinkd {
 }
 
 /** Runs a router at an address. */
-export async function serveSyslinkd(options: { listen: string; log: Logger }): Promise<Syslinkd> {
-  const { log } = options;
+export async function serveSyslinkd(options: {
+  listen: string;
+  metricsListen?: string;
+  log: Logger;
+}): Promise<Syslinkd> {
+  const { log, metricsListen = '' } = options;
   const router = new Router({ firstSysid: BigInt(Date.now()) << 16n });
   const connections = new Set<Connection>();
-  const server = createRpcServer({ name: 'syslinkd', log }).add(RouterService, {
+  const metrics = new Metrics('syslinkd');
+  syslinkdMetrics(metrics, router, connections);
+  const server = createRpcServer({ name: 'syslinkd', log, meter: metrics.callMeter() }).add(RouterService, {
     attach: raw((call) => {
       const outbox = new Outbox(call);
       const connection: Connection = {
@@ -47,7 +56,10 @@ export async function serveSyslinkd(options: { listen: string; log: Logger }): P
       };
       connections.add(connection);
       call.on('data', ({ frames }: AttachRequest) => {
-        for (const frame of frames) if (!over) router.receive(connection, frame, Date.now());
+        for (const frame of frames) {
+          logRequest(log, peer, frame);
+          if (!over) router.receive(connection, frame, Date.now());
+        }
       });
       call.on('cancelled', gone);
       call.on('end', () => {
@@ -60,6 +72,12 @@ export async function serveSyslinkd(options: { listen: string; log: Logger }): P
   });
   const ticking = setInterval(() => router.tick(Date.now()), TICK_MS);
   const address = await server.listen(options.listen);
+  const metricsServer = await serveMetrics({
+    listen: metricsListen,
+    metrics,
+    notReady: () => undefined,
+    log,
+  });
   return {
     address,
     async stop() {
@@ -68,8 +86,18 @@ export async function serveSyslinkd(options: { listen: string; log: Logger }): P
         connection.end(new RpcError(Code.Unavailable, 'the router stops'));
       }
       await server.drain(1_000);
+      await metricsServer.close();
     },
   };
+}
+
+/** A line for each request, so that its id is found at every hop. */
+function logRequest(log: Logger, peer: string, { frame }: Frame): void {
+  if (!log.isLevelEnabled('debug')) return;
+  const request = frame.case === 'circuitOpen' || (frame.case === 'message' && !frame.value.reply);
+  if (!request) return;
+  const { requestId, proto, to } = frame.value;
+  log.debug({ requestId, method: proto, to: to?.name || to?.sysid, peer }, 'routing');
 }
 
 /** The page after the endpoint that the token names. */

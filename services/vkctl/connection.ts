@@ -1,4 +1,5 @@
 // The line of one vkctl command to its cluster: a client at the router, nothing else.
+import { randomUUID } from 'node:crypto';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { DataspaceService, PmapService } from '@odonata/proto/pmap/v1/pmap';
 import { type Endpoint, EndpointKind } from '@odonata/proto/syslink/v1/syslink';
@@ -6,6 +7,7 @@ import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Client } from '@odonata/rpc/client.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
+import { useTls } from '@odonata/rpc/tls.ts';
 import { isAlive } from './cluster/identity.ts';
 import { clusterPaths } from './cluster/paths.ts';
 import { type ClusterRecord, readRecord } from './cluster/record.ts';
@@ -104,6 +106,7 @@ export async function connectTo(
     address,
     name: '',
     kind: EndpointKind.CLIENT,
+    requestId: process.env.ODONATA_REQUEST_ID || randomUUID(),
     log: silentLog(),
   });
   try {
@@ -118,9 +121,11 @@ export async function connectTo(
   }
 }
 
-/** Runs `use` with a connection to the cluster, and closes it. */
+/** Runs `use` with a connection to the cluster (ODONATA_SYSLINK: to one that runs elsewhere), and closes it. */
 export async function withConnection<T>(cluster: string, use: (to: Connection) => Promise<T>): Promise<T> {
-  const connection = await connectTo(cluster, runningRecord(cluster).syslink);
+  const elsewhere = process.env.ODONATA_SYSLINK;
+  if (elsewhere) useTls(process.env.ODONATA_TLS_DIR ?? '');
+  const connection = await connectTo(cluster, elsewhere || runningRecord(cluster).syslink);
   try {
     return await use(connection);
   } finally {

@@ -1,4 +1,4 @@
-import { commonConfig } from '@odonata/rpc/config.ts';
+import { address, serviceConfig } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
 /** Flags and environment of vkerneld. */
@@ -10,17 +10,19 @@ export const vkerneldConfig = {
   nodeIndex: z
     .number()
     .int()
-    .min(1)
+    .min(0)
     .max(99_999)
-    .describe('number of this node, unique in the cluster, from 1; its pids start at 100,000 times that'),
-  listen: z.string().default('127.0.0.1:7441').describe('address to serve on, host:port'),
+    .describe(
+      "number of this node, unique in the cluster; its pids start at 100,000 times that; 0: ask the node's pmapd",
+    ),
+  listen: address().default('127.0.0.1:7441').describe('address to serve on, host:port'),
   socketDir: z.string().describe("directory of the node's sockets, shared with pmapd"),
-  syslink: z.string().default('127.0.0.1:7411').describe('syslink router, host:port'),
+  syslink: address().default('127.0.0.1:7411').describe('syslink router, host:port'),
   allowDir: z
     .array(z.string().startsWith('/', 'use absolute paths'))
     .default([])
     .describe('directories of the host that programs may be given, with all below'),
-  ...commonConfig,
+  ...serviceConfig,
 };
 
 export type VkerneldConfig = { [K in keyof typeof vkerneldConfig]: z.infer<(typeof vkerneldConfig)[K]> };

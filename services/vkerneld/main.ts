@@ -1,6 +1,7 @@
 import { parseConfig } from '@odonata/rpc/config.ts';
 import { runService } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import { useTls } from '@odonata/rpc/tls.ts';
 import { vkerneldConfig } from './config.ts';
 import { serveVkerneld } from './serve.ts';
 
@@ -10,6 +11,7 @@ const about = {
 };
 const config = parseConfig('vkerneld', about, vkerneldConfig);
 const log = createLog('vkerneld', config.logLevel).child({ node: config.node });
+useTls(config.tlsDir);
 runService({
   name: 'vkerneld',
   log,

@@ -26,7 +26,7 @@ async function startDaemon(): Promise<void> {
     const log = createLog('vkerneld', 'fatal');
     runService({ name: 'vkerneld', log, start: async () => {
       const v = await serveVkerneld({ node: 'n', nodeIndex: 1, listen: '127.0.0.1:0', syslink: '127.0.0.1:1',
-        allowDir: [], logLevel: 'fatal', socketDir: ${JSON.stringify(join(folder, 's'))} }, log,
+        allowDir: [], logLevel: 'fatal', metricsListen: '', socketDir: ${JSON.stringify(join(folder, 's'))} }, log,
         ${JSON.stringify(join(here, 'stand-in-vkernel.ts'))});
       console.log(v.address);
       return () => v.stop();

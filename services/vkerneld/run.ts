@@ -70,7 +70,7 @@ function start(
     }
     const { name, args, env, memoryBytes } = spec;
     const program = { name, args, env, memoryBytes, module: whole ?? new Uint8Array(), dirs };
-    vkernel.send({ case: 'start', value: { pid, program } });
+    vkernel.send({ case: 'start', value: { pid, program, requestId: ctx.requestId } });
   } catch (error) {
     place.table.exited(pid, {
       code: 137,

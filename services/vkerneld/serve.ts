@@ -1,12 +1,18 @@
 import { mkdir } from 'node:fs/promises';
+import { PmapService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { withBackoff } from '@odonata/rpc/backoff.ts';
+import { createClient } from '@odonata/rpc/client.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { Metrics } from '@odonata/rpc/metrics.ts';
+import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import type { VkerneldConfig } from './config.ts';
 import { controlServer } from './control.ts';
 import { vkernelHandlers } from './handlers.ts';
+import { vkerneldMetrics } from './metrics.ts';
 import { ProcessTable } from './process-table.ts';
 import { RecordFile } from './record.ts';
 import { Vkernels } from './vkernels.ts';
@@ -17,29 +23,47 @@ export interface Vkerneld {
   stop(): Promise<void>;
 }
 
+/** From the pmap manager of this node, as long as that takes: the two start in any order. */
+async function askNodeIndex(socketDir: string, log: Logger): Promise<number> {
+  log.info({ socketDir }, "asking the node's pmapd for the number of the node");
+  const pmapd = createClient(PmapService, `unix:${socketDir}/pmapd.sock`);
+  try {
+    const ask = () => pmapd.getNodeStats({}, { waitForReady: true, deadlineMs: 5_000 });
+    return (await withBackoff(ask)).nodeIndex;
+  } finally {
+    pmapd.close();
+  }
+}
+
 /** Runs a supervisor. `vkernelProgram`: what to start as a virtual kernel, for tests. */
 export async function serveVkerneld(
   config: VkerneldConfig,
   log: Logger,
   vkernelProgram?: string,
 ): Promise<Vkerneld> {
-  const { node, nodeIndex, socketDir, logLevel } = config;
+  const { node, socketDir, logLevel } = config;
   await mkdir(socketDir, { recursive: true, mode: 0o700 });
+  const nodeIndex = config.nodeIndex || (await askNodeIndex(socketDir, log));
   const file = new RecordFile(socketDir, log);
   const table = new ProcessTable({ nodeIndex, lastNumber: file.read().lastNumber });
   const place = { node, nodeIndex, socketDir, logLevel, program: vkernelProgram };
   const vkernels = new Vkernels({ place, table, file, log });
+  const metrics = new Metrics('vkerneld');
+  const meter = metrics.callMeter();
+  vkerneldMetrics(metrics, table, vkernels);
   const control = controlServer(vkernels, log);
   await control.listen(`unix:${socketDir}/vkerneld.sock`);
   const handlers = vkernelHandlers({ node, allowDirs: config.allowDir, table, vkernels });
-  const server = createRpcServer({ name: 'vkerneld', log }).add(VkernelService, handlers);
+  const server = createRpcServer({ name: 'vkerneld', log, meter }).add(VkernelService, handlers);
   const address = await server.listen(config.listen);
   const syslink = attachSyslink({
     address: config.syslink,
     name: `${node}/vkerneld`,
     kind: EndpointKind.VKERNEL,
-    ...{ node, nodeIndex, log },
+    ...{ node, nodeIndex, log, meter },
   }).serve(VkernelService, handlers);
+  const notReady = () => (syslink.connected ? undefined : 'waits for the syslink router');
+  const metricsServer = await serveMetrics({ listen: config.metricsListen, metrics, notReady, log });
   return {
     address,
     async stop() {
@@ -50,6 +74,7 @@ export async function serveVkerneld(
       await server.drain(500);
       syslink.close();
       await control.drain(200);
+      await metricsServer.close();
     },
   };
 }

@@ -31,7 +31,7 @@ async function startVkerneld(): Promise<void> {
       socketDir: join(folder, 's'),
       syslink: '127.0.0.1:1',
     },
-    ...{ allowDir: [join(folder, 'allowed')], logLevel: 'silent' as const },
+    ...{ allowDir: [join(folder, 'allowed')], logLevel: 'silent' as const, metricsListen: '', tlsDir: '' },
   };
   vkerneld = await serveVkerneld(config, silentLog(), program);
   client = createClient(VkernelService, vkerneld.address);
@@ -287,7 +287,7 @@ describe('bad luck', () => {
         socketDir: join(folder, 's'),
         syslink: '127.0.0.1:1',
       },
-      ...{ allowDir: [], logLevel: 'silent' as const },
+      ...{ allowDir: [], logLevel: 'silent' as const, metricsListen: '', tlsDir: '' },
     };
     vkerneld = await serveVkerneld(config, silentLog(), '/nonexistent.ts');
     client = createClient(VkernelService, vkerneld.address);

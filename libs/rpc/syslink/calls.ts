@@ -35,11 +35,13 @@ interface Waiting {
 /** Calls of this endpoint to others. */
 export class Calls {
   readonly #line: Line;
+  readonly #requestId: string;
   readonly #waiting = new Map<bigint, Waiting>();
   #lastMsgid = 0n;
 
-  constructor(line: Line) {
+  constructor(line: Line, requestId = '') {
     this.#line = line;
+    this.#requestId = requestId;
   }
 
   client<S extends AnyService>(service: S, target: Target): Client<S> {
@@ -86,7 +88,7 @@ export class Calls {
   }
 
   #exchange(to: AddressInit, proto: string, body: Uint8Array, deadlineMs: number, options: CallOptions) {
-    const { signal, requestId = '' } = options;
+    const { signal, requestId = this.#requestId } = options;
     return new Promise<Message>((resolve, reject) => {
       if (signal?.aborted) throw new RpcError(Code.Cancelled, 'cancelled by the caller');
       if (this.#waiting.size >= CALLS_LIMIT) {
@@ -137,7 +139,7 @@ export class Calls {
     requests: AsyncIterable<unknown>,
     options: CallOptions,
   ): AsyncGenerator<unknown> {
-    const { signal, deadlineMs = 0, requestId = '' } = options;
+    const { signal, deadlineMs = 0, requestId = this.#requestId } = options;
     const encode = encoder(method.input);
     const decode = decoder(method.output);
     if (options.waitForReady) {

@@ -5,6 +5,7 @@ import { Backoff, delay } from '../backoff.ts';
 import { createClient, openStream } from '../client.ts';
 import { Code, fromServiceError, RpcError } from '../error.ts';
 import type { Logger } from '../log.ts';
+import type { CallMeter } from '../served-call.ts';
 import type { AnyService, Client, Handlers } from '../service.ts';
 import type { Line, Target } from './calls.ts';
 import { Calls } from './calls.ts';
@@ -26,6 +27,10 @@ export interface SyslinkOptions {
   readonly node?: string;
   readonly nodeIndex?: number;
   readonly log: Logger;
+  /** Of calls that name none; without it the far end makes one for each. */
+  readonly requestId?: string;
+  /** Counts the calls that it serves. */
+  readonly meter?: CallMeter;
 }
 
 /** A place in the cluster that others call by name, and that calls others. It reconnects for ever, until `close`. */
@@ -35,6 +40,8 @@ export interface SyslinkEndpoint {
   client<S extends AnyService>(service: S, target: Target): Client<S>;
   /** Resolves once registered. UNAVAILABLE after `deadlineMs` (0 or none: waits for ever) or `close`. */
   ready(options?: { deadlineMs?: number; signal?: AbortSignal }): Promise<void>;
+  /** True while it is registered. */
+  readonly connected: boolean;
   /** What the router knows, all pages. */
   listEndpoints(): Promise<Endpoint[]>;
   /** Its identity once registered. */
@@ -68,14 +75,18 @@ class AttachedEndpoint implements SyslinkEndpoint, Line {
   constructor(options: SyslinkOptions) {
     this.#options = options;
     this.#log = options.log.child({ syslink: options.name || 'client' });
-    this.#services = new ServedServices(options.log);
-    this.#calls = new Calls(this);
+    this.#services = new ServedServices(options.log, options.meter);
+    this.#calls = new Calls(this, options.requestId);
     this.#run().catch((error) => this.#log.fatal({ err: error }, 'bug in the syslink endpoint'));
   }
 
   serve<S extends AnyService>(service: S, handlers: Handlers<S>): SyslinkEndpoint {
     this.#services.add(service, handlers);
     return this;
+  }
+
+  get connected(): boolean {
+    return this.#connection !== undefined;
   }
 
   client<S extends AnyService>(service: S, target: Target): Client<S> {

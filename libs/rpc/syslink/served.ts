@@ -2,7 +2,7 @@ import type { DescMethod } from '@bufbuild/protobuf';
 import type { Address, CircuitOpen, Frame, Message } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '../error.ts';
 import type { Logger } from '../log.ts';
-import type { Serve, ServedCall } from '../served-call.ts';
+import type { CallMeter, Serve, ServedCall } from '../served-call.ts';
 import { beginCall, pumpResponses } from '../served-call.ts';
 import type { AnyHandler, AnyService } from '../service.ts';
 import {
@@ -27,11 +27,13 @@ interface Entry {
 /** The services that an endpoint serves to others: calls come as messages, streams as circuits. */
 export class ServedServices {
   readonly #log: Logger;
+  readonly #meter: CallMeter | undefined;
   readonly #methods = new Map<string, Entry>();
   readonly #running = new Set<ServedCall>();
 
-  constructor(log: Logger) {
+  constructor(log: Logger, meter?: CallMeter) {
     this.#log = log;
+    this.#meter = meter;
   }
 
   add(service: AnyService, handlers: object): void {
@@ -122,8 +124,12 @@ export class ServedServices {
   }
 
   #begin(path: string, from: Address | undefined, requestId: string): ServedCall {
+    const entry = this.#methods.get(path);
+    // What is not served is not counted: callers must not be able to make up names of counters.
+    const meter = entry && this.#meter;
+    const stream = entry !== undefined && entry.method.methodKind !== 'unary';
     const peer = `syslink:${from?.name || (from?.sysid ?? 'unknown')}`;
-    const served = beginCall({ path, peer, requestId, log: this.#log });
+    const served = beginCall({ path, peer, requestId, log: this.#log, meter, stream });
     this.#running.add(served);
     return served;
   }

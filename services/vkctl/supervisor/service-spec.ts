@@ -9,7 +9,7 @@ const SERVICES = fileURLToPath(new URL('../..', import.meta.url));
  * Of Node, for every service. Their garbage is large buffers for the most part, and by default each 64 MiB of those
  * start a full collection, however small the heap is: that took a third of the time of a stream of pages.
  */
-const NODE_FLAGS = [
+export const NODE_FLAGS = [
   '--external-memory-accounted-in-global-limit',
   '--min-semi-space-size=16',
   '--initial-heap-size=256',

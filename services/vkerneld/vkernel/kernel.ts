@@ -104,10 +104,11 @@ export class Kernel {
     await empty;
   }
 
-  #start({ pid, program }: StartProcess): void {
-    const { log, send } = this.#options;
+  #start({ pid, program, requestId }: StartProcess): void {
+    const { send } = this.#options;
+    const log = this.#options.log.child({ pid, requestId });
     if (this.#running.has(pid)) {
-      log.warn({ pid }, 'a process is started twice');
+      log.warn('a process is started twice');
       return;
     }
     const pieces = this.#pieces.get(pid);
@@ -115,9 +116,10 @@ export class Kernel {
     if (program === undefined || this.#running.size >= processesMax) {
       const reason =
         program === undefined ? 'no program' : `its virtual kernel runs ${processesMax} processes`;
-      this.#tellExit(pid, { code: refusedCode, signal: '', reason, stack: '' });
+      this.#tellExit(pid, { code: refusedCode, signal: '', reason, stack: '' }, log);
       return;
     }
+    log.debug({ program: program.name }, 'process starts');
     const quotaBytes = program.memoryBytes === 0n ? defaultQuotaBytes : Number(program.memoryBytes);
     const spec = {
       pid,
@@ -141,22 +143,19 @@ export class Kernel {
         inputTaken: (bytes) => send({ case: 'stdinTaken', value: { pid, takenBytes: BigInt(bytes) } }),
         exited: (exit) => {
           this.#running.delete(pid);
-          this.#tellExit(pid, exit);
+          this.#tellExit(pid, exit, log);
           this.#ended.ended(this.#running.size);
           if (this.#running.size === 0) this.#onEmpty?.();
         },
-        troubled: (what, error) => log.error({ pid, err: error }, what),
+        troubled: (what, error) => log.error({ err: error }, what),
       },
     );
     const running: Running = { process, lastUsage: '', measuring: false };
     this.#running.set(pid, running);
   }
 
-  #tellExit(pid: bigint, exit: ProcessExit): void {
-    this.#options.log.debug(
-      { pid, code: exit.code, signal: exit.signal, reason: exit.reason },
-      'process ended',
-    );
+  #tellExit(pid: bigint, exit: ProcessExit, log: Logger): void {
+    log.debug({ code: exit.code, signal: exit.signal, reason: exit.reason }, 'process ended');
     this.#options.send({ case: 'exited', value: { pid, exit } });
   }
 

@@ -1,0 +1,71 @@
+// Over plain HTTP, for Prometheus and for probes: /metrics, /healthz (the process answers), /readyz (it can serve).
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ListenError, splitAddress } from './address.ts';
+import type { Logger } from './log.ts';
+import type { Metrics } from './metrics.ts';
+
+export interface MetricsServer {
+  /** What it is bound to; empty when it is off. */
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+export interface MetricsServerOptions {
+  /** `host:port`, port 0: any; empty: off. */
+  readonly listen: string;
+  readonly metrics: Metrics;
+  /** Why the service cannot serve now; undefined when it can. */
+  readonly notReady: () => string | undefined;
+  readonly log: Logger;
+}
+
+export async function serveMetrics(options: MetricsServerOptions): Promise<MetricsServer> {
+  const { listen, metrics, notReady, log } = options;
+  if (listen === '') return { address: '', close: async () => {} };
+  const { host, port } = splitAddress(listen);
+  metrics.watchProcess();
+  const server = createServer((request, response) => {
+    const path = request.url?.split('?')[0];
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      answer(response, 405, 'GET /metrics, /healthz or /readyz\n');
+    } else if (path === '/metrics') {
+      metrics.registry.metrics().then(
+        (text) => answer(response, 200, text, metrics.registry.contentType),
+        (error) => {
+          log.error({ err: error }, 'metrics cannot be read');
+          answer(response, 500, 'metrics cannot be read; see the log\n');
+        },
+      );
+    } else if (path === '/healthz') {
+      answer(response, 200, 'ok\n');
+    } else if (path === '/readyz') {
+      const reason = notReady();
+      answer(response, reason === undefined ? 200 : 503, `${reason ?? 'ok'}\n`);
+    } else {
+      answer(response, 404, 'there are /metrics, /healthz and /readyz\n');
+    }
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(new ListenError(listen, 'metrics-listen', error)));
+    server.listen({ host, port }, resolve);
+  });
+  const bound = (server.address() as AddressInfo).port;
+  const address = `${listen.slice(0, listen.lastIndexOf(':'))}:${bound}`;
+  log.info({ address }, 'metrics');
+  return {
+    address,
+    async close() {
+      metrics.close();
+      await new Promise((resolve) => {
+        server.close(resolve);
+        server.closeAllConnections();
+      });
+    },
+  };
+}
+
+function answer(response: ServerResponse, status: number, text: string, type = 'text/plain'): void {
+  response.writeHead(status, { 'content-type': type });
+  response.end(text);
+}

@@ -1,0 +1,29 @@
+import type { Metrics } from '@odonata/rpc/metrics.ts';
+import type { CoherencyService } from './coherency-service.ts';
+import type { Registry } from './registry.ts';
+
+/** What Prometheus reads of a directory. */
+export function cohdMetrics(metrics: Metrics, service: CoherencyService, registry: Registry): void {
+  metrics.counter('acquires_total', 'Requests for pages', () => service.counters.acquires);
+  metrics.counters('granted_pages_total', 'Pages granted, by the state they were granted in', 'state', () =>
+    Object.entries(service.grantedPages),
+  );
+  metrics.counter(
+    'recalls_total',
+    'Orders to an owner to send a page to another holder',
+    () => service.counters.recalls,
+  );
+  metrics.counter(
+    'invalidations_total',
+    'Pages that sharers had to give up',
+    () => service.counters.invalidations,
+  );
+  metrics.counter('invalidation_resends_total', 'Invalidations sent again', () => service.counters.resends);
+  metrics.gauge('attached_holders', 'Pmap managers that live', () => service.holders.all().length);
+  metrics.gauge('registered_dataspaces', 'Shared dataspaces', () => registry.list().length);
+  metrics.gauge('held_locks', 'Range locks that are held', () =>
+    registry.list().reduce((sum, { id }) => sum + (service.home(id)?.sync.lockCount(id) ?? 0), 0),
+  );
+  metrics.gauge('led_shards', 'Shards of the page space that this replica leads', () => service.led.length);
+  metrics.gauge('parked_events', 'Events that wait for the end of a rebuild', () => service.parkedEvents);
+}

@@ -1,0 +1,36 @@
+import type { Metrics } from '@odonata/rpc/metrics.ts';
+import type { Node } from './node.ts';
+
+/** What Prometheus reads of a node. */
+export function pmapdMetrics(metrics: Metrics, node: Node): void {
+  const { statistics, frames, memory, sessions } = node;
+  const faults = () => Object.entries(statistics.summary());
+  metrics.counters('faults_total', 'Faults, by where they were served', 'place', () =>
+    faults().map(([place, { count }]) => [place, Number(count)]),
+  );
+  const help = 'From the arrival of a fault at its handler to the waking of the guest, since the start';
+  metrics.gauges('fault_latency_seconds', help, ['place', 'quantile'], () =>
+    faults().flatMap(([place, { p50Us, p99Us }]) => [
+      { place, quantile: '0.5', value: p50Us / 1e6 },
+      { place, quantile: '0.99', value: p99Us / 1e6 },
+    ]),
+  );
+  metrics.counter('pages_in_total', 'Pages that came from other nodes', () => statistics.pagesIn);
+  metrics.counter('pages_out_total', 'Pages sent to other nodes', () => statistics.pagesOut);
+  metrics.counter('invalidations_total', 'Pages given up for a writer', () => statistics.invalidations);
+  metrics.gauge('total_frames', 'Frames that the node hands out', () => frames.total);
+  metrics.gauge('private_frames', 'Frames granted for private memory', () => frames.privateFrames);
+  metrics.gauge('shared_resident_pages', 'Pages of shared dataspaces that are here', () =>
+    memory.residentPages(),
+  );
+  metrics.gauge('attached_vkernels', 'Virtual kernels with a session', () => sessions.size);
+  metrics.gauge('live_vmspaces', 'Address spaces of processes', () =>
+    [...sessions].reduce((sum, session) => sum + session.vmspaces.size, 0),
+  );
+  metrics.gauge('waiting_faults', 'Faults that wait for a page of another node', () =>
+    [...memory.all()].reduce((sum, { waiting }) => sum + [...waiting.values()].flat().length, 0),
+  );
+  metrics.gauge('directory_connected_lines', '1 while the directory has this node as a holder', () =>
+    node.directoryConnected ? 1 : 0,
+  );
+}

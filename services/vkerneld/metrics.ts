@@ -1,0 +1,21 @@
+import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
+import type { Metrics } from '@odonata/rpc/metrics.ts';
+import type { ProcessTable } from './process-table.ts';
+import type { Vkernels } from './vkernels.ts';
+
+/** What Prometheus reads of a node's supervisor. */
+export function vkerneldMetrics(metrics: Metrics, table: ProcessTable, vkernels: Vkernels): void {
+  metrics.gauges('known_processes', 'Processes that run, and those that ended lately', ['state'], () => {
+    const counts = new Map<string, number>();
+    for (const { state } of table.list()) {
+      const name = ProcessState[state]?.toLowerCase() ?? 'unknown';
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    return [...counts].map(([state, value]) => ({ state, value }));
+  });
+  const running = () => table.running();
+  metrics.gauge('process_resident_pages', 'Private pages that running processes touched', () =>
+    running().reduce((sum, { residentPages }) => sum + Number(residentPages), 0),
+  );
+  metrics.gauge('running_vkernels', 'Virtual kernels', () => vkernels.list().length);
+}

@@ -1,0 +1,87 @@
+// `make k8s-test`: the dev overlay on the cluster that KUBECONFIG names: deployed, used, scaled, rolled, deleted.
+// Without a cluster it says in one line what is missing, and ends with 0. The images must be where the cluster finds
+// them: `make images`, then for kind: kind load docker-image odonata/{cohd,pmapd,syslinkd,vkerneld}:0.1.0
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { pickPorts } from '../../services/vkctl/cluster/ports.ts';
+import { findTool } from '../../services/vkctl/supervisor/tool.ts';
+import { startVkctl } from '../cluster/command.ts';
+import { countWords } from './count-words.ts';
+import { K8S } from './render.ts';
+
+const OVERLAY = join(K8S, 'overlays/dev');
+const READY = '--timeout=300s';
+
+function missing(): string | undefined {
+  if (!process.env.KUBECONFIG) return 'KUBECONFIG is not set';
+  if (findTool('kubectl') === undefined) return 'kubectl is not installed';
+  const { status, stderr } = spawnSync('kubectl', ['version', '--request-timeout=10s'], { encoding: 'utf8' });
+  return status === 0 ? undefined : `the cluster does not answer: ${stderr.trim().split('\n').at(-1)}`;
+}
+
+function kubectl(...args: string[]): string {
+  return execFileSync('kubectl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+function step<T>(what: string, work: () => T): T {
+  console.log(`k8s-test: ${what}`);
+  return work();
+}
+
+function waitReady(): void {
+  for (const workload of [
+    'statefulset/nats',
+    'deployment/syslinkd',
+    'deployment/cohd',
+    'daemonset/pmapd',
+    'deployment/vkerneld',
+  ])
+    kubectl('-n', 'odonata', 'rollout', 'status', workload, READY);
+}
+
+/** Counts words through the router, reached by a forwarded port. */
+async function countThroughRouter(round: number): Promise<void> {
+  const [port] = (await pickPorts(1)) as [number];
+  const forward = await forwardRouter(port);
+  try {
+    const env = { ...process.env, NO_COLOR: '1', ODONATA_SYSLINK: `127.0.0.1:${port}` };
+    await countWords((args) => startVkctl(args, { env }).ended, round);
+  } finally {
+    forward.kill();
+  }
+}
+
+async function forwardRouter(port: number): Promise<ChildProcess> {
+  const child = spawn('kubectl', ['-n', 'odonata', 'port-forward', 'service/syslinkd', `${port}:7411`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.stdout!.once('data', () => resolve());
+    child.once('exit', (code) => reject(new Error(`kubectl port-forward ended with ${code}`)));
+  });
+  return child;
+}
+
+const why = missing();
+if (why !== undefined) {
+  console.log(`k8s-test: skipped: ${why}`);
+  process.exit(0);
+}
+try {
+  step('deploying the dev overlay', () => kubectl('apply', '-k', OVERLAY));
+  step('waiting until all is ready', waitReady);
+  await step('counting words', () => countThroughRouter(1));
+  const machines = kubectl('get', 'nodes', '-o', 'name').trim().split('\n').length;
+  step(`scaling vkerneld to ${machines}, one a machine`, () =>
+    kubectl('-n', 'odonata', 'scale', 'deployment/vkerneld', `--replicas=${machines}`),
+  );
+  waitReady();
+  step('rolling every service', () =>
+    kubectl('-n', 'odonata', 'rollout', 'restart', 'deployment', 'daemonset', 'statefulset'),
+  );
+  waitReady();
+  await step('counting words again', () => countThroughRouter(2));
+  console.log('k8s-test: passed');
+} finally {
+  step('deleting', () => kubectl('delete', '-k', OVERLAY, '--ignore-not-found', '--wait', READY));
+}

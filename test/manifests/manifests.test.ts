@@ -1,0 +1,308 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { NODE_FLAGS } from '../../services/vkctl/supervisor/service-spec.ts';
+import * as policy from './policy.ts';
+import { K8S, type Manifest, OVERLAYS, podOf, render, renderer, workloads } from './render.ts';
+
+const ROOT = join(K8S, '..');
+if (renderer() === undefined) console.warn('manifests: not checked; install kubectl or kustomize');
+
+/** The module of kubernetes-models that has a kind; undefined for kinds of others (cert-manager, Gateway API). */
+const moduleOf = ({ apiVersion, kind }: Manifest) => {
+  const module = `kubernetes-models/${apiVersion}/${kind}`;
+  return existsSync(join(ROOT, 'node_modules', `${module}.js`)) ? module : undefined;
+};
+
+/** As the compiler sees it: a field that the types do not have is an error. The validators let such fields pass. */
+function unknownFields(all: Manifest[]): string {
+  mkdirSync(join(ROOT, 'build'), { recursive: true });
+  const folder = mkdtempSync(join(ROOT, 'build/manifests-'));
+  try {
+    const lines = all.flatMap((manifest, i) => {
+      const module = moduleOf(manifest);
+      if (module === undefined) return [];
+      const type = `I${manifest.kind}`;
+      return [
+        `import type { ${type} as T${i} } from '${module}';`,
+        `export const m${i}: T${i} = ${JSON.stringify(manifest)};`,
+      ];
+    });
+    writeFileSync(join(folder, 'all.ts'), `${lines.join('\n')}\n`);
+    const flags =
+      '--ignoreConfig --noEmit --skipLibCheck --strict --module nodenext --moduleResolution nodenext --target es2024';
+    execFileSync(join(ROOT, 'node_modules/.bin/tsc'), [...flags.split(' '), join(folder, 'all.ts')], {
+      cwd: folder,
+    });
+    return '';
+  } catch (error) {
+    return String((error as { stdout?: Buffer }).stdout ?? error);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function invalid(manifest: Manifest): Promise<string> {
+  const module = moduleOf(manifest);
+  if (module === undefined) return '';
+  const Model = (await import(module))[manifest.kind];
+  try {
+    new Model(manifest).validate();
+    return '';
+  } catch (error) {
+    return `${manifest.kind} ${manifest.metadata.name}: ${(error as Error).message}`;
+  }
+}
+
+/** A change that each policy must notice. */
+type Break = [check: policy.Policy, what: string, change: (all: Manifest[]) => void];
+const first = (all: Manifest[], name: string): Manifest =>
+  podOf(workloads(all).find((w) => w.metadata.name === name)!);
+const BREAKS: Break[] = [
+  [
+    policy.isConfined,
+    'is privileged',
+    (all) => {
+      first(all, 'vkerneld').containers[0].securityContext.privileged = true;
+    },
+  ],
+  [
+    policy.isConfined,
+    'may be root',
+    (all) => {
+      delete first(all, 'nats').securityContext.runAsNonRoot;
+    },
+  ],
+  [
+    policy.isConfined,
+    'may write to its image',
+    (all) => {
+      delete first(all, 'cohd').containers[0].securityContext.readOnlyRootFilesystem;
+    },
+  ],
+  [
+    policy.isConfined,
+    'keeps capabilities',
+    (all) => {
+      first(all, 'pmapd').containers[0].securityContext.capabilities.add = ['SYS_PTRACE'];
+    },
+  ],
+  [
+    policy.isConfined,
+    'gets a token',
+    (all) => {
+      delete first(all, 'syslinkd').automountServiceAccountToken;
+    },
+  ],
+  [
+    policy.hasProbesAndLimits,
+    'has no livenessProbe',
+    (all) => {
+      delete first(all, 'cohd').containers[0].livenessProbe;
+    },
+  ],
+  [
+    policy.hasProbesAndLimits,
+    'has no limits of memory',
+    (all) => {
+      delete first(all, 'pmapd').containers[0].resources.limits.memory;
+    },
+  ],
+  [
+    policy.hasPinnedImages,
+    'is not pinned',
+    (all) => {
+      first(all, 'cohd').containers[0].image = 'odonata/cohd:latest';
+    },
+  ],
+  [
+    policy.selectorsMatch,
+    'selects nothing',
+    (all) => {
+      all.find(({ kind }) => kind === 'Service').spec.selector = { no: 'pod' };
+    },
+  ],
+  [
+    policy.portsMatch,
+    'port grpc is not that of',
+    (all) => {
+      first(all, 'pmapd').containers[0].ports[0].containerPort = 1;
+    },
+  ],
+  [
+    policy.settingsAreRead,
+    'nobody reads ODONATA_COHD_COLOUR',
+    (all) => {
+      first(all, 'cohd').containers[0].env.push({ name: 'ODONATA_COHD_COLOUR', value: 'red' });
+    },
+  ],
+  [
+    policy.settingsAreRead,
+    'ODONATA_PMAPD_NODE is missing',
+    (all) => {
+      const [c] = first(all, 'pmapd').containers;
+      c.env = c.env.filter((e: Manifest) => e.name !== 'ODONATA_PMAPD_NODE');
+    },
+  ],
+  [
+    policy.settingsAreRead,
+    'is refused',
+    (all) => {
+      first(all, 'cohd').containers[0].env.push({ name: 'ODONATA_COHD_LEASE_MS', value: '1' });
+    },
+  ],
+  [
+    policy.networkIsThePicture,
+    'vkerneld->cohd:7421 is open',
+    (all) => {
+      all
+        .find((m) => m.metadata.name === 'to-cohd')
+        .spec.ingress[0].from[0].podSelector.matchExpressions[0].values.push('vkerneld');
+      all.find((m) => m.metadata.name === 'from-vkerneld').spec.egress[0].to[0].podSelector.matchLabels[
+        'app.kubernetes.io/name'
+      ] = 'syslinkd';
+      all
+        .find((m) => m.metadata.name === 'from-vkerneld')
+        .spec.egress.push(
+          all
+            .find((m) => m.metadata.name === 'from-pmapd')
+            .spec.egress.find((r: Manifest) => r.ports[0].port === 7421),
+        );
+    },
+  ],
+  [
+    policy.networkIsThePicture,
+    'nats->nats:6222 is closed',
+    (all) => {
+      all.find((m) => m.metadata.name === 'to-nats').spec.ingress.pop();
+    },
+  ],
+];
+const POLICIES = [...new Set(BREAKS.map(([check]) => check))];
+
+describe.skipIf(renderer() === undefined).each(OVERLAYS)('overlay %s', (overlay) => {
+  const all = renderer() === undefined ? [] : render(join(K8S, 'overlays', overlay));
+
+  it('is valid by the schemas of Kubernetes, and has no field that they do not have', async () => {
+    expect(all.length).toBeGreaterThan(30);
+    expect((await Promise.all(all.map(invalid))).filter(Boolean)).toEqual([]);
+    expect(unknownFields(all)).toBe('');
+  });
+
+  it('would not be with a wrong type or an unknown field', async () => {
+    const copy = structuredClone(all);
+    const deployment = copy.find(({ kind }) => kind === 'Deployment')!;
+    deployment.spec.template.spec.terminationGracePeriodSeconds = 'soon';
+    expect(await invalid(deployment)).toContain('terminationGracePeriodSeconds');
+    deployment.spec.template.spec.terminationGracePeriodSeconds = 5;
+    deployment.spec.template.spec.containers[0].livenessprobe = {};
+    expect(unknownFields(copy)).toContain('livenessprobe');
+  });
+
+  it.each(POLICIES.map((check) => [check.name, check] as const))('%s', (_name, check) => {
+    expect(check(all)).toEqual([]);
+  });
+
+  it.each(BREAKS)('%o notices: %s', (check, what, change) => {
+    const broken = structuredClone(all);
+    change(broken);
+    expect(check(broken).join('\n')).toContain(what);
+  });
+});
+
+describe.skipIf(renderer() === undefined)('components', () => {
+  it('for trials: own certificates and a route from outside, without a hole in the policies', () => {
+    // A copy: its certificates must not be left in the tree.
+    const copy = mkdtempSync(join(tmpdir(), 'odonata-manifests-'));
+    try {
+      cpSync(K8S, copy, { recursive: true });
+      const selfSigned = join(copy, 'components/tls-self-signed');
+      const script = join(selfSigned, 'make-certificates.sh');
+      execFileSync('sh', [script, join(selfSigned, 'files')], { stdio: 'ignore' });
+      const components = '[../../components/tls-self-signed, ../../components/grpc-gateway]';
+      writeFileSync(
+        join(copy, 'overlays/dev/kustomization.yaml'),
+        `${readFileSync(join(copy, 'overlays/dev/kustomization.yaml'), 'utf8')}components: ${components}\n`,
+      );
+      const all = render(join(copy, 'overlays/dev'));
+      for (const check of POLICIES) {
+        const open =
+          check === policy.networkIsThePicture
+            ? ['namespace(odonata.dev/gateway)->syslinkd:7411 is open']
+            : [];
+        expect(check(all)).toEqual(open);
+      }
+      const secret = all.find(
+        ({ kind, metadata }) => kind === 'Secret' && metadata.name.startsWith('odonata-tls'),
+      );
+      expect(Object.keys(secret.data).sort()).toEqual(['ca.crt', 'tls.crt', 'tls.key']);
+      for (const name of Object.keys(policy.SETTINGS)) {
+        const { volumes, containers } = first(all, name);
+        expect(volumes.some((v: Manifest) => v.secret?.secretName === secret.metadata.name)).toBe(true);
+        expect(policy.variablesOf(all, containers[0]).get(`ODONATA_${name.toUpperCase()}_TLS_DIR`)).toBe(
+          '/etc/odonata/tls',
+        );
+      }
+    } finally {
+      rmSync(copy, { recursive: true });
+    }
+  });
+});
+
+describe('the images', () => {
+  const dockerfile = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
+  const packageOf = (folder: string) => JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8'));
+
+  it('start Node as a cluster on one machine does, in the version that the project pins', () => {
+    expect(dockerfile).toContain(
+      `ENTRYPOINT ${JSON.stringify(['node', ...NODE_FLAGS]).replaceAll(',', ', ')}`,
+    );
+    expect(dockerfile).toContain(`/node:${packageOf('.').dependencies.node}-`);
+    expect(dockerfile).not.toContain('HEALTHCHECK');
+  });
+
+  it.each(Object.keys(policy.SETTINGS))('%s has a target, which is not root', (name) => {
+    expect(dockerfile).toMatch(new RegExp(`^FROM base AS ${name}$`, 'm'));
+    expect(dockerfile).toContain(`CMD ["services/${name}/main.ts"]`);
+    expect(dockerfile).toContain('USER 10001:10001');
+  });
+});
+
+describe('the compose file', () => {
+  const { services } = parse(readFileSync(join(K8S, 'compose.yaml'), 'utf8'), { merge: true });
+  it('has two nodes, and sets what the services read', () => {
+    for (const [name, { image, environment = {}, read_only }] of Object.entries<Manifest>(services)) {
+      expect(read_only, name).toBe(true);
+      const service = /^odonata\/([a-z]+):/.exec(image)?.[1];
+      if (service === undefined) continue;
+      const env = Object.entries<string>(environment).map(([key, value]) => ({ name: key, value }));
+      const pod = { containers: [{ name: service, env }] };
+      const workload = { kind: 'Deployment', metadata: { name }, spec: { template: { spec: pod } } };
+      expect(policy.settingsAreRead([workload])).toEqual([]);
+    }
+    expect(Object.keys(services).filter((name) => name.endsWith('-pmapd'))).toHaveLength(2);
+  });
+});
+
+describe('the seccomp profile', () => {
+  const { defaultAction, syscalls } = JSON.parse(readFileSync(join(K8S, 'seccomp/userfaultfd.json'), 'utf8'));
+  it('allows userfaultfd, and nothing that reaches beyond the container', () => {
+    expect(defaultAction).toBe('SCMP_ACT_ERRNO');
+    const { names } = syscalls[0];
+    expect(names).toContain('userfaultfd');
+    for (const name of [
+      'ptrace',
+      'bpf',
+      'mount',
+      'unshare',
+      'setns',
+      'process_vm_writev',
+      'io_uring_setup',
+      'keyctl',
+    ])
+      expect(names).not.toContain(name);
+  });
+});

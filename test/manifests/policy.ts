@@ -1,0 +1,193 @@
+// What must hold of the manifests; each check names what breaks it. No problem: an empty list.
+import { type Setting, settingsOf } from '@odonata/rpc/config.ts';
+import { cohdConfig } from '../../services/cohd/config.ts';
+import { pmapdConfig } from '../../services/pmapd/config.ts';
+import { syslinkdConfig } from '../../services/syslinkd/config.ts';
+import { vkerneldConfig } from '../../services/vkerneld/config.ts';
+import { type Manifest, podOf, workloads } from './render.ts';
+
+export type Policy = (all: Manifest[]) => string[];
+
+export const SETTINGS: Record<string, Setting[]> = {
+  cohd: settingsOf('cohd', cohdConfig),
+  pmapd: settingsOf('pmapd', pmapdConfig),
+  syslinkd: settingsOf('syslinkd', syslinkdConfig),
+  vkerneld: settingsOf('vkerneld', vkerneldConfig),
+};
+const NAME = 'app.kubernetes.io/name';
+
+function eachContainer(all: Manifest[], check: (container: Manifest, pod: Manifest) => string[]): string[] {
+  return workloads(all).flatMap((workload) =>
+    podOf(workload).containers.flatMap((container: Manifest) =>
+      check(container, podOf(workload)).map((problem) => `${workload.metadata.name}: ${problem}`),
+    ),
+  );
+}
+const unless = (holds: boolean, problem: string): string[] => (holds ? [] : [problem]);
+
+export const isConfined: Policy = (all) =>
+  eachContainer(all, ({ securityContext: own = {} }, pod) => [
+    ...unless(own.privileged !== true && !pod.hostNetwork && !pod.hostPID && !pod.hostIPC, 'is privileged'),
+    ...unless(pod.securityContext?.runAsNonRoot === true && pod.securityContext.runAsUser > 0, 'may be root'),
+    ...unless(own.readOnlyRootFilesystem === true, 'may write to its image'),
+    ...unless(own.allowPrivilegeEscalation === false, 'may gain privileges'),
+    ...unless(own.capabilities?.drop?.includes('ALL') && !own.capabilities.add, 'keeps capabilities'),
+    ...unless(
+      (own.seccompProfile ?? pod.securityContext?.seccompProfile) !== undefined,
+      'has no seccomp profile',
+    ),
+    ...unless(pod.automountServiceAccountToken === false, 'gets a token of the API server'),
+  ]);
+
+export const hasProbesAndLimits: Policy = (all) =>
+  eachContainer(all, (container) => [
+    ...['startupProbe', 'livenessProbe', 'readinessProbe'].flatMap((probe) =>
+      unless(
+        container[probe]?.grpc !== undefined || container[probe]?.httpGet !== undefined,
+        `has no ${probe}`,
+      ),
+    ),
+    ...['requests', 'limits'].flatMap((side) =>
+      ['cpu', 'memory'].flatMap((what) =>
+        unless(container.resources?.[side]?.[what] !== undefined, `has no ${side} of ${what}`),
+      ),
+    ),
+  ]);
+
+export const hasPinnedImages: Policy = (all) =>
+  eachContainer(all, ({ image }) =>
+    unless(/:[\w.-]+$/.test(image) && !image.endsWith(':latest'), `image ${image} is not pinned`),
+  );
+
+export const selectorsMatch: Policy = (all) => {
+  const pods = workloads(all).map(({ spec }) => spec.template.metadata.labels);
+  const matches = (selector: Record<string, string>) =>
+    pods.some((labels) => Object.entries(selector).every(([key, value]) => labels[key] === value));
+  return all.flatMap(({ kind, metadata, spec }) => {
+    const selector = kind === 'Service' ? spec.selector : spec?.selector?.matchLabels;
+    return selector === undefined
+      ? []
+      : unless(matches(selector), `${kind} ${metadata.name} selects nothing`);
+  });
+};
+
+/** Services lead to ports that containers name, and these are the ports that the code has by default. */
+export const portsMatch: Policy = (all) => {
+  const containers = new Map<string, Manifest>(
+    workloads(all).map((w) => [w.spec.template.metadata.labels[NAME], podOf(w).containers[0]]),
+  );
+  const portOf = (name: string, port: string | number) =>
+    containers.get(name)?.ports.find((p: Manifest) => p.name === port || p.containerPort === port)
+      ?.containerPort;
+  const services = all.filter(({ kind }) => kind === 'Service');
+  return [
+    ...services.flatMap(({ metadata, spec }) =>
+      spec.ports.flatMap(({ port, targetPort }: Manifest) =>
+        unless(
+          portOf(spec.selector[NAME], targetPort) === port,
+          `Service ${metadata.name}: ${targetPort} is not ${port}`,
+        ),
+      ),
+    ),
+    ...Object.entries(SETTINGS).flatMap(([name, settings]) => {
+      const listen = settings.find(({ key }) => key === 'listen')!.schema.parse(undefined) as string;
+      return unless(
+        portOf(name, 'grpc') === Number(listen.split(':')[1]),
+        `${name}: port grpc is not that of ${listen}`,
+      );
+    }),
+  ];
+};
+
+/** The variables of a container, those of its ConfigMaps included. */
+export function variablesOf(all: Manifest[], container: Manifest): Map<string, string | undefined> {
+  const variables = new Map<string, string | undefined>();
+  for (const { configMapRef } of container.envFrom ?? []) {
+    const map = all.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === configMapRef.name);
+    for (const [key, value] of Object.entries(map?.data ?? {})) variables.set(key, String(value));
+  }
+  for (const { name, value } of container.env ?? []) variables.set(name, value);
+  return variables;
+}
+
+export const settingsAreRead: Policy = (all) =>
+  eachContainer(all, (container) => {
+    const settings = SETTINGS[container.name];
+    if (settings === undefined) return [];
+    const variables = variablesOf(all, container);
+    const referred = JSON.stringify(container);
+    return [
+      ...[...variables.keys()].flatMap((name) =>
+        unless(
+          settings.some((s) => s.variable === name) || referred.includes(`$(${name})`),
+          `nobody reads ${name}`,
+        ),
+      ),
+      ...settings.flatMap(({ variable, schema }) => {
+        if (!variables.has(variable))
+          return unless(schema.safeParse(undefined).success, `${variable} is missing`);
+        const value = variables.get(variable);
+        if (value === undefined || value.includes('$(') || variable.endsWith('_TLS_DIR')) return [];
+        const parsed = schema.safeParse(/^\d+$/.test(value) ? Number(value) : value);
+        return unless(parsed.success, `${variable}: "${value}" is refused`);
+      }),
+    ];
+  });
+
+/** Who may open a connection to whom, where both ends agree: `pmapd->cohd:7421`. */
+export function networkEdges(all: Manifest[]): string[] {
+  const policies = all.filter(({ kind }) => kind === 'NetworkPolicy');
+  const rules = (direction: 'ingress' | 'egress') =>
+    policies.flatMap(({ spec }) =>
+      (spec[direction] ?? []).flatMap((rule: Manifest) =>
+        (rule[direction === 'ingress' ? 'from' : 'to'] ?? [{}]).flatMap((peer: Manifest) =>
+          namesOf({ podSelector: spec.podSelector }).flatMap((here) =>
+            namesOf(peer).flatMap((there) =>
+              (rule.ports ?? [{ port: 'any' }]).map(({ port }: Manifest) =>
+                direction === 'ingress' ? `${there}->${here}:${port}` : `${here}->${there}:${port}`,
+              ),
+            ),
+          ),
+        ),
+      ),
+    );
+  const [ingress, egress] = [new Set<string>(rules('ingress')), new Set<string>(rules('egress'))];
+  const foreign = /^(dns|namespace)|->(dns|namespace)/;
+  return [...new Set([...ingress, ...egress])]
+    .filter((edge) => foreign.test(edge) || (ingress.has(edge) && egress.has(edge)))
+    .sort();
+}
+
+function namesOf({ podSelector, namespaceSelector }: Manifest): string[] {
+  if (podSelector?.matchLabels?.['k8s-app'] === 'kube-dns') return ['dns'];
+  if (namespaceSelector !== undefined) return [`namespace(${Object.keys(namespaceSelector.matchLabels)[0]})`];
+  const { matchLabels, matchExpressions } = podSelector ?? {};
+  if (matchLabels?.['odonata.dev/vkctl']) return ['vkctl'];
+  if (matchLabels?.[NAME]) return [matchLabels[NAME]];
+  return matchExpressions?.[0]?.values ?? ['all'];
+}
+
+const PICTURE = [
+  'vkctl->syslinkd:7411',
+  ...['cohd', 'pmapd', 'vkerneld'].map((name) => `${name}->syslinkd:7411`),
+  ...['pmapd->cohd:7421', 'pmapd->pmapd:7431', 'cohd->nats:4222', 'pmapd->nats:4222', 'nats->nats:6222'],
+  ...Object.keys(SETTINGS).map((name) => `namespace(odonata.dev/scrapes)->${name}:metrics`),
+  'all->dns:53',
+];
+
+export const networkIsThePicture: Policy = (all) => {
+  const edges = networkEdges(all);
+  const denied = all.some(
+    ({ kind, spec }) =>
+      kind === 'NetworkPolicy' &&
+      Object.keys(spec.podSelector).length === 0 &&
+      !spec.ingress &&
+      !spec.egress &&
+      spec.policyTypes.length === 2,
+  );
+  return [
+    ...unless(denied, 'no NetworkPolicy denies the rest'),
+    ...edges.flatMap((edge) => unless(PICTURE.includes(edge), `${edge} is open`)),
+    ...PICTURE.flatMap((edge) => unless(edges.includes(edge), `${edge} is closed`)),
+  ];
+};

@@ -1,0 +1,30 @@
+// The manifests as an operator applies them: rendered by kubectl or kustomize.
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { findTool } from '../../services/vkctl/supervisor/tool.ts';
+
+export const K8S = join(import.meta.dirname, '../../k8s');
+export const OVERLAYS = ['dev', 'prod'] as const;
+
+// A manifest is what YAML gives; the schemas say what it must be.
+// biome-ignore lint/suspicious/noExplicitAny: checks look into any kind of object
+export type Manifest = any;
+
+/** Undefined where neither is installed. */
+export function renderer(): string[] | undefined {
+  const kubectl = findTool('kubectl');
+  if (kubectl !== undefined) return [kubectl, 'kustomize'];
+  const kustomize = findTool('kustomize');
+  return kustomize === undefined ? undefined : [kustomize, 'build'];
+}
+
+export function render(folder: string): Manifest[] {
+  const [command, ...args] = renderer()!;
+  const text = execFileSync(command!, [...args, folder], { encoding: 'utf8', maxBuffer: 1 << 24 });
+  return parseAllDocuments(text).map((document) => document.toJS());
+}
+
+const WORKLOADS = ['Deployment', 'DaemonSet', 'StatefulSet', 'Job'];
+export const workloads = (all: Manifest[]): Manifest[] => all.filter(({ kind }) => WORKLOADS.includes(kind));
+export const podOf = (workload: Manifest): Manifest => workload.spec.template.spec;
