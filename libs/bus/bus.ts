@@ -1,6 +1,6 @@
 // NATS: invalidation broadcasts, and JetStream key-value buckets. Delivery on the bus is at most once
 // and in no order that anybody may rely on; the protocol above acknowledges and repeats.
-import { connect, type JetStreamClient, type KV, type NatsConnection, StorageType } from 'nats';
+import { connect, type JetStreamClient, type KV, type KvEntry, type NatsConnection, StorageType } from 'nats';
 
 export interface BusLog {
   info(fields: object, line: string): void;
@@ -28,6 +28,7 @@ export class Bus {
   private readonly connection: NatsConnection;
   private readonly cluster: string;
   private readonly replicas: number;
+  private readonly onReconnect = new Set<() => void>();
 
   private constructor(connection: NatsConnection, cluster: string, replicas: number) {
     this.connection = connection;
@@ -49,13 +50,15 @@ export class Bus {
       reconnectJitter: 100,
       timeout: 2_000,
     });
+    const bus = new Bus(connection, cluster, options.replicas ?? 1);
     void (async () => {
       for await (const status of connection.status()) {
         if (status.type === 'disconnect' || status.type === 'reconnect')
           log.warn({ url, status: status.type }, 'NATS');
+        if (status.type === 'reconnect') for (const again of bus.onReconnect) again();
       }
     })();
-    return new Bus(connection, cluster, options.replicas ?? 1);
+    return bus;
   }
 
   /** Broadcasts to who follows a dataspace. While the server is away the message may be lost. */
@@ -85,6 +88,37 @@ export class Bus {
     });
   }
 
+  /**
+   * Tells each entry of a bucket, as it is now and whenever it changes, deletions too; resolves when all that is there
+   * was told. An entry may be told again. After the server was away everything is told again. The result ends it.
+   */
+  async followBucket(bucket: KV, see: (entry: KvEntry) => void): Promise<() => void> {
+    let stop = await watchBucket(bucket, see);
+    let watching = Promise.resolve();
+    let ended = false;
+    // The server may have forgotten its side of a watch, or remember too little of it.
+    const again = (): void => {
+      watching = watching.then(async () => {
+        for (let pauseMs = 100; !ended; pauseMs = Math.min(2 * pauseMs, 2_000)) {
+          stop();
+          try {
+            stop = await watchBucket(bucket, see);
+            if (ended) stop();
+            return;
+          } catch {
+            await new Promise((resolve) => setTimeout(resolve, pauseMs));
+          }
+        }
+      });
+    };
+    this.onReconnect.add(again);
+    return () => {
+      ended = true;
+      this.onReconnect.delete(again);
+      stop();
+    };
+  }
+
   private invalidationSubject(dataspace: bigint): string {
     return `odonata.${this.cluster}.invalidate.${dataspace}`;
   }
@@ -93,4 +127,25 @@ export class Bus {
   async close(): Promise<void> {
     await this.connection.drain().catch(() => this.connection.close());
   }
+}
+
+async function watchBucket(bucket: KV, see: (entry: KvEntry) => void): Promise<() => void> {
+  const told = Promise.withResolvers<void>();
+  const entries = await bucket.watch({ initializedFn: () => told.resolve() });
+  void (async () => {
+    for await (const entry of entries) see(entry);
+  })();
+  const late = setTimeout(
+    () => told.reject(new Error('the entries of a bucket did not come in time')),
+    REQUEST_MS,
+  );
+  try {
+    await told.promise;
+  } catch (error) {
+    entries.stop();
+    throw error;
+  } finally {
+    clearTimeout(late);
+  }
+  return () => entries.stop();
 }

@@ -8,7 +8,7 @@ import type { DirectoryAction, DirectoryEvent } from './directory-messages.ts';
 import { type DirectoryCounters, DirectoryOutbox } from './directory-outbox.ts';
 import { DirectoryRebuild } from './directory-rebuild.ts';
 import { type HolderSet, NO_HOLDERS, withHolder, withoutHolder } from './holder-set.ts';
-import { type HolderId, type PageState, unreachable } from './page.ts';
+import { type HolderId, type HolderIdentity, type PageState, unreachable } from './page.ts';
 import {
   become,
   type Change,
@@ -19,6 +19,7 @@ import {
   pageOf,
   plainPage,
   type Request,
+  type Usage,
   usageOf,
 } from './page-table.ts';
 
@@ -37,10 +38,12 @@ export interface DirectoryOptions {
   home: boolean;
 }
 
+const NO_USAGE: Usage = { owned: new Map(), lost: 0, entries: 0 };
+
 export class Directory {
   private readonly home: boolean;
   private readonly dataspaces = new Map<bigint, Dataspace>();
-  private readonly holders = new Set<HolderId>();
+  private readonly holders = new Map<HolderId, HolderIdentity>();
   private readonly changing = new Map<Page, { dataspace: Dataspace; number: number }>();
   private nowMs = 0;
   private readonly out = new DirectoryOutbox();
@@ -65,7 +68,7 @@ export class Directory {
         this.remove(event.dataspace);
         break;
       case 'join':
-        this.holders.add(event.holder);
+        this.holders.set(event.holder, event.identity ?? BigInt(event.holder));
         break;
       case 'leave':
         this.leave(event.holder);
@@ -80,6 +83,11 @@ export class Directory {
         this.release(event);
         break;
       case 'report':
+        if (event.reborn) this.rebuild.reborn(event.holder);
+        for (const id of event.voided) {
+          const dataspace = this.dataspaces.get(id);
+          if (dataspace?.creator === event.holder) dataspace.creatorLost = true;
+        }
         for (const held of event.held) {
           const dataspace = this.dataspaces.get(held.run.dataspace);
           if (dataspace !== undefined) this.rebuild.report(dataspace, event.holder, held, this.out);
@@ -97,10 +105,15 @@ export class Directory {
     return this.out.take();
   }
 
-  /** Pages by owner and lost pages of a dataspace. */
-  usage(id: bigint): { owned: Map<HolderId, number>; lost: number } {
+  /** Pages by owner, lost pages, and pages that have an entry, of a dataspace. */
+  usage(id: bigint): Usage {
     const dataspace = this.dataspaces.get(id);
-    return dataspace === undefined ? { owned: new Map(), lost: 0 } : usageOf(dataspace);
+    return dataspace === undefined ? NO_USAGE : usageOf(dataspace);
+  }
+
+  /** True where a dataspace was created and not removed. */
+  has(id: bigint): boolean {
+    return this.dataspaces.has(id);
   }
 
   /** What the directory knows of one page, for checkers and transcripts. */
@@ -168,6 +181,9 @@ export class Directory {
         continue;
       }
       const page = pageOf(dataspace, number);
+      // An owner that asks may not know yet that it is one: without the bytes it kept a later grant is of no use.
+      if (page.restore && page.owner === holder)
+        this.grant(dataspace, number, page, holder, page.exclusive ? 'MODIFIED' : 'MASTER', false);
       if (page.change === undefined) this.begin(dataspace, number, page, request);
       else this.enqueue(page, request);
     }
@@ -182,8 +198,7 @@ export class Directory {
 
   private enqueue(page: Page, request: Request): void {
     const twin = (r: Request) => r.holder === request.holder && r.mode === request.mode;
-    const change = page.change;
-    if (change !== undefined && twin(change.request)) return;
+    // Also what the change under way is for: who asks again may have lost its grant with a stream.
     if (!page.queue.some(twin)) page.queue = [...page.queue, request];
   }
 
@@ -258,11 +273,24 @@ export class Directory {
       resends: 0,
     };
     this.changing.set(page, { dataspace, number });
-    this.sendChange(dataspace, number, page.change, false);
+    this.sendChange(dataspace, number, page, page.change, false);
   }
 
-  private sendChange(dataspace: Dataspace, number: number, change: Change, resend: boolean): void {
-    if (change.dataPending) this.out.recall(dataspace.id, number, change);
+  private sendChange(
+    dataspace: Dataspace,
+    number: number,
+    page: Page,
+    change: Change,
+    resend: boolean,
+  ): void {
+    // The grant by which the source was to take the page back may be lost.
+    if (change.dataPending && page.restore)
+      this.grant(dataspace, number, page, change.source, page.exclusive ? 'MODIFIED' : 'MASTER', false);
+    if (change.dataPending) {
+      const identity = this.holders.get(change.request.holder);
+      assert(identity !== undefined, 'the requester of a change has not left');
+      this.out.recall(dataspace.id, number, change, identity);
+    }
     if (change.unacked.length > 0) this.out.invalidate(dataspace.id, number, change, resend);
     if (resend) this.out.counters.resends++;
   }
@@ -336,6 +364,7 @@ export class Directory {
     const reader = change.request.holder;
     page.exclusive = false;
     page.zero = false;
+    page.restore = false;
     page.sharers = withHolder(page.sharers, reader);
     if (!this.home) return;
     page.sharers = withHolder(page.sharers, page.owner);
@@ -360,7 +389,8 @@ export class Directory {
     state: PageState,
     zero: boolean,
   ): void {
-    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero });
+    const restore = page.restore && holder === page.owner;
+    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero, restore });
   }
 
   private tick(nowMs: number): void {
@@ -374,7 +404,7 @@ export class Directory {
       if (nowMs - change.sentAtMs < pauseMs) continue;
       change.sentAtMs = nowMs;
       change.resends++;
-      this.sendChange(dataspace, number, change, true);
+      this.sendChange(dataspace, number, page, change, true);
     }
   }
 
@@ -428,6 +458,7 @@ export class Directory {
   private ownerLost(dataspace: Dataspace, number: number, page: Page): void {
     page.owner = 0;
     page.exclusive = false;
+    page.restore = false;
     if (this.home) return;
     const [heir] = page.sharers;
     if (heir === undefined) {
@@ -439,21 +470,26 @@ export class Directory {
     this.grant(dataspace, number, page, heir, 'MASTER', false);
   }
 
+  // What was sent on to somebody who is not here any more, or has forgotten it: he may have got it, and written it.
+  private mayBeOutdated(page: Page): boolean {
+    const receiver = this.rebuild.keptFor(page);
+    if (receiver === undefined) return false;
+    const isHere = [...this.holders].some(
+      ([holder, identity]) => identity === receiver && !this.rebuild.isReborn(holder),
+    );
+    return !isHere;
+  }
+
   // After the reports each page has one owner again, or is lost.
   private rebuilt(): void {
     for (const dataspace of this.dataspaces.values()) {
       for (const [number, page] of dataspace.pages) {
         page.sharers = withoutHolder(page.sharers, page.owner);
         page.exclusive = page.owner !== 0 && page.sharers.length === 0;
-        if (page.owner === 0) this.ownerLost(dataspace, number, page);
+        if (page.owner === 0 || this.mayBeOutdated(page)) this.ownerLost(dataspace, number, page);
         else if (this.rebuild.keptBy(page) === page.owner) {
-          const { owner: holder, version } = page;
-          this.out.grant(dataspace.id, number, {
-            holder,
-            state: page.exclusive ? 'MODIFIED' : 'MASTER',
-            version,
-            restore: true,
-          });
+          page.restore = true;
+          this.grant(dataspace, number, page, page.owner, page.exclusive ? 'MODIFIED' : 'MASTER', false);
         }
       }
     }

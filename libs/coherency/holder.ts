@@ -5,7 +5,15 @@
 import assert from 'node:assert/strict';
 import type { HeldRun } from './directory-messages.ts';
 import type { HolderAction, HolderEvent } from './holder-messages.ts';
-import { type HolderId, mayRead, mayWrite, type PageRun, type PageState, unreachable } from './page.ts';
+import {
+  type HolderId,
+  type HolderIdentity,
+  mayRead,
+  mayWrite,
+  type PageRun,
+  type PageState,
+  unreachable,
+} from './page.ts';
 import { RunBatch } from './run-batch.ts';
 
 type RunwiseAction = Exclude<HolderAction, { type: 'report' }>;
@@ -22,17 +30,29 @@ interface HeldPage {
   grantVersion: number;
   /** This version was sent on, and the frames' bytes are kept until it is settled. */
   retainedVersion: number;
+  retainedFor: HolderIdentity;
 }
 
 interface HeldDataspace {
   pageCount: number;
   whole: boolean;
+  /** It was granted whole, and that is over: pages that no entry names are nobody's here. */
+  voided: boolean;
   pages: Map<number, HeldPage>;
 }
 
 export class Holder {
   private readonly dataspaces = new Map<bigint, HeldDataspace>();
   private batch = new RunBatch<RunwiseAction>();
+  private reborn = false;
+  private readonly runsOf: (dataspace: bigint, pageCount: number) => PageRun[];
+
+  /** @param runsOf the pages of a dataspace that this machine is for; all, unless told otherwise */
+  constructor(
+    runsOf = (dataspace: bigint, pageCount: number): PageRun[] => [{ dataspace, firstPage: 0, pageCount }],
+  ) {
+    this.runsOf = runsOf;
+  }
 
   /** Applies one event. The same sequence of events gives the same actions. */
   step(event: HolderEvent): HolderAction[] {
@@ -78,6 +98,7 @@ export class Holder {
     this.dataspaces.set(event.dataspace, {
       pageCount: event.pageCount,
       whole: event.whole,
+      voided: false,
       pages: new Map(),
     });
   }
@@ -86,10 +107,11 @@ export class Holder {
     const held = this.dataspaces.get(dataspace);
     if (held === undefined) return;
     this.dataspaces.delete(dataspace);
-    const run = { dataspace, firstPage: 0, pageCount: held.pageCount };
-    this.batch.add('revoke', dataspace, 0, () => ({ type: 'revoke', run, keep: 'NOTHING' }));
-    this.batch.add('drop', dataspace, 0, () => ({ type: 'drop', run }));
-    this.batch.add('failed', dataspace, 0, () => ({ type: 'failed', run, reason: 'NO_DATASPACE' }));
+    for (const run of this.runsOf(dataspace, held.pageCount)) {
+      this.dropRun(run);
+      const failed: RunwiseAction = { type: 'failed', run, reason: 'NO_DATASPACE' };
+      this.batch.add('failed', dataspace, run.firstPage, () => failed);
+    }
   }
 
   private stepRun(event: Exclude<HolderEvent, { type: 'open' | 'remove' | 'rejoin' | 'expire' }>): void {
@@ -165,6 +187,7 @@ export class Holder {
         dataVersion: 0,
         grantVersion: 0,
         retainedVersion: 0,
+        retainedFor: 0n,
       };
       held.pages.set(number, page);
     }
@@ -254,6 +277,13 @@ export class Holder {
     page: HeldPage,
   ): void {
     const { mode, version, receiver } = event;
+    // The grant that was to follow the data is lost with a stream: who is asked for the page owns it.
+    const owned = mode === 'READ' ? version : version - 1;
+    if (page.state === 'INVALID' && page.dataVersion !== 0 && page.dataVersion === owned) {
+      page.state = 'MODIFIED';
+      page.version = page.dataVersion;
+      page.dataVersion = 0;
+    }
     // A resend that a broadcast, or the page itself on its way back, overtook.
     const taken = mode === 'WRITE' && mayRead(page.state) && version === page.version;
     if (version < page.version || taken) return;
@@ -280,6 +310,7 @@ export class Holder {
     page.state = 'INVALID';
     page.version = version;
     page.retainedVersion = version;
+    page.retainedFor = event.receiverIdentity;
   }
 
   private invalidate(
@@ -341,6 +372,17 @@ export class Holder {
     this.batch.add('revoke', dataspace, number, (run) => ({ type: 'revoke', run, keep }), keep);
   }
 
+  // Whole runs, each an action of its own.
+  private dropRun(run: PageRun): void {
+    const { dataspace, firstPage } = run;
+    this.batch.add('revoke', dataspace, firstPage, () => ({
+      type: 'revoke',
+      run: { ...run },
+      keep: 'NOTHING',
+    }));
+    this.batch.add('drop', dataspace, firstPage, () => ({ type: 'drop', run: { ...run } }));
+  }
+
   private drop(dataspace: bigint, number: number): void {
     this.batch.add('drop', dataspace, number, (run) => ({ type: 'drop', run }));
   }
@@ -388,7 +430,9 @@ export class Holder {
   // A new directory knows nothing: what is under way for the old one is off.
   private report(): HolderAction[] {
     const held: HeldRun[] = [];
+    const voided: bigint[] = [];
     for (const [dataspace, space] of this.dataspaces) {
+      if (space.voided) voided.push(dataspace);
       for (const [number, page] of [...space.pages].sort((a, b) => a[0] - b[0])) {
         page.grantVersion = 0;
         const reported = appendHeld(held, dataspace, number, page);
@@ -396,7 +440,7 @@ export class Holder {
         page.version = reported;
       }
     }
-    return [...this.batch.take(), { type: 'report', held }];
+    return [...this.batch.take(), { type: 'report', held, voided, reborn: this.reborn }];
   }
 
   // What was sent on never arrived anywhere, or arrived here and waited for a grant: it is ours.
@@ -423,10 +467,10 @@ export class Holder {
   }
 
   private expire(): void {
+    this.reborn = true;
     for (const [dataspace, space] of this.dataspaces) {
-      const run = { dataspace, firstPage: 0, pageCount: space.pageCount };
-      this.batch.add('revoke', dataspace, 0, () => ({ type: 'revoke', run, keep: 'NOTHING' }));
-      this.batch.add('drop', dataspace, 0, () => ({ type: 'drop', run }));
+      for (const run of this.runsOf(dataspace, space.pageCount)) this.dropRun(run);
+      space.voided ||= space.whole;
       space.whole = false;
       for (const [number, page] of space.pages) {
         if (page.readPending || page.writePending)
@@ -445,6 +489,7 @@ function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: He
   const sent = page.state === 'INVALID' && page.retainedVersion !== 0;
   const kept = waits || sent;
   const state = kept ? 'MASTER' : page.state;
+  const keptFor = sent && !waits ? page.retainedFor : undefined;
   const version = waits ? page.dataVersion : sent ? page.retainedVersion - 1 : page.version;
   const last = held.at(-1);
   if (
@@ -453,9 +498,10 @@ function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: He
     last.run.firstPage + last.run.pageCount === number &&
     last.state === state &&
     last.version === version &&
-    last.kept === kept
+    last.kept === kept &&
+    last.keptFor === keptFor
   ) {
     last.run.pageCount++;
-  } else held.push({ run: { dataspace, firstPage: number, pageCount: 1 }, state, version, kept });
+  } else held.push({ run: { dataspace, firstPage: number, pageCount: 1 }, state, version, kept, keptFor });
   return version;
 }

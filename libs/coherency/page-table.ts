@@ -33,6 +33,8 @@ export interface Page {
   lost: boolean;
   /** The owner's permission came without data: said again if it asks again, because that was lost on the way. */
   zero: boolean;
+  /** The owner was told to take back what it had sent on: said again until it is seen that it did. */
+  restore: boolean;
   change: Change | undefined;
   /** At most one read and one write a holder, so bounded by twice the holders. */
   queue: readonly Request[];
@@ -60,6 +62,7 @@ export function plainPage(dataspace: Dataspace): Page {
     version: 0,
     lost: dataspace.creatorLost,
     zero: false,
+    restore: false,
     change: undefined,
     queue: NO_REQUESTS,
   };
@@ -74,17 +77,21 @@ export function pageOf(dataspace: Dataspace, number: number): Page {
   return page;
 }
 
-/** Pages by owner and lost pages; pages that nobody owns are left out. */
-export function usageOf(dataspace: Dataspace): { owned: Map<HolderId, number>; lost: number } {
+/** Of pages that have an entry; all others are the creator's, or died with it. */
+export interface Usage {
+  owned: ReadonlyMap<HolderId, number>;
+  lost: number;
+  entries: number;
+}
+
+export function usageOf(dataspace: Dataspace): Usage {
   const owned = new Map<HolderId, number>();
-  const plain = dataspace.pageCount - dataspace.pages.size;
-  let lost = dataspace.creatorLost ? plain : 0;
-  if (!dataspace.creatorLost && dataspace.creator !== 0 && plain > 0) owned.set(dataspace.creator, plain);
+  let lost = 0;
   for (const page of dataspace.pages.values()) {
     if (page.lost) lost++;
     else if (page.owner !== 0) owned.set(page.owner, (owned.get(page.owner) ?? 0) + 1);
   }
-  return { owned, lost };
+  return { owned, lost, entries: dataspace.pages.size };
 }
 
 /** The writer has the page alone from now on. */
@@ -94,6 +101,7 @@ export function become(page: Page, writer: HolderId, version: number): void {
   page.sharers = NO_HOLDERS;
   page.version = version;
   page.zero = false;
+  page.restore = false;
 }
 
 /** The only copy is gone. */
@@ -101,5 +109,6 @@ export function lose(page: Page): void {
   page.owner = 0;
   page.exclusive = false;
   page.sharers = NO_HOLDERS;
+  page.restore = false;
   page.lost = true;
 }

@@ -113,7 +113,8 @@ class World {
       });
     } else if (action.type === 'ack')
       up({ type: 'ack', holder, run: action.run, version: action.version, kind: action.kind });
-    else if (action.type === 'report') up({ type: 'report', holder, held: action.held });
+    else if (action.type === 'report')
+      up({ type: 'report', holder, held: action.held, voided: action.voided });
     else if ('run' in action) {
       for (let i = 0; i < action.run.pageCount; i++)
         this.performPage(index, node, action, action.run.firstPage + i);

@@ -79,5 +79,62 @@ test('a request that is asked again is not held twice', () => {
   locks.lock(request, 0);
   expect(outcomes(locks.lock(request, 0))).toEqual(['1 OK']);
   expect(locks.heldCount).toBe(1);
-  expect(locks.unlock(1n, 0n, 8n)).toBeUndefined();
+  expect(locks.unlock(1n, 10n, 99n)).toBeUndefined();
+});
+
+test('an unlock within a range splits it, a lock beside it merges, a part is upgraded and downgraded', () => {
+  const locks = new RangeLocks();
+  const held = () => locks.rangesOf(1n).map((r) => `${r.begin}..${r.end} ${r.mode}`);
+  locks.lock(ask(1n, 0, 19, 'SHARED'), 0);
+  locks.lock(ask(1n, 5, 9, 'MODIFYING'), 0);
+  expect(held()).toEqual(['0..4 SHARED', '5..9 MODIFYING', '10..19 SHARED']);
+  locks.unlock(1n, 7n, 12n);
+  expect(held()).toEqual(['0..4 SHARED', '5..6 MODIFYING', '13..19 SHARED']);
+  locks.lock(ask(1n, 7, 12, 'SHARED'), 0);
+  expect(held()).toEqual(['0..4 SHARED', '5..6 MODIFYING', '7..19 SHARED']);
+  expect(locks.lock(ask(2n, 6, 6, 'SHARED'), 0)).toEqual([]);
+  expect(outcomes(locks.lock(ask(1n, 5, 6, 'SHARED'), 0))).toEqual(['1 OK', '2 OK']);
+  expect(held()).toEqual(['0..19 SHARED']);
+});
+
+test('two readers that both want to write: the second upgrade is a deadlock, the first waits for the reader', () => {
+  const locks = new RangeLocks();
+  locks.lock(ask(1n, 0, 9, 'SHARED'), 0);
+  locks.lock(ask(2n, 0, 9, 'SHARED'), 0);
+  expect(locks.lock(ask(3n, 0, 9, 'MODIFYING'), 0)).toEqual([]);
+  // It does not queue behind the writer, who waits for it.
+  expect(locks.lock(ask(1n, 0, 9, 'MODIFYING'), 0)).toEqual([]);
+  expect(outcomes(locks.lock(ask(2n, 4, 4, 'EXCLUSIVE'), 0))).toEqual(['2 DEADLOCK']);
+  expect(outcomes(locks.unlock(2n, 0n, 9n)!)).toEqual(['1 OK']);
+  expect(outcomes(locks.unlock(1n, 0n, 9n)!)).toEqual(['3 OK']);
+});
+
+test('a cycle of three, closed by the queue: nobody holds what the last one asks for', () => {
+  const locks = new RangeLocks();
+  locks.lock(ask(1n, 0, 9, 'SHARED'), 0);
+  locks.lock(ask(2n, 20, 29, 'MODIFYING'), 0);
+  locks.lock(ask(3n, 40, 49, 'MODIFYING'), 0);
+  expect(locks.lock(ask(3n, 0, 5, 'MODIFYING'), 0)).toEqual([]);
+  expect(locks.lock(ask(1n, 20, 20, 'SHARED'), 0)).toEqual([]);
+  // Only readers hold byte 5, but the writer who waits for it waits for 1, who waits for 2.
+  expect(outcomes(locks.lock(ask(2n, 5, 5, 'SHARED'), 0))).toEqual(['2 DEADLOCK']);
+  expect(outcomes(locks.unlock(2n, 20n, 29n)!)).toEqual(['1 OK']);
+});
+
+test('no stream of readers keeps a writer out', () => {
+  const locks = new RangeLocks();
+  locks.lock(ask(1n, 0, 9, 'SHARED'), 0);
+  expect(locks.lock(ask(1000n, 0, 9, 'MODIFYING'), 0)).toEqual([]);
+  // Each reader ends only after the next one came.
+  for (let reader = 2n; reader < 500n; reader++)
+    expect(locks.lock(ask(reader, 0, 9, 'SHARED'), 0)).toEqual([]);
+  expect(outcomes(locks.unlock(1n, 0n, 9n)!)).toEqual(['1000 OK']);
+  expect(locks.unlock(1000n, 0n, 9n)).toHaveLength(498);
+});
+
+test('a lock of before is taken over only where nobody holds it now', () => {
+  const locks = new RangeLocks();
+  expect(locks.reclaim(ask(1n, 0, 9, 'MODIFYING'))).toBe(true);
+  expect(locks.reclaim(ask(2n, 9, 12, 'SHARED'))).toBe(false);
+  expect(locks.rangesOf(2n)).toEqual([]);
 });

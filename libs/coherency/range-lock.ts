@@ -1,25 +1,42 @@
-// Range locks on bytes [begin, end] of a dataspace, end inclusive; negative offsets are metadata space.
+// Range locks on the bytes [begin, end] of a dataspace, end inclusive, any 64-bit offsets with a sign; negative ones
+// are metadata space: names for what programs agree on, nothing is stored there. After DragonFly's CCMS.
 //
-//            SHARED  EXCLUSIVE  MODIFYING      SHARED: many readers. EXCLUSIVE: one owner who reads.
-//  SHARED      yes      no         no          MODIFYING: one owner who writes.
-//  EXCLUSIVE   no       no         no
-//  MODIFYING   no       no         no
+// What an owner holds. Each byte is held by an owner in no mode or in one (lock-mode.ts). A lock gives all bytes of
+// its range its mode, whatever they had; an unlock takes the mode from all bytes of its range. So an owner never
+// stands in its own way; what it holds splits and merges as CCMS's cache state tree does; and nothing is counted:
+// one unlock undoes any number of locks.
 //
-// Fair: a request waits behind every earlier one that it conflicts with, so readers starve no writer.
-// Pure: time comes in as `nowMs`.
-export type LockMode = 'SHARED' | 'EXCLUSIVE' | 'MODIFYING';
-export type LockOutcome = 'OK' | 'TIMED_OUT' | 'DEADLOCK' | 'NOT_FOUND' | 'EXHAUSTED';
+//   held               SSSSSSSSSSSSSSSSSSSS             one range
+//   lock [5, 9] M      SSSSSMMMMMSSSSSSSSSS             upgrade of a part: three
+//   unlock [7, 12]     SSSSSMM......SSSSSSS             the end of one, the beginning of another
+//   lock [7, 12] S     SSSSSMMSSSSSSSSSSSSS             merged with its neighbour
+//   lock [5, 6] S      SSSSSSSSSSSSSSSSSSSS             downgrade of a part: one again
+//                      0         10
+//
+// When a request is granted. Nothing may stand before it:
+//   1. no other owner holds a byte of its range in a mode that conflicts,
+//   2. no request of another owner that came earlier, still waits, and conflicts, wants a byte of its range that the
+//      request's owner does not hold yet.
+// The second makes it fair: a writer waits for the readers of now, and those who come later wait for the writer. It
+// leaves out bytes that the owner holds already, because there the earlier request waits for this very owner: an
+// upgrade that queued behind it would be a deadlock, and a downgrade would help it. A request that asks for nothing
+// that its owner does not have is so granted at once. What can be granted at one moment is granted in the order of
+// asking. While it waits for an upgrade, an owner keeps what it has.
+//
+// A request that would close a cycle of owners that wait for each other, for held bytes or in the queue, is answered
+// DEADLOCK and does not wait (lock-cycle.ts). An owner that waits is taken to do nothing else meanwhile.
+//
+// Pure: time comes in as `nowMs`. With n ranges held or waiting, a lock, an unlock and a tick cost O(log n) for each
+// range that they change and each request that they answer.
+import { closesCycle } from './lock-cycle.ts';
+import { laterOf } from './lock-mode.ts';
+import { LockQueue, type LockRequest, type Obstacle, type WaitingRequest } from './lock-queue.ts';
+import { LockTable } from './lock-table.ts';
+import { OrderedHeap } from './ordered-heap.ts';
 
-export interface LockRequest {
-  /** Names the request to its caller. */
-  request: bigint;
-  owner: bigint;
-  begin: bigint;
-  end: bigint;
-  mode: LockMode;
-  /** Absolute; Infinity waits without end. */
-  deadlineMs: number;
-}
+export type { LockMode } from './lock-mode.ts';
+export type { LockRequest } from './lock-queue.ts';
+export type LockOutcome = 'OK' | 'TIMED_OUT' | 'DEADLOCK' | 'NOT_FOUND' | 'EXHAUSTED';
 
 export interface LockAnswer {
   request: bigint;
@@ -29,99 +46,125 @@ export interface LockAnswer {
 
 /** Requests that may wait on one dataspace. */
 export const WAITING_MAX = 100_000;
+/** Ranges that may be held on one dataspace. */
+export const HELD_MAX = 1_000_000;
 
-type Range = Pick<LockRequest, 'owner' | 'begin' | 'end' | 'mode'>;
-
-const overlap = (a: Range, b: Range) => a.begin <= b.end && b.begin <= a.end;
-const conflict = (a: Range, b: Range) =>
-  a.owner !== b.owner && overlap(a, b) && (a.mode !== 'SHARED' || b.mode !== 'SHARED');
+type Span = { begin: bigint; end: bigint };
 
 /** The locks of one dataspace. */
 export class RangeLocks {
-  private held: LockRequest[] = [];
-  private waiting: LockRequest[] = [];
+  private readonly held = new LockTable();
+  private readonly queue = new LockQueue();
+  /** Requests before which something ended. */
+  private readonly toLookAt = new OrderedHeap<WaitingRequest>((a, b) => a.order < b.order);
 
+  /** Ranges held, by all owners. */
   get heldCount(): number {
-    return this.held.length;
+    return this.held.count;
   }
 
-  /** Asks for a lock: an answer at once, or none while it waits. */
+  /** Requests that wait. */
+  get waitingCount(): number {
+    return this.queue.count;
+  }
+
+  /** What an owner holds, from the left. */
+  rangesOf(owner: bigint): { begin: bigint; end: bigint; mode: LockRequest['mode'] }[] {
+    return [...this.held.rangesOf(owner)].map(({ begin, end, mode }) => ({ begin, end, mode }));
+  }
+
+  /** Asks for a lock: an answer at once, or none while it waits. Answers of others follow where it was a downgrade. */
   lock(request: LockRequest, nowMs: number): LockAnswer[] {
-    // Asked again because the answer was lost on the way.
-    if (this.held.some((l) => l.request === request.request && l.owner === request.owner))
-      return [answer(request, 'OK')];
-    if (this.waiting.some((l) => l.request === request.request && l.owner === request.owner)) return [];
-    const blockers = this.blockers(request, this.waiting);
-    if (blockers.length === 0) {
-      this.held.push(request);
-      return [answer(request, 'OK')];
+    // Asked again because the answer may have been lost on the way; one that was granted asks for what is held.
+    if (this.queue.find(request.owner, request.request) !== undefined) return [];
+    const obstacle = this.obstacle(request, Number.POSITIVE_INFINITY);
+    if (obstacle === undefined) {
+      if (this.held.count >= HELD_MAX) return [answer(request, 'EXHAUSTED')];
+      this.hold(request);
+      return [answer(request, 'OK'), ...this.serve()];
     }
     if (request.deadlineMs <= nowMs) return [answer(request, 'TIMED_OUT')];
-    if (this.waiting.length >= WAITING_MAX) return [answer(request, 'EXHAUSTED')];
-    if (this.wouldDeadlock(request)) return [answer(request, 'DEADLOCK')];
-    this.waiting.push(request);
+    if (this.queue.count >= WAITING_MAX) return [answer(request, 'EXHAUSTED')];
+    if (closesCycle(this.held, this.queue, request)) return [answer(request, 'DEADLOCK')];
+    this.queue.add(request, obstacle);
     return [];
   }
 
-  /** Takes over a lock that was held under an earlier directory. */
-  reclaim(request: LockRequest): void {
-    this.held.push(request);
+  /** Takes over a lock that was held under an earlier directory. False: another holds it now; it is lost. */
+  reclaim(request: LockRequest): boolean {
+    if (this.held.conflict(request) !== undefined) return false;
+    this.held.set(request);
+    return true;
   }
 
-  /** Gives a lock back; the answers are of requests that it held up. Undefined: the owner has no such lock. */
+  /** Takes the range from the owner; the answers are of requests that it held up. Undefined: it held nothing of it. */
   unlock(owner: bigint, begin: bigint, end: bigint): LockAnswer[] | undefined {
-    const at = this.held.findIndex((l) => l.owner === owner && l.begin === begin && l.end === end);
-    if (at === -1) return undefined;
-    this.held.splice(at, 1);
+    const freed = this.held.clear(owner, begin, end);
+    if (freed.length === 0) return undefined;
+    this.lookAround(freed);
     return this.serve();
   }
 
   /** The owner died. */
   release(owner: bigint): LockAnswer[] {
-    this.held = this.held.filter((l) => l.owner !== owner);
-    this.waiting = this.waiting.filter((l) => l.owner !== owner);
+    for (const request of [...this.queue.requestsOf(owner)]) this.dequeue(request);
+    this.queue.forget(owner);
+    this.lookAround(this.held.clearAll(owner));
     return this.serve();
   }
 
   tick(nowMs: number): LockAnswer[] {
-    const late = this.waiting.filter((l) => l.deadlineMs <= nowMs);
-    if (late.length === 0) return [];
-    this.waiting = this.waiting.filter((l) => l.deadlineMs > nowMs);
-    return [...late.map((l) => answer(l, 'TIMED_OUT')), ...this.serve()];
+    const late: LockAnswer[] = [];
+    for (let request = this.queue.late(nowMs); request !== undefined; request = this.queue.late(nowMs)) {
+      this.dequeue(request);
+      late.push(answer(request, 'TIMED_OUT'));
+    }
+    return [...late, ...this.serve()];
   }
 
-  private blockers(request: LockRequest, before: LockRequest[]): LockRequest[] {
-    return [...this.held, ...before].filter((l) => conflict(l, request));
+  private obstacle(request: LockRequest, before: number): Obstacle | undefined {
+    const { owner, mode } = request;
+    if (this.queue.count > 0) {
+      for (const { begin, end } of this.held.gaps(request)) {
+        const earlier = this.queue.latest(begin, end, { owner, mode, before });
+        if (earlier !== undefined) return { request: earlier };
+      }
+    }
+    const range = this.held.conflict(request);
+    if (range === undefined) return undefined;
+    return { byte: laterOf(range.begin, request.begin) };
+  }
+
+  private hold(request: LockRequest): void {
+    this.lookAround(this.held.set(request));
+    // Its owner holds more now, so less of what it still asks for must queue.
+    for (const other of this.queue.requestsOf(request.owner)) this.toLookAt.add(other);
+  }
+
+  private dequeue(request: WaitingRequest): void {
+    this.queue.remove(request);
+    for (const watcher of request.watchers) this.toLookAt.add(watcher);
+  }
+
+  private lookAround(freed: Span[]): void {
+    for (const { begin, end } of freed)
+      for (const watcher of this.queue.watchersOf(begin, end)) this.toLookAt.add(watcher);
   }
 
   private serve(): LockAnswer[] {
     const answers: LockAnswer[] = [];
-    const still: LockRequest[] = [];
-    for (const request of this.waiting) {
-      if (this.blockers(request, still).length > 0) still.push(request);
-      else {
-        this.held.push(request);
-        answers.push(answer(request, 'OK'));
+    for (let request = this.toLookAt.pop(); request !== undefined; request = this.toLookAt.pop()) {
+      if (!this.queue.has(request)) continue;
+      const obstacle = this.obstacle(request, request.order);
+      if (obstacle !== undefined) {
+        this.queue.watch(request, obstacle);
+        continue;
       }
+      this.dequeue(request);
+      this.hold(request);
+      answers.push(answer(request, 'OK'));
     }
-    this.waiting = still;
     return answers;
-  }
-
-  // Follows who waits for whom, from the request's blockers; a way back to its owner closes a cycle.
-  private wouldDeadlock(request: LockRequest): boolean {
-    const seen = new Set<bigint>();
-    const next = this.blockers(request, this.waiting).map((l) => l.owner);
-    for (let owner = next.pop(); owner !== undefined; owner = next.pop()) {
-      if (owner === request.owner) return true;
-      if (seen.has(owner)) continue;
-      seen.add(owner);
-      this.waiting.forEach((waiter, at) => {
-        if (waiter.owner !== owner) return;
-        for (const blocker of this.blockers(waiter, this.waiting.slice(0, at))) next.push(blocker.owner);
-      });
-    }
-    return false;
   }
 }
 

@@ -101,15 +101,21 @@ ODONATA_IMPORT("ds_stat")
 int32_t odonata_ds_stat(uint64_t id, struct odonata_stat *out);
 
 /**
- * Locks the bytes [begin, end_inclusive] of a dataspace, cluster-wide and fair.  The range need not be mapped, nor
- * aligned to pages.  `timeout_ms`: below 0 waits for ever, 0 only tries.  Held locks end with the process.
+ * Locks the bytes [begin, end_inclusive] of a dataspace, cluster-wide and fair.  Offsets have a sign: the range need
+ * not be mapped, nor lie within the size, nor be aligned; negative offsets are metadata space, names for what programs
+ * agree on.  `timeout_ms`: below 0 waits for ever, 0 only tries.
+ *
+ * A process holds each byte in no mode or in one.  A lock gives every byte of its range its mode, whatever the process
+ * held there: so a part of what is held can be upgraded or downgraded, and nothing is counted.  While it waits for an
+ * upgrade the process keeps what it has.  EDEADLK: processes would wait for each other in a circle; unlock something
+ * that others want, and begin again.  Held locks end with the process.
  */
 ODONATA_IMPORT("lock")
-int32_t odonata_lock(uint64_t id, uint64_t begin, uint64_t end_inclusive, int32_t mode, int64_t timeout_ms);
+int32_t odonata_lock(uint64_t id, int64_t begin, int64_t end_inclusive, int32_t mode, int64_t timeout_ms);
 
-/** Releases a lock that this process took with the very same range. */
+/** Releases whatever this process holds of [begin, end_inclusive], also part of a range that it locked as a whole. */
 ODONATA_IMPORT("unlock")
-int32_t odonata_unlock(uint64_t id, uint64_t begin, uint64_t end_inclusive);
+int32_t odonata_unlock(uint64_t id, int64_t begin, int64_t end_inclusive);
 
 /**
  * Sleeps until odonata_wake() on the same word of the same dataspace, from whichever mapping and node, if the word

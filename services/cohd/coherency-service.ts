@@ -1,93 +1,87 @@
-// The directory as a service: streams and the bus around the pure machine.
-import { create, toBinary } from '@bufbuild/protobuf';
-import type { Bus } from '@odonata/bus/bus.ts';
-import { Directory } from '@odonata/coherency/directory.ts';
-import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
-import { PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
-import {
-  ackWire,
-  lockWire,
-  modeWire,
-  outcomeWire,
-  reasonWire,
-  runFromWire,
-  stateWire,
-} from '@odonata/coherency/wire.ts';
-import {
-  type HolderEvent,
-  type HolderHello,
-  InvalidateSchema,
-  SyncStatus,
-} from '@odonata/proto/coherency/v1/coherency';
+// A replica of the directory: its holders with their leases, and the shards that it leads.
+import { LeaseTable } from '@odonata/coherency/lease.ts';
+import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
+import type { HolderEvent, HolderHello } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import type { Logger } from '@odonata/rpc/log.ts';
-import type { KV } from 'nats';
 import { type HolderEntry, type HolderStream, HolderTable } from './holder-table.ts';
-import type { DataspaceRecord, Registry } from './registry.ts';
-import { type SyncAnswer, SyncDesk } from './sync-desk.ts';
+import type { Members } from './members.ts';
+import type { DataspaceRecord } from './registry.ts';
+import { ShardLeader, type ShardLeaderOptions } from './shard-leader.ts';
 
 const TICK_MS = 20;
 
-type Report = Extract<DirectoryEvent, { type: 'report' }>;
-
-export interface CoherencyOptions {
-  epoch: bigint;
-  leaseMs: number;
-  registry: Registry;
-  bus: Bus;
-  /** Remembers which holders live, so that a new directory knows whose reports to wait for. */
-  members: KV;
-  /** Nodes and incarnations that lived under the last directory. */
-  expected: Map<string, bigint>;
-  log: Logger;
-  /** Monotonic milliseconds. */
-  now: () => number;
-}
-
-interface Parked {
-  holder: HolderEntry;
-  event: HolderEvent;
-}
-
-function isReclaim({ event: { event } }: Parked): boolean {
-  return event.case === 'lock' && event.value.reclaim;
+export interface CoherencyOptions
+  extends Omit<ShardLeaderOptions, 'shard' | 'epoch' | 'expected' | 'holders' | 'onAbsent' | 'onSilent'> {
+  /** Name of this replica. */
+  replica: string;
+  /** New each time it starts. */
+  incarnation: bigint;
+  shards: number;
+  members: Members;
+  /** False when this replica must not speak for its shards any more. */
+  mayLead: () => boolean;
 }
 
 export class CoherencyService {
-  readonly directory = new Directory({ home: false });
   readonly holders = new HolderTable();
-  readonly sync = new SyncDesk();
-  /** Pages granted, by state. */
-  readonly grantedPages: Record<string, number> = {};
+  readonly shards: number;
+  private readonly leaders = new Map<number, ShardLeader>();
+  private readonly leases: LeaseTable;
   private readonly o: CoherencyOptions;
-  private readonly awaited: Map<string, bigint>;
-  private readonly parked: Parked[] = [];
+  /** Nodes that did not report, until they come back. */
+  private readonly missed = new Set<string>();
   private readonly timer: NodeJS.Timeout;
-  private rebuildUntilMs: number;
-  private rebuilding = true;
-  private readonly reports: Report[] = [];
+  private tickedAtMs: number;
 
   constructor(options: CoherencyOptions) {
     this.o = options;
-    this.awaited = new Map(options.expected);
-    this.rebuildUntilMs = options.now() + options.leaseMs;
+    this.shards = options.shards;
+    this.leases = new LeaseTable(options.leaseMs);
+    this.tickedAtMs = options.now();
     this.timer = setInterval(() => this.tick(), TICK_MS);
-    this.endRebuildWhenReady();
+  }
+
+  get replica(): string {
+    return this.o.replica;
   }
 
   get epoch(): bigint {
-    return this.o.epoch;
-  }
-
-  get parkedEvents(): number {
-    return this.parked.length;
+    return this.o.incarnation;
   }
 
   get isRebuilding(): boolean {
-    return this.rebuilding;
+    return [...this.leaders.values()].some((leader) => leader.isRebuilding);
   }
 
-  /** Takes a holder's stream. @throws RpcError when the node is served under another incarnation that is newer. */
+  get led(): ShardLeader[] {
+    return [...this.leaders.values()].sort((a, b) => a.shard - b.shard);
+  }
+
+  /** This replica leads a shard from now on. */
+  lead(shard: number, epoch: bigint, expected: ReadonlyMap<string, bigint>): void {
+    const onAbsent = (node: string) => this.absent(node);
+    const onSilent = (entry: HolderEntry) => this.bury(entry, 'it did not report what it has in time');
+    const options = { ...this.o, shard, epoch, expected, onAbsent, onSilent, holders: this.holders };
+    this.leaders.set(shard, new ShardLeader(options));
+  }
+
+  private absent(node: string): void {
+    if (this.holders.ofNode(node) !== undefined || this.missed.has(node)) return;
+    this.missed.add(node);
+    this.o.log.warn({ node }, 'holder did not report in time: its pages are lost');
+    void this.o.members.strike(node);
+  }
+
+  /** This replica leads a shard no more. */
+  leave(shard: number): void {
+    const leader = this.leaders.get(shard);
+    if (leader === undefined) return;
+    this.leaders.delete(shard);
+    for (const { id } of this.holders.all())
+      this.holders.send(id, { case: 'left', value: { shard, epoch: leader.epoch } });
+  }
+
+  /** Takes a holder's stream. @throws RpcError when the node's name will not do. */
   attach(hello: HolderHello, stream: HolderStream): HolderEntry {
     const { node, incarnation } = hello;
     if (node === '' || node.length > 100)
@@ -98,18 +92,13 @@ export class CoherencyService {
     const known = this.holders.ofNode(node);
     const entry = known ?? this.holders.add(node, incarnation);
     this.holders.attach(entry, stream, hello.transferAddress);
-    entry.deadAtMs = Number.POSITIVE_INFINITY;
-    if (known === undefined) {
-      this.step({ type: 'join', holder: entry.id });
-      void this.remember(node, incarnation);
-    }
-    if (this.awaited.get(node) !== undefined && this.awaited.get(node) !== incarnation)
-      this.awaited.delete(node);
-    const { epoch, leaseMs } = this.o;
-    this.holders.send(entry.id, {
-      case: 'welcome',
-      value: { epoch, leaseMs, holder: entry.id, report: this.rebuilding },
-    });
+    this.missed.delete(node);
+    this.leases.heard(entry.id, this.o.now());
+    if (known === undefined) void this.o.members.remember(node, incarnation);
+    const { leaseMs, shards, replica } = this.o;
+    const value = { epoch: this.epoch, leaseMs, holder: entry.id, shards, replica, sentMs: hello.sentMs };
+    this.holders.send(entry.id, { case: 'welcome', value });
+    for (const leader of this.leaders.values()) leader.attach(entry);
     this.o.log.info({ node, incarnation, holder: entry.id }, 'holder attached');
     return entry;
   }
@@ -118,296 +107,95 @@ export class CoherencyService {
   detach(entry: HolderEntry, stream: HolderStream): void {
     if (entry.stream !== stream) return;
     entry.stream = undefined;
-    entry.deadAtMs = this.o.now() + this.o.leaseMs;
     this.o.log.warn({ node: entry.node, leaseMs: this.o.leaseMs }, 'holder lost its stream');
   }
 
   receive(entry: HolderEntry, event: HolderEvent): void {
     const { event: e } = event;
+    if (e.case === 'interest') {
+      if (e.value.mapped) entry.mapped.add(e.value.dataspace);
+      else entry.mapped.delete(e.value.dataspace);
+      return;
+    }
+    // Whoever woke up late must not decide anything; another replica may have its shards by now.
+    if (!this.o.mayLead()) return;
     switch (e.case) {
-      case 'report':
-        this.report(
-          entry,
-          e.value.held.map((h) => ({
-            run: runFromWire(h.run),
-            state: stateWire.from(h.state),
-            version: Number(h.version),
-            kept: h.kept,
-          })),
-          e.value.last,
-        );
-        return;
       case 'renew':
+        this.leases.heard(entry.id, this.o.now());
         this.holders.send(entry.id, { case: 'renewed', value: { sentMs: e.value.sentMs } });
         return;
-      case 'interest':
-        if (e.value.mapped) entry.mapped.add(e.value.dataspace);
-        else entry.mapped.delete(e.value.dataspace);
+      case 'report':
+        this.leaders.get(e.value.shard)?.report(entry, e.value);
         return;
-      default:
-        if (!this.rebuilding) this.apply(entry, event);
-        // Answers of before a restart are of no use; requests wait until every report is in.
-        else if (e.case !== 'ack') this.parked.push({ holder: entry, event });
-    }
-  }
-
-  private apply(entry: HolderEntry, { event }: HolderEvent): void {
-    const holder = entry.id;
-    const now = this.o.now();
-    switch (event.case) {
-      case 'acquire': {
-        const { run, mode, neededPages } = event.value;
-        this.step({
-          type: 'acquire',
-          holder,
-          run: runFromWire(run),
-          mode: modeWire.from(mode),
-          neededPages,
-          alone: true,
-        });
+      case 'acquire':
+      case 'ack':
+        if (e.value.run !== undefined)
+          this.ofPage(e.value.run.dataspace, e.value.run.firstPage)?.receive(entry, event);
         return;
-      }
-      case 'ack': {
-        const { run, version, kind, epoch } = event.value;
-        if (epoch !== this.o.epoch) return;
-        this.step({
-          type: 'ack',
-          holder,
-          run: runFromWire(run),
-          version: Number(version),
-          kind: ackWire.from(kind),
-        });
-        return;
-      }
-      case 'lock': {
-        const { request, dataspace, begin, end, mode, owner, timeoutMs, reclaim } = event.value;
-        const ask = {
-          request,
-          dataspace,
-          begin,
-          end,
-          mode: lockWire.from(mode),
-          owner,
-          timeoutMs: Number(timeoutMs),
-          reclaim,
-        };
-        this.answer(this.sync.lock(holder, ask, now));
-        return;
-      }
-      case 'unlock': {
-        const { dataspace, owner, begin, end } = event.value;
-        this.answer(this.sync.unlock(dataspace, owner, begin, end));
-        return;
-      }
-      case 'wait': {
-        const { request, dataspace, offset, owner, timeoutMs } = event.value;
-        this.answer(
-          this.sync.wait(holder, { request, dataspace, offset, owner, timeoutMs: Number(timeoutMs) }, now),
-        );
-        return;
-      }
-      case 'cancelWait':
-        this.sync.cancelWait(holder, event.value.request);
-        return;
+      case 'lock':
+      case 'unlock':
+      case 'wait':
       case 'wake':
-        this.answer(this.sync.wake(holder, event.value));
+        this.home(e.value.dataspace)?.receive(entry, event);
         return;
+      case 'cancelWait':
       case 'ownerGone':
-        this.answer(this.sync.ownerGone(event.value.owner));
+        for (const leader of this.leaders.values()) leader.receive(entry, event);
         return;
       default:
         throw new RpcError(
           Code.InvalidArgument,
-          `holder ${entry.node} sent ${event.case ?? 'an empty event'} where it does not belong`,
+          `holder ${entry.node} sent ${e.case ?? 'an empty event'} where it does not belong`,
         );
     }
   }
 
-  /** Makes a dataspace known to the machine. */
-  register(record: DataspaceRecord): void {
-    // The end of the rebuild takes all that are in the registry.
-    if (!this.rebuilding) this.admit(record);
+  // A shard that is led elsewhere: the holder hears of it from there, and asks again.
+  private ofPage(dataspace: bigint, page: number): ShardLeader | undefined {
+    return this.leaders.get(shardOf(dataspace, page, this.shards));
   }
 
-  private admit(record: DataspaceRecord): void {
-    const creator = this.holders.ofNode(record.creator);
-    const alive = creator !== undefined && creator.incarnation === record.creatorIncarnation;
-    const pageCount = Number((record.sizeBytes + BigInt(PAGE_BYTES) - 1n) / BigInt(PAGE_BYTES));
-    this.step({
-      type: 'create',
-      dataspace: record.id,
-      pageCount,
-      creator: alive ? creator.id : 0,
-      creatorLost: !alive,
-    });
+  home(dataspace: bigint): ShardLeader | undefined {
+    return this.leaders.get(homeShardOf(dataspace, this.shards));
   }
 
-  unregister(record: DataspaceRecord): void {
+  /** @throws RpcError FAILED_PRECONDITION while a dataspace is mapped */
+  expectUnmapped(record: DataspaceRecord): void {
     const by = this.holders.all().filter((h) => h.mapped.has(record.id));
-    if (by.length > 0) {
-      const nodes = by.map((h) => h.node).join(', ');
-      throw new RpcError(
-        Code.FailedPrecondition,
-        `dataspace ${record.name} is mapped on ${nodes}; end the processes that use it`,
-      );
-    }
-    this.step({ type: 'remove', dataspace: record.id });
-    this.sync.removeDataspace(record.id);
-    for (const holder of this.holders.all())
-      this.holders.send(holder.id, { case: 'removed', value: { dataspace: record.id } });
+    if (by.length === 0) return;
+    const nodes = by.map((h) => h.node).join(', ');
+    throw new RpcError(
+      Code.FailedPrecondition,
+      `dataspace ${record.name} is mapped on ${nodes}; end the processes that use it`,
+    );
   }
 
-  private report(entry: HolderEntry, held: Report['held'], last: boolean): void {
-    if (!this.rebuilding) return;
-    this.reports.push({ type: 'report', holder: entry.id, held });
-    if (last) this.awaited.delete(entry.node);
-    this.endRebuildWhenReady();
-  }
-
-  private endRebuildWhenReady(): void {
-    if (!this.rebuilding) return;
-    const late = this.o.now() >= this.rebuildUntilMs;
-    if (this.awaited.size > 0 && !late) return;
-    // Dataspaces come first, when their creators are attached, if they live.
-    for (const record of this.o.registry.list()) this.admit(record);
-    for (const report of this.reports.splice(0)) this.step(report);
-    for (const node of this.awaited.keys()) {
-      this.o.log.warn({ node }, 'holder did not report in time: its pages are lost');
-      void this.forget(node);
-    }
-    this.rebuilding = false;
-    this.step({ type: 'rebuilt' });
-    // Locks that are held before requests that wait for them, whichever node spoke first.
-    const parked = this.parked.splice(0);
-    const held = parked.filter(isReclaim);
-    for (const each of [...held, ...parked.filter((p) => !isReclaim(p))]) {
-      if (this.holders.get(each.holder.id) === each.holder) this.apply(each.holder, each.event);
-    }
-    this.o.log.info({ epoch: this.o.epoch }, 'the directory serves');
+  /** The cluster removed a dataspace. */
+  removed(dataspace: bigint): void {
+    for (const leader of this.leaders.values()) leader.remove(dataspace);
+    for (const { id } of this.holders.all()) this.holders.send(id, { case: 'removed', value: { dataspace } });
   }
 
   private tick(): void {
     const now = this.o.now();
-    if (this.rebuilding) {
-      this.endRebuildWhenReady();
-      return;
+    // After a pause of our own the renewals of that time still wait to be read: nobody is dead by that.
+    if (now - this.tickedAtMs > this.o.leaseMs / 4)
+      for (const { id } of this.holders.all()) this.leases.heard(id, now);
+    this.tickedAtMs = now;
+    if (!this.o.mayLead()) return;
+    for (const id of this.leases.dead(now)) {
+      const entry = this.holders.get(id);
+      if (entry !== undefined) this.bury(entry, 'its lease ended');
     }
-    for (const entry of this.holders.all()) if (entry.deadAtMs <= now) this.bury(entry, 'its lease ended');
-    this.step({ type: 'tick', nowMs: now });
-    this.answer(this.sync.tick(now));
+    for (const leader of this.leaders.values()) leader.tick(now);
   }
 
   private bury(entry: HolderEntry, reason: string): void {
     this.o.log.warn({ node: entry.node, holder: entry.id, reason }, 'holder is dead');
     this.holders.remove(entry);
-    void this.forget(entry.node);
-    this.step({ type: 'leave', holder: entry.id });
-    this.answer(this.sync.holderGone(entry.id));
-  }
-
-  private async remember(node: string, incarnation: bigint): Promise<void> {
-    await this.o.members.put(Buffer.from(node).toString('hex'), incarnation.toString()).catch((error) => {
-      this.o.log.warn(
-        { err: error, node },
-        'could not note a holder; a restart of the directory would not wait for it',
-      );
-    });
-  }
-
-  private async forget(node: string): Promise<void> {
-    if (this.holders.ofNode(node) !== undefined) return;
-    await this.o.members.purge(Buffer.from(node).toString('hex')).catch((error) => {
-      this.o.log.warn(
-        { err: error, node },
-        'could not strike a holder out; a restart of the directory waits for it for a lease',
-      );
-    });
-  }
-
-  private step(event: DirectoryEvent): void {
-    for (const action of this.directory.step(event)) this.perform(action);
-  }
-
-  private perform(action: DirectoryAction): void {
-    const { epoch } = this.o;
-    const { run } = action;
-    switch (action.type) {
-      case 'grant':
-        this.grantedPages[action.state] = (this.grantedPages[action.state] ?? 0) + run.pageCount;
-        this.holders.send(action.holder, {
-          case: 'grant',
-          value: {
-            run,
-            state: stateWire.to(action.state),
-            version: BigInt(action.version),
-            zero: action.zero,
-            restore: action.restore,
-            epoch,
-          },
-        });
-        return;
-      case 'recall': {
-        const receiver = this.holders.get(action.receiver);
-        this.holders.send(action.holder, {
-          case: 'recall',
-          value: {
-            run,
-            mode: modeWire.to(action.mode),
-            version: BigInt(action.version),
-            epoch,
-            receiver: action.receiver,
-            receiverAddress: receiver?.transferAddress ?? '',
-            receiverState: stateWire.to(action.receiverState),
-          },
-        });
-        return;
-      }
-      case 'invalidate': {
-        const value = {
-          run,
-          version: BigInt(action.version),
-          epoch,
-          exceptHolder: action.except,
-          sourceHolder: action.source,
-        };
-        this.o.bus.invalidate(run.dataspace, toBinary(InvalidateSchema, create(InvalidateSchema, value)));
-        // Where the broadcast went unanswered, the stream carries it too.
-        if (action.resend)
-          for (const holder of action.holders) this.holders.send(holder, { case: 'invalidate', value });
-        return;
-      }
-      case 'refuse':
-        this.holders.send(action.holder, {
-          case: 'refuse',
-          value: { run, mode: modeWire.to(action.mode), reason: reasonWire.to(action.reason) },
-        });
-        return;
-      case 'settled':
-        this.holders.send(action.holder, {
-          case: 'settled',
-          value: { run, version: BigInt(action.version) },
-        });
-        return;
-      default:
-        unreachable(action);
-    }
-  }
-
-  private answer(answers: SyncAnswer[]): void {
-    for (const a of answers) {
-      if (a.type === 'lock')
-        this.holders.send(a.holder, {
-          case: 'lockResult',
-          value: { request: a.request, status: outcomeWire.to(a.outcome) },
-        });
-      else if (a.type === 'wake')
-        this.holders.send(a.holder, { case: 'wakeResult', value: { request: a.request, woken: a.woken } });
-      else
-        this.holders.send(a.holder, {
-          case: 'waitResult',
-          value: { request: a.request, status: SyncStatus[a.outcome] },
-        });
-    }
+    this.leases.forget(entry.id);
+    void this.o.members.forget(entry.node, () => this.holders.ofNode(entry.node) !== undefined);
+    for (const leader of this.leaders.values()) leader.bury(entry);
   }
 
   close(): void {

@@ -1,3 +1,4 @@
+import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
 import { address, serviceConfig } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
@@ -8,7 +9,25 @@ export const cohdConfig = {
   advertise: address()
     .or(z.literal(''))
     .default('')
-    .describe('address that holders reach it at, host:port; empty: where it listens'),
+    .describe(
+      'address at which holders and other replicas reach this one, host:port; empty: the one it listens on',
+    ),
+  replica: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'use 1 to 63 of a-z 0-9 . -')
+    .default('cohd')
+    .describe('name of this replica of the directory, unique in the cluster'),
+  standalone: z
+    .boolean()
+    .default(false)
+    .describe('this is the only replica: it takes all shards at once, and goes on while NATS is away'),
+  shards: z
+    .number()
+    .int()
+    .min(1)
+    .max(4_096)
+    .default(DEFAULT_SHARDS)
+    .describe('shards of the page space; the same at every replica and node, for the life of the cluster'),
   nats: z.string().default('nats://127.0.0.1:4222').describe('NATS server with JetStream'),
   natsReplicas: z.number().int().min(1).max(5).default(1).describe('NATS servers that keep each record'),
   natsToken: z.string().default('').describe('what NATS asks for; give it by the environment'),

@@ -6,6 +6,7 @@ import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { CoherencyService } from './coherency-service.ts';
 import type { HolderEntry, HolderStream } from './holder-table.ts';
 import { checkName, type DataspaceRecord, type Registry } from './registry.ts';
+import { shardUsage, usageOf } from './usage.ts';
 
 const wire = (record: DataspaceRecord) => ({
   id: record.id,
@@ -18,6 +19,8 @@ const wire = (record: DataspaceRecord) => ({
 export function directoryHandlers(
   service: CoherencyService,
   registry: Registry,
+  /** Addresses of replicas that live, by name. */
+  replicas: () => ReadonlyMap<string, string>,
 ): Handlers<typeof DirectoryService> {
   const creating = new Map<string, Promise<unknown>>();
 
@@ -73,13 +76,7 @@ export function directoryHandlers(
       while (creating.has(name)) await creating.get(name);
       const existing = registry.get(name);
       if (existing !== undefined) {
-        if (exclusive) throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists`);
-        if (existing.sizeBytes !== sizeBytes) {
-          throw new RpcError(
-            Code.AlreadyExists,
-            `dataspace ${name} exists with ${existing.sizeBytes} bytes, not ${sizeBytes}`,
-          );
-        }
+        expectSame(existing, sizeBytes, exclusive);
         return { dataspace: wire(existing), created: false };
       }
       const work = registry.create({ name, sizeBytes, creator, creatorIncarnation });
@@ -88,33 +85,23 @@ export function directoryHandlers(
         work.catch(() => {}),
       );
       try {
-        const record = await work;
-        service.register(record);
-        return { dataspace: wire(record), created: true };
+        const { record, created } = await work;
+        if (!created) expectSame(record, sizeBytes, exclusive);
+        return { dataspace: wire(record), created };
       } finally {
         creating.delete(name);
       }
     },
 
-    getDataspace({ name }) {
+    async getDataspace({ name }) {
       const record = known(name);
-      const { owned, lost } = service.directory.usage(record.id);
-      const ownedPages: Record<string, bigint> = {};
-      for (const [holder, pages] of owned) {
-        const node = service.holders.get(holder)?.node;
-        if (node !== undefined) ownedPages[node] = BigInt(pages);
-      }
-      const mappedBy = service.holders
-        .all()
-        .filter((h) => h.mapped.has(record.id))
-        .map((h) => h.node);
-      const usage = {
-        lostPages: BigInt(lost),
-        ownedPages,
-        locks: BigInt(service.sync.lockCount(record.id)),
-        mappedBy,
-      };
-      return { dataspace: wire(record), usage };
+      return { dataspace: wire(record), usage: await usageOf(record, service, [...replicas().values()]) };
+    },
+
+    getShardUsage({ dataspace }) {
+      const record = registry.byId(dataspace);
+      if (record === undefined) throw new RpcError(Code.NotFound, `no dataspace ${dataspace} here`);
+      return shardUsage(record, service);
     },
 
     listDataspaces({ pageSize, pageToken }) {
@@ -124,24 +111,35 @@ export function directoryHandlers(
 
     async deleteDataspace({ name }) {
       const record = known(name);
-      service.unregister(record);
-      await registry.remove(name);
+      service.expectUnmapped(record);
+      await registry.remove(record);
       return {};
     },
 
     getDirectoryStats() {
-      const { acquires, grants, recalls, invalidations, resends } = service.directory.counters;
+      const counters = { acquires: 0n, grants: 0n, recalls: 0n, invalidations: 0n, resends: 0n };
+      for (const { directory } of service.led) {
+        for (const name of Object.keys(counters) as (keyof typeof counters)[])
+          counters[name] += BigInt(directory.counters[name]);
+      }
       return {
+        ...counters,
         epoch: service.epoch,
-        acquires: BigInt(acquires),
-        grants: BigInt(grants),
-        recalls: BigInt(recalls),
-        invalidations: BigInt(invalidations),
-        resends: BigInt(resends),
         holders: service.holders.all().map((h) => h.node),
         dataspaces: registry.list().length,
         rebuilding: service.isRebuilding,
+        replica: service.replica,
+        shardsLed: service.led.map(({ shard }) => shard),
+        shards: service.shards,
+        replicas: Object.fromEntries(replicas()),
       };
     },
   };
+}
+
+/** @throws RpcError ALREADY_EXISTS unless it is what the caller wants */
+function expectSame({ name, sizeBytes: is }: DataspaceRecord, wanted: bigint, exclusive: boolean): void {
+  if (exclusive) throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists`);
+  if (is !== wanted)
+    throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${is} bytes, not ${wanted}`);
 }

@@ -18,8 +18,6 @@ export interface HolderEntry {
   transferAddress: string;
   stream: HolderStream | undefined;
   batch: EventBatch<DirectoryEventInit>;
-  /** When it is dead, unless it comes back or renews before. */
-  deadAtMs: number;
   readonly mapped: Set<bigint>;
 }
 
@@ -48,7 +46,6 @@ export class HolderTable {
       transferAddress: '',
       stream: undefined,
       batch: new EventBatch(() => {}),
-      deadAtMs: Number.POSITIVE_INFINITY,
       mapped: new Set(),
     };
     this.byId.set(entry.id, entry);

@@ -1,7 +1,8 @@
 // The shared dataspaces of the cluster by name, in a JetStream bucket: what cohd must know again after
 // a restart. The revision of the entry that made a dataspace is its identity.
+import type { Bus } from '@odonata/bus/bus.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import type { KV } from 'nats';
+import type { KV, KvEntry } from 'nats';
 import { z } from 'zod';
 
 export interface DataspaceRecord {
@@ -39,34 +40,58 @@ export function checkName(name: string): void {
 export class Registry {
   private readonly bucket: KV;
   private readonly byName = new Map<string, DataspaceRecord>();
+  private readonly ids = new Map<bigint, DataspaceRecord>();
+  private readonly onRemoved: (record: DataspaceRecord) => void;
+  private stop: () => void = () => {};
 
-  private constructor(bucket: KV) {
+  private constructor(bucket: KV, onRemoved: (record: DataspaceRecord) => void) {
     this.bucket = bucket;
+    this.onRemoved = onRemoved;
   }
 
-  static async load(bucket: KV): Promise<Registry> {
-    const registry = new Registry(bucket);
-    const keys: string[] = [];
-    for await (const key of await bucket.keys()) keys.push(key);
-    for (const key of keys) {
-      const entry = await bucket.get(key);
-      if (entry === null || entry.operation !== 'PUT') continue;
-      const record = { id: BigInt(entry.revision), ...stored.parse(entry.json()) };
-      registry.byName.set(record.name, record);
-    }
+  /** Reads the bucket and follows it: another replica may make and remove dataspaces too. */
+  static async load(bus: Bus, bucket: KV, onRemoved: (record: DataspaceRecord) => void): Promise<Registry> {
+    const registry = new Registry(bucket, onRemoved);
+    registry.stop = await bus.followBucket(bucket, (entry) => registry.see(entry));
     return registry;
+  }
+
+  private see(entry: KvEntry): void {
+    const name = Buffer.from(entry.key, 'hex').toString();
+    const known = this.byName.get(name);
+    if (entry.operation === 'PUT') {
+      if (known === undefined || known.id < BigInt(entry.revision)) {
+        if (known !== undefined) this.drop(known);
+        this.add({ id: BigInt(entry.revision), ...stored.parse(entry.json()) });
+      }
+    } else if (known !== undefined && known.id < BigInt(entry.revision)) this.drop(known);
+  }
+
+  private add(record: DataspaceRecord): void {
+    this.byName.set(record.name, record);
+    this.ids.set(record.id, record);
+  }
+
+  private drop(record: DataspaceRecord): void {
+    this.byName.delete(record.name);
+    this.ids.delete(record.id);
+    this.onRemoved(record);
   }
 
   get(name: string): DataspaceRecord | undefined {
     return this.byName.get(name);
   }
 
+  byId(id: bigint): DataspaceRecord | undefined {
+    return this.ids.get(id);
+  }
+
   list(): DataspaceRecord[] {
     return [...this.byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Stores a new dataspace. @throws RpcError */
-  async create(wanted: Omit<DataspaceRecord, 'id'>): Promise<DataspaceRecord> {
+  /** Stores a new dataspace, or finds the one that another replica made meanwhile. @throws RpcError */
+  async create(wanted: Omit<DataspaceRecord, 'id'>): Promise<{ record: DataspaceRecord; created: boolean }> {
     checkName(wanted.name);
     if (wanted.sizeBytes < 1n || wanted.sizeBytes > DATASPACE_BYTES_MAX) {
       throw new RpcError(
@@ -78,15 +103,24 @@ export class Registry {
       throw new RpcError(Code.ResourceExhausted, `the cluster has ${DATASPACES_MAX} dataspaces; remove some`);
     }
     const json = JSON.stringify(wanted, (_, value) => (typeof value === 'bigint' ? value.toString() : value));
-    const revision = await this.ask(() => this.bucket.create(keyOf(wanted.name), json));
-    const record = { id: BigInt(revision), ...wanted };
-    this.byName.set(record.name, record);
-    return record;
+    const key = keyOf(wanted.name);
+    return await this.ask(async () => {
+      try {
+        const record = { id: BigInt(await this.bucket.create(key, json)), ...wanted };
+        if (!this.ids.has(record.id)) this.add(record);
+        return { record, created: true };
+      } catch (error) {
+        const entry = await this.bucket.get(key);
+        if (entry?.operation !== 'PUT') throw error;
+        this.see(entry);
+        return { record: { id: BigInt(entry.revision), ...stored.parse(entry.json()) }, created: false };
+      }
+    });
   }
 
-  async remove(name: string): Promise<void> {
-    await this.ask(() => this.bucket.purge(keyOf(name)));
-    this.byName.delete(name);
+  async remove(record: DataspaceRecord): Promise<void> {
+    await this.ask(() => this.bucket.purge(keyOf(record.name)));
+    if (this.ids.has(record.id)) this.drop(record);
   }
 
   private async ask<T>(call: () => Promise<T>): Promise<T> {
@@ -99,5 +133,9 @@ export class Registry {
         { cause: error },
       );
     }
+  }
+
+  close(): void {
+    this.stop();
   }
 }

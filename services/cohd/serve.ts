@@ -11,7 +11,9 @@ import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import type { KV } from 'nats';
 import { CoherencyService } from './coherency-service.ts';
 import type { CohdConfig } from './config.ts';
+import { Election } from './election.ts';
 import { directoryHandlers } from './handlers.ts';
+import { Members } from './members.ts';
 import { cohdMetrics } from './metrics.ts';
 import { Registry } from './registry.ts';
 
@@ -34,36 +36,61 @@ export async function serve(
     log,
     notReady: () => notReady(),
   });
+  const { replica, cluster, shards, leaseMs, standalone } = config;
   const bus = await Bus.connect({
     url: config.nats,
     token: config.natsToken,
     replicas: config.natsReplicas,
-    cluster: config.cluster,
-    name: 'cohd',
-    log,
+    ...{ cluster, name: replica, log },
   });
-  const [dataspaces, members, epochs] = await withJetStream(bus, log, stopping);
-  const registry = await Registry.load(dataspaces);
-  // The revision grows with each start, so it orders directories.
-  const epoch = BigInt(await epochs.put('epoch', config.advertise || config.listen));
-  const service = new CoherencyService({
-    epoch,
-    leaseMs: config.leaseMs,
-    registry,
-    bus,
-    members,
-    expected: await expectedMembers(members),
-    log,
+  const buckets = await withJetStream(bus, log, stopping);
+  await expectShards(buckets.directory, shards);
+  const members = new Members(buckets.members, replica, log);
+  let service: CoherencyService | undefined;
+  const registry = await Registry.load(bus, buckets.dataspaces, ({ id }) => service?.removed(id));
+  // The revision grows with each start.
+  const incarnation = BigInt(await buckets.directory.put('start', replica));
+  let election: Election | undefined;
+  service = new CoherencyService({
+    ...{ replica, incarnation, shards, leaseMs, registry, bus, members, log },
+    mayLead: () => election?.mayLead() ?? false,
     now: monotonicMs,
   });
-  cohdMetrics(metrics, service, registry);
-  notReady = () => (service.isRebuilding ? 'waits for the reports of the holders' : undefined);
-  const handlers = directoryHandlers(service, registry);
-  const server = createRpcServer({ name: 'cohd', log, meter }).add(DirectoryService, handlers);
-  await server.listen(config.listen);
+  const directory = service;
+  cohdMetrics(metrics, directory, registry);
+  notReady = () => (directory.isRebuilding ? 'waits for the reports of the holders' : undefined);
+  const handlers = directoryHandlers(service, registry, () => election?.live ?? new Map());
+  const server = createRpcServer({ name: replica, log, meter }).add(DirectoryService, handlers);
+  const listens = await server.listen(config.listen);
+  let expected: ReadonlyMap<string, bigint> = new Map();
+  election = new Election({
+    ...{
+      bus,
+      replicas: buckets.replicas,
+      shardKeys: buckets.shards,
+      replica,
+      incarnation,
+      standalone,
+      shards,
+      leaseMs,
+      log,
+    },
+    address: config.advertise || listens,
+    beforeLeading: async () => {
+      expected = await members.all();
+    },
+    onLead: (shard, epoch) => service.lead(shard, epoch, expected),
+    onLeave: (shard) => service.leave(shard),
+    // Ends the process, with this reason.
+    onConflict: (reason) =>
+      setImmediate(() => {
+        throw new Error(reason);
+      }),
+  });
+  await election.start();
   const endpoint = attachSyslink({
     address: config.syslink,
-    name: 'cohd',
+    name: replica,
     kind: EndpointKind.DIRECTORY,
     log,
     meter,
@@ -71,17 +98,23 @@ export async function serve(
   endpoint.serve(DirectoryService, handlers);
   return async () => {
     await endpoint.close();
+    await election.close();
     service.close();
+    registry.close();
     await server.drain(1_000);
     await bus.close();
     await metricsServer.close();
   };
 }
 
-async function withJetStream(bus: Bus, log: Logger, stopping: AbortSignal): Promise<[KV, KV, KV]> {
+type Buckets = Record<'dataspaces' | 'members' | 'directory' | 'replicas' | 'shards', KV>;
+
+async function withJetStream(bus: Bus, log: Logger, stopping: AbortSignal): Promise<Buckets> {
   for (;;) {
     try {
-      return [await bus.bucket('dataspaces'), await bus.bucket('members'), await bus.bucket('directory')];
+      const names = ['dataspaces', 'members', 'directory', 'replicas', 'shards'] as const;
+      const buckets = await Promise.all(names.map(async (name) => [name, await bus.bucket(name)] as const));
+      return Object.fromEntries(buckets) as Buckets;
     } catch (error) {
       if (stopping.aborted) throw error;
       log.warn({ err: error }, 'JetStream does not answer yet; is nats-server run with -js?');
@@ -90,13 +123,15 @@ async function withJetStream(bus: Bus, log: Logger, stopping: AbortSignal): Prom
   }
 }
 
-async function expectedMembers(members: KV): Promise<Map<string, bigint>> {
-  const expected = new Map<string, bigint>();
-  const keys: string[] = [];
-  for await (const key of await members.keys()) keys.push(key);
-  for (const key of keys) {
-    const entry = await members.get(key);
-    if (entry?.operation === 'PUT') expected.set(Buffer.from(key, 'hex').toString(), BigInt(entry.string()));
+/** The first replica fixes the number of shards for all. */
+async function expectShards(directory: KV, shards: number): Promise<void> {
+  const fixed = await directory.get('shards');
+  if (fixed === null) {
+    await directory.create('shards', String(shards)).catch(() => expectShards(directory, shards));
+    return;
   }
-  return expected;
+  if (fixed.string() !== String(shards))
+    throw new Error(
+      `--shards ${shards}: this cluster has ${fixed.string()} shards, for its life; use that number`,
+    );
 }

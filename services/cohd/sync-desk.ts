@@ -25,16 +25,28 @@ export interface LockAsk {
   reclaim: boolean;
 }
 
+interface Owner {
+  /** Where it lives. */
+  holder: number;
+  /** Dataspaces of which it asked for locks. */
+  dataspaces: Set<bigint>;
+}
+
 export class SyncDesk {
   private readonly locks = new Map<bigint, RangeLocks>();
+  /** Dataspaces in which requests wait: only these have deadlines. */
+  private readonly contended = new Set<bigint>();
   private readonly waiters = new Waiters();
-  /** Where the owners live. */
-  private readonly holderOf = new Map<bigint, number>();
+  private readonly owners = new Map<bigint, Owner>();
+  private readonly ownersOf = new Map<number, Set<bigint>>();
 
   lock(holder: number, ask: LockAsk, nowMs: number): SyncAnswer[] {
-    const locks = this.locks.get(ask.dataspace) ?? new RangeLocks();
-    this.locks.set(ask.dataspace, locks);
-    this.holderOf.set(ask.owner, holder);
+    let locks = this.locks.get(ask.dataspace);
+    if (locks === undefined) {
+      locks = new RangeLocks();
+      this.locks.set(ask.dataspace, locks);
+    }
+    this.owner(holder, ask.owner).dataspaces.add(ask.dataspace);
     const deadlineMs = ask.timeoutMs < 0 ? Number.POSITIVE_INFINITY : nowMs + ask.timeoutMs;
     const request = {
       request: ask.request,
@@ -45,14 +57,17 @@ export class SyncDesk {
       deadlineMs,
     };
     if (ask.reclaim) {
-      locks.reclaim(request);
-      return [];
+      // Who came too late to say that it held it does not hold it.
+      const answer = { type: 'lock' as const, holder, request: ask.request, outcome: 'NOT_FOUND' as const };
+      return locks.reclaim(request) ? [] : [answer];
     }
-    return this.answers(locks.lock(request, nowMs));
+    return this.answers(ask.dataspace, locks, locks.lock(request, nowMs));
   }
 
   unlock(dataspace: bigint, owner: bigint, begin: bigint, end: bigint): SyncAnswer[] {
-    return this.answers(this.locks.get(dataspace)?.unlock(owner, begin, end) ?? []);
+    const locks = this.locks.get(dataspace);
+    if (locks === undefined) return [];
+    return this.answers(dataspace, locks, locks.unlock(owner, begin, end) ?? []);
   }
 
   wait(
@@ -61,6 +76,7 @@ export class SyncDesk {
     nowMs: number,
   ): SyncAnswer[] {
     const deadlineMs = ask.timeoutMs < 0 ? Number.POSITIVE_INFINITY : nowMs + ask.timeoutMs;
+    this.owner(holder, ask.owner);
     const added = this.waiters.add(ask.dataspace, ask.offset, {
       request: ask.request,
       owner: ask.owner,
@@ -71,7 +87,7 @@ export class SyncDesk {
   }
 
   cancelWait(holder: number, request: bigint): void {
-    this.waiters.remove((w) => w.holder === holder && w.request === request);
+    this.waiters.cancel(holder, request);
   }
 
   wake(
@@ -88,20 +104,27 @@ export class SyncDesk {
     return [...answers, { type: 'wake', holder, request: ask.request, woken: woken.length }];
   }
 
-  ownerGone(owner: bigint): SyncAnswer[] {
-    this.waiters.remove((w) => w.owner === owner);
-    this.holderOf.delete(owner);
-    return [...this.locks.values()].flatMap((locks) => this.answers(locks.release(owner)));
+  ownerGone(gone: bigint): SyncAnswer[] {
+    this.waiters.removeOwner(gone);
+    const owner = this.owners.get(gone);
+    if (owner === undefined) return [];
+    this.owners.delete(gone);
+    this.ownersOf.get(owner.holder)?.delete(gone);
+    return [...owner.dataspaces].flatMap((dataspace) => {
+      const locks = this.locks.get(dataspace);
+      return locks === undefined ? [] : this.answers(dataspace, locks, locks.release(gone));
+    });
   }
 
   holderGone(holder: number): SyncAnswer[] {
-    const owners = [...this.holderOf].filter(([, at]) => at === holder).map(([owner]) => owner);
-    this.waiters.remove((w) => w.holder === holder);
+    const owners = [...(this.ownersOf.get(holder) ?? [])];
+    this.ownersOf.delete(holder);
     return owners.flatMap((owner) => this.ownerGone(owner));
   }
 
   removeDataspace(dataspace: bigint): void {
     this.locks.delete(dataspace);
+    this.contended.delete(dataspace);
   }
 
   lockCount(dataspace: bigint): number {
@@ -109,8 +132,11 @@ export class SyncDesk {
   }
 
   tick(nowMs: number): SyncAnswer[] {
-    const locks = [...this.locks.values()].flatMap((l) => this.answers(l.tick(nowMs)));
-    const late = this.waiters.remove((w) => w.deadlineMs <= nowMs);
+    const locks = [...this.contended].flatMap((dataspace) => {
+      const contended = this.locks.get(dataspace)!;
+      return this.answers(dataspace, contended, contended.tick(nowMs));
+    });
+    const late = this.waiters.tick(nowMs);
     return [
       ...locks,
       ...late.map((w) => ({
@@ -122,9 +148,24 @@ export class SyncDesk {
     ];
   }
 
-  private answers(answers: LockAnswer[]): SyncAnswer[] {
+  private owner(holder: number, id: bigint): Owner {
+    let owner = this.owners.get(id);
+    if (owner === undefined || owner.holder !== holder) {
+      // A node that joined anew has another number.
+      if (owner !== undefined) this.ownersOf.get(owner.holder)?.delete(id);
+      owner = { holder, dataspaces: owner?.dataspaces ?? new Set() };
+      this.owners.set(id, owner);
+      const ofHolder = this.ownersOf.get(holder) ?? new Set();
+      this.ownersOf.set(holder, ofHolder.add(id));
+    }
+    return owner;
+  }
+
+  private answers(dataspace: bigint, locks: RangeLocks, answers: LockAnswer[]): SyncAnswer[] {
+    if (locks.waitingCount > 0) this.contended.add(dataspace);
+    else this.contended.delete(dataspace);
     return answers.flatMap(({ request, owner, outcome }) => {
-      const holder = this.holderOf.get(owner);
+      const holder = this.owners.get(owner)?.holder;
       return holder === undefined ? [] : [{ type: 'lock', holder, request, outcome }];
     });
   }

@@ -2,10 +2,11 @@
 // and the frames between them.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { Holder } from '@odonata/coherency/holder.ts';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import type { AccessMode, HolderId, PageRun, PageState } from '@odonata/coherency/page.ts';
 import { mayRead, mayWrite, PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
+import { runsOfShard } from '@odonata/coherency/shard.ts';
+import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { MemoryFile } from './memory-file.ts';
 import { NodePmap } from './node-pmap.ts';
 import type { Wanted } from './readahead.ts';
@@ -24,7 +25,10 @@ export interface FaultAt {
 
 /** Where the holder's actions go that leave the node. */
 export interface Outside {
-  toDirectory(action: Extract<HolderAction, { type: 'acquire' | 'ack' | 'report' }>): void;
+  /** `shard`: of a report. */
+  toDirectory(action: Extract<HolderAction, { type: 'acquire' | 'ack' | 'report' }>, shard?: number): void;
+  /** True while what the directory permitted of a page may be used. */
+  usable(dataspace: bigint, page: number): boolean;
   /** A message with pages for another holder; undefined when that one is unknown by now. */
   delivery(
     receiver: HolderId,
@@ -41,7 +45,7 @@ export interface Outside {
 
 export class CoherentMemory {
   readonly pmap = new NodePmap();
-  private readonly holder = new Holder();
+  private readonly holder: ShardedHolder;
   private readonly dataspaces = new Map<bigint, SharedDataspace>();
   private readonly memoryDir: string;
   private readonly outside: Outside;
@@ -49,7 +53,8 @@ export class CoherentMemory {
   private arriving: { firstPage: number; data: Uint8Array } | undefined;
   private operations = 0;
 
-  constructor(memoryDir: string, outside: Outside, statistics: Statistics) {
+  constructor(memoryDir: string, outside: Outside, statistics: Statistics, shards: number) {
+    this.holder = new ShardedHolder(shards);
     this.memoryDir = memoryDir;
     this.outside = outside;
     this.statistics = statistics;
@@ -106,9 +111,12 @@ export class CoherentMemory {
       return;
     }
     entry.readahead.access(page);
-    const state = this.holder.state(dataspace.id, page);
-    if (this.permits(state, write)) this.resolve(fault, 'node');
-    else this.request(fault, write && mayRead(state) ? 'upgrade' : 'remote');
+    if (this.mayUse(dataspace.id, page, write)) this.resolve(fault, 'node');
+    else this.request(fault, write && mayRead(this.holder.state(dataspace.id, page)) ? 'upgrade' : 'remote');
+  }
+
+  private mayUse(dataspace: bigint, page: number, write: boolean): boolean {
+    return this.permits(this.holder.state(dataspace, page), write) && this.outside.usable(dataspace, page);
   }
 
   private permits(state: PageState, write: boolean): boolean {
@@ -127,8 +135,7 @@ export class CoherentMemory {
       key: `${entry.vmspace.id} ${entry.address}`,
       mode,
       retry: () => {
-        const state = this.holder.state(dataspace.id, page);
-        if (this.permits(state, write)) this.resolve(fault, place);
+        if (this.mayUse(dataspace.id, page, write)) this.resolve(fault, place);
         else this.request(fault, place);
       },
       fail: (reason) => this.outside.faultError(fault, 'SIGBUS', reason),
@@ -203,7 +210,7 @@ export class CoherentMemory {
     let next = firstPage;
     for (; next < end; next++) {
       const state = this.holder.state(dataspace.id, next);
-      if (!this.permits(state, forWriting)) break;
+      if (!this.permits(state, forWriting) || !this.outside.usable(dataspace.id, next)) break;
       // A hole that nobody may write through this mapping keeps its frame until it is touched.
       if (next > firstPage && !entry.writable && mayWrite(state) && !dataspace.file.has(next)) break;
     }
@@ -244,7 +251,7 @@ export class CoherentMemory {
 
   private firstMissing(run: PageRun, mode: AccessMode): number | undefined {
     for (let page = run.firstPage; page < run.firstPage + run.pageCount; page++) {
-      if (!this.permits(this.holder.state(run.dataspace, page), mode === 'WRITE')) return page;
+      if (!this.mayUse(run.dataspace, page, mode === 'WRITE')) return page;
     }
     return undefined;
   }
@@ -272,13 +279,47 @@ export class CoherentMemory {
   }
 
   /** An event of the directory. */
-  step(event: HolderEvent): void {
+  step(event: Parameters<ShardedHolder['step']>[0]): void {
     for (const action of this.holder.step(event)) this.perform(action);
   }
 
-  private perform(action: HolderAction): void {
+  /** An event of a shard's leader. */
+  stepShard(shard: number, event: Parameters<ShardedHolder['stepShard']>[1]): void {
+    for (const action of this.holder.stepShard(shard, event)) this.perform(action, shard);
+  }
+
+  /** Takes all access to a shard away; whoever needs it waits in a fault. Nothing is forgotten. */
+  suspend(shard: number): void {
+    for (const dataspace of this.dataspaces.values())
+      for (const run of this.runsOf(shard, dataspace)) this.pmap.takeForNode(run, 'WRITE');
+  }
+
+  /** The same for all of a dataspace. */
+  suspendAll(id: bigint): void {
+    const dataspace = this.dataspaces.get(id);
+    if (dataspace !== undefined) this.emptyPmaps(dataspace, 0, dataspace.pageCount);
+  }
+
+  resumeAll(dataspace: SharedDataspace): void {
+    for (const waiter of dataspace.takeWaiters(0, dataspace.pageCount)) waiter.retry();
+  }
+
+  /** A shard may be used: who waits for it looks again. */
+  resume(shard: number): void {
+    for (const dataspace of this.dataspaces.values()) {
+      if (dataspace.waiting.size === 0) continue;
+      for (const { firstPage, pageCount } of this.runsOf(shard, dataspace))
+        for (const waiter of dataspace.takeWaiters(firstPage, pageCount)) waiter.retry();
+    }
+  }
+
+  private runsOf(shard: number, { id, pageCount }: SharedDataspace): PageRun[] {
+    return runsOfShard(shard, this.holder.shards, id, pageCount);
+  }
+
+  private perform(action: HolderAction, shard?: number): void {
     if (action.type === 'acquire' || action.type === 'ack' || action.type === 'report') {
-      this.outside.toDirectory(action);
+      this.outside.toDirectory(action, shard);
       return;
     }
     const { run } = action;

@@ -1,4 +1,5 @@
 import { totalmem } from 'node:os';
+import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
 import { address, serviceConfig } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
@@ -30,7 +31,19 @@ export const pmapdConfig = {
     .min(1 << 20)
     .default(Math.floor(totalmem() / 2))
     .describe('memory that the node hands out, in bytes'),
-  directory: address().default('127.0.0.1:7421').describe('coherency directory, host:port'),
+  directory: z
+    .array(address())
+    .default([])
+    .describe(
+      'replicas of the coherency directory, host:port (repeatable); none: they are found through NATS',
+    ),
+  shards: z
+    .number()
+    .int()
+    .min(1)
+    .max(4_096)
+    .default(DEFAULT_SHARDS)
+    .describe('shards of the page space, as the directory has them'),
   nats: z.string().default('nats://127.0.0.1:4222').describe('NATS server'),
   natsReplicas: z.number().int().min(1).max(5).default(1).describe('NATS servers that keep each record'),
   natsToken: z.string().default('').describe('what NATS asks for; give it by the environment'),

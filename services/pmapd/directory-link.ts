@@ -1,8 +1,9 @@
-// The line to cohd: one stream, opened again for ever; translates between the holder's machine and
-// the wire, and remembers what must be asked again after a break.
+// The line to one replica of the directory: a stream, opened again for ever, and the lease that the replica gives;
+// translates between the holder's machines and the wire.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import { guardMs, HolderLease, renewEveryMs } from '@odonata/coherency/lease.ts';
 import { ackWire, modeWire, reasonWire, runFromWire, stateWire } from '@odonata/coherency/wire.ts';
 import {
   type DirectoryEvent,
@@ -10,6 +11,8 @@ import {
   type HolderEventSchema,
   HoldRequestSchema,
   type HoldResponse,
+  type ShardLed,
+  type Welcome,
 } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff } from '@odonata/rpc/backoff.ts';
 import { openChannel, openStream } from '@odonata/rpc/client.ts';
@@ -20,21 +23,33 @@ export type HolderEventInit = MessageInitShape<typeof HolderEventSchema>['event'
 type HoldRequestInit = MessageInitShape<typeof HoldRequestSchema>;
 
 export interface DirectoryLinkOptions {
+  /** Of the replica. */
   address: string;
   node: string;
   incarnation: bigint;
+  shards: number;
   /** Where others deliver pages; known once the server listens. */
   transferAddress: string;
   log: Logger;
-  onEvent(event: HolderEvent): void;
+  /** What the replica says of pages. */
+  onEvent(link: DirectoryLink, event: HolderEvent, epoch: bigint | undefined): void;
   /** Answers to lock, wait and wake, and removals. */
   onOther(event: DirectoryEvent['event']): void;
-  /** What must be told first on each new stream: interests, then locks held and asked for. */
-  onJoin(send: (event: HolderEventInit) => void, newDirectory: boolean): void;
+  /** First on each new stream, before any shard is led. */
+  onWelcome(link: DirectoryLink): void;
+  onLed(link: DirectoryLink, led: ShardLed): void;
+  onLeft(link: DirectoryLink, shard: number): void;
+  /** The replica heard a renewal that was sent at this time, so all that was sent before it. */
+  onRenewed(link: DirectoryLink, sentMs: number): void;
+  /** The lease of this replica was renewed, or ended. */
+  onLease(link: DirectoryLink): void;
 }
 
-const RENEW_MS = 1_000;
 const HELD_RUNS_PER_REPORT = 5_000;
+/** Before the first welcome tells how long a lease is. */
+const FIRST_RENEW_MS = 500;
+
+const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
 
 export class DirectoryLink {
   private readonly o: DirectoryLinkOptions;
@@ -42,27 +57,32 @@ export class DirectoryLink {
   private readonly backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
   private readonly batch: EventBatch<{ event: HolderEventInit }>;
   private readonly addresses = new Map<number, string>();
+  private readonly lease = new HolderLease();
   private stream: ClientDuplexStream<HoldRequestInit, HoldResponse> | undefined;
   private welcome: { epoch: bigint; holder: number } | undefined;
   private joined = false;
+  private leaseMs = 0;
+  private leased = false;
   private closed = false;
   private retry: NodeJS.Timeout | undefined;
-  private readonly renewal: NodeJS.Timeout;
+  private renewal: NodeJS.Timeout | undefined;
+  private leaseEnd: NodeJS.Timeout | undefined;
 
   constructor(options: DirectoryLinkOptions) {
     this.o = options;
     this.channel = openChannel(options.address);
     this.batch = new EventBatch((events) => this.stream?.write(create(HoldRequestSchema, { events })));
-    this.renewal = setInterval(
-      () => this.send({ case: 'renew', value: { sentMs: process.hrtime.bigint() / 1_000_000n } }),
-      RENEW_MS,
-    );
+    this.renewEvery(FIRST_RENEW_MS);
     this.connect();
   }
 
-  /** The epoch of the directory; 0 before the first welcome. */
-  get epoch(): bigint {
-    return this.welcome?.epoch ?? 0n;
+  get address(): string {
+    return this.o.address;
+  }
+
+  /** The replica's start and our number there: a shard's leader is the same one as long as they and the epoch stay. */
+  get identity(): string {
+    return `${this.welcome?.epoch ?? 0n} ${this.welcome?.holder ?? 0}`;
   }
 
   get holder(): number {
@@ -73,48 +93,59 @@ export class DirectoryLink {
     return this.joined;
   }
 
+  /** Until when this replica's permissions may be used, in monotonic milliseconds. */
+  get leaseEndMs(): number {
+    return this.lease.endMs;
+  }
+
+  /**
+   * When the virtual kernels end what uses shared memory, should we not have taken it away until then: after our own
+   * end, which they must hear of, and well before the directory gives anything to others.
+   */
+  get lastEndMs(): number {
+    return this.lease.endMs + Math.floor(guardMs(this.leaseMs) / 2);
+  }
+
+  /** True while this replica's permissions may be used. */
+  get isLeased(): boolean {
+    return this.leased && this.lease.valid(monotonicMs());
+  }
+
   addressOf(holder: number): string | undefined {
     return this.addresses.get(holder);
   }
 
-  /** Sends, or drops while there is no stream: onJoin and the holder say it again. */
+  /** Sends, or drops while there is no stream: whoever leads next is told again. */
   send(event: HolderEventInit): void {
     if (this.joined) this.batch.push({ event });
   }
 
-  sendAction(action: Extract<HolderAction, { type: 'acquire' | 'ack' | 'report' }>): void {
-    switch (action.type) {
-      case 'acquire': {
-        const neededPages = action.needed ? action.run.pageCount : 0;
-        this.send({
-          case: 'acquire',
-          value: { run: action.run, mode: modeWire.to(action.mode), neededPages },
-        });
-        return;
-      }
-      case 'ack':
-        this.send({
-          case: 'ack',
-          value: {
-            run: action.run,
-            version: BigInt(action.version),
-            kind: ackWire.to(action.kind),
-            epoch: this.epoch,
-          },
-        });
-        return;
-      case 'report': {
-        const held = action.held.map((h) => ({
-          run: h.run,
-          state: stateWire.to(h.state),
-          version: BigInt(h.version),
-          kept: h.kept ?? false,
-        }));
-        for (let at = 0; at <= held.length; at += HELD_RUNS_PER_REPORT) {
-          const last = at + HELD_RUNS_PER_REPORT > held.length;
-          this.send({ case: 'report', value: { held: held.slice(at, at + HELD_RUNS_PER_REPORT), last } });
-        }
-      }
+  sendAcquire(action: Extract<HolderAction, { type: 'acquire' }>): void {
+    const neededPages = action.needed ? action.run.pageCount : 0;
+    this.send({ case: 'acquire', value: { run: action.run, mode: modeWire.to(action.mode), neededPages } });
+  }
+
+  sendAck(action: Extract<HolderAction, { type: 'ack' }>, epoch: bigint): void {
+    const value = { run: action.run, version: BigInt(action.version), kind: ackWire.to(action.kind), epoch };
+    this.send({ case: 'ack', value });
+  }
+
+  sendReport(action: Extract<HolderAction, { type: 'report' }>, shard: number, epoch: bigint): void {
+    const { voided, reborn } = action;
+    const held = action.held.map((h) => ({
+      run: h.run,
+      state: stateWire.to(h.state),
+      version: BigInt(h.version),
+      kept: h.kept ?? false,
+      keptFor: h.keptFor ?? 0n,
+    }));
+    for (let at = 0; at <= held.length; at += HELD_RUNS_PER_REPORT) {
+      const last = at + HELD_RUNS_PER_REPORT > held.length;
+      const part = held.slice(at, at + HELD_RUNS_PER_REPORT);
+      this.send({
+        case: 'report',
+        value: { held: part, last, shard, epoch, reborn, voided: at === 0 ? voided : [] },
+      });
     }
   }
 
@@ -127,11 +158,8 @@ export class DirectoryLink {
     stream.on('error', (error) => this.lost(stream, error.message));
     stream.on('end', () => this.lost(stream, 'the directory ended the stream'));
     const { node, incarnation, transferAddress } = this.o;
-    stream.write(
-      create(HoldRequestSchema, {
-        events: [{ event: { case: 'hello', value: { node, incarnation, transferAddress } } }],
-      }),
-    );
+    const value = { node, incarnation, transferAddress, sentMs: BigInt(monotonicMs()) };
+    stream.write(create(HoldRequestSchema, { events: [{ event: { case: 'hello', value } }] }));
   }
 
   private lost(stream: ClientDuplexStream<HoldRequestInit, HoldResponse>, reason: string): void {
@@ -139,9 +167,29 @@ export class DirectoryLink {
     stream.cancel();
     this.stream = undefined;
     this.batch.clear();
-    if (this.joined) this.o.log.warn({ reason }, 'lost the directory; trying again');
+    if (this.joined) this.o.log.warn({ reason, directory: this.address }, 'lost the directory; trying again');
     this.joined = false;
     this.retry = setTimeout(() => this.connect(), this.backoff.nextDelayMs());
+  }
+
+  private renewEvery(everyMs: number): void {
+    clearInterval(this.renewal);
+    this.renewal = setInterval(
+      () => this.send({ case: 'renew', value: { sentMs: BigInt(monotonicMs()) } }),
+      everyMs,
+    );
+  }
+
+  // The stream may still be there: then the directory, or the way to it, is slow, and permissions come back with it.
+  private watchLease(): void {
+    clearTimeout(this.leaseEnd);
+    const leased = this.lease.valid(monotonicMs());
+    if (leased)
+      this.leaseEnd = setTimeout(() => this.watchLease(), Math.max(1, this.lease.endMs - monotonicMs() + 1));
+    if (this.leased && !leased)
+      this.o.log.warn({ directory: this.address }, 'the lease ended: nothing of this directory is used');
+    this.leased = leased;
+    this.o.onLease(this);
   }
 
   private receive({ event }: DirectoryEvent): void {
@@ -149,80 +197,84 @@ export class DirectoryLink {
       case 'welcome':
         this.join(event.value);
         return;
+      case 'led':
+        this.o.onLed(this, event.value);
+        return;
+      case 'left':
+        this.o.onLeft(this, event.value.shard);
+        return;
+      case 'renewed':
+        this.lease.renewed(Number(event.value.sentMs));
+        this.o.onRenewed(this, Number(event.value.sentMs));
+        this.watchLease();
+        return;
       case 'grant': {
-        const { run, state, version, zero, restore } = event.value;
-        this.o.onEvent({
-          type: 'grant',
-          run: runFromWire(run),
-          state: stateWire.from(state),
-          version: Number(version),
-          zero,
-          restore,
-        });
+        const { run, state, version, zero, restore, epoch } = event.value;
+        const about = { state: stateWire.from(state), version: Number(version), zero, restore };
+        this.o.onEvent(this, { type: 'grant', run: runFromWire(run), ...about }, epoch);
         return;
       }
       case 'recall': {
-        const { run, mode, version, receiver, receiverAddress, receiverState } = event.value;
-        this.addresses.set(receiver, receiverAddress);
-        this.o.onEvent({
-          type: 'recall',
-          run: runFromWire(run),
-          mode: modeWire.from(mode),
+        const { run, version, receiver, epoch } = event.value;
+        this.addresses.set(receiver, event.value.receiverAddress);
+        const receiverState = stateWire.from(event.value.receiverState);
+        const about = {
+          mode: modeWire.from(event.value.mode),
+          receiverIdentity: event.value.receiverIncarnation,
           version: Number(version),
           receiver,
-          receiverState: stateWire.from(receiverState),
-        });
+          receiverState,
+        };
+        this.o.onEvent(this, { type: 'recall', run: runFromWire(run), ...about }, epoch);
         return;
       }
-      case 'invalidate':
-        this.o.onEvent({
-          type: 'invalidate',
-          run: runFromWire(event.value.run),
-          version: Number(event.value.version),
-        });
+      case 'invalidate': {
+        const { run, version, epoch } = event.value;
+        this.o.onEvent(this, { type: 'invalidate', run: runFromWire(run), version: Number(version) }, epoch);
         return;
+      }
       case 'refuse': {
         const { run, mode, reason } = event.value;
-        this.o.onEvent({
-          type: 'refuse',
-          run: runFromWire(run),
-          mode: modeWire.from(mode),
-          reason: reasonWire.from(reason),
-        });
+        const about = { mode: modeWire.from(mode), reason: reasonWire.from(reason) };
+        this.o.onEvent(this, { type: 'refuse', run: runFromWire(run), ...about }, undefined);
         return;
       }
-      case 'settled':
-        this.o.onEvent({
-          type: 'settled',
-          run: runFromWire(event.value.run),
-          version: Number(event.value.version),
-        });
+      case 'settled': {
+        const { run, version } = event.value;
+        this.o.onEvent(this, { type: 'settled', run: runFromWire(run), version: Number(version) }, undefined);
         return;
+      }
       default:
         this.o.onOther(event);
     }
   }
 
-  private join(welcome: { epoch: bigint; holder: number; report: boolean }): void {
-    const before = this.welcome;
-    this.welcome = { epoch: welcome.epoch, holder: welcome.holder };
+  private join({ epoch, holder, leaseMs, sentMs, shards, replica }: Welcome): void {
+    if (shards !== this.o.shards)
+      throw new Error(
+        `the directory has ${shards} shards, this node was started with --shards ${this.o.shards}`,
+      );
+    const before = this.identity;
+    this.welcome = { epoch, holder };
     this.joined = true;
     this.backoff.reset();
     this.addresses.clear();
-    const sameDirectory = before?.epoch === welcome.epoch && before.holder === welcome.holder;
+    this.renewEvery(renewEveryMs(leaseMs));
+    this.leaseMs = leaseMs;
+    this.lease.begin(leaseMs, Number(sentMs));
     this.o.log.info(
-      { epoch: welcome.epoch, holder: welcome.holder },
-      sameDirectory ? 'back at the directory' : 'joined the directory',
+      { replica, directory: this.address, holder },
+      before === this.identity ? 'back at the directory' : 'joined the directory',
     );
-    if (!sameDirectory && !welcome.report) this.o.onEvent({ type: 'expire' });
-    this.o.onJoin((event) => this.send(event), !sameDirectory);
-    this.o.onEvent({ type: 'rejoin', sameDirectory });
+    this.o.onWelcome(this);
+    this.watchLease();
   }
 
   close(): void {
     this.closed = true;
     clearInterval(this.renewal);
     clearTimeout(this.retry);
+    clearTimeout(this.leaseEnd);
     this.stream?.cancel();
     this.channel.close();
   }

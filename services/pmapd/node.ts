@@ -2,6 +2,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Bus } from '@odonata/bus/bus.ts';
 import type { HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import { homeShardOf } from '@odonata/coherency/shard.ts';
 import { runFromWire } from '@odonata/coherency/wire.ts';
 import {
   type Dataspace,
@@ -15,13 +16,16 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { CoherentMemory } from './coherent-memory.ts';
 import type { PmapdConfig } from './config.ts';
-import { DirectoryLink } from './directory-link.ts';
+import { Directories } from './directories.ts';
+import { followReplicas } from './discovery.ts';
 import { Frames } from './frames.ts';
 import type { Session } from './session.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 import { Statistics } from './statistics.ts';
 import { SyncRelay } from './sync-relay.ts';
 import { Transfers } from './transfer.ts';
+
+type RunEvent = Extract<HolderEvent, { run: unknown }>;
 
 /** How long an open may wait for the directory. */
 const OPEN_MS = 20_000;
@@ -43,37 +47,45 @@ export class Node {
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
   readonly sessions = new Set<Session>();
-  readonly directory: Client<typeof DirectoryService>;
   private readonly bus: Bus;
   private readonly transfers: Transfers;
   private readonly mapped = new Set<bigint>();
   private readonly config: PmapdConfig;
   private readonly log: Logger;
-  private link: DirectoryLink | undefined;
+  private directories: Directories | undefined;
+  private asked: { address: string; client: Client<typeof DirectoryService> } | undefined;
+  private stopDiscovery: () => void = () => {};
+  private deadline = 0n;
   private vmspaces = 0n;
   private opening = 0;
-  private readonly early: HolderEvent[] = [];
+  private readonly early: RunEvent[] = [];
 
   constructor(config: PmapdConfig, bus: Bus, log: Logger) {
     this.name = config.node;
     this.memoryDir = config.memoryDir;
-    this.incarnation = BigInt(Date.now());
+    // Unique in the cluster, and greater than that of an earlier start.
+    this.incarnation = BigInt(Date.now()) * 100_000n + BigInt(config.nodeIndex);
     this.config = config;
     this.bus = bus;
     this.log = log;
     this.frames = new Frames(Math.floor(config.framesBytes / 4096));
-    this.directory = createClient(DirectoryService, config.directory, { log, deadlineMs: OPEN_MS });
     this.transfers = new Transfers(log);
-    this.sync = new SyncRelay((event) => this.link?.send(event));
+    this.sync = new SyncRelay({
+      home: (dataspace, event) => this.directories?.sendHome(dataspace, event),
+      all: (event) => this.directories?.sendAll(event),
+    });
     this.memory = new CoherentMemory(
       config.memoryDir,
       {
-        toDirectory: (action) => this.link?.sendAction(action),
+        toDirectory: (action, shard) => this.directories?.perform(action, shard),
+        usable: (dataspace, page) => this.usable(dataspace, page),
         delivery: (receiver, run, zero, version, state) => {
-          const address = this.link?.addressOf(receiver);
-          if (address === undefined) return undefined;
-          const sender = this.link?.holder ?? 0;
-          return this.transfers.delivery(address, run, zero, { version, state, epoch: this.epoch, sender });
+          const { link, epoch } = this.directories?.of(run.dataspace, run.firstPage) ?? {};
+          const address = link?.addressOf(receiver);
+          if (link === undefined || epoch === undefined || address === undefined) return undefined;
+          return this.transfers.delivery(address, run, zero, {
+            ...{ version, state, epoch, receiver, sender: link.holder },
+          });
         },
         modifies: ({ entry, page }) => {
           const begin = BigInt(page * 4096);
@@ -86,15 +98,42 @@ export class Node {
         },
       },
       this.statistics,
+      config.shards,
     );
   }
 
-  get epoch(): bigint {
-    return this.link?.epoch ?? 0n;
+  /** A line to a replica of the directory, for calls that any of them answers. */
+  get directory(): Client<typeof DirectoryService> {
+    const address = this.directories?.anyAddress;
+    if (address === undefined)
+      throw new RpcError(Code.Unavailable, 'no replica of the directory is known yet');
+    if (this.asked?.address !== address) {
+      this.asked?.client.close();
+      const client = createClient(DirectoryService, address, { log: this.log, deadlineMs: OPEN_MS });
+      this.asked = { address, client };
+    }
+    return this.asked.client;
+  }
+
+  /** True where pages that were sent to a holder are for who we are now at the leader of their shard. */
+  acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean {
+    return (
+      this.accepts(dataspace, page, epoch) && this.directories?.of(dataspace, page).link?.holder === receiver
+    );
+  }
+
+  /** True where a message at an epoch is of the present leader of its shard, and may be used. */
+  accepts(dataspace: bigint, page: number, epoch: bigint): boolean {
+    return this.directories?.accepts(dataspace, page, epoch) ?? false;
   }
 
   get directoryConnected(): boolean {
-    return this.link?.connected ?? false;
+    return this.directories?.connected ?? false;
+  }
+
+  /** Until when shared memory that is mapped may be used, in monotonic nanoseconds; 0: nothing may. */
+  get deadlineNs(): bigint {
+    return this.deadline;
   }
 
   nextVmspace(): bigint {
@@ -103,26 +142,78 @@ export class Node {
   }
 
   /** Joins the directory, once others can reach this node at `transferAddress`. */
-  join(transferAddress: string): void {
-    this.link = new DirectoryLink({
-      address: this.config.directory,
-      node: this.name,
-      incarnation: this.incarnation,
-      transferAddress,
-      log: this.log,
+  async join(transferAddress: string): Promise<void> {
+    const { node, shards, directory } = this.config;
+    this.directories = new Directories({
+      ...{ node, shards, transferAddress, incarnation: this.incarnation, log: this.log },
       onEvent: (event) => this.receive(event),
       onOther: (event) => this.other(event),
-      onJoin: (send, newDirectory) => {
+      onWelcome: (send) => {
         for (const dataspace of this.mapped) send({ case: 'interest', value: { dataspace, mapped: true } });
-        this.sync.rejoin(newDirectory);
+      },
+      onLed: (shard, { sameLeader, voided }) => {
+        const isHome = (dataspace: bigint) => homeShardOf(dataspace, shards) === shard;
+        if (voided) {
+          this.memory.stepShard(shard, { type: 'expire' });
+          this.endOwners(this.sync.voided(isHome));
+        }
+        this.sync.rejoin(isHome, !sameLeader);
+        this.memory.stepShard(shard, { type: 'rejoin', sameDirectory: sameLeader });
+        this.resume(shard);
+      },
+      onConfirmed: (isHome, sentMs) => this.sync.confirmed(isHome, sentMs),
+      onSuspend: (shard) => {
+        this.memory.suspend(shard);
+        for (const dataspace of this.lockedAt(shard)) this.memory.suspendAll(dataspace);
+      },
+      onResume: (shard) => {
+        this.memory.stepShard(shard, { type: 'rejoin', sameDirectory: true });
+        this.resume(shard);
+      },
+      onDeadline: (deadlineMs) => {
+        this.deadline = deadlineMs === undefined ? 0n : BigInt(deadlineMs) * 1_000_000n;
+        for (const session of this.sessions) session.tellDeadline();
       },
     });
+    if (directory.length > 0) this.directories.connectTo(directory);
+    else {
+      const connectTo = (addresses: string[]) => this.directories?.connectTo(addresses);
+      this.stopDiscovery = await followReplicas(this.bus, this.log, connectTo);
+    }
+  }
+
+  // What is done under a lock is as good as the lock: where the leader of a dataspace's locks cannot be trusted any more,
+  // none of its pages is used, whoever leads them.
+  private usable(dataspace: bigint, page: number): boolean {
+    const { directories } = this;
+    if (directories === undefined || !directories.usable(dataspace, page)) return false;
+    return !this.sync.holdsIn(dataspace) || directories.homeUsable(dataspace);
+  }
+
+  private lockedAt(shard: number): bigint[] {
+    const { shards } = this.config;
+    return this.sync.heldDataspaces().filter((dataspace) => homeShardOf(dataspace, shards) === shard);
+  }
+
+  private resume(shard: number): void {
+    this.memory.resume(shard);
+    for (const dataspace of this.memory.all())
+      if (homeShardOf(dataspace.id, this.config.shards) === shard) this.memory.resumeAll(dataspace);
+  }
+
+  // A process that goes on as if it had its locks would write beside whoever has them now.
+  private endOwners(owners: ReadonlySet<bigint>): void {
+    if (owners.size === 0) return;
+    const reason = "the lease of its node ended while it held range locks, which may be others' by now";
+    for (const session of this.sessions)
+      for (const vmspace of session.vmspaces.values())
+        if (owners.has(vmspace.pid)) session.endProcess(vmspace.id, 'SIGKILL', reason);
   }
 
   // The directory may recall a page of a dataspace before its answer says that it is ours: the two come on
   // different streams.
-  private receive(event: HolderEvent): void {
-    const early = this.opening > 0 && 'run' in event && this.memory.get(event.run.dataspace) === undefined;
+  private receive(event: RunEvent): void {
+    const early = this.opening > 0 && this.memory.get(event.run.dataspace) === undefined;
     if (!early) this.memory.step(event);
     else if (this.early.length < EARLY_MAX) this.early.push(event);
   }
@@ -186,10 +277,12 @@ export class Node {
   }
 
   private invalidate(bytes: Uint8Array): void {
-    const { run, version, epoch, exceptHolder, sourceHolder } = fromBinary(InvalidateSchema, bytes);
-    const holder = this.link?.holder;
-    if (epoch !== this.epoch || exceptHolder === holder || sourceHolder === holder) return;
-    this.memory.step({ type: 'invalidate', run: runFromWire(run), version: Number(version) });
+    const { run: wireRun, version, epoch, exceptHolder, sourceHolder } = fromBinary(InvalidateSchema, bytes);
+    const run = runFromWire(wireRun);
+    const holder = this.directories?.of(run.dataspace, run.firstPage).link?.holder;
+    if (exceptHolder === holder || sourceHolder === holder) return;
+    if (this.accepts(run.dataspace, run.firstPage, epoch))
+      this.memory.step({ type: 'invalidate', run, version: Number(version) });
   }
 
   /** Tells the directory when the first process maps a dataspace here, and when the last one let it go. */
@@ -198,16 +291,17 @@ export class Node {
     if (mapped === this.mapped.has(dataspace.id)) return;
     if (mapped) this.mapped.add(dataspace.id);
     else this.mapped.delete(dataspace.id);
-    this.link?.send({ case: 'interest', value: { dataspace: dataspace.id, mapped } });
+    this.directories?.sendAll({ case: 'interest', value: { dataspace: dataspace.id, mapped } });
   }
 
   close(): void {
     const sessions = [...this.sessions];
     this.sessions.clear();
     for (const session of sessions) session.close();
-    this.link?.close();
+    this.stopDiscovery();
+    this.directories?.close();
     this.transfers.close();
-    this.directory.close();
+    this.asked?.client.close();
     for (const dataspace of [...this.memory.all()]) dataspace.file.remove();
   }
 }

@@ -57,15 +57,12 @@ export async function serve(
   server
     .add(PmapService, pmap)
     .add(DataspaceService, dataspaces)
-    .add(
-      TransferService,
-      transferHandlers(node.memory, () => node.epoch),
-    );
+    .add(TransferService, transferHandlers(node));
   // The socket comes first: it refuses when another pmap manager of this node runs.
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   clearMemoryDir(config.memoryDir, log);
   const bound = await server.listen(config.listen);
-  node.join(config.advertise || bound);
+  await node.join(config.advertise || bound);
   const endpoint = attachSyslink({
     address: config.syslink,
     name: `${config.node}/pmapd`,

@@ -52,6 +52,17 @@ export class Session {
     this.send({
       event: { case: 'welcome', value: { node: name, memoryDir, incarnation, faultToken: this.faultToken } },
     });
+    this.tellDeadline();
+  }
+
+  /** Tells until when shared memory that is mapped may be used, should this pmap manager fall silent. */
+  tellDeadline(): void {
+    this.send({ event: { case: 'lease', value: { deadlineNs: this.node.deadlineNs } } });
+  }
+
+  /** Ends a process, for another reason than a fault. */
+  endProcess(vmspace: bigint, signal: string, reason: string): void {
+    this.send({ event: { case: 'faultError', value: { vmspace, address: 0n, signal, reason } } });
   }
 
   send(event: PmapEventInit): void {

@@ -1,13 +1,17 @@
 // Range locks, waits and wakes of virtual kernels, relayed to the directory and back; remembered, so
 // that a new directory hears of locks that are held and of requests that are under way.
+import { OwnedRanges } from '@odonata/coherency/owned-ranges.ts';
+import { HELD_MAX } from '@odonata/coherency/range-lock.ts';
+import { lockWire } from '@odonata/coherency/wire.ts';
 import type { DirectoryEvent } from '@odonata/proto/coherency/v1/coherency';
-import { LockMode, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import { SyncStatus } from '@odonata/proto/coherency/v1/coherency';
 import type { VkernelEvent } from '@odonata/proto/pmap/v1/pmap';
+import { Code } from '@odonata/rpc/error.ts';
 import type { HolderEventInit } from './directory-link.ts';
 import type { Session } from './session.ts';
 
 type SyncEvent = Extract<VkernelEvent['event'], { case: 'lock' | 'unlock' | 'wait' | 'cancelWait' | 'wake' }>;
-type LockInit = Extract<HolderEventInit, { case: 'lock' }>['value'];
+type UnlockEvent = Extract<SyncEvent, { case: 'unlock' }>;
 
 interface UnderWay {
   session: Session;
@@ -15,22 +19,51 @@ interface UnderWay {
   request: bigint;
   event: HolderEventInit;
   owner: bigint;
+  dataspace: bigint;
   /** A wait that sleeps. */
   registered: boolean;
 }
 
-const lockKey = (l: { dataspace?: bigint; owner?: bigint; begin?: bigint; end?: bigint }) =>
-  `${l.dataspace} ${l.owner} ${l.begin} ${l.end}`;
+/** An unlock that the directory may not have heard. */
+interface UnheardUnlock {
+  event: UnlockEvent;
+  /** The number of the next request after it: an answer to that one, or to a later one, tells that it was heard. */
+  before: bigint;
+  atMs: number;
+}
+
+/** Ends of processes that are said again on a new stream. Pids are never used twice, so that does no harm. */
+const GONE_MAX = 10_000;
+const GONE_KEPT_MS = 60_000;
+
+const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
+
+/** Where events for the directory go. */
+export interface SyncOutlet {
+  /** To the leader of a dataspace's locks and waiters. */
+  home(dataspace: bigint, event: HolderEventInit): void;
+  /** To all leaders. */
+  all(event: HolderEventInit): void;
+}
 
 export class SyncRelay {
-  private readonly send: (event: HolderEventInit) => void;
+  private readonly to: SyncOutlet;
   private readonly underWay = new Map<bigint, UnderWay>();
   private readonly byVkernelRequest = new Map<string, bigint>();
-  private readonly held = new Map<string, LockInit>();
+  private readonly idsOfOwner = new Map<bigint, Set<bigint>>();
+  private readonly idsOfSession = new Map<Session, Set<bigint>>();
+  /** By owner and dataspace: what the directory granted and nobody gave back. */
+  private readonly held = new Map<bigint, Map<bigint, OwnedRanges>>();
+  /** By dataspace: processes that hold ranges of it. */
+  private readonly ownersIn = new Map<bigint, Set<bigint>>();
+  /** Said without an answer, and perhaps lost with a stream: unlocks by dataspace in order, and the ends of processes. */
+  private readonly unlocks = new Map<bigint, UnheardUnlock[]>();
+  private readonly gone = new Map<bigint, number>();
   private next = 1n;
+  private lastOrder = 0;
 
-  constructor(send: (event: HolderEventInit) => void) {
-    this.send = send;
+  constructor(to: SyncOutlet) {
+    this.to = to;
   }
 
   relay(session: Session, request: bigint, event: SyncEvent): void {
@@ -42,22 +75,21 @@ export class SyncRelay {
         const { $typeName: _, ...fields } = event.value;
         const relayed = { case: event.case, value: { ...fields, request: id } } as HolderEventInit;
         const owner = 'owner' in event.value ? event.value.owner : 0n;
-        this.underWay.set(id, { session, request, event: relayed, owner, registered: false });
-        this.byVkernelRequest.set(`${session.holder} ${request}`, id);
-        this.send(relayed);
+        const { dataspace } = event.value;
+        this.remember(id, { session, request, event: relayed, owner, dataspace, registered: false });
+        this.to.home(dataspace, relayed);
         return;
       }
       case 'unlock':
-        this.held.delete(lockKey(event.value));
-        this.send(event);
-        session.send({ request, event: { case: 'done', value: {} } });
+        this.unlock(session, request, event);
         return;
       case 'cancelWait': {
         const key = `${session.holder} ${event.value.request}`;
         const id = this.byVkernelRequest.get(key);
         if (id === undefined) return;
-        this.finish(id);
-        this.send({ case: 'cancelWait', value: { request: id } });
+        const asked = this.finish(id);
+        if (asked !== undefined)
+          this.to.home(asked.dataspace, { case: 'cancelWait', value: { request: id } });
       }
     }
   }
@@ -69,8 +101,12 @@ export class SyncRelay {
         const { request, status } = event.value;
         const asked = this.finish(request);
         if (asked === undefined) return;
-        if (status === SyncStatus.OK && asked.event?.case === 'lock')
-          this.held.set(lockKey(asked.event.value as never), asked.event.value);
+        if (status === SyncStatus.OK && asked.event?.case === 'lock') {
+          const { begin = 0n, end = 0n, mode = 0 } = asked.event.value;
+          this.rangesOf(asked.owner, asked.dataspace).set(begin, end, lockWire.from(mode));
+          const owners = this.ownersIn.get(asked.dataspace) ?? new Set();
+          this.ownersIn.set(asked.dataspace, owners.add(asked.owner));
+        }
         asked.session.send({
           request: asked.request,
           event: { case: 'lock', value: { request: asked.request, status } },
@@ -98,47 +134,160 @@ export class SyncRelay {
 
   /** True where a process holds bytes of a range for writing: what it reads there it will write. */
   modifies(owner: bigint, dataspace: bigint, begin: bigint, end: bigint): boolean {
-    for (const lock of this.held.values()) {
-      if (lock.owner !== owner || lock.dataspace !== dataspace || lock.mode !== LockMode.MODIFYING) continue;
-      if ((lock.begin ?? 0n) <= end && begin <= (lock.end ?? 0n)) return true;
+    const ranges = this.held.get(owner)?.get(dataspace);
+    return ranges?.first(begin, end, ({ mode }) => mode === 'MODIFYING') !== undefined;
+  }
+
+  private unlock(session: Session, request: bigint, event: UnlockEvent): void {
+    const { owner, dataspace, begin, end } = event.value;
+    const ranges = this.held.get(owner)?.get(dataspace);
+    // An unlock in the middle of a range makes two of it.
+    if (ranges !== undefined && ranges.count >= HELD_MAX) {
+      const reason = `the process holds ${HELD_MAX} ranges of dataspace ${dataspace}; unlock whole ranges`;
+      session.send({ request, event: { case: 'failed', value: { code: Code.ResourceExhausted, reason } } });
+      return;
     }
-    return false;
+    ranges?.clear(begin, end);
+    if (ranges?.count === 0) this.forget(owner, dataspace);
+    const unheard = this.unlocks.get(dataspace) ?? [];
+    unheard.push({ event, before: this.next, atMs: monotonicMs() });
+    this.unlocks.set(dataspace, unheard);
+    this.to.home(dataspace, event);
+    session.send({ request, event: { case: 'done', value: {} } });
+  }
+
+  /** True while a process of this node holds a range of a dataspace. */
+  holdsIn(dataspace: bigint): boolean {
+    return this.ownersIn.has(dataspace);
+  }
+
+  /** Dataspaces of which a process of this node holds a range. */
+  heldDataspaces(): bigint[] {
+    return [...this.ownersIn.keys()];
+  }
+
+  private forget(owner: bigint, dataspace: bigint): void {
+    this.held.get(owner)?.delete(dataspace);
+    const owners = this.ownersIn.get(dataspace);
+    owners?.delete(owner);
+    if (owners?.size === 0) this.ownersIn.delete(dataspace);
+  }
+
+  private rangesOf(owner: bigint, dataspace: bigint): OwnedRanges {
+    const ofOwner = this.held.get(owner) ?? new Map<bigint, OwnedRanges>();
+    this.held.set(owner, ofOwner);
+    const ranges = ofOwner.get(dataspace) ?? new OwnedRanges(owner, () => ++this.lastOrder);
+    ofOwner.set(dataspace, ranges);
+    return ranges;
+  }
+
+  private remember(id: bigint, asked: UnderWay): void {
+    const { session, request, owner } = asked;
+    this.underWay.set(id, asked);
+    this.byVkernelRequest.set(`${session.holder} ${request}`, id);
+    this.idsOfOwner.set(owner, (this.idsOfOwner.get(owner) ?? new Set()).add(id));
+    this.idsOfSession.set(session, (this.idsOfSession.get(session) ?? new Set()).add(id));
   }
 
   private finish(id: bigint): UnderWay | undefined {
     const asked = this.underWay.get(id);
     if (asked === undefined) return undefined;
+    // An answer to a later request: what was said before it was heard.
+    this.forgetUnlocks(asked.dataspace, (unlock) => unlock.before <= id);
     this.underWay.delete(id);
     this.byVkernelRequest.delete(`${asked.session.holder} ${asked.request}`);
+    this.idsOfOwner.get(asked.owner)?.delete(id);
+    this.idsOfSession.get(asked.session)?.delete(id);
     return asked;
   }
 
-  /** Says again what a broken stream may have lost; a new directory hears of held locks first. */
-  rejoin(newDirectory: boolean): void {
-    if (newDirectory)
-      for (const lock of this.held.values())
-        this.send({ case: 'lock', value: { ...lock, reclaim: true } as never });
+  // They stand in the order in which they were said, so those that were heard stand first.
+  private forgetUnlocks(dataspace: bigint, wasHeard: (unlock: UnheardUnlock) => boolean): void {
+    const unheard = this.unlocks.get(dataspace);
+    if (unheard === undefined) return;
+    const first = unheard.findIndex((unlock) => !wasHeard(unlock));
+    if (first === -1) this.unlocks.delete(dataspace);
+    else unheard.splice(0, first);
+  }
+
+  /** The leaders of these dataspaces heard everything that was said before a time. */
+  confirmed(isHome: (dataspace: bigint) => boolean, sentMs: number): void {
+    for (const dataspace of this.unlocks.keys())
+      if (isHome(dataspace)) this.forgetUnlocks(dataspace, (unlock) => unlock.atMs < sentMs);
+  }
+
+  /**
+   * The leader of these dataspaces buried this node: the locks of its processes may be others' by now.
+   * @returns the processes that held some
+   */
+  voided(isHome: (dataspace: bigint) => boolean): Set<bigint> {
+    const owners = new Set<bigint>();
+    for (const [owner, ofOwner] of this.held) {
+      for (const [dataspace, { count }] of [...ofOwner]) {
+        if (!isHome(dataspace)) continue;
+        if (count > 0) owners.add(owner);
+        this.forget(owner, dataspace);
+      }
+    }
+    return owners;
+  }
+
+  /**
+   * Says again what a broken stream may have lost, of dataspaces whose home's leader is back; a new leader hears of
+   * held locks first.
+   */
+  rejoin(isHome: (dataspace: bigint) => boolean, newLeader: boolean): void {
+    const nowMs = monotonicMs();
+    for (const [owner, atMs] of this.gone) {
+      if (nowMs - atMs > GONE_KEPT_MS) this.gone.delete(owner);
+      else this.to.all({ case: 'ownerGone', value: { owner } });
+    }
+    for (const [dataspace, unheard] of this.unlocks) {
+      if (!isHome(dataspace)) continue;
+      // A new leader knows only of locks that are held.
+      if (newLeader) this.unlocks.delete(dataspace);
+      else for (const { event } of unheard) this.to.home(dataspace, event);
+    }
+    if (newLeader) this.reclaim(isHome);
     for (const [id, asked] of [...this.underWay]) {
+      if (!isHome(asked.dataspace)) continue;
       if (!asked.registered) {
-        this.send(asked.event);
+        this.to.home(asked.dataspace, asked.event);
         continue;
       }
       // It may have been woken, and the wake lost: it looks at its word again.
       this.finish(id);
       answerWait(asked, SyncStatus.OK);
-      if (!newDirectory) this.send({ case: 'cancelWait', value: { request: id } });
+      if (!newLeader) this.to.home(asked.dataspace, { case: 'cancelWait', value: { request: id } });
+    }
+  }
+
+  private reclaim(isHome: (dataspace: bigint) => boolean): void {
+    for (const [owner, ofOwner] of this.held) {
+      for (const [dataspace, ranges] of ofOwner) {
+        if (!isHome(dataspace)) continue;
+        for (const { begin, end, mode } of ranges) {
+          const value = { dataspace, owner, begin, end, mode: lockWire.to(mode), reclaim: true };
+          this.to.home(dataspace, { case: 'lock', value });
+        }
+      }
     }
   }
 
   /** A process ended. */
   ownerGone(owner: bigint): void {
-    for (const [key, lock] of this.held) if (lock.owner === owner) this.held.delete(key);
-    for (const [id, asked] of this.underWay) if (asked.owner === owner) this.finish(id);
-    this.send({ case: 'ownerGone', value: { owner } });
+    for (const dataspace of [...(this.held.get(owner)?.keys() ?? [])]) this.forget(owner, dataspace);
+    this.held.delete(owner);
+    for (const id of this.idsOfOwner.get(owner) ?? []) this.finish(id);
+    this.idsOfOwner.delete(owner);
+    this.gone.set(owner, monotonicMs());
+    if (this.gone.size > GONE_MAX) this.gone.delete(this.gone.keys().next().value!);
+    this.to.all({ case: 'ownerGone', value: { owner } });
   }
 
   sessionGone(session: Session): void {
-    for (const [id, asked] of this.underWay) if (asked.session === session) this.finish(id);
+    for (const id of this.idsOfSession.get(session) ?? []) this.finish(id);
+    this.idsOfSession.delete(session);
   }
 }
 

@@ -15,7 +15,7 @@ import { openChannel, openStream, type RpcChannel } from '@odonata/rpc/client.ts
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
-import type { CoherentMemory } from './coherent-memory.ts';
+import type { Node } from './node.ts';
 
 /** `bytes data = 2` */
 const DATA_FIELD = DeliverRequestSchema.field.data.number;
@@ -69,9 +69,9 @@ export class Transfers {
     address: string,
     run: PageRun,
     zero: boolean,
-    about: { version: number; state: PageState; epoch: bigint; sender: number },
+    about: { version: number; state: PageState; epoch: bigint; sender: number; receiver: number },
   ): Delivery {
-    const { sender, epoch } = about;
+    const { sender, receiver, epoch } = about;
     const head = {
       run,
       zero,
@@ -79,6 +79,7 @@ export class Transfers {
       state: stateWire.to(about.state),
       epoch,
       sender,
+      receiver,
     };
     let buffer: Buffer | undefined;
     const { message, data } = encodeDeliver(head, zero ? 0 : run.pageCount * PAGE_BYTES, (bytes) => {
@@ -125,15 +126,14 @@ export class Transfers {
 
 /** The receiving side. */
 export function transferHandlers(
-  memory: CoherentMemory,
-  epoch: () => bigint,
+  node: Pick<Node, 'memory' | 'acceptsFor'>,
 ): Handlers<typeof TransferService> {
   return {
     deliver: raw((call) => {
       call.on('data', (message: DeliverRequest) => {
-        // Sent under an earlier directory: whoever wants it asks anew.
-        if (message.epoch !== epoch()) return;
         const run = runFromWire(message.run);
+        // Sent under an earlier leader, or late: whoever wants it asks anew.
+        if (!node.acceptsFor(run.dataspace, run.firstPage, message.epoch, message.receiver)) return;
         if (!message.zero && message.data.length !== run.pageCount * PAGE_BYTES) {
           failStream(
             call,
@@ -145,7 +145,7 @@ export function transferHandlers(
           return;
         }
         const state = stateWire.from(message.state);
-        memory.arrive(
+        node.memory.arrive(
           { type: 'data', run, state, version: Number(message.version), zero: message.zero },
           message.data,
         );

@@ -71,8 +71,17 @@ export class Connection {
     return this.#syslink.client(DataspaceService, { name: `${node}/pmapd` });
   }
 
-  cohd(): Client<typeof DirectoryService> {
-    return this.#syslink.client(DirectoryService, { name: 'cohd' });
+  /** One replica of the directory. */
+  cohd(replica: string): Client<typeof DirectoryService> {
+    return this.#syslink.client(DirectoryService, { name: replica });
+  }
+
+  /** A replica of the directory that is connected, for what any of them answers. */
+  async directory(): Promise<Client<typeof DirectoryService>> {
+    const replicas = (await this.listEndpoints()).filter(({ kind }) => kind === EndpointKind.DIRECTORY);
+    const [known] = replicas;
+    const { name } = replicas.find(({ connected }) => connected) ?? known ?? { name: 'cohd' };
+    return this.cohd(name);
   }
 
   close(): void {

@@ -12,14 +12,14 @@ export interface DataspaceDetail {
 }
 
 export async function statDataspace(to: Connection, name: string): Promise<DataspaceDetail> {
-  const { dataspace, usage } = await to.cohd().getDataspace({ name });
+  const { dataspace, usage } = await (await to.directory()).getDataspace({ name });
   if (!dataspace || !usage) throw new RpcError(Code.Internal, `cohd answered without dataspace "${name}"`);
   return { dataspace, usage };
 }
 
 export async function listDataspaces(to: Connection): Promise<DataspaceDetail[]> {
   const all = await allPages(
-    (pageToken) => to.cohd().listDataspaces({ pageSize: 1000, pageToken }),
+    async (pageToken) => (await to.directory()).listDataspaces({ pageSize: 1000, pageToken }),
     ({ dataspaces }) => dataspaces,
   );
   const details: DataspaceDetail[] = [];

@@ -193,6 +193,21 @@ describe('range locks', () => {
     expect(await holder.end()).toMatchObject({ code: 137, signal: 'SIGKILL', reason: 'killed by SIGKILL' });
   });
 
+  test('negative offsets are metadata space: locks on them stand beside those on bytes', async () => {
+    const holder = await cluster.start('node1', 'rangelock', [
+      ...['metadata', '-100', '-1', 'modifying', '-1', '--hold-ms', '600000', '--dirty', '1'],
+    ]);
+    await holder.wrote(/"dirty":1/);
+    const attempt = async (...range: string[]) =>
+      lines(await cluster.output('node2', 'rangelock', ['metadata', ...range, 'exclusive', '0']))[0];
+    expect(await attempt('-1', '10')).toMatchObject({ locked: false, errno: 73 });
+    expect(await attempt('0', '99')).toMatchObject({ locked: true });
+    expect(await attempt('-9223372036854775807', '-101')).toMatchObject({ locked: true });
+    await holder.signal('SIGKILL');
+    await holder.end();
+    expect(await attempt('-1', '10')).toMatchObject({ locked: true });
+  });
+
   test('a killed process lets go of its locks; what it wrote to shared memory stays', async () => {
     const holder = await cluster.start('node2', 'rangelock', [
       ...['left', '0', '8191', 'modifying', '-1', '--hold', '--dirty', '64', '--value', '77'],

@@ -52,6 +52,8 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   futex: c('futex.c'),
   rangelock: c('rangelock.c'),
   peek: c('peek.c'),
+  wide: c('wide.c'),
+  history: c('history.c'),
   pattern: c('pattern.c'),
   dataspace: c('dataspace.c'),
   readonly: { ...c('readonly.c'), flags: [...C_FLAGS, '-mbulk-memory'] },

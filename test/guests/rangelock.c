@@ -3,7 +3,7 @@
  *
  *   rangelock DS BEGIN END MODE TIMEOUT_MS [--hold-ms N | --hold] [--dirty PAGES] [--value V] [--size BYTES]
  *
- * MODE is shared, exclusive or modifying; END is inclusive; TIMEOUT_MS below 0 waits for ever, 0 only tries.  Prints
+ * MODE is shared, exclusive or modifying; BEGIN and END, which is inclusive, may be negative; TIMEOUT_MS below 0 waits for ever, 0 only tries.  Prints
  * {"locked":bool,"errno","ns"} when the call returns.  Then writes V (default: its pid) to the first word of PAGES
  * pages, prints {"dirty":PAGES}, and with --hold goes on writing until it is killed.  Without --hold it unlocks and
  * prints {"unlocked":true}.  --size: of a dataspace to be created (default 1 MiB).
@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
   bool for_ever = take_option(&argc, argv, "--hold", false) != NULL;
   no_more_options(argc, argv);
   if (argc != 6) die(EXIT_USAGE, "usage: rangelock DS BEGIN END MODE TIMEOUT_MS [--hold-ms N | --hold] [--dirty PAGES]");
-  uint64_t begin = number(argv[2], "BEGIN"), end = number(argv[3], "END");
+  int64_t begin = signed_number(argv[2], "BEGIN"), end = signed_number(argv[3], "END");
   int32_t mode = lock_mode(argv[4]);
   int64_t timeout_ms = signed_number(argv[5], "TIMEOUT_MS");
   struct mapping shared = map_dataspace(argv[1], size, ODONATA_READ_WRITE);

@@ -129,13 +129,13 @@ export class Dataspace {
     return ds_stat(this.id, out) == 0 ? load<u64>(out) : 0;
   }
 
-  /** Locks the bytes [begin, endInclusive]; timeoutMs below 0 waits for ever, 0 only tries. */
-  lock(begin: u64, endInclusive: u64, mode: i32, timeoutMs: i64 = -1): i32 {
+  /** Locks the bytes [begin, endInclusive], whatever was held of them; timeoutMs below 0 waits for ever, 0 only tries. */
+  lock(begin: i64, endInclusive: i64, mode: i32, timeoutMs: i64 = -1): i32 {
     return ds_lock(this.id, begin, endInclusive, mode, timeoutMs);
   }
 
-  /** Releases a lock that this process took with the very same range. */
-  unlock(begin: u64, endInclusive: u64): i32 {
+  /** Releases whatever this process holds of the bytes [begin, endInclusive]. */
+  unlock(begin: i64, endInclusive: i64): i32 {
     return ds_unlock(this.id, begin, endInclusive);
   }
 }

@@ -15,6 +15,7 @@ const SOCKET_PATH_BYTES = 107;
 const LONGEST_SOCKET = 'node99/userfault.sock';
 
 export const MAX_NODES = 64;
+export const MAX_DIRECTORIES = 16;
 
 export interface ClusterPaths {
   cluster: string;

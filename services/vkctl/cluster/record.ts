@@ -35,7 +35,8 @@ export const planSchema = z.object({
   ports: z.object({
     syslinkd: z.number(),
     nats: z.number(),
-    cohd: z.number(),
+    /** Of the replicas of the directory. */
+    cohd: z.array(z.number()).min(1),
     pmapd: z.array(z.number()),
     vkerneld: z.array(z.number()),
   }),

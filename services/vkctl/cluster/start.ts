@@ -24,6 +24,8 @@ const HOPELESS_RESTARTS = 5;
 export interface StartOptions {
   cluster: string;
   nodes: number;
+  /** Replicas of the directory; 1 unless told otherwise. */
+  directories?: number;
   /** Of the router; 0: any free one. */
   port: number;
   allowDirs?: string[];
@@ -95,7 +97,7 @@ async function lockOrFail(paths: ClusterPaths): Promise<Lock> {
 }
 
 async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<ClusterPlan> {
-  const { cluster, nodes, port } = options;
+  const { cluster, nodes, port, directories = 1 } = options;
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) {
     throw new Failure(`--nodes: "${nodes}" is not a number from 1 to ${MAX_NODES}`, { exitCode: EXIT.usage });
   }
@@ -104,8 +106,9 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
       fix: 'Choose another with --port N, or any free one with --port 0.',
     });
   }
-  const free = await pickPorts(3 + 2 * nodes, [port]);
-  const [nats, cohd, any] = free.splice(0, 3) as [number, number, number];
+  const free = await pickPorts(2 + directories + 2 * nodes, [port]);
+  const [nats, any] = free.splice(0, 2) as [number, number];
+  const cohd = free.splice(0, directories);
   return {
     cluster,
     stateDir: paths.stateDir,

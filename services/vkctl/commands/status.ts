@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import type { ClusterRecord, ServiceRecord } from '../cluster/record.ts';
 import { type Connection, connectTo, runningRecord } from '../connection.ts';
 import { explain } from '../failure.ts';
-import { json, plural, print, printError, table } from '../output.ts';
+import { json, print, printError, table } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
 
@@ -37,7 +37,7 @@ interface ServiceStatus extends ServiceRecord {
 interface Status {
   services: ServiceStatus[];
   nodes: NodeStatus[];
-  directory?: GetDirectoryStatsResponse;
+  directory: GetDirectoryStatsResponse[];
   troubles: string[];
 }
 
@@ -54,7 +54,7 @@ async function status(options: ClusterOption & { json?: boolean }): Promise<void
 }
 
 async function gather(cluster: string, record: ClusterRecord): Promise<Status> {
-  const found: Status = { services: record.services, nodes: [], troubles: [] };
+  const found: Status = { services: record.services, nodes: [], directory: [], troubles: [] };
   const trouble = (what: string) => (error: unknown) => {
     found.troubles.push(`${what}: ${explain(error)}`);
     return undefined;
@@ -79,10 +79,15 @@ async function gather(cluster: string, record: ClusterRecord): Promise<Status> {
       return { ...service, connected: up };
     });
     const nodes = await to.nodes();
-    [found.directory, found.nodes] = await Promise.all([
-      to.cohd().getDirectoryStats({}, { deadlineMs: 3000 }).catch(trouble('cohd')),
+    const replicas = record.services.map(({ name }) => name).filter((name) => name.startsWith('cohd'));
+    const ask = (name: string) =>
+      to.cohd(name).getDirectoryStats({}, { deadlineMs: 3000 }).catch(trouble(name));
+    let directory: Awaited<ReturnType<typeof ask>>[];
+    [directory, found.nodes] = await Promise.all([
+      Promise.all(replicas.map(ask)),
       Promise.all(nodes.map(({ name }) => nodeStatus(to, name, trouble))),
     ]);
+    found.directory = directory.filter((stats) => stats !== undefined);
     for (const { name, stats } of found.nodes) {
       if (stats && !stats.directoryConnected) found.troubles.push(`${name} has no lease from the directory`);
     }
@@ -121,7 +126,7 @@ function show(
   );
   print(table(heads('SERVICE', 'STATE', '>PID', '>RESTARTS', 'SINCE', 'ADDRESS'), services.map(serviceRow)));
   if (nodes.length > 0) print(`\n${nodeTable(nodes)}\n\n${faultTable(nodes)}`);
-  if (directory) print(`\n${directoryLine(directory)}`);
+  if (directory.length > 0) print(`\n${directoryTable(directory)}`);
   const vkernels = nodes.flatMap((node) => node.vkernels ?? []);
   if (vkernels.length > 0) {
     print(`\n${table(heads('VKERNEL', 'NODE', '>HOST PID', '>PROCESSES'), vkernels.map(vkernelRow))}`);
@@ -205,11 +210,28 @@ function faultCells(counter: FaultCounter | undefined): string[] {
 export const latency = ({ p50Us, p99Us }: FaultCounter): string =>
   `${Math.round(p50Us)}/${Math.round(p99Us)}`;
 
-function directoryLine(stats: GetDirectoryStatsResponse): string {
-  const state = stats.rebuilding ? ', rebuilding' : '';
-  return (
-    `directory: epoch ${stats.epoch}${state}, ${plural(stats.holders.length, 'holder')}, ` +
-    `${plural(stats.dataspaces, 'dataspace')}, ${stats.acquires} acquires, ${stats.grants} grants, ` +
-    `${stats.recalls} recalls, ${stats.invalidations} invalidations (${stats.resends} sent again)`
+function directoryTable(replicas: GetDirectoryStatsResponse[]): string {
+  const columns = heads(
+    'DIRECTORY',
+    '>SHARDS',
+    '>HOLDERS',
+    '>DATASPACES',
+    '>ACQUIRES',
+    '>GRANTS',
+    '>RECALLS',
+    '>INVALIDATIONS',
+    '>SENT AGAIN',
   );
+  const rows = replicas.map((stats) => [
+    stats.rebuilding ? `${stats.replica} (rebuilding)` : stats.replica,
+    `${stats.shardsLed.length}/${stats.shards}`,
+    stats.holders.length,
+    stats.dataspaces,
+    stats.acquires,
+    stats.grants,
+    stats.recalls,
+    stats.invalidations,
+    stats.resends,
+  ]);
+  return table(columns, rows);
 }

@@ -1,6 +1,6 @@
 import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
 import { type Command, Option } from 'commander';
-import { clusterPaths, MAX_NODES } from '../cluster/paths.ts';
+import { clusterPaths, MAX_DIRECTORIES, MAX_NODES } from '../cluster/paths.ts';
 import { DEFAULT_PORT, type StartProgress, startCluster } from '../cluster/start.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { json, plural, print, printError } from '../output.ts';
@@ -17,6 +17,7 @@ import {
 
 interface UpOptions extends ClusterOption {
   nodes: number;
+  directories: number;
   port: number;
   allowDir?: string[];
   nodeMemory?: string;
@@ -32,6 +33,12 @@ export function addUp(program: Command): void {
     .summary('start a cluster')
     .description('Starts a cluster on this machine and returns when it is ready.')
     .option('-n, --nodes <count>', 'how many nodes', wholeNumber(1, MAX_NODES), 3)
+    .option(
+      '--directories <count>',
+      'replicas of the coherency directory: with two or more, one may die at any time',
+      wholeNumber(1, MAX_DIRECTORIES),
+      1,
+    )
     .option(
       '-p, --port <port>',
       'port of the router on 127.0.0.1; 0: any',
@@ -49,6 +56,7 @@ export function addUp(program: Command): void {
   examples(command, [
     ['vkctl up', 'three nodes'],
     ['vkctl up -n 1 --allow-dir .', 'one node; programs may be granted this folder'],
+    ['vkctl up --directories 3', 'a directory that fails over'],
     ['vkctl up -c second -p 0', 'a second cluster beside the first, on any port'],
   ]);
 }
@@ -62,6 +70,7 @@ async function up(options: UpOptions): Promise<void> {
   const record = await startCluster({
     cluster,
     nodes: options.nodes,
+    directories: options.directories,
     port: options.port,
     allowDirs: options.allowDir,
     framesBytes: options.nodeMemory ? parseSize(options.nodeMemory, '--node-memory') : undefined,

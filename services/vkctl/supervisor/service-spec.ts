@@ -52,26 +52,35 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     args: `-a 127.0.0.1 -p ${ports.nats} -n odonata-${plan.cluster} -js -sd`.split(' ').concat(natsDir),
     logFile: logFile('nats'),
   };
-  const service = (name: string, port: number, args: string[], node?: string): ServiceSpec => ({
-    name: node ? `${node}/${name}` : name,
+  const service = (name: string, port: number, args: string[], node?: string, as = name): ServiceSpec => ({
+    name: node ? `${node}/${name}` : as,
     node,
     address: at(port),
     command: tools.node,
     args: [...NODE_FLAGS, join(SERVICES, name, 'main.ts'), '--listen', at(port), ...common, ...args],
-    logFile: logFile(node ? `${node}/${name}` : name),
+    logFile: logFile(node ? `${node}/${name}` : as),
   });
 
+  // One alone goes on while NATS is away.
+  const alone = ports.cohd.length === 1 ? ['--standalone'] : [];
+  const directories = ports.cohd.map((port, i) => ({
+    port,
+    name: alone.length > 0 ? 'cohd' : `cohd${i + 1}`,
+  }));
   const lease = plan.leaseMs ? ['--lease-ms', String(plan.leaseMs)] : [];
   const specs = [
     natsServer,
     service('syslinkd', ports.syslinkd, []),
-    service('cohd', ports.cohd, [...cluster, ...lease]),
+    ...directories.map(({ name, port }) =>
+      service('cohd', port, [...cluster, ...lease, '--replica', name, ...alone], undefined, name),
+    ),
   ];
   for (const [position, { name, index }] of plan.nodes.entries()) {
     const { socketDir, memoryDir } = nodeFolders(plan, name);
     const node = ['--node', name, '--node-index', String(index), '--socket-dir', socketDir];
     const frames = plan.framesBytes ? ['--frames-bytes', String(plan.framesBytes)] : [];
-    const directory = ['--directory', at(ports.cohd), '--memory-dir', memoryDir, ...frames];
+    const replicas = ports.cohd.flatMap((port) => ['--directory', at(port)]);
+    const directory = [...replicas, '--memory-dir', memoryDir, ...frames];
     specs.push(service('pmapd', ports.pmapd[position]!, [...node, ...directory, ...cluster], name));
     const allow = plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]);
     specs.push(

@@ -9,7 +9,7 @@ import type { ClusterPaths } from '../cluster/paths.ts';
 import { type ClusterPlan, writeRecord } from '../cluster/record.ts';
 import { clearRemains, MARK } from '../cluster/remains.ts';
 import { Janitor } from './janitor.ts';
-import { nodeFolders, serviceSpecs } from './service-spec.ts';
+import { nodeFolders, type ServiceSpec, serviceSpecs } from './service-spec.ts';
 import { SupervisedService } from './supervised-service.ts';
 import { findTool } from './tool.ts';
 
@@ -81,7 +81,7 @@ export class Supervisor {
   async #stop(): Promise<void> {
     const order = ['vkerneld', 'pmapd', 'cohd', 'syslinkd', 'nats'];
     for (const kind of order) {
-      const some = this.#services.filter(({ spec }) => spec.name.split('/').at(-1) === kind);
+      const some = this.#services.filter(({ spec }) => kindOf(spec) === kind);
       await Promise.all(some.map((service) => service.stop(GRACE_MS)));
     }
     await clearRemains(this.#paths);
@@ -102,3 +102,6 @@ export class Supervisor {
     });
   }
 }
+
+/** `node2/pmapd` is a pmapd, `cohd3` a cohd. */
+const kindOf = ({ name }: ServiceSpec): string => name.split('/').at(-1)!.replace(/\d+$/, '');

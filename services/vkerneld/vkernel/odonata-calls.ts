@@ -148,9 +148,8 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
     end: bigint,
   ): { begin: bigint; endInclusive: bigint } {
     sizeOf(dataspace);
-    // Bytes past the end can be locked, as in POSIX: they are names for what programs agree on. They are offsets, so
-    // below 2^63, which the sign shows.
-    if (begin < 0n || begin > end) throw new WasiError(Errno.inval);
+    // Bytes past the end and before the beginning can be locked: they are names for what programs agree on.
+    if (begin > end) throw new WasiError(Errno.inval);
     return { begin, endInclusive: end };
   }
 

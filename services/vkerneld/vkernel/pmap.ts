@@ -6,6 +6,7 @@ import type { FaultThreadData, FaultThreadOrder, FaultThreadReport } from './fau
 import { CREDIT_STEP, FrameCredit } from './frame-credit.ts';
 import type { Pmap, Space, SpaceOptions } from './pmap-interface.ts';
 import { type PmapAnswer, PmapSession } from './pmap-session.ts';
+import { SharedLease } from './shared-lease.ts';
 import { Vmspace } from './vmspace.ts';
 
 export interface PmapOptions {
@@ -41,6 +42,9 @@ class VkernelPmap implements Pmap, PmapParts {
   private readonly thread: Worker;
   private readonly vmspaces = new Map<bigint, Vmspace>();
   private readonly log: Logger;
+  private readonly lease = new SharedLease(() => {
+    for (const vmspace of [...this.vmspaces.values()]) vmspace.leaseEnded();
+  });
 
   constructor(options: PmapOptions) {
     this.log = options.log;
@@ -49,6 +53,7 @@ class VkernelPmap implements Pmap, PmapParts {
       userfault: this.userfault.fd,
       onEvent: (event) => this.hear(event, options.address),
       onLost: () => {
+        this.lease.renew(0n);
         for (const vmspace of [...this.vmspaces.values()])
           vmspace.fatal('SIGKILL', 'the pmap manager of its node went away');
       },
@@ -97,9 +102,10 @@ class VkernelPmap implements Pmap, PmapParts {
   private hear(event: PmapAnswer, address: string): void {
     // Before any vmspace is made of this pmap manager, so before any fault that it must hear of.
     if (event.case === 'welcome') this.order({ type: 'pmap', address, token: event.value.faultToken });
+    if (event.case === 'lease') this.lease.renew(event.value.deadlineNs);
     if (event.case !== 'faultError') return;
     const { vmspace, address: page, signal, reason } = event.value;
-    this.vmspaces.get(vmspace)?.fatal(signal, reason, page);
+    this.vmspaces.get(vmspace)?.fatal(signal, reason, page === 0n ? undefined : page);
   }
 
   private receive(report: FaultThreadReport): void {
@@ -137,6 +143,7 @@ class VkernelPmap implements Pmap, PmapParts {
   }
 
   async close(): Promise<void> {
+    this.lease.renew(0n);
     this.session.close();
     await this.thread.terminate();
   }

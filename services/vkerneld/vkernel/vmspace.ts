@@ -49,6 +49,7 @@ export class Vmspace implements Space {
   /** Private pages that wait for frames, or for the end. */
   private readonly waiting = new Set<bigint>();
   private ended = false;
+  private pmapSilent = false;
 
   static async create(pmap: PmapParts, options: SpaceOptions): Promise<Vmspace> {
     const maximumBytes = options.maximumPages * WASM_PAGE_BYTES;
@@ -118,6 +119,16 @@ export class Vmspace implements Space {
     this.detach();
   }
 
+  /** The pmap manager fell silent, and what is mapped of shared memory may be somebody else's by now. */
+  leaseEnded(): void {
+    if (this.mappings.length === 0) return;
+    this.pmapSilent = true;
+    this.fatal(
+      'SIGKILL',
+      'the pmap manager of its node does not answer, and its lease of shared memory ended',
+    );
+  }
+
   detach(): void {
     if (this.ended || this.cells.dying) return;
     this.cells.die();
@@ -136,6 +147,12 @@ export class Vmspace implements Space {
   async destroy(): Promise<void> {
     if (this.ended) return;
     this.detach();
+    const freed = this.free();
+    // The process is over all the same; its addresses are kept until the pmap manager lets go of them.
+    if (!this.pmapSilent) await freed;
+  }
+
+  private async free(): Promise<void> {
     try {
       await this.pmap.session.ask({ case: 'vmspaceDestroy', value: { vmspace: this.id } });
     } catch (error) {

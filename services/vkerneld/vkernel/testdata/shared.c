@@ -58,6 +58,9 @@ int main(int argc, char **argv) {
   expect("all", odonata_lock(ds.id, 0, INT64_MAX, ODONATA_LOCK_SHARED, 0), 0);
   expect("more than all", odonata_lock(ds.id, 0, UINT64_MAX, ODONATA_LOCK_SHARED, 0), ODONATA_EINVAL);
   expect("size", odonata_ds_open("huge", 4, UINT64_MAX, 1, &again), 22);
+  expect("unlock all", odonata_unlock(ds.id, 0, INT64_MAX), 0);
+  expect("negative", odonata_lock(ds.id, INT64_MIN, -1, ODONATA_LOCK_MODIFYING, 0), 0);
+  expect("unlock a part", odonata_unlock(ds.id, -100, -50), 0);
   expect("lock of none", odonata_lock(999, 0, 1, ODONATA_LOCK_SHARED, 0), ODONATA_EBADF);
 
   uint32_t woken = 99;

@@ -1,0 +1,46 @@
+// A holder of all shards: one machine for each, since each has a leader, an epoch and a lease of its own.
+import { Holder } from './holder.ts';
+import type { HolderAction, HolderEvent } from './holder-messages.ts';
+import type { PageState } from './page.ts';
+import { BLOCK_PAGES, runsOfShard, shardOf, splitByShard } from './shard.ts';
+
+export class ShardedHolder {
+  readonly shards: number;
+  private readonly machines: Holder[];
+
+  constructor(shards: number) {
+    this.shards = shards;
+    this.machines = Array.from(
+      { length: shards },
+      (_, shard) => new Holder((dataspace, pageCount) => runsOfShard(shard, shards, dataspace, pageCount)),
+    );
+  }
+
+  /** Applies one event to the shards that it is of. */
+  step(event: Exclude<HolderEvent, { type: 'rejoin' | 'expire' }>): HolderAction[] {
+    if (!('run' in event)) return this.machines.flatMap((machine) => machine.step(event));
+    const { dataspace, firstPage, pageCount } = event.run;
+    if ((firstPage % BLOCK_PAGES) + pageCount <= BLOCK_PAGES) {
+      return this.machines[shardOf(dataspace, firstPage, this.shards)]!.step(event);
+    }
+    return splitByShard(event.run, this.shards).flatMap(({ shard, run }) => {
+      // What is needed of the whole run is its first pages.
+      const before = run.firstPage - firstPage;
+      const part =
+        event.type === 'want'
+          ? { ...event, run, neededPages: Math.max(0, event.neededPages - before) }
+          : { ...event, run };
+      return this.machines[shard]!.step(part);
+    });
+  }
+
+  /** Applies an event of one shard's leader. */
+  stepShard(shard: number, event: Extract<HolderEvent, { type: 'rejoin' | 'expire' }>): HolderAction[] {
+    return this.machines[shard]!.step(event);
+  }
+
+  /** The state of a page here. */
+  state(dataspace: bigint, page: number): PageState {
+    return this.machines[shardOf(dataspace, page, this.shards)]!.state(dataspace, page);
+  }
+}

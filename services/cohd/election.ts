@@ -1,0 +1,256 @@
+// Which replica leads which shard: keys of a JetStream bucket, changed by compare-and-set only. The revision of a
+// shard's key is its epoch.
+//
+//   replicas/<replica>   {address, incarnation}      put again with each heartbeat
+//   shards/<shard>       {replica, incarnation, to}  `to`: given up, for that replica to take
+//
+// A replica lives while the others see its heartbeats. One that they have not seen for a lease is dead, and its shards
+// are taken; by then it has stopped leading by itself, since it trusts its own lease for less (libs/coherency/lease.ts).
+// A replica that runs alone (`--standalone`) has no rival, so it leads on when JetStream is away.
+import { hrtime } from 'node:process';
+import type { Bus } from '@odonata/bus/bus.ts';
+import { HolderLease, renewEveryMs } from '@odonata/coherency/lease.ts';
+import { planShards } from '@odonata/coherency/shard-plan.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import type { KV, KvEntry } from 'nats';
+import { z } from 'zod';
+
+/** Shards that are on their way from one leader to another at a time: the others are served meanwhile. */
+const MOVES_MAX = 8;
+
+const replicaSchema = z.object({
+  address: z.string(),
+  incarnation: z.coerce.bigint(),
+  standalone: z.boolean(),
+});
+const shardSchema = z.object({
+  replica: z.string(),
+  incarnation: z.coerce.bigint(),
+  to: z.string().optional(),
+});
+type ShardValue = z.infer<typeof shardSchema>;
+
+interface Peer extends z.infer<typeof replicaSchema> {
+  seenAtMs: number;
+}
+
+export interface ElectionOptions {
+  bus: Bus;
+  replicas: KV;
+  shardKeys: KV;
+  replica: string;
+  incarnation: bigint;
+  /** Where holders reach this replica. */
+  address: string;
+  standalone: boolean;
+  shards: number;
+  leaseMs: number;
+  log: Logger;
+  onLead(shard: number, epoch: bigint): void;
+  onLeave(shard: number): void;
+  /** Before shards are led that others may have led. */
+  beforeLeading(): Promise<void>;
+  /** This replica must not run beside another one. */
+  onConflict(reason: string): void;
+}
+
+const nowMs = (): number => Number(hrtime.bigint() / 1_000_000n);
+const encode = (value: object): string =>
+  JSON.stringify(value, (_, each) => (typeof each === 'bigint' ? each.toString() : each));
+
+export class Election {
+  private readonly o: ElectionOptions;
+  private readonly lease = new HolderLease();
+  private readonly peers = new Map<string, Peer>();
+  private readonly shards: ({ value: ShardValue; revision: number } | undefined)[];
+  private readonly led = new Set<number>();
+  private readonly timers: NodeJS.Timeout[] = [];
+  private readonly stops: (() => void)[] = [];
+  private beating = false;
+  private planning = false;
+  private closed = false;
+  private away = false;
+
+  constructor(options: ElectionOptions) {
+    this.o = options;
+    this.shards = Array.from({ length: options.shards }, () => undefined);
+  }
+
+  /** Addresses of replicas that live, by name. */
+  get live(): Map<string, string> {
+    const live = new Map([[this.o.replica, this.o.address]]);
+    if (this.o.standalone) return live;
+    const now = nowMs();
+    for (const [name, peer] of this.peers) if (this.lives(peer, now)) live.set(name, peer.address);
+    return live;
+  }
+
+  /** False when another replica may have this one's shards by now. */
+  mayLead(): boolean {
+    return this.o.standalone || this.lease.valid(nowMs());
+  }
+
+  /** Learns who is there, and takes part. */
+  async start(): Promise<void> {
+    await this.beat();
+    const { bus, replicas, shardKeys } = this.o;
+    this.stops.push(await bus.followBucket(replicas, (entry) => this.seePeer(entry)));
+    this.stops.push(await bus.followBucket(shardKeys, (entry) => this.seeShard(entry)));
+    await this.plan();
+    const everyMs = renewEveryMs(this.o.leaseMs);
+    this.timers.push(setInterval(() => void this.beat(), everyMs));
+    this.timers.push(setInterval(() => void this.plan(), Math.max(20, everyMs / 4)));
+  }
+
+  private seePeer(entry: KvEntry): void {
+    const name = Buffer.from(entry.key, 'hex').toString();
+    if (name === this.o.replica) return;
+    if (entry.operation !== 'PUT') {
+      this.peers.delete(name);
+      return;
+    }
+    const known = this.peers.has(name);
+    const peer = { ...replicaSchema.parse(entry.json()), seenAtMs: nowMs() };
+    this.peers.set(name, peer);
+    // What the first look finds may be long dead; the second heartbeat shows life. Who came later goes.
+    if (known && (peer.standalone || this.o.standalone) && peer.incarnation < this.o.incarnation) {
+      const which = peer.standalone ? `${name} at ${peer.address}` : 'this one';
+      this.o.onConflict(
+        `replica ${name} at ${peer.address} of this cluster's directory runs too, and ${which} was started with --standalone; start all without`,
+      );
+    }
+  }
+
+  private seeShard(entry: KvEntry): void {
+    const shard = Number(entry.key);
+    if (!(shard >= 0 && shard < this.shards.length)) return;
+    const known = this.shards[shard];
+    if (known !== undefined && known.revision >= entry.revision) return;
+    this.shards[shard] =
+      entry.operation === 'PUT'
+        ? { value: shardSchema.parse(entry.json()), revision: entry.revision }
+        : undefined;
+    // Somebody else took it: our lease had ended in their eyes.
+    if (this.led.has(shard) && !this.isMine(shard)) this.leave(shard);
+  }
+
+  private isMine(shard: number): boolean {
+    const value = this.shards[shard]?.value;
+    const { replica, incarnation } = this.o;
+    return value?.replica === replica && value.incarnation === incarnation && value.to === undefined;
+  }
+
+  private lives(peer: Peer, now: number): boolean {
+    return now - peer.seenAtMs < this.o.leaseMs;
+  }
+
+  private async beat(): Promise<void> {
+    if (this.beating || this.closed) return;
+    this.beating = true;
+    const sentMs = nowMs();
+    const { address, incarnation, standalone, leaseMs, log } = this.o;
+    try {
+      await this.o.replicas.put(
+        Buffer.from(this.o.replica).toString('hex'),
+        encode({ address, incarnation, standalone }),
+      );
+      // What was led before a silence may be led by others now.
+      if (!this.mayLead()) for (const shard of [...this.led]) this.leave(shard);
+      this.lease.begin(leaseMs, sentMs);
+      if (this.away) log.info('JetStream answers again');
+      this.away = false;
+    } catch (error) {
+      if (!this.away) log.warn({ err: error }, 'JetStream does not answer; trying again');
+      this.away = true;
+    } finally {
+      this.beating = false;
+    }
+  }
+
+  private async plan(): Promise<void> {
+    if (!this.mayLead()) {
+      for (const shard of [...this.led]) this.leave(shard);
+      return;
+    }
+    if (this.planning || this.closed) return;
+    this.planning = true;
+    try {
+      await this.carryOut(this.planned());
+    } catch (error) {
+      // Away, or somebody else was first: the next look tells.
+      this.o.log.debug({ err: error }, 'could not change the leader of a shard');
+    } finally {
+      this.planning = false;
+    }
+  }
+
+  private planned(): string[] {
+    const live = [...this.live.keys()];
+    const leaders = this.shards.map((shard) => {
+      if (shard === undefined) return undefined;
+      const { replica, to } = shard.value;
+      const leader = to ?? replica;
+      return live.includes(leader) ? leader : undefined;
+    });
+    return planShards(leaders, live);
+  }
+
+  private async carryOut(plan: string[]): Promise<void> {
+    const { replica } = this.o;
+    const take = plan.flatMap((to, shard) =>
+      to === replica && !this.led.has(shard) && this.mayTake(shard) ? [shard] : [],
+    );
+    if (take.length > 0) {
+      await this.o.beforeLeading();
+      await Promise.all(take.map((shard) => this.take(shard)));
+    }
+    const give = plan.flatMap((to, shard) => (to !== replica && this.led.has(shard) ? [{ shard, to }] : []));
+    await Promise.all(give.slice(0, MOVES_MAX).map(({ shard, to }) => this.give(shard, to)));
+  }
+
+  // Not from one that lives, unless it gave the shard up.
+  private mayTake(shard: number): boolean {
+    const value = this.shards[shard]?.value;
+    if (value === undefined || value.replica === this.o.replica) return true;
+    return value.to === this.o.replica || !this.live.has(value.to ?? value.replica);
+  }
+
+  private async take(shard: number): Promise<void> {
+    const { replica, incarnation, shardKeys } = this.o;
+    const known = this.shards[shard];
+    const value = { replica, incarnation };
+    const epoch =
+      known === undefined
+        ? await shardKeys.create(String(shard), encode(value))
+        : await shardKeys.update(String(shard), encode(value), known.revision);
+    if (this.closed || !this.mayLead()) return;
+    this.shards[shard] = { value, revision: epoch };
+    this.led.add(shard);
+    this.o.onLead(shard, BigInt(epoch));
+  }
+
+  private async give(shard: number, to: string): Promise<void> {
+    const { replica, incarnation, shardKeys } = this.o;
+    const known = this.shards[shard];
+    if (known === undefined) return;
+    // It stops first: the other one may lead as soon as it sees the key.
+    this.leave(shard);
+    const value = { replica, incarnation, to };
+    const revision = await shardKeys.update(String(shard), encode(value), known.revision);
+    this.shards[shard] = { value, revision };
+  }
+
+  private leave(shard: number): void {
+    if (this.led.delete(shard)) this.o.onLeave(shard);
+  }
+
+  /** Gives all up, for the others to take at once. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    for (const timer of this.timers) clearInterval(timer);
+    for (const stop of this.stops) stop();
+    for (const shard of [...this.led]) this.leave(shard);
+    await this.o.replicas.purge(Buffer.from(this.o.replica).toString('hex')).catch(() => {});
+  }
+}

@@ -1,0 +1,304 @@
+// The directory of one shard, for as long as this replica leads it: the pure machines, with streams and the bus around
+// them. It starts by taking the reports of all holders that lived under the last leader, or for one lease.
+import { create, toBinary } from '@bufbuild/protobuf';
+import type { Bus } from '@odonata/bus/bus.ts';
+import { Directory } from '@odonata/coherency/directory.ts';
+import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
+import { PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
+import { ackWire, modeWire, reasonWire, runFromWire, stateWire } from '@odonata/coherency/wire.ts';
+import { type HolderEvent, InvalidateSchema, type Report } from '@odonata/proto/coherency/v1/coherency';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import type { HolderEntry, HolderTable } from './holder-table.ts';
+import type { DataspaceRecord, Registry } from './registry.ts';
+import { SyncDesk } from './sync-desk.ts';
+import { answerSync, stepSync } from './sync-events.ts';
+
+/** Events that wait for the end of a rebuild, or for a dataspace that this replica has not heard of yet. */
+const PARKED_MAX = 200_000;
+/** How long an event waits for a dataspace to become known before it is refused. */
+const UNKNOWN_MS = 2_000;
+
+type ReportEvent = Extract<DirectoryEvent, { type: 'report' }>;
+
+export interface ShardLeaderOptions {
+  shard: number;
+  epoch: bigint;
+  leaseMs: number;
+  /** Nodes and incarnations that lived under the last leader. */
+  expected: ReadonlyMap<string, bigint>;
+  holders: HolderTable;
+  registry: Registry;
+  bus: Bus;
+  log: Logger;
+  /** A node that lived under the last leader did not report for a lease. */
+  onAbsent: (node: string) => void;
+  /** A holder is connected, and did not report for a lease. */
+  onSilent: (entry: HolderEntry) => void;
+  /** Monotonic milliseconds. */
+  now: () => number;
+}
+
+interface Parked {
+  holder: HolderEntry;
+  event: HolderEvent;
+  untilMs: number;
+}
+
+function isReclaim({ event: { event } }: Parked): boolean {
+  return event.case === 'lock' && event.value.reclaim;
+}
+
+export class ShardLeader {
+  readonly directory = new Directory({ home: false });
+  readonly sync = new SyncDesk();
+  /** Pages granted, by state. */
+  readonly grantedPages: Record<string, number> = {};
+  readonly shard: number;
+  readonly epoch: bigint;
+  private readonly o: ShardLeaderOptions;
+  private readonly awaited: Map<string, bigint>;
+  private readonly reports: ReportEvent[] = [];
+  private readonly reported = new Set<HolderEntry>();
+  private parked: Parked[] = [];
+  /** Creators, as `node incarnation`, that died under this leader: what they had is lost, though they come back. */
+  private readonly buried = new Set<string>();
+  private readonly voided: { node: string; dataspaces: bigint[] }[] = [];
+  private readonly rebuildUntilMs: number;
+  private rebuilding = true;
+
+  constructor(options: ShardLeaderOptions) {
+    this.o = options;
+    this.shard = options.shard;
+    this.epoch = options.epoch;
+    this.awaited = new Map(options.expected);
+    this.rebuildUntilMs = options.now() + options.leaseMs;
+    for (const entry of options.holders.all()) this.attach(entry);
+    this.endRebuildWhenReady();
+  }
+
+  get parkedEvents(): number {
+    return this.parked.length;
+  }
+
+  get isRebuilding(): boolean {
+    return this.rebuilding;
+  }
+
+  /** A holder has a new stream, or this shard a new leader: the holder hears that it is led from here. */
+  attach(entry: HolderEntry): void {
+    this.step({ type: 'join', holder: entry.id, identity: entry.incarnation });
+    const other = this.awaited.get(entry.node);
+    if (other !== undefined && other !== entry.incarnation) this.awaited.delete(entry.node);
+    const value = { shard: this.shard, epoch: this.epoch, report: this.rebuilding };
+    this.o.holders.send(entry.id, { case: 'led', value });
+  }
+
+  receive(entry: HolderEntry, event: HolderEvent): void {
+    if (!this.rebuilding) {
+      if (this.isKnown(event)) this.apply(entry, event);
+      else this.park(entry, event, this.o.now() + UNKNOWN_MS);
+    } else if (event.event.case !== 'ack') {
+      // Answers of before are of no use; requests wait until every report is in.
+      this.park(entry, event, Number.POSITIVE_INFINITY);
+    }
+  }
+
+  /** What a holder has of this shard. */
+  report(entry: HolderEntry, { held, voided, reborn, last, epoch }: Report): void {
+    if (!this.rebuilding || epoch !== this.epoch) return;
+    const runs = held.map((h) => ({
+      run: runFromWire(h.run),
+      state: stateWire.from(h.state),
+      version: Number(h.version),
+      kept: h.kept,
+      keptFor: h.keptFor === 0n ? undefined : h.keptFor,
+    }));
+    this.reports.push({ type: 'report', holder: entry.id, held: runs, voided, reborn });
+    if (voided.length > 0)
+      this.voided.push({ node: `${entry.node} ${entry.incarnation}`, dataspaces: voided });
+    if (last) {
+      this.awaited.delete(entry.node);
+      this.reported.add(entry);
+    }
+    this.endRebuildWhenReady();
+  }
+
+  bury(entry: HolderEntry): void {
+    this.buried.add(`${entry.node} ${entry.incarnation}`);
+    this.parked = this.parked.filter((p) => p.holder !== entry);
+    this.reported.delete(entry);
+    this.step({ type: 'leave', holder: entry.id });
+    answerSync(this.o.holders, this.sync.holderGone(entry.id));
+  }
+
+  /** The cluster removed a dataspace. */
+  remove(dataspace: bigint): void {
+    this.step({ type: 'remove', dataspace });
+    this.sync.removeDataspace(dataspace);
+  }
+
+  tick(nowMs: number): void {
+    if (this.rebuilding) {
+      this.endRebuildWhenReady();
+      return;
+    }
+    this.retryParked(nowMs);
+    this.step({ type: 'tick', nowMs });
+    answerSync(this.o.holders, this.sync.tick(nowMs));
+  }
+
+  /** True where the creator of a dataspace lives and still has the pages that nobody asked for. */
+  creatorLives({ creator, creatorIncarnation, id }: DataspaceRecord): boolean {
+    const entry = this.o.holders.ofNode(creator);
+    const name = `${creator} ${creatorIncarnation}`;
+    const voided = this.voided.some((v) => v.node === name && v.dataspaces.includes(id));
+    return entry?.incarnation === creatorIncarnation && !this.buried.has(name) && !voided;
+  }
+
+  private park(holder: HolderEntry, event: HolderEvent, untilMs: number): void {
+    // A full queue forgets the event; the holder asks again after its next join.
+    if (this.parked.length < PARKED_MAX) this.parked.push({ holder, event, untilMs });
+    else this.o.log.warn({ shard: this.shard, node: holder.node }, 'too many events wait; one is dropped');
+  }
+
+  private retryParked(nowMs: number): void {
+    if (this.parked.length === 0) return;
+    const parked = this.parked;
+    this.parked = [];
+    for (const each of parked) {
+      if (this.o.holders.get(each.holder.id) !== each.holder) continue;
+      if (each.untilMs > nowMs && !this.isKnown(each.event)) this.parked.push(each);
+      else this.apply(each.holder, each.event);
+    }
+  }
+
+  // Another replica may have registered a dataspace a moment ago.
+  private isKnown({ event }: HolderEvent): boolean {
+    if (event.case !== 'acquire' || event.value.run === undefined) return true;
+    return this.admit(event.value.run.dataspace);
+  }
+
+  private admit(id: bigint): boolean {
+    if (this.directory.has(id)) return true;
+    const record = this.o.registry.byId(id);
+    if (record === undefined) return false;
+    const creator = this.creatorLives(record) ? this.o.holders.ofNode(record.creator)!.id : 0;
+    const pageCount = Number((record.sizeBytes + BigInt(PAGE_BYTES) - 1n) / BigInt(PAGE_BYTES));
+    this.step({ type: 'create', dataspace: id, pageCount, creator, creatorLost: creator === 0 });
+    return true;
+  }
+
+  private apply(entry: HolderEntry, { event }: HolderEvent): void {
+    const holder = entry.id;
+    switch (event.case) {
+      case 'acquire': {
+        const { run, mode, neededPages } = event.value;
+        const about = { run: runFromWire(run), mode: modeWire.from(mode), neededPages };
+        this.step({ type: 'acquire', holder, alone: true, ...about });
+        return;
+      }
+      case 'ack': {
+        const { run, version, kind, epoch } = event.value;
+        if (epoch !== this.epoch) return;
+        const about = { run: runFromWire(run), version: Number(version), kind: ackWire.from(kind) };
+        this.step({ type: 'ack', holder, ...about });
+        return;
+      }
+      case 'lock':
+      case 'unlock':
+      case 'wait':
+      case 'cancelWait':
+      case 'wake':
+      case 'ownerGone':
+        answerSync(this.o.holders, stepSync(this.sync, holder, event, this.o.now()));
+        return;
+      default:
+        throw new RpcError(
+          Code.InvalidArgument,
+          `holder ${entry.node} sent ${event.case ?? 'an empty event'} where it does not belong`,
+        );
+    }
+  }
+
+  private endRebuildWhenReady(): void {
+    if (!this.rebuilding) return;
+    const late = this.o.now() >= this.rebuildUntilMs;
+    const silent = this.o.holders.all().filter((entry) => !this.reported.has(entry));
+    if (this.awaited.size + silent.length > 0 && !late) return;
+    // What they have nobody knows of: they come back as new.
+    for (const entry of silent) this.o.onSilent(entry);
+    for (const node of this.awaited.keys()) this.o.onAbsent(node);
+    // Dataspaces come first, when their creators are attached, if they live.
+    const reported = new Set(this.reports.flatMap(({ held }) => held.map(({ run }) => run.dataspace)));
+    for (const id of reported) this.admit(id);
+    for (const report of this.reports.splice(0)) this.step(report);
+    this.rebuilding = false;
+    this.step({ type: 'rebuilt' });
+    // Locks that are held before requests that wait for them, whichever node spoke first.
+    const parked = this.parked.splice(0);
+    for (const each of [...parked.filter(isReclaim), ...parked.filter((p) => !isReclaim(p))]) {
+      if (this.o.holders.get(each.holder.id) === each.holder) this.receive(each.holder, each.event);
+    }
+    this.o.log.debug({ shard: this.shard, epoch: this.epoch }, 'the shard is served');
+  }
+
+  private step(event: DirectoryEvent): void {
+    for (const action of this.directory.step(event)) this.perform(action);
+  }
+
+  private perform(action: DirectoryAction): void {
+    const { epoch } = this;
+    const { holders } = this.o;
+    const { run } = action;
+    switch (action.type) {
+      case 'grant': {
+        const { version, zero, restore } = action;
+        this.grantedPages[action.state] = (this.grantedPages[action.state] ?? 0) + run.pageCount;
+        const value = {
+          run,
+          state: stateWire.to(action.state),
+          version: BigInt(version),
+          zero,
+          restore,
+          epoch,
+        };
+        holders.send(action.holder, { case: 'grant', value });
+        return;
+      }
+      case 'recall': {
+        const value = {
+          run,
+          mode: modeWire.to(action.mode),
+          version: BigInt(action.version),
+          epoch,
+          receiver: action.receiver,
+          receiverIncarnation: action.receiverIdentity,
+          receiverAddress: holders.get(action.receiver)?.transferAddress ?? '',
+          receiverState: stateWire.to(action.receiverState),
+        };
+        holders.send(action.holder, { case: 'recall', value });
+        return;
+      }
+      case 'invalidate': {
+        const { except: exceptHolder, source: sourceHolder } = action;
+        const value = { run, version: BigInt(action.version), epoch, exceptHolder, sourceHolder };
+        this.o.bus.invalidate(run.dataspace, toBinary(InvalidateSchema, create(InvalidateSchema, value)));
+        // Where the broadcast went unanswered, the stream carries it too.
+        if (action.resend)
+          for (const holder of action.holders) holders.send(holder, { case: 'invalidate', value });
+        return;
+      }
+      case 'refuse': {
+        const value = { run, mode: modeWire.to(action.mode), reason: reasonWire.to(action.reason) };
+        holders.send(action.holder, { case: 'refuse', value });
+        return;
+      }
+      case 'settled':
+        holders.send(action.holder, { case: 'settled', value: { run, version: BigInt(action.version) } });
+        return;
+      default:
+        unreachable(action);
+    }
+  }
+}

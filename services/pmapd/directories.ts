@@ -1,0 +1,223 @@
+// All replicas of the directory as one: which of them leads which shard, and what may be used of each shard right now.
+//
+// A shard's permissions may be used while the lease of its leader's replica lasts. A leader that gives a shard up leaves
+// us what was left of its lease then: until the next leader speaks, or until that is over.
+import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
+import type { ShardLed } from '@odonata/proto/coherency/v1/coherency';
+import { DirectoryLink, type DirectoryLinkOptions, type HolderEventInit } from './directory-link.ts';
+
+export interface DirectoriesOptions
+  extends Pick<
+    DirectoryLinkOptions,
+    'node' | 'incarnation' | 'shards' | 'transferAddress' | 'log' | 'onOther'
+  > {
+  /** An event of a shard's leader that is in order and may be applied. */
+  onEvent(event: Extract<HolderEvent, { run: unknown }>): void;
+  /** A shard has a leader: a new one, or the same over a new stream. `voided`: whatever was held of it is not any more. */
+  onLed(shard: number, how: { sameLeader: boolean; voided: boolean }): void;
+  /** A shard may not be used until `onResume` or `onLed`. */
+  onSuspend(shard: number): void;
+  /** A shard may be used again; nothing of it was lost. */
+  onResume(shard: number): void;
+  /** The leaders of these dataspaces' locks heard everything that was sent before a time. */
+  onConfirmed(isHome: (dataspace: bigint) => boolean, sentMs: number): void;
+  /** What a replica must hear on each new stream. */
+  onWelcome(send: (event: HolderEventInit) => void): void;
+  /** Until when what is mapped may be used at the latest, in monotonic milliseconds; undefined: nothing may. */
+  onDeadline(deadlineMs: number | undefined): void;
+}
+
+interface Shard {
+  link: DirectoryLink | undefined;
+  epoch: bigint;
+  /** Of the link, when it last spoke for the shard. */
+  identity: string;
+  /** Without a link: until when the last leader's permissions may be used, and are used at the very latest. */
+  untilMs: number;
+  lastEndMs: number;
+  suspended: boolean;
+}
+
+const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
+
+export class Directories {
+  private readonly o: DirectoriesOptions;
+  private readonly shards: Shard[];
+  private readonly links = new Map<string, DirectoryLink>();
+  private frozen: NodeJS.Timeout | undefined;
+
+  constructor(options: DirectoriesOptions) {
+    this.o = options;
+    this.shards = Array.from({ length: options.shards }, () => {
+      return { link: undefined, epoch: 0n, identity: '', untilMs: 0, lastEndMs: 0, suspended: true };
+    });
+  }
+
+  /** Keeps a line to each of these replicas, and to no others. */
+  connectTo(addresses: Iterable<string>): void {
+    const wanted = new Set(addresses);
+    for (const [address, link] of this.links) {
+      if (wanted.has(address)) continue;
+      this.links.delete(address);
+      link.close();
+      this.shards.forEach((shard, number) => {
+        if (shard.link === link) this.left(link, number);
+      });
+    }
+    for (const address of wanted)
+      if (!this.links.has(address)) this.links.set(address, this.connect(address));
+  }
+
+  private connect(address: string): DirectoryLink {
+    return new DirectoryLink({
+      ...this.o,
+      address,
+      onEvent: (link, event, epoch) => this.receive(link, event, epoch),
+      onWelcome: (link) => this.o.onWelcome((event) => link.send(event)),
+      onLed: (link, led) => this.led(link, led),
+      onLeft: (link, shard) => this.left(link, shard),
+      onRenewed: (link, sentMs) => {
+        const { shards } = this.o;
+        this.o.onConfirmed((dataspace) => this.shards[homeShardOf(dataspace, shards)]!.link === link, sentMs);
+      },
+      onLease: (link) => this.leaseChanged(link),
+    });
+  }
+
+  /** True while every shard has a leader that this node is connected to. */
+  get connected(): boolean {
+    return this.shards.every(({ link }) => link?.connected === true);
+  }
+
+  /** A replica that is connected, for calls that any of them answers. */
+  get anyAddress(): string | undefined {
+    for (const [address, link] of this.links) if (link.connected) return address;
+    return this.links.keys().next().value;
+  }
+
+  /** True while what is held of a page may be used. */
+  usable(dataspace: bigint, page: number): boolean {
+    return this.isUsable(this.shards[shardOf(dataspace, page, this.o.shards)]!);
+  }
+
+  /** True while the leader of a dataspace's locks can be trusted. */
+  homeUsable(dataspace: bigint): boolean {
+    return this.isUsable(this.shards[homeShardOf(dataspace, this.o.shards)]!);
+  }
+
+  /** True where a message of a shard's leader at an epoch is in order. */
+  accepts(dataspace: bigint, page: number, epoch: bigint): boolean {
+    const shard = this.shards[shardOf(dataspace, page, this.o.shards)]!;
+    return shard.epoch === epoch && this.isUsable(shard);
+  }
+
+  private isUsable({ link, untilMs, suspended }: Shard): boolean {
+    if (suspended) return false;
+    return link !== undefined ? link.isLeased : monotonicMs() < untilMs;
+  }
+
+  /** The leader's line and epoch for a page. */
+  of(dataspace: bigint, page: number): { link: DirectoryLink | undefined; epoch: bigint } {
+    return this.shards[shardOf(dataspace, page, this.o.shards)]!;
+  }
+
+  /** Sends what the holder's machine of a shard has to say. */
+  perform(action: Extract<HolderAction, { type: 'acquire' | 'ack' | 'report' }>, reported?: number): void {
+    if (action.type === 'report') {
+      const { link, epoch } = this.shards[reported!]!;
+      link?.sendReport(action, reported!, epoch);
+      return;
+    }
+    const { dataspace, firstPage } = action.run;
+    const { link, epoch } = this.of(dataspace, firstPage);
+    if (action.type === 'acquire') link?.sendAcquire(action);
+    else link?.sendAck(action, epoch);
+  }
+
+  /** Sends to the leader of a dataspace's locks and waiters. */
+  sendHome(dataspace: bigint, event: HolderEventInit): void {
+    this.shards[homeShardOf(dataspace, this.o.shards)]!.link?.send(event);
+  }
+
+  sendAll(event: HolderEventInit): void {
+    for (const link of this.links.values()) link.send(event);
+  }
+
+  private receive(link: DirectoryLink, event: HolderEvent, epoch: bigint | undefined): void {
+    if (!('run' in event)) return;
+    const shard = this.shards[shardOf(event.run.dataspace, event.run.firstPage, this.o.shards)]!;
+    // Of a leader that is not one any more; or late: it says it again when the lease is back.
+    if (shard.link !== link || !this.isUsable(shard)) return;
+    if (epoch === undefined || epoch === shard.epoch) this.o.onEvent(event);
+  }
+
+  private led(link: DirectoryLink, { shard: number, epoch, report }: ShardLed): void {
+    const shard = this.shards[number];
+    if (shard === undefined || epoch < shard.epoch) return;
+    const wasLed = shard.identity !== '';
+    const sameLeader = shard.epoch === epoch && shard.link === link && shard.identity === link.identity;
+    // A replica that was silent may lead again before it answers a renewal.
+    const suspended = !link.isLeased;
+    Object.assign(shard, { link, epoch, identity: link.identity, suspended });
+    this.o.onLed(number, { sameLeader, voided: wasLed && !sameLeader && !report });
+    this.tellDeadline();
+  }
+
+  private left(link: DirectoryLink, number: number): void {
+    const shard = this.shards[number];
+    if (shard === undefined || shard.link !== link) return;
+    shard.link = undefined;
+    shard.untilMs = link.leaseEndMs;
+    shard.lastEndMs = link.lastEndMs;
+    this.watchFrozen();
+  }
+
+  // Shards that nobody leads are suspended when what the last leader left is over.
+  private watchFrozen(): void {
+    clearTimeout(this.frozen);
+    let nextMs = Number.POSITIVE_INFINITY;
+    this.shards.forEach((shard, number) => {
+      if (shard.link !== undefined || shard.suspended) return;
+      if (this.isUsable(shard)) nextMs = Math.min(nextMs, shard.untilMs);
+      else this.suspend(shard, number);
+    });
+    this.tellDeadline();
+    if (Number.isFinite(nextMs))
+      this.frozen = setTimeout(() => this.watchFrozen(), Math.max(1, nextMs - monotonicMs() + 1));
+  }
+
+  private leaseChanged(link: DirectoryLink): void {
+    this.shards.forEach((shard, number) => {
+      if (shard.link !== link) return;
+      if (!link.isLeased) this.suspend(shard, number);
+      // Over a new stream the leader speaks first.
+      else if (shard.suspended && shard.identity === link.identity) {
+        shard.suspended = false;
+        this.o.onResume(number);
+      }
+    });
+    this.tellDeadline();
+  }
+
+  private suspend(shard: Shard, number: number): void {
+    if (shard.suspended) return;
+    shard.suspended = true;
+    this.o.onSuspend(number);
+  }
+
+  /** Tells until when what is mapped may be used. */
+  tellDeadline(): void {
+    let deadlineMs: number | undefined;
+    for (const shard of this.shards) {
+      if (!this.isUsable(shard)) continue;
+      deadlineMs = Math.min(deadlineMs ?? Number.POSITIVE_INFINITY, shard.link?.lastEndMs ?? shard.lastEndMs);
+    }
+    this.o.onDeadline(deadlineMs);
+  }
+
+  close(): void {
+    clearTimeout(this.frozen);
+    for (const link of this.links.values()) link.close();
+  }
+}

@@ -1,0 +1,30 @@
+// A short run of chaos with a fresh seed; what it prints on failure names the seed.
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { Report } from './report.ts';
+
+const MAIN = join(import.meta.dirname, 'main.ts');
+
+function chaos(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [MAIN, ...args], { timeout: 170_000 }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
+    });
+  });
+}
+
+test('nothing that programs see is wrong while everything is broken, and all goes on afterwards', async () => {
+  const { code, stdout, stderr } = await chaos('--minutes', '0.4', '--json');
+  expect(code, `${stderr}\n${stdout}`).toBe(0);
+  const report = JSON.parse(stdout) as Report;
+  expect(report.violations).toEqual([]);
+  expect(report.faults.length).toBeGreaterThan(5);
+  expect(report.operations).toBeGreaterThan(500);
+}, 180_000);
+
+test('wrong use is told in one line', async () => {
+  const { code, stderr } = await chaos('--minutes', 'many');
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/^\nchaos: --minutes: "many" is not a number from 0.05 to 10000\n$/);
+});

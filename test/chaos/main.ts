@@ -1,0 +1,125 @@
+// `npm run chaos`: breaks a cluster at random under work, and checks the histories. README.md says what and how.
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
+import { startCluster } from '../../services/vkctl/cluster/start.ts';
+import { stopCluster } from '../../services/vkctl/cluster/stop.ts';
+import { connectTo } from '../../services/vkctl/connection.ts';
+import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
+import { plural } from '../../services/vkctl/output.ts';
+import { Progress } from '../bench/progress.ts';
+import { readHistories } from './history.ts';
+import { canCut, INSIDE } from './link-cut.ts';
+import { chanceOf, type Fault, Mischief } from './mischief.ts';
+import { HELP, type Options, parseOptions } from './options.ts';
+import { judge, type Report, reportText } from './report.ts';
+import { historyFolder, Workers } from './workers.ts';
+
+const CLUSTER = `chaos-${process.pid}`;
+const WORKERS_PER_NODE = 2;
+
+async function chaos(options: Options, folder: string, abort: AbortSignal): Promise<Report> {
+  const { minutes, seed, nodes, directories, leaseMs } = options;
+  const progress = new Progress();
+  const histories = historyFolder(folder);
+  mkdirSync(histories);
+  progress.show(`a cluster of ${plural(nodes, 'node')}`);
+  try {
+    const record = await startCluster({
+      ...{ cluster: CLUSTER, nodes, directories, leaseMs, port: 0, owner: process.pid },
+      ...{ allowDirs: [folder], signal: abort, timeoutMs: 120_000, logLevel: 'warn' },
+    });
+    const to = await connectTo(CLUSTER, record.syslink);
+    const names = record.plan.nodes.map(({ name }) => name);
+    const workers = await Workers.create({
+      to,
+      nodes: names,
+      perNode: WORKERS_PER_NODE,
+      folder: histories,
+      seed,
+    });
+    const over = AbortSignal.any([abort, AbortSignal.timeout(minutes * 60_000)]);
+    const faults: Fault[] = [];
+    const mischief = new Mischief({
+      ...{ cluster: CLUSTER, to, leaseMs, chance: chanceOf(seed), cuts: canCut(), signal: over },
+      onFault: (fault) => {
+        faults.push(fault);
+        progress.show(`seed ${seed}: ${plural(faults.length, 'fault')}, ${fault.what}`);
+      },
+    });
+    await Promise.all([workers.run(over), mischief.run()]);
+    abort.throwIfAborted();
+    progress.show('nothing is broken any more: does all go on?');
+    const troubles = await workers.prove(10 * leaseMs + 20_000);
+    progress.show('checking the histories');
+    to.close();
+    const report = judge({
+      seed,
+      minutes,
+      cuts: canCut(),
+      faults,
+      ends: workers.ends,
+      troubles,
+      histories: readHistories(histories),
+    });
+    if (options.keep && isBad(report)) keep(folder);
+    return report;
+  } finally {
+    progress.clear();
+    await stopCluster(clusterPaths(CLUSTER));
+  }
+}
+
+const isBad = ({ violations, troubles }: Report): boolean => violations.length + troubles.length > 0;
+
+// Before the cluster goes down, which clears its logs.
+function keep(folder: string): void {
+  const kept = mkdtempSync(join(tmpdir(), 'odonata-chaos-kept-'));
+  cpSync(historyFolder(folder), join(kept, 'history'), { recursive: true });
+  cpSync(clusterPaths(CLUSTER).logDir, join(kept, 'logs'), { recursive: true });
+  process.stderr.write(`\nhistories and logs are in ${kept}\n`);
+}
+
+/** Runs this again in a network namespace of its own, where that is permitted. @returns its exit code */
+function inside(argv: string[]): number | undefined {
+  if (process.env[INSIDE] !== undefined || process.getuid?.() !== 0) return undefined;
+  if (spawnSync('unshare', ['-n', 'true'], { stdio: 'ignore' }).status !== 0) return undefined;
+  const command = 'ip link set lo up && exec "$0" "$@"';
+  const args = ['-n', 'sh', '-c', command, process.execPath, import.meta.filename, ...argv];
+  const { status, signal } = spawnSync('unshare', args, {
+    stdio: 'inherit',
+    env: { ...process.env, [INSIDE]: '1' },
+  });
+  return status ?? (signal === 'SIGINT' ? 130 : 1);
+}
+
+async function main(argv: string[]): Promise<number> {
+  let folder: string | undefined;
+  const abort = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => abort.abort(new Error('interrupted')));
+  try {
+    const options = parseOptions(argv);
+    if (options === 'help') {
+      console.log(HELP);
+      return EXIT.ok;
+    }
+    const code = inside(argv);
+    if (code !== undefined) return code;
+    folder = mkdtempSync(join(tmpdir(), 'odonata-chaos-'));
+    process.env.ODONATA_HOME = folder;
+    const report = await chaos(options, folder, abort.signal);
+    console.log(options.json ? JSON.stringify(report, undefined, 2) : reportText(report));
+    return isBad(report) ? EXIT.failed : EXIT.ok;
+  } catch (error) {
+    if (abort.signal.aborted) return 130;
+    process.stderr.write(`\nchaos: ${explain(error)}\n`);
+    return error instanceof Failure ? error.exitCode : EXIT.failed;
+  } finally {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+process.exit(await main(process.argv.slice(2)));

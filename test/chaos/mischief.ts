@@ -1,0 +1,170 @@
+// What is done to the cluster: one fault after another, chosen by the seed.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Identity } from '../../services/vkctl/cluster/identity.ts';
+import { isAlive, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
+import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
+import { type ClusterRecord, readRecord } from '../../services/vkctl/cluster/record.ts';
+import type { Connection } from '../../services/vkctl/connection.ts';
+import { cut, mend } from './link-cut.ts';
+
+/** A number from 0 to below `below`. */
+export type Chance = (below: number) => number;
+
+/** The same numbers for the same seed: a Weyl sequence, mixed as by MurmurHash3. */
+export function chanceOf(seed: number): Chance {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x9e3779b9) >>> 0;
+    let h = Math.imul(state ^ (state >>> 16), 0x85ebca6b);
+    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+    return ((h ^ (h >>> 16)) >>> 0) % below;
+  };
+}
+
+export interface Fault {
+  what: string;
+  atMs: number;
+  forMs: number;
+}
+
+export interface MischiefOptions {
+  cluster: string;
+  to: Connection;
+  chance: Chance;
+  leaseMs: number;
+  cuts: boolean;
+  signal: AbortSignal;
+  onFault(fault: Fault): void;
+}
+
+interface Choice {
+  weight: number;
+  run(): Promise<void>;
+}
+
+export class Mischief {
+  private readonly o: MischiefOptions;
+  private readonly startMs = performance.now();
+
+  constructor(options: MischiefOptions) {
+    this.o = options;
+  }
+
+  /** Breaks things until it is over, and leaves nothing broken. */
+  async run(): Promise<void> {
+    // Each as often as it weighs.
+    const choices = this.choices().flatMap((choice) => Array<Choice>(choice.weight).fill(choice));
+    while (!this.o.signal.aborted) {
+      await choices[this.o.chance(choices.length)]!.run();
+      await this.pause(300 + this.o.chance(this.o.leaseMs));
+    }
+  }
+
+  private choices(): Choice[] {
+    const { leaseMs, cuts } = this.o;
+    const cohds = (): string[] => this.names(/^cohd/);
+    const pmapds = (): string[] => this.names(/\/pmapd$/);
+    const all: Choice[] = [
+      { weight: 4, run: () => this.kill(cohds()) },
+      { weight: 3, run: () => this.stop(cohds(), leaseMs / 3, 2 * leaseMs) },
+      { weight: 2, run: () => this.kill(['nats']) },
+      { weight: 1, run: () => this.stop(['nats'], 100, leaseMs) },
+      { weight: 1, run: () => this.kill(['syslinkd']) },
+      { weight: 1, run: () => this.kill(this.names(/\/vkerneld$/)) },
+      { weight: 2, run: () => this.stop(pmapds(), leaseMs / 8, leaseMs / 2) },
+      { weight: 1, run: () => this.stop(pmapds(), 1.3 * leaseMs, 2 * leaseMs) },
+      { weight: 1, run: () => this.kill(pmapds()) },
+      { weight: 2, run: () => this.onVkernel('kill') },
+      { weight: 2, run: () => this.onVkernel('stop') },
+    ];
+    if (cuts)
+      all.push({ weight: 4, run: () => this.cut([...pmapds(), ...cohds()], leaseMs / 3, 2 * leaseMs) });
+    return all;
+  }
+
+  private get record(): ClusterRecord {
+    return readRecord(clusterPaths(this.o.cluster).clusterFile)!;
+  }
+
+  private names(pattern: RegExp): string[] {
+    return this.record.services.filter(({ name }) => pattern.test(name)).map(({ name }) => name);
+  }
+
+  private pick(names: string[]): { name: string; identity: Identity } | undefined {
+    const name = names[this.o.chance(names.length)]!;
+    const service = this.record.services.find((each) => each.name === name);
+    return service?.state === 'running' && service.process ? { name, identity: service.process } : undefined;
+  }
+
+  private between(leastMs: number, mostMs: number): number {
+    return Math.floor(leastMs + this.o.chance(Math.max(1, Math.floor(mostMs - leastMs))));
+  }
+
+  private tell(what: string, forMs = 0): void {
+    this.o.onFault({ what, forMs, atMs: Math.round(performance.now() - this.startMs) });
+  }
+
+  private async kill(names: string[]): Promise<void> {
+    const victim = this.pick(names);
+    if (victim === undefined) return;
+    this.tell(`kill -9 ${victim.name}`);
+    signalIdentity(victim.identity, 'SIGKILL');
+  }
+
+  private async stop(names: string[], leastMs: number, mostMs: number): Promise<void> {
+    const victim = this.pick(names);
+    if (victim !== undefined) await this.stopped(victim, this.between(leastMs, mostMs));
+  }
+
+  private async stopped(
+    { name, identity }: { name: string; identity: Identity },
+    forMs: number,
+  ): Promise<void> {
+    this.tell(`stop ${name}`, forMs);
+    signalIdentity(identity, 'SIGSTOP');
+    try {
+      await this.pause(forMs);
+    } finally {
+      if (isAlive(identity)) signalIdentity(identity, 'SIGCONT');
+    }
+  }
+
+  private async onVkernel(how: 'kill' | 'stop'): Promise<void> {
+    const nodes = this.record.plan.nodes;
+    const { name: node } = nodes[this.o.chance(nodes.length)]!;
+    const forMs = this.between(100, 1.5 * this.o.leaseMs);
+    const answer = await this.o.to
+      .vkerneld(node)
+      .listVkernels({}, { deadlineMs: 2_000 })
+      .catch(() => undefined);
+    const pid = answer?.vkernels[0]?.hostPid;
+    if (pid === undefined) return;
+    this.tell(`${how === 'kill' ? 'kill -9' : 'stop'} the vkernel of ${node}`, how === 'kill' ? 0 : forMs);
+    try {
+      process.kill(pid, how === 'kill' ? 'SIGKILL' : 'SIGSTOP');
+      if (how === 'kill') return;
+      await this.pause(forMs);
+      process.kill(pid, 'SIGCONT');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // It ended meanwhile.
+    }
+  }
+
+  private async cut(names: string[], leastMs: number, mostMs: number): Promise<void> {
+    const victim = this.pick(names);
+    if (victim === undefined) return;
+    const forMs = this.between(leastMs, mostMs);
+    const { cohd, pmapd, nats } = this.record.plan.ports;
+    this.tell(`cut the links of ${victim.name}`, forMs);
+    cut(victim.identity.pid, [...cohd, ...pmapd, nats]);
+    try {
+      await this.pause(forMs);
+    } finally {
+      mend();
+    }
+  }
+
+  private async pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.o.signal }).catch(() => {});
+  }
+}
