@@ -128,7 +128,7 @@ export const settingsAreRead: Policy = (all) =>
           return unless(schema.safeParse(undefined).success, `${variable} is missing`);
         const value = variables.get(variable);
         if (value === undefined || value.includes('$(') || variable.endsWith('_TLS_DIR')) return [];
-        const parsed = schema.safeParse(/^\d+$/.test(value) ? Number(value) : value);
+        const parsed = schema.safeParse(parsedValue(value));
         return unless(parsed.success, `${variable}: "${value}" is refused`);
       }),
     ];
@@ -170,7 +170,14 @@ function namesOf({ podSelector, namespaceSelector }: Manifest): string[] {
 const PICTURE = [
   'vkctl->syslinkd:7411',
   ...['cohd', 'pmapd', 'vkerneld'].map((name) => `${name}->syslinkd:7411`),
-  ...['pmapd->cohd:7421', 'pmapd->pmapd:7431', 'cohd->nats:4222', 'pmapd->nats:4222', 'nats->nats:6222'],
+  ...[
+    'pmapd->cohd:7421',
+    'cohd->cohd:7421',
+    'pmapd->pmapd:7431',
+    'cohd->nats:4222',
+    'pmapd->nats:4222',
+    'nats->nats:6222',
+  ],
   ...Object.keys(SETTINGS).map((name) => `namespace(odonata.dev/scrapes)->${name}:metrics`),
   'all->dns:53',
 ];
@@ -191,3 +198,8 @@ export const networkIsThePicture: Policy = (all) => {
     ...PICTURE.flatMap((edge) => unless(edges.includes(edge), `${edge} is closed`)),
   ];
 };
+
+function parsedValue(value: string): unknown {
+  if (/^\d+$/.test(value)) return Number(value);
+  return value === 'true' ? true : value === 'false' ? false : value;
+}

@@ -49,7 +49,7 @@ export class OneNode {
     const place = ['--node', 'n1', '--node-index', '0', '--socket-dir', join(this.folder, 's')];
     const memory = ['--memory-dir', this.memoryDir, '--frames-bytes', String(256 << 20)];
     this.#start('syslinkd', syslinkd, []);
-    this.#start('cohd', cohd, [...bus, ...syslink]);
+    this.#start('cohd', cohd, [...bus, ...syslink, '--standalone']);
     this.#start('pmapd', pmapd, [...place, ...memory, ...bus, ...syslink, '--directory', at(cohd)]);
     this.#start('vkerneld', vkerneld, [...place, ...syslink]);
     for (const [name, service] of this.services) {
