@@ -179,9 +179,10 @@ export class ShardLeader {
     const holder = entry.id;
     switch (event.case) {
       case 'acquire': {
-        const { run, mode, neededPages } = event.value;
+        const { run, mode, neededPages, storedVersion: version } = event.value;
+        const storedVersion = version === undefined ? undefined : Number(version);
         const about = { run: runFromWire(run), mode: modeWire.from(mode), neededPages };
-        this.step({ type: 'acquire', holder, alone: true, ...about });
+        this.step({ type: 'acquire', holder, alone: true, storedVersion, ...about });
         return;
       }
       case 'ack': {
@@ -236,13 +237,14 @@ export class ShardLeader {
     const { run } = action;
     switch (action.type) {
       case 'grant': {
-        const { version, zero, restore } = action;
+        const { version, zero, restore, stored } = action;
         const value = {
           run,
           state: stateWire.to(action.state),
           version: BigInt(version),
           zero,
           restore,
+          stored,
           epoch,
         };
         holders.send(action.holder, { case: 'grant', value });

@@ -11,11 +11,11 @@ const PROGRESS_BYTES = 4 << 20;
 
 export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService> {
   return {
-    async create({ name, sizeBytes }) {
+    async create({ name, sizeBytes, durable }) {
       if (sizeBytes === 0n) throw new RpcError(Code.InvalidArgument, 'size_bytes: at least 1');
-      const { dataspace, created } = await node.openDataspace(name, sizeBytes, true);
+      const { dataspace, created } = await node.openDataspace(name, sizeBytes, true, durable);
       const { id } = dataspace;
-      return { dataspace: { id, name, sizeBytes, creator: created ? node.name : '' } };
+      return { dataspace: { id, name, sizeBytes, durable, creator: created ? node.name : '' } };
     },
     async list({ pageSize, pageToken }) {
       const { dataspaces, nextPageToken } = await node.directory.listDataspaces({ pageSize, pageToken });
@@ -26,8 +26,17 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
       return { dataspace, usage };
     },
     async remove({ name }) {
+      const { dataspace } = await node.directory.getDataspace({ name });
       await node.directory.deleteDataspace({ name });
+      // Its identity is never used again: what cannot be removed now takes room, and no more.
+      if (dataspace?.durable) await node.backing.remove(dataspace.id);
       return {};
+    },
+    async sync({ name, offset, length }) {
+      const { dataspace } = await node.openDataspace(name, 0n, false);
+      const { firstPage, pageCount } = pagesOf(dataspace, offset, length);
+      await pageErrors(() => node.backing.sync(node.memory, dataspace, { firstPage, pageCount }));
+      return { pages: BigInt(pageCount) };
     },
     async *load(requests) {
       let dataspace: SharedDataspace | undefined;
@@ -55,6 +64,25 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
       }
     },
   };
+}
+
+/** @throws RpcError FAILED_PRECONDITION, OUT_OF_RANGE */
+function pagesOf(
+  { name, durable, sizeBytes }: SharedDataspace,
+  offset: bigint,
+  length: bigint,
+): { firstPage: number; pageCount: number } {
+  if (!durable) {
+    const fix = 'make a durable one: vkctl ds create --durable';
+    throw new RpcError(Code.FailedPrecondition, `dataspace ${name} has no backing store; ${fix}`);
+  }
+  const end = length === 0n ? sizeBytes : offset + length;
+  if (offset >= end || end > sizeBytes) {
+    const range = `bytes ${offset} to ${end}`;
+    throw new RpcError(Code.OutOfRange, `dataspace ${name} has ${sizeBytes} bytes; ${range} are none of it`);
+  }
+  const firstPage = Number(offset / BigInt(PAGE_BYTES));
+  return { firstPage, pageCount: Number((end - 1n) / BigInt(PAGE_BYTES)) - firstPage + 1 };
 }
 
 async function begin(node: Node, request: LoadRequest): Promise<SharedDataspace> {
@@ -105,8 +133,12 @@ async function pages<T>(
   mode: 'READ' | 'WRITE',
   use: () => T,
 ): Promise<T> {
+  return await pageErrors(() => node.memory.withPages(dataspace, firstPage, pageCount, mode, use));
+}
+
+async function pageErrors<T>(call: () => Promise<T>): Promise<T> {
   try {
-    return await node.memory.withPages(dataspace, firstPage, pageCount, mode, use);
+    return await call();
   } catch (error) {
     if (error instanceof RpcError) throw error;
     throw new RpcError(Code.DataLoss, error instanceof Error ? error.message : String(error), {
