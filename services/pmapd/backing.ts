@@ -7,7 +7,7 @@
 import { CHUNK_PAGES } from '@odonata/backing-store/chunk.ts';
 import { type PageRead, PageStore } from '@odonata/backing-store/page-store.ts';
 import type { Bus } from '@odonata/bus/bus.ts';
-import type { PageRun } from '@odonata/coherency/page.ts';
+import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -36,21 +36,31 @@ export class Backing {
     this.o = options;
   }
 
-  /** Stores a run of pages. @throws RpcError: then some of it may be stored, and not all of it is */
+  /**
+   * Stores bytes; `length` 0: all from the offset on. Returns how many pages that are.
+   * @throws RpcError: then some of it may be stored, and not all of it is
+   */
   async sync(
     memory: CoherentMemory,
     dataspace: SharedDataspace,
-    run: Omit<PageRun, 'dataspace'>,
-  ): Promise<void> {
+    offset: bigint,
+    length: bigint,
+  ): Promise<number> {
+    const run = pagesOf(dataspace, offset, length);
     const before = this.syncs.get(dataspace.id) ?? Promise.resolve();
     const work = before.then(() => this.store(memory, dataspace, run));
     const settled = work.catch(() => {});
     this.syncs.set(dataspace.id, settled);
     try {
       await work;
+    } catch (error) {
+      if (error instanceof RpcError) throw error;
+      const why = error instanceof Error ? error.message : String(error);
+      throw new RpcError(Code.DataLoss, why, { cause: error });
     } finally {
       if (this.syncs.get(dataspace.id) === settled) this.syncs.delete(dataspace.id);
     }
+    return run.pageCount;
   }
 
   private async store(
@@ -133,4 +143,23 @@ export class Backing {
     });
     return this.opening;
   }
+}
+
+/** @throws RpcError FAILED_PRECONDITION, OUT_OF_RANGE */
+function pagesOf(
+  { name, durable, sizeBytes }: SharedDataspace,
+  offset: bigint,
+  length: bigint,
+): { firstPage: number; pageCount: number } {
+  if (!durable) {
+    const fix = 'make a durable one: vkctl ds create --durable';
+    throw new RpcError(Code.FailedPrecondition, `dataspace ${name} has no backing store; ${fix}`);
+  }
+  const end = length === 0n ? sizeBytes : offset + length;
+  if (offset >= end || end > sizeBytes) {
+    const range = `bytes ${offset} to ${end}`;
+    throw new RpcError(Code.OutOfRange, `dataspace ${name} has ${sizeBytes} bytes; ${range} are none of it`);
+  }
+  const firstPage = Number(offset / BigInt(PAGE_BYTES));
+  return { firstPage, pageCount: Number((end - 1n) / BigInt(PAGE_BYTES)) - firstPage + 1 };
 }

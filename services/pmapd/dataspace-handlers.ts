@@ -34,8 +34,7 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
     },
     async sync({ name, offset, length }) {
       const { dataspace } = await node.openDataspace(name, 0n, false);
-      const { firstPage, pageCount } = pagesOf(dataspace, offset, length);
-      await pageErrors(() => node.backing.sync(node.memory, dataspace, { firstPage, pageCount }));
+      const pageCount = await node.backing.sync(node.memory, dataspace, offset, length);
       return { pages: BigInt(pageCount) };
     },
     async *load(requests) {
@@ -64,25 +63,6 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
       }
     },
   };
-}
-
-/** @throws RpcError FAILED_PRECONDITION, OUT_OF_RANGE */
-function pagesOf(
-  { name, durable, sizeBytes }: SharedDataspace,
-  offset: bigint,
-  length: bigint,
-): { firstPage: number; pageCount: number } {
-  if (!durable) {
-    const fix = 'make a durable one: vkctl ds create --durable';
-    throw new RpcError(Code.FailedPrecondition, `dataspace ${name} has no backing store; ${fix}`);
-  }
-  const end = length === 0n ? sizeBytes : offset + length;
-  if (offset >= end || end > sizeBytes) {
-    const range = `bytes ${offset} to ${end}`;
-    throw new RpcError(Code.OutOfRange, `dataspace ${name} has ${sizeBytes} bytes; ${range} are none of it`);
-  }
-  const firstPage = Number(offset / BigInt(PAGE_BYTES));
-  return { firstPage, pageCount: Number((end - 1n) / BigInt(PAGE_BYTES)) - firstPage + 1 };
 }
 
 async function begin(node: Node, request: LoadRequest): Promise<SharedDataspace> {
@@ -133,12 +113,8 @@ async function pages<T>(
   mode: 'READ' | 'WRITE',
   use: () => T,
 ): Promise<T> {
-  return await pageErrors(() => node.memory.withPages(dataspace, firstPage, pageCount, mode, use));
-}
-
-async function pageErrors<T>(call: () => Promise<T>): Promise<T> {
   try {
-    return await call();
+    return await node.memory.withPages(dataspace, firstPage, pageCount, mode, use);
   } catch (error) {
     if (error instanceof RpcError) throw error;
     throw new RpcError(Code.DataLoss, error instanceof Error ? error.message : String(error), {

@@ -59,6 +59,25 @@ test('the death of the node that held the pages: the last synced bytes come back
   expect(await save('notes', 'node1')).toBe(text('again'));
 });
 
+test('a program makes one, writes and syncs; its node dies, and a program elsewhere reads what was synced', async () => {
+  const at = ['program', '4096'];
+  const size = ['--size', '16384'];
+  await cluster.output('node1', 'peek', [...at, ...size, '--durable', '--write', '17', '18', '--sync']);
+  await cluster.output('node1', 'peek', [...at, '--write', '99']);
+  await cluster.kill('node1/pmapd');
+  await cluster.well();
+  expect(await cluster.json('node2', 'peek', [...at, '2'])).toMatchObject({ words: [17, 18] });
+  const volatile = await cluster.run('node2', 'peek', [
+    'volatile-program',
+    '0',
+    ...size,
+    '--write',
+    '1',
+    '--sync',
+  ]);
+  expect(volatile).toMatchObject({ code: 3, stderr: expect.stringMatching(/^sync: .* \(errno 10\)/) });
+});
+
 test('every process of the cluster dies at once: what was synced is read again', async () => {
   await make('kept', 'kept');
   await vkctl(['ds', 'sync', 'kept']);
