@@ -44,6 +44,9 @@ needs ip iproute2
 needs git git
 needs clang clang
 needs wasm-ld lld
+needs spin spin
+needs gcc gcc
+[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 [ -d /usr/include/wasm32-wasi ] || missing+=(wasi-libc)
 [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
 

@@ -1,6 +1,6 @@
 // What goes into a directory and what comes out of it.
 import type { HolderSet } from './holder-set.ts';
-import type { AccessMode, HolderId, PageRun, PageState } from './page.ts';
+import type { AccessMode, HolderId, HolderIdentity, PageRun, PageState } from './page.ts';
 
 export type AckKind = 'INVALIDATED' | 'RECEIVED' | 'SENT' | 'ABSENT';
 export type RefuseReason = 'LOST' | 'NO_DATASPACE' | 'SKIPPED';
@@ -11,13 +11,16 @@ export interface HeldRun {
   version: number;
   /** Not in use, but here: it was sent on and its arrival not confirmed, or it arrived and was not granted. */
   kept?: boolean;
+  /** To whom it was sent on. */
+  keptFor?: HolderIdentity;
 }
 
 export type DirectoryEvent =
   /** A dataspace exists. `creator` holds it whole, 0: nobody does and it reads as zero. */
   | { type: 'create'; dataspace: bigint; pageCount: number; creator: HolderId; creatorLost?: boolean }
   | { type: 'remove'; dataspace: bigint }
-  | { type: 'join'; holder: HolderId }
+  /** `identity`: where it is missing, the number of the holder is for good. */
+  | { type: 'join'; holder: HolderId; identity?: HolderIdentity }
   /** The holder is dead: its lease ended or it said goodbye. */
   | { type: 'leave'; holder: HolderId }
   /**
@@ -38,7 +41,7 @@ export type DirectoryEvent =
   /** A holder lets go of what it had, at a home, where nothing is lost by that. */
   | { type: 'release'; holder: HolderId; run: PageRun }
   /** What a holder caches, told to a directory that starts anew. */
-  | { type: 'report'; holder: HolderId; held: HeldRun[]; voided: bigint[] }
+  | { type: 'report'; holder: HolderId; held: HeldRun[]; voided: bigint[]; reborn?: boolean }
   /** All reports are in: grants may begin. */
   | { type: 'rebuilt' }
   | { type: 'tick'; nowMs: number };
@@ -59,6 +62,7 @@ export type DirectoryAction =
       type: 'recall';
       holder: HolderId;
       receiver: HolderId;
+      receiverIdentity: HolderIdentity;
       run: PageRun;
       mode: AccessMode;
       version: number;

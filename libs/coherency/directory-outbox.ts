@@ -1,6 +1,6 @@
 // The actions of one step of a directory, page by page, joined to runs.
 import type { DirectoryAction, RefuseReason } from './directory-messages.ts';
-import type { HolderId, PageRun, PageState } from './page.ts';
+import type { HolderId, HolderIdentity, PageRun, PageState } from './page.ts';
 import type { Change, Request } from './page-table.ts';
 import { RunBatch } from './run-batch.ts';
 
@@ -54,13 +54,13 @@ export class DirectoryOutbox {
     );
   }
 
-  recall(dataspace: bigint, page: number, change: Change): void {
+  recall(dataspace: bigint, page: number, change: Change, receiverIdentity: HolderIdentity): void {
     this.counters.recalls++;
     const { source: holder, version } = change;
     const { holder: receiver, mode } = change.request;
     const receiverState = arrivalState(change);
     const make = (run: PageRun): DirectoryAction => {
-      return { type: 'recall', holder, receiver, run, mode, version, receiverState };
+      return { type: 'recall', holder, receiver, receiverIdentity, run, mode, version, receiverState };
     };
     // Two pages that agree in receiver and mode differ in its state only where they differ in what is pending.
     this.batch.add(

@@ -2,24 +2,41 @@
 //
 // Each holder reports its pages once. The highest version of a page wins; a sharer is only a sharer. An
 // old owner also reports what it had sent on without hearing that it arrived: if nobody has a later
-// version, that is the page, and the owner may put it back; if somebody has, it forgets it.
+// version, that is the page, and the owner may put it back; if somebody has, it forgets it. Only if the one to whom
+// it was sent is here to say that he has it not: else he may have got it and written it before he died.
 import type { HeldRun } from './directory-messages.ts';
 import type { DirectoryOutbox } from './directory-outbox.ts';
 import { withHolder } from './holder-set.ts';
-import { type HolderId, unreachable } from './page.ts';
+import { type HolderId, type HolderIdentity, unreachable } from './page.ts';
 import { type Dataspace, type Page, plainPage } from './page-table.ts';
 
 export class DirectoryRebuild {
   /** Pages whose owner only kept what it had sent on. */
-  private readonly kept = new Map<Page, HolderId>();
+  private readonly kept = new Map<Page, { by: HolderId; for: HolderIdentity | undefined }>();
+  private readonly forgetful = new Set<HolderId>();
   /** Of the owner's copy: an invalidation that the owner has not seen may have given the page a later one. */
   private readonly ownerVersions = new Map<Page, number>();
 
+  /** A holder that was declared dead once: it cannot say what it had before. */
+  reborn(holder: HolderId): void {
+    this.forgetful.add(holder);
+  }
+
+  isReborn(holder: HolderId): boolean {
+    return this.forgetful.has(holder);
+  }
+
   keptBy(page: Page): HolderId | undefined {
-    return this.kept.get(page);
+    return this.kept.get(page)?.by;
+  }
+
+  /** To whom the owner sent on what it keeps. */
+  keptFor(page: Page): HolderIdentity | undefined {
+    return this.kept.get(page)?.for;
   }
 
   end(): void {
+    this.forgetful.clear();
     this.kept.clear();
     this.ownerVersions.clear();
   }
@@ -73,7 +90,7 @@ export class DirectoryRebuild {
     if (!loses) {
       page.owner = holder;
       this.ownerVersions.set(page, held.version);
-      if (held.kept) this.kept.set(page, holder);
+      if (held.kept) this.kept.set(page, { by: holder, for: held.keptFor });
       else this.kept.delete(page);
     }
     const loser = loses ? holder : rival;

@@ -8,7 +8,7 @@ import type { DirectoryAction, DirectoryEvent } from './directory-messages.ts';
 import { type DirectoryCounters, DirectoryOutbox } from './directory-outbox.ts';
 import { DirectoryRebuild } from './directory-rebuild.ts';
 import { type HolderSet, NO_HOLDERS, withHolder, withoutHolder } from './holder-set.ts';
-import { type HolderId, type PageState, unreachable } from './page.ts';
+import { type HolderId, type HolderIdentity, type PageState, unreachable } from './page.ts';
 import {
   become,
   type Change,
@@ -43,7 +43,7 @@ const NO_USAGE: Usage = { owned: new Map(), lost: 0, entries: 0 };
 export class Directory {
   private readonly home: boolean;
   private readonly dataspaces = new Map<bigint, Dataspace>();
-  private readonly holders = new Set<HolderId>();
+  private readonly holders = new Map<HolderId, HolderIdentity>();
   private readonly changing = new Map<Page, { dataspace: Dataspace; number: number }>();
   private nowMs = 0;
   private readonly out = new DirectoryOutbox();
@@ -68,7 +68,7 @@ export class Directory {
         this.remove(event.dataspace);
         break;
       case 'join':
-        this.holders.add(event.holder);
+        this.holders.set(event.holder, event.identity ?? BigInt(event.holder));
         break;
       case 'leave':
         this.leave(event.holder);
@@ -83,6 +83,7 @@ export class Directory {
         this.release(event);
         break;
       case 'report':
+        if (event.reborn) this.rebuild.reborn(event.holder);
         for (const id of event.voided) {
           const dataspace = this.dataspaces.get(id);
           if (dataspace?.creator === event.holder) dataspace.creatorLost = true;
@@ -180,6 +181,9 @@ export class Directory {
         continue;
       }
       const page = pageOf(dataspace, number);
+      // An owner that asks may not know yet that it is one: without the bytes it kept a later grant is of no use.
+      if (page.restore && page.owner === holder)
+        this.grant(dataspace, number, page, holder, page.exclusive ? 'MODIFIED' : 'MASTER', false);
       if (page.change === undefined) this.begin(dataspace, number, page, request);
       else this.enqueue(page, request);
     }
@@ -194,8 +198,7 @@ export class Directory {
 
   private enqueue(page: Page, request: Request): void {
     const twin = (r: Request) => r.holder === request.holder && r.mode === request.mode;
-    const change = page.change;
-    if (change !== undefined && twin(change.request)) return;
+    // Also what the change under way is for: who asks again may have lost its grant with a stream.
     if (!page.queue.some(twin)) page.queue = [...page.queue, request];
   }
 
@@ -286,11 +289,24 @@ export class Directory {
       resends: 0,
     };
     this.changing.set(page, { dataspace, number });
-    this.sendChange(dataspace, number, page.change, false);
+    this.sendChange(dataspace, number, page, page.change, false);
   }
 
-  private sendChange(dataspace: Dataspace, number: number, change: Change, resend: boolean): void {
-    if (change.dataPending) this.out.recall(dataspace.id, number, change);
+  private sendChange(
+    dataspace: Dataspace,
+    number: number,
+    page: Page,
+    change: Change,
+    resend: boolean,
+  ): void {
+    // The grant by which the source was to take the page back may be lost.
+    if (change.dataPending && page.restore)
+      this.grant(dataspace, number, page, change.source, page.exclusive ? 'MODIFIED' : 'MASTER', false);
+    if (change.dataPending) {
+      const identity = this.holders.get(change.request.holder);
+      assert(identity !== undefined, 'the requester of a change has not left');
+      this.out.recall(dataspace.id, number, change, identity);
+    }
     if (change.unacked.length > 0) this.out.invalidate(dataspace.id, number, change, resend);
     if (resend) this.out.counters.resends++;
   }
@@ -365,6 +381,7 @@ export class Directory {
     page.exclusive = false;
     page.zero = false;
     page.stored = false;
+    page.restore = false;
     page.sharers = withHolder(page.sharers, reader);
     if (!this.home) return;
     page.sharers = withHolder(page.sharers, page.owner);
@@ -389,8 +406,9 @@ export class Directory {
     state: PageState,
     zero: boolean,
   ): void {
-    const stored = page.stored && page.owner === holder;
-    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero, stored });
+    const stored = page.stored && holder === page.owner;
+    const restore = page.restore && holder === page.owner;
+    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero, restore, stored });
   }
 
   private tick(nowMs: number): void {
@@ -404,7 +422,7 @@ export class Directory {
       if (nowMs - change.sentAtMs < pauseMs) continue;
       change.sentAtMs = nowMs;
       change.resends++;
-      this.sendChange(dataspace, number, change, true);
+      this.sendChange(dataspace, number, page, change, true);
     }
   }
 
@@ -439,8 +457,10 @@ export class Directory {
     this.changing.delete(page);
     page.change = undefined;
     // A writer that died may have had the only copy already; a reader took nothing away.
-    if (change.request.mode === 'WRITE' && !this.home) lose(page);
-    else if (page.owner === change.request.holder) this.ownerLost(dataspace, number, page);
+    if (change.request.mode === 'WRITE' && !this.home) {
+      if (change.source !== 0) this.out.settled(dataspace.id, number, change.source, change.version);
+      lose(page);
+    } else if (page.owner === change.request.holder) this.ownerLost(dataspace, number, page);
     this.serveQueue(dataspace, number, page);
   }
 
@@ -458,6 +478,7 @@ export class Directory {
   private ownerLost(dataspace: Dataspace, number: number, page: Page): void {
     page.owner = 0;
     page.exclusive = false;
+    page.restore = false;
     if (this.home) return;
     const [heir] = page.sharers;
     if (heir === undefined) {
@@ -469,21 +490,26 @@ export class Directory {
     this.grant(dataspace, number, page, heir, 'MASTER', false);
   }
 
+  // What was sent on to somebody who is not here any more, or has forgotten it: he may have got it, and written it.
+  private mayBeOutdated(page: Page): boolean {
+    const receiver = this.rebuild.keptFor(page);
+    if (receiver === undefined) return false;
+    const isHere = [...this.holders].some(
+      ([holder, identity]) => identity === receiver && !this.rebuild.isReborn(holder),
+    );
+    return !isHere;
+  }
+
   // After the reports each page has one owner again, or is lost.
   private rebuilt(): void {
     for (const dataspace of this.dataspaces.values()) {
       for (const [number, page] of dataspace.pages) {
         page.sharers = withoutHolder(page.sharers, page.owner);
         page.exclusive = page.owner !== 0 && page.sharers.length === 0;
-        if (page.owner === 0) this.ownerLost(dataspace, number, page);
+        if (page.owner === 0 || this.mayBeOutdated(page)) this.ownerLost(dataspace, number, page);
         else if (this.rebuild.keptBy(page) === page.owner) {
-          const { owner: holder, version } = page;
-          this.out.grant(dataspace.id, number, {
-            holder,
-            state: page.exclusive ? 'MODIFIED' : 'MASTER',
-            version,
-            restore: true,
-          });
+          page.restore = true;
+          this.grant(dataspace, number, page, page.owner, page.exclusive ? 'MODIFIED' : 'MASTER', false);
         }
       }
     }

@@ -1,6 +1,6 @@
 // What goes into a holder and what comes out of it.
 import type { AckKind, HeldRun, RefuseReason } from './directory-messages.ts';
-import type { AccessMode, HolderId, PageRun, PageState } from './page.ts';
+import type { AccessMode, HolderId, HolderIdentity, PageRun, PageState } from './page.ts';
 
 export type HolderEvent =
   /** A dataspace is known here. `whole`: it was granted whole to this holder when it was made. */
@@ -29,6 +29,7 @@ export type HolderEvent =
       mode: AccessMode;
       version: number;
       receiver: HolderId;
+      receiverIdentity: HolderIdentity;
       receiverState: PageState;
     }
   | { type: 'invalidate'; run: PageRun; version: number }
@@ -44,7 +45,8 @@ export type HolderAction =
   | { type: 'acquire'; run: PageRun; mode: AccessMode; needed: boolean; storedVersion?: number | undefined }
   | { type: 'ack'; run: PageRun; version: number; kind: AckKind }
   /** `voided`: dataspaces that were granted whole, and are not any more. */
-  | { type: 'report'; held: HeldRun[]; voided: bigint[] }
+  /** `reborn`: the lease ended once, and what was held then is gone. */
+  | { type: 'report'; held: HeldRun[]; voided: bigint[]; reborn: boolean }
   /** Take local access to the pages away, before anything else happens to them. */
   | { type: 'revoke'; run: PageRun; keep: 'READ' | 'NOTHING' }
   /** Send the pages, and keep what was sent until it is settled when `retain`. */

@@ -5,7 +5,15 @@
 import assert from 'node:assert/strict';
 import type { HeldRun } from './directory-messages.ts';
 import type { HolderAction, HolderEvent } from './holder-messages.ts';
-import { type HolderId, mayRead, mayWrite, type PageRun, type PageState, unreachable } from './page.ts';
+import {
+  type HolderId,
+  type HolderIdentity,
+  mayRead,
+  mayWrite,
+  type PageRun,
+  type PageState,
+  unreachable,
+} from './page.ts';
 import { RunBatch } from './run-batch.ts';
 
 type RunwiseAction = Exclude<HolderAction, { type: 'report' }>;
@@ -22,6 +30,7 @@ interface HeldPage {
   grantVersion: number;
   /** This version was sent on, and the frames' bytes are kept until it is settled. */
   retainedVersion: number;
+  retainedFor: HolderIdentity;
   /** Bytes of this version are at hand that the backing store keeps. */
   storedVersion: number | undefined;
 }
@@ -37,6 +46,7 @@ interface HeldDataspace {
 export class Holder {
   private readonly dataspaces = new Map<bigint, HeldDataspace>();
   private batch = new RunBatch<RunwiseAction>();
+  private reborn = false;
   private readonly runsOf: (dataspace: bigint, pageCount: number) => PageRun[];
 
   /** @param runsOf the pages of a dataspace that this machine is for; all, unless told otherwise */
@@ -186,6 +196,7 @@ export class Holder {
         grantVersion: 0,
         retainedVersion: 0,
         storedVersion: undefined,
+        retainedFor: 0n,
       };
       held.pages.set(number, page);
     }
@@ -223,6 +234,8 @@ export class Holder {
       return;
     }
     if (event.version < page.version) return;
+    if (page.state === 'INVALID' && event.version === page.version)
+      this.assumeRestored(dataspace, number, page, event.version);
     if (event.zero && page.state === 'INVALID') {
       this.install(dataspace, number, true);
     } else if (event.stored && page.state === 'INVALID') {
@@ -282,6 +295,8 @@ export class Holder {
     // A resend that a broadcast, or the page itself on its way back, overtook.
     const taken = mode === 'WRITE' && mayRead(page.state) && version === page.version;
     if (version < page.version || taken) return;
+    if (page.state === 'INVALID')
+      this.assumeGranted(dataspace, number, page, mode === 'READ' ? version : version - 1);
     if (page.state === 'INVALID') {
       if (page.retainedVersion === version && version !== 0) {
         const state = event.receiverState;
@@ -305,6 +320,24 @@ export class Holder {
     page.state = 'INVALID';
     page.version = version;
     page.retainedVersion = version;
+    page.retainedFor = event.receiverIdentity;
+  }
+
+  // The directory asks for a page that waits here for its permission: that was given, and lost with a stream.
+  private assumeGranted(dataspace: bigint, number: number, page: HeldPage, ownedVersion: number): void {
+    if (page.dataVersion !== 0 && page.dataVersion <= ownedVersion)
+      this.take(dataspace, number, page, 'MODIFIED', ownedVersion);
+    else this.assumeRestored(dataspace, number, page, ownedVersion);
+  }
+
+  // To a new directory a page that was sent on and never arrived is still this holder's.
+  private assumeRestored(dataspace: bigint, number: number, page: HeldPage, ownedVersion: number): void {
+    const version = page.retainedVersion;
+    // Only a report sets the version of the page back to the one before it was sent on.
+    if (version === 0 || page.version !== version - 1 || ownedVersion < page.version) return;
+    page.retainedVersion = 0;
+    this.batch.add('restore', dataspace, number, (run) => ({ type: 'restore', run, version }), version);
+    this.take(dataspace, number, page, 'MASTER', ownedVersion);
   }
 
   private invalidate(
@@ -435,7 +468,7 @@ export class Holder {
         page.version = reported;
       }
     }
-    return [...this.batch.take(), { type: 'report', held, voided }];
+    return [...this.batch.take(), { type: 'report', held, voided, reborn: this.reborn }];
   }
 
   // What was sent on never arrived anywhere, or arrived here and waited for a grant: it is ours.
@@ -469,6 +502,7 @@ export class Holder {
   }
 
   private expire(): void {
+    this.reborn = true;
     for (const [dataspace, space] of this.dataspaces) {
       for (const run of this.runsOf(dataspace, space.pageCount)) this.dropRun(run);
       space.voided ||= space.whole;
@@ -490,6 +524,7 @@ function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: He
   const sent = page.state === 'INVALID' && page.retainedVersion !== 0;
   const kept = waits || sent;
   const state = kept ? 'MASTER' : page.state;
+  const keptFor = sent && !waits ? page.retainedFor : undefined;
   const version = waits ? page.dataVersion : sent ? page.retainedVersion - 1 : page.version;
   const last = held.at(-1);
   if (
@@ -498,9 +533,10 @@ function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: He
     last.run.firstPage + last.run.pageCount === number &&
     last.state === state &&
     last.version === version &&
-    last.kept === kept
+    last.kept === kept &&
+    last.keptFor === keptFor
   ) {
     last.run.pageCount++;
-  } else held.push({ run: { dataspace, firstPage: number, pageCount: 1 }, state, version, kept });
+  } else held.push({ run: { dataspace, firstPage: number, pageCount: 1 }, state, version, kept, keptFor });
   return version;
 }

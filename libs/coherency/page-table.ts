@@ -36,6 +36,8 @@ export interface Page {
   zero: boolean;
   /** The same where the data is what the owner read from the backing store. */
   stored: boolean;
+  /** The owner was told to take back what it had sent on: said again until it is seen that it did. */
+  restore: boolean;
   change: Change | undefined;
   /** At most one read and one write a holder, so bounded by twice the holders. */
   queue: readonly Request[];
@@ -64,6 +66,7 @@ export function plainPage(dataspace: Dataspace): Page {
     lost: dataspace.creatorLost,
     zero: false,
     stored: false,
+    restore: false,
     change: undefined,
     queue: NO_REQUESTS,
   };
@@ -103,6 +106,7 @@ export function become(page: Page, writer: HolderId, version: number): void {
   page.version = version;
   page.zero = false;
   page.stored = false;
+  page.restore = false;
 }
 
 /** The only copy is gone. */
@@ -110,5 +114,6 @@ export function lose(page: Page): void {
   page.owner = 0;
   page.exclusive = false;
   page.sharers = NO_HOLDERS;
+  page.restore = false;
   page.lost = true;
 }

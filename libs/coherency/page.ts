@@ -62,6 +62,9 @@ export interface PageRun {
 /** A number that stands for a holder at its directory; 0 is nobody. */
 export type HolderId = number;
 
+/** Names a holder for good, whichever directory it is at; one that was declared dead comes back under another. */
+export type HolderIdentity = bigint;
+
 /** Tells the compiler, and a crash, that a union is exhausted. */
 export function unreachable(value: never): never {
   throw new Error(`unreachable: ${JSON.stringify(value)}`);

@@ -11,7 +11,7 @@ import { ShardLeader, type ShardLeaderOptions } from './shard-leader.ts';
 const TICK_MS = 20;
 
 export interface CoherencyOptions
-  extends Omit<ShardLeaderOptions, 'shard' | 'epoch' | 'expected' | 'holders' | 'onAbsent'> {
+  extends Omit<ShardLeaderOptions, 'shard' | 'epoch' | 'expected' | 'holders' | 'onAbsent' | 'onSilent'> {
   /** Name of this replica. */
   replica: string;
   /** New each time it starts. */
@@ -60,7 +60,8 @@ export class CoherencyService {
   /** This replica leads a shard from now on. */
   lead(shard: number, epoch: bigint, expected: ReadonlyMap<string, bigint>): void {
     const onAbsent = (node: string) => this.absent(node);
-    const options = { ...this.o, shard, epoch, expected, onAbsent, holders: this.holders };
+    const onSilent = (entry: HolderEntry) => this.bury(entry, 'it did not report what it has in time');
+    const options = { ...this.o, shard, epoch, expected, onAbsent, onSilent, holders: this.holders };
     this.leaders.set(shard, new ShardLeader(options));
   }
 

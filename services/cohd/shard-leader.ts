@@ -33,6 +33,8 @@ export interface ShardLeaderOptions {
   log: Logger;
   /** A node that lived under the last leader did not report for a lease. */
   onAbsent: (node: string) => void;
+  /** A holder is connected, and did not report for a lease. */
+  onSilent: (entry: HolderEntry) => void;
   /** Monotonic milliseconds. */
   now: () => number;
 }
@@ -55,6 +57,7 @@ export class ShardLeader {
   private readonly o: ShardLeaderOptions;
   private readonly awaited: Map<string, bigint>;
   private readonly reports: ReportEvent[] = [];
+  private readonly reported = new Set<HolderEntry>();
   private parked: Parked[] = [];
   /** Creators, as `node incarnation`, that died under this leader: what they had is lost, though they come back. */
   private readonly buried = new Set<string>();
@@ -78,7 +81,7 @@ export class ShardLeader {
 
   /** A holder has a new stream, or this shard a new leader: the holder hears that it is led from here. */
   attach(entry: HolderEntry): void {
-    this.step({ type: 'join', holder: entry.id });
+    this.step({ type: 'join', holder: entry.id, identity: entry.incarnation });
     const other = this.awaited.get(entry.node);
     if (other !== undefined && other !== entry.incarnation) this.awaited.delete(entry.node);
     const value = { shard: this.shard, epoch: this.epoch, report: this.rebuilding };
@@ -96,24 +99,29 @@ export class ShardLeader {
   }
 
   /** What a holder has of this shard. */
-  report(entry: HolderEntry, { held, voided, last, epoch }: Report): void {
+  report(entry: HolderEntry, { held, voided, reborn, last, epoch }: Report): void {
     if (!this.rebuilding || epoch !== this.epoch) return;
     const runs = held.map((h) => ({
       run: runFromWire(h.run),
       state: stateWire.from(h.state),
       version: Number(h.version),
       kept: h.kept,
+      keptFor: h.keptFor === 0n ? undefined : h.keptFor,
     }));
-    this.reports.push({ type: 'report', holder: entry.id, held: runs, voided });
+    this.reports.push({ type: 'report', holder: entry.id, held: runs, voided, reborn });
     if (voided.length > 0)
       this.voided.push({ node: `${entry.node} ${entry.incarnation}`, dataspaces: voided });
-    if (last) this.awaited.delete(entry.node);
+    if (last) {
+      this.awaited.delete(entry.node);
+      this.reported.add(entry);
+    }
     this.endRebuildWhenReady();
   }
 
   bury(entry: HolderEntry): void {
     this.buried.add(`${entry.node} ${entry.incarnation}`);
     this.parked = this.parked.filter((p) => p.holder !== entry);
+    this.reported.delete(entry);
     this.step({ type: 'leave', holder: entry.id });
     answerSync(this.o.holders, this.sync.holderGone(entry.id));
   }
@@ -211,7 +219,10 @@ export class ShardLeader {
   private endRebuildWhenReady(): void {
     if (!this.rebuilding) return;
     const late = this.o.now() >= this.rebuildUntilMs;
-    if (this.awaited.size > 0 && !late) return;
+    const silent = this.o.holders.all().filter((entry) => !this.reported.has(entry));
+    if (this.awaited.size + silent.length > 0 && !late) return;
+    // What they have nobody knows of: they come back as new.
+    for (const entry of silent) this.o.onSilent(entry);
     for (const node of this.awaited.keys()) this.o.onAbsent(node);
     // Dataspaces come first, when their creators are attached, if they live.
     const reported = new Set(this.reports.flatMap(({ held }) => held.map(({ run }) => run.dataspace)));
@@ -257,6 +268,7 @@ export class ShardLeader {
           version: BigInt(action.version),
           epoch,
           receiver: action.receiver,
+          receiverIncarnation: action.receiverIdentity,
           receiverAddress: holders.get(action.receiver)?.transferAddress ?? '',
           receiverState: stateWire.to(action.receiverState),
         };

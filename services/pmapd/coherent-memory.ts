@@ -323,6 +323,16 @@ export class CoherentMemory {
       for (const run of this.runsOf(shard, dataspace)) this.pmap.takeForNode(run, 'WRITE');
   }
 
+  /** The same for all of a dataspace. */
+  suspendAll(id: bigint): void {
+    const dataspace = this.dataspaces.get(id);
+    if (dataspace !== undefined) this.emptyPmaps(dataspace, 0, dataspace.pageCount);
+  }
+
+  resumeAll(dataspace: SharedDataspace): void {
+    for (const waiter of dataspace.takeWaiters(0, dataspace.pageCount)) waiter.retry();
+  }
+
   /** A shard may be used: who waits for it looks again. */
   resume(shard: number): void {
     for (const dataspace of this.dataspaces.values()) {

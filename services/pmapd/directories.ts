@@ -101,6 +101,11 @@ export class Directories {
     return this.isUsable(this.shards[shardOf(dataspace, page, this.o.shards)]!);
   }
 
+  /** True while the leader of a dataspace's locks can be trusted. */
+  homeUsable(dataspace: bigint): boolean {
+    return this.isUsable(this.shards[homeShardOf(dataspace, this.o.shards)]!);
+  }
+
   /** True where a message of a shard's leader at an epoch is in order. */
   accepts(dataspace: bigint, page: number, epoch: bigint): boolean {
     const shard = this.shards[shardOf(dataspace, page, this.o.shards)]!;
@@ -150,11 +155,12 @@ export class Directories {
   private led(link: DirectoryLink, { shard: number, epoch, report }: ShardLed): void {
     const shard = this.shards[number];
     if (shard === undefined || epoch < shard.epoch) return;
+    const wasLed = shard.identity !== '';
     const sameLeader = shard.epoch === epoch && shard.link === link && shard.identity === link.identity;
     // A replica that was silent may lead again before it answers a renewal.
     const suspended = !link.isLeased;
     Object.assign(shard, { link, epoch, identity: link.identity, suspended });
-    this.o.onLed(number, { sameLeader, voided: !sameLeader && !report });
+    this.o.onLed(number, { sameLeader, voided: wasLed && !sameLeader && !report });
     this.tellDeadline();
   }
 

@@ -134,19 +134,20 @@ export class DirectoryLink {
   }
 
   sendReport(action: Extract<HolderAction, { type: 'report' }>, shard: number, epoch: bigint): void {
-    const { voided } = action;
+    const { voided, reborn } = action;
     const held = action.held.map((h) => ({
       run: h.run,
       state: stateWire.to(h.state),
       version: BigInt(h.version),
       kept: h.kept ?? false,
+      keptFor: h.keptFor ?? 0n,
     }));
     for (let at = 0; at <= held.length; at += HELD_RUNS_PER_REPORT) {
       const last = at + HELD_RUNS_PER_REPORT > held.length;
       const part = held.slice(at, at + HELD_RUNS_PER_REPORT);
       this.send({
         case: 'report',
-        value: { held: part, last, shard, epoch, voided: at === 0 ? voided : [] },
+        value: { held: part, last, shard, epoch, reborn, voided: at === 0 ? voided : [] },
       });
     }
   }
@@ -222,6 +223,7 @@ export class DirectoryLink {
         const receiverState = stateWire.from(event.value.receiverState);
         const about = {
           mode: modeWire.from(event.value.mode),
+          receiverIdentity: event.value.receiverIncarnation,
           version: Number(version),
           receiver,
           receiverState,

@@ -59,7 +59,8 @@ export class Node {
   constructor(config: PmapdConfig, bus: Bus, log: Logger) {
     this.name = config.node;
     this.memoryDir = config.memoryDir;
-    this.incarnation = BigInt(Date.now());
+    // Unique in the cluster, and greater than that of an earlier start.
+    this.incarnation = BigInt(Date.now()) * 100_000n + BigInt(config.nodeIndex);
     this.config = config;
     this.bus = bus;
     this.log = log;
@@ -77,12 +78,14 @@ export class Node {
       config.memoryDir,
       {
         toDirectory: (action, shard) => this.directories?.perform(action, shard),
-        usable: (dataspace, page) => this.directories?.usable(dataspace, page) ?? false,
+        usable: (dataspace, page) => this.usable(dataspace, page),
         delivery: (receiver, run, zero, version, state) => {
           const { link, epoch } = this.directories?.of(run.dataspace, run.firstPage) ?? {};
           const address = link?.addressOf(receiver);
           if (link === undefined || epoch === undefined || address === undefined) return undefined;
-          return this.transfers.delivery(address, run, zero, { version, state, epoch, sender: link.holder });
+          return this.transfers.delivery(address, run, zero, {
+            ...{ version, state, epoch, receiver, sender: link.holder },
+          });
         },
         modifies: ({ entry, page }) => {
           const begin = BigInt(page * 4096);
@@ -113,7 +116,14 @@ export class Node {
     return this.asked.client;
   }
 
-  /** True where a page message at an epoch is of the present leader of its shard, and may be used. */
+  /** True where pages that were sent to a holder are for who we are now at the leader of their shard. */
+  acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean {
+    return (
+      this.accepts(dataspace, page, epoch) && this.directories?.of(dataspace, page).link?.holder === receiver
+    );
+  }
+
+  /** True where a message at an epoch is of the present leader of its shard, and may be used. */
   accepts(dataspace: bigint, page: number, epoch: bigint): boolean {
     return this.directories?.accepts(dataspace, page, epoch) ?? false;
   }
@@ -150,13 +160,16 @@ export class Node {
         }
         this.sync.rejoin(isHome, !sameLeader);
         this.memory.stepShard(shard, { type: 'rejoin', sameDirectory: sameLeader });
-        this.memory.resume(shard);
+        this.resume(shard);
       },
       onConfirmed: (isHome, sentMs) => this.sync.confirmed(isHome, sentMs),
-      onSuspend: (shard) => this.memory.suspend(shard),
+      onSuspend: (shard) => {
+        this.memory.suspend(shard);
+        for (const dataspace of this.lockedAt(shard)) this.memory.suspendAll(dataspace);
+      },
       onResume: (shard) => {
         this.memory.stepShard(shard, { type: 'rejoin', sameDirectory: true });
-        this.memory.resume(shard);
+        this.resume(shard);
       },
       onDeadline: (deadlineMs) => {
         this.deadline = deadlineMs === undefined ? 0n : BigInt(deadlineMs) * 1_000_000n;
@@ -168,6 +181,25 @@ export class Node {
       const connectTo = (addresses: string[]) => this.directories?.connectTo(addresses);
       this.stopDiscovery = await followReplicas(this.bus, this.log, connectTo);
     }
+  }
+
+  // What is done under a lock is as good as the lock: where the leader of a dataspace's locks cannot be trusted any more,
+  // none of its pages is used, whoever leads them.
+  private usable(dataspace: bigint, page: number): boolean {
+    const { directories } = this;
+    if (directories === undefined || !directories.usable(dataspace, page)) return false;
+    return !this.sync.holdsIn(dataspace) || directories.homeUsable(dataspace);
+  }
+
+  private lockedAt(shard: number): bigint[] {
+    const { shards } = this.config;
+    return this.sync.heldDataspaces().filter((dataspace) => homeShardOf(dataspace, shards) === shard);
+  }
+
+  private resume(shard: number): void {
+    this.memory.resume(shard);
+    for (const dataspace of this.memory.all())
+      if (homeShardOf(dataspace.id, this.config.shards) === shard) this.memory.resumeAll(dataspace);
   }
 
   // A process that goes on as if it had its locks would write beside whoever has them now.

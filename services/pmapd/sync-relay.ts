@@ -54,6 +54,8 @@ export class SyncRelay {
   private readonly idsOfSession = new Map<Session, Set<bigint>>();
   /** By owner and dataspace: what the directory granted and nobody gave back. */
   private readonly held = new Map<bigint, Map<bigint, OwnedRanges>>();
+  /** By dataspace: processes that hold ranges of it. */
+  private readonly ownersIn = new Map<bigint, Set<bigint>>();
   /** Said without an answer, and perhaps lost with a stream: unlocks by dataspace in order, and the ends of processes. */
   private readonly unlocks = new Map<bigint, UnheardUnlock[]>();
   private readonly gone = new Map<bigint, number>();
@@ -102,6 +104,8 @@ export class SyncRelay {
         if (status === SyncStatus.OK && asked.event?.case === 'lock') {
           const { begin = 0n, end = 0n, mode = 0 } = asked.event.value;
           this.rangesOf(asked.owner, asked.dataspace).set(begin, end, lockWire.from(mode));
+          const owners = this.ownersIn.get(asked.dataspace) ?? new Set();
+          this.ownersIn.set(asked.dataspace, owners.add(asked.owner));
         }
         asked.session.send({
           request: asked.request,
@@ -144,11 +148,29 @@ export class SyncRelay {
       return;
     }
     ranges?.clear(begin, end);
+    if (ranges?.count === 0) this.forget(owner, dataspace);
     const unheard = this.unlocks.get(dataspace) ?? [];
     unheard.push({ event, before: this.next, atMs: monotonicMs() });
     this.unlocks.set(dataspace, unheard);
     this.to.home(dataspace, event);
     session.send({ request, event: { case: 'done', value: {} } });
+  }
+
+  /** True while a process of this node holds a range of a dataspace. */
+  holdsIn(dataspace: bigint): boolean {
+    return this.ownersIn.has(dataspace);
+  }
+
+  /** Dataspaces of which a process of this node holds a range. */
+  heldDataspaces(): bigint[] {
+    return [...this.ownersIn.keys()];
+  }
+
+  private forget(owner: bigint, dataspace: bigint): void {
+    this.held.get(owner)?.delete(dataspace);
+    const owners = this.ownersIn.get(dataspace);
+    owners?.delete(owner);
+    if (owners?.size === 0) this.ownersIn.delete(dataspace);
   }
 
   private rangesOf(owner: bigint, dataspace: bigint): OwnedRanges {
@@ -201,10 +223,10 @@ export class SyncRelay {
   voided(isHome: (dataspace: bigint) => boolean): Set<bigint> {
     const owners = new Set<bigint>();
     for (const [owner, ofOwner] of this.held) {
-      for (const [dataspace, { count }] of ofOwner) {
+      for (const [dataspace, { count }] of [...ofOwner]) {
         if (!isHome(dataspace)) continue;
         if (count > 0) owners.add(owner);
-        ofOwner.delete(dataspace);
+        this.forget(owner, dataspace);
       }
     }
     return owners;
@@ -254,6 +276,7 @@ export class SyncRelay {
 
   /** A process ended. */
   ownerGone(owner: bigint): void {
+    for (const dataspace of [...(this.held.get(owner)?.keys() ?? [])]) this.forget(owner, dataspace);
     this.held.delete(owner);
     for (const id of this.idsOfOwner.get(owner) ?? []) this.finish(id);
     this.idsOfOwner.delete(owner);

@@ -69,9 +69,9 @@ export class Transfers {
     address: string,
     run: PageRun,
     zero: boolean,
-    about: { version: number; state: PageState; epoch: bigint; sender: number },
+    about: { version: number; state: PageState; epoch: bigint; sender: number; receiver: number },
   ): Delivery {
-    const { sender, epoch } = about;
+    const { sender, receiver, epoch } = about;
     const head = {
       run,
       zero,
@@ -79,6 +79,7 @@ export class Transfers {
       state: stateWire.to(about.state),
       epoch,
       sender,
+      receiver,
     };
     let buffer: Buffer | undefined;
     const { message, data } = encodeDeliver(head, zero ? 0 : run.pageCount * PAGE_BYTES, (bytes) => {
@@ -124,13 +125,15 @@ export class Transfers {
 }
 
 /** The receiving side. */
-export function transferHandlers(node: Pick<Node, 'memory' | 'accepts'>): Handlers<typeof TransferService> {
+export function transferHandlers(
+  node: Pick<Node, 'memory' | 'acceptsFor'>,
+): Handlers<typeof TransferService> {
   return {
     deliver: raw((call) => {
       call.on('data', (message: DeliverRequest) => {
         const run = runFromWire(message.run);
         // Sent under an earlier leader, or late: whoever wants it asks anew.
-        if (!node.accepts(run.dataspace, run.firstPage, message.epoch)) return;
+        if (!node.acceptsFor(run.dataspace, run.firstPage, message.epoch, message.receiver)) return;
         if (!message.zero && message.data.length !== run.pageCount * PAGE_BYTES) {
           failStream(
             call,

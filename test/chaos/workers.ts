@@ -87,8 +87,11 @@ export class Workers {
     const prove = async (node: string): Promise<string | undefined> => {
       for (let end = ''; ; ) {
         if (signal.aborted) return `${node}: ${end || 'it hangs'}`;
+        const { generation } = this;
         end = await this.once(node, 50, signal);
         if (end === 'done') return undefined;
+        // What a node made while it was being declared dead is lost too.
+        if (/lost/.test(end) && generation === this.generation) this.generation++;
         await sleep(RETRY_MS);
       }
     };
