@@ -104,7 +104,10 @@ test('a page that was changed in the store is corrupt, its neighbours are not, a
   expect(await states(4n, 0, 3)).toEqual(['0 v1 1', '1 CORRUPT', '2 NEVER_STORED']);
   await store.write(4n, [filled(2, 1, 3)]);
   expect(await states(4n, 0, 3)).toEqual(['0 v1 1', '1 CORRUPT', '2 v1 3']);
+  expect(await store.check(4n)).toEqual({ storedPages: 2, corruptPages: 1 });
   await jetstream.publish('odonata.test.pages.4.0', changed.subarray(0, 5000));
+  expect(await store.check(4n)).toEqual({ storedPages: 0, corruptPages: 1 });
+  expect(await store.check(99n)).toEqual({ storedPages: 0, corruptPages: 0 });
   expect(await states(4n, 0, 3)).toEqual(['0 CORRUPT', '1 CORRUPT', '2 CORRUPT']);
   await expect(store.write(4n, [filled(0, 2, 4)])).rejects.toMatchObject({ code: Code.DataLoss });
 });

@@ -128,6 +128,30 @@ export class PageStore {
     return found;
   }
 
+  /** Reads all that is stored of a dataspace. A torn chunk counts as one corrupt page. @throws RpcError UNAVAILABLE */
+  async check(dataspace: bigint): Promise<{ storedPages: number; corruptPages: number }> {
+    let [storedPages, corruptPages] = [0, 0];
+    for (const number of await this.chunkNumbers(dataspace)) {
+      const { pages } = await this.readChunk({ dataspace, number });
+      if (pages === undefined) corruptPages++;
+      for (const [page, stored] of pages ?? []) {
+        if (isIntact(dataspace, page, stored)) storedPages++;
+        else corruptPages++;
+      }
+    }
+    return { storedPages, corruptPages };
+  }
+
+  private async chunkNumbers(dataspace: bigint): Promise<number[]> {
+    try {
+      const prefix = `odonata.${this.options.cluster}.pages.${dataspace}.`;
+      const { state } = await this.manager.streams.info(this.stream, { subjects_filter: `${prefix}>` });
+      return Object.keys(state.subjects ?? {}).map((subject) => Number(subject.slice(prefix.length)));
+    } catch (error) {
+      throw unavailable(error);
+    }
+  }
+
   /** Forgets a dataspace. @throws RpcError UNAVAILABLE */
   async remove(dataspace: bigint): Promise<void> {
     try {

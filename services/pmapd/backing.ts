@@ -130,6 +130,11 @@ export class Backing {
     }
   }
 
+  /** Reads all that is stored of a dataspace. @throws RpcError UNAVAILABLE */
+  async check(dataspace: bigint): Promise<{ storedPages: number; corruptPages: number }> {
+    return await (await this.opened()).check(dataspace);
+  }
+
   /** Forgets a dataspace that was removed. */
   async remove(dataspace: bigint): Promise<void> {
     await (await this.opened()).remove(dataspace);

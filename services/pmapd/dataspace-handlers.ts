@@ -23,7 +23,9 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
     },
     async stat({ name }) {
       const { dataspace, usage } = await node.directory.getDataspace({ name });
-      return { dataspace, usage };
+      if (!dataspace?.durable) return { dataspace, usage };
+      const { storedPages, corruptPages } = await node.backing.check(dataspace.id);
+      return { dataspace, usage, storedPages: BigInt(storedPages), corruptPages: BigInt(corruptPages) };
     },
     async remove({ name }) {
       const { dataspace } = await node.directory.getDataspace({ name });

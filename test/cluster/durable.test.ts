@@ -41,7 +41,7 @@ test('the death of the node that held the pages: the last synced bytes come back
   await vkctl(['ds', 'sync', 'notes', '--range', '0+8K', '--node', 'node2']);
   await vkctl(['ds', 'load', 'notes', '-', '--node', 'node1'], text('never'));
   await make('unsynced', 'gone');
-  expect(await vkctl(['ds', 'stat', 'notes'])).toMatch(/durable {4}yes/);
+  expect(await vkctl(['ds', 'stat', 'notes'])).toMatch(/durable {4}70 pages stored\n/);
 
   await cluster.kill('node1/pmapd');
   await cluster.well();
@@ -105,6 +105,7 @@ test('a page that was changed in the store is an error that says so, its neighbo
   } finally {
     await nats.close();
   }
+  expect(await vkctl(['ds', 'stat', 'marred'])).toMatch(/durable {4}69 pages stored, 1 CORRUPT\n/);
   await cluster.kill('node1/pmapd');
   await cluster.well();
   const read = (page: number) => cluster.run('node2', 'peek', ['marred', `${page * 4096}`]);

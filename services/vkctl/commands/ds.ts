@@ -156,7 +156,8 @@ async function save(name: string, file: string, options: DsOptions): Promise<voi
 async function stat(name: string, options: DsOptions): Promise<void> {
   await withConnection(clusterOf(options), async (to) => {
     const { dataspace, usage } = await statDataspace(to, name);
-    if (options.json) return print(json({ dataspace, usage }));
+    const stored = dataspace.durable ? await storedPages(to, options, name) : undefined;
+    if (options.json) return print(json({ dataspace, usage, ...stored }));
     print(
       [
         `name       ${dataspace.name}`,
@@ -165,12 +166,22 @@ async function stat(name: string, options: DsOptions): Promise<void> {
         `created on ${dataspace.creator || '-'}`,
         `pages at   ${owners(usage.ownedPages)}`,
         `lost       ${lost(usage.lostPages)}`,
-        `durable    ${dataspace.durable ? 'yes' : 'no'}`,
+        `durable    ${stored === undefined ? 'no' : `${stored.storedPages} pages stored${corrupt(stored.corruptPages)}`}`,
         `locks      ${usage.locks}`,
         `mapped by  ${usage.mappedBy.join(', ') || '-'}`,
       ].join('\n'),
     );
   });
+}
+
+/** What the backing store has; a node reads it. */
+async function storedPages(
+  to: Connection,
+  options: DsOptions,
+  name: string,
+): Promise<{ storedPages: bigint; corruptPages: bigint }> {
+  const { storedPages, corruptPages } = await to.dataspaces(await throughNode(to, options)).stat({ name });
+  return { storedPages, corruptPages };
 }
 
 async function sync(name: string, options: DsOptions): Promise<void> {
@@ -203,6 +214,7 @@ async function rm(names: string[], options: DsOptions): Promise<void> {
 
 const pagesOf = ({ sizeBytes }: Dataspace): bigint => (sizeBytes + 4095n) / 4096n;
 const lost = (pages: bigint): string => (pages === 0n ? '-' : `${pages} pages LOST`);
+const corrupt = (pages: bigint): string => (pages === 0n ? '' : `, ${pages} CORRUPT`);
 const owners = (ownedPages: Record<string, bigint>): string =>
   Object.entries(ownedPages)
     .sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
