@@ -163,6 +163,23 @@ describe('a node', () => {
     expect(await cluster.json('node3', 'counter', ['after', 'lock', '3'])).toMatchObject({ seen: 3 });
   });
 
+  test('with a virtual kernel that is stopped: its pages go on to others at once, and it reads what is there when it wakes', async () => {
+    const reader = await cluster.start('node2', 'peek', ['asleep', '0', '--size', '4096', '--every-ms', '5']);
+    await reader.wrote(/words/);
+    const { vkernels } = await cluster.connection.vkerneld('node2').listVkernels({});
+    const pid = vkernels[0]!.hostPid;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const startMs = performance.now();
+      await cluster.output('node1', 'peek', ['asleep', '0', '--write', '7']);
+      expect(performance.now() - startMs).toBeLessThan(LEASE_MS);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await reader.wrote(/\[7\]/);
+    await reader.signal('SIGKILL');
+  });
+
   test('stopped for less than its lease: nothing happens', async () => {
     const reader = await cluster.start('node2', 'peek', ['short', '0', '--size', '4096', '--every-ms', '10']);
     await reader.wrote(/words/);
