@@ -77,6 +77,11 @@ export class Bus {
     return () => subscription.unsubscribe();
   }
 
+  /** The connection itself, for the backing store. */
+  get nats(): NatsConnection {
+    return this.connection;
+  }
+
   /** A bucket of the cluster; made when it does not exist. */
   async bucket(name: string): Promise<KV> {
     const jetstream: JetStreamClient = this.connection.jetstream({ timeout: REQUEST_MS });

@@ -23,7 +23,11 @@ export type DirectoryEvent =
   | { type: 'join'; holder: HolderId; identity?: HolderIdentity }
   /** The holder is dead: its lease ended or it said goodbye. */
   | { type: 'leave'; holder: HolderId }
-  /** Pages past `neededPages` are speculative. `alone`: a lone reader gets EXCLUSIVE. */
+  /**
+   * Pages past `neededPages` are speculative. `alone`: a lone reader gets EXCLUSIVE. `storedVersion`: the holder has
+   * the bytes that the backing store keeps of these pages, at most of this version; those that are lost begin anew
+   * with them.
+   */
   | {
       type: 'acquire';
       holder: HolderId;
@@ -31,6 +35,7 @@ export type DirectoryEvent =
       mode: AccessMode;
       neededPages: number;
       alone: boolean;
+      storedVersion?: number | undefined;
     }
   | { type: 'ack'; holder: HolderId; run: PageRun; version: number; kind: AckKind }
   /** A holder lets go of what it had, at a home, where nothing is lost by that. */
@@ -42,7 +47,7 @@ export type DirectoryEvent =
   | { type: 'tick'; nowMs: number };
 
 export type DirectoryAction =
-  /** `zero`: never written. `restore`: take back what was sent on and kept. */
+  /** `zero`: never written. `restore`: take back what was sent on and kept. `stored`: take what the store keeps. */
   | {
       type: 'grant';
       holder: HolderId;
@@ -51,6 +56,7 @@ export type DirectoryAction =
       version: number;
       zero: boolean;
       restore: boolean;
+      stored: boolean;
     }
   | {
       type: 'recall';

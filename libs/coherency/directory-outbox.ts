@@ -28,12 +28,19 @@ export class DirectoryOutbox {
   grant(
     dataspace: bigint,
     page: number,
-    about: { holder: HolderId; state: PageState; version: number; zero?: boolean; restore?: boolean },
+    about: {
+      holder: HolderId;
+      state: PageState;
+      version: number;
+      zero?: boolean;
+      restore?: boolean;
+      stored?: boolean;
+    },
   ): void {
     this.counters.grants++;
-    const { holder, state, version, zero = false, restore = false } = about;
+    const { holder, state, version, zero = false, restore = false, stored = false } = about;
     const make = (run: PageRun): DirectoryAction => {
-      return { type: 'grant', holder, run, state, version, zero, restore };
+      return { type: 'grant', holder, run, state, version, zero, restore, stored };
     };
     this.batch.add(
       'grant',
@@ -43,7 +50,7 @@ export class DirectoryOutbox {
       holder,
       state,
       version,
-      zero === restore ? zero : zero ? 'zero' : 'restore',
+      zero ? 'zero' : restore ? 'restore' : stored ? 'stored' : undefined,
     );
   }
 

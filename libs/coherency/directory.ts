@@ -164,11 +164,11 @@ export class Directory {
   }
 
   private acquire(event: Extract<DirectoryEvent, { type: 'acquire' }>): void {
-    const { holder, run, mode, neededPages, alone } = event;
+    const { holder, run, mode, neededPages, alone, storedVersion } = event;
     assert(this.holders.has(holder), `acquire of an unknown holder ${holder}`);
     this.out.counters.acquires++;
     const dataspace = this.dataspaces.get(run.dataspace);
-    const request = { holder, mode, alone };
+    const request = { holder, mode, alone, storedVersion };
     for (let i = 0; i < run.pageCount; i++) {
       const number = run.firstPage + i;
       if (dataspace === undefined || number >= dataspace.pageCount) {
@@ -204,9 +204,25 @@ export class Directory {
 
   private begin(dataspace: Dataspace, number: number, page: Page, request: Request): void {
     assert(page.change === undefined, 'one change at a time');
-    if (page.lost) this.out.refuse(dataspace.id, number, request, 'LOST');
+    if (page.lost && request.storedVersion !== undefined && !this.home)
+      this.beginStored(dataspace, number, page, request.holder, request.storedVersion);
+    else if (page.lost) this.out.refuse(dataspace.id, number, request, 'LOST');
     else if (request.mode === 'READ') this.beginRead(dataspace, number, page, request);
     else this.beginWrite(dataspace, number, page, request);
+  }
+
+  // Later than what was lost and than what is stored: whoever still syncs either of these changes nothing.
+  private beginStored(
+    dataspace: Dataspace,
+    number: number,
+    page: Page,
+    holder: HolderId,
+    storedVersion: number,
+  ): void {
+    become(page, holder, Math.max(page.version, storedVersion) + 1);
+    page.lost = false;
+    page.stored = true;
+    this.grant(dataspace, number, page, holder, 'MODIFIED', false);
   }
 
   private beginRead(dataspace: Dataspace, number: number, page: Page, request: Request): void {
@@ -364,6 +380,7 @@ export class Directory {
     const reader = change.request.holder;
     page.exclusive = false;
     page.zero = false;
+    page.stored = false;
     page.restore = false;
     page.sharers = withHolder(page.sharers, reader);
     if (!this.home) return;
@@ -389,8 +406,9 @@ export class Directory {
     state: PageState,
     zero: boolean,
   ): void {
+    const stored = page.stored && holder === page.owner;
     const restore = page.restore && holder === page.owner;
-    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero, restore });
+    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero, restore, stored });
   }
 
   private tick(nowMs: number): void {

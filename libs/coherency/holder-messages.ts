@@ -10,7 +10,17 @@ export type HolderEvent =
   | { type: 'want'; run: PageRun; mode: AccessMode; neededPages: number }
   /** Pages that may be written silently were written. */
   | { type: 'wrote'; run: PageRun }
-  | { type: 'grant'; run: PageRun; state: PageState; version: number; zero: boolean; restore: boolean }
+  | {
+      type: 'grant';
+      run: PageRun;
+      state: PageState;
+      version: number;
+      zero: boolean;
+      restore: boolean;
+      stored: boolean;
+    }
+  /** The bytes that the backing store keeps of lost pages are at hand: it asks for the pages with them. */
+  | { type: 'stored'; run: PageRun; version: number }
   /** Pages arrived from another holder. */
   | { type: 'data'; run: PageRun; state: PageState; version: number; zero: boolean }
   | {
@@ -32,7 +42,7 @@ export type HolderEvent =
 
 export type HolderAction =
   /** `needed` false: speculative pages. */
-  | { type: 'acquire'; run: PageRun; mode: AccessMode; needed: boolean }
+  | { type: 'acquire'; run: PageRun; mode: AccessMode; needed: boolean; storedVersion?: number | undefined }
   | { type: 'ack'; run: PageRun; version: number; kind: AckKind }
   /** `voided`: dataspaces that were granted whole, and are not any more. */
   /** `reborn`: the lease ended once, and what was held then is gone. */
@@ -54,6 +64,8 @@ export type HolderAction =
   | { type: 'drop'; run: PageRun }
   /** Put the arrived data, or zeros, into frames. */
   | { type: 'install'; run: PageRun; zero: boolean }
+  /** Put what came from the backing store into frames. */
+  | { type: 'install-stored'; run: PageRun }
   /** Put back what was retained. */
   | { type: 'restore'; run: PageRun; version: number }
   /** Forget what was retained. */

@@ -6,7 +6,7 @@ test('access to each page of a run is taken away before the page is sent', () =>
   const run = { dataspace: 1n, firstPage: 0, pageCount: 2 };
   holder.step({ type: 'open', dataspace: 1n, pageCount: 2, whole: false });
   // The first page was given to read already; the second one is written here.
-  const grant = { type: 'grant', version: 1, zero: true, restore: false } as const;
+  const grant = { type: 'grant', version: 1, zero: true, restore: false, stored: false } as const;
   holder.step({ ...grant, run: { ...run, pageCount: 1 }, state: 'MASTER' });
   holder.step({ ...grant, run: { ...run, firstPage: 1, pageCount: 1 }, state: 'MODIFIED' });
   const actions = holder.step({

@@ -31,6 +31,8 @@ interface HeldPage {
   /** This version was sent on, and the frames' bytes are kept until it is settled. */
   retainedVersion: number;
   retainedFor: HolderIdentity;
+  /** Bytes of this version are at hand that the backing store keeps. */
+  storedVersion: number | undefined;
 }
 
 interface HeldDataspace {
@@ -156,6 +158,12 @@ export class Holder {
       case 'grant':
         this.grant(event, dataspace, number, page);
         return;
+      case 'stored':
+        if (page.state !== 'INVALID') return;
+        page.storedVersion = event.version;
+        page.writePending = true;
+        this.acquireStored(dataspace, number, event.version);
+        return;
       case 'data':
         this.data(event, dataspace, number, page);
         return;
@@ -187,6 +195,7 @@ export class Holder {
         dataVersion: 0,
         grantVersion: 0,
         retainedVersion: 0,
+        storedVersion: undefined,
         retainedFor: 0n,
       };
       held.pages.set(number, page);
@@ -229,6 +238,9 @@ export class Holder {
       this.assumeRestored(dataspace, number, page, event.version);
     if (event.zero && page.state === 'INVALID') {
       this.install(dataspace, number, true);
+    } else if (event.stored && page.state === 'INVALID') {
+      assert(page.storedVersion !== undefined, `page ${number} of ${dataspace} begins with nothing at hand`);
+      this.batch.add('install-stored', dataspace, number, (run) => ({ type: 'install-stored', run }));
     } else if (page.state === 'INVALID' && page.dataVersion !== event.version) {
       // The data is still under way from the old owner.
       page.grantVersion = event.version;
@@ -246,6 +258,7 @@ export class Holder {
     if (mayWrite(state)) page.writePending = false;
     page.dataVersion = 0;
     page.grantVersion = 0;
+    page.storedVersion = undefined;
     this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
   }
 
@@ -435,7 +448,8 @@ export class Holder {
     for (const [dataspace, space] of this.dataspaces) {
       for (const [number, page] of space.pages) {
         if (page.readPending) this.again(dataspace, number, 'READ');
-        if (page.writePending) this.again(dataspace, number, 'WRITE');
+        if (page.storedVersion !== undefined) this.acquireStored(dataspace, number, page.storedVersion);
+        else if (page.writePending) this.again(dataspace, number, 'WRITE');
       }
     }
     return [...report, ...this.batch.take()];
@@ -473,6 +487,13 @@ export class Holder {
       this.batch.add('restore', dataspace, number, (run) => ({ type: 'restore', run, version }), version);
     }
     this.take(dataspace, number, page, event.state, event.version);
+  }
+
+  private acquireStored(dataspace: bigint, number: number, storedVersion: number): void {
+    const make = (run: PageRun): RunwiseAction => {
+      return { type: 'acquire', run, mode: 'WRITE', needed: true, storedVersion };
+    };
+    this.batch.add('acquire', dataspace, number, make, 'stored', storedVersion);
   }
 
   private again(dataspace: bigint, number: number, mode: 'READ' | 'WRITE'): void {

@@ -6,6 +6,7 @@ export interface Request {
   holder: HolderId;
   mode: AccessMode;
   alone: boolean;
+  storedVersion: number | undefined;
 }
 
 /** A change of one page that is under way. */
@@ -33,6 +34,8 @@ export interface Page {
   lost: boolean;
   /** The owner's permission came without data: said again if it asks again, because that was lost on the way. */
   zero: boolean;
+  /** The same where the data is what the owner read from the backing store. */
+  stored: boolean;
   /** The owner was told to take back what it had sent on: said again until it is seen that it did. */
   restore: boolean;
   change: Change | undefined;
@@ -62,6 +65,7 @@ export function plainPage(dataspace: Dataspace): Page {
     version: 0,
     lost: dataspace.creatorLost,
     zero: false,
+    stored: false,
     restore: false,
     change: undefined,
     queue: NO_REQUESTS,
@@ -101,6 +105,7 @@ export function become(page: Page, writer: HolderId, version: number): void {
   page.sharers = NO_HOLDERS;
   page.version = version;
   page.zero = false;
+  page.stored = false;
   page.restore = false;
 }
 

@@ -24,6 +24,14 @@
 //   write by R     owner O alone        recall(WRITE) to O, who sends to R           owner R
 //   write by R     O and sharers S      recall(WRITE) to O, invalidate S; acks+data  owner R
 //
+// A page whose only copy died is LOST; an access to it is refused. Of a durable dataspace the holder then looks into the
+// backing store, and asks again with the bytes that it found there:
+//
+//   write by R, stored    lost, nobody         grant MODIFIED, stored                   owner R
+//
+// Its version is then later than any that was lost or stored, so a late sync of those changes nothing. If another was
+// first, R gets the page from him as always.
+//
 // One change of a page is under way at a time; what comes meanwhile queues. So the only races left are
 // between channels (broadcast, stream, transfer), and the version settles them: an invalidation
 // carries the version that the page is about to get, and takes away copies that are older, no others.

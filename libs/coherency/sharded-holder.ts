@@ -39,6 +39,11 @@ export class ShardedHolder {
     return this.machines[shard]!.step(event);
   }
 
+  /** The version of a page's copy here. */
+  version(dataspace: bigint, page: number): number {
+    return this.machines[shardOf(dataspace, page, this.shards)]!.version(dataspace, page);
+  }
+
   /** The state of a page here. */
   state(dataspace: bigint, page: number): PageState {
     return this.machines[shardOf(dataspace, page, this.shards)]!.state(dataspace, page);

@@ -51,6 +51,7 @@ enum {
 enum {
   ODONATA_OPEN_CREATE = 1,    /* make it where it is missing */
   ODONATA_OPEN_EXCLUSIVE = 2, /* with CREATE: fail with EEXIST where it is there */
+  ODONATA_OPEN_DURABLE = 4,   /* with CREATE: with a backing store, see odonata_sync; EEXIST where it is there without */
 };
 
 /** Protections of odonata_ds_map. */
@@ -116,6 +117,15 @@ int32_t odonata_lock(uint64_t id, int64_t begin, int64_t end_inclusive, int32_t 
 /** Releases whatever this process holds of [begin, end_inclusive], also part of a range that it locked as a whole. */
 ODONATA_IMPORT("unlock")
 int32_t odonata_unlock(uint64_t id, int64_t begin, int64_t end_inclusive);
+
+/**
+ * Stores the bytes [offset, offset + len) of a durable dataspace, in whole pages, with what they hold when the call
+ * begins or later; `len` 0 means all from `offset` on.  0 when the backing store has acknowledged all of it: from then
+ * on these bytes, or later ones, survive the death of any node.  EIO: it may be stored in part (the store does not
+ * answer, or a page cannot be read); ENOMEM: the store is full; EBUSY: the dataspace is not durable.
+ */
+ODONATA_IMPORT("sync")
+int32_t odonata_sync(uint64_t id, uint64_t offset, uint64_t len);
 
 /**
  * Sleeps until odonata_wake() on the same word of the same dataspace, from whichever mapping and node, if the word

@@ -14,6 +14,7 @@ const wire = (record: DataspaceRecord) => ({
   sizeBytes: record.sizeBytes,
   creator: record.creator,
   creatorIncarnation: record.creatorIncarnation,
+  durable: record.durable,
 });
 
 export function directoryHandlers(
@@ -70,23 +71,23 @@ export function directoryHandlers(
       call.on('error', gone);
     }),
 
-    async createDataspace({ name, sizeBytes, creator, creatorIncarnation, exclusive }) {
+    async createDataspace({ name, sizeBytes, creator, creatorIncarnation, exclusive, durable }) {
       checkName(name);
       // One at a time a name: the second sees what the first made.
       while (creating.has(name)) await creating.get(name);
       const existing = registry.get(name);
       if (existing !== undefined) {
-        expectSame(existing, sizeBytes, exclusive);
+        expectSame(existing, sizeBytes, exclusive, durable);
         return { dataspace: wire(existing), created: false };
       }
-      const work = registry.create({ name, sizeBytes, creator, creatorIncarnation });
+      const work = registry.create({ name, sizeBytes, creator, creatorIncarnation, durable });
       creating.set(
         name,
         work.catch(() => {}),
       );
       try {
         const { record, created } = await work;
-        if (!created) expectSame(record, sizeBytes, exclusive);
+        if (!created) expectSame(record, sizeBytes, exclusive, durable);
         return { dataspace: wire(record), created };
       } finally {
         creating.delete(name);
@@ -138,7 +139,10 @@ export function directoryHandlers(
 }
 
 /** @throws RpcError ALREADY_EXISTS unless it is what the caller wants */
-function expectSame({ name, sizeBytes: is }: DataspaceRecord, wanted: bigint, exclusive: boolean): void {
+function expectSame(record: DataspaceRecord, wanted: bigint, exclusive: boolean, durable: boolean): void {
+  const { name, sizeBytes: is } = record;
+  if (durable && !record.durable)
+    throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists, and is not durable`);
   if (exclusive) throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists`);
   if (is !== wanted)
     throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${is} bytes, not ${wanted}`);

@@ -12,6 +12,8 @@ export interface DataspaceRecord {
   /** Node that got it whole, and the incarnation of its pmap manager then. */
   creator: string;
   creatorIncarnation: bigint;
+  /** It has a backing store. */
+  durable: boolean;
 }
 
 /** Dataspaces of a cluster. */
@@ -23,6 +25,7 @@ const stored = z.object({
   sizeBytes: z.coerce.bigint(),
   creator: z.string(),
   creatorIncarnation: z.coerce.bigint(),
+  durable: z.boolean().default(false),
 });
 
 // Bucket keys allow fewer characters than names.

@@ -193,9 +193,10 @@ export class ShardLeader {
     const holder = entry.id;
     switch (event.case) {
       case 'acquire': {
-        const { run, mode, neededPages } = event.value;
+        const { run, mode, neededPages, storedVersion: version } = event.value;
+        const storedVersion = version === undefined ? undefined : Number(version);
         const about = { run: runFromWire(run), mode: modeWire.from(mode), neededPages };
-        this.step({ type: 'acquire', holder, alone: true, ...about });
+        this.step({ type: 'acquire', holder, alone: true, storedVersion, ...about });
         return;
       }
       case 'ack': {
@@ -253,7 +254,7 @@ export class ShardLeader {
     const { run } = action;
     switch (action.type) {
       case 'grant': {
-        const { version, zero, restore } = action;
+        const { version, zero, restore, stored } = action;
         const { grantedPages } = this.o;
         grantedPages[action.state] = (grantedPages[action.state] ?? 0) + run.pageCount;
         const value = {
@@ -262,6 +263,7 @@ export class ShardLeader {
           version: BigInt(version),
           zero,
           restore,
+          stored,
           epoch,
         };
         holders.send(action.holder, { case: 'grant', value });

@@ -82,8 +82,14 @@ function randomly(seed: number): () => number {
   };
 }
 
-/** The cost of a lock in `large` as a multiple of that in `small`. */
-function ratio(small: [SyncDesk, number], large: [SyncDesk, number]): number {
+/** The cost of a lock in `large` as a multiple of that in `small`. Others on the machine can only add to it: tries. */
+function ratio(small: [SyncDesk, number], large: [SyncDesk, number], below: number): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let tries = 0; tries < 5 && least >= below; tries++) least = Math.min(least, ratioOnce(small, large));
+  return least;
+}
+
+function ratioOnce(small: [SyncDesk, number], large: [SyncDesk, number]): number {
   const random = randomly(42);
   const least = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
   for (let round = 0; round < ROUNDS; round++) {
@@ -94,30 +100,41 @@ function ratio(small: [SyncDesk, number], large: [SyncDesk, number]): number {
 }
 
 test('100,000 held ranges: a lock costs less than twice what it costs with 100', () => {
-  const times = ratio([deskWith(100), 100], [deskWith(100_000), 100_000]);
+  const times = ratio([deskWith(100), 100], [deskWith(100_000), 100_000], 2);
   console.info(`a lock with 100,000 ranges held costs ${times.toFixed(2)} times one with 100`);
   expect(times).toBeLessThan(2);
 });
 
-test('10,000 requests that wait: a lock elsewhere costs less than twice, and each is granted at once in its turn', () => {
+/**
+ * A desk where so many wait for one range, each of them holding another, so each could be part of a cycle.
+ * @returns microseconds that each took to come into the queue, and to be granted in its turn
+ */
+function queueUs(length: number, meanwhile: (desk: SyncDesk) => void): number {
   const desk = deskWith(100);
-  const waiting = Array.from({ length: 10_000 }, (_, i) => ask(BigInt(i) + 10_000n, -8n, 8n));
+  const waiting = Array.from({ length }, (_, i) => ask(BigInt(i) + 10_000n, -8n, 8n));
   desk.lock(1, ask(9_999n, -8n, 8n), 0);
-  // Each of them holds something, so each could be part of a cycle.
   for (const [i, { owner }] of waiting.entries()) desk.lock(1, ask(owner, BigInt(i) * 4n - 100_000n, 1n), 0);
-  const started = process.hrtime.bigint();
+  const asked = process.hrtime.bigint();
   for (const each of waiting) expect(desk.lock(1, each, 0)).toEqual([]);
-  expect(ratio([deskWith(100), 100], [desk, 100])).toBeLessThan(2);
+  const queued = process.hrtime.bigint();
+  meanwhile(desk);
+  const begun = process.hrtime.bigint();
   let owner = 9_999n;
   for (const next of waiting) {
     const answers = desk.unlock(1n, owner, -8n, -1n);
     expect(answers).toMatchObject([{ request: next.request, outcome: 'OK' }]);
     ({ owner } = next);
   }
-  const perRequestUs = Number(process.hrtime.bigint() - started) / 1000 / waiting.length;
-  console.info(`${perRequestUs.toFixed(0)} us for each of 10,000 requests that waited`);
-  // A walk along the queue for each would be 10,000 steps.
-  expect(perRequestUs).toBeLessThan(1000);
+  return Number(queued - asked + process.hrtime.bigint() - begun) / 1000 / length;
+}
+
+test('10,000 requests that wait: a lock elsewhere costs less than twice, and each is granted at once in its turn', () => {
+  const elsewhere = (desk: SyncDesk) => expect(ratio([deskWith(100), 100], [desk, 100], 2)).toBeLessThan(2);
+  const long = queueUs(10_000, elsewhere);
+  const short = queueUs(1_000, () => {});
+  console.info(`${long.toFixed(0)} us for each of 10,000 requests that waited, ${short.toFixed(0)} of 1,000`);
+  // A walk along the queue for each would make it ten times as much.
+  expect(long).toBeLessThan(5 * short);
 });
 
 test('the end of an owner, and ticks, do not look at what others hold', () => {

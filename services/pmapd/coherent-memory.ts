@@ -2,6 +2,7 @@
 // and the frames between them.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import type { PageToStore } from '@odonata/backing-store/page-store.ts';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import type { AccessMode, HolderId, PageRun, PageState } from '@odonata/coherency/page.ts';
 import { mayRead, mayWrite, PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
@@ -39,6 +40,8 @@ export interface Outside {
   ): Delivery | undefined;
   /** True where the process of a fault holds a lock under which it writes there. */
   modifies(fault: FaultAt): boolean;
+  /** Pages of a durable dataspace are lost: `takeStored` or `failPage` follows for each. */
+  fetchStored(dataspace: SharedDataspace, run: PageRun): void;
   /** A fault became an error of its process. */
   faultError(fault: FaultAt, signal: string, reason: string): void;
 }
@@ -75,7 +78,10 @@ export class CoherentMemory {
   }
 
   /** Makes a dataspace known on this node. `whole`: this node made it and holds all of it. */
-  open(about: { id: bigint; name: string; sizeBytes: bigint }, whole: boolean): SharedDataspace {
+  open(
+    about: { id: bigint; name: string; sizeBytes: bigint; durable: boolean },
+    whole: boolean,
+  ): SharedDataspace {
     const known = this.dataspaces.get(about.id);
     if (known !== undefined) return known;
     const pageCount = Number((about.sizeBytes + BigInt(PAGE_BYTES) - 1n) / BigInt(PAGE_BYTES));
@@ -249,6 +255,29 @@ export class CoherentMemory {
     return use();
   }
 
+  /** Copies of pages as they are now, for the backing store. */
+  capture(dataspace: SharedDataspace, firstPage: number, pageCount: number): Promise<PageToStore[]> {
+    return this.withPages(dataspace, firstPage, pageCount, 'READ', () => {
+      const bytes = Uint8Array.from(dataspace.file.read(firstPage, pageCount));
+      return Array.from({ length: pageCount }, (_, i) => {
+        const page = firstPage + i;
+        const isFinal = !mayWrite(this.holder.state(dataspace.id, page));
+        const version = BigInt(this.holder.version(dataspace.id, page)) * 2n + (isFinal ? 1n : 0n);
+        return { page, version, bytes: bytes.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES) };
+      });
+    });
+  }
+
+  /** A lost page was found in the backing store. */
+  takeStored(dataspace: SharedDataspace, page: number, version: number, bytes: Uint8Array): void {
+    dataspace.stored.set(page, bytes);
+    this.step({ type: 'stored', run: { dataspace: dataspace.id, firstPage: page, pageCount: 1 }, version });
+  }
+
+  failPage(dataspace: SharedDataspace, page: number, reason: string): void {
+    for (const waiter of dataspace.takeWaiters(page, 1)) waiter.fail(reason);
+  }
+
   private firstMissing(run: PageRun, mode: AccessMode): number | undefined {
     for (let page = run.firstPage; page < run.firstPage + run.pageCount; page++) {
       if (!this.mayUse(run.dataspace, page, mode === 'WRITE')) return page;
@@ -344,6 +373,9 @@ export class CoherentMemory {
       case 'install':
         this.install(dataspace, run, action.zero);
         return;
+      case 'install-stored':
+        this.installStored(dataspace, run);
+        return;
       case 'restore':
         this.restore(dataspace, action);
         return;
@@ -354,6 +386,10 @@ export class CoherentMemory {
         for (const waiter of dataspace.takeWaiters(run.firstPage, run.pageCount)) waiter.retry();
         return;
       case 'failed': {
+        if (action.reason === 'LOST' && dataspace.durable) {
+          this.outside.fetchStored(dataspace, run);
+          return;
+        }
         const reason =
           action.reason === 'LOST'
             ? `a page of dataspace ${dataspace.name} is lost: its only copy died with its node`
@@ -410,6 +446,15 @@ export class CoherentMemory {
     const from = (run.firstPage - this.arriving.firstPage) * PAGE_BYTES;
     dataspace.file.write(run.firstPage, this.arriving.data.subarray(from, from + run.pageCount * PAGE_BYTES));
     this.statistics.pagesIn += run.pageCount;
+  }
+
+  private installStored(dataspace: SharedDataspace, { firstPage, pageCount }: PageRun): void {
+    for (let page = firstPage; page < firstPage + pageCount; page++) {
+      const bytes = dataspace.stored.get(page);
+      assert(bytes !== undefined, `page ${page} of ${dataspace.name} was read back`);
+      dataspace.file.write(page, bytes);
+      dataspace.stored.delete(page);
+    }
   }
 
   private restore(dataspace: SharedDataspace, action: Extract<HolderAction, { type: 'restore' }>): void {

@@ -52,6 +52,19 @@ export const pmapdConfig = {
     .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, 'use 1 to 31 of a-z 0-9 -')
     .default('local')
     .describe('name of the cluster'),
+  storeReplicas: z
+    .number()
+    .int()
+    .min(1)
+    .max(5)
+    .default(1)
+    .describe('NATS servers that keep each page of a durable dataspace'),
+  storeBytes: z
+    .number()
+    .int()
+    .min(1 << 20)
+    .default(1 << 30)
+    .describe('disk that the backing store of the cluster may take, in bytes; of the first that makes it'),
   syslink: address().default('127.0.0.1:7411').describe('syslink router, host:port'),
 };
 

@@ -11,14 +11,15 @@ const PROGRESS_BYTES = 4 << 20;
 
 export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService> {
   return {
-    async create({ name, sizeBytes }, { requestId }) {
+    async create({ name, sizeBytes, durable }, { requestId }) {
       if (sizeBytes === 0n) throw new RpcError(Code.InvalidArgument, 'size_bytes: at least 1');
       const { dataspace, created } = await node.openDataspace(name, sizeBytes, {
         exclusive: true,
+        durable,
         requestId,
       });
       const { id } = dataspace;
-      return { dataspace: { id, name, sizeBytes, creator: created ? node.name : '' } };
+      return { dataspace: { id, name, sizeBytes, durable, creator: created ? node.name : '' } };
     },
     async list({ pageSize, pageToken }, { requestId }) {
       const page = { pageSize, pageToken };
@@ -27,11 +28,21 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
     },
     async stat({ name }, { requestId }) {
       const { dataspace, usage } = await node.directory.getDataspace({ name }, { requestId });
-      return { dataspace, usage };
+      if (!dataspace?.durable) return { dataspace, usage };
+      const { storedPages, corruptPages } = await node.backing.check(dataspace.id);
+      return { dataspace, usage, storedPages: BigInt(storedPages), corruptPages: BigInt(corruptPages) };
     },
     async remove({ name }, { requestId }) {
+      const { dataspace } = await node.directory.getDataspace({ name }, { requestId });
       await node.directory.deleteDataspace({ name }, { requestId });
+      // Its identity is never used again: what cannot be removed now takes room, and no more.
+      if (dataspace?.durable) await node.backing.remove(dataspace.id);
       return {};
+    },
+    async sync({ name, offset, length }, { requestId }) {
+      const { dataspace } = await node.openDataspace(name, 0n, { requestId });
+      const pageCount = await node.backing.sync(node.memory, dataspace, offset, length);
+      return { pages: BigInt(pageCount) };
     },
     async *load(requests, { requestId }) {
       let dataspace: SharedDataspace | undefined;

@@ -122,7 +122,10 @@ export class DirectoryLink {
 
   sendAcquire(action: Extract<HolderAction, { type: 'acquire' }>): void {
     const neededPages = action.needed ? action.run.pageCount : 0;
-    this.send({ case: 'acquire', value: { run: action.run, mode: modeWire.to(action.mode), neededPages } });
+    const { storedVersion: version } = action;
+    const storedVersion = version === undefined ? undefined : BigInt(version);
+    const value = { run: action.run, mode: modeWire.to(action.mode), neededPages, storedVersion };
+    this.send({ case: 'acquire', value });
   }
 
   sendAck(action: Extract<HolderAction, { type: 'ack' }>, epoch: bigint): void {
@@ -209,8 +212,8 @@ export class DirectoryLink {
         this.watchLease();
         return;
       case 'grant': {
-        const { run, state, version, zero, restore, epoch } = event.value;
-        const about = { state: stateWire.from(state), version: Number(version), zero, restore };
+        const { run, state, version, zero, restore, stored, epoch } = event.value;
+        const about = { state: stateWire.from(state), version: Number(version), zero, restore, stored };
         this.o.onEvent(this, { type: 'grant', run: runFromWire(run), ...about }, epoch);
         return;
       }

@@ -14,6 +14,7 @@ import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { Backing } from './backing.ts';
 import { CoherentMemory } from './coherent-memory.ts';
 import type { PmapdConfig } from './config.ts';
 import { Directories } from './directories.ts';
@@ -35,6 +36,8 @@ const EARLY_MAX = 10_000;
 export interface OpenOptions {
   /** It must not exist. */
   exclusive?: boolean;
+  /** Made with a backing store. */
+  durable?: boolean;
   requestId?: string;
 }
 
@@ -46,6 +49,7 @@ export class Node {
   readonly statistics = new Statistics();
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
+  readonly backing: Backing;
   readonly sessions = new Set<Session>();
   private readonly bus: Bus;
   private readonly transfers: Transfers;
@@ -70,6 +74,10 @@ export class Node {
     this.log = log;
     this.frames = new Frames(Math.floor(config.framesBytes / 4096));
     this.transfers = new Transfers(log);
+    this.backing = new Backing({
+      ...{ bus, log, cluster: config.cluster },
+      ...{ replicas: config.storeReplicas, bytesMax: config.storeBytes },
+    });
     this.sync = new SyncRelay({
       home: (dataspace, event) => this.directories?.sendHome(dataspace, event),
       all: (event) => this.directories?.sendAll(event),
@@ -91,6 +99,7 @@ export class Node {
           const begin = BigInt(page * 4096);
           return this.sync.modifies(entry.vmspace.pid, entry.dataspace.id, begin, begin + 4095n);
         },
+        fetchStored: (dataspace, run) => this.backing.fetch(this.memory, dataspace, run),
         faultError: ({ entry, page }, signal, reason) => {
           const { vmspace } = entry;
           const value = { vmspace: vmspace.id, address: entry.addressOf(page), signal, reason };
@@ -241,7 +250,7 @@ export class Node {
   private async askToOpen(
     name: string,
     sizeBytes: bigint,
-    { exclusive = false, requestId }: OpenOptions,
+    { exclusive = false, durable = false, requestId }: OpenOptions,
   ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
     const endMs = performance.now() + OPEN_MS;
     const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
@@ -254,7 +263,7 @@ export class Node {
           return { dataspace: this.known(dataspace!), created: false };
         }
         const [creator, creatorIncarnation] = [this.name, this.incarnation];
-        const request = { name, sizeBytes, creator, creatorIncarnation, exclusive };
+        const request = { name, sizeBytes, creator, creatorIncarnation, exclusive, durable };
         const { dataspace, created } = await this.directory.createDataspace(request, wait);
         return { dataspace: this.known(dataspace!), created };
       } catch (error) {
@@ -271,7 +280,8 @@ export class Node {
     if (known !== undefined) return known;
     // Also where the answer to the call that made it was lost.
     const whole = about.creator === this.name && about.creatorIncarnation === this.incarnation;
-    const dataspace = this.memory.open({ id: about.id, name: about.name, sizeBytes: about.sizeBytes }, whole);
+    const { id, name, sizeBytes, durable } = about;
+    const dataspace = this.memory.open({ id, name, sizeBytes, durable }, whole);
     dataspace.unfollow = this.bus.follow(about.id, (bytes) => this.invalidate(bytes));
     return dataspace;
   }

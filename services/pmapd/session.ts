@@ -83,6 +83,13 @@ export class Session {
     this.send({ request, event: { case: 'failed', value: { code: error.code, reason: error.details } } });
   }
 
+  private settle<T>(request: bigint, work: Promise<T>, answer: (result: T) => void): void {
+    work.then(answer, (error) => {
+      const known = error instanceof RpcError;
+      this.fail(request, known ? error : new RpcError(Code.Internal, String(error)));
+    });
+  }
+
   private done(request: bigint): void {
     if (request !== 0n) this.send({ request, event: { case: 'done', value: {} } });
   }
@@ -124,19 +131,22 @@ export class Session {
         this.done(request);
         return;
       case 'open': {
-        const { name, sizeBytes, exclusive } = event.value;
-        this.node.openDataspace(name, sizeBytes, { exclusive }).then(
-          ({ dataspace, created }) => {
-            const { id, file } = dataspace;
-            const value = { dataspace: id, sizeBytes: dataspace.sizeBytes, file: file.path, created };
-            this.send({ request, event: { case: 'opened', value } });
-          },
-          (error) =>
-            this.fail(
-              request,
-              error instanceof RpcError ? error : new RpcError(Code.Internal, String(error)),
-            ),
-        );
+        const { name, sizeBytes, exclusive, durable } = event.value;
+        this.settle(request, this.node.openDataspace(name, sizeBytes, { exclusive, durable }), (opened) => {
+          const { dataspace, created } = opened;
+          const { id, file } = dataspace;
+          const value = { dataspace: id, sizeBytes: dataspace.sizeBytes, file: file.path, created };
+          this.send({ request, event: { case: 'opened', value } });
+        });
+        return;
+      }
+      case 'sync': {
+        const { dataspace: id, offset, length } = event.value;
+        const { memory, backing } = this.node;
+        const dataspace = memory.get(id);
+        if (dataspace === undefined)
+          throw new RpcError(Code.NotFound, `dataspace ${id} is not open on this node`);
+        this.settle(request, backing.sync(memory, dataspace, offset, length), () => this.done(request));
         return;
       }
       case 'lock':

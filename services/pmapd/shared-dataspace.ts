@@ -36,9 +36,20 @@ export class SharedDataspace {
   readonly prediction = new WritePrediction();
   /** By page; the holder's machine keeps one version of a page at most. */
   readonly retained = new Map<number, Retained>();
+  /** By page; from the backing store, until the directory grants the page with it. */
+  readonly stored = new Map<number, Uint8Array>();
+  readonly durable: boolean;
   unfollow: () => void = () => {};
 
-  constructor(about: { id: bigint; name: string; sizeBytes: bigint; pageCount: number; file: MemoryFile }) {
+  constructor(about: {
+    id: bigint;
+    name: string;
+    sizeBytes: bigint;
+    durable: boolean;
+    pageCount: number;
+    file: MemoryFile;
+  }) {
+    this.durable = about.durable;
     this.id = about.id;
     this.name = about.name;
     this.sizeBytes = about.sizeBytes;

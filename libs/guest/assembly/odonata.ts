@@ -24,6 +24,9 @@ declare function ds_lock(id: i64, begin: i64, endInclusive: i64, mode: i32, time
 @external("odonata", "unlock")
 declare function ds_unlock(id: i64, begin: i64, endInclusive: i64): i32;
 // @ts-ignore: decorator
+@external("odonata", "sync")
+declare function ds_sync(id: i64, offset: i64, length: i64): i32;
+// @ts-ignore: decorator
 @external("odonata", "wait32")
 declare function ds_wait32(address: usize, expected: i32, timeoutNs: i64): i32;
 // @ts-ignore: decorator
@@ -64,6 +67,7 @@ export namespace Errno {
 export namespace Open {
   export const CREATE: i32 = 1;
   export const EXCLUSIVE: i32 = 2;
+  export const DURABLE: i32 = 4;
 }
 
 /** Protections of `Dataspace.map`. */
@@ -132,6 +136,11 @@ export class Dataspace {
   /** Locks the bytes [begin, endInclusive], whatever was held of them; timeoutMs below 0 waits for ever, 0 only tries. */
   lock(begin: i64, endInclusive: i64, mode: i32, timeoutMs: i64 = -1): i32 {
     return ds_lock(this.id, begin, endInclusive, mode, timeoutMs);
+  }
+
+  /** Stores the bytes of a durable dataspace; a length of 0 means all from the offset on. */
+  sync(offset: u64 = 0, length: u64 = 0): i32 {
+    return ds_sync(this.id, offset, length);
   }
 
   /** Releases whatever this process holds of the bytes [begin, endInclusive]. */

@@ -16,18 +16,22 @@ interface DsOptions extends ClusterOption {
   node?: string;
   size?: string;
   progress?: boolean;
+  durable?: boolean;
+  range?: string;
 }
 
 export function addDs(program: Command): void {
   const ds = program
     .command('ds')
-    .summary('shared dataspaces: ls, create, load, save, stat, rm')
+    .summary('shared dataspaces: ls, create, load, save, stat, sync, rm')
     .description('Shared dataspaces: named memory that processes of all nodes map.')
     .enablePositionalOptions();
   examples(ds, [
     ['vkctl ds create scratch 64M', 'zeroes'],
     ['vkctl ds load text book.txt', 'as large as the file, with its bytes'],
     ['generate | vkctl ds load text - --size 10M', 'from a pipe'],
+    ['vkctl ds create --durable notes 1M', 'with a backing store'],
+    ['vkctl ds sync notes --range 0+64K', 'stored when it returns'],
     ['vkctl ds stat text', 'who owns its pages'],
     ['vkctl ds save text - | sha256sum', 'the bytes, coherent'],
     ['vkctl ds rm text', 'gone, unless it is mapped'],
@@ -42,6 +46,7 @@ export function addDs(program: Command): void {
     'Makes one full of zeroes; fails when the name exists with another size.',
     true,
   )
+    .option('--durable', 'with a backing store: what was synced outlives nodes and the cluster')
     .addOption(jsonOption())
     .action(create);
   command(
@@ -56,6 +61,10 @@ export function addDs(program: Command): void {
   command('stat <name>', 'Shows one: its owners, locks and mappers.', false)
     .addOption(jsonOption())
     .action(stat);
+  command('sync <name>', 'Stores a durable one in the backing store; ends when all of it is stored.', true)
+    .option('--range <offset+length>', 'these bytes only, such as 0+64K')
+    .addOption(jsonOption())
+    .action(sync);
   command('rm <name...>', 'Removes dataspaces.', true).action(rm);
 }
 
@@ -82,7 +91,9 @@ async function ls(options: DsOptions): Promise<void> {
 async function create(name: string, size: string, options: DsOptions): Promise<void> {
   const sizeBytes = BigInt(parseSize(size, 'size'));
   await withConnection(clusterOf(options), async (to) => {
-    const { dataspace } = await to.dataspaces(await throughNode(to, options)).create({ name, sizeBytes });
+    const durable = options.durable ?? false;
+    const client = to.dataspaces(await throughNode(to, options));
+    const { dataspace } = await client.create({ name, sizeBytes, durable });
     if (options.json) print(json(dataspace));
   });
 }
@@ -145,7 +156,8 @@ async function save(name: string, file: string, options: DsOptions): Promise<voi
 async function stat(name: string, options: DsOptions): Promise<void> {
   await withConnection(clusterOf(options), async (to) => {
     const { dataspace, usage } = await statDataspace(to, name);
-    if (options.json) return print(json({ dataspace, usage }));
+    const stored = dataspace.durable ? await storedPages(to, options, name) : undefined;
+    if (options.json) return print(json({ dataspace, usage, ...stored }));
     print(
       [
         `name       ${dataspace.name}`,
@@ -154,11 +166,43 @@ async function stat(name: string, options: DsOptions): Promise<void> {
         `created on ${dataspace.creator || '-'}`,
         `pages at   ${owners(usage.ownedPages)}`,
         `lost       ${lost(usage.lostPages)}`,
+        `durable    ${stored === undefined ? 'no' : `${stored.storedPages} pages stored${corrupt(stored.corruptPages)}`}`,
         `locks      ${usage.locks}`,
         `mapped by  ${usage.mappedBy.join(', ') || '-'}`,
       ].join('\n'),
     );
   });
+}
+
+/** What the backing store has; a node reads it. */
+async function storedPages(
+  to: Connection,
+  options: DsOptions,
+  name: string,
+): Promise<{ storedPages: bigint; corruptPages: bigint }> {
+  const { storedPages, corruptPages } = await to.dataspaces(await throughNode(to, options)).stat({ name });
+  return { storedPages, corruptPages };
+}
+
+async function sync(name: string, options: DsOptions): Promise<void> {
+  const { offset, length } = parseRange(options.range);
+  await withConnection(clusterOf(options), async (to) => {
+    const client = to.dataspaces(await throughNode(to, options));
+    const { pages } = await client.sync({ name, offset, length });
+    print(options.json ? json({ name, pages }) : `${name}: ${pages} pages stored`);
+  });
+}
+
+function parseRange(range: string | undefined): { offset: bigint; length: bigint } {
+  if (range === undefined) return { offset: 0n, length: 0n };
+  const [offset, length, ...more] = range.split('+');
+  if (offset === undefined || length === undefined || more.length > 0)
+    throw new Failure(`--range: ${range}`, {
+      fix: 'Use OFFSET+LENGTH, such as 0+64K.',
+      exitCode: EXIT.usage,
+    });
+  const begin = offset === '0' ? 0 : parseSize(offset, '--range');
+  return { offset: BigInt(begin), length: BigInt(parseSize(length, '--range')) };
 }
 
 async function rm(names: string[], options: DsOptions): Promise<void> {
@@ -170,6 +214,7 @@ async function rm(names: string[], options: DsOptions): Promise<void> {
 
 const pagesOf = ({ sizeBytes }: Dataspace): bigint => (sizeBytes + 4095n) / 4096n;
 const lost = (pages: bigint): string => (pages === 0n ? '-' : `${pages} pages LOST`);
+const corrupt = (pages: bigint): string => (pages === 0n ? '' : `, ${pages} CORRUPT`);
 const owners = (ownedPages: Record<string, bigint>): string =>
   Object.entries(ownedPages)
     .sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))

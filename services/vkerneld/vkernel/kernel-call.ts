@@ -26,7 +26,9 @@ export type KernelRequest =
       readonly sizeBytes: bigint;
       readonly create: boolean;
       readonly exclusive: boolean;
+      readonly durable: boolean;
     }
+  | { readonly call: 'sync'; readonly dataspace: bigint; readonly offset: bigint; readonly length: bigint }
   | {
       readonly call: 'ds_map';
       readonly dataspace: bigint;

@@ -11,7 +11,7 @@ const pageBytes = 4096;
 const nameBytesMax = 255;
 const nsPerMs = 1_000_000n;
 
-const OpenFlag = { create: 1, exclusive: 2 } as const;
+const OpenFlag = { create: 1, exclusive: 2, durable: 4 } as const;
 const Protection = { read: 1, readWrite: 3 } as const;
 const lockModes = { 1: 'SHARED', 2: 'EXCLUSIVE', 3: 'MODIFYING' } as const;
 
@@ -22,6 +22,7 @@ export const odonataNames: readonly string[] = [
   'ds_stat',
   'lock',
   'unlock',
+  'sync',
   'wait32',
   'wake',
   'node_id',
@@ -44,7 +45,7 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
   const calls = asImports(memory, {
     ds_open: (nameAt: number, nameLength: number, size: bigint, flags: number, at: number) => {
       memory.expectWritable(at, 16);
-      if (nameLength === 0 || flags & ~(OpenFlag.create | OpenFlag.exclusive)) {
+      if (nameLength === 0 || flags & ~(OpenFlag.create | OpenFlag.exclusive | OpenFlag.durable)) {
         throw new WasiError(Errno.inval);
       }
       if (nameLength > nameBytesMax) throw new WasiError(Errno.nametoolong);
@@ -56,6 +57,7 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
           sizeBytes: size,
           create: (flags & OpenFlag.create) !== 0,
           exclusive: (flags & OpenFlag.exclusive) !== 0,
+          durable: (flags & OpenFlag.durable) !== 0,
         }),
       );
       const id = unpackWord(payload, 0);
@@ -109,6 +111,11 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
     unlock: (id: bigint, begin: bigint, end: bigint) => {
       const dataspace = BigInt.asUintN(64, id);
       expectSuccess(kernel.call({ call: 'unlock', dataspace, ...expectRange(dataspace, begin, end) }));
+    },
+    sync: (id: bigint, offset: bigint, length: bigint) => {
+      const dataspace = BigInt.asUintN(64, id);
+      if (offset < 0n || length < 0n || offset + length > sizeOf(dataspace)) throw new WasiError(Errno.inval);
+      expectSuccess(kernel.call({ call: 'sync', dataspace, offset, length }));
     },
     wait32: (address: number, expected: number, timeoutNs: bigint) => {
       if (memory.atomicU32(address) !== expected) return Errno.again;

@@ -32,7 +32,9 @@ export interface Space {
   destroy(): Promise<void>;
   /** Private pages (4 KiB) that it touched. */
   residentPages(): number;
-  open(name: string, sizeBytes: bigint, flags: { create: boolean; exclusive: boolean }): Promise<Dataspace>;
+  open(name: string, sizeBytes: bigint, flags: OpenFlags): Promise<Dataspace>;
+  /** Resolves when the bytes are in the backing store; a length of 0 means all from the offset on. */
+  sync(dataspace: bigint, offset: bigint, length: bigint): Promise<void>;
   map(
     guestAddress: number,
     lengthBytes: number,
@@ -54,6 +56,12 @@ export interface Space {
   wait(guestAddress: number, timeoutMs: bigint): Promise<PendingWait>;
   /** How many it woke. */
   wake(guestAddress: number, count: number): Promise<number>;
+}
+
+export interface OpenFlags {
+  readonly create: boolean;
+  readonly exclusive: boolean;
+  readonly durable: boolean;
 }
 
 export interface Dataspace {

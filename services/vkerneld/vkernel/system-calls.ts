@@ -61,8 +61,9 @@ export class SystemCalls {
         return packWords(BigInt(input.readable), BigInt(input.availableBytes), BigInt(input.ended));
       }
       case 'ds_open': {
-        const { create, exclusive } = request;
-        const opened = await space.open(request.name, request.sizeBytes, { create, exclusive });
+        const { create, exclusive, durable } = request;
+        const flags = { create, exclusive, durable };
+        const opened = await space.open(request.name, request.sizeBytes, flags);
         return packWords(opened.id, opened.sizeBytes);
       }
       case 'ds_map': {
@@ -80,6 +81,9 @@ export class SystemCalls {
       }
       case 'unlock':
         await space.unlock(request.dataspace, request.begin, request.endInclusive);
+        return nothing;
+      case 'sync':
+        await space.sync(request.dataspace, request.offset, request.length);
         return nothing;
       case 'wait_register':
         this.#wait = await space.wait(request.address, request.timeoutMs);

@@ -6,7 +6,14 @@ import { addressOf, MapFlag, mmap, Prot, punchHole } from '@odonata/userfault/li
 import { PAGE_BYTES, Watch } from '@odonata/userfault/userfault.ts';
 import { SpaceCells } from './frame-credit.ts';
 import type { PmapParts } from './pmap.ts';
-import type { Dataspace, PendingWait, RangeLockMode, Space, SpaceOptions } from './pmap-interface.ts';
+import type {
+  Dataspace,
+  OpenFlags,
+  PendingWait,
+  RangeLockMode,
+  Space,
+  SpaceOptions,
+} from './pmap-interface.ts';
 import { PmapError } from './pmap-interface.ts';
 
 const WASM_PAGE_BYTES = 65_536;
@@ -168,13 +175,10 @@ export class Vmspace implements Space {
     this.pmap.remove(this);
   }
 
-  async open(
-    name: string,
-    sizeBytes: bigint,
-    flags: { create: boolean; exclusive: boolean },
-  ): Promise<Dataspace> {
+  async open(name: string, sizeBytes: bigint, flags: OpenFlags): Promise<Dataspace> {
     if (flags.create && sizeBytes <= 0n) throw new PmapError(EINVAL, 'a new dataspace needs a size');
-    const value = { name, sizeBytes: flags.create ? sizeBytes : 0n, exclusive: flags.exclusive };
+    const { exclusive, durable } = flags;
+    const value = { name, sizeBytes: flags.create ? sizeBytes : 0n, exclusive, durable };
     const answer = await this.pmap.session.ask({ case: 'open', value });
     if (answer.case !== 'opened') throw new PmapError(EINVAL, `open was answered with ${answer.case}`);
     const { dataspace, file, sizeBytes: size } = answer.value;
@@ -328,6 +332,10 @@ export class Vmspace implements Space {
 
   async unlock(dataspace: bigint, begin: bigint, end: bigint): Promise<void> {
     await this.pmap.session.ask({ case: 'unlock', value: { dataspace, begin, end, owner: this.o.pid } });
+  }
+
+  async sync(dataspace: bigint, offset: bigint, length: bigint): Promise<void> {
+    await this.pmap.session.ask({ case: 'sync', value: { dataspace, offset, length } });
   }
 
   private sharedAddress(guestAddress: number): { dataspace: bigint; offset: bigint } {

@@ -11,6 +11,7 @@ import type { Answer, GuestSetup, Request } from './one-node.ts';
 const PROT_WRITE = 2;
 const MAP_SHARED_FIXED = 0x11;
 const MAP_PRIVATE_ANONYMOUS_FIXED = 0x32;
+const ENOTSUP = 58;
 const EINVAL = 28;
 const EBADF = 8;
 const PAGE = 4096;
@@ -100,6 +101,9 @@ const odonata = {
   },
   unlock(dataspace: bigint, begin: bigint, endInclusive: bigint): number {
     return ask({ call: 'unlock', dataspace, begin, endInclusive }).errno;
+  },
+  sync(): number {
+    return ENOTSUP;
   },
   wait32(address: number, expected: number, timeoutNs: bigint): number {
     const place = placeOf(address);

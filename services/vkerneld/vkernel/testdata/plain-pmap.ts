@@ -6,6 +6,7 @@ import { type PendingWait, type Pmap, PmapError, type Space, type SpaceOptions }
 const EEXIST = 20;
 const EINVAL = 28;
 const ENOENT = 44;
+const ENOTSUP = 58;
 const ETIMEDOUT = 73;
 
 export interface PlainSpace extends Space {
@@ -65,6 +66,9 @@ export class PlainPmap implements Pmap {
       },
       unlock: async (dataspace) => {
         if (!this.#locked.delete(dataspace)) throw new PmapError(EINVAL, 'not locked');
+      },
+      sync: async () => {
+        throw new PmapError(ENOTSUP, 'there is no backing store');
       },
       wait: async (guestAddress, timeoutMs) => this.#wait(guestAddress, timeoutMs),
       wake: async (guestAddress, count) => this.#wake(guestAddress, count),

@@ -1,0 +1,170 @@
+// Durable dataspaces of a node: what is synced goes to the backing store, and what was lost comes back from it.
+//
+// A sync first acquires the pages for reading, so that this node has their latest bytes, wherever in the cluster they
+// were dirty; then stores them with their versions; and only then answers. A page is stored at twice its version, and
+// one more where nobody may write at that version any more: what its only writer stores before that is older. Syncs
+// of one dataspace here come one after the other, so of two bytes of one writer the later is stored last.
+import { CHUNK_PAGES } from '@odonata/backing-store/chunk.ts';
+import { type PageRead, PageStore } from '@odonata/backing-store/page-store.ts';
+import type { Bus } from '@odonata/bus/bus.ts';
+import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
+import { Backoff, delay } from '@odonata/rpc/backoff.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import type { CoherentMemory } from './coherent-memory.ts';
+import type { SharedDataspace } from './shared-dataspace.ts';
+
+/** How long an access waits for a store that does not answer, before it becomes an error. */
+const STORE_WAIT_MS = 60_000;
+
+export interface BackingOptions {
+  bus: Bus;
+  cluster: string;
+  replicas: number;
+  bytesMax: number;
+  log: Logger;
+}
+
+export class Backing {
+  private readonly o: BackingOptions;
+  private opening: Promise<PageStore> | undefined;
+  /** The last sync of each dataspace that is under way. */
+  private readonly syncs = new Map<bigint, Promise<unknown>>();
+  private readonly fetching = new Set<string>();
+
+  constructor(options: BackingOptions) {
+    this.o = options;
+  }
+
+  /**
+   * Stores bytes; `length` 0: all from the offset on. Returns how many pages that are.
+   * @throws RpcError: then some of it may be stored, and not all of it is
+   */
+  async sync(
+    memory: CoherentMemory,
+    dataspace: SharedDataspace,
+    offset: bigint,
+    length: bigint,
+  ): Promise<number> {
+    const run = pagesOf(dataspace, offset, length);
+    const before = this.syncs.get(dataspace.id) ?? Promise.resolve();
+    const work = before.then(() => this.store(memory, dataspace, run));
+    const settled = work.catch(() => {});
+    this.syncs.set(dataspace.id, settled);
+    try {
+      await work;
+    } catch (error) {
+      if (error instanceof RpcError) throw error;
+      const why = error instanceof Error ? error.message : String(error);
+      throw new RpcError(Code.DataLoss, why, { cause: error });
+    } finally {
+      if (this.syncs.get(dataspace.id) === settled) this.syncs.delete(dataspace.id);
+    }
+    return run.pageCount;
+  }
+
+  private async store(
+    memory: CoherentMemory,
+    dataspace: SharedDataspace,
+    { firstPage, pageCount }: Omit<PageRun, 'dataspace'>,
+  ): Promise<void> {
+    const store = await this.opened();
+    const end = firstPage + pageCount;
+    for (let page = firstPage; page < end; ) {
+      const count = Math.min(CHUNK_PAGES - (page % CHUNK_PAGES), end - page);
+      await store.write(dataspace.id, await memory.capture(dataspace, page, count));
+      page += count;
+    }
+  }
+
+  /** Brings lost pages back, or ends the wait of those who want them. */
+  fetch(memory: CoherentMemory, dataspace: SharedDataspace, run: PageRun): void {
+    for (let page = run.firstPage; page < run.firstPage + run.pageCount; page++) {
+      const key = `${dataspace.id} ${page}`;
+      if (this.fetching.has(key)) continue;
+      this.fetching.add(key);
+      void this.fetchPage(memory, dataspace, page).finally(() => this.fetching.delete(key));
+    }
+  }
+
+  private async fetchPage(memory: CoherentMemory, dataspace: SharedDataspace, page: number): Promise<void> {
+    const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
+    const endMs = performance.now() + STORE_WAIT_MS;
+    for (;;) {
+      try {
+        const [read] = await (await this.opened()).read(dataspace.id, page, 1);
+        this.use(memory, dataspace, read!);
+        return;
+      } catch (error) {
+        if (!(error instanceof RpcError)) throw error;
+        if (error.code !== Code.Unavailable || performance.now() > endMs) {
+          const why = `page ${page} of dataspace ${dataspace.name} cannot be read back: ${error.details}`;
+          memory.failPage(dataspace, page, why);
+          return;
+        }
+        await delay(backoff.nextDelayMs());
+      }
+    }
+  }
+
+  private use(memory: CoherentMemory, dataspace: SharedDataspace, read: PageRead): void {
+    const { name } = dataspace;
+    switch (read.state) {
+      case 'INTACT':
+        memory.takeStored(dataspace, read.page, Number(read.version / 2n), read.bytes);
+        return;
+      case 'CORRUPT':
+        this.o.log.error({ dataspace: name, page: read.page }, 'a stored page fails its checksum');
+        memory.failPage(
+          dataspace,
+          read.page,
+          `page ${read.page} of dataspace ${name} is corrupt in the backing store`,
+        );
+        return;
+      case 'NEVER_STORED':
+        memory.failPage(
+          dataspace,
+          read.page,
+          `a page of dataspace ${name} is lost: its only copy died with its node, and it was never synced`,
+        );
+    }
+  }
+
+  /** Reads all that is stored of a dataspace. @throws RpcError UNAVAILABLE */
+  async check(dataspace: bigint): Promise<{ storedPages: number; corruptPages: number }> {
+    return await (await this.opened()).check(dataspace);
+  }
+
+  /** Forgets a dataspace that was removed. */
+  async remove(dataspace: bigint): Promise<void> {
+    await (await this.opened()).remove(dataspace);
+  }
+
+  private opened(): Promise<PageStore> {
+    const { bus, cluster, replicas, bytesMax } = this.o;
+    this.opening ??= PageStore.open(bus.nats, { cluster, replicas, bytesMax }).catch((error) => {
+      this.opening = undefined;
+      throw error;
+    });
+    return this.opening;
+  }
+}
+
+/** @throws RpcError FAILED_PRECONDITION, OUT_OF_RANGE */
+function pagesOf(
+  { name, durable, sizeBytes }: SharedDataspace,
+  offset: bigint,
+  length: bigint,
+): { firstPage: number; pageCount: number } {
+  if (!durable) {
+    const fix = 'make a durable one: vkctl ds create --durable';
+    throw new RpcError(Code.FailedPrecondition, `dataspace ${name} has no backing store; ${fix}`);
+  }
+  const end = length === 0n ? sizeBytes : offset + length;
+  if (offset >= end || end > sizeBytes) {
+    const range = `bytes ${offset} to ${end}`;
+    throw new RpcError(Code.OutOfRange, `dataspace ${name} has ${sizeBytes} bytes; ${range} are none of it`);
+  }
+  const firstPage = Number(offset / BigInt(PAGE_BYTES));
+  return { firstPage, pageCount: Number((end - 1n) / BigInt(PAGE_BYTES)) - firstPage + 1 };
+}
