@@ -169,8 +169,7 @@ export class Directory {
       }
       const page = pageOf(dataspace, number);
       // An owner that asks may not know yet that it is one: without the bytes it kept a later grant is of no use.
-      if (page.restore && page.owner === holder)
-        this.grant(dataspace, number, page, holder, page.exclusive ? 'MODIFIED' : 'MASTER', false);
+      if (page.restore && page.owner === holder) this.grantBack(dataspace, number, page);
       if (page.change === undefined) this.begin(dataspace, number, page, request);
       else this.enqueue(page, request);
     }
@@ -271,8 +270,7 @@ export class Directory {
     resend: boolean,
   ): void {
     // The grant by which the source was to take the page back may be lost.
-    if (change.dataPending && page.restore)
-      this.grant(dataspace, number, page, change.source, page.exclusive ? 'MODIFIED' : 'MASTER', false);
+    if (change.dataPending && page.restore) this.grantBack(dataspace, number, page);
     if (change.dataPending) this.out.recall(dataspace.id, number, change);
     if (change.unacked.length > 0) this.out.invalidate(dataspace.id, number, change, resend);
     if (resend) this.out.counters.resends++;
@@ -372,8 +370,14 @@ export class Directory {
     state: PageState,
     zero: boolean,
   ): void {
-    const restore = page.restore && holder === page.owner;
-    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero, restore });
+    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero });
+  }
+
+  // Only a holder that does not use the page heeds it, so it may be said again.
+  private grantBack(dataspace: Dataspace, number: number, page: Page): void {
+    const { owner: holder, version } = page;
+    const state = page.exclusive ? 'MODIFIED' : 'MASTER';
+    this.out.grant(dataspace.id, number, { holder, state, version, restore: true });
   }
 
   private tick(nowMs: number): void {
@@ -462,7 +466,7 @@ export class Directory {
         if (page.owner === 0) this.ownerLost(dataspace, number, page);
         else if (this.rebuild.keptBy(page) === page.owner) {
           page.restore = true;
-          this.grant(dataspace, number, page, page.owner, page.exclusive ? 'MODIFIED' : 'MASTER', false);
+          this.grantBack(dataspace, number, page);
         }
       }
     }

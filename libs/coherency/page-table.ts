@@ -92,12 +92,13 @@ export function usageOf(dataspace: Dataspace): { owned: Map<HolderId, number>; l
 
 /** The writer has the page alone from now on. */
 export function become(page: Page, writer: HolderId, version: number): void {
+  // An owner that writes may still not know that it has the page back.
+  if (page.owner !== writer) page.restore = false;
   page.owner = writer;
   page.exclusive = true;
   page.sharers = NO_HOLDERS;
   page.version = version;
   page.zero = false;
-  page.restore = false;
 }
 
 /** The only copy is gone. */
