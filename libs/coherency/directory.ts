@@ -182,8 +182,7 @@ export class Directory {
       }
       const page = pageOf(dataspace, number);
       // An owner that asks may not know yet that it is one: without the bytes it kept a later grant is of no use.
-      if (page.restore && page.owner === holder)
-        this.grant(dataspace, number, page, holder, page.exclusive ? 'MODIFIED' : 'MASTER', false);
+      if (page.restore && page.owner === holder) this.grantBack(dataspace, number, page);
       if (page.change === undefined) this.begin(dataspace, number, page, request);
       else this.enqueue(page, request);
     }
@@ -300,8 +299,7 @@ export class Directory {
     resend: boolean,
   ): void {
     // The grant by which the source was to take the page back may be lost.
-    if (change.dataPending && page.restore)
-      this.grant(dataspace, number, page, change.source, page.exclusive ? 'MODIFIED' : 'MASTER', false);
+    if (change.dataPending && page.restore) this.grantBack(dataspace, number, page);
     if (change.dataPending) {
       const identity = this.holders.get(change.request.holder);
       assert(identity !== undefined, 'the requester of a change has not left');
@@ -407,8 +405,14 @@ export class Directory {
     zero: boolean,
   ): void {
     const stored = page.stored && holder === page.owner;
-    const restore = page.restore && holder === page.owner;
-    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero, restore, stored });
+    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero, stored });
+  }
+
+  // Only a holder that does not use the page heeds it, so it may be said again.
+  private grantBack(dataspace: Dataspace, number: number, page: Page): void {
+    const { owner: holder, version } = page;
+    const state = page.exclusive ? 'MODIFIED' : 'MASTER';
+    this.out.grant(dataspace.id, number, { holder, state, version, restore: true });
   }
 
   private tick(nowMs: number): void {
@@ -509,7 +513,7 @@ export class Directory {
         if (page.owner === 0 || this.mayBeOutdated(page)) this.ownerLost(dataspace, number, page);
         else if (this.rebuild.keptBy(page) === page.owner) {
           page.restore = true;
-          this.grant(dataspace, number, page, page.owner, page.exclusive ? 'MODIFIED' : 'MASTER', false);
+          this.grantBack(dataspace, number, page);
         }
       }
     }

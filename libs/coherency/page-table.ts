@@ -100,13 +100,14 @@ export function usageOf(dataspace: Dataspace): Usage {
 
 /** The writer has the page alone from now on. */
 export function become(page: Page, writer: HolderId, version: number): void {
+  // An owner that writes may still not know that it has the page back.
+  if (page.owner !== writer) page.restore = false;
   page.owner = writer;
   page.exclusive = true;
   page.sharers = NO_HOLDERS;
   page.version = version;
   page.zero = false;
   page.stored = false;
-  page.restore = false;
 }
 
 /** The only copy is gone. */

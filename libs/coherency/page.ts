@@ -35,6 +35,7 @@
 // One change of a page is under way at a time; what comes meanwhile queues. So the only races left are
 // between channels (broadcast, stream, transfer), and the version settles them: an invalidation
 // carries the version that the page is about to get, and takes away copies that are older, no others.
+// PROTOCOL.md has every event, every race, and what the states do not say.
 
 /** Bytes of a page. */
 export const PAGE_BYTES = 4096;

@@ -162,8 +162,10 @@ end:
   :: d_step { mayHear(0, h, 3) -> hear(0, h, 3); check() }
   :: d_step { mayHear(0, h, 4) -> hear(0, h, 4); check() }
   :: d_step { mayHear(0, h, 5) -> hear(0, h, 5); check() }
+#if VERSIONS_MAX > 6
   :: d_step { mayHear(0, h, 6) -> hear(0, h, 6); check() }
   :: d_step { mayHear(0, h, 7) -> hear(0, h, 7); check() }
+#endif
 #if PAGES > 1
   :: d_step { wants > 0 && !finished && uses(h) && mayWantRead(1, h) -> want(1, h, READ); check() }
   :: d_step { wants > 0 && !finished && uses(h) && mayWantWrite(1, h) -> want(1, h, WRITE); check() }
@@ -174,8 +176,10 @@ end:
   :: d_step { mayHear(1, h, 3) -> hear(1, h, 3); check() }
   :: d_step { mayHear(1, h, 4) -> hear(1, h, 4); check() }
   :: d_step { mayHear(1, h, 5) -> hear(1, h, 5); check() }
+#if VERSIONS_MAX > 6
   :: d_step { mayHear(1, h, 6) -> hear(1, h, 6); check() }
   :: d_step { mayHear(1, h, 7) -> hear(1, h, 7); check() }
+#endif
 #endif
   od
 }

@@ -48,6 +48,7 @@ export const MUTANTS: readonly Configuration[] = [
   refuted('BROADCAST_TO_SOURCE', { WANTS: 3, EARLY: 1 }),
   refuted('IGNORE_EPOCH', { WANTS: 3, RESTARTS: 1 }),
   refuted('NO_LEASE', { WANTS: 2, SILENCES: 1 }),
+  refuted('FORMER_LIFE', { WANTS: 3, SILENCES: 1 }),
   refuted('GRANT_BEFORE_REPORTS', { WANTS: 2, RESTARTS: 1 }),
   refuted('LATE_REPORT', { WANTS: 2, RESTARTS: 1 }),
   refuted('REPORT_ONCE', { WANTS: 2, RESTARTS: 1, BREAKS: 1 }),

@@ -79,7 +79,8 @@ inline forgetChange(p) {
 }
 
 inline become(p, h, v) {
-  owner[p] = h; exclusive[p] = 1; sharers[p] = 0; dirVersion[p] = v; zeroFlag[p] = 0; restoreFlag[p] = 0
+  restoreFlag[p] = restoreFlag[p] && (owner[p] == h);
+  owner[p] = h; exclusive[p] = 1; sharers[p] = 0; dirVersion[p] = v; zeroFlag[p] = 0
 }
 
 inline lose(p) {
@@ -92,7 +93,7 @@ inline beginRead(p, h) {
   if
   :: owner[p] == h ->
      dirGrant(p, h, (exclusive[p] -> EXCLUSIVE : MASTER), dirVersion[p],
-              (zeroFlag[p] -> ZERO : (restoreFlag[p] -> RESTORE : AS_IS)))
+              (zeroFlag[p] -> ZERO : AS_IS))
   :: else ->
      if
      :: memberOf(sharers[p], h) -> dirGrant(p, h, (owner[p] == 0 -> SHARED : SLAVE), dirVersion[p], AS_IS)
@@ -112,7 +113,7 @@ inline beginWrite(p, h) {
   t_other = sharers[p] & ~BIT(h);
   if
   :: owner[p] == h && exclusive[p] ->
-     dirGrant(p, h, MODIFIED, dirVersion[p], (zeroFlag[p] -> ZERO : (restoreFlag[p] -> RESTORE : AS_IS)))
+     dirGrant(p, h, MODIFIED, dirVersion[p], (zeroFlag[p] -> ZERO : AS_IS))
   :: else ->
      t_flag = (owner[p] == h || memberOf(sharers[p], h));   /* hasCopy */
      if
