@@ -224,9 +224,22 @@ export class Directory {
     this.grant(dataspace, number, page, holder, 'MODIFIED', false);
   }
 
+  // Of a page that nobody else ever asked for its creator has all permissions, unless it lost the dataspace.
+  private hasForgotten(page: Page, asker: HolderId): boolean {
+    const isPlain = page.version === 0 && page.exclusive && !page.zero && !page.restore && !page.stored;
+    return !this.home && page.owner === asker && isPlain;
+  }
+
+  private loseAsked(dataspace: Dataspace, number: number, page: Page, request: Request): void {
+    lose(page);
+    this.out.refuse(dataspace.id, number, request, 'LOST');
+  }
+
   private beginRead(dataspace: Dataspace, number: number, page: Page, request: Request): void {
     const reader = request.holder;
-    if (page.owner === reader) {
+    if (this.hasForgotten(page, reader)) {
+      this.loseAsked(dataspace, number, page, request);
+    } else if (page.owner === reader) {
       this.grant(dataspace, number, page, reader, page.exclusive ? 'EXCLUSIVE' : 'MASTER', page.zero);
     } else if (page.sharers.includes(reader)) {
       this.grant(dataspace, number, page, reader, page.owner === 0 ? 'SHARED' : 'SLAVE', false);
@@ -251,6 +264,10 @@ export class Directory {
 
   private beginWrite(dataspace: Dataspace, number: number, page: Page, request: Request): void {
     const writer = request.holder;
+    if (this.hasForgotten(page, writer)) {
+      this.loseAsked(dataspace, number, page, request);
+      return;
+    }
     let others = withoutHolder(page.sharers, writer);
     if (page.owner === writer && page.exclusive) {
       this.grant(dataspace, number, page, writer, 'MODIFIED', page.zero);

@@ -3,6 +3,7 @@ import type { DirectoryCounters } from '@odonata/coherency/directory-outbox.ts';
 import { LeaseTable } from '@odonata/coherency/lease.ts';
 import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
 import type { HolderEvent, HolderHello } from '@odonata/proto/coherency/v1/coherency';
+import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { type HolderEntry, type HolderStream, HolderTable } from './holder-table.ts';
 import type { Members } from './members.ts';
@@ -10,6 +11,8 @@ import type { DataspaceRecord } from './registry.ts';
 import { ShardLeader, type ShardLeaderOptions } from './shard-leader.ts';
 
 const TICK_MS = 20;
+/** How long a note in JetStream is waited for. */
+const NOTE_MS = 1_000;
 
 export interface CoherencyOptions
   extends Omit<
@@ -123,18 +126,27 @@ export class CoherencyService {
     const before = this.holders.ofNode(node);
     if (before !== undefined && before.incarnation !== incarnation)
       this.bury(before, 'a new pmap manager took its place');
+    if (!this.o.mayLead())
+      throw new RpcError(Code.Unavailable, `replica ${this.o.replica} does not lead now`);
     const known = this.holders.ofNode(node);
-    const entry = known ?? this.holders.add(node, incarnation);
+    const entry = known ?? this.holders.add(node, incarnation, this.o.registry.revision);
     this.holders.attach(entry, stream, hello.transferAddress);
     this.missed.delete(node);
     this.leases.heard(entry.id, this.o.now());
-    if (known === undefined) void this.o.members.remember(node, incarnation);
-    const { leaseMs, shards, replica } = this.o;
-    const value = { epoch: this.epoch, leaseMs, holder: entry.id, shards, replica, sentMs: hello.sentMs };
-    this.holders.send(entry.id, { case: 'welcome', value });
-    for (const leader of this.leaders.values()) leader.attach(entry);
+    const noted = known === undefined ? this.o.members.remember(node, incarnation) : Promise.resolve();
+    // What is not noted the next leader does not ask for; but a directory that is alone goes on while NATS is away.
+    void Promise.race([noted, delay(NOTE_MS)]).then(() => this.welcome(entry, stream, hello.sentMs));
     this.o.log.info({ node, incarnation, holder: entry.id }, 'holder attached');
     return entry;
+  }
+
+  private welcome(entry: HolderEntry, stream: HolderStream, sentMs: bigint): void {
+    if (entry.stream !== stream || this.holders.get(entry.id) !== entry) return;
+    const { leaseMs, shards, replica } = this.o;
+    entry.welcomed = true;
+    const value = { epoch: this.epoch, leaseMs, holder: entry.id, shards, replica, sentMs };
+    this.holders.send(entry.id, { case: 'welcome', value });
+    for (const leader of this.leaders.values()) leader.attach(entry);
   }
 
   /** The stream of a holder broke. It has the rest of its lease to come back. */
@@ -228,8 +240,11 @@ export class CoherencyService {
     this.o.log.warn({ node: entry.node, holder: entry.id, reason }, 'holder is dead');
     this.holders.remove(entry);
     this.leases.forget(entry.id);
-    void this.o.members.forget(entry.node, () => this.holders.ofNode(entry.node) !== undefined);
-    for (const leader of this.leaders.values()) leader.bury(entry);
+    const struckOut = this.o.members.forget(entry.node, () => this.holders.ofNode(entry.node) !== undefined);
+    // Noted before anybody gets what it had: else the next leader would believe it.
+    void Promise.race([struckOut, delay(NOTE_MS)]).then(() => {
+      for (const leader of this.leaders.values()) leader.bury(entry);
+    });
   }
 
   close(): void {

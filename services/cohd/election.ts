@@ -46,7 +46,8 @@ export interface ElectionOptions {
   shards: number;
   leaseMs: number;
   log: Logger;
-  onLead(shard: number, epoch: bigint): void;
+  /** `predecessor`: the replica that led it before, if any. */
+  onLead(shard: number, epoch: bigint, predecessor: string | undefined): void;
   onLeave(shard: number): void;
   /** Before shards are led that others may have led. */
   beforeLeading(): Promise<void>;
@@ -226,7 +227,7 @@ export class Election {
     if (this.closed || !this.mayLead()) return;
     this.shards[shard] = { value, revision: epoch };
     this.led.add(shard);
-    this.o.onLead(shard, BigInt(epoch));
+    this.o.onLead(shard, BigInt(epoch), known?.value.replica);
   }
 
   private async give(shard: number, to: string): Promise<void> {

@@ -18,6 +18,10 @@ export interface HolderEntry {
   transferAddress: string;
   stream: HolderStream | undefined;
   batch: EventBatch<DirectoryEventInit>;
+  /** It has heard its number and lease; before that it is told nothing else. */
+  welcomed: boolean;
+  /** Dataspaces up to this one it made in an earlier life, if at all. */
+  readonly registryAtJoin: bigint;
   readonly mapped: Set<bigint>;
 }
 
@@ -38,7 +42,7 @@ export class HolderTable {
     return [...this.byId.values()];
   }
 
-  add(node: string, incarnation: bigint): HolderEntry {
+  add(node: string, incarnation: bigint, registryAtJoin: bigint): HolderEntry {
     const entry: HolderEntry = {
       id: this.nextId++,
       node,
@@ -46,6 +50,8 @@ export class HolderTable {
       transferAddress: '',
       stream: undefined,
       batch: new EventBatch(() => {}),
+      welcomed: false,
+      registryAtJoin,
       mapped: new Set(),
     };
     this.byId.set(entry.id, entry);

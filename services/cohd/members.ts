@@ -9,6 +9,7 @@ export class Members {
   private readonly bucket: KV;
   private readonly replica: string;
   private readonly log: Logger;
+  private readonly underWay = new Map<string, Promise<unknown>>();
   private readonly striking = new Set<string>();
 
   /** @param replica each replica notes its own holders: one that lost a holder does not speak for the others */
@@ -18,31 +19,33 @@ export class Members {
     this.log = log;
   }
 
-  /** Nodes and incarnations that any replica knows. */
-  async all(): Promise<Map<string, bigint>> {
-    const members = new Map<string, bigint>();
+  /** By replica: the nodes and incarnations that it has taken in and not buried. */
+  async all(): Promise<Map<string, Map<string, bigint>>> {
+    const members = new Map<string, Map<string, bigint>>();
     const keys: string[] = [];
     for await (const key of await this.bucket.keys()) keys.push(key);
     for (const key of keys) {
       const entry = await this.bucket.get(key);
-      const node = Buffer.from(key.split('.')[0]!, 'hex').toString();
-      if (entry?.operation !== 'PUT') continue;
-      const incarnation = BigInt(entry.string());
-      if (incarnation > (members.get(node) ?? 0n)) members.set(node, incarnation);
+      const [node, replica] = key.split('.').map((part) => Buffer.from(part, 'hex').toString());
+      if (entry?.operation !== 'PUT' || node === undefined || replica === undefined) continue;
+      const ofReplica = members.get(replica) ?? new Map<string, bigint>();
+      members.set(replica, ofReplica.set(node, BigInt(entry.string())));
     }
     return members;
   }
 
   async remember(node: string, incarnation: bigint): Promise<void> {
-    await this.bucket.put(this.key(node), incarnation.toString()).catch((error) => {
+    await this.inOrder(node, () => this.bucket.put(this.key(node), incarnation.toString())).catch((error) => {
       this.log.warn({ err: error, node }, 'could not note a holder; the next leader would not wait for it');
     });
   }
 
   /** @param isBack asked before it is struck out */
   async forget(node: string, isBack: () => boolean): Promise<void> {
-    if (isBack()) return;
-    await this.bucket.purge(this.key(node)).catch((error) => {
+    const purge = async (): Promise<void> => {
+      if (!isBack()) await this.bucket.purge(this.key(node));
+    };
+    await this.inOrder(node, purge).catch((error) => {
       this.log.warn(
         { err: error, node },
         'could not strike a holder out; the next leader waits for it for a lease',
@@ -64,6 +67,18 @@ export class Members {
     } finally {
       this.striking.delete(node);
     }
+  }
+
+  // What is said of a node is stored in the order in which it is said.
+  private inOrder<T>(node: string, change: () => Promise<T>): Promise<T> {
+    const before = this.underWay.get(node) ?? Promise.resolve();
+    const now = before.then(change, change);
+    const settled = now.catch(() => {});
+    this.underWay.set(node, settled);
+    void settled.then(() => {
+      if (this.underWay.get(node) === settled) this.underWay.delete(node);
+    });
+    return now;
   }
 
   private key(node: string): string {

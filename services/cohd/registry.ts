@@ -45,6 +45,7 @@ export class Registry {
   private readonly byName = new Map<string, DataspaceRecord>();
   private readonly ids = new Map<bigint, DataspaceRecord>();
   private readonly onRemoved: (record: DataspaceRecord) => void;
+  private seen = 0n;
   private stop: () => void = () => {};
 
   private constructor(bucket: KV, onRemoved: (record: DataspaceRecord) => void) {
@@ -59,7 +60,13 @@ export class Registry {
     return registry;
   }
 
+  /** The newest change that this replica has seen; a dataspace that is made later has a greater id. */
+  get revision(): bigint {
+    return this.seen;
+  }
+
   private see(entry: KvEntry): void {
+    if (BigInt(entry.revision) > this.seen) this.seen = BigInt(entry.revision);
     const name = Buffer.from(entry.key, 'hex').toString();
     const known = this.byName.get(name);
     if (entry.operation === 'PUT') {
@@ -110,6 +117,7 @@ export class Registry {
     return await this.ask(async () => {
       try {
         const record = { id: BigInt(await this.bucket.create(key, json)), ...wanted };
+        if (record.id > this.seen) this.seen = record.id;
         if (!this.ids.has(record.id)) this.add(record);
         return { record, created: true };
       } catch (error) {

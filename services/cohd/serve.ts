@@ -64,7 +64,7 @@ export async function serve(
   const handlers = directoryHandlers(service, registry, () => election?.live ?? new Map());
   const server = createRpcServer({ name: replica, log, meter }).add(DirectoryService, handlers);
   const listens = await server.listen(config.listen);
-  let expected: ReadonlyMap<string, bigint> = new Map();
+  let known: Awaited<ReturnType<Members['all']>> = new Map();
   election = new Election({
     ...{
       bus,
@@ -79,9 +79,11 @@ export async function serve(
     },
     address: config.advertise || listens,
     beforeLeading: async () => {
-      expected = await members.all();
+      known = await members.all();
     },
-    onLead: (shard, epoch) => service.lead(shard, epoch, expected),
+    // Who the last leader had buried is not asked what it has: others may have that by now.
+    onLead: (shard, epoch, predecessor) =>
+      service.lead(shard, epoch, known.get(predecessor ?? '') ?? new Map()),
     onLeave: (shard) => service.leave(shard),
     // Ends the process, with this reason.
     onConflict: (reason) =>

@@ -58,8 +58,10 @@ export class ShardLeader {
   readonly epoch: bigint;
   private readonly o: ShardLeaderOptions;
   private readonly awaited: Map<string, bigint>;
-  private readonly reports: ReportEvent[] = [];
+  private reports: ReportEvent[] = [];
   private readonly reported = new Set<HolderEntry>();
+  /** Holders that had nothing of this shard when they came. */
+  private readonly newcomers = new Set<HolderEntry>();
   private parked: Parked[] = [];
   /** Creators, as `node incarnation`, that died under this leader: what they had is lost, though they come back. */
   private readonly buried = new Set<string>();
@@ -73,7 +75,7 @@ export class ShardLeader {
     this.epoch = options.epoch;
     this.awaited = new Map(options.expected);
     this.rebuildUntilMs = options.now() + options.leaseMs;
-    for (const entry of options.holders.all()) this.attach(entry);
+    for (const entry of options.holders.all()) if (entry.welcomed) this.attach(entry);
     this.endRebuildWhenReady();
   }
 
@@ -90,8 +92,22 @@ export class ShardLeader {
     this.step({ type: 'join', holder: entry.id, identity: entry.incarnation });
     const other = this.awaited.get(entry.node);
     if (other !== undefined && other !== entry.incarnation) this.awaited.delete(entry.node);
-    const value = { shard: this.shard, epoch: this.epoch, report: this.rebuilding };
+    const report = this.rebuilding && this.o.expected.get(entry.node) === entry.incarnation;
+    if (report) this.hearAnew(entry);
+    else if (!this.reported.has(entry)) {
+      // New to this shard, or buried by its last leader: it has nothing.
+      this.reported.add(entry);
+      this.newcomers.add(entry);
+    }
+    const value = { shard: this.shard, epoch: this.epoch, report };
     this.o.holders.send(entry.id, { case: 'led', value });
+  }
+
+  // A broken stream may have taken a part of its report along.
+  private hearAnew(entry: HolderEntry): void {
+    this.reported.delete(entry);
+    this.reports = this.reports.filter(({ holder }) => holder !== entry.id);
+    this.parked = this.parked.filter(({ holder }) => holder !== entry);
   }
 
   receive(entry: HolderEntry, event: HolderEvent): void {
@@ -128,6 +144,7 @@ export class ShardLeader {
     this.buried.add(`${entry.node} ${entry.incarnation}`);
     this.parked = this.parked.filter((p) => p.holder !== entry);
     this.reported.delete(entry);
+    this.newcomers.delete(entry);
     this.step({ type: 'leave', holder: entry.id });
     answerSync(this.o.holders, this.sync.holderGone(entry.id));
   }
@@ -153,7 +170,9 @@ export class ShardLeader {
     const entry = this.o.holders.ofNode(creator);
     const name = `${creator} ${creatorIncarnation}`;
     const voided = this.voided.some((v) => v.node === name && v.dataspaces.includes(id));
-    return entry?.incarnation === creatorIncarnation && !this.buried.has(name) && !voided;
+    if (entry === undefined || entry.incarnation !== creatorIncarnation) return false;
+    const fromBefore = this.newcomers.has(entry) && id <= entry.registryAtJoin;
+    return !fromBefore && !this.buried.has(name) && !voided;
   }
 
   private park(holder: HolderEntry, event: HolderEvent, untilMs: number): void {
@@ -225,7 +244,7 @@ export class ShardLeader {
   private endRebuildWhenReady(): void {
     if (!this.rebuilding) return;
     const late = this.o.now() >= this.rebuildUntilMs;
-    const silent = this.o.holders.all().filter((entry) => !this.reported.has(entry));
+    const silent = this.o.holders.all().filter((entry) => entry.welcomed && !this.reported.has(entry));
     if (this.awaited.size + silent.length > 0 && !late) return;
     // What they have nobody knows of: they come back as new.
     for (const entry of silent) this.o.onSilent(entry);

@@ -156,7 +156,9 @@ export class Directories {
     const shard = this.shards[number];
     if (shard === undefined || epoch < shard.epoch) return;
     const wasLed = shard.identity !== '';
-    const sameLeader = shard.epoch === epoch && shard.link === link && shard.identity === link.identity;
+    // One that asks for a report has lost the last one, or a part of it.
+    const sameLeader =
+      !report && shard.epoch === epoch && shard.link === link && shard.identity === link.identity;
     // A replica that was silent may lead again before it answers a renewal.
     const suspended = !link.isLeased;
     Object.assign(shard, { link, epoch, identity: link.identity, suspended });

@@ -81,6 +81,7 @@ export class Node {
     this.sync = new SyncRelay({
       home: (dataspace, event) => this.directories?.sendHome(dataspace, event),
       all: (event) => this.directories?.sendAll(event),
+      lost: (owner) => this.endOwners(new Set([owner])),
     });
     this.memory = new CoherentMemory(
       config.memoryDir,

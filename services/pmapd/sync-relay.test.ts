@@ -9,7 +9,11 @@ const OWNER = 100n;
 function start() {
   const said: HolderEventInit[] = [];
   const heard: PmapEventInit[] = [];
-  const outlet = { home: (_: bigint, event: HolderEventInit) => said.push(event), all: () => {} };
+  const outlet = {
+    home: (_: bigint, event: HolderEventInit) => said.push(event),
+    all: () => {},
+    lost: () => {},
+  };
   const relay = new SyncRelay(outlet);
   const session = { holder: 1, send: (event: PmapEventInit) => heard.push(event) } as unknown as Session;
   const lock = (begin: bigint, end: bigint, mode = LockMode.MODIFYING) => {

@@ -22,6 +22,8 @@ interface UnderWay {
   dataspace: bigint;
   /** A wait that sleeps. */
   registered: boolean;
+  /** It was said more than once. */
+  repeated?: boolean;
 }
 
 /** An unlock that the directory may not have heard. */
@@ -32,6 +34,7 @@ interface UnheardUnlock {
   atMs: number;
 }
 
+const GIVEN_UP_MAX = 10_000;
 /** Ends of processes that are said again on a new stream. Pids are never used twice, so that does no harm. */
 const GONE_MAX = 10_000;
 const GONE_KEPT_MS = 60_000;
@@ -44,6 +47,8 @@ export interface SyncOutlet {
   home(dataspace: bigint, event: HolderEventInit): void;
   /** To all leaders. */
   all(event: HolderEventInit): void;
+  /** A process lost range locks. */
+  lost(owner: bigint): void;
 }
 
 export class SyncRelay {
@@ -59,6 +64,10 @@ export class SyncRelay {
   /** Said without an answer, and perhaps lost with a stream: unlocks by dataspace in order, and the ends of processes. */
   private readonly unlocks = new Map<bigint, UnheardUnlock[]>();
   private readonly gone = new Map<bigint, number>();
+  /** Locks that a new leader was told of: it answers only where somebody else has them. */
+  private readonly reclaims = new Map<bigint, { owner: bigint; dataspace: bigint }>();
+  /** Locks that were asked for twice and refused. */
+  private readonly givenUp = new Map<bigint, UnderWay>();
   private next = 1n;
   private lastOrder = 0;
 
@@ -100,7 +109,12 @@ export class SyncRelay {
       case 'lockResult': {
         const { request, status } = event.value;
         const asked = this.finish(request);
-        if (asked === undefined) return;
+        if (asked === undefined) {
+          this.lateResult(request, status);
+          return;
+        }
+        // Asked twice, it may be granted after all, to nobody.
+        if (asked.repeated && status !== SyncStatus.OK) this.giveUp(request, asked);
         if (status === SyncStatus.OK && asked.event?.case === 'lock') {
           const { begin = 0n, end = 0n, mode = 0 } = asked.event.value;
           this.rangesOf(asked.owner, asked.dataspace).set(begin, end, lockWire.from(mode));
@@ -130,6 +144,35 @@ export class SyncRelay {
         });
       }
     }
+  }
+
+  private giveUp(request: bigint, asked: UnderWay): void {
+    this.givenUp.set(request, asked);
+    if (this.givenUp.size > GIVEN_UP_MAX) this.givenUp.delete(this.givenUp.keys().next().value!);
+  }
+
+  private lateResult(request: bigint, status: SyncStatus): void {
+    const reclaimed = this.reclaims.get(request);
+    this.reclaims.delete(request);
+    if (reclaimed !== undefined && status !== SyncStatus.OK) {
+      // Somebody else has it: the process must not go on as if it had it.
+      this.forget(reclaimed.owner, reclaimed.dataspace);
+      this.to.lost(reclaimed.owner);
+    }
+    const asked = this.givenUp.get(request);
+    this.givenUp.delete(request);
+    if (asked?.event?.case !== 'lock' || status !== SyncStatus.OK) return;
+    const { dataspace, owner } = asked;
+    const { begin = 0n, end = 0n } = asked.event.value;
+    // Unless the process got some of it by another request meanwhile.
+    if (
+      this.held
+        .get(owner)
+        ?.get(dataspace)
+        ?.first(begin, end, () => true) !== undefined
+    )
+      return;
+    this.to.home(dataspace, { case: 'unlock', value: { dataspace, owner, begin, end } });
   }
 
   /** True where a process holds bytes of a range for writing: what it reads there it will write. */
@@ -252,6 +295,7 @@ export class SyncRelay {
     for (const [id, asked] of [...this.underWay]) {
       if (!isHome(asked.dataspace)) continue;
       if (!asked.registered) {
+        asked.repeated = true;
         this.to.home(asked.dataspace, asked.event);
         continue;
       }
@@ -263,11 +307,15 @@ export class SyncRelay {
   }
 
   private reclaim(isHome: (dataspace: bigint) => boolean): void {
+    for (const [request, { dataspace }] of this.reclaims)
+      if (isHome(dataspace)) this.reclaims.delete(request);
     for (const [owner, ofOwner] of this.held) {
       for (const [dataspace, ranges] of ofOwner) {
         if (!isHome(dataspace)) continue;
         for (const { begin, end, mode } of ranges) {
-          const value = { dataspace, owner, begin, end, mode: lockWire.to(mode), reclaim: true };
+          const request = this.next++;
+          this.reclaims.set(request, { owner, dataspace });
+          const value = { request, dataspace, owner, begin, end, mode: lockWire.to(mode), reclaim: true };
           this.to.home(dataspace, { case: 'lock', value });
         }
       }
