@@ -48,6 +48,7 @@ export class CoherencyService {
   };
   private readonly timer: NodeJS.Timeout;
   private tickedAtMs: number;
+  private ledBefore = false;
 
   constructor(options: CoherencyOptions) {
     this.o = options;
@@ -224,11 +225,15 @@ export class CoherencyService {
 
   private tick(): void {
     const now = this.o.now();
-    // After a pause of our own the renewals of that time still wait to be read: nobody is dead by that.
-    if (now - this.tickedAtMs > this.o.leaseMs / 4)
-      for (const { id } of this.holders.all()) this.leases.heard(id, now);
+    const paused = now - this.tickedAtMs > this.o.leaseMs / 4;
     this.tickedAtMs = now;
-    if (!this.o.mayLead()) return;
+    const leads = this.o.mayLead();
+    // After a pause of our own, or a time in which we must not answer, the renewals of that time were not heard: nobody
+    // is dead by that.
+    if (paused || (leads && !this.ledBefore))
+      for (const { id } of this.holders.all()) this.leases.heard(id, now);
+    this.ledBefore = leads;
+    if (!leads) return;
     for (const id of this.leases.dead(now)) {
       const entry = this.holders.get(id);
       if (entry !== undefined) this.bury(entry, 'its lease ended');

@@ -71,6 +71,8 @@ export class Election {
   private planning = false;
   private closed = false;
   private away = false;
+  /** Since then our own heartbeats are stored in time. */
+  private steadySinceMs = Number.POSITIVE_INFINITY;
 
   constructor(options: ElectionOptions) {
     this.o = options;
@@ -142,7 +144,8 @@ export class Election {
   }
 
   private lives(peer: Peer, now: number): boolean {
-    return now - peer.seenAtMs < this.o.leaseMs;
+    // Of the time in which we heard nothing of anybody nothing follows.
+    return now - Math.max(peer.seenAtMs, this.steadySinceMs) < this.o.leaseMs;
   }
 
   private async beat(): Promise<void> {
@@ -158,11 +161,15 @@ export class Election {
       // What was led before a silence may be led by others now.
       if (!this.mayLead()) for (const shard of [...this.led]) this.leave(shard);
       this.lease.begin(leaseMs, sentMs);
+      const storedMs = nowMs();
+      const late = storedMs - sentMs > renewEveryMs(leaseMs);
+      if (late || !Number.isFinite(this.steadySinceMs)) this.steadySinceMs = storedMs;
       if (this.away) log.info('JetStream answers again');
       this.away = false;
     } catch (error) {
       if (!this.away) log.warn({ err: error }, 'JetStream does not answer; trying again');
       this.away = true;
+      this.steadySinceMs = Number.POSITIVE_INFINITY;
     } finally {
       this.beating = false;
     }
