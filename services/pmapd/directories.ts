@@ -90,6 +90,11 @@ export class Directories {
     return this.shards.every(({ link }) => link?.connected === true);
   }
 
+  /** True while every shard has a leader whose permissions this node may use. */
+  get allUsable(): boolean {
+    return this.shards.every((shard) => shard.link !== undefined && this.isUsable(shard));
+  }
+
   /** A replica that is connected, for calls that any of them answers. */
   get anyAddress(): string | undefined {
     for (const [address, link] of this.links) if (link.connected) return address;

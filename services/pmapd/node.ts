@@ -263,6 +263,9 @@ export class Node {
           const { dataspace } = await this.directory.getDataspace({ name }, wait);
           return { dataspace: this.known(dataspace!), created: false };
         }
+        // A leader that may be about to declare this node dead would lose what it makes now.
+        if (this.directories?.allUsable !== true)
+          throw new RpcError(Code.Unavailable, 'this node has no lease of the whole directory right now');
         const [creator, creatorIncarnation] = [this.name, this.incarnation];
         const request = { name, sizeBytes, creator, creatorIncarnation, exclusive, durable };
         const { dataspace, created } = await this.directory.createDataspace(request, wait);
