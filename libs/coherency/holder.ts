@@ -273,6 +273,8 @@ export class Holder {
     const repeated = version === page.version && page.state !== 'INVALID';
     if (repeated || (page.dataVersion === version && version !== 0)) {
       this.ack(dataspace, number, version, 'RECEIVED');
+      // Sent again when all sharers had gone: the grant came before, and was lost with a stream.
+      if (!repeated && state !== 'INVALID') this.take(dataspace, number, page, state, version);
       return;
     }
     // Also what was asked for under an earlier directory, or twice: the directory decided, and waits for us.
@@ -321,6 +323,23 @@ export class Holder {
     page.version = version;
     page.retainedVersion = version;
     page.retainedFor = event.receiverIdentity;
+  }
+
+  // The directory asks for a page that waits here for its permission: that was given, and lost with a stream.
+  private assumeGranted(dataspace: bigint, number: number, page: HeldPage, ownedVersion: number): void {
+    if (page.dataVersion !== 0 && page.dataVersion <= ownedVersion)
+      this.take(dataspace, number, page, 'MODIFIED', ownedVersion);
+    else this.assumeRestored(dataspace, number, page, ownedVersion);
+  }
+
+  // To a new directory a page that was sent on and never arrived is still this holder's.
+  private assumeRestored(dataspace: bigint, number: number, page: HeldPage, ownedVersion: number): void {
+    const version = page.retainedVersion;
+    // Only a report sets the version of the page back to the one before it was sent on.
+    if (version === 0 || page.version !== version - 1 || ownedVersion < page.version) return;
+    page.retainedVersion = 0;
+    this.batch.add('restore', dataspace, number, (run) => ({ type: 'restore', run, version }), version);
+    this.take(dataspace, number, page, 'MASTER', ownedVersion);
   }
 
   // The directory asks for a page that waits here for its permission: that was given, and lost with a stream.

@@ -138,3 +138,13 @@ test('a lock of before is taken over only where nobody holds it now', () => {
   expect(locks.reclaim(ask(2n, 9, 12, 'SHARED'))).toBe(false);
   expect(locks.rangesOf(2n)).toEqual([]);
 });
+
+test('a lock that is reclaimed twice is held once', () => {
+  const locks = new RangeLocks();
+  const request = ask(1n, 0, 9, 'MODIFYING');
+  locks.reclaim(request);
+  locks.reclaim(request);
+  expect(locks.heldCount).toBe(1);
+  locks.unlock(1n, 0n, 9n);
+  expect(outcomes(locks.lock(ask(2n, 0, 9, 'MODIFYING'), 0))).toEqual(['2 OK']);
+});

@@ -1,0 +1,43 @@
+// A page is LOST only where a holder died that had it or was about to get it.
+import type { RefuseReason } from '@odonata/coherency/directory-messages.ts';
+import { check } from '../violation.ts';
+import type { World } from '../world.ts';
+
+export class LossChecker {
+  errors = 0;
+  private readonly world: World;
+  private readonly mayBeLost = new Set<number>();
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  /** A node crashed, or is dead for the directory: looked at before anything is done about it. */
+  nodeDied(node: number): void {
+    const { memory } = this.world.nodes[node]!;
+    for (let page = 0; page < this.world.layout.pages; page++) {
+      if (memory.involved(page)) this.mayBeLost.add(page);
+    }
+  }
+
+  /** Its change was under way to a holder that died. */
+  onItsWay(page: number): void {
+    this.mayBeLost.add(page);
+  }
+
+  /** A new directory trusts no page that was under way between two holders. */
+  keptIsLost(): void {
+    for (const { memory } of this.world.nodes) {
+      for (const page of memory.pending()) this.mayBeLost.add(page);
+      for (const [page, retained] of memory.retained.entries())
+        if (retained !== undefined) this.mayBeLost.add(page);
+    }
+  }
+
+  failed(page: number, reason: RefuseReason, who: string): void {
+    this.errors++;
+    check(this.mayBeLost.has(page), 'nothing is silently lost', page, () => {
+      return `${who} is told that page ${page} is ${reason}, but nobody died who had it`;
+    });
+  }
+}
