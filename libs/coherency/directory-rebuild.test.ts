@@ -3,21 +3,31 @@ import { Directory } from './directory.ts';
 
 const run = { dataspace: 1n, firstPage: 0, pageCount: 1 };
 
-function reported(): Directory {
+/** What holder 1 reports was sent on to holder 2, who is as given. */
+function reported(receiver: { identity?: bigint; reborn?: boolean }): Directory {
   const directory = new Directory({ home: false });
-  directory.step({ type: 'join', holder: 1 });
+  directory.step({ type: 'join', holder: 1, identity: 100n });
+  if (receiver.identity !== undefined)
+    directory.step({ type: 'join', holder: 2, identity: receiver.identity });
   directory.step({ type: 'create', dataspace: 1n, pageCount: 1, creator: 1 });
-  directory.step({ type: 'report', holder: 1, held: [{ run, state: 'MASTER', version: 4, kept: true }] });
+  const sentOn = { run, state: 'MASTER', version: 4, kept: true, keptFor: 200n } as const;
+  directory.step({ type: 'report', holder: 1, held: [sentOn], voided: [] });
+  if (receiver.reborn) directory.step({ type: 'report', holder: 2, held: [], voided: [], reborn: true });
   return directory;
 }
 
 test('what was sent on and never arrived is put back', () => {
-  expect(reported().step({ type: 'rebuilt' })).toMatchObject([{ type: 'grant', holder: 1, restore: true }]);
+  const directory = reported({ identity: 200n });
+  expect(directory.step({ type: 'rebuilt' })).toMatchObject([{ type: 'grant', holder: 1, restore: true }]);
 });
 
-test('it is lost where a holder died that may have got and changed it', () => {
-  const directory = reported();
-  expect(directory.step({ type: 'rebuilt', deaths: true })).toEqual([]);
+test.each([
+  ['is not here', {}],
+  ['is another than it was', { identity: 201n }],
+  ['forgot what it had', { identity: 200n, reborn: true }],
+])('it is lost where the receiver, who may have got and changed it, %s', (_, receiver) => {
+  const directory = reported(receiver);
+  expect(directory.step({ type: 'rebuilt' })).toEqual([]);
   expect(directory.inspect(1n, 0)).toMatchObject({ owner: 0, lost: true });
 });
 

@@ -342,23 +342,6 @@ export class Holder {
     this.take(dataspace, number, page, 'MASTER', ownedVersion);
   }
 
-  // The directory asks for a page that waits here for its permission: that was given, and lost with a stream.
-  private assumeGranted(dataspace: bigint, number: number, page: HeldPage, ownedVersion: number): void {
-    if (page.dataVersion !== 0 && page.dataVersion <= ownedVersion)
-      this.take(dataspace, number, page, 'MODIFIED', ownedVersion);
-    else this.assumeRestored(dataspace, number, page, ownedVersion);
-  }
-
-  // To a new directory a page that was sent on and never arrived is still this holder's.
-  private assumeRestored(dataspace: bigint, number: number, page: HeldPage, ownedVersion: number): void {
-    const version = page.retainedVersion;
-    // Only a report sets the version of the page back to the one before it was sent on.
-    if (version === 0 || page.version !== version - 1 || ownedVersion < page.version) return;
-    page.retainedVersion = 0;
-    this.batch.add('restore', dataspace, number, (run) => ({ type: 'restore', run, version }), version);
-    this.take(dataspace, number, page, 'MASTER', ownedVersion);
-  }
-
   private invalidate(
     event: Extract<HolderEvent, { type: 'invalidate' }>,
     dataspace: bigint,

@@ -23,8 +23,6 @@ export class ClusterStore {
   private readonly leaders: LeaseTable;
   /** How often each node was buried: a holder that has not heard of it still counts on what it held before. */
   private readonly burials = new Map<number, number>();
-  /** Holders that died, ever. */
-  deaths = 0;
   private epoch = 0;
 
   constructor(world: World, place: Place) {
@@ -82,7 +80,6 @@ export class ClusterStore {
 
   /** The holder is dead: whoever leads next must know before anything is done about it. */
   bury(node: number, incarnation: number): void {
-    this.deaths++;
     this.burials.set(node, this.lifeOf(node) + 1);
     if (this.members.get(node) === incarnation) this.members.delete(node);
     if (!this.world.duties.noteLostCreators) return;

@@ -38,6 +38,8 @@ export interface Duties {
   buryLateReporters: boolean;
   /** That the creator of a dataspace was buried is noted where the next directory reads it. */
   noteLostCreators: boolean;
+  /** A new directory learns which holders were declared dead once, and cannot say what they had then. */
+  nameReborn: boolean;
   /** A sync is done when both copies of the store have it. */
   awaitBothStores: boolean;
   /** An unlock is said again until it is confirmed. */
@@ -64,6 +66,7 @@ export const ALL_DUTIES: Duties = {
   refuseBuried: true,
   buryLateReporters: true,
   noteLostCreators: true,
+  nameReborn: true,
   awaitBothStores: true,
   repeatUnlock: true,
 };

@@ -1,5 +1,6 @@
 // A page is LOST only where a holder died that had it or was about to get it.
 import type { RefuseReason } from '@odonata/coherency/directory-messages.ts';
+import { identityOf } from '../identity.ts';
 import { check } from '../violation.ts';
 import type { World } from '../world.ts';
 
@@ -25,12 +26,21 @@ export class LossChecker {
     this.mayBeLost.add(page);
   }
 
-  /** A new directory trusts no page that was under way between two holders. */
+  /**
+   * A new directory does not put back what was sent on to a holder that is no more, or cannot say what it had: it may
+   * have got the page, and written it.
+   */
   keptIsLost(): void {
+    const remembering = new Set(
+      this.world.nodes
+        .filter(({ alive, memory }) => alive && !memory.reborn)
+        .map(({ nodeIndex, incarnation }) => identityOf(nodeIndex, incarnation)),
+    );
     for (const { memory } of this.world.nodes) {
-      for (const page of memory.pending()) this.mayBeLost.add(page);
-      for (const [page, retained] of memory.retained.entries())
-        if (retained !== undefined) this.mayBeLost.add(page);
+      for (const [page, retained] of memory.retained.entries()) {
+        const receiver = retained?.receiver;
+        if (receiver !== undefined && !remembering.has(receiver)) this.mayBeLost.add(page);
+      }
     }
   }
 

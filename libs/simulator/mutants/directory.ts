@@ -14,7 +14,7 @@ class GrantsAtFirstAck extends Directory {
   }
 
   protected known(): number[] {
-    return [...this['holders']];
+    return [...this['holders'].keys()];
   }
 }
 
@@ -62,6 +62,7 @@ class ZeroInsteadOfLost extends Directory {
         version: 1_000_000,
         zero: true,
         restore: false,
+        stored: false,
       };
     });
   }
@@ -75,7 +76,7 @@ class WrongHeir extends Directory {
     return actions.map((action) => {
       if (action.type !== 'grant' || action.state !== 'MASTER') return action;
       const page = this['dataspaces'].get(action.run.dataspace)!.pages.get(action.run.firstPage)!;
-      const heir = [...this['holders']].find((h) => h !== action.holder && !page.sharers.includes(h));
+      const heir = [...this['holders'].keys()].find((h) => h !== action.holder && !page.sharers.includes(h));
       if (heir === undefined) return action;
       page.owner = heir;
       return { ...action, holder: heir };

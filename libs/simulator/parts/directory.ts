@@ -5,6 +5,7 @@ import type { HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import { type HolderLease, type LeaseTable, renewEveryMs } from '@odonata/coherency/lease.ts';
 import { type HolderId, unreachable } from '@odonata/coherency/page.ts';
 import type { Connection } from '../connection.ts';
+import { identityOf } from '../identity.ts';
 import { LEASE_MS } from '../lease-ms.ts';
 import type { Down, SyncAnswer, SyncAsk, Up } from '../messages.ts';
 import { Part, type Place } from '../part.ts';
@@ -30,6 +31,11 @@ interface Parked {
 }
 
 type Report = Extract<DirectoryEvent, { type: 'report' }>;
+
+/** A holder that was buried under the last directory. */
+function forgetful(holder: HolderId): Report {
+  return { type: 'report', holder, held: [], voided: [], reborn: true };
+}
 
 function isReclaim({ message }: Parked): boolean {
   return message.type === 'sync' && message.ask.type === 'lock' && message.ask.reclaim;
@@ -113,7 +119,7 @@ export class DirectoryPart extends Part {
         this.send(entry.id, { type: 'renewed', sentMs: message.sentMs });
         return;
       case 'holder':
-        if (message.word.type === 'report') this.report(entry, message.word.held);
+        if (message.word.type === 'report') this.report(entry, message.word);
         else if (!this.rebuilding) this.apply(entry, message);
         // Answers of before a restart are of no use; requests wait until every report is in.
         else if (message.word.type === 'acquire') this.parked.push({ entry, message });
@@ -164,7 +170,9 @@ export class DirectoryPart extends Part {
     this.entries.set(entry.id, entry);
     this.ofNode.set(node, entry);
     this.note('takes in', { holder: entry.id, node: node + 1, mayReport });
-    this.step({ type: 'join', holder: entry.id });
+    this.step({ type: 'join', holder: entry.id, identity: identityOf(node, incarnation) });
+    // It will not say so itself: what it holds is void, and it is told to forget that.
+    if (this.rebuilding && !survives && duties.nameReborn) this.reports.push(forgetful(entry.id));
     return entry;
   }
 
@@ -191,10 +199,16 @@ export class DirectoryPart extends Part {
 
   // ---- the rebuild
 
-  private report(entry: Entry, held: Report['held']): void {
+  private report(entry: Entry, { held, voided, reborn }: Omit<Report, 'holder'>): void {
     if (!this.rebuilding || !entry.mayReport || entry.reported) return;
-    this.note('hears the report of', { holder: entry.id, held });
-    this.reports.push({ type: 'report', holder: entry.id, held });
+    this.note('hears the report of', { holder: entry.id, held, voided, reborn });
+    this.reports.push({
+      type: 'report',
+      holder: entry.id,
+      held,
+      voided,
+      reborn: reborn === true && this.world.duties.nameReborn,
+    });
     entry.reported = true;
     this.awaited.delete(entry.node);
     this.endRebuildWhenReady();
@@ -210,9 +224,8 @@ export class DirectoryPart extends Part {
     for (const report of this.reports.splice(0)) if (this.entries.has(report.holder)) this.step(report);
     this.rebuilding = false;
     this.note('serves', { silent: [...this.awaited.keys()] });
-    const deaths = this.world.cluster.deaths > 0;
-    if (deaths) this.world.losses.keptIsLost();
-    this.step({ type: 'rebuilt', deaths });
+    this.world.losses.keptIsLost();
+    this.step({ type: 'rebuilt' });
     // Locks that are held before requests that wait for them, whichever node spoke first.
     const parked = this.parked.splice(0);
     for (const each of [...parked.filter(isReclaim), ...parked.filter((p) => !isReclaim(p))]) {
@@ -244,8 +257,12 @@ export class DirectoryPart extends Part {
   private admitDataspaces(): void {
     for (const record of this.world.cluster.dataspaces) {
       const creator = this.ofNode.get(record.creatorNode);
+      const voided = this.reports.some((r) => r.holder === creator?.id && r.voided.includes(record.id));
       const alive =
-        creator !== undefined && creator.incarnation === record.creatorIncarnation && !record.creatorLost;
+        creator !== undefined &&
+        creator.incarnation === record.creatorIncarnation &&
+        !record.creatorLost &&
+        !(voided && this.world.duties.noteLostCreators);
       // What a directory does not find at the creator died with him.
       if (!alive) record.creatorLost = this.world.duties.noteLostCreators;
       const { id: dataspace, pageCount } = record;

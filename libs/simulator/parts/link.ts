@@ -2,7 +2,7 @@
 
 import type { HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import { type HolderLease, renewEveryMs } from '@odonata/coherency/lease.ts';
-import { type HolderId, unreachable } from '@odonata/coherency/page.ts';
+import { type HolderId, type HolderIdentity, unreachable } from '@odonata/coherency/page.ts';
 import { Connection } from '../connection.ts';
 import { LEASE_MS } from '../lease-ms.ts';
 import type { Down, HolderWord, PageTransfer, SyncAsk } from '../messages.ts';
@@ -22,6 +22,7 @@ export class Link {
   private readonly node: PmapPart;
   private readonly lease: HolderLease;
   private readonly nodeOf = new Map<HolderId, number>();
+  private readonly identityOf = new Map<HolderId, HolderIdentity>();
 
   constructor(node: PmapPart) {
     this.node = node;
@@ -106,7 +107,10 @@ export class Link {
         return;
       case 'page':
         if (this.otherEpoch(message.epoch)) return;
-        if (message.event.type === 'recall') this.nodeOf.set(message.event.receiver, message.receiverNode);
+        if (message.event.type === 'recall') {
+          this.nodeOf.set(message.event.receiver, message.receiverNode);
+          this.identityOf.set(message.event.receiver, message.event.receiverIdentity);
+        }
         this.node.memory.step(message.event);
         return;
       case 'sync':
@@ -156,6 +160,7 @@ export class Link {
     this.joined = true;
     this.welcomed = true;
     this.nodeOf.clear();
+    this.identityOf.clear();
     this.node.deadline.endMs = this.lease.endMs;
     const expired = !same && !report;
     if (expired) {
@@ -175,6 +180,11 @@ export class Link {
 
   ask(ask: SyncAsk): void {
     if (this.welcomed && this.joined) this.connection?.up.send({ type: 'sync', ask });
+  }
+
+  /** For good, of a receiver that a recall named. */
+  identity(receiver: HolderId): HolderIdentity | undefined {
+    return this.identityOf.get(receiver);
   }
 
   /** Sends pages, or drops them where the receiver is not known: they are recalled again. */

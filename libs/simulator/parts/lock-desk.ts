@@ -32,14 +32,13 @@ export class LockDesk {
         ];
       case 'wait': {
         const { request, owner } = ask;
-        // Asked again after a break: it waits once.
-        this.waiters.remove((w) => w.request === request && w.holder === holder);
+        this.holderOf.set(owner, holder);
         const waiter = { request, owner, holder, deadlineMs: Number.POSITIVE_INFINITY };
         const added = this.waiters.add(ask.dataspace, ask.offset, waiter);
         return [{ type: 'waitResult', holder, request, outcome: added ? 'REGISTERED' : 'EXHAUSTED' }];
       }
       case 'cancelWait':
-        this.waiters.remove((w) => w.holder === holder && w.request === ask.request);
+        this.waiters.cancel(holder, ask.request);
         return [];
       case 'wake': {
         const woken = this.waiters.wake(ask.dataspace, ask.offset, ask.count);
@@ -72,8 +71,10 @@ export class LockDesk {
     const deadlineMs = ask.timeoutMs < 0 ? Number.POSITIVE_INFINITY : nowMs + ask.timeoutMs;
     const { request, owner, begin, end, mode } = ask;
     if (reclaim) {
-      locks.reclaim({ request, owner, begin, end, mode, deadlineMs });
-      return [];
+      // Who came too late to say that it held it does not hold it.
+      return locks.reclaim({ request, owner, begin, end, mode, deadlineMs })
+        ? []
+        : [{ type: 'lockResult', holder, request, outcome: 'NOT_FOUND' }];
     }
     if (this.newest) this.world.locks.asked(ask);
     return this.answers(ask.dataspace, locks.lock({ request, owner, begin, end, mode, deadlineMs }, nowMs));
@@ -84,7 +85,7 @@ export class LockDesk {
   }
 
   private ownerGone(owner: bigint): SyncAnswer[] {
-    this.waiters.remove((w) => w.owner === owner);
+    this.waiters.removeOwner(owner);
     this.holderOf.delete(owner);
     if (this.newest) this.world.locks.ownerGone(owner);
     return [...this.locks].flatMap(([dataspace, locks]) => this.answers(dataspace, locks.release(owner)));
@@ -92,12 +93,11 @@ export class LockDesk {
 
   holderGone(holder: HolderId): SyncAnswer[] {
     const owners = [...this.holderOf].filter(([, at]) => at === holder).map(([owner]) => owner);
-    this.waiters.remove((w) => w.holder === holder);
     return owners.flatMap((owner) => this.ownerGone(owner));
   }
 
   tick(nowMs: number): SyncAnswer[] {
-    const late = this.waiters.remove((w) => w.deadlineMs <= nowMs);
+    const late = this.waiters.tick(nowMs);
     return [
       ...[...this.locks].flatMap(([dataspace, locks]) => this.answers(dataspace, locks.tick(nowMs))),
       ...late.map((w): SyncAnswer => {

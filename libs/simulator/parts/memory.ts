@@ -8,6 +8,7 @@ import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messag
 import {
   type AccessMode,
   type HolderId,
+  type HolderIdentity,
   mayRead,
   mayWrite,
   type PageRun,
@@ -35,6 +36,8 @@ export interface Fault {
 interface Retained {
   version: number;
   value: number | undefined;
+  /** To whom it was sent on. */
+  receiver: HolderIdentity | undefined;
 }
 
 type Grant = Extract<DirectoryAction, { type: 'grant' }>;
@@ -49,6 +52,8 @@ export class NodeMemory {
   private readonly world: World;
   private readonly sessions = new Map<HolderId, VkernelPart>();
   private readonly waiting: Fault[][] = [];
+  /** What was held once was declared void. */
+  reborn = false;
   private nextSession = NODE + 1;
   private arriving: PageTransfer | undefined;
 
@@ -202,6 +207,7 @@ export class NodeMemory {
   step(event: HolderEvent): void {
     if ('run' in event && event.type !== 'want')
       this.world.history.note(this.world, this.node.name, 'hears', event.run, event);
+    if (event.type === 'expire') this.reborn = true;
     for (const action of this.holder.step(event)) this.perform(action);
   }
 
@@ -227,6 +233,9 @@ export class NodeMemory {
         for (let i = 0; i < run.pageCount; i++) this.file.drop(from + i);
         this.takeForNode(run, 'WRITE');
         return;
+      case 'install-stored':
+        assert.fail('no page comes from a backing store here');
+        break;
       case 'install':
         for (let i = 0; i < run.pageCount; i++) this.install(run, i, action.zero);
         return;
@@ -261,7 +270,7 @@ export class NodeMemory {
       return `page ${page} is sent from ${this.node.name} while a virtual kernel there may write it`;
     });
     const value = this.file.values[page];
-    if (retain) this.retained[page] = { version, value };
+    if (retain) this.retained[page] = { version, value, receiver: this.node.link.identity(receiver) };
     this.deliver(page, receiver, version, state, value);
   }
 
