@@ -148,3 +148,16 @@ test('a lock that is reclaimed twice is held once', () => {
   locks.unlock(1n, 0n, 9n);
   expect(outcomes(locks.lock(ask(2n, 0, 9, 'MODIFYING'), 0))).toEqual(['2 OK']);
 });
+
+test('who asks again before it hears that its time was over does not wait anew, and is granted nothing late', () => {
+  const locks = new RangeLocks();
+  locks.lock(ask(1n, 0, 9, 'MODIFYING'), 0);
+  const late = { ...ask(2n, 0, 9, 'MODIFYING'), request: 7n, deadlineMs: 50 };
+  expect(locks.lock(late, 0)).toEqual([]);
+  expect(outcomes(locks.tick(50))).toEqual(['2 TIMED_OUT']);
+  expect(outcomes(locks.lock({ ...late, deadlineMs: 150 }, 100))).toEqual(['2 TIMED_OUT']);
+  expect(locks.waitingCount).toBe(0);
+  // Another request of it is a new one.
+  expect(locks.lock({ ...late, request: 8n, deadlineMs: 150 }, 100)).toEqual([]);
+  expect(outcomes(locks.unlock(1n, 0n, 9n) ?? [])).toEqual(['2 OK']);
+});

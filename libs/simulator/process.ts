@@ -160,8 +160,8 @@ export class Process {
       vkernel.node.relay.lock(this, ask, (outcome) => {
         this.fromNode(() => {
           if (outcome !== 'OK' || this.lostLock) {
-            if (outcome === 'OK') this.giveBack(ask);
-            done('ERROR');
+            if (outcome === 'OK') this.giveBack(ask, () => done('ERROR'));
+            else done('ERROR');
             return;
           }
           this.lock = ask;
@@ -175,8 +175,8 @@ export class Process {
   private insideLock(page: number, left: number, done: Done): void {
     const { lock } = this;
     if (lock === undefined || this.lostLock || left === 0) {
-      if (lock !== undefined) this.leaveLock(lock);
-      done('OK');
+      if (lock !== undefined) this.leaveLock(lock, done);
+      else done('OK');
       return;
     }
     this.world.locks.still(this);
@@ -186,14 +186,19 @@ export class Process {
     });
   }
 
-  private leaveLock(lock: Omit<LockAsk, 'request'>): void {
+  private leaveLock(lock: Omit<LockAsk, 'request'>, done: Done): void {
     this.world.locks.left(this.pid);
     this.lock = undefined;
-    if (!this.lostLock) this.giveBack(lock);
+    if (this.lostLock) done('OK');
+    else this.giveBack(lock, () => done('OK'));
   }
 
-  private giveBack(lock: Omit<LockAsk, 'request'>): void {
-    this.toNode(() => this.vkernel.node.relay.unlock(this, lock));
+  // It goes on when its node heard it: an unlock that came after the next lock would undo that one.
+  private giveBack(lock: Omit<LockAsk, 'request'>, then: () => void): void {
+    this.toNode(() => {
+      this.vkernel.node.relay.unlock(this, lock);
+      this.fromNode(then);
+    });
   }
 
   /** Its node was dead for the directory: what it had locked is locked by others by now. */

@@ -10,8 +10,6 @@ interface UnderWay {
   ask: Exclude<SyncAsk, { type: 'cancelWait' }>;
   /** A wait that sleeps. */
   registered: boolean;
-  /** Said more than once: more than one answer may come. */
-  repeated: boolean;
   answered: (outcome: LockOutcome | 'REGISTERED') => void;
 }
 
@@ -64,7 +62,7 @@ export class SyncRelay {
     answered: UnderWay['answered'],
   ): void {
     const once = ask.type === 'unlock' && !this.node.world.duties.repeatUnlock;
-    if (!once) this.underWay.set(request, { process, ask, registered: false, repeated: false, answered });
+    if (!once) this.underWay.set(request, { process, ask, registered: false, answered });
     this.node.link.ask(ask);
   }
 
@@ -73,21 +71,11 @@ export class SyncRelay {
     if (asked === undefined) return;
     if (answer.type === 'waitResult' && answer.outcome === 'REGISTERED') asked.registered = true;
     else this.underWay.delete(answer.request);
-    if (answer.type === 'lockResult' && asked.ask.type === 'lock')
-      this.lockAnswered(asked, asked.ask.ask, answer.outcome);
-    asked.answered(answer.type === 'done' ? 'OK' : answer.outcome);
-  }
-
-  private lockAnswered(asked: UnderWay, ask: LockAsk, outcome: LockOutcome): void {
-    const { process } = asked;
-    if (outcome === 'OK') {
+    if (asked.ask.type === 'lock' && answer.type === 'lockResult' && answer.outcome === 'OK') {
+      const { ask } = asked.ask;
       this.held.set(lockKey(ask.dataspace, ask.owner, ask.begin, ask.end), ask);
-      return;
     }
-    if (!asked.repeated || process === undefined) return;
-    // The directory may have taken the second asking for a new one, and grant it to nobody.
-    const giveBack = (late: LockOutcome | 'REGISTERED') => late === 'OK' && this.unlock(process, ask);
-    this.underWay.set(ask.request, { ...asked, repeated: false, answered: giveBack });
+    asked.answered(answer.type === 'done' ? 'OK' : answer.outcome);
   }
 
   /** Says again what a broken stream may have lost; a new directory hears of held locks first. */
@@ -96,7 +84,6 @@ export class SyncRelay {
       for (const ask of this.held.values()) this.node.link.ask({ type: 'lock', ask, reclaim: true });
     for (const [id, asked] of [...this.underWay]) {
       if (!asked.registered) {
-        asked.repeated = true;
         this.node.link.ask(asked.ask);
         continue;
       }
