@@ -31,6 +31,14 @@ test.each([
   expect(directory.inspect(1n, 0)).toMatchObject({ owner: 0, lost: true });
 });
 
+test('it is lost where somebody saw a version after the one of the receiver, who so had it and sent it on', () => {
+  const directory = reported({ identity: 200n });
+  const later = { run, state: 'INVALID', version: 6 } as const;
+  directory.step({ type: 'report', holder: 2, held: [later], voided: [] });
+  expect(directory.step({ type: 'rebuilt' })).toEqual([]);
+  expect(directory.inspect(1n, 0)).toMatchObject({ owner: 0, lost: true });
+});
+
 test('who sent a page to a writer that died forgets it', () => {
   const directory = new Directory({ home: false });
   for (const holder of [1, 2]) directory.step({ type: 'join', holder });

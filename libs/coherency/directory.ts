@@ -494,10 +494,13 @@ export class Directory {
     this.grant(dataspace, number, page, heir, 'MASTER', false);
   }
 
-  // What was sent on to somebody who is not here any more, or has forgotten it: he may have got it, and written it.
+  // What was sent on to somebody who is not here any more, or has forgotten it: he may have got it, and written it. A
+  // version after the one that he was sent says that he had it, and sent it on to another.
   private mayBeOutdated(page: Page): boolean {
-    const receiver = this.rebuild.keptFor(page);
-    if (receiver === undefined) return false;
+    const kept = this.rebuild.keptOf(page);
+    const receiver = kept?.for;
+    if (kept === undefined || receiver === undefined) return false;
+    if (page.version > kept.version + 1) return true;
     const isHere = [...this.holders].some(
       ([holder, identity]) => identity === receiver && !this.rebuild.isReborn(holder),
     );
@@ -511,7 +514,7 @@ export class Directory {
         page.sharers = withoutHolder(page.sharers, page.owner);
         page.exclusive = page.owner !== 0 && page.sharers.length === 0;
         if (page.owner === 0 || this.mayBeOutdated(page)) this.ownerLost(dataspace, number, page);
-        else if (this.rebuild.keptBy(page) === page.owner) {
+        else if (this.rebuild.keptOf(page)?.by === page.owner) {
           page.restore = true;
           this.grantBack(dataspace, number, page);
         }

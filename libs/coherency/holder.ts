@@ -394,6 +394,8 @@ export class Holder {
     const version = page.retainedVersion;
     if (version === 0 || version > upToVersion) return;
     page.retainedVersion = 0;
+    // A report had set it back, in case nobody had got it.
+    page.version = Math.max(page.version, version);
     this.batch.add('forget', dataspace, number, (run) => ({ type: 'forget', run, version }), version);
   }
 

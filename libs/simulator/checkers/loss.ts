@@ -28,7 +28,7 @@ export class LossChecker {
 
   /**
    * A new directory does not put back what was sent on to a holder that is no more, or cannot say what it had: it may
-   * have got the page, and written it.
+   * have got the page, and written it. Nor where a later version was seen.
    */
   keptIsLost(): void {
     const remembering = new Set(
@@ -39,9 +39,15 @@ export class LossChecker {
     for (const { memory } of this.world.nodes) {
       for (const [page, retained] of memory.retained.entries()) {
         const receiver = retained?.receiver;
-        if (receiver !== undefined && !remembering.has(receiver)) this.mayBeLost.add(page);
+        if (retained === undefined || receiver === undefined) continue;
+        if (!remembering.has(receiver) || this.seenVersion(page) > retained.version) this.mayBeLost.add(page);
       }
     }
+  }
+
+  private seenVersion(page: number): number {
+    const { dataspace, firstPage } = this.world.layout.runOf(page);
+    return Math.max(...this.world.nodes.map(({ memory }) => memory.holder.version(dataspace, firstPage)));
   }
 
   failed(page: number, reason: RefuseReason, who: string): void {
