@@ -42,6 +42,8 @@ export interface Duties {
   nameReborn: boolean;
   /** A sync is done when both copies of the store have it. */
   awaitBothStores: boolean;
+  /** A directory heeds no unlock that was said before a lock of the same owner that it has heard. */
+  dropLateUnlocks: boolean;
   /** An unlock is said again until it is confirmed. */
   repeatUnlock: boolean;
 }
@@ -68,5 +70,6 @@ export const ALL_DUTIES: Duties = {
   noteLostCreators: true,
   nameReborn: true,
   awaitBothStores: true,
+  dropLateUnlocks: true,
   repeatUnlock: true,
 };

@@ -49,6 +49,15 @@ class RestoresOldCopies extends Directory {
   }
 }
 
+/** Puts back what was sent on, though the receiver is no more. */
+class TrustsKept extends Directory {
+  override step(event: DirectoryEvent): DirectoryAction[] {
+    if (event.type !== 'report') return super.step(event);
+    const held = event.held.map(({ keptFor: _, ...h }) => h);
+    return super.step({ ...event, held });
+  }
+}
+
 class ZeroInsteadOfLost extends Directory {
   override step(event: DirectoryEvent): DirectoryAction[] {
     return super.step(event).map((action) => {
@@ -119,6 +128,11 @@ export const DIRECTORY_MUTANTS: readonly Mutant[] = [
     name: 'restore an old kept copy',
     profile: 'failover',
     machines: cohd(() => new RestoresOldCopies({ home: false })),
+  },
+  {
+    name: 'put back without the receiver',
+    profile: 'failover',
+    machines: cohd(() => new TrustsKept({ home: false })),
   },
   {
     name: 'zero instead of LOST',

@@ -10,6 +10,8 @@ export class LockDesk {
   private readonly epoch: number;
   private readonly locks = new Map<bigint, RangeLocks>();
   private readonly waiters: Waiters;
+  /** By owner, its last request of a lock. */
+  private readonly lastAsked = new Map<bigint, bigint>();
   /** Where the owners live. */
   private readonly holderOf = new Map<bigint, HolderId>();
 
@@ -26,10 +28,7 @@ export class LockDesk {
       case 'lock':
         return this.lock(holder, ask.ask, ask.reclaim, nowMs);
       case 'unlock':
-        return [
-          ...this.unlock(ask.dataspace, ask.owner, ask.begin, ask.end),
-          { type: 'done', holder, request: ask.request },
-        ];
+        return [...this.unlock(ask), { type: 'done', holder, request: ask.request }];
       case 'wait': {
         const { request, owner } = ask;
         this.holderOf.set(owner, holder);
@@ -76,17 +75,28 @@ export class LockDesk {
         ? []
         : [{ type: 'lockResult', holder, request, outcome: 'NOT_FOUND' }];
     }
+    this.lastAsked.set(owner, request);
     if (this.newest) this.world.locks.asked(ask);
     return this.answers(ask.dataspace, locks.lock({ request, owner, begin, end, mode, deadlineMs }, nowMs));
   }
 
-  private unlock(dataspace: bigint, owner: bigint, begin: bigint, end: bigint): SyncAnswer[] {
+  // Before a lock that was heard all was heard that was said before: this one is said again, and would undo that lock.
+  private unlock({
+    request,
+    dataspace,
+    owner,
+    begin,
+    end,
+  }: Extract<SyncAsk, { type: 'unlock' }>): SyncAnswer[] {
+    const isEcho = request < (this.lastAsked.get(owner) ?? 0n);
+    if (isEcho && this.world.duties.dropLateUnlocks) return [];
     return this.answers(dataspace, this.locks.get(dataspace)?.unlock(owner, begin, end) ?? []);
   }
 
   private ownerGone(owner: bigint): SyncAnswer[] {
     this.waiters.removeOwner(owner);
     this.holderOf.delete(owner);
+    this.lastAsked.delete(owner);
     if (this.newest) this.world.locks.ownerGone(owner);
     return [...this.locks].flatMap(([dataspace, locks]) => this.answers(dataspace, locks.release(owner)));
   }
