@@ -58,6 +58,14 @@ class TrustsKept extends Directory {
   }
 }
 
+/** Does not hear which versions holders saw that have nothing now. */
+class IgnoresAbsent extends Directory {
+  override step(event: DirectoryEvent): DirectoryAction[] {
+    if (event.type !== 'report') return super.step(event);
+    return super.step({ ...event, held: event.held.filter((h) => h.state !== 'INVALID') });
+  }
+}
+
 class ZeroInsteadOfLost extends Directory {
   override step(event: DirectoryEvent): DirectoryAction[] {
     return super.step(event).map((action) => {
@@ -133,6 +141,11 @@ export const DIRECTORY_MUTANTS: readonly Mutant[] = [
     name: 'put back without the receiver',
     profile: 'failover',
     machines: cohd(() => new TrustsKept({ home: false })),
+  },
+  {
+    name: 'later versions that were seen do not count',
+    profile: 'failover',
+    machines: cohd(() => new IgnoresAbsent({ home: false })),
   },
   {
     name: 'zero instead of LOST',

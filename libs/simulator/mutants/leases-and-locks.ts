@@ -81,7 +81,12 @@ export const DUTY_MUTANTS: readonly Mutant[] = [
   { name: 'late reporters live on', profile: 'failover', duties: { buryLateReporters: false } },
   { name: 'lost creators are forgotten', profile: 'failover', duties: { noteLostCreators: false } },
   { name: 'sync with one copy', profile: 'faulty', duties: { awaitBothStores: false } },
-  { name: 'late unlocks undo locks', profile: 'faulty', duties: { dropLateUnlocks: false } },
+  {
+    name: 'late unlocks undo locks',
+    profile: 'partition',
+    seed: 2_839_354_993,
+    duties: { dropLateUnlocks: false },
+  },
   { name: 'forgetful holders are believed', profile: 'failover', duties: { nameReborn: false } },
   { name: 'unlock said once', profile: 'faulty', duties: { repeatUnlock: false } },
 ];

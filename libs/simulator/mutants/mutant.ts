@@ -6,6 +6,8 @@ export interface Mutant {
   name: string;
   /** Where it shows. */
   profile: ProfileName;
+  /** A cluster where it shows; without one it shows in the first of any seed. */
+  seed?: number;
   machines?: Partial<Machines>;
   duties?: Partial<Duties>;
 }
