@@ -1,8 +1,8 @@
-// The backing store of durable dataspaces, as far as the protocol will need it: pages by number, each with the order of
+// The backing store of durable dataspaces, as far as it is simulated: pages by number, each with the order of
 // the write that it shows. It may tear what it writes when it dies and spoil what it has; a checksum tells.
 //
-// The protocol has no durable dataspaces yet. Here a sync copies what a process reads to two stores and is done when both
-// have it; the checker reads them back. Durable pages join by making a LOST page come from `recover`.
+// A sync copies what a process reads to two stores and is done when both have it; the checker reads them back. A LOST page
+// does not come back from there yet: durable pages join by making it come from `recover`.
 
 export interface StoredPage {
   value: number;
