@@ -3,16 +3,24 @@
 // Each holder reports its pages once. The highest version of a page wins; a sharer is only a sharer. An
 // old owner also reports what it had sent on without hearing that it arrived: if nobody has a later
 // version, that is the page, and the owner may put it back; if somebody has, it forgets it. Only if the one to whom
-// it was sent is here to say that he has it not: else he may have got it and written it before he died.
+// it was sent is here to say that he has it not, and nobody saw a version after his: else he may have got it and written it.
 import type { HeldRun } from './directory-messages.ts';
 import type { DirectoryOutbox } from './directory-outbox.ts';
 import { withHolder } from './holder-set.ts';
 import { type HolderId, type HolderIdentity, unreachable } from './page.ts';
 import { type Dataspace, type Page, plainPage } from './page-table.ts';
 
+/** What an owner reports that it sent on. */
+interface Kept {
+  by: HolderId;
+  for: HolderIdentity | undefined;
+  /** Before it was sent on; the receiver was to have the next one. */
+  version: number;
+}
+
 export class DirectoryRebuild {
   /** Pages whose owner only kept what it had sent on. */
-  private readonly kept = new Map<Page, { by: HolderId; for: HolderIdentity | undefined }>();
+  private readonly kept = new Map<Page, Kept>();
   private readonly forgetful = new Set<HolderId>();
   /** Of the owner's copy: an invalidation that the owner has not seen may have given the page a later one. */
   private readonly ownerVersions = new Map<Page, number>();
@@ -26,13 +34,8 @@ export class DirectoryRebuild {
     return this.forgetful.has(holder);
   }
 
-  keptBy(page: Page): HolderId | undefined {
-    return this.kept.get(page)?.by;
-  }
-
-  /** To whom the owner sent on what it keeps. */
-  keptFor(page: Page): HolderIdentity | undefined {
-    return this.kept.get(page)?.for;
+  keptOf(page: Page): Kept | undefined {
+    return this.kept.get(page);
   }
 
   end(): void {
@@ -90,7 +93,7 @@ export class DirectoryRebuild {
     if (!loses) {
       page.owner = holder;
       this.ownerVersions.set(page, held.version);
-      if (held.kept) this.kept.set(page, { by: holder, for: held.keptFor });
+      if (held.kept) this.kept.set(page, { by: holder, for: held.keptFor, version: held.version });
       else this.kept.delete(page);
     }
     const loser = loses ? holder : rival;

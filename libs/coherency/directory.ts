@@ -38,6 +38,7 @@ export interface DirectoryOptions {
   home: boolean;
 }
 
+const NO_ACTIONS: DirectoryAction[] = [];
 const NO_USAGE: Usage = { owned: new Map(), lost: 0, entries: 0 };
 
 export class Directory {
@@ -59,6 +60,10 @@ export class Directory {
 
   /** Applies one event. The same sequence of events gives the same actions. */
   step(event: DirectoryEvent): DirectoryAction[] {
+    if (event.type === 'tick' && this.changing.size === 0) {
+      this.nowMs = event.nowMs;
+      return NO_ACTIONS;
+    }
     this.out.begin();
     switch (event.type) {
       case 'create':
@@ -511,10 +516,13 @@ export class Directory {
     this.grant(dataspace, number, page, heir, 'MASTER', false);
   }
 
-  // What was sent on to somebody who is not here any more, or has forgotten it: he may have got it, and written it.
+  // What was sent on to somebody who is not here any more, or has forgotten it: he may have got it, and written it. A
+  // version after the one that he was sent says that he had it, and sent it on to another.
   private mayBeOutdated(page: Page): boolean {
-    const receiver = this.rebuild.keptFor(page);
-    if (receiver === undefined) return false;
+    const kept = this.rebuild.keptOf(page);
+    const receiver = kept?.for;
+    if (kept === undefined || receiver === undefined) return false;
+    if (page.version > kept.version + 1) return true;
     const isHere = [...this.holders].some(
       ([holder, identity]) => identity === receiver && !this.rebuild.isReborn(holder),
     );
@@ -528,7 +536,7 @@ export class Directory {
         page.sharers = withoutHolder(page.sharers, page.owner);
         page.exclusive = page.owner !== 0 && page.sharers.length === 0;
         if (page.owner === 0 || this.mayBeOutdated(page)) this.ownerLost(dataspace, number, page);
-        else if (this.rebuild.keptBy(page) === page.owner) {
+        else if (this.rebuild.keptOf(page)?.by === page.owner) {
           page.restore = true;
           this.grantBack(dataspace, number, page);
         }

@@ -273,6 +273,8 @@ export class Holder {
     const repeated = version === page.version && page.state !== 'INVALID';
     if (repeated || (page.dataVersion === version && version !== 0)) {
       this.ack(dataspace, number, version, 'RECEIVED');
+      // Sent again when all sharers had gone: the grant came before, and was lost with a stream.
+      if (!repeated && state !== 'INVALID') this.take(dataspace, number, page, state, version);
       return;
     }
     // Also what was asked for under an earlier directory, or twice: the directory decided, and waits for us.
@@ -392,6 +394,8 @@ export class Holder {
     const version = page.retainedVersion;
     if (version === 0 || version > upToVersion) return;
     page.retainedVersion = 0;
+    // A report had set it back, in case nobody had got it.
+    page.version = Math.max(page.version, version);
     this.batch.add('forget', dataspace, number, (run) => ({ type: 'forget', run, version }), version);
   }
 

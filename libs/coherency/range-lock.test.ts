@@ -138,3 +138,26 @@ test('a lock of before is taken over only where nobody holds it now', () => {
   expect(locks.reclaim(ask(2n, 9, 12, 'SHARED'))).toBe(false);
   expect(locks.rangesOf(2n)).toEqual([]);
 });
+
+test('a lock that is reclaimed twice is held once', () => {
+  const locks = new RangeLocks();
+  const request = ask(1n, 0, 9, 'MODIFYING');
+  locks.reclaim(request);
+  locks.reclaim(request);
+  expect(locks.heldCount).toBe(1);
+  locks.unlock(1n, 0n, 9n);
+  expect(outcomes(locks.lock(ask(2n, 0, 9, 'MODIFYING'), 0))).toEqual(['2 OK']);
+});
+
+test('who asks again before it hears that its time was over does not wait anew, and is granted nothing late', () => {
+  const locks = new RangeLocks();
+  locks.lock(ask(1n, 0, 9, 'MODIFYING'), 0);
+  const late = { ...ask(2n, 0, 9, 'MODIFYING'), request: 7n, deadlineMs: 50 };
+  expect(locks.lock(late, 0)).toEqual([]);
+  expect(outcomes(locks.tick(50))).toEqual(['2 TIMED_OUT']);
+  expect(outcomes(locks.lock({ ...late, deadlineMs: 150 }, 100))).toEqual(['2 TIMED_OUT']);
+  expect(locks.waitingCount).toBe(0);
+  // Another request of it is a new one.
+  expect(locks.lock({ ...late, request: 8n, deadlineMs: 150 }, 100)).toEqual([]);
+  expect(outcomes(locks.unlock(1n, 0n, 9n) ?? [])).toEqual(['2 OK']);
+});

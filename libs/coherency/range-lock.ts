@@ -55,6 +55,8 @@ type Span = { begin: bigint; end: bigint };
 export class RangeLocks {
   private readonly held = new LockTable();
   private readonly queue = new LockQueue();
+  /** By owner, its last request where that timed out: asked again before the answer came, it must not wait anew. */
+  private readonly timedOut = new Map<bigint, bigint>();
   /** Requests before which something ended. */
   private readonly toLookAt = new OrderedHeap<WaitingRequest>((a, b) => a.order < b.order);
 
@@ -77,6 +79,8 @@ export class RangeLocks {
   lock(request: LockRequest, nowMs: number): LockAnswer[] {
     // Asked again because the answer may have been lost on the way; one that was granted asks for what is held.
     if (this.queue.find(request.owner, request.request) !== undefined) return [];
+    if (this.timedOut.get(request.owner) === request.request) return [answer(request, 'TIMED_OUT')];
+    this.timedOut.delete(request.owner);
     const obstacle = this.obstacle(request, Number.POSITIVE_INFINITY);
     if (obstacle === undefined) {
       if (this.held.count >= HELD_MAX) return [answer(request, 'EXHAUSTED')];
@@ -109,6 +113,7 @@ export class RangeLocks {
   release(owner: bigint): LockAnswer[] {
     for (const request of [...this.queue.requestsOf(owner)]) this.dequeue(request);
     this.queue.forget(owner);
+    this.timedOut.delete(owner);
     this.lookAround(this.held.clearAll(owner));
     return this.serve();
   }
@@ -117,6 +122,7 @@ export class RangeLocks {
     const late: LockAnswer[] = [];
     for (let request = this.queue.late(nowMs); request !== undefined; request = this.queue.late(nowMs)) {
       this.dequeue(request);
+      this.timedOut.set(request.owner, request.request);
       late.push(answer(request, 'TIMED_OUT'));
     }
     return [...late, ...this.serve()];

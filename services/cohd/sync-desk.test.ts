@@ -53,3 +53,14 @@ test('a wait is registered, then woken or timed out', () => {
   expect(desk.tick(49)).toEqual([]);
   expect(desk.tick(50)).toEqual([{ type: 'wait', holder: 1, request: 2n, outcome: 'TIMED_OUT' }]);
 });
+
+test('an unlock that is heard again does not undo a later lock', () => {
+  const desk = new SyncDesk();
+  desk.lock(1, lock(1n, 100n), 0);
+  desk.unlock(1n, 100n, 0n, 9n, 2n);
+  desk.lock(1, lock(3n, 100n), 0);
+  expect(desk.unlock(1n, 100n, 0n, 9n, 2n)).toEqual([]);
+  expect(desk.lockCount(1n)).toBe(1);
+  desk.unlock(1n, 100n, 0n, 9n, 4n);
+  expect(desk.lockCount(1n)).toBe(0);
+});

@@ -30,6 +30,8 @@ interface Owner {
   holder: number;
   /** Dataspaces of which it asked for locks. */
   dataspaces: Set<bigint>;
+  /** The number of the last lock that it asked for. */
+  lastLock: bigint;
 }
 
 export class SyncDesk {
@@ -46,7 +48,9 @@ export class SyncDesk {
       locks = new RangeLocks();
       this.locks.set(ask.dataspace, locks);
     }
-    this.owner(holder, ask.owner).dataspaces.add(ask.dataspace);
+    const asker = this.owner(holder, ask.owner);
+    asker.dataspaces.add(ask.dataspace);
+    if (ask.request > asker.lastLock) asker.lastLock = ask.request;
     const deadlineMs = ask.timeoutMs < 0 ? Number.POSITIVE_INFINITY : nowMs + ask.timeoutMs;
     const request = {
       request: ask.request,
@@ -64,7 +68,10 @@ export class SyncDesk {
     return this.answers(ask.dataspace, locks, locks.lock(request, nowMs));
   }
 
-  unlock(dataspace: bigint, owner: bigint, begin: bigint, end: bigint): SyncAnswer[] {
+  /** @param request orders it among the owner's requests; 0n: it is heard once and in order */
+  unlock(dataspace: bigint, owner: bigint, begin: bigint, end: bigint, request = 0n): SyncAnswer[] {
+    // The echo of one that was heard: a later lock must not be undone by it.
+    if (request !== 0n && request < (this.owners.get(owner)?.lastLock ?? 0n)) return [];
     const locks = this.locks.get(dataspace);
     if (locks === undefined) return [];
     return this.answers(dataspace, locks, locks.unlock(owner, begin, end) ?? []);
@@ -153,7 +160,7 @@ export class SyncDesk {
     if (owner === undefined || owner.holder !== holder) {
       // A node that joined anew has another number.
       if (owner !== undefined) this.ownersOf.get(owner.holder)?.delete(id);
-      owner = { holder, dataspaces: owner?.dataspaces ?? new Set() };
+      owner = { holder, dataspaces: owner?.dataspaces ?? new Set(), lastLock: owner?.lastLock ?? 0n };
       this.owners.set(id, owner);
       const ofHolder = this.ownersOf.get(holder) ?? new Set();
       this.ownersOf.set(holder, ofHolder.add(id));

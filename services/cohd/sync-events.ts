@@ -18,8 +18,8 @@ export function stepSync(desk: SyncDesk, holder: number, event: SyncEvent, nowMs
       return desk.lock(holder, { ...about, mode: lockWire.from(mode), timeoutMs: Number(timeoutMs) }, nowMs);
     }
     case 'unlock': {
-      const { dataspace, owner, begin, end } = event.value;
-      return desk.unlock(dataspace, owner, begin, end);
+      const { dataspace, owner, begin, end, request } = event.value;
+      return desk.unlock(dataspace, owner, begin, end, request);
     }
     case 'wait': {
       const { request, dataspace, offset, owner, timeoutMs } = event.value;

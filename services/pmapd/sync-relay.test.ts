@@ -36,7 +36,7 @@ function start() {
     relay.answer({ case: 'lockResult', value: result });
   };
   const unlock = (begin: bigint, end: bigint) => {
-    const value = { dataspace: 1n, begin, end, owner: OWNER };
+    const value = { dataspace: 1n, begin, end, owner: OWNER, request: 0n };
     const typed = { $typeName: 'odonata.coherency.v1.UnlockRequest' as const, ...value };
     relay.relay(session, 6n, { case: 'unlock', value: typed });
   };

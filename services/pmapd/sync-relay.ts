@@ -193,9 +193,10 @@ export class SyncRelay {
     ranges?.clear(begin, end);
     if (ranges?.count === 0) this.forget(owner, dataspace);
     const unheard = this.unlocks.get(dataspace) ?? [];
-    unheard.push({ event, before: this.next, atMs: monotonicMs() });
+    const numbered = { ...event, value: { ...event.value, request: this.next++ } };
+    unheard.push({ event: numbered, before: this.next, atMs: monotonicMs() });
     this.unlocks.set(dataspace, unheard);
-    this.to.home(dataspace, event);
+    this.to.home(dataspace, numbered);
     session.send({ request, event: { case: 'done', value: {} } });
   }
 

@@ -1,0 +1,36 @@
+// Each read returns the last write in the page's order. A page shows the number of its last write; 0 is never written.
+import { check } from '../violation.ts';
+import type { World } from '../world.ts';
+
+export class LatestValueChecker {
+  reads = 0;
+  writes = 0;
+  private readonly last: number[];
+
+  constructor(world: World) {
+    this.last = new Array(world.layout.pages).fill(0);
+  }
+
+  latest(page: number): number {
+    return this.last[page]!;
+  }
+
+  read(page: number, value: number, who: string): void {
+    this.reads++;
+    check(value === this.last[page], 'latest value', page, () => {
+      return `${who} reads write ${value} of page ${page}, the last one is ${this.last[page]}`;
+    });
+  }
+
+  /**
+   * @param added what an atomic addition read, in the same step
+   * @returns the number of the write
+   */
+  wrote(page: number, added: number | undefined, who: string): number {
+    this.writes++;
+    if (added !== undefined) this.read(page, added, `${who} adds and`);
+    const value = this.last[page]! + 1;
+    this.last[page] = value;
+    return value;
+  }
+}

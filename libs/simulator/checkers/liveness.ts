@@ -1,0 +1,48 @@
+// When faults have ended, all that was under way ends: accesses, locks, waits that were woken, syncs, and changes of pages.
+import { check } from '../violation.ts';
+import type { World } from '../world.ts';
+
+/** A change is sent again at most 2 s apart, and a page's queue holds two of each of four holders. */
+export const LIVENESS_MS = 20_000;
+
+/** Undefined: nothing is under way. */
+export function underWay(world: World): { page: number | undefined; what: string } | undefined {
+  for (const vkernel of world.vkernels) {
+    for (const process of vkernel.processes) {
+      const { doing } = process;
+      if (doing === undefined || process.sleepsOn !== undefined) continue;
+      const sinceMs = (world.nowMs - doing.sinceMs).toFixed(0);
+      return {
+        page: doing.page,
+        what: `${process.name} waits for its ${doing.what} of page ${doing.page} since ${sinceMs} ms`,
+      };
+    }
+  }
+  const { directory, layout } = world;
+  if (directory.rebuilding) return { page: undefined, what: `${directory.name} does not serve` };
+  for (let page = 0; page < layout.pages; page++) {
+    if (directory.machine.inspect(layout.dataspaceOf(page), layout.inDataspace(page)).busy)
+      return { page, what: `a change of page ${page} does not end` };
+  }
+  for (const node of world.nodes) {
+    if (!node.link.joined) return { page: undefined, what: `${node.name} has no lease` };
+    const [page] = node.memory.pending();
+    if (page !== undefined) return { page, what: `${node.name} waits for an answer about page ${page}` };
+  }
+  return undefined;
+}
+
+/** Lets time pass until nothing is under way. @throws Violation when that takes longer than the bound. */
+export function untilQuiet(world: World): void {
+  const untilMs = world.nowMs + LIVENESS_MS;
+  for (let nextLookMs = 0; ; ) {
+    world.step();
+    if (world.nowMs < nextLookMs) continue;
+    nextLookMs = world.nowMs + 5;
+    const left = underWay(world);
+    if (left === undefined) return;
+    check(world.nowMs < untilMs, 'liveness', left.page, () => {
+      return `${left.what}; faults ended ${LIVENESS_MS} ms ago`;
+    });
+  }
+}

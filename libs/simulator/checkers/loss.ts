@@ -1,0 +1,59 @@
+// A page is LOST only where a holder died that had it or was about to get it.
+import type { RefuseReason } from '@odonata/coherency/directory-messages.ts';
+import { identityOf } from '../identity.ts';
+import { check } from '../violation.ts';
+import type { World } from '../world.ts';
+
+export class LossChecker {
+  errors = 0;
+  private readonly world: World;
+  private readonly mayBeLost = new Set<number>();
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  /** A node crashed, or is dead for the directory: looked at before anything is done about it. */
+  nodeDied(node: number): void {
+    const { memory } = this.world.nodes[node]!;
+    for (let page = 0; page < this.world.layout.pages; page++) {
+      if (memory.involved(page)) this.mayBeLost.add(page);
+    }
+  }
+
+  /** Its change was under way to a holder that died. */
+  onItsWay(page: number): void {
+    this.mayBeLost.add(page);
+  }
+
+  /**
+   * A new directory does not put back what was sent on to a holder that is no more, or cannot say what it had: it may
+   * have got the page, and written it. Nor where a later version was seen.
+   */
+  keptIsLost(): void {
+    const remembering = new Set(
+      this.world.nodes
+        .filter(({ alive, memory }) => alive && !memory.reborn)
+        .map(({ nodeIndex, incarnation }) => identityOf(nodeIndex, incarnation)),
+    );
+    for (const { memory } of this.world.nodes) {
+      for (const [page, retained] of memory.retained.entries()) {
+        const receiver = retained?.receiver;
+        if (retained === undefined || receiver === undefined) continue;
+        if (!remembering.has(receiver) || this.seenVersion(page) > retained.version) this.mayBeLost.add(page);
+      }
+    }
+  }
+
+  private seenVersion(page: number): number {
+    const { dataspace, firstPage } = this.world.layout.runOf(page);
+    return Math.max(...this.world.nodes.map(({ memory }) => memory.holder.version(dataspace, firstPage)));
+  }
+
+  failed(page: number, reason: RefuseReason, who: string): void {
+    this.errors++;
+    check(this.mayBeLost.has(page), 'nothing is silently lost', page, () => {
+      return `${who} is told that page ${page} is ${reason}, but nobody died who had it`;
+    });
+  }
+}

@@ -1,0 +1,147 @@
+// One cluster from its start to its end: rounds of faults, each followed by a time without, in which all that is under way
+// must end and everybody must see the same.
+import { untilQuiet } from './checkers/liveness.ts';
+import type { Duties, Machines } from './machines.ts';
+import { Nemesis } from './nemesis.ts';
+import type { Process } from './process.ts';
+import type { Profile } from './profiles.ts';
+import { Random } from './random.ts';
+import { Violation } from './violation.ts';
+import { World } from './world.ts';
+
+/** Steps with faults in a round. */
+const ROUND_STEPS = 3_000;
+const ROUNDS = 2;
+/** A wake reaches who sleeps within this time. */
+const WOKEN_MS = 1_000;
+
+export interface EpisodeOptions {
+  seed: number;
+  profile: Profile;
+  nodes?: number | undefined;
+  pages?: number | undefined;
+  machines?: Partial<Machines> | undefined;
+  duties?: Partial<Duties> | undefined;
+  trace?: ((line: string) => void) | undefined;
+}
+
+export interface Counts {
+  steps: number;
+  simulatedMs: number;
+  reads: number;
+  writes: number;
+  locks: number;
+  syncs: number;
+  /** Accesses that ended as errors: their page was lost. */
+  lost: number;
+  directories: number;
+}
+
+export interface Failure {
+  seed: number;
+  step: number;
+  property: string;
+  message: string;
+  /** Of the page concerned. */
+  lastEvents: string[];
+}
+
+/** The same options give the same steps. */
+export function runEpisode(options: EpisodeOptions): { counts: Counts; failure: Failure | undefined } {
+  const { seed, profile } = options;
+  const choice = new Random(seed ^ 0x5eed);
+  const nodes = options.nodes ?? profile.nodes.min + choice.below(profile.nodes.max - profile.nodes.min + 1);
+  const pages = options.pages ?? profile.pages.min + choice.below(profile.pages.max - profile.pages.min + 1);
+  const { machines, duties, trace } = options;
+  const world = new World({
+    seed,
+    nodes,
+    pages,
+    profile,
+    ...(machines && { machines }),
+    ...(duties && { duties }),
+    trace,
+  });
+  let failure: Failure | undefined;
+  try {
+    const nemesis = new Nemesis(world);
+    for (let round = 0; round < ROUNDS; round++) runRound(world, nemesis);
+  } catch (error) {
+    failure = describe(world, seed, error);
+  }
+  return { counts: count(world), failure };
+}
+
+function runRound(world: World, nemesis: Nemesis): void {
+  const end = world.steps + ROUND_STEPS;
+  while (world.steps < end) world.step();
+  nemesis.end();
+  world.quiet = true;
+  untilQuiet(world);
+  for (let page = 0; page < world.layout.pages; page++) wakeSleepers(world, page);
+  readAll(world);
+  world.durability.verifyAll();
+  world.quiet = false;
+  nemesis.resume();
+}
+
+function processes(world: World): Process[] {
+  return [...world.vkernels].flatMap((vkernel) => vkernel.processes);
+}
+
+function wakeSleepers(world: World, page: number): void {
+  if (!processes(world).some((p) => p.sleepsOn === page)) return;
+  const waker = processes(world).find((p) => p.doing === undefined);
+  if (waker === undefined) return;
+  const before = world.latest.latest(page);
+  waker.changeNow(page);
+  untilQuiet(world);
+  const untilMs = world.nowMs + WOKEN_MS;
+  const sleeping = () => processes(world).find((p) => p.sleepsOn === page);
+  while (sleeping() !== undefined && world.nowMs < untilMs) world.step();
+  untilQuiet(world);
+  const sleeper = sleeping();
+  // The waker may have found the page lost, and changed nothing.
+  if (sleeper === undefined || world.latest.latest(page) === before) return;
+  throw new Violation(
+    'liveness',
+    page,
+    `${sleeper.name} sleeps on page ${page}, which was changed and woken`,
+  );
+}
+
+function readAll(world: World): void {
+  for (let page = 0; page < world.layout.pages; page++) {
+    for (const node of world.nodes) {
+      const reader = node.vkernels[0]?.processes.find((p) => p.doing === undefined);
+      reader?.readNow(page);
+    }
+    untilQuiet(world);
+  }
+}
+
+function count(world: World): Counts {
+  return {
+    steps: world.steps,
+    simulatedMs: Math.round(world.nowMs),
+    reads: world.latest.reads,
+    writes: world.latest.writes,
+    locks: world.locks.granted,
+    syncs: world.durability.syncs,
+    lost: world.losses.errors,
+    directories: world.directory.epoch,
+  };
+}
+
+function describe(world: World, seed: number, error: unknown): Failure {
+  const violation = error instanceof Violation ? error : undefined;
+  if (violation === undefined && !(error instanceof Error)) throw error;
+  const where = violation === undefined ? ((error as Error).stack ?? '') : (error as Error).message;
+  return {
+    seed,
+    step: world.steps,
+    property: violation?.property ?? 'assertion',
+    message: where,
+    lastEvents: world.history.lines(violation?.page),
+  };
+}

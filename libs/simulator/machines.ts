@@ -1,0 +1,75 @@
+// The real machines as the simulated parts make them, and what the machines require of their callers. A mutant replaces
+// one of these.
+import { Directory } from '@odonata/coherency/directory.ts';
+import { Holder } from '@odonata/coherency/holder.ts';
+import { HolderLease, LeaseTable } from '@odonata/coherency/lease.ts';
+import { RangeLocks } from '@odonata/coherency/range-lock.ts';
+import { Waiters } from '@odonata/coherency/waiters.ts';
+import { type DurableStore, MemoryStore } from './durable-store.ts';
+
+export interface Machines {
+  /** cohd's. */
+  directory(): Directory;
+  /** A pmap manager's, towards its virtual kernels. */
+  home(): Directory;
+  holder(): Holder;
+  holderLease(): HolderLease;
+  leaseTable(leaseMs: number): LeaseTable;
+  locks(): RangeLocks;
+  waiters(): Waiters;
+  store(): DurableStore;
+}
+
+/** Duties of who feeds the machines. */
+export interface Duties {
+  /** A message of another epoch than the directory's is dropped. */
+  fenceEpochs: boolean;
+  /** Pages from another holder are dropped where the receiver is no longer whom they were sent to. */
+  nameReceiver: boolean;
+  /** A virtual kernel takes its own mappings away when its node's lease ends. */
+  watchDeadline: boolean;
+  /** A pmap manager that starts takes away what virtual kernels of the last one map, before it says hello. */
+  emptyLeftovers: boolean;
+  /** A directory answers no renewal, takes nobody in and buries nobody unless it knows that it leads. */
+  proveLeadership: boolean;
+  /** A new directory believes reports only of holders that the last one had not buried. */
+  refuseBuried: boolean;
+  /** A holder whose report came too late for a new directory is dead, though it is attached. */
+  buryLateReporters: boolean;
+  /** That the creator of a dataspace was buried is noted where the next directory reads it. */
+  noteLostCreators: boolean;
+  /** A new directory learns which holders were declared dead once, and cannot say what they had then. */
+  nameReborn: boolean;
+  /** A sync is done when both copies of the store have it. */
+  awaitBothStores: boolean;
+  /** A directory heeds no unlock that was said before a lock of the same owner that it has heard. */
+  dropLateUnlocks: boolean;
+  /** An unlock is said again until it is confirmed. */
+  repeatUnlock: boolean;
+}
+
+export const REAL_MACHINES: Machines = {
+  directory: () => new Directory({ home: false }),
+  home: () => new Directory({ home: true }),
+  holder: () => new Holder(),
+  holderLease: () => new HolderLease(),
+  leaseTable: (leaseMs) => new LeaseTable(leaseMs),
+  locks: () => new RangeLocks(),
+  waiters: () => new Waiters(),
+  store: () => new MemoryStore(),
+};
+
+export const ALL_DUTIES: Duties = {
+  fenceEpochs: true,
+  nameReceiver: true,
+  watchDeadline: true,
+  emptyLeftovers: true,
+  proveLeadership: true,
+  refuseBuried: true,
+  buryLateReporters: true,
+  noteLostCreators: true,
+  nameReborn: true,
+  awaitBothStores: true,
+  dropLateUnlocks: true,
+  repeatUnlock: true,
+};

@@ -1,0 +1,30 @@
+// The memory file of a node: frames, and who maps them. A page is one number here: the write that it shows.
+import type { VkernelPart } from './parts/vkernel.ts';
+
+export const NOT_MAPPED = 0;
+export const MAPPED_READ = 1;
+export const MAPPED_WRITE = 2;
+
+export class MemoryFile {
+  /** Undefined: a hole. */
+  readonly values: (number | undefined)[];
+  readonly mapped = new Set<VkernelPart>();
+
+  constructor(pages: number) {
+    this.values = new Array(pages).fill(undefined);
+  }
+
+  unmap(page: number): void {
+    for (const vkernel of this.mapped) vkernel.maps[page] = NOT_MAPPED;
+  }
+
+  /** Punches a hole, which empties every mapping of the page. */
+  drop(page: number): void {
+    this.values[page] = undefined;
+    this.unmap(page);
+  }
+
+  empty(): void {
+    for (let page = 0; page < this.values.length; page++) this.drop(page);
+  }
+}

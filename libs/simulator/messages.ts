@@ -1,0 +1,57 @@
+// What travels on the stream between a pmap manager and a directory, and between pmap managers.
+import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import type { HolderId } from '@odonata/coherency/page.ts';
+import type { LockMode, LockOutcome } from '@odonata/coherency/range-lock.ts';
+
+export type HolderWord = Extract<HolderAction, { type: 'acquire' | 'ack' | 'report' }>;
+
+export interface LockAsk {
+  request: bigint;
+  dataspace: bigint;
+  begin: bigint;
+  end: bigint;
+  mode: LockMode;
+  owner: bigint;
+  /** Negative: without end. */
+  timeoutMs: number;
+}
+
+export type SyncAsk =
+  | { type: 'lock'; ask: LockAsk; reclaim: boolean }
+  | { type: 'unlock'; request: bigint; dataspace: bigint; owner: bigint; begin: bigint; end: bigint }
+  | { type: 'wait'; request: bigint; dataspace: bigint; offset: bigint; owner: bigint }
+  | { type: 'cancelWait'; request: bigint }
+  | { type: 'wake'; request: bigint; dataspace: bigint; offset: bigint; count: number }
+  | { type: 'ownerGone'; request: bigint; owner: bigint };
+
+export type SyncAnswer =
+  | { type: 'lockResult'; holder: HolderId; request: bigint; outcome: LockOutcome }
+  | {
+      type: 'waitResult';
+      holder: HolderId;
+      request: bigint;
+      outcome: 'REGISTERED' | 'OK' | 'TIMED_OUT' | 'EXHAUSTED';
+    }
+  /** Of a wake, an unlock, the end of an owner. */
+  | { type: 'done'; holder: HolderId; request: bigint };
+
+export type Up =
+  /** `life`: as the last welcome said; a holder that was buried has another one. */
+  | { type: 'hello'; node: number; incarnation: number; life: number }
+  | { type: 'renew'; sentMs: number }
+  | { type: 'holder'; epoch: number; word: HolderWord }
+  | { type: 'sync'; ask: SyncAsk };
+
+export type Down =
+  | { type: 'welcome'; epoch: number; holder: HolderId; leaseMs: number; report: boolean; life: number }
+  | { type: 'renewed'; sentMs: number }
+  /** `receiverNode` -1: unknown. */
+  | { type: 'page'; epoch: number; event: HolderEvent; receiverNode: number }
+  | { type: 'sync'; answer: SyncAnswer };
+
+export interface PageTransfer {
+  epoch: number;
+  receiver: HolderId;
+  event: Extract<HolderEvent, { type: 'data' }>;
+  values: number[];
+}

@@ -1,0 +1,23 @@
+// Each fault in the protocol is found, within so many steps of seeds that the protocol itself passes.
+import { expect, test } from 'vitest';
+import { MUTANTS } from './mutants/all.ts';
+import type { ProfileName } from './profiles.ts';
+import { simulate } from './simulate.ts';
+
+const SEED = 20_060_902;
+const STEPS = 1_200_000;
+
+for (const profile of new Set<ProfileName>(MUTANTS.map((m) => m.profile))) {
+  test(`the protocol passes the seeds of the mutants (${profile})`, { timeout: 120_000 }, () => {
+    expect(simulate({ seed: SEED, steps: STEPS, profile }).failure).toBeUndefined();
+  });
+}
+
+for (const { name, ...mutant } of MUTANTS) {
+  test(`found: ${name}`, { timeout: 120_000 }, () => {
+    const { failure, counts } = simulate({ seed: SEED, steps: STEPS, ...mutant });
+    expect(failure, `${counts.steps} steps`).toBeDefined();
+    const { seed, profile } = mutant;
+    if (seed !== undefined) expect(simulate({ seed, steps: 1, profile }).failure).toBeUndefined();
+  });
+}

@@ -1,0 +1,13 @@
+// A fault in the protocol that the simulator must find.
+import type { Duties, Machines } from '../machines.ts';
+import type { ProfileName } from '../profiles.ts';
+
+export interface Mutant {
+  name: string;
+  /** Where it shows. */
+  profile: ProfileName;
+  /** A cluster where it shows; without one it shows in the first of any seed. */
+  seed?: number;
+  machines?: Partial<Machines>;
+  duties?: Partial<Duties>;
+}

@@ -1,0 +1,350 @@
+// The shared memory of a node: the holder towards cohd, the directory towards the virtual kernels, and the frames. The
+// home level is served on the spot: the pmap manager edits the page tables of its virtual kernels itself.
+import assert from 'node:assert/strict';
+import type { Directory } from '@odonata/coherency/directory.ts';
+import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
+import type { Holder } from '@odonata/coherency/holder.ts';
+import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import {
+  type AccessMode,
+  type HolderId,
+  type HolderIdentity,
+  mayRead,
+  mayWrite,
+  type PageRun,
+  type PageState,
+  unreachable,
+} from '@odonata/coherency/page.ts';
+import { MAPPED_WRITE, MemoryFile } from '../memory-file.ts';
+import type { PageTransfer } from '../messages.ts';
+import type { Process } from '../process.ts';
+import { check } from '../violation.ts';
+import type { World } from '../world.ts';
+import type { PmapPart } from './pmap.ts';
+import type { VkernelPart } from './vkernel.ts';
+
+/** The pmap manager itself among the holders of its directory. */
+const NODE = 1;
+
+export interface Fault {
+  process: Process;
+  vkernel: VkernelPart;
+  page: number;
+  write: boolean;
+}
+
+interface Retained {
+  version: number;
+  value: number | undefined;
+  /** To whom it was sent on. */
+  receiver: HolderIdentity | undefined;
+}
+
+type Grant = Extract<DirectoryAction, { type: 'grant' }>;
+
+export class NodeMemory {
+  readonly holder: Holder;
+  readonly file: MemoryFile;
+  /** What was sent on and is not settled, by page. */
+  readonly retained: (Retained | undefined)[] = [];
+  private readonly home: Directory;
+  private readonly node: PmapPart;
+  private readonly world: World;
+  private readonly sessions = new Map<HolderId, VkernelPart>();
+  private readonly waiting: Fault[][] = [];
+  /** What was held once was declared void. */
+  reborn = false;
+  private nextSession = NODE + 1;
+  private arriving: PageTransfer | undefined;
+
+  constructor(node: PmapPart) {
+    this.node = node;
+    this.world = node.world;
+    this.holder = this.world.machines.holder();
+    this.home = this.world.machines.home();
+    this.file = new MemoryFile(this.world.layout.pages);
+    this.home.step({ type: 'join', holder: NODE });
+    for (let i = 0; i < this.world.layout.pages; i++) this.waiting.push([]);
+  }
+
+  open(dataspace: bigint, pageCount: number, whole: boolean): void {
+    this.home.step({ type: 'create', dataspace, pageCount, creator: 0 });
+    this.step({ type: 'open', dataspace, pageCount, whole });
+  }
+
+  join(vkernel: VkernelPart): HolderId {
+    const session = this.nextSession++;
+    this.sessions.set(session, vkernel);
+    this.file.mapped.add(vkernel);
+    this.home.step({ type: 'join', holder: session });
+    return session;
+  }
+
+  leave(vkernel: VkernelPart): void {
+    this.sessions.delete(vkernel.session);
+    this.file.mapped.delete(vkernel);
+    this.stepHome({ type: 'leave', holder: vkernel.session });
+    for (const faults of this.waiting) {
+      for (let i = faults.length - 1; i >= 0; i--) if (faults[i]!.vkernel === vkernel) faults.splice(i, 1);
+    }
+  }
+
+  // ---- faults
+
+  fault(fault: Fault): void {
+    if (this.sessions.get(fault.vkernel.session) !== fault.vkernel) return;
+    const { page, write } = fault;
+    const run = this.world.layout.runOf(page);
+    this.world.history.note(
+      this.world,
+      fault.vkernel.name,
+      write ? 'faults to write' : 'faults to read',
+      run,
+    );
+    const state = this.holder.state(run.dataspace, run.firstPage);
+    // Without a lease the fault waits until the directory has said who this node is.
+    if (!this.node.link.serves()) this.waiting[page]!.push(fault);
+    else if (write ? mayWrite(state) : mayRead(state)) this.resolve(fault);
+    else {
+      const { random } = this.world;
+      this.waiting[page]!.push(fault);
+      const mode: AccessMode = write || random.oneIn(4) ? 'WRITE' : 'READ';
+      const pageCount = 1 + random.below(Math.min(3, this.world.layout.pagesEach - run.firstPage));
+      const neededPages = 1 + random.below(pageCount);
+      this.step({ type: 'want', run: { ...run, pageCount }, mode, neededPages });
+    }
+  }
+
+  private resolve(fault: Fault): void {
+    const { page, write, vkernel, process } = fault;
+    const { random, layout } = this.world;
+    const first = layout.runOf(page);
+    const alone = random.oneIn(2) && mayWrite(this.holder.state(first.dataspace, first.firstPage));
+    const pageCount = random.oneIn(4) ? this.readyPages(first, write || alone) : 1;
+    const run = { ...first, pageCount };
+    for (let i = 0; i < pageCount; i++) this.file.values[page + i] ??= 0;
+    if (write || alone) this.step({ type: 'wrote', run });
+    const mode = write ? 'WRITE' : 'READ';
+    const acquire = {
+      type: 'acquire' as const,
+      holder: vkernel.session,
+      run,
+      mode,
+      neededPages: 1,
+      alone,
+    } as const;
+    for (const grant of this.stepHome(acquire)) {
+      if (grant.holder !== vkernel.session) continue;
+      const writable = (write || alone) && mayWrite(grant.state);
+      const from = layout.pageOf(grant.run.dataspace, grant.run.firstPage);
+      for (let i = 0; i < grant.run.pageCount; i++) vkernel.map(from + i, writable);
+    }
+    process.resume(fault);
+  }
+
+  private readyPages(run: PageRun, write: boolean): number {
+    let count = 1;
+    for (
+      let number = run.firstPage + 1;
+      number < this.world.layout.pagesEach && count < 3;
+      number++, count++
+    ) {
+      const state = this.holder.state(run.dataspace, number);
+      if (!(write ? mayWrite(state) : mayRead(state))) break;
+    }
+    return count;
+  }
+
+  private takeWaiting(run: PageRun): Fault[] {
+    const taken: Fault[] = [];
+    const from = this.world.layout.pageOf(run.dataspace, run.firstPage);
+    for (let page = from; page < from + run.pageCount; page++) {
+      taken.push(...this.waiting[page]!);
+      this.waiting[page] = [];
+    }
+    return taken;
+  }
+
+  /** The directory said who this node is: all that waits tries again. */
+  retryAll(): void {
+    const { layout } = this.world;
+    for (const id of layout.dataspaces) {
+      const all = { dataspace: id, firstPage: 0, pageCount: layout.pagesEach };
+      for (const fault of this.takeWaiting(all)) this.fault(fault);
+    }
+  }
+
+  /** Takes all access of all virtual kernels away; the pages stay. */
+  takeAll(): void {
+    const { layout } = this.world;
+    for (const dataspace of layout.dataspaces)
+      this.takeForNode({ dataspace, firstPage: 0, pageCount: layout.pagesEach }, 'WRITE');
+  }
+
+  /** True where death of this node would take the page, or what it is about to get, away. */
+  involved(page: number): boolean {
+    const run = this.world.layout.runOf(page);
+    const { dataspace, firstPage } = run;
+    if (this.holder.state(dataspace, firstPage) !== 'INVALID') return true;
+    return this.holder.pending(dataspace, firstPage) || this.retained[page] !== undefined;
+  }
+
+  pending(): number[] {
+    const { layout } = this.world;
+    return Array.from({ length: layout.pages }, (_, page) => page).filter((page) =>
+      this.holder.pending(layout.dataspaceOf(page), layout.inDataspace(page)),
+    );
+  }
+
+  // ---- the holder
+
+  arrive(transfer: PageTransfer): void {
+    this.arriving = transfer;
+    this.step(transfer.event);
+    this.arriving = undefined;
+  }
+
+  step(event: HolderEvent): void {
+    if ('run' in event && event.type !== 'want')
+      this.world.history.note(this.world, this.node.name, 'hears', event.run, event);
+    if (event.type === 'expire') this.reborn = true;
+    for (const action of this.holder.step(event)) this.perform(action);
+  }
+
+  private perform(action: HolderAction): void {
+    if (action.type === 'acquire' || action.type === 'ack' || action.type === 'report') {
+      this.node.link.say(action);
+      return;
+    }
+    const { run } = action;
+    this.world.history.note(this.world, this.node.name, 'does', run, action);
+    const from = this.world.layout.pageOf(run.dataspace, run.firstPage);
+    switch (action.type) {
+      case 'revoke':
+        this.takeForNode(run, action.keep === 'READ' ? 'READ' : 'WRITE');
+        return;
+      case 'send':
+        for (let i = 0; i < run.pageCount; i++) this.send(from + i, action);
+        return;
+      case 'resend':
+        for (let i = 0; i < run.pageCount; i++) this.resend(from + i, action);
+        return;
+      case 'drop':
+        for (let i = 0; i < run.pageCount; i++) this.file.drop(from + i);
+        this.takeForNode(run, 'WRITE');
+        return;
+      case 'install-stored':
+        assert.fail('no page comes from a backing store here');
+        break;
+      case 'install':
+        for (let i = 0; i < run.pageCount; i++) this.install(run, i, action.zero);
+        return;
+      case 'restore':
+        for (let i = 0; i < run.pageCount; i++) {
+          this.file.values[from + i] = this.retainedAt(from + i, action.version).value;
+          this.retained[from + i] = undefined;
+        }
+        return;
+      case 'forget':
+        for (let i = 0; i < run.pageCount; i++) {
+          if (this.retained[from + i]?.version === action.version) this.retained[from + i] = undefined;
+        }
+        return;
+      case 'ready':
+        for (const fault of this.takeWaiting(run)) this.fault(fault);
+        return;
+      case 'failed':
+        for (const fault of this.takeWaiting(run)) {
+          this.world.losses.failed(fault.page, action.reason, fault.vkernel.name);
+          fault.process.failed(fault);
+        }
+        return;
+      default:
+        unreachable(action);
+    }
+  }
+
+  private send(page: number, action: Extract<HolderAction, { type: 'send' }>): void {
+    const { receiver, version, state, retain } = action;
+    check(!this.writableSomewhere(page), 'single writer', page, () => {
+      return `page ${page} is sent from ${this.node.name} while a virtual kernel there may write it`;
+    });
+    const value = this.file.values[page];
+    if (retain) this.retained[page] = { version, value, receiver: this.node.link.identity(receiver) };
+    this.deliver(page, receiver, version, state, value);
+  }
+
+  private writableSomewhere(page: number): boolean {
+    for (const vkernel of this.file.mapped)
+      if (vkernel.alive && vkernel.maps[page] === MAPPED_WRITE) return true;
+    return false;
+  }
+
+  private resend(page: number, action: Extract<HolderAction, { type: 'resend' }>): void {
+    const { receiver, version, state } = action;
+    this.deliver(page, receiver, version, state, this.retainedAt(page, version).value);
+  }
+
+  private deliver(
+    page: number,
+    receiver: HolderId,
+    version: number,
+    state: PageState,
+    value: number | undefined,
+  ): void {
+    const run = this.world.layout.runOf(page);
+    const event = { type: 'data' as const, run, state, version, zero: value === undefined };
+    this.node.link.deliver({ receiver, event, values: [value ?? 0] });
+  }
+
+  private retainedAt(page: number, version: number): Retained {
+    const retained = this.retained[page];
+    assert(retained?.version === version, `page ${page} is not retained at version ${version}`);
+    return retained;
+  }
+
+  private install(run: PageRun, index: number, zero: boolean): void {
+    const page = this.world.layout.pageOf(run.dataspace, run.firstPage + index);
+    if (zero) {
+      // A hole reads as zero.
+      this.file.drop(page);
+      return;
+    }
+    assert(this.arriving !== undefined, 'data is installed while it arrives');
+    this.file.values[page] = this.arriving.values[run.firstPage + index - this.arriving.event.run.firstPage];
+  }
+
+  // ---- the home
+
+  /** Takes access away from all virtual kernels: to writing (READ), or all of it (WRITE). */
+  private takeForNode(run: PageRun, mode: AccessMode): void {
+    this.stepHome({ type: 'acquire', holder: NODE, run, mode, neededPages: run.pageCount, alone: false });
+    // It uses the pages at once, and keeps no claim on them.
+    this.stepHome({ type: 'release', holder: NODE, run });
+  }
+
+  // Recalls and invalidations of a home are served on the spot; their acks are events of the same step.
+  private stepHome(event: DirectoryEvent): Grant[] {
+    const grants: Grant[] = [];
+    const events = [event];
+    for (let next = events.shift(); next !== undefined; next = events.shift()) {
+      for (const action of this.home.step(next)) {
+        if (action.type === 'grant') grants.push(action);
+        else if (action.type === 'recall') {
+          const { holder, run, version } = action;
+          this.sessions
+            .get(holder)
+            ?.protect(this.world.layout.pageOf(run.dataspace, run.firstPage), run.pageCount);
+          events.push({ type: 'ack', holder, run, version, kind: 'SENT' });
+        } else if (action.type === 'invalidate') {
+          const { run, version } = action;
+          const from = this.world.layout.pageOf(run.dataspace, run.firstPage);
+          for (let i = 0; i < run.pageCount; i++) this.file.unmap(from + i);
+          for (const holder of action.holders)
+            events.push({ type: 'ack', holder, run, version, kind: 'INVALIDATED' });
+        }
+      }
+    }
+    return grants;
+  }
+}

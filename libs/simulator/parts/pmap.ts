@@ -1,0 +1,88 @@
+// pmapd: the pmap manager of a node, with the virtual kernels on it.
+import { Part, type Place } from '../part.ts';
+import type { World } from '../world.ts';
+import { Link } from './link.ts';
+import { NodeMemory } from './memory.ts';
+import { SyncRelay } from './sync-relay.ts';
+import { VkernelPart } from './vkernel.ts';
+
+/** A virtual kernel notices the death of its pmap manager within this time, or its deadline comes first. */
+const NOTICE_MS = 500;
+
+/** Until when a node may use what it holds, on its clock: shared with its virtual kernels. */
+export interface Deadline {
+  endMs: number;
+}
+
+export class PmapPart extends Part {
+  readonly nodeIndex: number;
+  incarnation = 0;
+  deadline: Deadline = { endMs: Number.NEGATIVE_INFINITY };
+  memory!: NodeMemory;
+  link!: Link;
+  relay!: SyncRelay;
+  vkernels: VkernelPart[] = [];
+
+  constructor(world: World, place: Place) {
+    super(world, place.name, place);
+    this.nodeIndex = world.nodes.length;
+  }
+
+  start(): void {
+    const { world } = this;
+    this.alive = true;
+    this.generation++;
+    this.incarnation++;
+    if (world.duties.emptyLeftovers && this.incarnation > 1) this.memory.file.empty();
+    this.deadline = { endMs: Number.NEGATIVE_INFINITY };
+    this.memory = new NodeMemory(this);
+    this.link = new Link(this);
+    this.relay = new SyncRelay(this);
+    for (const record of world.cluster.dataspaces) {
+      const whole = record.creatorNode === this.nodeIndex && record.creatorIncarnation === this.incarnation;
+      this.memory.open(record.id, record.pageCount, whole);
+    }
+    this.vkernels = [];
+    const count = 1 + world.random.below(2);
+    for (let i = 0; i < count; i++) this.startVkernel(i);
+    this.note('starts', { incarnation: this.incarnation });
+    this.link.start();
+  }
+
+  private note(what: string, about?: object): void {
+    this.world.history.note(this.world, this.name, what, undefined, about);
+  }
+
+  private startVkernel(slot: number): void {
+    this.vkernels[slot] = new VkernelPart(this, `${this.name}/vkernel${slot + 1}`);
+    this.vkernels[slot].start();
+  }
+
+  override crash(): void {
+    if (!this.alive) return;
+    this.note('crashes');
+    this.world.losses.nodeDied(this.nodeIndex);
+    this.link.connection?.break();
+    super.crash();
+    for (const vkernel of this.vkernels)
+      vkernel.after(this.world.random.between(0, NOTICE_MS), () => vkernel.crash());
+  }
+
+  crashVkernel(vkernel: VkernelPart): void {
+    const slot = this.vkernels.indexOf(vkernel);
+    if (slot === -1 || !vkernel.alive) return;
+    vkernel.crash();
+    // The pmap manager sees the end of the stream.
+    this.after(this.world.random.between(0, 5), () => {
+      this.memory.leave(vkernel);
+      for (const process of vkernel.processes) this.relay.ownerGone(process.pid);
+      this.startVkernel(slot);
+    });
+  }
+
+  /** Permissions ended: nobody here accesses anything, and nothing that is said could be taken for an answer. */
+  lapse(): void {
+    this.deadline.endMs = Number.NEGATIVE_INFINITY;
+    this.memory.takeAll();
+  }
+}

@@ -1,0 +1,118 @@
+// Kinds of bad weather.
+import type { Weather } from './network.ts';
+
+export type ProfileName = 'calm' | 'faulty' | 'partition' | 'failover';
+
+export interface Profile {
+  name: ProfileName;
+  nodes: { min: number; max: number };
+  pages: { min: number; max: number };
+  weather: Weather;
+  /** Mean time between two faults; 0: none. */
+  faultEveryMs: number;
+  /** How often each fault is chosen, in proportion. */
+  faults: Readonly<Record<Fault, number>>;
+}
+
+export type Fault =
+  | 'break stream'
+  | 'break transfer'
+  | 'cut one way'
+  | 'isolate node'
+  | 'cut directory'
+  | 'pause pmap'
+  | 'pause vkernel'
+  | 'pause node'
+  | 'pause directory'
+  | 'crash pmap'
+  | 'crash vkernel'
+  | 'crash directory'
+  | 'damage store';
+
+const NO_FAULTS: Record<Fault, number> = {
+  'break stream': 0,
+  'break transfer': 0,
+  'cut one way': 0,
+  'isolate node': 0,
+  'cut directory': 0,
+  'pause pmap': 0,
+  'pause vkernel': 0,
+  'pause node': 0,
+  'pause directory': 0,
+  'crash pmap': 0,
+  'crash vkernel': 0,
+  'crash directory': 0,
+  'damage store': 0,
+};
+
+const nodes = { min: 2, max: 4 };
+const pages = { min: 1, max: 6 };
+const rough: Weather = { lossOneIn: 4, repeatOneIn: 4, delayMs: 2, slowOneIn: 30, slowMs: 60 };
+
+export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
+  calm: {
+    name: 'calm',
+    nodes,
+    pages,
+    weather: { lossOneIn: 0, repeatOneIn: 0, delayMs: 2, slowOneIn: 50, slowMs: 20 },
+    faultEveryMs: 0,
+    faults: NO_FAULTS,
+  },
+  faulty: {
+    name: 'faulty',
+    nodes,
+    pages,
+    weather: rough,
+    faultEveryMs: 60,
+    faults: {
+      'break stream': 6,
+      'break transfer': 6,
+      'cut one way': 3,
+      'isolate node': 1,
+      'cut directory': 1,
+      'pause pmap': 3,
+      'pause vkernel': 3,
+      'pause node': 1,
+      'pause directory': 2,
+      'crash pmap': 1,
+      'crash vkernel': 2,
+      'crash directory': 1,
+      'damage store': 2,
+    },
+  },
+  partition: {
+    name: 'partition',
+    nodes,
+    pages,
+    weather: rough,
+    faultEveryMs: 80,
+    faults: {
+      ...NO_FAULTS,
+      'break stream': 2,
+      'break transfer': 2,
+      'cut one way': 8,
+      'isolate node': 3,
+      'cut directory': 2,
+      'pause pmap': 2,
+      'pause node': 1,
+    },
+  },
+  failover: {
+    name: 'failover',
+    nodes,
+    pages,
+    weather: { ...rough, lossOneIn: 8 },
+    faultEveryMs: 80,
+    faults: {
+      ...NO_FAULTS,
+      'break stream': 4,
+      'break transfer': 4,
+      'cut one way': 1,
+      'cut directory': 3,
+      'pause pmap': 1,
+      'pause directory': 5,
+      'crash pmap': 0.5,
+      'crash directory': 5,
+    },
+  },
+};

@@ -1,0 +1,42 @@
+// The protocol under fresh seeds; a failure prints its seed and how to replay it.
+import { randomInt } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { runEpisode } from './episode.ts';
+import { PROFILES, type ProfileName } from './profiles.ts';
+import { failureText, simulate } from './simulate.ts';
+
+const STEPS_EACH: Record<ProfileName, number> = {
+  calm: 200_000,
+  faulty: 700_000,
+  partition: 500_000,
+  failover: 700_000,
+};
+
+describe('fresh seeds', () => {
+  for (const [name, steps] of Object.entries(STEPS_EACH)) {
+    test(`${name}: ${steps} steps`, { timeout: 90_000 }, () => {
+      const { failure, counts } = simulate({ seed: randomInt(2 ** 32), steps, profile: name as ProfileName });
+      if (failure !== undefined) throw new Error(failureText(failure));
+      expect(counts.steps).toBeGreaterThanOrEqual(steps);
+      // Nothing is proved by processes that do nothing.
+      expect(counts.reads).toBeGreaterThan(steps / 100);
+      expect(counts.locks).toBeGreaterThan(steps / 1_000);
+    });
+  }
+});
+
+test('the same seed gives the same events', () => {
+  const run = (): string[] => {
+    const lines: string[] = [];
+    runEpisode({ seed: 42, profile: PROFILES.faulty, trace: (line) => lines.push(line) });
+    return lines;
+  };
+  const first = run();
+  expect(first.length).toBeGreaterThan(1_000);
+  expect(run()).toEqual(first);
+});
+
+test('without faults nothing is lost', () => {
+  const { counts } = simulate({ seed: 1, steps: 50_000, profile: 'calm' });
+  expect(counts.lost).toBe(0);
+});
