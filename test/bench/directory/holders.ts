@@ -36,10 +36,13 @@ export function placeOf({ cluster }: Connection): Place {
 
 export class Holders {
   readonly all: SimulatedHolder[];
+  /** Of the page space. */
+  readonly shards: number;
   private readonly place: Place;
 
-  private constructor(place: Place, all: SimulatedHolder[]) {
+  private constructor(place: Place, shards: number, all: SimulatedHolder[]) {
     this.place = place;
+    this.shards = shards;
     this.all = all;
   }
 
@@ -56,7 +59,7 @@ export class Holders {
         incarnation: randomBytes(8).readBigUInt64LE(),
       }),
     );
-    return new Holders(place, await Promise.all(joining));
+    return new Holders(place, shards, await Promise.all(joining));
   }
 
   /** A dataspace that the first holder made, and that all know. */

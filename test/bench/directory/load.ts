@@ -3,8 +3,9 @@
 //
 //   read    acquire, recall to the owner, data between the holders, ack
 //   write   the same, and the owner hears that it is settled
-import { BLOCK_PAGES } from '@odonata/coherency/shard.ts';
+
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { BLOCK_PAGES } from '@odonata/coherency/shard.ts';
 import { Holders, type Place, within } from './holders.ts';
 import type { SharedPages } from './simulated-holder.ts';
 
@@ -22,10 +23,7 @@ export class Load {
 
   /** @param rows pages of each block */
   static async start(place: Place, rows: number, signal: AbortSignal): Promise<Load> {
-    const holders = await within(
-      { signal, what: 'joining the directory' },
-      Holders.join(place, HOLDERS),
-    );
+    const holders = await within({ signal, what: 'joining the directory' }, Holders.join(place, HOLDERS));
     try {
       const dataspace = await holders.share(BigInt(HOLDERS * BLOCKS * BLOCK_PAGES * PAGE_BYTES));
       const load = new Load(holders, dataspace, rows, signal);

@@ -50,7 +50,8 @@ export async function throughput(setting: Setting, place: Place): Promise<Throug
       const raw = new RawLoad(address, HOLDERS, signal);
       try {
         const rows = [];
-        for (const each of LOADS) rows.push({ ...each, rounds: await rounds(setting, place, load, raw, pid, each) });
+        for (const each of LOADS)
+          rows.push({ ...each, rounds: await rounds(setting, place, load, raw, pid, each) });
         return result(rows, load.acquires);
       } finally {
         raw.close();
@@ -75,7 +76,11 @@ async function rounds(
   const measured: Round[] = [];
   for (let i = -warmUps; i < (quick ? 1 : ROUNDS); i++) {
     progress(`throughput: ${name}, ${i < 0 ? 'warming up' : `round ${i + 1}`}`);
-    const acquires = await timed(place.pids, () => load.take(kind, depth), (cpuUs) => sum(replicaCpuUs(cpuUs)));
+    const acquires = await timed(
+      place.pids,
+      () => load.take(kind, depth),
+      (cpuUs) => sum(replicaCpuUs(cpuUs)),
+    );
     if (kind === 'read') await load.own();
     const all = (cpuUs: ReadonlyMap<string, number>): number => sum([...cpuUs.values()]);
     const single = await timed(rawPids, () => raw.round(units, depth, false), all);
@@ -115,7 +120,16 @@ function result(rows: (Load1 & { rounds: Round[] })[], acquires: number): Throug
     figures: judged.map(({ figure }) => figure),
     table: {
       title: `Directory: acquires a second a core of cohd, ${HOLDERS} holders, ${acquires} acquires a round, ${rows[0]!.rounds.length} rounds`,
-      columns: columns('ACQUIRES', '>A CORE', '>RAW', '>OF RAW', 'TARGET', 'VERDICT', '>RAW JOINED', '>A SECOND'),
+      columns: columns(
+        'ACQUIRES',
+        '>A CORE',
+        '>RAW',
+        '>OF RAW',
+        'TARGET',
+        'VERDICT',
+        '>RAW JOINED',
+        '>A SECOND',
+      ),
       rows: judged.map(({ name, of, figure }) => [
         name,
         round(of('acquiresPerCoreS')),
