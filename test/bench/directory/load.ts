@@ -75,12 +75,14 @@ export class Load {
     const firstBlock = this.shareOf(h) * BLOCKS;
     const mode = kind === 'read' ? 'READ' : 'WRITE';
     const { id: dataspace } = this.dataspace;
+    const faults = new Faults();
     let next = 0;
     const taker = async (): Promise<void> => {
       while (next < BLOCKS * this.rows) {
         const i = next++;
         const firstPage = (firstBlock + (i % BLOCKS)) * BLOCK_PAGES + Math.floor(i / BLOCKS);
         await holder.acquire({ dataspace, firstPage, pageCount: 1 }, mode);
+        await faults.next();
       }
     };
     return Array.from({ length: depth }, taker);
@@ -92,5 +94,23 @@ export class Load {
 
   close(): Promise<void> {
     return this.holders.close();
+  }
+}
+
+/**
+ * Programs that got their pages run on before they touch the next: those faults come later than the acks, and what came
+ * in one turn leads to faults that come in one.
+ */
+class Faults {
+  private coming: Promise<void> | undefined;
+
+  next(): Promise<void> {
+    this.coming ??= new Promise((resolve) =>
+      setImmediate(() => {
+        this.coming = undefined;
+        resolve();
+      }),
+    );
+    return this.coming;
   }
 }

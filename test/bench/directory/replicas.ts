@@ -10,18 +10,19 @@ import { DEPTH } from './throughput.ts';
 const SPREAD_MOST = 1.15;
 const ROWS = 16;
 const QUICK_ROWS = 2;
-const WARM_UPS = 3;
 const ROUNDS = 7;
 
 interface Paced {
   name: string;
-  /** Acquires of a holder that are under way, with so many replicas. */
-  depth: (replicas: number) => number;
+  /** Acquires of a holder that are under way at each replica. */
+  depth: number;
+  /** Rounds that are not counted, for each replica: all of them must have compiled what they run. */
+  warmUps: number;
 }
 
 const PACES: Paced[] = [
-  { name: `${DEPTH} under way at each replica`, depth: (replicas) => DEPTH * replicas },
-  { name: 'one after another', depth: () => 1 },
+  { name: `${DEPTH} under way at each replica`, depth: DEPTH, warmUps: 7 },
+  { name: 'one under way at each replica', depth: 1, warmUps: 2 },
 ];
 
 interface Round {
@@ -61,20 +62,23 @@ export async function replicas(setting: Setting, places: Place[]): Promise<Repli
 async function rounds(
   { progress, quick }: Setting,
   loads: { place: Place; load: Load }[],
-  { name, depth }: Paced,
+  { name, depth, warmUps }: Paced,
 ): Promise<Row[]> {
   const rows = loads.map(({ place, load }) => {
     const count = place.directories.length;
     return { place, load, row: { pace: name, replicas: count, rounds: [] as Round[] } };
   });
-  const warmUps = quick ? 1 : WARM_UPS;
-  for (let i = -warmUps; i < (quick ? 1 : ROUNDS); i++) {
-    progress(`replicas: ${name}, ${i < 0 ? 'warming up' : `round ${i + 1}`}`);
+  for (const { load, row } of rows) {
+    progress(`replicas: ${name}, warming up ${row.replicas}`);
+    for (let i = 0; i < (quick ? 1 : warmUps * row.replicas); i++)
+      await load.take('write', depth * row.replicas);
+  }
+  for (let i = 0; i < (quick ? 1 : ROUNDS); i++) {
+    progress(`replicas: ${name}, round ${i + 1}`);
     for (const { place, load, row } of rows) {
       const startMs = performance.now();
-      const cpuUs = await cpuUsOf(place.pids, () => load.take('write', depth(row.replicas)));
+      const cpuUs = await cpuUsOf(place.pids, () => load.take('write', depth * row.replicas));
       const wallS = (performance.now() - startMs) / 1e3;
-      if (i < 0) continue;
       const each = replicaCpuUs(cpuUs);
       row.rounds.push({
         cpuUsPerAcquire: sum(each) / load.acquires,
