@@ -1,7 +1,8 @@
 // The processor time of some processes for the time of some work.
+import { Failure } from '../../../services/vkctl/failure.ts';
 import { cpuBetween, cpuTimes } from '../cpu-time.ts';
 
-/** Of each process by its name, all threads, in us. */
+/** Of each process by its name, all threads, in us. @throws Failure where the kernel does not tell */
 export async function cpuUsOf(
   pids: ReadonlyMap<string, number>,
   work: () => Promise<void>,
@@ -9,6 +10,12 @@ export async function cpuUsOf(
   const before = cpuTimes(pids);
   await work();
   const between = cpuBetween(before, cpuTimes(pids));
+  for (const [name, { usedUs }] of between) {
+    if (usedUs > 0) continue;
+    throw new Failure(`no processor time of ${name} in /proc/${pids.get(name)}/task/*/schedstat`, {
+      fix: 'It ended during the measurement, or this kernel does not account: see kernel.sched_schedstats.',
+    });
+  }
   return new Map([...between].map(([name, { usedUs }]) => [name, usedUs]));
 }
 

@@ -16,13 +16,13 @@ const QUICK_ROWS = 2;
 const WARM_UPS = 3;
 const ROUNDS = 7;
 
-interface Load1 {
+interface Paced {
   name: string;
   kind: Kind;
   depth: number;
 }
 
-const LOADS: Load1[] = [
+const LOADS: Paced[] = [
   { name: `read, ${DEPTH} under way`, kind: 'read', depth: DEPTH },
   { name: `write, ${DEPTH} under way`, kind: 'write', depth: DEPTH },
   { name: 'write, one after another', kind: 'write', depth: 1 },
@@ -68,7 +68,7 @@ async function rounds(
   load: Load,
   raw: RawLoad,
   rawPid: number,
-  { name, kind, depth }: Load1,
+  { name, kind, depth }: Paced,
 ): Promise<Round[]> {
   const rawPids = new Map([['raw', rawPid]]);
   const units = load.acquires / HOLDERS;
@@ -107,7 +107,7 @@ async function timed(
   return { cpuS: cpuOf(cpuUs) / 1e6, wallS: (performance.now() - startMs) / 1e3 };
 }
 
-function result(rows: (Load1 & { rounds: Round[] })[], acquires: number): Throughput {
+function result(rows: (Paced & { rounds: Round[] })[], acquires: number): Throughput {
   const judged = rows.map(({ name, kind, depth, rounds: each }) => {
     const of = (key: keyof Round): number => median(each.map((one) => one[key]));
     const ratio = median(each.map((one) => one.acquiresPerCoreS / one.rawPerCoreS));
