@@ -1,5 +1,5 @@
 // The methods of odonata.coherency.v1.DirectoryService.
-import type { DirectoryService, HoldRequest } from '@odonata/proto/coherency/v1/coherency';
+import type { DirectoryService, HolderEvent, HoldRequest } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
@@ -46,14 +46,15 @@ export function directoryHandlers(
       };
       call.on('data', (request: HoldRequest) => {
         try {
-          for (const event of request.events) {
+          const { events } = request;
+          for (let i = 0; i < events.length; i++) {
+            const event = events[i]!;
             if (event.event.case === 'hello') entry = service.attach(event.event.value, stream);
             else if (entry === undefined)
               throw new RpcError(Code.FailedPrecondition, 'the first event must be hello');
             else if (entry.stream === stream) service.receive(entry, event);
-            // Somebody waits for these pages: they do not wait for the work on those after them.
-            if (event.event.case === 'acquire' && event.event.value.neededPages === 1)
-              service.holders.flush();
+            // Somebody waits for these pages: they do not wait for the work on speculative ones after them.
+            if (isNeeded(event) && isSpeculative(events[i + 1])) service.holders.flush();
           }
         } catch (error) {
           if (error instanceof RpcError || error instanceof RangeError) fail(error);
@@ -137,6 +138,10 @@ export function directoryHandlers(
     },
   };
 }
+
+const isNeeded = ({ event }: HolderEvent): boolean => event.case === 'acquire' && event.value.neededPages > 0;
+const isSpeculative = (next: HolderEvent | undefined): boolean =>
+  next?.event.case === 'acquire' && next.event.value.neededPages < (next.event.value.run?.pageCount ?? 0);
 
 /** @throws RpcError ALREADY_EXISTS unless it is what the caller wants */
 function expectSame(record: DataspaceRecord, wanted: bigint, exclusive: boolean, durable: boolean): void {

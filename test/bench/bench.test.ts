@@ -57,6 +57,11 @@ describe('a quick run', () => {
       'upgrade',
       'upgrade',
     ]);
+    const { throughput, replicas, failover, upgrade } = report.parts.directory;
+    expect(throughput.loads).toHaveLength(3);
+    expect(replicas.rows.map((row: { replicas: number }) => row.replicas)).toEqual([1, 2, 1, 2]);
+    expect(failover.kills).toHaveLength(1);
+    expect(upgrade.rows.map((row: { sharers: number }) => row.sharers)).toEqual([2, 16]);
     expect(report.machine.loadAverage).toHaveLength(3);
     for (const figure of report.figures) {
       expect(figure.value, figure.name).toBeGreaterThan(0);
@@ -72,9 +77,12 @@ describe('a quick run', () => {
     expect(stdout).toMatch(new RegExp(`^${short} figures? of ${report.figures.length} falls? short:$`, 'm'));
   });
 
-  test('ends with its cluster on Ctrl-C', { timeout: 90_000 }, async () => {
-    const { child, result } = bench(['--quick', '--only', 'compute'], (shown) => {
-      if (shown.includes('matmul')) child.kill('SIGINT');
+  test.each([
+    ['compute', 'matmul'],
+    ['directory', 'failover: replica 1'],
+  ])('ends with its clusters on Ctrl-C: %s', { timeout: 90_000 }, async (part, step) => {
+    const { child, result } = bench(['--quick', '--only', part], (shown) => {
+      if (shown.includes(step)) child.kill('SIGINT');
     });
     expect((await result).code).toBe(130);
     expect(left(child.pid!)).toEqual([]);

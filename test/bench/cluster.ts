@@ -6,21 +6,28 @@ import { type Connection, connectTo } from '../../services/vkctl/connection.ts';
 
 export interface ClusterOptions {
   nodes: number;
+  /** Replicas of the directory; 1 unless told otherwise. */
+  directories?: number;
+  leaseMs?: number;
+  /** Tells it from another cluster of the same run. */
+  suffix?: string;
   signal: AbortSignal;
   progress: (doing: string) => void;
 }
 
 /** Starts a cluster, hands it to `use`, and takes it down. ODONATA_HOME says where. */
 export async function withCluster<T>(
-  { nodes, signal, progress }: ClusterOptions,
+  { nodes, directories, leaseMs, suffix = '', signal, progress }: ClusterOptions,
   use: (to: Connection) => Promise<T>,
 ): Promise<T> {
-  const cluster = `bench-${process.pid}`;
+  const cluster = `bench-${process.pid}${suffix}`;
   let to: Connection | undefined;
   try {
     const { syslink } = await startCluster({
       cluster,
       nodes,
+      directories,
+      leaseMs,
       port: 0,
       // Should we be killed, it ends itself.
       owner: process.pid,

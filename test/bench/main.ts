@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
 import { withCluster } from './cluster.ts';
 import { compute } from './compute.ts';
+import { directory } from './directory.ts';
 import { faults } from './faults.ts';
 import { HELP, type Options, type PartName, parseOptions } from './options.ts';
 import type { Part, PartResult } from './part.ts';
@@ -15,7 +16,7 @@ import { sequential } from './sequential.ts';
 import { start } from './start.ts';
 import { memoryNote } from './supplied-memory.ts';
 
-const PARTS: Record<PartName, Part> = { compute, faults, sequential, start };
+const PARTS: Record<PartName, Part> = { compute, directory, faults, sequential, start };
 
 async function measure({ only, quick, json }: Options, signal: AbortSignal, folder: string): Promise<void> {
   const progress = new Progress();

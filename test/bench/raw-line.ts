@@ -22,13 +22,12 @@ function peer(args: (string | number)[], signal: AbortSignal): ChildProcess {
   return child;
 }
 
-/** Runs `role` against a server of its own. @returns what it printed */
-async function between(
-  { signal, folder }: Setting,
+/** A raw server for as long as `use` takes. */
+export async function withRawServer<T>(
+  { signal, folder }: Pick<Setting, 'signal' | 'folder'>,
   transport: Transport,
-  role: string,
-  args: (string | number)[],
-): Promise<string> {
+  use: (server: { address: string; pid: number }) => Promise<T>,
+): Promise<T> {
   const socket = join(folder, 'raw.sock');
   const address = transport === 'tcp' ? '127.0.0.1:0' : `unix:${socket}`;
   const server = peer(['serve', address], signal);
@@ -38,18 +37,31 @@ async function between(
       once(createInterface(server.stdout!), 'line', { signal }),
       serverGone.then(() => Promise.reject(new Failure('the server of the raw echo ended at once'))),
     ])) as [string];
-    const client = peer([role, bound, ...args], signal);
+    return await use({ address: bound, pid: server.pid! });
+  } finally {
+    server.stdin!.end();
+    await serverGone;
+    await rm(socket, { force: true });
+  }
+}
+
+/** Runs `role` against a server of its own. @returns what it printed */
+async function between(
+  setting: Setting,
+  transport: Transport,
+  role: string,
+  args: (string | number)[],
+): Promise<string> {
+  const { signal } = setting;
+  return await withRawServer(setting, transport, async ({ address }) => {
+    const client = peer([role, address, ...args], signal);
     const clientGone = once(client, 'close') as Promise<[code: number | null]>;
     const output = await text(client.stdout!);
     const [code] = await clientGone;
     signal.throwIfAborted();
     if (code !== 0) throw new Failure(`the client of the raw ${role} ended with exit code ${code}`);
     return output;
-  } finally {
-    server.stdin!.end();
-    await serverGone;
-    await rm(socket, { force: true });
-  }
+  });
 }
 
 /** Round trips in ns of a small request and a reply of so many bytes, one after another. */
