@@ -42,6 +42,7 @@ needs nats-server nats-server
 needs setpriv util-linux
 needs ip iproute2
 needs git git
+needs jq jq
 needs openssl openssl
 needs clang clang
 needs wasm-ld lld

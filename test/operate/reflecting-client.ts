@@ -46,6 +46,11 @@ function call(channel: grpc.Client, method: DescMethod, request: Uint8Array, met
   });
 }
 
+/** As Go writes an Any. */
+function withTypeFirst({ '@type': type, ...rest }: { '@type': string }): object {
+  return { '@type': type, ...rest };
+}
+
 async function printError(status: grpc.StatusObject, reflection: Reflection): Promise<void> {
   let text = `ERROR:\n  Code: ${goName(status.code)}\n  Message: ${status.details}\n`;
   const [packed] = status.metadata.get('grpc-status-details-bin');
@@ -54,8 +59,8 @@ async function printError(status: grpc.StatusObject, reflection: Reflection): Pr
     const registry = await reflection.registryWith('google.rpc.BadRequest');
     const whole = JSON.parse(toJsonString(schema, fromBinary(schema, packed as Buffer), { registry }));
     text += '  Details:\n';
-    (whole.details as object[]).forEach((detail, at) => {
-      const json = JSON.stringify(detail, null, 2).replaceAll('\n', '\n    \t');
+    (whole.details as { '@type': string }[]).forEach((detail, at) => {
+      const json = JSON.stringify(withTypeFirst(detail), null, 2).replaceAll('\n', '\n    \t');
       text += `  ${at + 1})\t${json}\n`;
     });
   }
