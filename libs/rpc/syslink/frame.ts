@@ -39,12 +39,19 @@ export function circuitWeight(data: Uint8Array): number {
 export function frameBytes({ frame }: Frame): number {
   switch (frame.case) {
     case 'message':
-      return 128 + frame.value.head.length + frame.value.bulk.length;
+      return 128 + frame.value.head.length + frame.value.bulk.length + statusBytes(frame.value.status);
     case 'circuitData':
       return 64 + frame.value.data.length;
+    case 'circuitClose':
+      return 64 + statusBytes(frame.value.status);
     default:
       return 64;
   }
+}
+
+function statusBytes(status: Status | undefined): number {
+  if (status === undefined) return 0;
+  return status.details.reduce((bytes, { typeUrl, value }) => bytes + typeUrl.length + value.length, 0);
 }
 
 export function statusInit(error: RpcError | undefined): MessageInitShape<typeof StatusSchema> {
