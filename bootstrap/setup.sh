@@ -42,6 +42,7 @@ needs nats-server nats-server
 needs setpriv util-linux
 needs ip iproute2
 needs git git
+needs jq jq
 needs openssl openssl
 needs clang clang
 needs wasm-ld lld
@@ -85,7 +86,7 @@ stamp=build/proto.sha256
 sum=$(find proto buf.gen.yaml buf.yaml package-lock.json -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)
 if [ ! -d libs/proto/gen ] || [ "$(cat "$stamp" 2>/dev/null || true)" != "$sum" ]; then
   echo "setup: generating code from proto/"
-  PATH="$PWD/node_modules/.bin:$PATH" buf generate || fail "buf generate failed; see above."
+  npm run --silent generate || fail "npm run generate failed; see above."
   mkdir -p build
   echo "$sum" >"$stamp"
 fi

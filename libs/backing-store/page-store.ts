@@ -6,6 +6,7 @@
 // the same time the higher version stays, whichever is faster. `write` returns when the server has acknowledged every
 // chunk, and throws otherwise; what it could not store, it does not report as stored.
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { tryAgain } from '@odonata/rpc/refusal.ts';
 import {
   type JetStreamClient,
   type JetStreamManager,
@@ -235,7 +236,7 @@ function apiCode(error: unknown): number | undefined {
 
 function unavailable(error: unknown): RpcError {
   const why = error instanceof Error ? error.message : String(error);
-  return new RpcError(
+  return tryAgain(
     Code.Unavailable,
     `the backing store does not answer (${why}); try again when the NATS server with JetStream is back`,
     { cause: error },

@@ -53,9 +53,11 @@ describe('reflection', () => {
       const listed = (await reflect(version, { listServices: '*' })).listServicesResponse as {
         service: { name: string }[];
       };
-      expect(listed.service.map((s) => s.name)).toEqual(
-        expect.arrayContaining(['odonata.vkernel.v1.VkernelService', 'grpc.health.v1.Health']),
-      );
+      expect(listed.service.map((s) => s.name).sort()).toEqual([
+        'grpc.channelz.v1.Channelz',
+        'grpc.health.v1.Health',
+        'odonata.vkernel.v1.VkernelService',
+      ]);
       const described = (await reflect(version, { fileContainingSymbol: 'odonata.vkernel.v1.Process' }))
         .fileDescriptorResponse as { fileDescriptorProto: Buffer[] };
       const text = described.fileDescriptorProto.map((file) => file.toString('latin1')).join();

@@ -1,4 +1,5 @@
-import { status as GrpcStatus } from '@grpc/grpc-js';
+import { status as GrpcStatus, Metadata } from '@grpc/grpc-js';
+import { DETAILS_KEY, detailsOfStatus, type ErrorDetail } from './error-details.ts';
 
 /**
  * How a call ended, by the names and numbers of gRPC. A closed set: a number that is not in it is UNKNOWN.
@@ -40,12 +41,24 @@ export class RpcError extends Error {
   readonly code: Code;
   /** One line for people, without the code. */
   readonly details: string;
+  /** For programs; often empty. */
+  readonly more: readonly ErrorDetail[];
 
-  constructor(code: Code, details: string, options?: ErrorOptions) {
-    super(`${codeName(code)}: ${details}`, options);
+  constructor(code: Code, details: string, options: ErrorOptions & { more?: readonly ErrorDetail[] } = {}) {
+    super(`${codeName(code)}: ${details}`, 'cause' in options ? { cause: options.cause } : undefined);
     this.name = 'RpcError';
     this.code = code;
     this.details = details;
+    this.more = options.more ?? [];
+  }
+
+  /** The first detail of a type: `error.detail('google.rpc.RetryInfo')?.retryDelay`. */
+  detail<N extends ErrorDetail['$typeName']>(
+    typeName: N,
+  ): Extract<ErrorDetail, { $typeName: N }> | undefined {
+    return this.more.find(
+      (detail): detail is Extract<ErrorDetail, { $typeName: N }> => detail.$typeName === typeName,
+    );
   }
 
   static is(error: unknown, code?: Code): error is RpcError {
@@ -57,14 +70,21 @@ export class RpcError extends Error {
 export function fromServiceError(error: unknown): RpcError {
   if (error instanceof RpcError) return error;
   if (error instanceof Error) {
-    const { code, details } = error as { code?: unknown; details?: unknown };
+    const { code, details, metadata } = error as { code?: unknown; details?: unknown; metadata?: unknown };
     if (typeof code === 'number') {
       return new RpcError(codeFromNumber(code), typeof details === 'string' ? details : error.message, {
         cause: error,
+        more: detailsIn(metadata),
       });
     }
     if (error.name === 'AbortError') return new RpcError(Code.Cancelled, error.message, { cause: error });
     return new RpcError(Code.Internal, error.message, { cause: error });
   }
   return new RpcError(Code.Internal, String(error), { cause: error });
+}
+
+function detailsIn(trailers: unknown): ErrorDetail[] {
+  if (!(trailers instanceof Metadata)) return [];
+  const [status] = trailers.get(DETAILS_KEY);
+  return status instanceof Uint8Array ? detailsOfStatus(status) : [];
 }

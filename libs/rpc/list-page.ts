@@ -1,5 +1,5 @@
 // Lists a page at a time: ordered by a key, the token is the last key that was sent.
-import { Code, RpcError } from './error.ts';
+import { invalidField } from './refusal.ts';
 
 const DEFAULT_ITEMS = 100;
 const MAX_ITEMS = 1_000;
@@ -12,12 +12,12 @@ export function pageOf<T>(
   pageToken: string,
 ): { items: T[]; nextPageToken: string } {
   if (pageSize > MAX_ITEMS)
-    throw new RpcError(Code.InvalidArgument, `page_size: at most ${MAX_ITEMS}, not ${pageSize}`);
+    throw invalidField('page_size', `page_size: at most ${MAX_ITEMS}, not ${pageSize}`);
   const count = pageSize === 0 ? DEFAULT_ITEMS : pageSize;
   let from = 0;
   if (pageToken !== '') {
     const at = items.findIndex((item) => keyOf(item) === pageToken);
-    if (at === -1) throw new RpcError(Code.InvalidArgument, 'page_token: the list changed; start it anew');
+    if (at === -1) throw invalidField('page_token', 'page_token: the list changed; start it anew');
     from = at + 1;
   }
   const page = items.slice(from, from + count);

@@ -4,20 +4,30 @@ import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
 import type * as grpc from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { service as healthService } from 'grpc-health-check';
+import { file_google_rpc_error_details } from '@odonata/proto/google/rpc/error_details';
+import { file_google_rpc_status } from '@odonata/proto/google/rpc/status';
+import { Channelz, file_grpc_channelz_v1_channelz } from '@odonata/proto/grpc/channelz/v1/channelz';
+import { file_grpc_health_v1_health, Health } from '@odonata/proto/grpc/health/v1/health';
 import type { AnyService } from './service.ts';
 
-/** Serves reflection (v1 and v1alpha) of these services and of health, so that grpcurl needs no files. */
+/** What every server has beside its services; and what the details of errors are, for who wants to show them. */
+const OF_ALL = [
+  file_grpc_health_v1_health,
+  file_grpc_channelz_v1_channelz,
+  file_google_rpc_error_details,
+  file_google_rpc_status,
+];
+
+/** Serves reflection (v1 and v1alpha) of these services, of health and of channelz: grpcurl needs no files. */
 export function addReflection(server: grpc.Server, services: readonly AnyService[]): void {
   const files = new Map<string, Buffer>();
   const commented = filesWithComments();
-  for (const service of services) collect(service.file, commented, files);
-  const definitions = {
-    odonata: { fileDescriptorProtos: [...files.values()] },
-    health: { fileDescriptorProtos: Object.values(healthService)[0]?.requestType.fileDescriptorProtos },
-  };
+  for (const file of [...services.map((service) => service.file), ...OF_ALL]) collect(file, commented, files);
+  const definitions = { all: { fileDescriptorProtos: [...files.values()] } };
   // The package reads only the descriptors of a definition, which is all that we have.
-  new ReflectionService(definitions as never).addToServer(server);
+  // A file may have services that this server does not serve: only those that it does are listed.
+  const listed = [...services, Health, Channelz].map((service) => service.typeName);
+  new ReflectionService(definitions as never, { services: listed }).addToServer(server);
 }
 
 function collect(file: DescFile, commented: Map<string, Buffer>, files: Map<string, Buffer>): void {

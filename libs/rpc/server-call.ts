@@ -2,6 +2,7 @@ import type { DescMethod } from '@bufbuild/protobuf';
 import * as grpc from '@grpc/grpc-js';
 import { REQUEST_ID_KEY } from './channel.ts';
 import { Code, RpcError } from './error.ts';
+import { DETAILS_KEY, statusBytes } from './error-details.ts';
 import type { Logger } from './log.ts';
 import type { CallMeter, Serve, ServedCall } from './served-call.ts';
 import { beginCall, pumpResponses } from './served-call.ts';
@@ -78,14 +79,20 @@ function trailersOf(served: ServedCall): grpc.Metadata {
 }
 
 function statusOf(failure: RpcError, served: ServedCall): grpc.ServiceError {
-  const { code, details, message } = failure;
-  return Object.assign(new Error(message), { code, details, metadata: trailersOf(served) });
+  return serviceError(failure, trailersOf(served));
 }
 
 /** Ends a raw stream with an error. */
 export function failStream(call: { emit(event: 'error', error: unknown): boolean }, failure: RpcError): void {
-  const { code, details, message } = failure;
-  call.emit('error', Object.assign(new Error(message), { code, details }));
+  call.emit('error', serviceError(failure, new grpc.Metadata()));
+}
+
+function serviceError(
+  { code, details, message, more }: RpcError,
+  trailers: grpc.Metadata,
+): grpc.ServiceError {
+  if (more.length > 0) trailers.set(DETAILS_KEY, statusBytes(code, details, more));
+  return Object.assign(new Error(message), { code, details, metadata: trailers });
 }
 
 async function answerOne(

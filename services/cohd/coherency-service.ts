@@ -5,6 +5,7 @@ import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
 import type { HolderEvent, HolderHello } from '@odonata/proto/coherency/v1/coherency';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import { type HolderEntry, type HolderStream, HolderTable } from './holder-table.ts';
 import type { Members } from './members.ts';
 import type { DataspaceRecord } from './registry.ts';
@@ -122,13 +123,11 @@ export class CoherencyService {
   /** Takes a holder's stream. @throws RpcError when the node's name will not do. */
   attach(hello: HolderHello, stream: HolderStream): HolderEntry {
     const { node, incarnation } = hello;
-    if (node === '' || node.length > 100)
-      throw new RpcError(Code.InvalidArgument, 'hello.node: 1 to 100 characters');
+    if (node === '' || node.length > 100) throw invalidField('hello.node', 'hello.node: 1 to 100 characters');
     const before = this.holders.ofNode(node);
     if (before !== undefined && before.incarnation !== incarnation)
       this.bury(before, 'a new pmap manager took its place');
-    if (!this.o.mayLead())
-      throw new RpcError(Code.Unavailable, `replica ${this.o.replica} does not lead now`);
+    if (!this.o.mayLead()) throw tryAgain(Code.Unavailable, `replica ${this.o.replica} does not lead now`);
     const known = this.holders.ofNode(node);
     const entry = known ?? this.holders.add(node, incarnation, this.o.registry.revision);
     this.holders.attach(entry, stream, hello.transferAddress);

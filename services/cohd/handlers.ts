@@ -2,6 +2,7 @@
 import type { DirectoryService, HolderEvent, HoldRequest } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
+import { notFound } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { CoherencyService } from './coherency-service.ts';
 import type { HolderEntry, HolderStream } from './holder-table.ts';
@@ -28,8 +29,8 @@ export function directoryHandlers(
   function known(name: string): DataspaceRecord {
     const record = registry.get(name);
     if (record === undefined)
-      throw new RpcError(
-        Code.NotFound,
+      throw notFound(
+        { type: 'dataspace', name },
         `no dataspace ${JSON.stringify(name.slice(0, 200))}; vkctl ds ls lists them`,
       );
     return record;
@@ -102,7 +103,8 @@ export function directoryHandlers(
 
     getShardUsage({ dataspace }) {
       const record = registry.byId(dataspace);
-      if (record === undefined) throw new RpcError(Code.NotFound, `no dataspace ${dataspace} here`);
+      if (record === undefined)
+        throw notFound({ type: 'dataspace', name: dataspace }, `no dataspace ${dataspace} here`);
       return shardUsage(record, service);
     },
 

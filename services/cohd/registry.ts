@@ -2,6 +2,7 @@
 // a restart. The revision of the entry that made a dataspace is its identity.
 import type { Bus } from '@odonata/bus/bus.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { KV, KvEntry } from 'nats';
 import { z } from 'zod';
 
@@ -34,8 +35,8 @@ const keyOf = (name: string) => Buffer.from(name).toString('hex');
 /** @throws RpcError INVALID_ARGUMENT */
 export function checkName(name: string): void {
   if (/^[A-Za-z0-9._/-]{1,200}$/.test(name)) return;
-  throw new RpcError(
-    Code.InvalidArgument,
+  throw invalidField(
+    'name',
     `dataspace name ${JSON.stringify(name.slice(0, 80))}: use 1 to 200 of A-Z a-z 0-9 . _ - /`,
   );
 }
@@ -104,8 +105,8 @@ export class Registry {
   async create(wanted: Omit<DataspaceRecord, 'id'>): Promise<{ record: DataspaceRecord; created: boolean }> {
     checkName(wanted.name);
     if (wanted.sizeBytes < 1n || wanted.sizeBytes > DATASPACE_BYTES_MAX) {
-      throw new RpcError(
-        Code.InvalidArgument,
+      throw invalidField(
+        'size_bytes',
         `size of dataspace ${wanted.name}: use 1 byte to 1 TiB, not ${wanted.sizeBytes}`,
       );
     }
@@ -138,7 +139,7 @@ export class Registry {
     try {
       return await call();
     } catch (error) {
-      throw new RpcError(
+      throw tryAgain(
         Code.Unavailable,
         'the NATS server with JetStream does not answer; try again when it is back',
         { cause: error },

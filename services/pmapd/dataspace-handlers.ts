@@ -2,6 +2,7 @@
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { DataspaceService, LoadRequest } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/server.ts';
 import type { Node } from './node.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
@@ -12,7 +13,7 @@ const PROGRESS_BYTES = 4 << 20;
 export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService> {
   return {
     async create({ name, sizeBytes, durable }, { requestId }) {
-      if (sizeBytes === 0n) throw new RpcError(Code.InvalidArgument, 'size_bytes: at least 1');
+      if (sizeBytes === 0n) throw invalidField('size_bytes', 'size_bytes: at least 1');
       const { dataspace, created } = await node.openDataspace(name, sizeBytes, {
         exclusive: true,
         durable,

@@ -3,6 +3,7 @@
 import type { FaultsRequest, PmapService, SessionRequest } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
+import { invalidField, notFound } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
@@ -23,9 +24,10 @@ export function pmapHandlers(
 
   function find(id: bigint, offset: bigint, length: number): Vmspace {
     const vmspace = all().find((v) => v.id === id);
-    if (vmspace === undefined) throw new RpcError(Code.NotFound, `no vmspace ${id}; ListVmspaces lists them`);
+    if (vmspace === undefined)
+      throw notFound({ type: 'vmspace', name: id }, `no vmspace ${id}; ListVmspaces lists them`);
     if (length > PEEK_BYTES_MAX)
-      throw new RpcError(Code.InvalidArgument, `length: at most ${PEEK_BYTES_MAX}, not ${length}`);
+      throw invalidField('length', `length: at most ${PEEK_BYTES_MAX}, not ${length}`);
     if (offset + BigInt(length) > BigInt(vmspace.sizeBytes)) {
       throw new RpcError(
         Code.OutOfRange,

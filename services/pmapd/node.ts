@@ -14,6 +14,7 @@ import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { Backing } from './backing.ts';
 import { CoherentMemory } from './coherent-memory.ts';
 import type { PmapdConfig } from './config.ts';
@@ -115,8 +116,7 @@ export class Node {
   /** A line to a replica of the directory, for calls that any of them answers. */
   get directory(): Client<typeof DirectoryService> {
     const address = this.directories?.anyAddress;
-    if (address === undefined)
-      throw new RpcError(Code.Unavailable, 'no replica of the directory is known yet');
+    if (address === undefined) throw tryAgain(Code.Unavailable, 'no replica of the directory is known yet');
     if (this.asked?.address !== address) {
       this.asked?.client.close();
       const client = createClient(DirectoryService, address, { log: this.log, deadlineMs: OPEN_MS });

@@ -1,6 +1,7 @@
 import type { Address, Frame, Register } from '@odonata/proto/syslink/v1/syslink';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 
 /** Endpoints that went away are remembered so long, and at most so many: a list shows them as not connected. */
 const REMEMBER_MS = 10 * 60_000;
@@ -113,14 +114,17 @@ export class Registry {
     const endpoint = to.sysid !== 0n ? this.#bySysid.get(to.sysid) : this.#byName.get(to.name);
     const wanted = to.sysid !== 0n ? `with sysid ${to.sysid}` : `"${to.name}"`;
     if (endpoint === undefined) {
-      throw new RpcError(Code.NotFound, `no endpoint ${wanted}; registered: ${this.#names()}`);
+      throw notFound(
+        { type: 'endpoint', name: to.name || to.sysid },
+        `no endpoint ${wanted}; registered: ${this.#names()}`,
+      );
     }
     if (to.session !== 0n && to.session !== endpoint.session) {
       const shown = endpoint.name || `endpoint ${endpoint.sysid}`;
       throw new RpcError(Code.Aborted, `session ${to.session} of ${shown} is over; ${endpoint.session} runs`);
     }
     if (endpoint.connection === undefined) {
-      throw new RpcError(Code.Unavailable, `${endpoint.name} is not connected`);
+      throw tryAgain(Code.Unavailable, `${endpoint.name} is not connected`);
     }
     return endpoint as Endpoint & { connection: Connection };
   }

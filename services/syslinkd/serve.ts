@@ -4,6 +4,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
+import { invalidField } from '@odonata/rpc/refusal.ts';
 import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
 import { syslinkdMetrics } from './metrics.ts';
@@ -121,6 +122,6 @@ function page(all: Endpoint[], pageSize: number, pageToken: string) {
 
 function splitToken(pageToken: string): [bigint, string] {
   const match = /^(\d{1,20}):(.*)$/s.exec(pageToken);
-  if (match === null) throw new RpcError(Code.InvalidArgument, `"${pageToken}" is no page token`);
+  if (match === null) throw invalidField('page_token', `"${pageToken}" is no page token`);
   return [BigInt(match[1]!), match[2]!];
 }

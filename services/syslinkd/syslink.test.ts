@@ -4,6 +4,7 @@ import { delay } from '@odonata/rpc/backoff.ts';
 import { createClient } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
+import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/service.ts';
 import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
@@ -58,6 +59,35 @@ const stdin = (bytes: number, fill = 0) => ({
 });
 
 describe('calls', () => {
+  it("bring an error's details over: of a message, of a circuit, of the router", async () => {
+    await attach('node1/vkerneld', {
+      kill: ({ pid }) => {
+        throw notFound({ type: 'process', name: pid }, `no process ${pid}`);
+      },
+      // biome-ignore lint/correctness/useYield: it fails before the first line
+      async *getLogs() {
+        throw tryAgain(Code.Unavailable, 'not yet', { retryMs: 1_500 });
+      },
+    });
+    const client = await attach('');
+    const vkernel = client.client(VkernelService, { name: 'node1/vkerneld' });
+    const killed = await failure(vkernel.kill({ pid: 7n }));
+    expect(killed.detail('google.rpc.ResourceInfo')).toMatchObject({
+      resourceType: 'process',
+      resourceName: '7',
+    });
+    const logs = await failure(collect(vkernel.getLogs({ pid: 7n })));
+    expect(logs.detail('google.rpc.RetryInfo')?.retryDelay).toMatchObject({
+      seconds: 1n,
+      nanos: 500_000_000,
+    });
+    const nobody = await failure(client.client(VkernelService, { name: 'nobody' }).listVkernels({}));
+    expect(nobody.detail('google.rpc.ResourceInfo')).toMatchObject({
+      resourceType: 'endpoint',
+      resourceName: 'nobody',
+    });
+  });
+
   it('by name and sysid, small and large, with errors', async () => {
     const server = await attach('node1/vkerneld', {
       listProcesses: (request, ctx) => {

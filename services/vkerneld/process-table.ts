@@ -2,6 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Exited, ExitedSchema, Output } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { notFound } from '@odonata/rpc/refusal.ts';
 import { ProcessLog } from './process-log.ts';
 
 /** Pids of node n run from n * 100000 + 1 to n * 100000 + 99999. */
@@ -83,7 +84,7 @@ export class ProcessTable {
   /** NOT_FOUND where there is none. */
   get(pid: bigint, node: string): Process {
     const process = this.#processes.get(pid);
-    if (process === undefined) throw new RpcError(Code.NotFound, `no process ${pid} on ${node}`);
+    if (process === undefined) throw notFound({ type: 'process', name: pid }, `no process ${pid} on ${node}`);
     return process;
   }
 

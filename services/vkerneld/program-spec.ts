@@ -2,6 +2,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { sep } from 'node:path';
 import type { DirectoryGrant, ProgramSpec, RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 
 const MODULE_BYTES = 256 * 1024 * 1024;
 /** All modules that come in at one time: they wait in memory. */
@@ -33,7 +34,7 @@ export async function readProgram(requests: AsyncIterator<RunRequest>): Promise<
       throw new RpcError(Code.InvalidArgument, `the module is larger than ${MODULE_BYTES / 2 ** 20} MiB`);
     }
     if (loadingBytes + piece.length > LOADING_BYTES) {
-      throw new RpcError(Code.ResourceExhausted, 'too many modules are being loaded; try again soon');
+      throw tryAgain(Code.ResourceExhausted, 'too many modules are being loaded; try again soon');
     }
     bytes += piece.length;
     loadingBytes += piece.length;
@@ -115,7 +116,9 @@ async function realDirectory(path: string, node: string): Promise<string> {
     if ((await stat(real)).isDirectory()) return real;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new RpcError(Code.NotFound, `no directory ${path} on ${node} (${code})`, { cause: error });
+    throw notFound({ type: 'directory', name: path }, `no directory ${path} on ${node} (${code})`, {
+      cause: error,
+    });
   }
   throw new RpcError(Code.InvalidArgument, `${path} on ${node} is not a directory`);
 }

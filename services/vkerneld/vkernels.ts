@@ -1,6 +1,7 @@
 import type { AttachHello, AttachRequest } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { ExitInit, Process, ProcessTable } from './process-table.ts';
 import type { RecordFile } from './record.ts';
 import type { ControlLine, Order, VkernelPlace } from './vkernel-child.ts';
@@ -49,8 +50,8 @@ export class Vkernels {
   /** The virtual kernel of that name, attached; made when it does not run. */
   async demand(name: string, signal?: AbortSignal): Promise<VkernelChild> {
     if (!NAME.test(name)) {
-      throw new RpcError(
-        Code.InvalidArgument,
+      throw invalidField(
+        'start.vkernel',
         `"${name}" is no name of a virtual kernel: use 1 to 32 of a-z 0-9 -`,
       );
     }
@@ -144,7 +145,7 @@ export class Vkernels {
   }
 
   #spawn(name: string): VkernelChild {
-    if (this.#stopping) throw new RpcError(Code.Unavailable, `${this.#place.node} is stopping`);
+    if (this.#stopping) throw tryAgain(Code.Unavailable, `${this.#place.node} is stopping`);
     if (this.#children.size >= VKERNELS_LIMIT) {
       throw new RpcError(
         Code.ResourceExhausted,

@@ -1,8 +1,14 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
-import type { Frame, FrameSchema as FrameSchemaType, StatusSchema } from '@odonata/proto/syslink/v1/syslink';
+import type {
+  Frame,
+  FrameSchema as FrameSchemaType,
+  Status,
+  StatusSchema,
+} from '@odonata/proto/syslink/v1/syslink';
 import { FrameSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, codeFromNumber, RpcError } from '../error.ts';
+import { packDetails, unpackDetails } from '../error-details.ts';
 
 /** The structured head of a message. */
 export const HEAD_BYTES = 4096;
@@ -33,20 +39,28 @@ export function circuitWeight(data: Uint8Array): number {
 export function frameBytes({ frame }: Frame): number {
   switch (frame.case) {
     case 'message':
-      return 128 + frame.value.head.length + frame.value.bulk.length;
+      return 128 + frame.value.head.length + frame.value.bulk.length + statusBytes(frame.value.status);
     case 'circuitData':
       return 64 + frame.value.data.length;
+    case 'circuitClose':
+      return 64 + statusBytes(frame.value.status);
     default:
       return 64;
   }
 }
 
+function statusBytes(status: Status | undefined): number {
+  if (status === undefined) return 0;
+  return status.details.reduce((bytes, { typeUrl, value }) => bytes + typeUrl.length + value.length, 0);
+}
+
 export function statusInit(error: RpcError | undefined): MessageInitShape<typeof StatusSchema> {
-  return error === undefined ? { code: Code.Ok } : { code: error.code, reason: error.details };
+  if (error === undefined) return { code: Code.Ok };
+  return { code: error.code, reason: error.details, details: packDetails(error.more) };
 }
 
 /** The error of a status; undefined for OK and for none. */
-export function errorOf(status: { code: number; reason: string } | undefined): RpcError | undefined {
+export function errorOf(status: Status | undefined): RpcError | undefined {
   if (status === undefined || status.code === Code.Ok) return undefined;
-  return new RpcError(codeFromNumber(status.code), status.reason);
+  return new RpcError(codeFromNumber(status.code), status.reason, { more: unpackDetails(status.details) });
 }

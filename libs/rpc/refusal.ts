@@ -1,0 +1,46 @@
+// The errors that say to a program which thing, which field or how long.
+import { create } from '@bufbuild/protobuf';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import {
+  BadRequestSchema,
+  ResourceInfoSchema,
+  RetryInfoSchema,
+} from '@odonata/proto/google/rpc/error_details';
+import { Code, RpcError } from './error.ts';
+
+const RETRY_MS = 1_000;
+
+/** What a NOT_FOUND can be about. */
+export type ResourceType = 'dataspace' | 'vmspace' | 'process' | 'endpoint' | 'directory';
+
+/** NOT_FOUND with a ResourceInfo. */
+export function notFound(
+  resource: { type: ResourceType; name: string | bigint },
+  reason: string,
+  options?: ErrorOptions,
+): RpcError {
+  const resourceName = String(resource.name).slice(0, 200);
+  const detail = create(ResourceInfoSchema, {
+    resourceType: resource.type,
+    resourceName,
+    description: reason,
+  });
+  return new RpcError(Code.NotFound, reason, { ...options, more: [detail] });
+}
+
+/** INVALID_ARGUMENT with a BadRequest. @param field as in the .proto file: `page_size`, `map.length_bytes`. */
+export function invalidField(field: string, reason: string, options?: ErrorOptions): RpcError {
+  const detail = create(BadRequestSchema, { fieldViolations: [{ field, description: reason }] });
+  return new RpcError(Code.InvalidArgument, reason, { ...options, more: [detail] });
+}
+
+/** An error that passes: the same call may succeed after so many milliseconds. */
+export function tryAgain(
+  code: typeof Code.Unavailable | typeof Code.ResourceExhausted,
+  reason: string,
+  options: ErrorOptions & { retryMs?: number } = {},
+): RpcError {
+  const { retryMs = RETRY_MS, ...rest } = options;
+  const detail = create(RetryInfoSchema, { retryDelay: durationFromMs(retryMs) });
+  return new RpcError(code, reason, { ...rest, more: [detail] });
+}

@@ -1,0 +1,72 @@
+// docs/inspect.md, command by command: by a client that knows only what reflection tells it, and by grpcurl itself
+// where that is installed.
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findTool } from '../../services/vkctl/supervisor/tool.ts';
+import { TestCluster } from '../cluster/cluster.ts';
+import { commandsOf, runInShell } from './page-commands.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const commands = commandsOf(readFileSync(join(ROOT, 'docs/inspect.md'), 'utf8'));
+const lifetime = commands.filter(({ line }) => /^\.\/vkctl (up|down)/.test(line));
+const once = commands.filter(({ line }) => line.startsWith('./vkctl ds create'));
+const shown = commands.filter((command) => !lifetime.includes(command) && !once.includes(command));
+const grpcurl = findTool('grpcurl');
+
+/** As compared: what differs from start to start is a #, and layout does not count. */
+function comparable(output: string): string[] {
+  return output
+    .replace(/("(?:framesTotal|callsStarted|calls|creatorIncarnation|socketId)": ")\d+"/g, '$1#"')
+    .replace(/127\.0\.0\.1:\d+/g, '127.0.0.1:#')
+    .split('\n')
+    .map((line) => line.trim().replace(/\s+/g, ' '))
+    .filter((line) => line !== '');
+}
+
+let cluster: TestCluster;
+const folder = mkdtempSync(join(tmpdir(), 'odonata-inspect-'));
+beforeAll(async () => {
+  writeFileSync(
+    join(folder, 'grpcurl'),
+    `#!/bin/sh\nexec '${process.execPath}' '${join(import.meta.dirname, 'reflecting-client.ts')}' "$@"\n`,
+  );
+  chmodSync(join(folder, 'grpcurl'), 0o755);
+  cluster = await TestCluster.up({ nodes: 3 });
+  runInShell(
+    once.map(({ line }) => `${line} || exit`),
+    { cwd: ROOT, env: cluster.env },
+  );
+});
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  await cluster?.down();
+});
+
+function expectPage(env: NodeJS.ProcessEnv): void {
+  const printed = runInShell(
+    shown.map(({ line }) => line),
+    { cwd: ROOT, env: { ...cluster.env, ...env } },
+  );
+  const is = shown.map(({ line }, at) => ({ line, output: comparable(printed[at]!) }));
+  const said = shown.map(({ line, output }) => ({ line, output: comparable(output) }));
+  expect(is).toEqual(said);
+}
+
+describe('docs/inspect.md', () => {
+  it('has commands of every kind, and an output for each that grpcurl runs', () => {
+    expect(lifetime.map(({ line }) => line)).toEqual(['./vkctl up', './vkctl down']);
+    const calls = shown.filter(({ line }) => line.startsWith('grpcurl '));
+    expect(calls.length).toBeGreaterThan(10);
+    expect(calls.filter(({ output }) => output === '')).toEqual([]);
+  });
+
+  it.each(['v1', 'v1alpha'])('is what a client of reflection %s gets', (version) => {
+    expectPage({ PATH: `${folder}${delimiter}${process.env.PATH}`, REFLECTION: version });
+  });
+
+  it.runIf(grpcurl)('is what grpcurl prints', () => {
+    expectPage({});
+  });
+});
