@@ -205,15 +205,21 @@ export class Election {
 
   private async carryOut(plan: string[]): Promise<void> {
     const { replica } = this.o;
-    const take = plan.flatMap((to, shard) =>
-      to === replica && !this.led.has(shard) && this.mayTake(shard) ? [shard] : [],
-    );
+    const mine = (to: string, shard: number): boolean =>
+      !this.led.has(shard) && (this.isAssigned(shard) || (to === replica && this.mayTake(shard)));
+    const take = plan.flatMap((to, shard) => (mine(to, shard) ? [shard] : []));
     if (take.length > 0) {
       await this.o.beforeLeading();
       await Promise.all(take.map((shard) => this.take(shard)));
     }
     const give = plan.flatMap((to, shard) => (to !== replica && this.led.has(shard) ? [{ shard, to }] : []));
     await Promise.all(give.slice(0, MOVES_MAX).map(({ shard, to }) => this.give(shard, to)));
+  }
+
+  // Nobody else may take it: so it is led here first, also when the plan has it go on to another one.
+  private isAssigned(shard: number): boolean {
+    const value = this.shards[shard]?.value;
+    return value !== undefined && (value.to ?? value.replica) === this.o.replica;
   }
 
   // Not from one that lives, unless it gave the shard up.

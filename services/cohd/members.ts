@@ -1,6 +1,9 @@
 // Which holders live, in a JetStream bucket: so that whoever leads a shard next knows whose reports to wait for.
+import { delay } from '@odonata/rpc/backoff.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { KV } from 'nats';
+
+const READ_MS = 5_000;
 
 // Bucket keys allow fewer characters than names.
 const hex = (text: string): string => Buffer.from(text).toString('hex');
@@ -21,6 +24,13 @@ export class Members {
 
   /** By replica: the nodes and incarnations that it has taken in and not buried. */
   async all(): Promise<Map<string, Map<string, bigint>>> {
+    const late = delay(READ_MS).then(() => {
+      throw new Error('the list of holders in JetStream was not read in time');
+    });
+    return await Promise.race([this.read(), late]);
+  }
+
+  private async read(): Promise<Map<string, Map<string, bigint>>> {
     const members = new Map<string, Map<string, bigint>>();
     const keys: string[] = [];
     for await (const key of await this.bucket.keys()) keys.push(key);
