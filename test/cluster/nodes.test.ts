@@ -1,5 +1,6 @@
 // Parts of one node are killed: what runs elsewhere goes on, what is gone is said to be gone, and never read as zero.
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { identify, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { buildGuest } from '../guests/build.ts';
 import { TestCluster, until } from './cluster.ts';
 import type { End } from './program.ts';
@@ -282,11 +283,12 @@ describe('everything of a node at once', () => {
       ...['all-locks', '0', '9', 'modifying', '-1', '--hold', '--dirty', '3'],
     ]);
     await victim.wrote(/"dirty":3/);
-    const vkernel = await hostPid('node3', 'default');
+    const vkernel = identify(await hostPid('node3', 'default'))!;
     const services = ['node3/vkerneld', 'node3/pmapd'].map((name) => cluster.service(name));
     await cluster.withoutRestarts(async () => {
-      process.kill(vkernel, 'SIGKILL');
+      // Its vkerneld first: it would still tell how the program of a killed vkernel ended.
       for (const { name } of services) await cluster.kill(name);
+      signalIdentity(vkernel, 'SIGKILL');
       const { code, stderr } = await cluster.vkctl(['status']);
       expect(code).toBe(1);
       expect(stderr).toMatch(/^vkctl: .*node3\/pmapd/m);
