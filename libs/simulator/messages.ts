@@ -1,20 +1,11 @@
 // What travels on the stream between a pmap manager and a directory, and between pmap managers.
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import type { HolderId } from '@odonata/coherency/page.ts';
-import type { LockMode, LockOutcome } from '@odonata/coherency/range-lock.ts';
+import type { SyncAnswer as DeskAnswer, LockAsk as DeskLockAsk } from '@odonata/coherency/sync-desk.ts';
 
 export type HolderWord = Extract<HolderAction, { type: 'acquire' | 'ack' | 'report' }>;
 
-export interface LockAsk {
-  request: bigint;
-  dataspace: bigint;
-  begin: bigint;
-  end: bigint;
-  mode: LockMode;
-  owner: bigint;
-  /** Negative: without end. */
-  timeoutMs: number;
-}
+export type LockAsk = Omit<DeskLockAsk, 'reclaim'>;
 
 export type SyncAsk =
   | { type: 'lock'; ask: LockAsk; reclaim: boolean }
@@ -25,14 +16,8 @@ export type SyncAsk =
   | { type: 'ownerGone'; request: bigint; owner: bigint };
 
 export type SyncAnswer =
-  | { type: 'lockResult'; holder: HolderId; request: bigint; outcome: LockOutcome }
-  | {
-      type: 'waitResult';
-      holder: HolderId;
-      request: bigint;
-      outcome: 'REGISTERED' | 'OK' | 'TIMED_OUT' | 'EXHAUSTED';
-    }
-  /** Of a wake, an unlock, the end of an owner. */
+  | DeskAnswer
+  /** Of an unlock, the end of an owner. */
   | { type: 'done'; holder: HolderId; request: bigint };
 
 export type Up =

@@ -1,6 +1,7 @@
 // What a lock costs must not depend on what else is held or waits. Times of a busy machine are compared, so each is
 // the least of many medians, and the two are measured by turns.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { type LockAsk, type SyncAnswer, SyncDesk } from '@odonata/coherency/sync-desk.ts';
 import { lockWire, outcomeWire } from '@odonata/coherency/wire.ts';
 import {
   HoldRequestSchema,
@@ -9,7 +10,6 @@ import {
   SyncStatus,
 } from '@odonata/proto/coherency/v1/coherency';
 import { expect, test } from 'vitest';
-import { type LockAsk, type SyncAnswer, SyncDesk } from './sync-desk.ts';
 
 const OWNER = 1n << 32n;
 const ROUNDS = 40;

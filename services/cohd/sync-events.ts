@@ -1,8 +1,8 @@
 // Range locks, waits and wakes on the wire: events of holders for the desk, and its answers.
+import type { SyncAnswer, SyncDesk } from '@odonata/coherency/sync-desk.ts';
 import { lockWire, outcomeWire } from '@odonata/coherency/wire.ts';
 import { type HolderEvent, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
 import type { HolderTable } from './holder-table.ts';
-import type { SyncAnswer, SyncDesk } from './sync-desk.ts';
 
 type SyncEvent = Extract<
   HolderEvent['event'],

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Random } from '@odonata/simulator/random.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { startCluster } from '../../services/vkctl/cluster/start.ts';
 import { stopCluster } from '../../services/vkctl/cluster/stop.ts';
@@ -12,7 +13,7 @@ import { plural } from '../../services/vkctl/output.ts';
 import { Progress } from '../bench/progress.ts';
 import { readHistories } from './history.ts';
 import { canCut, INSIDE } from './link-cut.ts';
-import { chanceOf, type Fault, Mischief } from './mischief.ts';
+import { type Fault, Mischief } from './mischief.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
 import { judge, type Report, reportText } from './report.ts';
 import { historyFolder, Workers } from './workers.ts';
@@ -43,7 +44,7 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
     const over = AbortSignal.any([abort, AbortSignal.timeout(minutes * 60_000)]);
     const faults: Fault[] = [];
     const mischief = new Mischief({
-      ...{ cluster: CLUSTER, to, leaseMs, chance: chanceOf(seed), cuts: canCut(), signal: over },
+      ...{ cluster: CLUSTER, to, leaseMs, chance: new Random(seed), cuts: canCut(), signal: over },
       onFault: (fault) => {
         faults.push(fault);
         progress.show(`seed ${seed}: ${plural(faults.length, 'fault')}, ${fault.what}`);

@@ -1,25 +1,12 @@
 // What is done to the cluster: one fault after another, chosen by the seed.
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Random } from '@odonata/simulator/random.ts';
 import type { Identity } from '../../services/vkctl/cluster/identity.ts';
 import { isAlive, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { type ClusterRecord, readRecord } from '../../services/vkctl/cluster/record.ts';
 import type { Connection } from '../../services/vkctl/connection.ts';
 import { cut, mend } from './link-cut.ts';
-
-/** A number from 0 to below `below`. */
-export type Chance = (below: number) => number;
-
-/** The same numbers for the same seed: a Weyl sequence, mixed as by MurmurHash3. */
-export function chanceOf(seed: number): Chance {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let h = Math.imul(state ^ (state >>> 16), 0x85ebca6b);
-    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-    return ((h ^ (h >>> 16)) >>> 0) % below;
-  };
-}
 
 export interface Fault {
   what: string;
@@ -30,7 +17,7 @@ export interface Fault {
 export interface MischiefOptions {
   cluster: string;
   to: Connection;
-  chance: Chance;
+  chance: Random;
   leaseMs: number;
   cuts: boolean;
   signal: AbortSignal;
@@ -55,8 +42,8 @@ export class Mischief {
     // Each as often as it weighs.
     const choices = this.choices().flatMap((choice) => Array<Choice>(choice.weight).fill(choice));
     while (!this.o.signal.aborted) {
-      await choices[this.o.chance(choices.length)]!.run();
-      await this.pause(300 + this.o.chance(this.o.leaseMs));
+      await choices[this.o.chance.below(choices.length)]!.run();
+      await this.pause(300 + this.o.chance.below(this.o.leaseMs));
     }
   }
 
@@ -91,13 +78,13 @@ export class Mischief {
   }
 
   private pick(names: string[]): { name: string; identity: Identity } | undefined {
-    const name = names[this.o.chance(names.length)]!;
+    const name = names[this.o.chance.below(names.length)]!;
     const service = this.record.services.find((each) => each.name === name);
     return service?.state === 'running' && service.process ? { name, identity: service.process } : undefined;
   }
 
   private between(leastMs: number, mostMs: number): number {
-    return Math.floor(leastMs + this.o.chance(Math.max(1, Math.floor(mostMs - leastMs))));
+    return Math.floor(leastMs + this.o.chance.below(Math.max(1, Math.floor(mostMs - leastMs))));
   }
 
   private tell(what: string, forMs = 0): void {
@@ -131,7 +118,7 @@ export class Mischief {
 
   private async onVkernel(how: 'kill' | 'stop'): Promise<void> {
     const nodes = this.record.plan.nodes;
-    const { name: node } = nodes[this.o.chance(nodes.length)]!;
+    const { name: node } = nodes[this.o.chance.below(nodes.length)]!;
     const forMs = this.between(100, 1.5 * this.o.leaseMs);
     const answer = await this.o.to
       .vkerneld(node)

@@ -125,14 +125,7 @@ export class NodeMemory {
     for (let i = 0; i < pageCount; i++) this.file.values[page + i] ??= 0;
     if (write || alone) this.step({ type: 'wrote', run });
     const mode = write ? 'WRITE' : 'READ';
-    const acquire = {
-      type: 'acquire' as const,
-      holder: vkernel.session,
-      run,
-      mode,
-      neededPages: 1,
-      alone,
-    } as const;
+    const acquire = { type: 'acquire', holder: vkernel.session, run, mode, neededPages: 1, alone } as const;
     for (const grant of this.stepHome(acquire)) {
       if (grant.holder !== vkernel.session) continue;
       const writable = (write || alone) && mayWrite(grant.state);

@@ -69,13 +69,13 @@ export class SyncRelay {
   answer(answer: SyncAnswer): void {
     const asked = this.underWay.get(answer.request);
     if (asked === undefined) return;
-    if (answer.type === 'waitResult' && answer.outcome === 'REGISTERED') asked.registered = true;
+    if (answer.type === 'wait' && answer.outcome === 'REGISTERED') asked.registered = true;
     else this.underWay.delete(answer.request);
-    if (asked.ask.type === 'lock' && answer.type === 'lockResult' && answer.outcome === 'OK') {
+    if (asked.ask.type === 'lock' && answer.type === 'lock' && answer.outcome === 'OK') {
       const { ask } = asked.ask;
       this.held.set(lockKey(ask.dataspace, ask.owner, ask.begin, ask.end), ask);
     }
-    asked.answered(answer.type === 'done' ? 'OK' : answer.outcome);
+    asked.answered('outcome' in answer ? answer.outcome : 'OK');
   }
 
   /** Says again what a broken stream may have lost; a new directory hears of held locks first. */
