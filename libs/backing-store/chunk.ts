@@ -46,6 +46,19 @@ export function chunkOf(page: number): number {
   return Math.floor(page / CHUNK_PAGES);
 }
 
+/** A range of pages, cut where a chunk ends. */
+export function* piecesOf(
+  firstPage: number,
+  pageCount: number,
+): Generator<{ firstPage: number; pageCount: number }> {
+  const end = firstPage + pageCount;
+  for (let page = firstPage; page < end; ) {
+    const next = Math.min(end, (chunkOf(page) + 1) * CHUNK_PAGES);
+    yield { firstPage: page, pageCount: next - page };
+    page = next;
+  }
+}
+
 /** A page with its checksum. */
 export function sealPage(dataspace: bigint, page: number, version: bigint, bytes: Uint8Array): StoredPage {
   return { version, checksum: checksumOf(dataspace, page, version, bytes), bytes };

@@ -25,6 +25,7 @@ import {
   isIntact,
   mergePages,
   type Pages,
+  piecesOf,
   type StoredPage,
   sealPage,
 } from './chunk.ts';
@@ -44,6 +45,7 @@ export interface PageStoreOptions {
 export interface PageToStore {
   page: number;
   version: bigint;
+  /** They do not change while they are stored. */
   bytes: Uint8Array;
 }
 
@@ -110,21 +112,16 @@ export class PageStore {
 
   /** Stores pages; returns when all are stored. @throws RpcError UNAVAILABLE, RESOURCE_EXHAUSTED, DATA_LOSS, ABORTED */
   async write(dataspace: bigint, pages: readonly PageToStore[]): Promise<void> {
-    const sealed = new Map(
-      pages.map((p) => [p.page, sealPage(dataspace, p.page, p.version, Uint8Array.from(p.bytes))]),
-    );
+    const sealed = new Map(pages.map((p) => [p.page, sealPage(dataspace, p.page, p.version, p.bytes)]));
     for (const [number, ofChunk] of byChunk(sealed)) await this.writeChunk({ dataspace, number }, ofChunk);
   }
 
   /** Reads pages, in order. @throws RpcError UNAVAILABLE */
   async read(dataspace: bigint, firstPage: number, pageCount: number): Promise<PageRead[]> {
     const found: PageRead[] = [];
-    const end = firstPage + pageCount;
-    for (let number = chunkOf(firstPage); number * CHUNK_PAGES < end; number++) {
-      const chunk = await this.readChunk({ dataspace, number });
-      const from = Math.max(firstPage, number * CHUNK_PAGES);
-      const to = Math.min(end, (number + 1) * CHUNK_PAGES);
-      for (let page = from; page < to; page++) found.push(readPage(dataspace, page, chunk));
+    for (const piece of piecesOf(firstPage, pageCount)) {
+      const chunk = await this.readChunk({ dataspace, number: chunkOf(piece.firstPage) });
+      for (let i = 0; i < piece.pageCount; i++) found.push(readPage(dataspace, piece.firstPage + i, chunk));
     }
     return found;
   }

@@ -1,5 +1,6 @@
 // NATS: invalidation broadcasts, and JetStream key-value buckets. Delivery on the bus is at most once
 // and in no order that anybody may rely on; the protocol above acknowledges and repeats.
+import { Backoff, withBackoff } from '@odonata/rpc/backoff.ts';
 import { connect, type JetStreamClient, type KV, type KvEntry, type NatsConnection, StorageType } from 'nats';
 
 export interface BusLog {
@@ -102,19 +103,15 @@ export class Bus {
     let watching = Promise.resolve();
     let ended = false;
     // The server may have forgotten its side of a watch, or remember too little of it.
+    const watch = async (): Promise<void> => {
+      if (ended) return;
+      stop();
+      stop = await watchBucket(bucket, see);
+      if (ended) stop();
+    };
     const again = (): void => {
-      watching = watching.then(async () => {
-        for (let pauseMs = 100; !ended; pauseMs = Math.min(2 * pauseMs, 2_000)) {
-          stop();
-          try {
-            stop = await watchBucket(bucket, see);
-            if (ended) stop();
-            return;
-          } catch {
-            await new Promise((resolve) => setTimeout(resolve, pauseMs));
-          }
-        }
-      });
+      const backoff = new Backoff({ firstMs: 100, maxMs: 2_000 });
+      watching = watching.then(() => withBackoff(watch, { backoff }));
     };
     this.onReconnect.add(again);
     return () => {

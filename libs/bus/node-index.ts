@@ -1,10 +1,9 @@
 // Numbers of nodes, where nobody hands them out: a node takes the lowest free one and keeps it for good.
-import { delay } from '@odonata/rpc/backoff.ts';
 import type { Bus, BusLog } from './bus.ts';
+import { untilAnswered } from './until-answered.ts';
 
 /** Pids are 100,000 times this and more: they stay exact numbers. */
 const INDEX_MAX = 99_999;
-const RETRY_MS = 500;
 
 /**
  * The number of a node. A key of a bucket is a number, its value the node's name; only one node can create a key, so
@@ -16,17 +15,10 @@ export async function claimNodeIndex(
   log: BusLog,
   stopping: AbortSignal,
 ): Promise<number> {
-  for (;;) {
-    try {
-      const index = await tryClaim(bus, node);
-      log.info({ node, index }, 'number of the node');
-      return index;
-    } catch (error) {
-      if (stopping.aborted) throw error;
-      log.warn({ err: error }, 'no number for this node yet; is nats-server run with JetStream?');
-      await delay(RETRY_MS, stopping);
-    }
-  }
+  const line = 'no number for this node yet; is nats-server run with JetStream?';
+  const index = await untilAnswered(() => tryClaim(bus, node), { log, line, stopping });
+  log.info({ node, index }, 'number of the node');
+  return index;
 }
 
 async function tryClaim(bus: Bus, node: string): Promise<number> {

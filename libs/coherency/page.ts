@@ -40,6 +40,10 @@
 /** Bytes of a page. */
 export const PAGE_BYTES = 4096;
 
+/** Pages that hold so many bytes. */
+export const pageCountOf = (bytes: bigint): number =>
+  Number((bytes + BigInt(PAGE_BYTES) - 1n) / BigInt(PAGE_BYTES));
+
 export type PageState = 'INVALID' | 'SHARED' | 'SLAVE' | 'MASTER' | 'EXCLUSIVE' | 'MODIFIED';
 export type AccessMode = 'READ' | 'WRITE';
 

@@ -8,6 +8,8 @@ import type { Metrics } from './metrics.ts';
 export interface MetricsServer {
   /** What it is bound to; empty when it is off. */
   readonly address: string;
+  /** Why the service cannot serve now; undefined when it can. */
+  notReady: () => string | undefined;
   close(): Promise<void>;
 }
 
@@ -15,14 +17,14 @@ export interface MetricsServerOptions {
   /** `host:port`, port 0: any; empty: off. */
   readonly listen: string;
   readonly metrics: Metrics;
-  /** Why the service cannot serve now; undefined when it can. */
+  /** Until it is told another one. */
   readonly notReady: () => string | undefined;
   readonly log: Logger;
 }
 
 export async function serveMetrics(options: MetricsServerOptions): Promise<MetricsServer> {
   const { listen, metrics, notReady, log } = options;
-  if (listen === '') return { address: '', close: async () => {} };
+  if (listen === '') return { address: '', notReady, close: async () => {} };
   const { host, port } = splitAddress(listen);
   metrics.watchProcess();
   const server = createServer((request, response) => {
@@ -40,7 +42,7 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
     } else if (path === '/healthz') {
       answer(response, 200, 'ok\n');
     } else if (path === '/readyz') {
-      const reason = notReady();
+      const reason = metricsServer.notReady();
       answer(response, reason === undefined ? 200 : 503, `${reason ?? 'ok'}\n`);
     } else {
       answer(response, 404, 'there are /metrics, /healthz and /readyz\n');
@@ -53,8 +55,9 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
   const bound = (server.address() as AddressInfo).port;
   const address = `${listen.slice(0, listen.lastIndexOf(':'))}:${bound}`;
   log.info({ address }, 'metrics');
-  return {
+  const metricsServer: MetricsServer = {
     address,
+    notReady,
     async close() {
       metrics.close();
       await new Promise((resolve) => {
@@ -63,6 +66,7 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
       });
     },
   };
+  return metricsServer;
 }
 
 function answer(response: ServerResponse, status: number, text: string, type = 'text/plain'): void {

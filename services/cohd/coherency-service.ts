@@ -135,7 +135,7 @@ export class CoherencyService {
     this.leases.heard(entry.id, this.o.now());
     const noted = known === undefined ? this.o.members.remember(node, incarnation) : Promise.resolve();
     // What is not noted the next leader does not ask for; but a directory that is alone goes on while NATS is away.
-    void Promise.race([noted, delay(NOTE_MS)]).then(() => this.welcome(entry, stream, hello.sentMs));
+    afterNote(noted, () => this.welcome(entry, stream, hello.sentMs));
     this.o.log.info({ node, incarnation, holder: entry.id }, 'holder attached');
     return entry;
   }
@@ -246,7 +246,7 @@ export class CoherencyService {
     this.leases.forget(entry.id);
     const struckOut = this.o.members.forget(entry.node, () => this.holders.ofNode(entry.node) !== undefined);
     // Noted before anybody gets what it had: else the next leader would believe it.
-    void Promise.race([struckOut, delay(NOTE_MS)]).then(() => {
+    afterNote(struckOut, () => {
       for (const leader of this.leaders.values()) leader.bury(entry);
     });
   }
@@ -255,6 +255,11 @@ export class CoherencyService {
     clearInterval(this.timer);
     for (const entry of this.holders.all()) entry.stream?.end();
   }
+}
+
+/** Goes on when a note is stored, or JetStream does not answer in time. */
+function afterNote(noted: Promise<void>, goOn: () => void): void {
+  void Promise.race([noted, delay(NOTE_MS)]).then(goOn);
 }
 
 function addCounters(to: DirectoryCounters, from: Readonly<DirectoryCounters>): void {

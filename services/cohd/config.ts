@@ -1,3 +1,4 @@
+import { busConfig } from '@odonata/bus/config.ts';
 import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
 import { address, serviceConfig } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
@@ -28,14 +29,7 @@ export const cohdConfig = {
     .max(4_096)
     .default(DEFAULT_SHARDS)
     .describe('shards of the page space; the same at every replica and node, for the life of the cluster'),
-  nats: z.string().default('nats://127.0.0.1:4222').describe('NATS server with JetStream'),
-  natsReplicas: z.number().int().min(1).max(5).default(1).describe('NATS servers that keep each record'),
-  natsToken: z.string().default('').describe('what NATS asks for; give it by the environment'),
-  cluster: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, 'use 1 to 31 of a-z 0-9 -')
-    .default('local')
-    .describe('name of the cluster'),
+  ...busConfig,
   leaseMs: z
     .number()
     .int()

@@ -7,11 +7,12 @@
 // A replica lives while the others see its heartbeats. One that they have not seen for a lease is dead, and its shards
 // are taken; by then it has stopped leading by itself, since it trusts its own lease for less (libs/coherency/lease.ts).
 // A replica that runs alone (`--standalone`) has no rival, so it leads on when JetStream is away.
-import { hrtime } from 'node:process';
 import type { Bus } from '@odonata/bus/bus.ts';
+import { keyOf, nameOf, storedJson } from '@odonata/bus/stored.ts';
 import { HolderLease, renewEveryMs } from '@odonata/coherency/lease.ts';
 import { planShards } from '@odonata/coherency/shard-plan.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { KV, KvEntry } from 'nats';
 import { z } from 'zod';
 
@@ -55,10 +56,6 @@ export interface ElectionOptions {
   onConflict(reason: string): void;
 }
 
-const nowMs = (): number => Number(hrtime.bigint() / 1_000_000n);
-const encode = (value: object): string =>
-  JSON.stringify(value, (_, each) => (typeof each === 'bigint' ? each.toString() : each));
-
 export class Election {
   private readonly o: ElectionOptions;
   private readonly lease = new HolderLease();
@@ -83,14 +80,14 @@ export class Election {
   get live(): Map<string, string> {
     const live = new Map([[this.o.replica, this.o.address]]);
     if (this.o.standalone) return live;
-    const now = nowMs();
+    const now = monotonicMs();
     for (const [name, peer] of this.peers) if (this.lives(peer, now)) live.set(name, peer.address);
     return live;
   }
 
   /** False when another replica may have this one's shards by now. */
   mayLead(): boolean {
-    return this.o.standalone || this.lease.valid(nowMs());
+    return this.o.standalone || this.lease.valid(monotonicMs());
   }
 
   /** Learns who is there, and takes part. */
@@ -106,14 +103,14 @@ export class Election {
   }
 
   private seePeer(entry: KvEntry): void {
-    const name = Buffer.from(entry.key, 'hex').toString();
+    const name = nameOf(entry.key);
     if (name === this.o.replica) return;
     if (entry.operation !== 'PUT') {
       this.peers.delete(name);
       return;
     }
     const known = this.peers.has(name);
-    const peer = { ...replicaSchema.parse(entry.json()), seenAtMs: nowMs() };
+    const peer = { ...replicaSchema.parse(entry.json()), seenAtMs: monotonicMs() };
     this.peers.set(name, peer);
     // What the first look finds may be long dead; the second heartbeat shows life. Who came later goes.
     if (known && (peer.standalone || this.o.standalone) && peer.incarnation < this.o.incarnation) {
@@ -151,17 +148,15 @@ export class Election {
   private async beat(): Promise<void> {
     if (this.beating || this.closed) return;
     this.beating = true;
-    const sentMs = nowMs();
+    const sentMs = monotonicMs();
     const { address, incarnation, standalone, leaseMs, log } = this.o;
     try {
-      await this.o.replicas.put(
-        Buffer.from(this.o.replica).toString('hex'),
-        encode({ address, incarnation, standalone }),
-      );
+      const about = storedJson({ address, incarnation, standalone });
+      await this.o.replicas.put(keyOf(this.o.replica), about);
       // What was led before a silence may be led by others now.
-      if (!this.mayLead()) for (const shard of [...this.led]) this.leave(shard);
+      if (!this.mayLead()) this.leaveAll();
       this.lease.begin(leaseMs, sentMs);
-      const storedMs = nowMs();
+      const storedMs = monotonicMs();
       const late = storedMs - sentMs > renewEveryMs(leaseMs);
       if (late || !Number.isFinite(this.steadySinceMs)) this.steadySinceMs = storedMs;
       if (this.away) log.info('JetStream answers again');
@@ -177,7 +172,7 @@ export class Election {
 
   private async plan(): Promise<void> {
     if (!this.mayLead()) {
-      for (const shard of [...this.led]) this.leave(shard);
+      this.leaveAll();
       return;
     }
     if (this.planning || this.closed) return;
@@ -235,8 +230,8 @@ export class Election {
     const value = { replica, incarnation };
     const epoch =
       known === undefined
-        ? await shardKeys.create(String(shard), encode(value))
-        : await shardKeys.update(String(shard), encode(value), known.revision);
+        ? await shardKeys.create(String(shard), storedJson(value))
+        : await shardKeys.update(String(shard), storedJson(value), known.revision);
     if (this.closed || !this.mayLead()) return;
     this.shards[shard] = { value, revision: epoch };
     this.led.add(shard);
@@ -250,12 +245,16 @@ export class Election {
     // It stops first: the other one may lead as soon as it sees the key.
     this.leave(shard);
     const value = { replica, incarnation, to };
-    const revision = await shardKeys.update(String(shard), encode(value), known.revision);
+    const revision = await shardKeys.update(String(shard), storedJson(value), known.revision);
     this.shards[shard] = { value, revision };
   }
 
   private leave(shard: number): void {
     if (this.led.delete(shard)) this.o.onLeave(shard);
+  }
+
+  private leaveAll(): void {
+    for (const shard of [...this.led]) this.leave(shard);
   }
 
   /** Gives all up, for the others to take at once. */
@@ -264,7 +263,7 @@ export class Election {
     this.closed = true;
     for (const timer of this.timers) clearInterval(timer);
     for (const stop of this.stops) stop();
-    for (const shard of [...this.led]) this.leave(shard);
-    await this.o.replicas.purge(Buffer.from(this.o.replica).toString('hex')).catch(() => {});
+    this.leaveAll();
+    await this.o.replicas.purge(keyOf(this.o.replica)).catch(() => {});
   }
 }

@@ -1,6 +1,7 @@
 // The methods of odonata.coherency.v1.DirectoryService.
 import type { DirectoryService, HolderEvent, HoldRequest } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { InOrder } from '@odonata/rpc/in-order.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
@@ -24,7 +25,8 @@ export function directoryHandlers(
   /** Addresses of replicas that live, by name. */
   replicas: () => ReadonlyMap<string, string>,
 ): Handlers<typeof DirectoryService> {
-  const creating = new Map<string, Promise<unknown>>();
+  /** By name: the second sees what the first made. */
+  const creating = new InOrder<string>();
 
   function known(name: string): DataspaceRecord {
     const record = registry.get(name);
@@ -75,29 +77,20 @@ export function directoryHandlers(
 
     async createDataspace({ name, sizeBytes, creator, creatorIncarnation, exclusive, durable }) {
       checkName(name);
-      // One at a time a name: the second sees what the first made.
-      while (creating.has(name)) await creating.get(name);
-      const existing = registry.get(name);
-      if (existing !== undefined) {
-        expectSame(existing, sizeBytes, exclusive, durable);
-        return { dataspace: wire(existing), created: false };
-      }
-      const work = registry.create({ name, sizeBytes, creator, creatorIncarnation, durable });
-      creating.set(
-        name,
-        work.catch(() => {}),
-      );
-      try {
-        const { record, created } = await work;
+      return await creating.run(name, async () => {
+        const existing = registry.get(name);
+        const { record, created } =
+          existing === undefined
+            ? await registry.create({ name, sizeBytes, creator, creatorIncarnation, durable })
+            : { record: existing, created: false };
         if (!created) expectSame(record, sizeBytes, exclusive, durable);
         return { dataspace: wire(record), created };
-      } finally {
-        creating.delete(name);
-      }
+      });
     },
 
-    async getDataspace({ name }) {
+    async getDataspace({ name, withoutUsage }) {
       const record = known(name);
+      if (withoutUsage) return { dataspace: wire(record) };
       return { dataspace: wire(record), usage: await usageOf(record, service, [...replicas().values()]) };
     },
 

@@ -1,18 +1,18 @@
 // Which holders live, in a JetStream bucket: so that whoever leads a shard next knows whose reports to wait for.
+import { keyOf, nameOf } from '@odonata/bus/stored.ts';
 import { delay } from '@odonata/rpc/backoff.ts';
+import { InOrder } from '@odonata/rpc/in-order.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { KV } from 'nats';
 
 const READ_MS = 5_000;
 
-// Bucket keys allow fewer characters than names.
-const hex = (text: string): string => Buffer.from(text).toString('hex');
-
 export class Members {
   private readonly bucket: KV;
   private readonly replica: string;
   private readonly log: Logger;
-  private readonly underWay = new Map<string, Promise<unknown>>();
+  /** What is said of a node is stored in the order in which it is said. */
+  private readonly order = new InOrder<string>();
   private readonly striking = new Set<string>();
 
   /** @param replica each replica notes its own holders: one that lost a holder does not speak for the others */
@@ -36,7 +36,7 @@ export class Members {
     for await (const key of await this.bucket.keys()) keys.push(key);
     for (const key of keys) {
       const entry = await this.bucket.get(key);
-      const [node, replica] = key.split('.').map((part) => Buffer.from(part, 'hex').toString());
+      const [node, replica] = key.split('.').map(nameOf);
       if (entry?.operation !== 'PUT' || node === undefined || replica === undefined) continue;
       const ofReplica = members.get(replica) ?? new Map<string, bigint>();
       members.set(replica, ofReplica.set(node, BigInt(entry.string())));
@@ -45,9 +45,11 @@ export class Members {
   }
 
   async remember(node: string, incarnation: bigint): Promise<void> {
-    await this.inOrder(node, () => this.bucket.put(this.key(node), incarnation.toString())).catch((error) => {
-      this.log.warn({ err: error, node }, 'could not note a holder; the next leader would not wait for it');
-    });
+    await this.order
+      .run(node, () => this.bucket.put(this.key(node), incarnation.toString()))
+      .catch((error) => {
+        this.log.warn({ err: error, node }, 'could not note a holder; the next leader would not wait for it');
+      });
   }
 
   /** @param isBack asked before it is struck out */
@@ -55,7 +57,7 @@ export class Members {
     const purge = async (): Promise<void> => {
       if (!isBack()) await this.bucket.purge(this.key(node));
     };
-    await this.inOrder(node, purge).catch((error) => {
+    await this.order.run(node, purge).catch((error) => {
       this.log.warn(
         { err: error, node },
         'could not strike a holder out; the next leader waits for it for a lease',
@@ -68,7 +70,7 @@ export class Members {
     if (this.striking.has(node)) return;
     this.striking.add(node);
     try {
-      for await (const key of await this.bucket.keys(`${hex(node)}.*`)) await this.bucket.purge(key);
+      for await (const key of await this.bucket.keys(`${keyOf(node)}.*`)) await this.bucket.purge(key);
     } catch (error) {
       this.log.warn(
         { err: error, node },
@@ -79,19 +81,7 @@ export class Members {
     }
   }
 
-  // What is said of a node is stored in the order in which it is said.
-  private inOrder<T>(node: string, change: () => Promise<T>): Promise<T> {
-    const before = this.underWay.get(node) ?? Promise.resolve();
-    const now = before.then(change, change);
-    const settled = now.catch(() => {});
-    this.underWay.set(node, settled);
-    void settled.then(() => {
-      if (this.underWay.get(node) === settled) this.underWay.delete(node);
-    });
-    return now;
-  }
-
   private key(node: string): string {
-    return `${hex(node)}.${hex(this.replica)}`;
+    return `${keyOf(node)}.${keyOf(this.replica)}`;
   }
 }

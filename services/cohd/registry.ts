@@ -1,6 +1,7 @@
 // The shared dataspaces of the cluster by name, in a JetStream bucket: what cohd must know again after
 // a restart. The revision of the entry that made a dataspace is its identity.
 import type { Bus } from '@odonata/bus/bus.ts';
+import { keyOf, nameOf, storedJson } from '@odonata/bus/stored.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { KV, KvEntry } from 'nats';
@@ -29,8 +30,9 @@ const stored = z.object({
   durable: z.boolean().default(false),
 });
 
-// Bucket keys allow fewer characters than names.
-const keyOf = (name: string) => Buffer.from(name).toString('hex');
+function recordOf(entry: KvEntry): DataspaceRecord {
+  return { id: BigInt(entry.revision), ...stored.parse(entry.json()) };
+}
 
 /** @throws RpcError INVALID_ARGUMENT */
 export function checkName(name: string): void {
@@ -68,12 +70,11 @@ export class Registry {
 
   private see(entry: KvEntry): void {
     if (BigInt(entry.revision) > this.seen) this.seen = BigInt(entry.revision);
-    const name = Buffer.from(entry.key, 'hex').toString();
-    const known = this.byName.get(name);
+    const known = this.byName.get(nameOf(entry.key));
     if (entry.operation === 'PUT') {
       if (known === undefined || known.id < BigInt(entry.revision)) {
         if (known !== undefined) this.drop(known);
-        this.add({ id: BigInt(entry.revision), ...stored.parse(entry.json()) });
+        this.add(recordOf(entry));
       }
     } else if (known !== undefined && known.id < BigInt(entry.revision)) this.drop(known);
   }
@@ -113,11 +114,10 @@ export class Registry {
     if (this.byName.size >= DATASPACES_MAX) {
       throw new RpcError(Code.ResourceExhausted, `the cluster has ${DATASPACES_MAX} dataspaces; remove some`);
     }
-    const json = JSON.stringify(wanted, (_, value) => (typeof value === 'bigint' ? value.toString() : value));
     const key = keyOf(wanted.name);
     return await this.ask(async () => {
       try {
-        const record = { id: BigInt(await this.bucket.create(key, json)), ...wanted };
+        const record = { id: BigInt(await this.bucket.create(key, storedJson(wanted))), ...wanted };
         if (record.id > this.seen) this.seen = record.id;
         if (!this.ids.has(record.id)) this.add(record);
         return { record, created: true };
@@ -125,7 +125,7 @@ export class Registry {
         const entry = await this.bucket.get(key);
         if (entry?.operation !== 'PUT') throw error;
         this.see(entry);
-        return { record: { id: BigInt(entry.revision), ...stored.parse(entry.json()) }, created: false };
+        return { record: recordOf(entry), created: false };
       }
     });
   }

@@ -1,11 +1,13 @@
 // Wires the directory: NATS first, then the machine, then the servers.
-import { Bus } from '@odonata/bus/bus.ts';
+import type { Bus } from '@odonata/bus/bus.ts';
+import { connectBus } from '@odonata/bus/config.ts';
+import { untilAnswered } from '@odonata/bus/until-answered.ts';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
-import { delay } from '@odonata/rpc/backoff.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import type { KV } from 'nats';
@@ -17,35 +19,20 @@ import { Members } from './members.ts';
 import { cohdMetrics } from './metrics.ts';
 import { Registry } from './registry.ts';
 
-const monotonicMs = () => Number(process.hrtime.bigint() / 1_000_000n);
-
 /** Starts cohd; the result stops it. */
 export async function serve(
   config: CohdConfig,
   log: Logger,
   stopping: AbortSignal,
 ): Promise<() => Promise<void>> {
-  const { replica, cluster, shards, leaseMs, standalone } = config;
+  const { replica, shards, leaseMs, standalone } = config;
   const metrics = new Metrics('cohd');
   const meter = metrics.callMeter();
   // Before all else: a directory that waits for NATS is alive, and says why it is not ready.
-  let notReady: () => string | undefined = () => 'waits for NATS';
-  const { metricsListen } = config;
-  const metricsServer = await serveMetrics({
-    listen: metricsListen,
-    metrics,
-    log,
-    notReady: () => notReady(),
-  });
-  const bus = await Bus.connect({
-    url: config.nats,
-    token: config.natsToken,
-    replicas: config.natsReplicas,
-    cluster,
-    name: replica,
-    log,
-  });
-  const buckets = await withJetStream(bus, log, stopping);
+  const notReady = () => 'waits for NATS';
+  const metricsServer = await serveMetrics({ listen: config.metricsListen, metrics, log, notReady });
+  const bus = await connectBus(config, replica, log);
+  const buckets = await bucketsOf(bus, log, stopping);
   await expectShards(buckets.directory, shards);
   const members = new Members(buckets.members, replica, log);
   let service: CoherencyService | undefined;
@@ -60,7 +47,7 @@ export async function serve(
   });
   const led = service;
   cohdMetrics(metrics, led, registry);
-  notReady = () => (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
+  metricsServer.notReady = () => (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
   const handlers = directoryHandlers(service, registry, () => election?.live ?? new Map());
   const server = createRpcServer({ name: replica, log, meter }).add(DirectoryService, handlers);
   const listens = await server.listen(config.listen);
@@ -113,18 +100,11 @@ export async function serve(
 
 type Buckets = Record<'dataspaces' | 'members' | 'directory' | 'replicas' | 'shards', KV>;
 
-async function withJetStream(bus: Bus, log: Logger, stopping: AbortSignal): Promise<Buckets> {
-  for (;;) {
-    try {
-      const names = ['dataspaces', 'members', 'directory', 'replicas', 'shards'] as const;
-      const buckets = await Promise.all(names.map(async (name) => [name, await bus.bucket(name)] as const));
-      return Object.fromEntries(buckets) as Buckets;
-    } catch (error) {
-      if (stopping.aborted) throw error;
-      log.warn({ err: error }, 'JetStream does not answer yet; is nats-server run with -js?');
-      await delay(500, stopping);
-    }
-  }
+async function bucketsOf(bus: Bus, log: Logger, stopping: AbortSignal): Promise<Buckets> {
+  const names = ['dataspaces', 'members', 'directory', 'replicas', 'shards'] as const;
+  const open = () => Promise.all(names.map(async (name) => [name, await bus.bucket(name)] as const));
+  const line = 'JetStream does not answer yet; is nats-server run with -js?';
+  return Object.fromEntries(await untilAnswered(open, { log, line, stopping })) as Buckets;
 }
 
 /** The first replica fixes the number of shards for all. */

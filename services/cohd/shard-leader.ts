@@ -4,14 +4,14 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import type { Bus } from '@odonata/bus/bus.ts';
 import { Directory } from '@odonata/coherency/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
-import { PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
+import { pageCountOf, unreachable } from '@odonata/coherency/page.ts';
+import { SyncDesk } from '@odonata/coherency/sync-desk.ts';
 import { ackWire, modeWire, reasonWire, runFromWire, stateWire } from '@odonata/coherency/wire.ts';
 import { type HolderEvent, InvalidateSchema, type Report } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { HolderEntry, HolderTable } from './holder-table.ts';
 import type { DataspaceRecord, Registry } from './registry.ts';
-import { SyncDesk } from './sync-desk.ts';
 import { answerSync, stepSync } from './sync-events.ts';
 
 /** Events that wait for the end of a rebuild, or for a dataspace that this replica has not heard of yet. */
@@ -47,6 +47,9 @@ interface Parked {
   untilMs: number;
 }
 
+/** Names a start of a pmap manager. */
+const lifeOf = (node: string, incarnation: bigint): string => `${node} ${incarnation}`;
+
 function isReclaim({ event: { event } }: Parked): boolean {
   return event.case === 'lock' && event.value.reclaim;
 }
@@ -63,9 +66,9 @@ export class ShardLeader {
   /** Holders that had nothing of this shard when they came. */
   private readonly newcomers = new Set<HolderEntry>();
   private parked: Parked[] = [];
-  /** Creators, as `node incarnation`, that died under this leader: what they had is lost, though they come back. */
+  /** Lives of creators that died under this leader: what they had is lost, though they come back. */
   private readonly buried = new Set<string>();
-  private readonly voided: { node: string; dataspaces: bigint[] }[] = [];
+  private readonly voided: { life: string; dataspaces: bigint[] }[] = [];
   private readonly rebuildUntilMs: number;
   private rebuilding = true;
 
@@ -132,7 +135,7 @@ export class ShardLeader {
     }));
     this.reports.push({ type: 'report', holder: entry.id, held: runs, voided, reborn });
     if (voided.length > 0)
-      this.voided.push({ node: `${entry.node} ${entry.incarnation}`, dataspaces: voided });
+      this.voided.push({ life: lifeOf(entry.node, entry.incarnation), dataspaces: voided });
     if (last) {
       this.awaited.delete(entry.node);
       this.reported.add(entry);
@@ -141,7 +144,7 @@ export class ShardLeader {
   }
 
   bury(entry: HolderEntry): void {
-    this.buried.add(`${entry.node} ${entry.incarnation}`);
+    this.buried.add(lifeOf(entry.node, entry.incarnation));
     this.parked = this.parked.filter((p) => p.holder !== entry);
     this.reported.delete(entry);
     this.newcomers.delete(entry);
@@ -168,11 +171,11 @@ export class ShardLeader {
   /** True where the creator of a dataspace lives and still has the pages that nobody asked for. */
   creatorLives({ creator, creatorIncarnation, id }: DataspaceRecord): boolean {
     const entry = this.o.holders.ofNode(creator);
-    const name = `${creator} ${creatorIncarnation}`;
-    const voided = this.voided.some((v) => v.node === name && v.dataspaces.includes(id));
     if (entry === undefined || entry.incarnation !== creatorIncarnation) return false;
+    const life = lifeOf(creator, creatorIncarnation);
+    const voided = this.voided.some((v) => v.life === life && v.dataspaces.includes(id));
     const fromBefore = this.newcomers.has(entry) && id <= entry.registryAtJoin;
-    return !fromBefore && !this.buried.has(name) && !voided;
+    return !fromBefore && !this.buried.has(life) && !voided;
   }
 
   private park(holder: HolderEntry, event: HolderEvent, untilMs: number): void {
@@ -203,7 +206,7 @@ export class ShardLeader {
     const record = this.o.registry.byId(id);
     if (record === undefined) return false;
     const creator = this.creatorLives(record) ? this.o.holders.ofNode(record.creator)!.id : 0;
-    const pageCount = Number((record.sizeBytes + BigInt(PAGE_BYTES) - 1n) / BigInt(PAGE_BYTES));
+    const pageCount = pageCountOf(record.sizeBytes);
     this.step({ type: 'create', dataspace: id, pageCount, creator, creatorLost: creator === 0 });
     return true;
   }

@@ -1,5 +1,5 @@
 // Who has the pages of a dataspace: each replica knows those of the shards that it leads, and whom it asks adds them up.
-import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { pageCountOf } from '@odonata/coherency/page.ts';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { createClient } from '@odonata/rpc/client.ts';
 import type { CoherencyService } from './coherency-service.ts';
@@ -42,12 +42,10 @@ export function shardUsage(record: DataspaceRecord, service: CoherencyService): 
 
 /** What all replicas know. @throws RpcError when one of them does not answer */
 export async function usageOf(record: DataspaceRecord, service: CoherencyService, addresses: string[]) {
-  const own = shardUsage(record, service);
-  const all = [own];
-  if (service.led.length < service.shards) {
-    all.length = 0;
-    all.push(...(await Promise.all(addresses.map((address) => askUsage(address, record.id)))));
-  }
+  const leadsAll = service.led.length === service.shards;
+  const all = leadsAll
+    ? [shardUsage(record, service)]
+    : await Promise.all(addresses.map((address) => askUsage(address, record.id)));
   const usage = { lostPages: 0n, ownedPages: {} as Record<string, bigint>, locks: 0n };
   const add = (node: string, pages: bigint): void => {
     usage.ownedPages[node] = (usage.ownedPages[node] ?? 0n) + pages;
@@ -60,7 +58,7 @@ export async function usageOf(record: DataspaceRecord, service: CoherencyService
     for (const [node, pages] of Object.entries(part.ownedPages)) add(node, pages);
   }
   // Pages without an entry were never asked for since their creator got them whole.
-  const plain = (record.sizeBytes + BigInt(PAGE_BYTES) - 1n) / BigInt(PAGE_BYTES) - entries;
+  const plain = BigInt(pageCountOf(record.sizeBytes)) - entries;
   if (plain > 0n && all.every((part) => part.creatorLives)) add(record.creator, plain);
   else usage.lostPages += plain;
   const mapped = service.holders.all().filter((h) => h.mapped.has(record.id));

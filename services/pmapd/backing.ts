@@ -4,12 +4,13 @@
 // were dirty; then stores them with their versions; and only then answers. A page is stored at twice its version, and
 // one more where nobody may write at that version any more: what its only writer stores before that is older. Syncs
 // of one dataspace here come one after the other, so of two bytes of one writer the later is stored last.
-import { CHUNK_PAGES } from '@odonata/backing-store/chunk.ts';
+import { piecesOf } from '@odonata/backing-store/chunk.ts';
 import { type PageRead, PageStore } from '@odonata/backing-store/page-store.ts';
 import type { Bus } from '@odonata/bus/bus.ts';
 import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { InOrder } from '@odonata/rpc/in-order.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
@@ -28,8 +29,8 @@ export interface BackingOptions {
 export class Backing {
   private readonly o: BackingOptions;
   private opening: Promise<PageStore> | undefined;
-  /** The last sync of each dataspace that is under way. */
-  private readonly syncs = new Map<bigint, Promise<unknown>>();
+  /** Syncs by dataspace. */
+  private readonly syncs = new InOrder<bigint>();
   private readonly fetching = new Set<string>();
 
   constructor(options: BackingOptions) {
@@ -47,18 +48,12 @@ export class Backing {
     length: bigint,
   ): Promise<number> {
     const run = pagesOf(dataspace, offset, length);
-    const before = this.syncs.get(dataspace.id) ?? Promise.resolve();
-    const work = before.then(() => this.store(memory, dataspace, run));
-    const settled = work.catch(() => {});
-    this.syncs.set(dataspace.id, settled);
     try {
-      await work;
+      await this.syncs.run(dataspace.id, () => this.store(memory, dataspace, run));
     } catch (error) {
       if (error instanceof RpcError) throw error;
       const why = error instanceof Error ? error.message : String(error);
       throw new RpcError(Code.DataLoss, why, { cause: error });
-    } finally {
-      if (this.syncs.get(dataspace.id) === settled) this.syncs.delete(dataspace.id);
     }
     return run.pageCount;
   }
@@ -69,37 +64,45 @@ export class Backing {
     { firstPage, pageCount }: Omit<PageRun, 'dataspace'>,
   ): Promise<void> {
     const store = await this.opened();
-    const end = firstPage + pageCount;
-    for (let page = firstPage; page < end; ) {
-      const count = Math.min(CHUNK_PAGES - (page % CHUNK_PAGES), end - page);
-      await store.write(dataspace.id, await memory.capture(dataspace, page, count));
-      page += count;
-    }
+    for (const piece of piecesOf(firstPage, pageCount))
+      await store.write(dataspace.id, await memory.capture(dataspace, piece.firstPage, piece.pageCount));
   }
 
   /** Brings lost pages back, or ends the wait of those who want them. */
   fetch(memory: CoherentMemory, dataspace: SharedDataspace, run: PageRun): void {
-    for (let page = run.firstPage; page < run.firstPage + run.pageCount; page++) {
-      const key = `${dataspace.id} ${page}`;
-      if (this.fetching.has(key)) continue;
-      this.fetching.add(key);
-      void this.fetchPage(memory, dataspace, page).finally(() => this.fetching.delete(key));
+    const keyOf = (page: number): string => `${dataspace.id} ${page}`;
+    for (const { firstPage, pageCount } of piecesOf(run.firstPage, run.pageCount)) {
+      const pages = Array.from({ length: pageCount }, (_, i) => firstPage + i);
+      const wanted = pages.filter((page) => !this.fetching.has(keyOf(page)));
+      if (wanted.length === 0) continue;
+      for (const page of wanted) this.fetching.add(keyOf(page));
+      void this.fetchPages(memory, dataspace, wanted).finally(() => {
+        for (const page of wanted) this.fetching.delete(keyOf(page));
+      });
     }
   }
 
-  private async fetchPage(memory: CoherentMemory, dataspace: SharedDataspace, page: number): Promise<void> {
+  /** @param pages of one chunk, in order: it is read once */
+  private async fetchPages(
+    memory: CoherentMemory,
+    dataspace: SharedDataspace,
+    pages: number[],
+  ): Promise<void> {
     const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
     const endMs = performance.now() + STORE_WAIT_MS;
+    const [first, last] = [pages[0]!, pages.at(-1)!];
     for (;;) {
       try {
-        const [read] = await (await this.opened()).read(dataspace.id, page, 1);
-        this.use(memory, dataspace, read!);
+        const read = await (await this.opened()).read(dataspace.id, first, last - first + 1);
+        for (const page of pages) this.use(memory, dataspace, read[page - first]!);
         return;
       } catch (error) {
         if (!(error instanceof RpcError)) throw error;
         if (error.code !== Code.Unavailable || performance.now() > endMs) {
-          const why = `page ${page} of dataspace ${dataspace.name} cannot be read back: ${error.details}`;
-          memory.failPage(dataspace, page, why);
+          for (const page of pages) {
+            const why = `page ${page} of dataspace ${dataspace.name} cannot be read back: ${error.details}`;
+            memory.failPage(dataspace, page, why);
+          }
           return;
         }
         await delay(backoff.nextDelayMs());

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { PageToStore } from '@odonata/backing-store/page-store.ts';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import type { AccessMode, HolderId, PageRun, PageState } from '@odonata/coherency/page.ts';
-import { mayRead, mayWrite, PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
+import { mayRead, mayWrite, PAGE_BYTES, pageCountOf, unreachable } from '@odonata/coherency/page.ts';
 import { runsOfShard } from '@odonata/coherency/shard.ts';
 import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { MemoryFile } from './memory-file.ts';
@@ -84,7 +84,7 @@ export class CoherentMemory {
   ): SharedDataspace {
     const known = this.dataspaces.get(about.id);
     if (known !== undefined) return known;
-    const pageCount = Number((about.sizeBytes + BigInt(PAGE_BYTES) - 1n) / BigInt(PAGE_BYTES));
+    const pageCount = pageCountOf(about.sizeBytes);
     const file = new MemoryFile(join(this.memoryDir, `ds-${about.id}`), pageCount);
     const dataspace = new SharedDataspace({ ...about, pageCount, file });
     this.dataspaces.set(about.id, dataspace);

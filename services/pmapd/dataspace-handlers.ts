@@ -34,7 +34,8 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
       return { dataspace, usage, storedPages: BigInt(storedPages), corruptPages: BigInt(corruptPages) };
     },
     async remove({ name }, { requestId }) {
-      const { dataspace } = await node.directory.getDataspace({ name }, { requestId });
+      const asked = { name, withoutUsage: true };
+      const { dataspace } = await node.directory.getDataspace(asked, { requestId });
       await node.directory.deleteDataspace({ name }, { requestId });
       // Its identity is never used again: what cannot be removed now takes room, and no more.
       if (dataspace?.durable) await node.backing.remove(dataspace.id);

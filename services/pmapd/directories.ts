@@ -2,9 +2,12 @@
 //
 // A shard's permissions may be used while the lease of its leader's replica lasts. A leader that gives a shard up leaves
 // us what was left of its lease then: until the next leader speaks, or until that is over.
+import { fromBinary } from '@bufbuild/protobuf';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
-import type { ShardLed } from '@odonata/proto/coherency/v1/coherency';
+import { runFromWire } from '@odonata/coherency/wire.ts';
+import { InvalidateSchema, type ShardLed } from '@odonata/proto/coherency/v1/coherency';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { DirectoryLink, type DirectoryLinkOptions, type HolderEventInit } from './directory-link.ts';
 
 export interface DirectoriesOptions
@@ -38,8 +41,6 @@ interface Shard {
   lastEndMs: number;
   suspended: boolean;
 }
-
-const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
 
 export class Directories {
   private readonly o: DirectoriesOptions;
@@ -125,6 +126,16 @@ export class Directories {
   /** The leader's line and epoch for a page. */
   of(dataspace: bigint, page: number): { link: DirectoryLink | undefined; epoch: bigint } {
     return this.shards[shardOf(dataspace, page, this.o.shards)]!;
+  }
+
+  /** What a broadcast takes from this node; undefined: nothing. */
+  overhear(bytes: Uint8Array): Extract<HolderEvent, { type: 'invalidate' }> | undefined {
+    const { run: wireRun, version, epoch, exceptHolder, sourceHolder } = fromBinary(InvalidateSchema, bytes);
+    const run = runFromWire(wireRun);
+    const holder = this.of(run.dataspace, run.firstPage).link?.holder;
+    if (exceptHolder === holder || sourceHolder === holder) return undefined;
+    if (!this.accepts(run.dataspace, run.firstPage, epoch)) return undefined;
+    return { type: 'invalidate', run, version: Number(version) };
   }
 
   /** Sends what the holder's machine of a shard has to say. */

@@ -18,6 +18,7 @@ import { Backoff } from '@odonata/rpc/backoff.ts';
 import { openChannel, openStream } from '@odonata/rpc/client.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 
 export type HolderEventInit = MessageInitShape<typeof HolderEventSchema>['event'];
 type HoldRequestInit = MessageInitShape<typeof HoldRequestSchema>;
@@ -48,8 +49,6 @@ export interface DirectoryLinkOptions {
 const HELD_RUNS_PER_REPORT = 5_000;
 /** Before the first welcome tells how long a lease is. */
 const FIRST_RENEW_MS = 500;
-
-const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
 
 export class DirectoryLink {
   private readonly o: DirectoryLinkOptions;

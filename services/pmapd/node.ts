@@ -1,15 +1,8 @@
 // What the parts of a pmap manager share, and how they are joined.
-import { fromBinary } from '@bufbuild/protobuf';
 import type { Bus } from '@odonata/bus/bus.ts';
 import type { HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import { homeShardOf } from '@odonata/coherency/shard.ts';
-import { runFromWire } from '@odonata/coherency/wire.ts';
-import {
-  type Dataspace,
-  type DirectoryEvent,
-  DirectoryService,
-  InvalidateSchema,
-} from '@odonata/proto/coherency/v1/coherency';
+import { type Dataspace, type DirectoryEvent, DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -127,14 +120,9 @@ export class Node {
 
   /** True where pages that were sent to a holder are for who we are now at the leader of their shard. */
   acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean {
-    return (
-      this.accepts(dataspace, page, epoch) && this.directories?.of(dataspace, page).link?.holder === receiver
-    );
-  }
-
-  /** True where a message at an epoch is of the present leader of its shard, and may be used. */
-  accepts(dataspace: bigint, page: number, epoch: bigint): boolean {
-    return this.directories?.accepts(dataspace, page, epoch) ?? false;
+    const { directories } = this;
+    if (directories === undefined || !directories.accepts(dataspace, page, epoch)) return false;
+    return directories.of(dataspace, page).link?.holder === receiver;
   }
 
   get directoryConnected(): boolean {
@@ -152,7 +140,7 @@ export class Node {
   }
 
   /** Joins the directory, once others can reach this node at `transferAddress`. */
-  async join(transferAddress: string): Promise<void> {
+  async join(transferAddress: string, stopping: AbortSignal): Promise<void> {
     const { node, shards, directory } = this.config;
     this.directories = new Directories({
       ...{ node, shards, transferAddress, incarnation: this.incarnation, log: this.log },
@@ -188,7 +176,7 @@ export class Node {
     if (directory.length > 0) this.directories.connectTo(directory);
     else {
       const connectTo = (addresses: string[]) => this.directories?.connectTo(addresses);
-      this.stopDiscovery = await followReplicas(this.bus, this.log, connectTo);
+      this.stopDiscovery = await followReplicas(this.bus, this.log, connectTo, stopping);
     }
   }
 
@@ -260,7 +248,7 @@ export class Node {
       const wait = { waitForReady: true, deadlineMs, requestId };
       try {
         if (sizeBytes === 0n) {
-          const { dataspace } = await this.directory.getDataspace({ name }, wait);
+          const { dataspace } = await this.directory.getDataspace({ name, withoutUsage: true }, wait);
           return { dataspace: this.known(dataspace!), created: false };
         }
         // A leader that may be about to declare this node dead would lose what it makes now.
@@ -291,12 +279,8 @@ export class Node {
   }
 
   private invalidate(bytes: Uint8Array): void {
-    const { run: wireRun, version, epoch, exceptHolder, sourceHolder } = fromBinary(InvalidateSchema, bytes);
-    const run = runFromWire(wireRun);
-    const holder = this.directories?.of(run.dataspace, run.firstPage).link?.holder;
-    if (exceptHolder === holder || sourceHolder === holder) return;
-    if (this.accepts(run.dataspace, run.firstPage, epoch))
-      this.memory.step({ type: 'invalidate', run, version: Number(version) });
+    const event = this.directories?.overhear(bytes);
+    if (event !== undefined) this.memory.step(event);
   }
 
   /** Tells the directory when the first process maps a dataspace here, and when the last one let it go. */

@@ -1,7 +1,7 @@
 // Wires the pmap manager: a clean memory directory, the sockets of the node, the line to the directory.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Bus } from '@odonata/bus/bus.ts';
+import { connectBus } from '@odonata/bus/config.ts';
 import { claimNodeIndex } from '@odonata/bus/node-index.ts';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
@@ -30,27 +30,14 @@ export async function serve(
   const metrics = new Metrics('pmapd');
   const meter = metrics.callMeter();
   // Before all else: a node that waits for NATS is alive, and says why it is not ready.
-  let notReady: () => string | undefined = () => 'waits for NATS';
-  const { metricsListen } = config;
-  const metricsServer = await serveMetrics({
-    listen: metricsListen,
-    metrics,
-    log,
-    notReady: () => notReady(),
-  });
-  const bus = await Bus.connect({
-    url: config.nats,
-    token: config.natsToken,
-    replicas: config.natsReplicas,
-    cluster: config.cluster,
-    name: `pmapd ${config.node}`,
-    log,
-  });
+  const notReady = () => 'waits for NATS';
+  const metricsServer = await serveMetrics({ listen: config.metricsListen, metrics, log, notReady });
+  const bus = await connectBus(config, `pmapd ${config.node}`, log);
   const nodeIndex = config.nodeIndex || (await claimNodeIndex(bus, config.node, log, stopping));
   const server = createRpcServer({ name: 'pmapd', log, meter });
   const node = new Node(config, bus, log);
   pmapdMetrics(metrics, node);
-  notReady = () => (node.directoryConnected ? undefined : 'waits for the directory');
+  metricsServer.notReady = () => (node.directoryConnected ? undefined : 'waits for the directory');
   const door = new DescriptorDoor(join(config.socketDir, 'userfault.sock'));
   const pmap = pmapHandlers(node, door, nodeIndex);
   const dataspaces = dataspaceHandlers(node);
@@ -62,7 +49,7 @@ export async function serve(
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   clearMemoryDir(config.memoryDir, log);
   const bound = await server.listen(config.listen);
-  await node.join(config.advertise || bound);
+  await node.join(config.advertise || bound, stopping);
   const endpoint = attachSyslink({
     address: config.syslink,
     name: `${config.node}/pmapd`,

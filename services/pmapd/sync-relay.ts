@@ -7,6 +7,7 @@ import type { DirectoryEvent } from '@odonata/proto/coherency/v1/coherency';
 import { SyncStatus } from '@odonata/proto/coherency/v1/coherency';
 import type { VkernelEvent } from '@odonata/proto/pmap/v1/pmap';
 import { Code } from '@odonata/rpc/error.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { HolderEventInit } from './directory-link.ts';
 import type { Session } from './session.ts';
 
@@ -38,8 +39,6 @@ const GIVEN_UP_MAX = 10_000;
 /** Ends of processes that are said again on a new stream. Pids are never used twice, so that does no harm. */
 const GONE_MAX = 10_000;
 const GONE_KEPT_MS = 60_000;
-
-const monotonicMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
 
 /** Where events for the directory go. */
 export interface SyncOutlet {

@@ -1,12 +1,9 @@
 // A holder without a node: the line to the directory and the holder's machines of a pmap manager, and no frames. Pages go
 // from one simulated holder to another as calls within this process; the directory sees the same messages.
-import { fromBinary } from '@bufbuild/protobuf';
 import { Bus } from '@odonata/bus/bus.ts';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import { type AccessMode, mayRead, mayWrite, PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
 import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
-import { runFromWire } from '@odonata/coherency/wire.ts';
-import { InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { Directories } from '../../../services/pmapd/directories.ts';
 import { followReplicas } from '../../../services/pmapd/discovery.ts';
@@ -165,12 +162,8 @@ export class SimulatedHolder {
   }
 
   private invalidate(bytes: Uint8Array): void {
-    const { run: wireRun, version, epoch, exceptHolder, sourceHolder } = fromBinary(InvalidateSchema, bytes);
-    const run = runFromWire(wireRun);
-    const holder = this.directories.of(run.dataspace, run.firstPage).link?.holder;
-    if (exceptHolder === holder || sourceHolder === holder) return;
-    if (this.directories.accepts(run.dataspace, run.firstPage, epoch))
-      this.step({ type: 'invalidate', run, version: Number(version) });
+    const event = this.directories.overhear(bytes);
+    if (event !== undefined) this.step(event);
   }
 
   // What came may be less than what is waited for, or have been taken away again: then it asks once more.

@@ -1,0 +1,22 @@
+// Settings of a service that uses the bus.
+import { z } from 'zod';
+import { Bus, type BusLog } from './bus.ts';
+
+export const busConfig = {
+  nats: z.string().default('nats://127.0.0.1:4222').describe('NATS server with JetStream'),
+  natsReplicas: z.number().int().min(1).max(5).default(1).describe('NATS servers that keep each record'),
+  natsToken: z.string().default('').describe('what NATS asks for; give it by the environment'),
+  cluster: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, 'use 1 to 31 of a-z 0-9 -')
+    .default('local')
+    .describe('name of the cluster'),
+};
+
+export type BusConfig = { [K in keyof typeof busConfig]: z.infer<(typeof busConfig)[K]> };
+
+/** @param name shown by the server */
+export function connectBus(config: BusConfig, name: string, log: BusLog): Promise<Bus> {
+  const { nats: url, natsToken: token, natsReplicas: replicas, cluster } = config;
+  return Bus.connect({ url, token, replicas, cluster, name, log });
+}
