@@ -7,8 +7,9 @@ import assert from 'node:assert/strict';
 import type { DirectoryAction, DirectoryEvent } from './directory-messages.ts';
 import { type DirectoryCounters, DirectoryOutbox } from './directory-outbox.ts';
 import { DirectoryRebuild } from './directory-rebuild.ts';
+import { remainingRuns } from './directory-retire.ts';
 import { type HolderSet, NO_HOLDERS, withHolder, withoutHolder } from './holder-set.ts';
-import { type HolderId, type HolderIdentity, type PageState, unreachable } from './page.ts';
+import { type HolderId, type HolderIdentity, type PageRun, type PageState, unreachable } from './page.ts';
 import {
   become,
   type Change,
@@ -76,7 +77,7 @@ export class Directory {
         this.holders.set(event.holder, event.identity ?? BigInt(event.holder));
         break;
       case 'leave':
-        this.leave(event.holder);
+        this.leave(event.holder, event.disowned ?? false);
         break;
       case 'acquire':
         this.acquire(event);
@@ -108,6 +109,17 @@ export class Directory {
         unreachable(event);
     }
     return this.out.take();
+  }
+
+  /**
+   * A holder wants to leave, and can no longer read or write what it held; pages that have no entry it never wrote. It
+   * leaves unless pages remain that would be lost by that: others must get copies of those first.
+   * @returns the remaining pages; none: it has left, and who inherits is told by the actions
+   */
+  retire(holder: HolderId): { remaining: PageRun[]; actions: DirectoryAction[] } {
+    const remaining = remainingRuns(this.dataspaces.values(), holder);
+    const actions = remaining.length > 0 ? [] : this.step({ type: 'leave', holder, disowned: true });
+    return { remaining, actions };
   }
 
   /** Pages by owner, lost pages, and pages that have an entry, of a dataspace. */
@@ -452,10 +464,13 @@ export class Directory {
     }
   }
 
-  private leave(holder: HolderId): void {
+  private leave(holder: HolderId, disowned: boolean): void {
     this.holders.delete(holder);
     for (const dataspace of this.dataspaces.values()) {
-      if (dataspace.creator === holder && !this.home) dataspace.creatorLost = true;
+      if (dataspace.creator === holder && !this.home) {
+        dataspace.creatorLost = !disowned;
+        if (disowned) dataspace.creator = 0;
+      }
       for (const [number, page] of dataspace.pages) this.leavePage(dataspace, number, page, holder);
     }
   }

@@ -89,6 +89,14 @@ export class Holder {
     return this.dataspaces.get(dataspace)?.pages.get(number)?.version ?? 0;
   }
 
+  /** Pages of a dataspace that this holder may be the owner of, in order; but not those of a whole dataspace that it never wrote. */
+  owned(dataspace: bigint): number[] {
+    const owned: number[] = [];
+    for (const [number, { state }] of this.dataspaces.get(dataspace)?.pages ?? [])
+      if (state !== 'INVALID' && state !== 'SLAVE') owned.push(number);
+    return owned.sort((a, b) => a - b);
+  }
+
   /** True while an answer of the directory is awaited. */
   pending(dataspace: bigint, number: number): boolean {
     const page = this.dataspaces.get(dataspace)?.pages.get(number);

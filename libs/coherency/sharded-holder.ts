@@ -39,6 +39,11 @@ export class ShardedHolder {
     return this.machines[shard]!.step(event);
   }
 
+  /** Pages of a dataspace that this holder may be the owner of, in order. */
+  owned(dataspace: bigint): number[] {
+    return this.machines.flatMap((machine) => machine.owned(dataspace)).sort((a, b) => a - b);
+  }
+
   /** The version of a page's copy here. */
   version(dataspace: bigint, page: number): number {
     return this.machines[shardOf(dataspace, page, this.shards)]!.version(dataspace, page);

@@ -73,6 +73,9 @@ class Conversation {
       case 'leave':
         this.dir({ type: 'leave', holder: Number(a) });
         break;
+      case 'retire':
+        this.retire(Number(a));
+        break;
       case 'ack':
         this.dir({ type: 'ack', holder: Number(a), run: RUN, version: Number(words[3]), kind: b as 'SENT' });
         break;
@@ -125,6 +128,13 @@ class Conversation {
 
   private dir(event: DirectoryEvent): void {
     for (const action of this.directory.step(event)) this.fromDirectory(action);
+  }
+
+  private retire(holder: number): void {
+    const { remaining, actions } = this.directory.retire(holder);
+    const pages = remaining.reduce((sum, { pageCount }) => sum + pageCount, 0);
+    this.lines.push(`directory: ${pages === 0 ? `${holder} has left` : `${pages} page remains`}`);
+    for (const action of actions) this.fromDirectory(action);
   }
 
   private fromDirectory(action: DirectoryAction): void {

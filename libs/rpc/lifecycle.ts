@@ -6,23 +6,32 @@ export const EXIT_SOFTWARE = 70;
 /** For settings that cannot be used, as for those that cannot be read. */
 export const EXIT_USAGE = 2;
 
+/** How long a stop may take, beside the time that a service takes to hand its work over. */
+export const STOP_MS = 8_000;
+
+/** How a service is to stop. */
+export interface StopHow {
+  /** SIGINT: nothing of what it has or does is worth waiting for. SIGTERM: it hands over what it can. */
+  readonly atOnce: boolean;
+}
+
 export interface ServiceOptions {
   readonly name: string;
   readonly log: Logger;
   /** Starts the service; resolves with what stops it. `stopping` aborts on the first SIGTERM or SIGINT. */
-  readonly start: (stopping: AbortSignal) => Promise<() => Promise<void>>;
-  /** The whole stop may take so long; 8 s. */
+  readonly start: (stopping: AbortSignal) => Promise<(how: StopHow) => Promise<void>>;
+  /** The whole stop may take so long; `STOP_MS` unless told otherwise. */
   readonly stopMs?: number;
 }
 
 /**
- * Runs a service as this process: starts it, stops it once on SIGTERM or SIGINT within a deadline, and exits 0. A
+ * Runs a service as this process: starts it, stops it once on SIGTERM, or at once on SIGINT, within a deadline, and exits 0. A
  * failed start, an uncaught exception and an unhandled rejection end the process with one fatal line and code 70; an
  * address that cannot be listened on with 2, as every setting that cannot be used.
  */
 export function runService(options: ServiceOptions): void {
   const { name, log, start } = options;
-  const stopMs = options.stopMs ?? 8_000;
+  const stopMs = options.stopMs ?? STOP_MS;
   const stopping = new AbortController();
   const die = (what: string) => (error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);
@@ -51,7 +60,7 @@ export function runService(options: ServiceOptions): void {
     stopping.abort();
     try {
       const stopService = await started;
-      await stopService();
+      await stopService({ atOnce: signal === 'SIGINT' });
     } catch (error) {
       log.warn({ err: error }, `${name} did not stop cleanly`);
     }

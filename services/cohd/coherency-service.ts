@@ -170,6 +170,12 @@ export class CoherencyService {
         this.leases.heard(entry.id, this.o.now());
         this.holders.send(entry.id, { case: 'renewed', value: { sentMs: e.value.sentMs } });
         return;
+      case 'retire':
+        this.leaders.get(e.value.shard)?.retire(entry, e.value.epoch);
+        return;
+      case 'goodbye':
+        this.bury(entry, 'it said goodbye');
+        return;
       case 'report':
         this.leaders.get(e.value.shard)?.report(entry, e.value);
         return;
@@ -203,6 +209,11 @@ export class CoherencyService {
 
   home(dataspace: bigint): ShardLeader | undefined {
     return this.leaders.get(homeShardOf(dataspace, this.shards));
+  }
+
+  /** True where the creator of a dataspace left for good: pages that nobody ever asked for are nobody's. */
+  isDisowned({ creator, creatorIncarnation }: DataspaceRecord): boolean {
+    return this.o.disowned.has(creator, creatorIncarnation);
   }
 
   /** @throws RpcError FAILED_PRECONDITION while a dataspace is mapped */
@@ -241,7 +252,7 @@ export class CoherencyService {
   }
 
   private bury(entry: HolderEntry, reason: string): void {
-    this.o.log.warn({ node: entry.node, holder: entry.id, reason }, 'holder is dead');
+    this.o.log.warn({ node: entry.node, holder: entry.id, reason }, 'holder is gone');
     this.holders.remove(entry);
     this.leases.forget(entry.id);
     const struckOut = this.o.members.forget(entry.node, () => this.holders.ofNode(entry.node) !== undefined);

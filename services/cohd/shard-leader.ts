@@ -10,6 +10,7 @@ import { ackWire, modeWire, reasonWire, runFromWire, stateWire } from '@odonata/
 import { type HolderEvent, InvalidateSchema, type Report } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { type Disowned, lifeOf } from './disowned.ts';
 import type { HolderEntry, HolderTable } from './holder-table.ts';
 import type { DataspaceRecord, Registry } from './registry.ts';
 import { answerSync, stepSync } from './sync-events.ts';
@@ -31,6 +32,7 @@ export interface ShardLeaderOptions {
   /** Counts pages granted, by state. */
   grantedPages: Record<string, number>;
   registry: Registry;
+  disowned: Disowned;
   bus: Bus;
   log: Logger;
   /** A node that lived under the last leader did not report for a lease. */
@@ -46,9 +48,6 @@ interface Parked {
   event: HolderEvent;
   untilMs: number;
 }
-
-/** Names a start of a pmap manager. */
-const lifeOf = (node: string, incarnation: bigint): string => `${node} ${incarnation}`;
 
 function isReclaim({ event: { event } }: Parked): boolean {
   return event.case === 'lock' && event.value.reclaim;
@@ -68,6 +67,10 @@ export class ShardLeader {
   private parked: Parked[] = [];
   /** Lives of creators that died under this leader: what they had is lost, though they come back. */
   private readonly buried = new Set<string>();
+  /** Holders that left this shard without a loss, and are still here. */
+  private readonly retired = new Set<HolderEntry>();
+  /** Lives of creators that left this shard so: what they never wrote is nobody's. */
+  private readonly retiredLives = new Set<string>();
   private readonly voided: { life: string; dataspaces: bigint[] }[] = [];
   private readonly rebuildUntilMs: number;
   private rebuilding = true;
@@ -93,6 +96,7 @@ export class ShardLeader {
   /** A holder has a new stream, or this shard a new leader: the holder hears that it is led from here. */
   attach(entry: HolderEntry): void {
     this.step({ type: 'join', holder: entry.id, identity: entry.incarnation });
+    this.retired.delete(entry);
     const other = this.awaited.get(entry.node);
     if (other !== undefined && other !== entry.incarnation) this.awaited.delete(entry.node);
     const report = this.rebuilding && this.o.expected.get(entry.node) === entry.incarnation;
@@ -114,6 +118,8 @@ export class ShardLeader {
   }
 
   receive(entry: HolderEntry, event: HolderEvent): void {
+    // What it said before is over.
+    if (this.retired.has(entry)) return;
     if (!this.rebuilding) {
       if (this.isKnown(event)) this.apply(entry, event);
       else this.park(entry, event, this.o.now() + UNKNOWN_MS);
@@ -143,12 +149,32 @@ export class ShardLeader {
     this.endRebuildWhenReady();
   }
 
-  bury(entry: HolderEntry): void {
-    this.buried.add(lifeOf(entry.node, entry.incarnation));
+  /** A holder wants to leave the shard. */
+  retire(entry: HolderEntry, epoch: bigint): void {
+    // While reports miss nobody knows what it has: it asks again.
+    if (this.rebuilding || epoch !== this.epoch) return;
+    const { remaining, actions } = this.directory.retire(entry.id);
+    if (remaining.length === 0) {
+      this.retired.add(entry);
+      this.retiredLives.add(lifeOf(entry.node, entry.incarnation));
+      this.forget(entry);
+      for (const action of actions) this.perform(action);
+      answerSync(this.o.holders, this.sync.holderGone(entry.id));
+    }
+    this.o.holders.send(entry.id, { case: 'retired', value: { shard: this.shard, epoch, remaining } });
+  }
+
+  private forget(entry: HolderEntry): void {
     this.parked = this.parked.filter((p) => p.holder !== entry);
     this.reported.delete(entry);
     this.newcomers.delete(entry);
-    this.step({ type: 'leave', holder: entry.id });
+  }
+
+  bury(entry: HolderEntry): void {
+    this.buried.add(lifeOf(entry.node, entry.incarnation));
+    this.forget(entry);
+    this.retired.delete(entry);
+    this.step({ type: 'leave', holder: entry.id, disowned: this.isDisowned(entry.node, entry.incarnation) });
     answerSync(this.o.holders, this.sync.holderGone(entry.id));
   }
 
@@ -205,10 +231,18 @@ export class ShardLeader {
     if (this.directory.has(id)) return true;
     const record = this.o.registry.byId(id);
     if (record === undefined) return false;
-    const creator = this.creatorLives(record) ? this.o.holders.ofNode(record.creator)!.id : 0;
+    const disowned = this.isDisowned(record.creator, record.creatorIncarnation);
+    const lives = !disowned && this.creatorLives(record);
+    const creator = lives ? this.o.holders.ofNode(record.creator)!.id : 0;
     const pageCount = pageCountOf(record.sizeBytes);
-    this.step({ type: 'create', dataspace: id, pageCount, creator, creatorLost: creator === 0 });
+    const creatorLost = creator === 0 && !disowned;
+    this.step({ type: 'create', dataspace: id, pageCount, creator, creatorLost });
     return true;
+  }
+
+  /** True where what a creator never wrote is nobody's. */
+  isDisowned(node: string, incarnation: bigint): boolean {
+    return this.retiredLives.has(lifeOf(node, incarnation)) || this.o.disowned.has(node, incarnation);
   }
 
   private apply(entry: HolderEntry, { event }: HolderEvent): void {

@@ -53,6 +53,8 @@ export class CoherentMemory {
   private readonly memoryDir: string;
   private readonly outside: Outside;
   private readonly statistics: Statistics;
+  /** This node was granted a dataspace whole. */
+  madeDataspaces = false;
   private arriving: { firstPage: number; data: Uint8Array } | undefined;
   private operations = 0;
 
@@ -90,6 +92,7 @@ export class CoherentMemory {
     this.dataspaces.set(about.id, dataspace);
     this.pmap.addDataspace(dataspace);
     this.step({ type: 'open', dataspace: about.id, pageCount, whole });
+    this.madeDataspaces ||= whole;
     return dataspace;
   }
 
@@ -253,6 +256,17 @@ export class CoherentMemory {
     this.pmap.takeForNode(run, mode);
     if (mode === 'WRITE') this.step({ type: 'wrote', run });
     return use();
+  }
+
+  /** Pages that this node may be the only holder of, but not those of a whole dataspace that it never wrote. */
+  ownedRuns({ id }: SharedDataspace): PageRun[] {
+    const runs: PageRun[] = [];
+    for (const page of this.holder.owned(id)) {
+      const last = runs.at(-1);
+      if (last !== undefined && last.firstPage + last.pageCount === page) last.pageCount++;
+      else runs.push({ dataspace: id, firstPage: page, pageCount: 1 });
+    }
+    return runs;
   }
 
   /** Copies of pages as they are now, for the backing store. */

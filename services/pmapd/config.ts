@@ -59,6 +59,13 @@ export const pmapdConfig = {
     .min(1 << 20)
     .default(1 << 30)
     .describe('disk that the backing store of the cluster may take, in bytes; of the first that makes it'),
+  drainMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(3_600_000)
+    .default(10_000)
+    .describe('how long, on SIGTERM, pages may be handed over to other nodes; 0, and on SIGINT: not at all'),
   syslink: address().default('127.0.0.1:7411').describe('syslink router, host:port'),
 };
 

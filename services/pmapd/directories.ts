@@ -160,6 +160,21 @@ export class Directories {
     for (const link of this.links.values()) link.send(event);
   }
 
+  /** Asks the leader of a shard to let this node go. */
+  retire(shard: number): void {
+    const { link, epoch } = this.shards[shard]!;
+    link?.send({ case: 'retire', value: { shard, epoch } });
+  }
+
+  isEpochOf(shard: number, epoch: bigint): boolean {
+    return this.shards[shard]?.epoch === epoch;
+  }
+
+  /** True while some replica has this node as a holder. */
+  get anyConnected(): boolean {
+    return [...this.links.values()].some(({ connected }) => connected);
+  }
+
   private receive(link: DirectoryLink, event: HolderEvent, epoch: bigint | undefined): void {
     if (!('run' in event)) return;
     const shard = this.shards[shardOf(event.run.dataspace, event.run.firstPage, this.o.shards)]!;

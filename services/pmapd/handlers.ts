@@ -3,7 +3,7 @@
 import type { FaultsRequest, PmapService, SessionRequest } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
-import { invalidField, notFound } from '@odonata/rpc/refusal.ts';
+import { invalidField, notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
@@ -44,6 +44,7 @@ export function pmapHandlers(
         const hello = request.events[0]?.event;
         if (hello?.case !== 'hello')
           throw new RpcError(Code.FailedPrecondition, 'the first event must be hello');
+        if (node.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${node.name} stops`);
         const fd = door.claim(hello.value.userfaultToken);
         if (fd === undefined)
           throw new RpcError(Code.Unauthenticated, 'no userfaultfd was handed over under this token');

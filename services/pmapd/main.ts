@@ -1,5 +1,5 @@
 import { parseConfig } from '@odonata/rpc/config.ts';
-import { runService } from '@odonata/rpc/lifecycle.ts';
+import { runService, STOP_MS } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { useTls } from '@odonata/rpc/tls.ts';
 import { useShortSlices } from '@odonata/userfault/scheduling.ts';
@@ -17,4 +17,9 @@ const log = createLog('pmapd', config.logLevel).child({ node: config.node });
 useTls(config.tlsDir);
 
 useShortSlices();
-runService({ name: 'pmapd', log, start: (stopping) => serve(config, log, stopping) });
+runService({
+  name: 'pmapd',
+  log,
+  stopMs: config.drainMs + STOP_MS,
+  start: (stopping) => serve(config, log, stopping),
+});

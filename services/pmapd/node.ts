@@ -13,6 +13,7 @@ import { CoherentMemory } from './coherent-memory.ts';
 import type { PmapdConfig } from './config.ts';
 import { Directories } from './directories.ts';
 import { followReplicas } from './discovery.ts';
+import { Drain } from './drain.ts';
 import { Frames } from './frames.ts';
 import type { Session } from './session.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
@@ -52,6 +53,7 @@ export class Node {
   private readonly log: Logger;
   private directories: Directories | undefined;
   private asked: { address: string; client: Client<typeof DirectoryService> } | undefined;
+  private leaving: Drain | undefined;
   private stopDiscovery: () => void = () => {};
   private deadline = 0n;
   private vmspaces = 0n;
@@ -218,6 +220,7 @@ export class Node {
 
   private other(event: DirectoryEvent['event']): void {
     if (event.case === 'removed') this.memory.remove(event.value.dataspace);
+    else if (event.case === 'retired') this.leaving?.retired(event.value);
     else this.sync.answer(event);
   }
 
@@ -227,6 +230,7 @@ export class Node {
     sizeBytes: bigint,
     options: OpenOptions = {},
   ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
+    if (this.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.name} stops`);
     this.opening++;
     try {
       return await this.askToOpen(name, sizeBytes, options);
@@ -290,6 +294,22 @@ export class Node {
     if (mapped) this.mapped.add(dataspace.id);
     else this.mapped.delete(dataspace.id);
     this.directories?.sendAll({ case: 'interest', value: { dataspace: dataspace.id, mapped } });
+  }
+
+  /** True once this node hands over what it has, and takes nothing more. */
+  get isLeaving(): boolean {
+    return this.leaving !== undefined;
+  }
+
+  /** Ends the processes of this node and hands its pages over to others, for so long at most. */
+  async drain(drainMs: number): Promise<void> {
+    const { directories, memory, backing, sessions, incarnation, log } = this;
+    if (directories === undefined || this.isLeaving) return;
+    const { node, shards } = this.config;
+    const directory = () => this.directory;
+    const about = { node, incarnation, memory, backing, sessions, directories, directory, shards, log };
+    this.leaving = new Drain(about);
+    await this.leaving.run(drainMs);
   }
 
   close(): void {

@@ -5,12 +5,14 @@ import { connectBus } from '@odonata/bus/config.ts';
 import { claimNodeIndex } from '@odonata/bus/node-index.ts';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
+import { adoptHandler } from './adopt.ts';
 import type { PmapdConfig } from './config.ts';
 import { dataspaceHandlers } from './dataspace-handlers.ts';
 import { pmapHandlers } from './handlers.ts';
@@ -24,7 +26,7 @@ export async function serve(
   config: PmapdConfig,
   log: Logger,
   stopping: AbortSignal,
-): Promise<() => Promise<void>> {
+): Promise<(how: StopHow) => Promise<void>> {
   mkdirSync(config.memoryDir, { recursive: true, mode: 0o700 });
   mkdirSync(config.socketDir, { recursive: true, mode: 0o700 });
   const metrics = new Metrics('pmapd');
@@ -44,7 +46,7 @@ export async function serve(
   server
     .add(PmapService, pmap)
     .add(DataspaceService, dataspaces)
-    .add(TransferService, transferHandlers(node));
+    .add(TransferService, { ...transferHandlers(node), ...adoptHandler(node) });
   // The socket comes first: it refuses when another pmap manager of this node runs.
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   clearMemoryDir(config.memoryDir, log);
@@ -61,10 +63,14 @@ export async function serve(
   });
   endpoint.serve(PmapService, pmap);
   endpoint.serve(DataspaceService, dataspaces);
-  return async () => {
-    await endpoint.close();
+  return async ({ atOnce }) => {
+    server.setServing(false);
+    metricsServer.notReady = () => 'stops';
+    if (!atOnce && config.drainMs > 0) await node.drain(config.drainMs);
+    endpoint.close();
     node.close();
-    await server.drain(1_000);
+    // What has left serves nobody any more.
+    await server.drain(node.isLeaving ? 100 : 1_000);
     door.close();
     await bus.close();
     await metricsServer.close();

@@ -127,7 +127,7 @@ export class Transfers {
 /** The receiving side. */
 export function transferHandlers(
   node: Pick<Node, 'memory' | 'acceptsFor'>,
-): Handlers<typeof TransferService> {
+): Pick<Handlers<typeof TransferService>, 'deliver'> {
   return {
     deliver: raw((call) => {
       call.on('data', (message: DeliverRequest) => {

@@ -22,6 +22,15 @@ export const vkerneldConfig = {
     .array(z.string().startsWith('/', 'use absolute paths'))
     .default([])
     .describe('directories of the host that programs may be given, with all below'),
+  drainMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(86_400_000)
+    .default(0)
+    .describe(
+      'how long, on SIGTERM, programs that run may take to end by themselves; none is started meanwhile',
+    ),
   ...serviceConfig,
 };
 

@@ -1,5 +1,5 @@
 import { parseConfig } from '@odonata/rpc/config.ts';
-import { runService } from '@odonata/rpc/lifecycle.ts';
+import { runService, STOP_MS } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { useTls } from '@odonata/rpc/tls.ts';
 import { vkerneldConfig } from './config.ts';
@@ -15,8 +15,9 @@ useTls(config.tlsDir);
 runService({
   name: 'vkerneld',
   log,
+  stopMs: config.drainMs + STOP_MS,
   start: async () => {
     const vkerneld = await serveVkerneld(config, log);
-    return () => vkerneld.stop();
+    return (how) => vkerneld.stop(how);
   },
 });

@@ -18,18 +18,18 @@ let folder: string;
 let daemon: ChildProcess;
 let client: Client<typeof VkernelService>;
 
-async function startDaemon(): Promise<void> {
+async function startDaemon(drainMs = 0): Promise<void> {
   const code = `
     import { createLog } from '@odonata/rpc/log.ts';
     import { runService } from '@odonata/rpc/lifecycle.ts';
     import { serveVkerneld } from './serve.ts';
     const log = createLog('vkerneld', 'fatal');
-    runService({ name: 'vkerneld', log, start: async () => {
+    runService({ name: 'vkerneld', log, stopMs: ${drainMs + 8_000}, start: async () => {
       const v = await serveVkerneld({ node: 'n', nodeIndex: 1, listen: '127.0.0.1:0', syslink: '127.0.0.1:1',
-        allowDir: [], logLevel: 'fatal', metricsListen: '', socketDir: ${JSON.stringify(join(folder, 's'))} }, log,
+        allowDir: [], drainMs: ${drainMs}, logLevel: 'fatal', metricsListen: '', socketDir: ${JSON.stringify(join(folder, 's'))} }, log,
         ${JSON.stringify(join(here, 'stand-in-vkernel.ts'))});
       console.log(v.address);
-      return () => v.stop();
+      return (how) => v.stop(how);
     } });`;
   daemon = spawn(process.execPath, ['--input-type=module-typescript', '-e', code], {
     cwd: here,
@@ -116,4 +116,26 @@ it('a virtual kernel that ended meanwhile is seen as ended', async () => {
   const listed = (await client.listProcesses({})).processes[0];
   expect(listed).toMatchObject({ command: ['wait'], exit: { reason: 'virtual kernel default: ended' } });
   expect(await start('wait')).toBe(pid + 1n);
+});
+
+it('told to stop, it lets what runs come to its end, and starts nothing more', async () => {
+  await killDaemon();
+  await startDaemon(60_000);
+  const pid = await start('wait');
+  daemon.kill('SIGTERM');
+  const ended = once(daemon, 'exit');
+  await expect(until(async () => (await start('wait')) === 0n)).rejects.toThrow(/UNAVAILABLE.*stopping/s);
+  expect(await stateOf(pid)).toBe(ProcessState.RUNNING);
+  await client.kill({ pid, signal: 'SIGTERM' });
+  expect(await ended).toEqual([0, null]);
+});
+
+it('told to stop at once, it ends what runs', async () => {
+  await killDaemon();
+  await startDaemon(60_000);
+  await start('wait');
+  const { hostPid } = (await client.listVkernels({})).vkernels[0]!;
+  daemon.kill('SIGINT');
+  expect(await once(daemon, 'exit')).toEqual([0, null]);
+  expect(startTicksOf(hostPid)).toBeUndefined();
 });

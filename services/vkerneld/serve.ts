@@ -4,6 +4,7 @@ import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { withBackoff } from '@odonata/rpc/backoff.ts';
 import { createClient } from '@odonata/rpc/client.ts';
+import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
@@ -19,8 +20,8 @@ import { Vkernels } from './vkernels.ts';
 
 export interface Vkerneld {
   readonly address: string;
-  /** Ends the virtual kernels and all that runs in them. */
-  stop(): Promise<void>;
+  /** Ends the virtual kernels and all that runs in them; unless at once, what runs has its time to end by itself. */
+  stop(how?: StopHow): Promise<void>;
 }
 
 /** From the pmap manager of this node, as long as that takes: the two start in any order. */
@@ -62,12 +63,19 @@ export async function serveVkerneld(
     kind: EndpointKind.VKERNEL,
     ...{ node, nodeIndex, log, meter },
   }).serve(VkernelService, handlers);
-  const notReady = () => (syslink.connected ? undefined : 'waits for the syslink router');
+  let stopping = false;
+  const notReady = () =>
+    stopping ? 'stops' : syslink.connected ? undefined : 'waits for the syslink router';
   const metricsServer = await serveMetrics({ listen: config.metricsListen, metrics, notReady, log });
   return {
     address,
-    async stop() {
+    async stop({ atOnce } = { atOnce: true }) {
       server.setServing(false);
+      stopping = true;
+      if (!atOnce && config.drainMs > 0) {
+        const running = await vkernels.drain(config.drainMs);
+        if (running > 0) log.warn({ running }, 'programs still run after the drain; ending them');
+      }
       await vkernels.stop();
       await file.settled();
       // What ended with the virtual kernels is on its way to the callers: let it arrive.

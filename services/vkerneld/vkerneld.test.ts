@@ -31,7 +31,13 @@ async function startVkerneld(): Promise<void> {
       socketDir: join(folder, 's'),
       syslink: '127.0.0.1:1',
     },
-    ...{ allowDir: [join(folder, 'allowed')], logLevel: 'silent' as const, metricsListen: '', tlsDir: '' },
+    ...{
+      allowDir: [join(folder, 'allowed')],
+      logLevel: 'silent' as const,
+      drainMs: 0,
+      metricsListen: '',
+      tlsDir: '',
+    },
   };
   vkerneld = await serveVkerneld(config, silentLog(), program);
   client = createClient(VkernelService, vkerneld.address);
@@ -287,7 +293,7 @@ describe('bad luck', () => {
         socketDir: join(folder, 's'),
         syslink: '127.0.0.1:1',
       },
-      ...{ allowDir: [], logLevel: 'silent' as const, metricsListen: '', tlsDir: '' },
+      ...{ allowDir: [], logLevel: 'silent' as const, drainMs: 0, metricsListen: '', tlsDir: '' },
     };
     vkerneld = await serveVkerneld(config, silentLog(), '/nonexistent.ts');
     client = createClient(VkernelService, vkerneld.address);

@@ -1,4 +1,5 @@
 import type { AttachHello, AttachRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
@@ -12,6 +13,7 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 const VKERNELS_LIMIT = 64;
 /** Of a command in the record: enough to know it by. */
 const COMMAND_BYTES = 1024;
+const DRAIN_POLL_MS = 50;
 
 /** The virtual kernels of this node: made on demand, one a name; made again on the next demand after a crash. */
 export class Vkernels {
@@ -22,6 +24,7 @@ export class Vkernels {
   readonly #children = new Map<string, VkernelChild>();
   #lastIndex: number;
   #stopping = false;
+  #draining = false;
 
   /** Adopts what an earlier supervisor left running. */
   constructor(options: { place: VkernelPlace; table: ProcessTable; file: RecordFile; log: Logger }) {
@@ -55,6 +58,8 @@ export class Vkernels {
         `"${name}" is no name of a virtual kernel: use 1 to 32 of a-z 0-9 -`,
       );
     }
+    if (this.#draining)
+      throw tryAgain(Code.Unavailable, `${this.#place.node} is stopping, and starts no more programs`);
     const child = this.#children.get(name) ?? this.#spawn(name);
     await child.attached(signal);
     return child;
@@ -136,6 +141,14 @@ export class Vkernels {
         process.watcher?.inputTaken(Number(event.value.takenBytes));
         return;
     }
+  }
+
+  /** Starts no more programs. Resolves when all have ended, or after so long. @returns how many still run */
+  async drain(drainMs: number): Promise<number> {
+    this.#draining = true;
+    const endMs = performance.now() + drainMs;
+    while (this.#table.running().length > 0 && performance.now() < endMs) await delay(DRAIN_POLL_MS);
+    return this.#table.running().length;
   }
 
   /** Ends all of them. */

@@ -38,7 +38,7 @@ function environOf(pid: number): string[] {
   }
 }
 
-/** Ends every process of the cluster: SIGTERM, then SIGKILL after `graceMs`. Returns how many there were. */
+/** Ends every process of the cluster: SIGINT, then SIGKILL after `graceMs`. Returns how many there were. */
 export async function endProcesses(paths: ClusterPaths, graceMs: number): Promise<number> {
   const seen = new Set<number>();
   const endMs = Date.now() + graceMs + 5000;
@@ -51,7 +51,7 @@ export async function endProcesses(paths: ClusterPaths, graceMs: number): Promis
     }
     for (const identity of alive) {
       if (Date.now() >= killMs) signalIdentity(identity, 'SIGKILL');
-      else if (!seen.has(identity.pid)) signalIdentity(identity, 'SIGTERM');
+      else if (!seen.has(identity.pid)) signalIdentity(identity, 'SIGINT');
       seen.add(identity.pid);
     }
     await sleep(25);

@@ -65,7 +65,7 @@ export function checkSetpriv(): Check {
   const path = findTool('setpriv');
   if (!path) return { name, ok: false, detail: 'not installed: services outlive a killed supervisor', fix };
   try {
-    execFileSync(path, ['--pdeathsig', 'TERM', '--', '/bin/true'], { timeout: 5000, stdio: 'pipe' });
+    execFileSync(path, ['--pdeathsig', 'INT', '--', '/bin/true'], { timeout: 5000, stdio: 'pipe' });
     return { name, ok: true, detail: `${path} --pdeathsig` };
   } catch (error) {
     return {

@@ -2,7 +2,7 @@
 //
 //   start -> running --ends--> waiting --delay--> running ...
 //                    \-- too many short lives --> failed
-//   stop: running -> SIGTERM -> (graceMs) -> SIGKILL -> stopped
+//   stop: running -> SIGINT, since nothing of a cluster that goes down is worth handing over -> (graceMs) -> SIGKILL -> stopped
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, renameSync, statSync } from 'node:fs';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -109,7 +109,7 @@ export class SupervisedService {
       this.#become('stopped');
       return;
     }
-    child.kill('SIGTERM');
+    child.kill('SIGINT');
     const kill = setTimeout(() => {
       this.#around.log.warn({ service: this.spec.name, graceMs }, 'did not end in time, killed');
       child.kill('SIGKILL');

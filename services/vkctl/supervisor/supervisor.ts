@@ -51,7 +51,7 @@ export class Supervisor {
         NODE_COMPILE_CACHE: fileURLToPath(new URL('../../../node_modules/.cache/odonata', import.meta.url)),
         [MARK]: plan.runtimeDir,
       },
-      wrap: setpriv ? [setpriv, '--pdeathsig', 'TERM', '--'] : [],
+      wrap: setpriv ? [setpriv, '--pdeathsig', 'INT', '--'] : [],
       changed: () => this.#write(),
     };
     this.#services = serviceSpecs(plan, { node: process.execPath, natsServer }).map(
