@@ -194,10 +194,12 @@ export class CoherencyService {
       case 'ownerGone':
         for (const leader of this.leaders.values()) leader.receive(entry, event);
         return;
+      case undefined:
+        return; // of a later version
       default:
         throw new RpcError(
           Code.InvalidArgument,
-          `holder ${entry.node} sent ${e.case ?? 'an empty event'} where it does not belong`,
+          `holder ${entry.node} sent ${e.case} where it does not belong`,
         );
     }
   }

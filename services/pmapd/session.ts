@@ -14,6 +14,7 @@ import {
 } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
+import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
 import type { Node } from './node.ts';
 import { ENTRIES_MAX, MapEntry, Vmspace } from './vmspace.ts';
@@ -156,9 +157,13 @@ export class Session {
       case 'wake':
         this.node.sync.relay(this, request, event);
         return;
-      case 'hello':
       case undefined:
-        throw new RpcError(Code.InvalidArgument, `${event.case ?? 'an empty event'} does not belong here`);
+        // Of a later version: who waits for an answer gets one.
+        if (request !== 0n)
+          throw new RpcError(Code.Unimplemented, 'this pmap manager does not know this request');
+        return;
+      case 'hello':
+        throw new RpcError(Code.InvalidArgument, 'hello does not belong here');
     }
   }
 
@@ -196,6 +201,7 @@ export class Session {
         `size_bytes of a vmspace: a multiple of ${PAGE_BYTES} up to 8 GiB, not ${sizeBytes}`,
       );
     }
+    if (this.node.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.node.name} stops`);
     if (this.vmspaces.size >= VMSPACES_MAX)
       throw new RpcError(Code.ResourceExhausted, `${VMSPACES_MAX} vmspaces are the most of one vkernel`);
     const id = this.node.nextVmspace();

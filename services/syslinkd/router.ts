@@ -68,12 +68,10 @@ export class Router {
       case 'circuitClose':
         this.#circuits.close(endpoint, frame.value);
         break;
+      case undefined:
+        break; // of a later version
       default:
-        this.#drop(
-          connection,
-          new RpcError(Code.InvalidArgument, `unexpected frame: ${frame.case ?? 'empty'}`),
-          nowMs,
-        );
+        this.#drop(connection, new RpcError(Code.InvalidArgument, `unexpected frame: ${frame.case}`), nowMs);
     }
   }
 

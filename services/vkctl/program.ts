@@ -4,6 +4,7 @@ import { addDs } from './commands/ds.ts';
 import { addKill } from './commands/kill.ts';
 import { addLogs } from './commands/logs.ts';
 import { addPs } from './commands/ps.ts';
+import { addRestart } from './commands/restart.ts';
 import { addRun } from './commands/run.ts';
 import { addStatus } from './commands/status.ts';
 import { addDown, addUp } from './commands/up.ts';
@@ -44,7 +45,18 @@ export function createProgram(): Command {
       outputError: (text) => printError(text.trimEnd().replace(/^error: /, 'vkctl: ')),
     })
     .addHelpText('after', HELP);
-  for (const add of [addUp, addDown, addStatus, addDoctor, addRun, addPs, addKill, addLogs, addDs])
+  for (const add of [
+    addUp,
+    addDown,
+    addStatus,
+    addRestart,
+    addDoctor,
+    addRun,
+    addPs,
+    addKill,
+    addLogs,
+    addDs,
+  ])
     add(program);
   return program;
 }

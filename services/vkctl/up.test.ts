@@ -87,6 +87,29 @@ test('up, status, a second up, a killed service, down', async () => {
   expect(vkctl('down')).toMatchObject({ status: 0, stderr: expect.stringContaining('is not up') });
 });
 
+test('restart: all in turn, and what is not a service', () => {
+  expect(up().status).toBe(0);
+  const restarted = vkctl('restart', '--all', '--json');
+  expect(restarted).toMatchObject({ status: 0, stderr: '' });
+  const names = ['syslinkd', 'cohd', 'node1/pmapd', 'node1/vkerneld'];
+  expect(JSON.parse(restarted.stdout).map((each: { name: string }) => each.name)).toEqual(names);
+  const services = record().services.map(({ name, restarts, lastEnd }) => ({ name, restarts, lastEnd }));
+  expect(services).toEqual([
+    { name: 'nats', restarts: 0, lastEnd: undefined },
+    ...names.map((name) => ({ name, restarts: 1, lastEnd: 'exit 0' })),
+  ]);
+  expect(vkctl('restart')).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/^vkctl: .*--all.*\n$/),
+  });
+  expect(vkctl('restart', 'node9/pmapd')).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/^vkctl: no service "node9\/pmapd"; there are: .*node1\/pmapd.*\n$/),
+  });
+  expect(vkctl('down').status).toBe(0);
+  expectNothingLeft();
+});
+
 test('a supervisor killed with SIGKILL takes everything with it, running programs too', async () => {
   expect(up().status).toBe(0);
   const program = await buildGuest('misbehave');

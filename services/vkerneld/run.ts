@@ -200,11 +200,10 @@ class Terminal implements Watcher {
           break;
         case 'moduleEnd':
           break; // after a module that came whole with the start
+        case undefined:
+          break; // of a later version
         default:
-          throw new RpcError(
-            Code.InvalidArgument,
-            `${event.case ?? 'nothing'} is asked of a program that runs`,
-          );
+          throw new RpcError(Code.InvalidArgument, `${event.case} is asked of a program that runs`);
       }
       if (result.done) return;
     }

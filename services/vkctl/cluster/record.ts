@@ -45,6 +45,8 @@ export const planSchema = z.object({
   framesBytes: z.number().optional(),
   leaseMs: z.number().optional(),
   logLevel: z.enum(LOG_LEVELS),
+  /** The folder of the services; absent: this checkout's. Read at each start of a service, so a link may be turned. */
+  servicesDir: z.string().optional(),
   /** The cluster goes down when this process is gone: a demo or a test, killed however. Absent: nobody's. */
   owner: identitySchema.optional(),
 });

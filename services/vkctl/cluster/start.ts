@@ -33,6 +33,8 @@ export interface StartOptions {
   framesBytes?: number;
   leaseMs?: number;
   logLevel?: LogLevel;
+  /** The folder of the services that run; this checkout's unless told otherwise. */
+  servicesDir?: string;
   /** Goes down by itself when this process (a pid) is gone. */
   owner?: number;
   timeoutMs?: number;
@@ -126,6 +128,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     framesBytes: options.framesBytes ?? shareOfMemory(nodes),
     leaseMs: options.leaseMs,
     logLevel: options.logLevel ?? 'info',
+    servicesDir: options.servicesDir,
     owner: options.owner === undefined ? undefined : identify(options.owner),
   };
 }
@@ -178,7 +181,7 @@ async function untilReady(
         const hopeless = record.services.find((s) => s.restarts >= HOPELESS_RESTARTS || s.state === 'failed');
         if (hopeless) throw new Failure(`${hopeless.name} does not start: ${whyNot(hopeless)}`);
         connection ??= await connectTo(paths.cluster, record.syslink, 300).catch(() => undefined);
-        waitingFor = await notReady(record, connection);
+        waitingFor = await servicesNotReady(record, connection);
         onProgress?.({
           ready: record.services.length - waitingFor.length,
           total: record.services.length,
@@ -195,7 +198,10 @@ async function untilReady(
 }
 
 /** Names of services that do not answer yet. */
-async function notReady(record: ClusterRecord, connection: Connection | undefined): Promise<string[]> {
+export async function servicesNotReady(
+  record: ClusterRecord,
+  connection: Connection | undefined,
+): Promise<string[]> {
   const names = record.services.map((service) => service.name);
   if (!connection) return names;
   const endpoints = await connection.listEndpoints().catch(() => []);

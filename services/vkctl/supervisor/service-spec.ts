@@ -57,7 +57,14 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     node,
     address: at(port),
     command: tools.node,
-    args: [...NODE_FLAGS, join(SERVICES, name, 'main.ts'), '--listen', at(port), ...common, ...args],
+    args: [
+      ...NODE_FLAGS,
+      join(plan.servicesDir ?? SERVICES, name, 'main.ts'),
+      '--listen',
+      at(port),
+      ...common,
+      ...args,
+    ],
     logFile: logFile(node ? `${node}/${name}` : as),
   });
 
