@@ -6,10 +6,9 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { NODE_FLAGS } from '../../services/vkctl/supervisor/service-spec.ts';
 import * as policy from './policy.ts';
-import { K8S, type Manifest, OVERLAYS, podOf, render, renderer, workloads } from './render.ts';
+import { K8S, type Manifest, OVERLAYS, podOf, render, workloads } from './render.ts';
 
 const ROOT = join(K8S, '..');
-if (renderer() === undefined) console.warn('manifests: not checked; install kubectl or kustomize');
 
 /** The module of kubernetes-models that has a kind; undefined for kinds of others (cert-manager, Gateway API). */
 const moduleOf = ({ apiVersion, kind }: Manifest) => {
@@ -180,11 +179,18 @@ const BREAKS: Break[] = [
       all.find((m) => m.metadata.name === 'to-nats').spec.ingress.pop();
     },
   ],
+  [
+    policy.drainsInTime,
+    'is killed before its drain of 60 s is over',
+    (all) => {
+      first(all, 'pmapd').terminationGracePeriodSeconds = 30;
+    },
+  ],
 ];
 const POLICIES = [...new Set(BREAKS.map(([check]) => check))];
 
-describe.skipIf(renderer() === undefined).each(OVERLAYS)('overlay %s', (overlay) => {
-  const all = renderer() === undefined ? [] : render(join(K8S, 'overlays', overlay));
+describe.each(OVERLAYS)('overlay %s', (overlay) => {
+  const all = render(join(K8S, 'overlays', overlay));
 
   it('is valid by the schemas of Kubernetes, and has no field that they do not have', async () => {
     expect(all.length).toBeGreaterThan(30);
@@ -213,7 +219,7 @@ describe.skipIf(renderer() === undefined).each(OVERLAYS)('overlay %s', (overlay)
   });
 });
 
-describe.skipIf(renderer() === undefined)('components', () => {
+describe('components', () => {
   it('for trials: own certificates and a route from outside, without a hole in the policies', () => {
     // A copy: its certificates must not be left in the tree.
     const copy = mkdtempSync(join(tmpdir(), 'odonata-manifests-'));

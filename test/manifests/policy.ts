@@ -1,5 +1,7 @@
 // What must hold of the manifests; each check names what breaks it. No problem: an empty list.
+
 import { type Setting, settingsOf } from '@odonata/rpc/config.ts';
+import { STOP_MS } from '@odonata/rpc/lifecycle.ts';
 import { cohdConfig } from '../../services/cohd/config.ts';
 import { pmapdConfig } from '../../services/pmapd/config.ts';
 import { syslinkdConfig } from '../../services/syslinkd/config.ts';
@@ -109,6 +111,16 @@ export function variablesOf(all: Manifest[], container: Manifest): Map<string, s
   for (const { name, value } of container.env ?? []) variables.set(name, value);
   return variables;
 }
+
+/** What a service may hand over on SIGTERM it can, before it is killed. */
+export const drainsInTime: Policy = (all) =>
+  eachContainer(all, (container, pod) => {
+    const drainMs = Number(
+      variablesOf(all, container).get(`ODONATA_${container.name.toUpperCase()}_DRAIN_MS`) ?? 0,
+    );
+    const graceMs = (pod.terminationGracePeriodSeconds ?? 30) * 1_000;
+    return unless(graceMs >= drainMs + STOP_MS, `is killed before its drain of ${drainMs / 1_000} s is over`);
+  });
 
 export const settingsAreRead: Policy = (all) =>
   eachContainer(all, (container) => {

