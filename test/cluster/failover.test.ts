@@ -8,7 +8,7 @@ import { TestCluster, until } from './cluster.ts';
 
 vi.setConfig({ testTimeout: 150_000 });
 
-const LEASE_MS = 2_000;
+const LEASE_MS = 3_000;
 /** What a busy machine may add to two leases. */
 const SLACK_MS = 3_000;
 

