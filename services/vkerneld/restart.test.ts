@@ -110,7 +110,7 @@ it('a virtual kernel that ended meanwhile is seen as ended', async () => {
   const { hostPid } = (await client.listVkernels({})).vkernels[0]!;
   await killDaemon();
   process.kill(hostPid, 'SIGKILL');
-  await delay(100);
+  await until(async () => startTicksOf(hostPid) === undefined);
   await startDaemon();
   expect(await stateOf(pid)).toBe(ProcessState.EXITED);
   const listed = (await client.listProcesses({})).processes[0];

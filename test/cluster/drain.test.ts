@@ -53,17 +53,16 @@ describe('a pmap manager that is told to stop', () => {
   });
 
   test('under load: programs of other nodes see nothing of it, those of its own end with the reason', async () => {
-    const counters = await Promise.all(
-      ['node2', 'node3'].map((node) =>
-        cluster.start(node, 'counter', ['rolling', 'lock', '3000', '--start', '3']),
-      ),
-    );
-    const own = await cluster.start('node1', 'counter', ['rolling', 'lock', '1000000', '--start', '3']);
+    await cluster.output('node2', 'counter', ['rolling', 'read']);
+    const own = await cluster.start('node1', 'counter', ['rolling', 'lock', '1000000']);
     const lines = await cluster.start('node3', 'peek', ['rolling', '0', '--every-ms', '5']);
-    await lines.wrote(/words/);
+    await lines.wrote(/\[[1-9]/);
+    const counters = await Promise.all(
+      ['node2', 'node3'].map((node) => cluster.start(node, 'counter', ['rolling', 'lock', '3000'])),
+    );
     await restart('node1/pmapd');
     expect(await own.end()).toMatchObject({ code: 137, reason: expect.stringContaining('node1 stops') });
-    for (const counter of counters) expect(await counter.end()).toMatchObject({ code: 0 });
+    for (const counter of counters) expect(await counter.end()).toMatchObject({ code: 0, stderr: '' });
     expect((await usage('rolling')).lostPages).toBe(0);
     const { seen } = await cluster.json<{ seen: number }>('node1', 'counter', ['rolling', 'read']);
     // Two that counted to their end, and what the third had counted.
