@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
 import { busConfig } from '@odonata/bus/config.ts';
 import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
-import { address, serviceConfig } from '@odonata/rpc/config.ts';
+import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
 /** Flags and environment of pmapd. */
@@ -59,7 +59,7 @@ export const pmapdConfig = {
     .min(1 << 20)
     .default(1 << 30)
     .describe('disk that the backing store of the cluster may take, in bytes; of the first that makes it'),
-  syslink: address().default('127.0.0.1:7411').describe('syslink router, host:port'),
+  syslink: syslinkAddresses(),
 };
 
 export type PmapdConfig = { [K in keyof typeof pmapdConfig]: z.infer<(typeof pmapdConfig)[K]> };

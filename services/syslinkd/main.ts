@@ -5,10 +5,14 @@ import { useTls } from '@odonata/rpc/tls.ts';
 import { syslinkdConfig } from './config.ts';
 import { serveSyslinkd } from './serve.ts';
 
+/** The whole stop may take so much longer than the drain. */
+const STOP_MS = 4_000;
+
 const about = {
   summary: 'routes messages and circuits between the parts of a cluster',
   examples: [
     'syslinkd --listen 127.0.0.1:7411',
+    'syslinkd --listen 0.0.0.0:7411 --drain-ms 20000',
     'ODONATA_SYSLINKD_LISTEN=127.0.0.1:0 syslinkd --log-level debug',
   ],
 };
@@ -18,6 +22,7 @@ useTls(config.tlsDir);
 runService({
   name: 'syslinkd',
   log,
+  stopMs: config.drainMs + STOP_MS,
   start: async () => {
     const syslinkd = await serveSyslinkd({ ...config, log });
     return () => syslinkd.stop();

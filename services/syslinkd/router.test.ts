@@ -75,7 +75,7 @@ function shown({ frame: f }: Frame): string {
   }
 }
 
-const newRouter = () => new Router({ firstSysid: 1000n });
+const newRouter = () => new Router({ number: 7 });
 
 describe('messages', () => {
   it('go by name or sysid, and the reply finds its way back', () => {
@@ -257,7 +257,7 @@ it('the router survives frames of any order', () => {
     const circuit = BigInt(random(12));
     const to = { name: ['a', 'b', 'c'][random(3)]! };
     const value = create(MessageSchema, { to, msgid: circuit, hopLimit: random(3), reply: random(2) === 0 });
-    value.to!.sysid = BigInt(random(2) * (1000 + random(5)));
+    value.to!.sysid = BigInt(random(2)) * ((7n << 32n) + BigInt(random(5)));
     switch (random(7)) {
       case 0:
         peer.sends({ case: 'message', value }, i);
