@@ -55,6 +55,11 @@ export class Router {
     for (const connection of this.#endpoints.keys()) connection.send(frame({ case: 'goAway', value: {} }));
   }
 
+  /** It stops now, whatever is under way: who waits for somebody is told that it is the router's end, not theirs. */
+  breakAll(error: RpcError): void {
+    for (const endpoint of this.endpoints()) this.#forgetWork(endpoint, error);
+  }
+
   /** No circuit is open, and every request is answered. */
   get idle(): boolean {
     return this.endpoints().every(({ legs, owed }) => legs.size === 0 && owed.size === 0);
@@ -110,7 +115,7 @@ export class Router {
     if (endpoint === undefined) return;
     this.#endpoints.delete(connection);
     if (endpoint.connection !== connection) return; // replaced by a later stream of the same endpoint
-    this.#forgetWork(endpoint);
+    this.#forgetWork(endpoint, new RpcError(Code.Unavailable, `${shown(endpoint)} went away`));
     this.#registry.gone(endpoint, nowMs);
   }
 
@@ -240,8 +245,7 @@ export class Router {
   }
 
   /** Its stream is gone: whoever waits for it is told, and nobody needs to answer it. */
-  #forgetWork(endpoint: Endpoint): void {
-    const error = new RpcError(Code.Unavailable, `${shown(endpoint)} went away`);
+  #forgetWork(endpoint: Endpoint, error: RpcError): void {
     for (const owed of [...endpoint.owed.values()]) {
       this.#settle(endpoint, owed.from, owed.msgid);
       if (owed.from !== endpoint) refuse(owed.from, { msgid: owed.msgid, proto: owed.proto }, error);

@@ -105,9 +105,9 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
       while (!router.idle && Date.now() < endMs) await delay(DRAIN_POLL_MS);
       if (!router.idle) log.info({ drainMs }, 'circuits are open after the drain; ending them');
       clearInterval(ticking);
-      for (const connection of [...connections]) {
-        connection.end(new RpcError(Code.Unavailable, 'the router stops'));
-      }
+      const error = new RpcError(Code.Unavailable, 'the router stops');
+      router.breakAll(error);
+      for (const connection of [...connections]) connection.end(error);
       await server.drain(1_000);
       await metricsServer.close();
     },

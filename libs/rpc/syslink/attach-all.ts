@@ -2,38 +2,35 @@ import { Backoff, delay } from '../backoff.ts';
 import type { Attaching } from './attaching.ts';
 import { REGISTER_MS } from './attaching.ts';
 import type { Line } from './line.ts';
-import { hasNames, resolveRouters } from './routers.ts';
 
-/** How often names are looked up, for routers that come and go. */
-const RESOLVE_MS = 5_000;
 const BACKOFF = { firstMs: 50, maxMs: 1_000 };
 /** The first failures are a normal start in any order; say it when it lasts. */
 const QUIET_FAILURES = 5;
 
 /**
- * A service: attached to every router, so that whoever is attached to one of them reaches it. A line whose router no name
- * stands for any more stays until it breaks: that router drains.
+ * A service: attached to every router, so that whoever is attached to one of them reaches it. A line to a router that is
+ * not found any more stays until it breaks: that router drains.
  */
 export async function attachToAll(attaching: Attaching): Promise<void> {
-  const { address, closing, failed, log } = attaching;
+  const { routers, lookUpMs, closing, failed, log } = attaching;
   const backoff = new Backoff(BACKOFF);
-  const routers = new Routers(attaching);
+  const kept = new KeptRouters(attaching);
   while (!closing.aborted) {
     try {
-      routers.keep(await resolveRouters(address));
-      if (!hasNames(address)) return;
+      kept.keep(await routers());
+      if (lookUpMs === 0) return;
       backoff.reset();
-      await delay(RESOLVE_MS, closing);
+      await delay(lookUpMs, closing);
     } catch (error) {
       failed(error);
       const level = backoff.attempts === QUIET_FAILURES ? 'warn' : 'debug';
-      log[level]({ err: error, address }, 'the syslink routers cannot be found; trying on');
+      log[level]({ err: error }, 'the syslink routers cannot be found; trying on');
       await delay(backoff.nextDelayMs(), closing);
     }
   }
 }
 
-class Routers {
+class KeptRouters {
   readonly #attaching: Attaching;
   #listed = new Set<string>();
   /** Addresses that are attached to, or tried. */

@@ -2,7 +2,6 @@ import { Backoff, delay } from '../backoff.ts';
 import type { Attaching } from './attaching.ts';
 import { REGISTER_MS } from './attaching.ts';
 import type { Line } from './line.ts';
-import { resolveRouters } from './routers.ts';
 
 /** How long a router may take while there are others to try; twice as long in each round that finds none. */
 const FIRST_TRY_MS = 1_500;
@@ -34,9 +33,8 @@ export async function attachToOne(attaching: Attaching): Promise<void> {
 
 /** A line to one of the routers, in random order; one that started lately only where there is no other. */
 async function firstOf(attaching: Attaching, tryMs: number): Promise<Line | undefined> {
-  const { address, open, failed, closing } = attaching;
-  const routers = await resolveRouters(address).catch(failed);
-  const order = shuffled(routers ?? []);
+  const { routers, open, failed, closing } = attaching;
+  const order = shuffled((await routers().catch(failed)) ?? []);
   let settling: Line | undefined;
   for (const router of order) {
     if (closing.aborted) break;

@@ -6,8 +6,10 @@ export const REGISTER_MS = 10_000;
 
 /** What keeps an endpoint attached works with this. */
 export interface Attaching {
-  /** The routers, as in `SyslinkOptions`. */
-  readonly address: string;
+  /** The addresses of the routers, each once. Rejects where they cannot be found. */
+  readonly routers: () => Promise<readonly string[]>;
+  /** They may change: they are looked up so often. 0: they stay. */
+  readonly lookUpMs: number;
   readonly log: Logger;
   readonly closing: AbortSignal;
   open(router: string, registerMs: number): Line;

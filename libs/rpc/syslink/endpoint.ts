@@ -9,7 +9,11 @@ import { attachToOne } from './attach-one.ts';
 import type { Lines, Target } from './calls.ts';
 import { Calls } from './calls.ts';
 import { Line } from './line.ts';
+import { hasNames, resolveRouters } from './routers.ts';
 import { ServedServices } from './served.ts';
+
+/** How often names are looked up, for routers that come and go. */
+const LOOK_UP_MS = 5_000;
 
 export interface SyslinkOptions {
   /**
@@ -72,7 +76,8 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
     const register = { name, kind, session, node, nodeIndex };
     const attach = kind === EndpointKind.CLIENT ? attachToOne : attachToAll;
     attach({
-      address,
+      routers: () => resolveRouters(address),
+      lookUpMs: hasNames(address) ? LOOK_UP_MS : 0,
       log,
       closing: this.#closing.signal,
       open: (router, registerMs) =>
