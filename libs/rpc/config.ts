@@ -37,7 +37,7 @@ export const syslinkAddresses = () =>
     )
     .default('127.0.0.1:7411')
     .describe(
-      'syslink routers, host:port, with commas between; a name stands for all its addresses (looked up every 5 s). It attaches to each',
+      'syslink routers, host:port with commas between: it attaches to each; a name stands for all of its addresses, looked up every 5 s',
     );
 
 /** What every service takes besides. */

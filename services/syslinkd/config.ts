@@ -1,6 +1,9 @@
 import { address, serviceConfig } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
+/** The whole stop may take so much longer than the drain. */
+export const STOP_MS = 4_000;
+
 /** Flags and environment of syslinkd. */
 export const syslinkdConfig = {
   listen: address().default('127.0.0.1:7411').describe('address to listen on, host:port'),

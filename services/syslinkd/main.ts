@@ -2,11 +2,8 @@ import { parseConfig } from '@odonata/rpc/config.ts';
 import { runService } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { useTls } from '@odonata/rpc/tls.ts';
-import { syslinkdConfig } from './config.ts';
+import { STOP_MS, syslinkdConfig } from './config.ts';
 import { serveSyslinkd } from './serve.ts';
-
-/** The whole stop may take so much longer than the drain. */
-const STOP_MS = 4_000;
 
 const about = {
   summary: 'routes messages and circuits between the parts of a cluster',

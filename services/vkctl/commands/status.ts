@@ -120,11 +120,7 @@ async function attachToRouters(
   return attached.filter((router) => router !== undefined);
 }
 
-async function nodeStatus(
-  to: Connection,
-  name: string,
-  trouble: Trouble,
-): Promise<NodeStatus> {
+async function nodeStatus(to: Connection, name: string, trouble: Trouble): Promise<NodeStatus> {
   const [stats, vkernels] = await Promise.all([
     to
       .pmapd(name)

@@ -85,7 +85,12 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     const { socketDir, memoryDir } = nodeFolders(plan, name);
     const node = ['--node', name, '--node-index', String(index), '--socket-dir', socketDir];
     const frames = plan.framesBytes ? ['--frames-bytes', String(plan.framesBytes)] : [];
-    const directory = [...ports.cohd.flatMap((port) => ['--directory', at(port)]), '--memory-dir', memoryDir, ...frames];
+    const directory = [
+      ...ports.cohd.flatMap((port) => ['--directory', at(port)]),
+      '--memory-dir',
+      memoryDir,
+      ...frames,
+    ];
     specs.push(service('pmapd', ports.pmapd[position]!, [...node, ...directory, ...cluster], name));
     const allow = plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]);
     specs.push(
