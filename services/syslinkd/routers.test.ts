@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { EndpointKind, type Frame, RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
@@ -192,6 +194,21 @@ describe('several routers', () => {
     const following = follow(client, 200n);
     await until('a circuit of a second ends well', () => following.ended !== undefined);
     expect(following).toEqual({ seen: 199n, ended: 'end' });
+  });
+
+  it('one that hangs, or is not there, costs a client a moment', async () => {
+    const hanging = createServer().listen(0, '127.0.0.1');
+    cleanup.push(() => hanging.close());
+    await once(hanging, 'listening');
+    const { port } = hanging.address() as { port: number };
+    const well = await router();
+    const clients = Array.from({ length: 6 }, () => attach('', [`127.0.0.1:${port}`, '127.0.0.1:1', well]));
+    await Promise.all(clients.map((client) => client.ready({ deadlineMs: 5_000 })));
+    expect(await clients[0]!.listEndpoints()).toHaveLength(6);
+    const lost = attach('', [`127.0.0.1:${port}`, '127.0.0.1:1']);
+    expect((await failure(lost.ready({ deadlineMs: 2_000 }))).message).toMatch(
+      /^UNAVAILABLE: no line to the syslink router at 127.0.0.1:\d+,127.0.0.1:1: /,
+    );
   });
 
   it('a client takes one that started lately only where there is no other', async () => {
