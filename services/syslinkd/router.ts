@@ -57,7 +57,10 @@ export class Router {
 
   /** It stops now, whatever is under way: who waits for somebody is told that it is the router's end, not theirs. */
   breakAll(error: RpcError): void {
-    for (const endpoint of this.endpoints()) this.#forgetWork(endpoint, error);
+    for (const endpoint of this.endpoints()) {
+      this.#refuseOwed(endpoint, error);
+      this.#circuits.abortAll(endpoint, error);
+    }
   }
 
   /** No circuit is open, and every request is answered. */
@@ -115,7 +118,7 @@ export class Router {
     if (endpoint === undefined) return;
     this.#endpoints.delete(connection);
     if (endpoint.connection !== connection) return; // replaced by a later stream of the same endpoint
-    this.#forgetWork(endpoint, new RpcError(Code.Unavailable, `${shown(endpoint)} went away`));
+    this.#forgetWork(endpoint);
     this.#registry.gone(endpoint, nowMs);
   }
 
@@ -245,13 +248,18 @@ export class Router {
   }
 
   /** Its stream is gone: whoever waits for it is told, and nobody needs to answer it. */
-  #forgetWork(endpoint: Endpoint, error: RpcError): void {
+  #forgetWork(endpoint: Endpoint): void {
+    const error = new RpcError(Code.Unavailable, `${shown(endpoint)} went away`);
+    this.#refuseOwed(endpoint, error);
+    for (const [msgid, answerer] of [...endpoint.asked]) this.#settle(answerer, endpoint, msgid);
+    this.#circuits.closeAll(endpoint, error);
+  }
+
+  #refuseOwed(endpoint: Endpoint, error: RpcError): void {
     for (const owed of [...endpoint.owed.values()]) {
       this.#settle(endpoint, owed.from, owed.msgid);
       if (owed.from !== endpoint) refuse(owed.from, { msgid: owed.msgid, proto: owed.proto }, error);
     }
-    for (const [msgid, answerer] of [...endpoint.asked]) this.#settle(answerer, endpoint, msgid);
-    this.#circuits.closeAll(endpoint, error);
   }
 }
 
