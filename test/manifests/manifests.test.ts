@@ -212,10 +212,8 @@ const BREAKS: Break[] = [
     policy.routersOutliveEachOther,
     'a router is ready before services can have found it',
     (all) => {
-      (first(all, 'syslinkd').containers[0].env ??= []).push({
-        name: 'ODONATA_SYSLINKD_SETTLE_MS',
-        value: '2000',
-      });
+      const [c] = first(all, 'syslinkd').containers;
+      c.env = [...(c.env ?? []), { name: 'ODONATA_SYSLINKD_SETTLE_MS', value: '2000' }];
     },
   ],
   [
