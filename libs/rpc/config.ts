@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { isAddress } from './address.ts';
 import { LOG_LEVELS } from './log.ts';
+import { routerAddresses } from './syslink/routers.ts';
 import { missingTlsFiles } from './tls.ts';
 
 export interface ConfigAbout {
@@ -25,6 +26,19 @@ export const commonConfig = {
 
 /** `host:port`. */
 export const address = () => z.string().refine(isAddress, 'use host:port, as 127.0.0.1:7421');
+
+/** Of the routers of the cluster. */
+export const syslinkAddresses = () =>
+  z
+    .string()
+    .refine(
+      (list) => routerAddresses(list).length > 0 && routerAddresses(list).every(isAddress),
+      'use host:port, several with commas: 10.0.0.1:7411,10.0.0.2:7411',
+    )
+    .default('127.0.0.1:7411')
+    .describe(
+      'syslink routers, host:port with commas between: it attaches to each; a name stands for all of its addresses, looked up every 5 s',
+    );
 
 /** What every service takes besides. */
 export const serviceConfig = {

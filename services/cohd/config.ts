@@ -1,6 +1,6 @@
 import { busConfig } from '@odonata/bus/config.ts';
 import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
-import { address, serviceConfig } from '@odonata/rpc/config.ts';
+import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
 /** Flags and environment of cohd. */
@@ -37,7 +37,7 @@ export const cohdConfig = {
     .max(60_000)
     .default(3_000)
     .describe('milliseconds after which a silent holder is dead'),
-  syslink: address().default('127.0.0.1:7411').describe('syslink router, host:port'),
+  syslink: syslinkAddresses(),
 };
 
 export type CohdConfig = { [K in keyof typeof cohdConfig]: z.infer<(typeof cohdConfig)[K]> };

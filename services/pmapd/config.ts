@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
 import { busConfig } from '@odonata/bus/config.ts';
 import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
-import { address, serviceConfig } from '@odonata/rpc/config.ts';
+import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
 /** Flags and environment of pmapd. */
@@ -66,7 +66,7 @@ export const pmapdConfig = {
     .max(3_600_000)
     .default(10_000)
     .describe('how long, on SIGTERM, pages may be handed over to other nodes; 0, and on SIGINT: not at all'),
-  syslink: address().default('127.0.0.1:7411').describe('syslink router, host:port'),
+  syslink: syslinkAddresses(),
 };
 
 export type PmapdConfig = { [K in keyof typeof pmapdConfig]: z.infer<(typeof pmapdConfig)[K]> };

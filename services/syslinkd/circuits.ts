@@ -102,6 +102,11 @@ export class CircuitTable {
     leg.peer.endpoint.connection?.send(frame({ case: 'circuitClose', value: close }));
   }
 
+  /** Both ends of each are told. */
+  abortAll(endpoint: Endpoint, error: RpcError): void {
+    for (const leg of [...endpoint.legs.values()]) abort(leg, error);
+  }
+
   /** Its stream is gone. */
   closeAll(endpoint: Endpoint, error: RpcError): void {
     for (const leg of [...endpoint.legs.values()]) {

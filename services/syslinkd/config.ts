@@ -1,10 +1,28 @@
 import { address, serviceConfig } from '@odonata/rpc/config.ts';
-import type { z } from 'zod';
+import { z } from 'zod';
 
 /** Flags and environment of syslinkd. */
 export const syslinkdConfig = {
   listen: address().default('127.0.0.1:7411').describe('address to listen on, host:port'),
   ...serviceConfig,
+  settleMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(60_000)
+    .default(2_000)
+    .describe(
+      'milliseconds after the start in which it is not ready, and clients prefer other routers: services find it meanwhile',
+    ),
+  drainMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(600_000)
+    .default(10_000)
+    .describe(
+      'milliseconds that circuits may go on after SIGTERM, while everybody new is sent to other routers',
+    ),
 };
 
 export type SyslinkdConfig = { [K in keyof typeof syslinkdConfig]: z.infer<(typeof syslinkdConfig)[K]> };

@@ -1,5 +1,5 @@
 import { parseConfig } from '@odonata/rpc/config.ts';
-import { runService } from '@odonata/rpc/lifecycle.ts';
+import { runService, STOP_MS } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { useTls } from '@odonata/rpc/tls.ts';
 import { syslinkdConfig } from './config.ts';
@@ -9,6 +9,7 @@ const about = {
   summary: 'routes messages and circuits between the parts of a cluster',
   examples: [
     'syslinkd --listen 127.0.0.1:7411',
+    'syslinkd --listen 0.0.0.0:7411 --drain-ms 20000',
     'ODONATA_SYSLINKD_LISTEN=127.0.0.1:0 syslinkd --log-level debug',
   ],
 };
@@ -18,8 +19,9 @@ useTls(config.tlsDir);
 runService({
   name: 'syslinkd',
   log,
+  stopMs: config.drainMs + STOP_MS,
   start: async () => {
     const syslinkd = await serveSyslinkd({ ...config, log });
-    return () => syslinkd.stop();
+    return (how) => syslinkd.stop(how);
   },
 });

@@ -7,6 +7,8 @@ import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 const REMEMBER_MS = 10 * 60_000;
 const REMEMBER_LIMIT = 1_000;
 const CONNECTED_LIMIT = 10_000;
+/** The lower half of an identity. */
+const REGISTRATIONS_LIMIT = 2 ** 32 - 1;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/;
 
 /** The stream of an endpoint. */
@@ -58,11 +60,16 @@ export interface Endpoint {
 export class Registry {
   readonly #bySysid = new Map<bigint, Endpoint>();
   readonly #byName = new Map<string, Endpoint>();
-  #lastSysid: bigint;
+  /** The upper half of every identity. */
+  readonly #routerBits: bigint;
+  #registrations = 0;
 
-  /** `firstSysid` differs from one life of the router to the next, so that an old identity meets nobody. */
-  constructor(firstSysid: bigint) {
-    this.#lastSysid = firstSysid;
+  /**
+   * @param router its number, 32 bits, another one in each life of each router. So an identity that was given by
+   *   another router, or in another life, meets nobody here.
+   */
+  constructor(router: number) {
+    this.#routerBits = BigInt(router) << 32n;
   }
 
   /**
@@ -145,9 +152,13 @@ export class Registry {
   }
 
   #add({ name, kind, session, node, nodeIndex }: Register): Endpoint {
-    this.#lastSysid += 1n;
+    if (this.#registrations >= REGISTRATIONS_LIMIT) {
+      throw new RpcError(Code.ResourceExhausted, 'this router has given all its identities; start it again');
+    }
+    this.#registrations += 1;
+    const sysid = this.#routerBits + BigInt(this.#registrations);
     const endpoint: Endpoint = {
-      ...{ sysid: this.#lastSysid, name, kind, session, node, nodeIndex },
+      ...{ sysid, name, kind, session, node, nodeIndex },
       ...{ connection: undefined, goneAtMs: 0, lastLeg: 0n },
       ...{ owed: new Map(), asked: new Map(), legs: new Map() },
     };

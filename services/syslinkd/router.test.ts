@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { Frame } from '@odonata/proto/syslink/v1/syslink';
 import { CircuitDataSchema, EndpointKind, MessageSchema } from '@odonata/proto/syslink/v1/syslink';
-import { Code, type RpcError } from '@odonata/rpc/error.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { CIRCUIT_WINDOW_BYTES, frame } from '@odonata/rpc/syslink/frame.ts';
 import { describe, expect, it } from 'vitest';
 import type { Connection } from './registry.ts';
@@ -19,9 +19,10 @@ class Peer implements Connection {
     name: string,
     session = 1n,
     kind = name === '' ? EndpointKind.CLIENT : EndpointKind.PMAP,
+    nowMs = 0,
   ) {
     this.router = router;
-    this.sends({ case: 'register', value: { name, kind, session } });
+    this.sends({ case: 'register', value: { name, kind, session } }, nowMs);
   }
   send(sent: Frame): void {
     this.frames.push(sent);
@@ -75,7 +76,7 @@ function shown({ frame: f }: Frame): string {
   }
 }
 
-const newRouter = () => new Router({ firstSysid: 1000n });
+const newRouter = () => new Router({ number: 7 });
 
 describe('messages', () => {
   it('go by name or sysid, and the reply finds its way back', () => {
@@ -191,6 +192,56 @@ describe('endpoints', () => {
   });
 });
 
+describe('the end of a router', () => {
+  it('asks all to go elsewhere, refuses what is new, and lets the rest end', () => {
+    const router = newRouter();
+    const a = new Peer(router, 'a');
+    const b = new Peer(router, 'b');
+    a.sends({ case: 'circuitOpen', value: { circuit: 3n, to: { name: 'b' }, hopLimit: 1 } });
+    router.drain();
+    expect([a.last(), b.last()]).toEqual(['goAway', 'goAway']);
+    const late = new Peer(router, '');
+    expect(late.ended?.message).toBe('UNAVAILABLE: this router stops; another one takes what is new');
+    expect(late.ended?.detail('google.rpc.RetryInfo')).toBeDefined();
+    a.sends({ case: 'circuitOpen', value: { circuit: 5n, to: { name: 'b' }, hopLimit: 1 } });
+    expect(a.last()).toBe(`close 5 ${Code.Unavailable} this router stops; another one takes what is new`);
+    expect(router.idle).toBe(false);
+    a.sends({ case: 'circuitClose', value: { circuit: 3n, status: { code: 0 } } });
+    expect(router.idle).toBe(true);
+    a.asks({ name: 'b' }, 1n);
+    expect([b.last(), router.idle]).toEqual(['ask 1 from a', false]);
+    b.answers();
+    expect([a.last(), router.idle]).toEqual(['reply 1 0', true]);
+  });
+
+  it('tells whoever still waits that it is the router', () => {
+    const router = newRouter();
+    const a = new Peer(router, 'a');
+    const b = new Peer(router, 'b');
+    a.asks({ name: 'b' }, 1n);
+    b.sends({ case: 'circuitOpen', value: { circuit: 3n, to: { name: 'a' }, hopLimit: 1 } });
+    router.breakAll(new RpcError(Code.Unavailable, 'the router stops'));
+    expect(a.got).toContain(`reply 1 ${Code.Unavailable} the router stops`);
+    expect(b.last()).toBe(`close 3 ${Code.Unavailable} the router stops`);
+    expect(router.idle).toBe(true);
+  });
+});
+
+it('a router says which it is, and that it started lately; its number is in every identity', () => {
+  const router = new Router({ number: 0xffff_ffff, settledAtMs: 100 });
+  const registered = (nowMs: number) => {
+    const peer = new Peer(router, '', 1n, EndpointKind.CLIENT, nowMs);
+    const first = peer.frames[0]!.frame;
+    return first.case === 'registered' ? first.value : undefined;
+  };
+  expect(registered(99)).toMatchObject({
+    sysid: 0xffff_ffff_0000_0001n,
+    router: 0xffff_ffff,
+    settling: true,
+  });
+  expect(registered(100)).toMatchObject({ sysid: 0xffff_ffff_0000_0002n, settling: false });
+});
+
 describe('circuits', () => {
   const connected = () => {
     const router = newRouter();
@@ -257,7 +308,7 @@ it('the router survives frames of any order', () => {
     const circuit = BigInt(random(12));
     const to = { name: ['a', 'b', 'c'][random(3)]! };
     const value = create(MessageSchema, { to, msgid: circuit, hopLimit: random(3), reply: random(2) === 0 });
-    value.to!.sysid = BigInt(random(2) * (1000 + random(5)));
+    value.to!.sysid = BigInt(random(2)) * ((7n << 32n) + BigInt(random(5)));
     switch (random(7)) {
       case 0:
         peer.sends({ case: 'message', value }, i);

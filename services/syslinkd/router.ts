@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Address, Frame, Message } from '@odonata/proto/syslink/v1/syslink';
 import { AddressSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import { tryAgain } from '@odonata/rpc/refusal.ts';
 import {
   BULK_BYTES,
   CALLS_LIMIT,
@@ -31,9 +32,40 @@ export class Router {
   readonly #registry: Registry;
   readonly #endpoints = new Map<Connection, Endpoint>();
   readonly #circuits = new CircuitTable();
+  readonly #number: number;
+  readonly #settledAtMs: number;
+  #draining = false;
 
-  constructor(options: { firstSysid: bigint }) {
-    this.#registry = new Registry(options.firstSysid);
+  /**
+   * @param options.number random, of this life of this router; 32 bits
+   * @param options.settledAtMs until then services may not have found it
+   */
+  constructor(options: { number: number; settledAtMs?: number }) {
+    this.#number = options.number;
+    this.#settledAtMs = options.settledAtMs ?? 0;
+    this.#registry = new Registry(options.number);
+  }
+
+  /**
+   * It stops soon: endpoints are asked to go elsewhere, and what is new is refused. What is under way goes on, and
+   * messages too: a signal must still reach the program at the end of a circuit.
+   */
+  drain(): void {
+    this.#draining = true;
+    for (const connection of this.#endpoints.keys()) connection.send(frame({ case: 'goAway', value: {} }));
+  }
+
+  /** It stops now, whatever is under way: who waits for somebody is told that it is the router's end, not theirs. */
+  breakAll(error: RpcError): void {
+    for (const endpoint of this.endpoints()) {
+      this.#refuseOwed(endpoint, error);
+      this.#circuits.abortAll(endpoint, error);
+    }
+  }
+
+  /** No circuit is open, and every request is answered. */
+  get idle(): boolean {
+    return this.endpoints().every(({ legs, owed }) => legs.size === 0 && owed.size === 0);
   }
 
   /** By name, then identity; also those that went away lately. */
@@ -54,7 +86,10 @@ export class Router {
         else this.#request(endpoint, frame.value, nowMs);
         break;
       case 'circuitOpen':
-        this.#circuits.open(endpoint, frame.value, (to) => this.#destination(to, frame.value.hopLimit));
+        this.#circuits.open(endpoint, frame.value, (to) => {
+          if (this.#draining) throw stops();
+          return this.#destination(to, frame.value.hopLimit);
+        });
         break;
       case 'circuitOpened':
         this.#circuits.opened(endpoint, frame.value.circuit);
@@ -116,6 +151,7 @@ export class Router {
     }
     let endpoint: Endpoint;
     try {
+      if (this.#draining) throw stops();
       endpoint = this.#registry.register(received.value);
     } catch (error) {
       connection.end(fromServiceError(error));
@@ -131,8 +167,13 @@ export class Router {
     }
     endpoint.connection = connection;
     this.#endpoints.set(connection, endpoint);
-    const circuitWindowBytes = CIRCUIT_WINDOW_BYTES;
-    connection.send(frame({ case: 'registered', value: { sysid: endpoint.sysid, circuitWindowBytes } }));
+    const value = {
+      sysid: endpoint.sysid,
+      circuitWindowBytes: CIRCUIT_WINDOW_BYTES,
+      router: this.#number,
+      settling: nowMs < this.#settledAtMs,
+    };
+    connection.send(frame({ case: 'registered', value }));
   }
 
   #drop(connection: Connection, error: RpcError, nowMs: number): void {
@@ -207,17 +248,26 @@ export class Router {
   /** Its stream is gone: whoever waits for it is told, and nobody needs to answer it. */
   #forgetWork(endpoint: Endpoint): void {
     const error = new RpcError(Code.Unavailable, `${shown(endpoint)} went away`);
+    this.#refuseOwed(endpoint, error);
+    for (const [msgid, answerer] of [...endpoint.asked]) this.#settle(answerer, endpoint, msgid);
+    this.#circuits.closeAll(endpoint, error);
+  }
+
+  #refuseOwed(endpoint: Endpoint, error: RpcError): void {
     for (const owed of [...endpoint.owed.values()]) {
       this.#settle(endpoint, owed.from, owed.msgid);
       if (owed.from !== endpoint) refuse(owed.from, { msgid: owed.msgid, proto: owed.proto }, error);
     }
-    for (const [msgid, answerer] of [...endpoint.asked]) this.#settle(answerer, endpoint, msgid);
-    this.#circuits.closeAll(endpoint, error);
   }
 }
 
 function owedKey(from: Endpoint, msgid: bigint): string {
   return `${from.sysid}/${msgid}`;
+}
+
+/** Whoever gets it attaches to another router, or to the next life of this one. */
+function stops(): RpcError {
+  return tryAgain(Code.Unavailable, 'this router stops; another one takes what is new');
 }
 
 function shown(endpoint: Endpoint): string {

@@ -1,6 +1,9 @@
+import { randomInt } from 'node:crypto';
 import type { AttachRequest, Frame } from '@odonata/proto/syslink/v1/syslink';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
+import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
@@ -12,22 +15,31 @@ import type { Connection, Endpoint } from './registry.ts';
 import { Router } from './router.ts';
 
 const TICK_MS = 500;
+const DRAIN_POLL_MS = 20;
 const PAGE_DEFAULT = 100;
 const PAGE_MAX = 1000;
 
 export interface Syslinkd {
   readonly address: string;
-  stop(): Promise<void>;
+  /** Lets circuits end by themselves for the time of the drain; at once: ends them. */
+  stop(how?: StopHow): Promise<void>;
+}
+
+export interface SyslinkdOptions {
+  readonly listen: string;
+  readonly metricsListen?: string;
+  /** It says that it is not ready for so long: services find it meanwhile. */
+  readonly settleMs?: number;
+  /** What is under way may go on for so long after `stop`. */
+  readonly drainMs?: number;
+  readonly log: Logger;
 }
 
 /** Runs a router at an address. */
-export async function serveSyslinkd(options: {
-  listen: string;
-  metricsListen?: string;
-  log: Logger;
-}): Promise<Syslinkd> {
-  const { log, metricsListen = '' } = options;
-  const router = new Router({ firstSysid: BigInt(Date.now()) << 16n });
+export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd> {
+  const { log, metricsListen = '', settleMs = 0, drainMs = 0 } = options;
+  const router = new Router({ number: randomInt(2 ** 32), settledAtMs: Date.now() + settleMs });
+  let unready = settleMs > 0 ? 'services may not have found it yet' : undefined;
   const connections = new Set<Connection>();
   const metrics = new Metrics('syslinkd');
   syslinkdMetrics(metrics, router, connections);
@@ -72,20 +84,32 @@ export async function serveSyslinkd(options: {
     listEndpoints: ({ pageSize, pageToken }) => page(router.endpoints(), pageSize, pageToken),
   });
   const ticking = setInterval(() => router.tick(Date.now()), TICK_MS);
+  server.setServing(unready === undefined);
+  const settling = setTimeout(() => {
+    unready = undefined;
+    server.setServing(true);
+  }, settleMs);
   const address = await server.listen(options.listen);
   const metricsServer = await serveMetrics({
     listen: metricsListen,
     metrics,
-    notReady: () => undefined,
+    notReady: () => unready,
     log,
   });
   return {
     address,
-    async stop() {
+    async stop({ atOnce } = { atOnce: false }) {
+      clearTimeout(settling);
+      unready = 'it stops';
+      server.setServing(false);
+      router.drain();
+      const endMs = Date.now() + (atOnce ? 0 : drainMs);
+      while (!router.idle && Date.now() < endMs) await delay(DRAIN_POLL_MS);
+      if (!router.idle) log.info({ drainMs }, 'circuits are open after the drain; ending them');
       clearInterval(ticking);
-      for (const connection of [...connections]) {
-        connection.end(new RpcError(Code.Unavailable, 'the router stops'));
-      }
+      const error = new RpcError(Code.Unavailable, 'the router stops');
+      router.breakAll(error);
+      for (const connection of [...connections]) connection.end(error);
       await server.drain(1_000);
       await metricsServer.close();
     },

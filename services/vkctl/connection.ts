@@ -1,19 +1,21 @@
-// The line of one vkctl command to its cluster: a client at the router, nothing else.
+// The line of one vkctl command to its cluster: a client at one of the routers, nothing else.
 import { randomUUID } from 'node:crypto';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { DataspaceService, PmapService } from '@odonata/proto/pmap/v1/pmap';
 import { type Endpoint, EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { isAddress } from '@odonata/rpc/address.ts';
 import type { Client } from '@odonata/rpc/client.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
+import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
 import { useTls } from '@odonata/rpc/tls.ts';
 import { isAlive } from './cluster/identity.ts';
 import { clusterPaths } from './cluster/paths.ts';
 import { type ClusterRecord, readRecord } from './cluster/record.ts';
-import { Failure } from './failure.ts';
+import { EXIT, Failure } from './failure.ts';
 
-/** The router answers at once when it runs; after a crash the supervisor has it back within this. */
+/** A router answers at once when it runs; after a crash the supervisor has it back within this. */
 const ATTACH_MS = 5000;
 
 export interface NodeEndpoints {
@@ -97,6 +99,7 @@ export function runningRecord(cluster: string): ClusterRecord {
   throw new Failure(`cluster "${cluster}" is not up`, { fix: `Start it with: vkctl up${flag}` });
 }
 
+/** @param address of the routers, host:port each, with commas between: to any one of them */
 export async function connectTo(
   cluster: string,
   address: string,
@@ -114,7 +117,10 @@ export async function connectTo(
     return new Connection(cluster, syslink);
   } catch (cause) {
     syslink.close();
-    throw new Failure(`the router of cluster "${cluster}" does not answer at ${address}`, {
+    const who = address.includes(',')
+      ? `no router of cluster "${cluster}" answers at ${address.replaceAll(',', ', ')}`
+      : `the router of cluster "${cluster}" does not answer at ${address}`;
+    throw new Failure(who, {
       fix: 'See: vkctl status, vkctl doctor.',
       cause,
     });
@@ -124,7 +130,16 @@ export async function connectTo(
 /** Runs `use` with a connection to the cluster (ODONATA_SYSLINK: to one that runs elsewhere), and closes it. */
 export async function withConnection<T>(cluster: string, use: (to: Connection) => Promise<T>): Promise<T> {
   const elsewhere = process.env.ODONATA_SYSLINK;
-  if (elsewhere) useTls(process.env.ODONATA_TLS_DIR ?? '');
+  if (elsewhere) {
+    const wrong = routerAddresses(elsewhere).find((address) => !isAddress(address));
+    if (wrong !== undefined) {
+      throw new Failure(`ODONATA_SYSLINK: "${wrong}" is no address`, {
+        fix: 'Use host:port, several with commas.',
+        exitCode: EXIT.usage,
+      });
+    }
+    useTls(process.env.ODONATA_TLS_DIR ?? '');
+  }
   const connection = await connectTo(cluster, elsewhere || runningRecord(cluster).syslink);
   try {
     return await use(connection);

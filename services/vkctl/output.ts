@@ -77,4 +77,8 @@ function writeAll(fd: number, text: string): void {
   }
 }
 
+/** `router at a:1`, `routers at a:1, b:2`. */
+export const routersAt = (syslink: string): string =>
+  `${syslink.includes(',') ? 'routers' : 'router'} at ${syslink.replaceAll(',', ', ')}`;
+
 export const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;

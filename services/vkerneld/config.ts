@@ -1,4 +1,4 @@
-import { address, serviceConfig } from '@odonata/rpc/config.ts';
+import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
 /** Flags and environment of vkerneld. */
@@ -17,7 +17,7 @@ export const vkerneldConfig = {
     ),
   listen: address().default('127.0.0.1:7441').describe('address to serve on, host:port'),
   socketDir: z.string().describe("directory of the node's sockets, shared with pmapd"),
-  syslink: address().default('127.0.0.1:7411').describe('syslink router, host:port'),
+  syslink: syslinkAddresses(),
   allowDir: z
     .array(z.string().startsWith('/', 'use absolute paths'))
     .default([])

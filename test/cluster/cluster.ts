@@ -188,7 +188,7 @@ export class TestCluster extends TestPlace {
   async down(): Promise<void> {
     const { ports } = this.record.plan;
     this.#connection?.close();
-    await this.clear([ports.syslinkd, ports.nats, ...ports.cohd, ...ports.pmapd, ...ports.vkerneld]);
+    await this.clear([...ports.syslinkd, ports.nats, ...ports.cohd, ...ports.pmapd, ...ports.vkerneld]);
   }
 }
 

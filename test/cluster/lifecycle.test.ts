@@ -14,7 +14,7 @@ afterAll(() => place.clear(), 90_000);
 
 const ports = (): number[] => {
   const { syslinkd, nats, cohd, pmapd, vkerneld } = place.record.plan.ports;
-  return [syslinkd, nats, ...cohd, ...pmapd, ...vkerneld];
+  return [...syslinkd, nats, ...cohd, ...pmapd, ...vkerneld];
 };
 
 async function up(): Promise<void> {

@@ -186,6 +186,52 @@ const BREAKS: Break[] = [
       first(all, 'pmapd').terminationGracePeriodSeconds = 30;
     },
   ],
+  [
+    policy.routersOutliveEachOther,
+    'cohd: syslinkd:7411 does not stand for every router',
+    (all) => {
+      first(all, 'cohd').containers[0].env.push({ name: 'ODONATA_COHD_SYSLINK', value: 'syslinkd:7411' });
+    },
+  ],
+  [
+    policy.routersOutliveEachOther,
+    'vkerneld: syslinkd-headless:7411 does not stand for every router',
+    (all) => {
+      delete all.find((m) => m.metadata.name === 'syslinkd-headless').spec.publishNotReadyAddresses;
+    },
+  ],
+  [
+    policy.routersOutliveEachOther,
+    'an update takes a router away',
+    (all) => {
+      workloads(all).find((w) => w.metadata.name === 'syslinkd')!.spec.strategy = { type: 'Recreate' };
+    },
+  ],
+  [
+    policy.drainsInTime,
+    'syslinkd: is killed before its drain of 20 s is over',
+    (all) => {
+      first(all, 'syslinkd').terminationGracePeriodSeconds = 20;
+    },
+  ],
+  [
+    policy.routersOutliveEachOther,
+    'a router is ready before services can have found it',
+    (all) => {
+      const [c] = first(all, 'syslinkd').containers;
+      c.env = [...(c.env ?? []), { name: 'ODONATA_SYSLINKD_SETTLE_MS', value: '2000' }];
+    },
+  ],
+  [
+    policy.routersOutliveEachOther,
+    'all may be evicted at once',
+    (all) => {
+      all.splice(
+        all.findIndex((m) => m.kind === 'PodDisruptionBudget' && m.metadata.name === 'syslinkd'),
+        1,
+      );
+    },
+  ],
 ];
 const POLICIES = [...new Set(BREAKS.map(([check]) => check))];
 
@@ -210,6 +256,20 @@ describe.each(OVERLAYS)('overlay %s', (overlay) => {
 
   it.each(POLICIES.map((check) => [check.name, check] as const))('%s', (_name, check) => {
     expect(check(all)).toEqual([]);
+  });
+
+  it('has one router for trials, and several on several machines for production', () => {
+    const scaler = all.find((m) => m.kind === 'HorizontalPodAutoscaler' && m.metadata.name === 'syslinkd');
+    expect(scaler?.spec.minReplicas).toBe(overlay === 'prod' ? 2 : undefined);
+    const broken = structuredClone(all);
+    const { spec } = workloads(broken).find((w) => w.metadata.name === 'syslinkd')!;
+    spec.replicas = 3;
+    spec.template.spec.topologySpreadConstraints[0].whenUnsatisfiable = 'ScheduleAnyway';
+    expect(policy.routersOutliveEachOther(broken)).toEqual(
+      overlay === 'prod'
+        ? ['replicas would fight the autoscaler', 'the routers may share a machine']
+        : ['several routers, and no autoscaler'],
+    );
   });
 
   it.each(BREAKS)('%o notices: %s', (check, what, change) => {

@@ -16,6 +16,8 @@ export const SETTINGS: Record<string, Setting[]> = {
   syslinkd: settingsOf('syslinkd', syslinkdConfig),
   vkerneld: settingsOf('vkerneld', vkerneldConfig),
 };
+/** What a service of a cluster looks up may be this old: kubeadm's CoreDNS keeps answers for 30 s. */
+const DNS_MS = 30_000;
 const NAME = 'app.kubernetes.io/name';
 
 function eachContainer(all: Manifest[], check: (container: Manifest, pod: Manifest) => string[]): string[] {
@@ -178,6 +180,60 @@ function namesOf({ podSelector, namespaceSelector }: Manifest): string[] {
   if (matchLabels?.[NAME]) return [matchLabels[NAME]];
   return matchExpressions?.[0]?.values ?? ['all'];
 }
+
+/**
+ * A router may go at any time: services attach to each router by a name that stands for all, new ones included; its
+ * successor is there before it ends; it has the time to drain; and several are on several machines.
+ */
+export const routersOutliveEachOther: Policy = (all) => {
+  const routers = workloads(all).find(({ metadata }) => metadata.name === 'syslinkd');
+  const pod = podOf(routers!);
+  const variables = variablesOf(all, pod.containers[0]);
+  const setting = (key: string): number => {
+    const { variable, schema } = SETTINGS.syslinkd!.find((one) => one.key === key)!;
+    const given = variables.get(variable);
+    return schema.parse(given === undefined ? undefined : Number(given)) as number;
+  };
+  const { type, rollingUpdate } = routers!.spec.strategy;
+  const named = (kind: string, name: string) =>
+    all.find((manifest) => manifest.kind === kind && manifest.metadata.name === name);
+  const scaler = named('HorizontalPodAutoscaler', 'syslinkd')?.spec;
+  const spread = pod.topologySpreadConstraints?.find(
+    (one: Manifest) =>
+      one.topologyKey === 'kubernetes.io/hostname' && one.labelSelector.matchLabels[NAME] === 'syslinkd',
+  );
+  return [
+    ...workloads(all).flatMap((workload) =>
+      podOf(workload).containers.flatMap((container: Manifest) => {
+        const syslink = SETTINGS[container.name]?.find(({ key }) => key === 'syslink');
+        if (syslink === undefined) return [];
+        const address = variablesOf(all, container).get(syslink.variable) ?? '';
+        const service = named('Service', address.split(':')[0]!)?.spec;
+        const each =
+          service?.clusterIP === 'None' &&
+          service.publishNotReadyAddresses === true &&
+          service.selector[NAME] === 'syslinkd';
+        return unless(each, `${container.name}: ${address} does not stand for every router`);
+      }),
+    ),
+    ...unless(
+      type === 'RollingUpdate' && rollingUpdate.maxUnavailable === 0,
+      'an update takes a router away',
+    ),
+    ...unless(setting('settleMs') >= DNS_MS, 'a router is ready before services can have found it'),
+    ...unless(
+      named('PodDisruptionBudget', 'syslinkd')?.spec.maxUnavailable === 1,
+      'all may be evicted at once',
+    ),
+    ...(scaler === undefined
+      ? unless(routers!.spec.replicas === 1, 'several routers, and no autoscaler')
+      : [
+          ...unless(routers!.spec.replicas === undefined, 'replicas would fight the autoscaler'),
+          ...unless(scaler.minReplicas >= 2, 'a single router'),
+          ...unless(spread?.whenUnsatisfiable === 'DoNotSchedule', 'the routers may share a machine'),
+        ]),
+  ];
+};
 
 const PICTURE = [
   'vkctl->syslinkd:7411',

@@ -29,7 +29,7 @@ beforeAll(async () => {
   mkdirSync(historyFolder(folder));
   link = join(folder, 'services');
   symlinkSync(NOW, link);
-  cluster = await TestCluster.up({ nodes: 3, directories: 2, servicesDir: link, allowDirs: [folder] });
+  cluster = await TestCluster.up({ nodes: 3, directories: 2, routers: 2, servicesDir: link, allowDirs: [folder] });
 }, 150_000);
 afterAll(async () => {
   await cluster?.down();
@@ -74,7 +74,7 @@ test('all services in turn, forth and back, under work: nothing is wrong, nothin
   const working = workers.run(over.signal);
   for (const [version, order] of [
     [later, names],
-    [NOW, names.filter((name) => /^(cohd1|syslinkd|node1.*)$/.test(name)).toReversed()],
+    [NOW, names.filter((name) => /^(cohd1|syslinkd1|node1.*)$/.test(name)).toReversed()],
   ] as const) {
     turn(version);
     for (const name of order) {

@@ -1,46 +1,30 @@
-import type { DescMethod, MessageInitShape } from '@bufbuild/protobuf';
-import type { AddressSchema, Frame, Message } from '@odonata/proto/syslink/v1/syslink';
+import type { DescMethod } from '@bufbuild/protobuf';
+import type { Message } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '../error.ts';
 import { pumpRequests } from '../request-pump.ts';
 import type { AnyService, CallOptions, Client } from '../service.ts';
 import { decoder, encoder, isRequestStream, isResponseStream, methodPath } from '../service.ts';
-import type { Circuit } from './circuit.ts';
-import {
-  BULK_BYTES,
-  CALLS_LIMIT,
-  errorOf,
-  frame,
-  HEAD_BYTES,
-  HOP_LIMIT,
-  MESSAGE_DEADLINE_MS,
-} from './frame.ts';
+import { BULK_BYTES, frame, HEAD_BYTES, HOP_LIMIT, MESSAGE_DEADLINE_MS } from './frame.ts';
+import type { AddressInit, Line } from './line.ts';
 
 /** Whom to call: a name, or an identity; with a session only that start of it. */
 export type Target = { readonly name: string } | { readonly sysid: bigint; readonly session?: bigint };
-type AddressInit = MessageInitShape<typeof AddressSchema>;
 
-/** What calls need of the line to the router. */
-export interface Line {
-  /** Throws UNAVAILABLE while there is no line. */
-  send(frame: Frame): void;
-  /** Throws UNAVAILABLE, or RESOURCE_EXHAUSTED. */
-  openCircuit(to: AddressInit, proto: string, requestId: string): Circuit;
+/** What calls need of the lines to the routers. */
+export interface Lines {
+  /** The one that a new call takes, for all of its life. Throws UNAVAILABLE while there is none. */
+  line(): Line;
   ready(options: { deadlineMs: number; signal?: AbortSignal }): Promise<void>;
-}
-
-interface Waiting {
-  readonly settle: (error: RpcError | undefined, reply?: Message) => void;
 }
 
 /** Calls of this endpoint to others. */
 export class Calls {
-  readonly #line: Line;
+  readonly #lines: Lines;
   readonly #requestId: string;
-  readonly #waiting = new Map<bigint, Waiting>();
   #lastMsgid = 0n;
 
-  constructor(line: Line, requestId = '') {
-    this.#line = line;
+  constructor(lines: Lines, requestId = '') {
+    this.#lines = lines;
     this.#requestId = requestId;
   }
 
@@ -56,16 +40,6 @@ export class Calls {
     return calls as Client<S>;
   }
 
-  /** A reply came. One that nobody waits for any more is dropped. */
-  reply(message: Message): void {
-    this.#waiting.get(message.msgid)?.settle(errorOf(message.status), message);
-  }
-
-  /** The line broke. */
-  failAll(error: RpcError): void {
-    for (const waiting of [...this.#waiting.values()]) waiting.settle(error);
-  }
-
   #unary(method: DescMethod, to: AddressInit) {
     const proto = methodPath(method);
     const encode = encoder(method.input);
@@ -73,7 +47,7 @@ export class Calls {
     return async (request: unknown, options: CallOptions = {}): Promise<unknown> => {
       const deadlineMs = options.deadlineMs || MESSAGE_DEADLINE_MS;
       const startedMs = performance.now();
-      if (options.waitForReady) await this.#line.ready({ deadlineMs, signal: options.signal });
+      if (options.waitForReady) await this.#lines.ready({ deadlineMs, signal: options.signal });
       const leftMs = Math.max(1, Math.ceil(deadlineMs - (performance.now() - startedMs)));
       const body = encode(request);
       if (body.length > BULK_BYTES) {
@@ -91,13 +65,11 @@ export class Calls {
     const { signal, requestId = this.#requestId } = options;
     return new Promise<Message>((resolve, reject) => {
       if (signal?.aborted) throw new RpcError(Code.Cancelled, 'cancelled by the caller');
-      if (this.#waiting.size >= CALLS_LIMIT) {
-        throw new RpcError(Code.ResourceExhausted, `${CALLS_LIMIT} calls wait already`);
-      }
+      const line = this.#lines.line();
       this.#lastMsgid += 1n;
       const msgid = this.#lastMsgid;
       const settle = (error: RpcError | undefined, reply?: Message) => {
-        this.#waiting.delete(msgid);
+        line.settled(msgid);
         clearTimeout(timer);
         signal?.removeEventListener('abort', cancel);
         if (error !== undefined) reject(error);
@@ -109,11 +81,10 @@ export class Calls {
         deadlineMs,
       );
       signal?.addEventListener('abort', cancel, { once: true });
-      this.#waiting.set(msgid, { settle });
       const payload = body.length <= HEAD_BYTES ? { head: body } : { bulk: body };
       const value = { to, proto, msgid, hopLimit: HOP_LIMIT, deadlineMs, requestId, ...payload };
       try {
-        this.#line.send(frame({ case: 'message', value }));
+        line.ask(msgid, frame({ case: 'message', value }), settle);
       } catch (error) {
         settle(fromServiceError(error));
       }
@@ -143,9 +114,9 @@ export class Calls {
     const encode = encoder(method.input);
     const decode = decoder(method.output);
     if (options.waitForReady) {
-      await this.#line.ready({ deadlineMs: deadlineMs || MESSAGE_DEADLINE_MS, signal });
+      await this.#lines.ready({ deadlineMs: deadlineMs || MESSAGE_DEADLINE_MS, signal });
     }
-    const circuit = this.#line.openCircuit(to, methodPath(method), requestId);
+    const circuit = this.#lines.line().openCircuit(to, methodPath(method), requestId);
     let ending: RpcError | undefined;
     const end = (error: RpcError) => {
       ending ??= error;

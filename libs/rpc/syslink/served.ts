@@ -1,5 +1,5 @@
 import type { DescMethod } from '@bufbuild/protobuf';
-import type { Address, CircuitOpen, Frame, Message } from '@odonata/proto/syslink/v1/syslink';
+import type { CircuitOpen, Frame, Message } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '../error.ts';
 import type { Logger } from '../log.ts';
 import type { CallMeter, Serve, ServedCall } from '../served-call.ts';
@@ -24,12 +24,17 @@ interface Entry {
   readonly encode: (message: unknown) => Buffer;
 }
 
+/** Where a call came from, and its reply goes. */
+interface Origin {
+  reply(answer: Frame): void;
+}
+
 /** The services that an endpoint serves to others: calls come as messages, streams as circuits. */
 export class ServedServices {
   readonly #log: Logger;
   readonly #meter: CallMeter | undefined;
   readonly #methods = new Map<string, Entry>();
-  readonly #running = new Set<ServedCall>();
+  readonly #running = new Map<ServedCall, Origin>();
 
   constructor(log: Logger, meter?: CallMeter) {
     this.#log = log;
@@ -47,14 +52,17 @@ export class ServedServices {
     }
   }
 
-  /** The line to the router broke: nobody waits for what runs. */
-  abortAll(error: RpcError): void {
-    for (const served of this.#running) served.abort(error);
-    this.#running.clear();
+  /** The line to a router broke: nobody waits for what runs for it. */
+  abortAll(origin: Origin, error: RpcError): void {
+    for (const [served, from] of this.#running) {
+      if (from !== origin) continue;
+      this.#running.delete(served);
+      served.abort(error);
+    }
   }
 
-  async message(request: Message, send: (frame: Frame) => void): Promise<void> {
-    const served = this.#begin(request.proto, request.from, request.requestId);
+  async message(request: Message, origin: Origin): Promise<void> {
+    const served = this.#begin(request, origin);
     const deadlineMs = request.deadlineMs || MESSAGE_DEADLINE_MS;
     const timer = setTimeout(
       () => served.abort(new RpcError(Code.DeadlineExceeded, 'the deadline passed')),
@@ -77,7 +85,7 @@ export class ServedServices {
     clearTimeout(timer);
     this.#running.delete(served);
     const inHead = body.length <= HEAD_BYTES;
-    send(
+    origin.reply(
       frame({
         case: 'message',
         value: {
@@ -94,8 +102,8 @@ export class ServedServices {
     );
   }
 
-  async circuit(open: CircuitOpen, circuit: Circuit): Promise<void> {
-    const served = this.#begin(open.proto, open.from, open.requestId);
+  async circuit(open: CircuitOpen, circuit: Circuit, origin: Origin): Promise<void> {
+    const served = this.#begin(open, origin);
     circuit.onClosed = (error) => {
       served.abort(error ?? new RpcError(Code.Cancelled, 'the caller closed the circuit'));
     };
@@ -123,14 +131,14 @@ export class ServedServices {
     }
   }
 
-  #begin(path: string, from: Address | undefined, requestId: string): ServedCall {
+  #begin({ proto: path, from, requestId }: Message | CircuitOpen, origin: Origin): ServedCall {
     const entry = this.#methods.get(path);
     // What is not served is not counted: callers must not be able to make up names of counters.
     const meter = entry && this.#meter;
     const stream = entry !== undefined && entry.method.methodKind !== 'unary';
     const peer = `syslink:${from?.name || (from?.sysid ?? 'unknown')}`;
     const served = beginCall({ path, peer, requestId, log: this.#log, meter, stream });
-    this.#running.add(served);
+    this.#running.set(served, origin);
     return served;
   }
 

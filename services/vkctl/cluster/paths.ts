@@ -16,6 +16,7 @@ const LONGEST_SOCKET = 'node99/userfault.sock';
 
 export const MAX_NODES = 64;
 export const MAX_DIRECTORIES = 16;
+export const MAX_ROUTERS = 16;
 
 export interface ClusterPaths {
   cluster: string;

@@ -26,6 +26,9 @@ const serviceSchema = z.object({
 });
 export type ServiceRecord = z.infer<typeof serviceSchema>;
 
+/** `syslinkd` alone, else `syslinkd1`, ... */
+export const isRouter = ({ name }: ServiceRecord): boolean => /^syslinkd\d*$/.test(name);
+
 export const planSchema = z.object({
   cluster: z.string(),
   stateDir: z.string(),
@@ -33,7 +36,8 @@ export const planSchema = z.object({
   memoryDir: z.string(),
   nodes: z.array(z.object({ name: z.string(), index: z.number().int().positive() })),
   ports: z.object({
-    syslinkd: z.number(),
+    /** Of the routers. */
+    syslinkd: z.array(z.number()).min(1),
     nats: z.number(),
     /** Of the replicas of the directory. */
     cohd: z.array(z.number()).min(1),
@@ -58,7 +62,7 @@ const recordSchema = z.object({
   plan: planSchema,
   supervisor: identitySchema,
   startedMs: z.number(),
-  /** Where vkctl attaches, host:port. */
+  /** Where vkctl attaches: the routers, host:port each, with commas between. */
   syslink: z.string(),
   services: z.array(serviceSchema),
 });

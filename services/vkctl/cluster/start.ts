@@ -12,7 +12,7 @@ import { type Identity, identify, isAlive } from './identity.ts';
 import { type Lock, tryLock, waitForLock } from './lock.ts';
 import { type ClusterPaths, clusterPaths, MAX_NODES, nodeName } from './paths.ts';
 import { isPortFree, pickPorts } from './ports.ts';
-import { type ClusterPlan, type ClusterRecord, readRecord, type ServiceRecord } from './record.ts';
+import { type ClusterPlan, type ClusterRecord, isRouter, readRecord, type ServiceRecord } from './record.ts';
 import { clearRemains } from './remains.ts';
 import { stopCluster } from './stop.ts';
 
@@ -26,7 +26,9 @@ export interface StartOptions {
   nodes: number;
   /** Replicas of the directory; 1 unless told otherwise. */
   directories?: number;
-  /** Of the router; 0: any free one. */
+  /** Routers; 1 unless told otherwise. */
+  routers?: number;
+  /** Of the first router; 0: any free one. */
   port: number;
   allowDirs?: string[];
   /** Frames of each node. */
@@ -99,7 +101,7 @@ async function lockOrFail(paths: ClusterPaths): Promise<Lock> {
 }
 
 async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<ClusterPlan> {
-  const { cluster, nodes, port, directories = 1 } = options;
+  const { cluster, nodes, port, directories = 1, routers = 1 } = options;
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) {
     throw new Failure(`--nodes: "${nodes}" is not a number from 1 to ${MAX_NODES}`, { exitCode: EXIT.usage });
   }
@@ -108,8 +110,10 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
       fix: 'Choose another with --port N, or any free one with --port 0.',
     });
   }
-  const free = await pickPorts(2 + directories + 2 * nodes, [port]);
-  const [nats, any] = free.splice(0, 2) as [number, number];
+  const free = await pickPorts(1 + routers + directories + 2 * nodes, [port]);
+  const [nats] = free.splice(0, 1) as [number];
+  const syslinkd = free.splice(0, routers);
+  if (port !== 0) syslinkd[0] = port;
   const cohd = free.splice(0, directories);
   return {
     cluster,
@@ -118,7 +122,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     memoryDir: paths.memoryDir,
     nodes: Array.from({ length: nodes }, (_, i) => ({ name: nodeName(i + 1), index: i + 1 })),
     ports: {
-      syslinkd: port || any,
+      syslinkd,
       nats,
       cohd,
       pmapd: free.slice(0, nodes),
@@ -168,7 +172,7 @@ async function untilReady(
   { timeoutMs = 60_000, signal, onProgress }: StartOptions,
 ): Promise<ClusterRecord> {
   const endMs = Date.now() + timeoutMs;
-  let connection: Connection | undefined;
+  const connections = new Map<string, Connection>();
   let waitingFor: string[] = ['supervisor'];
   try {
     for (;;) {
@@ -180,8 +184,8 @@ async function untilReady(
       if (record) {
         const hopeless = record.services.find((s) => s.restarts >= HOPELESS_RESTARTS || s.state === 'failed');
         if (hopeless) throw new Failure(`${hopeless.name} does not start: ${whyNot(hopeless)}`);
-        connection ??= await connectTo(paths.cluster, record.syslink, 300).catch(() => undefined);
-        waitingFor = await servicesNotReady(record, connection);
+        await connectToRouters(record, connections);
+        waitingFor = await servicesNotReady(record, connections);
         onProgress?.({
           ready: record.services.length - waitingFor.length,
           total: record.services.length,
@@ -193,21 +197,43 @@ async function untilReady(
       await sleep(60);
     }
   } finally {
-    connection?.close();
+    for (const connection of connections.values()) connection.close();
   }
 }
 
-/** Names of services that do not answer yet. */
+/** Adds a connection to each router that answers, by its name. */
+export async function connectToRouters(
+  record: ClusterRecord,
+  connections: Map<string, Connection>,
+): Promise<void> {
+  const missing = record.services.filter((service) => isRouter(service) && !connections.has(service.name));
+  await Promise.all(
+    missing.map(async ({ name, address }) => {
+      const connection = await connectTo(record.plan.cluster, address, 300).catch(() => undefined);
+      if (connection !== undefined) connections.set(name, connection);
+    }),
+  );
+}
+
+/** Names of services that do not answer yet, or that some router does not have yet. */
 export async function servicesNotReady(
   record: ClusterRecord,
-  connection: Connection | undefined,
+  connections: ReadonlyMap<string, Connection>,
 ): Promise<string[]> {
   const names = record.services.map((service) => service.name);
-  if (!connection) return names;
-  const endpoints = await connection.listEndpoints().catch(() => []);
-  const connected = new Set(endpoints.filter((e) => e.connected).map((e) => e.name));
-  connected.add('syslinkd').add('nats');
-  const waiting = names.filter((name) => !connected.has(name));
+  const [connection] = connections.values();
+  if (connection === undefined) return names;
+  const lists = await Promise.all(
+    [...connections.values()].map((router) => router.listEndpoints().catch(() => [])),
+  );
+  const sets = lists.map((endpoints) => new Set(endpoints.filter((e) => e.connected).map((e) => e.name)));
+  const waiting = record.services
+    .filter((service) => {
+      if (service.name === 'nats') return false;
+      if (isRouter(service)) return !connections.has(service.name);
+      return !sets.every((connected) => connected.has(service.name));
+    })
+    .map(({ name }) => name);
   if (waiting.length > 0) return waiting;
   const nodes = await Promise.all(
     record.plan.nodes.map(async ({ name }) => {

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { signalIdentity } from '../cluster/identity.ts';
 import type { ClusterRecord, ServiceRecord } from '../cluster/record.ts';
-import { servicesNotReady } from '../cluster/start.ts';
-import { connectTo, runningRecord } from '../connection.ts';
+import { connectToRouters, servicesNotReady } from '../cluster/start.ts';
+import { type Connection, runningRecord } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { json, print } from '../output.ts';
 import { formatSpan } from '../size.ts';
@@ -89,10 +89,11 @@ async function restartOne(cluster: string, name: string, timeoutMs: number): Pro
 
 async function notReady(cluster: string): Promise<string[]> {
   const record = runningRecord(cluster);
-  const connection = await connectTo(cluster, record.syslink, 1_000).catch(() => undefined);
+  const connections = new Map<string, Connection>();
   try {
-    return await servicesNotReady(record, connection);
+    await connectToRouters(record, connections);
+    return await servicesNotReady(record, connections);
   } finally {
-    connection?.close();
+    for (const connection of connections.values()) connection.close();
   }
 }

@@ -2,10 +2,10 @@ import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/cohe
 import type { FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Command } from 'commander';
-import type { ClusterRecord, ServiceRecord } from '../cluster/record.ts';
+import { type ClusterRecord, isRouter, type ServiceRecord } from '../cluster/record.ts';
 import { type Connection, connectTo, runningRecord } from '../connection.ts';
 import { explain } from '../failure.ts';
-import { json, print, printError, table } from '../output.ts';
+import { json, print, printError, routersAt, table } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
 
@@ -30,7 +30,7 @@ interface NodeStatus {
 }
 
 interface ServiceStatus extends ServiceRecord {
-  /** What the router says: undefined for services that do not register (nats, syslinkd itself). */
+  /** What all routers say that answer: undefined for services that do not register (nats, syslinkd itself). */
   connected?: boolean;
 }
 
@@ -66,17 +66,22 @@ async function gather(cluster: string, record: ClusterRecord): Promise<Status> {
       );
     }
   }
-  const to = await connectTo(cluster, record.syslink, 2000).catch(trouble('syslinkd'));
-  if (!to) return found;
+  const routers = await attachToRouters(cluster, record, trouble);
+  const [first] = routers;
+  if (!first) return found;
+  const { to } = first;
   try {
-    const endpoints = await to.listEndpoints();
-    const connected = new Set(endpoints.filter((endpoint) => endpoint.connected).map(({ name }) => name));
+    const lists = await Promise.all(
+      routers.map(async ({ name, to }) => ({ router: name, endpoints: await to.listEndpoints() })),
+    );
     found.services = record.services.map((service) => {
-      if (service.name === 'nats' || service.name === 'syslinkd') return service;
-      const up = connected.has(service.name);
-      if (!up && service.state === 'running')
-        found.troubles.push(`${service.name} is not connected to the router`);
-      return { ...service, connected: up };
+      if (service.name === 'nats' || isRouter(service)) return service;
+      const without = lists
+        .filter(({ endpoints }) => !endpoints.some((e) => e.connected && e.name === service.name))
+        .map(({ router }) => router);
+      if (without.length > 0 && service.state === 'running')
+        found.troubles.push(`${service.name} is not connected to the router ${without.join(', ')}`);
+      return { ...service, connected: without.length === 0 };
     });
     const nodes = await to.nodes();
     const replicas = record.services.map(({ name }) => name).filter((name) => name.startsWith('cohd'));
@@ -92,16 +97,30 @@ async function gather(cluster: string, record: ClusterRecord): Promise<Status> {
       if (stats && !stats.directoryConnected) found.troubles.push(`${name} has no lease from the directory`);
     }
   } finally {
-    to.close();
+    for (const { to } of routers) to.close();
   }
   return found;
 }
 
-async function nodeStatus(
-  to: Connection,
-  name: string,
-  trouble: (what: string) => (error: unknown) => undefined,
-): Promise<NodeStatus> {
+type Trouble = (what: string) => (error: unknown) => undefined;
+
+/** Those that run and answer. */
+async function attachToRouters(
+  cluster: string,
+  record: ClusterRecord,
+  trouble: Trouble,
+): Promise<{ name: string; to: Connection }[]> {
+  const running = record.services.filter((service) => isRouter(service) && service.state === 'running');
+  const attached = await Promise.all(
+    running.map(async ({ name, address }) => {
+      const to = await connectTo(cluster, address, 2000).catch(trouble(name));
+      return to && { name, to };
+    }),
+  );
+  return attached.filter((router) => router !== undefined);
+}
+
+async function nodeStatus(to: Connection, name: string, trouble: Trouble): Promise<NodeStatus> {
   const [stats, vkernels] = await Promise.all([
     to
       .pmapd(name)
@@ -122,7 +141,7 @@ function show(
 ): void {
   const age = formatSpan(Date.now() - record.startedMs);
   print(
-    `cluster "${cluster}": router at ${record.syslink}, supervisor ${record.supervisor.pid}, up ${age}\n`,
+    `cluster "${cluster}": ${routersAt(record.syslink)}, supervisor ${record.supervisor.pid}, up ${age}\n`,
   );
   print(table(heads('SERVICE', 'STATE', '>PID', '>RESTARTS', 'SINCE', 'ADDRESS'), services.map(serviceRow)));
   if (nodes.length > 0) print(`\n${nodeTable(nodes)}\n\n${faultTable(nodes)}`);

@@ -1,9 +1,9 @@
 import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
 import { type Command, Option } from 'commander';
-import { clusterPaths, MAX_DIRECTORIES, MAX_NODES } from '../cluster/paths.ts';
+import { clusterPaths, MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
 import { DEFAULT_PORT, type StartProgress, startCluster } from '../cluster/start.ts';
 import { stopCluster } from '../cluster/stop.ts';
-import { json, plural, print, printError } from '../output.ts';
+import { json, plural, print, printError, routersAt } from '../output.ts';
 import { formatSpan, parseSize } from '../size.ts';
 import {
   type ClusterOption,
@@ -18,6 +18,7 @@ import {
 interface UpOptions extends ClusterOption {
   nodes: number;
   directories: number;
+  routers: number;
   port: number;
   allowDir?: string[];
   nodeMemory?: string;
@@ -40,8 +41,14 @@ export function addUp(program: Command): void {
       1,
     )
     .option(
+      '--routers <count>',
+      'routers: with two or more, commands go on while one is away',
+      wholeNumber(1, MAX_ROUTERS),
+      1,
+    )
+    .option(
       '-p, --port <port>',
-      'port of the router on 127.0.0.1; 0: any',
+      'port of the router (the first, of several) on 127.0.0.1; 0: any',
       wholeNumber(0, 65_535),
       DEFAULT_PORT,
     )
@@ -57,6 +64,7 @@ export function addUp(program: Command): void {
     ['vkctl up', 'three nodes'],
     ['vkctl up -n 1 --allow-dir .', 'one node; programs may be granted this folder'],
     ['vkctl up --directories 3', 'a directory that fails over'],
+    ['vkctl up --routers 2', 'commands that go on without one of the routers'],
     ['vkctl up -c second -p 0', 'a second cluster beside the first, on any port'],
   ]);
 }
@@ -71,6 +79,7 @@ async function up(options: UpOptions): Promise<void> {
     cluster,
     nodes: options.nodes,
     directories: options.directories,
+    routers: options.routers,
     port: options.port,
     allowDirs: options.allowDir,
     framesBytes: options.nodeMemory ? parseSize(options.nodeMemory, '--node-memory') : undefined,
@@ -85,7 +94,7 @@ async function up(options: UpOptions): Promise<void> {
   const flag = cluster === 'default' ? '' : ` -c ${cluster}`;
   const nodes = plural(record.plan.nodes.length, 'node');
   print(
-    `cluster "${cluster}" is up: ${nodes}, router at ${record.syslink} (${formatSpan(Date.now() - startMs)})`,
+    `cluster "${cluster}" is up: ${nodes}, ${routersAt(record.syslink)} (${formatSpan(Date.now() - startMs)})`,
   );
   print(`end it with: vkctl down${flag}`);
 }

@@ -11,7 +11,7 @@ export async function checkPort(paths: ClusterPaths, port: number): Promise<Chec
   const name = 'port';
   if (await isPortFree(port)) return { name, ok: true, detail: `127.0.0.1:${port} is free` };
   const record = readRecord(paths.clusterFile);
-  if (record && isAlive(record.supervisor) && record.plan.ports.syslinkd === port) {
+  if (record && isAlive(record.supervisor) && record.plan.ports.syslinkd.includes(port)) {
     return { name, ok: true, detail: `127.0.0.1:${port} is this cluster's own` };
   }
   const fix = 'vkctl up --port N with another one, or --port 0 for any';

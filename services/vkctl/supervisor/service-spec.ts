@@ -34,12 +34,20 @@ export const nodeFolders = (plan: ClusterPlan, node: string): NodeFolders => ({
   memoryDir: join(plan.memoryDir, node),
 });
 
+const at = (port: number): string => `127.0.0.1:${port}`;
+
+/** For `--syslink`. */
+export const routersOf = ({ ports }: ClusterPlan): string => ports.syslinkd.map(at).join();
+
+/** `cohd` alone, else `cohd1`, `cohd2`, ...: each with its port. */
+const replicas = (name: string, ports: readonly number[]): { name: string; port: number }[] =>
+  ports.map((port, i) => ({ port, name: ports.length === 1 ? name : `${name}${i + 1}` }));
+
 /** In the order in which they start; any order works, this one waits least. */
 export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServer: string }): ServiceSpec[] {
-  const at = (port: number): string => `127.0.0.1:${port}`;
   const logFile = (name: string): string => join(plan.stateDir, 'logs', `${name.replaceAll('/', '.')}.log`);
   const { ports } = plan;
-  const syslink = at(ports.syslinkd);
+  const syslink = routersOf(plan);
   const nats = at(ports.nats);
   const common = ['--log-level', plan.logLevel];
   const cluster = ['--nats', nats, '--cluster', plan.cluster, '--syslink', syslink];
@@ -70,15 +78,13 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
 
   // One alone goes on while NATS is away.
   const alone = ports.cohd.length === 1 ? ['--standalone'] : [];
-  const directories = ports.cohd.map((port, i) => ({
-    port,
-    name: alone.length > 0 ? 'cohd' : `cohd${i + 1}`,
-  }));
   const lease = plan.leaseMs ? ['--lease-ms', String(plan.leaseMs)] : [];
   const specs = [
     natsServer,
-    service('syslinkd', ports.syslinkd, []),
-    ...directories.map(({ name, port }) =>
+    ...replicas('syslinkd', ports.syslinkd).map(({ name, port }) =>
+      service('syslinkd', port, [], undefined, name),
+    ),
+    ...replicas('cohd', ports.cohd).map(({ name, port }) =>
       service('cohd', port, [...cluster, ...lease, '--replica', name, ...alone], undefined, name),
     ),
   ];
@@ -86,8 +92,12 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     const { socketDir, memoryDir } = nodeFolders(plan, name);
     const node = ['--node', name, '--node-index', String(index), '--socket-dir', socketDir];
     const frames = plan.framesBytes ? ['--frames-bytes', String(plan.framesBytes)] : [];
-    const replicas = ports.cohd.flatMap((port) => ['--directory', at(port)]);
-    const directory = [...replicas, '--memory-dir', memoryDir, ...frames];
+    const directory = [
+      ...ports.cohd.flatMap((port) => ['--directory', at(port)]),
+      '--memory-dir',
+      memoryDir,
+      ...frames,
+    ];
     specs.push(service('pmapd', ports.pmapd[position]!, [...node, ...directory, ...cluster], name));
     const allow = plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]);
     specs.push(

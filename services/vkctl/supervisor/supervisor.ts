@@ -9,7 +9,7 @@ import type { ClusterPaths } from '../cluster/paths.ts';
 import { type ClusterPlan, writeRecord } from '../cluster/record.ts';
 import { clearRemains, MARK } from '../cluster/remains.ts';
 import { Janitor } from './janitor.ts';
-import { nodeFolders, type ServiceSpec, serviceSpecs } from './service-spec.ts';
+import { nodeFolders, routersOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
 import { SupervisedService } from './supervised-service.ts';
 import { findTool } from './tool.ts';
 
@@ -97,7 +97,7 @@ export class Supervisor {
       plan: this.#plan,
       supervisor: identify(process.pid)!,
       startedMs: this.#startedMs,
-      syslink: `127.0.0.1:${this.#plan.ports.syslinkd}`,
+      syslink: routersOf(this.#plan),
       services: this.#services.map((service) => service.record),
     });
   }

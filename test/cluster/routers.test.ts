@@ -1,0 +1,134 @@
+// Two routers: each is killed, and stopped in order, while programs run through them. Whoever talks through the other one
+// notices nothing, new commands work at once, and a router that comes back is attached to by all.
+import { spawn } from 'node:child_process';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
+import { buildGuest } from '../guests/build.ts';
+import { TestCluster, until } from './cluster.ts';
+import { VKCTL } from './command.ts';
+
+vi.setConfig({ testTimeout: 150_000 });
+
+let cluster: TestCluster;
+let echo: string;
+const runs: EchoRun[] = [];
+beforeAll(async () => {
+  echo = await buildGuest('echo');
+  cluster = await TestCluster.up({ nodes: 2, routers: 2 });
+}, 150_000);
+afterAll(async () => {
+  for (const { child } of runs) child.kill('SIGKILL');
+  await cluster.down();
+}, 90_000);
+
+/** `vkctl run` of a program that says what it is told, through one router. */
+class EchoRun {
+  readonly child;
+  readonly ended: Promise<{ code: number | null; stderr: string }>;
+  stdout = '';
+
+  constructor(router: string, node: string) {
+    const env = { ...cluster.env, ODONATA_SYSLINK: cluster.service(router).address };
+    this.child = spawn(process.execPath, [VKCTL, 'run', '--node', node, echo], { env });
+    let stderr = '';
+    this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+    });
+    this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    this.child.stdin.on('error', () => {}); // It ended; `ended` tells.
+    this.ended = new Promise((resolve) => this.child.once('close', (code) => resolve({ code, stderr })));
+    runs.push(this);
+  }
+
+  /** Its program has answered. */
+  async says(line: string): Promise<void> {
+    this.child.stdin.write(`${line}\n`);
+    await until(`an echo of ${line}`, () => this.stdout.endsWith(`${line}\n`));
+  }
+
+  async finish(): Promise<{ code: number | null; stderr: string }> {
+    this.child.stdin.end();
+    return await this.ended;
+  }
+}
+
+const running = (router: string): boolean => cluster.service(router).state === 'running';
+
+test('up starts both, and all services are attached to each', async () => {
+  const { code, stdout } = await cluster.vkctl(['status', '--json']);
+  const { syslink, services } = JSON.parse(stdout) as {
+    syslink: string;
+    services: { name: string; connected?: boolean; address: string }[];
+  };
+  expect(code).toBe(0);
+  const routers = services.filter(({ name }) => name.startsWith('syslinkd'));
+  expect(routers.map(({ name }) => name)).toEqual(['syslinkd1', 'syslinkd2']);
+  expect(syslink).toBe(routers.map(({ address }) => address).join());
+  for (const { name, connected } of services)
+    expect([name, connected]).toEqual([name, /^(nats|syslinkd\d)$/.test(name) ? undefined : true]);
+});
+
+test('one killed: what runs through the other goes on, what ran through it is told, new commands work', async () => {
+  const [first, second, lost] = [
+    new EchoRun('syslinkd2', 'node1'),
+    new EchoRun('syslinkd2', 'node2'),
+    new EchoRun('syslinkd1', 'node1'),
+  ] as const;
+  await Promise.all([first, second, lost].map((run) => run.says('before')));
+
+  await cluster.withoutRestarts(async () => {
+    await cluster.kill('syslinkd1');
+    await Promise.all([first, second].map((run) => run.says('while it is dead')));
+    // Each chooses a router at random; none may fail, and none waits for the dead one.
+    for (let i = 0; i < 6; i++)
+      expect(await cluster.vkctl(['ps', '--json'])).toMatchObject({ code: 0, stderr: '' });
+    const fresh = await cluster.vkctl(['run', '--node', 'node2', echo], { stdin: 'a new one\n' });
+    expect(fresh).toMatchObject({ code: 0, stdout: 'a new one\n' });
+    expect(await lost.ended).toMatchObject({
+      code: 125,
+      stderr: expect.stringMatching(/^vkctl: [^\n]*echo[^\n]*router[^\n]*\n$/),
+    });
+    // Nothing that it had said was lost.
+    expect(lost.stdout).toBe('before\n');
+    const status = await cluster.vkctl(['status']);
+    expect(status).toMatchObject({ code: 1, stderr: expect.stringMatching(/^vkctl: syslinkd1: .*router/m) });
+    expect(status.stdout).toMatch(/node2\/vkerneld +running/);
+  });
+
+  await until('it is back', () => running('syslinkd1') && cluster.service('syslinkd1').restarts === 1);
+  // Well: also that every service is attached to each router.
+  await cluster.well();
+  const again = new EchoRun('syslinkd1', 'node2');
+  await again.says('through the one that was dead');
+  for (const run of [first, second, again]) {
+    expect(await run.finish()).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/^echoed \d+ bytes\n$/),
+    });
+  }
+  expect(first.stdout).toBe('before\nwhile it is dead\n');
+  expect(second.stdout).toBe('before\nwhile it is dead\n');
+});
+
+test('one after the other stopped in order and started again: no program and no command fails', async () => {
+  for (const [router, node] of [
+    ['syslinkd1', 'node1'],
+    ['syslinkd2', 'node2'],
+  ] as const) {
+    const through = new EchoRun(router, node);
+    await through.says('before');
+    const { process: identity, restarts } = cluster.service(router);
+    signalIdentity(identity!, 'SIGTERM');
+    // At once: it drains for a bounded time.
+    const commands = await Promise.all([1, 2, 3].map(() => cluster.vkctl(['ps', '--json'])));
+    for (const end of commands) expect(end).toMatchObject({ code: 0, stderr: '' });
+    await through.says('while it drains');
+    expect(await through.finish()).toMatchObject({ code: 0 });
+    await until('it ended and is back', () => cluster.service(router).restarts > restarts && running(router));
+    await cluster.well();
+  }
+  // The test's own client was attached all the time, to one and then the other.
+  expect(await cluster.output('node1', 'echo', [], { stdin: 'still here\n' })).toBe('still here\n');
+});
