@@ -44,6 +44,11 @@ export class ShardedHolder {
     return this.machines[shardOf(dataspace, page, this.shards)]!.version(dataspace, page);
   }
 
+  /** @see Holder.lineage */
+  lineage(dataspace: bigint, page: number): number {
+    return this.machines[shardOf(dataspace, page, this.shards)]!.lineage(dataspace, page);
+  }
+
   /** The state of a page here. */
   state(dataspace: bigint, page: number): PageState {
     return this.machines[shardOf(dataspace, page, this.shards)]!.state(dataspace, page);

@@ -9,6 +9,7 @@ import type { World } from './world.ts';
 export interface DataspaceRecord {
   id: bigint;
   pageCount: number;
+  durable: boolean;
   creatorNode: number;
   creatorIncarnation: number;
   creatorLost: boolean;
@@ -32,6 +33,7 @@ export class ClusterStore {
     this.dataspaces = world.layout.dataspaces.map((id, index) => ({
       id,
       pageCount: world.layout.pagesEach,
+      durable: world.layout.isDurable(world.layout.pageOf(id, 0)),
       creatorNode: index,
       creatorIncarnation: 1,
       creatorLost: false,

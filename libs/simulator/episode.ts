@@ -32,6 +32,8 @@ export interface Counts {
   writes: number;
   locks: number;
   syncs: number;
+  /** Lost pages that came back from the store. */
+  restored: number;
   /** Accesses that ended as errors: their page was lost. */
   lost: number;
   directories: number;
@@ -128,6 +130,7 @@ function count(world: World): Counts {
     writes: world.latest.writes,
     locks: world.locks.granted,
     syncs: world.durability.syncs,
+    restored: world.durability.restored,
     lost: world.losses.errors,
     directories: world.directory.epoch,
   };

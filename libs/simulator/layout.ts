@@ -4,9 +4,12 @@ import type { PageRun } from '@odonata/coherency/page.ts';
 export class Layout {
   readonly dataspaces: readonly bigint[];
   readonly pagesEach: number;
+  private readonly durable: readonly boolean[];
 
-  constructor(dataspaceCount: number, pagesEach: number) {
-    this.dataspaces = Array.from({ length: dataspaceCount }, (_, i) => BigInt(i + 1));
+  /** @param durable for each dataspace whether it has a backing store */
+  constructor(durable: readonly boolean[], pagesEach: number) {
+    this.durable = durable;
+    this.dataspaces = durable.map((_, i) => BigInt(i + 1));
     this.pagesEach = pagesEach;
   }
 
@@ -20,6 +23,10 @@ export class Layout {
 
   dataspaceOf(page: number): bigint {
     return this.dataspaces[Math.floor(page / this.pagesEach)]!;
+  }
+
+  isDurable(page: number): boolean {
+    return this.durable[Math.floor(page / this.pagesEach)]!;
   }
 
   inDataspace(page: number): number {

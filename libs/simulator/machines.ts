@@ -5,7 +5,7 @@ import { Holder } from '@odonata/coherency/holder.ts';
 import { HolderLease, LeaseTable } from '@odonata/coherency/lease.ts';
 import { RangeLocks } from '@odonata/coherency/range-lock.ts';
 import { Waiters } from '@odonata/coherency/waiters.ts';
-import { type DurableStore, MemoryStore } from './durable-store.ts';
+import { type DurableStore, latestOf, MemoryStore, type StoredPage } from './durable-store.ts';
 
 export interface Machines {
   /** cohd's. */
@@ -18,6 +18,8 @@ export interface Machines {
   locks(): RangeLocks;
   waiters(): Waiters;
   store(): DurableStore;
+  /** What is brought back of what the copies of the store have intact. */
+  pick(found: readonly (StoredPage | undefined)[]): StoredPage | undefined;
 }
 
 /** Duties of who feeds the machines. */
@@ -42,6 +44,12 @@ export interface Duties {
   nameReborn: boolean;
   /** A sync is done when both copies of the store have it. */
   awaitBothStores: boolean;
+  /** A sync is answered when the store has it. */
+  awaitStored: boolean;
+  /** A page that may have begun anew while it was stored is stored anew before that is answered. */
+  storeLostAnew: boolean;
+  /** What a page has under a later leader is later in the store. */
+  storeByEpoch: boolean;
   /** A directory heeds no unlock that was said before a lock of the same owner that it has heard. */
   dropLateUnlocks: boolean;
   /** An unlock is said again until it is confirmed. */
@@ -57,6 +65,7 @@ export const REAL_MACHINES: Machines = {
   locks: () => new RangeLocks(),
   waiters: () => new Waiters(),
   store: () => new MemoryStore(),
+  pick: latestOf,
 };
 
 export const ALL_DUTIES: Duties = {
@@ -70,6 +79,9 @@ export const ALL_DUTIES: Duties = {
   noteLostCreators: true,
   nameReborn: true,
   awaitBothStores: true,
+  awaitStored: true,
+  storeLostAnew: true,
+  storeByEpoch: true,
   dropLateUnlocks: true,
   repeatUnlock: true,
 };

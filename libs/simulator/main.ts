@@ -97,7 +97,7 @@ function main(): number {
   else
     console.log(
       `held: ${counts.steps} steps of ${episodes} clusters (${stepsPerSecond} a second), ${counts.reads} reads, ` +
-        `${counts.writes} writes, ${counts.locks} locks, ${counts.syncs} syncs, ${counts.directories} directories, ` +
+        `${counts.writes} writes, ${counts.locks} locks, ${counts.syncs} syncs, ${counts.restored} pages read back, ${counts.directories} directories, ` +
         `${counts.lost} accesses to lost pages`,
     );
   return failure === undefined ? EXIT.HELD : EXIT.VIOLATED;

@@ -132,6 +132,9 @@ export class Nemesis {
       case 'damage store':
         this.damageStore(ms);
         return;
+      case 'store away':
+        for (const copy of world.stores) this.isolate(copy.place.index, ms);
+        return;
     }
   }
 
@@ -159,8 +162,8 @@ export class Nemesis {
     const page = world.random.below(world.layout.pages);
     if (world.random.oneIn(2)) copy.store.spoil(page);
     else {
-      const value = world.latest.latest(page);
-      copy.store.tear(page, { value, order: value });
+      const order = (copy.store.get(page)?.order ?? 0n) + 1n;
+      copy.store.tear(page, { value: world.latest.latest(page), order });
     }
     if (copy.alive) {
       copy.crash();

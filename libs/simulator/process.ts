@@ -17,7 +17,6 @@ interface Access {
 }
 
 const LOCK_BYTES = 4;
-const SYNC_AGAIN_MS = 40;
 
 export class Process {
   readonly pid: bigint;
@@ -83,7 +82,8 @@ export class Process {
     else if (what < 87) this.run('lock', page, () => this.lockedSection(page, done));
     else if (what < 91) this.run('wait', page, () => this.waitForChange(page, done));
     else if (what < 96) this.run('wake', page, () => this.change(page, done));
-    else this.run('sync', page, () => this.sync(page, done));
+    else if (layout.isDurable(page)) this.run('sync', page, () => this.sync(page, done));
+    else this.run('read', page, () => this.touch(page, 'read', done));
   }
 
   private run(what: string, page: number, work: () => void): void {
@@ -281,29 +281,13 @@ export class Process {
   // ---- sync
 
   private sync(page: number, done: Done): void {
-    this.touch(page, 'read', (outcome) => {
-      if (outcome === 'ERROR') {
-        done(outcome);
-        return;
-      }
-      const value = this.lastRead;
-      const { stores, random, duties } = this.world;
-      const missing = new Set(duties.awaitBothStores ? stores : [random.pick(stores)]);
-      const put = () => {
-        if (missing.size === 0) {
-          this.world.durability.acknowledged(page, value);
-          done('OK');
-          return;
-        }
-        for (const copy of missing) {
-          copy.after(this.world.network.delayMs(), () => {
-            copy.store.put(page, { value, order: value });
-            this.vkernel.after(this.world.network.delayMs(), () => missing.delete(copy));
-          });
-        }
-        this.vkernel.after(SYNC_AGAIN_MS, put);
-      };
-      put();
+    this.toNode(() => {
+      this.vkernel.node.backing.sync(page, (value) => {
+        this.fromNode(() => {
+          if (value !== undefined) this.world.durability.acknowledged(page, value);
+          done(value === undefined ? 'ERROR' : 'OK');
+        });
+      });
     });
   }
 }

@@ -27,7 +27,8 @@ export type Fault =
   | 'crash pmap'
   | 'crash vkernel'
   | 'crash directory'
-  | 'damage store';
+  | 'damage store'
+  | 'store away';
 
 const NO_FAULTS: Record<Fault, number> = {
   'break stream': 0,
@@ -43,6 +44,7 @@ const NO_FAULTS: Record<Fault, number> = {
   'crash vkernel': 0,
   'crash directory': 0,
   'damage store': 0,
+  'store away': 0,
 };
 
 const nodes = { min: 2, max: 4 };
@@ -78,6 +80,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'crash vkernel': 2,
       'crash directory': 1,
       'damage store': 2,
+      'store away': 1,
     },
   },
   partition: {
@@ -95,6 +98,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'cut directory': 2,
       'pause pmap': 2,
       'pause node': 1,
+      'store away': 1,
     },
   },
   failover: {
@@ -113,6 +117,8 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'pause directory': 5,
       'crash pmap': 0.5,
       'crash directory': 5,
+      'damage store': 0.5,
+      'store away': 1,
     },
   },
 };

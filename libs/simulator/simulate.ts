@@ -28,6 +28,7 @@ export function simulate(options: SimulateOptions): Result {
     writes: 0,
     locks: 0,
     syncs: 0,
+    restored: 0,
     lost: 0,
     directories: 0,
   };

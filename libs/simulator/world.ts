@@ -70,7 +70,8 @@ export class World {
     this.machines = { ...REAL_MACHINES, ...options.machines };
     this.duties = { ...ALL_DUTIES, ...options.duties };
     const dataspaces = pages > 1 && this.random.oneIn(2) ? 2 : 1;
-    this.layout = new Layout(dataspaces, Math.ceil(pages / dataspaces));
+    const durable = Array.from({ length: dataspaces }, () => this.random.oneIn(2));
+    this.layout = new Layout(durable, Math.ceil(pages / dataspaces));
     this.history = new History(this.layout, options.trace);
     this.network = new Network(this, 1 + nodes + DIRECTORY_PLACES + STORES, profile.weather);
     this.access = new AccessChecker(this);

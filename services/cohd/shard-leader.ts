@@ -207,7 +207,8 @@ export class ShardLeader {
     if (record === undefined) return false;
     const creator = this.creatorLives(record) ? this.o.holders.ofNode(record.creator)!.id : 0;
     const pageCount = pageCountOf(record.sizeBytes);
-    this.step({ type: 'create', dataspace: id, pageCount, creator, creatorLost: creator === 0 });
+    const { durable } = record;
+    this.step({ type: 'create', dataspace: id, pageCount, creator, creatorLost: creator === 0, durable });
     return true;
   }
 
@@ -215,10 +216,12 @@ export class ShardLeader {
     const holder = entry.id;
     switch (event.case) {
       case 'acquire': {
-        const { run, mode, neededPages, storedVersion: version } = event.value;
-        const storedVersion = version === undefined ? undefined : Number(version);
+        const { run, mode, neededPages, storedVersion: version, lostVersion: lost, lostEpoch } = event.value;
+        // What was read before another leader led may be older than what is stored.
+        const counts = version !== undefined && lostEpoch === this.epoch;
+        const [storedVersion, lostVersion] = counts ? [Number(version), Number(lost)] : [];
         const about = { run: runFromWire(run), mode: modeWire.from(mode), neededPages };
-        this.step({ type: 'acquire', holder, alone: true, storedVersion, ...about });
+        this.step({ type: 'acquire', holder, alone: true, storedVersion, lostVersion, ...about });
         return;
       }
       case 'ack': {
@@ -306,8 +309,8 @@ export class ShardLeader {
         return;
       }
       case 'invalidate': {
-        const { except: exceptHolder, source: sourceHolder } = action;
-        const value = { run, version: BigInt(action.version), epoch, exceptHolder, sourceHolder };
+        const { except: exceptHolder, source: sourceHolder, anew } = action;
+        const value = { run, version: BigInt(action.version), epoch, exceptHolder, sourceHolder, anew };
         this.o.bus.invalidate(run.dataspace, toBinary(InvalidateSchema, create(InvalidateSchema, value)));
         // Where the broadcast went unanswered, the stream carries it too.
         if (action.resend)
@@ -315,7 +318,10 @@ export class ShardLeader {
         return;
       }
       case 'refuse': {
-        const value = { run, mode: modeWire.to(action.mode), reason: reasonWire.to(action.reason) };
+        const { mode, reason, version } = action;
+        const value = {
+          ...{ run, mode: modeWire.to(mode), reason: reasonWire.to(reason), version: BigInt(version) },
+        };
         holders.send(action.holder, { case: 'refuse', value });
         return;
       }

@@ -1,5 +1,4 @@
 // A page is LOST only where a holder died that had it or was about to get it.
-import type { RefuseReason } from '@odonata/coherency/directory-messages.ts';
 import { identityOf } from '../identity.ts';
 import { check } from '../violation.ts';
 import type { World } from '../world.ts';
@@ -50,7 +49,14 @@ export class LossChecker {
     return Math.max(...this.world.nodes.map(({ memory }) => memory.holder.version(dataspace, firstPage)));
   }
 
-  failed(page: number, reason: RefuseReason, who: string): void {
+  /** A durable page comes from the store: what is younger is gone. */
+  beginsAnew(page: number, who: string): void {
+    check(this.mayBeLost.delete(page), 'nothing is silently lost', page, () => {
+      return `${who} takes page ${page} from the store, but nobody died who had it`;
+    });
+  }
+
+  failed(page: number, reason: string, who: string): void {
     this.errors++;
     check(this.mayBeLost.has(page), 'nothing is silently lost', page, () => {
       return `${who} is told that page ${page} is ${reason}, but nobody died who had it`;

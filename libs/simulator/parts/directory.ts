@@ -265,13 +265,14 @@ export class DirectoryPart extends Part {
         !(voided && this.world.duties.noteLostCreators);
       // What a directory does not find at the creator died with him.
       if (!alive) record.creatorLost = this.world.duties.noteLostCreators;
-      const { id: dataspace, pageCount } = record;
+      const { id: dataspace, pageCount, durable } = record;
       this.step({
         type: 'create',
         dataspace,
         pageCount,
         creator: alive ? creator.id : 0,
         creatorLost: !alive,
+        durable,
       });
     }
   }
@@ -286,8 +287,14 @@ export class DirectoryPart extends Part {
     }
     const { word } = message;
     if (word.type === 'acquire') {
-      const neededPages = word.needed ? word.run.pageCount : 0;
-      this.step({ type: 'acquire', holder, run: word.run, mode: word.mode, neededPages, alone: true });
+      const { run, mode, needed, lostVersion } = word;
+      // What was read before another directory led may be older than what is stored.
+      const fenced = message.epoch === this.epoch || !this.world.duties.fenceEpochs;
+      const storedVersion = fenced ? word.storedVersion : undefined;
+      const neededPages = needed ? run.pageCount : 0;
+      this.step({
+        ...{ type: 'acquire', holder, run, mode, neededPages, alone: true, storedVersion, lostVersion },
+      });
     } else if (word.type === 'ack') {
       if (message.epoch !== this.epoch && this.world.duties.fenceEpochs) return;
       this.step({ type: 'ack', holder, run: word.run, version: word.version, kind: word.kind });
@@ -330,7 +337,8 @@ export class DirectoryPart extends Part {
 
   private broadcast(action: Extract<DirectoryAction, { type: 'invalidate' }>): void {
     const { epoch } = this;
-    const event: HolderEvent = { type: 'invalidate', run: action.run, version: action.version };
+    const { run, version, anew } = action;
+    const event: HolderEvent = { type: 'invalidate', run, version, anew };
     for (const node of this.world.nodes) {
       this.world.network.datagram(this, node, () =>
         node.link.overhear(epoch, action.except, action.source, event),

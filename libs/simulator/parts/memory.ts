@@ -15,6 +15,8 @@ import {
   type PageState,
   unreachable,
 } from '@odonata/coherency/page.ts';
+import { versionOfStored } from '@odonata/coherency/stored-version.ts';
+import type { StoredPage } from '../durable-store.ts';
 import { MAPPED_WRITE, MemoryFile } from '../memory-file.ts';
 import type { PageTransfer } from '../messages.ts';
 import type { Process } from '../process.ts';
@@ -31,6 +33,23 @@ export interface Fault {
   vkernel: VkernelPart;
   page: number;
   write: boolean;
+}
+
+/** Who waits for a page. */
+interface Waiter {
+  /** Undefined: the node itself. */
+  vkernel: VkernelPart | undefined;
+  retry(): void;
+  fail(): void;
+}
+
+/** A page as it was at one time. */
+export interface Captured {
+  value: number;
+  epoch: number;
+  version: number;
+  state: PageState;
+  lineage: number;
 }
 
 interface Retained {
@@ -51,7 +70,9 @@ export class NodeMemory {
   private readonly node: PmapPart;
   private readonly world: World;
   private readonly sessions = new Map<HolderId, VkernelPart>();
-  private readonly waiting: Fault[][] = [];
+  private readonly waiting: Waiter[][] = [];
+  /** What the backing store keeps of lost pages, by page, while the directory is asked for them. */
+  private readonly storedValues: (number | undefined)[] = [];
   /** What was held once was declared void. */
   reborn = false;
   private nextSession = NODE + 1;
@@ -84,8 +105,8 @@ export class NodeMemory {
     this.sessions.delete(vkernel.session);
     this.file.mapped.delete(vkernel);
     this.stepHome({ type: 'leave', holder: vkernel.session });
-    for (const faults of this.waiting) {
-      for (let i = faults.length - 1; i >= 0; i--) if (faults[i]!.vkernel === vkernel) faults.splice(i, 1);
+    for (const waiters of this.waiting) {
+      for (let i = waiters.length - 1; i >= 0; i--) if (waiters[i]!.vkernel === vkernel) waiters.splice(i, 1);
     }
   }
 
@@ -103,16 +124,28 @@ export class NodeMemory {
     );
     const state = this.holder.state(run.dataspace, run.firstPage);
     // Without a lease the fault waits until the directory has said who this node is.
-    if (!this.node.link.serves()) this.waiting[page]!.push(fault);
+    if (!this.node.link.serves()) this.waiting[page]!.push(this.waiter(fault));
     else if (write ? mayWrite(state) : mayRead(state)) this.resolve(fault);
     else {
       const { random } = this.world;
-      this.waiting[page]!.push(fault);
+      this.waiting[page]!.push(this.waiter(fault));
       const mode: AccessMode = write || random.oneIn(4) ? 'WRITE' : 'READ';
       const pageCount = 1 + random.below(Math.min(3, this.world.layout.pagesEach - run.firstPage));
       const neededPages = 1 + random.below(pageCount);
       this.step({ type: 'want', run: { ...run, pageCount }, mode, neededPages });
     }
+  }
+
+  private waiter(fault: Fault): Waiter {
+    const { vkernel, process, page } = fault;
+    return {
+      vkernel,
+      retry: () => this.fault(fault),
+      fail: () => {
+        this.world.losses.failed(page, 'LOST', vkernel.name);
+        process.failed(fault);
+      },
+    };
   }
 
   private resolve(fault: Fault): void {
@@ -148,8 +181,8 @@ export class NodeMemory {
     return count;
   }
 
-  private takeWaiting(run: PageRun): Fault[] {
-    const taken: Fault[] = [];
+  private takeWaiting(run: PageRun): Waiter[] {
+    const taken: Waiter[] = [];
     const from = this.world.layout.pageOf(run.dataspace, run.firstPage);
     for (let page = from; page < from + run.pageCount; page++) {
       taken.push(...this.waiting[page]!);
@@ -163,8 +196,61 @@ export class NodeMemory {
     const { layout } = this.world;
     for (const id of layout.dataspaces) {
       const all = { dataspace: id, firstPage: 0, pageCount: layout.pagesEach };
-      for (const fault of this.takeWaiting(all)) this.fault(fault);
+      for (const waiter of this.takeWaiting(all)) waiter.retry();
     }
+  }
+
+  // ---- the backing store
+
+  /** Copies a page, when this node may read it, for the store; undefined: it is lost. */
+  capture(page: number, then: (captured: Captured | undefined) => void): void {
+    const run = this.world.layout.runOf(page);
+    const { dataspace, firstPage } = run;
+    const { link } = this.node;
+    if (link.serves() && mayRead(this.holder.state(dataspace, firstPage))) {
+      this.takeForNode(run, 'READ');
+      then({
+        value: this.file.values[page] ?? 0,
+        epoch: link.epoch,
+        version: this.holder.version(dataspace, firstPage),
+        state: this.holder.state(dataspace, firstPage),
+        lineage: this.lineage(page),
+      });
+      return;
+    }
+    const retry = () => this.capture(page, then);
+    this.waiting[page]!.push({ vkernel: undefined, retry, fail: () => then(undefined) });
+    if (link.serves()) this.step({ type: 'want', run, mode: 'READ', neededPages: 1 });
+  }
+
+  lineage(page: number): number {
+    const { dataspace, firstPage } = this.world.layout.runOf(page);
+    return this.holder.lineage(dataspace, firstPage);
+  }
+
+  /** What the store has of a page that was LOST at a version. */
+  takeStored(page: number, { value, order }: StoredPage, lostVersion: number): void {
+    const run = this.world.layout.runOf(page);
+    const actions = this.holder.step({ type: 'stored', run, version: versionOfStored(order), lostVersion });
+    // What came too late must not take the place of what is asked for.
+    if (actions.some(({ type }) => type === 'acquire')) this.storedValues[page] = value;
+    for (const action of actions) this.perform(action);
+  }
+
+  /** The store has nothing of a lost page. */
+  failLost(page: number): void {
+    this.world.durability.neverStored(page);
+    for (const waiter of this.takeWaiting(this.world.layout.runOf(page))) waiter.fail();
+  }
+
+  private installStored(page: number): void {
+    const value = this.storedValues[page];
+    assert(value !== undefined, `page ${page} was read back`);
+    this.storedValues[page] = undefined;
+    this.file.values[page] = value;
+    this.world.losses.beginsAnew(page, this.node.name);
+    this.world.durability.beginsAnew(page, value);
+    this.world.latest.beginsAnew(page, value);
   }
 
   /** Takes all access of all virtual kernels away; the pages stay. */
@@ -227,8 +313,8 @@ export class NodeMemory {
         this.takeForNode(run, 'WRITE');
         return;
       case 'install-stored':
-        assert.fail('no page comes from a backing store here');
-        break;
+        for (let i = 0; i < run.pageCount; i++) this.installStored(from + i);
+        return;
       case 'install':
         for (let i = 0; i < run.pageCount; i++) this.install(run, i, action.zero);
         return;
@@ -244,13 +330,12 @@ export class NodeMemory {
         }
         return;
       case 'ready':
-        for (const fault of this.takeWaiting(run)) this.fault(fault);
+        for (const waiter of this.takeWaiting(run)) waiter.retry();
         return;
       case 'failed':
-        for (const fault of this.takeWaiting(run)) {
-          this.world.losses.failed(fault.page, action.reason, fault.vkernel.name);
-          fault.process.failed(fault);
-        }
+        if (action.reason === 'LOST' && this.world.layout.isDurable(from))
+          for (let i = 0; i < run.pageCount; i++) this.node.backing.fetch(from + i, action.version);
+        else for (const waiter of this.takeWaiting(run)) waiter.fail();
         return;
       default:
         unreachable(action);

@@ -1,6 +1,7 @@
 // pmapd: the pmap manager of a node, with the virtual kernels on it.
 import { Part, type Place } from '../part.ts';
 import type { World } from '../world.ts';
+import { Backing } from './backing.ts';
 import { Link } from './link.ts';
 import { NodeMemory } from './memory.ts';
 import { SyncRelay } from './sync-relay.ts';
@@ -21,6 +22,7 @@ export class PmapPart extends Part {
   memory!: NodeMemory;
   link!: Link;
   relay!: SyncRelay;
+  backing!: Backing;
   vkernels: VkernelPart[] = [];
 
   constructor(world: World, place: Place) {
@@ -38,6 +40,7 @@ export class PmapPart extends Part {
     this.memory = new NodeMemory(this);
     this.link = new Link(this);
     this.relay = new SyncRelay(this);
+    this.backing = new Backing(this);
     for (const record of world.cluster.dataspaces) {
       const whole = record.creatorNode === this.nodeIndex && record.creatorIncarnation === this.incarnation;
       this.memory.open(record.id, record.pageCount, whole);

@@ -1,0 +1,40 @@
+// Syncs, and pages that come back from the store, with one thing wrong.
+import { Directory } from '@odonata/coherency/directory.ts';
+import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
+import type { Mutant } from './mutant.ts';
+
+/** Says LOST, and gives what is stored, though somebody may have the page after all. */
+class SkipsFence extends Directory {
+  override step(event: DirectoryEvent): DirectoryAction[] {
+    const actions = super.step(event);
+    for (const { pages } of this['dataspaces'].values())
+      for (const page of pages.values()) page.fenced ||= page.lost;
+    return actions;
+  }
+}
+
+/** Does not ask since when the page was lost that the bytes were read for. */
+class BelievesEarlyReads extends Directory {
+  override step(event: DirectoryEvent): DirectoryAction[] {
+    if (event.type !== 'acquire' || event.storedVersion === undefined) return super.step(event);
+    const page = this['dataspaces'].get(event.run.dataspace)?.pages.get(event.run.firstPage);
+    return super.step({ ...event, lostVersion: page?.version });
+  }
+}
+
+export const DURABLE_MUTANTS: readonly Mutant[] = [
+  { name: 'sync acknowledged before it is stored', profile: 'faulty', duties: { awaitStored: false } },
+  { name: 'sync of a lost page is acknowledged', profile: 'partition', duties: { storeLostAnew: false } },
+  { name: 'the store forgets the epoch', profile: 'failover', duties: { storeByEpoch: false } },
+  { name: 'recovery looks at one copy', profile: 'faulty', machines: { pick: ([first]) => first } },
+  {
+    name: 'begin anew though somebody has it',
+    profile: 'faulty',
+    machines: { directory: () => new SkipsFence({ home: false }) },
+  },
+  {
+    name: 'what was read before a loss is believed',
+    profile: 'faulty',
+    machines: { directory: () => new BelievesEarlyReads({ home: false }) },
+  },
+];
