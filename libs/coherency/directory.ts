@@ -578,7 +578,8 @@ export class Directory {
     for (const dataspace of this.dataspaces.values()) {
       for (const [number, page] of dataspace.pages) {
         page.sharers = withoutHolder(page.sharers, page.owner);
-        page.exclusive = page.owner !== 0 && page.sharers.length === 0;
+        // What its readers had of a version they may have stored: a master writes at a later one, as always.
+        page.exclusive = page.owner !== 0 && page.sharers.length === 0 && !this.rebuild.isMaster(page);
         if (page.owner === 0 || this.mayBeOutdated(page)) this.ownerLost(dataspace, number, page);
         else if (this.rebuild.keptOf(page)?.by === page.owner) {
           page.restore = true;

@@ -404,7 +404,11 @@ export class Holder {
     const { reason, version } = event;
     if (event.mode === 'READ') page.readPending = false;
     else page.writePending = false;
-    if (reason === 'LOST') page.lostVersion = version;
+    if (reason === 'LOST' && page.lostVersion !== version) {
+      // What is at hand was read before the page was lost this time.
+      page.storedVersion = undefined;
+      page.lostVersion = version;
+    }
     if (reason !== 'SKIPPED') page.grantVersion = page.dataVersion = 0;
     // Who came to need a speculative page meanwhile asks again for it.
     if (reason === 'SKIPPED') this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));

@@ -11,8 +11,7 @@ const VERSION_BITS = 39n;
 /** Leaders of a shard. */
 const EPOCH_BITS = 24n;
 
-// A reader's copy is final: what the only writer of its version stored before is older. Not so the owner's: a leader that
-// starts anew, and hears of no readers, lets it write again at that version.
+// A reader's copy is final: what the only writer of its version stored before is older. That one stores in order.
 function isFinal(state: PageState): boolean {
   return state === 'SHARED' || state === 'SLAVE';
 }
