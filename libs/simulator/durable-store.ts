@@ -31,7 +31,9 @@ export class MemoryStore implements DurableStore {
 
   get(page: number): StoredPage | undefined {
     const slot = this.slots.get(page);
-    return slot !== undefined && this.intact(page, slot) ? slot : undefined;
+    return slot !== undefined && this.intact(page, slot)
+      ? { value: slot.value, order: slot.order }
+      : undefined;
   }
 
   protected intact(page: number, slot: Slot): boolean {

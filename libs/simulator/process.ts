@@ -76,12 +76,12 @@ export class Process {
     const page = random.below(layout.pages);
     const what = random.below(100);
     const done = () => this.think();
-    if (what < 35) this.run('read', page, () => this.touch(page, 'read', done));
-    else if (what < 55) this.run('write', page, () => this.touch(page, 'write', done));
-    else if (what < 75) this.run('add', page, () => this.touch(page, 'add', done));
-    else if (what < 87) this.run('lock', page, () => this.lockedSection(page, done));
-    else if (what < 91) this.run('wait', page, () => this.waitForChange(page, done));
-    else if (what < 96) this.run('wake', page, () => this.change(page, done));
+    if (what < 31) this.run('read', page, () => this.touch(page, 'read', done));
+    else if (what < 51) this.run('write', page, () => this.touch(page, 'write', done));
+    else if (what < 71) this.run('add', page, () => this.touch(page, 'add', done));
+    else if (what < 83) this.run('lock', page, () => this.lockedSection(page, done));
+    else if (what < 87) this.run('wait', page, () => this.waitForChange(page, done));
+    else if (what < 92) this.run('wake', page, () => this.change(page, done));
     else if (layout.isDurable(page)) this.run('sync', page, () => this.sync(page, done));
     else this.run('read', page, () => this.touch(page, 'read', done));
   }

@@ -80,7 +80,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'crash vkernel': 2,
       'crash directory': 1,
       'damage store': 2,
-      'store away': 1,
+      'store away': 2,
     },
   },
   partition: {
@@ -98,7 +98,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'cut directory': 2,
       'pause pmap': 2,
       'pause node': 1,
-      'store away': 1,
+      'store away': 2,
     },
   },
   failover: {
@@ -118,7 +118,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'crash pmap': 0.5,
       'crash directory': 5,
       'damage store': 0.5,
-      'store away': 1,
+      'store away': 2,
     },
   },
 };

@@ -1,6 +1,8 @@
 // Syncs, and pages that come back from the store, with one thing wrong.
 import { Directory } from '@odonata/coherency/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
+import { Holder } from '@odonata/coherency/holder.ts';
+import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import type { Mutant } from './mutant.ts';
 
 /** Says LOST, and gives what is stored, though somebody may have the page after all. */
@@ -13,12 +15,12 @@ class SkipsFence extends Directory {
   }
 }
 
-/** Does not ask since when the page was lost that the bytes were read for. */
-class BelievesEarlyReads extends Directory {
-  override step(event: DirectoryEvent): DirectoryAction[] {
-    if (event.type !== 'acquire' || event.storedVersion === undefined) return super.step(event);
+/** Takes what was read of an earlier loss for what is stored now. */
+class BelievesEarlyReads extends Holder {
+  override step(event: HolderEvent): HolderAction[] {
+    if (event.type !== 'stored') return super.step(event);
     const page = this['dataspaces'].get(event.run.dataspace)?.pages.get(event.run.firstPage);
-    return super.step({ ...event, lostVersion: page?.version });
+    return super.step({ ...event, lostVersion: page?.lostVersion ?? 0 });
   }
 }
 
@@ -35,6 +37,6 @@ export const DURABLE_MUTANTS: readonly Mutant[] = [
   {
     name: 'what was read before a loss is believed',
     profile: 'faulty',
-    machines: { directory: () => new BelievesEarlyReads({ home: false }) },
+    machines: { holder: () => new BelievesEarlyReads() },
   },
 ];

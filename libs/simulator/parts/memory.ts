@@ -265,7 +265,9 @@ export class NodeMemory {
     const run = this.world.layout.runOf(page);
     const { dataspace, firstPage } = run;
     if (this.holder.state(dataspace, firstPage) !== 'INVALID') return true;
-    return this.holder.pending(dataspace, firstPage) || this.retained[page] !== undefined;
+    // A page that arrived waits for its permission in its frame.
+    const waits = this.file.values[page] !== undefined;
+    return waits || this.holder.pending(dataspace, firstPage) || this.retained[page] !== undefined;
   }
 
   pending(): number[] {
