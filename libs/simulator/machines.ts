@@ -7,12 +7,15 @@ import { RangeLocks } from '@odonata/coherency/range-lock.ts';
 import { Waiters } from '@odonata/coherency/waiters.ts';
 import { type DurableStore, latestOf, MemoryStore, type StoredPage } from './durable-store.ts';
 
+/** The pages of a dataspace that a holder's machine is for. */
+export type RunsOf = ConstructorParameters<typeof Holder>[0];
+
 export interface Machines {
   /** cohd's. */
   directory(): Directory;
   /** A pmap manager's, towards its virtual kernels. */
   home(): Directory;
-  holder(): Holder;
+  holder(runsOf: RunsOf): Holder;
   holderLease(): HolderLease;
   leaseTable(leaseMs: number): LeaseTable;
   locks(): RangeLocks;
@@ -26,6 +29,14 @@ export interface Machines {
 export interface Duties {
   /** A message of another epoch than the directory's is dropped. */
   fenceEpochs: boolean;
+  /** The epoch of a page is that of its shard, and of no other. */
+  epochOfShard: boolean;
+  /** When the lease of a shard ends its pages are taken away. */
+  takeLapsed: boolean;
+  /** Who holds locks in a dataspace uses its pages while the lease of the locks' shard lasts. */
+  heedHome: boolean;
+  /** A lock is asked for at the home shard of its dataspace, whatever range it is of. */
+  lockAtHome: boolean;
   /** Pages from another holder are dropped where the receiver is no longer whom they were sent to. */
   nameReceiver: boolean;
   /** A virtual kernel takes its own mappings away when its node's lease ends. */
@@ -59,7 +70,7 @@ export interface Duties {
 export const REAL_MACHINES: Machines = {
   directory: () => new Directory({ home: false }),
   home: () => new Directory({ home: true }),
-  holder: () => new Holder(),
+  holder: (runsOf) => new Holder(runsOf),
   holderLease: () => new HolderLease(),
   leaseTable: (leaseMs) => new LeaseTable(leaseMs),
   locks: () => new RangeLocks(),
@@ -70,6 +81,10 @@ export const REAL_MACHINES: Machines = {
 
 export const ALL_DUTIES: Duties = {
   fenceEpochs: true,
+  epochOfShard: true,
+  takeLapsed: true,
+  heedHome: true,
+  lockAtHome: true,
   nameReceiver: true,
   watchDeadline: true,
   emptyLeftovers: true,

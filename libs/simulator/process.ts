@@ -212,7 +212,15 @@ export class Process {
     const { vkernel } = this;
     // What a new pmap manager emptied can be used no more.
     const emptied = vkernel.node.memory.file !== vkernel.file;
-    return vkernel.alive && !emptied && !this.lostLock && vkernel.trusts;
+    return vkernel.alive && !emptied && !this.lostLock && vkernel.trusts && this.lockHolds;
+  }
+
+  // Without a lease of the shard of its lock it gets at no page of that dataspace.
+  private get lockHolds(): boolean {
+    const { lock, vkernel } = this;
+    if (lock === undefined) return true;
+    const home = vkernel.node.links.home(lock.dataspace);
+    return home.joined && vkernel.localMs < home.leaseEndMs;
   }
 
   private toNode(work: () => void): void {

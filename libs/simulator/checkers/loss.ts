@@ -12,10 +12,12 @@ export class LossChecker {
     this.world = world;
   }
 
-  /** A node crashed, or is dead for the directory: looked at before anything is done about it. */
-  nodeDied(node: number): void {
+  /** A node crashed, or is dead for the directory of a shard: looked at before anything is done about it. */
+  nodeDied(node: number, shard?: number): void {
     const { memory } = this.world.nodes[node]!;
-    for (let page = 0; page < this.world.layout.pages; page++) {
+    const { layout } = this.world;
+    for (let page = 0; page < layout.pages; page++) {
+      if (shard !== undefined && layout.shardOf(page) !== shard) continue;
       if (memory.involved(page)) this.mayBeLost.add(page);
     }
   }
@@ -29,16 +31,17 @@ export class LossChecker {
    * A new directory does not put back what was sent on to a holder that is no more, or cannot say what it had: it may
    * have got the page, and written it. Nor where a later version was seen.
    */
-  keptIsLost(): void {
+  keptIsLost(shard: number): void {
     const remembering = new Set(
       this.world.nodes
-        .filter(({ alive, memory }) => alive && !memory.reborn)
+        .filter(({ alive, memory }) => alive && !memory.reborn.has(shard))
         .map(({ nodeIndex, incarnation }) => identityOf(nodeIndex, incarnation)),
     );
     for (const { memory } of this.world.nodes) {
       for (const [page, retained] of memory.retained.entries()) {
         const receiver = retained?.receiver;
         if (retained === undefined || receiver === undefined) continue;
+        if (this.world.layout.shardOf(page) !== shard) continue;
         if (!remembering.has(receiver) || this.seenVersion(page) > retained.version) this.mayBeLost.add(page);
       }
     }

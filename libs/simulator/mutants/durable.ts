@@ -37,6 +37,6 @@ export const DURABLE_MUTANTS: readonly Mutant[] = [
   {
     name: 'what was read before a loss is believed',
     profile: 'faulty',
-    machines: { holder: () => new BelievesEarlyReads() },
+    machines: { holder: (runsOf) => new BelievesEarlyReads(runsOf) },
   },
 ];

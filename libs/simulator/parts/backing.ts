@@ -73,7 +73,7 @@ export class Backing {
   /** False where the page may have begun anew while it was on its way to the store. */
   private holds(page: number, captured: Captured): boolean {
     if (!this.world.duties.storeLostAnew) return true;
-    return this.node.link.serves() && this.node.memory.lineage(page) === captured.lineage;
+    return this.node.links.serves(page) && this.node.memory.lineage(page) === captured.lineage;
   }
 
   private put(page: number, stored: StoredPage, then: () => void): void {

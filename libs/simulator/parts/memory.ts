@@ -3,8 +3,7 @@
 import assert from 'node:assert/strict';
 import type { Directory } from '@odonata/coherency/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
-import type { Holder } from '@odonata/coherency/holder.ts';
-import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import type { HolderAction } from '@odonata/coherency/holder-messages.ts';
 import {
   type AccessMode,
   type HolderId,
@@ -15,6 +14,7 @@ import {
   type PageState,
   unreachable,
 } from '@odonata/coherency/page.ts';
+import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { versionOfStored } from '@odonata/coherency/stored-version.ts';
 import type { StoredPage } from '../durable-store.ts';
 import { MAPPED_WRITE, MemoryFile } from '../memory-file.ts';
@@ -62,7 +62,7 @@ interface Retained {
 type Grant = Extract<DirectoryAction, { type: 'grant' }>;
 
 export class NodeMemory {
-  readonly holder: Holder;
+  readonly holder: ShardedHolder;
   readonly file: MemoryFile;
   /** What was sent on and is not settled, by page. */
   readonly retained: (Retained | undefined)[] = [];
@@ -73,15 +73,15 @@ export class NodeMemory {
   private readonly waiting: Waiter[][] = [];
   /** What the backing store keeps of lost pages, by page, while the directory is asked for them. */
   private readonly storedValues: (number | undefined)[] = [];
-  /** What was held once was declared void. */
-  reborn = false;
+  /** Shards of which what was held once was declared void. */
+  readonly reborn = new Set<number>();
   private nextSession = NODE + 1;
   private arriving: PageTransfer | undefined;
 
   constructor(node: PmapPart) {
     this.node = node;
     this.world = node.world;
-    this.holder = this.world.machines.holder();
+    this.holder = new ShardedHolder(this.world.layout.shards, this.world.machines.holder);
     this.home = this.world.machines.home();
     this.file = new MemoryFile(this.world.layout.pages);
     this.home.step({ type: 'join', holder: NODE });
@@ -124,13 +124,13 @@ export class NodeMemory {
     );
     const state = this.holder.state(run.dataspace, run.firstPage);
     // Without a lease the fault waits until the directory has said who this node is.
-    if (!this.node.link.serves()) this.waiting[page]!.push(this.waiter(fault));
+    if (!this.node.links.serves(page)) this.waiting[page]!.push(this.waiter(fault));
     else if (write ? mayWrite(state) : mayRead(state)) this.resolve(fault);
     else {
       const { random } = this.world;
       this.waiting[page]!.push(this.waiter(fault));
       const mode: AccessMode = write || random.oneIn(4) ? 'WRITE' : 'READ';
-      const pageCount = 1 + random.below(Math.min(3, this.world.layout.pagesEach - run.firstPage));
+      const pageCount = 1 + random.below(Math.min(3, this.world.layout.pagesFrom(page)));
       const neededPages = 1 + random.below(pageCount);
       this.step({ type: 'want', run: { ...run, pageCount }, mode, neededPages });
     }
@@ -153,7 +153,7 @@ export class NodeMemory {
     const { random, layout } = this.world;
     const first = layout.runOf(page);
     const alone = random.oneIn(2) && mayWrite(this.holder.state(first.dataspace, first.firstPage));
-    const pageCount = random.oneIn(4) ? this.readyPages(first, write || alone) : 1;
+    const pageCount = random.oneIn(4) ? this.readyPages(page, write || alone) : 1;
     const run = { ...first, pageCount };
     for (let i = 0; i < pageCount; i++) this.file.values[page + i] ??= 0;
     if (write || alone) this.step({ type: 'wrote', run });
@@ -168,15 +168,13 @@ export class NodeMemory {
     process.resume(fault);
   }
 
-  private readyPages(run: PageRun, write: boolean): number {
+  private readyPages(page: number, write: boolean): number {
+    const max = Math.min(3, this.world.layout.pagesFrom(page));
     let count = 1;
-    for (
-      let number = run.firstPage + 1;
-      number < this.world.layout.pagesEach && count < 3;
-      number++, count++
-    ) {
-      const state = this.holder.state(run.dataspace, number);
-      if (!(write ? mayWrite(state) : mayRead(state))) break;
+    for (; count < max; count++) {
+      const { dataspace, firstPage } = this.world.layout.runOf(page + count);
+      const state = this.holder.state(dataspace, firstPage);
+      if (!(write ? mayWrite(state) : mayRead(state)) || !this.node.links.serves(page + count)) break;
     }
     return count;
   }
@@ -191,13 +189,12 @@ export class NodeMemory {
     return taken;
   }
 
-  /** The directory said who this node is: all that waits tries again. */
-  retryAll(): void {
+  /** The leader of a shard said who this node is: all that waits for it tries again. */
+  retryShard(shard: number): void {
     const { layout } = this.world;
-    for (const id of layout.dataspaces) {
-      const all = { dataspace: id, firstPage: 0, pageCount: layout.pagesEach };
-      for (const waiter of this.takeWaiting(all)) waiter.retry();
-    }
+    const ofLocks = layout.dataspaces.filter((id) => layout.homeShardOf(id) === shard);
+    for (const run of [...layout.runsOfShard(shard), ...ofLocks.map((id) => layout.allOf(id))])
+      for (const waiter of this.takeWaiting(run)) waiter.retry();
   }
 
   // ---- the backing store
@@ -206,12 +203,12 @@ export class NodeMemory {
   capture(page: number, then: (captured: Captured | undefined) => void): void {
     const run = this.world.layout.runOf(page);
     const { dataspace, firstPage } = run;
-    const { link } = this.node;
-    if (link.serves() && mayRead(this.holder.state(dataspace, firstPage))) {
+    const { links } = this.node;
+    if (links.serves(page) && mayRead(this.holder.state(dataspace, firstPage))) {
       this.takeForNode(run, 'READ');
       then({
         value: this.file.values[page] ?? 0,
-        epoch: link.epoch,
+        epoch: links.of(page).epoch,
         version: this.holder.version(dataspace, firstPage),
         state: this.holder.state(dataspace, firstPage),
         lineage: this.lineage(page),
@@ -220,7 +217,7 @@ export class NodeMemory {
     }
     const retry = () => this.capture(page, then);
     this.waiting[page]!.push({ vkernel: undefined, retry, fail: () => then(undefined) });
-    if (link.serves()) this.step({ type: 'want', run, mode: 'READ', neededPages: 1 });
+    if (links.serves(page)) this.step({ type: 'want', run, mode: 'READ', neededPages: 1 });
   }
 
   lineage(page: number): number {
@@ -253,11 +250,14 @@ export class NodeMemory {
     this.world.latest.beginsAnew(page, value);
   }
 
-  /** Takes all access of all virtual kernels away; the pages stay. */
-  takeAll(): void {
-    const { layout } = this.world;
-    for (const dataspace of layout.dataspaces)
-      this.takeForNode({ dataspace, firstPage: 0, pageCount: layout.pagesEach }, 'WRITE');
+  /** Takes all access of all virtual kernels to a shard away; the pages stay. */
+  takeShard(shard: number): void {
+    if (!this.world.duties.takeLapsed) return;
+    for (const run of this.world.layout.runsOfShard(shard)) this.takeForNode(run, 'WRITE');
+  }
+
+  takeAllOf(dataspace: bigint): void {
+    this.takeForNode(this.world.layout.allOf(dataspace), 'WRITE');
   }
 
   /** True where death of this node would take the page, or what it is about to get, away. */
@@ -285,19 +285,26 @@ export class NodeMemory {
     this.arriving = undefined;
   }
 
-  step(event: HolderEvent): void {
+  step(event: Parameters<ShardedHolder['step']>[0]): void {
     if ('run' in event && event.type !== 'want')
       this.world.history.note(this.world, this.node.name, 'hears', event.run, event);
-    if (event.type === 'expire') this.reborn = true;
     for (const action of this.holder.step(event)) this.perform(action);
   }
 
-  private perform(action: HolderAction): void {
+  /** An event of one shard's leader. */
+  stepShard(shard: number, event: Parameters<ShardedHolder['stepShard']>[1]): void {
+    if (event.type === 'expire') this.reborn.add(shard);
+    for (const action of this.holder.stepShard(shard, event)) this.perform(action, shard);
+  }
+
+  private perform(action: HolderAction, shard?: number): void {
     if (action.type === 'acquire' || action.type === 'ack' || action.type === 'report') {
-      this.node.link.say(action);
+      this.node.links.say(action, shard);
       return;
     }
-    const { run } = action;
+    // Of a shard, or of a dataspace, as a whole it may be said too.
+    const run = this.world.layout.used(action.run);
+    if (run.pageCount === 0) return;
     this.world.history.note(this.world, this.node.name, 'does', run, action);
     const from = this.world.layout.pageOf(run.dataspace, run.firstPage);
     switch (action.type) {
@@ -350,7 +357,8 @@ export class NodeMemory {
       return `page ${page} is sent from ${this.node.name} while a virtual kernel there may write it`;
     });
     const value = this.file.values[page];
-    if (retain) this.retained[page] = { version, value, receiver: this.node.link.identity(receiver) };
+    if (retain)
+      this.retained[page] = { version, value, receiver: this.node.links.of(page).identity(receiver) };
     this.deliver(page, receiver, version, state, value);
   }
 
@@ -374,7 +382,7 @@ export class NodeMemory {
   ): void {
     const run = this.world.layout.runOf(page);
     const event = { type: 'data' as const, run, state, version, zero: value === undefined };
-    this.node.link.deliver({ receiver, event, values: [value ?? 0] });
+    this.node.links.deliver({ receiver, event, values: [value ?? 0] });
   }
 
   private retainedAt(page: number, version: number): Retained {
