@@ -126,6 +126,7 @@ export class Process {
       if (world.random.oneIn(4))
         world.history.note(world, this.name, kind, world.layout.runOf(page), { value });
       this.access = undefined;
+      if (this.lock !== undefined && !this.lostLock) world.locks.accessed(this);
       access.done('OK');
       return;
     }

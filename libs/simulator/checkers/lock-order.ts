@@ -54,8 +54,13 @@ export class LockChecker {
 
   /** A process goes on under its lock. */
   still(process: Process): void {
+    if (process.trusted) this.accessed(process);
+  }
+
+  /** A process got at a page: so it goes on under its lock, whatever it should know of that. */
+  accessed(process: Process): void {
     const mine = this.used.get(process.pid);
-    if (mine === undefined || !process.trusted) return;
+    if (mine === undefined) return;
     for (const { process: other, range } of this.used.values()) {
       if (!conflict(mine.range, range) || !other.trusted) continue;
       check(

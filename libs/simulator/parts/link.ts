@@ -129,7 +129,8 @@ export class Link {
   private otherEpoch(epoch: number): boolean {
     const { fenceEpochs, epochOfShard } = this.node.world.duties;
     if (!fenceEpochs) return false;
-    return epochOfShard ? epoch !== this.epoch : this.node.links.all.every((link) => link.epoch !== epoch);
+    if (epochOfShard) return epoch !== this.epoch;
+    return this.node.links.all.every((link) => epoch < link.epoch);
   }
 
   /** A broadcast. */
