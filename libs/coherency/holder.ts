@@ -103,6 +103,13 @@ export class Holder {
     return this.dataspaces.get(dataspace)?.pages.get(number)?.lineage ?? this.lineageOfAll;
   }
 
+  /** True while what was last heard of a page is that it is LOST at this version, and nothing was asked since. */
+  isLost(dataspace: bigint, number: number, version: number): boolean {
+    const page = this.dataspaces.get(dataspace)?.pages.get(number);
+    if (page === undefined || this.pending(dataspace, number)) return false;
+    return page.state === 'INVALID' && page.lostVersion === version;
+  }
+
   /** True while an answer of the directory is awaited. */
   pending(dataspace: bigint, number: number): boolean {
     const page = this.dataspaces.get(dataspace)?.pages.get(number);

@@ -52,6 +52,11 @@ export class ShardedHolder {
     return this.machines[shardOf(dataspace, page, this.shards)]!.pending(dataspace, page);
   }
 
+  /** @see Holder.isLost */
+  isLost(dataspace: bigint, page: number, version: number): boolean {
+    return this.machines[shardOf(dataspace, page, this.shards)]!.isLost(dataspace, page, version);
+  }
+
   /** @see Holder.lineage */
   lineage(dataspace: bigint, page: number): number {
     return this.machines[shardOf(dataspace, page, this.shards)]!.lineage(dataspace, page);

@@ -108,6 +108,7 @@ test('bytes of another loss than the last one are not asked with, and a new lead
   const holder = new Holder();
   holder.step({ type: 'open', dataspace: 1n, pageCount: 4, whole: false });
   holder.step({ type: 'refuse', run, mode: 'WRITE', reason: 'LOST', version: 4 });
+  expect([2, 4].map((version) => holder.isLost(1n, 0, version))).toEqual([false, true]);
   const late = holder.step({ type: 'stored', run, version: 7, lostVersion: 2 });
   expect(late).toEqual([{ type: 'ready', run }]);
   holder.step({ type: 'stored', run, version: 7, lostVersion: 4 });

@@ -125,7 +125,7 @@ export class Backing {
         if (error.code !== Code.Unavailable || performance.now() > endMs) {
           for (const page of pages) {
             const why = `page ${page} of dataspace ${dataspace.name} cannot be read back: ${error.details}`;
-            memory.failPage(dataspace, page, why);
+            memory.failPage(dataspace, page, lostVersion, why);
           }
           return;
         }
@@ -147,6 +147,7 @@ export class Backing {
         memory.failPage(
           dataspace,
           read.page,
+          lostVersion,
           `page ${read.page} of dataspace ${name} is corrupt in the backing store`,
         );
         return;
@@ -154,6 +155,7 @@ export class Backing {
         memory.failPage(
           dataspace,
           read.page,
+          lostVersion,
           `a page of dataspace ${name} is lost: its only copy died with its node, and it was never synced`,
         );
     }

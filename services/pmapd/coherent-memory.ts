@@ -301,8 +301,14 @@ export class CoherentMemory {
     for (const action of actions) this.perform(action);
   }
 
-  failPage(dataspace: SharedDataspace, page: number, reason: string): void {
-    for (const waiter of dataspace.takeWaiters(page, 1)) waiter.fail(reason);
+  /** A page that was LOST at a version cannot be brought back. */
+  failPage(dataspace: SharedDataspace, page: number, lostVersion: number, reason: string): void {
+    // Another node may have stored it, and brought it back, since this one looked.
+    const isLost = this.holder.isLost(dataspace.id, page, lostVersion);
+    for (const waiter of dataspace.takeWaiters(page, 1)) {
+      if (isLost) waiter.fail(reason);
+      else waiter.retry();
+    }
   }
 
   private firstMissing(run: PageRun, mode: AccessMode): number | undefined {

@@ -45,11 +45,15 @@ export class DurabilityChecker {
     this.lost[page] = [...lost, [value + 1, this.world.latest.highest(page)]];
   }
 
-  /** A lost page is not in the store. */
-  neverStored(page: number): void {
-    const synced = this.synced[page]!;
-    check(synced === 0, 'durability', page, () => {
-      return `page ${page} was synced at write ${synced}, and is not found in the store`;
+  /** What is promised of a page: the write at which it was synced last. */
+  promised(page: number): number {
+    return this.synced[page]!;
+  }
+
+  /** A lost page is not in the store. @param promised when it was looked for */
+  neverStored(page: number, promised: number): void {
+    check(promised === 0, 'durability', page, () => {
+      return `page ${page} was synced at write ${promised}, and is not found in the store`;
     });
   }
 

@@ -93,6 +93,7 @@ export class Backing {
     if (this.fetching.has(key)) return;
     this.fetching.add(key);
     const { stores, machines, layout, history } = this.world;
+    const promised = this.world.durability.promised(page);
     this.askAll(
       stores,
       (copy) => copy.store.get(page),
@@ -103,7 +104,7 @@ export class Backing {
           ...stored,
           lostVersion,
         });
-        if (stored === undefined) this.node.memory.failLost(page);
+        if (stored === undefined) this.node.memory.failLost(page, lostVersion, promised);
         else this.node.memory.takeStored(page, stored, lostVersion);
       },
     );

@@ -234,10 +234,16 @@ export class NodeMemory {
     for (const action of actions) this.perform(action);
   }
 
-  /** The store has nothing of a lost page. */
-  failLost(page: number): void {
-    this.world.durability.neverStored(page);
-    for (const waiter of this.takeWaiting(this.world.layout.runOf(page))) waiter.fail();
+  /** The store has nothing of a page that was LOST at a version. */
+  failLost(page: number, lostVersion: number, promised: number): void {
+    const run = this.world.layout.runOf(page);
+    // Another node may have stored it, and brought it back, since this one looked.
+    const isLost = this.holder.isLost(run.dataspace, run.firstPage, lostVersion);
+    if (isLost) this.world.durability.neverStored(page, promised);
+    for (const waiter of this.takeWaiting(run)) {
+      if (isLost) waiter.fail();
+      else waiter.retry();
+    }
   }
 
   private installStored(page: number): void {
