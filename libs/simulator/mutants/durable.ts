@@ -36,7 +36,9 @@ export const DURABLE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what was read before a loss is believed',
-    profile: 'faulty',
+    profile: 'partition',
+    seed: 1_549_904_314,
+    ...{ nodes: 3, pages: 1, shards: 1 },
     machines: { holder: (runsOf) => new BelievesEarlyReads(runsOf) },
   },
 ];
