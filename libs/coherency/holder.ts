@@ -416,7 +416,10 @@ export class Holder {
       page.storedVersion = undefined;
       page.lostVersion = version;
     }
-    if (reason !== 'SKIPPED') page.grantVersion = page.dataVersion = 0;
+    // The page may have begun anew since then, and be here already: data overtakes the stream.
+    const refused = reason === 'LOST' ? version : reason === 'NO_DATASPACE' ? Number.POSITIVE_INFINITY : 0;
+    if (page.grantVersion <= refused) page.grantVersion = 0;
+    if (page.dataVersion <= refused) page.dataVersion = 0;
     // Who came to need a speculative page meanwhile asks again for it.
     if (reason === 'SKIPPED') this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
     else

@@ -120,6 +120,16 @@ test('bytes of another loss than the last one are not asked with, and a new lead
   ]);
 });
 
+test('LOST of before does not take what arrived since the page began anew', () => {
+  const holder = new Holder();
+  holder.step({ type: 'open', dataspace: 1n, pageCount: 4, whole: false });
+  holder.step({ type: 'want', run, mode: 'WRITE', neededPages: 1 });
+  holder.step({ type: 'data', run, state: 'INVALID', version: 5, zero: false });
+  holder.step({ type: 'refuse', run, mode: 'READ', reason: 'LOST', version: 2 });
+  const about = { state: 'MODIFIED', version: 5, zero: false, restore: false, stored: false } as const;
+  expect(holder.step({ type: 'grant', run, ...about })).toEqual([{ type: 'ready', run }]);
+});
+
 test('a master whose readers are gone when a new leader asks writes at a later version than they had', () => {
   const directory = new Directory({ home: false });
   directory.step({ type: 'create', dataspace: 1n, pageCount: 4, creator: 0, durable: true });
