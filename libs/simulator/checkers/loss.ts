@@ -59,10 +59,16 @@ export class LossChecker {
     });
   }
 
-  failed(page: number, reason: string, who: string): void {
+  /** True where a page may be lost now: who looks for it in the store, and does not find it, may say so later too. */
+  mayBe(page: number): boolean {
+    return this.mayBeLost.has(page);
+  }
+
+  /** @param wasLost it was when it was looked for */
+  failed(page: number, wasLost: boolean, who: string): void {
     this.errors++;
-    check(this.mayBeLost.has(page), 'nothing is silently lost', page, () => {
-      return `${who} is told that page ${page} is ${reason}, but nobody died who had it`;
+    check(wasLost || this.mayBeLost.has(page), 'nothing is silently lost', page, () => {
+      return `${who} is told that page ${page} is LOST, but nobody died who had it`;
     });
   }
 }

@@ -93,7 +93,8 @@ export class Backing {
     if (this.fetching.has(key)) return;
     this.fetching.add(key);
     const { stores, machines, layout, history } = this.world;
-    const promised = this.world.durability.promised(page);
+    const { durability, losses } = this.world;
+    const before = { promised: durability.promised(page), wasLost: losses.mayBe(page) };
     this.askAll(
       stores,
       (copy) => copy.store.get(page),
@@ -104,7 +105,7 @@ export class Backing {
           ...stored,
           lostVersion,
         });
-        if (stored === undefined) this.node.memory.failLost(page, lostVersion, promised);
+        if (stored === undefined) this.node.memory.failLost(page, lostVersion, before);
         else this.node.memory.takeStored(page, stored, lostVersion);
       },
     );

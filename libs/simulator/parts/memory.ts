@@ -40,7 +40,8 @@ interface Waiter {
   /** Undefined: the node itself. */
   vkernel: VkernelPart | undefined;
   retry(): void;
-  fail(): void;
+  /** @param wasLost the page may have been lost when it was looked for in the store */
+  fail(wasLost: boolean): void;
 }
 
 /** A page as it was at one time. */
@@ -141,8 +142,8 @@ export class NodeMemory {
     return {
       vkernel,
       retry: () => this.fault(fault),
-      fail: () => {
-        this.world.losses.failed(page, 'LOST', vkernel.name);
+      fail: (wasLost) => {
+        this.world.losses.failed(page, wasLost, vkernel.name);
         process.failed(fault);
       },
     };
@@ -234,14 +235,14 @@ export class NodeMemory {
     for (const action of actions) this.perform(action);
   }
 
-  /** The store has nothing of a page that was LOST at a version. */
-  failLost(page: number, lostVersion: number, promised: number): void {
+  /** The store has nothing of a page that was LOST at a version. @param before when it was looked for */
+  failLost(page: number, lostVersion: number, before: { promised: number; wasLost: boolean }): void {
     const run = this.world.layout.runOf(page);
     // Another node may have stored it, and brought it back, since this one looked.
     const isLost = this.holder.isLost(run.dataspace, run.firstPage, lostVersion);
-    if (isLost) this.world.durability.neverStored(page, promised);
+    if (isLost) this.world.durability.neverStored(page, before.promised);
     for (const waiter of this.takeWaiting(run)) {
-      if (isLost) waiter.fail();
+      if (isLost) waiter.fail(before.wasLost);
       else waiter.retry();
     }
   }
@@ -350,7 +351,7 @@ export class NodeMemory {
       case 'failed':
         if (action.reason === 'LOST' && this.world.layout.isDurable(from))
           for (let i = 0; i < run.pageCount; i++) this.node.backing.fetch(from + i, action.version);
-        else for (const waiter of this.takeWaiting(run)) waiter.fail();
+        else for (const waiter of this.takeWaiting(run)) waiter.fail(false);
         return;
       default:
         unreachable(action);
