@@ -62,7 +62,10 @@ export class Links {
   tellDeadline(): void {
     let endMs = Number.POSITIVE_INFINITY;
     for (const link of this.all) if (link.joined) endMs = Math.min(endMs, link.leaseEndMs);
-    this.node.deadline.endMs = Number.isFinite(endMs) ? endMs : Number.NEGATIVE_INFINITY;
+    const { deadline, vkernels } = this.node;
+    const isSooner = endMs < deadline.endMs;
+    deadline.endMs = Number.isFinite(endMs) ? endMs : Number.NEGATIVE_INFINITY;
+    if (isSooner) for (const vkernel of vkernels) if (vkernel.alive) vkernel.watch();
   }
 
   /** @param reported the shard of a report */
