@@ -386,7 +386,10 @@ export class Holder {
     page: HeldPage,
   ): void {
     if (page.version < event.version) {
-      if (event.anew) page.lineage = ++this.breaks;
+      if (event.anew) {
+        page.lineage = ++this.breaks;
+        this.askAnew(dataspace, number, page);
+      }
       if (page.state !== 'INVALID') {
         assert(
           event.anew || !mayWrite(page.state),
@@ -400,6 +403,13 @@ export class Holder {
       this.forgetKept(dataspace, number, page, event.version);
     }
     this.ack(dataspace, number, event.version, 'INVALIDATED');
+  }
+
+  // What was asked for may have been granted, and that is under way and too late: who waits asks once more.
+  private askAnew(dataspace: bigint, number: number, page: HeldPage): void {
+    if (!page.readPending && !page.writePending) return;
+    page.readPending = page.writePending = false;
+    this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
   }
 
   private refuse(

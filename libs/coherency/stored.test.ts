@@ -130,6 +130,19 @@ test('LOST of before does not take what arrived since the page began anew', () =
   expect(holder.step({ type: 'grant', run, ...about })).toEqual([{ type: 'ready', run }]);
 });
 
+test('who waits for a page that begins anew asks once more: its grant may be under way, and too late', () => {
+  const holder = new Holder();
+  holder.step({ type: 'open', dataspace: 1n, pageCount: 4, whole: false });
+  const want = { type: 'want', run, mode: 'WRITE', neededPages: 1 } as const;
+  holder.step(want);
+  holder.step({ type: 'data', run, state: 'INVALID', version: 5, zero: false });
+  const actions = holder.step({ type: 'invalidate', run, version: 7, anew: true });
+  expect(actions).toContainEqual({ type: 'ready', run });
+  expect(holder.step(want)).toMatchObject([{ type: 'acquire', mode: 'WRITE' }]);
+  const about = { state: 'MODIFIED', version: 5, zero: false, restore: false, stored: false } as const;
+  expect(holder.step({ type: 'grant', run, ...about })).toEqual([]);
+});
+
 test('a master whose readers are gone when a new leader asks writes at a later version than they had', () => {
   const directory = new Directory({ home: false });
   directory.step({ type: 'create', dataspace: 1n, pageCount: 4, creator: 0, durable: true });
