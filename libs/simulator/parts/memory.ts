@@ -1,8 +1,5 @@
-// The shared memory of a node: the holder towards cohd, the directory towards the virtual kernels, and the frames. The
-// home level is served on the spot: the pmap manager edits the page tables of its virtual kernels itself.
+// The shared memory of a node: the holder towards cohd, the directory towards the virtual kernels, and the frames.
 import assert from 'node:assert/strict';
-import type { Directory } from '@odonata/coherency/directory.ts';
-import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
 import type { HolderAction } from '@odonata/coherency/holder-messages.ts';
 import {
   type AccessMode,
@@ -22,11 +19,9 @@ import type { PageTransfer } from '../messages.ts';
 import type { Process } from '../process.ts';
 import { check } from '../violation.ts';
 import type { World } from '../world.ts';
+import { Home } from './home.ts';
 import type { PmapPart } from './pmap.ts';
 import type { VkernelPart } from './vkernel.ts';
-
-/** The pmap manager itself among the holders of its directory. */
-const NODE = 1;
 
 export interface Fault {
   process: Process;
@@ -60,52 +55,41 @@ interface Retained {
   receiver: HolderIdentity | undefined;
 }
 
-type Grant = Extract<DirectoryAction, { type: 'grant' }>;
-
 export class NodeMemory {
   readonly holder: ShardedHolder;
   readonly file: MemoryFile;
   /** What was sent on and is not settled, by page. */
   readonly retained: (Retained | undefined)[] = [];
-  private readonly home: Directory;
+  private readonly home: Home;
   private readonly node: PmapPart;
   private readonly world: World;
-  private readonly sessions = new Map<HolderId, VkernelPart>();
   private readonly waiting: Waiter[][] = [];
   /** What the backing store keeps of lost pages, by page, while the directory is asked for them. */
   private readonly storedValues: (number | undefined)[] = [];
   /** Shards of which what was held once was declared void. */
   readonly reborn = new Set<number>();
-  private nextSession = NODE + 1;
   private arriving: PageTransfer | undefined;
 
   constructor(node: PmapPart) {
     this.node = node;
     this.world = node.world;
     this.holder = new ShardedHolder(this.world.layout.shards, this.world.machines.holder);
-    this.home = this.world.machines.home();
     this.file = new MemoryFile(this.world.layout.pages);
-    this.home.step({ type: 'join', holder: NODE });
+    this.home = new Home(this.world, this.file);
     for (let i = 0; i < this.world.layout.pages; i++) this.waiting.push([]);
   }
 
   open(dataspace: bigint, pageCount: number, whole: boolean): void {
-    this.home.step({ type: 'create', dataspace, pageCount, creator: 0 });
+    this.home.create(dataspace, pageCount);
     this.step({ type: 'open', dataspace, pageCount, whole });
   }
 
   join(vkernel: VkernelPart): HolderId {
-    const session = this.nextSession++;
-    this.sessions.set(session, vkernel);
-    this.file.mapped.add(vkernel);
-    this.home.step({ type: 'join', holder: session });
-    return session;
+    return this.home.join(vkernel);
   }
 
   leave(vkernel: VkernelPart): void {
-    this.sessions.delete(vkernel.session);
-    this.file.mapped.delete(vkernel);
-    this.stepHome({ type: 'leave', holder: vkernel.session });
+    this.home.leave(vkernel);
     for (const waiters of this.waiting) {
       for (let i = waiters.length - 1; i >= 0; i--) if (waiters[i]!.vkernel === vkernel) waiters.splice(i, 1);
     }
@@ -114,7 +98,7 @@ export class NodeMemory {
   // ---- faults
 
   fault(fault: Fault): void {
-    if (this.sessions.get(fault.vkernel.session) !== fault.vkernel) return;
+    if (!this.home.has(fault.vkernel)) return;
     const { page, write } = fault;
     const run = this.world.layout.runOf(page);
     this.world.history.note(
@@ -159,9 +143,7 @@ export class NodeMemory {
     for (let i = 0; i < pageCount; i++) this.file.values[page + i] ??= 0;
     if (write || alone) this.step({ type: 'wrote', run });
     const mode = write ? 'WRITE' : 'READ';
-    const acquire = { type: 'acquire', holder: vkernel.session, run, mode, neededPages: 1, alone } as const;
-    for (const grant of this.stepHome(acquire)) {
-      if (grant.holder !== vkernel.session) continue;
+    for (const grant of this.home.takeFor(vkernel, run, mode, alone)) {
       const writable = (write || alone) && mayWrite(grant.state);
       const from = layout.pageOf(grant.run.dataspace, grant.run.firstPage);
       for (let i = 0; i < grant.run.pageCount; i++) vkernel.map(from + i, writable);
@@ -206,7 +188,7 @@ export class NodeMemory {
     const { dataspace, firstPage } = run;
     const { links } = this.node;
     if (links.serves(page) && mayRead(this.holder.state(dataspace, firstPage))) {
-      this.takeForNode(run, 'READ');
+      this.home.takeForNode(run, 'READ');
       then({
         value: this.file.values[page] ?? 0,
         epoch: links.of(page).epoch,
@@ -260,11 +242,11 @@ export class NodeMemory {
   /** Takes all access of all virtual kernels to a shard away; the pages stay. */
   takeShard(shard: number): void {
     if (!this.world.duties.takeLapsed) return;
-    for (const run of this.world.layout.runsOfShard(shard)) this.takeForNode(run, 'WRITE');
+    for (const run of this.world.layout.runsOfShard(shard)) this.home.takeForNode(run, 'WRITE');
   }
 
   takeAllOf(dataspace: bigint): void {
-    this.takeForNode(this.world.layout.allOf(dataspace), 'WRITE');
+    this.home.takeForNode(this.world.layout.allOf(dataspace), 'WRITE');
   }
 
   /** True where death of this node would take the page, or what it is about to get, away. */
@@ -316,7 +298,7 @@ export class NodeMemory {
     const from = this.world.layout.pageOf(run.dataspace, run.firstPage);
     switch (action.type) {
       case 'revoke':
-        this.takeForNode(run, action.keep === 'READ' ? 'READ' : 'WRITE');
+        this.home.takeForNode(run, action.keep === 'READ' ? 'READ' : 'WRITE');
         return;
       case 'send':
         for (let i = 0; i < run.pageCount; i++) this.send(from + i, action);
@@ -326,7 +308,7 @@ export class NodeMemory {
         return;
       case 'drop':
         for (let i = 0; i < run.pageCount; i++) this.file.drop(from + i);
-        this.takeForNode(run, 'WRITE');
+        this.home.takeForNode(run, 'WRITE');
         return;
       case 'install-stored':
         for (let i = 0; i < run.pageCount; i++) this.installStored(from + i);
@@ -407,39 +389,5 @@ export class NodeMemory {
     }
     assert(this.arriving !== undefined, 'data is installed while it arrives');
     this.file.values[page] = this.arriving.values[run.firstPage + index - this.arriving.event.run.firstPage];
-  }
-
-  // ---- the home
-
-  /** Takes access away from all virtual kernels: to writing (READ), or all of it (WRITE). */
-  private takeForNode(run: PageRun, mode: AccessMode): void {
-    this.stepHome({ type: 'acquire', holder: NODE, run, mode, neededPages: run.pageCount, alone: false });
-    // It uses the pages at once, and keeps no claim on them.
-    this.stepHome({ type: 'release', holder: NODE, run });
-  }
-
-  // Recalls and invalidations of a home are served on the spot; their acks are events of the same step.
-  private stepHome(event: DirectoryEvent): Grant[] {
-    const grants: Grant[] = [];
-    const events = [event];
-    for (let next = events.shift(); next !== undefined; next = events.shift()) {
-      for (const action of this.home.step(next)) {
-        if (action.type === 'grant') grants.push(action);
-        else if (action.type === 'recall') {
-          const { holder, run, version } = action;
-          this.sessions
-            .get(holder)
-            ?.protect(this.world.layout.pageOf(run.dataspace, run.firstPage), run.pageCount);
-          events.push({ type: 'ack', holder, run, version, kind: 'SENT' });
-        } else if (action.type === 'invalidate') {
-          const { run, version } = action;
-          const from = this.world.layout.pageOf(run.dataspace, run.firstPage);
-          for (let i = 0; i < run.pageCount; i++) this.file.unmap(from + i);
-          for (const holder of action.holders)
-            events.push({ type: 'ack', holder, run, version, kind: 'INVALIDATED' });
-        }
-      }
-    }
-    return grants;
   }
 }
