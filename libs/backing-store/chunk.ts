@@ -12,8 +12,8 @@
 // A chunk whose table fails cannot say which pages it had: it is wrong as a whole, until it is stored as a whole.
 //
 // Of two versions of a page the higher one stays; of two equal ones the later, because only one holder can write at a
-// version, and it stores in order. Versions grow in the directory's order of writers: whoever syncs late with what was
-// true early changes nothing.
+// version, and it stores in order. Versions (libs/coherency/stored-version.ts) grow in the order of the directory's epochs and
+// writers: whoever syncs late with what was true early changes nothing.
 import { crc32 } from 'node:zlib';
 
 export const PAGE_BYTES = 4096;

@@ -16,8 +16,18 @@ export interface HeldRun {
 }
 
 export type DirectoryEvent =
-  /** A dataspace exists. `creator` holds it whole, 0: nobody does and it reads as zero. */
-  | { type: 'create'; dataspace: bigint; pageCount: number; creator: HolderId; creatorLost?: boolean }
+  /**
+   * A dataspace exists. `creator` holds it whole, 0: nobody does and it reads as zero. `durable`: what is lost of it
+   * may begin anew with what the backing store keeps.
+   */
+  | {
+      type: 'create';
+      dataspace: bigint;
+      pageCount: number;
+      creator: HolderId;
+      creatorLost?: boolean;
+      durable?: boolean;
+    }
   | { type: 'remove'; dataspace: bigint }
   /** `identity`: where it is missing, the number of the holder is for good. */
   | { type: 'join'; holder: HolderId; identity?: HolderIdentity }
@@ -25,8 +35,8 @@ export type DirectoryEvent =
   | { type: 'leave'; holder: HolderId; disowned?: boolean }
   /**
    * Pages past `neededPages` are speculative. `alone`: a lone reader gets EXCLUSIVE. `storedVersion`: the holder has
-   * the bytes that the backing store keeps of these pages, at most of this version; those that are lost begin anew
-   * with them.
+   * the bytes that the backing store keeps of these pages, at most of this version, and read them after it was told
+   * LOST at `lostVersion`; those that are lost since then begin anew with them.
    */
   | {
       type: 'acquire';
@@ -36,6 +46,7 @@ export type DirectoryEvent =
       neededPages: number;
       alone: boolean;
       storedVersion?: number | undefined;
+      lostVersion?: number | undefined;
     }
   | { type: 'ack'; holder: HolderId; run: PageRun; version: number; kind: AckKind }
   /** A holder lets go of what it had, at a home, where nothing is lost by that. */
@@ -77,6 +88,16 @@ export type DirectoryAction =
       run: PageRun;
       version: number;
       resend: boolean;
+      /** The pages are lost and begin anew: whoever has them after all, also to write, loses them. */
+      anew: boolean;
     }
-  | { type: 'refuse'; holder: HolderId; run: PageRun; mode: AccessMode; reason: RefuseReason }
+  /** `version`: of the pages, which nobody has at it or at an earlier one where they are LOST and durable. */
+  | {
+      type: 'refuse';
+      holder: HolderId;
+      run: PageRun;
+      mode: AccessMode;
+      reason: RefuseReason;
+      version: number;
+    }
   | { type: 'settled'; holder: HolderId; run: PageRun; version: number };

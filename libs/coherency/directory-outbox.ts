@@ -77,18 +77,19 @@ export class DirectoryOutbox {
 
   invalidate(dataspace: bigint, page: number, change: Change, resend: boolean): void {
     this.counters.invalidations++;
-    const { source, version, unacked: holders } = change;
-    const except = change.request.holder;
+    const { source, version, unacked: holders, fence: anew } = change;
+    // What is lost nobody keeps, and nobody is to hear of it by the broadcast alone: some do not follow the dataspace.
+    const except = anew ? 0 : change.request.holder;
     const make = (run: PageRun): DirectoryAction => {
-      return { type: 'invalidate', holders, except, source, run, version, resend };
+      return { type: 'invalidate', holders, except, source, run, version, resend: resend || anew, anew };
     };
     this.batch.add('invalidate', dataspace, page, make, holders.join(), except, source, version);
   }
 
-  refuse(dataspace: bigint, page: number, request: Request, reason: RefuseReason): void {
+  refuse(dataspace: bigint, page: number, request: Request, reason: RefuseReason, version = 0): void {
     const { holder, mode } = request;
-    const make = (run: PageRun): DirectoryAction => ({ type: 'refuse', holder, run, mode, reason });
-    this.batch.add('refuse', dataspace, page, make, holder, mode, reason);
+    const make = (run: PageRun): DirectoryAction => ({ type: 'refuse', holder, run, mode, reason, version });
+    this.batch.add('refuse', dataspace, page, make, holder, mode, reason, version);
   }
 
   settled(dataspace: bigint, page: number, holder: HolderId, version: number): void {

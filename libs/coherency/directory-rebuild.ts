@@ -25,6 +25,9 @@ export class DirectoryRebuild {
   /** Of the owner's copy: an invalidation that the owner has not seen may have given the page a later one. */
   private readonly ownerVersions = new Map<Page, number>();
 
+  /** Pages whose owner may only read them: it had readers, who are not here any more. */
+  private readonly masters = new Set<Page>();
+
   /** A holder that was declared dead once: it cannot say what it had before. */
   reborn(holder: HolderId): void {
     this.forgetful.add(holder);
@@ -38,7 +41,12 @@ export class DirectoryRebuild {
     return this.kept.get(page);
   }
 
+  isMaster(page: Page): boolean {
+    return this.masters.has(page);
+  }
+
   end(): void {
+    this.masters.clear();
     this.forgetful.clear();
     this.kept.clear();
     this.ownerVersions.clear();
@@ -93,6 +101,8 @@ export class DirectoryRebuild {
     if (!loses) {
       page.owner = holder;
       this.ownerVersions.set(page, held.version);
+      if (held.state === 'MASTER' && !held.kept) this.masters.add(page);
+      else this.masters.delete(page);
       if (held.kept) this.kept.set(page, { by: holder, for: held.keptFor, version: held.version });
       else this.kept.delete(page);
     }

@@ -165,6 +165,7 @@ export class Directory {
       pageCount: event.pageCount,
       creator: event.creator,
       creatorLost: event.creatorLost ?? false,
+      durable: event.durable ?? false,
       pages: new Map(),
     });
   }
@@ -181,11 +182,11 @@ export class Directory {
   }
 
   private acquire(event: Extract<DirectoryEvent, { type: 'acquire' }>): void {
-    const { holder, run, mode, neededPages, alone, storedVersion } = event;
+    const { holder, run, mode, neededPages, alone, storedVersion, lostVersion } = event;
     assert(this.holders.has(holder), `acquire of an unknown holder ${holder}`);
     this.out.counters.acquires++;
     const dataspace = this.dataspaces.get(run.dataspace);
-    const request = { holder, mode, alone, storedVersion };
+    const request = { holder, mode, alone, storedVersion, lostVersion };
     for (let i = 0; i < run.pageCount; i++) {
       const number = run.firstPage + i;
       if (dataspace === undefined || number >= dataspace.pageCount) {
@@ -220,11 +221,39 @@ export class Directory {
 
   private begin(dataspace: Dataspace, number: number, page: Page, request: Request): void {
     assert(page.change === undefined, 'one change at a time');
-    if (page.lost && request.storedVersion !== undefined && !this.home)
-      this.beginStored(dataspace, number, page, request.holder, request.storedVersion);
-    else if (page.lost) this.out.refuse(dataspace.id, number, request, 'LOST');
+    if (page.lost) this.beginLost(dataspace, number, page, request);
     else if (request.mode === 'READ') this.beginRead(dataspace, number, page, request);
     else this.beginWrite(dataspace, number, page, request);
+  }
+
+  // What is durable begins anew, so whoever has it after all must lose it first: one who got it from a source that died,
+  // who did not hear a recall or an invalidation, or whose sync of it is not stored yet.
+  private beginLost(dataspace: Dataspace, number: number, page: Page, request: Request): void {
+    const { storedVersion, lostVersion } = request;
+    if (dataspace.durable && !page.fenced) this.fence(dataspace, number, page, request);
+    else if (!page.fenced || storedVersion === undefined || lostVersion !== page.version)
+      this.out.refuse(dataspace.id, number, request, 'LOST', page.version);
+    else this.beginStored(dataspace, number, page, request.holder, storedVersion);
+  }
+
+  private fence(dataspace: Dataspace, number: number, page: Page, request: Request): void {
+    let unacked = NO_HOLDERS;
+    for (const holder of this.holders.keys()) unacked = withHolder(unacked, holder);
+    this.change(dataspace, number, page, request, {
+      version: page.version + 1,
+      source: 0,
+      unacked,
+      fence: true,
+    });
+  }
+
+  private fenced(dataspace: Dataspace, number: number, page: Page, change: Change): void {
+    this.changing.delete(page);
+    page.change = undefined;
+    page.version = change.version;
+    page.fenced = true;
+    this.begin(dataspace, number, page, change.request);
+    this.serveQueue(dataspace, number, page);
   }
 
   // Later than what was lost and than what is stored: whoever still syncs either of these changes nothing.
@@ -237,6 +266,7 @@ export class Directory {
   ): void {
     become(page, holder, Math.max(page.version, storedVersion) + 1);
     page.lost = false;
+    page.fenced = false;
     page.stored = true;
     this.grant(dataspace, number, page, holder, 'MODIFIED', false);
   }
@@ -249,7 +279,7 @@ export class Directory {
 
   private loseAsked(dataspace: Dataspace, number: number, page: Page, request: Request): void {
     lose(page);
-    this.out.refuse(dataspace.id, number, request, 'LOST');
+    this.beginLost(dataspace, number, page, request);
   }
 
   private beginRead(dataspace: Dataspace, number: number, page: Page, request: Request): void {
@@ -309,15 +339,17 @@ export class Directory {
     number: number,
     page: Page,
     request: Request,
-    plan: { version: number; source: HolderId; unacked: HolderSet },
+    plan: { version: number; source: HolderId; unacked: HolderSet; fence?: boolean },
   ): void {
+    const { fence = false } = plan;
     page.change = {
       request,
+      fence,
       version: plan.version,
       source: plan.source,
       unacked: plan.unacked,
       dataPending: plan.source !== 0,
-      grantPending: request.mode === 'WRITE' && plan.unacked.length > 0,
+      grantPending: request.mode === 'WRITE' && plan.unacked.length > 0 && !fence,
       sentAtMs: this.nowMs,
       resends: 0,
     };
@@ -398,6 +430,10 @@ export class Directory {
       });
     }
     if (change.unacked.length > 0 || change.dataPending) return;
+    if (change.fence) {
+      this.fenced(dataspace, number, page, change);
+      return;
+    }
     this.changing.delete(page);
     page.change = undefined;
     if (request.mode === 'WRITE') become(page, request.holder, change.version);
@@ -497,11 +533,18 @@ export class Directory {
   private requesterLost(dataspace: Dataspace, number: number, page: Page, change: Change): void {
     this.changing.delete(page);
     page.change = undefined;
+    // Whoever has it after all has it at the version of the change at most.
+    page.version = change.version;
     // A writer that died may have had the only copy already; a reader took nothing away.
-    if (change.request.mode === 'WRITE' && !this.home) {
+    if (change.fence) page.fenced = false;
+    else if (change.request.mode === 'WRITE' && !this.home) {
       if (change.source !== 0) this.out.settled(dataspace.id, number, change.source, change.version);
       lose(page);
-    } else if (page.owner === change.request.holder) this.ownerLost(dataspace, number, page);
+    } else {
+      // The reader may have had its copy, and stored it: what the owner writes next is later than that.
+      if (!this.home) page.version++;
+      if (page.owner === change.request.holder) this.ownerLost(dataspace, number, page);
+    }
     this.serveQueue(dataspace, number, page);
   }
 
@@ -509,6 +552,7 @@ export class Directory {
   private sourceLost(dataspace: Dataspace, number: number, page: Page, change: Change): void {
     this.changing.delete(page);
     page.change = undefined;
+    page.version = change.version;
     page.queue = [change.request, ...page.queue];
     // Sharers that were told to drop their copies for this change may have done so.
     if (change.request.mode === 'WRITE') page.sharers = NO_HOLDERS;
@@ -549,7 +593,8 @@ export class Directory {
     for (const dataspace of this.dataspaces.values()) {
       for (const [number, page] of dataspace.pages) {
         page.sharers = withoutHolder(page.sharers, page.owner);
-        page.exclusive = page.owner !== 0 && page.sharers.length === 0;
+        // What its readers had of a version they may have stored: a master writes at a later one, as always.
+        page.exclusive = page.owner !== 0 && page.sharers.length === 0 && !this.rebuild.isMaster(page);
         if (page.owner === 0 || this.mayBeOutdated(page)) this.ownerLost(dataspace, number, page);
         else if (this.rebuild.keptOf(page)?.by === page.owner) {
           page.restore = true;

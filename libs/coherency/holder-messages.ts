@@ -19,8 +19,11 @@ export type HolderEvent =
       restore: boolean;
       stored: boolean;
     }
-  /** The bytes that the backing store keeps of lost pages are at hand: it asks for the pages with them. */
-  | { type: 'stored'; run: PageRun; version: number }
+  /**
+   * The bytes that the backing store keeps of pages that were LOST at `lostVersion` are at hand, read after that was
+   * said: it asks for the pages with them, or those who wait try again.
+   */
+  | { type: 'stored'; run: PageRun; version: number; lostVersion: number }
   /** Pages arrived from another holder. */
   | { type: 'data'; run: PageRun; state: PageState; version: number; zero: boolean }
   | {
@@ -32,8 +35,9 @@ export type HolderEvent =
       receiverIdentity: HolderIdentity;
       receiverState: PageState;
     }
-  | { type: 'invalidate'; run: PageRun; version: number }
-  | { type: 'refuse'; run: PageRun; mode: AccessMode; reason: RefuseReason }
+  /** `anew`: the pages are lost, and begin anew. */
+  | { type: 'invalidate'; run: PageRun; version: number; anew: boolean }
+  | { type: 'refuse'; run: PageRun; mode: AccessMode; reason: RefuseReason; version: number }
   | { type: 'settled'; run: PageRun; version: number }
   /** The stream is new: ask again for what was under way; a new directory first gets a report. */
   | { type: 'rejoin'; sameDirectory: boolean }
@@ -42,7 +46,14 @@ export type HolderEvent =
 
 export type HolderAction =
   /** `needed` false: speculative pages. */
-  | { type: 'acquire'; run: PageRun; mode: AccessMode; needed: boolean; storedVersion?: number | undefined }
+  | {
+      type: 'acquire';
+      run: PageRun;
+      mode: AccessMode;
+      needed: boolean;
+      storedVersion?: number | undefined;
+      lostVersion?: number | undefined;
+    }
   | { type: 'ack'; run: PageRun; version: number; kind: AckKind }
   /** `voided`: dataspaces that were granted whole, and are not any more. */
   /** `reborn`: the lease ended once, and what was held then is gone. */
@@ -72,5 +83,5 @@ export type HolderAction =
   | { type: 'forget'; run: PageRun; version: number }
   /** Permission changed for the better: who waits may try again. */
   | { type: 'ready'; run: PageRun }
-  /** Who waits gets an error. */
-  | { type: 'failed'; run: PageRun; reason: RefuseReason };
+  /** Who waits gets an error; or what is LOST and durable is looked for in the backing store, from now on. */
+  | { type: 'failed'; run: PageRun; reason: RefuseReason; version: number };

@@ -33,6 +33,9 @@ interface HeldPage {
   retainedFor: HolderIdentity;
   /** Bytes of this version are at hand that the backing store keeps. */
   storedVersion: number | undefined;
+  /** At which it was last refused as LOST. */
+  lostVersion: number;
+  lineage: number;
 }
 
 interface HeldDataspace {
@@ -47,6 +50,9 @@ export class Holder {
   private readonly dataspaces = new Map<bigint, HeldDataspace>();
   private batch = new RunBatch<RunwiseAction>();
   private reborn = false;
+  private breaks = 0;
+  /** Of pages that are not known here. */
+  private lineageOfAll = 0;
   private readonly runsOf: (dataspace: bigint, pageCount: number) => PageRun[];
 
   /** @param runsOf the pages of a dataspace that this machine is for; all, unless told otherwise */
@@ -97,6 +103,21 @@ export class Holder {
     return owned.sort((a, b) => a - b);
   }
 
+  /**
+   * Grows where a page that was here, or came from here, may have begun anew with older bytes. What was read here and
+   * stored is as durable as it seems only while this stays the same, and the lease lasts.
+   */
+  lineage(dataspace: bigint, number: number): number {
+    return this.dataspaces.get(dataspace)?.pages.get(number)?.lineage ?? this.lineageOfAll;
+  }
+
+  /** True while what was last heard of a page is that it is LOST at this version, and nothing was asked since. */
+  isLost(dataspace: bigint, number: number, version: number): boolean {
+    const page = this.dataspaces.get(dataspace)?.pages.get(number);
+    if (page === undefined || this.pending(dataspace, number)) return false;
+    return page.state === 'INVALID' && page.lostVersion === version;
+  }
+
   /** True while an answer of the directory is awaited. */
   pending(dataspace: bigint, number: number): boolean {
     const page = this.dataspaces.get(dataspace)?.pages.get(number);
@@ -119,7 +140,7 @@ export class Holder {
     this.dataspaces.delete(dataspace);
     for (const run of this.runsOf(dataspace, held.pageCount)) {
       this.dropRun(run);
-      const failed: RunwiseAction = { type: 'failed', run, reason: 'NO_DATASPACE' };
+      const failed: RunwiseAction = { type: 'failed', run, reason: 'NO_DATASPACE', version: 0 };
       this.batch.add('failed', dataspace, run.firstPage, () => failed);
     }
   }
@@ -167,10 +188,7 @@ export class Holder {
         this.grant(event, dataspace, number, page);
         return;
       case 'stored':
-        if (page.state !== 'INVALID') return;
-        page.storedVersion = event.version;
-        page.writePending = true;
-        this.acquireStored(dataspace, number, event.version);
+        this.stored(event, dataspace, number, page);
         return;
       case 'data':
         this.data(event, dataspace, number, page);
@@ -204,6 +222,8 @@ export class Holder {
         grantVersion: 0,
         retainedVersion: 0,
         storedVersion: undefined,
+        lostVersion: 0,
+        lineage: this.lineageOfAll,
         retainedFor: 0n,
       };
       held.pages.set(number, page);
@@ -255,6 +275,23 @@ export class Holder {
       return;
     }
     this.take(dataspace, number, page, event.state, event.version);
+  }
+
+  private stored(
+    event: Extract<HolderEvent, { type: 'stored' }>,
+    dataspace: bigint,
+    number: number,
+    page: HeldPage,
+  ): void {
+    // It was lost once more since then, or of another directory, and more may be stored by now.
+    const late = event.lostVersion !== page.lostVersion;
+    if (late || page.state !== 'INVALID') {
+      this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
+      return;
+    }
+    page.storedVersion = event.version;
+    page.writePending = true;
+    this.acquireStored(dataspace, number, event.version, event.lostVersion);
   }
 
   private take(dataspace: bigint, number: number, page: HeldPage, state: PageState, version: number): void {
@@ -357,8 +394,15 @@ export class Holder {
     page: HeldPage,
   ): void {
     if (page.version < event.version) {
+      if (event.anew) {
+        page.lineage = ++this.breaks;
+        this.askAnew(dataspace, number, page);
+      }
       if (page.state !== 'INVALID') {
-        assert(!mayWrite(page.state), `page ${number} of ${dataspace} is invalidated in state ${page.state}`);
+        assert(
+          event.anew || !mayWrite(page.state),
+          `page ${number} of ${dataspace} is invalidated in state ${page.state}`,
+        );
         this.revoke(dataspace, number, 'NOTHING');
         this.drop(dataspace, number);
       }
@@ -369,19 +413,42 @@ export class Holder {
     this.ack(dataspace, number, event.version, 'INVALIDATED');
   }
 
+  // What was asked for may have been granted, and that is under way and too late: who waits asks once more.
+  private askAnew(dataspace: bigint, number: number, page: HeldPage): void {
+    if (!page.readPending && !page.writePending) return;
+    page.readPending = page.writePending = false;
+    this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
+  }
+
   private refuse(
     event: Extract<HolderEvent, { type: 'refuse' }>,
     dataspace: bigint,
     number: number,
     page: HeldPage,
   ): void {
-    const { reason } = event;
+    const { reason, version } = event;
     if (event.mode === 'READ') page.readPending = false;
     else page.writePending = false;
-    if (reason !== 'SKIPPED') page.grantVersion = page.dataVersion = 0;
+    if (reason === 'LOST' && page.lostVersion !== version) {
+      // What is at hand was read before the page was lost this time.
+      page.storedVersion = undefined;
+      page.lostVersion = version;
+    }
+    // The page may have begun anew since then, and be here already: data overtakes the stream.
+    const refused = reason === 'LOST' ? version : reason === 'NO_DATASPACE' ? Number.POSITIVE_INFINITY : 0;
+    if (page.grantVersion <= refused) page.grantVersion = 0;
+    if (page.dataVersion <= refused) page.dataVersion = 0;
     // Who came to need a speculative page meanwhile asks again for it.
     if (reason === 'SKIPPED') this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
-    else this.batch.add('failed', dataspace, number, (run) => ({ type: 'failed', run, reason }), reason);
+    else
+      this.batch.add(
+        'failed',
+        dataspace,
+        number,
+        (run) => ({ type: 'failed', run, reason, version }),
+        reason,
+        version,
+      );
   }
 
   private settled(
@@ -460,7 +527,8 @@ export class Holder {
     for (const [dataspace, space] of this.dataspaces) {
       for (const [number, page] of space.pages) {
         if (page.readPending) this.again(dataspace, number, 'READ');
-        if (page.storedVersion !== undefined) this.acquireStored(dataspace, number, page.storedVersion);
+        if (page.storedVersion !== undefined)
+          this.acquireStored(dataspace, number, page.storedVersion, page.lostVersion);
         else if (page.writePending) this.again(dataspace, number, 'WRITE');
       }
     }
@@ -475,6 +543,8 @@ export class Holder {
       if (space.voided) voided.push(dataspace);
       for (const [number, page] of [...space.pages].sort((a, b) => a[0] - b[0])) {
         page.grantVersion = 0;
+        page.storedVersion = undefined;
+        page.lostVersion = 0;
         const reported = appendHeld(held, dataspace, number, page);
         // What comes from now on is newer than that.
         page.version = reported;
@@ -501,11 +571,11 @@ export class Holder {
     this.take(dataspace, number, page, event.state, event.version);
   }
 
-  private acquireStored(dataspace: bigint, number: number, storedVersion: number): void {
+  private acquireStored(dataspace: bigint, number: number, storedVersion: number, lostVersion: number): void {
     const make = (run: PageRun): RunwiseAction => {
-      return { type: 'acquire', run, mode: 'WRITE', needed: true, storedVersion };
+      return { type: 'acquire', run, mode: 'WRITE', needed: true, storedVersion, lostVersion };
     };
-    this.batch.add('acquire', dataspace, number, make, 'stored', storedVersion);
+    this.batch.add('acquire', dataspace, number, make, 'stored', storedVersion, lostVersion);
   }
 
   private again(dataspace: bigint, number: number, mode: 'READ' | 'WRITE'): void {
@@ -515,6 +585,7 @@ export class Holder {
 
   private expire(): void {
     this.reborn = true;
+    this.lineageOfAll = ++this.breaks;
     for (const [dataspace, space] of this.dataspaces) {
       for (const run of this.runsOf(dataspace, space.pageCount)) this.dropRun(run);
       space.voided ||= space.whole;

@@ -7,6 +7,7 @@ export interface Request {
   mode: AccessMode;
   alone: boolean;
   storedVersion: number | undefined;
+  lostVersion: number | undefined;
 }
 
 /** A change of one page that is under way. */
@@ -21,6 +22,8 @@ export interface Change {
   dataPending: boolean;
   /** A grant follows when the acks are in. */
   grantPending: boolean;
+  /** It makes certain that nobody has a lost page any more; then the request is looked at anew. */
+  fence: boolean;
   sentAtMs: number;
   resends: number;
 }
@@ -32,6 +35,8 @@ export interface Page {
   sharers: HolderSet;
   version: number;
   lost: boolean;
+  /** It is lost, and nobody has it any more: all who might have had it said so. */
+  fenced: boolean;
   /** The owner's permission came without data: said again if it asks again, because that was lost on the way. */
   zero: boolean;
   /** The same where the data is what the owner read from the backing store. */
@@ -50,6 +55,8 @@ export interface Dataspace {
   creator: HolderId;
   /** The pages that have no entry died with their creator. */
   creatorLost: boolean;
+  /** It has a backing store. */
+  durable: boolean;
   pages: Map<number, Page>;
 }
 
@@ -64,6 +71,7 @@ export function plainPage(dataspace: Dataspace): Page {
     sharers: NO_HOLDERS,
     version: 0,
     lost: dataspace.creatorLost,
+    fenced: false,
     zero: false,
     stored: false,
     restore: false,
@@ -117,4 +125,5 @@ export function lose(page: Page): void {
   page.sharers = NO_HOLDERS;
   page.restore = false;
   page.lost = true;
+  page.fenced = false;
 }

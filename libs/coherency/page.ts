@@ -24,13 +24,16 @@
 //   write by R     owner O alone        recall(WRITE) to O, who sends to R           owner R
 //   write by R     O and sharers S      recall(WRITE) to O, invalidate S; acks+data  owner R
 //
-// A page whose only copy died is LOST; an access to it is refused. Of a durable dataspace the holder then looks into the
-// backing store, and asks again with the bytes that it found there:
+// A page whose only copy died is LOST; an access to it is refused. Of a durable dataspace it begins anew with what the
+// backing store keeps, and so nobody may have it any more when that is read: the directory first takes it from everybody,
+// also from a writer (one who got it from a source that died, say), and then refuses it. The holder then looks into the
+// store, and asks again with the bytes that it found there, and the version at which it was refused:
 //
-//   write by R, stored    lost, nobody         grant MODIFIED, stored                   owner R
+//   any, durable          lost, not fenced     invalidate all, anew; all acks           LOST at version + 1, refuse
+//   write by R, stored    lost at that version grant MODIFIED, stored                   owner R
 //
 // Its version is then later than any that was lost or stored, so a late sync of those changes nothing. If another was
-// first, R gets the page from him as always.
+// first, R gets the page from him as always; if it was lost again since then, R is refused and reads the store again.
 //
 // One change of a page is under way at a time; what comes meanwhile queues. So the only races left are
 // between channels (broadcast, stream, transfer), and the version settles them: an invalidation

@@ -1,18 +1,21 @@
 // A holder of all shards: one machine for each, since each has a leader, an epoch and a lease of its own.
 import { Holder } from './holder.ts';
 import type { HolderAction, HolderEvent } from './holder-messages.ts';
-import type { PageState } from './page.ts';
+import type { PageRun, PageState } from './page.ts';
 import { BLOCK_PAGES, runsOfShard, shardOf, splitByShard } from './shard.ts';
 
 export class ShardedHolder {
   readonly shards: number;
   private readonly machines: Holder[];
 
-  constructor(shards: number) {
+  /** @param make makes the machine of a shard, whose pages of a dataspace `runsOf` says */
+  constructor(
+    shards: number,
+    make = (runsOf: (dataspace: bigint, pageCount: number) => PageRun[]): Holder => new Holder(runsOf),
+  ) {
     this.shards = shards;
-    this.machines = Array.from(
-      { length: shards },
-      (_, shard) => new Holder((dataspace, pageCount) => runsOfShard(shard, shards, dataspace, pageCount)),
+    this.machines = Array.from({ length: shards }, (_, shard) =>
+      make((dataspace, pageCount) => runsOfShard(shard, shards, dataspace, pageCount)),
     );
   }
 
@@ -47,6 +50,21 @@ export class ShardedHolder {
   /** The version of a page's copy here. */
   version(dataspace: bigint, page: number): number {
     return this.machines[shardOf(dataspace, page, this.shards)]!.version(dataspace, page);
+  }
+
+  /** True while an answer of the page's directory is awaited. */
+  pending(dataspace: bigint, page: number): boolean {
+    return this.machines[shardOf(dataspace, page, this.shards)]!.pending(dataspace, page);
+  }
+
+  /** @see Holder.isLost */
+  isLost(dataspace: bigint, page: number, version: number): boolean {
+    return this.machines[shardOf(dataspace, page, this.shards)]!.isLost(dataspace, page, version);
+  }
+
+  /** @see Holder.lineage */
+  lineage(dataspace: bigint, page: number): number {
+    return this.machines[shardOf(dataspace, page, this.shards)]!.lineage(dataspace, page);
   }
 
   /** The state of a page here. */

@@ -139,11 +139,11 @@ class Conversation {
 
   private fromDirectory(action: DirectoryAction): void {
     if (action.type === 'invalidate') {
-      const { except, source, version, resend } = action;
+      const { except, source, version, resend, anew } = action;
       const again = resend ? ', again' : '';
       this.lines.push(`directory: invalidate below ${version}, awaits ${action.holders}${again}`);
       for (const i of this.holders.keys()) {
-        const event: HolderEvent = { type: 'invalidate', run: RUN, version };
+        const event: HolderEvent = { type: 'invalidate', run: RUN, version, anew };
         if (i + 1 !== except && i + 1 !== source) this.messages.push({ channel: `cast ${i + 1}`, event });
         if (resend && action.holders.includes(i + 1)) this.messages.push({ channel: `to ${i + 1}`, event });
       }
@@ -163,7 +163,7 @@ class Conversation {
     const up = (event: DirectoryEvent) => this.messages.push({ channel: `from ${holder}`, event });
     switch (action.type) {
       case 'acquire':
-        up({ type: 'acquire', holder, run: RUN, mode: action.mode, neededPages: 1, alone: true });
+        up({ ...action, holder, run: RUN, neededPages: 1, alone: true });
         return;
       case 'ack':
       case 'report':

@@ -26,7 +26,7 @@ export class Connection {
       directory.receive(this, message),
     );
     this.down = new Stream(world.network, world, directory, node, (message) =>
-      node.link.receive(this, message),
+      node.links.all[directory.shard]!.receive(this, message),
     );
   }
 
@@ -39,7 +39,9 @@ export class Connection {
     this.up.break();
     this.down.break();
     const { random } = this.world;
-    this.node.after(random.between(0, NOTICE_MS), () => this.node.link.lost(this));
+    this.node.after(random.between(0, NOTICE_MS), () =>
+      this.node.links.all[this.directory.shard]!.lost(this),
+    );
     this.directory.after(random.between(0, NOTICE_MS), () => this.directory.detach(this));
   }
 }

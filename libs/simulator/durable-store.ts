@@ -1,13 +1,10 @@
-// The backing store of durable dataspaces, as far as it is simulated: pages by number, each with the order of
-// the write that it shows. It may tear what it writes when it dies and spoil what it has; a checksum tells.
-//
-// A sync copies what a process reads to two stores and is done when both have it; the checker reads them back. A LOST page
-// does not come back from there yet: durable pages join by making it come from `recover`.
+// The backing store of durable dataspaces, as far as it is simulated: pages by number, each with its place in the order of
+// what is stored (stored-version.ts). It may tear what it writes when it dies and spoil what it has; a checksum tells.
 
 export interface StoredPage {
   value: number;
-  /** Of the write that the value comes from; a later one is never replaced by an earlier one. */
-  order: number;
+  /** A later one is never replaced by an earlier one; of equal ones the last stays. */
+  order: bigint;
 }
 
 export interface DurableStore {
@@ -28,13 +25,15 @@ export class MemoryStore implements DurableStore {
 
   put(page: number, stored: StoredPage): void {
     const known = this.get(page);
-    if (known !== undefined && known.order >= stored.order) return;
+    if (known !== undefined && known.order > stored.order) return;
     this.slots.set(page, { ...stored, checksum: checksum(page, stored) });
   }
 
   get(page: number): StoredPage | undefined {
     const slot = this.slots.get(page);
-    return slot !== undefined && this.intact(page, slot) ? slot : undefined;
+    return slot !== undefined && this.intact(page, slot)
+      ? { value: slot.value, order: slot.order }
+      : undefined;
   }
 
   protected intact(page: number, slot: Slot): boolean {
@@ -54,16 +53,21 @@ export class MemoryStore implements DurableStore {
 
 function checksum(page: number, { value, order }: StoredPage): number {
   let hash = Math.imul(page + 1, 0x9e3779b1);
-  for (const word of [value, order]) hash = Math.imul(hash ^ word, 0x85ebca6b) ^ (hash >>> 13);
+  for (const word of [value, Number(order & 0xffffffffn), Number(order >> 32n)])
+    hash = Math.imul(hash ^ word, 0x85ebca6b) ^ (hash >>> 13);
   return hash >>> 0;
+}
+
+/** The latest of what several copies have intact of a page. */
+export function latestOf(found: readonly (StoredPage | undefined)[]): StoredPage | undefined {
+  let best: StoredPage | undefined;
+  for (const stored of found) {
+    if (stored !== undefined && (best === undefined || stored.order > best.order)) best = stored;
+  }
+  return best;
 }
 
 /** The latest intact page of several copies. */
 export function recover(copies: readonly DurableStore[], page: number): StoredPage | undefined {
-  let best: StoredPage | undefined;
-  for (const copy of copies) {
-    const stored = copy.get(page);
-    if (stored !== undefined && (best === undefined || stored.order > best.order)) best = stored;
-  }
-  return best;
+  return latestOf(copies.map((copy) => copy.get(page)));
 }

@@ -20,6 +20,7 @@ export interface EpisodeOptions {
   profile: Profile;
   nodes?: number | undefined;
   pages?: number | undefined;
+  shards?: number | undefined;
   machines?: Partial<Machines> | undefined;
   duties?: Partial<Duties> | undefined;
   trace?: ((line: string) => void) | undefined;
@@ -32,6 +33,8 @@ export interface Counts {
   writes: number;
   locks: number;
   syncs: number;
+  /** Lost pages that came back from the store. */
+  restored: number;
   /** Accesses that ended as errors: their page was lost. */
   lost: number;
   directories: number;
@@ -52,11 +55,14 @@ export function runEpisode(options: EpisodeOptions): { counts: Counts; failure: 
   const choice = new Random(seed ^ 0x5eed);
   const nodes = options.nodes ?? profile.nodes.min + choice.below(profile.nodes.max - profile.nodes.min + 1);
   const pages = options.pages ?? profile.pages.min + choice.below(profile.pages.max - profile.pages.min + 1);
+  const shards =
+    options.shards ?? profile.shards.min + choice.below(profile.shards.max - profile.shards.min + 1);
   const { machines, duties, trace } = options;
   const world = new World({
     seed,
     nodes,
     pages,
+    shards,
     profile,
     ...(machines && { machines }),
     ...(duties && { duties }),
@@ -128,8 +134,9 @@ function count(world: World): Counts {
     writes: world.latest.writes,
     locks: world.locks.granted,
     syncs: world.durability.syncs,
+    restored: world.durability.restored,
     lost: world.losses.errors,
-    directories: world.directory.epoch,
+    directories: world.leadersStarted,
   };
 }
 

@@ -36,8 +36,9 @@ export class History {
       this.keep(this.layout.pages, entry);
       return;
     }
-    const first = this.layout.pageOf(run.dataspace, run.firstPage);
-    for (let i = 0; i < run.pageCount; i++) this.keep(first + i, entry);
+    const used = this.layout.used(run);
+    const first = this.layout.pageOf(used.dataspace, used.firstPage);
+    for (let i = 0; i < used.pageCount; i++) this.keep(first + i, entry);
   }
 
   private keep(ring: number, entry: Entry): void {

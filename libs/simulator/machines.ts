@@ -5,25 +5,38 @@ import { Holder } from '@odonata/coherency/holder.ts';
 import { HolderLease, LeaseTable } from '@odonata/coherency/lease.ts';
 import { RangeLocks } from '@odonata/coherency/range-lock.ts';
 import { Waiters } from '@odonata/coherency/waiters.ts';
-import { type DurableStore, MemoryStore } from './durable-store.ts';
+import { type DurableStore, latestOf, MemoryStore, type StoredPage } from './durable-store.ts';
+
+/** The pages of a dataspace that a holder's machine is for. */
+export type RunsOf = ConstructorParameters<typeof Holder>[0];
 
 export interface Machines {
   /** cohd's. */
   directory(): Directory;
   /** A pmap manager's, towards its virtual kernels. */
   home(): Directory;
-  holder(): Holder;
+  holder(runsOf: RunsOf): Holder;
   holderLease(): HolderLease;
   leaseTable(leaseMs: number): LeaseTable;
   locks(): RangeLocks;
   waiters(): Waiters;
   store(): DurableStore;
+  /** What is brought back of what the copies of the store have intact. */
+  pick(found: readonly (StoredPage | undefined)[]): StoredPage | undefined;
 }
 
 /** Duties of who feeds the machines. */
 export interface Duties {
   /** A message of another epoch than the directory's is dropped. */
   fenceEpochs: boolean;
+  /** The epoch of a page is that of its shard, and of no other. */
+  epochOfShard: boolean;
+  /** When the lease of a shard ends its pages are taken away. */
+  takeLapsed: boolean;
+  /** Who holds locks in a dataspace uses its pages while the lease of the locks' shard lasts. */
+  heedHome: boolean;
+  /** A lock is asked for at the home shard of its dataspace, whatever range it is of. */
+  lockAtHome: boolean;
   /** Pages from another holder are dropped where the receiver is no longer whom they were sent to. */
   nameReceiver: boolean;
   /** A virtual kernel takes its own mappings away when its node's lease ends. */
@@ -42,6 +55,12 @@ export interface Duties {
   nameReborn: boolean;
   /** A sync is done when both copies of the store have it. */
   awaitBothStores: boolean;
+  /** A sync is answered when the store has it. */
+  awaitStored: boolean;
+  /** A page that may have begun anew while it was stored is stored anew before that is answered. */
+  storeLostAnew: boolean;
+  /** What a page has under a later leader is later in the store. */
+  storeByEpoch: boolean;
   /** A directory heeds no unlock that was said before a lock of the same owner that it has heard. */
   dropLateUnlocks: boolean;
   /** An unlock is said again until it is confirmed. */
@@ -51,16 +70,21 @@ export interface Duties {
 export const REAL_MACHINES: Machines = {
   directory: () => new Directory({ home: false }),
   home: () => new Directory({ home: true }),
-  holder: () => new Holder(),
+  holder: (runsOf) => new Holder(runsOf),
   holderLease: () => new HolderLease(),
   leaseTable: (leaseMs) => new LeaseTable(leaseMs),
   locks: () => new RangeLocks(),
   waiters: () => new Waiters(),
   store: () => new MemoryStore(),
+  pick: latestOf,
 };
 
 export const ALL_DUTIES: Duties = {
   fenceEpochs: true,
+  epochOfShard: true,
+  takeLapsed: true,
+  heedHome: true,
+  lockAtHome: true,
   nameReceiver: true,
   watchDeadline: true,
   emptyLeftovers: true,
@@ -70,6 +94,9 @@ export const ALL_DUTIES: Duties = {
   noteLostCreators: true,
   nameReborn: true,
   awaitBothStores: true,
+  awaitStored: true,
+  storeLostAnew: true,
+  storeByEpoch: true,
   dropLateUnlocks: true,
   repeatUnlock: true,
 };

@@ -15,6 +15,7 @@ Usage: npm run sim -- [options]
   --profile P    ${Object.keys(PROFILES).join(', ')}; without it all of them in turn
   --nodes N      1 to 8 (default: by the seed)
   --pages N      1 to 64 (default: by the seed)
+  --shards N     1 to 8 (default: 2 to 4, by the seed)
   --trace        prints each event
   --json         prints the summary as JSON
   --help
@@ -49,6 +50,7 @@ function options() {
         profile: text,
         nodes: text,
         pages: text,
+        shards: text,
         trace: flag,
         json: flag,
         help: flag,
@@ -67,6 +69,7 @@ function options() {
     profile: profile as ProfileName | undefined,
     nodes: number('nodes', string('nodes'), 1, 8),
     pages: number('pages', string('pages'), 1, 64),
+    shards: number('shards', string('shards'), 1, 8),
     trace: values['trace'] === true,
     json: values['json'] === true,
     help: values['help'] === true,
@@ -97,7 +100,7 @@ function main(): number {
   else
     console.log(
       `held: ${counts.steps} steps of ${episodes} clusters (${stepsPerSecond} a second), ${counts.reads} reads, ` +
-        `${counts.writes} writes, ${counts.locks} locks, ${counts.syncs} syncs, ${counts.directories} directories, ` +
+        `${counts.writes} writes, ${counts.locks} locks, ${counts.syncs} syncs, ${counts.restored} pages read back, ${counts.directories} directories, ` +
         `${counts.lost} accesses to lost pages`,
     );
   return failure === undefined ? EXIT.HELD : EXIT.VIOLATED;

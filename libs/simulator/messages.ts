@@ -3,6 +3,9 @@ import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messag
 import type { HolderId } from '@odonata/coherency/page.ts';
 import type { SyncAnswer as DeskAnswer, LockAsk as DeskLockAsk } from '@odonata/coherency/sync-desk.ts';
 
+/** What a directory says of pages. */
+export type RunEvent = Extract<HolderEvent, { run: unknown }>;
+
 export type HolderWord = Extract<HolderAction, { type: 'acquire' | 'ack' | 'report' }>;
 
 export type LockAsk = Omit<DeskLockAsk, 'reclaim'>;
@@ -31,7 +34,7 @@ export type Down =
   | { type: 'welcome'; epoch: number; holder: HolderId; leaseMs: number; report: boolean; life: number }
   | { type: 'renewed'; sentMs: number }
   /** `receiverNode` -1: unknown. */
-  | { type: 'page'; epoch: number; event: HolderEvent; receiverNode: number }
+  | { type: 'page'; epoch: number; event: RunEvent; receiverNode: number }
   | { type: 'sync'; answer: SyncAnswer };
 
 export interface PageTransfer {

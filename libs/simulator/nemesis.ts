@@ -2,8 +2,9 @@
 
 import { LEASE_MS } from './lease-ms.ts';
 import type { Part } from './part.ts';
+import type { DirectoryPart } from './parts/directory.ts';
 import type { Fault } from './profiles.ts';
-import type { World } from './world.ts';
+import type { Replica, World } from './world.ts';
 
 export class Nemesis {
   private readonly world: World;
@@ -53,12 +54,14 @@ export class Nemesis {
       for (const vkernel of node.vkernels) vkernel.wake();
       if (!node.alive) node.start();
     }
-    for (const directory of world.directories) directory.wake();
+    for (const directory of world.directories.flat()) directory.wake();
+    for (const replica of world.replicas) replica.down = false;
     for (const copy of world.stores) {
       copy.wake();
       if (!copy.alive) copy.restart();
     }
-    if (!world.directory.alive) world.startDirectory();
+    for (let shard = 0; shard < world.layout.shards; shard++)
+      if (!world.leaderOf(shard).alive) world.startDirectory(shard);
   }
 
   /** Goes on after `end`. */
@@ -82,26 +85,27 @@ export class Nemesis {
     const { world } = this;
     const { random, network, placeCount } = world;
     const node = random.pick(world.nodes);
+    const replica = random.pick(world.replicas);
     const ms = this.durationMs();
     world.history.note(world, 'fault:', fault, undefined, { node: node.name, ms: Math.round(ms) });
     switch (fault) {
       case 'break stream':
-        node.link?.connection?.break();
+        random.pick(node.links.all).connection?.break();
         return;
       case 'break transfer':
         network.breakTransfer(node.place.index, random.pick(world.nodes).place.index);
         return;
       case 'cut one way':
         network.cut(random.below(placeCount), random.below(placeCount), ms);
-        if (random.oneIn(2)) network.cut(node.place.index, world.directory.place.index, ms);
-        else network.cut(world.directory.place.index, node.place.index, ms);
+        if (random.oneIn(2)) network.cut(node.place.index, replica.place.index, ms);
+        else network.cut(replica.place.index, node.place.index, ms);
         return;
       case 'isolate node':
         this.isolate(node.place.index, ms);
         return;
       case 'cut directory':
-        if (random.oneIn(2)) this.isolate(world.directory.place.index, ms);
-        else network.cut(world.directory.place.index, world.cluster.place.index, ms);
+        if (random.oneIn(2)) this.isolate(replica.place.index, ms);
+        else network.cut(replica.place.index, world.cluster.place.index, ms);
         return;
       case 'pause pmap':
         this.pause(node, ms);
@@ -114,7 +118,10 @@ export class Nemesis {
         for (const vkernel of node.vkernels) this.pause(vkernel, ms * random.between(0.9, 1.1));
         return;
       case 'pause directory':
-        this.pause(world.directory, ms);
+        for (const leader of this.leadersAt(replica)) this.pause(leader, ms);
+        return;
+      case 'move shard':
+        this.moveShard(random.below(world.layout.shards), replica);
         return;
       case 'crash pmap':
         if (!node.alive) return;
@@ -127,10 +134,13 @@ export class Nemesis {
         if (node.runs && node.vkernels.length > 0) node.crashVkernel(random.pick(node.vkernels));
         return;
       case 'crash directory':
-        this.crashDirectory();
+        this.crashReplica(replica);
         return;
       case 'damage store':
         this.damageStore(ms);
+        return;
+      case 'store away':
+        for (const copy of world.stores) this.isolate(copy.place.index, ms);
         return;
     }
   }
@@ -143,13 +153,33 @@ export class Nemesis {
     }
   }
 
-  private crashDirectory(): void {
+  private leadersAt(replica: Replica): DirectoryPart[] {
+    return this.world.directories.flat().filter(({ place, alive }) => place === replica.place && alive);
+  }
+
+  // What it led goes to others, or back to it, shard by shard.
+  private crashReplica(replica: Replica): void {
     const { world } = this;
-    const { directory } = world;
-    if (!directory.alive) return;
-    directory.crash();
-    world.later(world.random.between(1, LEASE_MS / 2), () => {
-      if (world.directory === directory) world.startDirectory();
+    replica.down = true;
+    world.later(world.random.between(1, LEASE_MS), () => {
+      replica.down = false;
+    });
+    for (const leader of this.leadersAt(replica)) {
+      leader.crash();
+      world.later(world.random.between(1, LEASE_MS / 2), () => {
+        if (world.leaderOf(leader.shard) === leader) world.startDirectory(leader.shard);
+      });
+    }
+  }
+
+  // Its leader stops first; the other replica leads as soon as it hears of that.
+  private moveShard(shard: number, to: Replica): void {
+    const { world } = this;
+    const leader = world.leaderOf(shard);
+    if (to.down || !leader.runs || leader.place === to.place) return;
+    leader.crash();
+    world.later(world.network.delayMs(), () => {
+      if (world.leaderOf(shard) === leader) world.startDirectory(shard, to.index);
     });
   }
 
@@ -159,8 +189,8 @@ export class Nemesis {
     const page = world.random.below(world.layout.pages);
     if (world.random.oneIn(2)) copy.store.spoil(page);
     else {
-      const value = world.latest.latest(page);
-      copy.store.tear(page, { value, order: value });
+      const order = (copy.store.get(page)?.order ?? 0n) + 1n;
+      copy.store.tear(page, { value: world.latest.latest(page), order });
     }
     if (copy.alive) {
       copy.crash();

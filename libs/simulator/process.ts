@@ -17,7 +17,6 @@ interface Access {
 }
 
 const LOCK_BYTES = 4;
-const SYNC_AGAIN_MS = 40;
 
 export class Process {
   readonly pid: bigint;
@@ -77,13 +76,14 @@ export class Process {
     const page = random.below(layout.pages);
     const what = random.below(100);
     const done = () => this.think();
-    if (what < 35) this.run('read', page, () => this.touch(page, 'read', done));
-    else if (what < 55) this.run('write', page, () => this.touch(page, 'write', done));
-    else if (what < 75) this.run('add', page, () => this.touch(page, 'add', done));
-    else if (what < 87) this.run('lock', page, () => this.lockedSection(page, done));
-    else if (what < 91) this.run('wait', page, () => this.waitForChange(page, done));
-    else if (what < 96) this.run('wake', page, () => this.change(page, done));
-    else this.run('sync', page, () => this.sync(page, done));
+    if (what < 31) this.run('read', page, () => this.touch(page, 'read', done));
+    else if (what < 51) this.run('write', page, () => this.touch(page, 'write', done));
+    else if (what < 71) this.run('add', page, () => this.touch(page, 'add', done));
+    else if (what < 83) this.run('lock', page, () => this.lockedSection(page, done));
+    else if (what < 87) this.run('wait', page, () => this.waitForChange(page, done));
+    else if (what < 92) this.run('wake', page, () => this.change(page, done));
+    else if (layout.isDurable(page)) this.run('sync', page, () => this.sync(page, done));
+    else this.run('read', page, () => this.touch(page, 'read', done));
   }
 
   private run(what: string, page: number, work: () => void): void {
@@ -126,6 +126,7 @@ export class Process {
       if (world.random.oneIn(4))
         world.history.note(world, this.name, kind, world.layout.runOf(page), { value });
       this.access = undefined;
+      if (this.lock !== undefined && !this.lostLock) world.locks.accessed(this);
       access.done('OK');
       return;
     }
@@ -212,7 +213,15 @@ export class Process {
     const { vkernel } = this;
     // What a new pmap manager emptied can be used no more.
     const emptied = vkernel.node.memory.file !== vkernel.file;
-    return vkernel.alive && !emptied && !this.lostLock && vkernel.trusts;
+    return vkernel.alive && !emptied && !this.lostLock && vkernel.trusts && this.lockHolds;
+  }
+
+  // Without a lease of the shard of its lock it gets at no page of that dataspace.
+  private get lockHolds(): boolean {
+    const { lock, vkernel } = this;
+    if (lock === undefined) return true;
+    const home = vkernel.node.links.home(lock.dataspace);
+    return home.joined && vkernel.localMs < home.leaseEndMs;
   }
 
   private toNode(work: () => void): void {
@@ -281,29 +290,13 @@ export class Process {
   // ---- sync
 
   private sync(page: number, done: Done): void {
-    this.touch(page, 'read', (outcome) => {
-      if (outcome === 'ERROR') {
-        done(outcome);
-        return;
-      }
-      const value = this.lastRead;
-      const { stores, random, duties } = this.world;
-      const missing = new Set(duties.awaitBothStores ? stores : [random.pick(stores)]);
-      const put = () => {
-        if (missing.size === 0) {
-          this.world.durability.acknowledged(page, value);
-          done('OK');
-          return;
-        }
-        for (const copy of missing) {
-          copy.after(this.world.network.delayMs(), () => {
-            copy.store.put(page, { value, order: value });
-            this.vkernel.after(this.world.network.delayMs(), () => missing.delete(copy));
-          });
-        }
-        this.vkernel.after(SYNC_AGAIN_MS, put);
-      };
-      put();
+    this.toNode(() => {
+      this.vkernel.node.backing.sync(page, (value) => {
+        this.fromNode(() => {
+          if (value !== undefined) this.world.durability.acknowledged(page, value);
+          done(value === undefined ? 'ERROR' : 'OK');
+        });
+      });
     });
   }
 }

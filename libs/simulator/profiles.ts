@@ -7,6 +7,7 @@ export interface Profile {
   name: ProfileName;
   nodes: { min: number; max: number };
   pages: { min: number; max: number };
+  shards: { min: number; max: number };
   weather: Weather;
   /** Mean time between two faults; 0: none. */
   faultEveryMs: number;
@@ -27,7 +28,9 @@ export type Fault =
   | 'crash pmap'
   | 'crash vkernel'
   | 'crash directory'
-  | 'damage store';
+  | 'move shard'
+  | 'damage store'
+  | 'store away';
 
 const NO_FAULTS: Record<Fault, number> = {
   'break stream': 0,
@@ -42,11 +45,14 @@ const NO_FAULTS: Record<Fault, number> = {
   'crash pmap': 0,
   'crash vkernel': 0,
   'crash directory': 0,
+  'move shard': 0,
   'damage store': 0,
+  'store away': 0,
 };
 
 const nodes = { min: 2, max: 4 };
 const pages = { min: 1, max: 6 };
+const shards = { min: 2, max: 4 };
 const rough: Weather = { lossOneIn: 4, repeatOneIn: 4, delayMs: 2, slowOneIn: 30, slowMs: 60 };
 
 export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
@@ -54,6 +60,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     name: 'calm',
     nodes,
     pages,
+    shards,
     weather: { lossOneIn: 0, repeatOneIn: 0, delayMs: 2, slowOneIn: 50, slowMs: 20 },
     faultEveryMs: 0,
     faults: NO_FAULTS,
@@ -62,6 +69,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
     name: 'faulty',
     nodes,
     pages,
+    shards,
     weather: rough,
     faultEveryMs: 60,
     faults: {
@@ -77,13 +85,16 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'crash pmap': 1,
       'crash vkernel': 2,
       'crash directory': 1,
+      'move shard': 1,
       'damage store': 2,
+      'store away': 2,
     },
   },
   partition: {
     name: 'partition',
     nodes,
     pages,
+    shards,
     weather: rough,
     faultEveryMs: 80,
     faults: {
@@ -95,12 +106,14 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'cut directory': 2,
       'pause pmap': 2,
       'pause node': 1,
+      'store away': 2,
     },
   },
   failover: {
     name: 'failover',
     nodes,
     pages,
+    shards,
     weather: { ...rough, lossOneIn: 8 },
     faultEveryMs: 80,
     faults: {
@@ -113,6 +126,9 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'pause directory': 5,
       'crash pmap': 0.5,
       'crash directory': 5,
+      'move shard': 3,
+      'damage store': 0.5,
+      'store away': 2,
     },
   },
 };

@@ -28,6 +28,7 @@ export function simulate(options: SimulateOptions): Result {
     writes: 0,
     locks: 0,
     syncs: 0,
+    restored: 0,
     lost: 0,
     directories: 0,
   };
@@ -49,13 +50,15 @@ export function simulate(options: SimulateOptions): Result {
 }
 
 function replayOf(
-  { nodes, pages }: SimulateOptions,
+  { nodes, pages, shards }: SimulateOptions,
   seed: number,
   profile: ProfileName,
   steps: number,
 ): string {
-  const sizes = `${nodes === undefined ? '' : ` --nodes ${nodes}`}${pages === undefined ? '' : ` --pages ${pages}`}`;
-  return `npm run sim -- --seed ${seed} --steps ${steps} --profile ${profile}${sizes}`;
+  const sizes = Object.entries({ nodes, pages, shards }).flatMap(([name, value]) =>
+    value === undefined ? [] : [` --${name} ${value}`],
+  );
+  return `npm run sim -- --seed ${seed} --steps ${steps} --profile ${profile}${sizes.join('')}`;
 }
 
 /** What a person reads of a failure. */

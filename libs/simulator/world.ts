@@ -18,19 +18,30 @@ import type { VkernelPart } from './parts/vkernel.ts';
 import type { Profile } from './profiles.ts';
 import { Random } from './random.ts';
 
-/** Directories that may be there at one time, the old ones among them. */
-const DIRECTORY_PLACES = 4;
+/** Replicas of the directory. */
+const REPLICAS = 3;
+/** Leaders of one shard that may be there at one time, the old ones among them. */
+const LEADERS_MAX = 3;
 const STORES = 2;
 
 export interface WorldOptions {
   seed: number;
   nodes: number;
   pages: number;
+  shards: number;
   profile: Profile;
   machines?: Partial<Machines>;
   duties?: Partial<Duties>;
   /** Hears each event. */
   trace?: ((line: string) => void) | undefined;
+}
+
+/** A replica of the directory: a place where leaders of shards run. */
+export interface Replica {
+  readonly index: number;
+  readonly place: Place;
+  /** It crashed, and is not back. */
+  down: boolean;
 }
 
 export class World {
@@ -48,8 +59,9 @@ export class World {
   readonly cluster: ClusterStore;
   readonly stores: StorePart[] = [];
   readonly nodes: PmapPart[] = [];
-  /** The newest last. */
-  readonly directories: DirectoryPart[] = [];
+  readonly replicas: Replica[] = [];
+  /** By shard, the newest last. */
+  readonly directories: DirectoryPart[][] = [];
   /** All that have not ended, also those whose pmap manager died. */
   readonly vkernels = new Set<VkernelPart>();
   readonly access: AccessChecker;
@@ -59,20 +71,21 @@ export class World {
   readonly durability: DurabilityChecker;
   private readonly queue = new EventQueue();
   private readonly places: Place[] = [];
-  private readonly directoryPlaces: Place[] = [];
   private order = 0;
   private lastPid = 0n;
 
   constructor(options: WorldOptions) {
-    const { seed, nodes, pages, profile } = options;
+    const { seed, nodes, pages, shards, profile } = options;
     this.random = new Random(seed);
     this.profile = profile;
     this.machines = { ...REAL_MACHINES, ...options.machines };
     this.duties = { ...ALL_DUTIES, ...options.duties };
     const dataspaces = pages > 1 && this.random.oneIn(2) ? 2 : 1;
-    this.layout = new Layout(dataspaces, Math.ceil(pages / dataspaces));
+    const durable = Array.from({ length: dataspaces }, () => this.random.oneIn(2));
+    const firstId = 1 + this.random.below(1_000);
+    this.layout = new Layout({ firstId, durable, pagesEach: Math.ceil(pages / dataspaces), shards });
     this.history = new History(this.layout, options.trace);
-    this.network = new Network(this, 1 + nodes + DIRECTORY_PLACES + STORES, profile.weather);
+    this.network = new Network(this, 1 + nodes + REPLICAS + STORES, profile.weather);
     this.access = new AccessChecker(this);
     this.latest = new LatestValueChecker(this);
     this.losses = new LossChecker(this);
@@ -80,13 +93,18 @@ export class World {
     this.durability = new DurabilityChecker(this);
     this.cluster = new ClusterStore(this, this.place('store'));
     const nodePlaces = Array.from({ length: nodes }, (_, i) => this.place(`node${i + 1}`));
-    for (let i = 0; i < DIRECTORY_PLACES; i++) this.directoryPlaces.push(this.place(`directory${i}`));
+    for (let i = 0; i < REPLICAS; i++)
+      this.replicas.push({ index: i, place: this.place(`cohd${i + 1}`), down: false });
     for (let i = 0; i < STORES; i++) this.stores.push(new StorePart(this, this.place(`copy${i + 1}`)));
     for (const place of nodePlaces) this.nodes.push(new PmapPart(this, place));
     // The cluster is some time old: its nodes are known, and some made dataspaces that nobody used yet.
-    for (const node of this.nodes) this.cluster.members.set(node.nodeIndex, 1);
+    for (const { members } of this.cluster.shards)
+      for (const node of this.nodes) members.set(node.nodeIndex, 1);
     for (const node of this.nodes) node.start();
-    this.startDirectory();
+    for (let shard = 0; shard < shards; shard++) {
+      this.directories.push([]);
+      this.startDirectory(shard);
+    }
   }
 
   private place(name: string): Place {
@@ -101,21 +119,31 @@ export class World {
     return this.places.length;
   }
 
-  /** The directory of the highest epoch. */
-  get directory(): DirectoryPart {
-    return this.directories.at(-1)!;
+  /** The newest leader of a shard. */
+  leaderOf(shard: number): DirectoryPart {
+    return this.directories[shard]!.at(-1)!;
+  }
+
+  /** Leaders of shards that there were. */
+  get leadersStarted(): number {
+    return Math.max(...this.cluster.shards.map(({ epoch }) => epoch));
   }
 
   nextPid(): bigint {
     return ++this.lastPid;
   }
 
-  startDirectory(): void {
-    const epoch = this.cluster.newEpoch();
-    const place = this.directoryPlaces[epoch % DIRECTORY_PLACES]!;
-    if (this.directories.length >= DIRECTORY_PLACES) this.directories.shift()!.crash();
-    const directory = new DirectoryPart(this, place, epoch);
-    this.directories.push(directory);
+  /** A shard has a new leader, at the replica that is planned or that is named. */
+  startDirectory(shard: number, at = this.cluster.planned(shard)): void {
+    const epoch = this.cluster.newEpoch(shard, at);
+    const { place } = this.replicas[at]!;
+    const leaders = this.directories[shard]!;
+    // A replica leads a shard once.
+    for (const old of leaders.filter((leader) => leader.place === place)) old.crash();
+    while (leaders.length > 0 && (leaders.length >= LEADERS_MAX || !leaders[0]!.alive))
+      leaders.shift()!.crash();
+    const directory = new DirectoryPart(this, place, { shard, epoch });
+    leaders.push(directory);
     directory.start();
   }
 

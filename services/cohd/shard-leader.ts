@@ -235,8 +235,9 @@ export class ShardLeader {
     const lives = !disowned && this.creatorLives(record);
     const creator = lives ? this.o.holders.ofNode(record.creator)!.id : 0;
     const pageCount = pageCountOf(record.sizeBytes);
+    const { durable } = record;
     const creatorLost = creator === 0 && !disowned;
-    this.step({ type: 'create', dataspace: id, pageCount, creator, creatorLost });
+    this.step({ type: 'create', dataspace: id, pageCount, creator, creatorLost, durable });
     return true;
   }
 
@@ -249,10 +250,12 @@ export class ShardLeader {
     const holder = entry.id;
     switch (event.case) {
       case 'acquire': {
-        const { run, mode, neededPages, storedVersion: version } = event.value;
-        const storedVersion = version === undefined ? undefined : Number(version);
+        const { run, mode, neededPages, storedVersion: version, lostVersion: lost, lostEpoch } = event.value;
+        // What was read before another leader led may be older than what is stored.
+        const counts = version !== undefined && lostEpoch === this.epoch;
+        const [storedVersion, lostVersion] = counts ? [Number(version), Number(lost)] : [];
         const about = { run: runFromWire(run), mode: modeWire.from(mode), neededPages };
-        this.step({ type: 'acquire', holder, alone: true, storedVersion, ...about });
+        this.step({ type: 'acquire', holder, alone: true, storedVersion, lostVersion, ...about });
         return;
       }
       case 'ack': {
@@ -340,8 +343,8 @@ export class ShardLeader {
         return;
       }
       case 'invalidate': {
-        const { except: exceptHolder, source: sourceHolder } = action;
-        const value = { run, version: BigInt(action.version), epoch, exceptHolder, sourceHolder };
+        const { except: exceptHolder, source: sourceHolder, anew } = action;
+        const value = { run, version: BigInt(action.version), epoch, exceptHolder, sourceHolder, anew };
         this.o.bus.invalidate(run.dataspace, toBinary(InvalidateSchema, create(InvalidateSchema, value)));
         // Where the broadcast went unanswered, the stream carries it too.
         if (action.resend)
@@ -349,7 +352,10 @@ export class ShardLeader {
         return;
       }
       case 'refuse': {
-        const value = { run, mode: modeWire.to(action.mode), reason: reasonWire.to(action.reason) };
+        const { mode, reason, version } = action;
+        const value = {
+          ...{ run, mode: modeWire.to(mode), reason: reasonWire.to(reason), version: BigInt(version) },
+        };
         holders.send(action.holder, { case: 'refuse', value });
         return;
       }

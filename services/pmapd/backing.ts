@@ -1,13 +1,17 @@
 // Durable dataspaces of a node: what is synced goes to the backing store, and what was lost comes back from it.
 //
 // A sync first acquires the pages for reading, so that this node has their latest bytes, wherever in the cluster they
-// were dirty; then stores them with their versions; and only then answers. A page is stored at twice its version, and
-// one more where nobody may write at that version any more: what its only writer stores before that is older. Syncs
-// of one dataspace here come one after the other, so of two bytes of one writer the later is stored last.
+// were dirty; then stores them in the order of stored-version.ts; and only then answers. Syncs of one dataspace here come
+// one after the other, so of two bytes of one writer the later is stored last.
+//
+// While pages are on their way to the store, this node may be declared dead, or the page be lost where it went from here,
+// and another node may bring back what was stored before. Then it is no answer that they are stored by now: what the
+// cluster goes on with does not have them. Such a sync begins anew, with the pages as they are then.
 import { piecesOf } from '@odonata/backing-store/chunk.ts';
 import { type PageRead, PageStore } from '@odonata/backing-store/page-store.ts';
 import type { Bus } from '@odonata/bus/bus.ts';
 import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
+import { versionOfStored } from '@odonata/coherency/stored-version.ts';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { InOrder } from '@odonata/rpc/in-order.ts';
@@ -17,6 +21,8 @@ import type { SharedDataspace } from './shared-dataspace.ts';
 
 /** How long an access waits for a store that does not answer, before it becomes an error. */
 const STORE_WAIT_MS = 60_000;
+/** Whose pages are lost more often than this while it syncs them gives up. */
+const TRIES_MAX = 20;
 
 export interface BackingOptions {
   bus: Bus;
@@ -65,18 +71,35 @@ export class Backing {
   ): Promise<void> {
     const store = await this.opened();
     for (const piece of piecesOf(firstPage, pageCount))
-      await store.write(dataspace.id, await memory.capture(dataspace, piece.firstPage, piece.pageCount));
+      await this.storePiece(memory, dataspace, store, piece.firstPage, piece.pageCount);
+  }
+
+  private async storePiece(
+    memory: CoherentMemory,
+    dataspace: SharedDataspace,
+    store: PageStore,
+    firstPage: number,
+    pageCount: number,
+  ): Promise<void> {
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const { pages, holds } = await memory.capture(dataspace, firstPage, pageCount);
+      await store.write(dataspace.id, pages);
+      if (holds()) return;
+    }
+    const range = `pages ${firstPage} to ${firstPage + pageCount - 1} of dataspace ${dataspace.name}`;
+    throw new RpcError(Code.Aborted, `${range} were lost again and again while they were stored; try again`);
   }
 
   /** Brings lost pages back, or ends the wait of those who want them. */
-  fetch(memory: CoherentMemory, dataspace: SharedDataspace, run: PageRun): void {
-    const keyOf = (page: number): string => `${dataspace.id} ${page}`;
+  fetch(memory: CoherentMemory, dataspace: SharedDataspace, run: PageRun, lostVersion: number): void {
+    // What was read of an earlier loss may be older than what was stored until this one.
+    const keyOf = (page: number): string => `${dataspace.id} ${page} ${lostVersion}`;
     for (const { firstPage, pageCount } of piecesOf(run.firstPage, run.pageCount)) {
       const pages = Array.from({ length: pageCount }, (_, i) => firstPage + i);
       const wanted = pages.filter((page) => !this.fetching.has(keyOf(page)));
       if (wanted.length === 0) continue;
       for (const page of wanted) this.fetching.add(keyOf(page));
-      void this.fetchPages(memory, dataspace, wanted).finally(() => {
+      void this.fetchPages(memory, dataspace, wanted, lostVersion).finally(() => {
         for (const page of wanted) this.fetching.delete(keyOf(page));
       });
     }
@@ -87,6 +110,7 @@ export class Backing {
     memory: CoherentMemory,
     dataspace: SharedDataspace,
     pages: number[],
+    lostVersion: number,
   ): Promise<void> {
     const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
     const endMs = performance.now() + STORE_WAIT_MS;
@@ -94,14 +118,14 @@ export class Backing {
     for (;;) {
       try {
         const read = await (await this.opened()).read(dataspace.id, first, last - first + 1);
-        for (const page of pages) this.use(memory, dataspace, read[page - first]!);
+        for (const page of pages) this.use(memory, dataspace, read[page - first]!, lostVersion);
         return;
       } catch (error) {
         if (!(error instanceof RpcError)) throw error;
         if (error.code !== Code.Unavailable || performance.now() > endMs) {
           for (const page of pages) {
             const why = `page ${page} of dataspace ${dataspace.name} cannot be read back: ${error.details}`;
-            memory.failPage(dataspace, page, why);
+            memory.failPage(dataspace, page, lostVersion, why);
           }
           return;
         }
@@ -110,17 +134,20 @@ export class Backing {
     }
   }
 
-  private use(memory: CoherentMemory, dataspace: SharedDataspace, read: PageRead): void {
+  private use(memory: CoherentMemory, dataspace: SharedDataspace, read: PageRead, lostVersion: number): void {
     const { name } = dataspace;
     switch (read.state) {
       case 'INTACT':
-        memory.takeStored(dataspace, read.page, Number(read.version / 2n), read.bytes);
+        memory.takeStored(dataspace, read.page, {
+          ...{ version: versionOfStored(read.version), lostVersion, bytes: read.bytes },
+        });
         return;
       case 'CORRUPT':
         this.o.log.error({ dataspace: name, page: read.page }, 'a stored page fails its checksum');
         memory.failPage(
           dataspace,
           read.page,
+          lostVersion,
           `page ${read.page} of dataspace ${name} is corrupt in the backing store`,
         );
         return;
@@ -128,6 +155,7 @@ export class Backing {
         memory.failPage(
           dataspace,
           read.page,
+          lostVersion,
           `a page of dataspace ${name} is lost: its only copy died with its node, and it was never synced`,
         );
     }

@@ -8,6 +8,7 @@ import type { AccessMode, HolderId, PageRun, PageState } from '@odonata/coherenc
 import { mayRead, mayWrite, PAGE_BYTES, pageCountOf, unreachable } from '@odonata/coherency/page.ts';
 import { runsOfShard } from '@odonata/coherency/shard.ts';
 import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
+import { storedVersionOf } from '@odonata/coherency/stored-version.ts';
 import { MemoryFile } from './memory-file.ts';
 import { NodePmap } from './node-pmap.ts';
 import type { Wanted } from './readahead.ts';
@@ -40,8 +41,10 @@ export interface Outside {
   ): Delivery | undefined;
   /** True where the process of a fault holds a lock under which it writes there. */
   modifies(fault: FaultAt): boolean;
-  /** Pages of a durable dataspace are lost: `takeStored` or `failPage` follows for each. */
-  fetchStored(dataspace: SharedDataspace, run: PageRun): void;
+  /** The epoch of the leader of a page. */
+  epochOf(dataspace: bigint, page: number): bigint;
+  /** Pages of a durable dataspace are LOST at a version: `takeStored` or `failPage` follows for each. */
+  fetchStored(dataspace: SharedDataspace, run: PageRun, lostVersion: number): void;
   /** A fault became an error of its process. */
   faultError(fault: FaultAt, signal: string, reason: string): void;
 }
@@ -269,27 +272,57 @@ export class CoherentMemory {
     return runs;
   }
 
-  /** Copies of pages as they are now, for the backing store. */
-  capture(dataspace: SharedDataspace, firstPage: number, pageCount: number): Promise<PageToStore[]> {
+  /**
+   * Copies of pages as they are now, for the backing store. `holds` says, when they are stored, whether they are as
+   * durable as that looks: not where a page may have begun anew meanwhile with what was stored before.
+   */
+  capture(
+    dataspace: SharedDataspace,
+    firstPage: number,
+    pageCount: number,
+  ): Promise<{ pages: PageToStore[]; holds: () => boolean }> {
     return this.withPages(dataspace, firstPage, pageCount, 'READ', () => {
       const bytes = Uint8Array.from(dataspace.file.read(firstPage, pageCount));
-      return Array.from({ length: pageCount }, (_, i) => {
-        const page = firstPage + i;
-        const isFinal = !mayWrite(this.holder.state(dataspace.id, page));
-        const version = BigInt(this.holder.version(dataspace.id, page)) * 2n + (isFinal ? 1n : 0n);
+      const numbers = Array.from({ length: pageCount }, (_, i) => firstPage + i);
+      const lineages = numbers.map((page) => this.holder.lineage(dataspace.id, page));
+      const pages = numbers.map((page, i) => {
+        const epoch = this.outside.epochOf(dataspace.id, page);
+        const state = this.holder.state(dataspace.id, page);
+        const version = storedVersionOf(epoch, this.holder.version(dataspace.id, page), state);
         return { page, version, bytes: bytes.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES) };
       });
+      const holds = (): boolean =>
+        numbers.every((page, i) => {
+          return (
+            this.outside.usable(dataspace.id, page) && this.holder.lineage(dataspace.id, page) === lineages[i]
+          );
+        });
+      return { pages, holds };
     });
   }
 
-  /** A lost page was found in the backing store. */
-  takeStored(dataspace: SharedDataspace, page: number, version: number, bytes: Uint8Array): void {
-    dataspace.stored.set(page, bytes);
-    this.step({ type: 'stored', run: { dataspace: dataspace.id, firstPage: page, pageCount: 1 }, version });
+  /** A page that was LOST at a version was found in the backing store, which was read after that was said. */
+  takeStored(
+    dataspace: SharedDataspace,
+    page: number,
+    found: { version: number; lostVersion: number; bytes: Uint8Array },
+  ): void {
+    const { version, lostVersion, bytes } = found;
+    const run = { dataspace: dataspace.id, firstPage: page, pageCount: 1 };
+    const actions = this.holder.step({ type: 'stored', run, version, lostVersion });
+    // What came too late must not take the place of what is asked for.
+    if (actions.some(({ type }) => type === 'acquire')) dataspace.stored.set(page, bytes);
+    for (const action of actions) this.perform(action);
   }
 
-  failPage(dataspace: SharedDataspace, page: number, reason: string): void {
-    for (const waiter of dataspace.takeWaiters(page, 1)) waiter.fail(reason);
+  /** A page that was LOST at a version cannot be brought back. */
+  failPage(dataspace: SharedDataspace, page: number, lostVersion: number, reason: string): void {
+    // Another node may have stored it, and brought it back, since this one looked.
+    const isLost = this.holder.isLost(dataspace.id, page, lostVersion);
+    for (const waiter of dataspace.takeWaiters(page, 1)) {
+      if (isLost) waiter.fail(reason);
+      else waiter.retry();
+    }
   }
 
   private firstMissing(run: PageRun, mode: AccessMode): number | undefined {
@@ -401,7 +434,7 @@ export class CoherentMemory {
         return;
       case 'failed': {
         if (action.reason === 'LOST' && dataspace.durable) {
-          this.outside.fetchStored(dataspace, run);
+          this.outside.fetchStored(dataspace, run, action.version);
           return;
         }
         const reason =

@@ -130,12 +130,13 @@ export class Directories {
 
   /** What a broadcast takes from this node; undefined: nothing. */
   overhear(bytes: Uint8Array): Extract<HolderEvent, { type: 'invalidate' }> | undefined {
-    const { run: wireRun, version, epoch, exceptHolder, sourceHolder } = fromBinary(InvalidateSchema, bytes);
+    const message = fromBinary(InvalidateSchema, bytes);
+    const { run: wireRun, version, epoch, exceptHolder, sourceHolder, anew } = message;
     const run = runFromWire(wireRun);
     const holder = this.of(run.dataspace, run.firstPage).link?.holder;
     if (exceptHolder === holder || sourceHolder === holder) return undefined;
     if (!this.accepts(run.dataspace, run.firstPage, epoch)) return undefined;
-    return { type: 'invalidate', run, version: Number(version) };
+    return { type: 'invalidate', run, version: Number(version), anew };
   }
 
   /** Sends what the holder's machine of a shard has to say. */
@@ -147,7 +148,7 @@ export class Directories {
     }
     const { dataspace, firstPage } = action.run;
     const { link, epoch } = this.of(dataspace, firstPage);
-    if (action.type === 'acquire') link?.sendAcquire(action);
+    if (action.type === 'acquire') link?.sendAcquire(action, epoch);
     else link?.sendAck(action, epoch);
   }
 

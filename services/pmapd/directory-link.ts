@@ -119,11 +119,12 @@ export class DirectoryLink {
     if (this.joined) this.batch.push({ event });
   }
 
-  sendAcquire(action: Extract<HolderAction, { type: 'acquire' }>): void {
+  sendAcquire(action: Extract<HolderAction, { type: 'acquire' }>, lostEpoch: bigint): void {
     const neededPages = action.needed ? action.run.pageCount : 0;
     const { storedVersion: version } = action;
     const storedVersion = version === undefined ? undefined : BigInt(version);
-    const value = { run: action.run, mode: modeWire.to(action.mode), neededPages, storedVersion };
+    const lost = version === undefined ? {} : { lostVersion: BigInt(action.lostVersion ?? 0), lostEpoch };
+    const value = { run: action.run, mode: modeWire.to(action.mode), neededPages, storedVersion, ...lost };
     this.send({ case: 'acquire', value });
   }
 
@@ -231,13 +232,18 @@ export class DirectoryLink {
         return;
       }
       case 'invalidate': {
-        const { run, version, epoch } = event.value;
-        this.o.onEvent(this, { type: 'invalidate', run: runFromWire(run), version: Number(version) }, epoch);
+        const { run, version, epoch, anew } = event.value;
+        const about = { version: Number(version), anew };
+        this.o.onEvent(this, { type: 'invalidate', run: runFromWire(run), ...about }, epoch);
         return;
       }
       case 'refuse': {
-        const { run, mode, reason } = event.value;
-        const about = { mode: modeWire.from(mode), reason: reasonWire.from(reason) };
+        const { run, mode, reason, version } = event.value;
+        const about = {
+          mode: modeWire.from(mode),
+          reason: reasonWire.from(reason),
+          version: Number(version),
+        };
         this.o.onEvent(this, { type: 'refuse', run: runFromWire(run), ...about }, undefined);
         return;
       }

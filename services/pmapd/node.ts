@@ -96,7 +96,9 @@ export class Node {
           const begin = BigInt(page * 4096);
           return this.sync.modifies(entry.vmspace.pid, entry.dataspace.id, begin, begin + 4095n);
         },
-        fetchStored: (dataspace, run) => this.backing.fetch(this.memory, dataspace, run),
+        epochOf: (dataspace, page) => this.directories?.of(dataspace, page).epoch ?? 0n,
+        fetchStored: (dataspace, run, lostVersion) =>
+          this.backing.fetch(this.memory, dataspace, run, lostVersion),
         faultError: ({ entry, page }, signal, reason) => {
           const { vmspace } = entry;
           const value = { vmspace: vmspace.id, address: entry.addressOf(page), signal, reason };

@@ -29,7 +29,13 @@ beforeAll(async () => {
   mkdirSync(historyFolder(folder));
   link = join(folder, 'services');
   symlinkSync(NOW, link);
-  cluster = await TestCluster.up({ nodes: 3, directories: 2, routers: 2, servicesDir: link, allowDirs: [folder] });
+  cluster = await TestCluster.up({
+    nodes: 3,
+    directories: 2,
+    routers: 2,
+    servicesDir: link,
+    allowDirs: [folder],
+  });
 }, 150_000);
 afterAll(async () => {
   await cluster?.down();

@@ -1,4 +1,5 @@
 // Each read returns the last write in the page's order. A page shows the number of its last write; 0 is never written.
+// Where a durable page was lost and begins anew, the last write is the one that the store kept; numbers go on.
 import { check } from '../violation.ts';
 import type { World } from '../world.ts';
 
@@ -6,13 +7,25 @@ export class LatestValueChecker {
   reads = 0;
   writes = 0;
   private readonly last: number[];
+  private readonly written: number[];
 
   constructor(world: World) {
     this.last = new Array(world.layout.pages).fill(0);
+    this.written = new Array(world.layout.pages).fill(0);
   }
 
   latest(page: number): number {
     return this.last[page]!;
+  }
+
+  /** The number of the last write, also where it is lost by now. */
+  highest(page: number): number {
+    return this.written[page]!;
+  }
+
+  /** A lost page shows again what it showed after an earlier write. */
+  beginsAnew(page: number, value: number): void {
+    this.last[page] = value;
   }
 
   read(page: number, value: number, who: string): void {
@@ -29,7 +42,7 @@ export class LatestValueChecker {
   wrote(page: number, added: number | undefined, who: string): number {
     this.writes++;
     if (added !== undefined) this.read(page, added, `${who} adds and`);
-    const value = this.last[page]! + 1;
+    const value = ++this.written[page]!;
     this.last[page] = value;
     return value;
   }

@@ -18,14 +18,20 @@ export function underWay(world: World): { page: number | undefined; what: string
       };
     }
   }
-  const { directory, layout } = world;
-  if (directory.rebuilding) return { page: undefined, what: `${directory.name} does not serve` };
+  const { layout } = world;
+  for (let shard = 0; shard < layout.shards; shard++) {
+    const { rebuilding, name } = world.leaderOf(shard);
+    if (rebuilding) return { page: undefined, what: `${name} does not serve` };
+  }
   for (let page = 0; page < layout.pages; page++) {
-    if (directory.machine.inspect(layout.dataspaceOf(page), layout.inDataspace(page)).busy)
+    const { machine } = world.leaderOf(layout.shardOf(page));
+    if (machine.inspect(layout.dataspaceOf(page), layout.inDataspace(page)).busy)
       return { page, what: `a change of page ${page} does not end` };
   }
   for (const node of world.nodes) {
-    if (!node.link.joined) return { page: undefined, what: `${node.name} has no lease` };
+    const unjoined = node.links.all.find((link) => !link.joined);
+    if (unjoined !== undefined)
+      return { page: undefined, what: `${node.name} has no lease of shard ${unjoined.shard}` };
     const [page] = node.memory.pending();
     if (page !== undefined) return { page, what: `${node.name} waits for an answer about page ${page}` };
   }

@@ -36,11 +36,12 @@ export class LockChecker {
   private readonly used = new Map<bigint, { process: Process; range: Range }>();
   /** As the directory heard of them. */
   private waiting: Waiting[] = [];
-  /** Requests that were granted: one that is asked again, because the answer was lost, overtakes nobody. */
-  private readonly answeredOnce = new Set<string>();
+  /** By shard, requests that were granted: one that is asked again, because the answer was lost, overtakes nobody. */
+  private readonly answeredOnce: Set<string>[];
 
   constructor(world: World) {
     this.world = world;
+    this.answeredOnce = Array.from({ length: world.layout.shards }, () => new Set());
   }
 
   // ---- as processes see it
@@ -53,8 +54,13 @@ export class LockChecker {
 
   /** A process goes on under its lock. */
   still(process: Process): void {
+    if (process.trusted) this.accessed(process);
+  }
+
+  /** A process got at a page: so it goes on under its lock, whatever it should know of that. */
+  accessed(process: Process): void {
     const mine = this.used.get(process.pid);
-    if (mine === undefined || !process.trusted) return;
+    if (mine === undefined) return;
     for (const { process: other, range } of this.used.values()) {
       if (!conflict(mine.range, range) || !other.trusted) continue;
       check(
@@ -78,14 +84,18 @@ export class LockChecker {
 
   // ---- as the directory sees it
 
-  /** What a directory that starts hears in which order says nothing of before. */
-  newDirectory(): void {
-    this.waiting = [];
-    this.answeredOnce.clear();
+  /** What a directory of a shard that starts hears in which order says nothing of before. */
+  newDirectory(shard: number): void {
+    this.waiting = this.waiting.filter((w) => this.world.layout.homeShardOf(w.dataspace) !== shard);
+    this.answeredOnce[shard]!.clear();
+  }
+
+  private answeredAt(dataspace: bigint): Set<string> {
+    return this.answeredOnce[this.world.layout.homeShardOf(dataspace)]!;
   }
 
   asked(ask: LockAsk): void {
-    if (this.answeredOnce.has(`${ask.owner} ${ask.request}`)) return;
+    if (this.answeredAt(ask.dataspace).has(`${ask.owner} ${ask.request}`)) return;
     if (this.waiting.some((w) => w.request === ask.request && w.owner === ask.owner)) return;
     this.waiting.push({ ...ask, overtaken: 0 });
   }
@@ -97,7 +107,7 @@ export class LockChecker {
     if (at === -1) return;
     const [answered] = this.waiting.splice(at, 1);
     if (outcome !== 'OK' || answered === undefined) return;
-    this.answeredOnce.add(`${owner} ${request}`);
+    this.answeredAt(dataspace).add(`${owner} ${request}`);
     for (let i = 0; i < at; i++) {
       const earlier = this.waiting[i]!;
       if (!conflict(earlier, answered)) continue;
@@ -108,8 +118,9 @@ export class LockChecker {
     }
   }
 
-  ownerGone(owner: bigint): void {
-    this.waiting = this.waiting.filter((w) => w.owner !== owner);
+  ownerGone(owner: bigint, shard: number): void {
+    const { layout } = this.world;
+    this.waiting = this.waiting.filter((w) => w.owner !== owner || layout.homeShardOf(w.dataspace) !== shard);
   }
 }
 

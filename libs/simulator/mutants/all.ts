@@ -1,11 +1,15 @@
 import { DIRECTORY_MUTANTS } from './directory.ts';
+import { DURABLE_MUTANTS } from './durable.ts';
 import { HOLDER_MUTANTS } from './holder.ts';
 import { DUTY_MUTANTS, LEASE_MUTANTS } from './leases-and-locks.ts';
 import type { Mutant } from './mutant.ts';
+import { SHARD_MUTANTS } from './shards.ts';
 
 export const MUTANTS: readonly Mutant[] = [
   ...DIRECTORY_MUTANTS,
   ...HOLDER_MUTANTS,
   ...LEASE_MUTANTS,
   ...DUTY_MUTANTS,
+  ...DURABLE_MUTANTS,
+  ...SHARD_MUTANTS,
 ];

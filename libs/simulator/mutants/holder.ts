@@ -56,14 +56,26 @@ export const HOLDER_MUTANTS: readonly Mutant[] = [
   {
     name: 'no version check in invalidate',
     profile: 'faulty',
-    machines: { holder: () => new NoVersionCheck() },
+    machines: { holder: (runsOf) => new NoVersionCheck(runsOf) },
   },
-  { name: 'ack before revoke', profile: 'faulty', machines: { holder: () => new AcksBeforeRevoke() } },
-  { name: 'send without revoke', profile: 'calm', machines: { holder: () => new SendsWithoutRevoke() } },
-  { name: 'resend not retained', profile: 'faulty', machines: { holder: () => new ResendsNotRetained() } },
+  {
+    name: 'ack before revoke',
+    profile: 'faulty',
+    machines: { holder: (runsOf) => new AcksBeforeRevoke(runsOf) },
+  },
+  {
+    name: 'send without revoke',
+    profile: 'calm',
+    machines: { holder: (runsOf) => new SendsWithoutRevoke(runsOf) },
+  },
+  {
+    name: 'resend not retained',
+    profile: 'faulty',
+    machines: { holder: (runsOf) => new ResendsNotRetained(runsOf) },
+  },
   {
     name: 'report without what is kept',
     profile: 'failover',
-    machines: { holder: () => new ForgetsKeptInReport() },
+    machines: { holder: (runsOf) => new ForgetsKeptInReport(runsOf) },
   },
 ];

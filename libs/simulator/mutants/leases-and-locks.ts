@@ -79,14 +79,24 @@ export const DUTY_MUTANTS: readonly Mutant[] = [
   { name: 'an old leader renews and buries', profile: 'failover', duties: { proveLeadership: false } },
   { name: 'reports of the buried are believed', profile: 'failover', duties: { refuseBuried: false } },
   { name: 'late reporters live on', profile: 'failover', duties: { buryLateReporters: false } },
-  { name: 'lost creators are forgotten', profile: 'failover', duties: { noteLostCreators: false } },
+  {
+    name: 'lost creators are forgotten',
+    profile: 'failover',
+    seed: 2_031_639_622,
+    duties: { noteLostCreators: false },
+  },
   { name: 'sync with one copy', profile: 'faulty', duties: { awaitBothStores: false } },
   {
     name: 'late unlocks undo locks',
     profile: 'partition',
-    seed: 2_839_354_993,
+    seed: 3_053_936_164,
     duties: { dropLateUnlocks: false },
   },
-  { name: 'forgetful holders are believed', profile: 'failover', duties: { nameReborn: false } },
+  {
+    name: 'forgetful holders are believed',
+    profile: 'failover',
+    seed: 1_631_576_464,
+    duties: { nameReborn: false },
+  },
   { name: 'unlock said once', profile: 'faulty', duties: { repeatUnlock: false } },
 ];

@@ -8,6 +8,10 @@ export interface Mutant {
   profile: ProfileName;
   /** A cluster where it shows; without one it shows in the first of any seed. */
   seed?: number;
+  /** Sizes of the clusters, where it shows in others too seldom. */
+  nodes?: number;
+  pages?: number;
+  shards?: number;
   machines?: Partial<Machines>;
   duties?: Partial<Duties>;
 }

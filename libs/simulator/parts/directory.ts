@@ -1,13 +1,13 @@
 // cohd: the directory's machine with leases, the rebuild after a change of the leader, locks and waits.
 import type { Directory } from '@odonata/coherency/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
-import type { HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import { type HolderLease, type LeaseTable, renewEveryMs } from '@odonata/coherency/lease.ts';
 import { type HolderId, unreachable } from '@odonata/coherency/page.ts';
+import type { ShardRecord } from '../cluster-store.ts';
 import type { Connection } from '../connection.ts';
 import { identityOf } from '../identity.ts';
 import { LEASE_MS } from '../lease-ms.ts';
-import type { Down, SyncAnswer, SyncAsk, Up } from '../messages.ts';
+import type { Down, RunEvent, SyncAnswer, SyncAsk, Up } from '../messages.ts';
 import { Part, type Place } from '../part.ts';
 import { check } from '../violation.ts';
 import type { World } from '../world.ts';
@@ -42,6 +42,7 @@ function isReclaim({ message }: Parked): boolean {
 }
 
 export class DirectoryPart extends Part {
+  readonly shard: number;
   readonly epoch: number;
   readonly machine: Directory;
   rebuilding = true;
@@ -56,14 +57,15 @@ export class DirectoryPart extends Part {
   private rebuildUntilMs = 0;
   private nextId = 1;
 
-  constructor(world: World, place: Place, epoch: number) {
-    super(world, `directory${epoch}`, place);
+  constructor(world: World, place: Place, { shard, epoch }: { shard: number; epoch: number }) {
+    super(world, `${place.name}/shard${shard}@${epoch}`, place);
+    this.shard = shard;
     this.epoch = epoch;
     this.machine = world.machines.directory();
     this.leases = world.machines.leaseTable(LEASE_MS);
     this.leadership = world.machines.holderLease();
-    this.desk = new LockDesk(world, epoch);
-    this.awaited = new Map(world.cluster.members);
+    this.desk = new LockDesk(world, { shard, epoch });
+    this.awaited = new Map(this.record.members);
   }
 
   start(): void {
@@ -73,6 +75,10 @@ export class DirectoryPart extends Part {
     this.every(TICK_MS, () => this.tick());
     this.every(renewEveryMs(LEASE_MS), () => this.proveLeadership());
     this.endRebuildWhenReady();
+  }
+
+  private get record(): ShardRecord {
+    return this.world.cluster.shards[this.shard]!;
   }
 
   private note(what: string, about?: object): void {
@@ -153,18 +159,19 @@ export class DirectoryPart extends Part {
       holder: entry.id,
       leaseMs: LEASE_MS,
       report,
-      life: this.world.cluster.lifeOf(node),
+      life: this.record.lifeOf(node),
     });
   }
 
   private join(node: number, incarnation: number, life: number): Entry {
-    const { cluster, duties } = this.world;
+    const { duties } = this.world;
+    const { record } = this;
     const survives =
-      (cluster.members.get(node) === incarnation && cluster.lifeOf(node) === life) || !duties.refuseBuried;
-    const before = cluster.members.get(node);
-    if (before !== undefined && !survives) cluster.bury(node, before);
+      (record.members.get(node) === incarnation && record.lifeOf(node) === life) || !duties.refuseBuried;
+    const before = record.members.get(node);
+    if (before !== undefined && !survives) this.world.cluster.bury(this.shard, node, before);
     if (!survives) this.awaited.delete(node);
-    cluster.members.set(node, incarnation);
+    record.members.set(node, incarnation);
     const mayReport = this.rebuilding && survives;
     const entry = { id: this.nextId++, node, incarnation, connection: undefined, mayReport, reported: false };
     this.entries.set(entry.id, entry);
@@ -183,12 +190,12 @@ export class DirectoryPart extends Part {
 
   private bury(entry: Entry, reason: string): void {
     this.note('buries', { holder: entry.id, node: entry.node + 1, reason });
-    this.world.losses.nodeDied(entry.node);
+    this.world.losses.nodeDied(entry.node, this.shard);
     for (const [id, dataspace] of this.machine['dataspaces'])
       for (const [number, page] of dataspace.pages)
         if (page.change?.request.holder === entry.id)
           this.world.losses.onItsWay(this.world.layout.pageOf(id, number));
-    this.world.cluster.bury(entry.node, entry.incarnation);
+    this.world.cluster.bury(this.shard, entry.node, entry.incarnation);
     this.entries.delete(entry.id);
     this.ofNode.delete(entry.node);
     this.leases.forget(entry.id);
@@ -224,7 +231,7 @@ export class DirectoryPart extends Part {
     for (const report of this.reports.splice(0)) if (this.entries.has(report.holder)) this.step(report);
     this.rebuilding = false;
     this.note('serves', { silent: [...this.awaited.keys()] });
-    this.world.losses.keptIsLost();
+    this.world.losses.keptIsLost(this.shard);
     this.step({ type: 'rebuilt' });
     // Locks that are held before requests that wait for them, whichever node spoke first.
     const parked = this.parked.splice(0);
@@ -250,8 +257,8 @@ export class DirectoryPart extends Part {
       if (this.world.duties.buryLateReporters) this.bury(entry, 'its report came too late');
       return;
     }
-    this.world.losses.nodeDied(node);
-    this.world.cluster.bury(node, incarnation);
+    this.world.losses.nodeDied(node, this.shard);
+    this.world.cluster.bury(this.shard, node, incarnation);
   }
 
   private admitDataspaces(): void {
@@ -261,17 +268,18 @@ export class DirectoryPart extends Part {
       const alive =
         creator !== undefined &&
         creator.incarnation === record.creatorIncarnation &&
-        !record.creatorLost &&
+        !this.record.lostCreators.has(record.id) &&
         !(voided && this.world.duties.noteLostCreators);
       // What a directory does not find at the creator died with him.
-      if (!alive) record.creatorLost = this.world.duties.noteLostCreators;
-      const { id: dataspace, pageCount } = record;
+      if (!alive && this.world.duties.noteLostCreators) this.record.lostCreators.add(record.id);
+      const { id: dataspace, pageCount, durable } = record;
       this.step({
         type: 'create',
         dataspace,
         pageCount,
         creator: alive ? creator.id : 0,
         creatorLost: !alive,
+        durable,
       });
     }
   }
@@ -286,8 +294,14 @@ export class DirectoryPart extends Part {
     }
     const { word } = message;
     if (word.type === 'acquire') {
-      const neededPages = word.needed ? word.run.pageCount : 0;
-      this.step({ type: 'acquire', holder, run: word.run, mode: word.mode, neededPages, alone: true });
+      const { run, mode, needed, lostVersion } = word;
+      // What was read before another directory led may be older than what is stored.
+      const fenced = message.epoch === this.epoch || !this.world.duties.fenceEpochs;
+      const storedVersion = fenced ? word.storedVersion : undefined;
+      const neededPages = needed ? run.pageCount : 0;
+      this.step({
+        ...{ type: 'acquire', holder, run, mode, neededPages, alone: true, storedVersion, lostVersion },
+      });
     } else if (word.type === 'ack') {
       if (message.epoch !== this.epoch && this.world.duties.fenceEpochs) return;
       this.step({ type: 'ack', holder, run: word.run, version: word.version, kind: word.kind });
@@ -325,15 +339,16 @@ export class DirectoryPart extends Part {
     }
     const { holder, ...event } = action;
     const receiverNode = action.type === 'recall' ? (this.entries.get(action.receiver)?.node ?? -1) : -1;
-    this.send(holder, { type: 'page', epoch, event: event as HolderEvent, receiverNode });
+    this.send(holder, { type: 'page', epoch, event: event as RunEvent, receiverNode });
   }
 
   private broadcast(action: Extract<DirectoryAction, { type: 'invalidate' }>): void {
     const { epoch } = this;
-    const event: HolderEvent = { type: 'invalidate', run: action.run, version: action.version };
+    const { run, version, anew } = action;
+    const event: RunEvent = { type: 'invalidate', run, version, anew };
     for (const node of this.world.nodes) {
       this.world.network.datagram(this, node, () =>
-        node.link.overhear(epoch, action.except, action.source, event),
+        node.links.all[this.shard]!.overhear(epoch, action.except, action.source, event),
       );
     }
     // Where the broadcast went unanswered, the stream carries it too.

@@ -1,11 +1,10 @@
-// A node's line to the directory: finds it, renews the lease, and lets nothing through without one.
+// A node's line to the directory of one shard: finds it, renews the lease, and lets nothing through without one.
 
-import type { HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import { type HolderLease, renewEveryMs } from '@odonata/coherency/lease.ts';
 import { type HolderId, type HolderIdentity, unreachable } from '@odonata/coherency/page.ts';
 import { Connection } from '../connection.ts';
 import { LEASE_MS } from '../lease-ms.ts';
-import type { Down, HolderWord, PageTransfer, SyncAsk } from '../messages.ts';
+import type { Down, HolderWord, PageTransfer, RunEvent, SyncAsk } from '../messages.ts';
 import type { PmapPart } from './pmap.ts';
 
 const CONNECT_MS = 150;
@@ -14,6 +13,7 @@ const BACKOFF_MS = 30;
 const LATE_MS = LEASE_MS / 20;
 
 export class Link {
+  readonly shard: number;
   connection: Connection | undefined;
   epoch = 0;
   holder: HolderId = 0;
@@ -24,8 +24,9 @@ export class Link {
   private readonly nodeOf = new Map<HolderId, number>();
   private readonly identityOf = new Map<HolderId, HolderIdentity>();
 
-  constructor(node: PmapPart) {
+  constructor(node: PmapPart, shard: number) {
     this.node = node;
+    this.shard = shard;
     this.lease = node.world.machines.holderLease();
   }
 
@@ -39,7 +40,11 @@ export class Link {
 
   private note(what: string, about?: object): void {
     const { world, name } = this.node;
-    world.history.note(world, name, what, undefined, about);
+    world.history.note(world, name, what, undefined, { shard: this.shard, ...about });
+  }
+
+  get leaseEndMs(): number {
+    return this.lease.endMs;
   }
 
   /** True while permissions may be used; ends them where the lease is over. */
@@ -54,7 +59,7 @@ export class Link {
     this.note('stops', { reason });
     this.joined = false;
     this.lease.end();
-    this.node.lapse();
+    this.node.links.lapsed(this.shard);
     this.connection?.break();
   }
 
@@ -70,8 +75,8 @@ export class Link {
 
   private connect(): void {
     const { world } = this.node;
-    const { directories, random } = world;
-    const target = random.oneIn(6) ? random.pick(directories) : world.directory;
+    const { random } = world;
+    const target = random.oneIn(6) ? random.pick(world.directories[this.shard]!) : world.leaderOf(this.shard);
     const connection = new Connection(world, this.node, target);
     this.connection = connection;
     const { nodeIndex, incarnation } = this.node;
@@ -103,7 +108,7 @@ export class Link {
     switch (message.type) {
       case 'renewed':
         this.lease.renewed(message.sentMs);
-        this.node.deadline.endMs = this.lease.endMs;
+        this.node.links.tellDeadline();
         return;
       case 'page':
         if (this.otherEpoch(message.epoch)) return;
@@ -122,11 +127,14 @@ export class Link {
   }
 
   private otherEpoch(epoch: number): boolean {
-    return this.node.world.duties.fenceEpochs && epoch !== this.epoch;
+    const { fenceEpochs, epochOfShard } = this.node.world.duties;
+    if (!fenceEpochs) return false;
+    if (epochOfShard) return epoch !== this.epoch;
+    return this.node.links.all.every((link) => epoch < link.epoch);
   }
 
   /** A broadcast. */
-  overhear(epoch: number, except: HolderId, source: HolderId, event: HolderEvent): void {
+  overhear(epoch: number, except: HolderId, source: HolderId, event: RunEvent): void {
     if (!this.serves() || this.otherEpoch(epoch)) return;
     if (except !== this.holder && source !== this.holder) this.node.memory.step(event);
   }
@@ -161,15 +169,15 @@ export class Link {
     this.welcomed = true;
     this.nodeOf.clear();
     this.identityOf.clear();
-    this.node.deadline.endMs = this.lease.endMs;
+    this.node.links.tellDeadline();
     const expired = !same && !report;
     if (expired) {
-      this.node.memory.step({ type: 'expire' });
-      this.node.relay.expire();
+      this.node.memory.stepShard(this.shard, { type: 'expire' });
+      this.node.relay.expire(this.shard);
     }
-    this.node.relay.rejoin(!same);
-    this.node.memory.step({ type: 'rejoin', sameDirectory: same });
-    if (!wasJoined) this.node.memory.retryAll();
+    this.node.relay.rejoin(this.shard, !same);
+    this.node.memory.stepShard(this.shard, { type: 'rejoin', sameDirectory: same });
+    if (!wasJoined) this.node.memory.retryShard(this.shard);
   }
 
   say(word: HolderWord): void {
@@ -193,7 +201,7 @@ export class Link {
     const target = world.nodes[this.nodeOf.get(transfer.receiver) ?? -1];
     if (target === undefined) return;
     const stream = world.network.transfer<PageTransfer>(this.node, target, (message) =>
-      target.link.arrive(message),
+      target.links.ofRun(message.event.run).arrive(message),
     );
     stream.send({ ...transfer, epoch: this.epoch });
   }

@@ -7,13 +7,15 @@ import type { World } from '../world.ts';
 
 export class LockDesk extends SyncDesk {
   private readonly world: World;
+  private readonly shard: number;
   private readonly epoch: number;
 
-  constructor(world: World, epoch: number) {
+  constructor(world: World, { shard, epoch }: { shard: number; epoch: number }) {
     super(world.machines);
     this.world = world;
+    this.shard = shard;
     this.epoch = epoch;
-    world.locks.newDirectory();
+    world.locks.newDirectory(shard);
   }
 
   apply(holder: HolderId, ask: SyncAsk, nowMs: number): SyncAnswer[] {
@@ -40,7 +42,7 @@ export class LockDesk extends SyncDesk {
 
   // Of an old directory that goes on, the order does not count.
   private get newest(): boolean {
-    return this.epoch === this.world.directory.epoch;
+    return this.epoch === this.world.leaderOf(this.shard).epoch;
   }
 
   private note(what: string, about: object): void {
@@ -53,7 +55,7 @@ export class LockDesk extends SyncDesk {
   }
 
   override ownerGone(owner: bigint): DeskAnswer[] {
-    if (this.newest) this.world.locks.ownerGone(owner);
+    if (this.newest) this.world.locks.ownerGone(owner, this.shard);
     return super.ownerGone(owner);
   }
 

@@ -1,10 +1,6 @@
-// The shared memory of a node: the holder towards cohd, the directory towards the virtual kernels, and the frames. The
-// home level is served on the spot: the pmap manager edits the page tables of its virtual kernels itself.
+// The shared memory of a node: the holder towards cohd, the directory towards the virtual kernels, and the frames.
 import assert from 'node:assert/strict';
-import type { Directory } from '@odonata/coherency/directory.ts';
-import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
-import type { Holder } from '@odonata/coherency/holder.ts';
-import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import type { HolderAction } from '@odonata/coherency/holder-messages.ts';
 import {
   type AccessMode,
   type HolderId,
@@ -15,22 +11,41 @@ import {
   type PageState,
   unreachable,
 } from '@odonata/coherency/page.ts';
+import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
+import { versionOfStored } from '@odonata/coherency/stored-version.ts';
+import type { StoredPage } from '../durable-store.ts';
 import { MAPPED_WRITE, MemoryFile } from '../memory-file.ts';
 import type { PageTransfer } from '../messages.ts';
 import type { Process } from '../process.ts';
 import { check } from '../violation.ts';
 import type { World } from '../world.ts';
+import { Home } from './home.ts';
 import type { PmapPart } from './pmap.ts';
 import type { VkernelPart } from './vkernel.ts';
-
-/** The pmap manager itself among the holders of its directory. */
-const NODE = 1;
 
 export interface Fault {
   process: Process;
   vkernel: VkernelPart;
   page: number;
   write: boolean;
+}
+
+/** Who waits for a page. */
+interface Waiter {
+  /** Undefined: the node itself. */
+  vkernel: VkernelPart | undefined;
+  retry(): void;
+  /** @param wasLost the page may have been lost when it was looked for in the store */
+  fail(wasLost: boolean): void;
+}
+
+/** A page as it was at one time. */
+export interface Captured {
+  value: number;
+  epoch: number;
+  version: number;
+  state: PageState;
+  lineage: number;
 }
 
 interface Retained {
@@ -40,59 +55,50 @@ interface Retained {
   receiver: HolderIdentity | undefined;
 }
 
-type Grant = Extract<DirectoryAction, { type: 'grant' }>;
-
 export class NodeMemory {
-  readonly holder: Holder;
+  readonly holder: ShardedHolder;
   readonly file: MemoryFile;
   /** What was sent on and is not settled, by page. */
   readonly retained: (Retained | undefined)[] = [];
-  private readonly home: Directory;
+  private readonly home: Home;
   private readonly node: PmapPart;
   private readonly world: World;
-  private readonly sessions = new Map<HolderId, VkernelPart>();
-  private readonly waiting: Fault[][] = [];
-  /** What was held once was declared void. */
-  reborn = false;
-  private nextSession = NODE + 1;
+  private readonly waiting: Waiter[][] = [];
+  /** What the backing store keeps of lost pages, by page, while the directory is asked for them. */
+  private readonly storedValues: (number | undefined)[] = [];
+  /** Shards of which what was held once was declared void. */
+  readonly reborn = new Set<number>();
   private arriving: PageTransfer | undefined;
 
   constructor(node: PmapPart) {
     this.node = node;
     this.world = node.world;
-    this.holder = this.world.machines.holder();
-    this.home = this.world.machines.home();
+    this.holder = new ShardedHolder(this.world.layout.shards, this.world.machines.holder);
     this.file = new MemoryFile(this.world.layout.pages);
-    this.home.step({ type: 'join', holder: NODE });
+    this.home = new Home(this.world, this.file);
     for (let i = 0; i < this.world.layout.pages; i++) this.waiting.push([]);
   }
 
   open(dataspace: bigint, pageCount: number, whole: boolean): void {
-    this.home.step({ type: 'create', dataspace, pageCount, creator: 0 });
+    this.home.create(dataspace, pageCount);
     this.step({ type: 'open', dataspace, pageCount, whole });
   }
 
   join(vkernel: VkernelPart): HolderId {
-    const session = this.nextSession++;
-    this.sessions.set(session, vkernel);
-    this.file.mapped.add(vkernel);
-    this.home.step({ type: 'join', holder: session });
-    return session;
+    return this.home.join(vkernel);
   }
 
   leave(vkernel: VkernelPart): void {
-    this.sessions.delete(vkernel.session);
-    this.file.mapped.delete(vkernel);
-    this.stepHome({ type: 'leave', holder: vkernel.session });
-    for (const faults of this.waiting) {
-      for (let i = faults.length - 1; i >= 0; i--) if (faults[i]!.vkernel === vkernel) faults.splice(i, 1);
+    this.home.leave(vkernel);
+    for (const waiters of this.waiting) {
+      for (let i = waiters.length - 1; i >= 0; i--) if (waiters[i]!.vkernel === vkernel) waiters.splice(i, 1);
     }
   }
 
   // ---- faults
 
   fault(fault: Fault): void {
-    if (this.sessions.get(fault.vkernel.session) !== fault.vkernel) return;
+    if (!this.home.has(fault.vkernel)) return;
     const { page, write } = fault;
     const run = this.world.layout.runOf(page);
     this.world.history.note(
@@ -103,16 +109,28 @@ export class NodeMemory {
     );
     const state = this.holder.state(run.dataspace, run.firstPage);
     // Without a lease the fault waits until the directory has said who this node is.
-    if (!this.node.link.serves()) this.waiting[page]!.push(fault);
+    if (!this.node.links.serves(page)) this.waiting[page]!.push(this.waiter(fault));
     else if (write ? mayWrite(state) : mayRead(state)) this.resolve(fault);
     else {
       const { random } = this.world;
-      this.waiting[page]!.push(fault);
+      this.waiting[page]!.push(this.waiter(fault));
       const mode: AccessMode = write || random.oneIn(4) ? 'WRITE' : 'READ';
-      const pageCount = 1 + random.below(Math.min(3, this.world.layout.pagesEach - run.firstPage));
+      const pageCount = 1 + random.below(Math.min(3, this.world.layout.pagesFrom(page)));
       const neededPages = 1 + random.below(pageCount);
       this.step({ type: 'want', run: { ...run, pageCount }, mode, neededPages });
     }
+  }
+
+  private waiter(fault: Fault): Waiter {
+    const { vkernel, process, page } = fault;
+    return {
+      vkernel,
+      retry: () => this.fault(fault),
+      fail: (wasLost) => {
+        this.world.losses.failed(page, wasLost, vkernel.name);
+        process.failed(fault);
+      },
+    };
   }
 
   private resolve(fault: Fault): void {
@@ -120,14 +138,12 @@ export class NodeMemory {
     const { random, layout } = this.world;
     const first = layout.runOf(page);
     const alone = random.oneIn(2) && mayWrite(this.holder.state(first.dataspace, first.firstPage));
-    const pageCount = random.oneIn(4) ? this.readyPages(first, write || alone) : 1;
+    const pageCount = random.oneIn(4) ? this.readyPages(page, write || alone) : 1;
     const run = { ...first, pageCount };
     for (let i = 0; i < pageCount; i++) this.file.values[page + i] ??= 0;
     if (write || alone) this.step({ type: 'wrote', run });
     const mode = write ? 'WRITE' : 'READ';
-    const acquire = { type: 'acquire', holder: vkernel.session, run, mode, neededPages: 1, alone } as const;
-    for (const grant of this.stepHome(acquire)) {
-      if (grant.holder !== vkernel.session) continue;
+    for (const grant of this.home.takeFor(vkernel, run, mode, alone)) {
       const writable = (write || alone) && mayWrite(grant.state);
       const from = layout.pageOf(grant.run.dataspace, grant.run.firstPage);
       for (let i = 0; i < grant.run.pageCount; i++) vkernel.map(from + i, writable);
@@ -135,21 +151,19 @@ export class NodeMemory {
     process.resume(fault);
   }
 
-  private readyPages(run: PageRun, write: boolean): number {
+  private readyPages(page: number, write: boolean): number {
+    const max = Math.min(3, this.world.layout.pagesFrom(page));
     let count = 1;
-    for (
-      let number = run.firstPage + 1;
-      number < this.world.layout.pagesEach && count < 3;
-      number++, count++
-    ) {
-      const state = this.holder.state(run.dataspace, number);
-      if (!(write ? mayWrite(state) : mayRead(state))) break;
+    for (; count < max; count++) {
+      const { dataspace, firstPage } = this.world.layout.runOf(page + count);
+      const state = this.holder.state(dataspace, firstPage);
+      if (!(write ? mayWrite(state) : mayRead(state)) || !this.node.links.serves(page + count)) break;
     }
     return count;
   }
 
-  private takeWaiting(run: PageRun): Fault[] {
-    const taken: Fault[] = [];
+  private takeWaiting(run: PageRun): Waiter[] {
+    const taken: Waiter[] = [];
     const from = this.world.layout.pageOf(run.dataspace, run.firstPage);
     for (let page = from; page < from + run.pageCount; page++) {
       taken.push(...this.waiting[page]!);
@@ -158,20 +172,81 @@ export class NodeMemory {
     return taken;
   }
 
-  /** The directory said who this node is: all that waits tries again. */
-  retryAll(): void {
+  /** The leader of a shard said who this node is: all that waits for it tries again. */
+  retryShard(shard: number): void {
     const { layout } = this.world;
-    for (const id of layout.dataspaces) {
-      const all = { dataspace: id, firstPage: 0, pageCount: layout.pagesEach };
-      for (const fault of this.takeWaiting(all)) this.fault(fault);
+    const ofLocks = layout.dataspaces.filter((id) => layout.homeShardOf(id) === shard);
+    for (const run of [...layout.runsOfShard(shard), ...ofLocks.map((id) => layout.allOf(id))])
+      for (const waiter of this.takeWaiting(run)) waiter.retry();
+  }
+
+  // ---- the backing store
+
+  /** Copies a page, when this node may read it, for the store; undefined: it is lost. */
+  capture(page: number, then: (captured: Captured | undefined) => void): void {
+    const run = this.world.layout.runOf(page);
+    const { dataspace, firstPage } = run;
+    const { links } = this.node;
+    if (links.serves(page) && mayRead(this.holder.state(dataspace, firstPage))) {
+      this.home.takeForNode(run, 'READ');
+      then({
+        value: this.file.values[page] ?? 0,
+        epoch: links.of(page).epoch,
+        version: this.holder.version(dataspace, firstPage),
+        state: this.holder.state(dataspace, firstPage),
+        lineage: this.lineage(page),
+      });
+      return;
+    }
+    const retry = () => this.capture(page, then);
+    this.waiting[page]!.push({ vkernel: undefined, retry, fail: () => then(undefined) });
+    if (links.serves(page)) this.step({ type: 'want', run, mode: 'READ', neededPages: 1 });
+  }
+
+  lineage(page: number): number {
+    const { dataspace, firstPage } = this.world.layout.runOf(page);
+    return this.holder.lineage(dataspace, firstPage);
+  }
+
+  /** What the store has of a page that was LOST at a version. */
+  takeStored(page: number, { value, order }: StoredPage, lostVersion: number): void {
+    const run = this.world.layout.runOf(page);
+    const actions = this.holder.step({ type: 'stored', run, version: versionOfStored(order), lostVersion });
+    // What came too late must not take the place of what is asked for.
+    if (actions.some(({ type }) => type === 'acquire')) this.storedValues[page] = value;
+    for (const action of actions) this.perform(action);
+  }
+
+  /** The store has nothing of a page that was LOST at a version. @param before when it was looked for */
+  failLost(page: number, lostVersion: number, before: { promised: number; wasLost: boolean }): void {
+    const run = this.world.layout.runOf(page);
+    // Another node may have stored it, and brought it back, since this one looked.
+    const isLost = this.holder.isLost(run.dataspace, run.firstPage, lostVersion);
+    if (isLost) this.world.durability.neverStored(page, before.promised);
+    for (const waiter of this.takeWaiting(run)) {
+      if (isLost) waiter.fail(before.wasLost);
+      else waiter.retry();
     }
   }
 
-  /** Takes all access of all virtual kernels away; the pages stay. */
-  takeAll(): void {
-    const { layout } = this.world;
-    for (const dataspace of layout.dataspaces)
-      this.takeForNode({ dataspace, firstPage: 0, pageCount: layout.pagesEach }, 'WRITE');
+  private installStored(page: number): void {
+    const value = this.storedValues[page];
+    assert(value !== undefined, `page ${page} was read back`);
+    this.storedValues[page] = undefined;
+    this.file.values[page] = value;
+    this.world.losses.beginsAnew(page, this.node.name);
+    this.world.durability.beginsAnew(page, value);
+    this.world.latest.beginsAnew(page, value);
+  }
+
+  /** Takes all access of all virtual kernels to a shard away; the pages stay. */
+  takeShard(shard: number): void {
+    if (!this.world.duties.takeLapsed) return;
+    for (const run of this.world.layout.runsOfShard(shard)) this.home.takeForNode(run, 'WRITE');
+  }
+
+  takeAllOf(dataspace: bigint): void {
+    this.home.takeForNode(this.world.layout.allOf(dataspace), 'WRITE');
   }
 
   /** True where death of this node would take the page, or what it is about to get, away. */
@@ -179,7 +254,9 @@ export class NodeMemory {
     const run = this.world.layout.runOf(page);
     const { dataspace, firstPage } = run;
     if (this.holder.state(dataspace, firstPage) !== 'INVALID') return true;
-    return this.holder.pending(dataspace, firstPage) || this.retained[page] !== undefined;
+    // A page that arrived waits for its permission in its frame.
+    const waits = this.file.values[page] !== undefined;
+    return waits || this.holder.pending(dataspace, firstPage) || this.retained[page] !== undefined;
   }
 
   pending(): number[] {
@@ -197,24 +274,31 @@ export class NodeMemory {
     this.arriving = undefined;
   }
 
-  step(event: HolderEvent): void {
+  step(event: Parameters<ShardedHolder['step']>[0]): void {
     if ('run' in event && event.type !== 'want')
       this.world.history.note(this.world, this.node.name, 'hears', event.run, event);
-    if (event.type === 'expire') this.reborn = true;
     for (const action of this.holder.step(event)) this.perform(action);
   }
 
-  private perform(action: HolderAction): void {
+  /** An event of one shard's leader. */
+  stepShard(shard: number, event: Parameters<ShardedHolder['stepShard']>[1]): void {
+    if (event.type === 'expire') this.reborn.add(shard);
+    for (const action of this.holder.stepShard(shard, event)) this.perform(action, shard);
+  }
+
+  private perform(action: HolderAction, shard?: number): void {
     if (action.type === 'acquire' || action.type === 'ack' || action.type === 'report') {
-      this.node.link.say(action);
+      this.node.links.say(action, shard);
       return;
     }
-    const { run } = action;
+    // Of a shard, or of a dataspace, as a whole it may be said too.
+    const run = this.world.layout.used(action.run);
+    if (run.pageCount === 0) return;
     this.world.history.note(this.world, this.node.name, 'does', run, action);
     const from = this.world.layout.pageOf(run.dataspace, run.firstPage);
     switch (action.type) {
       case 'revoke':
-        this.takeForNode(run, action.keep === 'READ' ? 'READ' : 'WRITE');
+        this.home.takeForNode(run, action.keep === 'READ' ? 'READ' : 'WRITE');
         return;
       case 'send':
         for (let i = 0; i < run.pageCount; i++) this.send(from + i, action);
@@ -224,11 +308,11 @@ export class NodeMemory {
         return;
       case 'drop':
         for (let i = 0; i < run.pageCount; i++) this.file.drop(from + i);
-        this.takeForNode(run, 'WRITE');
+        this.home.takeForNode(run, 'WRITE');
         return;
       case 'install-stored':
-        assert.fail('no page comes from a backing store here');
-        break;
+        for (let i = 0; i < run.pageCount; i++) this.installStored(from + i);
+        return;
       case 'install':
         for (let i = 0; i < run.pageCount; i++) this.install(run, i, action.zero);
         return;
@@ -244,13 +328,12 @@ export class NodeMemory {
         }
         return;
       case 'ready':
-        for (const fault of this.takeWaiting(run)) this.fault(fault);
+        for (const waiter of this.takeWaiting(run)) waiter.retry();
         return;
       case 'failed':
-        for (const fault of this.takeWaiting(run)) {
-          this.world.losses.failed(fault.page, action.reason, fault.vkernel.name);
-          fault.process.failed(fault);
-        }
+        if (action.reason === 'LOST' && this.world.layout.isDurable(from))
+          for (let i = 0; i < run.pageCount; i++) this.node.backing.fetch(from + i, action.version);
+        else for (const waiter of this.takeWaiting(run)) waiter.fail(false);
         return;
       default:
         unreachable(action);
@@ -263,7 +346,8 @@ export class NodeMemory {
       return `page ${page} is sent from ${this.node.name} while a virtual kernel there may write it`;
     });
     const value = this.file.values[page];
-    if (retain) this.retained[page] = { version, value, receiver: this.node.link.identity(receiver) };
+    if (retain)
+      this.retained[page] = { version, value, receiver: this.node.links.of(page).identity(receiver) };
     this.deliver(page, receiver, version, state, value);
   }
 
@@ -287,7 +371,7 @@ export class NodeMemory {
   ): void {
     const run = this.world.layout.runOf(page);
     const event = { type: 'data' as const, run, state, version, zero: value === undefined };
-    this.node.link.deliver({ receiver, event, values: [value ?? 0] });
+    this.node.links.deliver({ receiver, event, values: [value ?? 0] });
   }
 
   private retainedAt(page: number, version: number): Retained {
@@ -305,39 +389,5 @@ export class NodeMemory {
     }
     assert(this.arriving !== undefined, 'data is installed while it arrives');
     this.file.values[page] = this.arriving.values[run.firstPage + index - this.arriving.event.run.firstPage];
-  }
-
-  // ---- the home
-
-  /** Takes access away from all virtual kernels: to writing (READ), or all of it (WRITE). */
-  private takeForNode(run: PageRun, mode: AccessMode): void {
-    this.stepHome({ type: 'acquire', holder: NODE, run, mode, neededPages: run.pageCount, alone: false });
-    // It uses the pages at once, and keeps no claim on them.
-    this.stepHome({ type: 'release', holder: NODE, run });
-  }
-
-  // Recalls and invalidations of a home are served on the spot; their acks are events of the same step.
-  private stepHome(event: DirectoryEvent): Grant[] {
-    const grants: Grant[] = [];
-    const events = [event];
-    for (let next = events.shift(); next !== undefined; next = events.shift()) {
-      for (const action of this.home.step(next)) {
-        if (action.type === 'grant') grants.push(action);
-        else if (action.type === 'recall') {
-          const { holder, run, version } = action;
-          this.sessions
-            .get(holder)
-            ?.protect(this.world.layout.pageOf(run.dataspace, run.firstPage), run.pageCount);
-          events.push({ type: 'ack', holder, run, version, kind: 'SENT' });
-        } else if (action.type === 'invalidate') {
-          const { run, version } = action;
-          const from = this.world.layout.pageOf(run.dataspace, run.firstPage);
-          for (let i = 0; i < run.pageCount; i++) this.file.unmap(from + i);
-          for (const holder of action.holders)
-            events.push({ type: 'ack', holder, run, version, kind: 'INVALIDATED' });
-        }
-      }
-    }
-    return grants;
   }
 }

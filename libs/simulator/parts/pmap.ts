@@ -1,7 +1,8 @@
 // pmapd: the pmap manager of a node, with the virtual kernels on it.
 import { Part, type Place } from '../part.ts';
 import type { World } from '../world.ts';
-import { Link } from './link.ts';
+import { Backing } from './backing.ts';
+import { Links } from './links.ts';
 import { NodeMemory } from './memory.ts';
 import { SyncRelay } from './sync-relay.ts';
 import { VkernelPart } from './vkernel.ts';
@@ -19,8 +20,9 @@ export class PmapPart extends Part {
   incarnation = 0;
   deadline: Deadline = { endMs: Number.NEGATIVE_INFINITY };
   memory!: NodeMemory;
-  link!: Link;
+  links!: Links;
   relay!: SyncRelay;
+  backing!: Backing;
   vkernels: VkernelPart[] = [];
 
   constructor(world: World, place: Place) {
@@ -36,8 +38,9 @@ export class PmapPart extends Part {
     if (world.duties.emptyLeftovers && this.incarnation > 1) this.memory.file.empty();
     this.deadline = { endMs: Number.NEGATIVE_INFINITY };
     this.memory = new NodeMemory(this);
-    this.link = new Link(this);
+    this.links = new Links(this);
     this.relay = new SyncRelay(this);
+    this.backing = new Backing(this);
     for (const record of world.cluster.dataspaces) {
       const whole = record.creatorNode === this.nodeIndex && record.creatorIncarnation === this.incarnation;
       this.memory.open(record.id, record.pageCount, whole);
@@ -46,7 +49,7 @@ export class PmapPart extends Part {
     const count = 1 + world.random.below(2);
     for (let i = 0; i < count; i++) this.startVkernel(i);
     this.note('starts', { incarnation: this.incarnation });
-    this.link.start();
+    this.links.start();
   }
 
   private note(what: string, about?: object): void {
@@ -62,7 +65,7 @@ export class PmapPart extends Part {
     if (!this.alive) return;
     this.note('crashes');
     this.world.losses.nodeDied(this.nodeIndex);
-    this.link.connection?.break();
+    this.links.break();
     super.crash();
     for (const vkernel of this.vkernels)
       vkernel.after(this.world.random.between(0, NOTICE_MS), () => vkernel.crash());
@@ -78,11 +81,5 @@ export class PmapPart extends Part {
       for (const process of vkernel.processes) this.relay.ownerGone(process.pid);
       this.startVkernel(slot);
     });
-  }
-
-  /** Permissions ended: nobody here accesses anything, and nothing that is said could be taken for an answer. */
-  lapse(): void {
-    this.deadline.endMs = Number.NEGATIVE_INFINITY;
-    this.memory.takeAll();
   }
 }

@@ -7,6 +7,7 @@ import type { PmapPart } from './pmap.ts';
 
 interface UnderWay {
   process: Process | undefined;
+  shard: number;
   ask: Exclude<SyncAsk, { type: 'cancelWait' }>;
   /** A wait that sleeps. */
   registered: boolean;
@@ -26,44 +27,72 @@ export class SyncRelay {
   lock(process: Process, ask: Omit<LockAsk, 'request'>, answered: UnderWay['answered']): void {
     const request = this.next++;
     const full = { ...ask, request };
-    this.begin({ type: 'lock', ask: full, reclaim: false }, request, process, answered);
+    const begun = { type: 'lock', ask: full, reclaim: false } as const;
+    this.begin(begun, this.lockShard(ask), process, answered);
   }
 
-  unlock(process: Process, { dataspace, owner, begin, end }: Omit<LockAsk, 'request'>): void {
+  unlock(process: Process, lock: Omit<LockAsk, 'request'>): void {
+    const { dataspace, owner, begin, end } = lock;
     this.held.delete(lockKey(dataspace, owner, begin, end));
     const request = this.next++;
-    this.begin({ type: 'unlock', request, dataspace, owner, begin, end }, request, process, () => {});
+    const ask = { type: 'unlock', request, dataspace, owner, begin, end } as const;
+    this.begin(ask, this.lockShard(lock), process, () => {});
   }
 
   wait(process: Process, dataspace: bigint, offset: bigint, answered: UnderWay['answered']): () => void {
     const request = this.next++;
-    this.begin({ type: 'wait', request, dataspace, offset, owner: process.pid }, request, process, answered);
+    const shard = this.homeOf(dataspace);
+    this.begin({ type: 'wait', request, dataspace, offset, owner: process.pid }, shard, process, answered);
     return () => {
-      if (this.underWay.delete(request)) this.node.link.ask({ type: 'cancelWait', request });
+      if (this.underWay.delete(request)) this.node.links.ask({ type: 'cancelWait', request }, shard);
     };
   }
 
   wake(process: Process, dataspace: bigint, offset: bigint, count: number, answered: () => void): void {
     const request = this.next++;
-    this.begin({ type: 'wake', request, dataspace, offset, count }, request, process, answered);
+    this.begin(
+      { type: 'wake', request, dataspace, offset, count },
+      this.homeOf(dataspace),
+      process,
+      answered,
+    );
   }
 
   ownerGone(owner: bigint): void {
     for (const [key, lock] of this.held) if (lock.owner === owner) this.held.delete(key);
     for (const [id, asked] of this.underWay) if (asked.process?.pid === owner) this.underWay.delete(id);
-    const request = this.next++;
-    this.begin({ type: 'ownerGone', request, owner }, request, undefined, () => {});
+    // Any of them may know it.
+    for (const { shard } of this.node.links.all) {
+      const request = this.next++;
+      this.begin({ type: 'ownerGone', request, owner }, shard, undefined, () => {});
+    }
   }
 
   private begin(
     ask: UnderWay['ask'],
-    request: bigint,
+    shard: number,
     process: Process | undefined,
     answered: UnderWay['answered'],
   ): void {
     const once = ask.type === 'unlock' && !this.node.world.duties.repeatUnlock;
-    if (!once) this.underWay.set(request, { process, ask, registered: false, answered });
-    this.node.link.ask(ask);
+    const request = ask.type === 'lock' ? ask.ask.request : ask.request;
+    if (!once) this.underWay.set(request, { process, shard, ask, registered: false, answered });
+    this.node.links.ask(ask, shard);
+  }
+
+  private homeOf(dataspace: bigint): number {
+    return this.node.world.layout.homeShardOf(dataspace);
+  }
+
+  private lockShard({ dataspace, begin }: Pick<LockAsk, 'dataspace' | 'begin'>): number {
+    const { layout, duties } = this.node.world;
+    return duties.lockAtHome ? this.homeOf(dataspace) : Number(begin) % layout.shards;
+  }
+
+  /** True while a process here holds locks in a dataspace. */
+  holdsIn(dataspace: bigint): boolean {
+    for (const lock of this.held.values()) if (lock.dataspace === dataspace) return true;
+    return false;
   }
 
   answer(answer: SyncAnswer): void {
@@ -78,30 +107,38 @@ export class SyncRelay {
     asked.answered('outcome' in answer ? answer.outcome : 'OK');
   }
 
-  /** Says again what a broken stream may have lost; a new directory hears of held locks first. */
-  rejoin(newDirectory: boolean): void {
+  /** Says again what a broken stream to a shard may have lost; a new directory hears of held locks first. */
+  rejoin(shard: number, newDirectory: boolean): void {
     if (newDirectory)
-      for (const ask of this.held.values()) this.node.link.ask({ type: 'lock', ask, reclaim: true });
+      for (const ask of this.heldAt(shard)) this.node.links.ask({ type: 'lock', ask, reclaim: true }, shard);
     for (const [id, asked] of [...this.underWay]) {
+      if (asked.shard !== shard) continue;
       if (!asked.registered) {
-        this.node.link.ask(asked.ask);
+        this.node.links.ask(asked.ask, shard);
         continue;
       }
       // It may have been woken, and the wake lost: it looks at its word again.
       this.underWay.delete(id);
-      if (!newDirectory) this.node.link.ask({ type: 'cancelWait', request: id });
+      if (!newDirectory) this.node.links.ask({ type: 'cancelWait', request: id }, shard);
       asked.answered('OK');
     }
   }
 
-  /** The directory had buried this node: its locks are others' by now. Their owners learn it before they go on. */
-  expire(): void {
-    const owners = new Set([...this.held.values()].map((l) => l.owner));
-    this.held.clear();
+  /** The directory of a shard had buried this node: its locks there are others' by now. Their owners learn it before they go on. */
+  expire(shard: number): void {
+    const lost = this.heldAt(shard);
+    const owners = new Set(lost.map((l) => l.owner));
+    for (const { dataspace, owner, begin, end } of lost)
+      this.held.delete(lockKey(dataspace, owner, begin, end));
     for (const vkernel of this.node.vkernels)
       for (const process of vkernel.processes) if (owners.has(process.pid)) process.locksLost();
     // What is dead need not be said.
-    for (const [id, { ask }] of this.underWay) if (ask.type === 'unlock') this.underWay.delete(id);
+    for (const [id, asked] of this.underWay)
+      if (asked.shard === shard && asked.ask.type === 'unlock') this.underWay.delete(id);
+  }
+
+  private heldAt(shard: number): LockAsk[] {
+    return [...this.held.values()].filter((lock) => this.lockShard(lock) === shard);
   }
 }
 

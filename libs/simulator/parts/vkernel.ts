@@ -16,6 +16,7 @@ export class VkernelPart extends Part {
   readonly session: HolderId;
   readonly processes: Process[] = [];
   private readonly deadline: Deadline;
+  private watches = 0;
 
   constructor(node: PmapPart, name: string) {
     super(node.world, name, node.place);
@@ -55,11 +56,14 @@ export class VkernelPart extends Part {
     }
   }
 
-  // The lease of the node ends here too, even if the pmap manager is stopped and takes nothing away.
-  private watch(): void {
+  // The lease of the node ends here too, even if the pmap manager is stopped and takes nothing away. It looks anew where
+  // that comes to be sooner: a shard that was joined late may have an earlier end.
+  watch(): void {
+    const watch = ++this.watches;
     const leftMs = this.deadline.endMs - this.localMs;
     const againMs = leftMs > 0 ? Math.min(leftMs, LEASE_MS) : renewEveryMs(LEASE_MS);
     this.timer(againMs + this.world.random.between(0, LATE_MS), () => {
+      if (watch !== this.watches) return;
       this.checkDeadline();
       this.watch();
     });
