@@ -31,6 +31,8 @@ export class Router {
   readonly #registry: Registry;
   readonly #endpoints = new Map<Connection, Endpoint>();
   readonly #circuits = new CircuitTable();
+  /** Frames that endpoints sent, by what they belong to. */
+  readonly counters = { requests: 0, circuitPieces: 0 };
 
   constructor(options: { firstSysid: bigint }) {
     this.#registry = new Registry(options.firstSysid);
@@ -51,7 +53,10 @@ export class Router {
     switch (frame.case) {
       case 'message':
         if (frame.value.reply) this.#reply(endpoint, frame.value);
-        else this.#request(endpoint, frame.value, nowMs);
+        else {
+          this.counters.requests++;
+          this.#request(endpoint, frame.value, nowMs);
+        }
         break;
       case 'circuitOpen':
         this.#circuits.open(endpoint, frame.value, (to) => this.#destination(to, frame.value.hopLimit));
@@ -60,6 +65,7 @@ export class Router {
         this.#circuits.opened(endpoint, frame.value.circuit);
         break;
       case 'circuitData':
+        this.counters.circuitPieces++;
         this.#circuits.data(endpoint, frame.value);
         break;
       case 'circuitWindow':
