@@ -7,6 +7,7 @@ import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
 import { Progress } from '../bench/progress.ts';
 import { machine, summary, tableText } from '../bench/report.ts';
 import { chartSvg } from './chart.ts';
+import { onKubernetes } from './kubernetes/services.ts';
 import { costsOf } from './measured-costs.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
 import { type Costs, missingCosts } from './projection/costs.ts';
@@ -32,13 +33,14 @@ async function scale(options: Options, signal: AbortSignal, folder: string): Pro
   };
   const startedAt = new Date().toISOString();
   const before = machine();
+  const scaled = services.map((name) => (kubernetes ? onKubernetes(name) : SERVICES[name]));
   const results: { name: ServiceName; judged: Judged[]; measured: object }[] = [];
   let costs: Partial<Costs> = options.costs;
-  for (const name of services) {
-    const service = SERVICES[name];
+  for (const service of scaled) {
+    const { name } = service;
     const show = (doing: string): void => progress.show(`${name}: ${doing}`);
     const setting: Setting = { quick, folder, signal, progress: show };
-    const measured = await sweep(setting, service, replicas);
+    const measured = await sweep(setting, service, replicas, { apart: kubernetes });
     progress.clear();
     const patterns = judged(service, measured.rows);
     costs = { ...costs, ...costsOf(service, measured) };

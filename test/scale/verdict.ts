@@ -42,6 +42,8 @@ function boundOf({ replicas, cores }: Row, beside: string | undefined): string {
   const all = cpus().length;
   const parts = [`replicas ${round(cores.replicas)}`, `simulated neighbours ${round(cores.neighbours)}`];
   if (beside !== undefined) parts.splice(1, 0, `${beside} ${round(cores.beside)}`);
+  const others = cores.machine - cores.replicas - cores.beside - cores.neighbours;
+  parts.push(`others on this machine ${round(Math.max(0, others))}`);
   const who = `${round(cores.machine)} of ${all} cores in use (${parts.join(', ')})`;
   const at = `with ${replicas} replicas`;
   if (cores.machine >= SATURATED * all) return `Bound by this machine's cores ${at}: ${who}.`;

@@ -2,7 +2,7 @@
 import { round } from '../../bench/figure.ts';
 import { columns, type ResultTable } from '../../bench/part.ts';
 import type { Assumptions } from './assumptions.ts';
-import { COSTS, type CostName } from './costs.ts';
+import type { CostName } from './costs.ts';
 import type { Projected, Projection } from './project.ts';
 
 export function projectionTable(
@@ -58,7 +58,7 @@ function firstLine({ name, nodesMost, remedy, utilisation }: Projected, nodes: n
   return `First bottleneck: ${name}, ${where} (${round(utilisation * 100)} % at ${nodes}). It takes ${remedy}.`;
 }
 
-export function missingLine(missing: readonly CostName[]): string {
-  const names = missing.map((name) => `${name} (${COSTS[name]})`).join(', ');
-  return `\nNo projection: not measured: ${names}.\nRun all services, or give the JSON of an earlier run by --costs FILE.`;
-}
+/** What each is, COSTS tells. */
+export const missingLine = (missing: readonly CostName[]): string =>
+  `\nNo projection: these costs are not measured: ${missing.join(', ')}.\n` +
+  'Run all services, or give the JSON of an earlier run by --costs FILE.';

@@ -8,7 +8,7 @@ import { within } from '../../bench/directory/holders.ts';
 import { runGuest } from '../../bench/guest-run.ts';
 import { addressOf, clusterRecord, pidOf } from '../cluster-record.ts';
 import { ProcessMeter, residentBytes } from '../process-meter.ts';
-import type { Pattern, Round, ScaledService, Setting } from '../scaled-service.ts';
+import type { Meter, Pattern, Place, Round, ScaledService, Setting } from '../scaled-service.ts';
 import { inTurnOrAtOnce, timedNs, together } from '../timed.ts';
 import { vkernelPids } from './pmapd.ts';
 
@@ -19,6 +19,8 @@ interface Paced extends Pattern {
 }
 
 const LISTS_UNDER_WAY = 16;
+/** Processes of each node that a list shows. */
+const ENDED = 10;
 /** Of all nodes together. */
 const OPERATIONS = { list: 4000, start: 48 };
 const QUICK_OPERATIONS = { list: 400, start: 4 };
@@ -59,30 +61,40 @@ export const vkerneld: ScaledService = {
       const clients = nodes.map((node) =>
         createClient(VkernelService, addressOf(record, `${node}/vkerneld`)),
       );
-      // A virtual kernel and some ended processes each.
-      for (const node of nodes)
-        for (let i = 0; i < 10; i++) await runGuest({ ...setting, to }, node, 'hello', []);
       try {
         const meter = new ProcessMeter({
           pids: new Map(nodes.map((node) => [node, pidOf(record, `${node}/vkerneld`)])),
           beside: () => vkernelPids(to, nodes),
           work: async () => nodes.map(() => undefined),
         });
-        const ready = async (pattern: string): Promise<Round> => {
-          const paced = PATTERNS.find(({ name }) => name === pattern)!;
-          return { run: () => load({ ...setting, to }, paced, nodes, clients), end: async () => {} };
-        };
+        const place = await vkerneldPlace({ ...setting, to }, nodes, clients, meter);
         const moreCosts = async () => {
           const resident = (await vkernelPids(to, nodes)).map(residentBytes);
           return { vkernelMib: sum(resident) / resident.length / 2 ** 20 };
         };
-        return await use({ replicas, meter, ready, moreCosts });
+        return await use({ ...place, moreCosts });
       } finally {
         for (const client of clients) client.close();
       }
     });
   },
 };
+
+/** @param clients of each node's vkerneld */
+export async function vkerneldPlace(
+  setting: Setting & { to: Connection },
+  nodes: readonly string[],
+  clients: readonly Client<typeof VkernelService>[],
+  meter: Meter,
+): Promise<Place> {
+  // A virtual kernel and some ended processes each.
+  for (const node of nodes) for (let i = 0; i < ENDED; i++) await runGuest(setting, node, 'hello', []);
+  const ready = async (pattern: string): Promise<Round> => {
+    const paced = PATTERNS.find(({ name }) => name === pattern)!;
+    return { run: () => load(setting, paced, nodes, clients), end: async () => {} };
+  };
+  return { replicas: nodes.length, meter, ready };
+}
 
 async function load(
   setting: Setting & { to: Connection },
@@ -98,7 +110,9 @@ async function load(
   };
   const atNodes = nodes.map((node, n) => async () => {
     if (kind === 'list')
-      await together(each, LISTS_UNDER_WAY, () => timed(() => clients[n]!.listProcesses({ pageSize: 10 })));
+      await together(each, LISTS_UNDER_WAY, () =>
+        timed(() => clients[n]!.listProcesses({ pageSize: ENDED })),
+      );
     else await together(each, 1, () => timed(() => runGuest(setting, node, 'hello', [])));
   });
   await within({ signal, what: `a round of ${kind}s` }, inTurnOrAtOnce(atNodes, inTurn));
