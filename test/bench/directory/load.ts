@@ -55,8 +55,8 @@ export class Load {
   }
 
   /**
-   * The same, with so many acquires of each holder under way at each replica: a program works in one block before it
-   * goes to the next, so its acquires follow one another at one leader. `inTurn`: at one replica after another.
+   * The same, with so many acquires of each holder under way at each replica: a program that walks through a block stays
+   * at its leader, so its acquires follow one another there. `inTurn`: at one replica after another.
    * @returns ns from acquire to grant
    */
   async takeAtEach(kind: Kind, depth: number, { inTurn }: { inTurn: boolean }): Promise<number[]> {
@@ -123,7 +123,7 @@ export class Load {
     return leaders.values();
   }
 
-  /** So many programs that share blocks among them. */
+  /** So many programs of a holder that share these blocks, row by row: none is left alone with the last block. */
   private programs(
     h: number,
     blocks: number[],
@@ -135,14 +135,15 @@ export class Load {
     const { id: dataspace } = this.dataspace;
     const holder = this.holders.all[h]!;
     const faults = new Faults();
+    let next = 0;
     const program = async (): Promise<void> => {
-      for (let block = blocks.pop(); block !== undefined; block = blocks.pop()) {
-        for (let row = 0; row < this.rows; row++) {
-          const startNs = process.hrtime.bigint();
-          await holder.acquire({ dataspace, firstPage: block + row, pageCount: 1 }, mode);
-          samplesNs.push(Number(process.hrtime.bigint() - startNs));
-          await faults.next();
-        }
+      while (next < blocks.length * this.rows) {
+        const i = next++;
+        const firstPage = blocks[i % blocks.length]! + Math.floor(i / blocks.length);
+        const startNs = process.hrtime.bigint();
+        await holder.acquire({ dataspace, firstPage, pageCount: 1 }, mode);
+        samplesNs.push(Number(process.hrtime.bigint() - startNs));
+        await faults.next();
       }
     };
     return Array.from({ length: count }, program);

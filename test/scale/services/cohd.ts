@@ -47,8 +47,8 @@ export const cohd: ScaledService = {
   patterns: PATTERNS,
   beside: 'NATS',
   notes: [
-    `${HOLDERS} simulated holders take each other's pages; a program works in one block of 2 MiB before it goes to the next,`,
-    'so its acquires follow one another at the leader of that block. An acquire is to write: acquire, recall, page, ack, settlement.',
+    `${HOLDERS} simulated holders take each other's pages; their programs walk through blocks of 2 MiB, so their acquires follow one`,
+    'another at the leader of a block. An acquire is to write: acquire, recall, page, ack, settlement.',
   ],
   async withPlace(setting, replicas, use) {
     const { signal, progress } = setting;

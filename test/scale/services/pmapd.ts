@@ -3,6 +3,7 @@
 
 import type { Connection } from '../../../services/vkctl/connection.ts';
 import { withCluster } from '../../bench/cluster.ts';
+import { within } from '../../bench/directory/holders.ts';
 import { type RunningGuest, startGuest } from '../../bench/guest-run.ts';
 import { freshName, loadOn } from '../../bench/shared-memory.ts';
 import { clusterRecord, pidOf } from '../cluster-record.ts';
@@ -115,7 +116,7 @@ async function ready(
         await guest.go();
         samplesNs.push(...(await guest.line<TouchLine>()).raw);
       });
-      await inTurnOrAtOnce(touches, inTurn);
+      await within({ signal: setting.signal, what: 'a round of faults' }, inTurnOrAtOnce(touches, inTurn));
       return samplesNs;
     },
     end: async () => {

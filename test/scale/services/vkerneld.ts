@@ -22,7 +22,7 @@ const LISTS_UNDER_WAY = 16;
 /** Processes of each node that a list shows. */
 const ENDED = 10;
 /** Of all nodes together. */
-const OPERATIONS = { list: 4000, start: 48 };
+const OPERATIONS = { list: 2000, start: 24 };
 const QUICK_OPERATIONS = { list: 400, start: 4 };
 
 const LISTS = { kind: 'list', operation: 'list' } as const;
