@@ -8,6 +8,8 @@ export const FLAT_MOST = 1.15;
 export const SHARE_MOST = 1.3;
 /** From here on something is in use all the time. */
 const SATURATED = 0.9;
+/** Below this share of what it was, fewer operations are joined. */
+const FEWER_SHARE = 0.9;
 
 export interface Judged {
   pattern: string;
@@ -59,7 +61,9 @@ function costRise(rows: Row[]): string[] {
   const rise = `From ${first.replicas} to ${last.replicas} replicas it costs ${round(last.cpuUs - first.cpuUs)} us more`;
   if (first.perSleep === undefined || last.perSleep === undefined) return [`${rise}.`];
   const sleeps = `${round(first.perSleep)} to ${round(last.perSleep)}`;
-  return [
-    `${rise}; operations between two sleeps of a replica, which share what a message costs: ${sleeps}.`,
-  ];
+  const why =
+    last.perSleep < FEWER_SHARE * first.perSleep
+      ? 'fewer operations share what a message and a wake-up cost'
+      : 'it joins as many operations as before, so the cores that all share here make the difference';
+  return [`${rise}: ${why} (operations between two sleeps of a replica: ${sleeps}).`];
 }

@@ -87,7 +87,7 @@ export function stationsOf(costs: Costs, a: Assumptions): Station[] {
     {
       name: "cohd: the hottest shard's leader",
       ...{ work: scaled(directory, a.hottest), most: 1, fixed: false, standing: () => standing(a.shards) },
-      remedy: 'nothing: a shard has one leader, so its pages must be shared less',
+      remedy: 'pages that are shared less, since a shard has one leader',
     },
     {
       name: 'syslinkd',

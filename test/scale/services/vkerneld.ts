@@ -30,7 +30,7 @@ const STARTS = { kind: 'start', operation: 'start' } as const;
 const PATTERNS: readonly Paced[] = [
   {
     ...{ ...LISTS, name: `lists of processes, ${LISTS_UNDER_WAY} under way, node after node` },
-    ...{ warmUpsMost: 8, inTurn: true },
+    ...{ warmUpsMost: 20, inTurn: true },
     cost: 'vkerneldListUs',
   },
   {
