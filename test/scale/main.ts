@@ -27,6 +27,9 @@ const PICTURES = join(import.meta.dirname, '../../build/scale');
 
 async function scale(options: Options, signal: AbortSignal, folder: string): Promise<void> {
   const { services, replicas, quick, json, svg, assumptions, kubernetes } = options;
+  // Before minutes of work: a place that cannot be written is told now.
+  for (const file of [json, svg])
+    if (file !== undefined && file !== '-') await mkdir(dirname(file), { recursive: true });
   const progress = new Progress();
   const print = (text: string): void => {
     if (json !== '-') console.log(text);
