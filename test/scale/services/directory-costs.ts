@@ -13,10 +13,13 @@ const HOLDERS = 64;
 const QUICK_HOLDERS = 16;
 const WATCH_MS = 5000;
 const QUICK_WATCH_MS = 600;
+const SETTLE_MS = 1000;
 
 export async function directoryCosts(setting: Setting, place: Place): Promise<Partial<Costs>> {
   const { progress, quick } = setting;
   const [few, many] = quick ? QUICK_SHARERS : SHARERS;
+  // First: holders that leave are buried a lease later, and that is work.
+  const cohdHolderCores = await holderCores(setting, place);
   progress(`upgrades with ${few} sharers, not compiled yet`);
   await measure(setting, place, few);
   progress(`upgrades with ${few} sharers`);
@@ -26,7 +29,7 @@ export async function directoryCosts(setting: Setting, place: Place): Promise<Pa
   return {
     cohdSharerUs: slope(less.cohdUs, more.cohdUs, many - few),
     natsDeliveryUs: slope(less.natsUs, more.natsUs, many - few),
-    cohdHolderCores: await holderCores(setting, place),
+    cohdHolderCores,
   };
 }
 
@@ -43,6 +46,7 @@ async function holderCores({ progress, quick, signal }: Setting, place: Place): 
   const without = await watch();
   const holders = await within({ signal, what: 'joining the directory' }, Holders.join(place, count));
   try {
+    await sleep(quick ? 0 : SETTLE_MS, undefined, { signal });
     return slope(without, await watch(), count);
   } finally {
     await holders.close();
