@@ -17,6 +17,9 @@ export function syslinkdMetrics(
     }
     return [...counts].map(([kind, value]) => ({ kind, value }));
   });
+  const { counters } = router;
+  metrics.counter('requests_total', 'Requests that endpoints sent', () => counters.requests);
+  metrics.counter('circuit_pieces_total', 'Messages within circuits', () => counters.circuitPieces);
   metrics.gauge('unanswered_requests', 'Requests that their endpoints have not answered yet', () =>
     router.endpoints().reduce((sum, { owed }) => sum + owed.size, 0),
   );

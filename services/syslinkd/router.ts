@@ -32,6 +32,8 @@ export class Router {
   readonly #registry: Registry;
   readonly #endpoints = new Map<Connection, Endpoint>();
   readonly #circuits = new CircuitTable();
+  /** Frames that endpoints sent, by what they belong to. */
+  readonly counters = { requests: 0, circuitPieces: 0 };
   readonly #number: number;
   readonly #settledAtMs: number;
   #draining = false;
@@ -83,7 +85,10 @@ export class Router {
     switch (frame.case) {
       case 'message':
         if (frame.value.reply) this.#reply(endpoint, frame.value);
-        else this.#request(endpoint, frame.value, nowMs);
+        else {
+          this.counters.requests++;
+          this.#request(endpoint, frame.value, nowMs);
+        }
         break;
       case 'circuitOpen':
         this.#circuits.open(endpoint, frame.value, (to) => {
@@ -95,6 +100,7 @@ export class Router {
         this.#circuits.opened(endpoint, frame.value.circuit);
         break;
       case 'circuitData':
+        this.counters.circuitPieces++;
         this.#circuits.data(endpoint, frame.value);
         break;
       case 'circuitWindow':

@@ -62,7 +62,8 @@ describe('a pmap manager that is told to stop', () => {
     );
     await restart('node1/pmapd');
     expect(await own.end()).toMatchObject({ code: 137, reason: expect.stringContaining('node1 stops') });
-    for (const counter of counters) expect(await counter.end()).toMatchObject({ code: 0, stderr: '' });
+    for (const counter of counters)
+      expect(await counter.end()).toMatchObject({ code: 0, stderr: '', reason: '' });
     expect((await usage('rolling')).lostPages).toBe(0);
     const { seen } = await cluster.json<{ seen: number }>('node1', 'counter', ['rolling', 'read']);
     // Two that counted to their end, and what the third had counted.

@@ -6,11 +6,9 @@ import { clusterPaths } from '../../../services/vkctl/cluster/paths.ts';
 import { readRecord } from '../../../services/vkctl/cluster/record.ts';
 import type { Connection } from '../../../services/vkctl/connection.ts';
 import { Failure } from '../../../services/vkctl/failure.ts';
-import { type SharedPages, SimulatedHolder } from './simulated-holder.ts';
+import { type HolderOptions, type SharedPages, SimulatedHolder } from './simulated-holder.ts';
 
-export interface Place {
-  cluster: string;
-  nats: string;
+export interface Place extends Pick<HolderOptions, 'cluster' | 'nats' | 'natsToken' | 'reach'> {
   /** Addresses of the cluster's own replicas of the directory. */
   directories: string[];
   /** Its replicas' and its NATS server's processes, by name. */
@@ -49,12 +47,12 @@ export class Holders {
   /** So many holders, each with lines and a NATS connection of its own. */
   static async join(place: Place, count: number): Promise<Holders> {
     const exchange = new Map<string, SimulatedHolder>();
-    const { nats, cluster } = place;
+    const { nats, natsToken, cluster, reach } = place;
     const shards = await shardsOf(place);
     const name = randomBytes(3).toString('hex');
     const joining = Array.from({ length: count }, (_, i) =>
       SimulatedHolder.join({
-        ...{ nats, cluster, shards, exchange },
+        ...{ nats, natsToken, cluster, reach, shards, exchange },
         name: `bench-${name}-${i}`,
         incarnation: randomBytes(8).readBigUInt64LE(),
       }),

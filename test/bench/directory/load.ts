@@ -54,6 +54,23 @@ export class Load {
     await this.wait(Promise.all(takers));
   }
 
+  /**
+   * The same, with so many acquires of each holder under way at each replica: a program that walks through a block stays
+   * at its leader, so its acquires follow one another there. `inTurn`: at one replica after another.
+   * @returns ns from acquire to grant
+   */
+  async takeAtEach(kind: Kind, depth: number, { inTurn }: { inTurn: boolean }): Promise<number[]> {
+    this.round++;
+    const samplesNs: number[] = [];
+    const programs = [...this.blocksByLeader()].map((blocksOf) => (): Promise<unknown> => {
+      const ofHolder = blocksOf.map((blocks, h) => this.programs(h, blocks, kind, depth, samplesNs));
+      return Promise.all(ofHolder.flat());
+    });
+    if (inTurn) for (const atReplica of programs) await this.wait(atReplica());
+    else await this.wait(Promise.all(programs.map((atReplica) => atReplica())));
+    return samplesNs;
+  }
+
   /** Each holder has its share alone: after reading, copies of it are elsewhere. */
   async own(): Promise<void> {
     const { id: dataspace } = this.dataspace;
@@ -86,6 +103,50 @@ export class Load {
       }
     };
     return Array.from({ length: depth }, taker);
+  }
+
+  /** For each replica: first pages of the blocks that it leads, in the share that each holder has now. */
+  private blocksByLeader(): Iterable<number[][]> {
+    const leaders = new Map<string, number[][]>();
+    for (const [h, { directories }] of this.holders.all.entries()) {
+      for (let block = 0; block < BLOCKS; block++) {
+        const page = (this.shareOf(h) * BLOCKS + block) * BLOCK_PAGES;
+        const leader = directories.of(this.dataspace.id, page).link?.address ?? '';
+        if (!leaders.has(leader))
+          leaders.set(
+            leader,
+            this.holders.all.map(() => []),
+          );
+        leaders.get(leader)![h]!.push(page);
+      }
+    }
+    return leaders.values();
+  }
+
+  /** So many programs of a holder that share these blocks, row by row: none is left alone with the last block. */
+  private programs(
+    h: number,
+    blocks: number[],
+    kind: Kind,
+    count: number,
+    samplesNs: number[],
+  ): Promise<void>[] {
+    const mode = kind === 'read' ? 'READ' : 'WRITE';
+    const { id: dataspace } = this.dataspace;
+    const holder = this.holders.all[h]!;
+    const faults = new Faults();
+    let next = 0;
+    const program = async (): Promise<void> => {
+      while (next < blocks.length * this.rows) {
+        const i = next++;
+        const firstPage = blocks[i % blocks.length]! + Math.floor(i / blocks.length);
+        const startNs = process.hrtime.bigint();
+        await holder.acquire({ dataspace, firstPage, pageCount: 1 }, mode);
+        samplesNs.push(Number(process.hrtime.bigint() - startNs));
+        await faults.next();
+      }
+    };
+    return Array.from({ length: count }, program);
   }
 
   private wait<T>(work: Promise<T>): Promise<T> {

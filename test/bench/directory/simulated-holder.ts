@@ -19,7 +19,10 @@ export interface HolderOptions {
   incarnation: bigint;
   /** nats://host:port */
   nats: string;
+  natsToken?: string;
   cluster: string;
+  /** Where a replica is reached that says it is at an address; there, unless told otherwise. */
+  reach?: (address: string) => string;
   shards: number;
   /** All holders of this process, by transfer address. */
   exchange: Map<string, SimulatedHolder>;
@@ -48,12 +51,12 @@ export class SimulatedHolder {
 
   /** Resolves when every shard has a leader that this holder is connected to. */
   static async join(options: HolderOptions): Promise<SimulatedHolder> {
-    const { nats: url, cluster, name } = options;
+    const { nats: url, natsToken: token, cluster, name, reach = (address) => address } = options;
     const log = silentLog();
-    const bus = await Bus.connect({ url, cluster, name, log });
+    const bus = await Bus.connect({ url, token, cluster, name, log });
     const holder = new SimulatedHolder(options, bus);
     holder.stopDiscovery = await followReplicas(bus, log, (addresses) =>
-      holder.directories.connectTo(addresses),
+      holder.directories.connectTo([...addresses].map(reach)),
     );
     await holder.allLed.promise;
     return holder;

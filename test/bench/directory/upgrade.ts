@@ -16,7 +16,7 @@ const QUICK_WARM_UPS = 20;
 /** Pages of one acquire while copies are dealt out. */
 const RUN_PAGES = 64;
 
-interface Row {
+export interface Row {
   sharers: number;
   latency: Latency;
   cohdUs: number;
@@ -42,7 +42,12 @@ export async function upgrade(setting: Setting, place: Place): Promise<Upgrade> 
   return result(rows);
 }
 
-async function measure({ signal, quick }: Setting, place: Place, sharers: number): Promise<Row> {
+/** Upgrades with so many sharers, after some that do not count. */
+export async function measure(
+  { signal, quick }: Pick<Setting, 'signal' | 'quick'>,
+  place: Place,
+  sharers: number,
+): Promise<Row> {
   const warmUps = quick ? QUICK_WARM_UPS : WARM_UPS;
   const count = quick ? QUICK_UPGRADES : UPGRADES;
   const holders = await within({ signal, what: 'joining the directory' }, Holders.join(place, sharers + 1));

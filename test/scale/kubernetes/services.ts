@@ -1,0 +1,110 @@
+// The services that kubectl scales, under the loads of the local run, through forwarded ports.
+import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { createClient } from '@odonata/rpc/client.ts';
+import { connectTo } from '../../../services/vkctl/connection.ts';
+import { EXIT, Failure } from '../../../services/vkctl/failure.ts';
+import type { ScaledService, ServiceName } from '../scaled-service.ts';
+import { cohd, cohdLoad, cohdPlace } from '../services/cohd.ts';
+import { vkerneld, vkerneldPlace } from '../services/vkerneld.ts';
+import { Kubectl } from './kubectl.ts';
+import { PodMeter } from './pod-meter.ts';
+import { withForwards, withPods } from './pods.ts';
+
+const NATS = ['service/nats', 4222] as const;
+const ROUTER = ['service/syslinkd', 7411] as const;
+
+const cohdPods: ScaledService = {
+  ...cohd,
+  beside: undefined,
+  async withPlace(setting, replicas, use) {
+    const kubectl = new Kubectl(setting.signal);
+    setting.progress(`kubectl scale deployment/cohd --replicas=${replicas}`);
+    return await withPods(kubectl, 'cohd', replicas, async ({ pods, settings }) => {
+      const { data } = await kubectl.json('get', 'secret', 'nats-auth');
+      const targets = pods.flatMap(
+        ({ name }) =>
+          [
+            [`pod/${name}`, 7421],
+            [`pod/${name}`, 7422],
+          ] as const,
+      );
+      return await withForwards(kubectl, [NATS, ...targets], async ([nats, ...all]) => {
+        const directories = all.filter((_, i) => i % 2 === 0);
+        const forwarded = new Map(pods.map(({ ip }, i) => [`${ip}:7421`, directories[i]!]));
+        const at = {
+          cluster: settings.ODONATA_COHD_CLUSTER ?? 'odonata',
+          nats: `nats://${nats}`,
+          natsToken: Buffer.from(data.token, 'base64').toString('utf8'),
+          directories,
+          pids: new Map(),
+          reach: (address: string) => forwarded.get(address) ?? address,
+        };
+        const load = await cohdLoad(at, setting);
+        const acquires = 'odonata_cohd_acquires_total';
+        const meter = new PodMeter(
+          'cohd',
+          all.filter((_, i) => i % 2 === 1),
+          (scrape) => scrape.sum(acquires),
+        );
+        try {
+          return await use(cohdPlace(replicas, meter, load));
+        } finally {
+          await load.close();
+        }
+      });
+    });
+  },
+};
+
+const vkerneldPods: ScaledService = {
+  ...vkerneld,
+  beside: undefined,
+  async withPlace(setting, replicas, use) {
+    const kubectl = new Kubectl(setting.signal);
+    setting.progress(`kubectl scale deployment/vkerneld --replicas=${replicas}`);
+    return await withPods(kubectl, 'vkerneld', replicas, async ({ pods }) => {
+      const targets = pods.flatMap(
+        ({ name }) =>
+          [
+            [`pod/${name}`, 7441],
+            [`pod/${name}`, 7442],
+          ] as const,
+      );
+      return await withForwards(kubectl, [ROUTER, ...targets], async ([router, ...all]) => {
+        const to = await connectTo('odonata', router!);
+        const clients = all
+          .filter((_, i) => i % 2 === 0)
+          .map((address) => createClient(VkernelService, address));
+        // Lists and starts are calls and streams that ended.
+        const calls = 'odonata_vkerneld_rpc_requests_total';
+        const work = all.filter((_, i) => i % 2 === 1);
+        const meter = new PodMeter('vkerneld', work, (scrape) =>
+          scrape.sum(calls, '/odonata.vkernel.v1.VkernelService/'),
+        );
+        try {
+          const nodes = pods.map(({ node }) => node);
+          return await use(await vkerneldPlace({ ...setting, to }, nodes, clients, meter));
+        } finally {
+          for (const client of clients) client.close();
+          to.close();
+        }
+      });
+    });
+  },
+};
+
+/** @throws Failure for what kubectl cannot scale */
+export function onKubernetes(name: ServiceName): ScaledService {
+  const refuse = (why: string): Failure =>
+    new Failure(`--kubernetes: ${name} ${why}; scaled are cohd and vkerneld`, { exitCode: EXIT.usage });
+  switch (name) {
+    case 'cohd':
+      return cohdPods;
+    case 'vkerneld':
+      return vkerneldPods;
+    case 'pmapd':
+      throw refuse('is a DaemonSet, one on each machine');
+    case 'syslinkd':
+      throw refuse('is one a cluster, since routers do not join');
+  }
+}

@@ -1,0 +1,118 @@
+// `npm run scale`: each service by itself, over more replicas. README.md says what and how.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
+import { Progress } from '../bench/progress.ts';
+import { machine, summary, tableText } from '../bench/report.ts';
+import { chartSvg } from './chart.ts';
+import { onKubernetes } from './kubernetes/services.ts';
+import { costsOf } from './measured-costs.ts';
+import { HELP, type Options, parseOptions } from './options.ts';
+import { type Costs, missingCosts } from './projection/costs.ts';
+import { type Projection, project } from './projection/project.ts';
+import { missingLine, projectionLines, projectionTable } from './projection/report.ts';
+import { boundLines, serviceTable } from './report.ts';
+import type { ScaledService, ServiceName, Setting } from './scaled-service.ts';
+import { cohd } from './services/cohd.ts';
+import { pmapd } from './services/pmapd.ts';
+import { syslinkd } from './services/syslinkd.ts';
+import { vkerneld } from './services/vkerneld.ts';
+import { sweep } from './sweep.ts';
+import { type Judged, judged } from './verdict.ts';
+
+const SERVICES: Record<ServiceName, ScaledService> = { cohd, pmapd, syslinkd, vkerneld };
+const PICTURES = join(import.meta.dirname, '../../build/scale');
+
+async function scale(options: Options, signal: AbortSignal, folder: string): Promise<void> {
+  const { services, replicas, quick, json, svg, assumptions, kubernetes } = options;
+  // Before minutes of work: a place that cannot be written is told now.
+  for (const file of [json, svg])
+    if (file !== undefined && file !== '-') await mkdir(dirname(file), { recursive: true });
+  const progress = new Progress();
+  const print = (text: string): void => {
+    if (json !== '-') console.log(text);
+  };
+  const startedAt = new Date().toISOString();
+  const before = machine();
+  const scaled = services.map((name) => (kubernetes ? onKubernetes(name) : SERVICES[name]));
+  const results: { name: ServiceName; judged: Judged[]; measured: object }[] = [];
+  let costs: Partial<Costs> = options.costs;
+  for (const service of scaled) {
+    const { name } = service;
+    const show = (doing: string): void => progress.show(`${name}: ${doing}`);
+    const setting: Setting = { quick, folder, signal, progress: show };
+    const measured = await sweep(setting, service, replicas, { apart: kubernetes });
+    progress.clear();
+    const patterns = judged(service, measured.rows);
+    costs = { ...costs, ...costsOf(service, measured) };
+    const picture = svg ?? join(PICTURES, `${name}.svg`);
+    await mkdir(dirname(picture), { recursive: true });
+    await writeFile(picture, await chartSvg(name, measured.rows));
+    print(tableText(serviceTable(service, patterns)));
+    print(`What bounds it:\n${boundLines(patterns)}\n\nPicture: ${picture}`);
+    results.push({ name, judged: patterns, measured: { ...measured, picture } });
+  }
+  const figures = results.flatMap((result) => result.judged.flatMap(({ flat, even }) => [flat, even]));
+  const missing = missingCosts(costs);
+  let projection: Projection | undefined;
+  if (missing.length > 0) print(missingLine(missing));
+  else {
+    projection = project(costs as Costs, assumptions);
+    print(tableText(projectionTable(projection, assumptions)));
+    print(projectionLines(projection, assumptions));
+  }
+  print(summary([{ figures, tables: [], measured: {} }]));
+  if (json === undefined) return;
+  const measured = results.map(({ name, judged: patterns, measured: all }) => {
+    const bounds = Object.fromEntries(patterns.map(({ pattern, bounds: lines }) => [pattern, lines]));
+    return [name, { ...all, bounds }] as const;
+  });
+  const machines = { ...before, loadAverageAfter: machine().loadAverage };
+  const report = {
+    ...{ startedAt, quick, kubernetes, machine: machines, replicas, figures },
+    ...{ services: Object.fromEntries(measured), costs, assumptions, projection },
+  };
+  const text = `${JSON.stringify(report, finiteNumbers, 2)}\n`;
+  if (json === '-') process.stdout.write(text);
+  else await writeFile(json, text);
+}
+
+/** JSON has no infinity. */
+const finiteNumbers = (_key: string, value: unknown): unknown =>
+  value === Number.POSITIVE_INFINITY ? 'any' : value;
+
+async function main(): Promise<number> {
+  const abort = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (abort.signal.aborted) return; // The first one counts; taking everything down takes its seconds.
+      process.stderr.write('\ninterrupted, taking everything down ...\n');
+      abort.abort(new Failure('interrupted', { exitCode: 130 }));
+    });
+  }
+  // A terminal that went away must not keep us from clearing up.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
+  let folder: string | undefined;
+  try {
+    const options = parseOptions(process.argv.slice(2));
+    if (options === 'help') {
+      console.log(HELP);
+      return EXIT.ok;
+    }
+    folder = mkdtempSync(join(tmpdir(), 'odonata-scale-'));
+    process.env.ODONATA_HOME = folder;
+    await scale(options, abort.signal, folder);
+    return EXIT.ok;
+  } catch (error) {
+    if (abort.signal.aborted) return 130;
+    process.stderr.write(`\nscale: ${explain(error)}\n`);
+    return error instanceof Failure ? error.exitCode : EXIT.failed;
+  } finally {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+process.exit(await main());
