@@ -31,6 +31,13 @@ async function usage(name: string): Promise<Usage> {
   return (JSON.parse(stdout) as { usage: Usage }).usage;
 }
 
+/** What the directory says of holders that went: a node whose lease ended on a busy machine is no fault of the drain. */
+const buried = (): string =>
+  readFileSync(cluster.service('cohd').logFile, 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('holder is gone'))
+    .join('\n');
+
 describe('a pmap manager that is told to stop', () => {
   test('loses no page that only it had, whoever made the dataspace', async () => {
     // Made and written there; made there and never written; made elsewhere and written there.
@@ -63,7 +70,7 @@ describe('a pmap manager that is told to stop', () => {
     await restart('node1/pmapd');
     expect(await own.end()).toMatchObject({ code: 137, reason: expect.stringContaining('node1 stops') });
     for (const counter of counters)
-      expect(await counter.end()).toMatchObject({ code: 0, stderr: '', reason: '' });
+      expect(await counter.end(), buried()).toMatchObject({ code: 0, stderr: '', reason: '' });
     expect((await usage('rolling')).lostPages).toBe(0);
     const { seen } = await cluster.json<{ seen: number }>('node1', 'counter', ['rolling', 'read']);
     // Two that counted to their end, and what the third had counted.

@@ -40,6 +40,7 @@ export const CONFIGURATIONS: readonly Configuration[] = [
 
 export const MUTANTS: readonly Configuration[] = [
   refuted('NO_VERSION_CHECK', { WANTS: 3, LOSSES: 1, EARLY: 1 }),
+  refuted('BELIEVE_KEPT', { WANTS: 3, RESTARTS: 1, LOSSES: 1 }),
   refuted('GRANT_BEFORE_LAST_ACK', { WANTS: 3 }),
   refuted('FORGET_SHARER', { WANTS: 3 }),
   refuted('FORGET_SENT', { WANTS: 3, LOSSES: 1 }),

@@ -426,7 +426,13 @@ inline onRebuilt(backwards) {
     exclusive[t_page] = (owner[t_page] != 0 && sharers[t_page] == 0);
     if
     :: owner[t_page] == 0 -> ownerLost(t_page)
+#ifndef BELIEVE_KEPT
+    /* Somebody saw a version after the one that was sent on: it arrived, and may have been written. */
+    :: owner[t_page] != 0 && t_kept && dirVersion[t_page] > t_winner + 1 -> ownerLost(t_page)
+    :: owner[t_page] != 0 && t_kept && dirVersion[t_page] <= t_winner + 1 ->
+#else
     :: owner[t_page] != 0 && t_kept ->
+#endif
 #ifndef RESTORE_ONCE
        restoreFlag[t_page] = 1;
 #endif

@@ -105,6 +105,6 @@ export function onKubernetes(name: ServiceName): ScaledService {
     case 'pmapd':
       throw refuse('is a DaemonSet, one on each machine');
     case 'syslinkd':
-      throw refuse('is one a cluster, since routers do not join');
+      throw refuse('has no load yet that reaches each of its pods');
   }
 }

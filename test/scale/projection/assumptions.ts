@@ -16,7 +16,7 @@ export const ASSUMPTIONS = {
   startPieces: [3, 'pieces of a circuit there and back for a start (module, started, output and exit)'],
   hottest: [0.05, 'share of all acquires that meet the hottest of the 64 shards (an even share: 0.016)'],
   shards: [64, 'shards of the page space: the most replicas of the directory that lead any'],
-  routers: [1, 'routers of a cluster: they do not join (k8s/README.md)'],
+  routers: [32, 'the most routers that a service attaches to (libs/rpc/syslink/routers.ts)'],
   natsServers: [3, 'NATS servers (k8s/overlays/prod)'],
   natsCores: [4, 'cores of each (guess)'],
   nodeGib: [64, 'memory of a node in GiB (guess)'],

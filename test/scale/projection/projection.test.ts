@@ -106,7 +106,7 @@ describe('the projection', () => {
     const { first, stations } = of();
     expect(first.nodesMost).toBe(Math.min(...stations.map(({ nodesMost }) => nodesMost)));
     // A router that costs a hundredth of a second for a call is it.
-    const router = of({}, { syslinkdCallUs: 10_000 });
+    const router = of({ routers: 1 }, { syslinkdCallUs: 10_000 });
     expect(router.first.name).toBe('syslinkd');
     expect(router.first.nodesMost).toBeLessThan(100);
     // All acquires in one shard: its leader is.
@@ -114,10 +114,10 @@ describe('the projection', () => {
   });
 
   test('at the size that a station carries it is at its target, and beyond it over', () => {
-    const { stations } = of({}, { syslinkdCallUs: 400 });
+    const { stations } = of({ routers: 1 }, { syslinkdCallUs: 400 });
     const { nodesMost } = stations.find(({ name }) => name === 'syslinkd')!;
     const busy = (nodes: number) =>
-      of({ nodes, vkernels: nodes * 100 }, { syslinkdCallUs: 400 }).stations.find(
+      of({ routers: 1, nodes, vkernels: nodes * 100 }, { syslinkdCallUs: 400 }).stations.find(
         ({ name }) => name === 'syslinkd',
       )!.utilisation;
     expect(busy(nodesMost)).toBeLessThanOrEqual(0.7);

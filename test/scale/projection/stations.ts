@@ -4,7 +4,7 @@
 //   pmapd, vkerneld     a node's event loop      more nodes, with as many virtual kernels
 //   cohd                a replica's event loop   replicas, up to one a shard
 //   the hottest shard   its leader               nothing: a shard has one leader
-//   syslinkd            a router's event loop    nothing today: routers do not join
+//   syslinkd            a router's event loop    routers: services attach to all of them, clients to one
 //   NATS                a core of a server       servers
 //
 // A replica of the directory hears the lease of every holder and the heartbeats of every other replica, however many
@@ -96,7 +96,7 @@ export function stationsOf(costs: Costs, a: Assumptions): Station[] {
         { ratePerS: rates.starts * a.startPieces, costUs: costs.syslinkdPieceUs },
       ],
       ...{ most: a.routers, fixed: false, standing: none },
-      remedy: 'routers that join, or endpoints that attach to several',
+      remedy: 'services that attach to more routers',
     },
     {
       name: 'vkerneld',

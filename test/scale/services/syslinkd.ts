@@ -69,8 +69,8 @@ export const syslinkd: ScaledService = {
   patterns: PATTERNS,
   beside: undefined,
   notes: [
-    `${ENDPOINTS} simulated endpoints attach to every router, ${CLIENTS} simulated clients to each; routers do not join. A call: request and`,
-    'reply, each through the router. An echo: a piece of a circuit there and one back. Clusters of today have one router.',
+    `${ENDPOINTS} simulated endpoints attach to every router, ${CLIENTS} simulated clients to each. A call: request and`,
+    'reply, each through the router. An echo: a piece of a circuit there and one back.',
   ],
   async withPlace(setting, replicas, use) {
     const { progress } = setting;
