@@ -31,8 +31,8 @@ export type DirectoryEvent =
   | { type: 'remove'; dataspace: bigint }
   /** `identity`: where it is missing, the number of the holder is for good. */
   | { type: 'join'; holder: HolderId; identity?: HolderIdentity }
-  /** The holder is dead: its lease ended or it said goodbye. `disowned`: pages without an entry it never wrote. */
-  | { type: 'leave'; holder: HolderId; disowned?: boolean }
+  /** The holder is dead: its lease ended or it said goodbye. */
+  | { type: 'leave'; holder: HolderId }
   /**
    * Pages past `neededPages` are speculative. `alone`: a lone reader gets EXCLUSIVE. `storedVersion`: the holder has
    * the bytes that the backing store keeps of these pages, at most of this version, and read them after it was told

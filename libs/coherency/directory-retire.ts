@@ -4,22 +4,45 @@ import type { HolderId, PageRun } from './page.ts';
 import type { Dataspace, Page } from './page-table.ts';
 import { RunBatch } from './run-batch.ts';
 
-/** So many pages are named at a time. */
-export const REMAINING_MAX = 4_096;
+/** So many runs are named at a time. */
+export const REMAINING_RUNS_MAX = 1_024;
+
+/** The pages of a dataspace that a directory is for. */
+export type RunsOf = (dataspace: bigint, pageCount: number) => PageRun[];
 
 /** The first pages that keep a holder from leaving without a loss; none: it may. */
-export function remainingRuns(dataspaces: Iterable<Dataspace>, holder: HolderId): PageRun[] {
-  const batch = new RunBatch<{ type: 'page'; run: PageRun }>();
-  let pages = 0;
-  for (const { id, pages: table } of dataspaces) {
-    for (const number of [...table.keys()].sort((a, b) => a - b)) {
-      if (!keepsBack(table.get(number)!, holder)) continue;
-      batch.add('page', id, number, (run) => ({ type: 'page', run }));
-      pages++;
-      if (pages === REMAINING_MAX) return batch.take().map(({ run }) => run);
-    }
+export function remainingRuns(dataspaces: Iterable<Dataspace>, holder: HolderId, runsOf: RunsOf): PageRun[] {
+  const remaining: PageRun[] = [];
+  for (const dataspace of dataspaces) {
+    const batch = new RunBatch<{ type: 'page'; run: PageRun }>();
+    const numbers = [...dataspace.pages.keys()].sort((a, b) => a - b);
+    for (const number of numbers)
+      if (keepsBack(dataspace.pages.get(number)!, holder))
+        batch.add('page', dataspace.id, number, (run) => ({ type: 'page', run }));
+    remaining.push(...batch.take().map(({ run }) => run));
+    // Pages that nobody ever asked for are their creator's.
+    if (dataspace.creator === holder && !dataspace.creatorLost)
+      for (const run of runsOf(dataspace.id, dataspace.pageCount)) remaining.push(...gaps(run, numbers));
+    if (remaining.length >= REMAINING_RUNS_MAX) break;
   }
-  return batch.take().map(({ run }) => run);
+  return remaining.slice(0, REMAINING_RUNS_MAX);
+}
+
+/** The parts of a run that have none of these pages. */
+export function gaps({ dataspace, firstPage, pageCount }: PageRun, pages: readonly number[]): PageRun[] {
+  const runs: PageRun[] = [];
+  const end = firstPage + pageCount;
+  let next = firstPage;
+  const until = (page: number): void => {
+    if (page > next) runs.push({ dataspace, firstPage: next, pageCount: page - next });
+  };
+  for (const page of pages) {
+    if (page < firstPage || page >= end) continue;
+    until(page);
+    next = page + 1;
+  }
+  until(end);
+  return runs;
 }
 
 function keepsBack({ change, owner, sharers }: Page, holder: HolderId): boolean {

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import type { DirectoryAction, DirectoryEvent } from './directory-messages.ts';
 import { type DirectoryCounters, DirectoryOutbox } from './directory-outbox.ts';
 import { DirectoryRebuild } from './directory-rebuild.ts';
-import { remainingRuns } from './directory-retire.ts';
+import { type RunsOf, remainingRuns } from './directory-retire.ts';
 import { type HolderSet, NO_HOLDERS, withHolder, withoutHolder } from './holder-set.ts';
 import { type HolderId, type HolderIdentity, type PageRun, type PageState, unreachable } from './page.ts';
 import {
@@ -77,7 +77,7 @@ export class Directory {
         this.holders.set(event.holder, event.identity ?? BigInt(event.holder));
         break;
       case 'leave':
-        this.leave(event.holder, event.disowned ?? false);
+        this.leave(event.holder);
         break;
       case 'acquire':
         this.acquire(event);
@@ -112,13 +112,17 @@ export class Directory {
   }
 
   /**
-   * A holder wants to leave, and can no longer read or write what it held; pages that have no entry it never wrote. It
-   * leaves unless pages remain that would be lost by that: others must get copies of those first.
-   * @returns the remaining pages; none: it has left, and who inherits is told by the actions
+   * A holder wants to leave, and can no longer read or write what it held. It leaves unless pages remain that would be
+   * lost by that: others must get copies of those first.
+   * @param runsOf the pages of a dataspace that this directory is for; all, unless told otherwise
+   * @returns the first of the remaining pages; none: it has left, and who inherits is told by the actions
    */
-  retire(holder: HolderId): { remaining: PageRun[]; actions: DirectoryAction[] } {
-    const remaining = remainingRuns(this.dataspaces.values(), holder);
-    const actions = remaining.length > 0 ? [] : this.step({ type: 'leave', holder, disowned: true });
+  retire(
+    holder: HolderId,
+    runsOf: RunsOf = (dataspace, pageCount) => [{ dataspace, firstPage: 0, pageCount }],
+  ): { remaining: PageRun[]; actions: DirectoryAction[] } {
+    const remaining = remainingRuns(this.dataspaces.values(), holder, runsOf);
+    const actions = remaining.length > 0 ? [] : this.step({ type: 'leave', holder });
     return { remaining, actions };
   }
 
@@ -500,13 +504,10 @@ export class Directory {
     }
   }
 
-  private leave(holder: HolderId, disowned: boolean): void {
+  private leave(holder: HolderId): void {
     this.holders.delete(holder);
     for (const dataspace of this.dataspaces.values()) {
-      if (dataspace.creator === holder && !this.home) {
-        dataspace.creatorLost = !disowned;
-        if (disowned) dataspace.creator = 0;
-      }
+      if (dataspace.creator === holder && !this.home) dataspace.creatorLost = true;
       for (const [number, page] of dataspace.pages) this.leavePage(dataspace, number, page, holder);
     }
   }

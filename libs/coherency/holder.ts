@@ -4,6 +4,7 @@
 //   3. drop messages of another epoch than the directory's before they come here.
 import assert from 'node:assert/strict';
 import type { HeldRun } from './directory-messages.ts';
+import { gaps } from './directory-retire.ts';
 import type { HolderAction, HolderEvent } from './holder-messages.ts';
 import {
   type HolderId,
@@ -95,12 +96,20 @@ export class Holder {
     return this.dataspaces.get(dataspace)?.pages.get(number)?.version ?? 0;
   }
 
-  /** Pages of a dataspace that this holder may be the owner of, in order; but not those of a whole dataspace that it never wrote. */
+  /** Pages of a dataspace that this holder may be the owner of, in order; but not those of a whole dataspace that nobody asked for. */
   owned(dataspace: bigint): number[] {
     const owned: number[] = [];
     for (const [number, { state }] of this.dataspaces.get(dataspace)?.pages ?? [])
       if (state !== 'INVALID' && state !== 'SLAVE') owned.push(number);
     return owned.sort((a, b) => a - b);
+  }
+
+  /** Pages of a dataspace that was granted whole, and that nobody asked for since. */
+  plainRuns(dataspace: bigint): PageRun[] {
+    const held = this.dataspaces.get(dataspace);
+    if (held === undefined || !held.whole) return [];
+    const known = [...held.pages.keys()].sort((a, b) => a - b);
+    return this.runsOf(dataspace, held.pageCount).flatMap((run) => gaps(run, known));
   }
 
   /**

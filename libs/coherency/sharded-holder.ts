@@ -47,6 +47,11 @@ export class ShardedHolder {
     return this.machines.flatMap((machine) => machine.owned(dataspace)).sort((a, b) => a - b);
   }
 
+  /** Pages of a dataspace that was granted whole, and that nobody asked for since. */
+  plainRuns(dataspace: bigint): PageRun[] {
+    return this.machines.flatMap((machine) => machine.plainRuns(dataspace));
+  }
+
   /** The version of a page's copy here. */
   version(dataspace: bigint, page: number): number {
     return this.machines[shardOf(dataspace, page, this.shards)]!.version(dataspace, page);

@@ -1,6 +1,6 @@
 // What travels on the stream between a pmap manager and a directory, and between pmap managers.
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
-import type { HolderId } from '@odonata/coherency/page.ts';
+import type { HolderId, PageRun } from '@odonata/coherency/page.ts';
 import type { SyncAnswer as DeskAnswer, LockAsk as DeskLockAsk } from '@odonata/coherency/sync-desk.ts';
 
 /** What a directory says of pages. */
@@ -28,14 +28,17 @@ export type Up =
   | { type: 'hello'; node: number; incarnation: number; life: number }
   | { type: 'renew'; sentMs: number }
   | { type: 'holder'; epoch: number; word: HolderWord }
-  | { type: 'sync'; ask: SyncAsk };
+  | { type: 'sync'; ask: SyncAsk }
+  | { type: 'retire'; epoch: number }
+  | { type: 'goodbye' };
 
 export type Down =
   | { type: 'welcome'; epoch: number; holder: HolderId; leaseMs: number; report: boolean; life: number }
   | { type: 'renewed'; sentMs: number }
   /** `receiverNode` -1: unknown. */
   | { type: 'page'; epoch: number; event: RunEvent; receiverNode: number }
-  | { type: 'sync'; answer: SyncAnswer };
+  | { type: 'sync'; answer: SyncAnswer }
+  | { type: 'retired'; epoch: number; remaining: PageRun[] };
 
 export interface PageTransfer {
   epoch: number;

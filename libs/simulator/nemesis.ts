@@ -130,6 +130,9 @@ export class Nemesis {
           if (!node.alive) node.start();
         });
         return;
+      case 'drain pmap':
+        node.drain();
+        return;
       case 'crash vkernel':
         if (node.runs && node.vkernels.length > 0) node.crashVkernel(random.pick(node.vkernels));
         return;

@@ -1,7 +1,7 @@
 // Kinds of bad weather.
 import type { Weather } from './network.ts';
 
-export type ProfileName = 'calm' | 'faulty' | 'partition' | 'failover';
+export type ProfileName = 'calm' | 'faulty' | 'partition' | 'failover' | 'upgrade';
 
 export interface Profile {
   name: ProfileName;
@@ -30,7 +30,8 @@ export type Fault =
   | 'crash directory'
   | 'move shard'
   | 'damage store'
-  | 'store away';
+  | 'store away'
+  | 'drain pmap';
 
 const NO_FAULTS: Record<Fault, number> = {
   'break stream': 0,
@@ -48,6 +49,7 @@ const NO_FAULTS: Record<Fault, number> = {
   'move shard': 0,
   'damage store': 0,
   'store away': 0,
+  'drain pmap': 0,
 };
 
 const nodes = { min: 2, max: 4 };
@@ -88,6 +90,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'move shard': 1,
       'damage store': 2,
       'store away': 2,
+      'drain pmap': 0,
     },
   },
   partition: {
@@ -129,6 +132,26 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'move shard': 3,
       'damage store': 0.5,
       'store away': 2,
+    },
+  },
+  upgrade: {
+    name: 'upgrade',
+    nodes: { min: 3, max: 4 },
+    pages,
+    shards,
+    weather: rough,
+    faultEveryMs: 100,
+    faults: {
+      ...NO_FAULTS,
+      'break stream': 3,
+      'break transfer': 3,
+      'cut one way': 1,
+      'pause pmap': 1,
+      'crash pmap': 0.2,
+      'crash vkernel': 1,
+      'crash directory': 1,
+      'move shard': 4,
+      'drain pmap': 8,
     },
   },
 };

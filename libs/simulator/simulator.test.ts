@@ -10,6 +10,7 @@ const STEPS_EACH: Record<ProfileName, number> = {
   faulty: 700_000,
   partition: 500_000,
   failover: 700_000,
+  upgrade: 500_000,
 };
 
 describe('fresh seeds', () => {

@@ -213,11 +213,6 @@ export class CoherencyService {
     return this.leaders.get(homeShardOf(dataspace, this.shards));
   }
 
-  /** True where the creator of a dataspace left for good: pages that nobody ever asked for are nobody's. */
-  isDisowned({ creator, creatorIncarnation }: DataspaceRecord): boolean {
-    return this.o.disowned.has(creator, creatorIncarnation);
-  }
-
   /** @throws RpcError FAILED_PRECONDITION while a dataspace is mapped */
   expectUnmapped(record: DataspaceRecord): void {
     const by = this.holders.all().filter((h) => h.mapped.has(record.id));

@@ -3,10 +3,9 @@ import type { DirectoryService, HolderEvent, HoldRequest } from '@odonata/proto/
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { InOrder } from '@odonata/rpc/in-order.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
-import { invalidField, notFound } from '@odonata/rpc/refusal.ts';
+import { notFound } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { CoherencyService } from './coherency-service.ts';
-import type { Disowned } from './disowned.ts';
 import type { HolderEntry, HolderStream } from './holder-table.ts';
 import { checkName, type DataspaceRecord, type Registry } from './registry.ts';
 import { shardUsage, usageOf } from './usage.ts';
@@ -23,7 +22,6 @@ const wire = (record: DataspaceRecord) => ({
 export function directoryHandlers(
   service: CoherencyService,
   registry: Registry,
-  disowned: Disowned,
   /** Addresses of replicas that live, by name. */
   replicas: () => ReadonlyMap<string, string>,
 ): Handlers<typeof DirectoryService> {
@@ -112,15 +110,6 @@ export function directoryHandlers(
       const record = known(name);
       service.expectUnmapped(record);
       await registry.remove(record);
-      const { creator, creatorIncarnation: life } = record;
-      const sameLife = (r: DataspaceRecord) => r.creator === creator && r.creatorIncarnation === life;
-      if (!registry.list().some(sameLife)) await disowned.forget(creator, life);
-      return {};
-    },
-
-    async disownDataspaces({ node, incarnation }) {
-      if (node === '') throw invalidField('node', 'node: the name of the node that leaves');
-      await disowned.add(node, incarnation);
       return {};
     },
 

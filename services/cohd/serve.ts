@@ -13,7 +13,6 @@ import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import type { KV } from 'nats';
 import { CoherencyService } from './coherency-service.ts';
 import type { CohdConfig } from './config.ts';
-import { Disowned } from './disowned.ts';
 import { Election } from './election.ts';
 import { directoryHandlers } from './handlers.ts';
 import { Members } from './members.ts';
@@ -38,19 +37,18 @@ export async function serve(
   const members = new Members(buckets.members, replica, log);
   let service: CoherencyService | undefined;
   const registry = await Registry.load(bus, buckets.dataspaces, ({ id }) => service?.removed(id));
-  const disowned = await Disowned.load(bus, buckets.disowned);
   // The revision grows with each start.
   const incarnation = BigInt(await buckets.directory.put('start', replica));
   let election: Election | undefined;
   service = new CoherencyService({
-    ...{ replica, incarnation, shards, leaseMs, registry, disowned, bus, members, log },
+    ...{ replica, incarnation, shards, leaseMs, registry, bus, members, log },
     mayLead: () => election?.mayLead() ?? false,
     now: monotonicMs,
   });
   const led = service;
   cohdMetrics(metrics, led, registry);
   metricsServer.notReady = () => (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
-  const handlers = directoryHandlers(service, registry, disowned, () => election?.live ?? new Map());
+  const handlers = directoryHandlers(service, registry, () => election?.live ?? new Map());
   const server = createRpcServer({ name: replica, log, meter }).add(DirectoryService, handlers);
   const listens = await server.listen(config.listen);
   let known: Awaited<ReturnType<Members['all']>> = new Map();
@@ -68,7 +66,7 @@ export async function serve(
     },
     address: config.advertise || listens,
     beforeLeading: async () => {
-      [known] = await Promise.all([members.all(), disowned.read()]);
+      known = await members.all();
     },
     // Who the last leader had buried is not asked what it has: others may have that by now.
     onLead: (shard, epoch, predecessor) =>
@@ -94,17 +92,16 @@ export async function serve(
     await election.close();
     service.close();
     registry.close();
-    disowned.close();
     await server.drain(1_000);
     await bus.close();
     await metricsServer.close();
   };
 }
 
-type Buckets = Record<'dataspaces' | 'disowned' | 'members' | 'directory' | 'replicas' | 'shards', KV>;
+type Buckets = Record<'dataspaces' | 'members' | 'directory' | 'replicas' | 'shards', KV>;
 
 async function bucketsOf(bus: Bus, log: Logger, stopping: AbortSignal): Promise<Buckets> {
-  const names = ['dataspaces', 'disowned', 'members', 'directory', 'replicas', 'shards'] as const;
+  const names = ['dataspaces', 'members', 'directory', 'replicas', 'shards'] as const;
   const open = () => Promise.all(names.map(async (name) => [name, await bus.bucket(name)] as const));
   const line = 'JetStream does not answer yet; is nats-server run with -js?';
   return Object.fromEntries(await untilAnswered(open, { log, line, stopping })) as Buckets;

@@ -5,12 +5,12 @@ import type { Bus } from '@odonata/bus/bus.ts';
 import { Directory } from '@odonata/coherency/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
 import { pageCountOf, unreachable } from '@odonata/coherency/page.ts';
+import { runsOfShard } from '@odonata/coherency/shard.ts';
 import { SyncDesk } from '@odonata/coherency/sync-desk.ts';
 import { ackWire, modeWire, reasonWire, runFromWire, stateWire } from '@odonata/coherency/wire.ts';
 import { type HolderEvent, InvalidateSchema, type Report } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
-import { type Disowned, lifeOf } from './disowned.ts';
 import type { HolderEntry, HolderTable } from './holder-table.ts';
 import type { DataspaceRecord, Registry } from './registry.ts';
 import { answerSync, stepSync } from './sync-events.ts';
@@ -24,6 +24,7 @@ type ReportEvent = Extract<DirectoryEvent, { type: 'report' }>;
 
 export interface ShardLeaderOptions {
   shard: number;
+  shards: number;
   epoch: bigint;
   leaseMs: number;
   /** Nodes and incarnations that lived under the last leader. */
@@ -32,7 +33,6 @@ export interface ShardLeaderOptions {
   /** Counts pages granted, by state. */
   grantedPages: Record<string, number>;
   registry: Registry;
-  disowned: Disowned;
   bus: Bus;
   log: Logger;
   /** A node that lived under the last leader did not report for a lease. */
@@ -42,6 +42,9 @@ export interface ShardLeaderOptions {
   /** Monotonic milliseconds. */
   now: () => number;
 }
+
+/** Names a start of a pmap manager. */
+const lifeOf = (node: string, incarnation: bigint): string => `${node} ${incarnation}`;
 
 interface Parked {
   holder: HolderEntry;
@@ -69,8 +72,6 @@ export class ShardLeader {
   private readonly buried = new Set<string>();
   /** Holders that left this shard without a loss, and are still here. */
   private readonly retired = new Set<HolderEntry>();
-  /** Lives of creators that left this shard so: what they never wrote is nobody's. */
-  private readonly retiredLives = new Set<string>();
   private readonly voided: { life: string; dataspaces: bigint[] }[] = [];
   private readonly rebuildUntilMs: number;
   private rebuilding = true;
@@ -153,10 +154,10 @@ export class ShardLeader {
   retire(entry: HolderEntry, epoch: bigint): void {
     // While reports miss nobody knows what it has: it asks again.
     if (this.rebuilding || epoch !== this.epoch) return;
-    const { remaining, actions } = this.directory.retire(entry.id);
+    const runsOf = (id: bigint, pageCount: number) => runsOfShard(this.shard, this.o.shards, id, pageCount);
+    const { remaining, actions } = this.directory.retire(entry.id, runsOf);
     if (remaining.length === 0) {
       this.retired.add(entry);
-      this.retiredLives.add(lifeOf(entry.node, entry.incarnation));
       this.forget(entry);
       for (const action of actions) this.perform(action);
       answerSync(this.o.holders, this.sync.holderGone(entry.id));
@@ -174,7 +175,7 @@ export class ShardLeader {
     this.buried.add(lifeOf(entry.node, entry.incarnation));
     this.forget(entry);
     this.retired.delete(entry);
-    this.step({ type: 'leave', holder: entry.id, disowned: this.isDisowned(entry.node, entry.incarnation) });
+    this.step({ type: 'leave', holder: entry.id });
     answerSync(this.o.holders, this.sync.holderGone(entry.id));
   }
 
@@ -231,19 +232,12 @@ export class ShardLeader {
     if (this.directory.has(id)) return true;
     const record = this.o.registry.byId(id);
     if (record === undefined) return false;
-    const disowned = this.isDisowned(record.creator, record.creatorIncarnation);
-    const lives = !disowned && this.creatorLives(record);
-    const creator = lives ? this.o.holders.ofNode(record.creator)!.id : 0;
+    const creator = this.creatorLives(record) ? this.o.holders.ofNode(record.creator)!.id : 0;
     const pageCount = pageCountOf(record.sizeBytes);
     const { durable } = record;
-    const creatorLost = creator === 0 && !disowned;
+    const creatorLost = creator === 0;
     this.step({ type: 'create', dataspace: id, pageCount, creator, creatorLost, durable });
     return true;
-  }
-
-  /** True where what a creator never wrote is nobody's. */
-  isDisowned(node: string, incarnation: bigint): boolean {
-    return this.retiredLives.has(lifeOf(node, incarnation)) || this.o.disowned.has(node, incarnation);
   }
 
   private apply(entry: HolderEntry, { event }: HolderEvent): void {

@@ -60,7 +60,7 @@ export async function usageOf(record: DataspaceRecord, service: CoherencyService
   // Pages without an entry were never asked for since their creator got them whole.
   const plain = BigInt(pageCountOf(record.sizeBytes)) - entries;
   if (plain > 0n && all.every((part) => part.creatorLives)) add(record.creator, plain);
-  else if (!service.isDisowned(record)) usage.lostPages += plain;
+  else usage.lostPages += plain;
   const mapped = service.holders.all().filter((h) => h.mapped.has(record.id));
   return { ...usage, mappedBy: mapped.map((h) => h.node) };
 }

@@ -56,8 +56,6 @@ export class CoherentMemory {
   private readonly memoryDir: string;
   private readonly outside: Outside;
   private readonly statistics: Statistics;
-  /** This node was granted a dataspace whole. */
-  madeDataspaces = false;
   private arriving: { firstPage: number; data: Uint8Array } | undefined;
   private operations = 0;
 
@@ -95,7 +93,6 @@ export class CoherentMemory {
     this.dataspaces.set(about.id, dataspace);
     this.pmap.addDataspace(dataspace);
     this.step({ type: 'open', dataspace: about.id, pageCount, whole });
-    this.madeDataspaces ||= whole;
     return dataspace;
   }
 
@@ -261,7 +258,7 @@ export class CoherentMemory {
     return use();
   }
 
-  /** Pages that this node may be the only holder of, but not those of a whole dataspace that it never wrote. */
+  /** Pages that this node may be the only holder of; but not those of a whole dataspace that nobody asked for. */
   ownedRuns({ id }: SharedDataspace): PageRun[] {
     const runs: PageRun[] = [];
     for (const page of this.holder.owned(id)) {
@@ -270,6 +267,11 @@ export class CoherentMemory {
       else runs.push({ dataspace: id, firstPage: page, pageCount: 1 });
     }
     return runs;
+  }
+
+  /** Pages of a whole dataspace that nobody asked for: zeros, but only this node knows. */
+  plainRuns({ id }: SharedDataspace): PageRun[] {
+    return this.holder.plainRuns(id);
   }
 
   /**

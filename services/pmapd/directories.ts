@@ -161,10 +161,12 @@ export class Directories {
     for (const link of this.links.values()) link.send(event);
   }
 
-  /** Asks the leader of a shard to let this node go. */
-  retire(shard: number): void {
+  /** Asks the leader of a shard to let this node go. @returns false: there is nobody to ask */
+  retire(shard: number): boolean {
     const { link, epoch } = this.shards[shard]!;
-    link?.send({ case: 'retire', value: { shard, epoch } });
+    if (link?.connected !== true) return false;
+    link.send({ case: 'retire', value: { shard, epoch } });
+    return true;
   }
 
   isEpochOf(shard: number, epoch: bigint): boolean {

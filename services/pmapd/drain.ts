@@ -1,10 +1,10 @@
 // A node leaves the cluster and takes nothing along.
 //
 //   1. its processes end: nobody can use the memory of a node without its pmap manager
-//   2. other nodes fetch copies of the pages that this one may be the only holder of
-//   3. it disowns its dataspaces: what of them has no entry at the directory was never written
-//   4. it retires from each shard; what the leader says is still only here, others fetch, and it asks again
-//   5. it says goodbye
+//   2. other nodes fetch copies of the pages that this one may be the only holder of: first those that were asked for, then
+//      the rest of the dataspaces that it made, zeros that cost no frames
+//   3. it retires from each shard; what the leader says is still only here, others fetch, and it asks again
+//   4. it says goodbye
 //
 // Up to the end it serves recalls, and keeps its leases. What does not come to an end in time is lost, as if it had died.
 import type { PageRun } from '@odonata/coherency/page.ts';
@@ -28,7 +28,6 @@ const GOODBYE_MS = 500;
 
 export interface DrainOptions {
   node: string;
-  incarnation: bigint;
   memory: CoherentMemory;
   backing: Backing;
   sessions: Set<Session>;
@@ -41,6 +40,8 @@ export interface DrainOptions {
 export class Drain {
   private readonly o: DrainOptions;
   private readonly left = new Set<number>();
+  /** Shards whose leader was asked and has not answered: whether it let this node go is not known. */
+  private readonly asked = new Set<number>();
   private answered: () => void = () => {};
   private remaining: PageRun[] = [];
 
@@ -84,7 +85,7 @@ export class Drain {
   }
 
   private async leave(endMs: number): Promise<void> {
-    const { directory, node, incarnation, memory, log } = this.o;
+    const { directory, node, memory, log } = this.o;
     const { holders } = await directory().listHolders({ pageSize: 1_000 });
     const others = holders.filter((holder) => holder.node !== node && holder.connected);
     const adopters = new Adopters(
@@ -93,12 +94,9 @@ export class Drain {
     );
     try {
       const adopt = (runs: PageRun[]) => adopters.adopt(memory, runs, endMs);
-      if (others.length > 0) await adopt(this.ownedRuns());
-      else await this.store(endMs);
-      if (memory.madeDataspaces) {
-        const deadlineMs = Math.max(1, endMs - monotonicMs());
-        await directory().disownDataspaces({ node, incarnation }, { deadlineMs });
-      }
+      if (others.length === 0) await this.store(endMs);
+      await adopt(this.ownedRuns());
+      await adopt([...memory.all()].flatMap((dataspace) => memory.plainRuns(dataspace)));
       await this.retire(adopt, endMs);
     } finally {
       adopters.close();
@@ -131,7 +129,8 @@ export class Drain {
       const answer = new Promise<void>((resolve) => {
         this.answered = resolve;
       });
-      for (let shard = 0; shard < shards; shard++) if (!this.left.has(shard)) directories.retire(shard);
+      for (let shard = 0; shard < shards; shard++)
+        if (!this.left.has(shard) && directories.retire(shard)) this.asked.add(shard);
       await Promise.race([answer, delay(RETIRE_AGAIN_MS)]);
       if (this.left.size === shards) return;
       if (monotonicMs() > endMs)
@@ -140,10 +139,21 @@ export class Drain {
     }
   }
 
+  /** True where an invalidation is not for this node any more, or comes again, in order with the answer. */
+  isAsked(shard: number): boolean {
+    return this.asked.has(shard);
+  }
+
+  /** Another leader took the place of one that was asked: it may have let this node go, and others write since. */
+  ledAnew(shard: number): void {
+    if (this.asked.delete(shard)) this.o.memory.stepShard(shard, { type: 'expire' });
+  }
+
   /** What a leader answers. */
   retired({ shard, epoch, remaining }: Retired): void {
     const { directories, memory, shards } = this.o;
     if (!directories.isEpochOf(shard, epoch)) return;
+    this.asked.delete(shard);
     for (const run of remaining) this.remaining.push(run);
     if (remaining.length === 0) {
       this.left.add(shard);

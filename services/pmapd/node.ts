@@ -1,7 +1,7 @@
 // What the parts of a pmap manager share, and how they are joined.
 import type { Bus } from '@odonata/bus/bus.ts';
 import type { HolderEvent } from '@odonata/coherency/holder-messages.ts';
-import { homeShardOf } from '@odonata/coherency/shard.ts';
+import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
 import { type Dataspace, type DirectoryEvent, DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
@@ -154,6 +154,7 @@ export class Node {
         for (const dataspace of this.mapped) send({ case: 'interest', value: { dataspace, mapped: true } });
       },
       onLed: (shard, { sameLeader, voided }) => {
+        if (!sameLeader) this.leaving?.ledAnew(shard);
         const isHome = (dataspace: bigint) => homeShardOf(dataspace, shards) === shard;
         if (voided) {
           this.memory.stepShard(shard, { type: 'expire' });
@@ -286,7 +287,10 @@ export class Node {
 
   private invalidate(bytes: Uint8Array): void {
     const event = this.directories?.overhear(bytes);
-    if (event !== undefined) this.memory.step(event);
+    if (event === undefined) return;
+    const { dataspace, firstPage } = event.run;
+    if (this.leaving?.isAsked(shardOf(dataspace, firstPage, this.config.shards)) !== true)
+      this.memory.step(event);
   }
 
   /** Tells the directory when the first process maps a dataspace here, and when the last one let it go. */
@@ -305,11 +309,11 @@ export class Node {
 
   /** Ends the processes of this node and hands its pages over to others, for so long at most. */
   async drain(drainMs: number): Promise<void> {
-    const { directories, memory, backing, sessions, incarnation, log } = this;
+    const { directories, memory, backing, sessions, log } = this;
     if (directories === undefined || this.isLeaving) return;
     const { node, shards } = this.config;
     const directory = () => this.directory;
-    const about = { node, incarnation, memory, backing, sessions, directories, directory, shards, log };
+    const about = { node, memory, backing, sessions, directories, directory, shards, log };
     this.leaving = new Drain(about);
     await this.leaving.run(drainMs);
   }

@@ -54,6 +54,8 @@ export class DirectoryPart extends Part {
   private readonly awaited: Map<number, number>;
   private readonly reports: Report[] = [];
   private readonly parked: Parked[] = [];
+  /** Holders that left this shard in peace. */
+  private readonly retired = new Set<Entry>();
   private rebuildUntilMs = 0;
   private nextId = 1;
 
@@ -124,13 +126,21 @@ export class DirectoryPart extends Part {
         this.leases.heard(entry.id, this.localMs);
         this.send(entry.id, { type: 'renewed', sentMs: message.sentMs });
         return;
+      case 'retire':
+        this.retire(entry, message.epoch);
+        return;
+      case 'goodbye':
+        if (this.leads) this.bury(entry, 'it said goodbye');
+        return;
       case 'holder':
+        if (this.retired.has(entry)) return;
         if (message.word.type === 'report') this.report(entry, message.word);
         else if (!this.rebuilding) this.apply(entry, message);
         // Answers of before a restart are of no use; requests wait until every report is in.
         else if (message.word.type === 'acquire') this.parked.push({ entry, message });
         return;
       case 'sync':
+        if (this.retired.has(entry)) return;
         if (!this.rebuilding) this.apply(entry, message);
         else this.parked.push({ entry, message });
         return;
@@ -147,6 +157,8 @@ export class DirectoryPart extends Part {
     const before = this.ofNode.get(node);
     if (before !== undefined && before.incarnation !== incarnation) this.bury(before, 'it started anew');
     const entry = this.ofNode.get(node) ?? this.join(node, incarnation, life);
+    if (this.retired.delete(entry))
+      this.step({ type: 'join', holder: entry.id, identity: identityOf(node, incarnation) });
     const { connection: old } = entry;
     entry.connection = connection;
     old?.break();
@@ -188,9 +200,25 @@ export class DirectoryPart extends Part {
     if (entry?.connection === connection) entry.connection = undefined;
   }
 
+  private retire(entry: Entry, epoch: number): void {
+    if (this.rebuilding || !this.leads || epoch !== this.epoch) return;
+    const { layout } = this.world;
+    const { remaining, actions } = this.machine.retire(entry.id, (id) =>
+      layout.runsOfShard(this.shard).filter(({ dataspace }) => dataspace === id),
+    );
+    this.note('is asked to let go', { holder: entry.id, remaining });
+    if (remaining.length === 0) {
+      this.retired.add(entry);
+      for (const action of actions) this.perform(action);
+      this.answer(this.desk.holderGone(entry.id));
+    }
+    this.send(entry.id, { type: 'retired', epoch, remaining });
+  }
+
   private bury(entry: Entry, reason: string): void {
     this.note('buries', { holder: entry.id, node: entry.node + 1, reason });
-    this.world.losses.nodeDied(entry.node, this.shard);
+    // Who has left takes nothing along.
+    if (!this.retired.delete(entry)) this.world.losses.nodeDied(entry.node, this.shard);
     for (const [id, dataspace] of this.machine['dataspaces'])
       for (const [number, page] of dataspace.pages)
         if (page.change?.request.holder === entry.id)

@@ -121,6 +121,9 @@ export class Link {
       case 'sync':
         this.node.relay.answer(message.answer);
         return;
+      case 'retired':
+        if (message.epoch === this.epoch) this.node.leaving?.retired(this.shard, message.remaining);
+        return;
       default:
         unreachable(message);
     }
@@ -136,6 +139,8 @@ export class Link {
   /** A broadcast. */
   overhear(epoch: number, except: HolderId, source: HolderId, event: RunEvent): void {
     if (!this.serves() || this.otherEpoch(epoch)) return;
+    // Whoever may be let go already is not asked; else it is told again, in order with the answer.
+    if (this.node.leaving?.isAsked(this.shard)) return;
     if (except !== this.holder && source !== this.holder) this.node.memory.step(event);
   }
 
@@ -170,6 +175,7 @@ export class Link {
     this.nodeOf.clear();
     this.identityOf.clear();
     this.node.links.tellDeadline();
+    if (!same) this.node.leaving?.ledAnew(this.shard);
     const expired = !same && !report;
     if (expired) {
       this.node.memory.stepShard(this.shard, { type: 'expire' });
@@ -184,6 +190,17 @@ export class Link {
     const { world, name } = this.node;
     if (word.type !== 'report') world.history.note(world, name, 'says', word.run, word);
     if (this.welcomed && this.joined) this.connection?.up.send({ type: 'holder', epoch: this.epoch, word });
+  }
+
+  /** Asks to be let go. @returns false: there is nobody to ask */
+  retire(): boolean {
+    if (!this.welcomed || !this.serves() || this.connection === undefined) return false;
+    this.connection.up.send({ type: 'retire', epoch: this.epoch });
+    return true;
+  }
+
+  sayGoodbye(): void {
+    if (this.welcomed && this.joined) this.connection?.up.send({ type: 'goodbye' });
   }
 
   ask(ask: SyncAsk): void {

@@ -1,7 +1,9 @@
 // pmapd: the pmap manager of a node, with the virtual kernels on it.
+import { LEASE_MS } from '../lease-ms.ts';
 import { Part, type Place } from '../part.ts';
 import type { World } from '../world.ts';
 import { Backing } from './backing.ts';
+import { Drain } from './drain.ts';
 import { Links } from './links.ts';
 import { NodeMemory } from './memory.ts';
 import { SyncRelay } from './sync-relay.ts';
@@ -24,6 +26,8 @@ export class PmapPart extends Part {
   relay!: SyncRelay;
   backing!: Backing;
   vkernels: VkernelPart[] = [];
+  /** Once it hands over what it has. */
+  leaving: Drain | undefined;
 
   constructor(world: World, place: Place) {
     super(world, place.name, place);
@@ -41,6 +45,7 @@ export class PmapPart extends Part {
     this.links = new Links(this);
     this.relay = new SyncRelay(this);
     this.backing = new Backing(this);
+    this.leaving = undefined;
     for (const record of world.cluster.dataspaces) {
       const whole = record.creatorNode === this.nodeIndex && record.creatorIncarnation === this.incarnation;
       this.memory.open(record.id, record.pageCount, whole);
@@ -77,9 +82,37 @@ export class PmapPart extends Part {
     vkernel.crash();
     // The pmap manager sees the end of the stream.
     this.after(this.world.random.between(0, 5), () => {
-      this.memory.leave(vkernel);
-      for (const process of vkernel.processes) this.relay.ownerGone(process.pid);
-      this.startVkernel(slot);
+      this.forget(vkernel);
+      if (this.leaving === undefined) this.startVkernel(slot);
+    });
+  }
+
+  private forget(vkernel: VkernelPart): void {
+    this.memory.leave(vkernel);
+    for (const process of vkernel.processes) this.relay.ownerGone(process.pid);
+  }
+
+  /** It hands over what it has, and leaves. */
+  drain(): void {
+    if (!this.runs || this.leaving !== undefined) return;
+    this.note('leaves');
+    this.leaving = new Drain(this);
+    this.leaving.start();
+  }
+
+  endVkernel(vkernel: VkernelPart): void {
+    if (!vkernel.alive) return;
+    vkernel.crash();
+    this.forget(vkernel);
+  }
+
+  /** It has left: nothing is lost by its end. */
+  gone(): void {
+    this.note('is gone');
+    this.links.break();
+    super.crash();
+    this.world.later(this.world.random.between(1, LEASE_MS), () => {
+      if (!this.alive) this.start();
     });
   }
 }
