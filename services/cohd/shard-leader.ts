@@ -96,8 +96,16 @@ export class ShardLeader {
 
   /** A holder has a new stream, or this shard a new leader: the holder hears that it is led from here. */
   attach(entry: HolderEntry): void {
+    if (this.retired.has(entry)) {
+      // It has left, and may not have heard so: the answer may be lost with the last stream.
+      this.o.holders.send(entry.id, {
+        case: 'led',
+        value: { shard: this.shard, epoch: this.epoch, report: false },
+      });
+      this.o.holders.send(entry.id, { case: 'retired', value: { shard: this.shard, epoch: this.epoch } });
+      return;
+    }
     this.step({ type: 'join', holder: entry.id, identity: entry.incarnation });
-    this.retired.delete(entry);
     const other = this.awaited.get(entry.node);
     if (other !== undefined && other !== entry.incarnation) this.awaited.delete(entry.node);
     const report = this.rebuilding && this.o.expected.get(entry.node) === entry.incarnation;

@@ -173,6 +173,10 @@ export class Directories {
     return this.shards[shard]?.epoch === epoch;
   }
 
+  sayGoodbye(): void {
+    for (const link of this.links.values()) link.sayGoodbye();
+  }
+
   /** True while some replica has this node as a holder. */
   get anyConnected(): boolean {
     return [...this.links.values()].some(({ connected }) => connected);

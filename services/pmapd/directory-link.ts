@@ -63,6 +63,7 @@ export class DirectoryLink {
   private leaseMs = 0;
   private leased = false;
   private closed = false;
+  private leaving = false;
   private retry: NodeJS.Timeout | undefined;
   private renewal: NodeJS.Timeout | undefined;
   private leaseEnd: NodeJS.Timeout | undefined;
@@ -170,8 +171,10 @@ export class DirectoryLink {
     stream.cancel();
     this.stream = undefined;
     this.batch.clear();
-    if (this.joined) this.o.log.warn({ reason, directory: this.address }, 'lost the directory; trying again');
+    if (this.joined && !this.leaving)
+      this.o.log.warn({ reason, directory: this.address }, 'lost the directory; trying again');
     this.joined = false;
+    if (this.leaving) return;
     this.retry = setTimeout(() => this.connect(), this.backoff.nextDelayMs());
   }
 
@@ -276,6 +279,12 @@ export class DirectoryLink {
     );
     this.o.onWelcome(this);
     this.watchLease();
+  }
+
+  /** Says goodbye, and does not come back. */
+  sayGoodbye(): void {
+    this.send({ case: 'goodbye', value: {} });
+    this.leaving = true;
   }
 
   close(): void {

@@ -164,7 +164,7 @@ export class Drain {
 
   private async sayGoodbye(): Promise<void> {
     const { directories } = this.o;
-    directories.sendAll({ case: 'goodbye', value: {} });
+    directories.sayGoodbye();
     // A replica that heard it ends the stream.
     const endMs = monotonicMs() + GOODBYE_MS;
     while (directories.anyConnected && monotonicMs() < endMs) await delay(POLL_MS);

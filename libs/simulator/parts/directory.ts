@@ -157,8 +157,6 @@ export class DirectoryPart extends Part {
     const before = this.ofNode.get(node);
     if (before !== undefined && before.incarnation !== incarnation) this.bury(before, 'it started anew');
     const entry = this.ofNode.get(node) ?? this.join(node, incarnation, life);
-    if (this.retired.delete(entry))
-      this.step({ type: 'join', holder: entry.id, identity: identityOf(node, incarnation) });
     const { connection: old } = entry;
     entry.connection = connection;
     old?.break();
@@ -173,6 +171,8 @@ export class DirectoryPart extends Part {
       report,
       life: this.record.lifeOf(node),
     });
+    // The answer may be lost with the last stream.
+    if (this.retired.has(entry)) this.send(entry.id, { type: 'retired', epoch, remaining: [] });
   }
 
   private join(node: number, incarnation: number, life: number): Entry {

@@ -19,6 +19,7 @@ export class Link {
   holder: HolderId = 0;
   joined = false;
   private life = 0;
+  private closed = false;
   private readonly node: PmapPart;
   private readonly lease: HolderLease;
   private readonly nodeOf = new Map<HolderId, number>();
@@ -94,7 +95,7 @@ export class Link {
     this.connection = undefined;
     this.welcomed = false;
     this.node.timer(this.node.world.random.between(1, BACKOFF_MS), () => {
-      if (this.connection === undefined) this.connect();
+      if (this.connection === undefined && !this.closed) this.connect();
     });
   }
 
@@ -199,7 +200,9 @@ export class Link {
     return true;
   }
 
+  /** For good. */
   sayGoodbye(): void {
+    this.closed = true;
     if (this.welcomed && this.joined) this.connection?.up.send({ type: 'goodbye' });
   }
 
