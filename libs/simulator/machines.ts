@@ -63,6 +63,12 @@ export interface Duties {
   storeByEpoch: boolean;
   /** A directory heeds no unlock that was said before a lock of the same owner that it has heard. */
   dropLateUnlocks: boolean;
+  /** A node that leaves lets others fetch also what nobody asked for of dataspaces that it made. */
+  fetchPlain: boolean;
+  /** A node that said goodbye to a directory does not come back to it. */
+  stayGone: boolean;
+  /** What a node asked to be let go from, and got no answer of a directory that died, is void. */
+  voidUnanswered: boolean;
   /** An unlock is said again until it is confirmed. */
   repeatUnlock: boolean;
 }
@@ -98,5 +104,8 @@ export const ALL_DUTIES: Duties = {
   storeLostAnew: true,
   storeByEpoch: true,
   dropLateUnlocks: true,
+  fetchPlain: true,
+  stayGone: true,
+  voidUnanswered: true,
   repeatUnlock: true,
 };

@@ -2,6 +2,7 @@ import { DIRECTORY_MUTANTS } from './directory.ts';
 import { DURABLE_MUTANTS } from './durable.ts';
 import { HOLDER_MUTANTS } from './holder.ts';
 import { DUTY_MUTANTS, LEASE_MUTANTS } from './leases-and-locks.ts';
+import { LEAVING_MUTANTS } from './leaving.ts';
 import type { Mutant } from './mutant.ts';
 import { SHARD_MUTANTS } from './shards.ts';
 
@@ -12,4 +13,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...DUTY_MUTANTS,
   ...DURABLE_MUTANTS,
   ...SHARD_MUTANTS,
+  ...LEAVING_MUTANTS,
 ];

@@ -1,10 +1,13 @@
 // A node that leaves in peace, as services/pmapd/drain.ts has it: its virtual kernels end, other nodes fetch what only it
 // may have, and it retires from each shard.
 import type { PageRun } from '@odonata/coherency/page.ts';
+import { LEASE_MS } from '../lease-ms.ts';
 import type { PmapPart } from './pmap.ts';
 
 /** What is not answered is asked for again. */
 const AGAIN_MS = 60;
+/** How long it may take. */
+const DRAIN_MS = 4 * LEASE_MS;
 /** Until all directories have heard the goodbye; then it is gone, whoever has. */
 const GOODBYE_MS = 30;
 
@@ -22,8 +25,10 @@ export class Drain {
 
   start(): void {
     const { node } = this;
+    // All others may be leaving, too: then it is as if it died.
+    node.timer(DRAIN_MS, () => node.giveUp());
     for (const vkernel of node.vkernels) node.endVkernel(vkernel);
-    const { layout } = node.world;
+    const { layout, duties } = node.world;
     const { holder } = node.memory;
     const pagesOf = (run: PageRun): number[] => {
       const { firstPage, pageCount } = layout.used(run);
@@ -31,7 +36,7 @@ export class Drain {
     };
     const owned = layout.dataspaces.flatMap((id) => [
       ...holder.owned(id).map((page) => layout.pageOf(id, page)),
-      ...holder.plainRuns(id).flatMap(pagesOf),
+      ...(duties.fetchPlain ? holder.plainRuns(id).flatMap(pagesOf) : []),
     ]);
     this.fetch(owned, () => this.retire());
   }
@@ -82,7 +87,7 @@ export class Drain {
 
   /** Another leader took the place of one that was asked: it may have let this node go, and others write since. */
   ledAnew(shard: number): void {
-    if (!this.asked.delete(shard)) return;
+    if (!this.asked.delete(shard) || !this.node.world.duties.voidUnanswered) return;
     this.node.world.losses.nodeDied(this.node.nodeIndex, shard);
     this.node.memory.stepShard(shard, { type: 'expire' });
   }

@@ -202,7 +202,7 @@ export class Link {
 
   /** For good. */
   sayGoodbye(): void {
-    this.closed = true;
+    this.closed = this.node.world.duties.stayGone;
     if (this.welcomed && this.joined) this.connection?.up.send({ type: 'goodbye' });
   }
 

@@ -106,11 +106,21 @@ export class PmapPart extends Part {
     this.forget(vkernel);
   }
 
+  /** It could not hand over everything in time. */
+  giveUp(): void {
+    this.crash();
+    this.startLater();
+  }
+
   /** It has left: nothing is lost by its end. */
   gone(): void {
     this.note('is gone');
     this.links.break();
     super.crash();
+    this.startLater();
+  }
+
+  private startLater(): void {
     this.world.later(this.world.random.between(1, LEASE_MS), () => {
       if (!this.alive) this.start();
     });
