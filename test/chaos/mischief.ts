@@ -61,6 +61,8 @@ export class Mischief {
       { weight: 2, run: () => this.stop(pmapds(), leaseMs / 8, leaseMs / 2) },
       { weight: 1, run: () => this.stop(pmapds(), 1.3 * leaseMs, 2 * leaseMs) },
       { weight: 1, run: () => this.kill(pmapds()) },
+      { weight: 2, run: () => this.end(pmapds()) },
+      { weight: 1, run: () => this.end(cohds()) },
       { weight: 2, run: () => this.onVkernel('kill') },
       { weight: 2, run: () => this.onVkernel('stop') },
     ];
@@ -96,6 +98,14 @@ export class Mischief {
     if (victim === undefined) return;
     this.tell(`kill -9 ${victim.name}`);
     signalIdentity(victim.identity, 'SIGKILL');
+  }
+
+  /** Tells one to stop, as an upgrade does: it hands over what it has first. */
+  private async end(names: string[]): Promise<void> {
+    const victim = this.pick(names);
+    if (victim === undefined) return;
+    this.tell(`end ${victim.name}`);
+    signalIdentity(victim.identity, 'SIGTERM');
   }
 
   private async stop(names: string[], leastMs: number, mostMs: number): Promise<void> {

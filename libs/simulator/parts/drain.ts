@@ -17,7 +17,7 @@ export class Drain {
   /** Shards whose leader was asked and has not answered: whether it let this node go is not known. */
   private readonly asked = new Set<number>();
   private readonly open = new Set<number>();
-  private then: () => void = () => {};
+  private whenFetched: () => void = () => {};
 
   constructor(node: PmapPart) {
     this.node = node;
@@ -45,7 +45,7 @@ export class Drain {
 
   private fetch(pages: Iterable<number>, then: () => void): void {
     for (const page of pages) this.open.add(page);
-    this.then = then;
+    this.whenFetched = then;
     if (this.open.size === 0) then();
     else for (const page of this.open) this.fetchPage(page);
   }
@@ -68,7 +68,7 @@ export class Drain {
   private fetched(page: number): void {
     // It crashed meanwhile, and lives anew.
     if (this.node.leaving !== this) return;
-    if (this.open.delete(page) && this.open.size === 0) this.then();
+    if (this.open.delete(page) && this.open.size === 0) this.whenFetched();
   }
 
   // ---- it retires
