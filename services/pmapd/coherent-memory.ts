@@ -144,10 +144,14 @@ export class CoherentMemory {
       key: `${entry.vmspace.id} ${entry.address}`,
       mode,
       retry: () => {
+        // Its mapping went, perhaps with its virtual kernel: nobody waits.
+        if (!dataspace.entries.has(entry)) return;
         if (this.mayUse(dataspace.id, page, write)) this.resolve(fault, place);
         else this.request(fault, place);
       },
-      fail: (reason) => this.outside.faultError(fault, 'SIGBUS', reason),
+      fail: (reason) => {
+        if (dataspace.entries.has(entry)) this.outside.faultError(fault, 'SIGBUS', reason);
+      },
     });
     this.want(entry, page, mode);
   }

@@ -1,4 +1,5 @@
 // Parts of one node are killed: what runs elsewhere goes on, what is gone is said to be gone, and never read as zero.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { identify, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { buildGuest } from '../guests/build.ts';
@@ -42,6 +43,32 @@ const tryLock = async (node: string, ds: string, at: string) =>
   lines(await cluster.output(node, 'rangelock', [ds, at, at, 'modifying', '0']))[0]!.locked;
 
 describe('a virtual kernel', () => {
+  test('killed while it waits for a page: when that comes its pmap manager goes on', async () => {
+    await cluster.output('node2', 'pattern', ['late', '8', 'write', '5']);
+    const { process: holder } = cluster.service('node2/pmapd');
+    const { restarts } = cluster.service('node1/pmapd');
+    const vkernel = 'waits';
+    signalIdentity(holder!, 'SIGSTOP');
+    try {
+      const waiting = await cluster.start('node1', 'peek', ['late', '0'], { vkernel });
+      const pid = await waiting.pid;
+      await until('it maps the dataspace', async () => {
+        const { vmspaces } = await cluster.connection.pmapd('node1').listVmspaces({});
+        return vmspaces.some((v) => v.pid === pid && v.entries.length > 0);
+      });
+      // From the mapping to the first access.
+      await sleep(50);
+      process.kill(await hostPid('node1', vkernel), 'SIGKILL');
+      await waiting.end();
+    } finally {
+      signalIdentity(holder!, 'SIGCONT');
+    }
+    expect(await cluster.json('node1', 'pattern', ['late', '8', 'check', '5'])).toMatchObject({
+      wrong_pages: 0,
+    });
+    expect(cluster.service('node1/pmapd').restarts).toBe(restarts);
+  });
+
   test('killed: its processes are reported ended and let go; the next run works; its neighbours go on', async () => {
     const vkernel = 'doomed';
     const holder = await cluster.start(
