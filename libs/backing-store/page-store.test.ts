@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Code } from '@odonata/rpc/error.ts';
@@ -10,6 +9,7 @@ import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encodeChunk, PAGE_BYTES, sealPage } from './chunk.ts';
 import { PageStore, type PageToStore } from './page-store.ts';
+import { freePorts } from './testdata/free-ports.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'odonata-page-store-'));
 let port: number;
@@ -28,16 +28,6 @@ const states = async (dataspace: bigint, firstPage: number, pageCount: number) =
     p.state === 'INTACT' ? `${p.page} v${p.version} ${p.bytes[0]}` : `${p.page} ${p.state}`,
   );
 
-async function freePort(): Promise<number> {
-  const listener = createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const address = listener.address();
-  listener.close();
-  await once(listener, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
-
 function startServer(): ChildProcess {
   const args = ['-a', '127.0.0.1', '-p', `${port}`, '-js', '-sd', folder];
   return spawn('nats-server', args, { stdio: 'ignore' });
@@ -49,7 +39,7 @@ async function killServer(): Promise<void> {
 }
 
 beforeAll(async () => {
-  port = await freePort();
+  [port] = (await freePorts(1)) as [number];
   server = startServer();
   const servers = `nats://127.0.0.1:${port}`;
   connection = await connect({

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { withBackoff } from '@odonata/rpc/backoff.ts';
@@ -10,21 +9,13 @@ import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PAGE_BYTES } from './chunk.ts';
 import { PageStore, type PageToStore } from './page-store.ts';
+import { freePorts } from './testdata/free-ports.ts';
 
 const SERVERS = 3;
 const PAGES = 200;
 const folder = mkdtempSync(join(tmpdir(), 'odonata-replicated-store-'));
 const servers: ChildProcess[] = [];
 let connection: NatsConnection;
-
-/** Ports that are free, none of them twice. */
-async function freePorts(count: number): Promise<number[]> {
-  const listeners = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(listeners.map((listener) => once(listener, 'listening')));
-  const ports = listeners.map((listener) => (listener.address() as { port: number }).port);
-  await Promise.all(listeners.map((listener) => once(listener.close(), 'close')));
-  return ports;
-}
 
 beforeAll(async () => {
   const ports = await freePorts(2 * SERVERS);

@@ -1,14 +1,11 @@
 // What a holder that wants to leave must not take along: pages of which nobody else has a copy that the directory
 // knows of, and pages that are on their way because of it.
-import type { HolderId, PageRun } from './page.ts';
+import type { HolderId, PageRun, RunsOf } from './page.ts';
 import type { Dataspace, Page } from './page-table.ts';
 import { RunBatch } from './run-batch.ts';
 
 /** So many runs are named at a time. */
 export const REMAINING_RUNS_MAX = 1_024;
-
-/** The pages of a dataspace that a directory is for. */
-export type RunsOf = (dataspace: bigint, pageCount: number) => PageRun[];
 
 /** The first pages that keep a holder from leaving without a loss; none: it may. */
 export function remainingRuns(dataspaces: Iterable<Dataspace>, holder: HolderId, runsOf: RunsOf): PageRun[] {

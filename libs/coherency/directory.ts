@@ -7,9 +7,17 @@ import assert from 'node:assert/strict';
 import type { DirectoryAction, DirectoryEvent } from './directory-messages.ts';
 import { type DirectoryCounters, DirectoryOutbox } from './directory-outbox.ts';
 import { DirectoryRebuild } from './directory-rebuild.ts';
-import { type RunsOf, remainingRuns } from './directory-retire.ts';
+import { remainingRuns } from './directory-retire.ts';
 import { type HolderSet, NO_HOLDERS, withHolder, withoutHolder } from './holder-set.ts';
-import { type HolderId, type HolderIdentity, type PageRun, type PageState, unreachable } from './page.ts';
+import {
+  type HolderId,
+  type HolderIdentity,
+  type PageRun,
+  type PageState,
+  type RunsOf,
+  unreachable,
+  wholeDataspace,
+} from './page.ts';
 import {
   become,
   type Change,
@@ -119,7 +127,7 @@ export class Directory {
    */
   retire(
     holder: HolderId,
-    runsOf: RunsOf = (dataspace, pageCount) => [{ dataspace, firstPage: 0, pageCount }],
+    runsOf: RunsOf = wholeDataspace,
   ): { remaining: PageRun[]; actions: DirectoryAction[] } {
     const remaining = remainingRuns(this.dataspaces.values(), holder, runsOf);
     const actions = remaining.length > 0 ? [] : this.step({ type: 'leave', holder });

@@ -13,7 +13,9 @@ import {
   mayWrite,
   type PageRun,
   type PageState,
+  type RunsOf,
   unreachable,
+  wholeDataspace,
 } from './page.ts';
 import { RunBatch } from './run-batch.ts';
 
@@ -54,12 +56,10 @@ export class Holder {
   private breaks = 0;
   /** Of pages that are not known here. */
   private lineageOfAll = 0;
-  private readonly runsOf: (dataspace: bigint, pageCount: number) => PageRun[];
+  private readonly runsOf: RunsOf;
 
   /** @param runsOf the pages of a dataspace that this machine is for; all, unless told otherwise */
-  constructor(
-    runsOf = (dataspace: bigint, pageCount: number): PageRun[] => [{ dataspace, firstPage: 0, pageCount }],
-  ) {
+  constructor(runsOf: RunsOf = wholeDataspace) {
     this.runsOf = runsOf;
   }
 

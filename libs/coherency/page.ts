@@ -67,6 +67,12 @@ export interface PageRun {
   pageCount: number;
 }
 
+/** The pages of a dataspace that a machine is for. */
+export type RunsOf = (dataspace: bigint, pageCount: number) => PageRun[];
+
+/** All of them. */
+export const wholeDataspace: RunsOf = (dataspace, pageCount) => [{ dataspace, firstPage: 0, pageCount }];
+
 /** A number that stands for a holder at its directory; 0 is nobody. */
 export type HolderId = number;
 

@@ -3,12 +3,10 @@
 import { Directory } from '@odonata/coherency/directory.ts';
 import { Holder } from '@odonata/coherency/holder.ts';
 import { HolderLease, LeaseTable } from '@odonata/coherency/lease.ts';
+import type { RunsOf } from '@odonata/coherency/page.ts';
 import { RangeLocks } from '@odonata/coherency/range-lock.ts';
 import { Waiters } from '@odonata/coherency/waiters.ts';
 import { type DurableStore, latestOf, MemoryStore, type StoredPage } from './durable-store.ts';
-
-/** The pages of a dataspace that a holder's machine is for. */
-export type RunsOf = ConstructorParameters<typeof Holder>[0];
 
 export interface Machines {
   /** cohd's. */

@@ -1,30 +1,17 @@
 // The bench works: a quick run, its exit code, its JSON and what it leaves. What the figures are is not tested.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { afterAll, describe, expect, test } from 'vitest';
 import { PART_NAMES, parseOptions } from './options.ts';
 import { geometricMean, latencyOf, median, percentile } from './samples.ts';
+import { spawnCommand } from './spawned.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'bench-test-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function bench(args: string[], onShown: (shown: string) => void = () => {}) {
-  // Its own temporary folder tells what it leaves.
-  const env = { ...process.env, TMPDIR: folder };
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args], { env });
-  let stderr = '';
-  child.stderr.setEncoding('utf8').on('data', (piece: string) => {
-    stderr += piece;
-    onShown(stderr);
-  });
-  const ended = Promise.all([once(child, 'close'), text(child.stdout)]);
-  const result = ended.then(([[code], stdout]) => ({ code: code as number, stdout, stderr }));
-  return { child, result };
-}
+const bench = (args: string[], onShown?: (shown: string) => void) =>
+  spawnCommand(join(import.meta.dirname, 'main.ts'), args, folder, onShown);
 
 function left(pid: number): string[] {
   const clusters = [folder, '/tmp', '/dev/shm'].flatMap((where) => readdirSync(where));

@@ -1,10 +1,7 @@
 // `npm run bench`: measures, judges, and leaves nothing behind. README.md says what and how.
-import { mkdtempSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
 import { withCluster } from './cluster.ts';
+import { runCommand } from './command.ts';
 import { compute } from './compute.ts';
 import { directory } from './directory.ts';
 import { faults } from './faults.ts';
@@ -44,36 +41,4 @@ async function measure({ only, quick, json }: Options, signal: AbortSignal, fold
   console.log(summary(Object.values(results)));
 }
 
-async function main(): Promise<number> {
-  const abort = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      if (abort.signal.aborted) return; // The first one counts; taking the cluster down takes its seconds.
-      process.stderr.write('\ninterrupted, taking the cluster down ...\n');
-      abort.abort(new Failure('interrupted', { exitCode: 130 }));
-    });
-  }
-  // A terminal that went away must not keep us from clearing up.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
-
-  let folder: string | undefined;
-  try {
-    const options = parseOptions(process.argv.slice(2));
-    if (options === 'help') {
-      console.log(HELP);
-      return EXIT.ok;
-    }
-    folder = mkdtempSync(join(tmpdir(), 'odonata-bench-'));
-    process.env.ODONATA_HOME = folder;
-    await measure(options, abort.signal, folder);
-    return EXIT.ok;
-  } catch (error) {
-    if (abort.signal.aborted) return 130;
-    process.stderr.write(`\nbench: ${explain(error)}\n`);
-    return error instanceof Failure ? error.exitCode : EXIT.failed;
-  } finally {
-    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-process.exit(await main());
+process.exit(await runCommand({ name: 'bench', help: HELP, parse: parseOptions, run: measure }));

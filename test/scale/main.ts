@@ -1,9 +1,7 @@
 // `npm run scale`: each service by itself, over more replicas. README.md says what and how.
-import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
+import { runCommand } from '../bench/command.ts';
 import { Progress } from '../bench/progress.ts';
 import { machine, summary, tableText } from '../bench/report.ts';
 import { chartSvg } from './chart.ts';
@@ -83,36 +81,4 @@ async function scale(options: Options, signal: AbortSignal, folder: string): Pro
 const finiteNumbers = (_key: string, value: unknown): unknown =>
   value === Number.POSITIVE_INFINITY ? 'any' : value;
 
-async function main(): Promise<number> {
-  const abort = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      if (abort.signal.aborted) return; // The first one counts; taking everything down takes its seconds.
-      process.stderr.write('\ninterrupted, taking everything down ...\n');
-      abort.abort(new Failure('interrupted', { exitCode: 130 }));
-    });
-  }
-  // A terminal that went away must not keep us from clearing up.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
-
-  let folder: string | undefined;
-  try {
-    const options = parseOptions(process.argv.slice(2));
-    if (options === 'help') {
-      console.log(HELP);
-      return EXIT.ok;
-    }
-    folder = mkdtempSync(join(tmpdir(), 'odonata-scale-'));
-    process.env.ODONATA_HOME = folder;
-    await scale(options, abort.signal, folder);
-    return EXIT.ok;
-  } catch (error) {
-    if (abort.signal.aborted) return 130;
-    process.stderr.write(`\nscale: ${explain(error)}\n`);
-    return error instanceof Failure ? error.exitCode : EXIT.failed;
-  } finally {
-    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-process.exit(await main());
+process.exit(await runCommand({ name: 'scale', help: HELP, parse: parseOptions, run: scale }));

@@ -1,13 +1,11 @@
 // The scaling run works: quick runs of each service, their exit codes, JSON and pictures, and what they leave. What the
 // figures are is not tested.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { SaxesParser } from 'saxes';
 import { afterAll, describe, expect, test } from 'vitest';
+import { spawnCommand } from '../bench/spawned.ts';
 import { parseOptions } from './options.ts';
 import { missingCosts } from './projection/costs.ts';
 import { Scrape } from './prometheus.ts';
@@ -19,22 +17,8 @@ import { judged } from './verdict.ts';
 const folder = mkdtempSync(join(tmpdir(), 'scale-test-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function scale(args: string[], onShown: (shown: string) => void = () => {}) {
-  // Its own temporary folder and its own process group tell what it leaves.
-  const env = { ...process.env, TMPDIR: folder };
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts'), ...args], {
-    env,
-    detached: true,
-  });
-  let stderr = '';
-  child.stderr.setEncoding('utf8').on('data', (piece: string) => {
-    stderr += piece;
-    onShown(stderr);
-  });
-  const ended = Promise.all([once(child, 'close'), text(child.stdout)]);
-  const result = ended.then(([[code], stdout]) => ({ code: code as number, stdout, stderr }));
-  return { child, result };
-}
+const scale = (args: string[], onShown?: (shown: string) => void) =>
+  spawnCommand(join(import.meta.dirname, 'main.ts'), args, folder, onShown);
 
 function left(pid: number): string[] {
   const shared = ['/tmp', '/dev/shm'].flatMap((where) => readdirSync(where));
