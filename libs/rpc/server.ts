@@ -128,9 +128,9 @@ async function bind(server: grpc.Server, address: string): Promise<string> {
   return path !== undefined ? address : `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
 }
 
-/** A socket file that a killed server left answers nobody and would refuse us. One that answers stays. */
-async function removeStaleSocket(path: string): Promise<void> {
-  const answers = await new Promise<boolean>((resolve) => {
+/** True where somebody listens on a unix socket. */
+export function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
     const probe = connect(path);
     probe.once('connect', () => {
       probe.destroy();
@@ -138,7 +138,11 @@ async function removeStaleSocket(path: string): Promise<void> {
     });
     probe.once('error', () => resolve(false));
   });
-  if (answers) throw new RpcError(Code.AlreadyExists, `somebody else listens on unix:${path}`);
+}
+
+/** A socket file that a killed server left answers nobody and would refuse us. One that answers stays. */
+async function removeStaleSocket(path: string): Promise<void> {
+  if (await isListening(path)) throw new RpcError(Code.AlreadyExists, `somebody else listens on unix:${path}`);
   await rm(path, { force: true });
 }
 

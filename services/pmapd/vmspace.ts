@@ -54,14 +54,22 @@ export class Vmspace {
   readonly entries: MapEntry[] = [];
   private fd: number | undefined;
 
-  constructor(id: bigint, pid: bigint, session: Session, file: string, sizeBytes: number) {
-    this.id = id;
-    this.pid = pid;
-    this.session = session;
-    this.file = file;
-    this.sizeBytes = sizeBytes;
-    this.fd = openSync(file, 'wx+', 0o600);
-    ftruncateSync(this.fd, sizeBytes);
+  /** @param about `exists`: another pmap manager made its file */
+  constructor(about: {
+    id: bigint;
+    pid: bigint;
+    session: Session;
+    file: string;
+    sizeBytes: number;
+    exists: boolean;
+  }) {
+    this.id = about.id;
+    this.pid = about.pid;
+    this.session = about.session;
+    this.file = about.file;
+    this.sizeBytes = about.sizeBytes;
+    this.fd = openSync(this.file, about.exists ? 'r+' : 'wx+', 0o600);
+    if (!about.exists) ftruncateSync(this.fd, this.sizeBytes);
   }
 
   /** The entry that maps an address. */

@@ -1,0 +1,35 @@
+// What a pmap manager that stands by answers: that it is well. Where it shares the network of the one that runs, that one
+// listens on the address.
+import { ListenError } from '@odonata/rpc/address.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { createRpcServer, type RpcServer } from '@odonata/rpc/server.ts';
+
+export class StandbyServer {
+  private readonly address: string;
+  private readonly log: Logger;
+  private server: RpcServer | undefined;
+  private listening: Promise<void> | undefined;
+
+  constructor(address: string, log: Logger) {
+    this.address = address;
+    this.log = log;
+  }
+
+  async start(): Promise<void> {
+    this.log.info('stands by: another pmap manager of this node runs, and hands over when it is told to stop');
+    this.server = createRpcServer({ name: 'pmapd that stands by', log: this.log });
+    this.listening = this.server.listen(this.address).then(
+      () => {},
+      (error) => {
+        if (!(error instanceof ListenError)) throw error;
+      },
+    );
+    await this.listening;
+  }
+
+  /** Frees the address. */
+  async stop(): Promise<void> {
+    await this.listening;
+    await this.server?.drain(0);
+  }
+}
