@@ -65,8 +65,7 @@ export class NodePmap {
 
   /** Takes write access away from all that map a dataspace, at once and in the page tables only. */
   protectAll(dataspace: SharedDataspace): void {
-    for (const { writable, vmspace, address, pageCount } of dataspace.entries)
-      if (writable) vmspace.session.userfault.writeProtect(address, pageCount * PAGE_BYTES, true);
+    for (const entry of dataspace.entries) entry.protect();
   }
 
   /** An entry of another pmap manager of this node: what has frames may be mapped there, for reading. */

@@ -362,8 +362,9 @@ export class Session {
     this.node.interest(entry.dataspace);
   }
 
-  /** The vkernel is gone. */
+  /** The vkernel is gone; or it is slow, and hears of that when it has nothing to write to any more. */
   close(): void {
+    for (const { entries } of this.vmspaces.values()) for (const entry of entries) entry.protect();
     for (const vmspace of [...this.vmspaces.values()]) this.destroyVmspace(vmspace);
     this.node.memory.pmap.leave(this.holder);
     this.node.frames.giveBack(this.held);

@@ -34,6 +34,12 @@ export class MapEntry {
     return this.address + BigInt((page - this.firstPage) * PAGE_BYTES);
   }
 
+  /** Takes write access away, in the page tables only. */
+  protect(): void {
+    if (this.writable)
+      this.vmspace.session.userfault.writeProtect(this.address, this.pageCount * PAGE_BYTES, true);
+  }
+
   /** The part of a run that is mapped here, if any. */
   clip(firstPage: number, pageCount: number): { firstPage: number; pageCount: number } | undefined {
     const from = Math.max(firstPage, this.firstPage);

@@ -1,8 +1,7 @@
 // What a pmap manager that stands by answers: that it is well. Where it shares the network of the one that runs, that one
 // listens on the address.
-import { ListenError } from '@odonata/rpc/address.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
-import { createRpcServer, type RpcServer } from '@odonata/rpc/server.ts';
+import { createRpcServer, isListening, type RpcServer } from '@odonata/rpc/server.ts';
 
 export class StandbyServer {
   private readonly address: string;
@@ -17,14 +16,14 @@ export class StandbyServer {
 
   async start(): Promise<void> {
     this.log.info('stands by: another pmap manager of this node runs, and hands over when it is told to stop');
-    this.server = createRpcServer({ name: 'pmapd that stands by', log: this.log });
-    this.listening = this.server.listen(this.address).then(
-      () => {},
-      (error) => {
-        if (!(error instanceof ListenError)) throw error;
-      },
-    );
+    this.listening = this.listen();
     await this.listening;
+  }
+
+  private async listen(): Promise<void> {
+    if (await isListening(this.address)) return;
+    this.server = createRpcServer({ name: 'pmapd that stands by', log: this.log });
+    await this.server.listen(this.address);
   }
 
   /** Frees the address. */

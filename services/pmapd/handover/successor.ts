@@ -46,10 +46,10 @@ export interface SuccessorOptions {
  */
 export async function succeed(options: SuccessorOptions): Promise<Inheritance | undefined> {
   const { config, log, stopping } = options;
-  const socket = handOverSocket(config.socketDir);
+  const socket = `unix:${handOverSocket(config.socketDir)}`;
   if (!(await isListening(socket))) return undefined;
   const door = new DescriptorDoor(join(config.socketDir, 'successor.sock'));
-  const client = createClient(HandOverService, `unix:${socket}`);
+  const client = createClient(HandOverService, socket);
   const { promise: taken, resolve: take } = Promise.withResolvers<void>();
   async function* requests() {
     const { node, shards, takeOver: atOnce } = config;
