@@ -144,7 +144,8 @@ export function isListening(address: string): Promise<boolean> {
 
 /** A socket file that a killed server left answers nobody and would refuse us. One that answers stays. */
 async function removeStaleSocket(path: string): Promise<void> {
-  if (await isListening(`unix:${path}`)) throw new RpcError(Code.AlreadyExists, `somebody else listens on unix:${path}`);
+  if (await isListening(`unix:${path}`))
+    throw new RpcError(Code.AlreadyExists, `somebody else listens on unix:${path}`);
   await rm(path, { force: true });
 }
 

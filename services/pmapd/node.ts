@@ -374,7 +374,10 @@ export class Node {
   /** Paths of the memory files that are in use. */
   files(): Set<string> {
     const ofVmspaces = [...this.sessions].flatMap(({ vmspaces }) => [...vmspaces.values()]);
-    return new Set([...[...this.memory.all()].map(({ file }) => file.path), ...ofVmspaces.map((v) => v.file)]);
+    return new Set([
+      ...[...this.memory.all()].map(({ file }) => file.path),
+      ...ofVmspaces.map((v) => v.file),
+    ]);
   }
 
   /** Ends sessions that nobody resumed. */

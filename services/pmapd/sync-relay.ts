@@ -335,7 +335,12 @@ export class SyncRelay {
 
   /** All that is remembered. `placeOf`: of a session in the snapshot. */
   snapshot(placeOf: (session: Session) => number): SyncSnapshotInit {
-    const wire = ({ event, owner, dataspace, repeated }: Omit<UnderWay, 'session' | 'request' | 'registered'>) => {
+    const wire = ({
+      event,
+      owner,
+      dataspace,
+      repeated,
+    }: Omit<UnderWay, 'session' | 'request' | 'registered'>) => {
       return { event: { event }, owner, dataspace, repeated: repeated ?? false };
     };
     const underWay = [...this.underWay].map(([id, asked]) => {
@@ -345,7 +350,13 @@ export class SyncRelay {
     const givenUp = [...this.givenUp].map(([id, asked]) => ({ id, ...wire(asked) }));
     const held = [...this.held].flatMap(([owner, ofOwner]) =>
       [...ofOwner].flatMap(([dataspace, ranges]) =>
-        [...ranges].map(({ begin, end, mode }) => ({ owner, dataspace, begin, end, mode: lockWire.to(mode) })),
+        [...ranges].map(({ begin, end, mode }) => ({
+          owner,
+          dataspace,
+          begin,
+          end,
+          mode: lockWire.to(mode),
+        })),
       ),
     );
     const unlocks = [...this.unlocks.values()]

@@ -15,7 +15,9 @@ export class StandbyServer {
   }
 
   async start(): Promise<void> {
-    this.log.info('stands by: another pmap manager of this node runs, and hands over when it is told to stop');
+    this.log.info(
+      'stands by: another pmap manager of this node runs, and hands over when it is told to stop',
+    );
     this.listening = this.listen();
     await this.listening;
   }

@@ -76,8 +76,7 @@ async function restartOne(cluster: string, name: string, timeoutMs: number): Pro
   const record = runningRecord(cluster);
   const tell = () =>
     canBeReplaced(name, record) ? askToReplace(name, record) : signalIdentity(identity!, 'SIGTERM');
-  if (identity === undefined || !tell())
-    throw new Failure(`${name} does not run`, { fix: `See ${logFile}` });
+  if (identity === undefined || !tell()) throw new Failure(`${name} does not run`, { fix: `See ${logFile}` });
   const endMs = startMs + timeoutMs;
   for (;;) {
     const { restarts: now, state } = find();
