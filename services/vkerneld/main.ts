@@ -18,6 +18,7 @@ runService({
   stopMs: config.drainMs + STOP_MS,
   start: async () => {
     const vkerneld = await serveVkerneld(config, log);
+    process.on('SIGHUP', () => void vkerneld.leave().then(() => process.exit(0)));
     return (how) => vkerneld.stop(how);
   },
 });

@@ -28,6 +28,7 @@ async function startDaemon(drainMs = 0): Promise<void> {
       const v = await serveVkerneld({ node: 'n', nodeIndex: 1, listen: '127.0.0.1:0', syslink: '127.0.0.1:1',
         allowDir: [], drainMs: ${drainMs}, logLevel: 'fatal', metricsListen: '', socketDir: ${JSON.stringify(join(folder, 's'))} }, log,
         ${JSON.stringify(join(here, 'stand-in-vkernel.ts'))});
+      process.on('SIGHUP', () => v.leave().then(() => process.exit(0)));
       console.log(v.address);
       return (how) => v.stop(how);
     } });`;
@@ -75,35 +76,43 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
   }
 }
 
-async function killDaemon(): Promise<void> {
+async function killDaemon(signal: 'SIGKILL' | 'SIGHUP' = 'SIGKILL'): Promise<void> {
   client.close();
-  daemon.kill('SIGKILL');
+  daemon.kill(signal);
   await once(daemon, 'exit');
 }
 
-it('killed and started again: the virtual kernel and its processes go on under the new one', async () => {
-  const pid = await start('wait');
-  const echo = await start('echo');
-  const [before] = (await client.listVkernels({})).vkernels;
-  await killDaemon();
-  await startDaemon();
-  const attached = async () => {
-    // The new supervisor ends the input of what runs, so that nothing waits for a caller that is gone.
-    return (await stateOf(echo)) === ProcessState.EXITED;
-  };
-  await until(attached);
-  expect(await stateOf(pid)).toBe(ProcessState.RUNNING);
-  const [after] = (await client.listVkernels({})).vkernels;
-  expect(after).toMatchObject({ name: 'default', hostPid: before!.hostPid, processes: 1 });
-  const next = await start('wait');
-  expect(next).toBe(100_003n);
-  await client.kill({ pid, signal: 'SIGTERM' });
-  await until(async () => (await stateOf(pid)) === ProcessState.EXITED);
-  expect(await stateOf(next)).toBe(ProcessState.RUNNING);
-  daemon.kill('SIGTERM');
-  await once(daemon, 'exit');
-  expect(startTicksOf(after!.hostPid)).toBeUndefined();
-});
+it.each([
+  ['killed', 'SIGKILL'],
+  ['told to leave', 'SIGHUP'],
+] as const)(
+  '%s and started again: the virtual kernel and its processes go on under the new one',
+  async (_how, signal) => {
+    const pid = await start('wait');
+    const echo = await start('echo');
+    const [before] = (await client.listVkernels({})).vkernels;
+    await killDaemon(signal);
+    await startDaemon();
+    const attached = async () => {
+      // The new supervisor ends the input of what runs, so that nothing waits for a caller that is gone; unless the old one
+      // saw that still, and the end of the process.
+      const [running, echoing] = [await stateOf(pid), await stateOf(echo)];
+      return running === ProcessState.RUNNING && (echoing ?? ProcessState.EXITED) === ProcessState.EXITED;
+    };
+    await until(attached);
+    expect(await stateOf(pid)).toBe(ProcessState.RUNNING);
+    const [after] = (await client.listVkernels({})).vkernels;
+    expect(after).toMatchObject({ name: 'default', hostPid: before!.hostPid, processes: 1 });
+    const next = await start('wait');
+    expect(next).toBe(100_003n);
+    await client.kill({ pid, signal: 'SIGTERM' });
+    await until(async () => (await stateOf(pid)) === ProcessState.EXITED);
+    expect(await stateOf(next)).toBe(ProcessState.RUNNING);
+    daemon.kill('SIGTERM');
+    await once(daemon, 'exit');
+    expect(startTicksOf(after!.hostPid)).toBeUndefined();
+  },
+);
 
 it('a virtual kernel that ended meanwhile is seen as ended', async () => {
   const pid = await start('wait');

@@ -22,6 +22,8 @@ export interface Vkerneld {
   readonly address: string;
   /** Ends the virtual kernels and all that runs in them; unless at once, what runs has its time to end by itself. */
   stop(how?: StopHow): Promise<void>;
+  /** Ends nothing: the next vkerneld of the node takes the virtual kernels over. This process must end then. */
+  leave(): Promise<void>;
 }
 
 /** From the pmap manager of this node, as long as that takes: the two start in any order. */
@@ -69,6 +71,10 @@ export async function serveVkerneld(
   const metricsServer = await serveMetrics({ listen: config.metricsListen, metrics, notReady, log });
   return {
     address,
+    async leave() {
+      log.info('leaves the virtual kernels to the next vkerneld');
+      await file.settled();
+    },
     async stop({ atOnce } = { atOnce: true }) {
       server.setServing(false);
       stopping = true;

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
+import { buildGuest } from '../guests/build.ts';
 import { TestCluster, until } from './cluster.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -145,6 +146,26 @@ class Standby {
     return until(`it says ${pattern}`, () => pattern.test(this.log), 20_000);
   }
 }
+
+test('a vkerneld is replaced: programs go on, and new ones run beside them', async () => {
+  await cluster.output('node1', 'counter', ['supervised', 'read']);
+  const counter = await buildGuest('counter');
+  const program = [counter, 'supervised', 'lock', '6000'];
+  const { code, stdout } = await cluster.vkctl(['run', '-d', '--node', 'node1', ...program]);
+  expect(code).toBe(0);
+  const pid = BigInt(stdout.trim());
+  await restart('node1/vkerneld');
+  expect(await cluster.json('node1', 'counter', ['supervised', 'atomic', '1'])).toMatchObject({
+    increments: 1,
+  });
+  await until('it ends', async () => {
+    const { processes } = await cluster.connection.vkerneld('node1').listProcesses({});
+    const process = processes.find((each) => each.pid === pid);
+    return process?.exit !== undefined;
+  });
+  const { seen } = await cluster.json<{ seen: number }>('node2', 'counter', ['supervised', 'read']);
+  expect(seen).toBe(6001);
+});
 
 test('a virtual kernel that is stopped ends, and its node goes on without it', async () => {
   const stopped = await cluster.start('node1', 'counter', ['stopped', 'atomic', '1000000000000'], {

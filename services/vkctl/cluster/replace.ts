@@ -9,7 +9,7 @@ const fileOf = (runtimeDir: string): string => join(runtimeDir, 'replace');
 
 /** Services that can hand over to another process on their machine. */
 export const canBeReplaced = (name: string, { replaces }: ClusterRecord): boolean =>
-  replaces === true && /\/pmapd$/.test(name);
+  replaces === true && /\/(pmapd|vkerneld)$/.test(name);
 
 /** Asks; the record tells when it is done. @returns false: the supervisor does not run */
 export function askToReplace(name: string, { plan, supervisor }: ClusterRecord): boolean {

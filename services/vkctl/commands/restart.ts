@@ -28,8 +28,9 @@ export function addRestart(program: Command): void {
     .command('restart')
     .summary('restart services one after another')
     .description(
-      'Starts services anew, one at a time, and waits until each runs again and everything is ready. A pmap manager is ' +
-        'replaced by another one that goes on with its memory; the programs of a node end with its vkerneld.',
+      'Starts services anew, one at a time, and waits until each runs again and everything is ready. Programs go on: ' +
+        'another pmapd takes over the memory of its node, another vkerneld the virtual kernels. But the line of a ' +
+        '"vkctl run" through what restarts breaks.',
     )
     .argument('[service...]', 'as "vkctl status" shows them')
     .option('--all', 'every service but NATS')

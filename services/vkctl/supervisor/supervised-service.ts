@@ -2,7 +2,8 @@
 //
 //   start -> running --ends--> waiting --delay--> running ...
 //                    \-- too many short lives --> failed
-//   replace: running -> its successor runs beside it -> takes its place, and it ends -> running
+//   replace, pmapd: running -> its successor runs beside it -> takes its place, and it ends -> running
+//   replace, vkerneld: running -> SIGHUP: it leaves its virtual kernels alone, and ends -> waiting -> running
 //   stop: running -> SIGINT, since nothing of a cluster that goes down is worth handing over -> (graceMs) -> SIGKILL -> stopped
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, renameSync, statSync } from 'node:fs';
@@ -63,10 +64,11 @@ export class SupervisedService {
     this.#around.log.info({ service: this.spec.name, pid }, 'started');
   }
 
-  /** Starts another one of it, which takes its place without a break. @returns false: it does not run */
+  /** Has another one of it go on with what it has. @returns false: it does not run */
   replace(): boolean {
     if (this.#child === undefined || this.#stopping || this.#successor !== undefined) return false;
-    this.#successor = this.#spawn(['--take-over']);
+    if (/vkerneld$/.test(this.spec.name)) this.#child.kill('SIGHUP');
+    else this.#successor = this.#spawn(['--take-over']);
     return true;
   }
 
