@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { NODE_FLAGS } from '../../services/vkctl/supervisor/service-spec.ts';
+import { findTool } from '../../services/vkctl/supervisor/tool.ts';
 import * as policy from './policy.ts';
-import { K8S, type Manifest, OVERLAYS, podOf, render, workloads } from './render.ts';
+import { K8S, type Manifest, OVERLAYS, podOf, render, renderBy, workloads } from './render.ts';
 
 const ROOT = join(K8S, '..');
 
@@ -237,6 +238,10 @@ const POLICIES = [...new Set(BREAKS.map(([check]) => check))];
 
 describe.each(OVERLAYS)('overlay %s', (overlay) => {
   const all = render(join(K8S, 'overlays', overlay));
+
+  it.runIf(findTool('kubectl'))('is rendered the same by kubectl', () => {
+    expect(renderBy(['kubectl', 'kustomize', join(K8S, 'overlays', overlay)])).toEqual(all);
+  });
 
   it('is valid by the schemas of Kubernetes, and has no field that they do not have', async () => {
     expect(all.length).toBeGreaterThan(30);
