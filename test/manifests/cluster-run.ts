@@ -77,11 +77,14 @@ try {
   );
   waitReady();
   step('rolling every service', () =>
-    kubectl('-n', 'odonata', 'rollout', 'restart', 'deployment', 'daemonset', 'statefulset'),
+    kubectl('-n', 'odonata', 'rollout', 'restart', 'deployment,daemonset,statefulset'),
   );
   waitReady();
   await step('counting words again', () => countThroughRouter(2));
   console.log('k8s-test: passed');
+} catch (error) {
+  step('what there is', () => console.log(kubectl('-n', 'odonata', 'get', 'pods,events', '-o', 'wide')));
+  throw error;
 } finally {
   step('deleting', () => kubectl('delete', '-k', OVERLAY, '--ignore-not-found', '--wait', READY));
 }
