@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -261,6 +261,26 @@ describe.each(OVERLAYS)('overlay %s', (overlay) => {
 
   it.each(POLICIES.map((check) => [check.name, check] as const))('%s', (_name, check) => {
     expect(check(all)).toEqual([]);
+  });
+
+  it('gives NATS any token that a person may choose', () => {
+    const { data } = all.find((m) => m.kind === 'ConfigMap' && m.metadata.name.startsWith('nats-config'));
+    const { value } = first(all, 'nats').containers[0].env.find((e: Manifest) => e.name === 'NATS_TOKEN');
+    const folder = mkdtempSync(join(tmpdir(), 'odonata-nats-'));
+    try {
+      const file = join(folder, 'nats.conf');
+      writeFileSync(file, data['nats.conf']);
+      const said = (variable: string) => {
+        const env = { POD_NAME: 'nats-0', NATS_TOKEN: variable };
+        return spawnSync(findTool('nats-server')!, ['-t', '-c', file], { env, encoding: 'utf8' }).stderr;
+      };
+      for (const token of ['secret', '1e5b', '12', 'a/b+c=='])
+        expect(said(value.replace('$(TOKEN)', token)), token).toContain('is valid');
+      // As it would be without quotes.
+      expect(said('1e5b')).toContain('could not be parsed');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('has one router for trials, and several on several machines for production', () => {
