@@ -5,10 +5,11 @@
 import assert from 'node:assert/strict';
 import type { HeldRun } from './directory-messages.ts';
 import { gaps } from './directory-retire.ts';
+import { type HeldPage, newPage } from './held-page.ts';
 import type { HolderAction, HolderEvent } from './holder-messages.ts';
+import { type HolderSnapshot, heldPages, heldRuns } from './holder-snapshot.ts';
 import {
   type HolderId,
-  type HolderIdentity,
   mayRead,
   mayWrite,
   type PageRun,
@@ -20,26 +21,6 @@ import {
 import { RunBatch } from './run-batch.ts';
 
 type RunwiseAction = Exclude<HolderAction, { type: 'report' }>;
-
-interface HeldPage {
-  state: PageState;
-  /** Of the copy, or of the invalidation that took it. */
-  version: number;
-  readPending: boolean;
-  writePending: boolean;
-  /** Data of this version waits here for a grant. */
-  dataVersion: number;
-  /** A grant of this version waits here for data. */
-  grantVersion: number;
-  /** This version was sent on, and the frames' bytes are kept until it is settled. */
-  retainedVersion: number;
-  retainedFor: HolderIdentity;
-  /** Bytes of this version are at hand that the backing store keeps. */
-  storedVersion: number | undefined;
-  /** At which it was last refused as LOST. */
-  lostVersion: number;
-  lineage: number;
-}
 
 interface HeldDataspace {
   pageCount: number;
@@ -61,6 +42,23 @@ export class Holder {
   /** @param runsOf the pages of a dataspace that this machine is for; all, unless told otherwise */
   constructor(runsOf: RunsOf = wholeDataspace) {
     this.runsOf = runsOf;
+  }
+
+  /** All that is known here, as it is now. */
+  snapshot(): HolderSnapshot {
+    const { reborn, breaks, lineageOfAll } = this;
+    const dataspaces = [...this.dataspaces].map(([dataspace, { pageCount, whole, voided, pages }]) => {
+      return { dataspace, pageCount, whole, voided, runs: heldRuns(pages) };
+    });
+    return { reborn, breaks, lineageOfAll, dataspaces };
+  }
+
+  /** Goes on where another machine was; to the directory its stream broke. Nothing else may be known here. */
+  resume({ reborn, breaks, lineageOfAll, dataspaces }: HolderSnapshot): void {
+    assert(this.dataspaces.size === 0, 'only a new holder goes on where another was');
+    Object.assign(this, { reborn, breaks, lineageOfAll });
+    for (const { dataspace, runs, ...about } of dataspaces)
+      this.dataspaces.set(dataspace, { ...about, pages: heldPages(runs) });
   }
 
   /** Applies one event. The same sequence of events gives the same actions. */
@@ -222,19 +220,7 @@ export class Holder {
   private page(held: HeldDataspace, number: number): HeldPage {
     let page = held.pages.get(number);
     if (page === undefined) {
-      page = {
-        state: held.whole ? 'EXCLUSIVE' : 'INVALID',
-        version: 0,
-        readPending: false,
-        writePending: false,
-        dataVersion: 0,
-        grantVersion: 0,
-        retainedVersion: 0,
-        storedVersion: undefined,
-        lostVersion: 0,
-        lineage: this.lineageOfAll,
-        retainedFor: 0n,
-      };
+      page = newPage(held.whole ? 'EXCLUSIVE' : 'INVALID', this.lineageOfAll);
       held.pages.set(number, page);
     }
     return page;

@@ -1,6 +1,7 @@
 // A holder of all shards: one machine for each, since each has a leader, an epoch and a lease of its own.
 import { Holder } from './holder.ts';
 import type { HolderAction, HolderEvent } from './holder-messages.ts';
+import type { HolderSnapshot } from './holder-snapshot.ts';
 import type { PageRun, PageState } from './page.ts';
 import { BLOCK_PAGES, runsOfShard, shardOf, splitByShard } from './shard.ts';
 
@@ -34,6 +35,18 @@ export class ShardedHolder {
           ? { ...event, run, neededPages: Math.max(0, event.neededPages - before) }
           : { ...event, run };
       return this.machines[shard]!.step(part);
+    });
+  }
+
+  /** By shard. @see Holder.snapshot */
+  snapshot(): HolderSnapshot[] {
+    return this.machines.map((machine) => machine.snapshot());
+  }
+
+  /** @see Holder.resume */
+  resume(snapshots: readonly HolderSnapshot[]): void {
+    this.machines.forEach((machine, shard) => {
+      machine.resume(snapshots[shard]!);
     });
   }
 

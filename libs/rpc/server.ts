@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
-import { ListenError } from './address.ts';
+import { ListenError, splitAddress } from './address.ts';
 import { SERVER_OPTIONS, WINDOW_BYTES } from './channel.ts';
 import { Code, RpcError } from './error.ts';
 import type { Logger } from './log.ts';
@@ -116,8 +116,10 @@ function implementationOf(
   return implementation;
 }
 
+const pathOf = (address: string): string => address.slice('unix:'.length);
+
 async function bind(server: grpc.Server, address: string): Promise<string> {
-  const path = address.startsWith('unix:') ? address.slice('unix:'.length) : undefined;
+  const path = address.startsWith('unix:') ? pathOf(address) : undefined;
   if (path !== undefined) await removeStaleSocket(path);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(address, serverCredentials(address), (error, bound) => {
@@ -128,17 +130,22 @@ async function bind(server: grpc.Server, address: string): Promise<string> {
   return path !== undefined ? address : `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
 }
 
-/** A socket file that a killed server left answers nobody and would refuse us. One that answers stays. */
-async function removeStaleSocket(path: string): Promise<void> {
-  const answers = await new Promise<boolean>((resolve) => {
-    const probe = connect(path);
+/** True where somebody listens: on `unix:/path`, or `host:port` of this machine. */
+export function isListening(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = address.startsWith('unix:') ? connect(pathOf(address)) : connect(splitAddress(address));
     probe.once('connect', () => {
       probe.destroy();
       resolve(true);
     });
     probe.once('error', () => resolve(false));
   });
-  if (answers) throw new RpcError(Code.AlreadyExists, `somebody else listens on unix:${path}`);
+}
+
+/** A socket file that a killed server left answers nobody and would refuse us. One that answers stays. */
+async function removeStaleSocket(path: string): Promise<void> {
+  if (await isListening(`unix:${path}`))
+    throw new RpcError(Code.AlreadyExists, `somebody else listens on unix:${path}`);
   await rm(path, { force: true });
 }
 

@@ -69,6 +69,10 @@ export interface Duties {
   voidUnanswered: boolean;
   /** An unlock is said again until it is confirmed. */
   repeatUnlock: boolean;
+  /** Before another pmap manager goes on with the memory of a node, nobody there may write it. */
+  protectFrozen: boolean;
+  /** Whoever goes on with the memory of a node takes it that what has a frame is mapped. */
+  claimFrames: boolean;
 }
 
 export const REAL_MACHINES: Machines = {
@@ -106,4 +110,6 @@ export const ALL_DUTIES: Duties = {
   stayGone: true,
   voidUnanswered: true,
   repeatUnlock: true,
+  protectFrozen: true,
+  claimFrames: true,
 };

@@ -133,6 +133,9 @@ export class Nemesis {
       case 'drain pmap':
         node.drain();
         return;
+      case 'replace pmap':
+        node.replace();
+        return;
       case 'crash vkernel':
         if (node.runs && node.vkernels.length > 0) node.crashVkernel(random.pick(node.vkernels));
         return;

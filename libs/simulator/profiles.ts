@@ -1,7 +1,7 @@
 // Kinds of bad weather.
 import type { Weather } from './network.ts';
 
-export type ProfileName = 'calm' | 'faulty' | 'partition' | 'failover' | 'upgrade';
+export type ProfileName = 'calm' | 'faulty' | 'partition' | 'failover' | 'upgrade' | 'replacement';
 
 export interface Profile {
   name: ProfileName;
@@ -31,7 +31,8 @@ export type Fault =
   | 'move shard'
   | 'damage store'
   | 'store away'
-  | 'drain pmap';
+  | 'drain pmap'
+  | 'replace pmap';
 
 const NO_FAULTS: Record<Fault, number> = {
   'break stream': 0,
@@ -50,6 +51,7 @@ const NO_FAULTS: Record<Fault, number> = {
   'damage store': 0,
   'store away': 0,
   'drain pmap': 0,
+  'replace pmap': 0,
 };
 
 const nodes = { min: 2, max: 4 };
@@ -91,6 +93,7 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'damage store': 2,
       'store away': 2,
       'drain pmap': 0,
+      'replace pmap': 2,
     },
   },
   partition: {
@@ -152,6 +155,28 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'crash directory': 1,
       'move shard': 4,
       'drain pmap': 8,
+    },
+  },
+  replacement: {
+    name: 'replacement',
+    nodes,
+    pages,
+    shards,
+    weather: rough,
+    faultEveryMs: 80,
+    faults: {
+      ...NO_FAULTS,
+      'break stream': 2,
+      'break transfer': 2,
+      'cut one way': 1,
+      'pause pmap': 1,
+      'pause vkernel': 1,
+      'crash pmap': 0.2,
+      'crash vkernel': 1,
+      'crash directory': 1,
+      'move shard': 2,
+      'store away': 1,
+      'replace pmap': 10,
     },
   },
 };

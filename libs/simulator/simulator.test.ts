@@ -11,6 +11,7 @@ const STEPS_EACH: Record<ProfileName, number> = {
   partition: 500_000,
   failover: 700_000,
   upgrade: 500_000,
+  replacement: 500_000,
 };
 
 describe('fresh seeds', () => {

@@ -4,12 +4,13 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { PageToStore } from '@odonata/backing-store/page-store.ts';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
 import type { AccessMode, HolderId, PageRun, PageState } from '@odonata/coherency/page.ts';
 import { mayRead, mayWrite, PAGE_BYTES, pageCountOf, unreachable } from '@odonata/coherency/page.ts';
 import { runsOfShard } from '@odonata/coherency/shard.ts';
 import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { storedVersionOf } from '@odonata/coherency/stored-version.ts';
-import { MemoryFile } from './memory-file.ts';
+import { MemoryFile, type PageSpan } from './memory-file.ts';
 import { NodePmap } from './node-pmap.ts';
 import type { Wanted } from './readahead.ts';
 import { SharedDataspace } from './shared-dataspace.ts';
@@ -56,6 +57,7 @@ export class CoherentMemory {
   private readonly memoryDir: string;
   private readonly outside: Outside;
   private readonly statistics: Statistics;
+  private frozen = false;
   private arriving: { firstPage: number; data: Uint8Array } | undefined;
   private operations = 0;
 
@@ -80,6 +82,10 @@ export class CoherentMemory {
     return pages;
   }
 
+  private pathOf(id: bigint): string {
+    return join(this.memoryDir, `ds-${id}`);
+  }
+
   /** Makes a dataspace known on this node. `whole`: this node made it and holds all of it. */
   open(
     about: { id: bigint; name: string; sizeBytes: bigint; durable: boolean },
@@ -88,12 +94,44 @@ export class CoherentMemory {
     const known = this.dataspaces.get(about.id);
     if (known !== undefined) return known;
     const pageCount = pageCountOf(about.sizeBytes);
-    const file = new MemoryFile(join(this.memoryDir, `ds-${about.id}`), pageCount);
+    const file = new MemoryFile(this.pathOf(about.id), pageCount);
     const dataspace = new SharedDataspace({ ...about, pageCount, file });
     this.dataspaces.set(about.id, dataspace);
     this.pmap.addDataspace(dataspace);
     this.step({ type: 'open', dataspace: about.id, pageCount, whole });
     return dataspace;
+  }
+
+  /**
+   * Goes on with a dataspace of another pmap manager of this node: its frames are in the memory file. `resumeHolder`
+   * follows.
+   */
+  adopt(
+    about: { id: bigint; name: string; sizeBytes: bigint; durable: boolean },
+    resident: readonly PageSpan[],
+  ): SharedDataspace {
+    const pageCount = pageCountOf(about.sizeBytes);
+    const file = new MemoryFile(this.pathOf(about.id), pageCount, resident);
+    const dataspace = new SharedDataspace({ ...about, pageCount, file });
+    this.dataspaces.set(about.id, dataspace);
+    this.pmap.addDataspace(dataspace);
+    return dataspace;
+  }
+
+  /** @see Holder.resume */
+  resumeHolder(shards: readonly HolderSnapshot[]): void {
+    this.holder.resume(shards);
+  }
+
+  /**
+   * Another pmap manager goes on with what is here: from now on nothing changes, neither here nor in the page tables of
+   * virtual kernels. They can write nothing any more.
+   * @returns what is known of pages, by shard
+   */
+  freeze(): HolderSnapshot[] {
+    this.frozen = true;
+    for (const dataspace of this.dataspaces.values()) this.pmap.protectAll(dataspace);
+    return this.holder.snapshot();
   }
 
   /** The cluster removed a dataspace. */
@@ -109,6 +147,8 @@ export class CoherentMemory {
 
   /** Serves a fault, now or when its page arrives. */
   fault(fault: FaultAt): void {
+    // The next pmap manager lets who waits fault once more.
+    if (this.frozen) return;
     const { entry, page, write } = fault;
     const { dataspace, writable } = entry;
     if (write && !writable) {
@@ -198,7 +238,7 @@ export class CoherentMemory {
   // When what this turn has for others is on its way.
   private soon(entry: MapEntry, work: () => void): void {
     setImmediate(() => {
-      if (entry.dataspace.entries.has(entry)) work();
+      if (!this.frozen && entry.dataspace.entries.has(entry)) work();
     });
   }
 
@@ -243,6 +283,7 @@ export class CoherentMemory {
   ): Promise<T> {
     const run = { dataspace: dataspace.id, firstPage, pageCount };
     for (;;) {
+      if (this.frozen) throw new Error('another pmap manager takes the place of this one; try again');
       const missing = this.firstMissing(run, mode);
       if (missing === undefined) break;
       this.step({ type: 'want', run, mode, neededPages: pageCount });
@@ -313,6 +354,7 @@ export class CoherentMemory {
     page: number,
     found: { version: number; lostVersion: number; bytes: Uint8Array },
   ): void {
+    if (this.frozen) return;
     const { version, lostVersion, bytes } = found;
     const run = { dataspace: dataspace.id, firstPage: page, pageCount: 1 };
     const actions = this.holder.step({ type: 'stored', run, version, lostVersion });
@@ -340,6 +382,7 @@ export class CoherentMemory {
 
   /** Empties every mapping of a run; the pages stay, and each access faults anew. */
   emptyPmaps(dataspace: SharedDataspace, firstPage: number, pageCount: number): void {
+    if (this.frozen) return;
     this.pmap.takeForNode({ dataspace: dataspace.id, firstPage, pageCount }, 'WRITE');
   }
 
@@ -362,16 +405,19 @@ export class CoherentMemory {
 
   /** An event of the directory. */
   step(event: Parameters<ShardedHolder['step']>[0]): void {
+    if (this.frozen) return;
     for (const action of this.holder.step(event)) this.perform(action);
   }
 
   /** An event of a shard's leader. */
   stepShard(shard: number, event: Parameters<ShardedHolder['stepShard']>[1]): void {
+    if (this.frozen) return;
     for (const action of this.holder.stepShard(shard, event)) this.perform(action, shard);
   }
 
   /** Takes all access to a shard away; whoever needs it waits in a fault. Nothing is forgotten. */
   suspend(shard: number): void {
+    if (this.frozen) return;
     for (const dataspace of this.dataspaces.values())
       for (const run of this.runsOf(shard, dataspace)) this.pmap.takeForNode(run, 'WRITE');
   }

@@ -66,6 +66,12 @@ export const pmapdConfig = {
     .max(3_600_000)
     .default(10_000)
     .describe('how long, on SIGTERM, pages may be handed over to other nodes; 0, and on SIGINT: not at all'),
+  takeOver: z
+    .boolean()
+    .default(false)
+    .describe(
+      'where another pmap manager of this node runs: take its place at once, not only when it is told to stop',
+    ),
   syslink: syslinkAddresses(),
 };
 

@@ -31,6 +31,17 @@ export interface DirectoriesOptions
   onDeadline(deadlineMs: number | undefined): void;
 }
 
+/** What was known of a shard's leader when another pmap manager of this node stopped, or of this one now. */
+export interface LedShard {
+  epoch: bigint;
+  identity: string;
+  /** Empty: the leader has given it up. */
+  address: string;
+  untilMs: number;
+  lastEndMs: number;
+  suspended: boolean;
+}
+
 interface Shard {
   link: DirectoryLink | undefined;
   epoch: bigint;
@@ -40,6 +51,8 @@ interface Shard {
   untilMs: number;
   lastEndMs: number;
   suspended: boolean;
+  /** Of the replica that led it for another pmap manager of this node, until one speaks to this one. */
+  before: string;
 }
 
 export class Directories {
@@ -48,10 +61,25 @@ export class Directories {
   private readonly links = new Map<string, DirectoryLink>();
   private frozen: NodeJS.Timeout | undefined;
 
-  constructor(options: DirectoriesOptions) {
+  /** @param inherited of another pmap manager of this node; its permissions may be used as long as they last */
+  constructor(options: DirectoriesOptions, inherited?: readonly LedShard[]) {
     this.o = options;
-    this.shards = Array.from({ length: options.shards }, () => {
-      return { link: undefined, epoch: 0n, identity: '', untilMs: 0, lastEndMs: 0, suspended: true };
+    this.shards = Array.from({ length: options.shards }, (_, number) => {
+      const fresh = { epoch: 0n, identity: '', address: '', untilMs: 0, lastEndMs: 0, suspended: true };
+      const { address: before, ...about } = inherited?.[number] ?? fresh;
+      return { ...about, before, link: undefined };
+    });
+    this.watchFrozen();
+  }
+
+  /** By shard: what the leaders permit as of now. */
+  snapshot(): LedShard[] {
+    return this.shards.map((shard) => {
+      const { link, epoch, identity, untilMs, lastEndMs, suspended } = shard;
+      const address = link?.address ?? shard.before;
+      const times =
+        link === undefined ? { untilMs, lastEndMs } : { untilMs: link.leaseEndMs, lastEndMs: link.lastEndMs };
+      return { epoch, identity, address, suspended, ...times };
     });
   }
 
@@ -195,11 +223,11 @@ export class Directories {
     if (shard === undefined || epoch < shard.epoch) return;
     const wasLed = shard.identity !== '';
     // One that asks for a report has lost the last one, or a part of it.
-    const sameLeader =
-      !report && shard.epoch === epoch && shard.link === link && shard.identity === link.identity;
+    const sameLink = shard.link === link || (shard.link === undefined && shard.before === link.address);
+    const sameLeader = !report && shard.epoch === epoch && sameLink && shard.identity === link.identity;
     // A replica that was silent may lead again before it answers a renewal.
     const suspended = !link.isLeased;
-    Object.assign(shard, { link, epoch, identity: link.identity, suspended });
+    Object.assign(shard, { link, epoch, identity: link.identity, suspended, before: '' });
     this.o.onLed(number, { sameLeader, voided: wasLed && !sameLeader && !report });
     this.tellDeadline();
   }

@@ -1,6 +1,7 @@
 // The methods of odonata.pmap.v1.PmapService.
 
-import type { FaultsRequest, PmapService, SessionRequest } from '@odonata/proto/pmap/v1/pmap';
+import { randomBytes } from 'node:crypto';
+import type { FaultsRequest, PmapService, SessionRequest, VkernelHello } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import { invalidField, notFound, tryAgain } from '@odonata/rpc/refusal.ts';
@@ -15,7 +16,7 @@ const PEEK_BYTES_MAX = 1 << 20;
 
 export function pmapHandlers(
   node: Node,
-  door: DescriptorDoor,
+  door: () => DescriptorDoor,
   nodeIndex: number,
 ): Handlers<typeof PmapService> {
   function all(): Vmspace[] {
@@ -37,6 +38,17 @@ export function pmapHandlers(
     return vmspace;
   }
 
+  // A session that was handed over to this pmap manager, and whose virtual kernel comes now.
+  function waiting({ resumeToken, userfaultToken }: VkernelHello): Session {
+    // It came with the session already.
+    const again = door().claim(userfaultToken);
+    if (again !== undefined) new Userfault(again).close();
+    const session = [...node.sessions].find((s) => !s.isAttached && s.token.equals(resumeToken));
+    if (session === undefined)
+      throw new RpcError(Code.Unauthenticated, 'no session waits to be resumed under this token');
+    return session;
+  }
+
   return {
     session: raw((call) => {
       let session: Session | undefined;
@@ -44,16 +56,23 @@ export function pmapHandlers(
         const hello = request.events[0]?.event;
         if (hello?.case !== 'hello')
           throw new RpcError(Code.FailedPrecondition, 'the first event must be hello');
-        if (node.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${node.name} stops`);
-        const fd = door.claim(hello.value.userfaultToken);
-        if (fd === undefined)
-          throw new RpcError(Code.Unauthenticated, 'no userfaultfd was handed over under this token');
-        session = new Session(node, hello.value, new Userfault(fd), call as unknown as SessionStream);
-        node.sessions.add(session);
+        if (node.isStopping) throw tryAgain(Code.Unavailable, `the pmap manager of ${node.name} stops`);
+        const { resumeToken } = hello.value;
+        session = resumeToken.length > 0 ? waiting(hello.value) : create(hello.value);
+        session.attach(call as unknown as SessionStream);
         request.events.shift();
       };
+      const create = ({ name, frameLimit, userfaultToken }: VkernelHello) => {
+        const fd = door().claim(userfaultToken);
+        if (fd === undefined)
+          throw new RpcError(Code.Unauthenticated, 'no userfaultfd was handed over under this token');
+        const about = { name, frameLimit, token: randomBytes(16), userfault: new Userfault(fd) };
+        const created = new Session(node, about);
+        node.sessions.add(created);
+        return created;
+      };
       const end = () => {
-        if (session === undefined || !node.sessions.delete(session)) return;
+        if (session?.isAttached !== true || !node.sessions.delete(session)) return;
         session.close();
       };
       call.on('data', (request: SessionRequest) => {
@@ -67,7 +86,9 @@ export function pmapHandlers(
         }
       });
       call.on('end', () => {
-        end();
+        // The virtual kernel goes on at the next pmap manager of the node.
+        if (node.isHandingOver) session?.detach();
+        else end();
         call.end();
       });
       call.on('cancelled', end);
@@ -77,7 +98,7 @@ export function pmapHandlers(
     faults: raw((call) => {
       let session: Session | undefined;
       call.on('data', ({ faultToken, faults }: FaultsRequest) => {
-        session ??= [...node.sessions].find((s) => s.faultToken.equals(faultToken));
+        session ??= [...node.sessions].find(({ token }) => token.equals(faultToken));
         if (session === undefined)
           failStream(call, new RpcError(Code.Unauthenticated, 'no session has this fault_token'));
         else if (node.sessions.has(session)) for (const fault of faults) session.fault(fault);

@@ -4,9 +4,13 @@ import { join } from 'node:path';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { punchHole } from '@odonata/userfault/libc.ts';
 
-/** Empties and removes memory files. Punching takes the pages out of every mapping that still exists. */
-export function clearMemoryDir(memoryDir: string, log: Logger): void {
-  const names = readdirSync(memoryDir).filter((name) => /^(ds|anonymous)-/.test(name));
+/**
+ * Empties and removes memory files but those of `kept`. Punching takes the pages out of every mapping that still exists.
+ */
+export function clearMemoryDir(memoryDir: string, log: Logger, kept: ReadonlySet<string> = new Set()): void {
+  const names = readdirSync(memoryDir).filter(
+    (name) => /^(ds|anonymous)-/.test(name) && !kept.has(join(memoryDir, name)),
+  );
   for (const name of names) {
     const path = join(memoryDir, name);
     if (name.startsWith('ds-')) {

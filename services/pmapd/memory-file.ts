@@ -1,8 +1,11 @@
 // A sparse file on a tmpfs: the frames of one dataspace on this node. A hole is a page that is not
 // resident. Virtual kernels map the same file; dropping a page empties all their mappings of it.
 import { closeSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
 import { punchHole } from '@odonata/userfault/libc.ts';
+
+/** A run of pages of the file. */
+export type PageSpan = Pick<PageRun, 'firstPage' | 'pageCount'>;
 
 const CHUNK_PAGES = 32_768;
 const ZEROS = Buffer.alloc(64 * PAGE_BYTES);
@@ -14,11 +17,30 @@ export class MemoryFile {
   private readonly resident = new Map<number, Uint8Array>();
   residentPages = 0;
 
-  constructor(path: string, pageCount: number) {
+  /** @param resident of a file that another pmap manager made: the pages that have frames; else the file is new */
+  constructor(path: string, pageCount: number, resident?: readonly PageSpan[]) {
     this.path = path;
     this.pageCount = pageCount;
-    this.fd = openSync(path, 'wx+', 0o600);
-    ftruncateSync(this.fd, pageCount * PAGE_BYTES);
+    this.fd = openSync(path, resident === undefined ? 'wx+' : 'r+', 0o600);
+    if (resident === undefined) ftruncateSync(this.fd, pageCount * PAGE_BYTES);
+    for (const span of resident ?? [])
+      for (let i = 0; i < span.pageCount; i++) this.mark(span.firstPage + i, true);
+  }
+
+  /** The pages that have frames, within a run. */
+  residentSpans(firstPage = 0, pageCount = this.pageCount): PageSpan[] {
+    const spans: PageSpan[] = [];
+    for (let page = firstPage; page < firstPage + pageCount; page++) {
+      if (!this.resident.has(Math.floor(page / CHUNK_PAGES))) {
+        page += CHUNK_PAGES - 1 - (page % CHUNK_PAGES);
+        continue;
+      }
+      if (!this.has(page)) continue;
+      const last = spans.at(-1);
+      if (last !== undefined && last.firstPage + last.pageCount === page) last.pageCount++;
+      else spans.push({ firstPage: page, pageCount: 1 });
+    }
+    return spans;
   }
 
   has(page: number): boolean {

@@ -63,6 +63,17 @@ export class NodePmap {
     this.step({ type: 'release', holder: NODE, run });
   }
 
+  /** Takes write access away from all that map a dataspace, at once and in the page tables only. */
+  protectAll(dataspace: SharedDataspace): void {
+    for (const entry of dataspace.entries) entry.protect();
+  }
+
+  /** An entry of another pmap manager of this node: what has frames may be mapped there, for reading. */
+  claim({ vmspace, dataspace, firstPage, pageCount }: MapEntry): void {
+    for (const span of dataspace.file.residentSpans(firstPage, pageCount))
+      this.takeFor(vmspace.session, { dataspace: dataspace.id, ...span }, 'READ', span.pageCount, false);
+  }
+
   /** Gives a virtual kernel access to the first page of a run, and to the others that disturb nobody. */
   takeFor(session: Session, run: PageRun, mode: AccessMode, neededPages: number, alone: boolean): Grant[] {
     return this.step({ type: 'acquire', holder: session.holder, run, mode, neededPages, alone });

@@ -1,17 +1,19 @@
 // What the parts of a pmap manager share, and how they are joined.
 import type { Bus } from '@odonata/bus/bus.ts';
 import type { HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
 import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
 import { type Dataspace, type DirectoryEvent, DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { Backing } from './backing.ts';
 import { CoherentMemory } from './coherent-memory.ts';
 import type { PmapdConfig } from './config.ts';
-import { Directories } from './directories.ts';
+import { Directories, type DirectoriesOptions, type LedShard } from './directories.ts';
 import { followReplicas } from './discovery.ts';
 import { Drain } from './drain.ts';
 import { Frames } from './frames.ts';
@@ -25,8 +27,20 @@ type RunEvent = Extract<HolderEvent, { run: unknown }>;
 
 /** How long an open may wait for the directory. */
 const OPEN_MS = 20_000;
+const POLL_MS = 5;
 /** Events of dataspaces that are being opened; what is dropped the directory sends again. */
 const EARLY_MAX = 10_000;
+
+/** A node that changes nothing any more. */
+export interface FrozenNode {
+  incarnation: bigint;
+  lastVmspace: bigint;
+  shards: LedShard[];
+  held: HolderSnapshot[];
+  memory: CoherentMemory;
+  sync: SyncRelay;
+  sessions: Session[];
+}
 
 export interface OpenOptions {
   /** It must not exist. */
@@ -56,15 +70,18 @@ export class Node {
   private leaving: Drain | undefined;
   private stopDiscovery: () => void = () => {};
   private deadline = 0n;
-  private vmspaces = 0n;
+  private lastVmspace = 0n;
+  private handingOver = false;
+  private inherited: LedShard[] | undefined;
   private opening = 0;
   private readonly early: RunEvent[] = [];
 
-  constructor(config: PmapdConfig, bus: Bus, log: Logger) {
+  /** @param incarnation of the pmap manager whose place this one takes */
+  constructor(config: PmapdConfig, bus: Bus, log: Logger, incarnation?: bigint) {
     this.name = config.node;
     this.memoryDir = config.memoryDir;
     // Unique in the cluster, and greater than that of an earlier start.
-    this.incarnation = BigInt(Date.now()) * 100_000n + BigInt(config.nodeIndex);
+    this.incarnation = incarnation ?? BigInt(Date.now()) * 100_000n + BigInt(config.nodeIndex);
     this.config = config;
     this.bus = bus;
     this.log = log;
@@ -139,14 +156,14 @@ export class Node {
   }
 
   nextVmspace(): bigint {
-    this.vmspaces++;
-    return this.vmspaces;
+    this.lastVmspace++;
+    return this.lastVmspace;
   }
 
   /** Joins the directory, once others can reach this node at `transferAddress`. */
   async join(transferAddress: string, stopping: AbortSignal): Promise<void> {
     const { node, shards, directory } = this.config;
-    this.directories = new Directories({
+    const options: DirectoriesOptions = {
       ...{ node, shards, transferAddress, incarnation: this.incarnation, log: this.log },
       onEvent: (event) => this.receive(event),
       onOther: (event) => this.other(event),
@@ -177,7 +194,8 @@ export class Node {
         this.deadline = deadlineMs === undefined ? 0n : BigInt(deadlineMs) * 1_000_000n;
         for (const session of this.sessions) session.tellDeadline();
       },
-    });
+    };
+    this.directories = new Directories(options, this.inherited);
     if (directory.length > 0) this.directories.connectTo(directory);
     else {
       const connectTo = (addresses: string[]) => this.directories?.connectTo(addresses);
@@ -233,7 +251,7 @@ export class Node {
     sizeBytes: bigint,
     options: OpenOptions = {},
   ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
-    if (this.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.name} stops`);
+    if (this.isStopping) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.name} stops`);
     this.opening++;
     try {
       return await this.askToOpen(name, sizeBytes, options);
@@ -281,8 +299,12 @@ export class Node {
     const whole = about.creator === this.name && about.creatorIncarnation === this.incarnation;
     const { id, name, sizeBytes, durable } = about;
     const dataspace = this.memory.open({ id, name, sizeBytes, durable }, whole);
-    dataspace.unfollow = this.bus.follow(about.id, (bytes) => this.invalidate(bytes));
+    this.follow(dataspace);
     return dataspace;
+  }
+
+  private follow(dataspace: SharedDataspace): void {
+    dataspace.unfollow = this.bus.follow(dataspace.id, (bytes) => this.invalidate(bytes));
   }
 
   private invalidate(bytes: Uint8Array): void {
@@ -302,20 +324,87 @@ export class Node {
     this.directories?.sendAll({ case: 'interest', value: { dataspace: dataspace.id, mapped } });
   }
 
-  /** True once this node hands over what it has, and takes nothing more. */
+  /** True once this node hands over what it has to others, and takes nothing more. */
   get isLeaving(): boolean {
     return this.leaving !== undefined;
+  }
+
+  /** True once another pmap manager of this node is about to take the place of this one. */
+  get isHandingOver(): boolean {
+    return this.handingOver;
+  }
+
+  get isStopping(): boolean {
+    return this.isLeaving || this.isHandingOver;
+  }
+
+  /** Tells the virtual kernels to say their last word, and waits for those that do, for so long at most. */
+  async prepareHandOver(waitMs: number): Promise<void> {
+    this.handingOver = true;
+    const endMs = monotonicMs() + waitMs;
+    for (const session of this.sessions) session.tellHandingOver();
+    const waits = () => this.opening > 0 || [...this.sessions].some(({ isAttached }) => isAttached);
+    while (waits() && monotonicMs() < endMs) await delay(POLL_MS);
+    // Stopped, or of an earlier version: it ends as if this pmap manager had died.
+    for (const session of [...this.sessions]) {
+      if (!session.isAttached) continue;
+      this.log.warn({ vkernel: session.name }, 'a virtual kernel did not answer, and is not handed over');
+      this.sessions.delete(session);
+      session.close();
+    }
+  }
+
+  /** From now on nothing changes here, and another pmap manager may go on with what this says. */
+  freeze(): FrozenNode {
+    const { incarnation, lastVmspace, memory, sync, sessions } = this;
+    const shards = this.directories?.snapshot() ?? [];
+    this.stopDiscovery();
+    this.directories?.close();
+    return { incarnation, lastVmspace, shards, held: memory.freeze(), memory, sync, sessions: [...sessions] };
+  }
+
+  /** Goes on where another pmap manager of this node stopped; `join` follows. */
+  inherit(lastVmspace: bigint, shards: LedShard[], held: HolderSnapshot[]): void {
+    this.lastVmspace = lastVmspace;
+    this.inherited = shards;
+    this.memory.resumeHolder(held);
+    for (const dataspace of this.memory.all()) this.follow(dataspace);
+  }
+
+  /** Paths of the memory files that are in use. */
+  files(): Set<string> {
+    const ofVmspaces = [...this.sessions].flatMap(({ vmspaces }) => [...vmspaces.values()]);
+    return new Set([
+      ...[...this.memory.all()].map(({ file }) => file.path),
+      ...ofVmspaces.map((v) => v.file),
+    ]);
+  }
+
+  /** Ends sessions that nobody resumed. */
+  endUnresumed(): void {
+    for (const session of [...this.sessions]) {
+      if (session.isAttached) continue;
+      this.log.warn({ vkernel: session.name }, 'a virtual kernel did not come back, and is taken for dead');
+      this.sessions.delete(session);
+      session.close();
+    }
   }
 
   /** Ends the processes of this node and hands its pages over to others, for so long at most. */
   async drain(drainMs: number): Promise<void> {
     const { directories, memory, backing, sessions, log } = this;
-    if (directories === undefined || this.isLeaving) return;
+    if (directories === undefined || this.isStopping) return;
     const { node, shards } = this.config;
     const directory = () => this.directory;
     const about = { node, memory, backing, sessions, directories, directory, shards, log };
     this.leaving = new Drain(about);
     await this.leaving.run(drainMs);
+  }
+
+  /** Lets go of everything that another pmap manager goes on with, and removes nothing. */
+  letGo(): void {
+    this.transfers.close();
+    this.asked?.client.close();
   }
 
   close(): void {

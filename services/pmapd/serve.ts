@@ -1,8 +1,10 @@
-// Wires the pmap manager: a clean memory directory, the sockets of the node, the line to the directory.
+// Wires the pmap manager: a clean memory directory, or what another one left in it, the sockets of the node, the line to
+// the directory.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectBus } from '@odonata/bus/config.ts';
 import { claimNodeIndex } from '@odonata/bus/node-index.ts';
+import { HandOverService } from '@odonata/proto/pmap/v1/handover';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
@@ -16,10 +18,17 @@ import { adoptHandler } from './adopt.ts';
 import type { PmapdConfig } from './config.ts';
 import { dataspaceHandlers } from './dataspace-handlers.ts';
 import { pmapHandlers } from './handlers.ts';
+import { Predecessor } from './handover/predecessor.ts';
+import { inherit } from './handover/snapshot.ts';
+import { StandbyServer } from './handover/standby-server.ts';
+import { handOverSocket, type Inheritance, succeed } from './handover/successor.ts';
 import { clearMemoryDir } from './leftovers.ts';
 import { pmapdMetrics } from './metrics.ts';
 import { Node } from './node.ts';
 import { transferHandlers } from './transfer.ts';
+
+/** How long a virtual kernel may take to resume its session here; longer than it tries itself. */
+const RESUME_MS = 15_000;
 
 /** Starts pmapd; the result stops it. */
 export async function serve(
@@ -32,26 +41,43 @@ export async function serve(
   const metrics = new Metrics('pmapd');
   const meter = metrics.callMeter();
   // Before all else: a node that waits for NATS is alive, and says why it is not ready.
-  const notReady = () => 'waits for NATS';
-  const metricsServer = await serveMetrics({ listen: config.metricsListen, metrics, log, notReady });
+  let notReady: () => string | undefined = () => 'waits for NATS';
+  const metricsServer = await serveMetrics({
+    ...{ listen: config.metricsListen, metrics, log },
+    notReady: () => notReady(),
+  });
   const bus = await connectBus(config, `pmapd ${config.node}`, log);
   const nodeIndex = config.nodeIndex || (await claimNodeIndex(bus, config.node, log, stopping));
-  const server = createRpcServer({ name: 'pmapd', log, meter });
-  const node = new Node(config, bus, log);
+  const standby = new StandbyServer(config.listen, log);
+  const onStandingBy = () => {
+    notReady = () => undefined;
+    void standby.start();
+  };
+  const inheritance = await succeed({ config, log, stopping, onStandingBy });
+  const node = new Node(config, bus, log, inheritance?.snapshot.incarnation);
+  if (inheritance !== undefined) await takeOver(node, inheritance, standby, log);
   pmapdMetrics(metrics, node);
-  metricsServer.notReady = () => (node.directoryConnected ? undefined : 'waits for the directory');
-  const door = new DescriptorDoor(join(config.socketDir, 'userfault.sock'));
-  const pmap = pmapHandlers(node, door, nodeIndex);
+  notReady = () => (node.directoryConnected ? undefined : 'waits for the directory');
+  const server = createRpcServer({ name: 'pmapd', log, meter });
+  const pmap = pmapHandlers(node, () => door, nodeIndex);
   const dataspaces = dataspaceHandlers(node);
   server
     .add(PmapService, pmap)
     .add(DataspaceService, dataspaces)
     .add(TransferService, { ...transferHandlers(node), ...adoptHandler(node) });
-  // The socket comes first: it refuses when another pmap manager of this node runs.
+  const predecessor = new Predecessor({
+    ...{ node, shards: config.shards, log },
+    stop: () => process.kill(process.pid, 'SIGTERM'),
+  });
+  const succession = createRpcServer({ name: 'pmapd for its successor', log });
+  succession.add(HandOverService, predecessor.handlers());
+  // The sockets come first: they refuse when another pmap manager of this node runs.
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
-  clearMemoryDir(config.memoryDir, log);
+  const door = new DescriptorDoor(join(config.socketDir, 'userfault.sock'));
+  clearMemoryDir(config.memoryDir, log, node.files());
   const bound = await server.listen(config.listen);
   await node.join(config.advertise || bound, stopping);
+  await succession.listen(`unix:${handOverSocket(config.socketDir)}`);
   const endpoint = attachSyslink({
     address: config.syslink,
     name: `${config.node}/pmapd`,
@@ -65,14 +91,37 @@ export async function serve(
   endpoint.serve(DataspaceService, dataspaces);
   return async ({ atOnce }) => {
     server.setServing(false);
-    metricsServer.notReady = () => 'stops';
+    notReady = () => 'stops';
+    if (!atOnce && (await predecessor.handOver())) {
+      endpoint.close();
+      node.letGo();
+      await server.drain(0);
+      door.close();
+      // The socket of the succession stays until this process ends: that is what the successor waits for.
+      return;
+    }
     if (!atOnce && config.drainMs > 0) await node.drain(config.drainMs);
     endpoint.close();
     node.close();
     // What has left serves nobody any more.
     await server.drain(node.isLeaving ? 100 : 1_000);
+    await succession.drain(0);
     door.close();
     await bus.close();
     await metricsServer.close();
   };
+}
+
+/** Takes the place of the other pmap manager; its sockets are free when this resolves. */
+async function takeOver(
+  node: Node,
+  { snapshot, claim, take }: Inheritance,
+  standby: StandbyServer,
+  log: Logger,
+): Promise<void> {
+  inherit(node, snapshot, claim);
+  await Promise.all([take(), standby.stop()]);
+  setTimeout(() => node.endUnresumed(), RESUME_MS).unref();
+  const { sessions, dataspaces } = snapshot;
+  log.info({ vkernels: sessions.length, dataspaces: dataspaces.length }, 'goes on for another pmap manager');
 }

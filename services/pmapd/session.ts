@@ -1,15 +1,15 @@
-// The session of one virtual kernel: its userfaultfd, its vmspaces, its frames, and its stream.
-import { randomBytes, randomUUID } from 'node:crypto';
+// The session of one virtual kernel: its userfaultfd, its vmspaces, its frames, and its stream. It outlives its stream only
+// when this pmap manager took the place of another one: until the virtual kernel resumes it there.
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import {
   type Fault,
   McontrolAdvice,
-  type PmapEventSchema,
+  PmapEventSchema,
   SessionResponseSchema,
   type VkernelEvent,
-  type VkernelHello,
   type VmspaceMcontrol,
 } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -17,6 +17,7 @@ import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
 import type { Node } from './node.ts';
+import type { SharedDataspace } from './shared-dataspace.ts';
 import { ENTRIES_MAX, MapEntry, Vmspace } from './vmspace.ts';
 
 export type PmapEventInit = MessageInitShape<typeof PmapEventSchema>;
@@ -29,31 +30,87 @@ export interface SessionStream {
   write(message: ReturnType<typeof create<typeof SessionResponseSchema>>): boolean;
 }
 
+export interface SessionOptions {
+  /** Of the vkernel. */
+  name: string;
+  /** Frames that it may hold; 0: what the node has. */
+  frameLimit: bigint;
+  /** Names the session on the stream of its faults, and where the virtual kernel resumes it. */
+  token: Uint8Array;
+  userfault: Userfault;
+}
+
 export class Session {
   readonly name: string;
   readonly userfault: Userfault;
   /** Among the holders of the node's directory. */
   readonly holder: number;
   readonly vmspaces = new Map<bigint, Vmspace>();
-  /** Names the session on the stream of its faults. */
-  readonly faultToken = randomBytes(16);
+  readonly token: Buffer;
+  readonly frameLimit: bigint;
   private readonly node: Node;
-  private readonly frameLimit: number;
-  private frames = 0;
-  private readonly batch: EventBatch<PmapEventInit>;
+  private held = 0;
+  private stream: SessionStream | undefined;
+  /** What it is told when there is a stream. */
+  private unsent: PmapEventInit[] = [];
+  private readonly batch = new EventBatch<PmapEventInit>((events) => this.write(events));
 
-  constructor(node: Node, hello: VkernelHello, userfault: Userfault, stream: SessionStream) {
+  constructor(node: Node, { name, frameLimit, token, userfault }: SessionOptions) {
     this.node = node;
-    this.name = hello.name;
+    this.name = name;
     this.userfault = userfault;
-    this.frameLimit = hello.frameLimit === 0n ? Number.POSITIVE_INFINITY : Number(hello.frameLimit);
-    this.batch = new EventBatch((events) => stream.write(create(SessionResponseSchema, { events })));
+    this.frameLimit = frameLimit;
+    this.token = Buffer.from(token);
     this.holder = node.memory.pmap.join(this);
-    const { name, memoryDir, incarnation } = node;
-    this.send({
-      event: { case: 'welcome', value: { node: name, memoryDir, incarnation, faultToken: this.faultToken } },
-    });
+  }
+
+  /** Welcomes the virtual kernel on its stream; one that resumes hears what it missed. */
+  attach(stream: SessionStream): void {
+    const { name: node, memoryDir, incarnation } = this.node;
+    const value = { node, memoryDir, incarnation, faultToken: this.token };
+    this.stream = stream;
+    this.write([{ event: { case: 'welcome', value } }, ...this.unsent]);
+    this.unsent = [];
     this.tellDeadline();
+    // Faults of those who wait were lost with the other stream.
+    for (const { entries } of this.vmspaces.values())
+      for (const { address, pageCount } of entries) this.userfault.wake(address, pageCount * PAGE_BYTES);
+  }
+
+  get isAttached(): boolean {
+    return this.stream !== undefined;
+  }
+
+  /** The virtual kernel said its last word here, and hears what is answered until now. */
+  detach(): void {
+    this.batch.flush();
+    this.stream = undefined;
+  }
+
+  private write(events: PmapEventInit[]): void {
+    if (this.stream === undefined) this.unsent.push(...events);
+    else this.stream.write(create(SessionResponseSchema, { events }));
+  }
+
+  /** Frames that the virtual kernel holds of private memory. */
+  get frames(): number {
+    return this.held;
+  }
+
+  /** Those that it got from the pmap manager whose place this one took. */
+  resumeFrames(frames: number): void {
+    this.held += this.node.frames.grant(frames, 0);
+  }
+
+  /** What the virtual kernel has to hear yet. */
+  takeUnsent(): MessageShape<typeof PmapEventSchema>[] {
+    this.batch.flush();
+    return this.unsent.map((event) => create(PmapEventSchema, event));
+  }
+
+  /** Another pmap manager takes the place of this one. */
+  tellHandingOver(): void {
+    this.send({ event: { case: 'handingOver', value: {} } });
   }
 
   /** Tells until when shared memory that is mapped may be used, should this pmap manager fall silent. */
@@ -186,11 +243,12 @@ export class Session {
   }
 
   private account(request: bigint, want: bigint, giveBack: bigint): void {
-    this.frames -= Number(giveBack);
+    this.held -= Number(giveBack);
     this.node.frames.giveBack(Number(giveBack));
-    const allowed = Math.max(0, Math.min(Number(want), this.frameLimit - this.frames));
+    const limit = this.frameLimit === 0n ? Number.POSITIVE_INFINITY : Number(this.frameLimit);
+    const allowed = Math.max(0, Math.min(Number(want), limit - this.held));
     const granted = this.node.frames.grant(allowed, this.node.memory.residentPages());
-    this.frames += granted;
+    this.held += granted;
     if (want > 0n) this.send({ request, event: { case: 'frames', value: { frames: BigInt(granted) } } });
   }
 
@@ -201,13 +259,18 @@ export class Session {
         `size_bytes of a vmspace: a multiple of ${PAGE_BYTES} up to 8 GiB, not ${sizeBytes}`,
       );
     }
-    if (this.node.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.node.name} stops`);
+    if (this.node.isStopping) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.node.name} stops`);
     if (this.vmspaces.size >= VMSPACES_MAX)
       throw new RpcError(Code.ResourceExhausted, `${VMSPACES_MAX} vmspaces are the most of one vkernel`);
     const id = this.node.nextVmspace();
     const file = join(this.node.memoryDir, `anonymous-${id}-${randomUUID().slice(0, 8)}`);
-    const vmspace = new Vmspace(id, pid, this, file, Number(sizeBytes));
-    this.vmspaces.set(id, vmspace);
+    return this.addVmspace({ id, pid, file, sizeBytes: Number(sizeBytes), exists: false });
+  }
+
+  /** `exists`: of the pmap manager whose place this one took. */
+  addVmspace(about: { id: bigint; pid: bigint; file: string; sizeBytes: number; exists: boolean }): Vmspace {
+    const vmspace = new Vmspace({ ...about, session: this });
+    this.vmspaces.set(vmspace.id, vmspace);
     return vmspace;
   }
 
@@ -249,10 +312,22 @@ export class Session {
       (e) => address < e.address + BigInt(e.pageCount * PAGE_BYTES) && e.address < end,
     );
     if (clash) throw new RpcError(Code.AlreadyExists, 'the range overlaps another mapping; unmap that first');
-    const entry = new MapEntry({ vmspace, address, firstPage, pageCount, dataspace, writable });
-    vmspace.entries.push(entry);
-    dataspace.entries.add(entry);
-    this.node.interest(dataspace);
+    this.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable });
+  }
+
+  addEntry(about: {
+    vmspace: Vmspace;
+    address: bigint;
+    firstPage: number;
+    pageCount: number;
+    dataspace: SharedDataspace;
+    writable: boolean;
+  }): MapEntry {
+    const entry = new MapEntry(about);
+    about.vmspace.entries.push(entry);
+    about.dataspace.entries.add(entry);
+    this.node.interest(about.dataspace);
+    return entry;
   }
 
   private mcontrol({ vmspace: id, address, lengthBytes, advice }: VmspaceMcontrol): void {
@@ -287,11 +362,12 @@ export class Session {
     this.node.interest(entry.dataspace);
   }
 
-  /** The vkernel is gone. */
+  /** The vkernel is gone; or it is slow, and hears of that when it has nothing to write to any more. */
   close(): void {
+    for (const { entries } of this.vmspaces.values()) for (const entry of entries) entry.protect();
     for (const vmspace of [...this.vmspaces.values()]) this.destroyVmspace(vmspace);
     this.node.memory.pmap.leave(this.holder);
-    this.node.frames.giveBack(this.frames);
+    this.node.frames.giveBack(this.held);
     this.node.sync.sessionGone(this);
     this.userfault.close();
   }

@@ -1,10 +1,12 @@
 // Range locks, waits and wakes of virtual kernels, relayed to the directory and back; remembered, so
 // that a new directory hears of locks that are held and of requests that are under way.
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { OwnedRanges } from '@odonata/coherency/owned-ranges.ts';
-import { HELD_MAX } from '@odonata/coherency/range-lock.ts';
+import { HELD_MAX, type LockMode } from '@odonata/coherency/range-lock.ts';
 import { lockWire } from '@odonata/coherency/wire.ts';
 import type { DirectoryEvent } from '@odonata/proto/coherency/v1/coherency';
 import { SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import type { SyncSnapshot, SyncSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
 import type { VkernelEvent } from '@odonata/proto/pmap/v1/pmap';
 import { Code } from '@odonata/rpc/error.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
@@ -12,6 +14,7 @@ import type { HolderEventInit } from './directory-link.ts';
 import type { Session } from './session.ts';
 
 type SyncEvent = Extract<VkernelEvent['event'], { case: 'lock' | 'unlock' | 'wait' | 'cancelWait' | 'wake' }>;
+type SyncSnapshotInit = MessageInitShape<typeof SyncSnapshotSchema>;
 type UnlockEvent = Extract<SyncEvent, { case: 'unlock' }>;
 
 interface UnderWay {
@@ -66,7 +69,7 @@ export class SyncRelay {
   /** Locks that a new leader was told of: it answers only where somebody else has them. */
   private readonly reclaims = new Map<bigint, { owner: bigint; dataspace: bigint }>();
   /** Locks that were asked for twice and refused. */
-  private readonly givenUp = new Map<bigint, UnderWay>();
+  private readonly givenUp = new Map<bigint, Omit<UnderWay, 'session' | 'request' | 'registered'>>();
   private next = 1n;
   private lastOrder = 0;
 
@@ -116,9 +119,7 @@ export class SyncRelay {
         if (asked.repeated && status !== SyncStatus.OK) this.giveUp(request, asked);
         if (status === SyncStatus.OK && asked.event?.case === 'lock') {
           const { begin = 0n, end = 0n, mode = 0 } = asked.event.value;
-          this.rangesOf(asked.owner, asked.dataspace).set(begin, end, lockWire.from(mode));
-          const owners = this.ownersIn.get(asked.dataspace) ?? new Set();
-          this.ownersIn.set(asked.dataspace, owners.add(asked.owner));
+          this.hold(asked.owner, asked.dataspace, { begin, end, mode: lockWire.from(mode) });
         }
         asked.session.send({
           request: asked.request,
@@ -207,6 +208,16 @@ export class SyncRelay {
   /** Dataspaces of which a process of this node holds a range. */
   heldDataspaces(): bigint[] {
     return [...this.ownersIn.keys()];
+  }
+
+  private hold(
+    owner: bigint,
+    dataspace: bigint,
+    { begin, end, mode }: { begin: bigint; end: bigint; mode: LockMode },
+  ): void {
+    this.rangesOf(owner, dataspace).set(begin, end, mode);
+    const owners = this.ownersIn.get(dataspace) ?? new Set();
+    this.ownersIn.set(dataspace, owners.add(owner));
   }
 
   private forget(owner: bigint, dataspace: bigint): void {
@@ -320,6 +331,62 @@ export class SyncRelay {
         }
       }
     }
+  }
+
+  /** All that is remembered. `placeOf`: of a session in the snapshot. */
+  snapshot(placeOf: (session: Session) => number): SyncSnapshotInit {
+    const wire = ({
+      event,
+      owner,
+      dataspace,
+      repeated,
+    }: Omit<UnderWay, 'session' | 'request' | 'registered'>) => {
+      return { event: { event }, owner, dataspace, repeated: repeated ?? false };
+    };
+    const underWay = [...this.underWay].map(([id, asked]) => {
+      const { session, request, registered } = asked;
+      return { id, session: placeOf(session), request, registered, ...wire(asked) };
+    });
+    const givenUp = [...this.givenUp].map(([id, asked]) => ({ id, ...wire(asked) }));
+    const held = [...this.held].flatMap(([owner, ofOwner]) =>
+      [...ofOwner].flatMap(([dataspace, ranges]) =>
+        [...ranges].map(({ begin, end, mode }) => ({
+          owner,
+          dataspace,
+          begin,
+          end,
+          mode: lockWire.to(mode),
+        })),
+      ),
+    );
+    const unlocks = [...this.unlocks.values()]
+      .flat()
+      .map(({ event, before, atMs }) => ({ unlock: event.value, before, atMs: BigInt(atMs) }));
+    const gone = [...this.gone].map(([owner, atMs]) => ({ owner, atMs: BigInt(atMs) }));
+    const reclaims = [...this.reclaims].map(([request, about]) => ({ request, ...about }));
+    return { nextRequest: this.next, underWay, givenUp, held, unlocks, gone, reclaims };
+  }
+
+  /** Goes on where another relay was; the lines to the directory are new ones. */
+  resume(snapshot: SyncSnapshot, sessions: readonly Session[]): void {
+    this.next = snapshot.nextRequest;
+    for (const { owner, dataspace, begin, end, mode } of snapshot.held)
+      this.hold(owner, dataspace, { begin, end, mode: lockWire.from(mode) });
+    for (const { id, session, request, registered, event, ...about } of snapshot.underWay) {
+      const asked = { ...about, event: event?.event, session: sessions[session]!, request, registered };
+      this.remember(id, asked);
+    }
+    for (const { id, event, owner, dataspace } of snapshot.givenUp)
+      this.givenUp.set(id, { event: event?.event, owner, dataspace });
+    for (const { unlock, before, atMs } of snapshot.unlocks) {
+      const event = { case: 'unlock', value: unlock! } as const;
+      const unheard = this.unlocks.get(unlock!.dataspace) ?? [];
+      unheard.push({ event, before, atMs: Number(atMs) });
+      this.unlocks.set(unlock!.dataspace, unheard);
+    }
+    for (const { owner, atMs } of snapshot.gone) this.gone.set(owner, Number(atMs));
+    for (const { request, owner, dataspace } of snapshot.reclaims)
+      this.reclaims.set(request, { owner, dataspace });
   }
 
   /** A process ended. */

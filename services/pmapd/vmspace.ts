@@ -34,6 +34,12 @@ export class MapEntry {
     return this.address + BigInt((page - this.firstPage) * PAGE_BYTES);
   }
 
+  /** Takes write access away, in the page tables only. */
+  protect(): void {
+    if (this.writable)
+      this.vmspace.session.userfault.writeProtect(this.address, this.pageCount * PAGE_BYTES, true);
+  }
+
   /** The part of a run that is mapped here, if any. */
   clip(firstPage: number, pageCount: number): { firstPage: number; pageCount: number } | undefined {
     const from = Math.max(firstPage, this.firstPage);
@@ -54,14 +60,22 @@ export class Vmspace {
   readonly entries: MapEntry[] = [];
   private fd: number | undefined;
 
-  constructor(id: bigint, pid: bigint, session: Session, file: string, sizeBytes: number) {
-    this.id = id;
-    this.pid = pid;
-    this.session = session;
-    this.file = file;
-    this.sizeBytes = sizeBytes;
-    this.fd = openSync(file, 'wx+', 0o600);
-    ftruncateSync(this.fd, sizeBytes);
+  /** @param about `exists`: another pmap manager made its file */
+  constructor(about: {
+    id: bigint;
+    pid: bigint;
+    session: Session;
+    file: string;
+    sizeBytes: number;
+    exists: boolean;
+  }) {
+    this.id = about.id;
+    this.pid = about.pid;
+    this.session = about.session;
+    this.file = about.file;
+    this.sizeBytes = about.sizeBytes;
+    this.fd = openSync(this.file, about.exists ? 'r+' : 'wx+', 0o600);
+    if (!about.exists) ftruncateSync(this.fd, this.sizeBytes);
   }
 
   /** The entry that maps an address. */

@@ -5,6 +5,7 @@ import type { Identity } from '../../services/vkctl/cluster/identity.ts';
 import { isAlive, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { type ClusterRecord, readRecord } from '../../services/vkctl/cluster/record.ts';
+import { askToReplace } from '../../services/vkctl/cluster/replace.ts';
 import type { Connection } from '../../services/vkctl/connection.ts';
 import { cut, mend } from './link-cut.ts';
 
@@ -62,6 +63,7 @@ export class Mischief {
       { weight: 1, run: () => this.stop(pmapds(), 1.3 * leaseMs, 2 * leaseMs) },
       { weight: 1, run: () => this.kill(pmapds()) },
       { weight: 2, run: () => this.end(pmapds()) },
+      { weight: 3, run: () => this.replace(pmapds()) },
       { weight: 1, run: () => this.end(cohds()) },
       { weight: 2, run: () => this.onVkernel('kill') },
       { weight: 2, run: () => this.onVkernel('stop') },
@@ -106,6 +108,14 @@ export class Mischief {
     if (victim === undefined) return;
     this.tell(`end ${victim.name}`);
     signalIdentity(victim.identity, 'SIGTERM');
+  }
+
+  /** Another one of it goes on with what it has. */
+  private async replace(names: string[]): Promise<void> {
+    const victim = this.pick(names);
+    if (victim === undefined) return;
+    this.tell(`replace ${victim.name}`);
+    askToReplace(victim.name, this.record);
   }
 
   private async stop(names: string[], leastMs: number, mostMs: number): Promise<void> {

@@ -188,6 +188,22 @@ const BREAKS: Break[] = [
     },
   ],
   [
+    policy.pmapdsHandOver,
+    'a pmapd ends before its successor is there',
+    (all) => {
+      workloads(all).find((w) => w.metadata.name === 'pmapd')!.spec.updateStrategy.rollingUpdate = {
+        maxUnavailable: 1,
+      };
+    },
+  ],
+  [
+    policy.pmapdsHandOver,
+    'the successor of a pmapd cannot listen beside it',
+    (all) => {
+      first(all, 'pmapd').containers[0].ports[0].hostPort = 7431;
+    },
+  ],
+  [
     policy.routersOutliveEachOther,
     'cohd: syslinkd:7411 does not stand for every router',
     (all) => {

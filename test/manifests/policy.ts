@@ -235,6 +235,21 @@ export const routersOutliveEachOther: Policy = (all) => {
   ];
 };
 
+/** A pmapd hands over to the one that stands by beside it, and has no port of the machine, which only one could have. */
+export const pmapdsHandOver: Policy = (all) => {
+  const { spec } = workloads(all).find(({ metadata }) => metadata.name === 'pmapd')!;
+  const { type, rollingUpdate } = spec.updateStrategy;
+  const beside =
+    type === 'RollingUpdate' && rollingUpdate.maxSurge === 1 && rollingUpdate.maxUnavailable === 0;
+  const [container] = spec.template.spec.containers;
+  const ofMachine =
+    spec.template.spec.hostNetwork || container.ports.some((one: Manifest) => one.hostPort !== undefined);
+  return [
+    ...unless(beside, 'a pmapd ends before its successor is there'),
+    ...unless(!ofMachine, 'the successor of a pmapd cannot listen beside it'),
+  ];
+};
+
 const PICTURE = [
   'vkctl->syslinkd:7411',
   ...['cohd', 'pmapd', 'vkerneld'].map((name) => `${name}->syslinkd:7411`),

@@ -4,6 +4,7 @@ import { HOLDER_MUTANTS } from './holder.ts';
 import { DUTY_MUTANTS, LEASE_MUTANTS } from './leases-and-locks.ts';
 import { LEAVING_MUTANTS } from './leaving.ts';
 import type { Mutant } from './mutant.ts';
+import { REPLACED_MUTANTS } from './replaced.ts';
 import { SHARD_MUTANTS } from './shards.ts';
 
 export const MUTANTS: readonly Mutant[] = [
@@ -14,4 +15,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...DURABLE_MUTANTS,
   ...SHARD_MUTANTS,
   ...LEAVING_MUTANTS,
+  ...REPLACED_MUTANTS,
 ];

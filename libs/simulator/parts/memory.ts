@@ -56,11 +56,11 @@ interface Retained {
 }
 
 export class NodeMemory {
-  readonly holder: ShardedHolder;
+  holder: ShardedHolder;
   readonly file: MemoryFile;
   /** What was sent on and is not settled, by page. */
   readonly retained: (Retained | undefined)[] = [];
-  private readonly home: Home;
+  private home: Home;
   private readonly node: PmapPart;
   private readonly world: World;
   private readonly waiting: Waiter[][] = [];
@@ -73,10 +73,41 @@ export class NodeMemory {
   constructor(node: PmapPart) {
     this.node = node;
     this.world = node.world;
-    this.holder = new ShardedHolder(this.world.layout.shards, this.world.machines.holder);
+    this.holder = this.newHolder();
     this.file = new MemoryFile(this.world.layout.pages);
     this.home = new Home(this.world, this.file);
     for (let i = 0; i < this.world.layout.pages; i++) this.waiting.push([]);
+  }
+
+  private newHolder(): ShardedHolder {
+    return new ShardedHolder(this.world.layout.shards, this.world.machines.holder);
+  }
+
+  /** Nobody here writes any more, until another pmap manager goes on. */
+  freeze(): void {
+    if (this.world.duties.protectFrozen)
+      for (const vkernel of this.file.mapped) vkernel.protect(0, this.world.layout.pages);
+  }
+
+  /** What another pmap manager of the node does that takes the place of the one that froze. */
+  takeOver(vkernels: readonly VkernelPart[]): void {
+    const { world, file } = this;
+    const { layout } = world;
+    const known = this.holder.snapshot();
+    this.holder = this.newHolder();
+    this.holder.resume(known);
+    this.home = new Home(world, file);
+    for (const { id, pageCount } of world.cluster.dataspaces) this.home.create(id, pageCount);
+    for (const vkernel of vkernels) {
+      vkernel.session = this.home.join(vkernel);
+      // What has a frame may be mapped there, for reading.
+      if (!world.duties.claimFrames) continue;
+      for (let page = 0; page < layout.pages; page++)
+        if (file.values[page] !== undefined) this.home.takeFor(vkernel, layout.runOf(page), 'READ', false);
+    }
+    // Who waits in a fault faults anew; what the node itself waits for is asked anew.
+    for (const waiters of this.waiting)
+      for (const waiter of waiters.splice(0)) this.node.after(world.random.between(0, 1), waiter.retry);
   }
 
   open(dataspace: bigint, pageCount: number, whole: boolean): void {

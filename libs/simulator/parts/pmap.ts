@@ -28,6 +28,7 @@ export class PmapPart extends Part {
   vkernels: VkernelPart[] = [];
   /** Once it hands over what it has. */
   leaving: Drain | undefined;
+  private replacing = false;
 
   constructor(world: World, place: Place) {
     super(world, place.name, place);
@@ -46,6 +47,7 @@ export class PmapPart extends Part {
     this.relay = new SyncRelay(this);
     this.backing = new Backing(this);
     this.leaving = undefined;
+    this.replacing = false;
     for (const record of world.cluster.dataspaces) {
       const whole = record.creatorNode === this.nodeIndex && record.creatorIncarnation === this.incarnation;
       this.memory.open(record.id, record.pageCount, whole);
@@ -90,6 +92,30 @@ export class PmapPart extends Part {
   private forget(vkernel: VkernelPart): void {
     this.memory.leave(vkernel);
     for (const process of vkernel.processes) this.relay.ownerGone(process.pid);
+  }
+
+  /**
+   * Another pmap manager takes its place, and goes on with what it had after a while: to the directory its streams broke.
+   */
+  replace(): void {
+    if (!this.runs || this.leaving !== undefined) return;
+    this.note('is replaced');
+    this.memory.freeze();
+    this.links.break();
+    for (const other of this.world.nodes) {
+      this.world.network.breakTransfer(this.place.index, other.place.index);
+      this.world.network.breakTransfer(other.place.index, this.place.index);
+    }
+    this.replacing = true;
+    this.pause();
+    this.world.later(this.world.random.between(0.5, LEASE_MS / 3), () => this.wake());
+  }
+
+  override wake(): void {
+    if (this.runs || !this.alive) return;
+    if (this.replacing) this.memory.takeOver(this.vkernels);
+    this.replacing = false;
+    super.wake();
   }
 
   /** It hands over what it has, and leaves. */

@@ -13,7 +13,7 @@ export class VkernelPart extends Part {
   readonly node: PmapPart;
   readonly file: MemoryFile;
   readonly maps: Uint8Array;
-  readonly session: HolderId;
+  session: HolderId;
   readonly processes: Process[] = [];
   private readonly deadline: Deadline;
   private watches = 0;

@@ -65,6 +65,8 @@ const recordSchema = z.object({
   /** Where vkctl attaches: the routers, host:port each, with commas between. */
   syslink: z.string(),
   services: z.array(serviceSchema),
+  /** The supervisor understands a request to replace a service; absent: SIGUSR2 would end it. */
+  replaces: z.boolean().optional(),
 });
 export type ClusterRecord = z.infer<typeof recordSchema>;
 

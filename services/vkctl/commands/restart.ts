@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { signalIdentity } from '../cluster/identity.ts';
 import type { ClusterRecord, ServiceRecord } from '../cluster/record.ts';
+import { askToReplace, canBeReplaced } from '../cluster/replace.ts';
 import { connectToRouters, servicesNotReady } from '../cluster/start.ts';
 import { type Connection, runningRecord } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
@@ -27,8 +28,8 @@ export function addRestart(program: Command): void {
     .command('restart')
     .summary('restart services one after another')
     .description(
-      'Tells services to stop, one at a time, and waits until each runs again and everything is ready. A pmap manager ' +
-        'hands its pages over to other nodes first; the programs of a node end with its pmapd or vkerneld.',
+      'Starts services anew, one at a time, and waits until each runs again and everything is ready. A pmap manager is ' +
+        'replaced by another one that goes on with its memory; the programs of a node end with its vkerneld.',
     )
     .argument('[service...]', 'as "vkctl status" shows them')
     .option('--all', 'every service but NATS')
@@ -72,8 +73,10 @@ async function restartOne(cluster: string, name: string, timeoutMs: number): Pro
   const find = (): ServiceRecord => runningRecord(cluster).services.find((each) => each.name === name)!;
   const startMs = Date.now();
   const { process: identity, restarts, logFile } = find();
-  if (identity === undefined || !signalIdentity(identity, 'SIGTERM'))
-    throw new Failure(`${name} does not run`, { fix: `See ${logFile}` });
+  const record = runningRecord(cluster);
+  const tell = () =>
+    canBeReplaced(name, record) ? askToReplace(name, record) : signalIdentity(identity!, 'SIGTERM');
+  if (identity === undefined || !tell()) throw new Failure(`${name} does not run`, { fix: `See ${logFile}` });
   const endMs = startMs + timeoutMs;
   for (;;) {
     const { restarts: now, state } = find();

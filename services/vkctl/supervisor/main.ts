@@ -25,6 +25,7 @@ process.on('uncaughtException', (error) => {
   log.fatal({ error: error.stack }, 'supervisor failed');
   void end('uncaught exception', 70);
 });
+process.on('SIGUSR2', () => supervisor.replaceAsked());
 supervisor.start();
 
 const { owner } = plan;

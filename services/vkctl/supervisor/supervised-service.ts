@@ -2,6 +2,7 @@
 //
 //   start -> running --ends--> waiting --delay--> running ...
 //                    \-- too many short lives --> failed
+//   replace: running -> its successor runs beside it -> takes its place, and it ends -> running
 //   stop: running -> SIGINT, since nothing of a cluster that goes down is worth handing over -> (graceMs) -> SIGKILL -> stopped
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, renameSync, statSync } from 'node:fs';
@@ -29,6 +30,8 @@ export class SupervisedService {
   readonly #around: Surroundings;
   readonly #history: RestartHistory = { shortLives: 0 };
   #child: ChildProcess | undefined;
+  /** Runs beside it, and is to take its place. */
+  #successor: ChildProcess | undefined;
   #timer: NodeJS.Timeout | undefined;
   #ended: Promise<void> = Promise.resolve();
   #stopping = false;
@@ -48,40 +51,68 @@ export class SupervisedService {
   }
 
   start(): void {
+    this.#child = this.#spawn([]);
+    this.#runs();
+  }
+
+  #runs(): void {
+    const pid = this.#child?.pid;
+    if (pid === undefined) return;
+    this.record.process = identify(pid);
+    this.#become('running');
+    this.#around.log.info({ service: this.spec.name, pid }, 'started');
+  }
+
+  /** Starts another one of it, which takes its place without a break. @returns false: it does not run */
+  replace(): boolean {
+    if (this.#child === undefined || this.#stopping || this.#successor !== undefined) return false;
+    this.#successor = this.#spawn(['--take-over']);
+    return true;
+  }
+
+  #spawn(more: string[]): ChildProcess {
     const { log, env, wrap } = this.#around;
-    const [command, ...args] = [...wrap, this.spec.command, ...this.spec.args];
+    const [command, ...args] = [...wrap, this.spec.command, ...this.spec.args, ...more];
     const output = openLog(this.spec.logFile);
     const startedMs = Date.now();
     const child = spawn(command!, args, { stdio: ['ignore', output, output], env, cwd: '/' });
     closeSync(output);
-    this.#child = child;
-    this.#ended = new Promise((resolve) => {
+    const ended = new Promise<void>((resolve) => {
       child.once('error', (error) => {
         // Without a pid it never ran, and no exit event comes.
         if (child.pid !== undefined) {
           log.error({ service: this.spec.name, error: error.message }, 'child');
           return;
         }
-        this.#end(`cannot start: ${error.message}`, startedMs);
+        this.#end(child, `cannot start: ${error.message}`, startedMs);
         resolve();
       });
       child.once('exit', (code, signal) => {
-        this.#end(signal ?? `exit ${code}`, startedMs);
+        this.#end(child, signal ?? `exit ${code}`, startedMs);
         resolve();
       });
     });
-    if (child.pid !== undefined) {
-      this.record.process = identify(child.pid);
-      this.#become('running');
-      log.info({ service: this.spec.name, pid: child.pid }, 'started');
-    }
+    this.#ended = Promise.all([this.#ended, ended]).then(() => {});
+    return child;
   }
 
-  #end(how: string, startedMs: number): void {
+  #end(child: ChildProcess, how: string, startedMs: number): void {
     const { log } = this.#around;
+    if (child === this.#successor) {
+      this.#successor = undefined;
+      log.error({ service: this.spec.name, how }, 'its successor ended before it took its place');
+      return;
+    }
     this.#child = undefined;
     this.record.process = undefined;
     this.record.lastEnd = how;
+    if (this.#successor !== undefined && !this.#stopping) {
+      this.#child = this.#successor;
+      this.#successor = undefined;
+      this.record.restarts += 1;
+      this.#runs();
+      return;
+    }
     if (this.#stopping) {
       this.#become('stopped');
       return;
@@ -104,15 +135,13 @@ export class SupervisedService {
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#timer);
-    const child = this.#child;
-    if (!child) {
-      this.#become('stopped');
-      return;
-    }
-    child.kill('SIGINT');
+    const children = [this.#child, this.#successor].filter((child) => child !== undefined);
+    if (this.#child === undefined) this.#become('stopped');
+    if (children.length === 0) return;
+    for (const child of children) child.kill('SIGINT');
     const kill = setTimeout(() => {
       this.#around.log.warn({ service: this.spec.name, graceMs }, 'did not end in time, killed');
-      child.kill('SIGKILL');
+      for (const child of children) child.kill('SIGKILL');
     }, graceMs);
     await this.#ended;
     clearTimeout(kill);

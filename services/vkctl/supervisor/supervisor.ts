@@ -8,6 +8,7 @@ import type { Lock } from '../cluster/lock.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
 import { type ClusterPlan, writeRecord } from '../cluster/record.ts';
 import { clearRemains, MARK } from '../cluster/remains.ts';
+import { takeReplaceRequest } from '../cluster/replace.ts';
 import { Janitor } from './janitor.ts';
 import { nodeFolders, routersOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
 import { SupervisedService } from './supervised-service.ts';
@@ -72,6 +73,13 @@ export class Supervisor {
     for (const service of this.#services) service.start();
   }
 
+  /** Replaces the service that vkctl asked for. */
+  replaceAsked(): void {
+    const name = takeReplaceRequest(this.#paths);
+    const service = this.#services.find(({ spec }) => spec.name === name);
+    if (service?.replace() !== true) this.#log.warn({ service: name }, 'is not replaced: it does not run');
+  }
+
   /** Ends the services, the ones that others lean on last, and removes every trace. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
@@ -94,6 +102,7 @@ export class Supervisor {
     if (this.#stopped) return;
     writeRecord(this.#paths.clusterFile, {
       version: 1,
+      replaces: true,
       plan: this.#plan,
       supervisor: identify(process.pid)!,
       startedMs: this.#startedMs,

@@ -10,7 +10,7 @@ import {
 } from '@odonata/proto/pmap/v1/pmap';
 import { openStream } from '@odonata/rpc/client.ts';
 
-type FaultInit = MessageInitShape<typeof FaultSchema>;
+export type FaultInit = MessageInitShape<typeof FaultSchema>;
 type FaultsRequestInit = MessageInitShape<typeof FaultsRequestSchema>;
 
 export class FaultLine {

@@ -4,13 +4,15 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { Errno } from '@odonata/userfault/libc.ts';
 import { type FaultMessage, PAGE_BYTES, Userfault, watchFaults } from '@odonata/userfault/userfault.ts';
-import { FaultLine } from './fault-line.ts';
+import { type FaultInit, FaultLine } from './fault-line.ts';
 import { FrameCredit, SpaceCells } from './frame-credit.ts';
 
 /** To the thread. */
 export type FaultThreadOrder =
   /** The pmap manager that faults of shared memory go to, and what names the session there. */
   | { type: 'pmap'; address: string; token: Uint8Array }
+  /** Another pmap manager takes the place of this one: faults wait for the order that names it. */
+  | { type: 'moving' }
   | {
       type: 'space';
       vmspace: bigint;
@@ -69,6 +71,7 @@ class FaultThread {
   private readonly credit: FrameCredit;
   private readonly spaces: Space[] = [];
   private line: FaultLine | undefined;
+  private readonly kept: FaultInit[] = [];
   private count = 0;
   private pages = 0;
   private sampleNs: number[] = [];
@@ -102,6 +105,13 @@ class FaultThread {
     if (order.type === 'pmap') {
       this.line?.close();
       this.line = new FaultLine(order.address, order.token, (reason) => report({ type: 'lost', reason }));
+      for (const fault of this.kept.splice(0)) this.line.add(fault);
+      this.line.flush();
+      return;
+    }
+    if (order.type === 'moving') {
+      this.line?.close();
+      this.line = undefined;
       return;
     }
     if (order.type === 'space') {
@@ -135,7 +145,10 @@ class FaultThread {
     } else if (space.cells.dying) {
       if (this.userfault.zero(address, PAGE_BYTES) !== 0) this.userfault.wake(address, PAGE_BYTES);
     } else if (space.shared.some((r) => address >= r.address && address < r.end)) {
-      this.line!.add({ vmspace: space.vmspace, address, write, atNs });
+      const fault = { vmspace: space.vmspace, address, write, atNs };
+      // Each is of a thread that waits, so they are few.
+      if (this.line === undefined) this.kept.push(fault);
+      else this.line.add(fault);
     } else {
       this.fillPrivate(space, address, atNs);
     }

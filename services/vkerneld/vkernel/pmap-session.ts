@@ -1,4 +1,8 @@
 // The vkernel's stream to its node's pmap manager: requests with answers, faults without.
+//
+//   away -- welcome --> ready -- handing_over --> moving -- welcome of the next pmap manager --> ready
+//     ^                   |                         |
+//     +---- stream ends --+--- HAND_OVER_MS --------+   everything asked fails, and the processes end
 import { randomBytes } from 'node:crypto';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
@@ -29,12 +33,18 @@ export interface PmapSessionOptions {
   userfault: number;
   log: Logger;
   onEvent(event: PmapAnswer): void;
+  /** Another pmap manager takes the place of this one: faults are kept until its welcome. */
+  onMoving(): void;
   onLost(): void;
 }
 
 const EIO = 29;
+/** How long the next pmap manager may take to welcome us. */
+const HAND_OVER_MS = 10_000;
+const MOVE_AGAIN_MS = 10;
 
 interface Asked {
+  event: VkernelEventInit;
   /** True when that was the last answer. */
   answer(event: PmapAnswer): boolean;
   reject(error: PmapError): void;
@@ -50,12 +60,20 @@ export class PmapSession {
   private stream: ClientDuplexStream<SessionRequestInit, SessionResponse> | undefined;
   private ready = false;
   private closed = false;
+  /** Names the session, here and at the pmap manager that may come after this one. */
+  private token: Uint8Array | undefined;
+  /** While it moves: when to give up. */
+  private moving: NodeJS.Timeout | undefined;
+  private unsent: { request?: bigint; event: VkernelEventInit }[] = [];
   private nextRequest = 1n;
 
   constructor(options: PmapSessionOptions) {
     this.o = options;
     this.channel = openChannel(options.address);
-    this.batch = new EventBatch((events) => this.stream?.write(create(SessionRequestSchema, { events })));
+    this.batch = new EventBatch((events) => {
+      if (this.moving !== undefined) this.unsent.push(...events);
+      else this.stream?.write(create(SessionRequestSchema, { events }));
+    });
     this.connect();
   }
 
@@ -65,7 +83,7 @@ export class PmapSession {
   }
 
   send(event: VkernelEventInit): void {
-    if (this.ready) this.batch.push({ event });
+    if (this.ready || this.moving !== undefined) this.batch.push({ event });
   }
 
   /** Asks, and resolves with the one answer. */
@@ -85,12 +103,13 @@ export class PmapSession {
   /** Asks, and gets answers until one is the last. Returns the request's number. */
   askMany(event: VkernelEventInit, answer: Asked['answer'], reject: (error: PmapError) => void): bigint {
     const request = this.nextRequest++;
-    if (!this.ready) {
+    if (!this.ready && this.moving === undefined) {
       reject(new PmapError(EIO, 'the pmap manager of the node is away'));
       return request;
     }
-    this.asked.set(request, { answer, reject });
-    this.batch.push({ request, event: withRequest(event, request) });
+    const numbered = withRequest(event, request);
+    this.asked.set(request, { event: numbered, answer, reject });
+    this.batch.push({ request, event: numbered });
     return request;
   }
 
@@ -106,22 +125,25 @@ export class PmapSession {
 
   private connect(): void {
     const token = randomBytes(16);
+    const resumeToken = this.moving === undefined ? undefined : this.token;
     try {
+      // It has the descriptor of a session that is resumed; this tells whether it is there yet.
       handOver(this.o.userfaultSocket, token, this.o.userfault);
     } catch (error) {
       this.again(String(error));
       return;
     }
+    const { name } = this.o;
     const stream = openStream(PmapService.method.session, this.channel);
     this.stream = stream;
     stream.on('data', (response: SessionResponse) => {
-      if (this.stream === stream) for (const event of response.events) this.receive(event);
+      if (this.stream === stream) for (const event of response.events) this.receive(stream, event);
     });
     stream.on('error', (error) => this.lost(stream, error.message));
     stream.on('end', () => this.lost(stream, 'it ended the stream'));
     stream.write(
       create(SessionRequestSchema, {
-        events: [{ event: { case: 'hello', value: { name: this.o.name, userfaultToken: token } } }],
+        events: [{ event: { case: 'hello', value: { name, userfaultToken: token, resumeToken } } }],
       }),
     );
   }
@@ -130,8 +152,17 @@ export class PmapSession {
     if (this.stream !== stream || this.closed) return;
     stream.cancel();
     this.stream = undefined;
+    // One that knows of no session to resume is not the next one: it has nothing of ours.
+    if (this.moving !== undefined && !/UNAUTHENTICATED/.test(reason)) this.again(reason);
+    else this.giveUp(reason);
+  }
+
+  private giveUp(reason: string): void {
+    clearTimeout(this.moving);
+    const was = this.ready || this.moving !== undefined;
+    this.moving = undefined;
+    this.unsent = [];
     this.batch.clear();
-    const was = this.ready;
     this.ready = false;
     for (const asked of this.asked.values())
       asked.reject(new PmapError(EIO, 'the pmap manager of the node went away'));
@@ -143,16 +174,53 @@ export class PmapSession {
   private again(reason: string): void {
     if (this.closed) return;
     this.o.log.debug({ reason }, 'no pmap manager; trying again');
-    setTimeout(() => !this.closed && this.connect(), this.backoff.nextDelayMs());
+    const moves = this.moving !== undefined;
+    const retry = () => {
+      if (this.closed || (moves && this.moving === undefined)) return;
+      this.connect();
+    };
+    setTimeout(retry, moves ? MOVE_AGAIN_MS : this.backoff.nextDelayMs());
   }
 
-  private receive({ request, event }: PmapEvent): void {
+  // The last word here; what is said from now on waits for the next pmap manager.
+  private move(stream: ClientDuplexStream<SessionRequestInit, SessionResponse>): void {
+    this.batch.flush();
+    this.ready = false;
+    this.moving = setTimeout(() => {
+      this.stream?.cancel();
+      this.stream = undefined;
+      this.giveUp('no other pmap manager took the place of the one that handed over');
+      this.again('it was handed over to nobody');
+    }, HAND_OVER_MS);
+    this.o.onMoving();
+    stream.end();
+  }
+
+  private welcomed(token: Uint8Array): void {
+    this.token = token;
+    this.ready = true;
+    this.backoff.reset();
+    for (const resolve of this.waitingForReady.splice(0)) resolve();
+    if (this.moving === undefined) return;
+    clearTimeout(this.moving);
+    this.moving = undefined;
+    // The directory remembers locks and waits; whatever else was under way is asked once more, and is the same again.
+    for (const [request, { event }] of this.asked)
+      if (event?.case === 'open' || event?.case === 'sync') this.batch.push({ request, event });
+    for (const event of this.unsent.splice(0)) this.batch.push(event);
+  }
+
+  private receive(
+    stream: ClientDuplexStream<SessionRequestInit, SessionResponse>,
+    { request, event }: PmapEvent,
+  ): void {
     if (request === 0n) {
+      if (event.case === 'handingOver') {
+        this.move(stream);
+        return;
+      }
       this.o.onEvent(event);
-      if (event.case !== 'welcome') return;
-      this.ready = true;
-      this.backoff.reset();
-      for (const resolve of this.waitingForReady.splice(0)) resolve();
+      if (event.case === 'welcome') this.welcomed(event.value.faultToken);
       return;
     }
     const asked = this.asked.get(request);
@@ -165,6 +233,7 @@ export class PmapSession {
 
   close(): void {
     this.closed = true;
+    clearTimeout(this.moving);
     this.stream?.end();
     this.stream?.cancel();
     this.channel.close();

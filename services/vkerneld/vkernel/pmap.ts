@@ -52,6 +52,7 @@ class VkernelPmap implements Pmap, PmapParts {
       ...options,
       userfault: this.userfault.fd,
       onEvent: (event) => this.hear(event, options.address),
+      onMoving: () => this.order({ type: 'moving' }),
       onLost: () => {
         this.lease.renew(0n);
         for (const vmspace of [...this.vmspaces.values()])

@@ -1,0 +1,52 @@
+// Pmap managers that go on with what another one had, with one thing wrong.
+import { Holder } from '@odonata/coherency/holder.ts';
+import type { HeldPagesRun, HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
+import type { Mutant } from './mutant.ts';
+
+abstract class ForgetfulHolder extends Holder {
+  override snapshot(): HolderSnapshot {
+    const snapshot = super.snapshot();
+    const dataspaces = snapshot.dataspaces.map(({ runs, ...of }) => ({ ...of, runs: this.remembered(runs) }));
+    return { ...snapshot, dataspaces };
+  }
+
+  protected abstract remembered(runs: HeldPagesRun[]): HeldPagesRun[];
+}
+
+class ForgetsVersions extends ForgetfulHolder {
+  protected remembered(runs: HeldPagesRun[]): HeldPagesRun[] {
+    return runs.map(({ page, ...run }) => ({ ...run, page: { ...page, version: 0 } }));
+  }
+}
+
+class ForgetsWhatWasSent extends ForgetfulHolder {
+  protected remembered(runs: HeldPagesRun[]): HeldPagesRun[] {
+    return runs.map(({ page, ...run }) => ({ ...run, page: { ...page, retainedVersion: 0 } }));
+  }
+}
+
+class ForgetsPages extends ForgetfulHolder {
+  protected remembered(): HeldPagesRun[] {
+    return [];
+  }
+}
+
+export const REPLACED_MUTANTS: readonly Mutant[] = [
+  { name: 'writes go on while it is replaced', profile: 'replacement', duties: { protectFrozen: false } },
+  { name: 'does not know what is mapped', profile: 'replacement', duties: { claimFrames: false } },
+  {
+    name: 'goes on without versions',
+    profile: 'replacement',
+    machines: { holder: (runsOf) => new ForgetsVersions(runsOf) },
+  },
+  {
+    name: 'goes on without what was sent on',
+    profile: 'replacement',
+    machines: { holder: (runsOf) => new ForgetsWhatWasSent(runsOf) },
+  },
+  {
+    name: 'goes on without the pages that it had',
+    profile: 'replacement',
+    machines: { holder: (runsOf) => new ForgetsPages(runsOf) },
+  },
+];

@@ -1,0 +1,165 @@
+// A pmap manager is replaced by another one of its node, and nobody notices: no process ends, no fault fails.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
+import { TestCluster, until } from './cluster.ts';
+
+vi.setConfig({ testTimeout: 120_000 });
+
+let cluster: TestCluster;
+beforeAll(async () => {
+  cluster = await TestCluster.up({ nodes: 2 });
+}, 150_000);
+afterAll(() => cluster.down(), 90_000);
+
+async function restart(name: string): Promise<number> {
+  const { pid } = cluster.service(name).process!;
+  const { code, stderr, stdout } = await cluster.vkctl(['restart', name, '--json']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(cluster.service(name).process!.pid).not.toBe(pid);
+  return (JSON.parse(stdout) as { tookMs: number }[])[0]!.tookMs;
+}
+
+test('under load: the programs of its own node go on, and count right', async () => {
+  await cluster.output('node1', 'counter', ['rolling', 'read']);
+  const counters = await Promise.all(
+    ['node1', 'node1', 'node2'].map((node) => cluster.start(node, 'counter', ['rolling', 'lock', '4000'])),
+  );
+  for (const name of ['node1/pmapd', 'node2/pmapd', 'node1/pmapd']) await restart(name);
+  const ends = await Promise.all(counters.map((counter) => counter.end()));
+  for (const end of ends) expect(end).toMatchObject({ code: 0, stderr: '', reason: '' });
+  const { seen } = await cluster.json<{ seen: number }>('node1', 'counter', ['rolling', 'read']);
+  expect(seen).toBe(12_000);
+  const log = readFileSync(cluster.service('node1/pmapd').logFile, 'utf8');
+  expect(log).not.toMatch(/did not answer|did not come back|"level":"(error|fatal)"/);
+});
+
+test('who waits in a lock, in a wait or for memory goes on waiting, and gets it', async () => {
+  const holder = await cluster.start('node2', 'rangelock', ['locks', '0', '9', 'exclusive', '-1', '--hold']);
+  await holder.wrote(/"locked":true/);
+  const [locker, sleeper, hog] = await Promise.all([
+    cluster.start('node1', 'rangelock', ['locks', '5', '5', 'exclusive', '-1']),
+    cluster.start('node1', 'futex', ['word', 'wait', '0', '-1']),
+    cluster.start('node1', 'misbehave', ['hog', '384']),
+  ]);
+  await sleeper.wrote(/waiting/);
+  await hog.wrote(/touched_mib/);
+  await restart('node1/pmapd');
+  expect(await hog.end()).toMatchObject({ code: 0, reason: '' });
+  expect(locker.stdout).toBe('');
+  expect(await cluster.json('node2', 'futex', ['word', 'set', '1'])).toMatchObject({ errno: 0 });
+  expect(await sleeper.end()).toMatchObject({ code: 0, reason: '' });
+  await cluster.vkctl(['kill', '-KILL', `${await holder.pid}`]);
+  expect(await locker.end()).toMatchObject({ code: 0, reason: '' });
+});
+
+test('pages, also durable ones, and frames are as before', async () => {
+  await cluster.output('node1', 'pattern', ['mine', '3000', 'write', '1']);
+  await cluster.output('node2', 'pattern', ['theirs', '300', 'write', '2']);
+  await cluster.output('node1', 'pattern', ['theirs', '300', 'write', '3']);
+  const durable = ['synced', '0', '--size', '8192', '--durable', '--write', '11', '12'];
+  await cluster.output('node1', 'peek', durable);
+  const frames = await privateFrames();
+  await restart('node1/pmapd');
+  expect(await privateFrames()).toBe(frames);
+  expect(await cluster.vkctl(['ds', 'sync', 'synced', '--node', 'node1'])).toMatchObject({ code: 0 });
+  await restart('node1/pmapd');
+  for (const [name, seed, pages] of [
+    ['mine', '1', '3000'],
+    ['theirs', '3', '300'],
+  ] as const)
+    for (const node of ['node2', 'node1'])
+      expect(await cluster.json(node, 'pattern', [name, pages, 'check', seed])).toMatchObject({
+        wrong_pages: 0,
+      });
+  expect(await cluster.json('node2', 'peek', ['synced', '0', '2'])).toMatchObject({ words: [11, 12] });
+});
+
+async function privateFrames(): Promise<bigint> {
+  return (await cluster.connection.pmapd('node1').getNodeStats({})).framesPrivate;
+}
+
+describe('one that stands by', () => {
+  /** Another pmap manager of node1, with these settings beside those of the one that runs. */
+  function another(...args: string[]): Standby {
+    const { pid } = cluster.service('node1/pmapd').process!;
+    const [command, ...own] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+    return new Standby(command!, [...own.filter((arg) => arg !== '--take-over'), ...args]);
+  }
+
+  test('takes over when the one that runs is told to stop, and hands over itself', async () => {
+    const counter = await cluster.start('node1', 'counter', ['standby', 'lock', '3000']);
+    const standby = another();
+    await standby.said(/stands by/);
+    const { process: identity, restarts } = cluster.service('node1/pmapd');
+    signalIdentity(identity!, 'SIGTERM');
+    await standby.said(/"msg":"pmapd is up"/);
+    // The supervisor starts its own again, which stands by in turn.
+    await until('it runs again', () => cluster.service('node1/pmapd').restarts === restarts + 1);
+    await standby.said(/another pmap manager of this node stands by/);
+    standby.child.kill('SIGTERM');
+    expect(await standby.exited).toBe(0);
+    expect(await counter.end()).toMatchObject({ code: 0, reason: '' });
+    await cluster.well();
+  });
+
+  test('killed: nothing happens', async () => {
+    const standby = another();
+    await standby.said(/stands by/);
+    standby.child.kill('SIGKILL');
+    await standby.exited;
+    await cluster.well();
+    const next = another();
+    await next.said(/stands by/);
+    const second = another();
+    expect(await second.exited).toBe(70);
+    expect(second.log).toMatch(/another pmap manager of node1 stands by already/);
+    next.child.kill('SIGKILL');
+    await next.exited;
+  });
+
+  test('of another shape: is refused with the reason', async () => {
+    const other = another('--shards', '32');
+    expect(await other.exited).toBe(70);
+    expect(other.log).toMatch(/with 64 shards runs here.*with 32 shards.*cannot go on with it/);
+    await cluster.well();
+  });
+});
+
+class Standby {
+  readonly child: ChildProcess;
+  readonly exited: Promise<number | null>;
+  log = '';
+
+  constructor(command: string, args: string[]) {
+    this.child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [this.child.stdout!, this.child.stderr!])
+      stream.on('data', (data) => {
+        this.log += data;
+      });
+    this.exited = new Promise((resolve) => this.child.once('exit', resolve));
+  }
+
+  said(pattern: RegExp): Promise<void> {
+    return until(`it says ${pattern}`, () => pattern.test(this.log), 20_000);
+  }
+}
+
+test('a virtual kernel that is stopped ends, and its node goes on without it', async () => {
+  const stopped = await cluster.start('node1', 'counter', ['stopped', 'atomic', '1000000000000'], {
+    vkernel: 'frozen',
+  });
+  await stopped.pid;
+  await cluster.output('node2', 'counter', ['stopped', 'read']);
+  const { vkernels } = await cluster.connection.vkerneld('node1').listVkernels({});
+  const { hostPid } = vkernels.find(({ name }) => name.endsWith('frozen'))!;
+  process.kill(hostPid, 'SIGSTOP');
+  try {
+    await restart('node1/pmapd');
+    expect(await cluster.output('node2', 'counter', ['stopped', 'read'])).toMatch(/"mode":"read"/);
+  } finally {
+    process.kill(hostPid, 'SIGCONT');
+  }
+  expect(await stopped.end()).toMatchObject({ code: 137, reason: expect.stringContaining('went away') });
+});
