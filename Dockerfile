@@ -7,17 +7,22 @@ ARG NODE_IMAGE=docker.io/library/node:24.21.0-bookworm-slim
 FROM ${NODE_IMAGE} AS source
 WORKDIR /app
 COPY . .
-RUN npm ci --ignore-scripts --no-audit --no-fund && npm run generate && rm -rf node_modules
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
+    npm ci --ignore-scripts --no-audit --no-fund && npm run generate && rm -rf node_modules
 
 # The files of one service: its code, the libraries, and its production packages.
 FROM source AS cohd-files
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/cohd
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
+    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/cohd
 FROM source AS pmapd-files
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/pmapd
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
+    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/pmapd
 FROM source AS syslinkd-files
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/syslinkd
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
+    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/syslinkd
 FROM source AS vkerneld-files
-RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/vkerneld
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
+    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/vkerneld
 
 # No shell starts the services, nothing is written to the image, and the user owns none of its files.
 FROM ${NODE_IMAGE} AS base

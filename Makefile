@@ -3,7 +3,7 @@
 #   make demo    a cluster of three nodes counts words in one coherent memory, and proves the result
 #   make test    every check and test; the last line is "N passed, N failed"
 #   make bench   the measurements, as tables and JSON
-#   make images  the image of each service, by docker or podman
+#   make images  the image of each service, by docker, podman or buildah
 #   make k8s-test  the manifests on the cluster that KUBECONFIG names
 #   make clean   what the above built or generated, except node_modules
 NODE := node_modules/.bin/node

@@ -32,13 +32,18 @@ export async function serve(
   const notReady = () => 'waits for NATS';
   const metricsServer = await serveMetrics({ listen: config.metricsListen, metrics, log, notReady });
   const bus = await connectBus(config, replica, log);
-  const buckets = await bucketsOf(bus, log, stopping);
-  await expectShards(buckets.directory, shards);
+  // A bucket that several servers keep may be there before it has a leader whom all of them know.
+  const line = 'JetStream does not answer yet; is nats-server run with -js?';
+  const answered = <T>(ask: () => Promise<T>) => untilAnswered(ask, { log, line, stopping });
+  const buckets = await answered(() => bucketsOf(bus));
+  expectShards(await answered(() => shardsOf(buckets.directory, shards)), shards);
   const members = new Members(buckets.members, replica, log);
   let service: CoherencyService | undefined;
-  const registry = await Registry.load(bus, buckets.dataspaces, ({ id }) => service?.removed(id));
+  const registry = await answered(() =>
+    Registry.load(bus, buckets.dataspaces, ({ id }) => service?.removed(id)),
+  );
   // The revision grows with each start.
-  const incarnation = BigInt(await buckets.directory.put('start', replica));
+  const incarnation = BigInt(await answered(() => buckets.directory.put('start', replica)));
   let election: Election | undefined;
   service = new CoherencyService({
     ...{ replica, incarnation, shards, leaseMs, registry, bus, members, log },
@@ -100,22 +105,24 @@ export async function serve(
 
 type Buckets = Record<'dataspaces' | 'members' | 'directory' | 'replicas' | 'shards', KV>;
 
-async function bucketsOf(bus: Bus, log: Logger, stopping: AbortSignal): Promise<Buckets> {
+async function bucketsOf(bus: Bus): Promise<Buckets> {
   const names = ['dataspaces', 'members', 'directory', 'replicas', 'shards'] as const;
-  const open = () => Promise.all(names.map(async (name) => [name, await bus.bucket(name)] as const));
-  const line = 'JetStream does not answer yet; is nats-server run with -js?';
-  return Object.fromEntries(await untilAnswered(open, { log, line, stopping })) as Buckets;
+  const open = names.map(async (name) => [name, await bus.bucket(name)] as const);
+  return Object.fromEntries(await Promise.all(open)) as Buckets;
 }
 
-/** The first replica fixes the number of shards for all. */
-async function expectShards(directory: KV, shards: number): Promise<void> {
-  const fixed = await directory.get('shards');
-  if (fixed === null) {
-    await directory.create('shards', String(shards)).catch(() => expectShards(directory, shards));
-    return;
-  }
-  if (fixed.string() !== String(shards))
-    throw new Error(
-      `--shards ${shards}: this cluster has ${fixed.string()} shards, for its life; use that number`,
-    );
+/** How many shards the cluster has: the first replica fixes it for all. */
+async function shardsOf(directory: KV, wanted: number): Promise<string> {
+  const read = async () => (await directory.get('shards'))?.string();
+  const fixed = await read();
+  if (fixed !== undefined) return fixed;
+  await directory.create('shards', String(wanted)).catch(() => {}); // Another replica may have been first.
+  const made = await read();
+  if (made === undefined) throw new Error('the number of shards could not be stored');
+  return made;
+}
+
+function expectShards(fixed: string, shards: number): void {
+  if (fixed !== String(shards))
+    throw new Error(`--shards ${shards}: this cluster has ${fixed} shards, for its life; use that number`);
 }

@@ -39,13 +39,19 @@ function waitReady(): void {
     kubectl('-n', 'odonata', 'rollout', 'status', workload, READY);
 }
 
+/** The machines of the cluster that have a pmapd: not those that are tainted. */
+function machinesWithPmapd(): string[] {
+  const pmapd = ['-n', 'odonata', 'get', 'pods', '-l', 'app.kubernetes.io/name=pmapd'];
+  return kubectl(...pmapd, '-o', 'jsonpath={.items[*].spec.nodeName}').split(' ');
+}
+
 /** Counts words through the router, reached by a forwarded port. */
-async function countThroughRouter(round: number): Promise<void> {
+async function countThroughRouter(round: number, nodes: string[] = []): Promise<void> {
   const [port] = (await pickPorts(1)) as [number];
   const forward = await forwardRouter(port);
   try {
     const env = { ...process.env, NO_COLOR: '1', ODONATA_SYSLINK: `127.0.0.1:${port}` };
-    await countWords((args) => startVkctl(args, { env }).ended, round);
+    await countWords((args) => startVkctl(args, { env }).ended, round, nodes);
   } finally {
     forward.kill();
   }
@@ -71,17 +77,21 @@ try {
   step('deploying the dev overlay', () => kubectl('apply', '-k', OVERLAY));
   step('waiting until all is ready', waitReady);
   await step('counting words', () => countThroughRouter(1));
-  const machines = kubectl('get', 'nodes', '-o', 'name').trim().split('\n').length;
-  step(`scaling vkerneld to ${machines}, one a machine`, () =>
-    kubectl('-n', 'odonata', 'scale', 'deployment/vkerneld', `--replicas=${machines}`),
+  const machines = machinesWithPmapd();
+  step(`scaling vkerneld to ${machines.length}, one a machine`, () =>
+    kubectl('-n', 'odonata', 'scale', 'deployment/vkerneld', `--replicas=${machines.length}`),
   );
   waitReady();
+  await step('counting words on every machine', () => countThroughRouter(2, machines));
   step('rolling every service', () =>
-    kubectl('-n', 'odonata', 'rollout', 'restart', 'deployment', 'daemonset', 'statefulset'),
+    kubectl('-n', 'odonata', 'rollout', 'restart', 'deployment,daemonset,statefulset'),
   );
   waitReady();
-  await step('counting words again', () => countThroughRouter(2));
+  await step('counting words on every machine again', () => countThroughRouter(3, machines));
   console.log('k8s-test: passed');
+} catch (error) {
+  step('what there is', () => console.log(kubectl('-n', 'odonata', 'get', 'pods,events', '-o', 'wide')));
+  throw error;
 } finally {
   step('deleting', () => kubectl('delete', '-k', OVERLAY, '--ignore-not-found', '--wait', READY));
 }

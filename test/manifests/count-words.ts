@@ -7,10 +7,14 @@ import { buildGuest } from '../guests/build.ts';
 
 const WORDS = { dragonfly: 5000, odonata: 3000, pmap: 1000 };
 
-/** `round` names its dataspaces. @throws Error when a command fails or a count is wrong. */
+/**
+ * `round` names its dataspaces. On each of `nodes` at the same time; without them on one, whichever it is.
+ * @throws Error when a command fails or a count is wrong.
+ */
 export async function countWords(
   vkctl: (args: string[]) => Promise<CommandEnd>,
   round: number,
+  nodes: readonly string[] = [],
 ): Promise<void> {
   const run = async (...args: string[]) => {
     const { code, stdout, stderr } = await vkctl(args);
@@ -23,7 +27,9 @@ export async function countWords(
     writeFileSync(join(folder, 'text'), `${text.join('\n')}\n`);
     const wasm = await buildGuest('wordcount');
     await run('ds', 'load', `text${round}`, join(folder, 'text'));
-    await run('run', wasm, `text${round}`, `words${round}`, '0', '1');
+    const places = nodes.length > 0 ? nodes.map((node) => ['--node', node]) : [[]];
+    const work = [wasm, `text${round}`, `words${round}`];
+    await Promise.all(places.map((place, i) => run('run', ...place, ...work, `${i}`, `${places.length}`)));
     const dump = await run('run', wasm, '--dump', `words${round}`);
     const lines = dump.trimEnd().split('\n').sort();
     const expected = Object.entries(WORDS).map(([word, count]) => `${word} ${count}`);

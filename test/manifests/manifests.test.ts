@@ -1,12 +1,13 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { NODE_FLAGS } from '../../services/vkctl/supervisor/service-spec.ts';
+import { findTool } from '../../services/vkctl/supervisor/tool.ts';
 import * as policy from './policy.ts';
-import { K8S, type Manifest, OVERLAYS, podOf, render, workloads } from './render.ts';
+import { K8S, type Manifest, OVERLAYS, podOf, render, renderBy, workloads } from './render.ts';
 
 const ROOT = join(K8S, '..');
 
@@ -254,6 +255,10 @@ const POLICIES = [...new Set(BREAKS.map(([check]) => check))];
 describe.each(OVERLAYS)('overlay %s', (overlay) => {
   const all = render(join(K8S, 'overlays', overlay));
 
+  it.runIf(findTool('kubectl'))('is rendered the same by kubectl', () => {
+    expect(renderBy(['kubectl', 'kustomize', join(K8S, 'overlays', overlay)])).toEqual(all);
+  });
+
   it('is valid by the schemas of Kubernetes, and has no field that they do not have', async () => {
     expect(all.length).toBeGreaterThan(30);
     expect((await Promise.all(all.map(invalid))).filter(Boolean)).toEqual([]);
@@ -272,6 +277,26 @@ describe.each(OVERLAYS)('overlay %s', (overlay) => {
 
   it.each(POLICIES.map((check) => [check.name, check] as const))('%s', (_name, check) => {
     expect(check(all)).toEqual([]);
+  });
+
+  it('gives NATS any token that a person may choose', () => {
+    const { data } = all.find((m) => m.kind === 'ConfigMap' && m.metadata.name.startsWith('nats-config'));
+    const { value } = first(all, 'nats').containers[0].env.find((e: Manifest) => e.name === 'NATS_TOKEN');
+    const folder = mkdtempSync(join(tmpdir(), 'odonata-nats-'));
+    try {
+      const file = join(folder, 'nats.conf');
+      writeFileSync(file, data['nats.conf']);
+      const said = (variable: string) => {
+        const env = { POD_NAME: 'nats-0', NATS_TOKEN: variable };
+        return spawnSync(findTool('nats-server')!, ['-t', '-c', file], { env, encoding: 'utf8' }).stderr;
+      };
+      for (const token of ['secret', '1e5b', '12', 'a/b+c=='])
+        expect(said(value.replace('$(TOKEN)', token)), token).toContain('is valid');
+      // As it would be without quotes.
+      expect(said('1e5b')).toContain('could not be parsed');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('has one router for trials, and several on several machines for production', () => {

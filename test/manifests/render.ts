@@ -18,7 +18,11 @@ const KUSTOMIZE = existsSync(PACKAGED) ? PACKAGED : findTool('kustomize');
 
 export function render(folder: string): Manifest[] {
   if (KUSTOMIZE === undefined) throw new Error('install kustomize: the package with it is for linux on x64');
-  const text = execFileSync(KUSTOMIZE, ['build', folder], { encoding: 'utf8', maxBuffer: 1 << 24 });
+  return renderBy([KUSTOMIZE, 'build', folder]);
+}
+
+export function renderBy([program, ...args]: string[]): Manifest[] {
+  const text = execFileSync(program!, args, { encoding: 'utf8', maxBuffer: 1 << 24 });
   return parseAllDocuments(text).map((document) => document.toJS());
 }
 
