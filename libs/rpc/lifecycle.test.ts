@@ -34,6 +34,14 @@ describe('runService', () => {
     expect(stderr).toContain('did not stop in time');
   });
 
+  it('does not wait for a start that takes long', async () => {
+    const start = `async () => { console.error('is up soon'); await new Promise(() => {}); }`;
+    const { code, stderr } = await run(start, 'SIGTERM');
+    expect(code).toBe(0);
+    expect(stderr).toContain('had not started yet');
+    expect(stderr).not.toContain('did not stop in time');
+  });
+
   it('ends with 70 and a fatal line on a failed start, an exception and a rejection', async () => {
     for (const start of [
       `async () => { throw new Error('port taken') }`,

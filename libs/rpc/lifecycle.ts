@@ -1,4 +1,5 @@
 import { ListenError } from './address.ts';
+import { delay } from './backoff.ts';
 import type { Logger } from './log.ts';
 
 /** Exit code for a bug: EX_SOFTWARE of sysexits.h. */
@@ -8,6 +9,9 @@ export const EXIT_USAGE = 2;
 
 /** How long a stop may take, beside the time that a service takes to hand its work over. */
 export const STOP_MS = 8_000;
+
+/** How long a start that is under way may go on then: it may be just about done, or wait for NATS for ever. */
+const STARTING_MS = 2_000;
 
 /** How a service is to stop. */
 export interface StopHow {
@@ -40,6 +44,26 @@ export function runService(options: ServiceOptions): void {
   };
   process.on('uncaughtException', die('uncaught exception'));
   process.on('unhandledRejection', die('unhandled rejection'));
+  const stop = async (signal: string) => {
+    if (stopping.signal.aborted) return; // a second signal changes nothing: the deadline runs
+    log.info({ signal }, `${name} stops`);
+    setTimeout(() => {
+      log.warn({ stopMs }, `${name} did not stop in time`);
+      process.exit(0);
+    }, stopMs);
+    stopping.abort();
+    try {
+      const late = delay(Math.min(STARTING_MS, stopMs / 2));
+      const stopService = await Promise.race([started, late]);
+      if (stopService) await stopService({ atOnce: signal === 'SIGINT' });
+      else log.info(`${name} had not started yet`);
+    } catch (error) {
+      log.warn({ err: error }, `${name} did not stop cleanly`);
+    }
+    process.exit(0);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
   const started = start(stopping.signal);
   started.then(
     () => log.info({ pid: process.pid }, `${name} is up`),
@@ -50,22 +74,4 @@ export function runService(options: ServiceOptions): void {
       process.exit(EXIT_USAGE);
     },
   );
-  const stop = async (signal: string) => {
-    if (stopping.signal.aborted) return; // a second signal changes nothing: the deadline runs
-    log.info({ signal }, `${name} stops`);
-    setTimeout(() => {
-      log.warn({ stopMs }, `${name} did not stop in time`);
-      process.exit(0);
-    }, stopMs);
-    stopping.abort();
-    try {
-      const stopService = await started;
-      await stopService({ atOnce: signal === 'SIGINT' });
-    } catch (error) {
-      log.warn({ err: error }, `${name} did not stop cleanly`);
-    }
-    process.exit(0);
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
 }
