@@ -48,11 +48,15 @@ beforeAll(async () => {
       ]),
     ),
   });
+  podsAre(names);
+});
+
+function podsAre(names: string[]): void {
   put(
     'pods',
     names.map((name, i) => ({ name, ip: `10.9.8.${i}` })),
   );
-});
+}
 afterAll(async () => {
   for (const service of services) await service.stop();
   rmSync(folder, { recursive: true, force: true });
@@ -115,6 +119,39 @@ test('scales the Deployment, measures its pods, and scales it back', async () =>
     expect(row.workShare).toBeGreaterThanOrEqual(1);
     expect(row.workShare).toBeLessThan(1.5);
     expect(row.residentMib).toBeGreaterThan(10);
+  }
+});
+
+test('the same of routers, each through a port of its own', async () => {
+  const names = ['syslinkd-a', 'syslinkd-b'];
+  const ports = await pickPorts(names.length);
+  const routers = ports.map((port) =>
+    ServiceProcess.service('syslinkd', ['--listen', `127.0.0.1:${port}`, '--metrics-listen', '127.0.0.1:0']),
+  );
+  services.unshift(...routers);
+  const metrics = await Promise.all(routers.map(async (one) => String((await one.line('metrics')).address)));
+  put(
+    'forwards',
+    Object.fromEntries(
+      names.flatMap((name, i) => [
+        [`pod/${name} :7411`, `127.0.0.1:${ports[i]}`],
+        [`pod/${name} :7412`, metrics[i]],
+      ]),
+    ),
+  );
+  podsAre(names);
+  put('replicas', 1);
+  put('autoscalers', { items: [] });
+  put('settings', {});
+  const run = ['--kubernetes', '--quick', '--service', 'syslinkd', '--replicas', '2'];
+  const { code, stderr, calls } = await scale(run);
+  expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+  expect(calls).toContain('-n odonata scale deployment/syslinkd --replicas=2');
+  expect(calls.at(-1)).toBe('-n odonata scale deployment/syslinkd --replicas=1');
+  const report = JSON.parse(readFileSync(join(folder, 'report'), 'utf8'));
+  for (const row of report.services.syslinkd.rows) {
+    expect(row.perS).toBeGreaterThan(0);
+    expect(row.workShare).toBeLessThan(1.5);
   }
 });
 

@@ -5,6 +5,7 @@ import { connectTo } from '../../../services/vkctl/connection.ts';
 import { EXIT, Failure } from '../../../services/vkctl/failure.ts';
 import type { ScaledService, ServiceName } from '../scaled-service.ts';
 import { cohd, cohdLoad, cohdPlace } from '../services/cohd.ts';
+import { workOf as routedBy, syslinkd, withSyslinkLoad } from '../services/syslinkd.ts';
 import { vkerneld, vkerneldPlace } from '../services/vkerneld.ts';
 import { Kubectl } from './kubectl.ts';
 import { PodMeter } from './pod-meter.ts';
@@ -93,10 +94,28 @@ const vkerneldPods: ScaledService = {
   },
 };
 
+const syslinkdPods: ScaledService = {
+  ...syslinkd,
+  async withPlace(setting, replicas, use) {
+    const kubectl = new Kubectl(setting.signal);
+    setting.progress(`kubectl scale deployment/syslinkd --replicas=${replicas}`);
+    return await withPods(kubectl, 'syslinkd', replicas, async ({ pods }) => {
+      const targets = [7411, 7412].flatMap((port) => pods.map(({ name }) => [`pod/${name}`, port] as const));
+      return await withForwards(kubectl, targets, async (all) => {
+        const addresses = all.slice(0, pods.length);
+        const meter = new PodMeter('syslinkd', all.slice(pods.length), routedBy);
+        return await withSyslinkLoad({ setting, addresses, meter }, use);
+      });
+    });
+  },
+};
+
 /** @throws Failure for what kubectl cannot scale */
 export function onKubernetes(name: ServiceName): ScaledService {
   const refuse = (why: string): Failure =>
-    new Failure(`--kubernetes: ${name} ${why}; scaled are cohd and vkerneld`, { exitCode: EXIT.usage });
+    new Failure(`--kubernetes: ${name} ${why}; scaled are cohd, syslinkd and vkerneld`, {
+      exitCode: EXIT.usage,
+    });
   switch (name) {
     case 'cohd':
       return cohdPods;
@@ -105,6 +124,6 @@ export function onKubernetes(name: ServiceName): ScaledService {
     case 'pmapd':
       throw refuse('is a DaemonSet, one on each machine');
     case 'syslinkd':
-      throw refuse('has no load yet that reaches each of its pods');
+      return syslinkdPods;
   }
 }
