@@ -55,7 +55,8 @@ export async function serve(
   };
   const inheritance = await succeed({ config, log, stopping, onStandingBy });
   const node = new Node(config, bus, log, inheritance?.snapshot.incarnation);
-  if (inheritance !== undefined) await takeOver(node, inheritance, standby, log);
+  if (inheritance !== undefined) await takeOver(node, inheritance, log);
+  await standby.stop();
   pmapdMetrics(metrics, node);
   notReady = () => (node.directoryConnected ? undefined : 'waits for the directory');
   const server = createRpcServer({ name: 'pmapd', log, meter });
@@ -113,14 +114,9 @@ export async function serve(
 }
 
 /** Takes the place of the other pmap manager; its sockets are free when this resolves. */
-async function takeOver(
-  node: Node,
-  { snapshot, claim, take }: Inheritance,
-  standby: StandbyServer,
-  log: Logger,
-): Promise<void> {
+async function takeOver(node: Node, { snapshot, claim, take }: Inheritance, log: Logger): Promise<void> {
   inherit(node, snapshot, claim);
-  await Promise.all([take(), standby.stop()]);
+  await take();
   setTimeout(() => node.endUnresumed(), RESUME_MS).unref();
   const { sessions, dataspaces } = snapshot;
   log.info({ vkernels: sessions.length, dataspaces: dataspaces.length }, 'goes on for another pmap manager');

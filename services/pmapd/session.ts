@@ -243,8 +243,10 @@ export class Session {
   }
 
   private account(request: bigint, want: bigint, giveBack: bigint): void {
-    this.held -= Number(giveBack);
-    this.node.frames.giveBack(Number(giveBack));
+    // A virtual kernel that outlived another pmap manager may give back what it has from that one.
+    const back = Math.min(Number(giveBack), this.held);
+    this.held -= back;
+    this.node.frames.giveBack(back);
     const limit = this.frameLimit === 0n ? Number.POSITIVE_INFINITY : Number(this.frameLimit);
     const allowed = Math.max(0, Math.min(Number(want), limit - this.held));
     const granted = this.node.frames.grant(allowed, this.node.memory.residentPages());

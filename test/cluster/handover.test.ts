@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
+import { pickPorts } from '../../services/vkctl/cluster/ports.ts';
 import { buildGuest } from '../guests/build.ts';
 import { TestCluster, until } from './cluster.ts';
 
@@ -37,8 +38,11 @@ test('under load: the programs of its own node go on, and count right', async ()
 });
 
 test('who waits in a lock, in a wait or for memory goes on waiting, and gets it', async () => {
-  const holder = await cluster.start('node2', 'rangelock', ['locks', '0', '9', 'exclusive', '-1', '--hold']);
+  const holder = await cluster.start('node2', 'rangelock', ['locks', '-9', '9', 'exclusive', '-1', '--hold']);
   await holder.wrote(/"locked":true/);
+  const own = ['locks', '-99', '-90', 'shared', '-1', '--hold'];
+  const ownHolder = await cluster.start('node1', 'rangelock', own);
+  await ownHolder.wrote(/"locked":true/);
   const [locker, sleeper, hog] = await Promise.all([
     cluster.start('node1', 'rangelock', ['locks', '5', '5', 'exclusive', '-1']),
     cluster.start('node1', 'futex', ['word', 'wait', '0', '-1']),
@@ -53,6 +57,10 @@ test('who waits in a lock, in a wait or for memory goes on waiting, and gets it'
   expect(await sleeper.end()).toMatchObject({ code: 0, reason: '' });
   await cluster.vkctl(['kill', '-KILL', `${await holder.pid}`]);
   expect(await locker.end()).toMatchObject({ code: 0, reason: '' });
+  // What it held it holds still.
+  const other = ['locks', '-95', '-95', 'exclusive', '0'];
+  expect(await cluster.json('node2', 'rangelock', other)).toMatchObject({ locked: false });
+  await cluster.vkctl(['kill', '-KILL', `${await ownHolder.pid}`]);
 });
 
 test('pages, also durable ones, and frames are as before', async () => {
@@ -101,6 +109,25 @@ describe('one that stands by', () => {
     await standby.said(/another pmap manager of this node stands by/);
     standby.child.kill('SIGTERM');
     expect(await standby.exited).toBe(0);
+    expect(await counter.end()).toMatchObject({ code: 0, reason: '' });
+    await cluster.well();
+  });
+
+  test('goes on alone where the one that runs is killed, and can be replaced then', async () => {
+    const [port] = await pickPorts(1);
+    const hog = await cluster.start('node1', 'misbehave', ['hog', '64', 'FOREVER']);
+    await hog.wrote(/"touched_mib":64/);
+    const standby = another('--listen', `127.0.0.1:${port}`);
+    await standby.said(/stands by listens/);
+    await cluster.kill('node1/pmapd');
+    await standby.said(/"msg":"pmapd is up"/);
+    // Its virtual kernel outlived the first one, and has nothing of the frames that it had there.
+    expect(await hog.end()).toMatchObject({ code: 137, reason: expect.stringContaining('went away') });
+    await standby.said(/another pmap manager of this node stands by/);
+    const counter = await cluster.start('node1', 'counter', ['standby-again', 'lock', '2000']);
+    standby.child.kill('SIGTERM');
+    expect(await standby.exited).toBe(0);
+    expect(standby.log).not.toMatch(/"level":"(error|fatal)"/);
     expect(await counter.end()).toMatchObject({ code: 0, reason: '' });
     await cluster.well();
   });

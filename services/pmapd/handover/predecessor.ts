@@ -73,7 +73,12 @@ export class Predecessor {
           if (hello.atOnce) o.stop();
           await told;
           if (signal.aborted) return;
-          yield* predecessor.pieces(hello.door);
+          try {
+            yield* predecessor.pieces(hello.door);
+          } catch (error) {
+            o.log.error({ err: error }, 'what this pmap manager knows cannot be told');
+            throw error;
+          }
           await Promise.race([next(events, 'taken'), late()]);
           finish(true);
           // The end of this process ends the stream, and says that all its sockets are free.

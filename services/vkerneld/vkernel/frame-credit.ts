@@ -31,6 +31,11 @@ export class FrameCredit {
     return Atomics.load(this.cells, FRAMES);
   }
 
+  /** The pmap manager that granted them is gone. */
+  clear(): void {
+    Atomics.store(this.cells, FRAMES, 0);
+  }
+
   /** True for one caller when credit is low and nobody has asked yet. */
   claimAsking(): boolean {
     return this.frames < CREDIT_LOW && Atomics.compareExchange(this.cells, ASKED, 0, 1) === 0;

@@ -54,6 +54,7 @@ class VkernelPmap implements Pmap, PmapParts {
       onEvent: (event) => this.hear(event, options.address),
       onMoving: () => this.order({ type: 'moving' }),
       onLost: () => {
+        this.credit.clear();
         this.lease.renew(0n);
         for (const vmspace of [...this.vmspaces.values()])
           vmspace.fatal('SIGKILL', 'the pmap manager of its node went away');

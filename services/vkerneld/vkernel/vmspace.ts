@@ -160,8 +160,10 @@ export class Vmspace implements Space {
   }
 
   private async free(): Promise<void> {
+    let giveBack = 0n;
     try {
       await this.pmap.session.ask({ case: 'vmspaceDestroy', value: { vmspace: this.id } });
+      giveBack = BigInt(this.cells.charged);
     } catch (error) {
       // A pmap manager that went away took the vmspace along.
       if (!(error instanceof PmapError)) throw error;
@@ -171,7 +173,7 @@ export class Vmspace implements Space {
     mmap(this.base, this.o.maximumPages * WASM_PAGE_BYTES, Prot.NONE, EMPTY_FIXED, -1, 0);
     closeSync(this.fd);
     this.pmap.order({ type: 'forget', vmspace: this.id });
-    this.pmap.session.send({ case: 'frames', value: { giveBack: BigInt(this.cells.charged) } });
+    if (giveBack > 0n) this.pmap.session.send({ case: 'frames', value: { giveBack } });
     this.pmap.remove(this);
   }
 
