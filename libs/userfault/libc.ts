@@ -22,6 +22,7 @@ const c = {
   accept4: libc.func('int accept4(int fd, void *addr, void *len, int flags)'),
   sendmsg: libc.func('long sendmsg(int fd, const void *msg, int flags)'),
   recvmsg: libc.func('long recvmsg(int fd, void *msg, int flags)'),
+  flock: libc.func('int flock(int fd, int operation)'),
 };
 
 const ERRNO_NAMES = new Map<number, string>(
@@ -224,4 +225,14 @@ export function receiveDescriptor(
   const view = new DataView(control.buffer);
   const carries = header[5]! >= 20n && view.getInt32(8, true) === 1 && view.getInt32(12, true) === 1;
   return carries ? { data: data.slice(0, n), fd: view.getInt32(16, true) } : { data: data.slice(0, n) };
+}
+
+const LOCK_EXCLUSIVE_NOW = 2 | 4;
+
+/** Locks an open file for this process alone (flock), until the descriptor is closed. False: another one has it. */
+export function tryLock(fd: number): boolean {
+  const result = c.flock(fd, LOCK_EXCLUSIVE_NOW);
+  if (result !== 0 && koffi.errno() === Errno.EAGAIN) return false;
+  checked('flock', result);
+  return true;
 }

@@ -2,31 +2,39 @@
 // the directory.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Bus } from '@odonata/bus/bus.ts';
 import { connectBus } from '@odonata/bus/config.ts';
 import { claimNodeIndex } from '@odonata/bus/node-index.ts';
 import { HandOverService } from '@odonata/proto/pmap/v1/handover';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { delay } from '@odonata/rpc/backoff.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
-import { createRpcServer } from '@odonata/rpc/server.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import { createRpcServer, isListening } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { adoptHandler } from './adopt.ts';
 import type { PmapdConfig } from './config.ts';
 import { dataspaceHandlers } from './dataspace-handlers.ts';
 import { pmapHandlers } from './handlers.ts';
+import { lockNode } from './handover/node-lock.ts';
 import { Predecessor } from './handover/predecessor.ts';
 import { inherit } from './handover/snapshot.ts';
 import { StandbyServer } from './handover/standby-server.ts';
-import { handOverSocket, type Inheritance, succeed } from './handover/successor.ts';
+import { clearDoors, handOverSocket, type Inheritance, succeed } from './handover/successor.ts';
 import { clearMemoryDir } from './leftovers.ts';
 import { pmapdMetrics } from './metrics.ts';
 import { Node } from './node.ts';
 import { transferHandlers } from './transfer.ts';
 
+/** How long another pmap manager of the node may hold its lock without an answer: while it starts, or ends. */
+const LOCK_MS = 30_000;
+const LOCK_POLL_MS = 20;
 /** How long a virtual kernel may take to resume its session here; longer than it tries itself. */
 const RESUME_MS = 15_000;
 
@@ -53,9 +61,7 @@ export async function serve(
     notReady = () => undefined;
     void standby.start();
   };
-  const inheritance = await succeed({ config, log, stopping, onStandingBy });
-  const node = new Node(config, bus, log, inheritance?.snapshot.incarnation);
-  if (inheritance !== undefined) await takeOver(node, inheritance, log);
+  const node = await becomeManager(config, bus, { log, stopping, onStandingBy });
   await standby.stop();
   pmapdMetrics(metrics, node);
   notReady = () => (node.directoryConnected ? undefined : 'waits for the directory');
@@ -72,7 +78,7 @@ export async function serve(
   });
   const succession = createRpcServer({ name: 'pmapd for its successor', log });
   succession.add(HandOverService, predecessor.handlers());
-  // The sockets come first: they refuse when another pmap manager of this node runs.
+  clearDoors(config.socketDir);
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   const door = new DescriptorDoor(join(config.socketDir, 'userfault.sock'));
   clearMemoryDir(config.memoryDir, log, node.files());
@@ -111,6 +117,31 @@ export async function serve(
     await bus.close();
     await metricsServer.close();
   };
+}
+
+/** Waits until this process is the pmap manager of its node: at once, or in the place of another one. */
+async function becomeManager(
+  config: PmapdConfig,
+  bus: Bus,
+  how: { log: Logger; stopping: AbortSignal; onStandingBy: () => void },
+): Promise<Node> {
+  const { log, stopping } = how;
+  const inherited = await succeed({ config, ...how });
+  const node = new Node(config, bus, log, inherited?.snapshot.incarnation);
+  if (inherited !== undefined) await takeOver(node, inherited, log);
+  const endMs = monotonicMs() + LOCK_MS;
+  while (!lockNode(config.socketDir)) {
+    // It ends, or it is another one that was faster, and answers soon.
+    if (inherited === undefined && (await isListening(`unix:${handOverSocket(config.socketDir)}`)))
+      return await becomeManager(config, bus, how);
+    if (monotonicMs() > endMs)
+      throw new RpcError(
+        Code.AlreadyExists,
+        `another pmap manager of ${config.node} runs, and does not answer (${config.socketDir}/pmapd.lock)`,
+      );
+    await delay(LOCK_POLL_MS, stopping);
+  }
+  return node;
 }
 
 /** Takes the place of the other pmap manager; its sockets are free when this resolves. */

@@ -1,4 +1,6 @@
 // The next pmap manager of a node: stands by while the present one runs, then goes on with what that one had.
+import { randomBytes } from 'node:crypto';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import {
@@ -21,6 +23,8 @@ export const handOverSocket = (socketDir: string): string => join(socketDir, 'ha
 
 /** How long the other one may take to end when it has handed over. */
 const GONE_MS = 10_000;
+
+const DOOR_PREFIX = 'next-';
 
 /** What the other pmap manager left. */
 export interface Inheritance {
@@ -48,12 +52,14 @@ export async function succeed(options: SuccessorOptions): Promise<Inheritance | 
   const { config, log, stopping } = options;
   const socket = `unix:${handOverSocket(config.socketDir)}`;
   if (!(await isListening(socket))) return undefined;
-  const door = new DescriptorDoor(join(config.socketDir, 'successor.sock'));
+  // One of its own: who is refused must not be in the way of who stands by.
+  const doorSocket = join(config.socketDir, `${DOOR_PREFIX}${randomBytes(2).toString('hex')}.sock`);
+  const door = new DescriptorDoor(doorSocket);
   const client = createClient(HandOverService, socket);
   const { promise: taken, resolve: take } = Promise.withResolvers<void>();
   async function* requests() {
     const { node, shards, takeOver: atOnce } = config;
-    const value = { node, shards, form: FORM, door: join(config.socketDir, 'successor.sock'), atOnce };
+    const value = { node, shards, form: FORM, door: doorSocket, atOnce };
     yield { event: { case: 'hello' as const, value } };
     await taken;
     yield { event: { case: 'taken' as const, value: {} } };
@@ -110,4 +116,10 @@ async function receive(
       return fromBinary(NodeSnapshotSchema, bytes);
     }
   }
+}
+
+/** Removes the doors of those that were killed while they stood by. Nobody may stand by now. */
+export function clearDoors(socketDir: string): void {
+  for (const name of readdirSync(socketDir))
+    if (name.startsWith(DOOR_PREFIX)) rmSync(join(socketDir, name), { force: true });
 }
