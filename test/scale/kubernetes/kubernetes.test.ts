@@ -101,7 +101,7 @@ test('scales the Deployment, measures its pods, and scales it back', async () =>
       'scale deployment/cohd --replicas=2',
       'rollout status deployment/cohd --timeout=300s',
       'get pods -l app.kubernetes.io/name=cohd -o json',
-      'get secret nats-auth -o json',
+      'get secret nats-auth-2 -o json',
       'port-forward service/nats :4222',
       'port-forward pod/cohd-a :7421',
       'port-forward pod/cohd-a :7422',

@@ -20,8 +20,8 @@ const cohdPods: ScaledService = {
   async withPlace(setting, replicas, use) {
     const kubectl = new Kubectl(setting.signal);
     setting.progress(`kubectl scale deployment/cohd --replicas=${replicas}`);
-    return await withPods(kubectl, 'cohd', replicas, async ({ pods, settings }) => {
-      const { data } = await kubectl.json('get', 'secret', 'nats-auth');
+    return await withPods(kubectl, 'cohd', replicas, async ({ pods, settings, secrets }) => {
+      const { data } = await kubectl.json('get', 'secret', secrets[0]!);
       const targets = pods.flatMap(
         ({ name }) =>
           [
