@@ -67,6 +67,20 @@ export interface PageRun {
   pageCount: number;
 }
 
+/** A run of pages of what it stands in. */
+export type PageSpan = Pick<PageRun, 'firstPage' | 'pageCount'>;
+
+/** Joins pages that follow each other. @param pages in order */
+export function spansOf(pages: Iterable<number>): PageSpan[] {
+  const spans: PageSpan[] = [];
+  for (const page of pages) {
+    const last = spans.at(-1);
+    if (last !== undefined && last.firstPage + last.pageCount === page) last.pageCount++;
+    else spans.push({ firstPage: page, pageCount: 1 });
+  }
+  return spans;
+}
+
 /** The pages of a dataspace that a machine is for. */
 export type RunsOf = (dataspace: bigint, pageCount: number) => PageRun[];
 

@@ -48,6 +48,7 @@ export class SystemCallError extends Error {
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,
+  EINTR: 4,
   EAGAIN: 11,
   ENOMEM: 12,
   EFAULT: 14,
@@ -229,10 +230,15 @@ export function receiveDescriptor(
 
 const LOCK_EXCLUSIVE_NOW = 2 | 4;
 
-/** Locks an open file for this process alone (flock), until the descriptor is closed. False: another one has it. */
+/**
+ * Locks an open file exclusively (flock), until the descriptor and all copies of it are closed, as the kernel does when
+ * processes end. False: somebody else has it.
+ */
 export function tryLock(fd: number): boolean {
-  const result = c.flock(fd, LOCK_EXCLUSIVE_NOW);
-  if (result !== 0 && koffi.errno() === Errno.EAGAIN) return false;
-  checked('flock', result);
-  return true;
+  for (;;) {
+    if (c.flock(fd, LOCK_EXCLUSIVE_NOW) === 0) return true;
+    const errno = koffi.errno();
+    if (errno === Errno.EAGAIN) return false;
+    if (errno !== Errno.EINTR) throw new SystemCallError('flock', errno);
+  }
 }

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import type { PageToStore } from '@odonata/backing-store/page-store.ts';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
-import type { AccessMode, HolderId, PageRun, PageState } from '@odonata/coherency/page.ts';
-import { mayRead, mayWrite, PAGE_BYTES, pageCountOf, unreachable } from '@odonata/coherency/page.ts';
+import type { AccessMode, HolderId, PageRun, PageSpan, PageState } from '@odonata/coherency/page.ts';
+import { mayRead, mayWrite, PAGE_BYTES, pageCountOf, spansOf, unreachable } from '@odonata/coherency/page.ts';
 import { runsOfShard } from '@odonata/coherency/shard.ts';
 import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { storedVersionOf } from '@odonata/coherency/stored-version.ts';
-import { MemoryFile, type PageSpan } from './memory-file.ts';
+import { MemoryFile } from './memory-file.ts';
 import { NodePmap } from './node-pmap.ts';
 import type { Wanted } from './readahead.ts';
 import { SharedDataspace } from './shared-dataspace.ts';
@@ -305,13 +305,7 @@ export class CoherentMemory {
 
   /** Pages that this node may be the only holder of; but not those of a whole dataspace that nobody asked for. */
   ownedRuns({ id }: SharedDataspace): PageRun[] {
-    const runs: PageRun[] = [];
-    for (const page of this.holder.owned(id)) {
-      const last = runs.at(-1);
-      if (last !== undefined && last.firstPage + last.pageCount === page) last.pageCount++;
-      else runs.push({ dataspace: id, firstPage: page, pageCount: 1 });
-    }
-    return runs;
+    return spansOf(this.holder.owned(id)).map((span) => ({ dataspace: id, ...span }));
   }
 
   /** Pages of a whole dataspace that nobody asked for: zeros, but only this node knows. */

@@ -1,11 +1,8 @@
 // A sparse file on a tmpfs: the frames of one dataspace on this node. A hole is a page that is not
 // resident. Virtual kernels map the same file; dropping a page empties all their mappings of it.
 import { closeSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
+import { PAGE_BYTES, type PageSpan, spansOf } from '@odonata/coherency/page.ts';
 import { punchHole } from '@odonata/userfault/libc.ts';
-
-/** A run of pages of the file. */
-export type PageSpan = Pick<PageRun, 'firstPage' | 'pageCount'>;
 
 const CHUNK_PAGES = 32_768;
 const ZEROS = Buffer.alloc(64 * PAGE_BYTES);
@@ -29,18 +26,16 @@ export class MemoryFile {
 
   /** The pages that have frames, within a run. */
   residentSpans(firstPage = 0, pageCount = this.pageCount): PageSpan[] {
-    const spans: PageSpan[] = [];
-    for (let page = firstPage; page < firstPage + pageCount; page++) {
-      if (!this.resident.has(Math.floor(page / CHUNK_PAGES))) {
+    return spansOf(this.residentIn(firstPage, firstPage + pageCount));
+  }
+
+  private *residentIn(firstPage: number, end: number): Generator<number> {
+    for (let page = firstPage; page < end; page++) {
+      if (this.has(page)) yield page;
+      // Nothing of a whole chunk is here.
+      else if (!this.resident.has(Math.floor(page / CHUNK_PAGES)))
         page += CHUNK_PAGES - 1 - (page % CHUNK_PAGES);
-        continue;
-      }
-      if (!this.has(page)) continue;
-      const last = spans.at(-1);
-      if (last !== undefined && last.firstPage + last.pageCount === page) last.pageCount++;
-      else spans.push({ firstPage: page, pageCount: 1 });
     }
-    return spans;
   }
 
   has(page: number): boolean {

@@ -346,12 +346,7 @@ export class Node {
     const waits = () => this.opening > 0 || [...this.sessions].some(({ isAttached }) => isAttached);
     while (waits() && monotonicMs() < endMs) await delay(POLL_MS);
     // Stopped, or of an earlier version: it ends as if this pmap manager had died.
-    for (const session of [...this.sessions]) {
-      if (!session.isAttached) continue;
-      this.log.warn({ vkernel: session.name }, 'a virtual kernel did not answer, and is not handed over');
-      this.sessions.delete(session);
-      session.close();
-    }
+    this.giveUp(({ isAttached }) => isAttached, 'a virtual kernel did not answer, and is not handed over');
   }
 
   /** From now on nothing changes here, and another pmap manager may go on with what this says. */
@@ -382,9 +377,12 @@ export class Node {
 
   /** Ends sessions that nobody resumed. */
   endUnresumed(): void {
-    for (const session of [...this.sessions]) {
-      if (session.isAttached) continue;
-      this.log.warn({ vkernel: session.name }, 'a virtual kernel did not come back, and is taken for dead');
+    this.giveUp(({ isAttached }) => !isAttached, 'a virtual kernel did not come back, and is taken for dead');
+  }
+
+  private giveUp(which: (session: Session) => boolean, why: string): void {
+    for (const session of [...this.sessions].filter(which)) {
+      this.log.warn({ vkernel: session.name }, why);
       this.sessions.delete(session);
       session.close();
     }

@@ -26,7 +26,7 @@ import { lockNode } from './handover/node-lock.ts';
 import { Predecessor } from './handover/predecessor.ts';
 import { inherit } from './handover/snapshot.ts';
 import { StandbyServer } from './handover/standby-server.ts';
-import { clearDoors, handOverSocket, type Inheritance, succeed } from './handover/successor.ts';
+import { clearDoors, handOverAddress, type Inheritance, succeed } from './handover/successor.ts';
 import { clearMemoryDir } from './leftovers.ts';
 import { pmapdMetrics } from './metrics.ts';
 import { Node } from './node.ts';
@@ -80,11 +80,12 @@ export async function serve(
   succession.add(HandOverService, predecessor.handlers());
   clearDoors(config.socketDir);
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
+  // After the socket above: virtual kernels that move take the door for the sign that somebody answers there.
   const door = new DescriptorDoor(join(config.socketDir, 'userfault.sock'));
   clearMemoryDir(config.memoryDir, log, node.files());
   const bound = await server.listen(config.listen);
   await node.join(config.advertise || bound, stopping);
-  await succession.listen(`unix:${handOverSocket(config.socketDir)}`);
+  await succession.listen(handOverAddress(config.socketDir));
   const endpoint = attachSyslink({
     address: config.syslink,
     name: `${config.node}/pmapd`,
@@ -132,7 +133,7 @@ async function becomeManager(
   const endMs = monotonicMs() + LOCK_MS;
   while (!lockNode(config.socketDir)) {
     // It ends, or it is another one that was faster, and answers soon.
-    if (inherited === undefined && (await isListening(`unix:${handOverSocket(config.socketDir)}`)))
+    if (inherited === undefined && (await isListening(handOverAddress(config.socketDir))))
       return await becomeManager(config, bus, how);
     if (monotonicMs() > endMs)
       throw new RpcError(

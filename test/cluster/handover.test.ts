@@ -1,13 +1,15 @@
 // A pmap manager is replaced by another one of its node, and nobody notices: no process ends, no fault fails.
-import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { pickPorts } from '../../services/vkctl/cluster/ports.ts';
 import { buildGuest } from '../guests/build.ts';
+import { ServiceProcess } from '../operate/service-process.ts';
 import { TestCluster, until } from './cluster.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
+
+const STANDS_BY = 'stands by: another pmap manager of this node runs, and hands over when it is told to stop';
 
 let cluster: TestCluster;
 beforeAll(async () => {
@@ -15,12 +17,11 @@ beforeAll(async () => {
 }, 150_000);
 afterAll(() => cluster.down(), 90_000);
 
-async function restart(name: string): Promise<number> {
+async function restart(name: string): Promise<void> {
   const { pid } = cluster.service(name).process!;
-  const { code, stderr, stdout } = await cluster.vkctl(['restart', name, '--json']);
+  const { code, stderr } = await cluster.vkctl(['restart', name]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(cluster.service(name).process!.pid).not.toBe(pid);
-  return (JSON.parse(stdout) as { tookMs: number }[])[0]!.tookMs;
 }
 
 test('under load: the programs of its own node go on, and count right', async () => {
@@ -91,24 +92,24 @@ async function privateFrames(): Promise<bigint> {
 
 describe('one that stands by', () => {
   /** Another pmap manager of node1, with these settings beside those of the one that runs. */
-  function another(...args: string[]): Standby {
+  function another(...args: string[]): ServiceProcess {
     const { pid } = cluster.service('node1/pmapd').process!;
     const [command, ...own] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
-    return new Standby(command!, [...own.filter((arg) => arg !== '--take-over'), ...args]);
+    return new ServiceProcess(command!, [...own.filter((arg) => arg !== '--take-over'), ...args]);
   }
 
   test('takes over when the one that runs is told to stop, and hands over itself', async () => {
     const counter = await cluster.start('node1', 'counter', ['standby', 'lock', '3000']);
     const standby = another();
-    await standby.said(/stands by/);
+    await standby.line(STANDS_BY);
     const { process: identity, restarts } = cluster.service('node1/pmapd');
     signalIdentity(identity!, 'SIGTERM');
-    await standby.said(/"msg":"pmapd is up"/);
+    await standby.line('pmapd is up');
     // The supervisor starts its own again, which stands by in turn.
     await until('it runs again', () => cluster.service('node1/pmapd').restarts === restarts + 1);
-    await standby.said(/another pmap manager of this node stands by/);
+    await standby.line('another pmap manager of this node stands by');
     standby.child.kill('SIGTERM');
-    expect(await standby.exited).toBe(0);
+    expect(await standby.ended).toBe(0);
     expect(await counter.end()).toMatchObject({ code: 0, reason: '' });
     await cluster.well();
   });
@@ -118,63 +119,44 @@ describe('one that stands by', () => {
     const hog = await cluster.start('node1', 'misbehave', ['hog', '64', 'FOREVER']);
     await hog.wrote(/"touched_mib":64/);
     const standby = another('--listen', `127.0.0.1:${port}`);
-    await standby.said(/stands by listens/);
+    await standby.line('pmapd that stands by listens');
     await cluster.withoutRestarts(async () => {
       await cluster.kill('node1/pmapd');
-      await standby.said(/"msg":"pmapd is up"/);
+      await standby.line('pmapd is up');
     });
     // Its virtual kernel outlived the first one, and has nothing of the frames that it had there.
     expect(await hog.end()).toMatchObject({ code: 137, reason: expect.stringContaining('went away') });
-    await standby.said(/another pmap manager of this node stands by/);
+    await standby.line('another pmap manager of this node stands by');
     const counter = await cluster.start('node1', 'counter', ['standby-again', 'lock', '2000']);
     standby.child.kill('SIGTERM');
-    expect(await standby.exited).toBe(0);
-    expect(standby.log).not.toMatch(/"level":"(error|fatal)"/);
+    expect(await standby.ended).toBe(0);
+    expect(standby.stderr).not.toMatch(/"level":"(error|fatal)"/);
     expect(await counter.end()).toMatchObject({ code: 0, reason: '' });
     await cluster.well();
   });
 
   test('killed: nothing happens', async () => {
     const standby = another();
-    await standby.said(/stands by/);
+    await standby.line(STANDS_BY);
     standby.child.kill('SIGKILL');
-    await standby.exited;
+    await standby.ended;
     await cluster.well();
     const next = another();
-    await next.said(/stands by/);
+    await next.line(STANDS_BY);
     const second = another();
-    expect(await second.exited).toBe(70);
-    expect(second.log).toMatch(/another pmap manager of node1 stands by already/);
+    expect(await second.ended).toBe(70);
+    expect(second.stderr).toMatch(/another pmap manager of node1 stands by already/);
     next.child.kill('SIGKILL');
-    await next.exited;
+    await next.ended;
   });
 
   test('of another shape: is refused with the reason', async () => {
     const other = another('--shards', '32');
-    expect(await other.exited).toBe(70);
-    expect(other.log).toMatch(/with 64 shards runs here.*with 32 shards.*cannot go on with it/);
+    expect(await other.ended).toBe(70);
+    expect(other.stderr).toMatch(/with 64 shards runs here.*with 32 shards.*cannot go on with it/);
     await cluster.well();
   });
 });
-
-class Standby {
-  readonly child: ChildProcess;
-  readonly exited: Promise<number | null>;
-  log = '';
-
-  constructor(command: string, args: string[]) {
-    this.child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-    for (const stream of [this.child.stdout!, this.child.stderr!])
-      stream.on('data', (data) => {
-        this.log += data;
-      });
-    this.exited = new Promise((resolve) => this.child.once('exit', resolve));
-  }
-
-  said(pattern: RegExp): Promise<void> {
-    return until(`it says ${pattern}`, () => pattern.test(this.log), 20_000);
-  }
-}
 
 test('a vkerneld is replaced: programs go on, and new ones run beside them', async () => {
   await cluster.output('node1', 'counter', ['supervised', 'read']);

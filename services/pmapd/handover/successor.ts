@@ -18,8 +18,8 @@ import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import type { PmapdConfig } from '../config.ts';
 import { FORM } from './snapshot.ts';
 
-/** Where the present pmap manager answers the next one. */
-export const handOverSocket = (socketDir: string): string => join(socketDir, 'handover.sock');
+/** Where the present pmap manager answers the next one: unix:/path. */
+export const handOverAddress = (socketDir: string): string => `unix:${join(socketDir, 'handover.sock')}`;
 
 /** How long the other one may take to end when it has handed over. */
 const GONE_MS = 10_000;
@@ -50,12 +50,12 @@ export interface SuccessorOptions {
  */
 export async function succeed(options: SuccessorOptions): Promise<Inheritance | undefined> {
   const { config, log, stopping } = options;
-  const socket = `unix:${handOverSocket(config.socketDir)}`;
-  if (!(await isListening(socket))) return undefined;
+  const address = handOverAddress(config.socketDir);
+  if (!(await isListening(address))) return undefined;
   // One of its own: who is refused must not be in the way of who stands by.
   const doorSocket = join(config.socketDir, `${DOOR_PREFIX}${randomBytes(2).toString('hex')}.sock`);
   const door = new DescriptorDoor(doorSocket);
-  const client = createClient(HandOverService, socket);
+  const client = createClient(HandOverService, address);
   const { promise: taken, resolve: take } = Promise.withResolvers<void>();
   async function* requests() {
     const { node, shards, takeOver: atOnce } = config;

@@ -2,14 +2,7 @@
 // flock(2): the kernel lets go when the owner dies, however it dies, so there are no stale locks.
 import { closeSync, fstatSync, openSync, statSync, unlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import koffi from 'koffi';
-
-const LOCK_EX = 2;
-const LOCK_NB = 4;
-const EWOULDBLOCK = 11;
-const EINTR = 4;
-
-let flock: ((fd: number, operation: number) => number) | undefined;
+import { tryLock as tryLockFile } from '@odonata/userfault/libc.ts';
 
 export interface Lock {
   /** The lock belongs to the open file: a child that inherits it holds the lock, too. */
@@ -22,15 +15,11 @@ export interface Lock {
 
 /** The lock, or undefined when another process holds it. */
 export function tryLock(file: string): Lock | undefined {
-  flock ??= koffi.load('libc.so.6').func('int flock(int fd, int operation)');
   for (;;) {
     const fd = openSync(file, 'a', 0o600);
-    if (flock(fd, LOCK_EX | LOCK_NB) !== 0) {
-      const errno = koffi.errno();
+    if (!tryLockFile(fd)) {
       closeSync(fd);
-      if (errno === EINTR) continue;
-      if (errno === EWOULDBLOCK) return undefined;
-      throw new Error(`flock ${file}: errno ${errno}`);
+      return undefined;
     }
     // Its last owner may have removed the file between our open and our lock: then we hold a ghost.
     if (statSync(file, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino) return adoptLock(file, fd);
