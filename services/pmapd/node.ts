@@ -72,6 +72,7 @@ export class Node {
   private deadline = 0n;
   private lastVmspace = 0n;
   private handingOver = false;
+  private frozen = false;
   private inherited: LedShard[] | undefined;
   private opening = 0;
   private readonly early: RunEvent[] = [];
@@ -251,7 +252,7 @@ export class Node {
     sizeBytes: bigint,
     options: OpenOptions = {},
   ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
-    if (this.isStopping) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.name} stops`);
+    if (this.isLeaving || this.frozen) throw this.stops();
     this.opening++;
     try {
       return await this.askToOpen(name, sizeBytes, options);
@@ -292,7 +293,13 @@ export class Node {
     }
   }
 
+  private stops(): RpcError {
+    return tryAgain(Code.Unavailable, `the pmap manager of ${this.name} stops`);
+  }
+
   private known(about: Dataspace): SharedDataspace {
+    // What is opened when all is told would be known to nobody; who asked asks the next pmap manager.
+    if (this.frozen) throw this.stops();
     const known = this.memory.get(about.id);
     if (known !== undefined) return known;
     // Also where the answer to the call that made it was lost.
@@ -352,6 +359,7 @@ export class Node {
   /** From now on nothing changes here, and another pmap manager may go on with what this says. */
   freeze(): FrozenNode {
     const { incarnation, lastVmspace, memory, sync, sessions } = this;
+    this.frozen = true;
     const shards = this.directories?.snapshot() ?? [];
     this.stopDiscovery();
     this.directories?.close();

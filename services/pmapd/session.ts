@@ -261,7 +261,8 @@ export class Session {
         `size_bytes of a vmspace: a multiple of ${PAGE_BYTES} up to 8 GiB, not ${sizeBytes}`,
       );
     }
-    if (this.node.isStopping) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.node.name} stops`);
+    // While another pmap manager is about to go on, what was asked before the last word is done still.
+    if (this.node.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.node.name} stops`);
     if (this.vmspaces.size >= VMSPACES_MAX)
       throw new RpcError(Code.ResourceExhausted, `${VMSPACES_MAX} vmspaces are the most of one vkernel`);
     const id = this.node.nextVmspace();
