@@ -3,22 +3,28 @@ import type { DirectoryCounters } from '@odonata/coherency/directory-outbox.ts';
 import { LeaseTable } from '@odonata/coherency/lease.ts';
 import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
 import type { HolderEvent, HolderHello } from '@odonata/proto/coherency/v1/coherency';
-import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import { type HolderEntry, type HolderStream, HolderTable } from './holder-table.ts';
-import type { Members } from './members.ts';
+import type { Members, Membership } from './members.ts';
+import { Notes } from './notes.ts';
 import type { DataspaceRecord } from './registry.ts';
 import { ShardLeader, type ShardLeaderOptions } from './shard-leader.ts';
 
 const TICK_MS = 20;
-/** How long a note in JetStream is waited for. */
-const NOTE_MS = 1_000;
 
 export interface CoherencyOptions
   extends Omit<
     ShardLeaderOptions,
-    'shard' | 'epoch' | 'expected' | 'holders' | 'onAbsent' | 'onSilent' | 'grantedPages'
+    | 'shard'
+    | 'epoch'
+    | 'expected'
+    | 'lastEpoch'
+    | 'holders'
+    | 'onAbsent'
+    | 'onSilent'
+    | 'onReported'
+    | 'grantedPages'
   > {
   /** Name of this replica. */
   replica: string;
@@ -26,9 +32,20 @@ export interface CoherencyOptions
   incarnation: bigint;
   shards: number;
   members: Members;
+  /** What an earlier process of this replica had noted of nodes. */
+  noted?: ReadonlyMap<string, Membership>;
+  /** No other replica can take the shards of this one. */
+  alone?: boolean;
   /** False when this replica must not speak for its shards any more. */
   mayLead: () => boolean;
+  /** Keeps that the reports of a shard were taken: from then on the notes of this replica are those that count. */
+  noteRebuilt?: (shard: number) => Promise<void>;
+  /** This replica must not lead these shards any more: what had to be noted was not. */
+  stepDown?: (shards: readonly number[], reason: string) => void;
 }
+
+/** Lives of this process, behind its incarnation. */
+const LIVES_BITS = 32n;
 
 export class CoherencyService {
   readonly holders = new HolderTable();
@@ -38,8 +55,14 @@ export class CoherencyService {
   /** Pages granted, by state. */
   readonly grantedPages: Record<string, number> = {};
   private readonly o: CoherencyOptions;
-  /** Nodes that did not report, until they come back. */
-  private readonly missed = new Set<string>();
+  private readonly notes: Notes;
+  /** Notes of an earlier process of this replica, of nodes that have not come to this one yet. */
+  private readonly noted: Map<string, Membership>;
+  /** Burials of a node's holder that are not noted yet. */
+  private readonly burials = new Map<string, Promise<void>>();
+  /** Nodes that did not report, whose death is being noted. */
+  private readonly missed = new Map<string, Promise<void>>();
+  private lives = 0n;
   private readonly retired: DirectoryCounters = {
     acquires: 0,
     grants: 0,
@@ -50,12 +73,15 @@ export class CoherencyService {
   private readonly timer: NodeJS.Timeout;
   private tickedAtMs: number;
   private ledBefore = false;
+  private closed = false;
 
   constructor(options: CoherencyOptions) {
     this.o = options;
     this.shards = options.shards;
     this.leases = new LeaseTable(options.leaseMs);
     this.tickedAtMs = options.now();
+    this.noted = new Map(options.noted);
+    this.notes = new Notes({ alone: options.alone ?? false, log: options.log });
     this.timer = setInterval(() => this.tick(), TICK_MS);
   }
 
@@ -86,28 +112,67 @@ export class CoherencyService {
     return [...this.leaders.values()].sort((a, b) => a.shard - b.shard);
   }
 
-  /** This replica leads a shard from now on. */
-  lead(shard: number, epoch: bigint, expected: ReadonlyMap<string, bigint>): void {
-    const onAbsent = (node: string) => this.absent(node);
-    const onSilent = (entry: HolderEntry) => this.bury(entry, 'it did not report what it has in time');
-    const options = {
+  /**
+   * This replica leads a shard from now on.
+   * @param expected by node: the holders that lived at the last leader
+   * @param lastEpoch of that leader's shard; 0: not known
+   */
+  lead(shard: number, epoch: bigint, expected: ReadonlyMap<string, Membership>, lastEpoch = 0n): void {
+    const leader: ShardLeader = new ShardLeader({
       ...this.o,
-      shard,
-      epoch,
-      expected,
-      onAbsent,
-      onSilent,
-      holders: this.holders,
-      grantedPages: this.grantedPages,
-    };
-    this.leaders.set(shard, new ShardLeader(options));
+      ...{ shard, epoch, expected, lastEpoch, holders: this.holders, grantedPages: this.grantedPages },
+      onAbsent: (node) => void this.absent(node, leader),
+      onSilent: (entry) => this.bury(entry, 'it did not report what it has in time'),
+      onReported: () => void this.reported(leader),
+    });
+    this.leaders.set(shard, leader);
   }
 
-  private absent(node: string): void {
-    if (this.holders.ofNode(node) !== undefined || this.missed.has(node)) return;
-    this.missed.add(node);
-    this.o.log.warn({ node }, 'holder did not report in time: its pages are lost');
-    void this.o.members.strike(node);
+  private isLed(leader: ShardLeader): boolean {
+    return this.leaders.get(leader.shard) === leader && this.o.mayLead();
+  }
+
+  // The next leader must not believe it either.
+  private async absent(node: string, leader: ShardLeader): Promise<void> {
+    // It is here: it reports, or is buried.
+    if (this.holders.ofNode(node) !== undefined) return;
+    let missed = this.missed.get(node);
+    if (missed === undefined) {
+      this.o.log.warn({ node }, 'holder did not report in time: its pages are lost');
+      const about = { what: 'the death of a node', node };
+      missed = this.notes.kept(about, () => this.o.members.forget(node));
+      this.noted.delete(node);
+      this.missed.set(node, missed);
+      const over = () => this.missed.delete(node);
+      missed.then(over, over);
+    }
+    try {
+      await missed;
+    } catch (error) {
+      this.stepDown([leader.shard], 'the death of a node could not be noted', error);
+      return;
+    }
+    if (this.isLed(leader)) leader.absent(node);
+  }
+
+  private async reported(leader: ShardLeader): Promise<void> {
+    const { shard } = leader;
+    const about = { what: 'that the reports of a shard were taken', shard };
+    try {
+      await this.notes.kept(about, async () => await this.o.noteRebuilt?.(shard));
+    } catch (error) {
+      this.stepDown([shard], 'what the holders reported could not be noted', error);
+      return;
+    }
+    if (this.isLed(leader)) leader.reportedNoted();
+  }
+
+  private stepDown(shards: readonly number[], reason: string, error: unknown): void {
+    const led = shards.filter((shard) => this.leaders.has(shard));
+    if (led.length === 0 || this.closed) return;
+    this.o.log.error({ err: error, shards: led }, `${reason}: these shards are not led from here any more`);
+    for (const shard of led) this.leave(shard);
+    this.o.stepDown?.(led, reason);
   }
 
   /** This replica leads a shard no more. */
@@ -128,23 +193,53 @@ export class CoherencyService {
     if (before !== undefined && before.incarnation !== incarnation)
       this.bury(before, 'a new pmap manager took its place');
     if (!this.o.mayLead()) throw tryAgain(Code.Unavailable, `replica ${this.o.replica} does not lead now`);
-    const known = this.holders.ofNode(node);
-    const entry = known ?? this.holders.add(node, incarnation, this.o.registry.revision);
+    const entry = this.holders.ofNode(node) ?? this.takeIn(node, incarnation);
     this.holders.attach(entry, stream, hello.transferAddress);
-    this.missed.delete(node);
     this.leases.heard(entry.id, this.o.now());
-    const noted = known === undefined ? this.o.members.remember(node, incarnation) : Promise.resolve();
-    // What is not noted the next leader does not ask for; but a directory that is alone goes on while NATS is away.
-    afterNote(noted, () => this.welcome(entry, stream, hello.sentMs));
+    void this.welcomeWhenNoted(entry, stream, hello.sentMs);
     this.o.log.info({ node, incarnation, holder: entry.id }, 'holder attached');
     return entry;
+  }
+
+  // A restart of this process buries nobody: who was noted before it goes on with the life that it had.
+  private takeIn(node: string, incarnation: bigint): HolderEntry {
+    const before = this.noted.get(node);
+    this.noted.delete(node);
+    if (before?.incarnation === incarnation)
+      return this.holders.add({ node, incarnation, life: before.life, noted: Promise.resolve() });
+    this.lives++;
+    const life = (this.o.incarnation << LIVES_BITS) + this.lives;
+    const noted = this.remember(node, { incarnation, life });
+    return this.holders.add({ node, incarnation, life, noted });
+  }
+
+  private async remember(node: string, membership: Membership): Promise<void> {
+    await Promise.all([this.burials.get(node), this.missed.get(node)]);
+    await this.o.members.remember(node, membership);
+  }
+
+  // What is not noted the next leader does not ask for: until then it has no lease.
+  private async welcomeWhenNoted(entry: HolderEntry, stream: HolderStream, sentMs: bigint): Promise<void> {
+    try {
+      await entry.noted;
+    } catch (error) {
+      const { node } = entry;
+      this.o.log.warn(
+        { err: error, node },
+        'a holder could not be noted, and is not taken in; it asks again',
+      );
+      if (this.holders.get(entry.id) === entry) this.drop(entry);
+      return;
+    }
+    this.welcome(entry, stream, sentMs);
   }
 
   private welcome(entry: HolderEntry, stream: HolderStream, sentMs: bigint): void {
     if (entry.stream !== stream || this.holders.get(entry.id) !== entry) return;
     const { leaseMs, shards, replica } = this.o;
     entry.welcomed = true;
-    const value = { epoch: this.epoch, leaseMs, holder: entry.id, shards, replica, sentMs };
+    const { id: holder, life } = entry;
+    const value = { epoch: this.epoch, leaseMs, holder, life, shards, replica, sentMs };
     this.holders.send(entry.id, { case: 'welcome', value });
     for (const leader of this.leaders.values()) leader.attach(entry);
   }
@@ -157,6 +252,8 @@ export class CoherencyService {
   }
 
   receive(entry: HolderEntry, event: HolderEvent): void {
+    // Who was buried may go on speaking until it hears that its stream ended.
+    if (this.holders.get(entry.id) !== entry) return;
     const { event: e } = event;
     if (e.case === 'interest') {
       if (e.value.mapped) entry.mapped.add(e.value.dataspace);
@@ -248,26 +345,45 @@ export class CoherencyService {
     for (const leader of this.leaders.values()) leader.tick(now);
   }
 
-  private bury(entry: HolderEntry, reason: string): void {
-    this.o.log.warn({ node: entry.node, holder: entry.id, reason }, 'holder is gone');
+  private drop(entry: HolderEntry): void {
     this.holders.remove(entry);
     this.leases.forget(entry.id);
-    const struckOut = this.o.members.forget(entry.node, () => this.holders.ofNode(entry.node) !== undefined);
-    // Noted before anybody gets what it had: else the next leader would believe it.
-    afterNote(struckOut, () => {
-      for (const leader of this.leaders.values()) leader.bury(entry);
-    });
+  }
+
+  private bury(entry: HolderEntry, reason: string): void {
+    this.o.log.warn({ node: entry.node, holder: entry.id, reason }, 'holder is gone');
+    this.drop(entry);
+    // Nothing was given to it.
+    if (!entry.welcomed) return;
+    for (const leader of this.leaders.values()) leader.dies(entry);
+    const burial = this.noteBurial(entry);
+    this.burials.set(entry.node, burial);
+    const over = (): void => {
+      if (this.burials.get(entry.node) === burial) this.burials.delete(entry.node);
+    };
+    burial.then(over, over);
+  }
+
+  // Noted before anybody gets what it had: else the next leader would believe it.
+  private async noteBurial(entry: HolderEntry): Promise<void> {
+    const { node } = entry;
+    try {
+      await this.burials.get(node);
+      await this.notes.kept({ what: 'the death of a holder', node }, () => this.o.members.forget(node));
+    } catch (error) {
+      this.stepDown([...this.leaders.keys()], `the death of the holder ${node} could not be noted`, error);
+      throw error;
+    }
+    // The lease of our own may have ended meanwhile.
+    if (this.o.mayLead()) for (const leader of this.leaders.values()) leader.bury(entry);
   }
 
   close(): void {
+    this.closed = true;
     clearInterval(this.timer);
+    this.notes.close();
     for (const entry of this.holders.all()) entry.stream?.end();
   }
-}
-
-/** Goes on when a note is stored, or JetStream does not answer in time. */
-function afterNote(noted: Promise<void>, goOn: () => void): void {
-  void Promise.race([noted, delay(NOTE_MS)]).then(goOn);
 }
 
 function addCounters(to: DirectoryCounters, from: Readonly<DirectoryCounters>): void {

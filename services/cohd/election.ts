@@ -24,12 +24,20 @@ const replicaSchema = z.object({
   incarnation: z.coerce.bigint(),
   standalone: z.boolean(),
 });
+const leaderSchema = z.object({ replica: z.string(), epoch: z.coerce.bigint() });
 const shardSchema = z.object({
   replica: z.string(),
   incarnation: z.coerce.bigint(),
   to: z.string().optional(),
+  /** Where it is not the revision of this entry any more. */
+  epoch: z.coerce.bigint().optional(),
+  /** The last leader that had all reports: until the present one has them, the notes of that one count. */
+  before: leaderSchema.optional(),
 });
 type ShardValue = z.infer<typeof shardSchema>;
+
+/** A replica as the leader of a shard at an epoch. */
+export type Leadership = z.infer<typeof leaderSchema>;
 
 interface Peer extends z.infer<typeof replicaSchema> {
   seenAtMs: number;
@@ -47,8 +55,8 @@ export interface ElectionOptions {
   shards: number;
   leaseMs: number;
   log: Logger;
-  /** `predecessor`: the replica that led it before, if any. */
-  onLead(shard: number, epoch: bigint, predecessor: string | undefined): void;
+  /** `predecessor`: the last one that served the shard, if any. */
+  onLead(shard: number, epoch: bigint, predecessor: Leadership | undefined): void;
   onLeave(shard: number): void;
   /** Before shards are led that others may have led. */
   beforeLeading(): Promise<void>;
@@ -61,7 +69,8 @@ export class Election {
   private readonly lease = new HolderLease();
   private readonly peers = new Map<string, Peer>();
   private readonly shards: ({ value: ShardValue; revision: number } | undefined)[];
-  private readonly led = new Set<number>();
+  /** With their epochs. */
+  private readonly led = new Map<number, bigint>();
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly stops: (() => void)[] = [];
   private beating = false;
@@ -227,26 +236,52 @@ export class Election {
   private async take(shard: number): Promise<void> {
     const { replica, incarnation, shardKeys } = this.o;
     const known = this.shards[shard];
-    const value = { replica, incarnation };
-    const epoch =
+    const before = known === undefined ? undefined : servedBy(known.value, known.revision);
+    const value = { replica, incarnation, before };
+    const revision =
       known === undefined
         ? await shardKeys.create(String(shard), storedJson(value))
         : await shardKeys.update(String(shard), storedJson(value), known.revision);
     if (this.closed || !this.mayLead()) return;
-    this.shards[shard] = { value, revision: epoch };
-    this.led.add(shard);
-    this.o.onLead(shard, BigInt(epoch), known?.value.replica);
+    this.shards[shard] = { value, revision };
+    this.led.set(shard, BigInt(revision));
+    this.o.onLead(shard, BigInt(revision), before);
+  }
+
+  /** All holders have reported to this leader of a shard. @throws Error where that is not kept, or another one leads */
+  async noteRebuilt(shard: number): Promise<void> {
+    const epoch = this.led.get(shard);
+    if (epoch === undefined) throw new Error(`shard ${shard} is not led from here any more`);
+    if (this.shards[shard]?.value.before !== undefined) await this.update(shard, { epoch });
   }
 
   private async give(shard: number, to: string): Promise<void> {
-    const { replica, incarnation, shardKeys } = this.o;
     const known = this.shards[shard];
-    if (known === undefined) return;
+    const epoch = this.led.get(shard);
+    if (known === undefined || epoch === undefined) return;
     // It stops first: the other one may lead as soon as it sees the key.
     this.leave(shard);
-    const value = { replica, incarnation, to };
-    const revision = await shardKeys.update(String(shard), storedJson(value), known.revision);
-    this.shards[shard] = { value, revision };
+    await this.update(shard, { to, epoch, before: known.value.before });
+  }
+
+  private async update(shard: number, about: Omit<ShardValue, 'replica' | 'incarnation'>): Promise<void> {
+    const { replica, incarnation, shardKeys } = this.o;
+    const value = { replica, incarnation, ...about };
+    const revision = await shardKeys.update(String(shard), storedJson(value), this.shards[shard]!.revision);
+    // What was stored later may have been seen already.
+    if (revision > this.shards[shard]!.revision) this.shards[shard] = { value, revision };
+  }
+
+  /** Leads these no more, though nobody asked for them; whoever can goes on with what is kept. */
+  stepDown(shards: readonly number[]): void {
+    const [heir] = [...this.live.keys()].filter((name) => name !== this.o.replica);
+    for (const shard of shards) {
+      if (heir === undefined) this.leave(shard);
+      else
+        this.give(shard, heir).catch((error) =>
+          this.o.log.debug({ err: error, shard }, 'could not give a shard up'),
+        );
+    }
   }
 
   private leave(shard: number): void {
@@ -254,7 +289,7 @@ export class Election {
   }
 
   private leaveAll(): void {
-    for (const shard of [...this.led]) this.leave(shard);
+    for (const shard of [...this.led.keys()]) this.leave(shard);
   }
 
   /** Gives all up, for the others to take at once. */
@@ -266,4 +301,9 @@ export class Election {
     this.leaveAll();
     await this.o.replicas.purge(keyOf(this.o.replica)).catch(() => {});
   }
+}
+
+// A leader that did not get to serve the shard gave nothing of it away.
+function servedBy({ replica, epoch, before }: ShardValue, revision: number): Leadership {
+  return before ?? { replica, epoch: epoch ?? BigInt(revision) };
 }

@@ -15,13 +15,15 @@ export interface HolderEntry {
   readonly id: number;
   readonly node: string;
   readonly incarnation: bigint;
+  /** As it is noted: a holder of this node before or after has another one. */
+  readonly life: bigint;
+  /** Resolves when JetStream has that. */
+  readonly noted: Promise<void>;
   transferAddress: string;
   stream: HolderStream | undefined;
   batch: EventBatch<DirectoryEventInit>;
   /** It has heard its number and lease; before that it is told nothing else. */
   welcomed: boolean;
-  /** Dataspaces up to this one it made in an earlier life, if at all. */
-  readonly registryAtJoin: bigint;
   readonly mapped: Set<bigint>;
 }
 
@@ -42,20 +44,18 @@ export class HolderTable {
     return [...this.byId.values()];
   }
 
-  add(node: string, incarnation: bigint, registryAtJoin: bigint): HolderEntry {
+  add(who: Pick<HolderEntry, 'node' | 'incarnation' | 'life' | 'noted'>): HolderEntry {
     const entry: HolderEntry = {
+      ...who,
       id: this.nextId++,
-      node,
-      incarnation,
       transferAddress: '',
       stream: undefined,
       batch: new EventBatch(() => {}),
       welcomed: false,
-      registryAtJoin,
       mapped: new Set(),
     };
     this.byId.set(entry.id, entry);
-    this.byNode.set(node, entry);
+    this.byNode.set(entry.node, entry);
     return entry;
   }
 

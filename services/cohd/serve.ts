@@ -37,17 +37,21 @@ export async function serve(
   const answered = <T>(ask: () => Promise<T>) => untilAnswered(ask, { log, line, stopping });
   const buckets = await answered(() => bucketsOf(bus));
   expectShards(await answered(() => shardsOf(buckets.directory, shards)), shards);
-  const members = new Members(buckets.members, replica, log);
+  const members = new Members(buckets.members, replica);
   let service: CoherencyService | undefined;
   const registry = await answered(() =>
     Registry.load(bus, buckets.dataspaces, ({ id }) => service?.removed(id)),
   );
   // The revision grows with each start.
   const incarnation = BigInt(await answered(() => buckets.directory.put('start', replica)));
+  const noted = await answered(() => members.own());
   let election: Election | undefined;
   service = new CoherencyService({
-    ...{ replica, incarnation, shards, leaseMs, registry, bus, members, log },
+    ...{ replica, incarnation, shards, leaseMs, registry, bus, members, noted, log },
+    alone: standalone,
     mayLead: () => election?.mayLead() ?? false,
+    noteRebuilt: async (shard) => await election?.noteRebuilt(shard),
+    stepDown: (steppedDown) => election?.stepDown(steppedDown),
     now: monotonicMs,
   });
   const led = service;
@@ -75,7 +79,7 @@ export async function serve(
     },
     // Who the last leader had buried is not asked what it has: others may have that by now.
     onLead: (shard, epoch, predecessor) =>
-      service.lead(shard, epoch, known.get(predecessor ?? '') ?? new Map()),
+      service.lead(shard, epoch, known.get(predecessor?.replica ?? '') ?? new Map(), predecessor?.epoch),
     onLeave: (shard) => service.leave(shard),
     // Ends the process, with this reason.
     onConflict: (reason) =>

@@ -12,6 +12,7 @@ import { type HolderEvent, InvalidateSchema, type Report } from '@odonata/proto/
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { HolderEntry, HolderTable } from './holder-table.ts';
+import type { Membership } from './members.ts';
 import type { DataspaceRecord, Registry } from './registry.ts';
 import { answerSync, stepSync } from './sync-events.ts';
 
@@ -27,18 +28,22 @@ export interface ShardLeaderOptions {
   shards: number;
   epoch: bigint;
   leaseMs: number;
-  /** Nodes and incarnations that lived under the last leader. */
-  expected: ReadonlyMap<string, bigint>;
+  /** By node: the holders that lived under the last leader, as it noted them. */
+  expected: ReadonlyMap<string, Membership>;
+  /** Of the last leader; 0: not known. */
+  lastEpoch: bigint;
   holders: HolderTable;
   /** Counts pages granted, by state. */
   grantedPages: Record<string, number>;
   registry: Registry;
   bus: Bus;
   log: Logger;
-  /** A node that lived under the last leader did not report for a lease. */
+  /** A node that lived under the last leader did not report for a lease: `absent` follows when that is noted. */
   onAbsent: (node: string) => void;
-  /** A holder is connected, and did not report for a lease. */
+  /** A holder is connected, and did not report for a lease: `dies` follows at once, `bury` when that is noted. */
   onSilent: (entry: HolderEntry) => void;
+  /** All have reported: `reportedNoted` follows when that is noted, and then the shard is served. */
+  onReported: () => void;
   /** Monotonic milliseconds. */
   now: () => number;
 }
@@ -62,25 +67,33 @@ export class ShardLeader {
   readonly shard: number;
   readonly epoch: bigint;
   private readonly o: ShardLeaderOptions;
-  private readonly awaited: Map<string, bigint>;
+  /** Of the last leader's holders, those that did not die since. */
+  private readonly expected: Map<string, Membership>;
+  private readonly awaited: Set<string>;
+  private readonly absentees = new Set<string>();
   private reports: ReportEvent[] = [];
   private readonly reported = new Set<HolderEntry>();
-  /** Holders that had nothing of this shard when they came. */
-  private readonly newcomers = new Set<HolderEntry>();
+  /** Since when a report is waited for. */
+  private readonly askedAtMs = new Map<HolderEntry, number>();
+  /** Buried, but that is not noted yet: what they had stays theirs. */
+  private readonly dying = new Set<HolderEntry>();
+  /** Holders that had nothing of this shard when they came, with the newest dataspace that was made before that. */
+  private readonly newcomers = new Map<HolderEntry, bigint>();
   private parked: Parked[] = [];
-  /** Lives of creators that died under this leader: what they had is lost, though they come back. */
-  private readonly buried = new Set<string>();
   /** Holders that left this shard without a loss, and are still here. */
   private readonly retired = new Set<HolderEntry>();
   private readonly voided: { life: string; dataspaces: bigint[] }[] = [];
   private readonly rebuildUntilMs: number;
   private rebuilding = true;
+  private noting = false;
+  private noted = false;
 
   constructor(options: ShardLeaderOptions) {
     this.o = options;
     this.shard = options.shard;
     this.epoch = options.epoch;
-    this.awaited = new Map(options.expected);
+    this.expected = new Map(options.expected);
+    this.awaited = new Set(options.expected.keys());
     this.rebuildUntilMs = options.now() + options.leaseMs;
     for (const entry of options.holders.all()) if (entry.welcomed) this.attach(entry);
     this.endRebuildWhenReady();
@@ -106,24 +119,24 @@ export class ShardLeader {
       return;
     }
     this.step({ type: 'join', holder: entry.id, identity: entry.incarnation });
-    const other = this.awaited.get(entry.node);
-    if (other !== undefined && other !== entry.incarnation) this.awaited.delete(entry.node);
-    const report = this.rebuilding && this.o.expected.get(entry.node) === entry.incarnation;
+    const expected = this.expected.get(entry.node);
+    if (expected !== undefined && expected.incarnation !== entry.incarnation) this.awaited.delete(entry.node);
+    const report = this.rebuilding && expected?.incarnation === entry.incarnation;
     if (report) this.hearAnew(entry);
     else if (!this.reported.has(entry)) {
       // New to this shard, or buried by its last leader: it has nothing.
       this.reported.add(entry);
-      this.newcomers.add(entry);
+      this.newcomers.set(entry, this.o.registry.revision);
     }
-    const value = { shard: this.shard, epoch: this.epoch, report };
+    const asked = report ? { life: expected.life, lastEpoch: this.o.lastEpoch } : {};
+    const value = { shard: this.shard, epoch: this.epoch, report, ...asked };
     this.o.holders.send(entry.id, { case: 'led', value });
   }
 
   // A broken stream may have taken a part of its report along.
   private hearAnew(entry: HolderEntry): void {
-    this.reported.delete(entry);
-    this.reports = this.reports.filter(({ holder }) => holder !== entry.id);
-    this.parked = this.parked.filter(({ holder }) => holder !== entry);
+    this.forget(entry);
+    if (!this.askedAtMs.has(entry)) this.askedAtMs.set(entry, this.o.now());
   }
 
   receive(entry: HolderEntry, event: HolderEvent): void {
@@ -175,16 +188,43 @@ export class ShardLeader {
 
   private forget(entry: HolderEntry): void {
     this.parked = this.parked.filter((p) => p.holder !== entry);
+    this.reports = this.reports.filter(({ holder }) => holder !== entry.id);
     this.reported.delete(entry);
     this.newcomers.delete(entry);
   }
 
+  /** A holder is dead; until that is noted, nobody gets what it had. */
+  dies(entry: HolderEntry): void {
+    this.dying.add(entry);
+  }
+
+  /** The death of a holder is noted. */
   bury(entry: HolderEntry): void {
-    this.buried.add(lifeOf(entry.node, entry.incarnation));
+    // Else it died before this replica led the shard.
+    if (!this.dying.delete(entry)) return;
+    if (this.expected.get(entry.node)?.incarnation === entry.incarnation) {
+      this.expected.delete(entry.node);
+      this.awaited.delete(entry.node);
+    }
     this.forget(entry);
+    this.askedAtMs.delete(entry);
     this.retired.delete(entry);
     this.step({ type: 'leave', holder: entry.id });
     answerSync(this.o.holders, this.sync.holderGone(entry.id));
+    this.endRebuildWhenReady();
+  }
+
+  /** The death of a node that did not report is noted. */
+  absent(node: string): void {
+    this.expected.delete(node);
+    this.awaited.delete(node);
+    this.endRebuildWhenReady();
+  }
+
+  /** That all have reported is noted. */
+  reportedNoted(): void {
+    this.noted = true;
+    this.endRebuildWhenReady();
   }
 
   /** The cluster removed a dataspace. */
@@ -209,8 +249,9 @@ export class ShardLeader {
     if (entry === undefined || entry.incarnation !== creatorIncarnation) return false;
     const life = lifeOf(creator, creatorIncarnation);
     const voided = this.voided.some((v) => v.life === life && v.dataspaces.includes(id));
-    const fromBefore = this.newcomers.has(entry) && id <= entry.registryAtJoin;
-    return !fromBefore && !this.buried.has(life) && !voided;
+    // One that was buried comes back as a newcomer: what it made before that is lost, and what it makes now is whole.
+    const since = this.newcomers.get(entry);
+    return !voided && (since === undefined || id > since);
   }
 
   private park(holder: HolderEntry, event: HolderEvent, untilMs: number): void {
@@ -285,12 +326,33 @@ export class ShardLeader {
 
   private endRebuildWhenReady(): void {
     if (!this.rebuilding) return;
-    const late = this.o.now() >= this.rebuildUntilMs;
-    const silent = this.o.holders.all().filter((entry) => entry.welcomed && !this.reported.has(entry));
-    if (this.awaited.size + silent.length > 0 && !late) return;
-    // What they have nobody knows of: they come back as new.
-    for (const entry of silent) this.o.onSilent(entry);
-    for (const node of this.awaited.keys()) this.o.onAbsent(node);
+    const now = this.o.now();
+    if (now >= this.rebuildUntilMs) this.missLate(now);
+    const silent = this.o.holders.all().some((entry) => entry.welcomed && !this.reported.has(entry));
+    if (this.awaited.size > 0 || this.dying.size > 0 || silent) return;
+    if (this.noted) this.endRebuild();
+    else if (!this.noting) {
+      this.noting = true;
+      // Not in the middle of what calls us: a note may be kept at once.
+      queueMicrotask(this.o.onReported);
+    }
+  }
+
+  // What they have nobody knows of: they come back as new. Until their death is noted they are waited for.
+  private missLate(nowMs: number): void {
+    for (const entry of this.o.holders.all()) {
+      if (!entry.welcomed || this.reported.has(entry)) continue;
+      const askedAtMs = this.askedAtMs.get(entry) ?? nowMs;
+      if (nowMs - askedAtMs >= this.o.leaseMs) this.o.onSilent(entry);
+    }
+    for (const node of this.awaited) {
+      if (this.absentees.has(node) || this.o.holders.ofNode(node) !== undefined) continue;
+      this.absentees.add(node);
+      this.o.onAbsent(node);
+    }
+  }
+
+  private endRebuild(): void {
     // Dataspaces come first, when their creators are attached, if they live.
     const reported = new Set(this.reports.flatMap(({ held }) => held.map(({ run }) => run.dataspace)));
     for (const id of reported) this.admit(id);

@@ -31,10 +31,21 @@ export interface DirectoriesOptions
   onDeadline(deadlineMs: number | undefined): void;
 }
 
+/** A life of this holder under a leader of a shard. */
+export interface ShardLife {
+  epoch: bigint;
+  life: bigint;
+}
+
+/** Leaders that may fail, one after another, before they have heard all reports. */
+const LIVES_MAX = 8;
+
 /** What was known of a shard's leader when another pmap manager of this node stopped, or of this one now. */
 export interface LedShard {
   epoch: bigint;
   identity: string;
+  /** Under the last leaders, since what is held now is held without a break; the newest last. */
+  lives: readonly ShardLife[];
   /** Empty: the leader has given it up. */
   address: string;
   untilMs: number;
@@ -47,6 +58,7 @@ interface Shard {
   epoch: bigint;
   /** Of the link, when it last spoke for the shard. */
   identity: string;
+  lives: readonly ShardLife[];
   /** Without a link: until when the last leader's permissions may be used, and are used at the very latest. */
   untilMs: number;
   lastEndMs: number;
@@ -55,18 +67,23 @@ interface Shard {
   before: string;
 }
 
+const NEVER_LED: LedShard = {
+  ...{ epoch: 0n, identity: '', lives: [], address: '' },
+  ...{ untilMs: 0, lastEndMs: 0, suspended: true },
+};
+
 export class Directories {
   private readonly o: DirectoriesOptions;
   private readonly shards: Shard[];
   private readonly links = new Map<string, DirectoryLink>();
   private frozen: NodeJS.Timeout | undefined;
+  private voidings = 0;
 
   /** @param inherited of another pmap manager of this node; its permissions may be used as long as they last */
   constructor(options: DirectoriesOptions, inherited?: readonly LedShard[]) {
     this.o = options;
     this.shards = Array.from({ length: options.shards }, (_, number) => {
-      const fresh = { epoch: 0n, identity: '', address: '', untilMs: 0, lastEndMs: 0, suspended: true };
-      const { address: before, ...about } = inherited?.[number] ?? fresh;
+      const { address: before, ...about } = inherited?.[number] ?? NEVER_LED;
       return { ...about, before, link: undefined };
     });
     this.watchFrozen();
@@ -75,12 +92,17 @@ export class Directories {
   /** By shard: what the leaders permit as of now. */
   snapshot(): LedShard[] {
     return this.shards.map((shard) => {
-      const { link, epoch, identity, untilMs, lastEndMs, suspended } = shard;
+      const { link, epoch, identity, lives, untilMs, lastEndMs, suspended } = shard;
       const address = link?.address ?? shard.before;
       const times =
         link === undefined ? { untilMs, lastEndMs } : { untilMs: link.leaseEndMs, lastEndMs: link.lastEndMs };
-      return { epoch, identity, address, suspended, ...times };
+      return { epoch, identity, lives, address, suspended, ...times };
     });
+  }
+
+  /** How often some leader said that what was held of its shard is not any more. */
+  get timesVoided(): number {
+    return this.voidings;
   }
 
   /** Keeps a line to each of these replicas, and to no others. */
@@ -218,17 +240,23 @@ export class Directories {
     if (epoch === undefined || epoch === shard.epoch) this.o.onEvent(event);
   }
 
-  private led(link: DirectoryLink, { shard: number, epoch, report }: ShardLed): void {
+  private led(link: DirectoryLink, led: ShardLed): void {
+    const { shard: number, epoch, report } = led;
     const shard = this.shards[number];
     if (shard === undefined || epoch < shard.epoch) return;
     const wasLed = shard.identity !== '';
     // One that asks for a report has lost the last one, or a part of it.
     const sameLink = shard.link === link || (shard.link === undefined && shard.before === link.address);
     const sameLeader = !report && shard.epoch === epoch && sameLink && shard.identity === link.identity;
+    const voided = wasLed && !sameLeader && !(report && isLifeOf(shard, led));
+    const now = { epoch, life: link.life };
+    const lives = voided ? [now] : [...shard.lives.filter((life) => life.epoch !== epoch), now];
     // A replica that was silent may lead again before it answers a renewal.
     const suspended = !link.isLeased;
-    Object.assign(shard, { link, epoch, identity: link.identity, suspended, before: '' });
-    this.o.onLed(number, { sameLeader, voided: wasLed && !sameLeader && !report });
+    const { identity } = link;
+    Object.assign(shard, { link, epoch, identity, lives: lives.slice(-LIVES_MAX), suspended, before: '' });
+    if (voided) this.voidings++;
+    this.o.onLed(number, { sameLeader, voided });
     this.tellDeadline();
   }
 
@@ -288,4 +316,10 @@ export class Directories {
     clearTimeout(this.frozen);
     for (const link of this.links.values()) link.close();
   }
+}
+
+// Whoever leads believes what is noted. Where that is a life that this holder did not have under that leader, it was
+// declared dead and did not hear so: others may have what it has.
+function isLifeOf({ lives }: Pick<Shard, 'lives'>, { life, lastEpoch }: ShardLed): boolean {
+  return lives.some((had) => had.life === life && (lastEpoch === 0n || had.epoch === lastEpoch));
 }

@@ -58,7 +58,7 @@ export class DirectoryLink {
   private readonly addresses = new Map<number, string>();
   private readonly lease = new HolderLease();
   private stream: ClientDuplexStream<HoldRequestInit, HoldResponse> | undefined;
-  private welcome: { epoch: bigint; holder: number } | undefined;
+  private welcome: Pick<Welcome, 'epoch' | 'holder' | 'life'> | undefined;
   private joined = false;
   private leaseMs = 0;
   private leased = false;
@@ -87,6 +87,11 @@ export class DirectoryLink {
 
   get holder(): number {
     return this.welcome?.holder ?? 0;
+  }
+
+  /** As the replica notes us: after our death in its eyes it gives us another one. */
+  get life(): bigint {
+    return this.welcome?.life ?? 0n;
   }
 
   get connected(): boolean {
@@ -260,13 +265,13 @@ export class DirectoryLink {
     }
   }
 
-  private join({ epoch, holder, leaseMs, sentMs, shards, replica }: Welcome): void {
+  private join({ epoch, holder, life, leaseMs, sentMs, shards, replica }: Welcome): void {
     if (shards !== this.o.shards)
       throw new Error(
         `the directory has ${shards} shards, this node was started with --shards ${this.o.shards}`,
       );
     const before = this.identity;
-    this.welcome = { epoch, holder };
+    this.welcome = { epoch, holder, life };
     this.joined = true;
     this.backoff.reset();
     this.addresses.clear();

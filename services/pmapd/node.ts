@@ -5,7 +5,7 @@ import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
 import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
 import { type Dataspace, type DirectoryEvent, DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
-import { type Client, createClient } from '@odonata/rpc/client.ts';
+import { type CallOptions, type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
@@ -269,21 +269,26 @@ export class Node {
   ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
     const endMs = performance.now() + OPEN_MS;
     const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
+    // What this node made before some leader declared it dead is not whole here any more.
+    let since: number | undefined;
     for (;;) {
       const deadlineMs = Math.max(1_000, endMs - performance.now());
       const wait = { waitForReady: true, deadlineMs, requestId };
       try {
         if (sizeBytes === 0n) {
           const { dataspace } = await this.directory.getDataspace({ name, withoutUsage: true }, wait);
-          return { dataspace: this.known(dataspace!), created: false };
+          return { dataspace: this.known(dataspace!, since ?? 0), created: false };
         }
         // A leader that may be about to declare this node dead would lose what it makes now.
         if (this.directories?.allUsable !== true)
           throw new RpcError(Code.Unavailable, 'this node has no lease of the whole directory right now');
+        since ??= this.directories.timesVoided;
         const [creator, creatorIncarnation] = [this.name, this.incarnation];
         const request = { name, sizeBytes, creator, creatorIncarnation, exclusive, durable };
         const { dataspace, created } = await this.directory.createDataspace(request, wait);
-        return { dataspace: this.known(dataspace!), created };
+        if (this.isMine(dataspace!, since) || !(await this.removed(dataspace!, wait)))
+          return { dataspace: this.known(dataspace!, since), created };
+        since = undefined;
       } catch (error) {
         // The directory was killed under the call, or waits for NATS.
         const away = RpcError.is(error) && error.code === Code.Unavailable;
@@ -297,13 +302,37 @@ export class Node {
     return tryAgain(Code.Unavailable, `the pmap manager of ${this.name} stops`);
   }
 
-  private known(about: Dataspace): SharedDataspace {
+  // Also where the answer to the call that made it was lost.
+  private isMine({ creator, creatorIncarnation }: Dataspace, since: number): boolean {
+    return (
+      creator === this.name &&
+      creatorIncarnation === this.incarnation &&
+      this.directories?.timesVoided === since
+    );
+  }
+
+  // Made in a former life, for a call that did not hear so: nobody was told of it, unless somebody found it.
+  private async removed(
+    { id, name, creator, creatorIncarnation }: Dataspace,
+    wait: CallOptions,
+  ): Promise<boolean> {
+    const ours = creator === this.name && creatorIncarnation === this.incarnation;
+    if (!ours || this.memory.get(id) !== undefined) return false;
+    try {
+      await this.directory.deleteDataspace({ name }, wait);
+      return true;
+    } catch (error) {
+      if (RpcError.is(error) && error.code === Code.FailedPrecondition) return false;
+      throw error;
+    }
+  }
+
+  private known(about: Dataspace, since: number): SharedDataspace {
     // What is opened when all is told would be known to nobody; who asked asks the next pmap manager.
     if (this.frozen) throw this.stops();
     const known = this.memory.get(about.id);
     if (known !== undefined) return known;
-    // Also where the answer to the call that made it was lost.
-    const whole = about.creator === this.name && about.creatorIncarnation === this.incarnation;
+    const whole = this.isMine(about, since);
     const { id, name, sizeBytes, durable } = about;
     const dataspace = this.memory.open({ id, name, sizeBytes, durable }, whole);
     this.follow(dataspace);

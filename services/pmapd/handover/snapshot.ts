@@ -99,9 +99,9 @@ function sessionSnapshot(
 }
 
 function shardSnapshot(led: LedShard, holder: HolderSnapshot): MessageInitShape<typeof ShardSnapshotSchema> {
-  const { untilMs, lastEndMs, ...about } = led;
+  const { untilMs, lastEndMs, lives, ...about } = led;
   return {
-    ...{ ...about, untilMs: BigInt(untilMs), lastEndMs: BigInt(lastEndMs) },
+    ...{ ...about, lives: [...lives], untilMs: BigInt(untilMs), lastEndMs: BigInt(lastEndMs) },
     ...{ reborn: holder.reborn, breaks: BigInt(holder.breaks), lineageOfAll: BigInt(holder.lineageOfAll) },
     held: holder.dataspaces.map(({ runs, ...of }) => ({ ...of, pages: runs.map(heldPages) })),
   };
@@ -121,8 +121,10 @@ function heldPages({ firstPage, pageCount, page }: HeldPagesRun): MessageInitSha
   };
 }
 
-function ledShard({ epoch, identity, address, untilMs, lastEndMs, suspended }: ShardSnapshot): LedShard {
-  return { epoch, identity, address, suspended, untilMs: Number(untilMs), lastEndMs: Number(lastEndMs) };
+function ledShard({ untilMs, lastEndMs, ...about }: ShardSnapshot): LedShard {
+  const { epoch, identity, lives, address, suspended } = about;
+  const times = { untilMs: Number(untilMs), lastEndMs: Number(lastEndMs) };
+  return { epoch, identity, lives, address, suspended, ...times };
 }
 
 function holderSnapshot({ reborn, breaks, lineageOfAll, held }: ShardSnapshot): HolderSnapshot {
