@@ -21,6 +21,7 @@ test('nothing that programs see is wrong while everything is broken, and all goe
   expect(report.violations).toEqual([]);
   expect(report.faults.length).toBeGreaterThan(5);
   expect(report.operations).toBeGreaterThan(500);
+  expect(report.made.whole, JSON.stringify(report.made)).toBeGreaterThan(0);
 }, 180_000);
 
 test('wrong use is told in one line', async () => {

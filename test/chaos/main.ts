@@ -13,6 +13,7 @@ import { plural } from '../../services/vkctl/output.ts';
 import { Progress } from '../bench/progress.ts';
 import { readHistories } from './history.ts';
 import { canCut, INSIDE } from './link-cut.ts';
+import { Makers } from './makers.ts';
 import { type Fault, Mischief } from './mischief.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
 import { judge, type Report, reportText } from './report.ts';
@@ -41,6 +42,7 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
       folder: histories,
       seed,
     });
+    const makers = await Makers.create(to, names);
     const over = AbortSignal.any([abort, AbortSignal.timeout(minutes * 60_000)]);
     const faults: Fault[] = [];
     const mischief = new Mischief({
@@ -50,10 +52,11 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
         progress.show(`seed ${seed}: ${plural(faults.length, 'fault')}, ${fault.what}`);
       },
     });
-    await Promise.all([workers.run(over), mischief.run()]);
+    await Promise.all([workers.run(over), makers.run(over), mischief.run()]);
     abort.throwIfAborted();
     progress.show('nothing is broken any more: does all go on?');
-    const troubles = await workers.prove(10 * leaseMs + 20_000);
+    const withinMs = 10 * leaseMs + 20_000;
+    const troubles = (await Promise.all([workers.prove(withinMs), makers.prove(withinMs)])).flat();
     progress.show('checking the histories');
     to.close();
     const report = judge({
@@ -62,6 +65,8 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
       cuts: canCut(),
       faults,
       ends: workers.ends,
+      made: makers.ends,
+      wrong: makers.wrong,
       troubles,
       histories: readHistories(histories),
     });

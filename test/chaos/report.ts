@@ -22,6 +22,8 @@ export interface Report {
   troubles: string[];
   longestStallMs: number;
   ends: Record<string, number>;
+  /** Of dataspaces that were made while things broke: what became of them. */
+  made: Record<string, number>;
 }
 
 export function judge(found: {
@@ -30,10 +32,13 @@ export function judge(found: {
   cuts: boolean;
   faults: Fault[];
   ends: ReadonlyMap<string, number>;
+  made: ReadonlyMap<string, number>;
+  /** Dataspaces that did not hold what was written. */
+  wrong: string[];
   troubles: string[];
   histories: ReadonlyMap<string, Operation[]>;
 }): Report {
-  const { histories, ends, ...rest } = found;
+  const { histories, ends, made, wrong, ...rest } = found;
   const all = [...histories.values()].flat();
   const report: Report = {
     ...rest,
@@ -41,11 +46,12 @@ export function judge(found: {
     open: all.filter(({ result }) => result === undefined).length,
     objects: histories.size,
     undecided: [],
-    violations: [],
+    violations: wrong.map((each) => `dataspace ${each}`),
     longestStallMs: all.reduce((most, { beginNs, endNs }) => {
       return Number.isFinite(endNs) ? Math.max(most, (endNs - beginNs) / 1e6) : most;
     }, 0),
-    ends: Object.fromEntries([...ends].sort((x, y) => y[1] - x[1])),
+    ends: byCount(ends),
+    made: byCount(made),
   };
   for (const [object, history] of histories) {
     const verdict = check(history);
@@ -58,12 +64,26 @@ export function judge(found: {
   return report;
 }
 
+const byCount = (counts: ReadonlyMap<string, number>): Record<string, number> =>
+  Object.fromEntries([...counts].sort((x, y) => y[1] - x[1]));
+
 const said = ({ op, a, b, result, beginNs, endNs }: Operation): string =>
   `${op}(${a}, ${b}) = ${result}, from ${beginNs} to ${endNs} ns`;
 
 export function reportText(report: Report): string {
-  const { seed, faults, operations, open, objects, violations, undecided, troubles, longestStallMs, ends } =
-    report;
+  const {
+    seed,
+    faults,
+    operations,
+    open,
+    objects,
+    violations,
+    undecided,
+    troubles,
+    longestStallMs,
+    ends,
+    made,
+  } = report;
   const kinds = new Map<string, { count: number; ms: number }>();
   for (const { what, forMs } of faults) {
     const kind = kinds.get(what) ?? { count: 0, ms: 0 };
@@ -72,10 +92,12 @@ export function reportText(report: Report): string {
   const rows = [...kinds]
     .sort()
     .map(([what, { count, ms }]) => [what, count, ms === 0 ? '' : (ms / 1e3).toFixed(1)]);
-  const endRows = Object.entries(ends).map(([how, count]) => [how.slice(0, 100), count]);
+  const rowsOf = (counts: Record<string, number>) =>
+    Object.entries(counts).map(([how, count]) => [how.slice(0, 100), count]);
   return [
     table(columns('FAULT', '>TIMES', '>SECONDS'), rows),
-    table(columns('PROGRAMS ENDED', '>TIMES'), endRows),
+    table(columns('PROGRAMS ENDED', '>TIMES'), rowsOf(ends)),
+    table(columns('DATASPACES MADE', '>TIMES'), rowsOf(made)),
     ...violations.map((violation) => `VIOLATION: ${violation}`),
     ...undecided.map((object) => `undecided: the search for an order of object ${object} was given up`),
     ...troubles.map((trouble) => `DOES NOT GO ON: ${trouble}`),

@@ -95,7 +95,16 @@ test('all services in turn, forth and back, under work: nothing is wrong, nothin
   await working;
   const troubles = await workers.prove(30_000);
   const report = judge({
-    ...{ seed: SEED, minutes: 0, cuts: false, faults: [], ends: workers.ends, troubles },
+    ...{
+      seed: SEED,
+      minutes: 0,
+      cuts: false,
+      faults: [],
+      made: new Map(),
+      wrong: [],
+      ends: workers.ends,
+      troubles,
+    },
     histories: readHistories(histories),
   });
   expect(report).toMatchObject({ violations: [], undecided: [], troubles: [] });
