@@ -91,6 +91,8 @@ export class Bus {
       replicas: this.replicas,
       storage: StorageType.File,
       timeout: REQUEST_MS,
+      // Of several servers any one would answer, also one that is behind: who was noted as dead would seem alive.
+      allow_direct: false,
     });
   }
 

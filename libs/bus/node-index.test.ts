@@ -40,3 +40,24 @@ describe('numbers of nodes', () => {
     }
   });
 });
+
+describe('a bucket', () => {
+  it('is read at the server that orders its changes, and not at any that may be behind', async () => {
+    const about = { url, token: 'secret', cluster: 'c', name: 'reader', log: silentLog() };
+    const [bus, spy] = await Promise.all([Bus.connect(about), Bus.connect(about)]);
+    try {
+      const asked: string[] = [];
+      const callback = (_: unknown, { subject }: { subject: string }) => asked.push(subject);
+      spy.nats.subscribe('$JS.API.>', { callback });
+      const bucket = await bus.bucket('spied');
+      await bucket.put('key', 'value');
+      await spy.nats.flush();
+      asked.length = 0;
+      expect((await bucket.get('key'))?.string()).toBe('value');
+      await spy.nats.flush();
+      expect(asked).toEqual(['$JS.API.STREAM.MSG.GET.KV_odonata-c-spied']);
+    } finally {
+      await Promise.all([bus.close(), spy.close()]);
+    }
+  });
+});
