@@ -54,6 +54,7 @@ export const Errno = {
   EFAULT: 14,
   EEXIST: 17,
   EINVAL: 22,
+  ENOSPC: 28,
 } as const;
 
 function checked(call: string, result: number | bigint): number {

@@ -23,7 +23,10 @@ export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>,
         for (const { firstPage, pageCount } of piecesOf(run.firstPage, run.pageCount)) {
           const fetched = node.memory.withPages(dataspace, firstPage, pageCount, 'READ', () => pageCount);
           // Pages of a piece that are lost are lost already, and hide the others: those come one by one.
-          pages += await fetched.catch(() => fetchEach(node, dataspace, firstPage, pageCount));
+          pages += await fetched.catch((error) => {
+            expectRoom(error);
+            return fetchEach(node, dataspace, firstPage, pageCount);
+          });
         }
       return { pages, absentPages: asked - pages };
     },
@@ -38,6 +41,16 @@ async function fetchEach(
 ): Promise<number> {
   let pages = 0;
   for (let page = firstPage; page < firstPage + pageCount; page++)
-    pages += await memory.withPages(dataspace, page, 1, 'READ', () => 1).catch(() => 0);
+    pages += await memory
+      .withPages(dataspace, page, 1, 'READ', () => 1)
+      .catch((error) => {
+        expectRoom(error);
+        return 0;
+      });
   return pages;
+}
+
+// Pages for which there are no frames here are not lost: another node may take them.
+function expectRoom(error: unknown): void {
+  if (RpcError.is(error, Code.ResourceExhausted)) throw error;
 }

@@ -90,6 +90,12 @@ export class Backing {
     throw new RpcError(Code.Aborted, `${range} were lost again and again while they were stored; try again`);
   }
 
+  /** True while a page is looked for in the store. */
+  isFetching(dataspace: bigint, page: number): boolean {
+    for (const key of this.fetching) if (key.startsWith(`${dataspace} ${page} `)) return true;
+    return false;
+  }
+
   /** Brings lost pages back, or ends the wait of those who want them. */
   fetch(memory: CoherentMemory, dataspace: SharedDataspace, run: PageRun, lostVersion: number): void {
     // What was read of an earlier loss may be older than what was stored until this one.

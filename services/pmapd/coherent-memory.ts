@@ -10,10 +10,14 @@ import { mayRead, mayWrite, PAGE_BYTES, pageCountOf, spansOf, unreachable } from
 import { runsOfShard } from '@odonata/coherency/shard.ts';
 import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { storedVersionOf } from '@odonata/coherency/stored-version.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { CHARGED_TO_NODE } from './charge.ts';
+import type { Frames } from './frames.ts';
 import { MemoryFile } from './memory-file.ts';
 import { NodePmap } from './node-pmap.ts';
 import type { Wanted } from './readahead.ts';
 import { SharedDataspace } from './shared-dataspace.ts';
+import { mib, type Short } from './shortage.ts';
 import type { FaultPlace, Statistics } from './statistics.ts';
 import type { Delivery } from './transfer.ts';
 import type { MapEntry } from './vmspace.ts';
@@ -46,6 +50,12 @@ export interface Outside {
   epochOf(dataspace: bigint, page: number): bigint;
   /** Pages of a durable dataspace are LOST at a version: `takeStored` or `failPage` follows for each. */
   fetchStored(dataspace: SharedDataspace, run: PageRun, lostVersion: number): void;
+  /** Somebody needed a page that is lost. */
+  pageLost(reason: string, about: { dataspace: string; page: number }): void;
+  /** The node itself has no frame for pages of a dataspace that somebody asked it for. */
+  refused(reason: string, dataspace: string): void;
+  /** There is no frame for a page: who needs it is refused, or tries again. `sharedOnly`: see Shortage. */
+  short(short: Short, sharedOnly: boolean): void;
   /** A fault became an error of its process. */
   faultError(fault: FaultAt, signal: string, reason: string): void;
 }
@@ -60,9 +70,16 @@ export class CoherentMemory {
   private frozen = false;
   private arriving: { firstPage: number; data: Uint8Array } | undefined;
   private operations = 0;
+  private readonly frames: Frames;
 
-  constructor(memoryDir: string, outside: Outside, statistics: Statistics, shards: number) {
+  constructor(
+    memoryDir: string,
+    outside: Outside,
+    statistics: Statistics,
+    { shards, frames }: { shards: number; frames: Frames },
+  ) {
     this.holder = new ShardedHolder(shards);
+    this.frames = frames;
     this.memoryDir = memoryDir;
     this.outside = outside;
     this.statistics = statistics;
@@ -74,6 +91,16 @@ export class CoherentMemory {
 
   all(): Iterable<SharedDataspace> {
     return this.dataspaces.values();
+  }
+
+  /** Dataspaces that are known here. */
+  get count(): number {
+    return this.dataspaces.size;
+  }
+
+  /** True while the directory was asked for a page, and has not answered. */
+  isAsked(dataspace: bigint, page: number): boolean {
+    return this.holder.pending(dataspace, page);
   }
 
   residentPages(): number {
@@ -94,7 +121,7 @@ export class CoherentMemory {
     const known = this.dataspaces.get(about.id);
     if (known !== undefined) return known;
     const pageCount = pageCountOf(about.sizeBytes);
-    const file = new MemoryFile(this.pathOf(about.id), pageCount);
+    const file = new MemoryFile(this.pathOf(about.id), pageCount, undefined, this.frames);
     const dataspace = new SharedDataspace({ ...about, pageCount, file });
     this.dataspaces.set(about.id, dataspace);
     this.pmap.addDataspace(dataspace);
@@ -111,7 +138,7 @@ export class CoherentMemory {
     resident: readonly PageSpan[],
   ): SharedDataspace {
     const pageCount = pageCountOf(about.sizeBytes);
-    const file = new MemoryFile(this.pathOf(about.id), pageCount, resident);
+    const file = new MemoryFile(this.pathOf(about.id), pageCount, resident, this.frames);
     const dataspace = new SharedDataspace({ ...about, pageCount, file });
     this.dataspaces.set(about.id, dataspace);
     this.pmap.addDataspace(dataspace);
@@ -142,6 +169,8 @@ export class CoherentMemory {
     dataspace.unfollow();
     this.pmap.removeDataspace(id);
     this.dataspaces.delete(id);
+    for (const charged of dataspace.reserved.values()) this.frames.unreserve(charged);
+    dataspace.reserved.clear();
     dataspace.file.remove();
   }
 
@@ -175,6 +204,11 @@ export class CoherentMemory {
   private request(fault: FaultAt, place: FaultPlace): void {
     const { entry, page, write } = fault;
     const { dataspace } = entry;
+    // What comes must have a frame: so before it is asked for.
+    if (!this.reserve(dataspace, page, 1, entry.vmspace.charge.number)) {
+      this.short(fault, place);
+      return;
+    }
     if (place === 'upgrade') dataspace.prediction.upgraded(page);
     const forWriting =
       write || (entry.writable && (this.outside.modifies(fault) || dataspace.prediction.expects(page)));
@@ -183,17 +217,108 @@ export class CoherentMemory {
     dataspace.wait(page, {
       key: `${entry.vmspace.id} ${entry.address}`,
       mode,
-      retry: () => {
-        // Its mapping went, perhaps with its virtual kernel: nobody waits.
-        if (!dataspace.entries.has(entry)) return;
-        if (this.mayUse(dataspace.id, page, write)) this.resolve(fault, place);
-        else this.request(fault, place);
-      },
-      fail: (reason) => {
-        if (dataspace.entries.has(entry)) this.outside.faultError(fault, 'SIGBUS', reason);
-      },
+      fault,
+      retry: () => this.again(fault, place),
+      fail: (reason) => this.failFault(fault, reason),
     });
     this.want(entry, page, mode);
+  }
+
+  private again(fault: FaultAt, place: FaultPlace): void {
+    const { entry, page, write } = fault;
+    // Its mapping went, perhaps with its virtual kernel: nobody waits.
+    if (this.frozen || !entry.dataspace.entries.has(entry)) return;
+    if (this.mayUse(entry.dataspace.id, page, write)) this.resolve(fault, place);
+    else this.request(fault, place);
+  }
+
+  private failFault(fault: FaultAt, reason: string): void {
+    if (fault.entry.dataspace.entries.has(fault.entry)) this.outside.faultError(fault, 'SIGBUS', reason);
+  }
+
+  // The node has no frame for the page of a fault, or the process may have none.
+  private short(fault: FaultAt, place: FaultPlace): void {
+    const { entry, page } = fault;
+    const { frames } = this;
+    this.outside.short(
+      {
+        key: `${entry.vmspace.id} ${entry.address} ${page}`,
+        charge: entry.vmspace.charge,
+        what: `page ${page} of dataspace ${entry.dataspace.name}`,
+        fault,
+        retry: () => this.again(fault, place),
+        refuse: (reason) => this.failFault(fault, reason),
+      },
+      frames.sharedIsFull,
+    );
+  }
+
+  // How many more frames a process, or the node, may have for shared pages.
+  private room(charged: number): number {
+    const charge = this.frames.charges.get(charged);
+    return Math.min(this.frames.room(charge), charge?.quotaRoom ?? Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Keeps frames for pages that will be asked for.
+   * @returns how many pages from the first on may be asked for
+   */
+  private reserve(dataspace: SharedDataspace, firstPage: number, pageCount: number, charged: number): number {
+    const { id, file, reserved } = dataspace;
+    let room: number | undefined;
+    for (let page = firstPage; page < firstPage + pageCount; page++) {
+      // A page that is held, or an empty one that may be used, takes a frame when it is touched.
+      if (reserved.has(page) || file.has(page) || mayRead(this.holder.state(id, page))) continue;
+      room ??= this.room(charged);
+      if (room-- <= 0) return page - firstPage;
+      reserved.set(page, charged);
+      this.frames.reserve(charged);
+    }
+    return pageCount;
+  }
+
+  // What was asked for came, or will not come.
+  private unreserve(dataspace: SharedDataspace, { firstPage, pageCount }: PageRun): void {
+    const { id, reserved } = dataspace;
+    if (reserved.size === 0) return;
+    const free = (page: number, charged: number) => {
+      if (this.holder.pending(id, page)) return;
+      reserved.delete(page);
+      this.frames.unreserve(charged);
+    };
+    if (pageCount > reserved.size) {
+      for (const [page, charged] of [...reserved])
+        if (page >= firstPage && page < firstPage + pageCount) free(page, charged);
+      return;
+    }
+    for (let page = firstPage; page < firstPage + pageCount; page++) {
+      const charged = reserved.get(page);
+      if (charged !== undefined) free(page, charged);
+    }
+  }
+
+  // Puts bytes into frames: those that were kept for them.
+  private keep(dataspace: SharedDataspace, firstPage: number, bytes: Uint8Array): void {
+    const { reserved } = dataspace;
+    dataspace.file.write(firstPage, bytes, (page) => {
+      const charged = reserved.get(page);
+      if (charged === undefined) return CHARGED_TO_NODE;
+      reserved.delete(page);
+      this.frames.unreserve(charged);
+      return charged;
+    });
+  }
+
+  // Gives the holes of a run frames of zeros, as far as a process may have them. @returns how many pages have frames
+  private fill({ file }: SharedDataspace, firstPage: number, pageCount: number, charged: number): number {
+    let room: number | undefined;
+    let count = 0;
+    for (; count < pageCount; count++) {
+      if (file.has(firstPage + count)) continue;
+      room ??= this.room(charged);
+      if (room-- <= 0) break;
+    }
+    return count === 0 ? 0 : file.fillHoles(firstPage, count, () => charged);
   }
 
   // The page that is waited for comes first, and its neighbours when the guest runs again; but whoever goes through
@@ -203,6 +328,10 @@ export class CoherentMemory {
     const inOrder = entry.readahead.sequential;
     const pageCount = inOrder ? this.readyPages(entry, page, entry.readahead.mapPages, write) : 1;
     const mapped = this.map(entry, { firstPage: page, pageCount, neededPages: 1 }, write);
+    if (mapped === undefined) {
+      this.short(fault, place);
+      return;
+    }
     entry.readahead.mapped(page, Math.max(1, mapped));
     this.statistics.fault(place, Number(process.hrtime.bigint() - fault.atNs));
     if (!inOrder) this.soon(entry, () => this.mapNeighbours(fault));
@@ -214,16 +343,21 @@ export class CoherentMemory {
     const pageCount = this.readyPages(entry, page + 1, entry.readahead.mapPages - 1, write);
     if (pageCount === 0) return;
     const mapped = this.map(entry, { firstPage: page + 1, pageCount, neededPages: 0 }, write);
-    entry.readahead.mapped(page, 1 + mapped);
+    entry.readahead.mapped(page, 1 + (mapped ?? 0));
   }
 
-  /** Maps pages that are here, as far as that disturbs nobody. @returns how many from the first on */
-  private map(entry: MapEntry, { firstPage, pageCount, neededPages }: Wanted, write: boolean): number {
+  /**
+   * Maps pages that are here, as far as that disturbs nobody.
+   * @returns how many from the first on; undefined: there is no frame for the first one
+   */
+  private map(entry: MapEntry, wanted: Wanted, write: boolean): number | undefined {
     const { dataspace, vmspace } = entry;
+    const { firstPage, neededPages } = wanted;
+    const pageCount = this.fill(dataspace, firstPage, wanted.pageCount, vmspace.charge.number);
+    if (pageCount === 0) return undefined;
     const run = { dataspace: dataspace.id, firstPage, pageCount };
     // A page that nobody else has is mapped for writing at its first read: most are written next.
     const alone = entry.writable && mayWrite(this.holder.state(dataspace.id, firstPage));
-    dataspace.file.fillHoles(firstPage, pageCount);
     if (write || alone) this.step({ type: 'wrote', run });
     const mode = write ? 'WRITE' : 'READ';
     let mapped = 0;
@@ -251,7 +385,12 @@ export class CoherentMemory {
     const wanted = entry.readahead.wanted(page, entry.endPage);
     if (wanted.every((each) => each.pageCount === 1)) return;
     this.soon(entry, () => {
-      for (const each of wanted) ask(each.firstPage, each.pageCount, each.neededPages);
+      const charged = entry.vmspace.charge.number;
+      for (const each of wanted) {
+        // What nobody waits for yet comes where there is room.
+        const count = this.reserve(entry.dataspace, each.firstPage, each.pageCount, charged);
+        if (count > 0) ask(each.firstPage, count, Math.min(count, each.neededPages));
+      }
     });
   }
 
@@ -272,7 +411,8 @@ export class CoherentMemory {
 
   /**
    * Runs `use` while the node itself may read or write a run of pages; it must not wait for anything.
-   * @throws Error with the reason when pages are lost or the dataspace goes away.
+   * @throws Error with the reason when pages are lost or the dataspace goes away; RpcError RESOURCE_EXHAUSTED where the
+   * node has no frames for them
    */
   async withPages<T>(
     dataspace: SharedDataspace,
@@ -286,6 +426,8 @@ export class CoherentMemory {
       if (this.frozen) throw new Error('another pmap manager takes the place of this one; try again');
       const missing = this.firstMissing(run, mode);
       if (missing === undefined) break;
+      if (this.reserve(dataspace, firstPage, pageCount, CHARGED_TO_NODE) < pageCount)
+        throw this.noFrames(dataspace, pageCount);
       this.step({ type: 'want', run, mode, neededPages: pageCount });
       await new Promise<void>((resolve, reject) => {
         if (this.firstMissing({ ...run, firstPage: missing, pageCount: 1 }, mode) === undefined) resolve();
@@ -298,9 +440,19 @@ export class CoherentMemory {
           });
       });
     }
+    if (mode === 'WRITE' && this.fill(dataspace, firstPage, pageCount, CHARGED_TO_NODE) < pageCount)
+      throw this.noFrames(dataspace, pageCount);
     this.pmap.takeForNode(run, mode);
     if (mode === 'WRITE') this.step({ type: 'wrote', run });
     return use();
+  }
+
+  private noFrames({ name }: SharedDataspace, pageCount: number): RpcError {
+    const { total, sharedFrames } = this.frames;
+    const has = `shared pages have ${mib(sharedFrames)} of its ${mib(total)}`;
+    const reason = `the node has no frames for ${pageCount} more pages of dataspace ${name}: ${has}`;
+    this.outside.refused(reason, name);
+    return new RpcError(Code.ResourceExhausted, `${reason} (vkctl up --node-memory gives a node more)`);
   }
 
   /** Pages that this node may be the only holder of; but not those of a whole dataspace that nobody asked for. */
@@ -361,7 +513,9 @@ export class CoherentMemory {
   failPage(dataspace: SharedDataspace, page: number, lostVersion: number, reason: string): void {
     // Another node may have stored it, and brought it back, since this one looked.
     const isLost = this.holder.isLost(dataspace.id, page, lostVersion);
-    for (const waiter of dataspace.takeWaiters(page, 1)) {
+    const waiters = dataspace.takeWaiters(page, 1);
+    if (isLost && waiters.length > 0) this.outside.pageLost(reason, { dataspace: dataspace.name, page });
+    for (const waiter of waiters) {
       if (isLost) waiter.fail(reason);
       else waiter.retry();
     }
@@ -381,13 +535,10 @@ export class CoherentMemory {
   }
 
   /** Asks for pages that will be read. */
-  readAhead(dataspace: SharedDataspace, firstPage: number, pageCount: number): void {
-    this.step({
-      type: 'want',
-      run: { dataspace: dataspace.id, firstPage, pageCount },
-      mode: 'READ',
-      neededPages: pageCount,
-    });
+  readAhead({ dataspace, vmspace }: MapEntry, firstPage: number, pageCount: number): void {
+    const count = this.reserve(dataspace, firstPage, pageCount, vmspace.charge.number);
+    const run = { dataspace: dataspace.id, firstPage, pageCount: count };
+    if (count > 0) this.step({ type: 'want', run, mode: 'READ', neededPages: count });
   }
 
   /** Pages came from another holder. */
@@ -476,9 +627,11 @@ export class CoherentMemory {
         dataspace.forget(run, action.version);
         return;
       case 'ready':
+        this.unreserve(dataspace, run);
         for (const waiter of dataspace.takeWaiters(run.firstPage, run.pageCount)) waiter.retry();
         return;
       case 'failed': {
+        this.unreserve(dataspace, run);
         if (action.reason === 'LOST' && dataspace.durable) {
           this.outside.fetchStored(dataspace, run, action.version);
           return;
@@ -487,7 +640,10 @@ export class CoherentMemory {
           action.reason === 'LOST'
             ? `a page of dataspace ${dataspace.name} is lost: its only copy died with its node`
             : `dataspace ${dataspace.name} was removed`;
-        for (const waiter of dataspace.takeWaiters(run.firstPage, run.pageCount)) waiter.fail(reason);
+        const waiters = dataspace.takeWaiters(run.firstPage, run.pageCount);
+        if (action.reason === 'LOST' && waiters.length > 0)
+          this.outside.pageLost(reason, { dataspace: dataspace.name, page: run.firstPage });
+        for (const waiter of waiters) waiter.fail(reason);
         return;
       }
       default:
@@ -537,7 +693,7 @@ export class CoherentMemory {
     if (zero) return;
     assert(this.arriving !== undefined, 'data is installed while it arrives');
     const from = (run.firstPage - this.arriving.firstPage) * PAGE_BYTES;
-    dataspace.file.write(run.firstPage, this.arriving.data.subarray(from, from + run.pageCount * PAGE_BYTES));
+    this.keep(dataspace, run.firstPage, this.arriving.data.subarray(from, from + run.pageCount * PAGE_BYTES));
     this.statistics.pagesIn += run.pageCount;
   }
 
@@ -545,7 +701,7 @@ export class CoherentMemory {
     for (let page = firstPage; page < firstPage + pageCount; page++) {
       const bytes = dataspace.stored.get(page);
       assert(bytes !== undefined, `page ${page} of ${dataspace.name} was read back`);
-      dataspace.file.write(page, bytes);
+      this.keep(dataspace, page, bytes);
       dataspace.stored.delete(page);
     }
   }
@@ -554,7 +710,7 @@ export class CoherentMemory {
     const { run, version } = action;
     for (let i = 0; i < run.pageCount; i++) {
       const { bytes } = dataspace.retainedAt(run.firstPage + i, version);
-      if (bytes !== undefined) dataspace.file.write(run.firstPage + i, bytes);
+      if (bytes !== undefined) this.keep(dataspace, run.firstPage + i, bytes);
       dataspace.retained.delete(run.firstPage + i);
     }
   }

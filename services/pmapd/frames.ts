@@ -1,10 +1,42 @@
-// Frame credit: the node's frames, and who was granted how many ahead.
-export class Frames {
-  readonly total: number;
-  private granted = 0;
+// The frames of a node, and who pays for them.
+//
+//   private   granted ahead to virtual kernels, who fill them by themselves and account for them
+//   shared    pages of dataspaces that are here: each charged to the process that brought it
+//   reserved  pages of dataspaces that were asked for: who asks has the frame first, so what arrives always has room
+//
+// A process that ends gives its private frames back. What it brought of dataspaces stays, since the dataspace stays: the
+// node pays for it from then on. So the last part of the frames is kept for private memory (a program can always start),
+// and the part before it for those who have little of the node so far.
+import type { Charge, Charges } from './charge.ts';
 
-  constructor(total: number) {
+/** Of all frames: not for shared pages. */
+const PRIVATE_PART = 1 / 8;
+/** Of all frames: shared pages only of those within their share. */
+const SPARE_PART = 1 / 8;
+/** Frames granted ahead are so much of what is free at most: what one virtual kernel has ahead no other one has. */
+const AHEAD_PART = 1 / 8;
+const AHEAD_MIN = 64;
+
+/** What memory files tell of their pages. */
+export interface FrameLedger {
+  /** A page is resident, charged to this number. */
+  taken(number: number): void;
+  /** So many pages that were charged to this number are not resident any more. */
+  dropped(number: number, pages: number): void;
+}
+
+export class Frames implements FrameLedger {
+  readonly total: number;
+  readonly charges: Charges;
+  private granted = 0;
+  private shared = 0;
+  private reserved = 0;
+  /** Frames came back. */
+  onRoom: () => void = () => {};
+
+  constructor(total: number, charges: Charges) {
     this.total = total;
+    this.charges = charges;
   }
 
   /** Frames granted for private memory. */
@@ -12,17 +44,80 @@ export class Frames {
     return this.granted;
   }
 
-  /**
-   * Grants frames ahead, as many as there are.
-   * @param inUse frames that shared dataspaces take
-   */
-  grant(want: number, inUse: number): number {
-    const frames = Math.max(0, Math.min(want, this.total - this.granted - inUse));
+  /** Pages of dataspaces that are here. */
+  get sharedFrames(): number {
+    return this.shared;
+  }
+
+  get free(): number {
+    return Math.max(0, this.total - this.granted - this.shared - this.reserved);
+  }
+
+  /** Frames that shared pages may take. */
+  get sharedMax(): number {
+    return this.total - Math.floor(this.total * PRIVATE_PART);
+  }
+
+  /** True where shared pages have all frames that they may: what others give back of private memory does not help. */
+  get sharedIsFull(): boolean {
+    return this.shared + this.reserved >= this.sharedMax - Math.floor(this.total * SPARE_PART);
+  }
+
+  /** Grants frames for private memory ahead, as many as there are, and not all that there are. */
+  grant(want: number): number {
+    const { free } = this;
+    const frames = Math.min(want, free, Math.max(AHEAD_MIN, Math.floor(free * AHEAD_PART)));
     this.granted += frames;
     return frames;
   }
 
+  /** Those of a virtual kernel that had them from another pmap manager. */
+  resume(frames: number): void {
+    this.granted += frames;
+  }
+
   giveBack(frames: number): void {
     this.granted = Math.max(0, this.granted - frames);
+    if (frames > 0) this.onRoom();
+  }
+
+  /** A fair part of the node for a process. */
+  get share(): number {
+    return Math.floor(this.total / Math.max(1, this.charges.count));
+  }
+
+  /** What a process has of the node beyond its quota or its share. */
+  overdraft(charge: Charge): number {
+    return charge.frames - Math.min(charge.quotaFrames, this.share);
+  }
+
+  /** How many more shared pages a process, or the node itself, may bring. */
+  room(charge: Charge | undefined): number {
+    const within = charge !== undefined && charge.sharedFrames < this.share * SPARE_PART;
+    const most = this.sharedMax - (within ? 0 : Math.floor(this.total * SPARE_PART));
+    return Math.max(0, Math.min(this.free, most - this.shared - this.reserved));
+  }
+
+  /** A page was asked for. */
+  reserve(number: number): void {
+    this.reserved++;
+    this.charges.add(number, 1);
+  }
+
+  /** It came, or will not come. */
+  unreserve(number: number): void {
+    this.reserved--;
+    this.charges.add(number, -1);
+  }
+
+  taken(number: number): void {
+    this.shared++;
+    this.charges.add(number, 1);
+  }
+
+  dropped(number: number, pages: number): void {
+    this.shared -= pages;
+    this.charges.add(number, -pages);
+    this.onRoom();
   }
 }

@@ -8,9 +8,16 @@ import { invalidField, notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
+import { exhaustedOr } from './exhausted.ts';
 import type { Node } from './node.ts';
+import type { OverdueFault } from './overdue.ts';
 import { Session, type SessionStream } from './session.ts';
 import type { Vmspace } from './vmspace.ts';
+
+const waitOf = ({ what, reason, waitedMs }: OverdueFault) => ({
+  ...{ what, reason },
+  waitedMs: BigInt(Math.round(waitedMs)),
+});
 
 const PEEK_BYTES_MAX = 1 << 20;
 
@@ -81,8 +88,7 @@ export function pmapHandlers(
           if (session === undefined || !node.sessions.has(session)) return;
           for (const event of request.events) session.receive(event);
         } catch (error) {
-          if (!(error instanceof RpcError)) throw error;
-          failStream(call, error);
+          failStream(call, exhaustedOr(error, 'a virtual kernel'));
         }
       });
       call.on('end', () => {
@@ -109,10 +115,14 @@ export function pmapHandlers(
 
     listVmspaces({ pageSize, pageToken }) {
       const { items, nextPageToken } = pageOf(all(), (v) => v.id.toString(), pageSize, pageToken);
+      const overdue = node.overdue.all();
       const vmspaces = items.map((v) => ({
         vmspace: v.id,
         pid: v.pid,
         vkernel: v.session.name,
+        waits: overdue.filter(({ pid }) => pid === v.pid).map(waitOf),
+        privatePages: BigInt(v.privateFrames()),
+        sharedPages: BigInt(v.charge.sharedFrames),
         entries: v.entries.map((e) => ({
           vmspace: v.id,
           address: e.address,

@@ -41,6 +41,26 @@ test('filling holes keeps what is there', () => {
   file.remove();
 });
 
+test('a page is charged to who brought it until it is dropped', () => {
+  const counts = new Map<number, number>();
+  const count = (number: number, pages: number) => counts.set(number, (counts.get(number) ?? 0) + pages);
+  const ledger = {
+    taken: (number: number) => count(number, 1),
+    dropped: (number: number, pages: number) => count(number, -pages),
+  };
+  const file = new MemoryFile(join(dir, 'ds'), 10, undefined, ledger);
+  file.fillHoles(0, 4, () => 7);
+  file.write(2, page(1), () => 8);
+  file.write(5, page(1));
+  expect(Object.fromEntries(counts)).toEqual({ 1: 1, 7: 4 });
+  file.drop(2, 1);
+  file.charge(0, 10, 9);
+  expect(Object.fromEntries(counts)).toEqual({ 1: 0, 7: 3, 9: 1 });
+  file.unmapAll(0, 10);
+  file.remove();
+  expect(Object.fromEntries(counts)).toEqual({ 1: 0, 7: 0, 9: 0 });
+});
+
 test('bytes that are no whole pages make their pages resident', () => {
   const file = new MemoryFile(join(dir, 'ds'), 10);
   file.writeAt(4095, Buffer.from([7, 8]));

@@ -1,27 +1,44 @@
 // A sparse file on a tmpfs: the frames of one dataspace on this node. A hole is a page that is not
 // resident. Virtual kernels map the same file; dropping a page empties all their mappings of it.
+//
+// The tmpfs may be full although the node has frames left by its own count: others write there, too. What must not get
+// lost (a page that came from another node, say) is then kept aside, and goes into the file when somebody needs it there.
 import { closeSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { PAGE_BYTES, type PageSpan, spansOf } from '@odonata/coherency/page.ts';
 import { punchHole } from '@odonata/userfault/libc.ts';
+import { CHARGED_TO_NODE } from './charge.ts';
+import { isFull, refusalOf } from './exhausted.ts';
+import type { FrameLedger } from './frames.ts';
 
 const CHUNK_PAGES = 32_768;
 const ZEROS = Buffer.alloc(64 * PAGE_BYTES);
+const NOBODY_COUNTS: FrameLedger = { taken() {}, dropped() {} };
+
+/** The number that a page is charged to. */
+export type ChargedTo = (page: number) => number;
+
+const toNode: ChargedTo = () => CHARGED_TO_NODE;
 
 export class MemoryFile {
   readonly path: string;
   readonly pageCount: number;
   private readonly fd: number;
-  private readonly resident = new Map<number, Uint8Array>();
+  private readonly ledger: FrameLedger;
+  /** By chunk, a number a page: who it is charged to, 0 where it is not resident. */
+  private readonly resident = new Map<number, Uint32Array>();
+  /** Resident pages for which the tmpfs had no room. */
+  private readonly aside = new Map<number, Buffer>();
   residentPages = 0;
 
   /** @param resident of a file that another pmap manager made: the pages that have frames; else the file is new */
-  constructor(path: string, pageCount: number, resident?: readonly PageSpan[]) {
+  constructor(path: string, pageCount: number, resident?: readonly PageSpan[], ledger = NOBODY_COUNTS) {
     this.path = path;
     this.pageCount = pageCount;
+    this.ledger = ledger;
     this.fd = openSync(path, resident === undefined ? 'wx+' : 'r+', 0o600);
     if (resident === undefined) ftruncateSync(this.fd, pageCount * PAGE_BYTES);
     for (const span of resident ?? [])
-      for (let i = 0; i < span.pageCount; i++) this.mark(span.firstPage + i, true);
+      for (let i = 0; i < span.pageCount; i++) this.mark(span.firstPage + i, CHARGED_TO_NODE);
   }
 
   /** The pages that have frames, within a run. */
@@ -39,20 +56,40 @@ export class MemoryFile {
   }
 
   has(page: number): boolean {
-    return this.resident.get(Math.floor(page / CHUNK_PAGES))?.[page % CHUNK_PAGES] === 1;
+    return this.chargedTo(page) !== 0;
   }
 
-  private mark(page: number, resident: boolean): void {
+  /** 0: it is not resident. */
+  chargedTo(page: number): number {
+    return this.resident.get(Math.floor(page / CHUNK_PAGES))?.[page % CHUNK_PAGES] ?? 0;
+  }
+
+  /** Charges what the node itself pays for of a run to somebody. */
+  charge(firstPage: number, pageCount: number, number: number): void {
+    for (const span of this.residentSpans(firstPage, pageCount))
+      for (let page = span.firstPage; page < span.firstPage + span.pageCount; page++) {
+        if (this.chargedTo(page) !== CHARGED_TO_NODE) continue;
+        this.mark(page, 0);
+        this.mark(page, number);
+      }
+  }
+
+  private mark(page: number, number: number): void {
     const at = Math.floor(page / CHUNK_PAGES);
     let chunk = this.resident.get(at);
     if (chunk === undefined) {
-      chunk = new Uint8Array(CHUNK_PAGES);
+      if (number === 0) return;
+      chunk = new Uint32Array(CHUNK_PAGES);
       this.resident.set(at, chunk);
     }
-    const value = resident ? 1 : 0;
-    if (chunk[page % CHUNK_PAGES] === value) return;
-    chunk[page % CHUNK_PAGES] = value;
-    this.residentPages += resident ? 1 : -1;
+    const before = chunk[page % CHUNK_PAGES]!;
+    // Who brought it pays, also when others write it.
+    if (number !== 0 && before !== 0) return;
+    if (number === before) return;
+    chunk[page % CHUNK_PAGES] = number;
+    this.residentPages += number === 0 ? -1 : 1;
+    if (number === 0) this.ledger.dropped(before, 1);
+    else this.ledger.taken(number);
   }
 
   /** A fresh copy of a run of pages. */
@@ -65,30 +102,76 @@ export class MemoryFile {
   /** Reads pages from `firstPage` on into a buffer of whole pages. */
   readInto(firstPage: number, bytes: Buffer): void {
     readSync(this.fd, bytes, 0, bytes.length, firstPage * PAGE_BYTES);
+    if (this.aside.size === 0) return;
+    for (let i = 0; i < bytes.length / PAGE_BYTES; i++)
+      this.aside.get(firstPage + i)?.copy(bytes, i * PAGE_BYTES);
   }
 
-  /** Makes the pages resident with these bytes, whole pages. */
-  write(firstPage: number, bytes: Uint8Array): void {
-    writeSync(this.fd, bytes, 0, bytes.length, firstPage * PAGE_BYTES);
-    for (let i = 0; i < bytes.length / PAGE_BYTES; i++) this.mark(firstPage + i, true);
-  }
-
-  /** Writes some bytes; the pages must be resident or new. */
-  writeAt(offsetBytes: number, bytes: Uint8Array): void {
-    writeSync(this.fd, bytes, 0, bytes.length, offsetBytes);
-    const last = Math.floor((offsetBytes + bytes.length - 1) / PAGE_BYTES);
-    for (let page = Math.floor(offsetBytes / PAGE_BYTES); page <= last; page++) this.mark(page, true);
-  }
-
-  /** Makes holes of a run resident as zeros. */
-  fillHoles(firstPage: number, pageCount: number): void {
-    for (let page = firstPage; page < firstPage + pageCount; page++) {
-      if (this.has(page)) continue;
-      let count = 1;
-      while (count < 64 && page + count < firstPage + pageCount && !this.has(page + count)) count++;
-      this.write(page, ZEROS.subarray(0, count * PAGE_BYTES));
-      page += count - 1;
+  /** Makes the pages resident with these bytes, whole pages; where the tmpfs has no room, aside. */
+  write(firstPage: number, bytes: Uint8Array, chargedTo: ChargedTo = toNode): void {
+    const written = this.put(firstPage, bytes);
+    for (let i = 0; i < bytes.length / PAGE_BYTES; i++) {
+      const page = firstPage + i;
+      if (i < written) this.aside.delete(page);
+      else this.aside.set(page, Buffer.from(bytes.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES)));
+      this.mark(page, chargedTo(page));
     }
+  }
+
+  // How many whole pages found room.
+  private put(firstPage: number, bytes: Uint8Array): number {
+    let done = 0;
+    try {
+      while (done < bytes.length)
+        done += writeSync(this.fd, bytes, done, bytes.length - done, firstPage * PAGE_BYTES + done);
+    } catch (error) {
+      if (!isFull(error)) throw error;
+    }
+    return Math.floor(done / PAGE_BYTES);
+  }
+
+  /**
+   * Writes some bytes; the pages must be resident or new.
+   * @throws RpcError RESOURCE_EXHAUSTED where the tmpfs is full: then some are written
+   */
+  writeAt(offsetBytes: number, bytes: Uint8Array): void {
+    const first = Math.floor(offsetBytes / PAGE_BYTES);
+    const last = Math.floor((offsetBytes + bytes.length - 1) / PAGE_BYTES);
+    const room = this.fillHoles(first, last - first + 1);
+    const most = Math.min(bytes.length, (first + room) * PAGE_BYTES - offsetBytes);
+    for (let done = 0; done < most; )
+      done += writeSync(this.fd, bytes, done, most - done, offsetBytes + done);
+    if (most < bytes.length) throw refusalOf(this.path);
+  }
+
+  /**
+   * Makes holes of a run resident as zeros.
+   * @returns how many pages from the first on have their bytes in the file now; the tmpfs has no room for the next one
+   */
+  fillHoles(firstPage: number, pageCount: number, chargedTo: ChargedTo = toNode): number {
+    const end = firstPage + pageCount;
+    for (let page = firstPage; page < end; page++) {
+      if (this.has(page)) {
+        if (this.aside.size > 0 && !this.place(page)) return page - firstPage;
+        continue;
+      }
+      let count = 1;
+      while (count < 64 && page + count < end && !this.has(page + count)) count++;
+      const filled = this.put(page, ZEROS.subarray(0, count * PAGE_BYTES));
+      for (let i = 0; i < filled; i++) this.mark(page + i, chargedTo(page + i));
+      page += filled - 1;
+      if (filled < count) return page + 1 - firstPage;
+    }
+    return pageCount;
+  }
+
+  // Puts what is aside into the file. False: there is no room still.
+  private place(page: number): boolean {
+    const bytes = this.aside.get(page);
+    if (bytes === undefined) return true;
+    if (this.put(page, bytes) === 0) return false;
+    this.aside.delete(page);
+    return true;
   }
 
   /** Drops a run of pages; every mapping of them is emptied in the same step. */
@@ -97,15 +180,20 @@ export class MemoryFile {
     for (let page = firstPage; page < firstPage + pageCount && !any; page++) any = this.has(page);
     if (!any) return;
     punchHole(this.fd, firstPage * PAGE_BYTES, pageCount * PAGE_BYTES);
-    for (let page = firstPage; page < firstPage + pageCount; page++) this.mark(page, false);
+    for (let page = firstPage; page < firstPage + pageCount; page++) {
+      this.aside.delete(page);
+      this.mark(page, 0);
+    }
   }
 
   /** Empties every mapping of a run and keeps its bytes. Nobody may write meanwhile. */
   unmapAll(firstPage: number, pageCount: number): void {
     for (let page = firstPage; page < firstPage + pageCount; page++) {
-      if (!this.has(page)) continue;
+      // What is aside nobody maps.
+      if (!this.has(page) || this.aside.has(page)) continue;
       const bytes = this.read(page, 1);
       punchHole(this.fd, page * PAGE_BYTES, PAGE_BYTES);
+      // Its frame may be somebody else's by now.
       this.write(page, bytes);
     }
   }
@@ -113,7 +201,10 @@ export class MemoryFile {
   /** Empties all mappings, drops all pages and removes the file. */
   remove(): void {
     punchHole(this.fd, 0, this.pageCount * PAGE_BYTES);
+    for (const chunk of this.resident.values())
+      for (const number of chunk) if (number !== 0) this.ledger.dropped(number, 1);
     this.resident.clear();
+    this.aside.clear();
     this.residentPages = 0;
     closeSync(this.fd);
     rmSync(this.path, { force: true });

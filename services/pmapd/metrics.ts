@@ -30,6 +30,9 @@ export function pmapdMetrics(metrics: Metrics, node: Node): void {
   metrics.gauge('waiting_faults', 'Faults that wait for a page of another node', () =>
     [...memory.all()].reduce((sum, { waiting }) => sum + [...waiting.values()].flat().length, 0),
   );
+  const overdue = 'Faults that have waited for some seconds: vkctl ps and vkctl events say for what';
+  metrics.gauge('overdue_faults', overdue, () => node.overdue.all().length);
+  node.events.countIn(metrics);
   metrics.gauge('directory_connected_lines', '1 while the directory has this node as a holder', () =>
     node.directoryConnected ? 1 : 0,
   );

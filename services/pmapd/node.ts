@@ -7,21 +7,28 @@ import { type Dataspace, type DirectoryEvent, DirectoryService } from '@odonata/
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { type CallOptions, type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { EventLog } from '@odonata/rpc/events.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { Backing } from './backing.ts';
-import { CoherentMemory } from './coherent-memory.ts';
+import { Charges } from './charge.ts';
+import { CoherentMemory, type FaultAt } from './coherent-memory.ts';
 import type { PmapdConfig } from './config.ts';
+import { Descriptors } from './descriptors.ts';
 import { Directories, type DirectoriesOptions, type LedShard } from './directories.ts';
 import { followReplicas } from './discovery.ts';
 import { Drain } from './drain.ts';
+import { exhaustedOr, NoDescriptors } from './exhausted.ts';
 import { Frames } from './frames.ts';
+import { OverdueFaults } from './overdue.ts';
 import type { Session } from './session.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
+import { type Short, Shortage } from './shortage.ts';
 import { Statistics } from './statistics.ts';
 import { SyncRelay } from './sync-relay.ts';
 import { Transfers } from './transfer.ts';
+import type { Vmspace } from './vmspace.ts';
 
 type RunEvent = Extract<HolderEvent, { run: unknown }>;
 
@@ -55,13 +62,17 @@ export class Node {
   readonly memoryDir: string;
   readonly incarnation: bigint;
   readonly frames: Frames;
+  readonly shortage: Shortage;
+  readonly events: EventLog;
   readonly statistics = new Statistics();
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
   readonly backing: Backing;
   readonly sessions = new Set<Session>();
+  readonly overdue: OverdueFaults;
   private readonly bus: Bus;
   private readonly transfers: Transfers;
+  private readonly descriptors = new Descriptors();
   private readonly mapped = new Set<bigint>();
   private readonly config: PmapdConfig;
   private readonly log: Logger;
@@ -86,7 +97,16 @@ export class Node {
     this.config = config;
     this.bus = bus;
     this.log = log;
-    this.frames = new Frames(Math.floor(config.framesBytes / 4096));
+    this.events = new EventLog({ service: `${config.node}/pmapd`, node: config.node, log });
+    this.frames = new Frames(Math.floor(config.framesBytes / 4096), new Charges());
+    this.shortage = new Shortage({
+      ...{ node: config.node, frames: this.frames },
+      onVictim: ({ process }, reason) => {
+        this.ended(process.pid, reason);
+        process.end('SIGKILL', reason);
+      },
+    });
+    this.frames.onRoom = () => this.shortage.relieved();
     this.transfers = new Transfers(log);
     this.backing = new Backing({
       ...{ bus, log, cluster: config.cluster },
@@ -117,6 +137,9 @@ export class Node {
         epochOf: (dataspace, page) => this.directories?.of(dataspace, page).epoch ?? 0n,
         fetchStored: (dataspace, run, lostVersion) =>
           this.backing.fetch(this.memory, dataspace, run, lostVersion),
+        short: (short, sharedOnly) => this.short(short, sharedOnly),
+        pageLost: (reason, about) => this.events.add('page-lost', reason, about),
+        refused: (reason, dataspace) => this.events.add('memory-refused', reason, { dataspace }),
         faultError: ({ entry, page }, signal, reason) => {
           const { vmspace } = entry;
           const value = { vmspace: vmspace.id, address: entry.addressOf(page), signal, reason };
@@ -124,8 +147,52 @@ export class Node {
         },
       },
       this.statistics,
-      config.shards,
+      { shards: config.shards, frames: this.frames },
     );
+    const { memory, shortage, events } = this;
+    this.overdue = new OverdueFaults({ memory, shortage, events, why: (fault) => this.whyWaits(fault) });
+  }
+
+  // Why a fault waits for its page; one line for people.
+  private whyWaits({ entry, page }: FaultAt): string {
+    const { id } = entry.dataspace;
+    const { directories, backing, memory } = this;
+    if (directories === undefined || !directories.connected) return 'the directory does not answer';
+    if (!directories.usable(id, page)) return 'the directory that leads its shard has not answered yet';
+    if (!this.usable(id, page)) return "the directory that leads the dataspace's range locks does not answer";
+    if (backing.isFetching(id, page)) return 'the backing store does not answer';
+    if (memory.isAsked(id, page)) return 'it was asked for, and whoever has it has not sent it yet';
+    return 'it goes on as soon as its turn comes';
+  }
+
+  /** There is no frame for a process: it is refused, or tries again when there is one. */
+  short(short: Short, sharedOnly = false): void {
+    const refuse = (reason: string): void => {
+      this.ended(short.charge.process.pid, reason);
+      short.refuse(reason);
+    };
+    this.shortage.ask({ ...short, refuse }, sharedOnly);
+  }
+
+  /** A virtual kernel ends a process because of its memory. */
+  endedForMemory({ pid }: Vmspace, reason: string): void {
+    this.ended(pid, reason);
+  }
+
+  private ended(pid: bigint, reason: string): void {
+    this.events.add('process-ended-for-memory', `process ${pid} ends: ${reason}`, { pid });
+  }
+
+  /** @throws RpcError RESOURCE_EXHAUSTED where there are too few descriptors for one more file */
+  expectDescriptor(what: string): void {
+    const vmspaces = [...this.sessions].reduce((sum, session) => sum + session.vmspaces.size, 0);
+    if (this.memory.count + vmspaces >= this.descriptors.filesMax) throw new NoDescriptors(what);
+  }
+
+  private expectRoomFor(name: string): void {
+    if (this.memory.count < this.descriptors.dataspacesMax) return;
+    for (const known of this.memory.all()) if (known.name === name) return;
+    throw new NoDescriptors(`dataspace ${name}`);
   }
 
   /** A line to a replica of the directory, for calls that any of them answers. */
@@ -253,6 +320,8 @@ export class Node {
     options: OpenOptions = {},
   ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
     if (this.isLeaving || this.frozen) throw this.stops();
+    // Before the cluster makes it.
+    this.expectRoomFor(name);
     this.opening++;
     try {
       return await this.askToOpen(name, sizeBytes, options);
@@ -334,7 +403,12 @@ export class Node {
     if (known !== undefined) return known;
     const whole = this.isMine(about, since);
     const { id, name, sizeBytes, durable } = about;
-    const dataspace = this.memory.open({ id, name, sizeBytes, durable }, whole);
+    let dataspace: SharedDataspace;
+    try {
+      dataspace = this.memory.open({ id, name, sizeBytes, durable }, whole);
+    } catch (error) {
+      throw exhaustedOr(error, `dataspace ${name}`);
+    }
     this.follow(dataspace);
     return dataspace;
   }
@@ -438,11 +512,13 @@ export class Node {
 
   /** Lets go of everything that another pmap manager goes on with, and removes nothing. */
   letGo(): void {
+    this.overdue.close();
     this.transfers.close();
     this.asked?.client.close();
   }
 
   close(): void {
+    this.overdue.close();
     const sessions = [...this.sessions];
     this.sessions.clear();
     for (const session of sessions) session.close();

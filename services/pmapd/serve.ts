@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Bus } from '@odonata/bus/bus.ts';
 import { connectBus } from '@odonata/bus/config.ts';
 import { claimNodeIndex } from '@odonata/bus/node-index.ts';
+import { EventService } from '@odonata/proto/event/v1/event';
 import { HandOverService } from '@odonata/proto/pmap/v1/handover';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
@@ -28,6 +29,7 @@ import { inherit } from './handover/snapshot.ts';
 import { StandbyServer } from './handover/standby-server.ts';
 import { clearDoors, handOverAddress, type Inheritance, succeed } from './handover/successor.ts';
 import { clearMemoryDir } from './leftovers.ts';
+import { fitFrames } from './memory-dir.ts';
 import { pmapdMetrics } from './metrics.ts';
 import { Node } from './node.ts';
 import { transferHandlers } from './transfer.ts';
@@ -40,11 +42,12 @@ const RESUME_MS = 15_000;
 
 /** Starts pmapd; the result stops it. */
 export async function serve(
-  config: PmapdConfig,
+  configured: PmapdConfig,
   log: Logger,
   stopping: AbortSignal,
 ): Promise<(how: StopHow) => Promise<void>> {
-  mkdirSync(config.memoryDir, { recursive: true, mode: 0o700 });
+  mkdirSync(configured.memoryDir, { recursive: true, mode: 0o700 });
+  const config = fitFrames(configured, log);
   mkdirSync(config.socketDir, { recursive: true, mode: 0o700 });
   const metrics = new Metrics('pmapd');
   const meter = metrics.callMeter();
@@ -71,6 +74,7 @@ export async function serve(
   server
     .add(PmapService, pmap)
     .add(DataspaceService, dataspaces)
+    .add(EventService, node.events.handlers())
     .add(TransferService, { ...transferHandlers(node), ...adoptHandler(node) });
   const predecessor = new Predecessor({
     ...{ node, shards: config.shards, log },
@@ -97,6 +101,7 @@ export async function serve(
   });
   endpoint.serve(PmapService, pmap);
   endpoint.serve(DataspaceService, dataspaces);
+  endpoint.serve(EventService, node.events.handlers());
   return async ({ atOnce }) => {
     server.setServing(false);
     notReady = () => 'stops';

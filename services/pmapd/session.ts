@@ -6,16 +6,20 @@ import { create, type MessageInitShape, type MessageShape } from '@bufbuild/prot
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import {
   type Fault,
+  type FrameAccount,
   McontrolAdvice,
   PmapEventSchema,
   SessionResponseSchema,
   type VkernelEvent,
+  type VmspaceCreate,
   type VmspaceMcontrol,
 } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
+import { errnoFor, exhaustedOr } from './exhausted.ts';
 import type { Node } from './node.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 import { ENTRIES_MAX, MapEntry, Vmspace } from './vmspace.ts';
@@ -99,7 +103,8 @@ export class Session {
 
   /** Those that it got from the pmap manager whose place this one took. */
   resumeFrames(frames: number): void {
-    this.held += this.node.frames.grant(frames, 0);
+    this.held += frames;
+    this.node.frames.resume(frames);
   }
 
   /** What the virtual kernel has to hear yet. */
@@ -138,7 +143,8 @@ export class Session {
   }
 
   private fail(request: bigint, error: RpcError): void {
-    this.send({ request, event: { case: 'failed', value: { code: error.code, reason: error.details } } });
+    const value = { code: error.code, reason: error.details, errno: errnoFor(error) };
+    this.send({ request, event: { case: 'failed', value } });
   }
 
   private settle<T>(request: bigint, work: Promise<T>, answer: (result: T) => void): void {
@@ -158,14 +164,14 @@ export class Session {
         this.fault(event.value);
         return;
       case 'frames': {
-        this.account(request, event.value.want, event.value.giveBack);
+        this.account(request, event.value);
         return;
       }
       case 'localFaults':
         this.node.statistics.faults('vkernel', Number(event.value.count), event.value.sampleNs);
         return;
       case 'vmspaceCreate': {
-        const vmspace = this.createVmspace(event.value.pid, event.value.sizeBytes);
+        const vmspace = this.createVmspace(event.value);
         this.send({
           request,
           event: { case: 'vmspaceCreated', value: { vmspace: vmspace.id, file: vmspace.file } },
@@ -196,6 +202,11 @@ export class Session {
           const value = { dataspace: id, sizeBytes: dataspace.sizeBytes, file: file.path, created };
           this.send({ request, event: { case: 'opened', value } });
         });
+        return;
+      }
+      case 'memoryEnd': {
+        const vmspace = this.vmspace(event.value.vmspace);
+        this.node.endedForMemory(vmspace, event.value.reason);
         return;
       }
       case 'sync': {
@@ -242,19 +253,50 @@ export class Session {
     this.node.memory.fault({ entry, page, write, atNs });
   }
 
-  private account(request: bigint, want: bigint, giveBack: bigint): void {
+  private account(request: bigint, { want, giveBack, vmspace: id, full }: FrameAccount): void {
     // A virtual kernel that outlived another pmap manager may give back what it has from that one.
     const back = Math.min(Number(giveBack), this.held);
     this.held -= back;
     this.node.frames.giveBack(back);
-    const limit = this.frameLimit === 0n ? Number.POSITIVE_INFINITY : Number(this.frameLimit);
-    const allowed = Math.max(0, Math.min(Number(want), limit - this.held));
-    const granted = this.node.frames.grant(allowed, this.node.memory.residentPages());
-    this.held += granted;
-    if (want > 0n) this.send({ request, event: { case: 'frames', value: { frames: BigInt(granted) } } });
+    if (full) this.waitForRoom(request, id);
+    else if (want > 0n) this.grantFrames(request, Number(want), id);
   }
 
-  private createVmspace(pid: bigint, sizeBytes: bigint): Vmspace {
+  private grantFrames(request: bigint, want: number, id: bigint): void {
+    const answer = (frames: number, reason = '') =>
+      this.send({ request, event: { case: 'frames', value: { frames: BigInt(frames), reason } } });
+    const limit = this.frameLimit === 0n ? Number.POSITIVE_INFINITY : Number(this.frameLimit);
+    const allowed = Math.max(0, Math.min(want, limit - this.held));
+    const granted = this.node.frames.grant(allowed);
+    this.held += granted;
+    const vmspace = this.vmspaces.get(id);
+    if (granted > 0 || vmspace === undefined) answer(granted);
+    else if (allowed === 0) answer(0, `out of memory: its virtual kernel has all of its ${limit} frames`);
+    else
+      this.node.short({
+        ...{ key: `frames ${id} ${request}`, charge: vmspace.charge, what: 'private memory' },
+        retry: () => this.grantFrames(request, want, id),
+        refuse: (reason) => answer(0, reason),
+      });
+  }
+
+  // It had frames, and the tmpfs has no room for them: others fill it. Who keeps being told to try again is refused.
+  private waitForRoom(request: bigint, id: bigint): void {
+    const answer = (reason = '') =>
+      this.send({ request, event: { case: 'frames', value: { frames: 0n, reason } } });
+    const vmspace = this.vmspaces.get(id);
+    if (vmspace === undefined) answer();
+    else if (vmspace.lacksRoomTooLong(monotonicMs()))
+      answer(`out of memory: ${this.node.memoryDir} is full; something else fills it`);
+    else
+      this.node.short({
+        ...{ key: `room ${id} ${request}`, charge: vmspace.charge, what: 'private memory' },
+        retry: () => answer(),
+        refuse: answer,
+      });
+  }
+
+  private createVmspace({ pid, sizeBytes, quotaFrames }: VmspaceCreate): Vmspace {
     if (sizeBytes % BigInt(PAGE_BYTES) !== 0n || sizeBytes > 1n << 33n) {
       throw new RpcError(
         Code.InvalidArgument,
@@ -265,14 +307,28 @@ export class Session {
     if (this.node.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.node.name} stops`);
     if (this.vmspaces.size >= VMSPACES_MAX)
       throw new RpcError(Code.ResourceExhausted, `${VMSPACES_MAX} vmspaces are the most of one vkernel`);
+    this.node.expectDescriptor(`the memory of process ${pid}`);
     const id = this.node.nextVmspace();
     const file = join(this.node.memoryDir, `anonymous-${id}-${randomUUID().slice(0, 8)}`);
-    return this.addVmspace({ id, pid, file, sizeBytes: Number(sizeBytes), exists: false });
+    const about = { id, pid, file, sizeBytes: Number(sizeBytes), quotaFrames: Number(quotaFrames) };
+    try {
+      return this.addVmspace({ ...about, exists: false });
+    } catch (error) {
+      throw exhaustedOr(error, `the memory of process ${pid}`);
+    }
   }
 
   /** `exists`: of the pmap manager whose place this one took. */
-  addVmspace(about: { id: bigint; pid: bigint; file: string; sizeBytes: number; exists: boolean }): Vmspace {
-    const vmspace = new Vmspace({ ...about, session: this });
+  addVmspace(about: {
+    id: bigint;
+    pid: bigint;
+    file: string;
+    sizeBytes: number;
+    quotaFrames: number;
+    exists: boolean;
+  }): Vmspace {
+    const { charges } = this.node.frames;
+    const vmspace = new Vmspace({ ...about, session: this, charges });
     this.vmspaces.set(vmspace.id, vmspace);
     return vmspace;
   }
@@ -345,7 +401,7 @@ export class Session {
       if (advice === McontrolAdvice.INVALIDATE)
         this.node.memory.emptyPmaps(entry.dataspace, part.firstPage, part.pageCount);
       else if (advice === McontrolAdvice.WILL_NEED)
-        this.node.memory.readAhead(entry.dataspace, part.firstPage, part.pageCount);
+        this.node.memory.readAhead(entry, part.firstPage, part.pageCount);
       else throw new RpcError(Code.InvalidArgument, 'advice: INVALIDATE or WILL_NEED');
     }
   }

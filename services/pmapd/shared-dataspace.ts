@@ -1,6 +1,7 @@
 // A shared dataspace as a node sees it: its frames, who maps it, who waits for its pages.
 import assert from 'node:assert/strict';
 import type { AccessMode, PageRun } from '@odonata/coherency/page.ts';
+import type { FaultAt } from './coherent-memory.ts';
 import type { MemoryFile } from './memory-file.ts';
 import type { MapEntry } from './vmspace.ts';
 import { WritePrediction } from './write-prediction.ts';
@@ -13,6 +14,8 @@ export interface PageWaiter {
   /** For faults: one waiter an address is enough. */
   key: string;
   mode: AccessMode;
+  /** Absent: an operation of the node itself. */
+  fault?: FaultAt;
 }
 
 /** What was sent on and is not settled. */
@@ -36,6 +39,8 @@ export class SharedDataspace {
   readonly prediction = new WritePrediction();
   /** By page; the holder's machine keeps one version of a page at most. */
   readonly retained = new Map<number, Retained>();
+  /** By page that was asked for: who pays for the frame that is kept for it. */
+  readonly reserved = new Map<number, number>();
   /** By page; from the backing store, until the directory grants the page with it. */
   readonly stored = new Map<number, Uint8Array>();
   readonly durable: boolean;

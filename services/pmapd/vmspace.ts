@@ -1,6 +1,8 @@
 // A vmspace: the address space of one process as a list of map entries, and the frames behind it.
-import { closeSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import type { Charge, ChargedProcess, Charges } from './charge.ts';
+import { isFull, refusalOf } from './exhausted.ts';
 import { Readahead } from './readahead.ts';
 import type { Session } from './session.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
@@ -51,17 +53,29 @@ export class MapEntry {
 /** Map entries of one vmspace. */
 export const ENTRIES_MAX = 65_536;
 
-export class Vmspace {
+/** How long a process may wait for a full tmpfs. */
+const ROOMLESS_MS = 10_000;
+
+/** A memory file's blocks of 512 bytes are its frames. */
+const FRAME_BLOCKS = PAGE_BYTES / 512;
+
+export class Vmspace implements ChargedProcess {
   readonly id: bigint;
   readonly pid: bigint;
   readonly session: Session;
   readonly file: string;
   readonly sizeBytes: number;
+  readonly quotaFrames: number;
   readonly entries: MapEntry[] = [];
+  readonly charge: Charge;
+  private readonly charges: Charges;
   private fd: number | undefined;
+  private roomless: { firstMs: number; lastMs: number } | undefined;
 
   /** @param about `exists`: another pmap manager made its file */
   constructor(about: {
+    charges: Charges;
+    quotaFrames: number;
     id: bigint;
     pid: bigint;
     session: Session;
@@ -76,6 +90,30 @@ export class Vmspace {
     this.sizeBytes = about.sizeBytes;
     this.fd = openSync(this.file, about.exists ? 'r+' : 'wx+', 0o600);
     if (!about.exists) ftruncateSync(this.fd, this.sizeBytes);
+    this.quotaFrames = about.quotaFrames;
+    this.charges = about.charges;
+    this.charge = this.charges.open(this);
+  }
+
+  privateFrames(): number {
+    return this.fd === undefined ? 0 : fstatSync(this.fd).blocks / FRAME_BLOCKS;
+  }
+
+  /** It was granted frames, and found no memory behind them: again and again for too long? */
+  lacksRoomTooLong(nowMs: number): boolean {
+    if (this.roomless === undefined || nowMs - this.roomless.lastMs > ROOMLESS_MS / 2)
+      this.roomless = { firstMs: nowMs, lastMs: nowMs };
+    this.roomless.lastMs = nowMs;
+    return nowMs - this.roomless.firstMs > ROOMLESS_MS;
+  }
+
+  tell(sharedFrames: number): void {
+    const value = { vmspace: this.id, frames: BigInt(Math.max(0, sharedFrames)) };
+    this.session.send({ event: { case: 'sharedCharge', value } });
+  }
+
+  end(signal: string, reason: string): void {
+    this.session.endProcess(this.id, signal, reason);
   }
 
   /** The entry that maps an address. */
@@ -91,12 +129,22 @@ export class Vmspace {
     return bytes;
   }
 
+  /** @throws RpcError RESOURCE_EXHAUSTED where the tmpfs is full */
   pwrite(offset: number, bytes: Uint8Array): void {
-    if (this.fd !== undefined) writeSync(this.fd, bytes, 0, bytes.length, offset);
+    const { fd } = this;
+    if (fd === undefined) return;
+    try {
+      for (let done = 0; done < bytes.length; )
+        done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+    } catch (error) {
+      if (isFull(error)) throw refusalOf(this.file);
+      throw error;
+    }
   }
 
   /** The private dataspace goes. A vkernel that still maps the file keeps its frames until it unmaps them. */
   remove(): void {
+    this.charges.close(this.charge);
     if (this.fd !== undefined) closeSync(this.fd);
     this.fd = undefined;
     rmSync(this.file, { force: true });

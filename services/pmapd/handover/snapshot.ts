@@ -49,8 +49,9 @@ export function inherit(node: Node, snapshot: NodeSnapshot, claim: (token: Uint8
     const userfault = new Userfault(claim(userfaultToken));
     const session = new Session(node, { name, frameLimit, token, userfault });
     session.resumeFrames(Number(has.frames));
-    for (const { vmspace: id, pid, file, sizeBytes, entries } of has.vmspaces) {
-      const vmspace = session.addVmspace({ id, pid, file, sizeBytes: Number(sizeBytes), exists: true });
+    for (const { vmspace: id, pid, file, sizeBytes, entries, quotaFrames: quota } of has.vmspaces) {
+      const about = { id, pid, file, sizeBytes: Number(sizeBytes), quotaFrames: Number(quota) };
+      const vmspace = session.addVmspace({ ...about, exists: true });
       for (const { address, lengthBytes, dataspace: of, offsetBytes, writable } of entries) {
         const dataspace = memory.get(of);
         if (dataspace === undefined) {
@@ -59,6 +60,8 @@ export function inherit(node: Node, snapshot: NodeSnapshot, claim: (token: Uint8
         }
         const [firstPage, pageCount] = [pagesIn(offsetBytes), pagesIn(lengthBytes)];
         memory.pmap.claim(session.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable }));
+        // Who brought a page is not handed over: the first one that maps it pays for it from now on.
+        dataspace.file.charge(firstPage, pageCount, vmspace.charge.number);
       }
     }
     for (const event of has.unsent) session.send(event);
@@ -86,8 +89,8 @@ function sessionSnapshot(
   userfaultToken: Uint8Array,
 ): MessageInitShape<typeof SessionSnapshotSchema> {
   const { name, token, frameLimit, frames } = session;
-  const vmspaces = [...session.vmspaces.values()].map(({ id, pid, file, sizeBytes, entries }) => ({
-    ...{ vmspace: id, pid, file, sizeBytes: BigInt(sizeBytes) },
+  const vmspaces = [...session.vmspaces.values()].map(({ id, pid, file, sizeBytes, entries, ...of }) => ({
+    ...{ vmspace: id, pid, file, sizeBytes: BigInt(sizeBytes), quotaFrames: BigInt(of.quotaFrames) },
     entries: entries.map(({ address, firstPage, pageCount, dataspace, writable }) => ({
       ...{ vmspace: id, address, dataspace: dataspace.id, writable },
       lengthBytes: BigInt(pageCount * PAGE_BYTES),

@@ -1,6 +1,6 @@
 // Brings a local cluster up: checks, plan, supervisor, and the wait until every part answers.
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, realpathSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,7 @@ import { EXIT, explain, Failure } from '../failure.ts';
 import { findTool } from '../supervisor/tool.ts';
 import { type Identity, identify, isAlive } from './identity.ts';
 import { type Lock, tryLock, waitForLock } from './lock.ts';
+import { memorySpace, nodeMemory, promise } from './memory-space.ts';
 import { type ClusterPaths, clusterPaths, MAX_NODES, nodeName } from './paths.ts';
 import { isPortFree, pickPorts } from './ports.ts';
 import { type ClusterPlan, type ClusterRecord, isRouter, readRecord, type ServiceRecord } from './record.ts';
@@ -17,7 +18,6 @@ import { clearRemains } from './remains.ts';
 import { stopCluster } from './stop.ts';
 
 export const DEFAULT_PORT = 7411;
-const FRAME_BYTES = 4096;
 /** A service that ended this often before the cluster was up will not make it. */
 const HOPELESS_RESTARTS = 5;
 
@@ -42,6 +42,8 @@ export interface StartOptions {
   timeoutMs?: number;
   signal?: AbortSignal;
   onProgress?: (progress: StartProgress) => void;
+  /** A line for people: it starts, and not quite as one might think. */
+  onNote?: (line: string) => void;
 }
 
 export interface StartProgress {
@@ -129,7 +131,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
       vkerneld: free.slice(nodes),
     },
     allowDirs: (options.allowDirs ?? []).map(allowedDir),
-    framesBytes: options.framesBytes ?? shareOfMemory(nodes),
+    framesBytes: promisedMemory(options, paths),
     leaseMs: options.leaseMs,
     logLevel: options.logLevel ?? 'info',
     servicesDir: options.servicesDir,
@@ -137,11 +139,12 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
   };
 }
 
-/** The nodes of one machine share its memory: together three quarters of what /dev/shm has now. */
-function shareOfMemory(nodes: number): number {
-  const { bavail, bsize } = statfsSync('/dev/shm');
-  const frames = Math.floor((bavail * bsize * 0.75) / nodes / FRAME_BYTES);
-  return Math.max(frames, 1) * FRAME_BYTES;
+/** What each node gets of the memory of this machine, promised from now on. */
+function promisedMemory({ nodes, framesBytes, onNote }: StartOptions, paths: ClusterPaths): number {
+  const { bytes, note } = nodeMemory(memorySpace(paths.lockFile), nodes, framesBytes);
+  promise(paths.lockFile, bytes * nodes);
+  if (note !== undefined) onNote?.(note);
+  return bytes;
 }
 
 function allowedDir(path: string): string {

@@ -53,7 +53,10 @@ export function addUp(program: Command): void {
       DEFAULT_PORT,
     )
     .option('--allow-dir <dir>', 'folder that "run --dir" may grant to programs (repeatable)', collect)
-    .option('--node-memory <size>', 'memory of each node, as 512M; else its share of /dev/shm')
+    .option(
+      '--node-memory <size>',
+      'memory of each node, as 512M, private and shared; else its share of /dev/shm',
+    )
     .option('--lease-ms <ms>', "lease of a node's permissions", wholeNumber(100, 600_000))
     .addOption(new Option('--log-level <level>', 'of the services').choices(LOG_LEVELS).default('info'))
     .option('--timeout <seconds>', 'give up after so long', wholeNumber(1, 3600), 60)
@@ -63,6 +66,7 @@ export function addUp(program: Command): void {
   examples(command, [
     ['vkctl up', 'three nodes'],
     ['vkctl up -n 1 --allow-dir .', 'one node; programs may be granted this folder'],
+    ['vkctl up --node-memory 512M', 'refused where /dev/shm has not so much for each'],
     ['vkctl up --directories 3', 'a directory that fails over'],
     ['vkctl up --routers 2', 'commands that go on without one of the routers'],
     ['vkctl up -c second -p 0', 'a second cluster beside the first, on any port'],
@@ -88,6 +92,7 @@ async function up(options: UpOptions): Promise<void> {
     timeoutMs: options.timeout * 1000,
     signal: abort.signal,
     onProgress: process.stderr.isTTY ? showProgress : undefined,
+    onNote: (line) => printError(`vkctl: ${line}`),
   });
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   if (options.json) return print(json(record));

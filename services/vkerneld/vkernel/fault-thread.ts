@@ -6,6 +6,7 @@ import { Errno } from '@odonata/userfault/libc.ts';
 import { type FaultMessage, PAGE_BYTES, Userfault, watchFaults } from '@odonata/userfault/userfault.ts';
 import { type FaultInit, FaultLine } from './fault-line.ts';
 import { FrameCredit, SpaceCells } from './frame-credit.ts';
+import { fillForTheEnd, isFull } from './last-fill.ts';
 
 /** To the thread. */
 export type FaultThreadOrder =
@@ -33,6 +34,8 @@ export type FaultThreadReport =
   | { type: 'low' }
   /** Credit ran out under a fault; the page waits. */
   | { type: 'dry'; vmspace: bigint; address: bigint }
+  /** There was credit, and no memory behind it: the tmpfs is full; the page waits. */
+  | { type: 'full'; vmspace: bigint; address: bigint }
   /** The process is over its quota; the page waits. */
   | { type: 'over'; vmspace: bigint; address: bigint }
   | { type: 'served'; count: number; pages: number; sampleNs: number[] };
@@ -49,6 +52,8 @@ const REPORT_EVERY = 1_024;
 /** What is left is reported after so long. */
 const REPORT_MS = 200;
 const SAMPLE_EVERY = 16;
+/** Instead of a number of pages: the tmpfs has no room. */
+const FULL = -1;
 
 interface Region {
   address: bigint;
@@ -143,7 +148,7 @@ class FaultThread {
     if (space === undefined) {
       this.userfault.wake(address, PAGE_BYTES);
     } else if (space.cells.dying) {
-      if (this.userfault.zero(address, PAGE_BYTES) !== 0) this.userfault.wake(address, PAGE_BYTES);
+      fillForTheEnd(this.userfault, address);
     } else if (space.shared.some((r) => address >= r.address && address < r.end)) {
       const fault = { vmspace: space.vmspace, address, write, atNs };
       // Each is of a thread that waits, so they are few.
@@ -156,7 +161,7 @@ class FaultThread {
 
   private fillPrivate(space: Space, address: bigint, atNs: bigint): void {
     const { vmspace, cells } = space;
-    const quotaLeft = space.quotaPages - cells.charged;
+    const quotaLeft = space.quotaPages - cells.charged - cells.shared;
     if (quotaLeft <= 0) {
       report({ type: 'over', vmspace, address });
       return;
@@ -168,6 +173,11 @@ class FaultThread {
     }
     // The page that is waited for comes alone; the guest runs on while those after it are filled.
     let filled = this.fill(address, 1);
+    if (filled === FULL) {
+      this.credit.add(frames);
+      report({ type: 'full', vmspace, address });
+      return;
+    }
     const servedNs = process.hrtime.bigint();
     // Past the end of a block the memory may end, and a run that begins there would not notice.
     const endsBlock = Number(address / BigInt(PAGE_BYTES)) % BLOCK_PAGES === BLOCK_PAGES - 1;
@@ -200,6 +210,7 @@ class FaultThread {
       const toBlockEnd = BLOCK_PAGES - (Number(address / BigInt(PAGE_BYTES)) % BLOCK_PAGES);
       return this.fill(address, frames > toBlockEnd ? toBlockEnd : 1);
     }
+    if (isFull(errno)) return FULL;
     // Somebody was faster (EEXIST), or the range went away: who waits looks again.
     this.userfault.wake(address, PAGE_BYTES);
     return 0;

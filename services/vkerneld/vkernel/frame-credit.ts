@@ -50,7 +50,7 @@ export class FrameCredit {
 export class SpaceCells {
   readonly cells: Int32Array<SharedArrayBuffer>;
 
-  constructor(cells = new Int32Array(new SharedArrayBuffer(8))) {
+  constructor(cells = new Int32Array(new SharedArrayBuffer(12))) {
     this.cells = cells;
   }
 
@@ -61,6 +61,15 @@ export class SpaceCells {
 
   charge(pages: number): void {
     Atomics.add(this.cells, 0, pages);
+  }
+
+  /** Shared pages that it brought to the node, as the pmap manager told last. */
+  get shared(): number {
+    return Atomics.load(this.cells, 2);
+  }
+
+  set shared(pages: number) {
+    Atomics.store(this.cells, 2, pages);
   }
 
   /** The process is ending: its faults are zero-filled, so that its thread can end. */

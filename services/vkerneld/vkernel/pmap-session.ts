@@ -206,7 +206,8 @@ export class PmapSession {
     this.moving = undefined;
     // The directory remembers locks and waits; whatever else was under way is asked once more, and is the same again.
     for (const [request, { event }] of this.asked)
-      if (event?.case === 'open' || event?.case === 'sync') this.batch.push({ request, event });
+      if (event?.case === 'open' || event?.case === 'sync' || event?.case === 'frames')
+        this.batch.push({ request, event });
     for (const event of this.unsent.splice(0)) this.batch.push(event);
   }
 
@@ -227,7 +228,8 @@ export class PmapSession {
     if (asked === undefined) return;
     if (event.case === 'failed') {
       this.asked.delete(request);
-      asked.reject(new PmapError(errnoOf(event.value.code), event.value.reason));
+      const { code, reason, errno } = event.value;
+      asked.reject(new PmapError(errno || errnoOf(code), reason));
     } else if (asked.answer(event)) this.asked.delete(request);
   }
 

@@ -35,6 +35,13 @@ export interface PmapParts {
   remove(vmspace: Vmspace): void;
 }
 
+interface FramesAsked {
+  want?: bigint;
+  vmspace?: bigint;
+  /** The tmpfs is full. */
+  full?: boolean;
+}
+
 class VkernelPmap implements Pmap, PmapParts {
   readonly session: PmapSession;
   readonly userfault = Userfault.create();
@@ -90,14 +97,19 @@ class VkernelPmap implements Pmap, PmapParts {
 
   /** Asks for frames ahead; resolves with how many came. */
   async askFrames(want: number): Promise<number> {
+    return (await this.frames({ want: BigInt(want) })).frames;
+  }
+
+  private async frames(value: FramesAsked): Promise<{ frames: number; reason: string }> {
     try {
-      const answer = await this.session.ask({ case: 'frames', value: { want: BigInt(want) } });
-      const frames = answer.case === 'frames' ? Number(answer.value.frames) : 0;
+      const answer = await this.session.ask({ case: 'frames', value });
+      if (answer.case !== 'frames') return { frames: 0, reason: `frames were answered with ${answer.case}` };
+      const frames = Number(answer.value.frames);
       this.credit.add(frames);
-      return frames;
+      return { frames, reason: answer.value.reason };
     } catch (error) {
       this.log.warn({ err: error }, 'no frames ahead');
-      return 0;
+      return { frames: 0, reason: (error as Error).message };
     }
   }
 
@@ -105,6 +117,8 @@ class VkernelPmap implements Pmap, PmapParts {
     // Before any vmspace is made of this pmap manager, so before any fault that it must hear of.
     if (event.case === 'welcome') this.order({ type: 'pmap', address, token: event.value.faultToken });
     if (event.case === 'lease') this.lease.renew(event.value.deadlineNs);
+    if (event.case === 'sharedCharge')
+      this.vmspaces.get(event.value.vmspace)?.setShared(Number(event.value.frames));
     if (event.case !== 'faultError') return;
     const { vmspace, address: page, signal, reason } = event.value;
     this.vmspaces.get(vmspace)?.fatal(signal, reason, page === 0n ? undefined : page);
@@ -121,9 +135,15 @@ class VkernelPmap implements Pmap, PmapParts {
       case 'dry':
         void this.refill(report.vmspace, report.address);
         return;
+      case 'full':
+        void this.waitForRoom(report.vmspace, report.address);
+        return;
       case 'over': {
         const vmspace = this.vmspaces.get(report.vmspace);
-        vmspace?.fatal('SIGKILL', vmspace.overQuota(), report.address);
+        if (vmspace === undefined) return;
+        const reason = vmspace.overQuota();
+        this.session.send({ case: 'memoryEnd', value: { vmspace: vmspace.id, reason } });
+        vmspace.fatal('SIGKILL', reason, report.address);
         return;
       }
       case 'served':
@@ -136,11 +156,28 @@ class VkernelPmap implements Pmap, PmapParts {
 
   private async refill(id: bigint, address: bigint): Promise<void> {
     this.vmspaces.get(id)?.waits(address);
-    const frames = this.credit.frames > 0 ? this.credit.frames : await this.askFrames(CREDIT_STEP);
+    if (this.credit.frames > 0) {
+      this.userfault.wake(address, 4096);
+      return;
+    }
+    // Answered when there are frames, or with the reason why there will be none.
+    const { frames, reason } = await this.frames({ want: BigInt(CREDIT_STEP), vmspace: id });
+    const why = reason || 'out of memory: the node has no more frames';
+    this.goOn(id, address, frames === 0 ? why : undefined);
+  }
+
+  // There is credit, and no memory behind it.
+  private async waitForRoom(id: bigint, address: bigint): Promise<void> {
+    this.vmspaces.get(id)?.waits(address);
+    const { reason } = await this.frames({ vmspace: id, full: true });
+    this.goOn(id, address, reason || undefined);
+  }
+
+  private goOn(id: bigint, address: bigint, refused: string | undefined): void {
     const vmspace = this.vmspaces.get(id);
     if (vmspace === undefined) return;
-    if (frames === 0) vmspace.fatal('SIGKILL', 'out of memory: the node has no more frames', address);
-    // With credit again the fault thread can serve it: let the guest fault once more.
+    if (refused !== undefined) vmspace.fatal('SIGKILL', refused, address);
+    // The fault thread can serve it now: let the guest fault once more.
     else this.userfault.wake(address, 4096);
   }
 

@@ -5,6 +5,7 @@ import { LockMode, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
 import { addressOf, MapFlag, mmap, Prot, punchHole } from '@odonata/userfault/libc.ts';
 import { PAGE_BYTES, Watch } from '@odonata/userfault/userfault.ts';
 import { SpaceCells } from './frame-credit.ts';
+import { fillForTheEnd } from './last-fill.ts';
 import type { PmapParts } from './pmap.ts';
 import type {
   Dataspace,
@@ -20,7 +21,11 @@ const WASM_PAGE_BYTES = 65_536;
 const SHARED_FIXED = MapFlag.SHARED | MapFlag.FIXED | MapFlag.NORESERVE;
 const EMPTY_FIXED = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFlag.NORESERVE;
 
+/** Dataspaces that one process may open. */
+const OPENED_MAX = 4_096;
+
 const EINVAL = 28;
+const EMFILE = 33;
 const ENOENT = 44;
 const ERRNO_OF: Partial<Record<SyncStatus, number>> = {
   [SyncStatus.TIMED_OUT]: 73,
@@ -62,7 +67,11 @@ export class Vmspace implements Space {
     const maximumBytes = options.maximumPages * WASM_PAGE_BYTES;
     const answer = await pmap.session.ask({
       case: 'vmspaceCreate',
-      value: { pid: options.pid, sizeBytes: BigInt(maximumBytes) },
+      value: {
+        pid: options.pid,
+        sizeBytes: BigInt(maximumBytes),
+        quotaFrames: BigInt(Math.ceil(options.quotaBytes / PAGE_BYTES)),
+      },
     });
     if (answer.case !== 'vmspaceCreated')
       throw new PmapError(EINVAL, `vmspace_create was answered with ${answer.case}`);
@@ -106,7 +115,14 @@ export class Vmspace implements Space {
   }
 
   overQuota(): string {
-    return `out of memory: it touched more than its quota of ${Math.round(this.o.quotaBytes / 2 ** 20)} MiB (raise it with --memory)`;
+    const { shared } = this.cells;
+    const of = shared === 0 ? '' : `, ${Math.round((shared * PAGE_BYTES) / 2 ** 20)} MiB of it shared`;
+    return `out of memory: it touched more than its quota of ${Math.round(this.o.quotaBytes / 2 ** 20)} MiB${of} (raise it with --memory)`;
+  }
+
+  /** What it has of shared memory counts against its quota, too. */
+  setShared(pages: number): void {
+    this.cells.shared = pages;
   }
 
   /** A private page waits for frames. */
@@ -148,7 +164,7 @@ export class Vmspace implements Space {
   }
 
   private release(address: bigint): void {
-    if (this.pmap.userfault.zero(address, PAGE_BYTES) !== 0) this.pmap.userfault.wake(address, PAGE_BYTES);
+    fillForTheEnd(this.pmap.userfault, address);
   }
 
   async destroy(): Promise<void> {
@@ -179,6 +195,8 @@ export class Vmspace implements Space {
 
   async open(name: string, sizeBytes: bigint, flags: OpenFlags): Promise<Dataspace> {
     if (flags.create && sizeBytes <= 0n) throw new PmapError(EINVAL, 'a new dataspace needs a size');
+    if (this.opened.size >= OPENED_MAX)
+      throw new PmapError(EMFILE, `${OPENED_MAX} dataspaces are the most that one process may have open`);
     const { exclusive, durable } = flags;
     const value = { name, sizeBytes: flags.create ? sizeBytes : 0n, exclusive, durable };
     const answer = await this.pmap.session.ask({ case: 'open', value });

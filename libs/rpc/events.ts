@@ -1,0 +1,113 @@
+// Events: what happened in a service that somebody may want to know of later. Each is a line of its log, a count in its
+// metrics, and is kept for `vkctl events`, the last thousand of a service.
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import {
+  type EventSchema,
+  type EventService,
+  type ListEventsRequest,
+  Severity,
+} from '@odonata/proto/event/v1/event';
+import { pageOf } from './list-page.ts';
+import type { Logger } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import type { Handlers } from './service.ts';
+
+/** The kinds of events, and how bad each is. A new one is a line here. */
+export const EVENT_KINDS = {
+  /** A fault of a process has waited for some seconds. */
+  'fault-waits': 'WARNING',
+  /** Somebody asked a node for frames that it does not have: a load, a copy for another node. */
+  'memory-refused': 'WARNING',
+  /** A process ended because of memory: it was refused frames, or had too many of them when others needed some. */
+  'process-ended-for-memory': 'WARNING',
+  /** A node fell silent, left or was replaced: what only it had is lost. */
+  'holder-buried': 'WARNING',
+  /** Somebody needed a page whose only copy is gone. */
+  'page-lost': 'ERROR',
+} as const satisfies Record<string, keyof typeof Severity>;
+
+export type EventKind = keyof typeof EVENT_KINDS;
+
+/** Events that a service keeps. */
+export const EVENTS_MAX = 1_000;
+/** What an event may say: names are the users', and may be long. */
+const TEXT_MAX = 1_000;
+
+type Kept = MessageInitShape<typeof EventSchema> & { id: bigint; atMs: number; kind: EventKind };
+
+/** What an event is about, by name; what is undefined is left out. */
+export type EventSubject = Readonly<Record<string, string | number | bigint | undefined>>;
+
+export interface EventLogOptions {
+  /** As it is named at the router. */
+  readonly service: string;
+  readonly node?: string;
+  readonly log: Logger;
+  readonly max?: number;
+}
+
+export class EventLog {
+  readonly #service: string;
+  readonly #node: string;
+  readonly #log: Logger;
+  readonly #max: number;
+  /** A ring: the oldest one stands where the next one goes. */
+  readonly #kept: Kept[] = [];
+  readonly #counts = new Map<EventKind, number>();
+  #last = 0;
+
+  constructor({ service, node = '', log, max = EVENTS_MAX }: EventLogOptions) {
+    this.#service = service;
+    this.#node = node;
+    this.#log = log;
+    this.#max = max;
+  }
+
+  add(kind: EventKind, text: string, subject: EventSubject = {}): void {
+    const name = EVENT_KINDS[kind];
+    const about = Object.fromEntries(
+      Object.entries(subject).flatMap(([key, value]) =>
+        value === undefined ? [] : [[key, String(value).slice(0, TEXT_MAX)]],
+      ),
+    );
+    this.#kept[this.#last % this.#max] = {
+      ...{ id: BigInt(++this.#last), atMs: Date.now(), kind, text: text.slice(0, TEXT_MAX), subject: about },
+      ...{ service: this.#service, node: this.#node, severity: Severity[name] },
+    };
+    this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1);
+    this.#log[LEVELS[name]]({ event: kind, ...about }, text);
+  }
+
+  /** Oldest first. */
+  all(): Kept[] {
+    const at = this.#last > this.#max ? this.#last % this.#max : 0;
+    return [...this.#kept.slice(at), ...this.#kept.slice(0, at)];
+  }
+
+  handlers(): Handlers<typeof EventService> {
+    return {
+      listEvents: ({ pageSize, pageToken, since, kinds }: ListEventsRequest) => {
+        const sinceMs = since === undefined ? 0 : timestampMs(since);
+        const events = this.all().filter(
+          ({ atMs, kind }) => atMs >= sinceMs && (kinds.length === 0 || kinds.includes(kind)),
+        );
+        const { items, nextPageToken } = pageOf(events, ({ id }) => id.toString(), pageSize, pageToken);
+        return {
+          events: items.map(({ atMs, ...event }) => ({ ...event, time: timestampFromMs(atMs) })),
+          nextPageToken,
+          droppedEvents: BigInt(Math.max(0, this.#last - this.#max)),
+        };
+      },
+    };
+  }
+
+  /** Counts them for Prometheus, by kind. */
+  countIn(metrics: Metrics): void {
+    metrics.counters('events_total', 'Events, by kind: vkctl events shows the last ones', 'kind', () =>
+      (Object.keys(EVENT_KINDS) as EventKind[]).map((kind) => [kind, this.#counts.get(kind) ?? 0]),
+    );
+  }
+}
+
+const LEVELS = { INFO: 'info', WARNING: 'warn', ERROR: 'error' } as const;

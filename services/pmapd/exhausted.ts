@@ -1,0 +1,40 @@
+// What the machine has no more of, as an answer to who asked for it.
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+
+const FULL = new Set(['ENOSPC', 'EDQUOT', 'ENOMEM']);
+const NO_DESCRIPTORS = new Set(['EMFILE', 'ENFILE']);
+
+const codeOf = (error: unknown): string => (error as { code?: unknown } | undefined)?.code as string;
+
+/** True where a file system, or the machine, has no room. */
+export const isFull = (error: unknown): boolean => FULL.has(codeOf(error));
+
+export const isOutOfDescriptors = (error: unknown): boolean => NO_DESCRIPTORS.has(codeOf(error));
+
+/** That the tmpfs of a file is full. */
+export function refusalOf(path: string): RpcError {
+  const fix = 'something else fills it; see: df -h /dev/shm';
+  return new RpcError(Code.ResourceExhausted, `no space left for the memory file ${path}: ${fix}`);
+}
+
+/** An error of a system call that says so, for who asked; others are thrown on. */
+export function exhaustedOr(error: unknown, what: string): RpcError {
+  if (error instanceof RpcError) return error;
+  if (isOutOfDescriptors(error)) return new NoDescriptors(what);
+  if (isFull(error)) return new RpcError(Code.ResourceExhausted, `no room for ${what}: ${String(error)}`);
+  throw error;
+}
+
+/** RESOURCE_EXHAUSTED: of descriptors. */
+export class NoDescriptors extends RpcError {
+  constructor(what: string) {
+    const fix =
+      'remove what is not used (vkctl ds rm), or raise the limit of open files (ulimit -Hn) and restart';
+    super(Code.ResourceExhausted, `the pmap manager has no descriptor left for ${what}: ${fix}`);
+  }
+}
+
+const ENFILE = 41;
+
+/** The WASI errno of a refusal, where its code says too little; else 0. */
+export const errnoFor = (error: RpcError): number => (error instanceof NoDescriptors ? ENFILE : 0);

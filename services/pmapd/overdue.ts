@@ -1,0 +1,86 @@
+// Faults that wait for longer than they should, and why: each becomes an event, `vkctl ps` shows them, and a gauge counts
+// them. Whatever a fault waits for, it is in one of two lists: those that wait for a page, and those that wait for a frame.
+import type { EventLog } from '@odonata/rpc/events.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import type { CoherentMemory, FaultAt } from './coherent-memory.ts';
+import type { Shortage } from './shortage.ts';
+
+/** From then on a fault is overdue. */
+export const OVERDUE_MS = 5_000;
+const CHECK_MS = 1_000;
+/** As many are told of at once; a directory that is away makes every process wait. */
+const TOLD_MAX = 20;
+
+export interface OverdueFault {
+  readonly pid: bigint;
+  /** As in "page 7 of dataspace x". */
+  readonly what: string;
+  readonly reason: string;
+  readonly waitedMs: number;
+}
+
+export interface OverdueOptions {
+  memory: CoherentMemory;
+  shortage: Shortage;
+  events: EventLog;
+  /** Why a fault waits for its page. */
+  why(fault: FaultAt): string;
+}
+
+export class OverdueFaults {
+  private readonly o: OverdueOptions;
+  /** Those that were overdue at the last look. */
+  private told = new Set<string>();
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(options: OverdueOptions) {
+    this.o = options;
+    this.timer = setInterval(() => this.look(), CHECK_MS).unref();
+  }
+
+  all(): OverdueFault[] {
+    return [...this.found().values()];
+  }
+
+  private found(): Map<string, OverdueFault> {
+    const { memory, shortage, why } = this.o;
+    const found = new Map<string, OverdueFault>();
+    const nowNs = process.hrtime.bigint();
+    for (const { name, waiting } of memory.all())
+      for (const waiters of waiting.values())
+        for (const { fault, key } of waiters) {
+          if (fault === undefined) continue;
+          const waitedMs = Number(nowNs - fault.atNs) / 1e6;
+          if (waitedMs < OVERDUE_MS) continue;
+          const { pid } = fault.entry.vmspace;
+          const what = `page ${fault.page} of dataspace ${name}`;
+          found.set(`${key} ${fault.page} ${fault.atNs}`, { pid, what, waitedMs, reason: why(fault) });
+        }
+    const nowMs = monotonicMs();
+    for (const { key, charge, what, sinceMs, fault } of shortage.all()) {
+      const waitedMs = fault === undefined ? nowMs - sinceMs : Number(nowNs - fault.atNs) / 1e6;
+      if (waitedMs < OVERDUE_MS) continue;
+      const reason = 'no frame has come back yet: a process that has too many is ending';
+      found.set(key, { pid: charge.process.pid, what, waitedMs, reason });
+    }
+    return found;
+  }
+
+  private look(): void {
+    const found = this.found();
+    const fresh = [...found].filter(([key]) => !this.told.has(key));
+    for (const [, { pid, what, reason, waitedMs }] of fresh.slice(0, TOLD_MAX)) {
+      const waited = `${Math.round(waitedMs / 1000)} s`;
+      this.o.events.add('fault-waits', `process ${pid} has waited ${waited} for ${what}: ${reason}`, { pid });
+    }
+    if (fresh.length > TOLD_MAX) {
+      const [, { reason }] = fresh[TOLD_MAX]!;
+      this.o.events.add('fault-waits', `${fresh.length - TOLD_MAX} more faults wait: ${reason}`);
+    }
+    this.told = new Set(found.keys());
+  }
+
+  close(): void {
+    clearInterval(this.timer);
+  }
+}

@@ -1,0 +1,111 @@
+// The memory of this machine that clusters share: /dev/shm. Each cluster writes what its nodes were promised into its lock
+// file, which is there, and locked, as long as the cluster is; so the next one promises only what is left.
+import { existsSync, readdirSync, readFileSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { EXIT, Failure } from '../failure.ts';
+import { formatSize } from '../size.ts';
+
+const FRAME_BYTES = 4096;
+/** Nodes that were promised nothing by name share so much of what is left. */
+const DEFAULT_PART = 0.75;
+/** And get so much each all the same, where it is there now, however much others were promised. */
+const DEFAULT_LEAST_BYTES = 256 * 2 ** 20;
+/** With less a node cannot start a program. */
+const LEAST_BYTES = 4 * 2 ** 20;
+const LOCK = /^odonata-.*\.lock$/;
+
+export interface MemorySpace {
+  /** Where it is. */
+  folder: string;
+  sizeBytes: number;
+  /** Nobody has written there yet. */
+  availableBytes: number;
+  /** What other clusters were promised and have not used yet. */
+  promisedBytes: number;
+}
+
+/** What is there, and what others were promised of it. @param ownLock of the cluster that asks */
+export function memorySpace(ownLock: string, folder = '/dev/shm'): MemorySpace {
+  const { blocks, bavail, bsize } = statfsSync(folder);
+  const held = lockedFiles();
+  let promisedBytes = 0;
+  for (const name of readdirSync(folder).filter((each) => LOCK.test(each))) {
+    const file = join(folder, name);
+    if (file === ownLock) continue;
+    try {
+      // One that nobody holds is of a dead cluster.
+      if (!held.has(fileName(statSync(file)))) continue;
+      const promised = Number(readFileSync(file, 'utf8'));
+      if (promised > 0) promisedBytes += Math.max(0, promised - usedBytes(file.replace(/\.lock$/, '')));
+    } catch {
+      // It went away meanwhile, or is another user's and not ours to read.
+    }
+  }
+  return { folder, sizeBytes: blocks * bsize, availableBytes: bavail * bsize, promisedBytes };
+}
+
+/** Writes down what a cluster promises. @param lockFile held by the caller */
+export function promise(lockFile: string, bytes: number): void {
+  writeFileSync(lockFile, `${bytes}\n`, { mode: 0o600 });
+}
+
+/** Files that somebody holds by flock(2), as /proc/locks names them. */
+function lockedFiles(): Set<string> {
+  const lines = readFileSync('/proc/locks', 'utf8').split('\n');
+  return new Set(lines.flatMap((line) => /FLOCK .* ([0-9a-f]+:[0-9a-f]+:\d+) /.exec(line)?.[1] ?? []));
+}
+
+/** major:minor:inode, the first two in hexadecimal. */
+function fileName({ dev, ino }: { dev: number; ino: number }): string {
+  const hex = (number: number): string => number.toString(16).padStart(2, '0');
+  return `${hex((dev >> 8) & 0xfff)}:${hex((dev & 0xff) | ((dev >> 12) & 0xfff00))}:${ino}`;
+}
+
+function usedBytes(folder: string): number {
+  if (!existsSync(folder)) return 0;
+  let bytes = 0;
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    bytes += (statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false })?.blocks ?? 0) * 512;
+  }
+  return bytes;
+}
+
+/**
+ * Memory of each node.
+ * @param wantedBytes what was asked for by name; absent: a share of what is left
+ * @returns `note`: a line for people, where it is less than it could be
+ * @throws Failure where there is not so much
+ */
+export function nodeMemory(
+  space: MemorySpace,
+  nodes: number,
+  wantedBytes: number | undefined,
+): { bytes: number; note?: string } {
+  const { folder, sizeBytes, availableBytes, promisedBytes } = space;
+  const left = Math.max(0, availableBytes - promisedBytes);
+  const there = `${folder} has ${formatSize(availableBytes)} of ${formatSize(sizeBytes)} left`;
+  const others = promisedBytes > 0 ? `, ${formatSize(promisedBytes)} of it promised to other clusters` : '';
+  const largest = Math.floor(left / nodes / 2 ** 20);
+  if (wantedBytes !== undefined) {
+    if (wantedBytes < LEAST_BYTES)
+      throw new Failure(`--node-memory: ${formatSize(LEAST_BYTES)} is the least that a node works with`, {
+        exitCode: EXIT.usage,
+      });
+    if (wantedBytes * nodes <= left) return { bytes: wantedBytes };
+    const asked = `--node-memory: ${nodes} x ${formatSize(wantedBytes)} is more than there is: ${there}${others}`;
+    const fix = `Give ${largest}M or less, fewer nodes, or ${folder} more: mount -o remount,size=... ${folder}`;
+    throw new Failure(asked, { fix });
+  }
+  const share = (bytes: number): number =>
+    Math.floor((bytes * DEFAULT_PART) / nodes / FRAME_BYTES) * FRAME_BYTES;
+  const alone = share(availableBytes);
+  const bytes = Math.max(share(left), Math.min(alone, DEFAULT_LEAST_BYTES));
+  if (bytes < LEAST_BYTES) {
+    const fix = `Free some (df -h ${folder}), or give it more: mount -o remount,size=... ${folder}`;
+    throw new Failure(`${there}: that is too little for ${nodes} nodes`, { fix });
+  }
+  return bytes < alone
+    ? { bytes, note: `each node gets ${formatSize(bytes)} of memory: ${there}${others}` }
+    : { bytes };
+}
