@@ -4,6 +4,7 @@ import { LeaseTable } from '@odonata/coherency/lease.ts';
 import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
 import type { HolderEvent, HolderHello } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { EventLog } from '@odonata/rpc/events.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import { type HolderEntry, type HolderStream, HolderTable } from './holder-table.ts';
 import type { Members, Membership } from './members.ts';
@@ -36,6 +37,7 @@ export interface CoherencyOptions
   noted?: ReadonlyMap<string, Membership>;
   /** No other replica can take the shards of this one. */
   alone?: boolean;
+  events?: EventLog;
   /** False when this replica must not speak for its shards any more. */
   mayLead: () => boolean;
   /** Keeps that the reports of a shard were taken: from then on the notes of this replica are those that count. */
@@ -139,6 +141,7 @@ export class CoherencyService {
     let missed = this.missed.get(node);
     if (missed === undefined) {
       this.o.log.warn({ node }, 'holder did not report in time: its pages are lost');
+      this.o.events?.add('holder-buried', `${node} is gone: it did not report in time`, { holder: node });
       const about = { what: 'the death of a node', node };
       missed = this.notes.kept(about, () => this.o.members.forget(node));
       this.noted.delete(node);
@@ -352,6 +355,7 @@ export class CoherencyService {
 
   private bury(entry: HolderEntry, reason: string): void {
     this.o.log.warn({ node: entry.node, holder: entry.id, reason }, 'holder is gone');
+    this.o.events?.add('holder-buried', `${entry.node} is gone: ${reason}`, { holder: entry.node });
     this.drop(entry);
     // Nothing was given to it.
     if (!entry.welcomed) return;

@@ -3,7 +3,9 @@ import type { Bus } from '@odonata/bus/bus.ts';
 import { connectBus } from '@odonata/bus/config.ts';
 import { untilAnswered } from '@odonata/bus/until-answered.ts';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { EventService } from '@odonata/proto/event/v1/event';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { EventLog } from '@odonata/rpc/events.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
@@ -28,6 +30,8 @@ export async function serve(
   const { replica, shards, leaseMs, standalone } = config;
   const metrics = new Metrics('cohd');
   const meter = metrics.callMeter();
+  const events = new EventLog({ service: replica, log });
+  events.countIn(metrics);
   // Before all else: a directory that waits for NATS is alive, and says why it is not ready.
   const notReady = () => 'waits for NATS';
   const metricsServer = await serveMetrics({ listen: config.metricsListen, metrics, log, notReady });
@@ -47,7 +51,7 @@ export async function serve(
   const noted = await answered(() => members.own());
   let election: Election | undefined;
   service = new CoherencyService({
-    ...{ replica, incarnation, shards, leaseMs, registry, bus, members, noted, log },
+    ...{ replica, incarnation, shards, leaseMs, registry, bus, members, noted, log, events },
     alone: standalone,
     mayLead: () => election?.mayLead() ?? false,
     noteRebuilt: async (shard) => await election?.noteRebuilt(shard),
@@ -59,6 +63,7 @@ export async function serve(
   metricsServer.notReady = () => (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
   const handlers = directoryHandlers(service, registry, () => election?.live ?? new Map());
   const server = createRpcServer({ name: replica, log, meter }).add(DirectoryService, handlers);
+  server.add(EventService, events.handlers());
   const listens = await server.listen(config.listen);
   let known: Awaited<ReturnType<Members['all']>> = new Map();
   election = new Election({
@@ -96,6 +101,7 @@ export async function serve(
     meter,
   });
   endpoint.serve(DirectoryService, handlers);
+  endpoint.serve(EventService, events.handlers());
   return async () => {
     await endpoint.close();
     await election.close();

@@ -1,8 +1,10 @@
 import { randomInt } from 'node:crypto';
+import { EventService } from '@odonata/proto/event/v1/event';
 import type { AttachRequest, Frame } from '@odonata/proto/syslink/v1/syslink';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { EventLog } from '@odonata/rpc/events.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
@@ -83,6 +85,9 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
     }),
     listEndpoints: ({ pageSize, pageToken }) => page(router.endpoints(), pageSize, pageToken),
   });
+  const events = new EventLog({ service: 'syslinkd', log });
+  events.countIn(metrics);
+  server.add(EventService, events.handlers());
   const ticking = setInterval(() => router.tick(Date.now()), TICK_MS);
   server.setServing(unready === undefined);
   const settling = setTimeout(() => {

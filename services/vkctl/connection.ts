@@ -1,11 +1,12 @@
 // The line of one vkctl command to its cluster: a client at one of the routers, nothing else.
 import { randomUUID } from 'node:crypto';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { EventService } from '@odonata/proto/event/v1/event';
 import { DataspaceService, PmapService } from '@odonata/proto/pmap/v1/pmap';
 import { type Endpoint, EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { isAddress } from '@odonata/rpc/address.ts';
-import type { Client } from '@odonata/rpc/client.ts';
+import { type Client, createClient } from '@odonata/rpc/client.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
@@ -28,10 +29,13 @@ export interface NodeEndpoints {
 export class Connection {
   readonly cluster: string;
   readonly #syslink: SyslinkEndpoint;
+  readonly #routers: string;
 
-  constructor(cluster: string, syslink: SyslinkEndpoint) {
+  /** @param routers their addresses, with commas between */
+  constructor(cluster: string, syslink: SyslinkEndpoint, routers: string) {
     this.cluster = cluster;
     this.#syslink = syslink;
+    this.#routers = routers;
   }
 
   listEndpoints(): Promise<Endpoint[]> {
@@ -86,6 +90,23 @@ export class Connection {
     return this.cohd(name);
   }
 
+  /** The events of every service, by its name. Routers are asked themselves; the others through one of them. */
+  async eventLogs(): Promise<[name: string, Client<typeof EventService>][]> {
+    const others = (await this.listEndpoints()).filter(({ kind, name }) => {
+      return kind !== EndpointKind.CLIENT && name !== '';
+    });
+    return [
+      ...routerAddresses(this.#routers).map((address): [string, Client<typeof EventService>] => [
+        `the router at ${address}`,
+        createClient(EventService, address),
+      ]),
+      ...others.map(({ name }): [string, Client<typeof EventService>] => [
+        name,
+        this.#syslink.client(EventService, { name }),
+      ]),
+    ];
+  }
+
   close(): void {
     this.#syslink.close();
   }
@@ -114,7 +135,7 @@ export async function connectTo(
   });
   try {
     await syslink.ready({ deadlineMs: timeoutMs });
-    return new Connection(cluster, syslink);
+    return new Connection(cluster, syslink, address);
   } catch (cause) {
     syslink.close();
     const who = address.includes(',')

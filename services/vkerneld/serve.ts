@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises';
+import { EventService } from '@odonata/proto/event/v1/event';
 import { PmapService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { withBackoff } from '@odonata/rpc/backoff.ts';
 import { createClient } from '@odonata/rpc/client.ts';
+import { EventLog } from '@odonata/rpc/events.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
@@ -54,10 +56,13 @@ export async function serveVkerneld(
   const metrics = new Metrics('vkerneld');
   const meter = metrics.callMeter();
   vkerneldMetrics(metrics, table, vkernels);
+  const events = new EventLog({ service: `${node}/vkerneld`, node, log });
+  events.countIn(metrics);
   const control = controlServer(vkernels, log);
   await control.listen(`unix:${socketDir}/vkerneld.sock`);
   const handlers = vkernelHandlers({ node, allowDirs: config.allowDir, table, vkernels });
   const server = createRpcServer({ name: 'vkerneld', log, meter }).add(VkernelService, handlers);
+  server.add(EventService, events.handlers());
   const address = await server.listen(config.listen);
   const syslink = attachSyslink({
     address: config.syslink,
@@ -65,6 +70,7 @@ export async function serveVkerneld(
     kind: EndpointKind.VKERNEL,
     ...{ node, nodeIndex, log, meter },
   }).serve(VkernelService, handlers);
+  syslink.serve(EventService, events.handlers());
   let stopping = false;
   const notReady = () =>
     stopping ? 'stops' : syslink.connected ? undefined : 'waits for the syslink router';

@@ -64,6 +64,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   echo: c('echo.c'),
   copy: c('copy.c'),
   misbehave: c('misbehave.c'),
+  hog: c('hog.c'),
   'missing-import': c('missing-import.c'),
   'shared-counter': {
     language: 'assemblyscript',

@@ -1,4 +1,5 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
+import type { FaultWait } from '@odonata/proto/pmap/v1/pmap';
 import { type Process, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Command } from 'commander';
 import { allPages, type Connection, withConnection } from '../connection.ts';
@@ -29,9 +30,23 @@ export function addPs(program: Command): void {
 }
 
 async function ps(options: PsOptions): Promise<void> {
-  const { processes, silent } = await withConnection(clusterOf(options), listProcesses);
+  const { processes, waits, silent } = await withConnection(clusterOf(options), async (to) => {
+    const [listed, found] = await Promise.all([listProcesses(to), listWaits(to)]);
+    return { ...listed, waits: found };
+  });
   const shown = options.all ? processes : processes.filter((p) => p.state !== ProcessState.EXITED);
-  print(options.json ? json(shown.map(plain)) : table(COLUMNS, shown.map(row)));
+  if (options.json)
+    print(json(shown.map((process) => ({ ...plain(process), waits: waits.get(process.pid) ?? [] }))));
+  else {
+    // A column that is empty as long as all is well is not shown then.
+    const waiting = shown.some(({ pid }) => waits.has(pid));
+    const columns = waiting ? COLUMNS.toSpliced(-1, 0, { head: 'WAITS' }) : COLUMNS;
+    const rows = shown.map((process) => {
+      const cells = row(process);
+      return waiting ? cells.toSpliced(-1, 0, waitText(waits.get(process.pid))) : cells;
+    });
+    print(table(columns, rows));
+  }
   for (const line of silent) printError(`vkctl: ${line}`);
   // A table that lacks a node is no whole answer.
   if (silent.length > 0) process.exitCode = 1;
@@ -56,6 +71,26 @@ export async function listProcesses(to: Connection): Promise<{ processes: Proces
   );
   const processes = lists.flat().sort((a, b) => (a.pid < b.pid ? -1 : 1));
   return { processes, silent };
+}
+
+/** The faults of processes that have waited for some seconds; a node that does not answer is told of by its processes. */
+async function listWaits(to: Connection): Promise<Map<bigint, FaultWait[]>> {
+  const lists = await Promise.all(
+    (await to.nodes()).map(({ name }) =>
+      allPages(
+        (pageToken) => to.pmapd(name).listVmspaces({ pageSize: 1000, pageToken }, { deadlineMs: 5000 }),
+        ({ vmspaces }) => vmspaces.filter((vmspace) => vmspace.waits.length > 0),
+      ).catch(() => []),
+    ),
+  );
+  return new Map(lists.flat().map(({ pid, waits }) => [pid, waits]));
+}
+
+/** `12s for page 7 of dataspace x: the directory does not answer` */
+function waitText(waits: readonly FaultWait[] = []): string {
+  const [first] = waits;
+  if (first === undefined) return '-';
+  return `${formatSpan(Number(first.waitedMs))} for ${first.what}: ${first.reason}`;
 }
 
 const COLUMNS = [

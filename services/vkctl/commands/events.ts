@@ -1,0 +1,123 @@
+import { timestampDate, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { type Event, type EventService, Severity } from '@odonata/proto/event/v1/event';
+import type { Client } from '@odonata/rpc/client.ts';
+import { EVENT_KINDS } from '@odonata/rpc/events.ts';
+import { type Command, InvalidArgumentError } from 'commander';
+import { allPages, type Connection, withConnection } from '../connection.ts';
+import { explain } from '../failure.ts';
+import { json, print, printError, table } from '../output.ts';
+import {
+  type ClusterOption,
+  clusterOf,
+  clusterOption,
+  collect,
+  examples,
+  jsonOption,
+  wholeNumber,
+} from './options.ts';
+
+interface EventsOptions extends ClusterOption {
+  since?: number;
+  count: number;
+  kind?: string[];
+  json?: boolean;
+}
+
+const SPAN_MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const ASK_MS = 5_000;
+const SHOWN = 100;
+
+export function addEvents(program: Command): void {
+  const command = program
+    .command('events')
+    .summary('what happened: faults that wait, memory refused, nodes lost')
+    .description(
+      `Shows what happened in the services, oldest first. Each keeps its last thousand events.\n\nKinds: ${Object.keys(EVENT_KINDS).join(', ')}`,
+    )
+    .option(
+      '--since <when>',
+      'only later ones: a span (90s, 10m, 2h, 1d) or a time (2026-01-31T12:00)',
+      sinceMs,
+    )
+    .option('-n, --count <count>', 'the last so many', wholeNumber(1, 100_000), SHOWN)
+    .option('--kind <kind>', 'only of this kind (repeatable)', kinds)
+    .addOption(clusterOption())
+    .addOption(jsonOption())
+    .action(events);
+  examples(command, [
+    ['vkctl events', `the last ${SHOWN}`],
+    ['vkctl events --since 10m --kind fault-waits', 'which programs had to wait, and for what'],
+    ["vkctl events --json | jq '.[].text'", 'for a program'],
+  ]);
+}
+
+/** Milliseconds since 1970. */
+export function sinceMs(text: string, nowMs = Date.now()): number {
+  const [, number, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
+  if (unit !== undefined) return nowMs - Number(number) * SPAN_MS[unit]!;
+  const atMs = Date.parse(text);
+  if (!Number.isNaN(atMs)) return atMs;
+  throw new InvalidArgumentError('Give a span as 90s, 10m, 2h, 1d, or a time as 2026-01-31T12:00.');
+}
+
+// A later version of a service may know more kinds, but a word that nobody knows is a mistake.
+function kinds(kind: string, before?: string[]): string[] {
+  if (kind in EVENT_KINDS) return collect(kind, before);
+  throw new InvalidArgumentError(`There are: ${Object.keys(EVENT_KINDS).join(', ')}.`);
+}
+
+async function events(options: EventsOptions): Promise<void> {
+  const { found, silent } = await withConnection(clusterOf(options), (to) => gather(to, options));
+  const shown = found.slice(-options.count);
+  print(options.json ? json(shown.map(plain)) : table(COLUMNS, shown.map(row)));
+  for (const line of silent) printError(`vkctl: ${line}`);
+  if (silent.length > 0) process.exitCode = 1;
+}
+
+/** Of every service, in the order of time, and a line for each service that does not answer. */
+async function gather(
+  to: Connection,
+  { since, kind }: EventsOptions,
+): Promise<{ found: Event[]; silent: string[] }> {
+  const silent: string[] = [];
+  const about = { since: since === undefined ? undefined : timestampFromMs(since), kinds: kind ?? [] };
+  const ask = async ([name, client]: [string, Client<typeof EventService>]): Promise<Event[]> => {
+    try {
+      return await allPages(
+        (pageToken) => client.listEvents({ ...about, pageSize: 1000, pageToken }, { deadlineMs: ASK_MS }),
+        (response) => response.events,
+      );
+    } catch (error) {
+      silent.push(`${name} does not answer: ${explain(error)}`);
+      return [];
+    } finally {
+      client.close();
+    }
+  };
+  const lists = await Promise.all((await to.eventLogs()).map(ask));
+  return { found: lists.flat().sort((a, b) => timeOf(a) - timeOf(b)), silent };
+}
+
+const timeOf = ({ time }: Event): number => (time === undefined ? 0 : timestampMs(time));
+
+const COLUMNS = [
+  { head: 'TIME' },
+  { head: 'SERVICE' },
+  { head: 'SEVERITY' },
+  { head: 'KIND' },
+  { head: 'TEXT' },
+];
+
+const severityOf = ({ severity }: Event): string => (Severity[severity] ?? 'unspecified').toLowerCase();
+
+const timeText = ({ time }: Event): string => (time === undefined ? '-' : timestampDate(time).toISOString());
+
+const row = (event: Event): string[] => [
+  timeText(event),
+  event.service,
+  severityOf(event),
+  event.kind,
+  event.text,
+];
+
+const plain = (event: Event): object => ({ ...event, time: timeText(event), severity: severityOf(event) });

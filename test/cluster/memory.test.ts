@@ -1,0 +1,223 @@
+// Memory that runs out: on two nodes whose /dev/shm is small, in a mount namespace of its own. Who takes too much is refused
+// or ends, with the reason; nobody else does, and nobody hangs.
+import { spawnSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
+import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
+import { buildGuest } from '../guests/build.ts';
+import { TestPlace, until } from './cluster.ts';
+import { type Command, type CommandEnd, startCommand, startVkctl, VKCTL } from './command.ts';
+
+const SHM_MIB = 200;
+const unshared = spawnSync('unshare', ['-m', 'true']).status === 0;
+if (!unshared) console.log('skipped: memory that runs out needs root, for "unshare -m"');
+
+describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', () => {
+  const place = new TestPlace();
+  const guests: Record<'hog' | 'pattern' | 'hello' | 'peek', string> = {} as never;
+
+  /** vkctl where /dev/shm is small. */
+  const inside = (args: string[]): Promise<CommandEnd> => {
+    const mount = `mount -t tmpfs -o size=${SHM_MIB}m shm /dev/shm`;
+    const words = [process.execPath, VKCTL, ...args].map((word) => `'${word}'`).join(' ');
+    return startCommand(['unshare', '-m', 'sh', '-c', `${mount} && exec ${words}`], { env: place.env }).ended;
+  };
+  const vkctl = (...args: string[]): Promise<CommandEnd> => place.vkctl(args, { timeoutMs: 60_000 });
+  const start = (...args: string[]): Command => startVkctl(args, { env: place.env, timeoutMs: 60_000 });
+  const pmapd = (node: string) =>
+    place.record.services.find(({ name }) => name === `${node}/pmapd`)!.process!;
+  /** A command where the small /dev/shm is. */
+  const there = (command: string): void => {
+    spawnSync('nsenter', ['-t', String(pmapd('node1').pid), '-m', 'sh', '-c', command], { stdio: 'ignore' });
+  };
+
+  interface Status {
+    nodes: { name: string; stats: { framesTotal: number; framesPrivate: number; pagesShared: number } }[];
+  }
+  const stats = async (node: string) => {
+    const { nodes } = JSON.parse((await vkctl('status', '--json')).stdout) as Status;
+    return nodes.find(({ name }) => name === node)!.stats;
+  };
+  const events = async (kind: string): Promise<{ text: string; service: string }[]> =>
+    JSON.parse((await vkctl('events', '--json', '--kind', kind)).stdout);
+
+  /** Somebody who has little, and goes on while others take too much. */
+  const neighbour = (node: string, name: string): Command =>
+    start('run', '--node', node, guests.hog, 'shared', name, '1', '3000');
+  async function innocent(): Promise<void> {
+    const runs = ['node1', 'node2'].map((node) => vkctl('run', '--node', node, guests.hello));
+    for (const end of await Promise.all(runs)) expect(end).toMatchObject({ code: 0, stderr: '' });
+  }
+
+  beforeAll(async () => {
+    for (const name of ['hog', 'pattern', 'hello', 'peek'] as const) guests[name] = await buildGuest(name);
+  });
+  afterAll(async () => {
+    await vkctl('down');
+    await place.clear();
+  });
+
+  test('more than there is is refused by name', async () => {
+    const end = await inside(['up', '-p', '0', '-n', '2', '--node-memory', '128M']);
+    expect(end).toMatchObject({ code: 1, stdout: '' });
+    expect(end.stderr).toMatch(
+      /^vkctl: --node-memory: 2 x 128 MiB is more than there is: \/dev\/shm has 200 MiB of 200 MiB left.*\n$/,
+    );
+  });
+
+  test('shared memory: the hog ends with the reason, its neighbours go on', async () => {
+    expect(await inside(['up', '-p', '0', '-n', '2'])).toMatchObject({ code: 0 });
+    const neighbours = [neighbour('node1', 'near'), neighbour('node2', 'far')];
+    const hog = await vkctl('run', '--node', 'node1', guests.hog, 'shared', 'much', '400');
+    expect(hog.code).toBe(128 + 7);
+    expect(hog.stderr).toMatch(
+      /SIGBUS: out of memory: node1 has no frame for page \d+ of dataspace much; it has/,
+    );
+    const { framesTotal, pagesShared } = await stats('node1');
+    expect(pagesShared).toBeLessThan(framesTotal);
+    await innocent();
+    for (const { ended } of neighbours) expect(await ended).toMatchObject({ code: 0, stderr: '' });
+    const [event] = await events('process-ended-for-memory');
+    expect(event).toMatchObject({
+      service: 'node1/pmapd',
+      text: expect.stringContaining('of dataspace much'),
+    });
+    // What it wrote is still there, for others, as far as they have room; and gives its frames back.
+    expect(await vkctl('ds', 'rm', 'much')).toMatchObject({ code: 0 });
+    await until('the frames are back', async () => (await stats('node1')).pagesShared <= 256);
+  });
+
+  test('a load of more than its node has is refused, and the node goes on', async () => {
+    const file = join(place.home, 'large');
+    writeFileSync(file, Buffer.alloc(100 << 20, 7));
+    const end = await vkctl('ds', 'load', '--node', 'node2', 'large', file);
+    rmSync(file);
+    expect(end.code).not.toBe(0);
+    expect(end.stderr).toMatch(/^vkctl: .*the node has no frames for \d+ more pages of dataspace large.*\n$/);
+    expect((await events('memory-refused'))[0]).toMatchObject({ service: 'node2/pmapd' });
+    await innocent();
+    await vkctl('ds', 'rm', 'large');
+  });
+
+  test('shared and private memory count against one quota', async () => {
+    const shared = await vkctl(
+      'run',
+      '--memory',
+      '16M',
+      '--node',
+      'node1',
+      guests.hog,
+      'shared',
+      'quota',
+      '40',
+    );
+    expect(shared).toMatchObject({ stderr: expect.stringMatching(/out of memory: .* quota of 16 MiB/) });
+    await vkctl('ds', 'rm', 'quota');
+  });
+
+  test('private memory: who has more than its share ends for who has less', async () => {
+    const before = (await stats('node1')).framesPrivate;
+    const greedy = start('run', '--node', 'node1', guests.hog, 'private', '60', '30000');
+    await until('it has its memory', async () => (await stats('node1')).framesPrivate > 60 * 256);
+    const modest = await vkctl('run', '--node', 'node1', guests.hog, 'private', '30');
+    expect(modest).toMatchObject({ code: 0, stderr: '' });
+    expect(await greedy.ended).toMatchObject({
+      code: 128 + 9,
+      stderr: expect.stringMatching(
+        /out of memory: node1 has no frame for private memory of process \d+; it has/,
+      ),
+    });
+    const alone = await vkctl('run', '--node', 'node1', guests.hog, 'private', '400');
+    expect(alone).toMatchObject({
+      code: 128 + 9,
+      stderr: expect.stringContaining('out of memory: node1 has no'),
+    });
+    await innocent();
+    const credit = 16 * 256;
+    await until('the frames are back', async () => (await stats('node1')).framesPrivate <= before + credit);
+  });
+
+  test('something else fills /dev/shm: errors, nothing lost, nobody hangs', async () => {
+    expect(await vkctl('run', '--node', 'node2', guests.pattern, 'kept', '100', 'write', '5')).toMatchObject({
+      code: 0,
+    });
+    there('dd if=/dev/zero of=/dev/shm/filler bs=64k');
+    const page = await vkctl('run', '--node', 'node1', guests.pattern, 'kept', '100', 'check', '5');
+    expect(page.code).not.toBe(0);
+    expect(page.stderr).toMatch(/out of memory/);
+    const hello = await vkctl('run', '--node', 'node1', guests.hello);
+    expect(hello.stderr).toMatch(/^$|out of memory/);
+    there('rm /dev/shm/filler');
+    await until('it can be read again', async () => {
+      const { code, stdout } = await vkctl(
+        'run',
+        '--node',
+        'node1',
+        guests.pattern,
+        'kept',
+        '100',
+        'check',
+        '5',
+      );
+      return code === 0 && JSON.parse(stdout).wrong_pages === 0;
+    });
+    await innocent();
+  });
+
+  test('a fault that waits is an event, and ps and the metrics say for what', async () => {
+    const cohd = place.record.services.find(({ name }) => name === 'cohd')!.process!;
+    onTestFailed(() => void signalIdentity(cohd, 'SIGCONT'));
+    const first = await vkctl(
+      'run',
+      '--node',
+      'node2',
+      guests.peek,
+      'waits',
+      '0',
+      '--size',
+      '8192',
+      '--write',
+      '9',
+    );
+    expect(first.code).toBe(0);
+    const peek = start(
+      'run',
+      '--node',
+      'node1',
+      guests.peek,
+      'waits',
+      '0',
+      '--size',
+      '8192',
+      '--every-ms',
+      '100',
+    );
+    await until('it reads', async () => (await vkctl('ps', '--json')).stdout.includes('peek'));
+    signalIdentity(cohd, 'SIGSTOP');
+    interface Listed {
+      pid: number;
+      waits: { what: string; reason: string; waitedMs: number }[];
+    }
+    let waits: Listed['waits'] = [];
+    await until('ps says that it waits', async () => {
+      const listed = JSON.parse((await vkctl('ps', '--json')).stdout || '[]') as Listed[];
+      waits = listed.flatMap((process) => process.waits);
+      return waits.length > 0;
+    });
+    expect(waits[0]).toMatchObject({
+      what: 'page 0 of dataspace waits',
+      reason: expect.stringContaining('directory'),
+    });
+    expect((await vkctl('ps')).stdout).toMatch(/WAITS[\s\S]* for page 0 of dataspace waits: /);
+    const said = await vkctl('events', '--kind', 'fault-waits');
+    expect(said.stdout).toMatch(
+      /node1\/pmapd +warning +fault-waits +process \d+ has waited \d+ s for page 0 of dataspace waits/,
+    );
+    // The directory is one of the services that were asked, and does not answer.
+    expect(said).toMatchObject({ code: 1, stderr: expect.stringContaining('cohd does not answer') });
+    signalIdentity(cohd, 'SIGCONT');
+    peek.child.kill('SIGINT');
+    await peek.ended;
+  });
+});
