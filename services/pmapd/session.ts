@@ -76,6 +76,7 @@ export class Session {
     this.write([{ event: { case: 'welcome', value } }, ...this.unsent]);
     this.unsent = [];
     this.tellDeadline();
+    for (const vmspace of this.vmspaces.values()) vmspace.tell(vmspace.charge.sharedFrames);
     // Faults of those who wait were lost with the other stream.
     for (const { entries } of this.vmspaces.values())
       for (const { address, pageCount } of entries) this.userfault.wake(address, pageCount * PAGE_BYTES);

@@ -10,10 +10,11 @@ import { TestPlace, until } from './cluster.ts';
 import { type Command, type CommandEnd, startCommand, startVkctl, VKCTL } from './command.ts';
 
 const SHM_MIB = 200;
+const DESCRIPTORS = 600;
 const unshared = spawnSync('unshare', ['-m', 'true']).status === 0;
 if (!unshared) console.log('skipped: memory that runs out needs root, for "unshare -m"');
 
-describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', () => {
+describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', { timeout: 120_000 }, () => {
   const place = new TestPlace();
   const guests: Record<'hog' | 'pattern' | 'hello' | 'peek', string> = {} as never;
 
@@ -21,7 +22,11 @@ describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', () => {
   const inside = (args: string[]): Promise<CommandEnd> => {
     const mount = `mount -t tmpfs -o size=${SHM_MIB}m shm /dev/shm`;
     const words = [process.execPath, VKCTL, ...args].map((word) => `'${word}'`).join(' ');
-    return startCommand(['unshare', '-m', 'sh', '-c', `${mount} && exec ${words}`], { env: place.env }).ended;
+    // Few descriptors, too: Node takes as many as it may.
+    const limit = `ulimit -n ${DESCRIPTORS}`;
+    return startCommand(['unshare', '-m', 'sh', '-c', `${mount} && ${limit} && exec ${words}`], {
+      env: place.env,
+    }).ended;
   };
   const vkctl = (...args: string[]): Promise<CommandEnd> => place.vkctl(args, { timeoutMs: 60_000 });
   const start = (...args: string[]): Command => startVkctl(args, { env: place.env, timeoutMs: 60_000 });
@@ -58,16 +63,17 @@ describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', () => {
     await place.clear();
   });
 
-  test('more than there is is refused by name', async () => {
+  test('more than there is is refused by name, and without a name nodes share what is left', async () => {
     const end = await inside(['up', '-p', '0', '-n', '2', '--node-memory', '128M']);
     expect(end).toMatchObject({ code: 1, stdout: '' });
     expect(end.stderr).toMatch(
       /^vkctl: --node-memory: 2 x 128 MiB is more than there is: \/dev\/shm has 200 MiB of 200 MiB left.*\n$/,
     );
+    expect(await inside(['up', '-p', '0', '-n', '2', '--lease-ms', '60000'])).toMatchObject({ code: 0 });
+    expect((await stats('node1')).framesTotal).toBe(75 * 256);
   });
 
   test('shared memory: the hog ends with the reason, its neighbours go on', async () => {
-    expect(await inside(['up', '-p', '0', '-n', '2'])).toMatchObject({ code: 0 });
     const neighbours = [neighbour('node1', 'near'), neighbour('node2', 'far')];
     const hog = await vkctl('run', '--node', 'node1', guests.hog, 'shared', 'much', '400');
     expect(hog.code).toBe(128 + 7);
@@ -142,7 +148,24 @@ describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', () => {
     expect(await vkctl('run', '--node', 'node2', guests.pattern, 'kept', '100', 'write', '5')).toMatchObject({
       code: 0,
     });
+    const twoWords = [
+      'run',
+      '--node',
+      'node2',
+      guests.peek,
+      'words',
+      '0',
+      '--size',
+      '8192',
+      '--write',
+      '9',
+      '10',
+    ];
+    expect(await vkctl(...twoWords)).toMatchObject({ code: 0 });
     there('dd if=/dev/zero of=/dev/shm/filler bs=64k');
+    // The page moves to the node that has no room for it; its process ends before it writes.
+    const write = await vkctl('run', '--node', 'node1', guests.peek, 'words', '0', '--write', '11');
+    expect(write).toMatchObject({ stderr: expect.stringContaining('out of memory') });
     const page = await vkctl('run', '--node', 'node1', guests.pattern, 'kept', '100', 'check', '5');
     expect(page.code).not.toBe(0);
     expect(page.stderr).toMatch(/out of memory/);
@@ -162,41 +185,31 @@ describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', () => {
       );
       return code === 0 && JSON.parse(stdout).wrong_pages === 0;
     });
+    const words = await vkctl('run', '--node', 'node2', guests.peek, 'words', '0', '2');
+    expect(JSON.parse(words.stdout)).toMatchObject({ words: [9, 10] });
     await innocent();
   });
 
-  test('a fault that waits is an event, and ps and the metrics say for what', async () => {
-    const cohd = place.record.services.find(({ name }) => name === 'cohd')!.process!;
-    onTestFailed(() => void signalIdentity(cohd, 'SIGCONT'));
-    const first = await vkctl(
-      'run',
-      '--node',
-      'node2',
-      guests.peek,
-      'waits',
-      '0',
-      '--size',
-      '8192',
-      '--write',
-      '9',
-    );
-    expect(first.code).toBe(0);
-    const peek = start(
-      'run',
-      '--node',
-      'node1',
-      guests.peek,
-      'waits',
-      '0',
-      '--size',
-      '8192',
-      '--every-ms',
-      '100',
-    );
-    await until('it reads', async () => (await vkctl('ps', '--json')).stdout.includes('peek'));
-    signalIdentity(cohd, 'SIGSTOP');
+  test('more dataspaces than there are descriptors: an error of the program, and virtual kernels still start', async () => {
+    const many = await vkctl('run', '--node', 'node1', guests.hog, 'many', '600', 'many-');
+    expect(many).toMatchObject({ code: 3, stderr: expect.stringMatching(/^many-\d{3}: .*\(errno 41\)\n$/) });
+    const another = await vkctl('run', '--node', 'node1', '--vkernel', 'another', guests.hello);
+    expect(another).toMatchObject({ code: 0, stderr: '' });
+    const refused = await vkctl('ds', 'create', '--node', 'node1', 'onemore', '4096');
+    expect(refused).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/no descriptor left for dataspace onemore/),
+    });
+  });
+
+  test('a fault that waits is an event, and ps says for what', async () => {
+    const made = ['run', '--node', 'node2', guests.peek, 'waits', '0', '--size', '8192', '--write', '9'];
+    expect(await vkctl(...made)).toMatchObject({ code: 0 });
+    const holder = pmapd('node2');
+    onTestFailed(() => void signalIdentity(holder, 'SIGCONT'));
+    signalIdentity(holder, 'SIGSTOP');
+    const peek = start('run', '--node', 'node1', guests.peek, 'waits', '0');
     interface Listed {
-      pid: number;
       waits: { what: string; reason: string; waitedMs: number }[];
     }
     let waits: Listed['waits'] = [];
@@ -205,19 +218,37 @@ describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', () => {
       waits = listed.flatMap((process) => process.waits);
       return waits.length > 0;
     });
-    expect(waits[0]).toMatchObject({
-      what: 'page 0 of dataspace waits',
-      reason: expect.stringContaining('directory'),
+    const reason = 'it was asked for, and whoever has it has not sent it yet';
+    expect(waits).toMatchObject([{ what: 'page 0 of dataspace waits', reason }]);
+    expect(waits[0]!.waitedMs).toBeGreaterThanOrEqual(5_000);
+    const [ps, said] = await Promise.all([vkctl('ps'), vkctl('events', '--kind', 'fault-waits')]);
+    expect(ps.stdout).toMatch(/WAITS[\s\S]*s for page 0 of dataspace waits: it was asked for/);
+    const text = 'process \\d+ has waited \\d+ s for page 0 of dataspace waits: it was asked for';
+    expect(said.stdout).toMatch(new RegExp(`node1/pmapd +warning +fault-waits +${text}`));
+    // The service that is stopped is one of those that were asked.
+    expect(said).toMatchObject({ code: 1, stderr: expect.stringContaining('node2/pmapd does not answer') });
+    signalIdentity(holder, 'SIGCONT');
+    const { code, stdout } = await peek.ended;
+    expect([code, JSON.parse(stdout)]).toMatchObject([0, { words: [9] }]);
+  });
+
+  test('a node that dies, and a page that was only there, are events', async () => {
+    const made = ['run', '--node', 'node2', guests.peek, 'gone', '0', '--size', '8192', '--write', '9'];
+    expect(await vkctl(...made)).toMatchObject({ code: 0 });
+    signalIdentity(pmapd('node2'), 'SIGKILL');
+    await until('it is lost', async () => {
+      const read = await vkctl('run', '--node', 'node1', guests.peek, 'gone', '0');
+      return read.code === 128 + 7;
     });
-    expect((await vkctl('ps')).stdout).toMatch(/WAITS[\s\S]* for page 0 of dataspace waits: /);
-    const said = await vkctl('events', '--kind', 'fault-waits');
-    expect(said.stdout).toMatch(
-      /node1\/pmapd +warning +fault-waits +process \d+ has waited \d+ s for page 0 of dataspace waits/,
-    );
-    // The directory is one of the services that were asked, and does not answer.
-    expect(said).toMatchObject({ code: 1, stderr: expect.stringContaining('cohd does not answer') });
-    signalIdentity(cohd, 'SIGCONT');
-    peek.child.kill('SIGINT');
-    await peek.ended;
+    expect((await events('page-lost'))[0]).toMatchObject({
+      ...{
+        service: 'node1/pmapd',
+        node: 'node1',
+        severity: 'error',
+        subject: { dataspace: 'gone', page: '0' },
+      },
+    });
+    const buried = await events('holder-buried');
+    expect(buried.map(({ text }) => text)).toContainEqual(expect.stringMatching(/^node2 is gone: /));
   });
 });

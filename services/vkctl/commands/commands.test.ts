@@ -6,6 +6,7 @@ import { EXIT, Failure } from '../failure.ts';
 import { json, table } from '../output.ts';
 import { createProgram } from '../program.ts';
 import { readProgram } from '../program-file.ts';
+import { sinceMs } from './events.ts';
 import { expandKillSignal } from './kill.ts';
 import { parsePid } from './pid.ts';
 import { signalName } from './signal-name.ts';
@@ -34,6 +35,13 @@ test('kill takes signals as kill(1) does', () => {
     'SIGINT',
   ]);
   expect(() => signalName('USR1')).toThrow(/not a signal/);
+});
+
+test('since when: a span before now, or a time', () => {
+  expect(sinceMs('90s', 1_000_000)).toBe(910_000);
+  expect(sinceMs('2h', 10_000_000)).toBe(2_800_000);
+  expect(sinceMs('2026-01-31T12:00Z')).toBe(Date.UTC(2026, 0, 31, 12));
+  for (const bad of ['', 'x', '10', '5y', '-1s']) expect(() => sinceMs(bad), bad).toThrow(/Give a span/);
 });
 
 test('a pid is a number', () => {

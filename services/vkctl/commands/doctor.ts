@@ -38,7 +38,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
     checkNode(),
     checkKernel(),
     ...(await userfaultChecks()),
-    checkMemorySpace(),
+    checkMemorySpace(paths.lockFile),
     checkNats(),
     checkSetpriv(),
     await checkPort(paths, options.port),

@@ -55,7 +55,7 @@ export function addEvents(program: Command): void {
 export function sinceMs(text: string, nowMs = Date.now()): number {
   const [, number, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
   if (unit !== undefined) return nowMs - Number(number) * SPAN_MS[unit]!;
-  const atMs = Date.parse(text);
+  const atMs = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN;
   if (!Number.isNaN(atMs)) return atMs;
   throw new InvalidArgumentError('Give a span as 90s, 10m, 2h, 1d, or a time as 2026-01-31T12:00.');
 }

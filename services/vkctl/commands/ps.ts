@@ -1,5 +1,5 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
-import type { FaultWait } from '@odonata/proto/pmap/v1/pmap';
+import type { FaultWait, Vmspace } from '@odonata/proto/pmap/v1/pmap';
 import { type Process, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Command } from 'commander';
 import { allPages, type Connection, withConnection } from '../connection.ts';
@@ -30,20 +30,27 @@ export function addPs(program: Command): void {
 }
 
 async function ps(options: PsOptions): Promise<void> {
-  const { processes, waits, silent } = await withConnection(clusterOf(options), async (to) => {
-    const [listed, found] = await Promise.all([listProcesses(to), listWaits(to)]);
-    return { ...listed, waits: found };
+  const { processes, memory, silent } = await withConnection(clusterOf(options), async (to) => {
+    const [listed, found] = await Promise.all([listProcesses(to), listMemory(to)]);
+    return { ...listed, memory: found };
   });
   const shown = options.all ? processes : processes.filter((p) => p.state !== ProcessState.EXITED);
-  if (options.json)
-    print(json(shown.map((process) => ({ ...plain(process), waits: waits.get(process.pid) ?? [] }))));
-  else {
+  if (options.json) {
+    print(
+      json(
+        shown.map((process) => {
+          const { waits = [], sharedPages = 0n } = memory.get(process.pid) ?? {};
+          return { ...plain(process), sharedPages, waits };
+        }),
+      ),
+    );
+  } else {
     // A column that is empty as long as all is well is not shown then.
-    const waiting = shown.some(({ pid }) => waits.has(pid));
+    const waiting = shown.some(({ pid }) => (memory.get(pid)?.waits.length ?? 0) > 0);
     const columns = waiting ? COLUMNS.toSpliced(-1, 0, { head: 'WAITS' }) : COLUMNS;
     const rows = shown.map((process) => {
       const cells = row(process);
-      return waiting ? cells.toSpliced(-1, 0, waitText(waits.get(process.pid))) : cells;
+      return waiting ? cells.toSpliced(-1, 0, waitText(memory.get(process.pid)?.waits)) : cells;
     });
     print(table(columns, rows));
   }
@@ -73,17 +80,17 @@ export async function listProcesses(to: Connection): Promise<{ processes: Proces
   return { processes, silent };
 }
 
-/** The faults of processes that have waited for some seconds; a node that does not answer is told of by its processes. */
-async function listWaits(to: Connection): Promise<Map<bigint, FaultWait[]>> {
+/** What pmap managers know of processes; a node that does not answer is told of by its processes. */
+async function listMemory(to: Connection): Promise<Map<bigint, Vmspace>> {
   const lists = await Promise.all(
     (await to.nodes()).map(({ name }) =>
       allPages(
         (pageToken) => to.pmapd(name).listVmspaces({ pageSize: 1000, pageToken }, { deadlineMs: 5000 }),
-        ({ vmspaces }) => vmspaces.filter((vmspace) => vmspace.waits.length > 0),
+        ({ vmspaces }) => vmspaces,
       ).catch(() => []),
     ),
   );
-  return new Map(lists.flat().map(({ pid, waits }) => [pid, waits]));
+  return new Map(lists.flat().map((vmspace) => [vmspace.pid, vmspace]));
 }
 
 /** `12s for page 7 of dataspace x: the directory does not answer` */

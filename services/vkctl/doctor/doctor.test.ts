@@ -34,7 +34,7 @@ test('this machine is well', () => {
 test('what is not well names its fix', () => {
   failing(checkNode('v20.20.2'));
   failing(checkKernel('5.15.0-91-generic'));
-  failing(checkMemorySpace('/dev/shm', Number.MAX_SAFE_INTEGER));
+  failing(checkMemorySpace('', '/dev/shm', Number.MAX_SAFE_INTEGER));
   expect(checkKernel('5.19.0').ok).toBe(true);
   expect(checkKernel('6.1.0-28-amd64').ok).toBe(true);
 });

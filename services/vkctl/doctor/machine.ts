@@ -1,7 +1,8 @@
 // Checks of the machine: what Odonata needs from the kernel and from other packages.
 import { execFileSync } from 'node:child_process';
-import { readFileSync, statfsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { release, totalmem } from 'node:os';
+import { memorySpace } from '../cluster/memory-space.ts';
 import { formatSize } from '../size.ts';
 import { findTool } from '../supervisor/tool.ts';
 import type { Check } from './check.ts';
@@ -32,11 +33,13 @@ export function checkKernel(text = release()): Check {
   return { name: 'kernel', ok, detail, fix };
 }
 
-export function checkMemorySpace(folder = '/dev/shm', neededBytes = SHM_BYTES): Check {
+/** @param ownLock of the cluster that is meant: what it was promised is its own */
+export function checkMemorySpace(ownLock: string, folder = '/dev/shm', neededBytes = SHM_BYTES): Check {
   const name = 'memory space';
-  const { bavail, bsize } = statfsSync(folder);
-  const free = bavail * bsize;
-  const detail = `${formatSize(free)} free in ${folder}`;
+  const { availableBytes, promisedBytes } = memorySpace(ownLock, folder);
+  const free = Math.max(0, availableBytes - promisedBytes);
+  const others = promisedBytes > 0 ? `, beside ${formatSize(promisedBytes)} promised to other clusters` : '';
+  const detail = `${formatSize(free)} free in ${folder}${others}`;
   if (free >= neededBytes) return { name, ok: true, detail };
   const size = formatSize(Math.min(totalmem() / 2, 4 * 2 ** 30));
   const fix = `mount -o remount,size=${size.replace(/ ([KMGT]).*/, '$1').replace(/\.\d+/, '')} ${folder} (docker run: --shm-size=1g)`;

@@ -75,7 +75,14 @@ export class Vmspace implements Space {
     });
     if (answer.case !== 'vmspaceCreated')
       throw new PmapError(EINVAL, `vmspace_create was answered with ${answer.case}`);
-    return new Vmspace(pmap, options, answer.value.vmspace, answer.value.file);
+    const { vmspace, file } = answer.value;
+    try {
+      return new Vmspace(pmap, options, vmspace, file);
+    } catch (error) {
+      // No addresses, or no descriptor: the pmap manager need not keep it.
+      pmap.session.send({ case: 'vmspaceDestroy', value: { vmspace } });
+      throw error;
+    }
   }
 
   private constructor(pmap: PmapParts, options: SpaceOptions, id: bigint, file: string) {
