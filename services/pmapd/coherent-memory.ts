@@ -15,6 +15,7 @@ import { CHARGED_TO_NODE } from './charge.ts';
 import type { Frames } from './frames.ts';
 import { MemoryFile } from './memory-file.ts';
 import { NodePmap } from './node-pmap.ts';
+import { PageRoom } from './page-room.ts';
 import type { Wanted } from './readahead.ts';
 import { SharedDataspace } from './shared-dataspace.ts';
 import { mib, type Short } from './shortage.ts';
@@ -71,6 +72,7 @@ export class CoherentMemory {
   private arriving: { firstPage: number; data: Uint8Array } | undefined;
   private operations = 0;
   private readonly frames: Frames;
+  private readonly room: PageRoom;
 
   constructor(
     memoryDir: string,
@@ -80,6 +82,7 @@ export class CoherentMemory {
   ) {
     this.holder = new ShardedHolder(shards);
     this.frames = frames;
+    this.room = new PageRoom(frames, this.holder);
     this.memoryDir = memoryDir;
     this.outside = outside;
     this.statistics = statistics;
@@ -169,8 +172,7 @@ export class CoherentMemory {
     dataspace.unfollow();
     this.pmap.removeDataspace(id);
     this.dataspaces.delete(id);
-    for (const charged of dataspace.reserved.values()) this.frames.unreserve(charged);
-    dataspace.reserved.clear();
+    this.room.forget(dataspace);
     dataspace.file.remove();
   }
 
@@ -205,7 +207,7 @@ export class CoherentMemory {
     const { entry, page, write } = fault;
     const { dataspace } = entry;
     // What comes must have a frame: so before it is asked for.
-    if (!this.reserve(dataspace, page, 1, entry.vmspace.charge.number)) {
+    if (!this.room.reserve(dataspace, page, 1, entry.vmspace.charge.number)) {
       this.short(fault, place);
       return;
     }
@@ -253,74 +255,6 @@ export class CoherentMemory {
     );
   }
 
-  // How many more frames a process, or the node, may have for shared pages.
-  private room(charged: number): number {
-    const charge = this.frames.charges.get(charged);
-    return Math.min(this.frames.room(charge), charge?.quotaRoom ?? Number.POSITIVE_INFINITY);
-  }
-
-  /**
-   * Keeps frames for pages that will be asked for.
-   * @returns how many pages from the first on may be asked for
-   */
-  private reserve(dataspace: SharedDataspace, firstPage: number, pageCount: number, charged: number): number {
-    const { id, file, reserved } = dataspace;
-    let room: number | undefined;
-    for (let page = firstPage; page < firstPage + pageCount; page++) {
-      // A page that is held, or an empty one that may be used, takes a frame when it is touched.
-      if (reserved.has(page) || file.has(page) || mayRead(this.holder.state(id, page))) continue;
-      room ??= this.room(charged);
-      if (room-- <= 0) return page - firstPage;
-      reserved.set(page, charged);
-      this.frames.reserve(charged);
-    }
-    return pageCount;
-  }
-
-  // What was asked for came, or will not come.
-  private unreserve(dataspace: SharedDataspace, { firstPage, pageCount }: PageRun): void {
-    const { id, reserved } = dataspace;
-    if (reserved.size === 0) return;
-    const free = (page: number, charged: number) => {
-      if (this.holder.pending(id, page)) return;
-      reserved.delete(page);
-      this.frames.unreserve(charged);
-    };
-    if (pageCount > reserved.size) {
-      for (const [page, charged] of [...reserved])
-        if (page >= firstPage && page < firstPage + pageCount) free(page, charged);
-      return;
-    }
-    for (let page = firstPage; page < firstPage + pageCount; page++) {
-      const charged = reserved.get(page);
-      if (charged !== undefined) free(page, charged);
-    }
-  }
-
-  // Puts bytes into frames: those that were kept for them.
-  private keep(dataspace: SharedDataspace, firstPage: number, bytes: Uint8Array): void {
-    const { reserved } = dataspace;
-    dataspace.file.write(firstPage, bytes, (page) => {
-      const charged = reserved.get(page);
-      if (charged === undefined) return CHARGED_TO_NODE;
-      reserved.delete(page);
-      this.frames.unreserve(charged);
-      return charged;
-    });
-  }
-
-  // Gives the holes of a run frames of zeros, as far as a process may have them. @returns how many pages have frames
-  private fill({ file }: SharedDataspace, firstPage: number, pageCount: number, charged: number): number {
-    let room: number | undefined;
-    let count = 0;
-    for (; count < pageCount; count++) {
-      if (file.has(firstPage + count)) continue;
-      room ??= this.room(charged);
-      if (room-- <= 0) break;
-    }
-    return count === 0 ? 0 : file.fillHoles(firstPage, count, () => charged);
-  }
-
   // The page that is waited for comes first, and its neighbours when the guest runs again; but whoever goes through
   // pages in order is served best by all of them in one step.
   private resolve(fault: FaultAt, place: FaultPlace): void {
@@ -353,7 +287,7 @@ export class CoherentMemory {
   private map(entry: MapEntry, wanted: Wanted, write: boolean): number | undefined {
     const { dataspace, vmspace } = entry;
     const { firstPage, neededPages } = wanted;
-    const pageCount = this.fill(dataspace, firstPage, wanted.pageCount, vmspace.charge.number);
+    const pageCount = this.room.fill(dataspace, firstPage, wanted.pageCount, vmspace.charge.number);
     if (pageCount === 0) return undefined;
     const run = { dataspace: dataspace.id, firstPage, pageCount };
     // A page that nobody else has is mapped for writing at its first read: most are written next.
@@ -388,7 +322,7 @@ export class CoherentMemory {
       const charged = entry.vmspace.charge.number;
       for (const each of wanted) {
         // What nobody waits for yet comes where there is room.
-        const count = this.reserve(entry.dataspace, each.firstPage, each.pageCount, charged);
+        const count = this.room.reserve(entry.dataspace, each.firstPage, each.pageCount, charged);
         if (count > 0) ask(each.firstPage, count, Math.min(count, each.neededPages));
       }
     });
@@ -426,7 +360,7 @@ export class CoherentMemory {
       if (this.frozen) throw new Error('another pmap manager takes the place of this one; try again');
       const missing = this.firstMissing(run, mode);
       if (missing === undefined) break;
-      if (this.reserve(dataspace, firstPage, pageCount, CHARGED_TO_NODE) < pageCount)
+      if (this.room.reserve(dataspace, firstPage, pageCount, CHARGED_TO_NODE) < pageCount)
         throw this.noFrames(dataspace, pageCount);
       this.step({ type: 'want', run, mode, neededPages: pageCount });
       await new Promise<void>((resolve, reject) => {
@@ -440,7 +374,7 @@ export class CoherentMemory {
           });
       });
     }
-    if (mode === 'WRITE' && this.fill(dataspace, firstPage, pageCount, CHARGED_TO_NODE) < pageCount)
+    if (mode === 'WRITE' && this.room.fill(dataspace, firstPage, pageCount, CHARGED_TO_NODE) < pageCount)
       throw this.noFrames(dataspace, pageCount);
     this.pmap.takeForNode(run, mode);
     if (mode === 'WRITE') this.step({ type: 'wrote', run });
@@ -536,7 +470,7 @@ export class CoherentMemory {
 
   /** Asks for pages that will be read. */
   readAhead({ dataspace, vmspace }: MapEntry, firstPage: number, pageCount: number): void {
-    const count = this.reserve(dataspace, firstPage, pageCount, vmspace.charge.number);
+    const count = this.room.reserve(dataspace, firstPage, pageCount, vmspace.charge.number);
     const run = { dataspace: dataspace.id, firstPage, pageCount: count };
     if (count > 0) this.step({ type: 'want', run, mode: 'READ', neededPages: count });
   }
@@ -627,11 +561,11 @@ export class CoherentMemory {
         dataspace.forget(run, action.version);
         return;
       case 'ready':
-        this.unreserve(dataspace, run);
+        this.room.settle(dataspace, run);
         for (const waiter of dataspace.takeWaiters(run.firstPage, run.pageCount)) waiter.retry();
         return;
       case 'failed': {
-        this.unreserve(dataspace, run);
+        this.room.settle(dataspace, run);
         if (action.reason === 'LOST' && dataspace.durable) {
           this.outside.fetchStored(dataspace, run, action.version);
           return;
@@ -693,7 +627,11 @@ export class CoherentMemory {
     if (zero) return;
     assert(this.arriving !== undefined, 'data is installed while it arrives');
     const from = (run.firstPage - this.arriving.firstPage) * PAGE_BYTES;
-    this.keep(dataspace, run.firstPage, this.arriving.data.subarray(from, from + run.pageCount * PAGE_BYTES));
+    this.room.install(
+      dataspace,
+      run.firstPage,
+      this.arriving.data.subarray(from, from + run.pageCount * PAGE_BYTES),
+    );
     this.statistics.pagesIn += run.pageCount;
   }
 
@@ -701,7 +639,7 @@ export class CoherentMemory {
     for (let page = firstPage; page < firstPage + pageCount; page++) {
       const bytes = dataspace.stored.get(page);
       assert(bytes !== undefined, `page ${page} of ${dataspace.name} was read back`);
-      this.keep(dataspace, page, bytes);
+      this.room.install(dataspace, page, bytes);
       dataspace.stored.delete(page);
     }
   }
@@ -710,7 +648,7 @@ export class CoherentMemory {
     const { run, version } = action;
     for (let i = 0; i < run.pageCount; i++) {
       const { bytes } = dataspace.retainedAt(run.firstPage + i, version);
-      if (bytes !== undefined) this.keep(dataspace, run.firstPage + i, bytes);
+      if (bytes !== undefined) this.room.install(dataspace, run.firstPage + i, bytes);
       dataspace.retained.delete(run.firstPage + i);
     }
   }

@@ -41,7 +41,7 @@ export function addRun(program: Command): void {
       collect,
     )
     .option('-e, --env <name=value>', 'set a variable; NAME alone: as it is here (repeatable)', collect)
-    .option('--memory <size>', 'private memory that it may touch, as 256M')
+    .option('--memory <size>', 'memory that it may have, private and shared pages that it brings, as 256M')
     .addOption(clusterOption())
     .passThroughOptions()
     .action(run);
