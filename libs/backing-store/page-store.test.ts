@@ -1,14 +1,16 @@
 // Against a real NATS server.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { withBackoff } from '@odonata/rpc/backoff.ts';
 import { Code } from '@odonata/rpc/error.ts';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encodeChunk, PAGE_BYTES, sealPage } from './chunk.ts';
 import { PageStore, type PageToStore } from './page-store.ts';
+import { type Ledger, streamOf } from './store-stream.ts';
 import { freePorts } from './testdata/free-ports.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'odonata-page-store-'));
@@ -28,8 +30,11 @@ const states = async (dataspace: bigint, firstPage: number, pageCount: number) =
     p.state === 'INTACT' ? `${p.page} v${p.version} ${p.bytes[0]}` : `${p.page} ${p.state}`,
   );
 
-function startServer(): ChildProcess {
-  const args = ['-a', '127.0.0.1', '-p', `${port}`, '-js', '-sd', folder];
+function startServer(fileBytesMax = 2 ** 40): ChildProcess {
+  const conf = join(folder, 'nats.conf');
+  const limit = `max_file_store: ${fileBytesMax}`;
+  writeFileSync(conf, `jetstream { store_dir: ${JSON.stringify(folder)}, ${limit} }\n`);
+  const args = ['-a', '127.0.0.1', '-p', `${port}`, '-c', conf];
   return spawn('nats-server', args, { stdio: 'ignore' });
 }
 
@@ -108,7 +113,9 @@ test('a full store says so, and keeps what it has', async () => {
   await small.write(1n, pages(0));
   await expect(small.write(1n, pages(64))).rejects.toMatchObject({
     code: Code.ResourceExhausted,
-    message: expect.stringContaining('the backing store is full (400000 bytes'),
+    message: expect.stringMatching(
+      /the backing store has no room left in NATS .*maximum bytes.*remove durable/,
+    ),
   });
   expect((await small.read(1n, 0, 65)).map((p) => p.state).slice(62)).toEqual([
     'INTACT',
@@ -131,3 +138,76 @@ test('while the server is away nothing is acknowledged; what was is there after 
   await store.write(5n, [filled(1, 1, 43)]);
   expect(await states(5n, 0, 2)).toEqual(['0 v1 42', '1 v1 43']);
 }, 60_000);
+
+/** As a bucket is: it outlives the stream. */
+function ledger(): Ledger & { bytes: number | undefined } {
+  return {
+    bytes: undefined as number | undefined,
+    async read() {
+      return this.bytes;
+    },
+    async note(bytes) {
+      this.bytes = bytes;
+    },
+  };
+}
+const sizeOf = async (cluster: string): Promise<number> => {
+  const manager = await connection.jetstreamManager();
+  return (await manager.streams.info(streamOf(cluster))).config.max_bytes;
+};
+const MIB = 2 ** 20;
+
+test('a server with little room: a store takes what fits and is found again, one that does not fit says how much it needs', async () => {
+  await killServer();
+  server = startServer(400 * MIB);
+  const note = ledger();
+  const open = (cluster: string, bytesMax: number) =>
+    PageStore.open(connection, { ...options, cluster, bytesMax, ledger: note });
+  await withBackoff(() => store.read(5n, 0, 1), { maxAttempts: 60 });
+  const fits = await open('fits', 0);
+  // Nothing was stored, and to ask for it makes nothing.
+  expect((await fits.read(1n, 0, 1))[0]!.state).toBe('NEVER_STORED');
+  expect(await fits.check(1n)).toEqual({ storedPages: 0, corruptPages: 0 });
+  expect(note.bytes).toBeUndefined();
+  await fits.write(1n, [filled(0, 1, 42)]);
+  // 400 MiB, 64 of them another store's: 256 MiB and a quarter more.
+  expect([await sizeOf('fits'), note.bytes]).toEqual([256 * MIB, 256 * MIB]);
+  // There is no room for a second of that size: it is not asked for.
+  const again = await open('fits', 0);
+  await again.write(1n, [filled(1, 1, 43)]);
+  expect((await again.read(1n, 0, 2)).map((p) => p.state)).toEqual(['INTACT', 'INTACT']);
+  await expect(
+    PageStore.open(connection, { ...options, cluster: 'large', bytesMax: 512 * MIB }).then((large) =>
+      large.write(1n, [filled(0, 1, 1)]),
+    ),
+  ).rejects.toMatchObject({
+    code: Code.ResourceExhausted,
+    message: expect.stringMatching(
+      /the backing store of 536870912 bytes needs 671088640 bytes of NATS's file store, which has less left; raise max_file_store .*--store SIZE/,
+    ),
+  });
+  // A larger number lets it grow, one that is too large leaves it as it is.
+  await (await open('fits', 300 * MIB)).write(1n, [filled(2, 1, 44)]);
+  expect(await sizeOf('fits')).toBe(300 * MIB);
+  await (await open('fits', 900 * MIB)).write(1n, [filled(3, 1, 45)]);
+  expect(await sizeOf('fits')).toBe(300 * MIB);
+  // A server that cannot have it any more: that is no store without pages, and no smaller one takes its place.
+  const late = await open('fits', 0);
+  await killServer();
+  server = startServer(100 * MIB);
+  const said = {
+    code: Code.Unavailable,
+    message: expect.stringMatching(/was made, and NATS does not have it now/),
+  };
+  await withBackoff(
+    async () => {
+      await expect(late.read(1n, 0, 1)).rejects.toMatchObject(said);
+    },
+    { maxAttempts: 60 },
+  );
+  await expect(late.write(1n, [filled(0, 2, 1)])).rejects.toMatchObject(said);
+  await killServer();
+  server = startServer();
+  const back = await withBackoff(() => late.read(1n, 0, 4), { maxAttempts: 60 });
+  expect(back.map((p) => p.state === 'INTACT' && p.bytes[0])).toEqual([42, 43, 44, 45]);
+}, 90_000);

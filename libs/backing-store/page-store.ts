@@ -5,15 +5,10 @@
 // read: the server refuses it when another came between, and the merge is done again. So of two who sync one page at
 // the same time the higher version stays, whichever is faster. `write` returns when the server has acknowledged every
 // chunk, and throws otherwise; what it could not store, it does not report as stored.
+import { apiCode, jetStreamError } from '@odonata/bus/jetstream-error.ts';
+import type { StoreDisk } from '@odonata/bus/store-disk.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { tryAgain } from '@odonata/rpc/refusal.ts';
-import {
-  type JetStreamClient,
-  type JetStreamManager,
-  type NatsConnection,
-  NatsError,
-  StorageType,
-} from 'nats';
+import type { JetStreamClient, JetStreamManager, NatsConnection } from 'nats';
 import {
   byChunk,
   CHUNK_BYTES_MAX,
@@ -29,14 +24,12 @@ import {
   type StoredPage,
   sealPage,
 } from './chunk.ts';
+import { expectNeverMade, isMissing, openStream, type StreamOptions, streamOf } from './store-stream.ts';
 
-export interface PageStoreOptions {
-  /** Separates clusters on one server. */
-  cluster: string;
-  /** Servers that keep each chunk. */
-  replicas: number;
-  /** What the store may take of the server's disk. */
-  bytesMax: number;
+/** `cluster` separates clusters on one server, `replicas` are servers that keep each chunk. */
+export interface PageStoreOptions extends StreamOptions {
+  /** Of the server, where it is on this machine. */
+  disk?: StoreDisk;
   /** How long one request may take; default 5000. */
   requestMs?: number;
 }
@@ -57,17 +50,20 @@ export type PageRead =
 
 /** Who meets others at one chunk more often than this gives up. */
 const TRIES_MAX = 20;
+/** In what is said of it. */
+const STORE = 'the backing store';
 const REQUEST_MS = 5_000;
 /** Error codes of JetStream. */
 const WRONG_LAST_SEQUENCE = 10071;
 const NO_MESSAGE = 10037;
-const STREAM_IS_FULL = new Set([10077, 10047, 10023]);
 
 export class PageStore {
   private readonly connection: NatsConnection;
   private readonly jetstream: JetStreamClient;
   private readonly manager: JetStreamManager;
   private readonly options: PageStoreOptions;
+  /** The stream is there. */
+  private stream: Promise<void> | undefined;
 
   private constructor(
     connection: NatsConnection,
@@ -81,9 +77,11 @@ export class PageStore {
     this.options = options;
   }
 
-  /** Makes the stream where it does not exist. @throws RpcError UNAVAILABLE, FAILED_PRECONDITION */
+  /** The stream is made by the first who writes. @throws RpcError UNAVAILABLE, FAILED_PRECONDITION */
   static async open(connection: NatsConnection, options: PageStoreOptions): Promise<PageStore> {
-    const payloadMax = connection.info?.max_payload ?? 0;
+    // Between two servers there is no limit to look at.
+    if (!connection.info) throw jetStreamError(new Error('not connected'), STORE, options.disk);
+    const payloadMax = connection.info.max_payload;
     if (payloadMax < CHUNK_BYTES_MAX) {
       const fix = `set max_payload to at least ${CHUNK_BYTES_MAX} in its configuration`;
       throw new RpcError(
@@ -94,24 +92,15 @@ export class PageStore {
     const timeout = options.requestMs ?? REQUEST_MS;
     try {
       const manager = await connection.jetstreamManager({ timeout });
-      await manager.streams.add({
-        name: `odonata-${options.cluster}-pages`,
-        subjects: [`odonata.${options.cluster}.pages.>`],
-        storage: StorageType.File,
-        max_msgs_per_subject: 1,
-        max_bytes: options.bytesMax,
-        discard: 'new' as never,
-        num_replicas: options.replicas,
-        allow_direct: false,
-      });
       return new PageStore(connection, connection.jetstream({ timeout }), manager, options);
     } catch (error) {
-      throw unavailable(error);
+      throw jetStreamError(error, STORE, options.disk);
     }
   }
 
   /** Stores pages; returns when all are stored. @throws RpcError UNAVAILABLE, RESOURCE_EXHAUSTED, DATA_LOSS, ABORTED */
   async write(dataspace: bigint, pages: readonly PageToStore[]): Promise<void> {
+    await this.opened();
     const sealed = new Map(pages.map((p) => [p.page, sealPage(dataspace, p.page, p.version, p.bytes)]));
     for (const [number, ofChunk] of byChunk(sealed)) await this.writeChunk({ dataspace, number }, ofChunk);
   }
@@ -140,13 +129,38 @@ export class PageStore {
     return { storedPages, corruptPages };
   }
 
+  private async opened(): Promise<void> {
+    this.stream ??= openStream(this.manager, this.options).catch((error) => {
+      this.stream = undefined;
+      throw this.failed(error);
+    });
+    await this.stream;
+  }
+
+  /** What an error of the server means; a stream that is gone is looked for again. */
+  private failed(error: unknown): RpcError {
+    this.stream = undefined;
+    return jetStreamError(error, STORE, this.options.disk);
+  }
+
+  /** Nothing is stored where there never was a stream. @throws RpcError */
+  private async expectMissing(error: unknown): Promise<void> {
+    if (!isMissing(error)) throw this.failed(error);
+    await expectNeverMade(this.options.ledger).catch((trouble) => {
+      throw this.failed(trouble);
+    });
+  }
+
   private async chunkNumbers(dataspace: bigint): Promise<number[]> {
     try {
       const prefix = `odonata.${this.options.cluster}.pages.${dataspace}.`;
-      const { state } = await this.manager.streams.info(this.stream, { subjects_filter: `${prefix}>` });
+      const { state } = await this.manager.streams.info(streamOf(this.options.cluster), {
+        subjects_filter: `${prefix}>`,
+      });
       return Object.keys(state.subjects ?? {}).map((subject) => Number(subject.slice(prefix.length)));
     } catch (error) {
-      throw unavailable(error);
+      await this.expectMissing(error);
+      return [];
     }
   }
 
@@ -154,14 +168,10 @@ export class PageStore {
   async remove(dataspace: bigint): Promise<void> {
     try {
       const filter = `odonata.${this.options.cluster}.pages.${dataspace}.>`;
-      await this.manager.streams.purge(this.stream, { filter });
+      await this.manager.streams.purge(streamOf(this.options.cluster), { filter });
     } catch (error) {
-      throw unavailable(error);
+      await this.expectMissing(error);
     }
-  }
-
-  private get stream(): string {
-    return `odonata-${this.options.cluster}-pages`;
   }
 
   private subject({ dataspace, number }: ChunkId): string {
@@ -188,33 +198,30 @@ export class PageStore {
 
   /** False: another message came between. */
   private async publish(id: ChunkId, bytes: Uint8Array, lastSequence: number): Promise<boolean> {
+    this.options.disk?.expectRoom(bytes.length, STORE);
     try {
       await this.jetstream.publish(this.subject(id), bytes, {
         expect: { lastSubjectSequence: lastSequence },
       });
       return true;
     } catch (error) {
-      const code = apiCode(error);
-      if (code === WRONG_LAST_SEQUENCE) return false;
-      if (code === undefined || !STREAM_IS_FULL.has(code)) throw unavailable(error);
-      const limit = `${this.options.bytesMax} bytes`;
-      throw new RpcError(
-        Code.ResourceExhausted,
-        `the backing store is full (${limit}, or the server's own limit); remove durable dataspaces or raise it`,
-        { cause: error },
-      );
+      if (apiCode(error) === WRONG_LAST_SEQUENCE) return false;
+      throw this.failed(error);
     }
   }
 
   /** `pages` undefined: it is torn. */
   private async readChunk(id: ChunkId): Promise<{ sequence: number; pages: Pages | undefined }> {
-    if (this.connection.isClosed()) throw unavailable(new Error('the connection is closed'));
+    const none = { sequence: 0, pages: new Map<number, StoredPage>() };
+    if (this.connection.isClosed()) throw this.failed(new Error('the connection is closed'));
     try {
-      const message = await this.manager.streams.getMessage(this.stream, { last_by_subj: this.subject(id) });
+      const asked = { last_by_subj: this.subject(id) };
+      const message = await this.manager.streams.getMessage(streamOf(this.options.cluster), asked);
       return { sequence: message.seq, pages: decodeChunk(id, message.data) };
     } catch (error) {
-      if (apiCode(error) === NO_MESSAGE) return { sequence: 0, pages: new Map<number, StoredPage>() };
-      throw unavailable(error);
+      if (apiCode(error) === NO_MESSAGE) return none;
+      await this.expectMissing(error);
+      return none;
     }
   }
 }
@@ -225,17 +232,4 @@ function readPage(dataspace: bigint, page: number, chunk: { pages: Pages | undef
   if (stored === undefined) return { page, state: 'NEVER_STORED' };
   if (!isIntact(dataspace, page, stored)) return { page, state: 'CORRUPT' };
   return { page, state: 'INTACT', version: stored.version, bytes: stored.bytes };
-}
-
-function apiCode(error: unknown): number | undefined {
-  return error instanceof NatsError ? error.api_error?.err_code : undefined;
-}
-
-function unavailable(error: unknown): RpcError {
-  const why = error instanceof Error ? error.message : String(error);
-  return tryAgain(
-    Code.Unavailable,
-    `the backing store does not answer (${why}); try again when the NATS server with JetStream is back`,
-    { cause: error },
-  );
 }

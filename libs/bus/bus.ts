@@ -1,7 +1,10 @@
 // NATS: invalidation broadcasts, and JetStream key-value buckets. Delivery on the bus is at most once
 // and in no order that anybody may rely on; the protocol above acknowledges and repeats.
 import { Backoff, withBackoff } from '@odonata/rpc/backoff.ts';
+import type { RpcError } from '@odonata/rpc/error.ts';
 import { connect, type JetStreamClient, type KV, type KvEntry, type NatsConnection, StorageType } from 'nats';
+import { jetStreamError } from './jetstream-error.ts';
+import { StoreDisk } from './store-disk.ts';
 
 export interface BusLog {
   info(fields: object, line: string): void;
@@ -13,6 +16,8 @@ export interface BusOptions {
   url: string;
   /** What the server asks for; empty or none: nothing. */
   token?: string;
+  /** Of the server, where it is on this machine; empty or none: it is not. */
+  folder?: string;
   /** Servers that keep each bucket; 1. */
   replicas?: number;
   /** Separates clusters on one server. */
@@ -26,20 +31,23 @@ export interface BusOptions {
 const REQUEST_MS = 5_000;
 
 export class Bus {
+  /** Of the server, where it can be seen. */
+  readonly disk: StoreDisk | undefined;
   private readonly connection: NatsConnection;
   private readonly cluster: string;
   private readonly onReconnect = new Set<() => void>();
   private readonly replicas: number;
 
-  private constructor(connection: NatsConnection, cluster: string, replicas: number) {
+  private constructor(connection: NatsConnection, { cluster, replicas, folder }: BusOptions) {
     this.connection = connection;
     this.cluster = cluster;
-    this.replicas = replicas;
+    this.replicas = replicas ?? 1;
+    this.disk = folder ? new StoreDisk(folder) : undefined;
   }
 
   /** Connects, and waits for the server as long as it takes; later it reconnects for ever. */
   static async connect(options: BusOptions): Promise<Bus> {
-    const { url, cluster, name, log, token } = options;
+    const { url, name, log, token } = options;
     log.info({ url }, 'connecting to NATS');
     const connection = await connect({
       servers: url,
@@ -51,7 +59,7 @@ export class Bus {
       reconnectJitter: 100,
       timeout: 2_000,
     });
-    const bus = new Bus(connection, cluster, options.replicas ?? 1);
+    const bus = new Bus(connection, options);
     void (async () => {
       for await (const status of connection.status()) {
         if (status.type === 'disconnect' || status.type === 'reconnect')
@@ -81,6 +89,11 @@ export class Bus {
   /** The connection itself, for the backing store. */
   get nats(): NatsConnection {
     return this.connection;
+  }
+
+  /** An error of JetStream as one of ours. @param what does not do what was asked */
+  explain(error: unknown, what: string): RpcError {
+    return jetStreamError(error, what, this.disk);
   }
 
   /** A bucket of the cluster; made when it does not exist. */

@@ -5,6 +5,10 @@ import { Bus, type BusLog } from './bus.ts';
 export const busConfig = {
   nats: z.string().default('nats://127.0.0.1:4222').describe('NATS server with JetStream'),
   natsReplicas: z.number().int().min(1).max(5).default(1).describe('NATS servers that keep each record'),
+  natsDir: z
+    .string()
+    .default('')
+    .describe('folder of the NATS server, where it is on this machine: a full disk is then known for one'),
   natsToken: z.string().default('').describe('what NATS asks for; give it by the environment'),
   cluster: z
     .string()
@@ -17,6 +21,6 @@ export type BusConfig = { [K in keyof typeof busConfig]: z.infer<(typeof busConf
 
 /** @param name shown by the server */
 export function connectBus(config: BusConfig, name: string, log: BusLog): Promise<Bus> {
-  const { nats: url, natsToken: token, natsReplicas: replicas, cluster } = config;
-  return Bus.connect({ url, token, replicas, cluster, name, log });
+  const { nats: url, natsToken: token, natsReplicas: replicas, natsDir: folder, cluster } = config;
+  return Bus.connect({ url, token, replicas, folder, cluster, name, log });
 }

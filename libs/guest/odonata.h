@@ -44,6 +44,7 @@ enum {
   ODONATA_EINVAL = 28,    /* unaligned, empty or out of range */
   ODONATA_ENOENT = 44,    /* ds_open: no dataspace of that name, and CREATE was not asked */
   ODONATA_ENOMEM = 48,    /* over a quota */
+  ODONATA_ENOSPC = 51,    /* sync: the backing store, or its disk, is full */
   ODONATA_ETIMEDOUT = 73, /* lock, wait32: the time is over */
 };
 
@@ -122,7 +123,8 @@ int32_t odonata_unlock(uint64_t id, int64_t begin, int64_t end_inclusive);
  * Stores the bytes [offset, offset + len) of a durable dataspace, in whole pages, with what they hold when the call
  * begins or later; `len` 0 means all from `offset` on.  0 when the backing store has acknowledged all of it: from then
  * on these bytes, or later ones, survive the death of any node.  EIO: it may be stored in part (the store does not
- * answer, or a page cannot be read); ENOMEM: the store is full; EBUSY: the dataspace is not durable.
+ * answer, or a page cannot be read); ENOSPC: the store or its disk is full, and nothing that was stored is lost; the same
+ * call succeeds when there is room again; EBUSY: the dataspace is not durable.
  */
 ODONATA_IMPORT("sync")
 int32_t odonata_sync(uint64_t id, uint64_t offset, uint64_t len);

@@ -6,8 +6,14 @@ export type { Logger };
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** Of lines that could not be written; later ones are dropped. */
+const LATE_BYTES = 1 << 20;
+
 /** A log of JSON lines on standard error. Written at once: the last line before a crash is the one that matters. */
 export function createLog(name: string, level: LogLevel = 'info'): Logger {
+  const destination = pino.destination({ fd: 2, sync: true, maxLength: LATE_BYTES });
+  // A full disk ends no service: what cannot be written waits for room, up to a limit.
+  destination.on('error', () => {});
   return pino(
     {
       name,
@@ -16,7 +22,7 @@ export function createLog(name: string, level: LogLevel = 'info'): Logger {
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: pino.stdSerializers.err },
     },
-    pino.destination({ fd: 2, sync: true }),
+    destination,
   );
 }
 

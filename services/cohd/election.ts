@@ -171,7 +171,10 @@ export class Election {
       if (this.away) log.info('JetStream answers again');
       this.away = false;
     } catch (error) {
-      if (!this.away) log.warn({ err: error }, 'JetStream does not answer; trying again');
+      if (!this.away) {
+        const reason = this.o.bus.explain(error, 'the election of directories').details;
+        log.warn({ err: error, reason }, 'could not tell JetStream that this replica lives; trying again');
+      }
       this.away = true;
       this.steadySinceMs = Number.POSITIVE_INFINITY;
     } finally {

@@ -151,8 +151,8 @@ const isSpeculative = (next: HolderEvent | undefined): boolean =>
 function expectSame(record: DataspaceRecord, wanted: bigint, exclusive: boolean, durable: boolean): void {
   const { name, sizeBytes: is } = record;
   if (durable && !record.durable)
-    throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists, and is not durable`);
-  if (exclusive) throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists`);
+    throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${is} bytes, and is not durable`);
+  if (exclusive) throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${is} bytes`);
   if (is !== wanted)
     throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${is} bytes, not ${wanted}`);
 }

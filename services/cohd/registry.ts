@@ -1,9 +1,10 @@
 // The shared dataspaces of the cluster by name, in a JetStream bucket: what cohd must know again after
 // a restart. The revision of the entry that made a dataspace is its identity.
 import type { Bus } from '@odonata/bus/bus.ts';
+import { apiCode } from '@odonata/bus/jetstream-error.ts';
 import { keyOf, nameOf, storedJson } from '@odonata/bus/stored.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
+import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { KV, KvEntry } from 'nats';
 import { z } from 'zod';
 
@@ -44,6 +45,7 @@ export function checkName(name: string): void {
 }
 
 export class Registry {
+  private readonly bus: Bus;
   private readonly bucket: KV;
   private readonly byName = new Map<string, DataspaceRecord>();
   private readonly ids = new Map<bigint, DataspaceRecord>();
@@ -51,14 +53,15 @@ export class Registry {
   private seen = 0n;
   private stop: () => void = () => {};
 
-  private constructor(bucket: KV, onRemoved: (record: DataspaceRecord) => void) {
+  private constructor(bus: Bus, bucket: KV, onRemoved: (record: DataspaceRecord) => void) {
+    this.bus = bus;
     this.bucket = bucket;
     this.onRemoved = onRemoved;
   }
 
   /** Reads the bucket and follows it: another replica may make and remove dataspaces too. */
   static async load(bus: Bus, bucket: KV, onRemoved: (record: DataspaceRecord) => void): Promise<Registry> {
-    const registry = new Registry(bucket, onRemoved);
+    const registry = new Registry(bus, bucket, onRemoved);
     registry.stop = await bus.followBucket(bucket, (entry) => registry.see(entry));
     return registry;
   }
@@ -122,6 +125,8 @@ export class Registry {
         if (!this.ids.has(record.id)) this.add(record);
         return { record, created: true };
       } catch (error) {
+        // Somebody else may have made it; where there is no answer there is none to a second question.
+        if (apiCode(error) === undefined) throw error;
         const entry = await this.bucket.get(key);
         if (entry?.operation !== 'PUT') throw error;
         this.see(entry);
@@ -139,11 +144,7 @@ export class Registry {
     try {
       return await call();
     } catch (error) {
-      throw tryAgain(
-        Code.Unavailable,
-        'the NATS server with JetStream does not answer; try again when it is back',
-        { cause: error },
-      );
+      throw this.bus.explain(error, 'the registry of dataspaces');
     }
   }
 

@@ -9,11 +9,12 @@
 // cluster goes on with does not have them. Such a sync begins anew, with the pages as they are then.
 import { piecesOf } from '@odonata/backing-store/chunk.ts';
 import { type PageRead, PageStore } from '@odonata/backing-store/page-store.ts';
+import type { Ledger } from '@odonata/backing-store/store-stream.ts';
 import type { Bus } from '@odonata/bus/bus.ts';
 import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
 import { versionOfStored } from '@odonata/coherency/stored-version.ts';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
-import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { Code, codeName, RpcError } from '@odonata/rpc/error.ts';
 import { InOrder } from '@odonata/rpc/in-order.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
@@ -21,6 +22,8 @@ import type { SharedDataspace } from './shared-dataspace.ts';
 
 /** How long an access waits for a store that does not answer, before it becomes an error. */
 const STORE_WAIT_MS = 60_000;
+/** What is waited for: the server, and room on its disk. */
+const PASSES = new Set<Code>([Code.Unavailable, Code.ResourceExhausted]);
 /** Whose pages are lost more often than this while it syncs them gives up. */
 const TRIES_MAX = 20;
 
@@ -34,6 +37,9 @@ export interface BackingOptions {
 
 export class Backing {
   private readonly o: BackingOptions;
+  /** Syncs that failed, by code. */
+  readonly failures = new Map<string, number>();
+  private failing = false;
   private opening: Promise<PageStore> | undefined;
   /** Syncs by dataspace. */
   private readonly syncs = new InOrder<bigint>();
@@ -57,11 +63,26 @@ export class Backing {
     try {
       await this.syncs.run(dataspace.id, () => this.store(memory, dataspace, run));
     } catch (error) {
-      if (error instanceof RpcError) throw error;
-      const why = error instanceof Error ? error.message : String(error);
-      throw new RpcError(Code.DataLoss, why, { cause: error });
+      const told =
+        error instanceof RpcError
+          ? error
+          : new RpcError(Code.DataLoss, error instanceof Error ? error.message : String(error), {
+              cause: error,
+            });
+      this.failed(dataspace, told);
+      throw told;
     }
+    if (this.failing) this.o.log.info({ dataspace: dataspace.name }, 'syncs are stored again');
+    this.failing = false;
     return run.pageCount;
+  }
+
+  /** The first of a row is logged: a program may try again at once, and for hours. */
+  private failed({ name }: SharedDataspace, { code, details }: RpcError): void {
+    const of = codeName(code);
+    this.failures.set(of, (this.failures.get(of) ?? 0) + 1);
+    if (!this.failing) this.o.log.error({ dataspace: name, code: of, reason: details }, 'a sync failed');
+    this.failing = true;
   }
 
   private async store(
@@ -96,6 +117,11 @@ export class Backing {
     return false;
   }
 
+  /** Under the NATS server, where that is on this machine. */
+  get diskFreeBytes(): number | undefined {
+    return this.o.bus.disk?.freeBytes;
+  }
+
   /** Brings lost pages back, or ends the wait of those who want them. */
   fetch(memory: CoherentMemory, dataspace: SharedDataspace, run: PageRun, lostVersion: number): void {
     // What was read of an earlier loss may be older than what was stored until this one.
@@ -128,7 +154,7 @@ export class Backing {
         return;
       } catch (error) {
         if (!(error instanceof RpcError)) throw error;
-        if (error.code !== Code.Unavailable || performance.now() > endMs) {
+        if (!PASSES.has(error.code) || performance.now() > endMs) {
           for (const page of pages) {
             const why = `page ${page} of dataspace ${dataspace.name} cannot be read back: ${error.details}`;
             memory.failPage(dataspace, page, lostVersion, why);
@@ -178,13 +204,30 @@ export class Backing {
   }
 
   private opened(): Promise<PageStore> {
-    const { bus, cluster, replicas, bytesMax } = this.o;
-    this.opening ??= PageStore.open(bus.nats, { cluster, replicas, bytesMax }).catch((error) => {
+    const { bus, cluster, replicas, bytesMax, log } = this.o;
+    const { disk } = bus;
+    const warn = (line: string, error: unknown) => log.warn({ err: error }, line);
+    const options = { cluster, replicas, bytesMax, disk, warn, ledger: ledgerIn(bus) };
+    this.opening ??= PageStore.open(bus.nats, options).catch((error) => {
       this.opening = undefined;
       throw error;
     });
     return this.opening;
   }
+}
+
+/** Beside the stream, in a bucket of its own: it is there when the stream is not. */
+function ledgerIn(bus: Bus): Ledger {
+  const bucket = () => bus.bucket('store');
+  return {
+    read: async () => {
+      const entry = await (await bucket()).get('bytes');
+      return entry?.operation === 'PUT' ? Number(entry.string()) : undefined;
+    },
+    note: async (bytes) => {
+      await (await bucket()).put('bytes', String(bytes));
+    },
+  };
 }
 
 /** @throws RpcError FAILED_PRECONDITION, OUT_OF_RANGE */

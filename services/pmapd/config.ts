@@ -56,9 +56,12 @@ export const pmapdConfig = {
   storeBytes: z
     .number()
     .int()
-    .min(1 << 20)
-    .default(1 << 30)
-    .describe('disk that the backing store of the cluster may take, in bytes; of the first that makes it'),
+    .min(0)
+    .default(0)
+    .describe(
+      'what the backing store of the cluster may hold, in bytes; a larger number lets one that is there grow; ' +
+        '0: as it is, and when it is made 1 GiB, or as much less as NATS has room for',
+    ),
   drainMs: z
     .number()
     .int()

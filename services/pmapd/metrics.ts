@@ -33,6 +33,13 @@ export function pmapdMetrics(metrics: Metrics, node: Node): void {
   const overdue = 'Faults that have waited for some seconds: vkctl ps and vkctl events say for what';
   metrics.gauge('overdue_faults', overdue, () => node.overdue.all().length);
   node.events.countIn(metrics);
+  metrics.counters('sync_failures_total', 'Syncs that were not stored, by reason', 'code', () => [
+    ...node.backing.failures,
+  ]);
+  metrics.gauges('store_disk_free_bytes', 'Free disk under the NATS server, where it is here', [], () => {
+    const value = node.backing.diskFreeBytes;
+    return value === undefined ? [] : [{ value }];
+  });
   metrics.gauge('directory_connected_lines', '1 while the directory has this node as a holder', () =>
     node.directoryConnected ? 1 : 0,
   );

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { addDoctor } from './commands/doctor.ts';
+import { addDown } from './commands/down.ts';
 import { addDs } from './commands/ds.ts';
 import { addEvents } from './commands/events.ts';
 import { addKill } from './commands/kill.ts';
@@ -8,7 +9,7 @@ import { addPs } from './commands/ps.ts';
 import { addRestart } from './commands/restart.ts';
 import { addRun } from './commands/run.ts';
 import { addStatus } from './commands/status.ts';
-import { addDown, addUp } from './commands/up.ts';
+import { addUp } from './commands/up.ts';
 import { printError } from './output.ts';
 
 const HELP = `

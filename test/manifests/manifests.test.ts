@@ -188,6 +188,29 @@ const BREAKS: Break[] = [
     },
   ],
   [
+    policy.natsHoldsTheStore,
+    'max_file_store 512000000 holds no store that needs',
+    (all) => {
+      const { data } = all.find((m) => m.metadata.name.startsWith('nats-config'));
+      data['nats.conf'] = data['nats.conf'].replace(/max_file_store: \S+/, 'max_file_store: 512M');
+    },
+  ],
+  [
+    policy.natsHoldsTheStore,
+    'a volume of 2147483648 may be full before',
+    (all) => {
+      const [claim] = workloads(all).find((w) => w.metadata.name === 'nats')!.spec.volumeClaimTemplates;
+      claim.spec.resources.requests.storage = '2Gi';
+    },
+  ],
+  [
+    policy.natsHoldsTheStore,
+    'pages are on other servers than records',
+    (all) => {
+      first(all, 'pmapd').containers[0].env.push({ name: 'ODONATA_PMAPD_STORE_REPLICAS', value: '2' });
+    },
+  ],
+  [
     policy.pmapdsHandOver,
     'a pmapd ends before its successor is there',
     (all) => {

@@ -1,5 +1,6 @@
 // What must hold of the manifests; each check names what breaks it. No problem: an empty list.
 
+import { bytesToOffer, DEFAULT_STORE_BYTES } from '@odonata/backing-store/store-stream.ts';
 import { type Setting, settingsOf } from '@odonata/rpc/config.ts';
 import { STOP_MS } from '@odonata/rpc/lifecycle.ts';
 import { cohdConfig } from '../../services/cohd/config.ts';
@@ -247,6 +248,36 @@ export const pmapdsHandOver: Policy = (all) => {
   return [
     ...unless(beside, 'a pmapd ends before its successor is there'),
     ...unless(!ofMachine, 'the successor of a pmapd cannot listen beside it'),
+  ];
+};
+
+/** Bytes as nats-server reads them. */
+function natsBytes(text: string): number {
+  const [, number, unit = ''] = /^(\d+)([KMGT]?(?:B|iB?)?)$/i.exec(text)!;
+  const power = 'KMGT'.indexOf(unit[0]?.toUpperCase() ?? ' ') + 1;
+  return Number(number) * (unit.length > 1 ? 1024 : 1000) ** power;
+}
+
+/**
+ * NATS has room for the backing store and the records beside it, on a volume that it cannot fill (a message that was
+ * replaced stays in its file until half of that is such messages); and keeps pages on as many servers as records.
+ */
+export const natsHoldsTheStore: Policy = (all) => {
+  const config = all.find((m) => m.kind === 'ConfigMap' && m.metadata.name.startsWith('nats-config'));
+  const limit = natsBytes(/max_file_store: (\S+)/.exec(config.data['nats.conf'])![1]!);
+  const nats = workloads(all).find(({ metadata }) => metadata.name === 'nats')!;
+  const { storage } = nats.spec.volumeClaimTemplates[0].spec.resources.requests;
+  const volume = natsBytes(storage);
+  const [pmapd] = podOf(workloads(all).find(({ metadata }) => metadata.name === 'pmapd')!).containers;
+  const variables = variablesOf(all, pmapd);
+  const setting = (name: string): number => Number(variables.get(`ODONATA_PMAPD_${name}`) ?? 0);
+  const needs = bytesToOffer(setting('STORE_BYTES') || DEFAULT_STORE_BYTES);
+  const replicas = setting('NATS_REPLICAS') || 1;
+  return [
+    ...unless(limit >= needs, `max_file_store ${limit} holds no store that needs ${needs}`),
+    ...unless(volume >= 2 * limit, `a volume of ${volume} may be full before max_file_store ${limit} is`),
+    ...unless(nats.spec.replicas >= replicas, `${replicas} replicas on fewer servers`),
+    ...unless((setting('STORE_REPLICAS') || 1) === replicas, 'pages are on other servers than records'),
   ];
 };
 

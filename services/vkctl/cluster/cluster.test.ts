@@ -102,7 +102,7 @@ test('what a dead cluster left is found by its mark and cleared, and nothing els
       .map((identity) => identity.pid)
       .sort(),
   ).toEqual([service.pid, vkernel.pid].sort());
-  expect(await clearRemains(paths, 2000)).toBe(true);
+  expect(await clearRemains(paths, { graceMs: 2000 })).toBe(true);
   await Promise.all(ends);
   expect(stranger.exitCode ?? stranger.signalCode).toBeNull();
   expect(statSync(paths.memoryDir, { throwIfNoEntry: false })).toBeUndefined();

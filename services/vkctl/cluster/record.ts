@@ -48,6 +48,10 @@ export const planSchema = z.object({
   /** Frames of each node in bytes; absent: pmapd's own default. */
   framesBytes: z.number().optional(),
   leaseMs: z.number().optional(),
+  /** What the backing store may hold, in bytes; absent: as it was when it was made. */
+  storeBytes: z.number().optional(),
+  /** There was a store of an earlier life of the cluster, which goes on with it. */
+  hadStore: z.boolean().optional(),
   logLevel: z.enum(LOG_LEVELS),
   /** The folder of the services; absent: this checkout's. Read at each start of a service, so a link may be turned. */
   servicesDir: z.string().optional(),

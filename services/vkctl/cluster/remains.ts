@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Identity, identify, isAlive, signalIdentity } from './identity.ts';
+import { besideStore, holdsPages } from './kept-store.ts';
 import type { ClusterPaths } from './paths.ts';
 
 /** In the environment of every process that the supervisor starts: finds it again whoever its parent is. */
@@ -58,14 +59,20 @@ export async function endProcesses(paths: ClusterPaths, graceMs: number): Promis
   }
 }
 
-/** Removes the cluster's folders. True when there was anything. */
-export function removeFolders(paths: ClusterPaths): boolean {
-  const folders = [paths.memoryDir, paths.runtimeDir, paths.stateDir].filter((path) => existsSync(path));
+/** Removes the cluster's folders, but for a store that is to be kept. True when there was anything else. */
+export function removeFolders(paths: ClusterPaths, keepStore = false): boolean {
+  const kept = keepStore && holdsPages(paths);
+  const ofState = kept ? besideStore(paths) : [paths.stateDir];
+  const folders = [paths.memoryDir, paths.runtimeDir, ...ofState].filter((path) => existsSync(path));
   for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   return folders.length > 0;
 }
 
-export async function clearRemains(paths: ClusterPaths, graceMs = 4000): Promise<boolean> {
+/** @param keepStore what durable dataspaces have in it, for the next `up` to find */
+export async function clearRemains(
+  paths: ClusterPaths,
+  { graceMs = 4000, keepStore = false } = {},
+): Promise<boolean> {
   const ended = await endProcesses(paths, graceMs);
-  return removeFolders(paths) || ended > 0;
+  return removeFolders(paths, keepStore) || ended > 0;
 }

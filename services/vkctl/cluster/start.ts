@@ -9,6 +9,7 @@ import { type Connection, connectTo } from '../connection.ts';
 import { EXIT, explain, Failure } from '../failure.ts';
 import { findTool } from '../supervisor/tool.ts';
 import { type Identity, identify, isAlive } from './identity.ts';
+import { chooseStoreBytes, holdsPages } from './kept-store.ts';
 import { type Lock, tryLock, waitForLock } from './lock.ts';
 import { memorySpace, nodeMemory, promise } from './memory-space.ts';
 import { type ClusterPaths, clusterPaths, MAX_NODES, nodeName } from './paths.ts';
@@ -33,6 +34,10 @@ export interface StartOptions {
   allowDirs?: string[];
   /** Frames of each node. */
   framesBytes?: number;
+  /** What the backing store may hold; else by the disk. */
+  storeBytes?: number;
+  /** Without the store that an earlier life of the cluster left. */
+  fresh?: boolean;
   leaseMs?: number;
   logLevel?: LogLevel;
   /** The folder of the services that run; this checkout's unless told otherwise. */
@@ -59,7 +64,7 @@ export async function startCluster(options: StartOptions): Promise<ClusterRecord
   const lock = await lockOrFail(paths);
   let supervisor: Identity;
   try {
-    await clearRemains(paths);
+    await clearRemains(paths, { keepStore: options.owner === undefined && !options.fresh });
     const plan = await makePlan(options, paths);
     mkdirSync(paths.logDir, { recursive: true, mode: 0o700 });
     supervisor = spawnSupervisor(plan, paths, lock);
@@ -72,7 +77,7 @@ export async function startCluster(options: StartOptions): Promise<ClusterRecord
     return await untilReady(paths, supervisor, options);
   } catch (error) {
     const told = error instanceof Failure ? error : new Failure(explain(error), { cause: error });
-    await stopCluster(paths, supervisor);
+    await stopCluster(paths, supervisor, options.owner === undefined);
     throw told;
   }
 }
@@ -133,6 +138,8 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     allowDirs: (options.allowDirs ?? []).map(allowedDir),
     framesBytes: promisedMemory(options, paths),
     leaseMs: options.leaseMs,
+    storeBytes: chooseStoreBytes(paths, options.storeBytes),
+    hadStore: holdsPages(paths),
     logLevel: options.logLevel ?? 'info',
     servicesDir: options.servicesDir,
     owner: options.owner === undefined ? undefined : identify(options.owner),

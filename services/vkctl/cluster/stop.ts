@@ -14,7 +14,11 @@ const SUPERVISOR_MS = 40_000;
 export type StopOutcome = 'stopped' | 'cleared' | 'nothing';
 
 /** `supervisor`: where the caller knows it better than the record, which may not be written yet. */
-export async function stopCluster(paths: ClusterPaths, supervisor?: Identity): Promise<StopOutcome> {
+export async function stopCluster(
+  paths: ClusterPaths,
+  supervisor?: Identity,
+  keepStore = false,
+): Promise<StopOutcome> {
   const owner = supervisor ?? readRecord(paths.clusterFile)?.supervisor;
   const ran = owner !== undefined && signalIdentity(owner, 'SIGTERM');
   if (ran) {
@@ -31,7 +35,7 @@ export async function stopCluster(paths: ClusterPaths, supervisor?: Identity): P
     });
   }
   try {
-    const cleared = await clearRemains(paths);
+    const cleared = await clearRemains(paths, { keepStore });
     if (ran) return 'stopped';
     return cleared ? 'cleared' : 'nothing';
   } finally {

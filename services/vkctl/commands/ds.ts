@@ -46,7 +46,10 @@ export function addDs(program: Command): void {
     'Makes one full of zeroes; fails when the name exists with another size.',
     true,
   )
-    .option('--durable', 'with a backing store: what was synced outlives nodes and the cluster')
+    .option(
+      '--durable',
+      'with a backing store: what was synced outlives nodes, and the cluster where it ends by "vkctl down --keep" or by accident',
+    )
     .addOption(jsonOption())
     .action(create);
   command(

@@ -1,9 +1,8 @@
 import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
 import { type Command, Option } from 'commander';
-import { clusterPaths, MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
+import { MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
 import { DEFAULT_PORT, type StartProgress, startCluster } from '../cluster/start.ts';
-import { stopCluster } from '../cluster/stop.ts';
-import { json, plural, print, printError, routersAt } from '../output.ts';
+import { json, plural, print, routersAt } from '../output.ts';
 import { formatSpan, parseSize } from '../size.ts';
 import {
   type ClusterOption,
@@ -14,6 +13,7 @@ import {
   jsonOption,
   wholeNumber,
 } from './options.ts';
+import { foundStore } from './store-report.ts';
 
 interface UpOptions extends ClusterOption {
   nodes: number;
@@ -22,6 +22,8 @@ interface UpOptions extends ClusterOption {
   port: number;
   allowDir?: string[];
   nodeMemory?: string;
+  store?: string;
+  fresh?: boolean;
   leaseMs?: number;
   logLevel: LogLevel;
   timeout: number;
@@ -57,6 +59,11 @@ export function addUp(program: Command): void {
       '--node-memory <size>',
       'memory of each node, as 512M, private and shared; else its share of /dev/shm',
     )
+    .option(
+      '--store <size>',
+      'what the backing store of durable dataspaces may hold, as 256M; else a quarter of the free disk, at most 1G',
+    )
+    .option('--fresh', 'delete the store that an earlier run left, instead of going on with it')
     .option('--lease-ms <ms>', "lease of a node's permissions", wholeNumber(100, 600_000))
     .addOption(new Option('--log-level <level>', 'of the services').choices(LOG_LEVELS).default('info'))
     .option('--timeout <seconds>', 'give up after so long', wholeNumber(1, 3600), 60)
@@ -69,6 +76,7 @@ export function addUp(program: Command): void {
     ['vkctl up --node-memory 512M', 'refused where /dev/shm has not so much for each'],
     ['vkctl up --directories 3', 'a directory that fails over'],
     ['vkctl up --routers 2', 'commands that go on without one of the routers'],
+    ['vkctl up --store 4G', 'room for larger durable dataspaces; one that is there grows'],
     ['vkctl up -c second -p 0', 'a second cluster beside the first, on any port'],
   ]);
 }
@@ -87,6 +95,8 @@ async function up(options: UpOptions): Promise<void> {
     port: options.port,
     allowDirs: options.allowDir,
     framesBytes: options.nodeMemory ? parseSize(options.nodeMemory, '--node-memory') : undefined,
+    storeBytes: options.store ? parseSize(options.store, '--store') : undefined,
+    fresh: options.fresh,
     leaseMs: options.leaseMs,
     logLevel: options.logLevel,
     timeoutMs: options.timeout * 1000,
@@ -101,6 +111,7 @@ async function up(options: UpOptions): Promise<void> {
   print(
     `cluster "${cluster}" is up: ${nodes}, ${routersAt(record.syslink)} (${formatSpan(Date.now() - startMs)})`,
   );
+  if (record.plan.hadStore) print(await foundStore(record));
   print(`end it with: vkctl down${flag}`);
 }
 
@@ -109,27 +120,4 @@ function showProgress({ ready, total, waitingFor }: StartProgress): void {
   process.stderr.write(
     `\r\x1b[K${ready}/${total} ready, waiting for ${waitingFor.slice(0, 3).join(', ')}${more}`,
   );
-}
-
-export function addDown(program: Command): void {
-  const command = program
-    .command('down')
-    .summary('end it, or clear what a killed one left')
-    .description('Ends the cluster: its processes, memory and files. Also clears what a killed one left.')
-    .addOption(clusterOption())
-    .action(async (options: ClusterOption) => {
-      const cluster = clusterOf(options);
-      const outcome = await stopCluster(clusterPaths(cluster));
-      const said = {
-        stopped: `cluster "${cluster}" is down`,
-        cleared: `cluster "${cluster}" was dead; what it left is cleared`,
-        nothing: `cluster "${cluster}" is not up; nothing to do`,
-      };
-      if (outcome === 'nothing') printError(said.nothing);
-      else print(said[outcome]);
-    });
-  examples(command, [
-    ['vkctl down', 'the default cluster'],
-    ['vkctl down -c second', 'another one'],
-  ]);
 }

@@ -10,18 +10,21 @@ export const GOOD_BYE = 'good-bye\n';
 
 export class Janitor {
   readonly #paths: ClusterPaths;
+  readonly #keepStore: boolean;
   readonly #log: Logger;
   #child: ChildProcess | undefined;
 
-  constructor(paths: ClusterPaths, log: Logger) {
+  constructor(paths: ClusterPaths, keepStore: boolean, log: Logger) {
     this.#paths = paths;
+    this.#keepStore = keepStore;
     this.#log = log;
   }
 
   start(): void {
     const main = fileURLToPath(new URL('./janitor-main.ts', import.meta.url));
     // In a session of its own: what ends the supervisor's group must not end it.
-    const child = spawn(process.execPath, [main, JSON.stringify(this.#paths)], {
+    const about = JSON.stringify({ paths: this.#paths, keepStore: this.#keepStore });
+    const child = spawn(process.execPath, [main, about], {
       stdio: ['pipe', 'ignore', 'inherit'],
       detached: true,
       cwd: '/',

@@ -1,6 +1,7 @@
 // The services of a local cluster and the command line of each.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { natsConfigFile } from '../cluster/kept-store.ts';
 import type { ClusterPlan } from '../cluster/record.ts';
 
 const SERVICES = fileURLToPath(new URL('../..', import.meta.url));
@@ -50,14 +51,16 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
   const syslink = routersOf(plan);
   const nats = at(ports.nats);
   const common = ['--log-level', plan.logLevel];
-  const cluster = ['--nats', nats, '--cluster', plan.cluster, '--syslink', syslink];
-
   const natsDir = join(plan.stateDir, 'nats');
+  const cluster = ['--nats', nats, '--nats-dir', natsDir, '--cluster', plan.cluster, '--syslink', syslink];
+
   const natsServer: ServiceSpec = {
     name: 'nats',
     address: nats,
     command: tools.natsServer,
-    args: `-a 127.0.0.1 -p ${ports.nats} -n odonata-${plan.cluster} -js -sd`.split(' ').concat(natsDir),
+    args: `-a 127.0.0.1 -p ${ports.nats} -n odonata-${plan.cluster} -c`
+      .split(' ')
+      .concat(natsConfigFile(plan.stateDir)),
     logFile: logFile('nats'),
   };
   const service = (name: string, port: number, args: string[], node?: string, as = name): ServiceSpec => ({
@@ -92,11 +95,13 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     const { socketDir, memoryDir } = nodeFolders(plan, name);
     const node = ['--node', name, '--node-index', String(index), '--socket-dir', socketDir];
     const frames = plan.framesBytes ? ['--frames-bytes', String(plan.framesBytes)] : [];
+    const store = plan.storeBytes ? ['--store-bytes', String(plan.storeBytes)] : [];
     const directory = [
       ...ports.cohd.flatMap((port) => ['--directory', at(port)]),
       '--memory-dir',
       memoryDir,
       ...frames,
+      ...store,
     ];
     specs.push(service('pmapd', ports.pmapd[position]!, [...node, ...directory, ...cluster], name));
     const allow = plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]);

@@ -72,6 +72,19 @@ export class SupervisedService {
     return true;
   }
 
+  /** Has it begin anew. */
+  restart(): void {
+    this.#child?.kill('SIGKILL');
+  }
+
+  /** Starts it where it was given up. */
+  revive(): void {
+    if (this.#stopping || this.record.state !== 'failed') return;
+    this.#history.shortLives = 0;
+    this.record.restarts += 1;
+    this.start();
+  }
+
   #spawn(more: string[]): ChildProcess {
     const { log, env, wrap } = this.#around;
     const [command, ...args] = [...wrap, this.spec.command, ...this.spec.args, ...more];

@@ -1,21 +1,26 @@
 // The owner of everything that a local cluster is: its services, folders, lock and record.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { identify } from '../cluster/identity.ts';
+import { natsConfig, natsConfigFile } from '../cluster/kept-store.ts';
 import type { Lock } from '../cluster/lock.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
 import { type ClusterPlan, writeRecord } from '../cluster/record.ts';
 import { clearRemains, MARK } from '../cluster/remains.ts';
 import { takeReplaceRequest } from '../cluster/replace.ts';
+import { forgetVolatile } from './forget-volatile.ts';
 import { Janitor } from './janitor.ts';
 import { nodeFolders, routersOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
+import { StoreKeeper } from './store-keeper.ts';
 import { SupervisedService } from './supervised-service.ts';
 import { findTool } from './tool.ts';
 
 /** How long a service may drain. Virtual kernels get 3 s of it from their own supervisor. */
 const GRACE_MS = 6000;
+/** Until a record that could not be written is tried again. */
+const RECORD_MS = 1_000;
 
 export interface SupervisorOptions {
   plan: ClusterPlan;
@@ -31,15 +36,17 @@ export class Supervisor {
   readonly #log: Logger;
   readonly #services: SupervisedService[];
   readonly #janitor: Janitor;
+  readonly #keeper: StoreKeeper;
   readonly #startedMs = Date.now();
   #stopped: Promise<void> | undefined;
+  #later: NodeJS.Timeout | undefined;
 
   constructor({ plan, paths, lock, log }: SupervisorOptions) {
     this.#plan = plan;
     this.#paths = paths;
     this.#lock = lock;
     this.#log = log;
-    this.#janitor = new Janitor(paths, log);
+    this.#janitor = new Janitor(paths, keepsStore(plan), log);
     const natsServer = findTool('nats-server');
     assert(natsServer, 'up checks that nats-server is there');
     const setpriv = findTool('setpriv');
@@ -58,6 +65,12 @@ export class Supervisor {
     this.#services = serviceSpecs(plan, { node: process.execPath, natsServer }).map(
       (spec) => new SupervisedService(spec, around),
     );
+    const [nats] = this.#services;
+    this.#keeper = new StoreKeeper({
+      ...{ folder: paths.natsDir, address: nats!.spec.address, log },
+      restart: () => nats!.restart(),
+      revive: () => nats!.revive(),
+    });
   }
 
   start(): void {
@@ -70,7 +83,27 @@ export class Supervisor {
     }
     this.#janitor.start();
     this.#write();
-    for (const service of this.#services) service.start();
+    const { natsDir } = this.#paths;
+    mkdirSync(natsDir, { recursive: true, mode: 0o700 });
+    writeFileSync(natsConfigFile(this.#plan.stateDir), natsConfig(natsDir), { mode: 0o600 });
+    const [nats, ...others] = this.#services;
+    nats!.start();
+    this.#keeper.start();
+    if (this.#plan.hadStore) void this.#goOn(others);
+    else for (const service of others) service.start();
+  }
+
+  /** Memory of the earlier life is gone, before anybody asks for it. */
+  async #goOn(services: readonly SupervisedService[]): Promise<void> {
+    const { cluster, ports } = this.#plan;
+    try {
+      const names = await forgetVolatile(`127.0.0.1:${ports.nats}`, cluster);
+      this.#log.info({ names }, 'dataspaces without a store ended with the cluster that had them');
+    } catch (error) {
+      this.#log.error({ err: error }, 'dataspaces without a store stay in the list, and are lost');
+    }
+    if (this.#stopped) return;
+    for (const service of services) service.start();
   }
 
   /** Replaces the service that vkctl asked for. */
@@ -87,12 +120,13 @@ export class Supervisor {
   }
 
   async #stop(): Promise<void> {
+    this.#keeper.stop();
     const order = ['vkerneld', 'pmapd', 'cohd', 'syslinkd', 'nats'];
     for (const kind of order) {
       const some = this.#services.filter(({ spec }) => kindOf(spec) === kind);
       await Promise.all(some.map((service) => service.stop(GRACE_MS)));
     }
-    await clearRemains(this.#paths);
+    await clearRemains(this.#paths, { keepStore: keepsStore(this.#plan) });
     this.#janitor.dismiss();
     this.#lock.release();
     this.#log.info('down');
@@ -100,17 +134,27 @@ export class Supervisor {
 
   #write(): void {
     if (this.#stopped) return;
-    writeRecord(this.#paths.clusterFile, {
-      version: 1,
-      replaces: true,
-      plan: this.#plan,
-      supervisor: identify(process.pid)!,
-      startedMs: this.#startedMs,
-      syslink: routersOf(this.#plan),
-      services: this.#services.map((service) => service.record),
-    });
+    try {
+      writeRecord(this.#paths.clusterFile, {
+        version: 1,
+        replaces: true,
+        plan: this.#plan,
+        supervisor: identify(process.pid)!,
+        startedMs: this.#startedMs,
+        syslink: routersOf(this.#plan),
+        services: this.#services.map((service) => service.record),
+      });
+    } catch (error) {
+      // A disk that is full ends no cluster: the record is late, and comes when there is room.
+      this.#log.error({ err: error }, 'cannot write the record of the cluster; trying again');
+      clearTimeout(this.#later);
+      this.#later = setTimeout(() => this.#write(), RECORD_MS);
+    }
   }
 }
+
+/** What belongs to a demo or a test ends with it. */
+const keepsStore = ({ owner }: ClusterPlan): boolean => owner === undefined;
 
 /** `node2/pmapd` is a pmapd, `cohd3` a cohd. */
 const kindOf = ({ name }: ServiceSpec): string => name.split('/').at(-1)!.replace(/\d+$/, '');

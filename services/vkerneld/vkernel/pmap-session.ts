@@ -19,7 +19,7 @@ import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { handOver } from '@odonata/userfault/descriptor-door.ts';
 import { PmapError } from './pmap-interface.ts';
-import { errnoOf } from './wasi-errno.ts';
+import { errnoOf, errnoOfSync } from './wasi-errno.ts';
 
 type VkernelEventInit = MessageInitShape<typeof VkernelEventSchema>['event'];
 type SessionRequestInit = MessageInitShape<typeof SessionRequestSchema>;
@@ -229,7 +229,8 @@ export class PmapSession {
     if (event.case === 'failed') {
       this.asked.delete(request);
       const { code, reason, errno } = event.value;
-      asked.reject(new PmapError(errno || errnoOf(code), reason));
+      const byCode = asked.event?.case === 'sync' ? errnoOfSync : errnoOf;
+      asked.reject(new PmapError(errno || byCode(code), reason));
     } else if (asked.answer(event)) this.asked.delete(request);
   }
 

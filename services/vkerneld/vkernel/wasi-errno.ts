@@ -12,6 +12,14 @@ const BY_CODE: Record<number, number> = {
   12: 52, // UNIMPLEMENTED -> ENOSYS
 };
 
+const RESOURCE_EXHAUSTED = 8;
+const ENOSPC = 51;
+
+/** Of a sync: what is exhausted is the disk, not memory. */
+export function errnoOfSync(grpcCode: number): number {
+  return grpcCode === RESOURCE_EXHAUSTED ? ENOSPC : errnoOf(grpcCode);
+}
+
 /** EIO for what has no better match. */
 export function errnoOf(grpcCode: number): number {
   return BY_CODE[grpcCode] ?? 29;

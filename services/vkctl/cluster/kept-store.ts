@@ -1,0 +1,76 @@
+// The backing store of a cluster on the disk: how large it may be, whether it holds anything, what is beside it.
+//
+// What durable dataspaces have synced belongs to its owner, not to a run of the cluster: however a run ends (`down --keep`,
+// a reset of the machine, kill -9 of all), the next `up` goes on with the store. `vkctl down` of a cluster that runs, and
+// `--purge` and `up --fresh`, delete it.
+import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { DEFAULT_STORE_BYTES, LEAST_STORE_BYTES } from '@odonata/backing-store/store-stream.ts';
+import { DISK_RESERVE_BYTES } from '@odonata/bus/store-disk.ts';
+import { Failure } from '../failure.ts';
+import { formatSize } from '../size.ts';
+import type { ClusterPaths } from './paths.ts';
+
+/** Logs, and records of the cluster. */
+const BESIDE_BYTES = 2 * DISK_RESERVE_BYTES;
+
+/** Bytes that the messages of the store take on the disk. */
+export function storedBytes({ natsDir, cluster }: Pick<ClusterPaths, 'natsDir' | 'cluster'>): number {
+  const folder = join(natsDir, 'jetstream', '$G', 'streams', `odonata-${cluster}-pages`, 'msgs');
+  if (!existsSync(folder)) return 0;
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.blk'))
+    .reduce((sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+}
+
+export const holdsPages = (paths: Pick<ClusterPaths, 'natsDir' | 'cluster'>): boolean =>
+  storedBytes(paths) > 0;
+
+/** All in the folder of the cluster but its store. */
+export const besideStore = ({ stateDir, natsDir }: Pick<ClusterPaths, 'stateDir' | 'natsDir'>): string[] =>
+  existsSync(stateDir)
+    ? readdirSync(stateDir)
+        .map((name) => join(stateDir, name))
+        .filter((path) => path !== natsDir)
+    : [];
+
+/** How large a new store may grow: by default a quarter of the disk that is free, as replaced messages take room for a while. */
+export function chooseStoreBytes(
+  paths: Pick<ClusterPaths, 'stateDir' | 'natsDir' | 'cluster'>,
+  wanted?: number,
+): number | undefined {
+  const free = freeBytes(paths.stateDir);
+  const had = holdsPages(paths);
+  if (wanted !== undefined) {
+    if (wanted < LEAST_STORE_BYTES)
+      throw new Failure(`--store: the least is ${formatSize(LEAST_STORE_BYTES)}`, { exitCode: 2 });
+    const needs = Math.max(0, wanted - storedBytes(paths)) + BESIDE_BYTES;
+    if (free < needs) throw tooLittle(paths.stateDir, free, needs);
+    return wanted;
+  }
+  // One that is there has its size, and reads what it has however full the disk is.
+  if (had) return undefined;
+  const needs = LEAST_STORE_BYTES + BESIDE_BYTES;
+  if (free < needs) throw tooLittle(paths.stateDir, free, needs);
+  return Math.min(DEFAULT_STORE_BYTES, Math.max(LEAST_STORE_BYTES, Math.floor(free / 4)));
+}
+
+function tooLittle(folder: string, free: number, needs: number): Failure {
+  return new Failure(
+    `the disk of ${folder} has ${formatSize(free)} free, and the backing store, logs and records need ${formatSize(needs)} there`,
+    { fix: 'Free some, choose a smaller store with --store SIZE, or another disk with ODONATA_HOME=FOLDER.' },
+  );
+}
+
+function freeBytes(folder: string): number {
+  const there = existsSync(folder) ? folder : dirname(folder);
+  if (there !== folder && !existsSync(there)) return freeBytes(there);
+  const { bavail, bsize } = statfsSync(there);
+  return bavail * bsize;
+}
+
+export const natsConfigFile = (stateDir: string): string => join(stateDir, 'nats.conf');
+
+/** nats-server's own. Its limit is none: by default it would be a part of what is free at its start, and a fuller disk cost the store. */
+export const natsConfig = (natsDir: string): string =>
+  `jetstream { store_dir: ${JSON.stringify(natsDir)}, max_file_store: 8TB }\n`;

@@ -1,0 +1,57 @@
+import type { Command } from 'commander';
+import { isAlive } from '../cluster/identity.ts';
+import { storedBytes } from '../cluster/kept-store.ts';
+import { clusterPaths } from '../cluster/paths.ts';
+import { readRecord } from '../cluster/record.ts';
+import { stopCluster } from '../cluster/stop.ts';
+import { EXIT, Failure } from '../failure.ts';
+import { print, printError } from '../output.ts';
+import { type ClusterOption, clusterOf, clusterOption, examples } from './options.ts';
+import { afterwards } from './store-report.ts';
+
+interface DownOptions extends ClusterOption {
+  keep?: boolean;
+  purge?: boolean;
+}
+
+export function addDown(program: Command): void {
+  const command = program
+    .command('down')
+    .summary('end it, or clear what a killed one left')
+    .description(
+      'Ends the cluster: its processes, memory and files, the backing store of durable dataspaces among them unless ' +
+        'it is told to keep that. Also clears what a killed one left, but for such a store: the next "up" goes on with it.',
+    )
+    .option('--keep', 'keep what durable dataspaces have synced, for the next "up"')
+    .option('--purge', 'delete the store also where the cluster does not run')
+    .addOption(clusterOption())
+    .action(down);
+  examples(command, [
+    ['vkctl down', 'the default cluster, and all that it had'],
+    ['vkctl down --keep', 'durable dataspaces are there again after the next "vkctl up"'],
+    ['vkctl down --purge', 'a store that was kept, too'],
+    ['vkctl down -c second', 'another one'],
+  ]);
+}
+
+async function down(options: DownOptions): Promise<void> {
+  if (options.keep && options.purge)
+    throw new Failure('--keep and --purge exclude each other', { exitCode: EXIT.usage });
+  const cluster = clusterOf(options);
+  const paths = clusterPaths(cluster);
+  const record = readRecord(paths.clusterFile);
+  const runs = record !== undefined && isAlive(record.supervisor);
+  const say = await afterwards(paths, runs ? record : undefined);
+  const had = storedBytes(paths) > 0;
+  const keepStore = !options.purge && (options.keep || !runs);
+  const outcome = await stopCluster(paths, undefined, keepStore);
+  const said = {
+    stopped: `cluster "${cluster}" is down`,
+    cleared: `cluster "${cluster}" was dead; what it left is cleared`,
+    nothing: `cluster "${cluster}" is not up; nothing to do`,
+  };
+  if (outcome === 'nothing') printError(said.nothing);
+  else print(said[outcome]);
+  if (had) print(say());
+  else if (options.keep) print('nothing is kept: no durable dataspace was synced');
+}

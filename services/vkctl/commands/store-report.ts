@@ -1,0 +1,54 @@
+// What `up` and `down` say of the backing store of durable dataspaces.
+import { storedBytes } from '../cluster/kept-store.ts';
+import type { ClusterPaths } from '../cluster/paths.ts';
+import type { ClusterRecord } from '../cluster/record.ts';
+import { connectTo } from '../connection.ts';
+import { plural } from '../output.ts';
+import { formatSize } from '../size.ts';
+
+const ANSWER_MS = 2_000;
+const NAMES_MAX = 5;
+
+/** `2 durable dataspaces (notes 1 MiB, text 2 MiB)`; undefined where nobody answers. */
+async function durableOnes({ plan, syslink }: ClusterRecord): Promise<string | undefined> {
+  const connection = await connectTo(plan.cluster, syslink, ANSWER_MS).catch(() => undefined);
+  if (connection === undefined) return undefined;
+  try {
+    const directory = await connection.directory();
+    const found: string[] = [];
+    for (let pageToken = ''; ; ) {
+      const page = await directory.listDataspaces({ pageSize: 1_000, pageToken }, { deadlineMs: ANSWER_MS });
+      for (const { durable, name, sizeBytes } of page.dataspaces)
+        if (durable) found.push(`${name} ${formatSize(sizeBytes)}`);
+      pageToken = page.nextPageToken;
+      if (pageToken === '') break;
+    }
+    const more = found.length > NAMES_MAX ? ', ...' : '';
+    const names = found.length > 0 ? ` (${found.slice(0, NAMES_MAX).join(', ')}${more})` : '';
+    return `${plural(found.length, 'durable dataspace')}${names}`;
+  } catch {
+    return undefined;
+  } finally {
+    connection.close();
+  }
+}
+
+/** Of a cluster that is up. */
+export async function foundStore(record: ClusterRecord): Promise<string> {
+  const ones = (await durableOnes(record)) ?? 'durable dataspaces';
+  return `found the store of an earlier run: ${ones}; what they had synced is there`;
+}
+
+/** Asks while the cluster runs; the result says, when it is down, what has become of the store. */
+export async function afterwards(paths: ClusterPaths, running?: ClusterRecord): Promise<() => string> {
+  const before = storedBytes(paths);
+  const asked = running && before > 0 ? await durableOnes(running) : undefined;
+  const ones = asked ?? 'durable dataspaces';
+  const flag = paths.cluster === 'default' ? '' : ` -c ${paths.cluster}`;
+  return () => {
+    const left = storedBytes(paths);
+    if (left > 0)
+      return `kept: what ${ones} had synced (${formatSize(left)} in ${paths.natsDir}); "vkctl up${flag}" goes on with it, "vkctl down --purge${flag}" deletes it`;
+    return `deleted with it: what ${ones} had synced (${formatSize(before)}); "vkctl down --keep${flag}" would keep it`;
+  };
+}
