@@ -62,6 +62,6 @@ test('down --keep, the machine reset, and down: kept, found, deleted, each with 
   const wide = await place.vkctl(['up', '-p', '0', '--store', '900000G']);
   expect(wide.code).toBe(1);
   expect(wide.stderr).toMatch(
-    /^vkctl: the disk of \S+ has \S+ \S+ free, and the backing store, logs and records need .* there\. Free some, choose a smaller store with --store SIZE, or another disk with ODONATA_HOME=FOLDER\.\n$/,
+    /^vkctl: the disk of \S+ has \S+ \S+ free, and the backing store, logs and records need .* there\. Free some, give a smaller --store, or choose another disk with ODONATA_HOME=FOLDER\.\n$/,
   );
 });

@@ -45,7 +45,7 @@ export function chooseStoreBytes(
     if (wanted < LEAST_STORE_BYTES)
       throw new Failure(`--store: the least is ${formatSize(LEAST_STORE_BYTES)}`, { exitCode: 2 });
     const needs = Math.max(0, wanted - storedBytes(paths)) + BESIDE_BYTES;
-    if (free < needs) throw tooLittle(paths.stateDir, free, needs);
+    if (free < needs) throw tooLittle(paths.stateDir, free, needs, 'give a smaller --store, ');
     return wanted;
   }
   // One that is there has its size, and reads what it has however full the disk is.
@@ -55,10 +55,10 @@ export function chooseStoreBytes(
   return Math.min(DEFAULT_STORE_BYTES, Math.max(LEAST_STORE_BYTES, Math.floor(free / 4)));
 }
 
-function tooLittle(folder: string, free: number, needs: number): Failure {
+function tooLittle(folder: string, free: number, needs: number, smaller = ''): Failure {
   return new Failure(
     `the disk of ${folder} has ${formatSize(free)} free, and the backing store, logs and records need ${formatSize(needs)} there`,
-    { fix: 'Free some, choose a smaller store with --store SIZE, or another disk with ODONATA_HOME=FOLDER.' },
+    { fix: `Free some, ${smaller}or choose another disk with ODONATA_HOME=FOLDER.` },
   );
 }
 
