@@ -2,7 +2,7 @@ import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
 import { type Command, Option } from 'commander';
 import { MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
 import { DEFAULT_PORT, type StartProgress, startCluster } from '../cluster/start.ts';
-import { json, plural, print, routersAt } from '../output.ts';
+import { json, plural, print, printError, routersAt } from '../output.ts';
 import { formatSpan, parseSize } from '../size.ts';
 import {
   type ClusterOption,
