@@ -7,6 +7,8 @@ export interface HolderSnapshot {
   breaks: number;
   lineageOfAll: number;
   dataspaces: HeldDataspaceSnapshot[];
+  /** Dataspaces that an earlier snapshot had, and that are not known any more. */
+  removed?: bigint[];
 }
 
 export interface HeldDataspaceSnapshot {
@@ -14,6 +16,8 @@ export interface HeldDataspaceSnapshot {
   pageCount: number;
   whole: boolean;
   voided: boolean;
+  /** Pages that are not in the runs are as an earlier snapshot had them. */
+  partial?: boolean;
   /** In order, and none twice. */
   runs: HeldPagesRun[];
 }
@@ -23,6 +27,35 @@ export interface HeldPagesRun {
   firstPage: number;
   pageCount: number;
   page: Readonly<HeldPage>;
+}
+
+/** What changed since a snapshot. */
+export class HolderChanges {
+  private readonly pages = new Map<bigint, Set<number>>();
+  /** Dataspaces of which anything may be new. */
+  private readonly whole = new Set<bigint>();
+
+  page(dataspace: bigint, page: number): void {
+    if (this.whole.has(dataspace)) return;
+    const pages = this.pages.get(dataspace);
+    if (pages === undefined) this.pages.set(dataspace, new Set([page]));
+    else pages.add(page);
+  }
+
+  all(dataspace: bigint): void {
+    this.whole.add(dataspace);
+    this.pages.delete(dataspace);
+  }
+
+  /** Undefined: anything may be. */
+  of(dataspace: bigint): ReadonlySet<number> | undefined {
+    return this.whole.has(dataspace) ? undefined : (this.pages.get(dataspace) ?? new Set());
+  }
+
+  /** Those of which anything is new. */
+  dataspaces(): Iterable<bigint> {
+    return new Set([...this.whole, ...this.pages.keys()]);
+  }
 }
 
 /** Joins neighbours of which the same is known. */

@@ -7,7 +7,7 @@ import type { HeldRun } from './directory-messages.ts';
 import { gaps } from './directory-retire.ts';
 import { type HeldPage, newPage } from './held-page.ts';
 import type { HolderAction, HolderEvent } from './holder-messages.ts';
-import { type HolderSnapshot, heldPages, heldRuns } from './holder-snapshot.ts';
+import { HolderChanges, type HolderSnapshot, heldPages, heldRuns } from './holder-snapshot.ts';
 import {
   type HolderId,
   mayRead,
@@ -38,6 +38,7 @@ export class Holder {
   /** Of pages that are not known here. */
   private lineageOfAll = 0;
   private readonly runsOf: RunsOf;
+  private changes: HolderChanges | undefined;
 
   /** @param runsOf the pages of a dataspace that this machine is for; all, unless told otherwise */
   constructor(runsOf: RunsOf = wholeDataspace) {
@@ -53,12 +54,51 @@ export class Holder {
     return { reborn, breaks, lineageOfAll, dataspaces };
   }
 
-  /** Goes on where another machine was; to the directory its stream broke. Nothing else may be known here. */
-  resume({ reborn, breaks, lineageOfAll, dataspaces }: HolderSnapshot): void {
-    assert(this.dataspaces.size === 0, 'only a new holder goes on where another was');
+  /** The same; and `changed` tells from then on what is new. */
+  follow(): HolderSnapshot {
+    this.changes = new HolderChanges();
+    return this.snapshot();
+  }
+
+  /** What is new since `follow`; all, where nobody follows. */
+  changed(): HolderSnapshot {
+    const { reborn, breaks, lineageOfAll, changes } = this;
+    if (changes === undefined) return this.snapshot();
+    const dataspaces: HolderSnapshot['dataspaces'] = [];
+    const removed: bigint[] = [];
+    for (const dataspace of changes.dataspaces()) {
+      const held = this.dataspaces.get(dataspace);
+      if (held === undefined) {
+        removed.push(dataspace);
+        continue;
+      }
+      const { pages, ...about } = held;
+      const numbers = changes.of(dataspace);
+      const partial = numbers !== undefined;
+      const some = partial ? new Map([...numbers].map((number) => [number, pages.get(number)!])) : pages;
+      dataspaces.push({ dataspace, ...about, partial, runs: heldRuns(some) });
+    }
+    return { reborn, breaks, lineageOfAll, dataspaces, removed };
+  }
+
+  /** Nobody wants to know any more what is new. */
+  unfollow(): void {
+    this.changes = undefined;
+  }
+
+  /**
+   * Goes on where another machine was; to the directory its stream broke. Again with what changed there meanwhile. Nothing
+   * else may be known here.
+   */
+  resume({ reborn, breaks, lineageOfAll, dataspaces, removed = [] }: HolderSnapshot): void {
     Object.assign(this, { reborn, breaks, lineageOfAll });
-    for (const { dataspace, runs, ...about } of dataspaces)
-      this.dataspaces.set(dataspace, { ...about, pages: heldPages(runs) });
+    for (const dataspace of removed) this.dataspaces.delete(dataspace);
+    for (const { dataspace, runs, partial = false, ...about } of dataspaces) {
+      const pages = heldPages(runs);
+      const before = partial ? this.dataspaces.get(dataspace)?.pages : undefined;
+      for (const [number, page] of before === undefined ? [] : pages) before!.set(number, page);
+      this.dataspaces.set(dataspace, { ...about, pages: before ?? pages });
+    }
   }
 
   /** Applies one event. The same sequence of events gives the same actions. */
@@ -133,6 +173,7 @@ export class Holder {
 
   private open(event: Extract<HolderEvent, { type: 'open' }>): void {
     if (this.dataspaces.has(event.dataspace)) return;
+    this.changes?.all(event.dataspace);
     this.dataspaces.set(event.dataspace, {
       pageCount: event.pageCount,
       whole: event.whole,
@@ -144,6 +185,7 @@ export class Holder {
   private remove(dataspace: bigint): void {
     const held = this.dataspaces.get(dataspace);
     if (held === undefined) return;
+    this.changes?.all(dataspace);
     this.dataspaces.delete(dataspace);
     for (const run of this.runsOf(dataspace, held.pageCount)) {
       this.dropRun(run);
@@ -182,6 +224,7 @@ export class Holder {
     index: number,
   ): void {
     const page = this.page(held, number);
+    this.changes?.page(dataspace, number);
     switch (event.type) {
       case 'want':
         this.want(event, dataspace, number, page, index);
@@ -536,6 +579,7 @@ export class Holder {
     const voided: bigint[] = [];
     for (const [dataspace, space] of this.dataspaces) {
       if (space.voided) voided.push(dataspace);
+      this.changes?.all(dataspace);
       for (const [number, page] of [...space.pages].sort((a, b) => a[0] - b[0])) {
         page.grantVersion = 0;
         page.storedVersion = undefined;
@@ -582,6 +626,7 @@ export class Holder {
     this.reborn = true;
     this.lineageOfAll = ++this.breaks;
     for (const [dataspace, space] of this.dataspaces) {
+      this.changes?.all(dataspace);
       for (const run of this.runsOf(dataspace, space.pageCount)) this.dropRun(run);
       space.voided ||= space.whole;
       space.whole = false;

@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { DRIFT_ONE_IN, guardMs, HolderLease, LeaseTable } from './lease.ts';
+import { DRIFT_ONE_IN, guardMs, HOLD_MAX_MS, HolderLease, LeaseTable } from './lease.ts';
 
 test('a holder stops before the directory takes away, whatever is late and however clocks drift', () => {
   const speed = fc.double({ min: 1 - 1 / DRIFT_ONE_IN, max: 1 + 1 / DRIFT_ONE_IN, noNaN: true });
   const renewals = fc.array(
-    fc.record({ afterMs: fc.nat(2_000), wayMs: fc.nat(5_000), heard: fc.boolean(), backMs: fc.nat(5_000) }),
+    fc.record({
+      ...{ afterMs: fc.nat(2_000), wayMs: fc.nat(5_000), heard: fc.boolean(), backMs: fc.nat(5_000) },
+      heldMs: fc.constantFrom(0, 500, HOLD_MAX_MS),
+    }),
   );
   const property = (
     leaseMs: number,
@@ -23,22 +26,22 @@ function run(
   leaseMs: number,
   holderSpeed: number,
   directorySpeed: number,
-  renewals: { afterMs: number; wayMs: number; heard: boolean; backMs: number }[],
+  renewals: { afterMs: number; wayMs: number; heard: boolean; backMs: number; heldMs: number }[],
 ): void {
   const lease = new HolderLease();
   const table = new LeaseTable(leaseMs);
   lease.begin(leaseMs, 0);
   table.heard(1, 0);
   let now = 0;
-  for (const { afterMs, wayMs, heard, backMs } of renewals) {
+  for (const { afterMs, wayMs, heard, backMs, heldMs } of renewals) {
     now += afterMs;
     const sentMs = now * holderSpeed;
     // The directory hears nothing of a holder that it has buried, nor does the answer bring anything back.
     const heardAt = now + wayMs;
     if (!heard || table.dead(heardAt * directorySpeed).length > 0) continue;
-    table.heard(1, heardAt * directorySpeed);
+    table.heard(1, heardAt * directorySpeed, heldMs);
     now = heardAt + backMs;
-    lease.renewed(sentMs);
+    lease.renewed(sentMs, heldMs);
     const holderStops = lease.endMs / holderSpeed;
     expect(table.dead(holderStops * directorySpeed)).toEqual([]);
   }

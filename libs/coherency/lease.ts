@@ -9,6 +9,9 @@
 // message took. Clocks may differ in speed by 1 in DRIFT_ONE_IN at most: the guard is larger than what that makes of a
 // lease. Only durations are compared, each on one monotonic clock; no two clocks ever are.
 //
+// While another process takes the holder's place nobody renews. So a renewal may ask to have the lease held, once, for longer
+// than it is; the directory says for how long it does, and both sides reckon with that instead of `leaseMs`.
+//
 // A holder whose lease ended takes all access away (its processes wait in their faults), says nothing that the directory
 // could take for an answer, and goes on when the directory tells it who it is now: the same holder, or a new one.
 import assert from 'node:assert/strict';
@@ -23,6 +26,9 @@ const RENEWALS = 6;
 export function guardMs(leaseMs: number): number {
   return Math.ceil((leaseMs * 2) / DRIFT_ONE_IN + leaseMs / 10);
 }
+
+/** For so long at most is a lease held for a holder whose place another process takes. */
+export const HOLD_MAX_MS = 10_000;
 
 /** The time between two renewals. */
 export function renewEveryMs(leaseMs: number): number {
@@ -41,10 +47,14 @@ export class HolderLease {
     this.untilMs = sentMs + leaseMs - guardMs(leaseMs);
   }
 
-  /** The directory answered the renewal that was sent at `sentMs`. Answers may come late and in any order. */
-  renewed(sentMs: number): void {
+  /**
+   * The directory answered the renewal that was sent at `sentMs`. Answers may come late and in any order.
+   * @param heldMs it holds the lease for so long from then on
+   */
+  renewed(sentMs: number, heldMs = 0): void {
     if (this.leaseMs === 0) return;
-    this.untilMs = Math.max(this.untilMs, sentMs + this.leaseMs - guardMs(this.leaseMs));
+    const lastsMs = Math.max(this.leaseMs, heldMs);
+    this.untilMs = Math.max(this.untilMs, sentMs + lastsMs - guardMs(lastsMs));
   }
 
   /** Nothing may be used any more, whatever the clock says. */
@@ -71,9 +81,10 @@ export class LeaseTable {
     this.leaseMs = leaseMs;
   }
 
-  /** A hello or a renewal was heard. */
-  heard(holder: HolderId, nowMs: number): void {
-    this.deadAtMs.set(holder, Math.max(this.deadAtMs.get(holder) ?? 0, nowMs + this.leaseMs));
+  /** A hello or a renewal was heard. @param heldMs the lease is held for so long */
+  heard(holder: HolderId, nowMs: number, heldMs = 0): void {
+    const deadAtMs = nowMs + Math.max(this.leaseMs, heldMs);
+    this.deadAtMs.set(holder, Math.max(this.deadAtMs.get(holder) ?? 0, deadAtMs));
   }
 
   forget(holder: HolderId): void {

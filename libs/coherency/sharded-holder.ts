@@ -38,6 +38,21 @@ export class ShardedHolder {
     });
   }
 
+  /** Of one shard. @see Holder.follow */
+  follow(shard: number): HolderSnapshot {
+    return this.machines[shard]!.follow();
+  }
+
+  /** By shard. @see Holder.changed */
+  changed(): HolderSnapshot[] {
+    return this.machines.map((machine) => machine.changed());
+  }
+
+  /** @see Holder.unfollow */
+  unfollow(): void {
+    for (const machine of this.machines) machine.unfollow();
+  }
+
   /** By shard. @see Holder.snapshot */
   snapshot(): HolderSnapshot[] {
     return this.machines.map((machine) => machine.snapshot());
@@ -45,9 +60,14 @@ export class ShardedHolder {
 
   /** @see Holder.resume */
   resume(snapshots: readonly HolderSnapshot[]): void {
-    this.machines.forEach((machine, shard) => {
-      machine.resume(snapshots[shard]!);
+    snapshots.forEach((snapshot, shard) => {
+      this.resumeShard(shard, snapshot);
     });
+  }
+
+  /** @see Holder.resume */
+  resumeShard(shard: number, snapshot: HolderSnapshot): void {
+    this.machines[shard]!.resume(snapshot);
   }
 
   /** Applies an event of one shard's leader. */

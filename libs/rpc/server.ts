@@ -21,6 +21,8 @@ export { raw } from './service.ts';
 export interface RpcServer {
   /** Before the first `listen`. */
   add<S extends AnyService>(service: S, handlers: Handlers<S>): RpcServer;
+  /** Does ahead what the first `listen` would do before it listens, and which takes a while. */
+  complete(): void;
   /** `host:port` (port 0: any) or `unix:/path`; resolves with the bound address. May be called several times. */
   listen(address: string): Promise<string>;
   /** What health answers from now on. */
@@ -52,13 +54,15 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       health.setStatus(service.typeName, 'SERVING');
       return rpcServer;
     },
+    complete() {
+      if (completed) return;
+      completed = true;
+      addReflection(server, services);
+      health.addToServer(server);
+      grpc.addAdminServicesToServer(server);
+    },
     async listen(address) {
-      if (!completed) {
-        completed = true;
-        addReflection(server, services);
-        health.addToServer(server);
-        grpc.addAdminServicesToServer(server);
-      }
+      rpcServer.complete();
       const bound = await bind(server, address);
       log.info({ address: bound }, `${name} listens`);
       return bound;

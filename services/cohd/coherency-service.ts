@@ -1,8 +1,8 @@
 // A replica of the directory: its holders with their leases, and the shards that it leads.
 import type { DirectoryCounters } from '@odonata/coherency/directory-outbox.ts';
-import { LeaseTable } from '@odonata/coherency/lease.ts';
+import { HOLD_MAX_MS, LeaseTable } from '@odonata/coherency/lease.ts';
 import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
-import type { HolderEvent, HolderHello } from '@odonata/proto/coherency/v1/coherency';
+import type { HolderEvent, HolderHello, Renew } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
@@ -267,8 +267,7 @@ export class CoherencyService {
     if (!this.o.mayLead()) return;
     switch (e.case) {
       case 'renew':
-        this.leases.heard(entry.id, this.o.now());
-        this.holders.send(entry.id, { case: 'renewed', value: { sentMs: e.value.sentMs } });
+        this.renew(entry, e.value);
         return;
       case 'retire':
         this.leaders.get(e.value.shard)?.retire(entry, e.value.epoch);
@@ -302,6 +301,13 @@ export class CoherencyService {
           `holder ${entry.node} sent ${e.case} where it does not belong`,
         );
     }
+  }
+
+  private renew(entry: HolderEntry, { sentMs, holdMs }: Renew): void {
+    const heldMs = Math.min(holdMs, HOLD_MAX_MS);
+    this.leases.heard(entry.id, this.o.now(), heldMs);
+    if (heldMs > 0) entry.heldUntilMs = this.o.now() + heldMs;
+    this.holders.send(entry.id, { case: 'renewed', value: { sentMs, heldMs } });
   }
 
   // A shard that is led elsewhere: the holder hears of it from there, and asks again.

@@ -25,6 +25,8 @@ export interface HolderEntry {
   /** It has heard its number and lease; before that it is told nothing else. */
   welcomed: boolean;
   readonly mapped: Set<bigint>;
+  /** Until when its lease is held while another process takes its place, and its report is waited for. */
+  heldUntilMs: number;
 }
 
 export class HolderTable {
@@ -53,6 +55,7 @@ export class HolderTable {
       batch: new EventBatch(() => {}),
       welcomed: false,
       mapped: new Set(),
+      heldUntilMs: 0,
     };
     this.byId.set(entry.id, entry);
     this.byNode.set(entry.node, entry);

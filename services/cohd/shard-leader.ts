@@ -341,7 +341,8 @@ export class ShardLeader {
   // What they have nobody knows of: they come back as new. Until their death is noted they are waited for.
   private missLate(nowMs: number): void {
     for (const entry of this.o.holders.all()) {
-      if (!entry.welcomed || this.reported.has(entry)) continue;
+      // Of one whose lease is held nobody may say that it is late.
+      if (!entry.welcomed || this.reported.has(entry) || entry.heldUntilMs > nowMs) continue;
       const askedAtMs = this.askedAtMs.get(entry) ?? nowMs;
       if (nowMs - askedAtMs >= this.o.leaseMs) this.o.onSilent(entry);
     }

@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import type { PageToStore } from '@odonata/backing-store/page-store.ts';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
-import type { AccessMode, HolderId, PageRun, PageSpan, PageState } from '@odonata/coherency/page.ts';
+import type { AccessMode, HolderId, PageRun, PageState } from '@odonata/coherency/page.ts';
 import { mayRead, mayWrite, PAGE_BYTES, pageCountOf, spansOf, unreachable } from '@odonata/coherency/page.ts';
 import { runsOfShard } from '@odonata/coherency/shard.ts';
 import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { storedVersionOf } from '@odonata/coherency/stored-version.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { CHARGED_TO_NODE } from './charge.ts';
 import type { Frames } from './frames.ts';
 import { MemoryFile } from './memory-file.ts';
@@ -136,32 +137,60 @@ export class CoherentMemory {
    * Goes on with a dataspace of another pmap manager of this node: its frames are in the memory file. `resumeHolder`
    * follows.
    */
-  adopt(
-    about: { id: bigint; name: string; sizeBytes: bigint; durable: boolean },
-    resident: readonly PageSpan[],
-  ): SharedDataspace {
+  adopt(about: { id: bigint; name: string; sizeBytes: bigint; durable: boolean }): SharedDataspace {
     const pageCount = pageCountOf(about.sizeBytes);
-    const file = new MemoryFile(this.pathOf(about.id), pageCount, resident, this.frames);
+    const file = new MemoryFile(this.pathOf(about.id), pageCount, true, this.frames);
     const dataspace = new SharedDataspace({ ...about, pageCount, file });
     this.dataspaces.set(about.id, dataspace);
     this.pmap.addDataspace(dataspace);
     return dataspace;
   }
 
-  /** @see Holder.resume */
-  resumeHolder(shards: readonly HolderSnapshot[]): void {
-    this.holder.resume(shards);
+  /** The cluster removed a dataspace before this pmap manager went on with it. */
+  disown(dataspace: SharedDataspace): void {
+    dataspace.unfollow();
+    this.pmap.removeDataspace(dataspace.id);
+    this.dataspaces.delete(dataspace.id);
+    dataspace.file.close();
+  }
+
+  /** Of one shard. @see Holder.resume */
+  resumeHolder(shard: number, snapshot: HolderSnapshot): void {
+    this.holder.resumeShard(shard, snapshot);
+  }
+
+  /** What is known of the pages of a shard; `freeze` tells what is new since then. */
+  followHolder(shard: number): HolderSnapshot {
+    return this.holder.follow(shard);
   }
 
   /**
    * Another pmap manager goes on with what is here: from now on nothing changes, neither here nor in the page tables of
    * virtual kernels. They can write nothing any more.
-   * @returns what is known of pages, by shard
+   * @returns what is new of pages, by shard, where they were followed; else all
    */
   freeze(): HolderSnapshot[] {
     this.frozen = true;
     for (const dataspace of this.dataspaces.values()) this.pmap.protectAll(dataspace);
-    return this.holder.snapshot();
+    return this.holder.changed();
+  }
+
+  /** False: some pages have no room in the memory files, and only this process has them. */
+  placeAll(): boolean {
+    return [...this.dataspaces.values()].every(({ file }) => file.placeAll());
+  }
+
+  /** Nobody goes on but this one. Who waits looks again. */
+  unfreeze(): void {
+    this.frozen = false;
+    this.unfollow();
+    for (const dataspace of this.dataspaces.values()) this.resumeAll(dataspace);
+  }
+
+  /** Nobody wants to know any more what is new. */
+  unfollow(): void {
+    this.holder.unfollow();
+    for (const { file } of this.dataspaces.values()) file.unfollow();
   }
 
   /** The cluster removed a dataspace. */
@@ -357,7 +386,8 @@ export class CoherentMemory {
   ): Promise<T> {
     const run = { dataspace: dataspace.id, firstPage, pageCount };
     for (;;) {
-      if (this.frozen) throw new Error('another pmap manager takes the place of this one; try again');
+      if (this.frozen)
+        throw tryAgain(Code.Unavailable, 'another pmap manager takes the place of this one; try again');
       const missing = this.firstMissing(run, mode);
       if (missing === undefined) break;
       if (this.room.reserve(dataspace, firstPage, pageCount, CHARGED_TO_NODE) < pageCount)

@@ -4,11 +4,15 @@
 // us what was left of its lease then: until the next leader speaks, or until that is over.
 import { fromBinary } from '@bufbuild/protobuf';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import { guardMs } from '@odonata/coherency/lease.ts';
 import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
 import { runFromWire } from '@odonata/coherency/wire.ts';
 import { InvalidateSchema, type ShardLed } from '@odonata/proto/coherency/v1/coherency';
+import { delay } from '@odonata/rpc/backoff.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { DirectoryLink, type DirectoryLinkOptions, type HolderEventInit } from './directory-link.ts';
+
+const POLL_MS = 2;
 
 export interface DirectoriesOptions
   extends Pick<
@@ -103,6 +107,24 @@ export class Directories {
   /** How often some leader said that what was held of its shard is not any more. */
   get timesVoided(): number {
     return this.voidings;
+  }
+
+  /** Asks all replicas to hold the lease for so long, and waits until each has answered, for so long at most. */
+  async hold(holdMs: number, waitMs: number): Promise<void> {
+    const startMs = monotonicMs();
+    const wantedMs = startMs + holdMs - guardMs(holdMs);
+    for (const link of this.links.values()) link.hold(holdMs);
+    const waits = () => [...this.links.values()].some((link) => link.connected && link.leaseEndMs < wantedMs);
+    while (waits() && monotonicMs() < startMs + waitMs) await delay(POLL_MS);
+  }
+
+  /** Until when all shards may be used; minus infinity: some may not. */
+  get usableUntilMs(): number {
+    const ends = this.shards.map((shard) => {
+      if (!this.isUsable(shard)) return Number.NEGATIVE_INFINITY;
+      return shard.link?.leaseEndMs ?? shard.untilMs;
+    });
+    return Math.min(...ends);
   }
 
   /** Keeps a line to each of these replicas, and to no others. */

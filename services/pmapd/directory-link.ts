@@ -215,7 +215,7 @@ export class DirectoryLink {
         this.o.onLeft(this, event.value.shard);
         return;
       case 'renewed':
-        this.lease.renewed(Number(event.value.sentMs));
+        this.lease.renewed(Number(event.value.sentMs), event.value.heldMs);
         this.o.onRenewed(this, Number(event.value.sentMs));
         this.watchLease();
         return;
@@ -284,6 +284,11 @@ export class DirectoryLink {
     );
     this.o.onWelcome(this);
     this.watchLease();
+  }
+
+  /** Asks the replica to hold the lease for so long while another process takes the place of this one. */
+  hold(holdMs: number): void {
+    this.send({ case: 'renew', value: { sentMs: BigInt(monotonicMs()), holdMs } });
   }
 
   /** Says goodbye, and does not come back. */

@@ -45,11 +45,17 @@ export function pmapHandlers(
     return vmspace;
   }
 
+  // Also where it is of no use: a door that nobody empties is full soon, and who comes then waits for ever.
+  function discard({ userfaultToken }: VkernelHello): void {
+    const fd = door().claim(userfaultToken);
+    if (fd !== undefined) new Userfault(fd).close();
+  }
+
   // A session that was handed over to this pmap manager, and whose virtual kernel comes now.
-  function waiting({ resumeToken, userfaultToken }: VkernelHello): Session {
+  function waiting(hello: VkernelHello): Session {
+    const { resumeToken } = hello;
     // It came with the session already.
-    const again = door().claim(userfaultToken);
-    if (again !== undefined) new Userfault(again).close();
+    discard(hello);
     const session = [...node.sessions].find((s) => !s.isAttached && s.token.equals(resumeToken));
     if (session === undefined)
       throw new RpcError(Code.Unauthenticated, 'no session waits to be resumed under this token');
@@ -63,7 +69,10 @@ export function pmapHandlers(
         const hello = request.events[0]?.event;
         if (hello?.case !== 'hello')
           throw new RpcError(Code.FailedPrecondition, 'the first event must be hello');
-        if (node.isStopping) throw tryAgain(Code.Unavailable, `the pmap manager of ${node.name} stops`);
+        if (node.isStopping) {
+          discard(hello.value);
+          throw tryAgain(Code.Unavailable, `the pmap manager of ${node.name} stops`);
+        }
         const { resumeToken } = hello.value;
         session = resumeToken.length > 0 ? waiting(hello.value) : create(hello.value);
         session.attach(call as unknown as SessionStream);
@@ -159,6 +168,7 @@ export function pmapHandlers(
         vmspaces: BigInt([...node.sessions].reduce((sum, s) => sum + s.vmspaces.size, 0)),
         vkernels: [...node.sessions].map((s) => s.name).sort(),
         directoryConnected: node.directoryConnected,
+        takeOverMs: node.takeOverMs,
       };
     },
   };

@@ -29,16 +29,40 @@ export class MemoryFile {
   /** Resident pages for which the tmpfs had no room. */
   private readonly aside = new Map<number, Buffer>();
   residentPages = 0;
+  /** Pages that came or went since somebody follows. */
+  private changes: Set<number> | undefined;
 
-  /** @param resident of a file that another pmap manager made: the pages that have frames; else the file is new */
-  constructor(path: string, pageCount: number, resident?: readonly PageSpan[], ledger = NOBODY_COUNTS) {
+  /** @param exists another pmap manager made it, and `take` tells which pages have frames; else the file is new */
+  constructor(path: string, pageCount: number, exists = false, ledger = NOBODY_COUNTS) {
     this.path = path;
     this.pageCount = pageCount;
     this.ledger = ledger;
-    this.fd = openSync(path, resident === undefined ? 'wx+' : 'r+', 0o600);
-    if (resident === undefined) ftruncateSync(this.fd, pageCount * PAGE_BYTES);
-    for (const span of resident ?? [])
-      for (let i = 0; i < span.pageCount; i++) this.mark(span.firstPage + i, CHARGED_TO_NODE);
+    this.fd = openSync(path, exists ? 'r+' : 'wx+', 0o600);
+    if (!exists) ftruncateSync(this.fd, pageCount * PAGE_BYTES);
+  }
+
+  /** Another pmap manager gave pages frames, or took them. */
+  take(spans: readonly PageSpan[], resident: boolean): void {
+    for (const { firstPage, pageCount } of spans)
+      for (let i = 0; i < pageCount; i++) this.mark(firstPage + i, resident ? CHARGED_TO_NODE : 0);
+  }
+
+  /** The pages that have frames; `changed` tells from then on which came and went. */
+  follow(): PageSpan[] {
+    this.changes = new Set();
+    return this.residentSpans();
+  }
+
+  /** What came and went since `follow`; all that is here, where nobody follows. */
+  changed(): { resident: PageSpan[]; absent: PageSpan[] } {
+    if (this.changes === undefined) return { resident: this.residentSpans(), absent: [] };
+    const pages = [...this.changes].sort((a, b) => a - b);
+    const [here, gone] = [pages.filter((page) => this.has(page)), pages.filter((page) => !this.has(page))];
+    return { resident: spansOf(here), absent: spansOf(gone) };
+  }
+
+  unfollow(): void {
+    this.changes = undefined;
   }
 
   /** The pages that have frames, within a run. */
@@ -87,6 +111,7 @@ export class MemoryFile {
     if (number !== 0 && before !== 0) return;
     if (number === before) return;
     chunk[page % CHUNK_PAGES] = number;
+    this.changes?.add(page);
     this.residentPages += number === 0 ? -1 : 1;
     if (number === 0) this.ledger.dropped(before, 1);
     else this.ledger.taken(number);
@@ -165,6 +190,11 @@ export class MemoryFile {
     return pageCount;
   }
 
+  /** Puts all that is aside into the file. False: there is no room still. */
+  placeAll(): boolean {
+    return [...this.aside.keys()].every((page) => this.place(page));
+  }
+
   // Puts what is aside into the file. False: there is no room still.
   private place(page: number): boolean {
     const bytes = this.aside.get(page);
@@ -196,6 +226,11 @@ export class MemoryFile {
       // Its frame may be somebody else's by now.
       this.write(page, bytes);
     }
+  }
+
+  /** Another one removed the file. */
+  close(): void {
+    closeSync(this.fd);
   }
 
   /** Empties all mappings, drops all pages and removes the file. */

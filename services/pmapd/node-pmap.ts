@@ -3,7 +3,7 @@
 // through the userfaultfd that each of them handed over.
 import { Directory } from '@odonata/coherency/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
-import type { AccessMode, PageRun } from '@odonata/coherency/page.ts';
+import type { AccessMode, PageRun, PageSpan } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
 import { Errno } from '@odonata/userfault/libc.ts';
 import type { Session } from './session.ts';
@@ -68,10 +68,9 @@ export class NodePmap {
     for (const entry of dataspace.entries) entry.protect();
   }
 
-  /** An entry of another pmap manager of this node: what has frames may be mapped there, for reading. */
-  claim({ vmspace, dataspace, firstPage, pageCount }: MapEntry): void {
-    for (const span of dataspace.file.residentSpans(firstPage, pageCount))
-      this.takeFor(vmspace.session, { dataspace: dataspace.id, ...span }, 'READ', span.pageCount, false);
+  /** Of another pmap manager of this node: what has frames may be mapped in a session, for reading. */
+  claim(session: Session, dataspace: bigint, spans: readonly PageSpan[]): void {
+    for (const span of spans) this.takeFor(session, { dataspace, ...span }, 'READ', span.pageCount, false);
   }
 
   /** Gives a virtual kernel access to the first page of a run, and to the others that disturb nobody. */

@@ -77,14 +77,23 @@ export class Node {
   private readonly config: PmapdConfig;
   private readonly log: Logger;
   private directories: Directories | undefined;
+  /** Opens lines to the directory; the leaders may be known. */
+  private openLines: (led: readonly LedShard[] | undefined) => Directories = () => {
+    throw new Error('bug: the node has not joined');
+  };
+  /** Addresses of the replicas of the directory. */
+  private replicas: readonly string[] = [];
   private asked: { address: string; client: Client<typeof DirectoryService> } | undefined;
   private leaving: Drain | undefined;
-  private stopDiscovery: () => void = () => {};
+  private stopDiscovery: (() => void) | undefined;
   private deadline = 0n;
   private lastVmspace = 0n;
   private handingOver = false;
   private frozen = false;
   private inherited: LedShard[] | undefined;
+  private frozenShards: LedShard[] = [];
+  /** For how long virtual kernels waited for this one to take the place of another. */
+  takeOverMs = 0;
   private opening = 0;
   private readonly early: RunEvent[] = [];
 
@@ -230,7 +239,7 @@ export class Node {
 
   /** Joins the directory, once others can reach this node at `transferAddress`. */
   async join(transferAddress: string, stopping: AbortSignal): Promise<void> {
-    const { node, shards, directory } = this.config;
+    const { node, shards } = this.config;
     const options: DirectoriesOptions = {
       ...{ node, shards, transferAddress, incarnation: this.incarnation, log: this.log },
       onEvent: (event) => this.receive(event),
@@ -263,12 +272,27 @@ export class Node {
         for (const session of this.sessions) session.tellDeadline();
       },
     };
-    this.directories = new Directories(options, this.inherited);
-    if (directory.length > 0) this.directories.connectTo(directory);
-    else {
-      const connectTo = (addresses: string[]) => this.directories?.connectTo(addresses);
-      this.stopDiscovery = await followReplicas(this.bus, this.log, connectTo, stopping);
-    }
+    this.openLines = (led) => {
+      const directories = new Directories(options, led);
+      directories.connectTo(this.replicas);
+      return directories;
+    };
+    this.directories = this.openLines(this.inherited);
+    await this.discover(stopping);
+  }
+
+  /** Looks for the replicas of the directory; the next pmap manager of a node does before it joins. */
+  async discover(stopping: AbortSignal): Promise<void> {
+    if (this.stopDiscovery !== undefined) return;
+    const connectTo = (addresses: readonly string[]) => {
+      this.replicas = addresses;
+      if (!this.frozen) this.directories?.connectTo(addresses);
+    };
+    const { directory } = this.config;
+    if (directory.length > 0) {
+      this.stopDiscovery = () => {};
+      connectTo(directory);
+    } else this.stopDiscovery = await followReplicas(this.bus, this.log, connectTo, stopping);
   }
 
   // What is done under a lock is as good as the lock: where the leader of a dataspace's locks cannot be trusted any more,
@@ -448,6 +472,16 @@ export class Node {
     return this.isLeaving || this.isHandingOver;
   }
 
+  /** Asks the directory to hold the lease, and waits for its answer for so long at most. @see Directories.hold */
+  async hold(holdMs: number, waitMs: number): Promise<void> {
+    await this.directories?.hold(holdMs, waitMs);
+  }
+
+  /** @see Directories.usableUntilMs */
+  get usableUntilMs(): number {
+    return this.directories?.usableUntilMs ?? Number.NEGATIVE_INFINITY;
+  }
+
   /** Tells the virtual kernels to say their last word, and waits for those that do, for so long at most. */
   async prepareHandOver(waitMs: number): Promise<void> {
     this.handingOver = true;
@@ -464,17 +498,42 @@ export class Node {
     const { incarnation, lastVmspace, memory, sync, sessions } = this;
     this.frozen = true;
     const shards = this.directories?.snapshot() ?? [];
-    this.stopDiscovery();
+    this.frozenShards = shards;
     this.directories?.close();
     return { incarnation, lastVmspace, shards, held: memory.freeze(), memory, sync, sessions: [...sessions] };
   }
 
+  /**
+   * No other pmap manager goes on, but this one: to the directory, and to the virtual kernels, as if it had taken its own
+   * place.
+   */
+  endHandOver(): void {
+    for (const session of this.sessions) session.unfollow();
+    this.handingOver = false;
+    if (!this.frozen) {
+      this.memory.unfollow();
+      return;
+    }
+    this.frozen = false;
+    this.directories = this.openLines(this.frozenShards);
+    this.memory.unfreeze();
+  }
+
+  /** A dataspace of another pmap manager of this node; what is told of it on the bus is heard from now on. */
+  adopt(about: { id: bigint; name: string; sizeBytes: bigint; durable: boolean }): SharedDataspace {
+    const dataspace = this.memory.adopt(about);
+    this.follow(dataspace);
+    return dataspace;
+  }
+
   /** Goes on where another pmap manager of this node stopped; `join` follows. */
-  inherit(lastVmspace: bigint, shards: LedShard[], held: HolderSnapshot[]): void {
+  inherit(lastVmspace: bigint, shards: LedShard[]): void {
     this.lastVmspace = lastVmspace;
     this.inherited = shards;
-    this.memory.resumeHolder(held);
-    for (const dataspace of this.memory.all()) this.follow(dataspace);
+    const usable = shards.filter(({ suspended, untilMs }) => !suspended && untilMs > monotonicMs());
+    // Should this one be stopped before it joins, the virtual kernels know when to end.
+    if (usable.length > 0)
+      this.deadline = BigInt(Math.min(...usable.map(({ lastEndMs }) => lastEndMs))) * 1_000_000n;
   }
 
   /** Paths of the memory files that are in use. */
@@ -488,6 +547,8 @@ export class Node {
 
   /** Ends sessions that nobody resumed. */
   endUnresumed(): void {
+    // They said their last word here; if nobody else goes on, they are looked for again.
+    if (this.handingOver) return;
     this.giveUp(({ isAttached }) => !isAttached, 'a virtual kernel did not come back, and is taken for dead');
   }
 
@@ -513,6 +574,7 @@ export class Node {
   /** Lets go of everything that another pmap manager goes on with, and removes nothing. */
   letGo(): void {
     this.overdue.close();
+    this.stopDiscovery?.();
     this.transfers.close();
     this.asked?.client.close();
   }
@@ -522,7 +584,7 @@ export class Node {
     const sessions = [...this.sessions];
     this.sessions.clear();
     for (const session of sessions) session.close();
-    this.stopDiscovery();
+    this.stopDiscovery?.();
     this.directories?.close();
     this.transfers.close();
     this.asked?.client.close();

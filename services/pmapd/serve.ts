@@ -23,11 +23,11 @@ import { adoptHandler } from './adopt.ts';
 import type { PmapdConfig } from './config.ts';
 import { dataspaceHandlers } from './dataspace-handlers.ts';
 import { pmapHandlers } from './handlers.ts';
+import { clearFrozen } from './handover/frozen-mark.ts';
 import { lockNode } from './handover/node-lock.ts';
 import { Predecessor } from './handover/predecessor.ts';
-import { inherit } from './handover/snapshot.ts';
 import { StandbyServer } from './handover/standby-server.ts';
-import { clearDoors, handOverAddress, type Inheritance, succeed } from './handover/successor.ts';
+import { clearDoors, handOverAddress, succeed } from './handover/successor.ts';
 import { clearMemoryDir } from './leftovers.ts';
 import { fitFrames } from './memory-dir.ts';
 import { pmapdMetrics } from './metrics.ts';
@@ -36,7 +36,7 @@ import { transferHandlers } from './transfer.ts';
 
 /** How long another pmap manager of the node may hold its lock without an answer: while it starts, or ends. */
 const LOCK_MS = 30_000;
-const LOCK_POLL_MS = 20;
+const LOCK_POLL_MS = 2;
 /** How long a virtual kernel may take to resume its session here; longer than it tries itself. */
 const RESUME_MS = 15_000;
 
@@ -64,31 +64,49 @@ export async function serve(
     notReady = () => undefined;
     void standby.start();
   };
-  const node = await becomeManager(config, bus, { log, stopping, onStandingBy });
+  let door: DescriptorDoor | undefined;
+  let handsOver = false;
+  // While another pmap manager of the node runs, for that takes longer than all that comes after its end.
+  const prepare = (node: Node) => {
+    const server = createRpcServer({ name: 'pmapd', log, meter });
+    const pmap = pmapHandlers(node, () => door!, nodeIndex);
+    const dataspaces = dataspaceHandlers(node);
+    server
+      .add(PmapService, pmap)
+      .add(DataspaceService, dataspaces)
+      .add(EventService, node.events.handlers())
+      .add(TransferService, { ...transferHandlers(node), ...adoptHandler(node) })
+      .complete();
+    const predecessor = new Predecessor({
+      ...{ node, socketDir: config.socketDir, shards: config.shards, log },
+      onHandingOver: (begins) => {
+        handsOver = begins;
+        if (!begins) setTimeout(() => node.endUnresumed(), RESUME_MS).unref();
+      },
+      stop: () => process.kill(process.pid, 'SIGTERM'),
+    });
+    const succession = createRpcServer({ name: 'pmapd for its successor', log });
+    succession.add(HandOverService, predecessor.handlers()).complete();
+    return { node, server, pmap, dataspaces, predecessor, succession };
+  };
+  const manager = await becomeManager(config, bus, { log, stopping, onStandingBy, prepare });
+  const { node, pausedAtMs, unlock, server, pmap, dataspaces, predecessor, succession } = manager;
   await standby.stop();
   pmapdMetrics(metrics, node);
-  notReady = () => (node.directoryConnected ? undefined : 'waits for the directory');
-  const server = createRpcServer({ name: 'pmapd', log, meter });
-  const pmap = pmapHandlers(node, () => door, nodeIndex);
-  const dataspaces = dataspaceHandlers(node);
-  server
-    .add(PmapService, pmap)
-    .add(DataspaceService, dataspaces)
-    .add(EventService, node.events.handlers())
-    .add(TransferService, { ...transferHandlers(node), ...adoptHandler(node) });
-  const predecessor = new Predecessor({
-    ...{ node, shards: config.shards, log },
-    stop: () => process.kill(process.pid, 'SIGTERM'),
-  });
-  const succession = createRpcServer({ name: 'pmapd for its successor', log });
-  succession.add(HandOverService, predecessor.handlers());
+  notReady = () =>
+    handsOver ? 'hands over' : node.directoryConnected ? undefined : 'waits for the directory';
   clearDoors(config.socketDir);
+  clearFrozen(config.socketDir);
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   // After the socket above: virtual kernels that move take the door for the sign that somebody answers there.
-  const door = new DescriptorDoor(join(config.socketDir, 'userfault.sock'));
+  door = new DescriptorDoor(join(config.socketDir, 'userfault.sock'));
   clearMemoryDir(config.memoryDir, log, node.files());
+  // The directory may come first where others know the address already.
+  const known = config.advertise || (/:0$/.test(config.listen) ? '' : config.listen);
+  const joined = pausedAtMs === undefined || known === '' ? undefined : node.join(known, stopping);
   const bound = await server.listen(config.listen);
-  await node.join(config.advertise || bound, stopping);
+  await (joined ?? node.join(config.advertise || bound, stopping));
+  if (pausedAtMs !== undefined) void tellTakeOver(node, pausedAtMs, log);
   await succession.listen(handOverAddress(config.socketDir));
   const endpoint = attachSyslink({
     address: config.syslink,
@@ -105,12 +123,13 @@ export async function serve(
   return async ({ atOnce }) => {
     server.setServing(false);
     notReady = () => 'stops';
-    if (!atOnce && (await predecessor.handOver())) {
-      endpoint.close();
+    if (predecessor.isOver || (!atOnce && (await predecessor.handOver()))) {
+      // Its sockets are free, and then its lock: that is what the successor waits for, and not for the end of all threads.
+      await Promise.all([server.drain(0), succession.drain(0)]);
+      door?.close();
+      unlock();
       node.letGo();
-      await server.drain(0);
-      door.close();
-      // The socket of the succession stays until this process ends: that is what the successor waits for.
+      endpoint.close();
       return;
     }
     if (!atOnce && config.drainMs > 0) await node.drain(config.drainMs);
@@ -119,27 +138,38 @@ export async function serve(
     // What has left serves nobody any more.
     await server.drain(node.isLeaving ? 100 : 1_000);
     await succession.drain(0);
-    door.close();
+    door?.close();
     await bus.close();
     await metricsServer.close();
   };
 }
 
 /** Waits until this process is the pmap manager of its node: at once, or in the place of another one. */
-async function becomeManager(
+async function becomeManager<T extends { node: Node }>(
   config: PmapdConfig,
   bus: Bus,
-  how: { log: Logger; stopping: AbortSignal; onStandingBy: () => void },
-): Promise<Node> {
-  const { log, stopping } = how;
-  const inherited = await succeed({ config, ...how });
-  const node = new Node(config, bus, log, inherited?.snapshot.incarnation);
-  if (inherited !== undefined) await takeOver(node, inherited, log);
+  how: { log: Logger; stopping: AbortSignal; onStandingBy: () => void; prepare: (node: Node) => T },
+): Promise<T & { unlock: () => void; pausedAtMs?: number }> {
+  const { log, stopping, prepare } = how;
+  let prepared: T | undefined;
+  const makeNode = (incarnation?: bigint) => {
+    const node = new Node(config, bus, log, incarnation);
+    prepared = prepare(node);
+    return node;
+  };
+  const inherited = await succeed({ config, makeNode, ...how });
+  inherited?.take();
+  const expectOurs = () => {
+    if (inherited?.isOurs() === false)
+      throw new RpcError(Code.Aborted, 'the hand-over was given up, and the other pmap manager went on');
+  };
   const endMs = monotonicMs() + LOCK_MS;
-  while (!lockNode(config.socketDir)) {
+  let unlock = lockNode(config.socketDir);
+  for (; unlock === undefined; unlock = lockNode(config.socketDir)) {
     // It ends, or it is another one that was faster, and answers soon.
     if (inherited === undefined && (await isListening(handOverAddress(config.socketDir))))
       return await becomeManager(config, bus, how);
+    expectOurs();
     if (monotonicMs() > endMs)
       throw new RpcError(
         Code.AlreadyExists,
@@ -147,14 +177,19 @@ async function becomeManager(
       );
     await delay(LOCK_POLL_MS, stopping);
   }
-  return node;
+  expectOurs();
+  if (inherited === undefined) makeNode();
+  inherited?.close();
+  return { ...prepared!, unlock, pausedAtMs: inherited?.pausedAtMs };
 }
 
-/** Takes the place of the other pmap manager; its sockets are free when this resolves. */
-async function takeOver(node: Node, { snapshot, claim, take }: Inheritance, log: Logger): Promise<void> {
-  inherit(node, snapshot, claim);
-  await take();
+/** Says how long virtual kernels waited, once they need not wait any more. */
+async function tellTakeOver(node: Node, pausedAtMs: number, log: Logger): Promise<void> {
   setTimeout(() => node.endUnresumed(), RESUME_MS).unref();
-  const { sessions, dataspaces } = snapshot;
-  log.info({ vkernels: sessions.length, dataspaces: dataspaces.length }, 'goes on for another pmap manager');
+  const endMs = monotonicMs() + RESUME_MS;
+  const waits = () => !node.directoryConnected || [...node.sessions].some(({ isAttached }) => !isAttached);
+  while (waits() && monotonicMs() < endMs) await delay(1);
+  node.takeOverMs = Math.max(1, Math.round(monotonicMs() - pausedAtMs));
+  const about = { tookMs: node.takeOverMs, vkernels: node.sessions.size };
+  log.info(about, 'goes on for another pmap manager');
 }

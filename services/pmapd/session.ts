@@ -57,6 +57,8 @@ export class Session {
   private stream: SessionStream | undefined;
   /** What it is told when there is a stream. */
   private unsent: PmapEventInit[] = [];
+  /** Vmspaces that changed, came or went since somebody follows. */
+  private changes: Set<bigint> | undefined;
   private readonly batch = new EventBatch<PmapEventInit>((events) => this.write(events));
 
   constructor(node: Node, { name, frameLimit, token, userfault }: SessionOptions) {
@@ -106,6 +108,23 @@ export class Session {
   resumeFrames(frames: number): void {
     this.held += frames;
     this.node.frames.resume(frames);
+  }
+
+  /** `changed` tells from now on which vmspaces are new, or not what they were. */
+  follow(): void {
+    this.changes ??= new Set();
+  }
+
+  /** What changed since `follow`; all, where nobody follows. */
+  changed(): { vmspaces: Vmspace[]; gone: bigint[] } {
+    if (this.changes === undefined) return { vmspaces: [...this.vmspaces.values()], gone: [] };
+    const ids = [...this.changes];
+    const vmspaces = ids.map((id) => this.vmspaces.get(id)).filter((vmspace) => vmspace !== undefined);
+    return { vmspaces, gone: ids.filter((id) => !this.vmspaces.has(id)) };
+  }
+
+  unfollow(): void {
+    this.changes = undefined;
   }
 
   /** What the virtual kernel has to hear yet. */
@@ -331,10 +350,12 @@ export class Session {
     const { charges } = this.node.frames;
     const vmspace = new Vmspace({ ...about, session: this, charges });
     this.vmspaces.set(vmspace.id, vmspace);
+    this.changes?.add(vmspace.id);
     return vmspace;
   }
 
-  private destroyVmspace(vmspace: Vmspace): void {
+  destroyVmspace(vmspace: Vmspace): void {
+    this.changes?.add(vmspace.id);
     for (const entry of [...vmspace.entries]) this.removeEntry(vmspace, entry);
     this.vmspaces.delete(vmspace.id);
     vmspace.remove();
@@ -385,6 +406,7 @@ export class Session {
   }): MapEntry {
     const entry = new MapEntry(about);
     about.vmspace.entries.push(entry);
+    this.changes?.add(about.vmspace.id);
     about.dataspace.entries.add(entry);
     this.node.interest(about.dataspace);
     return entry;
@@ -416,7 +438,8 @@ export class Session {
     this.removeEntry(vmspace, entry);
   }
 
-  private removeEntry(vmspace: Vmspace, entry: MapEntry): void {
+  removeEntry(vmspace: Vmspace, entry: MapEntry): void {
+    this.changes?.add(vmspace.id);
     vmspace.entries.splice(vmspace.entries.indexOf(entry), 1);
     entry.dataspace.entries.delete(entry);
     this.node.interest(entry.dataspace);

@@ -71,6 +71,7 @@ export class Vmspace implements ChargedProcess {
   private readonly charges: Charges;
   private fd: number | undefined;
   private roomless: { firstMs: number; lastMs: number } | undefined;
+  private removed = false;
 
   /** @param about `exists`: another pmap manager made its file */
   constructor(about: {
@@ -88,15 +89,19 @@ export class Vmspace implements ChargedProcess {
     this.session = about.session;
     this.file = about.file;
     this.sizeBytes = about.sizeBytes;
-    this.fd = openSync(this.file, about.exists ? 'r+' : 'wx+', 0o600);
-    if (!about.exists) ftruncateSync(this.fd, this.sizeBytes);
     this.quotaFrames = about.quotaFrames;
     this.charges = about.charges;
+    // One that another pmap manager made is opened when it is read: there may be very many.
+    if (!about.exists) {
+      this.fd = openSync(this.file, 'wx+', 0o600);
+      ftruncateSync(this.fd, this.sizeBytes);
+    }
     this.charge = this.charges.open(this);
   }
 
   privateFrames(): number {
-    return this.fd === undefined ? 0 : fstatSync(this.fd).blocks / FRAME_BLOCKS;
+    const fd = this.descriptor();
+    return fd === undefined ? 0 : fstatSync(fd).blocks / FRAME_BLOCKS;
   }
 
   /** It was granted frames, and found no memory behind them: again and again for too long? */
@@ -116,6 +121,11 @@ export class Vmspace implements ChargedProcess {
     this.session.endProcess(this.id, signal, reason);
   }
 
+  private descriptor(): number | undefined {
+    if (!this.removed) this.fd ??= openSync(this.file, 'r+');
+    return this.fd;
+  }
+
   /** The entry that maps an address. */
   find(address: bigint): MapEntry | undefined {
     return this.entries.find(
@@ -125,13 +135,14 @@ export class Vmspace implements ChargedProcess {
 
   pread(offset: number, length: number): Buffer {
     const bytes = Buffer.alloc(length);
-    if (this.fd !== undefined) readSync(this.fd, bytes, 0, length, offset);
+    const fd = this.descriptor();
+    if (fd !== undefined) readSync(fd, bytes, 0, length, offset);
     return bytes;
   }
 
   /** @throws RpcError RESOURCE_EXHAUSTED where the tmpfs is full */
   pwrite(offset: number, bytes: Uint8Array): void {
-    const { fd } = this;
+    const fd = this.descriptor();
     if (fd === undefined) return;
     try {
       for (let done = 0; done < bytes.length; )
@@ -142,11 +153,20 @@ export class Vmspace implements ChargedProcess {
     }
   }
 
+  /** Something else is known of it by now; the file stays. */
+  disown(): void {
+    this.charges.close(this.charge);
+    if (this.fd !== undefined) closeSync(this.fd);
+    this.fd = undefined;
+    this.removed = true;
+  }
+
   /** The private dataspace goes. A vkernel that still maps the file keeps its frames until it unmaps them. */
   remove(): void {
     this.charges.close(this.charge);
     if (this.fd !== undefined) closeSync(this.fd);
     this.fd = undefined;
+    this.removed = true;
     rmSync(this.file, { force: true });
   }
 }

@@ -3,10 +3,10 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { tryLock } from '@odonata/userfault/libc.ts';
 
-/** False: another process is the pmap manager of the node; else this one is, for its life. */
-export function lockNode(socketDir: string): boolean {
+/** Undefined: another process is the pmap manager of the node; else this one is, until it ends or calls the result. */
+export function lockNode(socketDir: string): (() => void) | undefined {
   const fd = openSync(join(socketDir, 'pmapd.lock'), 'a', 0o600);
-  if (tryLock(fd)) return true;
+  if (tryLock(fd)) return () => closeSync(fd);
   closeSync(fd);
-  return false;
+  return undefined;
 }

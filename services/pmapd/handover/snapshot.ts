@@ -12,66 +12,32 @@ import {
   NodeSnapshotSchema,
   type SessionSnapshotSchema,
   type ShardSnapshot,
-  type ShardSnapshotSchema,
+  type VmspaceSnapshotSchema,
 } from '@odonata/proto/pmap/v1/handover';
-import { Userfault } from '@odonata/userfault/userfault.ts';
 import type { LedShard } from '../directories.ts';
-import type { FrozenNode, Node } from '../node.ts';
-import { Session } from '../session.ts';
+import type { FrozenNode } from '../node.ts';
+import type { Session } from '../session.ts';
 import type { SharedDataspace } from '../shared-dataspace.ts';
+import type { Vmspace } from '../vmspace.ts';
 
 /** The form of the snapshot; grows when an earlier pmap manager could not go on with it. */
 export const FORM = 1;
 
-/** @param tokens under which the userfaultfd of each session is handed over */
-export function snapshotOf(node: FrozenNode, tokens: readonly Uint8Array[]): NodeSnapshot {
+/** @param token under which the userfaultfd of a session is handed over; undefined: it was before */
+export function snapshotOf(
+  node: FrozenNode,
+  pausedAtMs: number,
+  token: (session: Session) => Uint8Array | undefined,
+): NodeSnapshot {
   const { incarnation, lastVmspace, memory, sync, sessions } = node;
   const placeOf = (session: Session) => sessions.indexOf(session);
   return create(NodeSnapshotSchema, {
-    ...{ incarnation, lastVmspace, sync: sync.snapshot(placeOf) },
+    ...{ incarnation, lastVmspace, sync: sync.snapshot(placeOf), pausedAtMs: BigInt(Math.round(pausedAtMs)) },
     dataspaces: [...memory.all()].map(dataspaceSnapshot),
-    shards: node.shards.map((led, shard) => shardSnapshot(led, node.held[shard]!)),
-    sessions: sessions.map((session, place) => sessionSnapshot(session, tokens[place]!)),
+    shards: node.shards.map((led, shard) => ({ ...ledWire(led), ...holderWire(node.held[shard]!) })),
+    sessions: sessions.map((session) => sessionSnapshot(session, token(session))),
   });
 }
-
-/** Makes a new node what the other one was. `claim`: the userfaultfd that was handed over under a token. */
-export function inherit(node: Node, snapshot: NodeSnapshot, claim: (token: Uint8Array) => number): void {
-  const { memory, sync } = node;
-  for (const { dataspace: id, name, sizeBytes, durable, ...bytes } of snapshot.dataspaces) {
-    const dataspace = memory.adopt({ id, name, sizeBytes, durable }, bytes.resident);
-    for (const { page, version, data } of bytes.retained)
-      dataspace.retained.set(page, { version: Number(version), bytes: data });
-    for (const { page, data } of bytes.stored) dataspace.stored.set(page, data!);
-  }
-  node.inherit(snapshot.lastVmspace, snapshot.shards.map(ledShard), snapshot.shards.map(holderSnapshot));
-  const sessions = snapshot.sessions.map(({ name, frameLimit, token, userfaultToken, ...has }) => {
-    const userfault = new Userfault(claim(userfaultToken));
-    const session = new Session(node, { name, frameLimit, token, userfault });
-    session.resumeFrames(Number(has.frames));
-    for (const { vmspace: id, pid, file, sizeBytes, entries, quotaFrames: quota } of has.vmspaces) {
-      const about = { id, pid, file, sizeBytes: Number(sizeBytes), quotaFrames: Number(quota) };
-      const vmspace = session.addVmspace({ ...about, exists: true });
-      for (const { address, lengthBytes, dataspace: of, offsetBytes, writable } of entries) {
-        const dataspace = memory.get(of);
-        if (dataspace === undefined) {
-          session.endProcess(id, 'SIGBUS', `dataspace ${of} was removed`);
-          continue;
-        }
-        const [firstPage, pageCount] = [pagesIn(offsetBytes), pagesIn(lengthBytes)];
-        memory.pmap.claim(session.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable }));
-        // Who brought a page is not handed over: the first one that maps it pays for it from now on.
-        dataspace.file.charge(firstPage, pageCount, vmspace.charge.number);
-      }
-    }
-    for (const event of has.unsent) session.send(event);
-    node.sessions.add(session);
-    return session;
-  });
-  sync.resume(snapshot.sync!, sessions);
-}
-
-const pagesIn = (bytes: bigint): number => Number(bytes / BigInt(PAGE_BYTES));
 
 function dataspaceSnapshot(dataspace: SharedDataspace): MessageInitShape<typeof DataspaceSnapshotSchema> {
   const { id, name, sizeBytes, durable, file } = dataspace;
@@ -79,35 +45,46 @@ function dataspaceSnapshot(dataspace: SharedDataspace): MessageInitShape<typeof 
     return { page, version: BigInt(version), data: bytes };
   });
   const stored = [...dataspace.stored].map(([page, data]) => ({ page, data }));
-  return {
-    ...{ dataspace: id, name, sizeBytes, durable, resident: file.residentSpans(), retained, stored },
-  };
+  return { ...{ dataspace: id, name, sizeBytes, durable, retained, stored }, ...file.changed() };
 }
 
 function sessionSnapshot(
   session: Session,
-  userfaultToken: Uint8Array,
+  userfaultToken: Uint8Array | undefined,
 ): MessageInitShape<typeof SessionSnapshotSchema> {
   const { name, token, frameLimit, frames } = session;
-  const vmspaces = [...session.vmspaces.values()].map(({ id, pid, file, sizeBytes, entries, ...of }) => ({
-    ...{ vmspace: id, pid, file, sizeBytes: BigInt(sizeBytes), quotaFrames: BigInt(of.quotaFrames) },
+  const { vmspaces, gone } = session.changed();
+  const unsent = session.takeUnsent();
+  const has = { vmspaces: vmspaces.map(vmspaceWire), gone, unsent };
+  return { name, token, frameLimit, frames: BigInt(frames), userfaultToken, ...has };
+}
+
+export function vmspaceWire({
+  id,
+  pid,
+  file,
+  sizeBytes,
+  entries,
+  quotaFrames,
+}: Vmspace): MessageInitShape<typeof VmspaceSnapshotSchema> {
+  return {
+    ...{ vmspace: id, pid, file, sizeBytes: BigInt(sizeBytes), quotaFrames: BigInt(quotaFrames) },
     entries: entries.map(({ address, firstPage, pageCount, dataspace, writable }) => ({
       ...{ vmspace: id, address, dataspace: dataspace.id, writable },
       lengthBytes: BigInt(pageCount * PAGE_BYTES),
       offsetBytes: BigInt(firstPage * PAGE_BYTES),
     })),
-  }));
-  const unsent = session.takeUnsent();
-  return { name, token, frameLimit, frames: BigInt(frames), userfaultToken, vmspaces, unsent };
+  };
 }
 
-function shardSnapshot(led: LedShard, holder: HolderSnapshot): MessageInitShape<typeof ShardSnapshotSchema> {
-  const { untilMs, lastEndMs, lives, ...about } = led;
-  return {
-    ...{ ...about, lives: [...lives], untilMs: BigInt(untilMs), lastEndMs: BigInt(lastEndMs) },
-    ...{ reborn: holder.reborn, breaks: BigInt(holder.breaks), lineageOfAll: BigInt(holder.lineageOfAll) },
-    held: holder.dataspaces.map(({ runs, ...of }) => ({ ...of, pages: runs.map(heldPages) })),
-  };
+const ledWire = ({ untilMs, lastEndMs, lives, ...about }: LedShard) => {
+  return { ...about, lives: [...lives], untilMs: BigInt(untilMs), lastEndMs: BigInt(lastEndMs) };
+};
+
+export function holderWire(holder: HolderSnapshot) {
+  const { reborn, breaks, lineageOfAll, dataspaces, removed } = holder;
+  const held = dataspaces.map(({ runs, ...of }) => ({ ...of, pages: runs.map(heldPages) }));
+  return { reborn, breaks: BigInt(breaks), lineageOfAll: BigInt(lineageOfAll), held, removed };
 }
 
 function heldPages({ firstPage, pageCount, page }: HeldPagesRun): MessageInitShape<typeof HeldPagesSchema> {
@@ -124,17 +101,18 @@ function heldPages({ firstPage, pageCount, page }: HeldPagesRun): MessageInitSha
   };
 }
 
-function ledShard({ untilMs, lastEndMs, ...about }: ShardSnapshot): LedShard {
+export function ledShard({ untilMs, lastEndMs, ...about }: ShardSnapshot): LedShard {
   const { epoch, identity, lives, address, suspended } = about;
   const times = { untilMs: Number(untilMs), lastEndMs: Number(lastEndMs) };
   return { epoch, identity, lives, address, suspended, ...times };
 }
 
-function holderSnapshot({ reborn, breaks, lineageOfAll, held }: ShardSnapshot): HolderSnapshot {
-  const dataspaces = held.map(({ dataspace, pageCount, whole, voided, pages }) => {
-    return { dataspace, pageCount, whole, voided, runs: pages.map(heldRun) };
+export function holderSnapshot(wire: ShardSnapshot): HolderSnapshot {
+  const { reborn, breaks, lineageOfAll, held, removed } = wire;
+  const dataspaces = held.map(({ dataspace, pageCount, whole, voided, partial, pages }) => {
+    return { dataspace, pageCount, whole, voided, partial, runs: pages.map(heldRun) };
   });
-  return { reborn, breaks: Number(breaks), lineageOfAll: Number(lineageOfAll), dataspaces };
+  return { reborn, breaks: Number(breaks), lineageOfAll: Number(lineageOfAll), dataspaces, removed };
 }
 
 function heldRun(wire: HeldPages): HeldPagesRun {

@@ -22,6 +22,8 @@ const serviceSchema = z.object({
   sinceMs: z.number(),
   /** How its last life ended: `exit 70`, `SIGKILL`. */
   lastEnd: z.string().optional(),
+  /** How often another process of it was to take its place, and did not. */
+  notReplaced: z.number().int().optional(),
   logFile: z.string(),
 });
 export type ServiceRecord = z.infer<typeof serviceSchema>;

@@ -1,11 +1,13 @@
+import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { signalIdentity } from '../cluster/identity.ts';
 import type { ClusterRecord, ServiceRecord } from '../cluster/record.ts';
 import { askToReplace, canBeReplaced } from '../cluster/replace.ts';
-import { connectToRouters, servicesNotReady } from '../cluster/start.ts';
-import { type Connection, runningRecord } from '../connection.ts';
+import { connectToRouters, lastLine, servicesNotReady } from '../cluster/start.ts';
+import { type Connection, runningRecord, withConnection } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
+import { type LostPages, lostPages, newlyLost } from '../lost-pages.ts';
 import { json, print } from '../output.ts';
 import { formatSpan } from '../size.ts';
 import {
@@ -30,7 +32,8 @@ export function addRestart(program: Command): void {
     .description(
       'Starts services anew, one at a time, and waits until each runs again and everything is ready. Programs go on: ' +
         'another pmapd takes over the memory of its node, another vkerneld the virtual kernels. But the line of a ' +
-        '"vkctl run" through what restarts breaks.',
+        '"vkctl run" through what restarts breaks. Ends with 1 where a hand-over was given up and the service goes on ' +
+        'as it was, or where pages of shared dataspaces were lost.',
     )
     .argument('[service...]', 'as "vkctl status" shows them')
     .option('--all', 'every service but NATS')
@@ -48,13 +51,29 @@ async function restart(names: string[], options: RestartOptions): Promise<void> 
   const cluster = clusterOf(options);
   const record = runningRecord(cluster);
   const wanted = chosen(record, names, options.all ?? false);
-  const restarted: { name: string; tookMs: number }[] = [];
+  const restarted: { name: string; tookMs: number; lost?: string }[] = [];
+  let before = await countLost(cluster);
   for (const { name } of wanted) {
     const tookMs = await restartOne(cluster, name, options.timeout * 1000);
-    restarted.push({ name, tookMs });
+    const after = await countLost(cluster);
+    const lost = newlyLost(before ?? new Map(), after ?? new Map());
+    // What was lost before this restart is not of this restart; where nobody could count, there is nothing to compare.
+    const blamed = before !== undefined && lost !== '' ? { lost } : {};
+    before = after ?? before;
+    restarted.push({ name, tookMs, ...blamed });
     if (!options.json) print(`${name} runs again (${formatSpan(tookMs)})`);
   }
   if (options.json) print(json(restarted));
+  const losers = restarted.filter(({ lost }) => lost !== undefined);
+  if (losers.length > 0) throw new Failure(losers.map(lossOf).join('; '), { fix: 'vkctl ds ls shows them.' });
+}
+
+const lossOf = ({ name, lost }: { name: string; lost?: string }): string =>
+  `pages were lost when ${name} restarted: ${lost}`;
+
+/** Undefined: the directory does not answer, which must not keep anybody from restarting it. */
+async function countLost(cluster: string): Promise<LostPages | undefined> {
+  return await withConnection(cluster, lostPages).catch(() => undefined);
 }
 
 /** Without names and with --all: the directory first, since everything else asks it. */
@@ -73,14 +92,19 @@ function chosen(record: ClusterRecord, names: string[], all: boolean): ServiceRe
 async function restartOne(cluster: string, name: string, timeoutMs: number): Promise<number> {
   const find = (): ServiceRecord => runningRecord(cluster).services.find((each) => each.name === name)!;
   const startMs = Date.now();
-  const { process: identity, restarts, logFile } = find();
+  const { process: identity, restarts, notReplaced = 0, logFile } = find();
+  const loggedBytes = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
   const record = runningRecord(cluster);
   const tell = () =>
     canBeReplaced(name, record) ? askToReplace(name, record) : signalIdentity(identity!, 'SIGTERM');
   if (identity === undefined || !tell()) throw new Failure(`${name} does not run`, { fix: `See ${logFile}` });
   const endMs = startMs + timeoutMs;
   for (;;) {
-    const { restarts: now, state } = find();
+    const { restarts: now, state, notReplaced: failed = 0 } = find();
+    if (failed > notReplaced && now === restarts)
+      throw new Failure(`${name} was not replaced, and goes on: ${reasonIn(logFile, loggedBytes)}`, {
+        fix: `Try again, or see ${logFile}`,
+      });
     const waits = now === restarts || state !== 'running' ? [name] : await notReady(cluster);
     if (waits.length === 0) return Date.now() - startMs;
     if (Date.now() > endMs)
@@ -89,6 +113,16 @@ async function restartOne(cluster: string, name: string, timeoutMs: number): Pro
       });
     await sleep(50);
   }
+}
+
+/** Why a hand-over was given up, from the log of both processes. */
+function reasonIn(logFile: string, fromBytes: number): string {
+  const lines = readFileSync(logFile).subarray(fromBytes).toString().split('\n');
+  for (const line of lines.reverse()) {
+    const reason = /^\{.*given up: this .*\}$/.test(line) && (JSON.parse(line) as { reason?: string }).reason;
+    if (typeof reason === 'string') return reason;
+  }
+  return lastLine(logFile);
 }
 
 async function notReady(cluster: string): Promise<string[]> {

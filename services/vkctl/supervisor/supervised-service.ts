@@ -16,6 +16,9 @@ import type { ServiceSpec } from './service-spec.ts';
 /** A log file larger than this is put aside (one is kept) when its service starts again. */
 const LOG_BYTES = 16 * 2 ** 20;
 
+/** How long a successor may take to be in its place; one that hangs is in the way of the next. */
+const REPLACE_MS = 45_000;
+
 export interface Surroundings {
   log: Logger;
   env: Record<string, string>;
@@ -68,7 +71,14 @@ export class SupervisedService {
   replace(): boolean {
     if (this.#child === undefined || this.#stopping || this.#successor !== undefined) return false;
     if (/vkerneld$/.test(this.spec.name)) this.#child.kill('SIGHUP');
-    else this.#successor = this.#spawn(['--take-over']);
+    else {
+      const successor = this.#spawn(['--take-over']);
+      this.#successor = successor;
+      const late = setTimeout(() => {
+        if (this.#successor === successor) successor.kill('SIGKILL');
+      }, REPLACE_MS).unref();
+      successor.once('exit', () => clearTimeout(late));
+    }
     return true;
   }
 
@@ -116,6 +126,8 @@ export class SupervisedService {
     if (child === this.#successor) {
       this.#successor = undefined;
       log.error({ service: this.spec.name, how }, 'its successor ended before it took its place');
+      this.record.notReplaced = (this.record.notReplaced ?? 0) + 1;
+      this.#around.changed();
       return;
     }
     this.#child = undefined;

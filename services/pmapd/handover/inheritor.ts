@@ -1,0 +1,122 @@
+// Makes a new node what another one was: from what was copied ahead, and from what is new when that one is frozen.
+import type { PageSpan } from '@odonata/coherency/page.ts';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import type { DataspaceSnapshot, NodeSnapshot, SessionSnapshot } from '@odonata/proto/pmap/v1/handover';
+import { Userfault } from '@odonata/userfault/userfault.ts';
+import type { Node } from '../node.ts';
+import { Session } from '../session.ts';
+import type { SharedDataspace } from '../shared-dataspace.ts';
+import { holderSnapshot, ledShard } from './snapshot.ts';
+
+export class Inheritor {
+  readonly node: Node;
+  private readonly claim: (token: Uint8Array) => number;
+  private readonly sessions = new Map<string, Session>();
+  /** Sessions that map a dataspace, or did: what it has may be mapped there. */
+  private readonly mapping = new Map<bigint, Set<Session>>();
+
+  /** @param claim the userfaultfd that was handed over under a token */
+  constructor(node: Node, claim: (token: Uint8Array) => number) {
+    this.node = node;
+    this.claim = claim;
+  }
+
+  /** What is known before the other one is frozen: a part. */
+  copyAhead(part: NodeSnapshot): void {
+    for (const about of part.dataspaces) this.dataspace(about);
+    for (const shard of part.shards) this.node.memory.resumeHolder(shard.shard, holderSnapshot(shard));
+    for (const about of part.sessions) this.session(about, { frozen: false });
+  }
+
+  /** All the rest. */
+  finish(snapshot: NodeSnapshot): void {
+    const { node } = this;
+    const { memory, sync } = node;
+    const known = new Set(snapshot.dataspaces.map(({ dataspace }) => dataspace));
+    for (const dataspace of [...memory.all()]) if (!known.has(dataspace.id)) memory.disown(dataspace);
+    for (const about of snapshot.dataspaces) {
+      const dataspace = this.dataspace(about);
+      for (const { page, version, data } of about.retained)
+        dataspace.retained.set(page, { version: Number(version), bytes: data });
+      for (const { page, data } of about.stored) dataspace.stored.set(page, data!);
+    }
+    snapshot.shards.forEach((shard, number) => {
+      memory.resumeHolder(number, holderSnapshot(shard));
+    });
+    node.inherit(snapshot.lastVmspace, snapshot.shards.map(ledShard));
+    const sessions = snapshot.sessions.map((about) => {
+      const session = this.session(about, { frozen: true });
+      session.resumeFrames(Number(about.frames));
+      for (const event of about.unsent) session.send(event);
+      node.sessions.add(session);
+      return session;
+    });
+    const stay = new Set(sessions);
+    for (const session of this.sessions.values()) if (!stay.has(session)) session.close();
+    sync.resume(snapshot.sync!, sessions);
+  }
+
+  private dataspace(about: DataspaceSnapshot): SharedDataspace {
+    const { dataspace: id, name, sizeBytes, durable, resident, absent } = about;
+    const { memory } = this.node;
+    const dataspace = memory.get(id) ?? this.node.adopt({ id, name, sizeBytes, durable });
+    dataspace.file.take(absent, false);
+    dataspace.file.take(resident, true);
+    for (const session of this.mapping.get(id) ?? []) this.claims(session, dataspace, resident);
+    return dataspace;
+  }
+
+  private session(about: SessionSnapshot, { frozen }: { frozen: boolean }): Session {
+    const { name, frameLimit, token, userfaultToken, vmspaces, gone } = about;
+    const key = Buffer.from(token).toString('hex');
+    let session = this.sessions.get(key);
+    if (session === undefined) {
+      const userfault = new Userfault(this.claim(userfaultToken));
+      session = new Session(this.node, { name, frameLimit, token, userfault });
+      this.sessions.set(key, session);
+    }
+    for (const id of gone) this.forget(session, id);
+    for (const vmspace of vmspaces) {
+      this.forget(session, vmspace.vmspace);
+      this.vmspace(session, vmspace, frozen);
+    }
+    return session;
+  }
+
+  private forget(session: Session, id: bigint): void {
+    const vmspace = session.vmspaces.get(id);
+    if (vmspace === undefined) return;
+    for (const entry of [...vmspace.entries]) session.removeEntry(vmspace, entry);
+    session.vmspaces.delete(id);
+    vmspace.disown();
+  }
+
+  private vmspace(session: Session, about: SessionSnapshot['vmspaces'][number], frozen: boolean): void {
+    const { vmspace: id, pid, file, entries } = about;
+    const [sizeBytes, quotaFrames] = [Number(about.sizeBytes), Number(about.quotaFrames)];
+    const vmspace = session.addVmspace({ id, pid, file, sizeBytes, quotaFrames, exists: true });
+    for (const { address, lengthBytes, dataspace: of, offsetBytes, writable } of entries) {
+      const dataspace = this.node.memory.get(of);
+      if (dataspace === undefined) {
+        // One that was opened while this was copied comes with the rest.
+        if (frozen) session.endProcess(id, 'SIGBUS', `dataspace ${of} was removed`);
+        continue;
+      }
+      const [firstPage, pageCount] = [pagesIn(offsetBytes), pagesIn(lengthBytes)];
+      session.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable });
+      // Who brought a page is not handed over: the first one that maps it pays for it from now on.
+      dataspace.file.charge(firstPage, pageCount, vmspace.charge.number);
+      const mapping = this.mapping.get(of) ?? new Set();
+      this.mapping.set(of, mapping);
+      if (mapping.has(session)) continue;
+      mapping.add(session);
+      this.claims(session, dataspace, dataspace.file.residentSpans());
+    }
+  }
+
+  private claims(session: Session, { id }: SharedDataspace, spans: readonly PageSpan[]): void {
+    this.node.memory.pmap.claim(session, id, spans);
+  }
+}
+
+const pagesIn = (bytes: bigint): number => Number(bytes / BigInt(PAGE_BYTES));

@@ -1,0 +1,155 @@
+// Hand-over: for how long virtual kernels wait while another pmapd takes the place of theirs, on a node whose guests compute
+// without end. Once with little to hand over, once with much.
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createLog } from '@odonata/rpc/log.ts';
+import { Userfault } from '@odonata/userfault/userfault.ts';
+import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
+import { type ClusterRecord, readRecord } from '../../services/vkctl/cluster/record.ts';
+import { askToReplace } from '../../services/vkctl/cluster/replace.ts';
+import { Failure } from '../../services/vkctl/failure.ts';
+import { PmapSession } from '../../services/vkerneld/vkernel/pmap-session.ts';
+import { judge, round, verdictCells } from './figure.ts';
+import { startGuest } from './guest-run.ts';
+import { columns, type Part, type Setting } from './part.ts';
+import { percentile } from './samples.ts';
+
+/** A tenth of the default lease. */
+const P99_MOST_MS = 300;
+const NODE = 'node1';
+const SERVICE = `${NODE}/pmapd`;
+/** Guests that compute, on however many cores. */
+const SPINNERS = 10;
+const HAND_OVER_MS = 60_000;
+
+interface Step {
+  name: string;
+  /** Shared pages that are made resident, on top of those before. */
+  pages: number;
+  vmspaces: number;
+}
+
+const STEPS: Step[] = [
+  { name: 'little', pages: 0, vmspaces: 0 },
+  { name: '10,000 vmspaces, 256 MiB', pages: 65_536, vmspaces: 10_000 },
+  { name: '10,000 vmspaces, 1 GiB', pages: 262_144 - 65_536, vmspaces: 0 },
+];
+const QUICK_STEPS: Step[] = [{ name: '1,000 vmspaces, 16 MiB', pages: 4_096, vmspaces: 1_000 }];
+
+export const handover: Part = {
+  title: 'Hand-over: a pmapd takes the place of another one',
+  nodes: () => 1,
+  async run(setting) {
+    const { quick } = setting;
+    const count = quick ? 2 : 50;
+    for (let i = 0; i < (quick ? 2 : SPINNERS); i++) await startGuest(setting, NODE, 'misbehave', ['spin']);
+    const many = new ManyVmspaces(recordOf(setting));
+    try {
+      const steps = [];
+      for (const step of quick ? QUICK_STEPS : STEPS) {
+        setting.progress(`makes ${step.name}`);
+        if (step.pages > 0) await resident(setting, step);
+        await many.add(step.vmspaces);
+        const pausesMs: number[] = [];
+        while (pausesMs.length < count) {
+          setting.progress(`${step.name}: ${pausesMs.length + 1} of ${count}`);
+          pausesMs.push(await replace(setting));
+        }
+        const p99 = judge(`hand-over, ${step.name}, p99`, percentile(pausesMs, 0.99), 'ms', {
+          most: P99_MOST_MS,
+        });
+        steps.push({ name: step.name, pausesMs, p50Ms: percentile(pausesMs, 0.5), p99 });
+      }
+      const rows = steps.map(({ name, pausesMs, p50Ms, p99 }) => [
+        ...[name, String(pausesMs.length), round(p50Ms), round(p99.value)],
+        ...[round(Math.max(...pausesMs)), ...verdictCells(p99)],
+      ]);
+      const heads = columns('HANDED OVER', '>COUNT', '>p50 ms', '>p99 ms', '>MOST ms', 'TARGET', 'VERDICT');
+      const notes = [
+        'From the word to the virtual kernels until all of them, and the directory, have the next pmapd;',
+        `${quick ? 2 : SPINNERS} guests compute all the while. Target: a tenth of the default lease.`,
+      ];
+      return {
+        figures: steps.map(({ p99 }) => p99),
+        tables: [{ title: handover.title, columns: heads, rows, notes }],
+        measured: { steps: steps.map(({ p99, ...rest }) => ({ ...rest, p99Ms: p99.value })) },
+      };
+    } finally {
+      many.close();
+    }
+  },
+};
+
+function recordOf({ to }: Setting): ClusterRecord {
+  const record = readRecord(clusterPaths(to.cluster).clusterFile);
+  if (record === undefined) throw new Failure(`no record of cluster ${to.cluster}`);
+  return record;
+}
+
+async function resident(setting: Setting, { name, pages }: Step): Promise<void> {
+  const dataspace = `resident-${name.replace(/[^0-9A-Za-z]+/g, '-')}`;
+  const writer = await startGuest(setting, NODE, 'pattern', [dataspace, pages, 'write', 1]);
+  await writer.end();
+}
+
+/** @returns for how long virtual kernels waited */
+async function replace(setting: Setting): Promise<number> {
+  const find = () => recordOf(setting).services.find(({ name }) => name === SERVICE)!;
+  const { restarts, notReplaced = 0 } = find();
+  if (!askToReplace(SERVICE, recordOf(setting))) throw new Failure('the supervisor does not run');
+  const endMs = performance.now() + HAND_OVER_MS;
+  for (;;) {
+    const now = find();
+    if ((now.notReplaced ?? 0) > notReplaced) throw new Failure(`${SERVICE}: a hand-over was given up`);
+    if (now.restarts > restarts) {
+      const { takeOverMs } = await setting.to.pmapd(NODE).getNodeStats({}, { deadlineMs: 2_000 }).catch(away);
+      if (takeOverMs > 0) return takeOverMs;
+    }
+    if (performance.now() > endMs) throw new Failure(`${SERVICE}: no hand-over within ${HAND_OVER_MS} ms`);
+    await sleep(20, undefined, { signal: setting.signal });
+  }
+}
+
+/** While it moves it cannot be asked. */
+const away = () => ({ takeOverMs: 0 });
+
+/** A session of its own, with many vmspaces and no processes. */
+class ManyVmspaces {
+  private readonly userfault = Userfault.create();
+  private readonly session: PmapSession;
+  private lost = '';
+  private pid = 1n << 40n;
+
+  constructor({ plan: { runtimeDir } }: ClusterRecord) {
+    const socket = (name: string) => join(runtimeDir, NODE, name);
+    this.session = new PmapSession({
+      address: `unix:${socket('pmapd.sock')}`,
+      userfaultSocket: socket('userfault.sock'),
+      name: 'bench',
+      userfault: this.userfault.fd,
+      log: createLog('bench', 'error'),
+      onEvent: () => {},
+      onMoving: () => {},
+      onLost: () => {
+        this.lost = 'a session was lost by a hand-over';
+      },
+    });
+  }
+
+  async add(vmspaces: number): Promise<void> {
+    await this.session.whenReady();
+    for (let left = vmspaces; left > 0; left -= 500) {
+      const some = Array.from({ length: Math.min(500, left) }, () => {
+        const value = { pid: this.pid++, sizeBytes: 1n << 20n };
+        return this.session.ask({ case: 'vmspaceCreate', value });
+      });
+      await Promise.all(some);
+    }
+    if (this.lost !== '') throw new Failure(this.lost);
+  }
+
+  close(): void {
+    this.session.close();
+    this.userfault.close();
+  }
+}
