@@ -81,7 +81,6 @@ export class Directories {
   private readonly shards: Shard[];
   private readonly links = new Map<string, DirectoryLink>();
   private frozen: NodeJS.Timeout | undefined;
-  private voidings = 0;
 
   /** @param inherited of another pmap manager of this node; its permissions may be used as long as they last */
   constructor(options: DirectoriesOptions, inherited?: readonly LedShard[]) {
@@ -102,11 +101,6 @@ export class Directories {
         link === undefined ? { untilMs, lastEndMs } : { untilMs: link.leaseEndMs, lastEndMs: link.lastEndMs };
       return { epoch, identity, lives, address, suspended, ...times };
     });
-  }
-
-  /** How often some leader said that what was held of its shard is not any more. */
-  get timesVoided(): number {
-    return this.voidings;
   }
 
   /** Asks all replicas to hold the lease for so long, and waits until each has answered, for so long at most. */
@@ -277,7 +271,6 @@ export class Directories {
     const suspended = !link.isLeased;
     const { identity } = link;
     Object.assign(shard, { link, epoch, identity, lives: lives.slice(-LIVES_MAX), suspended, before: '' });
-    if (voided) this.voidings++;
     this.o.onLed(number, { sameLeader, voided });
     this.tellDeadline();
   }

@@ -87,6 +87,8 @@ export class Node {
   private leaving: Drain | undefined;
   private stopDiscovery: (() => void) | undefined;
   private deadline = 0n;
+  /** How often some leader said that what was held of its shard is not any more. */
+  private timesVoided = 0;
   private lastVmspace = 0n;
   private handingOver = false;
   private frozen = false;
@@ -248,6 +250,7 @@ export class Node {
         for (const dataspace of this.mapped) send({ case: 'interest', value: { dataspace, mapped: true } });
       },
       onLed: (shard, { sameLeader, voided }) => {
+        if (voided) this.timesVoided++;
         if (!sameLeader) this.leaving?.ledAnew(shard);
         const isHome = (dataspace: bigint) => homeShardOf(dataspace, shards) === shard;
         if (voided) {
@@ -375,7 +378,7 @@ export class Node {
         // A leader that may be about to declare this node dead would lose what it makes now.
         if (this.directories?.allUsable !== true)
           throw new RpcError(Code.Unavailable, 'this node has no lease of the whole directory right now');
-        since ??= this.directories.timesVoided;
+        since ??= this.timesVoided;
         const [creator, creatorIncarnation] = [this.name, this.incarnation];
         const request = { name, sizeBytes, creator, creatorIncarnation, exclusive, durable };
         const { dataspace, created } = await this.directory.createDataspace(request, wait);
@@ -397,11 +400,7 @@ export class Node {
 
   // Also where the answer to the call that made it was lost.
   private isMine({ creator, creatorIncarnation }: Dataspace, since: number): boolean {
-    return (
-      creator === this.name &&
-      creatorIncarnation === this.incarnation &&
-      this.directories?.timesVoided === since
-    );
+    return creator === this.name && creatorIncarnation === this.incarnation && this.timesVoided === since;
   }
 
   // Made in a former life, for a call that did not hear so: nobody was told of it, unless somebody found it.
