@@ -1,6 +1,7 @@
 import { ListenError } from './address.ts';
 import { delay } from './backoff.ts';
 import type { Logger } from './log.ts';
+import { giveBackAtRest } from './rest.ts';
 
 /** Exit code for a bug: EX_SOFTWARE of sysexits.h. */
 export const EXIT_SOFTWARE = 70;
@@ -62,6 +63,7 @@ export function runService(options: ServiceOptions): void {
     }
     process.exit(0);
   };
+  giveBackAtRest();
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   const started = start(stopping.signal);

@@ -1,19 +1,21 @@
 // What AssemblyScript's compiler imports from `env` for a program that uses no bindings of its own: abort and friends.
 
 import type { OutputWriter } from './output-ring.ts';
+import { WasiError } from './wasi/errno.ts';
 import type { GuestMemory } from './wasi/guest-memory.ts';
 
-export const assemblyscriptNames: readonly string[] = [
-  'abort',
-  'trace',
-  'seed',
-  'Date.now',
-  'console.log',
-  'console.info',
-  'console.debug',
-  'console.warn',
-  'console.error',
-];
+/** With their types: see wasm/function-type.ts. */
+export const assemblyscriptTypes: Readonly<Record<string, string>> = {
+  abort: 'iiii:',
+  trace: 'iiFFFFF:',
+  seed: ':F',
+  'Date.now': ':F',
+  'console.log': 'i:',
+  'console.info': 'i:',
+  'console.debug': 'i:',
+  'console.warn': 'i:',
+  'console.error': 'i:',
+};
 
 const textBytesMax = 1 << 16;
 const decoder = new TextDecoder('utf-16le');
@@ -27,12 +29,17 @@ export function assemblyscriptImports(
   output: OutputWriter,
   abort: (reason: string) => never,
 ): Imports {
-  /** A string: UTF-16, its length in bytes stands before it. */
+  /** A string: UTF-16, its length in bytes stands before it. One that is not in the memory is a trap, as a load is. */
   function text(at: number): string {
     const start = at >>> 0;
     if (start < 4) return '';
-    const length = Math.min(memory.u32(start - 4), textBytesMax);
-    return decoder.decode(memory.copyOut(start, length));
+    try {
+      const length = Math.min(memory.u32(start - 4), textBytesMax);
+      return decoder.decode(memory.copyOut(start, length));
+    } catch (error) {
+      if (!(error instanceof WasiError)) throw error;
+      throw new WebAssembly.RuntimeError('memory access out of bounds');
+    }
   }
 
   function print(stream: 1 | 2, line: string): undefined {

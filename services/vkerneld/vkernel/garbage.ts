@@ -1,11 +1,7 @@
 // Collects garbage on demand. A process that ended leaves little on the heap, so V8 sees no reason to collect, but
 // what that little holds is large: gigabytes of address space, and mappings, of which Linux allows 65,530.
 
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
+import { collectGarbage } from '@odonata/rpc/heap.ts';
 
 /** A collection holds up the main thread for some milliseconds, so better while nothing runs. */
 const endsWhenIdle = 16;
@@ -20,6 +16,6 @@ export class EndedProcesses {
     if (this.#ends < endsWhenIdle || (running > 0 && this.#ends < endsAtMost)) return;
     this.#ends = 0;
     // Not now: what tells of the end still holds it.
-    setImmediate(collect);
+    setImmediate(collectGarbage);
   }
 }

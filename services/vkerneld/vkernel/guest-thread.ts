@@ -5,6 +5,7 @@
 // is told to the main thread, which then ends the worker; nothing is unwound here, for a program may catch what is
 // thrown through it. A program that does none of these is ended from outside, wherever it is.
 
+import { readlinkSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { assemblyscriptImports } from './assemblyscript-calls.ts';
@@ -17,7 +18,7 @@ import {
 } from './kernel-call.ts';
 import { odonataImports } from './odonata-calls.ts';
 import { OutputWriter } from './output-ring.ts';
-import { oneLine, programStack, trapOf } from './trap.ts';
+import { bugText, oneLine, programStack, trapOf } from './trap.ts';
 import { streamRights } from './wasi/abi.ts';
 import { DescriptorTable } from './wasi/descriptor-table.ts';
 import { addGrant } from './wasi/directory-calls.ts';
@@ -114,10 +115,21 @@ function run(start: StartGuest): never {
         reason: `the program does not fit this virtual kernel: ${oneLine(error.message)}`,
       });
     }
-    end({ how: 'trap', ...trapOf(error) });
+    const trap = trapOf(error);
+    if (trap === undefined) end({ how: 'failed', bug: bugText(error), stack: programStack(error) });
+    end({ how: 'trap', ...trap });
   }
   end({ how: 'exit', code: 0 });
 }
 
+function hostThread(): number {
+  try {
+    // PID/task/TID
+    return Number(readlinkSync('/proc/thread-self').split('/').at(-1));
+  } catch {
+    return 0;
+  }
+}
+
 port.once('message', (start: StartGuest) => run(start));
-post({ kind: 'ready' });
+post({ kind: 'ready', hostThread: hostThread() });

@@ -62,12 +62,15 @@ export type KernelRequest =
 export type GuestEnd =
   | { readonly how: 'exit'; readonly code: number }
   | { readonly how: 'trap'; readonly signal: string; readonly reason: string; readonly stack: string }
+  /** The virtual kernel failed under it. `bug` is for the log, `stack` is the program's. */
+  | { readonly how: 'failed'; readonly bug: string; readonly stack: string }
   /** It could not be started. */
   | { readonly how: 'refused'; readonly reason: string };
 
 /** From the guest's thread to the main thread. */
 export type GuestMessage =
-  | { readonly kind: 'ready' }
+  /** Linux's number of the thread; 0 where it does not tell. */
+  | { readonly kind: 'ready'; readonly hostThread: number }
   /** There is something in the ring. */
   | { readonly kind: 'output' }
   | { readonly kind: 'request'; readonly request: KernelRequest }

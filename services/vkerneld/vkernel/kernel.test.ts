@@ -105,6 +105,7 @@ beforeEach(async () => {
     pmap: Promise.resolve(new PlainPmap()),
     workers,
     node: 0,
+    nodeName: 'node0',
     vkernel: 0,
     log,
     send: (event) => link.send(event),
@@ -176,7 +177,15 @@ test('without a pmap the program is refused with the reason', async () => {
   await supervisor.listen(address);
   const pmap = Promise.reject(new Error('userfaultfd is not permitted'));
   pmap.catch(() => {});
-  kernel = new Kernel({ pmap, workers, node: 0, vkernel: 0, log, send: (event) => link.send(event) });
+  kernel = new Kernel({
+    pmap,
+    workers,
+    node: 0,
+    nodeName: 'node0',
+    vkernel: 0,
+    log,
+    send: (event) => link.send(event),
+  });
   startLink();
   await eventually(() => supervisor.events('hello').length).toBe(1);
   supervisor.send({ case: 'start', value: { pid: 1n, program } });

@@ -18,6 +18,7 @@ export interface KernelOptions {
   readonly workers: WarmWorkers;
   /** Numbers that programs can ask for. */
   readonly node: number;
+  readonly nodeName: string;
   readonly vkernel: number;
   readonly log: Logger;
   /** To the supervisor. */
@@ -34,7 +35,6 @@ const usageEveryMs = 1_000;
 interface Running {
   readonly process: Process;
   lastUsage: string;
-  measuring: boolean;
 }
 
 export class Kernel {
@@ -48,7 +48,9 @@ export class Kernel {
 
   constructor(options: KernelOptions) {
     this.#options = options;
-    this.#usageTimer = setInterval(() => this.#reportUsage(), usageEveryMs);
+    this.#usageTimer = setInterval(() => {
+      for (const running of this.#running.values()) this.#reportUsage(running);
+    }, usageEveryMs);
   }
 
   /** Processes that have not ended. */
@@ -115,7 +117,9 @@ export class Kernel {
     this.#pieces.delete(pid);
     if (program === undefined || this.#running.size >= processesMax) {
       const reason =
-        program === undefined ? 'no program' : `its virtual kernel runs ${processesMax} processes`;
+        program === undefined
+          ? 'no program'
+          : `its virtual kernel runs ${processesMax} processes, the most that one runs: start it in another one, as with --vkernel second`;
       this.#tellExit(pid, { code: refusedCode, signal: '', reason, stack: '' }, log);
       return;
     }
@@ -130,10 +134,10 @@ export class Kernel {
       grants: program.dirs,
       quotaBytes,
     };
-    const { pmap, workers, node, vkernel } = this.#options;
+    const { pmap, workers, node, nodeName, vkernel } = this.#options;
     const process = new Process(
       spec,
-      { pmap, workers, node, vkernel },
+      { pmap, workers, node, nodeName, vkernel },
       {
         started: () => send({ case: 'started', value: { pid } }),
         output: (stream, data) => {
@@ -142,6 +146,7 @@ export class Kernel {
         },
         inputTaken: (bytes) => send({ case: 'stdinTaken', value: { pid, takenBytes: BigInt(bytes) } }),
         exited: (exit) => {
+          this.#reportUsage(running);
           this.#running.delete(pid);
           this.#tellExit(pid, exit, log);
           this.#ended.ended(this.#running.size);
@@ -150,7 +155,7 @@ export class Kernel {
         troubled: (what, error) => log.error({ err: error }, what),
       },
     );
-    const running: Running = { process, lastUsage: '', measuring: false };
+    const running: Running = { process, lastUsage: '' };
     this.#running.set(pid, running);
   }
 
@@ -174,23 +179,12 @@ export class Kernel {
     if (pieces.bytes <= moduleBytesMax && this.#pieces.size <= processesMax) pieces.data.push(data.slice());
   }
 
-  #reportUsage(): void {
-    for (const running of this.#running.values()) {
-      // A thread that waits in a fault does not tell its time until it goes on.
-      if (running.measuring) continue;
-      running.measuring = true;
-      void this.#reportUsageOf(running).finally(() => {
-        running.measuring = false;
-      });
-    }
-  }
-
-  async #reportUsageOf(running: Running): Promise<void> {
+  #reportUsage(running: Running): void {
     const { process } = running;
-    const cpuMs = BigInt(await process.cpuMs());
+    const cpuMs = BigInt(process.cpuMs());
     const residentPages = BigInt(process.residentPages());
     const usage = `${residentPages} ${cpuMs}`;
-    if (usage === running.lastUsage || !this.#running.has(process.pid)) return;
+    if (usage === running.lastUsage) return;
     running.lastUsage = usage;
     this.#options.send({ case: 'usage', value: { pid: process.pid, residentPages, cpuMs } });
   }

@@ -45,6 +45,7 @@ runService({
       pmap,
       workers,
       node: config.nodeIndex,
+      nodeName: config.node,
       vkernel: config.index,
       log,
       send: (event) => link.send(event),

@@ -15,20 +15,21 @@ const OpenFlag = { create: 1, exclusive: 2, durable: 4 } as const;
 const Protection = { read: 1, readWrite: 3 } as const;
 const lockModes = { 1: 'SHARED', 2: 'EXCLUSIVE', 3: 'MODIFYING' } as const;
 
-export const odonataNames: readonly string[] = [
-  'ds_open',
-  'ds_map',
-  'ds_unmap',
-  'ds_stat',
-  'lock',
-  'unlock',
-  'sync',
-  'wait32',
-  'wake',
-  'node_id',
-  'vkernel_id',
-  'process_id',
-];
+/** With their types: see wasm/function-type.ts. */
+export const odonataTypes: Readonly<Record<string, string>> = {
+  ds_open: 'iiIii:i',
+  ds_map: 'IiiIi:i',
+  ds_unmap: 'ii:i',
+  ds_stat: 'Ii:i',
+  lock: 'IIIiI:i',
+  unlock: 'III:i',
+  sync: 'III:i',
+  wait32: 'iiI:i',
+  wake: 'iii:i',
+  node_id: ':i',
+  vkernel_id: ':i',
+  process_id: ':I',
+};
 
 export interface Identity {
   readonly node: number;

@@ -16,9 +16,11 @@ import type { Pmap, Space } from './pmap-interface.ts';
 import { compileProgram } from './program.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
+import { ThreadClock } from './thread-clock.ts';
 import { exitCodeOfSignal, oneLine } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
 import type { DirectoryGrant } from './wasi/directory-calls.ts';
+import { ModuleError } from './wasm/module.ts';
 
 export interface ProcessSpec {
   readonly pid: bigint;
@@ -52,6 +54,7 @@ export interface ProcessSurroundings {
   readonly pmap: Promise<Pmap>;
   readonly workers: WarmWorkers;
   readonly node: number;
+  readonly nodeName: string;
   readonly vkernel: number;
 }
 
@@ -74,6 +77,7 @@ export class Process {
   readonly #window = new OutputWindow();
   #space: Space | undefined;
   #worker: Worker | undefined;
+  #clock: ThreadClock | undefined;
   #calls: SystemCalls | undefined;
   #exit: ProcessExit | undefined;
   readonly #ending = Promise.withResolvers<undefined>();
@@ -89,7 +93,9 @@ export class Process {
     this.#around = around;
     this.#events = events;
     this.#started = this.#start(module).catch((error: unknown) => {
-      void this.#end(refused(error instanceof Error ? error.message : String(error)));
+      if (error instanceof ModuleError || error instanceof CannotStart)
+        void this.#end(refused(error.message));
+      else void this.#end(this.#failed(error));
     });
   }
 
@@ -97,15 +103,9 @@ export class Process {
     return this.#space?.residentPages() ?? 0;
   }
 
-  /** CPU time of its thread in milliseconds; 0 where it is not known. */
-  async cpuMs(): Promise<number> {
-    if (this.#worker === undefined || this.#exit !== undefined) return 0;
-    try {
-      const used = await this.#worker.cpuUsage();
-      return Math.round((used.user + used.system) / 1000);
-    } catch {
-      return 0; // it ended meanwhile
-    }
+  /** Processor time of its thread in milliseconds, also after its end; 0 where it is not known. */
+  cpuMs(): number {
+    return this.#clock?.readMs() ?? 0;
   }
 
   /** The reader of its output took so many bytes. */
@@ -135,13 +135,14 @@ export class Process {
     const worker = this.#around.workers.take();
     const space = pmap.createSpace({ pid, initialPages, maximumPages, quotaBytes, onFatal });
     const [tookWorker, madeSpace] = await Promise.allSettled([worker, space]);
-    if (tookWorker.status === 'fulfilled') this.#worker = tookWorker.value;
+    if (tookWorker.status === 'fulfilled') this.#worker = tookWorker.value.worker;
     if (madeSpace.status === 'fulfilled') this.#space = madeSpace.value;
     if (madeSpace.status === 'rejected') throw cannot('make its memory', madeSpace.reason);
     if (tookWorker.status === 'rejected') throw cannot('start its thread', tookWorker.reason);
     if (this.#exit !== undefined) return;
     this.#calls = new SystemCalls(madeSpace.value, this.input, this.#answerer, this.#events);
-    this.#listen(tookWorker.value);
+    const { worker: thread, hostThread } = tookWorker.value;
+    this.#listen(thread);
     const start: StartGuest = {
       module: program.module,
       memory: madeSpace.value.memory,
@@ -154,8 +155,9 @@ export class Process {
       node: this.#around.node,
       vkernel: this.#around.vkernel,
     };
+    this.#clock = new ThreadClock(hostThread);
     this.#events.started();
-    tookWorker.value.postMessage(start);
+    thread.postMessage(start);
   }
 
   /** Its manager may be away for long; undefined when the process was ended meanwhile. */
@@ -167,9 +169,11 @@ export class Process {
 
   #listen(worker: Worker): void {
     worker.on('message', (message: GuestMessage) => this.#onMessage(message));
-    worker.on('messageerror', (error) => void this.#end(broken(error)));
-    worker.on('error', (error) => void this.#end(broken(error)));
-    worker.on('exit', () => void this.#end(broken(new Error('its thread ended'))));
+    worker.on('messageerror', (error) => void this.#end(this.#broken(error)));
+    worker.on('error', (error) => void this.#end(this.#broken(error)));
+    worker.on('exit', () => {
+      if (this.#exit === undefined) void this.#end(this.#failed(new Error('its thread ended')));
+    });
   }
 
   #onMessage(message: GuestMessage): void {
@@ -184,7 +188,7 @@ export class Process {
         if (this.#exit === undefined) void this.#calls?.serve(message.request);
         return;
       case 'ended':
-        void this.#end(exitOf(message.end));
+        void this.#end(this.#exitOf(message.end));
         return;
     }
   }
@@ -204,6 +208,7 @@ export class Process {
     await Promise.resolve(); // `#started` is not assigned yet where the constructor's start fails at once
     await this.#started;
     this.#space?.detach(); // made meanwhile
+    this.#clock?.readMs(); // while the thread is there
     this.#calls?.cancel();
     try {
       const ended = this.#worker === undefined || (await endsInTime(this.#worker));
@@ -215,6 +220,37 @@ export class Process {
     }
     this.#forwardOutput(true);
     this.#events.exited({ ...exit, reason: oneLine(exit.reason) });
+  }
+
+  #exitOf(end: Extract<GuestMessage, { kind: 'ended' }>['end']): ProcessExit {
+    switch (end.how) {
+      case 'exit':
+        return { code: end.code, signal: '', reason: '', stack: '' };
+      case 'trap': {
+        const { signal, reason, stack } = end;
+        return { code: exitCodeOfSignal(signal), signal, reason, stack };
+      }
+      case 'failed':
+        return { ...this.#failed(end.bug), stack: end.stack };
+      case 'refused':
+        return refused(end.reason);
+    }
+  }
+
+  /** The thread died under the program. */
+  #broken(error: Error): ProcessExit {
+    if (this.#exit !== undefined) return this.#exit;
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_WORKER_OUT_OF_MEMORY') return this.#failed(error);
+    const reason = 'out of memory in its virtual kernel: its tables and exceptions are too many';
+    return { code: exitCodeOfSignal('SIGKILL'), signal: 'SIGKILL', reason, stack: '' };
+  }
+
+  /** No doing of the program, so its user gets no stack of ours: that is in the log. */
+  #failed(bug: unknown): ProcessExit {
+    this.#events.troubled(`the virtual kernel failed under process ${this.pid}`, bug);
+    const log = `see process ${this.pid} in the log of ${this.#around.nodeName}/vkerneld`;
+    const reason = `the virtual kernel failed, which is Odonata's fault and not the program's: ${log}`;
+    return { code: exitCodeOfSignal('SIGSYS'), signal: 'SIGSYS', reason, stack: '' };
   }
 
   /** The rest stays in the ring, where the writer then waits; at the end there is no writer any more. */
@@ -237,31 +273,13 @@ async function endsInTime(worker: Worker): Promise<boolean> {
   return Promise.race([ended, late]).finally(() => clearTimeout(timer));
 }
 
+/** The surroundings do not allow it. */
+class CannotStart extends Error {}
+
 function cannot(what: string, error: unknown): Error {
-  return new Error(`cannot ${what}: ${error instanceof Error ? error.message : String(error)}`);
+  return new CannotStart(`cannot ${what}: ${error instanceof Error ? error.message : String(error)}`);
 }
 
 function refused(reason: string): ProcessExit {
   return { code: refusedCode, signal: '', reason, stack: '' };
-}
-
-function exitOf(end: Extract<GuestMessage, { kind: 'ended' }>['end']): ProcessExit {
-  switch (end.how) {
-    case 'exit':
-      return { code: end.code, signal: '', reason: '', stack: '' };
-    case 'trap': {
-      const { signal, reason, stack } = end;
-      return { code: exitCodeOfSignal(signal), signal, reason, stack };
-    }
-    case 'refused':
-      return refused(end.reason);
-  }
-}
-
-/** The thread died under the program. */
-function broken(error: Error): ProcessExit {
-  const outOfMemory = (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
-  const signal = outOfMemory ? 'SIGKILL' : 'SIGSYS';
-  const reason = outOfMemory ? 'out of memory in its virtual kernel' : `virtual kernel: ${error.message}`;
-  return { code: exitCodeOfSignal(signal), signal, reason, stack: error.stack ?? '' };
 }

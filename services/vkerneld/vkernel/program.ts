@@ -1,16 +1,16 @@
 // From the bytes of a program to a compiled module that a guest's thread can instantiate.
 
-import { assemblyscriptNames } from './assemblyscript-calls.ts';
-import { odonataNames } from './odonata-calls.ts';
+import { assemblyscriptTypes } from './assemblyscript-calls.ts';
+import { odonataTypes } from './odonata-calls.ts';
 import { oneLine } from './trap.ts';
-import { preview1Names } from './wasi/preview1.ts';
+import { preview1Types } from './wasi/preview1.ts';
 import { ModuleError, prepareModule } from './wasm/module.ts';
 
-const names: Readonly<Record<string, ReadonlySet<string>>> = {
-  wasi_snapshot_preview1: new Set(preview1Names),
-  odonata: new Set(odonataNames),
-  env: new Set(assemblyscriptNames),
-};
+const types: ReadonlyMap<string, ReadonlyMap<string, string>> = new Map([
+  ['wasi_snapshot_preview1', new Map(Object.entries(preview1Types))],
+  ['odonata', new Map(Object.entries(odonataTypes))],
+  ['env', new Map(Object.entries(assemblyscriptTypes))],
+]);
 
 export interface Program {
   readonly module: WebAssembly.Module;
@@ -21,7 +21,7 @@ export interface Program {
 
 /** Compiles off this thread. Throws ModuleError, whose message is one line for the program's user. */
 export async function compileProgram(bytes: Uint8Array<ArrayBuffer>): Promise<Program> {
-  const prepared = prepareModule(bytes, (module, name) => names[module]?.has(name) === true);
+  const prepared = prepareModule(bytes, (module, name) => types.get(module)?.get(name) ?? false);
   let module: WebAssembly.Module;
   try {
     module = await WebAssembly.compile(prepared.bytes);

@@ -39,7 +39,8 @@ const signals: readonly [RegExp, string][] = [
   [/(divide|remainder) by zero|divide result unrepresentable|float unrepresentable/, 'SIGFPE'],
 ];
 
-export function trapOf(error: unknown): Trap {
+/** The trap that an error is; undefined for one that is no doing of the program: a bug of the virtual kernel. */
+export function trapOf(error: unknown): Trap | undefined {
   if (error instanceof WebAssembly.RuntimeError) {
     const signal = signals.find(([wording]) => wording.test(error.message))?.[1] ?? 'SIGTRAP';
     return { signal, reason: `trap: ${error.message}`, stack: programStack(error) };
@@ -50,9 +51,12 @@ export function trapOf(error: unknown): Trap {
   if (error instanceof WebAssembly.Exception) {
     return { signal: 'SIGABRT', reason: 'an exception that nothing caught', stack: programStack(error) };
   }
-  // A bug of the virtual kernel, not of the program: say all that helps to find it.
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { signal: 'SIGSYS', reason: `virtual kernel: ${text}`, stack: text };
+  return undefined;
+}
+
+/** All that helps to find a bug of the virtual kernel: for its log, not for the program's user. */
+export function bugText(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 const reasonLengthMax = 600;
@@ -61,7 +65,9 @@ const controls = /[\u0000-\u001f\u007f-\u009f]+/g;
 
 /** Fit for a person's terminal: names in a module can be anything, of any length. */
 export function oneLine(text: string): string {
+  // Cut first: what searches for space takes the square of its length.
   const line = text
+    .slice(0, 4 * reasonLengthMax)
     .trim()
     .replace(/\s*\n\s*/g, ' | ')
     .replace(controls, '?');

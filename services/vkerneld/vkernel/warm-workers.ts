@@ -15,10 +15,17 @@ const refillDelayMs = 30;
 /** What Node shows for a thread that ended. */
 const endedThreadId = -1;
 
+/** A thread that is loaded. */
+export interface WarmThread {
+  readonly worker: Worker;
+  /** Linux's number of it; 0 where that is not known. */
+  readonly hostThread: number;
+}
+
 export class WarmWorkers {
   readonly #target: number;
   readonly #create: (make: () => Worker) => Worker;
-  #ready: Promise<Worker>[] = [];
+  #ready: Promise<WarmThread>[] = [];
   #refill: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -30,13 +37,13 @@ export class WarmWorkers {
   }
 
   /** A thread that is loaded and waits for its program. The taker owns it. Rejects when none can be started. */
-  async take(): Promise<Worker> {
+  async take(): Promise<WarmThread> {
     if (!this.#closed) this.#refill ??= setTimeout(() => this.#fill(), refillDelayMs);
     for (;;) {
       const next = this.#ready.shift();
       if (next === undefined) return this.#start();
-      const worker = await next;
-      if (worker.threadId !== endedThreadId) return worker;
+      const thread = await next;
+      if (thread.worker.threadId !== endedThreadId) return thread;
     }
   }
 
@@ -45,20 +52,20 @@ export class WarmWorkers {
     clearTimeout(this.#refill);
     const ready = this.#ready;
     this.#ready = [];
-    await Promise.allSettled(ready.map(async (worker) => (await worker).terminate()));
+    await Promise.allSettled(ready.map(async (thread) => (await thread).worker.terminate()));
   }
 
   #fill(): void {
     this.#refill = undefined;
     while (this.#ready.length < this.#target) {
-      const worker = this.#start();
+      const thread = this.#start();
       // A failure is the taker's to see; it must not end the virtual kernel before.
-      worker.catch(() => {});
-      this.#ready.push(worker);
+      thread.catch(() => {});
+      this.#ready.push(thread);
     }
   }
 
-  #start(): Promise<Worker> {
+  #start(): Promise<WarmThread> {
     const { boot, modules } = guestSource();
     return new Promise((resolve, reject) => {
       const worker = this.#create(
@@ -78,7 +85,7 @@ export class WarmWorkers {
       worker.once('exit', () => reject(new Error('the thread ended before it was ready')));
       worker.once('message', (message: GuestMessage) => {
         if (message.kind !== 'ready') throw new Error(`not ready but ${message.kind}`);
-        resolve(worker);
+        resolve({ worker, hostThread: message.hostThread });
       });
     });
   }

@@ -56,7 +56,7 @@ export class TestMachine {
         module,
         ...spec,
       },
-      { pmap: this.#promised, workers: this.workers, node: 3, vkernel: 7 },
+      { pmap: this.#promised, workers: this.workers, node: 3, nodeName: 'node3', vkernel: 7 },
       {
         started: () => {},
         output: (stream, data) => {

@@ -16,7 +16,7 @@ import { DescriptorTable } from './descriptor-table.ts';
 import { addGrant } from './directory-calls.ts';
 import { Errno } from './errno.ts';
 import { GuestMemory } from './guest-memory.ts';
-import { preview1Imports, preview1Names } from './preview1.ts';
+import { preview1Imports, preview1Types } from './preview1.ts';
 
 /** A small generator with a seed: https://github.com/bryc/code/blob/master/jshash/PRNGs.md (mulberry32). */
 function chance(seed: number): (below: number) => number {
@@ -30,20 +30,12 @@ function chance(seed: number): (below: number) => number {
 }
 
 /** Arguments that are 64 bits wide, by call and position. */
-const wide: Readonly<Record<string, readonly number[]>> = {
-  clock_time_get: [1],
-  fd_advise: [1, 2],
-  fd_allocate: [1, 2],
-  fd_fdstat_set_rights: [1, 2],
-  fd_filestat_set_size: [1],
-  fd_filestat_set_times: [1, 2],
-  fd_pread: [3],
-  fd_pwrite: [3],
-  fd_readdir: [3],
-  fd_seek: [1],
-  path_filestat_set_times: [4, 5],
-  path_open: [5, 6],
-};
+const wide: Readonly<Record<string, readonly number[]>> = Object.fromEntries(
+  Object.entries(preview1Types).map(([name, type]) => [
+    name,
+    [...type].flatMap((letter, i) => (letter === 'I' ? [i] : [])),
+  ]),
+);
 const errnos = new Set<number>(Object.values(Errno));
 const rounds = 40_000;
 
@@ -98,7 +90,7 @@ test.each([1, 2, 3, Date.now() % 1_000_000])('seed %i', (seed) => {
     'x/../y',
     '',
   ];
-  const names = preview1Names.filter((name) => name !== 'proc_exit' && name !== 'poll_oneoff');
+  const names = Object.keys(preview1Types).filter((name) => name !== 'proc_exit' && name !== 'poll_oneoff');
   const narrow = (): number => {
     switch (random(8)) {
       case 0:

@@ -35,8 +35,11 @@ export class GuestMemory {
     this.#view = new DataView(this.#buffer);
   }
 
-  /** Checks [at, at + length), both unsigned (the dispatcher sees to that). EFAULT when it leaves the memory. */
-  #range(at: number, length: number): number {
+  /**
+   * The memory as it is now, after a check of [at, at + length), both unsigned (the dispatcher sees to that): EFAULT
+   * when it leaves the memory. The only way to the views below: they are renewed here.
+   */
+  #readable(at: number, length: number): this {
     // The guest may have grown its memory since we looked: then the buffer is another object.
     if (this.#memory.buffer !== this.#buffer) {
       this.#buffer = this.#memory.buffer;
@@ -44,15 +47,14 @@ export class GuestMemory {
       this.#view = new DataView(this.#buffer);
     }
     if (at + length > this.#bytes.length) throw new WasiError(Errno.fault);
-    return at;
+    return this;
   }
 
   /** The same for a write: EFAULT where the guest itself may not write. */
-  #writable(at: number, length: number): number {
-    const start = this.#range(at, length);
+  #writable(at: number, length: number): this {
     if (this.#readOnly.some((range) => at < range.end && range.at < at + length))
       throw new WasiError(Errno.fault);
-    return start;
+    return this.#readable(at, length);
   }
 
   /** A range was mapped, or unmapped. */
@@ -73,69 +75,66 @@ export class GuestMemory {
   }
 
   get byteLength(): number {
-    this.#range(0, 0);
-    return this.#bytes.length;
+    return this.#readable(0, 0).#bytes.length;
   }
 
   u8(at: number): number {
-    return this.#seen(this.#view.getUint8(this.#range(at, 1)));
+    return this.#seen(this.#readable(at, 1).#view.getUint8(at));
   }
 
   u16(at: number): number {
-    return this.#seen(this.#view.getUint16(this.#range(at, 2), true));
+    return this.#seen(this.#readable(at, 2).#view.getUint16(at, true));
   }
 
   u32(at: number): number {
-    return this.#seen(this.#view.getUint32(this.#range(at, 4), true));
+    return this.#seen(this.#readable(at, 4).#view.getUint32(at, true));
   }
 
   u64(at: number): bigint {
-    return this.#seen(this.#view.getBigUint64(this.#range(at, 8), true));
+    return this.#seen(this.#readable(at, 8).#view.getBigUint64(at, true));
   }
 
   setU8(at: number, value: number): void {
-    this.#view.setUint8(this.#writable(at, 1), value);
+    this.#writable(at, 1).#view.setUint8(at, value);
   }
 
   setU16(at: number, value: number): void {
-    this.#view.setUint16(this.#writable(at, 2), value, true);
+    this.#writable(at, 2).#view.setUint16(at, value, true);
   }
 
   setU32(at: number, value: number): void {
-    this.#view.setUint32(this.#writable(at, 4), value, true);
+    this.#writable(at, 4).#view.setUint32(at, value, true);
   }
 
   setU64(at: number, value: bigint): void {
-    this.#view.setBigUint64(this.#writable(at, 8), value, true);
+    this.#writable(at, 8).#view.setBigUint64(at, value, true);
   }
 
   /** The current value of an aligned word, read atomically. EINVAL when it is not aligned. */
   atomicU32(at: number): number {
-    const start = this.#range(at, 4);
-    if (start % 4 !== 0) throw new WasiError(Errno.inval);
-    return this.#seen(Atomics.load(new Uint32Array(this.#buffer, start, 1), 0));
+    const { buffer } = this.#readable(at, 4).#bytes;
+    if (at % 4 !== 0) throw new WasiError(Errno.inval);
+    return this.#seen(Atomics.load(new Uint32Array(buffer, at, 1), 0));
   }
 
   /** A copy of the bytes, not shared. */
   copyOut(at: number, length: number): Uint8Array<ArrayBuffer> {
-    const start = this.#range(at, length);
     // slice() of a view makes an array of its own, in unshared memory.
-    return this.#seen(this.#bytes.slice(start, start + length)) as Uint8Array<ArrayBuffer>;
+    const copy = this.#readable(at, length).#bytes.slice(at, at + length);
+    return this.#seen(copy) as Uint8Array<ArrayBuffer>;
   }
 
   /** The bytes themselves: only to copy from at once, and then to `expectRunning`. */
   view(at: number, length: number): Uint8Array {
-    const start = this.#range(at, length);
-    return this.#bytes.subarray(start, start + length);
+    return this.#readable(at, length).#bytes.subarray(at, at + length);
   }
 
   copyIn(at: number, bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#writable(at, bytes.length));
+    this.#writable(at, bytes.length).#bytes.set(bytes, at);
   }
 
   fillZero(at: number, length: number): void {
-    const start = this.#writable(at, length);
-    this.#bytes.fill(0, start, start + length);
+    this.#writable(at, length).#bytes.fill(0, at, at + length);
   }
 
   /** EILSEQ when it is not UTF-8, ENAMETOOLONG when it is no name that anything could have. */
@@ -156,7 +155,7 @@ export class GuestMemory {
 
   /** Checks that so many bytes can be read. */
   expectReadable(at: number, length: number): void {
-    this.#range(at, length);
+    this.#readable(at, length);
   }
 }
 

@@ -9,11 +9,14 @@
 // are not to be had.
 
 import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
+import { letterOf, shownType } from './function-type.ts';
 
 export const memoryImport = { module: 'odonata_vkernel', name: 'memory' } as const;
 
 /** 4 GiB, the most that 32-bit addresses reach, in pages of 64 KiB. */
 export const pagesMax = 65536;
+
+export type Provided = (module: string, name: string) => boolean | string;
 
 export interface PreparedModule {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -50,13 +53,10 @@ interface Limits {
 }
 
 /**
- * @param provided whether the virtual kernel has a function of this name
+ * @param provided whether the virtual kernel has a function of this name; its type, where that is to be checked
  * @throws ModuleError
  */
-export function prepareModule(
-  bytes: Uint8Array<ArrayBuffer>,
-  provided: (module: string, name: string) => boolean,
-): PreparedModule {
+export function prepareModule(bytes: Uint8Array<ArrayBuffer>, provided: Provided): PreparedModule {
   checkHeader(bytes);
   try {
     return rewrite(bytes, provided);
@@ -81,13 +81,10 @@ function checkHeader(bytes: Uint8Array): void {
   throw new ModuleError(`a WebAssembly module of an unknown version (${version})`);
 }
 
-function rewrite(
-  bytes: Uint8Array<ArrayBuffer>,
-  provided: (module: string, name: string) => boolean,
-): PreparedModule {
+function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided): PreparedModule {
   const sections = readSections(bytes);
-  checkTypes(sections.find(({ id }) => id === SectionId.type)?.body);
-  const imports = readImports(sections.find(({ id }) => id === SectionId.import)?.body, provided);
+  const types = readTypes(sections.find(({ id }) => id === SectionId.type)?.body);
+  const imports = readImports(sections.find(({ id }) => id === SectionId.import)?.body, types, provided);
   const defined = readMemories(sections.find(({ id }) => id === SectionId.memory)?.body);
   const memories = [...imports.memories, ...defined];
   if (memories.length > 1)
@@ -118,10 +115,16 @@ function rewrite(
   };
 }
 
+/** A dozen, and custom ones; each is an object here. */
+const sectionsMax = 10_000;
+
 function readSections(bytes: Uint8Array<ArrayBuffer>): Section[] {
   const reader = new BinaryReader(bytes, 8);
   const sections: Section[] = [];
   while (!reader.atEnd) {
+    if (sections.length === sectionsMax) {
+      throw new ModuleError(`a module of more than ${sectionsMax} sections, which no compiler makes`);
+    }
     const start = reader.at;
     const id = reader.u8();
     const body = reader.bytes(reader.u32());
@@ -133,12 +136,24 @@ function readSections(bytes: Uint8Array<ArrayBuffer>): Section[] {
 /** The imports that stay, as they are in the file, and the memories among them. */
 function readImports(
   body: Uint8Array<ArrayBuffer> | undefined,
-  provided: (module: string, name: string) => boolean,
+  types: readonly string[],
+  provided: Provided,
 ): { kept: Uint8Array<ArrayBuffer>[]; memories: Limits[] } {
   const kept: Uint8Array<ArrayBuffer>[] = [];
   const memories: Limits[] = [];
   const missing: string[] = [];
   if (body === undefined) return { kept, memories };
+  // A call with other types would fail here, in the virtual kernel, each time anew.
+  const checkFunction = (module: string, name: string, type = ''): void => {
+    const ours = provided(module, name);
+    if (ours === false) missing.push(`${module}.${name}`);
+    else if (ours !== true && ours !== type && type !== '') {
+      const [theirs, has] = [type, ours].map(shownType);
+      throw new ModuleError(
+        `the program imports ${module}.${name} as ${theirs}; a virtual kernel has it as ${has}`,
+      );
+    }
+  };
   const reader = new BinaryReader(body, 0);
   const count = reader.u32();
   for (let i = 0; i < count; i++) {
@@ -148,8 +163,7 @@ function readImports(
     const kind = reader.u8();
     switch (kind) {
       case ImportKind.function:
-        reader.u32();
-        if (!provided(module, name)) missing.push(`${module}.${name}`);
+        checkFunction(module, name, types[reader.u32()]);
         kept.push(body.subarray(start, reader.at));
         break;
       case ImportKind.memory:
@@ -176,22 +190,31 @@ function missingMessage(missing: readonly string[]): string {
 const functionType = 0x60;
 const referenceTypes = [0x63, 0x64];
 
-/** Structures and arrays, and the groups that they come in, are refused. */
-function checkTypes(body: Uint8Array<ArrayBuffer> | undefined): void {
-  if (body === undefined) return;
+/** The types of functions, by index. Structures and arrays, and the groups that they come in, are refused. */
+function readTypes(body: Uint8Array<ArrayBuffer> | undefined): string[] {
+  const types: string[] = [];
+  if (body === undefined) return types;
   const reader = new BinaryReader(body, 0);
   const count = reader.u32();
   for (let i = 0; i < count; i++) {
     if (reader.u8() !== functionType) {
       throw new ModuleError('a module with garbage-collected types, which no virtual kernel has');
     }
-    for (const _ of ['parameters', 'results']) {
-      const values = reader.u32();
-      for (let value = 0; value < values; value++) {
-        if (referenceTypes.includes(reader.u8())) reader.u32(); // to a type, by its index
-      }
-    }
+    const [parameters, results] = [readValues(reader), readValues(reader)];
+    types.push(`${parameters}:${results}`);
   }
+  return types;
+}
+
+function readValues(reader: BinaryReader): string {
+  let letters = '';
+  const count = reader.u32();
+  for (let i = 0; i < count; i++) {
+    const type = reader.u8();
+    if (referenceTypes.includes(type)) reader.u32(); // to a type, by its index
+    letters += letterOf(type);
+  }
+  return letters;
 }
 
 /** Entries of all tables together, and of what each may grow to. */
@@ -206,6 +229,7 @@ function boundedTables(body: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   if (count > tablesMax)
     throw new ModuleError(`a module with ${count} tables; a virtual kernel has ${tablesMax}`);
   const pieces = [unsignedLeb(count)];
+  let entries = 0;
   for (let i = 0; i < count; i++) {
     const type = reader.u8();
     const flags = reader.u8();
@@ -214,9 +238,10 @@ function boundedTables(body: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     }
     const initial = reader.u32();
     const maximum = flags & limitsHasMaximum ? reader.u32() : tableEntriesMax;
-    if (initial > tableEntriesMax) {
+    entries += initial;
+    if (entries > tableEntriesMax) {
       throw new ModuleError(
-        `a module with a table of ${initial} entries; a virtual kernel has ${tableEntriesMax}`,
+        `a module with tables of ${entries} entries; a virtual kernel has ${tableEntriesMax}`,
       );
     }
     const bounded = Math.min(maximum, tableEntriesMax);

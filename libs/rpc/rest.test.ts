@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { RestWatch } from './rest.ts';
+
+const MIB = 2 ** 20;
+
+/** A process whose time and memory the test sets, and what was done to it. */
+function watched(residentMib: number) {
+  const about = { cpuMs: 0, residentMib, done: [] as string[] };
+  const watch = new RestWatch(
+    {
+      cpuMs: () => about.cpuMs,
+      residentBytes: () => about.residentMib * MIB,
+      collect: () => {
+        about.done.push('collect');
+        about.cpuMs += 500; // its own time is no work
+      },
+      trim: () => {
+        about.done.push('trim');
+        about.residentMib = residentMib;
+      },
+    },
+    0,
+  );
+  let nowMs = 0;
+  const look = (cpuMs: number): string[] => {
+    about.cpuMs += cpuMs;
+    nowMs += 2000;
+    watch.look(nowMs);
+    return about.done.splice(0);
+  };
+  return { about, look };
+}
+
+describe('RestWatch', () => {
+  it('collects and then trims what grew, at rest', () => {
+    const { about, look } = watched(100);
+    expect([look(0), look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], [], []]);
+    about.residentMib = 115;
+    expect(look(0)).toEqual([]);
+    about.residentMib = 116;
+    expect([look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], []]);
+  });
+
+  it('leaves alone what works', () => {
+    const { about, look } = watched(100);
+    about.residentMib = 500;
+    expect([look(2000), look(101), look(100)]).toEqual([[], [], ['collect']]);
+    // The trim waits for rest, too.
+    expect([look(1000), look(0)]).toEqual([[], ['trim']]);
+  });
+});

@@ -1,0 +1,70 @@
+// Memory that is given back at rest.
+//
+// V8 collects when much was allocated, so what a burst of work left stays until the next one; what a collection frees
+// goes to the C library's free lists, and those keep it. So a service that has nothing to do for a moment, and has
+// grown since it last did this, collects; and at its next moment of rest, when V8 has freed what it found, it trims.
+//
+//     grown --at rest--> collected --at rest--> trimmed --grows by so much--> grown
+
+import { collectGarbage, trimHeap } from './heap.ts';
+
+const LOOK_EVERY_MS = 2_000;
+/** Of one processor, since the last look: less is rest. A collection takes some tens of milliseconds. */
+const REST_SHARE = 0.05;
+/** Growth that is worth a collection. */
+const GROWTH_BYTES = 16 * 1024 * 1024;
+
+/** What of this process decides, and what can be done about it. */
+export interface RestingProcess {
+  /** Processor time so far. */
+  cpuMs(): number;
+  residentBytes(): number;
+  collect(): void;
+  trim(): void;
+}
+
+export class RestWatch {
+  readonly #process: RestingProcess;
+  #cpuMs: number;
+  #atMs: number;
+  #collected = false;
+  /** After it was trimmed; at first anything is growth: a start leaves much. */
+  #trimmedBytes = 0;
+
+  constructor(process: RestingProcess, nowMs: number) {
+    this.#process = process;
+    this.#cpuMs = process.cpuMs();
+    this.#atMs = nowMs;
+  }
+
+  /** Every two seconds. */
+  look(nowMs: number): void {
+    const process = this.#process;
+    const share = (process.cpuMs() - this.#cpuMs) / Math.max(1, nowMs - this.#atMs);
+    if (share <= REST_SHARE) {
+      if (this.#collected) {
+        process.trim();
+        this.#collected = false;
+        this.#trimmedBytes = process.residentBytes();
+      } else if (process.residentBytes() - this.#trimmedBytes >= GROWTH_BYTES) {
+        process.collect();
+        this.#collected = true;
+      }
+    }
+    // From here on: what this took is no work.
+    this.#cpuMs = process.cpuMs();
+    this.#atMs = nowMs;
+  }
+}
+
+/** Watches this process, as long as it runs. */
+export function giveBackAtRest(): void {
+  const cpuMs = (): number => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  };
+  const residentBytes = (): number => process.memoryUsage.rss();
+  const resting = { cpuMs, residentBytes, collect: collectGarbage, trim: trimHeap };
+  const watch = new RestWatch(resting, performance.now());
+  setInterval(() => watch.look(performance.now()), LOOK_EVERY_MS).unref();
+}

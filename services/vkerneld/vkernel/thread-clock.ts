@@ -1,0 +1,35 @@
+// Processor time of one thread of this process, asked of Linux: a thread that computes, or waits in a fault, cannot be
+// asked itself.
+
+import { readFileSync } from 'node:fs';
+
+const nsPerMs = 1e6;
+
+export class ThreadClock {
+  readonly #file: string;
+  readonly #startNs: number;
+  #lastNs: number;
+
+  /** Counts from now on. @param hostThread Linux's number of the thread, 0 where it is not known: its time stays 0 */
+  constructor(hostThread: number) {
+    this.#file = hostThread === 0 ? '' : `/proc/self/task/${hostThread}/schedstat`;
+    this.#lastNs = 0;
+    this.#startNs = this.#readNs();
+  }
+
+  /** Milliseconds so far; of a thread that ended, as they were last seen. */
+  readMs(): number {
+    this.#lastNs = this.#readNs();
+    return Math.round((this.#lastNs - this.#startNs) / nsPerMs);
+  }
+
+  #readNs(): number {
+    if (this.#file === '') return 0;
+    try {
+      // Nanoseconds on a processor, nanoseconds of waiting for one, time slices.
+      return Number(readFileSync(this.#file, 'latin1').split(' ')[0]);
+    } catch {
+      return this.#lastNs; // it ended
+    }
+  }
+}
