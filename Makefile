@@ -2,13 +2,16 @@
 #   make setup   all that is missing: packages, the pinned Node, generated code; nothing when all is there
 #   make demo    a cluster of three nodes counts words in one coherent memory, and proves the result
 #   make test    every check and test; the last line is "N passed, N failed"
+#   make test-long  what takes longer, as by night: soak, chaos, sim and model with more time each (LONG_MINUTES=30)
 #   make bench   the measurements, as tables and JSON
 #   make images  the image of each service, by docker, podman or buildah
 #   make k8s-test  the manifests on the cluster that KUBECONFIG names
 #   make clean   what the above built or generated, except node_modules
 NODE := node_modules/.bin/node
 
-.PHONY: setup demo test bench images k8s-test clean
+LONG_MINUTES ?= 30
+
+.PHONY: setup demo test test-long bench images k8s-test clean
 .DEFAULT_GOAL := setup
 
 setup:
@@ -19,6 +22,12 @@ demo: setup
 
 test: setup
 	@bash bootstrap/test.sh
+
+test-long: setup
+	@npm run --silent soak -- --minutes $(LONG_MINUTES)
+	@npm run --silent chaos -- --minutes $(LONG_MINUTES)
+	@npm run --silent sim -- --steps 20000000
+	@npm run --silent model -- --all
 
 bench: setup
 	@npm run --silent bench
