@@ -131,6 +131,8 @@ export function punchHole(fd: number, offsetBytes: number, lengthBytes: number):
  * typed arrays without one live on the JavaScript heap, where they move.
  */
 export function addressOf(bytes: Uint8Array): bigint {
+  // An empty one may be the begin of something that grows.
+  if (bytes.length === 0) return koffi.address(bytes);
   const kept = bytes[0]!;
   bytes[0] = 1;
   const address = BigInt(c.memchr(bytes, 1, 1));

@@ -120,6 +120,7 @@ export class ProcessTable {
     if (process === undefined || process.state === ProcessState.EXITED) return;
     process.state = ProcessState.EXITED;
     process.exit = exit;
+    process.residentPages = 0n;
     process.log.end();
     process.watcher?.exited(exit);
     process.watcher = undefined;

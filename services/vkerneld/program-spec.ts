@@ -7,6 +7,13 @@ import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 const MODULE_BYTES = 256 * 1024 * 1024;
 /** All modules that come in at one time: they wait in memory. */
 const LOADING_BYTES = 512 * 1024 * 1024;
+/** Arguments and variables together, as Linux has it; each counts with its end and a pointer to it. */
+const ARGUMENT_BYTES = 2 * 1024 * 1024;
+const ARGUMENT_COSTS_BYTES = 5;
+/** As a file's. */
+const NAME_BYTES = 255;
+/** Of a word that an error quotes. */
+const SHOWN_CHARS = 80;
 let loadingBytes = 0;
 
 /** A program whose bytes are together, and what its caller is charged for until it is handed on. */
@@ -66,13 +73,25 @@ async function nextEvent(requests: AsyncIterator<RunRequest>): Promise<RunReques
 }
 
 function checkText({ name, args, env }: ProgramSpec): void {
+  if (Buffer.byteLength(name) > NAME_BYTES) {
+    throw new RpcError(Code.InvalidArgument, `the name of the program is longer than ${NAME_BYTES} bytes`);
+  }
   if (name === '') throw new RpcError(Code.InvalidArgument, 'the program has no name');
+  let bytes = 0;
+  for (const text of [...args, ...env]) bytes += Buffer.byteLength(text) + ARGUMENT_COSTS_BYTES;
+  if (bytes > ARGUMENT_BYTES) {
+    throw new RpcError(
+      Code.InvalidArgument,
+      `arguments and variables (${args.length} and ${env.length}) take ${bytes} bytes, and may take ${ARGUMENT_BYTES}: ` +
+        'pass what is large on standard input or in a file',
+    );
+  }
   for (const text of [name, ...args, ...env]) {
     if (text.includes('\0')) throw new RpcError(Code.InvalidArgument, 'a NUL in an argument or variable');
   }
   for (const variable of env) {
     if (variable.indexOf('=') < 1)
-      throw new RpcError(Code.InvalidArgument, `"${variable}" is not NAME=VALUE`);
+      throw new RpcError(Code.InvalidArgument, `"${variable.slice(0, SHOWN_CHARS)}" is not NAME=VALUE`);
   }
 }
 

@@ -3,6 +3,7 @@ import type { Output, RunRequest, RunResponseSchema } from '@odonata/proto/vkern
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { BoundedQueue } from '@odonata/rpc/queue.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
+import { shortenedCommand } from './command-line.ts';
 import type { ExitInit, Process, ProcessTable, Watcher } from './process-table.ts';
 import type { Program } from './program-spec.ts';
 import { grantedDirectories, readProgram } from './program-spec.ts';
@@ -56,7 +57,7 @@ function start(
   vkernel: VkernelChild,
   ctx: CallContext,
 ): Terminal {
-  const process = place.table.create(vkernel.name, [spec.name, ...spec.args]);
+  const process = place.table.create(vkernel.name, shortenedCommand([spec.name, ...spec.args]));
   const { pid } = process;
   const terminal = new Terminal(place, process, spec.detach, ctx);
   ctx.log.info({ pid, vkernel: vkernel.name, program: spec.name }, 'starting a process');

@@ -229,6 +229,14 @@ describe('run', () => {
     expect((await run('wait', { env: ['bad'] })).message).toBe('INVALID_ARGUMENT: "bad" is not NAME=VALUE');
     expect((await run('wait', { vkernel: 'A/b' })).code).toBe(Code.InvalidArgument);
     expect((await run('wait', { args: ['a\0b'] })).code).toBe(Code.InvalidArgument);
+    expect((await run('wait', { args: Array(500_000).fill('') })).message).toBe(
+      'INVALID_ARGUMENT: arguments and variables (500000 and 0) take 2500000 bytes, and may take 2097152: ' +
+        'pass what is large on standard input or in a file',
+    );
+    expect((await run('wait', { env: [`A=${'x'.repeat(3e6)}`] })).message).toMatch(
+      /\(1 and 1\) take 3000013/,
+    );
+    expect((await run('x'.repeat(300))).message).toMatch(/the name of the program is longer than 255 bytes$/);
     expect(await run('refuse')).toMatchObject({ code: 126, reason: 'not a program' });
     expect((await run('refuse', { detach: true })).message).toBe('INVALID_ARGUMENT: not a program');
     async function* noStart() {
@@ -243,6 +251,16 @@ describe('run', () => {
     expect((await failure(client.run(cutShort())[Symbol.asyncIterator]().next())).code).toBe(
       Code.InvalidArgument,
     );
+  });
+
+  it('knows a process by the begin of a long command, and that it holds nothing once it ended', async () => {
+    const caller = new Caller('echo', { args: ['x'.repeat(100_000), ...Array(20_000).fill('1')] });
+    const pid = await caller.started();
+    expect((await process(pid))?.residentPages).toBe(3n);
+    expect((await process(pid))?.command).toEqual(['echo', `${'x'.repeat(1019)}…`, '…']);
+    caller.requests.close();
+    expect(await caller.ended).toMatchObject({ code: 0 });
+    expect((await process(pid))?.residentPages).toBe(0n);
   });
 
   it('grants directories below the allowed ones only, links followed', async () => {

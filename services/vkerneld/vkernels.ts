@@ -11,8 +11,6 @@ import { VkernelChild } from './vkernel-child.ts';
 export const DEFAULT_VKERNEL = 'default';
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 const VKERNELS_LIMIT = 64;
-/** Of a command in the record: enough to know it by. */
-const COMMAND_BYTES = 1024;
 const DRAIN_POLL_MS = 50;
 
 /** The virtual kernels of this node: made on demand, one a name; made again on the next demand after a crash. */
@@ -162,7 +160,7 @@ export class Vkernels {
     if (this.#children.size >= VKERNELS_LIMIT) {
       throw new RpcError(
         Code.ResourceExhausted,
-        `${VKERNELS_LIMIT} virtual kernels run on ${this.#place.node} already`,
+        `${VKERNELS_LIMIT} virtual kernels run on ${this.#place.node} already: use one of them, or another node`,
       );
     }
     this.#lastIndex += 1;
@@ -199,7 +197,7 @@ export class Vkernels {
       lastVkernel: this.#lastIndex,
       vkernels: [...this.#children.values()].map((child) => child.record),
       processes: this.#table.running().map(({ pid, vkernel, command, startedAtMs }) => {
-        return { pid: pid.toString(), vkernel, command: shortened(command), startedAtMs };
+        return { pid: pid.toString(), vkernel, command: [...command], startedAtMs };
       }),
     });
   }
@@ -207,15 +205,4 @@ export class Vkernels {
 
 function died(process: Process, how: string): ExitInit {
   return { code: 137, signal: 'SIGKILL', reason: `virtual kernel ${process.vkernel}: ${how}`, stack: '' };
-}
-
-function shortened(command: readonly string[]): string[] {
-  const kept: string[] = [];
-  let leftBytes = COMMAND_BYTES;
-  for (const word of command) {
-    if (leftBytes <= 0) return [...kept, '…'];
-    kept.push(word.length > leftBytes ? `${word.slice(0, leftBytes)}…` : word);
-    leftBytes -= word.length;
-  }
-  return kept;
 }

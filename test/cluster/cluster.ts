@@ -105,7 +105,7 @@ export class TestCluster extends TestPlace {
       memoryBytes: BigInt(memoryBytes),
       vkernel,
     };
-    return new Program(this.connection, node, spec, await this.#module(guest), input(stdin));
+    return new Program(this.connection, node, spec, await this.moduleOf(guest), input(stdin));
   }
 
   /** Runs a guest to its end. */
@@ -135,7 +135,8 @@ export class TestCluster extends TestPlace {
     return JSON.parse(await this.output(node, guest, args, options)) as T;
   }
 
-  async #module(guest: string): Promise<Uint8Array> {
+  /** The bytes of a guest of test/guests. */
+  async moduleOf(guest: string): Promise<Uint8Array> {
     const known = this.#modules.get(guest);
     if (known !== undefined) return known;
     const bytes = readFileSync(await buildGuest(guest));

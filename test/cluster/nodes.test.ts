@@ -25,6 +25,8 @@ interface Listed {
   node: string;
   vkernel: string;
   state: string;
+  residentPages: number;
+  cpuMs: number;
   exit?: { code: number; signal: string; reason: string };
 }
 
@@ -41,6 +43,25 @@ async function hostPid(node: string, vkernel: string): Promise<number> {
 
 const tryLock = async (node: string, ds: string, at: string) =>
   lines(await cluster.output(node, 'rangelock', [ds, at, at, 'modifying', '0']))[0]!.locked;
+
+describe('what a process holds', () => {
+  test('is the same to its pmap manager and in ps, and is nothing once it ended', async () => {
+    const hog = await cluster.start('node1', 'misbehave', ['hog', '32', 'FOREVER']);
+    await hog.wrote(/"touched_mib":32/);
+    const pid = await hog.pid;
+    const shown = async () => (await processes()).get(`${pid}`);
+    // What ps shows is at most a second old.
+    await until('both say the same', async () => {
+      const { vmspaces } = await cluster.connection.pmapd('node1').listVmspaces({});
+      const pages = Number(vmspaces.find((v) => v.pid === pid)?.privatePages);
+      return pages > 32 * 256 && pages === (await shown())?.residentPages;
+    });
+    await hog.signal('SIGKILL');
+    expect(await hog.end()).toMatchObject({ code: 137 });
+    expect(await shown()).toMatchObject({ residentPages: 0 });
+    expect(Number((await shown())?.cpuMs)).toBeGreaterThan(0);
+  });
+});
 
 describe('a virtual kernel', () => {
   test('killed while it waits for a page: when that comes its pmap manager goes on', async () => {

@@ -135,6 +135,11 @@ describe('the system that a program sees', () => {
   test('arguments, environment, standard streams and exit codes', async () => {
     await Promise.all([
       same('args', { args: ['one', 'two words', '', 'ä€😀'], env: { COLOUR: 'blue', EMPTY: '' } }),
+      same('args', { args: Array.from({ length: 20_000 }, (_, i) => `${i}`) }),
+      same('args', { args: ['x'.repeat(65_000)] }),
+      same('args', {
+        env: Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`V${i}`, 'value'])),
+      }),
       same('echo', { stdin: Buffer.from(Array.from({ length: 500_000 }, (_, i) => (i * i) % 251)) }),
       same('echo', { args: ['--bytes', '3000000'] }),
       same('echo', { stdin: '' }),

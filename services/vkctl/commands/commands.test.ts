@@ -9,6 +9,7 @@ import { readProgram } from '../program-file.ts';
 import { sinceMs } from './events.ts';
 import { expandKillSignal } from './kill.ts';
 import { parsePid } from './pid.ts';
+import { shownCommand } from './ps.ts';
 import { signalName } from './signal-name.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'odonata-commands-test-'));
@@ -69,6 +70,12 @@ test('what is no module is refused before it travels', () => {
   expect(codeOf(write('empty.wasm', ''))).toBe(EXIT.runNotExecutable);
   expect(codeOf(folder)).toBe(EXIT.runNotExecutable);
   expect(codeOf(join(folder, 'missing.wasm'))).toBe(EXIT.runNotFound);
+});
+
+test('a command is one line of a table, however long and whatever is in it', () => {
+  expect(shownCommand(['cat', 'a b', ''])).toBe('cat a b ');
+  expect(shownCommand(['cat', 'a\nb\u001b[31m'])).toBe('cat a?b?[31m');
+  expect(shownCommand(['cat', 'x'.repeat(100_000)])).toBe(`cat ${'x'.repeat(116)}…`);
 });
 
 test('tables and JSON', () => {

@@ -112,19 +112,27 @@ const COLUMNS = [
 
 const stateName = (state: ProcessState): string => (ProcessState[state] ?? 'unspecified').toLowerCase();
 
+const COMMAND_CHARS = 120;
+
+/** In one line, whatever its words hold; what is cut here is in --json. */
+export function shownCommand(command: readonly string[]): string {
+  const line = command.join(' ').replace(/\p{Cc}/gu, '?');
+  return line.length > COMMAND_CHARS ? `${line.slice(0, COMMAND_CHARS)}…` : line;
+}
+
 function row(process: Process): string[] {
   const { exit } = process;
   const how = exit?.signal || `exit ${exit?.code}`;
-  const reason = exit?.reason ? `: ${exit.reason}` : '';
+  const ended = process.state === ProcessState.EXITED;
   const startedMs = process.startedAt ? timestampDate(process.startedAt).getTime() : Date.now();
   return [
     String(process.pid),
     process.node,
     process.vkernel,
-    process.state === ProcessState.EXITED ? how : stateName(process.state),
+    ended ? how : stateName(process.state),
     formatSpan(Date.now() - startedMs),
-    formatSize(process.residentPages * 4096n),
-    `${process.command.join(' ')}${process.state === ProcessState.EXITED ? reason && `  (${reason.slice(2)})` : ''}`,
+    ended ? '-' : formatSize(process.residentPages * 4096n),
+    `${shownCommand(process.command)}${ended && exit?.reason ? `  (${exit.reason})` : ''}`,
   ];
 }
 

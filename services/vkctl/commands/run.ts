@@ -2,6 +2,8 @@ import { resolve } from 'node:path';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code } from '@odonata/rpc/error.ts';
 import type { Command } from 'commander';
+import { clusterPaths } from '../cluster/paths.ts';
+import { readRecord } from '../cluster/record.ts';
 import { type Connection, withConnection } from '../connection.ts';
 import { EXIT, explain, Failure, hasCode } from '../failure.ts';
 import { print, printError } from '../output.ts';
@@ -108,6 +110,7 @@ async function runHere(to: Connection, node: string, spec: ProgramSpec, module: 
     const { code, signal, reason, stack } = await running.exited();
     if (reason) printError(`vkctl: ${spec.name}: ${signal ? `${signal}: ` : ''}${reason}`);
     if (stack) printError(shortStack(stack));
+    if (signal === 'SIGSYS') printLogFile(to.cluster, node);
     return code;
   } catch (error) {
     if (pipeBroken) return PIPE_EXIT;
@@ -116,6 +119,14 @@ async function runHere(to: Connection, node: string, spec: ProgramSpec, module: 
   } finally {
     stopForwarding();
   }
+}
+
+/** The virtual kernel failed: where it wrote how, in a cluster of this machine. */
+function printLogFile(cluster: string, node: string): void {
+  if (process.env.ODONATA_SYSLINK) return;
+  const services = readRecord(clusterPaths(cluster).clusterFile)?.services;
+  const logFile = services?.find(({ name }) => name === `${node}/vkerneld`)?.logFile;
+  if (logFile !== undefined) printError(`vkctl: that log is ${logFile}`);
 }
 
 /** A runaway recursion has thousands of frames; the innermost tell. */

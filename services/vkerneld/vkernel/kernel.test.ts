@@ -173,6 +173,50 @@ test('a module in pieces; signals; what is not there; usage', async () => {
   });
 });
 
+test('processor time is told to the end, of one that ends by itself and of one that is killed', async () => {
+  const computes = (after: string) =>
+    assemble(`(module (memory 1) (func (export "_start") (local $i i64)
+      (loop $again (local.set $i (i64.add (local.get $i) (i64.const 1)))
+        (i64.store (i32.const 0) (local.get $i))
+        (br_if $again (i64.lt_u (local.get $i) (i64.const 400000000)))) ${after}))`);
+  await supervisor.listen(address);
+  startLink();
+  await eventually(() => supervisor.events('hello').length).toBe(1);
+  const usageOf = (pid: bigint) => supervisor.events('usage').findLast((usage) => usage.pid === pid);
+  const start = performance.now();
+  supervisor.send({ case: 'start', value: { pid: 1n, program: { name: 'ends', module: computes('') } } });
+  await eventually(() => supervisor.events('exited').length).toBe(1);
+  const tookMs = performance.now() - start;
+  // 400 million stores take a tenth of a second at the least, wherever this runs.
+  expect(Number(usageOf(1n)?.cpuMs)).toBeGreaterThan(50);
+  expect(Number(usageOf(1n)?.cpuMs)).toBeLessThanOrEqual(tookMs);
+  const forever = computes('(loop $more (br $more))');
+  supervisor.send({ case: 'start', value: { pid: 2n, program: { name: 'killed', module: forever } } });
+  await eventually(() => Number(usageOf(2n)?.cpuMs ?? 0n)).toBeGreaterThan(50);
+  supervisor.send({ case: 'signal', value: { pid: 2n, signal: 'SIGKILL' } });
+  await eventually(() => supervisor.events('exited').length).toBe(2);
+  const order = supervisor.received.map(({ case: name }) => name).filter((name) => name !== 'started');
+  expect(order.slice(-2)).toEqual(['usage', 'exited']);
+});
+
+test('a full virtual kernel names the way out', async () => {
+  await supervisor.listen(address);
+  startLink();
+  await eventually(() => supervisor.events('hello').length).toBe(1);
+  // They wait for their memory, so that no thread is needed for each.
+  kernel = new Kernel({
+    pmap: new Promise(() => {}),
+    ...{ workers, node: 0, nodeName: 'node0', vkernel: 0, log, send: (event) => link.send(event) },
+  });
+  for (let pid = 1n; pid <= 257n; pid++) supervisor.send({ case: 'start', value: { pid, program } });
+  await eventually(() => supervisor.events('exited')).toMatchObject([
+    {
+      pid: 257n,
+      exit: { code: 126, reason: expect.stringMatching(/^its virtual kernel runs 256 .*--vkernel second/) },
+    },
+  ]);
+});
+
 test('without a pmap the program is refused with the reason', async () => {
   await supervisor.listen(address);
   const pmap = Promise.reject(new Error('userfaultfd is not permitted'));

@@ -138,6 +138,44 @@ describe('programs that cannot run', () => {
   });
 });
 
+describe('a fault of the virtual kernel itself', () => {
+  test('has no stack for the user, and all of it for the log', async () => {
+    // The host's functions do not expect this of the memory that they are given.
+    const broken = machine.pmap.createSpace.bind(machine.pmap);
+    machine.pmap.createSpace = async (options) => {
+      const space = await broken(options);
+      return Object.assign(space, { memory: { buffer: 7 } });
+    };
+    const run = machine.run(program('(call $print)'));
+    const exit = await run.exited;
+    machine.pmap.createSpace = broken;
+    expect(exit).toMatchObject({ code: 159, signal: 'SIGSYS', stack: '' });
+    expect(exit.reason).toBe(
+      "the virtual kernel failed, which is Odonata's fault and not the program's: " +
+        `see process ${run.process.pid} in the log of node3/vkerneld`,
+    );
+    expect(run.troubles.join()).toMatch(/^the virtual kernel failed under process \d+ .*TypeError/);
+  });
+});
+
+describe('a module without memory', () => {
+  test.each([
+    ['none', '', '(drop (i32.const 0))'],
+    ['an empty one', '(memory 0 0)', '(if (i32.ne (memory.size) (i32.const 0)) (then (unreachable)))'],
+    [
+      'one that is empty at first',
+      '(memory 0 2)',
+      `(if (i32.ne (memory.grow (i32.const 1)) (i32.const 0)) (then (unreachable)))
+       (i32.store (i32.const 65532) (i32.const 1))
+       (if (i32.ne (memory.grow (i32.const 2)) (i32.const -1)) (then (unreachable)))`,
+    ],
+  ])('%s', async (_, memory, body) => {
+    const run = machine.run(assemble(`(module ${memory} (func (export "_start") ${body}))`));
+    expect(await run.exited).toMatchObject({ code: 0, reason: '' });
+    expect(machine.pmap.spaces.at(-1)!.destroyed).toBe(true);
+  });
+});
+
 describe('ends from outside', () => {
   test.each(['SIGKILL', 'SIGTERM', 'SIGINT'])('an endless loop, by %s', async (signal) => {
     const run = machine.run(spin);

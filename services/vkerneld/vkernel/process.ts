@@ -67,7 +67,6 @@ const threadEndMaxMs = 5_000;
 export class Process {
   readonly pid: bigint;
   readonly input = new StandardInput();
-  readonly #spec: Omit<ProcessSpec, 'module'>;
   readonly #around: ProcessSurroundings;
   readonly #events: ProcessEvents;
   readonly #channel = createChannel();
@@ -87,12 +86,9 @@ export class Process {
 
   constructor(spec: ProcessSpec, around: ProcessSurroundings, events: ProcessEvents) {
     this.pid = spec.pid;
-    // The module's bytes are not kept: they may be many.
-    const { module, ...rest } = spec;
-    this.#spec = rest;
     this.#around = around;
     this.#events = events;
-    this.#started = this.#start(module).catch((error: unknown) => {
+    this.#started = this.#start(spec).catch((error: unknown) => {
       if (error instanceof ModuleError || error instanceof CannotStart)
         void this.#end(refused(error.message));
       else void this.#end(this.#failed(error));
@@ -125,9 +121,10 @@ export class Process {
     return this.#end({ code: exitCodeOfSignal(signal), signal, reason, stack: '' });
   }
 
-  async #start(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    const { pid, name, args, env, grants, quotaBytes } = this.#spec;
-    const program = await compileProgram(bytes);
+  /** The spec is not kept: a module and arguments may be many bytes. */
+  async #start(spec: ProcessSpec): Promise<void> {
+    const { pid, name, args, env, grants, quotaBytes } = spec;
+    const program = await compileProgram(spec.module);
     const pmap = await this.#pmap();
     if (pmap === undefined || this.#exit !== undefined) return;
     const { initialPages, maximumPages } = program;

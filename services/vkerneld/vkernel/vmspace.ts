@@ -48,12 +48,19 @@ interface Mapping {
   writable: boolean;
 }
 
+/** Whole MiB where they are, else what is exact. */
+export function shownBytes(bytes: number): string {
+  if (bytes >= 2 ** 20) return `${Number((bytes / 2 ** 20).toFixed(1))} MiB`;
+  return bytes >= 1024 ? `${Number((bytes / 1024).toFixed(1))} KiB` : `${bytes} bytes`;
+}
+
 export class Vmspace implements Space {
   readonly id: bigint;
   readonly memory: WebAssembly.Memory;
   private readonly pmap: PmapParts;
   private readonly o: SpaceOptions;
   private readonly base: bigint;
+  private readonly maximumBytes: number;
   private readonly fd: number;
   private readonly cells = new SpaceCells();
   private readonly opened = new Map<bigint, OpenDataspace>();
@@ -91,24 +98,35 @@ export class Vmspace implements Space {
     this.o = options;
     this.id = id;
     this.memory = new WebAssembly.Memory({
-      initial: Math.max(1, initialPages),
+      initial: initialPages,
       maximum: maximumPages,
       shared: true,
     });
-    this.base = addressOf(new Uint8Array(this.memory.buffer, 0, 1));
+    this.base = addressOf(new Uint8Array(this.memory.buffer));
+    this.maximumBytes = maximumPages * WASM_PAGE_BYTES;
     this.fd = openSync(file, 'r+');
+    try {
+      // A module without memory has nothing to lay over it.
+      if (this.maximumBytes > 0) this.layOver();
+    } catch (error) {
+      closeSync(this.fd);
+      throw error;
+    }
+  }
+
+  private layOver(): void {
+    const { pmap, maximumBytes } = this;
     const presentBytes = this.memory.buffer.byteLength;
-    const maximumBytes = maximumPages * WASM_PAGE_BYTES;
-    mmap(this.base, presentBytes, Prot.READ | Prot.WRITE, SHARED_FIXED, this.fd, 0);
+    if (presentBytes > 0) mmap(this.base, presentBytes, Prot.READ | Prot.WRITE, SHARED_FIXED, this.fd, 0);
     // What the memory may grow to: V8 opens it by mprotect, and faults keep coming here.
     const rest = maximumBytes - presentBytes;
     if (rest > 0)
       mmap(this.base + BigInt(presentBytes), rest, Prot.NONE, SHARED_FIXED, this.fd, presentBytes);
     pmap.userfault.register(this.base, maximumBytes, Watch.MISSING);
-    const quotaPages = Math.ceil(options.quotaBytes / PAGE_BYTES);
+    const quotaPages = Math.ceil(this.o.quotaBytes / PAGE_BYTES);
     pmap.order({
       type: 'space',
-      vmspace: id,
+      vmspace: this.id,
       base: this.base,
       lengthBytes: maximumBytes,
       quotaPages,
@@ -123,8 +141,8 @@ export class Vmspace implements Space {
 
   overQuota(): string {
     const { shared } = this.cells;
-    const of = shared === 0 ? '' : `, ${Math.round((shared * PAGE_BYTES) / 2 ** 20)} MiB of it shared`;
-    return `out of memory: it touched more than its quota of ${Math.round(this.o.quotaBytes / 2 ** 20)} MiB${of} (raise it with --memory)`;
+    const of = shared === 0 ? '' : `, ${shownBytes(shared * PAGE_BYTES)} of it shared`;
+    return `out of memory: it touched more than its quota of ${shownBytes(this.o.quotaBytes)}${of} (raise it with --memory)`;
   }
 
   /** What it has of shared memory counts against its quota, too. */
@@ -193,7 +211,7 @@ export class Vmspace implements Space {
     }
     this.ended = true;
     // Only now may the addresses be used for something else.
-    mmap(this.base, this.o.maximumPages * WASM_PAGE_BYTES, Prot.NONE, EMPTY_FIXED, -1, 0);
+    if (this.maximumBytes > 0) mmap(this.base, this.maximumBytes, Prot.NONE, EMPTY_FIXED, -1, 0);
     closeSync(this.fd);
     this.pmap.order({ type: 'forget', vmspace: this.id });
     if (giveBack > 0n) this.pmap.session.send({ case: 'frames', value: { giveBack } });

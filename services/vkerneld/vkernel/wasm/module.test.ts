@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { assemble } from '../testdata/programs.ts';
+import { oneLine } from '../trap.ts';
 import { prepareModule } from './module.ts';
 
 const none = (): boolean => false;
@@ -122,6 +123,20 @@ describe('prepareModule', () => {
     ).toThrow(/garbage-collected/);
     expect(() => prepareModule(assemble('(module (table 2000000 funcref))'), all)).toThrow(/2000000 entries/);
     expect(() => prepareModule(assemble('(module (table 1 exnref))'), all)).toThrow(/unusual table/);
+  });
+
+  test('refuses what would take a virtual kernel down: sections and tables without end, names of spaces', () => {
+    const header = [0, 97, 115, 109, 1, 0, 0, 0];
+    const empty = new Uint8Array(Buffer.concat([Buffer.from(header), Buffer.alloc(4 << 20)]));
+    expect(() => prepareModule(empty, all)).toThrow(/more than 10000 sections/);
+    const tables = Array.from({ length: 3 }, () => '(table 400000 funcref)').join('');
+    expect(() => prepareModule(assemble(`(module ${tables})`), all)).toThrow(/tables of 1200000 entries/);
+    const spaces = assemble(`(module (import "${' '.repeat(300_000)}" "x" (func)))`);
+    const startMs = performance.now();
+    expect(() => prepareModule(spaces, none)).toThrow(/^the program imports {101}…, which a virtual kernel/);
+    expect(oneLine(' '.repeat(300_000))).toBe('');
+    // The search for ends of lines took minutes.
+    expect(performance.now() - startMs).toBeLessThan(5_000);
   });
 
   test('a table can grow to a bound', () => {

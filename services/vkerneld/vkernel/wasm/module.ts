@@ -171,7 +171,7 @@ function readImports(
         break;
       default:
         throw new ModuleError(
-          `the program imports ${module}.${name} (a ${kindNames[kind] ?? 'thing of unknown kind'}), which a virtual kernel does not have`,
+          `the program imports ${shownName(`${module}.${name}`)} (a ${kindNames[kind] ?? 'thing of unknown kind'}), which a virtual kernel does not have`,
         );
     }
   }
@@ -180,9 +180,14 @@ function readImports(
 }
 
 const namedMax = 5;
+const nameCharsMax = 100;
+
+function shownName(name: string): string {
+  return name.length > nameCharsMax ? `${name.slice(0, nameCharsMax)}…` : name;
+}
 
 function missingMessage(missing: readonly string[]): string {
-  const named = missing.slice(0, namedMax).join(', ');
+  const named = missing.slice(0, namedMax).map(shownName).join(', ');
   const rest = missing.length > namedMax ? ` and ${missing.length - namedMax} more` : '';
   return `the program imports ${named}${rest}, which a virtual kernel does not have`;
 }
