@@ -5,14 +5,16 @@ const MIB = 2 ** 20;
 
 /** A process whose time and memory the test sets, and what was done to it. */
 function watched(residentMib: number) {
-  const about = { cpuMs: 0, residentMib, done: [] as string[] };
+  const about = { cpuMs: 0, residentMib, heapMib: residentMib, done: [] as string[] };
   const watch = new RestWatch(
     {
       cpuMs: () => about.cpuMs,
       residentBytes: () => about.residentMib * MIB,
+      heapBytes: () => about.heapMib * MIB,
       collect: () => {
         about.done.push('collect');
         about.cpuMs += 500; // its own time is no work
+        about.heapMib = 50;
       },
       trim: () => {
         about.done.push('trim');
@@ -38,6 +40,17 @@ describe('RestWatch', () => {
     about.residentMib = 115;
     expect(look(0)).toEqual([]);
     about.residentMib = 116;
+    expect([look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], []]);
+  });
+
+  it('does not take for kept what came between a collection and the trim', () => {
+    const { about, look } = watched(100);
+    expect(look(0)).toEqual(['collect']);
+    about.heapMib = 300;
+    about.residentMib = 400;
+    expect([look(2000), look(0), look(0), look(0)]).toEqual([[], ['collect'], ['trim'], []]);
+    // Garbage within memory that is resident all the same.
+    about.heapMib = 70;
     expect([look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], []]);
   });
 

@@ -19,6 +19,8 @@ export interface RestingProcess {
   /** Processor time of its main thread so far. */
   cpuMs(): number;
   residentBytes(): number;
+  /** What V8 has to look after, garbage too. */
+  heapBytes(): number;
   collect(): void;
   trim(): void;
 }
@@ -28,8 +30,9 @@ export class RestWatch {
   #cpuMs: number;
   #atMs: number;
   #collected = false;
-  /** After it was trimmed; at first anything is growth: a start leaves much. */
-  #trimmedBytes = 0;
+  /** The least since it was collected, and since it was trimmed; at first anything is growth: a start leaves much. */
+  #heapBytes = 0;
+  #residentBytes = 0;
 
   constructor(process: RestingProcess, nowMs: number) {
     this.#process = process;
@@ -41,14 +44,22 @@ export class RestWatch {
   look(nowMs: number): void {
     const process = this.#process;
     const share = (process.cpuMs() - this.#cpuMs) / Math.max(1, nowMs - this.#atMs);
-    if (share <= REST_SHARE) {
-      if (this.#collected) {
+    const heapBytes = process.heapBytes();
+    const residentBytes = process.residentBytes();
+    const grown =
+      heapBytes - this.#heapBytes >= GROWTH_BYTES || residentBytes - this.#residentBytes >= GROWTH_BYTES;
+    this.#heapBytes = Math.min(this.#heapBytes, heapBytes);
+    this.#residentBytes = Math.min(this.#residentBytes, residentBytes);
+    if (share <= REST_SHARE && (this.#collected || grown)) {
+      // What came since the collection, also by little work, is not to count as kept.
+      if (this.#collected && heapBytes - this.#heapBytes < GROWTH_BYTES) {
         process.trim();
         this.#collected = false;
-        this.#trimmedBytes = process.residentBytes();
-      } else if (process.residentBytes() - this.#trimmedBytes >= GROWTH_BYTES) {
+        this.#residentBytes = process.residentBytes();
+      } else {
         process.collect();
         this.#collected = true;
+        this.#heapBytes = process.heapBytes();
       }
     }
     // From here on: what this took is no work.
@@ -65,7 +76,11 @@ export function giveBackAtRest(): void {
     return (user + system) / 1000;
   };
   const residentBytes = (): number => process.memoryUsage.rss();
-  const resting = { cpuMs, residentBytes, collect: collectGarbage, trim: trimHeap };
+  const heapBytes = (): number => {
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  };
+  const resting = { cpuMs, residentBytes, heapBytes, collect: collectGarbage, trim: trimHeap };
   const watch = new RestWatch(resting, performance.now());
   setInterval(() => watch.look(performance.now()), LOOK_EVERY_MS).unref();
 }
