@@ -2,7 +2,7 @@ import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
 import { type Command, Option } from 'commander';
 import { MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
 import { DEFAULT_PORT, type StartProgress, startCluster } from '../cluster/start.ts';
-import { json, plural, print, printError, routersAt } from '../output.ts';
+import { json, plural, print, routersAt } from '../output.ts';
 import { formatSpan, parseSize } from '../size.ts';
 import {
   type ClusterOption,
@@ -87,6 +87,7 @@ async function up(options: UpOptions): Promise<void> {
   const abort = new AbortController();
   process.once('SIGINT', () => abort.abort());
   process.once('SIGTERM', () => abort.abort());
+  const notes: string[] = [];
   const record = await startCluster({
     cluster,
     nodes: options.nodes,
@@ -102,7 +103,7 @@ async function up(options: UpOptions): Promise<void> {
     timeoutMs: options.timeout * 1000,
     signal: abort.signal,
     onProgress: process.stderr.isTTY ? showProgress : undefined,
-    onNote: (line) => printError(`vkctl: ${line}`),
+    onNote: (line) => notes.push(line),
   });
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   if (options.json) return print(json(record));
@@ -112,6 +113,7 @@ async function up(options: UpOptions): Promise<void> {
     `cluster "${cluster}" is up: ${nodes}, ${routersAt(record.syslink)} (${formatSpan(Date.now() - startMs)})`,
   );
   if (record.plan.hadStore) print(await foundStore(record));
+  for (const note of notes) print(note);
   print(`end it with: vkctl down${flag}`);
 }
 
