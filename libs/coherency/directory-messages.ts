@@ -36,7 +36,8 @@ export type DirectoryEvent =
   /**
    * Pages past `neededPages` are speculative. `alone`: a lone reader gets EXCLUSIVE. `storedVersion`: the holder has
    * the bytes that the backing store keeps of these pages, at most of this version, and read them after it was told
-   * LOST at `lostVersion`; those that are lost since then begin anew with them.
+   * LOST at `lostVersion`; those that are lost since then begin anew with them. Version 0: nothing is stored, and it has
+   * zeros, since somebody accepted the loss or writes the whole page.
    */
   | {
       type: 'acquire';

@@ -140,6 +140,18 @@ export class Directory {
     return dataspace === undefined ? NO_USAGE : usageOf(dataspace);
   }
 
+  /** Pages that are lost, of those that have an entry, and all that have one; both in order. */
+  lossesOf(id: bigint): { lost: number[]; entries: number[] } {
+    const lost: number[] = [];
+    const entries: number[] = [];
+    for (const [number, page] of this.dataspaces.get(id)?.pages ?? []) {
+      entries.push(number);
+      if (page.lost) lost.push(number);
+    }
+    const inOrder = (a: number, b: number): number => a - b;
+    return { lost: lost.sort(inOrder), entries: entries.sort(inOrder) };
+  }
+
   /** True where a dataspace was created and not removed. */
   has(id: bigint): boolean {
     return this.dataspaces.has(id);
@@ -238,11 +250,13 @@ export class Directory {
     else this.beginWrite(dataspace, number, page, request);
   }
 
-  // What is durable begins anew, so whoever has it after all must lose it first: one who got it from a source that died,
-  // who did not hear a recall or an invalidation, or whose sync of it is not stored yet.
+  // What begins anew, whoever has it after all must lose first: one who got it from a source that died, who did not hear
+  // a recall or an invalidation, or whose sync of it is not stored yet. What is durable may always begin anew with what is
+  // stored, all else where somebody has bytes to begin with: zeros, since the loss was accepted, or the whole page.
   private beginLost(dataspace: Dataspace, number: number, page: Page, request: Request): void {
     const { storedVersion, lostVersion } = request;
-    if (dataspace.durable && !page.fenced) this.fence(dataspace, number, page, request);
+    const mayBeginAnew = dataspace.durable || storedVersion !== undefined;
+    if (mayBeginAnew && !page.fenced) this.fence(dataspace, number, page, request);
     else if (!page.fenced || storedVersion === undefined || lostVersion !== page.version)
       this.out.refuse(dataspace.id, number, request, 'LOST', page.version);
     else this.beginStored(dataspace, number, page, request.holder, storedVersion);

@@ -32,6 +32,9 @@
 //   any, durable          lost, not fenced     invalidate all, anew; all acks           LOST at version + 1, refuse
 //   write by R, stored    lost at that version grant MODIFIED, stored                   owner R
 //
+// A page that nobody stored stays LOST, whatever it is of, until somebody accepts that or writes all of it: then a holder
+// asks with zeros and version 0, as if these were stored.
+//
 // Its version is then later than any that was lost or stored, so a late sync of those changes nothing. If another was
 // first, R gets the page from him as always; if it was lost again since then, R is refused and reads the store again.
 //

@@ -41,6 +41,9 @@ class Conversation {
       case 'wrote':
         this.at(Number(a), { type: 'wrote', run: RUN });
         break;
+      case 'anew':
+        this.at(Number(a), { type: 'stored', run: RUN, version: 0, lostVersion: Number(b) });
+        break;
       case 'deliver':
         this.deliver(`${a} ${b}`, true);
         break;

@@ -7,8 +7,9 @@ import { notFound } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { CoherencyService } from './coherency-service.ts';
 import type { HolderEntry, HolderStream } from './holder-table.ts';
-import { checkName, type DataspaceRecord, type Registry } from './registry.ts';
-import { shardUsage, usageOf } from './usage.ts';
+import { Loads } from './loads.ts';
+import { checkName, type DataspaceRecord, expectSize, notKnown, type Registry } from './registry.ts';
+import { lossesOf, ownLosses, shardUsage, usageOf } from './usage.ts';
 
 const wire = (record: DataspaceRecord) => ({
   id: record.id,
@@ -17,7 +18,11 @@ const wire = (record: DataspaceRecord) => ({
   creator: record.creator,
   creatorIncarnation: record.creatorIncarnation,
   durable: record.durable,
+  ...(record.load && { load: record.load }),
 });
+
+/** Dataspaces with losses that one answer names. */
+const LOSSES_MAX = 1000;
 
 export function directoryHandlers(
   service: CoherencyService,
@@ -27,14 +32,11 @@ export function directoryHandlers(
 ): Handlers<typeof DirectoryService> {
   /** By name: the second sees what the first made. */
   const creating = new InOrder<string>();
+  const loads = new Loads(registry, service);
 
   function known(name: string): DataspaceRecord {
     const record = registry.get(name);
-    if (record === undefined)
-      throw notFound(
-        { type: 'dataspace', name },
-        `no dataspace ${JSON.stringify(name.slice(0, 200))}; vkctl ds ls lists them`,
-      );
+    if (record === undefined) throw notKnown(name);
     return record;
   }
 
@@ -113,6 +115,42 @@ export function directoryHandlers(
       return {};
     },
 
+    async beginLoad(request) {
+      checkName(request.name);
+      return { dataspace: wire(await loads.begin(request)) };
+    },
+
+    async endLoad(request) {
+      await loads.end(request);
+      return {};
+    },
+
+    async abandonLoad(request) {
+      return await loads.abandon(request);
+    },
+
+    async listLosses({ dataspace, thisReplica, withRuns, firstPage }) {
+      const records = dataspace === 0n ? registry.list() : [registry.byId(dataspace)];
+      const known = records.filter((record) => record !== undefined);
+      const asked = { dataspace, withRuns: withRuns && dataspace !== 0n, firstPage };
+      const losses = thisReplica
+        ? ownLosses(known, service, asked)
+        : await lossesOf(known, service, asked, [...replicas().values()]);
+      const lossy = losses.filter(({ pages }) => pages > 0);
+      return {
+        losses: lossy.slice(0, LOSSES_MAX).map(({ record, pages, runs, more, runsEnd }) => {
+          return { dataspace: wire(record), pages: BigInt(pages), runs, more, runsEnd };
+        }),
+        leftOut: Math.max(0, lossy.length - LOSSES_MAX),
+      };
+    },
+
+    acceptLoss({ name, pages, by }, { log }) {
+      const { id } = known(name);
+      log.warn({ dataspace: name, id, pages, by }, 'a loss is accepted: lost pages begin anew as zeros');
+      return {};
+    },
+
     listHolders({ pageSize, pageToken }) {
       const all = service.holders.all().sort((a, b) => (a.node < b.node ? -1 : 1));
       const { items, nextPageToken } = pageOf(all, (h) => h.node, pageSize, pageToken);
@@ -149,10 +187,13 @@ const isSpeculative = (next: HolderEvent | undefined): boolean =>
 
 /** @throws RpcError ALREADY_EXISTS unless it is what the caller wants */
 function expectSame(record: DataspaceRecord, wanted: bigint, exclusive: boolean, durable: boolean): void {
-  const { name, sizeBytes: is } = record;
+  const { name } = record;
   if (durable && !record.durable)
-    throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${is} bytes, and is not durable`);
-  if (exclusive) throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${is} bytes`);
-  if (is !== wanted)
-    throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${is} bytes, not ${wanted}`);
+    throw new RpcError(
+      Code.AlreadyExists,
+      `dataspace ${name} exists with ${record.sizeBytes} bytes, and is not durable`,
+    );
+  if (exclusive)
+    throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${record.sizeBytes} bytes`);
+  expectSize(record, wanted);
 }

@@ -1,5 +1,6 @@
 import type { Metrics } from '@odonata/rpc/metrics.ts';
 import type { CoherencyService } from './coherency-service.ts';
+import { lostPages } from './losses.ts';
 import type { Registry } from './registry.ts';
 
 /** What Prometheus reads of a directory. */
@@ -21,6 +22,26 @@ export function cohdMetrics(metrics: Metrics, service: CoherencyService, registr
   metrics.counter('invalidation_resends_total', 'Invalidations sent again', () => service.counters.resends);
   metrics.gauge('attached_holders', 'Pmap managers that live', () => service.holders.all().length);
   metrics.gauge('registered_dataspaces', 'Shared dataspaces', () => registry.list().length);
+  const lost = (durable: boolean) => (): number =>
+    registry
+      .list()
+      .filter((record) => record.durable === durable)
+      .reduce((sum, record) => sum + lostPages(record, service), 0);
+  metrics.gauge(
+    'lost_pages',
+    'Pages of dataspaces without a backing store that died with their nodes, of shards that this replica leads',
+    lost(false),
+  );
+  metrics.gauge(
+    'unresident_durable_pages',
+    'Pages of durable dataspaces that no node has: stored, or LOST where they were never synced',
+    lost(true),
+  );
+  metrics.gauge(
+    'incomplete_dataspaces',
+    'Dataspaces with a load that has not ended',
+    () => registry.list().filter(({ load }) => load !== undefined).length,
+  );
   metrics.gauge('held_locks', 'Range locks that are held', () =>
     registry.list().reduce((sum, { id }) => sum + (service.home(id)?.sync.lockCount(id) ?? 0), 0),
   );

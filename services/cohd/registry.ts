@@ -4,7 +4,7 @@ import type { Bus } from '@odonata/bus/bus.ts';
 import { apiCode } from '@odonata/bus/jetstream-error.ts';
 import { keyOf, nameOf, storedJson } from '@odonata/bus/stored.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { invalidField } from '@odonata/rpc/refusal.ts';
+import { invalidField, notFound } from '@odonata/rpc/refusal.ts';
 import type { KV, KvEntry } from 'nats';
 import { z } from 'zod';
 
@@ -17,6 +17,26 @@ export interface DataspaceRecord {
   creatorIncarnation: bigint;
   /** It has a backing store. */
   durable: boolean;
+  /** A load into it has not ended: it is under way, or broke off. */
+  load?: UnendedLoad;
+  /** The last load that ended: who asks again whether its own has is told so. */
+  loaded?: bigint;
+}
+
+export interface UnendedLoad {
+  id: bigint;
+  /** So many bytes from the first on may be written in part, by it or an earlier one that did not end. */
+  bytes: bigint;
+  /** So many it has to bring, for all to be whole: where it did not say how many it has, those of an earlier one. */
+  least: bigint;
+  /** It made the dataspace. */
+  made: boolean;
+}
+
+/** A record as it was stored at a revision. */
+interface Entry {
+  record: DataspaceRecord;
+  revision: bigint;
 }
 
 /** Dataspaces of a cluster. */
@@ -29,10 +49,23 @@ const stored = z.object({
   creator: z.string(),
   creatorIncarnation: z.coerce.bigint(),
   durable: z.boolean().default(false),
+  /** Missing: it was not changed since it was made, and the revision is its identity. */
+  id: z.coerce.bigint().optional(),
+  load: z
+    .object({
+      id: z.coerce.bigint(),
+      bytes: z.coerce.bigint(),
+      least: z.coerce.bigint(),
+      made: z.boolean().default(false),
+    })
+    .optional(),
+  loaded: z.coerce.bigint().optional(),
 });
 
-function recordOf(entry: KvEntry): DataspaceRecord {
-  return { id: BigInt(entry.revision), ...stored.parse(entry.json()) };
+function entryOf(entry: KvEntry): Entry {
+  const { id, ...about } = stored.parse(entry.json());
+  const revision = BigInt(entry.revision);
+  return { record: { id: id ?? revision, ...about }, revision };
 }
 
 /** @throws RpcError INVALID_ARGUMENT */
@@ -44,10 +77,23 @@ export function checkName(name: string): void {
   );
 }
 
+/** @throws RpcError ALREADY_EXISTS unless it has this size */
+export function expectSize({ name, sizeBytes: is }: DataspaceRecord, wanted: bigint): void {
+  if (is !== wanted)
+    throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${is} bytes, not ${wanted}`);
+}
+
+/** NOT_FOUND. */
+export const notKnown = (name: string): RpcError =>
+  notFound(
+    { type: 'dataspace', name },
+    `no dataspace ${JSON.stringify(name.slice(0, 200))}; vkctl ds ls lists them`,
+  );
+
 export class Registry {
   private readonly bus: Bus;
   private readonly bucket: KV;
-  private readonly byName = new Map<string, DataspaceRecord>();
+  private readonly byName = new Map<string, Entry>();
   private readonly ids = new Map<bigint, DataspaceRecord>();
   private readonly onRemoved: (record: DataspaceRecord) => void;
   private seen = 0n;
@@ -74,16 +120,16 @@ export class Registry {
   private see(entry: KvEntry): void {
     if (BigInt(entry.revision) > this.seen) this.seen = BigInt(entry.revision);
     const known = this.byName.get(nameOf(entry.key));
-    if (entry.operation === 'PUT') {
-      if (known === undefined || known.id < BigInt(entry.revision)) {
-        if (known !== undefined) this.drop(known);
-        this.add(recordOf(entry));
-      }
-    } else if (known !== undefined && known.id < BigInt(entry.revision)) this.drop(known);
+    if (known !== undefined && known.revision >= BigInt(entry.revision)) return;
+    if (entry.operation === 'PUT') this.put(entryOf(entry));
+    else if (known !== undefined) this.drop(known.record);
   }
 
-  private add(record: DataspaceRecord): void {
-    this.byName.set(record.name, record);
+  private put(entry: Entry): void {
+    const { record } = entry;
+    const known = this.byName.get(record.name)?.record;
+    if (known !== undefined && known.id !== record.id) this.drop(known);
+    this.byName.set(record.name, entry);
     this.ids.set(record.id, record);
   }
 
@@ -94,7 +140,7 @@ export class Registry {
   }
 
   get(name: string): DataspaceRecord | undefined {
-    return this.byName.get(name);
+    return this.byName.get(name)?.record;
   }
 
   byId(id: bigint): DataspaceRecord | undefined {
@@ -102,7 +148,7 @@ export class Registry {
   }
 
   list(): DataspaceRecord[] {
-    return [...this.byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [...this.ids.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** Stores a new dataspace, or finds the one that another replica made meanwhile. @throws RpcError */
@@ -120,9 +166,10 @@ export class Registry {
     const key = keyOf(wanted.name);
     return await this.ask(async () => {
       try {
-        const record = { id: BigInt(await this.bucket.create(key, storedJson(wanted))), ...wanted };
+        const revision = BigInt(await this.bucket.create(key, storedJson(wanted)));
+        const record = { id: revision, ...wanted };
         if (record.id > this.seen) this.seen = record.id;
-        if (!this.ids.has(record.id)) this.add(record);
+        if (!this.ids.has(record.id)) this.put({ record, revision });
         return { record, created: true };
       } catch (error) {
         // Somebody else may have made it; where there is no answer there is none to a second question.
@@ -130,7 +177,35 @@ export class Registry {
         const entry = await this.bucket.get(key);
         if (entry?.operation !== 'PUT') throw error;
         this.see(entry);
-        return { record: recordOf(entry), created: false };
+        return { record: entryOf(entry).record, created: false };
+      }
+    });
+  }
+
+  /**
+   * Stores what changed of a dataspace, unless somebody else changes it at the same time: then that is read, and
+   * `undefined` returned. @throws RpcError
+   */
+  async change(
+    record: DataspaceRecord,
+    { load, loaded }: Pick<DataspaceRecord, 'load' | 'loaded'>,
+  ): Promise<DataspaceRecord | undefined> {
+    const before = this.byName.get(record.name);
+    if (before?.record.id !== record.id) return undefined;
+    const key = keyOf(record.name);
+    const { load: _, loaded: __, ...same } = record;
+    const after: DataspaceRecord = { ...same, ...(load && { load }), ...(loaded && { loaded }) };
+    return await this.ask(async () => {
+      try {
+        const revision = BigInt(await this.bucket.update(key, storedJson(after), Number(before.revision)));
+        if (this.byName.get(record.name) === before) this.put({ record: after, revision });
+        return after;
+      } catch (error) {
+        const entry = await this.bucket.get(key);
+        const revision = BigInt(entry?.revision ?? 0);
+        if (revision === before.revision) throw error;
+        if (entry) this.see(entry);
+        return undefined;
       }
     });
   }
@@ -138,6 +213,25 @@ export class Registry {
   async remove(record: DataspaceRecord): Promise<void> {
     await this.ask(() => this.bucket.purge(keyOf(record.name)));
     if (this.ids.has(record.id)) this.drop(record);
+  }
+
+  /** Removes it as it is known here. @returns false: it was changed meanwhile, and stays */
+  async removeUnchanged(record: DataspaceRecord): Promise<boolean> {
+    const before = this.byName.get(record.name);
+    if (before?.record !== record) return false;
+    const key = keyOf(record.name);
+    return await this.ask(async () => {
+      try {
+        await this.bucket.purge(key, { previousSeq: Number(before.revision) });
+      } catch (error) {
+        const entry = await this.bucket.get(key);
+        if (BigInt(entry?.revision ?? 0) === before.revision) throw error;
+        if (entry) this.see(entry);
+        return false;
+      }
+      if (this.ids.has(record.id)) this.drop(record);
+      return true;
+    });
   }
 
   private async ask<T>(call: () => Promise<T>): Promise<T> {

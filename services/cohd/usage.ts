@@ -1,8 +1,9 @@
 // Who has the pages of a dataspace: each replica knows those of the shards that it leads, and whom it asks adds them up.
 import { pageCountOf } from '@odonata/coherency/page.ts';
-import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { DirectoryService, type ListLossesResponse } from '@odonata/proto/coherency/v1/coherency';
 import { createClient } from '@odonata/rpc/client.ts';
 import type { CoherencyService } from './coherency-service.ts';
+import { joinedFrom, type LostRuns, lostPages, lostRuns } from './losses.ts';
 import type { DataspaceRecord } from './registry.ts';
 
 const ASK_MS = 2_000;
@@ -63,6 +64,73 @@ export async function usageOf(record: DataspaceRecord, service: CoherencyService
   else usage.lostPages += plain;
   const mapped = service.holders.all().filter((h) => h.mapped.has(record.id));
   return { ...usage, mappedBy: mapped.map((h) => h.node) };
+}
+
+export interface Loss extends LostRuns {
+  record: DataspaceRecord;
+  pages: number;
+}
+
+export interface AskedLosses {
+  /** 0: of all. */
+  dataspace: bigint;
+  withRuns: boolean;
+  firstPage: number;
+}
+
+/** What this replica knows of losses. */
+export function ownLosses(
+  records: readonly DataspaceRecord[],
+  service: CoherencyService,
+  { withRuns, firstPage }: AskedLosses,
+): Loss[] {
+  return records.map((record) => {
+    const runs = withRuns ? lostRuns(record, service, firstPage) : { runs: [], more: false, runsEnd: 0 };
+    return { record, pages: lostPages(record, service), ...runs };
+  });
+}
+
+/** What all replicas know of losses. @throws RpcError when one of them does not answer */
+export async function lossesOf(
+  records: readonly DataspaceRecord[],
+  service: CoherencyService,
+  asked: AskedLosses,
+  addresses: string[],
+): Promise<Loss[]> {
+  if (service.led.length === service.shards) return ownLosses(records, service, asked);
+  const answers = await Promise.all(addresses.map((address) => askLosses(address, asked)));
+  const sums = new Map(records.map((record) => [record.id, { record, pages: 0, parts: [] as LostRuns[] }]));
+  for (const { dataspace, pages, runs, more, runsEnd } of answers.flatMap(({ losses }) => losses)) {
+    const sum = dataspace && sums.get(dataspace.id);
+    if (!sum) continue;
+    sum.pages += Number(pages);
+    sum.parts.push({ runs, more, runsEnd });
+  }
+  return [...sums.values()].map(({ record, pages, parts }) => ({ record, pages, ...together(parts, asked) }));
+}
+
+// Only up to the page up to which all have named theirs.
+function together(parts: readonly LostRuns[], { firstPage }: AskedLosses): LostRuns {
+  const all = joinedFrom(
+    parts.flatMap(({ runs }) => runs),
+    firstPage,
+  );
+  const ends = parts.filter(({ more }) => more).map(({ runsEnd }) => runsEnd);
+  if (ends.length === 0) return { runs: all, more: false, runsEnd: 0 };
+  const runsEnd = Math.min(...ends);
+  const runs = all
+    .filter((run) => run.firstPage < runsEnd)
+    .map((run) => ({ ...run, pageCount: Math.min(run.pageCount, runsEnd - run.firstPage) }));
+  return { runs, more: true, runsEnd };
+}
+
+async function askLosses(address: string, asked: AskedLosses): Promise<ListLossesResponse> {
+  const replica = createClient(DirectoryService, address, { deadlineMs: ASK_MS });
+  try {
+    return await replica.listLosses({ ...asked, thisReplica: true });
+  } finally {
+    replica.close();
+  }
 }
 
 async function askUsage(address: string, dataspace: bigint): Promise<ShardUsage> {

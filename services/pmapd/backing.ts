@@ -7,11 +7,11 @@
 // While pages are on their way to the store, this node may be declared dead, or the page be lost where it went from here,
 // and another node may bring back what was stored before. Then it is no answer that they are stored by now: what the
 // cluster goes on with does not have them. Such a sync begins anew, with the pages as they are then.
-import { piecesOf } from '@odonata/backing-store/chunk.ts';
+import { CHUNK_PAGES, chunkOf, piecesOf } from '@odonata/backing-store/chunk.ts';
 import { type PageRead, PageStore } from '@odonata/backing-store/page-store.ts';
 import type { Ledger } from '@odonata/backing-store/store-stream.ts';
 import type { Bus } from '@odonata/bus/bus.ts';
-import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
+import { PAGE_BYTES, type PageRun, type PageSpan } from '@odonata/coherency/page.ts';
 import { versionOfStored } from '@odonata/coherency/stored-version.ts';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { Code, codeName, RpcError } from '@odonata/rpc/error.ts';
@@ -26,6 +26,9 @@ const STORE_WAIT_MS = 60_000;
 const PASSES = new Set<Code>([Code.Unavailable, Code.ResourceExhausted]);
 /** Whose pages are lost more often than this while it syncs them gives up. */
 const TRIES_MAX = 20;
+
+/** Chunks of which is remembered what they have. */
+const STORED_MAX = 10_000;
 
 export interface BackingOptions {
   bus: Bus;
@@ -44,6 +47,8 @@ export class Backing {
   /** Syncs by dataspace. */
   private readonly syncs = new InOrder<bigint>();
   private readonly fetching = new Set<string>();
+  /** Pages that were found in the store, by dataspace and chunk. */
+  private readonly stored = new Map<string, ReadonlySet<number>>();
 
   constructor(options: BackingOptions) {
     this.o = options;
@@ -196,6 +201,26 @@ export class Backing {
   /** Reads all that is stored of a dataspace. @throws RpcError UNAVAILABLE */
   async check(dataspace: bigint): Promise<{ storedPages: number; corruptPages: number }> {
     return await (await this.opened()).check(dataspace);
+  }
+
+  /**
+   * Which pages of a piece of one chunk can be read back. What is stored stays so until its dataspace goes, so whole
+   * chunks are looked at once. @throws RpcError UNAVAILABLE
+   */
+  async storedOf(
+    dataspace: bigint,
+    { firstPage, pageCount }: PageSpan,
+  ): Promise<{ pages: ReadonlySet<number>; stored: number; read: boolean }> {
+    const wanted = Array.from({ length: pageCount }, (_, i) => firstPage + i);
+    const known = this.stored.get(`${dataspace} ${chunkOf(firstPage)}`);
+    const all = known !== undefined && wanted.every((page) => known.has(page));
+    if (all) return { pages: known, stored: pageCount, read: false };
+    const first = chunkOf(firstPage) * CHUNK_PAGES;
+    const read = await (await this.opened()).read(dataspace, first, CHUNK_PAGES);
+    const pages = new Set(read.filter(({ state }) => state === 'INTACT').map(({ page }) => page));
+    if (this.stored.size >= STORED_MAX) this.stored.clear();
+    this.stored.set(`${dataspace} ${chunkOf(firstPage)}`, pages);
+    return { pages, stored: wanted.filter((page) => pages.has(page)).length, read: true };
   }
 
   /** Forgets a dataspace that was removed. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { PageToStore } from '@odonata/backing-store/page-store.ts';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
-import type { AccessMode, HolderId, PageRun, PageState } from '@odonata/coherency/page.ts';
+import type { AccessMode, HolderId, PageRun, PageSpan, PageState } from '@odonata/coherency/page.ts';
 import { mayRead, mayWrite, PAGE_BYTES, pageCountOf, spansOf, unreachable } from '@odonata/coherency/page.ts';
 import { runsOfShard } from '@odonata/coherency/shard.ts';
 import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
@@ -18,7 +18,7 @@ import { MemoryFile } from './memory-file.ts';
 import { NodePmap } from './node-pmap.ts';
 import { PageRoom } from './page-room.ts';
 import type { Wanted } from './readahead.ts';
-import { SharedDataspace } from './shared-dataspace.ts';
+import { type PageWaiter, SharedDataspace } from './shared-dataspace.ts';
 import { mib, type Short } from './shortage.ts';
 import type { FaultPlace, Statistics } from './statistics.ts';
 import type { Delivery } from './transfer.ts';
@@ -373,7 +373,8 @@ export class CoherentMemory {
   }
 
   /**
-   * Runs `use` while the node itself may read or write a run of pages; it must not wait for anything.
+   * Runs `use` while the node itself may read or write a run of pages; it must not wait for anything. Where such pages
+   * are LOST, those of `anew` begin anew with zeros: somebody accepts that, or writes them whole.
    * @throws Error with the reason when pages are lost or the dataspace goes away; RpcError RESOURCE_EXHAUSTED where the
    * node has no frames for them
    */
@@ -381,6 +382,22 @@ export class CoherentMemory {
     dataspace: SharedDataspace,
     firstPage: number,
     pageCount: number,
+    mode: AccessMode,
+    use: () => T,
+    anew?: PageSpan,
+  ): Promise<T> {
+    if (anew === undefined) return await this.usePages(dataspace, { firstPage, pageCount }, mode, use);
+    dataspace.anew.add(anew);
+    try {
+      return await this.usePages(dataspace, { firstPage, pageCount }, mode, use);
+    } finally {
+      dataspace.anew.delete(anew);
+    }
+  }
+
+  private async usePages<T>(
+    dataspace: SharedDataspace,
+    { firstPage, pageCount }: PageSpan,
     mode: AccessMode,
     use: () => T,
   ): Promise<T> {
@@ -473,16 +490,45 @@ export class CoherentMemory {
     for (const action of actions) this.perform(action);
   }
 
+  /** Pages that were LOST at a version begin anew with zeros, but for those that somebody has by now. */
+  private beginAnew(dataspace: SharedDataspace, run: PageRun, lostVersion: number): void {
+    const actions = this.holder.step({ type: 'stored', run, version: 0, lostVersion });
+    for (const action of actions) {
+      if (action.type === 'acquire')
+        for (let i = 0; i < action.run.pageCount; i++)
+          dataspace.stored.set(action.run.firstPage + i, undefined);
+      this.perform(action);
+    }
+  }
+
+  // Whether pages may begin anew is asked page by page, of few operations.
+  private lost(dataspace: SharedDataspace, run: PageRun, lostVersion: number, reason: string): void {
+    const pages = Array.from({ length: run.pageCount }, (_, i) => run.firstPage + i);
+    for (const span of spansOf(pages.filter((page) => dataspace.beginsAnew(page))))
+      this.beginAnew(dataspace, { dataspace: dataspace.id, ...span }, lostVersion);
+    for (const span of spansOf(pages.filter((page) => !dataspace.beginsAnew(page))))
+      this.failLost(dataspace, span.firstPage, dataspace.takeWaiters(span.firstPage, span.pageCount), reason);
+  }
+
+  private failLost(dataspace: SharedDataspace, page: number, waiters: PageWaiter[], reason: string): void {
+    if (waiters.length === 0) return;
+    this.outside.pageLost(reason, { dataspace: dataspace.name, page });
+    this.statistics.lostAccesses += waiters.length;
+    for (const waiter of waiters) waiter.fail(reason);
+  }
+
   /** A page that was LOST at a version cannot be brought back. */
   failPage(dataspace: SharedDataspace, page: number, lostVersion: number, reason: string): void {
+    if (dataspace.beginsAnew(page)) {
+      if (!this.frozen)
+        this.beginAnew(dataspace, { dataspace: dataspace.id, firstPage: page, pageCount: 1 }, lostVersion);
+      return;
+    }
     // Another node may have stored it, and brought it back, since this one looked.
     const isLost = this.holder.isLost(dataspace.id, page, lostVersion);
     const waiters = dataspace.takeWaiters(page, 1);
-    if (isLost && waiters.length > 0) this.outside.pageLost(reason, { dataspace: dataspace.name, page });
-    for (const waiter of waiters) {
-      if (isLost) waiter.fail(reason);
-      else waiter.retry();
-    }
+    if (isLost) this.failLost(dataspace, page, waiters, reason);
+    else for (const waiter of waiters) waiter.retry();
   }
 
   private firstMissing(run: PageRun, mode: AccessMode): number | undefined {
@@ -600,14 +646,13 @@ export class CoherentMemory {
           this.outside.fetchStored(dataspace, run, action.version);
           return;
         }
-        const reason =
-          action.reason === 'LOST'
-            ? `a page of dataspace ${dataspace.name} is lost: its only copy died with its node`
-            : `dataspace ${dataspace.name} was removed`;
-        const waiters = dataspace.takeWaiters(run.firstPage, run.pageCount);
-        if (action.reason === 'LOST' && waiters.length > 0)
-          this.outside.pageLost(reason, { dataspace: dataspace.name, page: run.firstPage });
-        for (const waiter of waiters) waiter.fail(reason);
+        if (action.reason === 'LOST') {
+          const why = `a page of dataspace ${dataspace.name} is lost: its only copy died with its node`;
+          this.lost(dataspace, run, action.version, why);
+          return;
+        }
+        const reason = `dataspace ${dataspace.name} was removed`;
+        for (const waiter of dataspace.takeWaiters(run.firstPage, run.pageCount)) waiter.fail(reason);
         return;
       }
       default:
@@ -667,9 +712,10 @@ export class CoherentMemory {
 
   private installStored(dataspace: SharedDataspace, { firstPage, pageCount }: PageRun): void {
     for (let page = firstPage; page < firstPage + pageCount; page++) {
+      assert(dataspace.stored.has(page), `page ${page} of ${dataspace.name} was read back`);
       const bytes = dataspace.stored.get(page);
-      assert(bytes !== undefined, `page ${page} of ${dataspace.name} was read back`);
-      this.room.install(dataspace, page, bytes);
+      // A hole reads as zero.
+      if (bytes !== undefined) this.room.install(dataspace, page, bytes);
       dataspace.stored.delete(page);
     }
   }

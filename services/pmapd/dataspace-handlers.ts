@@ -1,14 +1,14 @@
 // The methods of odonata.pmap.v1.DataspaceService: shared dataspaces as people use them.
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import type { DataspaceService, LoadRequest } from '@odonata/proto/pmap/v1/pmap';
-import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { DataspaceService } from '@odonata/proto/pmap/v1/pmap';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/server.ts';
+import { loadDataspace, usePages } from './load.ts';
+import { acceptLoss, listLosses } from './losses.ts';
 import type { Node } from './node.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 
 const CHUNK_BYTES = 1 << 20;
-const PROGRESS_BYTES = 4 << 20;
 
 export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService> {
   return {
@@ -46,23 +46,15 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
       const pageCount = await node.backing.sync(node.memory, dataspace, offset, length);
       return { pages: BigInt(pageCount) };
     },
-    async *load(requests, { requestId }) {
-      let dataspace: SharedDataspace | undefined;
-      let offset = 0n;
-      let reported = 0n;
-      for await (const request of requests) {
-        dataspace ??= await begin(node, request, requestId);
-        offset += await store(node, dataspace, offset, request.data);
-        if (offset - reported < PROGRESS_BYTES) continue;
-        reported = offset;
-        yield { loadedBytes: offset };
-      }
-      if (dataspace === undefined)
-        throw new RpcError(Code.InvalidArgument, 'the first message must carry the name');
-      yield { loadedBytes: offset };
+    load: (requests, { requestId, log }) => loadDataspace(node, requests, { requestId, log }),
+    async listLosses({ name }, { requestId }) {
+      return await listLosses(node, name, requestId);
     },
-    async *save({ name }, { requestId }) {
-      const { dataspace } = await node.openDataspace(name, 0n, { requestId });
+    async acceptLoss({ name, by }, { requestId }) {
+      return { pages: BigInt(await acceptLoss(node, name, by, requestId)) };
+    },
+    async *save({ name, incomplete }, { requestId }) {
+      const { dataspace } = await node.openDataspace(name, 0n, { incomplete, requestId });
       const { sizeBytes } = dataspace;
       for (let offset = 0n; offset < sizeBytes; offset += BigInt(CHUNK_BYTES)) {
         const left = sizeBytes - offset;
@@ -74,32 +66,6 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
   };
 }
 
-async function begin(node: Node, request: LoadRequest, requestId: string): Promise<SharedDataspace> {
-  const { dataspace } = await node.openDataspace(request.name, request.sizeBytes, { requestId });
-  return dataspace;
-}
-
-/** Writes bytes at an offset, page run by page run. Returns how many. */
-async function store(
-  node: Node,
-  dataspace: SharedDataspace,
-  offset: bigint,
-  data: Uint8Array,
-): Promise<bigint> {
-  if (data.length === 0) return 0n;
-  if (offset + BigInt(data.length) > dataspace.sizeBytes) {
-    throw new RpcError(
-      Code.OutOfRange,
-      `dataspace ${dataspace.name} has ${dataspace.sizeBytes} bytes; the input is longer`,
-    );
-  }
-  const from = Number(offset);
-  const firstPage = Math.floor(from / PAGE_BYTES);
-  const pageCount = Math.floor((from + data.length - 1) / PAGE_BYTES) - firstPage + 1;
-  await pages(node, dataspace, firstPage, pageCount, 'WRITE', () => dataspace.file.writeAt(from, data));
-  return BigInt(data.length);
-}
-
 async function fetch(
   node: Node,
   dataspace: SharedDataspace,
@@ -108,26 +74,8 @@ async function fetch(
 ): Promise<Uint8Array> {
   const firstPage = offset / PAGE_BYTES;
   const pageCount = Math.ceil(length / PAGE_BYTES);
-  const bytes = await pages(node, dataspace, firstPage, pageCount, 'READ', () =>
+  const bytes = await usePages(node, dataspace, firstPage, pageCount, 'READ', () =>
     dataspace.file.read(firstPage, pageCount),
   );
   return bytes.subarray(0, length);
-}
-
-async function pages<T>(
-  node: Node,
-  dataspace: SharedDataspace,
-  firstPage: number,
-  pageCount: number,
-  mode: 'READ' | 'WRITE',
-  use: () => T,
-): Promise<T> {
-  try {
-    return await node.memory.withPages(dataspace, firstPage, pageCount, mode, use);
-  } catch (error) {
-    if (error instanceof RpcError) throw error;
-    throw new RpcError(Code.DataLoss, error instanceof Error ? error.message : String(error), {
-      cause: error,
-    });
-  }
 }

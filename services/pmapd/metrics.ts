@@ -18,6 +18,11 @@ export function pmapdMetrics(metrics: Metrics, node: Node): void {
   metrics.counter('pages_in_total', 'Pages that came from other nodes', () => statistics.pagesIn);
   metrics.counter('pages_out_total', 'Pages sent to other nodes', () => statistics.pagesOut);
   metrics.counter('invalidations_total', 'Pages given up for a writer', () => statistics.invalidations);
+  metrics.counter(
+    'lost_accesses_total',
+    'Accesses that became errors since their page is LOST',
+    () => statistics.lostAccesses,
+  );
   metrics.gauge('total_frames', 'Frames that the node hands out', () => frames.total);
   metrics.gauge('private_frames', 'Frames granted for private memory', () => frames.privateFrames);
   metrics.gauge('shared_resident_pages', 'Pages of shared dataspaces that are here', () =>

@@ -54,7 +54,23 @@ export interface OpenOptions {
   exclusive?: boolean;
   /** Made with a backing store. */
   durable?: boolean;
+  /** Also where a load into it has not ended. */
+  incomplete?: boolean;
   requestId?: string;
+}
+
+type Ask<T> = (
+  directory: Client<typeof DirectoryService>,
+  wait: { waitForReady: boolean; deadlineMs: number; requestId: string | undefined },
+) => Promise<T>;
+
+/** @throws RpcError FAILED_PRECONDITION */
+function expectWhole({ name, load }: Dataspace): void {
+  if (load === undefined) return;
+  throw new RpcError(
+    Code.FailedPrecondition,
+    `dataspace ${name} is incomplete: a load into it is under way, or broke off; load it again or remove it`,
+  );
 }
 
 export class Node {
@@ -341,52 +357,93 @@ export class Node {
   }
 
   /** Opens a dataspace by name, or makes it here when a size is given. @throws RpcError */
-  async openDataspace(
+  openDataspace(
     name: string,
     sizeBytes: bigint,
-    options: OpenOptions = {},
+    { exclusive = false, durable = false, incomplete = false, requestId }: OpenOptions = {},
   ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
+    // What this node made before some leader declared it dead is not whole here any more.
+    let since: number | undefined;
+    return this.opened(name, requestId, async (directory, wait) => {
+      if (sizeBytes === 0n) {
+        const { dataspace } = await directory.getDataspace({ name, withoutUsage: true }, wait);
+        if (!incomplete) expectWhole(dataspace!);
+        return { dataspace: this.known(dataspace!, 0), created: false };
+      }
+      this.expectLease();
+      since ??= this.timesVoided;
+      const [creator, creatorIncarnation] = [this.name, this.incarnation];
+      const request = { name, sizeBytes, creator, creatorIncarnation, exclusive, durable };
+      const { dataspace, created } = await directory.createDataspace(request, wait);
+      expectWhole(dataspace!);
+      if (!this.isMine(dataspace!, since) && (await this.removed(dataspace!, wait))) {
+        since = undefined;
+        throw tryAgain(Code.Unavailable, `${this.name} was declared dead while it made ${name}; try again`);
+      }
+      return { dataspace: this.known(dataspace!, since), created };
+    });
+  }
+
+  /** Opens or makes a dataspace that is marked as incomplete until `endLoad`. @throws RpcError */
+  beginLoad(
+    about: { name: string; sizeBytes: bigint; loadBytes: bigint; load: bigint },
+    requestId: string,
+  ): Promise<SharedDataspace> {
+    const since = this.timesVoided;
+    return this.opened(about.name, requestId, async (directory, wait) => {
+      this.expectLease();
+      const request = { ...about, creator: this.name, creatorIncarnation: this.incarnation };
+      const { dataspace } = await directory.beginLoad(request, wait);
+      return this.known(dataspace!, since);
+    });
+  }
+
+  /** @throws RpcError */
+  async endLoad(about: {
+    name: string;
+    dataspace: bigint;
+    load: bigint;
+    loadedBytes: bigint;
+  }): Promise<void> {
+    await this.whileAway(undefined, (directory, wait) => directory.endLoad(about, wait));
+  }
+
+  /** @throws RpcError */
+  async abandonLoad(about: { name: string; dataspace: bigint; load: bigint }): Promise<boolean> {
+    const { removed } = await this.whileAway(undefined, (directory, wait) => {
+      return directory.abandonLoad(about, wait);
+    });
+    return removed;
+  }
+
+  // A leader that may be about to declare this node dead would lose what it makes now.
+  private expectLease(): void {
+    if (this.directories?.allUsable !== true)
+      throw new RpcError(Code.Unavailable, 'this node has no lease of the whole directory right now');
+  }
+
+  private async opened<T>(name: string, requestId: string | undefined, ask: Ask<T>): Promise<T> {
     if (this.isLeaving || this.frozen) throw this.stops();
     // Before the cluster makes it.
     this.expectRoomFor(name);
     this.opening++;
     try {
-      return await this.askToOpen(name, sizeBytes, options);
+      return await this.whileAway(requestId, ask);
     } finally {
       this.opening--;
       for (const event of this.early.splice(0)) this.receive(event);
     }
   }
 
-  private async askToOpen(
-    name: string,
-    sizeBytes: bigint,
-    { exclusive = false, durable = false, requestId }: OpenOptions,
-  ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
+  /** Asks again while the directory was killed under the call, or waits for NATS. */
+  private async whileAway<T>(requestId: string | undefined, ask: Ask<T>): Promise<T> {
     const endMs = performance.now() + OPEN_MS;
     const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
-    // What this node made before some leader declared it dead is not whole here any more.
-    let since: number | undefined;
     for (;;) {
       const deadlineMs = Math.max(1_000, endMs - performance.now());
-      const wait = { waitForReady: true, deadlineMs, requestId };
       try {
-        if (sizeBytes === 0n) {
-          const { dataspace } = await this.directory.getDataspace({ name, withoutUsage: true }, wait);
-          return { dataspace: this.known(dataspace!, since ?? 0), created: false };
-        }
-        // A leader that may be about to declare this node dead would lose what it makes now.
-        if (this.directories?.allUsable !== true)
-          throw new RpcError(Code.Unavailable, 'this node has no lease of the whole directory right now');
-        since ??= this.timesVoided;
-        const [creator, creatorIncarnation] = [this.name, this.incarnation];
-        const request = { name, sizeBytes, creator, creatorIncarnation, exclusive, durable };
-        const { dataspace, created } = await this.directory.createDataspace(request, wait);
-        if (this.isMine(dataspace!, since) || !(await this.removed(dataspace!, wait)))
-          return { dataspace: this.known(dataspace!, since), created };
-        since = undefined;
+        return await ask(this.directory, { waitForReady: true, deadlineMs, requestId });
       } catch (error) {
-        // The directory was killed under the call, or waits for NATS.
         const away = RpcError.is(error) && error.code === Code.Unavailable;
         if (!away || performance.now() > endMs) throw error;
         await delay(backoff.nextDelayMs());

@@ -1,6 +1,6 @@
 // A shared dataspace as a node sees it: its frames, who maps it, who waits for its pages.
 import assert from 'node:assert/strict';
-import type { AccessMode, PageRun } from '@odonata/coherency/page.ts';
+import type { AccessMode, PageRun, PageSpan } from '@odonata/coherency/page.ts';
 import type { FaultAt } from './coherent-memory.ts';
 import type { MemoryFile } from './memory-file.ts';
 import type { MapEntry } from './vmspace.ts';
@@ -41,8 +41,10 @@ export class SharedDataspace {
   readonly retained = new Map<number, Retained>();
   /** By page that was asked for: who pays for the frame that is kept for it. */
   readonly reserved = new Map<number, number>();
-  /** By page; from the backing store, until the directory grants the page with it. */
-  readonly stored = new Map<number, Uint8Array>();
+  /** By page; from the backing store, until the directory grants the page with it. Undefined: zeros. */
+  readonly stored = new Map<number, Uint8Array | undefined>();
+  /** What operations under way have begin anew where it is LOST. */
+  readonly anew = new Set<PageSpan>();
   readonly durable: boolean;
   unfollow: () => void = () => {};
 
@@ -60,6 +62,13 @@ export class SharedDataspace {
     this.sizeBytes = about.sizeBytes;
     this.pageCount = about.pageCount;
     this.file = about.file;
+  }
+
+  /** True where a page begins anew with zeros if it is LOST. */
+  beginsAnew(page: number): boolean {
+    for (const { firstPage, pageCount } of this.anew)
+      if (page >= firstPage && page < firstPage + pageCount) return true;
+    return false;
   }
 
   /** What is kept of a page. It must be kept at this version. */

@@ -8,6 +8,8 @@ export class Statistics {
   pagesIn = 0;
   pagesOut = 0;
   invalidations = 0;
+  /** Accesses that became errors since their page is LOST. */
+  lostAccesses = 0;
   private readonly counts = new Map<FaultPlace, number>();
   private readonly latencies = new Map<FaultPlace, RecordableHistogram>();
 

@@ -107,11 +107,13 @@ export class CircuitTable {
     for (const leg of [...endpoint.legs.values()]) abort(leg, error);
   }
 
-  /** Its stream is gone. */
+  /** Its stream is gone: whom it called hears that nobody waits any more, and whoever called it that it is not there. */
   closeAll(endpoint: Endpoint, error: RpcError): void {
+    const cancelled = new RpcError(Code.Cancelled, error.details);
     for (const leg of [...endpoint.legs.values()]) {
       remove(leg);
-      sendClose(leg.peer.endpoint, leg.peer.number, error);
+      const opened = leg.number % 2n === 1n;
+      sendClose(leg.peer.endpoint, leg.peer.number, opened ? cancelled : error);
     }
   }
 }

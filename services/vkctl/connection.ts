@@ -1,5 +1,6 @@
 // The line of one vkctl command to its cluster: a client at one of the routers, nothing else.
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { EventService } from '@odonata/proto/event/v1/event';
 import { DataspaceService, PmapService } from '@odonata/proto/pmap/v1/pmap';
@@ -11,9 +12,9 @@ import { silentLog } from '@odonata/rpc/log.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
 import { useTls } from '@odonata/rpc/tls.ts';
-import { isAlive } from './cluster/identity.ts';
 import { clusterPaths } from './cluster/paths.ts';
-import { type ClusterRecord, readRecord } from './cluster/record.ts';
+import type { ClusterRecord } from './cluster/record.ts';
+import { runningSupervisor } from './cluster/supervisors.ts';
 import { EXIT, Failure } from './failure.ts';
 
 /** A router answers at once when it runs; after a crash the supervisor has it back within this. */
@@ -36,6 +37,11 @@ export class Connection {
     this.cluster = cluster;
     this.#syslink = syslink;
     this.#routers = routers;
+  }
+
+  /** Resolves when it is attached to a router, which may be another one by now. @throws RpcError UNAVAILABLE */
+  ready(deadlineMs: number): Promise<void> {
+    return this.#syslink.ready({ deadlineMs });
   }
 
   listEndpoints(): Promise<Endpoint[]> {
@@ -112,12 +118,58 @@ export class Connection {
   }
 }
 
+/** How long a supervisor may take to write a record that somebody deleted. */
+const RECORD_MS = 3000;
+
 /** The record of a cluster that runs; else a Failure that says how to start it. */
-export function runningRecord(cluster: string): ClusterRecord {
-  const record = readRecord(clusterPaths(cluster).clusterFile);
-  if (record && isAlive(record.supervisor)) return record;
+export async function runningRecord(cluster: string): Promise<ClusterRecord> {
+  const paths = clusterPaths(cluster);
+  const endMs = Date.now() + RECORD_MS;
   const flag = cluster === 'default' ? '' : ` --cluster ${cluster}`;
-  throw new Failure(`cluster "${cluster}" is not up`, { fix: `Start it with: vkctl up${flag}` });
+  for (;;) {
+    const running = runningSupervisor(paths);
+    if (running?.record?.stopping) throw new Failure(`cluster "${cluster}" goes down`);
+    if (running?.record) return running.record;
+    if (!running)
+      throw new Failure(`cluster "${cluster}" is not up`, { fix: `Start it with: vkctl up${flag}` });
+    if (Date.now() > endMs) {
+      const { pid } = running.identity;
+      throw new Failure(
+        `cluster "${cluster}" runs (supervisor ${pid}), but cannot write its record ${paths.clusterFile}`,
+        { fix: `End it with: vkctl down${flag}` },
+      );
+    }
+    await sleep(50);
+  }
+}
+
+/** The routers of a cluster that runs elsewhere (ODONATA_SYSLINK), or undefined: commands mean one of this machine. */
+export function elsewhere(): string | undefined {
+  const list = process.env.ODONATA_SYSLINK;
+  if (!list) return undefined;
+  const addresses = routerAddresses(list);
+  const wrong = addresses.find((address) => !isAddress(address));
+  if (wrong !== undefined || addresses.length === 0) {
+    throw new Failure(`ODONATA_SYSLINK: "${wrong ?? list}" is no address`, {
+      fix: 'Use host:port, several with commas.',
+      exitCode: EXIT.usage,
+    });
+  }
+  useTls(process.env.ODONATA_TLS_DIR ?? '');
+  return addresses.join();
+}
+
+/** For what only the supervisor of a cluster of this machine can do. @throws Failure where another is meant */
+export function expectHere(command: string, flag: string | undefined): void {
+  const list = process.env.ODONATA_SYSLINK;
+  if (!list || flag !== undefined || process.env.ODONATA_CLUSTER) return;
+  throw new Failure(
+    `${command} is for clusters of this machine, and ODONATA_SYSLINK names another (${list})`,
+    {
+      fix: 'Name the one of this machine with -c, or unset ODONATA_SYSLINK.',
+      exitCode: EXIT.usage,
+    },
+  );
 }
 
 /** @param address of the routers, host:port each, with commas between: to any one of them */
@@ -138,30 +190,32 @@ export async function connectTo(
     return new Connection(cluster, syslink, address);
   } catch (cause) {
     syslink.close();
-    const who = address.includes(',')
-      ? `no router of cluster "${cluster}" answers at ${address.replaceAll(',', ', ')}`
-      : `the router of cluster "${cluster}" does not answer at ${address}`;
-    throw new Failure(who, {
-      fix: 'See: vkctl status, vkctl doctor.',
-      cause,
-    });
+    throw notAnswering(cluster, address, cause);
   }
+}
+
+function notAnswering(cluster: string, address: string, cause: unknown): Failure {
+  const list = address.replaceAll(',', ', ');
+  const several = address.includes(',');
+  if (process.env.ODONATA_SYSLINK) {
+    return new Failure(
+      `${several ? 'no router' : 'the router'} at ${list} (ODONATA_SYSLINK) ${several ? 'answers' : 'does not answer'}`,
+      {
+        fix: 'Is the cluster there up, and the address right?',
+        cause,
+      },
+    );
+  }
+  const who = several
+    ? `no router of cluster "${cluster}" answers at ${list}`
+    : `the router of cluster "${cluster}" does not answer at ${list}`;
+  return new Failure(who, { fix: 'See: vkctl status, vkctl doctor.', cause });
 }
 
 /** Runs `use` with a connection to the cluster (ODONATA_SYSLINK: to one that runs elsewhere), and closes it. */
 export async function withConnection<T>(cluster: string, use: (to: Connection) => Promise<T>): Promise<T> {
-  const elsewhere = process.env.ODONATA_SYSLINK;
-  if (elsewhere) {
-    const wrong = routerAddresses(elsewhere).find((address) => !isAddress(address));
-    if (wrong !== undefined) {
-      throw new Failure(`ODONATA_SYSLINK: "${wrong}" is no address`, {
-        fix: 'Use host:port, several with commas.',
-        exitCode: EXIT.usage,
-      });
-    }
-    useTls(process.env.ODONATA_TLS_DIR ?? '');
-  }
-  const connection = await connectTo(cluster, elsewhere || runningRecord(cluster).syslink);
+  const address = elsewhere() ?? (await runningRecord(cluster)).syslink;
+  const connection = await connectTo(cluster, address);
   try {
     return await use(connection);
   } finally {

@@ -1,3 +1,4 @@
+import { getSystemErrorMap } from 'node:util';
 import { type Code, RpcError } from '@odonata/rpc/error.ts';
 
 /** Exit codes of vkctl itself; `vkctl run` otherwise exits with the program's own. */
@@ -30,8 +31,22 @@ export class Failure extends Error {
 export function explain(error: unknown): string {
   if (error instanceof Failure) return error.fix ? `${error.message}. ${error.fix}` : error.message;
   if (error instanceof RpcError) return error.details;
+  if (isOfTheSystem(error)) return `${what(error)}: ${reasonOf(error)}`;
   if (error instanceof Error) return error.stack ?? error.message;
   return String(error);
+}
+
+/** What a system call answered: of the world, and no bug. */
+const isOfTheSystem = (error: unknown): error is NodeJS.ErrnoException =>
+  error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string';
+
+const what = ({ syscall, path }: NodeJS.ErrnoException): string => (path ? `${syscall} ${path}` : syscall!);
+
+/** Why a system call failed, in words: `no space left on device`. */
+export function reasonOf(error: unknown): string {
+  const { errno, code, message } = error as NodeJS.ErrnoException;
+  const words = errno === undefined || !code ? undefined : getSystemErrorMap().get(errno)?.[1];
+  return words ?? (code || message);
 }
 
 /** True where the far end answered with one of these codes. */

@@ -1,25 +1,43 @@
 // One program, from the module's first byte to its exit, over the supervisor's Run stream.
 //
-//   us:   start, module..., module_end           then, once it started: stdin..., stdin_end
-//   them:                               started, output..., exited
+//   us:   start, module..., module_end           then, once it started: stdin..., stdin_end, output_taken...
+//   them:                               started, output..., input_taken..., exited
+//
+// Where the stream breaks since a router goes away, the program does not end, and neither do we: through another router,
+// or the next life of that one,
+//
+//   us:   resume, stdin..., ...                   from where the input arrived, and saying what we have of the output
+//   them: resumed, output..., ...                 from there
+import { randomUUID } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type {
   Exited,
   Output,
   ProgramSpecSchema,
+  Resumed,
   RunRequestSchema,
   RunResponse,
   Started,
 } from '@odonata/proto/vkernel/v1/vkernel';
+import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { BoundedQueue } from '@odonata/rpc/queue.ts';
 import type { Connection } from './connection.ts';
+import { hasCode } from './failure.ts';
+import { ProgramInput } from './program-input.ts';
 
 const MODULE_PIECE_BYTES = 2 ** 20;
-const STDIN_PIECE_BYTES = 64 * 1024;
+/** We say what we have of the output in steps of this. */
+const TAKEN_BYTES = 64n * 1024n;
+/** The supervisor waits for so long until we come back. */
+const RESUME_MS = 18_000;
+
+async function* nothing(): AsyncIterable<Uint8Array> {}
 
 type Request = MessageInitShape<typeof RunRequestSchema>;
-export type ProgramSpec = Omit<MessageInitShape<typeof ProgramSpecSchema>, 'module' | '$typeName'>;
+export type ProgramSpec = Omit<
+  MessageInitShape<typeof ProgramSpecSchema>,
+  'module' | 'terminal' | '$typeName'
+>;
 
 export interface ProgramIo {
   /** Standard input; absent: empty. */
@@ -32,17 +50,28 @@ export interface ProgramIo {
 }
 
 export class ProgramRun {
-  readonly #requests = new BoundedQueue<Request>({ name: 'requests to a program', capacity: 16 });
-  readonly #responses: AsyncIterable<RunResponse>;
+  readonly #to: Connection;
+  readonly #node: string;
   readonly #io: ProgramIo;
-  readonly #kill: (signal: string, pid: bigint) => Promise<unknown>;
+  readonly #terminal: string;
+  readonly #input = new ProgramInput();
+  #responses: AsyncIterable<RunResponse>;
   readonly #pid = Promise.withResolvers<bigint>();
+  #started = false;
+  #loaded = false;
+  #resumable = false;
+  #over = false;
+  #outputTaken = 0n;
+  #outputSaid = 0n;
+  /** Of the stream of this time; the requests of an earlier one end. */
+  #stream = 0;
 
   constructor(to: Connection, node: string, spec: ProgramSpec, module: Uint8Array, io: ProgramIo) {
+    this.#to = to;
+    this.#node = node;
     this.#io = io;
-    this.#kill = (signal, pid) => to.vkerneld(node).kill({ pid, signal });
-    const requests = this.#allRequests(spec, module);
-    this.#responses = to.vkerneld(node).run(requests, { signal: io.signal });
+    this.#terminal = spec.detach ? '' : randomUUID();
+    this.#responses = this.#call(this.#startRequests(spec, module));
   }
 
   /**
@@ -50,17 +79,56 @@ export class ProgramRun {
    * stand behind input that the program may never read.
    */
   async signal(name: string): Promise<void> {
-    await this.#kill(name, await this.#pid.promise);
+    const pid = await this.#pid.promise;
+    const backoff = new Backoff({ firstMs: 50, maxMs: 500 });
+    const endMs = performance.now() + RESUME_MS;
+    for (;;) {
+      try {
+        await this.#to.vkerneld(this.#node).kill({ pid, signal: name });
+        return;
+      } catch (error) {
+        const away = hasCode(error, Code.Unavailable, Code.NotFound) && this.#resumable && !this.#over;
+        if (!away || performance.now() > endMs) throw error;
+        await delay(backoff.nextDelayMs());
+      }
+    }
   }
 
   /** Takes the output until the program ends. */
   async exited(): Promise<Exited> {
+    try {
+      for (;;) {
+        try {
+          return await this.#untilExit();
+        } catch (error) {
+          await this.#resume(error);
+        }
+      }
+    } finally {
+      this.#over = true;
+      this.#input.close();
+    }
+  }
+
+  async #untilExit(): Promise<Exited> {
     for await (const { event } of this.#responses) {
-      if (event.case === 'started') this.#started(event.value);
-      if (event.case === 'output') await this.#io.onOutput?.(event.value);
-      if (event.case === 'exited') {
-        this.#requests.close();
-        return event.value;
+      switch (event.case) {
+        case 'started':
+          this.#starts(event.value);
+          break;
+        case 'resumed':
+          this.#resumed(event.value);
+          break;
+        case 'inputTaken':
+          this.#input.taken(event.value);
+          break;
+        case 'output':
+          await this.#io.onOutput?.(event.value);
+          this.#tookOutput(event.value.data.length);
+          break;
+        case 'exited':
+          return event.value;
+        default:
       }
     }
     throw new RpcError(Code.Unavailable, 'the stream of the program ended without its exit');
@@ -70,36 +138,98 @@ export class ProgramRun {
   async started(): Promise<Started> {
     for await (const { event } of this.#responses) {
       if (event.case !== 'started') continue;
-      this.#requests.close();
+      this.#input.close();
       return event.value;
     }
     throw new RpcError(Code.Unavailable, 'the stream of the program ended before its start');
   }
 
-  #started(started: Started): void {
+  #starts(started: Started): void {
+    if (this.#started) return;
+    this.#started = true;
+    this.#resumable = started.resumable;
+    this.#input.acknowledged = started.resumable;
     this.#pid.resolve(started.pid);
     this.#io.onStarted?.(started);
-    this.#feedStdin().catch((error: unknown) => this.#requests.fail(error));
+    this.#input.feed(this.#io.stdin ?? nothing()).catch(() => this.#input.close());
   }
 
-  async *#allRequests(spec: ProgramSpec, module: Uint8Array): AsyncIterable<Request> {
-    yield { event: { case: 'start', value: spec } };
+  #resumed({ started, inputTaken }: Resumed): void {
+    this.#input.taken(inputTaken);
+    if (started !== undefined) this.#starts(started);
+  }
+
+  #tookOutput(bytes: number): void {
+    this.#outputTaken += BigInt(bytes);
+    if (this.#outputTaken - this.#outputSaid >= TAKEN_BYTES) this.#input.wake();
+  }
+
+  /** Comes back through whichever router answers. @throws what broke the stream, where that is no router's end */
+  async #resume(broke: unknown): Promise<void> {
+    const mayGoOn = this.#started ? this.#resumable : this.#loaded && this.#terminal !== '';
+    if (!mayGoOn || !hasCode(broke, Code.Unavailable) || this.#io.signal?.aborted) throw broke;
+    const endMs = performance.now() + RESUME_MS;
+    const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
+    for (;;) {
+      try {
+        await this.#to.ready(Math.max(1, endMs - performance.now()));
+        // The supervisor may attach to the router later than we do.
+        if ((await this.#to.node(this.#node)).vkerneld === undefined) throw broke;
+        this.#input.rewind();
+        this.#responses = this.#call(this.#resumeRequests());
+        return;
+      } catch (error) {
+        if (performance.now() > endMs || this.#io.signal?.aborted) throw broke;
+        if (error !== broke && !hasCode(error, Code.Unavailable)) throw broke;
+        await delay(backoff.nextDelayMs());
+      }
+    }
+  }
+
+  #call(requests: AsyncIterable<Request>): AsyncIterable<RunResponse> {
+    return this.#to.vkerneld(this.#node).run(requests, { signal: this.#io.signal });
+  }
+
+  async *#startRequests(spec: ProgramSpec, module: Uint8Array): AsyncIterable<Request> {
+    const stream = ++this.#stream;
+    yield { event: { case: 'start', value: { ...spec, terminal: this.#terminal } } };
     for (let at = 0; at < module.length; at += MODULE_PIECE_BYTES) {
       yield { event: { case: 'module', value: module.subarray(at, at + MODULE_PIECE_BYTES) } };
     }
+    this.#loaded = true;
     yield { event: { case: 'moduleEnd', value: {} } };
-    if (spec.detach) yield { event: { case: 'stdinEnd', value: {} } };
-    yield* this.#requests;
+    if (spec.detach) {
+      yield { event: { case: 'stdinEnd', value: {} } };
+      return;
+    }
+    yield* this.#terminalRequests(stream);
   }
 
-  async #feedStdin(): Promise<void> {
-    for await (const chunk of this.#io.stdin ?? []) {
-      for (let at = 0; at < chunk.length; at += STDIN_PIECE_BYTES) {
-        if (this.#requests.ended) return;
-        const value = chunk.subarray(at, at + STDIN_PIECE_BYTES);
-        await this.#requests.push({ event: { case: 'stdin', value } });
+  async *#resumeRequests(): AsyncIterable<Request> {
+    const stream = ++this.#stream;
+    this.#input.wake();
+    this.#outputSaid = this.#outputTaken;
+    const value = { terminal: this.#terminal, outputTaken: this.#outputTaken };
+    yield { event: { case: 'resume', value } };
+    yield* this.#terminalRequests(stream);
+  }
+
+  /** Of the input what is not there yet, and how much of the output is here. */
+  async *#terminalRequests(stream: number): AsyncIterable<Request> {
+    let inputEnded = false;
+    while (!this.#over && this.#stream === stream) {
+      const { change } = this.#input;
+      if (this.#resumable && this.#outputTaken - this.#outputSaid >= TAKEN_BYTES) {
+        this.#outputSaid = this.#outputTaken;
+        yield { event: { case: 'outputTaken', value: this.#outputTaken } };
+        continue;
       }
+      const piece = inputEnded || !this.#started ? undefined : this.#input.shift();
+      if (piece === 'end') {
+        inputEnded = true;
+        if (!this.#over) yield { event: { case: 'stdinEnd', value: {} } };
+      } else if (piece !== undefined) yield { event: { case: 'stdin', value: piece } };
+      else await change;
     }
-    if (!this.#requests.ended) await this.#requests.push({ event: { case: 'stdinEnd', value: {} } });
   }
 }

@@ -24,7 +24,7 @@ Environment:
   ODONATA_CLUSTER  the cluster that commands mean (default: "default")
   ODONATA_HOME     where clusters keep their state (default: ~/.local/state/odonata)
   ODONATA_SYSLINK  routers of a cluster that runs elsewhere, host:port with commas between; for run, ps, kill,
-                   logs, events and ds. Any one of them is enough, and a command goes to another when one is away
+                   logs, events, ds and status. Any one of them is enough, and a command goes to another when one is away
   ODONATA_TLS_DIR  with ODONATA_SYSLINK: folder with tls.crt, tls.key and ca.crt, for a cluster with TLS
   ODONATA_REQUEST_ID  goes with the command through the logs of all services (default: a new one)
   NO_COLOR         no colours

@@ -25,8 +25,10 @@ export interface Program {
 }
 
 /** Reads the start and the module's pieces. @throws RpcError INVALID_ARGUMENT, RESOURCE_EXHAUSTED */
-export async function readProgram(requests: AsyncIterator<RunRequest>): Promise<Program> {
-  const first = await nextEvent(requests);
+export async function readProgram(
+  first: RunRequest['event'],
+  requests: AsyncIterator<RunRequest>,
+): Promise<Program> {
   if (first.case !== 'start')
     throw new RpcError(Code.InvalidArgument, 'the first request must start the program');
   const spec = first.value;
@@ -65,7 +67,8 @@ export async function readProgram(requests: AsyncIterator<RunRequest>): Promise<
   return { spec, module, release };
 }
 
-async function nextEvent(requests: AsyncIterator<RunRequest>): Promise<RunRequest['event']> {
+/** @throws RpcError INVALID_ARGUMENT where there is none */
+export async function nextEvent(requests: AsyncIterator<RunRequest>): Promise<RunRequest['event']> {
   const result = await requests.next();
   if (result.done)
     throw new RpcError(Code.InvalidArgument, 'the requests ended before the program was whole');

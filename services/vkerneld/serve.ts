@@ -18,6 +18,7 @@ import { vkernelHandlers } from './handlers.ts';
 import { vkerneldMetrics } from './metrics.ts';
 import { ProcessTable } from './process-table.ts';
 import { RecordFile } from './record.ts';
+import { Terminals } from './terminals.ts';
 import { Vkernels } from './vkernels.ts';
 
 export interface Vkerneld {
@@ -60,7 +61,8 @@ export async function serveVkerneld(
   events.countIn(metrics);
   const control = controlServer(vkernels, log);
   await control.listen(`unix:${socketDir}/vkerneld.sock`);
-  const handlers = vkernelHandlers({ node, allowDirs: config.allowDir, table, vkernels });
+  const terminals = new Terminals();
+  const handlers = vkernelHandlers({ node, allowDirs: config.allowDir, table, vkernels, terminals });
   const server = createRpcServer({ name: 'vkerneld', log, meter }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
   const address = await server.listen(config.listen);

@@ -6,7 +6,7 @@
 //   /dev/shm/odonata-<uid>-<cluster>.lock  held by whoever runs or clears the cluster: beside what two of one
 //                                     name would share, whatever their ODONATA_HOME
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { EXIT, Failure } from '../failure.ts';
 
 /** `sun_path` holds 108 bytes, the last one a NUL. */
@@ -43,8 +43,9 @@ export function clusterName(flag: string | undefined, env: NodeJS.ProcessEnv = p
 }
 
 export function clusterPaths(cluster: string, env: NodeJS.ProcessEnv = process.env): ClusterPaths {
-  const home =
-    env.ODONATA_HOME || join(env.XDG_STATE_HOME || join(env.HOME || homedir(), '.local/state'), 'odonata');
+  const home = resolve(
+    env.ODONATA_HOME || join(env.XDG_STATE_HOME || join(env.HOME || homeOfUser(), '.local/state'), 'odonata'),
+  );
   const uid = process.getuid!();
   const stateDir = join(home, cluster);
   const inTmp = `/tmp/odonata-${uid}-${cluster}`;
@@ -60,6 +61,17 @@ export function clusterPaths(cluster: string, env: NodeJS.ProcessEnv = process.e
     runtimeDir: fits ? inRuntimeDir : inTmp,
     memoryDir: `/dev/shm/odonata-${uid}-${cluster}`,
   };
+}
+
+function homeOfUser(): string {
+  try {
+    return homedir();
+  } catch (cause) {
+    throw new Failure(`user ${process.getuid!()} has no home folder, and HOME is not set`, {
+      fix: 'Set ODONATA_HOME to a folder that can be written.',
+      cause,
+    });
+  }
 }
 
 export const nodeName = (index: number): string => `node${index}`;

@@ -2,6 +2,7 @@
 // cannot meanwhile become the near end of somebody's connection.
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { Failure } from '../failure.ts';
 
 const LOWEST = 10_240;
 
@@ -29,7 +30,7 @@ export async function pickPorts(count: number, taken: readonly number[] = []): P
   const end = Math.max(Number(outgoing?.[1] ?? 32_768), LOWEST + 4096);
   const ports = new Set<number>();
   for (let tries = 0; ports.size < count; tries++) {
-    if (tries > count * 50) throw new Error(`no ${count} free ports in ${LOWEST}..${end - 1}`);
+    if (tries > count * 50) throw new Failure(`no ${count} free ports in ${LOWEST}..${end - 1}`);
     const port = LOWEST + Math.floor(Math.random() * (end - LOWEST));
     if (!taken.includes(port) && !ports.has(port) && (await isPortFree(port))) ports.add(port);
   }

@@ -29,7 +29,7 @@ const serviceSchema = z.object({
 export type ServiceRecord = z.infer<typeof serviceSchema>;
 
 /** `syslinkd` alone, else `syslinkd1`, ... */
-export const isRouter = ({ name }: ServiceRecord): boolean => /^syslinkd\d*$/.test(name);
+export const isRouter = ({ name }: Pick<ServiceRecord, 'name'>): boolean => /^syslinkd\d*$/.test(name);
 
 export const planSchema = z.object({
   cluster: z.string(),
@@ -73,6 +73,8 @@ const recordSchema = z.object({
   services: z.array(serviceSchema),
   /** The supervisor understands a request to replace a service; absent: SIGUSR2 would end it. */
   replaces: z.boolean().optional(),
+  /** The cluster goes down. */
+  stopping: z.boolean().optional(),
 });
 export type ClusterRecord = z.infer<typeof recordSchema>;
 
@@ -82,7 +84,7 @@ export function readRecord(file: string): ClusterRecord | undefined {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
     throw error;
   }
   let value: unknown;

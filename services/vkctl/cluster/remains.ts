@@ -1,10 +1,13 @@
 // Clears what a cluster leaves behind when its supervisor could not: processes, sockets, memory files, state.
 // Only under the cluster's lock.
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure } from '../failure.ts';
 import { type Identity, identify, isAlive, signalIdentity } from './identity.ts';
 import { besideStore, holdsPages } from './kept-store.ts';
 import type { ClusterPaths } from './paths.ts';
+import { ownProcesses } from './supervisors.ts';
 
 /** In the environment of every process that the supervisor starts: finds it again whoever its parent is. */
 export const MARK = 'ODONATA_RUNTIME_DIR';
@@ -14,13 +17,9 @@ export const MARK = 'ODONATA_RUNTIME_DIR';
  * supervisor's choice, the path of its control socket in the same folder.
  */
 export function clusterProcesses(paths: Pick<ClusterPaths, 'runtimeDir'>): Identity[] {
-  const uid = process.getuid!();
   const found: Identity[] = [];
-  for (const entry of readdirSync('/proc')) {
-    const pid = Number(entry);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
-    if (statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid !== uid) continue;
-    const identity = environOf(pid).some((variable) => belongs(variable, paths.runtimeDir)) && identify(pid);
+  for (const { pid, environ } of ownProcesses()) {
+    const identity = environ.some((variable) => belongs(variable, paths.runtimeDir)) && identify(pid);
     if (identity && isAlive(identity)) found.push(identity);
   }
   return found;
@@ -29,14 +28,6 @@ export function clusterProcesses(paths: Pick<ClusterPaths, 'runtimeDir'>): Ident
 function belongs(variable: string, runtimeDir: string): boolean {
   if (variable === `${MARK}=${runtimeDir}`) return true;
   return variable.startsWith(`ODONATA_VKERNEL_CONTROL=unix:${runtimeDir}/`);
-}
-
-function environOf(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-  } catch {
-    return []; // It ended, or is not ours to read: then it is not ours to end either.
-  }
 }
 
 /** Ends every process of the cluster: SIGINT, then SIGKILL after `graceMs`. Returns how many there were. */
@@ -48,7 +39,7 @@ export async function endProcesses(paths: ClusterPaths, graceMs: number): Promis
     const alive = clusterProcesses(paths);
     if (alive.length === 0) return seen.size;
     if (Date.now() > endMs) {
-      throw new Error(`processes ${alive.map((p) => p.pid).join(', ')} outlive SIGKILL`);
+      throw new Failure(`processes ${alive.map((p) => p.pid).join(', ')} outlive SIGKILL`);
     }
     for (const identity of alive) {
       if (Date.now() >= killMs) signalIdentity(identity, 'SIGKILL');
@@ -63,10 +54,33 @@ export async function endProcesses(paths: ClusterPaths, graceMs: number): Promis
 export function removeFolders(paths: ClusterPaths, keepStore = false): boolean {
   const kept = keepStore && holdsPages(paths);
   const ofState = kept ? besideStore(paths) : [paths.stateDir];
-  const folders = [paths.memoryDir, paths.runtimeDir, ...ofState].filter((path) => existsSync(path));
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
-  return folders.length > 0;
+  return [paths.memoryDir, paths.runtimeDir, ...ofState].map(removeTree).includes(true);
 }
+
+/**
+ * A folder that somebody mounted a disk on, or that stands where nothing may be removed, stays: what is in it goes.
+ * @returns false: there was nothing
+ */
+function removeTree(path: string): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return false;
+  if (!stat.isDirectory()) {
+    rmSync(path, { force: true });
+    return true;
+  }
+  // lost+found of a disk of its own is the file system's.
+  const entries = readdirSync(path).filter((entry) => entry !== 'lost+found');
+  for (const entry of entries) rmSync(join(path, entry), { recursive: true, force: true, maxRetries: 3 });
+  try {
+    rmdirSync(path);
+    return true;
+  } catch (error) {
+    if (!MAY_STAY.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    return entries.length > 0;
+  }
+}
+
+const MAY_STAY = new Set(['EBUSY', 'EACCES', 'EPERM', 'EROFS', 'ENOTEMPTY']);
 
 /** @param keepStore what durable dataspaces have in it, for the next `up` to find */
 export async function clearRemains(

@@ -1,24 +1,29 @@
 // Brings a local cluster up: checks, plan, supervisor, and the wait until every part answers.
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { LogLevel } from '@odonata/rpc/log.ts';
 import { type Connection, connectTo } from '../connection.ts';
-import { EXIT, explain, Failure } from '../failure.ts';
+import { EXIT, explain, Failure, reasonOf } from '../failure.ts';
+import { nodeFolders } from '../supervisor/service-spec.ts';
 import { findTool } from '../supervisor/tool.ts';
+import { makeFolder } from './folder.ts';
 import { type Identity, identify, isAlive } from './identity.ts';
 import { chooseStoreBytes, holdsPages } from './kept-store.ts';
-import { type Lock, tryLock, waitForLock } from './lock.ts';
+import { type Lock, tryLock } from './lock.ts';
 import { memorySpace, nodeMemory, promise } from './memory-space.ts';
 import { type ClusterPaths, clusterPaths, MAX_NODES, nodeName } from './paths.ts';
 import { isPortFree, pickPorts } from './ports.ts';
 import { type ClusterPlan, type ClusterRecord, isRouter, readRecord, type ServiceRecord } from './record.ts';
-import { clearRemains } from './remains.ts';
+import { clearRemains, removeFolders } from './remains.ts';
 import { stopCluster } from './stop.ts';
+import { type FoundSupervisor, markedSupervisors, runningSupervisor, supervisorEnv } from './supervisors.ts';
 
 export const DEFAULT_PORT = 7411;
+/** Whoever clears the cluster up lets go of its lock within this. */
+const LOCK_MS = 20_000;
 /** A service that ended this often before the cluster was up will not make it. */
 const HOPELESS_RESTARTS = 5;
 
@@ -63,11 +68,17 @@ export async function startCluster(options: StartOptions): Promise<ClusterRecord
   requireTools();
   const lock = await lockOrFail(paths);
   let supervisor: Identity;
+  const keepStore = options.owner === undefined && !options.fresh;
   try {
-    await clearRemains(paths, { keepStore: options.owner === undefined && !options.fresh });
+    await clearRemains(paths, { keepStore });
     const plan = await makePlan(options, paths);
-    mkdirSync(paths.logDir, { recursive: true, mode: 0o700 });
-    supervisor = spawnSupervisor(plan, paths, lock);
+    try {
+      makeFolders(plan, paths);
+      supervisor = spawnSupervisor(plan, paths, lock);
+    } catch (error) {
+      removeFolders(paths, keepStore);
+      throw error;
+    }
   } catch (error) {
     lock.release();
     throw error;
@@ -90,21 +101,43 @@ function requireTools(): void {
 }
 
 async function lockOrFail(paths: ClusterPaths): Promise<Lock> {
-  const lock = tryLock(paths.lockFile);
-  if (lock) return lock;
-  const record = readRecord(paths.clusterFile);
-  if (!record || !isAlive(record.supervisor)) {
-    // Somebody clears it up just now: `down`, or the janitor of a killed supervisor.
-    const later = await waitForLock(paths.lockFile, 20_000);
-    if (later) return later;
+  const endMs = Date.now() + LOCK_MS;
+  for (;;) {
+    const lock = tryLock(paths.lockFile);
+    if (lock) return lock;
+    // Who has it clears it up just now (`down`, the janitor of a killed supervisor), or is another `up`.
+    const running = runningSupervisor(paths);
+    if (running && running.record?.stopping !== true) throw alreadyUp(paths, running);
+    const [other] = markedSupervisors(paths.cluster).filter(({ stateDir }) => stateDir !== paths.stateDir);
+    if (other !== undefined || Date.now() >= endMs) throw heldElsewhere(paths, other);
+    await sleep(50);
   }
-  const flag = paths.cluster === 'default' ? '' : ` --cluster ${paths.cluster}`;
-  const where = record
-    ? `(supervisor ${record.supervisor.pid}, ${record.plan.nodes.length} nodes, ${record.syslink})`
-    : '(with another ODONATA_HOME)';
-  throw new Failure(`cluster "${paths.cluster}" is already up ${where}`, {
-    fix: `See it with "vkctl status${flag}", end it with "vkctl down${flag}", or choose another --cluster name.`,
-  });
+}
+
+const flagOf = ({ cluster }: ClusterPaths): string => (cluster === 'default' ? '' : ` --cluster ${cluster}`);
+
+function alreadyUp(
+  paths: ClusterPaths,
+  { identity, record }: { identity: Identity; record?: ClusterRecord },
+): Failure {
+  const more = record ? `, ${record.plan.nodes.length} nodes, ${record.syslink}` : '';
+  const flag = flagOf(paths);
+  return new Failure(
+    `cluster "${paths.cluster}" is already ${record ? 'up' : 'starting'} (supervisor ${identity.pid}${more})`,
+    {
+      fix: `See it with "vkctl status${flag}", end it with "vkctl down${flag}", or choose another --cluster name.`,
+    },
+  );
+}
+
+function heldElsewhere({ cluster, lockFile }: ClusterPaths, other: FoundSupervisor | undefined): Failure {
+  if (other === undefined)
+    return new Failure(`cluster "${cluster}" is held by another vkctl (${lockFile})`, { fix: 'Try again.' });
+  const home = dirname(other.stateDir);
+  return new Failure(
+    `cluster "${cluster}" is already up with ODONATA_HOME=${home} (supervisor ${other.identity.pid})`,
+    { fix: 'Use that ODONATA_HOME, or choose another --cluster name.' },
+  );
 }
 
 async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<ClusterPlan> {
@@ -159,6 +192,29 @@ function allowedDir(path: string): string {
   throw new Failure(`--allow-dir: "${path}" is not a folder`, { exitCode: EXIT.usage });
 }
 
+/** Before the supervisor: what cannot be made is told here, in one line. */
+function makeFolders(plan: ClusterPlan, paths: ClusterPaths): void {
+  make(paths.logDir, 'ODONATA_HOME', true);
+  // Not recursive: a folder that is there already would be somebody else's, what was ours is removed.
+  make(plan.runtimeDir, 'XDG_RUNTIME_DIR');
+  make(plan.memoryDir);
+  for (const { name } of plan.nodes) {
+    const { socketDir, memoryDir } = nodeFolders(plan, name);
+    make(socketDir, 'XDG_RUNTIME_DIR');
+    make(memoryDir);
+  }
+}
+
+function make(folder: string, variable?: string, recursive = false): void {
+  try {
+    if (recursive) makeFolder(folder);
+    else mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    const fix = variable ? `Set ${variable} to a folder that can be written` : 'See: vkctl doctor';
+    throw new Failure(`cannot make the folder ${folder}: ${reasonOf(error)}`, { fix, cause: error });
+  }
+}
+
 function spawnSupervisor(plan: ClusterPlan, paths: ClusterPaths, lock: Lock): Identity {
   const main = fileURLToPath(new URL('../supervisor/main.ts', import.meta.url));
   const log = openSync(join(paths.logDir, 'supervisor.log'), 'a', 0o600);
@@ -166,6 +222,7 @@ function spawnSupervisor(plan: ClusterPlan, paths: ClusterPaths, lock: Lock): Id
     stdio: ['pipe', log, log, lock.fd],
     detached: true,
     cwd: '/',
+    env: supervisorEnv(paths),
   });
   closeSync(log);
   const identity = child.pid === undefined ? undefined : identify(child.pid);
@@ -187,10 +244,8 @@ async function untilReady(
   try {
     for (;;) {
       if (signal?.aborted) throw new Failure('interrupted', { exitCode: 130 });
-      if (!isAlive(supervisor)) {
-        throw new Failure(`the supervisor ended at once: ${lastLine(join(paths.logDir, 'supervisor.log'))}`);
-      }
       const record = readRecord(paths.clusterFile);
+      if (!isAlive(supervisor) || record?.stopping) throw whyEnded(paths);
       if (record) {
         const hopeless = record.services.find((s) => s.restarts >= HOPELESS_RESTARTS || s.state === 'failed');
         if (hopeless) throw new Failure(`${hopeless.name} does not start: ${whyNot(hopeless)}`);
@@ -209,6 +264,16 @@ async function untilReady(
   } finally {
     for (const connection of connections.values()) connection.close();
   }
+}
+
+/** It leaves no log where it was told to end: then it has removed its folders, or was ended before it had any line. */
+function whyEnded(paths: ClusterPaths): Failure {
+  const log = join(paths.logDir, 'supervisor.log');
+  const said = readIfThere(log).trim();
+  if (said !== '' && !said.includes('"going down"')) {
+    return new Failure(`the supervisor ended at once: ${lastLine(log)}`, { fix: 'See: vkctl doctor.' });
+  }
+  return new Failure(`cluster "${paths.cluster}" was ended while it started, by "vkctl down" or a signal`);
 }
 
 /** Adds a connection to each router that answers, by its name. */
@@ -272,19 +337,22 @@ const whyNot = (service: ServiceRecord): string =>
 
 /** The last line of a log that says something: the message where it is JSON, the error above a stack. */
 export function lastLine(file: string): string {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch {
-    return '(no log)';
-  }
+  const text = readIfThere(file);
   const lines = text.split('\n').filter((line) => line.trim() !== '');
   const line =
-    lines.findLast((each) => /^\{.*\}$|^\S*(Error|error)\b/.test(each)) ?? lines.at(-1) ?? '(empty)';
+    lines.findLast((each) => /^\{.*\}$|^\S*(Error|error)\b/.test(each)) ?? lines.at(-1) ?? '(no log)';
   try {
     const { msg, err } = JSON.parse(line) as { msg?: string; err?: { message?: string } };
     return [msg, err?.message].filter(Boolean).join(': ') || line;
   } catch {
     return line;
+  }
+}
+
+function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
   }
 }

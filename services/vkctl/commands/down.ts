@@ -4,6 +4,7 @@ import { storedBytes } from '../cluster/kept-store.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import { readRecord } from '../cluster/record.ts';
 import { stopCluster } from '../cluster/stop.ts';
+import { expectHere } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { print, printError } from '../output.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples } from './options.ts';
@@ -38,6 +39,7 @@ async function down(options: DownOptions): Promise<void> {
   if (options.keep && options.purge)
     throw new Failure('--keep and --purge exclude each other', { exitCode: EXIT.usage });
   const cluster = clusterOf(options);
+  expectHere('down', options.cluster);
   const paths = clusterPaths(cluster);
   const record = readRecord(paths.clusterFile);
   const runs = record !== undefined && isAlive(record.supervisor);

@@ -1,6 +1,8 @@
-import { createReadStream, createWriteStream, statSync } from 'node:fs';
+import { createReadStream, createWriteStream, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
+import { constants, hostname, userInfo } from 'node:os';
 import { pipeline } from 'node:stream/promises';
 import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
+import type { DataspaceLoss } from '@odonata/proto/pmap/v1/pmap';
 import { Code } from '@odonata/rpc/error.ts';
 import type { Command } from 'commander';
 import { type Connection, withConnection } from '../connection.ts';
@@ -11,6 +13,9 @@ import { formatSize, parseSize } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
 import { writeTo } from './stdio.ts';
 
+/** Each page is taken from every node that might have it after all. */
+const ACCEPT_MS = 600_000;
+
 interface DsOptions extends ClusterOption {
   json?: boolean;
   node?: string;
@@ -18,22 +23,25 @@ interface DsOptions extends ClusterOption {
   progress?: boolean;
   durable?: boolean;
   range?: string;
+  pad?: boolean;
+  incomplete?: boolean;
 }
 
 export function addDs(program: Command): void {
   const ds = program
     .command('ds')
-    .summary('shared dataspaces: ls, create, load, save, stat, sync, rm')
+    .summary('shared dataspaces: ls, create, load, save, stat, sync, accept-loss, rm')
     .description('Shared dataspaces: named memory that processes of all nodes map.')
     .enablePositionalOptions();
   examples(ds, [
     ['vkctl ds create scratch 64M', 'zeroes'],
     ['vkctl ds load text book.txt', 'as large as the file, with its bytes'],
-    ['generate | vkctl ds load text - --size 10M', 'from a pipe'],
+    ['generate | vkctl ds load text - --size 10M', 'from a pipe, which must bring all of it'],
     ['vkctl ds create --durable notes 1M', 'with a backing store'],
     ['vkctl ds sync notes --range 0+64K', 'stored when it returns'],
     ['vkctl ds stat text', 'who owns its pages'],
     ['vkctl ds save text - | sha256sum', 'the bytes, coherent'],
+    ['vkctl ds accept-loss text', 'what died with its node reads as zeros'],
     ['vkctl ds rm text', 'gone, unless it is mapped'],
   ]);
   const command = (usage: string, description: string, onNode: boolean): Command => {
@@ -54,13 +62,18 @@ export function addDs(program: Command): void {
     .action(create);
   command(
     'load <name> <file>',
-    'Writes a file (-: standard input) into one; makes it when it is missing.',
+    'Writes a file (-: standard input) into one; makes it when it is missing. Until all of it is there the dataspace is\n' +
+      'incomplete, and nobody opens it: a load that breaks off removes what it made. Pages that were LOST, and are\n' +
+      'written whole, are well again.',
     true,
   )
-    .option('--size <size>', 'make it with this size; else that of the file')
+    .option('--size <size>', 'make it with this size; else that of the file. Standard input must be as long')
+    .option('--pad', 'standard input may end before --size: what is made is zeros after it')
     .option('--progress', 'a line "loaded BYTES" on standard error now and then')
     .action(load);
-  command('save <name> <file>', 'Writes the bytes of one to a file (-: standard output).', true).action(save);
+  command('save <name> <file>', 'Writes the bytes of one to a file (-: standard output).', true)
+    .option('--incomplete', 'also where a load into it broke off')
+    .action(save);
   command('stat <name>', 'Shows one: its owners, locks and mappers.', false)
     .addOption(jsonOption())
     .action(stat);
@@ -68,6 +81,13 @@ export function addDs(program: Command): void {
     .option('--range <offset+length>', 'these bytes only, such as 0+64K')
     .addOption(jsonOption())
     .action(sync);
+  command(
+    'accept-loss <name>',
+    'Accepts that its LOST pages are gone: they read as zeros from now on. The directory logs who did.',
+    true,
+  )
+    .addOption(jsonOption())
+    .action(acceptLoss);
   command('rm <name...>', 'Removes dataspaces.', true).action(rm);
 }
 
@@ -79,10 +99,10 @@ async function ls(options: DsOptions): Promise<void> {
     print(
       table(
         columns,
-        all.map(({ dataspace, usage }) => [
+        all.map(({ dataspace, usage, loss }) => [
           dataspace.name,
           formatSize(dataspace.sizeBytes),
-          lost(usage.lostPages),
+          notWell(dataspace, loss),
           owners(usage.ownedPages),
           usage.mappedBy.join(', ') || '-',
         ]),
@@ -104,27 +124,28 @@ async function create(name: string, size: string, options: DsOptions): Promise<v
 async function load(name: string, file: string, options: DsOptions): Promise<void> {
   const fromStdin = file === '-';
   const stat = fromStdin ? undefined : statSync(file, { throwIfNoEntry: false });
-  if (!fromStdin && !stat?.isFile()) throw new Failure(`ds load: ${file}: no such file`);
+  if (!fromStdin && !stat?.isFile())
+    throw new Failure(`ds load: ${file}: ${stat ? 'is not a file' : 'no such file'}`);
   if (stat?.size === 0 && !options.size)
     throw new Failure(`ds load: ${file} is empty`, { fix: 'Give --size.' });
+  const size = options.size ? parseSize(options.size, '--size') : undefined;
   const stream = fromStdin ? process.stdin : createReadStream(file, { highWaterMark: 2 ** 20 });
   await withConnection(clusterOf(options), async (to) => {
     const node = await throughNode(to, options);
-    const sizeBytes = options.size
-      ? parseSize(options.size, '--size')
-      : await sizeToMake(to, name, stat?.size);
+    const sizeBytes = size ?? (await sizeToMake(to, name, stat?.size));
+    const loadBytes = stat?.size ?? (options.pad ? 0 : (size ?? 0));
     const onProgress = loadProgress(name, options);
-    const bytes = await loadDataspace(to, node, { name, sizeBytes, bytes: stream, onProgress });
+    const bytes = await loadDataspace(to, node, { name, sizeBytes, loadBytes, bytes: stream, onProgress });
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     printError(`${name}: ${formatSize(bytes)} loaded through ${node}`);
   });
 }
 
-/** 0 where the dataspace exists: it keeps its size. */
+/** 0 where the dataspace exists: it keeps its size, unless an earlier load made it and broke off. */
 async function sizeToMake(to: Connection, name: string, fileBytes: number | undefined): Promise<number> {
   try {
-    await statDataspace(to, name);
-    return 0;
+    const { dataspace } = await (await to.directory()).getDataspace({ name, withoutUsage: true });
+    return dataspace?.load?.made ? (fileBytes ?? 0) : 0;
   } catch (error) {
     if (!hasCode(error, Code.NotFound)) throw error;
     if (fileBytes !== undefined) return fileBytes;
@@ -140,27 +161,64 @@ function loadProgress(name: string, options: DsOptions): ((bytes: number) => voi
 
 async function save(name: string, file: string, options: DsOptions): Promise<void> {
   await withConnection(clusterOf(options), async (to) => {
-    const pieces = saveDataspace(to, await throughNode(to, options), name);
+    const pieces = saveDataspace(to, await throughNode(to, options), name, options.incomplete);
     if (file === '-') {
       for await (const data of pieces) if (!(await writeTo(process.stdout, data))) return;
       return;
     }
-    // Not before the first bytes: an unknown name must not empty a file.
-    const iterator = pieces[Symbol.asyncIterator]();
-    const first = await iterator.next();
-    async function* all(): AsyncIterable<Uint8Array> {
-      if (!first.done) yield first.value;
-      yield* { [Symbol.asyncIterator]: () => iterator };
-    }
-    await pipeline(all, createWriteStream(file));
+    await saveWhole(pieces, file);
   });
+}
+
+/** Beside the file, and in its place when all bytes are there; what is no file (a pipe, a device) is written as it is. */
+async function saveWhole(pieces: AsyncIterable<Uint8Array>, file: string): Promise<void> {
+  // An unknown name must not even open it.
+  const iterator = pieces[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  async function* all(): AsyncIterable<Uint8Array> {
+    if (!first.done) yield first.value;
+    yield* { [Symbol.asyncIterator]: () => iterator };
+  }
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (stat !== undefined && !stat.isFile()) return await pipeline(all, createWriteStream(file));
+  const target = stat === undefined ? file : realpathSync(file);
+  const aside = `${target}.${process.pid}.part`;
+  const remove = (): void => rmSync(aside, { force: true });
+  for (const signal of ENDING) process.once(signal, () => process.exit(128 + constants.signals[signal]));
+  process.once('exit', remove);
+  try {
+    await pipeline(all, createWriteStream(aside, { mode: stat?.mode ?? 0o666 }));
+    renameSync(aside, target);
+  } finally {
+    remove();
+  }
+}
+
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+async function acceptLoss(name: string, options: DsOptions): Promise<void> {
+  await withConnection(clusterOf(options), async (to) => {
+    const client = to.dataspaces(await throughNode(to, options));
+    const { pages } = await client.acceptLoss({ name, by: whoAmI() }, { deadlineMs: ACCEPT_MS });
+    print(options.json ? json({ name, pages }) : `${name}: ${pages} lost pages read as zeros now`);
+  });
+}
+
+/** For the log of the directory. */
+function whoAmI(): string {
+  const uid = process.getuid!();
+  try {
+    return `${userInfo().username}@${hostname()}`;
+  } catch {
+    return `uid ${uid}@${hostname()}`;
+  }
 }
 
 async function stat(name: string, options: DsOptions): Promise<void> {
   await withConnection(clusterOf(options), async (to) => {
-    const { dataspace, usage } = await statDataspace(to, name);
+    const { dataspace, usage, loss } = await statDataspace(to, name);
     const stored = dataspace.durable ? await storedPages(to, options, name) : undefined;
-    if (options.json) return print(json({ dataspace, usage, ...stored }));
+    if (options.json) return print(json({ dataspace, usage, loss, ...stored }));
     print(
       [
         `name       ${dataspace.name}`,
@@ -168,7 +226,7 @@ async function stat(name: string, options: DsOptions): Promise<void> {
         `size       ${formatSize(dataspace.sizeBytes)} (${dataspace.sizeBytes} bytes, ${pagesOf(dataspace)} pages)`,
         `created on ${dataspace.creator || '-'}`,
         `pages at   ${owners(usage.ownedPages)}`,
-        `lost       ${lost(usage.lostPages)}`,
+        `lost       ${notWell(dataspace, loss)}`,
         `durable    ${stored === undefined ? 'no' : `${stored.storedPages} pages stored${corrupt(stored.corruptPages)}`}`,
         `locks      ${usage.locks}`,
         `mapped by  ${usage.mappedBy.join(', ') || '-'}`,
@@ -216,7 +274,19 @@ async function rm(names: string[], options: DsOptions): Promise<void> {
 }
 
 const pagesOf = ({ sizeBytes }: Dataspace): bigint => (sizeBytes + 4095n) / 4096n;
-const lost = (pages: bigint): string => (pages === 0n ? '-' : `${pages} pages LOST`);
+
+/** What is not well with one, or not here: `3 pages LOST, 5 pages stored, not resident`. */
+function notWell({ load }: Dataspace, loss: DataspaceLoss | undefined): string {
+  const { lostPages = 0n, storedPages = 0n, unknownPages = 0n } = loss ?? {};
+  const said = [
+    load ? 'INCOMPLETE' : '',
+    lostPages > 0n ? `${lostPages} pages LOST` : '',
+    storedPages > 0n ? `${storedPages} pages stored, not resident` : '',
+    unknownPages > 0n ? `${unknownPages} pages not resident` : '',
+  ];
+  return said.filter(Boolean).join(', ') || '-';
+}
+
 const corrupt = (pages: bigint): string => (pages === 0n ? '' : `, ${pages} CORRUPT`);
 const owners = (ownedPages: Record<string, bigint>): string =>
   Object.entries(ownedPages)

@@ -5,7 +5,7 @@ import { signalIdentity } from '../cluster/identity.ts';
 import type { ClusterRecord, ServiceRecord } from '../cluster/record.ts';
 import { askToReplace, canBeReplaced } from '../cluster/replace.ts';
 import { connectToRouters, lastLine, servicesNotReady } from '../cluster/start.ts';
-import { type Connection, runningRecord, withConnection } from '../connection.ts';
+import { type Connection, expectHere, runningRecord, withConnection } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { type LostPages, lostPages, newlyLost } from '../lost-pages.ts';
 import { json, print } from '../output.ts';
@@ -49,7 +49,8 @@ export function addRestart(program: Command): void {
 
 async function restart(names: string[], options: RestartOptions): Promise<void> {
   const cluster = clusterOf(options);
-  const record = runningRecord(cluster);
+  expectHere('restart', options.cluster);
+  const record = await runningRecord(cluster);
   const wanted = chosen(record, names, options.all ?? false);
   const restarted: { name: string; tookMs: number; lost?: string }[] = [];
   let before = await countLost(cluster);
@@ -90,17 +91,18 @@ function chosen(record: ClusterRecord, names: string[], all: boolean): ServiceRe
 }
 
 async function restartOne(cluster: string, name: string, timeoutMs: number): Promise<number> {
-  const find = (): ServiceRecord => runningRecord(cluster).services.find((each) => each.name === name)!;
+  const find = async (): Promise<ServiceRecord> =>
+    (await runningRecord(cluster)).services.find((each) => each.name === name)!;
   const startMs = Date.now();
-  const { process: identity, restarts, notReplaced = 0, logFile } = find();
+  const { process: identity, restarts, notReplaced = 0, logFile } = await find();
   const loggedBytes = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
-  const record = runningRecord(cluster);
+  const record = await runningRecord(cluster);
   const tell = () =>
     canBeReplaced(name, record) ? askToReplace(name, record) : signalIdentity(identity!, 'SIGTERM');
   if (identity === undefined || !tell()) throw new Failure(`${name} does not run`, { fix: `See ${logFile}` });
   const endMs = startMs + timeoutMs;
   for (;;) {
-    const { restarts: now, state, notReplaced: failed = 0 } = find();
+    const { restarts: now, state, notReplaced: failed = 0 } = await find();
     if (failed > notReplaced && now === restarts)
       throw new Failure(`${name} was not replaced, and goes on: ${reasonIn(logFile, loggedBytes)}`, {
         fix: `Try again, or see ${logFile}`,
@@ -126,7 +128,7 @@ function reasonIn(logFile: string, fromBytes: number): string {
 }
 
 async function notReady(cluster: string): Promise<string[]> {
-  const record = runningRecord(cluster);
+  const record = await runningRecord(cluster);
   const connections = new Map<string, Connection>();
   try {
     await connectToRouters(record, connections);

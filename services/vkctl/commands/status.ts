@@ -1,9 +1,11 @@
 import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/coherency';
-import type { FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
+import type { DataspaceLoss, FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
+import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Command } from 'commander';
-import { type ClusterRecord, isRouter, type ServiceRecord } from '../cluster/record.ts';
-import { type Connection, connectTo, runningRecord } from '../connection.ts';
+import { isRouter, type ServiceRecord } from '../cluster/record.ts';
+import { type Connection, connectTo, elsewhere, runningRecord } from '../connection.ts';
+import { listLosses } from '../dataspace.ts';
 import { explain } from '../failure.ts';
 import { json, print, printError, routersAt, table } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
@@ -29,7 +31,9 @@ interface NodeStatus {
   vkernels?: Vkernel[];
 }
 
-interface ServiceStatus extends ServiceRecord {
+interface ServiceStatus extends Omit<ServiceRecord, 'state'> {
+  /** gone: of a cluster that runs elsewhere, and not connected there. */
+  state: ServiceRecord['state'] | 'gone';
   /** What all routers say that answer: undefined for services that do not register (nats, syslinkd itself). */
   connected?: boolean;
 }
@@ -38,27 +42,26 @@ interface Status {
   services: ServiceStatus[];
   nodes: NodeStatus[];
   directory: GetDirectoryStatsResponse[];
+  losses: DataspaceLoss[];
   troubles: string[];
+}
+
+interface Router {
+  name: string;
+  to: Connection;
 }
 
 async function status(options: ClusterOption & { json?: boolean }): Promise<void> {
   const cluster = clusterOf(options);
-  const record = runningRecord(cluster);
-  const found = await gather(cluster, record);
-  if (options.json) {
-    print(json({ cluster, syslink: record.syslink, supervisor: record.supervisor.pid, ...found }));
-  } else {
-    show(cluster, record, found);
-  }
+  const away = elsewhere();
+  const found =
+    away === undefined ? await statusHere(cluster, options) : await statusOf(cluster, away, options);
   if (found.troubles.length > 0) process.exitCode = 1;
 }
 
-async function gather(cluster: string, record: ClusterRecord): Promise<Status> {
-  const found: Status = { services: record.services, nodes: [], directory: [], troubles: [] };
-  const trouble = (what: string) => (error: unknown) => {
-    found.troubles.push(`${what}: ${explain(error)}`);
-    return undefined;
-  };
+async function statusHere(cluster: string, { json: asJson }: { json?: boolean }): Promise<Status> {
+  const record = await runningRecord(cluster);
+  const found: Status = { services: record.services, nodes: [], directory: [], losses: [], troubles: [] };
   for (const service of record.services) {
     if (service.state !== 'running') {
       found.troubles.push(
@@ -66,15 +69,75 @@ async function gather(cluster: string, record: ClusterRecord): Promise<Status> {
       );
     }
   }
-  const routers = await attachToRouters(cluster, record, trouble);
+  const running = record.services.filter((service) => isRouter(service) && service.state === 'running');
+  await gather(await attach(cluster, running, found), found);
+  if (asJson) {
+    print(json({ cluster, syslink: record.syslink, supervisor: record.supervisor.pid, ...found }));
+  } else {
+    const age = formatSpan(Date.now() - record.startedMs);
+    show(
+      `cluster "${cluster}": ${routersAt(record.syslink)}, supervisor ${record.supervisor.pid}, up ${age}`,
+      found,
+    );
+  }
+  return found;
+}
+
+/** Of a cluster that runs elsewhere: what its routers say. */
+async function statusOf(
+  cluster: string,
+  syslink: string,
+  { json: asJson }: { json?: boolean },
+): Promise<Status> {
+  const found: Status = { services: [], nodes: [], directory: [], losses: [], troubles: [] };
+  const addresses = syslink.split(',').map((address) => ({ name: `router at ${address}`, address }));
+  const routers = await attach(cluster, addresses, found);
   const [first] = routers;
-  if (!first) return found;
+  if (first === undefined) {
+    await connectTo(cluster, syslink, 1); // Its failure says what is wrong.
+    return found;
+  }
+  const kinds = new Set([EndpointKind.DIRECTORY, EndpointKind.PMAP, EndpointKind.VKERNEL]);
+  const known = (await first.to.listEndpoints()).filter(({ kind, name }) => kinds.has(kind) && name !== '');
+  found.services = known.map(({ name, node, connected }) => ({
+    ...{ name, ...(node ? { node } : {}), address: '', state: connected ? 'running' : 'gone' },
+    ...{ restarts: 0, sinceMs: 0, logFile: '' },
+  }));
+  for (const { name, state } of found.services) if (state === 'gone') found.troubles.push(`${name} is gone`);
+  await gather(routers, found);
+  if (asJson) {
+    const services = found.services.map(({ name, node, state, connected }) => ({
+      name,
+      node,
+      state,
+      connected,
+    }));
+    print(json({ syslink, ...found, services }));
+  } else show(`cluster elsewhere (ODONATA_SYSLINK): ${routersAt(syslink)}`, found);
+  return found;
+}
+
+const troubleOf =
+  (found: Status): Trouble =>
+  (what) =>
+  (error) => {
+    found.troubles.push(`${what}: ${explain(error)}`);
+    return undefined;
+  };
+
+async function gather(routers: Router[], found: Status): Promise<void> {
+  const trouble = troubleOf(found);
+  const [first] = routers;
+  if (!first) return;
   const { to } = first;
   try {
     const lists = await Promise.all(
-      routers.map(async ({ name, to }) => ({ router: name, endpoints: await to.listEndpoints() })),
+      routers.map(async ({ name, to }) => {
+        const endpoints = await to.listEndpoints().catch(trouble(name));
+        return { router: name, endpoints: endpoints ?? [] };
+      }),
     );
-    found.services = record.services.map((service) => {
+    found.services = found.services.map((service) => {
       if (service.name === 'nats' || isRouter(service)) return service;
       const without = lists
         .filter(({ endpoints }) => !endpoints.some((e) => e.connected && e.name === service.name))
@@ -83,8 +146,8 @@ async function gather(cluster: string, record: ClusterRecord): Promise<Status> {
         found.troubles.push(`${service.name} is not connected to the router ${without.join(', ')}`);
       return { ...service, connected: without.length === 0 };
     });
-    const nodes = await to.nodes();
-    const replicas = record.services.map(({ name }) => name).filter((name) => name.startsWith('cohd'));
+    const nodes = (await to.nodes().catch(trouble(first.name))) ?? [];
+    const replicas = found.services.map(({ name }) => name).filter((name) => name.startsWith('cohd'));
     const ask = (name: string) =>
       to.cohd(name).getDirectoryStats({}, { deadlineMs: 3000 }).catch(trouble(name));
     let directory: Awaited<ReturnType<typeof ask>>[];
@@ -96,23 +159,29 @@ async function gather(cluster: string, record: ClusterRecord): Promise<Status> {
     for (const { name, stats } of found.nodes) {
       if (stats && !stats.directoryConnected) found.troubles.push(`${name} has no lease from the directory`);
     }
+    // Who asks for losses asks the directory: where that does not answer it was said already.
+    if (found.directory.length > 0) found.losses = (await listLosses(to).catch(trouble('losses'))) ?? [];
+    found.troubles.push(...found.losses.filter(({ lostPages }) => lostPages > 0n).map(lossLine));
   } finally {
     for (const { to } of routers) to.close();
   }
-  return found;
 }
+
+const lossLine = ({ name, lostPages }: DataspaceLoss): string =>
+  `dataspace ${name}: ${lostPages} pages are LOST. Remove it (vkctl ds rm ${name}), write it anew ` +
+  `(vkctl ds load ${name} FILE), or have them read as zeros (vkctl ds accept-loss ${name})`;
 
 type Trouble = (what: string) => (error: unknown) => undefined;
 
-/** Those that run and answer. */
-async function attachToRouters(
+/** Those that answer. */
+async function attach(
   cluster: string,
-  record: ClusterRecord,
-  trouble: Trouble,
-): Promise<{ name: string; to: Connection }[]> {
-  const running = record.services.filter((service) => isRouter(service) && service.state === 'running');
+  routers: readonly { name: string; address: string }[],
+  found: Status,
+): Promise<Router[]> {
+  const trouble = troubleOf(found);
   const attached = await Promise.all(
-    running.map(async ({ name, address }) => {
+    routers.map(async ({ name, address }) => {
       const to = await connectTo(cluster, address, 2000).catch(trouble(name));
       return to && { name, to };
     }),
@@ -134,15 +203,8 @@ async function nodeStatus(to: Connection, name: string, trouble: Trouble): Promi
   return { name, stats, vkernels: vkernels?.vkernels };
 }
 
-function show(
-  cluster: string,
-  record: ClusterRecord,
-  { services, nodes, directory, troubles }: Status,
-): void {
-  const age = formatSpan(Date.now() - record.startedMs);
-  print(
-    `cluster "${cluster}": ${routersAt(record.syslink)}, supervisor ${record.supervisor.pid}, up ${age}\n`,
-  );
+function show(title: string, { services, nodes, directory, losses, troubles }: Status): void {
+  print(`${title}\n`);
   print(table(heads('SERVICE', 'STATE', '>PID', '>RESTARTS', 'SINCE', 'ADDRESS'), services.map(serviceRow)));
   if (nodes.length > 0) print(`\n${nodeTable(nodes)}\n\n${faultTable(nodes)}`);
   if (directory.length > 0) print(`\n${directoryTable(directory)}`);
@@ -150,8 +212,20 @@ function show(
   if (vkernels.length > 0) {
     print(`\n${table(heads('VKERNEL', 'NODE', '>HOST PID', '>PROCESSES'), vkernels.map(vkernelRow))}`);
   }
+  if (losses.length > 0) print(`\n${lossTable(losses)}`);
   for (const line of troubles) printError(`vkctl: ${line}`);
 }
+
+const lossTable = (losses: DataspaceLoss[]): string =>
+  table(
+    heads('DATASPACE', '>LOST', '>STORED, NOT RESIDENT', '>NOT KNOWN'),
+    losses.map(({ name, lostPages, storedPages, unknownPages }) => [
+      name,
+      lostPages,
+      storedPages,
+      unknownPages,
+    ]),
+  );
 
 /** A head that starts with > is right-aligned. */
 const heads = (...names: string[]) =>
@@ -165,9 +239,9 @@ function serviceRow(service: ServiceStatus): (string | number)[] {
     service.name,
     unconnected ? 'connecting' : service.state,
     service.process?.pid ?? '-',
-    service.restarts,
-    formatSpan(Date.now() - service.sinceMs),
-    service.address,
+    service.sinceMs === 0 ? '-' : service.restarts,
+    service.sinceMs === 0 ? '-' : formatSpan(Date.now() - service.sinceMs),
+    service.address || '-',
   ];
 }
 

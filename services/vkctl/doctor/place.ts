@@ -1,10 +1,12 @@
 // Checks of the places that one cluster uses: its port, folders, and what an earlier one left.
-import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { makeFolder } from '../cluster/folder.ts';
 import { isAlive } from '../cluster/identity.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
 import { isPortFree } from '../cluster/ports.ts';
 import { readRecord } from '../cluster/record.ts';
+import { runningSupervisor } from '../cluster/supervisors.ts';
 import type { Check } from './check.ts';
 
 export async function checkPort(paths: ClusterPaths, port: number): Promise<Check> {
@@ -27,7 +29,7 @@ export function checkFolders(paths: ClusterPaths): Check {
     [dirname(paths.memoryDir), undefined],
   ] as const) {
     try {
-      if (folder === home) mkdirSync(home, { recursive: true, mode: 0o700 });
+      if (folder === home) makeFolder(home);
       accessSync(folder, constants.W_OK | constants.X_OK);
     } catch (error) {
       const fix = variable ? `set ${variable} to a folder that you may write` : `chmod 1777 ${folder}`;
@@ -39,12 +41,12 @@ export function checkFolders(paths: ClusterPaths): Check {
 
 export function checkRemains(paths: ClusterPaths): Check {
   const name = 'remains';
-  const record = readRecord(paths.clusterFile);
-  if (record && isAlive(record.supervisor)) {
+  const running = runningSupervisor(paths);
+  if (running) {
     return {
       name,
       ok: true,
-      detail: `cluster "${paths.cluster}" is up (supervisor ${record.supervisor.pid})`,
+      detail: `cluster "${paths.cluster}" is up (supervisor ${running.identity.pid})`,
     };
   }
   const left = [paths.stateDir, paths.runtimeDir, paths.memoryDir].filter((folder) => existsSync(folder));

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
+import { unmarkedEnv } from '../cluster/supervisors.ts';
 
 /** Said on the pipe before a clean end. */
 export const GOOD_BYE = 'good-bye\n';
@@ -28,6 +29,7 @@ export class Janitor {
       stdio: ['pipe', 'ignore', 'inherit'],
       detached: true,
       cwd: '/',
+      env: unmarkedEnv(),
     });
     child.once('exit', (code, signal) => {
       if (this.#child)

@@ -22,7 +22,7 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   process.on(signal, () => void end(signal, 0));
 }
 process.on('uncaughtException', (error) => {
-  log.fatal({ error: error.stack }, 'supervisor failed');
+  log.fatal({ err: error }, 'supervisor failed');
   void end('uncaught exception', 70);
 });
 process.on('SIGUSR2', () => supervisor.replaceAsked());

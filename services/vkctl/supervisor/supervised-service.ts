@@ -7,7 +7,9 @@
 //   stop: running -> SIGINT, since nothing of a cluster that goes down is worth handing over -> (graceMs) -> SIGKILL -> stopped
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, renameSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { makeFolder } from '../cluster/folder.ts';
 import { identify } from '../cluster/identity.ts';
 import type { ServiceRecord } from '../cluster/record.ts';
 import { decideRestart, type RestartHistory } from './restart-policy.ts';
@@ -182,7 +184,13 @@ export class SupervisedService {
 }
 
 function openLog(file: string): number {
-  const bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-  if (bytes > LOG_BYTES) renameSync(file, `${file}.1`);
-  return openSync(file, 'a', 0o600);
+  try {
+    makeFolder(dirname(file));
+    const bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+    if (bytes > LOG_BYTES) renameSync(file, `${file}.1`);
+    return openSync(file, 'a', 0o600);
+  } catch {
+    // The folder is gone or its disk is full: the service matters more than its log.
+    return openSync('/dev/null', 'a');
+  }
 }

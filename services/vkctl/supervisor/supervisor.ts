@@ -1,8 +1,9 @@
 // The owner of everything that a local cluster is: its services, folders, lock and record.
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { makeFolder } from '../cluster/folder.ts';
 import { identify } from '../cluster/identity.ts';
 import { natsConfig, natsConfigFile } from '../cluster/kept-store.ts';
 import type { Lock } from '../cluster/lock.ts';
@@ -12,14 +13,14 @@ import { clearRemains, MARK } from '../cluster/remains.ts';
 import { takeReplaceRequest } from '../cluster/replace.ts';
 import { forgetVolatile } from './forget-volatile.ts';
 import { Janitor } from './janitor.ts';
-import { nodeFolders, routersOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
+import { routersOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
 import { StoreKeeper } from './store-keeper.ts';
 import { SupervisedService } from './supervised-service.ts';
 import { findTool } from './tool.ts';
 
 /** How long a service may drain. Virtual kernels get 3 s of it from their own supervisor. */
 const GRACE_MS = 6000;
-/** Until a record that could not be written is tried again. */
+/** Until a record that could not be written is tried again, or one that somebody deleted. */
 const RECORD_MS = 1_000;
 
 export interface SupervisorOptions {
@@ -39,6 +40,7 @@ export class Supervisor {
   readonly #keeper: StoreKeeper;
   readonly #startedMs = Date.now();
   #stopped: Promise<void> | undefined;
+  #writing: NodeJS.Timeout | undefined;
   #later: NodeJS.Timeout | undefined;
 
   constructor({ plan, paths, lock, log }: SupervisorOptions) {
@@ -74,15 +76,11 @@ export class Supervisor {
   }
 
   start(): void {
-    const { runtimeDir, memoryDir } = this.#plan;
-    // Not recursive: a folder that is there already would be somebody else's, `up` removed ours.
-    for (const folder of [runtimeDir, memoryDir]) mkdirSync(folder, { mode: 0o700 });
-    for (const { name } of this.#plan.nodes) {
-      const { socketDir, memoryDir: ofNode } = nodeFolders(this.#plan, name);
-      for (const folder of [socketDir, ofNode]) mkdirSync(folder, { mode: 0o700 });
-    }
     this.#janitor.start();
     this.#write();
+    this.#writing = setInterval(() => {
+      if (!existsSync(this.#paths.clusterFile)) this.#write();
+    }, RECORD_MS);
     const { natsDir } = this.#paths;
     mkdirSync(natsDir, { recursive: true, mode: 0o700 });
     writeFileSync(natsConfigFile(this.#plan.stateDir), natsConfig(natsDir), { mode: 0o600 });
@@ -121,6 +119,9 @@ export class Supervisor {
 
   async #stop(): Promise<void> {
     this.#keeper.stop();
+    clearInterval(this.#writing);
+    clearTimeout(this.#later);
+    this.#writeRecord(true);
     const order = ['vkerneld', 'pmapd', 'cohd', 'syslinkd', 'nats'];
     for (const kind of order) {
       const some = this.#services.filter(({ spec }) => kindOf(spec) === kind);
@@ -133,11 +134,18 @@ export class Supervisor {
   }
 
   #write(): void {
-    if (this.#stopped) return;
+    if (!this.#stopped) this.#writeRecord(false);
+  }
+
+  // Whoever deleted the folder, or filled its disk, takes nothing down by that: vkctl finds us by our mark.
+  #writeRecord(stopping: boolean): void {
+    const { clusterFile, logDir } = this.#paths;
     try {
-      writeRecord(this.#paths.clusterFile, {
+      makeFolder(logDir);
+      writeRecord(clusterFile, {
         version: 1,
         replaces: true,
+        ...(stopping ? { stopping } : {}),
         plan: this.#plan,
         supervisor: identify(process.pid)!,
         startedMs: this.#startedMs,
@@ -146,7 +154,10 @@ export class Supervisor {
       });
     } catch (error) {
       // A disk that is full ends no cluster: the record is late, and comes when there is room.
-      this.#log.error({ err: error }, 'cannot write the record of the cluster; trying again');
+      this.#log.error(
+        { error: (error as Error).message },
+        'cannot write the record of the cluster; trying again',
+      );
       clearTimeout(this.#later);
       this.#later = setTimeout(() => this.#write(), RECORD_MS);
     }

@@ -1,0 +1,142 @@
+// Pages that no node has: what is stored of them, and what begins anew once somebody accepts that it is LOST.
+import { piecesOf } from '@odonata/backing-store/chunk.ts';
+import type { PageRun } from '@odonata/coherency/page.ts';
+import { BLOCK_PAGES } from '@odonata/coherency/shard.ts';
+import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { usePages } from './load.ts';
+import type { Node } from './node.ts';
+
+/** So many chunks of the store one answer reads; what it found is known to the next. */
+const CHUNKS_MAX = 512;
+/** Pages that begin anew in one step. */
+const STEP_PAGES = 8 * BLOCK_PAGES;
+/** More than this (16 GiB) begins anew by removing the dataspace. */
+const ACCEPT_PAGES_MAX = 4 * 2 ** 20;
+
+interface DataspaceLoss {
+  name: string;
+  durable: boolean;
+  lostPages: bigint;
+  storedPages: bigint;
+  unknownPages: bigint;
+}
+
+export async function listLosses(
+  node: Node,
+  name: string,
+  requestId: string,
+): Promise<{ losses: DataspaceLoss[]; leftOut: number }> {
+  const dataspace = name === '' ? 0n : (await find(node, name, requestId)).id;
+  const { losses, leftOut } = await node.directory.listLosses({ dataspace }, { requestId });
+  const found: DataspaceLoss[] = [];
+  let chunks = CHUNKS_MAX;
+  for (const { dataspace: about, pages } of losses) {
+    const loss = { name: about!.name, durable: about!.durable };
+    if (!about!.durable) found.push({ ...loss, lostPages: pages, storedPages: 0n, unknownPages: 0n });
+    else {
+      const { lost, stored, read } = await lookedUp(node, about!, chunks, requestId);
+      chunks -= read;
+      const unknownPages = pages - BigInt(lost + stored);
+      found.push({
+        ...loss,
+        lostPages: BigInt(lost),
+        storedPages: BigInt(stored),
+        unknownPages: unknownPages > 0n ? unknownPages : 0n,
+      });
+    }
+  }
+  return { losses: found, leftOut };
+}
+
+/** LOST pages begin anew, as zeros, at this node. @returns how many */
+export async function acceptLoss(node: Node, name: string, by: string, requestId: string): Promise<number> {
+  const about = await find(node, name, requestId);
+  const { losses } = await node.directory.listLosses({ dataspace: about.id }, { requestId });
+  const pages = Number(losses[0]?.pages ?? 0n);
+  if (pages === 0) return 0;
+  if (pages > ACCEPT_PAGES_MAX) {
+    throw new RpcError(
+      Code.ResourceExhausted,
+      `${pages} pages of dataspace ${name} are lost, more than ${ACCEPT_PAGES_MAX}; remove it and make it anew`,
+    );
+  }
+  const { dataspace } = await node.openDataspace(name, 0n, { incomplete: true, requestId });
+  await node.directory.acceptLoss({ name, pages: BigInt(pages), by }, { requestId });
+  let accepted = 0;
+  for (let firstPage = 0; ; ) {
+    const asked = { dataspace: about.id, withRuns: true, firstPage };
+    const [loss] = (await node.directory.listLosses(asked, { requestId })).losses;
+    if (loss === undefined) return accepted;
+    for (const run of loss.runs) {
+      const lost = about.durable ? await unstored(node, run) : [run];
+      for (const each of lost) {
+        await beginAnew(node, dataspace, each);
+        accepted += each.pageCount;
+      }
+    }
+    if (!loss.more) return accepted;
+    firstPage = loss.runsEnd;
+  }
+}
+
+async function beginAnew(
+  node: Node,
+  dataspace: Parameters<typeof usePages>[1],
+  { firstPage, pageCount }: PageRun,
+): Promise<void> {
+  for (let at = firstPage; at < firstPage + pageCount; at += STEP_PAGES) {
+    const step = { firstPage: at, pageCount: Math.min(STEP_PAGES, firstPage + pageCount - at) };
+    await usePages(node, dataspace, step.firstPage, step.pageCount, 'READ', () => {}, step);
+  }
+}
+
+async function find(node: Node, name: string, requestId: string): Promise<Dataspace> {
+  const { dataspace } = await node.directory.getDataspace({ name, withoutUsage: true }, { requestId });
+  return dataspace!;
+}
+
+/** What the store has of the pages that no node has, as far as so many chunks tell. */
+async function lookedUp(
+  node: Node,
+  { id }: Dataspace,
+  chunksMax: number,
+  requestId: string,
+): Promise<{ lost: number; stored: number; read: number }> {
+  let [lost, stored, read] = [0, 0, 0];
+  for (let firstPage = 0; ; ) {
+    const asked = { dataspace: id, withRuns: true, firstPage };
+    const [loss] = (await node.directory.listLosses(asked, { requestId })).losses;
+    for (const run of loss?.runs ?? []) {
+      for (const piece of piecesOf(run.firstPage, run.pageCount)) {
+        if (read >= chunksMax) return { lost, stored, read };
+        try {
+          const found = await node.backing.storedOf(id, piece);
+          read += found.read ? 1 : 0;
+          stored += found.stored;
+          lost += piece.pageCount - found.stored;
+        } catch (error) {
+          if (!(error instanceof RpcError)) throw error;
+          return { lost, stored, read }; // The store is away: the rest is not known.
+        }
+      }
+    }
+    if (loss?.more !== true) return { lost, stored, read };
+    firstPage = loss.runsEnd;
+  }
+}
+
+/** The pages of a run that the store does not have. */
+async function unstored(node: Node, run: PageRun): Promise<PageRun[]> {
+  const runs: PageRun[] = [];
+  for (const piece of piecesOf(run.firstPage, run.pageCount)) {
+    const { pages } = await node.backing.storedOf(run.dataspace, piece);
+    for (let page = piece.firstPage; page < piece.firstPage + piece.pageCount; page++) {
+      if (pages.has(page)) continue;
+      const last = runs.at(-1);
+      if (last !== undefined && last.firstPage + last.pageCount === page) last.pageCount++;
+      else runs.push({ dataspace: run.dataspace, firstPage: page, pageCount: 1 });
+    }
+  }
+  return runs;
+}
