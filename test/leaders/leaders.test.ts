@@ -27,6 +27,10 @@ async function shared(): Promise<void> {
   for (const node of [n, m]) node.connectTo(a, b);
   await until('both are taken in', () => [n, m].every((node) => takenIn(a, node) && takenIn(b, node)));
   await until('both are led', () => n.directories.allUsable && m.directories.allUsable);
+  await share();
+}
+
+async function share(): Promise<void> {
   cluster.register('N', 11n);
   n.open(true);
   m.open(false);
@@ -147,12 +151,7 @@ describe('a directory that is alone', () => {
     m = new TestNode(cluster, 'M', 22n);
     for (const node of [n, m]) node.connectTo(a);
     await until('both are led', () => n.directories.allUsable && m.directories.allUsable);
-    cluster.register('N', 11n);
-    n.open(true);
-    m.open(false);
-    n.wrote();
-    m.want('READ');
-    await until('M reads', () => m.state() === 'SLAVE' && settled(a));
+    await share();
     cluster.bucket.trouble = () => 'refuses';
     n.connectTo();
     await until('N is dead for A', () => a.service.holders.ofNode('N') === undefined);
