@@ -5,6 +5,7 @@ import { openChannel, REQUEST_ID_KEY } from './channel.ts';
 import { Code, fromServiceError, RpcError } from './error.ts';
 import { Interrupt } from './interrupt.ts';
 import type { Logger } from './log.ts';
+import type { Callee } from './plain-words.ts';
 import { pumpRequests } from './request-pump.ts';
 import type { AnyService, CallOptions, Client, In, InInit, Out } from './service.ts';
 import { decoder, encoder, isRequestStream, isResponseStream, methodPath } from './service.ts';
@@ -43,10 +44,11 @@ function callOf(channel: RpcChannel, method: DescMethod, options: ClientOptions)
   const encode = encoder(method.input);
   const decode = decoder(method.output);
   const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
+  const callee = calleeOf(channel, path);
   const settle = (resolve: (reply: unknown) => void, reject: (error: RpcError) => void) => {
     return (error: grpc.ServiceError | null, reply?: unknown) => {
       if (error === null) return resolve(reply);
-      const failure = fromServiceError(error);
+      const failure = fromServiceError(error, callee);
       options.log?.debug({ method: path, err: failure.message }, 'call failed');
       reject(failure);
     };
@@ -94,7 +96,7 @@ function callOf(channel: RpcChannel, method: DescMethod, options: ClientOptions)
             grpcOptions,
           );
           cancelOnAbort(running, call.signal);
-          return { running };
+          return { running, callee };
         });
     case 'bidi_streaming':
       return (requests: AsyncIterable<unknown>, call: CallOptions = {}) =>
@@ -102,10 +104,16 @@ function callOf(channel: RpcChannel, method: DescMethod, options: ClientOptions)
           const [metadata, grpcOptions] = callSetup(call, 0);
           const running = channel.makeBidiStreamRequest(path, encode, decode, metadata, grpcOptions);
           cancelOnAbort(running, call.signal);
-          return { running, sending: send(requests, running) };
+          return { running, callee, sending: send(requests, running) };
         });
   }
 }
+
+/** For what is said of a call that is not answered. */
+export const calleeOf = (channel: RpcChannel, path: string): Callee => ({
+  path,
+  address: channel.getChannel().getTarget(),
+});
 
 function callSetup(call: CallOptions, defaultDeadlineMs: number): [grpc.Metadata, grpc.CallOptions] {
   const metadata = new grpc.Metadata({ waitForReady: call.waitForReady ?? false });
@@ -146,15 +154,16 @@ async function send(
 
 type Receiving = {
   running: grpc.ClientReadableStream<unknown>;
+  callee: Callee;
   sending?: Promise<void>;
 };
 
 /** The responses. The call starts at once, not at the first `next`; leaving the loop early cancels it. */
 function received(start: () => Receiving): AsyncIterable<unknown> {
-  const { running, sending } = start();
+  const { running, callee, sending } = start();
   let failure: RpcError | undefined;
   running.on('error', (error) => {
-    failure ??= fromServiceError(error);
+    failure ??= fromServiceError(error, callee);
   });
   sending?.catch((error) => {
     failure ??= fromServiceError(error);
@@ -168,7 +177,7 @@ function received(start: () => Receiving): AsyncIterable<unknown> {
     try {
       for await (const response of running.iterator({ destroyOnReturn: false })) yield response;
     } catch (error) {
-      throw failure ?? fromServiceError(error);
+      throw failure ?? fromServiceError(error, callee);
     } finally {
       if (!ended) running.cancel();
     }

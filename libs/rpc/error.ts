@@ -1,5 +1,6 @@
 import { status as GrpcStatus, Metadata } from '@grpc/grpc-js';
 import { DETAILS_KEY, detailsOfStatus, type ErrorDetail } from './error-details.ts';
+import { type Callee, inPlainWords } from './plain-words.ts';
 
 /**
  * How a call ended, by the names and numbers of gRPC. A closed set: a number that is not in it is UNKNOWN.
@@ -66,13 +67,17 @@ export class RpcError extends Error {
   }
 }
 
-/** Any thrown thing as an RpcError: grpc's errors keep their code, an abort is CANCELLED, others are INTERNAL. */
-export function fromServiceError(error: unknown): RpcError {
+/**
+ * Any thrown thing as an RpcError: grpc's errors keep their code, an abort is CANCELLED, others are INTERNAL.
+ * @param callee whom the call was for: what the library says of the way there is said in plain words
+ */
+export function fromServiceError(error: unknown, callee?: Callee): RpcError {
   if (error instanceof RpcError) return error;
   if (error instanceof Error) {
     const { code, details, metadata } = error as { code?: unknown; details?: unknown; metadata?: unknown };
     if (typeof code === 'number') {
-      return new RpcError(codeFromNumber(code), typeof details === 'string' ? details : error.message, {
+      const said = typeof details === 'string' ? details : error.message;
+      return new RpcError(codeFromNumber(code), callee === undefined ? said : inPlainWords(said, callee), {
         cause: error,
         more: detailsIn(metadata),
       });

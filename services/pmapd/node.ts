@@ -419,7 +419,7 @@ export class Node {
   // A leader that may be about to declare this node dead would lose what it makes now.
   private expectLease(): void {
     if (this.directories?.allUsable !== true)
-      throw new RpcError(Code.Unavailable, 'this node has no lease of the whole directory right now');
+      throw new RpcError(Code.Unavailable, `${this.name} has no lease of the whole directory right now`);
   }
 
   private async opened<T>(name: string, requestId: string | undefined, ask: Ask<T>): Promise<T> {

@@ -17,6 +17,8 @@ import type { ClusterRecord } from './cluster/record.ts';
 import { runningSupervisor } from './cluster/supervisors.ts';
 import { EXIT, Failure } from './failure.ts';
 
+/** A service that runs answers within this, on a machine that is busy. */
+const ANSWER_MS = 5_000;
 /** A router answers at once when it runs; after a crash the supervisor has it back within this. */
 const ATTACH_MS = 5000;
 
@@ -44,6 +46,10 @@ export class Connection {
     return this.#syslink.ready({ deadlineMs });
   }
 
+  get connected(): boolean {
+    return this.#syslink.connected;
+  }
+
   listEndpoints(): Promise<Endpoint[]> {
     return this.#syslink.listEndpoints();
   }
@@ -69,6 +75,33 @@ export class Connection {
     if (found) return found;
     const names = nodes.map((node) => node.name).join(', ') || 'none';
     throw new Failure(`no node "${name}" in cluster "${this.cluster}"`, { fix: `Nodes: ${names}.` });
+  }
+
+  /**
+   * The nodes whose pmapd answers, in order: a router takes one that stopped for connected for a while. With `name`, that
+   * node. @throws what the last one answered; a Failure where none is connected
+   */
+  async answeringNode(name?: string): Promise<string> {
+    const nodes = name === undefined ? await this.nodes() : [await this.node(name)];
+    const asked = nodes
+      .filter(({ pmapd }) => pmapd !== undefined)
+      .map(({ name }) => ({ name, answer: this.pmapd(name).getNodeStats({}, { deadlineMs: ANSWER_MS }) }));
+    for (const { answer } of asked) answer.catch(() => {}); // All are asked at once, and looked at in turn.
+    let silent: unknown;
+    for (const { name, answer } of asked) {
+      try {
+        await answer;
+        return name;
+      } catch (error) {
+        silent = error;
+      }
+    }
+    if (silent !== undefined) throw silent;
+    const what =
+      name === undefined
+        ? `no node of cluster "${this.cluster}" has its pmapd now`
+        : `node "${name}" has no pmapd now`;
+    throw new Failure(what, { fix: 'See: vkctl status' });
   }
 
   vkerneld(node: string): Client<typeof VkernelService> {

@@ -6,6 +6,8 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { allPages, type Connection } from './connection.ts';
 import { hasCode } from './failure.ts';
 
+/** What a directory knows it says at once, when it runs. */
+const ASK_MS = 10_000;
 const PIECE_BYTES = 2 ** 20;
 
 export interface DataspaceDetail {
@@ -16,7 +18,7 @@ export interface DataspaceDetail {
 }
 
 async function usageOf(to: Connection, name: string): Promise<DataspaceDetail> {
-  const { dataspace, usage } = await (await to.directory()).getDataspace({ name });
+  const { dataspace, usage } = await (await to.directory()).getDataspace({ name }, { deadlineMs: ASK_MS });
   if (!dataspace || !usage) throw new RpcError(Code.Internal, `cohd answered without dataspace "${name}"`);
   return { dataspace, usage };
 }
@@ -29,10 +31,10 @@ export async function statDataspace(to: Connection, name: string): Promise<Datas
 
 /** Pages that no node has, by dataspace: of all, or of one. */
 export async function listLosses(to: Connection, name = ''): Promise<DataspaceLoss[]> {
-  const node = (await to.nodes()).find(({ pmapd }) => pmapd !== undefined);
-  if (node !== undefined) return (await to.dataspaces(node.name).listLosses({ name })).losses;
+  const node = await to.answeringNode().catch(() => undefined);
+  if (node !== undefined) return (await to.dataspaces(node).listLosses({ name })).losses;
   // No node asks the backing store: of what is durable nobody knows whether it is stored.
-  const { losses } = await (await to.directory()).listLosses({});
+  const { losses } = await (await to.directory()).listLosses({}, { deadlineMs: ASK_MS });
   return losses.map(({ dataspace, pages }) => {
     const { name, durable } = dataspace!;
     const [lostPages, unknownPages] = durable ? [0n, pages] : [pages, 0n];
@@ -42,7 +44,8 @@ export async function listLosses(to: Connection, name = ''): Promise<DataspaceLo
 
 export async function listDataspaces(to: Connection): Promise<DataspaceDetail[]> {
   const all = await allPages(
-    async (pageToken) => (await to.directory()).listDataspaces({ pageSize: 1000, pageToken }),
+    async (pageToken) =>
+      (await to.directory()).listDataspaces({ pageSize: 1000, pageToken }, { deadlineMs: ASK_MS }),
     ({ dataspaces }) => dataspaces,
   );
   const details: DataspaceDetail[] = [];

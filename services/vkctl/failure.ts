@@ -1,5 +1,5 @@
 import { getSystemErrorMap } from 'node:util';
-import { type Code, RpcError } from '@odonata/rpc/error.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
 
 /** Exit codes of vkctl itself; `vkctl run` otherwise exits with the program's own. */
 export const EXIT = {
@@ -29,11 +29,21 @@ export class Failure extends Error {
 
 /** The one line for any error. A bug keeps its stack: it is for the person who mends it. */
 export function explain(error: unknown): string {
-  if (error instanceof Failure) return error.fix ? `${error.message}. ${error.fix}` : error.message;
-  if (error instanceof RpcError) return error.details;
-  if (isOfTheSystem(error)) return `${what(error)}: ${reasonOf(error)}`;
+  if (error instanceof Failure) return oneLine(error.fix ? `${error.message}. ${error.fix}` : error.message);
+  if (error instanceof RpcError) return oneLine(error.details);
+  if (isOfTheSystem(error)) return oneLine(`${what(error)}: ${reasonOf(error)}`);
   if (error instanceof Error) return error.stack ?? error.message;
   return String(error);
+}
+
+/** Names and words of others stand in lines: what would end the line, or command a terminal, is shown as `?`. */
+export const oneLine = (text: string): string => text.replace(/\p{Cc}/gu, '?');
+
+/** How to find out more where somebody in the cluster did not answer; as `explain` for all else. */
+export function explainWithFix(error: unknown): string {
+  const line = explain(error);
+  const silent = hasCode(error, Code.Unavailable, Code.DeadlineExceeded);
+  return silent && !line.includes('vkctl ') ? `${line}. See: vkctl status` : line;
 }
 
 /** What a system call answered: of the world, and no bug. */

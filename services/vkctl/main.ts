@@ -1,7 +1,7 @@
 // Entry of vkctl, under the pinned Node (bin/vkctl.js sees to that).
 import { CommanderError } from 'commander';
 import { expandKillSignal } from './commands/kill.ts';
-import { EXIT, explain, Failure } from './failure.ts';
+import { EXIT, explainWithFix, Failure } from './failure.ts';
 import { printError } from './output.ts';
 import { createProgram } from './program.ts';
 
@@ -12,7 +12,7 @@ try {
     // Commander has said what it has to say; help and version are no errors.
     process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
   }
-  printError(`vkctl: ${explain(error)}`);
+  printError(`vkctl: ${explainWithFix(error)}`);
   process.exit(error instanceof Failure ? error.exitCode : EXIT.failed);
 }
 process.exit(process.exitCode ?? EXIT.ok);

@@ -54,6 +54,8 @@ export class ProgramRun {
   readonly #node: string;
   readonly #io: ProgramIo;
   readonly #terminal: string;
+  /** Begins a run anew: where the module had not arrived, or its supervisor does not know of it. */
+  readonly #startRequests: () => AsyncIterable<Request>;
   readonly #input = new ProgramInput();
   #responses: AsyncIterable<RunResponse>;
   readonly #pid = Promise.withResolvers<bigint>();
@@ -71,7 +73,8 @@ export class ProgramRun {
     this.#node = node;
     this.#io = io;
     this.#terminal = spec.detach ? '' : randomUUID();
-    this.#responses = this.#call(this.#startRequests(spec, module));
+    this.#startRequests = () => this.#requestsOf(spec, module);
+    this.#responses = this.#call(this.#startRequests());
   }
 
   /**
@@ -136,6 +139,20 @@ export class ProgramRun {
 
   /** For a detached program: resolves once it runs; it goes on without us. */
   async started(): Promise<Started> {
+    for (;;) {
+      try {
+        return await this.#untilStarted();
+      } catch (error) {
+        if (this.#loaded && hasCode(error, Code.Unavailable, Code.DeadlineExceeded))
+          throw new RpcError(error.code, `${error.details}; whether it started, vkctl ps -a says`, {
+            cause: error,
+          });
+        await this.#resume(error);
+      }
+    }
+  }
+
+  async #untilStarted(): Promise<Started> {
     for await (const { event } of this.#responses) {
       if (event.case !== 'started') continue;
       this.#input.close();
@@ -166,7 +183,8 @@ export class ProgramRun {
 
   /** Comes back through whichever router answers. @throws what broke the stream, where that is no router's end */
   async #resume(broke: unknown): Promise<void> {
-    const mayGoOn = this.#started ? this.#resumable : this.#loaded && this.#terminal !== '';
+    // As long as the supervisor does not have the whole module it starts nothing.
+    const mayGoOn = this.#started ? this.#resumable : !this.#loaded || this.#terminal !== '';
     if (!mayGoOn || !hasCode(broke, Code.Unavailable) || this.#io.signal?.aborted) throw broke;
     const endMs = performance.now() + RESUME_MS;
     const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
@@ -176,7 +194,7 @@ export class ProgramRun {
         // The supervisor may attach to the router later than we do.
         if ((await this.#to.node(this.#node)).vkerneld === undefined) throw broke;
         this.#input.rewind();
-        this.#responses = this.#call(this.#resumeRequests());
+        this.#responses = this.#call(this.#loaded ? this.#resumeRequests() : this.#startRequests());
         return;
       } catch (error) {
         if (performance.now() > endMs || this.#io.signal?.aborted) throw broke;
@@ -190,7 +208,7 @@ export class ProgramRun {
     return this.#to.vkerneld(this.#node).run(requests, { signal: this.#io.signal });
   }
 
-  async *#startRequests(spec: ProgramSpec, module: Uint8Array): AsyncIterable<Request> {
+  async *#requestsOf(spec: ProgramSpec, module: Uint8Array): AsyncIterable<Request> {
     const stream = ++this.#stream;
     yield { event: { case: 'start', value: { ...spec, terminal: this.#terminal } } };
     for (let at = 0; at < module.length; at += MODULE_PIECE_BYTES) {

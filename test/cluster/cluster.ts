@@ -215,4 +215,4 @@ export const onlyLosses = (stderr: string): boolean =>
   stderr
     .trimEnd()
     .split('\n')
-    .every((line) => / pages are LOST\./.test(line));
+    .every((line) => / pages? (is|are) LOST\./.test(line));

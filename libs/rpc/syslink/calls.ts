@@ -1,6 +1,7 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Message } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '../error.ts';
+import { noAnswer } from '../plain-words.ts';
 import { pumpRequests } from '../request-pump.ts';
 import type { AnyService, CallOptions, Client } from '../service.ts';
 import { decoder, encoder, isRequestStream, isResponseStream, methodPath } from '../service.ts';
@@ -9,6 +10,8 @@ import type { AddressInit, Line } from './line.ts';
 
 /** Whom to call: a name, or an identity; with a session only that start of it. */
 export type Target = { readonly name: string } | { readonly sysid: bigint; readonly session?: bigint };
+
+const shown = ({ name, sysid }: AddressInit): string => name || `endpoint ${sysid}`;
 
 /** What calls need of the lines to the routers. */
 export interface Lines {
@@ -77,7 +80,7 @@ export class Calls {
       };
       const cancel = () => settle(new RpcError(Code.Cancelled, 'cancelled by the caller'));
       const timer = setTimeout(
-        () => settle(new RpcError(Code.DeadlineExceeded, `no reply to ${proto} in ${deadlineMs} ms`)),
+        () => settle(new RpcError(Code.DeadlineExceeded, noAnswer(shown(to), deadlineMs, proto))),
         deadlineMs,
       );
       signal?.addEventListener('abort', cancel, { once: true });
@@ -124,7 +127,7 @@ export class Calls {
     };
     const cancel = () => end(new RpcError(Code.Cancelled, 'cancelled by the caller'));
     const late = () =>
-      end(new RpcError(Code.DeadlineExceeded, `${methodPath(method)} took over ${deadlineMs} ms`));
+      end(new RpcError(Code.DeadlineExceeded, noAnswer(shown(to), deadlineMs, methodPath(method))));
     const timer = deadlineMs > 0 ? setTimeout(late, deadlineMs) : undefined;
     signal?.addEventListener('abort', cancel, { once: true });
     if (signal?.aborted) cancel();

@@ -169,7 +169,7 @@ export class Line {
   #listen(): void {
     const stream = this.#stream;
     stream.on('error', (error) => {
-      this.#failure ??= fromServiceError(error);
+      this.#failure ??= fromServiceError(error, { path: 'Attach', address: this.address });
     });
     stream.once('status', () => {
       this.#failure ??= new RpcError(Code.Unavailable, 'the syslink router ended the line');

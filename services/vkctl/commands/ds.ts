@@ -8,7 +8,7 @@ import type { Command } from 'commander';
 import { type Connection, withConnection } from '../connection.ts';
 import { listDataspaces, loadDataspace, saveDataspace, statDataspace } from '../dataspace.ts';
 import { EXIT, Failure, hasCode } from '../failure.ts';
-import { json, print, printError, table } from '../output.ts';
+import { json, plural, print, printError, table } from '../output.ts';
 import { formatSize, parseSize } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
 import { writeTo } from './stdio.ts';
@@ -200,7 +200,11 @@ async function acceptLoss(name: string, options: DsOptions): Promise<void> {
   await withConnection(clusterOf(options), async (to) => {
     const client = to.dataspaces(await throughNode(to, options));
     const { pages } = await client.acceptLoss({ name, by: whoAmI() }, { deadlineMs: ACCEPT_MS });
-    print(options.json ? json({ name, pages }) : `${name}: ${pages} lost pages read as zeros now`);
+    print(
+      options.json
+        ? json({ name, pages })
+        : `${name}: ${plural(Number(pages), 'lost page')} ${pages === 1n ? 'reads' : 'read'} as zeros now`,
+    );
   });
 }
 
@@ -223,11 +227,11 @@ async function stat(name: string, options: DsOptions): Promise<void> {
       [
         `name       ${dataspace.name}`,
         `id         ${dataspace.id}`,
-        `size       ${formatSize(dataspace.sizeBytes)} (${dataspace.sizeBytes} bytes, ${pagesOf(dataspace)} pages)`,
+        `size       ${formatSize(dataspace.sizeBytes)} (${dataspace.sizeBytes} bytes, ${pagesText(pagesOf(dataspace))})`,
         `created on ${dataspace.creator || '-'}`,
         `pages at   ${owners(usage.ownedPages)}`,
         `lost       ${notWell(dataspace, loss)}`,
-        `durable    ${stored === undefined ? 'no' : `${stored.storedPages} pages stored${corrupt(stored.corruptPages)}`}`,
+        `durable    ${stored === undefined ? 'no' : `${pagesText(stored.storedPages)} stored${corrupt(stored.corruptPages)}`}`,
         `locks      ${usage.locks}`,
         `mapped by  ${usage.mappedBy.join(', ') || '-'}`,
       ].join('\n'),
@@ -250,7 +254,7 @@ async function sync(name: string, options: DsOptions): Promise<void> {
   await withConnection(clusterOf(options), async (to) => {
     const client = to.dataspaces(await throughNode(to, options));
     const { pages } = await client.sync({ name, offset, length });
-    print(options.json ? json({ name, pages }) : `${name}: ${pages} pages stored`);
+    print(options.json ? json({ name, pages }) : `${name}: ${pagesText(pages)} stored`);
   });
 }
 
@@ -273,6 +277,7 @@ async function rm(names: string[], options: DsOptions): Promise<void> {
   });
 }
 
+const pagesText = (pages: bigint): string => plural(Number(pages), 'page');
 const pagesOf = ({ sizeBytes }: Dataspace): bigint => (sizeBytes + 4095n) / 4096n;
 
 /** What is not well with one, or not here: `3 pages LOST, 5 pages stored, not resident`. */
@@ -280,9 +285,9 @@ function notWell({ load }: Dataspace, loss: DataspaceLoss | undefined): string {
   const { lostPages = 0n, storedPages = 0n, unknownPages = 0n } = loss ?? {};
   const said = [
     load ? 'INCOMPLETE' : '',
-    lostPages > 0n ? `${lostPages} pages LOST` : '',
-    storedPages > 0n ? `${storedPages} pages stored, not resident` : '',
-    unknownPages > 0n ? `${unknownPages} pages not resident` : '',
+    lostPages > 0n ? `${pagesText(lostPages)} LOST` : '',
+    storedPages > 0n ? `${pagesText(storedPages)} stored, not resident` : '',
+    unknownPages > 0n ? `${pagesText(unknownPages)} not resident` : '',
   ];
   return said.filter(Boolean).join(', ') || '-';
 }
@@ -294,13 +299,5 @@ const owners = (ownedPages: Record<string, bigint>): string =>
     .map(([node, pages]) => `${node}:${pages}`)
     .join(' ') || '-';
 
-/** The node that carries a ds command: any does, they are one memory. */
-async function throughNode(to: Connection, options: DsOptions): Promise<string> {
-  if (options.node) return (await to.node(options.node)).name;
-  const first = (await to.nodes()).find((node) => node.pmapd);
-  if (first) return first.name;
-  throw new Failure(`no node of cluster "${to.cluster}" has its pmapd now`, {
-    fix: 'See: vkctl status',
-    exitCode: EXIT.failed,
-  });
-}
+/** The node that carries a ds command: any that answers does, they are one memory. */
+const throughNode = (to: Connection, options: DsOptions): Promise<string> => to.answeringNode(options.node);

@@ -88,7 +88,7 @@ async function gather(
         (response) => response.events,
       );
     } catch (error) {
-      silent.push(`${name} does not answer: ${explain(error)}`);
+      silent.push(`the events of ${name} are missing: ${explain(error)}`);
       return [];
     } finally {
       client.close();

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import { withConnection } from '../connection.ts';
-import { explain } from '../failure.ts';
+import { explainWithFix } from '../failure.ts';
 import { printError } from '../output.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples } from './options.ts';
 import { nodeOfPid, parsePid } from './pid.ts';
 import { signalName } from './signal-name.ts';
+
+const ANSWER_MS = 10_000;
 
 interface KillOptions extends ClusterOption {
   signal: string;
@@ -42,10 +44,10 @@ async function kill(pids: string[], options: KillOptions): Promise<void> {
   await withConnection(clusterOf(options), async (to) => {
     for (const pid of targets) {
       try {
-        await to.vkerneld(await nodeOfPid(to, pid)).kill({ pid, signal });
+        await to.vkerneld(await nodeOfPid(to, pid)).kill({ pid, signal }, { deadlineMs: ANSWER_MS });
       } catch (error) {
         // The others get theirs all the same, as with kill(1).
-        printError(`vkctl: ${explain(error)}`);
+        printError(`vkctl: ${explainWithFix(error)}`);
         process.exitCode = 1;
       }
     }

@@ -16,3 +16,12 @@ export async function nodeOfPid(to: Connection, pid: bigint): Promise<string> {
   if (node) return node.name;
   throw new Failure(`no process ${pid} in cluster "${to.cluster}"`, { fix: 'List them with: vkctl ps -a' });
 }
+
+const ANSWER_MS = 5_000;
+
+/** The same, where its supervisor answers: what follows may be silent for long because its process is. */
+export async function answeringNodeOfPid(to: Connection, pid: bigint): Promise<string> {
+  const node = await nodeOfPid(to, pid);
+  await to.vkerneld(node).listVkernels({}, { deadlineMs: ANSWER_MS });
+  return node;
+}

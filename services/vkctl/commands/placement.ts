@@ -1,6 +1,8 @@
 import type { Connection } from '../connection.ts';
 import { Failure } from '../failure.ts';
 
+const ANSWER_MS = 3_000;
+
 export interface Place {
   node: string;
   /** Empty: the node's default one. */
@@ -26,19 +28,24 @@ export async function placeProgram(
     const found = await to.node(wanted);
     if (!found.vkerneld)
       throw new Failure(`node "${wanted}" has no vkerneld now`, { fix: 'See: vkctl status' });
+    // One that stopped would take the program and never start it.
+    await Promise.all([
+      to.vkerneld(wanted).listVkernels({}, { deadlineMs: ANSWER_MS }),
+      to.answeringNode(wanted),
+    ]);
     return { node: wanted, vkernel };
   }
-  const candidates = (await to.nodes()).filter((candidate) => candidate.vkerneld);
+  const candidates = (await to.nodes()).filter(({ vkerneld, pmapd }) => vkerneld && pmapd);
   const loads = await Promise.all(
     candidates.map(async ({ name }) => {
       // A node that does not answer takes no program.
-      const vkernels = await to
-        .vkerneld(name)
-        .listVkernels({}, { deadlineMs: 3000 })
-        .then(
-          (response) => response.vkernels,
-          () => undefined,
-        );
+      const vkernels = await Promise.all([
+        to.vkerneld(name).listVkernels({}, { deadlineMs: ANSWER_MS }),
+        to.pmapd(name).getNodeStats({}, { deadlineMs: ANSWER_MS }),
+      ]).then(
+        ([response]) => response.vkernels,
+        () => undefined,
+      );
       return {
         node: name,
         processes: vkernels?.reduce((sum, each) => sum + each.processes, 0) ?? Number.POSITIVE_INFINITY,

@@ -30,15 +30,17 @@ export function addPs(program: Command): void {
 }
 
 async function ps(options: PsOptions): Promise<void> {
-  const { processes, memory, silent } = await withConnection(clusterOf(options), async (to) => {
+  const { processes, memory, unknown, silent } = await withConnection(clusterOf(options), async (to) => {
     const [listed, found] = await Promise.all([listProcesses(to), listMemory(to)]);
-    return { ...listed, memory: found };
+    return { ...listed, ...found };
   });
   const shown = options.all ? processes : processes.filter((p) => p.state !== ProcessState.EXITED);
   if (options.json) {
     print(
       json(
         shown.map((process) => {
+          // Where nobody knows, nothing is said.
+          if (unknown.has(process.node)) return plain(process);
           const { waits = [], sharedPages = 0n } = memory.get(process.pid) ?? {};
           return { ...plain(process), sharedPages, waits };
         }),
@@ -54,6 +56,8 @@ async function ps(options: PsOptions): Promise<void> {
     });
     print(table(columns, rows));
   }
+  for (const node of new Set(shown.map((process) => process.node)))
+    if (unknown.has(node)) silent.push(`what processes of ${node} wait for is missing: ${unknown.get(node)}`);
   for (const line of silent) printError(`vkctl: ${line}`);
   // A table that lacks a node is no whole answer.
   if (silent.length > 0) process.exitCode = 1;
@@ -71,7 +75,7 @@ export async function listProcesses(to: Connection): Promise<{ processes: Proces
           ({ processes }) => processes,
         );
       } catch (error) {
-        silent.push(`${name} does not answer: ${explain(error)}`);
+        silent.push(`the processes of ${name} are missing: ${explain(error)}`);
         return [];
       }
     }),
@@ -80,17 +84,23 @@ export async function listProcesses(to: Connection): Promise<{ processes: Proces
   return { processes, silent };
 }
 
-/** What pmap managers know of processes; a node that does not answer is told of by its processes. */
-async function listMemory(to: Connection): Promise<Map<bigint, Vmspace>> {
+/** What pmap managers know of processes, and why nothing is known of those of a node. */
+async function listMemory(
+  to: Connection,
+): Promise<{ memory: Map<bigint, Vmspace>; unknown: Map<string, string> }> {
+  const unknown = new Map<string, string>();
   const lists = await Promise.all(
     (await to.nodes()).map(({ name }) =>
       allPages(
         (pageToken) => to.pmapd(name).listVmspaces({ pageSize: 1000, pageToken }, { deadlineMs: 5000 }),
         ({ vmspaces }) => vmspaces,
-      ).catch(() => []),
+      ).catch((error) => {
+        unknown.set(name, explain(error));
+        return [];
+      }),
     ),
   );
-  return new Map(lists.flat().map((vmspace) => [vmspace.pid, vmspace]));
+  return { memory: new Map(lists.flat().map((vmspace) => [vmspace.pid, vmspace])), unknown };
 }
 
 /** `12s for page 7 of dataspace x: the directory does not answer` */

@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
+import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { signalIdentity } from '../cluster/identity.ts';
@@ -8,7 +9,7 @@ import { connectToRouters, lastLine, servicesNotReady } from '../cluster/start.t
 import { type Connection, expectHere, runningRecord, withConnection } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { type LostPages, lostPages, newlyLost } from '../lost-pages.ts';
-import { json, print } from '../output.ts';
+import { json, print, printError } from '../output.ts';
 import { formatSpan } from '../size.ts';
 import {
   type ClusterOption,
@@ -54,8 +55,21 @@ async function restart(names: string[], options: RestartOptions): Promise<void> 
   const wanted = chosen(record, names, options.all ?? false);
   const restarted: { name: string; tookMs: number; lost?: string }[] = [];
   let before = await countLost(cluster);
+  // Whoever interrupts it, or meets a failure, is told how far it came.
+  const progress = { done: [] as string[], now: '', wanted: wanted.map(({ name }) => name) };
+  for (const signal of ENDING)
+    process.once(signal, () => {
+      printError(`vkctl: interrupted: ${farText(progress)}`);
+      process.exit(128 + constants.signals[signal]);
+    });
   for (const { name } of wanted) {
-    const tookMs = await restartOne(cluster, name, options.timeout * 1000);
+    progress.now = name;
+    const tookMs = await restartOne(cluster, name, options.timeout * 1000).catch((error) => {
+      if (options.json) print(json(restarted));
+      if (wanted.length > 1) printError(`vkctl: not done: ${farText(progress)}`);
+      throw error;
+    });
+    progress.done.push(name);
     const after = await countLost(cluster);
     const lost = newlyLost(before ?? new Map(), after ?? new Map());
     // What was lost before this restart is not of this restart; where nobody could count, there is nothing to compare.
@@ -67,6 +81,19 @@ async function restart(names: string[], options: RestartOptions): Promise<void> 
   if (options.json) print(json(restarted));
   const losers = restarted.filter(({ lost }) => lost !== undefined);
   if (losers.length > 0) throw new Failure(losers.map(lossOf).join('; '), { fix: 'vkctl ds ls shows them.' });
+}
+
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** `restarted: cohd; asked, and not waited for: node1/pmapd; as before: node1/vkerneld` */
+function farText({ done, now, wanted }: { done: string[]; now: string; wanted: string[] }): string {
+  const rest = wanted.filter((name) => name !== now && !done.includes(name));
+  const current = done.includes(now) ? '' : now;
+  return [
+    `restarted: ${done.join(', ') || 'nothing'}`,
+    ...(current === '' ? [] : [`asked, and may still restart: ${current}`]),
+    ...(rest.length === 0 ? [] : [`not touched: ${rest.join(', ')}`]),
+  ].join('; ');
 }
 
 const lossOf = ({ name, lost }: { name: string; lost?: string }): string =>

@@ -5,13 +5,13 @@ import type { Command } from 'commander';
 import { clusterPaths } from '../cluster/paths.ts';
 import { readRecord } from '../cluster/record.ts';
 import { type Connection, withConnection } from '../connection.ts';
-import { EXIT, explain, Failure, hasCode } from '../failure.ts';
+import { EXIT, explainWithFix, Failure, hasCode, oneLine } from '../failure.ts';
 import { print, printError } from '../output.ts';
 import { readProgram } from '../program-file.ts';
 import { ProgramRun, type ProgramSpec } from '../program-run.ts';
 import { parseSize } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, collect, examples } from './options.ts';
-import { placeProgram } from './placement.ts';
+import { type Place, placeProgram } from './placement.ts';
 import { writeTo } from './stdio.ts';
 
 interface RunOptions extends ClusterOption {
@@ -68,12 +68,27 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
   };
   try {
     process.exitCode = await withConnection(cluster, async (to) => {
-      const { node, vkernel } = await placeProgram(to, options);
-      const placed = { ...spec, vkernel };
-      return options.detach ? runDetached(to, node, placed, module) : runHere(to, node, placed, module);
+      const { node, vkernel } = await placed(to, options);
+      const there = { ...spec, vkernel };
+      return options.detach ? runDetached(to, node, there, module) : runHere(to, node, there, module);
     });
   } catch (error) {
     throw runFailure(path, error);
+  }
+}
+
+const ROUTER_MS = 18_000;
+
+/** Once more where the router goes away meanwhile: nothing has started yet. */
+async function placed(to: Connection, options: RunOptions): Promise<Place> {
+  const endMs = performance.now() + ROUTER_MS;
+  for (;;) {
+    try {
+      return await placeProgram(to, options);
+    } catch (error) {
+      if (to.connected || performance.now() > endMs) throw error;
+      await to.ready(Math.max(1, endMs - performance.now()));
+    }
   }
 }
 
@@ -108,7 +123,7 @@ async function runHere(to: Connection, node: string, spec: ProgramSpec, module: 
   const stopForwarding = forwardSignals(running, abort);
   try {
     const { code, signal, reason, stack } = await running.exited();
-    if (reason) printError(`vkctl: ${spec.name}: ${signal ? `${signal}: ` : ''}${reason}`);
+    if (reason) printError(oneLine(`vkctl: ${spec.name}: ${signal ? `${signal}: ` : ''}${reason}`));
     if (stack) printError(shortStack(stack));
     if (signal === 'SIGSYS') printLogFile(to.cluster, node);
     return code;
@@ -187,5 +202,5 @@ function runFailure(path: string, error: unknown): unknown {
   // The one permission that a person asks for here is a folder.
   const denied = hasCode(error, Code.PermissionDenied);
   const fix = denied ? 'Grant it when the cluster starts: vkctl up --allow-dir DIR' : undefined;
-  return new Failure(`${path}: ${explain(error)}`, { exitCode, fix, cause: error });
+  return new Failure(oneLine(`${path}: `) + explainWithFix(error), { exitCode, fix, cause: error });
 }

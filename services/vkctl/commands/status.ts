@@ -7,7 +7,7 @@ import { isRouter, type ServiceRecord } from '../cluster/record.ts';
 import { type Connection, connectTo, elsewhere, runningRecord } from '../connection.ts';
 import { listLosses } from '../dataspace.ts';
 import { explain } from '../failure.ts';
-import { json, print, printError, routersAt, table } from '../output.ts';
+import { json, plural, print, printError, routersAt, table } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
 
@@ -168,7 +168,7 @@ async function gather(routers: Router[], found: Status): Promise<void> {
 }
 
 const lossLine = ({ name, lostPages }: DataspaceLoss): string =>
-  `dataspace ${name}: ${lostPages} pages are LOST. Remove it (vkctl ds rm ${name}), write it anew ` +
+  `dataspace ${name}: ${plural(Number(lostPages), 'page')} ${lostPages === 1n ? 'is' : 'are'} LOST. Remove it (vkctl ds rm ${name}), write it anew ` +
   `(vkctl ds load ${name} FILE), or have them read as zeros (vkctl ds accept-loss ${name})`;
 
 type Trouble = (what: string) => (error: unknown) => undefined;
