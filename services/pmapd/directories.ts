@@ -251,7 +251,7 @@ export class Directories {
   private receive(link: DirectoryLink, event: HolderEvent, epoch: bigint | undefined): void {
     if (!('run' in event)) return;
     const shard = this.shards[shardOf(event.run.dataspace, event.run.firstPage, this.o.shards)]!;
-    // Of a leader that is not one any more; or late: it says it again when the lease is back.
+    // Of a leader that is not one any more; or late: what is dropped is asked for anew when the lease is back.
     if (shard.link !== link || !this.isUsable(shard)) return;
     if (epoch === undefined || epoch === shard.epoch) this.o.onEvent(event);
   }
@@ -267,7 +267,8 @@ export class Directories {
     const voided = wasLed && !sameLeader && !(report && isLifeOf(shard, led));
     const now = { epoch, life: link.life };
     const lives = voided ? [now] : [...shard.lives.filter((life) => life.epoch !== epoch), now];
-    // A replica that was silent may lead again before it answers a renewal.
+    // A replica that was silent may lead again before it answers a renewal. What the last leader permitted is over then.
+    if (!link.isLeased) this.suspend(shard, number);
     const suspended = !link.isLeased;
     const { identity } = link;
     Object.assign(shard, { link, epoch, identity, lives: lives.slice(-LIVES_MAX), suspended, before: '' });

@@ -191,6 +191,13 @@ export class DirectoryLink {
     );
   }
 
+  // The clock ends a lease, and a timer tells of it a little later, or much later where this process was stopped. What
+  // came in between was dropped, and who looked in between waits. So no lease begins again before its end is told: only
+  // what was told to be over resumes, asks anew, and wakes who waits.
+  private noticeEnd(): void {
+    if (this.leased && !this.lease.valid(monotonicMs())) this.watchLease();
+  }
+
   // The stream may still be there: then the directory, or the way to it, is slow, and permissions come back with it.
   private watchLease(): void {
     clearTimeout(this.leaseEnd);
@@ -215,6 +222,7 @@ export class DirectoryLink {
         this.o.onLeft(this, event.value.shard);
         return;
       case 'renewed':
+        this.noticeEnd();
         this.lease.renewed(Number(event.value.sentMs), event.value.heldMs);
         this.o.onRenewed(this, Number(event.value.sentMs));
         this.watchLease();
@@ -270,6 +278,7 @@ export class DirectoryLink {
       throw new Error(
         `the directory has ${shards} shards, this node was started with --shards ${this.o.shards}`,
       );
+    this.noticeEnd();
     const before = this.identity;
     this.welcome = { epoch, holder, life };
     this.joined = true;
