@@ -13,7 +13,7 @@ const PAGE = 4096;
 const bytes = randomBytes(200 * PAGE + 5);
 let cluster: TestCluster;
 beforeAll(async () => {
-  cluster = await TestCluster.up({ nodes: 2, leaseMs: 1500 });
+  cluster = await TestCluster.up({ nodes: 2, leaseMs: 4000 });
 }, 150_000);
 afterAll(async () => {
   for (const name of ['in', 'saved']) rmSync(join(cluster.home, name), { force: true });
@@ -117,6 +117,9 @@ test('LOST pages are told until they are written anew or accepted; what is store
     code: 0,
     stdout: 'notes: 100 lost pages read as zeros now\n',
   });
+  // What is stored comes back beside what began anew.
+  const kept = Buffer.concat([bytes.subarray(0, 100 * PAGE), Buffer.alloc(100 * PAGE)]);
+  expect((await save('notes')).equals(kept)).toBe(true);
   const log = readFileSync(join(cluster.paths.logDir, 'cohd.log'), 'utf8');
   expect(log).toMatch(
     /"dataspace":"accepted",[^\n]*"pages":201,"by":"[^"]+@[^"]+","msg":"a loss is accepted/,
@@ -127,4 +130,6 @@ test('LOST pages are told until they are written anew or accepted; what is store
   await until('nothing is LOST', async () => (await vkctl('ds', 'rm', 'half')).code === 0);
   await until('all is well', async () => (await vkctl('status')).code === 0);
   expect(await listed('accepted')).not.toContain('LOST');
+  expect((await save('accepted')).equals(Buffer.alloc(bytes.length))).toBe(true);
+  expect((await save('notes')).equals(kept)).toBe(true);
 });
