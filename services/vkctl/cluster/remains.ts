@@ -1,6 +1,6 @@
 // Clears what a cluster leaves behind when its supervisor could not: processes, sockets, memory files, state.
 // Only under the cluster's lock.
-import { lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure } from '../failure.ts';
@@ -62,9 +62,8 @@ export function removeFolders(paths: ClusterPaths, keepStore = false): boolean {
  * @returns false: there was nothing
  */
 function removeTree(path: string): boolean {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return false;
-  if (!stat.isDirectory()) {
+  if (!existsSync(path)) return false;
+  if (!lstatSync(path).isDirectory()) {
     rmSync(path, { force: true });
     return true;
   }

@@ -71,9 +71,10 @@ export async function startCluster(options: StartOptions): Promise<ClusterRecord
   const keepStore = options.owner === undefined && !options.fresh;
   try {
     await clearRemains(paths, { keepStore });
-    const plan = await makePlan(options, paths);
     try {
-      makeFolders(plan, paths);
+      make(paths.logDir, 'ODONATA_HOME', true);
+      const plan = await makePlan(options, paths);
+      makeFolders(plan);
       supervisor = spawnSupervisor(plan, paths, lock);
     } catch (error) {
       removeFolders(paths, keepStore);
@@ -193,8 +194,7 @@ function allowedDir(path: string): string {
 }
 
 /** Before the supervisor: what cannot be made is told here, in one line. */
-function makeFolders(plan: ClusterPlan, paths: ClusterPaths): void {
-  make(paths.logDir, 'ODONATA_HOME', true);
+function makeFolders(plan: ClusterPlan): void {
   // Not recursive: a folder that is there already would be somebody else's, what was ours is removed.
   make(plan.runtimeDir, 'XDG_RUNTIME_DIR');
   make(plan.memoryDir);
