@@ -275,7 +275,9 @@ describe('dataspaces', () => {
   test('the command line loads on one node, and saves on another what programs made of it', async () => {
     const text = Buffer.from(Array.from({ length: 20_000 }, (_, i) => `line ${i}\n`).join(''));
     expect(
-      await cluster.vkctl(['ds', 'load', '--node', 'node1', '--size', '300K', '--pad', 'text', '-'], { stdin: text }),
+      await cluster.vkctl(['ds', 'load', '--node', 'node1', '--size', '300K', '--pad', 'text', '-'], {
+        stdin: text,
+      }),
     ).toMatchObject({ code: 0 });
     await cluster.output('node3', 'peek', ['text', '8192', '--write', '1', '2', '3']);
     text.writeUInt32LE(1, 8192);
