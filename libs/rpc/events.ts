@@ -25,6 +25,10 @@ export const EVENT_KINDS = {
   'holder-buried': 'WARNING',
   /** Somebody needed a page whose only copy is gone. */
   'page-lost': 'ERROR',
+  /** A sync was not stored; the first of a row. */
+  'sync-failed': 'ERROR',
+  /** Somebody had LOST pages begin anew as zeros. */
+  'loss-accepted': 'WARNING',
 } as const satisfies Record<string, keyof typeof Severity>;
 
 export type EventKind = keyof typeof EVENT_KINDS;

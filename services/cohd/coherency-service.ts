@@ -130,6 +130,12 @@ export class CoherencyService {
     this.leaders.set(shard, leader);
   }
 
+  /** Somebody has LOST pages of a dataspace begin anew as zeros. */
+  lossAccepted(dataspace: string, pages: bigint, by: string): void {
+    const what = `${by} has ${pages} LOST pages of ${dataspace} begin anew as zeros`;
+    this.o.events?.add('loss-accepted', what, { dataspace });
+  }
+
   private isLed(leader: ShardLeader): boolean {
     return this.leaders.get(leader.shard) === leader && this.o.mayLead();
   }

@@ -148,6 +148,7 @@ export function directoryHandlers(
     acceptLoss({ name, pages, by }, { log }) {
       const { id } = known(name);
       log.warn({ dataspace: name, id, pages, by }, 'a loss is accepted: lost pages begin anew as zeros');
+      service.lossAccepted(name, pages, by);
       return {};
     },
 

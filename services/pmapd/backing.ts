@@ -36,6 +36,8 @@ export interface BackingOptions {
   replicas: number;
   bytesMax: number;
   log: Logger;
+  /** The first of a row of syncs that are not stored. */
+  onFailed(reason: string, dataspace: string): void;
 }
 
 export class Backing {
@@ -82,11 +84,11 @@ export class Backing {
     return run.pageCount;
   }
 
-  /** The first of a row is logged: a program may try again at once, and for hours. */
+  /** The first of a row is told: a program may try again at once, and for hours. */
   private failed({ name }: SharedDataspace, { code, details }: RpcError): void {
     const of = codeName(code);
     this.failures.set(of, (this.failures.get(of) ?? 0) + 1);
-    if (!this.failing) this.o.log.error({ dataspace: name, code: of, reason: details }, 'a sync failed');
+    if (!this.failing) this.o.onFailed(`a sync of dataspace ${name} was not stored: ${details}`, name);
     this.failing = true;
   }
 

@@ -138,6 +138,7 @@ export class Node {
     this.backing = new Backing({
       ...{ bus, log, cluster: config.cluster },
       ...{ replicas: config.storeReplicas, bytesMax: config.storeBytes },
+      onFailed: (reason, dataspace) => this.events.add('sync-failed', reason, { dataspace }),
     });
     this.sync = new SyncRelay({
       home: (dataspace, event) => this.directories?.sendHome(dataspace, event),

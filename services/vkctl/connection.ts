@@ -70,8 +70,15 @@ export class Connection {
 
   /** The node of this name; a Failure that lists the others when there is none. */
   async node(name: string): Promise<NodeEndpoints> {
-    const nodes = await this.nodes();
-    const found = nodes.find((node) => node.name === name);
+    let nodes = await this.nodes();
+    const isKnown = (node: NodeEndpoints): boolean => node.name === name;
+    // A router that has just started does not know all yet.
+    for (const endMs = Date.now() + KNOWN_MS; !nodes.some(isKnown) && Date.now() < endMs; ) {
+      if (nodes.length > 0 && nodes.every(({ pmapd, vkerneld }) => pmapd && vkerneld)) break;
+      await sleep(100);
+      nodes = await this.nodes();
+    }
+    const found = nodes.find(isKnown);
     if (found) return found;
     const names = nodes.map((node) => node.name).join(', ') || 'none';
     throw new Failure(`no node "${name}" in cluster "${this.cluster}"`, { fix: `Nodes: ${names}.` });
@@ -151,6 +158,8 @@ export class Connection {
   }
 }
 
+/** Within this a router that started hears of every node. */
+const KNOWN_MS = 4_000;
 /** How long a supervisor may take to write a record that somebody deleted. */
 const RECORD_MS = 3000;
 

@@ -29,15 +29,17 @@ test('down --keep, the machine reset, and down: kept, found, deleted, each with 
   await up();
   await vkctl(['ds', 'create', '--durable', 'notes', '8K']);
   await vkctl(['ds', 'create', 'scratch', '8K']);
+  // Neither was synced: that is a part of being kept.
+  await vkctl(['ds', 'create', '--durable', 'untouched', '8K']);
   await vkctl(['ds', 'load', 'notes', '-'], text('first'));
-  await vkctl(['ds', 'sync', 'notes']);
   expect(await vkctl(['down', '--keep'])).toMatch(
-    /is down\nkept: what 1 durable dataspace \(notes 8 KiB\) had synced .*"vkctl down --purge -c /,
+    /is down\nkept: what 2 durable dataspaces \(notes 8 KiB, untouched 8 KiB\) had synced .*"vkctl down --purge -c /,
   );
   // It does not run: nothing but --purge deletes what is kept.
   expect(await vkctl(['down'])).toMatch(/^kept: /);
-  expect(await up()).toMatch(/\nfound the store of an earlier run: 1 durable dataspace \(notes 8 KiB\)/);
-  expect(await names()).toEqual(['notes']);
+  expect(await up()).toMatch(/\nfound the store of an earlier run: 2 durable dataspaces \(notes 8 KiB, /);
+  expect(await names()).toEqual(['notes', 'untouched']);
+  expect(await vkctl(['ds', 'save', 'untouched', '-'])).toMatch(/^\0{8192}$/);
   expect(await vkctl(['ds', 'save', 'notes', '-'])).toBe(text('first'));
   // Later than what was stored in the earlier life, and not only by the clock.
   await vkctl(['ds', 'load', 'notes', '-'], text('later'));
@@ -56,7 +58,7 @@ test('down --keep, the machine reset, and down: kept, found, deleted, each with 
   expect(await up()).toMatch(/found the store of an earlier run/);
   expect(await vkctl(['ds', 'save', 'notes', '-'])).toBe(text('later'));
   expect(await vkctl(['down'])).toMatch(
-    /is down\ndeleted with it: what 1 durable dataspace \(notes 8 KiB\) had synced .*down --keep/,
+    /is down\ndeleted with it: what 2 durable dataspaces \(notes 8 KiB, untouched 8 KiB\) had synced .*down --keep/,
   );
   expect(await place.traces()).toEqual([]);
   const wide = await place.vkctl(['up', '-p', '0', '--store', '900000G']);

@@ -8,10 +8,11 @@ import { expectHere } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { print, printError } from '../output.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples } from './options.ts';
-import { afterwards } from './store-report.ts';
+import { afterwards, syncDurable } from './store-report.ts';
 
 interface DownOptions extends ClusterOption {
   keep?: boolean;
+  sync: boolean;
   purge?: boolean;
 }
 
@@ -23,7 +24,8 @@ export function addDown(program: Command): void {
       'Ends the cluster: its processes, memory and files, the backing store of durable dataspaces among them unless ' +
         'it is told to keep that. Also clears what a killed one left, but for such a store: the next "up" goes on with it.',
     )
-    .option('--keep', 'keep what durable dataspaces have synced, for the next "up"')
+    .option('--keep', 'sync durable dataspaces, and keep them for the next "up"')
+    .option('--no-sync', 'with --keep: only what was synced before, as where the cluster is not well')
     .option('--purge', 'delete the store also where the cluster does not run')
     .addOption(clusterOption())
     .action(down);
@@ -43,6 +45,7 @@ async function down(options: DownOptions): Promise<void> {
   const paths = clusterPaths(cluster);
   const record = readRecord(paths.clusterFile);
   const runs = record !== undefined && isAlive(record.supervisor);
+  if (options.keep && runs && options.sync) await syncDurable(record);
   const say = await afterwards(paths, runs ? record : undefined);
   const had = storedBytes(paths) > 0;
   const keepStore = !options.purge && (options.keep || !runs);

@@ -7,7 +7,7 @@ import { Code } from '@odonata/rpc/error.ts';
 import type { Command } from 'commander';
 import { type Connection, withConnection } from '../connection.ts';
 import { listDataspaces, loadDataspace, saveDataspace, statDataspace } from '../dataspace.ts';
-import { EXIT, Failure, hasCode } from '../failure.ts';
+import { EXIT, explain, Failure, hasCode } from '../failure.ts';
 import { json, plural, print, printError, table } from '../output.ts';
 import { formatSize, parseSize } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
@@ -49,11 +49,7 @@ export function addDs(program: Command): void {
     return onNode ? made.option('--node <name>', 'through this node; else the first') : made;
   };
   command('ls', 'Lists dataspaces.', false).addOption(jsonOption()).action(ls);
-  command(
-    'create <name> <size>',
-    'Makes one full of zeroes; fails when the name exists with another size.',
-    true,
-  )
+  command('create <name> <size>', 'Makes one full of zeroes; fails when the name exists.', true)
     .option(
       '--durable',
       'with a backing store: what was synced outlives nodes, and the cluster where it ends by "vkctl down --keep" or by accident',
@@ -273,7 +269,11 @@ function parseRange(range: string | undefined): { offset: bigint; length: bigint
 async function rm(names: string[], options: DsOptions): Promise<void> {
   await withConnection(clusterOf(options), async (to) => {
     const client = to.dataspaces(await throughNode(to, options));
-    for (const name of names) await client.remove({ name });
+    // As rm(1) does: one that cannot be removed keeps no other one.
+    const failed: unknown[] = [];
+    for (const name of names) await client.remove({ name }).catch((error) => failed.push(error));
+    for (const error of failed.slice(1)) printError(`vkctl: ${explain(error)}`);
+    if (failed.length > 0) throw failed[0];
   });
 }
 

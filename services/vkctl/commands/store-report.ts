@@ -1,28 +1,61 @@
 // What `up` and `down` say of the backing store of durable dataspaces.
+import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
 import { storedBytes } from '../cluster/kept-store.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
-import { connectTo } from '../connection.ts';
+import { type Connection, connectTo } from '../connection.ts';
+import { explain, Failure } from '../failure.ts';
 import { plural } from '../output.ts';
 import { formatSize } from '../size.ts';
 
 const ANSWER_MS = 2_000;
 const NAMES_MAX = 5;
+/** For one dataspace. */
+const SYNC_MS = 600_000;
+
+async function durableDataspaces(connection: Connection): Promise<Dataspace[]> {
+  const directory = await connection.directory();
+  const found: Dataspace[] = [];
+  for (let pageToken = ''; ; ) {
+    const page = await directory.listDataspaces({ pageSize: 1_000, pageToken }, { deadlineMs: ANSWER_MS });
+    found.push(...page.dataspaces.filter(({ durable }) => durable));
+    pageToken = page.nextPageToken;
+    if (pageToken === '') return found;
+  }
+}
+
+/** What durable dataspaces have goes into the store, zeros that nobody wrote among it. @throws Failure: not all of it does */
+export async function syncDurable({ plan, syslink }: ClusterRecord): Promise<void> {
+  const flag = plan.cluster === 'default' ? '' : ` -c ${plan.cluster}`;
+  let name = '';
+  const connection = await connectTo(plan.cluster, syslink, ANSWER_MS);
+  try {
+    const all = await durableDataspaces(connection);
+    if (all.length === 0) return;
+    const client = connection.dataspaces(await connection.answeringNode());
+    for (const dataspace of all) {
+      name = dataspace.name;
+      await client.sync({ name, offset: 0n, length: 0n }, { deadlineMs: SYNC_MS });
+    }
+  } catch (cause) {
+    const what = name === '' ? 'durable dataspaces' : `dataspace ${name}`;
+    throw new Failure(`${what} cannot be synced, and the cluster goes on: ${explain(cause)}`, {
+      fix: `Without: vkctl down --keep --no-sync${flag}`,
+      cause,
+    });
+  } finally {
+    connection.close();
+  }
+}
 
 /** `2 durable dataspaces (notes 1 MiB, text 2 MiB)`; undefined where nobody answers. */
 async function durableOnes({ plan, syslink }: ClusterRecord): Promise<string | undefined> {
   const connection = await connectTo(plan.cluster, syslink, ANSWER_MS).catch(() => undefined);
   if (connection === undefined) return undefined;
   try {
-    const directory = await connection.directory();
-    const found: string[] = [];
-    for (let pageToken = ''; ; ) {
-      const page = await directory.listDataspaces({ pageSize: 1_000, pageToken }, { deadlineMs: ANSWER_MS });
-      for (const { durable, name, sizeBytes } of page.dataspaces)
-        if (durable) found.push(`${name} ${formatSize(sizeBytes)}`);
-      pageToken = page.nextPageToken;
-      if (pageToken === '') break;
-    }
+    const found = (await durableDataspaces(connection)).map(
+      ({ name, sizeBytes }) => `${name} ${formatSize(sizeBytes)}`,
+    );
     const more = found.length > NAMES_MAX ? ', ...' : '';
     const names = found.length > 0 ? ` (${found.slice(0, NAMES_MAX).join(', ')}${more})` : '';
     return `${plural(found.length, 'durable dataspace')}${names}`;

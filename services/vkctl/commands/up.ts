@@ -64,7 +64,11 @@ export function addUp(program: Command): void {
       'what the backing store of durable dataspaces may hold, as 256M; else a quarter of the free disk, at most 1G',
     )
     .option('--fresh', 'delete the store that an earlier run left, instead of going on with it')
-    .option('--lease-ms <ms>', "lease of a node's permissions", wholeNumber(100, 600_000))
+    .option(
+      '--lease-ms <ms>',
+      "lease of a node's permissions, 3000 unless given: who is silent for longer is dead, and others wait that long for it",
+      wholeNumber(100, 600_000),
+    )
     .addOption(new Option('--log-level <level>', 'of the services').choices(LOG_LEVELS).default('info'))
     .option('--timeout <seconds>', 'give up after so long', wholeNumber(1, 3600), 60)
     .addOption(clusterOption())
