@@ -60,6 +60,10 @@ export class Loads {
   private async tryToBegin(wanted: BegunLoad): Promise<DataspaceRecord | undefined> {
     const { name, sizeBytes, load: id, creator, creatorIncarnation } = wanted;
     const existing = this.registry.get(name);
+    // Before anything is marked or made.
+    const has =
+      existing?.load?.made === false || existing?.load === undefined ? existing?.sizeBytes : undefined;
+    expectRoom(wanted, has ?? (sizeBytes || (existing?.sizeBytes ?? 0n)));
     const make = (bytes: bigint, durable: boolean) => {
       const { loadBytes: least } = wanted;
       const load = { id, bytes: least || bytes, least, made: true };
@@ -122,6 +126,13 @@ export class Loads {
     if (record?.id === dataspace) return record;
     throw new RpcError(Code.Aborted, `dataspace ${name} was removed, or another load made it anew`);
   }
+}
+
+/** @throws RpcError OUT_OF_RANGE where more bytes are to come than there is room for */
+function expectRoom({ name, loadBytes }: BegunLoad, sizeBytes: bigint): void {
+  if (sizeBytes === 0n || loadBytes <= sizeBytes) return;
+  const what = `dataspace ${name} has ${sizeBytes} bytes; the input has ${loadBytes}`;
+  throw new RpcError(Code.OutOfRange, what);
 }
 
 function larger(load: UnendedLoad, other: UnendedLoad | undefined): UnendedLoad {

@@ -76,6 +76,15 @@ test('a load that is killed, cut off or short leaves nothing that looks whole', 
   });
   expect(await load('made', bytes)).toMatchObject({ code: 0 });
   expect(await listed('made')).not.toContain('INCOMPLETE');
+
+  // A file that has no room there is told so before anything is written.
+  const longer = join(cluster.home, 'longer');
+  writeFileSync(longer, Buffer.concat([bytes, bytes]));
+  expect(await vkctl('ds', 'load', 'made', longer)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^vkctl: dataspace made has \d+ bytes; the input has \d+\n$/),
+  });
+  expect((await save('made')).equals(bytes)).toBe(true);
   expect(await vkctl('ds', 'rm', 'made')).toMatchObject({ code: 0 });
 });
 
