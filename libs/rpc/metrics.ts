@@ -2,6 +2,7 @@
 // Values are read when somebody asks: what counts already is not counted twice.
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { heapBytes, residentBytes } from './heap.ts';
 import type { CallMeter } from './served-call.ts';
 
 /** A value for each value of a label. */
@@ -99,8 +100,12 @@ export class Metrics {
       const { user, system } = process.cpuUsage();
       return (user + system) / 1e6;
     });
-    this.gauge('process_resident_bytes', 'Resident memory of the process', () => process.memoryUsage.rss());
-    this.gauge('process_heap_bytes', 'JavaScript heap in use', () => process.memoryUsage().heapUsed);
+    this.gauge(
+      'process_resident_bytes',
+      'Resident memory of the process',
+      () => residentBytes() ?? Number.NaN,
+    );
+    this.gauge('process_heap_bytes', 'JavaScript heap in use', heapBytes);
     this.gauge('process_start_time_seconds', 'Start of the process, seconds since 1970', () =>
       Math.round(performance.timeOrigin / 1000),
     );

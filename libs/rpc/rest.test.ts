@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { RestWatch } from './rest.ts';
 
@@ -61,4 +62,20 @@ describe('RestWatch', () => {
     // The trim waits for rest, too.
     expect([look(1000), look(0)]).toEqual([[], ['trim']]);
   });
+});
+
+it('a process without a descriptor left goes on', () => {
+  const rest = new URL('./rest.ts', import.meta.url).href;
+  const script = `
+    import { openSync } from 'node:fs';
+    import { giveBackAtRest } from ${JSON.stringify(rest)};
+    giveBackAtRest();
+    try { for (;;) openSync('/dev/null'); } catch (error) { if (error.code !== 'EMFILE') throw error; }
+    setTimeout(() => process.exit(7), 2_500);`;
+  const command = `ulimit -n 128 && exec "$0" --input-type=module -e "$1"`;
+  const ended = spawnSync('sh', ['-c', command, process.execPath, script], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  expect(ended).toMatchObject({ status: 7, stderr: '' });
 });

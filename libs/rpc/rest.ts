@@ -6,7 +6,7 @@
 //
 //     grown --at rest--> collected --at rest--> trimmed --grows by so much--> grown
 
-import { collectGarbage, trimHeap } from './heap.ts';
+import { collectGarbage, heapBytes, residentBytes, trimHeap } from './heap.ts';
 
 const LOOK_EVERY_MS = 2_000;
 /** Of one processor, since the last look: less is rest. A collection takes some tens of milliseconds. */
@@ -75,12 +75,12 @@ export function giveBackAtRest(): void {
     const { user, system } = process.threadCpuUsage();
     return (user + system) / 1000;
   };
-  const residentBytes = (): number => process.memoryUsage.rss();
-  const heapBytes = (): number => {
-    const { heapUsed, external } = process.memoryUsage();
-    return heapUsed + external;
+  let lastBytes = 0;
+  const resident = (): number => {
+    lastBytes = residentBytes() ?? lastBytes;
+    return lastBytes;
   };
-  const resting = { cpuMs, residentBytes, heapBytes, collect: collectGarbage, trim: trimHeap };
+  const resting = { cpuMs, residentBytes: resident, heapBytes, collect: collectGarbage, trim: trimHeap };
   const watch = new RestWatch(resting, performance.now());
   setInterval(() => watch.look(performance.now()), LOOK_EVERY_MS).unref();
 }

@@ -30,7 +30,7 @@ export class Terminals {
     if (terminal !== undefined) return terminal;
     throw new RpcError(
       Code.NotFound,
-      'the program is not here any more: it ended, or its supervisor was started anew',
+      'the program is not here any more: it did not start, has ended, or its supervisor was started anew; see: vkctl ps -a',
     );
   }
 

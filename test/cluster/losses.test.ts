@@ -1,6 +1,7 @@
 // What is lost is seen until somebody says that it may be, and what is loaded is whole or not there.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -88,6 +89,15 @@ test('a load that is killed, cut off or short leaves nothing that looks whole', 
   expect(await vkctl('ds', 'rm', 'made')).toMatchObject({ code: 0 });
 });
 
+test('a load whose pmap manager dies or is replaced leaves nothing either', async () => {
+  const half = await halfLoad('node-died', '--size', String(bytes.length), '--node', 'node2');
+  const ended = once(half, 'exit');
+  await cluster.kill('node2/pmapd');
+  expect((await ended)[0]).toBe(1);
+  expect(await listed('node-died')).toBe('');
+  await cluster.well();
+});
+
 test('LOST pages are told until they are written anew or accepted; what is stored is not LOST', async () => {
   const file = join(cluster.home, 'in');
   writeFileSync(file, bytes);
@@ -97,6 +107,8 @@ test('LOST pages are told until they are written anew or accepted; what is store
   await load('notes', bytes.subarray(0, 200 * PAGE), '--node', 'node2');
   await vkctl('ds', 'sync', 'notes', '--range', `0+${100 * PAGE}`, '--node', 'node2');
   const half = await halfLoad('half', '--size', '1M', '--node', 'node2');
+  // Neither of the two is there to remove what was made.
+  half.kill('SIGSTOP');
   await cluster.kill('node2/pmapd');
   half.kill('SIGKILL');
   await cluster.well();

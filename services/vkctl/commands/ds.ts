@@ -1,6 +1,7 @@
 import { createReadStream, createWriteStream, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
 import { constants, hostname, userInfo } from 'node:os';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
 import type { DataspaceLoss } from '@odonata/proto/pmap/v1/pmap';
 import { Code } from '@odonata/rpc/error.ts';
@@ -13,6 +14,8 @@ import { formatSize, parseSize } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
 import { writeTo } from './stdio.ts';
 
+/** How long what a broken load made is tried to be removed. */
+const REMOVE_MS = 8_000;
 /** Each page is taken from every node that might have it after all. */
 const ACCEPT_MS = 600_000;
 
@@ -128,13 +131,47 @@ async function load(name: string, file: string, options: DsOptions): Promise<voi
   const stream = fromStdin ? process.stdin : createReadStream(file, { highWaterMark: 2 ** 20 });
   await withConnection(clusterOf(options), async (to) => {
     const node = await throughNode(to, options);
+    const wasThere = await isThere(to, name);
     const sizeBytes = size ?? (await sizeToMake(to, name, stat?.size));
     const loadBytes = stat?.size ?? (options.pad ? 0 : (size ?? 0));
     const onProgress = loadProgress(name, options);
-    const bytes = await loadDataspace(to, node, { name, sizeBytes, loadBytes, bytes: stream, onProgress });
+    const about = { name, sizeBytes, loadBytes, bytes: stream, onProgress };
+    const bytes = await loadDataspace(to, node, about).catch(async (error) => {
+      if (!wasThere) await removeHalf(to, name);
+      throw error;
+    });
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     printError(`${name}: ${formatSize(bytes)} loaded through ${node}`);
   });
+}
+
+async function isThere(to: Connection, name: string): Promise<boolean> {
+  try {
+    await (await to.directory()).getDataspace({ name, withoutUsage: true });
+    return true;
+  } catch (error) {
+    return !hasCode(error, Code.NotFound);
+  }
+}
+
+/**
+ * What a load made that broke off; where its pmap manager went away, that one could not remove it. It stays, marked as
+ * incomplete, where the directory does not answer either.
+ */
+async function removeHalf(to: Connection, name: string): Promise<void> {
+  const endMs = Date.now() + REMOVE_MS;
+  while (Date.now() < endMs) {
+    try {
+      const directory = await to.directory();
+      const { dataspace } = await directory.getDataspace({ name, withoutUsage: true }, { deadlineMs: 2_000 });
+      if (dataspace?.load?.made !== true) return;
+      await directory.deleteDataspace({ name }, { deadlineMs: 2_000 });
+      return;
+    } catch (error) {
+      if (hasCode(error, Code.NotFound)) return;
+      await sleep(200);
+    }
+  }
 }
 
 /** 0 where the dataspace exists: it keeps its size, unless an earlier load made it and broke off. */

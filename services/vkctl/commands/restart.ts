@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { signalIdentity } from '../cluster/identity.ts';
 import type { ClusterRecord, ServiceRecord } from '../cluster/record.ts';
 import { askToReplace, canBeReplaced } from '../cluster/replace.ts';
-import { connectToRouters, lastLine, servicesNotReady } from '../cluster/start.ts';
+import { connectToRouters, servicesNotReady } from '../cluster/start.ts';
 import { type Connection, expectHere, runningRecord, withConnection } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { type LostPages, lostPages, newlyLost } from '../lost-pages.ts';
@@ -151,7 +151,7 @@ function reasonIn(logFile: string, fromBytes: number): string {
     const reason = /^\{.*given up: this .*\}$/.test(line) && (JSON.parse(line) as { reason?: string }).reason;
     if (typeof reason === 'string') return reason;
   }
-  return lastLine(logFile);
+  return 'the one that runs did not hand over in time';
 }
 
 async function notReady(cluster: string): Promise<string[]> {
