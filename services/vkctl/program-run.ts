@@ -28,6 +28,8 @@ import { ProgramInput } from './program-input.ts';
 const MODULE_PIECE_BYTES = 2 ** 20;
 /** We say what we have of the output in steps of this. */
 const TAKEN_BYTES = 64n * 1024n;
+/** Or at the latest after so long. */
+const TAKEN_MS = 5;
 /** The supervisor waits for so long until we come back. */
 const RESUME_MS = 18_000;
 
@@ -65,6 +67,8 @@ export class ProgramRun {
   #over = false;
   #outputTaken = 0n;
   #outputSaid = 0n;
+  #outputDue = false;
+  #sayOutput: NodeJS.Timeout | undefined;
   /** Of the stream of this time; the requests of an earlier one end. */
   #stream = 0;
 
@@ -109,6 +113,7 @@ export class ProgramRun {
       }
     } finally {
       this.#over = true;
+      clearTimeout(this.#sayOutput);
       this.#input.close();
     }
   }
@@ -179,6 +184,18 @@ export class ProgramRun {
   #tookOutput(bytes: number): void {
     this.#outputTaken += BigInt(bytes);
     if (this.#outputTaken - this.#outputSaid >= TAKEN_BYTES) this.#input.wake();
+    else
+      this.#sayOutput ??= setTimeout(() => {
+        this.#sayOutput = undefined;
+        this.#outputDue = true;
+        this.#input.wake();
+      }, TAKEN_MS);
+  }
+
+  /** A program waits when much of its output, or many small pieces of it, are not known to be taken. */
+  get #mustSayOutput(): boolean {
+    const unsaid = this.#outputTaken - this.#outputSaid;
+    return this.#resumable && unsaid > 0n && (this.#outputDue || unsaid >= TAKEN_BYTES);
   }
 
   /** Comes back through whichever router answers. @throws what broke the stream, where that is no router's end */
@@ -237,7 +254,8 @@ export class ProgramRun {
     let inputEnded = false;
     while (!this.#over && this.#stream === stream) {
       const { change } = this.#input;
-      if (this.#resumable && this.#outputTaken - this.#outputSaid >= TAKEN_BYTES) {
+      if (this.#mustSayOutput) {
+        this.#outputDue = false;
         this.#outputSaid = this.#outputTaken;
         yield { event: { case: 'outputTaken', value: this.#outputTaken } };
         continue;
