@@ -17,7 +17,7 @@ beforeAll(async () => {
   cluster = await TestCluster.up({ nodes: 2, leaseMs: 4000 });
 }, 150_000);
 afterAll(async () => {
-  for (const name of ['in', 'saved']) rmSync(join(cluster.home, name), { force: true });
+  for (const name of ['in', 'saved', 'longer']) rmSync(join(cluster.home, name), { force: true });
   await cluster.down();
 }, 90_000);
 

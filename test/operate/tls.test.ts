@@ -32,6 +32,6 @@ describe('a node with mutual TLS', () => {
   it('does not answer others', async () => {
     const { code, stderr } = await node.vkctl(['ps'], { ODONATA_TLS_DIR: '' });
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^vkctl: the router of cluster .* does not answer at .*\n$/);
+    expect(stderr).toMatch(/^vkctl: the router .*does not answer.*\n$/);
   });
 });

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code } from '@odonata/rpc/error.ts';
 import type { Command } from 'commander';
+import { endOfCluster } from '../cluster/end-of-cluster.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import { readRecord } from '../cluster/record.ts';
 import { type Connection, withConnection } from '../connection.ts';
@@ -121,8 +122,11 @@ async function runHere(to: Connection, node: string, spec: ProgramSpec, module: 
     },
   });
   const stopForwarding = forwardSignals(running, abort);
+  const over = new AbortController();
   try {
-    const { code, signal, reason, stack } = await running.exited();
+    const exited = running.exited();
+    const ended = endOfCluster(to.cluster, over.signal).then(() => exited);
+    const { code, signal, reason, stack } = await Promise.race([exited, ended]);
     if (reason) printError(oneLine(`vkctl: ${spec.name}: ${signal ? `${signal}: ` : ''}${reason}`));
     if (stack) printError(shortStack(stack));
     if (signal === 'SIGSYS') printLogFile(to.cluster, node);
@@ -132,6 +136,7 @@ async function runHere(to: Connection, node: string, spec: ProgramSpec, module: 
     if (abort.signal.aborted) return 130;
     throw error;
   } finally {
+    over.abort();
     stopForwarding();
   }
 }
