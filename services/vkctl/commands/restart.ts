@@ -144,15 +144,29 @@ async function restartOne(cluster: string, name: string, timeoutMs: number): Pro
   }
 }
 
-/** Why a hand-over was given up, from the log of both processes. */
+/** Why a hand-over was given up, or never began, from the log of both processes. */
 function reasonIn(logFile: string, fromBytes: number): string {
-  const lines = readFileSync(logFile).subarray(fromBytes).toString().split('\n');
-  for (const line of lines.reverse()) {
-    const reason = /^\{.*given up: this .*\}$/.test(line) && (JSON.parse(line) as { reason?: string }).reason;
-    if (typeof reason === 'string') return reason;
+  const lines = readFileSync(logFile).subarray(fromBytes).toString().split('\n').filter(isJson).reverse();
+  for (const line of lines) {
+    const { msg, reason } = JSON.parse(line) as LogLine;
+    if (msg?.includes('given up: this ') && reason !== undefined) return reason;
+  }
+  // What the next one complained of, if it did: an ordinary line is no reason.
+  for (const line of lines) {
+    const { level, msg, err } = JSON.parse(line) as LogLine;
+    if (level === 'error' || level === 'fatal') return [msg, err?.message].filter(Boolean).join(': ');
   }
   return 'the one that runs did not hand over in time';
 }
+
+interface LogLine {
+  level?: string;
+  msg?: string;
+  reason?: string;
+  err?: { message?: string };
+}
+
+const isJson = (line: string): boolean => /^\{.*\}$/.test(line);
 
 async function notReady(cluster: string): Promise<string[]> {
   const record = await runningRecord(cluster);
