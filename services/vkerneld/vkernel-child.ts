@@ -208,6 +208,7 @@ function environment(name: string, index: number, token: string, place: VkernelP
   const { node, nodeIndex, socketDir, logLevel } = place;
   return {
     PATH: process.env.PATH,
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
     ODONATA_VKERNEL_NAME: name,
     ODONATA_VKERNEL_TOKEN: token,
     ODONATA_VKERNEL_CONTROL: `unix:${socketDir}/vkerneld.sock`,

@@ -1,8 +1,8 @@
 // The owner of everything that a local cluster is: its services, folders, lock and record.
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { COMPILE_CACHE } from '../cluster/compile-cache.ts';
 import { makeFolder } from '../cluster/folder.ts';
 import { identify } from '../cluster/identity.ts';
 import { natsConfig, natsConfigFile } from '../cluster/kept-store.ts';
@@ -58,7 +58,7 @@ export class Supervisor {
       log,
       env: {
         PATH: process.env.PATH ?? '/usr/bin:/bin',
-        NODE_COMPILE_CACHE: fileURLToPath(new URL('../../../node_modules/.cache/odonata', import.meta.url)),
+        NODE_COMPILE_CACHE: COMPILE_CACHE,
         [MARK]: plan.runtimeDir,
       },
       wrap: setpriv ? [setpriv, '--pdeathsig', 'INT', '--'] : [],
