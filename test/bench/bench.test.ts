@@ -76,17 +76,13 @@ describe('a quick run', () => {
     expect(stdout).toMatch(new RegExp(`^${short} figures? of ${report.figures.length} falls? short:$`, 'm'));
   });
 
-  test.each([['compute', 'matmul'], ...(LONG ? [['directory', 'failover: replica 1'] as const] : [])])(
-    'ends with its clusters on Ctrl-C: %s',
-    { timeout: 90_000 },
-    async (part, step) => {
-      const { child, result } = bench(['--quick', '--only', part], (shown) => {
-        if (shown.includes(step)) child.kill('SIGINT');
-      });
-      expect((await result).code).toBe(130);
-      expect(left(child.pid!)).toEqual([]);
-    },
-  );
+  test.each(INTERRUPTED)('ends with its clusters on Ctrl-C: %s', { timeout: 90_000 }, async (part, step) => {
+    const { child, result } = bench(['--quick', '--only', part], (shown) => {
+      if (shown.includes(step)) child.kill('SIGINT');
+    });
+    expect((await result).code).toBe(130);
+    expect(left(child.pid!)).toEqual([]);
+  });
 });
 
 describe('its command line', () => {
