@@ -24,7 +24,7 @@ const refuted = (mutant: string, defines: Record<string, number>): Configuration
 
 export const CONFIGURATIONS: readonly Configuration[] = [
   holds('nobody-has-it', { WANTS: 3, CREATOR: 0, EARLY: 1 }),
-  holds('early-ticks', { WANTS: 3, EARLY: 1, LOSSES: 1 }),
+  holds('early-ticks', { WANTS: 3, EARLY: 1, LOSSES: 1 }, true),
   holds('stream-breaks', { WANTS: 3, BREAKS: 1 }, true),
   holds('holder-crashes', { WANTS: 2, CRASHES: 1, EARLY: 1 }),
   holds('lease-ends', { WANTS: 2, SILENCES: 1, LOSSES: 1 }),
