@@ -1,6 +1,6 @@
 // The actions of one step of a directory, page by page, joined to runs.
 import type { DirectoryAction, RefuseReason } from './directory-messages.ts';
-import type { HolderId, HolderIdentity, PageRun, PageState } from './page.ts';
+import type { HolderId, HolderIdentity, PageRun, PageSpan, PageState } from './page.ts';
 import type { Change, Request } from './page-table.ts';
 import { RunBatch } from './run-batch.ts';
 
@@ -27,7 +27,7 @@ export class DirectoryOutbox {
 
   grant(
     dataspace: bigint,
-    page: number,
+    page: PageSpan,
     about: {
       holder: HolderId;
       state: PageState;
@@ -37,7 +37,7 @@ export class DirectoryOutbox {
       stored?: boolean;
     },
   ): void {
-    this.counters.grants++;
+    this.counters.grants += page.pageCount;
     const { holder, state, version, zero = false, restore = false, stored = false } = about;
     const make = (run: PageRun): DirectoryAction => {
       return { type: 'grant', holder, run, state, version, zero, restore, stored };
@@ -54,8 +54,8 @@ export class DirectoryOutbox {
     );
   }
 
-  recall(dataspace: bigint, page: number, change: Change, receiverIdentity: HolderIdentity): void {
-    this.counters.recalls++;
+  recall(dataspace: bigint, page: PageSpan, change: Change, receiverIdentity: HolderIdentity): void {
+    this.counters.recalls += page.pageCount;
     const { source: holder, version } = change;
     const { holder: receiver, mode } = change.request;
     const receiverState = arrivalState(change);
@@ -75,8 +75,8 @@ export class DirectoryOutbox {
     );
   }
 
-  invalidate(dataspace: bigint, page: number, change: Change, resend: boolean): void {
-    this.counters.invalidations++;
+  invalidate(dataspace: bigint, page: PageSpan, change: Change, resend: boolean): void {
+    this.counters.invalidations += page.pageCount;
     const { source, version, unacked: holders, fence: anew } = change;
     // What is lost nobody keeps, and nobody is to hear of it by the broadcast alone: some do not follow the dataspace.
     const except = anew ? 0 : change.request.holder;
@@ -86,13 +86,13 @@ export class DirectoryOutbox {
     this.batch.add('invalidate', dataspace, page, make, holders.join(), except, source, version);
   }
 
-  refuse(dataspace: bigint, page: number, request: Request, reason: RefuseReason, version = 0): void {
+  refuse(dataspace: bigint, page: PageSpan, request: Request, reason: RefuseReason, version = 0): void {
     const { holder, mode } = request;
     const make = (run: PageRun): DirectoryAction => ({ type: 'refuse', holder, run, mode, reason, version });
     this.batch.add('refuse', dataspace, page, make, holder, mode, reason, version);
   }
 
-  settled(dataspace: bigint, page: number, holder: HolderId, version: number): void {
+  settled(dataspace: bigint, page: PageSpan, holder: HolderId, version: number): void {
     const make = (run: PageRun): DirectoryAction => ({ type: 'settled', holder, run, version });
     this.batch.add('settled', dataspace, page, make, holder, version);
   }

@@ -7,7 +7,7 @@
 import type { HeldRun } from './directory-messages.ts';
 import type { DirectoryOutbox } from './directory-outbox.ts';
 import { withHolder } from './holder-set.ts';
-import { type HolderId, type HolderIdentity, unreachable } from './page.ts';
+import { type HolderId, type HolderIdentity, type PageSpan, unreachable } from './page.ts';
 import { type Dataspace, type Page, plainPage } from './page-table.ts';
 
 /** What an owner reports that it sent on. */
@@ -53,20 +53,28 @@ export class DirectoryRebuild {
   }
 
   report(dataspace: Dataspace, holder: HolderId, held: HeldRun, out: DirectoryOutbox): void {
-    const end = Math.min(held.run.firstPage + held.run.pageCount, dataspace.pageCount);
-    for (let number = held.run.firstPage; number < end; number++) {
-      this.reportPage(dataspace, number, holder, held, out);
-    }
+    const { firstPage, pageCount } = held.run;
+    const count = Math.min(pageCount, dataspace.pageCount - firstPage);
+    for (const piece of dataspace.pages.pieces(firstPage, count))
+      this.reportPage(dataspace, reportedPage(dataspace, piece, holder), holder, held, out);
+  }
+
+  /** An entry was cut: what is known of it holds of both parts. */
+  cut(from: Page, to: Page): void {
+    const kept = this.kept.get(from);
+    if (kept !== undefined) this.kept.set(to, kept);
+    const version = this.ownerVersions.get(from);
+    if (version !== undefined) this.ownerVersions.set(to, version);
+    if (this.masters.has(from)) this.masters.add(to);
   }
 
   private reportPage(
     dataspace: Dataspace,
-    number: number,
+    page: Page,
     holder: HolderId,
     held: HeldRun,
     out: DirectoryOutbox,
   ): void {
-    const page = reportedPage(dataspace, number, holder);
     switch (held.state) {
       case 'INVALID':
         break;
@@ -78,7 +86,7 @@ export class DirectoryRebuild {
       case 'MASTER':
       case 'EXCLUSIVE':
       case 'MODIFIED':
-        this.reportOwner(dataspace, number, page, holder, held, out);
+        this.reportOwner(dataspace, page, holder, held, out);
         break;
       default:
         unreachable(held.state);
@@ -88,7 +96,6 @@ export class DirectoryRebuild {
 
   private reportOwner(
     dataspace: Dataspace,
-    number: number,
     page: Page,
     holder: HolderId,
     held: HeldRun,
@@ -107,16 +114,16 @@ export class DirectoryRebuild {
       else this.kept.delete(page);
     }
     const loser = loses ? holder : rival;
-    if (loser !== 0) out.settled(dataspace.id, number, loser, Math.max(held.version, rivalVersion));
+    if (loser !== 0) out.settled(dataspace.id, page, loser, Math.max(held.version, rivalVersion));
   }
 }
 
 // A creator reports only what differs from a page that nobody asked for: until it does, such a page is its
 // own. All others nobody has, until he says so.
-function reportedPage(dataspace: Dataspace, number: number, holder: HolderId): Page {
-  const known = dataspace.pages.get(number);
-  const page = known ?? plainPage(dataspace);
-  dataspace.pages.set(number, page);
+function reportedPage(dataspace: Dataspace, { firstPage, pageCount }: PageSpan, holder: HolderId): Page {
+  const page = dataspace.pages.cut(firstPage, pageCount, (first, count) =>
+    plainPage(dataspace, first, count),
+  );
   if (holder === dataspace.creator && page.owner === holder) {
     page.owner = 0;
     page.exclusive = false;

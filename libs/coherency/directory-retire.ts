@@ -3,6 +3,7 @@
 import type { HolderId, PageRun, RunsOf } from './page.ts';
 import type { Dataspace, Page } from './page-table.ts';
 import { RunBatch } from './run-batch.ts';
+import type { RunEntry, RunMap } from './run-map.ts';
 
 /** So many runs are named at a time. */
 export const REMAINING_RUNS_MAX = 1_024;
@@ -12,34 +13,27 @@ export function remainingRuns(dataspaces: Iterable<Dataspace>, holder: HolderId,
   const remaining: PageRun[] = [];
   for (const dataspace of dataspaces) {
     const batch = new RunBatch<{ type: 'page'; run: PageRun }>();
-    const numbers = [...dataspace.pages.keys()].sort((a, b) => a - b);
-    for (const number of numbers)
-      if (keepsBack(dataspace.pages.get(number)!, holder))
-        batch.add('page', dataspace.id, number, (run) => ({ type: 'page', run }));
+    for (const page of dataspace.pages)
+      if (keepsBack(page, holder)) batch.add('page', dataspace.id, page, (run) => ({ type: 'page', run }));
     remaining.push(...batch.take().map(({ run }) => run));
     // Pages that nobody ever asked for are their creator's.
     if (dataspace.creator === holder && !dataspace.creatorLost)
-      for (const run of runsOf(dataspace.id, dataspace.pageCount)) remaining.push(...gaps(run, numbers));
+      for (const run of runsOf(dataspace.id, dataspace.pageCount))
+        remaining.push(...gaps(run, dataspace.pages));
     if (remaining.length >= REMAINING_RUNS_MAX) break;
   }
   return remaining.slice(0, REMAINING_RUNS_MAX);
 }
 
-/** The parts of a run that have none of these pages. */
-export function gaps({ dataspace, firstPage, pageCount }: PageRun, pages: readonly number[]): PageRun[] {
-  const runs: PageRun[] = [];
-  const end = firstPage + pageCount;
-  let next = firstPage;
-  const until = (page: number): void => {
-    if (page > next) runs.push({ dataspace, firstPage: next, pageCount: page - next });
-  };
-  for (const page of pages) {
-    if (page < firstPage || page >= end) continue;
-    until(page);
-    next = page + 1;
-  }
-  until(end);
-  return runs;
+/** The parts of a run that have no entry. */
+export function gaps<E extends RunEntry<E>>(
+  { dataspace, firstPage, pageCount }: PageRun,
+  pages: RunMap<E>,
+): PageRun[] {
+  return pages
+    .pieces(firstPage, pageCount)
+    .filter(({ entry }) => entry === undefined)
+    .map((piece) => ({ dataspace, firstPage: piece.firstPage, pageCount: piece.pageCount }));
 }
 
 function keepsBack({ change, owner, sharers }: Page, holder: HolderId): boolean {

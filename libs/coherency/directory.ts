@@ -7,12 +7,13 @@ import assert from 'node:assert/strict';
 import type { DirectoryAction, DirectoryEvent } from './directory-messages.ts';
 import { type DirectoryCounters, DirectoryOutbox } from './directory-outbox.ts';
 import { DirectoryRebuild } from './directory-rebuild.ts';
-import { remainingRuns } from './directory-retire.ts';
+import { gaps, remainingRuns } from './directory-retire.ts';
 import { type HolderSet, NO_HOLDERS, withHolder, withoutHolder } from './holder-set.ts';
 import {
   type HolderId,
   type HolderIdentity,
   type PageRun,
+  type PageSpan,
   type PageState,
   type RunsOf,
   unreachable,
@@ -25,12 +26,12 @@ import {
   lose,
   NO_REQUESTS,
   type Page,
-  pageOf,
   plainPage,
   type Request,
   type Usage,
   usageOf,
 } from './page-table.ts';
+import { RunMap } from './run-map.ts';
 
 /** After this long without an ack an invalidation is sent again: the broadcast may have lost it. */
 export const INVALIDATE_AGAIN_MS = 100;
@@ -54,7 +55,7 @@ export class Directory {
   private readonly home: boolean;
   private readonly dataspaces = new Map<bigint, Dataspace>();
   private readonly holders = new Map<HolderId, HolderIdentity>();
-  private readonly changing = new Map<Page, { dataspace: Dataspace; number: number }>();
+  private readonly changing = new Map<Page, Dataspace>();
   private nowMs = 0;
   private readonly out = new DirectoryOutbox();
   private readonly rebuild = new DirectoryRebuild();
@@ -140,16 +141,17 @@ export class Directory {
     return dataspace === undefined ? NO_USAGE : usageOf(dataspace);
   }
 
-  /** Pages that are lost, of those that have an entry, and all that have one; both in order. */
-  lossesOf(id: bigint): { lost: number[]; entries: number[] } {
-    const lost: number[] = [];
-    const entries: number[] = [];
-    for (const [number, page] of this.dataspaces.get(id)?.pages ?? []) {
-      entries.push(number);
-      if (page.lost) lost.push(number);
-    }
-    const inOrder = (a: number, b: number): number => a - b;
-    return { lost: lost.sort(inOrder), entries: entries.sort(inOrder) };
+  /** Pages that are lost, of those that have an entry; in order. */
+  lostRuns(id: bigint): PageRun[] {
+    return [...(this.dataspaces.get(id)?.pages ?? [])]
+      .filter(({ lost }) => lost)
+      .map(({ firstPage, pageCount }) => ({ dataspace: id, firstPage, pageCount }));
+  }
+
+  /** The parts of a run that nobody has asked for. */
+  plainRuns(run: PageRun): PageRun[] {
+    const dataspace = this.dataspaces.get(run.dataspace);
+    return dataspace === undefined ? [run] : gaps(run, dataspace.pages);
   }
 
   /** True where a dataspace was created and not removed. */
@@ -171,7 +173,7 @@ export class Directory {
   } {
     const dataspace = this.dataspaces.get(id);
     assert(dataspace !== undefined, `no dataspace ${id}`);
-    const page = dataspace.pages.get(number) ?? plainPage(dataspace);
+    const page = dataspace.pages.get(number) ?? plainPage(dataspace, number, 1);
     return {
       owner: page.owner,
       exclusive: page.exclusive,
@@ -190,17 +192,17 @@ export class Directory {
       creator: event.creator,
       creatorLost: event.creatorLost ?? false,
       durable: event.durable ?? false,
-      pages: new Map(),
+      pages: new RunMap((from, to) => this.cutPage(from, to)),
     });
   }
 
   private remove(id: bigint): void {
     const dataspace = this.dataspaces.get(id);
     if (dataspace === undefined) return;
-    for (const [number, page] of dataspace.pages) {
+    for (const page of dataspace.pages) {
       this.changing.delete(page);
-      if (page.change) this.out.refuse(dataspace.id, number, page.change.request, 'NO_DATASPACE');
-      for (const request of page.queue) this.out.refuse(dataspace.id, number, request, 'NO_DATASPACE');
+      if (page.change) this.out.refuse(dataspace.id, page, page.change.request, 'NO_DATASPACE');
+      for (const request of page.queue) this.out.refuse(dataspace.id, page, request, 'NO_DATASPACE');
     }
     this.dataspaces.delete(id);
   }
@@ -211,29 +213,53 @@ export class Directory {
     this.out.counters.acquires++;
     const dataspace = this.dataspaces.get(run.dataspace);
     const request = { holder, mode, alone, storedVersion, lostVersion };
-    for (let i = 0; i < run.pageCount; i++) {
-      const number = run.firstPage + i;
-      if (dataspace === undefined || number >= dataspace.pageCount) {
-        this.out.refuse(run.dataspace, number, request, 'NO_DATASPACE');
+    const known =
+      dataspace === undefined ? 0 : Math.max(0, Math.min(run.pageCount, dataspace.pageCount - run.firstPage));
+    const needed = Math.min(known, Math.max(0, neededPages));
+    if (dataspace !== undefined) {
+      const { firstPage } = run;
+      this.acquireSpan(dataspace, { firstPage, pageCount: needed }, request, false);
+      if (needed < known) {
+        const speculative = { firstPage: firstPage + needed, pageCount: known - needed };
+        this.acquireSpan(dataspace, speculative, request, true);
+      }
+      dataspace.pages.join(firstPage, known);
+    }
+    if (known < run.pageCount) {
+      const unknown = { firstPage: run.firstPage + known, pageCount: run.pageCount - known };
+      this.out.refuse(run.dataspace, unknown, request, 'NO_DATASPACE');
+    }
+  }
+
+  private acquireSpan(dataspace: Dataspace, span: PageSpan, request: Request, speculative: boolean): void {
+    const { holder } = request;
+    for (const piece of dataspace.pages.pieces(span.firstPage, span.pageCount)) {
+      if (speculative && this.wouldDisturb(dataspace, piece.entry, holder)) {
+        this.out.refuse(dataspace.id, piece, request, 'SKIPPED');
         continue;
       }
-      const speculative = i >= neededPages;
-      if (speculative && this.wouldDisturb(dataspace, number, holder)) {
-        this.out.refuse(dataspace.id, number, request, 'SKIPPED');
-        continue;
-      }
-      const page = pageOf(dataspace, number);
+      const page = this.cut(dataspace, piece);
       // An owner that asks may not know yet that it is one: without the bytes it kept a later grant is of no use.
-      if (page.restore && page.owner === holder) this.grantBack(dataspace, number, page);
-      if (page.change === undefined) this.begin(dataspace, number, page, request);
+      if (page.restore && page.owner === holder) this.grantBack(dataspace, page);
+      if (page.change === undefined) this.begin(dataspace, page, request);
       else this.enqueue(page, request);
     }
   }
 
+  // The entry of exactly these pages, which are of one entry or of none.
+  private cut(dataspace: Dataspace, { firstPage, pageCount }: PageSpan): Page {
+    return dataspace.pages.cut(firstPage, pageCount, (first, count) => plainPage(dataspace, first, count));
+  }
+
+  private cutPage(from: Page, to: Page): void {
+    const dataspace = this.changing.get(from);
+    if (dataspace !== undefined) this.changing.set(to, dataspace);
+    this.rebuild.cut(from, to);
+  }
+
   // A speculative page must not be taken from a writer, nor wait for one.
-  private wouldDisturb(dataspace: Dataspace, number: number, holder: HolderId): boolean {
-    const page = dataspace.pages.get(number);
-    if (page === undefined) return dataspace.creatorLost;
+  private wouldDisturb({ creatorLost }: Dataspace, page: Page | undefined, holder: HolderId): boolean {
+    if (page === undefined) return creatorLost;
     return page.change !== undefined || page.lost || (page.exclusive && page.owner !== holder);
   }
 
@@ -243,29 +269,29 @@ export class Directory {
     if (!page.queue.some(twin)) page.queue = [...page.queue, request];
   }
 
-  private begin(dataspace: Dataspace, number: number, page: Page, request: Request): void {
+  private begin(dataspace: Dataspace, page: Page, request: Request): void {
     assert(page.change === undefined, 'one change at a time');
-    if (page.lost) this.beginLost(dataspace, number, page, request);
-    else if (request.mode === 'READ') this.beginRead(dataspace, number, page, request);
-    else this.beginWrite(dataspace, number, page, request);
+    if (page.lost) this.beginLost(dataspace, page, request);
+    else if (request.mode === 'READ') this.beginRead(dataspace, page, request);
+    else this.beginWrite(dataspace, page, request);
   }
 
   // What begins anew, whoever has it after all must lose first: one who got it from a source that died, who did not hear
   // a recall or an invalidation, or whose sync of it is not stored yet. What is durable may always begin anew with what is
   // stored, all else where somebody has bytes to begin with: zeros, since the loss was accepted, or the whole page.
-  private beginLost(dataspace: Dataspace, number: number, page: Page, request: Request): void {
+  private beginLost(dataspace: Dataspace, page: Page, request: Request): void {
     const { storedVersion, lostVersion } = request;
     const mayBeginAnew = dataspace.durable || storedVersion !== undefined;
-    if (mayBeginAnew && !page.fenced) this.fence(dataspace, number, page, request);
+    if (mayBeginAnew && !page.fenced) this.fence(dataspace, page, request);
     else if (!page.fenced || storedVersion === undefined || lostVersion !== page.version)
-      this.out.refuse(dataspace.id, number, request, 'LOST', page.version);
-    else this.beginStored(dataspace, number, page, request.holder, storedVersion);
+      this.out.refuse(dataspace.id, page, request, 'LOST', page.version);
+    else this.beginStored(dataspace, page, request.holder, storedVersion);
   }
 
-  private fence(dataspace: Dataspace, number: number, page: Page, request: Request): void {
+  private fence(dataspace: Dataspace, page: Page, request: Request): void {
     let unacked = NO_HOLDERS;
     for (const holder of this.holders.keys()) unacked = withHolder(unacked, holder);
-    this.change(dataspace, number, page, request, {
+    this.change(dataspace, page, request, {
       version: page.version + 1,
       source: 0,
       unacked,
@@ -273,28 +299,22 @@ export class Directory {
     });
   }
 
-  private fenced(dataspace: Dataspace, number: number, page: Page, change: Change): void {
+  private fenced(dataspace: Dataspace, page: Page, change: Change): void {
     this.changing.delete(page);
     page.change = undefined;
     page.version = change.version;
     page.fenced = true;
-    this.begin(dataspace, number, page, change.request);
-    this.serveQueue(dataspace, number, page);
+    this.begin(dataspace, page, change.request);
+    this.serveQueue(dataspace, page);
   }
 
   // Later than what was lost and than what is stored: whoever still syncs either of these changes nothing.
-  private beginStored(
-    dataspace: Dataspace,
-    number: number,
-    page: Page,
-    holder: HolderId,
-    storedVersion: number,
-  ): void {
+  private beginStored(dataspace: Dataspace, page: Page, holder: HolderId, storedVersion: number): void {
     become(page, holder, Math.max(page.version, storedVersion) + 1);
     page.lost = false;
     page.fenced = false;
     page.stored = true;
-    this.grant(dataspace, number, page, holder, 'MODIFIED', false);
+    this.grant(dataspace, page, holder, 'MODIFIED', false);
   }
 
   // Of a page that nobody else ever asked for its creator has all permissions, unless it lost the dataspace.
@@ -303,21 +323,21 @@ export class Directory {
     return !this.home && page.owner === asker && isPlain;
   }
 
-  private loseAsked(dataspace: Dataspace, number: number, page: Page, request: Request): void {
+  private loseAsked(dataspace: Dataspace, page: Page, request: Request): void {
     lose(page);
-    this.beginLost(dataspace, number, page, request);
+    this.beginLost(dataspace, page, request);
   }
 
-  private beginRead(dataspace: Dataspace, number: number, page: Page, request: Request): void {
+  private beginRead(dataspace: Dataspace, page: Page, request: Request): void {
     const reader = request.holder;
     if (this.hasForgotten(page, reader)) {
-      this.loseAsked(dataspace, number, page, request);
+      this.loseAsked(dataspace, page, request);
     } else if (page.owner === reader) {
-      this.grant(dataspace, number, page, reader, page.exclusive ? 'EXCLUSIVE' : 'MASTER', page.zero);
+      this.grant(dataspace, page, reader, page.exclusive ? 'EXCLUSIVE' : 'MASTER', page.zero);
     } else if (page.sharers.includes(reader)) {
-      this.grant(dataspace, number, page, reader, page.owner === 0 ? 'SHARED' : 'SLAVE', false);
+      this.grant(dataspace, page, reader, page.owner === 0 ? 'SHARED' : 'SLAVE', false);
     } else if (page.owner !== 0) {
-      this.change(dataspace, number, page, request, {
+      this.change(dataspace, page, request, {
         version: page.version,
         source: page.owner,
         unacked: NO_HOLDERS,
@@ -327,23 +347,23 @@ export class Directory {
       page.exclusive = true;
       page.version++;
       page.zero = !this.home;
-      this.grant(dataspace, number, page, reader, 'EXCLUSIVE', page.zero);
+      this.grant(dataspace, page, reader, 'EXCLUSIVE', page.zero);
     } else {
       assert(this.home, 'without an owner only the home can supply the data');
       page.sharers = withHolder(page.sharers, reader);
-      this.grant(dataspace, number, page, reader, 'SHARED', false);
+      this.grant(dataspace, page, reader, 'SHARED', false);
     }
   }
 
-  private beginWrite(dataspace: Dataspace, number: number, page: Page, request: Request): void {
+  private beginWrite(dataspace: Dataspace, page: Page, request: Request): void {
     const writer = request.holder;
     if (this.hasForgotten(page, writer)) {
-      this.loseAsked(dataspace, number, page, request);
+      this.loseAsked(dataspace, page, request);
       return;
     }
     let others = withoutHolder(page.sharers, writer);
     if (page.owner === writer && page.exclusive) {
-      this.grant(dataspace, number, page, writer, 'MODIFIED', page.zero);
+      this.grant(dataspace, page, writer, 'MODIFIED', page.zero);
       return;
     }
     const hasCopy = page.owner === writer || page.sharers.includes(writer) || this.home;
@@ -354,15 +374,14 @@ export class Directory {
       const zero = !this.home && page.owner === 0 && page.sharers.length === 0;
       become(page, writer, version);
       page.zero = zero;
-      this.grant(dataspace, number, page, writer, 'MODIFIED', zero);
+      this.grant(dataspace, page, writer, 'MODIFIED', zero);
       return;
     }
-    this.change(dataspace, number, page, request, { version, source, unacked: others });
+    this.change(dataspace, page, request, { version, source, unacked: others });
   }
 
   private change(
     dataspace: Dataspace,
-    number: number,
     page: Page,
     request: Request,
     plan: { version: number; source: HolderId; unacked: HolderSet; fence?: boolean },
@@ -379,25 +398,19 @@ export class Directory {
       sentAtMs: this.nowMs,
       resends: 0,
     };
-    this.changing.set(page, { dataspace, number });
-    this.sendChange(dataspace, number, page, page.change, false);
+    this.changing.set(page, dataspace);
+    this.sendChange(dataspace, page, page.change, false);
   }
 
-  private sendChange(
-    dataspace: Dataspace,
-    number: number,
-    page: Page,
-    change: Change,
-    resend: boolean,
-  ): void {
+  private sendChange(dataspace: Dataspace, page: Page, change: Change, resend: boolean): void {
     // The grant by which the source was to take the page back may be lost.
-    if (change.dataPending && page.restore) this.grantBack(dataspace, number, page);
+    if (change.dataPending && page.restore) this.grantBack(dataspace, page);
     if (change.dataPending) {
       const identity = this.holders.get(change.request.holder);
       assert(identity !== undefined, 'the requester of a change has not left');
-      this.out.recall(dataspace.id, number, change, identity);
+      this.out.recall(dataspace.id, page, change, identity);
     }
-    if (change.unacked.length > 0) this.out.invalidate(dataspace.id, number, change, resend);
+    if (change.unacked.length > 0) this.out.invalidate(dataspace.id, page, change, resend);
     if (resend) this.out.counters.resends++;
   }
 
@@ -405,31 +418,32 @@ export class Directory {
     assert(this.home, 'at a holder the data would go with the permission');
     const dataspace = this.dataspaces.get(run.dataspace);
     if (dataspace === undefined) return;
-    for (let number = run.firstPage; number < run.firstPage + run.pageCount; number++) {
-      const page = dataspace.pages.get(number);
-      if (page === undefined) continue;
+    for (const piece of dataspace.pages.pieces(run.firstPage, run.pageCount)) {
+      if (piece.entry === undefined) continue;
+      const page = this.cut(dataspace, piece);
       page.sharers = withoutHolder(page.sharers, holder);
       if (page.owner !== holder) continue;
       page.owner = 0;
       page.exclusive = false;
     }
+    dataspace.pages.join(run.firstPage, run.pageCount);
   }
 
   private ack(event: Extract<DirectoryEvent, { type: 'ack' }>): void {
     const dataspace = this.dataspaces.get(event.run.dataspace);
     if (dataspace === undefined) return;
-    for (let number = event.run.firstPage; number < event.run.firstPage + event.run.pageCount; number++) {
-      const page = dataspace.pages.get(number);
-      const change = page?.change;
+    const { firstPage, pageCount } = event.run;
+    for (const piece of dataspace.pages.pieces(firstPage, pageCount)) {
       // Anything else is the echo of a change that is over.
-      if (page === undefined || change === undefined || change.version !== event.version) continue;
-      this.ackChange(dataspace, number, page, change, event);
+      if (piece.entry?.change?.version !== event.version) continue;
+      const page = this.cut(dataspace, piece);
+      this.ackChange(dataspace, page, page.change!, event);
     }
+    dataspace.pages.join(firstPage, pageCount);
   }
 
   private ackChange(
     dataspace: Dataspace,
-    number: number,
     page: Page,
     change: Change,
     event: { holder: HolderId; kind: string },
@@ -439,17 +453,17 @@ export class Directory {
     // At a home the data never moves: that the owner lost its access is all that was asked.
     else if (event.kind === 'SENT' && this.home && event.holder === change.source) change.dataPending = false;
     else if (event.kind === 'ABSENT' && event.holder === change.source) {
-      this.sourceLost(dataspace, number, page, change);
+      this.sourceLost(dataspace, page, change);
       return;
     }
-    this.advance(dataspace, number, page, change);
+    this.advance(dataspace, page, change);
   }
 
-  private advance(dataspace: Dataspace, number: number, page: Page, change: Change): void {
+  private advance(dataspace: Dataspace, page: Page, change: Change): void {
     const { request } = change;
     if (change.grantPending && change.unacked.length === 0) {
       change.grantPending = false;
-      this.out.grant(dataspace.id, number, {
+      this.out.grant(dataspace.id, page, {
         holder: request.holder,
         state: 'MODIFIED',
         version: change.version,
@@ -457,20 +471,20 @@ export class Directory {
     }
     if (change.unacked.length > 0 || change.dataPending) return;
     if (change.fence) {
-      this.fenced(dataspace, number, page, change);
+      this.fenced(dataspace, page, change);
       return;
     }
     this.changing.delete(page);
     page.change = undefined;
     if (request.mode === 'WRITE') become(page, request.holder, change.version);
-    else this.share(dataspace, number, page, change);
+    else this.share(dataspace, page, change);
     if (change.source !== 0 && request.mode === 'WRITE' && !this.home) {
-      this.out.settled(dataspace.id, number, change.source, change.version);
+      this.out.settled(dataspace.id, page, change.source, change.version);
     }
-    this.serveQueue(dataspace, number, page);
+    this.serveQueue(dataspace, page);
   }
 
-  private share(dataspace: Dataspace, number: number, page: Page, change: Change): void {
+  private share(dataspace: Dataspace, page: Page, change: Change): void {
     const reader = change.request.holder;
     page.exclusive = false;
     page.zero = false;
@@ -480,41 +494,34 @@ export class Directory {
     if (!this.home) return;
     page.sharers = withHolder(page.sharers, page.owner);
     page.owner = 0;
-    this.grant(dataspace, number, page, reader, 'SHARED', false);
+    this.grant(dataspace, page, reader, 'SHARED', false);
   }
 
-  private serveQueue(dataspace: Dataspace, number: number, page: Page): void {
+  private serveQueue(dataspace: Dataspace, page: Page): void {
     while (page.change === undefined) {
       const [request, ...rest] = page.queue;
       if (request === undefined) return;
       page.queue = rest.length === 0 ? NO_REQUESTS : rest;
-      if (this.holders.has(request.holder)) this.begin(dataspace, number, page, request);
+      if (this.holders.has(request.holder)) this.begin(dataspace, page, request);
     }
   }
 
-  private grant(
-    dataspace: Dataspace,
-    number: number,
-    page: Page,
-    holder: HolderId,
-    state: PageState,
-    zero: boolean,
-  ): void {
+  private grant(dataspace: Dataspace, page: Page, holder: HolderId, state: PageState, zero: boolean): void {
     const stored = page.stored && holder === page.owner;
-    this.out.grant(dataspace.id, number, { holder, state, version: page.version, zero, stored });
+    this.out.grant(dataspace.id, page, { holder, state, version: page.version, zero, stored });
   }
 
   // Only a holder that does not use the page heeds it, so it may be said again.
-  private grantBack(dataspace: Dataspace, number: number, page: Page): void {
+  private grantBack(dataspace: Dataspace, page: Page): void {
     const { owner: holder, version } = page;
     const state = page.exclusive ? 'MODIFIED' : 'MASTER';
-    this.out.grant(dataspace.id, number, { holder, state, version, restore: true });
+    this.out.grant(dataspace.id, page, { holder, state, version, restore: true });
   }
 
   private tick(nowMs: number): void {
     assert(nowMs >= this.nowMs, 'time goes forward');
     this.nowMs = nowMs;
-    for (const [page, { dataspace, number }] of this.changing) {
+    for (const [page, dataspace] of this.changing) {
       const change = page.change;
       assert(change !== undefined, 'a page that changes has a change');
       const firstMs = change.unacked.length > 0 ? INVALIDATE_AGAIN_MS : RECALL_AGAIN_MS;
@@ -522,7 +529,7 @@ export class Directory {
       if (nowMs - change.sentAtMs < pauseMs) continue;
       change.sentAtMs = nowMs;
       change.resends++;
-      this.sendChange(dataspace, number, page, change, true);
+      this.sendChange(dataspace, page, change, true);
     }
   }
 
@@ -530,30 +537,31 @@ export class Directory {
     this.holders.delete(holder);
     for (const dataspace of this.dataspaces.values()) {
       if (dataspace.creator === holder && !this.home) dataspace.creatorLost = true;
-      for (const [number, page] of dataspace.pages) this.leavePage(dataspace, number, page, holder);
+      for (const page of dataspace.pages) this.leavePage(dataspace, page, holder);
+      dataspace.pages.joinAll();
     }
   }
 
-  private leavePage(dataspace: Dataspace, number: number, page: Page, holder: HolderId): void {
+  private leavePage(dataspace: Dataspace, page: Page, holder: HolderId): void {
     page.sharers = withoutHolder(page.sharers, holder);
     if (page.queue.length > 0) page.queue = page.queue.filter((r) => r.holder !== holder);
     const change = page.change;
     if (change !== undefined && change.request.holder === holder) {
-      this.requesterLost(dataspace, number, page, change);
+      this.requesterLost(dataspace, page, change);
     } else if (change !== undefined && change.source === holder && change.dataPending) {
-      this.sourceLost(dataspace, number, page, change);
+      this.sourceLost(dataspace, page, change);
     } else {
-      if (page.owner === holder && change === undefined) this.ownerLost(dataspace, number, page);
+      if (page.owner === holder && change === undefined) this.ownerLost(dataspace, page);
       // During a write the old owner no longer matters: the writer has the data.
       else if (page.owner === holder) page.owner = 0;
       if (change?.unacked.includes(holder)) {
         change.unacked = withoutHolder(change.unacked, holder);
-        this.advance(dataspace, number, page, change);
+        this.advance(dataspace, page, change);
       }
     }
   }
 
-  private requesterLost(dataspace: Dataspace, number: number, page: Page, change: Change): void {
+  private requesterLost(dataspace: Dataspace, page: Page, change: Change): void {
     this.changing.delete(page);
     page.change = undefined;
     // Whoever has it after all has it at the version of the change at most.
@@ -561,29 +569,29 @@ export class Directory {
     // A writer that died may have had the only copy already; a reader took nothing away.
     if (change.fence) page.fenced = false;
     else if (change.request.mode === 'WRITE' && !this.home) {
-      if (change.source !== 0) this.out.settled(dataspace.id, number, change.source, change.version);
+      if (change.source !== 0) this.out.settled(dataspace.id, page, change.source, change.version);
       lose(page);
     } else {
       // The reader may have had its copy, and stored it: what the owner writes next is later than that.
       if (!this.home) page.version++;
-      if (page.owner === change.request.holder) this.ownerLost(dataspace, number, page);
+      if (page.owner === change.request.holder) this.ownerLost(dataspace, page);
     }
-    this.serveQueue(dataspace, number, page);
+    this.serveQueue(dataspace, page);
   }
 
   // The owner died, or has nothing, before its data arrived at the requester.
-  private sourceLost(dataspace: Dataspace, number: number, page: Page, change: Change): void {
+  private sourceLost(dataspace: Dataspace, page: Page, change: Change): void {
     this.changing.delete(page);
     page.change = undefined;
     page.version = change.version;
     page.queue = [change.request, ...page.queue];
     // Sharers that were told to drop their copies for this change may have done so.
     if (change.request.mode === 'WRITE') page.sharers = NO_HOLDERS;
-    this.ownerLost(dataspace, number, page);
-    this.serveQueue(dataspace, number, page);
+    this.ownerLost(dataspace, page);
+    this.serveQueue(dataspace, page);
   }
 
-  private ownerLost(dataspace: Dataspace, number: number, page: Page): void {
+  private ownerLost(dataspace: Dataspace, page: Page): void {
     page.owner = 0;
     page.exclusive = false;
     page.restore = false;
@@ -595,7 +603,7 @@ export class Directory {
     }
     page.sharers = withoutHolder(page.sharers, heir);
     page.owner = heir;
-    this.grant(dataspace, number, page, heir, 'MASTER', false);
+    this.grant(dataspace, page, heir, 'MASTER', false);
   }
 
   // What was sent on to somebody who is not here any more, or has forgotten it: he may have got it, and written it. A
@@ -614,17 +622,18 @@ export class Directory {
   // After the reports each page has one owner again, or is lost.
   private rebuilt(): void {
     for (const dataspace of this.dataspaces.values()) {
-      for (const [number, page] of dataspace.pages) {
+      for (const page of dataspace.pages) {
         page.sharers = withoutHolder(page.sharers, page.owner);
         // What its readers had of a version they may have stored: a master writes at a later one, as always.
         page.exclusive = page.owner !== 0 && page.sharers.length === 0 && !this.rebuild.isMaster(page);
-        if (page.owner === 0 || this.mayBeOutdated(page)) this.ownerLost(dataspace, number, page);
+        if (page.owner === 0 || this.mayBeOutdated(page)) this.ownerLost(dataspace, page);
         else if (this.rebuild.keptOf(page)?.by === page.owner) {
           page.restore = true;
-          this.grantBack(dataspace, number, page);
+          this.grantBack(dataspace, page);
         }
       }
     }
     this.rebuild.end();
+    for (const { pages } of this.dataspaces.values()) pages.joinAll();
   }
 }

@@ -1,6 +1,8 @@
 // A holder's machine as plain data, so that another process can go on with it. To the directory that is a break of the
 // stream: what was under way is lost with it, and the new one says `rejoin`.
-import type { HeldPage } from './held-page.ts';
+import type { HeldEntry, HeldPage } from './held-page.ts';
+import { type PageSpan, spansOf } from './page.ts';
+import type { RunMap } from './run-map.ts';
 
 export interface HolderSnapshot {
   reborn: boolean;
@@ -35,11 +37,14 @@ export class HolderChanges {
   /** Dataspaces of which anything may be new. */
   private readonly whole = new Set<bigint>();
 
-  page(dataspace: bigint, page: number): void {
+  span(dataspace: bigint, { firstPage, pageCount }: PageSpan): void {
     if (this.whole.has(dataspace)) return;
-    const pages = this.pages.get(dataspace);
-    if (pages === undefined) this.pages.set(dataspace, new Set([page]));
-    else pages.add(page);
+    let pages = this.pages.get(dataspace);
+    if (pages === undefined) {
+      pages = new Set();
+      this.pages.set(dataspace, pages);
+    }
+    for (let page = firstPage; page < firstPage + pageCount; page++) pages.add(page);
   }
 
   all(dataspace: bigint): void {
@@ -48,8 +53,9 @@ export class HolderChanges {
   }
 
   /** Undefined: anything may be. */
-  of(dataspace: bigint): ReadonlySet<number> | undefined {
-    return this.whole.has(dataspace) ? undefined : (this.pages.get(dataspace) ?? new Set());
+  of(dataspace: bigint): PageSpan[] | undefined {
+    if (this.whole.has(dataspace)) return undefined;
+    return spansOf([...(this.pages.get(dataspace) ?? [])].sort((a, b) => a - b));
   }
 
   /** Those of which anything is new. */
@@ -58,27 +64,13 @@ export class HolderChanges {
   }
 }
 
-/** Joins neighbours of which the same is known. */
-export function heldRuns(pages: ReadonlyMap<number, HeldPage>): HeldPagesRun[] {
-  const runs: HeldPagesRun[] = [];
-  for (const [number, page] of [...pages].sort((a, b) => a[0] - b[0])) {
-    const last = runs.at(-1);
-    const joins = last !== undefined && last.firstPage + last.pageCount === number && isSame(last.page, page);
-    if (joins) last.pageCount++;
-    else runs.push({ firstPage: number, pageCount: 1, page: { ...page } });
-  }
-  return runs;
-}
-
-/** The pages of runs, each with an entry of its own. */
-export function heldPages(runs: readonly HeldPagesRun[]): Map<number, HeldPage> {
-  const pages = new Map<number, HeldPage>();
-  for (const { firstPage, pageCount, page } of runs)
-    for (let i = 0; i < pageCount; i++) pages.set(firstPage + i, { ...page });
-  return pages;
-}
-
-function isSame(a: HeldPage, b: HeldPage): boolean {
-  for (const key in a) if (a[key as keyof HeldPage] !== b[key as keyof HeldPage]) return false;
-  return true;
+/** Of all pages of which anything is known, or of those of some spans. */
+export function heldRuns(pages: RunMap<HeldEntry>, spans?: readonly PageSpan[]): HeldPagesRun[] {
+  if (spans === undefined)
+    return [...pages].map(({ firstPage, pageCount, facts: page }) => ({ firstPage, pageCount, page }));
+  return spans.flatMap((span) =>
+    pages.pieces(span.firstPage, span.pageCount).flatMap(({ firstPage, pageCount, entry }) => {
+      return entry === undefined ? [] : [{ firstPage, pageCount, page: entry.facts }];
+    }),
+  );
 }

@@ -5,34 +5,42 @@
 import assert from 'node:assert/strict';
 import type { HeldRun } from './directory-messages.ts';
 import { gaps } from './directory-retire.ts';
-import { type HeldPage, newPage } from './held-page.ts';
+import { HeldEntry, type HeldPage, newPage } from './held-page.ts';
 import type { HolderAction, HolderEvent } from './holder-messages.ts';
-import { HolderChanges, type HolderSnapshot, heldPages, heldRuns } from './holder-snapshot.ts';
+import { HolderChanges, type HolderSnapshot, heldRuns } from './holder-snapshot.ts';
 import {
   type HolderId,
   mayRead,
   mayWrite,
   type PageRun,
+  type PageSpan,
   type PageState,
   type RunsOf,
   unreachable,
   wholeDataspace,
 } from './page.ts';
 import { RunBatch } from './run-batch.ts';
+import { endOf, RunMap } from './run-map.ts';
 
 type RunwiseAction = Exclude<HolderAction, { type: 'report' }>;
+type RunEvent = Extract<HolderEvent, { run: unknown }>;
+
+/** Pages of one message that carries them. */
+const SENT_MAX = 64;
+const pagesMax = (type: HolderAction['type']): number =>
+  type === 'send' || type === 'resend' ? SENT_MAX : Number.POSITIVE_INFINITY;
 
 interface HeldDataspace {
   pageCount: number;
   whole: boolean;
   /** It was granted whole, and that is over: pages that no entry names are nobody's here. */
   voided: boolean;
-  pages: Map<number, HeldPage>;
+  pages: RunMap<HeldEntry>;
 }
 
 export class Holder {
   private readonly dataspaces = new Map<bigint, HeldDataspace>();
-  private batch = new RunBatch<RunwiseAction>();
+  private batch = new RunBatch<RunwiseAction>(pagesMax);
   private reborn = false;
   private breaks = 0;
   /** Of pages that are not known here. */
@@ -73,10 +81,8 @@ export class Holder {
         continue;
       }
       const { pages, ...about } = held;
-      const numbers = changes.of(dataspace);
-      const partial = numbers !== undefined;
-      const some = partial ? new Map([...numbers].map((number) => [number, pages.get(number)!])) : pages;
-      dataspaces.push({ dataspace, ...about, partial, runs: heldRuns(some) });
+      const spans = changes.of(dataspace);
+      dataspaces.push({ dataspace, ...about, partial: spans !== undefined, runs: heldRuns(pages, spans) });
     }
     return { reborn, breaks, lineageOfAll, dataspaces, removed };
   }
@@ -94,16 +100,20 @@ export class Holder {
     Object.assign(this, { reborn, breaks, lineageOfAll });
     for (const dataspace of removed) this.dataspaces.delete(dataspace);
     for (const { dataspace, runs, partial = false, ...about } of dataspaces) {
-      const pages = heldPages(runs);
       const before = partial ? this.dataspaces.get(dataspace)?.pages : undefined;
-      for (const [number, page] of before === undefined ? [] : pages) before!.set(number, page);
-      this.dataspaces.set(dataspace, { ...about, pages: before ?? pages });
+      const pages = before ?? new RunMap<HeldEntry>();
+      for (const { firstPage, pageCount, page } of runs) {
+        pages.take(firstPage, pageCount);
+        pages.put(new HeldEntry(firstPage, pageCount, page));
+      }
+      pages.joinAll();
+      this.dataspaces.set(dataspace, { ...about, pages });
     }
   }
 
   /** Applies one event. The same sequence of events gives the same actions. */
   step(event: HolderEvent): HolderAction[] {
-    this.batch = new RunBatch();
+    this.batch = new RunBatch(pagesMax);
     switch (event.type) {
       case 'open':
         this.open(event);
@@ -135,19 +145,19 @@ export class Holder {
   }
 
   /** Pages of a dataspace that this holder may be the owner of, in order; but not those of a whole dataspace that nobody asked for. */
-  owned(dataspace: bigint): number[] {
-    const owned: number[] = [];
-    for (const [number, { state }] of this.dataspaces.get(dataspace)?.pages ?? [])
-      if (state !== 'INVALID' && state !== 'SLAVE') owned.push(number);
-    return owned.sort((a, b) => a - b);
+  ownedRuns(dataspace: bigint): PageRun[] {
+    const batch = new RunBatch<{ type: 'owned'; run: PageRun }>();
+    for (const page of this.dataspaces.get(dataspace)?.pages ?? [])
+      if (page.state !== 'INVALID' && page.state !== 'SLAVE')
+        batch.add('owned', dataspace, page, (run) => ({ type: 'owned', run }));
+    return batch.take().map(({ run }) => run);
   }
 
   /** Pages of a dataspace that was granted whole, and that nobody asked for since. */
   plainRuns(dataspace: bigint): PageRun[] {
     const held = this.dataspaces.get(dataspace);
     if (held === undefined || !held.whole) return [];
-    const known = [...held.pages.keys()].sort((a, b) => a - b);
-    return this.runsOf(dataspace, held.pageCount).flatMap((run) => gaps(run, known));
+    return this.runsOf(dataspace, held.pageCount).flatMap((run) => gaps(run, held.pages));
   }
 
   /**
@@ -178,7 +188,7 @@ export class Holder {
       pageCount: event.pageCount,
       whole: event.whole,
       voided: false,
-      pages: new Map(),
+      pages: new RunMap(),
     });
   }
 
@@ -190,11 +200,11 @@ export class Holder {
     for (const run of this.runsOf(dataspace, held.pageCount)) {
       this.dropRun(run);
       const failed: RunwiseAction = { type: 'failed', run, reason: 'NO_DATASPACE', version: 0 };
-      this.batch.add('failed', dataspace, run.firstPage, () => failed);
+      this.batch.add('failed', dataspace, run, () => failed);
     }
   }
 
-  private stepRun(event: Exclude<HolderEvent, { type: 'open' | 'remove' | 'rejoin' | 'expire' }>): void {
+  private stepRun(event: RunEvent): void {
     const { dataspace, firstPage, pageCount } = event.run;
     const held = this.dataspaces.get(dataspace);
     if (held === undefined) {
@@ -202,137 +212,127 @@ export class Holder {
       this.answerUnknown(event);
       return;
     }
-    for (let i = 0; i < pageCount; i++) {
-      const number = firstPage + i;
-      if (number >= held.pageCount) break;
-      this.stepPage(event, dataspace, held, number, i);
+    const known = Math.min(pageCount, held.pageCount - firstPage);
+    // A run is needed up to some page and speculative after it.
+    const needed = event.type === 'want' ? Math.max(0, Math.min(known, event.neededPages)) : known;
+    this.stepSpan(event, dataspace, held, { firstPage, pageCount: needed }, true);
+    this.stepSpan(
+      event,
+      dataspace,
+      held,
+      { firstPage: firstPage + needed, pageCount: known - needed },
+      false,
+    );
+    held.pages.join(firstPage, known);
+  }
+
+  private stepSpan(
+    event: RunEvent,
+    dataspace: bigint,
+    held: HeldDataspace,
+    span: PageSpan,
+    needed: boolean,
+  ): void {
+    const plain = newPage(held.whole ? 'EXCLUSIVE' : 'INVALID', this.lineageOfAll);
+    const make = (firstPage: number, pageCount: number) => new HeldEntry(firstPage, pageCount, plain);
+    for (const piece of held.pages.pieces(span.firstPage, span.pageCount)) {
+      if (isMoot(event, piece.entry ?? plain)) continue;
+      const page = held.pages.cut(piece.firstPage, piece.pageCount, make);
+      this.changes?.span(dataspace, page);
+      this.stepPages(event, dataspace, page, needed);
     }
   }
 
-  private answerUnknown(event: HolderEvent): void {
-    if (event.type === 'recall')
-      this.ack(event.run.dataspace, event.run.firstPage, event.version, 'ABSENT', event.run.pageCount);
-    if (event.type === 'invalidate')
-      this.ack(event.run.dataspace, event.run.firstPage, event.version, 'INVALIDATED', event.run.pageCount);
+  private answerUnknown(event: RunEvent): void {
+    if (event.type === 'recall') this.ack(event.run.dataspace, event.run, event.version, 'ABSENT');
+    if (event.type === 'invalidate') this.ack(event.run.dataspace, event.run, event.version, 'INVALIDATED');
   }
 
-  private stepPage(
-    event: Exclude<HolderEvent, { type: 'open' | 'remove' | 'rejoin' | 'expire' }>,
-    dataspace: bigint,
-    held: HeldDataspace,
-    number: number,
-    index: number,
-  ): void {
-    const page = this.page(held, number);
-    this.changes?.page(dataspace, number);
+  private stepPages(event: RunEvent, dataspace: bigint, page: HeldEntry, needed: boolean): void {
     switch (event.type) {
       case 'want':
-        this.want(event, dataspace, number, page, index);
+        this.want(event, dataspace, page, needed);
         return;
       case 'wrote':
         if (!mayWrite(page.state))
-          assert.fail(`page ${number} of ${dataspace} was written in state ${page.state}`);
+          assert.fail(`page ${page.firstPage} of ${dataspace} was written in state ${page.state}`);
         page.state = 'MODIFIED';
         return;
       case 'grant':
-        this.grant(event, dataspace, number, page);
+        this.grant(event, dataspace, page);
         return;
       case 'stored':
-        this.stored(event, dataspace, number, page);
+        this.stored(event, dataspace, page);
         return;
       case 'data':
-        this.data(event, dataspace, number, page);
+        this.data(event, dataspace, page);
         return;
       case 'recall':
-        this.recall(event, dataspace, number, page);
+        this.recall(event, dataspace, page);
         return;
       case 'invalidate':
-        this.invalidate(event, dataspace, number, page);
+        this.invalidate(event, dataspace, page);
         return;
       case 'refuse':
-        this.refuse(event, dataspace, number, page);
+        this.refuse(event, dataspace, page);
         return;
       case 'settled':
-        this.settled(event, dataspace, number, page);
+        this.settled(event, dataspace, page);
         return;
       default:
         unreachable(event);
     }
   }
 
-  private page(held: HeldDataspace, number: number): HeldPage {
-    let page = held.pages.get(number);
-    if (page === undefined) {
-      page = newPage(held.whole ? 'EXCLUSIVE' : 'INVALID', this.lineageOfAll);
-      held.pages.set(number, page);
-    }
-    return page;
-  }
-
   private want(
     event: Extract<HolderEvent, { type: 'want' }>,
     dataspace: bigint,
-    number: number,
-    page: HeldPage,
-    index: number,
+    page: HeldEntry,
+    needed: boolean,
   ): void {
-    if (event.mode === 'READ') {
-      if (mayRead(page.state) || page.readPending || page.writePending) return;
-      page.readPending = true;
-    } else {
-      if (mayWrite(page.state) || page.writePending) return;
-      page.writePending = true;
-    }
-    const needed = index < event.neededPages;
-    // A run is needed up to some page and speculative after it: two keys, so two acquires.
+    if (event.mode === 'READ') page.readPending = true;
+    else page.writePending = true;
     const make = (run: PageRun): RunwiseAction => ({ type: 'acquire', run, mode: event.mode, needed });
-    this.batch.add('acquire', dataspace, number, make, needed);
+    this.batch.add('acquire', dataspace, page, make, needed);
   }
 
-  private grant(
-    event: Extract<HolderEvent, { type: 'grant' }>,
-    dataspace: bigint,
-    number: number,
-    page: HeldPage,
-  ): void {
+  private grant(event: Extract<HolderEvent, { type: 'grant' }>, dataspace: bigint, page: HeldEntry): void {
     if (event.restore) {
-      this.restore(event, dataspace, number, page);
+      this.restore(event, dataspace, page);
       return;
     }
     if (event.version < page.version) return;
     if (page.state === 'INVALID' && event.version === page.version)
-      this.assumeRestored(dataspace, number, page, event.version);
+      this.assumeRestored(dataspace, page, event.version);
     if (event.zero && page.state === 'INVALID') {
-      this.install(dataspace, number, true);
+      this.install(dataspace, page, true);
     } else if (event.stored && page.state === 'INVALID') {
-      assert(page.storedVersion !== undefined, `page ${number} of ${dataspace} begins with nothing at hand`);
-      this.batch.add('install-stored', dataspace, number, (run) => ({ type: 'install-stored', run }));
+      assert(
+        page.storedVersion !== undefined,
+        `page ${page.firstPage} of ${dataspace} begins with nothing at hand`,
+      );
+      this.batch.add('install-stored', dataspace, page, (run) => ({ type: 'install-stored', run }));
     } else if (page.state === 'INVALID' && page.dataVersion !== event.version) {
       // The data is still under way from the old owner.
       page.grantVersion = event.version;
       return;
     }
-    this.take(dataspace, number, page, event.state, event.version);
+    this.take(dataspace, page, event.state, event.version);
   }
 
-  private stored(
-    event: Extract<HolderEvent, { type: 'stored' }>,
-    dataspace: bigint,
-    number: number,
-    page: HeldPage,
-  ): void {
+  private stored(event: Extract<HolderEvent, { type: 'stored' }>, dataspace: bigint, page: HeldEntry): void {
     // It was lost once more since then, or of another directory, and more may be stored by now.
     const late = event.lostVersion !== page.lostVersion;
     if (late || page.state !== 'INVALID') {
-      this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
+      this.batch.add('ready', dataspace, page, (run) => ({ type: 'ready', run }));
       return;
     }
     page.storedVersion = event.version;
     page.writePending = true;
-    this.acquireStored(dataspace, number, event.version, event.lostVersion);
+    this.acquireStored(dataspace, page, event.version, event.lostVersion);
   }
 
-  private take(dataspace: bigint, number: number, page: HeldPage, state: PageState, version: number): void {
+  private take(dataspace: bigint, page: HeldEntry, state: PageState, version: number): void {
     // A silent write may have made it dirty already.
     const keepsDirty = state === 'EXCLUSIVE' && page.state === 'MODIFIED';
     page.state = keepsDirty ? 'MODIFIED' : state;
@@ -342,66 +342,56 @@ export class Holder {
     page.dataVersion = 0;
     page.grantVersion = 0;
     page.storedVersion = undefined;
-    this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
+    this.batch.add('ready', dataspace, page, (run) => ({ type: 'ready', run }));
   }
 
-  private data(
-    event: Extract<HolderEvent, { type: 'data' }>,
-    dataspace: bigint,
-    number: number,
-    page: HeldPage,
-  ): void {
+  private data(event: Extract<HolderEvent, { type: 'data' }>, dataspace: bigint, page: HeldEntry): void {
     const { state, version } = event;
     const forWrite = state === 'MODIFIED' || state === 'INVALID';
     const repeated = version === page.version && page.state !== 'INVALID';
     if (repeated || (page.dataVersion === version && version !== 0)) {
-      this.ack(dataspace, number, version, 'RECEIVED');
+      this.ack(dataspace, page, version, 'RECEIVED');
       // Sent again when all sharers had gone: the grant came before, and was lost with a stream.
-      if (!repeated && state !== 'INVALID') this.take(dataspace, number, page, state, version);
+      if (!repeated && state !== 'INVALID') this.take(dataspace, page, state, version);
       return;
     }
     // Also what was asked for under an earlier directory, or twice: the directory decided, and waits for us.
     const stale = version < page.version || (forWrite && version === page.version);
     if (stale || page.state !== 'INVALID') return;
-    this.install(dataspace, number, event.zero);
-    this.ack(dataspace, number, version, 'RECEIVED');
-    if (state !== 'INVALID') this.take(dataspace, number, page, state, version);
-    else if (page.grantVersion === version) this.take(dataspace, number, page, 'MODIFIED', version);
+    this.install(dataspace, page, event.zero);
+    this.ack(dataspace, page, version, 'RECEIVED');
+    if (state !== 'INVALID') this.take(dataspace, page, state, version);
+    else if (page.grantVersion === version) this.take(dataspace, page, 'MODIFIED', version);
     else page.dataVersion = version;
   }
 
-  private recall(
-    event: Extract<HolderEvent, { type: 'recall' }>,
-    dataspace: bigint,
-    number: number,
-    page: HeldPage,
-  ): void {
+  private recall(event: Extract<HolderEvent, { type: 'recall' }>, dataspace: bigint, page: HeldEntry): void {
     const { mode, version, receiver } = event;
     // A resend that a broadcast, or the page itself on its way back, overtook.
     const taken = mode === 'WRITE' && mayRead(page.state) && version === page.version;
     if (version < page.version || taken) return;
     if (page.state === 'INVALID')
-      this.assumeGranted(dataspace, number, page, mode === 'READ' ? version : version - 1);
+      this.assumeGranted(dataspace, page, mode === 'READ' ? version : version - 1);
     if (page.state === 'INVALID') {
       if (page.retainedVersion === version && version !== 0) {
         const state = event.receiverState;
         const make = (run: PageRun): RunwiseAction => ({ type: 'resend', run, receiver, version, state });
-        this.batch.add('resend', dataspace, number, make, receiver, version, state);
-      } else this.ack(dataspace, number, version, 'ABSENT');
+        this.batch.add('resend', dataspace, page, make, receiver, version, state);
+      } else this.ack(dataspace, page, version, 'ABSENT');
       return;
     }
     const dirty = page.state === 'MODIFIED' || page.state === 'MASTER' || page.state === 'SLAVE';
     if (mode === 'READ') {
-      if (mayWrite(page.state)) this.revoke(dataspace, number, 'READ');
+      if (mayWrite(page.state)) this.revoke(dataspace, page, 'READ');
       const state = dirty ? 'SLAVE' : 'SHARED';
       page.state = dirty ? 'MASTER' : 'SHARED';
-      this.send(dataspace, number, { receiver, version, state, retain: false });
+      this.send(dataspace, page, { receiver, version, state, retain: false });
       return;
     }
     const state = event.receiverState;
-    this.revoke(dataspace, number, 'READ');
-    this.send(dataspace, number, { receiver, version, state, retain: true });
-    this.drop(dataspace, number);
+    this.revoke(dataspace, page, 'READ');
+    this.send(dataspace, page, { receiver, version, state, retain: true });
+    this.drop(dataspace, page);
     page.state = 'INVALID';
     page.version = version;
     page.retainedVersion = version;
@@ -409,61 +399,55 @@ export class Holder {
   }
 
   // The directory asks for a page that waits here for its permission: that was given, and lost with a stream.
-  private assumeGranted(dataspace: bigint, number: number, page: HeldPage, ownedVersion: number): void {
+  private assumeGranted(dataspace: bigint, page: HeldEntry, ownedVersion: number): void {
     if (page.dataVersion !== 0 && page.dataVersion <= ownedVersion)
-      this.take(dataspace, number, page, 'MODIFIED', ownedVersion);
-    else this.assumeRestored(dataspace, number, page, ownedVersion);
+      this.take(dataspace, page, 'MODIFIED', ownedVersion);
+    else this.assumeRestored(dataspace, page, ownedVersion);
   }
 
   // To a new directory a page that was sent on and never arrived is still this holder's.
-  private assumeRestored(dataspace: bigint, number: number, page: HeldPage, ownedVersion: number): void {
+  private assumeRestored(dataspace: bigint, page: HeldEntry, ownedVersion: number): void {
     const version = page.retainedVersion;
     // Only a report sets the version of the page back to the one before it was sent on.
     if (version === 0 || page.version !== version - 1 || ownedVersion < page.version) return;
     page.retainedVersion = 0;
-    this.batch.add('restore', dataspace, number, (run) => ({ type: 'restore', run, version }), version);
-    this.take(dataspace, number, page, 'MASTER', ownedVersion);
+    this.batch.add('restore', dataspace, page, (run) => ({ type: 'restore', run, version }), version);
+    this.take(dataspace, page, 'MASTER', ownedVersion);
   }
 
   private invalidate(
     event: Extract<HolderEvent, { type: 'invalidate' }>,
     dataspace: bigint,
-    number: number,
-    page: HeldPage,
+    page: HeldEntry,
   ): void {
     if (page.version < event.version) {
       if (event.anew) {
         page.lineage = ++this.breaks;
-        this.askAnew(dataspace, number, page);
+        this.askAnew(dataspace, page);
       }
       if (page.state !== 'INVALID') {
         assert(
           event.anew || !mayWrite(page.state),
-          `page ${number} of ${dataspace} is invalidated in state ${page.state}`,
+          `page ${page.firstPage} of ${dataspace} is invalidated in state ${page.state}`,
         );
-        this.revoke(dataspace, number, 'NOTHING');
-        this.drop(dataspace, number);
+        this.revoke(dataspace, page, 'NOTHING');
+        this.drop(dataspace, page);
       }
       page.state = 'INVALID';
       page.version = event.version;
-      this.forgetKept(dataspace, number, page, event.version);
+      this.forgetKept(dataspace, page, event.version);
     }
-    this.ack(dataspace, number, event.version, 'INVALIDATED');
+    this.ack(dataspace, page, event.version, 'INVALIDATED');
   }
 
   // What was asked for may have been granted, and that is under way and too late: who waits asks once more.
-  private askAnew(dataspace: bigint, number: number, page: HeldPage): void {
+  private askAnew(dataspace: bigint, page: HeldEntry): void {
     if (!page.readPending && !page.writePending) return;
     page.readPending = page.writePending = false;
-    this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
+    this.batch.add('ready', dataspace, page, (run) => ({ type: 'ready', run }));
   }
 
-  private refuse(
-    event: Extract<HolderEvent, { type: 'refuse' }>,
-    dataspace: bigint,
-    number: number,
-    page: HeldPage,
-  ): void {
+  private refuse(event: Extract<HolderEvent, { type: 'refuse' }>, dataspace: bigint, page: HeldEntry): void {
     const { reason, version } = event;
     if (event.mode === 'READ') page.readPending = false;
     else page.writePending = false;
@@ -477,12 +461,12 @@ export class Holder {
     if (page.grantVersion <= refused) page.grantVersion = 0;
     if (page.dataVersion <= refused) page.dataVersion = 0;
     // Who came to need a speculative page meanwhile asks again for it.
-    if (reason === 'SKIPPED') this.batch.add('ready', dataspace, number, (run) => ({ type: 'ready', run }));
+    if (reason === 'SKIPPED') this.batch.add('ready', dataspace, page, (run) => ({ type: 'ready', run }));
     else
       this.batch.add(
         'failed',
         dataspace,
-        number,
+        page,
         (run) => ({ type: 'failed', run, reason, version }),
         reason,
         version,
@@ -492,82 +476,71 @@ export class Holder {
   private settled(
     event: Extract<HolderEvent, { type: 'settled' }>,
     dataspace: bigint,
-    number: number,
-    page: HeldPage,
+    page: HeldEntry,
   ): void {
-    this.forgetKept(dataspace, number, page, event.version);
+    this.forgetKept(dataspace, page, event.version);
   }
 
   // Somebody has a later version: what is kept of earlier ones is of no use.
-  private forgetKept(dataspace: bigint, number: number, page: HeldPage, upToVersion: number): void {
+  private forgetKept(dataspace: bigint, page: HeldEntry, upToVersion: number): void {
     if (page.dataVersion !== 0 && page.dataVersion <= upToVersion) {
       page.dataVersion = 0;
-      this.drop(dataspace, number);
+      this.drop(dataspace, page);
     }
     const version = page.retainedVersion;
     if (version === 0 || version > upToVersion) return;
     page.retainedVersion = 0;
     // A report had set it back, in case nobody had got it.
     page.version = Math.max(page.version, version);
-    this.batch.add('forget', dataspace, number, (run) => ({ type: 'forget', run, version }), version);
+    this.batch.add('forget', dataspace, page, (run) => ({ type: 'forget', run, version }), version);
   }
 
-  private revoke(dataspace: bigint, number: number, keep: 'READ' | 'NOTHING'): void {
-    this.batch.add('revoke', dataspace, number, (run) => ({ type: 'revoke', run, keep }), keep);
+  private revoke(dataspace: bigint, page: PageSpan, keep: 'READ' | 'NOTHING'): void {
+    this.batch.add('revoke', dataspace, page, (run) => ({ type: 'revoke', run, keep }), keep);
   }
 
   // Whole runs, each an action of its own.
   private dropRun(run: PageRun): void {
-    const { dataspace, firstPage } = run;
-    this.batch.add('revoke', dataspace, firstPage, () => ({
-      type: 'revoke',
-      run: { ...run },
-      keep: 'NOTHING',
-    }));
-    this.batch.add('drop', dataspace, firstPage, () => ({ type: 'drop', run: { ...run } }));
+    this.revoke(run.dataspace, run, 'NOTHING');
+    this.drop(run.dataspace, run);
   }
 
-  private drop(dataspace: bigint, number: number): void {
-    this.batch.add('drop', dataspace, number, (run) => ({ type: 'drop', run }));
+  private drop(dataspace: bigint, page: PageSpan): void {
+    this.batch.add('drop', dataspace, page, (run) => ({ type: 'drop', run }));
   }
 
-  private install(dataspace: bigint, number: number, zero: boolean): void {
-    this.batch.add('install', dataspace, number, (run) => ({ type: 'install', run, zero }), zero);
+  private install(dataspace: bigint, page: PageSpan, zero: boolean): void {
+    this.batch.add('install', dataspace, page, (run) => ({ type: 'install', run, zero }), zero);
   }
 
   private send(
     dataspace: bigint,
-    number: number,
+    page: PageSpan,
     how: { receiver: HolderId; version: number; state: PageState; retain: boolean },
   ): void {
     const { receiver, version, state, retain } = how;
     const make = (run: PageRun): RunwiseAction => ({ type: 'send', run, ...how });
-    this.batch.add('send', dataspace, number, make, receiver, version, state, retain);
+    this.batch.add('send', dataspace, page, make, receiver, version, state, retain);
   }
 
   private ack(
     dataspace: bigint,
-    number: number,
+    page: PageSpan,
     version: number,
     kind: 'INVALIDATED' | 'RECEIVED' | 'ABSENT',
-    pageCount = 1,
   ): void {
-    const make = (run: PageRun): RunwiseAction => {
-      run.pageCount = pageCount;
-      return { type: 'ack', run, version, kind };
-    };
-    this.batch.add('ack', dataspace, number, make, kind, version);
+    this.batch.add('ack', dataspace, page, (run) => ({ type: 'ack', run, version, kind }), kind, version);
   }
 
   private rejoin(sameDirectory: boolean): HolderAction[] {
     const report = sameDirectory ? [] : this.report();
-    this.batch = new RunBatch();
+    this.batch = new RunBatch(pagesMax);
     for (const [dataspace, space] of this.dataspaces) {
-      for (const [number, page] of space.pages) {
-        if (page.readPending) this.again(dataspace, number, 'READ');
+      for (const page of space.pages) {
+        if (page.readPending) this.again(dataspace, page, 'READ');
         if (page.storedVersion !== undefined)
-          this.acquireStored(dataspace, number, page.storedVersion, page.lostVersion);
-        else if (page.writePending) this.again(dataspace, number, 'WRITE');
+          this.acquireStored(dataspace, page, page.storedVersion, page.lostVersion);
+        else if (page.writePending) this.again(dataspace, page, 'WRITE');
       }
     }
     return [...report, ...this.batch.take()];
@@ -580,46 +553,42 @@ export class Holder {
     for (const [dataspace, space] of this.dataspaces) {
       if (space.voided) voided.push(dataspace);
       this.changes?.all(dataspace);
-      for (const [number, page] of [...space.pages].sort((a, b) => a[0] - b[0])) {
+      for (const page of space.pages) {
         page.grantVersion = 0;
         page.storedVersion = undefined;
         page.lostVersion = 0;
-        const reported = appendHeld(held, dataspace, number, page);
+        const reported = appendHeld(held, dataspace, page);
         // What comes from now on is newer than that.
         page.version = reported;
       }
+      space.pages.joinAll();
     }
     return [...this.batch.take(), { type: 'report', held, voided, reborn: this.reborn }];
   }
 
   // What was sent on never arrived anywhere, or arrived here and waited for a grant: it is ours.
-  private restore(
-    event: Extract<HolderEvent, { type: 'grant' }>,
-    dataspace: bigint,
-    number: number,
-    page: HeldPage,
-  ): void {
+  private restore(event: Extract<HolderEvent, { type: 'grant' }>, dataspace: bigint, page: HeldEntry): void {
     // A broadcast of a later change may have come before.
     if (page.state !== 'INVALID' || event.version < page.version) return;
     const version = page.retainedVersion;
     if (page.dataVersion === 0) {
       if (version === 0) return;
       page.retainedVersion = 0;
-      this.batch.add('restore', dataspace, number, (run) => ({ type: 'restore', run, version }), version);
+      this.batch.add('restore', dataspace, page, (run) => ({ type: 'restore', run, version }), version);
     }
-    this.take(dataspace, number, page, event.state, event.version);
+    this.take(dataspace, page, event.state, event.version);
   }
 
-  private acquireStored(dataspace: bigint, number: number, storedVersion: number, lostVersion: number): void {
+  private acquireStored(dataspace: bigint, page: PageSpan, storedVersion: number, lostVersion: number): void {
     const make = (run: PageRun): RunwiseAction => {
       return { type: 'acquire', run, mode: 'WRITE', needed: true, storedVersion, lostVersion };
     };
-    this.batch.add('acquire', dataspace, number, make, 'stored', storedVersion, lostVersion);
+    this.batch.add('acquire', dataspace, page, make, 'stored', storedVersion, lostVersion);
   }
 
-  private again(dataspace: bigint, number: number, mode: 'READ' | 'WRITE'): void {
+  private again(dataspace: bigint, page: PageSpan, mode: 'READ' | 'WRITE'): void {
     const make = (run: PageRun): RunwiseAction => ({ type: 'acquire', run, mode, needed: true });
-    this.batch.add('acquire', dataspace, number, make, mode);
+    this.batch.add('acquire', dataspace, page, make, mode);
   }
 
   private expire(): void {
@@ -630,17 +599,25 @@ export class Holder {
       for (const run of this.runsOf(dataspace, space.pageCount)) this.dropRun(run);
       space.voided ||= space.whole;
       space.whole = false;
-      for (const [number, page] of space.pages) {
+      for (const page of space.pages) {
         if (page.readPending || page.writePending)
-          this.batch.add('ready', dataspace, number, (r) => ({ type: 'ready', run: r }));
+          this.batch.add('ready', dataspace, page, (r) => ({ type: 'ready', run: r }));
       }
       space.pages.clear();
     }
   }
 }
 
+// It would change nothing.
+function isMoot(event: RunEvent, { state, readPending, writePending }: HeldPage): boolean {
+  if (event.type === 'wrote') return state === 'MODIFIED';
+  if (event.type !== 'want') return false;
+  if (event.mode === 'READ') return mayRead(state) || readPending || writePending;
+  return mayWrite(state) || writePending;
+}
+
 /** Returns the version that is reported. */
-function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: HeldPage): number {
+function appendHeld(held: HeldRun[], dataspace: bigint, page: HeldEntry): number {
   // What arrived and waits for a grant; or what was sent on, one version older than at its receiver, who
   // wins if he reports it.
   const waits = page.state === 'INVALID' && page.dataVersion !== 0;
@@ -653,13 +630,20 @@ function appendHeld(held: HeldRun[], dataspace: bigint, number: number, page: He
   if (
     last !== undefined &&
     last.run.dataspace === dataspace &&
-    last.run.firstPage + last.run.pageCount === number &&
+    endOf(last.run) === page.firstPage &&
     last.state === state &&
     last.version === version &&
     last.kept === kept &&
     last.keptFor === keptFor
   ) {
-    last.run.pageCount++;
-  } else held.push({ run: { dataspace, firstPage: number, pageCount: 1 }, state, version, kept, keptFor });
+    last.run.pageCount += page.pageCount;
+  } else
+    held.push({
+      run: { dataspace, firstPage: page.firstPage, pageCount: page.pageCount },
+      state,
+      version,
+      kept,
+      keptFor,
+    });
   return version;
 }

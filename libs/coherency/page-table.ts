@@ -1,6 +1,7 @@
 // What a directory knows: dataspaces, their pages, and the change of a page that is under way.
-import { type HolderSet, NO_HOLDERS } from './holder-set.ts';
+import { type HolderSet, isSameSet, NO_HOLDERS } from './holder-set.ts';
 import type { AccessMode, HolderId } from './page.ts';
+import type { RunEntry, RunMap } from './run-map.ts';
 
 export interface Request {
   holder: HolderId;
@@ -10,7 +11,7 @@ export interface Request {
   lostVersion: number | undefined;
 }
 
-/** A change of one page that is under way. */
+/** A change of pages that is under way. */
 export interface Change {
   request: Request;
   version: number;
@@ -28,24 +29,147 @@ export interface Change {
   resends: number;
 }
 
-export interface Page {
-  owner: HolderId;
-  /** The owner is alone: EXCLUSIVE or MODIFIED. */
-  exclusive: boolean;
-  sharers: HolderSet;
-  version: number;
-  lost: boolean;
-  /** It is lost, and nobody has it any more: all who might have had it said so. */
-  fenced: boolean;
-  /** The owner's permission came without data: said again if it asks again, because that was lost on the way. */
-  zero: boolean;
-  /** The same where the data is what the owner read from the backing store. */
-  stored: boolean;
-  /** The owner was told to take back what it had sent on: said again until it is seen that it did. */
-  restore: boolean;
+const EXCLUSIVE = 1;
+const LOST = 2;
+const FENCED = 4;
+const ZERO = 8;
+const STORED = 16;
+const RESTORE = 32;
+
+/** The queue of most pages. */
+export const NO_REQUESTS: readonly Request[] = Object.freeze([]);
+
+/** What is under way of pages; of most there is nothing. */
+interface Work {
   change: Change | undefined;
   /** At most one read and one write a holder, so bounded by twice the holders. */
   queue: readonly Request[];
+}
+
+/** What is known of a run of pages, as one. It is kept small: there may be very many. */
+export class Page implements RunEntry<Page> {
+  firstPage: number;
+  pageCount: number;
+  owner: HolderId = 0;
+  sharers: HolderSet = NO_HOLDERS;
+  version = 0;
+  private flags = 0;
+  private work: Work | undefined = undefined;
+
+  constructor(firstPage: number, pageCount: number) {
+    this.firstPage = firstPage;
+    this.pageCount = pageCount;
+  }
+
+  copy(firstPage: number, pageCount: number): Page {
+    const page = new Page(firstPage, pageCount);
+    page.owner = this.owner;
+    page.sharers = this.sharers;
+    page.version = this.version;
+    page.flags = this.flags;
+    if (this.work !== undefined) {
+      const { change, queue } = this.work;
+      page.work = { change: change === undefined ? undefined : { ...change }, queue };
+    }
+    return page;
+  }
+
+  isLike(other: Page): boolean {
+    return (
+      this.version === other.version &&
+      this.owner === other.owner &&
+      this.flags === other.flags &&
+      this.work === undefined &&
+      other.work === undefined &&
+      isSameSet(this.sharers, other.sharers)
+    );
+  }
+
+  get change(): Change | undefined {
+    return this.work?.change;
+  }
+
+  set change(change: Change | undefined) {
+    this.setWork(change, this.queue);
+  }
+
+  get queue(): readonly Request[] {
+    return this.work?.queue ?? NO_REQUESTS;
+  }
+
+  set queue(queue: readonly Request[]) {
+    this.setWork(this.change, queue);
+  }
+
+  private setWork(change: Change | undefined, queue: readonly Request[]): void {
+    if (change === undefined && queue.length === 0) this.work = undefined;
+    else if (this.work === undefined) this.work = { change, queue };
+    else {
+      this.work.change = change;
+      this.work.queue = queue;
+    }
+  }
+
+  private is(flag: number): boolean {
+    return (this.flags & flag) !== 0;
+  }
+
+  private set(flag: number, to: boolean): void {
+    this.flags = to ? this.flags | flag : this.flags & ~flag;
+  }
+
+  /** The owner is alone: EXCLUSIVE or MODIFIED. */
+  get exclusive(): boolean {
+    return this.is(EXCLUSIVE);
+  }
+
+  set exclusive(to: boolean) {
+    this.set(EXCLUSIVE, to);
+  }
+
+  get lost(): boolean {
+    return this.is(LOST);
+  }
+
+  set lost(to: boolean) {
+    this.set(LOST, to);
+  }
+
+  /** It is lost, and nobody has it any more: all who might have had it said so. */
+  get fenced(): boolean {
+    return this.is(FENCED);
+  }
+
+  set fenced(to: boolean) {
+    this.set(FENCED, to);
+  }
+
+  /** The owner's permission came without data: said again if it asks again, because that was lost on the way. */
+  get zero(): boolean {
+    return this.is(ZERO);
+  }
+
+  set zero(to: boolean) {
+    this.set(ZERO, to);
+  }
+
+  /** The same where the data is what the owner read from the backing store. */
+  get stored(): boolean {
+    return this.is(STORED);
+  }
+
+  set stored(to: boolean) {
+    this.set(STORED, to);
+  }
+
+  /** The owner was told to take back what it had sent on: said again until it is seen that it did. */
+  get restore(): boolean {
+    return this.is(RESTORE);
+  }
+
+  set restore(to: boolean) {
+    this.set(RESTORE, to);
+  }
 }
 
 export interface Dataspace {
@@ -57,35 +181,16 @@ export interface Dataspace {
   creatorLost: boolean;
   /** It has a backing store. */
   durable: boolean;
-  pages: Map<number, Page>;
+  pages: RunMap<Page>;
 }
 
-/** The queue of most pages. */
-export const NO_REQUESTS: readonly Request[] = Object.freeze([]);
-
-/** A page that nobody has asked for yet. */
-export function plainPage(dataspace: Dataspace): Page {
-  return {
-    owner: dataspace.creatorLost ? 0 : dataspace.creator,
-    exclusive: !dataspace.creatorLost && dataspace.creator !== 0,
-    sharers: NO_HOLDERS,
-    version: 0,
-    lost: dataspace.creatorLost,
-    fenced: false,
-    zero: false,
-    stored: false,
-    restore: false,
-    change: undefined,
-    queue: NO_REQUESTS,
-  };
-}
-
-export function pageOf(dataspace: Dataspace, number: number): Page {
-  let page = dataspace.pages.get(number);
-  if (page === undefined) {
-    page = plainPage(dataspace);
-    dataspace.pages.set(number, page);
-  }
+/** Pages that nobody has asked for yet. */
+export function plainPage({ creator, creatorLost }: Dataspace, firstPage: number, pageCount: number): Page {
+  const page = new Page(firstPage, pageCount);
+  page.lost = creatorLost;
+  if (creatorLost || creator === 0) return page;
+  page.owner = creator;
+  page.exclusive = true;
   return page;
 }
 
@@ -99,11 +204,14 @@ export interface Usage {
 export function usageOf(dataspace: Dataspace): Usage {
   const owned = new Map<HolderId, number>();
   let lost = 0;
-  for (const page of dataspace.pages.values()) {
-    if (page.lost) lost++;
-    else if (page.owner !== 0) owned.set(page.owner, (owned.get(page.owner) ?? 0) + 1);
+  let entries = 0;
+  for (const page of dataspace.pages) {
+    const { pageCount, owner } = page;
+    entries += pageCount;
+    if (page.lost) lost += pageCount;
+    else if (owner !== 0) owned.set(owner, (owned.get(owner) ?? 0) + pageCount);
   }
-  return { owned, lost, entries: dataspace.pages.size };
+  return { owned, lost, entries };
 }
 
 /** The writer has the page alone from now on. */

@@ -1,5 +1,5 @@
 // Joins page-wise actions to runs: neighbours that agree in everything but the page become one action.
-import type { PageRun } from './page.ts';
+import type { PageRun, PageSpan } from './page.ts';
 
 /** An action on a run. */
 export interface RunAction {
@@ -21,68 +21,71 @@ interface Open<A> {
 }
 
 /**
- * Collects actions in order; `add` extends the last one of its type where the page follows it and the traits agree, and
- * where that overtakes no other action of the page: a page is not sent before access to it is revoked.
+ * Collects actions in order; `add` extends the last one of its type where the pages follow it and the traits agree, and
+ * where that overtakes no other action of the pages: a page is not sent before access to it is revoked.
  */
 export class RunBatch<A extends RunAction> {
   private readonly actions: A[] = [];
   /** The last action of each type. */
   private readonly open = new Map<A['type'], Open<A>>();
-  private readonly maxPages: number;
-  /** The page of the last action that was added, and the latest place of an action of that page. */
+  private readonly maxPages: (type: A['type']) => number;
+  /** The first page of the last span that was added, and the latest place of an action of that span. */
   private page = -1;
   private dataspace = -1n;
-  private pageIndex = -1;
+  private spanIndex = -1;
 
-  constructor(maxPages = 64) {
+  /** @param maxPages of one action of a type */
+  constructor(maxPages: (type: A['type']) => number = () => Number.POSITIVE_INFINITY) {
     this.maxPages = maxPages;
   }
 
-  /** @param make makes the action where no earlier one can be extended; its type must be `type` */
+  /**
+   * Of a span of pages that is handled as one.
+   * @param make makes an action where no earlier one can be extended; its type must be `type`
+   */
   add(
     type: A['type'],
     dataspace: bigint,
-    page: number,
+    { firstPage, pageCount }: PageSpan,
     make: (run: PageRun) => A,
     a?: Trait,
     b?: Trait,
     c?: Trait,
     d?: Trait,
   ): void {
-    if (page !== this.page || dataspace !== this.dataspace) {
-      this.page = page;
+    if (firstPage !== this.page || dataspace !== this.dataspace) {
+      this.page = firstPage;
       this.dataspace = dataspace;
-      this.pageIndex = -1;
+      this.spanIndex = -1;
     }
+    const max = this.maxPages(type);
+    const end = firstPage + pageCount;
+    let next = firstPage;
     const open = this.open.get(type);
     if (open !== undefined) {
       const { run } = open.action;
       if (
-        open.index >= this.pageIndex &&
-        run.firstPage + run.pageCount === page &&
-        run.pageCount < this.maxPages &&
+        open.index >= this.spanIndex &&
+        run.firstPage + run.pageCount === firstPage &&
         open.a === a &&
         open.b === b &&
         open.c === c &&
         open.d === d &&
         run.dataspace === dataspace
       ) {
-        run.pageCount++;
-        this.pageIndex = open.index;
-        return;
+        const more = Math.min(pageCount, max - run.pageCount);
+        run.pageCount += more;
+        next += more;
+        if (more > 0) this.spanIndex = open.index;
       }
     }
-    const action = make({ dataspace, firstPage: page, pageCount: 1 });
-    const index = this.actions.push(action) - 1;
-    this.pageIndex = index;
-    if (open === undefined) this.open.set(type, { action, index, a, b, c, d });
-    else {
-      open.action = action;
-      open.index = index;
-      open.a = a;
-      open.b = b;
-      open.c = c;
-      open.d = d;
+    while (next < end) {
+      const count = Math.min(end - next, max);
+      const action = make({ dataspace, firstPage: next, pageCount: count });
+      next += count;
+      const index = this.actions.push(action) - 1;
+      this.spanIndex = index;
+      this.open.set(type, { action, index, a, b, c, d });
     }
   }
 

@@ -75,9 +75,9 @@ export class ShardedHolder {
     return this.machines[shard]!.step(event);
   }
 
-  /** Pages of a dataspace that this holder may be the owner of, in order. */
-  owned(dataspace: bigint): number[] {
-    return this.machines.flatMap((machine) => machine.owned(dataspace)).sort((a, b) => a - b);
+  /** Pages of a dataspace that this holder may be the owner of. @see Holder.ownedRuns */
+  ownedRuns(dataspace: bigint): PageRun[] {
+    return this.machines.flatMap((machine) => machine.ownedRuns(dataspace));
   }
 
   /** Pages of a dataspace that was granted whole, and that nobody asked for since. */

@@ -1,6 +1,5 @@
 // Pages that no node has: what died with their nodes. Each replica knows those of the shards that it leads.
-import { gaps } from '@odonata/coherency/directory-retire.ts';
-import { type PageRun, pageCountOf, spansOf } from '@odonata/coherency/page.ts';
+import { type PageRun, pageCountOf } from '@odonata/coherency/page.ts';
 import { BLOCK_PAGES, shardOf } from '@odonata/coherency/shard.ts';
 import type { CoherencyService } from './coherency-service.ts';
 import type { DataspaceRecord } from './registry.ts';
@@ -42,18 +41,15 @@ export function lostRuns(record: DataspaceRecord, service: CoherencyService, fir
   const found: PageRun[] = [];
   const { id: dataspace } = record;
   const known = new Map(service.led.map((leader) => [leader.shard, leader]));
-  const dead = new Map<number, readonly number[]>();
-  const lost: number[] = [];
+  const dead = new Map<number, ShardLeader>();
   for (const leader of known.values()) {
     if (leader.isRebuilding) continue;
-    const losses = leader.directory.lossesOf(dataspace);
-    lost.push(...losses.lost);
-    if (!leader.creatorLives(record)) dead.set(leader.shard, losses.entries);
+    found.push(...leader.directory.lostRuns(dataspace));
+    if (!leader.creatorLives(record)) dead.set(leader.shard, leader);
   }
-  for (const span of spansOf(lost.sort((a, b) => a - b))) found.push({ dataspace, ...span });
   for (const run of blocksOf(record, service.shards, new Set(dead.keys()))) {
-    const entries = dead.get(shardOf(dataspace, run.firstPage, service.shards)) ?? [];
-    found.push(...gaps(run, between(entries, run)));
+    const { directory } = dead.get(shardOf(dataspace, run.firstPage, service.shards))!;
+    found.push(...directory.plainRuns(run));
   }
   const joined = joinedFrom(found, firstPage);
   const runs = joined.slice(0, RUNS_MAX);
@@ -76,19 +72,6 @@ function blocksOf(
     blocks.push({ dataspace: id, firstPage, pageCount: Math.min(BLOCK_PAGES, pages - firstPage) });
   }
   return blocks;
-}
-
-function between(pages: readonly number[], { firstPage, pageCount }: PageRun): number[] {
-  let low = 0;
-  let high = pages.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (pages[middle]! < firstPage) low = middle + 1;
-    else high = middle;
-  }
-  const found: number[] = [];
-  for (; low < pages.length && pages[low]! < firstPage + pageCount; low++) found.push(pages[low]!);
-  return found;
 }
 
 /** Runs in order, neighbours joined, without what comes before a page. */

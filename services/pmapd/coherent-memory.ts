@@ -438,7 +438,7 @@ export class CoherentMemory {
 
   /** Pages that this node may be the only holder of; but not those of a whole dataspace that nobody asked for. */
   ownedRuns({ id }: SharedDataspace): PageRun[] {
-    return spansOf(this.holder.owned(id)).map((span) => ({ dataspace: id, ...span }));
+    return this.holder.ownedRuns(id);
   }
 
   /** Pages of a whole dataspace that nobody asked for: zeros, but only this node knows. */

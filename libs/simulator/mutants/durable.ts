@@ -9,8 +9,7 @@ import type { Mutant } from './mutant.ts';
 class SkipsFence extends Directory {
   override step(event: DirectoryEvent): DirectoryAction[] {
     const actions = super.step(event);
-    for (const { pages } of this['dataspaces'].values())
-      for (const page of pages.values()) page.fenced ||= page.lost;
+    for (const { pages } of this['dataspaces'].values()) for (const page of pages) page.fenced ||= page.lost;
     return actions;
   }
 }
@@ -30,7 +29,7 @@ export const DURABLE_MUTANTS: readonly Mutant[] = [
   {
     name: 'the store forgets the epoch',
     profile: 'faulty',
-    seed: 4_196_134_348,
+    seed: 2_459_941_724,
     ...{ nodes: 2, pages: 4, shards: 1 },
     duties: { storeByEpoch: false },
   },

@@ -72,7 +72,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
 ];
 
 export const DUTY_MUTANTS: readonly Mutant[] = [
-  { name: 'ignore the epoch', profile: 'failover', duties: { fenceEpochs: false } },
+  { name: 'ignore the epoch', profile: 'failover', seed: 3_072_480, duties: { fenceEpochs: false } },
   { name: 'pages for who is no longer', profile: 'partition', duties: { nameReceiver: false } },
   { name: 'no watch in virtual kernels', profile: 'partition', duties: { watchDeadline: false } },
   { name: 'leftovers are not emptied', profile: 'faulty', duties: { emptyLeftovers: false } },

@@ -220,9 +220,10 @@ export class DirectoryPart extends Part {
     // Who has left takes nothing along.
     if (!this.retired.delete(entry)) this.world.losses.nodeDied(entry.node, this.shard);
     for (const [id, dataspace] of this.machine['dataspaces'])
-      for (const [number, page] of dataspace.pages)
-        if (page.change?.request.holder === entry.id)
-          this.world.losses.onItsWay(this.world.layout.pageOf(id, number));
+      for (const { change, firstPage, pageCount } of dataspace.pages)
+        if (change?.request.holder === entry.id)
+          for (let i = 0; i < pageCount; i++)
+            this.world.losses.onItsWay(this.world.layout.pageOf(id, firstPage + i));
     this.world.cluster.bury(this.shard, entry.node, entry.incarnation);
     this.entries.delete(entry.id);
     this.ofNode.delete(entry.node);
@@ -398,8 +399,8 @@ export class DirectoryPart extends Part {
     const { layout } = this.world;
     const max = 2 * this.entries.size;
     for (const [id, dataspace] of this.machine['dataspaces']) {
-      for (const [number, page] of dataspace.pages) {
-        check(page.queue.length <= max, 'bounded queues', layout.pageOf(id, number), () => {
+      for (const page of dataspace.pages) {
+        check(page.queue.length <= max, 'bounded queues', layout.pageOf(id, page.firstPage), () => {
           return `${page.queue.length} requests of ${this.entries.size} holders wait at ${this.name}`;
         });
       }

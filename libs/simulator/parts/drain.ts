@@ -35,7 +35,7 @@ export class Drain {
       return Array.from({ length: pageCount }, (_, i) => layout.pageOf(run.dataspace, firstPage + i));
     };
     const owned = layout.dataspaces.flatMap((id) => [
-      ...holder.owned(id).map((page) => layout.pageOf(id, page)),
+      ...holder.ownedRuns(id).flatMap(pagesOf),
       ...(duties.fetchPlain ? holder.plainRuns(id).flatMap(pagesOf) : []),
     ]);
     this.fetch(owned, () => this.retire());
