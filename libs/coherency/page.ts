@@ -14,7 +14,8 @@
 //
 // The directory knows for each page an *owner* (who supplies the data: EXCLUSIVE, MODIFIED or MASTER),
 // the *sharers*, and a *version*, which grows with each change of the writer. It does not know whether
-// an EXCLUSIVE page became MODIFIED.
+// an EXCLUSIVE page became MODIFIED. Pages of which the same is known are kept as one run (run-map.ts); what is said of
+// a page here is said of each page of such a run.
 //
 //   asked          directory has        it does                                      then
 //   read by R      nobody               grant EXCLUSIVE, zero                        owner R
