@@ -24,7 +24,7 @@ export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>,
           const fetched = node.memory.withPages(dataspace, firstPage, pageCount, 'READ', () => pageCount);
           // Pages of a piece that are lost are lost already, and hide the others: those come one by one.
           pages += await fetched.catch((error) => {
-            expectRoom(error);
+            expectLost(error);
             return fetchEach(node, dataspace, firstPage, pageCount);
           });
         }
@@ -44,13 +44,13 @@ async function fetchEach(
     pages += await memory
       .withPages(dataspace, page, 1, 'READ', () => 1)
       .catch((error) => {
-        expectRoom(error);
+        expectLost(error);
         return 0;
       });
   return pages;
 }
 
-// Pages for which there are no frames here are not lost: another node may take them.
-function expectRoom(error: unknown): void {
-  if (RpcError.is(error, Code.ResourceExhausted)) throw error;
+// Any other refusal says nothing of the page: without frames, or about to go, this node does not take it, and another one may.
+function expectLost(error: unknown): void {
+  if (!RpcError.is(error, Code.DataLoss) && !RpcError.is(error, Code.NotFound)) throw error;
 }

@@ -18,6 +18,7 @@ import { Code, codeName, RpcError } from '@odonata/rpc/error.ts';
 import { InOrder } from '@odonata/rpc/in-order.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
+import { PageBuffer } from './page-buffer.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 
 /** How long an access waits for a store that does not answer, before it becomes an error. */
@@ -164,7 +165,7 @@ export class Backing {
         if (!PASSES.has(error.code) || performance.now() > endMs) {
           for (const page of pages) {
             const why = `page ${page} of dataspace ${dataspace.name} cannot be read back: ${error.details}`;
-            memory.failPage(dataspace, page, lostVersion, why);
+            memory.step({ type: 'not-found', dataspace: dataspace.id, page, lostVersion, reason: why });
           }
           return;
         }
@@ -177,26 +178,23 @@ export class Backing {
     const { name } = dataspace;
     switch (read.state) {
       case 'INTACT':
-        memory.takeStored(dataspace, read.page, {
-          ...{ version: versionOfStored(read.version), lostVersion, bytes: read.bytes },
+        memory.step({
+          ...{ type: 'found', dataspace: dataspace.id, page: read.page, lostVersion },
+          ...{ version: versionOfStored(read.version), bytes: new PageBuffer(read.bytes) },
         });
         return;
       case 'CORRUPT':
         this.o.log.error({ dataspace: name, page: read.page }, 'a stored page fails its checksum');
-        memory.failPage(
-          dataspace,
-          read.page,
-          lostVersion,
-          `page ${read.page} of dataspace ${name} is corrupt in the backing store`,
-        );
+        memory.step({
+          ...{ type: 'not-found', dataspace: dataspace.id, page: read.page, lostVersion },
+          reason: `page ${read.page} of dataspace ${name} is corrupt in the backing store`,
+        });
         return;
       case 'NEVER_STORED':
-        memory.failPage(
-          dataspace,
-          read.page,
-          lostVersion,
-          `a page of dataspace ${name} is lost: its only copy died with its node, and it was never synced`,
-        );
+        memory.step({
+          ...{ type: 'not-found', dataspace: dataspace.id, page: read.page, lostVersion },
+          reason: `a page of dataspace ${name} is lost: its only copy died with its node, and it was never synced`,
+        });
     }
   }
 

@@ -3,7 +3,7 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { DataspaceService } from '@odonata/proto/pmap/v1/pmap';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/server.ts';
-import { loadDataspace, usePages } from './load.ts';
+import { loadDataspace } from './load.ts';
 import { acceptLoss, listLosses } from './losses.ts';
 import type { Node } from './node.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
@@ -74,7 +74,7 @@ async function fetch(
 ): Promise<Uint8Array> {
   const firstPage = offset / PAGE_BYTES;
   const pageCount = Math.ceil(length / PAGE_BYTES);
-  const bytes = await usePages(node, dataspace, firstPage, pageCount, 'READ', () =>
+  const bytes = await node.memory.withPages(dataspace, firstPage, pageCount, 'READ', () =>
     dataspace.file.read(firstPage, pageCount),
   );
   return bytes.subarray(0, length);

@@ -77,7 +77,7 @@ export class Drain {
     const running = () => [...sessions].some(({ vmspaces }) => vmspaces.size > 0);
     while (running() && monotonicMs() < untilMs) await delay(POLL_MS);
     // Whoever is still there waits in its next fault, for good.
-    for (const { id } of memory.all()) memory.suspendAll(id);
+    for (const { id: dataspace } of memory.all()) memory.step({ type: 'suspend-all', dataspace });
     for (const session of [...sessions]) {
       sessions.delete(session);
       session.close();
@@ -146,7 +146,7 @@ export class Drain {
 
   /** Another leader took the place of one that was asked: it may have let this node go, and others write since. */
   ledAnew(shard: number): void {
-    if (this.asked.delete(shard)) this.o.memory.stepShard(shard, { type: 'expire' });
+    if (this.asked.delete(shard)) this.o.memory.step({ type: 'expire', shard });
   }
 
   /** What a leader answers. */
@@ -157,7 +157,7 @@ export class Drain {
     for (const run of remaining) this.remaining.push(run);
     if (remaining.length === 0) {
       this.left.add(shard);
-      memory.stepShard(shard, { type: 'expire' });
+      memory.step({ type: 'expire', shard });
     }
     if (this.left.size === shards || remaining.length > 0) this.answered();
   }

@@ -7,6 +7,7 @@
 // A process that ends gives its private frames back. What it brought of dataspaces stays, since the dataspace stays: the
 // node pays for it from then on. So the last part of the frames is kept for private memory (a program can always start),
 // and the part before it for those who have little of the node so far.
+import type { FrameBudget } from '@odonata/coherency/node/page-frames.ts';
 import type { Charge, Charges } from './charge.ts';
 
 /** Of all frames: not for shared pages. */
@@ -25,7 +26,7 @@ export interface FrameLedger {
   dropped(number: number, pages: number): void;
 }
 
-export class Frames implements FrameLedger {
+export class Frames implements FrameLedger, FrameBudget {
   readonly total: number;
   readonly charges: Charges;
   private granted = 0;
@@ -96,6 +97,11 @@ export class Frames implements FrameLedger {
     const within = charge !== undefined && charge.sharedFrames < this.share * SPARE_PART;
     const most = this.sharedMax - (within ? 0 : Math.floor(this.total * SPARE_PART));
     return Math.max(0, Math.min(this.free, most - this.shared - this.reserved));
+  }
+
+  roomFor(charged: number): number {
+    const charge = this.charges.get(charged);
+    return Math.min(this.room(charge), charge?.quotaRoom ?? Number.POSITIVE_INFINITY);
   }
 
   /** A page was asked for. */

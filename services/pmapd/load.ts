@@ -1,7 +1,7 @@
 // A load of a dataspace: bytes from its start on, page by page, between a mark in the registry and its removal. Whatever
 // breaks off leaves the mark, or, where the load made the dataspace, nothing.
 import { randomBytes } from 'node:crypto';
-import { type AccessMode, PAGE_BYTES, type PageSpan } from '@odonata/coherency/page.ts';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { LoadRequest } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -91,7 +91,7 @@ class Load {
     const toTheEnd = this.writtenBytes + BigInt(data.length) === dataspace.sizeBytes;
     const anew = { firstPage, pageCount: toTheEnd ? pageCount : Math.floor(data.length / PAGE_BYTES) };
     const write = (): void => dataspace.file.writeAt(from, data);
-    await usePages(this.node, dataspace, firstPage, pageCount, 'WRITE', write, anew);
+    await this.node.memory.withPages(dataspace, firstPage, pageCount, 'WRITE', write, anew);
     this.writtenBytes += BigInt(data.length);
   }
 
@@ -115,25 +115,5 @@ class Load {
       // It stays marked as incomplete: the next load makes it anew.
       log.warn({ dataspace: name, err: error }, 'a load broke off, and what it left cannot be removed');
     }
-  }
-}
-
-/** `CoherentMemory.withPages`, with errors for the caller. */
-export async function usePages<T>(
-  node: Node,
-  dataspace: SharedDataspace,
-  firstPage: number,
-  pageCount: number,
-  mode: AccessMode,
-  use: () => T,
-  anew?: PageSpan,
-): Promise<T> {
-  try {
-    return await node.memory.withPages(dataspace, firstPage, pageCount, mode, use, anew);
-  } catch (error) {
-    if (error instanceof RpcError) throw error;
-    throw new RpcError(Code.DataLoss, error instanceof Error ? error.message : String(error), {
-      cause: error,
-    });
   }
 }

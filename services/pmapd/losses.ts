@@ -4,8 +4,8 @@ import type { PageRun } from '@odonata/coherency/page.ts';
 import { BLOCK_PAGES } from '@odonata/coherency/shard.ts';
 import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { usePages } from './load.ts';
 import type { Node } from './node.ts';
+import type { SharedDataspace } from './shared-dataspace.ts';
 
 /** So many chunks of the store one answer reads; what it found is known to the next. */
 const CHUNKS_MAX = 512;
@@ -82,12 +82,12 @@ export async function acceptLoss(node: Node, name: string, by: string, requestId
 
 async function beginAnew(
   node: Node,
-  dataspace: Parameters<typeof usePages>[1],
+  dataspace: SharedDataspace,
   { firstPage, pageCount }: PageRun,
 ): Promise<void> {
   for (let at = firstPage; at < firstPage + pageCount; at += STEP_PAGES) {
     const step = { firstPage: at, pageCount: Math.min(STEP_PAGES, firstPage + pageCount - at) };
-    await usePages(node, dataspace, step.firstPage, step.pageCount, 'READ', () => {}, step);
+    await node.memory.withPages(dataspace, step.firstPage, step.pageCount, 'READ', () => {}, step);
   }
 }
 

@@ -4,18 +4,15 @@
 // The tmpfs may be full although the node has frames left by its own count: others write there, too. What must not get
 // lost (a page that came from another node, say) is then kept aside, and goes into the file when somebody needs it there.
 import { closeSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { CHARGED_TO_NODE, type ChargedTo } from '@odonata/coherency/node/page-frames.ts';
 import { PAGE_BYTES, type PageSpan, spansOf } from '@odonata/coherency/page.ts';
 import { punchHole } from '@odonata/userfault/libc.ts';
-import { CHARGED_TO_NODE } from './charge.ts';
 import { isFull, refusalOf } from './exhausted.ts';
 import type { FrameLedger } from './frames.ts';
 
 const CHUNK_PAGES = 32_768;
 const ZEROS = Buffer.alloc(64 * PAGE_BYTES);
 const NOBODY_COUNTS: FrameLedger = { taken() {}, dropped() {} };
-
-/** The number that a page is charged to. */
-export type ChargedTo = (page: number) => number;
 
 const toNode: ChargedTo = () => CHARGED_TO_NODE;
 
@@ -125,11 +122,13 @@ export class MemoryFile {
   }
 
   /** Reads pages from `firstPage` on into a buffer of whole pages. */
-  readInto(firstPage: number, bytes: Buffer): void {
+  readInto(firstPage: number, bytes: Uint8Array): void {
     readSync(this.fd, bytes, 0, bytes.length, firstPage * PAGE_BYTES);
     if (this.aside.size === 0) return;
-    for (let i = 0; i < bytes.length / PAGE_BYTES; i++)
-      this.aside.get(firstPage + i)?.copy(bytes, i * PAGE_BYTES);
+    for (let i = 0; i < bytes.length / PAGE_BYTES; i++) {
+      const aside = this.aside.get(firstPage + i);
+      if (aside !== undefined) bytes.set(aside, i * PAGE_BYTES);
+    }
   }
 
   /** Makes the pages resident with these bytes, whole pages; where the tmpfs has no room, aside. */

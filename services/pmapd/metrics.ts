@@ -33,7 +33,7 @@ export function pmapdMetrics(metrics: Metrics, node: Node): void {
     [...sessions].reduce((sum, session) => sum + session.vmspaces.size, 0),
   );
   metrics.gauge('waiting_faults', 'Faults that wait for a page of another node', () =>
-    [...memory.all()].reduce((sum, { waiting }) => sum + [...waiting.values()].flat().length, 0),
+    [...memory.all()].reduce((sum, { waiting }) => sum + waiting.count, 0),
   );
   const overdue = 'Faults that have waited for some seconds: vkctl ps and vkctl events say for what';
   metrics.gauge('overdue_faults', overdue, () => node.overdue.all().length);

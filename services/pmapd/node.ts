@@ -1,7 +1,15 @@
 // What the parts of a pmap manager share, and how they are joined.
+import assert from 'node:assert/strict';
 import type { Bus } from '@odonata/bus/bus.ts';
 import type { HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
+import {
+  type DirectoryWord,
+  isDirectoryWord,
+  type Permissions,
+} from '@odonata/coherency/node/memory-messages.ts';
+import type { Fault } from '@odonata/coherency/node/waiting.ts';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
 import { type Dataspace, type DirectoryEvent, DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
@@ -13,7 +21,7 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { Backing } from './backing.ts';
 import { Charges } from './charge.ts';
-import { CoherentMemory, type FaultAt } from './coherent-memory.ts';
+import { CoherentMemory } from './coherent-memory.ts';
 import type { PmapdConfig } from './config.ts';
 import { Descriptors } from './descriptors.ts';
 import { Directories, type DirectoriesOptions, type LedShard } from './directories.ts';
@@ -21,14 +29,16 @@ import { followReplicas } from './discovery.ts';
 import { Drain } from './drain.ts';
 import { exhaustedOr, NoDescriptors } from './exhausted.ts';
 import { Frames } from './frames.ts';
+import { performMemory } from './memory-actions.ts';
 import { OverdueFaults } from './overdue.ts';
+import { PagePool } from './page-buffer.ts';
 import type { Session } from './session.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 import { type Short, Shortage } from './shortage.ts';
 import { Statistics } from './statistics.ts';
 import { SyncRelay } from './sync-relay.ts';
 import { Transfers } from './transfer.ts';
-import type { Vmspace } from './vmspace.ts';
+import type { MapEntry, Vmspace } from './vmspace.ts';
 
 type RunEvent = Extract<HolderEvent, { run: unknown }>;
 
@@ -87,12 +97,12 @@ export class Node {
   readonly sessions = new Set<Session>();
   readonly overdue: OverdueFaults;
   private readonly bus: Bus;
-  private readonly transfers: Transfers;
+  readonly transfers: Transfers;
   private readonly descriptors = new Descriptors();
   private readonly mapped = new Set<bigint>();
   private readonly config: PmapdConfig;
   private readonly log: Logger;
-  private directories: Directories | undefined;
+  directories: Directories | undefined;
   /** Opens lines to the directory; the leaders may be known. */
   private openLines: (led: readonly LedShard[] | undefined) => Directories = () => {
     throw new Error('bug: the node has not joined');
@@ -113,7 +123,7 @@ export class Node {
   /** For how long virtual kernels waited for this one to take the place of another. */
   takeOverMs = 0;
   private opening = 0;
-  private readonly early: RunEvent[] = [];
+  private readonly early: DirectoryWord[] = [];
 
   /** @param incarnation of the pmap manager whose place this one takes */
   constructor(config: PmapdConfig, bus: Bus, log: Logger, incarnation?: bigint) {
@@ -134,7 +144,8 @@ export class Node {
       },
     });
     this.frames.onRoom = () => this.shortage.relieved();
-    this.transfers = new Transfers(log);
+    const pool = new PagePool();
+    this.transfers = new Transfers(log, pool);
     this.backing = new Backing({
       ...{ bus, log, cluster: config.cluster },
       ...{ replicas: config.storeReplicas, bytesMax: config.storeBytes },
@@ -145,44 +156,29 @@ export class Node {
       all: (event) => this.directories?.sendAll(event),
       lost: (owner) => this.endOwners(new Set([owner])),
     });
-    this.memory = new CoherentMemory(
-      config.memoryDir,
-      {
-        toDirectory: (action, shard) => this.directories?.perform(action, shard),
-        usable: (dataspace, page) => this.usable(dataspace, page),
-        delivery: (receiver, run, zero, version, state) => {
-          const { link, epoch } = this.directories?.of(run.dataspace, run.firstPage) ?? {};
-          const address = link?.addressOf(receiver);
-          if (link === undefined || epoch === undefined || address === undefined) return undefined;
-          return this.transfers.delivery(address, run, zero, {
-            ...{ version, state, epoch, receiver, sender: link.holder },
-          });
-        },
-        modifies: ({ entry, page }) => {
-          const begin = BigInt(page * 4096);
-          return this.sync.modifies(entry.vmspace.pid, entry.dataspace.id, begin, begin + 4095n);
-        },
-        epochOf: (dataspace, page) => this.directories?.of(dataspace, page).epoch ?? 0n,
-        fetchStored: (dataspace, run, lostVersion) =>
-          this.backing.fetch(this.memory, dataspace, run, lostVersion),
-        short: (short, sharedOnly) => this.short(short, sharedOnly),
-        pageLost: (reason, about) => this.events.add('page-lost', reason, about),
-        refused: (reason, dataspace) => this.events.add('memory-refused', reason, { dataspace }),
-        faultError: ({ entry, page }, signal, reason) => {
-          const { vmspace } = entry;
-          const value = { vmspace: vmspace.id, address: entry.addressOf(page), signal, reason };
-          vmspace.session.send({ event: { case: 'faultError', value } });
-        },
-      },
-      this.statistics,
-      { shards: config.shards, frames: this.frames },
-    );
+    this.memory = new CoherentMemory({
+      ...{ memoryDir: config.memoryDir, shards: config.shards, frames: this.frames, pool },
+      ...{ permissions: this.permissions(), tally: this.statistics },
+      perform: (action) => performMemory(this, action),
+      onNoFrames: (reason, dataspace) => this.events.add('memory-refused', reason, { dataspace }),
+    });
     const { memory, shortage, events } = this;
     this.overdue = new OverdueFaults({ memory, shortage, events, why: (fault) => this.whyWaits(fault) });
   }
 
+  private permissions(): Permissions<MapEntry> {
+    return {
+      usable: (dataspace, page) => this.usable(dataspace, page),
+      epochOf: (dataspace, page) => this.directories?.of(dataspace, page).epoch ?? 0n,
+      modifies: ({ vmspace, dataspace }, page) => {
+        const begin = BigInt(page) * BigInt(PAGE_BYTES);
+        return this.sync.modifies(vmspace.pid, dataspace.id, begin, begin + BigInt(PAGE_BYTES - 1));
+      },
+    };
+  }
+
   // Why a fault waits for its page; one line for people.
-  private whyWaits({ entry, page }: FaultAt): string {
+  private whyWaits({ entry, page }: Fault<MapEntry>): string {
     const { id } = entry.dataspace;
     const { directories, backing, memory } = this;
     if (directories === undefined || !directories.connected) return 'the directory does not answer';
@@ -271,20 +267,20 @@ export class Node {
         if (!sameLeader) this.leaving?.ledAnew(shard);
         const isHome = (dataspace: bigint) => homeShardOf(dataspace, shards) === shard;
         if (voided) {
-          this.memory.stepShard(shard, { type: 'expire' });
+          this.memory.step({ type: 'expire', shard });
           this.endOwners(this.sync.voided(isHome));
         }
         this.sync.rejoin(isHome, !sameLeader);
-        this.memory.stepShard(shard, { type: 'rejoin', sameDirectory: sameLeader });
+        this.memory.step({ type: 'rejoin', shard, sameDirectory: sameLeader });
         this.resume(shard);
       },
       onConfirmed: (isHome, sentMs) => this.sync.confirmed(isHome, sentMs),
       onSuspend: (shard) => {
-        this.memory.suspend(shard);
-        for (const dataspace of this.lockedAt(shard)) this.memory.suspendAll(dataspace);
+        this.memory.step({ type: 'suspend', shard });
+        for (const dataspace of this.lockedAt(shard)) this.memory.step({ type: 'suspend-all', dataspace });
       },
       onResume: (shard) => {
-        this.memory.stepShard(shard, { type: 'rejoin', sameDirectory: true });
+        this.memory.step({ type: 'rejoin', shard, sameDirectory: true });
         this.resume(shard);
       },
       onDeadline: (deadlineMs) => {
@@ -329,9 +325,10 @@ export class Node {
   }
 
   private resume(shard: number): void {
-    this.memory.resume(shard);
-    for (const dataspace of this.memory.all())
-      if (homeShardOf(dataspace.id, this.config.shards) === shard) this.memory.resumeAll(dataspace);
+    this.memory.step({ type: 'resume', shard });
+    for (const { id: dataspace } of this.memory.all())
+      if (homeShardOf(dataspace, this.config.shards) === shard)
+        this.memory.step({ type: 'resume-all', dataspace });
   }
 
   // A process that goes on as if it had its locks would write beside whoever has them now.
@@ -346,6 +343,7 @@ export class Node {
   // The directory may recall a page of a dataspace before its answer says that it is ours: the two come on
   // different streams.
   private receive(event: RunEvent): void {
+    assert(isDirectoryWord(event), `a leader says ${event.type}`);
     const early = this.opening > 0 && this.memory.get(event.run.dataspace) === undefined;
     if (!early) this.memory.step(event);
     else if (this.early.length < EARLY_MAX) this.early.push(event);

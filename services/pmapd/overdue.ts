@@ -1,9 +1,11 @@
 // Faults that wait for longer than they should, and why: each becomes an event, `vkctl ps` shows them, and a gauge counts
 // them. Whatever a fault waits for, it is in one of two lists: those that wait for a page, and those that wait for a frame.
+import type { Fault } from '@odonata/coherency/node/waiting.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
-import type { CoherentMemory, FaultAt } from './coherent-memory.ts';
+import type { CoherentMemory } from './coherent-memory.ts';
 import type { Shortage } from './shortage.ts';
+import type { MapEntry } from './vmspace.ts';
 
 /** From then on a fault is overdue. */
 export const OVERDUE_MS = 5_000;
@@ -24,7 +26,7 @@ export interface OverdueOptions {
   shortage: Shortage;
   events: EventLog;
   /** Why a fault waits for its page. */
-  why(fault: FaultAt): string;
+  why(fault: Fault<MapEntry>): string;
 }
 
 export class OverdueFaults {
@@ -47,15 +49,16 @@ export class OverdueFaults {
     const found = new Map<string, OverdueFault>();
     const nowNs = process.hrtime.bigint();
     for (const { name, waiting } of memory.all())
-      for (const waiters of waiting.values())
-        for (const { fault, key } of waiters) {
-          if (fault === undefined) continue;
-          const waitedMs = Number(nowNs - fault.atNs) / 1e6;
-          if (waitedMs < OVERDUE_MS) continue;
-          const { pid } = fault.entry.vmspace;
-          const what = `page ${fault.page} of dataspace ${name}`;
-          found.set(`${key} ${fault.page} ${fault.atNs}`, { pid, what, waitedMs, reason: why(fault) });
-        }
+      for (const { fault } of waiting.all()) {
+        if (fault === undefined) continue;
+        const waitedMs = Number(nowNs - fault.atNs) / 1e6;
+        if (waitedMs < OVERDUE_MS) continue;
+        const { vmspace, address } = fault.entry;
+        const { pid } = vmspace;
+        const what = `page ${fault.page} of dataspace ${name}`;
+        const key = `${vmspace.id} ${address} ${fault.page} ${fault.atNs}`;
+        found.set(key, { pid, what, waitedMs, reason: why(fault) });
+      }
     const nowMs = monotonicMs();
     for (const { key, charge, what, sinceMs, fault } of shortage.all()) {
       const waitedMs = fault === undefined ? nowMs - sinceMs : Number(nowNs - fault.atNs) / 1e6;

@@ -67,7 +67,7 @@ export class Session {
     this.userfault = userfault;
     this.frameLimit = frameLimit;
     this.token = Buffer.from(token);
-    this.holder = node.memory.pmap.join(this);
+    this.holder = node.memory.home.join();
   }
 
   /** Welcomes the virtual kernel on its stream; one that resumes hears what it missed. */
@@ -270,7 +270,7 @@ export class Session {
       return;
     }
     const page = entry.firstPage + Number(address - entry.address) / PAGE_BYTES;
-    this.node.memory.fault({ entry, page, write, atNs });
+    this.node.memory.step({ type: 'fault', entry, page, write, atNs });
   }
 
   private account(request: bigint, { want, giveBack, vmspace: id, full }: FrameAccount): void {
@@ -422,9 +422,8 @@ export class Session {
       const part = pages > 0 ? entry.clip(firstPage, pages) : undefined;
       if (part === undefined) continue;
       if (advice === McontrolAdvice.INVALIDATE)
-        this.node.memory.emptyPmaps(entry.dataspace, part.firstPage, part.pageCount);
-      else if (advice === McontrolAdvice.WILL_NEED)
-        this.node.memory.readAhead(entry, part.firstPage, part.pageCount);
+        this.node.memory.step({ type: 'empty', run: { dataspace: entry.dataspace.id, ...part } });
+      else if (advice === McontrolAdvice.WILL_NEED) this.node.memory.step({ type: 'advise', entry, ...part });
       else throw new RpcError(Code.InvalidArgument, 'advice: INVALIDATE or WILL_NEED');
     }
   }
@@ -449,7 +448,7 @@ export class Session {
   close(): void {
     for (const { entries } of this.vmspaces.values()) for (const entry of entries) entry.protect();
     for (const vmspace of [...this.vmspaces.values()]) this.destroyVmspace(vmspace);
-    this.node.memory.pmap.leave(this.holder);
+    this.node.memory.home.leave(this.holder);
     this.node.frames.giveBack(this.held);
     this.node.sync.sessionGone(this);
     this.userfault.close();

@@ -6,10 +6,11 @@
 //   3. where nobody is over, who asked is refused
 //
 // So nobody who is within its share is ever ended for others, and nobody waits for ever.
+import type { Fault } from '@odonata/coherency/node/waiting.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { Charge } from './charge.ts';
-import type { FaultAt } from './coherent-memory.ts';
 import type { Frames } from './frames.ts';
+import type { MapEntry } from './vmspace.ts';
 
 /** How long frames of a process that must end may take to come back. */
 const WAIT_MS = 10_000;
@@ -26,7 +27,7 @@ export interface Short {
   /** What it is for, as in "page 7 of dataspace x". */
   readonly what: string;
   /** Absent: for private memory. */
-  readonly fault?: FaultAt;
+  readonly fault?: Fault<MapEntry>;
   /** Tries again: frames came back, perhaps enough. */
   retry(): void;
   refuse(reason: string): void;

@@ -1,8 +1,10 @@
 // Counters and latencies of a node.
-import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 
-/** Where a fault was served. */
-export type FaultPlace = 'vkernel' | 'node' | 'remote' | 'upgrade';
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
+import type { FaultPlace as ServedPlace } from '@odonata/coherency/node/waiting.ts';
+
+/** Where a fault was served: in its virtual kernel alone, or as the core says. */
+type FaultPlace = ServedPlace | 'vkernel';
 
 export class Statistics {
   pagesIn = 0;

@@ -1,5 +1,6 @@
 // Pages between nodes: a stream from each sender to each receiver. What is lost with a stream is
 // recalled again by the directory.
+import assert from 'node:assert/strict';
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
@@ -16,6 +17,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { Node } from './node.ts';
+import { HEAD_BYTES, PageBuffer, type PagePool } from './page-buffer.ts';
 
 /** `bytes data = 2` */
 const DATA_FIELD = DeliverRequestSchema.field.data.number;
@@ -27,73 +29,62 @@ interface Peer {
   stream: ClientDuplexStream<DeliverInit, DeliverResponse>;
 }
 
-/** A message under way to another holder. */
-export interface Delivery {
-  /** Takes the bytes of the pages. After `send` it is used for another message, unless it is kept. */
-  readonly data: Buffer;
-  send(options: { keep: boolean }): void;
+/** What is said of pages beside their bytes. */
+export interface Delivered {
+  version: number;
+  state: PageState;
+  epoch: bigint;
+  sender: number;
+  receiver: number;
 }
 
-/** Room for the head of a message and the longest run of pages. */
-const POOLED_BYTES = 128 + 64 * PAGE_BYTES;
-const POOLED_MAX = 16;
-
-/** A DeliverRequest with room for its bytes at the end: pages are read into the message, and copied no more. */
+/**
+ * A DeliverRequest as it is sent. Where there is room before the bytes, its head goes there, and they are copied no more.
+ * @returns the buffer that is used again when it is sent
+ */
 export function encodeDeliver(
-  head: Omit<DeliverInit, '$typeName' | 'data'>,
-  dataBytes: number,
-  allocate: (bytes: number) => Buffer = Buffer.allocUnsafeSlow,
-): { message: Buffer; data: Buffer } {
+  run: PageRun,
+  about: Delivered,
+  bytes: PageBuffer | undefined,
+): { message: Buffer; room?: Buffer | undefined } {
+  const head = {
+    ...{ run, zero: bytes === undefined, version: BigInt(about.version), state: stateWire.to(about.state) },
+    ...{ epoch: about.epoch, sender: about.sender, receiver: about.receiver },
+  };
   const encoded = toBinary(DeliverRequestSchema, create(DeliverRequestSchema, head));
-  if (dataBytes === 0) return { message: Buffer.from(encoded), data: Buffer.alloc(0) };
-  const field = new BinaryWriter().tag(DATA_FIELD, WireType.LengthDelimited).uint32(dataBytes).finish();
-  const message = allocate(encoded.length + field.length + dataBytes);
+  if (bytes === undefined) return { message: Buffer.from(encoded) };
+  const { data } = bytes;
+  const field = new BinaryWriter().tag(DATA_FIELD, WireType.LengthDelimited).uint32(data.length).finish();
+  const headBytes = encoded.length + field.length;
+  assert(headBytes <= HEAD_BYTES, `the head of a message of pages has ${headBytes} bytes`);
+  const room = bytes.takeRoom();
+  const message =
+    room?.subarray(HEAD_BYTES - headBytes, HEAD_BYTES + data.length) ??
+    Buffer.allocUnsafeSlow(headBytes + data.length);
   message.set(encoded, 0);
   message.set(field, encoded.length);
-  return { message, data: message.subarray(encoded.length + field.length) };
+  if (room === undefined) message.set(data, headBytes);
+  return { message, room };
 }
 
 /** The sending side. */
 export class Transfers {
   private readonly peers = new Map<string, Peer>();
-  /** Buffers for long messages: fresh ones cost page faults and collections. */
-  private readonly pool: Buffer[] = [];
+  private readonly pool: PagePool;
   private readonly log: Logger;
 
-  constructor(log: Logger) {
+  constructor(log: Logger, pool: PagePool) {
     this.log = log;
+    this.pool = pool;
   }
 
-  /** A message for a run of pages, to be filled and sent. `zero`: there is nothing to fill. */
-  delivery(
-    address: string,
-    run: PageRun,
-    zero: boolean,
-    about: { version: number; state: PageState; epoch: bigint; sender: number; receiver: number },
-  ): Delivery {
-    const { sender, receiver, epoch } = about;
-    const head = {
-      run,
-      zero,
-      version: BigInt(about.version),
-      state: stateWire.to(about.state),
-      epoch,
-      sender,
-      receiver,
+  /** Sends a run of pages; `bytes` undefined: zeros. `keep`: the bytes stay as they are, somebody keeps them. */
+  send(address: string, run: PageRun, about: Delivered, bytes: PageBuffer | undefined, keep: boolean): void {
+    const { message, room } = encodeDeliver(run, about, bytes);
+    const sent = () => {
+      if (room !== undefined && !keep) this.pool.giveBack(room);
     };
-    let buffer: Buffer | undefined;
-    const { message, data } = encodeDeliver(head, zero ? 0 : run.pageCount * PAGE_BYTES, (bytes) => {
-      if (bytes < POOLED_BYTES / 4 || bytes > POOLED_BYTES) return Buffer.allocUnsafeSlow(bytes);
-      buffer = this.pool.pop() ?? Buffer.allocUnsafeSlow(POOLED_BYTES);
-      return buffer.subarray(0, bytes);
-    });
-    const send = ({ keep }: { keep: boolean }): void => {
-      const sent = () => {
-        if (buffer !== undefined && !keep && this.pool.length < POOLED_MAX) this.pool.push(buffer);
-      };
-      this.peer(address).stream.write(message as unknown as DeliverInit, sent);
-    };
-    return { data, send };
+    this.peer(address).stream.write(message as unknown as DeliverInit, sent);
   }
 
   private peer(address: string): Peer {
@@ -145,10 +136,9 @@ export function transferHandlers(
           return;
         }
         const state = stateWire.from(message.state);
-        node.memory.arrive(
-          { type: 'data', run, state, version: Number(message.version), zero: message.zero },
-          message.data,
-        );
+        const { zero, data: bytes } = message;
+        const data = { type: 'data', run, state, version: Number(message.version), zero } as const;
+        node.memory.step({ type: 'arrive', data, bytes: new PageBuffer(bytes) });
       });
       call.on('end', () => call.end());
       call.on('error', () => {});

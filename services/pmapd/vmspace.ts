@@ -1,14 +1,15 @@
 // A vmspace: the address space of one process as a list of map entries, and the frames behind it.
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import type { Mapping } from '@odonata/coherency/node/page-tables.ts';
+import { Readahead } from '@odonata/coherency/node/readahead.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { Charge, ChargedProcess, Charges } from './charge.ts';
 import { isFull, refusalOf } from './exhausted.ts';
-import { Readahead } from './readahead.ts';
 import type { Session } from './session.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 
 /** A map entry: addresses of the vkernel -> pages of a dataspace. */
-export class MapEntry {
+export class MapEntry implements Mapping {
   readonly vmspace: Vmspace;
   readonly address: bigint;
   readonly firstPage: number;
@@ -26,6 +27,14 @@ export class MapEntry {
     this.pageCount = entry.pageCount;
     this.dataspace = entry.dataspace;
     this.writable = entry.writable;
+  }
+
+  get holder(): number {
+    return this.vmspace.session.holder;
+  }
+
+  get charged(): number {
+    return this.vmspace.charge.number;
   }
 
   get endPage(): number {

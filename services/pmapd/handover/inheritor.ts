@@ -4,6 +4,7 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { DataspaceSnapshot, NodeSnapshot, SessionSnapshot } from '@odonata/proto/pmap/v1/handover';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import type { Node } from '../node.ts';
+import { PageBuffer } from '../page-buffer.ts';
 import { Session } from '../session.ts';
 import type { SharedDataspace } from '../shared-dataspace.ts';
 import { holderSnapshot, ledShard } from './snapshot.ts';
@@ -37,8 +38,8 @@ export class Inheritor {
     for (const about of snapshot.dataspaces) {
       const dataspace = this.dataspace(about);
       for (const { page, version, data } of about.retained)
-        dataspace.retained.set(page, { version: Number(version), bytes: data });
-      for (const { page, data } of about.stored) dataspace.stored.set(page, data!);
+        dataspace.retained.set(page, { version: Number(version), bytes: buffered(data) });
+      for (const { page, data } of about.stored) dataspace.stored.set(page, buffered(data));
     }
     snapshot.shards.forEach((shard, number) => {
       memory.resumeHolder(number, holderSnapshot(shard));
@@ -115,8 +116,12 @@ export class Inheritor {
   }
 
   private claims(session: Session, { id }: SharedDataspace, spans: readonly PageSpan[]): void {
-    this.node.memory.pmap.claim(session, id, spans);
+    this.node.memory.home.claim(session.holder, id, spans);
   }
 }
+
+/** Undefined: zeros. */
+const buffered = (data: Uint8Array | undefined): PageBuffer | undefined =>
+  data === undefined ? undefined : new PageBuffer(data);
 
 const pagesIn = (bytes: bigint): number => Number(bytes / BigInt(PAGE_BYTES));

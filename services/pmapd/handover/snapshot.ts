@@ -42,9 +42,9 @@ export function snapshotOf(
 function dataspaceSnapshot(dataspace: SharedDataspace): MessageInitShape<typeof DataspaceSnapshotSchema> {
   const { id, name, sizeBytes, durable, file } = dataspace;
   const retained = [...dataspace.retained].map(([page, { version, bytes }]) => {
-    return { page, version: BigInt(version), data: bytes };
+    return { page, version: BigInt(version), data: bytes?.data };
   });
-  const stored = [...dataspace.stored].map(([page, data]) => ({ page, data }));
+  const stored = [...dataspace.stored].map(([page, bytes]) => ({ page, data: bytes?.data }));
   return { ...{ dataspace: id, name, sizeBytes, durable, retained, stored }, ...file.changed() };
 }
 

@@ -1,0 +1,99 @@
+// Carries out what the memory of the node decides and cannot do alone: words to the directory, pages to other nodes, errors
+// of processes, frames that somebody must give, lost pages that the backing store may have.
+import type { EventLog } from '@odonata/rpc/events.ts';
+import type { Backing } from './backing.ts';
+import type { CoherentMemory, NodeEvent, OutsideAction } from './coherent-memory.ts';
+import type { Directories } from './directories.ts';
+import type { Short } from './shortage.ts';
+import type { Statistics } from './statistics.ts';
+import type { Transfers } from './transfer.ts';
+
+type Of<T extends OutsideAction['type']> = Extract<OutsideAction, { type: T }>;
+
+/** The node around its memory. */
+export interface AroundMemory {
+  readonly memory: CoherentMemory;
+  readonly backing: Backing;
+  readonly events: EventLog;
+  readonly statistics: Statistics;
+  readonly transfers: Transfers;
+  readonly directories: Directories | undefined;
+  short(short: Short, sharedOnly: boolean): void;
+}
+
+/** Carries one action out. */
+export function performMemory(node: AroundMemory, action: OutsideAction): void {
+  switch (action.type) {
+    case 'acquire':
+    case 'ack':
+      node.directories?.perform(action);
+      return;
+    case 'report':
+      node.directories?.perform(action, action.shard);
+      return;
+    case 'deliver':
+      deliver(node, action);
+      return;
+    case 'resolved': {
+      const { fault, place } = action;
+      node.statistics.fault(place, Number(process.hrtime.bigint() - fault.atNs));
+      if (action.neighbours) later(node, { type: 'neighbours', fault });
+      return;
+    }
+    case 'ahead':
+      later(node, action);
+      return;
+    case 'short':
+      short(node, action);
+      return;
+    case 'fault-error': {
+      const { signal, reason } = action;
+      const { entry, page } = action.fault;
+      const { vmspace } = entry;
+      const value = { vmspace: vmspace.id, address: entry.addressOf(page), signal, reason };
+      vmspace.session.send({ event: { case: 'faultError', value } });
+      return;
+    }
+    case 'fetch': {
+      const dataspace = node.memory.get(action.run.dataspace);
+      if (dataspace !== undefined) node.backing.fetch(node.memory, dataspace, action.run, action.lostVersion);
+      return;
+    }
+    case 'page-lost': {
+      const { dataspace, page, reason } = action;
+      node.events.add('page-lost', reason, { dataspace, page });
+      node.statistics.lostAccesses += action.accesses;
+    }
+  }
+}
+
+// When what this turn has for others is on its way.
+function later({ memory }: AroundMemory, event: NodeEvent): void {
+  setImmediate(() => memory.step(event));
+}
+
+function deliver({ directories, transfers }: AroundMemory, action: Of<'deliver'>): void {
+  const { run, receiver, version, state, bytes, keep } = action;
+  const { link, epoch } = directories?.of(run.dataspace, run.firstPage) ?? {};
+  const address = link?.addressOf(receiver);
+  // Who is not known any more asks anew.
+  if (link === undefined || epoch === undefined || address === undefined) return;
+  const about = { version, state, epoch, receiver, sender: link.holder };
+  transfers.send(address, run, about, bytes, keep);
+}
+
+function short(node: AroundMemory, { fault, place, sharedOnly }: Of<'short'>): void {
+  const { entry, page } = fault;
+  const { vmspace, address, dataspace } = entry;
+  node.short(
+    {
+      key: `${vmspace.id} ${address} ${page}`,
+      charge: vmspace.charge,
+      what: `page ${page} of dataspace ${dataspace.name}`,
+      fault,
+      retry: () => node.memory.step({ type: 'again', fault, place }),
+      refuse: (reason) => node.memory.step({ type: 'denied', fault, reason }),
+    },
+    sharedOnly,
+  );
+}

@@ -1,0 +1,58 @@
+// Bytes of pages on their way. What is read here to be sent has room before it for the head of its message, so it is sent
+// where it is, and copied no more.
+
+import type { PageBytes } from '@odonata/coherency/node/page-frames.ts';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+
+/** Room for the head of a message, and for the tag and the length of its bytes. */
+export const HEAD_BYTES = 128;
+/** The longest run of pages that is sent. */
+const POOLED_BYTES = HEAD_BYTES + 64 * PAGE_BYTES;
+const POOLED_MAX = 16;
+
+export class PageBuffer implements PageBytes<PageBuffer> {
+  readonly data: Uint8Array;
+  private room: Buffer | undefined;
+
+  /** @param room the buffer that the bytes are in, from `HEAD_BYTES` on */
+  constructor(data: Uint8Array, room?: Buffer) {
+    this.data = data;
+    this.room = room;
+  }
+
+  part(firstIndex: number, pageCount: number): PageBuffer {
+    const bytes = pageCount * PAGE_BYTES;
+    if (bytes === this.data.length) return this;
+    return new PageBuffer(this.data.subarray(firstIndex * PAGE_BYTES, firstIndex * PAGE_BYTES + bytes));
+  }
+
+  /** The buffer around the bytes, once: a message that is under way must not be written again. */
+  takeRoom(): Buffer | undefined {
+    const { room } = this;
+    this.room = undefined;
+    return room;
+  }
+}
+
+/** Buffers for long messages: fresh ones cost page faults and collections. */
+export class PagePool {
+  private readonly free: Buffer[] = [];
+
+  /** A buffer for pages, with room for a head. */
+  take(pageCount: number): PageBuffer {
+    const bytes = pageCount * PAGE_BYTES;
+    const end = HEAD_BYTES + bytes;
+    const pooled = end >= POOLED_BYTES / 4 && end <= POOLED_BYTES;
+    const room = pooled ? (this.free.pop() ?? this.fresh(POOLED_BYTES)) : this.fresh(end);
+    return new PageBuffer(room.subarray(HEAD_BYTES, end), room);
+  }
+
+  private fresh(bytes: number): Buffer {
+    return Buffer.allocUnsafeSlow(bytes);
+  }
+
+  /** Nobody uses a buffer any more. */
+  giveBack(room: Buffer): void {
+    if (room.length === POOLED_BYTES && this.free.length < POOLED_MAX) this.free.push(room);
+  }
+}
