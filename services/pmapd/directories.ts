@@ -27,8 +27,8 @@ export interface DirectoriesOptions
   onSuspend(shard: number): void;
   /** A shard may be used again; nothing of it was lost. */
   onResume(shard: number): void;
-  /** The leaders of these dataspaces' locks heard everything that was sent before a time. */
-  onConfirmed(isHome: (dataspace: bigint) => boolean, sentMs: number): void;
+  /** The leaders of these shards heard everything that was sent before a time. */
+  onConfirmed(shards: readonly number[], sentMs: number): void;
   /** What a replica must hear on each new stream. */
   onWelcome(send: (event: HolderEventInit) => void): void;
   /** Until when what is mapped may be used at the latest, in monotonic milliseconds; undefined: nothing may. */
@@ -145,8 +145,8 @@ export class Directories {
       onLed: (link, led) => this.led(link, led),
       onLeft: (link, shard) => this.left(link, shard),
       onRenewed: (link, sentMs) => {
-        const { shards } = this.o;
-        this.o.onConfirmed((dataspace) => this.shards[homeShardOf(dataspace, shards)]!.link === link, sentMs);
+        const shards = this.shards.flatMap((shard, number) => (shard.link === link ? [number] : []));
+        this.o.onConfirmed(shards, sentMs);
       },
       onLease: (link) => this.leaseChanged(link),
     });
@@ -218,9 +218,9 @@ export class Directories {
     else link?.sendAck(action, epoch);
   }
 
-  /** Sends to the leader of a dataspace's locks and waiters. */
-  sendHome(dataspace: bigint, event: HolderEventInit): void {
-    this.shards[homeShardOf(dataspace, this.o.shards)]!.link?.send(event);
+  /** Sends to the leader of a shard. */
+  sendTo(shard: number, event: HolderEventInit): void {
+    this.shards[shard]!.link?.send(event);
   }
 
   sendAll(event: HolderEventInit): void {

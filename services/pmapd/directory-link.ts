@@ -4,11 +4,11 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import { guardMs, HolderLease, renewEveryMs } from '@odonata/coherency/lease.ts';
+import type { HolderEventInit } from '@odonata/coherency/node/holder-wire.ts';
 import { ackWire, modeWire, reasonWire, runFromWire, stateWire } from '@odonata/coherency/wire.ts';
 import {
   type DirectoryEvent,
   DirectoryService,
-  type HolderEventSchema,
   HoldRequestSchema,
   type HoldResponse,
   type ShardLed,
@@ -20,7 +20,8 @@ import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 
-export type HolderEventInit = MessageInitShape<typeof HolderEventSchema>['event'];
+export type { HolderEventInit };
+
 type HoldRequestInit = MessageInitShape<typeof HoldRequestSchema>;
 
 export interface DirectoryLinkOptions {

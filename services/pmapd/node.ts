@@ -8,6 +8,7 @@ import {
   isDirectoryWord,
   type Permissions,
 } from '@odonata/coherency/node/memory-messages.ts';
+import type { RelayAction } from '@odonata/coherency/node/relay-messages.ts';
 import type { Fault } from '@odonata/coherency/node/waiting.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
@@ -151,11 +152,7 @@ export class Node {
       ...{ replicas: config.storeReplicas, bytesMax: config.storeBytes },
       onFailed: (reason, dataspace) => this.events.add('sync-failed', reason, { dataspace }),
     });
-    this.sync = new SyncRelay({
-      home: (dataspace, event) => this.directories?.sendHome(dataspace, event),
-      all: (event) => this.directories?.sendAll(event),
-      lost: (owner) => this.endOwners(new Set([owner])),
-    });
+    this.sync = new SyncRelay(config.shards, (action) => this.performSync(action));
     this.memory = new CoherentMemory({
       ...{ memoryDir: config.memoryDir, shards: config.shards, frames: this.frames, pool },
       ...{ permissions: this.permissions(), tally: this.statistics },
@@ -172,7 +169,7 @@ export class Node {
       epochOf: (dataspace, page) => this.directories?.of(dataspace, page).epoch ?? 0n,
       modifies: ({ vmspace, dataspace }, page) => {
         const begin = BigInt(page) * BigInt(PAGE_BYTES);
-        return this.sync.modifies(vmspace.pid, dataspace.id, begin, begin + BigInt(PAGE_BYTES - 1));
+        return this.sync.core.modifies(vmspace.pid, dataspace.id, begin, begin + BigInt(PAGE_BYTES - 1));
       },
     };
   }
@@ -265,19 +262,19 @@ export class Node {
       onLed: (shard, { sameLeader, voided }) => {
         if (voided) this.timesVoided++;
         if (!sameLeader) this.leaving?.ledAnew(shard);
-        const isHome = (dataspace: bigint) => homeShardOf(dataspace, shards) === shard;
         if (voided) {
           this.memory.step({ type: 'expire', shard });
-          this.endOwners(this.sync.voided(isHome));
+          this.sync.step({ type: 'voided', shard });
         }
-        this.sync.rejoin(isHome, !sameLeader);
+        this.sync.step({ type: 'rejoined', shard, newLeader: !sameLeader });
         this.memory.step({ type: 'rejoin', shard, sameDirectory: sameLeader });
         this.resume(shard);
       },
-      onConfirmed: (isHome, sentMs) => this.sync.confirmed(isHome, sentMs),
+      onConfirmed: (shards, sentMs) => this.sync.step({ type: 'confirmed', shards, sentMs }),
       onSuspend: (shard) => {
         this.memory.step({ type: 'suspend', shard });
-        for (const dataspace of this.lockedAt(shard)) this.memory.step({ type: 'suspend-all', dataspace });
+        for (const dataspace of this.sync.core.heldDataspaces(shard))
+          this.memory.step({ type: 'suspend-all', dataspace });
       },
       onResume: (shard) => {
         this.memory.step({ type: 'rejoin', shard, sameDirectory: true });
@@ -316,12 +313,13 @@ export class Node {
   private usable(dataspace: bigint, page: number): boolean {
     const { directories } = this;
     if (directories === undefined || !directories.usable(dataspace, page)) return false;
-    return !this.sync.holdsIn(dataspace) || directories.homeUsable(dataspace);
+    return !this.sync.core.holdsIn(dataspace) || directories.homeUsable(dataspace);
   }
 
-  private lockedAt(shard: number): bigint[] {
-    const { shards } = this.config;
-    return this.sync.heldDataspaces().filter((dataspace) => homeShardOf(dataspace, shards) === shard);
+  private performSync(action: Exclude<RelayAction, { type: 'answer' }>): void {
+    if (action.type === 'say') this.directories?.sendTo(action.shard, action.event);
+    else if (action.type === 'say-all') this.directories?.sendAll(action.event);
+    else this.endOwners(action.owners);
   }
 
   private resume(shard: number): void {
@@ -333,7 +331,6 @@ export class Node {
 
   // A process that goes on as if it had its locks would write beside whoever has them now.
   private endOwners(owners: ReadonlySet<bigint>): void {
-    if (owners.size === 0) return;
     const reason = "the lease of its node ended while it held range locks, which may be others' by now";
     for (const session of this.sessions)
       for (const vmspace of session.vmspaces.values())
@@ -352,7 +349,7 @@ export class Node {
   private other(event: DirectoryEvent['event']): void {
     if (event.case === 'removed') this.memory.remove(event.value.dataspace);
     else if (event.case === 'retired') this.leaving?.retired(event.value);
-    else this.sync.answer(event);
+    else this.sync.step({ type: 'answered', event });
   }
 
   /** Opens a dataspace by name, or makes it here when a size is given. @throws RpcError */

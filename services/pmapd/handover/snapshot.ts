@@ -30,9 +30,13 @@ export function snapshotOf(
   token: (session: Session) => Uint8Array | undefined,
 ): NodeSnapshot {
   const { incarnation, lastVmspace, memory, sync, sessions } = node;
-  const placeOf = (session: Session) => sessions.indexOf(session);
   return create(NodeSnapshotSchema, {
-    ...{ incarnation, lastVmspace, sync: sync.snapshot(placeOf), pausedAtMs: BigInt(Math.round(pausedAtMs)) },
+    ...{
+      incarnation,
+      lastVmspace,
+      sync: sync.snapshot(sessions),
+      pausedAtMs: BigInt(Math.round(pausedAtMs)),
+    },
     dataspaces: [...memory.all()].map(dataspaceSnapshot),
     shards: node.shards.map((led, shard) => ({ ...ledWire(led), ...holderWire(node.held[shard]!) })),
     sessions: sessions.map((session) => sessionSnapshot(session, token(session))),
