@@ -259,5 +259,5 @@ const MUTANTS: Record<string, () => Relay> = {
 };
 
 test.each(Object.keys(MUTANTS))('a relay that %s is found', (name) => {
-  expect(fc.check(law(MUTANTS[name]!), { numRuns: 20_000, endOnFailure: true }).failed).toBe(true);
+  expect(fc.check(law(MUTANTS[name]!), { seed: 1, numRuns: 20_000, endOnFailure: true }).failed).toBe(true);
 });
