@@ -1,328 +1,121 @@
-// A replica of the directory: its holders with their leases, and the shards that it leads.
+// A replica of the directory as a service: the pure machine of libs/coherency/replica, with streams, JetStream, the
+// broadcast and the clock around it. Nothing is decided here.
+import assert from 'node:assert/strict';
+import { create, toBinary } from '@bufbuild/protobuf';
+import type { Bus } from '@odonata/bus/bus.ts';
 import type { DirectoryCounters } from '@odonata/coherency/directory-outbox.ts';
-import { HOLD_MAX_MS, LeaseTable } from '@odonata/coherency/lease.ts';
-import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
-import type { HolderEvent, HolderHello, Renew } from '@odonata/proto/coherency/v1/coherency';
+import { unreachable } from '@odonata/coherency/page.ts';
+import { ElectedReplica, type ElectedReplicaAction } from '@odonata/coherency/replica/elected-replica.ts';
+import { Election, type ElectionOptions } from '@odonata/coherency/replica/election.ts';
+import type { ElectionEvent } from '@odonata/coherency/replica/election-messages.ts';
+import type { HolderEntry, HolderTable } from '@odonata/coherency/replica/holders.ts';
+import type { Membership } from '@odonata/coherency/replica/members.ts';
+import type { Note } from '@odonata/coherency/replica/notes.ts';
+import { Replica } from '@odonata/coherency/replica/replica.ts';
+import type { StreamId } from '@odonata/coherency/replica/replica-messages.ts';
+import type { ShardLeader } from '@odonata/coherency/replica/shard-leader.ts';
+import { type HolderEvent, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
-import { type HolderEntry, type HolderStream, HolderTable } from './holder-table.ts';
-import type { Members, Membership } from './members.ts';
-import { Notes } from './notes.ts';
-import type { DataspaceRecord } from './registry.ts';
-import { ShardLeader, type ShardLeaderOptions } from './shard-leader.ts';
+import type { ElectionBuckets } from './election-buckets.ts';
+import type { Members } from './members.ts';
+import type { DataspaceRecord, Registry } from './registry.ts';
+import { type HolderStream, HolderStreams } from './streams.ts';
 
-const TICK_MS = 20;
-
-export interface CoherencyOptions
-  extends Omit<
-    ShardLeaderOptions,
-    | 'shard'
-    | 'epoch'
-    | 'expected'
-    | 'lastEpoch'
-    | 'holders'
-    | 'onAbsent'
-    | 'onSilent'
-    | 'onReported'
-    | 'grantedPages'
-  > {
+export interface CoherencyOptions {
   /** Name of this replica. */
   replica: string;
   /** New each time it starts. */
   incarnation: bigint;
   shards: number;
+  leaseMs: number;
+  registry: Registry;
+  bus: Bus;
   members: Members;
   /** What an earlier process of this replica had noted of nodes. */
   noted?: ReadonlyMap<string, Membership>;
   /** No other replica can take the shards of this one. */
   alone?: boolean;
+  /** It leads nothing before `takePart`; else it leads what it is told to. */
+  elected?: boolean;
   events?: EventLog;
-  /** False when this replica must not speak for its shards any more. */
-  mayLead: () => boolean;
-  /** Keeps that the reports of a shard were taken: from then on the notes of this replica are those that count. */
-  noteRebuilt?: (shard: number) => Promise<void>;
-  /** This replica must not lead these shards any more: what had to be noted was not. */
-  stepDown?: (shards: readonly number[], reason: string) => void;
+  log: Logger;
+  /** Monotonic milliseconds. */
+  now: () => number;
 }
 
-/** Lives of this process, behind its incarnation. */
-const LIVES_BITS = 32n;
-
 export class CoherencyService {
-  readonly holders = new HolderTable();
-  readonly shards: number;
-  private readonly leaders = new Map<number, ShardLeader>();
-  private readonly leases: LeaseTable;
-  /** Pages granted, by state. */
-  readonly grantedPages: Record<string, number> = {};
+  readonly core: ElectedReplica;
+  readonly streams = new HolderStreams();
   private readonly o: CoherencyOptions;
-  private readonly notes: Notes;
-  /** Notes of an earlier process of this replica, of nodes that have not come to this one yet. */
-  private readonly noted: Map<string, Membership>;
-  /** Burials of a node's holder that are not noted yet. */
-  private readonly burials = new Map<string, Promise<void>>();
-  /** Nodes that did not report, whose death is being noted. */
-  private readonly missed = new Map<string, Promise<void>>();
-  private lives = 0n;
-  private readonly retired: DirectoryCounters = {
-    acquires: 0,
-    grants: 0,
-    recalls: 0,
-    invalidations: 0,
-    resends: 0,
-  };
-  private readonly timer: NodeJS.Timeout;
-  private tickedAtMs: number;
-  private ledBefore = false;
+  private buckets: ElectionBuckets | undefined;
+  /** What was asked of JetStream, and is not answered. */
+  private readonly asked = new Set<Promise<void>>();
+  private retreated: Promise<void> | undefined;
+  private timer: NodeJS.Timeout | undefined;
   private closed = false;
 
   constructor(options: CoherencyOptions) {
     this.o = options;
-    this.shards = options.shards;
-    this.leases = new LeaseTable(options.leaseMs);
-    this.tickedAtMs = options.now();
-    this.noted = new Map(options.noted);
-    this.notes = new Notes({ alone: options.alone ?? false, log: options.log });
-    this.timer = setInterval(() => this.tick(), TICK_MS);
+    const { replica, incarnation, shards, leaseMs, noted, alone, elected, registry: dataspaces } = options;
+    this.core = new ElectedReplica(
+      new Replica({
+        ...{ replica, incarnation, shards, leaseMs, dataspaces, nowMs: options.now() },
+        ...(noted && { noted }),
+        ...(alone !== undefined && { alone }),
+        ...(elected !== undefined && { elected }),
+      }),
+    );
+    this.arm();
   }
 
+  // ---- what can be seen
+
   get replica(): string {
-    return this.o.replica;
+    return this.core.replica.replica;
+  }
+
+  get shards(): number {
+    return this.core.replica.shards;
   }
 
   get epoch(): bigint {
-    return this.o.incarnation;
+    return this.core.replica.epoch;
   }
 
-  get parkedEvents(): number {
-    return this.led.reduce((sum, leader) => sum + leader.parkedEvents, 0);
-  }
-
-  /** Of all shards that this replica leads or has led. */
-  get counters(): DirectoryCounters {
-    const sum = { ...this.retired };
-    for (const { directory } of this.leaders.values()) addCounters(sum, directory.counters);
-    return sum;
-  }
-
-  get isRebuilding(): boolean {
-    return [...this.leaders.values()].some((leader) => leader.isRebuilding);
+  get holders(): HolderTable {
+    return this.core.replica.holders;
   }
 
   get led(): ShardLeader[] {
-    return [...this.leaders.values()].sort((a, b) => a.shard - b.shard);
+    return this.core.replica.led;
   }
 
-  /**
-   * This replica leads a shard from now on.
-   * @param expected by node: the holders that lived at the last leader
-   * @param lastEpoch of that leader's shard; 0: not known
-   */
-  lead(shard: number, epoch: bigint, expected: ReadonlyMap<string, Membership>, lastEpoch = 0n): void {
-    const leader: ShardLeader = new ShardLeader({
-      ...this.o,
-      ...{ shard, epoch, expected, lastEpoch, holders: this.holders, grantedPages: this.grantedPages },
-      onAbsent: (node) => void this.absent(node, leader),
-      onSilent: (entry) => this.bury(entry, 'it did not report what it has in time'),
-      onReported: () => void this.reported(leader),
-    });
-    this.leaders.set(shard, leader);
+  get isRebuilding(): boolean {
+    return this.core.replica.isRebuilding;
   }
 
-  /** Somebody has LOST pages of a dataspace begin anew as zeros. */
-  lossAccepted(dataspace: string, pages: bigint, by: string): void {
-    const what = `${by} has ${pages} LOST pages of ${dataspace} begin anew as zeros`;
-    this.o.events?.add('loss-accepted', what, { dataspace });
+  get parkedEvents(): number {
+    return this.core.replica.parkedEvents;
   }
 
-  private isLed(leader: ShardLeader): boolean {
-    return this.leaders.get(leader.shard) === leader && this.o.mayLead();
+  get counters(): DirectoryCounters {
+    return this.core.replica.counters;
   }
 
-  // The next leader must not believe it either.
-  private async absent(node: string, leader: ShardLeader): Promise<void> {
-    // It is here: it reports, or is buried.
-    if (this.holders.ofNode(node) !== undefined) return;
-    let missed = this.missed.get(node);
-    if (missed === undefined) {
-      this.o.log.warn({ node }, 'holder did not report in time: its pages are lost');
-      this.o.events?.add('holder-buried', `${node} is gone: it did not report in time`, { holder: node });
-      const about = { what: 'the death of a node', node };
-      missed = this.notes.kept(about, () => this.o.members.forget(node));
-      this.noted.delete(node);
-      this.missed.set(node, missed);
-      const over = () => this.missed.delete(node);
-      missed.then(over, over);
-    }
-    try {
-      await missed;
-    } catch (error) {
-      this.stepDown([leader.shard], 'the death of a node could not be noted', error);
-      return;
-    }
-    if (this.isLed(leader)) leader.absent(node);
-  }
-
-  private async reported(leader: ShardLeader): Promise<void> {
-    const { shard } = leader;
-    const about = { what: 'that the reports of a shard were taken', shard };
-    try {
-      await this.notes.kept(about, async () => await this.o.noteRebuilt?.(shard));
-    } catch (error) {
-      this.stepDown([shard], 'what the holders reported could not be noted', error);
-      return;
-    }
-    if (this.isLed(leader)) leader.reportedNoted();
-  }
-
-  private stepDown(shards: readonly number[], reason: string, error: unknown): void {
-    const led = shards.filter((shard) => this.leaders.has(shard));
-    if (led.length === 0 || this.closed) return;
-    this.o.log.error({ err: error, shards: led }, `${reason}: these shards are not led from here any more`);
-    for (const shard of led) this.leave(shard);
-    this.o.stepDown?.(led, reason);
-  }
-
-  /** This replica leads a shard no more. */
-  leave(shard: number): void {
-    const leader = this.leaders.get(shard);
-    if (leader === undefined) return;
-    this.leaders.delete(shard);
-    addCounters(this.retired, leader.directory.counters);
-    for (const { id } of this.holders.all())
-      this.holders.send(id, { case: 'left', value: { shard, epoch: leader.epoch } });
-  }
-
-  /** Takes a holder's stream. @throws RpcError when the node's name will not do. */
-  attach(hello: HolderHello, stream: HolderStream): HolderEntry {
-    const { node, incarnation } = hello;
-    if (node === '' || node.length > 100) throw invalidField('hello.node', 'hello.node: 1 to 100 characters');
-    const before = this.holders.ofNode(node);
-    if (before !== undefined && before.incarnation !== incarnation)
-      this.bury(before, 'a new pmap manager took its place');
-    if (!this.o.mayLead()) throw tryAgain(Code.Unavailable, `replica ${this.o.replica} does not lead now`);
-    const entry = this.holders.ofNode(node) ?? this.takeIn(node, incarnation);
-    this.holders.attach(entry, stream, hello.transferAddress);
-    this.leases.heard(entry.id, this.o.now());
-    void this.welcomeWhenNoted(entry, stream, hello.sentMs);
-    this.o.log.info({ node, incarnation, holder: entry.id }, 'holder attached');
-    return entry;
-  }
-
-  // A restart of this process buries nobody: who was noted before it goes on with the life that it had.
-  private takeIn(node: string, incarnation: bigint): HolderEntry {
-    const before = this.noted.get(node);
-    this.noted.delete(node);
-    if (before?.incarnation === incarnation)
-      return this.holders.add({ node, incarnation, life: before.life, noted: Promise.resolve() });
-    this.lives++;
-    const life = (this.o.incarnation << LIVES_BITS) + this.lives;
-    const noted = this.remember(node, { incarnation, life });
-    return this.holders.add({ node, incarnation, life, noted });
-  }
-
-  private async remember(node: string, membership: Membership): Promise<void> {
-    await Promise.all([this.burials.get(node), this.missed.get(node)]);
-    await this.o.members.remember(node, membership);
-  }
-
-  // What is not noted the next leader does not ask for: until then it has no lease.
-  private async welcomeWhenNoted(entry: HolderEntry, stream: HolderStream, sentMs: bigint): Promise<void> {
-    try {
-      await entry.noted;
-    } catch (error) {
-      const { node } = entry;
-      this.o.log.warn(
-        { err: error, node },
-        'a holder could not be noted, and is not taken in; it asks again',
-      );
-      if (this.holders.get(entry.id) === entry) this.drop(entry);
-      return;
-    }
-    this.welcome(entry, stream, sentMs);
-  }
-
-  private welcome(entry: HolderEntry, stream: HolderStream, sentMs: bigint): void {
-    if (entry.stream !== stream || this.holders.get(entry.id) !== entry) return;
-    const { leaseMs, shards, replica } = this.o;
-    entry.welcomed = true;
-    const { id: holder, life } = entry;
-    const value = { epoch: this.epoch, leaseMs, holder, life, shards, replica, sentMs };
-    this.holders.send(entry.id, { case: 'welcome', value });
-    for (const leader of this.leaders.values()) leader.attach(entry);
-  }
-
-  /** The stream of a holder broke. It has the rest of its lease to come back. */
-  detach(entry: HolderEntry, stream: HolderStream): void {
-    if (entry.stream !== stream) return;
-    entry.stream = undefined;
-    this.o.log.warn({ node: entry.node, leaseMs: this.o.leaseMs }, 'holder lost its stream');
-  }
-
-  receive(entry: HolderEntry, event: HolderEvent): void {
-    // Who was buried may go on speaking until it hears that its stream ended.
-    if (this.holders.get(entry.id) !== entry) return;
-    const { event: e } = event;
-    if (e.case === 'interest') {
-      if (e.value.mapped) entry.mapped.add(e.value.dataspace);
-      else entry.mapped.delete(e.value.dataspace);
-      return;
-    }
-    // Whoever woke up late must not decide anything; another replica may have its shards by now.
-    if (!this.o.mayLead()) return;
-    switch (e.case) {
-      case 'renew':
-        this.renew(entry, e.value);
-        return;
-      case 'retire':
-        this.leaders.get(e.value.shard)?.retire(entry, e.value.epoch);
-        return;
-      case 'goodbye':
-        this.bury(entry, 'it said goodbye');
-        return;
-      case 'report':
-        this.leaders.get(e.value.shard)?.report(entry, e.value);
-        return;
-      case 'acquire':
-      case 'ack':
-        if (e.value.run !== undefined)
-          this.ofPage(e.value.run.dataspace, e.value.run.firstPage)?.receive(entry, event);
-        return;
-      case 'lock':
-      case 'unlock':
-      case 'wait':
-      case 'wake':
-        this.home(e.value.dataspace)?.receive(entry, event);
-        return;
-      case 'cancelWait':
-      case 'ownerGone':
-        for (const leader of this.leaders.values()) leader.receive(entry, event);
-        return;
-      case undefined:
-        return; // of a later version
-      default:
-        throw new RpcError(
-          Code.InvalidArgument,
-          `holder ${entry.node} sent ${e.case} where it does not belong`,
-        );
-    }
-  }
-
-  private renew(entry: HolderEntry, { sentMs, holdMs }: Renew): void {
-    const heldMs = Math.min(holdMs, HOLD_MAX_MS);
-    this.leases.heard(entry.id, this.o.now(), heldMs);
-    if (heldMs > 0) entry.heldUntilMs = this.o.now() + heldMs;
-    this.holders.send(entry.id, { case: 'renewed', value: { sentMs, heldMs } });
-  }
-
-  // A shard that is led elsewhere: the holder hears of it from there, and asks again.
-  private ofPage(dataspace: bigint, page: number): ShardLeader | undefined {
-    return this.leaders.get(shardOf(dataspace, page, this.shards));
+  get grantedPages(): Readonly<Record<string, number>> {
+    return this.core.replica.grantedPages;
   }
 
   home(dataspace: bigint): ShardLeader | undefined {
-    return this.leaders.get(homeShardOf(dataspace, this.shards));
+    return this.core.replica.home(dataspace);
+  }
+
+  /** Addresses of replicas that live, by name. */
+  get live(): ReadonlyMap<string, string> {
+    return this.core.election?.live(this.o.now()) ?? new Map();
   }
 
   /** @throws RpcError FAILED_PRECONDITION while a dataspace is mapped */
@@ -336,72 +129,222 @@ export class CoherencyService {
     );
   }
 
+  // ---- what happens
+
+  /** A stream of a holder. @param fail ends it with an error */
+  opened(stream: HolderStream, fail: (error: RpcError) => void): StreamId {
+    return this.streams.add(stream, fail);
+  }
+
+  receive(stream: StreamId, event: HolderEvent): void {
+    this.perform(this.core.receive(stream, event, this.o.now()));
+  }
+
+  streamClosed(stream: StreamId): void {
+    this.streams.remove(stream);
+    this.perform(this.core.step({ type: 'closed', stream }, this.o.now()));
+  }
+
+  /**
+   * This replica leads a shard from now on.
+   * @param expected by node: the holders that lived at the last leader
+   * @param lastEpoch of that leader's shard; 0: not known
+   */
+  lead(shard: number, epoch: bigint, expected: ReadonlyMap<string, Membership>, lastEpoch = 0n): void {
+    this.perform(this.core.step({ type: 'lead', shard, epoch, expected, lastEpoch }, this.o.now()));
+  }
+
+  /** This replica leads a shard no more. */
+  leave(shard: number): void {
+    this.perform(this.core.step({ type: 'leave', shard }, this.o.now()));
+  }
+
+  /** A holder is dead before its lease ended. */
+  bury({ id: holder }: HolderEntry, reason: string): void {
+    this.perform(this.core.step({ type: 'dead', holder, reason }, this.o.now()));
+  }
+
   /** The cluster removed a dataspace. */
   removed(dataspace: bigint): void {
-    for (const leader of this.leaders.values()) leader.remove(dataspace);
-    for (const { id } of this.holders.all()) this.holders.send(id, { case: 'removed', value: { dataspace } });
+    this.perform(this.core.step({ type: 'removed', dataspace }, this.o.now()));
+  }
+
+  /** Somebody has LOST pages of a dataspace begin anew as zeros. */
+  lossAccepted(dataspace: string, pages: bigint, by: string): void {
+    const what = `${by} has ${pages} LOST pages of ${dataspace} begin anew as zeros`;
+    this.o.events?.add('loss-accepted', what, { dataspace });
+  }
+
+  /** Learns which replicas are there, and takes part: what it leads from now on is decided there. */
+  async takePart(
+    about: Pick<ElectionOptions, 'address' | 'standalone'>,
+    buckets: ElectionBuckets,
+  ): Promise<void> {
+    const { replica, incarnation, shards, leaseMs } = this.o;
+    this.buckets = buckets;
+    this.core.enter(new Election({ ...about, replica, incarnation, shards, leaseMs }, this.o.now()));
+    this.tick();
+    await this.answered();
+    await buckets.follow((event) => this.elect(event));
+    this.elect({ type: 'watched' });
+    await this.answered();
+  }
+
+  private elect(event: ElectionEvent): void {
+    if (!this.closed) this.perform(this.core.elect(event, this.o.now()));
+  }
+
+  private async answered(): Promise<void> {
+    while (this.asked.size > 0) await Promise.all(this.asked);
   }
 
   private tick(): void {
-    const now = this.o.now();
-    const paused = now - this.tickedAtMs > this.o.leaseMs / 4;
-    this.tickedAtMs = now;
-    const leads = this.o.mayLead();
-    // After a pause of our own, or a time in which we must not answer, the renewals of that time were not heard: nobody
-    // is dead by that.
-    if (paused || (leads && !this.ledBefore))
-      for (const { id } of this.holders.all()) this.leases.heard(id, now);
-    this.ledBefore = leads;
-    if (!leads) return;
-    for (const id of this.leases.dead(now)) {
-      const entry = this.holders.get(id);
-      if (entry !== undefined) this.bury(entry, 'its lease ended');
+    this.perform(this.core.tick(this.o.now()));
+    this.arm();
+  }
+
+  private arm(): void {
+    clearTimeout(this.timer);
+    if (!this.closed)
+      this.timer = setTimeout(() => this.tick(), Math.max(1, this.core.nextMs - this.o.now()));
+  }
+
+  // ---- what is done
+
+  private perform(actions: readonly ElectedReplicaAction[]): void {
+    for (const action of actions) this.performOne(action);
+  }
+
+  private performOne(action: ElectedReplicaAction): void {
+    switch (action.type) {
+      case 'send':
+        this.streams.send(action.stream, action.event);
+        return;
+      case 'end':
+        this.streams.end(action.stream);
+        return;
+      case 'fail':
+        this.streams.fail(action.stream, errorOf(action));
+        return;
+      case 'broadcast': {
+        const bytes = toBinary(InvalidateSchema, create(InvalidateSchema, action.value));
+        this.o.bus.invalidate(action.dataspace, bytes);
+        return;
+      }
+      case 'note': {
+        const { note } = action;
+        this.ask(
+          this.keep(action.what),
+          () => this.noted(note, true),
+          (reason) => this.noted(note, false, reason),
+        );
+        return;
+      }
+      case 'beat': {
+        const { beat, value } = action;
+        this.ask(
+          this.buckets!.beat(value),
+          () => this.elect({ type: 'beaten', beat, kept: true }),
+          (reason) => this.elect({ type: 'beaten', beat, kept: false, reason }),
+        );
+        return;
+      }
+      case 'retreat':
+        this.retreated = this.buckets!.retreat().catch(() => {});
+        return;
+      case 'read': {
+        const { read } = action;
+        this.ask(
+          this.o.members.all(),
+          (members) => this.elect({ type: 'members', read, members }),
+          () => this.elect({ type: 'members', read, members: undefined }),
+        );
+        return;
+      }
+      case 'swap': {
+        const { swap } = action;
+        this.ask(
+          this.buckets!.swap(action),
+          (revision) => this.elect({ type: 'swapped', swap, revision }),
+          () => this.elect({ type: 'swapped', swap, revision: undefined }),
+        );
+        return;
+      }
+      case 'conflict': {
+        const { reason } = action;
+        // Ends the process, with this reason.
+        setImmediate(() => {
+          throw new Error(reason);
+        });
+        return;
+      }
+      case 'log':
+        this.o.log[action.level](action.about, action.text);
+        return;
+      case 'event':
+        this.o.events?.add(action.kind, action.text, { holder: action.holder });
+        return;
+      default:
+        unreachable(action);
     }
-    for (const leader of this.leaders.values()) leader.tick(now);
   }
 
-  private drop(entry: HolderEntry): void {
-    this.holders.remove(entry);
-    this.leases.forget(entry.id);
-  }
-
-  private bury(entry: HolderEntry, reason: string): void {
-    this.o.log.warn({ node: entry.node, holder: entry.id, reason }, 'holder is gone');
-    this.o.events?.add('holder-buried', `${entry.node} is gone: ${reason}`, { holder: entry.node });
-    this.drop(entry);
-    // Nothing was given to it.
-    if (!entry.welcomed) return;
-    for (const leader of this.leaders.values()) leader.dies(entry);
-    const burial = this.noteBurial(entry);
-    this.burials.set(entry.node, burial);
-    const over = (): void => {
-      if (this.burials.get(entry.node) === burial) this.burials.delete(entry.node);
-    };
-    burial.then(over, over);
-  }
-
-  // Noted before anybody gets what it had: else the next leader would believe it.
-  private async noteBurial(entry: HolderEntry): Promise<void> {
-    const { node } = entry;
-    try {
-      await this.burials.get(node);
-      await this.notes.kept({ what: 'the death of a holder', node }, () => this.o.members.forget(node));
-    } catch (error) {
-      this.stepDown([...this.leaders.keys()], `the death of the holder ${node} could not be noted`, error);
-      throw error;
+  private async keep(note: Note): Promise<void> {
+    switch (note.about) {
+      case 'taken-in':
+        return await this.o.members.remember(note.node, note.membership);
+      case 'dead':
+        return await this.o.members.forget(note.node);
+      default:
+        assert.fail(`${note.about} is the election's`);
     }
-    // The lease of our own may have ended meanwhile.
-    if (this.o.mayLead()) for (const leader of this.leaders.values()) leader.bury(entry);
+  }
+
+  private noted(note: number, kept: boolean, reason?: string): void {
+    this.perform(this.core.step({ type: 'noted', note, kept, reason }, this.o.now()));
+  }
+
+  private ask<T>(asked: Promise<T>, answered: (value: T) => void, failed: (reason: string) => void): void {
+    const told = asked.then(
+      (value) => {
+        if (!this.closed) answered(value);
+      },
+      (error) => {
+        this.o.log.debug({ err: error }, 'JetStream did not do what it was asked');
+        if (!this.closed) failed(this.reasonOf(error));
+      },
+    );
+    const over = told.finally(() => this.asked.delete(over));
+    this.asked.add(over);
+  }
+
+  private reasonOf(error: unknown): string {
+    return this.buckets?.explain(error) ?? (error instanceof Error ? error.message : String(error));
+  }
+
+  /** Gives all shards up, for the others to take at once. */
+  async retreat(): Promise<void> {
+    this.elect({ type: 'close' });
+    this.buckets?.close();
+    await this.retreated;
   }
 
   close(): void {
     this.closed = true;
-    clearInterval(this.timer);
-    this.notes.close();
-    for (const entry of this.holders.all()) entry.stream?.end();
+    clearTimeout(this.timer);
+    this.streams.close();
   }
 }
 
-function addCounters(to: DirectoryCounters, from: Readonly<DirectoryCounters>): void {
-  for (const name of Object.keys(to) as (keyof DirectoryCounters)[]) to[name] += from[name];
+function errorOf({ code, text, field }: Extract<ElectedReplicaAction, { type: 'fail' }>): RpcError {
+  switch (code) {
+    case 'INVALID_ARGUMENT':
+      return field === undefined ? new RpcError(Code.InvalidArgument, text) : invalidField(field, text);
+    case 'FAILED_PRECONDITION':
+      return new RpcError(Code.FailedPrecondition, text);
+    case 'UNAVAILABLE':
+      return tryAgain(Code.Unavailable, text);
+    default:
+      return unreachable(code);
+  }
 }

@@ -6,9 +6,9 @@ import { pageOf } from '@odonata/rpc/list-page.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { CoherencyService } from './coherency-service.ts';
-import type { HolderEntry, HolderStream } from './holder-table.ts';
 import { Loads } from './loads.ts';
 import { checkName, type DataspaceRecord, expectSize, notKnown, type Registry } from './registry.ts';
+import type { HolderStream } from './streams.ts';
 import { lossesOf, ownLosses, shardUsage, usageOf } from './usage.ts';
 
 const wire = (record: DataspaceRecord) => ({
@@ -42,33 +42,16 @@ export function directoryHandlers(
 
   return {
     hold: raw((call) => {
-      let entry: HolderEntry | undefined;
-      const stream = call as unknown as HolderStream;
-      const fail = (error: unknown) => {
-        const rpcError =
-          error instanceof RpcError ? error : new RpcError(Code.InvalidArgument, String(error));
-        failStream(call, rpcError);
-      };
-      call.on('data', (request: HoldRequest) => {
-        try {
-          const { events } = request;
-          for (let i = 0; i < events.length; i++) {
-            const event = events[i]!;
-            if (event.event.case === 'hello') entry = service.attach(event.event.value, stream);
-            else if (entry === undefined)
-              throw new RpcError(Code.FailedPrecondition, 'the first event must be hello');
-            else if (entry.stream === stream) service.receive(entry, event);
-            // Somebody waits for these pages: they do not wait for the work on speculative ones after them.
-            if (isNeeded(event) && isSpeculative(events[i + 1])) service.holders.flush();
-          }
-        } catch (error) {
-          if (error instanceof RpcError || error instanceof RangeError) fail(error);
-          else throw error;
+      const stream = service.opened(call as unknown as HolderStream, (error) => failStream(call, error));
+      call.on('data', ({ events }: HoldRequest) => {
+        for (let i = 0; i < events.length; i++) {
+          const event = events[i]!;
+          service.receive(stream, event);
+          // Somebody waits for these pages: they do not wait for the work on speculative ones after them.
+          if (isNeeded(event) && isSpeculative(events[i + 1])) service.streams.flush();
         }
       });
-      const gone = () => {
-        if (entry !== undefined) service.detach(entry, stream);
-      };
+      const gone = () => service.streamClosed(stream);
       call.on('end', () => {
         gone();
         call.end();

@@ -1,27 +1,19 @@
 // Which holders live, in a JetStream bucket: so that whoever leads a shard next knows whose reports to wait for, and
-// which of them to believe. A note is kept when its promise resolves; when it rejects, nobody knows.
+// which of them to believe. A note is kept when its promise resolves; when it rejects, nobody knows. In which order notes
+// are made, and what waits for them, libs/coherency/replica/notes.ts decides.
 import { keyOf, nameOf, storedJson } from '@odonata/bus/stored.ts';
+import type { Membership } from '@odonata/coherency/replica/members.ts';
 import { delay } from '@odonata/rpc/backoff.ts';
-import { InOrder } from '@odonata/rpc/in-order.ts';
 import type { KV } from 'nats';
 import { z } from 'zod';
 
 const READ_MS = 5_000;
-
-/** What a replica notes of a node that it has taken in and not buried. */
-export interface Membership {
-  incarnation: bigint;
-  /** Of the holder at this replica, unlike that of any holder before it: who was buried and came back has another one. */
-  life: bigint;
-}
 
 const stored = z.object({ incarnation: z.coerce.bigint(), life: z.coerce.bigint() });
 
 export class Members {
   private readonly bucket: KV;
   private readonly replica: string;
-  /** What is said of a node is stored in the order in which it is said. */
-  private readonly order = new InOrder<string>();
 
   /** @param replica each replica notes its own holders: one that lost a holder does not speak for the others */
   constructor(bucket: KV, replica: string) {
@@ -58,12 +50,12 @@ export class Members {
 
   /** Notes that a node was taken in; that buries whatever holder of it was noted before. @throws Error when it is not kept */
   async remember(node: string, membership: Membership): Promise<void> {
-    await this.order.run(node, () => this.bucket.put(this.key(node), storedJson(membership)));
+    await this.bucket.put(this.key(node), storedJson(membership));
   }
 
   /** Notes that a node's holder is dead: the next leader does not believe it. @throws Error when it is not kept */
   async forget(node: string): Promise<void> {
-    await this.order.run(node, () => this.bucket.purge(this.key(node)));
+    await this.bucket.purge(this.key(node));
   }
 
   private key(node: string): string {

@@ -1,6 +1,6 @@
+import { lostPages } from '@odonata/coherency/replica/losses.ts';
 import type { Metrics } from '@odonata/rpc/metrics.ts';
 import type { CoherencyService } from './coherency-service.ts';
-import { lostPages } from './losses.ts';
 import type { Registry } from './registry.ts';
 
 /** What Prometheus reads of a directory. */

@@ -15,7 +15,7 @@ import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import type { KV } from 'nats';
 import { CoherencyService } from './coherency-service.ts';
 import type { CohdConfig } from './config.ts';
-import { Election } from './election.ts';
+import { ElectionBuckets } from './election-buckets.ts';
 import { directoryHandlers } from './handlers.ts';
 import { Members } from './members.ts';
 import { cohdMetrics } from './metrics.ts';
@@ -49,50 +49,20 @@ export async function serve(
   // The revision grows with each start.
   const incarnation = BigInt(await answered(() => buckets.directory.put('start', replica)));
   const noted = await answered(() => members.own());
-  let election: Election | undefined;
   service = new CoherencyService({
     ...{ replica, incarnation, shards, leaseMs, registry, bus, members, noted, log, events },
-    alone: standalone,
-    mayLead: () => election?.mayLead() ?? false,
-    noteRebuilt: async (shard) => await election?.noteRebuilt(shard),
-    stepDown: (steppedDown) => election?.stepDown(steppedDown),
-    now: monotonicMs,
+    ...{ alone: standalone, elected: true, now: monotonicMs },
   });
   const led = service;
   cohdMetrics(metrics, led, registry);
   metricsServer.notReady = () => (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
-  const handlers = directoryHandlers(service, registry, () => election?.live ?? new Map());
+  const handlers = directoryHandlers(service, registry, () => led.live);
   const server = createRpcServer({ name: replica, log, meter }).add(DirectoryService, handlers);
   server.add(EventService, events.handlers());
   const listens = await server.listen(config.listen);
-  let known: Awaited<ReturnType<Members['all']>> = new Map();
-  election = new Election({
-    ...{
-      bus,
-      replicas: buckets.replicas,
-      shardKeys: buckets.shards,
-      replica,
-      incarnation,
-      standalone,
-      shards,
-      leaseMs,
-      log,
-    },
-    address: config.advertise || listens,
-    beforeLeading: async () => {
-      known = await members.all();
-    },
-    // Who the last leader had buried is not asked what it has: others may have that by now.
-    onLead: (shard, epoch, predecessor) =>
-      service.lead(shard, epoch, known.get(predecessor?.replica ?? '') ?? new Map(), predecessor?.epoch),
-    onLeave: (shard) => service.leave(shard),
-    // Ends the process, with this reason.
-    onConflict: (reason) =>
-      setImmediate(() => {
-        throw new Error(reason);
-      }),
-  });
-  await election.start();
+  const { replicas, shards: shardKeys } = buckets;
+  const electionBuckets = new ElectionBuckets({ bus, replicas, shardKeys, replica });
+  await service.takePart({ address: config.advertise || listens, standalone }, electionBuckets);
   const endpoint = attachSyslink({
     address: config.syslink,
     name: replica,
@@ -104,8 +74,8 @@ export async function serve(
   endpoint.serve(EventService, events.handlers());
   return async () => {
     await endpoint.close();
-    await election.close();
-    service.close();
+    await led.retreat();
+    led.close();
     registry.close();
     await server.drain(1_000);
     await bus.close();

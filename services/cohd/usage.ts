@@ -1,9 +1,9 @@
 // Who has the pages of a dataspace: each replica knows those of the shards that it leads, and whom it asks adds them up.
 import { pageCountOf } from '@odonata/coherency/page.ts';
+import { joinedFrom, type LostRuns, lostPages, lostRuns } from '@odonata/coherency/replica/losses.ts';
 import { DirectoryService, type ListLossesResponse } from '@odonata/proto/coherency/v1/coherency';
 import { createClient } from '@odonata/rpc/client.ts';
 import type { CoherencyService } from './coherency-service.ts';
-import { joinedFrom, type LostRuns, lostPages, lostRuns } from './losses.ts';
 import type { DataspaceRecord } from './registry.ts';
 
 const ASK_MS = 2_000;

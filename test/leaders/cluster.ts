@@ -56,9 +56,14 @@ export class Replica {
     const { name, incarnation, alone, members, noted } = about;
     this.members = members;
     this.service = new CoherencyService({
-      ...{ replica: name, incarnation, shards: 1, leaseMs: LEASE_MS, members, noted, log: quiet, alone },
-      ...{ registry: cluster.registry, bus: cluster.bus, mayLead: () => true, now: monotonicMs },
-      stepDown: (shards) => this.steppedDown.push(...shards),
+      ...{ replica: name, incarnation, shards: 1, leaseMs: LEASE_MS, members, noted },
+      ...{ registry: cluster.registry, bus: cluster.bus, now: monotonicMs },
+      ...(alone !== undefined && { alone }),
+      // The only error that a replica tells of is that it steps down, from these shards.
+      log: {
+        ...quiet,
+        error: ({ shards }: { shards: number[] }) => this.steppedDown.push(...shards),
+      } as never,
     });
     const handlers = directoryHandlers(this.service, cluster.registry, () => new Map());
     this.server = createRpcServer({ name, log: quiet }).add(DirectoryService, handlers);

@@ -1,9 +1,11 @@
 // Pages that no node has: what died with their nodes. Each replica knows those of the shards that it leads.
-import { type PageRun, pageCountOf } from '@odonata/coherency/page.ts';
-import { BLOCK_PAGES, shardOf } from '@odonata/coherency/shard.ts';
-import type { CoherencyService } from './coherency-service.ts';
-import type { DataspaceRecord } from './registry.ts';
+import { type PageRun, pageCountOf } from '../page.ts';
+import { BLOCK_PAGES, shardOf } from '../shard.ts';
+import type { Dataspace } from './dataspaces.ts';
+import type { Replica } from './replica.ts';
 import type { ShardLeader } from './shard-leader.ts';
+
+type Leading = Pick<Replica, 'led' | 'shards'>;
 
 /** Runs that one replica names at a time. */
 const RUNS_MAX = 1024;
@@ -16,10 +18,10 @@ export interface LostRuns {
 }
 
 /** How many pages of a dataspace are lost, as far as this replica leads their shards. */
-export function lostPages(record: DataspaceRecord, service: CoherencyService): number {
+export function lostPages(record: Dataspace, replica: Leading): number {
   const dead: { leader: ShardLeader; entries: number }[] = [];
   let lost = 0;
-  for (const leader of service.led) {
+  for (const leader of replica.led) {
     if (leader.isRebuilding) continue;
     const usage = leader.directory.usage(record.id);
     lost += usage.lost;
@@ -29,26 +31,26 @@ export function lostPages(record: DataspaceRecord, service: CoherencyService): n
   // Pages without an entry died with their creator.
   const pages = pageCountOf(record.sizeBytes);
   const entries = dead.reduce((sum, each) => sum + each.entries, 0);
-  if (dead.length === service.shards) return lost + pages - entries;
+  if (dead.length === replica.shards) return lost + pages - entries;
   const shards = new Set(dead.map(({ leader }) => leader.shard));
   return (
-    lost + blocksOf(record, service.shards, shards).reduce((sum, run) => sum + run.pageCount, 0) - entries
+    lost + blocksOf(record, replica.shards, shards).reduce((sum, run) => sum + run.pageCount, 0) - entries
   );
 }
 
 /** Which they are, from a page on. */
-export function lostRuns(record: DataspaceRecord, service: CoherencyService, firstPage: number): LostRuns {
+export function lostRuns(record: Dataspace, replica: Leading, firstPage: number): LostRuns {
   const found: PageRun[] = [];
   const { id: dataspace } = record;
-  const known = new Map(service.led.map((leader) => [leader.shard, leader]));
+  const known = new Map(replica.led.map((leader) => [leader.shard, leader]));
   const dead = new Map<number, ShardLeader>();
   for (const leader of known.values()) {
     if (leader.isRebuilding) continue;
     found.push(...leader.directory.lostRuns(dataspace));
     if (!leader.creatorLives(record)) dead.set(leader.shard, leader);
   }
-  for (const run of blocksOf(record, service.shards, new Set(dead.keys()))) {
-    const { directory } = dead.get(shardOf(dataspace, run.firstPage, service.shards))!;
+  for (const run of blocksOf(record, replica.shards, new Set(dead.keys()))) {
+    const { directory } = dead.get(shardOf(dataspace, run.firstPage, replica.shards))!;
     found.push(...directory.plainRuns(run));
   }
   const joined = joinedFrom(found, firstPage);
@@ -59,11 +61,7 @@ export function lostRuns(record: DataspaceRecord, service: CoherencyService, fir
 }
 
 /** Blocks of a dataspace that are of these shards, in order. */
-function blocksOf(
-  { id, sizeBytes }: DataspaceRecord,
-  shards: number,
-  wanted: ReadonlySet<number>,
-): PageRun[] {
+function blocksOf({ id, sizeBytes }: Dataspace, shards: number, wanted: ReadonlySet<number>): PageRun[] {
   const blocks: PageRun[] = [];
   if (wanted.size === 0) return blocks;
   const pages = pageCountOf(sizeBytes);

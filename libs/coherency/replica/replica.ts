@@ -1,0 +1,551 @@
+// A replica of the directory: its holders with their leases, what is noted of them, and the shards that it leads.
+//
+//   hello       a new holder is noted, and welcomed when that is kept; one that is known is welcomed at once
+//   burial      its stream ends; its death is noted; when that is kept, what it had goes to others
+//   a note      that is not kept: the shards that it was for are not led from here any more (notes.ts)
+//   silence     of a lease is death. After a pause of our own, or a time in which this replica must not lead, nobody is
+//               dead by that: the renewals of that time were not heard
+//
+// Whoever must not lead answers nothing: another replica may have its shards by now.
+import type { HolderEvent, HolderHello, Renew } from '@odonata/proto/coherency/v1/coherency';
+import type { DirectoryCounters } from '../directory-outbox.ts';
+import { HOLD_MAX_MS, LeaseTable } from '../lease.ts';
+import { unreachable } from '../page.ts';
+import { homeShardOf, shardOf } from '../shard.ts';
+import { runFromWire, stateWire } from '../wire.ts';
+import type { Dataspaces } from './dataspaces.ts';
+import { type HolderEntry, HolderTable } from './holders.ts';
+import { Members, type Membership } from './members.ts';
+import { Notes, type Outcome } from './notes.ts';
+import { ReplicaOutbox } from './outbox.ts';
+import type { ReportEvent } from './rebuild.ts';
+import type { Led, ReplicaAction, ReplicaEvent, StreamId } from './replica-messages.ts';
+import { type ShardEvent, shardEventOf } from './shard-events.ts';
+import { type ShardAsk, ShardLeader, type ShardLeaderOptions } from './shard-leader.ts';
+
+/** The time between two ticks. */
+export const TICK_MS = 20;
+const NODE_NAME_MAX = 100;
+
+/** The machines that a replica stands on. */
+export interface ReplicaMachines {
+  leases(leaseMs: number): LeaseTable;
+  leader(options: ShardLeaderOptions): ShardLeader;
+  members(start: bigint, before: ReadonlyMap<string, Membership>): Members;
+  notes<F>(options: ConstructorParameters<typeof Notes<F>>[0]): Notes<F>;
+}
+
+export const REPLICA_MACHINES: ReplicaMachines = {
+  leases: (leaseMs) => new LeaseTable(leaseMs),
+  leader: (options) => new ShardLeader(options),
+  members: (start, before) => new Members(start, before),
+  notes: (options) => new Notes(options),
+};
+
+export interface ReplicaOptions {
+  /** Name of this replica. */
+  replica: string;
+  /** New each time it starts. */
+  incarnation: bigint;
+  shards: number;
+  leaseMs: number;
+  dataspaces: Dataspaces;
+  /** What an earlier process of this replica had noted of nodes. */
+  noted?: ReadonlyMap<string, Membership>;
+  /** No other replica can take the shards of this one. */
+  alone?: boolean;
+  /** An election says when this replica may lead; without one it always may. */
+  elected?: boolean;
+  nowMs: number;
+  machines?: ReplicaMachines;
+}
+
+/** What goes on when a note is kept. */
+type Waiting =
+  | { type: 'welcome'; entry: HolderEntry }
+  | { type: 'bury'; entry: HolderEntry }
+  | { type: 'absent'; node: string }
+  | { type: 'serve'; leader: ShardLeader };
+
+export class Replica {
+  readonly holders: HolderTable;
+  readonly replica: string;
+  readonly shards: number;
+  /** Of this process of the replica, in its welcomes. */
+  readonly epoch: bigint;
+  /** Pages granted, by state. */
+  readonly grantedPages: Record<string, number> = {};
+  protected readonly o: ReplicaOptions;
+  private readonly machines: ReplicaMachines;
+  private readonly out = new ReplicaOutbox();
+  private readonly leaders = new Map<number, ShardLeader>();
+  private readonly leases: LeaseTable;
+  private readonly members: Members;
+  private readonly notes: Notes<Waiting>;
+  /** Nodes that did not report, whose death is being noted, with the leaders that wait for that. */
+  private readonly absentees = new Map<string, Set<ShardLeader>>();
+  private readonly retired: DirectoryCounters = {
+    acquires: 0,
+    grants: 0,
+    recalls: 0,
+    invalidations: 0,
+    resends: 0,
+  };
+  private leadsUntilMs: number;
+  private tickedAtMs: number;
+  private ledBefore = false;
+
+  constructor(options: ReplicaOptions) {
+    const { machines = REPLICA_MACHINES, noted = new Map(), alone = false, elected = false } = options;
+    this.o = options;
+    this.machines = machines;
+    this.replica = options.replica;
+    this.shards = options.shards;
+    this.epoch = options.incarnation;
+    this.holders = new HolderTable(this.out);
+    this.leases = machines.leases(options.leaseMs);
+    this.members = machines.members(options.incarnation, noted);
+    this.notes = machines.notes({ alone, out: this.out });
+    this.leadsUntilMs = elected ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+    this.tickedAtMs = options.nowMs;
+  }
+
+  // ---- what can be seen
+
+  /** When the next tick is wanted. */
+  get nextMs(): number {
+    return this.tickedAtMs + TICK_MS;
+  }
+
+  /** False when this replica must not speak for its shards any more. */
+  mayLead(nowMs: number): boolean {
+    return nowMs < this.leadsUntilMs;
+  }
+
+  get led(): ShardLeader[] {
+    return [...this.leaders.values()].sort((a, b) => a.shard - b.shard);
+  }
+
+  leaderOf(shard: number): ShardLeader | undefined {
+    return this.leaders.get(shard);
+  }
+
+  /** Who leads the range locks and waiters of a dataspace, if that is here. */
+  home(dataspace: bigint): ShardLeader | undefined {
+    return this.leaders.get(homeShardOf(dataspace, this.shards));
+  }
+
+  get isRebuilding(): boolean {
+    return [...this.leaders.values()].some((leader) => leader.isRebuilding);
+  }
+
+  get parkedEvents(): number {
+    return this.led.reduce((sum, leader) => sum + leader.parkedEvents, 0);
+  }
+
+  /** Notes of which the fate is not known. */
+  get pendingNotes(): number {
+    return this.notes.pending;
+  }
+
+  /** Of all shards that this replica leads or has led. */
+  get counters(): DirectoryCounters {
+    const sum = { ...this.retired };
+    for (const { directory } of this.leaders.values()) addCounters(sum, directory.counters);
+    return sum;
+  }
+
+  // ---- what happens
+
+  step(event: ReplicaEvent, nowMs: number): ReplicaAction[] {
+    switch (event.type) {
+      case 'closed':
+        this.closed(event.stream);
+        break;
+      case 'noted':
+        this.notes.noted(event.note, event.kept, event.reason ?? 'the store refuses it', nowMs);
+        break;
+      case 'lead':
+        this.lead(event, nowMs);
+        break;
+      case 'leave':
+        this.leave(event.shard);
+        break;
+      case 'mayLead':
+        this.leadsUntilMs = event.untilMs;
+        break;
+      case 'removed':
+        this.removed(event.dataspace);
+        break;
+      case 'dead': {
+        const entry = this.holders.get(event.holder);
+        if (entry !== undefined) this.bury(entry, event.reason, nowMs);
+        break;
+      }
+      default:
+        unreachable(event);
+    }
+    return this.end(nowMs);
+  }
+
+  tick(nowMs: number): ReplicaAction[] {
+    const paused = this.isPause(nowMs - this.tickedAtMs);
+    this.tickedAtMs = nowMs;
+    this.notes.tick(nowMs);
+    this.goOn(nowMs);
+    const leads = this.mayLead(nowMs);
+    if (paused || (leads && !this.ledBefore))
+      for (const { id } of this.holders.all()) this.leases.heard(id, nowMs);
+    this.ledBefore = leads;
+    if (leads) {
+      for (const id of this.leases.dead(nowMs)) {
+        const entry = this.holders.get(id);
+        if (entry !== undefined) this.bury(entry, 'its lease ended', nowMs);
+      }
+      for (const leader of this.leaders.values()) leader.tick(nowMs);
+    }
+    return this.end(nowMs);
+  }
+
+  /** A holder says something on a stream; the first is its hello. */
+  receive(stream: StreamId, { event }: HolderEvent, nowMs: number): ReplicaAction[] {
+    const entry = this.holders.ofStream(stream);
+    if (event.case === 'hello') {
+      this.hello(stream, event.value, nowMs);
+      return this.end(nowMs);
+    }
+    if (entry === undefined) {
+      const text = 'the first event must be hello';
+      this.out.add({ type: 'fail', stream, code: 'FAILED_PRECONDITION', text });
+    } else if (entry.stream === stream && this.holders.has(entry)) this.hear(entry, event, nowMs);
+    return this.out.take();
+  }
+
+  // What was asked of the store may be known by now, and with that a rebuild may go on.
+  private end(nowMs: number): ReplicaAction[] {
+    this.goOn(nowMs);
+    for (const leader of this.leaders.values()) if (leader.isRebuilding) this.advance(leader, nowMs);
+    this.goOn(nowMs);
+    return this.out.take();
+  }
+
+  // ---- holders
+
+  private hello(stream: StreamId, hello: HolderHello, nowMs: number): void {
+    const { node, incarnation, transferAddress, sentMs: helloMs } = hello;
+    if (node === '' || node.length > NODE_NAME_MAX) {
+      const about = { field: 'hello.node', text: `hello.node: 1 to ${NODE_NAME_MAX} characters` };
+      this.out.add({ type: 'fail', stream, code: 'INVALID_ARGUMENT', ...about });
+      return;
+    }
+    const before = this.holders.ofNode(node);
+    if (before !== undefined && before.incarnation !== incarnation)
+      this.bury(before, 'a new pmap manager took its place', nowMs);
+    if (!this.mayLead(nowMs)) {
+      const text = `replica ${this.replica} does not lead now`;
+      this.out.add({ type: 'fail', stream, code: 'UNAVAILABLE', text });
+      return;
+    }
+    const entry = this.holders.ofNode(node) ?? this.takeIn(node, incarnation, nowMs);
+    this.holders.attach(entry, stream, { transferAddress, helloMs });
+    this.leases.heard(entry.id, nowMs);
+    this.out.log('info', 'holder attached', { node, incarnation, holder: entry.id });
+    if (this.isTakenIn(entry)) this.welcome(entry, nowMs);
+  }
+
+  private takeIn(node: string, incarnation: bigint, nowMs: number): HolderEntry {
+    const { life, noted } = this.members.takeIn(node, incarnation);
+    const entry = this.holders.add({ node, incarnation, life, noted });
+    const membership = { incarnation, life };
+    if (!noted) this.notes.ask({ about: 'taken-in', node, membership }, { type: 'welcome', entry }, nowMs);
+    return entry;
+  }
+
+  // What is not noted the next leader does not ask for: until then it has no lease, and nothing is given to it.
+  protected isTakenIn(entry: HolderEntry): boolean {
+    return entry.noted;
+  }
+
+  private welcome(entry: HolderEntry, nowMs: number): void {
+    if (entry.stream === undefined) return;
+    entry.welcomed = true;
+    const { leaseMs } = this.o;
+    const { replica, shards, epoch } = this;
+    const { id: holder, life, helloMs: sentMs } = entry;
+    const value = { epoch, leaseMs, holder, life, shards, replica, sentMs };
+    this.holders.send(holder, { case: 'welcome', value });
+    for (const leader of this.leaders.values()) leader.attach(entry, nowMs);
+  }
+
+  // It has the rest of its lease to come back.
+  private closed(stream: StreamId): void {
+    const entry = this.holders.closed(stream);
+    if (entry === undefined) return;
+    this.out.log('warn', 'holder lost its stream', { node: entry.node, leaseMs: this.o.leaseMs });
+  }
+
+  private hear(entry: HolderEntry, event: HolderEvent['event'], nowMs: number): void {
+    if (event.case === 'interest') {
+      if (event.value.mapped) entry.mapped.add(event.value.dataspace);
+      else entry.mapped.delete(event.value.dataspace);
+      return;
+    }
+    // Whoever woke up late must not decide anything; another replica may have its shards by now.
+    if (!this.mayLead(nowMs)) return;
+    try {
+      this.heed(entry, event, nowMs);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.fail(entry, error.message);
+    }
+  }
+
+  /** @throws RangeError when the message will not do; then nothing came of it */
+  private heed(entry: HolderEntry, event: HolderEvent['event'], nowMs: number): void {
+    switch (event.case) {
+      case 'renew':
+        this.renew(entry, event.value, nowMs);
+        return;
+      case 'goodbye':
+        this.bury(entry, 'it said goodbye', nowMs);
+        return;
+      case undefined:
+        return; // of a later version
+    }
+    // Who has not heard who it is here speaks of what it had elsewhere, or before.
+    if (!entry.welcomed) return;
+    switch (event.case) {
+      case 'retire':
+        this.leaders.get(event.value.shard)?.retire(entry, event.value.epoch);
+        return;
+      case 'report': {
+        const leader = this.leaders.get(event.value.shard);
+        if (leader === undefined) return;
+        leader.report(entry, reportOf(entry, event.value), event.value);
+        this.advance(leader, nowMs);
+        return;
+      }
+      case 'acquire':
+      case 'ack': {
+        const { run } = event.value;
+        if (run !== undefined)
+          this.ofPage(run.dataspace, run.firstPage)?.receive(entry, shardEventOf(event), nowMs);
+        return;
+      }
+      case 'lock':
+      case 'unlock':
+      case 'wait':
+      case 'wake':
+        this.home(event.value.dataspace)?.receive(entry, shardEventOf(event), nowMs);
+        return;
+      case 'cancelWait':
+      case 'ownerGone': {
+        const each: ShardEvent = shardEventOf(event);
+        for (const leader of this.leaders.values()) leader.receive(entry, each, nowMs);
+        return;
+      }
+      default:
+        this.fail(entry, `it sent ${event.case} where it does not belong`);
+    }
+  }
+
+  private fail({ stream, node }: HolderEntry, what: string): void {
+    if (stream === undefined) return;
+    this.out.add({ type: 'fail', stream, code: 'INVALID_ARGUMENT', text: `holder ${node}: ${what}` });
+  }
+
+  private renew(entry: HolderEntry, { sentMs, holdMs }: Renew, nowMs: number): void {
+    const heldMs = Math.min(holdMs, HOLD_MAX_MS);
+    this.leases.heard(entry.id, nowMs, heldMs);
+    if (heldMs > 0) entry.heldUntilMs = nowMs + heldMs;
+    this.holders.send(entry.id, { case: 'renewed', value: { sentMs, heldMs } });
+  }
+
+  // A shard that is led elsewhere: the holder hears of it from there, and asks again.
+  private ofPage(dataspace: bigint, page: number): ShardLeader | undefined {
+    return this.leaders.get(shardOf(dataspace, page, this.shards));
+  }
+
+  // ---- deaths
+
+  protected isPause(sinceTickMs: number): boolean {
+    return sinceTickMs > this.o.leaseMs / 4;
+  }
+
+  private drop(entry: HolderEntry): void {
+    this.holders.remove(entry);
+    this.leases.forget(entry.id);
+    // Nobody hears what becomes of that.
+    this.notes.cancel((waiting) => waiting.type === 'welcome' && waiting.entry === entry);
+  }
+
+  private bury(entry: HolderEntry, reason: string, nowMs: number): void {
+    const { node } = entry;
+    this.out.log('warn', 'holder is gone', { node, holder: entry.id, reason });
+    this.out.add({ type: 'event', kind: 'holder-buried', text: `${node} is gone: ${reason}`, holder: node });
+    this.drop(entry);
+    // Nothing was given to it.
+    if (!entry.welcomed) return;
+    for (const leader of this.leaders.values()) leader.dies(entry);
+    // Noted before anybody gets what it had: else the next leader would believe it.
+    this.noteDeath(node, { type: 'bury', entry }, nowMs);
+  }
+
+  protected noteDeath(node: string, waiting: Waiting, nowMs: number): void {
+    this.notes.ask({ about: 'dead', node }, waiting, nowMs);
+  }
+
+  // The next leader must not believe it either.
+  private absent(node: string, leader: ShardLeader, nowMs: number): void {
+    const waiting = this.absentees.get(node);
+    if (waiting !== undefined) {
+      waiting.add(leader);
+      return;
+    }
+    this.absentees.set(node, new Set([leader]));
+    this.out.log('warn', 'holder did not report in time: its pages are lost', { node });
+    const text = `${node} is gone: it did not report in time`;
+    this.out.add({ type: 'event', kind: 'holder-buried', text, holder: node });
+    this.members.forget(node);
+    this.noteDeath(node, { type: 'absent', node }, nowMs);
+  }
+
+  // ---- shards
+
+  private lead(led: Led, nowMs: number): void {
+    const { holders, out, grantedPages } = this;
+    const { shards, leaseMs, dataspaces } = this.o;
+    this.leave(led.shard);
+    const leader = this.machines.leader({
+      ...{ ...led, shards, leaseMs, dataspaces, holders, out, grantedPages, nowMs },
+    });
+    this.leaders.set(led.shard, leader);
+  }
+
+  private leave(shard: number): void {
+    const leader = this.leaders.get(shard);
+    if (leader === undefined) return;
+    this.leaders.delete(shard);
+    addCounters(this.retired, leader.directory.counters);
+    this.notes.cancel((waiting) => waiting.type === 'serve' && waiting.leader === leader);
+    for (const { id } of this.holders.all())
+      this.holders.send(id, { case: 'left', value: { shard, epoch: leader.epoch } });
+  }
+
+  private removed(dataspace: bigint): void {
+    for (const leader of this.leaders.values()) leader.remove(dataspace);
+    for (const { id } of this.holders.all()) this.holders.send(id, { case: 'removed', value: { dataspace } });
+  }
+
+  private advance(leader: ShardLeader, nowMs: number): void {
+    // Only who leads may call a holder dead, or serve.
+    if (this.mayLead(nowMs)) for (const ask of leader.advance(nowMs)) this.answer(leader, ask, nowMs);
+  }
+
+  private answer(leader: ShardLeader, ask: ShardAsk, nowMs: number): void {
+    switch (ask.type) {
+      case 'silent':
+        // Another shard may have missed its report, too.
+        if (this.holders.has(ask.entry)) this.bury(ask.entry, 'it did not report what it has in time', nowMs);
+        return;
+      case 'absent':
+        this.absent(ask.node, leader, nowMs);
+        return;
+      case 'reported': {
+        const { shard } = leader;
+        this.notes.ask({ about: 'rebuilt', shard }, { type: 'serve', leader }, nowMs);
+        return;
+      }
+      default:
+        unreachable(ask);
+    }
+  }
+
+  // ---- notes
+
+  private goOn(nowMs: number): void {
+    for (const outcome of this.notes.take()) this.noted(outcome, nowMs);
+  }
+
+  private noted({ for: waiting, kept, reason }: Outcome<Waiting>, nowMs: number): void {
+    switch (waiting.type) {
+      case 'welcome':
+        this.takenIn(waiting.entry, kept, reason, nowMs);
+        return;
+      case 'bury':
+        if (kept) this.buried(waiting.entry, nowMs);
+        else
+          this.stepDown(
+            [...this.leaders.values()],
+            `the death of the holder ${waiting.entry.node} could not be noted`,
+            reason,
+          );
+        return;
+      case 'absent': {
+        const leaders = [...(this.absentees.get(waiting.node) ?? [])];
+        this.absentees.delete(waiting.node);
+        if (!kept) this.stepDown(leaders, 'the death of a node could not be noted', reason);
+        else for (const leader of leaders) if (this.isLed(leader, nowMs)) leader.absent(waiting.node);
+        return;
+      }
+      case 'serve': {
+        const { leader } = waiting;
+        if (!kept) this.stepDown([leader], 'what the holders reported could not be noted', reason);
+        else if (this.isLed(leader, nowMs)) leader.reportedNoted();
+        return;
+      }
+      default:
+        unreachable(waiting);
+    }
+  }
+
+  private takenIn(entry: HolderEntry, kept: boolean, reason: string, nowMs: number): void {
+    if (!this.holders.has(entry)) return;
+    if (kept) {
+      entry.noted = true;
+      this.welcome(entry, nowMs);
+      return;
+    }
+    const text = 'a holder could not be noted, and is not taken in; it asks again';
+    this.out.log('warn', text, { node: entry.node, reason });
+    this.drop(entry);
+  }
+
+  private buried(entry: HolderEntry, nowMs: number): void {
+    // The lease of our own may have ended meanwhile.
+    if (this.mayLead(nowMs)) for (const leader of this.leaders.values()) leader.bury(entry);
+  }
+
+  private isLed(leader: ShardLeader, nowMs: number): boolean {
+    return this.leaders.get(leader.shard) === leader && this.mayLead(nowMs);
+  }
+
+  private stepDown(leaders: readonly ShardLeader[], what: string, reason: string): void {
+    const led = leaders.filter((leader) => this.leaders.get(leader.shard) === leader);
+    if (led.length === 0) return;
+    const shards = led.map(({ shard }) => shard);
+    const text = `${what}: these shards are not led from here any more`;
+    this.out.log('error', text, { reason, shards });
+    for (const shard of shards) this.leave(shard);
+    this.out.add({ type: 'stepDown', shards, reason: what });
+  }
+}
+
+/** @throws RangeError when the message will not do */
+function reportOf(
+  entry: HolderEntry,
+  { held, voided, reborn }: Extract<HolderEvent['event'], { case: 'report' }>['value'],
+): ReportEvent {
+  const runs = held.map((h) => ({
+    run: runFromWire(h.run),
+    state: stateWire.from(h.state),
+    version: Number(h.version),
+    kept: h.kept,
+    keptFor: h.keptFor === 0n ? undefined : h.keptFor,
+  }));
+  return { type: 'report', holder: entry.id, held: runs, voided, reborn } as ReportEvent;
+}
+
+function addCounters(to: DirectoryCounters, from: Readonly<DirectoryCounters>): void {
+  for (const name of Object.keys(to) as (keyof DirectoryCounters)[]) to[name] += from[name];
+}

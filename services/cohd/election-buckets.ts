@@ -1,0 +1,85 @@
+// The election's two JetStream buckets: heartbeats of replicas, and the key of each shard. What is done with them
+// libs/coherency/replica/election.ts decides.
+import type { Bus } from '@odonata/bus/bus.ts';
+import { keyOf, nameOf, storedJson } from '@odonata/bus/stored.ts';
+import type {
+  ElectionAction,
+  ElectionEvent,
+  PeerValue,
+} from '@odonata/coherency/replica/election-messages.ts';
+import type { KV } from 'nats';
+import { z } from 'zod';
+
+const replicaSchema = z.object({
+  address: z.string(),
+  incarnation: z.coerce.bigint(),
+  standalone: z.boolean(),
+});
+const shardSchema = z.object({
+  replica: z.string(),
+  incarnation: z.coerce.bigint(),
+  to: z.string().optional(),
+  epoch: z.coerce.bigint().optional(),
+  before: z.object({ replica: z.string(), epoch: z.coerce.bigint() }).optional(),
+});
+
+export interface ElectionBucketsOptions {
+  bus: Bus;
+  replicas: KV;
+  shardKeys: KV;
+  replica: string;
+}
+
+export class ElectionBuckets {
+  private readonly o: ElectionBucketsOptions;
+  private readonly stops: (() => void)[] = [];
+
+  constructor(options: ElectionBucketsOptions) {
+    this.o = options;
+  }
+
+  /** Tells all that is there, and then what changes. */
+  async follow(see: (event: ElectionEvent) => void): Promise<void> {
+    const { bus, replicas, shardKeys } = this.o;
+    this.stops.push(
+      await bus.followBucket(replicas, (entry) => {
+        const value = entry.operation === 'PUT' ? replicaSchema.parse(entry.json()) : undefined;
+        see({ type: 'peer', name: nameOf(entry.key), value });
+      }),
+    );
+    this.stops.push(
+      await bus.followBucket(shardKeys, (entry) => {
+        const { key, revision } = entry;
+        const value = entry.operation === 'PUT' ? shardSchema.parse(entry.json()) : undefined;
+        see({ type: 'shard', shard: Number(key), revision, value });
+      }),
+    );
+  }
+
+  async beat(value: PeerValue): Promise<void> {
+    await this.o.replicas.put(keyOf(this.o.replica), storedJson(value));
+  }
+
+  /** Takes the heartbeat back. */
+  async retreat(): Promise<void> {
+    await this.o.replicas.purge(keyOf(this.o.replica));
+  }
+
+  /** @returns the key's new revision @throws Error where it has another one than that, or nobody knows */
+  async swap({ shard, value, revision }: Extract<ElectionAction, { type: 'swap' }>): Promise<number> {
+    const { shardKeys } = this.o;
+    const json = storedJson(value);
+    return revision === undefined
+      ? await shardKeys.create(String(shard), json)
+      : await shardKeys.update(String(shard), json, revision);
+  }
+
+  /** What to say of an error. */
+  explain(error: unknown): string {
+    return this.o.bus.explain(error, 'the election of directories').details;
+  }
+
+  close(): void {
+    for (const stop of this.stops) stop();
+  }
+}
