@@ -3,10 +3,16 @@
 import { Directory } from '@odonata/coherency/directory.ts';
 import { Holder } from '@odonata/coherency/holder.ts';
 import { HolderLease, LeaseTable } from '@odonata/coherency/lease.ts';
+import { Home } from '@odonata/coherency/node/home.ts';
+import { NodeMemory } from '@odonata/coherency/node/memory.ts';
+import type { MemoryPorts } from '@odonata/coherency/node/memory-context.ts';
 import type { RunsOf } from '@odonata/coherency/page.ts';
 import { RangeLocks } from '@odonata/coherency/range-lock.ts';
+import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { Waiters } from '@odonata/coherency/waiters.ts';
 import { type DurableStore, latestOf, MemoryStore, type StoredPage } from './durable-store.ts';
+import type { ProcessMapping } from './parts/mapping.ts';
+import type { Core } from './parts/memory.ts';
 
 export interface Machines {
   /** cohd's. */
@@ -14,6 +20,8 @@ export interface Machines {
   /** A pmap manager's, towards its virtual kernels. */
   home(): Directory;
   holder(runsOf: RunsOf): Holder;
+  /** A pmap manager's memory, around its `home` and `holder`. */
+  memory(this: Pick<Machines, 'home' | 'holder'>, ports: MemoryPorts<ProcessMapping>, shards: number): Core;
   holderLease(): HolderLease;
   leaseTable(leaseMs: number): LeaseTable;
   locks(): RangeLocks;
@@ -69,8 +77,6 @@ export interface Duties {
   voidUnanswered: boolean;
   /** An unlock is said again until it is confirmed. */
   repeatUnlock: boolean;
-  /** Before another pmap manager goes on with the memory of a node, nobody there may write it. */
-  protectFrozen: boolean;
   /** Whoever goes on with the memory of a node takes it that what has a frame is mapped. */
   claimFrames: boolean;
 }
@@ -79,6 +85,10 @@ export const REAL_MACHINES: Machines = {
   directory: () => new Directory({ home: false }),
   home: () => new Directory({ home: true }),
   holder: (runsOf) => new Holder(runsOf),
+  memory(ports, shards) {
+    const holder = new ShardedHolder(shards, this.holder);
+    return new NodeMemory(ports, { holder, home: new Home(ports.tables, this.home()) });
+  },
   holderLease: () => new HolderLease(),
   leaseTable: (leaseMs) => new LeaseTable(leaseMs),
   locks: () => new RangeLocks(),
@@ -110,6 +120,5 @@ export const ALL_DUTIES: Duties = {
   stayGone: true,
   voidUnanswered: true,
   repeatUnlock: true,
-  protectFrozen: true,
   claimFrames: true,
 };

@@ -18,6 +18,11 @@ export class MemoryFile {
     for (const vkernel of this.mapped) vkernel.maps[page] = NOT_MAPPED;
   }
 
+  writableSomewhere(page: number): boolean {
+    for (const vkernel of this.mapped) if (vkernel.alive && vkernel.maps[page] === MAPPED_WRITE) return true;
+    return false;
+  }
+
   /** Punches a hole, which empties every mapping of the page. */
   drop(page: number): void {
     this.values[page] = undefined;

@@ -3,7 +3,6 @@
 import type { LockMode } from '@odonata/coherency/range-lock.ts';
 import { MAPPED_READ, MAPPED_WRITE } from './memory-file.ts';
 import type { LockAsk } from './messages.ts';
-import type { Fault } from './parts/memory.ts';
 import type { VkernelPart } from './parts/vkernel.ts';
 import type { World } from './world.ts';
 
@@ -130,17 +129,21 @@ export class Process {
       access.done('OK');
       return;
     }
-    const fault: Fault = { process: this, vkernel, page, write };
     const { node } = vkernel;
-    node.after(world.random.between(0.01, 0.2), () => node.memory.fault(fault));
+    node.after(world.random.between(0.01, 0.2), () => node.memory.fault(this, page, write));
+  }
+
+  /** Whoever served its fault is not there any more. */
+  faultAnew(): void {
+    if (this.access !== undefined) this.resume();
   }
 
   /** The page was mapped: it looks again, and may fault again. */
-  resume(_fault: Fault): void {
+  resume(): void {
     this.vkernel.after(this.world.random.between(0.01, 0.1), () => this.tryAccess());
   }
 
-  failed(_fault: Fault): void {
+  failed(): void {
     const { access } = this;
     this.access = undefined;
     if (access !== undefined) this.vkernel.after(0.05, () => access.done('ERROR'));

@@ -38,18 +38,15 @@ export class LossChecker {
         .map(({ nodeIndex, incarnation }) => identityOf(nodeIndex, incarnation)),
     );
     for (const { memory } of this.world.nodes) {
-      for (const [page, retained] of memory.retained.entries()) {
-        const receiver = retained?.receiver;
-        if (retained === undefined || receiver === undefined) continue;
-        if (this.world.layout.shardOf(page) !== shard) continue;
-        if (!remembering.has(receiver) || this.seenVersion(page) > retained.version) this.mayBeLost.add(page);
+      for (const { page, version, receiver } of memory.retained()) {
+        if (receiver === undefined || this.world.layout.shardOf(page) !== shard) continue;
+        if (!remembering.has(receiver) || this.seenVersion(page) > version) this.mayBeLost.add(page);
       }
     }
   }
 
   private seenVersion(page: number): number {
-    const { dataspace, firstPage } = this.world.layout.runOf(page);
-    return Math.max(...this.world.nodes.map(({ memory }) => memory.holder.version(dataspace, firstPage)));
+    return Math.max(...this.world.nodes.map(({ memory }) => memory.version(page)));
   }
 
   /** A durable page comes from the store: what is younger is gone. */

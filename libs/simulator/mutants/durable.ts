@@ -29,7 +29,7 @@ export const DURABLE_MUTANTS: readonly Mutant[] = [
   {
     name: 'the store forgets the epoch',
     profile: 'faulty',
-    seed: 2_459_941_724,
+    seed: 509_124_064,
     ...{ nodes: 2, pages: 4, shards: 1 },
     duties: { storeByEpoch: false },
   },

@@ -89,7 +89,7 @@ export const DUTY_MUTANTS: readonly Mutant[] = [
   {
     name: 'late unlocks undo locks',
     profile: 'partition',
-    seed: 3_053_936_164,
+    seed: 1_935_385_051,
     duties: { dropLateUnlocks: false },
   },
   {

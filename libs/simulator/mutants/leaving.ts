@@ -25,19 +25,20 @@ export const LEAVING_MUTANTS: readonly Mutant[] = [
   {
     name: 'let go with pages that nobody asked for',
     profile: 'upgrade',
+    seed: 504_748_224,
     machines: { directory: () => new ForgetsPlainPages({ home: false }) },
     duties: { fetchPlain: false },
   },
   {
     name: 'comes back after its goodbye',
     profile: 'upgrade',
-    seed: 2_201_891_722,
+    seed: 1_380_772_899,
     duties: { stayGone: false },
   },
   {
     name: 'reports what it may have been let go from',
     profile: 'upgrade',
-    seed: 2_473_352_240,
+    seed: 1_107_395_616,
     duties: { voidUnanswered: false },
   },
 ];

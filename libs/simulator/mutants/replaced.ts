@@ -1,6 +1,7 @@
 // Pmap managers that go on with what another one had, with one thing wrong.
 import { Holder } from '@odonata/coherency/holder.ts';
 import type { HeldPagesRun, HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
+import { REAL_MACHINES } from '../machines.ts';
 import type { Mutant } from './mutant.ts';
 
 abstract class ForgetfulHolder extends Holder {
@@ -32,7 +33,16 @@ class ForgetsPages extends ForgetfulHolder {
 }
 
 export const REPLACED_MUTANTS: readonly Mutant[] = [
-  { name: 'writes go on while it is replaced', profile: 'replacement', duties: { protectFrozen: false } },
+  {
+    name: 'writes go on while it is replaced',
+    profile: 'replacement',
+    machines: {
+      memory(ports, shards) {
+        const tables = Object.assign(Object.create(ports.tables), { protectAll: () => {} });
+        return REAL_MACHINES.memory.call(this, { ...ports, tables }, shards);
+      },
+    },
+  },
   { name: 'does not know what is mapped', profile: 'replacement', duties: { claimFrames: false } },
   {
     name: 'goes on without versions',

@@ -1,9 +1,9 @@
 // Durable dataspaces of a node, as services/pmapd/backing.ts has them: what is synced goes to the copies of the store, and
 // what was lost comes back from there. Syncs of one dataspace come one after the other.
-import { storedVersionOf } from '@odonata/coherency/stored-version.ts';
+
+import type { Captured } from '@odonata/coherency/node/operations.ts';
 import type { StoredPage } from '../durable-store.ts';
 import type { World } from '../world.ts';
-import type { Captured } from './memory.ts';
 import type { PmapPart } from './pmap.ts';
 import type { StorePart } from './store.ts';
 
@@ -58,22 +58,16 @@ export class Backing {
         done(undefined);
         return;
       }
-      this.put(page, this.stored(captured), () => {
-        if (this.holds(page, captured)) done(captured.value);
+      this.put(page, { value: captured.value, order: captured.versions[0]! }, () => {
+        if (this.holds(captured)) done(captured.value);
         else this.store(page, triesLeft - 1, done);
       });
     });
   }
 
-  private stored({ value, epoch, version, state }: Captured): StoredPage {
-    const first = this.world.duties.storeByEpoch ? BigInt(epoch) : 0n;
-    return { value, order: storedVersionOf(first, version, state) };
-  }
-
   /** False where the page may have begun anew while it was on its way to the store. */
-  private holds(page: number, captured: Captured): boolean {
-    if (!this.world.duties.storeLostAnew) return true;
-    return this.node.links.serves(page) && this.node.memory.lineage(page) === captured.lineage;
+  private holds(captured: Captured): boolean {
+    return !this.world.duties.storeLostAnew || this.node.memory.core.holds(captured);
   }
 
   private put(page: number, stored: StoredPage, then: () => void): void {

@@ -374,7 +374,7 @@ export class DirectoryPart extends Part {
   private broadcast(action: Extract<DirectoryAction, { type: 'invalidate' }>): void {
     const { epoch } = this;
     const { run, version, anew } = action;
-    const event: RunEvent = { type: 'invalidate', run, version, anew };
+    const event = { type: 'invalidate', run, version, anew } as const;
     for (const node of this.world.nodes) {
       this.world.network.datagram(this, node, () =>
         node.links.all[this.shard]!.overhear(epoch, action.except, action.source, event),

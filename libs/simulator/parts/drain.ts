@@ -29,14 +29,14 @@ export class Drain {
     node.timer(DRAIN_MS, () => node.giveUp());
     for (const vkernel of node.vkernels) node.endVkernel(vkernel);
     const { layout, duties } = node.world;
-    const { holder } = node.memory;
+    const { core } = node.memory;
     const pagesOf = (run: PageRun): number[] => {
       const { firstPage, pageCount } = layout.used(run);
       return Array.from({ length: pageCount }, (_, i) => layout.pageOf(run.dataspace, firstPage + i));
     };
     const owned = layout.dataspaces.flatMap((id) => [
-      ...holder.ownedRuns(id).flatMap(pagesOf),
-      ...(duties.fetchPlain ? holder.plainRuns(id).flatMap(pagesOf) : []),
+      ...core.ownedRuns(id).flatMap(pagesOf),
+      ...(duties.fetchPlain ? core.plainRuns(id).flatMap(pagesOf) : []),
     ]);
     this.fetch(owned, () => this.retire());
   }
@@ -89,7 +89,7 @@ export class Drain {
   ledAnew(shard: number): void {
     if (!this.asked.delete(shard) || !this.node.world.duties.voidUnanswered) return;
     this.node.world.losses.nodeDied(this.node.nodeIndex, shard);
-    this.node.memory.stepShard(shard, { type: 'expire' });
+    this.node.memory.step({ type: 'expire', shard });
   }
 
   /** What the leader of a shard answers. */
@@ -100,7 +100,7 @@ export class Drain {
     if (remaining.length === 0) {
       if (this.left.has(shard)) return;
       this.left.add(shard);
-      node.memory.stepShard(shard, { type: 'expire' });
+      node.memory.step({ type: 'expire', shard });
       if (this.left.size === node.links.all.length) this.sayGoodbye();
       return;
     }

@@ -1,10 +1,11 @@
 // A node's line to the directory of one shard: finds it, renews the lease, and lets nothing through without one.
 
 import { type HolderLease, renewEveryMs } from '@odonata/coherency/lease.ts';
+import { type DirectoryWord, isDirectoryWord } from '@odonata/coherency/node/memory-messages.ts';
 import { type HolderId, type HolderIdentity, unreachable } from '@odonata/coherency/page.ts';
 import { Connection } from '../connection.ts';
 import { LEASE_MS } from '../lease-ms.ts';
-import type { Down, HolderWord, PageTransfer, RunEvent, SyncAsk } from '../messages.ts';
+import type { Down, HolderWord, PageTransfer, SyncAsk } from '../messages.ts';
 import type { PmapPart } from './pmap.ts';
 
 const CONNECT_MS = 150;
@@ -117,7 +118,7 @@ export class Link {
           this.nodeOf.set(message.event.receiver, message.receiverNode);
           this.identityOf.set(message.event.receiver, message.event.receiverIdentity);
         }
-        this.node.memory.step(message.event);
+        if (isDirectoryWord(message.event)) this.node.memory.hear(message.event);
         return;
       case 'sync':
         this.node.relay.answer(message.answer);
@@ -138,11 +139,11 @@ export class Link {
   }
 
   /** A broadcast. */
-  overhear(epoch: number, except: HolderId, source: HolderId, event: RunEvent): void {
+  overhear(epoch: number, except: HolderId, source: HolderId, event: DirectoryWord): void {
     if (!this.serves() || this.otherEpoch(epoch)) return;
     // Whoever may be let go already is not asked; else it is told again, in order with the answer.
     if (this.node.leaving?.isAsked(this.shard)) return;
-    if (except !== this.holder && source !== this.holder) this.node.memory.step(event);
+    if (except !== this.holder && source !== this.holder) this.node.memory.hear(event);
   }
 
   /** Pages of another node. */
@@ -179,11 +180,11 @@ export class Link {
     if (!same) this.node.leaving?.ledAnew(this.shard);
     const expired = !same && !report;
     if (expired) {
-      this.node.memory.stepShard(this.shard, { type: 'expire' });
+      this.node.memory.step({ type: 'expire', shard: this.shard });
       this.node.relay.expire(this.shard);
     }
     this.node.relay.rejoin(this.shard, !same);
-    this.node.memory.stepShard(this.shard, { type: 'rejoin', sameDirectory: same });
+    this.node.memory.step({ type: 'rejoin', shard: this.shard, sameDirectory: same });
     if (!wasJoined) this.node.memory.retryShard(this.shard);
   }
 

@@ -5,7 +5,7 @@ import type { World } from '../world.ts';
 import { Backing } from './backing.ts';
 import { Drain } from './drain.ts';
 import { Links } from './links.ts';
-import { NodeMemory } from './memory.ts';
+import { MemoryPart } from './memory.ts';
 import { SyncRelay } from './sync-relay.ts';
 import { VkernelPart } from './vkernel.ts';
 
@@ -21,7 +21,7 @@ export class PmapPart extends Part {
   readonly nodeIndex: number;
   incarnation = 0;
   deadline: Deadline = { endMs: Number.NEGATIVE_INFINITY };
-  memory!: NodeMemory;
+  memory!: MemoryPart;
   links!: Links;
   relay!: SyncRelay;
   backing!: Backing;
@@ -42,7 +42,7 @@ export class PmapPart extends Part {
     this.incarnation++;
     if (world.duties.emptyLeftovers && this.incarnation > 1) this.memory.file.empty();
     this.deadline = { endMs: Number.NEGATIVE_INFINITY };
-    this.memory = new NodeMemory(this);
+    this.memory = new MemoryPart(this);
     this.links = new Links(this);
     this.relay = new SyncRelay(this);
     this.backing = new Backing(this);

@@ -1,0 +1,67 @@
+// The page tables of the virtual kernels of a node, as its pmap manager edits them.
+import type { PageTables } from '@odonata/coherency/node/page-tables.ts';
+import type { HolderId, PageRun } from '@odonata/coherency/page.ts';
+import type { MemoryFile } from '../memory-file.ts';
+import type { World } from '../world.ts';
+import type { ProcessMapping } from './mapping.ts';
+import type { VkernelPart } from './vkernel.ts';
+
+export class Tables implements PageTables<ProcessMapping> {
+  private readonly world: World;
+  private readonly file: MemoryFile;
+  private readonly sessions = new Map<HolderId, VkernelPart>();
+
+  constructor(world: World, file: MemoryFile) {
+    this.world = world;
+    this.file = file;
+  }
+
+  join(holder: HolderId, vkernel: VkernelPart): void {
+    this.sessions.set(holder, vkernel);
+    this.file.mapped.add(vkernel);
+  }
+
+  leave(vkernel: VkernelPart): void {
+    this.sessions.delete(vkernel.session);
+    this.file.mapped.delete(vkernel);
+  }
+
+  knows(vkernel: VkernelPart): boolean {
+    return this.sessions.get(vkernel.session) === vkernel;
+  }
+
+  protect(holder: HolderId, run: PageRun): void {
+    const { layout } = this.world;
+    const { dataspace, firstPage, pageCount } = layout.used(run);
+    if (pageCount > 0) this.sessions.get(holder)?.protect(layout.pageOf(dataspace, firstPage), pageCount);
+  }
+
+  unmap(run: PageRun): void {
+    const { layout } = this.world;
+    const { dataspace, firstPage, pageCount } = layout.used(run);
+    for (let i = 0; i < pageCount; i++) this.file.unmap(layout.pageOf(dataspace, firstPage + i));
+  }
+
+  isMapped(): boolean {
+    return this.sessions.size > 0;
+  }
+
+  map(
+    { process, dataspace }: ProcessMapping,
+    firstPage: number,
+    pageCount: number,
+    writable: boolean,
+  ): number {
+    for (let i = 0; i < pageCount; i++)
+      process.vkernel.map(this.world.layout.pageOf(dataspace.id, firstPage + i), writable);
+    return pageCount;
+  }
+
+  has({ process }: ProcessMapping): boolean {
+    return this.knows(process.vkernel);
+  }
+
+  protectAll(dataspace: bigint): void {
+    for (const holder of this.sessions.keys()) this.protect(holder, this.world.layout.allOf(dataspace));
+  }
+}
