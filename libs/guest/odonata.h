@@ -13,12 +13,14 @@
  *  2. Map over memory that nothing else uses: take it from odonata_reserve(), never from the middle of a malloc'd
  *     block that the allocator keeps its own headers in.
  *  3. Every function returns 0 or a WASI errno (the values of <errno.h> in wasi-libc, so strerror() names them).
- *  4. A store to a read-only mapping ends the process (SIGSEGV); so does an access to a page whose only copy died
- *     with its node (SIGBUS).
+ *  4. A store to a read-only mapping ends the process (SIGSEGV); so does an access to a page whose only copy died with
+ *     its node (SIGBUS).
  *
  * Build with -matomics, so that __atomic_* become atomic instructions rather than plain ones.  Beware: clang 14 turns
  * them into plain ones all the same, without a word, in a source file that uses a thread-local variable, and errno is
  * one.  Keep errno and atomics in different source files; the calls below return their errno for that reason.
+ *
+ * Made by `npm run generate` from libs/guest/module/odonata.ts: change that, not this.
  */
 #ifndef ODONATA_H
 #define ODONATA_H
@@ -74,7 +76,7 @@ struct odonata_dataspace {
   uint64_t size_bytes;
 };
 
-/** What odonata_ds_stat tells. */
+/** What odonata_ds_stat() tells. */
 struct odonata_stat {
   uint64_t size_bytes;
   uint64_t pages;
@@ -123,8 +125,8 @@ int32_t odonata_unlock(uint64_t id, int64_t begin, int64_t end_inclusive);
  * Stores the bytes [offset, offset + len) of a durable dataspace, in whole pages, with what they hold when the call
  * begins or later; `len` 0 means all from `offset` on.  0 when the backing store has acknowledged all of it: from then
  * on these bytes, or later ones, survive the death of any node.  EIO: it may be stored in part (the store does not
- * answer, or a page cannot be read); ENOSPC: the store or its disk is full, and nothing that was stored is lost; the same
- * call succeeds when there is room again; EBUSY: the dataspace is not durable.
+ * answer, or a page cannot be read); ENOSPC: the store or its disk is full, and nothing that was stored is lost; the
+ * same call succeeds when there is room again; EBUSY: the dataspace is not durable.
  */
 ODONATA_IMPORT("sync")
 int32_t odonata_sync(uint64_t id, uint64_t offset, uint64_t len);
@@ -141,11 +143,16 @@ ODONATA_IMPORT("wake")
 int32_t odonata_wake(const uint32_t *addr, uint32_t count, uint32_t *woken);
 
 /** The node that this process runs on. */
-ODONATA_IMPORT("node_id") int32_t odonata_node_id(void);
+ODONATA_IMPORT("node_id")
+int32_t odonata_node_id(void);
+
 /** The virtual kernel, numbered within its node. */
-ODONATA_IMPORT("vkernel_id") int32_t odonata_vkernel_id(void);
+ODONATA_IMPORT("vkernel_id")
+int32_t odonata_vkernel_id(void);
+
 /** This process's cluster-wide pid. */
-ODONATA_IMPORT("process_id") int64_t odonata_process_id(void);
+ODONATA_IMPORT("process_id")
+int64_t odonata_process_id(void);
 
 #undef ODONATA_IMPORT
 

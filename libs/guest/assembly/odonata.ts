@@ -3,35 +3,37 @@
  * stand in odonata.h, beside this folder; the names and results are the same.
  *
  * Build with `asc --enable threads` so that `atomic.*` is there. Addresses are offsets in linear memory.
+ *
+ * Made by `npm run generate` from libs/guest/module/odonata.ts: change that, not this.
  */
 
 // @ts-ignore: decorator
 @external("odonata", "ds_open")
-declare function ds_open(name: usize, nameLength: i32, size: i64, flags: i32, out: usize): i32;
+declare function ds_open(name: usize, nameLen: u32, size: u64, flags: i32, out: usize): i32;
 // @ts-ignore: decorator
 @external("odonata", "ds_map")
-declare function ds_map(id: i64, address: usize, length: i32, offset: i64, protection: i32): i32;
+declare function ds_map(id: u64, addr: usize, len: u32, offset: u64, prot: i32): i32;
 // @ts-ignore: decorator
 @external("odonata", "ds_unmap")
-declare function ds_unmap(address: usize, length: i32): i32;
+declare function ds_unmap(addr: usize, len: u32): i32;
 // @ts-ignore: decorator
 @external("odonata", "ds_stat")
-declare function ds_stat(id: i64, out: usize): i32;
+declare function ds_stat(id: u64, out: usize): i32;
 // @ts-ignore: decorator
 @external("odonata", "lock")
-declare function ds_lock(id: i64, begin: i64, endInclusive: i64, mode: i32, timeoutMs: i64): i32;
+declare function ds_lock(id: u64, begin: i64, endInclusive: i64, mode: i32, timeoutMs: i64): i32;
 // @ts-ignore: decorator
 @external("odonata", "unlock")
-declare function ds_unlock(id: i64, begin: i64, endInclusive: i64): i32;
+declare function ds_unlock(id: u64, begin: i64, endInclusive: i64): i32;
 // @ts-ignore: decorator
 @external("odonata", "sync")
-declare function ds_sync(id: i64, offset: i64, length: i64): i32;
+declare function ds_sync(id: u64, offset: u64, len: u64): i32;
 // @ts-ignore: decorator
 @external("odonata", "wait32")
-declare function ds_wait32(address: usize, expected: i32, timeoutNs: i64): i32;
+declare function ds_wait32(addr: usize, expected: u32, timeoutNs: i64): i32;
 // @ts-ignore: decorator
 @external("odonata", "wake")
-declare function ds_wake(address: usize, count: i32, outWoken: usize): i32;
+declare function ds_wake(addr: usize, count: u32, woken: usize): i32;
 
 /** The node that this process runs on. */
 // @ts-ignore: decorator
@@ -60,6 +62,7 @@ export namespace Errno {
   export const INVAL: i32 = 28;
   export const NOENT: i32 = 44;
   export const NOMEM: i32 = 48;
+  export const NOSPC: i32 = 51;
   export const TIMEDOUT: i32 = 73;
 }
 

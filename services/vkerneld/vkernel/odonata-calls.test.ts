@@ -1,12 +1,27 @@
+import { odonata } from '@odonata/guest/module/odonata.ts';
 import { afterAll, describe, expect, test } from 'vitest';
 import { PmapError } from './pmap-interface.ts';
 import { compileC, hasClang } from './testdata/programs.ts';
 import { eventually, TestMachine } from './testdata/run-process.ts';
+import { Errno } from './wasi/errno.ts';
 
 const machine = new TestMachine();
 afterAll(() => machine.close());
 
 const header = new URL('../../../libs/guest', import.meta.url).pathname;
+
+test("its description's errors are those of WASI, by name and number", () => {
+  const { OK, ...errors } = odonata.errors.values;
+  expect(OK.value).toBe(0);
+  const numberOf = (name: string): number | undefined =>
+    new Map<string, number>(Object.entries(Errno)).get(name.slice(1).toLowerCase());
+  for (const [name, { value }] of Object.entries(errors))
+    expect([name, value]).toEqual([name, numberOf(name)]);
+  for (const about of Object.values(odonata.functions))
+    if ('errors' in about)
+      for (const name of Object.keys(about.errors))
+        expect([name, numberOf(name)]).toEqual([name, expect.any(Number)]);
+});
 
 describe.skipIf(!hasClang)('the import module odonata', () => {
   const module = hasClang ? compileC('shared', `-I${header}`) : new Uint8Array();

@@ -1,35 +1,26 @@
-// The import module `odonata`: shared dataspaces, range locks, waits and wakes, identities. See libs/guest/odonata.h.
+// The import module `odonata`: shared dataspaces, range locks, waits and wakes, identities. What it offers is described in
+// libs/guest/module/odonata.ts; here is what its calls do.
 
+import { type Implementation, wasmTypesOf } from '@odonata/guest/module/description.ts';
+import { odonata } from '@odonata/guest/module/odonata.ts';
 import type { KernelAnswer, KernelCaller } from './kernel-call.ts';
 import { unpackWord } from './kernel-call.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
 import type { GuestMemory } from './wasi/guest-memory.ts';
 import { asImports } from './wasi/system.ts';
 
-/** The unit of mapping. */
-const pageBytes = 4096;
 const nameBytesMax = 255;
 const nsPerMs = 1_000_000n;
 
-const OpenFlag = { create: 1, exclusive: 2, durable: 4 } as const;
-const Protection = { read: 1, readWrite: 3 } as const;
-const lockModes = { 1: 'SHARED', 2: 'EXCLUSIVE', 3: 'MODIFYING' } as const;
+const pageBytes = odonata.pageBytes.value;
+const { CREATE, EXCLUSIVE, DURABLE } = odonata.constants.open.values;
+const { READ, READ_WRITE } = odonata.constants.protection.values;
+const lockModes = odonata.constants.lockMode.values;
+type LockModeName = keyof typeof lockModes;
+const lockModeNames = Object.keys(lockModes) as LockModeName[];
 
 /** With their types: see wasm/function-type.ts. */
-export const odonataTypes: Readonly<Record<string, string>> = {
-  ds_open: 'iiIii:i',
-  ds_map: 'IiiIi:i',
-  ds_unmap: 'ii:i',
-  ds_stat: 'Ii:i',
-  lock: 'IIIiI:i',
-  unlock: 'III:i',
-  sync: 'III:i',
-  wait32: 'iiI:i',
-  wake: 'iii:i',
-  node_id: ':i',
-  vkernel_id: ':i',
-  process_id: ':I',
-};
+export const odonataTypes: Readonly<Record<string, string>> = wasmTypesOf(odonata);
 
 export interface Identity {
   readonly node: number;
@@ -43,10 +34,17 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
   /** Sizes of what this process opened: a dataspace never changes its size. */
   const sizesOfOpened = new Map<bigint, bigint>();
 
-  const calls = asImports(memory, {
+  /** These cannot fail, and touch no memory. */
+  const direct = {
+    node_id: () => identity.node,
+    vkernel_id: () => identity.vkernel,
+    process_id: () => identity.pid,
+  } satisfies Partial<Implementation<typeof odonata>>;
+
+  const calls: Omit<Implementation<typeof odonata>, keyof typeof direct> = {
     ds_open: (nameAt: number, nameLength: number, size: bigint, flags: number, at: number) => {
       memory.expectWritable(at, 16);
-      if (nameLength === 0 || flags & ~(OpenFlag.create | OpenFlag.exclusive | OpenFlag.durable)) {
+      if (nameLength === 0 || flags & ~(CREATE.value | EXCLUSIVE.value | DURABLE.value)) {
         throw new WasiError(Errno.inval);
       }
       if (nameLength > nameBytesMax) throw new WasiError(Errno.nametoolong);
@@ -56,9 +54,9 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
           call: 'ds_open',
           name: memory.string(nameAt, nameLength),
           sizeBytes: size,
-          create: (flags & OpenFlag.create) !== 0,
-          exclusive: (flags & OpenFlag.exclusive) !== 0,
-          durable: (flags & OpenFlag.durable) !== 0,
+          create: (flags & CREATE.value) !== 0,
+          exclusive: (flags & EXCLUSIVE.value) !== 0,
+          durable: (flags & DURABLE.value) !== 0,
         }),
       );
       const id = unpackWord(payload, 0);
@@ -75,10 +73,10 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
       if (offset < 0n || offset % BigInt(pageBytes) !== 0n || end > roundedUp(sizeBytes)) {
         throw new WasiError(Errno.inval);
       }
-      if (protection !== Protection.read && protection !== Protection.readWrite) {
+      if (protection !== READ.value && protection !== READ_WRITE.value) {
         throw new WasiError(Errno.inval);
       }
-      const writable = protection === Protection.readWrite;
+      const writable = protection === READ_WRITE.value;
       expectSuccess(
         kernel.call({
           call: 'ds_map',
@@ -105,7 +103,7 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
     lock: (id: bigint, begin: bigint, end: bigint, mode: number, timeoutMs: bigint) => {
       const dataspace = BigInt.asUintN(64, id);
       const range = expectRange(dataspace, begin, end);
-      const name = lockModes[mode as keyof typeof lockModes];
+      const name = lockModeNames.find((about) => lockModes[about].value === mode);
       if (name === undefined) throw new WasiError(Errno.inval);
       expectSuccess(kernel.call({ call: 'lock', dataspace, ...range, mode: name, timeoutMs }));
     },
@@ -136,7 +134,7 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
       const { payload } = expectSuccess(kernel.call({ call: 'wake', address, count }));
       memory.setU32(at, Number(unpackWord(payload, 0)));
     },
-  });
+  };
 
   /** EBADF for what this process did not open. */
   function sizeOf(dataspace: bigint): bigint {
@@ -161,12 +159,7 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
     return { begin, endInclusive: end };
   }
 
-  return {
-    ...calls,
-    node_id: () => identity.node,
-    vkernel_id: () => identity.vkernel,
-    process_id: () => identity.pid,
-  };
+  return { ...asImports(memory, calls), ...direct };
 }
 
 function expectSuccess(answer: KernelAnswer): KernelAnswer {

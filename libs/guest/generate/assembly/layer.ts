@@ -1,0 +1,81 @@
+/** Two 64-bit results of the kernel; static, since a guest calls from one thread only. */
+const out = memory.data(16, 8);
+
+/** `bytes` rounded up to whole pages. */
+export function roundUp(bytes: u64): u64 {
+  return (bytes + PAGE - 1) / PAGE * PAGE;
+}
+
+/**
+ * Grows linear memory by at least `bytes` and gives the new, page-aligned and never touched range; 0 when memory
+ * cannot grow so far. The collector copes with it: it takes whatever lies beyond for itself.
+ */
+export function reserve(bytes: u64): usize {
+  const pages = (bytes + 65535) / 65536;
+  if (pages == 0 || pages > 65535) return 0;
+  const before = memory.grow(<i32>pages);
+  return before < 0 ? 0 : <usize>before << 16;
+}
+
+/** A named memory object of the cluster. `errno` keeps the result of the last call that gave no errno itself. */
+export class Dataspace {
+  private constructor(readonly id: i64, readonly sizeBytes: u64, readonly errno: i32) {}
+
+  /**
+   * Opens or creates the dataspace `name`; size 0 takes one that exists as it is. Never throws: look at `errno`.
+   */
+  static open(name: string, sizeBytes: u64, flags: i32): Dataspace {
+    const utf8 = String.UTF8.encode(name);
+    const errno = ds_open(changetype<usize>(utf8), utf8.byteLength, sizeBytes, flags, out);
+    return errno == 0 ? new Dataspace(load<i64>(out), load<u64>(out, 8), 0) : new Dataspace(0, 0, errno);
+  }
+
+  /** Maps [offset, offset + length) over [address, address + length); all multiples of PAGE. */
+  map(address: usize, length: u32, offset: u64, protection: i32): i32 {
+    return ds_map(this.id, address, length, offset, protection);
+  }
+
+  /** Reserves memory for the whole dataspace and maps it there; 0 where that fails. */
+  mapWhole(protection: i32): usize {
+    const length = roundUp(this.sizeBytes);
+    const address = reserve(length);
+    if (address == 0) return 0;
+    return this.map(address, <u32>length, 0, protection) == 0 ? address : 0;
+  }
+
+  /** Size as the kernel knows it now; 0 when the call fails. */
+  stat(): u64 {
+    return ds_stat(this.id, out) == 0 ? load<u64>(out) : 0;
+  }
+
+  /** Locks the bytes [begin, endInclusive], whatever was held of them; timeoutMs below 0 waits for ever, 0 only tries. */
+  lock(begin: i64, endInclusive: i64, mode: i32, timeoutMs: i64 = -1): i32 {
+    return ds_lock(this.id, begin, endInclusive, mode, timeoutMs);
+  }
+
+  /** Stores the bytes of a durable dataspace; a length of 0 means all from the offset on. */
+  sync(offset: u64 = 0, length: u64 = 0): i32 {
+    return ds_sync(this.id, offset, length);
+  }
+
+  /** Releases whatever this process holds of the bytes [begin, endInclusive]. */
+  unlock(begin: i64, endInclusive: i64): i32 {
+    return ds_unlock(this.id, begin, endInclusive);
+  }
+}
+
+/** Ends mappings in [address, address + length); the range becomes fresh private zero memory. */
+export function unmap(address: usize, length: u32): i32 {
+  return ds_unmap(address, length);
+}
+
+/** Sleeps until `wake` on the same word, if it still holds `expected` (else Errno.AGAIN); timeoutNs below 0: for ever. */
+export function wait32(address: usize, expected: u32, timeoutNs: i64 = -1): i32 {
+  return ds_wait32(address, expected, timeoutNs);
+}
+
+/** Wakes at most `count` sleepers; how many were woken, or the negated errno. */
+export function wake(address: usize, count: u32): i32 {
+  const errno = ds_wake(address, count, out);
+  return errno == 0 ? load<i32>(out) : -errno;
+}

@@ -1,0 +1,45 @@
+/** `bytes` rounded up to whole pages. */
+static inline uint64_t odonata_round_up(uint64_t bytes) {
+  return (bytes + ODONATA_PAGE - 1) / ODONATA_PAGE * ODONATA_PAGE;
+}
+
+/**
+ * Grows linear memory by at least `bytes` and gives the new, page-aligned and never touched range; NULL when memory
+ * cannot grow so far.  It is never given back: reserve once, map and unmap within.
+ */
+static inline void *odonata_reserve(uint64_t bytes) {
+  const uint64_t wasm_page = 65536;
+  uint64_t pages = (bytes + wasm_page - 1) / wasm_page;
+  if (pages == 0 || pages > 65535) return NULL;
+  size_t before = __builtin_wasm_memory_grow(0, (size_t)pages);
+  return before == (size_t)-1 ? NULL : (void *)(before * wasm_page);
+}
+
+/**
+ * Reserves memory for the whole of an opened dataspace and maps it there: `*addr` gets the first byte.  ENOMEM where
+ * linear memory cannot grow so far.
+ */
+static inline int32_t odonata_ds_map_whole(const struct odonata_dataspace *ds, int32_t prot, void **addr) {
+  uint64_t len = odonata_round_up(ds->size_bytes);
+  if (len == 0 || len > UINT32_MAX - 65535) return ODONATA_EINVAL;
+  void *base = odonata_reserve(len);
+  if (base == NULL) return ODONATA_ENOMEM;
+  *addr = base;
+  return odonata_ds_map(ds->id, base, (uint32_t)len, 0, prot);
+}
+
+/**
+ * Brings the pages of a mapped range here for writing, in order, without changing a byte.  A plain load and store
+ * would fault twice a page (read, then upgrade); an atomic addition asks for write access at once.  `addr` is aligned
+ * to 4 bytes.  (The zero is hidden from the compiler, which would turn the addition into something that loads first.)
+ */
+static inline void odonata_touch_for_write(void *addr, size_t len) {
+  if (len == 0) return;
+  uint32_t zero = 0;
+  __asm__ volatile("" : "+r"(zero));
+  unsigned char *last = (unsigned char *)((uintptr_t)addr + ((len - 1) & ~(size_t)3));
+  for (unsigned char *at = (unsigned char *)addr; at < last; at += ODONATA_PAGE) {
+    __atomic_fetch_add((uint32_t *)at, zero, __ATOMIC_SEQ_CST);
+  }
+  __atomic_fetch_add((uint32_t *)last, zero, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,233 @@
+// The import module `odonata`: what a guest asks of its virtual kernel beyond WASI preview 1. Described here once; the C
+// header, the AssemblyScript binding and the reference page are made from this by `npm run generate`, and the virtual
+// kernel's implementation is held to it by its type.
+
+import type { ModuleDescription } from './description.ts';
+
+export const odonata = {
+  name: 'odonata',
+  pageBytes: { value: 4096, doc: 'Bytes in a page: the unit of mapping, of coherency and of transfer.' },
+  model:
+    "A *dataspace* is named memory that any process of the cluster may map, on whatever node it runs.  A mapping puts a range of a dataspace under a range of this program's own linear memory: from then on plain loads, stores and atomics reach the shared bytes, and a page that is not here is brought in by a fault.  Memory is sequentially consistent per page; a program that orders its accesses with atomics, range locks or wait/wake sees sequential consistency overall.",
+  rules: [
+    'Addresses, lengths and offsets of mappings are multiples of {PAGE}.  The last page of a dataspace is mapped whole, even where its size ends within the page; the bytes beyond the size are zero.',
+    "Map over memory that nothing else uses: take it from {reserve}, never from the middle of a malloc'd block that the allocator keeps its own headers in.",
+    'Every function returns 0 or a WASI errno (the values of <errno.h> in wasi-libc, so strerror() names them).',
+    'A store to a read-only mapping ends the process (SIGSEGV); so does an access to a page whose only copy died with its node (SIGBUS).',
+  ],
+  errors: {
+    doc: 'Results that a program is likely to tell apart; any other WASI errno may come too.',
+    values: {
+      OK: { value: 0 },
+      EAGAIN: { value: 6, doc: 'wait32: the word does not hold the expected value' },
+      EBADF: { value: 8, doc: 'no such dataspace id in this process' },
+      EDEADLK: { value: 16, doc: 'lock: waiting would never end' },
+      EEXIST: { value: 20, doc: 'ds_open: exists with another size, or EXCLUSIVE was asked' },
+      EFAULT: { value: 21, doc: 'a pointer outside linear memory' },
+      EINVAL: { value: 28, doc: 'unaligned, empty or out of range' },
+      ENOENT: { value: 44, doc: 'ds_open: no dataspace of that name, and CREATE was not asked' },
+      ENOMEM: { value: 48, doc: 'over a quota' },
+      ENOSPC: { value: 51, doc: 'sync: the backing store, or its disk, is full' },
+      ETIMEDOUT: { value: 73, doc: 'lock, wait32: the time is over' },
+    },
+  },
+  constants: {
+    open: {
+      doc: 'Flags of {ds_open}.',
+      name: 'Open',
+      prefix: 'OPEN_',
+      values: {
+        CREATE: { value: 1, doc: 'make it where it is missing' },
+        EXCLUSIVE: { value: 2, doc: 'with CREATE: fail with EEXIST where it is there' },
+        DURABLE: {
+          value: 4,
+          doc: 'with CREATE: with a backing store, see {sync}; EEXIST where it is there without',
+        },
+      },
+    },
+    protection: {
+      doc: 'Protections of {ds_map}.',
+      name: 'Protection',
+      prefix: '',
+      values: { READ: { value: 1 }, READ_WRITE: { value: 3 } },
+    },
+    lockMode: {
+      doc: 'Modes of {lock}.',
+      name: 'LockMode',
+      prefix: 'LOCK_',
+      values: {
+        SHARED: { value: 1, doc: 'with other SHARED holders' },
+        EXCLUSIVE: { value: 2, doc: 'alone' },
+        MODIFYING: { value: 3, doc: 'alone, with the intent to write' },
+      },
+    },
+  },
+  structures: {
+    dataspace: {
+      doc: 'An opened dataspace.',
+      fields: [
+        { name: 'id', type: 'u64', doc: 'names it in the other calls of this process' },
+        { name: 'size_bytes', type: 'u64', doc: 'as it was created' },
+      ],
+    },
+    stat: {
+      doc: 'What {ds_stat} tells.',
+      fields: [
+        { name: 'size_bytes', type: 'u64', doc: 'as it was created' },
+        { name: 'pages', type: 'u64', doc: 'that this size takes, the last one whole' },
+      ],
+    },
+  },
+  functions: {
+    ds_open: {
+      doc: 'Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for one that exists it must be the same (else EEXIST), or 0 for "whatever it is".  A new dataspace reads as zeros.',
+      parameters: [
+        { name: 'name', type: 'bytes', doc: 'where the name begins' },
+        { name: 'name_len', type: 'u32', doc: 'bytes of the name, 1 to 255' },
+        { name: 'size', type: 'u64', doc: 'bytes, or 0' },
+        { name: 'flags', type: 'i32', doc: 'of OPEN_' },
+        { name: 'out', type: 'out dataspace', doc: 'what was opened' },
+      ],
+      result: 'errno',
+      errors: {
+        EEXIST:
+          'it exists with another size, or without a backing store where DURABLE was asked, or EXCLUSIVE was asked',
+        EFAULT: '`name` or `out` leaves the memory, or `out` is only read there',
+        EFBIG: '`size` is 2^63 or more',
+        EILSEQ: '`name` is not UTF-8',
+        EINVAL:
+          '`name` is empty or no name of a dataspace, a flag is unknown, or CREATE was asked without a size',
+        EIO: 'the pmap manager of the node, or the directory, is away',
+        EMFILE: 'this process has 4096 dataspaces open',
+        ENAMETOOLONG: '`name` is longer than 255 bytes',
+        ENOENT: 'there is none of that name, and CREATE was not asked',
+        ENOMEM: 'over a quota',
+      },
+    },
+    ds_map: {
+      doc: 'Maps [offset, offset + len) of dataspace `id` over [addr, addr + len) of linear memory; what was there is lost.',
+      parameters: [
+        { name: 'id', type: 'u64', doc: 'of {ds_open}' },
+        { name: 'addr', type: 'address', doc: 'a multiple of {PAGE}' },
+        { name: 'len', type: 'u32', doc: 'a multiple of {PAGE}, above 0' },
+        { name: 'offset', type: 'u64', doc: 'in the dataspace, a multiple of {PAGE}' },
+        { name: 'prot', type: 'i32', doc: 'READ or READ_WRITE' },
+      ],
+      result: 'errno',
+      errors: {
+        EBADF: 'this process did not open `id`',
+        EINVAL: 'unaligned, empty, past the end of the memory or of the dataspace, or no protection',
+        EIO: 'the pmap manager of the node is away',
+        ENOMEM: 'over a quota',
+      },
+    },
+    ds_unmap: {
+      doc: 'Ends mappings in [addr, addr + len); the range becomes fresh private zero memory.',
+      parameters: [
+        { name: 'addr', type: 'address', doc: 'a multiple of {PAGE}' },
+        { name: 'len', type: 'u32', doc: 'a multiple of {PAGE}, above 0' },
+      ],
+      result: 'errno',
+      errors: {
+        EINVAL: 'unaligned, empty, past the end of the memory, or nothing is mapped there',
+        EIO: 'the pmap manager of the node is away',
+      },
+    },
+    ds_stat: {
+      doc: 'Size of an opened dataspace.',
+      parameters: [
+        { name: 'id', type: 'u64', doc: 'of {ds_open}' },
+        { name: 'out', type: 'out stat', doc: 'its size' },
+      ],
+      result: 'errno',
+      errors: {
+        EBADF: 'this process did not open `id`',
+        EFAULT: '`out` leaves the memory, or is only read there',
+      },
+    },
+    lock: {
+      doc: 'Locks the bytes [begin, end_inclusive] of a dataspace, cluster-wide and fair.  Offsets have a sign: the range need not be mapped, nor lie within the size, nor be aligned; negative offsets are metadata space, names for what programs agree on.  `timeout_ms`: below 0 waits for ever, 0 only tries.\n\nA process holds each byte in no mode or in one.  A lock gives every byte of its range its mode, whatever the process held there: so a part of what is held can be upgraded or downgraded, and nothing is counted.  While it waits for an upgrade the process keeps what it has.  EDEADLK: processes would wait for each other in a circle; unlock something that others want, and begin again.  Held locks end with the process.',
+      parameters: [
+        { name: 'id', type: 'u64', doc: 'of {ds_open}' },
+        { name: 'begin', type: 'i64', doc: 'the first byte' },
+        { name: 'end_inclusive', type: 'i64', doc: 'the last byte' },
+        { name: 'mode', type: 'i32', doc: 'of LOCK_' },
+        { name: 'timeout_ms', type: 'i64', doc: 'below 0 waits for ever, 0 only tries' },
+      ],
+      result: 'errno',
+      errors: {
+        EBADF: 'this process did not open `id`',
+        EDEADLK: 'waiting would never end',
+        EINVAL: '`begin` is past `end_inclusive`, or no mode',
+        EIO: 'the pmap manager of the node, or the directory, is away',
+        ENOMEM: 'too many locks, or too many that wait',
+        ETIMEDOUT: 'the time is over',
+      },
+    },
+    unlock: {
+      doc: 'Releases whatever this process holds of [begin, end_inclusive], also part of a range that it locked as a whole.',
+      parameters: [
+        { name: 'id', type: 'u64', doc: 'of {ds_open}' },
+        { name: 'begin', type: 'i64', doc: 'the first byte' },
+        { name: 'end_inclusive', type: 'i64', doc: 'the last byte' },
+      ],
+      result: 'errno',
+      errors: {
+        EBADF: 'this process did not open `id`',
+        EINVAL: '`begin` is past `end_inclusive`',
+        EIO: 'the pmap manager of the node, or the directory, is away',
+        ENOMEM: 'too many locks: a part of a range leaves two',
+      },
+    },
+    sync: {
+      doc: 'Stores the bytes [offset, offset + len) of a durable dataspace, in whole pages, with what they hold when the call begins or later; `len` 0 means all from `offset` on.  0 when the backing store has acknowledged all of it: from then on these bytes, or later ones, survive the death of any node.  EIO: it may be stored in part (the store does not answer, or a page cannot be read); ENOSPC: the store or its disk is full, and nothing that was stored is lost; the same call succeeds when there is room again; EBUSY: the dataspace is not durable.',
+      parameters: [
+        { name: 'id', type: 'u64', doc: 'of {ds_open}' },
+        { name: 'offset', type: 'u64', doc: 'the first byte' },
+        { name: 'len', type: 'u64', doc: 'bytes; 0 means all from `offset` on' },
+      ],
+      result: 'errno',
+      errors: {
+        EBADF: 'this process did not open `id`',
+        EBUSY: 'it is not durable',
+        EINVAL: 'past the end of the dataspace',
+        EIO: 'it may be stored in part: the store does not answer, or a page cannot be read',
+        ENOSPC: 'the store or its disk is full; nothing that was stored is lost',
+      },
+    },
+    wait32: {
+      doc: 'Sleeps until {wake} on the same word of the same dataspace, from whichever mapping and node, if the word still holds `expected` (else EAGAIN at once).  `timeout_ns` below 0 waits for ever.  Check the word again after 0.',
+      parameters: [
+        { name: 'addr', type: 'word', doc: 'a multiple of 4 in a mapped dataspace' },
+        { name: 'expected', type: 'u32', doc: 'what the word must hold' },
+        { name: 'timeout_ns', type: 'i64', doc: 'below 0 waits for ever' },
+      ],
+      result: 'errno',
+      errors: {
+        EAGAIN: 'the word does not hold `expected`',
+        EFAULT: '`addr` leaves the memory',
+        EINVAL: '`addr` is unaligned, or no dataspace is mapped there',
+        EIO: 'the pmap manager of the node, or the directory, is away',
+        ENOMEM: 'too many wait',
+        ETIMEDOUT: 'the time is over',
+      },
+    },
+    wake: {
+      doc: 'Wakes at most `count` sleepers on the word (UINT32_MAX: all); `*woken` gets how many.',
+      parameters: [
+        { name: 'addr', type: 'word', doc: 'a multiple of 4 in a mapped dataspace' },
+        { name: 'count', type: 'u32', doc: 'at most so many' },
+        { name: 'woken', type: 'out u32', doc: 'how many' },
+      ],
+      result: 'errno',
+      errors: {
+        EFAULT: '`addr` or `woken` leaves the memory, or `woken` is only read there',
+        EINVAL: '`addr` is unaligned, or no dataspace is mapped there',
+        EIO: 'the pmap manager of the node, or the directory, is away',
+      },
+    },
+    node_id: { doc: 'The node that this process runs on.', parameters: [], result: 'i32' },
+    vkernel_id: { doc: 'The virtual kernel, numbered within its node.', parameters: [], result: 'i32' },
+    process_id: { doc: "This process's cluster-wide pid.", parameters: [], result: 'i64' },
+  },
+} as const satisfies ModuleDescription;
