@@ -1,3 +1,4 @@
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
@@ -8,7 +9,6 @@ import {
   encodeChunk,
   isIntact,
   mergePages,
-  PAGE_BYTES,
   type Pages,
   type StoredPage,
   sealPage,

@@ -15,8 +15,8 @@
 // version, and it stores in order. Versions (libs/coherency/stored-version.ts) grow in the order of the directory's epochs and
 // writers: whoever syncs late with what was true early changes nothing.
 import { crc32 } from 'node:zlib';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 
-export const PAGE_BYTES = 4096;
 export const CHUNK_PAGES = 64;
 /** The largest message: what a NATS server must allow (`max_payload`; its default is 1 MiB). */
 export const CHUNK_BYTES_MAX = 24 + CHUNK_PAGES * (16 + PAGE_BYTES);

@@ -1,14 +1,16 @@
 // Against a real NATS server.
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { withBackoff } from '@odonata/rpc/backoff.ts';
 import { Code } from '@odonata/rpc/error.ts';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { encodeChunk, PAGE_BYTES, sealPage } from './chunk.ts';
+import { encodeChunk, sealPage } from './chunk.ts';
 import { PageStore, type PageToStore } from './page-store.ts';
 import { type Ledger, streamOf } from './store-stream.ts';
 import { freePorts } from './testdata/free-ports.ts';

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { withBackoff } from '@odonata/rpc/backoff.ts';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { PAGE_BYTES } from './chunk.ts';
 import { PageStore, type PageToStore } from './page-store.ts';
 import { freePorts } from './testdata/free-ports.ts';
 

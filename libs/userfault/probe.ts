@@ -1,8 +1,10 @@
 // Tries what a virtual kernel needs of this machine: real faults, on a real memory file.
+
 import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { MapFlag, mmap, munmap, Prot, punchHole, SystemCallError } from './libc.ts';
-import { PAGE_BYTES, Userfault, Watch } from './userfault.ts';
+import { Userfault, Watch } from './userfault.ts';
 
 export interface ProbeFinding {
   /** What was tried. */

@@ -1,12 +1,14 @@
 // Real faults: a worker touches watched memory, this thread serves it.
+
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { DescriptorDoor, handOver } from './descriptor-door.ts';
 import { addressOf, Errno, MapFlag, mmap, Prot, punchHole } from './libc.ts';
 import { probeUserfault } from './probe.ts';
-import { type FaultMessage, PAGE_BYTES, Userfault, Watch, watchFaults } from './userfault.ts';
+import { type FaultMessage, Userfault, Watch, watchFaults } from './userfault.ts';
 
 const GUEST = `
   const { parentPort, workerData } = require('node:worker_threads');

@@ -4,8 +4,6 @@
 import * as libc from './libc.ts';
 import { watchDescriptor } from './watch-descriptor.ts';
 
-export const PAGE_BYTES = 4096;
-
 const UFFDIO = {
   API: 0xc018aa3f,
   REGISTER: 0xc020aa00,

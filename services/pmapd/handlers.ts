@@ -1,6 +1,7 @@
 // The methods of odonata.pmap.v1.PmapService.
 
 import { randomBytes } from 'node:crypto';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { FaultsRequest, PmapService, SessionRequest, VkernelHello } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
@@ -132,12 +133,12 @@ export function pmapHandlers(
         waits: overdue.filter(({ pid }) => pid === v.pid).map(waitOf),
         privatePages: BigInt(v.privateFrames()),
         sharedPages: BigInt(v.charge.sharedFrames),
-        entries: v.entries.map((e) => ({
+        entries: [...v.entries].map((e) => ({
           vmspace: v.id,
           address: e.address,
-          lengthBytes: BigInt(e.pageCount) * 4096n,
+          lengthBytes: BigInt(e.pageCount) * BigInt(PAGE_BYTES),
           dataspace: e.dataspace.id,
-          offsetBytes: BigInt(e.firstPage) * 4096n,
+          offsetBytes: BigInt(e.firstPage) * BigInt(PAGE_BYTES),
           writable: e.writable,
         })),
       }));

@@ -376,7 +376,7 @@ export class Session {
       throw new RpcError(Code.NotFound, `dataspace ${value.dataspace} is not open on this node`);
     const pages = [value.address, value.lengthBytes, value.offsetBytes].map((v) => v % BigInt(PAGE_BYTES));
     if (pages.some((rest) => rest !== 0n) || value.lengthBytes === 0n)
-      throw new RpcError(Code.InvalidArgument, 'address, length and offset: multiples of 4096');
+      throw new RpcError(Code.InvalidArgument, `address, length and offset: multiples of ${PAGE_BYTES}`);
     const firstPage = Number(value.offsetBytes) / PAGE_BYTES;
     const pageCount = Number(value.lengthBytes) / PAGE_BYTES;
     if (firstPage + pageCount > dataspace.pageCount) {
@@ -385,14 +385,12 @@ export class Session {
         `dataspace ${dataspace.name} has ${dataspace.pageCount} pages; ${firstPage} + ${pageCount} go past its end`,
       );
     }
-    if (vmspace.entries.length >= ENTRIES_MAX)
+    if (vmspace.entries.size >= ENTRIES_MAX)
       throw new RpcError(Code.ResourceExhausted, `${ENTRIES_MAX} mappings are the most of one process`);
     const { address, lengthBytes, writable } = value;
     const end = address + lengthBytes;
-    const clash = vmspace.entries.some(
-      (e) => address < e.address + BigInt(e.pageCount * PAGE_BYTES) && e.address < end,
-    );
-    if (clash) throw new RpcError(Code.AlreadyExists, 'the range overlaps another mapping; unmap that first');
+    if (vmspace.entries.overlapping(address, end).length > 0)
+      throw new RpcError(Code.AlreadyExists, 'the range overlaps another mapping; unmap that first');
     this.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable });
   }
 
@@ -405,7 +403,7 @@ export class Session {
     writable: boolean;
   }): MapEntry {
     const entry = new MapEntry(about);
-    about.vmspace.entries.push(entry);
+    about.vmspace.entries.add(entry);
     this.changes?.add(about.vmspace.id);
     about.dataspace.entries.add(entry);
     this.node.interest(about.dataspace);
@@ -415,7 +413,7 @@ export class Session {
   private mcontrol({ vmspace: id, address, lengthBytes, advice }: VmspaceMcontrol): void {
     const vmspace = this.vmspace(id);
     const end = address + lengthBytes;
-    for (const entry of vmspace.entries) {
+    for (const entry of vmspace.entries.overlapping(address, end)) {
       const from = address > entry.address ? address - entry.address : 0n;
       const firstPage = entry.firstPage + Number(from / BigInt(PAGE_BYTES));
       const pages = Math.ceil(Number(end - entry.address) / PAGE_BYTES) - (firstPage - entry.firstPage);
@@ -430,16 +428,15 @@ export class Session {
 
   private munmap(id: bigint, address: bigint, lengthBytes: bigint): void {
     const vmspace = this.vmspace(id);
-    const entry = vmspace.entries.find(
-      (e) => e.address === address && BigInt(e.pageCount * PAGE_BYTES) === lengthBytes,
-    );
-    if (entry === undefined) throw new RpcError(Code.NotFound, 'no mapping has this address and length');
+    const entry = vmspace.entries.find(address);
+    if (entry?.address !== address || entry.end !== address + lengthBytes)
+      throw new RpcError(Code.NotFound, 'no mapping has this address and length');
     this.removeEntry(vmspace, entry);
   }
 
   removeEntry(vmspace: Vmspace, entry: MapEntry): void {
     this.changes?.add(vmspace.id);
-    vmspace.entries.splice(vmspace.entries.indexOf(entry), 1);
+    vmspace.entries.remove(entry);
     entry.dataspace.entries.delete(entry);
     this.node.interest(entry.dataspace);
   }

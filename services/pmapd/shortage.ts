@@ -7,6 +7,7 @@
 //
 // So nobody who is within its share is ever ended for others, and nobody waits for ever.
 import type { Fault } from '@odonata/coherency/node/waiting.ts';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { Charge } from './charge.ts';
 import type { Frames } from './frames.ts';
@@ -145,6 +146,6 @@ export class Shortage {
 
 /** Frames as people say them. */
 export const mib = (frames: number): string => {
-  const bytes = frames * 4096;
+  const bytes = frames * PAGE_BYTES;
   return bytes < 1 << 20 ? `${Math.round(bytes / 1024)} KiB` : `${Math.round(bytes / 2 ** 20)} MiB`;
 };

@@ -3,15 +3,17 @@ import { closeSync, fstatSync, ftruncateSync, openSync, readSync, rmSync, writeS
 import type { Mapping } from '@odonata/coherency/node/page-tables.ts';
 import { Readahead } from '@odonata/coherency/node/readahead.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { AddressMap, type AddressRange } from '@odonata/userfault/address-map.ts';
 import type { Charge, ChargedProcess, Charges } from './charge.ts';
 import { isFull, refusalOf } from './exhausted.ts';
 import type { Session } from './session.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 
 /** A map entry: addresses of the vkernel -> pages of a dataspace. */
-export class MapEntry implements Mapping {
+export class MapEntry implements Mapping, AddressRange {
   readonly vmspace: Vmspace;
   readonly address: bigint;
+  readonly end: bigint;
   readonly firstPage: number;
   readonly pageCount: number;
   readonly dataspace: SharedDataspace;
@@ -25,6 +27,7 @@ export class MapEntry implements Mapping {
     this.address = entry.address;
     this.firstPage = entry.firstPage;
     this.pageCount = entry.pageCount;
+    this.end = entry.address + BigInt(entry.pageCount * PAGE_BYTES);
     this.dataspace = entry.dataspace;
     this.writable = entry.writable;
   }
@@ -75,7 +78,7 @@ export class Vmspace implements ChargedProcess {
   readonly file: string;
   readonly sizeBytes: number;
   readonly quotaFrames: number;
-  readonly entries: MapEntry[] = [];
+  readonly entries = new AddressMap<MapEntry>();
   readonly charge: Charge;
   private readonly charges: Charges;
   private fd: number | undefined;
@@ -137,9 +140,7 @@ export class Vmspace implements ChargedProcess {
 
   /** The entry that maps an address. */
   find(address: bigint): MapEntry | undefined {
-    return this.entries.find(
-      (e) => address >= e.address && address < e.address + BigInt(e.pageCount * PAGE_BYTES),
-    );
+    return this.entries.find(address);
   }
 
   pread(offset: number, length: number): Buffer {

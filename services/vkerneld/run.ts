@@ -19,7 +19,7 @@ export interface RunPlace {
   readonly allowDirs: readonly string[];
   readonly table: ProcessTable;
   readonly vkernels: Vkernels;
-  readonly terminals: Terminals;
+  readonly terminals: Terminals<Terminal>;
 }
 
 /**

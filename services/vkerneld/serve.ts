@@ -18,6 +18,7 @@ import { vkernelHandlers } from './handlers.ts';
 import { vkerneldMetrics } from './metrics.ts';
 import { ProcessTable } from './process-table.ts';
 import { RecordFile } from './record.ts';
+import type { Terminal } from './terminal.ts';
 import { Terminals } from './terminals.ts';
 import { Vkernels } from './vkernels.ts';
 
@@ -61,7 +62,7 @@ export async function serveVkerneld(
   events.countIn(metrics);
   const control = controlServer(vkernels, log);
   await control.listen(`unix:${socketDir}/vkerneld.sock`);
-  const terminals = new Terminals();
+  const terminals = new Terminals<Terminal>();
   const handlers = vkernelHandlers({ node, allowDirs: config.allowDir, table, vkernels, terminals });
   const server = createRpcServer({ name: 'vkerneld', log, meter }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());

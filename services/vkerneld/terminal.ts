@@ -19,7 +19,7 @@ const INPUT_AHEAD_BYTES = 512 * 1024;
 interface TerminalPlace {
   readonly node: string;
   readonly vkernels: Vkernels;
-  readonly terminals: Terminals;
+  readonly terminals: Terminals<Terminal>;
 }
 
 export class Terminal implements Watcher {

@@ -1,6 +1,5 @@
 // Terminals whose caller may come back: a router between them went away, and neither the program nor they did.
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import type { Terminal } from './terminal.ts';
 
 /** Programs that ended, and whose caller may not have heard of it. */
 const ENDED_MAX = 100;
@@ -8,12 +7,13 @@ const ENDED_MAX = 100;
 export const AWAY_MS = 20_000;
 const NAME = /^[A-Za-z0-9-]{16,64}$/;
 
-export class Terminals {
-  readonly #byName = new Map<string, Terminal>();
+/** @typeParam T what a terminal is, which is the business of those that keep one here */
+export class Terminals<T> {
+  readonly #byName = new Map<string, T>();
   /** The oldest first. */
   readonly #ended = new Map<string, NodeJS.Timeout>();
 
-  add(name: string, terminal: Terminal): void {
+  add(name: string, terminal: T): void {
     this.#byName.set(name, terminal);
   }
 
@@ -25,7 +25,7 @@ export class Terminals {
   }
 
   /** @throws RpcError NOT_FOUND */
-  get(name: string): Terminal {
+  get(name: string): T {
     const terminal = this.#byName.get(name);
     if (terminal !== undefined) return terminal;
     throw new RpcError(

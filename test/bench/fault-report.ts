@@ -1,7 +1,7 @@
 // Faults as a table, each beside its target, and what the structure makes of them beside what the code does.
 import { CPU_NOTES, cpuCells, cpuColumns } from './cpu-time.ts';
 import type { Echo, EchoResult } from './echo.ts';
-import type { FaultPlace, FaultResult } from './faults.ts';
+import type { FaultPlace, FaultResult } from './fault-result.ts';
 import { type Figure, judge, round, type Target, verdictCells } from './figure.ts';
 import { columns, type PartResult, type ResultTable } from './part.ts';
 import type { Transport } from './raw-line.ts';

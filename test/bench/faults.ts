@@ -4,19 +4,21 @@
 // One figure for each place, so each place has a node of its own, whose statistics then are this place's alone. A
 // program touches pages that lie far apart: further than one fault maps (16 pages), and in an order that does not look
 // sequential. So each access is a fault; the node's statistics must count as many, else nothing is reported.
+
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { Failure } from '../../services/vkctl/failure.ts';
-import { type CpuByPart, clusterProcesses, cpuBetween, cpuByPart, cpuTimes } from './cpu-time.ts';
+import { clusterProcesses, cpuBetween, cpuByPart, cpuTimes } from './cpu-time.ts';
 import { EchoYardstick } from './echo.ts';
 import { presentFaults } from './fault-report.ts';
+import type { FaultKind, FaultResult } from './fault-result.ts';
 import { startGuest } from './guest-run.ts';
 import type { Part, Setting } from './part.ts';
-import { type Latency, latencyOf } from './samples.ts';
+import { latencyOf } from './samples.ts';
 import { freshName, loadOn, readOn, removeDataspace } from './shared-memory.ts';
 import { supplyMemory } from './supplied-memory.ts';
 
-const PAGE_BYTES = 4096;
 const STRIDE_PAGES = 19;
 /** A path that runs for the first times is not compiled: whole rounds, and this share of the last one, are not counted. */
 const WARM_UP_ROUNDS = 4;
@@ -29,28 +31,6 @@ const SHARERS = [1, 2, 8];
 const QUICK_SHARERS = [1, 2];
 /** A node's counters come with the next message of its vkernel. */
 const REPORTED_MS = 300;
-
-export type FaultPlace = 'vkernel' | 'node' | 'remote' | 'upgrade';
-
-/** What serves a fault, and over which way. */
-export interface FaultKind {
-  name: string;
-  place: FaultPlace;
-  sharers?: number;
-}
-
-/** Processor times are those of one fault. */
-export interface FaultResult extends FaultKind, CpuByPart {
-  node: string;
-  accesses: number;
-  /** Counted by the node meanwhile. */
-  faults: number;
-  pagesMoved: number;
-  /** As the program saw it, without the cost of its clock. */
-  guest: Latency;
-  /** As the node saw it: from the handler's read of the fault to the waking of the program. */
-  handler: { p50Us: number; p99Us: number } | undefined;
-}
 
 interface TouchLine {
   clock_ns: number;

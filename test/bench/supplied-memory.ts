@@ -1,11 +1,12 @@
 // Memory that the machine really has. A virtual machine's host may take free pages back (free page reporting) and
 // supply them again at their first touch, which then costs as much as several faults of ours. So what a measurement is
 // going to use is touched right before it, and given back to the kernel, which hands out first what it got last.
+
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { round } from './figure.ts';
 
-const PAGE_BYTES = 4096;
 const PIECE_BYTES = 2 ** 20;
 /** More than any measurement uses, with what its processes allocate on the side. */
 const SUPPLY_BYTES = 768 * 2 ** 20;

@@ -2,11 +2,15 @@
 // header, the AssemblyScript binding and the reference page are made from this by `npm run generate`, and the virtual
 // kernel's implementation is held to it by its type.
 
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { ModuleDescription } from './description.ts';
 
 export const odonata = {
   name: 'odonata',
-  pageBytes: { value: 4096, doc: 'Bytes in a page: the unit of mapping, of coherency and of transfer.' },
+  pageBytes: {
+    value: PAGE_BYTES,
+    doc: 'Bytes in a page: the unit of mapping, of coherency and of transfer.',
+  },
   model:
     "A *dataspace* is named memory that any process of the cluster may map, on whatever node it runs.  A mapping puts a range of a dataspace under a range of this program's own linear memory: from then on plain loads, stores and atomics reach the shared bytes, and a page that is not here is brought in by a fault.  Memory is sequentially consistent per page; a program that orders its accesses with atomics, range locks or wait/wake sees sequential consistency overall.",
   rules: [

@@ -73,7 +73,7 @@ export function vmspaceWire({
 }: Vmspace): MessageInitShape<typeof VmspaceSnapshotSchema> {
   return {
     ...{ vmspace: id, pid, file, sizeBytes: BigInt(sizeBytes), quotaFrames: BigInt(quotaFrames) },
-    entries: entries.map(({ address, firstPage, pageCount, dataspace, writable }) => ({
+    entries: [...entries].map(({ address, firstPage, pageCount, dataspace, writable }) => ({
       ...{ vmspace: id, address, dataspace: dataspace.id, writable },
       lengthBytes: BigInt(pageCount * PAGE_BYTES),
       offsetBytes: BigInt(firstPage * PAGE_BYTES),

@@ -1,11 +1,12 @@
 // The memory of this machine that clusters share: /dev/shm. Each cluster writes what its nodes were promised into its lock
 // file, which is there, and locked, as long as the cluster is; so the next one promises only what is left.
+
 import { existsSync, readdirSync, readFileSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { formatSize } from '../size.ts';
 
-const FRAME_BYTES = 4096;
 /** Nodes that were promised nothing by name share so much of what is left. */
 const DEFAULT_PART = 0.75;
 /** And get so much each all the same, where it is there now, however much others were promised. */
@@ -98,7 +99,7 @@ export function nodeMemory(
     throw new Failure(asked, { fix });
   }
   const share = (bytes: number): number =>
-    Math.floor((bytes * DEFAULT_PART) / nodes / FRAME_BYTES) * FRAME_BYTES;
+    Math.floor((bytes * DEFAULT_PART) / nodes / PAGE_BYTES) * PAGE_BYTES;
   const alone = share(availableBytes);
   const bytes = Math.max(share(left), Math.min(alone, DEFAULT_LEAST_BYTES));
   if (bytes < LEAST_BYTES) {

@@ -2,6 +2,7 @@ import { createReadStream, createWriteStream, realpathSync, renameSync, rmSync, 
 import { constants, hostname, userInfo } from 'node:os';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pageCountOf } from '@odonata/coherency/page.ts';
 import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
 import type { DataspaceLoss } from '@odonata/proto/pmap/v1/pmap';
 import { Code } from '@odonata/rpc/error.ts';
@@ -315,7 +316,7 @@ async function rm(names: string[], options: DsOptions): Promise<void> {
 }
 
 const pagesText = (pages: bigint): string => plural(Number(pages), 'page');
-const pagesOf = ({ sizeBytes }: Dataspace): bigint => (sizeBytes + 4095n) / 4096n;
+const pagesOf = ({ sizeBytes }: Dataspace): bigint => BigInt(pageCountOf(sizeBytes));
 
 /** What is not well with one, or not here: `3 pages LOST, 5 pages stored, not resident`. */
 function notWell({ load }: Dataspace, loss: DataspaceLoss | undefined): string {

@@ -1,4 +1,5 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { FaultWait, Vmspace } from '@odonata/proto/pmap/v1/pmap';
 import { type Process, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Command } from 'commander';
@@ -141,7 +142,7 @@ function row(process: Process): string[] {
     process.vkernel,
     ended ? how : stateName(process.state),
     formatSpan(Date.now() - startedMs),
-    ended ? '-' : formatSize(process.residentPages * 4096n),
+    ended ? '-' : formatSize(process.residentPages * BigInt(PAGE_BYTES)),
     `${shownCommand(process.command)}${ended && exit?.reason ? `  (${exit.reason})` : ''}`,
   ];
 }

@@ -1,3 +1,4 @@
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/coherency';
 import type { DataspaceLoss, FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
@@ -265,7 +266,7 @@ function nodeTable(nodes: NodeStatus[]): string {
   );
   const rows = nodes.map(({ name, stats }) => {
     if (!stats) return [name, ...Array<string>(7).fill('?')];
-    const pages = (count: bigint): string => formatSize(count * 4096n);
+    const pages = (count: bigint): string => formatSize(count * BigInt(PAGE_BYTES));
     return [
       name,
       pages(stats.framesTotal),

@@ -2,8 +2,10 @@
 // from frame credit; faults of shared memory it sends to the pmap manager on a stream of its own, so that neither waits
 // for what the main thread does. It must never touch guest memory: it would wait for itself.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { AddressMap, type AddressRange } from '@odonata/userfault/address-map.ts';
 import { Errno } from '@odonata/userfault/libc.ts';
-import { type FaultMessage, PAGE_BYTES, Userfault, watchFaults } from '@odonata/userfault/userfault.ts';
+import { type FaultMessage, Userfault, watchFaults } from '@odonata/userfault/userfault.ts';
 import { type FaultInit, FaultLine } from './fault-line.ts';
 import { FrameCredit, SpaceCells } from './frame-credit.ts';
 import { fillForTheEnd, isFull } from './last-fill.ts';
@@ -55,18 +57,11 @@ const SAMPLE_EVERY = 16;
 /** Instead of a number of pages: the tmpfs has no room. */
 const FULL = -1;
 
-interface Region {
-  address: bigint;
-  end: bigint;
-}
-
-interface Space {
+interface Space extends AddressRange {
   vmspace: bigint;
-  base: bigint;
-  end: bigint;
   quotaPages: number;
   cells: SpaceCells;
-  shared: Region[];
+  shared: AddressMap<AddressRange>;
   nextAddress: bigint;
   runPages: number;
 }
@@ -74,7 +69,8 @@ interface Space {
 class FaultThread {
   private readonly userfault: Userfault;
   private readonly credit: FrameCredit;
-  private readonly spaces: Space[] = [];
+  private readonly spaces = new AddressMap<Space>();
+  private readonly byId = new Map<bigint, Space>();
   private line: FaultLine | undefined;
   private readonly kept: FaultInit[] = [];
   private count = 0;
@@ -122,34 +118,40 @@ class FaultThread {
     if (order.type === 'space') {
       const { vmspace, base, lengthBytes, quotaPages } = order;
       const cells = new SpaceCells(order.cells);
-      this.spaces.push({
+      const space: Space = {
         vmspace,
-        base,
+        address: base,
         end: base + BigInt(lengthBytes),
         quotaPages,
         cells,
-        shared: [],
+        shared: new AddressMap(),
         nextAddress: -1n,
         runPages: 1,
-      });
+      };
+      this.spaces.add(space);
+      this.byId.set(vmspace, space);
       return;
     }
-    const at = this.spaces.findIndex((s) => s.vmspace === order.vmspace);
-    const space = this.spaces[at];
+    const space = this.byId.get(order.vmspace);
     if (space === undefined) return;
-    if (order.type === 'forget') this.spaces.splice(at, 1);
-    else if (order.type === 'map')
-      space.shared.push({ address: order.address, end: order.address + BigInt(order.lengthBytes) });
-    else space.shared = space.shared.filter((r) => r.address !== order.address);
+    if (order.type === 'forget') {
+      this.byId.delete(order.vmspace);
+      this.spaces.remove(space);
+    } else if (order.type === 'map')
+      space.shared.add({ address: order.address, end: order.address + BigInt(order.lengthBytes) });
+    else {
+      const region = space.shared.find(order.address);
+      if (region !== undefined) space.shared.remove(region);
+    }
   }
 
   private serve(address: bigint, write: boolean, atNs: bigint): void {
-    const space = this.spaces.find((s) => address >= s.base && address < s.end);
+    const space = this.spaces.find(address);
     if (space === undefined) {
       this.userfault.wake(address, PAGE_BYTES);
     } else if (space.cells.dying) {
       fillForTheEnd(this.userfault, address);
-    } else if (space.shared.some((r) => address >= r.address && address < r.end)) {
+    } else if (space.shared.find(address) !== undefined) {
       const fault = { vmspace: space.vmspace, address, write, atNs };
       // Each is of a thread that waits, so they are few.
       if (this.line === undefined) this.kept.push(fault);
@@ -194,9 +196,7 @@ class FaultThread {
   private runOf(space: Space, address: bigint): number {
     const doubled = address === space.nextAddress ? space.runPages * 2 : BLOCK_PAGES;
     space.runPages = Math.min(RUN_MAX_PAGES, doubled);
-    let end = space.end;
-    for (const region of space.shared)
-      if (region.address > address && region.address < end) end = region.address;
+    const end = space.shared.next(address)?.address ?? space.end;
     return Math.min(space.runPages, Number(end - address) / PAGE_BYTES);
   }
 

@@ -1,6 +1,7 @@
 // A page for a process that is ending: its thread waits in a fault and must go on to its end, whatever is full.
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { Errno, MapFlag, mmap, Prot } from '@odonata/userfault/libc.ts';
-import { PAGE_BYTES, type Userfault } from '@odonata/userfault/userfault.ts';
+import type { Userfault } from '@odonata/userfault/userfault.ts';
 
 const ANONYMOUS_FIXED = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFlag.NORESERVE;
 

@@ -15,10 +15,12 @@ import {
 } from '@odonata/proto/pmap/v1/pmap';
 import { Backoff } from '@odonata/rpc/backoff.ts';
 import { openChannel, openStream } from '@odonata/rpc/client.ts';
+import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { handOver } from '@odonata/userfault/descriptor-door.ts';
 import { PmapError } from './pmap-interface.ts';
+import { Errno } from './wasi/errno.ts';
 import { errnoOf, errnoOfSync } from './wasi-errno.ts';
 
 type VkernelEventInit = MessageInitShape<typeof VkernelEventSchema>['event'];
@@ -36,10 +38,10 @@ export interface PmapSessionOptions {
   /** Another pmap manager takes the place of this one: faults are kept until its welcome. */
   onMoving(): void;
   onLost(): void;
+  /** How long the next pmap manager may take to welcome us. */
+  handOverMs?: number;
 }
 
-const EIO = 29;
-/** How long the next pmap manager may take to welcome us. */
 const HAND_OVER_MS = 10_000;
 const MOVE_AGAIN_MS = 10;
 
@@ -64,6 +66,8 @@ export class PmapSession {
   private token: Uint8Array | undefined;
   /** While it moves: when to give up. */
   private moving: NodeJS.Timeout | undefined;
+  /** The next try to connect: one at most. */
+  private trying: NodeJS.Timeout | undefined;
   private unsent: { request?: bigint; event: VkernelEventInit }[] = [];
   private nextRequest = 1n;
 
@@ -104,7 +108,7 @@ export class PmapSession {
   askMany(event: VkernelEventInit, answer: Asked['answer'], reject: (error: PmapError) => void): bigint {
     const request = this.nextRequest++;
     if (!this.ready && this.moving === undefined) {
-      reject(new PmapError(EIO, 'the pmap manager of the node is away'));
+      reject(new PmapError(Errno.io, 'the pmap manager of the node is away'));
       return request;
     }
     const numbered = withRequest(event, request);
@@ -120,7 +124,8 @@ export class PmapSession {
 
   /** Gives the stream up: what went with the stream of faults cannot be known. */
   breakOff(reason: string): void {
-    if (this.stream !== undefined && this.ready) this.lost(this.stream, reason);
+    if (this.stream !== undefined && this.ready)
+      this.lost(this.stream, new RpcError(Code.Unavailable, reason));
   }
 
   private connect(): void {
@@ -139,8 +144,8 @@ export class PmapSession {
     stream.on('data', (response: SessionResponse) => {
       if (this.stream === stream) for (const event of response.events) this.receive(stream, event);
     });
-    stream.on('error', (error) => this.lost(stream, error.message));
-    stream.on('end', () => this.lost(stream, 'it ended the stream'));
+    stream.on('error', (error) => this.lost(stream, fromServiceError(error)));
+    stream.on('end', () => this.lost(stream, new RpcError(Code.Unavailable, 'it ended the stream')));
     stream.write(
       create(SessionRequestSchema, {
         events: [{ event: { case: 'hello', value: { name, userfaultToken: token, resumeToken } } }],
@@ -148,13 +153,14 @@ export class PmapSession {
     );
   }
 
-  private lost(stream: ClientDuplexStream<SessionRequestInit, SessionResponse>, reason: string): void {
+  private lost(stream: ClientDuplexStream<SessionRequestInit, SessionResponse>, error: RpcError): void {
     if (this.stream !== stream || this.closed) return;
     stream.cancel();
     this.stream = undefined;
     // One that knows of no session to resume is not the next one: it has nothing of ours.
-    if (this.moving !== undefined && !/UNAUTHENTICATED/.test(reason)) this.again(reason);
-    else this.giveUp(reason);
+    const unknown = this.moving !== undefined && error.code === Code.Unauthenticated;
+    if (this.moving !== undefined && !unknown) this.again(error.message);
+    else this.giveUp(error.message);
   }
 
   private giveUp(reason: string): void {
@@ -165,7 +171,7 @@ export class PmapSession {
     this.batch.clear();
     this.ready = false;
     for (const asked of this.asked.values())
-      asked.reject(new PmapError(EIO, 'the pmap manager of the node went away'));
+      asked.reject(new PmapError(Errno.io, 'the pmap manager of the node went away'));
     this.asked.clear();
     if (was) this.o.onLost();
     this.again(reason);
@@ -179,7 +185,8 @@ export class PmapSession {
       if (this.closed || (moves && this.moving === undefined)) return;
       this.connect();
     };
-    setTimeout(retry, moves ? MOVE_AGAIN_MS : this.backoff.nextDelayMs());
+    clearTimeout(this.trying);
+    this.trying = setTimeout(retry, moves ? MOVE_AGAIN_MS : this.backoff.nextDelayMs());
   }
 
   // The last word here; what is said from now on waits for the next pmap manager.
@@ -190,8 +197,7 @@ export class PmapSession {
       this.stream?.cancel();
       this.stream = undefined;
       this.giveUp('no other pmap manager took the place of the one that handed over');
-      this.again('it was handed over to nobody');
-    }, HAND_OVER_MS);
+    }, this.o.handOverMs ?? HAND_OVER_MS);
     this.o.onMoving();
     stream.end();
   }
@@ -237,6 +243,7 @@ export class PmapSession {
   close(): void {
     this.closed = true;
     clearTimeout(this.moving);
+    clearTimeout(this.trying);
     this.stream?.end();
     this.stream?.cancel();
     this.channel.close();

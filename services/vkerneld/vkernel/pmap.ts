@@ -1,10 +1,13 @@
 // The vkernel's pmap: linear memories of processes laid over memory files and watched by userfaultfd.
+
 import { Worker } from 'node:worker_threads';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import type { FaultThreadData, FaultThreadOrder, FaultThreadReport } from './fault-thread.ts';
 import { CREDIT_STEP, FrameCredit } from './frame-credit.ts';
 import type { Pmap, Space, SpaceOptions } from './pmap-interface.ts';
+import type { PmapParts } from './pmap-parts.ts';
 import { type PmapAnswer, PmapSession } from './pmap-session.ts';
 import { SharedLease } from './shared-lease.ts';
 import { Vmspace } from './vmspace.ts';
@@ -25,14 +28,6 @@ export async function createPmap(options: PmapOptions): Promise<Pmap> {
   await pmap.session.whenReady();
   await pmap.askFrames(CREDIT_STEP);
   return pmap;
-}
-
-/** What vmspaces need of their pmap. */
-export interface PmapParts {
-  readonly session: PmapSession;
-  readonly userfault: Userfault;
-  order(order: FaultThreadOrder): void;
-  remove(vmspace: Vmspace): void;
 }
 
 interface FramesAsked {
@@ -91,8 +86,8 @@ class VkernelPmap implements Pmap, PmapParts {
     this.thread.postMessage(order);
   }
 
-  remove(vmspace: Vmspace): void {
-    this.vmspaces.delete(vmspace.id);
+  remove(vmspace: bigint): void {
+    this.vmspaces.delete(vmspace);
   }
 
   /** Asks for frames ahead; resolves with how many came. */
@@ -157,7 +152,7 @@ class VkernelPmap implements Pmap, PmapParts {
   private async refill(id: bigint, address: bigint): Promise<void> {
     this.vmspaces.get(id)?.waits(address);
     if (this.credit.frames > 0) {
-      this.userfault.wake(address, 4096);
+      this.userfault.wake(address, PAGE_BYTES);
       return;
     }
     // Answered when there are frames, or with the reason why there will be none.
@@ -178,7 +173,7 @@ class VkernelPmap implements Pmap, PmapParts {
     if (vmspace === undefined) return;
     if (refused !== undefined) vmspace.fatal('SIGKILL', refused, address);
     // The fault thread can serve it now: let the guest fault once more.
-    else this.userfault.wake(address, 4096);
+    else this.userfault.wake(address, PAGE_BYTES);
   }
 
   async close(): Promise<void> {

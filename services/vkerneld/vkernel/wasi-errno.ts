@@ -1,26 +1,26 @@
-// Errors of services as WASI errnos (wasi_snapshot_preview1).
-const BY_CODE: Record<number, number> = {
-  1: 11, // CANCELLED -> ECANCELED
-  3: 28, // INVALID_ARGUMENT -> EINVAL
-  4: 73, // DEADLINE_EXCEEDED -> ETIMEDOUT
-  5: 44, // NOT_FOUND -> ENOENT
-  6: 20, // ALREADY_EXISTS -> EEXIST
-  7: 2, // PERMISSION_DENIED -> EACCES
-  8: 48, // RESOURCE_EXHAUSTED -> ENOMEM
-  9: 10, // FAILED_PRECONDITION -> EBUSY
-  11: 28, // OUT_OF_RANGE -> EINVAL
-  12: 52, // UNIMPLEMENTED -> ENOSYS
-};
+// Errors of services as WASI errnos.
+import { Code } from '@odonata/rpc/error.ts';
+import { Errno } from './wasi/errno.ts';
 
-const RESOURCE_EXHAUSTED = 8;
-const ENOSPC = 51;
+const BY_CODE: Readonly<Record<number, number>> = {
+  [Code.Cancelled]: Errno.canceled,
+  [Code.InvalidArgument]: Errno.inval,
+  [Code.DeadlineExceeded]: Errno.timedout,
+  [Code.NotFound]: Errno.noent,
+  [Code.AlreadyExists]: Errno.exist,
+  [Code.PermissionDenied]: Errno.acces,
+  [Code.ResourceExhausted]: Errno.nomem,
+  [Code.FailedPrecondition]: Errno.busy,
+  [Code.OutOfRange]: Errno.inval,
+  [Code.Unimplemented]: Errno.nosys,
+};
 
 /** Of a sync: what is exhausted is the disk, not memory. */
 export function errnoOfSync(grpcCode: number): number {
-  return grpcCode === RESOURCE_EXHAUSTED ? ENOSPC : errnoOf(grpcCode);
+  return grpcCode === Code.ResourceExhausted ? Errno.nospc : errnoOf(grpcCode);
 }
 
 /** EIO for what has no better match. */
 export function errnoOf(grpcCode: number): number {
-  return BY_CODE[grpcCode] ?? 29;
+  return BY_CODE[grpcCode] ?? Errno.io;
 }

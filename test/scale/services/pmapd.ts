@@ -1,6 +1,7 @@
 // pmap managers: a node each. Real programs touch pages that are resident on their node and not mapped yet, so each
 // access is a fault that pmapd serves by itself.
 
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { Connection } from '../../../services/vkctl/connection.ts';
 import { withCluster } from '../../bench/cluster.ts';
 import { within } from '../../bench/directory/holders.ts';
@@ -11,7 +12,6 @@ import { ProcessMeter } from '../process-meter.ts';
 import type { Pattern, Place, Round, ScaledService, Setting } from '../scaled-service.ts';
 import { inTurnOrAtOnce } from '../timed.ts';
 
-const PAGE_BYTES = 4096;
 /** Further apart than one fault maps, and in an order that does not look sequential. */
 const STRIDE_PAGES = 19;
 /** Of all nodes together. */

@@ -5,9 +5,9 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PAGE_BYTES } from '@odonata/backing-store/chunk.ts';
 import { PageStore } from '@odonata/backing-store/page-store.ts';
 import { StoreDisk } from '@odonata/bus/store-disk.ts';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { withBackoff } from '@odonata/rpc/backoff.ts';
 import { RpcError } from '@odonata/rpc/error.ts';
 import { silentLog } from '@odonata/rpc/log.ts';

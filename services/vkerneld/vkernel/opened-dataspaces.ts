@@ -1,0 +1,83 @@
+// The dataspaces that one process has open, and what it asks of them by name: opening, range locks, sync.
+import { LockMode, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import { type Dataspace, type OpenFlags, PmapError, type RangeLockMode } from './pmap-interface.ts';
+import type { PmapSession } from './pmap-session.ts';
+import { Errno } from './wasi/errno.ts';
+
+/** Dataspaces that one process may open. */
+const OPENED_MAX = 4_096;
+
+const ERRNO_OF: Partial<Record<SyncStatus, number>> = {
+  [SyncStatus.TIMED_OUT]: Errno.timedout,
+  [SyncStatus.DEADLOCK]: Errno.deadlk,
+  [SyncStatus.NOT_FOUND]: Errno.noent,
+  [SyncStatus.EXHAUSTED]: Errno.nomem,
+};
+
+interface OpenedDataspace {
+  /** Of the node: what is mapped. */
+  readonly file: string;
+  readonly sizeBytes: bigint;
+}
+
+export class OpenedDataspaces {
+  private readonly session: PmapSession;
+  private readonly pid: bigint;
+  private readonly opened = new Map<bigint, OpenedDataspace>();
+
+  constructor(session: PmapSession, pid: bigint) {
+    this.session = session;
+    this.pid = pid;
+  }
+
+  /** @throws PmapError ENOENT */
+  get(dataspace: bigint): OpenedDataspace {
+    const about = this.opened.get(dataspace);
+    if (about === undefined)
+      throw new PmapError(Errno.noent, `dataspace ${dataspace} is not open in this process`);
+    return about;
+  }
+
+  async open(name: string, sizeBytes: bigint, flags: OpenFlags): Promise<Dataspace> {
+    if (flags.create && sizeBytes <= 0n) throw new PmapError(Errno.inval, 'a new dataspace needs a size');
+    if (this.opened.size >= OPENED_MAX)
+      throw new PmapError(
+        Errno.mfile,
+        `${OPENED_MAX} dataspaces are the most that one process may have open`,
+      );
+    const { exclusive, durable } = flags;
+    const value = { name, sizeBytes: flags.create ? sizeBytes : 0n, exclusive, durable };
+    const answer = await this.session.ask({ case: 'open', value });
+    if (answer.case !== 'opened') throw new PmapError(Errno.inval, `open was answered with ${answer.case}`);
+    const { dataspace, file, sizeBytes: size } = answer.value;
+    if (!flags.create && sizeBytes > 0n && sizeBytes !== size) {
+      throw new PmapError(Errno.exist, `dataspace ${name} exists with ${size} bytes, not ${sizeBytes}`);
+    }
+    this.opened.set(dataspace, { file, sizeBytes: size });
+    return { id: dataspace, sizeBytes: size };
+  }
+
+  async lock(
+    dataspace: bigint,
+    begin: bigint,
+    end: bigint,
+    mode: RangeLockMode,
+    timeoutMs: bigint,
+  ): Promise<void> {
+    this.get(dataspace);
+    if (begin > end) throw new PmapError(Errno.inval, `range ${begin} to ${end} is empty`);
+    const value = { dataspace, begin, end, mode: LockMode[mode], owner: this.pid, timeoutMs };
+    const answer = await this.session.ask({ case: 'lock', value });
+    if (answer.case !== 'lock') throw new PmapError(Errno.inval, `lock was answered with ${answer.case}`);
+    if (answer.value.status !== SyncStatus.OK)
+      throw new PmapError(ERRNO_OF[answer.value.status] ?? Errno.inval, SyncStatus[answer.value.status]!);
+  }
+
+  async unlock(dataspace: bigint, begin: bigint, end: bigint): Promise<void> {
+    await this.session.ask({ case: 'unlock', value: { dataspace, begin, end, owner: this.pid } });
+  }
+
+  async sync(dataspace: bigint, offset: bigint, length: bigint): Promise<void> {
+    await this.session.ask({ case: 'sync', value: { dataspace, offset, length } });
+  }
+}

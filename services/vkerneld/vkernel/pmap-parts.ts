@@ -1,0 +1,12 @@
+// What vmspaces need of their pmap.
+import type { Userfault } from '@odonata/userfault/userfault.ts';
+import type { FaultThreadOrder } from './fault-thread.ts';
+import type { PmapSession } from './pmap-session.ts';
+
+export interface PmapParts {
+  readonly session: PmapSession;
+  readonly userfault: Userfault;
+  order(order: FaultThreadOrder): void;
+  /** A vmspace is over. */
+  remove(vmspace: bigint): void;
+}
