@@ -166,8 +166,13 @@ describe('run', () => {
     const responses = client.run(requests)[Symbol.asyncIterator]();
     const first = await responses.next();
     const pid = first.value.event.value.pid as bigint;
-    await delay(300);
+    // A neighbour brings as much through the same virtual kernel: so there was time for all of it, and it stalls.
+    const neighbour = new Caller('spew:40960');
+    expect(await neighbour.ended).toMatchObject({ code: 0 });
+    expect(neighbour.outputBytes).toBe(40 * 1024 * 1024);
     expect((await process(pid))?.state).toBe(ProcessState.RUNNING);
+    const stalled = await logOf(pid);
+    expect(stalled.bytes + Number(stalled.droppedBytes)).toBeLessThan(20 * 1024 * 1024);
     let bytes = 0;
     for (;;) {
       const { done, value } = await responses.next();

@@ -159,7 +159,6 @@ describe('a node', () => {
     await cluster.well();
     // It dropped what it had, and reads what is there now.
     expect(await cluster.json('node3', 'peek', ['ours', '0'])).toMatchObject({ words: [99] });
-    await sleep(100);
     expect(await cluster.json('node3', 'counter', ['after', 'lock', '3'])).toMatchObject({ seen: 3 });
   });
 
@@ -185,13 +184,18 @@ describe('a node', () => {
     await reader.wrote(/words/);
     const pmapd = cluster.service('node2/pmapd').process!;
     signalIdentity(pmapd, 'SIGSTOP');
+    // Needs an answer of the node that is stopped.
+    const written = cluster.output('node1', 'peek', ['short', '0', '--write', '5']);
     await sleep(LEASE_MS / 4);
     signalIdentity(pmapd, 'SIGCONT');
-    const seen = reader.stdout.length;
-    await sleep(LEASE_MS);
-    expect(reader.stdout.length).toBeGreaterThan(seen);
-    await cluster.output('node1', 'peek', ['short', '0', '--write', '5']);
+    await written;
     await reader.wrote(/\[5\]/);
+    // A line takes 10 ms at least: with so many more, the lease that it had when it was stopped is over.
+    const lines = () => reader.stdout.split('\n').length;
+    const before = lines();
+    await until('it reads on past its lease', () => lines() > before + LEASE_MS / 10);
+    expect(cluster.service('node2/pmapd').process).toEqual(pmapd);
     await reader.signal('SIGKILL');
+    expect(await reader.end()).toMatchObject({ reason: 'killed by SIGKILL' });
   });
 });

@@ -49,9 +49,10 @@ describe.skipIf(!hasClang)('the import module odonata', () => {
   test('one that waits can be killed, and its wait is cancelled', async () => {
     const run = machine.run(module, { args: ['wait'] });
     await eventually(run.stdout).toMatch(/^waiting at \d+\n$/);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await eventually(() => machine.pmap.sleepers).toBe(1);
     await run.process.kill('SIGTERM');
     expect((await run.exited).code).toBe(143);
+    expect(machine.pmap.sleepers).toBe(0);
     expect(await machine.pmap.spaces.at(-1)!.wake(Number(run.stdout().match(/\d+/)![0]), 1)).toBe(0);
   });
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { untakenBytesMax } from './output-ring.ts';
+import type { Pmap } from './pmap-interface.ts';
 import { assemble, compileAssemblyscript } from './testdata/programs.ts';
 import { eventually, TestMachine } from './testdata/run-process.ts';
 
@@ -36,7 +37,8 @@ function linkOf(fd: string): string {
   }
 }
 
-const spin = program('(loop $again (br $again))');
+/** Says that it runs, and does nothing else. */
+const spin = program('(call $print) (loop $again (br $again))');
 
 test('starts, writes, exits', async () => {
   const run = machine.run(program('(call $print) (call $exit (i32.const 7))'));
@@ -179,7 +181,7 @@ describe('a module without memory', () => {
 describe('ends from outside', () => {
   test.each(['SIGKILL', 'SIGTERM', 'SIGINT'])('an endless loop, by %s', async (signal) => {
     const run = machine.run(spin);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await eventually(run.stdout).toBe('hello\n');
     const start = performance.now();
     await run.process.kill(signal);
     const exit = await run.exited;
@@ -197,9 +199,15 @@ describe('ends from outside', () => {
   });
 
   test('while it waits for its pmap', async () => {
-    const never = new TestMachine(new Promise(() => {}));
+    const waits = Promise.withResolvers<void>();
+    // A promise that says when somebody begins to wait for it.
+    const pmap = Object.assign(new Promise<never>(() => {}), {
+      // biome-ignore lint/suspicious/noThenProperty: that is how one waits
+      then: () => waits.resolve(),
+    });
+    const never = new TestMachine(pmap as unknown as Promise<Pmap>);
     const run = never.run(spin);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await waits.promise;
     await run.process.kill('SIGTERM');
     expect((await run.exited).signal).toBe('SIGTERM');
     await never.close();
@@ -245,7 +253,7 @@ describe('ends from outside', () => {
 
   test('by its pmap', async () => {
     const run = machine.run(spin);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await eventually(run.stdout).toBe('hello\n');
     machine.pmap.spaces.at(-1)!.options.onFatal('SIGBUS', 'page 7 of dataspace words is lost');
     expect(await run.exited).toEqual({
       code: 135,

@@ -77,6 +77,11 @@ export class PlainPmap implements Pmap {
     return space;
   }
 
+  /** Waits that are registered and have no end yet. */
+  get sleepers(): number {
+    return this.#waiters.length;
+  }
+
   async close(): Promise<void> {}
 
   #wait(address: number, timeoutMs: bigint): PendingWait {
