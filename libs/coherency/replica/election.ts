@@ -11,7 +11,7 @@
 // A round: what is noted of holders is read; then shards are taken; when all of that is known, shards are given up. What
 // was decided before the read counts only for keys that have not changed since: the notes of who led meanwhile may be
 // newer.
-import { HolderLease, renewEveryMs } from '../lease.ts';
+import { renewEveryMs } from '../lease.ts';
 import { unreachable } from '../page.ts';
 import { planShards } from '../shard-plan.ts';
 import type {
@@ -22,26 +22,15 @@ import type {
   PeerValue,
   ShardValue,
 } from './election-messages.ts';
+import { Heartbeats, type HeartbeatsOptions } from './heartbeats.ts';
 
 /** Shards that are on their way from one leader to another at a time: the others are served meanwhile. */
 const MOVES_MAX = 8;
 const PLAN_MIN_MS = 20;
 
-export interface ElectionOptions {
-  replica: string;
-  /** New each time the replica starts. */
-  incarnation: bigint;
-  /** Where holders reach this replica. */
-  address: string;
-  standalone: boolean;
+export interface ElectionOptions extends HeartbeatsOptions {
   shards: number;
-  leaseMs: number;
-  /** The replica's own lease, as the others reckon with it. */
-  lease?: HolderLease;
-}
-
-interface Peer extends PeerValue {
-  seenAtMs: number;
+  heartbeats?: Heartbeats;
 }
 
 interface Key {
@@ -64,29 +53,22 @@ interface Round {
 
 export class Election {
   protected readonly o: ElectionOptions;
-  private readonly lease: HolderLease;
-  private readonly peers = new Map<string, Peer>();
-  /** When another start of a replica was seen to change a key, by its number: its heartbeat may come later than that. */
-  private readonly signs = new Map<bigint, number>();
+  private readonly heartbeats: Heartbeats;
   private readonly shards: (Key | undefined)[];
   /** With their epochs. */
   private readonly led = new Map<number, bigint>();
   private readonly swaps = new Map<number, Swap>();
   private actions: ElectionAction[] = [];
-  private beat: { number: number; sentMs: number } | undefined;
   private round: Round | undefined;
   private last = 0;
   private beatAtMs: number;
   private planAtMs: number;
   private watched = false;
   private closed = false;
-  private away = false;
-  /** Since then our own heartbeats are stored in time. */
-  private steadySinceMs = Number.POSITIVE_INFINITY;
 
   constructor(options: ElectionOptions, nowMs: number) {
     this.o = options;
-    this.lease = options.lease ?? new HolderLease();
+    this.heartbeats = options.heartbeats ?? new Heartbeats(options);
     this.shards = Array.from({ length: options.shards }, () => undefined);
     this.beatAtMs = nowMs;
     this.planAtMs = nowMs;
@@ -103,15 +85,12 @@ export class Election {
 
   /** Addresses of replicas that live, by name. */
   live(nowMs: number): Map<string, string> {
-    const live = new Map([[this.o.replica, this.o.address]]);
-    if (this.o.standalone) return live;
-    for (const [name, peer] of this.peers) if (this.lives(peer, nowMs)) live.set(name, peer.address);
-    return live;
+    return this.heartbeats.live(nowMs);
   }
 
   /** False when another replica may have this one's shards by now. */
   mayLead(nowMs: number): boolean {
-    return this.o.standalone || this.lease.valid(nowMs);
+    return this.heartbeats.mayLead(nowMs);
   }
 
   /** Epochs of the shards that this replica leads. */
@@ -171,8 +150,7 @@ export class Election {
     }
     if (this.watched && nowMs >= this.planAtMs) {
       this.planAtMs = nowMs + Math.max(PLAN_MIN_MS, everyMs / 4);
-      for (const [incarnation, seenAtMs] of this.signs)
-        if (nowMs - seenAtMs >= this.o.leaseMs) this.signs.delete(incarnation);
+      this.heartbeats.tick(nowMs);
       this.plan(nowMs);
     }
     return this.flush();
@@ -191,67 +169,36 @@ export class Election {
   // ---- who lives
 
   private seePeer(name: string, value: PeerValue | undefined, nowMs: number): void {
-    if (name === this.o.replica) return;
-    if (value === undefined) {
-      const left = this.peers.get(name);
-      this.peers.delete(name);
-      if (left !== undefined) this.signs.delete(left.incarnation);
-      return;
-    }
-    const known = this.peers.has(name);
-    this.peers.set(name, { ...value, seenAtMs: nowMs });
-    // What the first look finds may be long dead; the second heartbeat shows life.
-    if (known && this.isConflict(value)) {
-      const at = `${name} at ${value.address}`;
-      const which = value.standalone ? at : 'this one';
-      this.say({
-        type: 'conflict',
-        reason: `replica ${at} of this cluster's directory runs too, and ${which} was started with --standalone; start all without`,
-      });
-    }
-  }
-
-  // Who came later goes.
-  protected isConflict(peer: PeerValue): boolean {
-    return (peer.standalone || this.o.standalone) && peer.incarnation < this.o.incarnation;
-  }
-
-  protected lives(peer: Peer, nowMs: number): boolean {
-    // Of the time in which we heard nothing of anybody nothing follows.
-    return nowMs - Math.max(peer.seenAtMs, this.steadySinceMs) < this.o.leaseMs;
+    if (!this.heartbeats.see(name, value, nowMs) || value === undefined) return;
+    const at = `${name} at ${value.address}`;
+    const which = value.standalone ? at : 'this one';
+    const reason = `replica ${at} of this cluster's directory runs too, and ${which} was started with --standalone; start all without`;
+    this.say({ type: 'conflict', reason });
   }
 
   private sendBeat(nowMs: number): void {
-    if (this.beat !== undefined) return;
-    const { address, incarnation, standalone } = this.o;
-    this.beat = { number: ++this.last, sentMs: nowMs };
-    this.say({ type: 'beat', beat: this.last, value: { address, incarnation, standalone } });
+    const beat = ++this.last;
+    const value = this.heartbeats.send(beat, nowMs);
+    if (value !== undefined) this.say({ type: 'beat', beat, value });
   }
 
   private beaten(
-    number: number,
+    beat: number,
     { kept, reason = '' }: { kept: boolean; reason?: string | undefined },
     nowMs: number,
   ): void {
-    if (this.beat?.number !== number) return;
-    const { sentMs } = this.beat;
-    this.beat = undefined;
-    if (this.closed) return;
+    const sentMs = this.heartbeats.answered(beat);
+    if (sentMs === undefined || this.closed) return;
     if (!kept) {
       const text = 'could not tell JetStream that this replica lives; trying again';
-      if (!this.away) this.say({ type: 'log', level: 'warn', text, about: { reason } });
-      this.away = true;
-      this.steadySinceMs = Number.POSITIVE_INFINITY;
+      if (this.heartbeats.lost()) this.say({ type: 'log', level: 'warn', text, about: { reason } });
       return;
     }
     // What was led before a silence may be led by others now.
     if (!this.mayLead(nowMs)) this.leaveAll();
-    this.lease.begin(this.o.leaseMs, sentMs);
-    if (!this.o.standalone) this.say({ type: 'mayLead', untilMs: this.lease.endMs });
-    const late = nowMs - sentMs > renewEveryMs(this.o.leaseMs);
-    if (late || !Number.isFinite(this.steadySinceMs)) this.steadySinceMs = nowMs;
-    if (this.away) this.say({ type: 'log', level: 'info', text: 'JetStream answers again', about: {} });
-    this.away = false;
+    if (this.heartbeats.kept(sentMs, nowMs))
+      this.say({ type: 'log', level: 'info', text: 'JetStream answers again', about: {} });
+    this.say({ type: 'mayLead', untilMs: this.heartbeats.leadsUntilMs });
   }
 
   // ---- who leads
@@ -261,7 +208,7 @@ export class Election {
     const known = this.shards[shard];
     if (known !== undefined && known.revision >= revision) return;
     // What the first look finds may be old.
-    if (this.watched && value !== undefined) this.signs.set(value.incarnation, nowMs);
+    if (this.watched && value !== undefined) this.heartbeats.sign(value, nowMs);
     this.shards[shard] = value && { value, revision };
     // Somebody else took it: our lease had ended in their eyes.
     if (this.led.has(shard) && !this.isMine(shard)) this.leave(shard);
@@ -325,14 +272,7 @@ export class Election {
     const value = this.shards[shard]?.value;
     if (value === undefined || value.replica === this.o.replica) return true;
     if (value.to === this.o.replica) return true;
-    return !this.live(nowMs).has(value.to ?? value.replica) && !this.isStarting(value, nowMs);
-  }
-
-  // It was seen to take the shard, and has not been heard of otherwise.
-  protected isStarting({ replica, incarnation, to }: ShardValue, nowMs: number): boolean {
-    if (to !== undefined || this.peers.get(replica)?.incarnation === incarnation) return false;
-    const seenAtMs = this.signs.get(incarnation);
-    return seenAtMs !== undefined && nowMs - seenAtMs < this.o.leaseMs;
+    return !this.live(nowMs).has(value.to ?? value.replica) && !this.heartbeats.isStarting(value, nowMs);
   }
 
   private readMembers(read: number, members: AllMembers | undefined, nowMs: number): void {

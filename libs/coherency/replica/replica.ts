@@ -11,16 +11,14 @@ import type { HolderEvent, HolderHello, Renew } from '@odonata/proto/coherency/v
 import type { DirectoryCounters } from '../directory-outbox.ts';
 import { HOLD_MAX_MS, LeaseTable } from '../lease.ts';
 import { unreachable } from '../page.ts';
-import { homeShardOf, shardOf } from '../shard.ts';
-import { runFromWire, stateWire } from '../wire.ts';
 import type { Dataspaces } from './dataspaces.ts';
 import { type HolderEntry, HolderTable } from './holders.ts';
+import { Leaders } from './leaders.ts';
 import { Members, type Membership } from './members.ts';
 import { Notes, type Outcome } from './notes.ts';
 import { ReplicaOutbox } from './outbox.ts';
-import type { ReportEvent } from './rebuild.ts';
 import type { Led, ReplicaAction, ReplicaEvent, StreamId } from './replica-messages.ts';
-import { type ShardEvent, shardEventOf } from './shard-events.ts';
+import { reportOf, type ShardEvent, shardEventOf } from './shard-events.ts';
 import { type ShardAsk, ShardLeader, type ShardLeaderOptions } from './shard-leader.ts';
 
 /** The time between two ticks. */
@@ -78,19 +76,12 @@ export class Replica {
   protected readonly o: ReplicaOptions;
   private readonly machines: ReplicaMachines;
   private readonly out = new ReplicaOutbox();
-  private readonly leaders = new Map<number, ShardLeader>();
+  private readonly leaders: Leaders;
   private readonly leases: LeaseTable;
   private readonly members: Members;
   private readonly notes: Notes<Waiting>;
   /** Nodes that did not report, whose death is being noted, with the leaders that wait for that. */
   private readonly absentees = new Map<string, Set<ShardLeader>>();
-  private readonly retired: DirectoryCounters = {
-    acquires: 0,
-    grants: 0,
-    recalls: 0,
-    invalidations: 0,
-    resends: 0,
-  };
   private leadsUntilMs: number;
   private tickedAtMs: number;
   private ledBefore = false;
@@ -102,6 +93,7 @@ export class Replica {
     this.replica = options.replica;
     this.shards = options.shards;
     this.epoch = options.incarnation;
+    this.leaders = new Leaders(options.shards);
     this.holders = new HolderTable(this.out);
     this.leases = machines.leases(options.leaseMs);
     this.members = machines.members(options.incarnation, noted);
@@ -123,7 +115,7 @@ export class Replica {
   }
 
   get led(): ShardLeader[] {
-    return [...this.leaders.values()].sort((a, b) => a.shard - b.shard);
+    return this.leaders.sorted;
   }
 
   leaderOf(shard: number): ShardLeader | undefined {
@@ -132,15 +124,15 @@ export class Replica {
 
   /** Who leads the range locks and waiters of a dataspace, if that is here. */
   home(dataspace: bigint): ShardLeader | undefined {
-    return this.leaders.get(homeShardOf(dataspace, this.shards));
+    return this.leaders.home(dataspace);
   }
 
   get isRebuilding(): boolean {
-    return [...this.leaders.values()].some((leader) => leader.isRebuilding);
+    return this.leaders.isRebuilding;
   }
 
   get parkedEvents(): number {
-    return this.led.reduce((sum, leader) => sum + leader.parkedEvents, 0);
+    return this.leaders.parkedEvents;
   }
 
   /** Notes of which the fate is not known. */
@@ -150,9 +142,7 @@ export class Replica {
 
   /** Of all shards that this replica leads or has led. */
   get counters(): DirectoryCounters {
-    const sum = { ...this.retired };
-    for (const { directory } of this.leaders.values()) addCounters(sum, directory.counters);
-    return sum;
+    return this.leaders.counters;
   }
 
   // ---- what happens
@@ -202,7 +192,7 @@ export class Replica {
         const entry = this.holders.get(id);
         if (entry !== undefined) this.bury(entry, 'its lease ended', nowMs);
       }
-      for (const leader of this.leaders.values()) leader.tick(nowMs);
+      for (const leader of this.leaders.all()) leader.tick(nowMs);
     }
     return this.end(nowMs);
   }
@@ -224,7 +214,7 @@ export class Replica {
   // What was asked of the store may be known by now, and with that a rebuild may go on.
   private end(nowMs: number): ReplicaAction[] {
     this.goOn(nowMs);
-    for (const leader of this.leaders.values()) if (leader.isRebuilding) this.advance(leader, nowMs);
+    for (const leader of this.leaders.all()) if (leader.isRebuilding) this.advance(leader, nowMs);
     this.goOn(nowMs);
     return this.out.take();
   }
@@ -274,7 +264,7 @@ export class Replica {
     const { id: holder, life, helloMs: sentMs } = entry;
     const value = { epoch, leaseMs, holder, life, shards, replica, sentMs };
     this.holders.send(holder, { case: 'welcome', value });
-    for (const leader of this.leaders.values()) leader.attach(entry, nowMs);
+    for (const leader of this.leaders.all()) leader.attach(entry, nowMs);
   }
 
   // It has the rest of its lease to come back.
@@ -321,7 +311,7 @@ export class Replica {
       case 'report': {
         const leader = this.leaders.get(event.value.shard);
         if (leader === undefined) return;
-        leader.report(entry, reportOf(entry, event.value), event.value);
+        leader.report(entry, reportOf(entry.id, event.value), event.value);
         this.advance(leader, nowMs);
         return;
       }
@@ -329,19 +319,19 @@ export class Replica {
       case 'ack': {
         const { run } = event.value;
         if (run !== undefined)
-          this.ofPage(run.dataspace, run.firstPage)?.receive(entry, shardEventOf(event), nowMs);
+          this.leaders.ofPage(run.dataspace, run.firstPage)?.receive(entry, shardEventOf(event), nowMs);
         return;
       }
       case 'lock':
       case 'unlock':
       case 'wait':
       case 'wake':
-        this.home(event.value.dataspace)?.receive(entry, shardEventOf(event), nowMs);
+        this.leaders.home(event.value.dataspace)?.receive(entry, shardEventOf(event), nowMs);
         return;
       case 'cancelWait':
       case 'ownerGone': {
         const each: ShardEvent = shardEventOf(event);
-        for (const leader of this.leaders.values()) leader.receive(entry, each, nowMs);
+        for (const leader of this.leaders.all()) leader.receive(entry, each, nowMs);
         return;
       }
       default:
@@ -359,11 +349,6 @@ export class Replica {
     this.leases.heard(entry.id, nowMs, heldMs);
     if (heldMs > 0) entry.heldUntilMs = nowMs + heldMs;
     this.holders.send(entry.id, { case: 'renewed', value: { sentMs, heldMs } });
-  }
-
-  // A shard that is led elsewhere: the holder hears of it from there, and asks again.
-  private ofPage(dataspace: bigint, page: number): ShardLeader | undefined {
-    return this.leaders.get(shardOf(dataspace, page, this.shards));
   }
 
   // ---- deaths
@@ -386,7 +371,7 @@ export class Replica {
     this.drop(entry);
     // Nothing was given to it.
     if (!entry.welcomed) return;
-    for (const leader of this.leaders.values()) leader.dies(entry);
+    for (const leader of this.leaders.all()) leader.dies(entry);
     // Noted before anybody gets what it had: else the next leader would believe it.
     this.noteDeath(node, { type: 'bury', entry }, nowMs);
   }
@@ -419,21 +404,20 @@ export class Replica {
     const leader = this.machines.leader({
       ...{ ...led, shards, leaseMs, dataspaces, holders, out, grantedPages, nowMs },
     });
-    this.leaders.set(led.shard, leader);
+    this.leaders.add(leader);
   }
 
   private leave(shard: number): void {
     const leader = this.leaders.get(shard);
     if (leader === undefined) return;
-    this.leaders.delete(shard);
-    addCounters(this.retired, leader.directory.counters);
+    this.leaders.remove(leader);
     this.notes.cancel((waiting) => waiting.type === 'serve' && waiting.leader === leader);
     for (const { id } of this.holders.all())
       this.holders.send(id, { case: 'left', value: { shard, epoch: leader.epoch } });
   }
 
   private removed(dataspace: bigint): void {
-    for (const leader of this.leaders.values()) leader.remove(dataspace);
+    for (const leader of this.leaders.all()) leader.remove(dataspace);
     for (const { id } of this.holders.all()) this.holders.send(id, { case: 'removed', value: { dataspace } });
   }
 
@@ -476,7 +460,7 @@ export class Replica {
         if (kept) this.buried(waiting.entry, nowMs);
         else
           this.stepDown(
-            [...this.leaders.values()],
+            [...this.leaders.all()],
             `the death of the holder ${waiting.entry.node} could not be noted`,
             reason,
           );
@@ -513,15 +497,15 @@ export class Replica {
 
   private buried(entry: HolderEntry, nowMs: number): void {
     // The lease of our own may have ended meanwhile.
-    if (this.mayLead(nowMs)) for (const leader of this.leaders.values()) leader.bury(entry);
+    if (this.mayLead(nowMs)) for (const leader of this.leaders.all()) leader.bury(entry);
   }
 
   private isLed(leader: ShardLeader, nowMs: number): boolean {
-    return this.leaders.get(leader.shard) === leader && this.mayLead(nowMs);
+    return this.leaders.has(leader) && this.mayLead(nowMs);
   }
 
   private stepDown(leaders: readonly ShardLeader[], what: string, reason: string): void {
-    const led = leaders.filter((leader) => this.leaders.get(leader.shard) === leader);
+    const led = leaders.filter((leader) => this.leaders.has(leader));
     if (led.length === 0) return;
     const shards = led.map(({ shard }) => shard);
     const text = `${what}: these shards are not led from here any more`;
@@ -529,23 +513,4 @@ export class Replica {
     for (const shard of shards) this.leave(shard);
     this.out.add({ type: 'stepDown', shards, reason: what });
   }
-}
-
-/** @throws RangeError when the message will not do */
-function reportOf(
-  entry: HolderEntry,
-  { held, voided, reborn }: Extract<HolderEvent['event'], { case: 'report' }>['value'],
-): ReportEvent {
-  const runs = held.map((h) => ({
-    run: runFromWire(h.run),
-    state: stateWire.from(h.state),
-    version: Number(h.version),
-    kept: h.kept,
-    keptFor: h.keptFor === 0n ? undefined : h.keptFor,
-  }));
-  return { type: 'report', holder: entry.id, held: runs, voided, reborn } as ReportEvent;
-}
-
-function addCounters(to: DirectoryCounters, from: Readonly<DirectoryCounters>): void {
-  for (const name of Object.keys(to) as (keyof DirectoryCounters)[]) to[name] += from[name];
 }

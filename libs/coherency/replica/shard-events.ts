@@ -1,9 +1,10 @@
 // What holders say to the leader of a shard, and its desk's answers, as protobuf messages and back.
-import { type HolderEvent, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import { type HolderEvent, type Report, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
 import type { AckKind } from '../directory-messages.ts';
-import type { AccessMode, PageRun } from '../page.ts';
+import type { AccessMode, HolderId, PageRun } from '../page.ts';
 import type { LockAsk, SyncAnswer, SyncDesk } from '../sync-desk.ts';
-import { ackWire, lockWire, modeWire, outcomeWire, runFromWire } from '../wire.ts';
+import { ackWire, lockWire, modeWire, outcomeWire, runFromWire, stateWire } from '../wire.ts';
+import type { ReportEvent } from './rebuild.ts';
 import type { DirectoryEventInit } from './replica-messages.ts';
 
 export type PageEvent =
@@ -93,6 +94,18 @@ export function shardEventOf(event: WireShardEvent): ShardEvent {
     case 'ownerGone':
       return { type: 'ownerGone', owner: event.value.owner };
   }
+}
+
+/** What a holder reports of a shard. @throws RangeError when the message will not do */
+export function reportOf(holder: HolderId, { held, voided, reborn }: Report): ReportEvent {
+  const runs = held.map((h) => ({
+    run: runFromWire(h.run),
+    state: stateWire.from(h.state),
+    version: Number(h.version),
+    kept: h.kept,
+    ...(h.keptFor !== 0n && { keptFor: h.keptFor }),
+  }));
+  return { type: 'report', holder, held: runs, voided, reborn };
 }
 
 /** Applies an event of a holder. */
