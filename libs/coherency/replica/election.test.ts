@@ -247,6 +247,52 @@ test('whoever cannot tell that it lives leads nothing after its lease, and calls
   expect(seats.counts()).toEqual([3, 2]);
 });
 
+test('a replica that was seen to take a shard lives, though its heartbeat was not seen yet', () => {
+  const b = electionOf('B', 2n);
+  const [read] = b.step({ type: 'watched' }, 2);
+  const value = { replica: 'A', incarnation: 3n };
+  b.step({ type: 'shard', shard: 0, revision: 7, value }, 3);
+  b.step({ type: 'members', read: (read as { read: number }).read, members: new Map() }, 4);
+  const reads = (nowMs: number): number => {
+    const actions = b.tick(nowMs);
+    for (const action of actions)
+      if (action.type === 'beat') b.step({ type: 'beaten', beat: action.beat, kept: true }, nowMs);
+    return actions.filter(({ type }) => type === 'read').length;
+  };
+  expect([100, 200, 300, 400, 500, 600].map(reads)).toEqual([0, 0, 0, 0, 0, 0]);
+  expect(reads(700)).toBe(1);
+});
+
+test('what was in a key at the first look is no sign of life', () => {
+  const b = electionOf('B', 2n);
+  b.step({ type: 'shard', shard: 0, revision: 7, value: { replica: 'A', incarnation: 3n } }, 1);
+  expect(b.step({ type: 'watched' }, 2)).toMatchObject([{ type: 'read' }]);
+});
+
+test('after a time in which nothing was heard nobody is dead by that', () => {
+  const b = electionOf('B', 2n);
+  b.step({ type: 'peer', name: 'A', value: { address: 'A:1', incarnation: 1n, standalone: false } }, 2);
+  const lives = (nowMs: number): boolean => b.live(nowMs).has('A');
+  const [lost] = b.tick(100);
+  b.step({ type: 'beaten', beat: (lost as { beat: number }).beat, kept: false }, 5 * LEASE_MS);
+  expect(lives(5 * LEASE_MS)).toBe(true);
+  beat(b, 5 * LEASE_MS + 1);
+  expect([lives(6 * LEASE_MS), lives(6 * LEASE_MS + 1)]).toEqual([true, false]);
+});
+
+/** One that may lead the only shard, and sees nobody else. */
+function electionOf(replica: string, incarnation: bigint): Election {
+  const about = { replica, incarnation, address: `${replica}:1`, standalone: false, shards: 1 };
+  const election = new Election({ ...about, leaseMs: LEASE_MS }, 0);
+  beat(election, 0);
+  return election;
+}
+
+function beat(election: Election, nowMs: number): void {
+  const sent = election.tick(nowMs).find(({ type }) => type === 'beat');
+  election.step({ type: 'beaten', beat: (sent as { beat: number }).beat, kept: true }, nowMs);
+}
+
 describe('what a leader is told of the one before', () => {
   const members: Members = new Map([['A', new Map([['N', { incarnation: 11n, life: 5n }]])]]);
   const value = { address: 'B:1', incarnation: 2n, standalone: false };

@@ -123,6 +123,9 @@ class Conversation {
         this.did(this.replica.step({ type: 'noted', note: Number(a), kept }, this.nowMs));
         break;
       }
+      case 'clock':
+        this.nowMs = Number(a);
+        break;
       case 'at':
         this.nowMs = Number(a);
         this.did(this.replica.tick(this.nowMs));
