@@ -206,7 +206,7 @@ export class CoherencyService {
   private arm(): void {
     clearTimeout(this.timer);
     if (!this.closed)
-      this.timer = setTimeout(() => this.tick(), Math.max(1, this.core.nextMs - this.o.now()));
+      this.timer = setTimeout(() => this.tick(), Math.max(1, Math.ceil(this.core.nextMs - this.o.now())));
   }
 
   // ---- what is done
