@@ -40,9 +40,11 @@ export class Operations<M extends Mapping, B> {
     const missing = this.firstMissing(run, mode);
     if (missing !== undefined) {
       // What comes must have a frame: so before it is asked for.
-      if (room.reserve(dataspace, firstPage, pageCount, CHARGED_TO_NODE) < pageCount)
+      if (room.reserve(dataspace, firstPage, pageCount, CHARGED_TO_NODE) < pageCount) {
+        // Some were kept, for what is not asked for now.
+        room.settle(dataspace, run);
         this.noFrames(dataspace, operation, pageCount);
-      else {
+      } else {
         context.want(run, mode, pageCount);
         this.wait(dataspace, missing, operation, mode);
       }
