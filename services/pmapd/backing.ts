@@ -1,37 +1,48 @@
-// Durable dataspaces of a node: what is synced goes to the backing store, and what was lost comes back from it.
-//
-// A sync first acquires the pages for reading, so that this node has their latest bytes, wherever in the cluster they
-// were dirty; then stores them in the order of stored-version.ts; and only then answers. Syncs of one dataspace here come
-// one after the other, so of two bytes of one writer the later is stored last.
-//
-// While pages are on their way to the store, this node may be declared dead, or the page be lost where it went from here,
-// and another node may bring back what was stored before. Then it is no answer that they are stored by now: what the
-// cluster goes on with does not have them. Such a sync begins anew, with the pages as they are then.
-import { CHUNK_PAGES, chunkOf, piecesOf } from '@odonata/backing-store/chunk.ts';
-import { type PageRead, PageStore } from '@odonata/backing-store/page-store.ts';
+// Durable dataspaces of this node: the core says what is stored and read back, and when; here it is, by NATS.
+import assert from 'node:assert/strict';
+import { CHUNK_PAGES, chunkOf } from '@odonata/backing-store/chunk.ts';
+import { type PageRead, PageStore, type PageToStore } from '@odonata/backing-store/page-store.ts';
 import type { Ledger } from '@odonata/backing-store/store-stream.ts';
 import type { Bus } from '@odonata/bus/bus.ts';
-import { PAGE_BYTES, type PageRun, type PageSpan } from '@odonata/coherency/page.ts';
+import {
+  type BackingAction,
+  type BackingEvent,
+  NodeBacking,
+  type ReadPage,
+  type SyncFailure,
+} from '@odonata/coherency/node/backing.ts';
+import { PAGE_BYTES, type PageRun, type PageSpan, unreachable } from '@odonata/coherency/page.ts';
 import { versionOfStored } from '@odonata/coherency/stored-version.ts';
-import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { Code, codeName, RpcError } from '@odonata/rpc/error.ts';
-import { InOrder } from '@odonata/rpc/in-order.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
 import { PageBuffer } from './page-buffer.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 
-/** How long an access waits for a store that does not answer, before it becomes an error. */
-const STORE_WAIT_MS = 60_000;
 /** What is waited for: the server, and room on its disk. */
 const PASSES = new Set<Code>([Code.Unavailable, Code.ResourceExhausted]);
-/** Whose pages are lost more often than this while it syncs them gives up. */
-const TRIES_MAX = 20;
 
 /** Chunks of which is remembered what they have. */
 const STORED_MAX = 10_000;
 
+type Action = BackingAction<Captured, PageBuffer, RpcError>;
+
+/** Pages as they were at one time; `holds` says, when they are stored, whether that counts. */
+interface Captured {
+  pages: PageToStore[];
+  holds(): boolean;
+}
+
+interface Sync {
+  dataspace: SharedDataspace;
+  resolve(): void;
+  reject(error: RpcError): void;
+}
+
 export interface BackingOptions {
+  memory: () => CoherentMemory;
   bus: Bus;
   cluster: string;
   replicas: number;
@@ -45,157 +56,141 @@ export class Backing {
   private readonly o: BackingOptions;
   /** Syncs that failed, by code. */
   readonly failures = new Map<string, number>();
-  private failing = false;
   private opening: Promise<PageStore> | undefined;
-  /** Syncs by dataspace. */
-  private readonly syncs = new InOrder<bigint>();
-  private readonly fetching = new Set<string>();
+  private readonly core: NodeBacking<Captured, PageBuffer, RpcError>;
+  private readonly syncs = new Map<number, Sync>();
+  private lastSync = 0;
+  private timer: NodeJS.Timeout | undefined;
   /** Pages that were found in the store, by dataspace and chunk. */
   private readonly stored = new Map<string, ReadonlySet<number>>();
 
   constructor(options: BackingOptions) {
     this.o = options;
+    this.core = new NodeBacking({ chunkPages: CHUNK_PAGES, holds: (captured) => captured.holds() });
   }
 
   /**
    * Stores bytes; `length` 0: all from the offset on. Returns how many pages that are.
    * @throws RpcError: then some of it may be stored, and not all of it is
    */
-  async sync(
-    memory: CoherentMemory,
-    dataspace: SharedDataspace,
-    offset: bigint,
-    length: bigint,
-  ): Promise<number> {
-    const run = pagesOf(dataspace, offset, length);
-    try {
-      await this.syncs.run(dataspace.id, () => this.store(memory, dataspace, run));
-    } catch (error) {
-      const told =
-        error instanceof RpcError
-          ? error
-          : new RpcError(Code.DataLoss, error instanceof Error ? error.message : String(error), {
-              cause: error,
-            });
-      this.failed(dataspace, told);
-      throw told;
-    }
-    if (this.failing) this.o.log.info({ dataspace: dataspace.name }, 'syncs are stored again');
-    this.failing = false;
+  async sync(dataspace: SharedDataspace, offset: bigint, length: bigint): Promise<number> {
+    const run = { dataspace: dataspace.id, ...pagesOf(dataspace, offset, length) };
+    const sync = ++this.lastSync;
+    await new Promise<void>((resolve, reject) => {
+      this.syncs.set(sync, { dataspace, resolve, reject });
+      this.step({ type: 'sync', sync, run });
+    });
     return run.pageCount;
   }
 
-  /** The first of a row is told: a program may try again at once, and for hours. */
-  private failed({ name }: SharedDataspace, { code, details }: RpcError): void {
-    const of = codeName(code);
-    this.failures.set(of, (this.failures.get(of) ?? 0) + 1);
-    if (!this.failing) this.o.onFailed(`a sync of dataspace ${name} was not stored: ${details}`, name);
-    this.failing = true;
-  }
-
-  private async store(
-    memory: CoherentMemory,
-    dataspace: SharedDataspace,
-    { firstPage, pageCount }: Omit<PageRun, 'dataspace'>,
-  ): Promise<void> {
-    const store = await this.opened();
-    for (const piece of piecesOf(firstPage, pageCount))
-      await this.storePiece(memory, dataspace, store, piece.firstPage, piece.pageCount);
-  }
-
-  private async storePiece(
-    memory: CoherentMemory,
-    dataspace: SharedDataspace,
-    store: PageStore,
-    firstPage: number,
-    pageCount: number,
-  ): Promise<void> {
-    for (let tries = 0; tries < TRIES_MAX; tries++) {
-      const { pages, holds } = await memory.capture(dataspace, firstPage, pageCount);
-      await store.write(dataspace.id, pages);
-      if (holds()) return;
-    }
-    const range = `pages ${firstPage} to ${firstPage + pageCount - 1} of dataspace ${dataspace.name}`;
-    throw new RpcError(Code.Aborted, `${range} were lost again and again while they were stored; try again`);
+  /** Brings lost pages back, or ends the wait of those who want them. */
+  fetch({ id: dataspace, name }: SharedDataspace, run: PageRun, lostVersion: number): void {
+    this.step({ type: 'fetch', dataspace, name, run, lostVersion });
   }
 
   /** True while a page is looked for in the store. */
   isFetching(dataspace: bigint, page: number): boolean {
-    for (const key of this.fetching) if (key.startsWith(`${dataspace} ${page} `)) return true;
-    return false;
+    return this.core.isFetching(dataspace, page);
+  }
+
+  private step(event: BackingEvent<Captured, PageBuffer, RpcError>): void {
+    this.performAll(this.core.step(event, monotonicMs()));
+  }
+
+  private performAll(actions: readonly Action[]): void {
+    for (const action of actions) this.perform(action);
+    clearTimeout(this.timer);
+    const { nextMs } = this.core;
+    if (nextMs === undefined) return;
+    const tick = () => this.performAll(this.core.tick(monotonicMs()));
+    this.timer = setTimeout(tick, Math.max(1, nextMs - monotonicMs())).unref();
+  }
+
+  private perform(action: Action): void {
+    switch (action.type) {
+      case 'capture': {
+        const { attempt, run } = action;
+        this.attempt(attempt, this.capture(run), (captured) =>
+          this.step({ type: 'captured', attempt, captured }),
+        );
+        return;
+      }
+      case 'put': {
+        const { attempt, dataspace, captured } = action;
+        const put = this.opened().then((store) => store.write(dataspace, captured.pages));
+        this.attempt(attempt, put, () => this.step({ type: 'stored', attempt }));
+        return;
+      }
+      case 'synced':
+        this.synced(action);
+        return;
+      case 'not-synced':
+        this.notSynced(action);
+        return;
+      case 'get':
+        void this.read(action.get, action.run);
+        return;
+      case 'found':
+      case 'not-found':
+        this.o.memory().step(action);
+        return;
+      case 'log':
+        this.o.log[action.level](action.about, action.text);
+        return;
+      default:
+        unreachable(action);
+    }
+  }
+
+  private attempt<T>(attempt: number, work: Promise<T>, done: (result: T) => void): void {
+    work.then(done, (error: unknown) => this.step({ type: 'failed', attempt, error: rpcErrorOf(error) }));
+  }
+
+  private async capture({ dataspace: id, firstPage, pageCount }: PageRun): Promise<Captured> {
+    const memory = this.o.memory();
+    const dataspace = memory.get(id);
+    if (dataspace === undefined)
+      throw notFound({ type: 'dataspace', name: id }, `dataspace ${id} was removed`);
+    return await memory.capture(dataspace, firstPage, pageCount);
+  }
+
+  private async read(get: number, run: PageRun): Promise<void> {
+    try {
+      const read = await (await this.opened()).read(run.dataspace, run.firstPage, run.pageCount);
+      this.step({ type: 'read', get, pages: read.map(readPage) });
+    } catch (error) {
+      const { code, details } = rpcErrorOf(error);
+      this.step({ type: 'unread', get, passes: PASSES.has(code), reason: details });
+    }
+  }
+
+  private synced({ sync, recovered }: Extract<Action, { type: 'synced' }>): void {
+    const { dataspace, resolve } = this.takeSync(sync);
+    if (recovered) this.o.log.info({ dataspace: dataspace.name }, 'syncs are stored again');
+    resolve();
+  }
+
+  /** The first of a row is told: a program may try again at once, and for hours. */
+  private notSynced({ sync, failure, first }: Extract<Action, { type: 'not-synced' }>): void {
+    const { dataspace, reject } = this.takeSync(sync);
+    const { name } = dataspace;
+    const error = refusalOf(name, failure);
+    const code = codeName(error.code);
+    this.failures.set(code, (this.failures.get(code) ?? 0) + 1);
+    if (first) this.o.onFailed(`a sync of dataspace ${name} was not stored: ${error.details}`, name);
+    reject(error);
+  }
+
+  private takeSync(sync: number): Sync {
+    const known = this.syncs.get(sync);
+    assert(known !== undefined, `sync ${sync} is over already`);
+    this.syncs.delete(sync);
+    return known;
   }
 
   /** Under the NATS server, where that is on this machine. */
   get diskFreeBytes(): number | undefined {
     return this.o.bus.disk?.freeBytes;
-  }
-
-  /** Brings lost pages back, or ends the wait of those who want them. */
-  fetch(memory: CoherentMemory, dataspace: SharedDataspace, run: PageRun, lostVersion: number): void {
-    // What was read of an earlier loss may be older than what was stored until this one.
-    const keyOf = (page: number): string => `${dataspace.id} ${page} ${lostVersion}`;
-    for (const { firstPage, pageCount } of piecesOf(run.firstPage, run.pageCount)) {
-      const pages = Array.from({ length: pageCount }, (_, i) => firstPage + i);
-      const wanted = pages.filter((page) => !this.fetching.has(keyOf(page)));
-      if (wanted.length === 0) continue;
-      for (const page of wanted) this.fetching.add(keyOf(page));
-      void this.fetchPages(memory, dataspace, wanted, lostVersion).finally(() => {
-        for (const page of wanted) this.fetching.delete(keyOf(page));
-      });
-    }
-  }
-
-  /** @param pages of one chunk, in order: it is read once */
-  private async fetchPages(
-    memory: CoherentMemory,
-    dataspace: SharedDataspace,
-    pages: number[],
-    lostVersion: number,
-  ): Promise<void> {
-    const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
-    const endMs = performance.now() + STORE_WAIT_MS;
-    const [first, last] = [pages[0]!, pages.at(-1)!];
-    for (;;) {
-      try {
-        const read = await (await this.opened()).read(dataspace.id, first, last - first + 1);
-        for (const page of pages) this.use(memory, dataspace, read[page - first]!, lostVersion);
-        return;
-      } catch (error) {
-        if (!(error instanceof RpcError)) throw error;
-        if (!PASSES.has(error.code) || performance.now() > endMs) {
-          for (const page of pages) {
-            const why = `page ${page} of dataspace ${dataspace.name} cannot be read back: ${error.details}`;
-            memory.step({ type: 'not-found', dataspace: dataspace.id, page, lostVersion, reason: why });
-          }
-          return;
-        }
-        await delay(backoff.nextDelayMs());
-      }
-    }
-  }
-
-  private use(memory: CoherentMemory, dataspace: SharedDataspace, read: PageRead, lostVersion: number): void {
-    const { name } = dataspace;
-    switch (read.state) {
-      case 'INTACT':
-        memory.step({
-          ...{ type: 'found', dataspace: dataspace.id, page: read.page, lostVersion },
-          ...{ version: versionOfStored(read.version), bytes: new PageBuffer(read.bytes) },
-        });
-        return;
-      case 'CORRUPT':
-        this.o.log.error({ dataspace: name, page: read.page }, 'a stored page fails its checksum');
-        memory.step({
-          ...{ type: 'not-found', dataspace: dataspace.id, page: read.page, lostVersion },
-          reason: `page ${read.page} of dataspace ${name} is corrupt in the backing store`,
-        });
-        return;
-      case 'NEVER_STORED':
-        memory.step({
-          ...{ type: 'not-found', dataspace: dataspace.id, page: read.page, lostVersion },
-          reason: `a page of dataspace ${name} is lost: its only copy died with its node, and it was never synced`,
-        });
-    }
   }
 
   /** Reads all that is stored of a dataspace. @throws RpcError UNAVAILABLE */
@@ -238,6 +233,33 @@ export class Backing {
       throw error;
     });
     return this.opening;
+  }
+}
+
+function readPage(read: PageRead): ReadPage<PageBuffer> {
+  const { page, state } = read;
+  if (state !== 'INTACT') return { page, state };
+  return { page, state, version: versionOfStored(read.version), bytes: new PageBuffer(read.bytes) };
+}
+
+function rpcErrorOf(error: unknown): RpcError {
+  return error instanceof RpcError ? error : new RpcError(Code.Internal, String(error), { cause: error });
+}
+
+function refusalOf(name: string, failure: SyncFailure<RpcError>): RpcError {
+  switch (failure.why) {
+    case 'FAILED':
+      return failure.error;
+    case 'BUSY':
+      return tryAgain(Code.ResourceExhausted, `too many syncs of dataspace ${name} wait for their turn`);
+    case 'LOST_AGAIN': {
+      const { firstPage, pageCount } = failure.pages;
+      const range = `pages ${firstPage} to ${firstPage + pageCount - 1} of dataspace ${name}`;
+      return new RpcError(
+        Code.Aborted,
+        `${range} were lost again and again while they were stored; try again`,
+      );
+    }
   }
 }
 

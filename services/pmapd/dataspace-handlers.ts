@@ -43,7 +43,7 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
     },
     async sync({ name, offset, length }, { requestId }) {
       const { dataspace } = await node.openDataspace(name, 0n, { requestId });
-      const pageCount = await node.backing.sync(node.memory, dataspace, offset, length);
+      const pageCount = await node.backing.sync(dataspace, offset, length);
       return { pages: BigInt(pageCount) };
     },
     load: (requests, { requestId, log }) => loadDataspace(node, requests, { requestId, log }),

@@ -56,7 +56,7 @@ export function performMemory(node: AroundMemory, action: OutsideAction): void {
     }
     case 'fetch': {
       const dataspace = node.memory.get(action.run.dataspace);
-      if (dataspace !== undefined) node.backing.fetch(node.memory, dataspace, action.run, action.lostVersion);
+      if (dataspace !== undefined) node.backing.fetch(dataspace, action.run, action.lostVersion);
       return;
     }
     case 'page-lost': {

@@ -148,7 +148,7 @@ export class Node {
     const pool = new PagePool();
     this.transfers = new Transfers(log, pool);
     this.backing = new Backing({
-      ...{ bus, log, cluster: config.cluster },
+      ...{ bus, log, cluster: config.cluster, memory: () => this.memory },
       ...{ replicas: config.storeReplicas, bytesMax: config.storeBytes },
       onFailed: (reason, dataspace) => this.events.add('sync-failed', reason, { dataspace }),
     });

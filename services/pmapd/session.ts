@@ -235,7 +235,7 @@ export class Session {
         const dataspace = memory.get(id);
         if (dataspace === undefined)
           throw new RpcError(Code.NotFound, `dataspace ${id} is not open on this node`);
-        this.settle(request, backing.sync(memory, dataspace, offset, length), () => this.done(request));
+        this.settle(request, backing.sync(dataspace, offset, length), () => this.done(request));
         return;
       }
       case 'lock':
