@@ -1,10 +1,10 @@
 // Takes copies of pages that another node is about to leave behind.
 import { piecesOf } from '@odonata/backing-store/chunk.ts';
+import { ADOPT_PAGES_MAX } from '@odonata/coherency/node/drain.ts';
 import type { AdoptRequest, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/server.ts';
-import { ADOPT_PAGES_MAX } from './adopters.ts';
 import type { Node } from './node.ts';
 
 export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>, 'adopt'> {

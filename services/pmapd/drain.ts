@@ -1,16 +1,14 @@
-// A node leaves the cluster and takes nothing along.
-//
-//   1. its processes end: nobody can use the memory of a node without its pmap manager
-//   2. other nodes fetch copies of the pages that this one may be the only holder of: first those that were asked for, then
-//      the rest of the dataspaces that it made, zeros that cost no frames
-//   3. it retires from each shard; what the leader says is still only here, others fetch, and it asks again
-//   4. it says goodbye
-//
-// Up to the end it serves recalls, and keeps its leases. What does not come to an end in time is lost, as if it had died.
-import type { PageRun } from '@odonata/coherency/page.ts';
+// This node leaves the cluster and takes nothing along: the core says what is next, here it is done.
+import {
+  type DrainAction,
+  type DrainEvent,
+  type DrainPorts,
+  NodeDrain,
+} from '@odonata/coherency/node/drain.ts';
+import { unreachable } from '@odonata/coherency/page.ts';
 import type { DirectoryService, Retired } from '@odonata/proto/coherency/v1/coherency';
-import { delay } from '@odonata/rpc/backoff.ts';
 import type { Client } from '@odonata/rpc/client.ts';
+import { RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { Adopters } from './adopters.ts';
@@ -18,13 +16,6 @@ import type { Backing } from './backing.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
 import type { Directories } from './directories.ts';
 import type { Session } from './session.ts';
-
-/** How long processes may take to end, of the time for the whole. */
-const PROCESSES_SHARE = 0.25;
-const POLL_MS = 10;
-/** A retire that is not answered, because its shard has no leader or a new one, is said again. */
-const RETIRE_AGAIN_MS = 250;
-const GOODBYE_MS = 500;
 
 export interface DrainOptions {
   node: string;
@@ -39,44 +30,109 @@ export interface DrainOptions {
 
 export class Drain {
   private readonly o: DrainOptions;
-  private readonly left = new Set<number>();
-  /** Shards whose leader was asked and has not answered: whether it let this node go is not known. */
-  private readonly asked = new Set<number>();
-  private answered: () => void = () => {};
-  private remaining: PageRun[] = [];
+  private readonly core: NodeDrain;
+  private readonly adopters: Adopters;
+  private timer: NodeJS.Timeout | undefined;
+  private over: (nothingLost: boolean) => void = () => {};
 
   constructor(options: DrainOptions) {
     this.o = options;
+    this.core = new NodeDrain(this.ports(), options.shards);
+    this.adopters = new Adopters(options.log);
+  }
+
+  private ports(): DrainPorts {
+    const { memory, directories, sessions } = this.o;
+    return {
+      processesRun: () => [...sessions].some(({ vmspaces }) => vmspaces.size > 0),
+      ownedRuns: () => [...memory.all()].flatMap((dataspace) => memory.ownedRuns(dataspace)),
+      plainRuns: () => [...memory.all()].flatMap((dataspace) => memory.plainRuns(dataspace)),
+      retire: (shard) => directories.retire(shard),
+      isEpochOf: (shard, epoch) => directories.isEpochOf(shard, epoch),
+      isConnected: () => directories.anyConnected,
+    };
   }
 
   /** Resolves when the node has left, or the time is over. @returns true: nothing is lost */
-  async run(drainMs: number): Promise<boolean> {
-    const { log } = this.o;
-    const startMs = monotonicMs();
-    const endMs = startMs + drainMs;
-    await this.endProcesses(startMs + drainMs * PROCESSES_SHARE);
-    try {
-      await this.leave(endMs);
-    } catch (error) {
-      const pages = this.ownedRuns().reduce((sum, run) => sum + run.pageCount, 0);
-      log.warn(
-        { err: error, pages },
-        'could not hand everything over: pages that only this node has are lost',
-      );
-      return false;
-    }
-    log.info({ tookMs: monotonicMs() - startMs }, 'left the cluster; nothing is lost');
-    return true;
+  run(drainMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.over = resolve;
+      this.step({ type: 'start', drainMs });
+    });
   }
 
-  private async endProcesses(untilMs: number): Promise<void> {
-    const { node, sessions, memory } = this.o;
+  /** @see NodeDrain.isAsked */
+  isAsked(shard: number): boolean {
+    return this.core.isAsked(shard);
+  }
+
+  /** Another leader took the place of one. */
+  ledAnew(shard: number): void {
+    this.step({ type: 'led-anew', shard });
+  }
+
+  /** What a leader answers. */
+  retired({ shard, epoch, remaining }: Retired): void {
+    this.step({ type: 'retired', shard, epoch, remaining });
+  }
+
+  private step(event: DrainEvent): void {
+    this.performAll(this.core.step(event, monotonicMs()));
+  }
+
+  private performAll(actions: readonly DrainAction[]): void {
+    for (const action of actions) this.perform(action);
+    clearTimeout(this.timer);
+    const { nextMs } = this.core;
+    if (nextMs === undefined) return;
+    const tick = () => this.performAll(this.core.tick(monotonicMs()));
+    this.timer = setTimeout(tick, Math.max(1, Math.ceil(nextMs - monotonicMs())));
+  }
+
+  private perform(action: DrainAction): void {
+    switch (action.type) {
+      case 'end-processes':
+        this.endProcesses();
+        return;
+      case 'close-sessions':
+        this.closeSessions();
+        return;
+      case 'list-others':
+        this.settle(this.listOthers(), (others) => this.step({ type: 'others', others }));
+        return;
+      case 'store-durable':
+        this.settle(this.storeDurable(), () => this.step({ type: 'stored' }));
+        return;
+      case 'adopt':
+        void this.adopt(action);
+        return;
+      case 'expire':
+        this.o.memory.step({ type: 'expire', shard: action.shard });
+        return;
+      case 'goodbye':
+        this.o.directories.sayGoodbye();
+        return;
+      case 'over':
+        this.end(action);
+        return;
+      default:
+        unreachable(action);
+    }
+  }
+
+  private settle<T>(work: Promise<T>, done: (result: T) => void): void {
+    work.then(done, (error: unknown) => this.step({ type: 'failed', reason: String(error) }));
+  }
+
+  private endProcesses(): void {
+    const { node, sessions } = this.o;
     const reason = `the pmap manager of ${node} stops`;
     for (const session of sessions)
       for (const { id } of session.vmspaces.values()) session.endProcess(id, 'SIGKILL', reason);
-    const running = () => [...sessions].some(({ vmspaces }) => vmspaces.size > 0);
-    while (running() && monotonicMs() < untilMs) await delay(POLL_MS);
-    // Whoever is still there waits in its next fault, for good.
+  }
+
+  private closeSessions(): void {
+    const { memory, sessions } = this.o;
     for (const { id: dataspace } of memory.all()) memory.step({ type: 'suspend-all', dataspace });
     for (const session of [...sessions]) {
       sessions.delete(session);
@@ -84,89 +140,42 @@ export class Drain {
     }
   }
 
-  private async leave(endMs: number): Promise<void> {
-    const { directory, node, memory, log } = this.o;
+  private async listOthers(): Promise<string[]> {
+    const { directory, node } = this.o;
     const { holders } = await directory().listHolders({ pageSize: 1_000 });
     const others = holders.filter((holder) => holder.node !== node && holder.connected);
-    const adopters = new Adopters(
-      others.map(({ transferAddress }) => transferAddress),
-      log,
-    );
-    try {
-      const adopt = (runs: PageRun[]) => adopters.adopt(memory, runs, endMs);
-      if (others.length === 0) await this.store(endMs);
-      await adopt(this.ownedRuns());
-      await adopt([...memory.all()].flatMap((dataspace) => memory.plainRuns(dataspace)));
-      await this.retire(adopt, endMs);
-    } finally {
-      adopters.close();
-    }
-    await this.sayGoodbye();
-  }
-
-  private ownedRuns(): PageRun[] {
-    const { memory } = this.o;
-    return [...memory.all()].flatMap((dataspace) => memory.ownedRuns(dataspace));
+    return others.map(({ transferAddress }) => transferAddress);
   }
 
   /** The last node of a cluster: what has a backing store goes there. */
-  private async store(endMs: number): Promise<void> {
+  private async storeDurable(): Promise<void> {
     const { memory, backing } = this.o;
-    const late = delay(endMs - monotonicMs()).then(() => {
-      throw new Error('the backing store took too long');
-    });
     const durable = [...memory.all()].filter((dataspace) => dataspace.durable);
-    await Promise.race([
-      late,
-      Promise.all(durable.map((dataspace) => backing.sync(memory, dataspace, 0n, 0n))),
-    ]);
-    throw new Error('there is no other node to take pages');
+    await Promise.all(durable.map((dataspace) => backing.sync(dataspace, 0n, 0n)));
   }
 
-  private async retire(adopt: (runs: PageRun[]) => Promise<void>, endMs: number): Promise<void> {
-    const { directories, shards } = this.o;
-    for (;;) {
-      const answer = new Promise<void>((resolve) => {
-        this.answered = resolve;
-      });
-      for (let shard = 0; shard < shards; shard++)
-        if (!this.left.has(shard) && directories.retire(shard)) this.asked.add(shard);
-      await Promise.race([answer, delay(RETIRE_AGAIN_MS)]);
-      if (this.left.size === shards) return;
-      if (monotonicMs() > endMs)
-        throw new Error(`${shards - this.left.size} of ${shards} shards did not let this node go in time`);
-      await adopt(this.remaining.splice(0));
+  private async adopt(action: Extract<DrainAction, { type: 'adopt' }>): Promise<void> {
+    const { request, other, dataspace, runs, deadlineMs } = action;
+    const name = this.o.memory.get(dataspace)?.name;
+    try {
+      // One that was removed meanwhile nobody needs.
+      if (name !== undefined) await this.adopters.adopt(other, { dataspace: name, runs }, deadlineMs);
+      this.step({ type: 'adopted', request });
+    } catch (error) {
+      const reason = error instanceof RpcError ? error.details : String(error);
+      this.step({ type: 'not-adopted', request, reason });
     }
   }
 
-  /** True where an invalidation is not for this node any more, or comes again, in order with the answer. */
-  isAsked(shard: number): boolean {
-    return this.asked.has(shard);
-  }
-
-  /** Another leader took the place of one that was asked: it may have let this node go, and others write since. */
-  ledAnew(shard: number): void {
-    if (this.asked.delete(shard)) this.o.memory.step({ type: 'expire', shard });
-  }
-
-  /** What a leader answers. */
-  retired({ shard, epoch, remaining }: Retired): void {
-    const { directories, memory, shards } = this.o;
-    if (!directories.isEpochOf(shard, epoch)) return;
-    this.asked.delete(shard);
-    for (const run of remaining) this.remaining.push(run);
-    if (remaining.length === 0) {
-      this.left.add(shard);
-      memory.step({ type: 'expire', shard });
-    }
-    if (this.left.size === shards || remaining.length > 0) this.answered();
-  }
-
-  private async sayGoodbye(): Promise<void> {
-    const { directories } = this.o;
-    directories.sayGoodbye();
-    // A replica that heard it ends the stream.
-    const endMs = monotonicMs() + GOODBYE_MS;
-    while (directories.anyConnected && monotonicMs() < endMs) await delay(POLL_MS);
+  private end({ tookMs, reason, lostPages: pages }: Extract<DrainAction, { type: 'over' }>): void {
+    const { log } = this.o;
+    this.adopters.close();
+    if (reason === undefined) log.info({ tookMs }, 'left the cluster; nothing is lost');
+    else
+      log.warn(
+        { err: reason, pages },
+        'could not hand everything over: pages that only this node has are lost',
+      );
+    this.over(reason === undefined);
   }
 }
