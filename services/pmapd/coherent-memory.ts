@@ -18,12 +18,12 @@ import { PAGE_BYTES, pageCountOf } from '@odonata/coherency/page.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { Frames } from './frames.ts';
+import type { MapEntry } from './map-entry.ts';
 import { MemoryFile } from './memory-file.ts';
 import type { PageBuffer, PagePool } from './page-buffer.ts';
 import { UserfaultTables } from './page-tables.ts';
 import { SharedDataspace } from './shared-dataspace.ts';
 import { mib } from './shortage.ts';
-import type { MapEntry } from './vmspace.ts';
 
 export type NodeEvent = MemoryEvent<MapEntry, PageBuffer>;
 export type NodeAction = MemoryAction<MapEntry, PageBuffer>;

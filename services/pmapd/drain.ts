@@ -15,13 +15,19 @@ import { Adopters } from './adopters.ts';
 import type { Backing } from './backing.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
 import type { Directories } from './directories.ts';
-import type { Session } from './session.ts';
+
+/** A virtual kernel whose processes end. */
+interface LeavingSession {
+  readonly vmspaces: ReadonlyMap<bigint, { readonly id: bigint }>;
+  endProcess(vmspace: bigint, signal: string, reason: string): void;
+  close(): void;
+}
 
 export interface DrainOptions {
   node: string;
   memory: CoherentMemory;
   backing: Backing;
-  sessions: Set<Session>;
+  sessions: Set<LeavingSession>;
   directories: Directories;
   directory: () => Client<typeof DirectoryService>;
   shards: number;

@@ -30,6 +30,7 @@ import { followReplicas } from './discovery.ts';
 import { Drain } from './drain.ts';
 import { exhaustedOr, NoDescriptors } from './exhausted.ts';
 import { Frames } from './frames.ts';
+import type { MapEntry, MappedDataspace } from './map-entry.ts';
 import { performMemory } from './memory-actions.ts';
 import { OverdueFaults } from './overdue.ts';
 import { PagePool } from './page-buffer.ts';
@@ -39,7 +40,7 @@ import { type Short, Shortage } from './shortage.ts';
 import { Statistics } from './statistics.ts';
 import { SyncRelay } from './sync-relay.ts';
 import { Transfers } from './transfer.ts';
-import type { MapEntry, Vmspace } from './vmspace.ts';
+import type { Vmspace } from './vmspace.ts';
 
 type RunEvent = Extract<HolderEvent, { run: unknown }>;
 
@@ -502,7 +503,7 @@ export class Node {
   }
 
   /** Tells the directory when the first process maps a dataspace here, and when the last one let it go. */
-  interest(dataspace: SharedDataspace): void {
+  interest(dataspace: MappedDataspace): void {
     const mapped = dataspace.entries.size > 0;
     if (mapped === this.mapped.has(dataspace.id)) return;
     if (mapped) this.mapped.add(dataspace.id);

@@ -4,8 +4,8 @@ import type { Fault } from '@odonata/coherency/node/waiting.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
+import type { MapEntry } from './map-entry.ts';
 import type { Shortage } from './shortage.ts';
-import type { MapEntry } from './vmspace.ts';
 
 /** From then on a fault is overdue. */
 export const OVERDUE_MS = 5_000;

@@ -4,8 +4,8 @@ import type { PageTables } from '@odonata/coherency/node/page-tables.ts';
 import type { HolderId, PageRun } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { Errno } from '@odonata/userfault/libc.ts';
+import type { MapEntry } from './map-entry.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
-import type { MapEntry } from './vmspace.ts';
 
 export class UserfaultTables implements PageTables<MapEntry> {
   private readonly dataspaces: ReadonlyMap<bigint, SharedDataspace>;

@@ -20,9 +20,10 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
 import { errnoFor, exhaustedOr } from './exhausted.ts';
+import { MapEntry, type VkernelSession } from './map-entry.ts';
 import type { Node } from './node.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
-import { ENTRIES_MAX, MapEntry, Vmspace } from './vmspace.ts';
+import { ENTRIES_MAX, Vmspace } from './vmspace.ts';
 
 export type PmapEventInit = MessageInitShape<typeof PmapEventSchema>;
 
@@ -44,7 +45,7 @@ export interface SessionOptions {
   userfault: Userfault;
 }
 
-export class Session {
+export class Session implements VkernelSession {
   readonly name: string;
   readonly userfault: Userfault;
   /** Among the holders of the node's directory. */

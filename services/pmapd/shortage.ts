@@ -11,7 +11,7 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { Charge } from './charge.ts';
 import type { Frames } from './frames.ts';
-import type { MapEntry } from './vmspace.ts';
+import type { MapEntry } from './map-entry.ts';
 
 /** How long frames of a process that must end may take to come back. */
 const WAIT_MS = 10_000;

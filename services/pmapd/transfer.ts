@@ -16,7 +16,7 @@ import { openChannel, openStream, type RpcChannel } from '@odonata/rpc/client.ts
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
-import type { Node } from './node.ts';
+import type { CoherentMemory } from './coherent-memory.ts';
 import { HEAD_BYTES, PageBuffer, type PagePool } from './page-buffer.ts';
 
 /** `bytes data = 2` */
@@ -115,10 +115,15 @@ export class Transfers {
   }
 }
 
+/** The node that pages come to. */
+interface Receiver {
+  readonly memory: Pick<CoherentMemory, 'step'>;
+  /** True where pages that were sent to a holder are for who it is now at the leader of their shard. */
+  acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean;
+}
+
 /** The receiving side. */
-export function transferHandlers(
-  node: Pick<Node, 'memory' | 'acceptsFor'>,
-): Pick<Handlers<typeof TransferService>, 'deliver'> {
+export function transferHandlers(node: Receiver): Pick<Handlers<typeof TransferService>, 'deliver'> {
   return {
     deliver: raw((call) => {
       call.on('data', (message: DeliverRequest) => {

@@ -1,66 +1,10 @@
 // A vmspace: the address space of one process as a list of map entries, and the frames behind it.
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
-import type { Mapping } from '@odonata/coherency/node/page-tables.ts';
-import { Readahead } from '@odonata/coherency/node/readahead.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import { AddressMap, type AddressRange } from '@odonata/userfault/address-map.ts';
+import { AddressMap } from '@odonata/userfault/address-map.ts';
 import type { Charge, ChargedProcess, Charges } from './charge.ts';
 import { isFull, refusalOf } from './exhausted.ts';
-import type { Session } from './session.ts';
-import type { SharedDataspace } from './shared-dataspace.ts';
-
-/** A map entry: addresses of the vkernel -> pages of a dataspace. */
-export class MapEntry implements Mapping, AddressRange {
-  readonly vmspace: Vmspace;
-  readonly address: bigint;
-  readonly end: bigint;
-  readonly firstPage: number;
-  readonly pageCount: number;
-  readonly dataspace: SharedDataspace;
-  readonly writable: boolean;
-  readonly readahead = new Readahead();
-
-  constructor(
-    entry: Pick<MapEntry, 'vmspace' | 'address' | 'firstPage' | 'pageCount' | 'dataspace' | 'writable'>,
-  ) {
-    this.vmspace = entry.vmspace;
-    this.address = entry.address;
-    this.firstPage = entry.firstPage;
-    this.pageCount = entry.pageCount;
-    this.end = entry.address + BigInt(entry.pageCount * PAGE_BYTES);
-    this.dataspace = entry.dataspace;
-    this.writable = entry.writable;
-  }
-
-  get holder(): number {
-    return this.vmspace.session.holder;
-  }
-
-  get charged(): number {
-    return this.vmspace.charge.number;
-  }
-
-  get endPage(): number {
-    return this.firstPage + this.pageCount;
-  }
-
-  addressOf(page: number): bigint {
-    return this.address + BigInt((page - this.firstPage) * PAGE_BYTES);
-  }
-
-  /** Takes write access away, in the page tables only. */
-  protect(): void {
-    if (this.writable)
-      this.vmspace.session.userfault.writeProtect(this.address, this.pageCount * PAGE_BYTES, true);
-  }
-
-  /** The part of a run that is mapped here, if any. */
-  clip(firstPage: number, pageCount: number): { firstPage: number; pageCount: number } | undefined {
-    const from = Math.max(firstPage, this.firstPage);
-    const to = Math.min(firstPage + pageCount, this.endPage);
-    return from < to ? { firstPage: from, pageCount: to - from } : undefined;
-  }
-}
+import type { MapEntry, MappedVmspace, VkernelSession } from './map-entry.ts';
 
 /** Map entries of one vmspace. */
 export const ENTRIES_MAX = 65_536;
@@ -71,10 +15,10 @@ const ROOMLESS_MS = 10_000;
 /** A memory file's blocks of 512 bytes are its frames. */
 const FRAME_BLOCKS = PAGE_BYTES / 512;
 
-export class Vmspace implements ChargedProcess {
+export class Vmspace implements ChargedProcess, MappedVmspace {
   readonly id: bigint;
   readonly pid: bigint;
-  readonly session: Session;
+  readonly session: VkernelSession;
   readonly file: string;
   readonly sizeBytes: number;
   readonly quotaFrames: number;
@@ -91,7 +35,7 @@ export class Vmspace implements ChargedProcess {
     quotaFrames: number;
     id: bigint;
     pid: bigint;
-    session: Session;
+    session: VkernelSession;
     file: string;
     sizeBytes: number;
     exists: boolean;

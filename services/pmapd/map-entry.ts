@@ -1,0 +1,87 @@
+// A map entry of a process: what it needs to know of its virtual kernel, its address space and its dataspace stands here too.
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Mapping } from '@odonata/coherency/node/page-tables.ts';
+import { Readahead } from '@odonata/coherency/node/readahead.ts';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import type { PmapEventSchema } from '@odonata/proto/pmap/v1/pmap';
+import type { AddressRange } from '@odonata/userfault/address-map.ts';
+import type { Userfault } from '@odonata/userfault/userfault.ts';
+import type { Charge } from './charge.ts';
+
+export interface VkernelSession {
+  /** Of the virtual kernel. */
+  readonly name: string;
+  /** Among the holders of the node's directory. */
+  readonly holder: number;
+  readonly userfault: Userfault;
+  send(event: MessageInitShape<typeof PmapEventSchema>): void;
+  /** Ends a process, for another reason than a fault. */
+  endProcess(vmspace: bigint, signal: string, reason: string): void;
+}
+
+export interface MappedVmspace {
+  readonly id: bigint;
+  readonly pid: bigint;
+  readonly charge: Charge;
+  readonly session: VkernelSession;
+}
+
+export interface MappedDataspace {
+  readonly id: bigint;
+  readonly name: string;
+  /** All that map it. */
+  readonly entries: Set<MapEntry>;
+}
+
+/** A map entry: addresses of the vkernel -> pages of a dataspace. */
+export class MapEntry implements Mapping, AddressRange {
+  readonly vmspace: MappedVmspace;
+  readonly address: bigint;
+  readonly end: bigint;
+  readonly firstPage: number;
+  readonly pageCount: number;
+  readonly dataspace: MappedDataspace;
+  readonly writable: boolean;
+  readonly readahead = new Readahead();
+
+  constructor(
+    entry: Pick<MapEntry, 'vmspace' | 'address' | 'firstPage' | 'pageCount' | 'dataspace' | 'writable'>,
+  ) {
+    this.vmspace = entry.vmspace;
+    this.address = entry.address;
+    this.firstPage = entry.firstPage;
+    this.pageCount = entry.pageCount;
+    this.end = entry.address + BigInt(entry.pageCount * PAGE_BYTES);
+    this.dataspace = entry.dataspace;
+    this.writable = entry.writable;
+  }
+
+  get holder(): number {
+    return this.vmspace.session.holder;
+  }
+
+  get charged(): number {
+    return this.vmspace.charge.number;
+  }
+
+  get endPage(): number {
+    return this.firstPage + this.pageCount;
+  }
+
+  addressOf(page: number): bigint {
+    return this.address + BigInt((page - this.firstPage) * PAGE_BYTES);
+  }
+
+  /** Takes write access away, in the page tables only. */
+  protect(): void {
+    if (this.writable)
+      this.vmspace.session.userfault.writeProtect(this.address, this.pageCount * PAGE_BYTES, true);
+  }
+
+  /** The part of a run that is mapped here, if any. */
+  clip(firstPage: number, pageCount: number): { firstPage: number; pageCount: number } | undefined {
+    const from = Math.max(firstPage, this.firstPage);
+    const to = Math.min(firstPage + pageCount, this.endPage);
+    return from < to ? { firstPage: from, pageCount: to - from } : undefined;
+  }
+}
