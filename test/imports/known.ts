@@ -32,21 +32,7 @@ const SIMULATOR = [
   'world',
 ].map((name) => `libs/simulator/${name}.ts`);
 
-const PMAPD = [
-  'adopters',
-  'backing',
-  'coherent-memory',
-  'drain',
-  'memory-actions',
-  'node',
-  'overdue',
-  'page-tables',
-  'session',
-  'shared-dataspace',
-  'shortage',
-  'transfer',
-  'vmspace',
-].map((name) => `services/pmapd/${name}.ts`);
+const PMAPD = ['node', 'session'].map((name) => `services/pmapd/${name}.ts`);
 
 const REPLICA = ['notes', 'outbox', 'replica-messages'].map((name) => `libs/coherency/replica/${name}.ts`);
 
