@@ -12,7 +12,6 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { createRpcServer, type Handlers, raw } from '@odonata/rpc/server.ts';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Directories } from './directories.ts';
-import type { HolderEventInit } from './directory-link.ts';
 
 const { clock } = vi.hoisted(() => ({ clock: { nowMs: 1_000_000 } }));
 vi.mock('@odonata/rpc/monotonic.ts', () => ({ monotonicMs: () => clock.nowMs }));
@@ -55,16 +54,10 @@ async function replica() {
 async function start() {
   const { address, say } = await replica();
   const told: string[] = [];
-  const directories = new Directories({
-    ...{ node: 'node1', incarnation: 1n, shards: 1, transferAddress: '127.0.0.1:1', log: silentLog() },
-    onEvent: ({ type }) => told.push(type),
-    onOther: () => {},
-    onLed: () => told.push('led'),
-    onSuspend: () => told.push('suspend'),
-    onResume: () => told.push('resume'),
-    onConfirmed: () => told.push('confirmed'),
-    onWelcome: (_send: (event: HolderEventInit) => void) => {},
-    onDeadline: () => {},
+  const about = { node: 'node1', incarnation: 1n, shards: 1, transferAddress: '127.0.0.1:1' };
+  const directories = new Directories({ ...about, log: silentLog() }, (action) => {
+    if (action.type === 'page') told.push(action.event.type);
+    else if (action.type !== 'deadline') told.push(action.type);
   });
   ends.push(async () => directories.close());
   directories.connectTo([address]);

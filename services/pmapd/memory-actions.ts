@@ -26,10 +26,10 @@ export function performMemory(node: AroundMemory, action: OutsideAction): void {
   switch (action.type) {
     case 'acquire':
     case 'ack':
-      node.directories?.perform(action);
+      node.directories?.say(action);
       return;
     case 'report':
-      node.directories?.perform(action, action.shard);
+      node.directories?.say(action, action.shard);
       return;
     case 'deliver':
       deliver(node, action);
@@ -74,11 +74,11 @@ function later({ memory }: AroundMemory, event: NodeEvent): void {
 
 function deliver({ directories, transfers }: AroundMemory, action: Of<'deliver'>): void {
   const { run, receiver, version, state, bytes, keep } = action;
-  const { link, epoch } = directories?.of(run.dataspace, run.firstPage) ?? {};
-  const address = link?.addressOf(receiver);
+  const way = directories?.lines.wayTo(run.dataspace, run.firstPage, receiver);
   // Who is not known any more asks anew.
-  if (link === undefined || epoch === undefined || address === undefined) return;
-  const about = { version, state, epoch, receiver, sender: link.holder };
+  if (way === undefined) return;
+  const { address, epoch, sender } = way;
+  const about = { version, state, epoch, receiver, sender };
   transfers.send(address, run, about, bytes, keep);
 }
 

@@ -1,18 +1,15 @@
 // What the parts of a pmap manager share, and how they are joined.
-import assert from 'node:assert/strict';
 import type { Bus } from '@odonata/bus/bus.ts';
-import type { HolderEvent } from '@odonata/coherency/holder-messages.ts';
 import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
-import {
-  type DirectoryWord,
-  isDirectoryWord,
-  type Permissions,
-} from '@odonata/coherency/node/memory-messages.ts';
+import type { RunEvent } from '@odonata/coherency/node/holder-wire.ts';
+import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
+import type { NodeAction } from '@odonata/coherency/node/lines-messages.ts';
+import type { Permissions } from '@odonata/coherency/node/memory-messages.ts';
 import type { RelayAction } from '@odonata/coherency/node/relay-messages.ts';
 import type { Fault } from '@odonata/coherency/node/waiting.ts';
-import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import { homeShardOf, shardOf } from '@odonata/coherency/shard.ts';
-import { type Dataspace, type DirectoryEvent, DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
+import { homeShardOf } from '@odonata/coherency/shard.ts';
+import { type Dataspace, DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { type CallOptions, type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -25,7 +22,7 @@ import { Charges } from './charge.ts';
 import { CoherentMemory } from './coherent-memory.ts';
 import type { PmapdConfig } from './config.ts';
 import { Descriptors } from './descriptors.ts';
-import { Directories, type DirectoriesOptions, type LedShard } from './directories.ts';
+import { Directories } from './directories.ts';
 import { followReplicas } from './discovery.ts';
 import { Drain } from './drain.ts';
 import { exhaustedOr, NoDescriptors } from './exhausted.ts';
@@ -41,8 +38,6 @@ import { Statistics } from './statistics.ts';
 import { SyncRelay } from './sync-relay.ts';
 import { Transfers } from './transfer.ts';
 import type { Vmspace } from './vmspace.ts';
-
-type RunEvent = Extract<HolderEvent, { run: unknown }>;
 
 /** How long an open may wait for the directory. */
 const OPEN_MS = 20_000;
@@ -125,7 +120,7 @@ export class Node {
   /** For how long virtual kernels waited for this one to take the place of another. */
   takeOverMs = 0;
   private opening = 0;
-  private readonly early: DirectoryWord[] = [];
+  private readonly early: RunEvent[] = [];
 
   /** @param incarnation of the pmap manager whose place this one takes */
   constructor(config: PmapdConfig, bus: Bus, log: Logger, incarnation?: bigint) {
@@ -167,7 +162,7 @@ export class Node {
   private permissions(): Permissions<MapEntry> {
     return {
       usable: (dataspace, page) => this.usable(dataspace, page),
-      epochOf: (dataspace, page) => this.directories?.of(dataspace, page).epoch ?? 0n,
+      epochOf: (dataspace, page) => this.directories?.lines.epochOf(dataspace, page) ?? 0n,
       modifies: ({ vmspace, dataspace }, page) => {
         const begin = BigInt(page) * BigInt(PAGE_BYTES);
         return this.sync.core.modifies(vmspace.pid, dataspace.id, begin, begin + BigInt(PAGE_BYTES - 1));
@@ -219,7 +214,7 @@ export class Node {
 
   /** A line to a replica of the directory, for calls that any of them answers. */
   get directory(): Client<typeof DirectoryService> {
-    const address = this.directories?.anyAddress;
+    const address = this.directories?.lines.anyReplica;
     if (address === undefined) throw tryAgain(Code.Unavailable, 'no replica of the directory is known yet');
     if (this.asked?.address !== address) {
       this.asked?.client.close();
@@ -231,9 +226,7 @@ export class Node {
 
   /** True where pages that were sent to a holder are for who we are now at the leader of their shard. */
   acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean {
-    const { directories } = this;
-    if (directories === undefined || !directories.accepts(dataspace, page, epoch)) return false;
-    return directories.of(dataspace, page).link?.holder === receiver;
+    return this.directories?.lines.acceptsFor(dataspace, page, epoch, receiver, monotonicMs()) ?? false;
   }
 
   get directoryConnected(): boolean {
@@ -253,41 +246,12 @@ export class Node {
   /** Joins the directory, once others can reach this node at `transferAddress`. */
   async join(transferAddress: string, stopping: AbortSignal): Promise<void> {
     const { node, shards } = this.config;
-    const options: DirectoriesOptions = {
-      ...{ node, shards, transferAddress, incarnation: this.incarnation, log: this.log },
-      onEvent: (event) => this.receive(event),
-      onOther: (event) => this.other(event),
-      onWelcome: (send) => {
-        for (const dataspace of this.mapped) send({ case: 'interest', value: { dataspace, mapped: true } });
-      },
-      onLed: (shard, { sameLeader, voided }) => {
-        if (voided) this.timesVoided++;
-        if (!sameLeader) this.leaving?.ledAnew(shard);
-        if (voided) {
-          this.memory.step({ type: 'expire', shard });
-          this.sync.step({ type: 'voided', shard });
-        }
-        this.sync.step({ type: 'rejoined', shard, newLeader: !sameLeader });
-        this.memory.step({ type: 'rejoin', shard, sameDirectory: sameLeader });
-        this.resume(shard);
-      },
-      onConfirmed: (shards, sentMs) => this.sync.step({ type: 'confirmed', shards, sentMs }),
-      onSuspend: (shard) => {
-        this.memory.step({ type: 'suspend', shard });
-        for (const dataspace of this.sync.core.heldDataspaces(shard))
-          this.memory.step({ type: 'suspend-all', dataspace });
-      },
-      onResume: (shard) => {
-        this.memory.step({ type: 'rejoin', shard, sameDirectory: true });
-        this.resume(shard);
-      },
-      onDeadline: (deadlineMs) => {
-        this.deadline = deadlineMs === undefined ? 0n : BigInt(deadlineMs) * 1_000_000n;
-        for (const session of this.sessions) session.tellDeadline();
-      },
-    };
-    this.openLines = (led) => {
-      const directories = new Directories(options, led);
+    const about = { node, shards, transferAddress, incarnation: this.incarnation, log: this.log };
+    this.openLines = (inherited) => {
+      const { mapped } = this;
+      const directories = new Directories({ ...about, inherited, mapped }, (action) =>
+        this.performLine(action),
+      );
       directories.connectTo(this.replicas);
       return directories;
     };
@@ -317,6 +281,61 @@ export class Node {
     return !this.sync.core.holdsIn(dataspace) || directories.homeUsable(dataspace);
   }
 
+  // What the lines to the directory decide.
+  private performLine(action: NodeAction): void {
+    switch (action.type) {
+      case 'page':
+        this.receive(action.event);
+        return;
+      case 'overheard':
+        // Whoever may be let go already is not asked; else it is told again, in order with the answer.
+        if (this.leaving?.isAsked(action.shard) !== true) this.memory.step(action.event);
+        return;
+      case 'sync':
+        this.sync.step({ type: 'answered', event: action.event, shards: action.shards });
+        return;
+      case 'confirmed':
+        this.sync.step(action);
+        return;
+      case 'removed':
+        this.memory.remove(action.dataspace);
+        return;
+      case 'retired':
+        this.leaving?.retired(action.retired);
+        return;
+      case 'led':
+        this.led(action);
+        return;
+      case 'suspend':
+        this.memory.step(action);
+        for (const dataspace of this.sync.core.heldDataspaces(action.shard))
+          this.memory.step({ type: 'suspend-all', dataspace });
+        return;
+      case 'resume':
+        this.memory.step({ type: 'rejoin', shard: action.shard, sameDirectory: true });
+        this.resume(action.shard);
+        return;
+      case 'deadline':
+        this.deadline = action.deadlineMs === undefined ? 0n : BigInt(action.deadlineMs) * 1_000_000n;
+        for (const session of this.sessions) session.tellDeadline();
+        return;
+      default:
+        unreachable(action);
+    }
+  }
+
+  private led({ shard, sameLeader, voided }: Extract<NodeAction, { type: 'led' }>): void {
+    if (voided) this.timesVoided++;
+    if (!sameLeader) this.leaving?.ledAnew(shard);
+    if (voided) {
+      this.memory.step({ type: 'expire', shard });
+      this.sync.step({ type: 'voided', shard });
+    }
+    this.sync.step({ type: 'rejoined', shard, newLeader: !sameLeader });
+    this.memory.step({ type: 'rejoin', shard, sameDirectory: sameLeader });
+    this.resume(shard);
+  }
+
   private performSync(action: Exclude<RelayAction, { type: 'answer' }>): void {
     if (action.type === 'say') this.directories?.sendTo(action.shard, action.event);
     else if (action.type === 'say-all') this.directories?.sendAll(action.event);
@@ -341,16 +360,9 @@ export class Node {
   // The directory may recall a page of a dataspace before its answer says that it is ours: the two come on
   // different streams.
   private receive(event: RunEvent): void {
-    assert(isDirectoryWord(event), `a leader says ${event.type}`);
     const early = this.opening > 0 && this.memory.get(event.run.dataspace) === undefined;
     if (!early) this.memory.step(event);
     else if (this.early.length < EARLY_MAX) this.early.push(event);
-  }
-
-  private other(event: DirectoryEvent['event']): void {
-    if (event.case === 'removed') this.memory.remove(event.value.dataspace);
-    else if (event.case === 'retired') this.leaving?.retired(event.value);
-    else this.sync.step({ type: 'answered', event });
   }
 
   /** Opens a dataspace by name, or makes it here when a size is given. @throws RpcError */
@@ -491,15 +503,7 @@ export class Node {
   }
 
   private follow(dataspace: SharedDataspace): void {
-    dataspace.unfollow = this.bus.follow(dataspace.id, (bytes) => this.invalidate(bytes));
-  }
-
-  private invalidate(bytes: Uint8Array): void {
-    const event = this.directories?.overhear(bytes);
-    if (event === undefined) return;
-    const { dataspace, firstPage } = event.run;
-    if (this.leaving?.isAsked(shardOf(dataspace, firstPage, this.config.shards)) !== true)
-      this.memory.step(event);
+    dataspace.unfollow = this.bus.follow(dataspace.id, (bytes) => this.directories?.overhear(bytes));
   }
 
   /** Tells the directory when the first process maps a dataspace here, and when the last one let it go. */
@@ -508,7 +512,7 @@ export class Node {
     if (mapped === this.mapped.has(dataspace.id)) return;
     if (mapped) this.mapped.add(dataspace.id);
     else this.mapped.delete(dataspace.id);
-    this.directories?.sendAll({ case: 'interest', value: { dataspace: dataspace.id, mapped } });
+    this.directories?.interest(dataspace.id, mapped);
   }
 
   /** True once this node hands over what it has to others, and takes nothing more. */
@@ -550,7 +554,7 @@ export class Node {
   freeze(): FrozenNode {
     const { incarnation, lastVmspace, memory, sync, sessions } = this;
     this.frozen = true;
-    const shards = this.directories?.snapshot() ?? [];
+    const shards = this.directories?.lines.snapshot() ?? [];
     this.frozenShards = shards;
     this.directories?.close();
     return { incarnation, lastVmspace, shards, held: memory.freeze(), memory, sync, sessions: [...sessions] };

@@ -2,6 +2,8 @@
 // registry, the broadcast, and the pages.
 import type { Bus } from '@odonata/bus/bus.ts';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import type { HolderWord } from '@odonata/coherency/node/holder-wire.ts';
+import type { NodeAction } from '@odonata/coherency/node/lines-messages.ts';
 import type { AccessMode, PageState } from '@odonata/coherency/page.ts';
 import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
@@ -20,7 +22,6 @@ const PAGES = 2;
 const WAIT_MS = 5_000;
 
 type Bytes = Uint8Array;
-type Served = Extract<HolderAction, { type: 'acquire' | 'ack' | 'report' }>;
 
 const noWords = () => {};
 const quiet = {
@@ -106,24 +107,8 @@ export class TestNode {
   constructor(cluster: LeadersCluster, name: string, incarnation: bigint) {
     this.cluster = cluster;
     this.name = name;
-    const nothing = () => {};
-    this.directories = new Directories({
-      ...{ node: name, incarnation, shards: 1, transferAddress: `${name}:1`, log: quiet },
-      ...{
-        onOther: nothing,
-        onConfirmed: nothing,
-        onWelcome: nothing,
-        onSuspend: nothing,
-        onDeadline: nothing,
-      },
-      onEvent: (event) => this.step(event),
-      onResume: () => this.stepShard({ type: 'rejoin', sameDirectory: true }),
-      onLed: (_, { sameLeader, voided }) => {
-        this.led.push(voided);
-        if (voided) this.stepShard({ type: 'expire' });
-        this.stepShard({ type: 'rejoin', sameDirectory: sameLeader });
-      },
-    });
+    const about = { node: name, incarnation, shards: 1, transferAddress: `${name}:1`, log: quiet };
+    this.directories = new Directories(about, (action) => this.performLine(action));
     cluster.nodes.add(this);
   }
 
@@ -152,6 +137,16 @@ export class TestNode {
     return this.state(page, dataspace) !== 'INVALID' && this.directories.usable(dataspace, page);
   }
 
+  private performLine(action: NodeAction): void {
+    if (action.type === 'page' || action.type === 'overheard') this.step(action.event);
+    else if (action.type === 'resume') this.stepShard({ type: 'rejoin', sameDirectory: true });
+    else if (action.type === 'led') {
+      this.led.push(action.voided);
+      if (action.voided) this.stepShard({ type: 'expire' });
+      this.stepShard({ type: 'rejoin', sameDirectory: action.sameLeader });
+    }
+  }
+
   step(event: Exclude<HolderEvent, { type: 'rejoin' | 'expire' }>): void {
     for (const action of this.holder.step(event)) this.perform(action);
   }
@@ -164,7 +159,7 @@ export class TestNode {
     if (action.type === 'failed') this.refused.push(action.reason);
     else if (action.type === 'send') this.cluster.deliver(this, action);
     else if (['acquire', 'ack', 'report'].includes(action.type))
-      this.directories.perform(action as Served, 0);
+      this.directories.say(action as HolderWord, 0);
   }
 }
 
@@ -187,10 +182,7 @@ export class LeadersCluster {
     } as unknown as Registry;
     this.bus = {
       invalidate(_: bigint, bytes: Bytes) {
-        for (const node of nodes) {
-          const event = node.directories.overhear(bytes);
-          if (event !== undefined) node.step(event);
-        }
+        for (const node of nodes) node.directories.overhear(bytes);
       },
     } as unknown as Bus;
   }

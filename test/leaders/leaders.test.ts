@@ -90,6 +90,33 @@ describe('a holder that was buried and did not hear it', () => {
   });
 });
 
+describe('a leader that gave the shard up while a holder did not hear it', () => {
+  test('is not believed when the holder is back there, and knows of no other one', async () => {
+    await shared();
+    n.connectTo(a);
+    await until('N has no line to B', () => b.service.holders.ofNode('N') === undefined);
+    const stream = a.service.holders.ofNode('N')!.stream!;
+    a.service.streams.end(stream);
+    a.service.streamClosed(stream);
+    a.service.leave(0);
+    await b.leadAfter(a, 2n, 1n);
+    await until('N is back at A', () => takenIn(a, n) && a.service.holders.ofNode('N')?.stream !== undefined);
+    m.want('WRITE');
+    await until('M may write', () => m.state() === 'MODIFIED' || m.refused.length > 0);
+    expect([n.reads(), n.led]).toEqual([false, [false]]);
+  });
+});
+
+describe('a replica that is not found for a moment', () => {
+  test('and is found again within the lease: its shards have the same leader, and nothing is void', async () => {
+    await shared();
+    n.connectTo(b);
+    n.connectTo(a, b);
+    await until('N is led again', () => n.led.length === 2 && n.directories.allUsable);
+    expect([n.led, n.state(), n.reads()]).toEqual([[false, false], 'MASTER', true]);
+  });
+});
+
 describe('a leader that dies before it has all reports', () => {
   test('gave nothing away: the notes of the one before it count', async () => {
     await shared();

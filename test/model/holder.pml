@@ -1,5 +1,5 @@
 /*
- * A holder: holder.ts, and what its caller does (coherent-memory.ts, directory-link.ts). Each inline is the method of its
+ * A holder: holder.ts, and what its caller does (coherent-memory.ts, directories.ts). Each inline is the method of its
  * name, for page p at holder h. Frames and what was retained are the caller's.
  */
 

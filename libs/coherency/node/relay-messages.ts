@@ -13,8 +13,8 @@ export type SyncEvent = Extract<
 export type RelayEvent =
   /** A virtual kernel asks. `request`: its own number for it. */
   | { type: 'asked'; session: number; request: bigint; event: SyncEvent }
-  /** A leader's answer to a lock, a wait or a wake. */
-  | { type: 'answered'; event: DirectoryEvent['event'] }
+  /** An answer to a lock, a wait or a wake, by the leader of these shards. */
+  | { type: 'answered'; event: DirectoryEvent['event']; shards: readonly number[] }
   /** The leaders of these shards heard everything that was said to them before a time. */
   | { type: 'confirmed'; shards: readonly number[]; sentMs: number }
   /** The leader of a shard buried this node: the locks of its processes there may be others' by now. */

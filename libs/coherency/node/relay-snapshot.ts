@@ -4,13 +4,11 @@ import { UnlockRequestSchema } from '@odonata/proto/coherency/v1/coherency';
 import type { SyncSnapshotSchema, SyncUnderWay } from '@odonata/proto/pmap/v1/handover';
 import { lockWire } from '../wire.ts';
 import type { HeldLocks } from './held-locks.ts';
+import type { GivenUp } from './late-locks.ts';
 import type { UnderWay } from './under-way.ts';
 import type { UnheardEnds, UnheardUnlock } from './unheard-words.ts';
 
 export type SyncSnapshotInit = MessageInitShape<typeof SyncSnapshotSchema>;
-
-/** Of a request that was asked for twice and refused. */
-export type GivenUp = Pick<UnderWay, 'event' | 'owner' | 'dataspace'>;
 
 const askedWire = ({ event, owner, dataspace }: GivenUp, repeated: boolean) => {
   return { event: { event }, owner, dataspace, repeated };

@@ -38,7 +38,7 @@ function start() {
   };
   const answer = (request: bigint, status = SyncStatus.OK) => {
     const value = { $typeName: 'odonata.coherency.v1.LockResult' as const, request, status };
-    step({ type: 'answered', event: { case: 'lockResult', value } });
+    step({ type: 'answered', event: { case: 'lockResult', value }, shards: [0] });
   };
   const lock = (begin: bigint, end: bigint, mode = LockMode.MODIFYING) => answer(ask(begin, end, mode));
   const unlock = (begin: bigint, end: bigint) => {
@@ -97,9 +97,22 @@ test.each(['is withdrawn', 'ends with its process', 'ends with its virtual kerne
     expect(relay.underWayCount).toBe(0);
     said.length = 0;
     rejoin(false);
-    expect(said).toMatchObject([{ case: 'unlock', value: { begin: 0n, end: 9n } }]);
+    expect(said.filter((each) => each?.case === 'unlock')).toMatchObject([
+      { case: 'unlock', value: { begin: 0n, end: 9n } },
+    ]);
   },
 );
+
+test('an unlock is heard where a renewal that was sent later is answered', () => {
+  const { relay, lock, unlock, step } = start();
+  lock(0n, 9n);
+  unlock(0n, 9n);
+  step({ type: 'confirmed', shards: [0], sentMs: 0 });
+  step({ type: 'confirmed', shards: [1], sentMs: 1 });
+  expect(relay.unheardCount).toBe(1);
+  step({ type: 'confirmed', shards: [1, 0], sentMs: 1 });
+  expect(relay.unheardCount).toBe(0);
+});
 
 test('who is buried loses its locks, and only those who held some are named', () => {
   const { relay, lost, lock, unlock, step } = start();
@@ -112,6 +125,18 @@ test('who is buried loses its locks, and only those who held some are named', ()
   unlock(0n, 9n);
   expect(step({ type: 'voided', shard: 0 })).toEqual([]);
   expect(relay.heldRanges()).toEqual([]);
+});
+
+test('an answer counts that the leader gives, and no former one', () => {
+  const { relay, said, ask, answer, rejoin, step } = start();
+  const request = ask(0n, 9n);
+  rejoin(true);
+  expect(said.at(-1)).toMatchObject({ case: 'lock', value: { request } });
+  const value = { $typeName: 'odonata.coherency.v1.LockResult' as const, request, status: SyncStatus.OK };
+  expect(step({ type: 'answered', event: { case: 'lockResult', value }, shards: [1, 2] })).toEqual([]);
+  expect(relay.heldRanges()).toEqual([]);
+  answer(request);
+  expect(relay.heldRanges().length).toBe(1);
 });
 
 test('what was granted to nobody is given back, again until that is heard', () => {

@@ -4,6 +4,7 @@
 //   lock, wait, wake   numbered, and under way until they are answered; said again on each new stream
 //   unlock             answered at once; said again to the same leader until it is known that it was heard: by the answer to
 //                      a later request, or to a later renewal. A new leader hears of what is held instead
+//   withdrawn wait     the same
 //   end of a process   said again on each new stream, for a minute
 //
 // A lock that was said twice and is refused may be granted after all, to nobody: it is given back then. A lock that a new
@@ -19,10 +20,10 @@ import { homeShardOf } from '../shard.ts';
 import { lockWire } from '../wire.ts';
 import { HeldLocks } from './held-locks.ts';
 import type { HolderEventInit } from './holder-wire.ts';
+import { LateLocks } from './late-locks.ts';
 import type { RelayAction, RelayEvent, SyncEvent } from './relay-messages.ts';
 import {
   endsWire,
-  type GivenUp,
   givenUpWire,
   heldWire,
   type SyncSnapshotInit,
@@ -32,14 +33,19 @@ import {
   unlockWire,
 } from './relay-snapshot.ts';
 import { RequestsUnderWay, UNDER_WAY_MAX, type UnderWay } from './under-way.ts';
-import { UNLOCKS_MAX, UnheardEnds, type UnheardUnlock, UnheardUnlocks } from './unheard-words.ts';
+import {
+  UNLOCKS_MAX,
+  UnheardEnds,
+  type UnheardUnlock,
+  UnheardUnlocks,
+  UnheardWithdrawals,
+} from './unheard-words.ts';
 
 type Asked = Extract<RelayEvent, { type: 'asked' }>;
 type Numbered = Extract<SyncEvent, { case: 'lock' | 'wait' | 'wake' }>;
 type Unlocked = Extract<SyncEvent, { case: 'unlock' }>['value'];
 type Span = Pick<Unlocked, 'owner' | 'dataspace' | 'begin' | 'end'>;
 
-const GIVEN_UP_MAX = 10_000;
 /** The number of this status at gRPC. */
 const RESOURCE_EXHAUSTED = 8;
 
@@ -48,11 +54,9 @@ export class Relay {
   protected readonly held = new HeldLocks();
   protected readonly underWay = new RequestsUnderWay();
   protected readonly unlocks = new UnheardUnlocks();
+  protected readonly withdrawals = new UnheardWithdrawals();
   private readonly ends = new UnheardEnds();
-  /** Locks that a new leader was told of: it answers only where somebody else has them. */
-  private readonly reclaims = new Map<bigint, { owner: bigint; dataspace: bigint }>();
-  /** Locks that were said twice and refused. */
-  private readonly givenUp = new Map<bigint, GivenUp>();
+  private readonly late = new LateLocks();
   private next = 1n;
   private actions: RelayAction[] = [];
 
@@ -74,7 +78,7 @@ export class Relay {
         this.asked(event, nowMs);
         return;
       case 'answered':
-        this.answered(event.event, nowMs);
+        if (this.isByLeader(event)) this.answered(event.event, nowMs);
         return;
       case 'confirmed':
         this.confirmed(new Set(event.shards), event.sentMs);
@@ -116,9 +120,9 @@ export class Relay {
     return this.underWay.all().length;
   }
 
-  /** Unlocks that the directory may not have heard. */
+  /** Unlocks and withdrawn waits that the directory may not have heard. */
   get unheardCount(): number {
-    return this.unlocks.all().length;
+    return this.unlocks.all().length + this.withdrawals.size;
   }
 
   /** All that processes of this node hold, in the order of owners. */
@@ -153,7 +157,7 @@ export class Relay {
         this.unlock(session, request, event.value, nowMs);
         return;
       case 'cancelWait':
-        this.cancel(session, event.value.request);
+        this.withdraw(session, event.value.request, nowMs);
         return;
       default:
         unreachable(event);
@@ -180,10 +184,13 @@ export class Relay {
   }
 
   // No answer: what was said before it may be lost.
-  private cancel(session: number, request: bigint): void {
+  private withdraw(session: number, request: bigint, nowMs: number): void {
     const id = this.underWay.find(session, request);
-    if (id === undefined) return;
-    const { dataspace } = this.underWay.remove(id)!;
+    if (id !== undefined) this.sayWithdrawn(id, this.underWay.remove(id)!.dataspace, nowMs);
+  }
+
+  private sayWithdrawn(id: bigint, dataspace: bigint, nowMs: number): void {
+    this.withdrawals.add(id, dataspace, nowMs);
     this.say(dataspace, { case: 'cancelWait', value: { request: id } });
   }
 
@@ -218,6 +225,18 @@ export class Relay {
     this.say(span.dataspace, { case: 'unlock', value: unlock });
   }
 
+  /**
+   * Whoever led the dataspace's locks before may have granted what the next leader, who did not hear of it, grants to
+   * somebody else: only that one's answer counts.
+   */
+  protected isByLeader({ event, shards }: Extract<RelayEvent, { type: 'answered' }>): boolean {
+    if (event.case !== 'lockResult' && event.case !== 'waitResult' && event.case !== 'wakeResult')
+      return false;
+    const { request } = event.value;
+    const dataspace = this.underWay.get(request)?.dataspace ?? this.late.dataspaceOf(request);
+    return dataspace !== undefined && shards.includes(this.homeOf(dataspace));
+  }
+
   private answered(event: DirectoryEvent['event'], nowMs: number): void {
     switch (event.case) {
       case 'lockResult':
@@ -250,7 +269,7 @@ export class Relay {
       this.lateResult(id, status, nowMs);
       return;
     }
-    if (this.mayBeGrantedStill(asked, status)) this.giveUp(id, asked);
+    if (this.mayBeGrantedStill(asked, status)) this.late.giveUp(id, asked);
     if (status === SyncStatus.OK && asked.event?.case === 'lock') {
       const { begin = 0n, end = 0n, mode = 0 } = asked.event.value;
       this.held.hold(asked.owner, asked.dataspace, begin, end, lockWire.from(mode));
@@ -265,14 +284,8 @@ export class Relay {
     return repeated && status !== SyncStatus.OK;
   }
 
-  private giveUp(id: bigint, { event, owner, dataspace }: UnderWay): void {
-    this.givenUp.set(id, { event, owner, dataspace });
-    if (this.givenUp.size > GIVEN_UP_MAX) this.givenUp.delete(this.givenUp.keys().next().value!);
-  }
-
   private reclaimAnswered(id: bigint, status: SyncStatus): void {
-    const reclaimed = this.reclaims.get(id);
-    this.reclaims.delete(id);
+    const reclaimed = this.late.takeReclaimed(id);
     if (reclaimed === undefined || status === SyncStatus.OK) return;
     // Somebody else has it: the process must not go on as if it had it.
     this.held.forget(reclaimed.owner, reclaimed.dataspace);
@@ -280,8 +293,7 @@ export class Relay {
   }
 
   private lateResult(id: bigint, status: SyncStatus, nowMs: number): void {
-    const asked = this.givenUp.get(id);
-    this.givenUp.delete(id);
+    const asked = this.late.takeGivenUp(id);
     if (asked?.event?.case !== 'lock' || status !== SyncStatus.OK) return;
     const { begin = 0n, end = 0n } = asked.event.value;
     const span = { owner: asked.owner, dataspace: asked.dataspace, begin, end };
@@ -317,7 +329,7 @@ export class Relay {
     return before <= id;
   }
 
-  protected isConfirmed({ atMs }: UnheardUnlock, sentMs: number): boolean {
+  protected isConfirmed({ atMs }: Pick<UnheardUnlock, 'atMs'>, sentMs: number): boolean {
     return atMs < sentMs;
   }
 
@@ -325,6 +337,9 @@ export class Relay {
     for (const dataspace of this.unlocks.dataspaces())
       if (shards.has(this.homeOf(dataspace)))
         this.unlocks.heard(dataspace, (unlock) => this.isConfirmed(unlock, sentMs));
+    this.withdrawals.heard((dataspace, atMs) => {
+      return shards.has(this.homeOf(dataspace)) && this.isConfirmed({ atMs }, sentMs);
+    });
   }
 
   private voided(shard: number): void {
@@ -342,9 +357,10 @@ export class Relay {
       this.actions.push({ type: 'say-all', event: { case: 'ownerGone', value: { owner } } });
     for (const dataspace of this.unlocks.dataspaces())
       if (isHome(dataspace)) this.unlockAgain(dataspace, newLeader);
+    this.withdrawAgain(isHome, newLeader);
     if (newLeader) this.reclaim(isHome);
     for (const [id, asked] of this.underWay.all())
-      if (isHome(asked.dataspace)) this.askAgain(id, asked, newLeader);
+      if (isHome(asked.dataspace)) this.askAgain(id, asked, newLeader, nowMs);
   }
 
   /** A new leader knows only of locks that are held. */
@@ -355,7 +371,14 @@ export class Relay {
         this.say(dataspace, { case: 'unlock', value: unlock });
   }
 
-  private askAgain(id: bigint, asked: UnderWay, newLeader: boolean): void {
+  /** A new leader knows of no waits. */
+  protected withdrawAgain(isHome: (dataspace: bigint) => boolean, newLeader: boolean): void {
+    if (newLeader) this.withdrawals.heard(isHome);
+    for (const { request, dataspace } of this.withdrawals.of(isHome))
+      this.say(dataspace, { case: 'cancelWait', value: { request } });
+  }
+
+  private askAgain(id: bigint, asked: UnderWay, newLeader: boolean, nowMs: number): void {
     if (!asked.registered) {
       asked.repeated = true;
       this.say(asked.dataspace, asked.event);
@@ -364,16 +387,15 @@ export class Relay {
     // It may have been woken, and the wake lost: it looks at its word again.
     this.underWay.remove(id);
     this.answerWait(asked, SyncStatus.OK);
-    if (!newLeader) this.say(asked.dataspace, { case: 'cancelWait', value: { request: id } });
+    if (!newLeader) this.sayWithdrawn(id, asked.dataspace, nowMs);
   }
 
   private reclaim(isHome: (dataspace: bigint) => boolean): void {
-    for (const [request, { dataspace }] of this.reclaims)
-      if (isHome(dataspace)) this.reclaims.delete(request);
+    this.late.forgetReclaims(isHome);
     for (const { owner, dataspace, ranges } of this.held.of(isHome)) {
       for (const { begin, end, mode } of ranges) {
         const request = this.next++;
-        this.reclaims.set(request, { owner, dataspace });
+        this.late.reclaim(request, { owner, dataspace });
         const value = { request, dataspace, owner, begin, end, mode: lockWire.to(mode), reclaim: true };
         this.say(dataspace, { case: 'lock', value });
       }
@@ -392,11 +414,11 @@ export class Relay {
     return {
       nextRequest: this.next,
       underWay: underWayWire(this.underWay.all(), sessions),
-      givenUp: givenUpWire(this.givenUp),
+      givenUp: givenUpWire(this.late.givenUp),
       held: heldWire(this.held),
       unlocks: unlocksWire(this.unlocks.all()),
       gone: endsWire(this.ends),
-      reclaims: [...this.reclaims].map(([request, about]) => ({ request, ...about })),
+      reclaims: [...this.late.reclaims].map(([request, about]) => ({ request, ...about })),
     };
   }
 
@@ -410,11 +432,11 @@ export class Relay {
       if (asked !== undefined) this.underWay.add(wire.id, asked);
     }
     for (const { id, event, owner, dataspace } of snapshot.givenUp)
-      this.givenUp.set(id, { event: event?.event, owner, dataspace });
+      this.late.giveUp(id, { event: event?.event, owner, dataspace });
     for (const { unlock, before, atMs } of snapshot.unlocks)
       this.unlocks.add({ unlock: unlock!, before, atMs: Number(atMs) });
     for (const { owner, atMs } of snapshot.gone) this.ends.add(owner, Number(atMs));
     for (const { request, owner, dataspace } of snapshot.reclaims)
-      this.reclaims.set(request, { owner, dataspace });
+      this.late.reclaim(request, { owner, dataspace });
   }
 }

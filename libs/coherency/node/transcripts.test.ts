@@ -1,162 +1,185 @@
-// The memory of a node as conversations: testdata/*.txt. A line that starts with '>' is an event; under it stands what was
-// done to page tables and frames, and then what came out. REWRITE=1 writes them anew, for a reader to review as a diff.
-import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import type { AccessMode, PageState } from '../page.ts';
-import { type Action, type Event, FakeNode, Values } from './testdata/fake-node.ts';
+// The machines of a node as conversations: testdata/*.txt. REWRITE=1 writes them anew.
+import { create } from '@bufbuild/protobuf';
+import {
+  GrantSchema,
+  LockMode,
+  LockRequestSchema,
+  LockResultSchema,
+  PageState,
+  RenewedSchema,
+  ShardLedSchema,
+  ShardLeftSchema,
+  SyncStatus,
+  UnlockRequestSchema,
+  WaitRequestSchema,
+  WaitResultSchema,
+  WelcomeSchema,
+} from '@odonata/proto/coherency/v1/coherency';
+import { SyncSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
+import { describe } from 'vitest';
+import type { HolderEventInit } from './holder-wire.ts';
+import { Lines } from './lines.ts';
+import type { LinesAction, LinesEvent } from './lines-messages.ts';
+import { Relay } from './relay.ts';
+import type { RelayAction, RelayEvent } from './relay-messages.ts';
+import { transcripts } from './testdata/transcript.ts';
 
-const DIR = join(import.meta.dirname, 'testdata');
-
-class Conversation {
-  private node = new FakeNode(8);
-  private operation = 0;
-
-  command(words: string[]): string[] {
-    const [verb = '', a = '', b = '', c = '', d = ''] = words;
-    const run = { dataspace: 1n, firstPage: Number(a), pageCount: 1 };
-    const [page, dataspace] = [Number(a), 1n];
-    switch (verb) {
-      case 'node':
-        this.node = new FakeNode(8, { durable: words.includes('durable') });
-        return this.told(this.node.open(words.includes('whole')));
-      case 'map': {
-        const { holder } = this.node.maps(a !== 'read-only');
-        return [`virtual kernel ${holder}`];
-      }
-      case 'unmap':
-        this.node.mappings.splice(this.mapping(a), 1);
-        return [];
-      case 'fault': {
-        const entry = this.node.mappings[this.mapping(a)]!;
-        return this.step({ type: 'fault', entry, page: Number(b), write: c === 'WRITE', atNs: 0n });
-      }
-      case 'grant': {
-        const flags = { zero: d === 'zero', restore: d === 'restore', stored: d === 'stored' };
-        return this.step({ type: 'grant', run, state: b as PageState, version: Number(c), ...flags });
-      }
-      case 'data': {
-        const data = { type: 'data', run, state: b as PageState, version: Number(c), zero: false } as const;
-        return this.step({ type: 'arrive', data, bytes: new Values([Number(d)]) });
-      }
-      case 'recall': {
-        const to = { receiver: 9, receiverIdentity: 9n, receiverState: 'MODIFIED' } as const;
-        return this.step({ type: 'recall', run, mode: b as AccessMode, version: Number(c), ...to });
-      }
-      case 'invalidate':
-        return this.step({ type: 'invalidate', run, version: Number(b), anew: c === 'anew' });
-      case 'refuse':
-        return this.step({ type: 'refuse', run, mode: 'READ', reason: b as 'LOST', version: Number(c) });
-      case 'settled':
-        return this.step({ type: 'settled', run, version: Number(b) });
-      case 'use': {
-        const anew = c === 'anew' ? { firstPage: page, pageCount: 1 } : undefined;
-        return this.step({ type: 'use', operation: ++this.operation, run, mode: b as AccessMode, anew });
-      }
-      case 'again':
-        return this.step({ type: 'use', operation: this.operation, run, mode: b as AccessMode });
-      case 'end':
-        return this.step({ type: 'end', operation: this.operation, dataspace });
-      case 'found': {
-        const about = { dataspace, page, version: Number(b), lostVersion: Number(c) };
-        return this.step({ type: 'found', ...about, bytes: new Values([Number(d)]) });
-      }
-      case 'not-found':
-        return this.step({ type: 'not-found', dataspace, page, lostVersion: Number(b), reason: 'no' });
-      case 'suspend':
-        this.node.leased = false;
-        return this.step({ type: 'suspend', shard: 0 });
-      case 'resume':
-        this.node.leased = true;
-        return this.step({ type: 'resume', shard: 0 });
-      case 'expire':
-        return this.step({ type: 'expire', shard: 0 });
-      case 'rejoin':
-        return this.step({ type: 'rejoin', shard: 0, sameDirectory: a !== 'new' });
-      case 'frames':
-        this.node.framesMax = Number(a);
-        return [];
-      case 'freeze':
-        this.node.memory.freeze();
-        return this.told([]);
-      case 'thaw':
-        return this.told(this.node.memory.thaw());
-      case 'remove':
-        return this.step({ type: 'remove', dataspace });
-      case 'state':
-        return [this.state(page)];
-      default:
-        assert.fail(`no command ${verb}`);
-    }
-  }
-
-  private mapping(holder: string): number {
-    return this.node.mappings.findIndex((mapping) => mapping.holder === Number(holder));
-  }
-
-  private step(event: Event): string[] {
-    return this.told(this.node.step(event));
-  }
-
-  private told(actions: Action[]): string[] {
-    return [...this.node.done.splice(0), ...actions.map((action) => `-> ${inWords(action)}`)];
-  }
-
-  private state(page: number): string {
-    const { memory, frames, reservedFrames, mappings, dataspace } = this.node;
-    const state = `${memory.state(1n, page)}@${memory.version(1n, page)}`;
-    const tables = mappings.map(({ holder, table }) => `${holder}:${table.get(page) ?? '-'}`);
-    const frame = frames.has(page) ? `frame ${frames.get(page)}` : 'no frame';
-    const waits = `${dataspace.waiting.count} wait, ${reservedFrames} frames kept`;
-    return `page ${page}: ${state}, ${frame}, tables ${tables.join(' ')}; ${waits}`;
-  }
+/** A message in words: what is not zero in it. */
+function words(about: object | undefined): string {
+  return Object.entries(about ?? {})
+    .filter(([key, value]) => key !== '$typeName' && value !== undefined && value !== false && value !== 0n)
+    .map(([key, value]) => `${key}=${Array.isArray(value) ? `[${value.map(String)}]` : value}`)
+    .join(' ');
 }
 
-function inWords(action: object): string {
-  const { type, ...rest } = action as { type: string };
-  const about = Object.entries(rest).filter(([, value]) => value !== false && value !== undefined);
-  return [type, ...about.map(([key, value]) => `${key}=${valueInWords(key, value)}`)].join(' ');
-}
+const said = (event: HolderEventInit): string => `${event?.case} ${words(event?.value)}`.trimEnd();
 
-function valueInWords(key: string, value: unknown): string {
-  if (key === 'run') {
-    const { firstPage, pageCount } = value as { firstPage: number; pageCount: number };
-    return pageCount === 1 ? `${firstPage}` : `${firstPage}+${pageCount}`;
-  }
-  if (key === 'bytes') return `[${(value as Values).values}]`;
-  if (key === 'entry') return `${(value as { holder: number }).holder}`;
-  if (key === 'fault') {
-    const { entry, page } = value as { entry: { holder: number }; page: number };
-    return `${entry.holder}/${page}`;
-  }
-  if (Array.isArray(value))
-    return `[${value.map((each) => valueInWords(typeof each === 'object' ? 'run' : '', each?.run ?? each))}]`;
-  return String(value);
-}
-
-function play(text: string): string {
-  const conversation = new Conversation();
-  const out: string[] = [];
-  for (const line of text.split('\n')) {
-    if (line.startsWith('  ')) continue;
-    out.push(line);
-    if (line.startsWith('> '))
-      for (const each of conversation.command(line.slice(2).split(' '))) out.push(`  ${each}`);
-  }
-  return out.join('\n');
-}
-
-const files = readdirSync(DIR).filter((name) => name.endsWith('.txt'));
-
-test('there are scenarios', () => {
-  expect(files.length).toBeGreaterThanOrEqual(10);
+describe('the relay', () => {
+  transcripts('relay', () => {
+    let relay = new Relay(1);
+    let nowMs = 0;
+    let request = 0n;
+    const line = (action: RelayAction): string => {
+      if (action.type === 'say') return `to the leader: ${said(action.event)}`;
+      if (action.type === 'say-all') return `to all: ${said(action.event)}`;
+      if (action.type === 'lost') return `processes ${[...action.owners]} lost locks`;
+      const { event } = action.event;
+      return `to the virtual kernel: ${event?.case} ${words({ of: action.event.request, ...event?.value })}`;
+    };
+    const step = (event: RelayEvent): string[] => relay.step(event, nowMs).map(line);
+    const ask = (event: Extract<RelayEvent, { type: 'asked' }>['event']): string[] =>
+      step({ type: 'asked', session: 7, request: ++request, event });
+    return ([verb = '', a = '', b = '', c = '']) => {
+      const span = { dataspace: 1n, owner: /^\d+$/.test(a) ? BigInt(a) : 0n };
+      switch (verb) {
+        case 'lock': {
+          const about = { ...span, begin: BigInt(b), end: BigInt(c), mode: LockMode.MODIFYING };
+          return ask({ case: 'lock', value: create(LockRequestSchema, about) });
+        }
+        case 'unlock': {
+          const about = { ...span, begin: BigInt(b), end: BigInt(c) };
+          return ask({ case: 'unlock', value: create(UnlockRequestSchema, about) });
+        }
+        case 'wait':
+          return ask({ case: 'wait', value: create(WaitRequestSchema, span) });
+        case 'withdraw': {
+          const value = { $typeName: 'odonata.coherency.v1.CancelWait' as const, request: BigInt(a) };
+          return ask({ case: 'cancelWait', value });
+        }
+        case 'locked':
+        case 'waited': {
+          const about = { request: BigInt(a), status: SyncStatus[b as keyof typeof SyncStatus] };
+          const event =
+            verb === 'locked'
+              ? ({ case: 'lockResult', value: create(LockResultSchema, about) } as const)
+              : ({ case: 'waitResult', value: create(WaitResultSchema, about) } as const);
+          return step({ type: 'answered', event, shards: [c === 'elsewhere' ? 1 : 0] });
+        }
+        case 'at':
+          nowMs = Number(a);
+          return [];
+        case 'renewed':
+          return step({ type: 'confirmed', shards: [0], sentMs: Number(a) });
+        case 'rejoin':
+          return step({ type: 'rejoined', shard: 0, newLeader: a === 'new' });
+        case 'voided':
+          return step({ type: 'voided', shard: 0 });
+        case 'gone':
+          return step({ type: 'owner-gone', owner: BigInt(a) });
+        case 'close':
+          return step({ type: 'session-gone', session: 7 });
+        case 'replace': {
+          const snapshot = create(SyncSnapshotSchema, relay.snapshot([7]));
+          relay = new Relay(1);
+          relay.resume(snapshot, [7]);
+          return [];
+        }
+        case 'held':
+          return relay.heldRanges().map((range) => words(range));
+        default:
+          throw new Error(`no command: ${verb}`);
+      }
+    };
+  });
 });
 
-test.each(files)('%s', (name) => {
-  const path = join(DIR, name);
-  const text = readFileSync(path, 'utf8');
-  const played = play(text);
-  if (process.env.REWRITE === '1') writeFileSync(path, played);
-  else expect(played).toBe(text);
+describe('the lines', () => {
+  transcripts('lines', () => {
+    const about = { node: 'N', incarnation: 5n, shards: 2, transferAddress: 'N:1', mapped: [1n] };
+    let lines = new Lines(about);
+    let nowMs = 0;
+    let streams = 0;
+    const helloMs = new Map<string, number>();
+    const streamOf = new Map<string, number>();
+    const line = (action: LinesAction): string => {
+      if (action.type === 'send') {
+        const [to] = [...streamOf].find(([, stream]) => stream === action.stream)!;
+        return `to ${to}: ${said(action.event)}`;
+      }
+      if (action.type === 'log') return `log: ${action.text} (${words(action.about)})`;
+      if (action.type === 'page') return `page: ${action.event.type}`;
+      const { type, ...rest } = action;
+      return `${type} ${words(rest)}`.trimEnd();
+    };
+    const step = (event: LinesEvent): string[] => lines.step(event, nowMs).map(line);
+    const hear = (from: string, event: Extract<LinesEvent, { type: 'heard' }>['event']): string[] =>
+      step({ type: 'heard', stream: streamOf.get(from)!, event });
+    return ([verb = '', a = '', b = '', c = '', d = '', e = '']) => {
+      switch (verb) {
+        case 'replicas':
+          return step({ type: 'replicas', addresses: [a, b].filter((name) => name !== '') });
+        case 'open':
+          streamOf.set(a, ++streams);
+          helloMs.set(a, nowMs);
+          return step({ type: 'opened', replica: a, stream: streams });
+        case 'welcome': {
+          // A replica's start, the number there and the life; leases are of 1 s.
+          const value = { epoch: BigInt(b), holder: Number(c), life: BigInt(d), replica: `cohd-${a}` };
+          const more = { leaseMs: 1_000, shards: 2, sentMs: BigInt(helloMs.get(a)!) };
+          return hear(a, { case: 'welcome', value: create(WelcomeSchema, { ...value, ...more }) });
+        }
+        case 'led': {
+          const value = { shard: Number(b), epoch: BigInt(c) };
+          const report = d === '' ? {} : { report: true, life: BigInt(d), lastEpoch: BigInt(e || 0) };
+          return hear(a, { case: 'led', value: create(ShardLedSchema, { ...value, ...report }) });
+        }
+        case 'left':
+          return hear(a, { case: 'left', value: create(ShardLeftSchema, { shard: Number(b) }) });
+        case 'renewed': {
+          const value = { sentMs: BigInt(b), heldMs: Number(c || 0) };
+          return hear(a, { case: 'renewed', value: create(RenewedSchema, value) });
+        }
+        case 'grant': {
+          const run = { dataspace: 1n, firstPage: 0, pageCount: 1 };
+          const value = { run, state: PageState.SHARED, version: 1n, epoch: BigInt(b) };
+          return hear(a, { case: 'grant', value: create(GrantSchema, value) });
+        }
+        case 'break':
+          return step({ type: 'broke', stream: streamOf.get(a)!, reason: 'cut' });
+        case 'at':
+          nowMs = Number(a);
+          return [];
+        case 'tick':
+          nowMs = Number(a);
+          return lines.tick(nowMs).map(line);
+        case 'say':
+          return step({ type: 'say', shard: Number(a), event: { case: 'unlock', value: {} } });
+        case 'retire':
+          return step({ type: 'retire', shard: Number(a) });
+        case 'hold':
+          return step({ type: 'hold', holdMs: Number(a) });
+        case 'goodbye':
+          return step({ type: 'goodbye' });
+        case 'replace':
+          lines = new Lines(about, lines.snapshot());
+          return [];
+        case 'shards':
+          return lines.snapshot().map(({ epoch, suspended, untilMs }, shard) => {
+            return `${shard}: ${words({ epoch, suspended, untilMs })}`;
+          });
+        default:
+          throw new Error(`no command: ${verb}`);
+      }
+    };
+  });
 });

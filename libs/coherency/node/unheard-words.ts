@@ -1,4 +1,5 @@
-// What was said to the directory without an answer, and may be lost with a stream: unlocks, and the ends of processes.
+// What was said to the directory without an answer, and may be lost with a stream: unlocks, waits that were withdrawn, and
+// the ends of processes.
 import type { UnlockRequest } from '@odonata/proto/coherency/v1/coherency';
 
 /** An unlock that the directory may not have heard. */
@@ -53,6 +54,34 @@ export class UnheardUnlocks {
   forget(dataspace: bigint): void {
     this.size -= this.of(dataspace).length;
     this.byDataspace.delete(dataspace);
+  }
+}
+
+/** Of all processes. */
+const WITHDRAWN_MAX = 10_000;
+
+/** Waits that were withdrawn: one that stays at the directory would take a wake from somebody who sleeps. */
+export class UnheardWithdrawals {
+  private readonly byRequest = new Map<bigint, { dataspace: bigint; atMs: number }>();
+
+  get size(): number {
+    return this.byRequest.size;
+  }
+
+  add(request: bigint, dataspace: bigint, nowMs: number): void {
+    this.byRequest.set(request, { dataspace, atMs: nowMs });
+    if (this.byRequest.size > WITHDRAWN_MAX) this.byRequest.delete(this.byRequest.keys().next().value!);
+  }
+
+  heard(wasHeard: (dataspace: bigint, atMs: number) => boolean): void {
+    for (const [request, { dataspace, atMs }] of this.byRequest)
+      if (wasHeard(dataspace, atMs)) this.byRequest.delete(request);
+  }
+
+  of(isWanted: (dataspace: bigint) => boolean): { request: bigint; dataspace: bigint }[] {
+    return [...this.byRequest].flatMap(([request, { dataspace }]) => {
+      return isWanted(dataspace) ? [{ request, dataspace }] : [];
+    });
   }
 }
 

@@ -2,6 +2,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { HeldPage } from '@odonata/coherency/held-page.ts';
 import type { HeldPagesRun, HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
+import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { stateWire } from '@odonata/coherency/wire.ts';
 import {
@@ -14,7 +15,6 @@ import {
   type ShardSnapshot,
   type VmspaceSnapshotSchema,
 } from '@odonata/proto/pmap/v1/handover';
-import type { LedShard } from '../directories.ts';
 import type { FrozenNode } from '../node.ts';
 import type { Session } from '../session.ts';
 import type { SharedDataspace } from '../shared-dataspace.ts';

@@ -144,8 +144,7 @@ class Probes {
   /** Shards that the replica at an address leads. */
   shardsAt(address: string): Set<number> {
     const { directories } = this.holders.all[0]!;
-    const leads = (page: number): boolean =>
-      directories.of(this.dataspace.id, page).link?.address === address;
+    const leads = (page: number): boolean => directories.lines.leaderOf(this.dataspace.id, page) === address;
     return new Set(this.pages.flatMap((page, shard) => (leads(page) ? [shard] : [])));
   }
 

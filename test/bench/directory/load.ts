@@ -111,7 +111,7 @@ export class Load {
     for (const [h, { directories }] of this.holders.all.entries()) {
       for (let block = 0; block < BLOCKS; block++) {
         const page = (this.shareOf(h) * BLOCKS + block) * BLOCK_PAGES;
-        const leader = directories.of(this.dataspace.id, page).link?.address ?? '';
+        const leader = directories.lines.leaderOf(this.dataspace.id, page) ?? '';
         if (!leaders.has(leader))
           leaders.set(
             leader,

@@ -2,9 +2,11 @@
 // from one simulated holder to another as calls within this process; the directory sees the same messages.
 import { Bus } from '@odonata/bus/bus.ts';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import type { NodeAction } from '@odonata/coherency/node/lines-messages.ts';
 import { type AccessMode, mayRead, mayWrite, PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
 import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { Directories } from '../../../services/pmapd/directories.ts';
 import { followReplicas } from '../../../services/pmapd/discovery.ts';
 import { Failure } from '../../../services/vkctl/failure.ts';
@@ -69,21 +71,27 @@ export class SimulatedHolder {
     this.bus = bus;
     this.machine = new ShardedHolder(shards);
     exchange.set(name, this);
-    this.directories = new Directories({
-      ...{ node: name, incarnation, shards, transferAddress: name, log: silentLog() },
-      onEvent: (event) => this.step(event as Parameters<ShardedHolder['step']>[0]),
-      onOther: () => {},
-      onWelcome: () => {},
-      onLed: (shard, { sameLeader, voided }) => {
-        if (voided) this.stepShard(shard, { type: 'expire' });
-        this.stepShard(shard, { type: 'rejoin', sameDirectory: sameLeader });
+    const about = { node: name, incarnation, shards, transferAddress: name, log: silentLog() };
+    this.directories = new Directories(about, (action) => this.performLine(action));
+  }
+
+  private performLine(action: NodeAction): void {
+    switch (action.type) {
+      case 'page':
+      case 'overheard':
+        this.step(action.event as Parameters<ShardedHolder['step']>[0]);
+        return;
+      case 'led':
+        if (action.voided) this.stepShard(action.shard, { type: 'expire' });
+        this.stepShard(action.shard, { type: 'rejoin', sameDirectory: action.sameLeader });
         if (this.directories.connected) this.allLed.resolve();
-      },
-      onSuspend: () => {},
-      onResume: (shard) => this.stepShard(shard, { type: 'rejoin', sameDirectory: true }),
-      onConfirmed: () => {},
-      onDeadline: () => {},
-    });
+        return;
+      case 'resume':
+        this.stepShard(action.shard, { type: 'rejoin', sameDirectory: true });
+        return;
+      default:
+      // Nobody uses a page but for the moment that it is asked for, and there are no locks.
+    }
   }
 
   /** Knows a dataspace from now on, and follows its invalidations. `whole`: this holder made it. */
@@ -91,7 +99,7 @@ export class SimulatedHolder {
     const pageCount = Number(sizeBytes / BigInt(PAGE_BYTES));
     this.waiters.set(id, new Map());
     this.step({ type: 'open', dataspace: id, pageCount, whole });
-    this.bus.follow(id, (bytes) => this.invalidate(bytes));
+    this.bus.follow(id, (bytes) => this.directories.overhear(bytes));
   }
 
   /** Asks for what it does not have of a run; resolves when it may use all of it. */
@@ -127,7 +135,7 @@ export class SimulatedHolder {
       case 'acquire':
       case 'ack':
       case 'report':
-        this.directories.perform(action, shard);
+        this.directories.say(action, shard);
         return;
       case 'send':
       case 'resend':
@@ -146,10 +154,11 @@ export class SimulatedHolder {
   }
 
   private send({ run, receiver, version, state }: Extract<HolderAction, { type: 'send' | 'resend' }>): void {
-    const { link, epoch } = this.directories.of(run.dataspace, run.firstPage);
-    const to = this.exchange.get(link?.addressOf(receiver) ?? '');
+    const way = this.directories.lines.wayTo(run.dataspace, run.firstPage, receiver);
+    if (way === undefined) return;
     // Whoever is not there is dead to the directory soon; it asks again.
-    to?.arrive({ type: 'data', run, version, state, zero: false }, epoch);
+    const to = this.exchange.get(way.address);
+    to?.arrive({ type: 'data', run, version, state, zero: false }, way.epoch);
   }
 
   private arrive(data: Data, epoch: bigint): void {
@@ -159,14 +168,10 @@ export class SimulatedHolder {
       this.arriving = [];
       for (const each of arriving) {
         const { dataspace, firstPage } = each.data.run;
-        if (this.directories.accepts(dataspace, firstPage, each.epoch)) this.step(each.data);
+        const { lines } = this.directories;
+        if (lines.accepts(dataspace, firstPage, each.epoch, monotonicMs())) this.step(each.data);
       }
     });
-  }
-
-  private invalidate(bytes: Uint8Array): void {
-    const event = this.directories.overhear(bytes);
-    if (event !== undefined) this.step(event);
   }
 
   // What came may be less than what is waited for, or have been taken away again: then it asks once more.

@@ -1,0 +1,66 @@
+// What a node knows of a shard's leader.
+import type { ReplicaLine } from './replica-line.ts';
+
+/** A life of this holder under a leader of a shard. */
+export interface ShardLife {
+  epoch: bigint;
+  life: bigint;
+}
+
+/** Leaders that may fail, one after another, before they have heard all reports. */
+const LIVES_MAX = 8;
+
+/** What was known of a shard's leader when another pmap manager of this node stopped, or of this one now. */
+export interface LedShard {
+  epoch: bigint;
+  identity: string;
+  /** Under the last leaders, since what is held now is held without a break; the newest last. */
+  lives: readonly ShardLife[];
+  /** Empty: the leader has given it up. */
+  address: string;
+  untilMs: number;
+  lastEndMs: number;
+  suspended: boolean;
+}
+
+/** A shard as a node sees it. */
+export interface Shard extends LedShard {
+  /** This node's number at the leader. */
+  holder: number;
+  /** To the leader, once it has said on its present stream that it leads. */
+  line: ReplicaLine | undefined;
+}
+
+export function shardNeverLed(): LedShard {
+  return {
+    ...{ epoch: 0n, identity: '', lives: [], address: '' },
+    ...{ untilMs: 0, lastEndMs: 0, suspended: true },
+  };
+}
+
+/** The number of this node at a leader. @param identity the leader's start and that number */
+export function holderOf(identity: string): number {
+  return Number(identity.split(' ')[1] ?? 0);
+}
+
+/** Without the line; times are those of the leader's lease as of now. */
+export function asLed({
+  line,
+  holder: _,
+  epoch,
+  identity,
+  lives,
+  address,
+  suspended,
+  ...left
+}: Shard): LedShard {
+  const { untilMs, lastEndMs } =
+    line === undefined ? left : { untilMs: line.endMs, lastEndMs: line.lastEndMs };
+  return { epoch, identity, lives, address, suspended, untilMs, lastEndMs };
+}
+
+/** @param voided what was held before is not any more */
+export function livesAfter(before: readonly ShardLife[], now: ShardLife, voided: boolean): ShardLife[] {
+  const lives = voided ? [] : before.filter(({ epoch }) => epoch !== now.epoch);
+  return [...lives, now].slice(-LIVES_MAX);
+}

@@ -1,0 +1,79 @@
+// The stream to one replica of the directory, opened again when that is asked for.
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import type { HolderEventInit } from '@odonata/coherency/node/holder-wire.ts';
+import type { LinesEvent } from '@odonata/coherency/node/lines-messages.ts';
+import {
+  DirectoryService,
+  HoldRequestSchema,
+  type HoldResponse,
+} from '@odonata/proto/coherency/v1/coherency';
+import { Backoff } from '@odonata/rpc/backoff.ts';
+import { openChannel, openStream } from '@odonata/rpc/client.ts';
+import { EventBatch } from '@odonata/rpc/event-batch.ts';
+
+type Stream = ClientDuplexStream<MessageInitShape<typeof HoldRequestSchema>, HoldResponse>;
+type StreamEvent = Extract<LinesEvent, { type: 'opened' | 'heard' | 'broke' }>;
+
+/** Streams of this process. */
+let lastNumber = 0;
+
+export class DirectoryStream {
+  private readonly replica: string;
+  private readonly tell: (event: StreamEvent) => void;
+  private readonly channel;
+  private readonly backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
+  private readonly batch: EventBatch<{ event: HolderEventInit }>;
+  private stream: Stream | undefined;
+  private retry: NodeJS.Timeout | undefined;
+  private closed = false;
+
+  /** @param replica its address */
+  constructor(replica: string, tell: (event: StreamEvent) => void) {
+    this.replica = replica;
+    this.tell = tell;
+    this.channel = openChannel(replica);
+    this.batch = new EventBatch((events) => this.stream?.write(create(HoldRequestSchema, { events })));
+  }
+
+  /** @param failures in a row; 0: at once, else after a pause that grows with them */
+  connect(failures: number): void {
+    if (failures <= 1) this.backoff.reset();
+    if (failures === 0) this.open();
+    else this.retry = setTimeout(() => this.open(), this.backoff.nextDelayMs());
+  }
+
+  private open(): void {
+    if (this.closed) return;
+    const stream: Stream = openStream(DirectoryService.method.hold, this.channel);
+    const number = ++lastNumber;
+    this.stream = stream;
+    stream.on('data', (response: HoldResponse) => {
+      if (this.stream !== stream) return;
+      for (const { event } of response.events) this.tell({ type: 'heard', stream: number, event });
+    });
+    stream.on('error', (error) => this.lost(stream, number, error.message));
+    stream.on('end', () => this.lost(stream, number, 'the directory ended the stream'));
+    this.tell({ type: 'opened', replica: this.replica, stream: number });
+  }
+
+  private lost(stream: Stream, number: number, reason: string): void {
+    if (this.stream !== stream || this.closed) return;
+    stream.cancel();
+    this.stream = undefined;
+    this.batch.clear();
+    this.tell({ type: 'broke', stream: number, reason });
+  }
+
+  send(event: HolderEventInit): void {
+    this.batch.push({ event });
+  }
+
+  close(): void {
+    this.closed = true;
+    clearTimeout(this.retry);
+    this.batch.clear();
+    this.stream?.cancel();
+    this.channel.close();
+  }
+}
