@@ -33,3 +33,7 @@ export function readHistories(folder: string): Map<string, Operation[]> {
   }
   return histories;
 }
+
+/** How many operations ended. */
+export const endedOperations = (histories: ReadonlyMap<string, Operation[]>): number =>
+  [...histories.values()].flat().filter(({ result }) => result !== undefined).length;

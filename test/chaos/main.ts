@@ -11,7 +11,7 @@ import { connectTo } from '../../services/vkctl/connection.ts';
 import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
 import { plural } from '../../services/vkctl/output.ts';
 import { Progress } from '../bench/progress.ts';
-import { readHistories } from './history.ts';
+import { endedOperations, readHistories } from './history.ts';
 import { canCut, INSIDE } from './link-cut.ts';
 import { Makers } from './makers.ts';
 import { type Fault, Mischief } from './mischief.ts';
@@ -54,6 +54,7 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
     });
     await Promise.all([workers.run(over), makers.run(over), mischief.run()]);
     abort.throwIfAborted();
+    const amidFaults = endedOperations(readHistories(histories));
     progress.show('nothing is broken any more: does all go on?');
     const withinMs = 10 * leaseMs + 20_000;
     const troubles = (await Promise.all([workers.prove(withinMs), makers.prove(withinMs)])).flat();
@@ -64,6 +65,7 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
       minutes,
       cuts: canCut(),
       faults,
+      amidFaults,
       ends: workers.ends,
       made: makers.ends,
       wrong: makers.wrong,

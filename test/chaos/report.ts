@@ -12,6 +12,8 @@ export interface Report {
   cuts: boolean;
   faults: Fault[];
   operations: number;
+  /** Of operations: those that ended while things were broken. */
+  amidFaults: number;
   /** Of operations: begun, and never ended. */
   open: number;
   objects: number;
@@ -31,6 +33,7 @@ export function judge(found: {
   minutes: number;
   cuts: boolean;
   faults: Fault[];
+  amidFaults: number;
   ends: ReadonlyMap<string, number>;
   made: ReadonlyMap<string, number>;
   /** Dataspaces that did not hold what was written. */

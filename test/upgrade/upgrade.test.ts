@@ -100,6 +100,7 @@ test('all services in turn, forth and back, under work: nothing is wrong, nothin
       minutes: 0,
       cuts: false,
       faults: [],
+      amidFaults: 0,
       made: new Map(),
       wrong: [],
       ends: workers.ends,
