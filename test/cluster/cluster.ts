@@ -34,6 +34,11 @@ export interface RunOptions {
 
 /** How long a cluster's processes and files may take to vanish. */
 const GONE_MS = 15_000;
+/**
+ * The lease of clusters whose tests do not wait for one to end. While a busy machine runs none of a cluster's processes for
+ * some seconds, a lease of the usual 3 s ends, and what is left of the programs says nothing of what is tested.
+ */
+const LEASE_MS = 15_000;
 let clusters = 0;
 
 /** A home and a name that nobody else has; nothing runs there yet. */
@@ -83,7 +88,14 @@ export class TestCluster extends TestPlace {
     // `up` reads it; this process is this test file's alone.
     process.env.ODONATA_HOME = made.home;
     const { cluster } = made;
-    await startCluster({ timeoutMs: 100_000, ...options, cluster, port: 0, owner: process.pid });
+    await startCluster({
+      timeoutMs: 100_000,
+      leaseMs: LEASE_MS,
+      ...options,
+      cluster,
+      port: 0,
+      owner: process.pid,
+    });
     made.#connection = await connectTo(cluster, made.record.syslink);
     return made;
   }
@@ -175,11 +187,15 @@ export class TestCluster extends TestPlace {
     await until(
       'status is well',
       async () => {
+        // That costs a file to read; the command below costs the start of a process, each time.
+        const down = this.record.services.filter(({ state }) => state !== 'running');
+        said = down.map(({ name, state }) => `${name} is ${state}`).join();
+        if (down.length > 0) return false;
         const { code, stdout, stderr } = await this.vkctl(['status']);
         said = stdout + stderr;
         return code === 0 || onlyLosses(stderr);
       },
-      60_000,
+      120_000,
     ).catch((error: Error) => {
       throw new Error(`${error.message}: ${said}`);
     });
@@ -200,7 +216,7 @@ const input = (stdin: string | Uint8Array | undefined): Uint8Array | undefined =
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
-  timeoutMs = 40_000,
+  timeoutMs = 90_000,
 ): Promise<void> {
   const endMs = Date.now() + timeoutMs;
   while (!(await holds())) {

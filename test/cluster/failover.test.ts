@@ -6,11 +6,12 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { TestCluster, until } from './cluster.ts';
 
-vi.setConfig({ testTimeout: 150_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
-const LEASE_MS = 3_000;
+/** A busy machine may not run a service for three seconds or four: that must not end a lease where nothing is killed. */
+const LEASE_MS = 6_000;
 /** What a busy machine may add to two leases. */
-const SLACK_MS = 3_000;
+const SLACK_MS = 6_000;
 
 let cluster: TestCluster;
 beforeAll(async () => {
@@ -162,7 +163,7 @@ describe('a node', () => {
     expect(await cluster.json('node3', 'counter', ['after', 'lock', '3'])).toMatchObject({ seen: 3 });
   });
 
-  test('with a virtual kernel that is stopped: its pages go on to others at once, and it reads what is there when it wakes', async () => {
+  test('with a virtual kernel that is stopped for longer than its lease: its pages go on to others at once, and it reads what is there when it wakes', async () => {
     const reader = await cluster.start('node2', 'peek', ['asleep', '0', '--size', '4096', '--every-ms', '5']);
     await reader.wrote(/words/);
     const { vkernels } = await cluster.connection.vkerneld('node2').listVkernels({});
@@ -172,11 +173,14 @@ describe('a node', () => {
       const startMs = performance.now();
       await cluster.output('node1', 'peek', ['asleep', '0', '--write', '7']);
       expect(performance.now() - startMs).toBeLessThan(LEASE_MS);
+      // Its pmap manager renews all the while, and it finds that only after it finds that its deadline passed.
+      await sleep(startMs + 1.1 * LEASE_MS - performance.now());
     } finally {
       process.kill(pid, 'SIGCONT');
     }
     await reader.wrote(/\[7\]/);
     await reader.signal('SIGKILL');
+    expect(await reader.end()).toMatchObject({ reason: 'killed by SIGKILL' });
   });
 
   test('stopped for less than its lease: nothing happens', async () => {

@@ -8,13 +8,13 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { TestCluster, until } from './cluster.ts';
 import { VKCTL } from './command.ts';
 
-vi.setConfig({ testTimeout: 150_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 const PAGE = 4096;
 const bytes = randomBytes(200 * PAGE + 5);
 let cluster: TestCluster;
 beforeAll(async () => {
-  cluster = await TestCluster.up({ nodes: 2, leaseMs: 4000 });
+  cluster = await TestCluster.up({ nodes: 2 });
 }, 150_000);
 afterAll(async () => {
   for (const name of ['in', 'saved', 'longer']) rmSync(join(cluster.home, name), { force: true });

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { identify, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { buildGuest } from '../guests/build.ts';
 import { TestCluster, until } from './cluster.ts';
-import type { End } from './program.ts';
+import type { End, Program } from './program.ts';
 
-vi.setConfig({ testTimeout: 150_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 let cluster: TestCluster;
 beforeAll(async () => {
@@ -69,9 +69,13 @@ describe('a virtual kernel', () => {
     const { process: holder } = cluster.service('node2/pmapd');
     const { restarts } = cluster.service('node1/pmapd');
     const vkernel = 'waits';
+    // What takes long is done before the holder is stopped, or after: it must not outlast the holder's lease.
+    await cluster.output('node1', 'peek', ['early', '0', '--size', '4096'], { vkernel });
+    const doomed = await hostPid('node1', vkernel);
+    let waiting: Program;
     signalIdentity(holder!, 'SIGSTOP');
     try {
-      const waiting = await cluster.start('node1', 'peek', ['late', '0'], { vkernel });
+      waiting = await cluster.start('node1', 'peek', ['late', '0'], { vkernel });
       const pid = await waiting.pid;
       await until('it maps the dataspace', async () => {
         const { vmspaces } = await cluster.connection.pmapd('node1').listVmspaces({});
@@ -79,11 +83,13 @@ describe('a virtual kernel', () => {
       });
       // From the mapping to the first access.
       await sleep(50);
-      process.kill(await hostPid('node1', vkernel), 'SIGKILL');
-      await waiting.end();
+      expect(waiting.stdout).toBe('');
+      process.kill(doomed, 'SIGKILL');
+      await until('it is dead', () => identify(doomed) === undefined);
     } finally {
       signalIdentity(holder!, 'SIGCONT');
     }
+    expect(await waiting.end()).toMatchObject({ code: 137 });
     expect(await cluster.json('node1', 'pattern', ['late', '8', 'check', '5'])).toMatchObject({
       wrong_pages: 0,
     });
