@@ -298,7 +298,8 @@ describe('server', () => {
     await arrived.promise;
     const startedMs = performance.now();
     await server.drain(100);
-    expect(performance.now() - startedMs).toBeLessThan(2_000);
+    // Its handler would take 20 s.
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
     // What the end of a connection is to its calls; the handler hears of it, too.
     expect((await running).message).toMatch(/^CANCELLED: the connection to \S+ broke$/);
     await aborted.promise;

@@ -55,7 +55,7 @@ function counting(name: string, routers: readonly (Syslinkd | string)[]): Syslin
   });
 }
 
-async function until(what: string, holds: () => unknown, timeoutMs = 10_000): Promise<void> {
+async function until(what: string, holds: () => unknown, timeoutMs = 40_000): Promise<void> {
   const endMs = performance.now() + timeoutMs;
   while (!(await holds())) {
     if (performance.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);

@@ -47,7 +47,7 @@ const vkctlWith = (input: string | Buffer, ...args: string[]): Ended =>
     env,
     input,
     maxBuffer: 2 ** 24,
-    timeout: 30_000,
+    timeout: 90_000,
     killSignal: 'SIGKILL',
   });
 const vkctl = (...args: string[]): Ended => vkctlWith('', ...args);

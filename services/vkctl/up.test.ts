@@ -28,7 +28,7 @@ function vkctl(...args: string[]): { status: number | null; stdout: string; stde
   return spawnSync(process.execPath, [launcher, ...args], {
     encoding: 'utf8',
     env,
-    timeout: 60_000,
+    timeout: 100_000,
     killSignal: 'SIGKILL',
   });
 }
@@ -36,7 +36,7 @@ function vkctl(...args: string[]): { status: number | null; stdout: string; stde
 const up = (...args: string[]) => vkctl('up', '--nodes', '1', '--port', '0', ...args);
 const record = (): ClusterRecord => readRecord(paths.clusterFile)!;
 
-async function until(what: string, holds: () => boolean, timeoutMs = 20_000): Promise<void> {
+async function until(what: string, holds: () => boolean, timeoutMs = 60_000): Promise<void> {
   const endMs = Date.now() + timeoutMs;
   while (!holds()) {
     if (Date.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);

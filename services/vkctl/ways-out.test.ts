@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { clusterPaths } from './cluster/paths.ts';
 import { readRecord } from './cluster/record.ts';
 import { clusterProcesses } from './cluster/remains.ts';
 import { runningSupervisor } from './cluster/supervisors.ts';
 
-vi.setConfig({ testTimeout: 150_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 const launcher = fileURLToPath(new URL('bin/vkctl.js', import.meta.url));
 const home = mkdtempSync(join(tmpdir(), 'odonata-ways-out-'));
@@ -28,8 +28,11 @@ const env: NodeJS.ProcessEnv = {
 delete env.ODONATA_SYSLINK;
 const paths = clusterPaths(cluster, env);
 
+// What a test that fails leaves is not in the way of the next.
+afterEach(() => {
+  if (clusterProcesses(paths).length > 0 || existsSync(paths.stateDir)) vkctl('down');
+});
 afterAll(() => {
-  vkctl('down');
   rmSync(home, { recursive: true, force: true });
 });
 
@@ -43,7 +46,7 @@ const vkctlIn = (where: NodeJS.ProcessEnv, ...args: string[]): Ended =>
   spawnSync(process.execPath, [launcher, ...args], {
     encoding: 'utf8',
     env: where,
-    timeout: 90_000,
+    timeout: 120_000,
     killSignal: 'SIGKILL',
   });
 const vkctl = (...args: string[]): Ended => vkctlIn(env, ...args);
@@ -55,7 +58,7 @@ function start(...args: string[]): { child: ChildProcess; ended: Promise<Ended> 
 }
 const UP = ['up', '--nodes', '1', '--port', '0'];
 
-async function until(what: string, holds: () => boolean, timeoutMs = 30_000): Promise<void> {
+async function until(what: string, holds: () => boolean, timeoutMs = 90_000): Promise<void> {
   const endMs = Date.now() + timeoutMs;
   while (!holds()) {
     if (Date.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
@@ -152,7 +155,7 @@ test.runIf(mayMount)('a state folder that is a disk of its own is emptied, and s
   mkdirSync(paths.stateDir);
   const script = `mount -t tmpfs disk ${paths.stateDir} && mkdir ${paths.stateDir}/logs &&
     ${process.execPath} ${launcher} down && ls -A ${paths.stateDir} && ${process.execPath} ${launcher} down`;
-  const ended = spawnSync('unshare', ['-m', 'sh', '-c', script], { encoding: 'utf8', env, timeout: 60_000 });
+  const ended = spawnSync('unshare', ['-m', 'sh', '-c', script], { encoding: 'utf8', env, timeout: 120_000 });
   expect(ended).toMatchObject({
     status: 0,
     stdout: `cluster "${cluster}" was dead; what it left is cleared\n`,

@@ -69,7 +69,7 @@ async function stateOf(pid: bigint): Promise<ProcessState | undefined> {
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + 15_000;
+  const endMs = performance.now() + 60_000;
   while (!(await condition())) {
     if (performance.now() > endMs) throw new Error(`never: ${condition}`);
     await delay(20);

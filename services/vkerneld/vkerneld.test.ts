@@ -97,7 +97,7 @@ class Caller {
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + 15_000;
+  const endMs = performance.now() + 60_000;
   while (!(await condition())) {
     if (performance.now() > endMs) throw new Error(`never: ${condition}`);
     await delay(10);

@@ -23,7 +23,10 @@ export interface CommandOptions {
   timeoutMs?: number;
 }
 
-export function startCommand(command: string[], { env, stdin, timeoutMs = 90_000 }: CommandOptions): Command {
+export function startCommand(
+  command: string[],
+  { env, stdin, timeoutMs = 120_000 }: CommandOptions,
+): Command {
   const [program, ...args] = command;
   const child = spawn(program!, args, { env, timeout: timeoutMs, killSignal: 'SIGKILL' });
   const ended = new Promise<CommandEnd>((resolve, reject) => {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { TestCluster } from './cluster.ts';
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 const PAGES = 70;
 const BYTES = PAGES * 4096;

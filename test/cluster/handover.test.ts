@@ -7,7 +7,7 @@ import { buildGuest } from '../guests/build.ts';
 import { ServiceProcess } from '../operate/service-process.ts';
 import { TestCluster, until } from './cluster.ts';
 
-vi.setConfig({ testTimeout: 120_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 const STANDS_BY = 'stands by: another pmap manager of this node runs, and hands over when it is told to stop';
 

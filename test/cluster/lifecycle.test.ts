@@ -7,7 +7,7 @@ import { TestPlace, until } from './cluster.ts';
 import { type Command, startVkctl } from './command.ts';
 import { processesOf } from './traces.ts';
 
-vi.setConfig({ testTimeout: 150_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 const place = new TestPlace();
 afterAll(() => place.clear(), 90_000);
@@ -18,7 +18,15 @@ const ports = (): number[] => {
 };
 
 async function up(): Promise<void> {
-  const { code, stdout, stderr } = await place.vkctl(['up', '--nodes', '2', '--port', '0']);
+  const { code, stdout, stderr } = await place.vkctl([
+    'up',
+    '--nodes',
+    '2',
+    '--port',
+    '0',
+    '--timeout',
+    '100',
+  ]);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toContain(`cluster "${place.cluster}" is up: 2 nodes`);
 }

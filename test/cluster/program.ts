@@ -78,7 +78,7 @@ export class Program {
   }
 
   /** Resolves when `pattern` stands in its standard output; rejects when it ends before that. */
-  wrote(pattern: RegExp, timeoutMs = 40_000): Promise<RegExpExecArray> {
+  wrote(pattern: RegExp, timeoutMs = 90_000): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
       const done = (): void => {
         clearTimeout(timer);
@@ -101,7 +101,7 @@ export class Program {
   }
 
   /** `ended`, within a time: a program that hangs is an error that says what it wrote. */
-  async end(timeoutMs = 90_000): Promise<End> {
+  async end(timeoutMs = 150_000): Promise<End> {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       const said = JSON.stringify({ stdout: this.stdout, stderr: this.#stderr });

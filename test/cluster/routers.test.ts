@@ -7,7 +7,7 @@ import { buildGuest } from '../guests/build.ts';
 import { TestCluster, until } from './cluster.ts';
 import { VKCTL } from './command.ts';
 
-vi.setConfig({ testTimeout: 150_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 let cluster: TestCluster;
 let echo: string;

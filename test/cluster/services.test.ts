@@ -8,7 +8,7 @@ import { TestCluster, until } from './cluster.ts';
 import { startVkctl } from './command.ts';
 import type { Program } from './program.ts';
 
-vi.setConfig({ testTimeout: 150_000 });
+vi.setConfig({ testTimeout: 300_000 });
 
 let cluster: TestCluster;
 beforeAll(async () => {

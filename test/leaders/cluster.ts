@@ -19,7 +19,7 @@ import { MemberBucket } from './bucket.ts';
 
 export const LEASE_MS = 400;
 const PAGES = 2;
-const WAIT_MS = 5_000;
+const WAIT_MS = 30_000;
 
 type Bytes = Uint8Array;
 

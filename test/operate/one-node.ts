@@ -74,7 +74,7 @@ export class OneNode {
 
   async ready(name: ServiceName): Promise<void> {
     const ok = async () => ((await this.get(name, '/readyz')).status === 200 ? true : undefined);
-    await until(`/readyz of ${name}`, 30_000, ok, this.services.get(name));
+    await until(`/readyz of ${name}`, 90_000, ok, this.services.get(name));
   }
 
   async get(name: ServiceName, path: string): Promise<{ status: number; text: string }> {

@@ -46,7 +46,7 @@ export class ServiceProcess {
   }
 
   /** The first line with this message, now or later. */
-  async line(msg: string, withinMs = 20_000): Promise<LogLine> {
+  async line(msg: string, withinMs = 60_000): Promise<LogLine> {
     return await until(
       `"${msg}" in the log`,
       withinMs,

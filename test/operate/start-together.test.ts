@@ -14,7 +14,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-it('three directories start with three servers of NATS, and none gives up', { timeout: 60_000 }, async () => {
+it('three directories start with three servers of NATS, and none gives up', {
+  timeout: 150_000,
+}, async () => {
   const ports = await pickPorts(2 * COUNT);
   const routes = ports.slice(COUNT).map((port) => `nats://127.0.0.1:${port}`);
   const directories = ports.slice(0, COUNT).map((port, i) => {
@@ -29,6 +31,6 @@ it('three directories start with three servers of NATS, and none gives up', { ti
     const place = join(folder, `${i}`);
     processes.push(ServiceProcess.nats(ports[i]!, place, ['-n', `server${i}`, ...cluster]));
   }
-  await Promise.all(directories.map((directory) => directory.line('cohd is up', 30_000)));
+  await Promise.all(directories.map((directory) => directory.line('cohd is up', 90_000)));
   expect(directories.map(({ child }) => child.exitCode)).toEqual([null, null, null]);
 });
