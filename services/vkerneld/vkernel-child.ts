@@ -28,8 +28,8 @@ export interface VkernelPlace {
 
 /** From spawn to its hello: the start of Node and of its code, on a machine that does much else. */
 const ATTACH_MS = 30_000;
-/** A virtual kernel without supervisor ends itself after 15 s; one that does neither hangs. */
-const ALONE_MS = 20_000;
+/** A virtual kernel without supervisor ends itself after 30 s; one that does neither hangs. */
+const ALONE_MS = 40_000;
 const STOP_MS = 3_000;
 const ADOPTED_POLL_MS = 500;
 

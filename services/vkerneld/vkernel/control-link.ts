@@ -28,7 +28,8 @@ export interface ControlLinkOptions {
   readonly abandonedAfterMs?: number;
 }
 
-const abandonedAfterMs = 15_000;
+/** No less than what the start of Node and of a supervisor's code takes on a machine that does much else. */
+const abandonedAfterMs = 30_000;
 const connectMaxMs = 1_000;
 /** A line that held so long counts as one. */
 const steadyMs = 1_000;
