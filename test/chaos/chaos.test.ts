@@ -22,7 +22,7 @@ test('nothing that programs see is wrong while everything is broken, and all goe
   expect(report.violations).toEqual([]);
   // How much is done in the time is the machine's matter; that something is done, also while things are broken, is not.
   expect(report.faults.length).toBeGreaterThan(2);
-  expect(report.amidFaults).toBeGreaterThan(20);
+  expect(report.amidFaults).toBeGreaterThan(0);
   expect(report.operations).toBeGreaterThan(report.amidFaults);
   expect(report.made.whole, JSON.stringify(report.made)).toBeGreaterThan(0);
 }, 300_000);
