@@ -1,5 +1,5 @@
 // Over plain HTTP, for Prometheus and for probes: /metrics, /healthz (the process answers), /readyz (it can serve).
-import { createServer, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ListenError, splitAddress } from './address.ts';
 import type { Logger } from './log.ts';
@@ -26,6 +26,8 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
   const { listen, metrics, notReady, log } = options;
   if (listen === '') return { address: '', notReady, close: async () => {} };
   const { host, port } = splitAddress(listen);
+  // Not imported where it is off: to a module, Node gives its WebSocket client with it, a twentieth of a service's start.
+  const { createServer } = await import('node:http');
   metrics.watchProcess();
   const server = createServer((request, response) => {
     const path = request.url?.split('?')[0];

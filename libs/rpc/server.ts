@@ -1,11 +1,13 @@
 import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
-import { HealthImplementation } from 'grpc-health-check';
+import { Channelz } from '@odonata/proto/grpc/channelz/v1/channelz';
 import { ListenError, splitAddress } from './address.ts';
 import { SERVER_OPTIONS, WINDOW_BYTES } from './channel.ts';
 import { Code, RpcError } from './error.ts';
+import { ServingState } from './health.ts';
 import type { Logger } from './log.ts';
+import { addOnDemand, methodsOf } from './on-demand-service.ts';
 import { addReflection } from './reflection.ts';
 import type { CallMeter } from './served-call.ts';
 import { grpcHandler } from './server-call.ts';
@@ -43,7 +45,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const server = new grpc.Server(SERVER_OPTIONS);
   widenStreamWindow(server);
   const services: AnyService[] = [];
-  const health = new HealthImplementation({ '': 'SERVING' });
+  const health = new ServingState();
   let completed = false;
   let draining: Promise<void> | undefined;
   const rpcServer: RpcServer = {
@@ -51,15 +53,17 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       if (completed) throw new Error(`bug: ${service.typeName} is added to a server that already listens`);
       services.push(service);
       server.addService(definitionOf(service), implementationOf(service, handlers, options));
-      health.setStatus(service.typeName, 'SERVING');
+      health.set(service.typeName, true);
       return rpcServer;
     },
     complete() {
       if (completed) return;
       completed = true;
       addReflection(server, services);
-      health.addToServer(server);
-      grpc.addAdminServicesToServer(server);
+      health.addTo(server);
+      addOnDemand(server, methodsOf(Channelz), (taker) =>
+        grpc.addAdminServicesToServer(taker as grpc.Server),
+      );
     },
     async listen(address) {
       rpcServer.complete();
@@ -68,8 +72,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       return bound;
     },
     setServing(serving) {
-      const state = serving ? 'SERVING' : 'NOT_SERVING';
-      for (const service of ['', ...services.map((s) => s.typeName)]) health.setStatus(service, state);
+      health.setAll(serving);
     },
     drain(deadlineMs) {
       draining ??= drain(deadlineMs);
