@@ -90,3 +90,6 @@ if [ ! -d libs/proto/gen ] || [ "$(cat "$stamp" 2>/dev/null || true)" != "$sum" 
   mkdir -p build
   echo "$sum" >"$stamp"
 fi
+
+# 5. The programs as few files: they start in half the time. Nothing happens when they are of the sources as they are.
+"$pinned" services/vkctl/bundle/main.ts

@@ -27,6 +27,7 @@ Environment:
                    logs, events, ds and status. Any one of them is enough, and a command goes to another when one is away
   ODONATA_TLS_DIR  with ODONATA_SYSLINK: folder with tls.crt, tls.key and ca.crt, for a cluster with TLS
   ODONATA_REQUEST_ID  goes with the command through the logs of all services (default: a new one)
+  ODONATA_BUNDLE   off: run the sources, not the bundle that is made of them
   NO_COLOR         no colours
 
 A first tour:

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { AttachResponseSchema } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
+import { bundled } from '@odonata/rpc/bundle.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { VkernelRecord } from './record.ts';
@@ -65,7 +66,7 @@ export class VkernelChild {
     ended: (reason: string) => void,
   ) {
     const token = newToken();
-    const program = place.program ?? fileURLToPath(new URL('vkernel/main.ts', import.meta.url));
+    const program = place.program ?? bundled(fileURLToPath(new URL('vkernel/main.ts', import.meta.url)));
     const child = spawn(process.execPath, [program], {
       env: environment(name, index, token, place),
       stdio: ['ignore', 2, 2],

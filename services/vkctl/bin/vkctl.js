@@ -16,8 +16,10 @@ if (!existsSync(pinned)) {
   process.exit(1);
 } else if (realpathSync(process.execPath) === realpathSync(pinned)) {
   // Half of a short command's time would go into compiling the same modules again.
-  module.enableCompileCache(join(root, 'node_modules/.cache/odonata'));
-  await import('../main.ts');
+  const { compileCache } = await import('../cluster/compile-cache.ts');
+  const { bundled } = await import('@odonata/rpc/bundle.ts');
+  module.enableCompileCache(compileCache());
+  await import(bundled(fileURLToPath(new URL('../main.ts', import.meta.url))));
 } else {
   reexecute();
 }

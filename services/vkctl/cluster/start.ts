@@ -4,6 +4,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, realpathSync, statSync } 
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { bundled, currentBundle } from '@odonata/rpc/bundle.ts';
 import type { LogLevel } from '@odonata/rpc/log.ts';
 import { type Connection, connectTo } from '../connection.ts';
 import { EXIT, explain, Failure, reasonOf } from '../failure.ts';
@@ -66,6 +67,7 @@ export interface StartProgress {
 export async function startCluster(options: StartOptions): Promise<ClusterRecord> {
   const paths = clusterPaths(options.cluster);
   requireTools();
+  await bundle(options);
   const lock = await lockOrFail(paths);
   let supervisor: Identity;
   const keepStore = options.owner === undefined && !options.fresh;
@@ -91,6 +93,17 @@ export async function startCluster(options: StartOptions): Promise<ClusterRecord
     const told = error instanceof Failure ? error : new Failure(explain(error), { cause: error });
     await stopCluster(paths, supervisor, options.owner === undefined);
     throw told;
+  }
+}
+
+/** Without one the cluster starts as well, only later. */
+async function bundle({ onNote }: StartOptions): Promise<void> {
+  if (currentBundle() !== undefined) return;
+  try {
+    const { makeBundle } = await import('../bundle/make.ts');
+    await makeBundle();
+  } catch (error) {
+    onNote?.(`services start from their sources, which takes longer: ${reasonOf(error).split('\n')[0]}`);
   }
 }
 
@@ -216,7 +229,7 @@ function make(folder: string, variable?: string, recursive = false): void {
 }
 
 function spawnSupervisor(plan: ClusterPlan, paths: ClusterPaths, lock: Lock): Identity {
-  const main = fileURLToPath(new URL('../supervisor/main.ts', import.meta.url));
+  const main = bundled(fileURLToPath(new URL('../supervisor/main.ts', import.meta.url)));
   const log = openSync(join(paths.logDir, 'supervisor.log'), 'a', 0o600);
   const child = spawn(process.execPath, [main], {
     stdio: ['pipe', log, log, lock.fd],

@@ -2,7 +2,7 @@
 // that names its supervisor, is gone, not there yet, or another ODONATA_HOME's.
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { COMPILE_CACHE } from './compile-cache.ts';
+import { compileCache } from './compile-cache.ts';
 import { type Identity, identify, isAlive } from './identity.ts';
 import type { ClusterPaths } from './paths.ts';
 import { type ClusterRecord, readRecord } from './record.ts';
@@ -15,7 +15,7 @@ type Owned = Pick<ClusterPaths, 'cluster' | 'stateDir'>;
 /** The environment of a supervisor; it works in another folder, so what was relative is not. */
 export const supervisorEnv = ({ cluster, stateDir }: Owned): NodeJS.ProcessEnv => ({
   ...process.env,
-  NODE_COMPILE_CACHE: COMPILE_CACHE,
+  NODE_COMPILE_CACHE: compileCache(),
   ODONATA_HOME: dirname(stateDir),
   [SUPERVISOR_MARK]: `${cluster}:${stateDir}`,
 });

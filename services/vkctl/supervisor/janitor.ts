@@ -2,6 +2,7 @@
 // without having said good-bye (kill -9, out of memory), the janitor clears what it left.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { bundled } from '@odonata/rpc/bundle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
 import { unmarkedEnv } from '../cluster/supervisors.ts';
@@ -22,7 +23,7 @@ export class Janitor {
   }
 
   start(): void {
-    const main = fileURLToPath(new URL('./janitor-main.ts', import.meta.url));
+    const main = bundled(fileURLToPath(new URL('./janitor-main.ts', import.meta.url)));
     // In a session of its own: what ends the supervisor's group must not end it.
     const about = JSON.stringify({ paths: this.#paths, keepStore: this.#keepStore });
     const child = spawn(process.execPath, [main, about], {

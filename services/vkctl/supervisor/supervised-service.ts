@@ -8,6 +8,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { bundled } from '@odonata/rpc/bundle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { makeFolder } from '../cluster/folder.ts';
 import { identify } from '../cluster/identity.ts';
@@ -99,7 +100,8 @@ export class SupervisedService {
 
   #spawn(more: string[]): ChildProcess {
     const { log, env, wrap } = this.#around;
-    const [command, ...args] = [...wrap, this.spec.command, ...this.spec.args, ...more];
+    // Asked at each start: one that begins anew runs what the sources are by then.
+    const [command, ...args] = [...wrap, this.spec.command, ...this.spec.args.map(bundled), ...more];
     const output = openLog(this.spec.logFile);
     const startedMs = Date.now();
     const child = spawn(command!, args, { stdio: ['ignore', output, output], env, cwd: '/' });

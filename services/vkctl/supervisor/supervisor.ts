@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import type { Logger } from '@odonata/rpc/log.ts';
-import { COMPILE_CACHE } from '../cluster/compile-cache.ts';
+import { compileCache } from '../cluster/compile-cache.ts';
 import { makeFolder } from '../cluster/folder.ts';
 import { identify } from '../cluster/identity.ts';
 import { natsConfig, natsConfigFile } from '../cluster/kept-store.ts';
@@ -58,7 +58,7 @@ export class Supervisor {
       log,
       env: {
         PATH: process.env.PATH ?? '/usr/bin:/bin',
-        NODE_COMPILE_CACHE: COMPILE_CACHE,
+        NODE_COMPILE_CACHE: compileCache(),
         [MARK]: plan.runtimeDir,
       },
       wrap: setpriv ? [setpriv, '--pdeathsig', 'INT', '--'] : [],

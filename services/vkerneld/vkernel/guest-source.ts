@@ -27,7 +27,8 @@ function readModules(): Map<string, string> {
   const pending = [entry];
   for (let url = pending.pop(); url !== undefined; url = pending.pop()) {
     if (modules.has(url)) continue;
-    const code = stripTypeScriptTypes(readFileSync(new URL(url), 'utf8'));
+    const source = readFileSync(new URL(url), 'utf8');
+    const code = url.endsWith('.ts') ? stripTypeScriptTypes(source) : source;
     modules.set(url, code);
     for (const [, specifier] of code.matchAll(relativeImport)) pending.push(new URL(specifier!, url).href);
   }

@@ -1,0 +1,169 @@
+// Makes the bundle of libs/rpc/bundle.ts, with rolldown. Its folder is named after what is in it, appears whole or not at
+// all, and is never changed: several may make one at a time, and clusters run from it. The record is put in its place last.
+import { createHash, randomUUID } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import {
+  BUNDLE_RECORD,
+  BUNDLES,
+  type BundleRecord,
+  currentBundle,
+  type FileStamp,
+  stampOf,
+} from '@odonata/rpc/bundle.ts';
+import type { OutputChunk } from 'rolldown';
+import { stayInPlace } from './stay-in-place.ts';
+
+const SERVICES = fileURLToPath(new URL('../..', import.meta.url));
+
+/** By the name of their files; those of a group share code. What a thread or a small process loads is not shared. */
+const GROUPS: readonly Readonly<Record<string, string>>[] = [
+  {
+    vkctl: 'vkctl/main.ts',
+    supervisor: 'vkctl/supervisor/main.ts',
+    syslinkd: 'syslinkd/main.ts',
+    cohd: 'cohd/main.ts',
+    pmapd: 'pmapd/main.ts',
+    vkerneld: 'vkerneld/main.ts',
+    vkernel: 'vkerneld/vkernel/main.ts',
+  },
+  { 'janitor-main': 'vkctl/supervisor/janitor-main.ts' },
+  { 'fault-thread': 'vkerneld/vkernel/fault-thread.ts' },
+  { 'guest-thread': 'vkerneld/vkernel/guest-thread.ts' },
+];
+
+/** By source: what is loaded by its URL, from a file of the same bundle. */
+const THREADS = new Map(
+  ['fault-thread', 'guest-thread'].map((name) => [
+    join(SERVICES, `vkerneld/vkernel/${name}.ts`),
+    `./${name}.mjs`,
+  ]),
+);
+
+/** Native code, a package that reads files of its own, and what makes bundles. */
+const EXTERNAL = ['koffi', '@grpc/proto-loader', 'rolldown', 'rolldown/utils'];
+/** Clocks of files are coarse, by some milliseconds. */
+const CLOCK_MS = 50;
+/** So many are kept beside those that processes run from. */
+const KEPT = 8;
+
+/** Makes a bundle unless the one that is there is made of the files as they are now. @returns false: it could not, for files changed meanwhile */
+export async function makeBundle(): Promise<boolean> {
+  if (process.env.ODONATA_BUNDLE === 'off' || currentBundle() !== undefined) return true;
+  // Twice: who edits, and runs at once, has a file that is as young as the bundle.
+  return (await tryMake()) || (await tryMake());
+}
+
+async function tryMake(): Promise<boolean> {
+  const startedMs = Date.now();
+  const chunks = (await Promise.all(GROUPS.map(chunksOf))).flat();
+  const files = stampsOf(chunks.flatMap((chunk) => chunk.moduleIds));
+  // It may have been read before that change.
+  if (files.some(([, , , ctimeMs]) => ctimeMs! > startedMs - CLOCK_MS)) return false;
+  mkdirSync(BUNDLES, { recursive: true });
+  const folder = place(chunks);
+  const programs = GROUPS.flatMap((group) => Object.entries(group)).map(
+    ([name, source]) => [join(SERVICES, source), join(folder, `${name}.mjs`)] as const,
+  );
+  const record: BundleRecord = { folder, programs: Object.fromEntries(programs), files };
+  const temporary = join(newFolder(), 'record');
+  writeFileSync(temporary, JSON.stringify(record));
+  renameSync(temporary, BUNDLE_RECORD);
+  rmSync(dirname(temporary), { recursive: true });
+  removeOld();
+  return true;
+}
+
+async function chunksOf(group: Readonly<Record<string, string>>): Promise<OutputChunk[]> {
+  const { rolldown } = await import('rolldown');
+  const input = Object.entries(group).map(([name, source]) => [name, join(SERVICES, source)]);
+  const bundle = await rolldown({
+    input: Object.fromEntries(input),
+    platform: 'node',
+    tsconfig: false,
+    external: EXTERNAL,
+    plugins: [stayInPlace(THREADS)],
+  });
+  try {
+    const { output } = await bundle.generate({
+      format: 'esm',
+      keepNames: true,
+      entryFileNames: '[name].mjs',
+      chunkFileNames: '[name]-[hash].mjs',
+    });
+    return output.filter((chunk) => chunk.type === 'chunk');
+  } finally {
+    await bundle.close();
+  }
+}
+
+/** Of each module, and of the package.json that says how it is found and read. */
+function stampsOf(modules: readonly string[]): FileStamp[] {
+  const sources = modules.filter((path) => path.startsWith('/'));
+  const paths = new Set([...sources, ...sources.map((path) => packageOf(dirname(path)))]);
+  return [...paths].map((path) => [path, ...(stampOf(path) ?? [])]);
+}
+
+function packageOf(folder: string): string {
+  const file = join(folder, 'package.json');
+  return existsSync(file) || folder === '/' ? file : packageOf(dirname(folder));
+}
+
+function place(chunks: readonly OutputChunk[]): string {
+  const hash = createHash('sha256');
+  for (const { fileName, code } of chunks) hash.update(`${fileName}\0${code}\0`);
+  const folder = join(BUNDLES, hash.digest('hex').slice(0, 16));
+  if (existsSync(folder)) return folder;
+  const made = newFolder();
+  for (const { fileName, code } of chunks) writeFileSync(join(made, fileName), code);
+  try {
+    renameSync(made, folder);
+  } catch (error) {
+    rmSync(made, { recursive: true });
+    if (!existsSync(folder)) throw error; // Else another one made it meanwhile.
+  }
+  return folder;
+}
+
+/** As the umask says: who may read the sources may run their bundle. */
+function newFolder(): string {
+  const folder = join(BUNDLES, `new-${randomUUID()}`);
+  mkdirSync(folder);
+  return folder;
+}
+
+/** All but the youngest, and those that a process was started from. */
+function removeOld(): void {
+  const folders = readdirSync(BUNDLES, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => join(BUNDLES, name))
+    .map((path) => ({ path, ms: statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0 }))
+    .sort((a, b) => b.ms - a.ms)
+    .slice(KEPT);
+  if (folders.length === 0) return;
+  const commands = commandLines();
+  for (const { path } of folders)
+    if (!commands.some((command) => command.includes(path))) rmSync(path, { recursive: true, force: true });
+}
+
+function commandLines(): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+      } catch {
+        return ''; // It ended.
+      }
+    });
+}
