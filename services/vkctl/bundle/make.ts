@@ -2,6 +2,8 @@
 // all, and is never changed: several may make one at a time, and clusters run from it. The record is put in its place last.
 import { createHash, randomUUID } from 'node:crypto';
 import {
+  accessSync,
+  constants,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -65,12 +67,14 @@ export async function makeBundle(): Promise<boolean> {
 }
 
 async function tryMake(): Promise<boolean> {
+  // Before the work: a checkout of somebody else's is told apart at once.
+  mkdirSync(BUNDLES, { recursive: true });
+  accessSync(BUNDLES, constants.W_OK);
   const startedMs = Date.now();
   const chunks = (await Promise.all(GROUPS.map(chunksOf))).flat();
   const files = stampsOf(chunks.flatMap((chunk) => chunk.moduleIds));
   // It may have been read before that change.
   if (files.some(([, , , ctimeMs]) => ctimeMs! > startedMs - CLOCK_MS)) return false;
-  mkdirSync(BUNDLES, { recursive: true });
   const folder = place(chunks);
   const programs = GROUPS.flatMap((group) => Object.entries(group)).map(
     ([name, source]) => [join(SERVICES, source), join(folder, `${name}.mjs`)] as const,

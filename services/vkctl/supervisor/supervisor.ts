@@ -59,6 +59,7 @@ export class Supervisor {
       env: {
         PATH: process.env.PATH ?? '/usr/bin:/bin',
         NODE_COMPILE_CACHE: compileCache(),
+        ...(process.env.ODONATA_BUNDLE === undefined ? {} : { ODONATA_BUNDLE: process.env.ODONATA_BUNDLE }),
         [MARK]: plan.runtimeDir,
       },
       wrap: setpriv ? [setpriv, '--pdeathsig', 'INT', '--'] : [],
