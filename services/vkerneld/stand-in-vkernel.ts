@@ -30,7 +30,7 @@ const link = new ControlLink({
   token: setting('TOKEN'),
   log: createLog('stand-in', 'warn'),
   pids: () => [...guests.keys()],
-  abandonedAfterMs: 5_000,
+  abandonedAfterMs: 40_000,
   onReattached: () => {
     for (const [pid, guest] of guests) {
       guest.creditBytes = CREDIT_BYTES;
