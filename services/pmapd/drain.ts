@@ -6,7 +6,7 @@ import {
   NodeDrain,
 } from '@odonata/coherency/node/drain.ts';
 import { unreachable } from '@odonata/coherency/page.ts';
-import type { DirectoryService, Retired } from '@odonata/proto/coherency/v1/coherency';
+import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import type { Client } from '@odonata/rpc/client.ts';
 import { RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -72,17 +72,7 @@ export class Drain {
     return this.core.isAsked(shard);
   }
 
-  /** Another leader took the place of one. */
-  ledAnew(shard: number): void {
-    this.step({ type: 'led-anew', shard });
-  }
-
-  /** What a leader answers. */
-  retired({ shard, epoch, remaining }: Retired): void {
-    this.step({ type: 'retired', shard, epoch, remaining });
-  }
-
-  private step(event: DrainEvent): void {
+  step(event: DrainEvent): void {
     this.performAll(this.core.step(event, monotonicMs()));
   }
 

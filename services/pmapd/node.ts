@@ -6,9 +6,9 @@ import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
 import type { NodeAction } from '@odonata/coherency/node/lines-messages.ts';
 import type { Permissions } from '@odonata/coherency/node/memory-messages.ts';
 import type { RelayAction } from '@odonata/coherency/node/relay-messages.ts';
+import { NodeRoutes, type RoutedEvent } from '@odonata/coherency/node/routes.ts';
 import type { Fault } from '@odonata/coherency/node/waiting.ts';
 import { PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
-import { homeShardOf } from '@odonata/coherency/shard.ts';
 import { type Dataspace, DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { type CallOptions, type Client, createClient } from '@odonata/rpc/client.ts';
@@ -90,6 +90,7 @@ export class Node {
   readonly statistics = new Statistics();
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
+  private readonly routes: NodeRoutes;
   readonly backing: Backing;
   readonly sessions = new Set<Session>();
   readonly overdue: OverdueFaults;
@@ -154,6 +155,11 @@ export class Node {
       ...{ permissions: this.permissions(), tally: this.statistics },
       perform: (action) => performMemory(this, action),
       onNoFrames: (reason, dataspace) => this.events.add('memory-refused', reason, { dataspace }),
+    });
+    this.routes = new NodeRoutes({
+      ...{ shards: config.shards, relay: this.sync.core },
+      dataspaces: () => this.memory.all(),
+      isAsked: (shard) => this.leaving?.isAsked(shard) ?? false,
     });
     const { memory, shortage, events } = this;
     this.overdue = new OverdueFaults({ memory, shortage, events, why: (fault) => this.whyWaits(fault) });
@@ -273,12 +279,9 @@ export class Node {
     } else this.stopDiscovery = await followReplicas(this.bus, this.log, connectTo, stopping);
   }
 
-  // What is done under a lock is as good as the lock: where the leader of a dataspace's locks cannot be trusted any more,
-  // none of its pages is used, whoever leads them.
   private usable(dataspace: bigint, page: number): boolean {
     const { directories } = this;
-    if (directories === undefined || !directories.usable(dataspace, page)) return false;
-    return !this.sync.core.holdsIn(dataspace) || directories.homeUsable(dataspace);
+    return directories !== undefined && this.routes.usable(directories.lines, dataspace, page, monotonicMs());
   }
 
   // What the lines to the directory decide.
@@ -287,66 +290,39 @@ export class Node {
       case 'page':
         this.receive(action.event);
         return;
-      case 'overheard':
-        // Whoever may be let go already is not asked; else it is told again, in order with the answer.
-        if (this.leaving?.isAsked(action.shard) !== true) this.memory.step(action.event);
-        return;
-      case 'sync':
-        this.sync.step({ type: 'answered', event: action.event, shards: action.shards });
-        return;
-      case 'confirmed':
-        this.sync.step(action);
-        return;
       case 'removed':
         this.memory.remove(action.dataspace);
-        return;
-      case 'retired':
-        this.leaving?.retired(action.retired);
-        return;
-      case 'led':
-        this.led(action);
-        return;
-      case 'suspend':
-        this.memory.step(action);
-        for (const dataspace of this.sync.core.heldDataspaces(action.shard))
-          this.memory.step({ type: 'suspend-all', dataspace });
-        return;
-      case 'resume':
-        this.memory.step({ type: 'rejoin', shard: action.shard, sameDirectory: true });
-        this.resume(action.shard);
         return;
       case 'deadline':
         this.deadline = action.deadlineMs === undefined ? 0n : BigInt(action.deadlineMs) * 1_000_000n;
         for (const session of this.sessions) session.tellDeadline();
         return;
       default:
-        unreachable(action);
+        if (action.type === 'led' && action.voided) this.timesVoided++;
+        for (const routed of this.routes.of(action)) this.give(routed);
     }
   }
 
-  private led({ shard, sameLeader, voided }: Extract<NodeAction, { type: 'led' }>): void {
-    if (voided) this.timesVoided++;
-    if (!sameLeader) this.leaving?.ledAnew(shard);
-    if (voided) {
-      this.memory.step({ type: 'expire', shard });
-      this.sync.step({ type: 'voided', shard });
+  private give(routed: RoutedEvent): void {
+    switch (routed.part) {
+      case 'memory':
+        this.memory.step(routed.event);
+        return;
+      case 'relay':
+        this.sync.step(routed.event);
+        return;
+      case 'drain':
+        this.leaving?.step(routed.event);
+        return;
+      default:
+        unreachable(routed);
     }
-    this.sync.step({ type: 'rejoined', shard, newLeader: !sameLeader });
-    this.memory.step({ type: 'rejoin', shard, sameDirectory: sameLeader });
-    this.resume(shard);
   }
 
   private performSync(action: Exclude<RelayAction, { type: 'answer' }>): void {
     if (action.type === 'say') this.directories?.sendTo(action.shard, action.event);
     else if (action.type === 'say-all') this.directories?.sendAll(action.event);
     else this.endOwners(action.owners);
-  }
-
-  private resume(shard: number): void {
-    this.memory.step({ type: 'resume', shard });
-    for (const { id: dataspace } of this.memory.all())
-      if (homeShardOf(dataspace, this.config.shards) === shard)
-        this.memory.step({ type: 'resume-all', dataspace });
   }
 
   // A process that goes on as if it had its locks would write beside whoever has them now.
@@ -572,8 +548,9 @@ export class Node {
       return;
     }
     this.frozen = false;
-    this.directories = this.openLines(this.frozenShards);
+    // First: what the lines say at once of leases that ended is for a memory that hears it.
     this.memory.unfreeze();
+    this.directories = this.openLines(this.frozenShards);
   }
 
   /** A dataspace of another pmap manager of this node; what is told of it on the bus is heard from now on. */

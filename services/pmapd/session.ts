@@ -19,10 +19,15 @@ import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
+import type { Backing } from './backing.ts';
+import type { CoherentMemory } from './coherent-memory.ts';
 import { errnoFor, exhaustedOr } from './exhausted.ts';
-import { MapEntry, type VkernelSession } from './map-entry.ts';
-import type { Node } from './node.ts';
+import type { Frames } from './frames.ts';
+import { MapEntry, type MappedDataspace, type VkernelSession } from './map-entry.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
+import type { Short } from './shortage.ts';
+import type { Statistics } from './statistics.ts';
+import type { SyncRelay } from './sync-relay.ts';
 import { ENTRIES_MAX, Vmspace } from './vmspace.ts';
 
 export type PmapEventInit = MessageInitShape<typeof PmapEventSchema>;
@@ -33,6 +38,32 @@ export const VMSPACES_MAX = 1_000_000;
 /** The stream of a session; what it needs of gRPC. */
 export interface SessionStream {
   write(message: ReturnType<typeof create<typeof SessionResponseSchema>>): boolean;
+}
+
+/** The node of a session. */
+export interface SessionNode {
+  readonly name: string;
+  readonly memoryDir: string;
+  readonly incarnation: bigint;
+  readonly isLeaving: boolean;
+  /** @see Node.deadlineNs */
+  readonly deadlineNs: bigint;
+  readonly memory: CoherentMemory;
+  readonly backing: Backing;
+  readonly frames: Frames;
+  readonly sync: SyncRelay;
+  readonly statistics: Statistics;
+  nextVmspace(): bigint;
+  openDataspace(
+    name: string,
+    sizeBytes: bigint,
+    options: { exclusive: boolean; durable: boolean },
+  ): Promise<{ dataspace: SharedDataspace; created: boolean }>;
+  interest(dataspace: MappedDataspace): void;
+  short(short: Short, sharedOnly?: boolean): void;
+  endedForMemory(vmspace: Vmspace, reason: string): void;
+  /** @throws RpcError RESOURCE_EXHAUSTED */
+  expectDescriptor(what: string): void;
 }
 
 export interface SessionOptions {
@@ -53,7 +84,7 @@ export class Session implements VkernelSession {
   readonly vmspaces = new Map<bigint, Vmspace>();
   readonly token: Buffer;
   readonly frameLimit: bigint;
-  private readonly node: Node;
+  private readonly node: SessionNode;
   private held = 0;
   private stream: SessionStream | undefined;
   /** What it is told when there is a stream. */
@@ -62,7 +93,7 @@ export class Session implements VkernelSession {
   private changes: Set<bigint> | undefined;
   private readonly batch = new EventBatch<PmapEventInit>((events) => this.write(events));
 
-  constructor(node: Node, { name, frameLimit, token, userfault }: SessionOptions) {
+  constructor(node: SessionNode, { name, frameLimit, token, userfault }: SessionOptions) {
     this.node = node;
     this.name = name;
     this.userfault = userfault;

@@ -36,6 +36,18 @@ export interface Use {
   anew?: PageSpan | undefined;
 }
 
+/** What the leases and leaders of shards make of what is here. */
+export type ShardEvent =
+  /** Of a shard's leader. @see HolderEvent */
+  | { type: 'rejoin'; shard: number; sameDirectory: boolean }
+  | { type: 'expire'; shard: number }
+  /** No lease: all access goes, whoever needs it waits in a fault, and nothing is forgotten. */
+  | { type: 'suspend'; shard: number }
+  | { type: 'suspend-all'; dataspace: bigint }
+  /** What was suspended may be used: who waits looks again. */
+  | { type: 'resume'; shard: number }
+  | { type: 'resume-all'; dataspace: bigint };
+
 export type MemoryEvent<M extends Mapping, B> =
   | DirectoryWord
   /** Pages came from another holder. */
@@ -65,15 +77,7 @@ export type MemoryEvent<M extends Mapping, B> =
   | { type: 'found'; dataspace: bigint; page: number; version: number; lostVersion: number; bytes: B }
   /** It cannot be brought back. */
   | { type: 'not-found'; dataspace: bigint; page: number; lostVersion: number; reason: string }
-  /** Of a shard's leader. @see HolderEvent */
-  | { type: 'rejoin'; shard: number; sameDirectory: boolean }
-  | { type: 'expire'; shard: number }
-  /** No lease: all access goes, whoever needs it waits in a fault, and nothing is forgotten. */
-  | { type: 'suspend'; shard: number }
-  | { type: 'suspend-all'; dataspace: bigint }
-  /** What was suspended may be used: who waits looks again. */
-  | { type: 'resume'; shard: number }
-  | { type: 'resume-all'; dataspace: bigint }
+  | ShardEvent
   /** Every mapping of a run is emptied; the pages stay, and each access faults anew. */
   | { type: 'empty'; run: PageRun };
 

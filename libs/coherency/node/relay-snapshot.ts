@@ -6,7 +6,7 @@ import { lockWire } from '../wire.ts';
 import type { HeldLocks } from './held-locks.ts';
 import type { GivenUp } from './late-locks.ts';
 import type { UnderWay } from './under-way.ts';
-import type { UnheardEnds, UnheardUnlock } from './unheard-words.ts';
+import type { UnheardEnds, UnheardUnlock, UnheardWithdrawals } from './unheard-words.ts';
 
 export type SyncSnapshotInit = MessageInitShape<typeof SyncSnapshotSchema>;
 
@@ -44,6 +44,10 @@ export function heldWire(held: HeldLocks) {
 
 export function unlocksWire(unlocks: readonly UnheardUnlock[]) {
   return unlocks.map(({ unlock, before, atMs }) => ({ unlock, before, atMs: BigInt(atMs) }));
+}
+
+export function withdrawalsWire(withdrawals: UnheardWithdrawals) {
+  return withdrawals.all().map(({ atMs, ...about }) => ({ ...about, atMs: BigInt(atMs) }));
 }
 
 export function endsWire(ends: UnheardEnds) {

@@ -1,9 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 import {
+  CancelWaitSchema,
   LockMode,
   LockRequestSchema,
   SyncStatus,
   UnlockRequestSchema,
+  WaitRequestSchema,
 } from '@odonata/proto/coherency/v1/coherency';
 import { SyncSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
 import { expect, test } from 'vitest';
@@ -171,8 +173,12 @@ test('a virtual kernel that asks and asks while no directory answers is refused,
 
 test('another pmap manager goes on with it, and the snapshot of that is the same', () => {
   const { relay, ask, answer, lock, unlock, rejoin, step } = start();
+  const wait = create(WaitRequestSchema, { dataspace: 1n, owner: OWNER, timeoutMs: -1n });
+  step({ type: 'asked', session: 1, request: 8n, event: { case: 'wait', value: wait } });
+  const withdrawn = create(CancelWaitSchema, { request: 8n });
   lock(0n, 99n);
   rejoin(true);
+  step({ type: 'asked', session: 1, request: 9n, event: { case: 'cancelWait', value: withdrawn } });
   const refused = ask(200n, 209n);
   rejoin(false);
   answer(refused, SyncStatus.TIMED_OUT);
@@ -180,9 +186,9 @@ test('another pmap manager goes on with it, and the snapshot of that is the same
   unlock(10n, 19n);
   step({ type: 'owner-gone', owner: 7n });
   const snapshot = create(SyncSnapshotSchema, relay.snapshot([9, 1]));
-  const { underWay, givenUp, held, unlocks, gone, reclaims } = snapshot;
-  const counts = [underWay, givenUp, held, unlocks, gone, reclaims].map(({ length }) => length);
-  expect(counts).toEqual([1, 1, 2, 1, 1, 1]);
+  const { underWay, givenUp, held, unlocks, withdrawals, gone, reclaims } = snapshot;
+  const counts = [underWay, givenUp, held, unlocks, withdrawals, gone, reclaims].map(({ length }) => length);
+  expect(counts).toEqual([1, 1, 2, 1, 1, 1, 1]);
   expect(underWay[0]).toMatchObject({ session: 1, request: 5n, event: { event: { case: 'lock' } } });
   const next = new Relay(1);
   next.resume(snapshot, [9, 4]);

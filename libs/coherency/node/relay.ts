@@ -31,6 +31,7 @@ import {
   underWayWire,
   unlocksWire,
   unlockWire,
+  withdrawalsWire,
 } from './relay-snapshot.ts';
 import { RequestsUnderWay, UNDER_WAY_MAX, type UnderWay } from './under-way.ts';
 import {
@@ -390,7 +391,8 @@ export class Relay {
     if (!newLeader) this.sayWithdrawn(id, asked.dataspace, nowMs);
   }
 
-  private reclaim(isHome: (dataspace: bigint) => boolean): void {
+  /** A new leader hears of what is held. */
+  protected reclaim(isHome: (dataspace: bigint) => boolean): void {
     this.late.forgetReclaims(isHome);
     for (const { owner, dataspace, ranges } of this.held.of(isHome)) {
       for (const { begin, end, mode } of ranges) {
@@ -417,6 +419,7 @@ export class Relay {
       givenUp: givenUpWire(this.late.givenUp),
       held: heldWire(this.held),
       unlocks: unlocksWire(this.unlocks.all()),
+      withdrawals: withdrawalsWire(this.withdrawals),
       gone: endsWire(this.ends),
       reclaims: [...this.late.reclaims].map(([request, about]) => ({ request, ...about })),
     };
@@ -435,6 +438,8 @@ export class Relay {
       this.late.giveUp(id, { event: event?.event, owner, dataspace });
     for (const { unlock, before, atMs } of snapshot.unlocks)
       this.unlocks.add({ unlock: unlock!, before, atMs: Number(atMs) });
+    for (const { request, dataspace, atMs } of snapshot.withdrawals)
+      this.withdrawals.add(request, dataspace, Number(atMs));
     for (const { owner, atMs } of snapshot.gone) this.ends.add(owner, Number(atMs));
     for (const { request, owner, dataspace } of snapshot.reclaims)
       this.late.reclaim(request, { owner, dataspace });

@@ -78,6 +78,10 @@ export class UnheardWithdrawals {
       if (wasHeard(dataspace, atMs)) this.byRequest.delete(request);
   }
 
+  all(): { request: bigint; dataspace: bigint; atMs: number }[] {
+    return [...this.byRequest].map(([request, about]) => ({ request, ...about }));
+  }
+
   of(isWanted: (dataspace: bigint) => boolean): { request: bigint; dataspace: bigint }[] {
     return [...this.byRequest].flatMap(([request, { dataspace }]) => {
       return isWanted(dataspace) ? [{ request, dataspace }] : [];

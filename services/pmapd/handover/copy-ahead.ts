@@ -2,10 +2,11 @@
 // tables of the holder, which pages have frames, and the vmspaces. From then on the node remembers what changes.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
+import { holderWire } from '@odonata/coherency/node/shard-snapshot.ts';
 import { type NodeSnapshot, NodeSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
 import type { Node } from '../node.ts';
 import type { Session } from '../session.ts';
-import { holderWire, vmspaceWire } from './snapshot.ts';
+import { vmspaceWire } from './snapshot.ts';
 
 /** Runs of pages, or vmspaces, of a part: what is made without a pause. */
 const PART_MAX = 1_000;

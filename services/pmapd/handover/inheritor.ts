@@ -1,4 +1,5 @@
 // Makes a new node what another one was: from what was copied ahead, and from what is new when that one is frozen.
+import { holderSnapshot, ledShard } from '@odonata/coherency/node/shard-snapshot.ts';
 import type { PageSpan } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { DataspaceSnapshot, NodeSnapshot, SessionSnapshot } from '@odonata/proto/pmap/v1/handover';
@@ -7,7 +8,6 @@ import type { Node } from '../node.ts';
 import { PageBuffer } from '../page-buffer.ts';
 import { Session } from '../session.ts';
 import type { SharedDataspace } from '../shared-dataspace.ts';
-import { holderSnapshot, ledShard } from './snapshot.ts';
 
 export class Inheritor {
   readonly node: Node;
