@@ -10,7 +10,7 @@ import { Election, type ElectionOptions } from '@odonata/coherency/replica/elect
 import type { ElectionEvent } from '@odonata/coherency/replica/election-messages.ts';
 import type { HolderEntry, HolderTable } from '@odonata/coherency/replica/holders.ts';
 import type { Membership } from '@odonata/coherency/replica/members.ts';
-import type { Note } from '@odonata/coherency/replica/notes.ts';
+import type { Note } from '@odonata/coherency/replica/note.ts';
 import { Replica } from '@odonata/coherency/replica/replica.ts';
 import type { StreamId } from '@odonata/coherency/replica/replica-messages.ts';
 import type { ShardLeader } from '@odonata/coherency/replica/shard-leader.ts';

@@ -9,7 +9,11 @@ import { z } from 'zod';
 
 const READ_MS = 5_000;
 
-const stored = z.object({ incarnation: z.coerce.bigint(), life: z.coerce.bigint() });
+const stored = z.object({
+  incarnation: z.coerce.bigint(),
+  life: z.coerce.bigint(),
+  heldMs: z.number().optional(),
+});
 
 export class Members {
   private readonly bucket: KV;

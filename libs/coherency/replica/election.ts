@@ -23,6 +23,7 @@ import type {
   ShardValue,
 } from './election-messages.ts';
 import { Heartbeats, type HeartbeatsOptions } from './heartbeats.ts';
+import { expectedOf, leasedOf } from './members.ts';
 
 /** Shards that are on their way from one leader to another at a time: the others are served meanwhile. */
 const MOVES_MAX = 8;
@@ -39,8 +40,11 @@ interface Key {
 }
 
 /** A compare-and-set of which the outcome is not known. */
-type Swap = { shard: number; value: ShardValue } & (
-  | { why: 'take'; before: Leadership | undefined; members: AllMembers }
+type Swap = {
+  shard: number;
+  value: ShardValue;
+} /** `wasServed`: by the leader of before, or nobody led it. */ & (
+  | { why: 'take'; before: Leadership | undefined; wasServed: boolean; members: AllMembers }
   | { why: 'give' }
   | { why: 'rebuilt'; note: number }
 );
@@ -296,7 +300,8 @@ export class Election {
     const known = this.shards[shard];
     const before = known && this.servedBy(known);
     const value = { replica, incarnation, before };
-    this.swap({ why: 'take', shard, value, before, members }, known?.revision);
+    const wasServed = known?.value.before === undefined;
+    this.swap({ why: 'take', shard, value, before, wasServed, members }, known?.revision);
   }
 
   // A leader that did not get to serve the shard gave nothing of it away.
@@ -348,8 +353,9 @@ export class Election {
     this.shards[shard] = { value, revision };
     this.led.set(shard, epoch);
     // Who the last leader had buried is not asked what it has: others may have that by now.
-    const expected = members.get(before?.replica ?? '') ?? new Map();
-    this.say({ type: 'lead', shard, epoch, expected, lastEpoch: before?.epoch ?? 0n });
+    const expected = before === undefined ? new Map() : expectedOf(members, before.replica);
+    const leased = swap.wasServed ? undefined : leasedOf(members, expected);
+    this.say({ type: 'lead', shard, epoch, expected, leased, lastEpoch: before?.epoch ?? 0n });
   }
 
   /** All holders have reported to this leader of a shard. */

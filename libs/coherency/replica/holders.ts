@@ -21,6 +21,10 @@ export interface HolderEntry {
   readonly mapped: Set<bigint>;
   /** Until when its lease is held while another process takes its place, and its report is waited for. */
   heldUntilMs: number;
+  /** It said goodbye: it uses nothing any more, whatever lease it has. */
+  left: boolean;
+  /** That its lease is held is noted. */
+  heldNoted: boolean;
 }
 
 export class HolderTable {
@@ -56,7 +60,7 @@ export class HolderTable {
     return this.byId.get(entry.id) === entry;
   }
 
-  add(who: Pick<HolderEntry, 'node' | 'incarnation' | 'life' | 'noted'>): HolderEntry {
+  add(who: Pick<HolderEntry, 'node' | 'incarnation' | 'life' | 'noted' | 'heldNoted'>): HolderEntry {
     const entry: HolderEntry = {
       ...who,
       id: this.nextId++,
@@ -66,6 +70,7 @@ export class HolderTable {
       welcomed: false,
       mapped: new Set(),
       heldUntilMs: 0,
+      left: false,
     };
     this.byId.set(entry.id, entry);
     this.byNode.set(entry.node, entry);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { NOTE_MS, type Note, Notes } from './notes.ts';
+import type { Note } from './note.ts';
+import { NOTE_MS, Notes } from './notes.ts';
 import { ReplicaOutbox } from './outbox.ts';
 
 type Act =

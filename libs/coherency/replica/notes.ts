@@ -9,21 +9,13 @@
 //
 // What is said of a node is stored in the order in which it is said: the next note of it goes out when the fate of the one
 // before is known, also where that was too late to count. What waits behind a death that is not kept is not kept either.
-import type { Membership } from './members.ts';
+import type { Note } from './note.ts';
 import type { ReplicaOutbox } from './outbox.ts';
 
 /** How long a replica that has rivals waits for a note. */
 export const NOTE_MS = 1_000;
 const AGAIN_FIRST_MS = 50;
 const AGAIN_MAX_MS = 2_000;
-
-export type Note =
-  /** A node was taken in; that buries whatever holder of it was noted before. */
-  | { about: 'taken-in'; node: string; membership: Membership }
-  /** A node's holder is dead: the next leader does not believe it. */
-  | { about: 'dead'; node: string }
-  /** All holders have reported: from then on the notes of this leader of the shard are those that count. */
-  | { about: 'rebuilt'; shard: number };
 
 const WHAT = {
   'taken-in': 'that a node was taken in',

@@ -3,7 +3,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { DirectoryEventSchema, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
 import type { HolderId } from '../page.ts';
 import type { Membership } from './members.ts';
-import type { Note } from './notes.ts';
+import type { Note } from './note.ts';
 
 /** Names a stream of a holder; whoever carries the streams makes a new one for each. */
 export type StreamId = number;
@@ -16,6 +16,8 @@ export interface Led {
   epoch: bigint;
   /** By node: the holders that lived at the last leader, as it had noted them. */
   expected: ReadonlyMap<string, Membership>;
+  /** By node: those that others who led it since, and never served it, may have given a lease to; of them nothing is believed. */
+  leased?: ReadonlyMap<string, Membership> | undefined;
   /** Of the last leader that served the shard; 0: not known. */
   lastEpoch: bigint;
 }

@@ -61,9 +61,14 @@ export interface ReplicaOptions {
 /** What goes on when a note is kept. */
 type Waiting =
   | { type: 'welcome'; entry: HolderEntry }
+  | { type: 'hold'; entry: HolderEntry; sentMs: bigint; heldMs: number }
+  /** Nobody waits for it. */
+  | { type: 'released' }
   | { type: 'bury'; entry: HolderEntry }
   | { type: 'absent'; node: string }
   | { type: 'serve'; leader: ShardLeader };
+
+type Hold = Extract<Waiting, { type: 'hold' }>;
 
 export class Replica {
   readonly holders: HolderTable;
@@ -190,7 +195,9 @@ export class Replica {
     if (leads) {
       for (const id of this.leases.dead(nowMs)) {
         const entry = this.holders.get(id);
-        if (entry !== undefined) this.bury(entry, 'its lease ended', nowMs);
+        if (entry === undefined) continue;
+        const silent = this.isSilent(entry, nowMs);
+        this.bury(entry, silent ? 'it did not report what it has in time' : 'its lease ended', nowMs);
       }
       for (const leader of this.leaders.all()) leader.tick(nowMs);
     }
@@ -229,6 +236,11 @@ export class Replica {
       return;
     }
     const before = this.holders.ofNode(node);
+    if (before !== undefined && incarnation < before.incarnation) {
+      const text = `a later pmap manager of node ${node} is a holder here`;
+      this.out.add({ type: 'fail', stream, code: 'UNAVAILABLE', text });
+      return;
+    }
     if (before !== undefined && before.incarnation !== incarnation)
       this.bury(before, 'a new pmap manager took its place', nowMs);
     if (!this.mayLead(nowMs)) {
@@ -239,13 +251,14 @@ export class Replica {
     const entry = this.holders.ofNode(node) ?? this.takeIn(node, incarnation, nowMs);
     this.holders.attach(entry, stream, { transferAddress, helloMs });
     this.leases.heard(entry.id, nowMs);
+    if (entry.heldNoted) this.release(entry, nowMs);
     this.out.log('info', 'holder attached', { node, incarnation, holder: entry.id });
     if (this.isTakenIn(entry)) this.welcome(entry, nowMs);
   }
 
   private takeIn(node: string, incarnation: bigint, nowMs: number): HolderEntry {
-    const { life, noted } = this.members.takeIn(node, incarnation);
-    const entry = this.holders.add({ node, incarnation, life, noted });
+    const { life, noted, held } = this.members.takeIn(node, incarnation);
+    const entry = this.holders.add({ node, incarnation, life, noted, heldNoted: held });
     const membership = { incarnation, life };
     if (!noted) this.notes.ask({ about: 'taken-in', node, membership }, { type: 'welcome', entry }, nowMs);
     return entry;
@@ -297,6 +310,7 @@ export class Replica {
         this.renew(entry, event.value, nowMs);
         return;
       case 'goodbye':
+        entry.left = true;
         this.bury(entry, 'it said goodbye', nowMs);
         return;
       case undefined:
@@ -345,10 +359,42 @@ export class Replica {
   }
 
   private renew(entry: HolderEntry, { sentMs, holdMs }: Renew, nowMs: number): void {
+    if (this.isSilent(entry, nowMs)) return;
+    this.leases.heard(entry.id, nowMs);
     const heldMs = Math.min(holdMs, HOLD_MAX_MS);
-    this.leases.heard(entry.id, nowMs, heldMs);
-    if (heldMs > 0) entry.heldUntilMs = nowMs + heldMs;
-    this.holders.send(entry.id, { case: 'renewed', value: { sentMs, heldMs } });
+    if (heldMs > 0) this.noteHold({ type: 'hold', entry, sentMs, heldMs }, nowMs);
+    else this.holders.send(entry.id, { case: 'renewed', value: { sentMs, heldMs } });
+  }
+
+  // It may not have heard that it is asked: then its lease ends, before anybody gets what it has.
+  protected isSilent(entry: HolderEntry, nowMs: number): boolean {
+    for (const leader of this.leaders.all()) if (leader.isMissing(entry, nowMs)) return true;
+    return false;
+  }
+
+  // Whoever leads next must wait for so long, too: it is answered when that is kept.
+  protected noteHold(hold: Hold, nowMs: number): void {
+    const { node, incarnation, life } = hold.entry;
+    const membership = { incarnation, life, heldMs: hold.heldMs };
+    this.notes.ask({ about: 'taken-in', node, membership }, hold, nowMs);
+  }
+
+  protected held({ entry, sentMs, heldMs }: Hold, kept: boolean, nowMs: number): void {
+    if (!this.holders.has(entry) || !this.mayLead(nowMs)) return;
+    if (kept) {
+      this.leases.heard(entry.id, nowMs, heldMs);
+      entry.heldUntilMs = nowMs + heldMs;
+      entry.heldNoted = true;
+    }
+    this.holders.send(entry.id, { case: 'renewed', value: { sentMs, heldMs: kept ? heldMs : 0 } });
+  }
+
+  // The process that took its place is here.
+  private release(entry: HolderEntry, nowMs: number): void {
+    const { node, incarnation, life } = entry;
+    entry.heldNoted = false;
+    const membership = { incarnation, life };
+    this.notes.ask({ about: 'taken-in', node, membership }, { type: 'released' }, nowMs);
   }
 
   // ---- deaths
@@ -361,7 +407,9 @@ export class Replica {
     this.holders.remove(entry);
     this.leases.forget(entry.id);
     // Nobody hears what becomes of that.
-    this.notes.cancel((waiting) => waiting.type === 'welcome' && waiting.entry === entry);
+    this.notes.cancel((waiting) => {
+      return (waiting.type === 'welcome' || waiting.type === 'hold') && waiting.entry === entry;
+    });
   }
 
   private bury(entry: HolderEntry, reason: string, nowMs: number): void {
@@ -428,10 +476,6 @@ export class Replica {
 
   private answer(leader: ShardLeader, ask: ShardAsk, nowMs: number): void {
     switch (ask.type) {
-      case 'silent':
-        // Another shard may have missed its report, too.
-        if (this.holders.has(ask.entry)) this.bury(ask.entry, 'it did not report what it has in time', nowMs);
-        return;
       case 'absent':
         this.absent(ask.node, leader, nowMs);
         return;
@@ -455,6 +499,11 @@ export class Replica {
     switch (waiting.type) {
       case 'welcome':
         this.takenIn(waiting.entry, kept, reason, nowMs);
+        return;
+      case 'hold':
+        this.held(waiting, kept, nowMs);
+        return;
+      case 'released':
         return;
       case 'bury':
         if (kept) this.buried(waiting.entry, nowMs);

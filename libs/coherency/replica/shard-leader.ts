@@ -19,8 +19,6 @@ const UNKNOWN_MS = 2_000;
 
 /** What of the replica's a shard's leader waits for. */
 export type ShardAsk =
-  /** A holder is connected, and did not report in time: it is to be buried. */
-  | { type: 'silent'; entry: HolderEntry }
   /** A node that lived under the last leader did not come in time: `absent` follows when that is noted. */
   | { type: 'absent'; node: string }
   /** All have reported: `reportedNoted` follows when that is noted. */
@@ -175,14 +173,16 @@ export class ShardLeader {
     this.sync.removeDataspace(dataspace);
   }
 
+  /** True while a holder owes its report for too long. */
+  isMissing(entry: HolderEntry, nowMs: number): boolean {
+    return this.rebuilding && this.rebuild.isSilent(entry, nowMs);
+  }
+
   /** Goes on with the rebuild as far as that is possible: what it asks of the replica. */
   advance(nowMs: number): ShardAsk[] {
     if (!this.rebuilding) return [];
     const { rebuild } = this;
-    const asks: ShardAsk[] = [
-      ...rebuild.missing(nowMs).map((node) => ({ type: 'absent' as const, node })),
-      ...rebuild.silent(nowMs).map((entry) => ({ type: 'silent' as const, entry })),
-    ];
+    const asks: ShardAsk[] = rebuild.missing(nowMs).map((node) => ({ type: 'absent', node }));
     if (!this.isReported()) return asks;
     if (this.isServable()) this.serve(nowMs);
     else if (!this.asked) {

@@ -88,6 +88,11 @@ class Conversation {
       case 'renew':
         this.says(a, { case: 'renew', value: { sentMs: BigInt(this.nowMs), holdMs: Number(b) } });
         break;
+      case 'dead': {
+        const holder = this.replica.holders.ofNode(a)!.id;
+        this.did(this.replica.step({ type: 'dead', holder, reason: 'it is gone' }, this.nowMs));
+        break;
+      }
       case 'goodbye':
         this.says(a, { case: 'goodbye', value: {} });
         break;
@@ -175,7 +180,11 @@ class Conversation {
       case 'note': {
         const { what } = action;
         const about = what.about === 'rebuilt' ? `shard ${what.shard}` : what.node;
-        const life = what.about === 'taken-in' ? ` life ${lifeOf(what.membership.life)}` : '';
+        let life = '';
+        if (what.about === 'taken-in') {
+          const { life: of, heldMs } = what.membership;
+          life = ` life ${lifeOf(of)}${heldMs === undefined ? '' : `, held for ${heldMs} ms`}`;
+        }
         return `note ${action.note}: ${what.about} ${about}${life}`;
       }
       case 'stepDown':
@@ -205,13 +214,13 @@ function pageOf({ directory }: ShardLeader): string {
   return `: page owner ${owner} sharers [${sharers}] version ${version}${lost ? ' LOST' : ''}`;
 }
 
-/** N:incarnation/life */
+/** N:incarnation/life, and for how long its lease is held. */
 function membersOf(words: readonly string[]): Map<string, Membership> {
   const members = words.flatMap((word) => {
-    const [, node, incarnation, life] = /^(\w+):(\d+)\/(\d+)$/.exec(word) ?? [];
-    return node === undefined
-      ? []
-      : [[node, { incarnation: BigInt(incarnation!), life: BigInt(life!) }] as const];
+    const [, node, incarnation, life, heldMs] = /^(\w+):(\d+)\/(\d+)(?:\/(\d+))?$/.exec(word) ?? [];
+    if (node === undefined) return [];
+    const held = heldMs === undefined ? {} : { heldMs: Number(heldMs) };
+    return [[node, { incarnation: BigInt(incarnation!), life: BigInt(life!), ...held }] as const];
   });
   return new Map(members);
 }
