@@ -1,47 +1,106 @@
-// The stream between a pmap manager and a directory: two directions that break together.
-import type { Down, Up } from './messages.ts';
-import { Stream } from './network.ts';
-import type { DirectoryPart } from './parts/directory.ts';
-import type { PmapPart } from './parts/pmap.ts';
-import type { World } from './world.ts';
+// The stream between a pmap manager and a replica of the directory: two directions that break together.
+import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import {
+  type DirectoryEvent,
+  DirectoryEventSchema,
+  type HolderEvent,
+  HolderEventSchema,
+} from '@odonata/proto/coherency/v1/coherency';
+import { type Endpoint, type Network, Stream } from './network.ts';
+import type { Random } from './random.ts';
 
 /** A side hears of a break within this time. */
 const NOTICE_MS = 20;
+/** One message in so many goes through its bytes; the others as the objects that come of that. */
+const BYTES_ONE_IN = 64;
+
+export type HolderWord = MessageInitShape<typeof HolderEventSchema>['event'];
+export type DirectoryWord = MessageInitShape<typeof DirectoryEventSchema>['event'];
+
+/** The node at one end. */
+export interface HoldingNode extends Endpoint {
+  heard(connection: Connection, event: DirectoryEvent): void;
+  broke(connection: Connection): void;
+}
+
+/** The replica at the other end. */
+export interface HoldingReplica extends Endpoint {
+  /** It is up, and takes holders. */
+  readonly serves: boolean;
+  opened(connection: Connection): void;
+  received(connection: Connection, event: HolderEvent): void;
+  closed(connection: Connection): void;
+}
+
+interface Around {
+  readonly nowMs: number;
+  readonly random: Random;
+  readonly network: Network;
+}
 
 export class Connection {
-  readonly up: Stream<Up>;
-  readonly down: Stream<Down>;
-  readonly node: PmapPart;
-  readonly directory: DirectoryPart;
-  /** When the hello was sent, on the clock of the node. */
-  readonly helloSentMs: number;
-  private readonly world: World;
+  /** No other one of the world has it. */
+  readonly number: number;
+  readonly node: HoldingNode;
+  readonly replica: HoldingReplica;
+  private readonly up: Stream<HolderEvent>;
+  /** Undefined: the replica ends it. */
+  private readonly down: Stream<DirectoryEvent | undefined>;
+  private readonly around: Around;
 
-  constructor(world: World, node: PmapPart, directory: DirectoryPart) {
-    this.world = world;
+  constructor(around: Around, number: number, node: HoldingNode, replica: HoldingReplica) {
+    this.around = around;
+    this.number = number;
     this.node = node;
-    this.directory = directory;
-    this.helloSentMs = node.localMs;
-    this.up = new Stream(world.network, world, node, directory, (message) =>
-      directory.receive(this, message),
-    );
-    this.down = new Stream(world.network, world, directory, node, (message) =>
-      node.links.all[directory.shard]!.receive(this, message),
-    );
+    this.replica = replica;
+    const { network } = around;
+    this.up = new Stream(network, around, node, replica, (event) => replica.received(this, event));
+    this.down = new Stream(network, around, replica, node, (event) => {
+      if (event === undefined) this.break();
+      else node.heard(this, event);
+    });
+    if (replica.serves) replica.opened(this);
+    else this.break();
   }
 
   get broken(): boolean {
     return this.up.broken;
   }
 
+  tell(event: HolderWord): void {
+    if (this.broken) return;
+    const message = create(HolderEventSchema, { event });
+    const { random } = this.around;
+    this.up.send(
+      random.oneIn(BYTES_ONE_IN)
+        ? fromBinary(HolderEventSchema, toBinary(HolderEventSchema, message))
+        : message,
+    );
+  }
+
+  answer(event: DirectoryWord): void {
+    if (this.broken) return;
+    const message = create(DirectoryEventSchema, { event });
+    const { random } = this.around;
+    this.down.send(
+      random.oneIn(BYTES_ONE_IN)
+        ? fromBinary(DirectoryEventSchema, toBinary(DirectoryEventSchema, message))
+        : message,
+    );
+  }
+
+  /** The replica says nothing more: what it said before that comes first. */
+  end(): void {
+    this.down.send(undefined);
+  }
+
+  /** What is under way is lost. */
   break(): void {
     if (this.broken) return;
     this.up.break();
     this.down.break();
-    const { random } = this.world;
-    this.node.after(random.between(0, NOTICE_MS), () =>
-      this.node.links.all[this.directory.shard]!.lost(this),
-    );
-    this.directory.after(random.between(0, NOTICE_MS), () => this.directory.detach(this));
+    const { random } = this.around;
+    this.node.after(random.between(0, NOTICE_MS), () => this.node.broke(this));
+    this.replica.after(random.between(0, NOTICE_MS), () => this.replica.closed(this));
   }
 }

@@ -99,7 +99,7 @@ function wakeSleepers(world: World, page: number): void {
   if (!processes(world).some((p) => p.sleepsOn === page)) return;
   const waker = processes(world).find((p) => p.doing === undefined);
   if (waker === undefined) return;
-  const before = world.latest.latest(page);
+  const [before, anew] = [world.latest.latest(page), world.latest.timesAnew(page)];
   waker.changeNow(page);
   untilQuiet(world);
   const untilMs = world.nowMs + WOKEN_MS;
@@ -107,8 +107,9 @@ function wakeSleepers(world: World, page: number): void {
   while (sleeping() !== undefined && world.nowMs < untilMs) world.step();
   untilQuiet(world);
   const sleeper = sleeping();
-  // The waker may have found the page lost, and changed nothing.
+  // The waker may have found the page lost, and changed nothing; or the page is what it was before the change.
   if (sleeper === undefined || world.latest.latest(page) === before) return;
+  if (world.latest.timesAnew(page) !== anew) return;
   throw new Violation(
     'liveness',
     page,
@@ -136,7 +137,7 @@ function count(world: World): Counts {
     syncs: world.durability.syncs,
     restored: world.durability.restored,
     lost: world.losses.errors,
-    directories: world.leadersStarted,
+    directories: world.cluster.taken,
   };
 }
 

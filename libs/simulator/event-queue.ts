@@ -1,11 +1,20 @@
 // What is going to happen, by time: a binary heap. Of two events of one time the one that was added first comes first.
-import type { Part } from './part.ts';
+
+/** What handles events, unless it is dead or stopped. */
+export interface Handler {
+  readonly alive: boolean;
+  readonly paused: boolean;
+  /** Grows with each start. */
+  readonly generation: number;
+  /** Keeps what came while it was stopped. */
+  hold(pending: Pending): void;
+}
 
 export interface Pending {
   atMs: number;
   order: number;
   /** Who handles it; undefined: the world itself, which neither dies nor stops. */
-  part: Part | undefined;
+  part: Handler | undefined;
   /** Of the part, when this was added: a part that was started again does not handle what its earlier self waited for. */
   generation: number;
   timer: boolean;

@@ -1,14 +1,19 @@
 // The memory file of a node: frames, and who maps them. A page is one number here: the write that it shows.
-import type { VkernelPart } from './parts/vkernel.ts';
 
 export const NOT_MAPPED = 0;
 export const MAPPED_READ = 1;
 export const MAPPED_WRITE = 2;
 
+/** Who maps pages of it. */
+export interface MappingVkernel {
+  readonly alive: boolean;
+  readonly maps: Uint8Array;
+}
+
 export class MemoryFile {
   /** Undefined: a hole. */
   readonly values: (number | undefined)[];
-  readonly mapped = new Set<VkernelPart>();
+  readonly mapped = new Set<MappingVkernel>();
 
   constructor(pages: number) {
     this.values = new Array(pages).fill(undefined);

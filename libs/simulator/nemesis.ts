@@ -2,9 +2,9 @@
 
 import { LEASE_MS } from './lease-ms.ts';
 import type { Part } from './part.ts';
-import type { DirectoryPart } from './parts/directory.ts';
+import type { ReplicaPart } from './parts/replica.ts';
 import type { Fault } from './profiles.ts';
-import type { Replica, World } from './world.ts';
+import type { World } from './world.ts';
 
 export class Nemesis {
   private readonly world: World;
@@ -54,14 +54,20 @@ export class Nemesis {
       for (const vkernel of node.vkernels) vkernel.wake();
       if (!node.alive) node.start();
     }
-    for (const directory of world.directories.flat()) directory.wake();
-    for (const replica of world.replicas) replica.down = false;
+    world.cluster.wake();
+    for (const replica of world.replicas) {
+      replica.wake();
+      if (!replica.alive) replica.start();
+    }
     for (const copy of world.stores) {
       copy.wake();
       if (!copy.alive) copy.restart();
     }
-    for (let shard = 0; shard < world.layout.shards; shard++)
-      if (!world.leaderOf(shard).alive) world.startDirectory(shard);
+    for (const node of world.nodes) node.holding.connectTo(this.addresses());
+  }
+
+  private addresses(): string[] {
+    return this.world.replicas.map(({ address }) => address);
   }
 
   /** Goes on after `end`. */
@@ -90,7 +96,7 @@ export class Nemesis {
     world.history.note(world, 'fault:', fault, undefined, { node: node.name, ms: Math.round(ms) });
     switch (fault) {
       case 'break stream':
-        random.pick(node.links.all).connection?.break();
+        this.breakStream(node.holding.streams);
         return;
       case 'break transfer':
         network.breakTransfer(node.place.index, random.pick(world.nodes).place.index);
@@ -118,10 +124,17 @@ export class Nemesis {
         for (const vkernel of node.vkernels) this.pause(vkernel, ms * random.between(0.9, 1.1));
         return;
       case 'pause directory':
-        for (const leader of this.leadersAt(replica)) this.pause(leader, ms);
+        this.pause(replica, ms);
         return;
-      case 'move shard':
-        this.moveShard(random.below(world.layout.shards), replica);
+      case 'stop directory':
+        replica.stop();
+        this.startAgain(replica, ms);
+        return;
+      case 'pause cluster store':
+        this.pause(world.cluster, ms);
+        return;
+      case 'overlook directory':
+        this.overlook(replica, ms);
         return;
       case 'crash pmap':
         if (!node.alive) return;
@@ -140,7 +153,8 @@ export class Nemesis {
         if (node.runs && node.vkernels.length > 0) node.crashVkernel(random.pick(node.vkernels));
         return;
       case 'crash directory':
-        this.crashReplica(replica);
+        replica.crash();
+        this.startAgain(replica, ms);
         return;
       case 'damage store':
         this.damageStore(ms);
@@ -159,33 +173,24 @@ export class Nemesis {
     }
   }
 
-  private leadersAt(replica: Replica): DirectoryPart[] {
-    return this.world.directories.flat().filter(({ place, alive }) => place === replica.place && alive);
+  private breakStream(streams: readonly { break(): void }[]): void {
+    if (streams.length > 0) this.world.random.pick(streams).break();
   }
 
-  // What it led goes to others, or back to it, shard by shard.
-  private crashReplica(replica: Replica): void {
-    const { world } = this;
-    replica.down = true;
-    world.later(world.random.between(1, LEASE_MS), () => {
-      replica.down = false;
+  private startAgain(replica: ReplicaPart, ms: number): void {
+    this.world.later(ms, () => {
+      if (!replica.alive) replica.start();
     });
-    for (const leader of this.leadersAt(replica)) {
-      leader.crash();
-      world.later(world.random.between(1, LEASE_MS / 2), () => {
-        if (world.leaderOf(leader.shard) === leader) world.startDirectory(leader.shard);
-      });
-    }
   }
 
-  // Its leader stops first; the other replica leads as soon as it hears of that.
-  private moveShard(shard: number, to: Replica): void {
+  // A node does not find a replica for a while, though that is there.
+  private overlook(replica: ReplicaPart, ms: number): void {
     const { world } = this;
-    const leader = world.leaderOf(shard);
-    if (to.down || !leader.runs || leader.place === to.place) return;
-    leader.crash();
-    world.later(world.network.delayMs(), () => {
-      if (world.leaderOf(shard) === leader) world.startDirectory(shard, to.index);
+    const node = world.random.pick(world.nodes);
+    if (!node.runs) return;
+    node.holding.connectTo(this.addresses().filter((address) => address !== replica.address));
+    world.later(ms, () => {
+      if (node.alive) node.holding.connectTo(this.addresses());
     });
   }
 

@@ -1,9 +1,8 @@
 // The network: streams keep their order and lose what is under way when they break; broadcasts are lost, repeated and
 // reordered; a cut stops one direction between two places.
-
-import type { Part, Place } from './part.ts';
+import type { Place } from './place.ts';
+import type { Random } from './random.ts';
 import { check } from './violation.ts';
-import type { World } from './world.ts';
 
 /** Messages that may be under way on one stream. */
 export const STREAM_MESSAGES_MAX = 5_000;
@@ -21,14 +20,29 @@ export interface Weather {
   slowMs: number;
 }
 
+/** One end of a stream. */
+export interface Endpoint {
+  readonly name: string;
+  readonly place: Place;
+  readonly generation: number;
+  after(delayMs: number, work: () => void): void;
+  /** The same, of an answer: for whoever asked, and not for a later start of it. */
+  answered(generation: number, delayMs: number, work: () => void): void;
+}
+
+interface Surrounding {
+  readonly nowMs: number;
+  readonly random: Random;
+}
+
 export class Network {
   weather: Weather;
-  private readonly world: World;
+  private readonly world: Surrounding;
   /** [from][to]: until when nothing passes. */
   private readonly cutUntilMs: number[][] = [];
   private readonly transfers = new Map<number, { stream: Stream<never>; generation: number }>();
 
-  constructor(world: World, places: number, weather: Weather) {
+  constructor(world: Surrounding, places: number, weather: Weather) {
     this.world = world;
     this.weather = weather;
     for (let i = 0; i < places; i++) this.cutUntilMs.push(new Array(places).fill(0));
@@ -54,7 +68,7 @@ export class Network {
   }
 
   /** A message without a stream: it may be lost, come twice, and overtake others. */
-  datagram(from: Part, to: Part, deliver: () => void): void {
+  datagram(from: Endpoint, to: Endpoint, deliver: () => void): void {
     const { random } = this.world;
     const arrive = () => {
       if (this.passes(from.place, to.place)) deliver();
@@ -64,7 +78,7 @@ export class Network {
   }
 
   /** The stream of pages from one part to another; a new one where the last broke. */
-  transfer<M>(from: Part, to: Part, deliver: (message: M) => void): Stream<M> {
+  transfer<M>(from: Endpoint, to: Endpoint, deliver: (message: M) => void): Stream<M> {
     const key = from.place.index * 256 + to.place.index;
     const generation = from.generation * 65_536 + to.generation;
     const known = this.transfers.get(key);
@@ -85,14 +99,20 @@ export class Network {
 export class Stream<M> {
   broken = false;
   private readonly network: Network;
-  private readonly world: World;
-  private readonly from: Part;
-  private readonly to: Part;
+  private readonly world: Surrounding;
+  private readonly from: Endpoint;
+  private readonly to: Endpoint;
   private readonly deliver: (message: M) => void;
   private queue: M[] = [];
   private head = 0;
 
-  constructor(network: Network, world: World, from: Part, to: Part, deliver: (message: M) => void) {
+  constructor(
+    network: Network,
+    world: Surrounding,
+    from: Endpoint,
+    to: Endpoint,
+    deliver: (message: M) => void,
+  ) {
     this.network = network;
     this.world = world;
     this.from = from;

@@ -1,17 +1,17 @@
 // A part of the cluster that may crash, stop and go on: what it waits for is handled only while it runs.
-import type { Pending } from './event-queue.ts';
-import type { World } from './world.ts';
+import type { Handler, Pending } from './event-queue.ts';
+import type { Place } from './place.ts';
+import type { Random } from './random.ts';
 
-/** Where a part stands in the network: parts of one place share its cuts and its clock. */
-export interface Place {
-  readonly name: string;
-  readonly index: number;
-  /** Milliseconds of its monotonic clock in one of true time. */
-  readonly speed: number;
+/** The time in which parts live. */
+export interface Clockwork {
+  readonly nowMs: number;
+  readonly random: Random;
+  schedule(part: Handler | undefined, delayMs: number, work: () => void, timer: boolean): void;
+  requeue(pending: Pending): void;
 }
 
-export class Part {
-  readonly world: World;
+export class Part implements Handler {
   readonly name: string;
   readonly place: Place;
   /** Grows with each start. */
@@ -20,16 +20,22 @@ export class Part {
   paused = false;
   /** What came while it was stopped. */
   private backlog: Pending[] = [];
+  private readonly clockwork: Clockwork;
 
-  constructor(world: World, name: string, place: Place) {
-    this.world = world;
+  constructor(clockwork: Clockwork, name: string, place: Place) {
+    this.clockwork = clockwork;
     this.name = name;
     this.place = place;
   }
 
   /** Its monotonic clock. */
   get localMs(): number {
-    return this.world.nowMs * this.place.speed;
+    return this.clockwork.nowMs * this.place.speed;
+  }
+
+  /** The same in whole milliseconds, as processes read it. */
+  get clockMs(): number {
+    return Math.floor(this.localMs);
   }
 
   get runs(): boolean {
@@ -38,12 +44,17 @@ export class Part {
 
   /** Handles something after a time of the world: a message. */
   after(delayMs: number, work: () => void): void {
-    this.world.schedule(this, delayMs, work, false);
+    this.clockwork.schedule(this, delayMs, work, false);
+  }
+
+  /** The same, of an answer: for whoever asked, and not for a later start of it. */
+  answered(generation: number, delayMs: number, work: () => void): void {
+    if (generation === this.generation) this.after(delayMs, work);
   }
 
   /** Handles something after a time of its own clock. */
   timer(delayLocalMs: number, work: () => void): void {
-    this.world.schedule(this, Math.max(0, delayLocalMs) / this.place.speed, work, true);
+    this.clockwork.schedule(this, Math.max(0, delayLocalMs) / this.place.speed, work, true);
   }
 
   every(periodLocalMs: number, work: () => void): void {
@@ -67,12 +78,12 @@ export class Part {
     this.paused = false;
     const { backlog } = this;
     this.backlog = [];
-    const timersFirst = this.world.random.oneIn(2);
+    const timersFirst = this.clockwork.random.oneIn(2);
     const ordered = [
       ...backlog.filter((p) => p.timer === timersFirst),
       ...backlog.filter((p) => p.timer !== timersFirst),
     ];
-    for (const pending of ordered) this.world.requeue(pending);
+    for (const pending of ordered) this.clockwork.requeue(pending);
   }
 
   crash(): void {

@@ -1,10 +1,47 @@
 // A simulated process: reads, writes, atomic additions, locked sections, waits and wakes, and syncs, one at a time. What
 // it writes to a page is the number of the write, so each read shows which write it sees.
+import type { PageRun } from '@odonata/coherency/page.ts';
 import type { LockMode } from '@odonata/coherency/range-lock.ts';
+import type { MemoryFile } from './memory-file.ts';
 import { MAPPED_READ, MAPPED_WRITE } from './memory-file.ts';
-import type { LockAsk } from './messages.ts';
-import type { VkernelPart } from './parts/vkernel.ts';
-import type { World } from './world.ts';
+import type { MappingProcess } from './parts/mapping.ts';
+import type { AskingVkernel, Range, SyncPart } from './parts/sync.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** A lock that it asks for. */
+interface Wanted extends Range {
+  mode: LockMode;
+  timeoutMs: number;
+}
+
+/** The node of a process. */
+export interface ProcessNode {
+  after(delayMs: number, work: () => void): void;
+  readonly sync: SyncPart;
+  readonly memory: {
+    readonly file: MemoryFile;
+    fault(process: MappingProcess, page: number, write: boolean): void;
+  };
+  readonly backing: {
+    sync(run: PageRun, done: (values: ReadonlyMap<number, number> | undefined) => void): void;
+  };
+  /** True while the leader of a dataspace's locks can be trusted. */
+  homeUsable(dataspace: bigint, nowMs: number): boolean;
+}
+
+/** The virtual kernel of a process. */
+export interface ProcessVkernel extends AskingVkernel {
+  readonly name: string;
+  readonly world: Surroundings;
+  readonly node: ProcessNode;
+  readonly file: MemoryFile;
+  readonly maps: Uint8Array;
+  readonly clockMs: number;
+  /** True while the lease of the node it knows lasts. */
+  readonly trusts: boolean;
+  after(delayMs: number, work: () => void): void;
+  map(page: number, writable: boolean): void;
+}
 
 type Kind = 'read' | 'write' | 'add';
 type Done = (outcome: 'OK' | 'ERROR') => void;
@@ -17,21 +54,23 @@ interface Access {
 
 const LOCK_BYTES = 4;
 
-export class Process {
+export class Process implements MappingProcess {
   readonly pid: bigint;
-  readonly vkernel: VkernelPart;
+  readonly vkernel: ProcessVkernel;
   /** What it does, and since when; undefined between operations. */
   doing: { what: string; page: number | undefined; sinceMs: number } | undefined;
   /** Sleeps until another process changes its word. */
   sleepsOn: number | undefined;
-  private readonly world: World;
+  private readonly world: Surroundings;
   private access: Access | undefined;
   private lastRead = 0;
-  private lock: Omit<LockAsk, 'request'> | undefined;
+  private lock: Wanted | undefined;
+  /** Beside that one, in the same dataspace: two that lock two ranges may wait for each other. */
+  private second: Wanted | undefined;
   private lostLock = false;
   private thoughts = 0;
 
-  constructor(vkernel: VkernelPart, pid: bigint) {
+  constructor(vkernel: ProcessVkernel, pid: bigint) {
     this.vkernel = vkernel;
     this.world = vkernel.world;
     this.pid = pid;
@@ -161,7 +200,7 @@ export class Process {
     const ask = { dataspace: layout.dataspaceOf(page), begin, end, mode, owner: this.pid, timeoutMs };
     this.lostLock = false;
     this.toNode(() => {
-      vkernel.node.relay.lock(this, ask, (outcome) => {
+      vkernel.node.sync.lock(vkernel, ask, (outcome) => {
         this.fromNode(() => {
           if (outcome !== 'OK' || this.lostLock) {
             if (outcome === 'OK') this.giveBack(ask, () => done('ERROR'));
@@ -170,7 +209,29 @@ export class Process {
           }
           this.lock = ask;
           world.locks.entered(this, ask);
-          this.insideLock(page, 1 + random.below(3), done);
+          const inside = () => this.insideLock(page, 1 + random.below(3), done);
+          if (random.oneIn(3)) this.lockSecond(ask, inside);
+          else inside();
+        });
+      });
+    });
+  }
+
+  private lockSecond(first: Wanted, then: () => void): void {
+    const { world, vkernel } = this;
+    const begin = first.end + BigInt(1 + world.random.below(2 * LOCK_BYTES));
+    const ask = { ...first, begin, end: begin + BigInt(world.random.below(LOCK_BYTES)) };
+    this.toNode(() => {
+      vkernel.node.sync.lock(vkernel, ask, (outcome) => {
+        this.fromNode(() => {
+          if (outcome === 'OK' && this.lostLock) this.giveBack(ask, then);
+          else {
+            if (outcome === 'OK') {
+              this.second = ask;
+              world.locks.entered(this, ask);
+            }
+            then();
+          }
         });
       });
     });
@@ -190,18 +251,20 @@ export class Process {
     });
   }
 
-  private leaveLock(lock: Omit<LockAsk, 'request'>, done: Done): void {
+  private leaveLock(lock: Wanted, done: Done): void {
+    const { second } = this;
     this.world.locks.left(this.pid);
     this.lock = undefined;
+    this.second = undefined;
     if (this.lostLock) done('OK');
-    else this.giveBack(lock, () => done('OK'));
+    else if (second === undefined) this.giveBack(lock, () => done('OK'));
+    else this.giveBack(second, () => this.giveBack(lock, () => done('OK')));
   }
 
   // It goes on when its node heard it: an unlock that came after the next lock would undo that one.
-  private giveBack(lock: Omit<LockAsk, 'request'>, then: () => void): void {
+  private giveBack(lock: Wanted, then: () => void): void {
     this.toNode(() => {
-      this.vkernel.node.relay.unlock(this, lock);
-      this.fromNode(then);
+      this.vkernel.node.sync.unlock(this.vkernel, lock, () => this.fromNode(then));
     });
   }
 
@@ -223,8 +286,7 @@ export class Process {
   private get lockHolds(): boolean {
     const { lock, vkernel } = this;
     if (lock === undefined) return true;
-    const home = vkernel.node.links.home(lock.dataspace);
-    return home.joined && vkernel.localMs < home.leaseEndMs;
+    return vkernel.node.homeUsable(lock.dataspace, vkernel.clockMs);
   }
 
   private toNode(work: () => void): void {
@@ -273,9 +335,9 @@ export class Process {
       if (!looking) look();
     };
     this.toNode(() => {
-      const { relay } = this.vkernel.node;
-      const dataspace = this.world.layout.dataspaceOf(page);
-      cancel = relay.wait(this, dataspace, BigInt(page), (outcome) => this.fromNode(() => answered(outcome)));
+      const { vkernel } = this;
+      const about = { dataspace: this.world.layout.dataspaceOf(page), offset: BigInt(page), owner: this.pid };
+      cancel = vkernel.node.sync.wait(vkernel, about, (outcome) => this.fromNode(() => answered(outcome)));
     });
   }
 
@@ -283,9 +345,9 @@ export class Process {
     this.touch(page, 'add', () => {
       this.toNode(() => {
         const dataspace = this.world.layout.dataspaceOf(page);
-        this.vkernel.node.relay.wake(this, dataspace, BigInt(page), 1_000, () =>
-          this.fromNode(() => done('OK')),
-        );
+        const { vkernel } = this;
+        const about = { dataspace, offset: BigInt(page), count: 1_000 };
+        vkernel.node.sync.wake(vkernel, about, () => this.fromNode(() => done('OK')));
       });
     });
   }
@@ -293,11 +355,13 @@ export class Process {
   // ---- sync
 
   private sync(page: number, done: Done): void {
+    const { random, layout } = this.world;
+    const run = layout.runOf(page, random.oneIn(4) ? layout.pagesFrom(page) : 1);
     this.toNode(() => {
-      this.vkernel.node.backing.sync(page, (value) => {
+      this.vkernel.node.backing.sync(run, (values) => {
         this.fromNode(() => {
-          if (value !== undefined) this.world.durability.acknowledged(page, value);
-          done(value === undefined ? 'ERROR' : 'OK');
+          for (const [synced, value] of values ?? []) this.world.durability.acknowledged(synced, value);
+          done(values === undefined ? 'ERROR' : 'OK');
         });
       });
     });

@@ -1,7 +1,14 @@
 // Kinds of bad weather.
 import type { Weather } from './network.ts';
 
-export type ProfileName = 'calm' | 'faulty' | 'partition' | 'failover' | 'upgrade' | 'replacement';
+export type ProfileName =
+  | 'calm'
+  | 'faulty'
+  | 'partition'
+  | 'failover'
+  | 'succession'
+  | 'upgrade'
+  | 'replacement';
 
 export interface Profile {
   name: ProfileName;
@@ -28,7 +35,9 @@ export type Fault =
   | 'crash pmap'
   | 'crash vkernel'
   | 'crash directory'
-  | 'move shard'
+  | 'stop directory'
+  | 'overlook directory'
+  | 'pause cluster store'
   | 'damage store'
   | 'store away'
   | 'drain pmap'
@@ -47,7 +56,9 @@ const NO_FAULTS: Record<Fault, number> = {
   'crash pmap': 0,
   'crash vkernel': 0,
   'crash directory': 0,
-  'move shard': 0,
+  'stop directory': 0,
+  'overlook directory': 0,
+  'pause cluster store': 0,
   'damage store': 0,
   'store away': 0,
   'drain pmap': 0,
@@ -89,7 +100,9 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'crash pmap': 1,
       'crash vkernel': 2,
       'crash directory': 1,
-      'move shard': 1,
+      'stop directory': 1,
+      'overlook directory': 1,
+      'pause cluster store': 0.5,
       'damage store': 2,
       'store away': 2,
       'drain pmap': 0,
@@ -132,9 +145,36 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'pause directory': 5,
       'crash pmap': 0.5,
       'crash directory': 5,
-      'move shard': 3,
+      'stop directory': 3,
+      'overlook directory': 1,
+      'pause cluster store': 0.5,
       'damage store': 0.5,
       'store away': 2,
+    },
+  },
+  // Leaders follow one another faster than holders can hear of it.
+  succession: {
+    name: 'succession',
+    nodes: { min: 2, max: 3 },
+    pages: { min: 1, max: 3 },
+    shards: { min: 1, max: 3 },
+    weather: { ...rough, lossOneIn: 8 },
+    faultEveryMs: 45,
+    faults: {
+      ...NO_FAULTS,
+      'break stream': 2,
+      'cut one way': 6,
+      'cut directory': 1,
+      'isolate node': 0.5,
+      'pause pmap': 1,
+      'pause directory': 3,
+      'crash pmap': 2,
+      'crash directory': 3,
+      'stop directory': 6,
+      'overlook directory': 3,
+      'pause cluster store': 0.5,
+      'drain pmap': 0.5,
+      'replace pmap': 3,
     },
   },
   upgrade: {
@@ -153,7 +193,9 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'crash pmap': 0.2,
       'crash vkernel': 1,
       'crash directory': 1,
-      'move shard': 4,
+      'stop directory': 4,
+      'overlook directory': 1,
+      'pause cluster store': 0.5,
       'drain pmap': 8,
     },
   },
@@ -174,7 +216,9 @@ export const PROFILES: Readonly<Record<ProfileName, Profile>> = {
       'crash pmap': 0.2,
       'crash vkernel': 1,
       'crash directory': 1,
-      'move shard': 2,
+      'stop directory': 2,
+      'overlook directory': 1,
+      'pause cluster store': 0.5,
       'store away': 1,
       'replace pmap': 10,
     },

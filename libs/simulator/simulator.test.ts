@@ -6,12 +6,13 @@ import { PROFILES, type ProfileName } from './profiles.ts';
 import { failureText, simulate } from './simulate.ts';
 
 const STEPS_EACH: Record<ProfileName, number> = {
-  calm: 200_000,
-  faulty: 700_000,
-  partition: 500_000,
-  failover: 700_000,
-  upgrade: 500_000,
-  replacement: 500_000,
+  calm: 100_000,
+  faulty: 400_000,
+  partition: 300_000,
+  failover: 300_000,
+  succession: 300_000,
+  upgrade: 300_000,
+  replacement: 300_000,
 };
 
 describe('fresh seeds', () => {

@@ -1,28 +1,25 @@
-// One simulated cluster: time, chance, the network, the parts, and who looks at them.
+// One simulated cluster: its parts, and who looks at them.
 import { AccessChecker } from './checkers/access.ts';
 import { DurabilityChecker } from './checkers/durability.ts';
 import { LatestValueChecker } from './checkers/latest-value.ts';
 import { LockChecker } from './checkers/lock-order.ts';
 import { LossChecker } from './checkers/loss.ts';
 import { ClusterStore } from './cluster-store.ts';
-import { EventQueue, type Pending } from './event-queue.ts';
-import { History } from './history.ts';
-import { Layout } from './layout.ts';
 import { ALL_DUTIES, type Duties, type Machines, REAL_MACHINES } from './machines.ts';
-import { Network } from './network.ts';
-import type { Part, Place } from './part.ts';
-import { DirectoryPart } from './parts/directory.ts';
 import { PmapPart } from './parts/pmap.ts';
+import { ReplicaPart } from './parts/replica.ts';
 import { StorePart } from './parts/store.ts';
 import type { VkernelPart } from './parts/vkernel.ts';
 import type { Profile } from './profiles.ts';
-import { Random } from './random.ts';
+import { Simulation } from './simulation.ts';
+import type { Surroundings } from './surroundings.ts';
+import { check } from './violation.ts';
 
 /** Replicas of the directory. */
 const REPLICAS = 3;
-/** Leaders of one shard that may be there at one time, the old ones among them. */
-const LEADERS_MAX = 3;
 const STORES = 2;
+/** Until all nodes have joined all shards of a new cluster in good weather. */
+const JOINED_MS = 5_000;
 
 export interface WorldOptions {
   seed: number;
@@ -36,151 +33,73 @@ export interface WorldOptions {
   trace?: ((line: string) => void) | undefined;
 }
 
-/** A replica of the directory: a place where leaders of shards run. */
-export interface Replica {
-  readonly index: number;
-  readonly place: Place;
-  /** It crashed, and is not back. */
-  down: boolean;
-}
-
-export class World {
-  nowMs = 0;
-  steps = 0;
-  /** Processes begin nothing new. */
-  quiet = false;
-  readonly random: Random;
-  readonly layout: Layout;
-  readonly profile: Profile;
-  readonly machines: Machines;
-  readonly duties: Duties;
-  readonly history: History;
-  readonly network: Network;
+export class World extends Simulation implements Surroundings {
   readonly cluster: ClusterStore;
   readonly stores: StorePart[] = [];
   readonly nodes: PmapPart[] = [];
-  readonly replicas: Replica[] = [];
-  /** By shard, the newest last. */
-  readonly directories: DirectoryPart[][] = [];
-  /** All that have not ended, also those whose pmap manager died. */
+  readonly replicas: ReplicaPart[] = [];
   readonly vkernels = new Set<VkernelPart>();
   readonly access: AccessChecker;
   readonly latest: LatestValueChecker;
   readonly losses: LossChecker;
   readonly locks: LockChecker;
   readonly durability: DurabilityChecker;
-  private readonly queue = new EventQueue();
-  private readonly places: Place[] = [];
-  private order = 0;
   private lastPid = 0n;
+  private lastNumber = 0;
 
-  constructor(options: WorldOptions) {
-    const { seed, nodes, pages, shards, profile } = options;
-    this.random = new Random(seed);
-    this.profile = profile;
-    this.machines = { ...REAL_MACHINES, ...options.machines };
-    this.duties = { ...ALL_DUTIES, ...options.duties };
-    const dataspaces = pages > 1 && this.random.oneIn(2) ? 2 : 1;
-    const durable = Array.from({ length: dataspaces }, () => this.random.oneIn(2));
-    const firstId = 1 + this.random.below(1_000);
-    this.layout = new Layout({ firstId, durable, pagesEach: Math.ceil(pages / dataspaces), shards });
-    this.history = new History(this.layout, options.trace);
-    this.network = new Network(this, 1 + nodes + REPLICAS + STORES, profile.weather);
-    this.access = new AccessChecker(this);
-    this.latest = new LatestValueChecker(this);
-    this.losses = new LossChecker(this);
-    this.locks = new LockChecker(this);
-    this.durability = new DurabilityChecker(this);
+  constructor({ seed, nodes, pages, shards, profile, trace, ...options }: WorldOptions) {
+    super({
+      ...{ seed, pages, shards, profile, trace, places: 1 + nodes + REPLICAS + STORES },
+      machines: { ...REAL_MACHINES, ...options.machines },
+      duties: { ...ALL_DUTIES, ...options.duties },
+    });
+    this.access = new AccessChecker(this.vkernels);
+    this.latest = new LatestValueChecker(this.layout.pages);
+    this.losses = new LossChecker(this.layout, this.nodes);
+    this.locks = new LockChecker(this.layout);
+    this.durability = new DurabilityChecker(this.layout.pages, this.stores, this.latest);
     this.cluster = new ClusterStore(this, this.place('store'));
-    const nodePlaces = Array.from({ length: nodes }, (_, i) => this.place(`node${i + 1}`));
-    for (let i = 0; i < REPLICAS; i++)
-      this.replicas.push({ index: i, place: this.place(`cohd${i + 1}`), down: false });
+    for (let i = 0; i < nodes; i++) this.nodes.push(new PmapPart(this, this.place(`node${i + 1}`), i));
+    for (let i = 0; i < REPLICAS; i++) this.replicas.push(new ReplicaPart(this, this.place(`cohd${i + 1}`)));
     for (let i = 0; i < STORES; i++) this.stores.push(new StorePart(this, this.place(`copy${i + 1}`)));
-    for (const place of nodePlaces) this.nodes.push(new PmapPart(this, place));
-    // The cluster is some time old: its nodes are known, and some made dataspaces that nobody used yet.
-    for (const { members } of this.cluster.shards)
-      for (const node of this.nodes) members.set(node.nodeIndex, 1);
+    for (const replica of this.replicas) replica.start();
     for (const node of this.nodes) node.start();
-    for (let shard = 0; shard < shards; shard++) {
-      this.directories.push([]);
-      this.startDirectory(shard);
+    this.found();
+  }
+
+  // When all are there, some nodes make dataspaces; then processes start.
+  private found(): void {
+    const { weather } = this.network;
+    this.network.weather = { ...weather, lossOneIn: 0, repeatOneIn: 0, slowOneIn: 0 };
+    const joined = () => this.nodes.every(({ holding, clockMs }) => holding.lines.allUsable(clockMs));
+    while (!joined()) {
+      check(this.nowMs < JOINED_MS, 'liveness', undefined, () => `no node joins for ${JOINED_MS} ms`);
+      this.step();
     }
+    this.network.weather = weather;
+    this.layout.dataspaces.forEach((id, i) => {
+      const creator = this.nodes[i]!;
+      this.cluster.register({
+        ...{ id, sizeBytes: BigInt(this.layout.pageCountEach) * 4096n },
+        ...{ creator: creator.name, creatorIncarnation: creator.identity },
+        durable: this.layout.isDurableDataspace(id),
+      });
+      for (const node of this.nodes) node.memory.open(id, this.layout.pageCountEach, node === creator);
+    });
+    for (const node of this.nodes) node.startVkernels();
   }
 
-  private place(name: string): Place {
-    const index = this.places.length;
-    // Within the drift that lease.ts allows between any two clocks.
-    const place = { name, index, speed: this.random.between(0.9901, 1.0099) };
-    this.places.push(place);
-    return place;
-  }
-
-  get placeCount(): number {
-    return this.places.length;
-  }
-
-  /** The newest leader of a shard. */
-  leaderOf(shard: number): DirectoryPart {
-    return this.directories[shard]!.at(-1)!;
-  }
-
-  /** Leaders of shards that there were. */
-  get leadersStarted(): number {
-    return Math.max(...this.cluster.shards.map(({ epoch }) => epoch));
+  /** The replica that leads a shard, where it says so itself. */
+  replicaOf(shard: number): ReplicaPart | undefined {
+    const epoch = this.cluster.epochOf(shard);
+    return this.replicas.find(({ core }) => core?.replica.leaderOf(shard)?.epoch === epoch);
   }
 
   nextPid(): bigint {
     return ++this.lastPid;
   }
 
-  /** A shard has a new leader, at the replica that is planned or that is named. */
-  startDirectory(shard: number, at = this.cluster.planned(shard)): void {
-    const epoch = this.cluster.newEpoch(shard, at);
-    const { place } = this.replicas[at]!;
-    const leaders = this.directories[shard]!;
-    // A replica leads a shard once.
-    for (const old of leaders.filter((leader) => leader.place === place)) old.crash();
-    while (leaders.length > 0 && (leaders.length >= LEADERS_MAX || !leaders[0]!.alive))
-      leaders.shift()!.crash();
-    const directory = new DirectoryPart(this, place, { shard, epoch });
-    leaders.push(directory);
-    directory.start();
-  }
-
-  schedule(part: Part | undefined, delayMs: number, work: () => void, timer: boolean): void {
-    const generation = part?.generation ?? 0;
-    this.queue.push({ atMs: this.nowMs + delayMs, order: this.order++, part, generation, timer, work });
-  }
-
-  /** After a time of the world, whoever lives. */
-  later(delayMs: number, work: () => void): void {
-    this.schedule(undefined, delayMs, work, false);
-  }
-
-  /** What waited for a part that was stopped happens now. */
-  requeue(pending: Pending): void {
-    pending.atMs = this.nowMs;
-    pending.order = this.order++;
-    this.queue.push(pending);
-  }
-
-  /** The next event happens. */
-  step(): void {
-    for (;;) {
-      const next = this.queue.pop();
-      if (next === undefined) throw new Error('nothing is left to happen');
-      this.nowMs = next.atMs;
-      const { part } = next;
-      if (part !== undefined) {
-        if (!part.alive || part.generation !== next.generation) continue;
-        if (part.paused) {
-          part.hold(next);
-          continue;
-        }
-      }
-      this.steps++;
-      next.work();
-      return;
-    }
+  nextNumber(): number {
+    return ++this.lastNumber;
   }
 }

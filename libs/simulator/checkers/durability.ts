@@ -1,8 +1,8 @@
 // What a sync acknowledged can be read back, whatever happened to one of the two copies; and a page that was lost begins
 // anew with what was acknowledged last, or with something later.
-import { recover } from '../durable-store.ts';
+import { type DurableStore, recover } from '../durable-store.ts';
 import { check } from '../violation.ts';
-import type { World } from '../world.ts';
+import type { LatestValueChecker } from './latest-value.ts';
 
 /** Writes that were lost, by their numbers: from the first to the last. */
 type Lost = [number, number];
@@ -11,14 +11,16 @@ export class DurabilityChecker {
   syncs = 0;
   /** How often a page began anew. */
   restored = 0;
-  private readonly world: World;
+  private readonly latest: LatestValueChecker;
+  private readonly stores: readonly { readonly store: DurableStore }[];
   private readonly synced: number[];
   private readonly lost: Lost[][];
 
-  constructor(world: World) {
-    this.world = world;
-    this.synced = new Array(world.layout.pages).fill(0);
-    this.lost = Array.from({ length: world.layout.pages }, () => []);
+  constructor(pages: number, stores: DurabilityChecker['stores'], latest: LatestValueChecker) {
+    this.stores = stores;
+    this.latest = latest;
+    this.synced = new Array(pages).fill(0);
+    this.lost = Array.from({ length: pages }, () => []);
   }
 
   acknowledged(page: number, value: number): void {
@@ -42,7 +44,7 @@ export class DurabilityChecker {
     const lost = this.lost[page]!.filter(([first]) => first <= value).map(([first, last]): Lost => {
       return last < value ? [first, last] : [value + 1, last];
     });
-    this.lost[page] = [...lost, [value + 1, this.world.latest.highest(page)]];
+    this.lost[page] = [...lost, [value + 1, this.latest.highest(page)]];
   }
 
   /** What is promised of a page: the write at which it was synced last. */
@@ -62,10 +64,10 @@ export class DurabilityChecker {
   }
 
   private verify(page: number): void {
-    const copies = this.world.stores.map((s) => s.store);
+    const copies = this.stores.map((s) => s.store);
     const found = recover(copies, page);
     const synced = this.synced[page]!;
-    const written = this.world.latest.highest(page);
+    const written = this.latest.highest(page);
     check((found?.value ?? 0) >= synced && (found?.value ?? 0) <= written, 'durability', page, () => {
       return `page ${page} was synced at write ${synced}, the store has ${found?.value ?? 'nothing'}`;
     });

@@ -1,17 +1,18 @@
 // Each read returns the last write in the page's order. A page shows the number of its last write; 0 is never written.
 // Where a durable page was lost and begins anew, the last write is the one that the store kept; numbers go on.
 import { check } from '../violation.ts';
-import type { World } from '../world.ts';
 
 export class LatestValueChecker {
   reads = 0;
   writes = 0;
   private readonly last: number[];
   private readonly written: number[];
+  private readonly anew: number[];
 
-  constructor(world: World) {
-    this.last = new Array(world.layout.pages).fill(0);
-    this.written = new Array(world.layout.pages).fill(0);
+  constructor(pages: number) {
+    this.last = new Array(pages).fill(0);
+    this.written = new Array(pages).fill(0);
+    this.anew = new Array(pages).fill(0);
   }
 
   latest(page: number): number {
@@ -23,9 +24,15 @@ export class LatestValueChecker {
     return this.written[page]!;
   }
 
+  /** How often a page was lost and began anew. */
+  timesAnew(page: number): number {
+    return this.anew[page]!;
+  }
+
   /** A lost page shows again what it showed after an earlier write. */
   beginsAnew(page: number, value: number): void {
     this.last[page] = value;
+    this.anew[page]!++;
   }
 
   read(page: number, value: number, who: string): void {

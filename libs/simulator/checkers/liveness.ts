@@ -20,18 +20,22 @@ export function underWay(world: World): { page: number | undefined; what: string
   }
   const { layout } = world;
   for (let shard = 0; shard < layout.shards; shard++) {
-    const { rebuilding, name } = world.leaderOf(shard);
-    if (rebuilding) return { page: undefined, what: `${name} does not serve` };
-  }
-  for (let page = 0; page < layout.pages; page++) {
-    const { machine } = world.leaderOf(layout.shardOf(page));
-    if (machine.inspect(layout.dataspaceOf(page), layout.inDataspace(page)).busy)
-      return { page, what: `a change of page ${page} does not end` };
+    const leader = world.replicaOf(shard)?.core?.replica.leaderOf(shard);
+    if (leader === undefined) return { page: undefined, what: `nobody leads shard ${shard}` };
+    if (leader.isRebuilding) return { page: undefined, what: `shard ${shard} is not served` };
+    for (const run of layout.runsOfShard(shard))
+      for (let i = 0; i < run.pageCount; i++)
+        if (
+          leader.directory.has(run.dataspace) &&
+          leader.directory.inspect(run.dataspace, run.firstPage + i).busy
+        ) {
+          const page = layout.pageOf(run.dataspace, run.firstPage + i);
+          return { page, what: `a change of page ${page} does not end` };
+        }
   }
   for (const node of world.nodes) {
-    const unjoined = node.links.all.find((link) => !link.joined);
-    if (unjoined !== undefined)
-      return { page: undefined, what: `${node.name} has no lease of shard ${unjoined.shard}` };
+    if (!node.holding.lines.allUsable(node.clockMs))
+      return { page: undefined, what: `${node.name} has no lease of some shard` };
     const [page] = node.memory.pending();
     if (page !== undefined) return { page, what: `${node.name} waits for an answer about page ${page}` };
   }

@@ -3,10 +3,9 @@
 // Used: from the answer that a process got until it gives the lock back, while its node may act (its lease lasts).
 // Overtaken: of two requests that conflict, the directory answers the later one first.
 import type { LockMode, LockOutcome } from '@odonata/coherency/range-lock.ts';
-import type { LockAsk } from '../messages.ts';
-import type { Process } from '../process.ts';
+import type { LockAsk } from '@odonata/coherency/sync-desk.ts';
+import type { Layout } from '../layout.ts';
 import { check } from '../violation.ts';
-import type { World } from '../world.ts';
 
 /** How often one request may be overtaken. */
 const OVERTAKEN_MAX = 2;
@@ -17,6 +16,14 @@ interface Range {
   begin: bigint;
   end: bigint;
   mode: LockMode;
+}
+
+/** A process, as far as this looks at it. */
+export interface LockingProcess {
+  readonly name: string;
+  readonly pid: bigint;
+  /** It may go on under its locks. */
+  readonly trusted: boolean;
 }
 
 interface Waiting extends Range {
@@ -32,46 +39,46 @@ function conflict(a: Range, b: Range): boolean {
 
 export class LockChecker {
   granted = 0;
-  private readonly world: World;
-  private readonly used = new Map<bigint, { process: Process; range: Range }>();
+  private readonly layout: Layout;
+  private readonly used = new Map<bigint, { process: LockingProcess; ranges: Range[] }>();
   /** As the directory heard of them. */
   private waiting: Waiting[] = [];
   /** By shard, requests that were granted: one that is asked again, because the answer was lost, overtakes nobody. */
   private readonly answeredOnce: Set<string>[];
 
-  constructor(world: World) {
-    this.world = world;
-    this.answeredOnce = Array.from({ length: world.layout.shards }, () => new Set());
+  constructor(layout: Layout) {
+    this.layout = layout;
+    this.answeredOnce = Array.from({ length: layout.shards }, () => new Set());
   }
 
   // ---- as processes see it
 
-  entered(process: Process, range: Range): void {
-    this.used.set(process.pid, { process, range });
+  entered(process: LockingProcess, range: Range): void {
+    const mine = this.used.get(process.pid) ?? { process, ranges: [] };
+    this.used.set(process.pid, mine);
+    mine.ranges.push(range);
     this.granted++;
     this.still(process);
   }
 
   /** A process goes on under its lock. */
-  still(process: Process): void {
+  still(process: LockingProcess): void {
     if (process.trusted) this.accessed(process);
   }
 
   /** A process got at a page: so it goes on under its lock, whatever it should know of that. */
-  accessed(process: Process): void {
+  accessed(process: LockingProcess): void {
     const mine = this.used.get(process.pid);
     if (mine === undefined) return;
-    for (const { process: other, range } of this.used.values()) {
-      if (!conflict(mine.range, range) || !other.trusted) continue;
-      check(
-        false,
-        'lock exclusion',
-        this.world.layout.pageOf(range.dataspace, Number(range.begin) >> 2),
-        () => {
-          return `${process.name} holds ${describe(mine.range)} while ${other.name} holds ${describe(range)}`;
-        },
-      );
-    }
+    for (const { process: other, ranges } of this.used.values())
+      for (const theirs of ranges)
+        for (const range of mine.ranges) {
+          if (!conflict(range, theirs) || !other.trusted) continue;
+          const page = this.layout.pageOf(theirs.dataspace, Number(theirs.begin) >> 2);
+          check(false, 'lock exclusion', page, () => {
+            return `${process.name} holds ${describe(range)} while ${other.name} holds ${describe(theirs)}`;
+          });
+        }
   }
 
   left(pid: bigint): void {
@@ -86,15 +93,15 @@ export class LockChecker {
 
   /** What a directory of a shard that starts hears in which order says nothing of before. */
   newDirectory(shard: number): void {
-    this.waiting = this.waiting.filter((w) => this.world.layout.homeShardOf(w.dataspace) !== shard);
+    this.waiting = this.waiting.filter((w) => this.layout.homeShardOf(w.dataspace) !== shard);
     this.answeredOnce[shard]!.clear();
   }
 
   private answeredAt(dataspace: bigint): Set<string> {
-    return this.answeredOnce[this.world.layout.homeShardOf(dataspace)]!;
+    return this.answeredOnce[this.layout.homeShardOf(dataspace)]!;
   }
 
-  asked(ask: LockAsk): void {
+  asked(ask: Omit<LockAsk, 'reclaim'>): void {
     if (this.answeredAt(ask.dataspace).has(`${ask.owner} ${ask.request}`)) return;
     if (this.waiting.some((w) => w.request === ask.request && w.owner === ask.owner)) return;
     this.waiting.push({ ...ask, overtaken: 0 });
@@ -119,7 +126,7 @@ export class LockChecker {
   }
 
   ownerGone(owner: bigint, shard: number): void {
-    const { layout } = this.world;
+    const { layout } = this;
     this.waiting = this.waiting.filter((w) => w.owner !== owner || layout.homeShardOf(w.dataspace) !== shard);
   }
 }

@@ -1,21 +1,38 @@
 // A page is LOST only where a holder died that had it or was about to get it.
-import { identityOf } from '../identity.ts';
+import type { HolderIdentity } from '@odonata/coherency/page.ts';
+import type { Layout } from '../layout.ts';
 import { check } from '../violation.ts';
-import type { World } from '../world.ts';
+
+/** A node, as far as this looks at it. */
+export interface LosingNode {
+  readonly alive: boolean;
+  readonly identity: HolderIdentity;
+  readonly memory: {
+    /** True where its death would take the page, or what it is about to get, away. */
+    involved(page: number): boolean;
+    /** Shards of which what was held once was declared void. */
+    readonly reborn: ReadonlySet<number>;
+    /** What was sent on and is not settled. */
+    retained(): Iterable<{ page: number; version: number; receiver: HolderIdentity | undefined }>;
+    version(page: number): number;
+  };
+}
 
 export class LossChecker {
   errors = 0;
-  private readonly world: World;
+  private readonly layout: Layout;
+  private readonly nodes: readonly LosingNode[];
   private readonly mayBeLost = new Set<number>();
 
-  constructor(world: World) {
-    this.world = world;
+  constructor(layout: Layout, nodes: readonly LosingNode[]) {
+    this.layout = layout;
+    this.nodes = nodes;
   }
 
   /** A node crashed, or is dead for the directory of a shard: looked at before anything is done about it. */
   nodeDied(node: number, shard?: number): void {
-    const { memory } = this.world.nodes[node]!;
-    const { layout } = this.world;
+    const { memory } = this.nodes[node]!;
+    const { layout } = this;
     for (let page = 0; page < layout.pages; page++) {
       if (shard !== undefined && layout.shardOf(page) !== shard) continue;
       if (memory.involved(page)) this.mayBeLost.add(page);
@@ -33,20 +50,20 @@ export class LossChecker {
    */
   keptIsLost(shard: number): void {
     const remembering = new Set(
-      this.world.nodes
+      this.nodes
         .filter(({ alive, memory }) => alive && !memory.reborn.has(shard))
-        .map(({ nodeIndex, incarnation }) => identityOf(nodeIndex, incarnation)),
+        .map(({ identity }) => identity),
     );
-    for (const { memory } of this.world.nodes) {
+    for (const { memory } of this.nodes) {
       for (const { page, version, receiver } of memory.retained()) {
-        if (receiver === undefined || this.world.layout.shardOf(page) !== shard) continue;
+        if (receiver === undefined || this.layout.shardOf(page) !== shard) continue;
         if (!remembering.has(receiver) || this.seenVersion(page) > version) this.mayBeLost.add(page);
       }
     }
   }
 
   private seenVersion(page: number): number {
-    return Math.max(...this.world.nodes.map(({ memory }) => memory.version(page)));
+    return Math.max(...this.nodes.map(({ memory }) => memory.version(page)));
   }
 
   /** A durable page comes from the store: what is younger is gone. */

@@ -3,8 +3,11 @@ import { DURABLE_MUTANTS } from './durable.ts';
 import { HOLDER_MUTANTS } from './holder.ts';
 import { DUTY_MUTANTS, LEASE_MUTANTS } from './leases-and-locks.ts';
 import { LEAVING_MUTANTS } from './leaving.ts';
+import { LINE_MUTANTS } from './lines.ts';
 import type { Mutant } from './mutant.ts';
+import { RELAY_MUTANTS } from './relay.ts';
 import { REPLACED_MUTANTS } from './replaced.ts';
+import { REPLICA_MUTANTS } from './replica.ts';
 import { SHARD_MUTANTS } from './shards.ts';
 
 export const MUTANTS: readonly Mutant[] = [
@@ -16,4 +19,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...SHARD_MUTANTS,
   ...LEAVING_MUTANTS,
   ...REPLACED_MUTANTS,
+  ...LINE_MUTANTS,
+  ...RELAY_MUTANTS,
+  ...REPLICA_MUTANTS,
 ];

@@ -140,6 +140,7 @@ export const DIRECTORY_MUTANTS: readonly Mutant[] = [
   {
     name: 'put back without the receiver',
     profile: 'failover',
+    seed: 2_593_252_921,
     machines: cohd(() => new TrustsKept({ home: false })),
   },
   {
@@ -152,7 +153,12 @@ export const DIRECTORY_MUTANTS: readonly Mutant[] = [
     profile: 'faulty',
     machines: cohd(() => new ZeroInsteadOfLost({ home: false })),
   },
-  { name: 'wrong heir', profile: 'partition', machines: cohd(() => new WrongHeir({ home: false })) },
+  {
+    name: 'wrong heir',
+    profile: 'partition',
+    seed: 2_275_117_172,
+    machines: cohd(() => new WrongHeir({ home: false })),
+  },
   { name: 'never send again', profile: 'faulty', machines: cohd(() => new ForgetsResend({ home: false })) },
   {
     name: 'skip revoke at the home',

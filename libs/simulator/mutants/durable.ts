@@ -3,7 +3,21 @@ import { Directory } from '@odonata/coherency/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
 import { Holder } from '@odonata/coherency/holder.ts';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import { type BackingAction, type BackingEvent, NodeBacking } from '@odonata/coherency/node/backing.ts';
+import { Lines } from '@odonata/coherency/node/lines.ts';
+import { MemoryStore } from '../durable-store.ts';
+import type { CapturedValues } from '../machines.ts';
+import type { PageValues } from '../parts/page-values.ts';
 import type { Mutant } from './mutant.ts';
+
+type Event = BackingEvent<CapturedValues, PageValues, Error>;
+type Action = BackingAction<CapturedValues, PageValues, Error>;
+
+class BelievesTornPages extends MemoryStore {
+  protected override intact(): boolean {
+    return true;
+  }
+}
 
 /** Says LOST, and gives what is stored, though somebody may have the page after all. */
 class SkipsFence extends Directory {
@@ -23,15 +37,46 @@ class BelievesEarlyReads extends Holder {
   }
 }
 
+/** Says that pages are stored when they are on their way. */
+class AcknowledgesEarly extends NodeBacking<CapturedValues, PageValues, Error> {
+  override step(event: Event, nowMs: number): Action[] {
+    return super.step(event, nowMs).flatMap((action) => {
+      if (action.type !== 'put') return [action];
+      return [action, ...this.step({ type: 'stored', attempt: action.attempt }, nowMs)];
+    });
+  }
+}
+
+class BelievesTheStore extends NodeBacking<CapturedValues, PageValues, Error> {
+  protected override isDurable(): boolean {
+    return true;
+  }
+}
+
+class ForgetsEpochs extends Lines {
+  override epochOf(): bigint {
+    return 0n;
+  }
+}
+
 export const DURABLE_MUTANTS: readonly Mutant[] = [
-  { name: 'sync acknowledged before it is stored', profile: 'faulty', duties: { awaitStored: false } },
-  { name: 'sync of a lost page is acknowledged', profile: 'partition', duties: { storeLostAnew: false } },
+  {
+    name: 'sync acknowledged before it is stored',
+    profile: 'faulty',
+    machines: { backing: (options) => new AcknowledgesEarly(options) },
+  },
+  {
+    name: 'sync of a lost page is acknowledged',
+    profile: 'partition',
+    seed: 3_123_227_168,
+    machines: { backing: (options) => new BelievesTheStore(options) },
+  },
   {
     name: 'the store forgets the epoch',
+    seldom: true,
     profile: 'faulty',
-    seed: 509_124_064,
     ...{ nodes: 2, pages: 4, shards: 1 },
-    duties: { storeByEpoch: false },
+    machines: { lines: (options, inherited) => new ForgetsEpochs(options, inherited) },
   },
   { name: 'recovery looks at one copy', profile: 'faulty', machines: { pick: ([first]) => first } },
   {
@@ -41,9 +86,11 @@ export const DURABLE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what was read before a loss is believed',
+    seldom: true,
     profile: 'partition',
-    seed: 1_003_912_926,
     ...{ nodes: 3, pages: 1, shards: 1 },
     machines: { holder: (runsOf) => new BelievesEarlyReads(runsOf) },
   },
+  { name: 'sync with one copy', profile: 'faulty', duties: { awaitBothStores: false } },
+  { name: 'torn pages believed', profile: 'faulty', machines: { store: () => new BelievesTornPages() } },
 ];

@@ -1,8 +1,11 @@
-// Leases, locks, waits and stores that do one thing wrong.
+// Leases, locks and waits that do one thing wrong.
 import { HolderLease, LeaseTable } from '@odonata/coherency/lease.ts';
+import { Lines } from '@odonata/coherency/node/lines.ts';
 import { type LockAnswer, type LockRequest, RangeLocks } from '@odonata/coherency/range-lock.ts';
+import type { SyncAnswer } from '@odonata/coherency/sync-desk.ts';
 import { type Waiter, Waiters } from '@odonata/coherency/waiters.ts';
-import { MemoryStore } from '../durable-store.ts';
+import { deskMachines } from '../machines.ts';
+import { WatchedDesk } from '../watched-desk.ts';
 import type { Mutant } from './mutant.ts';
 
 class EndlessLease extends HolderLease {
@@ -48,9 +51,15 @@ class KeepsLocksOfTheDead extends RangeLocks {
   }
 }
 
-class BelievesTornPages extends MemoryStore {
-  protected override intact(): boolean {
-    return true;
+class HoldsForever extends Lines {
+  protected override makeLease(): HolderLease {
+    return new EndlessLease();
+  }
+}
+
+class HeedsLateUnlocks extends WatchedDesk {
+  override unlock(dataspace: bigint, owner: bigint, begin: bigint, end: bigint): SyncAnswer[] {
+    return super.unlock(dataspace, owner, begin, end, 0n);
   }
 }
 
@@ -58,45 +67,30 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: 'no lease check at the holder',
     profile: 'partition',
-    machines: { holderLease: () => new EndlessLease() },
+    machines: { lines: (options, inherited) => new HoldsForever(options, inherited) },
   },
   {
     name: 'directory buries too early',
     profile: 'partition',
-    machines: { leaseTable: (ms) => new BuriesEarly(ms) },
+    machines: { leases: (ms) => new BuriesEarly(ms) },
   },
   { name: 'lock granted while held', profile: 'calm', machines: { locks: () => new GrantsHeldLocks() } },
   { name: 'wake lost', profile: 'calm', machines: { waiters: () => new LosesWakes() } },
   { name: 'locks of the dead stay', profile: 'faulty', machines: { locks: () => new KeepsLocksOfTheDead() } },
-  { name: 'torn pages believed', profile: 'faulty', machines: { store: () => new BelievesTornPages() } },
+  {
+    name: 'late unlocks undo locks',
+    profile: 'succession',
+    seed: 157_714_323,
+    ...{ nodes: 2, pages: 1, shards: 1 },
+    machines: {
+      desk(watch) {
+        return new HeedsLateUnlocks(deskMachines(this), watch);
+      },
+    },
+  },
 ];
 
 export const DUTY_MUTANTS: readonly Mutant[] = [
-  { name: 'ignore the epoch', profile: 'failover', seed: 3_072_480, duties: { fenceEpochs: false } },
-  { name: 'pages for who is no longer', profile: 'partition', duties: { nameReceiver: false } },
   { name: 'no watch in virtual kernels', profile: 'partition', duties: { watchDeadline: false } },
   { name: 'leftovers are not emptied', profile: 'faulty', duties: { emptyLeftovers: false } },
-  { name: 'an old leader renews and buries', profile: 'failover', duties: { proveLeadership: false } },
-  { name: 'reports of the buried are believed', profile: 'failover', duties: { refuseBuried: false } },
-  { name: 'late reporters live on', profile: 'failover', duties: { buryLateReporters: false } },
-  {
-    name: 'lost creators are forgotten',
-    profile: 'failover',
-    seed: 2_031_639_622,
-    duties: { noteLostCreators: false },
-  },
-  { name: 'sync with one copy', profile: 'faulty', duties: { awaitBothStores: false } },
-  {
-    name: 'late unlocks undo locks',
-    profile: 'partition',
-    seed: 1_935_385_051,
-    duties: { dropLateUnlocks: false },
-  },
-  {
-    name: 'forgetful holders are believed',
-    profile: 'failover',
-    seed: 1_631_576_464,
-    duties: { nameReborn: false },
-  },
-  { name: 'unlock said once', profile: 'faulty', duties: { repeatUnlock: false } },
 ];

@@ -1,5 +1,7 @@
 // Nodes that leave in peace, with one thing wrong.
 import { Directory } from '@odonata/coherency/directory.ts';
+import { type DrainPorts, NodeDrain } from '@odonata/coherency/node/drain.ts';
+import { Lines } from '@odonata/coherency/node/lines.ts';
 import type { Mutant } from './mutant.ts';
 
 /** Lets a holder go whatever it has. */
@@ -16,6 +18,30 @@ class ForgetsPlainPages extends Directory {
   }
 }
 
+class LeavesPlainPages extends NodeDrain {
+  constructor(ports: DrainPorts, shards: number) {
+    super({ ...ports, plainRuns: () => [] }, shards);
+  }
+}
+
+class ComesBack extends Lines {
+  protected override sayGoodbye(): void {
+    this.sendAll({ case: 'goodbye', value: {} });
+  }
+}
+
+/** Reports what it may have been let go from. */
+class TrustsWhatItHas extends NodeDrain {
+  protected override ledAnew(): void {}
+}
+
+/** Takes what an earlier leader said for what the present one says. */
+class BelievesFormerLeaders extends NodeDrain {
+  protected override isAnswer(): boolean {
+    return true;
+  }
+}
+
 export const LEAVING_MUTANTS: readonly Mutant[] = [
   {
     name: 'let go with the only copy',
@@ -25,20 +51,30 @@ export const LEAVING_MUTANTS: readonly Mutant[] = [
   {
     name: 'let go with pages that nobody asked for',
     profile: 'upgrade',
-    seed: 504_748_224,
-    machines: { directory: () => new ForgetsPlainPages({ home: false }) },
-    duties: { fetchPlain: false },
+    seed: 2_989_213_953,
+    ...{ nodes: 2, pages: 1, shards: 1 },
+    machines: {
+      directory: () => new ForgetsPlainPages({ home: false }),
+      drain: (ports, shards) => new LeavesPlainPages(ports, shards),
+    },
   },
   {
     name: 'comes back after its goodbye',
+    seldom: true,
     profile: 'upgrade',
-    seed: 1_380_772_899,
-    duties: { stayGone: false },
+    machines: { lines: (options, inherited) => new ComesBack(options, inherited) },
   },
   {
     name: 'reports what it may have been let go from',
     profile: 'upgrade',
-    seed: 1_107_395_616,
-    duties: { voidUnanswered: false },
+    seed: 2_024_614_344,
+    ...{ nodes: 3, pages: 2, shards: 2 },
+    machines: { drain: (ports, shards) => new TrustsWhatItHas(ports, shards) },
+  },
+  {
+    name: 'a former leader lets it go',
+    seldom: true,
+    profile: 'upgrade',
+    machines: { drain: (ports, shards) => new BelievesFormerLeaders(ports, shards) },
   },
 ];

@@ -1,7 +1,7 @@
 // Pmap managers that go on with what another one had, with one thing wrong.
 import { Holder } from '@odonata/coherency/holder.ts';
 import type { HeldPagesRun, HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
-import { REAL_MACHINES } from '../machines.ts';
+import { REAL_MACHINES, type Wire } from '../machines.ts';
 import type { Mutant } from './mutant.ts';
 
 abstract class ForgetfulHolder extends Holder {
@@ -32,6 +32,21 @@ class ForgetsPages extends ForgetfulHolder {
   }
 }
 
+/** Hands a lease over that lasts for longer than it does. */
+const longer: Wire['led'] = ({ untilMs, lastEndMs, ...led }) => {
+  return REAL_MACHINES.wire.led({ ...led, untilMs: untilMs + 300, lastEndMs: lastEndMs + 300 });
+};
+
+/** Forgets what a message does not carry. */
+const withoutArrivals: Wire['holder'] = (holder) => {
+  const wire = REAL_MACHINES.wire.holder(holder);
+  const held = wire.held.map((of) => ({
+    ...of,
+    pages: of.pages.map((pages) => ({ ...pages, grantVersion: 0n, dataVersion: 0n })),
+  }));
+  return { ...wire, held };
+};
+
 export const REPLACED_MUTANTS: readonly Mutant[] = [
   {
     name: 'writes go on while it is replaced',
@@ -58,5 +73,16 @@ export const REPLACED_MUTANTS: readonly Mutant[] = [
     name: 'goes on without the pages that it had',
     profile: 'replacement',
     machines: { holder: (runsOf) => new ForgetsPages(runsOf) },
+  },
+  {
+    name: 'a lease is longer after it was handed over',
+    profile: 'replacement',
+    seed: 89_651_769,
+    machines: { wire: { ...REAL_MACHINES.wire, led: longer } },
+  },
+  {
+    name: 'versions that arrived are not handed over',
+    profile: 'replacement',
+    machines: { wire: { ...REAL_MACHINES.wire, holder: withoutArrivals } },
   },
 ];

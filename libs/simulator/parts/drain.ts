@@ -1,117 +1,151 @@
-// A node that leaves in peace, as services/pmapd/drain.ts has it: its virtual kernels end, other nodes fetch what only it
-// may have, and it retires from each shard.
-import type { PageRun } from '@odonata/coherency/page.ts';
+// A node that leaves in peace: what pmapd runs (libs/coherency/node/drain.ts), with the other nodes of the simulated cluster.
+import type { DrainAction, DrainEvent, DrainPorts, NodeDrain } from '@odonata/coherency/node/drain.ts';
+import { type PageRun, unreachable } from '@odonata/coherency/page.ts';
 import { LEASE_MS } from '../lease-ms.ts';
-import type { PmapPart } from './pmap.ts';
+import type { Surroundings } from '../surroundings.ts';
 
-/** What is not answered is asked for again. */
-const AGAIN_MS = 60;
 /** How long it may take. */
-const DRAIN_MS = 4 * LEASE_MS;
-/** Until all directories have heard the goodbye; then it is gone, whoever has. */
-const GOODBYE_MS = 30;
+const DRAIN_MS = 12 * LEASE_MS;
+/** How long another node may take to fetch pages. */
+const ADOPT_MS = 2 * LEASE_MS;
+/** A timer does not come too early. */
+const LATE_MS = 0.01;
 
-export class Drain {
-  private readonly node: PmapPart;
-  private readonly left = new Set<number>();
-  /** Shards whose leader was asked and has not answered: whether it let this node go is not known. */
-  private readonly asked = new Set<number>();
-  private readonly open = new Set<number>();
-  private whenFetched: () => void = () => {};
+/** The node that leaves. */
+export interface LeavingNode {
+  readonly name: string;
+  readonly nodeIndex: number;
+  readonly clockMs: number;
+  readonly localMs: number;
+  readonly generation: number;
+  after(delayMs: number, work: () => void): void;
+  answered(generation: number, delayMs: number, work: () => void): void;
+  timer(delayLocalMs: number, work: () => void): void;
+  /** Processes of it that have not ended. */
+  readonly processesRun: boolean;
+  handedOver(which: 'owned' | 'plain'): PageRun[];
+  retire(shard: number): boolean;
+  isEpochOf(shard: number, epoch: bigint): boolean;
+  readonly isConnected: boolean;
+  endProcesses(): void;
+  closeSessions(): void;
+  storeDurable(stored: () => void, failed: () => void): void;
+  expire(shard: number): void;
+  sayGoodbye(): void;
+  /** It has left: nothing is lost by its end. */
+  gone(): void;
+  /** It could not hand over everything in time. */
+  giveUp(): void;
+}
 
-  constructor(node: PmapPart) {
+export class DrainPart {
+  private readonly world: Surroundings;
+  private readonly node: LeavingNode;
+  private readonly core: NodeDrain;
+  private armedMs = Number.POSITIVE_INFINITY;
+
+  constructor(world: Surroundings, node: LeavingNode) {
+    this.world = world;
     this.node = node;
+    const ports: DrainPorts = {
+      processesRun: () => node.processesRun,
+      ownedRuns: () => node.handedOver('owned'),
+      plainRuns: () => node.handedOver('plain'),
+      retire: (shard) => node.retire(shard),
+      isEpochOf: (shard, epoch) => node.isEpochOf(shard, epoch),
+      isConnected: () => node.isConnected,
+    };
+    this.core = world.machines.drain(ports, world.layout.shards);
   }
 
   start(): void {
-    const { node } = this;
-    // All others may be leaving, too: then it is as if it died.
-    node.timer(DRAIN_MS, () => node.giveUp());
-    for (const vkernel of node.vkernels) node.endVkernel(vkernel);
-    const { layout, duties } = node.world;
-    const { core } = node.memory;
-    const pagesOf = (run: PageRun): number[] => {
-      const { firstPage, pageCount } = layout.used(run);
-      return Array.from({ length: pageCount }, (_, i) => layout.pageOf(run.dataspace, firstPage + i));
-    };
-    const owned = layout.dataspaces.flatMap((id) => [
-      ...core.ownedRuns(id).flatMap(pagesOf),
-      ...(duties.fetchPlain ? core.plainRuns(id).flatMap(pagesOf) : []),
-    ]);
-    this.fetch(owned, () => this.retire());
-  }
-
-  // ---- others fetch pages
-
-  private fetch(pages: Iterable<number>, then: () => void): void {
-    for (const page of pages) this.open.add(page);
-    this.whenFetched = then;
-    if (this.open.size === 0) then();
-    else for (const page of this.open) this.fetchPage(page);
-  }
-
-  private fetchPage(page: number): void {
-    const { node } = this;
-    const { world } = node;
-    const others = world.nodes.filter((other) => other !== node && other.runs && other.leaving === undefined);
-    if (others.length > 0) {
-      const other = world.random.pick(others);
-      other.after(world.network.delayMs(), () =>
-        other.memory.capture(page, () => node.after(world.network.delayMs(), () => this.fetched(page))),
-      );
-    }
-    node.timer(AGAIN_MS, () => {
-      if (this.open.has(page)) this.fetchPage(page);
-    });
-  }
-
-  private fetched(page: number): void {
-    // It crashed meanwhile, and lives anew.
-    if (this.node.leaving !== this) return;
-    if (this.open.delete(page) && this.open.size === 0) this.whenFetched();
-  }
-
-  // ---- it retires
-
-  private retire(): void {
-    const { node } = this;
-    if (this.left.size === node.links.all.length) return;
-    for (const link of node.links.all)
-      if (!this.left.has(link.shard) && link.retire()) this.asked.add(link.shard);
-    node.timer(AGAIN_MS, () => this.retire());
+    this.step({ type: 'start', drainMs: DRAIN_MS });
   }
 
   isAsked(shard: number): boolean {
-    return this.asked.has(shard);
+    return this.core.isAsked(shard);
   }
 
-  /** Another leader took the place of one that was asked: it may have let this node go, and others write since. */
-  ledAnew(shard: number): void {
-    if (!this.asked.delete(shard) || !this.node.world.duties.voidUnanswered) return;
-    this.node.world.losses.nodeDied(this.node.nodeIndex, shard);
-    this.node.memory.step({ type: 'expire', shard });
+  step(event: DrainEvent): void {
+    // The leader that was asked may have let it go, and nobody knows: others write since.
+    if (event.type === 'led-anew' && this.core.isAsked(event.shard))
+      this.world.losses.nodeDied(this.node.nodeIndex, event.shard);
+    this.perform(this.core.step(event, this.node.clockMs));
   }
 
-  /** What the leader of a shard answers. */
-  retired(shard: number, remaining: readonly PageRun[]): void {
-    const { node } = this;
-    this.asked.delete(shard);
-    const { layout } = node.world;
-    if (remaining.length === 0) {
-      if (this.left.has(shard)) return;
-      this.left.add(shard);
-      node.memory.step({ type: 'expire', shard });
-      if (this.left.size === node.links.all.length) this.sayGoodbye();
-      return;
+  private perform(actions: readonly DrainAction[]): void {
+    for (const action of actions) this.performOne(action);
+    this.arm();
+  }
+
+  private arm(): void {
+    const { nextMs = Number.POSITIVE_INFINITY } = this.core;
+    if (nextMs >= this.armedMs) return;
+    this.armedMs = nextMs;
+    this.node.timer(nextMs - this.node.localMs + LATE_MS, () => {
+      if (this.armedMs !== nextMs) return;
+      this.armedMs = Number.POSITIVE_INFINITY;
+      this.perform(this.core.tick(this.node.clockMs));
+    });
+  }
+
+  private performOne(action: DrainAction): void {
+    const { node, world } = this;
+    switch (action.type) {
+      case 'end-processes':
+        node.endProcesses();
+        return;
+      case 'close-sessions':
+        node.closeSessions();
+        return;
+      case 'list-others': {
+        const others = world.nodes.filter(({ name, runs }) => name !== node.name && runs);
+        const names = others.map(({ name }) => name);
+        node.after(world.network.delayMs(), () => this.step({ type: 'others', others: names }));
+        return;
+      }
+      case 'store-durable':
+        node.storeDurable(
+          () => this.step({ type: 'stored' }),
+          () => this.step({ type: 'failed', reason: 'the store does not take it' }),
+        );
+        return;
+      case 'adopt':
+        this.adopt(action);
+        return;
+      case 'expire':
+        node.expire(action.shard);
+        return;
+      case 'goodbye':
+        node.sayGoodbye();
+        return;
+      case 'over':
+        world.history.note(world, node.name, 'has left', undefined, action);
+        if (action.reason === undefined) node.gone();
+        else node.giveUp();
+        return;
+      default:
+        unreachable(action);
     }
-    const pages = remaining.flatMap((run) =>
-      Array.from({ length: run.pageCount }, (_, i) => layout.pageOf(run.dataspace, run.firstPage + i)),
-    );
-    this.fetch(pages, () => {});
   }
 
-  private sayGoodbye(): void {
-    for (const link of this.node.links.all) link.sayGoodbye();
-    this.node.timer(GOODBYE_MS, () => this.node.gone());
+  private adopt({ request, other: name, runs }: Extract<DrainAction, { type: 'adopt' }>): void {
+    const { node, world } = this;
+    const { network } = world;
+    const adopted = () => this.step({ type: 'adopted', request });
+    const refused = (reason: string) => this.step({ type: 'not-adopted', request, reason });
+    const { generation } = node;
+    const answer = (tell: () => void) => node.answered(generation, network.delayMs(), tell);
+    const other = world.nodes.find((each) => each.name === name)!;
+    if (!other.runs || other.isLeaving) answer(() => refused(`${name} is about to leave, too`));
+    else
+      other.after(network.delayMs(), () =>
+        other.adopt(
+          runs,
+          () => answer(adopted),
+          () => answer(() => refused(`${name} is about to leave, too`)),
+        ),
+      );
+    node.timer(ADOPT_MS, () => refused(`${name} does not answer`));
   }
 }

@@ -2,26 +2,39 @@
 // pmapd has asks for some of these.
 import type { Mapping } from '@odonata/coherency/node/page-tables.ts';
 import type { HolderId } from '@odonata/coherency/page.ts';
-import type { Process } from '../process.ts';
-import type { World } from '../world.ts';
+import type { Layout } from '../layout.ts';
+import type { Random } from '../random.ts';
 
 const AHEAD_MAX = 3;
 
+/** The process, as far as the memory of its node knows it. */
+export interface MappingProcess {
+  readonly name: string;
+  readonly pid: bigint;
+  readonly vkernel: {
+    readonly name: string;
+    readonly session: HolderId;
+    map(page: number, writable: boolean): void;
+  };
+  /** The page was mapped. */
+  resume(): void;
+  failed(): void;
+}
+
 export class ProcessMapping implements Mapping {
-  readonly process: Process;
+  readonly process: MappingProcess;
   readonly dataspace: { id: bigint; name: string };
   readonly writable = true;
   readonly endPage: number;
   readonly charged: number;
   readonly readahead: Mapping['readahead'];
 
-  constructor(process: Process, dataspace: bigint) {
-    const { world } = process.vkernel;
+  constructor(process: MappingProcess, dataspace: bigint, layout: Layout, random: Random) {
     this.process = process;
     this.dataspace = { id: dataspace, name: String(dataspace) };
-    this.endPage = world.layout.pageCountEach;
+    this.endPage = layout.pageCountEach;
     this.charged = Number(process.pid) + 1;
-    this.readahead = chance(world);
+    this.readahead = chance(random);
   }
 
   get holder(): HolderId {
@@ -29,7 +42,7 @@ export class ProcessMapping implements Mapping {
   }
 }
 
-function chance({ random }: World): Mapping['readahead'] {
+function chance(random: Random): Mapping['readahead'] {
   return {
     access: () => {},
     mapped: () => {},

@@ -1,32 +1,35 @@
 // The shared memory of a node: what pmapd runs (libs/coherency/node), with page tables and frames of numbers. Nothing is
 // decided here: what comes is handed on, and what the core says is carried out.
+
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
-import type { NodeMemory } from '@odonata/coherency/node/memory.ts';
 import type {
   DirectoryWord,
   MemoryAction,
   MemoryEvent,
+  PageData,
+  ShardEvent,
   Use,
+  UseRefusal,
 } from '@odonata/coherency/node/memory-messages.ts';
 import { NodeDataspace } from '@odonata/coherency/node/node-dataspace.ts';
-import type { Captured } from '@odonata/coherency/node/operations.ts';
-import type { HolderId, HolderIdentity } from '@odonata/coherency/page.ts';
-import { spansOf } from '@odonata/coherency/page.ts';
-import { versionOfStored } from '@odonata/coherency/stored-version.ts';
-import type { StoredPage } from '../durable-store.ts';
+import type { HolderId, HolderIdentity, PageRun } from '@odonata/coherency/page.ts';
+import { spansOf, unreachable } from '@odonata/coherency/page.ts';
+import { type ShardSnapshot, ShardSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
+import type { CapturedValues, Memory } from '../machines.ts';
 import { MemoryFile } from '../memory-file.ts';
-import type { PageTransfer } from '../messages.ts';
-import type { Process } from '../process.ts';
-import type { World } from '../world.ts';
-import { ProcessMapping } from './mapping.ts';
-import { FramesOfNode, PageValues } from './page-values.ts';
-import type { PmapPart } from './pmap.ts';
-import { Tables } from './tables.ts';
-import type { VkernelPart } from './vkernel.ts';
+import type { PageTransfer } from '../page-transfer.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { FramesOfNode } from './frames.ts';
+import { type MappingProcess, ProcessMapping } from './mapping.ts';
+import { PageValues } from './page-values.ts';
+import { type TabledVkernel, Tables } from './tables.ts';
 
-export type Core = NodeMemory<ProcessMapping, PageValues>;
 type Event = MemoryEvent<ProcessMapping, PageValues>;
 type Action = MemoryAction<ProcessMapping, PageValues>;
+
+/** For the leaders of shards. */
+export type WordOfMemory = Extract<Action, { type: 'acquire' | 'ack' | 'report' }>;
 
 /** There is no end of frames here; now and then there is none for a moment. */
 const FRAMES = 1_000_000;
@@ -36,38 +39,57 @@ const SHORT_ONE_IN = 300;
 interface Operation {
   use: Use;
   usable(): void;
-  refused(): void;
+  refused(refusal: UseRefusal): void;
+}
+
+/** The node around its memory. */
+interface Outside {
+  readonly name: string;
+  after(delayMs: number, work: () => void): void;
+  usable(dataspace: bigint, page: number): boolean;
+  epochOf(dataspace: bigint, page: number): bigint;
+  modifies(mapping: ProcessMapping, page: number): boolean;
+  say(word: WordOfMemory): void;
+  deliver(run: PageRun, receiver: HolderId, data: PageData, values: number[]): void;
+  readonly backing: { fetch(run: PageRun, lostVersion: number): void };
+}
+
+interface Mapper extends TabledVkernel {
+  session: HolderId;
+  readonly processes: readonly (MappingProcess & { faultAnew(): void })[];
 }
 
 export class MemoryPart {
-  core: Core;
+  core: Memory;
   readonly file: MemoryFile;
   /** Shards of which what was held once was declared void. */
   readonly reborn = new Set<number>();
   private tables: Tables;
-  private readonly node: PmapPart;
-  private readonly world: World;
-  private readonly mappings = new Map<Process, Map<bigint, ProcessMapping>>();
+  private readonly node: Outside;
+  private readonly world: Surroundings;
+  private readonly mappings = new Map<MappingProcess, Map<bigint, ProcessMapping>>();
   private readonly operations = new Map<number, Operation>();
   private lastOperation = 0;
-  private copied: HolderSnapshot[] | undefined;
-  private frozen: HolderSnapshot[] = [];
-  /** To whom a page was sent on, by page. */
+  private copied: ShardSnapshot[] | undefined;
+  /** By page: to whom its leader said that it goes, and to whom it was sent on. */
+  private readonly receivers = new Map<number, { receiver: HolderId; identity: HolderIdentity }>();
   private readonly sentTo = new Map<number, HolderIdentity>();
+  /** Pages that are looked for in the store, each at its loss: what was so when it was looked for first. */
+  private readonly looks = new Map<string, { promised: number; wasLost: boolean }>();
   /** While a page is said not to be found: whether it was lost when it was looked for. */
   private wasLost = false;
 
-  constructor(node: PmapPart) {
+  constructor(world: Surroundings, node: Outside) {
     this.node = node;
-    this.world = node.world;
+    this.world = world;
     this.file = new MemoryFile(this.world.layout.pages);
     this.tables = new Tables(this.world, this.file);
     this.core = this.make();
   }
 
-  private make(): Core {
+  private make(): Memory {
     const { world, node, tables } = this;
-    const { random, layout, duties, machines } = world;
+    const { random, layout, machines } = world;
     return machines.memory(
       {
         tables,
@@ -78,10 +100,9 @@ export class MemoryPart {
           sharedIsFull: false,
         },
         permissions: {
-          usable: (dataspace, page) => node.links.serves(layout.pageOf(dataspace, page)),
-          epochOf: (dataspace, page) =>
-            duties.storeByEpoch ? BigInt(node.links.of(layout.pageOf(dataspace, page)).epoch) : 0n,
-          modifies: () => random.oneIn(4),
+          usable: (dataspace, page) => node.usable(dataspace, page),
+          epochOf: (dataspace, page) => node.epochOf(dataspace, page),
+          modifies: (mapping, page) => node.modifies(mapping, page),
         },
         tally: { pagesIn: 0, pagesOut: 0, invalidations: 0 },
       },
@@ -91,7 +112,7 @@ export class MemoryPart {
 
   private dataspace(id: bigint, pageCount: number): NodeDataspace<ProcessMapping, PageValues> {
     const durable = this.world.layout.isDurableDataspace(id);
-    const frames = new FramesOfNode(this.node, this.file, id);
+    const frames = new FramesOfNode(this.world, this.node.name, this.file, id);
     return new NodeDataspace({ id, name: String(id), pageCount, durable, frames });
   }
 
@@ -99,13 +120,13 @@ export class MemoryPart {
     this.step({ type: 'open', dataspace: this.dataspace(id, pageCount), whole });
   }
 
-  join(vkernel: VkernelPart): HolderId {
+  join(vkernel: TabledVkernel): HolderId {
     const holder = this.core.home.join();
     this.tables.join(holder, vkernel);
     return holder;
   }
 
-  leave(vkernel: VkernelPart): void {
+  leave(vkernel: Mapper): void {
     this.core.home.leave(vkernel.session);
     this.tables.leave(vkernel);
     for (const process of vkernel.processes) this.mappings.delete(process);
@@ -113,21 +134,36 @@ export class MemoryPart {
 
   // ---- another pmap manager of the node
 
+  private wire(shard: number, holder: HolderSnapshot): ShardSnapshot {
+    const { wire } = this.world.machines;
+    const message = create(ShardSnapshotSchema, { shard, ...wire.holder(holder) });
+    return fromBinary(ShardSnapshotSchema, toBinary(ShardSnapshotSchema, message));
+  }
+
   /** What is large goes ahead. */
   copyAhead(): void {
     this.copied = Array.from({ length: this.world.layout.shards }, (_, shard) =>
-      this.core.followHolder(shard),
+      this.wire(shard, this.core.followHolder(shard)),
     );
   }
 
-  /** Nobody here writes any more, until another pmap manager goes on. */
-  freeze(): void {
-    this.frozen = this.core.freeze();
+  /** Nobody here writes any more, until another pmap manager goes on. @returns what is handed over of each shard */
+  freeze(): ShardSnapshot[] {
+    return this.core.freeze().map((snapshot, shard) => this.wire(shard, snapshot));
+  }
+
+  /** No other pmap manager goes on, but this one. */
+  thaw(): void {
+    this.copied = undefined;
+    const again: Operation[] = [];
+    for (const action of this.core.thaw()) this.perform(action, again);
+    for (const operation of again) this.step(operation.use);
   }
 
   /** What another pmap manager of the node does that takes the place of the one that froze. */
-  takeOver(vkernels: readonly VkernelPart[]): void {
+  takeOver(vkernels: readonly Mapper[], frozen: readonly ShardSnapshot[]): void {
     const { core: last, world } = this;
+    const { wire } = world.machines;
     this.tables = new Tables(world, this.file);
     this.core = this.make();
     for (const { id, pageCount, retained, stored } of last.all()) {
@@ -136,9 +172,10 @@ export class MemoryPart {
       for (const [page, bytes] of stored) dataspace.stored.set(page, bytes);
       this.step({ type: 'adopt', dataspace });
     }
-    this.frozen.forEach((snapshot, shard) => {
-      if (this.copied !== undefined) this.core.resumeHolder(shard, this.copied[shard]!);
-      this.core.resumeHolder(shard, snapshot);
+    frozen.forEach((snapshot, shard) => {
+      const ahead = this.copied?.[shard];
+      if (ahead !== undefined) this.core.resumeHolder(shard, wire.holderFrom(ahead));
+      this.core.resumeHolder(shard, wire.holderFrom(snapshot));
     });
     this.copied = undefined;
     for (const vkernel of vkernels) {
@@ -151,7 +188,7 @@ export class MemoryPart {
   }
 
   // What has a frame may be mapped there, for reading.
-  private claim({ session }: VkernelPart, dataspace: bigint): void {
+  private claim({ session }: TabledVkernel, dataspace: bigint): void {
     const { layout, duties } = this.world;
     if (!duties.claimFrames) return;
     const { firstPage, pageCount } = layout.allOf(dataspace);
@@ -163,7 +200,7 @@ export class MemoryPart {
   // ---- events
 
   /** An access that the page tables do not allow. */
-  fault(process: Process, page: number, write: boolean): void {
+  fault(process: MappingProcess, page: number, write: boolean): void {
     const { world } = this;
     const { vkernel } = process;
     if (!this.tables.knows(vkernel)) return;
@@ -177,10 +214,11 @@ export class MemoryPart {
     this.step({ type: 'fault', entry: this.mapping(process, dataspace), page: firstPage, write, atNs: 0n });
   }
 
-  private mapping(process: Process, dataspace: bigint): ProcessMapping {
+  private mapping(process: MappingProcess, dataspace: bigint): ProcessMapping {
     const mappings = this.mappings.get(process) ?? new Map<bigint, ProcessMapping>();
     this.mappings.set(process, mappings);
-    const mapping = mappings.get(dataspace) ?? new ProcessMapping(process, dataspace);
+    const mapping =
+      mappings.get(dataspace) ?? new ProcessMapping(process, dataspace, this.world.layout, this.world.random);
     mappings.set(dataspace, mapping);
     return mapping;
   }
@@ -192,10 +230,25 @@ export class MemoryPart {
   /** What the leader of a shard says of pages. */
   hear(event: DirectoryWord): void {
     this.world.history.note(this.world, this.node.name, 'hears', event.run, event);
+    if (event.type === 'recall') this.receives(event);
     this.step(event);
   }
 
-  step(event: Event): void {
+  private receives({ run, receiver, receiverIdentity }: Extract<DirectoryWord, { type: 'recall' }>): void {
+    const { dataspace, firstPage, pageCount } = this.world.layout.used(run);
+    for (let i = 0; i < pageCount; i++)
+      this.receivers.set(this.world.layout.pageOf(dataspace, firstPage + i), {
+        receiver,
+        identity: receiverIdentity,
+      });
+  }
+
+  /** What leases and leaders make of what is here. */
+  stepShard(event: ShardEvent): void {
+    this.step(event);
+  }
+
+  private step(event: Event): void {
     if (event.type === 'expire') this.reborn.add(event.shard);
     const again: Operation[] = [];
     for (const action of this.core.step(event)) this.perform(action, again);
@@ -208,10 +261,8 @@ export class MemoryPart {
     switch (action.type) {
       case 'acquire':
       case 'ack':
-        node.links.say(action);
-        return;
       case 'report':
-        node.links.say(action, action.shard);
+        node.say(action);
         return;
       case 'deliver':
         this.deliver(action);
@@ -238,9 +289,7 @@ export class MemoryPart {
         return;
       }
       case 'fetch': {
-        const { dataspace, firstPage, pageCount } = world.layout.used(action.run);
-        for (let i = 0; i < pageCount; i++)
-          node.backing.fetch(world.layout.pageOf(dataspace, firstPage + i), action.lostVersion);
+        node.backing.fetch(world.layout.used(action.run), action.lostVersion);
         return;
       }
       case 'page-lost':
@@ -254,7 +303,10 @@ export class MemoryPart {
         return;
       }
       case 'refused':
-        this.operations.get(action.operation)?.refused();
+        this.operations.get(action.operation)?.refused(action.refusal);
+        return;
+      default:
+        unreachable(action);
     }
   }
 
@@ -271,24 +323,24 @@ export class MemoryPart {
     bytes,
     keep,
   }: Extract<Action, { type: 'deliver' }>): void {
-    const { links } = this.node;
     const page = this.world.layout.pageOf(run.dataspace, run.firstPage);
-    const identity = links.of(page).identity(receiver);
-    if (keep && identity !== undefined)
-      for (let i = 0; i < run.pageCount; i++) this.sentTo.set(page + i, identity);
+    for (let i = 0; keep && i < run.pageCount; i++) {
+      const to = this.receivers.get(page + i);
+      if (to?.receiver === receiver) this.sentTo.set(page + i, to.identity);
+    }
     const values = [...(bytes?.values ?? new Array<number>(run.pageCount).fill(0))];
-    links.deliver({
+    this.node.deliver(
+      run,
       receiver,
-      event: { type: 'data', run, state, version, zero: bytes === undefined },
+      { type: 'data', run, state, version, zero: bytes === undefined },
       values,
-    });
+    );
   }
 
   // ---- the backing store
 
-  private use(page: number, usable: (core: Core) => void, refused: () => void): void {
+  private use(run: PageRun, usable: (core: Memory) => void, refused: (refusal: UseRefusal) => void): void {
     const operation = ++this.lastOperation;
-    const run = this.world.layout.runOf(page);
     const use: Use = { type: 'use', operation, run, mode: 'READ' };
     const end = (): void => {
       this.operations.delete(operation);
@@ -300,58 +352,71 @@ export class MemoryPart {
         usable(this.core);
         end();
       },
-      refused: () => {
-        refused();
+      refused: (refusal) => {
+        refused(refusal);
         end();
       },
     });
     this.step(use);
   }
 
-  /** Copies a page, when this node may read it, for the store; undefined: it is lost. */
-  capture(page: number, then: (captured: (Captured & { value: number }) | undefined) => void): void {
+  /** Copies pages, when this node may read them, for the store; undefined: they are not to be had. */
+  capture(run: PageRun, then: (captured: CapturedValues | undefined) => void): void {
+    const first = this.world.layout.pageOf(run.dataspace, run.firstPage);
     this.use(
-      page,
-      (core) => then({ ...core.capture(this.world.layout.runOf(page)), value: this.file.values[page] ?? 0 }),
+      run,
+      (core) => {
+        const values = Array.from({ length: run.pageCount }, (_, i) => this.file.values[first + i] ?? 0);
+        then({ ...core.capture(run), values });
+      },
       () => then(undefined),
     );
   }
 
-  /** What the store has of a page that was LOST at a version. */
-  takeStored(page: number, { value, order }: StoredPage, lostVersion: number): void {
-    const { dataspace, firstPage } = this.world.layout.runOf(page);
-    const bytes = new PageValues([value], true);
-    const version = versionOfStored(order);
-    this.step({ type: 'found', dataspace, page: firstPage, version, lostVersion, bytes });
+  holds(captured: CapturedValues): boolean {
+    return this.core.holds(captured);
   }
 
-  /** The store has nothing of a page that was LOST at a version. @param before when it was looked for */
-  failLost(page: number, lostVersion: number, before: { promised: number; wasLost: boolean }): void {
-    const { dataspace, firstPage } = this.world.layout.runOf(page);
-    if (this.core['holder'].isLost(dataspace, firstPage, lostVersion))
-      this.world.durability.neverStored(page, before.promised);
-    this.wasLost = before.wasLost;
-    this.step({ type: 'not-found', dataspace, page: firstPage, lostVersion, reason: 'it was never stored' });
-    this.wasLost = false;
-  }
-
-  // ---- leases
-
-  /** Takes all access of all virtual kernels to a shard away; the pages stay. */
-  takeShard(shard: number): void {
-    if (this.world.duties.takeLapsed) this.step({ type: 'suspend', shard });
-  }
-
-  takeAllOf(dataspace: bigint): void {
-    this.step({ type: 'suspend-all', dataspace });
-  }
-
-  /** The leader of a shard said who this node is: all that waits for it tries again. */
-  retryShard(shard: number): void {
+  /** Fetches copies of pages that another node is about to leave behind. Those that are lost are lost already. */
+  adopt(runs: readonly PageRun[], adopted: () => void, refused: () => void): void {
     const { layout } = this.world;
-    this.step({ type: 'resume', shard });
-    for (const dataspace of layout.dataspaces)
-      if (layout.homeShardOf(dataspace) === shard) this.step({ type: 'resume-all', dataspace });
+    const pages = runs.flatMap((run) =>
+      Array.from({ length: run.pageCount }, (_, i) => layout.pageOf(run.dataspace, run.firstPage + i)),
+    );
+    const next = (): void => {
+      const page = pages.pop();
+      if (page === undefined) adopted();
+      else this.use(layout.runOf(page), next, (refusal) => (refusal === 'LOST' ? next() : refused()));
+    };
+    next();
+  }
+
+  /** A page is about to be looked for in the store. */
+  lookedFor(page: number, lostVersion: number): void {
+    const key = `${page} ${lostVersion}`;
+    if (this.looks.has(key)) return;
+    const { durability, losses } = this.world;
+    this.looks.set(key, { promised: durability.promised(page), wasLost: losses.mayBe(page) });
+  }
+
+  /** What the store has of a page that was LOST at a version. */
+  found(event: Extract<Event, { type: 'found' }>): void {
+    this.looks.delete(`${this.world.layout.pageOf(event.dataspace, event.page)} ${event.lostVersion}`);
+    this.step(event);
+  }
+
+  /** The store has nothing of a page that was LOST at a version. */
+  notFound(event: Extract<Event, { type: 'not-found' }>): void {
+    const { dataspace, page: inDataspace, lostVersion } = event;
+    const page = this.world.layout.pageOf(dataspace, inDataspace);
+    const key = `${page} ${lostVersion}`;
+    const look = this.looks.get(key);
+    this.looks.delete(key);
+    if (this.core['holder'].isLost(dataspace, inDataspace, lostVersion))
+      this.world.durability.neverStored(page, look?.promised ?? 0);
+    this.wasLost = look?.wasLost ?? false;
+    this.step(event);
+    this.wasLost = false;
   }
 
   // ---- what the checkers look at

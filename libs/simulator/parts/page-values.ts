@@ -1,8 +1,5 @@
-// The frames of a dataspace on a node, as the memory of the node sees them. A page is one number here.
-import type { PageBytes, PageFrames } from '@odonata/coherency/node/page-frames.ts';
-import type { MemoryFile } from '../memory-file.ts';
-import { check } from '../violation.ts';
-import type { PmapPart } from './pmap.ts';
+// Bytes of pages. A page is one number here: the write that it shows.
+import type { PageBytes } from '@odonata/coherency/node/page-frames.ts';
 
 export class PageValues implements PageBytes<PageValues> {
   readonly values: readonly number[];
@@ -16,75 +13,5 @@ export class PageValues implements PageBytes<PageValues> {
 
   part(firstIndex: number, pageCount: number): PageValues {
     return new PageValues(this.values.slice(firstIndex, firstIndex + pageCount), this.stored);
-  }
-}
-
-export class FramesOfNode implements PageFrames<PageValues> {
-  private readonly node: PmapPart;
-  private readonly file: MemoryFile;
-  private readonly dataspace: bigint;
-
-  constructor(node: PmapPart, file: MemoryFile, dataspace: bigint) {
-    this.node = node;
-    this.file = file;
-    this.dataspace = dataspace;
-  }
-
-  get residentPages(): number {
-    const { dataspace, firstPage, pageCount } = this.node.world.layout.allOf(this.dataspace);
-    const first = this.node.world.layout.pageOf(dataspace, firstPage);
-    return this.file.values.slice(first, first + pageCount).filter((value) => value !== undefined).length;
-  }
-
-  private pageOf(page: number): number {
-    return this.node.world.layout.pageOf(this.dataspace, page);
-  }
-
-  /** Those that are used of a run. */
-  private *used(firstPage: number, pageCount: number): Generator<number> {
-    const used = this.node.world.layout.used({ dataspace: this.dataspace, firstPage, pageCount });
-    for (let i = 0; i < used.pageCount; i++) yield this.pageOf(used.firstPage + i);
-  }
-
-  has(page: number): boolean {
-    return this.file.values[this.pageOf(page)] !== undefined;
-  }
-
-  read(firstPage: number, pageCount: number): PageValues {
-    const values: number[] = [];
-    for (const page of this.used(firstPage, pageCount)) {
-      check(!this.file.writableSomewhere(page), 'single writer', page, () => {
-        return `page ${page} is read at ${this.node.name} while a virtual kernel there may write it`;
-      });
-      values.push(this.file.values[page] ?? 0);
-    }
-    return new PageValues(values);
-  }
-
-  write(
-    firstPage: number,
-    _pageCount: number,
-    { values, stored }: PageValues,
-    charged: (page: number) => number,
-  ): void {
-    const { world, name } = this.node;
-    values.forEach((value, i) => {
-      charged(firstPage + i);
-      const page = this.pageOf(firstPage + i);
-      this.file.values[page] = value;
-      if (!stored) return;
-      world.losses.beginsAnew(page, name);
-      world.durability.beginsAnew(page, value);
-      world.latest.beginsAnew(page, value);
-    });
-  }
-
-  fillHoles(firstPage: number, pageCount: number): number {
-    for (const page of this.used(firstPage, pageCount)) this.file.values[page] ??= 0;
-    return pageCount;
-  }
-
-  drop(firstPage: number, pageCount: number): void {
-    for (const page of this.used(firstPage, pageCount)) this.file.drop(page);
   }
 }

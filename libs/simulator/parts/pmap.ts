@@ -1,62 +1,125 @@
-// pmapd: the pmap manager of a node, with the virtual kernels on it.
+// pmapd: the pmap manager of a node, with the virtual kernels on it. Its parts are those that ship; here they are joined as
+// services/pmapd joins them.
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
+import type { NodeAction } from '@odonata/coherency/node/lines-messages.ts';
+import type { PageData } from '@odonata/coherency/node/memory-messages.ts';
+import type { RelayAction } from '@odonata/coherency/node/relay-messages.ts';
+import type { NodeRoutes, RoutedEvent } from '@odonata/coherency/node/routes.ts';
+import { type HolderId, type HolderIdentity, type PageRun, unreachable } from '@odonata/coherency/page.ts';
+import type { DirectoryEvent, Invalidate } from '@odonata/proto/coherency/v1/coherency';
+import {
+  type ShardSnapshot,
+  ShardSnapshotSchema,
+  type SyncSnapshot,
+  SyncSnapshotSchema,
+} from '@odonata/proto/pmap/v1/handover';
+import type { Connection, HoldingNode } from '../connection.ts';
+import { identityOf } from '../identity.ts';
 import { LEASE_MS } from '../lease-ms.ts';
-import { Part, type Place } from '../part.ts';
-import type { World } from '../world.ts';
-import { Backing } from './backing.ts';
-import { Drain } from './drain.ts';
-import { Links } from './links.ts';
-import { MemoryPart } from './memory.ts';
-import { SyncRelay } from './sync-relay.ts';
-import { VkernelPart } from './vkernel.ts';
+import type { PageTransfer } from '../page-transfer.ts';
+import { Part } from '../part.ts';
+import type { Place } from '../place.ts';
+import type { Neighbour, Surroundings } from '../surroundings.ts';
+import { BackingPart } from './backing.ts';
+import { DrainPart, type LeavingNode } from './drain.ts';
+import { Holding } from './holding.ts';
+import type { ProcessMapping } from './mapping.ts';
+import { MemoryPart, type WordOfMemory } from './memory.ts';
+import { SyncPart } from './sync.ts';
+import { type Deadline, type HostingNode, VkernelPart } from './vkernel.ts';
 
 /** A virtual kernel notices the death of its pmap manager within this time, or its deadline comes first. */
 const NOTICE_MS = 500;
+/** For how long the lease is asked to be held while another pmap manager takes the place of this one. */
+const HOLD_MS = 2 * LEASE_MS;
+/** How long it waits for the answer to that. */
+const HOLD_WAIT_MS = 30;
 
-/** Until when a node may use what it holds, on its clock: shared with its virtual kernels. */
-export interface Deadline {
-  endMs: number;
+/** What the next pmap manager of the node goes on with. */
+interface HandOver {
+  led: ShardSnapshot[];
+  held: ShardSnapshot[];
+  sync: SyncSnapshot;
+  vkernels: VkernelPart[];
 }
 
-export class PmapPart extends Part {
+export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNode, LeavingNode {
   readonly nodeIndex: number;
   incarnation = 0;
   deadline: Deadline = { endMs: Number.NEGATIVE_INFINITY };
   memory!: MemoryPart;
-  links!: Links;
-  relay!: SyncRelay;
-  backing!: Backing;
+  holding!: Holding;
+  sync!: SyncPart;
+  backing!: BackingPart;
   vkernels: VkernelPart[] = [];
+  private routes!: NodeRoutes;
   /** Once it hands over what it has. */
-  leaving: Drain | undefined;
-  private replacing = false;
+  private leaving: DrainPart | undefined;
+  /** Virtual kernels that were not seen to end. */
+  private readonly sessions = new Set<VkernelPart>();
+  private handOver: HandOver | undefined;
+  private handingOver = false;
+  private readonly world: Surroundings;
 
-  constructor(world: World, place: Place) {
+  constructor(world: Surroundings, place: Place, nodeIndex: number) {
     super(world, place.name, place);
-    this.nodeIndex = world.nodes.length;
+    this.world = world;
+    this.nodeIndex = nodeIndex;
   }
+
+  get identity(): HolderIdentity {
+    return identityOf(this.nodeIndex, this.incarnation);
+  }
+
+  get isLeaving(): boolean {
+    return this.leaving !== undefined;
+  }
+
+  // ---- it starts and ends
 
   start(): void {
     const { world } = this;
+    const { machines, layout, duties } = world;
     this.alive = true;
     this.generation++;
     this.incarnation++;
-    if (world.duties.emptyLeftovers && this.incarnation > 1) this.memory.file.empty();
+    if (duties.emptyLeftovers && this.incarnation > 1) this.memory.file.empty();
     this.deadline = { endMs: Number.NEGATIVE_INFINITY };
-    this.memory = new MemoryPart(this);
-    this.links = new Links(this);
-    this.relay = new SyncRelay(this);
-    this.backing = new Backing(this);
     this.leaving = undefined;
-    this.replacing = false;
-    for (const record of world.cluster.dataspaces) {
-      const whole = record.creatorNode === this.nodeIndex && record.creatorIncarnation === this.incarnation;
-      this.memory.open(record.id, record.pageCount, whole);
-    }
+    this.handOver = undefined;
+    this.handingOver = false;
     this.vkernels = [];
-    const count = 1 + world.random.below(2);
-    for (let i = 0; i < count; i++) this.startVkernel(i);
+    this.sessions.clear();
+    this.memory = new MemoryPart(world, this);
+    this.backing = new BackingPart(world, this);
+    this.sync = new SyncPart(this, machines.relay(layout.shards));
+    this.joinDirectory(undefined);
     this.note('starts', { incarnation: this.incarnation });
-    this.links.start();
+    for (const { id } of world.cluster.dataspaces) this.memory.open(id, layout.pageCountEach, false);
+    if (world.cluster.dataspaces.length > 0) this.startVkernels();
+  }
+
+  /** @param inherited of another pmap manager of this node */
+  private joinDirectory(inherited: readonly LedShard[] | undefined): void {
+    const { world } = this;
+    const { machines, layout } = world;
+    this.routes = machines.routes({
+      ...{ shards: layout.shards, relay: this.sync.core },
+      dataspaces: () => this.memory.core.all(),
+      isAsked: (shard) => this.leaving?.isAsked(shard) ?? false,
+    });
+    const about = { node: this.name, incarnation: this.identity, shards: layout.shards };
+    const lines = machines.lines({ ...about, transferAddress: this.name }, inherited);
+    this.holding = new Holding(world, this, lines);
+    this.holding.connectTo(world.replicas.map(({ address }) => address));
+  }
+
+  startVkernels(): void {
+    const count = 1 + this.world.random.below(2);
+    for (let i = 0; i < count; i++) this.startVkernel(i);
+    for (const dataspace of this.world.layout.dataspaces)
+      this.holding.step({ type: 'interest', dataspace, mapped: true });
   }
 
   private note(what: string, about?: object): void {
@@ -64,7 +127,7 @@ export class PmapPart extends Part {
   }
 
   private startVkernel(slot: number): void {
-    this.vkernels[slot] = new VkernelPart(this, `${this.name}/vkernel${slot + 1}`);
+    this.vkernels[slot] = new VkernelPart(this.world, this, `${this.name}/vkernel${slot + 1}`);
     this.vkernels[slot].start();
   }
 
@@ -72,7 +135,7 @@ export class PmapPart extends Part {
     if (!this.alive) return;
     this.note('crashes');
     this.world.losses.nodeDied(this.nodeIndex);
-    this.links.break();
+    this.holding.end();
     super.crash();
     for (const vkernel of this.vkernels)
       vkernel.after(this.world.random.between(0, NOTICE_MS), () => vkernel.crash());
@@ -90,65 +153,270 @@ export class PmapPart extends Part {
   }
 
   private forget(vkernel: VkernelPart): void {
+    if (!this.sessions.delete(vkernel)) return;
     this.memory.leave(vkernel);
-    for (const process of vkernel.processes) this.relay.ownerGone(process.pid);
-  }
-
-  /**
-   * Another pmap manager takes its place, and goes on with what it had after a while: to the directory its streams broke.
-   */
-  replace(): void {
-    if (!this.runs || this.leaving !== undefined) return;
-    this.note('is replaced');
-    this.memory.freeze();
-    this.links.break();
-    for (const other of this.world.nodes) {
-      this.world.network.breakTransfer(this.place.index, other.place.index);
-      this.world.network.breakTransfer(other.place.index, this.place.index);
-    }
-    this.replacing = true;
-    this.pause();
-    this.world.later(this.world.random.between(0.5, LEASE_MS / 3), () => this.wake());
-  }
-
-  override wake(): void {
-    if (this.runs || !this.alive) return;
-    if (this.replacing) this.memory.takeOver(this.vkernels);
-    this.replacing = false;
-    super.wake();
-  }
-
-  /** It hands over what it has, and leaves. */
-  drain(): void {
-    if (!this.runs || this.leaving !== undefined) return;
-    this.note('leaves');
-    this.leaving = new Drain(this);
-    this.leaving.start();
-  }
-
-  endVkernel(vkernel: VkernelPart): void {
-    if (!vkernel.alive) return;
-    vkernel.crash();
-    this.forget(vkernel);
-  }
-
-  /** It could not hand over everything in time. */
-  giveUp(): void {
-    this.crash();
-    this.startLater();
-  }
-
-  /** It has left: nothing is lost by its end. */
-  gone(): void {
-    this.note('is gone');
-    this.links.break();
-    super.crash();
-    this.startLater();
+    this.sync.step({ type: 'session-gone', session: vkernel.session });
+    for (const { pid } of vkernel.processes) this.sync.step({ type: 'owner-gone', owner: pid });
   }
 
   private startLater(): void {
     this.world.later(this.world.random.between(1, LEASE_MS), () => {
       if (!this.alive) this.start();
     });
+  }
+
+  // ---- another pmap manager takes its place
+
+  /** To the directory its streams break; virtual kernels wait. */
+  replace(): void {
+    if (!this.runs || this.leaving !== undefined || this.handingOver) return;
+    this.note('is replaced');
+    this.handingOver = true;
+    this.memory.copyAhead();
+    this.holding.step({ type: 'hold', holdMs: HOLD_MS });
+    this.after(this.world.random.between(0, HOLD_WAIT_MS), () => this.freeze());
+  }
+
+  private freeze(): void {
+    const { network, random, nodes, machines } = this.world;
+    this.note('freezes');
+    const led = this.holding.handOver().map((shard, number) => {
+      const message = create(ShardSnapshotSchema, { shard: number, ...machines.wire.led(shard) });
+      return fromBinary(ShardSnapshotSchema, toBinary(ShardSnapshotSchema, message));
+    });
+    const held = this.memory.freeze();
+    const vkernels = [...this.sessions];
+    const sync = create(SyncSnapshotSchema, this.sync.core.snapshot(vkernels.map(({ session }) => session)));
+    this.handOver = {
+      ...{ led, held, vkernels },
+      sync: fromBinary(SyncSnapshotSchema, toBinary(SyncSnapshotSchema, sync)),
+    };
+    for (const other of nodes) {
+      network.breakTransfer(this.place.index, other.place.index);
+      network.breakTransfer(other.place.index, this.place.index);
+    }
+    this.pause();
+    this.world.later(random.between(0.5, random.oneIn(4) ? 2 * HOLD_MS : LEASE_MS / 3), () => this.wake());
+  }
+
+  override wake(): void {
+    if (this.runs || !this.alive) return;
+    const { handOver } = this;
+    this.handOver = undefined;
+    if (handOver !== undefined) this.goOn(handOver);
+    super.wake();
+  }
+
+  private goOn({ led, held, sync, vkernels }: HandOver): void {
+    const { random, machines, layout } = this.world;
+    this.handingOver = false;
+    const inherited = led.map((shard) => machines.wire.ledFrom(shard));
+    // Now and then no other one takes its place, but it itself.
+    if (random.oneIn(4)) {
+      // First: what the lines say at once of leases that ended is for a memory that hears it.
+      this.memory.thaw();
+      this.joinDirectory(inherited);
+      return;
+    }
+    this.memory.takeOver(vkernels, held);
+    this.sync = new SyncPart(this, machines.relay(layout.shards));
+    this.sync.core.resume(
+      sync,
+      vkernels.map(({ session }) => session),
+    );
+    this.joinDirectory(inherited);
+  }
+
+  // ---- it leaves
+
+  /** It hands over what it has, and leaves. */
+  drain(): void {
+    if (!this.runs || this.leaving !== undefined || this.handingOver) return;
+    this.note('leaves');
+    this.leaving = new DrainPart(this.world, this);
+    this.leaving.start();
+  }
+
+  get processesRun(): boolean {
+    return this.vkernels.some(({ alive }) => alive);
+  }
+
+  handedOver(which: 'owned' | 'plain'): PageRun[] {
+    const { core } = this.memory;
+    const runs = [...core.all()].flatMap(({ id }) =>
+      which === 'owned' ? core.ownedRuns(id) : core.plainRuns(id),
+    );
+    return runs.map((run) => this.world.layout.used(run)).filter(({ pageCount }) => pageCount > 0);
+  }
+
+  retire(shard: number): boolean {
+    return this.holding.retire(shard);
+  }
+
+  isEpochOf(shard: number, epoch: bigint): boolean {
+    return this.holding.lines.isEpochOf(shard, epoch);
+  }
+
+  get isConnected(): boolean {
+    return this.holding.lines.anyConnected;
+  }
+
+  endProcesses(): void {
+    for (const vkernel of this.vkernels)
+      this.after(this.world.random.between(0, 5), () => {
+        if (!vkernel.alive) return;
+        vkernel.crash();
+        this.forget(vkernel);
+      });
+  }
+
+  closeSessions(): void {
+    for (const { id: dataspace } of this.memory.core.all())
+      this.memory.stepShard({ type: 'suspend-all', dataspace });
+  }
+
+  storeDurable(stored: () => void, failed: () => void): void {
+    const { layout } = this.world;
+    const durable = layout.dataspaces.filter((id) => layout.isDurableDataspace(id));
+    let left = durable.length;
+    if (left === 0) this.after(0, stored);
+    for (const id of durable)
+      this.backing.sync(layout.allOf(id), (values) => {
+        left--;
+        if (values === undefined) failed();
+        else if (left === 0) stored();
+      });
+  }
+
+  expire(shard: number): void {
+    this.memory.stepShard({ type: 'expire', shard });
+  }
+
+  sayGoodbye(): void {
+    this.holding.step({ type: 'goodbye' });
+  }
+
+  giveUp(): void {
+    this.crash();
+    this.startLater();
+  }
+
+  gone(): void {
+    this.note('is gone');
+    this.holding.end();
+    super.crash();
+    this.startLater();
+  }
+
+  // ---- what its memory asks of it
+
+  join(vkernel: VkernelPart): HolderId {
+    this.sessions.add(vkernel);
+    return this.memory.join(vkernel);
+  }
+
+  usable(dataspace: bigint, page: number): boolean {
+    return this.routes.usable(this.holding.lines, dataspace, page, this.clockMs);
+  }
+
+  homeUsable(dataspace: bigint, nowMs: number): boolean {
+    return this.holding.lines.homeUsable(dataspace, nowMs);
+  }
+
+  epochOf(dataspace: bigint, page: number): bigint {
+    return this.holding.lines.epochOf(dataspace, page);
+  }
+
+  // What locks are of is no address here: any of a process will do.
+  modifies({ process, dataspace }: ProcessMapping): boolean {
+    const end = 2n ** 62n;
+    return this.world.random.oneIn(4) || this.sync.core.modifies(process.pid, dataspace.id, 0n, end);
+  }
+
+  say(word: WordOfMemory): void {
+    this.holding.step({ type: 'word', word, shard: word.type === 'report' ? word.shard : undefined });
+  }
+
+  /** Sends pages, or drops them where the receiver is not known: they are recalled again. */
+  deliver(run: PageRun, receiver: HolderId, event: PageData, values: number[]): void {
+    const way = this.holding.lines.wayTo(run.dataspace, run.firstPage, receiver);
+    const target = this.world.nodes.find(({ name }) => name === way?.address);
+    if (way === undefined || target === undefined) return;
+    const stream = this.world.network.transfer<PageTransfer>(this, target, (message) =>
+      target.arrive(message),
+    );
+    stream.send({ epoch: way.epoch, receiver, event, values });
+  }
+
+  // ---- what comes from outside
+
+  arrive(transfer: PageTransfer): void {
+    const { dataspace, firstPage } = transfer.event.run;
+    const { lines } = this.holding;
+    if (lines.acceptsFor(dataspace, firstPage, transfer.epoch, transfer.receiver, this.clockMs))
+      this.memory.arrive(transfer);
+  }
+
+  overhear(message: Invalidate): void {
+    this.holding.step({ type: 'overheard', message });
+  }
+
+  adopt(runs: readonly PageRun[], adopted: () => void, refused: () => void): void {
+    if (this.leaving !== undefined) refused();
+    else this.memory.adopt(runs, adopted, refused);
+  }
+
+  heard(connection: Connection, { event }: DirectoryEvent): void {
+    this.holding.heard(connection, event);
+  }
+
+  broke(connection: Connection): void {
+    this.holding.broke(connection);
+  }
+
+  // ---- what its parts say to each other
+
+  performRelay(action: Extract<RelayAction, { type: 'say' | 'say-all' }>): void {
+    this.holding.step(action);
+  }
+
+  performLine(action: NodeAction): void {
+    switch (action.type) {
+      case 'page':
+        this.memory.hear(action.event);
+        return;
+      case 'removed':
+        return;
+      case 'deadline':
+        this.tellDeadline(action.deadlineMs ?? Number.NEGATIVE_INFINITY);
+        return;
+      default:
+        if (action.type === 'led' || action.type === 'suspend' || action.type === 'resume')
+          this.note(`its line says: ${action.type}`, action);
+        for (const routed of this.routes.of(action)) this.give(routed);
+    }
+  }
+
+  private give(routed: RoutedEvent): void {
+    switch (routed.part) {
+      case 'memory':
+        if ('run' in routed.event) this.memory.hear(routed.event);
+        else this.memory.stepShard(routed.event);
+        return;
+      case 'relay':
+        this.sync.step(routed.event);
+        return;
+      case 'drain':
+        this.leaving?.step(routed.event);
+        return;
+      default:
+        unreachable(routed);
+    }
+  }
+
+  private tellDeadline(endMs: number): void {
+    const isSooner = endMs < this.deadline.endMs;
+    this.deadline.endMs = endMs;
+    if (isSooner) for (const vkernel of this.vkernels) if (vkernel.alive) vkernel.watch();
   }
 }

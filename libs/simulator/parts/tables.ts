@@ -1,32 +1,39 @@
 // The page tables of the virtual kernels of a node, as its pmap manager edits them.
 import type { PageTables } from '@odonata/coherency/node/page-tables.ts';
 import type { HolderId, PageRun } from '@odonata/coherency/page.ts';
-import type { MemoryFile } from '../memory-file.ts';
-import type { World } from '../world.ts';
+import type { MappingVkernel, MemoryFile } from '../memory-file.ts';
+import type { Surroundings } from '../surroundings.ts';
 import type { ProcessMapping } from './mapping.ts';
-import type { VkernelPart } from './vkernel.ts';
+
+/** A virtual kernel, as its page tables are edited. */
+export interface TabledVkernel extends MappingVkernel {
+  readonly session: HolderId;
+  /** Takes write access away. */
+  protect(firstPage: number, pageCount: number): void;
+}
 
 export class Tables implements PageTables<ProcessMapping> {
-  private readonly world: World;
+  private readonly world: Surroundings;
   private readonly file: MemoryFile;
-  private readonly sessions = new Map<HolderId, VkernelPart>();
+  private readonly sessions = new Map<HolderId, TabledVkernel>();
 
-  constructor(world: World, file: MemoryFile) {
+  constructor(world: Surroundings, file: MemoryFile) {
     this.world = world;
     this.file = file;
   }
 
-  join(holder: HolderId, vkernel: VkernelPart): void {
+  join(holder: HolderId, vkernel: TabledVkernel): void {
     this.sessions.set(holder, vkernel);
     this.file.mapped.add(vkernel);
   }
 
-  leave(vkernel: VkernelPart): void {
+  leave(vkernel: TabledVkernel): void {
     this.sessions.delete(vkernel.session);
     this.file.mapped.delete(vkernel);
   }
 
-  knows(vkernel: VkernelPart): boolean {
+  /** False for one of an earlier start of the node, whatever number it had. */
+  knows(vkernel: { readonly session: HolderId }): boolean {
     return this.sessions.get(vkernel.session) === vkernel;
   }
 

@@ -4,27 +4,47 @@ import type { HolderId } from '@odonata/coherency/page.ts';
 import { LEASE_MS } from '../lease-ms.ts';
 import { MAPPED_READ, MAPPED_WRITE, type MemoryFile, NOT_MAPPED } from '../memory-file.ts';
 import { Part } from '../part.ts';
-import { Process } from '../process.ts';
-import type { Deadline, PmapPart } from './pmap.ts';
+import type { Place } from '../place.ts';
+import { Process, type ProcessNode } from '../process.ts';
+import type { Surroundings } from '../surroundings.ts';
+import type { Answer, AskingVkernel } from './sync.ts';
 
-const LATE_MS = LEASE_MS / 20;
+/** Until it notices that its deadline has come: what lease.ts leaves for that, behind what the node itself may be late. */
+const LATE_MS = LEASE_MS / 50;
 
-export class VkernelPart extends Part {
-  readonly node: PmapPart;
+/** Until when a node may use what it holds, on its clock: shared with its virtual kernels. */
+export interface Deadline {
+  endMs: number;
+}
+
+/** The pmap manager of its node. */
+export interface HostingNode extends ProcessNode {
+  readonly place: Place;
+  readonly deadline: Deadline;
+  join(vkernel: VkernelPart): HolderId;
+}
+
+export class VkernelPart extends Part implements AskingVkernel {
+  readonly world: Surroundings;
+  readonly node: HostingNode;
   readonly file: MemoryFile;
   readonly maps: Uint8Array;
   session: HolderId;
   readonly processes: Process[] = [];
   private readonly deadline: Deadline;
+  /** What its processes asked of range locks, waits and wakes. */
+  readonly asked = new Map<bigint, (answer: Answer) => void>();
+  private lastRequest = 0n;
   private watches = 0;
 
-  constructor(node: PmapPart, name: string) {
-    super(node.world, name, node.place);
+  constructor(world: Surroundings, node: HostingNode, name: string) {
+    super(world, name, node.place);
+    this.world = world;
     this.node = node;
     this.file = node.memory.file;
     this.deadline = node.deadline;
     this.maps = new Uint8Array(this.world.layout.pages);
-    this.session = node.memory.join(this);
+    this.session = node.join(this);
   }
 
   start(): void {
@@ -33,6 +53,15 @@ export class VkernelPart extends Part {
     for (let i = 0; i < count; i++) this.processes.push(new Process(this, this.world.nextPid()));
     for (const process of this.processes) process.start();
     this.watch();
+  }
+
+  nextRequest(): bigint {
+    return ++this.lastRequest;
+  }
+
+  /** Its node was dead for the directory: what these had locked is locked by others by now. */
+  locksLost(owners: ReadonlySet<bigint>): void {
+    for (const process of this.processes) if (owners.has(process.pid)) process.locksLost();
   }
 
   /** True while the lease of the node it knows lasts. */
@@ -88,6 +117,7 @@ export class VkernelPart extends Part {
     super.crash();
     this.maps.fill(NOT_MAPPED);
     this.world.vkernels.delete(this);
+    this.asked.clear();
     for (const process of this.processes) process.end();
   }
 }

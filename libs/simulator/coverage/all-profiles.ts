@@ -1,0 +1,13 @@
+// What Node's own test runner is run on, to measure which branches of the shipped machines the simulator takes.
+import { test } from 'node:test';
+import { PROFILES, type ProfileName } from '../profiles.ts';
+import { failureText, simulate } from '../simulate.ts';
+
+const SEED = 20_060_902;
+const STEPS = 80_000;
+
+for (const profile of Object.keys(PROFILES) as ProfileName[])
+  test(profile, () => {
+    const { failure } = simulate({ seed: SEED, steps: STEPS, profile });
+    if (failure !== undefined) throw new Error(failureText(failure));
+  });

@@ -1,0 +1,80 @@
+// Lines of a node to the directory that do one thing wrong.
+import { Lines } from '@odonata/coherency/node/lines.ts';
+import { ShardLeader } from '@odonata/coherency/replica/shard-leader.ts';
+import type { Mutant } from './mutant.ts';
+
+class IgnoresEpochs extends Lines {
+  protected override isOfEpoch(): boolean {
+    return true;
+  }
+
+  protected override isSuperseded(): boolean {
+    return false;
+  }
+}
+
+class LeaderOfAnyEpoch extends ShardLeader {
+  protected override isOfThisLeader(): boolean {
+    return true;
+  }
+}
+
+class TakesAnyPages extends Lines {
+  protected override isReceiver(): boolean {
+    return true;
+  }
+}
+
+/** Reports what it had, though it was declared dead since. */
+class BelievesEveryLife extends Lines {
+  protected override isLifeOf(): boolean {
+    return true;
+  }
+}
+
+/** Goes on under a replica that may have given its shards up while nobody heard it. */
+class TrustsSilentLeaders extends Lines {
+  protected override unspoken(): void {}
+}
+
+/** Does not report to a leader that is a new one. */
+class OneLeader extends Lines {
+  protected override isSameLeader(): boolean {
+    return true;
+  }
+}
+
+export const LINE_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'ignore the epoch',
+    profile: 'failover',
+    seed: 3_074_419_376,
+    machines: {
+      lines: (options, inherited) => new IgnoresEpochs(options, inherited),
+      leader: (options) => new LeaderOfAnyEpoch(options),
+    },
+  },
+  {
+    name: 'pages for who is no longer',
+    profile: 'partition',
+    seed: 2_195_150_633,
+    machines: { lines: (options, inherited) => new TakesAnyPages(options, inherited) },
+  },
+  {
+    name: 'a life that it did not have is believed',
+    profile: 'succession',
+    seed: 2_725_251_125,
+    machines: { lines: (options, inherited) => new BelievesEveryLife(options, inherited) },
+  },
+  {
+    name: 'a leader that was not heard is trusted',
+    profile: 'succession',
+    seed: 2_035_115_711,
+    machines: { lines: (options, inherited) => new TrustsSilentLeaders(options, inherited) },
+  },
+  {
+    name: 'a new leader is taken for the last one',
+    profile: 'failover',
+    machines: { lines: (options, inherited) => new OneLeader(options, inherited) },
+  },
+];
