@@ -1,6 +1,8 @@
 // What spin is run on: bounds that must hold, and mutants of the model that it must refute.
 export interface Configuration {
   name: string;
+  /** The protocol of pages, or who leads; its file has that name. */
+  model: 'coherency' | 'leaders';
   /** Macros of the model. */
   defines: Record<string, number | true>;
   /** What spin must find. */
@@ -9,17 +11,25 @@ export interface Configuration {
   long?: boolean;
 }
 
-const holds = (name: string, defines: Record<string, number>, long = false): Configuration => ({
-  name,
-  defines,
-  expect: 'HOLDS',
-  long,
-});
+type Bounds = Record<string, number>;
 
-const refuted = (mutant: string, defines: Record<string, number>): Configuration => ({
-  name: mutant,
-  defines: { ...defines, [mutant]: true },
-  expect: 'REFUTED',
+const holds = (
+  name: string,
+  defines: Bounds,
+  long = false,
+  model: Configuration['model'] = 'coherency',
+): Configuration => ({ name, model, defines, expect: 'HOLDS', long });
+
+const refuted = (
+  mutant: string,
+  defines: Bounds,
+  model: Configuration['model'] = 'coherency',
+): Configuration => ({ name: mutant, model, defines: { ...defines, [mutant]: true }, expect: 'REFUTED' });
+
+const leadersHold = (name: string, defines: Bounds, long = false) => holds(name, defines, long, 'leaders');
+const leadersRefuted = (mutant: string, defines: Bounds, long = false): Configuration => ({
+  ...refuted(mutant, defines, 'leaders'),
+  long,
 });
 
 export const CONFIGURATIONS: readonly Configuration[] = [
@@ -36,6 +46,14 @@ export const CONFIGURATIONS: readonly Configuration[] = [
   holds('lease-ends-long', { WANTS: 3, SILENCES: 1, LOSSES: 1 }, true),
   holds('crash-and-break', { WANTS: 3, CRASHES: 1, BREAKS: 1 }, true),
   holds('restart-long', { WANTS: 3, RESTARTS: 1, LOSSES: 1 }, true),
+  leadersHold('leader-changes', { CHANGES: 1 }),
+  leadersHold('page-is-sent-on', { CHANGES: 1, SENDER: 1 }, true),
+  leadersHold('leader-and-break', { CHANGES: 1, BREAKS: 1 }, true),
+  leadersHold('leader-lease-held', { CHANGES: 1, HOLDS: 1 }, true),
+  leadersHold('earlier-start', { CHANGES: 1, EARLIER: 1 }),
+  leadersHold('node-starts-anew', { CHANGES: 1, STARTS: 2, LIVES_MAX: 4 }, true),
+  leadersHold('replica-restarts', { CHANGES: 1, RESTARTS: 1 }, true),
+  leadersHold('two-leaders-change', { CHANGES: 2 }, true),
 ];
 
 export const MUTANTS: readonly Configuration[] = [
@@ -56,9 +74,27 @@ export const MUTANTS: readonly Configuration[] = [
   refuted('RECALL_NEEDS_GRANT', { WANTS: 3, BREAKS: 1 }),
   refuted('RESTORE_ONCE', { WANTS: 2, RESTARTS: 1, BREAKS: 1 }),
   refuted('ASKED_AGAIN_IN_VAIN', { WANTS: 2, BREAKS: 1 }),
+  leadersRefuted('BURY_THE_SILENT', { CHANGES: 1, BREAKS: 1 }),
+  leadersRefuted('HOLD_UNNOTED', { CHANGES: 1, HOLDS: 1 }),
+  leadersRefuted('FORGET_HOLDS', { CHANGES: 1, HOLDS: 1 }),
+  leadersRefuted('HOLDS_OF_THE_LAST', { CHANGES: 2, HOLDS: 1 }, true),
+  leadersRefuted('BURY_EARLY', { CHANGES: 1, BREAKS: 1 }),
+  leadersRefuted('BELIEVE_EARLIER_START', { CHANGES: 1, EARLIER: 1 }),
+  leadersRefuted('ASK_NO_NEWCOMER', { CHANGES: 1, SENDER: 1 }),
+  leadersRefuted('BELIEVE_EVERY_LIFE', { CHANGES: 1, BREAKS: 1, LIVES_MAX: 4 }),
+  leadersRefuted('TRUST_SILENT_LEADER', { CHANGES: 1, BREAKS: 1 }),
+  leadersRefuted('NO_NOTE_OF_DEATH', { CHANGES: 1 }),
+  leadersRefuted('WELCOME_UNNOTED', { CHANGES: 2 }),
+  leadersRefuted('SERVE_UNNOTED', { CHANGES: 2 }),
+  leadersRefuted('FORGET_UNSERVED', { CHANGES: 2 }),
 ];
 
-/** What the protocol does not survive today: PROTOCOL.md, "Open". Spin shows it, so that nobody forgets. */
+/** What the protocol does not survive today. Spin shows it, so that nobody forgets. */
 export const OPEN: readonly Configuration[] = [
-  { name: 'restart-and-crash', defines: { WANTS: 2, RESTARTS: 1, CRASHES: 1 }, expect: 'REFUTED' },
+  {
+    name: 'restart-and-crash',
+    model: 'coherency',
+    defines: { WANTS: 2, RESTARTS: 1, CRASHES: 1 },
+    expect: 'REFUTED',
+  },
 ];

@@ -1,4 +1,4 @@
-// The configurations that CI has time for, and every mutant.
+// What CI has time for: configurations that hold, and mutants.
 import { expect, test } from 'vitest';
 import { CONFIGURATIONS, MUTANTS, OPEN } from './configurations.ts';
 import { check } from './spin.ts';
@@ -7,6 +7,6 @@ test.each(CONFIGURATIONS.filter((c) => !c.long))('$name holds', async (configura
   expect(await check(configuration)).toMatchObject({ verdict: 'HOLDS', violation: '' });
 });
 
-test.each([...MUTANTS, ...OPEN])('$name is refuted', async (configuration) => {
+test.each([...MUTANTS, ...OPEN].filter((c) => !c.long))('$name is refuted', async (configuration) => {
   expect(await check(configuration)).toMatchObject({ verdict: 'REFUTED' });
 });

@@ -7,7 +7,6 @@ import { promisify } from 'node:util';
 import type { Configuration } from './configurations.ts';
 
 const run = promisify(execFile);
-const MODEL = join(import.meta.dirname, 'coherency.pml');
 /** Of one checker. */
 const MEMORY_MIB = 1_000;
 const LONG_MEMORY_MIB = 8_000;
@@ -29,14 +28,14 @@ export interface Verdict {
 
 /** @throws Error when spin or gcc is missing, or the search did not end within its bounds. */
 export async function check(configuration: Configuration): Promise<Verdict> {
-  const { name, defines, long = false } = configuration;
+  const { name, model, defines, long = false } = configuration;
   const dir = await mkdtemp(join(tmpdir(), 'odonata-model-'));
   try {
     const macros = Object.entries(defines).map(
       ([key, value]) => `-D${key}${value === true ? '' : `=${value}`}`,
     );
     const memory = long ? LONG_MEMORY_MIB : MEMORY_MIB;
-    await tool('spin', ['-a', ...macros, MODEL], dir);
+    await tool('spin', ['-a', ...macros, join(import.meta.dirname, `${model}.pml`)], dir);
     // Most of a short run is the compiler's.
     const flags = [
       long ? '-O2' : '-O0',
