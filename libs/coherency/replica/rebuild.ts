@@ -204,15 +204,19 @@ export class ShardRebuild {
   missing(nowMs: number): string[] {
     if (nowMs < this.untilMs) return [];
     for (const [node, untilMs] of this.buriedEarly) if (nowMs >= untilMs) this.absent(node);
-    const absent = [...this.awaited].filter((node) => {
-      return !this.absentees.has(node) && !this.holders.ofNode(node) && nowMs >= this.lateAtMs(node);
+    const late = [...this.awaited].filter((node) => {
+      return !this.absentees.has(node) && !this.isHere(node) && nowMs >= this.lateAtMs(node);
     });
-    for (const node of absent) {
-      if (this.expected.has(node)) this.absentees.add(node);
-      // Of what it had before nobody believes anything.
-      else this.absent(node);
-    }
-    return absent.filter((node) => this.expected.has(node));
+    const absent = late.filter((node) => this.expected.has(node) && !this.holders.ofNode(node));
+    for (const node of absent) this.absentees.add(node);
+    // Of what these had nobody believes anything; or another start of the node is here, of which more is noted.
+    for (const node of late) if (!absent.includes(node)) this.absent(node);
+    return absent;
+  }
+
+  private isHere(node: string): boolean {
+    const entry = this.holders.ofNode(node);
+    return entry !== undefined && this.isOne(entry);
   }
 
   // Where the last leader held its lease, another process takes its place, and is not late before that is over.
