@@ -11,7 +11,7 @@ import { createClient, openStream } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { BoundedQueue } from '@odonata/rpc/queue.ts';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startTicksOf } from './record.ts';
 import type { Vkerneld } from './serve.ts';
 import { serveVkerneld } from './serve.ts';
@@ -261,7 +261,8 @@ describe('run', () => {
   it('knows a process by the begin of a long command, and that it holds nothing once it ended', async () => {
     const caller = new Caller('echo', { args: ['x'.repeat(100_000), ...Array(20_000).fill('1')] });
     const pid = await caller.started();
-    expect((await process(pid))?.residentPages).toBe(3n);
+    // Told a moment after it started.
+    await vi.waitFor(async () => expect((await process(pid))?.residentPages).toBe(3n), 10_000);
     expect((await process(pid))?.command).toEqual(['echo', `${'x'.repeat(1019)}…`, '…']);
     caller.requests.close();
     expect(await caller.ended).toMatchObject({ code: 0 });
