@@ -1,14 +1,13 @@
 // Scenarios as conversations: testdata/*.txt. A line that starts with '>' is a command; the lines under it are what the
 // real machines did. REWRITE=1 writes them anew, for a reader to review as a diff.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
 import { Directory } from './directory.ts';
 import type { DirectoryAction, DirectoryEvent } from './directory-messages.ts';
 import { Holder } from './holder.ts';
 import type { HolderAction, HolderEvent } from './holder-messages.ts';
 import type { AccessMode } from './page.ts';
+import { transcripts } from './testdata/transcript.ts';
 
 const DS = 1n;
 const RUN = { dataspace: DS, firstPage: 0, pageCount: 1 };
@@ -201,28 +200,7 @@ function words(action: object): string {
   return [type, ...about.map(([key, value]) => `${key}=${value}`), ...runs].join(' ');
 }
 
-function play(text: string): string {
+transcripts({ folder: DIR, atLeast: 12 }, () => {
   const conversation = new Conversation();
-  const out: string[] = [];
-  for (const line of text.split('\n')) {
-    if (line.startsWith('  ')) continue;
-    out.push(line);
-    if (line.startsWith('> '))
-      for (const each of conversation.command(line.slice(2).split(' '))) out.push(`  ${each}`);
-  }
-  return out.join('\n');
-}
-
-const files = readdirSync(DIR).filter((name) => name.endsWith('.txt'));
-
-test('there are scenarios', () => {
-  expect(files.length).toBeGreaterThanOrEqual(12);
-});
-
-test.each(files)('%s', (name) => {
-  const path = join(DIR, name);
-  const text = readFileSync(path, 'utf8');
-  const played = play(text);
-  if (process.env.REWRITE === '1') writeFileSync(path, played);
-  else expect(played).toBe(text);
+  return (words) => conversation.command(words);
 });

@@ -1,10 +1,9 @@
 // The memory of a node as conversations: testdata/*.txt. A line that starts with '>' is an event; under it stands what was
 // done to page tables and frames, and then what came out. REWRITE=1 writes them anew, for a reader to review as a diff.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
 import type { AccessMode, PageState } from '../page.ts';
+import { transcripts } from '../testdata/transcript.ts';
 import { type Action, type Event, FakeNode, Values } from './testdata/fake-node.ts';
 
 const DIR = join(import.meta.dirname, 'testdata');
@@ -135,28 +134,7 @@ function valueInWords(key: string, value: unknown): string {
   return String(value);
 }
 
-function play(text: string): string {
+transcripts({ folder: DIR, isOf: (name) => !/^(lines|relay)-/.test(name), atLeast: 10 }, () => {
   const conversation = new Conversation();
-  const out: string[] = [];
-  for (const line of text.split('\n')) {
-    if (line.startsWith('  ')) continue;
-    out.push(line);
-    if (line.startsWith('> '))
-      for (const each of conversation.command(line.slice(2).split(' '))) out.push(`  ${each}`);
-  }
-  return out.join('\n');
-}
-
-const files = readdirSync(DIR).filter((name) => name.endsWith('.txt') && !/^(lines|relay)-/.test(name));
-
-test('there are scenarios', () => {
-  expect(files.length).toBeGreaterThanOrEqual(10);
-});
-
-test.each(files)('%s', (name) => {
-  const path = join(DIR, name);
-  const text = readFileSync(path, 'utf8');
-  const played = play(text);
-  if (process.env.REWRITE === '1') writeFileSync(path, played);
-  else expect(played).toBe(text);
+  return (words) => conversation.command(words);
 });

@@ -1,4 +1,5 @@
 // The machines of a node as conversations: testdata/*.txt. REWRITE=1 writes them anew.
+import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import {
   GrantSchema,
@@ -17,12 +18,18 @@ import {
 } from '@odonata/proto/coherency/v1/coherency';
 import { SyncSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
 import { describe } from 'vitest';
+import { transcripts } from '../testdata/transcript.ts';
 import type { HolderEventInit } from './holder-wire.ts';
 import { Lines } from './lines.ts';
 import type { LinesAction, LinesEvent } from './lines-messages.ts';
 import { Relay } from './relay.ts';
 import type { RelayAction, RelayEvent } from './relay-messages.ts';
-import { transcripts } from './testdata/transcript.ts';
+
+const of = (machine: string) => ({
+  folder: join(import.meta.dirname, 'testdata'),
+  isOf: (name: string) => name.startsWith(`${machine}-`),
+  atLeast: 6,
+});
 
 /** A message in words: what is not zero in it. */
 function words(about: object | undefined): string {
@@ -35,7 +42,7 @@ function words(about: object | undefined): string {
 const said = (event: HolderEventInit): string => `${event?.case} ${words(event?.value)}`.trimEnd();
 
 describe('the relay', () => {
-  transcripts('relay', () => {
+  transcripts(of('relay'), () => {
     let relay = new Relay(1);
     let nowMs = 0;
     let request = 0n;
@@ -104,7 +111,7 @@ describe('the relay', () => {
 });
 
 describe('the lines', () => {
-  transcripts('lines', () => {
+  transcripts(of('lines'), () => {
     const about = { node: 'N', incarnation: 5n, shards: 2, transferAddress: 'N:1', mapped: [1n] };
     let lines = new Lines(about);
     let nowMs = 0;

@@ -1,12 +1,11 @@
 // What a replica says and has noted, as conversations: testdata/*.txt. A line that starts with '>' is a command; the lines
 // under it are what the shipped machine did. REWRITE=1 writes them anew, for a reader to review as a diff.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { HolderEventSchema } from '@odonata/proto/coherency/v1/coherency';
-import { expect, test } from 'vitest';
 import type { PageState } from '../page.ts';
+import { transcripts } from '../testdata/transcript.ts';
 import { ackWire, modeWire, stateWire } from '../wire.ts';
 import type { Dataspace } from './dataspaces.ts';
 import type { Membership } from './members.ts';
@@ -247,28 +246,7 @@ function wordsOf(value: object | undefined): string {
     .join(' ');
 }
 
-function play(text: string): string {
+transcripts({ folder: DIR, atLeast: 12 }, () => {
   const conversation = new Conversation();
-  const out: string[] = [];
-  for (const line of text.split('\n')) {
-    if (line.startsWith('  ')) continue;
-    out.push(line);
-    if (line.startsWith('> '))
-      for (const each of conversation.command(line.slice(2).split(' '))) out.push(`  ${each}`);
-  }
-  return out.join('\n');
-}
-
-const files = readdirSync(DIR).filter((name) => name.endsWith('.txt'));
-
-test('there are scenarios', () => {
-  expect(files.length).toBeGreaterThanOrEqual(12);
-});
-
-test.each(files)('%s', (name) => {
-  const path = join(DIR, name);
-  const text = readFileSync(path, 'utf8');
-  const played = play(text);
-  if (process.env.REWRITE === '1') writeFileSync(path, played);
-  else expect(played).toBe(text);
+  return (words) => conversation.command(words);
 });

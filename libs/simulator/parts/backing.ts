@@ -2,6 +2,7 @@
 import type { BackingAction, BackingEvent, ReadPage } from '@odonata/coherency/node/backing.ts';
 import { type PageRun, unreachable } from '@odonata/coherency/page.ts';
 import { versionOfStored } from '@odonata/coherency/stored-version.ts';
+import { Alarm } from '../alarm.ts';
 import type { StoredPage } from '../durable-store.ts';
 import type { Backing, CapturedValues } from '../machines.ts';
 import type { Endpoint } from '../network.ts';
@@ -15,8 +16,6 @@ const AGAIN_MS = 40;
 const CHUNK_PAGES = 2;
 /** How often a copy of the store is asked before the store is said to be away. */
 const TRIES_MAX = 8;
-/** A timer does not come too early. */
-const LATE_MS = 0.01;
 
 type Event = BackingEvent<CapturedValues, PageValues, Error>;
 type Action = BackingAction<CapturedValues, PageValues, Error>;
@@ -47,11 +46,12 @@ export class BackingPart {
   /** By page: what was captured last. */
   private readonly values = new Map<number, number>();
   private lastSync = 0;
-  private armedMs = Number.POSITIVE_INFINITY;
+  private readonly alarm: Alarm;
 
   constructor(world: Surroundings, node: Outside) {
     this.node = node;
     this.world = world;
+    this.alarm = new Alarm(node, () => this.perform(this.core.tick(node.clockMs)));
     this.core = world.machines.backing({
       chunkPages: CHUNK_PAGES,
       holds: (captured) => node.memory.holds(captured),
@@ -80,14 +80,7 @@ export class BackingPart {
 
   private perform(actions: readonly Action[]): void {
     for (const action of actions) this.performOne(action);
-    const { nextMs = Number.POSITIVE_INFINITY } = this.core;
-    if (nextMs >= this.armedMs) return;
-    this.armedMs = nextMs;
-    this.node.timer(nextMs - this.node.localMs + LATE_MS, () => {
-      if (this.armedMs !== nextMs) return;
-      this.armedMs = Number.POSITIVE_INFINITY;
-      this.perform(this.core.tick(this.node.clockMs));
-    });
+    this.alarm.set(this.core.nextMs ?? Number.POSITIVE_INFINITY);
   }
 
   private performOne(action: Action): void {

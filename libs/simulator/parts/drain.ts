@@ -1,6 +1,7 @@
 // A node that leaves in peace: what pmapd runs (libs/coherency/node/drain.ts), with the other nodes of the simulated cluster.
 import type { DrainAction, DrainEvent, DrainPorts, NodeDrain } from '@odonata/coherency/node/drain.ts';
 import { type PageRun, unreachable } from '@odonata/coherency/page.ts';
+import { Alarm } from '../alarm.ts';
 import { LEASE_MS } from '../lease-ms.ts';
 import type { Surroundings } from '../surroundings.ts';
 
@@ -8,8 +9,6 @@ import type { Surroundings } from '../surroundings.ts';
 const DRAIN_MS = 12 * LEASE_MS;
 /** How long another node may take to fetch pages. */
 const ADOPT_MS = 2 * LEASE_MS;
-/** A timer does not come too early. */
-const LATE_MS = 0.01;
 
 /** The node that leaves. */
 export interface LeavingNode {
@@ -42,11 +41,12 @@ export class DrainPart {
   private readonly world: Surroundings;
   private readonly node: LeavingNode;
   private readonly core: NodeDrain;
-  private armedMs = Number.POSITIVE_INFINITY;
+  private readonly alarm: Alarm;
 
   constructor(world: Surroundings, node: LeavingNode) {
     this.world = world;
     this.node = node;
+    this.alarm = new Alarm(node, () => this.perform(this.core.tick(node.clockMs)));
     const ports: DrainPorts = {
       processesRun: () => node.processesRun,
       ownedRuns: () => node.handedOver('owned'),
@@ -75,18 +75,7 @@ export class DrainPart {
 
   private perform(actions: readonly DrainAction[]): void {
     for (const action of actions) this.performOne(action);
-    this.arm();
-  }
-
-  private arm(): void {
-    const { nextMs = Number.POSITIVE_INFINITY } = this.core;
-    if (nextMs >= this.armedMs) return;
-    this.armedMs = nextMs;
-    this.node.timer(nextMs - this.node.localMs + LATE_MS, () => {
-      if (this.armedMs !== nextMs) return;
-      this.armedMs = Number.POSITIVE_INFINITY;
-      this.perform(this.core.tick(this.node.clockMs));
-    });
+    this.alarm.set(this.core.nextMs ?? Number.POSITIVE_INFINITY);
   }
 
   private performOne(action: DrainAction): void {

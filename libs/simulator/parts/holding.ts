@@ -2,12 +2,11 @@
 import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
 import type { Lines } from '@odonata/coherency/node/lines.ts';
 import type { LinesAction, LinesEvent, NodeAction } from '@odonata/coherency/node/lines-messages.ts';
+import { Alarm } from '../alarm.ts';
 import { Connection, type HoldingNode } from '../connection.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 const BACKOFF_MS = 30;
-/** A timer does not come too early. */
-const LATE_MS = 0.01;
 
 /** The node around its lines. */
 interface Outside extends HoldingNode {
@@ -24,13 +23,14 @@ export class Holding {
   private readonly connections = new Map<number, Connection>();
   /** By replica: the stream, or the attempt to open one. */
   private readonly attempts = new Map<string, { connection: Connection | undefined }>();
-  private armedMs = Number.POSITIVE_INFINITY;
+  private readonly alarm: Alarm;
   private closed = false;
 
   constructor(world: Surroundings, node: Outside, lines: Lines) {
     this.world = world;
     this.node = node;
     this.lines = lines;
+    this.alarm = new Alarm(node, () => this.tick());
   }
 
   /** Replicas are at these addresses, and nowhere else. */
@@ -49,25 +49,13 @@ export class Holding {
   }
 
   private tick(): void {
-    if (this.closed) return;
-    this.armedMs = Number.POSITIVE_INFINITY;
-    this.perform(this.lines.tick(this.node.clockMs));
+    if (!this.closed) this.perform(this.lines.tick(this.node.clockMs));
   }
 
   private perform(actions: readonly LinesAction[]): boolean {
     for (const action of actions) this.performOne(action);
-    this.arm();
+    if (!this.closed) this.alarm.set(this.lines.nextMs);
     return actions.length > 0;
-  }
-
-  // One that comes too early does no harm.
-  private arm(): void {
-    const { nextMs } = this.lines;
-    if (nextMs >= this.armedMs || this.closed) return;
-    this.armedMs = nextMs;
-    this.node.timer(nextMs - this.node.localMs + LATE_MS, () => {
-      if (this.armedMs === nextMs) this.tick();
-    });
   }
 
   private performOne(action: LinesAction): void {

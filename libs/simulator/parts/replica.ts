@@ -8,6 +8,7 @@ import type { Dataspace } from '@odonata/coherency/replica/dataspaces.ts';
 import { ElectedReplica, type ElectedReplicaAction } from '@odonata/coherency/replica/elected-replica.ts';
 import type { ShardLeader, ShardLeaderOptions } from '@odonata/coherency/replica/shard-leader.ts';
 import { type HolderEvent, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
+import { Alarm } from '../alarm.ts';
 import type { AtStart, Change } from '../cluster-store.ts';
 import type { Connection } from '../connection.ts';
 import { LEASE_MS } from '../lease-ms.ts';
@@ -18,8 +19,6 @@ import { check } from '../violation.ts';
 
 /** What is not answered at its start is asked again. */
 const AGAIN_MS = 20;
-/** A timer does not come too early. */
-const LATE_MS = 0.01;
 
 /** What this replica has heard of dataspaces. */
 class Registry {
@@ -53,6 +52,8 @@ export class ReplicaPart extends Part implements ReplicaAround {
   private readonly holders = new Map<string, HolderId>();
   private readonly nodes = new Map<number, string>();
   private registry = new Registry([]);
+  /** Of this start: what an earlier one had set does not ring. */
+  private alarm!: Alarm;
 
   constructor(world: Surroundings, place: Place) {
     super(world, place.name, place);
@@ -106,6 +107,7 @@ export class ReplicaPart extends Part implements ReplicaAround {
     this.core = new ElectedReplica(replica);
     const about = { replica: this.name, incarnation, address: this.address, standalone: false };
     this.core.enter(machines.election({ ...about, shards: layout.shards, leaseMs: LEASE_MS }, this.clockMs));
+    this.alarm = new Alarm(this, () => this.tick());
     this.tick();
     this.follow(this.core);
   }
@@ -195,12 +197,7 @@ export class ReplicaPart extends Part implements ReplicaAround {
       this.perform(core.tick(this.clockMs));
       this.checkBounds();
     }
-    this.arm();
-  }
-
-  private arm(): void {
-    const nextMs = this.core?.nextMs ?? Number.POSITIVE_INFINITY;
-    if (Number.isFinite(nextMs)) this.timer(nextMs - this.localMs + LATE_MS, () => this.tick());
+    this.alarm.set(core.nextMs);
   }
 
   // At most one read and one write of each holder wait for a page.
