@@ -133,7 +133,7 @@ export class Node {
     this.bus = bus;
     this.log = log;
     this.events = new EventLog({ service: `${config.node}/pmapd`, node: config.node, log });
-    this.frames = new Frames(Math.floor(config.framesBytes / 4096), new Charges());
+    this.frames = new Frames(Math.floor(config.framesBytes / PAGE_BYTES), new Charges());
     this.shortage = new Shortage({
       ...{ node: config.node, frames: this.frames },
       onVictim: ({ process }, reason) => {

@@ -2,6 +2,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { HolderEventSchema } from '@odonata/proto/coherency/v1/coherency';
 import { expect, test } from 'vitest';
+import { PAGE_BYTES } from '../page.ts';
 import { BLOCK_PAGES, homeShardOf, shardOf } from '../shard.ts';
 import { modeWire } from '../wire.ts';
 import type { Dataspace } from './dataspaces.ts';
@@ -11,7 +12,7 @@ import type { ReplicaAction } from './replica-messages.ts';
 const SHARDS = 4;
 const BLOCKS = 32;
 const record: Dataspace = {
-  ...{ id: 9n, sizeBytes: BigInt(BLOCKS * BLOCK_PAGES * 4096), creator: 'N', creatorIncarnation: 11n },
+  ...{ id: 9n, sizeBytes: BigInt(BLOCKS * BLOCK_PAGES * PAGE_BYTES), creator: 'N', creatorIncarnation: 11n },
   durable: false,
 };
 type Said = NonNullable<MessageInitShape<typeof HolderEventSchema>['event']>;
