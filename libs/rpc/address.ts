@@ -1,3 +1,6 @@
+/** `unix:/path`: a socket of this machine. */
+export const isUnix = (address: string): boolean => address.startsWith('unix:');
+
 /** `127.0.0.1:7421`, `[::1]:7421` or `cohd:7421` in two parts. */
 export function splitAddress(address: string): { host: string; port: number } {
   const colon = address.lastIndexOf(':');
@@ -5,8 +8,9 @@ export function splitAddress(address: string): { host: string; port: number } {
   return { host, port: Number(address.slice(colon + 1)) };
 }
 
-/** True for a host and a port from 0 to 65535. */
+/** True for a host and a port from 0 to 65535, and for `unix:/path`. */
 export function isAddress(address: string): boolean {
+  if (/^unix:\/[^,\s]{1,107}$/.test(address)) return true;
   const match = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(address);
   return match !== null && Number(match[2]) <= 65_535;
 }

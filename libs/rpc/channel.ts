@@ -1,4 +1,8 @@
 import * as grpc from '@grpc/grpc-js';
+import { isUnix } from './address.ts';
+import { ownFolder, ownToken } from './identity/own.ts';
+import type { TlsFolder } from './identity/tls-folder.ts';
+import { TokenSource } from './identity/token-source.ts';
 import { channelCredentials } from './tls.ts';
 
 /** Largest message either way: a run of pages or a piece of a dataspace, with room to spare. */
@@ -37,13 +41,24 @@ export const CHANNEL_OPTIONS: grpc.ChannelOptions = {
 /** A line to one server. Clients and streams on it share its connection. */
 export type RpcChannel = grpc.Client;
 
+/** What calls on a channel to a unix socket show. */
+const tokens = new WeakMap<RpcChannel, { readonly token: string | undefined }>();
+
+/** Undefined where the connection itself says who we are, or nobody asks. */
+export const tokenFor = (channel: RpcChannel): string | undefined => tokens.get(channel)?.token;
+
 /** A channel with a connection of its own to `host:port` or `unix:/path`. It connects on first use. */
-export function openChannel(address: string, options: { shared?: boolean } = {}): RpcChannel {
-  const [credentials, tlsOptions] = channelCredentials(address);
-  return new grpc.Client(address, credentials, {
+export function openChannel(
+  address: string,
+  options: { shared?: boolean; folder?: TlsFolder | undefined } = {},
+): RpcChannel {
+  const folder = options.folder ?? ownFolder();
+  const channel = new grpc.Client(address, channelCredentials(address, folder), {
     ...CHANNEL_OPTIONS,
-    ...tlsOptions,
     // Without this, channels of one process to one address end up on one connection.
     'grpc.use_local_subchannel_pool': options.shared ? 0 : 1,
   });
+  if (isUnix(address))
+    tokens.set(channel, folder === undefined ? { token: ownToken() } : new TokenSource(folder, address));
+  return channel;
 }

@@ -1,8 +1,10 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import * as grpc from '@grpc/grpc-js';
 import type { RpcChannel } from './channel.ts';
-import { openChannel, REQUEST_ID_KEY } from './channel.ts';
+import { openChannel, REQUEST_ID_KEY, tokenFor } from './channel.ts';
 import { Code, fromServiceError, RpcError } from './error.ts';
+import { AUTHORIZATION_KEY } from './identity/gate.ts';
+import type { TlsFolder } from './identity/tls-folder.ts';
 import { Interrupt } from './interrupt.ts';
 import type { Logger } from './log.ts';
 import type { Callee } from './plain-words.ts';
@@ -20,6 +22,8 @@ export interface ClientOptions {
   readonly log?: Logger;
   /** For unary calls that name none; 30 s. */
   readonly deadlineMs?: number;
+  /** Who calls, where it is not this process itself. */
+  readonly folder?: TlsFolder | undefined;
 }
 
 /** A client of a service at `host:port`, `unix:/path` or on a channel of the caller's (which `close` leaves open). */
@@ -29,7 +33,7 @@ export function createClient<S extends AnyService>(
   options: ClientOptions = {},
 ): Client<S> {
   const own = typeof address === 'string';
-  const channel = own ? openChannel(address) : address;
+  const channel = own ? openChannel(address, { folder: options.folder }) : address;
   const calls: Record<string, unknown> = {
     close: () => {
       if (own) channel.close();
@@ -57,7 +61,7 @@ function callOf(channel: RpcChannel, method: DescMethod, options: ClientOptions)
     case 'unary':
       return (request: unknown, call: CallOptions = {}) =>
         new Promise((resolve, reject) => {
-          const [metadata, grpcOptions] = callSetup(call, deadlineMs);
+          const [metadata, grpcOptions] = callSetup(channel, call, deadlineMs);
           const done = settle(resolve, reject);
           const running = channel.makeUnaryRequest(
             path,
@@ -73,7 +77,7 @@ function callOf(channel: RpcChannel, method: DescMethod, options: ClientOptions)
     case 'client_streaming':
       return (requests: AsyncIterable<unknown>, call: CallOptions = {}) =>
         new Promise((resolve, reject) => {
-          const [metadata, grpcOptions] = callSetup(call, 0);
+          const [metadata, grpcOptions] = callSetup(channel, call, 0);
           const done = settle(resolve, reject);
           const running = channel.makeClientStreamRequest(path, encode, decode, metadata, grpcOptions, done);
           cancelOnAbort(running, call.signal);
@@ -86,7 +90,7 @@ function callOf(channel: RpcChannel, method: DescMethod, options: ClientOptions)
     case 'server_streaming':
       return (request: unknown, call: CallOptions = {}) =>
         received(() => {
-          const [metadata, grpcOptions] = callSetup(call, 0);
+          const [metadata, grpcOptions] = callSetup(channel, call, 0);
           const running = channel.makeServerStreamRequest(
             path,
             encode,
@@ -101,7 +105,7 @@ function callOf(channel: RpcChannel, method: DescMethod, options: ClientOptions)
     case 'bidi_streaming':
       return (requests: AsyncIterable<unknown>, call: CallOptions = {}) =>
         received(() => {
-          const [metadata, grpcOptions] = callSetup(call, 0);
+          const [metadata, grpcOptions] = callSetup(channel, call, 0);
           const running = channel.makeBidiStreamRequest(path, encode, decode, metadata, grpcOptions);
           cancelOnAbort(running, call.signal);
           return { running, callee, sending: send(requests, running) };
@@ -115,8 +119,14 @@ export const calleeOf = (channel: RpcChannel, path: string): Callee => ({
   address: channel.getChannel().getTarget(),
 });
 
-function callSetup(call: CallOptions, defaultDeadlineMs: number): [grpc.Metadata, grpc.CallOptions] {
+function callSetup(
+  channel: RpcChannel,
+  call: CallOptions,
+  defaultDeadlineMs: number,
+): [grpc.Metadata, grpc.CallOptions] {
   const metadata = new grpc.Metadata({ waitForReady: call.waitForReady ?? false });
+  const token = call.token ?? tokenFor(channel);
+  if (token !== undefined) metadata.set(AUTHORIZATION_KEY, `Bearer ${token}`);
   if (call.requestId !== undefined) metadata.set(REQUEST_ID_KEY, call.requestId);
   const deadlineMs = call.deadlineMs ?? defaultDeadlineMs;
   return [metadata, deadlineMs > 0 ? { deadline: Date.now() + deadlineMs } : {}];
@@ -200,7 +210,7 @@ export function openStream<M extends DescMethod & { methodKind: 'bidi_streaming'
     throw new RpcError(Code.InvalidArgument, `${methodPath(method)} is no bidirectional stream`);
   }
   const channel = typeof address === 'string' ? openChannel(address) : address;
-  const [metadata, grpcOptions] = callSetup(options, 0);
+  const [metadata, grpcOptions] = callSetup(channel, options, 0);
   const stream = channel.makeBidiStreamRequest(
     methodPath(method),
     encoder(method.input) as (message: InInit<M>) => Buffer,

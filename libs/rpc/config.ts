@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { isAddress } from './address.ts';
+import { whyNoIdentity } from './identity/tls-folder.ts';
 import { LOG_LEVELS } from './log.ts';
 import { routerAddresses } from './syslink/routers.ts';
-import { missingTlsFiles } from './tls.ts';
 
 export interface ConfigAbout {
   /** One line: what it is. */
@@ -25,7 +25,17 @@ export const commonConfig = {
 };
 
 /** `host:port`. */
-export const address = () => z.string().refine(isAddress, 'use host:port, as 127.0.0.1:7421');
+export const address = () => z.string().refine(isAddress, 'use host:port or unix:/path, as 127.0.0.1:7421');
+
+/** Beside `--listen`. */
+export const socketPath = () =>
+  z
+    .string()
+    .refine((path) => path === '' || isAddress(`unix:${path}`), 'use an absolute path of at most 107 bytes')
+    .default('')
+    .describe(
+      'unix socket to serve on, too, in a folder of mode 0700, for the others of this machine; empty: none',
+    );
 
 /** Of the routers of the cluster. */
 export const syslinkAddresses = () =>
@@ -51,10 +61,12 @@ export const serviceConfig = {
     .string()
     .default('')
     .superRefine((dir, check) => {
-      const missing = dir === '' ? [] : missingTlsFiles(dir);
-      if (missing.length > 0) check.addIssue(`${missing.join(', ')} cannot be read there`);
+      const why = dir === '' ? undefined : whyNoIdentity(dir);
+      if (why !== undefined) check.addIssue(why);
     })
-    .describe('folder with tls.crt, tls.key and ca.crt for mutual TLS; empty: no TLS'),
+    .describe(
+      'folder with tls.crt, tls.key and ca.crt: the identity of this service; empty: none, and everybody may do everything',
+    ),
 };
 
 /** Name, unit, where from. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Code, codeName, RpcError } from './error.ts';
+import { type Caller, NOBODY } from './identity/identity.ts';
 import { Interrupt } from './interrupt.ts';
 import type { Logger } from './log.ts';
 import type { CallContext } from './service.ts';
@@ -29,8 +30,10 @@ export function beginCall(options: {
   log: Logger;
   meter?: CallMeter;
   stream?: boolean;
+  caller?: Caller;
+  scope?: 'all' | 'own';
 }): ServedCall {
-  const { path, peer, meter, stream = false } = options;
+  const { path, peer, meter, stream = false, caller = NOBODY, scope = 'own' } = options;
   const requestId = (options.requestId || randomUUID()).slice(0, 128);
   const log = options.log.child({ requestId });
   const controller = new AbortController();
@@ -38,7 +41,7 @@ export function beginCall(options: {
   let finished = false;
   meter?.began();
   return {
-    ctx: { signal: controller.signal, requestId, log, peer },
+    ctx: { signal: controller.signal, requestId, log, peer, caller, scope },
     abort(error) {
       if (finished) return;
       this.finish(error);

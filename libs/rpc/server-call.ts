@@ -3,6 +3,9 @@ import * as grpc from '@grpc/grpc-js';
 import { REQUEST_ID_KEY } from './channel.ts';
 import { Code, RpcError } from './error.ts';
 import { DETAILS_KEY, statusBytes } from './error-details.ts';
+import { accessRule, admit, type Scope } from './identity/access.ts';
+import type { Gate } from './identity/gate.ts';
+import type { Caller } from './identity/identity.ts';
 import type { Logger } from './log.ts';
 import type { CallMeter, Serve, ServedCall } from './served-call.ts';
 import { beginCall, pumpResponses } from './served-call.ts';
@@ -19,24 +22,35 @@ type Callback = grpc.sendUnaryData<unknown>;
 export function grpcHandler(
   method: DescMethod,
   handler: AnyHandler | undefined,
-  options: { log: Logger; meter?: CallMeter },
+  options: { log: Logger; meter?: CallMeter; gate: Gate },
 ): grpc.UntypedHandleCall {
-  const { log } = options;
+  const { log, gate } = options;
   const path = methodPath(method);
+  const rule = accessRule(method);
   const unaryResponse = method.methodKind === 'unary' || method.methodKind === 'client_streaming';
   const unaryRequest = method.methodKind === 'unary' || method.methodKind === 'server_streaming';
   const serveRaw = rawOf(handler);
   const grpcServe = (call: Call, callback: Callback) => {
-    const served = begin(call, { path, stream: method.methodKind !== 'unary', ...options });
-    if (handler === undefined) {
-      const failure = served.finish(new RpcError(Code.Unimplemented, `${path} is not served here`))!;
+    let who: { caller: Caller; scope: Scope } | undefined;
+    let refused: unknown;
+    try {
+      const caller = gate.callerOf(call);
+      who = { caller, scope: admit(path, rule, caller) };
+      if (handler === undefined) refused = new RpcError(Code.Unimplemented, `${path} is not served here`);
+    } catch (error) {
+      refused = error;
+    }
+    const served = begin(call, { path, stream: method.methodKind !== 'unary', ...options, ...who });
+    if (refused !== undefined) {
+      const failure = served.finish(refused)!;
+      log.info({ method: path, peer: call.getPeer(), reason: failure.details }, 'refused a call');
       if (unaryResponse) callback(statusOf(failure, served));
       else call.emit('error', statusOf(failure, served));
       return;
     }
     if (serveRaw !== undefined) {
       call.once('close', () => served.finish());
-      serveRaw(call);
+      serveRaw(call, served.ctx);
       return;
     }
     const request = unaryRequest ? call.request : requestsOf(call, served.ctx.signal);
@@ -51,7 +65,14 @@ export function grpcHandler(
 
 function begin(
   call: Call,
-  about: { path: string; stream: boolean; log: Logger; meter?: CallMeter },
+  about: {
+    path: string;
+    stream: boolean;
+    log: Logger;
+    meter?: CallMeter;
+    caller?: Caller;
+    scope?: Scope;
+  },
 ): ServedCall {
   const requestId = call.metadata.get(REQUEST_ID_KEY)[0]?.toString();
   const served = beginCall({ peer: call.getPeer(), requestId, ...about });

@@ -1,11 +1,12 @@
-import { rm } from 'node:fs/promises';
-import { connect } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { Channelz } from '@odonata/proto/grpc/channelz/v1/channelz';
-import { ListenError, splitAddress } from './address.ts';
+import { isUnix, ListenError } from './address.ts';
 import { SERVER_OPTIONS, WINDOW_BYTES } from './channel.ts';
-import { Code, RpcError } from './error.ts';
 import { ServingState } from './health.ts';
+import { Gate } from './identity/gate.ts';
+import { guarded } from './identity/guarded.ts';
+import { ownFolder } from './identity/own.ts';
+import type { TlsFolder } from './identity/tls-folder.ts';
 import type { Logger } from './log.ts';
 import { addOnDemand, methodsOf } from './on-demand-service.ts';
 import { addReflection } from './reflection.ts';
@@ -14,7 +15,9 @@ import { grpcHandler } from './server-call.ts';
 import type { AnyService, Handlers } from './service.ts';
 import { decoder, encoder, handlerOf, isRequestStream, isResponseStream, methodPath } from './service.ts';
 import { serverCredentials } from './tls.ts';
+import { UnixDoors } from './unix-doors.ts';
 
+export { isListening } from './listening.ts';
 export { failStream } from './server-call.ts';
 export type { CallContext, Handlers } from './service.ts';
 export { raw } from './service.ts';
@@ -38,10 +41,15 @@ export interface RpcServerOptions {
   readonly log: Logger;
   /** Counts the calls. */
   readonly meter?: CallMeter;
+  /** Whom it serves as; this process' own identity unless told otherwise. */
+  readonly folder?: TlsFolder;
 }
 
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { name, log } = options;
+  const folder = options.folder ?? ownFolder();
+  const gate = new Gate(folder);
+  const doors = new UnixDoors(log);
   const server = new grpc.Server(SERVER_OPTIONS);
   widenStreamWindow(server);
   const services: AnyService[] = [];
@@ -52,22 +60,24 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     add(service, handlers) {
       if (completed) throw new Error(`bug: ${service.typeName} is added to a server that already listens`);
       services.push(service);
-      server.addService(definitionOf(service), implementationOf(service, handlers, options));
+      server.addService(definitionOf(service), implementationOf(service, handlers, { ...options, gate }));
       health.set(service.typeName, true);
       return rpcServer;
     },
     complete() {
       if (completed) return;
       completed = true;
-      addReflection(server, services);
-      health.addTo(server);
-      addOnDemand(server, methodsOf(Channelz), (taker) =>
-        grpc.addAdminServicesToServer(taker as grpc.Server),
-      );
+      const taker = guarded(server, gate, log);
+      addReflection(taker, services);
+      health.addTo(taker);
+      addOnDemand(taker, methodsOf(Channelz), (taker) => grpc.addAdminServicesToServer(taker as grpc.Server));
     },
     async listen(address) {
       rpcServer.complete();
-      const bound = await bind(server, address);
+      const bound = isUnix(address)
+        ? await doors.open(address, server)
+        : await bind(server, address, serverCredentials(address, folder));
+      gate.serves(bound);
       log.info({ address: bound }, `${name} listens`);
       return bound;
     },
@@ -81,6 +91,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   };
   async function drain(deadlineMs: number): Promise<void> {
     rpcServer.setServing(false);
+    doors.close();
     const over = new Promise<boolean>((resolve) => server.tryShutdown(() => resolve(true)));
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<boolean>((resolve) => {
@@ -114,7 +125,7 @@ function definitionOf(service: AnyService): grpc.ServiceDefinition {
 function implementationOf(
   service: AnyService,
   handlers: object,
-  options: RpcServerOptions,
+  options: RpcServerOptions & { gate: Gate },
 ): grpc.UntypedServiceImplementation {
   const implementation: grpc.UntypedServiceImplementation = {};
   for (const method of service.methods) {
@@ -123,37 +134,14 @@ function implementationOf(
   return implementation;
 }
 
-const pathOf = (address: string): string => address.slice('unix:'.length);
-
-async function bind(server: grpc.Server, address: string): Promise<string> {
-  const path = address.startsWith('unix:') ? pathOf(address) : undefined;
-  if (path !== undefined) await removeStaleSocket(path);
+async function bind(server: grpc.Server, address: string, by: grpc.ServerCredentials): Promise<string> {
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, serverCredentials(address), (error, bound) => {
+    server.bindAsync(address, by, (error, bound) => {
       if (error === null) resolve(bound);
       else reject(new ListenError(address, 'listen', error));
     });
   });
-  return path !== undefined ? address : `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
-}
-
-/** True where somebody listens: on `unix:/path`, or `host:port` of this machine. */
-export function isListening(address: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = address.startsWith('unix:') ? connect(pathOf(address)) : connect(splitAddress(address));
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
-}
-
-/** A socket file that a killed server left answers nobody and would refuse us. One that answers stays. */
-async function removeStaleSocket(path: string): Promise<void> {
-  if (await isListening(`unix:${path}`))
-    throw new RpcError(Code.AlreadyExists, `somebody else listens on unix:${path}`);
-  await rm(path, { force: true });
+  return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
 }
 
 /**

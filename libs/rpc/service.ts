@@ -2,6 +2,7 @@ import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from '@b
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
 import type * as grpc from '@grpc/grpc-js';
+import type { Caller } from './identity/identity.ts';
 import type { Logger } from './log.ts';
 
 /** A service as the generated code describes it. */
@@ -21,23 +22,29 @@ export interface CallContext {
   readonly requestId: string;
   /** Carries the request id. */
   readonly log: Logger;
-  /** Who calls: an address, or `syslink:<name or sysid>`. */
+  /** Where the call comes from: an address, or `syslink:<name or sysid>`. */
   readonly peer: string;
+  /** Who calls. */
+  readonly caller: Caller;
+  /** What they may touch by this method: anybody's things, or their own (`ownerOnly`). */
+  readonly scope: 'all' | 'own';
 }
 
 const RAW = Symbol('raw');
 export interface RawHandler<I, O> {
-  readonly [RAW]: (call: grpc.ServerDuplexStream<I, O>) => void;
+  readonly [RAW]: (call: grpc.ServerDuplexStream<I, O>, ctx: CallContext) => void;
 }
 
 /** A handler of a bidirectional stream that works on grpc's own stream, for hot paths. It serves gRPC only. */
-export function raw<I, O>(serve: (call: grpc.ServerDuplexStream<I, O>) => void): RawHandler<I, O> {
+export function raw<I, O>(
+  serve: (call: grpc.ServerDuplexStream<I, O>, ctx: CallContext) => void,
+): RawHandler<I, O> {
   return { [RAW]: serve };
 }
 
 export function rawOf(
   handler: unknown,
-): ((call: grpc.ServerDuplexStream<unknown, unknown>) => void) | undefined {
+): ((call: grpc.ServerDuplexStream<unknown, unknown>, ctx: CallContext) => void) | undefined {
   return typeof handler === 'object' && handler !== null && RAW in handler
     ? (handler as RawHandler<unknown, unknown>)[RAW]
     : undefined;
@@ -80,6 +87,8 @@ export interface CallOptions {
   readonly deadlineMs?: number;
   /** Passed on so that logs can be joined; made by the server when missing. */
   readonly requestId?: string;
+  /** Who calls, where it is not this process itself: a token that was made for it (identity/token.ts). */
+  readonly token?: string;
   /** Wait for the server to come up (until the deadline) instead of UNAVAILABLE at once. */
   readonly waitForReady?: boolean;
 }

@@ -8,9 +8,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createClient } from './client.ts';
 import { readConfig, serviceConfig } from './config.ts';
 import { Code, type RpcError } from './error.ts';
+import { useTls } from './identity/own.ts';
 import { silentLog } from './log.ts';
 import { createRpcServer } from './server.ts';
-import { useTls } from './tls.ts';
 
 let folder: string;
 const ours = () => join(folder, 'ours');

@@ -1,56 +1,105 @@
-// Mutual TLS of a process: one certificate for what it serves and for what it calls, of the cluster's own authority.
-//
-//   tls.crt, tls.key   the certificate of this process, with its key
-//   ca.crt             the authority: a peer is one of us when it shows a certificate of this one
-//
-// These are the names in a Secret that cert-manager makes. Addresses are those of pods and change, so each certificate
-// carries the DNS name `odonata` and that name is what is checked. Unix sockets stay plain: their folder guards them.
-import { accessSync, constants, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+// Mutual TLS of what this process serves and calls by TCP, with the identity in its folder. Unix sockets are plain: their
+// folder guards them, and calls on them show a token (identity/token.ts). Addresses are those of pods and change, so whom
+// one has connected to is known by the identity in the certificate, and not by a host's name.
+import type { PeerCertificate } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
+import { isUnix } from './address.ts';
+import { identityOf, parsedCertificate } from './identity/certificate.ts';
+import { type Caller, formatIdentity, isService } from './identity/identity.ts';
+import type { TlsFolder } from './identity/tls-folder.ts';
 
-/** In every certificate of a cluster. */
-export const TLS_NAME = 'odonata';
-const FILES = ['tls.crt', 'tls.key', 'ca.crt'] as const;
+const LOOK_MS = 2_000;
 
-let tlsDir = '';
+type Provider = grpc.experimental.CertificateProvider;
+type CaListener = Parameters<Provider['addCaCertificateListener']>[0];
+type IdentityListener = Parameters<Provider['addIdentityCertificateListener']>[0];
 
-/** From now on servers and channels of this process use the certificate in this folder; empty: no TLS. */
-export function useTls(dir: string): void {
-  tlsDir = dir;
+export function serverCredentials(address: string, folder: TlsFolder | undefined): grpc.ServerCredentials {
+  if (folder === undefined || isUnix(address)) return grpc.ServerCredentials.createInsecure();
+  const provider = providerOf(folder);
+  return grpc.experimental.createCertificateProviderServerCredentials(provider, provider, true);
 }
 
-/** The files that cannot be read there. */
-export function missingTlsFiles(dir: string): string[] {
-  return FILES.filter((file) => {
-    try {
-      accessSync(join(dir, file), constants.R_OK);
-      return false;
-    } catch {
-      return true;
-    }
+export function channelCredentials(address: string, folder: TlsFolder | undefined): grpc.ChannelCredentials {
+  if (folder === undefined || isUnix(address)) return grpc.credentials.createInsecure();
+  const provider = providerOf(folder);
+  return grpc.experimental.createCertificateProviderChannelCredentials(provider, provider, {
+    checkServerIdentity: (_host, certificate) => whyNotService(certificate, folder.identity.caller),
   });
 }
 
-export function serverCredentials(address: string): grpc.ServerCredentials {
-  if (!isSecured(address)) return grpc.ServerCredentials.createInsecure();
-  const { authority, key, certificate } = readTls();
-  return grpc.ServerCredentials.createSsl(authority, [{ private_key: key, cert_chain: certificate }], true);
+/** Undefined for a service of our cluster. */
+function whyNotService({ raw }: PeerCertificate, own: Caller): Error | undefined {
+  const server = identityOf(parsedCertificate(raw));
+  if (server === undefined) return new Error('the certificate of the server names nobody of a cluster');
+  if (server.cluster !== own.cluster || !isService(server))
+    return new Error(`the server is ${formatIdentity(server)}, no service of the cluster ${own.cluster}`);
+  return undefined;
 }
 
-/** Read anew for each channel: a renewed certificate is taken without a restart. */
-export function channelCredentials(address: string): [grpc.ChannelCredentials, grpc.ChannelOptions] {
-  if (!isSecured(address)) return [grpc.credentials.createInsecure(), {}];
-  const { authority, key, certificate } = readTls();
-  const credentials = grpc.credentials.createSsl(authority, key, certificate);
-  return [credentials, { 'grpc.ssl_target_name_override': TLS_NAME, 'grpc.default_authority': TLS_NAME }];
+const providers = new WeakMap<TlsFolder, CertificateFiles>();
+
+function providerOf(folder: TlsFolder): Provider {
+  let provider = providers.get(folder);
+  if (provider === undefined) {
+    provider = new CertificateFiles(folder);
+    providers.set(folder, provider);
+  }
+  return provider;
 }
 
-function isSecured(address: string): boolean {
-  return tlsDir !== '' && !address.startsWith('unix:');
-}
+/** Tells grpc-js the certificates of a folder, at once and when they change. */
+class CertificateFiles implements Provider {
+  readonly #folder: TlsFolder;
+  readonly #authority = new Set<CaListener>();
+  readonly #identity = new Set<IdentityListener>();
+  #told: object | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
-function readTls(): { authority: Buffer; key: Buffer; certificate: Buffer } {
-  const [certificate, key, authority] = FILES.map((file) => readFileSync(join(tlsDir, file)));
-  return { authority: authority!, key: key!, certificate: certificate! };
+  constructor(folder: TlsFolder) {
+    this.#folder = folder;
+  }
+
+  addCaCertificateListener(listener: CaListener): void {
+    this.#authority.add(listener);
+    listener({ caCertificate: this.#folder.identity.authorityPem });
+    this.#watch();
+  }
+
+  removeCaCertificateListener(listener: CaListener): void {
+    this.#authority.delete(listener);
+    this.#rest();
+  }
+
+  addIdentityCertificateListener(listener: IdentityListener): void {
+    this.#identity.add(listener);
+    const { certificatePem, keyPem } = this.#folder.identity;
+    listener({ certificate: certificatePem, privateKey: keyPem });
+    this.#watch();
+  }
+
+  removeIdentityCertificateListener(listener: IdentityListener): void {
+    this.#identity.delete(listener);
+    this.#rest();
+  }
+
+  #watch(): void {
+    this.#told ??= this.#folder.identity;
+    this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
+  }
+
+  #rest(): void {
+    if (this.#authority.size + this.#identity.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #look(): void {
+    const { identity } = this.#folder;
+    if (identity === this.#told) return;
+    this.#told = identity;
+    for (const tell of this.#authority) tell({ caCertificate: identity.authorityPem });
+    for (const tell of this.#identity)
+      tell({ certificate: identity.certificatePem, privateKey: identity.keyPem });
+  }
 }

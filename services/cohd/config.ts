@@ -1,12 +1,13 @@
 import { busConfig } from '@odonata/bus/config.ts';
 import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
-import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts';
+import { address, serviceConfig, socketPath, syslinkAddresses } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
 /** Flags and environment of cohd. */
 export const cohdConfig = {
   ...serviceConfig,
   listen: address().default('127.0.0.1:7421').describe('address for holders and inspection, host:port'),
+  socket: socketPath(),
   advertise: address()
     .or(z.literal(''))
     .default('')

@@ -59,6 +59,7 @@ export async function serve(
   const handlers = directoryHandlers(service, registry, () => led.live);
   const server = createRpcServer({ name: replica, log, meter }).add(DirectoryService, handlers);
   server.add(EventService, events.handlers());
+  if (config.socket) await server.listen(`unix:${config.socket}`);
   const listens = await server.listen(config.listen);
   const { replicas, shards: shardKeys } = buckets;
   const electionBuckets = new ElectionBuckets({ bus, replicas, shardKeys, replica });

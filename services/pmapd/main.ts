@@ -1,7 +1,7 @@
 import { parseConfig } from '@odonata/rpc/config.ts';
+import { useTls } from '@odonata/rpc/identity/own.ts';
 import { runService, STOP_MS } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
-import { useTls } from '@odonata/rpc/tls.ts';
 import { useShortSlices } from '@odonata/userfault/scheduling.ts';
 import { pmapdConfig } from './config.ts';
 import { serve } from './serve.ts';

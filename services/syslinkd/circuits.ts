@@ -16,6 +16,7 @@ import {
   frame,
   statusInit,
 } from '@odonata/rpc/syslink/frame.ts';
+import { callerOf } from './asking.ts';
 import type { Connection, Endpoint, Leg } from './registry.ts';
 
 /**
@@ -54,6 +55,7 @@ export class CircuitTable {
       to.legs.set(far.number, far);
       request.circuit = far.number;
       request.from = create(AddressSchema, { sysid: from.sysid, name: from.name, session: from.session });
+      request.caller = callerOf(from);
       request.hopLimit -= 1;
       to.connection.send(frame({ case: 'circuitOpen', value: request }));
     } catch (error) {

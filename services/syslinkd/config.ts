@@ -1,9 +1,10 @@
-import { address, serviceConfig } from '@odonata/rpc/config.ts';
+import { address, serviceConfig, socketPath } from '@odonata/rpc/config.ts';
 import { z } from 'zod';
 
 /** Flags and environment of syslinkd. */
 export const syslinkdConfig = {
   listen: address().default('127.0.0.1:7411').describe('address to listen on, host:port'),
+  socket: socketPath(),
   ...serviceConfig,
   settleMs: z
     .number()

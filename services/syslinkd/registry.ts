@@ -1,6 +1,8 @@
+import { Role } from '@odonata/proto/auth/v1/access';
 import type { Address, Frame, Register } from '@odonata/proto/syslink/v1/syslink';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { ANYONE, type Caller, isPerson, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
 import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 
 /** Endpoints that went away are remembered so long, and at most so many: a list shows them as not connected. */
@@ -13,6 +15,8 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/;
 
 /** The stream of an endpoint. */
 export interface Connection {
+  /** Who is at its other end. */
+  readonly caller: Caller;
   send(frame: Frame): void;
   /** Bytes that it has not taken yet. */
   readonly waitingBytes: number;
@@ -46,6 +50,7 @@ export interface Endpoint {
   session: bigint;
   node: string;
   nodeIndex: number;
+  caller: Caller;
   connection: Connection | undefined;
   goneAtMs: number;
   /** Requests to it, by who asked and the number that they gave: `<sysid>/<msgid>`. */
@@ -76,7 +81,7 @@ export class Registry {
    * The endpoint that registers, not yet connected. ABORTED when a later session of that name is connected. An earlier
    * one is still connected in the answer: the caller ends it.
    */
-  register(request: Register): Endpoint {
+  register(request: Register, caller: Caller): Endpoint {
     const { name, kind, session, node, nodeIndex } = request;
     if (name === '' && kind !== EndpointKind.CLIENT) {
       throw new RpcError(Code.InvalidArgument, 'only a client may register without a name');
@@ -86,12 +91,13 @@ export class Registry {
     if (this.#bySysid.size >= CONNECTED_LIMIT + REMEMBER_LIMIT) {
       throw new RpcError(Code.ResourceExhausted, `${CONNECTED_LIMIT} endpoints are registered already`);
     }
+    expectOwnName(request, caller);
     const known = name === '' ? undefined : this.#byName.get(name);
-    if (known === undefined) return this.#add(request);
+    if (known === undefined) return this.#add(request, caller);
     if (known.connection !== undefined && session < known.session) {
       throw new RpcError(Code.Aborted, `a later start of ${name} (session ${known.session}) is registered`);
     }
-    Object.assign(known, { kind, session, node, nodeIndex });
+    Object.assign(known, { kind, session, node, nodeIndex, caller });
     return known;
   }
 
@@ -151,19 +157,43 @@ export class Registry {
       : names.join(', ');
   }
 
-  #add({ name, kind, session, node, nodeIndex }: Register): Endpoint {
+  #add({ name, kind, session, node, nodeIndex }: Register, caller: Caller): Endpoint {
     if (this.#registrations >= REGISTRATIONS_LIMIT) {
       throw new RpcError(Code.ResourceExhausted, 'this router has given all its identities; start it again');
     }
     this.#registrations += 1;
     const sysid = this.#routerBits + BigInt(this.#registrations);
     const endpoint: Endpoint = {
-      ...{ sysid, name, kind, session, node, nodeIndex },
+      ...{ sysid, name, kind, session, node, nodeIndex, caller },
       ...{ connection: undefined, goneAtMs: 0, lastLeg: 0n },
       ...{ owed: new Map(), asked: new Map(), legs: new Map() },
     };
     this.#bySysid.set(endpoint.sysid, endpoint);
     if (name !== '') this.#byName.set(name, endpoint);
     return endpoint;
+  }
+}
+
+/** A name is that of one identity, whatever number of session somebody gives. @throws RpcError PERMISSION_DENIED */
+function expectOwnName({ name, kind, node }: Register, caller: Caller): void {
+  if (caller === ANYONE || isOwnName({ name, kind, node }, caller)) return;
+  throw new RpcError(
+    Code.PermissionDenied,
+    `${shownCaller(caller)} may not register as ${name === '' ? 'a client' : `"${name}"`}`,
+  );
+}
+
+function isOwnName({ name, kind, node }: Pick<Register, 'name' | 'kind' | 'node'>, caller: Caller): boolean {
+  switch (kind) {
+    case EndpointKind.PMAP:
+      return caller.role === Role.PMAPD && speaksFor(caller, node) && name === `${node}/pmapd`;
+    case EndpointKind.VKERNEL:
+      return caller.role === Role.VKERNELD && speaksFor(caller, node) && name === `${node}/vkerneld`;
+    case EndpointKind.DIRECTORY:
+      return caller.role === Role.COHD && speaksFor(caller, name);
+    case EndpointKind.CLIENT:
+      return isPerson(caller) && name === '';
+    default:
+      return false;
   }
 }

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Frame } from '@odonata/proto/syslink/v1/syslink';
 import { CircuitDataSchema, EndpointKind, MessageSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { ANYONE } from '@odonata/rpc/identity/identity.ts';
 import { CIRCUIT_WINDOW_BYTES, frame } from '@odonata/rpc/syslink/frame.ts';
 import { describe, expect, it } from 'vitest';
 import type { Connection } from './registry.ts';
@@ -11,6 +12,7 @@ import { Router } from './router.ts';
 class Peer implements Connection {
   readonly got: string[] = [];
   readonly frames: Frame[] = [];
+  readonly caller = ANYONE;
   waitingBytes = 0;
   ended: RpcError | undefined;
   readonly router: Router;

@@ -12,6 +12,7 @@ import {
   MESSAGE_DEADLINE_MS,
   statusInit,
 } from '@odonata/rpc/syslink/frame.ts';
+import { callerOf } from './asking.ts';
 import { CircuitTable } from './circuits.ts';
 import type { Connection, Endpoint } from './registry.ts';
 import { Registry } from './registry.ts';
@@ -158,7 +159,7 @@ export class Router {
     let endpoint: Endpoint;
     try {
       if (this.#draining) throw stops();
-      endpoint = this.#registry.register(received.value);
+      endpoint = this.#registry.register(received.value, connection.caller);
     } catch (error) {
       connection.end(fromServiceError(error));
       return;
@@ -227,6 +228,7 @@ export class Router {
       });
       from.asked.set(message.msgid, to);
       message.from = addressOf(from);
+      message.caller = callerOf(from);
       message.hopLimit -= 1;
       to.connection.send(frame({ case: 'message', value: message }));
     } catch (error) {

@@ -29,6 +29,8 @@ export interface Syslinkd {
 
 export interface SyslinkdOptions {
   readonly listen: string;
+  /** A unix socket besides; empty or none: no. */
+  readonly socket?: string;
   readonly metricsListen?: string;
   /** It says that it is not ready for so long: services find it meanwhile. */
   readonly settleMs?: number;
@@ -46,9 +48,10 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
   const metrics = new Metrics('syslinkd');
   syslinkdMetrics(metrics, router, connections);
   const server = createRpcServer({ name: 'syslinkd', log, meter: metrics.callMeter() }).add(RouterService, {
-    attach: raw((call) => {
+    attach: raw((call, { caller }) => {
       const outbox = new Outbox(call);
       const connection: Connection = {
+        caller,
         send: (frame) => outbox.send(frame),
         get waitingBytes() {
           return outbox.waitingBytes;
@@ -94,6 +97,7 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
     unready = undefined;
     server.setServing(true);
   }, settleMs);
+  if (options.socket) await server.listen(`unix:${options.socket}`);
   const address = await server.listen(options.listen);
   const metricsServer = await serveMetrics({
     listen: metricsListen,

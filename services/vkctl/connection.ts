@@ -8,12 +8,14 @@ import { type Endpoint, EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { isAddress } from '@odonata/rpc/address.ts';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
+import { useTls } from '@odonata/rpc/identity/own.ts';
+import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
-import { useTls } from '@odonata/rpc/tls.ts';
+import { adminFolder } from './cluster/certificates.ts';
 import { clusterPaths } from './cluster/paths.ts';
-import type { ClusterRecord } from './cluster/record.ts';
+import { type ClusterRecord, isRouter } from './cluster/record.ts';
 import { runningSupervisor } from './cluster/supervisors.ts';
 import { EXIT, Failure } from './failure.ts';
 
@@ -33,9 +35,11 @@ export class Connection {
   readonly cluster: string;
   readonly #syslink: SyslinkEndpoint;
   readonly #routers: string;
+  readonly #folder: TlsFolder | undefined;
 
   /** @param routers their addresses, with commas between */
-  constructor(cluster: string, syslink: SyslinkEndpoint, routers: string) {
+  constructor(cluster: string, syslink: SyslinkEndpoint, routers: string, folder?: TlsFolder) {
+    this.#folder = folder;
     this.cluster = cluster;
     this.#syslink = syslink;
     this.#routers = routers;
@@ -144,7 +148,7 @@ export class Connection {
     return [
       ...routerAddresses(this.#routers).map((address): [string, Client<typeof EventService>] => [
         `the router at ${address}`,
-        createClient(EventService, address),
+        createClient(EventService, address, { folder: this.#folder }),
       ]),
       ...others.map(({ name }): [string, Client<typeof EventService>] => [
         name,
@@ -214,11 +218,20 @@ export function expectHere(command: string, flag: string | undefined): void {
   );
 }
 
+/** To a cluster of this machine, as whoever started it. */
+export async function connectHere(
+  { plan, services }: Pick<ClusterRecord, 'plan' | 'services'>,
+  timeoutMs?: number,
+): Promise<Connection> {
+  const sockets = services.filter(isRouter).map(({ address, socket = address }) => socket);
+  return await connectTo(plan.cluster, sockets.join(), { timeoutMs, folder: adminFolder(plan) });
+}
+
 /** @param address of the routers, host:port each, with commas between: to any one of them */
 export async function connectTo(
   cluster: string,
   address: string,
-  timeoutMs = ATTACH_MS,
+  { timeoutMs = ATTACH_MS, folder }: { timeoutMs?: number | undefined; folder?: TlsFolder | undefined } = {},
 ): Promise<Connection> {
   const syslink = attachSyslink({
     address,
@@ -226,10 +239,11 @@ export async function connectTo(
     kind: EndpointKind.CLIENT,
     requestId: process.env.ODONATA_REQUEST_ID || randomUUID(),
     log: silentLog(),
+    folder,
   });
   try {
     await syslink.ready({ deadlineMs: timeoutMs });
-    return new Connection(cluster, syslink, address);
+    return new Connection(cluster, syslink, address, folder);
   } catch (cause) {
     syslink.close();
     throw notAnswering(cluster, address, cause);
@@ -256,8 +270,11 @@ function notAnswering(cluster: string, address: string, cause: unknown): Failure
 
 /** Runs `use` with a connection to the cluster (ODONATA_SYSLINK: to one that runs elsewhere), and closes it. */
 export async function withConnection<T>(cluster: string, use: (to: Connection) => Promise<T>): Promise<T> {
-  const address = elsewhere() ?? (await runningRecord(cluster)).syslink;
-  const connection = await connectTo(cluster, address);
+  const address = elsewhere();
+  const connection =
+    address === undefined
+      ? await connectHere(await runningRecord(cluster))
+      : await connectTo(cluster, address);
   try {
     return await use(connection);
   } finally {

@@ -1,11 +1,13 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { ProcessState, type VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import type { Handlers } from '@odonata/rpc/service.ts';
 import type { RunPlace } from './run.ts';
 import { run } from './run.ts';
 import { checkSignal } from './signals.ts';
+import { nameOfKey } from './vkernel-child.ts';
 
 /** The handlers of VkernelService, over gRPC and syslink alike. */
 export function vkernelHandlers(place: RunPlace): Handlers<typeof VkernelService> {
@@ -13,19 +15,33 @@ export function vkernelHandlers(place: RunPlace): Handlers<typeof VkernelService
   return {
     run: (requests, ctx) => run(place, requests, ctx),
 
-    listProcesses({ pageSize, pageToken }) {
-      const { items, nextPageToken } = pageOf(table.list(), ({ pid }) => pid.toString(), pageSize, pageToken);
+    listProcesses({ pageSize, pageToken }, ctx) {
+      const theirs = table.list().filter(({ user }) => isTheirs(ctx, user));
+      const { items, nextPageToken } = pageOf(theirs, ({ pid }) => pid.toString(), pageSize, pageToken);
       const processes = items.map(
-        ({ pid, vkernel, command, state, exit, startedAtMs, residentPages, cpuMs }) => {
+        ({ pid, vkernel: key, user, command, state, exit, startedAtMs, residentPages, cpuMs }) => {
           const startedAt = timestampFromMs(startedAtMs);
-          return { pid, node, vkernel, command: [...command], state, exit, startedAt, residentPages, cpuMs };
+          const vkernel = nameOfKey(key);
+          return {
+            pid,
+            node,
+            vkernel,
+            user,
+            command: [...command],
+            state,
+            exit,
+            startedAt,
+            residentPages,
+            cpuMs,
+          };
         },
       );
       return { processes, nextPageToken };
     },
 
-    kill({ pid, signal }) {
+    kill({ pid, signal }, ctx) {
       const process = table.get(pid, node);
+      ownerOnly(ctx, process.user, `process ${pid} on ${node}`);
       const name = checkSignal(signal);
       if (process.state === ProcessState.EXITED) {
         throw new RpcError(Code.FailedPrecondition, `process ${pid} on ${node} ended already`);
@@ -35,17 +51,19 @@ export function vkernelHandlers(place: RunPlace): Handlers<typeof VkernelService
     },
 
     async *getLogs({ pid, follow }, ctx) {
-      const { log } = table.get(pid, node);
+      const { log, user } = table.get(pid, node);
+      ownerOnly(ctx, user, `process ${pid} on ${node}`);
       for await (const { chunk, droppedBytes } of log.read(follow, ctx.signal)) {
         yield { output: chunk && { stream: chunk.stream, data: chunk.data }, droppedBytes };
       }
     },
 
-    listVkernels() {
+    listVkernels(_request, ctx) {
+      const theirs = vkernels.list().filter(({ user }) => isTheirs(ctx, user));
       return {
-        vkernels: vkernels.list().map(({ record: { name, hostPid, startedAtMs } }) => {
+        vkernels: theirs.map(({ key, record: { name, user, hostPid, startedAtMs } }) => {
           const startedAt = timestampFromMs(startedAtMs);
-          return { name, node, hostPid, processes: table.running(name).length, startedAt };
+          return { name, user, node, hostPid, processes: table.running(key).length, startedAt };
         }),
       };
     },

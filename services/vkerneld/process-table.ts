@@ -24,7 +24,10 @@ export interface Watcher {
 
 export interface Process {
   readonly pid: bigint;
+  /** Its virtual kernel: `USER/NAME`. */
   readonly vkernel: string;
+  /** Whose it is. */
+  readonly user: string;
   readonly command: readonly string[];
   readonly startedAtMs: number;
   state: ProcessState;
@@ -39,6 +42,7 @@ export interface Process {
 export interface ProcessRecord {
   readonly pid: string;
   readonly vkernel: string;
+  readonly user: string;
   readonly command: readonly string[];
   readonly startedAtMs: number;
 }
@@ -63,9 +67,9 @@ export class ProcessTable {
   }
 
   /** A new process, being loaded. */
-  create(vkernel: string, command: readonly string[]): Process {
+  create({ key: vkernel, user }: { key: string; user: string }, command: readonly string[]): Process {
     const pid = this.#nextPid();
-    const process = this.#add({ pid: pid.toString(), vkernel, command, startedAtMs: Date.now() });
+    const process = this.#add({ pid: pid.toString(), vkernel, user, command, startedAtMs: Date.now() });
     this.onChange();
     return process;
   }
@@ -130,9 +134,9 @@ export class ProcessTable {
     this.onChange();
   }
 
-  #add({ pid, vkernel, command, startedAtMs }: ProcessRecord): Process {
+  #add({ pid, vkernel, user, command, startedAtMs }: ProcessRecord): Process {
     const process: Process = {
-      ...{ pid: BigInt(pid), vkernel, command, startedAtMs, state: ProcessState.STARTING },
+      ...{ pid: BigInt(pid), vkernel, user, command, startedAtMs, state: ProcessState.STARTING },
       ...{ exit: undefined, residentPages: 0n, cpuMs: 0n, log: new ProcessLog(), watcher: undefined },
     };
     this.#processes.set(process.pid, process);

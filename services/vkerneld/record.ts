@@ -8,6 +8,8 @@ import { z } from 'zod';
 /** A virtual kernel that was started, and may outlive its supervisor. */
 const vkernelRecord = z.object({
   name: z.string(),
+  /** Whose it is. */
+  user: z.string().default('anyone'),
   index: z.number(),
   token: z.string(),
   hostPid: z.number(),
@@ -24,6 +26,7 @@ const record = z.object({
       z.object({
         pid: z.string(),
         vkernel: z.string(),
+        user: z.string().default('anyone'),
         command: z.array(z.string()),
         startedAtMs: z.number(),
       }),

@@ -1,4 +1,6 @@
 import type { RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import { ownerOnly } from '@odonata/rpc/identity/access.ts';
+import { personOf } from '@odonata/rpc/identity/identity.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import { shortenedCommand } from './command-line.ts';
 import type { Response } from './output-backlog.ts';
@@ -7,7 +9,7 @@ import type { Program } from './program-spec.ts';
 import { grantedDirectories, nextEvent, readProgram } from './program-spec.ts';
 import { Terminal } from './terminal.ts';
 import type { Terminals } from './terminals.ts';
-import type { VkernelChild } from './vkernel-child.ts';
+import type { VkernelChild, VkernelOwner } from './vkernel-child.ts';
 import type { Vkernels } from './vkernels.ts';
 import { DEFAULT_VKERNEL } from './vkernels.ts';
 
@@ -35,6 +37,7 @@ export async function* run(
   const first = await nextEvent(iterator);
   if (first.case === 'resume') {
     const terminal = place.terminals.get(first.value.terminal);
+    ownerOnly(ctx, terminal.user, `the terminal of process ${terminal.pid}`);
     yield* terminal.resume(iterator, first.value.outputTaken, ctx);
     return;
   }
@@ -44,13 +47,22 @@ export async function* run(
     const { terminal: name } = program.spec;
     if (name !== '') place.terminals.expectNew(name);
     const dirs = await grantedDirectories(program.spec.dirs, place.allowDirs, place.node);
-    const vkernel = await place.vkernels.demand(program.spec.vkernel || DEFAULT_VKERNEL, ctx.signal);
+    const vkernel = await place.vkernels.demand(
+      program.spec.vkernel || DEFAULT_VKERNEL,
+      ownerOf(ctx),
+      ctx.signal,
+    );
     ctx.signal.throwIfAborted();
     terminal = start(place, program, dirs, vkernel, ctx);
   } finally {
     program.release();
   }
   yield* terminal.serve(iterator, ctx);
+}
+
+/** Whose the program is: of whoever asked for it. */
+function ownerOf({ caller }: CallContext): VkernelOwner {
+  return { user: personOf(caller) ?? caller.name, groups: caller.groups };
 }
 
 function start(
@@ -60,11 +72,11 @@ function start(
   vkernel: VkernelChild,
   ctx: CallContext,
 ): Terminal {
-  const process = place.table.create(vkernel.name, shortenedCommand([spec.name, ...spec.args]));
+  const process = place.table.create(vkernel, shortenedCommand([spec.name, ...spec.args]));
   const { pid } = process;
   const terminal = new Terminal(place, process, spec);
   terminal.callerIs(ctx);
-  ctx.log.info({ pid, vkernel: vkernel.name, program: spec.name }, 'starting a process');
+  ctx.log.info({ pid, vkernel: vkernel.key, program: spec.name }, 'starting a process');
   try {
     const bytes = module.reduce((sum, piece) => sum + piece.length, 0);
     const whole = bytes <= PIECE_BYTES ? Buffer.concat(module) : undefined;

@@ -6,6 +6,7 @@ import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { withBackoff } from '@odonata/rpc/backoff.ts';
 import { createClient } from '@odonata/rpc/client.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
+import { ownFolder } from '@odonata/rpc/identity/own.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
@@ -53,7 +54,7 @@ export async function serveVkerneld(
   const nodeIndex = config.nodeIndex || (await askNodeIndex(socketDir, log));
   const file = new RecordFile(socketDir, log);
   const table = new ProcessTable({ nodeIndex, lastNumber: file.read().lastNumber });
-  const place = { node, nodeIndex, socketDir, logLevel, program: vkernelProgram };
+  const place = { node, nodeIndex, socketDir, logLevel, folder: ownFolder(), program: vkernelProgram };
   const vkernels = new Vkernels({ place, table, file, log });
   const metrics = new Metrics('vkerneld');
   const meter = metrics.callMeter();

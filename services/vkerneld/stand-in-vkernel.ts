@@ -10,6 +10,7 @@
 
 import type { StartProcess } from '@odonata/proto/vkernel/v1/vkernel';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
+import { useToken } from '@odonata/rpc/identity/own.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { ControlLink } from './vkernel/control-link.ts';
 
@@ -24,6 +25,7 @@ interface Guest {
 const guests = new Map<bigint, Guest>();
 const moduleBytes = new Map<bigint, number>();
 
+useToken(setting('IDENTITY'));
 const link = new ControlLink({
   address: setting('CONTROL'),
   name: setting('NAME'),
@@ -70,7 +72,7 @@ const link = new ControlLink({
         return;
       }
       case 'shutdown':
-        if (setting('NAME') === 'stubborn') return;
+        if (setting('NAME').endsWith('/stubborn')) return;
         for (const pid of guests.keys()) exit(pid, 143, 'SIGTERM', 'its virtual kernel was shut down');
         setTimeout(() => process.exit(0), 50);
     }

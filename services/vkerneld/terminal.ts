@@ -8,6 +8,7 @@ import { OutputBacklog, type Response } from './output-backlog.ts';
 import type { ExitInit, Process, Watcher } from './process-table.ts';
 import { checkSignal } from './signals.ts';
 import { AWAY_MS, replaced, type Terminals } from './terminals.ts';
+import { nameOfKey } from './vkernel-child.ts';
 import type { Vkernels } from './vkernels.ts';
 
 /** Standard input that may be on its way and not read by the program. */
@@ -41,6 +42,15 @@ export class Terminal implements Watcher {
   #inputBytes = 0n;
   #inputSaidBytes = 0n;
   #gone = false;
+
+  /** Whose the process is. */
+  get user(): string {
+    return this.#process.user;
+  }
+
+  get pid(): bigint {
+    return this.#process.pid;
+  }
 
   constructor(place: TerminalPlace, process: Process, { detach, terminal }: ProgramSpec) {
     this.#place = place;
@@ -116,7 +126,7 @@ export class Terminal implements Watcher {
 
   get #start() {
     const { pid, vkernel } = this.#process;
-    return { pid, node: this.#place.node, vkernel, resumable: this.#resumable };
+    return { pid, node: this.#place.node, vkernel: nameOfKey(vkernel), resumable: this.#resumable };
   }
 
   started(): void {

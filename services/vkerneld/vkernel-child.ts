@@ -2,10 +2,13 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { Role } from '@odonata/proto/auth/v1/access';
 import type { AttachResponseSchema } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { bundled } from '@odonata/rpc/bundle.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
+import { makeToken } from '@odonata/rpc/identity/token.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { VkernelRecord } from './record.ts';
 import { newToken, startTicksOf } from './record.ts';
@@ -23,9 +26,22 @@ export interface VkernelPlace {
   readonly nodeIndex: number;
   readonly socketDir: string;
   readonly logLevel: string;
+  /** Our identity; absent: nobody has one. */
+  readonly folder?: TlsFolder | undefined;
   /** For tests: the program; its own otherwise. */
   readonly program?: string;
 }
+
+/** Whose it is. */
+export interface VkernelOwner {
+  readonly user: string;
+  readonly groups: readonly string[];
+}
+
+export const keyOf = ({ user, name }: { user: string; name: string }): string => `${user}/${name}`;
+
+/** `default` of `alice/default` */
+export const nameOfKey = (key: string): string => key.slice(key.indexOf('/') + 1);
 
 /** From spawn to its hello: the start of Node and of its code, on a machine that does much else. */
 const ATTACH_MS = 30_000;
@@ -59,7 +75,7 @@ export class VkernelChild {
   }
 
   static spawn(
-    name: string,
+    { name, user, groups }: VkernelOwner & { name: string },
     index: number,
     place: VkernelPlace,
     log: Logger,
@@ -68,12 +84,15 @@ export class VkernelChild {
     const token = newToken();
     const program = place.program ?? bundled(fileURLToPath(new URL('vkernel/main.ts', import.meta.url)));
     const child = spawn(process.execPath, [program], {
-      env: environment(name, index, token, place),
+      env: {
+        ...environment(keyOf({ user, name }), index, token, place),
+        ...identityOf({ name, user, groups }, place),
+      },
       stdio: ['ignore', 2, 2],
     });
     const hostPid = child.pid ?? 0;
     const startTicks = startTicksOf(hostPid) ?? '';
-    const record = { name, index, token, hostPid, startTicks, startedAtMs: Date.now() };
+    const record = { name, user, index, token, hostPid, startTicks, startedAtMs: Date.now() };
     const vkernel = new VkernelChild(record, log, ended);
     vkernel.#follow(child);
     vkernel.#awaitLine(ATTACH_MS, 'it did not attach');
@@ -95,6 +114,16 @@ export class VkernelChild {
 
   get name(): string {
     return this.record.name;
+  }
+
+  /** Whose it is. */
+  get user(): string {
+    return this.record.user;
+  }
+
+  /** Among those of all users. */
+  get key(): string {
+    return keyOf(this.record);
   }
 
   /** Resolves while it has a line; UNAVAILABLE when it ends before that. */
@@ -205,12 +234,12 @@ export class VkernelChild {
 }
 
 /** All that it gets to know of us. */
-function environment(name: string, index: number, token: string, place: VkernelPlace): NodeJS.ProcessEnv {
+function environment(key: string, index: number, token: string, place: VkernelPlace): NodeJS.ProcessEnv {
   const { node, nodeIndex, socketDir, logLevel } = place;
   return {
     PATH: process.env.PATH,
     NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
-    ODONATA_VKERNEL_NAME: name,
+    ODONATA_VKERNEL_NAME: key,
     ODONATA_VKERNEL_TOKEN: token,
     ODONATA_VKERNEL_CONTROL: `unix:${socketDir}/vkerneld.sock`,
     ODONATA_VKERNEL_PMAP: `unix:${socketDir}/pmapd.sock`,
@@ -220,4 +249,19 @@ function environment(name: string, index: number, token: string, place: VkernelP
     ODONATA_VKERNEL_INDEX: String(index),
     ODONATA_VKERNEL_LOG_LEVEL: logLevel,
   };
+}
+
+/** Whom it may say that it is, as long as our own certificate lasts. */
+function identityOf(
+  { name, user, groups }: VkernelOwner & { name: string },
+  { node, socketDir, folder }: VkernelPlace,
+): NodeJS.ProcessEnv {
+  if (folder === undefined) return {};
+  const { identity } = folder;
+  const { cluster } = identity.caller;
+  const nowMs = Date.now();
+  const subject = { cluster, role: Role.VKERNEL, name: `${node}/${name}`, user, groups };
+  const audience = ['vkerneld', 'pmapd'].map((service) => `unix:${socketDir}/${service}.sock`);
+  const lifeMs = identity.certificate.validToDate.getTime() - nowMs;
+  return { ODONATA_VKERNEL_IDENTITY: makeToken(identity, { audience, nowMs, lifeMs, subject }) };
 }

@@ -5,8 +5,8 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { ExitInit, Process, ProcessTable } from './process-table.ts';
 import type { RecordFile } from './record.ts';
-import type { ControlLine, Order, VkernelPlace } from './vkernel-child.ts';
-import { VkernelChild } from './vkernel-child.ts';
+import type { ControlLine, Order, VkernelOwner, VkernelPlace } from './vkernel-child.ts';
+import { keyOf, nameOfKey, VkernelChild } from './vkernel-child.ts';
 
 export const DEFAULT_VKERNEL = 'default';
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
@@ -34,8 +34,8 @@ export class Vkernels {
     this.#lastIndex = record.lastVkernel;
     for (const process of record.processes) this.#table.adopt(process);
     for (const left of record.vkernels) {
-      const child = VkernelChild.adopt(left, this.#log, (reason) => this.#ended(left.name, reason));
-      if (child !== undefined) this.#children.set(left.name, child);
+      const child = VkernelChild.adopt(left, this.#log, (reason) => this.#ended(keyOf(left), reason));
+      if (child !== undefined) this.#children.set(child.key, child);
     }
     for (const process of this.#table.running()) {
       if (!this.#children.has(process.vkernel)) this.#table.exited(process.pid, died(process, 'ended'));
@@ -45,11 +45,11 @@ export class Vkernels {
 
   /** By name. */
   list(): VkernelChild[] {
-    return [...this.#children.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [...this.#children.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
-  /** The virtual kernel of that name, attached; made when it does not run. */
-  async demand(name: string, signal?: AbortSignal): Promise<VkernelChild> {
+  /** The virtual kernel of that name and owner, attached; made when it does not run. */
+  async demand(name: string, owner: VkernelOwner, signal?: AbortSignal): Promise<VkernelChild> {
     if (!NAME.test(name)) {
       throw invalidField(
         'start.vkernel',
@@ -58,7 +58,8 @@ export class Vkernels {
     }
     if (this.#draining)
       throw tryAgain(Code.Unavailable, `${this.#place.node} is stopping, and starts no more programs`);
-    const child = this.#children.get(name) ?? this.#spawn(name);
+    const key = keyOf({ ...owner, name });
+    const child = this.#children.get(key) ?? this.#spawn({ ...owner, name });
     await child.attached(signal);
     return child;
   }
@@ -67,7 +68,7 @@ export class Vkernels {
   send(process: Process, order: Order): void {
     const child = this.#children.get(process.vkernel);
     if (child === undefined)
-      throw new RpcError(Code.Unavailable, `virtual kernel ${process.vkernel} does not run`);
+      throw new RpcError(Code.Unavailable, `virtual kernel ${nameOfKey(process.vkernel)} does not run`);
     child.send(order);
   }
 
@@ -93,7 +94,14 @@ export class Vkernels {
       else this.#table.exited(process.pid, died(process, 'ended while its supervisor was away'));
     }
     for (const pid of known) {
-      const record = { pid: pid.toString(), vkernel: hello.name, command: ['?'], startedAtMs: Date.now() };
+      const { user } = child;
+      const record = {
+        pid: pid.toString(),
+        vkernel: hello.name,
+        user,
+        command: ['?'],
+        startedAtMs: Date.now(),
+      };
       if (this.#table.find(pid) === undefined) this.#resume(this.#table.adopt(record));
     }
     child.takeLine(line);
@@ -108,7 +116,7 @@ export class Vkernels {
   receive(child: VkernelChild, { event }: AttachRequest): void {
     if (event.case === undefined || event.case === 'hello') return;
     const process = this.#table.find(event.value.pid);
-    if (process?.vkernel !== child.name) {
+    if (process?.vkernel !== child.key) {
       this.#log.warn(
         { pid: event.value.pid, event: event.case, vkernel: child.name },
         'told of a process not its own',
@@ -155,7 +163,8 @@ export class Vkernels {
     await Promise.all([...this.#children.values()].map((child) => child.stop()));
   }
 
-  #spawn(name: string): VkernelChild {
+  #spawn(who: VkernelOwner & { name: string }): VkernelChild {
+    const key = keyOf(who);
     if (this.#stopping) throw tryAgain(Code.Unavailable, `${this.#place.node} is stopping`);
     if (this.#children.size >= VKERNELS_LIMIT) {
       throw new RpcError(
@@ -164,17 +173,11 @@ export class Vkernels {
       );
     }
     this.#lastIndex += 1;
-    const child: VkernelChild = VkernelChild.spawn(
-      name,
-      this.#lastIndex,
-      this.#place,
-      this.#log,
-      (reason) => {
-        this.#ended(name, reason);
-      },
-    );
-    this.#children.set(name, child);
-    this.#log.info({ vkernel: name, hostPid: child.record.hostPid }, 'virtual kernel started');
+    const child: VkernelChild = VkernelChild.spawn(who, this.#lastIndex, this.#place, this.#log, (reason) => {
+      this.#ended(key, reason);
+    });
+    this.#children.set(key, child);
+    this.#log.info({ vkernel: key, hostPid: child.record.hostPid }, 'virtual kernel started');
     this.#save();
     return child;
   }
@@ -183,9 +186,9 @@ export class Vkernels {
     this.#table.started(process.pid);
   }
 
-  #ended(name: string, reason: string): void {
-    this.#children.delete(name);
-    for (const { pid } of this.#table.running(name)) {
+  #ended(key: string, reason: string): void {
+    this.#children.delete(key);
+    for (const { pid } of this.#table.running(key)) {
       this.#table.exited(pid, { code: 137, signal: 'SIGKILL', reason, stack: '' });
     }
     this.#save();
@@ -196,13 +199,18 @@ export class Vkernels {
       lastNumber: this.#table.lastNumber,
       lastVkernel: this.#lastIndex,
       vkernels: [...this.#children.values()].map((child) => child.record),
-      processes: this.#table.running().map(({ pid, vkernel, command, startedAtMs }) => {
-        return { pid: pid.toString(), vkernel, command: [...command], startedAtMs };
+      processes: this.#table.running().map(({ pid, vkernel, user, command, startedAtMs }) => {
+        return { pid: pid.toString(), vkernel, user, command: [...command], startedAtMs };
       }),
     });
   }
 }
 
 function died(process: Process, how: string): ExitInit {
-  return { code: 137, signal: 'SIGKILL', reason: `virtual kernel ${process.vkernel}: ${how}`, stack: '' };
+  return {
+    code: 137,
+    signal: 'SIGKILL',
+    reason: `virtual kernel ${nameOfKey(process.vkernel)}: ${how}`,
+    stack: '',
+  };
 }

@@ -7,7 +7,7 @@ import { Random } from '@odonata/simulator/random.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { startCluster } from '../../services/vkctl/cluster/start.ts';
 import { stopCluster } from '../../services/vkctl/cluster/stop.ts';
-import { connectTo } from '../../services/vkctl/connection.ts';
+import { connectHere } from '../../services/vkctl/connection.ts';
 import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
 import { plural } from '../../services/vkctl/output.ts';
 import { Progress } from '../bench/progress.ts';
@@ -33,7 +33,7 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
       ...{ cluster: CLUSTER, nodes, directories, leaseMs, port: 0, owner: process.pid },
       ...{ allowDirs: [folder], signal: abort, timeoutMs: 120_000, logLevel: 'warn' },
     });
-    const to = await connectTo(CLUSTER, record.syslink);
+    const to = await connectHere(record);
     const names = record.plan.nodes.map(({ name }) => name);
     const workers = await Workers.create({
       to,

@@ -17,7 +17,7 @@ import { type ClusterPaths, clusterPaths } from '../../services/vkctl/cluster/pa
 import { type ClusterRecord, readRecord, type ServiceRecord } from '../../services/vkctl/cluster/record.ts';
 import { type StartOptions, startCluster } from '../../services/vkctl/cluster/start.ts';
 import { stopCluster } from '../../services/vkctl/cluster/stop.ts';
-import { type Connection, connectTo } from '../../services/vkctl/connection.ts';
+import { type Connection, connectHere } from '../../services/vkctl/connection.ts';
 import { buildGuest } from '../guests/build.ts';
 import { type CommandEnd, type CommandOptions, startVkctl } from './command.ts';
 import { type End, Program } from './program.ts';
@@ -96,7 +96,7 @@ export class TestCluster extends TestPlace {
       port: 0,
       owner: process.pid,
     });
-    made.#connection = await connectTo(cluster, made.record.syslink);
+    made.#connection = await connectHere(made.record);
     return made;
   }
 

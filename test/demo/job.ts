@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import type { GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { Listr, type ListrTask } from 'listr2';
 import type { ClusterPaths } from '../../services/vkctl/cluster/paths.ts';
+import type { ClusterRecord } from '../../services/vkctl/cluster/record.ts';
 import { startCluster } from '../../services/vkctl/cluster/start.ts';
-import { connectTo } from '../../services/vkctl/connection.ts';
+import { connectHere } from '../../services/vkctl/connection.ts';
 import { Failure } from '../../services/vkctl/failure.ts';
 import { formatSize } from '../../services/vkctl/size.ts';
 import { buildGuest } from '../guests/build.ts';
@@ -34,7 +35,7 @@ export interface NodeResult {
 
 /** What the steps find out, one after the other. */
 export interface JobState {
-  syslink: string;
+  record: ClusterRecord;
   program: string;
   corpus: Corpus;
   nodes: NodeResult[];
@@ -66,7 +67,7 @@ export function createJob({ paths, signal, state }: JobOptions): Listr {
       title: `Start a cluster of ${NODES.length} nodes`,
       task: async (_, task) => {
         const show = sparing(task);
-        const { syslink } = await startCluster({
+        const record = await startCluster({
           cluster,
           nodes: NODES.length,
           port: 0,
@@ -77,8 +78,8 @@ export function createJob({ paths, signal, state }: JobOptions): Listr {
             show(ready / total, `${ready} of ${total} services ready${rest}`);
           },
         });
-        state.syslink = syslink;
-        task.title = `A cluster of ${NODES.length} nodes is up (router at ${syslink})`;
+        state.record = record;
+        task.title = `A cluster of ${NODES.length} nodes is up (router at ${record.syslink})`;
       },
     },
     {
@@ -180,7 +181,7 @@ export function createJob({ paths, signal, state }: JobOptions): Listr {
   }
 
   async function readStatistics(): Promise<void> {
-    const to = await connectTo(cluster, state.syslink!);
+    const to = await connectHere(state.record!);
     try {
       for (const result of state.nodes!) result.stats = await to.pmapd(result.node).getNodeStats({});
     } finally {

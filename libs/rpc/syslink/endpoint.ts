@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { type Endpoint, EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '../error.ts';
+import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
 import type { CallMeter } from '../served-call.ts';
 import type { AnyService, Client, Handlers } from '../service.ts';
@@ -31,6 +32,8 @@ export interface SyslinkOptions {
   readonly requestId?: string;
   /** Counts the calls that it serves. */
   readonly meter?: CallMeter;
+  /** Who attaches; this process itself unless told otherwise. */
+  readonly folder?: TlsFolder | undefined;
 }
 
 /** A place in the cluster that others call by name, and that calls others. It reconnects for ever, until `close`. */
@@ -67,10 +70,10 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
   #lastFailure: RpcError | undefined;
 
   constructor(options: SyslinkOptions) {
-    const { address, name, kind, node = '', nodeIndex = 0 } = options;
+    const { address, name, kind, node = '', nodeIndex = 0, folder } = options;
     const log = options.log.child({ syslink: name || 'client' });
     this.#address = address;
-    this.#services = new ServedServices(options.log, options.meter);
+    this.#services = new ServedServices(options.log, options.meter, folder);
     this.#calls = new Calls(this, options.requestId);
     const session = (BigInt(Date.now()) << 10n) + BigInt(randomInt(1024));
     const register = { name, kind, session, node, nodeIndex };
@@ -81,7 +84,9 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
       log,
       closing: this.#closing.signal,
       open: (router, registerMs) =>
-        this.#opened(new Line({ address: router, register, registerMs, services: this.#services, log })),
+        this.#opened(
+          new Line({ address: router, register, registerMs, services: this.#services, log, folder }),
+        ),
       adopt: (line) => {
         this.#adopted.add(line);
         for (const waiter of [...this.#readyWaiters]) waiter();

@@ -10,6 +10,7 @@ import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import type { RpcChannel } from '../client.ts';
 import { createClient, openChannel, openStream } from '../client.ts';
 import { Code, fromServiceError, RpcError } from '../error.ts';
+import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
 import { Circuit } from './circuit.ts';
 import { CALLS_LIMIT, CIRCUITS_LIMIT, errorOf, frame, HOP_LIMIT } from './frame.ts';
@@ -33,6 +34,8 @@ export interface LineOptions {
   /** What the far ends may call. */
   readonly services: ServedServices;
   readonly log: Logger;
+  /** Who attaches; this process itself unless told otherwise. */
+  readonly folder?: TlsFolder | undefined;
 }
 
 /**
@@ -70,11 +73,11 @@ export class Line {
   #failure: RpcError | undefined;
 
   constructor(options: LineOptions) {
-    const { address, register, registerMs, services, log } = options;
+    const { address, register, registerMs, services, log, folder } = options;
     this.address = address;
     this.#log = log;
     this.#services = services;
-    this.#channel = openChannel(address);
+    this.#channel = openChannel(address, { folder });
     this.#stream = openStream(RouterService.method.attach, this.#channel);
     this.#outbox = new Outbox(this.#stream);
     this.#registerTimer = setTimeout(() => {

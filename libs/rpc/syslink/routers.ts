@@ -1,12 +1,12 @@
 // Where the routers of a cluster are: addresses, and names that stand for several.
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
-import { splitAddress } from '../address.ts';
+import { isUnix, splitAddress } from '../address.ts';
 
 /** So many routers are attached to; more are left out. */
 export const ROUTERS_LIMIT = 32;
 
-/** `a:7411,b:7411` in its parts. */
+/** `a:7411,b:7411` in its parts; `unix:/path` is one, too. */
 export function routerAddresses(list: string): string[] {
   return list
     .split(',')
@@ -16,7 +16,7 @@ export function routerAddresses(list: string): string[] {
 
 /** True where some address is a name: what it stands for may change. */
 export function hasNames(list: string): boolean {
-  return routerAddresses(list).some((address) => isIP(splitAddress(address).host) === 0);
+  return routerAddresses(list).some((address) => !isUnix(address) && isIP(splitAddress(address).host) === 0);
 }
 
 /**
@@ -28,6 +28,7 @@ export async function resolveRouters(list: string): Promise<string[]> {
   let failure: unknown = new Error('no address');
   const found = await Promise.all(
     routerAddresses(list).map(async (address) => {
+      if (isUnix(address)) return [address];
       const { host, port } = splitAddress(address);
       try {
         const all = await lookup(host, { all: true });

@@ -1,10 +1,14 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { CircuitOpen, Frame, Message } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '../error.ts';
+import { accessOf } from '../identity/access.ts';
+import { ANYONE, type Caller, isPerson, isService } from '../identity/identity.ts';
+import { ownFolder } from '../identity/own.ts';
+import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
 import type { CallMeter, Serve, ServedCall } from '../served-call.ts';
 import { beginCall, pumpResponses } from '../served-call.ts';
-import type { AnyHandler, AnyService } from '../service.ts';
+import type { AnyHandler, AnyService, CallContext } from '../service.ts';
 import {
   decoder,
   encoder,
@@ -33,12 +37,15 @@ interface Origin {
 export class ServedServices {
   readonly #log: Logger;
   readonly #meter: CallMeter | undefined;
+  readonly #folder: TlsFolder | undefined;
   readonly #methods = new Map<string, Entry>();
   readonly #running = new Map<ServedCall, Origin>();
 
-  constructor(log: Logger, meter?: CallMeter) {
+  /** @param folder our identity; undefined: everybody may do everything */
+  constructor(log: Logger, meter?: CallMeter, folder: TlsFolder | undefined = ownFolder()) {
     this.#log = log;
     this.#meter = meter;
+    this.#folder = folder;
   }
 
   add(service: AnyService, handlers: object): void {
@@ -71,7 +78,7 @@ export class ServedServices {
     let body: Uint8Array = new Uint8Array();
     let failure: RpcError | undefined;
     try {
-      const { serve, entry } = this.#find(request.proto, false);
+      const { serve, entry } = this.#find(request, false);
       const message = decoded(entry, request.bulk.length > 0 ? request.bulk : request.head);
       body = entry.encode(await serve(message, served.ctx));
       if (body.length > BULK_BYTES) {
@@ -119,7 +126,7 @@ export class ServedServices {
   }
 
   async #serveCircuit(open: CircuitOpen, circuit: Circuit, served: ServedCall): Promise<void> {
-    const { serve, entry } = this.#find(open.proto, true);
+    const { serve, entry } = this.#find(open, true);
     const { ctx } = served;
     const requests = requestsOf(entry, circuit, ctx.signal);
     const request = isRequestStream(entry.method) ? requests : (await requests.next()).value;
@@ -131,22 +138,48 @@ export class ServedServices {
     }
   }
 
-  #begin({ proto: path, from, requestId }: Message | CircuitOpen, origin: Origin): ServedCall {
+  #begin(request: Message | CircuitOpen, origin: Origin): ServedCall {
+    const { proto: path, from, requestId } = request;
     const entry = this.#methods.get(path);
     // What is not served is not counted: callers must not be able to make up names of counters.
     const meter = entry && this.#meter;
     const stream = entry !== undefined && entry.method.methodKind !== 'unary';
     const peer = `syslink:${from?.name || (from?.sysid ?? 'unknown')}`;
-    const served = beginCall({ path, peer, requestId, log: this.#log, meter, stream });
+    const who = entry === undefined ? undefined : this.#admitted(request, entry);
+    const served = beginCall({ path, peer, requestId, log: this.#log, meter, stream, ...who });
     this.#running.set(served, origin);
     return served;
   }
 
-  #find(path: string, byCircuit: boolean): { serve: Serve; entry: Entry } {
+  /** Who asks, and what they may; undefined where they may not. */
+  #admitted(
+    request: Message | CircuitOpen,
+    { method }: Entry,
+  ): Pick<CallContext, 'caller' | 'scope'> | undefined {
+    try {
+      const caller = this.#callerOf(request);
+      return { caller, scope: accessOf(method, caller) };
+    } catch {
+      return undefined; // `#find` answers with the reason.
+    }
+  }
+
+  /** The router says who asks, and takes it from nobody. @throws RpcError UNAUTHENTICATED */
+  #callerOf({ caller }: Message | CircuitOpen): Caller {
+    if (this.#folder === undefined) return ANYONE;
+    const { cluster } = this.#folder.identity.caller;
+    const known = caller && { cluster, role: caller.role, name: caller.name, groups: caller.groups };
+    if (known !== undefined && (isPerson(known) || isService(known))) return known;
+    throw new RpcError(Code.Unauthenticated, 'the router does not say who asks');
+  }
+
+  #find(request: Message | CircuitOpen, byCircuit: boolean): { serve: Serve; entry: Entry } {
+    const { proto: path } = request;
     if (this.#running.size > CALLS_LIMIT) {
       throw new RpcError(Code.ResourceExhausted, `${CALLS_LIMIT} calls run already`);
     }
     const entry = this.#methods.get(path);
+    if (entry !== undefined) accessOf(entry.method, this.#callerOf(request));
     if (entry?.handler === undefined) throw new RpcError(Code.Unimplemented, `${path} is not served here`);
     if (rawOf(entry.handler) !== undefined) {
       throw new RpcError(Code.Unimplemented, `${path} is served over gRPC only`);

@@ -10,6 +10,8 @@ const serviceSchema = z.object({
   node: z.string().optional(),
   /** Where it listens, host:port. */
   address: z.string(),
+  /** Where it listens besides, for this machine: `unix:/path`. */
+  socket: z.string().optional(),
   /**
    * running: its process lives; waiting: it ended and starts again soon; failed: given up after too many
    * short lives; stopped: ended because the cluster goes down.
@@ -57,6 +59,8 @@ export const planSchema = z.object({
   logLevel: z.enum(LOG_LEVELS),
   /** The folder of the services; absent: this checkout's. Read at each start of a service, so a link may be turned. */
   servicesDir: z.string().optional(),
+  /** Everybody may do everything. */
+  insecure: z.boolean().optional(),
   /** The cluster goes down when this process is gone: a demo or a test, killed however. Absent: nobody's. */
   owner: identitySchema.optional(),
 });

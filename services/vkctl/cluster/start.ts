@@ -8,8 +8,9 @@ import { bundled, currentBundle } from '@odonata/rpc/bundle.ts';
 import type { LogLevel } from '@odonata/rpc/log.ts';
 import { type Connection, connectTo } from '../connection.ts';
 import { EXIT, explain, Failure, reasonOf } from '../failure.ts';
-import { nodeFolders } from '../supervisor/service-spec.ts';
+import { certified, nodeFolders } from '../supervisor/service-spec.ts';
 import { findTool } from '../supervisor/tool.ts';
+import { adminFolder, makeCertificates } from './certificates.ts';
 import { makeFolder } from './folder.ts';
 import { type Identity, identify, isAlive } from './identity.ts';
 import { chooseStoreBytes, holdsPages } from './kept-store.ts';
@@ -46,6 +47,8 @@ export interface StartOptions {
   fresh?: boolean;
   leaseMs?: number;
   logLevel?: LogLevel;
+  /** Without identities: everybody who reaches a service may do everything. */
+  insecure?: boolean;
   /** The folder of the services that run; this checkout's unless told otherwise. */
   servicesDir?: string;
   /** Goes down by itself when this process (a pid) is gone. */
@@ -77,6 +80,7 @@ export async function startCluster(options: StartOptions): Promise<ClusterRecord
       make(paths.logDir, 'ODONATA_HOME', true);
       const plan = await makePlan(options, paths);
       makeFolders(plan);
+      if (!plan.insecure) await makeCertificates(plan, certified(plan));
       supervisor = spawnSupervisor(plan, paths, lock);
     } catch (error) {
       removeFolders(paths, keepStore);
@@ -108,10 +112,12 @@ async function bundle({ onNote }: StartOptions): Promise<void> {
 }
 
 function requireTools(): void {
-  if (findTool('nats-server')) return;
-  throw new Failure('nats-server is not installed', {
-    fix: 'Run "make setup", or: sudo apt-get install nats-server',
-  });
+  for (const tool of ['nats-server', 'openssl']) {
+    if (findTool(tool)) continue;
+    throw new Failure(`${tool} is not installed`, {
+      fix: `Run "make setup", or: sudo apt-get install ${tool}`,
+    });
+  }
 }
 
 async function lockOrFail(paths: ClusterPaths): Promise<Lock> {
@@ -189,6 +195,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     hadStore: holdsPages(paths),
     logLevel: options.logLevel ?? 'info',
     servicesDir: options.servicesDir,
+    insecure: options.insecure || undefined,
     owner: options.owner === undefined ? undefined : identify(options.owner),
   };
 }
@@ -295,9 +302,13 @@ export async function connectToRouters(
   connections: Map<string, Connection>,
 ): Promise<void> {
   const missing = record.services.filter((service) => isRouter(service) && !connections.has(service.name));
+  if (missing.length === 0) return;
+  const folder = adminFolder(record.plan);
   await Promise.all(
-    missing.map(async ({ name, address }) => {
-      const connection = await connectTo(record.plan.cluster, address, 300).catch(() => undefined);
+    missing.map(async ({ name, address, socket = address }) => {
+      const connection = await connectTo(record.plan.cluster, socket, { timeoutMs: 300, folder }).catch(
+        () => undefined,
+      );
       if (connection !== undefined) connections.set(name, connection);
     }),
   );

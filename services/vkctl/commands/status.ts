@@ -3,7 +3,9 @@ import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/cohe
 import type { DataspaceLoss, FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
+import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import type { Command } from 'commander';
+import { adminFolder } from '../cluster/certificates.ts';
 import { isRouter, type ServiceRecord } from '../cluster/record.ts';
 import { type Connection, connectTo, elsewhere, runningRecord } from '../connection.ts';
 import { listLosses } from '../dataspace.ts';
@@ -71,7 +73,7 @@ async function statusHere(cluster: string, { json: asJson }: { json?: boolean })
     }
   }
   const running = record.services.filter((service) => isRouter(service) && service.state === 'running');
-  await gather(await attach(cluster, running, found), found);
+  await gather(await attach(cluster, running, found, adminFolder(record.plan)), found);
   if (asJson) {
     print(json({ cluster, syslink: record.syslink, supervisor: record.supervisor.pid, ...found }));
   } else {
@@ -95,7 +97,7 @@ async function statusOf(
   const routers = await attach(cluster, addresses, found);
   const [first] = routers;
   if (first === undefined) {
-    await connectTo(cluster, syslink, 1); // Its failure says what is wrong.
+    await connectTo(cluster, syslink, { timeoutMs: 1 }); // Its failure says what is wrong.
     return found;
   }
   const kinds = new Set([EndpointKind.DIRECTORY, EndpointKind.PMAP, EndpointKind.VKERNEL]);
@@ -177,13 +179,14 @@ type Trouble = (what: string) => (error: unknown) => undefined;
 /** Those that answer. */
 async function attach(
   cluster: string,
-  routers: readonly { name: string; address: string }[],
+  routers: readonly { name: string; address: string; socket?: string | undefined }[],
   found: Status,
+  folder?: TlsFolder,
 ): Promise<Router[]> {
   const trouble = troubleOf(found);
   const attached = await Promise.all(
-    routers.map(async ({ name, address }) => {
-      const to = await connectTo(cluster, address, 2000).catch(trouble(name));
+    routers.map(async ({ name, address, socket = address }) => {
+      const to = await connectTo(cluster, socket, { timeoutMs: 2000, folder }).catch(trouble(name));
       return to && { name, to };
     }),
   );

@@ -3,7 +3,7 @@ import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
 import { storedBytes } from '../cluster/kept-store.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
-import { type Connection, connectTo } from '../connection.ts';
+import { type Connection, connectHere } from '../connection.ts';
 import { explain, Failure } from '../failure.ts';
 import { plural } from '../output.ts';
 import { formatSize } from '../size.ts';
@@ -25,10 +25,11 @@ async function durableDataspaces(connection: Connection): Promise<Dataspace[]> {
 }
 
 /** What durable dataspaces have goes into the store, zeros that nobody wrote among it. @throws Failure: not all of it does */
-export async function syncDurable({ plan, syslink }: ClusterRecord): Promise<void> {
+export async function syncDurable(record: ClusterRecord): Promise<void> {
+  const { plan } = record;
   const flag = plan.cluster === 'default' ? '' : ` -c ${plan.cluster}`;
   let name = '';
-  const connection = await connectTo(plan.cluster, syslink, ANSWER_MS);
+  const connection = await connectHere(record, ANSWER_MS);
   try {
     const all = await durableDataspaces(connection);
     if (all.length === 0) return;
@@ -49,8 +50,8 @@ export async function syncDurable({ plan, syslink }: ClusterRecord): Promise<voi
 }
 
 /** `2 durable dataspaces (notes 1 MiB, text 2 MiB)`; undefined where nobody answers. */
-async function durableOnes({ plan, syslink }: ClusterRecord): Promise<string | undefined> {
-  const connection = await connectTo(plan.cluster, syslink, ANSWER_MS).catch(() => undefined);
+async function durableOnes(record: ClusterRecord): Promise<string | undefined> {
+  const connection = await connectHere(record, ANSWER_MS).catch(() => undefined);
   if (connection === undefined) return undefined;
   try {
     const found = (await durableDataspaces(connection)).map(

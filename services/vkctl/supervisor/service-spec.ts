@@ -1,6 +1,8 @@
 // The services of a local cluster and the command line of each.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { RoleName } from '@odonata/rpc/identity/identity.ts';
+import { tlsDirOf } from '../cluster/certificates.ts';
 import { natsConfigFile } from '../cluster/kept-store.ts';
 import type { ClusterPlan } from '../cluster/record.ts';
 
@@ -20,6 +22,8 @@ export interface ServiceSpec {
   name: string;
   node?: string;
   address: string;
+  /** `unix:/path` */
+  socket?: string;
   command: string;
   args: string[];
   logFile: string;
@@ -37,8 +41,16 @@ export const nodeFolders = (plan: ClusterPlan, node: string): NodeFolders => ({
 
 const at = (port: number): string => `127.0.0.1:${port}`;
 
+/** Of a router or a replica, for all others of this machine. */
+const socketOf = (plan: ClusterPlan, name: string): string => join(plan.runtimeDir, `${name}.sock`);
+const pmapdSocket = (plan: ClusterPlan, node: string): string =>
+  join(nodeFolders(plan, node).socketDir, 'pmapd.sock');
+
 /** For `--syslink`. */
-export const routersOf = ({ ports }: ClusterPlan): string => ports.syslinkd.map(at).join();
+export const routersOf = (plan: ClusterPlan): string =>
+  replicas('syslinkd', plan.ports.syslinkd)
+    .map(({ name }) => `unix:${socketOf(plan, name)}`)
+    .join();
 
 /** `cohd` alone, else `cohd1`, `cohd2`, ...: each with its port. */
 const replicas = (name: string, ports: readonly number[]): { name: string; port: number }[] =>
@@ -63,16 +75,25 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
       .concat(natsConfigFile(plan.stateDir)),
     logFile: logFile('nats'),
   };
-  const service = (name: string, port: number, args: string[], node?: string, as = name): ServiceSpec => ({
+  const service = (
+    name: RoleName,
+    port: number,
+    args: string[],
+    node?: string,
+    as: string = name,
+  ): ServiceSpec => ({
     name: node ? `${node}/${name}` : as,
     node,
     address: at(port),
+    socket: node === undefined ? `unix:${socketOf(plan, as)}` : undefined,
     command: tools.node,
     args: [
       ...NODE_FLAGS,
       join(plan.servicesDir ?? SERVICES, name, 'main.ts'),
       '--listen',
       at(port),
+      ...(node === undefined ? ['--socket', socketOf(plan, as)] : []),
+      ...(plan.insecure ? [] : ['--tls-dir', tlsDirOf(plan, name, node ?? as)]),
       ...common,
       ...args,
     ],
@@ -88,7 +109,13 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
       service('syslinkd', port, [], undefined, name),
     ),
     ...replicas('cohd', ports.cohd).map(({ name, port }) =>
-      service('cohd', port, [...cluster, ...lease, '--replica', name, ...alone], undefined, name),
+      service(
+        'cohd',
+        port,
+        [...cluster, ...lease, '--replica', name, ...alone, '--advertise', `unix:${socketOf(plan, name)}`],
+        undefined,
+        name,
+      ),
     ),
   ];
   for (const [position, { name, index }] of plan.nodes.entries()) {
@@ -97,7 +124,9 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     const frames = plan.framesBytes ? ['--frames-bytes', String(plan.framesBytes)] : [];
     const store = plan.storeBytes ? ['--store-bytes', String(plan.storeBytes)] : [];
     const directory = [
-      ...ports.cohd.flatMap((port) => ['--directory', at(port)]),
+      ...replicas('cohd', ports.cohd).flatMap(({ name }) => ['--directory', `unix:${socketOf(plan, name)}`]),
+      '--advertise',
+      `unix:${pmapdSocket(plan, name)}`,
       '--memory-dir',
       memoryDir,
       ...frames,
@@ -111,3 +140,17 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
   }
   return specs;
 }
+
+/** Where people and other machines reach the routers: host:port each, with commas between. */
+export const routerPortsOf = ({ ports }: ClusterPlan): string => ports.syslinkd.map(at).join();
+
+/** All that need a certificate. */
+export const certified = (plan: ClusterPlan): [RoleName, string][] => [
+  ...(['syslinkd', 'cohd'] as const).flatMap((role) =>
+    replicas(role, plan.ports[role]).map(({ name }): [RoleName, string] => [role, name]),
+  ),
+  ...plan.nodes.flatMap(({ name }): [RoleName, string][] => [
+    ['pmapd', name],
+    ['vkerneld', name],
+  ]),
+];

@@ -50,6 +50,7 @@ export class SupervisedService {
       name: spec.name,
       node: spec.node,
       address: spec.address,
+      socket: spec.socket,
       state: 'waiting',
       restarts: 0,
       sinceMs: Date.now(),

@@ -13,7 +13,7 @@ import { clearRemains, MARK } from '../cluster/remains.ts';
 import { takeReplaceRequest } from '../cluster/replace.ts';
 import { forgetVolatile } from './forget-volatile.ts';
 import { Janitor } from './janitor.ts';
-import { routersOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
+import { routerPortsOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
 import { StoreKeeper } from './store-keeper.ts';
 import { SupervisedService } from './supervised-service.ts';
 import { findTool } from './tool.ts';
@@ -150,7 +150,7 @@ export class Supervisor {
         plan: this.#plan,
         supervisor: identify(process.pid)!,
         startedMs: this.#startedMs,
-        syslink: routersOf(this.#plan),
+        syslink: routerPortsOf(this.#plan),
         services: this.#services.map((service) => service.record),
       });
     } catch (error) {

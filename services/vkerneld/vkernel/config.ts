@@ -7,6 +7,7 @@ export const vkernelConfig = {
   ...commonConfig,
   name: z.string().min(1).describe('its name, unique on the node'),
   token: z.string().min(1).describe('what it shows to its supervisor'),
+  identity: z.string().default('').describe('what it shows to whoever it calls: whose it is, signed'),
   control: z.string().min(1).describe('address of the supervisor, as unix:/run/vkerneld.sock'),
   pmap: z.string().min(1).describe('address of the pmap manager, as unix:/run/pmapd.sock'),
   userfault: z.string().min(1).describe('path of the socket that takes its userfault descriptor'),

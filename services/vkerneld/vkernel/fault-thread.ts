@@ -3,6 +3,7 @@
 // for what the main thread does. It must never touch guest memory: it would wait for itself.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { useToken } from '@odonata/rpc/identity/own.ts';
 import { AddressMap, type AddressRange } from '@odonata/userfault/address-map.ts';
 import { Errno } from '@odonata/userfault/libc.ts';
 import { type FaultMessage, Userfault, watchFaults } from '@odonata/userfault/userfault.ts';
@@ -45,6 +46,8 @@ export type FaultThreadReport =
 export interface FaultThreadData {
   userfault: number;
   credit: Int32Array<SharedArrayBuffer>;
+  /** What this virtual kernel shows to whoever it calls. */
+  identity: string;
 }
 
 /** Pages of one wasm page: memory grows in these. */
@@ -239,4 +242,6 @@ function report(message: FaultThreadReport): void {
   parentPort!.postMessage(message);
 }
 
-new FaultThread(workerData as FaultThreadData).run();
+const data = workerData as FaultThreadData;
+useToken(data.identity);
+new FaultThread(data).run();

@@ -1,6 +1,7 @@
 // A virtual kernel, as an OS process of its own: a child of vkerneld, which sets the environment.
 
 import { parseConfig } from '@odonata/rpc/config.ts';
+import { useToken } from '@odonata/rpc/identity/own.ts';
 import { runService } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { useDefaultSlices, useShortSlices } from '@odonata/userfault/scheduling.ts';
@@ -32,6 +33,7 @@ function withDefaultSlices<T>(create: () => T): T {
 }
 
 useShortSlices();
+useToken(config.identity);
 runService({
   name: `vkernel ${config.name}`,
   log,

@@ -2,6 +2,7 @@
 
 import { Worker } from 'node:worker_threads';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { ownToken } from '@odonata/rpc/identity/own.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import type { FaultThreadData, FaultThreadOrder, FaultThreadReport } from './fault-thread.ts';
@@ -63,6 +64,7 @@ class VkernelPmap implements Pmap, PmapParts {
       },
     });
     const workerData: FaultThreadData = {
+      identity: ownToken() ?? '',
       userfault: this.userfault.fd,
       credit: this.credit.cells,
     };

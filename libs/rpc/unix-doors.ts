@@ -1,0 +1,73 @@
+// Listens on unix sockets for a grpc-js server: a file of mode 0600 in a folder of mode 0700, and of each connection the
+// kernel's word on whose process it is (SO_PEERCRED): ours, or root's.
+import { chmodSync, statSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import * as grpc from '@grpc/grpc-js';
+import { ListenError } from './address.ts';
+import { Code, RpcError } from './error.ts';
+import { isListening } from './listening.ts';
+import type { Logger } from './log.ts';
+import { peerCredentials } from './peer-credentials.ts';
+
+export const pathOf = (address: string): string => address.slice('unix:'.length);
+
+export class UnixDoors {
+  readonly #log: Logger;
+  readonly #doors = new Set<Server>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** @param address `unix:/path` @throws RpcError ALREADY_EXISTS where somebody listens; ListenError */
+  async open(address: string, server: grpc.Server): Promise<string> {
+    const path = pathOf(address);
+    await removeStaleSocket(path);
+    expectPrivate(dirname(path), address);
+    const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
+    const door = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      socket.on('error', () => {}); // The session tells who cares.
+      if (this.#isOurs(socket, address)) injector.injectConnection(socket);
+      else socket.destroy();
+    });
+    await new Promise<void>((resolve, reject) => {
+      door.once('error', (error) => reject(new ListenError(address, 'listen', error)));
+      door.listen(path, () => resolve());
+    });
+    chmodSync(path, 0o600);
+    this.#doors.add(door);
+    return address;
+  }
+
+  /** Takes no more connections; those that are there are the server's. */
+  close(): void {
+    for (const door of this.#doors) door.close();
+    this.#doors.clear();
+  }
+
+  #isOurs(socket: Socket, address: string): boolean {
+    const { uid, pid } = peerCredentials(socket) ?? {};
+    if (uid === process.getuid!() || uid === 0) return true;
+    this.#log.warn({ address, uid, pid }, 'refused a connection of another user');
+    return false;
+  }
+}
+
+/** A socket file that a killed server left answers nobody and would refuse us. One that answers stays. */
+async function removeStaleSocket(path: string): Promise<void> {
+  if (await isListening(`unix:${path}`))
+    throw new RpcError(Code.AlreadyExists, `somebody else listens on unix:${path}`);
+  await rm(path, { force: true });
+}
+
+function expectPrivate(folder: string, address: string): void {
+  const { mode, uid } = statSync(folder);
+  if ((mode & 0o077) === 0 && (uid === process.getuid!() || uid === 0)) return;
+  const shown = (mode & 0o777).toString(8);
+  throw new RpcError(
+    Code.FailedPrecondition,
+    `cannot listen on ${address}: its folder has mode ${shown} and is of uid ${uid}; chmod 700 ${folder}`,
+  );
+}
