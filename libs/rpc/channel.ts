@@ -3,7 +3,7 @@ import { isUnix } from './address.ts';
 import { ownFolder, ownToken } from './identity/own.ts';
 import type { TlsFolder } from './identity/tls-folder.ts';
 import { TokenSource } from './identity/token-source.ts';
-import { channelCredentials } from './tls.ts';
+import { channelCredentials, TLS_OPTIONS } from './tls.ts';
 
 /** Largest message either way: a run of pages or a piece of a dataspace, with room to spare. */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -55,6 +55,7 @@ export function openChannel(
   const folder = options.folder ?? ownFolder();
   const channel = new grpc.Client(address, channelCredentials(address, folder), {
     ...CHANNEL_OPTIONS,
+    ...(folder !== undefined && !isUnix(address) ? TLS_OPTIONS : {}),
     // Without this, channels of one process to one address end up on one connection.
     'grpc.use_local_subchannel_pool': options.shared ? 0 : 1,
   });

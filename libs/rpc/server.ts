@@ -42,7 +42,7 @@ export interface RpcServerOptions {
   /** Counts the calls. */
   readonly meter?: CallMeter;
   /** Whom it serves as; this process' own identity unless told otherwise. */
-  readonly folder?: TlsFolder;
+  readonly folder?: TlsFolder | undefined;
 }
 
 export function createRpcServer(options: RpcServerOptions): RpcServer {

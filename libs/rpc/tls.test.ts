@@ -1,100 +1,193 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+// Doors of a server, TCP and unix, and who gets in.
+import { chmodSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { EndpointKind, RouterService } from '@odonata/proto/syslink/v1/syslink';
+import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Authority } from '../authority/authority.ts';
+import { TestAuthority } from '../authority/testing.ts';
+import { delay } from './backoff.ts';
 import { createClient } from './client.ts';
 import { readConfig, serviceConfig } from './config.ts';
-import { Code, type RpcError } from './error.ts';
-import { useTls } from './identity/own.ts';
+import { codeName, type RpcError } from './error.ts';
+import { shownCaller } from './identity/identity.ts';
+import { TlsFolder } from './identity/tls-folder.ts';
+import { makeToken } from './identity/token.ts';
 import { silentLog } from './log.ts';
-import { createRpcServer } from './server.ts';
+import { createRpcServer, type RpcServer } from './server.ts';
 
-let folder: string;
-const ours = () => join(folder, 'ours');
-const strangers = () => join(folder, 'strangers');
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'odonata-tls-'));
-  const script = join(import.meta.dirname, '../../k8s/components/tls-self-signed/make-certificates.sh');
-  for (const dir of [ours(), strangers()]) execFileSync('sh', [script, dir], { stdio: 'ignore' });
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-afterEach(() => useTls(''));
-
-async function serve() {
-  useTls(ours());
-  const server = createRpcServer({ name: 't', log: silentLog() }).add(VkernelService, {
-    listVkernels: (_request, { peer }) => ({ vkernels: [{ name: peer }] }),
+const authority = new TestAuthority();
+const strangers = new TestAuthority();
+const others = new TestAuthority('other');
+let served: TlsFolder;
+let server: RpcServer;
+let tcp: string;
+let unix: string;
+beforeAll(async () => {
+  served = await authority.folder('vkerneld/node1');
+  server = createRpcServer({ name: 't', log: silentLog(), folder: served }).add(VkernelService, {
+    listVkernels: (_request, { caller, scope }) => ({
+      vkernels: [{ name: shownCaller(caller), node: scope }],
+    }),
   });
-  const address = await server.listen('127.0.0.1:0');
-  return { server, address };
-}
+  tcp = await server.listen('127.0.0.1:0');
+  unix = await server.listen(`unix:${authority.dir}/s`);
+});
+afterAll(async () => {
+  await server.drain(100);
+  for (const each of [authority, strangers, others]) each.remove();
+});
 
-async function callWith(dir: string, address: string): Promise<string | RpcError> {
-  useTls(dir);
-  const client = createClient(VkernelService, address);
+/** What is answered: who it took us for and what we may touch, or the code. */
+async function callAs(folder: TlsFolder | undefined, address: string, token?: string): Promise<string> {
+  const client = createClient(VkernelService, address, { folder });
   try {
-    return (await client.listVkernels({}, { deadlineMs: 3_000 })).vkernels[0]!.name;
+    const { vkernels } = await client.listVkernels({}, { deadlineMs: 3_000, token });
+    return `${vkernels[0]!.name}, ${vkernels[0]!.node}`;
   } catch (error) {
-    return error as RpcError;
+    return codeName((error as RpcError).code);
   } finally {
     client.close();
   }
 }
 
-describe('mutual TLS', () => {
-  it('lets in who shows a certificate of the same authority, and nobody else', async () => {
-    const { server, address } = await serve();
-    try {
-      expect(await callWith(ours(), address)).toMatch(/^127\.0\.0\.1:\d+$/);
-      for (const dir of ['', strangers()]) {
-        expect(await callWith(dir, address), `with ${dir || 'no TLS'}`).toMatchObject({
-          code: Code.Unavailable,
-        });
-      }
-    } finally {
-      await server.drain(100);
+describe('a server with an identity', () => {
+  it('knows who calls, over TCP and over a unix socket', async () => {
+    for (const address of [tcp, unix]) {
+      expect(await callAs(await authority.folder('operator/olga'), address)).toBe('operator olga, all');
+      expect(await callAs(await authority.folder('user/alice'), address)).toBe('user alice, own');
+      expect(await callAs(await authority.folder('pmapd/node1'), address)).toBe('PERMISSION_DENIED');
+      expect(await callAs(await authority.folder('vkernel/node1/default'), address)).toBe(
+        'PERMISSION_DENIED',
+      );
     }
   });
 
-  it('is not for unix sockets', async () => {
-    useTls(ours());
-    const server = createRpcServer({ name: 't', log: silentLog() }).add(RouterService, {
-      listEndpoints: () => ({ endpoints: [{ name: 'x', kind: EndpointKind.CLIENT }] }),
+  it('lets nobody in by TCP without a certificate of its authority', async () => {
+    expect(await callAs(undefined, tcp)).toBe('UNAVAILABLE');
+    expect(await callAs(await strangers.folder('admin/root'), tcp)).toBe('UNAVAILABLE');
+  });
+
+  it('lets nobody in by a unix socket without a token of its authority', async () => {
+    expect(await callAs(undefined, unix)).toBe('UNAUTHENTICATED');
+    expect(await callAs(await strangers.folder('admin/root'), unix)).toBe('UNAUTHENTICATED');
+    const { identity } = await authority.folder('admin/root');
+    const about = { nowMs: Date.now(), lifeMs: 60_000 };
+    expect(await callAs(undefined, unix, makeToken(identity, { ...about, audience: [unix] }))).toBe(
+      'admin root, all',
+    );
+    // What somebody showed to another server is of no use here.
+    const elsewhere = makeToken(identity, { ...about, audience: ['unix:/run/other.sock'] });
+    expect(await callAs(undefined, unix, elsewhere)).toBe('UNAUTHENTICATED');
+    expect(await callAs(undefined, unix, 'x'.repeat(100_000))).not.toMatch(/all|own/);
+  });
+
+  it('lets nobody in whose certificate is over, or is of another cluster', async () => {
+    const late = await authority.expired('admin/late');
+    const authorityOfOurs = await Authority.in(join(authority.dir, 'ca'), authority.cluster);
+    const elsewhere = join(authority.dir, 'elsewhere');
+    await authorityOfOurs.issue(others.caller('admin/root'), elsewhere, { days: 2 });
+    expect(await callAs(late, tcp)).toBe('UNAVAILABLE');
+    expect(await callAs(late, unix)).toBe('UNAUTHENTICATED');
+    // Its certificate would do; but then the server is of another cluster than ours.
+    expect(await callAs(new TlsFolder(elsewhere), tcp)).toBe('UNAVAILABLE');
+    expect(await callAs(new TlsFolder(elsewhere), unix)).toBe('UNAUTHENTICATED');
+  });
+
+  it('lets nobody in whose certificate was revoked, from that moment on, and takes renewed certificates', async () => {
+    const mallory = await authority.folder('admin/mallory');
+    expect(await callAs(mallory, tcp)).toBe('admin mallory, all');
+    expect(await callAs(mallory, unix)).toBe('admin mallory, all');
+    const list = join(served.dir, 'revoked');
+    writeFileSync(list, `${mallory.identity.certificate.serialNumber.toLowerCase()}\n`);
+    await delay(1_100); // The folder is looked at once a second.
+    expect(await callAs(mallory, tcp)).toBe('UNAUTHENTICATED');
+    expect(await callAs(mallory, unix)).toBe('UNAUTHENTICATED');
+    rmSync(list);
+
+    const before = served.identity.certificate.serialNumber;
+    const ours = await Authority.in(join(authority.dir, 'ca'), authority.cluster);
+    await ours.issue(authority.caller('vkerneld/node1'), served.dir, { days: 2 });
+    await delay(2_100); // Connections look every two seconds.
+    expect(served.identity.certificate.serialNumber).not.toBe(before);
+    expect(await callAs(await authority.folder('operator/olga'), tcp)).toBe('operator olga, all');
+  });
+
+  it('is not taken for a service where it is a person', async () => {
+    const posing = createRpcServer({
+      name: 't',
+      log: silentLog(),
+      folder: await authority.folder('user/eve'),
     });
-    const address = await server.listen(`unix:${folder}/s`);
-    useTls('');
-    const client = createClient(RouterService, address);
-    expect((await client.listEndpoints({})).endpoints).toHaveLength(1);
-    client.close();
-    await server.drain(100);
+    posing.add(VkernelService, { listVkernels: () => ({}) });
+    const address = await posing.listen('127.0.0.1:0');
+    try {
+      expect(await callAs(await authority.folder('operator/olga'), address)).toBe('UNAVAILABLE');
+    } finally {
+      await posing.drain(100);
+    }
+  });
+
+  it('has a socket that only its user may open, in a folder of theirs', async () => {
+    expect(statSync(unix.slice('unix:'.length)).mode & 0o777).toBe(0o600);
+    const open = join(authority.dir, 'open');
+    mkdirSync(open);
+    chmodSync(open, 0o755);
+    const careless = createRpcServer({ name: 't', log: silentLog() }).add(VkernelService, {});
+    await expect(careless.listen(`unix:${open}/s`)).rejects.toThrow(/mode 755.*chmod 700/);
+    await careless.drain(100);
   });
 
   it('keeps the windows of streams wide', async () => {
-    const { readFileSync } = await import('node:fs');
     const { connect } = await import('node:http2');
-    const { server, address } = await serve();
-    const read = (file: string) => readFileSync(join(ours(), file));
-    const session = connect(`https://${address}`, {
-      ...{ ca: read('ca.crt'), key: read('tls.key'), cert: read('tls.crt') },
-      checkServerIdentity: () => undefined,
-    });
+    const {
+      authorityPem: ca,
+      keyPem: key,
+      certificatePem: cert,
+    } = (await authority.folder('admin/root')).identity;
+    const session = connect(`https://${tcp.replace('127.0.0.1', 'localhost')}`, { ca, key, cert });
     const windowBytes = await new Promise((resolve, reject) => {
       session.once('remoteSettings', (settings) => resolve(settings.initialWindowSize));
       session.once('error', reject);
     });
     expect(windowBytes).toBe(1024 * 1024);
     session.close();
-    await server.drain(100);
   });
+});
 
-  it('is refused as a setting where files are missing', () => {
-    const result = readConfig('cohd', 'x', serviceConfig, ['--tls-dir', folder], {});
-    expect(result).toMatchObject({
-      kind: 'error',
-      text: `cohd: --tls-dir: "${folder}": tls.crt, tls.key, ca.crt cannot be read there (see cohd --help)`,
+describe('a server without an identity', () => {
+  it('lets everybody do everything', async () => {
+    const open = createRpcServer({ name: 't', log: silentLog() });
+    open.add(RouterService, {
+      listEndpoints: (_request, { caller }) => ({ nextPageToken: shownCaller(caller) }),
     });
+    const client = createClient(RouterService, await open.listen('127.0.0.1:0'));
+    expect((await client.listEndpoints({})).nextPageToken).toBe('admin anyone');
+    client.close();
+    await open.drain(100);
+  });
+});
+
+describe('the setting --tls-dir', () => {
+  const textOf = (dir: string) => readConfig('cohd', 'x', serviceConfig, ['--tls-dir', dir], {});
+  it('is refused where files are missing, or name nobody', async () => {
+    const { dir } = authority;
+    expect(textOf(dir)).toMatchObject({
+      kind: 'error',
+      text: `cohd: --tls-dir: "${dir}": tls.crt, tls.key, ca.crt cannot be read there (see cohd --help)`,
+    });
+    const mixed = join(dir, 'mixed');
+    mkdirSync(mixed);
+    const files = (await authority.folder('pmapd/node1')).identity;
+    const theirs = (await authority.folder('user/alice')).identity;
+    writeFileSync(join(mixed, 'ca.crt'), files.authorityPem);
+    writeFileSync(join(mixed, 'tls.crt'), files.certificatePem);
+    writeFileSync(join(mixed, 'tls.key'), theirs.keyPem);
+    expect(textOf(mixed)).toMatchObject({
+      text: expect.stringContaining('tls.key is not the key of tls.crt'),
+    });
+    writeFileSync(join(mixed, 'tls.crt'), files.authorityPem);
+    writeFileSync(join(mixed, 'tls.key'), theirs.keyPem);
+    expect(textOf(mixed)).toMatchObject({ kind: 'error' });
   });
 });

@@ -20,6 +20,12 @@ export function serverCredentials(address: string, folder: TlsFolder | undefined
   return grpc.experimental.createCertificateProviderServerCredentials(provider, provider, true);
 }
 
+/** Of a channel with TLS: RFC 6066 knows no addresses as names of servers. */
+export const TLS_OPTIONS: grpc.ChannelOptions = {
+  'grpc.ssl_target_name_override': 'odonata',
+  'grpc.default_authority': 'odonata',
+};
+
 export function channelCredentials(address: string, folder: TlsFolder | undefined): grpc.ChannelCredentials {
   if (folder === undefined || isUnix(address)) return grpc.credentials.createInsecure();
   const provider = providerOf(folder);
@@ -62,7 +68,8 @@ class CertificateFiles implements Provider {
 
   addCaCertificateListener(listener: CaListener): void {
     this.#authority.add(listener);
-    listener({ caCertificate: this.#folder.identity.authorityPem });
+    // Not at once: grpc-js adds whoever waits for it right after this.
+    process.nextTick(listener, { caCertificate: this.#folder.identity.authorityPem });
     this.#watch();
   }
 
@@ -74,7 +81,7 @@ class CertificateFiles implements Provider {
   addIdentityCertificateListener(listener: IdentityListener): void {
     this.#identity.add(listener);
     const { certificatePem, keyPem } = this.#folder.identity;
-    listener({ certificate: certificatePem, privateKey: keyPem });
+    process.nextTick(listener, { certificate: certificatePem, privateKey: keyPem });
     this.#watch();
   }
 

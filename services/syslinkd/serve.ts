@@ -5,6 +5,7 @@ import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
+import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
@@ -37,6 +38,8 @@ export interface SyslinkdOptions {
   /** What is under way may go on for so long after `stop`. */
   readonly drainMs?: number;
   readonly log: Logger;
+  /** Who it is; this process itself unless told otherwise. */
+  readonly folder?: TlsFolder;
 }
 
 /** Runs a router at an address. */
@@ -47,7 +50,12 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
   const connections = new Set<Connection>();
   const metrics = new Metrics('syslinkd');
   syslinkdMetrics(metrics, router, connections);
-  const server = createRpcServer({ name: 'syslinkd', log, meter: metrics.callMeter() }).add(RouterService, {
+  const server = createRpcServer({
+    name: 'syslinkd',
+    log,
+    meter: metrics.callMeter(),
+    folder: options.folder,
+  }).add(RouterService, {
     attach: raw((call, { caller }) => {
       const outbox = new Outbox(call);
       const connection: Connection = {

@@ -1,0 +1,78 @@
+// Every service of ours, and handlers that only say that they were reached.
+import type { DescMethod } from '@bufbuild/protobuf';
+import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { EventService } from '@odonata/proto/event/v1/event';
+import { HandOverService } from '@odonata/proto/pmap/v1/handover';
+import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
+import { RouterService } from '@odonata/proto/syslink/v1/syslink';
+import { ControlService, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { AnyService, CallContext, Client, Handlers } from '@odonata/rpc/service.ts';
+
+export const SERVICES: readonly AnyService[] = [
+  RouterService,
+  VkernelService,
+  ControlService,
+  PmapService,
+  TransferService,
+  DataspaceService,
+  HandOverService,
+  DirectoryService,
+  EventService,
+];
+
+/** Those that are called over syslink, too. */
+export const OVER_SYSLINK: readonly AnyService[] = [
+  VkernelService,
+  PmapService,
+  DataspaceService,
+  DirectoryService,
+  EventService,
+];
+
+/** In the place of an answer: `all` or `own`, what the caller may touch. */
+const reached = ({ scope }: CallContext): never => {
+  throw new RpcError(Code.DataLoss, scope);
+};
+
+/** Handlers of a service that say what the caller may touch. */
+export function telling(service: AnyService): Handlers<AnyService> {
+  return Object.fromEntries(
+    service.methods.map((method) => {
+      const handler = isStreamed(method)
+        ? // biome-ignore lint/correctness/useYield: it never gets so far
+          async function* (_: unknown, ctx: CallContext) {
+            reached(ctx);
+          }
+        : (_: unknown, ctx: CallContext) => reached(ctx);
+      return [method.localName, handler];
+    }),
+  ) as Handlers<AnyService>;
+}
+
+const isStreamed = ({ methodKind }: DescMethod): boolean =>
+  methodKind === 'server_streaming' || methodKind === 'bidi_streaming';
+
+/** Calls a method with an empty request: `all`, `own`, or the name of the code. */
+export async function tried(
+  client: Client<AnyService>,
+  method: DescMethod,
+  codeOf: (code: Code) => string,
+): Promise<string> {
+  const call = (client as unknown as Record<string, (request: unknown, options?: object) => unknown>)[
+    method.localName
+  ]!;
+  const takesStream = method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming';
+  const request = takesStream ? nothing() : {};
+  try {
+    const answer = call(request, { deadlineMs: 5_000 });
+    if (isStreamed(method)) for await (const _ of answer as AsyncIterable<unknown>);
+    else await answer;
+    return 'answered';
+  } catch (error) {
+    const { code, details } = error as RpcError;
+    return code === Code.DataLoss ? details : codeOf(code);
+  }
+}
+
+async function* nothing(): AsyncGenerator<never> {}
