@@ -5,6 +5,7 @@ import { SERVER_OPTIONS, WINDOW_BYTES } from './channel.ts';
 import { ServingState } from './health.ts';
 import { Gate } from './identity/gate.ts';
 import { guarded } from './identity/guarded.ts';
+import type { Caller } from './identity/identity.ts';
 import { ownFolder } from './identity/own.ts';
 import type { TlsFolder } from './identity/tls-folder.ts';
 import type { Logger } from './log.ts';
@@ -30,6 +31,8 @@ export interface RpcServer {
   complete(): void;
   /** `host:port` (port 0: any) or `unix:/path`; resolves with the bound address. May be called several times. */
   listen(address: string): Promise<string>;
+  /** True where somebody was let in by a certificate that counts no more: whoever keeps a stream of theirs ends it. */
+  isRevoked(caller: Caller): boolean;
   /** What health answers from now on. */
   setServing(serving: boolean): void;
   /** Takes no new calls, waits for those that run, and ends what is left after so many milliseconds. */
@@ -81,6 +84,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       log.info({ address: bound }, `${name} listens`);
       return bound;
     },
+    isRevoked: (caller) => gate.isRevoked(caller),
     setServing(serving) {
       health.setAll(serving);
     },

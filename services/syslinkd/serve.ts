@@ -5,6 +5,7 @@ import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
+import { shownCaller } from '@odonata/rpc/identity/identity.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -99,7 +100,16 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
   const events = new EventLog({ service: 'syslinkd', log });
   events.countIn(metrics);
   server.add(EventService, events.handlers());
-  const ticking = setInterval(() => router.tick(Date.now()), TICK_MS);
+  const ticking = setInterval(() => {
+    router.tick(Date.now());
+    for (const connection of [...connections]) {
+      const { caller } = connection;
+      if (!server.isRevoked(caller)) continue;
+      connection.end(
+        new RpcError(Code.Unauthenticated, `the certificate of ${shownCaller(caller)} was revoked`),
+      );
+    }
+  }, TICK_MS);
   server.setServing(unready === undefined);
   const settling = setTimeout(() => {
     unready = undefined;

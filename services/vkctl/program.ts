@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addContext } from './commands/context.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDown } from './commands/down.ts';
 import { addDs } from './commands/ds.ts';
@@ -10,6 +11,7 @@ import { addRestart } from './commands/restart.ts';
 import { addRun } from './commands/run.ts';
 import { addStatus } from './commands/status.ts';
 import { addUp } from './commands/up.ts';
+import { addUser } from './commands/user.ts';
 import { printError } from './output.ts';
 
 const HELP = `
@@ -25,7 +27,8 @@ Environment:
   ODONATA_HOME     where clusters keep their state (default: ~/.local/state/odonata)
   ODONATA_SYSLINK  routers of a cluster that runs elsewhere, host:port with commas between; for run, ps, kill,
                    logs, events, ds and status. Any one of them is enough, and a command goes to another when one is away
-  ODONATA_TLS_DIR  with ODONATA_SYSLINK: folder with tls.crt, tls.key and ca.crt, for a cluster with TLS
+  ODONATA_TLS_DIR  with ODONATA_SYSLINK: folder with tls.crt, tls.key and ca.crt: who one is there
+  ODONATA_CONTEXT  the context that commands mean (see vkctl context); empty: clusters of this machine
   ODONATA_REQUEST_ID  goes with the command through the logs of all services (default: a new one)
   ODONATA_BUNDLE   off: run the sources, not the bundle that is made of them
   NO_COLOR         no colours
@@ -61,6 +64,8 @@ export function createProgram(): Command {
     addKill,
     addLogs,
     addDs,
+    addUser,
+    addContext,
   ])
     add(program);
   return program;

@@ -1,4 +1,6 @@
 // Names on syslink: whoever may not have one does not get it, whatever they say of themselves.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { Role } from '@odonata/proto/auth/v1/access';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
@@ -134,6 +136,25 @@ it('whoever was there is still there, and hears who asks', async () => {
   } finally {
     client.close();
   }
+});
+
+it('whose certificate is revoked loses their line', async () => {
+  const folder = await authority.folder('user/mallory');
+  const ofRouter = (await authority.folder('syslinkd/syslinkd')).dir;
+  const line = new Line({
+    ...{
+      address: router.address,
+      register: { name: '', kind: CLIENT, session: 1n },
+      registerMs: 5_000,
+      log,
+      folder,
+    },
+    services: new ServedServices(log, undefined, folder),
+  });
+  expect(await line.registered).toBe(true);
+  writeFileSync(join(ofRouter, 'revoked'), folder.identity.certificate.serialNumber);
+  expect((await line.over).message).toBe('UNAUTHENTICATED: the certificate of user mallory was revoked');
+  expect(vkerneld.connected).toBe(true);
 });
 
 it('what somebody says of themselves is not passed on', async () => {

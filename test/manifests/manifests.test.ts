@@ -1,7 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { identityOf } from '@odonata/rpc/identity/certificate.ts';
+import { roleOf } from '@odonata/rpc/identity/identity.ts';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { NODE_FLAGS } from '../../services/vkctl/supervisor/service-spec.ts';
@@ -365,16 +368,18 @@ describe('components', () => {
             : [];
         expect(check(all)).toEqual(open);
       }
-      const secret = all.find(
-        ({ kind, metadata }) => kind === 'Secret' && metadata.name.startsWith('odonata-tls'),
-      );
-      expect(Object.keys(secret.data).sort()).toEqual(['ca.crt', 'tls.crt', 'tls.key']);
       for (const name of Object.keys(policy.SETTINGS)) {
+        const secret = all.find(
+          ({ kind, metadata }) => kind === 'Secret' && metadata.name.startsWith(`odonata-tls-${name}`),
+        );
+        expect(Object.keys(secret.data).sort()).toEqual(['ca.crt', 'tls.crt', 'tls.key']);
         const { volumes, containers } = first(all, name);
         expect(volumes.some((v: Manifest) => v.secret?.secretName === secret.metadata.name)).toBe(true);
         expect(policy.variablesOf(all, containers[0]).get(`ODONATA_${name.toUpperCase()}_TLS_DIR`)).toBe(
           '/etc/odonata/tls',
         );
+        const certificate = new X509Certificate(Buffer.from(secret.data['tls.crt'], 'base64'));
+        expect(identityOf(certificate)).toMatchObject({ cluster: 'odonata', role: roleOf(name), name: '*' });
       }
     } finally {
       rmSync(copy, { recursive: true });

@@ -9,6 +9,8 @@ import { type ServiceName, ServiceProcess, until } from './service-process.ts';
 export interface OneNodeOptions {
   /** Added to the flags of every service. */
   flags?: readonly string[];
+  /** A folder a role with its certificate; absent: no identities. */
+  tlsDir?: string;
   /** Added to the environment of vkctl. */
   vkctlEnv?: NodeJS.ProcessEnv;
 }
@@ -59,7 +61,8 @@ export class OneNode {
   }
 
   #start(name: ServiceName, port: number, args: string[]): void {
-    const { flags = [] } = this.#options;
+    const { flags = [], tlsDir } = this.#options;
+    const identity = tlsDir === undefined ? [] : ['--tls-dir', join(tlsDir, name)];
     const common = [
       '--listen',
       `127.0.0.1:${port}`,
@@ -69,7 +72,7 @@ export class OneNode {
       'debug',
     ];
     this.addresses.set(name, `127.0.0.1:${port}`);
-    this.services.set(name, ServiceProcess.service(name, [...args, ...common, ...flags]));
+    this.services.set(name, ServiceProcess.service(name, [...args, ...common, ...identity, ...flags]));
   }
 
   async ready(name: ServiceName): Promise<void> {

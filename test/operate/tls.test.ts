@@ -13,7 +13,7 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'odonata-tls-'));
   const script = join(import.meta.dirname, '../../k8s/components/tls-self-signed/make-certificates.sh');
   execFileSync('sh', [script, dir], { stdio: 'ignore' });
-  node = await OneNode.up({ flags: ['--tls-dir', dir], vkctlEnv: { ODONATA_TLS_DIR: dir } });
+  node = await OneNode.up({ tlsDir: dir, vkctlEnv: { ODONATA_TLS_DIR: join(dir, 'admin') } });
 });
 afterAll(async () => {
   await node?.down();

@@ -18,9 +18,10 @@ export function callerOfCertificate(certificate: X509Certificate, own: TlsIdenti
     throw unauthenticated('the certificate names nobody of a cluster (subjectAltName)');
   if (caller.cluster !== own.caller.cluster)
     throw unauthenticated(`${formatIdentity(caller)} is of another cluster than ${own.caller.cluster}`);
-  if (own.revoked.has(serialOf(certificate.serialNumber)))
+  const serial = serialOf(certificate.serialNumber);
+  if (own.revoked.has(serial))
     throw unauthenticated(`the certificate of ${formatIdentity(caller)} was revoked`);
-  return caller;
+  return { ...caller, serial };
 }
 
 /** The same for one that nobody has checked yet. @throws RpcError UNAUTHENTICATED */

@@ -29,6 +29,11 @@ export class Gate {
     return this.#folder === undefined;
   }
 
+  /** True where the certificate by which somebody came in counts no more. */
+  isRevoked({ serial }: Caller): boolean {
+    return serial !== undefined && this.#folder?.identity.revoked.has(serial) === true;
+  }
+
   serves(address: string): void {
     this.#audiences.add(address);
   }

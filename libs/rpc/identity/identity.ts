@@ -15,6 +15,8 @@ export interface Caller {
   readonly groups: readonly string[];
   /** Of a virtual kernel: the person whose it is. */
   readonly user?: string;
+  /** Of the certificate by which they came in; upper-case hex. */
+  readonly serial?: string;
 }
 
 /** `pmapd` */

@@ -48,15 +48,17 @@ function altered(token: string, part: 0 | 1, change: (value: Record<string, unkn
 
 describe('a token', () => {
   it('says who made it', () => {
-    expect(readBy(makeToken(alice.identity, about())).caller).toEqual(
+    expect(readBy(makeToken(alice.identity, about())).caller).toMatchObject(
       authority.caller('user/alice?groups=physics'),
     );
-    expect(readBy(makeToken(vkerneld.identity, about())).caller).toEqual(authority.caller('vkerneld/node1'));
+    expect(readBy(makeToken(vkerneld.identity, about())).caller).toMatchObject(
+      authority.caller('vkerneld/node1'),
+    );
   });
 
   it('of a supervisor speaks for its virtual kernels, and says whose they are', () => {
     const subject = { ...authority.caller('vkernel/node1/default'), user: 'alice', groups: ['physics'] };
-    expect(readBy(makeToken(vkerneld.identity, { ...about(), subject })).caller).toEqual(subject);
+    expect(readBy(makeToken(vkerneld.identity, { ...about(), subject })).caller).toMatchObject(subject);
   });
 
   it('of others speaks for nobody else', () => {

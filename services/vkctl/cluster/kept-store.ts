@@ -9,6 +9,7 @@ import { DEFAULT_STORE_BYTES, LEAST_STORE_BYTES } from '@odonata/backing-store/s
 import { DISK_RESERVE_BYTES } from '@odonata/bus/store-disk.ts';
 import { Failure } from '../failure.ts';
 import { formatSize } from '../size.ts';
+import { identityDir } from './certificates.ts';
 import type { ClusterPaths } from './paths.ts';
 
 /** Logs, and records of the cluster. */
@@ -26,12 +27,12 @@ export function storedBytes({ natsDir, cluster }: Pick<ClusterPaths, 'natsDir' |
 export const holdsPages = (paths: Pick<ClusterPaths, 'natsDir' | 'cluster'>): boolean =>
   storedBytes(paths) > 0;
 
-/** All in the folder of the cluster but its store. */
+/** All in the folder of the cluster but its store, and its authority: who was let in stays so. */
 export const besideStore = ({ stateDir, natsDir }: Pick<ClusterPaths, 'stateDir' | 'natsDir'>): string[] =>
   existsSync(stateDir)
     ? readdirSync(stateDir)
         .map((name) => join(stateDir, name))
-        .filter((path) => path !== natsDir)
+        .filter((path) => path !== natsDir && path !== identityDir({ stateDir }))
     : [];
 
 /** How large a new store may grow: by default a quarter of the disk that is free, as replaced messages take room for a while. */

@@ -17,6 +17,7 @@ import { chooseStoreBytes, holdsPages } from './kept-store.ts';
 import { type Lock, tryLock } from './lock.ts';
 import { memorySpace, nodeMemory, promise } from './memory-space.ts';
 import { type ClusterPaths, clusterPaths, MAX_NODES, nodeName } from './paths.ts';
+import { tellRevoked } from './people.ts';
 import { isPortFree, pickPorts } from './ports.ts';
 import { type ClusterPlan, type ClusterRecord, isRouter, readRecord, type ServiceRecord } from './record.ts';
 import { clearRemains, removeFolders } from './remains.ts';
@@ -80,7 +81,10 @@ export async function startCluster(options: StartOptions): Promise<ClusterRecord
       make(paths.logDir, 'ODONATA_HOME', true);
       const plan = await makePlan(options, paths);
       makeFolders(plan);
-      if (!plan.insecure) await makeCertificates(plan, certified(plan));
+      if (!plan.insecure) {
+        await makeCertificates(plan, certified(plan));
+        tellRevoked(plan);
+      }
       supervisor = spawnSupervisor(plan, paths, lock);
     } catch (error) {
       removeFolders(paths, keepStore);

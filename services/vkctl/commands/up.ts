@@ -25,6 +25,7 @@ interface UpOptions extends ClusterOption {
   store?: string;
   fresh?: boolean;
   leaseMs?: number;
+  insecure?: boolean;
   logLevel: LogLevel;
   timeout: number;
   json?: boolean;
@@ -65,6 +66,10 @@ export function addUp(program: Command): void {
     )
     .option('--fresh', 'delete the store that an earlier run left, instead of going on with it')
     .option(
+      '--insecure',
+      'without identities: whoever reaches a port on 127.0.0.1, any user of this machine, may do everything',
+    )
+    .option(
       '--lease-ms <ms>',
       "lease of a node's permissions, 3000 unless given: who is silent for longer is dead, and others wait that long for it",
       wholeNumber(100, 600_000),
@@ -103,6 +108,7 @@ async function up(options: UpOptions): Promise<void> {
     storeBytes: options.store ? parseSize(options.store, '--store') : undefined,
     fresh: options.fresh,
     leaseMs: options.leaseMs,
+    insecure: options.insecure,
     logLevel: options.logLevel,
     timeoutMs: options.timeout * 1000,
     signal: abort.signal,
@@ -117,6 +123,8 @@ async function up(options: UpOptions): Promise<void> {
     `cluster "${cluster}" is up: ${nodes}, ${routersAt(record.syslink)} (${formatSpan(Date.now() - startMs)})`,
   );
   if (record.plan.hadStore) print(await foundStore(record));
+  if (record.plan.insecure)
+    print('without identities: every user of this machine may do everything with it (--insecure)');
   for (const note of notes) print(note);
   print(`end it with: vkctl down${flag}`);
 }

@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import {
+  type Context,
+  currentContextName,
+  identityIn,
+  keepContext,
+  listContexts,
+  parseContext,
+  removeContext,
+  useContext,
+} from '../context/context.ts';
+import { Failure, reasonOf } from '../failure.ts';
+import { json, print, routersAt, table } from '../output.ts';
+import { examples, jsonOption } from './options.ts';
+
+/** For `use`: no context, but clusters of this machine. */
+const HERE = 'here';
+
+export function addContext(program: Command): void {
+  const context = program
+    .command('context')
+    .summary('clusters elsewhere, and who one is there')
+    .description(
+      'Clusters that run elsewhere. The one in use is what run, ps, kill, logs, events, ds and status mean; -c and ODONATA_CLUSTER name one of this machine all the same.',
+    );
+  examples(context, [
+    ['vkctl context add alice.context', 'kept under the name of its cluster, and used from now on'],
+    ['vkctl context ls', 'with who one is in each'],
+    ['vkctl context use here', 'clusters of this machine again'],
+    ['ODONATA_CONTEXT=prod vkctl ps', 'another one for one command'],
+  ]);
+  context
+    .command('add')
+    .summary('keep a context')
+    .description('Keeps what "vkctl user add" wrote, and uses it from now on.')
+    .argument('<file>', 'a context file; -: standard input')
+    .option('--name <name>', 'under which it is kept; else that of its cluster')
+    .option('--no-use', 'keep it only')
+    .action(add);
+  context
+    .command('ls')
+    .summary('list them')
+    .description('Lists the contexts; * is the one in use.')
+    .addOption(jsonOption())
+    .action(list);
+  context
+    .command('use')
+    .summary('use another one')
+    .description('From now on commands mean this one.')
+    .argument('<name>', `as "vkctl context ls" shows it; ${HERE}: clusters of this machine`)
+    .action(use);
+  context
+    .command('rm')
+    .summary('forget one')
+    .description('Forgets a context, with its key.')
+    .argument('<name>', 'as "vkctl context ls" shows it')
+    .action((name: string) => {
+      removeContext(name);
+      print(`context ${name} is forgotten`);
+    });
+}
+
+function add(file: string, options: { name?: string; use: boolean }): void {
+  const from = file === '-' ? 'standard input' : file;
+  let text: string;
+  try {
+    text = readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    throw new Failure(`cannot read ${from}: ${reasonOf(error)}`, { cause: error });
+  }
+  const given = parseContext(text, from);
+  const kept = keepContext(options.name ?? given.cluster, given);
+  if (options.use) useContext(kept.name);
+  print(
+    `context ${kept.name}: cluster "${kept.cluster}", ${routersAt(kept.syslink)}, as ${identityIn(kept)}`,
+  );
+  if (options.use) print(`in use; back with: vkctl context use ${HERE}`);
+}
+
+function list({ json: asJson }: { json?: boolean }): void {
+  const contexts = listContexts();
+  const current = currentContextName();
+  const untilOf = ({ folder }: Context): string =>
+    folder.identity.certificate.validToDate.toISOString().slice(0, 10);
+  if (asJson) {
+    const shown = contexts.map((each) => {
+      const { name, cluster, syslink } = each;
+      return {
+        name,
+        cluster,
+        syslink,
+        identity: identityIn(each),
+        until: untilOf(each),
+        current: name === current,
+      };
+    });
+    print(json(shown));
+    return;
+  }
+  if (contexts.length === 0) {
+    print('no contexts; add one with: vkctl context add FILE');
+    return;
+  }
+  const rows = contexts.map((each) => [
+    ...[each.name === current ? '*' : '', each.name, each.cluster, each.syslink],
+    ...[identityIn(each), untilOf(each)],
+  ]);
+  print(
+    table(
+      ['', 'NAME', 'CLUSTER', 'ROUTERS', 'AS', 'UNTIL'].map((head) => ({ head })),
+      rows,
+    ),
+  );
+}
+
+function use(name: string): void {
+  useContext(name === HERE ? undefined : name);
+  print(name === HERE ? 'clusters of this machine' : `context ${name}`);
+}

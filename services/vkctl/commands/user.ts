@@ -1,0 +1,161 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { PERSON } from '@odonata/rpc/identity/identity.ts';
+import { type Command, Option } from 'commander';
+import { adminName } from '../cluster/certificates.ts';
+import {
+  addPerson,
+  listPeople,
+  PERSON_ROLES,
+  type Person,
+  type PersonRole,
+  removePerson,
+} from '../cluster/people.ts';
+import type { ClusterRecord } from '../cluster/record.ts';
+import { expectHere, runningRecord } from '../connection.ts';
+import type { ContextFile } from '../context/context.ts';
+import { EXIT, Failure, reasonOf } from '../failure.ts';
+import { json, print, table } from '../output.ts';
+import {
+  type ClusterOption,
+  clusterOf,
+  clusterOption,
+  collect,
+  examples,
+  jsonOption,
+  wholeNumber,
+} from './options.ts';
+
+const DEFAULT_DAYS = 365;
+
+interface AddOptions extends ClusterOption {
+  role: PersonRole;
+  group?: string[];
+  days: number;
+  syslink?: string;
+  out?: string;
+  json?: boolean;
+}
+
+export function addUser(program: Command): void {
+  const user = program
+    .command('user')
+    .summary('who may come into a cluster')
+    .description('The people of a cluster of this machine: who has a certificate, in which role.');
+  examples(user, [
+    ['vkctl user add alice', 'writes alice.context, for her "vkctl context add"'],
+    ['vkctl user ls', 'who is in'],
+    ['vkctl user rm alice', 'whose certificate counts no more'],
+  ]);
+  const add = user
+    .command('add')
+    .summary('let somebody in')
+    .description(
+      'Makes a certificate for somebody, and writes it with all that they need to come in into a file. Hand that over by a safe way: whoever has it is them.',
+    )
+    .argument('<name>', 'of the person: 1 to 32 of a-z 0-9 _ -')
+    .addOption(
+      new Option('--role <role>', 'what they may do; see docs/access.md')
+        .choices(PERSON_ROLES)
+        .default('user'),
+    )
+    .option('--group <name>', 'a group that they are in (repeatable)', collect)
+    .option('--days <count>', 'how long it counts', wholeNumber(1, 3_650), DEFAULT_DAYS)
+    .option(
+      '--syslink <addresses>',
+      'where they reach the routers, host:port with commas between; else as on this machine',
+    )
+    .option('--out <file>', 'where to write it; else NAME.context')
+    .addOption(clusterOption())
+    .addOption(jsonOption())
+    .action(addOne);
+  examples(add, [
+    ['vkctl user add alice --group physics', 'a user, who sees what is theirs'],
+    ['vkctl user add olga --role operator --days 30', 'runs the cluster for a month'],
+    ['vkctl user add bob --syslink cluster.example.org:7411', 'for another machine'],
+  ]);
+  user
+    .command('ls')
+    .summary('who is in')
+    .description('Lists the people of the cluster.')
+    .addOption(clusterOption())
+    .addOption(jsonOption())
+    .action(list);
+  user
+    .command('rm')
+    .summary('let somebody in no more')
+    .description('From now on their certificate counts no more. What they run and have stays.')
+    .argument('<name>', 'as "vkctl user ls" shows it')
+    .addOption(clusterOption())
+    .action(remove);
+}
+
+/** @throws Failure where the cluster is not one of this machine, or has no identities */
+async function recordWithPeople(command: string, options: ClusterOption): Promise<ClusterRecord> {
+  expectHere(command, options.cluster);
+  const record = await runningRecord(clusterOf(options));
+  if (!record.plan.insecure) return record;
+  throw new Failure(
+    `cluster "${record.plan.cluster}" was started with --insecure: everybody may do everything`,
+    {
+      fix: 'Start it without.',
+    },
+  );
+}
+
+async function addOne(name: string, options: AddOptions): Promise<void> {
+  for (const each of [name, ...(options.group ?? [])]) {
+    if (PERSON.test(each)) continue;
+    throw new Failure(`"${each}" is no name of a person or group`, {
+      fix: 'Use 1 to 32 of a-z, 0-9, _ and -, starting with a letter or _.',
+      exitCode: EXIT.usage,
+    });
+  }
+  const { plan, syslink } = await recordWithPeople('user add', options);
+  const file = options.out ?? `${name}.context`;
+  if (existsSync(file))
+    throw new Failure(`${file} is there already`, { fix: 'Remove it, or choose another with --out.' });
+  const { role, group: groups = [], days } = options;
+  const { person, credential } = await addPerson(plan, { name, role, groups, days });
+  const context: ContextFile = {
+    version: 1,
+    cluster: plan.cluster,
+    syslink: options.syslink ?? syslink,
+    ...credential,
+  };
+  try {
+    writeFileSync(file, `${JSON.stringify(context, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    removePerson(plan, name);
+    throw new Failure(`cannot write ${file}: ${reasonOf(error)}`, {
+      fix: 'Choose another with --out.',
+      cause: error,
+    });
+  }
+  if (options.json) return print(json({ ...person, file }));
+  print(`${role} ${name} is let into cluster "${plan.cluster}" for ${days} days, by ${file}`);
+  print(`on their machine: vkctl context add ${file}`);
+}
+
+async function list(options: ClusterOption & { json?: boolean }): Promise<void> {
+  const { plan, startedMs } = await recordWithPeople('user ls', options);
+  const people = listPeople(plan);
+  if (options.json) return print(json(people));
+  const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
+  const rowOf = ({ name, role, groups, sinceMs, untilMs, removedMs }: Person): string[] => [
+    ...[name, role, groups.join(',') || '-', day(sinceMs)],
+    removedMs !== undefined
+      ? `removed ${day(removedMs)}`
+      : untilMs < Date.now()
+        ? `over ${day(untilMs)}`
+        : day(untilMs),
+  ];
+  const starter = [adminName(), 'admin', '-', day(startedMs), 'the cluster ends'];
+  const heads = ['NAME', 'ROLE', 'GROUPS', 'SINCE', 'UNTIL'].map((head) => ({ head }));
+  print(table(heads, [starter, ...people.map(rowOf)]));
+}
+
+async function remove(name: string, options: ClusterOption): Promise<void> {
+  const { plan } = await recordWithPeople('user rm', options);
+  const { role } = removePerson(plan, name);
+  print(`${role} ${name} is let into cluster "${plan.cluster}" no more`);
+}

@@ -1,0 +1,152 @@
+// A context: a cluster elsewhere, and who one is there. `vkctl user add` writes one into a file for somebody; `vkctl context
+// add` keeps it:
+//
+//   $ODONATA_HOME/.contexts/<name>/   context.json, and tls.crt, tls.key, ca.crt
+//   $ODONATA_HOME/.contexts/current   the name of the one that commands mean; not there: clusters of this machine
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { isAddress } from '@odonata/rpc/address.ts';
+import { formatIdentity } from '@odonata/rpc/identity/identity.ts';
+import { TlsFolder, whyNoIdentity } from '@odonata/rpc/identity/tls-folder.ts';
+import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
+import { z } from 'zod';
+import { clusterPaths } from '../cluster/paths.ts';
+import { EXIT, Failure } from '../failure.ts';
+
+const pem = z
+  .string()
+  .max(64 * 1024)
+  .includes('-----BEGIN ');
+const contextSchema = z.object({
+  version: z.literal(1),
+  /** Of the cluster. */
+  cluster: z.string().regex(/^[a-z0-9][a-z0-9-]{0,30}$/),
+  /** Its routers, host:port with commas between. */
+  syslink: z
+    .string()
+    .max(4_096)
+    .refine((list) => routerAddresses(list).length > 0 && routerAddresses(list).every(isAddress)),
+  certificate: pem,
+  key: pem,
+  authority: pem,
+});
+export type ContextFile = z.infer<typeof contextSchema>;
+
+export interface Context {
+  readonly name: string;
+  readonly cluster: string;
+  readonly syslink: string;
+  readonly folder: TlsFolder;
+}
+
+const NAME = /^[a-z0-9][a-z0-9.-]{0,62}$/;
+const home = (): string => join(dirname(clusterPaths('default').stateDir), '.contexts');
+const currentFile = (): string => join(home(), 'current');
+
+/** @throws Failure: what is wrong with it */
+export function parseContext(text: string, from: string): ContextFile {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw noContext(from, 'it is no JSON');
+  }
+  const parsed = contextSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw noContext(from, `${issue!.path.join('.') || 'it'}: ${issue!.message}`);
+}
+
+const noContext = (from: string, why: string): Failure =>
+  new Failure(`${from} is no context of a cluster: ${why}`, {
+    fix: 'Ask an admin of the cluster for one: vkctl user add NAME',
+    exitCode: EXIT.usage,
+  });
+
+/** Keeps a context under a name, in the place of one of that name. @throws Failure */
+export function keepContext(
+  name: string,
+  { certificate, key, authority, cluster, syslink }: ContextFile,
+): Context {
+  expectName(name);
+  const folder = join(home(), name);
+  const fresh = `${folder}.new`;
+  rmSync(fresh, { recursive: true, force: true });
+  mkdirSync(fresh, { recursive: true, mode: 0o700 });
+  const write = (file: string, text: string) => writeFileSync(join(fresh, file), text, { mode: 0o600 });
+  write('tls.crt', certificate);
+  write('tls.key', key);
+  write('ca.crt', authority);
+  write('context.json', `${JSON.stringify({ version: 1, cluster, syslink }, undefined, 2)}\n`);
+  const why = whyNoIdentity(fresh);
+  if (why !== undefined) {
+    rmSync(fresh, { recursive: true, force: true });
+    throw noContext('that', why);
+  }
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(fresh, folder);
+  return contextOf(name);
+}
+
+/** @throws Failure where there is none of that name */
+export function contextOf(name: string): Context {
+  expectName(name);
+  const folder = join(home(), name);
+  if (!existsSync(join(folder, 'context.json'))) {
+    const names = listContexts().map((each) => each.name);
+    throw new Failure(`no context "${name}"`, {
+      fix: names.length > 0 ? `There are: ${names.join(', ')}.` : 'Add one with: vkctl context add FILE',
+    });
+  }
+  const said = z
+    .object({ cluster: z.string(), syslink: z.string() })
+    .parse(JSON.parse(readFileSync(join(folder, 'context.json'), 'utf8')));
+  return { name, ...said, folder: new TlsFolder(folder) };
+}
+
+/** By name. */
+export function listContexts(): Context[] {
+  if (!existsSync(home())) return [];
+  return readdirSync(home())
+    .filter((name) => NAME.test(name) && existsSync(join(home(), name, 'context.json')))
+    .sort()
+    .map(contextOf);
+}
+
+export function removeContext(name: string): void {
+  contextOf(name);
+  if (currentContextName() === name) useContext(undefined);
+  rmSync(join(home(), name), { recursive: true, force: true });
+}
+
+/** @param name undefined: clusters of this machine */
+export function useContext(name: string | undefined): void {
+  if (name === undefined) {
+    rmSync(currentFile(), { force: true });
+    return;
+  }
+  contextOf(name);
+  writeFileSync(`${currentFile()}.new`, `${name}\n`, { mode: 0o600 });
+  renameSync(`${currentFile()}.new`, currentFile());
+}
+
+/** What ODONATA_CONTEXT says, else `vkctl context use`. */
+export function currentContextName(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  if (env.ODONATA_CONTEXT !== undefined) return env.ODONATA_CONTEXT || undefined;
+  try {
+    return readFileSync(currentFile(), 'utf8').trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Who one is there: `odonata://prod/user/alice`. */
+export const identityIn = ({ folder }: Context): string => formatIdentity(folder.identity.caller);
+
+function expectName(name: string): void {
+  if (NAME.test(name)) return;
+  throw new Failure(`"${name}" is no name of a context`, {
+    fix: 'Use 1 to 63 of a-z, 0-9, . and -, not starting with . or -.',
+    exitCode: EXIT.usage,
+  });
+}
