@@ -10,6 +10,7 @@ import { addPs } from './commands/ps.ts';
 import { addRestart } from './commands/restart.ts';
 import { addRun } from './commands/run.ts';
 import { addStatus } from './commands/status.ts';
+import { addToken } from './commands/token.ts';
 import { addUp } from './commands/up.ts';
 import { addUser } from './commands/user.ts';
 import { printError } from './output.ts';
@@ -66,6 +67,7 @@ export function createProgram(): Command {
     addDs,
     addUser,
     addContext,
+    addToken,
   ])
     add(program);
   return program;

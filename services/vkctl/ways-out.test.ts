@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, expect, test, vi } from 'vitest';
+import { adminFolder } from './cluster/certificates.ts';
 import { clusterPaths } from './cluster/paths.ts';
 import { readRecord } from './cluster/record.ts';
 import { clusterProcesses } from './cluster/remains.ts';
@@ -93,7 +94,14 @@ test('two at once: one starts it; its folders deleted it is still seen, and ende
   });
 
   expect(
-    vkctlIn({ ...env, ODONATA_SYSLINK: readRecord(paths.clusterFile)!.syslink }, 'status'),
+    vkctlIn(
+      {
+        ...env,
+        ODONATA_SYSLINK: readRecord(paths.clusterFile)!.syslink,
+        ODONATA_TLS_DIR: adminFolder(readRecord(paths.clusterFile)!.plan)!.dir,
+      },
+      'status',
+    ),
   ).toMatchObject({
     status: 0,
     stdout: expect.stringMatching(/^cluster elsewhere [\s\S]*node1\/pmapd +running/),

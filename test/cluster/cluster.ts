@@ -12,6 +12,7 @@ import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { adminFolder } from '../../services/vkctl/cluster/certificates.ts';
 import { isAlive, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { type ClusterPaths, clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { type ClusterRecord, readRecord, type ServiceRecord } from '../../services/vkctl/cluster/record.ts';
@@ -61,6 +62,11 @@ export class TestPlace {
     const record = readRecord(this.paths.clusterFile);
     if (record === undefined) throw new Error(`no record of a cluster in ${this.paths.clusterFile}`);
     return record;
+  }
+
+  /** The identity of whoever started it. */
+  get tlsDir(): string {
+    return adminFolder(this.record.plan)!.dir;
   }
 
   /** A line for each process, socket, memory file and folder that is there although no cluster runs. */

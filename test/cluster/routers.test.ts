@@ -28,7 +28,11 @@ class EchoRun {
   stdout = '';
 
   constructor(router: string, node: string) {
-    const env = { ...cluster.env, ODONATA_SYSLINK: cluster.service(router).address };
+    const env = {
+      ...cluster.env,
+      ODONATA_SYSLINK: cluster.service(router).address,
+      ODONATA_TLS_DIR: cluster.tlsDir,
+    };
     this.child = spawn(process.execPath, [VKCTL, 'run', '--node', node, echo], { env });
     let stderr = '';
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -85,7 +85,7 @@ describe('a request id', () => {
     expect(lines('syslinkd').map((line) => line.msg)).toContain('routing');
     // The virtual kernel writes to the log of its supervisor.
     const names = new Set(lines('vkerneld').map((line) => line.name));
-    expect(names).toEqual(new Set(['vkerneld', 'vkernel default']));
+    expect(names).toEqual(new Set(['vkerneld', 'vkernel anyone/default']));
   });
 
   it('goes on from pmapd to cohd', async () => {

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The part of grpcurl that docs/inspect.md uses, where grpcurl is not installed: what it knows of a server comes from
 // that server's reflection, and what it prints is laid out as grpcurl's.
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import {
   type DescMethod,
@@ -14,7 +15,7 @@ import * as grpc from '@grpc/grpc-js';
 import { describeSymbol } from './describe-symbol.ts';
 import { Reflection, type ReflectionVersion } from './reflection.ts';
 
-const USAGE = `Usage: reflecting-client [-v] [-d JSON] [-H 'NAME: VALUE'] ADDRESS (list [SERVICE] | describe SYMBOL | METHOD)
+const USAGE = `Usage: reflecting-client [-cacert FILE -cert FILE -key FILE] [-unix] [-v] [-d JSON] [-H 'NAME: VALUE'] ADDRESS (list [SERVICE] | describe SYMBOL | METHOD)
 
   reflecting-client 127.0.0.1:7411 list
   reflecting-client -d '{"name": "a"}' 127.0.0.1:7411 odonata.coherency.v1.DirectoryService/GetDataspace
@@ -77,11 +78,7 @@ async function invoke(
   const registry = await reflection.registryWith(service!);
   const method = registry.getService(service!)?.methods.find((m) => m.name === methodName);
   if (method?.methodKind !== 'unary') throw new Error(`${name} is no unary method`);
-  const metadata = new grpc.Metadata();
-  for (const header of flags.H ?? []) {
-    const colon = header.indexOf(':');
-    metadata.set(header.slice(0, colon), header.slice(colon + 1).trim());
-  }
+  const metadata = metadataOf(flags);
   const request = toBinary(method.input, fromJsonString(method.input, flags.d ?? '{}'));
   const { reply, status } = await call(channel, method, request, metadata);
   if (flags.v) process.stdout.write('\nResponse contents:\n');
@@ -101,18 +98,40 @@ function print(method: DescMethod, reply: Buffer, registry: Registry): void {
 }
 
 interface Flags {
+  cacert?: string;
+  cert?: string;
+  key?: string;
   v?: boolean;
   d?: string;
   H?: string[];
 }
 
+function metadataOf({ H: headers = [] }: Flags): grpc.Metadata {
+  const metadata = new grpc.Metadata();
+  for (const header of headers) {
+    const colon = header.indexOf(':');
+    metadata.set(header.slice(0, colon), header.slice(colon + 1).trim());
+  }
+  return metadata;
+}
+
+function credentialsOf({ cacert, cert, key }: Flags): grpc.ChannelCredentials {
+  if (cacert === undefined || cert === undefined || key === undefined)
+    return grpc.credentials.createInsecure();
+  return grpc.credentials.createSsl(readFileSync(cacert), readFileSync(key), readFileSync(cert));
+}
+
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     // grpcurl writes its long flags with one dash.
-    args: process.argv.slice(2).map((arg) => (arg === '-plaintext' ? '--plaintext' : arg)),
+    args: process.argv.slice(2).map((arg) => (/^-[a-z]{2,}$/.test(arg) ? `-${arg}` : arg)),
     allowPositionals: true,
     options: {
       plaintext: { type: 'boolean' },
+      unix: { type: 'boolean' },
+      cacert: { type: 'string' },
+      cert: { type: 'string' },
+      key: { type: 'string' },
       help: { type: 'boolean' },
       v: { type: 'boolean', short: 'v' },
       d: { type: 'string', short: 'd' },
@@ -124,9 +143,17 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return values.help ? 0 : 1;
   }
-  const channel = new grpc.Client(address, grpc.credentials.createInsecure());
+  const channel = new grpc.Client(values.unix ? `unix:${address}` : address, credentialsOf(values), {
+    // Its address has no name that TLS could ask for.
+    ...(values.cacert === undefined ? {} : { 'grpc.ssl_target_name_override': 'localhost' }),
+  });
+  const metadata = metadataOf(values);
   try {
-    const reflection = new Reflection(channel, (process.env.REFLECTION ?? 'v1') as ReflectionVersion);
+    const reflection = new Reflection(
+      channel,
+      (process.env.REFLECTION ?? 'v1') as ReflectionVersion,
+      metadata,
+    );
     if (verb !== 'list' && verb !== 'describe') return await invoke(reflection, channel, verb, values);
     if (verb === 'describe') {
       const symbol = what!;

@@ -5,7 +5,7 @@ import type { FileRegistry } from '@bufbuild/protobuf';
 import { create, createFileRegistry, fromBinary } from '@bufbuild/protobuf';
 import type { FileDescriptorProto } from '@bufbuild/protobuf/wkt';
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
-import type * as grpc from '@grpc/grpc-js';
+import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
 export type ReflectionVersion = 'v1' | 'v1alpha';
@@ -19,10 +19,13 @@ interface Reply {
 export class Reflection {
   readonly #method: grpc.MethodDefinition<object, Reply>;
   readonly #channel: grpc.Client;
+  readonly #metadata: grpc.Metadata;
   readonly #files = new Map<string, FileDescriptorProto>();
 
-  constructor(channel: grpc.Client, version: ReflectionVersion) {
+  /** @param metadata goes with every call */
+  constructor(channel: grpc.Client, version: ReflectionVersion, metadata = new grpc.Metadata()) {
     this.#channel = channel;
+    this.#metadata = metadata;
     const root = dirname(createRequire(import.meta.url).resolve('@grpc/reflection/package.json'));
     const file = join(root, `build/proto/grpc/reflection/${version}/reflection.proto`);
     const definition = loadSync(file, { oneofs: true })[`grpc.reflection.${version}.ServerReflection`];
@@ -68,12 +71,10 @@ export class Reflection {
   }
 
   #ask(request: object): Promise<Reply> {
-    const { path, requestSerialize, responseDeserialize } = this.#method;
+    const { path, requestSerialize: encode, responseDeserialize: decode } = this.#method;
     const deadline = Date.now() + 10_000;
     return new Promise((resolve, reject) => {
-      const stream = this.#channel.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, {
-        deadline,
-      });
+      const stream = this.#channel.makeBidiStreamRequest(path, encode, decode, this.#metadata, { deadline });
       stream.once('data', ({ errorResponse, ...reply }: Reply) => {
         if (errorResponse) reject(new Error(`${JSON.stringify(request)}: ${errorResponse.errorMessage}`));
         else resolve(reply);

@@ -75,7 +75,8 @@ async function statusHere(cluster: string, { json: asJson }: { json?: boolean })
   const running = record.services.filter((service) => isRouter(service) && service.state === 'running');
   await gather(await attach(cluster, running, found, adminFolder(record.plan)), found);
   if (asJson) {
-    print(json({ cluster, syslink: record.syslink, supervisor: record.supervisor.pid, ...found }));
+    const tlsDir = adminFolder(record.plan)?.dir;
+    print(json({ cluster, syslink: record.syslink, tlsDir, supervisor: record.supervisor.pid, ...found }));
   } else {
     const age = formatSpan(Date.now() - record.startedMs);
     show(

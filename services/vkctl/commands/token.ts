@@ -1,0 +1,37 @@
+import { isAddress, isUnix } from '@odonata/rpc/address.ts';
+import { TokenSource } from '@odonata/rpc/identity/token-source.ts';
+import type { Command } from 'commander';
+import { adminFolder } from '../cluster/certificates.ts';
+import { expectHere, runningRecord } from '../connection.ts';
+import { EXIT, Failure } from '../failure.ts';
+import { print } from '../output.ts';
+import { type ClusterOption, clusterOf, clusterOption, examples } from './options.ts';
+
+export function addToken(program: Command): void {
+  const command = program
+    .command('token')
+    .summary('show who you are to a unix socket')
+    .description(
+      'Prints a token for one unix socket of a service, for ten minutes: who has it is you there. For grpcurl and the like.',
+    )
+    .argument('<socket>', 'unix:/path, as "vkctl status --json" shows it')
+    .addOption(clusterOption())
+    .action(token);
+  examples(command, [
+    [
+      'vkctl token unix:/run/user/1000/odonata-default/cohd.sock',
+      'for: grpcurl -unix -H "authorization: Bearer TOKEN"',
+    ],
+  ]);
+}
+
+async function token(socket: string, options: ClusterOption): Promise<void> {
+  if (!isUnix(socket) || !isAddress(socket))
+    throw new Failure(`"${socket}" is no unix socket`, { fix: 'Give unix:/path.', exitCode: EXIT.usage });
+  expectHere('token', options.cluster);
+  const { plan } = await runningRecord(clusterOf(options));
+  const folder = adminFolder(plan);
+  if (folder === undefined)
+    throw new Failure(`cluster "${plan.cluster}" was started with --insecure: no token is needed`);
+  print(new TokenSource(folder, socket).token);
+}
