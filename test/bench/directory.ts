@@ -15,7 +15,7 @@ export const directory: Part = {
   title: 'Directory',
   nodes: () => 1,
   async run(setting) {
-    const alone = placeOf(setting.to);
+    const alone = await placeOf(setting.to);
     const { figures, table, measured } = await throughput(setting, alone);
     const shared = await upgrade(setting, alone);
     const counts = setting.quick ? QUICK_MORE_REPLICAS : MORE_REPLICAS;
@@ -47,5 +47,7 @@ async function withReplicas<T>(
   if (count === undefined) return await use(places);
   const { signal, progress } = setting;
   const options = { nodes: 1, directories: count, leaseMs: LEASE_MS, suffix: `-${count}`, signal, progress };
-  return await withCluster(options, (to) => withReplicas(setting, rest, use, [...places, placeOf(to)]));
+  return await withCluster(options, async (to) =>
+    withReplicas(setting, rest, use, [...places, await placeOf(to)]),
+  );
 }

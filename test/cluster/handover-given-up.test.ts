@@ -7,8 +7,10 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
 import { HandOverService, type SucceedRequestSchema } from '@odonata/proto/pmap/v1/handover';
 import { createClient } from '@odonata/rpc/client.ts';
+import { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { tlsDirOf } from '../../services/vkctl/cluster/certificates.ts';
 import { TestCluster, until } from './cluster.ts';
 import type { Program } from './program.ts';
 
@@ -62,7 +64,8 @@ class SilentSuccessor {
     const socketDir = join(cluster.record.plan.runtimeDir, 'node1');
     const door = join(socketDir, `next-${randomBytes(2).toString('hex')}.sock`);
     this.door = new DescriptorDoor(door);
-    this.client = createClient(HandOverService, `unix:${join(socketDir, 'handover.sock')}`);
+    const folder = new TlsFolder(tlsDirOf(cluster.record.plan, 'pmapd', 'node1'));
+    this.client = createClient(HandOverService, `unix:${join(socketDir, 'handover.sock')}`, { folder });
     const { promise: copied, resolve: copy } = Promise.withResolvers<void>();
     this.copy = copy;
     async function* requests(): AsyncGenerator<MessageInitShape<typeof SucceedRequestSchema>> {

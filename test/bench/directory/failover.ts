@@ -63,7 +63,7 @@ async function killOne(
 ): Promise<Kill> {
   const { syslink } = readRecord(clusterPaths(place.cluster).clusterFile)!;
   const name = `extra${index}`;
-  const replica = new ExtraReplica(place, { name, leaseMs: LEASE_MS, syslink, signal });
+  const replica = await ExtraReplica.start(place, { name, leaseMs: LEASE_MS, syslink, signal });
   const probes = new Probes(holders, dataspace, index);
   try {
     const address = await within({ signal, what: 'a new replica' }, replica.settled(place));

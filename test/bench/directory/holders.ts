@@ -2,10 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { createClient } from '@odonata/rpc/client.ts';
+import { useTls } from '@odonata/rpc/identity/own.ts';
+import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { clusterPaths } from '../../../services/vkctl/cluster/paths.ts';
 import { readRecord } from '../../../services/vkctl/cluster/record.ts';
 import type { Connection } from '../../../services/vkctl/connection.ts';
 import { Failure } from '../../../services/vkctl/failure.ts';
+import { identityIn } from '../../cluster/identities.ts';
 import { type HolderOptions, type SharedPages, SimulatedHolder } from './simulated-holder.ts';
 
 export interface Place extends Pick<HolderOptions, 'cluster' | 'nats' | 'natsToken' | 'reach'> {
@@ -13,22 +16,29 @@ export interface Place extends Pick<HolderOptions, 'cluster' | 'nats' | 'natsTok
   directories: string[];
   /** Its replicas' and its NATS server's processes, by name. */
   pids: ReadonlyMap<string, number>;
+  /** Of a pmap manager, which holders stand in for; undefined: nobody has an identity. */
+  folder?: TlsFolder | undefined;
+  /** Makes the identity of another replica. */
+  replica?: ((name: string) => Promise<TlsFolder>) | undefined;
 }
 
 /** Where the directory of a cluster is. */
-export function placeOf({ cluster }: Connection): Place {
-  const { services = [] } = readRecord(clusterPaths(cluster).clusterFile) ?? {};
+export async function placeOf({ cluster }: Connection): Promise<Place> {
+  const record = readRecord(clusterPaths(cluster).clusterFile);
+  const { services = [] } = record ?? {};
   const replicas = services.filter(({ name }) => name.startsWith('cohd'));
   const nats = services.find(({ name }) => name === 'nats');
-  if (nats === undefined || replicas.length === 0)
+  if (record === undefined || nats === undefined || replicas.length === 0)
     throw new Failure(`cluster "${cluster}" has no directory; see: vkctl status`);
   const pids = new Map<string, number>();
   for (const { name, process } of [...replicas, nats]) if (process) pids.set(name, process.pid);
   return {
     cluster,
     nats: `nats://${nats.address}`,
-    directories: replicas.map(({ address }) => address),
+    directories: replicas.map(({ address, socket = address }) => socket),
     pids,
+    folder: await identityIn(record.plan, 'pmapd/bench'),
+    replica: (name) => identityIn(record.plan, `cohd/${name}`),
   };
 }
 
@@ -46,6 +56,8 @@ export class Holders {
 
   /** So many holders, each with lines and a NATS connection of its own. */
   static async join(place: Place, count: number): Promise<Holders> {
+    // Their lines are made by shipped code, which is whoever this process is.
+    useTls(place.folder?.dir ?? '');
     const exchange = new Map<string, SimulatedHolder>();
     const { nats, natsToken, cluster, reach } = place;
     const shards = await shardsOf(place);
@@ -62,7 +74,9 @@ export class Holders {
 
   /** A dataspace that the first holder made, and that all know. */
   async share(sizeBytes: bigint): Promise<SharedPages> {
-    const directory = createClient(DirectoryService, this.place.directories[0]!);
+    const directory = createClient(DirectoryService, this.place.directories[0]!, {
+      folder: this.place.folder,
+    });
     try {
       const { name: creator, incarnation: creatorIncarnation } = this.all[0]!;
       const name = `bench/${randomBytes(6).toString('hex')}`;
@@ -80,8 +94,8 @@ export class Holders {
   }
 }
 
-async function shardsOf({ directories }: Place): Promise<number> {
-  const directory = createClient(DirectoryService, directories[0]!);
+async function shardsOf({ directories, replica }: Place): Promise<number> {
+  const directory = createClient(DirectoryService, directories[0]!, { folder: await replica?.('bench') });
   try {
     return (await directory.getDirectoryStats({})).shards;
   } finally {

@@ -54,9 +54,10 @@ export const cohd: ScaledService = {
     const { signal, progress } = setting;
     const cluster = { nodes: 1, directories: replicas, suffix: `-cohd${replicas}`, signal, progress };
     return await withCluster(cluster, async (to) => {
-      const place = placeOf(to);
+      const place = await placeOf(to);
+      const folder = await place.replica?.('bench');
       const load = await Load.start(place, setting.quick ? QUICK_ROWS : ROWS, signal);
-      const clients = place.directories.map((address) => createClient(DirectoryService, address));
+      const clients = place.directories.map((address) => createClient(DirectoryService, address, { folder }));
       try {
         const pids = new Map([...place.pids].filter(([name]) => name !== 'nats'));
         const meter = new ProcessMeter({

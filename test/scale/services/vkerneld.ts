@@ -1,6 +1,7 @@
 // Supervisors of virtual kernels: a node each. Programs are started and end, and processes are listed.
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
+import { adminFolder } from '../../../services/vkctl/cluster/certificates.ts';
 import type { Connection } from '../../../services/vkctl/connection.ts';
 import { withCluster } from '../../bench/cluster.ts';
 import { sum } from '../../bench/directory/cpu.ts';
@@ -58,8 +59,9 @@ export const vkerneld: ScaledService = {
     return await withCluster(cluster, async (to) => {
       const nodes = (await to.nodes()).map(({ name }) => name);
       const record = clusterRecord(to);
+      const folder = adminFolder(record.plan);
       const clients = nodes.map((node) =>
-        createClient(VkernelService, addressOf(record, `${node}/vkerneld`)),
+        createClient(VkernelService, addressOf(record, `${node}/vkerneld`), { folder }),
       );
       try {
         const meter = new ProcessMeter({
