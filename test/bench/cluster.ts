@@ -2,7 +2,7 @@
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { startCluster } from '../../services/vkctl/cluster/start.ts';
 import { stopCluster } from '../../services/vkctl/cluster/stop.ts';
-import { type Connection, connectTo } from '../../services/vkctl/connection.ts';
+import { type Connection, connectHere } from '../../services/vkctl/connection.ts';
 
 export interface ClusterOptions {
   nodes: number;
@@ -23,7 +23,7 @@ export async function withCluster<T>(
   const cluster = `bench-${process.pid}${suffix}`;
   let to: Connection | undefined;
   try {
-    const { syslink } = await startCluster({
+    const record = await startCluster({
       cluster,
       nodes,
       directories,
@@ -37,7 +37,7 @@ export async function withCluster<T>(
       onProgress: ({ ready, total }) =>
         progress(`a cluster of ${nodes} nodes: ${ready} of ${total} services ready`),
     });
-    to = await connectTo(cluster, syslink);
+    to = await connectHere(record);
     return await use(to);
   } finally {
     to?.close();

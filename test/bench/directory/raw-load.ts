@@ -1,7 +1,8 @@
 // The yardstick of acquires: small messages over plain grpc-js streams, each answered by one, so many under way.
 import assert from 'node:assert/strict';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
-import { openChannel, type RpcChannel } from '@odonata/rpc/channel.ts';
+import * as grpc from '@grpc/grpc-js';
+import { CHANNEL_OPTIONS, type RpcChannel } from '@odonata/rpc/channel.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import { within } from './holders.ts';
 
@@ -23,7 +24,11 @@ export class RawLoad {
   constructor(address: string, streams: number, signal: AbortSignal) {
     this.signal = signal;
     this.lines = Array.from({ length: streams }, () => {
-      const channel = openChannel(address);
+      // Not ours: it asks nobody who they are.
+      const channel = new grpc.Client(address, grpc.credentials.createInsecure(), {
+        ...CHANNEL_OPTIONS,
+        'grpc.use_local_subchannel_pool': 1,
+      });
       const call = channel.makeBidiStreamRequest(ECHO, same, same);
       call.on('error', () => {}); // Its end is missed, or we ended it.
       return { channel, call };
