@@ -1,5 +1,6 @@
 import { getSystemErrorMap } from 'node:util';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { clientWords } from './client-words.ts';
 
 /** Exit codes of vkctl itself; `vkctl run` otherwise exits with the program's own. */
 export const EXIT = {
@@ -27,8 +28,17 @@ export class Failure extends Error {
   }
 }
 
+/** What libs/client found, as what vkctl says of it; all else as it is. */
+export function told(error: unknown): unknown {
+  const words = clientWords(error);
+  if (words === undefined) return error;
+  const { what, fix, usage } = words;
+  return new Failure(what, { fix, exitCode: usage ? EXIT.usage : EXIT.failed, cause: error });
+}
+
 /** The one line for any error. A bug keeps its stack: it is for the person who mends it. */
-export function explain(error: unknown): string {
+export function explain(thrown: unknown): string {
+  const error = told(thrown);
   if (error instanceof Failure) return oneLine(error.fix ? `${error.message}. ${error.fix}` : error.message);
   if (error instanceof RpcError) return oneLine(error.details);
   if (isOfTheSystem(error)) return oneLine(`${what(error)}: ${reasonOf(error)}`);
@@ -40,7 +50,8 @@ export function explain(error: unknown): string {
 export const oneLine = (text: string): string => text.replace(/\p{Cc}/gu, '?');
 
 /** How to find out more where somebody in the cluster did not answer; as `explain` for all else. */
-export function explainWithFix(error: unknown): string {
+export function explainWithFix(thrown: unknown): string {
+  const error = told(thrown);
   const line = explain(error);
   const silent = hasCode(error, Code.Unavailable, Code.DeadlineExceeded);
   return silent && !line.includes('vkctl ') ? `${line}. See: vkctl status` : line;

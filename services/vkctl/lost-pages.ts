@@ -1,15 +1,14 @@
 // Pages whose only copy is lost, by dataspace: what a restart of a service must not change.
-import type { Connection } from './connection.ts';
-import { listDataspaces } from './dataspace.ts';
+import type { Cluster } from '@odonata/client/cluster.ts';
 
 export type LostPages = ReadonlyMap<string, number>;
 
 /** As the directory knows it now. */
-export async function lostPages(to: Connection): Promise<LostPages> {
-  const details = await listDataspaces(to);
-  return new Map(
-    details.map(({ dataspace: { id, name }, usage }) => [`${name} ${id}`, Number(usage.lostPages)]),
-  );
+export async function lostPages({ dataspaces }: Cluster): Promise<LostPages> {
+  const lost = new Map<string, number>();
+  for await (const { dataspace, usage } of dataspaces.list())
+    lost.set(`${dataspace.name} ${dataspace.id}`, Number(usage.lostPages));
+  return lost;
 }
 
 /** `10 of p1, 16 of d1`; empty: no more than before. */

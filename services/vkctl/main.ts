@@ -1,13 +1,14 @@
 // Entry of vkctl, under the pinned Node (bin/vkctl.js sees to that).
 import { CommanderError } from 'commander';
 import { expandKillSignal } from './commands/kill.ts';
-import { EXIT, explainWithFix, Failure } from './failure.ts';
+import { EXIT, explainWithFix, Failure, told } from './failure.ts';
 import { printError } from './output.ts';
 import { createProgram } from './program.ts';
 
 try {
   await createProgram().parseAsync(expandKillSignal(process.argv));
-} catch (error) {
+} catch (thrown) {
+  const error = told(thrown);
   if (error instanceof CommanderError) {
     // Commander has said what it has to say; help and version are no errors.
     process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);

@@ -1,8 +1,10 @@
 // The bench's own cluster: fresh, with a state folder of its own, and gone whatever happens.
+
+import type { Connection } from '@odonata/client/connection.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { startCluster } from '../../services/vkctl/cluster/start.ts';
 import { stopCluster } from '../../services/vkctl/cluster/stop.ts';
-import { type Connection, connectHere } from '../../services/vkctl/connection.ts';
+import { connectHere } from '../../services/vkctl/connection.ts';
 
 export interface ClusterOptions {
   nodes: number;

@@ -1,9 +1,9 @@
 // The processor time of a cluster's processes, and how long their threads waited for a core meanwhile: what a figure
 // is made of, and how much of it others on this machine have caused.
 import { readdirSync, readFileSync } from 'node:fs';
+import type { Connection } from '@odonata/client/connection.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { readRecord } from '../../services/vkctl/cluster/record.ts';
-import type { Connection } from '../../services/vkctl/connection.ts';
 import { round } from './figure.ts';
 
 export interface CpuTime {

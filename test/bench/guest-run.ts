@@ -1,9 +1,10 @@
 // A guest program on a node, driven in this process: starting a command line costs nothing here.
+
+import { ProgramRun } from '@odonata/client/program-run.ts';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { BoundedQueue } from '@odonata/rpc/queue.ts';
 import { Failure } from '../../services/vkctl/failure.ts';
 import { type ProgramFile, readProgram } from '../../services/vkctl/program-file.ts';
-import { ProgramRun } from '../../services/vkctl/program-run.ts';
 import { buildGuest } from '../guests/build.ts';
 import type { Setting } from './part.ts';
 

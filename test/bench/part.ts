@@ -1,5 +1,5 @@
 // A part of the bench: what it needs, and what it gives back.
-import type { Connection } from '../../services/vkctl/connection.ts';
+import type { Connection } from '@odonata/client/connection.ts';
 import type { Column } from '../../services/vkctl/output.ts';
 import type { Figure } from './figure.ts';
 

@@ -1,7 +1,7 @@
 // Dataspaces for a measurement, made and removed.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { loadDataspace, saveDataspace } from '@odonata/client/dataspace-bytes.ts';
 import { Code } from '@odonata/rpc/error.ts';
-import { loadDataspace, saveDataspace } from '../../services/vkctl/dataspace.ts';
 import { hasCode } from '../../services/vkctl/failure.ts';
 import type { Setting } from './part.ts';
 

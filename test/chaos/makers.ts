@@ -1,10 +1,10 @@
 // Dataspaces that are made while things break and after: what one node makes, the others read whole, or are told that it is
 // lost; once nothing is broken any more, it is whole.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection } from '../../services/vkctl/connection.ts';
+import type { Connection } from '@odonata/client/connection.ts';
+import { ProgramRun } from '@odonata/client/program-run.ts';
 import { explain } from '../../services/vkctl/failure.ts';
 import { type ProgramFile, readProgram } from '../../services/vkctl/program-file.ts';
-import { ProgramRun } from '../../services/vkctl/program-run.ts';
 import { buildGuest } from '../guests/build.ts';
 
 const PAGES = 24;

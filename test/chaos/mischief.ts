@@ -1,12 +1,12 @@
 // What is done to the cluster: one fault after another, chosen by the seed.
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Connection } from '@odonata/client/connection.ts';
 import type { Random } from '@odonata/simulator/random.ts';
 import type { Identity } from '../../services/vkctl/cluster/identity.ts';
 import { isAlive, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { type ClusterRecord, readRecord } from '../../services/vkctl/cluster/record.ts';
 import { askToReplace } from '../../services/vkctl/cluster/replace.ts';
-import type { Connection } from '../../services/vkctl/connection.ts';
 import { cut, mend } from './link-cut.ts';
 
 export interface Fault {

@@ -1,10 +1,10 @@
 // Programs that work on shared objects, started again as they end; when shared memory was lost, on new objects.
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection } from '../../services/vkctl/connection.ts';
+import type { Connection } from '@odonata/client/connection.ts';
+import { ProgramRun } from '@odonata/client/program-run.ts';
 import { explain } from '../../services/vkctl/failure.ts';
 import { type ProgramFile, readProgram } from '../../services/vkctl/program-file.ts';
-import { ProgramRun } from '../../services/vkctl/program-run.ts';
 import { buildGuest } from '../guests/build.ts';
 
 export const OBJECTS = 12;

@@ -1,7 +1,8 @@
 // A guest program that runs in a virtual kernel, seen from a test: what it writes, and how it ends.
+
+import type { Connection } from '@odonata/client/connection.ts';
+import { ProgramRun, type ProgramSpec } from '@odonata/client/program-run.ts';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
-import type { Connection } from '../../services/vkctl/connection.ts';
-import { ProgramRun, type ProgramSpec } from '../../services/vkctl/program-run.ts';
 
 export interface End {
   code: number;

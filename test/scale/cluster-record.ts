@@ -1,7 +1,8 @@
 // What the supervisor of a cluster tells about its processes.
+
+import type { Connection } from '@odonata/client/connection.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { type ClusterRecord, readRecord } from '../../services/vkctl/cluster/record.ts';
-import type { Connection } from '../../services/vkctl/connection.ts';
 import { Failure } from '../../services/vkctl/failure.ts';
 
 export function clusterRecord({ cluster }: Connection): ClusterRecord {

@@ -1,6 +1,6 @@
 // What is done to a cluster again and again: what people do, and what they should not.
 
-import { ProgramRun } from '../../services/vkctl/program-run.ts';
+import { ProgramRun } from '@odonata/client/program-run.ts';
 import { type TestCluster, until } from '../cluster/cluster.ts';
 import type { Program as ProgramInstance } from '../cluster/program.ts';
 

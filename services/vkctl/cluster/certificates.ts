@@ -1,41 +1,27 @@
-// Who is who in a cluster of this machine: its authority, and a folder for each that speaks.
+// The certificates of a cluster of this machine: its authority, and a folder for each that speaks (libs/client knows where).
 //
 //   <stateDir>/identity/ca/              ca.crt, ca.key: the authority; it stays as long as the store stays
 //   <stateDir>/identity/<role>-<name>/   tls.crt, tls.key, ca.crt: of a service, and of the person who started the cluster
 import { mkdirSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Authority } from '@odonata/authority/authority.ts';
-import { type Caller, PERSON, type RoleName, roleOf } from '@odonata/rpc/identity/identity.ts';
-import { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
+import { folderOf } from '@odonata/client/credential.ts';
+import { adminName, credentialHere, identityDir, tlsDirOf } from '@odonata/client/local/identity-folder.ts';
+import { type Caller, type RoleName, roleOf } from '@odonata/rpc/identity/identity.ts';
+import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import type { ClusterPlan } from './record.ts';
+
+export { adminName, identityDir, tlsDirOf } from '@odonata/client/local/identity-folder.ts';
 
 /** A cluster lives no longer; each start makes new ones. */
 const DAYS = 3_650;
 
 type Where = Pick<ClusterPlan, 'stateDir'>;
 
-export const identityDir = ({ stateDir }: Where): string => join(stateDir, 'identity');
 export const authorityDir = (plan: Where): string => join(identityDir(plan), 'ca');
-/** @param name of a node, a replica, a router or a person */
-export const tlsDirOf = (plan: Where, role: RoleName, name: string): string =>
-  join(identityDir(plan), `${role}-${name}`);
-
-/** Whoever starts a cluster is its admin, by the name that they have on this machine. */
-export function adminName(): string {
-  const uid = process.getuid!();
-  try {
-    const { username } = userInfo();
-    if (PERSON.test(username)) return username;
-  } catch {
-    // A uid without a name.
-  }
-  return `uid${uid}`;
-}
-
 /** The identity of whoever started the cluster; undefined for a cluster without identities. */
 export const adminFolder = (plan: Where & Pick<ClusterPlan, 'insecure'>): TlsFolder | undefined =>
-  plan.insecure ? undefined : new TlsFolder(tlsDirOf(plan, 'admin', adminName()));
+  folderOf(credentialHere(plan));
 
 /** Makes what is missing of the authority, and new certificates for all. */
 export async function makeCertificates(

@@ -1,8 +1,12 @@
-// cluster.json: what a supervisor tells about its cluster. It alone writes it, on every change, whole.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+// cluster.json: what a supervisor tells about its cluster. It alone writes it, on every change, whole. What clients read of
+// it is in libs/client.
+import { renameSync, writeFileSync } from 'node:fs';
+import { readRecordAs, runningSchema } from '@odonata/client/local/record.ts';
 import { LOG_LEVELS } from '@odonata/rpc/log.ts';
 import { z } from 'zod';
 import { identitySchema } from './identity.ts';
+
+export { isRouter } from '@odonata/client/local/record.ts';
 
 const serviceSchema = z.object({
   /** As in `node2/pmapd`; also the endpoint's name at the router, where it has one. */
@@ -29,9 +33,6 @@ const serviceSchema = z.object({
   logFile: z.string(),
 });
 export type ServiceRecord = z.infer<typeof serviceSchema>;
-
-/** `syslinkd` alone, else `syslinkd1`, ... */
-export const isRouter = ({ name }: Pick<ServiceRecord, 'name'>): boolean => /^syslinkd\d*$/.test(name);
 
 export const planSchema = z.object({
   cluster: z.string(),
@@ -67,38 +68,16 @@ export const planSchema = z.object({
 /** What `up` decided, and the supervisor carries out. */
 export type ClusterPlan = z.infer<typeof planSchema>;
 
-const recordSchema = z.object({
-  version: z.literal(1),
+const recordSchema = runningSchema.extend({
   plan: planSchema,
-  supervisor: identitySchema,
-  startedMs: z.number(),
-  /** Where vkctl attaches: the routers, host:port each, with commas between. */
-  syslink: z.string(),
   services: z.array(serviceSchema),
   /** The supervisor understands a request to replace a service; absent: SIGUSR2 would end it. */
   replaces: z.boolean().optional(),
-  /** The cluster goes down. */
-  stopping: z.boolean().optional(),
 });
 export type ClusterRecord = z.infer<typeof recordSchema>;
 
 /** The record, or undefined when there is none (or none that this version can read). */
-export function readRecord(file: string): ClusterRecord | undefined {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
-    throw error;
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined; // Written whole or not at all; so: not ours.
-  }
-  return recordSchema.safeParse(value).data;
-}
+export const readRecord = (file: string): ClusterRecord | undefined => readRecordAs(file, recordSchema);
 
 export function writeRecord(file: string, record: ClusterRecord): void {
   const temporary = `${file}.new`;

@@ -4,13 +4,15 @@ import { closeSync, mkdirSync, openSync, readFileSync, realpathSync, statSync } 
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { Cluster } from '@odonata/client/cluster.ts';
+import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { bundled, currentBundle } from '@odonata/rpc/bundle.ts';
 import type { LogLevel } from '@odonata/rpc/log.ts';
-import { type Connection, connectTo } from '../connection.ts';
+import { attachTo } from '../connection.ts';
 import { EXIT, explain, Failure, reasonOf } from '../failure.ts';
 import { certified, nodeFolders } from '../supervisor/service-spec.ts';
 import { findTool } from '../supervisor/tool.ts';
-import { adminFolder, makeCertificates } from './certificates.ts';
+import { makeCertificates } from './certificates.ts';
 import { makeFolder } from './folder.ts';
 import { type Identity, identify, isAlive } from './identity.ts';
 import { chooseStoreBytes, holdsPages } from './kept-store.ts';
@@ -263,7 +265,7 @@ async function untilReady(
   { timeoutMs = 60_000, signal, onProgress }: StartOptions,
 ): Promise<ClusterRecord> {
   const endMs = Date.now() + timeoutMs;
-  const connections = new Map<string, Connection>();
+  const routers = new Map<string, Cluster>();
   let waitingFor: string[] = ['supervisor'];
   try {
     for (;;) {
@@ -273,8 +275,8 @@ async function untilReady(
       if (record) {
         const hopeless = record.services.find((s) => s.restarts >= HOPELESS_RESTARTS || s.state === 'failed');
         if (hopeless) throw new Failure(`${hopeless.name} does not start: ${whyNot(hopeless)}`);
-        await connectToRouters(record, connections);
-        waitingFor = await servicesNotReady(record, connections);
+        await connectToRouters(record, routers);
+        waitingFor = await servicesNotReady(record, routers);
         onProgress?.({
           ready: record.services.length - waitingFor.length,
           total: record.services.length,
@@ -286,7 +288,7 @@ async function untilReady(
       await sleep(60);
     }
   } finally {
-    for (const connection of connections.values()) connection.close();
+    for (const router of routers.values()) router.close();
   }
 }
 
@@ -301,19 +303,14 @@ function whyEnded(paths: ClusterPaths): Failure {
 }
 
 /** Adds a connection to each router that answers, by its name. */
-export async function connectToRouters(
-  record: ClusterRecord,
-  connections: Map<string, Connection>,
-): Promise<void> {
-  const missing = record.services.filter((service) => isRouter(service) && !connections.has(service.name));
+export async function connectToRouters(record: ClusterRecord, routers: Map<string, Cluster>): Promise<void> {
+  const missing = record.services.filter((service) => isRouter(service) && !routers.has(service.name));
   if (missing.length === 0) return;
-  const folder = adminFolder(record.plan);
+  const credential = credentialHere(record.plan);
   await Promise.all(
     missing.map(async ({ name, address, socket = address }) => {
-      const connection = await connectTo(record.plan.cluster, socket, { timeoutMs: 300, folder }).catch(
-        () => undefined,
-      );
-      if (connection !== undefined) connections.set(name, connection);
+      const router = await attachTo(record.plan.cluster, socket, 300, credential).catch(() => undefined);
+      if (router !== undefined) routers.set(name, router);
     }),
   );
 }
@@ -321,19 +318,20 @@ export async function connectToRouters(
 /** Names of services that do not answer yet, or that some router does not have yet. */
 export async function servicesNotReady(
   record: ClusterRecord,
-  connections: ReadonlyMap<string, Connection>,
+  routers: ReadonlyMap<string, Cluster>,
 ): Promise<string[]> {
   const names = record.services.map((service) => service.name);
-  const [connection] = connections.values();
-  if (connection === undefined) return names;
+  const [router] = routers.values();
+  if (router === undefined) return names;
+  const { connection } = router;
   const lists = await Promise.all(
-    [...connections.values()].map((router) => router.listEndpoints().catch(() => [])),
+    [...routers.values()].map(({ connection }) => connection.listEndpoints().catch(() => [])),
   );
   const sets = lists.map((endpoints) => new Set(endpoints.filter((e) => e.connected).map((e) => e.name)));
   const waiting = record.services
     .filter((service) => {
       if (service.name === 'nats') return false;
-      if (isRouter(service)) return !connections.has(service.name);
+      if (isRouter(service)) return !routers.has(service.name);
       return !sets.every((connected) => connected.has(service.name));
     })
     .map(({ name }) => name);

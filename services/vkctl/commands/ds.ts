@@ -1,24 +1,18 @@
 import { createReadStream, createWriteStream, realpathSync, renameSync, rmSync, statSync } from 'node:fs';
-import { constants, hostname, userInfo } from 'node:os';
+import { constants } from 'node:os';
 import { pipeline } from 'node:stream/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { DataspaceDetail } from '@odonata/client/dataspace-detail.ts';
+import type { Dataspaces } from '@odonata/client/dataspaces.ts';
 import { pageCountOf } from '@odonata/coherency/page.ts';
 import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
 import type { DataspaceLoss } from '@odonata/proto/pmap/v1/pmap';
-import { Code } from '@odonata/rpc/error.ts';
 import type { Command } from 'commander';
-import { type Connection, withConnection } from '../connection.ts';
-import { listDataspaces, loadDataspace, saveDataspace, statDataspace } from '../dataspace.ts';
-import { EXIT, explain, Failure, hasCode } from '../failure.ts';
+import { withCluster } from '../connection.ts';
+import { EXIT, explain, Failure } from '../failure.ts';
 import { json, plural, print, printError, table } from '../output.ts';
 import { formatSize, parseSize } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
 import { writeTo } from './stdio.ts';
-
-/** How long what a broken load made is tried to be removed. */
-const REMOVE_MS = 8_000;
-/** Each page is taken from every node that might have it after all. */
-const ACCEPT_MS = 600_000;
 
 interface DsOptions extends ClusterOption {
   json?: boolean;
@@ -92,8 +86,9 @@ export function addDs(program: Command): void {
 }
 
 async function ls(options: DsOptions): Promise<void> {
-  await withConnection(clusterOf(options), async (to) => {
-    const all = await listDataspaces(to);
+  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+    const all: DataspaceDetail[] = [];
+    for await (const detail of dataspaces.list()) all.push(detail);
     if (options.json) return print(json(all));
     const columns = ['NAME', 'SIZE', 'LOST', 'PAGES AT', 'MAPPED BY'].map((head) => ({ head }));
     print(
@@ -113,10 +108,9 @@ async function ls(options: DsOptions): Promise<void> {
 
 async function create(name: string, size: string, options: DsOptions): Promise<void> {
   const sizeBytes = BigInt(parseSize(size, 'size'));
-  await withConnection(clusterOf(options), async (to) => {
-    const durable = options.durable ?? false;
-    const client = to.dataspaces(await throughNode(to, options));
-    const { dataspace } = await client.create({ name, sizeBytes, durable });
+  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+    const { durable = false, node } = options;
+    const dataspace = await dataspaces.create(name, sizeBytes, { durable, node });
     if (options.json) print(json(dataspace));
   });
 }
@@ -130,61 +124,16 @@ async function load(name: string, file: string, options: DsOptions): Promise<voi
     throw new Failure(`ds load: ${file} is empty`, { fix: 'Give --size.' });
   const size = options.size ? parseSize(options.size, '--size') : undefined;
   const stream = fromStdin ? process.stdin : createReadStream(file, { highWaterMark: 2 ** 20 });
-  await withConnection(clusterOf(options), async (to) => {
-    const node = await throughNode(to, options);
-    const wasThere = await isThere(to, name);
-    const sizeBytes = size ?? (await sizeToMake(to, name, stat?.size));
-    const loadBytes = stat?.size ?? (options.pad ? 0 : (size ?? 0));
-    const onProgress = loadProgress(name, options);
-    const about = { name, sizeBytes, loadBytes, bytes: stream, onProgress };
-    const bytes = await loadDataspace(to, node, about).catch(async (error) => {
-      if (!wasThere) await removeHalf(to, name);
-      throw error;
+  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+    const { bytes, node } = await dataspaces.load(name, stream, {
+      node: options.node,
+      sizeBytes: size,
+      lengthBytes: stat?.size ?? (options.pad ? undefined : size),
+      onProgress: loadProgress(name, options),
     });
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     printError(`${name}: ${formatSize(bytes)} loaded through ${node}`);
   });
-}
-
-async function isThere(to: Connection, name: string): Promise<boolean> {
-  try {
-    await (await to.directory()).getDataspace({ name, withoutUsage: true });
-    return true;
-  } catch (error) {
-    return !hasCode(error, Code.NotFound);
-  }
-}
-
-/**
- * What a load made that broke off; where its pmap manager went away, that one could not remove it. It stays, marked as
- * incomplete, where the directory does not answer either.
- */
-async function removeHalf(to: Connection, name: string): Promise<void> {
-  const endMs = Date.now() + REMOVE_MS;
-  while (Date.now() < endMs) {
-    try {
-      const directory = await to.directory();
-      const { dataspace } = await directory.getDataspace({ name, withoutUsage: true }, { deadlineMs: 2_000 });
-      if (dataspace?.load?.made !== true) return;
-      await directory.deleteDataspace({ name }, { deadlineMs: 2_000 });
-      return;
-    } catch (error) {
-      if (hasCode(error, Code.NotFound)) return;
-      await sleep(200);
-    }
-  }
-}
-
-/** 0 where the dataspace exists: it keeps its size, unless an earlier load made it and broke off. */
-async function sizeToMake(to: Connection, name: string, fileBytes: number | undefined): Promise<number> {
-  try {
-    const { dataspace } = await (await to.directory()).getDataspace({ name, withoutUsage: true });
-    return dataspace?.load?.made ? (fileBytes ?? 0) : 0;
-  } catch (error) {
-    if (!hasCode(error, Code.NotFound)) throw error;
-    if (fileBytes !== undefined) return fileBytes;
-    throw new Failure(`ds load: no dataspace "${name}"`, { fix: 'To make it, give --size.', cause: error });
-  }
 }
 
 function loadProgress(name: string, options: DsOptions): ((bytes: number) => void) | undefined {
@@ -194,8 +143,9 @@ function loadProgress(name: string, options: DsOptions): ((bytes: number) => voi
 }
 
 async function save(name: string, file: string, options: DsOptions): Promise<void> {
-  await withConnection(clusterOf(options), async (to) => {
-    const pieces = saveDataspace(to, await throughNode(to, options), name, options.incomplete);
+  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+    const { node, incomplete } = options;
+    const pieces = dataspaces.save(name, { node, incomplete });
     if (file === '-') {
       for await (const data of pieces) if (!(await writeTo(process.stdout, data))) return;
       return;
@@ -231,9 +181,8 @@ async function saveWhole(pieces: AsyncIterable<Uint8Array>, file: string): Promi
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 async function acceptLoss(name: string, options: DsOptions): Promise<void> {
-  await withConnection(clusterOf(options), async (to) => {
-    const client = to.dataspaces(await throughNode(to, options));
-    const { pages } = await client.acceptLoss({ name, by: whoAmI() }, { deadlineMs: ACCEPT_MS });
+  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+    const pages = await dataspaces.acceptLoss(name, { node: options.node });
     print(
       options.json
         ? json({ name, pages })
@@ -242,20 +191,10 @@ async function acceptLoss(name: string, options: DsOptions): Promise<void> {
   });
 }
 
-/** For the log of the directory. */
-function whoAmI(): string {
-  const uid = process.getuid!();
-  try {
-    return `${userInfo().username}@${hostname()}`;
-  } catch {
-    return `uid ${uid}@${hostname()}`;
-  }
-}
-
 async function stat(name: string, options: DsOptions): Promise<void> {
-  await withConnection(clusterOf(options), async (to) => {
-    const { dataspace, usage, loss } = await statDataspace(to, name);
-    const stored = dataspace.durable ? await storedPages(to, options, name) : undefined;
+  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+    const { dataspace, usage, loss } = await dataspaces.stat(name);
+    const stored = dataspace.durable ? await storedPages(dataspaces, options, name) : undefined;
     if (options.json) return print(json({ dataspace, usage, loss, ...stored }));
     print(
       [
@@ -275,19 +214,18 @@ async function stat(name: string, options: DsOptions): Promise<void> {
 
 /** What the backing store has; a node reads it. */
 async function storedPages(
-  to: Connection,
-  options: DsOptions,
+  dataspaces: Dataspaces,
+  { node }: DsOptions,
   name: string,
 ): Promise<{ storedPages: bigint; corruptPages: bigint }> {
-  const { storedPages, corruptPages } = await to.dataspaces(await throughNode(to, options)).stat({ name });
+  const { storedPages, corruptPages } = await dataspaces.stored(name, { node });
   return { storedPages, corruptPages };
 }
 
 async function sync(name: string, options: DsOptions): Promise<void> {
-  const { offset, length } = parseRange(options.range);
-  await withConnection(clusterOf(options), async (to) => {
-    const client = to.dataspaces(await throughNode(to, options));
-    const { pages } = await client.sync({ name, offset, length });
+  const range = parseRange(options.range);
+  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+    const pages = await dataspaces.sync(name, { node: options.node, range });
     print(options.json ? json({ name, pages }) : `${name}: ${pagesText(pages)} stored`);
   });
 }
@@ -305,11 +243,11 @@ function parseRange(range: string | undefined): { offset: bigint; length: bigint
 }
 
 async function rm(names: string[], options: DsOptions): Promise<void> {
-  await withConnection(clusterOf(options), async (to) => {
-    const client = to.dataspaces(await throughNode(to, options));
+  await withCluster(clusterOf(options), async ({ dataspaces, connection }) => {
+    const node = await connection.answeringNode(options.node);
     // As rm(1) does: one that cannot be removed keeps no other one.
     const failed: unknown[] = [];
-    for (const name of names) await client.remove({ name }).catch((error) => failed.push(error));
+    for (const name of names) await dataspaces.remove(name, { node }).catch((error) => failed.push(error));
     for (const error of failed.slice(1)) printError(`vkctl: ${explain(error)}`);
     if (failed.length > 0) throw failed[0];
   });
@@ -336,6 +274,3 @@ const owners = (ownedPages: Record<string, bigint>): string =>
     .sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
     .map(([node, pages]) => `${node}:${pages}`)
     .join(' ') || '-';
-
-/** The node that carries a ds command: any that answers does, they are one memory. */
-const throughNode = (to: Connection, options: DsOptions): Promise<string> => to.answeringNode(options.node);

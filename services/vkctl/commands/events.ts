@@ -1,9 +1,8 @@
-import { timestampDate, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
-import { type Event, type EventService, Severity } from '@odonata/proto/event/v1/event';
-import type { Client } from '@odonata/rpc/client.ts';
+import { timestampDate } from '@bufbuild/protobuf/wkt';
+import { type Event, Severity } from '@odonata/proto/event/v1/event';
 import { EVENT_KINDS } from '@odonata/rpc/events.ts';
 import { type Command, InvalidArgumentError } from 'commander';
-import { allPages, type Connection, withConnection } from '../connection.ts';
+import { withCluster } from '../connection.ts';
 import { explain } from '../failure.ts';
 import { json, print, printError, table } from '../output.ts';
 import {
@@ -24,7 +23,6 @@ interface EventsOptions extends ClusterOption {
 }
 
 const SPAN_MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const ASK_MS = 5_000;
 const SHOWN = 100;
 
 export function addEvents(program: Command): void {
@@ -66,39 +64,16 @@ function kinds(kind: string, before?: string[]): string[] {
   throw new InvalidArgumentError(`There are: ${Object.keys(EVENT_KINDS).join(', ')}.`);
 }
 
-async function events(options: EventsOptions): Promise<void> {
-  const { found, silent } = await withConnection(clusterOf(options), (to) => gather(to, options));
-  const shown = found.slice(-options.count);
+async function events({ since, kind, ...options }: EventsOptions): Promise<void> {
+  const found = await withCluster(clusterOf(options), (cluster) =>
+    cluster.events.list({ sinceMs: since, kinds: kind }),
+  );
+  const shown = found.events.slice(-options.count);
   print(options.json ? json(shown.map(plain)) : table(COLUMNS, shown.map(row)));
-  for (const line of silent) printError(`vkctl: ${line}`);
-  if (silent.length > 0) process.exitCode = 1;
+  for (const { service, error } of found.silent)
+    printError(`vkctl: the events of ${service} are missing: ${explain(error)}`);
+  if (found.silent.length > 0) process.exitCode = 1;
 }
-
-/** Of every service, in the order of time, and a line for each service that does not answer. */
-async function gather(
-  to: Connection,
-  { since, kind }: EventsOptions,
-): Promise<{ found: Event[]; silent: string[] }> {
-  const silent: string[] = [];
-  const about = { since: since === undefined ? undefined : timestampFromMs(since), kinds: kind ?? [] };
-  const ask = async ([name, client]: [string, Client<typeof EventService>]): Promise<Event[]> => {
-    try {
-      return await allPages(
-        (pageToken) => client.listEvents({ ...about, pageSize: 1000, pageToken }, { deadlineMs: ASK_MS }),
-        (response) => response.events,
-      );
-    } catch (error) {
-      silent.push(`the events of ${name} are missing: ${explain(error)}`);
-      return [];
-    } finally {
-      client.close();
-    }
-  };
-  const lists = await Promise.all((await to.eventLogs()).map(ask));
-  return { found: lists.flat().sort((a, b) => timeOf(a) - timeOf(b)), silent };
-}
-
-const timeOf = ({ time }: Event): number => (time === undefined ? 0 : timestampMs(time));
 
 const COLUMNS = [
   { head: 'TIME' },

@@ -1,12 +1,10 @@
 import type { Command } from 'commander';
-import { withConnection } from '../connection.ts';
+import { withCluster } from '../connection.ts';
 import { explainWithFix } from '../failure.ts';
 import { printError } from '../output.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples } from './options.ts';
-import { nodeOfPid, parsePid } from './pid.ts';
+import { parsePid } from './pid.ts';
 import { signalName } from './signal-name.ts';
-
-const ANSWER_MS = 10_000;
 
 interface KillOptions extends ClusterOption {
   signal: string;
@@ -41,10 +39,10 @@ export function expandKillSignal(argv: string[]): string[] {
 async function kill(pids: string[], options: KillOptions): Promise<void> {
   const signal = signalName(options.signal);
   const targets = pids.map(parsePid);
-  await withConnection(clusterOf(options), async (to) => {
+  await withCluster(clusterOf(options), async ({ programs }) => {
     for (const pid of targets) {
       try {
-        await to.vkerneld(await nodeOfPid(to, pid)).kill({ pid, signal }, { deadlineMs: ANSWER_MS });
+        await programs.kill(pid, signal);
       } catch (error) {
         // The others get theirs all the same, as with kill(1).
         printError(`vkctl: ${explainWithFix(error)}`);

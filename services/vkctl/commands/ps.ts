@@ -1,9 +1,9 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import type { FaultWait, Vmspace } from '@odonata/proto/pmap/v1/pmap';
+import type { FaultWait } from '@odonata/proto/pmap/v1/pmap';
 import { type Process, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Command } from 'commander';
-import { allPages, type Connection, withConnection } from '../connection.ts';
+import { withCluster } from '../connection.ts';
 import { explain } from '../failure.ts';
 import { json, print, printError, table } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
@@ -31,10 +31,15 @@ export function addPs(program: Command): void {
 }
 
 async function ps(options: PsOptions): Promise<void> {
-  const { processes, memory, unknown, silent } = await withConnection(clusterOf(options), async (to) => {
-    const [listed, found] = await Promise.all([listProcesses(to), listMemory(to)]);
-    return { ...listed, ...found };
-  });
+  const [listed, found] = await withCluster(clusterOf(options), ({ programs }) =>
+    Promise.all([programs.list(), programs.vmspaces()]),
+  );
+  const { processes } = listed;
+  const silent = listed.silent.map(
+    ({ node, error }) => `the processes of ${node} are missing: ${explain(error)}`,
+  );
+  const memory = new Map(found.vmspaces.map((vmspace) => [vmspace.pid, vmspace]));
+  const unknown = new Map(found.silent.map(({ node, error }) => [node, explain(error)]));
   const shown = options.all ? processes : processes.filter((p) => p.state !== ProcessState.EXITED);
   if (options.json) {
     print(
@@ -62,46 +67,6 @@ async function ps(options: PsOptions): Promise<void> {
   for (const line of silent) printError(`vkctl: ${line}`);
   // A table that lacks a node is no whole answer.
   if (silent.length > 0) process.exitCode = 1;
-}
-
-/** The processes of every node by pid, and a line for each node that does not answer. */
-export async function listProcesses(to: Connection): Promise<{ processes: Process[]; silent: string[] }> {
-  const silent: string[] = [];
-  const lists = await Promise.all(
-    (await to.nodes()).map(async ({ name }) => {
-      const vkerneld = to.vkerneld(name);
-      try {
-        return await allPages(
-          (pageToken) => vkerneld.listProcesses({ pageSize: 1000, pageToken }, { deadlineMs: 5000 }),
-          ({ processes }) => processes,
-        );
-      } catch (error) {
-        silent.push(`the processes of ${name} are missing: ${explain(error)}`);
-        return [];
-      }
-    }),
-  );
-  const processes = lists.flat().sort((a, b) => (a.pid < b.pid ? -1 : 1));
-  return { processes, silent };
-}
-
-/** What pmap managers know of processes, and why nothing is known of those of a node. */
-async function listMemory(
-  to: Connection,
-): Promise<{ memory: Map<bigint, Vmspace>; unknown: Map<string, string> }> {
-  const unknown = new Map<string, string>();
-  const lists = await Promise.all(
-    (await to.nodes()).map(({ name }) =>
-      allPages(
-        (pageToken) => to.pmapd(name).listVmspaces({ pageSize: 1000, pageToken }, { deadlineMs: 5000 }),
-        ({ vmspaces }) => vmspaces,
-      ).catch((error) => {
-        unknown.set(name, explain(error));
-        return [];
-      }),
-    ),
-  );
-  return { memory: new Map(lists.flat().map((vmspace) => [vmspace.pid, vmspace])), unknown };
 }
 
 /** `12s for page 7 of dataspace x: the directory does not answer` */

@@ -1,12 +1,13 @@
 import { readFileSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cluster } from '@odonata/client/cluster.ts';
 import type { Command } from 'commander';
 import { signalIdentity } from '../cluster/identity.ts';
 import type { ClusterRecord, ServiceRecord } from '../cluster/record.ts';
 import { askToReplace, canBeReplaced } from '../cluster/replace.ts';
 import { connectToRouters, servicesNotReady } from '../cluster/start.ts';
-import { type Connection, expectHere, runningRecord, withConnection } from '../connection.ts';
+import { expectHere, runningRecord, withCluster } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { type LostPages, lostPages, newlyLost } from '../lost-pages.ts';
 import { json, print, printError } from '../output.ts';
@@ -101,7 +102,7 @@ const lossOf = ({ name, lost }: { name: string; lost?: string }): string =>
 
 /** Undefined: the directory does not answer, which must not keep anybody from restarting it. */
 async function countLost(cluster: string): Promise<LostPages | undefined> {
-  return await withConnection(cluster, lostPages).catch(() => undefined);
+  return await withCluster(cluster, lostPages).catch(() => undefined);
 }
 
 /** Without names and with --all: the directory first, since everything else asks it. */
@@ -170,11 +171,11 @@ const isJson = (line: string): boolean => /^\{.*\}$/.test(line);
 
 async function notReady(cluster: string): Promise<string[]> {
   const record = await runningRecord(cluster);
-  const connections = new Map<string, Connection>();
+  const routers = new Map<string, Cluster>();
   try {
-    await connectToRouters(record, connections);
-    return await servicesNotReady(record, connections);
+    await connectToRouters(record, routers);
+    return await servicesNotReady(record, routers);
   } finally {
-    for (const connection of connections.values()) connection.close();
+    for (const router of routers.values()) router.close();
   }
 }

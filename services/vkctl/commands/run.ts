@@ -1,18 +1,20 @@
 import { resolve } from 'node:path';
+import { clientReason } from '@odonata/client/client-error.ts';
+import type { Cluster } from '@odonata/client/cluster.ts';
+import type { Place } from '@odonata/client/placement.ts';
+import type { ProgramRun, ProgramSpec } from '@odonata/client/program-run.ts';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
-import { Code } from '@odonata/rpc/error.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Command } from 'commander';
 import { endOfCluster } from '../cluster/end-of-cluster.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import { readRecord } from '../cluster/record.ts';
-import { type Connection, withConnection } from '../connection.ts';
+import { withCluster } from '../connection.ts';
 import { EXIT, explainWithFix, Failure, hasCode, oneLine } from '../failure.ts';
 import { print, printError } from '../output.ts';
 import { readProgram } from '../program-file.ts';
-import { ProgramRun, type ProgramSpec } from '../program-run.ts';
 import { parseSize } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, collect, examples } from './options.ts';
-import { type Place, placeProgram } from './placement.ts';
 import { writeTo } from './stdio.ts';
 
 interface RunOptions extends ClusterOption {
@@ -68,50 +70,41 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
     detach: options.detach ?? false,
   };
   try {
-    process.exitCode = await withConnection(cluster, async (to) => {
-      const { node, vkernel } = await placed(to, options);
-      const there = { ...spec, vkernel };
-      return options.detach ? runDetached(to, node, there, module) : runHere(to, node, there, module);
+    process.exitCode = await withCluster(cluster, async (to) => {
+      const place = await to.programs.place(options);
+      return await (options.detach ? runDetached : runHere)(to, place, spec, module);
     });
   } catch (error) {
     throw runFailure(path, error);
   }
 }
 
-const ROUTER_MS = 18_000;
-
-/** Once more where the router goes away meanwhile: nothing has started yet. */
-async function placed(to: Connection, options: RunOptions): Promise<Place> {
-  const endMs = performance.now() + ROUTER_MS;
-  for (;;) {
-    try {
-      return await placeProgram(to, options);
-    } catch (error) {
-      if (to.connected || performance.now() > endMs) throw error;
-      await to.ready(Math.max(1, endMs - performance.now()));
-    }
-  }
-}
-
 async function runDetached(
-  to: Connection,
-  node: string,
+  { programs }: Cluster,
+  place: Place,
   spec: ProgramSpec,
   module: Uint8Array,
 ): Promise<number> {
-  const { pid } = await new ProgramRun(to, node, spec, module, {}).started();
-  print(String(pid));
-  return EXIT.ok;
+  try {
+    const { pid } = await programs.begin(place, spec, module).started();
+    print(String(pid));
+    return EXIT.ok;
+  } catch (error) {
+    const known = clientReason(error);
+    if (known?.reason !== 'START_UNKNOWN') throw error;
+    const { code } = error as RpcError;
+    throw new RpcError(code, `${known.said}; whether it started, vkctl ps -a says`, { cause: error });
+  }
 }
 
 /** 128 + SIGPIPE: nobody reads the output any more. */
 const PIPE_EXIT = 141;
 const STACK_FRAMES = 16;
 
-async function runHere(to: Connection, node: string, spec: ProgramSpec, module: Uint8Array): Promise<number> {
+async function runHere(to: Cluster, place: Place, spec: ProgramSpec, module: Uint8Array): Promise<number> {
   const abort = new AbortController();
   let pipeBroken = false;
-  const running = new ProgramRun(to, node, spec, module, {
+  const running = to.programs.begin(place, spec, module, {
     stdin: process.stdin,
     signal: abort.signal,
     onOutput: async ({ stream, data }) => {
@@ -125,11 +118,11 @@ async function runHere(to: Connection, node: string, spec: ProgramSpec, module: 
   const over = new AbortController();
   try {
     const exited = running.exited();
-    const ended = endOfCluster(to.cluster, over.signal).then(() => exited);
+    const ended = endOfCluster(to.name, over.signal).then(() => exited);
     const { code, signal, reason, stack } = await Promise.race([exited, ended]);
     if (reason) printError(oneLine(`vkctl: ${spec.name}: ${signal ? `${signal}: ` : ''}${reason}`));
     if (stack) printError(shortStack(stack));
-    if (signal === 'SIGSYS') printLogFile(to.cluster, node);
+    if (signal === 'SIGSYS') printLogFile(to.name, place.node);
     return code;
   } catch (error) {
     if (pipeBroken) return PIPE_EXIT;

@@ -1,15 +1,17 @@
 import { constants } from 'node:os';
+import type { Signal } from '@odonata/client/program.ts';
 import { EXIT, Failure } from '../failure.ts';
 
 /** What a virtual process understands. */
-const KNOWN = ['SIGTERM', 'SIGINT', 'SIGKILL'];
+const KNOWN: readonly Signal[] = ['SIGTERM', 'SIGINT', 'SIGKILL'];
 
 /** SIGKILL from KILL, SIGKILL, kill or 9. */
-export function signalName(text: string): string {
+export function signalName(text: string): Signal {
   const upper = text.toUpperCase();
   const byNumber = Object.entries(constants.signals).find(([, number]) => String(number) === text)?.[0];
   const name = byNumber ?? (upper.startsWith('SIG') ? upper : `SIG${upper}`);
-  if (KNOWN.includes(name)) return name;
+  const known = KNOWN.find((each) => each === name);
+  if (known !== undefined) return known;
   throw new Failure(`"${text}" is not a signal for virtual processes`, {
     fix: `Use one of ${KNOWN.map((known) => known.slice(3)).join(', ')}.`,
     exitCode: EXIT.usage,

@@ -1,14 +1,16 @@
+import type { Cluster } from '@odonata/client/cluster.ts';
+import type { Connection } from '@odonata/client/connection.ts';
+import type { Credential } from '@odonata/client/credential.ts';
+import { credentialHere } from '@odonata/client/local/identity-folder.ts';
+import { credentialFor } from '@odonata/client/location.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/coherency';
 import type { DataspaceLoss, FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
-import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import type { Command } from 'commander';
-import { adminFolder } from '../cluster/certificates.ts';
 import { isRouter, type ServiceRecord } from '../cluster/record.ts';
-import { type Connection, connectTo, elsewhere, runningRecord } from '../connection.ts';
-import { listLosses } from '../dataspace.ts';
+import { attachTo, elsewhere, runningRecord } from '../connection.ts';
 import { explain } from '../failure.ts';
 import { json, plural, print, printError, routersAt, table } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
@@ -51,7 +53,7 @@ interface Status {
 
 interface Router {
   name: string;
-  to: Connection;
+  to: Cluster;
 }
 
 async function status(options: ClusterOption & { json?: boolean }): Promise<void> {
@@ -73,9 +75,9 @@ async function statusHere(cluster: string, { json: asJson }: { json?: boolean })
     }
   }
   const running = record.services.filter((service) => isRouter(service) && service.state === 'running');
-  await gather(await attach(cluster, running, found, adminFolder(record.plan)), found);
+  await gather(await attach(cluster, running, found, credentialHere(record.plan)), found);
   if (asJson) {
-    const tlsDir = adminFolder(record.plan)?.dir;
+    const tlsDir = credentialHere(record.plan)?.tlsDir;
     print(json({ cluster, syslink: record.syslink, tlsDir, supervisor: record.supervisor.pid, ...found }));
   } else {
     const age = formatSpan(Date.now() - record.startedMs);
@@ -95,14 +97,17 @@ async function statusOf(
 ): Promise<Status> {
   const found: Status = { services: [], nodes: [], directory: [], losses: [], troubles: [] };
   const addresses = syslink.split(',').map((address) => ({ name: `router at ${address}`, address }));
-  const routers = await attach(cluster, addresses, found);
+  const credential = credentialFor(cluster, syslink);
+  const routers = await attach(cluster, addresses, found, credential);
   const [first] = routers;
   if (first === undefined) {
-    await connectTo(cluster, syslink, { timeoutMs: 1 }); // Its failure says what is wrong.
+    await attachTo(cluster, syslink, 1, credential); // Its failure says what is wrong.
     return found;
   }
   const kinds = new Set([EndpointKind.DIRECTORY, EndpointKind.PMAP, EndpointKind.VKERNEL]);
-  const known = (await first.to.listEndpoints()).filter(({ kind, name }) => kinds.has(kind) && name !== '');
+  const known = (await first.to.connection.listEndpoints()).filter(
+    ({ kind, name }) => kinds.has(kind) && name !== '',
+  );
   found.services = known.map(({ name, node, connected }) => ({
     ...{ name, ...(node ? { node } : {}), address: '', state: connected ? 'running' : 'gone' },
     ...{ restarts: 0, sinceMs: 0, logFile: '' },
@@ -133,11 +138,11 @@ async function gather(routers: Router[], found: Status): Promise<void> {
   const trouble = troubleOf(found);
   const [first] = routers;
   if (!first) return;
-  const { to } = first;
+  const { connection, dataspaces } = first.to;
   try {
     const lists = await Promise.all(
       routers.map(async ({ name, to }) => {
-        const endpoints = await to.listEndpoints().catch(trouble(name));
+        const endpoints = await to.connection.listEndpoints().catch(trouble(name));
         return { router: name, endpoints: endpoints ?? [] };
       }),
     );
@@ -150,21 +155,21 @@ async function gather(routers: Router[], found: Status): Promise<void> {
         found.troubles.push(`${service.name} is not connected to the router ${without.join(', ')}`);
       return { ...service, connected: without.length === 0 };
     });
-    const nodes = (await to.nodes().catch(trouble(first.name))) ?? [];
+    const nodes = (await connection.nodes().catch(trouble(first.name))) ?? [];
     const replicas = found.services.map(({ name }) => name).filter((name) => name.startsWith('cohd'));
     const ask = (name: string) =>
-      to.cohd(name).getDirectoryStats({}, { deadlineMs: 3000 }).catch(trouble(name));
+      connection.cohd(name).getDirectoryStats({}, { deadlineMs: 3000 }).catch(trouble(name));
     let directory: Awaited<ReturnType<typeof ask>>[];
     [directory, found.nodes] = await Promise.all([
       Promise.all(replicas.map(ask)),
-      Promise.all(nodes.map(({ name }) => nodeStatus(to, name, trouble))),
+      Promise.all(nodes.map(({ name }) => nodeStatus(connection, name, trouble))),
     ]);
     found.directory = directory.filter((stats) => stats !== undefined);
     for (const { name, stats } of found.nodes) {
       if (stats && !stats.directoryConnected) found.troubles.push(`${name} has no lease from the directory`);
     }
     // Who asks for losses asks the directory: where that does not answer it was said already.
-    if (found.directory.length > 0) found.losses = (await listLosses(to).catch(trouble('losses'))) ?? [];
+    if (found.directory.length > 0) found.losses = (await dataspaces.losses().catch(trouble('losses'))) ?? [];
     found.troubles.push(...found.losses.filter(({ lostPages }) => lostPages > 0n).map(lossLine));
   } finally {
     for (const { to } of routers) to.close();
@@ -182,12 +187,12 @@ async function attach(
   cluster: string,
   routers: readonly { name: string; address: string; socket?: string | undefined }[],
   found: Status,
-  folder?: TlsFolder,
+  credential: Credential | undefined,
 ): Promise<Router[]> {
   const trouble = troubleOf(found);
   const attached = await Promise.all(
     routers.map(async ({ name, address, socket = address }) => {
-      const to = await connectTo(cluster, socket, { timeoutMs: 2000, folder }).catch(trouble(name));
+      const to = await attachTo(cluster, socket, 2000, credential).catch(trouble(name));
       return to && { name, to };
     }),
   );

@@ -1,9 +1,10 @@
 // What `up` and `down` say of the backing store of durable dataspaces.
+import type { Cluster } from '@odonata/client/cluster.ts';
 import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
 import { storedBytes } from '../cluster/kept-store.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
-import { type Connection, connectHere } from '../connection.ts';
+import { attachHere } from '../connection.ts';
 import { explain, Failure } from '../failure.ts';
 import { plural } from '../output.ts';
 import { formatSize } from '../size.ts';
@@ -13,15 +14,9 @@ const NAMES_MAX = 5;
 /** For one dataspace. */
 const SYNC_MS = 600_000;
 
-async function durableDataspaces(connection: Connection): Promise<Dataspace[]> {
-  const directory = await connection.directory();
-  const found: Dataspace[] = [];
-  for (let pageToken = ''; ; ) {
-    const page = await directory.listDataspaces({ pageSize: 1_000, pageToken }, { deadlineMs: ANSWER_MS });
-    found.push(...page.dataspaces.filter(({ durable }) => durable));
-    pageToken = page.nextPageToken;
-    if (pageToken === '') return found;
-  }
+async function durableDataspaces({ dataspaces }: Cluster): Promise<Dataspace[]> {
+  const all = await dataspaces.records({ deadlineMs: ANSWER_MS });
+  return all.filter(({ durable }) => durable);
 }
 
 /** What durable dataspaces have goes into the store, zeros that nobody wrote among it. @throws Failure: not all of it does */
@@ -29,14 +24,14 @@ export async function syncDurable(record: ClusterRecord): Promise<void> {
   const { plan } = record;
   const flag = plan.cluster === 'default' ? '' : ` -c ${plan.cluster}`;
   let name = '';
-  const connection = await connectHere(record, ANSWER_MS);
+  const cluster = await attachHere(record, ANSWER_MS);
   try {
-    const all = await durableDataspaces(connection);
+    const all = await durableDataspaces(cluster);
     if (all.length === 0) return;
-    const client = connection.dataspaces(await connection.answeringNode());
+    const node = await cluster.connection.answeringNode();
     for (const dataspace of all) {
       name = dataspace.name;
-      await client.sync({ name, offset: 0n, length: 0n }, { deadlineMs: SYNC_MS });
+      await cluster.dataspaces.sync(name, { node, deadlineMs: SYNC_MS });
     }
   } catch (cause) {
     const what = name === '' ? 'durable dataspaces' : `dataspace ${name}`;
@@ -45,16 +40,16 @@ export async function syncDurable(record: ClusterRecord): Promise<void> {
       cause,
     });
   } finally {
-    connection.close();
+    cluster.close();
   }
 }
 
 /** `2 durable dataspaces (notes 1 MiB, text 2 MiB)`; undefined where nobody answers. */
 async function durableOnes(record: ClusterRecord): Promise<string | undefined> {
-  const connection = await connectHere(record, ANSWER_MS).catch(() => undefined);
-  if (connection === undefined) return undefined;
+  const cluster = await attachHere(record, ANSWER_MS).catch(() => undefined);
+  if (cluster === undefined) return undefined;
   try {
-    const found = (await durableDataspaces(connection)).map(
+    const found = (await durableDataspaces(cluster)).map(
       ({ name, sizeBytes }) => `${name} ${formatSize(sizeBytes)}`,
     );
     const more = found.length > NAMES_MAX ? ', ...' : '';
@@ -63,7 +58,7 @@ async function durableOnes(record: ClusterRecord): Promise<string | undefined> {
   } catch {
     return undefined;
   } finally {
-    connection.close();
+    cluster.close();
   }
 }
 

@@ -1,8 +1,8 @@
 // The services of a local cluster and the command line of each.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { tlsDirOf } from '@odonata/client/local/identity-folder.ts';
 import type { RoleName } from '@odonata/rpc/identity/identity.ts';
-import { tlsDirOf } from '../cluster/certificates.ts';
 import { natsConfigFile } from '../cluster/kept-store.ts';
 import type { ClusterPlan } from '../cluster/record.ts';
 

@@ -1,12 +1,12 @@
 // Simulated holders at one cluster, and the dataspaces that they share.
 import { randomBytes } from 'node:crypto';
+import type { Connection } from '@odonata/client/connection.ts';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { createClient } from '@odonata/rpc/client.ts';
 import { useTls } from '@odonata/rpc/identity/own.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { clusterPaths } from '../../../services/vkctl/cluster/paths.ts';
 import { readRecord } from '../../../services/vkctl/cluster/record.ts';
-import type { Connection } from '../../../services/vkctl/connection.ts';
 import { Failure } from '../../../services/vkctl/failure.ts';
 import { identityIn } from '../../cluster/identities.ts';
 import { type HolderOptions, type SharedPages, SimulatedHolder } from './simulated-holder.ts';

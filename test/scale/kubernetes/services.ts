@@ -1,7 +1,8 @@
 // The services that kubectl scales, under the loads of the local run, through forwarded ports.
+
+import { connectTo } from '@odonata/client/connection.ts';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { createClient } from '@odonata/rpc/client.ts';
-import { connectTo } from '../../../services/vkctl/connection.ts';
 import { EXIT, Failure } from '../../../services/vkctl/failure.ts';
 import type { ScaledService, ServiceName } from '../scaled-service.ts';
 import { cohd, cohdLoad, cohdPlace } from '../services/cohd.ts';

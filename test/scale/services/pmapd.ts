@@ -1,8 +1,8 @@
 // pmap managers: a node each. Real programs touch pages that are resident on their node and not mapped yet, so each
 // access is a fault that pmapd serves by itself.
 
+import type { Connection } from '@odonata/client/connection.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import type { Connection } from '../../../services/vkctl/connection.ts';
 import { withCluster } from '../../bench/cluster.ts';
 import { within } from '../../bench/directory/holders.ts';
 import { type RunningGuest, startGuest } from '../../bench/guest-run.ts';

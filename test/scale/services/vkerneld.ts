@@ -1,8 +1,9 @@
 // Supervisors of virtual kernels: a node each. Programs are started and end, and processes are listed.
+
+import type { Connection } from '@odonata/client/connection.ts';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
 import { adminFolder } from '../../../services/vkctl/cluster/certificates.ts';
-import type { Connection } from '../../../services/vkctl/connection.ts';
 import { withCluster } from '../../bench/cluster.ts';
 import { sum } from '../../bench/directory/cpu.ts';
 import { within } from '../../bench/directory/holders.ts';

@@ -1,5 +1,7 @@
-import type { Connection } from '../connection.ts';
-import { Failure } from '../failure.ts';
+// On which node a program runs.
+import { Code } from '@odonata/rpc/error.ts';
+import { clientError } from './client-error.ts';
+import type { Connection } from './connection.ts';
 
 const ANSWER_MS = 3_000;
 
@@ -12,36 +14,40 @@ export interface Place {
 /**
  * Where a program runs: on the node that is named; else where a virtual kernel of that name runs already; else on
  * the node with the fewest processes, the first of these.
+ * @param place.vkernel NAME, or NODE/NAME
  */
 export async function placeProgram(
   to: Connection,
   { node, vkernel: named = '' }: { node?: string; vkernel?: string },
+  signal?: AbortSignal,
 ): Promise<Place> {
+  const asked = { deadlineMs: ANSWER_MS, signal };
   const slash = named.indexOf('/');
   const vkernel = named.slice(slash + 1);
   const ofVkernel = slash < 0 ? undefined : named.slice(0, slash);
   if (node && ofVkernel && node !== ofVkernel) {
-    throw new Failure(`--node ${node} and --vkernel ${named} are on different nodes`, { exitCode: 2 });
+    const about = { node, vkernel: named };
+    const what = `node "${node}" and the virtual kernel "${named}" are on different nodes`;
+    throw clientError(Code.InvalidArgument, 'TWO_NODES', about, what);
   }
   const wanted = node ?? ofVkernel;
   if (wanted) {
-    const found = await to.node(wanted);
-    if (!found.vkerneld)
-      throw new Failure(`node "${wanted}" has no vkerneld now`, { fix: 'See: vkctl status' });
+    const found = await to.node(wanted, signal);
+    if (!found.vkerneld) {
+      const what = `node "${wanted}" has no vkerneld now`;
+      throw clientError(Code.Unavailable, 'NO_VKERNELD', { node: wanted }, what);
+    }
     // One that stopped would take the program and never start it.
-    await Promise.all([
-      to.vkerneld(wanted).listVkernels({}, { deadlineMs: ANSWER_MS }),
-      to.answeringNode(wanted),
-    ]);
+    await Promise.all([to.vkerneld(wanted).listVkernels({}, asked), to.answeringNode(wanted, signal)]);
     return { node: wanted, vkernel };
   }
-  const candidates = (await to.nodes()).filter(({ vkerneld, pmapd }) => vkerneld && pmapd);
+  const candidates = (await to.nodes(signal)).filter(({ vkerneld, pmapd }) => vkerneld && pmapd);
   const loads = await Promise.all(
     candidates.map(async ({ name }) => {
       // A node that does not answer takes no program.
       const vkernels = await Promise.all([
-        to.vkerneld(name).listVkernels({}, { deadlineMs: ANSWER_MS }),
-        to.pmapd(name).getNodeStats({}, { deadlineMs: ANSWER_MS }),
+        to.vkerneld(name).listVkernels({}, asked),
+        to.pmapd(name).getNodeStats({}, asked),
       ]).then(
         ([response]) => response.vkernels,
         () => undefined,
@@ -55,7 +61,10 @@ export async function placeProgram(
   );
   const answering = loads.filter(({ processes }) => Number.isFinite(processes));
   const best = answering.find(({ has }) => has) ?? answering.toSorted((a, b) => a.processes - b.processes)[0];
-  if (!best)
-    throw new Failure(`no node of cluster "${to.cluster}" takes programs now`, { fix: 'See: vkctl status' });
+  if (!best) {
+    const { cluster } = to;
+    const what = `no node of cluster "${cluster}" takes programs now`;
+    throw clientError(Code.Unavailable, 'NO_PLACE', { cluster }, what);
+  }
   return { node: best.node, vkernel };
 }

@@ -1,5 +1,6 @@
 // The Run stream as the far end sees it, without a cluster.
 import type { RunRequest, RunResponse } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { expect, test } from 'vitest';
 import type { Connection } from './connection.ts';
 import { ProgramRun } from './program-run.ts';
@@ -88,4 +89,33 @@ test('a stream that ends without an exit is an error', async () => {
   const to = connectionTo(async function* (): AsyncIterable<RunResponse> {});
   const run = new ProgramRun(to, 'node1', {}, new Uint8Array(8), {});
   await expect(run.exited()).rejects.toThrow(/UNAVAILABLE/);
+});
+
+test('a router that does not know the node yet is asked again, and the program goes on from where it was', async () => {
+  const resumable = { event: { case: 'started', value: { ...started.event.value, resumable: true } } };
+  let streams = 0;
+  let looks = 0;
+  const to = {
+    vkerneld: () => ({
+      async *run(requests: AsyncIterable<RunRequest>): AsyncGenerator<unknown> {
+        if (streams++ === 0) {
+          for await (const { event } of requests) if (event.case === 'moduleEnd') break;
+          yield resumable;
+          throw new RpcError(Code.Unavailable, 'the router went away');
+        }
+        for await (const { event } of requests) {
+          expect(event.case).toBe('resume');
+          return yield exited(4);
+        }
+      },
+    }),
+    ready: async () => {},
+    node: async () => {
+      if (looks++ === 0) throw new RpcError(Code.NotFound, 'no node "node1"');
+      return { vkerneld: {} };
+    },
+  } as unknown as Connection;
+  const run = new ProgramRun(to, 'node1', {}, new Uint8Array(8), {});
+  expect(await run.exited()).toMatchObject({ code: 4 });
+  expect(looks).toBe(2);
 });

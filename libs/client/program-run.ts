@@ -21,8 +21,9 @@ import type {
 } from '@odonata/proto/vkernel/v1/vkernel';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { clientError } from './client-error.ts';
 import type { Connection } from './connection.ts';
-import { hasCode } from './failure.ts';
+import { AWAY_MS } from './over-routers.ts';
 import { ProgramInput } from './program-input.ts';
 
 const MODULE_PIECE_BYTES = 2 ** 20;
@@ -30,8 +31,8 @@ const MODULE_PIECE_BYTES = 2 ** 20;
 const TAKEN_BYTES = 64n * 1024n;
 /** Or at the latest after so long. */
 const TAKEN_MS = 5;
-/** The supervisor waits for so long until we come back. */
-const RESUME_MS = 18_000;
+const hasCode = (error: unknown, ...codes: Code[]): error is RpcError =>
+  RpcError.is(error) && codes.includes(error.code);
 
 async function* nothing(): AsyncIterable<Uint8Array> {}
 
@@ -88,15 +89,15 @@ export class ProgramRun {
   async signal(name: string): Promise<void> {
     const pid = await this.#pid.promise;
     const backoff = new Backoff({ firstMs: 50, maxMs: 500 });
-    const endMs = performance.now() + RESUME_MS;
+    const endMs = performance.now() + AWAY_MS;
     for (;;) {
       try {
         await this.#to.vkerneld(this.#node).kill({ pid, signal: name });
         return;
       } catch (error) {
         const away = hasCode(error, Code.Unavailable, Code.NotFound) && this.#resumable && !this.#over;
-        if (!away || performance.now() > endMs) throw error;
-        await delay(backoff.nextDelayMs());
+        if (!away || this.#io.signal?.aborted || performance.now() > endMs) throw error;
+        await delay(backoff.nextDelayMs(), this.#io.signal);
       }
     }
   }
@@ -149,9 +150,13 @@ export class ProgramRun {
         return await this.#untilStarted();
       } catch (error) {
         if (this.#loaded && hasCode(error, Code.Unavailable, Code.DeadlineExceeded))
-          throw new RpcError(error.code, `${error.details}; whether it started, vkctl ps -a says`, {
-            cause: error,
-          });
+          throw clientError(
+            error.code,
+            'START_UNKNOWN',
+            { said: error.details },
+            `${error.details}; whether it started, the list of programs says`,
+            { cause: error },
+          );
         await this.#resume(error);
       }
     }
@@ -203,20 +208,21 @@ export class ProgramRun {
     // As long as the supervisor does not have the whole module it starts nothing.
     const mayGoOn = this.#started ? this.#resumable : !this.#loaded || this.#terminal !== '';
     if (!mayGoOn || !hasCode(broke, Code.Unavailable) || this.#io.signal?.aborted) throw broke;
-    const endMs = performance.now() + RESUME_MS;
+    const endMs = performance.now() + AWAY_MS;
     const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
     for (;;) {
       try {
-        await this.#to.ready(Math.max(1, endMs - performance.now()));
+        await this.#to.ready(Math.max(1, endMs - performance.now()), this.#io.signal);
         // The supervisor may attach to the router later than we do.
-        if ((await this.#to.node(this.#node)).vkerneld === undefined) throw broke;
+        if ((await this.#to.node(this.#node, this.#io.signal)).vkerneld === undefined) throw broke;
         this.#input.rewind();
         this.#responses = this.#call(this.#loaded ? this.#resumeRequests() : this.#startRequests());
         return;
       } catch (error) {
         if (performance.now() > endMs || this.#io.signal?.aborted) throw broke;
-        if (error !== broke && !hasCode(error, Code.Unavailable)) throw broke;
-        await delay(backoff.nextDelayMs());
+        // A router that has just started may not know the node yet.
+        if (error !== broke && !hasCode(error, Code.Unavailable, Code.NotFound)) throw broke;
+        await delay(backoff.nextDelayMs(), this.#io.signal);
       }
     }
   }

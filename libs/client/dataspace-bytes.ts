@@ -1,0 +1,82 @@
+// The bytes of a dataspace, in and out, through the pmap manager of a node.
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Connection } from './connection.ts';
+import { Silence } from './silence.ts';
+
+const PIECE_BYTES = 2 ** 20;
+
+export interface LoadOptions {
+  name: string;
+  /** To make it with; 0: it must exist. */
+  sizeBytes: number;
+  /** So many bytes must come; 0, or missing: as many as there are. */
+  loadBytes?: number;
+  bytes: AsyncIterable<Uint8Array>;
+  onProgress?: (loadedBytes: number) => void;
+  signal?: AbortSignal;
+}
+
+/** Writes bytes into a dataspace from its start: all, or what broke off does not look whole. Returns how many. */
+export async function loadDataspace(to: Connection, node: string, options: LoadOptions): Promise<number> {
+  const { name, loadBytes = 0 } = options;
+  const silence = new Silence(`the load of "${name}" through ${node}`, options.signal);
+  let loadedBytes = 0;
+  async function* requests() {
+    let sentBytes = 0;
+    yield { name, sizeBytes: BigInt(options.sizeBytes), loadBytes: BigInt(loadBytes) };
+    // How long the bytes take is the caller's matter.
+    silence.paused();
+    for await (const chunk of options.bytes) {
+      silence.heard();
+      for (let at = 0; at < chunk.length; at += PIECE_BYTES)
+        yield { data: chunk.subarray(at, at + PIECE_BYTES) };
+      sentBytes += chunk.length;
+      silence.paused();
+    }
+    if (loadBytes > 0 && sentBytes !== loadBytes)
+      throw new RpcError(Code.DataLoss, `the input ended after ${sentBytes} of ${loadBytes} bytes`);
+    silence.heard();
+    yield { complete: true };
+  }
+  try {
+    for await (const response of to.dataspaces(node).load(requests(), { signal: silence.signal })) {
+      loadedBytes = Number(response.loadedBytes);
+      options.onProgress?.(loadedBytes);
+    }
+  } catch (error) {
+    throw silence.errorOf(error);
+  } finally {
+    silence.end();
+  }
+  return loadedBytes;
+}
+
+/** The bytes of a dataspace, in order. */
+export async function* saveDataspace(
+  to: Connection,
+  node: string,
+  name: string,
+  { incomplete = false, signal }: { incomplete?: boolean; signal?: AbortSignal } = {},
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const silence = new Silence(`the save of "${name}" through ${node}`, signal);
+  let saved = 0n;
+  let whole: bigint | undefined;
+  try {
+    const pieces = to.dataspaces(node).save({ name, incomplete }, { signal: silence.signal });
+    for await (const { data, sizeBytes } of pieces) {
+      whole ??= sizeBytes;
+      saved += BigInt(data.length);
+      // How long who reads takes for a piece is their matter.
+      silence.paused();
+      if (data.length > 0) yield data;
+      silence.heard();
+    }
+  } catch (error) {
+    throw silence.errorOf(error);
+  } finally {
+    silence.end();
+  }
+  if (whole !== undefined && saved !== whole) {
+    throw new RpcError(Code.DataLoss, `dataspace "${name}": ${saved} of ${whole} bytes came`);
+  }
+}

@@ -1,0 +1,255 @@
+// Dataspaces as a whole: make, list, load, save, sync, remove. One memory, so any node serves; the directory knows where
+// pages are.
+import { hostname, userInfo } from 'node:os';
+import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
+import type { DataspaceLoss, StatResponse } from '@odonata/proto/pmap/v1/pmap';
+import { delay } from '@odonata/rpc/backoff.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { anyOf } from './abort.ts';
+import { clientError } from './client-error.ts';
+import type { Connection } from './connection.ts';
+import { loadDataspace, saveDataspace } from './dataspace-bytes.ts';
+import { type DataspaceDetail, lossesOf, recordsOf, usageOf } from './dataspace-detail.ts';
+import { overRouters } from './over-routers.ts';
+
+/** How long what a broken load made is tried to be removed. */
+const REMOVE_MS = 8_000;
+/** Each page is taken from every node that might have it after all. */
+const ACCEPT_MS = 600_000;
+
+export interface Through {
+  /** The node that carries it; absent: the first one that answers. */
+  node?: string;
+  signal?: AbortSignal;
+}
+
+export interface Load extends Through {
+  /** To make it with. Absent: it keeps its size, or is made as large as `lengthBytes`. */
+  sizeBytes?: number;
+  /** So many bytes must come; absent: those of an array, else as many as there are, and zeros after them. */
+  lengthBytes?: number;
+  onProgress?: (loadedBytes: number) => void;
+}
+
+export interface Loaded {
+  bytes: number;
+  /** That carried it. */
+  node: string;
+}
+
+export interface ByteRange {
+  offset: bigint;
+  /** 0: to the end. */
+  length: bigint;
+}
+
+const WHOLE: ByteRange = { offset: 0n, length: 0n };
+
+export class Dataspaces {
+  readonly #to: Connection;
+
+  constructor(to: Connection) {
+    this.#to = to;
+  }
+
+  /** Makes one full of zeros. @throws RpcError ALREADY_EXISTS */
+  async create(
+    name: string,
+    sizeBytes: number | bigint,
+    { durable = false, ...through }: Through & { durable?: boolean } = {},
+  ): Promise<Dataspace | undefined> {
+    const { client, signal } = await this.#through(through);
+    const { dataspace } = await client.create({ name, sizeBytes: BigInt(sizeBytes), durable }, { signal });
+    return dataspace;
+  }
+
+  /** Who owns its pages, who maps it. @throws RpcError NOT_FOUND */
+  stat(name: string, options: { signal?: AbortSignal } = {}): Promise<DataspaceDetail> {
+    return this.#again(options.signal, async (signal) => {
+      const detail = await usageOf(this.#to, name, signal);
+      if (detail.usage.lostPages > 0n) detail.loss = (await lossesOf(this.#to, name, signal))[0];
+      return detail;
+    });
+  }
+
+  /** What the backing store has of a durable one. */
+  async stored(name: string, through: Through = {}): Promise<StatResponse> {
+    const { client, signal } = await this.#through(through);
+    return await client.stat({ name }, { signal });
+  }
+
+  /** All, by name, with who has their pages; one that is removed meanwhile is left out. */
+  async *list(options: { signal?: AbortSignal } = {}): AsyncGenerator<DataspaceDetail, void, undefined> {
+    const all = await this.records(options);
+    const losses = new Map(
+      all.length === 0 ? [] : (await this.losses('', options)).map((loss) => [loss.name, loss]),
+    );
+    for (const { name } of all) {
+      try {
+        const detail = await this.#again(options.signal, (signal) => usageOf(this.#to, name, signal));
+        yield losses.has(name) ? { ...detail, loss: losses.get(name) } : detail;
+      } catch (error) {
+        if (!RpcError.is(error, Code.NotFound)) throw error;
+      }
+    }
+  }
+
+  /** The same as the directory has them on record: one question for all, or for each thousand. */
+  records(options: { signal?: AbortSignal; deadlineMs?: number } = {}): Promise<Dataspace[]> {
+    return this.#again(options.signal, (signal) => recordsOf(this.#to, signal, options.deadlineMs));
+  }
+
+  /** Pages that no node has, by dataspace: of all, or of one. */
+  losses(name = '', options: { signal?: AbortSignal } = {}): Promise<DataspaceLoss[]> {
+    return this.#again(options.signal, (signal) => lossesOf(this.#to, name, signal));
+  }
+
+  /**
+   * Writes bytes into one from its start; makes it where there is none. Until all of them are there nobody opens it, and
+   * what breaks off removes what it made.
+   * @throws RpcError NOT_FOUND where there is none and no size; DATA_LOSS where fewer bytes came than were to come
+   */
+  async load(
+    name: string,
+    bytes: Uint8Array | AsyncIterable<Uint8Array>,
+    options: Load = {},
+  ): Promise<Loaded> {
+    const source = bytes instanceof Uint8Array ? once(bytes) : bytes;
+    const lengthBytes = options.lengthBytes ?? (bytes instanceof Uint8Array ? bytes.length : undefined);
+    const signal = this.#signal(options.signal);
+    const node = await this.#node({ ...options, signal });
+    const wasThere = await this.#isThere(name, signal);
+    const sizeBytes = options.sizeBytes ?? (await this.#sizeToMake(name, lengthBytes, signal));
+    const { onProgress } = options;
+    const load = { name, sizeBytes, loadBytes: lengthBytes, bytes: source, onProgress, signal };
+    try {
+      return { bytes: await loadDataspace(this.#to, node, load), node };
+    } catch (error) {
+      if (!wasThere) await this.#removeHalf(name);
+      throw error;
+    }
+  }
+
+  /** Its bytes, in order. With `incomplete` also where a load into it broke off. */
+  async *save(
+    name: string,
+    { incomplete, ...through }: Through & { incomplete?: boolean } = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const signal = this.#signal(through.signal);
+    yield* saveDataspace(this.#to, await this.#node({ ...through, signal }), name, { incomplete, signal });
+  }
+
+  /** Stores a durable one, or a range of it; resolves with the number of pages when all of it is stored. */
+  async sync(
+    name: string,
+    { range = WHOLE, deadlineMs, ...through }: Through & { range?: ByteRange; deadlineMs?: number } = {},
+  ): Promise<bigint> {
+    const { client, signal } = await this.#through(through);
+    const { pages } = await client.sync({ name, ...range }, { deadlineMs, signal });
+    return pages;
+  }
+
+  /** @throws RpcError FAILED_PRECONDITION while somebody maps it */
+  async remove(name: string, through: Through = {}): Promise<void> {
+    const { client, signal } = await this.#through(through);
+    await client.remove({ name }, { signal });
+  }
+
+  /** Its LOST pages read as zeros from now on; resolves with their number. @param options.by for the directory's log */
+  async acceptLoss(
+    name: string,
+    { by = whoAmI(), ...through }: Through & { by?: string } = {},
+  ): Promise<bigint> {
+    const { client, signal } = await this.#through(through);
+    const { pages } = await client.acceptLoss({ name, by }, { deadlineMs: ACCEPT_MS, signal });
+    return pages;
+  }
+
+  #signal(signal: AbortSignal | undefined): AbortSignal | undefined {
+    return anyOf(this.#to.closed, signal);
+  }
+
+  #again<T>(
+    given: AbortSignal | undefined,
+    ask: (signal: AbortSignal | undefined) => Promise<T>,
+  ): Promise<T> {
+    const signal = this.#signal(given);
+    return overRouters(this.#to, () => ask(signal), signal);
+  }
+
+  #node({ node, signal }: Through): Promise<string> {
+    return this.#again(signal, (either) => this.#to.answeringNode(node, either));
+  }
+
+  async #through(through: Through) {
+    const client = this.#to.dataspaces(await this.#node(through));
+    return { client, signal: this.#signal(through.signal) };
+  }
+
+  async #record(name: string, signal?: AbortSignal): Promise<Dataspace | undefined> {
+    return await this.#again(signal, async (either) => {
+      const directory = await this.#to.directory(either);
+      return (await directory.getDataspace({ name, withoutUsage: true }, { signal: either })).dataspace;
+    });
+  }
+
+  async #isThere(name: string, signal: AbortSignal | undefined): Promise<boolean> {
+    try {
+      await this.#record(name, signal);
+      return true;
+    } catch (error) {
+      return !RpcError.is(error, Code.NotFound);
+    }
+  }
+
+  /** 0 where the dataspace exists: it keeps its size, unless an earlier load made it and broke off. */
+  async #sizeToMake(
+    name: string,
+    lengthBytes: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    try {
+      return (await this.#record(name, signal))?.load?.made ? (lengthBytes ?? 0) : 0;
+    } catch (cause) {
+      if (!RpcError.is(cause, Code.NotFound)) throw cause;
+      if (lengthBytes !== undefined) return lengthBytes;
+      const what = `no dataspace "${name}", and no size to make it with`;
+      throw clientError(Code.NotFound, 'NO_SIZE', { dataspace: name }, what, { cause });
+    }
+  }
+
+  /**
+   * What a load made that broke off; where its pmap manager went away, that one could not remove it. It stays, marked as
+   * incomplete, where the directory does not answer either, or we are closed.
+   */
+  async #removeHalf(name: string): Promise<void> {
+    const { closed } = this.#to;
+    const options = { deadlineMs: 2_000, signal: closed };
+    const endMs = performance.now() + REMOVE_MS;
+    while (performance.now() < endMs && !closed.aborted) {
+      try {
+        const directory = await this.#to.directory(closed);
+        const { dataspace } = await directory.getDataspace({ name, withoutUsage: true }, options);
+        if (dataspace?.load?.made !== true) return;
+        await directory.deleteDataspace({ name }, options);
+        return;
+      } catch (error) {
+        if (RpcError.is(error, Code.NotFound)) return;
+        await delay(200, closed);
+      }
+    }
+  }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes;
+}
+
+/** `ada@host`. */
+function whoAmI(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`;
+  } catch {
+    return `uid ${process.getuid!()}@${hostname()}`;
+  }
+}

@@ -1,0 +1,54 @@
+// cluster.json, as far as who wants to go in needs it. A supervisor writes it, with more in it, on every change, whole.
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { identitySchema } from './process-identity.ts';
+
+export const runningSchema = z.object({
+  version: z.literal(1),
+  supervisor: identitySchema,
+  startedMs: z.number(),
+  /** Where the routers are for other machines: host:port each, with commas between. */
+  syslink: z.string(),
+  plan: z.object({
+    cluster: z.string(),
+    stateDir: z.string(),
+    /** Everybody may do everything. */
+    insecure: z.boolean().optional(),
+  }),
+  services: z.array(
+    z.object({
+      name: z.string(),
+      /** host:port */
+      address: z.string(),
+      /** Where it listens besides, for this machine: `unix:/path`. */
+      socket: z.string().optional(),
+    }),
+  ),
+  /** The cluster goes down. */
+  stopping: z.boolean().optional(),
+});
+/** Of a cluster of this machine. */
+export type RunningRecord = z.infer<typeof runningSchema>;
+
+/** `syslinkd` alone, else `syslinkd1`, ... */
+export const isRouter = ({ name }: { readonly name: string }): boolean => /^syslinkd\d*$/.test(name);
+
+/** The record, or undefined when there is none (or none that this version can read). */
+export function readRecordAs<T>(file: string, schema: z.ZodType<T>): T | undefined {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined; // Written whole or not at all; so: not ours.
+  }
+  return schema.safeParse(value).data;
+}
+
+export const readRunning = (file: string): RunningRecord | undefined => readRecordAs(file, runningSchema);

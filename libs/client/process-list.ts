@@ -1,0 +1,68 @@
+// The processes of all nodes, and what pmap managers know of them. A node that does not answer is named beside those that
+// do: a list that lacks it is no whole answer.
+import type { Vmspace } from '@odonata/proto/pmap/v1/pmap';
+import type { Process } from '@odonata/proto/vkernel/v1/vkernel';
+import { orAborted } from './abort.ts';
+import type { Connection } from './connection.ts';
+import { allPages } from './list-pages.ts';
+
+const ANSWER_MS = 5_000;
+const PAGE_ITEMS = 1_000;
+
+/** Who did not answer, and how. */
+export interface Silent {
+  node: string;
+  error: unknown;
+}
+
+export interface ProcessList {
+  /** By pid; also those that ended, as long as their node knows of them. */
+  processes: Process[];
+  silent: Silent[];
+}
+
+export interface VmspaceList {
+  vmspaces: Vmspace[];
+  silent: Silent[];
+}
+
+export async function listProcesses(to: Connection, signal?: AbortSignal): Promise<ProcessList> {
+  const { items, silent } = await ofEachNode(to, signal, (node) =>
+    allPages(
+      (pageToken) => to.vkerneld(node).listProcesses({ pageSize: PAGE_ITEMS, pageToken }, asked(signal)),
+      ({ processes }) => processes,
+    ),
+  );
+  return { processes: items.sort((a, b) => (a.pid < b.pid ? -1 : 1)), silent };
+}
+
+/** The memory of processes: what they share, and what they wait for. */
+export async function listVmspaces(to: Connection, signal?: AbortSignal): Promise<VmspaceList> {
+  const { items, silent } = await ofEachNode(to, signal, (node) =>
+    allPages(
+      (pageToken) => to.pmapd(node).listVmspaces({ pageSize: PAGE_ITEMS, pageToken }, asked(signal)),
+      ({ vmspaces }) => vmspaces,
+    ),
+  );
+  return { vmspaces: items, silent };
+}
+
+const asked = (signal: AbortSignal | undefined) => ({ deadlineMs: ANSWER_MS, signal });
+
+async function ofEachNode<T>(
+  to: Connection,
+  signal: AbortSignal | undefined,
+  list: (node: string) => Promise<T[]>,
+): Promise<{ items: T[]; silent: Silent[] }> {
+  const silent: Silent[] = [];
+  const lists = (await to.nodes(signal)).map(({ name }) =>
+    list(name).catch((error) => {
+      // Our own line broke: that says nothing of the node.
+      if (!to.connected) throw error;
+      silent.push({ node: name, error });
+      return [];
+    }),
+  );
+  const items = (await orAborted(Promise.all(lists), signal)).flat();
+  return { items, silent };
+}

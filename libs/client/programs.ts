@@ -1,0 +1,127 @@
+// Programs of the cluster: run one with its standard streams here, start one that goes on without us, and what runs.
+import type { Process } from '@odonata/proto/vkernel/v1/vkernel';
+import { anyOf } from './abort.ts';
+import type { Connection } from './connection.ts';
+import { overRouters } from './over-routers.ts';
+import { type Place, placeProgram } from './placement.ts';
+import { answeringNodeOfPid, nodeOfPid } from './process-id.ts';
+import { listProcesses, listVmspaces, type ProcessList, type VmspaceList } from './process-list.ts';
+import { type LogOptions, type LogPiece, processLog } from './process-log.ts';
+import { type WatchOptions, watchProcesses } from './process-watch.ts';
+import { Program, type ProgramIo, type Signal } from './program.ts';
+import { ProgramRun, type ProgramSpec, type ProgramIo as RunIo } from './program-run.ts';
+
+/** A supervisor takes a signal within this. */
+const KILL_MS = 10_000;
+
+/** A folder of the node's machine that the program may use, as far as the node allows it. */
+export interface Grant {
+  hostPath: string;
+  guestPath: string;
+  readOnly?: boolean;
+}
+
+export interface ProgramOptions {
+  /** The bytes of a WASI preview 1 module. */
+  module: Uint8Array;
+  /** Its first argument, and what lists show. */
+  name?: string;
+  args?: readonly string[];
+  env?: Readonly<Record<string, string>>;
+  dirs?: readonly Grant[];
+  /** Private memory and shared pages that it brings; absent: as its node says. */
+  memoryBytes?: number | bigint;
+  /** Absent: where its virtual kernel runs; else on the node with the fewest processes. */
+  node?: string;
+  /** NAME or NODE/NAME; absent: the node's default one. Made where it does not run. */
+  vkernel?: string;
+  signal?: AbortSignal;
+}
+
+export class Programs {
+  readonly #to: Connection;
+
+  constructor(to: Connection) {
+    this.#to = to;
+  }
+
+  /** Where a program would run now. Asked again where a router goes away meanwhile: nothing has started yet. */
+  place(where: { node?: string; vkernel?: string; signal?: AbortSignal } = {}): Promise<Place> {
+    const signal = this.#signal(where.signal);
+    return overRouters(this.#to, () => placeProgram(this.#to, where, signal), signal);
+  }
+
+  /** Runs a program whose standard streams are ours. Resolves once it runs. It ends when we do, or the signal aborts. */
+  async run(options: ProgramOptions & ProgramIo): Promise<Program> {
+    return await Program.start(this.#to, await this.place(options), specOf(options), options.module, options);
+  }
+
+  /**
+   * The same without iterables: what it writes is handed on in its order, and signals wait for its start.
+   * @param spec as on the wire; @param place of `place`
+   */
+  begin({ node, vkernel }: Place, spec: ProgramSpec, module: Uint8Array, io: RunIo = {}): ProgramRun {
+    const signal = this.#signal(io.signal);
+    return new ProgramRun(this.#to, node, { ...spec, vkernel }, module, { ...io, signal });
+  }
+
+  /** Starts a program that goes on without us, with an empty input; its output is in `logs`. Resolves once it runs. */
+  async start(options: ProgramOptions): Promise<{ pid: bigint; node: string; vkernel: string }> {
+    const { module, signal } = options;
+    const spec = { ...specOf(options), detach: true };
+    const started = await this.begin(await this.place(options), spec, module, { signal }).started();
+    return { pid: started.pid, node: started.node, vkernel: started.vkernel };
+  }
+
+  /** All of all nodes, and the nodes that do not answer. */
+  list({ signal }: { signal?: AbortSignal } = {}): Promise<ProcessList> {
+    const either = this.#signal(signal);
+    return overRouters(this.#to, () => listProcesses(this.#to, either), either);
+  }
+
+  /** What the pmap managers know of processes: memory, and faults that wait. */
+  vmspaces({ signal }: { signal?: AbortSignal } = {}): Promise<VmspaceList> {
+    const either = this.#signal(signal);
+    return overRouters(this.#to, () => listVmspaces(this.#to, either), either);
+  }
+
+  /** Processes as they are, and again whenever one starts, runs or ends; with `pid` until that one has ended. */
+  watch(options: WatchOptions = {}): AsyncIterable<Process> {
+    const signal = this.#signal(options.signal);
+    return watchProcesses(() => this.list({ signal }), { ...options, signal });
+  }
+
+  /** @throws RpcError NOT_FOUND: no such process, or it has ended */
+  async kill(
+    pid: bigint,
+    signal: Signal = 'SIGTERM',
+    options: { signal?: AbortSignal; deadlineMs?: number } = {},
+  ): Promise<void> {
+    const either = this.#signal(options.signal);
+    const node = await overRouters(this.#to, () => nodeOfPid(this.#to, pid, either), either);
+    const { deadlineMs = KILL_MS } = options;
+    await this.#to.vkerneld(node).kill({ pid, signal }, { deadlineMs, signal: either });
+  }
+
+  /** What a process wrote: what is kept of it, the last 1 MiB. With `follow` also what comes, until it ends. */
+  async *logs(pid: bigint, options: LogOptions = {}): AsyncGenerator<LogPiece, void, undefined> {
+    const signal = this.#signal(options.signal);
+    const node = await overRouters(this.#to, () => answeringNodeOfPid(this.#to, pid, signal), signal);
+    yield* processLog(this.#to, node, pid, { ...options, signal });
+  }
+
+  #signal(signal: AbortSignal | undefined): AbortSignal | undefined {
+    return anyOf(this.#to.closed, signal);
+  }
+}
+
+function specOf(options: ProgramOptions): ProgramSpec {
+  const { name = 'program', args = [], env = {}, dirs = [], memoryBytes = 0 } = options;
+  return {
+    name,
+    args: [...args],
+    env: Object.entries(env).map(([variable, value]) => `${variable}=${value}`),
+    dirs: dirs.map((dir) => ({ readOnly: false, ...dir })),
+    memoryBytes: BigInt(memoryBytes),
+  };
+}
