@@ -130,10 +130,14 @@ describe('programs', () => {
   test('logs are followed to the end, or until the signal', async () => {
     const { programs } = cluster;
     const { pid } = await programs.start({ module: misbehave, args: ['spin'] });
-    const signal = AbortSignal.timeout(300);
+    const abort = new AbortController();
     let said = '';
     const follow = async () => {
-      for await (const { data } of programs.logs(pid, { follow: true, signal })) said += Buffer.from(data);
+      const { signal } = abort;
+      for await (const { data } of programs.logs(pid, { follow: true, signal })) {
+        said += Buffer.from(data);
+        if (said.endsWith('\n')) abort.abort();
+      }
     };
     expect(await codeOf(follow())).toBe(Code.Cancelled);
     expect(said).toBe('misbehave spin\n');

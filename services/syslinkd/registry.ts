@@ -29,6 +29,7 @@ export interface Owed {
   readonly from: Endpoint;
   readonly msgid: bigint;
   readonly proto: string;
+  readonly deadlineMs: number;
   readonly expiresMs: number;
 }
 

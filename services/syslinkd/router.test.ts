@@ -150,7 +150,7 @@ describe('messages', () => {
     router.tick(50);
     expect(a.got).toEqual(['registered']);
     router.tick(100);
-    expect(a.last()).toContain(`reply 1 ${Code.DeadlineExceeded} b did not answer /p`);
+    expect(a.last()).toContain(`reply 1 ${Code.DeadlineExceeded} b did not answer within`);
     b.answers();
     expect(a.got).toHaveLength(2);
   });

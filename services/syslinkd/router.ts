@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import type { Address, Frame, Message } from '@odonata/proto/syslink/v1/syslink';
 import { AddressSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import { noAnswer } from '@odonata/rpc/plain-words.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import {
   BULK_BYTES,
@@ -136,7 +137,7 @@ export class Router {
           this.#settle(endpoint, owed.from, owed.msgid);
           const error = new RpcError(
             Code.DeadlineExceeded,
-            `${shown(endpoint)} did not answer ${owed.proto} in time`,
+            noAnswer(shown(endpoint), owed.deadlineMs, owed.proto),
           );
           refuse(owed.from, { msgid: owed.msgid, proto: owed.proto }, error);
         }
@@ -219,12 +220,13 @@ export class Router {
         throw new RpcError(Code.ResourceExhausted, `${CALLS_LIMIT} requests wait already`);
       }
       const to = this.#destination(message.to, message.hopLimit);
-      const expiresMs = nowMs + (message.deadlineMs || MESSAGE_DEADLINE_MS);
+      const deadlineMs = message.deadlineMs || MESSAGE_DEADLINE_MS;
       to.owed.set(owedKey(from, message.msgid), {
         from,
         msgid: message.msgid,
         proto: message.proto,
-        expiresMs,
+        deadlineMs,
+        expiresMs: nowMs + deadlineMs,
       });
       from.asked.set(message.msgid, to);
       message.from = addressOf(from);
