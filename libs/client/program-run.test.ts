@@ -119,3 +119,37 @@ test('a router that does not know the node yet is asked again, and the program g
   expect(await run.exited()).toMatchObject({ code: 4 });
   expect(looks).toBe(2);
 });
+
+test('input that arrived without a word of it is not sent twice', async () => {
+  const resumable = { event: { case: 'started', value: { ...started.event.value, resumable: true } } };
+  const got: string[] = [];
+  let streams = 0;
+  const to = {
+    vkerneld: () => ({
+      async *run(requests: AsyncIterable<RunRequest>): AsyncGenerator<unknown> {
+        const events = requests[Symbol.asyncIterator]();
+        const next = async () => (await events.next()).value!.event;
+        if (streams++ === 0) {
+          while ((await next()).case !== 'moduleEnd');
+          yield resumable;
+          got.push(Buffer.from((await next()).value as Uint8Array).toString());
+          throw new RpcError(Code.Unavailable, 'the router went away');
+        }
+        expect((await next()).case).toBe('resume');
+        const first = next();
+        yield { event: { case: 'resumed', value: { inputTaken: 3n } } };
+        const event = await first;
+        got.push(event.case === 'stdin' ? Buffer.from(event.value).toString() : event.case!);
+        return yield exited(0);
+      },
+    }),
+    ready: async () => {},
+    node: async () => ({ vkerneld: {} }),
+  } as unknown as Connection;
+  async function* stdin() {
+    yield Buffer.from('one');
+    yield Buffer.from('two');
+  }
+  await new ProgramRun(to, 'node1', {}, new Uint8Array(8), { stdin: stdin() }).exited();
+  expect(got).toEqual(['one', 'two']);
+});

@@ -66,6 +66,8 @@ export class ProgramRun {
   #loaded = false;
   #resumable = false;
   #over = false;
+  /** Until the supervisor says what it has of the input: what was sent and not confirmed may have arrived. */
+  #resuming = false;
   #outputTaken = 0n;
   #outputSaid = 0n;
   #outputDue = false;
@@ -182,6 +184,7 @@ export class ProgramRun {
   }
 
   #resumed({ started, inputTaken }: Resumed): void {
+    this.#resuming = false;
     this.#input.taken(inputTaken);
     if (started !== undefined) this.#starts(started);
   }
@@ -216,6 +219,7 @@ export class ProgramRun {
         // The supervisor may attach to the router later than we do.
         if ((await this.#to.node(this.#node, this.#io.signal)).vkerneld === undefined) throw broke;
         this.#input.rewind();
+        this.#resuming = this.#loaded;
         this.#responses = this.#call(this.#loaded ? this.#resumeRequests() : this.#startRequests());
         return;
       } catch (error) {
@@ -266,7 +270,7 @@ export class ProgramRun {
         yield { event: { case: 'outputTaken', value: this.#outputTaken } };
         continue;
       }
-      const piece = inputEnded || !this.#started ? undefined : this.#input.shift();
+      const piece = inputEnded || !this.#started || this.#resuming ? undefined : this.#input.shift();
       if (piece === 'end') {
         inputEnded = true;
         if (!this.#over) yield { event: { case: 'stdinEnd', value: {} } };
