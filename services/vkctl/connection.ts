@@ -2,8 +2,10 @@
 import type { Cluster } from '@odonata/client/cluster.ts';
 import type { Connection } from '@odonata/client/connection.ts';
 import type { Credential } from '@odonata/client/credential.ts';
+import { contextInUse, knownContext } from '@odonata/client/local/contexts.ts';
 import { locationOf, runningRecordAs } from '@odonata/client/local/running.ts';
 import { routersOf } from '@odonata/client/location.ts';
+import { clusterName } from './cluster/paths.ts';
 import { type ClusterRecord, readRecord } from './cluster/record.ts';
 import { EXIT, Failure, told } from './failure.ts';
 
@@ -11,22 +13,38 @@ import { EXIT, Failure, told } from './failure.ts';
 export const runningRecord = (cluster: string): Promise<ClusterRecord> =>
   runningRecordAs(cluster, readRecord);
 
-/** The routers of a cluster that runs elsewhere (ODONATA_SYSLINK), or undefined: commands mean one of this machine. */
-export function elsewhere(): string | undefined {
+/** A cluster that runs elsewhere. */
+export interface Elsewhere {
+  /** host:port each, with commas between. */
+  readonly routers: string;
+  /** What names it: `ODONATA_SYSLINK`, `context prod`. */
+  readonly by: string;
+  readonly cluster?: string;
+  readonly credential?: Credential;
+}
+
+/**
+ * What ODONATA_SYSLINK names, or the context in use; undefined: a cluster of this machine is meant.
+ * @param named by -c
+ */
+export function elsewhere(named: string | undefined): Elsewhere | undefined {
   const list = process.env.ODONATA_SYSLINK;
-  return list ? routersOf(list, 'ODONATA_SYSLINK') : undefined;
+  if (list) return { routers: routersOf(list, 'ODONATA_SYSLINK'), by: 'ODONATA_SYSLINK' };
+  const context = named === undefined && !process.env.ODONATA_CLUSTER ? contextInUse() : undefined;
+  if (context === undefined) return undefined;
+  const { cluster, syslink, tlsDir } = knownContext(context);
+  return { routers: syslink, by: `context ${context}`, cluster, credential: { tlsDir } };
 }
 
 /** For what only the supervisor of a cluster of this machine can do. @throws Failure where another is meant */
 export function expectHere(command: string, flag: string | undefined): void {
-  const list = process.env.ODONATA_SYSLINK;
-  if (!list || flag !== undefined || process.env.ODONATA_CLUSTER) return;
+  if (flag !== undefined || process.env.ODONATA_CLUSTER) return;
+  const away = elsewhere(flag);
+  if (away === undefined) return;
+  const back = away.by === 'ODONATA_SYSLINK' ? 'unset ODONATA_SYSLINK' : 'vkctl context use here';
   throw new Failure(
-    `${command} is for clusters of this machine, and ODONATA_SYSLINK names another (${list})`,
-    {
-      fix: 'Name the one of this machine with -c, or unset ODONATA_SYSLINK.',
-      exitCode: EXIT.usage,
-    },
+    `${command} is for clusters of this machine, and ${away.by} names another (${away.routers})`,
+    { fix: `Name the one of this machine with -c, or ${back}.`, exitCode: EXIT.usage },
   );
 }
 
@@ -54,13 +72,22 @@ export const connectHere = async (record: Here, deadlineMs?: number): Promise<Co
   (await attachHere(record, deadlineMs)).connection;
 
 /**
- * Runs `use` with the cluster (ODONATA_SYSLINK: one that runs elsewhere), and closes it.
+ * Runs `use` with the cluster that is meant, of this machine or elsewhere, and closes it.
  * @throws Failure for what libs/client found
  */
-export async function withCluster<T>(name: string, use: (cluster: Cluster) => Promise<T>): Promise<T> {
+export async function withCluster<T>(
+  { cluster: named }: { cluster?: string | undefined },
+  use: (cluster: Cluster) => Promise<T>,
+): Promise<T> {
+  const name = clusterName(named);
   try {
+    const away = elsewhere(named);
     const { connect } = await import('@odonata/client/cluster.ts');
-    await using cluster = await connect({ cluster: name, syslink: elsewhere() });
+    const where =
+      away === undefined
+        ? { cluster: name }
+        : { cluster: away.cluster ?? name, syslink: away.routers, credential: away.credential };
+    await using cluster = await connect(where);
     return await use(cluster);
   } catch (error) {
     throw told(error);

@@ -18,15 +18,15 @@ export interface KnownContext {
   readonly tlsDir: string;
 }
 
-const NAME = /^[a-z0-9][a-z0-9.-]{0,62}$/;
+export const CONTEXT_NAME = /^[a-z0-9][a-z0-9.-]{0,62}$/;
 const saidSchema = z.object({ cluster: z.string(), syslink: z.string() });
 
-const contextsDir = (): string => join(dirname(stateFolder('default').stateDir), '.contexts');
+export const contextsDir = (): string => join(dirname(stateFolder('default').stateDir), '.contexts');
 
 /** @throws RpcError NOT_FOUND where there is none of that name that can be read */
 export function knownContext(name: string): KnownContext {
   const tlsDir = join(contextsDir(), name);
-  const said = NAME.test(name) ? saidIn(join(tlsDir, 'context.json')) : undefined;
+  const said = CONTEXT_NAME.test(name) ? saidIn(join(tlsDir, 'context.json')) : undefined;
   if (said !== undefined) return { name, ...said, tlsDir };
   const names = contextNames().join(', ') || 'none';
   const what = `no context "${name}"; contexts: ${names}`;
@@ -41,11 +41,12 @@ function saidIn(file: string): z.infer<typeof saidSchema> | undefined {
   }
 }
 
-function contextNames(): string[] {
+/** Sorted. */
+export function contextNames(): string[] {
   const dir = contextsDir();
   if (!existsSync(dir)) return [];
   return readdirSync(dir)
-    .filter((name) => NAME.test(name) && existsSync(join(dir, name, 'context.json')))
+    .filter((name) => CONTEXT_NAME.test(name) && existsSync(join(dir, name, 'context.json')))
     .sort();
 }
 

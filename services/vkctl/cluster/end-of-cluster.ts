@@ -12,7 +12,7 @@ const LAST_WORDS_MS = 1_000;
 /** @throws Failure when the cluster has ended. Resolves when it is told to stop looking; at once, where it is elsewhere */
 export async function endOfCluster(cluster: string, signal: AbortSignal): Promise<void> {
   const supervisor = readRecord(clusterPaths(cluster).clusterFile)?.supervisor;
-  if (process.env.ODONATA_SYSLINK || supervisor === undefined) return;
+  if (supervisor === undefined) return;
   const pause = (ms: number) => sleep(ms, undefined, { signal }).catch(() => {});
   while (!signal.aborted) {
     if (!isAlive(supervisor)) {

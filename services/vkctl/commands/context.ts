@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { contextInUse } from '@odonata/client/local/contexts.ts';
 import type { Command } from 'commander';
 import {
   type Context,
-  currentContextName,
   identityIn,
   keepContext,
   listContexts,
@@ -80,7 +80,7 @@ function add(file: string, options: { name?: string; use: boolean }): void {
 
 function list({ json: asJson }: { json?: boolean }): void {
   const contexts = listContexts();
-  const current = currentContextName();
+  const current = contextInUse();
   const untilOf = ({ folder }: Context): string =>
     folder.identity.certificate.validToDate.toISOString().slice(0, 10);
   if (asJson) {

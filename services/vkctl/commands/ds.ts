@@ -11,7 +11,7 @@ import { withCluster } from '../connection.ts';
 import { EXIT, explain, Failure } from '../failure.ts';
 import { json, plural, print, printError, table } from '../output.ts';
 import { formatSize, parseSize } from '../size.ts';
-import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
+import { type ClusterOption, clusterOption, examples, jsonOption } from './options.ts';
 import { writeTo } from './stdio.ts';
 
 interface DsOptions extends ClusterOption {
@@ -86,7 +86,7 @@ export function addDs(program: Command): void {
 }
 
 async function ls(options: DsOptions): Promise<void> {
-  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+  await withCluster(options, async ({ dataspaces }) => {
     const all: DataspaceDetail[] = [];
     for await (const detail of dataspaces.list()) all.push(detail);
     if (options.json) return print(json(all));
@@ -108,7 +108,7 @@ async function ls(options: DsOptions): Promise<void> {
 
 async function create(name: string, size: string, options: DsOptions): Promise<void> {
   const sizeBytes = BigInt(parseSize(size, 'size'));
-  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+  await withCluster(options, async ({ dataspaces }) => {
     const { durable = false, node } = options;
     const dataspace = await dataspaces.create(name, sizeBytes, { durable, node });
     if (options.json) print(json(dataspace));
@@ -124,7 +124,7 @@ async function load(name: string, file: string, options: DsOptions): Promise<voi
     throw new Failure(`ds load: ${file} is empty`, { fix: 'Give --size.' });
   const size = options.size ? parseSize(options.size, '--size') : undefined;
   const stream = fromStdin ? process.stdin : createReadStream(file, { highWaterMark: 2 ** 20 });
-  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+  await withCluster(options, async ({ dataspaces }) => {
     const { bytes, node } = await dataspaces.load(name, stream, {
       node: options.node,
       sizeBytes: size,
@@ -143,7 +143,7 @@ function loadProgress(name: string, options: DsOptions): ((bytes: number) => voi
 }
 
 async function save(name: string, file: string, options: DsOptions): Promise<void> {
-  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+  await withCluster(options, async ({ dataspaces }) => {
     const { node, incomplete } = options;
     const pieces = dataspaces.save(name, { node, incomplete });
     if (file === '-') {
@@ -181,7 +181,7 @@ async function saveWhole(pieces: AsyncIterable<Uint8Array>, file: string): Promi
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 async function acceptLoss(name: string, options: DsOptions): Promise<void> {
-  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+  await withCluster(options, async ({ dataspaces }) => {
     const pages = await dataspaces.acceptLoss(name, { node: options.node });
     print(
       options.json
@@ -192,7 +192,7 @@ async function acceptLoss(name: string, options: DsOptions): Promise<void> {
 }
 
 async function stat(name: string, options: DsOptions): Promise<void> {
-  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+  await withCluster(options, async ({ dataspaces }) => {
     const { dataspace, usage, loss } = await dataspaces.stat(name);
     const stored = dataspace.durable ? await storedPages(dataspaces, options, name) : undefined;
     if (options.json) return print(json({ dataspace, usage, loss, ...stored }));
@@ -224,7 +224,7 @@ async function storedPages(
 
 async function sync(name: string, options: DsOptions): Promise<void> {
   const range = parseRange(options.range);
-  await withCluster(clusterOf(options), async ({ dataspaces }) => {
+  await withCluster(options, async ({ dataspaces }) => {
     const pages = await dataspaces.sync(name, { node: options.node, range });
     print(options.json ? json({ name, pages }) : `${name}: ${pagesText(pages)} stored`);
   });
@@ -243,7 +243,7 @@ function parseRange(range: string | undefined): { offset: bigint; length: bigint
 }
 
 async function rm(names: string[], options: DsOptions): Promise<void> {
-  await withCluster(clusterOf(options), async ({ dataspaces, connection }) => {
+  await withCluster(options, async ({ dataspaces, connection }) => {
     const node = await connection.answeringNode(options.node);
     // As rm(1) does: one that cannot be removed keeps no other one.
     const failed: unknown[] = [];

@@ -5,15 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { withCluster } from '../connection.ts';
 import { explain } from '../failure.ts';
 import { json, print, printError, table } from '../output.ts';
-import {
-  type ClusterOption,
-  clusterOf,
-  clusterOption,
-  collect,
-  examples,
-  jsonOption,
-  wholeNumber,
-} from './options.ts';
+import { type ClusterOption, clusterOption, collect, examples, jsonOption, wholeNumber } from './options.ts';
 
 interface EventsOptions extends ClusterOption {
   since?: number;
@@ -65,9 +57,7 @@ function kinds(kind: string, before?: string[]): string[] {
 }
 
 async function events({ since, kind, ...options }: EventsOptions): Promise<void> {
-  const found = await withCluster(clusterOf(options), (cluster) =>
-    cluster.events.list({ sinceMs: since, kinds: kind }),
-  );
+  const found = await withCluster(options, (cluster) => cluster.events.list({ sinceMs: since, kinds: kind }));
   const shown = found.events.slice(-options.count);
   print(options.json ? json(shown.map(plain)) : table(COLUMNS, shown.map(row)));
   for (const { service, error } of found.silent)

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { explainWithFix } from '../failure.ts';
 import { printError } from '../output.ts';
-import { type ClusterOption, clusterOf, clusterOption, examples } from './options.ts';
+import { type ClusterOption, clusterOption, examples } from './options.ts';
 import { parsePid } from './pid.ts';
 import { signalName } from './signal-name.ts';
 
@@ -39,7 +39,7 @@ export function expandKillSignal(argv: string[]): string[] {
 async function kill(pids: string[], options: KillOptions): Promise<void> {
   const signal = signalName(options.signal);
   const targets = pids.map(parsePid);
-  await withCluster(clusterOf(options), async ({ programs }) => {
+  await withCluster(options, async ({ programs }) => {
     for (const pid of targets) {
       try {
         await programs.kill(pid, signal);

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { printError } from '../output.ts';
 import { formatSize } from '../size.ts';
-import { type ClusterOption, clusterOf, clusterOption, examples } from './options.ts';
+import { type ClusterOption, clusterOption, examples } from './options.ts';
 import { parsePid } from './pid.ts';
 import { writeTo } from './stdio.ts';
 
@@ -32,7 +32,7 @@ async function logs(text: string, options: LogsOptions): Promise<void> {
   const abort = new AbortController();
   process.once('SIGINT', () => abort.abort());
   const { signal } = abort;
-  await withCluster(clusterOf(options), async ({ programs }) => {
+  await withCluster(options, async ({ programs }) => {
     try {
       const pieces = programs.logs(pid, { follow: options.follow ?? false, signal });
       for await (const { stream, data, droppedBytes } of pieces) {

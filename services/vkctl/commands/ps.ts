@@ -7,7 +7,7 @@ import { withCluster } from '../connection.ts';
 import { explain } from '../failure.ts';
 import { json, print, printError, table } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
-import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
+import { type ClusterOption, clusterOption, examples, jsonOption } from './options.ts';
 
 interface PsOptions extends ClusterOption {
   all?: boolean;
@@ -31,7 +31,7 @@ export function addPs(program: Command): void {
 }
 
 async function ps(options: PsOptions): Promise<void> {
-  const [listed, found] = await withCluster(clusterOf(options), ({ programs }) =>
+  const [listed, found] = await withCluster(options, ({ programs }) =>
     Promise.all([programs.list(), programs.vmspaces()]),
   );
   const { processes } = listed;

@@ -102,7 +102,7 @@ const lossOf = ({ name, lost }: { name: string; lost?: string }): string =>
 
 /** Undefined: the directory does not answer, which must not keep anybody from restarting it. */
 async function countLost(cluster: string): Promise<LostPages | undefined> {
-  return await withCluster(cluster, lostPages).catch(() => undefined);
+  return await withCluster({ cluster }, lostPages).catch(() => undefined);
 }
 
 /** Without names and with --all: the directory first, since everything else asks it. */

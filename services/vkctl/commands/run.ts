@@ -9,12 +9,12 @@ import type { Command } from 'commander';
 import { endOfCluster } from '../cluster/end-of-cluster.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import { readRecord } from '../cluster/record.ts';
-import { withCluster } from '../connection.ts';
+import { elsewhere, withCluster } from '../connection.ts';
 import { EXIT, explainWithFix, Failure, hasCode, oneLine } from '../failure.ts';
 import { print, printError } from '../output.ts';
 import { readProgram } from '../program-file.ts';
 import { parseSize } from '../size.ts';
-import { type ClusterOption, clusterOf, clusterOption, collect, examples } from './options.ts';
+import { type ClusterOption, clusterOption, collect, examples } from './options.ts';
 import { writeTo } from './stdio.ts';
 
 interface RunOptions extends ClusterOption {
@@ -59,7 +59,7 @@ export function addRun(program: Command): void {
 }
 
 async function run(path: string, args: string[], options: RunOptions): Promise<void> {
-  const cluster = clusterOf(options);
+  const isHere = elsewhere(options.cluster) === undefined;
   const { name, module } = readProgram(path);
   const spec: ProgramSpec = {
     name,
@@ -70,9 +70,11 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
     detach: options.detach ?? false,
   };
   try {
-    process.exitCode = await withCluster(cluster, async (to) => {
+    process.exitCode = await withCluster(options, async (to) => {
       const place = await to.programs.place(options);
-      return await (options.detach ? runDetached : runHere)(to, place, spec, module);
+      return await (options.detach
+        ? runDetached(to, place, spec, module)
+        : runHere(to, place, spec, module, isHere));
     });
   } catch (error) {
     throw runFailure(path, error);
@@ -101,7 +103,13 @@ async function runDetached(
 const PIPE_EXIT = 141;
 const STACK_FRAMES = 16;
 
-async function runHere(to: Cluster, place: Place, spec: ProgramSpec, module: Uint8Array): Promise<number> {
+async function runHere(
+  to: Cluster,
+  place: Place,
+  spec: ProgramSpec,
+  module: Uint8Array,
+  isHere: boolean,
+): Promise<number> {
   const abort = new AbortController();
   let pipeBroken = false;
   const running = to.programs.begin(place, spec, module, {
@@ -118,11 +126,11 @@ async function runHere(to: Cluster, place: Place, spec: ProgramSpec, module: Uin
   const over = new AbortController();
   try {
     const exited = running.exited();
-    const ended = endOfCluster(to.name, over.signal).then(() => exited);
+    const ended = (isHere ? endOfCluster(to.name, over.signal) : exited).then(() => exited);
     const { code, signal, reason, stack } = await Promise.race([exited, ended]);
     if (reason) printError(oneLine(`vkctl: ${spec.name}: ${signal ? `${signal}: ` : ''}${reason}`));
     if (stack) printError(shortStack(stack));
-    if (signal === 'SIGSYS') printLogFile(to.name, place.node);
+    if (signal === 'SIGSYS' && isHere) printLogFile(to.name, place.node);
     return code;
   } catch (error) {
     if (pipeBroken) return PIPE_EXIT;
@@ -136,7 +144,6 @@ async function runHere(to: Cluster, place: Place, spec: ProgramSpec, module: Uin
 
 /** The virtual kernel failed: where it wrote how, in a cluster of this machine. */
 function printLogFile(cluster: string, node: string): void {
-  if (process.env.ODONATA_SYSLINK) return;
   const services = readRecord(clusterPaths(cluster).clusterFile)?.services;
   const logFile = services?.find(({ name }) => name === `${node}/vkerneld`)?.logFile;
   if (logFile !== undefined) printError(`vkctl: that log is ${logFile}`);

@@ -10,7 +10,7 @@ import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Command } from 'commander';
 import { isRouter, type ServiceRecord } from '../cluster/record.ts';
-import { attachTo, elsewhere, runningRecord } from '../connection.ts';
+import { attachTo, type Elsewhere, elsewhere, runningRecord } from '../connection.ts';
 import { explain } from '../failure.ts';
 import { json, plural, print, printError, routersAt, table } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
@@ -58,7 +58,7 @@ interface Router {
 
 async function status(options: ClusterOption & { json?: boolean }): Promise<void> {
   const cluster = clusterOf(options);
-  const away = elsewhere();
+  const away = elsewhere(options.cluster);
   const found =
     away === undefined ? await statusHere(cluster, options) : await statusOf(cluster, away, options);
   if (found.troubles.length > 0) process.exitCode = 1;
@@ -91,13 +91,13 @@ async function statusHere(cluster: string, { json: asJson }: { json?: boolean })
 
 /** Of a cluster that runs elsewhere: what its routers say. */
 async function statusOf(
-  cluster: string,
-  syslink: string,
+  name: string,
+  { routers: syslink, by, cluster = name, credential: given }: Elsewhere,
   { json: asJson }: { json?: boolean },
 ): Promise<Status> {
   const found: Status = { services: [], nodes: [], directory: [], losses: [], troubles: [] };
   const addresses = syslink.split(',').map((address) => ({ name: `router at ${address}`, address }));
-  const credential = credentialFor(cluster, syslink);
+  const credential = given ?? credentialFor(cluster, syslink);
   const routers = await attach(cluster, addresses, found, credential);
   const [first] = routers;
   if (first === undefined) {
@@ -121,8 +121,8 @@ async function statusOf(
       state,
       connected,
     }));
-    print(json({ syslink, ...found, services }));
-  } else show(`cluster elsewhere (ODONATA_SYSLINK): ${routersAt(syslink)}`, found);
+    print(json({ syslink, by, ...found, services }));
+  } else show(`cluster elsewhere (${by}): ${routersAt(syslink)}`, found);
   return found;
 }
 

@@ -3,14 +3,20 @@
 //
 //   $ODONATA_HOME/.contexts/<name>/   context.json, and tls.crt, tls.key, ca.crt
 //   $ODONATA_HOME/.contexts/current   the name of the one that commands mean; not there: clusters of this machine
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  CONTEXT_NAME,
+  contextInUse,
+  contextNames,
+  contextsDir,
+  knownContext,
+} from '@odonata/client/local/contexts.ts';
 import { isAddress } from '@odonata/rpc/address.ts';
 import { formatIdentity } from '@odonata/rpc/identity/identity.ts';
 import { TlsFolder, whyNoIdentity } from '@odonata/rpc/identity/tls-folder.ts';
 import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
 import { z } from 'zod';
-import { clusterPaths } from '../cluster/paths.ts';
 import { EXIT, Failure } from '../failure.ts';
 
 const pem = z
@@ -39,9 +45,7 @@ export interface Context {
   readonly folder: TlsFolder;
 }
 
-const NAME = /^[a-z0-9][a-z0-9.-]{0,62}$/;
-const home = (): string => join(dirname(clusterPaths('default').stateDir), '.contexts');
-const currentFile = (): string => join(home(), 'current');
+const currentFile = (): string => join(contextsDir(), 'current');
 
 /** @throws Failure: what is wrong with it */
 export function parseContext(text: string, from: string): ContextFile {
@@ -69,7 +73,7 @@ export function keepContext(
   { certificate, key, authority, cluster, syslink }: ContextFile,
 ): Context {
   expectName(name);
-  const folder = join(home(), name);
+  const folder = join(contextsDir(), name);
   const fresh = `${folder}.new`;
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true, mode: 0o700 });
@@ -88,35 +92,19 @@ export function keepContext(
   return contextOf(name);
 }
 
-/** @throws Failure where there is none of that name */
+/** @throws RpcError NOT_FOUND where there is none of that name */
 export function contextOf(name: string): Context {
-  expectName(name);
-  const folder = join(home(), name);
-  if (!existsSync(join(folder, 'context.json'))) {
-    const names = listContexts().map((each) => each.name);
-    throw new Failure(`no context "${name}"`, {
-      fix: names.length > 0 ? `There are: ${names.join(', ')}.` : 'Add one with: vkctl context add FILE',
-    });
-  }
-  const said = z
-    .object({ cluster: z.string(), syslink: z.string() })
-    .parse(JSON.parse(readFileSync(join(folder, 'context.json'), 'utf8')));
-  return { name, ...said, folder: new TlsFolder(folder) };
+  const { cluster, syslink, tlsDir } = knownContext(name);
+  return { name, cluster, syslink, folder: new TlsFolder(tlsDir) };
 }
 
 /** By name. */
-export function listContexts(): Context[] {
-  if (!existsSync(home())) return [];
-  return readdirSync(home())
-    .filter((name) => NAME.test(name) && existsSync(join(home(), name, 'context.json')))
-    .sort()
-    .map(contextOf);
-}
+export const listContexts = (): Context[] => contextNames().map(contextOf);
 
 export function removeContext(name: string): void {
   contextOf(name);
-  if (currentContextName() === name) useContext(undefined);
-  rmSync(join(home(), name), { recursive: true, force: true });
+  if (contextInUse() === name) useContext(undefined);
+  rmSync(join(contextsDir(), name), { recursive: true, force: true });
 }
 
 /** @param name undefined: clusters of this machine */
@@ -130,21 +118,11 @@ export function useContext(name: string | undefined): void {
   renameSync(`${currentFile()}.new`, currentFile());
 }
 
-/** What ODONATA_CONTEXT says, else `vkctl context use`. */
-export function currentContextName(env: NodeJS.ProcessEnv = process.env): string | undefined {
-  if (env.ODONATA_CONTEXT !== undefined) return env.ODONATA_CONTEXT || undefined;
-  try {
-    return readFileSync(currentFile(), 'utf8').trim() || undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** Who one is there: `odonata://prod/user/alice`. */
 export const identityIn = ({ folder }: Context): string => formatIdentity(folder.identity.caller);
 
 function expectName(name: string): void {
-  if (NAME.test(name)) return;
+  if (CONTEXT_NAME.test(name)) return;
   throw new Failure(`"${name}" is no name of a context`, {
     fix: 'Use 1 to 63 of a-z, 0-9, . and -, not starting with . or -.',
     exitCode: EXIT.usage,
