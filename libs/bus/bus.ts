@@ -3,12 +3,14 @@
 import { Backoff, withBackoff } from '@odonata/rpc/backoff.ts';
 import type { RpcError } from '@odonata/rpc/error.ts';
 import { connect, type JetStreamClient, type KV, type KvEntry, type NatsConnection, StorageType } from 'nats';
+import { connectAs } from './credential.ts';
 import { jetStreamError } from './jetstream-error.ts';
 import { StoreDisk } from './store-disk.ts';
 
 export interface BusLog {
   info(fields: object, line: string): void;
   warn(fields: object, line: string): void;
+  error(fields: object, line: string): void;
 }
 
 export interface BusOptions {
@@ -16,6 +18,8 @@ export interface BusOptions {
   url: string;
   /** What the server asks for; empty or none: nothing. */
   token?: string;
+  /** File with a user and a password; empty or none: see token. */
+  credentials?: string;
   /** Of the server, where it is on this machine; empty or none: it is not. */
   folder?: string;
   /** Servers that keep each bucket; 1. */
@@ -47,11 +51,12 @@ export class Bus {
 
   /** Connects, and waits for the server as long as it takes; later it reconnects for ever. */
   static async connect(options: BusOptions): Promise<Bus> {
-    const { url, name, log, token } = options;
+    const { url, name, log, token, credentials } = options;
     log.info({ url }, 'connecting to NATS');
     const connection = await connect({
       servers: url,
       ...(token ? { token } : {}),
+      ...(credentials ? connectAs(credentials) : {}),
       name,
       waitOnFirstConnect: true,
       maxReconnectAttempts: -1,
@@ -62,6 +67,9 @@ export class Bus {
     const bus = new Bus(connection, options);
     void (async () => {
       for await (const status of connection.status()) {
+        // What it may not do it tries once and hears of once: its permissions are wrong, or it is not who it says.
+        if (status.type === 'error')
+          log.error({ url, reason: String(status.data) }, 'NATS refuses what was asked');
         if (status.type === 'disconnect' || status.type === 'reconnect')
           log.warn({ url, status: status.type }, 'NATS');
         if (status.type === 'reconnect') for (const again of bus.onReconnect) again();

@@ -10,6 +10,10 @@ export const busConfig = {
     .default('')
     .describe('folder of the NATS server, where it is on this machine: a full disk is then known for one'),
   natsToken: z.string().default('').describe('what NATS asks for; give it by the environment'),
+  natsCredentials: z
+    .string()
+    .default('')
+    .describe('file with the user and the password for NATS, a line each; empty: none'),
   cluster: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, 'use 1 to 31 of a-z 0-9 -')
@@ -22,5 +26,6 @@ export type BusConfig = { [K in keyof typeof busConfig]: z.infer<(typeof busConf
 /** @param name shown by the server */
 export function connectBus(config: BusConfig, name: string, log: BusLog): Promise<Bus> {
   const { nats: url, natsToken: token, natsReplicas: replicas, natsDir: folder, cluster } = config;
-  return Bus.connect({ url, token, replicas, folder, cluster, name, log });
+  const { natsCredentials: credentials } = config;
+  return Bus.connect({ url, token, credentials, replicas, folder, cluster, name, log });
 }

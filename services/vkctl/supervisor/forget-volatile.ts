@@ -7,9 +7,13 @@ import { untilAnswered } from '@odonata/bus/until-answered.ts';
 const ANSWER_MS = 20_000;
 
 /** Returns their names. @throws Error: nats-server did not answer in time */
-export async function forgetVolatile(address: string, cluster: string): Promise<string[]> {
-  const log = { info: () => {}, warn: () => {} };
-  const bus = await Bus.connect({ url: address, cluster, name: 'vkctl up', log });
+export async function forgetVolatile(
+  address: string,
+  cluster: string,
+  credentials?: string,
+): Promise<string[]> {
+  const log = { info: () => {}, warn: () => {}, error: () => {} };
+  const bus = await Bus.connect({ url: address, credentials, cluster, name: 'vkctl up', log });
   try {
     const stopping = AbortSignal.timeout(ANSWER_MS);
     return await untilAnswered(() => forgetIn(bus), { log, line: '', stopping });

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { tlsDirOf } from '@odonata/client/local/identity-folder.ts';
 import type { RoleName } from '@odonata/rpc/identity/identity.ts';
 import { natsConfigFile } from '../cluster/kept-store.ts';
+import { natsFileOf } from '../cluster/nats-users.ts';
 import type { ClusterPlan } from '../cluster/record.ts';
 
 const SERVICES = fileURLToPath(new URL('../..', import.meta.url));
@@ -100,6 +101,9 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     logFile: logFile(node ? `${node}/${name}` : as),
   });
 
+  const natsAs = (role: 'cohd' | 'pmapd', name: string): string[] =>
+    plan.insecure ? [] : ['--nats-credentials', natsFileOf(plan, role, name)];
+
   // One alone goes on while NATS is away.
   const alone = ports.cohd.length === 1 ? ['--standalone'] : [];
   const lease = plan.leaseMs ? ['--lease-ms', String(plan.leaseMs)] : [];
@@ -112,7 +116,16 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
       service(
         'cohd',
         port,
-        [...cluster, ...lease, '--replica', name, ...alone, '--advertise', `unix:${socketOf(plan, name)}`],
+        [
+          ...cluster,
+          ...natsAs('cohd', name),
+          ...lease,
+          '--replica',
+          name,
+          ...alone,
+          '--advertise',
+          `unix:${socketOf(plan, name)}`,
+        ],
         undefined,
         name,
       ),
@@ -132,7 +145,14 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
       ...frames,
       ...store,
     ];
-    specs.push(service('pmapd', ports.pmapd[position]!, [...node, ...directory, ...cluster], name));
+    specs.push(
+      service(
+        'pmapd',
+        ports.pmapd[position]!,
+        [...node, ...directory, ...cluster, ...natsAs('pmapd', name)],
+        name,
+      ),
+    );
     const allow = plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]);
     specs.push(
       service('vkerneld', ports.vkerneld[position]!, [...node, '--syslink', syslink, ...allow], name),
@@ -154,3 +174,7 @@ export const certified = (plan: ClusterPlan): [RoleName, string][] => [
     ['vkerneld', name],
   ]),
 ];
+
+/** Of the directory. */
+export const replicaNames = ({ ports }: ClusterPlan): string[] =>
+  replicas('cohd', ports.cohd).map(({ name }) => name);

@@ -4,6 +4,7 @@
 // JetStream off until they are started anew, that of Debian 12 (2.9) stops answering what concerns the stream. What it
 // acknowledged is in its files, so it is killed and started again, as soon as there is room and not before. A server that
 // answers nothing at all is another matter: it may be stopped, or the machine be slow, and is left alone.
+import { connectAs } from '@odonata/bus/credential.ts';
 import { troubleOf } from '@odonata/bus/jetstream-error.ts';
 import { DISK_RESERVE_BYTES, StoreDisk } from '@odonata/bus/store-disk.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -23,11 +24,16 @@ const ENOUGH_ELSE = 4;
 export type StoreHealth = 'WELL' | 'AWAY' | 'STUCK';
 
 /** By a connection of its own: one whose question was not answered hears nothing more. */
-export async function askHealth(address: string, answerMs = ANSWER_MS): Promise<StoreHealth> {
+export async function askHealth(
+  address: string,
+  answerMs = ANSWER_MS,
+  credentials?: string,
+): Promise<StoreHealth> {
   let nats: NatsConnection;
   try {
     nats = await connect({
       servers: address,
+      ...(credentials === undefined ? {} : connectAs(credentials)),
       name: 'vkctl store keeper',
       reconnect: false,
       timeout: answerMs,
@@ -70,6 +76,8 @@ export interface StoreKeeperOptions {
   /** Of the server. */
   folder: string;
   address: string;
+  /** Who it is to NATS; absent: nobody asks. */
+  credentials?: string | undefined;
   log: Logger;
   /** Kills the server where it runs, and has it started again. */
   restart(): void;
@@ -132,7 +140,7 @@ export class StoreKeeper {
     this.#looks += 1;
     if (this.#watch > 0) this.#watch -= 1;
     else if (this.#wrong === 0 && this.#looks % CALM_LOOKS !== 0) return;
-    const health = await askHealth(this.#o.address);
+    const health = await askHealth(this.#o.address, ANSWER_MS, this.#o.credentials);
     // Whoever was given up for its short lives on a full disk is started, too; who runs and is silent is not killed.
     if (health === 'AWAY' && watched) this.#o.revive();
     this.#wrong = health === 'STUCK' ? this.#wrong + 1 : 0;

@@ -7,13 +7,14 @@ import { makeFolder } from '../cluster/folder.ts';
 import { identify } from '../cluster/identity.ts';
 import { natsConfig, natsConfigFile } from '../cluster/kept-store.ts';
 import type { Lock } from '../cluster/lock.ts';
+import { keeperFile, makeNatsUsers } from '../cluster/nats-users.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
 import { type ClusterPlan, writeRecord } from '../cluster/record.ts';
 import { clearRemains, MARK } from '../cluster/remains.ts';
 import { takeReplaceRequest } from '../cluster/replace.ts';
 import { forgetVolatile } from './forget-volatile.ts';
 import { Janitor } from './janitor.ts';
-import { routerPortsOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
+import { replicaNames, routerPortsOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
 import { StoreKeeper } from './store-keeper.ts';
 import { SupervisedService } from './supervised-service.ts';
 import { findTool } from './tool.ts';
@@ -70,7 +71,7 @@ export class Supervisor {
     );
     const [nats] = this.#services;
     this.#keeper = new StoreKeeper({
-      ...{ folder: paths.natsDir, address: nats!.spec.address, log },
+      ...{ folder: paths.natsDir, address: nats!.spec.address, credentials: this.#keeperFile, log },
       restart: () => nats!.restart(),
       revive: () => nats!.revive(),
     });
@@ -84,7 +85,8 @@ export class Supervisor {
     }, RECORD_MS);
     const { natsDir } = this.#paths;
     mkdirSync(natsDir, { recursive: true, mode: 0o700 });
-    writeFileSync(natsConfigFile(this.#plan.stateDir), natsConfig(natsDir), { mode: 0o600 });
+    const users = this.#plan.insecure ? '' : makeNatsUsers(this.#plan, replicaNames(this.#plan));
+    writeFileSync(natsConfigFile(this.#plan.stateDir), natsConfig(natsDir) + users, { mode: 0o600 });
     const [nats, ...others] = this.#services;
     nats!.start();
     this.#keeper.start();
@@ -92,11 +94,16 @@ export class Supervisor {
     else for (const service of others) service.start();
   }
 
+  /** Who the supervisor is to NATS. */
+  get #keeperFile(): string | undefined {
+    return this.#plan.insecure ? undefined : keeperFile(this.#plan);
+  }
+
   /** Memory of the earlier life is gone, before anybody asks for it. */
   async #goOn(services: readonly SupervisedService[]): Promise<void> {
     const { cluster, ports } = this.#plan;
     try {
-      const names = await forgetVolatile(`127.0.0.1:${ports.nats}`, cluster);
+      const names = await forgetVolatile(`127.0.0.1:${ports.nats}`, cluster, this.#keeperFile);
       this.#log.info({ names }, 'dataspaces without a store ended with the cluster that had them');
     } catch (error) {
       this.#log.error({ err: error }, 'dataspaces without a store stay in the list, and are lost');

@@ -44,6 +44,7 @@ export class ExtraReplica {
       ...['--listen', '127.0.0.1:0', '--replica', name, '--lease-ms', String(leaseMs)],
       ...['--nats', place.nats, '--cluster', place.cluster, '--syslink', syslink, '--log-level', 'error'],
       ...(folder === undefined ? [] : ['--tls-dir', folder.dir]),
+      ...(place.replicaCredentials ? ['--nats-credentials', place.replicaCredentials] : []),
     ];
     this.child = spawn(process.execPath, [COHD, ...args], {
       // By the mark it ends with the cluster, should we be killed.

@@ -5,17 +5,21 @@ import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { createClient } from '@odonata/rpc/client.ts';
 import { useTls } from '@odonata/rpc/identity/own.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
+import { natsFileOf } from '../../../services/vkctl/cluster/nats-users.ts';
 import { clusterPaths } from '../../../services/vkctl/cluster/paths.ts';
 import { readRecord } from '../../../services/vkctl/cluster/record.ts';
 import { Failure } from '../../../services/vkctl/failure.ts';
 import { identityIn } from '../../cluster/identities.ts';
 import { type HolderOptions, type SharedPages, SimulatedHolder } from './simulated-holder.ts';
 
-export interface Place extends Pick<HolderOptions, 'cluster' | 'nats' | 'natsToken' | 'reach'> {
+export interface Place
+  extends Pick<HolderOptions, 'cluster' | 'nats' | 'natsToken' | 'natsCredentials' | 'reach'> {
   /** Addresses of the cluster's own replicas of the directory. */
   directories: string[];
   /** Its replicas' and its NATS server's processes, by name. */
   pids: ReadonlyMap<string, number>;
+  /** As which another replica comes to NATS. */
+  replicaCredentials?: string | undefined;
   /** Of a pmap manager, which holders stand in for; undefined: nobody has an identity. */
   folder?: TlsFolder | undefined;
   /** Makes the identity of another replica. */
@@ -37,6 +41,8 @@ export async function placeOf({ cluster }: Connection): Promise<Place> {
     nats: `nats://${nats.address}`,
     directories: replicas.map(({ address, socket = address }) => socket),
     pids,
+    natsCredentials: natsFileOf(record.plan, 'pmapd', record.plan.nodes[0]!.name),
+    replicaCredentials: natsFileOf(record.plan, 'cohd', replicas[0]!.name),
     folder: await identityIn(record.plan, 'pmapd/bench'),
     replica: (name) => identityIn(record.plan, `cohd/${name}`),
   };
@@ -59,12 +65,12 @@ export class Holders {
     // Their lines are made by shipped code, which is whoever this process is.
     useTls(place.folder?.dir ?? '');
     const exchange = new Map<string, SimulatedHolder>();
-    const { nats, natsToken, cluster, reach } = place;
+    const { nats, natsToken, natsCredentials, cluster, reach } = place;
     const shards = await shardsOf(place);
     const name = randomBytes(3).toString('hex');
     const joining = Array.from({ length: count }, (_, i) =>
       SimulatedHolder.join({
-        ...{ nats, natsToken, cluster, reach, shards, exchange },
+        ...{ nats, natsToken, natsCredentials, cluster, reach, shards, exchange },
         name: `bench-${name}-${i}`,
         incarnation: randomBytes(8).readBigUInt64LE(),
       }),

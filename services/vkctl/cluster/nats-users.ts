@@ -1,0 +1,38 @@
+// Who may come to the NATS server of a cluster of this machine: each service as itself, by a random password.
+//
+//   <stateDir>/identity/<role>-<name>/nats   user and password, a line each, of mode 0600
+//   <stateDir>/identity/keeper/nats          of the supervisor, which looks after the store
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type NatsRole, type NatsUser, natsAuthorization } from '@odonata/bus/permissions.ts';
+import { identityDir, tlsDirOf } from './certificates.ts';
+import type { ClusterPlan } from './record.ts';
+
+const PASSWORD_BYTES = 24;
+
+type Where = Pick<ClusterPlan, 'stateDir'>;
+
+export const natsFileOf = (plan: Where, role: 'cohd' | 'pmapd', name: string): string =>
+  join(tlsDirOf(plan, role, name), 'nats');
+export const keeperFile = (plan: Where): string => join(identityDir(plan), 'keeper', 'nats');
+
+/** Makes a credential for each, and returns the part of the server's configuration that knows them. */
+export function makeNatsUsers(
+  plan: Pick<ClusterPlan, 'stateDir' | 'cluster' | 'nodes'>,
+  replicas: readonly string[],
+): string {
+  const users: NatsUser[] = [
+    makeUser('keeper', 'keeper', keeperFile(plan)),
+    ...replicas.map((name) => makeUser('cohd', name, natsFileOf(plan, 'cohd', name))),
+    ...plan.nodes.map(({ name }) => makeUser('pmapd', `pmapd-${name}`, natsFileOf(plan, 'pmapd', name))),
+  ];
+  return natsAuthorization(plan.cluster, users);
+}
+
+function makeUser(role: NatsRole, user: string, file: string): NatsUser {
+  const password = randomBytes(PASSWORD_BYTES).toString('base64url');
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  writeFileSync(file, `${user}\n${password}\n`, { mode: 0o600 });
+  return { user, password: JSON.stringify(password), role };
+}
