@@ -27,6 +27,11 @@ export function guardMs(leaseMs: number): number {
   return Math.ceil((leaseMs * 2) / DRIFT_ONE_IN + leaseMs / 10);
 }
 
+/** @throws RangeError where nothing is left of a lease that somebody else names, after the guard */
+export function expectLease(leaseMs: number): void {
+  if (leaseMs <= guardMs(leaseMs)) throw new RangeError(`a lease of ${leaseMs} ms is all guard`);
+}
+
 /** For so long at most is a lease held for a holder whose place another process takes. */
 export const HOLD_MAX_MS = 10_000;
 

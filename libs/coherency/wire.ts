@@ -65,8 +65,12 @@ export const outcomeWire = bijection<LockOutcome>({
   EXHAUSTED: SyncStatus.EXHAUSTED,
 });
 
+export function isEmptyRun(run: WireRun | undefined): run is undefined {
+  return run === undefined || run.pageCount === 0;
+}
+
 /** @throws RangeError when the run is missing or empty. */
 export function runFromWire(run: WireRun | undefined): PageRun {
-  if (run === undefined || run.pageCount === 0) throw new RangeError('a page run is missing or empty');
+  if (isEmptyRun(run)) throw new RangeError('a page run is missing or empty');
   return { dataspace: run.dataspace, firstPage: run.firstPage, pageCount: run.pageCount };
 }

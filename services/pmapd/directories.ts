@@ -7,7 +7,7 @@ import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
 import { Lines } from '@odonata/coherency/node/lines.ts';
 import type { LinesAction, LinesEvent, NodeAction } from '@odonata/coherency/node/lines-messages.ts';
 import type { LinesOptions } from '@odonata/coherency/node/streams.ts';
-import { InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
+import { type Invalidate, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
 import { delay } from '@odonata/rpc/backoff.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
@@ -129,7 +129,8 @@ export class Directories {
 
   /** A broadcast. */
   overhear(bytes: Uint8Array): void {
-    this.step({ type: 'overheard', message: fromBinary(InvalidateSchema, bytes) });
+    const message = invalidateFrom(bytes);
+    if (message !== undefined) this.step({ type: 'overheard', message });
   }
 
   /** Asks the leader of a shard to let this node go. @returns false: there is nobody to ask */
@@ -185,5 +186,14 @@ export class Directories {
     this.closed = true;
     clearTimeout(this.timer);
     for (const stream of this.streams.values()) stream.close();
+  }
+}
+
+// One that cannot be read is as good as lost: whoever sent it says it again on the stream.
+function invalidateFrom(bytes: Uint8Array): Invalidate | undefined {
+  try {
+    return fromBinary(InvalidateSchema, bytes);
+  } catch {
+    return undefined;
   }
 }

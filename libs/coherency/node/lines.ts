@@ -22,8 +22,10 @@ import type {
   ShardLed,
   Welcome,
 } from '@odonata/proto/coherency/v1/coherency';
+import { expectLease } from '../lease.ts';
 import { unreachable } from '../page.ts';
 import { shardOf } from '../shard.ts';
+import { isEmptyRun } from '../wire.ts';
 import { invalidation, pageEvent } from './holder-wire.ts';
 import { livesAfter, type Shard } from './led-shard.ts';
 import type { LinesAction, LinesEvent } from './lines-messages.ts';
@@ -108,8 +110,13 @@ export class Lines extends Streams {
 
   private heard(line: ReplicaLine, event: DirectoryEvent['event'], nowMs: number): void {
     // The first word on a stream.
-    if (event.case === 'welcome') this.welcomed(line, event.value, nowMs);
-    else if (line.joined) this.told(line, event, nowMs);
+    try {
+      if (event.case === 'welcome') this.welcomed(line, event.value, nowMs);
+      else if (line.joined) this.told(line, event, nowMs);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.notUnderstood(line, `the directory sent ${event.case}: ${error.message}`);
+    }
   }
 
   private told(line: ReplicaLine, event: DirectoryEvent['event'], nowMs: number): void {
@@ -154,6 +161,8 @@ export class Lines extends Streams {
   }
 
   private overheard(message: Invalidate, nowMs: number): void {
+    // A broadcast may be lost: so may one that names no pages.
+    if (isEmptyRun(message.run)) return;
     const event = invalidation(message);
     const { dataspace, firstPage } = event.run;
     const number = shardOf(dataspace, firstPage, this.shards);
@@ -169,6 +178,7 @@ export class Lines extends Streams {
       this.actions.push({ type: 'unfit', reason });
       return;
     }
+    expectLease(welcome.leaseMs);
     const before = line.identity;
     this.unspoken(line);
     line.welcomed(welcome, nowMs);

@@ -109,6 +109,17 @@ export class Streams extends Leaders {
     this.actions.push({ type: 'connect', replica: directory, failures: line.failures });
   }
 
+  /** What comes after it may rest on it: all is asked for anew, on another stream. */
+  protected notUnderstood(line: ReplicaLine, reason: string): void {
+    const { replica, leaving } = line;
+    this.log('warn', { reason, directory: replica }, 'the directory cannot be understood; trying again');
+    this.close(line);
+    this.timesChanged = true;
+    if (leaving) return;
+    line.failures++;
+    this.actions.push({ type: 'connect', replica, failures: line.failures });
+  }
+
   protected sayGoodbye(): void {
     this.sendAll({ case: 'goodbye', value: {} });
     for (const line of this.lines.values()) {
