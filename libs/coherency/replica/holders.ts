@@ -1,7 +1,7 @@
 // Who the holders are: a node's pmap manager in one incarnation, its stream, and what it was told.
 import type { HolderId } from '../page.ts';
 import type { ReplicaOutbox } from './outbox.ts';
-import type { DirectoryEventInit, StreamId } from './replica-messages.ts';
+import type { DirectoryEventInit, StreamError, StreamId } from './replica-messages.ts';
 
 export interface HolderEntry {
   readonly id: HolderId;
@@ -109,6 +109,14 @@ export class HolderTable {
   send(id: HolderId, event: DirectoryEventInit['event']): void {
     const stream = this.byId.get(id)?.stream;
     if (stream !== undefined) this.out.add({ type: 'send', stream, event });
+  }
+
+  /** Ends its stream with an error. What it said on it after that is not heard: on the next one it says all of it again. */
+  fail(entry: HolderEntry, code: StreamError, text: string): void {
+    const { stream } = entry;
+    if (stream === undefined) return;
+    entry.stream = undefined;
+    this.out.add({ type: 'fail', stream, code, text });
   }
 
   private end({ stream }: HolderEntry): void {

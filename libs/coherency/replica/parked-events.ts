@@ -3,7 +3,7 @@ import type { HolderEntry } from './holders.ts';
 import type { ShardEvent } from './shard-events.ts';
 
 /** Events of one shard that wait. */
-const PARKED_MAX = 200_000;
+export const PARKED_MAX = 200_000;
 
 export interface Parked {
   readonly entry: HolderEntry;
@@ -18,7 +18,7 @@ export class ParkedEvents {
     return this.parked.length;
   }
 
-  /** @returns false: too many wait, and this one is forgotten; the holder asks again after its next join */
+  /** @returns false: too many wait, and this one does not */
   park(entry: HolderEntry, event: ShardEvent, untilMs: number): boolean {
     if (this.parked.length >= PARKED_MAX) return false;
     this.parked.push({ entry, event, untilMs });
@@ -35,14 +35,4 @@ export class ParkedEvents {
     this.parked = [];
     return parked;
   }
-
-  /** Takes all. Locks that are held come before requests that wait for them, whichever node spoke first. */
-  takeReclaimsFirst(): Parked[] {
-    const parked = this.take();
-    return [...parked.filter(isReclaim), ...parked.filter((each) => !isReclaim(each))];
-  }
-}
-
-function isReclaim({ event }: Parked): boolean {
-  return event.type === 'lock' && event.ask.reclaim;
 }

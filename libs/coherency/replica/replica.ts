@@ -353,9 +353,8 @@ export class Replica {
     }
   }
 
-  private fail({ stream, node }: HolderEntry, what: string): void {
-    if (stream === undefined) return;
-    this.out.add({ type: 'fail', stream, code: 'INVALID_ARGUMENT', text: `holder ${node}: ${what}` });
+  private fail(entry: HolderEntry, what: string): void {
+    this.holders.fail(entry, 'INVALID_ARGUMENT', `holder ${entry.node}: ${what}`);
   }
 
   private renew(entry: HolderEntry, { sentMs, holdMs }: Renew, nowMs: number): void {

@@ -99,7 +99,10 @@ export class ShardLeader {
     if (this.rebuilding) life = this.rebuild.attach(entry, dataspaces.revision, nowMs);
     else this.rebuild.attachLate(entry, dataspaces.revision);
     // Of before its stream broke; it says it again.
-    if (life !== undefined) this.parked.forget(entry);
+    if (life !== undefined) {
+      this.parked.forget(entry);
+      this.answer(this.sync.holderGone(entry.id));
+    }
     const asked = life === undefined ? {} : { life, lastEpoch };
     holders.send(entry.id, { case: 'led', value: { ...led, report: life !== undefined, ...asked } });
   }
@@ -109,6 +112,9 @@ export class ShardLeader {
     if (this.retired.has(entry)) return;
     if (!this.rebuilding) {
       if (!this.applyOrWait(entry, event, nowMs)) this.park(entry, event, nowMs + UNKNOWN_MS);
+    } else if (event.type === 'lock' && event.ask.reclaim) {
+      // What is held is known before anybody is served, however much waits.
+      this.apply(entry, event, nowMs);
     } else if (event.type !== 'ack') {
       // Answers of before are of no use; requests wait until every report is in.
       this.park(entry, event, Number.POSITIVE_INFINITY);
@@ -222,8 +228,12 @@ export class ShardLeader {
 
   private park(entry: HolderEntry, event: ShardEvent, untilMs: number): void {
     if (this.parked.park(entry, event, untilMs)) return;
-    const about = { shard: this.shard, node: entry.node };
-    this.o.out.log('warn', 'too many events wait; one is dropped', about);
+    const { shard } = this;
+    this.o.out.log('warn', 'too many events wait; a holder has to say anew what it says', {
+      ...{ shard, node: entry.node },
+    });
+    // Dropped in silence a request would never be answered, and an unlock be taken for heard.
+    this.o.holders.fail(entry, 'UNAVAILABLE', `too many events wait for shard ${shard}; say it again`);
   }
 
   private retryParked(nowMs: number): void {
@@ -231,7 +241,7 @@ export class ShardLeader {
     for (const { entry, event, untilMs } of this.parked.take()) {
       if (!this.o.holders.has(entry)) continue;
       const isLast = nowMs >= untilMs;
-      if (!this.applyOrWait(entry, event, nowMs, isLast)) this.parked.park(entry, event, untilMs);
+      if (!this.applyOrWait(entry, event, nowMs, isLast)) this.park(entry, event, untilMs);
     }
   }
 
@@ -291,7 +301,7 @@ export class ShardLeader {
     for (const report of reports) this.step(report);
     this.rebuilding = false;
     this.step({ type: 'rebuilt' });
-    for (const { entry, event } of this.parked.takeReclaimsFirst())
+    for (const { entry, event } of this.parked.take())
       if (this.o.holders.has(entry)) this.receive(entry, event, nowMs);
     this.o.out.log('debug', 'the shard is served', { shard: this.shard, epoch: this.epoch });
   }
