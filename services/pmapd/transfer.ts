@@ -127,26 +127,28 @@ export function transferHandlers(node: Receiver): Pick<Handlers<typeof TransferS
   return {
     deliver: raw((call) => {
       call.on('data', (message: DeliverRequest) => {
-        const run = runFromWire(message.run);
-        // Sent under an earlier leader, or late: whoever wants it asks anew.
-        if (!node.acceptsFor(run.dataspace, run.firstPage, message.epoch, message.receiver)) return;
-        if (!message.zero && message.data.length !== run.pageCount * PAGE_BYTES) {
-          failStream(
-            call,
-            new RpcError(
-              Code.InvalidArgument,
-              `data: ${message.data.length} bytes for ${run.pageCount} pages`,
-            ),
-          );
-          return;
+        try {
+          deliver(node, message);
+        } catch (error) {
+          if (!(error instanceof RangeError)) throw error;
+          failStream(call, new RpcError(Code.InvalidArgument, error.message));
         }
-        const state = stateWire.from(message.state);
-        const { zero, data: bytes } = message;
-        const data = { type: 'data', run, state, version: Number(message.version), zero } as const;
-        node.memory.step({ type: 'arrive', data, bytes: new PageBuffer(bytes) });
       });
       call.on('end', () => call.end());
       call.on('error', () => {});
     }),
   };
+}
+
+/** @throws RangeError when the message will not do */
+function deliver(node: Receiver, message: DeliverRequest): void {
+  const run = runFromWire(message.run);
+  // Sent under an earlier leader, or late: whoever wants it asks anew.
+  if (!node.acceptsFor(run.dataspace, run.firstPage, message.epoch, message.receiver)) return;
+  const { zero, data: bytes } = message;
+  if (!zero && bytes.length !== run.pageCount * PAGE_BYTES)
+    throw new RangeError(`data: ${bytes.length} bytes for ${run.pageCount} pages`);
+  const state = stateWire.from(message.state);
+  const data = { type: 'data', run, state, version: Number(message.version), zero } as const;
+  node.memory.step({ type: 'arrive', data, bytes: new PageBuffer(bytes) });
 }

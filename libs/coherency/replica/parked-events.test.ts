@@ -56,10 +56,12 @@ test('a lock that is held is taken over however much waits', () => {
 });
 
 test('what a holder gave back before its stream broke is not taken for held', () => {
-  const { says, comes } = rebuilding();
+  const { replica, says, comes } = rebuilding();
   says(1, lock(1n, 5n, true));
   says(1, { case: 'unlock', value: { request: 2n, dataspace: 9n, owner: 5n, begin: 0n, end: 7n } });
+  expect(replica.parkedEvents).toBe(1);
   comes(3, 'N', 11n);
+  expect(replica.parkedEvents).toBe(0);
   says(3, reported);
   expect(says(2, lock(2n, 6n))).toMatchObject([{ event: { case: 'lockResult', value: { status: 1 } } }]);
 });
