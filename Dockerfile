@@ -26,7 +26,7 @@ RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
 
 # No shell starts the services, nothing is written to the image, and the user owns none of its files.
 FROM ${NODE_IMAGE} AS base
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 # The time of the revision, not of the build: the same source gives the same labels.
 ARG CREATED=1970-01-01T00:00:00Z

@@ -7,6 +7,8 @@ import type {
   ElectionEvent,
   PeerValue,
 } from '@odonata/coherency/replica/election-messages.ts';
+import type { WireGate } from '@odonata/rpc/wire-gate.ts';
+import { WIRE } from '@odonata/rpc/wire-version.ts';
 import type { KV } from 'nats';
 import { z } from 'zod';
 
@@ -14,7 +16,10 @@ const replicaSchema = z.object({
   address: z.string(),
   incarnation: z.coerce.bigint(),
   standalone: z.boolean(),
+  /** What it speaks; absent: version 1. */
+  wire: z.object({ oldest: z.number(), newest: z.number() }).optional(),
 });
+type StoredReplica = z.infer<typeof replicaSchema>;
 const shardSchema = z.object({
   replica: z.string(),
   incarnation: z.coerce.bigint(),
@@ -28,11 +33,16 @@ export interface ElectionBucketsOptions {
   replicas: KV;
   shardKeys: KV;
   replica: string;
+  /** Of this process. */
+  incarnation: bigint;
+  gate: WireGate;
 }
 
 export class ElectionBuckets {
   private readonly o: ElectionBucketsOptions;
   private readonly stops: (() => void)[] = [];
+  /** The last heartbeat of each replica, by its revision. */
+  private readonly heard = new Map<string, number>();
 
   constructor(options: ElectionBucketsOptions) {
     this.o = options;
@@ -43,8 +53,11 @@ export class ElectionBuckets {
     const { bus, replicas, shardKeys } = this.o;
     this.stops.push(
       await bus.followBucket(replicas, (entry) => {
-        const value = entry.operation === 'PUT' ? replicaSchema.parse(entry.json()) : undefined;
-        see({ type: 'peer', name: nameOf(entry.key), value });
+        const name = nameOf(entry.key);
+        const stored = entry.operation === 'PUT' ? replicaSchema.parse(entry.json()) : undefined;
+        if (stored !== undefined) this.expectAgreement(name, stored, entry.revision);
+        const { wire: _, ...value } = stored ?? { wire: undefined };
+        see({ type: 'peer', name, value: stored && (value as Omit<StoredReplica, 'wire'>) });
       }),
     );
     this.stops.push(
@@ -57,7 +70,26 @@ export class ElectionBuckets {
   }
 
   async beat(value: PeerValue): Promise<void> {
-    await this.o.replicas.put(keyOf(this.o.replica), storedJson(value));
+    await this.o.replicas.put(keyOf(this.o.replica), storedJson({ ...value, wire: WIRE }));
+  }
+
+  /**
+   * Replicas that lead shards of one cluster speak one version. Who came later gives way: it ends, with the line. What was
+   * left by a replica that is dead is no reason: only a heartbeat that follows another one is.
+   */
+  private expectAgreement(name: string, { wire, incarnation }: StoredReplica, revision: number): void {
+    if (name === this.o.replica) return;
+    const before = this.heard.get(name);
+    this.heard.set(name, revision);
+    try {
+      this.o.gate.agree(name, wire);
+    } catch (error) {
+      if (before === undefined || before === revision || incarnation > this.o.incarnation) return;
+      // Ends the process, with this reason.
+      setImmediate(() => {
+        throw error;
+      });
+    }
   }
 
   /** Takes the heartbeat back. */

@@ -1,10 +1,12 @@
 // The methods of odonata.coherency.v1.DirectoryService.
 import type { DirectoryService, HolderEvent, HoldRequest } from '@odonata/proto/coherency/v1/coherency';
-import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { InOrder } from '@odonata/rpc/in-order.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
+import type { WireGate } from '@odonata/rpc/wire-gate.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { CoherencyService } from './coherency-service.ts';
 import { Loads } from './loads.ts';
 import { checkName, type DataspaceRecord, expectSize, notKnown, type Registry } from './registry.ts';
@@ -29,6 +31,7 @@ export function directoryHandlers(
   registry: Registry,
   /** Addresses of replicas that live, by name. */
   replicas: () => ReadonlyMap<string, string>,
+  gate: WireGate,
 ): Handlers<typeof DirectoryService> {
   /** By name: the second sees what the first made. */
   const creating = new InOrder<string>();
@@ -43,7 +46,24 @@ export function directoryHandlers(
   return {
     hold: raw((call) => {
       const stream = service.opened(call as unknown as HolderStream, (error) => failStream(call, error));
+      let agreed = false;
+      /** False: the stream is at its end. */
+      const mayBegin = ({ event }: HolderEvent): boolean => {
+        // What is no hello the service refuses.
+        if (event.case !== 'hello') return true;
+        try {
+          gate.agree(`${event.value.node}/pmapd`, event.value.wire);
+          agreed = true;
+        } catch (error) {
+          over = true;
+          gone();
+          failStream(call, fromServiceError(error));
+        }
+        return agreed;
+      };
+      let over = false;
       call.on('data', ({ events }: HoldRequest) => {
+        if (over || (!agreed && events[0] !== undefined && !mayBegin(events[0]))) return;
         for (let i = 0; i < events.length; i++) {
           const event = events[i]!;
           service.receive(stream, event);
@@ -160,6 +180,7 @@ export function directoryHandlers(
         shardsLed: service.led.map(({ shard }) => shard),
         shards: service.shards,
         replicas: Object.fromEntries(replicas()),
+        wire: wireSpoken(),
       };
     },
   };

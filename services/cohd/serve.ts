@@ -12,6 +12,7 @@ import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
+import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import type { KV } from 'nats';
 import { CoherencyService } from './coherency-service.ts';
 import type { CohdConfig } from './config.ts';
@@ -54,15 +55,16 @@ export async function serve(
     ...{ alone: standalone, elected: true, now: monotonicMs },
   });
   const led = service;
+  const gate = new WireGate('cohd', log);
   cohdMetrics(metrics, led, registry);
   metricsServer.notReady = () => (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
-  const handlers = directoryHandlers(service, registry, () => led.live);
+  const handlers = directoryHandlers(service, registry, () => led.live, gate);
   const server = createRpcServer({ name: replica, log, meter }).add(DirectoryService, handlers);
   server.add(EventService, events.handlers());
   if (config.socket) await server.listen(`unix:${config.socket}`);
   const listens = await server.listen(config.listen);
   const { replicas, shards: shardKeys } = buckets;
-  const electionBuckets = new ElectionBuckets({ bus, replicas, shardKeys, replica });
+  const electionBuckets = new ElectionBuckets({ bus, replicas, shardKeys, replica, incarnation, gate });
   await service.takePart({ address: config.advertise || listens, standalone }, electionBuckets);
   const endpoint = attachSyslink({
     address: config.syslink,
@@ -71,6 +73,8 @@ export async function serve(
     log,
     meter,
   });
+  metricsServer.notReady = () =>
+    endpoint.refusal ?? (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
   endpoint.serve(DirectoryService, handlers);
   endpoint.serve(EventService, events.handlers());
   return async () => {

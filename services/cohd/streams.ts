@@ -4,6 +4,7 @@ import type { DirectoryEventInit, StreamId } from '@odonata/coherency/replica/re
 import { HoldResponseSchema } from '@odonata/proto/coherency/v1/coherency';
 import type { RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 
 /** The stream of a holder; what it needs of gRPC. */
 export interface HolderStream {
@@ -41,6 +42,9 @@ export class HolderStreams {
     const batch = this.open.get(id)?.batch;
     // Nobody waits for a settlement. It overtakes nothing that it must not: what it speaks of is over.
     if (event?.case === 'settled') batch?.pushLater({ event });
+    // The version is the stream's matter, not the machine's.
+    else if (event?.case === 'welcome')
+      batch?.push({ event: { ...event, value: { ...event.value, wire: wireSpoken() } } });
     else batch?.push({ event });
   }
 

@@ -10,6 +10,7 @@ import {
 import { silentLog } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { createRpcServer, type Handlers, raw } from '@odonata/rpc/server.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Directories } from './directories.ts';
 
@@ -40,7 +41,17 @@ async function replica() {
     call.on('error', () => {});
   });
   const welcome = (sentMs: bigint): void => {
-    const about = { epoch: 1n, leaseMs: LEASE_MS, holder: 1, life: 1n, shards: 1, replica: 'cohd', sentMs };
+    const wire = wireSpoken();
+    const about = {
+      epoch: 1n,
+      leaseMs: LEASE_MS,
+      holder: 1,
+      life: 1n,
+      shards: 1,
+      replica: 'cohd',
+      sentMs,
+      wire,
+    };
     write({ case: 'welcome', value: about }, { case: 'led', value: { shard: 0, epoch: 1n, report: false } });
   };
   const log = silentLog();

@@ -11,6 +11,7 @@ import { type Invalidate, InvalidateSchema } from '@odonata/proto/coherency/v1/c
 import { delay } from '@odonata/rpc/backoff.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { DirectoryStream } from './directory-stream.ts';
 
 const POLL_MS = 2;
@@ -24,6 +25,7 @@ export interface DirectoriesOptions extends LinesOptions {
 export class Directories {
   readonly lines: Lines;
   private readonly log: Logger;
+  private readonly gate: WireGate;
   private readonly perform: (action: NodeAction) => void;
   /** By address. */
   private readonly streams = new Map<string, DirectoryStream>();
@@ -37,6 +39,7 @@ export class Directories {
   constructor({ log, inherited, ...about }: DirectoriesOptions, perform: (action: NodeAction) => void) {
     this.lines = new Lines(about, inherited);
     this.log = log;
+    this.gate = new WireGate('pmapd', log);
     this.perform = perform;
     this.tick();
   }
@@ -94,7 +97,7 @@ export class Directories {
   private stream(replica: string): DirectoryStream {
     let stream = this.streams.get(replica);
     if (stream !== undefined) return stream;
-    stream = new DirectoryStream(replica, (event) => {
+    stream = new DirectoryStream(replica, this.gate, (event) => {
       if (event.type === 'opened') this.byNumber.set(event.stream, stream!);
       else if (event.type === 'broke') this.byNumber.delete(event.stream);
       this.step(event);
@@ -172,6 +175,12 @@ export class Directories {
 
   get connected(): boolean {
     return this.lines.connected;
+  }
+
+  /** Why no replica takes this node, where it is for versions of the wire. */
+  get refusal(): string | undefined {
+    for (const { refusal } of this.streams.values()) if (refusal !== undefined) return refusal;
+    return undefined;
   }
 
   get anyConnected(): boolean {

@@ -5,12 +5,16 @@ import type { HolderEventInit } from '@odonata/coherency/node/holder-wire.ts';
 import type { LinesEvent } from '@odonata/coherency/node/lines-messages.ts';
 import {
   DirectoryService,
+  HolderHelloSchema,
   HoldRequestSchema,
   type HoldResponse,
 } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff } from '@odonata/rpc/backoff.ts';
 import { openChannel, openStream } from '@odonata/rpc/client.ts';
+import { fromServiceError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
+import type { WireGate } from '@odonata/rpc/wire-gate.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 
 type Stream = ClientDuplexStream<MessageInitShape<typeof HoldRequestSchema>, HoldResponse>;
 type StreamEvent = Extract<LinesEvent, { type: 'opened' | 'heard' | 'broke' }>;
@@ -27,10 +31,14 @@ export class DirectoryStream {
   private stream: Stream | undefined;
   private retry: NodeJS.Timeout | undefined;
   private closed = false;
+  private readonly gate: WireGate;
+  /** Why the replica and this node do not speak, where it is for their versions of the wire. */
+  refusal: string | undefined;
 
   /** @param replica its address */
-  constructor(replica: string, tell: (event: StreamEvent) => void) {
+  constructor(replica: string, gate: WireGate, tell: (event: StreamEvent) => void) {
     this.replica = replica;
+    this.gate = gate;
     this.tell = tell;
     this.channel = openChannel(replica);
     this.batch = new EventBatch((events) => this.stream?.write(create(HoldRequestSchema, { events })));
@@ -50,11 +58,28 @@ export class DirectoryStream {
     this.stream = stream;
     stream.on('data', (response: HoldResponse) => {
       if (this.stream !== stream) return;
-      for (const { event } of response.events) this.tell({ type: 'heard', stream: number, event });
+      for (const { event } of response.events) {
+        if (event.case === 'welcome') {
+          try {
+            this.gate.agree(`${event.value.replica} at ${this.replica}`, event.value.wire);
+            this.refusal = undefined;
+          } catch (error) {
+            this.refuse(stream, number, error);
+            return;
+          }
+        }
+        this.tell({ type: 'heard', stream: number, event });
+      }
     });
-    stream.on('error', (error) => this.lost(stream, number, error.message));
+    stream.on('error', (error) => this.refuse(stream, number, error));
     stream.on('end', () => this.lost(stream, number, 'the directory ended the stream'));
     this.tell({ type: 'opened', replica: this.replica, stream: number });
+  }
+
+  private refuse(stream: Stream, number: number, error: unknown): void {
+    const { message } = fromServiceError(error);
+    if (this.stream === stream && !this.closed) this.refusal = this.gate.refused(this.replica, error);
+    this.lost(stream, number, message);
   }
 
   private lost(stream: Stream, number: number, reason: string): void {
@@ -66,7 +91,11 @@ export class DirectoryStream {
   }
 
   send(event: HolderEventInit): void {
-    this.batch.push({ event });
+    // The version is the stream's matter, not the machine's.
+    if (event?.case === 'hello') {
+      const value = Object.assign(create(HolderHelloSchema, event.value), { wire: wireSpoken() });
+      this.batch.push({ event: { case: 'hello', value } });
+    } else this.batch.push({ event });
   }
 
   close(): void {

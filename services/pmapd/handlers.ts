@@ -7,6 +7,8 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import { invalidField, notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
+import type { WireGate } from '@odonata/rpc/wire-gate.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import { exhaustedOr } from './exhausted.ts';
@@ -26,6 +28,7 @@ export function pmapHandlers(
   node: Node,
   door: () => DescriptorDoor,
   nodeIndex: number,
+  gate: WireGate,
 ): Handlers<typeof PmapService> {
   function all(): Vmspace[] {
     return [...node.sessions].flatMap((s) => [...s.vmspaces.values()]).sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -70,6 +73,12 @@ export function pmapHandlers(
         const hello = request.events[0]?.event;
         if (hello?.case !== 'hello')
           throw new RpcError(Code.FailedPrecondition, 'the first event must be hello');
+        try {
+          gate.agree(`vkernel ${hello.value.name}`, hello.value.wire);
+        } catch (error) {
+          discard(hello.value);
+          throw error;
+        }
         if (node.isStopping) {
           discard(hello.value);
           throw tryAgain(Code.Unavailable, `the pmap manager of ${node.name} stops`);
@@ -170,6 +179,7 @@ export function pmapHandlers(
         vkernels: [...node.sessions].map((s) => s.name).sort(),
         directoryConnected: node.directoryConnected,
         takeOverMs: node.takeOverMs,
+        wire: wireSpoken(),
       };
     },
   };

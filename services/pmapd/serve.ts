@@ -17,7 +17,8 @@ import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { createRpcServer, isListening } from '@odonata/rpc/server.ts';
-import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
+import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
+import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { adoptHandler } from './adopt.ts';
 import type { PmapdConfig } from './config.ts';
@@ -65,17 +66,19 @@ export async function serve(
     void standby.start();
   };
   let door: DescriptorDoor | undefined;
+  const gate = new WireGate('pmapd', log);
+  let routers: SyslinkEndpoint | undefined;
   let handsOver = false;
   // While another pmap manager of the node runs, for that takes longer than all that comes after its end.
   const prepare = (node: Node) => {
     const server = createRpcServer({ name: 'pmapd', log, meter });
-    const pmap = pmapHandlers(node, () => door!, nodeIndex);
+    const pmap = pmapHandlers(node, () => door!, nodeIndex, gate);
     const dataspaces = dataspaceHandlers(node);
     server
       .add(PmapService, pmap)
       .add(DataspaceService, dataspaces)
       .add(EventService, node.events.handlers())
-      .add(TransferService, { ...transferHandlers(node), ...adoptHandler(node) })
+      .add(TransferService, { ...transferHandlers(node, gate), ...adoptHandler(node) })
       .complete();
     const predecessor = new Predecessor({
       ...{ node, socketDir: config.socketDir, shards: config.shards, log },
@@ -94,7 +97,11 @@ export async function serve(
   await standby.stop();
   pmapdMetrics(metrics, node);
   notReady = () =>
-    handsOver ? 'hands over' : node.directoryConnected ? undefined : 'waits for the directory';
+    handsOver
+      ? 'hands over'
+      : node.directoryConnected
+        ? routers?.refusal
+        : (node.directories?.refusal ?? 'waits for the directory');
   clearDoors(config.socketDir);
   clearFrozen(config.socketDir);
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
@@ -117,6 +124,7 @@ export async function serve(
     log,
     meter,
   });
+  routers = endpoint;
   endpoint.serve(PmapService, pmap);
   endpoint.serve(DataspaceService, dataspaces);
   endpoint.serve(EventService, node.events.handlers());

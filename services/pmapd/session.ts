@@ -18,6 +18,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
 import type { Backing } from './backing.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
@@ -105,7 +106,7 @@ export class Session implements VkernelSession {
   /** Welcomes the virtual kernel on its stream; one that resumes hears what it missed. */
   attach(stream: SessionStream): void {
     const { name: node, memoryDir, incarnation } = this.node;
-    const value = { node, memoryDir, incarnation, faultToken: this.token };
+    const value = { node, memoryDir, incarnation, faultToken: this.token, wire: wireSpoken() };
     this.stream = stream;
     this.write([{ event: { case: 'welcome', value } }, ...this.unsent]);
     this.unsent = [];

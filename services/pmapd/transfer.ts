@@ -12,12 +12,18 @@ import {
   type DeliverResponse,
   TransferService,
 } from '@odonata/proto/pmap/v1/pmap';
+import type { WireVersions } from '@odonata/proto/wire/v1/wire';
 import { openChannel, openStream, type RpcChannel } from '@odonata/rpc/client.ts';
-import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
+import { WireGate } from '@odonata/rpc/wire-gate.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
 import { HEAD_BYTES, PageBuffer, type PagePool } from './page-buffer.ts';
+
+/** Who was refused is tried again after this. */
+const REFUSED_MS = 1_000;
 
 /** `bytes data = 2` */
 const DATA_FIELD = DeliverRequestSchema.field.data.number;
@@ -27,6 +33,10 @@ type DeliverInit = MessageInitShape<typeof DeliverRequestSchema>;
 interface Peer {
   channel: RpcChannel;
   stream: ClientDuplexStream<DeliverInit, DeliverResponse>;
+  /** Nothing was sent on it yet. */
+  isNew: boolean;
+  /** The other node speaks another version of the wire: nothing is sent to it for a while. */
+  refused: boolean;
 }
 
 /** What is said of pages beside their bytes. */
@@ -36,6 +46,8 @@ export interface Delivered {
   epoch: bigint;
   sender: number;
   receiver: number;
+  /** In the first message of a stream. */
+  wire?: WireVersions | undefined;
 }
 
 /**
@@ -50,6 +62,7 @@ export function encodeDeliver(
   const head = {
     ...{ run, zero: bytes === undefined, version: BigInt(about.version), state: stateWire.to(about.state) },
     ...{ epoch: about.epoch, sender: about.sender, receiver: about.receiver },
+    ...(about.wire && { wire: about.wire }),
   };
   const encoded = toBinary(DeliverRequestSchema, create(DeliverRequestSchema, head));
   if (bytes === undefined) return { message: Buffer.from(encoded) };
@@ -72,19 +85,26 @@ export class Transfers {
   private readonly peers = new Map<string, Peer>();
   private readonly pool: PagePool;
   private readonly log: Logger;
+  private readonly gate: WireGate;
 
   constructor(log: Logger, pool: PagePool) {
     this.log = log;
+    this.gate = new WireGate('pmapd', log);
     this.pool = pool;
   }
 
   /** Sends a run of pages; `bytes` undefined: zeros. `keep`: the bytes stay as they are, somebody keeps them. */
   send(address: string, run: PageRun, about: Delivered, bytes: PageBuffer | undefined, keep: boolean): void {
-    const { message, room } = encodeDeliver(run, about, bytes);
+    const peer = this.peer(address);
+    // As lost with a stream: the directory recalls it again.
+    if (peer.refused) return;
+    const wire = peer.isNew ? wireSpoken() : undefined;
+    peer.isNew = false;
+    const { message, room } = encodeDeliver(run, { ...about, wire }, bytes);
     const sent = () => {
       if (room !== undefined && !keep) this.pool.giveBack(room);
     };
-    this.peer(address).stream.write(message as unknown as DeliverInit, sent);
+    peer.stream.write(message as unknown as DeliverInit, sent);
   }
 
   private peer(address: string): Peer {
@@ -92,7 +112,7 @@ export class Transfers {
     if (known !== undefined) return known;
     const channel = openChannel(address);
     const stream = openStream(TransferService.method.deliver, channel);
-    const peer = { channel, stream };
+    const peer: Peer = { channel, stream, isNew: true, refused: false };
     this.peers.set(address, peer);
     const gone = (reason: string) => {
       if (this.peers.get(address) !== peer) return;
@@ -100,9 +120,30 @@ export class Transfers {
       channel.close();
       this.log.warn({ address, reason }, 'lost the line to another node');
     };
-    stream.on('error', (error) => gone(error.message));
-    stream.on('end', () => gone('it ended the stream'));
-    stream.resume();
+    const refuse = (error: unknown): boolean => {
+      if (this.gate.refused(address, error) === undefined) return false;
+      if (this.peers.get(address) !== peer || peer.refused) return true;
+      peer.refused = true;
+      channel.close();
+      setTimeout(() => {
+        if (this.peers.get(address) === peer) this.peers.delete(address);
+      }, REFUSED_MS).unref();
+      return true;
+    };
+    stream.on('error', (error) => {
+      if (!refuse(error) && !peer.refused) gone(error.message);
+    });
+    stream.on('end', () => {
+      if (!peer.refused) gone('it ended the stream');
+    });
+    stream.on('data', ({ wire }: DeliverResponse) => {
+      try {
+        this.gate.agree(`pmapd at ${address}`, wire);
+      } catch (error) {
+        refuse(error);
+        stream.cancel();
+      }
+    });
     return peer;
   }
 
@@ -123,10 +164,27 @@ interface Receiver {
 }
 
 /** The receiving side. */
-export function transferHandlers(node: Receiver): Pick<Handlers<typeof TransferService>, 'deliver'> {
+export function transferHandlers(
+  node: Receiver,
+  gate: WireGate,
+): Pick<Handlers<typeof TransferService>, 'deliver'> {
   return {
     deliver: raw((call) => {
+      let begun = false;
+      let over = false;
       call.on('data', (message: DeliverRequest) => {
+        if (over) return;
+        if (!begun) {
+          try {
+            gate.agree(`pmapd at ${call.getPeer()}`, message.wire);
+          } catch (error) {
+            over = true;
+            failStream(call, fromServiceError(error));
+            return;
+          }
+          begun = true;
+          call.write({ wire: wireSpoken() });
+        }
         try {
           deliver(node, message);
         } catch (error) {

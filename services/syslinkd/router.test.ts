@@ -4,6 +4,7 @@ import { CircuitDataSchema, EndpointKind, MessageSchema } from '@odonata/proto/s
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { ANYONE } from '@odonata/rpc/identity/identity.ts';
 import { CIRCUIT_WINDOW_BYTES, frame } from '@odonata/rpc/syslink/frame.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { describe, expect, it } from 'vitest';
 import type { Connection } from './registry.ts';
 import { Router } from './router.ts';
@@ -24,7 +25,7 @@ class Peer implements Connection {
     nowMs = 0,
   ) {
     this.router = router;
-    this.sends({ case: 'register', value: { name, kind, session } }, nowMs);
+    this.sends({ case: 'register', value: { name, kind, session, wire: wireSpoken() } }, nowMs);
   }
   send(sent: Frame): void {
     this.frames.push(sent);

@@ -13,6 +13,7 @@ import {
   MESSAGE_DEADLINE_MS,
   statusInit,
 } from '@odonata/rpc/syslink/frame.ts';
+import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { callerOf } from './asking.ts';
 import { CircuitTable } from './circuits.ts';
 import type { Connection, Endpoint } from './registry.ts';
@@ -160,6 +161,8 @@ export class Router {
     let endpoint: Endpoint;
     try {
       if (this.#draining) throw stops();
+      const { name, wire } = received.value;
+      agreeOnWire(name || 'client', wire, 'syslinkd');
       endpoint = this.#registry.register(received.value, connection.caller);
     } catch (error) {
       connection.end(fromServiceError(error));
@@ -180,6 +183,7 @@ export class Router {
       circuitWindowBytes: CIRCUIT_WINDOW_BYTES,
       router: this.#number,
       settling: nowMs < this.#settledAtMs,
+      wire: wireSpoken(),
     };
     connection.send(frame({ case: 'registered', value }));
   }

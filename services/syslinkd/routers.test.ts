@@ -14,6 +14,7 @@ import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { frame } from '@odonata/rpc/syslink/frame.ts';
 import { Line } from '@odonata/rpc/syslink/line.ts';
 import { ServedServices } from '@odonata/rpc/syslink/served.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Syslinkd, SyslinkdOptions } from './serve.ts';
 import { serveSyslinkd } from './serve.ts';
@@ -176,6 +177,7 @@ describe('several routers', () => {
         return line;
       },
       adopt: () => {},
+      allFailed: () => {},
       failed: () => undefined,
     });
     await until('the first has it', async () => (await namesAt(first)).length === 1);
@@ -246,7 +248,7 @@ describe('a router that stops', () => {
   /** What somebody new is answered. */
   async function newcomer({ address }: Syslinkd): Promise<RpcError> {
     const stream = openStream(RouterService.method.attach, address);
-    const register = { name: '', kind: EndpointKind.CLIENT, session: 1n };
+    const register = { name: '', kind: EndpointKind.CLIENT, session: 1n, wire: wireSpoken() };
     const frames: Frame[] = [frame({ case: 'register', value: register })];
     return await new Promise((resolve, reject) => {
       stream.on('error', (error) => resolve(fromServiceError(error)));

@@ -14,6 +14,7 @@ import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
+import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { syslinkdMetrics } from './metrics.ts';
 import type { Connection, Endpoint } from './registry.ts';
 import { Router } from './router.ts';
@@ -49,6 +50,7 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
   const router = new Router({ number: randomInt(2 ** 32), settledAtMs: Date.now() + settleMs });
   let unready = settleMs > 0 ? 'services may not have found it yet' : undefined;
   const connections = new Set<Connection>();
+  const gate = new WireGate('syslinkd', log);
   const metrics = new Metrics('syslinkd');
   syslinkdMetrics(metrics, router, connections);
   const server = createRpcServer({
@@ -66,7 +68,8 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
           return outbox.waitingBytes;
         },
         end(error) {
-          log.info({ peer, reason: error.message }, 'ending the line of an endpoint');
+          if (gate.refused(peer, error) === undefined)
+            log.info({ peer, reason: error.message }, 'ending the line of an endpoint');
           outbox.flushAll();
           gone();
           failStream(call, error);

@@ -1,3 +1,4 @@
+import { RELEASE } from '@odonata/rpc/wire-version.ts';
 import { Command } from 'commander';
 import { addContext } from './commands/context.ts';
 import { addDoctor } from './commands/doctor.ts';
@@ -45,7 +46,7 @@ A first tour:
 export function createProgram(): Command {
   const program = new Command('vkctl')
     .description('Runs a cluster that acts as one machine, and programs in its virtual kernels.')
-    .version('0.1.0')
+    .version(RELEASE)
     .enablePositionalOptions()
     .showHelpAfterError('(see "vkctl --help")')
     .exitOverride()

@@ -4,11 +4,14 @@ import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { RpcServer } from '@odonata/rpc/server.ts';
 import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
+import { WireGate } from '@odonata/rpc/wire-gate.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { ControlLine, VkernelChild } from './vkernel-child.ts';
 import type { Vkernels } from './vkernels.ts';
 
 /** The server that the virtual kernels attach to, for a socket of the node only. */
 export function controlServer(vkernels: Vkernels, log: Logger): RpcServer {
+  const gate = new WireGate('vkerneld', log);
   return createRpcServer({ name: 'vkerneld control', log }).add(ControlService, {
     attach: raw((call) => {
       let child: VkernelChild | undefined;
@@ -32,8 +35,14 @@ export function controlServer(vkernels: Vkernels, log: Logger): RpcServer {
         if (over) return;
         try {
           if (child !== undefined) vkernels.receive(child, request);
-          else if (request.event.case === 'hello') child = vkernels.attach(request.event.value, line);
-          else throw new RpcError(Code.InvalidArgument, 'the first message must be a hello');
+          else if (request.event.case === 'hello') {
+            const hello = request.event.value;
+            gate.agree(`vkernel ${hello.name}`, hello.wire);
+            vkernels.expectOurs(hello);
+            // Before all that it is told.
+            call.write({ event: { case: 'welcome', value: { wire: wireSpoken() } } });
+            child = vkernels.attach(hello, line);
+          } else throw new RpcError(Code.InvalidArgument, 'the first message must be a hello');
         } catch (error) {
           log.warn({ err: error }, 'ending the line of a virtual kernel');
           line.end(fromServiceError(error));

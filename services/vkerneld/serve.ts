@@ -77,7 +77,7 @@ export async function serveVkerneld(
   syslink.serve(EventService, events.handlers());
   let stopping = false;
   const notReady = () =>
-    stopping ? 'stops' : syslink.connected ? undefined : 'waits for the syslink router';
+    stopping ? 'stops' : syslink.connected ? undefined : (syslink.refusal ?? 'waits for the syslink router');
   const metricsServer = await serveMetrics({ listen: config.metricsListen, metrics, notReady, log });
   return {
     address,

@@ -11,6 +11,7 @@ import { createClient, openStream } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { BoundedQueue } from '@odonata/rpc/queue.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startTicksOf } from './record.ts';
 import type { Vkerneld } from './serve.ts';
@@ -344,7 +345,7 @@ describe('bad luck', () => {
       { name: 'nobody', token: '' },
     ]) {
       const stream = openStream(ControlService.method.attach, `unix:${folder}/s/vkerneld.sock`);
-      stream.write({ event: { case: 'hello', value: hello } });
+      stream.write({ event: { case: 'hello', value: { ...hello, wire: wireSpoken() } } });
       const error = await new Promise((resolve) => stream.once('error', resolve));
       expect(fromServiceError(error).code).toBe(Code.PermissionDenied);
     }

@@ -82,11 +82,17 @@ export class Vkernels {
   }
 
   /** The virtual kernel of a hello. PERMISSION_DENIED for one that we did not start. */
-  attach(hello: AttachHello, line: ControlLine): VkernelChild {
+  expectOurs(hello: AttachHello): VkernelChild {
     const child = this.#children.get(hello.name);
     if (child === undefined || child.record.token !== hello.token || this.#stopping) {
       throw new RpcError(Code.PermissionDenied, `virtual kernel "${hello.name}" is not one of ours`);
     }
+    return child;
+  }
+
+  /** Takes its line. */
+  attach(hello: AttachHello, line: ControlLine): VkernelChild {
+    const child = this.expectOurs(hello);
     const known = new Set(hello.pids);
     for (const process of this.#table.running(hello.name)) {
       if (known.delete(process.pid)) this.#resume(process);

@@ -8,6 +8,7 @@ import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
 import { HandOverService, type SucceedRequestSchema } from '@odonata/proto/pmap/v1/handover';
 import { createClient } from '@odonata/rpc/client.ts';
 import { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { tlsDirOf } from '../../services/vkctl/cluster/certificates.ts';
@@ -69,7 +70,8 @@ class SilentSuccessor {
     const { promise: copied, resolve: copy } = Promise.withResolvers<void>();
     this.copy = copy;
     async function* requests(): AsyncGenerator<MessageInitShape<typeof SucceedRequestSchema>> {
-      const value = { node: 'node1', shards: DEFAULT_SHARDS, form: 1, door, atOnce: true, ahead: true };
+      const wire = wireSpoken();
+      const value = { node: 'node1', shards: DEFAULT_SHARDS, form: 1, door, atOnce: true, ahead: true, wire };
       yield { event: { case: 'hello', value } };
       await copied;
       yield { event: { case: 'copied', value: {} } };

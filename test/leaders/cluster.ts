@@ -7,9 +7,10 @@ import type { NodeAction } from '@odonata/coherency/node/lines-messages.ts';
 import type { AccessMode, PageState } from '@odonata/coherency/page.ts';
 import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
-import type { Logger } from '@odonata/rpc/log.ts';
+import { type Logger, silentLog } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { createRpcServer, type RpcServer } from '@odonata/rpc/server.ts';
+import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { CoherencyService } from '../../services/cohd/coherency-service.ts';
 import { directoryHandlers } from '../../services/cohd/handlers.ts';
 import { Members } from '../../services/cohd/members.ts';
@@ -66,7 +67,8 @@ export class Replica {
         error: ({ shards }: { shards: number[] }) => this.steppedDown.push(...shards),
       } as never,
     });
-    const handlers = directoryHandlers(this.service, cluster.registry, () => new Map());
+    const gate = new WireGate('cohd', silentLog());
+    const handlers = directoryHandlers(this.service, cluster.registry, () => new Map(), gate);
     this.server = createRpcServer({ name, log: quiet }).add(DirectoryService, handlers);
   }
 

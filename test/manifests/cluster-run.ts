@@ -1,6 +1,6 @@
 // `make k8s-test`: the dev overlay on the cluster that KUBECONFIG names: deployed, used, scaled, rolled, deleted.
 // Without a cluster it says in one line what is missing, and ends with 0. The images must be where the cluster finds
-// them: `make images`, then for kind: kind load docker-image odonata/{cohd,pmapd,syslinkd,vkerneld}:0.1.0
+// them: `make images`, then for kind: kind load docker-image odonata/{cohd,pmapd,syslinkd,vkerneld}:0.2.0
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { pickPorts } from '../../services/vkctl/cluster/ports.ts';

@@ -1,4 +1,6 @@
 import { Backoff, delay } from '../backoff.ts';
+import type { RpcError } from '../error.ts';
+import { isWireRefusal } from '../wire-version.ts';
 import type { Attaching } from './attaching.ts';
 import { REGISTER_MS } from './attaching.ts';
 import type { Line } from './line.ts';
@@ -6,6 +8,8 @@ import type { Line } from './line.ts';
 const BACKOFF = { firstMs: 50, maxMs: 1_000 };
 /** The first failures are a normal start in any order; say it when it lasts. */
 const QUIET_FAILURES = 5;
+/** A refusal of this wire version is said again after so many attempts, about a minute. */
+const REFUSED_AGAIN = 80;
 
 /**
  * A service: attached to every router, so that whoever is attached to one of them reaches it. A line to a router that is
@@ -67,7 +71,7 @@ class KeptRouters {
       }
       const failure = await line.over;
       if (closing.aborted) return;
-      const level = backoff.attempts === QUIET_FAILURES ? 'warn' : 'debug';
+      const level = isWorthALine(failure, backoff.attempts) ? 'warn' : 'debug';
       log[level]({ reason: failure.message, address }, 'no line to a syslink router; trying on');
       if (registered) await this.#standBy(line);
       await delay(backoff.nextDelayMs(), closing);
@@ -81,3 +85,7 @@ class KeptRouters {
     if (this.#lines.get(router) === last) this.#lines.delete(router);
   }
 }
+
+/** What no wait mends is said at once, and now and then. */
+const isWorthALine = (failure: RpcError, attempts: number): boolean =>
+  isWireRefusal(failure) ? attempts % REFUSED_AGAIN === 0 : attempts === QUIET_FAILURES;

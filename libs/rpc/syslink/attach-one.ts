@@ -11,7 +11,7 @@ const FIRST_TRY_MS = 1_500;
  * that leaves stays there to its end.
  */
 export async function attachToOne(attaching: Attaching): Promise<void> {
-  const { closing, adopt } = attaching;
+  const { closing, adopt, allFailed } = attaching;
   const backoff = new Backoff({ firstMs: 50, maxMs: 1_000 });
   let tryMs = FIRST_TRY_MS;
   let current: Line | undefined;
@@ -19,6 +19,7 @@ export async function attachToOne(attaching: Attaching): Promise<void> {
     const line = await firstOf(attaching, tryMs);
     if (line === undefined) {
       tryMs = Math.min(REGISTER_MS, tryMs * 2);
+      allFailed();
     } else {
       adopt(line);
       current?.endWhenIdle();

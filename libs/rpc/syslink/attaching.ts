@@ -15,6 +15,8 @@ export interface Attaching {
   open(router: string, registerMs: number): Line;
   /** A registered line is for calls from now on, until it is over. */
   readonly adopt: (line: Line) => void;
+  /** Each router was tried, and none took it. */
+  readonly allFailed: () => void;
   /** The routers cannot be found. */
   readonly failed: (error: unknown) => undefined;
 }

@@ -5,6 +5,7 @@ import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
 import type { CallMeter } from '../served-call.ts';
 import type { AnyService, Client, Handlers } from '../service.ts';
+import { isWireRefusal } from '../wire-version.ts';
 import { attachToAll } from './attach-all.ts';
 import { attachToOne } from './attach-one.ts';
 import type { Lines, Target } from './calls.ts';
@@ -49,6 +50,8 @@ export interface SyslinkEndpoint {
   readonly connected: boolean;
   /** What the router that calls go through knows, all pages. */
   listEndpoints(): Promise<Endpoint[]>;
+  /** Why it has no line, where that is for its version of the wire: for readiness. */
+  readonly refusal: string | undefined;
   /** Its identity at that router; it has another one at each. */
   readonly sysid: bigint;
   close(): void;
@@ -91,6 +94,11 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
         this.#adopted.add(line);
         for (const waiter of [...this.#readyWaiters]) waiter();
       },
+      allFailed: () => {
+        // To wait on would only hide why.
+        if (isWireRefusal(this.#lastFailure))
+          for (const waiter of [...this.#readyWaiters]) waiter(this.#noLine());
+      },
       failed: (error) => {
         this.#lastFailure = fromServiceError(error);
       },
@@ -104,6 +112,10 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
 
   get connected(): boolean {
     return this.#best() !== undefined;
+  }
+
+  get refusal(): string | undefined {
+    return !this.connected && isWireRefusal(this.#lastFailure) ? this.#lastFailure?.details : undefined;
   }
 
   get sysid(): bigint {
@@ -166,6 +178,7 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
 
   #noLine(): RpcError {
     if (this.#closing.signal.aborted) return new RpcError(Code.Unavailable, 'the syslink endpoint is closed');
+    if (this.#lastFailure !== undefined && isWireRefusal(this.#lastFailure)) return this.#lastFailure;
     const why = this.#lastFailure === undefined ? 'not connected yet' : this.#lastFailure.details;
     return new RpcError(Code.Unavailable, `no line to the syslink router at ${this.#address}: ${why}`);
   }

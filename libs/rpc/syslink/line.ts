@@ -12,6 +12,7 @@ import { createClient, openChannel, openStream } from '../client.ts';
 import { Code, fromServiceError, RpcError } from '../error.ts';
 import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
+import { agreeOnWire, wireSpoken } from '../wire-version.ts';
 import { Circuit } from './circuit.ts';
 import { CALLS_LIMIT, CIRCUITS_LIMIT, errorOf, frame, HOP_LIMIT } from './frame.ts';
 import { Outbox } from './outbox.ts';
@@ -58,6 +59,8 @@ export class Line {
   readonly #circuits = new Map<bigint, Circuit>();
   #lastCircuit = -1n;
   #windowBytes = 0;
+  /** What this side is. */
+  readonly #us: string;
   #endsWhenIdle = false;
   readonly #registerTimer: NodeJS.Timeout;
   /** Our identity at this router. */
@@ -85,7 +88,8 @@ export class Line {
       this.#stream.cancel();
     }, registerMs);
     this.#listen();
-    this.#outbox.send(frame({ case: 'register', value: register }));
+    this.#us = register.name?.split('/').at(-1) || 'client';
+    this.#outbox.send(frame({ case: 'register', value: { ...register, wire: wireSpoken() } }));
   }
 
   /** Resolves with true once it is registered, with false when it ended before that. */
@@ -221,6 +225,13 @@ export class Line {
     switch (frame.case) {
       case 'registered':
         clearTimeout(this.#registerTimer);
+        try {
+          agreeOnWire(`syslinkd at ${this.address}`, frame.value.wire, this.#us);
+        } catch (error) {
+          this.#failure ??= fromServiceError(error);
+          this.#stream.cancel();
+          return;
+        }
         this.#windowBytes = frame.value.circuitWindowBytes;
         this.sysid = frame.value.sysid;
         this.router = frame.value.router;

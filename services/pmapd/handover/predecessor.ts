@@ -27,6 +27,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { Handlers } from '@odonata/rpc/server.ts';
+import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { handOver } from '@odonata/userfault/descriptor-door.ts';
 import type { Node } from '../node.ts';
 import type { Session } from '../session.ts';
@@ -96,7 +97,7 @@ export class Predecessor {
         predecessor.successor = { begin, over };
         const gone = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
         try {
-          yield { event: { case: 'standingBy', value: {} } };
+          yield { event: { case: 'standingBy', value: { wire: wireSpoken() } } };
           o.log.info('another pmap manager of this node stands by');
           if (hello.atOnce) begin({ stops: false });
           const how = await Promise.race([told, gone]);
@@ -113,8 +114,9 @@ export class Predecessor {
     };
   }
 
-  private check({ node, shards, form }: SuccessorHello): void {
+  private check({ node, shards, form, wire }: SuccessorHello): void {
     const { o } = this;
+    agreeOnWire('successor', wire, 'pmapd');
     if (this.successor !== undefined || o.node.isStopping)
       throw new RpcError(Code.AlreadyExists, `another pmap manager of ${o.node.name} stands by already`);
     if (node === o.node.name && shards === o.shards && form >= FORM) return;

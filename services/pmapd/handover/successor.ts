@@ -17,6 +17,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { BoundedQueue } from '@odonata/rpc/queue.ts';
 import { isListening } from '@odonata/rpc/server.ts';
+import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import type { PmapdConfig } from '../config.ts';
 import type { Node } from '../node.ts';
@@ -71,7 +72,7 @@ export async function succeed(options: SuccessorOptions): Promise<Inheritance | 
   });
   async function* requests() {
     const { node, shards, takeOver: atOnce } = config;
-    const value = { node, shards, form: FORM, door: doorSocket, atOnce, ahead: true };
+    const value = { node, shards, form: FORM, door: doorSocket, atOnce, ahead: true, wire: wireSpoken() };
     yield { event: { case: 'hello' as const, value } };
     for await (const event of said) yield { event };
   }
@@ -132,8 +133,10 @@ async function receive(
     const { value, done } = await responses.next();
     if (done) throw new RpcError(Code.Unavailable, 'the other pmap manager ended the stream');
     const { event } = value as SucceedResponse;
-    if (event.case === 'standingBy') on.onStandingBy();
-    else if (event.case === 'ahead') on.onAhead(event.value);
+    if (event.case === 'standingBy') {
+      agreeOnWire('the pmapd that runs', event.value.wire, 'pmapd');
+      on.onStandingBy();
+    } else if (event.case === 'ahead') on.onAhead(event.value);
     else if (event.case === 'aheadEnd') await on.onAheadEnd();
     else if (event.case === 'piece') pieces.push(event.value);
     else if (event.case === 'end') {

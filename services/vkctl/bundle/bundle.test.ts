@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { BundleRecord } from '@odonata/rpc/bundle.ts';
+import { RELEASE } from '@odonata/rpc/wire-version.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inPlace } from './stay-in-place.ts';
 
@@ -85,16 +86,16 @@ describe('the bundle of a checkout', () => {
     const file = programs[at('services/vkctl/main.ts')]!;
     const chunk = readdirSync(folder)
       .map((name) => join(folder, name))
-      .find((path) => path.endsWith('.mjs') && readFileSync(path, 'utf8').includes('version("0.1.0")'));
+      .find((path) => path.endsWith('.mjs') && readFileSync(path, 'utf8').includes('version(RELEASE)'));
     expect(chunk).toBe(file);
-    writeFileSync(file, readFileSync(file, 'utf8').replace('version("0.1.0")', 'version("bundle")'));
+    writeFileSync(file, readFileSync(file, 'utf8').replace('version(RELEASE)', 'version("bundle")'));
     expect(await version()).toBe('bundle');
-    expect(await version({ ODONATA_BUNDLE: 'off' })).toBe('0.1.0');
+    expect(await version({ ODONATA_BUNDLE: 'off' })).toBe(RELEASE);
   });
 
   it('is not what runs after an edit, not even one of the same size and time, until it is made anew', async () => {
     const { atime, mtime } = statSync(source);
-    writeFileSync(source, readFileSync(source, 'utf8').replace("version('0.1.0')", "version('0.9.9')"));
+    writeFileSync(source, readFileSync(source, 'utf8').replace('version(RELEASE)', "version('0.9.9')"));
     utimesSync(source, atime, mtime);
     expect(await version()).toBe('0.9.9');
     const { folder: old } = record();

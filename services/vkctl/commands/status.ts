@@ -8,10 +8,11 @@ import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/cohe
 import type { DataspaceLoss, FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
+import { isWireRefusal } from '@odonata/rpc/wire-version.ts';
 import type { Command } from 'commander';
 import { isRouter, type ServiceRecord } from '../cluster/record.ts';
 import { attachTo, type Elsewhere, elsewhere, runningRecord } from '../connection.ts';
-import { explain } from '../failure.ts';
+import { explain, Failure, oneLine } from '../failure.ts';
 import { json, plural, print, printError, routersAt, table } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
@@ -98,9 +99,11 @@ async function statusOf(
   const found: Status = { services: [], nodes: [], directory: [], losses: [], troubles: [] };
   const addresses = syslink.split(',').map((address) => ({ name: `router at ${address}`, address }));
   const credential = given ?? credentialFor(cluster, syslink);
-  const routers = await attach(cluster, addresses, found, credential);
+  const refused: Failure[] = [];
+  const routers = await attach(cluster, addresses, found, credential, (failure) => refused.push(failure));
   const [first] = routers;
   if (first === undefined) {
+    if (refused[0] !== undefined) throw refused[0];
     await attachTo(cluster, syslink, 1, credential); // Its failure says what is wrong.
     return found;
   }
@@ -188,8 +191,12 @@ async function attach(
   routers: readonly { name: string; address: string; socket?: string | undefined }[],
   found: Status,
   credential: Credential | undefined,
+  onRefused: (failure: Failure) => void = () => {},
 ): Promise<Router[]> {
-  const trouble = troubleOf(found);
+  const trouble = (name: string) => (error: unknown) => {
+    if (error instanceof Failure && isWireRefusal(error.cause)) onRefused(error);
+    return troubleOf(found)(name)(error);
+  };
   const attached = await Promise.all(
     routers.map(async ({ name, address, socket = address }) => {
       const to = await attachTo(cluster, socket, 2000, credential).catch(trouble(name));
@@ -213,8 +220,15 @@ async function nodeStatus(to: Connection, name: string, trouble: Trouble): Promi
   return { name, stats, vkernels: vkernels?.vkernels };
 }
 
+/** Of what answers; two where one is rolled to another. */
+const releases = ({ nodes, directory }: Pick<Status, 'nodes' | 'directory'>): string => {
+  const said = [...nodes.map(({ stats }) => stats?.wire), ...directory.map(({ wire }) => wire)];
+  const known = [...new Set(said.flatMap((wire) => (wire?.release ? [wire.release] : [])))].sort();
+  return known.length === 0 ? '' : `, version ${known.map(oneLine).join(' and ')}`;
+};
+
 function show(title: string, { services, nodes, directory, losses, troubles }: Status): void {
-  print(`${title}\n`);
+  print(`${title}${releases({ nodes, directory })}\n`);
   print(table(heads('SERVICE', 'STATE', '>PID', '>RESTARTS', 'SINCE', 'ADDRESS'), services.map(serviceRow)));
   if (nodes.length > 0) print(`\n${nodeTable(nodes)}\n\n${faultTable(nodes)}`);
   if (directory.length > 0) print(`\n${directoryTable(directory)}`);

@@ -11,6 +11,7 @@ import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { openChannel, openStream, type RpcChannel } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, type RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { agreeOnWire, isWireRefusal, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { KernelEvent } from './kernel.ts';
 
 export interface ControlLinkOptions {
@@ -66,11 +67,14 @@ export class ControlLink {
     const backoff = new Backoff({ firstMs: 20, maxMs: 500 });
     const patienceMs = this.#options.abandonedAfterMs ?? abandonedAfterMs;
     const closing = this.#closing.signal;
+    let refusal: string | undefined;
     while (!closing.aborted) {
       const sinceMs = performance.now();
       const error = await this.#attachOnce();
       if (closing.aborted) return;
       const nowMs = performance.now();
+      if (isWireRefusal(error) && error.details !== refusal) log.warn(error.details);
+      refusal = isWireRefusal(error) ? error.details : undefined;
       if (error.code === Code.PermissionDenied || error.code === Code.Unauthenticated) {
         onAbandoned(`the supervisor refuses it: ${error.message}`);
         return;
@@ -81,7 +85,8 @@ export class ControlLink {
         log.warn({ err: error.message }, 'the supervisor is gone');
       }
       if (nowMs - this.#aloneSinceMs > patienceMs) {
-        onAbandoned(`no supervisor for ${Math.round((nowMs - this.#aloneSinceMs) / 1000)} s`);
+        const why = refusal === undefined ? '' : `: ${refusal}`;
+        onAbandoned(`no supervisor for ${Math.round((nowMs - this.#aloneSinceMs) / 1000)} s${why}`);
         return;
       }
       await delay(backoff.nextDelayMs(), closing);
@@ -108,11 +113,27 @@ export class ControlLink {
     return new Promise((resolve) => {
       stream.on('error', (error) => resolve(fromServiceError(error)));
       stream.on('end', () => resolve(fromServiceError(new Error('the supervisor closed the line'))));
-      stream.on('data', onMessage);
+      let agreed = false;
+      stream.on('data', (message: AttachResponse) => {
+        if (agreed) {
+          onMessage(message);
+          return;
+        }
+        try {
+          // One of before says other things first.
+          const { event } = message;
+          agreeOnWire('vkerneld', event.case === 'welcome' ? event.value.wire : undefined, 'vkernel');
+          agreed = true;
+        } catch (error) {
+          resolve(fromServiceError(error));
+        }
+      });
       const untold = this.#unsent.flatMap((event) =>
         event.case === 'exited' ? [event.value.pid ?? 0n] : [],
       );
-      stream.write({ event: { case: 'hello', value: { name, token, pids: [...pids(), ...untold] } } });
+      stream.write({
+        event: { case: 'hello', value: { name, token, pids: [...pids(), ...untold], wire: wireSpoken() } },
+      });
       const unsent = this.#unsent;
       this.#unsent = [];
       this.#stream = stream;

@@ -13,6 +13,7 @@ import {
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { createRpcServer, failStream, type RpcServer, raw } from '@odonata/rpc/server.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ControlLink } from './control-link.ts';
 import { Kernel } from './kernel.ts';
@@ -48,7 +49,11 @@ class Supervisor {
           return;
         }
         this.#send = (event) => call.write({ event });
-        call.on('data', (request: AttachRequest) => this.received.push(request.event));
+        call.on('data', (request: AttachRequest) => {
+          if (request.event.case === 'hello')
+            call.write({ event: { case: 'welcome', value: { wire: wireSpoken() } } });
+          this.received.push(request.event);
+        });
         call.on('end', () => call.end());
       }),
     });

@@ -6,6 +6,7 @@ import { PmapService, type SessionRequest, type SessionResponse } from '@odonata
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { createRpcServer, failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { PmapSession } from './pmap-session.ts';
@@ -31,7 +32,7 @@ const say = (stream: Stream, event: unknown): void => {
   stream.write({ events: [{ request: 0n, event }] } as SessionResponse);
 };
 const welcome = (stream: Stream): void =>
-  say(stream, { case: 'welcome', value: { faultToken: new Uint8Array(16).fill(7) } });
+  say(stream, { case: 'welcome', value: { faultToken: new Uint8Array(16).fill(7), wire: wireSpoken() } });
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'odonata-session-'));

@@ -18,6 +18,8 @@ import { openChannel, openStream } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { WireGate } from '@odonata/rpc/wire-gate.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { handOver } from '@odonata/userfault/descriptor-door.ts';
 import { PmapError } from './pmap-interface.ts';
 import { Errno } from './wasi/errno.ts';
@@ -61,6 +63,7 @@ export class PmapSession {
   private readonly waitingForReady: (() => void)[] = [];
   private stream: ClientDuplexStream<SessionRequestInit, SessionResponse> | undefined;
   private ready = false;
+  private readonly gate: WireGate;
   private closed = false;
   /** Names the session, here and at the pmap manager that may come after this one. */
   private token: Uint8Array | undefined;
@@ -73,6 +76,7 @@ export class PmapSession {
 
   constructor(options: PmapSessionOptions) {
     this.o = options;
+    this.gate = new WireGate('vkernel', options.log);
     this.channel = openChannel(options.address);
     this.batch = new EventBatch((events) => {
       if (this.moving !== undefined) this.unsent.push(...events);
@@ -148,13 +152,18 @@ export class PmapSession {
     stream.on('end', () => this.lost(stream, new RpcError(Code.Unavailable, 'it ended the stream')));
     stream.write(
       create(SessionRequestSchema, {
-        events: [{ event: { case: 'hello', value: { name, userfaultToken: token, resumeToken } } }],
+        events: [
+          {
+            event: { case: 'hello', value: { name, userfaultToken: token, resumeToken, wire: wireSpoken() } },
+          },
+        ],
       }),
     );
   }
 
   private lost(stream: ClientDuplexStream<SessionRequestInit, SessionResponse>, error: RpcError): void {
     if (this.stream !== stream || this.closed) return;
+    this.gate.refused('pmapd', error);
     stream.cancel();
     this.stream = undefined;
     // One that knows of no session to resume is not the next one: it has nothing of ours.
@@ -225,6 +234,14 @@ export class PmapSession {
       if (event.case === 'handingOver') {
         this.move(stream);
         return;
+      }
+      if (event.case === 'welcome') {
+        try {
+          this.gate.agree(`${event.value.node}/pmapd`, event.value.wire);
+        } catch (error) {
+          this.lost(stream, fromServiceError(error));
+          return;
+        }
       }
       this.o.onEvent(event);
       if (event.case === 'welcome') this.welcomed(event.value.faultToken);
