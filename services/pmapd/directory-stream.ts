@@ -14,7 +14,7 @@ import { openChannel, openStream } from '@odonata/rpc/client.ts';
 import { fromServiceError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
-import { wireSpoken } from '@odonata/rpc/wire-version.ts';
+import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 
 type Stream = ClientDuplexStream<MessageInitShape<typeof HoldRequestSchema>, HoldResponse>;
 type StreamEvent = Extract<LinesEvent, { type: 'opened' | 'heard' | 'broke' }>;
@@ -61,7 +61,7 @@ export class DirectoryStream {
       for (const { event } of response.events) {
         if (event.case === 'welcome') {
           try {
-            this.gate.agree(`${event.value.replica} at ${this.replica}`, event.value.wire);
+            agreeOnWire(`${event.value.replica} at ${this.replica}`, event.value.wire, 'pmapd');
             this.refusal = undefined;
           } catch (error) {
             this.refuse(stream, number, error);

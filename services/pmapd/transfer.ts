@@ -18,7 +18,7 @@ import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
-import { wireSpoken } from '@odonata/rpc/wire-version.ts';
+import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
 import { HEAD_BYTES, PageBuffer, type PagePool } from './page-buffer.ts';
 
@@ -138,7 +138,7 @@ export class Transfers {
     });
     stream.on('data', ({ wire }: DeliverResponse) => {
       try {
-        this.gate.agree(`pmapd at ${address}`, wire);
+        agreeOnWire(`pmapd at ${address}`, wire, 'pmapd');
       } catch (error) {
         refuse(error);
         stream.cancel();

@@ -2,14 +2,16 @@
 // that `buf breaking` permits. Each message has a field more, and says something in it; each stream of events
 // carries some of a kind that nobody knows yet.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RELEASE } from '@odonata/rpc/wire-version.ts';
+import { generate, linkPackages, ROOT } from './checkout.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const COPIED = ['package.json', 'buf.yaml', 'buf.gen.yaml', 'proto', 'libs', 'services'];
 /** Of the field that each message has more. */
-export const LATER_FIELD = 'later_note';
+const LATER_FIELD = 'later_note';
+/** What its services say that they are. */
+export const LATER_RELEASE = `${RELEASE}-later`;
 const FIELD_NUMBER = 15_000;
 const EVENT_NUMBER = 15_001;
 
@@ -24,13 +26,10 @@ export function makeLaterVersion(folder: string): string {
   for (const path of protoFiles(folder)) edit(path, grow);
   edit(join(folder, 'libs/rpc/service.ts'), saysMore);
   edit(join(folder, 'libs/rpc/event-batch.ts'), sendsMore);
-  const bin = join(ROOT, 'node_modules/.bin');
-  const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
-  execFileSync('npm', ['run', '--silent', 'generate'], {
-    cwd: folder,
-    env,
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  edit(join(folder, 'libs/rpc/wire-version.ts'), (code) =>
+    code.replace(`'${RELEASE}'`, `'${LATER_RELEASE}'`),
+  );
+  generate(folder);
   return join(folder, 'services');
 }
 
@@ -46,19 +45,6 @@ function protoFiles(folder: string): string[] {
   const proto = join(folder, 'proto/odonata');
   const names = readdirSync(proto, { recursive: true, encoding: 'utf8' });
   return names.filter((name) => name.endsWith('.proto')).map((name) => join(proto, name));
-}
-
-/** The same packages, but the workspaces' own are the copies. */
-function linkPackages(folder: string): void {
-  const [from, to] = [join(ROOT, 'node_modules'), join(folder, 'node_modules')];
-  mkdirSync(join(to, '@odonata'), { recursive: true });
-  for (const name of readdirSync(from))
-    if (name !== '@odonata') symlinkSync(join(from, name), join(to, name));
-  for (const lib of readdirSync(join(folder, 'libs'))) {
-    const { name } = JSON.parse(readFileSync(join(folder, 'libs', lib, 'package.json'), 'utf8'));
-    const link = join(to, name);
-    symlinkSync(relative(dirname(link), join(folder, 'libs', lib)), link);
-  }
 }
 
 function edit(path: string, change: (text: string) => string): void {

@@ -4,14 +4,14 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, unlinkSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import * as grpc from '@grpc/grpc-js';
+import { RELEASE } from '@odonata/rpc/wire-version.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readHistories } from '../chaos/history.ts';
 import { judge } from '../chaos/report.ts';
 import { historyFolder, Workers } from '../chaos/workers.ts';
 import { TestCluster } from '../cluster/cluster.ts';
-import { Reflection } from '../operate/reflection.ts';
-import { expectCompatible, LATER_FIELD, makeLaterVersion } from './later-version.ts';
+import { previousRelease, takeRelease } from './earlier-release.ts';
+import { expectCompatible, LATER_RELEASE, makeLaterVersion } from './later-version.ts';
 
 const SEED = 20_061_001;
 const NOW = fileURLToPath(new URL('../../services', import.meta.url));
@@ -19,18 +19,27 @@ const NOW = fileURLToPath(new URL('../../services', import.meta.url));
 const EXPECTED_ENDS = /^done$|^ended by us$|stops|went away|shut down|no line: /;
 
 let folder: string;
-let later: string;
+/** The release before this one, where it has a tag in the history: that is rolled to this one. */
+const previous = previousRelease();
+/** What is rolled to what; that of `from` first, and some of it again in the end. */
+let from: { services: string; release: string };
+let to: { services: string; release: string };
 let link: string;
 let cluster: TestCluster;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'odonata-upgrade-'));
-  later = makeLaterVersion(join(folder, 'later'));
+  const now = { services: NOW, release: RELEASE };
+  const later = { services: makeLaterVersion(join(folder, 'later')), release: LATER_RELEASE };
+  [from, to] =
+    previous === undefined
+      ? [now, later]
+      : [{ services: takeRelease(previous, join(folder, 'earlier')), release: previous.slice(1) }, now];
   mkdirSync(historyFolder(folder));
   link = join(folder, 'services');
-  symlinkSync(NOW, link);
+  symlinkSync(from.services, link);
   cluster = await TestCluster.up({
-    nodes: 3,
+    nodes: 2,
     directories: 2,
     routers: 2,
     servicesDir: link,
@@ -47,16 +56,12 @@ function turn(to: string): void {
   symlinkSync(to, link);
 }
 
-async function isLater(address: string): Promise<boolean> {
-  const channel = new grpc.Client(address, grpc.credentials.createInsecure());
-  try {
-    const registry = await new Reflection(channel, 'v1').registryWith('odonata.coherency.v1.PageRun');
-    return registry
-      .getMessage('odonata.coherency.v1.PageRun')!
-      .fields.some(({ name }) => name === LATER_FIELD);
-  } finally {
-    channel.close();
-  }
+/** What a service says that it is; undefined: it is not asked. */
+async function releaseOf(name: string): Promise<string | undefined> {
+  const to = cluster.connection;
+  if (/^cohd/.test(name)) return (await to.cohd(name).getDirectoryStats({})).wire?.release;
+  if (/\/pmapd$/.test(name)) return (await to.pmapd(name.split('/')[0]!).getNodeStats({})).wire?.release;
+  return undefined;
 }
 
 test('the later version may run beside this one', () => {
@@ -79,17 +84,18 @@ test('all services in turn, forth and back, under work: nothing is wrong, nothin
   const over = new AbortController();
   const working = workers.run(over.signal);
   for (const [version, order] of [
-    [later, names],
-    [NOW, names.filter((name) => /^(cohd1|syslinkd1|node1.*)$/.test(name)).toReversed()],
+    [to, names],
+    [from, names.filter((name) => /^(cohd1|syslinkd1|node1.*)$/.test(name)).toReversed()],
   ] as const) {
-    turn(version);
+    turn(version.services);
     for (const name of order) {
       const { code, stderr } = await cluster.vkctl(['restart', name]);
       expect({ name, code, stderr }).toEqual({ name, code: 0, stderr: '' });
     }
-    for (const { name, address } of cluster.record.services)
-      if (/pmapd$|^cohd/.test(name) && order.includes(name))
-        expect({ name, later: await isLater(address) }).toEqual({ name, later: version === later });
+    for (const name of order) {
+      const release = await releaseOf(name);
+      if (release !== undefined) expect({ name, release }).toEqual({ name, release: version.release });
+    }
   }
   over.abort();
   await working;

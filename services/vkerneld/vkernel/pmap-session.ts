@@ -19,7 +19,7 @@ import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
-import { wireSpoken } from '@odonata/rpc/wire-version.ts';
+import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { handOver } from '@odonata/userfault/descriptor-door.ts';
 import { PmapError } from './pmap-interface.ts';
 import { Errno } from './wasi/errno.ts';
@@ -237,7 +237,7 @@ export class PmapSession {
       }
       if (event.case === 'welcome') {
         try {
-          this.gate.agree(`${event.value.node}/pmapd`, event.value.wire);
+          agreeOnWire(`${event.value.node}/pmapd`, event.value.wire, 'vkernel');
         } catch (error) {
           this.lost(stream, fromServiceError(error));
           return;
