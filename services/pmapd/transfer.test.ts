@@ -4,7 +4,10 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { stateWire } from '@odonata/coherency/wire.ts';
 import { DeliverRequestSchema } from '@odonata/proto/pmap/v1/pmap';
 import { Code } from '@odonata/rpc/error.ts';
+import { silentLog } from '@odonata/rpc/log.ts';
 import { rawOf } from '@odonata/rpc/service.ts';
+import { WireGate } from '@odonata/rpc/wire-gate.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { expect, test, vi } from 'vitest';
 import { transferHandlers } from './transfer.ts';
 
@@ -15,11 +18,12 @@ const state = stateWire.to('MODIFIED');
 function delivered(message: MessageInitShape<typeof DeliverRequestSchema>) {
   const step = vi.fn();
   const failed = vi.fn();
-  const call = new EventEmitter();
-  const { deliver } = transferHandlers({ memory: { step }, acceptsFor: () => true });
+  const call = Object.assign(new EventEmitter(), { getPeer: () => 'unix', write: () => true });
+  const gate = new WireGate('pmapd', silentLog());
+  const { deliver } = transferHandlers({ memory: { step }, acceptsFor: () => true }, gate);
   rawOf(deliver)!(call as never, {} as never);
   call.on('error', failed);
-  call.emit('data', create(DeliverRequestSchema, message));
+  call.emit('data', create(DeliverRequestSchema, { wire: wireSpoken(), ...message }));
   return { step, failed };
 }
 
@@ -39,5 +43,19 @@ test.each([
 ])('a message that %s fails its stream, and nothing else', (_, message) => {
   const { step, failed } = delivered(message);
   expect(failed.mock.lastCall).toMatchObject([{ code: Code.InvalidArgument }]);
+  expect(step).not.toHaveBeenCalled();
+});
+
+test('who speaks another version of the wire is refused, and its pages are not taken', () => {
+  const { step, failed } = delivered({
+    run,
+    state,
+    version: 3n,
+    data: new Uint8Array(PAGE_BYTES),
+    wire: undefined,
+  });
+  expect(failed.mock.lastCall).toMatchObject([
+    { code: Code.FailedPrecondition, details: expect.stringContaining('is older; upgrade it') },
+  ]);
   expect(step).not.toHaveBeenCalled();
 });

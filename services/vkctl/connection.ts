@@ -1,10 +1,13 @@
 // Which cluster a command means, and the way there (libs/client).
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Cluster } from '@odonata/client/cluster.ts';
 import type { Connection } from '@odonata/client/connection.ts';
 import type { Credential } from '@odonata/client/credential.ts';
 import { contextInUse, knownContext } from '@odonata/client/local/contexts.ts';
 import { locationOf, runningRecordAs } from '@odonata/client/local/running.ts';
 import { routersOf } from '@odonata/client/location.ts';
+import { RELEASE } from '@odonata/rpc/wire-version.ts';
 import { clusterName } from './cluster/paths.ts';
 import { type ClusterRecord, readRecord } from './cluster/record.ts';
 import { EXIT, Failure, told } from './failure.ts';
@@ -63,6 +66,7 @@ type Here = Pick<ClusterRecord, 'plan' | 'services'>;
 
 /** A cluster of this machine, as whoever started it. */
 export function attachHere(record: Here, deadlineMs?: number): Promise<Cluster> {
+  expectIdentities(record);
   const { cluster, routers, credential } = locationOf(record);
   return attachTo(cluster, routers, deadlineMs, credential);
 }
@@ -92,4 +96,15 @@ export async function withCluster<T>(
   } catch (error) {
     throw told(error);
   }
+}
+
+/** 0.1.0 made none. Its routers speak another version of the wire, too. @throws Failure */
+function expectIdentities({ plan }: Here): void {
+  if (plan.insecure || existsSync(join(plan.stateDir, 'identity'))) return;
+  throw new Failure(
+    `cluster "${plan.cluster}" was started by a release without identities, older than this vkctl`,
+    {
+      fix: `Its own vkctl saves its dataspaces and ends it; docs/upgrade.md says how to move them to ${RELEASE}.`,
+    },
+  );
 }

@@ -8,6 +8,7 @@ import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/cohe
 import type { DataspaceLoss, FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
+import { fromServiceError } from '@odonata/rpc/error.ts';
 import { isWireRefusal } from '@odonata/rpc/wire-version.ts';
 import type { Command } from 'commander';
 import { isRouter, type ServiceRecord } from '../cluster/record.ts';
@@ -194,7 +195,7 @@ async function attach(
   onRefused: (failure: Failure) => void = () => {},
 ): Promise<Router[]> {
   const trouble = (name: string) => (error: unknown) => {
-    if (error instanceof Failure && isWireRefusal(error.cause)) onRefused(error);
+    if (isWireRefusal(error)) onRefused(new Failure(fromServiceError(error).details, { cause: error }));
     return troubleOf(found)(name)(error);
   };
   const attached = await Promise.all(
