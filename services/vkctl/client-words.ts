@@ -27,10 +27,16 @@ const WORDS: { [R in ClientReason]?: (about: ClientReasons[R]) => Words } = {
     fix: 'Use host:port, several with commas.',
     usage: true,
   }),
-  NO_IDENTITY: ({ tlsDir, why }) => ({
-    what: `${tlsDir} holds no identity to show to the cluster: ${why}`,
-    fix: 'Give ODONATA_TLS_DIR a folder with tls.crt, tls.key and ca.crt.',
-  }),
+  NO_IDENTITY: ({ tlsDir, why }) =>
+    /ENOENT/.test(why)
+      ? {
+          what: `${tlsDir} is gone, and with it what shows the cluster who you are`,
+          fix: 'End a cluster of this machine with: vkctl down. For one elsewhere give ODONATA_TLS_DIR a folder with tls.crt, tls.key and ca.crt.',
+        }
+      : {
+          what: `${tlsDir} holds no identity to show to the cluster: ${why}`,
+          fix: 'Give ODONATA_TLS_DIR a folder with tls.crt, tls.key and ca.crt.',
+        },
   NOT_UP: ({ cluster }) => ({
     what: `cluster "${cluster}" is not up`,
     fix: `Start it with: vkctl up${flagOf(cluster)}`,

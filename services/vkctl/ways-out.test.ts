@@ -84,7 +84,10 @@ test('two at once: one starts it; its folders deleted it is still seen, and ende
   expect(second).toMatchObject({ status: 1, stderr: oneLine(/is already (starting|up) .*vkctl down/) });
 
   rmSync(paths.stateDir, { recursive: true });
-  expect(vkctl('ps')).toMatchObject({ status: 0, stderr: '' });
+  await vi.waitFor(() => expect(vkctl('ps')).toMatchObject({ status: 0, stderr: '' }), {
+    timeout: 10_000,
+    interval: 100,
+  });
   expect(vkctl(...UP)).toMatchObject({ status: 1, stderr: oneLine(/is already up/) });
   // Another home: neither is it said to be down, nor is it ended.
   const elsewhere = { ...env, ODONATA_HOME: `${home}-other` };

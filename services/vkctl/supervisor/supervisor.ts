@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { identityDir } from '../cluster/certificates.ts';
 import { compileCache } from '../cluster/compile-cache.ts';
 import { makeFolder } from '../cluster/folder.ts';
 import { identify } from '../cluster/identity.ts';
@@ -14,6 +15,7 @@ import { clearRemains, MARK } from '../cluster/remains.ts';
 import { takeReplaceRequest } from '../cluster/replace.ts';
 import { forgetVolatile } from './forget-volatile.ts';
 import { Janitor } from './janitor.ts';
+import { KeptIdentities } from './kept-identities.ts';
 import { replicaNames, routerPortsOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
 import { StoreKeeper } from './store-keeper.ts';
 import { SupervisedService } from './supervised-service.ts';
@@ -42,6 +44,7 @@ export class Supervisor {
   readonly #startedMs = Date.now();
   #stopped: Promise<void> | undefined;
   #writing: NodeJS.Timeout | undefined;
+  #natsConfig = '';
   #later: NodeJS.Timeout | undefined;
 
   constructor({ plan, paths, lock, log }: SupervisorOptions) {
@@ -80,18 +83,28 @@ export class Supervisor {
   start(): void {
     this.#janitor.start();
     this.#write();
+    const identities = this.#plan.insecure ? undefined : new KeptIdentities(identityDir(this.#plan));
     this.#writing = setInterval(() => {
+      if (identities?.look())
+        this.#log.warn('the folder of the cluster was deleted: its identities are there again');
+      if (!existsSync(natsConfigFile(this.#plan.stateDir)) && existsSync(this.#plan.stateDir))
+        this.#writeNatsConfig();
       if (!existsSync(this.#paths.clusterFile)) this.#write();
     }, RECORD_MS);
     const { natsDir } = this.#paths;
     mkdirSync(natsDir, { recursive: true, mode: 0o700 });
     const users = this.#plan.insecure ? '' : makeNatsUsers(this.#plan, replicaNames(this.#plan));
-    writeFileSync(natsConfigFile(this.#plan.stateDir), natsConfig(natsDir) + users, { mode: 0o600 });
+    this.#natsConfig = natsConfig(natsDir) + users;
+    this.#writeNatsConfig();
     const [nats, ...others] = this.#services;
     nats!.start();
     this.#keeper.start();
     if (this.#plan.hadStore) void this.#goOn(others);
     else for (const service of others) service.start();
+  }
+
+  #writeNatsConfig(): void {
+    writeFileSync(natsConfigFile(this.#plan.stateDir), this.#natsConfig, { mode: 0o600 });
   }
 
   /** Who the supervisor is to NATS. */
