@@ -27,7 +27,8 @@ export class UnixDoors {
     await removeStaleSocket(path);
     expectPrivate(dirname(path), address);
     const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
-    const door = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    // HTTP/2 never half-closes: an end of the other side is its end, also where that was killed and nobody writes to it.
+    const door = createServer({ noDelay: true }, (socket) => {
       socket.on('error', () => {}); // The session tells who cares.
       if (this.#isOurs(socket, address)) injector.injectConnection(socket);
       else socket.destroy();
