@@ -5,7 +5,7 @@ export { Cluster, type ConnectOptions, connect } from './cluster.ts';
 export type { Connection, Node } from './connection.ts';
 export type { Credential } from './credential.ts';
 export type { DataspaceDetail } from './dataspace-detail.ts';
-export type { ByteRange, Dataspaces, Load, Loaded, Through } from './dataspaces.ts';
+export type { ByteRange, Dataspaces, Load, Loaded, Owning, Through } from './dataspaces.ts';
 export type { EventFilter, EventList, Events } from './events.ts';
 export type { Where } from './location.ts';
 export type { Place } from './placement.ts';

@@ -11,6 +11,9 @@ export interface LoadOptions {
   sizeBytes: number;
   /** So many bytes must come; 0, or missing: as many as there are. */
   loadBytes?: number;
+  /** To make it with. */
+  mode?: number | undefined;
+  group?: string | undefined;
   bytes: AsyncIterable<Uint8Array>;
   onProgress?: (loadedBytes: number) => void;
   signal?: AbortSignal;
@@ -18,12 +21,12 @@ export interface LoadOptions {
 
 /** Writes bytes into a dataspace from its start: all, or what broke off does not look whole. Returns how many. */
 export async function loadDataspace(to: Connection, node: string, options: LoadOptions): Promise<number> {
-  const { name, loadBytes = 0 } = options;
+  const { name, loadBytes = 0, mode, group } = options;
   const silence = new Silence(`the load of "${name}" through ${node}`, options.signal);
   let loadedBytes = 0;
   async function* requests() {
     let sentBytes = 0;
-    yield { name, sizeBytes: BigInt(options.sizeBytes), loadBytes: BigInt(loadBytes) };
+    yield { name, sizeBytes: BigInt(options.sizeBytes), loadBytes: BigInt(loadBytes), mode, group };
     // How long the bytes take is the caller's matter.
     silence.paused();
     for await (const chunk of options.bytes) {

@@ -1,7 +1,8 @@
 // Dataspaces as a whole: make, list, load, save, sync, remove. One memory, so any node serves; the directory knows where
 // pages are.
 import { hostname, userInfo } from 'node:os';
-import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
+import { create } from '@bufbuild/protobuf';
+import { type Dataspace, DataspaceUsageSchema } from '@odonata/proto/coherency/v1/coherency';
 import type { DataspaceLoss, StatResponse } from '@odonata/proto/pmap/v1/pmap';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -23,7 +24,15 @@ export interface Through {
   signal?: AbortSignal;
 }
 
-export interface Load extends Through {
+/** Of what is made: who may do what with it. */
+export interface Owning {
+  /** As of a file, without execution: 0o640; absent: 0o600, its owner alone. */
+  mode?: number;
+  /** That the mode is about, one of the caller's; absent: none. */
+  group?: string;
+}
+
+export interface Load extends Through, Owning {
   /** To make it with. Absent: it keeps its size, or is made as large as `lengthBytes`. */
   sizeBytes?: number;
   /** So many bytes must come; absent: those of an array, else as many as there are, and zeros after them. */
@@ -56,10 +65,11 @@ export class Dataspaces {
   async create(
     name: string,
     sizeBytes: number | bigint,
-    { durable = false, ...through }: Through & { durable?: boolean } = {},
+    { durable = false, mode, group, ...through }: Through & Owning & { durable?: boolean } = {},
   ): Promise<Dataspace | undefined> {
     const { client, signal } = await this.#through(through);
-    const { dataspace } = await client.create({ name, sizeBytes: BigInt(sizeBytes), durable }, { signal });
+    const request = { name, sizeBytes: BigInt(sizeBytes), durable, mode, group };
+    const { dataspace } = await client.create(request, { signal });
     return dataspace;
   }
 
@@ -84,12 +94,16 @@ export class Dataspaces {
     const losses = new Map(
       all.length === 0 ? [] : (await this.losses('', options)).map((loss) => [loss.name, loss]),
     );
-    for (const { name } of all) {
+    for (const dataspace of all) {
+      const { name } = dataspace;
       try {
         const detail = await this.#again(options.signal, (signal) => usageOf(this.#to, name, signal));
         yield losses.has(name) ? { ...detail, loss: losses.get(name) } : detail;
       } catch (error) {
-        if (!RpcError.is(error, Code.NotFound)) throw error;
+        // Of one's own that one may not read there is no more to tell.
+        if (RpcError.is(error, Code.PermissionDenied))
+          yield { dataspace, usage: create(DataspaceUsageSchema) };
+        else if (!RpcError.is(error, Code.NotFound)) throw error;
       }
     }
   }
@@ -120,8 +134,9 @@ export class Dataspaces {
     const node = await this.#node({ ...options, signal });
     const wasThere = await this.#isThere(name, signal);
     const sizeBytes = options.sizeBytes ?? (await this.#sizeToMake(name, lengthBytes, signal));
-    const { onProgress } = options;
-    const load = { name, sizeBytes, loadBytes: lengthBytes, bytes: source, onProgress, signal };
+    const { onProgress, mode, group } = options;
+    const about = { name, sizeBytes, loadBytes: lengthBytes, mode, group };
+    const load = { ...about, bytes: source, onProgress, signal };
     try {
       return { bytes: await loadDataspace(this.#to, node, load), node };
     } catch (error) {
@@ -147,6 +162,21 @@ export class Dataspaces {
     const { client, signal } = await this.#through(through);
     const { pages } = await client.sync({ name, ...range }, { deadlineMs, signal });
     return pages;
+  }
+
+  /**
+   * Changes whose it is, and who may do what with it; what is absent stays. Programs that have it open keep what they had.
+   * @throws RpcError PERMISSION_DENIED where it is somebody else's, or another owner is wanted and one is no admin
+   */
+  async own(
+    name: string,
+    wanted: Owning & { owner?: string },
+    options: { signal?: AbortSignal } = {},
+  ): Promise<Dataspace | undefined> {
+    return await this.#again(options.signal, async (signal) => {
+      const directory = await this.#to.directory(signal);
+      return (await directory.setOwnership({ name, ...wanted }, { signal })).dataspace;
+    });
   }
 
   /** @throws RpcError FAILED_PRECONDITION while somebody maps it */

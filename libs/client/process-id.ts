@@ -1,14 +1,14 @@
 // A pid is its node's index and a number on that node: 200007 is the 7th process of node 2.
 import { Code } from '@odonata/rpc/error.ts';
+import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
 import { clientError } from './client-error.ts';
 import type { Connection } from './connection.ts';
 
-const PIDS_PER_NODE = 100_000n;
 const ANSWER_MS = 5_000;
 
 /** The node that runs, or ran, this process. @throws RpcError NOT_FOUND: there is no such node */
 export async function nodeOfPid(to: Connection, pid: bigint, signal?: AbortSignal): Promise<string> {
-  const index = Number(pid / PIDS_PER_NODE);
+  const index = Number(pid / BigInt(PIDS_PER_NODE));
   const node = (await to.nodes(signal)).find((candidate) => candidate.index === index);
   if (node) return node.name;
   const { cluster } = to;

@@ -38,9 +38,11 @@ extern "C" {
 /** Results that a program is likely to tell apart; any other WASI errno may come too. */
 enum {
   ODONATA_OK = 0,
+  ODONATA_EACCES = 2,     /* the dataspace belongs to somebody who does not allow it */
   ODONATA_EAGAIN = 6,     /* wait32: the word does not hold the expected value */
   ODONATA_EBADF = 8,      /* no such dataspace id in this process */
   ODONATA_EDEADLK = 16,   /* lock: waiting would never end */
+  ODONATA_EDQUOT = 19,    /* ds_open: its user owns as many dataspaces as they may */
   ODONATA_EEXIST = 20,    /* ds_open: exists with another size, or EXCLUSIVE was asked */
   ODONATA_EFAULT = 21,    /* a pointer outside linear memory */
   ODONATA_EINVAL = 28,    /* unaligned, empty or out of range */
@@ -86,7 +88,8 @@ struct odonata_stat {
 
 /**
  * Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for one
- * that exists it must be the same (else EEXIST), or 0 for "whatever it is".  A new dataspace reads as zeros.
+ * that exists it must be the same (else EEXIST), or 0 for "whatever it is".  A new dataspace reads as zeros, and is
+ * its user's alone (docs/ownership.md).
  */
 ODONATA_IMPORT("ds_open")
 int32_t odonata_ds_open(const char *name, uint32_t name_len, uint64_t size, int32_t flags,

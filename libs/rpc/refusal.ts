@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import {
   BadRequestSchema,
+  QuotaFailureSchema,
   ResourceInfoSchema,
   RetryInfoSchema,
 } from '@odonata/proto/google/rpc/error_details';
@@ -32,6 +33,12 @@ export function notFound(
 export function invalidField(field: string, reason: string, options?: ErrorOptions): RpcError {
   const detail = create(BadRequestSchema, { fieldViolations: [{ field, description: reason }] });
   return new RpcError(Code.InvalidArgument, reason, { ...options, more: [detail] });
+}
+
+/** RESOURCE_EXHAUSTED with a QuotaFailure: somebody has as many as they may. @param subject `user:alice` */
+export function overQuota(subject: string, reason: string): RpcError {
+  const detail = create(QuotaFailureSchema, { violations: [{ subject, description: reason }] });
+  return new RpcError(Code.ResourceExhausted, reason, { more: [detail] });
 }
 
 /** An error that passes: the same call may succeed after so many milliseconds. */

@@ -38,6 +38,13 @@ export const cohdConfig = {
     .max(60_000)
     .default(3_000)
     .describe('milliseconds after which a silent holder is dead'),
+  userDataspaces: z
+    .number()
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(10_000)
+    .describe('dataspaces that one user may own'),
   syslink: syslinkAddresses(),
 };
 

@@ -1,14 +1,19 @@
 // The methods of odonata.coherency.v1.DirectoryService.
+import { Role } from '@odonata/proto/auth/v1/access';
 import type { DirectoryService, HolderEvent, HoldRequest } from '@odonata/proto/coherency/v1/coherency';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import { ANYONE } from '@odonata/rpc/identity/identity.ts';
+import { type Requester, requesterOf, THE_SERVICE } from '@odonata/rpc/identity/requester.ts';
 import { InOrder } from '@odonata/rpc/in-order.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
+import type { CallContext } from '@odonata/rpc/service.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { CoherencyService } from './coherency-service.ts';
-import { Loads } from './loads.ts';
+import { Loads, untilDone } from './loads.ts';
+import { changed, expectAllowed, expectOwner, isSeenBy, ownershipFor } from './ownership.ts';
 import { checkName, type DataspaceRecord, expectSize, notKnown, type Registry } from './registry.ts';
 import type { HolderStream } from './streams.ts';
 import { lossesOf, ownLosses, shardUsage, usageOf } from './usage.ts';
@@ -20,11 +25,20 @@ const wire = (record: DataspaceRecord) => ({
   creator: record.creator,
   creatorIncarnation: record.creatorIncarnation,
   durable: record.durable,
+  owner: record.owner,
+  group: record.group,
+  mode: record.mode,
   ...(record.load && { load: record.load }),
 });
 
 /** Dataspaces with losses that one answer names. */
 const LOSSES_MAX = 1000;
+
+/** Who asks: themselves, or through the pmap manager of a node, which says for whom, and means itself where it does not. */
+function asks(ctx: CallContext, said: Requester | undefined): Requester {
+  const speaksForOthers = ctx.caller.role === Role.PMAPD || ctx.caller === ANYONE;
+  return speaksForOthers ? (said ?? THE_SERVICE) : requesterOf(ctx);
+}
 
 export function directoryHandlers(
   service: CoherencyService,
@@ -32,10 +46,11 @@ export function directoryHandlers(
   /** Addresses of replicas that live, by name. */
   replicas: () => ReadonlyMap<string, string>,
   gate: WireGate,
+  { userDataspaces }: { userDataspaces: number },
 ): Handlers<typeof DirectoryService> {
   /** By name: the second sees what the first made. */
   const creating = new InOrder<string>();
-  const loads = new Loads(registry, service);
+  const loads = new Loads(registry, service, userDataspaces);
 
   function known(name: string): DataspaceRecord {
     const record = registry.get(name);
@@ -80,23 +95,42 @@ export function directoryHandlers(
       call.on('error', gone);
     }),
 
-    async createDataspace({ name, sizeBytes, creator, creatorIncarnation, exclusive, durable }) {
+    async createDataspace(request, ctx) {
+      const { name, sizeBytes, creator, creatorIncarnation, exclusive, durable } = request;
       checkName(name);
+      const by = asks(ctx, request.requester);
+      const make = () => {
+        const ownership = ownershipFor(by, request);
+        if (!by.all) registry.expectQuota(ownership.owner, userDataspaces);
+        return registry.create({ name, sizeBytes, creator, creatorIncarnation, durable, ...ownership });
+      };
       return await creating.run(name, async () => {
         const existing = registry.get(name);
         const { record, created } =
-          existing === undefined
-            ? await registry.create({ name, sizeBytes, creator, creatorIncarnation, durable })
-            : { record: existing, created: false };
+          existing === undefined ? await make() : { record: existing, created: false };
+        const may = created ? { read: true, write: true } : expectAllowed(record, by, 'read');
         if (!created) expectSame(record, sizeBytes, exclusive, durable);
-        return { dataspace: wire(record), created };
+        return { dataspace: wire(record), created, allowed: may };
       });
     },
 
-    async getDataspace({ name, withoutUsage }) {
+    async getDataspace({ name, withoutUsage, requester, forWriting }, ctx) {
       const record = known(name);
-      if (withoutUsage) return { dataspace: wire(record) };
-      return { dataspace: wire(record), usage: await usageOf(record, service, [...replicas().values()]) };
+      const may = expectAllowed(record, asks(ctx, requester), forWriting ? 'write' : 'read');
+      const about = { dataspace: wire(record), allowed: may };
+      if (withoutUsage) return about;
+      return { ...about, usage: await usageOf(record, service, [...replicas().values()]) };
+    },
+
+    async setOwnership({ name, ...wanted }, ctx) {
+      const by = requesterOf(ctx);
+      const record = await untilDone(name, async () => {
+        const before = known(name);
+        return await registry.own(before, changed(before, by, wanted));
+      });
+      const { owner, group, mode } = record;
+      ctx.log.info({ dataspace: name, owner, group, mode, by: by.user }, 'a dataspace is owned otherwise');
+      return { dataspace: wire(record) };
     },
 
     getShardUsage({ dataspace }) {
@@ -106,21 +140,25 @@ export function directoryHandlers(
       return shardUsage(record, service);
     },
 
-    listDataspaces({ pageSize, pageToken }) {
-      const { items, nextPageToken } = pageOf(registry.list(), (r) => r.name, pageSize, pageToken);
+    listDataspaces({ pageSize, pageToken, requester }, ctx) {
+      const by = asks(ctx, requester);
+      const all = registry.list();
+      const seen = by.all ? all : all.filter((record) => isSeenBy(record, by));
+      const { items, nextPageToken } = pageOf(seen, (r) => r.name, pageSize, pageToken);
       return { dataspaces: items.map(wire), nextPageToken };
     },
 
-    async deleteDataspace({ name }) {
+    async deleteDataspace({ name, requester }, ctx) {
       const record = known(name);
+      expectOwner(record, asks(ctx, requester), 'remove');
       service.expectUnmapped(record);
       await registry.remove(record);
       return {};
     },
 
-    async beginLoad(request) {
+    async beginLoad(request, ctx) {
       checkName(request.name);
-      return { dataspace: wire(await loads.begin(request)) };
+      return { dataspace: wire(await loads.begin(request, asks(ctx, request.requester))) };
     },
 
     async endLoad(request) {
@@ -132,9 +170,10 @@ export function directoryHandlers(
       return await loads.abandon(request);
     },
 
-    async listLosses({ dataspace, thisReplica, withRuns, firstPage }) {
+    async listLosses({ dataspace, thisReplica, withRuns, firstPage, requester }, ctx) {
+      const by = ctx.caller.role === Role.COHD ? THE_SERVICE : asks(ctx, requester);
       const records = dataspace === 0n ? registry.list() : [registry.byId(dataspace)];
-      const known = records.filter((record) => record !== undefined);
+      const known = records.filter((record) => record !== undefined).filter((record) => isSeenBy(record, by));
       const asked = { dataspace, withRuns: withRuns && dataspace !== 0n, firstPage };
       const losses = thisReplica
         ? ownLosses(known, service, asked)
@@ -148,8 +187,11 @@ export function directoryHandlers(
       };
     },
 
-    acceptLoss({ name, pages, by }, { log }) {
-      const { id } = known(name);
+    acceptLoss({ name, pages, by, requester }, ctx) {
+      const { log } = ctx;
+      const record = known(name);
+      expectAllowed(record, asks(ctx, requester), 'write');
+      const { id } = record;
       log.warn({ dataspace: name, id, pages, by }, 'a loss is accepted: lost pages begin anew as zeros');
       service.lossAccepted(name, pages, by);
       return {};

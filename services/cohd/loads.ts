@@ -8,8 +8,10 @@
 //   end, of another             ABORTED, and marked again: both have written
 //   abandon                     made by it: removed; else it stays marked
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Requester } from '@odonata/rpc/identity/requester.ts';
 import { InOrder } from '@odonata/rpc/in-order.ts';
 import type { CoherencyService } from './coherency-service.ts';
+import { expectAllowed, ownershipFor } from './ownership.ts';
 import { type DataspaceRecord, expectSize, notKnown, type Registry, type UnendedLoad } from './registry.ts';
 
 /** Who meets others at one name more often than this gives up. */
@@ -22,6 +24,9 @@ export interface BegunLoad {
   load: bigint;
   creator: string;
   creatorIncarnation: bigint;
+  /** To make it with. */
+  mode?: number;
+  group: string;
 }
 
 export interface NamedLoad {
@@ -33,16 +38,19 @@ export interface NamedLoad {
 export class Loads {
   private readonly registry: Registry;
   private readonly service: CoherencyService;
+  private readonly userDataspaces: number;
   /** By name. */
   private readonly turns = new InOrder<string>();
 
-  constructor(registry: Registry, service: CoherencyService) {
+  /** @param userDataspaces that one user may own */
+  constructor(registry: Registry, service: CoherencyService, userDataspaces: number) {
     this.registry = registry;
     this.service = service;
+    this.userDataspaces = userDataspaces;
   }
 
-  begin(wanted: BegunLoad): Promise<DataspaceRecord> {
-    return this.turns.run(wanted.name, () => untilDone(wanted.name, () => this.tryToBegin(wanted)));
+  begin(wanted: BegunLoad, by: Requester): Promise<DataspaceRecord> {
+    return this.turns.run(wanted.name, () => untilDone(wanted.name, () => this.tryToBegin(wanted, by)));
   }
 
   end(ended: NamedLoad & { loadedBytes: bigint }): Promise<void> {
@@ -57,21 +65,25 @@ export class Loads {
     return this.turns.run(about.name, () => untilDone(about.name, () => this.tryToAbandon(about)));
   }
 
-  private async tryToBegin(wanted: BegunLoad): Promise<DataspaceRecord | undefined> {
+  private async tryToBegin(wanted: BegunLoad, by: Requester): Promise<DataspaceRecord | undefined> {
     const { name, sizeBytes, load: id, creator, creatorIncarnation } = wanted;
     const existing = this.registry.get(name);
+    if (existing !== undefined) expectAllowed(existing, by, 'write');
     // Before anything is marked or made.
     const has =
       existing?.load?.made === false || existing?.load === undefined ? existing?.sizeBytes : undefined;
     expectRoom(wanted, has ?? (sizeBytes || (existing?.sizeBytes ?? 0n)));
+    // What is made anew stays whose it was.
+    const { owner, group, mode } = existing ?? ownershipFor(by, wanted);
     const make = (bytes: bigint, durable: boolean) => {
       const { loadBytes: least } = wanted;
       const load = { id, bytes: least || bytes, least, made: true };
       const about = { name, sizeBytes: bytes, creator, creatorIncarnation, durable, load };
-      return this.registry.create(about);
+      return this.registry.create({ ...about, owner, group, mode });
     };
     if (existing === undefined) {
       if (sizeBytes === 0n) throw notKnown(name);
+      if (!by.all) this.registry.expectQuota(owner, this.userDataspaces);
       const { record, created } = await make(sizeBytes, false);
       return created ? record : undefined;
     }
@@ -142,7 +154,7 @@ function larger(load: UnendedLoad, other: UnendedLoad | undefined): UnendedLoad 
 }
 
 /** @param attempt undefined: another replica was faster, and what it did is known now */
-async function untilDone<T>(name: string, attempt: () => Promise<T | undefined>): Promise<T> {
+export async function untilDone<T>(name: string, attempt: () => Promise<T | undefined>): Promise<T> {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const done = await attempt();
     if (done !== undefined) return done;

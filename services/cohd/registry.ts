@@ -4,11 +4,12 @@ import type { Bus } from '@odonata/bus/bus.ts';
 import { apiCode } from '@odonata/bus/jetstream-error.ts';
 import { keyOf, nameOf, storedJson } from '@odonata/bus/stored.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { invalidField, notFound } from '@odonata/rpc/refusal.ts';
+import { invalidField, notFound, overQuota } from '@odonata/rpc/refusal.ts';
 import type { KV, KvEntry } from 'nats';
 import { z } from 'zod';
+import { NOBODYS, OPEN, type Ownership } from './ownership.ts';
 
-export interface DataspaceRecord {
+export interface DataspaceRecord extends Ownership {
   id: bigint;
   name: string;
   sizeBytes: bigint;
@@ -60,6 +61,10 @@ const stored = z.object({
     })
     .optional(),
   loaded: z.coerce.bigint().optional(),
+  /** Missing: of before dataspaces had owners. */
+  owner: z.string().default(OPEN.owner),
+  group: z.string().default(OPEN.group),
+  mode: z.number().default(OPEN.mode),
 });
 
 function entryOf(entry: KvEntry): Entry {
@@ -95,6 +100,8 @@ export class Registry {
   private readonly bucket: KV;
   private readonly byName = new Map<string, Entry>();
   private readonly ids = new Map<bigint, DataspaceRecord>();
+  /** How many each owns. */
+  private readonly owned = new Map<string, number>();
   private readonly onRemoved: (record: DataspaceRecord) => void;
   private seen = 0n;
   private stop: () => void = () => {};
@@ -129,11 +136,21 @@ export class Registry {
     const { record } = entry;
     const known = this.byName.get(record.name)?.record;
     if (known !== undefined && known.id !== record.id) this.drop(known);
+    else if (known !== undefined) this.count(known.owner, -1);
+    this.count(record.owner, 1);
     this.byName.set(record.name, entry);
     this.ids.set(record.id, record);
   }
 
+  private count(owner: string, more: number): void {
+    const count = this.ownedBy(owner) + more;
+    if (count > 0) this.owned.set(owner, count);
+    else this.owned.delete(owner);
+  }
+
   private drop(record: DataspaceRecord): void {
+    // As it is known here: it may have another owner by now.
+    this.count((this.ids.get(record.id) ?? record).owner, -1);
     this.byName.delete(record.name);
     this.ids.delete(record.id);
     this.onRemoved(record);
@@ -145,6 +162,18 @@ export class Registry {
 
   byId(id: bigint): DataspaceRecord | undefined {
     return this.ids.get(id);
+  }
+
+  /** How many dataspaces somebody owns. */
+  ownedBy(owner: string): number {
+    return this.owned.get(owner) ?? 0;
+  }
+
+  /** @throws RpcError RESOURCE_EXHAUSTED where somebody may own no more; what is nobody's in particular counts for nobody */
+  expectQuota(owner: string, most: number): void {
+    if (owner === NOBODYS || this.ownedBy(owner) < most) return;
+    const fix = 'remove some (vkctl ds rm), or raise --user-dataspaces of cohd';
+    throw overQuota(`user:${owner}`, `${owner} owns ${most} dataspaces, the most of one user: ${fix}`);
   }
 
   list(): DataspaceRecord[] {
@@ -161,7 +190,7 @@ export class Registry {
       );
     }
     if (this.byName.size >= DATASPACES_MAX) {
-      throw new RpcError(Code.ResourceExhausted, `the cluster has ${DATASPACES_MAX} dataspaces; remove some`);
+      throw overQuota('cluster', `the cluster has ${DATASPACES_MAX} dataspaces; remove some`);
     }
     const key = keyOf(wanted.name);
     return await this.ask(async () => {
@@ -190,11 +219,22 @@ export class Registry {
     record: DataspaceRecord,
     { load, loaded }: Pick<DataspaceRecord, 'load' | 'loaded'>,
   ): Promise<DataspaceRecord | undefined> {
-    const before = this.byName.get(record.name);
-    if (before?.record.id !== record.id) return undefined;
-    const key = keyOf(record.name);
     const { load: _, loaded: __, ...same } = record;
-    const after: DataspaceRecord = { ...same, ...(load && { load }), ...(loaded && { loaded }) };
+    return await this.replace(record, { ...same, ...(load && { load }), ...(loaded && { loaded }) });
+  }
+
+  /** The same for whose it is. */
+  async own(record: DataspaceRecord, ownership: Ownership): Promise<DataspaceRecord | undefined> {
+    return await this.replace(record, { ...record, ...ownership });
+  }
+
+  private async replace(
+    record: DataspaceRecord,
+    after: DataspaceRecord,
+  ): Promise<DataspaceRecord | undefined> {
+    const before = this.byName.get(record.name);
+    if (before?.record !== record) return undefined;
+    const key = keyOf(record.name);
     return await this.ask(async () => {
       try {
         const revision = BigInt(await this.bucket.update(key, storedJson(after), Number(before.revision)));

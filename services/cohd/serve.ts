@@ -58,7 +58,7 @@ export async function serve(
   const gate = new WireGate('cohd', log);
   cohdMetrics(metrics, led, registry);
   metricsServer.notReady = () => (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
-  const handlers = directoryHandlers(service, registry, () => led.live, gate);
+  const handlers = directoryHandlers(service, registry, () => led.live, gate, config);
   const server = createRpcServer({ name: replica, log, meter }).add(DirectoryService, handlers);
   server.add(EventService, events.handlers());
   if (config.socket) await server.listen(`unix:${config.socket}`);

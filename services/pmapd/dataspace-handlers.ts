@@ -2,7 +2,8 @@
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { DataspaceService } from '@odonata/proto/pmap/v1/pmap';
 import { invalidField } from '@odonata/rpc/refusal.ts';
-import type { Handlers } from '@odonata/rpc/server.ts';
+import type { Handlers } from '@odonata/rpc/service.ts';
+import { asked } from './asked.ts';
 import { loadDataspace } from './load.ts';
 import { acceptLoss, listLosses } from './losses.ts';
 import type { Node } from './node.ts';
@@ -12,49 +13,48 @@ const CHUNK_BYTES = 1 << 20;
 
 export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService> {
   return {
-    async create({ name, sizeBytes, durable }, { requestId }) {
+    async create({ name, sizeBytes, durable, mode, group }, ctx) {
       if (sizeBytes === 0n) throw invalidField('size_bytes', 'size_bytes: at least 1');
-      const { dataspace, created } = await node.openDataspace(name, sizeBytes, {
-        exclusive: true,
-        durable,
-        requestId,
-      });
-      const { id } = dataspace;
-      return { dataspace: { id, name, sizeBytes, durable, creator: created ? node.name : '' } };
+      const made = { exclusive: true, durable, mode, group };
+      const { about } = await node.openDataspace(name, sizeBytes, { ...made, ...asked(ctx) });
+      return { dataspace: about };
     },
-    async list({ pageSize, pageToken }, { requestId }) {
-      const page = { pageSize, pageToken };
+    async list({ pageSize, pageToken }, ctx) {
+      const { requester, requestId } = asked(ctx);
+      const page = { pageSize, pageToken, requester };
       const { dataspaces, nextPageToken } = await node.directory.listDataspaces(page, { requestId });
       return { dataspaces, nextPageToken };
     },
-    async stat({ name }, { requestId }) {
-      const { dataspace, usage } = await node.directory.getDataspace({ name }, { requestId });
+    async stat({ name }, ctx) {
+      const { requester, requestId } = asked(ctx);
+      const { dataspace, usage } = await node.directory.getDataspace({ name, requester }, { requestId });
       if (!dataspace?.durable) return { dataspace, usage };
       const { storedPages, corruptPages } = await node.backing.check(dataspace.id);
       return { dataspace, usage, storedPages: BigInt(storedPages), corruptPages: BigInt(corruptPages) };
     },
-    async remove({ name }, { requestId }) {
-      const asked = { name, withoutUsage: true };
-      const { dataspace } = await node.directory.getDataspace(asked, { requestId });
-      await node.directory.deleteDataspace({ name }, { requestId });
+    async remove({ name }, ctx) {
+      const { requester, requestId } = asked(ctx);
+      // For the node itself: its owner removes it also where they may not read it.
+      const { dataspace } = await node.directory.getDataspace({ name, withoutUsage: true }, { requestId });
+      await node.directory.deleteDataspace({ name, requester }, { requestId });
       // Its identity is never used again: what cannot be removed now takes room, and no more.
       if (dataspace?.durable) await node.backing.remove(dataspace.id);
       return {};
     },
-    async sync({ name, offset, length }, { requestId }) {
-      const { dataspace } = await node.openDataspace(name, 0n, { requestId });
+    async sync({ name, offset, length }, ctx) {
+      const { dataspace } = await node.openDataspace(name, 0n, { forWriting: true, ...asked(ctx) });
       const pageCount = await node.backing.sync(dataspace, offset, length);
       return { pages: BigInt(pageCount) };
     },
-    load: (requests, { requestId, log }) => loadDataspace(node, requests, { requestId, log }),
-    async listLosses({ name }, { requestId }) {
-      return await listLosses(node, name, requestId);
+    load: (requests, ctx) => loadDataspace(node, requests, { ...asked(ctx), log: ctx.log }),
+    async listLosses({ name }, ctx) {
+      return await listLosses(node, name, asked(ctx));
     },
-    async acceptLoss({ name, by }, { requestId }) {
-      return { pages: BigInt(await acceptLoss(node, name, by, requestId)) };
+    async acceptLoss({ name, by }, ctx) {
+      return { pages: BigInt(await acceptLoss(node, name, by, asked(ctx))) };
     },
-    async *save({ name, incomplete }, { requestId }) {
-      const { dataspace } = await node.openDataspace(name, 0n, { incomplete, requestId });
+    async *save({ name, incomplete }, ctx) {
+      const { dataspace } = await node.openDataspace(name, 0n, { incomplete, ...asked(ctx) });
       const { sizeBytes } = dataspace;
       for (let offset = 0n; offset < sizeBytes; offset += BigInt(CHUNK_BYTES)) {
         const left = sizeBytes - offset;

@@ -34,7 +34,20 @@ export class NoDescriptors extends RpcError {
   }
 }
 
+/** RESOURCE_EXHAUSTED: of dataspaces that one process has open. */
+export class TooManyOpen extends RpcError {
+  constructor(pid: bigint, most: number) {
+    super(Code.ResourceExhausted, `process ${pid} has ${most} dataspaces open, the most of one process`);
+  }
+}
+
+const EDQUOT = 19;
+const EMFILE = 33;
 const ENFILE = 41;
 
 /** The WASI errno of a refusal, where its code says too little; else 0. */
-export const errnoFor = (error: RpcError): number => (error instanceof NoDescriptors ? ENFILE : 0);
+export function errnoFor(error: RpcError): number {
+  if (error instanceof NoDescriptors) return ENFILE;
+  if (error instanceof TooManyOpen) return EMFILE;
+  return error.detail('google.rpc.QuotaFailure') === undefined ? 0 : EDQUOT;
+}

@@ -2,11 +2,16 @@
 
 import { randomBytes } from 'node:crypto';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { Role } from '@odonata/proto/auth/v1/access';
 import type { FaultsRequest, PmapService, SessionRequest, VkernelHello } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
+import { shownCaller } from '@odonata/rpc/identity/identity.ts';
+import { requesterOf } from '@odonata/rpc/identity/requester.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import { invalidField, notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
+import type { CallContext } from '@odonata/rpc/service.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
@@ -22,6 +27,12 @@ const waitOf = ({ what, reason, waitedMs }: OverdueFault) => ({
   waitedMs: BigInt(Math.round(waitedMs)),
 });
 
+const userOf = ({ session }: Vmspace): string => session.requester.user;
+
+/** A virtual kernel's name begins with that of the person whose it is. */
+const ofTheirs = (name: string, { caller: { role, user } }: CallContext): boolean =>
+  role !== Role.VKERNEL || name.startsWith(`${user}/`);
+
 const PEEK_BYTES_MAX = 1 << 20;
 
 export function pmapHandlers(
@@ -34,10 +45,11 @@ export function pmapHandlers(
     return [...node.sessions].flatMap((s) => [...s.vmspaces.values()]).sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
-  function find(id: bigint, offset: bigint, length: number): Vmspace {
+  function find(ctx: CallContext, id: bigint, offset: bigint, length: number): Vmspace {
     const vmspace = all().find((v) => v.id === id);
     if (vmspace === undefined)
       throw notFound({ type: 'vmspace', name: id }, `no vmspace ${id}; ListVmspaces lists them`);
+    ownerOnly(ctx, userOf(vmspace), `vmspace ${id} of ${node.name}`);
     if (length > PEEK_BYTES_MAX)
       throw invalidField('length', `length: at most ${PEEK_BYTES_MAX}, not ${length}`);
     if (offset + BigInt(length) > BigInt(vmspace.sizeBytes)) {
@@ -56,18 +68,26 @@ export function pmapHandlers(
   }
 
   // A session that was handed over to this pmap manager, and whose virtual kernel comes now.
-  function waiting(hello: VkernelHello): Session {
+  function waiting(hello: VkernelHello, ctx: CallContext): Session {
     const { resumeToken } = hello;
     // It came with the session already.
     discard(hello);
     const session = [...node.sessions].find((s) => !s.isAttached && s.token.equals(resumeToken));
     if (session === undefined)
       throw new RpcError(Code.Unauthenticated, 'no session waits to be resumed under this token');
+    const { user } = session.requester;
+    if (user !== requesterOf(ctx).user) {
+      const who = shownCaller(ctx.caller);
+      throw new RpcError(
+        Code.PermissionDenied,
+        `the session is of a virtual kernel of ${user}, not of ${who}`,
+      );
+    }
     return session;
   }
 
   return {
-    session: raw((call) => {
+    session: raw((call, ctx) => {
       let session: Session | undefined;
       const begin = (request: SessionRequest) => {
         const hello = request.events[0]?.event;
@@ -84,16 +104,24 @@ export function pmapHandlers(
           throw tryAgain(Code.Unavailable, `the pmap manager of ${node.name} stops`);
         }
         const { resumeToken } = hello.value;
-        session = resumeToken.length > 0 ? waiting(hello.value) : create(hello.value);
+        session = resumeToken.length > 0 ? waiting(hello.value, ctx) : create(hello.value);
         session.attach(call as unknown as SessionStream);
         request.events.shift();
       };
-      const create = ({ name, frameLimit, userfaultToken }: VkernelHello) => {
+      const create = (hello: VkernelHello) => {
+        const { name, frameLimit, userfaultToken } = hello;
+        if (!ofTheirs(name, ctx)) {
+          discard(hello);
+          throw new RpcError(
+            Code.PermissionDenied,
+            `${shownCaller(ctx.caller)} is not virtual kernel ${name}`,
+          );
+        }
         const fd = door().claim(userfaultToken);
         if (fd === undefined)
           throw new RpcError(Code.Unauthenticated, 'no userfaultfd was handed over under this token');
         const about = { name, frameLimit, token: randomBytes(16), userfault: new Userfault(fd) };
-        const created = new Session(node, about);
+        const created = new Session(node, { ...about, requester: requesterOf(ctx) });
         node.sessions.add(created);
         return created;
       };
@@ -132,8 +160,9 @@ export function pmapHandlers(
       call.on('error', () => {});
     }),
 
-    listVmspaces({ pageSize, pageToken }) {
-      const { items, nextPageToken } = pageOf(all(), (v) => v.id.toString(), pageSize, pageToken);
+    listVmspaces({ pageSize, pageToken }, ctx) {
+      const theirs = all().filter((vmspace) => isTheirs(ctx, userOf(vmspace)));
+      const { items, nextPageToken } = pageOf(theirs, (v) => v.id.toString(), pageSize, pageToken);
       const overdue = node.overdue.all();
       const vmspaces = items.map((v) => ({
         vmspace: v.id,
@@ -154,12 +183,12 @@ export function pmapHandlers(
       return { vmspaces, nextPageToken };
     },
 
-    vmspacePread({ vmspace, offset, length }) {
-      return { data: find(vmspace, offset, length).pread(Number(offset), length) };
+    vmspacePread({ vmspace, offset, length }, ctx) {
+      return { data: find(ctx, vmspace, offset, length).pread(Number(offset), length) };
     },
 
-    vmspacePwrite({ vmspace, offset, data }) {
-      find(vmspace, offset, data.length).pwrite(Number(offset), data);
+    vmspacePwrite({ vmspace, offset, data }, ctx) {
+      find(ctx, vmspace, offset, data.length).pwrite(Number(offset), data);
       return {};
     },
 

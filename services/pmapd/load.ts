@@ -5,6 +5,7 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { LoadRequest } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import type { Asked } from './asked.ts';
 import type { Node } from './node.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 
@@ -13,14 +14,14 @@ const PROGRESS_BYTES = 4 << 20;
 export async function* loadDataspace(
   node: Node,
   requests: AsyncIterable<LoadRequest>,
-  { requestId, log }: { requestId: string; log: Logger },
+  { log, ...asked }: Asked & { log: Logger },
 ): AsyncGenerator<{ loadedBytes: bigint }> {
   let load: Load | undefined;
   let reported = 0n;
   let complete = false;
   try {
     for await (const request of requests) {
-      load ??= await Load.begin(node, request, requestId);
+      load ??= await Load.begin(node, request, asked);
       await load.write(request.data);
       complete ||= request.complete;
       if (load.loadedBytes - reported < PROGRESS_BYTES) continue;
@@ -57,12 +58,12 @@ class Load {
 
   static async begin(
     node: Node,
-    { name, sizeBytes, loadBytes }: LoadRequest,
-    requestId: string,
+    { name, sizeBytes, loadBytes, mode, group }: LoadRequest,
+    asked: Asked,
   ): Promise<Load> {
     // Never 0, which is none.
     const load = randomBytes(8).readBigUInt64LE() | 1n;
-    const dataspace = await node.beginLoad({ name, sizeBytes, loadBytes, load }, requestId);
+    const dataspace = await node.beginLoad({ name, sizeBytes, loadBytes, load, mode, group }, asked);
     return new Load(node, dataspace, load);
   }
 

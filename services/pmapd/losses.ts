@@ -1,9 +1,11 @@
 // Pages that no node has: what is stored of them, and what begins anew once somebody accepts that it is LOST.
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { piecesOf } from '@odonata/backing-store/chunk.ts';
 import type { PageRun } from '@odonata/coherency/page.ts';
 import { BLOCK_PAGES } from '@odonata/coherency/shard.ts';
-import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
+import type { Dataspace, GetDataspaceRequestSchema } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Asked } from './asked.ts';
 import type { Node } from './node.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 
@@ -25,10 +27,11 @@ interface DataspaceLoss {
 export async function listLosses(
   node: Node,
   name: string,
-  requestId: string,
+  { requester, requestId }: Asked,
 ): Promise<{ losses: DataspaceLoss[]; leftOut: number }> {
-  const dataspace = name === '' ? 0n : (await find(node, name, requestId)).id;
-  const { losses, leftOut } = await node.directory.listLosses({ dataspace }, { requestId });
+  const named = { name, withoutUsage: true, requester };
+  const dataspace = name === '' ? 0n : (await find(node, named, requestId)).id;
+  const { losses, leftOut } = await node.directory.listLosses({ dataspace, requester }, { requestId });
   const found: DataspaceLoss[] = [];
   let chunks = CHUNKS_MAX;
   for (const { dataspace: about, pages } of losses) {
@@ -50,8 +53,13 @@ export async function listLosses(
 }
 
 /** LOST pages begin anew, as zeros, at this node. @returns how many */
-export async function acceptLoss(node: Node, name: string, by: string, requestId: string): Promise<number> {
-  const about = await find(node, name, requestId);
+export async function acceptLoss(
+  node: Node,
+  name: string,
+  by: string,
+  { requester, requestId }: Asked,
+): Promise<number> {
+  const about = await find(node, { name, withoutUsage: true, requester, forWriting: true }, requestId);
   const { losses } = await node.directory.listLosses({ dataspace: about.id }, { requestId });
   const pages = Number(losses[0]?.pages ?? 0n);
   if (pages === 0) return 0;
@@ -61,8 +69,8 @@ export async function acceptLoss(node: Node, name: string, by: string, requestId
       `${pages} pages of dataspace ${name} are lost, more than ${ACCEPT_PAGES_MAX}; remove it and make it anew`,
     );
   }
-  const { dataspace } = await node.openDataspace(name, 0n, { incomplete: true, requestId });
-  await node.directory.acceptLoss({ name, pages: BigInt(pages), by }, { requestId });
+  const { dataspace } = await node.openDataspace(name, 0n, { incomplete: true, requester, requestId });
+  await node.directory.acceptLoss({ name, pages: BigInt(pages), by, requester }, { requestId });
   let accepted = 0;
   for (let firstPage = 0; ; ) {
     const asked = { dataspace: about.id, withRuns: true, firstPage };
@@ -91,8 +99,12 @@ async function beginAnew(
   }
 }
 
-async function find(node: Node, name: string, requestId: string): Promise<Dataspace> {
-  const { dataspace } = await node.directory.getDataspace({ name, withoutUsage: true }, { requestId });
+async function find(
+  node: Node,
+  asked: MessageInitShape<typeof GetDataspaceRequestSchema>,
+  requestId: string,
+): Promise<Dataspace> {
+  const { dataspace } = await node.directory.getDataspace(asked, { requestId });
   return dataspace!;
 }
 

@@ -4,6 +4,7 @@ import type { Mapping } from '@odonata/coherency/node/page-tables.ts';
 import { Readahead } from '@odonata/coherency/node/readahead.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { PmapEventSchema } from '@odonata/proto/pmap/v1/pmap';
+import type { Requester } from '@odonata/rpc/identity/requester.ts';
 import type { AddressRange } from '@odonata/userfault/address-map.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
 import type { Charge } from './charge.ts';
@@ -14,6 +15,8 @@ export interface VkernelSession {
   /** Among the holders of the node's directory. */
   readonly holder: number;
   readonly userfault: Userfault;
+  /** Whose virtual kernel it is. */
+  readonly requester: Requester;
   send(event: MessageInitShape<typeof PmapEventSchema>): void;
   /** Ends a process, for another reason than a fault. */
   endProcess(vmspace: bigint, signal: string, reason: string): void;

@@ -9,14 +9,21 @@ import type { RelayAction } from '@odonata/coherency/node/relay-messages.ts';
 import { NodeRoutes, type RoutedEvent } from '@odonata/coherency/node/routes.ts';
 import type { Fault } from '@odonata/coherency/node/waiting.ts';
 import { PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
-import { type Dataspace, DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import {
+  type Allowed,
+  type BeginLoadRequest,
+  type Dataspace,
+  DirectoryService,
+} from '@odonata/proto/coherency/v1/coherency';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { type CallOptions, type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
+import type { Requester } from '@odonata/rpc/identity/requester.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
-import { tryAgain } from '@odonata/rpc/refusal.ts';
+import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
+import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import { Backing } from './backing.ts';
 import { Charges } from './charge.ts';
 import { CoherentMemory } from './coherent-memory.ts';
@@ -57,19 +64,41 @@ export interface FrozenNode {
 }
 
 export interface OpenOptions {
+  /** For whom; missing: for the node itself. */
+  requester?: Requester;
+  /** It is refused where the requester may only read it. */
+  forWriting?: boolean;
   /** It must not exist. */
   exclusive?: boolean;
   /** Made with a backing store. */
   durable?: boolean;
+  /** To make it with. */
+  mode?: number | undefined;
+  group?: string;
   /** Also where a load into it has not ended. */
   incomplete?: boolean;
   requestId?: string;
+}
+
+export interface OpenedDataspace {
+  dataspace: SharedDataspace;
+  created: boolean;
+  /** The requester may read it, and not write it. */
+  readOnly: boolean;
+  /** What the directory knows of it. */
+  about: Dataspace;
 }
 
 type Ask<T> = (
   directory: Client<typeof DirectoryService>,
   wait: { waitForReady: boolean; deadlineMs: number; requestId: string | undefined },
 ) => Promise<T>;
+
+const openedOf = (
+  dataspace: SharedDataspace,
+  about: Dataspace,
+  { created, allowed }: { created: boolean; allowed: Allowed | undefined },
+): OpenedDataspace => ({ dataspace, created, about, readOnly: allowed?.write !== true });
 
 /** @throws RpcError FAILED_PRECONDITION */
 function expectWhole({ name, load }: Dataspace): void {
@@ -96,6 +125,8 @@ export class Node {
   readonly overdue: OverdueFaults;
   private readonly bus: Bus;
   readonly transfers: Transfers;
+  /** The first pid of this node's processes. */
+  readonly firstPid: bigint;
   private readonly descriptors = new Descriptors();
   private readonly mapped = new Set<bigint>();
   private readonly config: PmapdConfig;
@@ -126,6 +157,7 @@ export class Node {
   /** @param incarnation of the pmap manager whose place this one takes */
   constructor(config: PmapdConfig, bus: Bus, log: Logger, incarnation?: bigint) {
     this.name = config.node;
+    this.firstPid = BigInt(config.nodeIndex) * BigInt(PIDS_PER_NODE);
     this.memoryDir = config.memoryDir;
     // Unique in the cluster, and greater than that of an earlier start.
     this.incarnation = incarnation ?? BigInt(Date.now()) * 100_000n + BigInt(config.nodeIndex);
@@ -204,6 +236,18 @@ export class Node {
 
   private ended(pid: bigint, reason: string): void {
     this.events.add('process-ended-for-memory', `process ${pid} ends: ${reason}`, { pid });
+  }
+
+  /**
+   * A virtual kernel makes a vmspace for a process: one of this node that no other vmspace is for. What a process holds is
+   * held by its pid.
+   * @throws RpcError
+   */
+  expectFree(pid: bigint): void {
+    if (pid <= this.firstPid || pid >= this.firstPid + BigInt(PIDS_PER_NODE))
+      throw invalidField('pid', `pid ${pid}: no process of ${this.name} has it`);
+    for (const { byPid } of this.sessions)
+      if (byPid.has(pid)) throw new RpcError(Code.AlreadyExists, `process ${pid} has a vmspace already`);
   }
 
   /** @throws RpcError RESOURCE_EXHAUSTED where there are too few descriptors for one more file */
@@ -342,42 +386,43 @@ export class Node {
   }
 
   /** Opens a dataspace by name, or makes it here when a size is given. @throws RpcError */
-  openDataspace(
-    name: string,
-    sizeBytes: bigint,
-    { exclusive = false, durable = false, incomplete = false, requestId }: OpenOptions = {},
-  ): Promise<{ dataspace: SharedDataspace; created: boolean }> {
+  openDataspace(name: string, sizeBytes: bigint, options: OpenOptions = {}): Promise<OpenedDataspace> {
+    const { exclusive = false, durable = false, incomplete = false, forWriting = false } = options;
+    const { requester, requestId, mode, group = '' } = options;
     // What this node made before some leader declared it dead is not whole here any more.
     let since: number | undefined;
     return this.opened(name, requestId, async (directory, wait) => {
       if (sizeBytes === 0n) {
-        const { dataspace } = await directory.getDataspace({ name, withoutUsage: true }, wait);
-        if (!incomplete) expectWhole(dataspace!);
-        return { dataspace: this.known(dataspace!, 0), created: false };
+        const request = { name, withoutUsage: true, requester, forWriting };
+        const { dataspace: about, allowed } = await directory.getDataspace(request, wait);
+        if (!incomplete) expectWhole(about!);
+        return openedOf(this.known(about!, 0), about!, { created: false, allowed });
       }
       this.expectLease();
       since ??= this.timesVoided;
       const [creator, creatorIncarnation] = [this.name, this.incarnation];
-      const request = { name, sizeBytes, creator, creatorIncarnation, exclusive, durable };
-      const { dataspace, created } = await directory.createDataspace(request, wait);
+      const made = { sizeBytes, creator, creatorIncarnation, durable, mode, group };
+      const request = { name, exclusive, requester, ...made };
+      const { dataspace, created, allowed } = await directory.createDataspace(request, wait);
       expectWhole(dataspace!);
       if (!this.isMine(dataspace!, since) && (await this.removed(dataspace!, wait))) {
         since = undefined;
         throw tryAgain(Code.Unavailable, `${this.name} was declared dead while it made ${name}; try again`);
       }
-      return { dataspace: this.known(dataspace!, since), created };
+      return openedOf(this.known(dataspace!, since), dataspace!, { created, allowed });
     });
   }
 
   /** Opens or makes a dataspace that is marked as incomplete until `endLoad`. @throws RpcError */
   beginLoad(
-    about: { name: string; sizeBytes: bigint; loadBytes: bigint; load: bigint },
-    requestId: string,
+    about: Pick<BeginLoadRequest, 'name' | 'sizeBytes' | 'loadBytes' | 'load' | 'mode' | 'group'>,
+    { requester, requestId }: { requester: Requester; requestId: string },
   ): Promise<SharedDataspace> {
     const since = this.timesVoided;
     return this.opened(about.name, requestId, async (directory, wait) => {
       this.expectLease();
-      const request = { ...about, creator: this.name, creatorIncarnation: this.incarnation };
+      const by = { creator: this.name, creatorIncarnation: this.incarnation, requester };
+      const request = { ...about, ...by };
       const { dataspace } = await directory.beginLoad(request, wait);
       return this.known(dataspace!, since);
     });

@@ -92,7 +92,12 @@ export async function serve(
     succession.add(HandOverService, predecessor.handlers()).complete();
     return { node, server, pmap, dataspaces, predecessor, succession };
   };
-  const manager = await becomeManager(config, bus, { log, stopping, onStandingBy, prepare });
+  const manager = await becomeManager({ ...config, nodeIndex }, bus, {
+    log,
+    stopping,
+    onStandingBy,
+    prepare,
+  });
   const { node, pausedAtMs, unlock, server, pmap, dataspaces, predecessor, succession } = manager;
   await standby.stop();
   pmapdMetrics(metrics, node);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { create, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import {
+  type DataspaceOpen,
   type Fault,
   type FrameAccount,
   McontrolAdvice,
@@ -16,6 +17,7 @@ import {
 } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
+import type { Requester } from '@odonata/rpc/identity/requester.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
@@ -25,10 +27,12 @@ import type { CoherentMemory } from './coherent-memory.ts';
 import { errnoFor, exhaustedOr } from './exhausted.ts';
 import type { Frames } from './frames.ts';
 import { MapEntry, type MappedDataspace, type VkernelSession } from './map-entry.ts';
+import { OpenDataspaces } from './open-dataspaces.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 import type { Short } from './shortage.ts';
 import type { Statistics } from './statistics.ts';
 import type { SyncRelay } from './sync-relay.ts';
+import { expectTheirs } from './sync-rights.ts';
 import { ENTRIES_MAX, Vmspace } from './vmspace.ts';
 
 export type PmapEventInit = MessageInitShape<typeof PmapEventSchema>;
@@ -58,8 +62,10 @@ export interface SessionNode {
   openDataspace(
     name: string,
     sizeBytes: bigint,
-    options: { exclusive: boolean; durable: boolean },
-  ): Promise<{ dataspace: SharedDataspace; created: boolean }>;
+    options: { requester: Requester; exclusive: boolean; durable: boolean },
+  ): Promise<{ dataspace: SharedDataspace; created: boolean; readOnly: boolean }>;
+  /** @see Node.expectFree */
+  expectFree(pid: bigint): void;
   interest(dataspace: MappedDataspace): void;
   short(short: Short, sharedOnly?: boolean): void;
   endedForMemory(vmspace: Vmspace, reason: string): void;
@@ -75,6 +81,8 @@ export interface SessionOptions {
   /** Names the session on the stream of its faults, and where the virtual kernel resumes it. */
   token: Uint8Array;
   userfault: Userfault;
+  /** Whose virtual kernel it is. */
+  requester: Requester;
 }
 
 export class Session implements VkernelSession {
@@ -83,6 +91,11 @@ export class Session implements VkernelSession {
   /** Among the holders of the node's directory. */
   readonly holder: number;
   readonly vmspaces = new Map<bigint, Vmspace>();
+  /** The same, by their processes. */
+  readonly byPid = new Map<bigint, Vmspace>();
+  /** What these have open. */
+  readonly open = new OpenDataspaces();
+  readonly requester: Requester;
   readonly token: Buffer;
   readonly frameLimit: bigint;
   private readonly node: SessionNode;
@@ -94,10 +107,11 @@ export class Session implements VkernelSession {
   private changes: Set<bigint> | undefined;
   private readonly batch = new EventBatch<PmapEventInit>((events) => this.write(events));
 
-  constructor(node: SessionNode, { name, frameLimit, token, userfault }: SessionOptions) {
+  constructor(node: SessionNode, { name, frameLimit, token, userfault, requester }: SessionOptions) {
     this.node = node;
     this.name = name;
     this.userfault = userfault;
+    this.requester = requester;
     this.frameLimit = frameLimit;
     this.token = Buffer.from(token);
     this.holder = node.memory.home.join();
@@ -247,16 +261,9 @@ export class Session implements VkernelSession {
         this.mcontrol(event.value);
         this.done(request);
         return;
-      case 'open': {
-        const { name, sizeBytes, exclusive, durable } = event.value;
-        this.settle(request, this.node.openDataspace(name, sizeBytes, { exclusive, durable }), (opened) => {
-          const { dataspace, created } = opened;
-          const { id, file } = dataspace;
-          const value = { dataspace: id, sizeBytes: dataspace.sizeBytes, file: file.path, created };
-          this.send({ request, event: { case: 'opened', value } });
-        });
+      case 'open':
+        this.openDataspace(request, event.value);
         return;
-      }
       case 'memoryEnd': {
         const vmspace = this.vmspace(event.value.vmspace);
         this.node.endedForMemory(vmspace, event.value.reason);
@@ -268,6 +275,7 @@ export class Session implements VkernelSession {
         const dataspace = memory.get(id);
         if (dataspace === undefined)
           throw new RpcError(Code.NotFound, `dataspace ${id} is not open on this node`);
+        this.open.expectWriter(id);
         this.settle(request, backing.sync(dataspace, offset, length), () => this.done(request));
         return;
       }
@@ -276,6 +284,7 @@ export class Session implements VkernelSession {
       case 'wait':
       case 'cancelWait':
       case 'wake':
+        expectTheirs(event, this.byPid, this.open);
         this.node.sync.relay(this, request, event);
         return;
       case undefined:
@@ -286,6 +295,26 @@ export class Session implements VkernelSession {
       case 'hello':
         throw new RpcError(Code.InvalidArgument, 'hello does not belong here');
     }
+  }
+
+  private openDataspace(request: bigint, value: DataspaceOpen): void {
+    const { name, sizeBytes, exclusive, durable } = value;
+    const { requester, open } = this;
+    const vmspace = this.vmspace(value.vmspace);
+    open.expectRoom(vmspace);
+    vmspace.opening++;
+    const opened = this.node.openDataspace(name, sizeBytes, { requester, exclusive, durable }).finally(() => {
+      vmspace.opening--;
+    });
+    this.settle(request, opened, ({ dataspace: { id, sizeBytes, file }, created, ...may }) => {
+      let { readOnly } = may;
+      if (this.vmspaces.get(vmspace.id) === vmspace) {
+        readOnly = open.add(vmspace, id, readOnly);
+        this.changes?.add(vmspace.id);
+      }
+      const about = { dataspace: id, sizeBytes, file: file.path, created, readOnly };
+      this.send({ request, event: { case: 'opened', value: about } });
+    });
   }
 
   private vmspace(id: bigint): Vmspace {
@@ -360,6 +389,7 @@ export class Session implements VkernelSession {
     if (this.node.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.node.name} stops`);
     if (this.vmspaces.size >= VMSPACES_MAX)
       throw new RpcError(Code.ResourceExhausted, `${VMSPACES_MAX} vmspaces are the most of one vkernel`);
+    this.node.expectFree(pid);
     this.node.expectDescriptor(`the memory of process ${pid}`);
     const id = this.node.nextVmspace();
     const file = join(this.node.memoryDir, `anonymous-${id}-${randomUUID().slice(0, 8)}`);
@@ -383,16 +413,24 @@ export class Session implements VkernelSession {
     const { charges } = this.node.frames;
     const vmspace = new Vmspace({ ...about, session: this, charges });
     this.vmspaces.set(vmspace.id, vmspace);
+    this.byPid.set(vmspace.pid, vmspace);
     this.changes?.add(vmspace.id);
     return vmspace;
   }
 
   destroyVmspace(vmspace: Vmspace): void {
+    this.forgetVmspace(vmspace);
+    vmspace.remove();
+    this.node.sync.ownerGone(vmspace.pid);
+  }
+
+  /** Its file stays, and what its process holds. */
+  forgetVmspace(vmspace: Vmspace): void {
     this.changes?.add(vmspace.id);
     for (const entry of [...vmspace.entries]) this.removeEntry(vmspace, entry);
     this.vmspaces.delete(vmspace.id);
-    vmspace.remove();
-    this.node.sync.ownerGone(vmspace.pid);
+    this.byPid.delete(vmspace.pid);
+    this.open.forget(vmspace);
   }
 
   private mmap(value: {
@@ -410,6 +448,7 @@ export class Session implements VkernelSession {
     const pages = [value.address, value.lengthBytes, value.offsetBytes].map((v) => v % BigInt(PAGE_BYTES));
     if (pages.some((rest) => rest !== 0n) || value.lengthBytes === 0n)
       throw new RpcError(Code.InvalidArgument, `address, length and offset: multiples of ${PAGE_BYTES}`);
+    this.open.expect(vmspace, dataspace.id, value.writable ? 'write' : 'read');
     const firstPage = Number(value.offsetBytes) / PAGE_BYTES;
     const pageCount = Number(value.lengthBytes) / PAGE_BYTES;
     if (firstPage + pageCount > dataspace.pageCount) {

@@ -5,6 +5,7 @@ import { AddressMap } from '@odonata/userfault/address-map.ts';
 import type { Charge, ChargedProcess, Charges } from './charge.ts';
 import { isFull, refusalOf } from './exhausted.ts';
 import type { MapEntry, MappedVmspace, VkernelSession } from './map-entry.ts';
+import type { OpeningProcess } from './open-dataspaces.ts';
 
 /** Map entries of one vmspace. */
 export const ENTRIES_MAX = 65_536;
@@ -15,7 +16,7 @@ const ROOMLESS_MS = 10_000;
 /** A memory file's blocks of 512 bytes are its frames. */
 const FRAME_BLOCKS = PAGE_BYTES / 512;
 
-export class Vmspace implements ChargedProcess, MappedVmspace {
+export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
   readonly id: bigint;
   readonly pid: bigint;
   readonly session: VkernelSession;
@@ -23,6 +24,8 @@ export class Vmspace implements ChargedProcess, MappedVmspace {
   readonly sizeBytes: number;
   readonly quotaFrames: number;
   readonly entries = new AddressMap<MapEntry>();
+  readonly open = new Map<bigint, boolean>();
+  opening = 0;
   readonly charge: Charge;
   private readonly charges: Charges;
   private fd: number | undefined;

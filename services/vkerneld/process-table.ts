@@ -2,11 +2,10 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Exited, ExitedSchema, Output } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import { ProcessLog } from './process-log.ts';
 
-/** Pids of node n run from n * 100000 + 1 to n * 100000 + 99999. */
-export const PIDS_PER_NODE = 100_000;
 const ENDED_LIMIT = 1_000;
 /** All logs of processes that ended; those that ended first lose theirs first. */
 const ENDED_LOG_BYTES = 64 * 1024 * 1024;

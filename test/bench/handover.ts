@@ -125,7 +125,8 @@ class ManyVmspaces {
   private readonly userfault = Userfault.create();
   private readonly session: PmapSession;
   private lost = '';
-  private pid = 1n << 40n;
+  /** Of node1, far from those of its processes. */
+  private pid = 150_000n;
 
   constructor({ plan: { runtimeDir } }: ClusterRecord) {
     const socket = (name: string) => join(runtimeDir, NODE, name);

@@ -14,6 +14,7 @@ import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { CoherencyService } from '../../services/cohd/coherency-service.ts';
 import { directoryHandlers } from '../../services/cohd/handlers.ts';
 import { Members } from '../../services/cohd/members.ts';
+import { OPEN } from '../../services/cohd/ownership.ts';
 import type { DataspaceRecord, Registry } from '../../services/cohd/registry.ts';
 import { Directories } from '../../services/pmapd/directories.ts';
 import { MemberBucket } from './bucket.ts';
@@ -68,7 +69,9 @@ export class Replica {
       } as never,
     });
     const gate = new WireGate('cohd', silentLog());
-    const handlers = directoryHandlers(this.service, cluster.registry, () => new Map(), gate);
+    const handlers = directoryHandlers(this.service, cluster.registry, () => new Map(), gate, {
+      userDataspaces: 10,
+    });
     this.server = createRpcServer({ name, log: quiet }).add(DirectoryService, handlers);
   }
 
@@ -192,7 +195,7 @@ export class LeadersCluster {
   /** The next dataspace. */
   register(creator: string, creatorIncarnation: bigint): bigint {
     const id = BigInt(this.records.length + 1);
-    const about = { name: `d${id}`, sizeBytes: BigInt(PAGES * 4096), durable: false };
+    const about = { name: `d${id}`, sizeBytes: BigInt(PAGES * 4096), durable: false, ...OPEN };
     this.records.push({ id, creator, creatorIncarnation, ...about });
     return id;
   }

@@ -54,9 +54,11 @@ export const PAGE: usize = 4096;
 /** Results that a program is likely to tell apart; any other WASI errno may come too. */
 export namespace Errno {
   export const OK: i32 = 0;
+  export const ACCES: i32 = 2;
   export const AGAIN: i32 = 6;
   export const BADF: i32 = 8;
   export const DEADLK: i32 = 16;
+  export const DQUOT: i32 = 19;
   export const EXIST: i32 = 20;
   export const FAULT: i32 = 21;
   export const INVAL: i32 = 28;

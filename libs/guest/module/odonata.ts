@@ -23,9 +23,11 @@ export const odonata = {
     doc: 'Results that a program is likely to tell apart; any other WASI errno may come too.',
     values: {
       OK: { value: 0 },
+      EACCES: { value: 2, doc: 'the dataspace belongs to somebody who does not allow it' },
       EAGAIN: { value: 6, doc: 'wait32: the word does not hold the expected value' },
       EBADF: { value: 8, doc: 'no such dataspace id in this process' },
       EDEADLK: { value: 16, doc: 'lock: waiting would never end' },
+      EDQUOT: { value: 19, doc: 'ds_open: its user owns as many dataspaces as they may' },
       EEXIST: { value: 20, doc: 'ds_open: exists with another size, or EXCLUSIVE was asked' },
       EFAULT: { value: 21, doc: 'a pointer outside linear memory' },
       EINVAL: { value: 28, doc: 'unaligned, empty or out of range' },
@@ -84,7 +86,7 @@ export const odonata = {
   },
   functions: {
     ds_open: {
-      doc: 'Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for one that exists it must be the same (else EEXIST), or 0 for "whatever it is".  A new dataspace reads as zeros.',
+      doc: 'Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for one that exists it must be the same (else EEXIST), or 0 for "whatever it is".  A new dataspace reads as zeros, and is its user\'s alone (docs/ownership.md).',
       parameters: [
         { name: 'name', type: 'bytes', doc: 'where the name begins' },
         { name: 'name_len', type: 'u32', doc: 'bytes of the name, 1 to 255' },
@@ -94,6 +96,9 @@ export const odonata = {
       ],
       result: 'errno',
       errors: {
+        EACCES: 'it belongs to somebody who does not let the user of this process read it',
+        EDQUOT:
+          'CREATE was asked, and the user of this process owns as many as they may, or the cluster has as many',
         EEXIST:
           'it exists with another size, or without a backing store where DURABLE was asked, or EXCLUSIVE was asked',
         EFAULT: '`name` or `out` leaves the memory, or `out` is only read there',
@@ -104,6 +109,7 @@ export const odonata = {
         EIO: 'the pmap manager of the node, or the directory, is away',
         EMFILE: 'this process has 4096 dataspaces open',
         ENAMETOOLONG: '`name` is longer than 255 bytes',
+        ENFILE: 'the pmap manager of the node has no descriptor left',
         ENOENT: 'there is none of that name, and CREATE was not asked',
         ENOMEM: 'over a quota',
       },
@@ -119,6 +125,7 @@ export const odonata = {
       ],
       result: 'errno',
       errors: {
+        EACCES: 'READ_WRITE, and its owner lets the user of this process only read it',
         EBADF: 'this process did not open `id`',
         EINVAL: 'unaligned, empty, past the end of the memory or of the dataspace, or no protection',
         EIO: 'the pmap manager of the node is away',
@@ -160,6 +167,7 @@ export const odonata = {
       ],
       result: 'errno',
       errors: {
+        EACCES: 'EXCLUSIVE or MODIFYING, and the user of this process may only read it',
         EBADF: 'this process did not open `id`',
         EDEADLK: 'waiting would never end',
         EINVAL: '`begin` is past `end_inclusive`, or no mode',
@@ -192,6 +200,7 @@ export const odonata = {
       ],
       result: 'errno',
       errors: {
+        EACCES: 'the user of this process may only read it',
         EBADF: 'this process did not open `id`',
         EBUSY: 'it is not durable',
         EINVAL: 'past the end of the dataspace',
@@ -225,6 +234,7 @@ export const odonata = {
       ],
       result: 'errno',
       errors: {
+        EACCES: 'the user of this process may only read the dataspace',
         EFAULT: '`addr` or `woken` leaves the memory, or `woken` is only read there',
         EINVAL: '`addr` is unaligned, or no dataspace is mapped there',
         EIO: 'the pmap manager of the node, or the directory, is away',

@@ -30,8 +30,8 @@ export function* partsAhead(
     for (const held of portionsOf(node.memory.followHolder(shard)))
       yield part({ shards: [{ shard, ...holderWire(held) }] });
   for (const session of sessions) {
-    const { name, frameLimit } = session;
-    const about = { name, frameLimit, token: session.token };
+    const { name, frameLimit, requester } = session;
+    const about = { name, frameLimit, token: session.token, requester };
     const userfaultToken = token(session);
     for (const some of portions([...session.vmspaces.values()]))
       yield part({ sessions: [{ ...about, userfaultToken, vmspaces: some.map(vmspaceWire) }] });

@@ -73,7 +73,9 @@ export class Inheritor {
     let session = this.sessions.get(key);
     if (session === undefined) {
       const userfault = new Userfault(this.claim(userfaultToken));
-      session = new Session(this.node, { name, frameLimit, token, userfault });
+      const { user = '', groups = [], all = false } = about.requester ?? {};
+      const requester = { user, groups, all };
+      session = new Session(this.node, { name, frameLimit, token, userfault, requester });
       this.sessions.set(key, session);
     }
     for (const id of gone) this.forget(session, id);
@@ -87,8 +89,7 @@ export class Inheritor {
   private forget(session: Session, id: bigint): void {
     const vmspace = session.vmspaces.get(id);
     if (vmspace === undefined) return;
-    for (const entry of [...vmspace.entries]) session.removeEntry(vmspace, entry);
-    session.vmspaces.delete(id);
+    session.forgetVmspace(vmspace);
     vmspace.disown();
   }
 
@@ -96,6 +97,7 @@ export class Inheritor {
     const { vmspace: id, pid, file, entries } = about;
     const [sizeBytes, quotaFrames] = [Number(about.sizeBytes), Number(about.quotaFrames)];
     const vmspace = session.addVmspace({ id, pid, file, sizeBytes, quotaFrames, exists: true });
+    for (const { dataspace, readOnly } of about.opened) session.open.add(vmspace, dataspace, readOnly);
     for (const { address, lengthBytes, dataspace: of, offsetBytes, writable } of entries) {
       const dataspace = this.node.memory.get(of);
       if (dataspace === undefined) {

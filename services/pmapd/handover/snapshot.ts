@@ -15,7 +15,7 @@ import type { SharedDataspace } from '../shared-dataspace.ts';
 import type { Vmspace } from '../vmspace.ts';
 
 /** The form of the snapshot; grows when an earlier pmap manager could not go on with it. */
-export const FORM = 1;
+export const FORM = 2;
 
 /** @param token under which the userfaultfd of a session is handed over; undefined: it was before */
 export function snapshotOf(
@@ -50,11 +50,11 @@ function sessionSnapshot(
   session: Session,
   userfaultToken: Uint8Array | undefined,
 ): MessageInitShape<typeof SessionSnapshotSchema> {
-  const { name, token, frameLimit, frames } = session;
+  const { name, token, frameLimit, frames, requester } = session;
   const { vmspaces, gone } = session.changed();
   const unsent = session.takeUnsent();
   const has = { vmspaces: vmspaces.map(vmspaceWire), gone, unsent };
-  return { name, token, frameLimit, frames: BigInt(frames), userfaultToken, ...has };
+  return { name, token, frameLimit, frames: BigInt(frames), userfaultToken, requester, ...has };
 }
 
 export function vmspaceWire({
@@ -64,6 +64,7 @@ export function vmspaceWire({
   sizeBytes,
   entries,
   quotaFrames,
+  open,
 }: Vmspace): MessageInitShape<typeof VmspaceSnapshotSchema> {
   return {
     ...{ vmspace: id, pid, file, sizeBytes: BigInt(sizeBytes), quotaFrames: BigInt(quotaFrames) },
@@ -72,5 +73,6 @@ export function vmspaceWire({
       lengthBytes: BigInt(pageCount * PAGE_BYTES),
       offsetBytes: BigInt(firstPage * PAGE_BYTES),
     })),
+    opened: [...open].map(([dataspace, readOnly]) => ({ dataspace, readOnly })),
   };
 }

@@ -53,6 +53,7 @@ export const planSchema = z.object({
   /** Frames of each node in bytes; absent: pmapd's own default. */
   framesBytes: z.number().optional(),
   leaseMs: z.number().optional(),
+  userDataspaces: z.number().optional(),
   /** What the backing store may hold, in bytes; absent: as it was when it was made. */
   storeBytes: z.number().optional(),
   /** There was a store of an earlier life of the cluster, which goes on with it. */

@@ -49,6 +49,8 @@ export interface StartOptions {
   /** Without the store that an earlier life of the cluster left. */
   fresh?: boolean;
   leaseMs?: number;
+  /** That one user may own. */
+  userDataspaces?: number;
   logLevel?: LogLevel;
   /** Without identities: everybody who reaches a service may do everything. */
   insecure?: boolean;
@@ -197,6 +199,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     allowDirs: (options.allowDirs ?? []).map(allowedDir),
     framesBytes: promisedMemory(options, paths),
     leaseMs: options.leaseMs,
+    userDataspaces: options.userDataspaces,
     storeBytes: chooseStoreBytes(paths, options.storeBytes),
     hadStore: holdsPages(paths),
     logLevel: options.logLevel ?? 'info',

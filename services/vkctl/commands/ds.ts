@@ -10,7 +10,9 @@ import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { EXIT, explain, Failure } from '../failure.ts';
 import { json, plural, print, printError, table } from '../output.ts';
+import { parseMode, shownMode, shownOwner, withShownMode } from '../ownership.ts';
 import { formatSize, parseSize } from '../size.ts';
+import { addOwnership } from './ds-ownership.ts';
 import { type ClusterOption, clusterOption, examples, jsonOption } from './options.ts';
 import { writeTo } from './stdio.ts';
 
@@ -23,16 +25,22 @@ interface DsOptions extends ClusterOption {
   range?: string;
   pad?: boolean;
   incomplete?: boolean;
+  mode?: string;
+  group?: string;
 }
 
 export function addDs(program: Command): void {
   const ds = program
     .command('ds')
-    .summary('shared dataspaces: ls, create, load, save, stat, sync, accept-loss, rm')
-    .description('Shared dataspaces: named memory that processes of all nodes map.')
+    .summary('shared dataspaces: ls, create, load, save, stat, sync, chmod, chown, accept-loss, rm')
+    .description(
+      'Shared dataspaces: named memory that processes of all nodes map. Each has an owner, a group and a mode, as a file has;\n' +
+        "a new one is its owner's alone (mode 600).",
+    )
     .enablePositionalOptions();
   examples(ds, [
     ['vkctl ds create scratch 64M', 'zeroes'],
+    ['vkctl ds create board 1M --mode 640 --group physics', 'the group physics may read it'],
     ['vkctl ds load text book.txt', 'as large as the file, with its bytes'],
     ['generate | vkctl ds load text - --size 10M', 'from a pipe, which must bring all of it'],
     ['vkctl ds create --durable notes 1M', 'with a backing store'],
@@ -47,19 +55,21 @@ export function addDs(program: Command): void {
     return onNode ? made.option('--node <name>', 'through this node; else the first') : made;
   };
   command('ls', 'Lists dataspaces.', false).addOption(jsonOption()).action(ls);
-  command('create <name> <size>', 'Makes one full of zeroes; fails when the name exists.', true)
+  owned(command('create <name> <size>', 'Makes one full of zeroes; fails when the name exists.', true))
     .option(
       '--durable',
       'with a backing store: what was synced outlives nodes, and the cluster where it ends by "vkctl down --keep" or by accident',
     )
     .addOption(jsonOption())
     .action(create);
-  command(
-    'load <name> <file>',
-    'Writes a file (-: standard input) into one; makes it when it is missing. Until all of it is there the dataspace is\n' +
-      'incomplete, and nobody opens it: a load that breaks off removes what it made. Pages that were LOST, and are\n' +
-      'written whole, are well again.',
-    true,
+  owned(
+    command(
+      'load <name> <file>',
+      'Writes a file (-: standard input) into one; makes it when it is missing. Until all of it is there the dataspace is\n' +
+        'incomplete, and nobody opens it: a load that breaks off removes what it made. Pages that were LOST, and are\n' +
+        'written whole, are well again.',
+      true,
+    ),
   )
     .option('--size <size>', 'make it with this size; else that of the file. Standard input must be as long')
     .option('--pad', 'standard input may end before --size: what is made is zeros after it')
@@ -83,19 +93,36 @@ export function addDs(program: Command): void {
     .addOption(jsonOption())
     .action(acceptLoss);
   command('rm <name...>', 'Removes dataspaces.', true).action(rm);
+  addOwnership((usage, description) => command(usage, description, false));
 }
+
+/** Of what is made. */
+const owned = (command: Command): Command =>
+  command
+    .option('--mode <mode>', 'who may read and write what is made, such as 640; else 600, the owner alone')
+    .option('--group <name>', 'the group that the mode is about, one of yours');
+
+const ownership = ({ mode, group = '' }: DsOptions) => ({
+  ...(mode !== undefined && { mode: parseMode(mode) }),
+  group,
+});
 
 async function ls(options: DsOptions): Promise<void> {
   await withCluster(options, async ({ dataspaces }) => {
     const all: DataspaceDetail[] = [];
     for await (const detail of dataspaces.list()) all.push(detail);
-    if (options.json) return print(json(all));
-    const columns = ['NAME', 'SIZE', 'LOST', 'PAGES AT', 'MAPPED BY'].map((head) => ({ head }));
+    if (options.json)
+      return print(json(all.map((each) => ({ ...each, dataspace: withShownMode(each.dataspace) }))));
+    const columns = ['NAME', 'OWNER', 'MODE', 'SIZE', 'LOST', 'PAGES AT', 'MAPPED BY'].map((head) => ({
+      head,
+    }));
     print(
       table(
         columns,
         all.map(({ dataspace, usage, loss }) => [
           dataspace.name,
+          shownOwner(dataspace),
+          shownMode(dataspace.mode),
           formatSize(dataspace.sizeBytes),
           notWell(dataspace, loss),
           owners(usage.ownedPages),
@@ -108,10 +135,11 @@ async function ls(options: DsOptions): Promise<void> {
 
 async function create(name: string, size: string, options: DsOptions): Promise<void> {
   const sizeBytes = BigInt(parseSize(size, 'size'));
+  const owning = ownership(options);
   await withCluster(options, async ({ dataspaces }) => {
     const { durable = false, node } = options;
-    const dataspace = await dataspaces.create(name, sizeBytes, { durable, node });
-    if (options.json) print(json(dataspace));
+    const dataspace = await dataspaces.create(name, sizeBytes, { durable, node, ...owning });
+    if (options.json && dataspace) print(json(withShownMode(dataspace)));
   });
 }
 
@@ -123,6 +151,7 @@ async function load(name: string, file: string, options: DsOptions): Promise<voi
   if (stat?.size === 0 && !options.size)
     throw new Failure(`ds load: ${file} is empty`, { fix: 'Give --size.' });
   const size = options.size ? parseSize(options.size, '--size') : undefined;
+  const owning = ownership(options);
   const stream = fromStdin ? process.stdin : createReadStream(file, { highWaterMark: 2 ** 20 });
   await withCluster(options, async ({ dataspaces }) => {
     const { bytes, node } = await dataspaces.load(name, stream, {
@@ -130,6 +159,7 @@ async function load(name: string, file: string, options: DsOptions): Promise<voi
       sizeBytes: size,
       lengthBytes: stat?.size ?? (options.pad ? undefined : size),
       onProgress: loadProgress(name, options),
+      ...owning,
     });
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     printError(`${name}: ${formatSize(bytes)} loaded through ${node}`);
@@ -195,11 +225,12 @@ async function stat(name: string, options: DsOptions): Promise<void> {
   await withCluster(options, async ({ dataspaces }) => {
     const { dataspace, usage, loss } = await dataspaces.stat(name);
     const stored = dataspace.durable ? await storedPages(dataspaces, options, name) : undefined;
-    if (options.json) return print(json({ dataspace, usage, loss, ...stored }));
+    if (options.json) return print(json({ dataspace: withShownMode(dataspace), usage, loss, ...stored }));
     print(
       [
         `name       ${dataspace.name}`,
         `id         ${dataspace.id}`,
+        `owner      ${shownOwner(dataspace)}, mode ${shownMode(dataspace.mode)}`,
         `size       ${formatSize(dataspace.sizeBytes)} (${dataspace.sizeBytes} bytes, ${pagesText(pagesOf(dataspace))})`,
         `created on ${dataspace.creator || '-'}`,
         `pages at   ${owners(usage.ownedPages)}`,

@@ -25,6 +25,7 @@ interface UpOptions extends ClusterOption {
   store?: string;
   fresh?: boolean;
   leaseMs?: number;
+  userDataspaces?: number;
   insecure?: boolean;
   logLevel: LogLevel;
   timeout: number;
@@ -74,6 +75,11 @@ export function addUp(program: Command): void {
       "lease of a node's permissions, 3000 unless given: who is silent for longer is dead, and others wait that long for it",
       wholeNumber(100, 600_000),
     )
+    .option(
+      '--user-dataspaces <count>',
+      'dataspaces that one user may own, 10000 unless given',
+      wholeNumber(1, 100_000),
+    )
     .addOption(new Option('--log-level <level>', 'of the services').choices(LOG_LEVELS).default('info'))
     .option('--timeout <seconds>', 'give up after so long', wholeNumber(1, 3600), 60)
     .addOption(clusterOption())
@@ -108,6 +114,7 @@ async function up(options: UpOptions): Promise<void> {
     storeBytes: options.store ? parseSize(options.store, '--store') : undefined,
     fresh: options.fresh,
     leaseMs: options.leaseMs,
+    userDataspaces: options.userDataspaces,
     insecure: options.insecure,
     logLevel: options.logLevel,
     timeoutMs: options.timeout * 1000,

@@ -106,6 +106,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
 
   // One alone goes on while NATS is away.
   const alone = ports.cohd.length === 1 ? ['--standalone'] : [];
+  const quota = plan.userDataspaces ? ['--user-dataspaces', String(plan.userDataspaces)] : [];
   const lease = plan.leaseMs ? ['--lease-ms', String(plan.leaseMs)] : [];
   const specs = [
     natsServer,
@@ -120,6 +121,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
           ...cluster,
           ...natsAs('cohd', name),
           ...lease,
+          ...quota,
           '--replica',
           name,
           ...alone,

@@ -18,16 +18,19 @@ interface OpenedDataspace {
   /** Of the node: what is mapped. */
   readonly file: string;
   readonly sizeBytes: bigint;
+  readonly readOnly: boolean;
 }
 
 export class OpenedDataspaces {
   private readonly session: PmapSession;
   private readonly pid: bigint;
+  private readonly vmspace: bigint;
   private readonly opened = new Map<bigint, OpenedDataspace>();
 
-  constructor(session: PmapSession, pid: bigint) {
+  constructor(session: PmapSession, { pid, vmspace }: { pid: bigint; vmspace: bigint }) {
     this.session = session;
     this.pid = pid;
+    this.vmspace = vmspace;
   }
 
   /** @throws PmapError ENOENT */
@@ -38,6 +41,12 @@ export class OpenedDataspaces {
     return about;
   }
 
+  /** @throws PmapError ENOENT, EACCES */
+  expectWritable(dataspace: bigint): void {
+    if (this.get(dataspace).readOnly)
+      throw new PmapError(Errno.acces, `dataspace ${dataspace} may only be read`);
+  }
+
   async open(name: string, sizeBytes: bigint, flags: OpenFlags): Promise<Dataspace> {
     if (flags.create && sizeBytes <= 0n) throw new PmapError(Errno.inval, 'a new dataspace needs a size');
     if (this.opened.size >= OPENED_MAX)
@@ -46,14 +55,15 @@ export class OpenedDataspaces {
         `${OPENED_MAX} dataspaces are the most that one process may have open`,
       );
     const { exclusive, durable } = flags;
-    const value = { name, sizeBytes: flags.create ? sizeBytes : 0n, exclusive, durable };
+    const { vmspace } = this;
+    const value = { name, sizeBytes: flags.create ? sizeBytes : 0n, exclusive, durable, vmspace };
     const answer = await this.session.ask({ case: 'open', value });
     if (answer.case !== 'opened') throw new PmapError(Errno.inval, `open was answered with ${answer.case}`);
-    const { dataspace, file, sizeBytes: size } = answer.value;
+    const { dataspace, file, sizeBytes: size, readOnly } = answer.value;
     if (!flags.create && sizeBytes > 0n && sizeBytes !== size) {
       throw new PmapError(Errno.exist, `dataspace ${name} exists with ${size} bytes, not ${sizeBytes}`);
     }
-    this.opened.set(dataspace, { file, sizeBytes: size });
+    this.opened.set(dataspace, { file, sizeBytes: size, readOnly });
     return { id: dataspace, sizeBytes: size };
   }
 

@@ -74,6 +74,8 @@ export class SharedMappings {
     writable: boolean,
   ): Promise<void> {
     const about = this.opened.get(dataspace);
+    // Before what is mapped there goes.
+    if (writable) this.opened.expectWritable(dataspace);
     this.checkRange(guestAddress, lengthBytes);
     const pages = BigInt(pageCountOf(about.sizeBytes));
     const endBytes = offsetBytes + BigInt(lengthBytes);

@@ -79,7 +79,7 @@ export class Vmspace implements Space, MappedPlace {
       maximum: maximumPages,
       shared: true,
     });
-    this.opened = new OpenedDataspaces(pmap.session, options.pid);
+    this.opened = new OpenedDataspaces(pmap.session, { pid: options.pid, vmspace: id });
     this.mappings = new SharedMappings(pmap, this, this.opened);
     this.base = addressOf(new Uint8Array(this.memory.buffer));
     this.maximumBytes = maximumPages * WASM_PAGE_BYTES;

@@ -1,0 +1,117 @@
+// Whose a dataspace is, and who may do what with it: as of a file, an owner, a group and a mode.
+//
+//   mode    0640 = 110 100 000     the owner reads and writes, the group reads, others do neither
+//
+// The first class that somebody is of decides: the owner, then the group, then others. Removing it, and changing its mode,
+// are the owner's. Names are one space: who asks for what they may not have is told whose it is.
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { ANYONE, PERSON } from '@odonata/rpc/identity/identity.ts';
+import type { Requester } from '@odonata/rpc/identity/requester.ts';
+import { invalidField } from '@odonata/rpc/refusal.ts';
+
+export interface Ownership {
+  /** NOBODYS: nobody's in particular. */
+  owner: string;
+  /** Empty: none. */
+  group: string;
+  mode: number;
+}
+
+export interface Allowed {
+  read: boolean;
+  write: boolean;
+}
+
+type Owned = Ownership & { name: string };
+
+const READ = 4;
+const WRITE = 2;
+const MODE_MAX = 0o666;
+const DEFAULT_MODE = 0o600;
+
+/** The owner of what was made without identities; no person of that name owns it. */
+export const NOBODYS = ANYONE.name;
+/** What was made before dataspaces had owners, or without identities, is open to all, as it was. */
+export const OPEN: Ownership = { owner: NOBODYS, group: '', mode: 0o666 };
+
+const isOwner = ({ owner }: Ownership, { user }: Requester): boolean => owner !== NOBODYS && user === owner;
+
+export function allowed(of: Ownership, by: Requester): Allowed {
+  if (by.all) return { read: true, write: true };
+  const shift = isOwner(of, by) ? 6 : of.group !== '' && by.groups.includes(of.group) ? 3 : 0;
+  const bits = of.mode >> shift;
+  return { read: (bits & READ) !== 0, write: (bits & WRITE) !== 0 };
+}
+
+/** For lists: who may not read it does not see it, but its owner. */
+export const isSeenBy = (of: Ownership, by: Requester): boolean => allowed(of, by).read || isOwner(of, by);
+
+/** `bob (mode 640, group physics)` */
+function shown({ owner, group, mode }: Ownership): string {
+  return `${owner} (mode ${mode.toString(8).padStart(3, '0')}${group && `, group ${group}`})`;
+}
+
+const refused = (of: Owned, { user }: Requester, what: string): RpcError =>
+  new RpcError(
+    Code.PermissionDenied,
+    `dataspace ${of.name} belongs to ${shown(of)}; ${user || 'who asks'} may not ${what} it`,
+  );
+
+/** @throws RpcError PERMISSION_DENIED unless they may do this */
+export function expectAllowed(of: Owned, by: Requester, what: keyof Allowed): Allowed {
+  const may = allowed(of, by);
+  if (may[what]) return may;
+  throw refused(of, by, what);
+}
+
+/** @throws RpcError PERMISSION_DENIED unless it is theirs */
+export function expectOwner(of: Owned, by: Requester, what: string): void {
+  if (!by.all && !isOwner(of, by)) throw refused(of, by, what);
+}
+
+/** Of what somebody makes. @throws RpcError INVALID_ARGUMENT, PERMISSION_DENIED */
+export function ownershipFor(by: Requester, { mode, group }: { mode?: number; group: string }): Ownership {
+  const owner = by.user === '' ? NOBODYS : by.user;
+  const made = { owner, group, mode: mode ?? (owner === NOBODYS ? OPEN.mode : DEFAULT_MODE) };
+  expectMode(made.mode);
+  expectGroup(group, by);
+  return made;
+}
+
+/** What it is after a change. @throws RpcError INVALID_ARGUMENT, PERMISSION_DENIED */
+export function changed(
+  of: Owned,
+  by: Requester,
+  wanted: { owner?: string; group?: string; mode?: number },
+): Ownership {
+  expectOwner(of, by, 'change the owner or mode of');
+  const { owner = of.owner, group = of.group, mode = of.mode } = wanted;
+  expectMode(mode);
+  if (owner !== of.owner) {
+    if (!PERSON.test(owner)) throw invalidField('owner', `owner ${shortened(owner)}: no name of a person`);
+    if (!by.all)
+      throw new RpcError(
+        Code.PermissionDenied,
+        `dataspace ${of.name}: only an admin gives what is of ${of.owner} to ${owner}`,
+      );
+  }
+  if (group !== of.group) expectGroup(group, by);
+  return { owner, group, mode };
+}
+
+function expectMode(mode: number): void {
+  if ((mode & ~MODE_MAX) === 0) return;
+  throw invalidField(
+    'mode',
+    `mode ${mode.toString(8)}: use 4 (read) and 2 (write) of owner, group and others`,
+  );
+}
+
+function expectGroup(group: string, by: Requester): void {
+  if (group === '') return;
+  if (!PERSON.test(group)) throw invalidField('group', `group ${shortened(group)}: no name of a group`);
+  if (by.all || by.groups.includes(group)) return;
+  throw new RpcError(Code.PermissionDenied, `${by.user} is not in group ${group}`);
+}
+
+const shortened = (name: string): string => JSON.stringify(name.slice(0, 40));

@@ -1,0 +1,13 @@
+import { type Requester, requesterOf } from '@odonata/rpc/identity/requester.ts';
+import type { CallContext } from '@odonata/rpc/service.ts';
+
+/** For whom something is asked of a node, and by which call: what goes on to the directory. */
+export interface Asked {
+  requester: Requester;
+  requestId: string;
+}
+
+export const asked = (ctx: CallContext): Asked => ({
+  requester: requesterOf(ctx),
+  requestId: ctx.requestId,
+});

@@ -1,0 +1,44 @@
+// What a virtual kernel may ask about range locks, waits and wakes: for its own processes, where these have opened the
+// dataspace. What a process holds only it gives back; who waits is woken by whoever may write there.
+import type { SyncEvent } from '@odonata/coherency/node/relay-messages.ts';
+import { unreachable } from '@odonata/coherency/page.ts';
+import { LockMode } from '@odonata/proto/coherency/v1/coherency';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { OpenDataspaces, OpeningProcess } from './open-dataspaces.ts';
+
+/** @throws RpcError PERMISSION_DENIED, INVALID_ARGUMENT */
+export function expectTheirs(
+  event: SyncEvent,
+  processes: ReadonlyMap<bigint, OpeningProcess>,
+  open: OpenDataspaces,
+): void {
+  switch (event.case) {
+    case 'lock': {
+      const { owner, dataspace, mode, reclaim } = event.value;
+      if (reclaim) throw new RpcError(Code.InvalidArgument, 'reclaim is for pmap managers');
+      // Who may only read keeps nobody from reading.
+      open.expect(processOf(owner, processes), dataspace, mode === LockMode.SHARED ? 'read' : 'write');
+      return;
+    }
+    case 'unlock':
+      processOf(event.value.owner, processes);
+      return;
+    case 'wait':
+      open.expect(processOf(event.value.owner, processes), event.value.dataspace, 'read');
+      return;
+    case 'wake':
+      open.expectWriter(event.value.dataspace);
+      return;
+    case 'cancelWait':
+      return; // Of this session's own requests: they have numbers of their own.
+    default:
+      unreachable(event);
+  }
+}
+
+function processOf(pid: bigint, processes: ReadonlyMap<bigint, OpeningProcess>): OpeningProcess {
+  const process = processes.get(pid);
+  if (process === undefined)
+    throw new RpcError(Code.PermissionDenied, `process ${pid} is not of this virtual kernel`);
+  return process;
+}
