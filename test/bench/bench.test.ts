@@ -27,7 +27,8 @@ function numbers(value: unknown, path = ''): [string, number][] {
   return Object.entries(value).flatMap(([key, item]) => numbers(item, `${path}.${key}`));
 }
 
-const PARTS = PART_NAMES.filter((name) => LONG || (name !== 'directory' && name !== 'handover'));
+const MANY_PROCESSES: string[] = ['directory', 'handover', 'identity'];
+const PARTS = PART_NAMES.filter((name) => LONG || !MANY_PROCESSES.includes(name));
 
 /** A part, and the step of it in which it is interrupted. */
 const INTERRUPTED: [string, string][] = [
@@ -60,6 +61,8 @@ describe('a quick run', () => {
       expect(replicas.rows.map((row: { replicas: number }) => row.replicas)).toEqual([1, 2, 1, 2]);
       expect(failover.kills).toHaveLength(1);
       expect(upgrade.rows.map((row: { sharers: number }) => row.sharers)).toEqual([2, 16]);
+      const { rows } = report.parts.identity;
+      expect(rows.map((row: { way: string }) => row.way).join(' ')).toBe('unix tcp '.repeat(4).trim());
     }
     expect(report.machine.loadAverage).toHaveLength(3);
     for (const figure of report.figures) {

@@ -11,6 +11,8 @@ export interface ClusterOptions {
   /** Replicas of the directory; 1 unless told otherwise. */
   directories?: number;
   leaseMs?: number;
+  insecure?: boolean;
+  overTcp?: boolean;
   /** Tells it from another cluster of the same run. */
   suffix?: string;
   signal: AbortSignal;
@@ -19,7 +21,7 @@ export interface ClusterOptions {
 
 /** Starts a cluster, hands it to `use`, and takes it down. ODONATA_HOME says where. */
 export async function withCluster<T>(
-  { nodes, directories, leaseMs, suffix = '', signal, progress }: ClusterOptions,
+  { nodes, directories, leaseMs, insecure, overTcp, suffix = '', signal, progress }: ClusterOptions,
   use: (to: Connection) => Promise<T>,
 ): Promise<T> {
   const cluster = `bench-${process.pid}${suffix}`;
@@ -30,6 +32,8 @@ export async function withCluster<T>(
       nodes,
       directories,
       leaseMs,
+      insecure,
+      overTcp,
       port: 0,
       // Should we be killed, it ends itself.
       owner: process.pid,

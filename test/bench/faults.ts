@@ -38,7 +38,7 @@ interface TouchLine {
 }
 
 /** How the pages come into their state before they are touched. */
-interface Scene {
+export interface Scene {
   kind: FaultKind;
   accesses: number;
   /** Prepares the dataspace; what it gives back clears up after the touch. */
@@ -69,8 +69,11 @@ export const faults: Part = {
   },
 };
 
-function scenes(setting: Setting): Scene[] {
-  const accesses = setting.quick ? QUICK_ACCESSES : ACCESSES;
+/** @param accesses of each round, but for private memory */
+export function scenes(
+  setting: Setting,
+  accesses: number = setting.quick ? QUICK_ACCESSES : ACCESSES,
+): Scene[] {
   const pages = accesses * STRIDE_PAGES;
   const stride = `stride=${STRIDE_PAGES}`;
   const counted = ['--count', accesses, '--raw', '--wait'];
@@ -153,7 +156,12 @@ function scenes(setting: Setting): Scene[] {
   ];
 }
 
-async function play(setting: Setting, scene: Scene, [node, ...others]: string[]): Promise<FaultResult> {
+/** On the first of these nodes, while others have the pages. */
+export async function play(
+  setting: Setting,
+  scene: Scene,
+  [node, ...others]: string[],
+): Promise<FaultResult> {
   const { kind, accesses } = scene;
   const { to, signal } = setting;
   const name = freshName('faults');

@@ -6,6 +6,7 @@ import { compute } from './compute.ts';
 import { directory } from './directory.ts';
 import { faults } from './faults.ts';
 import { handover } from './handover.ts';
+import { identity } from './identity.ts';
 import { HELP, type Options, type PartName, parseOptions } from './options.ts';
 import type { Part, PartResult } from './part.ts';
 import { Progress } from './progress.ts';
@@ -14,7 +15,7 @@ import { sequential } from './sequential.ts';
 import { start } from './start.ts';
 import { memoryNote } from './supplied-memory.ts';
 
-const PARTS: Record<PartName, Part> = { compute, directory, faults, handover, sequential, start };
+const PARTS: Record<PartName, Part> = { compute, directory, faults, handover, identity, sequential, start };
 
 async function measure({ only, quick, json }: Options, signal: AbortSignal, folder: string): Promise<void> {
   const progress = new Progress();

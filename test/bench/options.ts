@@ -2,7 +2,15 @@
 import { parseArgs } from 'node:util';
 import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
 
-export const PART_NAMES = ['compute', 'directory', 'faults', 'handover', 'sequential', 'start'] as const;
+export const PART_NAMES = [
+  'compute',
+  'directory',
+  'faults',
+  'handover',
+  'identity',
+  'sequential',
+  'start',
+] as const;
 export type PartName = (typeof PART_NAMES)[number];
 
 export interface Options {
@@ -16,7 +24,7 @@ export const HELP = `Measures Odonata on this machine; the figures hold for this
 
 Usage: npm run bench -- [--only PART[,PART]] [--quick] [--json FILE]
 
-  --only   compute, directory, faults, handover, sequential, start; all where it is missing
+  --only   compute, directory, faults, handover, identity, sequential, start; all where it is missing
   --quick  one short run of each: shows that the bench works, its figures mean little
   --json   writes everything that was measured to FILE
   --help   this text

@@ -107,6 +107,16 @@ async function repeat(setting: Setting, mib: number): Promise<Repetition> {
   return { rawMibPerS, coldMibPerS, residentMibPerS, ratio: coldMibPerS / rawMibPerS, cpu };
 }
 
+/** Loads a dataspace on one node; another reads it with nothing of it. @returns MiB/s */
+export async function coldRead(setting: Setting, mib: number): Promise<number> {
+  const name = freshName('cold');
+  await loadOn(setting, OWNER, name, mib * MIB);
+  supplyMemory(setting);
+  const mibPerS = await readAll(setting, name);
+  await removeDataspace(setting, OWNER, name);
+  return mibPerS;
+}
+
 async function readAll(setting: Setting, name: string): Promise<number> {
   const { mib_per_s } = await runGuest<{ mib_per_s: number }>(setting, READER, 'stream', [name, 'read']);
   return mib_per_s;

@@ -63,6 +63,8 @@ export const planSchema = z.object({
   servicesDir: z.string().optional(),
   /** Everybody may do everything. */
   insecure: z.boolean().optional(),
+  /** Services reach each other at host:port, as on several machines, and not at unix sockets. */
+  overTcp: z.boolean().optional(),
   /** The cluster goes down when this process is gone: a demo or a test, killed however. Absent: nobody's. */
   owner: identitySchema.optional(),
 });

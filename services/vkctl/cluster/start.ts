@@ -54,6 +54,8 @@ export interface StartOptions {
   logLevel?: LogLevel;
   /** Without identities: everybody who reaches a service may do everything. */
   insecure?: boolean;
+  /** Services reach each other at host:port, as on several machines, and not at unix sockets. */
+  overTcp?: boolean;
   /** The folder of the services that run; this checkout's unless told otherwise. */
   servicesDir?: string;
   /** Goes down by itself when this process (a pid) is gone. */
@@ -205,6 +207,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     logLevel: options.logLevel ?? 'info',
     servicesDir: options.servicesDir,
     insecure: options.insecure || undefined,
+    overTcp: options.overTcp || undefined,
     owner: options.owner === undefined ? undefined : identify(options.owner),
   };
 }

@@ -44,13 +44,16 @@ const at = (port: number): string => `127.0.0.1:${port}`;
 
 /** Of a router or a replica, for all others of this machine. */
 const socketOf = (plan: ClusterPlan, name: string): string => join(plan.runtimeDir, `${name}.sock`);
+/** Where others of this machine reach it. */
+const doorOf = (plan: ClusterPlan, { name, port }: { name: string; port: number }): string =>
+  plan.overTcp ? at(port) : `unix:${socketOf(plan, name)}`;
 const pmapdSocket = (plan: ClusterPlan, node: string): string =>
   join(nodeFolders(plan, node).socketDir, 'pmapd.sock');
 
 /** For `--syslink`. */
 export const routersOf = (plan: ClusterPlan): string =>
   replicas('syslinkd', plan.ports.syslinkd)
-    .map(({ name }) => `unix:${socketOf(plan, name)}`)
+    .map((router) => doorOf(plan, router))
     .join();
 
 /** `cohd` alone, else `cohd1`, `cohd2`, ...: each with its port. */
@@ -86,14 +89,14 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     name: node ? `${node}/${name}` : as,
     node,
     address: at(port),
-    socket: node === undefined ? `unix:${socketOf(plan, as)}` : undefined,
+    socket: node === undefined && !plan.overTcp ? `unix:${socketOf(plan, as)}` : undefined,
     command: tools.node,
     args: [
       ...NODE_FLAGS,
       join(plan.servicesDir ?? SERVICES, name, 'main.ts'),
       '--listen',
       at(port),
-      ...(node === undefined ? ['--socket', socketOf(plan, as)] : []),
+      ...(node === undefined && !plan.overTcp ? ['--socket', socketOf(plan, as)] : []),
       ...(plan.insecure ? [] : ['--tls-dir', tlsDirOf(plan, name, node ?? as)]),
       ...common,
       ...args,
@@ -126,7 +129,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
           name,
           ...alone,
           '--advertise',
-          `unix:${socketOf(plan, name)}`,
+          doorOf(plan, { name, port }),
         ],
         undefined,
         name,
@@ -139,9 +142,9 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     const frames = plan.framesBytes ? ['--frames-bytes', String(plan.framesBytes)] : [];
     const store = plan.storeBytes ? ['--store-bytes', String(plan.storeBytes)] : [];
     const directory = [
-      ...replicas('cohd', ports.cohd).flatMap(({ name }) => ['--directory', `unix:${socketOf(plan, name)}`]),
+      ...replicas('cohd', ports.cohd).flatMap((replica) => ['--directory', doorOf(plan, replica)]),
       '--advertise',
-      `unix:${pmapdSocket(plan, name)}`,
+      plan.overTcp ? at(ports.pmapd[position]!) : `unix:${pmapdSocket(plan, name)}`,
       '--memory-dir',
       memoryDir,
       ...frames,
