@@ -3,6 +3,9 @@ import { X509Certificate } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { readNatsCredential } from '@odonata/bus/credential.ts';
+import { KUBERNETES_CLUSTER, kubernetesUsers } from '@odonata/bus/kubernetes-users.ts';
 import { identityOf } from '@odonata/rpc/identity/certificate.ts';
 import { roleOf } from '@odonata/rpc/identity/identity.ts';
 import { describe, expect, it } from 'vitest';
@@ -184,6 +187,32 @@ const BREAKS: Break[] = [
     },
   ],
   [
+    policy.natsSecretsAreOwn,
+    'cohd: the Secret nats-pmapd is not for it',
+    (all) => {
+      const pod = first(all, 'cohd');
+      pod.volumes.push(first(all, 'pmapd').volumes.find((v: Manifest) => v.name === 'nats'));
+    },
+  ],
+  [
+    policy.natsSecretsAreOwn,
+    'pmapd: a Secret of NATS is in its environment',
+    (all) => {
+      const secretKeyRef = { name: 'nats-pmapd', key: 'password' };
+      first(all, 'pmapd').containers[0].env.push({
+        name: 'ODONATA_PMAPD_NATS_TOKEN',
+        valueFrom: { secretKeyRef },
+      });
+    },
+  ],
+  [
+    policy.natsSecretsAreOwn,
+    'cohd: has no credential for NATS',
+    (all) => {
+      first(all, 'cohd').containers[0].volumeMounts = [];
+    },
+  ],
+  [
     policy.drainsInTime,
     'is killed before its drain of 60 s is over',
     (all) => {
@@ -305,23 +334,44 @@ describe.each(OVERLAYS)('overlay %s', (overlay) => {
     expect(check(all)).toEqual([]);
   });
 
-  it('gives NATS any token that a person may choose', () => {
+  it('gives NATS any password that a person may choose', () => {
     const { data } = all.find((m) => m.kind === 'ConfigMap' && m.metadata.name.startsWith('nats-config'));
-    const { value } = first(all, 'nats').containers[0].env.find((e: Manifest) => e.name === 'NATS_TOKEN');
+    const { env } = first(all, 'nats').containers[0];
     const folder = mkdtempSync(join(tmpdir(), 'odonata-nats-'));
     try {
-      const file = join(folder, 'nats.conf');
-      writeFileSync(file, data['nats.conf']);
-      const said = (variable: string) => {
-        const env = { POD_NAME: 'nats-0', NATS_TOKEN: variable };
-        return spawnSync(findTool('nats-server')!, ['-t', '-c', file], { env, encoding: 'utf8' }).stderr;
+      for (const [name, text] of Object.entries<string>(data)) writeFileSync(join(folder, name), text);
+      const said = (password: string, quoted = true) => {
+        // As Kubernetes puts together what refers to another variable.
+        const values = env.flatMap(({ name, value }: Manifest) => {
+          const text = value?.replace(/\$\(\w+\)/, password);
+          return text === undefined ? [] : [[name, quoted ? text : text.replaceAll('"', '')]];
+        });
+        const given = { POD_NAME: 'nats-0', ...Object.fromEntries(values) };
+        const args = ['-t', '-c', join(folder, 'nats.conf')];
+        return spawnSync(findTool('nats-server')!, args, { env: given, encoding: 'utf8' }).stderr;
       };
-      for (const token of ['secret', '1e5b', '12', 'a/b+c=='])
-        expect(said(value.replace('$(TOKEN)', token)), token).toContain('is valid');
+      for (const password of ['secret', '1e5b', '12', 'b+c=='])
+        expect(said(password), password).toContain('is valid');
       // As it would be without quotes.
-      expect(said('1e5b')).toContain('could not be parsed');
+      expect(said('1e5b', false)).toContain('could not be parsed');
     } finally {
       rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('lets into NATS who libs/bus/permissions.ts lets in, with what it allows', () => {
+    const { data } = all.find((m) => m.kind === 'ConfigMap' && m.metadata.name.startsWith('nats-config'));
+    const made = 'node libs/bus/kubernetes-users.ts >k8s/base/nats-users.conf';
+    expect(data['nats-users.conf'], made).toBe(kubernetesUsers());
+    expect(data['nats.conf'].match(/^include \.\/nats-users\.conf$/gm)).toHaveLength(1);
+    // Beside those there is nobody: no token, no user of another file, and no route without a password.
+    expect(data['nats.conf']).not.toMatch(/^authorization|token|no_auth_user|^accounts/m);
+    expect(/cluster \{/.test(data['nats.conf'])).toBe(overlay === 'prod');
+    if (overlay === 'prod')
+      expect(data['nats.conf']).toMatch(/cluster \{[^}]*authorization \{ user: route, password:/);
+    for (const service of ['cohd', 'pmapd']) {
+      const variables = policy.variablesOf(all, first(all, service).containers[0]);
+      expect(variables.get(`ODONATA_${service.toUpperCase()}_CLUSTER`)).toBe(KUBERNETES_CLUSTER);
     }
   });
 
@@ -419,6 +469,35 @@ describe('the compose file', () => {
       expect(policy.settingsAreRead([workload])).toEqual([]);
     }
     expect(Object.keys(services).filter((name) => name.endsWith('-pmapd'))).toHaveLength(2);
+  });
+
+  it('has a credential for NATS for each that speaks to it, and only its own', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'odonata-nats-'));
+    try {
+      execFileSync('sh', [join(K8S, 'make-nats-passwords.sh'), folder]);
+      const env = { POD_NAME: 'nats', ...parseEnv(readFileSync(join(folder, 'nats.env'), 'utf8')) };
+      const args = ['-t', '-c', join(K8S, 'base/nats.conf')];
+      const { stderr } = spawnSync(findTool('nats-server')!, args, { env, encoding: 'utf8' });
+      expect(stderr).toContain('is valid');
+      const { nats } = services;
+      expect(nats).toMatchObject({
+        command: ['--config', '/etc/nats/nats.conf'],
+        env_file: 'secrets/nats.env',
+      });
+      for (const [name, { image, secrets, environment }] of Object.entries<Manifest>(services)) {
+        const service = /^odonata\/(cohd|pmapd):/.exec(image)?.[1];
+        expect(secrets, name).toEqual(service && [`nats-${service}`]);
+        if (service === undefined) continue;
+        const prefix = `ODONATA_${service.toUpperCase()}`;
+        expect(environment[`${prefix}_NATS_CREDENTIALS`]).toBe(`/run/secrets/nats-${service}`);
+        expect(environment[`${prefix}_CLUSTER`]).toBe(KUBERNETES_CLUSTER);
+        const { user, password } = readNatsCredential(join(folder, service));
+        expect(user).toBe(service);
+        expect(env).toMatchObject({ [`NATS_${service.toUpperCase()}_PASSWORD`]: password });
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

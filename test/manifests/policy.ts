@@ -281,6 +281,31 @@ export const natsHoldsTheStore: Policy = (all) => {
   ];
 };
 
+/** A service has its own credential for NATS, in a file and nowhere else; nats-server alone has the passwords of all. */
+export const natsSecretsAreOwn: Policy = (all) =>
+  eachContainer(all, (container, pod) => {
+    if (container.name === 'nats') return [];
+    const speaks = ['cohd', 'pmapd'].includes(container.name);
+    const own = `nats-${container.name}`;
+    // A hash of what it holds may follow its name.
+    const ofNats = (name: string) => /^nats-(cohd|pmapd|routes)\b/.exec(name)?.[0];
+    const volumes = (pod.volumes ?? []).filter(({ secret }: Manifest) => ofNats(secret?.secretName ?? ''));
+    const folder = container.volumeMounts?.find(({ name }: Manifest) =>
+      volumes.some((volume: Manifest) => volume.name === name),
+    )?.mountPath;
+    const file = variablesOf(all, container).get(`ODONATA_${container.name.toUpperCase()}_NATS_CREDENTIALS`);
+    return [
+      ...volumes.flatMap(({ secret }: Manifest) =>
+        unless(ofNats(secret.secretName) === own, `the Secret ${ofNats(secret.secretName)} is not for it`),
+      ),
+      ...unless(
+        !(container.env ?? []).some(({ valueFrom }: Manifest) => ofNats(valueFrom?.secretKeyRef?.name ?? '')),
+        'a Secret of NATS is in its environment',
+      ),
+      ...unless(!speaks || (folder && file === `${folder}/credentials`), 'has no credential for NATS'),
+    ];
+  });
+
 const PICTURE = [
   'vkctl->syslinkd:7411',
   ...['cohd', 'pmapd', 'vkerneld'].map((name) => `${name}->syslinkd:7411`),

@@ -12,8 +12,7 @@ import { Failure } from '../../../services/vkctl/failure.ts';
 import { identityIn } from '../../cluster/identities.ts';
 import { type HolderOptions, type SharedPages, SimulatedHolder } from './simulated-holder.ts';
 
-export interface Place
-  extends Pick<HolderOptions, 'cluster' | 'nats' | 'natsToken' | 'natsCredentials' | 'reach'> {
+export interface Place extends Pick<HolderOptions, 'cluster' | 'nats' | 'natsCredentials' | 'reach'> {
   /** Addresses of the cluster's own replicas of the directory. */
   directories: string[];
   /** Its replicas' and its NATS server's processes, by name. */
@@ -65,12 +64,12 @@ export class Holders {
     // Their lines are made by shipped code, which is whoever this process is.
     useTls(place.folder?.dir ?? '');
     const exchange = new Map<string, SimulatedHolder>();
-    const { nats, natsToken, natsCredentials, cluster, reach } = place;
+    const { nats, natsCredentials, cluster, reach } = place;
     const shards = await shardsOf(place);
     const name = randomBytes(3).toString('hex');
     const joining = Array.from({ length: count }, (_, i) =>
       SimulatedHolder.join({
-        ...{ nats, natsToken, natsCredentials, cluster, reach, shards, exchange },
+        ...{ nats, natsCredentials, cluster, reach, shards, exchange },
         name: `bench-${name}-${i}`,
         incarnation: randomBytes(8).readBigUInt64LE(),
       }),

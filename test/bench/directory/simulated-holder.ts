@@ -21,7 +21,6 @@ export interface HolderOptions {
   incarnation: bigint;
   /** nats://host:port */
   nats: string;
-  natsToken?: string;
   /** File with a user and a password. */
   natsCredentials?: string | undefined;
   cluster: string;
@@ -55,16 +54,9 @@ export class SimulatedHolder {
 
   /** Resolves when every shard has a leader that this holder is connected to. */
   static async join(options: HolderOptions): Promise<SimulatedHolder> {
-    const {
-      nats: url,
-      natsToken: token,
-      natsCredentials: credentials,
-      cluster,
-      name,
-      reach = (address) => address,
-    } = options;
+    const { nats: url, natsCredentials: credentials, cluster, name, reach = (address) => address } = options;
     const log = silentLog();
-    const bus = await Bus.connect({ url, token, credentials, cluster, name, log });
+    const bus = await Bus.connect({ url, credentials, cluster, name, log });
     const holder = new SimulatedHolder(options, bus);
     holder.stopDiscovery = await followReplicas(bus, log, (addresses) =>
       holder.directories.connectTo([...addresses].map(reach)),

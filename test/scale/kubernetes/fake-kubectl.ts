@@ -23,12 +23,14 @@ else if (verb === 'port-forward') {
   setInterval(() => {}, 1000); // Until it is ended, as kubectl.
 } else if (line.startsWith('get horizontalpodautoscaler')) answer(JSON.parse(file('autoscalers')));
 else if (line.startsWith('get deployment')) {
-  const env = [{ name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'nats-auth-2' } } }];
-  const containers = [{ envFrom: [{ configMapRef: { name: 'config-1' } }], env }];
+  const containers = [{ envFrom: [{ configMapRef: { name: 'config-1' } }] }];
   answer({ spec: { replicas: Number(file('replicas')), template: { spec: { containers } } } });
 } else if (line.startsWith('get configmap config-1')) answer({ data: JSON.parse(file('settings')) });
-else if (line.startsWith('get secret nats-auth-2'))
-  answer({ data: { token: Buffer.from('for-trials-only').toString('base64') } });
+else if (line.startsWith('get daemonset pmapd')) {
+  const volumes = [{ name: 'machine' }, { name: 'nats', secret: { secretName: 'nats-pmapd-2' } }];
+  answer({ spec: { template: { spec: { volumes } } } });
+} else if (line.startsWith('get secret nats-pmapd-2'))
+  answer({ data: { credentials: Buffer.from('pmapd\nfor-trials-only').toString('base64') } });
 else if (line.startsWith('get pods')) {
   const pods = JSON.parse(file('pods')) as { name: string; ip: string }[];
   const items = pods.slice(0, Number(file('replicas'))).map(({ name, ip }) => {

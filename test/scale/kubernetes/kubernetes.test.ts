@@ -1,11 +1,12 @@
 // The steps on Kubernetes: there is no cluster here, so kubectl is a program that notes what it is asked. What it
-// "forwards" to is real: NATS with a token, and two replicas of cohd.
+// "forwards" to is real: NATS with its users, and two replicas of cohd.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { natsAuthorization } from '@odonata/bus/permissions.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pickPorts } from '../../../services/vkctl/cluster/ports.ts';
 import { ServiceProcess } from '../../operate/service-process.ts';
@@ -22,7 +23,11 @@ beforeAll(async () => {
   chmodSync(join(folder, 'bin/kubectl'), 0o755);
 
   const [nats, ...grpc] = (await pickPorts(3)) as [number, number, number];
-  services.push(ServiceProcess.nats(nats, join(folder, 'nats'), ['--auth', 'for-trials-only']));
+  const password = '"for-trials-only"';
+  const users = (['cohd', 'pmapd'] as const).map((role) => ({ user: role, role, password }));
+  writeFileSync(join(folder, 'nats.conf'), natsAuthorization('odonata', users));
+  writeFileSync(join(folder, 'cohd'), 'cohd\nfor-trials-only\n', { mode: 0o600 });
+  services.push(ServiceProcess.nats(nats, join(folder, 'nats'), ['-c', join(folder, 'nats.conf')]));
   const names = ['cohd-a', 'cohd-b'];
   const replicas = names.map((name, i) => {
     // They say they are where only pods reach them.
@@ -30,8 +35,8 @@ beforeAll(async () => {
     const bus = [
       '--nats',
       `nats://127.0.0.1:${nats}`,
-      '--nats-token',
-      'for-trials-only',
+      '--nats-credentials',
+      join(folder, 'cohd'),
       '--cluster',
       'odonata',
     ];
@@ -101,7 +106,8 @@ test('scales the Deployment, measures its pods, and scales it back', async () =>
       'scale deployment/cohd --replicas=2',
       'rollout status deployment/cohd --timeout=300s',
       'get pods -l app.kubernetes.io/name=cohd -o json',
-      'get secret nats-auth-2 -o json',
+      'get daemonset pmapd -o json',
+      'get secret nats-pmapd-2 -o json',
       'port-forward service/nats :4222',
       'port-forward pod/cohd-a :7421',
       'port-forward pod/cohd-a :7422',

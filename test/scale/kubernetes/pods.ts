@@ -7,10 +7,6 @@ const READY = '--timeout=300s';
 const SETTLED_MS = 120_000;
 const LOOK_EVERY_MS = 1000;
 
-interface Variable {
-  valueFrom?: { secretKeyRef?: { name: string } };
-}
-
 export interface Pod {
   name: string;
   node: string;
@@ -21,8 +17,6 @@ export interface ScaledPods {
   pods: Pod[];
   /** Settings that the pods have from their ConfigMap. */
   settings: Record<string, string>;
-  /** Names of the Secrets that they have variables from: kustomize may add a hash to what a manifest says. */
-  secrets: string[];
 }
 
 /** Scales, hands the pods to `use`, and scales back whatever happens. */
@@ -34,9 +28,8 @@ export async function withPods<T>(
 ): Promise<T> {
   const { spec } = await kubectl.json('get', 'deployment', deployment);
   await refuseAutoscaler(kubectl, deployment);
-  const { envFrom, env = [] } = spec.template.spec.containers[0];
+  const { envFrom } = spec.template.spec.containers[0];
   const configMap = envFrom[0].configMapRef.name;
-  const secrets = env.flatMap((one: Variable) => one.valueFrom?.secretKeyRef?.name ?? []);
   const { data: settings } = await kubectl.json('get', 'configmap', configMap);
   if (replicas > 1 && settings.ODONATA_COHD_STANDALONE === 'true') {
     throw new Failure(`deployment/${deployment} is set to run alone (ODONATA_COHD_STANDALONE)`, {
@@ -46,7 +39,7 @@ export async function withPods<T>(
   try {
     await kubectl.run(['scale', `deployment/${deployment}`, `--replicas=${replicas}`]);
     await kubectl.run(['rollout', 'status', `deployment/${deployment}`, READY]);
-    return await use({ pods: await exactly(kubectl, deployment, replicas), settings, secrets });
+    return await use({ pods: await exactly(kubectl, deployment, replicas), settings });
   } finally {
     await kubectl.run(['scale', `deployment/${deployment}`, `--replicas=${spec.replicas ?? 1}`], {
       last: true,

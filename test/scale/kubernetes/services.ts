@@ -1,5 +1,7 @@
 // The services that kubectl scales, under the loads of the local run, through forwarded ports.
-
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connectTo } from '@odonata/client/connection.ts';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { createClient } from '@odonata/rpc/client.ts';
@@ -21,8 +23,8 @@ const cohdPods: ScaledService = {
   async withPlace(setting, replicas, use) {
     const kubectl = new Kubectl(setting.signal);
     setting.progress(`kubectl scale deployment/cohd --replicas=${replicas}`);
-    return await withPods(kubectl, 'cohd', replicas, async ({ pods, settings, secrets }) => {
-      const { data } = await kubectl.json('get', 'secret', secrets[0]!);
+    return await withPods(kubectl, 'cohd', replicas, async ({ pods, settings }) => {
+      const credential = await pmapdCredential(kubectl);
       const targets = pods.flatMap(
         ({ name }) =>
           [
@@ -36,7 +38,7 @@ const cohdPods: ScaledService = {
         const at = {
           cluster: settings.ODONATA_COHD_CLUSTER ?? 'odonata',
           nats: `nats://${nats}`,
-          natsToken: Buffer.from(data.token, 'base64').toString('utf8'),
+          natsCredentials: credential.file,
           directories,
           pids: new Map(),
           reach: (address: string) => forwarded.get(address) ?? address,
@@ -53,10 +55,24 @@ const cohdPods: ScaledService = {
         } finally {
           await load.close();
         }
-      });
+      }).finally(credential.remove);
     });
   },
 };
+
+/** As whom the holders of the load come to NATS. Its Secret is found by its pod: kustomize may add a hash to its name. */
+async function pmapdCredential(kubectl: Kubectl): Promise<{ file: string; remove: () => void }> {
+  const { spec } = await kubectl.json('get', 'daemonset', 'pmapd');
+  const volumes: { name: string; secret?: { secretName: string } }[] = spec.template.spec.volumes;
+  const name = volumes.find((volume) => volume.name === 'nats')?.secret?.secretName;
+  if (name === undefined)
+    throw new Failure('daemonset/pmapd has no credential for NATS (a volume named nats)');
+  const { data } = await kubectl.json('get', 'secret', name);
+  const folder = mkdtempSync(join(tmpdir(), 'odonata-nats-'));
+  const file = join(folder, 'pmapd');
+  writeFileSync(file, Buffer.from(data.credentials, 'base64'), { mode: 0o600 });
+  return { file, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
 
 const vkerneldPods: ScaledService = {
   ...vkerneld,
