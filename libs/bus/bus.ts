@@ -5,6 +5,7 @@ import type { RpcError } from '@odonata/rpc/error.ts';
 import { connect, type JetStreamClient, type KV, type KvEntry, type NatsConnection, StorageType } from 'nats';
 import { connectAs } from './credential.ts';
 import { jetStreamError } from './jetstream-error.ts';
+import { Refusals, whatOf } from './refusals.ts';
 import { StoreDisk } from './store-disk.ts';
 
 export interface BusLog {
@@ -41,8 +42,14 @@ export class Bus {
   private readonly cluster: string;
   private readonly onReconnect = new Set<() => void>();
   private readonly replicas: number;
+  private readonly told: Refusals;
 
-  private constructor(connection: NatsConnection, { cluster, replicas, folder }: BusOptions) {
+  private constructor(
+    connection: NatsConnection,
+    { cluster, replicas, folder }: BusOptions,
+    refusals: Refusals,
+  ) {
+    this.told = refusals;
     this.connection = connection;
     this.cluster = cluster;
     this.replicas = replicas ?? 1;
@@ -53,10 +60,17 @@ export class Bus {
   static async connect(options: BusOptions): Promise<Bus> {
     const { url, name, log, token, credentials } = options;
     log.info({ url }, 'connecting to NATS');
+    const refusals = new Refusals(url, log);
+    let connected = false;
+    const onAsked = (time: number) => {
+      // The server asked once before, and there was no connection from it.
+      if (!connected && time === 2) refusals.tell(`the credential in ${credentials}`);
+    };
     const connection = await connect({
       servers: url,
       ...(token ? { token } : {}),
-      ...(credentials ? connectAs(credentials) : {}),
+      // A password that is wrong now is right when the file, or the server, has been given the other one.
+      ...(credentials ? { ...connectAs(credentials, onAsked), ignoreAuthErrorAbort: true } : {}),
       name,
       waitOnFirstConnect: true,
       maxReconnectAttempts: -1,
@@ -64,12 +78,11 @@ export class Bus {
       reconnectJitter: 100,
       timeout: 2_000,
     });
-    const bus = new Bus(connection, options);
+    connected = true;
+    const bus = new Bus(connection, options, refusals);
     void (async () => {
       for await (const status of connection.status()) {
-        // What it may not do it tries once and hears of once: its permissions are wrong, or it is not who it says.
-        if (status.type === 'error')
-          log.error({ url, reason: String(status.data) }, 'NATS refuses what was asked');
+        if (status.type === 'error') refusals.tell(whatOf(status));
         if (status.type === 'disconnect' || status.type === 'reconnect')
           log.warn({ url, status: status.type }, 'NATS');
         if (status.type === 'reconnect') for (const again of bus.onReconnect) again();
@@ -94,6 +107,11 @@ export class Bus {
     return () => subscription.unsubscribe();
   }
 
+  /** What the server did not let this service do, so far. */
+  get refusals(): number {
+    return this.told.count;
+  }
+
   /** The connection itself, for the backing store. */
   get nats(): NatsConnection {
     return this.connection;
@@ -107,7 +125,7 @@ export class Bus {
   /** A bucket of the cluster; made when it does not exist. */
   async bucket(name: string): Promise<KV> {
     const jetstream: JetStreamClient = this.connection.jetstream({ timeout: REQUEST_MS });
-    return await jetstream.views.kv(`odonata-${this.cluster}-${name}`, {
+    return await jetstream.views.kv(this.bucketName(name), {
       history: 1,
       replicas: this.replicas,
       storage: StorageType.File,
@@ -115,6 +133,32 @@ export class Bus {
       // Of several servers any one would answer, also one that is behind: who was noted as dead would seem alive.
       allow_direct: false,
     });
+  }
+
+  /** Keys of a bucket that is there. Without a consumer, which has the server publish: not everybody may make one. */
+  async keysOf(name: string): Promise<string[]> {
+    const manager = await this.connection.jetstreamManager({ timeout: REQUEST_MS });
+    const prefix = `$KV.${this.bucketName(name)}.`;
+    const { state } = await manager.streams.info(`KV_${this.bucketName(name)}`, {
+      subjects_filter: `${prefix}>`,
+    });
+    return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(prefix.length));
+  }
+
+  /**
+   * Tells what others write to a bucket from now on; `undefined`: the key was taken away. Without JetStream, and as little
+   * sure as a broadcast. The result ends it.
+   */
+  hearBucket(name: string, hear: (key: string, bytes: Uint8Array | undefined) => void): () => void {
+    const prefix = `$KV.${this.bucketName(name)}.`;
+    const subscription = this.connection.subscribe(`${prefix}>`, {
+      callback: (error, { subject, data, headers }) => {
+        if (error !== null) return;
+        const gone = (headers?.get('KV-Operation') ?? '') !== '';
+        hear(subject.slice(prefix.length), gone ? undefined : data);
+      },
+    });
+    return () => subscription.unsubscribe();
   }
 
   /**
@@ -142,6 +186,10 @@ export class Bus {
       this.onReconnect.delete(again);
       stop();
     };
+  }
+
+  private bucketName(name: string): string {
+    return `odonata-${this.cluster}-${name}`;
   }
 
   private invalidationSubject(dataspace: bigint): string {

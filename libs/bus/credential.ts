@@ -15,16 +15,29 @@ export function readNatsCredential(file: string): NatsCredential {
   return { user, password };
 }
 
-/** For nats.js, which asks for it again at each connection. */
-export function connectAs(file: string): {
+/**
+ * For nats.js, which asks for it again at each connection.
+ * @param onAsked hears which time it is
+ */
+export function connectAs(
+  file: string,
+  onAsked: (time: number) => void = () => {},
+): {
   authenticator: () => { user: string; pass: string };
   inboxPrefix: string;
 } {
+  let last = readNatsCredential(file);
+  let times = 0;
   return {
     authenticator: () => {
-      const { user, password } = readNatsCredential(file);
-      return { user, pass: password };
+      onAsked(++times);
+      try {
+        last = readNatsCredential(file);
+      } catch {
+        // It is written just now, or its folder is gone: what was right may be so still.
+      }
+      return { user: last.user, pass: last.password };
     },
-    inboxPrefix: inboxOf(readNatsCredential(file).user),
+    inboxPrefix: inboxOf(last.user),
   };
 }

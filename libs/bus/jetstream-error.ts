@@ -25,6 +25,7 @@ export function apiCode(error: unknown): number | undefined {
 
 export function troubleOf(error: unknown): Trouble {
   if (!(error instanceof NatsError)) return 'SILENT';
+  if (error.isPermissionError()) return 'REFUSED';
   const { api_error: answer } = error;
   // An answer carries a code of HTTP, too, which may be that of no responders.
   if (answer === undefined) return error.code === ErrorCode.NoResponders ? 'OFF' : 'SILENT';
@@ -66,7 +67,7 @@ export function jetStreamError(error: unknown, what: string, disk?: StoreDisk): 
     case 'REFUSED':
       return new RpcError(
         Code.FailedPrecondition,
-        `${what}: NATS refuses (${why}, ${apiCode(error)})`,
+        `${what}: NATS refuses (${[why, apiCode(error)].filter(Boolean).join(', ')})`,
         cause,
       );
   }

@@ -54,6 +54,8 @@ describe('a bucket', () => {
       await spy.nats.flush();
       asked.length = 0;
       expect((await bucket.get('key'))?.string()).toBe('value');
+      // The server answers before it tells who listens in.
+      await bus.nats.flush();
       await spy.nats.flush();
       expect(asked).toEqual(['$JS.API.STREAM.MSG.GET.KV_odonata-c-spied']);
     } finally {

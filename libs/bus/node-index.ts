@@ -23,8 +23,7 @@ export async function claimNodeIndex(
 
 async function tryClaim(bus: Bus, node: string): Promise<number> {
   const bucket = await bus.bucket('nodes');
-  const taken = new Set<number>();
-  for await (const key of await bucket.keys()) taken.add(Number(key));
+  const taken = new Set((await bus.keysOf('nodes')).map(Number));
   for (const index of taken) {
     if ((await bucket.get(String(index)))?.string() === node) return index;
   }

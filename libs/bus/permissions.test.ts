@@ -2,10 +2,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Code } from '@odonata/rpc/error.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
-import { connect, type NatsConnection } from 'nats';
+import { connect, type JetStreamManager, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { followReplicas } from '../../services/pmapd/discovery.ts';
 import { pickPorts } from '../../services/vkctl/cluster/ports.ts';
+import { askHealth } from '../../services/vkctl/supervisor/store-keeper.ts';
 import { ServiceProcess } from '../../test/operate/service-process.ts';
 import { PageStore } from '../backing-store/page-store.ts';
 import { Bus } from './bus.ts';
@@ -19,28 +22,32 @@ const USERS: Record<string, NatsRole> = {
   'pmapd-node1': 'pmapd',
   'pmapd-node2': 'pmapd',
   keeper: 'keeper',
+  'pages-keeper': 'pages-keeper',
 };
 const folder = mkdtempSync(join(tmpdir(), 'odonata-permissions-'));
 const fileOf = (user: string): string => join(folder, user);
-let nats: ServiceProcess;
+const servers: ServiceProcess[] = [];
 let url: string;
+async function startServer(data: string): Promise<string> {
+  const [port] = (await pickPorts(1)) as [number];
+  servers.push(ServiceProcess.nats(port, join(folder, data), ['-c', join(folder, 'nats.conf')]));
+  return `127.0.0.1:${port}`;
+}
 beforeAll(async () => {
   const users = Object.entries(USERS).map(([user, role]) => {
     writeFileSync(fileOf(user), `${user}\nsecret-of-${user}\n`, { mode: 0o600 });
     return { user, role, password: JSON.stringify(`secret-of-${user}`) };
   });
-  const [port] = (await pickPorts(1)) as [number];
-  url = `127.0.0.1:${port}`;
   writeFileSync(join(folder, 'nats.conf'), natsAuthorization(CLUSTER, users));
-  nats = ServiceProcess.nats(port, join(folder, 'data'), ['-c', join(folder, 'nats.conf')]);
+  url = await startServer('data');
 });
 afterAll(async () => {
-  await nats?.stop();
+  for (const server of servers) await server.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
-const busAs = (user: string): Promise<Bus> =>
-  Bus.connect({ url, credentials: fileOf(user), cluster: CLUSTER, name: user, log: silentLog() });
+const busAs = (user: string, at = url): Promise<Bus> =>
+  Bus.connect({ url: at, credentials: fileOf(user), cluster: CLUSTER, name: user, log: silentLog() });
 
 /** The subjects that the server refused to a user while `work` ran. */
 async function refusedTo(
@@ -84,12 +91,21 @@ describe('each does its own', () => {
         await bucket.update('key', 'two', revision);
         expect((await bucket.get('key'))?.string()).toBe('two');
       }
-      const seen: string[] = [];
-      const stop = await node1.followBucket(await node1.bucket('replicas'), (entry) => {
-        seen.push(`${entry.key} ${entry.operation}`);
-      });
-      expect(seen).toEqual(['key PUT']);
+      const beat = { address: '10.0.0.1:7421' };
+      const found = Promise.withResolvers<string[]>();
+      const follow = followReplicas(node1, silentLog(), found.resolve);
+      await node1.nats.flush();
+      await (await cohd.bucket('replicas')).put('636f6864', JSON.stringify(beat));
+      expect(await found.promise).toEqual([beat.address]);
+      (await follow)();
+      // What follows its own buckets: also the keys, and what is there already.
+      const shards: string[] = [];
+      const stop = await cohd.followBucket(await cohd.bucket('shards'), ({ key }) => shards.push(key));
+      expect(shards).toEqual(['key']);
       stop();
+      const keys: string[] = [];
+      for await (const key of await (await cohd.bucket('members')).keys()) keys.push(key);
+      expect(keys).toEqual(['key']);
       await (await cohd.bucket('members')).delete('key');
       await (await cohd.bucket('shards')).purge('key');
 
@@ -114,6 +130,102 @@ describe('each does its own', () => {
       expect((await other.read(9n, 3, 1))[0]).toMatchObject({ state: 'NEVER_STORED' });
     } finally {
       await Promise.all([cohd, node1, node2].map((bus) => bus.close()));
+    }
+  });
+});
+
+// Within one account the server publishes for whoever asks, wherever they say; and copies what they ask for.
+describe('nobody has the server do it', () => {
+  // One where nobody made the streams yet.
+  let other: string;
+  beforeAll(async () => {
+    other = await startServer('other');
+  });
+  const asPmapd = async (work: (jetstream: JetStreamManager, nats: NatsConnection) => Promise<unknown>) => {
+    const connection = await connect({
+      servers: other,
+      ...connectAs(fileOf('pmapd-node1')),
+      reconnect: false,
+    });
+    try {
+      await work(await connection.jetstreamManager({ timeout: 1_000 }), connection);
+      await connection.flush();
+    } finally {
+      await connection.close();
+    }
+  };
+  const pages = `odonata-${CLUSTER}-pages`;
+  const shards = `$KV.odonata-${CLUSTER}-shards`;
+  const config = { name: pages, subjects: [`odonata.${CLUSTER}.pages.>`] };
+
+  it('by the subject of an answer, a copy of what is published, a copy of a stream, or an answer that is an order', async () => {
+    const cohd = await busAs('cohd', other);
+    try {
+      const bucket = await cohd.bucket('shards');
+      for (const key of ['0', '1', '2']) await bucket.put(key, 'ours');
+      const ours = async () => {
+        // Comes after what the server was asked to do: all of it is done in its turn.
+        await cohd.nats.flush();
+        return await Promise.all(['0', '1', '2'].map(async (key) => (await bucket.get(key))?.string()));
+      };
+      await asPmapd(async (manager, nats) => {
+        const republish = { src: `odonata.${CLUSTER}.pages.>`, dest: `${shards}.>` };
+        const sources = [{ name: `KV_odonata-${CLUSTER}-shards` }];
+        // Whoever comes first makes the stream, as they like.
+        await manager.streams.add({ ...config, republish, sources });
+        const jetstream = nats.jetstream();
+        for (let i = 0; i < 30; i++) await jetstream.publish(`odonata.${CLUSTER}.pages.1`, 'forged');
+        nats.publish(`odonata.${CLUSTER}.pages.0`, 'x', { reply: `${shards}.0` });
+        nats.publish(`$JS.API.STREAM.INFO.${pages}`, '', { reply: `${shards}.2` });
+        nats.publish(`odonata.${CLUSTER}.pages.2`, 'x', {
+          reply: `$JS.API.STREAM.PURGE.KV_odonata-${CLUSTER}-shards`,
+        });
+        // Answered after those.
+        await jetstream.publish(`odonata.${CLUSTER}.pages.3`, 'x');
+        const { state } = await manager.streams.info(pages, { subjects_filter: '$KV.>' });
+        expect(Object.keys(state.subjects ?? {})).toEqual([]);
+      });
+      expect(await ours()).toEqual(['ours', 'ours', 'ours']);
+    } finally {
+      await cohd.close();
+    }
+  });
+
+  it.each(['nodes', 'store', 'replicas', 'shards'])('by a consumer of the bucket %s', async (name) => {
+    const consumer = { deliver_subject: `${shards}.0`, ack_policy: 'none' as never };
+    await asPmapd(async (manager) => {
+      const made = manager.consumers.add(`KV_odonata-${CLUSTER}-${name}`, consumer);
+      await expect(made).rejects.toThrow(/Permissions Violation/);
+    });
+  });
+});
+
+describe('whoever looks after the store', () => {
+  it('is answered in both accounts, and by nobody where its password is wrong', async () => {
+    const both = [fileOf('keeper'), fileOf('pages-keeper')];
+    expect(await askHealth(url, 2_000, both)).toBe('WELL');
+    writeFileSync(fileOf('nobody'), 'keeper\nwrong\n');
+    expect(await askHealth(url, 2_000, [fileOf('nobody')])).toBe('AWAY');
+  });
+});
+
+describe('a password', () => {
+  it('that is wrong is told, and one that is put right lets the service in without a restart', async () => {
+    const file = fileOf('late');
+    writeFileSync(file, 'cohd\nwrong\n');
+    const told = Promise.withResolvers<string>();
+    const log = {
+      ...{ info: () => {}, warn: () => {} },
+      error: (about: object) => told.resolve((about as { what: string }).what),
+    };
+    const coming = Bus.connect({ url, credentials: file, cluster: CLUSTER, name: 'late', log });
+    expect(await told.promise).toBe(`the credential in ${file}`);
+    writeFileSync(file, 'cohd\nsecret-of-cohd\n');
+    const bus = await coming;
+    try {
+      expect(await (await bus.bucket('shards')).put('late', 'x')).toBeGreaterThan(0);
+    } finally {
+      await bus.close();
     }
   });
 });
@@ -170,7 +282,11 @@ describe('nobody does what is of others', () => {
 
   it('what a service is refused is told in its log', async () => {
     const told: string[] = [];
-    const log = { info: () => {}, warn: () => {}, error: (_: object, line: string) => told.push(line) };
+    const log = {
+      info: () => {},
+      warn: () => {},
+      error: (about: object) => told.push((about as { what: string }).what),
+    };
     const bus = await Bus.connect({
       url,
       credentials: fileOf('pmapd-node1'),
@@ -182,7 +298,17 @@ describe('nobody does what is of others', () => {
       bus.invalidate(7n, new Uint8Array([1]));
       await bus.nats.flush();
       await bus.nats.flush();
-      expect(told).toEqual(['NATS refuses what was asked']);
+      // Once, though it is refused again.
+      bus.invalidate(8n, new Uint8Array([1]));
+      await expect(bus.bucket('shards')).rejects.toThrow(/Permissions Violation/);
+      await bus.nats.flush();
+      expect(told).toEqual([
+        `publish odonata.${CLUSTER}.invalidate.7`,
+        `publish $JS.API.STREAM.INFO.KV_odonata-${CLUSTER}-shards`,
+      ]);
+      expect(bus.refusals).toBe(3);
+      const error = await bus.bucket('shards').catch((thrown) => bus.explain(thrown, 'the store'));
+      expect(error).toMatchObject({ code: Code.FailedPrecondition });
     } finally {
       await bus.close();
     }

@@ -1,19 +1,31 @@
-// What each service may do on NATS, as subjects: its own and nothing else. One list, for `vkctl up` and for what is checked of
-// the manifests.
+// What each service may do on NATS, as subjects: its own and nothing else. One list, for `vkctl up` and for the manifests.
 //
-//   cohd      broadcasts invalidations; has the buckets of the directory
-//   pmapd     follows invalidations; reads who the replicas are; claims its number; has the store of pages
-//   keeper    (vkctl) asks whether streams answer; forgets volatile dataspaces of an earlier life
+//   cohd          broadcasts invalidations; has the buckets of the directory            account DIRECTORY
+//   keeper        (vkctl) asks whether they answer; forgets volatile dataspaces         account DIRECTORY
+//   pmapd         follows invalidations and replicas; has the store of pages            account PAGES
+//   pages-keeper  (vkctl) asks whether the store answers                                account PAGES
+//
+// Two accounts, because permissions alone do not hold: within one account the server itself publishes for whoever asks. Its
+// answer goes to any subject that a request names for it, also one that the asker may not publish to, and a stream may copy
+// what it gets to any subject, and from any stream. Of DIRECTORY, PAGES has what is exported, and no way back.
 //
 // Each user has its own inbox (`_INBOX_<user>`): nobody reads the answers to another. A bucket NAME is the stream `KV_NAME`
 // with subjects `$KV.NAME.>`; its API is asked by subjects that name the stream (JetStream's wire API).
 
-export type NatsRole = 'cohd' | 'pmapd' | 'keeper';
+export type NatsRole = 'cohd' | 'keeper' | 'pmapd' | 'pages-keeper';
+export type NatsAccount = 'DIRECTORY' | 'PAGES';
 
 export interface NatsPermissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
 }
+
+const ACCOUNT_OF: Record<NatsRole, NatsAccount> = {
+  cohd: 'DIRECTORY',
+  keeper: 'DIRECTORY',
+  pmapd: 'PAGES',
+  'pages-keeper': 'PAGES',
+};
 
 const DIRECTORY_BUCKETS = ['dataspaces', 'members', 'directory', 'replicas', 'shards'];
 const NODE_BUCKETS = ['nodes', 'store'];
@@ -21,31 +33,32 @@ const NODE_BUCKETS = ['nodes', 'store'];
 const bucketOf = (cluster: string, name: string): string => `odonata-${cluster}-${name}`;
 const pagesOf = (cluster: string): string => `odonata-${cluster}-pages`;
 
+/** The streams of a cluster, by the account whose they are. */
+export const streamsOf = (cluster: string): Record<NatsAccount, string[]> => ({
+  DIRECTORY: DIRECTORY_BUCKETS.map((name) => `KV_${bucketOf(cluster, name)}`),
+  PAGES: [pagesOf(cluster), ...NODE_BUCKETS.map((name) => `KV_${bucketOf(cluster, name)}`)],
+});
+
 /** What user NAME's answers come on; not under `_INBOX.`, whose `>` somebody may have. */
 export const inboxOf = (user: string): string => `_INBOX_${user.replaceAll(/[^A-Za-z0-9_-]/g, '-')}`;
 
-/** To read a bucket, and follow it. */
-function reading(bucket: string): string[] {
+/** To make a bucket, and read and write what has a name. */
+const having = (bucket: string): string[] => [
+  ...['INFO', 'CREATE', 'MSG.GET'].map((verb) => `$JS.API.STREAM.${verb}.KV_${bucket}`),
+  `$KV.${bucket}.>`,
+];
+
+/** To be told what is in it and what changes. */
+function following(bucket: string): string[] {
   const stream = `KV_${bucket}`;
   return [
-    `$JS.API.STREAM.INFO.${stream}`,
-    `$JS.API.STREAM.MSG.GET.${stream}`,
     `$JS.API.CONSUMER.CREATE.${stream}`,
     `$JS.API.CONSUMER.CREATE.${stream}.>`,
     `$JS.API.CONSUMER.DELETE.${stream}.>`,
     `$JS.API.CONSUMER.INFO.${stream}.>`,
     `$JS.FC.${stream}.>`,
-    `$JS.ACK.${stream}.>`,
   ];
 }
-
-/** To make it and write it, too. */
-const having = (bucket: string): string[] => [
-  ...reading(bucket),
-  `$JS.API.STREAM.CREATE.KV_${bucket}`,
-  `$JS.API.STREAM.UPDATE.KV_${bucket}`,
-  `$KV.${bucket}.>`,
-];
 
 const storing = (cluster: string): string[] => [
   ...['INFO', 'CREATE', 'UPDATE', 'PURGE', 'MSG.GET'].map(
@@ -54,37 +67,49 @@ const storing = (cluster: string): string[] => [
   `odonata.${cluster}.pages.>`,
 ];
 
+/** Of DIRECTORY, heard in PAGES: invalidations, and the heartbeats of replicas. */
+const exportsOf = (cluster: string): string[] => [
+  `odonata.${cluster}.invalidate.>`,
+  `$KV.${bucketOf(cluster, 'replicas')}.>`,
+];
+
 export function natsPermissions(role: NatsRole, cluster: string, user: string): NatsPermissions {
   const all = (names: readonly string[], of: (bucket: string) => string[]) =>
     names.flatMap((name) => of(bucketOf(cluster, name)));
-  const invalidations = `odonata.${cluster}.invalidate.>`;
+  // It knocks with a message that must be refused.
+  const knock = (bucket: string) => [`$KV.${bucket}.knock`];
   const inbox = `${inboxOf(user)}.>`;
   switch (role) {
     case 'cohd':
       return {
-        publish: ['$JS.API.INFO', invalidations, ...all(DIRECTORY_BUCKETS, having)],
-        subscribe: [inbox],
-      };
-    case 'pmapd':
-      return {
-        // Whoever comes first makes a bucket; who the replicas are is said by these alone.
         publish: [
           '$JS.API.INFO',
-          ...all(['replicas'], reading),
-          `$JS.API.STREAM.CREATE.KV_${bucketOf(cluster, 'replicas')}`,
-          ...all(NODE_BUCKETS, having),
-          ...storing(cluster),
+          `odonata.${cluster}.invalidate.>`,
+          ...all(DIRECTORY_BUCKETS, having),
+          ...all(DIRECTORY_BUCKETS, following),
         ],
-        subscribe: [inbox, invalidations],
+        subscribe: [inbox],
       };
     case 'keeper':
       return {
         publish: [
-          ...['$JS.API.INFO', '$JS.API.STREAM.LIST', '$JS.API.STREAM.NAMES'],
+          ...['$JS.API.INFO', '$JS.API.STREAM.LIST'],
           ...all(['dataspaces'], having),
-          // It knocks with a message that must be refused.
-          ...[...DIRECTORY_BUCKETS, ...NODE_BUCKETS].map((name) => `$KV.${bucketOf(cluster, name)}.knock`),
-          `odonata.${cluster}.pages.knock`,
+          ...all(['dataspaces'], following),
+          ...all(DIRECTORY_BUCKETS, knock),
+        ],
+        subscribe: [inbox],
+      };
+    case 'pmapd':
+      return {
+        publish: ['$JS.API.INFO', ...all(NODE_BUCKETS, having), ...storing(cluster)],
+        subscribe: [inbox, ...exportsOf(cluster)],
+      };
+    case 'pages-keeper':
+      return {
+        publish: [
+          ...['$JS.API.INFO', '$JS.API.STREAM.LIST', `odonata.${cluster}.pages.knock`],
+          ...all(NODE_BUCKETS, knock),
         ],
         subscribe: [inbox],
       };
@@ -102,9 +127,34 @@ export interface NatsUser {
 export function natsAuthorization(cluster: string, users: readonly NatsUser[]): string {
   const list = (subjects: readonly string[]) =>
     `[${subjects.map((subject) => JSON.stringify(subject)).join(', ')}]`;
-  const entries = users.map(({ user, password, role }) => {
-    const { publish, subscribe } = natsPermissions(role, cluster, user);
-    return `    { user: ${JSON.stringify(user)}, password: ${password}, permissions: { publish: ${list(publish)}, subscribe: ${list(subscribe)} } }`;
-  });
-  return `authorization {\n  users: [\n${entries.join('\n')}\n  ]\n}\n`;
+  const usersOf = (account: NatsAccount) =>
+    users
+      .filter(({ role }) => ACCOUNT_OF[role] === account)
+      .map(({ user, password, role }) => {
+        const { publish, subscribe } = natsPermissions(role, cluster, user);
+        return `      { user: ${JSON.stringify(user)}, password: ${password}, permissions: { publish: ${list(publish)}, subscribe: ${list(subscribe)} } }`;
+      });
+  const shared = (one: (subject: string) => string) =>
+    exportsOf(cluster).map((subject) => `      { stream: ${one(JSON.stringify(subject))} }`);
+  const account = (name: NatsAccount, way: 'exports' | 'imports', subjects: string[]) => [
+    `  ${name} {`,
+    '    jetstream: enabled',
+    ...['    users: [', ...usersOf(name), '    ]'],
+    ...[`    ${way}: [`, ...subjects, '    ]'],
+    '  }',
+  ];
+  return `${[
+    'accounts {',
+    ...account(
+      'DIRECTORY',
+      'exports',
+      shared((subject) => `${subject}, accounts: [PAGES]`),
+    ),
+    ...account(
+      'PAGES',
+      'imports',
+      shared((subject) => `{ account: DIRECTORY, subject: ${subject} }`),
+    ),
+    '}',
+  ].join('\n')}\n`;
 }

@@ -1,10 +1,17 @@
+import type { Bus } from '@odonata/bus/bus.ts';
 import { lostPages } from '@odonata/coherency/replica/losses.ts';
 import type { Metrics } from '@odonata/rpc/metrics.ts';
 import type { CoherencyService } from './coherency-service.ts';
 import type { Registry } from './registry.ts';
 
 /** What Prometheus reads of a directory. */
-export function cohdMetrics(metrics: Metrics, service: CoherencyService, registry: Registry): void {
+export function cohdMetrics(
+  metrics: Metrics,
+  service: CoherencyService,
+  registry: Registry,
+  bus: Pick<Bus, 'refusals'>,
+): void {
+  metrics.counter('nats_refusals_total', 'What NATS did not let this service do', () => bus.refusals);
   metrics.counter('acquires_total', 'Requests for pages', () => service.counters.acquires);
   metrics.counters('granted_pages_total', 'Pages granted, by the state they were granted in', 'state', () =>
     Object.entries(service.grantedPages),

@@ -56,7 +56,7 @@ export async function serve(
   });
   const led = service;
   const gate = new WireGate('cohd', log);
-  cohdMetrics(metrics, led, registry);
+  cohdMetrics(metrics, led, registry, bus);
   metricsServer.notReady = () => (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
   const handlers = directoryHandlers(service, registry, () => led.live, gate, config);
   const server = createRpcServer({ name: replica, log, meter }).add(DirectoryService, handlers);

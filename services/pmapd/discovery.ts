@@ -1,22 +1,55 @@
-// Finds the replicas of the directory: each keeps a key with its address in a JetStream bucket.
+// Finds the replicas of the directory by their heartbeats, which say where each is reached.
 import type { Bus } from '@odonata/bus/bus.ts';
-import { untilAnswered } from '@odonata/bus/until-answered.ts';
+import { delay } from '@odonata/rpc/backoff.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import { z } from 'zod';
 
-/** Tells the addresses of all replicas, now and whenever they change. The result ends that. */
+/** A replica that is silent for so long while others are heard is gone. Longer than the longest lease. */
+const SILENT_MS = 180_000;
+/** Of a row of addresses that no cluster has. */
+const REPLICAS_MAX = 64;
+
+/** A replica is heard several times a lease; where there is none yet nobody waits for it. */
+const FIRST_MS = 3_000;
+
+const heartbeat = z.object({ address: z.string() });
+
+/** Tells the addresses of all replicas whenever one is heard; waits a while for the first. The result ends it. */
 export async function followReplicas(
   bus: Bus,
-  log: Logger,
+  log: Pick<Logger, 'warn'>,
   tell: (addresses: string[]) => void,
   stopping?: AbortSignal,
 ): Promise<() => void> {
-  const addresses = new Map<string, string>();
-  const follow = async (): Promise<() => void> =>
-    await bus.followBucket(await bus.bucket('replicas'), (entry) => {
-      if (entry.operation === 'PUT') addresses.set(entry.key, entry.json<{ address: string }>().address);
-      else addresses.delete(entry.key);
-      tell([...addresses.values()]);
-    });
-  const line = 'cannot look for the directory in JetStream yet; trying again';
-  return await untilAnswered(follow, { log, line, stopping });
+  const heard = new Map<string, { address: string; atMs: number }>();
+  const first = Promise.withResolvers<void>();
+  const stop = bus.hearBucket('replicas', (key, bytes) => {
+    const nowMs = monotonicMs();
+    if (bytes === undefined) heard.delete(key);
+    else {
+      const address = addressIn(bytes);
+      if (address === undefined || (!heard.has(key) && heard.size >= REPLICAS_MAX)) {
+        log.warn(
+          { key, replicas: heard.size },
+          'a heartbeat that says no address, or of one replica too many',
+        );
+        return;
+      }
+      heard.set(key, { address, atMs: nowMs });
+    }
+    for (const [one, { atMs }] of heard) if (nowMs - atMs > SILENT_MS) heard.delete(one);
+    tell([...heard.values()].map(({ address }) => address));
+    first.resolve();
+  });
+  await Promise.race([first.promise, delay(FIRST_MS, stopping)]);
+  return stop;
+}
+
+function addressIn(bytes: Uint8Array): string | undefined {
+  try {
+    return heartbeat.parse(JSON.parse(Buffer.from(bytes).toString())).address;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,8 +1,10 @@
+import type { Bus } from '@odonata/bus/bus.ts';
 import type { Metrics } from '@odonata/rpc/metrics.ts';
 import type { Node } from './node.ts';
 
 /** What Prometheus reads of a node. */
-export function pmapdMetrics(metrics: Metrics, node: Node): void {
+export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refusals'>): void {
+  metrics.counter('nats_refusals_total', 'What NATS did not let this service do', () => bus.refusals);
   const { statistics, frames, memory, sessions } = node;
   const faults = () => Object.entries(statistics.summary());
   metrics.counters('faults_total', 'Faults, by where they were served', 'place', () =>

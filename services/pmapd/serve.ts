@@ -100,7 +100,7 @@ export async function serve(
   });
   const { node, pausedAtMs, unlock, server, pmap, dataspaces, predecessor, succession } = manager;
   await standby.stop();
-  pmapdMetrics(metrics, node);
+  pmapdMetrics(metrics, node, bus);
   notReady = () =>
     handsOver
       ? 'hands over'

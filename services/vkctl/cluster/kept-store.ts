@@ -3,9 +3,10 @@
 // What durable dataspaces have synced belongs to its owner, not to a run of the cluster: however a run ends (`down --keep`,
 // a reset of the machine, kill -9 of all), the next `up` goes on with the store. `vkctl down` of a cluster that runs, and
 // `--purge` and `up --fresh`, delete it.
-import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DEFAULT_STORE_BYTES, LEAST_STORE_BYTES } from '@odonata/backing-store/store-stream.ts';
+import { streamsOf } from '@odonata/bus/permissions.ts';
 import { DISK_RESERVE_BYTES } from '@odonata/bus/store-disk.ts';
 import { Failure } from '../failure.ts';
 import { formatSize } from '../size.ts';
@@ -17,11 +18,36 @@ const BESIDE_BYTES = 2 * DISK_RESERVE_BYTES;
 
 /** Bytes that the messages of the store take on the disk. */
 export function storedBytes({ natsDir, cluster }: Pick<ClusterPaths, 'natsDir' | 'cluster'>): number {
-  const folder = join(natsDir, 'jetstream', '$G', 'streams', `odonata-${cluster}-pages`, 'msgs');
-  if (!existsSync(folder)) return 0;
-  return readdirSync(folder)
-    .filter((name) => name.endsWith('.blk'))
-    .reduce((sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+  return ['PAGES', NOBODY]
+    .map((account) => join(streamsDir(natsDir, account), `odonata-${cluster}-pages`, 'msgs'))
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
+    .filter((file) => file.endsWith('.blk'))
+    .reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
+}
+
+/** The account of whoever comes without a name: of all, in a cluster without identities, and in those of before them. */
+const NOBODY = '$G';
+const streamsDir = (natsDir: string, account: string): string =>
+  join(natsDir, 'jetstream', account, 'streams');
+
+/**
+ * Before nats-server starts: what an earlier life of the cluster stored is in the accounts in which its services look for it
+ * now. A stream is one folder, and is moved whole.
+ */
+export function placeStreams(
+  natsDir: string,
+  { cluster, insecure }: { cluster: string; insecure?: boolean | undefined },
+): void {
+  for (const [account, streams] of Object.entries(streamsOf(cluster))) {
+    const [from, to] = insecure ? [account, NOBODY] : [NOBODY, account];
+    for (const name of streams) {
+      const [before, after] = [join(streamsDir(natsDir, from), name), join(streamsDir(natsDir, to), name)];
+      if (!existsSync(before) || existsSync(after)) continue;
+      mkdirSync(streamsDir(natsDir, to), { recursive: true, mode: 0o700 });
+      renameSync(before, after);
+    }
+  }
 }
 
 export const holdsPages = (paths: Pick<ClusterPaths, 'natsDir' | 'cluster'>): boolean =>

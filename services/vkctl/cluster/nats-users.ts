@@ -1,7 +1,8 @@
 // Who may come to the NATS server of a cluster of this machine: each service as itself, by a random password.
 //
 //   <stateDir>/identity/<role>-<name>/nats   user and password, a line each, of mode 0600
-//   <stateDir>/identity/keeper/nats          of the supervisor, which looks after the store
+//   <stateDir>/identity/keeper/nats          of the supervisor, which looks after the records of the directory,
+//   <stateDir>/identity/keeper/nats-pages    and after the store
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -16,6 +17,7 @@ type Where = Pick<ClusterPlan, 'stateDir'>;
 export const natsFileOf = (plan: Where, role: 'cohd' | 'pmapd', name: string): string =>
   join(tlsDirOf(plan, role, name), 'nats');
 export const keeperFile = (plan: Where): string => join(identityDir(plan), 'keeper', 'nats');
+export const pagesKeeperFile = (plan: Where): string => join(identityDir(plan), 'keeper', 'nats-pages');
 
 /** Makes a credential for each, and returns the part of the server's configuration that knows them. */
 export function makeNatsUsers(
@@ -24,6 +26,7 @@ export function makeNatsUsers(
 ): string {
   const users: NatsUser[] = [
     makeUser('keeper', 'keeper', keeperFile(plan)),
+    makeUser('pages-keeper', 'pages-keeper', pagesKeeperFile(plan)),
     ...replicas.map((name) => makeUser('cohd', name, natsFileOf(plan, 'cohd', name))),
     ...plan.nodes.map(({ name }) => makeUser('pmapd', `pmapd-${name}`, natsFileOf(plan, 'pmapd', name))),
   ];

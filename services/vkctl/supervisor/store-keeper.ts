@@ -23,12 +23,21 @@ const ENOUGH_ELSE = 4;
 /** AWAY: it does not answer at all. STUCK: it does, and its JetStream does not, or is off. */
 export type StoreHealth = 'WELL' | 'AWAY' | 'STUCK';
 
-/** By a connection of its own: one whose question was not answered hears nothing more. */
+/** @param credentials a user for each account of the server; none: nobody asks who one is */
 export async function askHealth(
   address: string,
   answerMs = ANSWER_MS,
-  credentials?: string,
+  credentials: readonly string[] = [],
 ): Promise<StoreHealth> {
+  const users = credentials.length === 0 ? [undefined] : credentials;
+  const healths = await Promise.all(users.map((user) => askAs(address, answerMs, user)));
+  return (
+    healths.find((health) => health === 'STUCK') ?? healths.find((health) => health === 'AWAY') ?? 'WELL'
+  );
+}
+
+/** By a connection of its own: one whose question was not answered hears nothing more. */
+async function askAs(address: string, answerMs: number, credentials?: string): Promise<StoreHealth> {
   let nats: NatsConnection;
   try {
     nats = await connect({
@@ -76,8 +85,8 @@ export interface StoreKeeperOptions {
   /** Of the server. */
   folder: string;
   address: string;
-  /** Who it is to NATS; absent: nobody asks. */
-  credentials?: string | undefined;
+  /** Who it is to NATS, in each account; none: nobody asks. */
+  credentials?: readonly string[];
   log: Logger;
   /** Kills the server where it runs, and has it started again. */
   restart(): void;

@@ -6,9 +6,9 @@ import { identityDir } from '../cluster/certificates.ts';
 import { compileCache } from '../cluster/compile-cache.ts';
 import { makeFolder } from '../cluster/folder.ts';
 import { identify } from '../cluster/identity.ts';
-import { natsConfig, natsConfigFile } from '../cluster/kept-store.ts';
+import { natsConfig, natsConfigFile, placeStreams } from '../cluster/kept-store.ts';
 import type { Lock } from '../cluster/lock.ts';
-import { keeperFile, makeNatsUsers } from '../cluster/nats-users.ts';
+import { keeperFile, makeNatsUsers, pagesKeeperFile } from '../cluster/nats-users.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
 import { type ClusterPlan, writeRecord } from '../cluster/record.ts';
 import { clearRemains, MARK } from '../cluster/remains.ts';
@@ -74,7 +74,8 @@ export class Supervisor {
     );
     const [nats] = this.#services;
     this.#keeper = new StoreKeeper({
-      ...{ folder: paths.natsDir, address: nats!.spec.address, credentials: this.#keeperFile, log },
+      ...{ folder: paths.natsDir, address: nats!.spec.address, log },
+      credentials: plan.insecure ? [] : [keeperFile(plan), pagesKeeperFile(plan)],
       restart: () => nats!.restart(),
       revive: () => nats!.revive(),
     });
@@ -93,6 +94,7 @@ export class Supervisor {
     }, RECORD_MS);
     const { natsDir } = this.#paths;
     mkdirSync(natsDir, { recursive: true, mode: 0o700 });
+    placeStreams(natsDir, this.#plan);
     const users = this.#plan.insecure ? '' : makeNatsUsers(this.#plan, replicaNames(this.#plan));
     this.#natsConfig = natsConfig(natsDir) + users;
     this.#writeNatsConfig();
