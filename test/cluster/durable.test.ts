@@ -1,8 +1,10 @@
 // Durable dataspaces: what was synced outlives the node that had it, and every process of the cluster; what the store
 // cannot vouch for is an error, and what it did not acknowledge is not said to be stored.
+import { connectAs } from '@odonata/bus/credential.ts';
 import { connect } from 'nats';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
+import { natsFileOf } from '../../services/vkctl/cluster/nats-users.ts';
 import { TestCluster } from './cluster.ts';
 
 vi.setConfig({ testTimeout: 300_000 });
@@ -93,7 +95,9 @@ test('a page that was changed in the store is an error that says so, its neighbo
   await vkctl(['ds', 'sync', 'marred']);
   const { id } = JSON.parse(await vkctl(['ds', 'stat', 'marred', '--json'])).dataspace;
   const subject = `odonata.${cluster.cluster}.pages.${id}.0`;
-  const nats = await connect({ servers: `127.0.0.1:${cluster.record.plan.ports.nats}` });
+  const servers = `127.0.0.1:${cluster.record.plan.ports.nats}`;
+  await expect(connect({ servers, reconnect: false })).rejects.toThrow(/Authorization|AUTHORIZATION/);
+  const nats = await connect({ servers, ...connectAs(natsFileOf(cluster.record.plan, 'pmapd', 'node1')) });
   try {
     const manager = await nats.jetstreamManager();
     const stream = `odonata-${cluster.cluster}-pages`;
