@@ -2,6 +2,9 @@
 //
 //   <stateDir>/identity/ca/people.json   all of them, also those that were removed
 //   <stateDir>/identity/*/revoked        serial numbers that count no more, at every service
+//
+// One changes them at a time (people.lock): of two at once one would be forgotten, and nobody could be put out whom the list
+// does not have.
 import {
   existsSync,
   mkdtempSync,
@@ -17,6 +20,7 @@ import { PEOPLE, roleOf } from '@odonata/rpc/identity/identity.ts';
 import { z } from 'zod';
 import { Failure } from '../failure.ts';
 import { adminName, authorityDir, identityDir } from './certificates.ts';
+import { waitForLock } from './lock.ts';
 import type { ClusterPlan } from './record.ts';
 
 const personSchema = z.object({
@@ -33,6 +37,8 @@ export type PersonRole = Person['role'];
 
 export const PERSON_ROLES = PEOPLE as readonly PersonRole[];
 const DAY_MS = 86_400_000;
+const LOCK_MS = 30_000;
+const NEW = '.new-';
 /** So many are remembered, those that were removed too. */
 const PEOPLE_LIMIT = 10_000;
 
@@ -53,10 +59,36 @@ export function listPeople(plan: Where): Person[] {
   return z.array(personSchema).parse(JSON.parse(readFileSync(fileOf(plan), 'utf8')));
 }
 
+async function alone<T>(plan: Where, change: () => T | Promise<T>): Promise<T> {
+  const file = join(authorityDir(plan), 'people.lock');
+  const lock = await waitForLock(file, LOCK_MS);
+  if (lock === undefined)
+    throw new Failure(`another vkctl is changing who may come into cluster "${plan.cluster}"`, {
+      fix: `Try again; "fuser ${file}" shows whose process that is.`,
+    });
+  try {
+    return await change();
+  } finally {
+    lock.release();
+  }
+}
+
+interface NewPerson {
+  readonly name: string;
+  readonly role: PersonRole;
+  readonly groups: readonly string[];
+  readonly days: number;
+}
+
 /** Makes a certificate for somebody. @throws Failure for a name that is taken */
-export async function addPerson(
+export const addPerson = (
   plan: Where,
-  { name, role, groups, days }: { name: string; role: PersonRole; groups: readonly string[]; days: number },
+  whom: NewPerson,
+): Promise<{ person: Person; credential: Credential }> => alone(plan, () => add(plan, whom));
+
+async function add(
+  plan: Where,
+  { name, role, groups, days }: NewPerson,
 ): Promise<{ person: Person; credential: Credential }> {
   const people = listPeople(plan);
   const taken = people.find((each) => each.name === name && each.removedMs === undefined);
@@ -69,7 +101,10 @@ export async function addPerson(
   if (people.length >= PEOPLE_LIMIT)
     throw new Failure(`${PEOPLE_LIMIT} people were in cluster "${plan.cluster}" already`);
   const authority = await Authority.in(authorityDir(plan), plan.cluster);
-  const folder = mkdtempSync(join(identityDir(plan), '.new-'));
+  // What one that was killed left: keys that nobody has been given.
+  for (const entry of readdirSync(identityDir(plan)))
+    if (entry.startsWith(NEW)) rmSync(join(identityDir(plan), entry), { recursive: true, force: true });
+  const folder = mkdtempSync(join(identityDir(plan), NEW));
   try {
     const { serial } = await authority.issue(
       { cluster: plan.cluster, role: roleOf(role)!, name, groups },
@@ -97,7 +132,10 @@ export async function addPerson(
 }
 
 /** Their certificate counts no more, from now on. @throws Failure where there is nobody of that name */
-export function removePerson(plan: Where, name: string): Person {
+export const removePerson = (plan: Where, name: string): Promise<Person> =>
+  alone(plan, () => remove(plan, name));
+
+function remove(plan: Where, name: string): Person {
   const people = listPeople(plan);
   const person = people.find((each) => each.name === name && each.removedMs === undefined);
   if (person === undefined) {

@@ -125,7 +125,7 @@ async function addOne(name: string, options: AddOptions): Promise<void> {
   try {
     writeFileSync(file, `${JSON.stringify(context, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' });
   } catch (error) {
-    removePerson(plan, name);
+    await removePerson(plan, name);
     throw new Failure(`cannot write ${file}: ${reasonOf(error)}`, {
       fix: 'Choose another with --out.',
       cause: error,
@@ -156,6 +156,6 @@ async function list(options: ClusterOption & { json?: boolean }): Promise<void> 
 
 async function remove(name: string, options: ClusterOption): Promise<void> {
   const { plan } = await recordWithPeople('user rm', options);
-  const { role } = removePerson(plan, name);
+  const { role } = await removePerson(plan, name);
   print(`${role} ${name} is let into cluster "${plan.cluster}" no more`);
 }
