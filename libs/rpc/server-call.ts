@@ -7,6 +7,8 @@ import { accessRule, admit, type Scope } from './identity/access.ts';
 import type { Gate } from './identity/gate.ts';
 import type { Caller } from './identity/identity.ts';
 import type { Logger } from './log.ts';
+import type { OpenStreams } from './open-streams.ts';
+import type { RefusalLog } from './refusal-log.ts';
 import type { CallMeter, Serve, ServedCall } from './served-call.ts';
 import { beginCall, pumpResponses } from './served-call.ts';
 import type { AnyHandler } from './service.ts';
@@ -18,13 +20,20 @@ type Call = grpc.ServerUnaryCall<unknown, unknown> &
   grpc.ServerDuplexStream<unknown, unknown>;
 type Callback = grpc.sendUnaryData<unknown>;
 
+/** What a server has to keep away whoever may not. */
+export interface Guard {
+  readonly gate: Gate;
+  readonly streams: OpenStreams;
+  readonly refusals: RefusalLog;
+}
+
 /** grpc's handler for one of ours. */
 export function grpcHandler(
   method: DescMethod,
   handler: AnyHandler | undefined,
-  options: { log: Logger; meter?: CallMeter; gate: Gate },
+  options: { log: Logger; meter?: CallMeter } & Guard,
 ): grpc.UntypedHandleCall {
-  const { log, gate } = options;
+  const { log, gate, streams, refusals } = options;
   const path = methodPath(method);
   const rule = accessRule(method);
   const unaryResponse = method.methodKind === 'unary' || method.methodKind === 'client_streaming';
@@ -43,7 +52,7 @@ export function grpcHandler(
     const served = begin(call, { path, stream: method.methodKind !== 'unary', ...options, ...who });
     if (refused !== undefined) {
       const failure = served.finish(refused)!;
-      log.info({ method: path, peer: call.getPeer(), reason: failure.details }, 'refused a call');
+      refusals.add({ method: path, peer: call.getPeer(), reason: failure.details });
       if (unaryResponse) callback(statusOf(failure, served));
       else call.emit('error', statusOf(failure, served));
       return;
@@ -53,12 +62,20 @@ export function grpcHandler(
       serveRaw(call, served.ctx);
       return;
     }
+    const over = unaryResponse ? undefined : streams.add({ caller: who!.caller, end: revoke });
+    function revoke(error: RpcError): void {
+      if (served.finished) return;
+      served.abort(error);
+      call.emit('error', statusOf(error, served));
+    }
     const request = unaryRequest ? call.request : requestsOf(call, served.ctx.signal);
     // Both answer the caller themselves; they reject only on a bug of this file.
-    const answered = unaryResponse
+    const serving = unaryResponse
       ? answerOne(handler as Serve, request, served, callback)
       : answerStream(handler as Serve, request, served, call);
-    answered.catch((error) => log.fatal({ err: error, method: path }, 'bug in the server'));
+    serving
+      .catch((error) => log.fatal({ err: error, method: path }, 'bug in the server'))
+      .finally(() => over?.());
   };
   return grpcServe as grpc.UntypedHandleCall;
 }

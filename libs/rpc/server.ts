@@ -10,9 +10,11 @@ import { ownFolder } from './identity/own.ts';
 import type { TlsFolder } from './identity/tls-folder.ts';
 import type { Logger } from './log.ts';
 import { addOnDemand, methodsOf } from './on-demand-service.ts';
+import { OpenStreams } from './open-streams.ts';
 import { addReflection } from './reflection.ts';
+import { RefusalLog } from './refusal-log.ts';
 import type { CallMeter } from './served-call.ts';
-import { grpcHandler } from './server-call.ts';
+import { type Guard, grpcHandler } from './server-call.ts';
 import type { AnyService, Handlers } from './service.ts';
 import { decoder, encoder, handlerOf, isRequestStream, isResponseStream, methodPath } from './service.ts';
 import { serverCredentials } from './tls.ts';
@@ -52,6 +54,8 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { name, log } = options;
   const folder = options.folder ?? ownFolder();
   const gate = new Gate(folder);
+  const streams = new OpenStreams(gate, log);
+  const refusals = new RefusalLog(log);
   const doors = new UnixDoors(log);
   const server = new grpc.Server(SERVER_OPTIONS);
   widenStreamWindow(server);
@@ -63,14 +67,17 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     add(service, handlers) {
       if (completed) throw new Error(`bug: ${service.typeName} is added to a server that already listens`);
       services.push(service);
-      server.addService(definitionOf(service), implementationOf(service, handlers, { ...options, gate }));
+      server.addService(
+        definitionOf(service),
+        implementationOf(service, handlers, { ...options, gate, streams, refusals }),
+      );
       health.set(service.typeName, true);
       return rpcServer;
     },
     complete() {
       if (completed) return;
       completed = true;
-      const taker = guarded(server, gate, log);
+      const taker = guarded(server, gate, refusals);
       addReflection(taker, services);
       health.addTo(taker);
       addOnDemand(taker, methodsOf(Channelz), (taker) => grpc.addAdminServicesToServer(taker as grpc.Server));
@@ -81,6 +88,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
         ? await doors.open(address, server)
         : await bind(server, address, serverCredentials(address, folder));
       gate.serves(bound);
+      streams.watch();
       log.info({ address: bound }, `${name} listens`);
       return bound;
     },
@@ -103,6 +111,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     });
     const clean = await Promise.race([over, late]);
     clearTimeout(timer);
+    streams.rest();
     if (!clean) log.info({ deadlineMs }, 'calls still run after the drain; ending them');
     server.forceShutdown();
   }
@@ -129,7 +138,7 @@ function definitionOf(service: AnyService): grpc.ServiceDefinition {
 function implementationOf(
   service: AnyService,
   handlers: object,
-  options: RpcServerOptions & { gate: Gate },
+  options: RpcServerOptions & Guard,
 ): grpc.UntypedServiceImplementation {
   const implementation: grpc.UntypedServiceImplementation = {};
   for (const method of service.methods) {

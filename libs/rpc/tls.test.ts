@@ -1,5 +1,5 @@
 // Doors of a server, TCP and unix, and who gets in.
-import { chmodSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
@@ -29,6 +29,13 @@ beforeAll(async () => {
     listVkernels: (_request, { caller, scope }) => ({
       vkernels: [{ name: shownCaller(caller), node: scope }],
     }),
+    async *getLogs(_request, { signal }) {
+      yield { droppedBytes: 1n };
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    },
+    async *run(requests) {
+      for await (const _request of requests) yield {};
+    },
   });
   tcp = await server.listen('127.0.0.1:0');
   unix = await server.listen(`unix:${authority.dir}/s`);
@@ -103,6 +110,11 @@ describe('a server with an identity', () => {
     await delay(1_100); // The folder is looked at once a second.
     expect(await callAs(mallory, tcp)).toBe('UNAUTHENTICATED');
     expect(await callAs(mallory, unix)).toBe('UNAUTHENTICATED');
+    // What is no list lets nobody in again.
+    writeFileSync(list, 'nobody, by order of the committee\n');
+    await delay(1_100);
+    expect(await callAs(mallory, tcp)).toBe('UNAUTHENTICATED');
+    expect(served.trouble).toMatch(/line 1 of .*revoked is no serial number/);
     rmSync(list);
 
     const before = served.identity.certificate.serialNumber;
@@ -111,6 +123,43 @@ describe('a server with an identity', () => {
     await delay(2_100); // Connections look every two seconds.
     expect(served.identity.certificate.serialNumber).not.toBe(before);
     expect(await callAs(await authority.folder('operator/olga'), tcp)).toBe('operator olga, all');
+  });
+
+  it('ends the streams of whom was revoked, also while its own certificate is of no use', async () => {
+    const trudy = await authority.folder('admin/trudy');
+    const alice = await authority.folder('user/alice');
+    const clients = [trudy, alice].flatMap((folder) =>
+      [tcp, unix].map((address) => createClient(VkernelService, address, { folder })),
+    );
+    const never = () => new Promise<never>(() => {});
+    async function* requests<T>(request: T) {
+      yield request;
+      await never();
+    }
+    const failed = (error: RpcError) => `${codeName(error.code)}: ${error.details}`;
+    const ended = new AbortController();
+    const { signal } = ended;
+    const streams = clients.map((client) => [
+      client.getLogs({}, { signal })[Symbol.asyncIterator](),
+      client.run(requests({}), { signal })[Symbol.asyncIterator](),
+    ]);
+    for (const stream of streams.flat()) expect((await stream.next()).done).toBe(false);
+    const ends = streams.map((both) => Promise.all(both.map((stream) => stream.next().catch(failed))));
+    const certificate = join(served.dir, 'tls.crt');
+    const whole = readFileSync(certificate);
+    writeFileSync(certificate, 'no certificate');
+    writeFileSync(join(served.dir, 'revoked'), trudy.identity.certificate.serialNumber);
+    const revoked = 'UNAUTHENTICATED: the certificate of admin trudy was revoked';
+    expect(await ends[0]).toEqual([revoked, revoked]);
+    expect(await ends[1]).toEqual([revoked, revoked]);
+    expect(served.trouble).toBeDefined();
+    expect(await callAs(alice, tcp)).toBe('user alice, own');
+    expect(await Promise.race([...ends.slice(2), delay(100).then(() => 'open')])).toBe('open');
+    writeFileSync(certificate, whole);
+    rmSync(join(served.dir, 'revoked'));
+    ended.abort();
+    await Promise.all(ends.slice(2));
+    for (const client of clients) client.close();
   });
 
   it('is not taken for a service where it is a person', async () => {

@@ -34,6 +34,12 @@ export class Gate {
     return serial !== undefined && this.#folder?.identity.revoked.has(serial) === true;
   }
 
+  /** What is wrong with the files of the identity since they changed; undefined: nothing. */
+  get trouble(): string | undefined {
+    // A look at what is there, which finds that out.
+    return this.#folder?.identity && this.#folder.trouble;
+  }
+
   serves(address: string): void {
     this.#audiences.add(address);
   }

@@ -4,7 +4,8 @@
 //   ca.crt             the authority: somebody is of this cluster when they show a certificate of this one
 //   revoked            serial numbers of certificates that count no more, hex, one a line; need not be there
 //
-// The first three are the names in a Secret that cert-manager makes. All are read anew when they change, without a restart.
+// The first three are the names in a Secret that cert-manager makes. All are read anew when they change, without a restart;
+// the last on its own, so that somebody is out also where the others are of no use just then.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +16,8 @@ import type { Caller } from './identity.ts';
 const FILES = ['tls.crt', 'tls.key', 'ca.crt'] as const;
 const REVOKED = 'revoked';
 const LOOK_MS = 1_000;
+/** As openssl shows it, too: with colons. */
+const SERIAL = /^[0-9A-Fa-f:]{1,128}$/;
 
 export interface TlsIdentity {
   readonly certificatePem: Buffer;
@@ -51,34 +54,67 @@ export class TlsFolder {
   readonly dir: string;
   #identity: TlsIdentity;
   #stamp: string;
+  #revokedStamp: string;
+  /** By file, for what was found of no use when last read. */
+  readonly #troubles = new Map<string, string>();
   #lookedMs = monotonicMs();
 
   /** @throws Error where the files are missing, do not belong together, or name nobody */
   constructor(dir: string) {
     this.dir = dir;
-    this.#stamp = stampOf(dir);
+    this.#stamp = stampOf(dir, FILES);
+    this.#revokedStamp = stampOf(dir, [REVOKED]);
     this.#identity = read(dir);
   }
 
-  /** What is there now. While files are being replaced and do not belong together: what was there before. */
+  /** Why files that changed do not count, in a line; undefined where they do. They are read again when they change. */
+  get trouble(): string | undefined {
+    return this.#troubles.size > 0 ? [...this.#troubles.values()].join('; ') : undefined;
+  }
+
+  /**
+   * What is there now. While files are being replaced and do not belong together: what was there before. A list of what was
+   * revoked that cannot be read lets nobody in again.
+   */
   get identity(): TlsIdentity {
     const nowMs = monotonicMs();
     if (nowMs - this.#lookedMs < LOOK_MS) return this.#identity;
     this.#lookedMs = nowMs;
-    const stamp = stampOf(this.dir);
-    if (stamp === this.#stamp) return this.#identity;
-    try {
-      this.#identity = read(this.dir);
-      this.#stamp = stamp;
-    } catch {
-      // The next look may find them whole.
-    }
+    this.#lookAtCertificate();
+    this.#lookAtRevoked();
     return this.#identity;
+  }
+
+  #lookAtCertificate(): void {
+    const stamp = stampOf(this.dir, FILES);
+    if (stamp === this.#stamp) return;
+    try {
+      this.#identity = { ...readCertificate(this.dir), revoked: this.#identity.revoked };
+      this.#stamp = stamp;
+      this.#troubles.delete(FILES[0]);
+    } catch (error) {
+      // The next look may find them whole.
+      this.#troubles.set(FILES[0], shownTrouble(error));
+    }
+  }
+
+  #lookAtRevoked(): void {
+    const stamp = stampOf(this.dir, [REVOKED]);
+    if (stamp === this.#revokedStamp) return;
+    try {
+      this.#identity = { ...this.#identity, revoked: readRevoked(this.dir) };
+      this.#revokedStamp = stamp;
+      this.#troubles.delete(REVOKED);
+    } catch (error) {
+      this.#troubles.set(REVOKED, shownTrouble(error));
+    }
   }
 }
 
-function stampOf(dir: string): string {
-  return [...FILES, REVOKED]
+const shownTrouble = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function stampOf(dir: string, files: readonly string[]): string {
+  return files
     .map((file) => {
       const stat = statSync(join(dir, file), { throwIfNoEntry: false });
       return stat === undefined ? '-' : `${stat.mtimeMs}:${stat.size}:${stat.ino}`;
@@ -86,7 +122,9 @@ function stampOf(dir: string): string {
     .join();
 }
 
-function read(dir: string): TlsIdentity {
+const read = (dir: string): TlsIdentity => ({ ...readCertificate(dir), revoked: readRevoked(dir) });
+
+function readCertificate(dir: string): Omit<TlsIdentity, 'revoked'> {
   const [certificatePem, keyPem, authorityPem] = FILES.map((file) => readFileSync(join(dir, file))) as [
     Buffer,
     Buffer,
@@ -99,16 +137,15 @@ function read(dir: string): TlsIdentity {
   if (caller === undefined)
     throw new Error('tls.crt names nobody; it needs a URI odonata://CLUSTER/ROLE/NAME as subjectAltName');
   const authorities = certificatesOf(authorityPem.toString('latin1'));
-  return {
-    ...{ certificatePem, keyPem, authorityPem, certificate, key, authorities, caller },
-    revoked: readRevoked(dir),
-  };
+  if (authorities.length === 0) throw new Error('ca.crt holds no certificate');
+  return { certificatePem, keyPem, authorityPem, certificate, key, authorities, caller };
 }
 
 const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 const certificatesOf = (pem: string): X509Certificate[] =>
   (pem.match(PEM) ?? []).map((each) => new X509Certificate(each));
 
+/** @throws Error where it cannot be read, or a line of it is no serial number: somebody would stay in */
 function readRevoked(dir: string): ReadonlySet<string> {
   let text: string;
   try {
@@ -117,5 +154,8 @@ function readRevoked(dir: string): ReadonlySet<string> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Set();
     throw error;
   }
-  return new Set(text.split('\n').map(serialOf).filter(Boolean));
+  const lines = text.split('\n').map((line) => line.trim());
+  const wrong = lines.findIndex((line) => line !== '' && !SERIAL.test(line));
+  if (wrong >= 0) throw new Error(`line ${wrong + 1} of ${join(dir, REVOKED)} is no serial number in hex`);
+  return new Set(lines.map(serialOf).filter(Boolean));
 }
