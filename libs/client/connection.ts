@@ -10,9 +10,9 @@ import { type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { type Logger, silentLog } from '@odonata/rpc/log.ts';
+import { isRefusal } from '@odonata/rpc/refusal.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
-import { isWireRefusal } from '@odonata/rpc/wire-version.ts';
 import { anyOf, orAborted } from './abort.ts';
 import { clientError } from './client-error.ts';
 
@@ -250,8 +250,8 @@ export async function connectTo(
 }
 
 function silentRouters(cluster: string, routers: string, cause: unknown): RpcError {
-  // It answers, and we are of another version.
-  if (isWireRefusal(cause)) return fromServiceError(cause);
+  // It answers, and lets us in no more, or we are of another version.
+  if (isRefusal(cause)) return fromServiceError(cause);
   const list = routers.replaceAll(',', ', ');
   const what = routers.includes(',')
     ? `no router of cluster "${cluster}" answers at ${list}`

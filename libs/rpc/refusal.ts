@@ -8,6 +8,7 @@ import {
   RetryInfoSchema,
 } from '@odonata/proto/google/rpc/error_details';
 import { Code, RpcError } from './error.ts';
+import { isWireRefusal } from './wire-version.ts';
 
 const RETRY_MS = 1_000;
 
@@ -51,3 +52,9 @@ export function tryAgain(
   const detail = create(RetryInfoSchema, { retryDelay: durationFromMs(retryMs) });
   return new RpcError(code, reason, { ...rest, more: [detail] });
 }
+
+/** True where somebody answered, and will have nothing to do with us: who we are, or which version we speak, does not do. */
+export const isRefusal = (error: unknown): boolean =>
+  isWireRefusal(error) ||
+  RpcError.is(error, Code.Unauthenticated) ||
+  RpcError.is(error, Code.PermissionDenied);

@@ -3,9 +3,9 @@ import { type Endpoint, EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '../error.ts';
 import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
+import { isRefusal } from '../refusal.ts';
 import type { CallMeter } from '../served-call.ts';
 import type { AnyService, Client, Handlers } from '../service.ts';
-import { isWireRefusal } from '../wire-version.ts';
 import { attachToAll } from './attach-all.ts';
 import { attachToOne } from './attach-one.ts';
 import type { Lines, Target } from './calls.ts';
@@ -96,7 +96,7 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
       },
       allFailed: () => {
         // To wait on would only hide why.
-        if (isWireRefusal(this.#lastFailure))
+        if (isRefusal(this.#lastFailure))
           for (const waiter of [...this.#readyWaiters]) waiter(this.#noLine());
       },
       failed: (error) => {
@@ -115,7 +115,7 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
   }
 
   get refusal(): string | undefined {
-    return !this.connected && isWireRefusal(this.#lastFailure) ? this.#lastFailure?.details : undefined;
+    return !this.connected && isRefusal(this.#lastFailure) ? this.#lastFailure?.details : undefined;
   }
 
   get sysid(): bigint {
@@ -178,7 +178,7 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
 
   #noLine(): RpcError {
     if (this.#closing.signal.aborted) return new RpcError(Code.Unavailable, 'the syslink endpoint is closed');
-    if (this.#lastFailure !== undefined && isWireRefusal(this.#lastFailure)) return this.#lastFailure;
+    if (this.#lastFailure !== undefined && isRefusal(this.#lastFailure)) return this.#lastFailure;
     const why = this.#lastFailure === undefined ? 'not connected yet' : this.#lastFailure.details;
     return new RpcError(Code.Unavailable, `no line to the syslink router at ${this.#address}: ${why}`);
   }
