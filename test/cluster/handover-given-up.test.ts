@@ -11,6 +11,7 @@ import { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { FORM } from '../../services/pmapd/handover/snapshot.ts';
 import { tlsDirOf } from '../../services/vkctl/cluster/certificates.ts';
 import { TestCluster, until } from './cluster.ts';
 import type { Program } from './program.ts';
@@ -71,7 +72,15 @@ class SilentSuccessor {
     this.copy = copy;
     async function* requests(): AsyncGenerator<MessageInitShape<typeof SucceedRequestSchema>> {
       const wire = wireSpoken();
-      const value = { node: 'node1', shards: DEFAULT_SHARDS, form: 1, door, atOnce: true, ahead: true, wire };
+      const value = {
+        node: 'node1',
+        shards: DEFAULT_SHARDS,
+        form: FORM,
+        door,
+        atOnce: true,
+        ahead: true,
+        wire,
+      };
       yield { event: { case: 'hello', value } };
       await copied;
       yield { event: { case: 'copied', value: {} } };
