@@ -1,9 +1,19 @@
 // Who may come into a cluster, changed by several at once.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { addPerson, listPeople, removePerson } from './people.ts';
+import { clusterPaths } from './paths.ts';
+import { addPerson, letsIn, listPeople, removePerson } from './people.ts';
+import { removeFolders } from './remains.ts';
 
 const stateDir = mkdtempSync(join(tmpdir(), 'odonata-people-test-'));
 const plan = { stateDir, cluster: 'people' };
@@ -26,4 +36,27 @@ it('nobody is forgotten of those who are added at once, and a name is given once
   const revoked = readFileSync(join(service, 'revoked'), 'utf8').split('\n').filter(Boolean);
   expect(revoked.sort()).toEqual(added.map(({ person }) => person.serial).sort());
   expect(readdirSync(join(stateDir, 'identity')).sort()).toEqual(['ca', 'cohd-cohd']);
+});
+
+it('who was let in stays so where the end keeps what there is, without a store too, and until all are out', async () => {
+  const home = mkdtempSync(join(stateDir, 'home-'));
+  const paths = clusterPaths(`people-${process.pid}`, { ODONATA_HOME: home });
+  const authority = join(paths.stateDir, 'identity', 'ca');
+  mkdirSync(authority, { recursive: true });
+  for (const folder of [paths.natsDir, paths.logDir]) mkdirSync(folder, { recursive: true });
+  await addPerson(paths, { name: 'alice', role: 'user', groups: [], days: 1 });
+  const before = readFileSync(join(authority, 'ca.crt'), 'utf8');
+  removeFolders(paths, true);
+  expect(readdirSync(paths.stateDir)).toEqual(['identity']);
+  expect(readFileSync(join(authority, 'ca.crt'), 'utf8')).toBe(before);
+  await removePerson(paths, 'alice');
+  expect(letsIn(paths)).toBe(false);
+  removeFolders(paths, true);
+  expect(existsSync(paths.stateDir)).toBe(false);
+  mkdirSync(authority, { recursive: true });
+  writeFileSync(join(authority, 'people.json'), 'torn');
+  removeFolders(paths, true);
+  expect(existsSync(authority)).toBe(true);
+  removeFolders(paths, false);
+  expect(existsSync(paths.stateDir)).toBe(false);
 });

@@ -132,6 +132,15 @@ async function add(
 }
 
 /** Their certificate counts no more, from now on. @throws Failure where there is nobody of that name */
+/** Whether anybody is in but who started it: a certificate of theirs is of use as long as the authority stays. */
+export function letsIn(plan: Where): boolean {
+  try {
+    return listPeople(plan).some(({ removedMs, untilMs }) => removedMs === undefined && untilMs > Date.now());
+  } catch {
+    return true; // A list that cannot be read is no reason to delete it.
+  }
+}
+
 export const removePerson = (plan: Where, name: string): Promise<Person> =>
   alone(plan, () => remove(plan, name));
 

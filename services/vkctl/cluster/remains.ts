@@ -7,6 +7,7 @@ import { Failure } from '../failure.ts';
 import { type Identity, identify, isAlive, signalIdentity } from './identity.ts';
 import { besideStore, holdsPages } from './kept-store.ts';
 import type { ClusterPaths } from './paths.ts';
+import { letsIn } from './people.ts';
 import { ownProcesses } from './supervisors.ts';
 
 /** In the environment of every process that the supervisor starts: finds it again whoever its parent is. */
@@ -50,10 +51,15 @@ export async function endProcesses(paths: ClusterPaths, graceMs: number): Promis
   }
 }
 
-/** Removes the cluster's folders, but for a store that is to be kept. True when there was anything else. */
+/**
+ * Removes the cluster's folders, but for a store that is to be kept, and for the authority where somebody was let in by it.
+ * True when there was anything else.
+ */
 export function removeFolders(paths: ClusterPaths, keepStore = false): boolean {
-  const kept = keepStore && holdsPages(paths);
-  const ofState = kept ? besideStore(paths) : [paths.stateDir];
+  const keptStore = keepStore && holdsPages(paths);
+  const kept = keptStore || (keepStore && letsIn(paths));
+  const store = keptStore || !existsSync(paths.natsDir) ? [] : [paths.natsDir];
+  const ofState = kept ? [...besideStore(paths), ...store] : [paths.stateDir];
   return [paths.memoryDir, paths.runtimeDir, ...ofState].map(removeTree).includes(true);
 }
 

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { isAlive } from '../cluster/identity.ts';
 import { storedBytes } from '../cluster/kept-store.ts';
 import { clusterPaths } from '../cluster/paths.ts';
+import { letsIn } from '../cluster/people.ts';
 import { readRecord } from '../cluster/record.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { expectHere } from '../connection.ts';
@@ -31,8 +32,8 @@ export function addDown(program: Command): void {
     .action(down);
   examples(command, [
     ['vkctl down', 'the default cluster, and all that it had'],
-    ['vkctl down --keep', 'durable dataspaces are there again after the next "vkctl up"'],
-    ['vkctl down --purge', 'a store that was kept, too'],
+    ['vkctl down --keep', 'durable dataspaces and who was let in are there again after "vkctl up"'],
+    ['vkctl down --purge', 'what was kept, too'],
     ['vkctl down -c second', 'another one'],
   ]);
 }
@@ -49,6 +50,7 @@ async function down(options: DownOptions): Promise<void> {
   const say = await afterwards(paths, runs ? record : undefined);
   const had = storedBytes(paths) > 0;
   const keepStore = !options.purge && (options.keep || !runs);
+  const people = keepStore && letsIn(paths);
   const outcome = await stopCluster(paths, undefined, keepStore);
   const said = {
     stopped: `cluster "${cluster}" is down`,
@@ -57,6 +59,7 @@ async function down(options: DownOptions): Promise<void> {
   };
   if (outcome === 'nothing') printError(said.nothing);
   else print(said[outcome]);
+  if (people) print('who was let in stays so, for the next vkctl up (--purge: not)');
   if (had) print(say());
-  else if (options.keep) print('nothing is kept: no durable dataspace was synced');
+  else if (options.keep) print(`nothing ${people ? 'else ' : ''}is kept: no durable dataspace was synced`);
 }
