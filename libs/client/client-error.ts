@@ -16,6 +16,10 @@ export interface ClientReasons {
   NO_RECORD: { cluster: string; supervisor: string; file: string };
   NO_IDENTITY: { tlsDir: string; why: string };
   ROUTERS_SILENT: { cluster: string; routers: string };
+  /** Somebody answers there, by a certificate of an authority that is not ours. */
+  ROUTERS_STRANGE: { cluster: string; routers: string };
+  /** Ours; since when, as a day. */
+  CERTIFICATE_OVER: { cluster: string; tlsDir: string; day: string };
   NO_NODE: { cluster: string; node: string; nodes: string };
   NO_PMAPD: { cluster: string; node: string };
   NO_VKERNELD: { node: string };

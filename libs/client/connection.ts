@@ -245,14 +245,28 @@ export async function connectTo(
     return connection;
   } catch (cause) {
     connection.close();
-    throw RpcError.is(cause, Code.Cancelled) ? cause : silentRouters(cluster, address, cause);
+    throw RpcError.is(cause, Code.Cancelled) ? cause : noRouter(cluster, address, cause, folder);
   }
 }
 
-function silentRouters(cluster: string, routers: string, cause: unknown): RpcError {
+/** What OpenSSL says of a certificate whose authority is not the one we know. */
+const STRANGE = /self-signed certificate|unable to (verify|get)|certificate signature failure/;
+
+function noRouter(cluster: string, routers: string, cause: unknown, folder: TlsFolder | undefined): RpcError {
   // It answers, and lets us in no more, or we are of another version.
   if (isRefusal(cause)) return fromServiceError(cause);
   const list = routers.replaceAll(',', ', ');
+  const untilMs = folder?.identity.certificate.validToDate.getTime() ?? Number.POSITIVE_INFINITY;
+  if (folder !== undefined && untilMs <= Date.now()) {
+    const day = new Date(untilMs).toISOString().slice(0, 10);
+    const about = { cluster, tlsDir: folder.dir, day };
+    const over = `our certificate for cluster "${cluster}" is over since ${day} (${folder.dir})`;
+    return clientError(Code.Unauthenticated, 'CERTIFICATE_OVER', about, over, { cause });
+  }
+  if (STRANGE.test(fromServiceError(cause).details)) {
+    const strange = `who answers at ${list} has no certificate of the authority of cluster "${cluster}" that we know`;
+    return clientError(Code.Unauthenticated, 'ROUTERS_STRANGE', { cluster, routers }, strange, { cause });
+  }
   const what = routers.includes(',')
     ? `no router of cluster "${cluster}" answers at ${list}`
     : `the router of cluster "${cluster}" does not answer at ${list}`;

@@ -1,5 +1,6 @@
 // The errors of libs/client in the words of vkctl: what its flags are called, and which command mends it.
 import { type ClientReason, type ClientReasons, clientReason } from '@odonata/client/client-error.ts';
+import { contextInUse, knownContext } from '@odonata/client/local/contexts.ts';
 
 export interface Words {
   what: string;
@@ -9,6 +10,9 @@ export interface Words {
 }
 
 const SEE_STATUS = 'See: vkctl status';
+/** For who is not, or no more, let in. */
+export const NEW_CONTEXT =
+  'Ask an admin of the cluster for a new one (vkctl user add NAME), then: vkctl context add FILE';
 const LIST = 'List them with: vkctl ps -a';
 const flagOf = (cluster: string): string => (cluster === 'default' ? '' : ` --cluster ${cluster}`);
 
@@ -47,6 +51,14 @@ const WORDS: { [R in ClientReason]?: (about: ClientReasons[R]) => Words } = {
     fix: `End it with: vkctl down${flagOf(cluster)}`,
   }),
   ROUTERS_SILENT: silentRouters,
+  ROUTERS_STRANGE: ({ cluster, routers }) => ({
+    what: `at ${routers.replaceAll(',', ', ')} answers another cluster than the "${cluster}" that you were let into, or that began anew`,
+    fix: NEW_CONTEXT,
+  }),
+  CERTIFICATE_OVER: ({ cluster, tlsDir, day }) => ({
+    what: `your certificate for cluster "${cluster}" is over since ${day} (${tlsDir})`,
+    fix: NEW_CONTEXT,
+  }),
   NO_NODE: ({ cluster, node, nodes }) => ({
     what: `no node "${node}" in cluster "${cluster}"`,
     fix: `Nodes: ${nodes}.`,
@@ -83,6 +95,13 @@ function silentRouters({ cluster, routers }: ClientReasons['ROUTERS_SILENT']): W
     return {
       what: `${several ? 'no router' : 'the router'} at ${list} (ODONATA_SYSLINK) ${several ? 'answers' : 'does not answer'}`,
       fix: 'Is the cluster there up, and the address right?',
+    };
+  }
+  const context = contextInUse();
+  if (context !== undefined && knownContext(context).syslink === routers) {
+    return {
+      what: `${several ? 'no router' : 'the router'} of cluster "${cluster}" ${several ? 'answers' : 'does not answer'} at ${list} (context ${context})`,
+      fix: 'Is the cluster up, and still at that address? For clusters of this machine: vkctl context use here',
     };
   }
   const what = several

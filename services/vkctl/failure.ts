@@ -1,6 +1,6 @@
 import { getSystemErrorMap } from 'node:util';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { clientWords } from './client-words.ts';
+import { clientWords, NEW_CONTEXT } from './client-words.ts';
 
 /** Exit codes of vkctl itself; `vkctl run` otherwise exits with the program's own. */
 export const EXIT = {
@@ -40,6 +40,8 @@ export function told(error: unknown): unknown {
 export function explain(thrown: unknown): string {
   const error = told(thrown);
   if (error instanceof Failure) return oneLine(error.fix ? `${error.message}. ${error.fix}` : error.message);
+  if (hasCode(error, Code.Unauthenticated) && / was revoked$/.test(error.details))
+    return oneLine(`${error.details}. ${NEW_CONTEXT}`);
   if (error instanceof RpcError) return oneLine(error.details);
   if (isOfTheSystem(error)) return oneLine(`${what(error)}: ${reasonOf(error)}`);
   if (error instanceof Error) return error.stack ?? error.message;
