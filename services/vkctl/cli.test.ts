@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { buildGuest } from '../../test/guests/build.ts';
 import { clusterPaths } from './cluster/paths.ts';
 import { startCluster } from './cluster/start.ts';
@@ -213,4 +213,53 @@ test('ds: load through one node, save through the other, list, remove', () => {
 
   expect(vkctl('ds', 'rm', 'text').status).toBe(0);
   expect(vkctl('ds', 'stat', 'text')).toMatchObject({ status: 1, stderr: oneLine(/no dataspace/) });
+});
+
+test('several people: whose it is stands in ps and status; who may not is told so once, with what mends it', async () => {
+  const as = (who: string, ...args: string[]) => {
+    // Empty: the context in use.
+    const own = { ...env, ODONATA_CLUSTER: '', ODONATA_HOME: join(folder, `home-${who}`) };
+    return spawnSync(process.execPath, [launcher, ...args], { encoding: 'utf8', env: own, timeout: 60_000 });
+  };
+  expect(vkctl('status').stdout).not.toContain('USER');
+  for (const [who, role] of [
+    ['alice', 'user'],
+    ['vera', 'viewer'],
+  ] as const) {
+    const file = join(folder, `${who}.context`);
+    expect(vkctl('user', 'add', who, '--role', role, '--out', file)).toMatchObject({ status: 0, stderr: '' });
+    expect(as(who, 'context', 'add', file)).toMatchObject({ status: 0, stderr: '' });
+  }
+  const pids = [
+    vkctl('run', '-d', guests.misbehave, 'spin'),
+    as('alice', 'run', '-d', guests.misbehave, 'spin'),
+  ];
+  const [ours, hers] = pids.map(({ stdout }) => stdout.trim()) as [string, string];
+  const all = as('vera', 'ps').stdout;
+  expect(all).toMatch(/^PID +USER +NODE +VKERNEL/);
+  expect(all).toMatch(new RegExp(`^${hers} +alice +node`, 'm'));
+  expect(as('alice', 'ps').stdout).not.toContain('USER');
+  expect(as('vera', 'status').stdout).toMatch(/^VKERNEL +USER +NODE[\s\S]*^default +alice +node/m);
+  expect(JSON.parse(as('vera', 'status', '--json').stdout).tlsDir).toContain('.contexts');
+
+  const refused = as('vera', 'run', guests.hello);
+  expect(refused).toMatchObject({ status: 125, stderr: oneLine(/viewer vera may not call/) });
+  expect(refused.stderr).not.toContain('--allow-dir');
+  expect(as('alice', 'events')).toMatchObject({
+    status: 1,
+    stdout: '',
+    stderr: oneLine(/alice may not call/),
+  });
+  expect(vkctl('kill', '-9', ours, hers)).toMatchObject({ status: 0, stderr: '' });
+  expect(JSON.parse(vkctl('user', 'rm', 'vera', '--json').stdout)).toMatchObject({
+    name: 'vera',
+    role: 'viewer',
+  });
+  // Within a second or two.
+  await vi.waitFor(
+    () =>
+      expect(as('vera', 'ps')).toMatchObject({ status: 1, stderr: oneLine(/was revoked.*vkctl user add/) }),
+    { timeout: 15_000, interval: 250 },
+  );
+  expect(as('vera', 'status')).toMatchObject({ status: 1, stderr: oneLine(/was revoked.*vkctl user add/) });
 });

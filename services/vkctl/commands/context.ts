@@ -30,7 +30,7 @@ export function addContext(program: Command): void {
     ['vkctl context use here', 'clusters of this machine again'],
     ['ODONATA_CONTEXT=prod vkctl ps', 'another one for one command'],
   ]);
-  context
+  const addTo = context
     .command('add')
     .summary('keep a context')
     .description('Keeps what "vkctl user add" wrote, and uses it from now on.')
@@ -38,19 +38,28 @@ export function addContext(program: Command): void {
     .option('--name <name>', 'under which it is kept; else that of its cluster')
     .option('--no-use', 'keep it only')
     .action(add);
-  context
+  examples(addTo, [
+    ['vkctl context add alice.context', 'then remove that file: the key in it is yours'],
+    ['vkctl context add alice.context --name lab --no-use', 'beside others, for ODONATA_CONTEXT=lab'],
+  ]);
+  const ls = context
     .command('ls')
     .summary('list them')
     .description('Lists the contexts; * is the one in use.')
     .addOption(jsonOption())
     .action(list);
-  context
+  examples(ls, [["vkctl context ls --json | jq -r '.[] | select(.current).identity'", 'who one is']]);
+  const useOne = context
     .command('use')
     .summary('use another one')
     .description('From now on commands mean this one.')
     .argument('<name>', `as "vkctl context ls" shows it; ${HERE}: clusters of this machine`)
     .action(use);
-  context
+  examples(useOne, [
+    ['vkctl context use prod', 'a cluster elsewhere'],
+    [`vkctl context use ${HERE}`, 'clusters of this machine'],
+  ]);
+  const rm = context
     .command('rm')
     .summary('forget one')
     .description('Forgets a context, with its key.')
@@ -59,6 +68,7 @@ export function addContext(program: Command): void {
       removeContext(name);
       print(`context ${name} is forgotten`);
     });
+  examples(rm, [['vkctl context rm prod', 'to come back takes the file, or a new one of an admin']]);
 }
 
 function add(file: string, options: { name?: string; use: boolean }): void {

@@ -1,9 +1,10 @@
 import { timestampDate } from '@bufbuild/protobuf/wkt';
 import { type Event, Severity } from '@odonata/proto/event/v1/event';
+import { Code } from '@odonata/rpc/error.ts';
 import { EVENT_KINDS } from '@odonata/rpc/events.ts';
 import { type Command, InvalidArgumentError } from 'commander';
 import { withCluster } from '../connection.ts';
-import { explain } from '../failure.ts';
+import { explain, hasCode } from '../failure.ts';
 import { json, print, printError, table } from '../output.ts';
 import { type ClusterOption, clusterOption, collect, examples, jsonOption, wholeNumber } from './options.ts';
 
@@ -58,6 +59,10 @@ function kinds(kind: string, before?: string[]): string[] {
 
 async function events({ since, kind, ...options }: EventsOptions): Promise<void> {
   const found = await withCluster(options, (cluster) => cluster.events.list({ sinceMs: since, kinds: kind }));
+  // Who may not ask is told so by every service: once is enough.
+  const denied = found.silent.find(({ error }) => hasCode(error, Code.PermissionDenied));
+  if (denied !== undefined && found.silent.every(({ error }) => hasCode(error, Code.PermissionDenied)))
+    throw denied.error;
   const shown = found.events.slice(-options.count);
   print(options.json ? json(shown.map(plain)) : table(COLUMNS, shown.map(row)));
   for (const { service, error } of found.silent)

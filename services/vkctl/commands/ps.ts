@@ -4,7 +4,7 @@ import type { FaultWait } from '@odonata/proto/pmap/v1/pmap';
 import { type Process, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
-import { explain } from '../failure.ts';
+import { explain, oneLine } from '../failure.ts';
 import { json, print, printError, table } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
 import { type ClusterOption, clusterOption, examples, jsonOption } from './options.ts';
@@ -25,7 +25,7 @@ export function addPs(program: Command): void {
     .action(ps);
   examples(command, [
     ['vkctl ps', 'what runs'],
-    ['vkctl ps -a', 'also what ended, and how'],
+    ['vkctl ps -a', 'also what ended, and how; with USER where they are of several people'],
     ["vkctl ps --json | jq '.[].pid'", 'for a program'],
   ]);
 }
@@ -55,10 +55,24 @@ async function ps(options: PsOptions): Promise<void> {
   } else {
     // A column that is empty as long as all is well is not shown then.
     const waiting = shown.some(({ pid }) => (memory.get(pid)?.waits.length ?? 0) > 0);
-    const columns = waiting ? COLUMNS.toSpliced(-1, 0, { head: 'WAITS' }) : COLUMNS;
+    // Nor whose they are, where all are one person's.
+    const several = ofSeveral(shown);
+    const columns = [
+      ...COLUMNS.slice(0, 1),
+      ...(several ? [{ head: 'USER' }] : []),
+      ...COLUMNS.slice(1, -1),
+      ...(waiting ? [{ head: 'WAITS' }] : []),
+      ...COLUMNS.slice(-1),
+    ];
     const rows = shown.map((process) => {
       const cells = row(process);
-      return waiting ? cells.toSpliced(-1, 0, waitText(memory.get(process.pid)?.waits)) : cells;
+      return [
+        ...cells.slice(0, 1),
+        ...(several ? [userText(process)] : []),
+        ...cells.slice(1, -1),
+        ...(waiting ? [waitText(memory.get(process.pid)?.waits)] : []),
+        ...cells.slice(-1),
+      ];
     });
     print(table(columns, rows));
   }
@@ -68,6 +82,13 @@ async function ps(options: PsOptions): Promise<void> {
   // A table that lacks a node is no whole answer.
   if (silent.length > 0) process.exitCode = 1;
 }
+
+/** Whether things are of more than one person. */
+export const ofSeveral = (things: readonly { user: string }[]): boolean =>
+  new Set(things.map(({ user }) => user)).size > 1;
+
+/** Nobody's: of a cluster without identities. */
+export const userText = ({ user }: { user: string }): string => (user === '' ? '-' : oneLine(user));
 
 /** `12s for page 7 of dataspace x: the directory does not answer` */
 function waitText(waits: readonly FaultWait[] = []): string {

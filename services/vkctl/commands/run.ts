@@ -204,8 +204,8 @@ function runFailure(path: string, error: unknown): unknown {
   }
   const program = hasCode(error, Code.InvalidArgument);
   const exitCode = program ? EXIT.runNotExecutable : EXIT.runFailed;
-  // The one permission that a person asks for here is a folder.
-  const denied = hasCode(error, Code.PermissionDenied);
-  const fix = denied ? 'Grant it when the cluster starts: vkctl up --allow-dir DIR' : undefined;
+  // What else is denied, as to a viewer, no folder mends.
+  const folder = hasCode(error, Code.PermissionDenied) && /^directory /.test(error.details);
+  const fix = folder ? 'Grant it when the cluster starts: vkctl up --allow-dir DIR' : undefined;
   return new Failure(oneLine(`${path}: `) + explainWithFix(error), { exitCode, fix, cause: error });
 }

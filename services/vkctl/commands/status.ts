@@ -8,8 +8,7 @@ import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/cohe
 import type { DataspaceLoss, FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
-import { fromServiceError } from '@odonata/rpc/error.ts';
-import { isWireRefusal } from '@odonata/rpc/wire-version.ts';
+import { isRefusal } from '@odonata/rpc/refusal.ts';
 import type { Command } from 'commander';
 import { isRouter, type ServiceRecord } from '../cluster/record.ts';
 import { attachTo, type Elsewhere, elsewhere, runningRecord } from '../connection.ts';
@@ -17,6 +16,7 @@ import { explain, Failure, oneLine } from '../failure.ts';
 import { json, plural, print, printError, routersAt, table } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
 import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
+import { ofSeveral, userText } from './ps.ts';
 
 export function addStatus(program: Command): void {
   const command = program
@@ -125,7 +125,7 @@ async function statusOf(
       state,
       connected,
     }));
-    print(json({ syslink, by, ...found, services }));
+    print(json({ cluster, syslink, by, tlsDir: credential?.tlsDir, ...found, services }));
   } else show(`cluster elsewhere (${by}): ${routersAt(syslink)}`, found);
   return found;
 }
@@ -195,7 +195,7 @@ async function attach(
   onRefused: (failure: Failure) => void = () => {},
 ): Promise<Router[]> {
   const trouble = (name: string) => (error: unknown) => {
-    if (isWireRefusal(error)) onRefused(new Failure(fromServiceError(error).details, { cause: error }));
+    if (isRefusal(error)) onRefused(new Failure(explain(error), { cause: error }));
     return troubleOf(found)(name)(error);
   };
   const attached = await Promise.all(
@@ -235,7 +235,7 @@ function show(title: string, { services, nodes, directory, losses, troubles }: S
   if (directory.length > 0) print(`\n${directoryTable(directory)}`);
   const vkernels = nodes.flatMap((node) => node.vkernels ?? []);
   if (vkernels.length > 0) {
-    print(`\n${table(heads('VKERNEL', 'NODE', '>HOST PID', '>PROCESSES'), vkernels.map(vkernelRow))}`);
+    print(`\n${vkernelTable(vkernels)}`);
   }
   if (losses.length > 0) print(`\n${lossTable(losses)}`);
   for (const line of troubles) printError(`vkctl: ${line}`);
@@ -270,12 +270,17 @@ function serviceRow(service: ServiceStatus): (string | number)[] {
   ];
 }
 
-const vkernelRow = ({ name, node, hostPid, processes }: Vkernel): (string | number)[] => [
-  name,
-  node,
-  hostPid,
-  processes,
-];
+/** Each person has a `default` of their own: where there are several people, whose it is. */
+function vkernelTable(vkernels: Vkernel[]): string {
+  const several = ofSeveral(vkernels);
+  return table(
+    heads('VKERNEL', ...(several ? ['USER'] : []), 'NODE', '>HOST PID', '>PROCESSES'),
+    vkernels.map((each) => [
+      ...[each.name, ...(several ? [userText(each)] : [])],
+      ...[each.node, each.hostPid, each.processes],
+    ]),
+  );
+}
 
 function nodeTable(nodes: NodeStatus[]): string {
   const columns = heads(

@@ -2,6 +2,7 @@ import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
 import { type Command, Option } from 'commander';
 import { MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
 import { DEFAULT_PORT, type StartProgress, startCluster } from '../cluster/start.ts';
+import { elsewhere } from '../connection.ts';
 import { json, plural, print, routersAt } from '../output.ts';
 import { formatSpan, parseSize } from '../size.ts';
 import {
@@ -124,7 +125,8 @@ async function up(options: UpOptions): Promise<void> {
   });
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   if (options.json) return print(json(record));
-  const flag = cluster === 'default' ? '' : ` -c ${cluster}`;
+  const away = elsewhere(options.cluster);
+  const flag = cluster === 'default' && away === undefined ? '' : ` -c ${cluster}`;
   const nodes = plural(record.plan.nodes.length, 'node');
   print(
     `cluster "${cluster}" is up: ${nodes}, ${routersAt(record.syslink)} (${formatSpan(Date.now() - startMs)})`,
@@ -133,6 +135,7 @@ async function up(options: UpOptions): Promise<void> {
   if (record.plan.insecure)
     print('without identities: every user of this machine may do everything with it (--insecure)');
   for (const note of notes) print(note);
+  if (away !== undefined) print(`commands mean ${away.by} all the same; for this one give them${flag}`);
   print(`end it with: vkctl down${flag}`);
 }
 

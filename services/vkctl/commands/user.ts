@@ -73,20 +73,29 @@ export function addUser(program: Command): void {
     ['vkctl user add olga --role operator --days 30', 'runs the cluster for a month'],
     ['vkctl user add bob --syslink cluster.example.org:7411', 'for another machine'],
   ]);
-  user
+  const ls = user
     .command('ls')
     .summary('who is in')
     .description('Lists the people of the cluster.')
     .addOption(clusterOption())
     .addOption(jsonOption())
     .action(list);
-  user
+  examples(ls, [
+    ['vkctl user ls', 'also who was removed, and whose time is over'],
+    ["vkctl user ls --json | jq -r '.[].name'", 'for a program'],
+  ]);
+  const rm = user
     .command('rm')
     .summary('let somebody in no more')
     .description('From now on their certificate counts no more. What they run and have stays.')
     .argument('<name>', 'as "vkctl user ls" shows it')
     .addOption(clusterOption())
+    .addOption(jsonOption())
     .action(remove);
+  examples(rm, [
+    ['vkctl user rm alice', 'what she runs goes on: vkctl ps shows it, vkctl kill ends it'],
+    ['vkctl user rm alice && vkctl user add alice', 'a new certificate in the place of one that got lost'],
+  ]);
 }
 
 /** @throws Failure where the cluster is not one of this machine, or has no identities */
@@ -154,8 +163,10 @@ async function list(options: ClusterOption & { json?: boolean }): Promise<void> 
   print(table(heads, [starter, ...people.map(rowOf)]));
 }
 
-async function remove(name: string, options: ClusterOption): Promise<void> {
+async function remove(name: string, options: ClusterOption & { json?: boolean }): Promise<void> {
   const { plan } = await recordWithPeople('user rm', options);
-  const { role } = await removePerson(plan, name);
+  const person = await removePerson(plan, name);
+  if (options.json) return print(json(person));
+  const { role } = person;
   print(`${role} ${name} is let into cluster "${plan.cluster}" no more`);
 }
