@@ -48,6 +48,16 @@ test.each([
     'no router of cluster "a" answers at h:1, h:2. See: vkctl status, vkctl doctor.',
   ],
   [
+    'ROUTERS_STRANGE',
+    { cluster: 'a', routers: 'h:1' },
+    'at h:1 answers another cluster than the "a" that you were let into, or that began anew. Ask an admin of the cluster for a new context (vkctl user add NAME), then: vkctl context add FILE',
+  ],
+  [
+    'CERTIFICATE_OVER',
+    { cluster: 'a', tlsDir: '/c', day: '2026-01-31' },
+    'your certificate for cluster "a" is over since 2026-01-31 (/c). Ask an admin of the cluster for a new context (vkctl user add NAME), then: vkctl context add FILE',
+  ],
+  [
     'NO_HOME',
     { uid: '7' },
     'user 7 has no home folder, and HOME is not set. Set ODONATA_HOME to a folder that can be written.',
