@@ -1,6 +1,9 @@
 /** `unix:/path`: a socket of this machine. */
 export const isUnix = (address: string): boolean => address.startsWith('unix:');
 
+/** `/path` of `unix:/path` */
+export const pathOf = (address: string): string => address.slice('unix:'.length);
+
 /** `127.0.0.1:7421`, `[::1]:7421` or `cohd:7421` in two parts. */
 export function splitAddress(address: string): { host: string; port: number } {
   const colon = address.lastIndexOf(':');

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Code, codeName, RpcError } from './error.ts';
-import { type Caller, NOBODY } from './identity/identity.ts';
+import { type Caller, NOBODY, type Scope } from './identity/identity.ts';
 import { Interrupt } from './interrupt.ts';
 import type { Logger } from './log.ts';
 import type { CallContext } from './service.ts';
@@ -31,7 +31,7 @@ export function beginCall(options: {
   meter?: CallMeter;
   stream?: boolean;
   caller?: Caller;
-  scope?: 'all' | 'own';
+  scope?: Scope;
 }): ServedCall {
   const { path, peer, meter, stream = false, caller = NOBODY, scope = 'own' } = options;
   const requestId = (options.requestId || randomUUID()).slice(0, 128);

@@ -2,7 +2,7 @@ import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from '@b
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
 import type * as grpc from '@grpc/grpc-js';
-import type { Caller } from './identity/identity.ts';
+import type { Caller, Scope } from './identity/identity.ts';
 import type { Logger } from './log.ts';
 
 /** A service as the generated code describes it. */
@@ -27,7 +27,7 @@ export interface CallContext {
   /** Who calls. */
   readonly caller: Caller;
   /** What they may touch by this method: anybody's things, or their own (`ownerOnly`). */
-  readonly scope: 'all' | 'own';
+  readonly scope: Scope;
 }
 
 const RAW = Symbol('raw');

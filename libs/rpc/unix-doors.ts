@@ -5,13 +5,11 @@ import { rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
-import { ListenError } from './address.ts';
+import { ListenError, pathOf } from './address.ts';
 import { Code, RpcError } from './error.ts';
 import { isListening } from './listening.ts';
 import type { Logger } from './log.ts';
 import { peerCredentials } from './peer-credentials.ts';
-
-export const pathOf = (address: string): string => address.slice('unix:'.length);
 
 export class UnixDoors {
   readonly #log: Logger;

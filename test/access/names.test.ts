@@ -57,19 +57,17 @@ interface Claim {
   session?: 'none';
 }
 
+/** A line to the router, whatever comes of it. */
+const lineOf = (folder: TlsFolder, register: Omit<Claim, 'session'> & { session: bigint }): Line =>
+  new Line({
+    ...{ address: router.address, register, registerMs: 5_000, log, folder },
+    services: new ServedServices(log, undefined, folder),
+  });
+
 /** How a registration ends: `registered`, or with which error. */
 async function registers(who: string, { session, ...claim }: Claim): Promise<string> {
   const folder = await authority.folder(who);
-  const line = new Line({
-    ...{
-      address: router.address,
-      register: { ...claim, session: session === 'none' ? 0n : 1n << 62n },
-      registerMs: 5_000,
-      log,
-      folder,
-    },
-    services: new ServedServices(log, undefined, folder),
-  });
+  const line = lineOf(folder, { ...claim, session: session === 'none' ? 0n : 1n << 62n });
   const registered = await line.registered;
   if (registered) line.end();
   else return (await line.over).message;
@@ -141,16 +139,7 @@ it('whoever was there is still there, and hears who asks', async () => {
 it('whose certificate is revoked loses their line', async () => {
   const folder = await authority.folder('user/mallory');
   const ofRouter = (await authority.folder('syslinkd/syslinkd')).dir;
-  const line = new Line({
-    ...{
-      address: router.address,
-      register: { name: '', kind: CLIENT, session: 1n },
-      registerMs: 5_000,
-      log,
-      folder,
-    },
-    services: new ServedServices(log, undefined, folder),
-  });
+  const line = lineOf(folder, { name: '', kind: CLIENT, session: 1n });
   expect(await line.registered).toBe(true);
   writeFileSync(join(ofRouter, 'revoked'), folder.identity.certificate.serialNumber);
   expect((await line.over).message).toBe('UNAUTHENTICATED: the certificate of user mallory was revoked');
@@ -160,16 +149,7 @@ it('whose certificate is revoked loses their line', async () => {
 it('what somebody says of themselves is not passed on', async () => {
   // A line of alice's that claims, in the frame itself, to be root.
   const folder = await authority.folder('user/alice');
-  const line = new Line({
-    ...{
-      address: router.address,
-      register: { name: '', kind: CLIENT, session: 1n },
-      registerMs: 5_000,
-      log,
-      folder,
-    },
-    services: new ServedServices(log, undefined, folder),
-  });
+  const line = lineOf(folder, { name: '', kind: CLIENT, session: 1n });
   expect(await line.registered).toBe(true);
   const answer = await new Promise<string>((resolve, reject) => {
     const value = {

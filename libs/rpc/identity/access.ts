@@ -4,10 +4,7 @@ import { access, type Role } from '@odonata/proto/auth/v1/access';
 import { Code, RpcError } from '../error.ts';
 import type { CallContext } from '../service.ts';
 import { methodPath } from '../service.ts';
-import { ANYONE, type Caller, nameOfRole, personOf, shownCaller } from './identity.ts';
-
-/** What a caller may touch by a method: anybody's things, or their own. */
-export type Scope = 'all' | 'own';
+import { ANYONE, type Caller, nameOfRole, personOf, type Scope, shownCaller } from './identity.ts';
 
 export interface AccessRule {
   readonly roles: ReadonlySet<Role>;

@@ -27,7 +27,7 @@ function guard(path: string, handle: Handle, gate: Gate, refusals: RefusalLog): 
   const rule = packageRule(path);
   return (call, callback) => {
     try {
-      if (!gate.isOpen) admit(path, rule, gate.callerOf(call));
+      admit(path, rule, gate.callerOf(call));
     } catch (error) {
       const { code, details } = fromServiceError(error);
       refusals.add({ method: path, peer: call.getPeer(), reason: details });

@@ -19,6 +19,9 @@ export interface Caller {
   readonly serial?: string;
 }
 
+/** What a caller may touch by a method: anybody's things, or their own. */
+export type Scope = 'all' | 'own';
+
 /** `pmapd` */
 export type RoleName = keyof typeof ROLES;
 

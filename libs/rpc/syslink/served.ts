@@ -69,7 +69,7 @@ export class ServedServices {
   }
 
   async message(request: Message, origin: Origin): Promise<void> {
-    const served = this.#begin(request, origin);
+    const { served, refused } = this.#begin(request, origin);
     const deadlineMs = request.deadlineMs || MESSAGE_DEADLINE_MS;
     const timer = setTimeout(
       () => served.abort(new RpcError(Code.DeadlineExceeded, 'the deadline passed')),
@@ -78,7 +78,7 @@ export class ServedServices {
     let body: Uint8Array = new Uint8Array();
     let failure: RpcError | undefined;
     try {
-      const { serve, entry } = this.#find(request, false);
+      const { serve, entry } = this.#find(request, false, refused);
       const message = decoded(entry, request.bulk.length > 0 ? request.bulk : request.head);
       body = entry.encode(await serve(message, served.ctx));
       if (body.length > BULK_BYTES) {
@@ -110,13 +110,13 @@ export class ServedServices {
   }
 
   async circuit(open: CircuitOpen, circuit: Circuit, origin: Origin): Promise<void> {
-    const served = this.#begin(open, origin);
+    const { served, refused } = this.#begin(open, origin);
     circuit.onClosed = (error) => {
       served.abort(error ?? new RpcError(Code.Cancelled, 'the caller closed the circuit'));
     };
     let failure: RpcError | undefined;
     try {
-      await this.#serveCircuit(open, circuit, served);
+      await this.#serveCircuit(open, circuit, served, refused);
     } catch (error) {
       failure = served.finish(error);
     }
@@ -125,8 +125,13 @@ export class ServedServices {
     circuit.close(failure);
   }
 
-  async #serveCircuit(open: CircuitOpen, circuit: Circuit, served: ServedCall): Promise<void> {
-    const { serve, entry } = this.#find(open, true);
+  async #serveCircuit(
+    open: CircuitOpen,
+    circuit: Circuit,
+    served: ServedCall,
+    refused: unknown,
+  ): Promise<void> {
+    const { serve, entry } = this.#find(open, true, refused);
     const { ctx } = served;
     const requests = requestsOf(entry, circuit, ctx.signal);
     const request = isRequestStream(entry.method) ? requests : (await requests.next()).value;
@@ -138,29 +143,30 @@ export class ServedServices {
     }
   }
 
-  #begin(request: Message | CircuitOpen, origin: Origin): ServedCall {
+  /** @returns with `refused` where whoever asks may not */
+  #begin(request: Message | CircuitOpen, origin: Origin): { served: ServedCall; refused?: unknown } {
     const { proto: path, from, requestId } = request;
     const entry = this.#methods.get(path);
     // What is not served is not counted: callers must not be able to make up names of counters.
     const meter = entry && this.#meter;
     const stream = entry !== undefined && entry.method.methodKind !== 'unary';
     const peer = `syslink:${from?.name || (from?.sysid ?? 'unknown')}`;
-    const who = entry === undefined ? undefined : this.#admitted(request, entry);
+    const { who, refused } = entry === undefined ? {} : this.#admitted(request, entry);
     const served = beginCall({ path, peer, requestId, log: this.#log, meter, stream, ...who });
     this.#running.set(served, origin);
-    return served;
+    return { served, refused };
   }
 
-  /** Who asks, and what they may; undefined where they may not. */
+  /** Who asks, and what they may; or why they may not. */
   #admitted(
     request: Message | CircuitOpen,
     { method }: Entry,
-  ): Pick<CallContext, 'caller' | 'scope'> | undefined {
+  ): { who?: Pick<CallContext, 'caller' | 'scope'>; refused?: unknown } {
     try {
       const caller = this.#callerOf(request);
-      return { caller, scope: accessOf(method, caller) };
-    } catch {
-      return undefined; // `#find` answers with the reason.
+      return { who: { caller, scope: accessOf(method, caller) } };
+    } catch (refused) {
+      return { refused };
     }
   }
 
@@ -173,13 +179,16 @@ export class ServedServices {
     throw new RpcError(Code.Unauthenticated, 'the router does not say who asks');
   }
 
-  #find(request: Message | CircuitOpen, byCircuit: boolean): { serve: Serve; entry: Entry } {
-    const { proto: path } = request;
+  #find(
+    { proto: path }: Message | CircuitOpen,
+    byCircuit: boolean,
+    refused: unknown,
+  ): { serve: Serve; entry: Entry } {
     if (this.#running.size > CALLS_LIMIT) {
       throw new RpcError(Code.ResourceExhausted, `${CALLS_LIMIT} calls run already`);
     }
     const entry = this.#methods.get(path);
-    if (entry !== undefined) accessOf(entry.method, this.#callerOf(request));
+    if (refused !== undefined) throw refused;
     if (entry?.handler === undefined) throw new RpcError(Code.Unimplemented, `${path} is not served here`);
     if (rawOf(entry.handler) !== undefined) {
       throw new RpcError(Code.Unimplemented, `${path} is served over gRPC only`);
