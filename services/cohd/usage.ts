@@ -1,43 +1,34 @@
 // Who has the pages of a dataspace: each replica knows those of the shards that it leads, and whom it asks adds them up.
 import { pageCountOf } from '@odonata/coherency/page.ts';
-import { joinedFrom, type LostRuns, lostPages, lostRuns } from '@odonata/coherency/replica/losses.ts';
-import { DirectoryService, type ListLossesResponse } from '@odonata/proto/coherency/v1/coherency';
+import {
+  joinedFrom,
+  type LostRuns,
+  lostPages,
+  lostRuns,
+  pagesOf,
+} from '@odonata/coherency/replica/losses.ts';
+import {
+  DirectoryService,
+  type GetShardUsageResponse,
+  type ListLossesResponse,
+} from '@odonata/proto/coherency/v1/coherency';
 import { createClient } from '@odonata/rpc/client.ts';
 import type { CoherencyService } from './coherency-service.ts';
 import type { DataspaceRecord } from './registry.ts';
 
 const ASK_MS = 2_000;
 
-interface ShardUsage {
-  lostPages: bigint;
-  ownedPages: Record<string, bigint>;
-  entries: bigint;
-  locks: bigint;
-  creatorLives: boolean;
-}
+type ShardUsage = Pick<GetShardUsageResponse, 'lostPages' | 'ownedPages' | 'locks' | 'settledPages'>;
 
 /** What this replica knows. */
 export function shardUsage(record: DataspaceRecord, service: CoherencyService): ShardUsage {
-  const sum = { lost: 0, entries: 0 };
-  const ownedPages: Record<string, bigint> = {};
-  let creatorLives = true;
-  for (const leader of service.led) {
-    const { owned, lost, entries } = leader.directory.usage(record.id);
-    sum.lost += lost;
-    sum.entries += entries;
-    creatorLives &&= leader.creatorLives(record);
-    for (const [holder, pages] of owned) {
-      const node = service.holders.get(holder)?.node;
-      if (node !== undefined) ownedPages[node] = (ownedPages[node] ?? 0n) + BigInt(pages);
-    }
-  }
+  const { lost, settled, owned } = pagesOf(record, service);
   const locks = service.home(record.id)?.sync.lockCount(record.id) ?? 0;
   return {
-    lostPages: BigInt(sum.lost),
-    ownedPages,
-    entries: BigInt(sum.entries),
+    lostPages: BigInt(lost),
+    ownedPages: Object.fromEntries([...owned].map(([node, pages]) => [node, BigInt(pages)])),
     locks: BigInt(locks),
-    creatorLives,
+    settledPages: BigInt(settled),
   };
 }
 
@@ -48,22 +39,18 @@ export async function usageOf(record: DataspaceRecord, service: CoherencyService
     ? [shardUsage(record, service)]
     : await Promise.all(addresses.map((address) => askUsage(address, record.id)));
   const usage = { lostPages: 0n, ownedPages: {} as Record<string, bigint>, locks: 0n };
-  const add = (node: string, pages: bigint): void => {
-    usage.ownedPages[node] = (usage.ownedPages[node] ?? 0n) + pages;
-  };
-  let entries = 0n;
-  for (const part of all) {
-    usage.lostPages += part.lostPages;
-    usage.locks += part.locks;
-    entries += part.entries;
-    for (const [node, pages] of Object.entries(part.ownedPages)) add(node, pages);
+  let unsettledPages = BigInt(pageCountOf(record.sizeBytes));
+  for (const { lostPages, ownedPages, locks, settledPages } of all) {
+    usage.lostPages += lostPages;
+    usage.locks += locks;
+    unsettledPages -= settledPages;
+    for (const [node, pages] of Object.entries(ownedPages))
+      usage.ownedPages[node] = (usage.ownedPages[node] ?? 0n) + pages;
   }
-  // Pages without an entry were never asked for since their creator got them whole.
-  const plain = BigInt(pageCountOf(record.sizeBytes)) - entries;
-  if (plain > 0n && all.every((part) => part.creatorLives)) add(record.creator, plain);
-  else usage.lostPages += plain;
-  const mapped = service.holders.all().filter((h) => h.mapped.has(record.id));
-  return { ...usage, mappedBy: mapped.map((h) => h.node) };
+  // A shard that went from one replica to another between their answers is in both of them.
+  if (unsettledPages < 0n) unsettledPages = 0n;
+  const mappedBy = service.holders.all().filter((h) => h.mapped.has(record.id));
+  return { ...usage, unsettledPages, mappedBy: mappedBy.map((h) => h.node) };
 }
 
 export interface Loss extends LostRuns {

@@ -1,13 +1,33 @@
 // Pages whose only copy is lost, by dataspace: what a restart of a service must not change.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster } from '@odonata/client/cluster.ts';
 
 export type LostPages = ReadonlyMap<string, number>;
 
-/** As the directory knows it now. */
-export async function lostPages({ dataspaces }: Cluster): Promise<LostPages> {
+const PATIENCE_MS = 10_000;
+const ASK_AGAIN_MS = 100;
+
+/**
+ * As the directory knows them when it knows who has each page: a shard that has just got another leader does not for a
+ * moment. Undefined: it does not know in time, or does not answer.
+ */
+export async function lostPages(cluster: Cluster): Promise<LostPages | undefined> {
+  const endMs = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const counted = await count(cluster).catch(() => undefined);
+    if (counted !== undefined || Date.now() > endMs) return counted;
+    await sleep(ASK_AGAIN_MS);
+  }
+}
+
+async function count({ dataspaces }: Cluster): Promise<LostPages | undefined> {
   const lost = new Map<string, number>();
-  for await (const { dataspace, usage } of dataspaces.list())
-    lost.set(`${dataspace.name} ${dataspace.id}`, Number(usage.lostPages));
+  for await (const { dataspace, usage, loss } of dataspaces.list()) {
+    if (usage.unsettledPages > 0n) return undefined;
+    // What is stored is not lost, though no node has it.
+    const pages = dataspace.durable ? (loss?.lostPages ?? 0n) : usage.lostPages;
+    lost.set(`${dataspace.name} ${dataspace.id}`, Number(pages));
+  }
   return lost;
 }
 

@@ -6,6 +6,7 @@ import type { Replica } from './replica.ts';
 import type { ShardLeader } from './shard-leader.ts';
 
 type Leading = Pick<Replica, 'led' | 'shards'>;
+type Placing = Pick<Replica, 'led' | 'shards' | 'holders'>;
 
 /** Runs that one replica names at a time. */
 const RUNS_MAX = 1024;
@@ -17,25 +18,42 @@ export interface LostRuns {
   runsEnd: number;
 }
 
-/** How many pages of a dataspace are lost, as far as this replica leads their shards. */
-export function lostPages(record: Dataspace, replica: Leading): number {
-  const dead: { leader: ShardLeader; entries: number }[] = [];
-  let lost = 0;
-  for (const leader of replica.led) {
+export interface PlacedPages {
+  /** Pages that nobody has. */
+  lost: number;
+  /** Pages of the shards that this replica serves, whoever has them. */
+  settled: number;
+  /** By node; what nobody asked for yet is its creator's. */
+  owned: Map<string, number>;
+}
+
+/**
+ * Who has the pages of a dataspace, as far as this replica serves their shards. Of one that waits for reports nobody
+ * knows yet.
+ */
+export function pagesOf(record: Dataspace, { led, shards, holders }: Placing): PlacedPages {
+  const sum: PlacedPages = { lost: 0, settled: 0, owned: new Map() };
+  const add = (node: string, pages: number): void => {
+    if (pages > 0) sum.owned.set(node, (sum.owned.get(node) ?? 0) + pages);
+  };
+  const sizes = shardSizes(record, shards);
+  for (const leader of led) {
     if (leader.isRebuilding) continue;
-    const usage = leader.directory.usage(record.id);
-    lost += usage.lost;
-    if (!leader.creatorLives(record)) dead.push({ leader, entries: usage.entries });
+    const { owned, lost, entries } = leader.directory.usage(record.id);
+    const pages = sizes[leader.shard]!;
+    sum.settled += pages;
+    sum.lost += lost;
+    for (const [holder, owns] of owned) add(holders.get(holder)?.node ?? '', owns);
+    // Pages without an entry live and die with their creator.
+    if (leader.creatorLives(record)) add(record.creator, pages - entries);
+    else sum.lost += pages - entries;
   }
-  if (dead.length === 0) return lost;
-  // Pages without an entry died with their creator.
-  const pages = pageCountOf(record.sizeBytes);
-  const entries = dead.reduce((sum, each) => sum + each.entries, 0);
-  if (dead.length === replica.shards) return lost + pages - entries;
-  const shards = new Set(dead.map(({ leader }) => leader.shard));
-  return (
-    lost + blocksOf(record, replica.shards, shards).reduce((sum, run) => sum + run.pageCount, 0) - entries
-  );
+  return sum;
+}
+
+/** How many pages of a dataspace are lost, as far as this replica serves their shards. */
+export function lostPages(record: Dataspace, replica: Placing): number {
+  return pagesOf(record, replica).lost;
 }
 
 /** Which they are, from a page on. */
@@ -70,6 +88,15 @@ function blocksOf({ id, sizeBytes }: Dataspace, shards: number, wanted: Readonly
     blocks.push({ dataspace: id, firstPage, pageCount: Math.min(BLOCK_PAGES, pages - firstPage) });
   }
   return blocks;
+}
+
+/** By shard: how many pages of a dataspace it has. */
+function shardSizes({ id, sizeBytes }: Dataspace, shards: number): Uint32Array {
+  const sizes = new Uint32Array(shards);
+  const pages = pageCountOf(sizeBytes);
+  for (let page = 0; page < pages; page += BLOCK_PAGES)
+    sizes[shardOf(id, page, shards)]! += Math.min(BLOCK_PAGES, pages - page);
+  return sizes;
 }
 
 /** Runs in order, neighbours joined, without what comes before a page. */

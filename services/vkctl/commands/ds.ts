@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import type { DataspaceDetail } from '@odonata/client/dataspace-detail.ts';
 import type { Dataspaces } from '@odonata/client/dataspaces.ts';
 import { pageCountOf } from '@odonata/coherency/page.ts';
-import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
+import type { Dataspace, DataspaceUsage } from '@odonata/proto/coherency/v1/coherency';
 import type { DataspaceLoss } from '@odonata/proto/pmap/v1/pmap';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
@@ -124,7 +124,7 @@ async function ls(options: DsOptions): Promise<void> {
           shownOwner(dataspace),
           shownMode(dataspace.mode),
           formatSize(dataspace.sizeBytes),
-          notWell(dataspace, loss),
+          notWell(dataspace, usage, loss),
           owners(usage.ownedPages),
           usage.mappedBy.join(', ') || '-',
         ]),
@@ -234,7 +234,7 @@ async function stat(name: string, options: DsOptions): Promise<void> {
         `size       ${formatSize(dataspace.sizeBytes)} (${dataspace.sizeBytes} bytes, ${pagesText(pagesOf(dataspace))})`,
         `created on ${dataspace.creator || '-'}`,
         `pages at   ${owners(usage.ownedPages)}`,
-        `lost       ${notWell(dataspace, loss)}`,
+        `lost       ${notWell(dataspace, usage, loss)}`,
         `durable    ${stored === undefined ? 'no' : `${pagesText(stored.storedPages)} stored${corrupt(stored.corruptPages)}`}`,
         `locks      ${usage.locks}`,
         `mapped by  ${usage.mappedBy.join(', ') || '-'}`,
@@ -288,13 +288,18 @@ const pagesText = (pages: bigint): string => plural(Number(pages), 'page');
 const pagesOf = ({ sizeBytes }: Dataspace): bigint => BigInt(pageCountOf(sizeBytes));
 
 /** What is not well with one, or not here: `3 pages LOST, 5 pages stored, not resident`. */
-function notWell({ load }: Dataspace, loss: DataspaceLoss | undefined): string {
+function notWell(
+  { load }: Dataspace,
+  { unsettledPages }: DataspaceUsage,
+  loss: DataspaceLoss | undefined,
+): string {
   const { lostPages = 0n, storedPages = 0n, unknownPages = 0n } = loss ?? {};
   const said = [
     load ? 'INCOMPLETE' : '',
     lostPages > 0n ? `${pagesText(lostPages)} LOST` : '',
     storedPages > 0n ? `${pagesText(storedPages)} stored, not resident` : '',
     unknownPages > 0n ? `${pagesText(unknownPages)} not resident` : '',
+    unsettledPages > 0n ? `${pagesText(unsettledPages)} not known yet: their directory has just changed` : '',
   ];
   return said.filter(Boolean).join(', ') || '-';
 }

@@ -72,6 +72,10 @@ async function restart(names: string[], options: RestartOptions): Promise<void> 
     });
     progress.done.push(name);
     const after = await countLost(cluster);
+    if (after === undefined)
+      printError(
+        `vkctl: the directory does not tell whether pages were lost when ${name} restarted; see: vkctl status`,
+      );
     const lost = newlyLost(before ?? new Map(), after ?? new Map());
     // What was lost before this restart is not of this restart; where nobody could count, there is nothing to compare.
     const blamed = before !== undefined && lost !== '' ? { lost } : {};
@@ -100,7 +104,7 @@ function farText({ done, now, wanted }: { done: string[]; now: string; wanted: s
 const lossOf = ({ name, lost }: { name: string; lost?: string }): string =>
   `pages were lost when ${name} restarted: ${lost}`;
 
-/** Undefined: the directory does not answer, which must not keep anybody from restarting it. */
+/** Undefined: the directory does not tell, which must not keep anybody from restarting it. */
 async function countLost(cluster: string): Promise<LostPages | undefined> {
   return await withCluster({ cluster }, lostPages).catch(() => undefined);
 }
