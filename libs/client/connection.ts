@@ -8,7 +8,7 @@ import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
-import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
+import type { TlsFolder, TlsIdentity } from '@odonata/rpc/identity/tls-folder.ts';
 import { type Logger, silentLog } from '@odonata/rpc/log.ts';
 import { isRefusal } from '@odonata/rpc/refusal.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
@@ -59,6 +59,11 @@ export class Connection {
 
   get connected(): boolean {
     return this.#syslink.connected;
+  }
+
+  /** Who we are there, by our certificate; undefined: the cluster has no identities, and asks for none. */
+  get identity(): TlsIdentity | undefined {
+    return this.#folder?.identity;
   }
 
   /** Aborts with `close`. */

@@ -229,7 +229,18 @@ test('several people: whose it is stands in ps and status; who may not is told s
     const file = join(folder, `${who}.context`);
     expect(vkctl('user', 'add', who, '--role', role, '--out', file)).toMatchObject({ status: 0, stderr: '' });
     expect(as(who, 'context', 'add', file)).toMatchObject({ status: 0, stderr: '' });
+    // What is kept is not overwritten without a word.
+    expect(as(who, 'context', 'add', file)).toMatchObject({
+      status: 1,
+      stderr: oneLine(/already.*--replace/),
+    });
+    expect(JSON.parse(as(who, 'context', 'add', '--replace', '--json', file).stdout).current).toBe(true);
+    expect(JSON.parse(as(who, 'whoami', '--json').stdout)).toMatchObject({ name: who, role });
   }
+  expect(as('alice', 'whoami').stdout).toMatch(
+    /^user alice of cluster "[^"]+": in no group; until [0-9-]+; by context /,
+  );
+  expect(vkctl('whoami').stdout).toMatch(/^admin \S+ of cluster .* who started it on this machine\n$/);
   const pids = [
     vkctl('run', '-d', guests.misbehave, 'spin'),
     as('alice', 'run', '-d', guests.misbehave, 'spin'),

@@ -50,12 +50,12 @@ test.each([
   [
     'ROUTERS_STRANGE',
     { cluster: 'a', routers: 'h:1' },
-    'at h:1 answers another cluster than the "a" that you were let into, or that began anew. Ask an admin of the cluster for a new context (vkctl user add NAME), then: vkctl context add FILE',
+    'at h:1 answers another cluster than the "a" that you were let into, or that began anew. Ask an admin of the cluster for a new context (vkctl user add NAME), then: vkctl context add --replace FILE',
   ],
   [
     'CERTIFICATE_OVER',
     { cluster: 'a', tlsDir: '/c', day: '2026-01-31' },
-    'your certificate for cluster "a" is over since 2026-01-31 (/c). Ask an admin of the cluster for a new context (vkctl user add NAME), then: vkctl context add FILE',
+    'your certificate for cluster "a" is over since 2026-01-31 (/c). Ask an admin of the cluster for a new context (vkctl user add NAME), then: vkctl context add --replace FILE',
   ],
   [
     'NO_HOME',

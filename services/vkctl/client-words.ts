@@ -12,7 +12,7 @@ export interface Words {
 const SEE_STATUS = 'See: vkctl status';
 /** For who is not, or no more, let in. */
 export const NEW_CONTEXT =
-  'Ask an admin of the cluster for a new context (vkctl user add NAME), then: vkctl context add FILE';
+  'Ask an admin of the cluster for a new context (vkctl user add NAME), then: vkctl context add --replace FILE';
 const LIST = 'List them with: vkctl ps -a';
 const flagOf = (cluster: string): string => (cluster === 'default' ? '' : ` --cluster ${cluster}`);
 

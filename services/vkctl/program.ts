@@ -14,6 +14,7 @@ import { addStatus } from './commands/status.ts';
 import { addToken } from './commands/token.ts';
 import { addUp } from './commands/up.ts';
 import { addUser } from './commands/user.ts';
+import { addWhoami } from './commands/whoami.ts';
 import { printError } from './output.ts';
 
 const HELP = `
@@ -67,6 +68,7 @@ export function createProgram(): Command {
     addLogs,
     addDs,
     addUser,
+    addWhoami,
     addContext,
     addToken,
   ])

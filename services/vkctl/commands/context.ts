@@ -14,6 +14,10 @@ import { Failure, reasonOf } from '../failure.ts';
 import { json, print, routersAt, table } from '../output.ts';
 import { examples, jsonOption } from './options.ts';
 
+interface JsonOption {
+  json?: boolean;
+}
+
 /** For `use`: no context, but clusters of this machine. */
 const HERE = 'here';
 
@@ -37,6 +41,8 @@ export function addContext(program: Command): void {
     .argument('<file>', 'a context file; -: standard input')
     .option('--name <name>', 'under which it is kept; else that of its cluster')
     .option('--no-use', 'keep it only')
+    .option('--replace', 'in the place of one of that name')
+    .addOption(jsonOption())
     .action(add);
   examples(addTo, [
     ['vkctl context add alice.context', 'then remove that file: the key in it is yours'],
@@ -54,6 +60,7 @@ export function addContext(program: Command): void {
     .summary('use another one')
     .description('From now on commands mean this one.')
     .argument('<name>', `as "vkctl context ls" shows it; ${HERE}: clusters of this machine`)
+    .addOption(jsonOption())
     .action(use);
   examples(useOne, [
     ['vkctl context use prod', 'a cluster elsewhere'],
@@ -64,14 +71,21 @@ export function addContext(program: Command): void {
     .summary('forget one')
     .description('Forgets a context, with its key.')
     .argument('<name>', 'as "vkctl context ls" shows it')
-    .action((name: string) => {
+    .addOption(jsonOption())
+    .action((name: string, options: JsonOption) => {
       removeContext(name);
-      print(`context ${name} is forgotten`);
+      print(options.json ? json({ name, removed: true }) : `context ${name} is forgotten`);
     });
   examples(rm, [['vkctl context rm prod', 'to come back takes the file, or a new one of an admin']]);
 }
 
-function add(file: string, options: { name?: string; use: boolean }): void {
+interface AddOptions extends JsonOption {
+  name?: string;
+  use: boolean;
+  replace?: boolean;
+}
+
+function add(file: string, options: AddOptions): void {
   const from = file === '-' ? 'standard input' : file;
   let text: string;
   try {
@@ -80,32 +94,32 @@ function add(file: string, options: { name?: string; use: boolean }): void {
     throw new Failure(`cannot read ${from}: ${reasonOf(error)}`, { cause: error });
   }
   const given = parseContext(text, from);
-  const kept = keepContext(options.name ?? given.cluster, given);
+  const kept = keepContext(options.name ?? given.cluster, given, options.replace ?? false);
   if (options.use) useContext(kept.name);
+  if (options.json) {
+    print(json(shown(kept)));
+    return;
+  }
   print(
     `context ${kept.name}: cluster "${kept.cluster}", ${routersAt(kept.syslink)}, as ${identityIn(kept)}`,
   );
   if (options.use) print(`in use; back with: vkctl context use ${HERE}`);
 }
 
-function list({ json: asJson }: { json?: boolean }): void {
+const untilOf = ({ folder }: Context): string =>
+  folder.identity.certificate.validToDate.toISOString().slice(0, 10);
+
+function shown(context: Context) {
+  const { name, cluster, syslink } = context;
+  const identity = identityIn(context);
+  return { name, cluster, syslink, identity, until: untilOf(context), current: name === contextInUse() };
+}
+
+function list({ json: asJson }: JsonOption): void {
   const contexts = listContexts();
   const current = contextInUse();
-  const untilOf = ({ folder }: Context): string =>
-    folder.identity.certificate.validToDate.toISOString().slice(0, 10);
   if (asJson) {
-    const shown = contexts.map((each) => {
-      const { name, cluster, syslink } = each;
-      return {
-        name,
-        cluster,
-        syslink,
-        identity: identityIn(each),
-        until: untilOf(each),
-        current: name === current,
-      };
-    });
-    print(json(shown));
+    print(json(contexts.map(shown)));
     return;
   }
   if (contexts.length === 0) {
@@ -124,7 +138,11 @@ function list({ json: asJson }: { json?: boolean }): void {
   );
 }
 
-function use(name: string): void {
+function use(name: string, options: JsonOption): void {
   useContext(name === HERE ? undefined : name);
+  if (options.json) {
+    print(json({ current: name === HERE ? null : name }));
+    return;
+  }
   print(name === HERE ? 'clusters of this machine' : `context ${name}`);
 }

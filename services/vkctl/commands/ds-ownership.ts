@@ -1,10 +1,14 @@
 // Whose dataspaces are: vkctl ds chmod, vkctl ds chown.
+import { stateFolder } from '@odonata/client/local/state-folder.ts';
 import type { Command } from 'commander';
-import { withCluster } from '../connection.ts';
+import { adminName } from '../cluster/certificates.ts';
+import { listPeople } from '../cluster/people.ts';
+import { readRecord } from '../cluster/record.ts';
+import { elsewhere, withCluster } from '../connection.ts';
 import { explain } from '../failure.ts';
 import { json, print, printError } from '../output.ts';
 import { parseMode, parseOwner, shownMode, shownOwner, withShownMode } from '../ownership.ts';
-import { type ClusterOption, examples, jsonOption } from './options.ts';
+import { type ClusterOption, clusterOf, examples, jsonOption } from './options.ts';
 
 interface OwnershipOptions extends ClusterOption {
   json?: boolean;
@@ -49,6 +53,15 @@ export function addOwnership(command: (usage: string, description: string) => Co
   examples(chown, [['vkctl ds chown bob:physics text', 'it is of bob, and of the group physics']]);
 }
 
+/** Nobody of that name may be let in yet; elsewhere only its admins know who is. */
+function warnOfStranger(owner: string, { cluster }: ClusterOption): void {
+  if (elsewhere(cluster) !== undefined) return;
+  const plan = readRecord(stateFolder(clusterOf({ cluster })).clusterFile)?.plan;
+  if (plan === undefined || plan.insecure || owner === adminName()) return;
+  if (listPeople(plan).some(({ name, removedMs }) => name === owner && removedMs === undefined)) return;
+  printError(`vkctl: nobody named ${owner} is in the cluster yet; to let them in: vkctl user add ${owner}`);
+}
+
 async function change(names: string[], wanted: Wanted, options: OwnershipOptions): Promise<void> {
   await withCluster(options, async ({ dataspaces }) => {
     // As chmod(1) does: one that cannot be changed keeps no other one.
@@ -65,6 +78,7 @@ async function change(names: string[], wanted: Wanted, options: OwnershipOptions
     else
       for (const dataspace of changed)
         print(`${dataspace.name}: ${shownOwner(dataspace)}, mode ${shownMode(dataspace.mode)}`);
+    if (changed.length > 0 && wanted.owner) warnOfStranger(wanted.owner, options);
     for (const error of failed.slice(1)) printError(`vkctl: ${explain(error)}`);
     if (failed.length > 0) throw failed[0];
   });

@@ -11,10 +11,10 @@ import {
   removePerson,
 } from '../cluster/people.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
-import { expectHere, runningRecord } from '../connection.ts';
+import { expectHere, runningRecord, withCluster } from '../connection.ts';
 import type { ContextFile } from '../context/context.ts';
 import { EXIT, Failure, reasonOf } from '../failure.ts';
-import { json, print, table } from '../output.ts';
+import { json, plural, print, table } from '../output.ts';
 import {
   type ClusterOption,
   clusterOf,
@@ -140,9 +140,11 @@ async function addOne(name: string, options: AddOptions): Promise<void> {
       cause: error,
     });
   }
-  if (options.json) return print(json({ ...person, file }));
+  const owns = await ownedBy(name, options);
+  if (options.json) return print(json({ ...person, file, owns }));
   print(`${role} ${name} is let into cluster "${plan.cluster}" for ${days} days, by ${file}`);
   print(`on their machine: vkctl context add ${file}`);
+  if (owns.length > 0) print(`of an earlier ${name}, and theirs now: ${namesText(owns)}`);
 }
 
 async function list(options: ClusterOption & { json?: boolean }): Promise<void> {
@@ -166,7 +168,20 @@ async function list(options: ClusterOption & { json?: boolean }): Promise<void> 
 async function remove(name: string, options: ClusterOption & { json?: boolean }): Promise<void> {
   const { plan } = await recordWithPeople('user rm', options);
   const person = await removePerson(plan, name);
-  if (options.json) return print(json(person));
+  const owns = await ownedBy(name, options);
+  if (options.json) return print(json({ ...person, owns }));
   const { role } = person;
   print(`${role} ${name} is let into cluster "${plan.cluster}" no more`);
+  if (owns.length > 0)
+    print(`what they had stays theirs: ${namesText(owns)}; to give it to somebody: vkctl ds chown NAME ...`);
+}
+
+const NAMES_SHOWN = 5;
+const namesText = (names: readonly string[]): string =>
+  `${plural(names.length, 'dataspace')} (${names.slice(0, NAMES_SHOWN).join(', ')}${names.length > NAMES_SHOWN ? ', ...' : ''})`;
+
+/** Dataspaces of a person; none where the directory does not answer, which keeps nobody from being put out. */
+async function ownedBy(person: string, options: ClusterOption): Promise<string[]> {
+  const records = await withCluster(options, ({ dataspaces }) => dataspaces.records()).catch(() => []);
+  return records.filter(({ owner }) => owner === person).map(({ name }) => name);
 }

@@ -3,7 +3,7 @@
 //
 //   $ODONATA_HOME/.contexts/<name>/   context.json, and tls.crt, tls.key, ca.crt
 //   $ODONATA_HOME/.contexts/current   the name of the one that commands mean; not there: clusters of this machine
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   CONTEXT_NAME,
@@ -67,13 +67,18 @@ const noContext = (from: string, why: string): Failure =>
     exitCode: EXIT.usage,
   });
 
-/** Keeps a context under a name, in the place of one of that name. @throws Failure */
+/** Keeps a context under a name. @throws Failure where there is one of that name, and it is not to be replaced */
 export function keepContext(
   name: string,
   { certificate, key, authority, cluster, syslink }: ContextFile,
+  replace: boolean,
 ): Context {
   expectName(name);
   const folder = join(contextsDir(), name);
+  if (!replace && existsSync(folder))
+    throw new Failure(`there is a context ${name} already (${whoIn(name)})`, {
+      fix: 'Give --replace for the new one in its place, or --name for another name.',
+    });
   const fresh = `${folder}.new`;
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true, mode: 0o700 });
@@ -120,6 +125,15 @@ export function useContext(name: string | undefined): void {
 
 /** Who one is there: `odonata://prod/user/alice`. */
 export const identityIn = ({ folder }: Context): string => formatIdentity(folder.identity.caller);
+
+/** For people, also of one whose files cannot be read any more. */
+function whoIn(name: string): string {
+  try {
+    return identityIn(contextOf(name));
+  } catch {
+    return 'which cannot be read';
+  }
+}
 
 function expectName(name: string): void {
   if (CONTEXT_NAME.test(name)) return;
