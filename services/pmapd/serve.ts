@@ -112,13 +112,17 @@ export async function serve(
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   // After the socket above: virtual kernels that move take the door for the sign that somebody answers there.
   door = new DescriptorDoor(join(config.socketDir, 'userfault.sock'));
-  clearMemoryDir(config.memoryDir, log, node.files());
+  // Where another one handed over, virtual kernels wait: it can wait longer than they.
+  if (pausedAtMs === undefined) clearMemoryDir(config.memoryDir, log, node.files());
   // The directory may come first where others know the address already.
   const known = config.advertise || (/:0$/.test(config.listen) ? '' : config.listen);
   const joined = pausedAtMs === undefined || known === '' ? undefined : node.join(known, stopping);
   const bound = await server.listen(config.listen);
   await (joined ?? node.join(config.advertise || bound, stopping));
-  if (pausedAtMs !== undefined) void tellTakeOver(node, pausedAtMs, log);
+  if (pausedAtMs !== undefined)
+    void tellTakeOver(node, pausedAtMs, log).then(() => {
+      if (!handsOver && !node.isStopping) clearMemoryDir(config.memoryDir, log, node.files());
+    });
   await succession.listen(handOverAddress(config.socketDir));
   const endpoint = attachSyslink({
     address: config.syslink,

@@ -35,6 +35,9 @@ import type { SyncRelay } from './sync-relay.ts';
 import { expectTheirs } from './sync-rights.ts';
 import { ENTRIES_MAX, Vmspace } from './vmspace.ts';
 
+/** Vmspaces whose frames are told in one turn, where all are. */
+const TOLD_AT_ONCE = 200;
+
 export type PmapEventInit = MessageInitShape<typeof PmapEventSchema>;
 
 /** vmspaces of one vkernel. */
@@ -125,10 +128,18 @@ export class Session implements VkernelSession {
     this.write([{ event: { case: 'welcome', value } }, ...this.unsent]);
     this.unsent = [];
     this.tellDeadline();
-    for (const vmspace of this.vmspaces.values()) vmspace.tell(vmspace.charge.sharedFrames);
     // Faults of those who wait were lost with the other stream.
     for (const { entries } of this.vmspaces.values())
       for (const { address, pageCount } of entries) this.userfault.wake(address, pageCount * PAGE_BYTES);
+    this.tellFrames(stream, [...this.vmspaces.values()]);
+  }
+
+  // Bit by bit: nobody waits for it, and of ten thousand it would keep everybody from being served.
+  private tellFrames(stream: SessionStream, vmspaces: Vmspace[]): void {
+    if (this.stream !== stream) return;
+    for (const vmspace of vmspaces.splice(-TOLD_AT_ONCE))
+      if (this.vmspaces.get(vmspace.id) === vmspace) vmspace.tell(vmspace.charge.sharedFrames);
+    if (vmspaces.length > 0) setImmediate(() => this.tellFrames(stream, vmspaces));
   }
 
   get isAttached(): boolean {

@@ -2,13 +2,16 @@
 // without end. Once with little to hand over, once with much.
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { useToken } from '@odonata/rpc/identity/own.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
+import { adminName } from '../../services/vkctl/cluster/certificates.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { type ClusterRecord, readRecord } from '../../services/vkctl/cluster/record.ts';
 import { askToReplace } from '../../services/vkctl/cluster/replace.ts';
 import { Failure } from '../../services/vkctl/failure.ts';
 import { PmapSession } from '../../services/vkerneld/vkernel/pmap-session.ts';
+import { vkernelTokenIn } from '../cluster/identities.ts';
 import { judge, round, verdictCells } from './figure.ts';
 import { startGuest } from './guest-run.ts';
 import { columns, type Part, type Setting } from './part.ts';
@@ -21,6 +24,7 @@ const SERVICE = `${NODE}/pmapd`;
 /** Guests that compute, on however many cores. */
 const SPINNERS = 10;
 const HAND_OVER_MS = 60_000;
+const READY_MS = 30_000;
 
 interface Step {
   name: string;
@@ -45,7 +49,7 @@ export const handover: Part = {
     const { quick } = setting;
     const count = quick ? 2 : 50;
     for (let i = 0; i < (quick ? 2 : SPINNERS); i++) await startGuest(setting, NODE, 'misbehave', ['spin']);
-    const many = new ManyVmspaces(recordOf(setting));
+    const many = await ManyVmspaces.at(recordOf(setting));
     try {
       const steps = [];
       for (const step of quick ? QUICK_STEPS : STEPS) {
@@ -117,6 +121,11 @@ async function replace(setting: Setting): Promise<number> {
   }
 }
 
+async function within(ms: number, ready: Promise<void>): Promise<void> {
+  const isReady = await Promise.race([ready.then(() => true), sleep(ms, false, { ref: false })]);
+  if (!isReady) throw new Failure(`${SERVICE} does not take the session of the bench within ${ms} ms`);
+}
+
 /** While it moves it cannot be asked. */
 const away = () => ({ takeOverMs: 0 });
 
@@ -128,12 +137,18 @@ class ManyVmspaces {
   /** Of node1, far from those of its processes. */
   private pid = 150_000n;
 
-  constructor({ plan: { runtimeDir } }: ClusterRecord) {
-    const socket = (name: string) => join(runtimeDir, NODE, name);
+  static async at({ plan }: ClusterRecord): Promise<ManyVmspaces> {
+    const socket = (name: string) => join(plan.runtimeDir, NODE, name);
+    const address = `unix:${socket('pmapd.sock')}`;
+    const about = { node: NODE, name: 'bench', user: adminName(), sockets: [address] };
+    useToken(await vkernelTokenIn(plan, about));
+    return new ManyVmspaces(address, socket('userfault.sock'));
+  }
+
+  private constructor(address: string, userfaultSocket: string) {
     this.session = new PmapSession({
-      address: `unix:${socket('pmapd.sock')}`,
-      userfaultSocket: socket('userfault.sock'),
-      name: 'bench',
+      ...{ address, userfaultSocket },
+      name: `${adminName()}/bench`,
       userfault: this.userfault.fd,
       log: createLog('bench', 'error'),
       onEvent: () => {},
@@ -145,7 +160,7 @@ class ManyVmspaces {
   }
 
   async add(vmspaces: number): Promise<void> {
-    await this.session.whenReady();
+    await within(READY_MS, this.session.whenReady());
     for (let left = vmspaces; left > 0; left -= 500) {
       const some = Array.from({ length: Math.min(500, left) }, () => {
         const value = { pid: this.pid++, sizeBytes: 1n << 20n };
@@ -157,6 +172,7 @@ class ManyVmspaces {
   }
 
   close(): void {
+    useToken('');
     this.session.close();
     this.userfault.close();
   }
