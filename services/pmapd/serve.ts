@@ -18,6 +18,7 @@ import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { createRpcServer, isListening } from '@odonata/rpc/server.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
+import { makeVkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { adoptHandler } from './adopt.ts';
@@ -50,6 +51,7 @@ export async function serve(
   mkdirSync(configured.memoryDir, { recursive: true, mode: 0o700 });
   const config = fitFrames(configured, log);
   mkdirSync(config.socketDir, { recursive: true, mode: 0o700 });
+  const sockets = makeVkernelSockets(config.socketDir);
   const metrics = new Metrics('pmapd');
   const meter = metrics.callMeter();
   // Before all else: a node that waits for NATS is alive, and says why it is not ready.
@@ -80,6 +82,9 @@ export async function serve(
       .add(EventService, node.events.handlers())
       .add(TransferService, { ...transferHandlers(node, gate), ...adoptHandler(node) })
       .complete();
+    // Virtual kernels reach what is for them, and nothing else.
+    const inner = createRpcServer({ name: 'pmapd for virtual kernels', log, meter });
+    inner.add(PmapService, pmap).complete();
     const predecessor = new Predecessor({
       ...{ node, socketDir: config.socketDir, shards: config.shards, log },
       onHandingOver: (begins) => {
@@ -90,7 +95,7 @@ export async function serve(
     });
     const succession = createRpcServer({ name: 'pmapd for its successor', log });
     succession.add(HandOverService, predecessor.handlers()).complete();
-    return { node, server, pmap, dataspaces, predecessor, succession };
+    return { node, server, inner, pmap, dataspaces, predecessor, succession };
   };
   const manager = await becomeManager({ ...config, nodeIndex }, bus, {
     log,
@@ -98,7 +103,7 @@ export async function serve(
     onStandingBy,
     prepare,
   });
-  const { node, pausedAtMs, unlock, server, pmap, dataspaces, predecessor, succession } = manager;
+  const { node, pausedAtMs, unlock, server, inner, pmap, dataspaces, predecessor, succession } = manager;
   await standby.stop();
   pmapdMetrics(metrics, node, bus);
   notReady = () =>
@@ -109,9 +114,10 @@ export async function serve(
         : (node.directories?.refusal ?? 'waits for the directory');
   clearDoors(config.socketDir);
   clearFrozen(config.socketDir);
-  await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
+  await inner.listen(`unix:${sockets.pmap}`);
   // After the socket above: virtual kernels that move take the door for the sign that somebody answers there.
-  door = new DescriptorDoor(join(config.socketDir, 'userfault.sock'));
+  door = new DescriptorDoor(sockets.userfault);
+  await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   // Where another one handed over, virtual kernels wait: it can wait longer than they.
   if (pausedAtMs === undefined) clearMemoryDir(config.memoryDir, log, node.files());
   // The directory may come first where others know the address already.
@@ -142,7 +148,7 @@ export async function serve(
     notReady = () => 'stops';
     if (predecessor.isOver || (!atOnce && (await predecessor.handOver()))) {
       // Its sockets are free, and then its lock: that is what the successor waits for, and not for the end of all threads.
-      await Promise.all([server.drain(0), succession.drain(0)]);
+      await Promise.all([server.drain(0), inner.drain(0), succession.drain(0)]);
       door?.close();
       unlock();
       node.letGo();
@@ -153,7 +159,8 @@ export async function serve(
     endpoint.close();
     node.close();
     // What has left serves nobody any more.
-    await server.drain(node.isLeaving ? 100 : 1_000);
+    const drainMs = node.isLeaving ? 100 : 1_000;
+    await Promise.all([server.drain(drainMs), inner.drain(drainMs)]);
     await succession.drain(0);
     door?.close();
     await bus.close();

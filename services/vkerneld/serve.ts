@@ -13,6 +13,7 @@ import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
+import { makeVkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
 import type { VkerneldConfig } from './config.ts';
 import { controlServer } from './control.ts';
 import { vkernelHandlers } from './handlers.ts';
@@ -51,6 +52,7 @@ export async function serveVkerneld(
 ): Promise<Vkerneld> {
   const { node, socketDir, logLevel } = config;
   await mkdir(socketDir, { recursive: true, mode: 0o700 });
+  const sockets = makeVkernelSockets(socketDir);
   const nodeIndex = config.nodeIndex || (await askNodeIndex(socketDir, log));
   const file = new RecordFile(socketDir, log);
   const table = new ProcessTable({ nodeIndex, lastNumber: file.read().lastNumber });
@@ -62,7 +64,7 @@ export async function serveVkerneld(
   const events = new EventLog({ service: `${node}/vkerneld`, node, log });
   events.countIn(metrics);
   const control = controlServer(vkernels, log);
-  await control.listen(`unix:${socketDir}/vkerneld.sock`);
+  await control.listen(`unix:${sockets.control}`);
   const terminals = new Terminals<Terminal>();
   const handlers = vkernelHandlers({ node, allowDirs: config.allowDir, table, vkernels, terminals });
   const server = createRpcServer({ name: 'vkerneld', log, meter }).add(VkernelService, handlers);

@@ -10,6 +10,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { makeToken } from '@odonata/rpc/identity/token.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
 import type { VkernelRecord } from './record.ts';
 import { newToken, startTicksOf } from './record.ts';
 
@@ -236,14 +237,15 @@ export class VkernelChild {
 /** All that it gets to know of us. */
 function environment(key: string, index: number, token: string, place: VkernelPlace): NodeJS.ProcessEnv {
   const { node, nodeIndex, socketDir, logLevel } = place;
+  const { control, pmap, userfault } = vkernelSockets(socketDir);
   return {
     PATH: process.env.PATH,
     NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
     ODONATA_VKERNEL_NAME: key,
     ODONATA_VKERNEL_TOKEN: token,
-    ODONATA_VKERNEL_CONTROL: `unix:${socketDir}/vkerneld.sock`,
-    ODONATA_VKERNEL_PMAP: `unix:${socketDir}/pmapd.sock`,
-    ODONATA_VKERNEL_USERFAULT: `${socketDir}/userfault.sock`,
+    ODONATA_VKERNEL_CONTROL: `unix:${control}`,
+    ODONATA_VKERNEL_PMAP: `unix:${pmap}`,
+    ODONATA_VKERNEL_USERFAULT: userfault,
     ODONATA_VKERNEL_NODE: node,
     ODONATA_VKERNEL_NODE_INDEX: String(nodeIndex),
     ODONATA_VKERNEL_INDEX: String(index),
@@ -261,7 +263,8 @@ function identityOf(
   const { cluster } = identity.caller;
   const nowMs = Date.now();
   const subject = { cluster, role: Role.VKERNEL, name: `${node}/${name}`, user, groups };
-  const audience = ['vkerneld', 'pmapd'].map((service) => `unix:${socketDir}/${service}.sock`);
+  const { control, pmap } = vkernelSockets(socketDir);
+  const audience = [`unix:${control}`, `unix:${pmap}`];
   const lifeMs = identity.certificate.validToDate.getTime() - nowMs;
   return { ODONATA_VKERNEL_IDENTITY: makeToken(identity, { audience, nowMs, lifeMs, subject }) };
 }

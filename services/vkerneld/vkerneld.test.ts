@@ -344,7 +344,7 @@ describe('bad luck', () => {
       { name: 'default', token: 'guess' },
       { name: 'nobody', token: '' },
     ]) {
-      const stream = openStream(ControlService.method.attach, `unix:${folder}/s/vkerneld.sock`);
+      const stream = openStream(ControlService.method.attach, `unix:${folder}/s/vkernels/vkerneld.sock`);
       stream.write({ event: { case: 'hello', value: { ...hello, wire: wireSpoken() } } });
       const error = await new Promise((resolve) => stream.once('error', resolve));
       expect(fromServiceError(error).code).toBe(Code.PermissionDenied);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { useToken } from '@odonata/rpc/identity/own.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import { vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import { adminName } from '../../services/vkctl/cluster/certificates.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
@@ -138,11 +139,11 @@ class ManyVmspaces {
   private pid = 150_000n;
 
   static async at({ plan }: ClusterRecord): Promise<ManyVmspaces> {
-    const socket = (name: string) => join(plan.runtimeDir, NODE, name);
-    const address = `unix:${socket('pmapd.sock')}`;
+    const { pmap, userfault } = vkernelSockets(join(plan.runtimeDir, NODE));
+    const address = `unix:${pmap}`;
     const about = { node: NODE, name: 'bench', user: adminName(), sockets: [address] };
     useToken(await vkernelTokenIn(plan, about));
-    return new ManyVmspaces(address, socket('userfault.sock'));
+    return new ManyVmspaces(address, userfault);
   }
 
   private constructor(address: string, userfaultSocket: string) {

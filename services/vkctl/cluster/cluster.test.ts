@@ -94,7 +94,9 @@ test('what a dead cluster left is found by its mark and cleared, and nothing els
   for (const path of [paths.stateDir, paths.runtimeDir, paths.memoryDir]) mkdirSync(path);
   writeFileSync(join(paths.memoryDir, 'page'), 'x');
   const service = sleeper({ [MARK]: paths.runtimeDir });
-  const vkernel = sleeper({ ODONATA_VKERNEL_CONTROL: `unix:${paths.runtimeDir}/node1/vkerneld.sock` });
+  const vkernel = sleeper({
+    ODONATA_VKERNEL_CONTROL: `unix:${paths.runtimeDir}/node1/vkernels/vkerneld.sock`,
+  });
   const stranger = sleeper({ [MARK]: `${paths.runtimeDir}-other` });
   const ends = [service, vkernel].map((child) => once(child, 'exit'));
   expect(

@@ -12,7 +12,7 @@ import { told } from '../failure.ts';
 /** `sun_path` holds 108 bytes, the last one a NUL. */
 const SOCKET_PATH_BYTES = 107;
 /** The longest name that a service puts in its socket folder, with the longest node name. */
-const LONGEST_SOCKET = 'node99/userfault.sock';
+const LONGEST_SOCKET = 'node99/vkernels/userfault.sock';
 
 export const MAX_NODES = 64;
 export const MAX_DIRECTORIES = 16;
