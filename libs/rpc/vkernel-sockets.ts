@@ -6,6 +6,7 @@
 //       vkerneld.sock       0666: the doors ask the kernel for the uid of each caller
 //       pmapd.sock
 //       userfault.sock
+//       directories.sock
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Code, RpcError } from './error.ts';
@@ -16,6 +17,8 @@ export interface VkernelSockets {
   readonly control: string;
   readonly pmap: string;
   readonly userfault: string;
+  /** For descriptors of directories of the host. */
+  readonly directories: string;
 }
 
 export function vkernelSockets(socketDir: string): VkernelSockets {
@@ -25,6 +28,7 @@ export function vkernelSockets(socketDir: string): VkernelSockets {
     control: join(folder, 'vkerneld.sock'),
     pmap: join(folder, 'pmapd.sock'),
     userfault: join(folder, 'userfault.sock'),
+    directories: join(folder, 'directories.sock'),
   };
 }
 

@@ -1,67 +1,150 @@
-// Hands a descriptor from one process to another on the same machine: the sender names it by a token
-// of 16 random bytes, and tells the receiver the token on another channel afterwards.
-import { rmSync } from 'node:fs';
+// Hands descriptors from one process to another on the same machine. Who knocks at the door shows 16 random bytes, a token,
+// perhaps with a descriptor, and tells the token on another channel afterwards: so the two are known to be of one peer. The
+// connection may stay, for descriptors the other way (descriptor-line.ts).
+//
+//   knocker    connect, send token (and descriptor) ... say the token on the other channel
+//   door       accepted at once, waits for its claim ... claimed by its token, once
+//
+// What is not claimed is bounded a process: one that knocks and knocks is in nobody else's way.
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
 import * as libc from './libc.ts';
 
-const TOKEN_BYTES = 16;
-const WAITING_MAX = 256;
+export const TOKEN_BYTES = 16;
+/** Connections that were not claimed yet, of one process and of all. */
+const WAITING_OF_ONE = 8;
+const WAITING_MAX = 512;
+/** Who knocks says so at once. */
+const WAITING_MS = 30_000;
 
-/** Sends `fd` under `token` to the door at `path`. The kernel queues it; no answer comes. */
-export function handOver(path: string, token: Uint8Array, fd: number): void {
+/** Knocks at the door at `path`. The kernel queues it; no answer comes. @returns the connection, the caller's to close */
+export function knock(path: string, token: Uint8Array, fd?: number): number {
   if (token.length !== TOKEN_BYTES) throw new Error(`token must have ${TOKEN_BYTES} bytes`);
   const socket = libc.connectUnix(path);
-  try {
-    libc.sendDescriptor(socket, token, fd);
-  } finally {
-    libc.close(socket);
-  }
+  const errno = libc.sendDescriptor(socket, token, fd);
+  if (errno === 0) return socket;
+  libc.close(socket);
+  throw new libc.SystemCallError(`sendmsg ${path}`, errno);
 }
 
-/** The receiving side: a unix socket on which descriptors wait until they are claimed by their token. */
+/** Sends `fd` under `token` to the door at `path`, and keeps no connection. */
+export function handOver(path: string, token: Uint8Array, fd: number): void {
+  libc.close(knock(path, token, fd));
+}
+
+/** Who knocked. The caller closes both. */
+export interface Knocked {
+  readonly socket: number;
+  readonly fd: number | undefined;
+}
+
+interface Waiting {
+  readonly socket: number;
+  readonly pid: number;
+  readonly sinceMs: number;
+  /** Once it was heard. */
+  token: string | undefined;
+  fd: number | undefined;
+}
+
+/** The receiving side: a unix socket at which connections wait until they are claimed by their token. */
 export class DescriptorDoor {
   private readonly path: string;
-  private readonly socket: number;
-  private readonly waiting = new Map<string, number>();
+  private readonly server: Server;
+  /** Oldest first. */
+  private readonly waiting = new Set<Waiting>();
 
   constructor(path: string) {
     this.path = path;
     rmSync(path, { force: true });
-    this.socket = libc.listenUnix(path);
+    // Node only listens: whatever it would read itself, it would lose the descriptors of.
+    this.server = createServer({ pauseOnConnect: true }, (socket) => this.admit(takeOver(socket)));
+    this.server.listen(path);
+    chmodSync(path, 0o600);
   }
 
-  /** The descriptor that was handed over under `token`, or undefined. The caller closes it. */
-  claim(token: Uint8Array): number | undefined {
+  /** Whoever knocked with this token, or undefined. */
+  claim(token: Uint8Array): Knocked | undefined {
     this.takeIn();
-    const key = Buffer.from(token).toString('hex');
-    const fd = this.waiting.get(key);
-    this.waiting.delete(key);
-    return fd;
+    const wanted = Buffer.from(token).toString('hex');
+    for (const waiting of this.waiting) {
+      if (waiting.token !== wanted) continue;
+      this.waiting.delete(waiting);
+      return { socket: waiting.socket, fd: waiting.fd };
+    }
+    return undefined;
+  }
+
+  /** The descriptor that was handed over with this token, where there is nothing more to say to whoever did. */
+  claimDescriptor(token: Uint8Array): number | undefined {
+    const knocked = this.claim(token);
+    if (knocked !== undefined) libc.close(knocked.socket);
+    return knocked?.fd;
+  }
+
+  /** Those that wait. */
+  get size(): number {
+    return this.waiting.size;
   }
 
   private takeIn(): void {
-    for (let turns = 0; turns < WAITING_MAX; turns++) {
-      const connection = libc.acceptUnix(this.socket);
-      if (connection === undefined) return;
-      const message = libc.receiveDescriptor(connection, TOKEN_BYTES);
-      libc.close(connection);
-      if (message?.fd === undefined) continue;
-      this.keep(Buffer.from(message.data).toString('hex'), message.fd);
-    }
+    const listening = (this.server as unknown as { _handle?: { fd?: number } | null })._handle?.fd;
+    // Also those that the event loop has not come to yet.
+    if (listening !== undefined && listening >= 0)
+      for (let turns = 0; turns < WAITING_MAX; turns++) {
+        const socket = libc.acceptUnix(listening);
+        if (socket === undefined) break;
+        this.admit(socket);
+      }
+    const nowMs = performance.now();
+    for (const waiting of [...this.waiting])
+      if (nowMs - waiting.sinceMs > WAITING_MS || !hears(waiting)) this.turnAway(waiting);
   }
 
-  private keep(key: string, fd: number): void {
-    const oldest = this.waiting.keys().next().value;
-    if (this.waiting.size >= WAITING_MAX && oldest !== undefined) {
-      libc.close(this.waiting.get(oldest)!);
-      this.waiting.delete(oldest);
-    }
-    this.waiting.set(key, fd);
+  private admit(socket: number | undefined): void {
+    if (socket === undefined) return;
+    const pid = libc.peerPid(socket);
+    this.waiting.add({ socket, pid, sinceMs: performance.now(), token: undefined, fd: undefined });
+    const ofOne = [...this.waiting].filter((each) => each.pid === pid);
+    if (ofOne.length > WAITING_OF_ONE) this.turnAway(ofOne[0]!);
+    else if (this.waiting.size > WAITING_MAX) this.turnAway([...this.waiting][0]!);
+  }
+
+  private turnAway(waiting: Waiting): void {
+    this.waiting.delete(waiting);
+    libc.close(waiting.socket);
+    if (waiting.fd !== undefined) libc.close(waiting.fd);
   }
 
   close(): void {
-    for (const fd of this.waiting.values()) libc.close(fd);
-    this.waiting.clear();
-    libc.close(this.socket);
+    for (const waiting of [...this.waiting]) this.turnAway(waiting);
+    this.server.close();
     rmSync(this.path, { force: true });
+  }
+}
+
+/** The connection without Node. */
+function takeOver(socket: Socket): number | undefined {
+  const fd = (socket as unknown as { _handle?: { fd?: number } | null })._handle?.fd;
+  try {
+    return fd === undefined || fd < 0 ? undefined : libc.duplicate(fd);
+  } catch {
+    return undefined; // No descriptor is free: it knocks again.
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Reads the token where it is there. False: it is none, or the other side is gone. */
+function hears(waiting: Waiting): boolean {
+  if (waiting.token !== undefined) return true;
+  try {
+    const message = libc.receiveDescriptor(waiting.socket, TOKEN_BYTES);
+    if (message === undefined) return true;
+    waiting.fd = message.fd;
+    waiting.token = Buffer.from(message.data).toString('hex');
+    return message.data.length === TOKEN_BYTES;
+  } catch {
+    return false;
   }
 }

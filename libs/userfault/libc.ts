@@ -7,6 +7,11 @@ const libc = koffi.load('libc.so.6');
 const c = {
   syscall: libc.func('long syscall(long n, long a)'),
   syscall3: libc.func('long syscall(long n, long a, void *b, long c)'),
+  openat2: libc.func('long syscall(long n, long dir, const char *path, void *how, size_t size)'),
+  openTree: libc.func('long syscall(long n, long dir, const char *path, uint flags)'),
+  mountSetattr: libc.func(
+    'long syscall(long n, long dir, const char *path, uint flags, void *attributes, size_t size)',
+  ),
   ioctl: libc.func('int ioctl(int fd, unsigned long request, void *arg)'),
   fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
   close: libc.func('int close(int fd)'),
@@ -16,12 +21,12 @@ const c = {
   fallocate: libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t n)'),
   memchr: libc.func('uintptr_t memchr(const uint8_t *p, int c, size_t n)'),
   socket: libc.func('int socket(int domain, int type, int protocol)'),
-  bind: libc.func('int bind(int fd, const void *addr, uint len)'),
-  listen: libc.func('int listen(int fd, int backlog)'),
   connect: libc.func('int connect(int fd, const void *addr, uint len)'),
   accept4: libc.func('int accept4(int fd, void *addr, void *len, int flags)'),
   sendmsg: libc.func('long sendmsg(int fd, const void *msg, int flags)'),
   recvmsg: libc.func('long recvmsg(int fd, void *msg, int flags)'),
+  setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
+  getsockopt: libc.func('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)'),
   flock: libc.func('int flock(int fd, int operation)'),
 };
 
@@ -48,13 +53,21 @@ export class SystemCallError extends Error {
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,
+  ESRCH: 3,
   EINTR: 4,
+  EBADF: 9,
   EAGAIN: 11,
   ENOMEM: 12,
+  EACCES: 13,
   EFAULT: 14,
   EEXIST: 17,
+  EXDEV: 18,
+  ENOTDIR: 20,
   EINVAL: 22,
   ENOSPC: 28,
+  ENOSYS: 38,
+  ELOOP: 40,
+  ETOOMANYREFS: 109,
 } as const;
 
 function checked(call: string, result: number | bigint): number {
@@ -143,9 +156,15 @@ export function addressOf(bytes: Uint8Array): bigint {
 
 const F_DUPFD_CLOEXEC = 1030;
 const AF_UNIX = 1;
-const SOCK_SEQPACKET = 5;
+const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_PEERCRED = 17;
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
+const MSG_CMSG_CLOEXEC = 0x40000000;
 
 function socketAddress(path: string): Buffer {
   const bytes = Buffer.from(path);
@@ -156,25 +175,20 @@ function socketAddress(path: string): Buffer {
   return address;
 }
 
-/** A listening unix socket that never blocks its caller. */
-export function listenUnix(path: string): number {
-  const fd = checked('socket', c.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const address = socketAddress(path);
-  checked('bind', c.bind(fd, address, address.length));
-  checked('listen', c.listen(fd, 128));
-  return fd;
-}
-
-/** The next connection that waits, or undefined. */
+/** The next connection that waits at a listening socket that does not block, or undefined. */
 export function acceptUnix(fd: number): number | undefined {
-  const connection = c.accept4(fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (connection >= 0) return connection;
-  if (koffi.errno() === Errno.EAGAIN) return undefined;
-  throw new SystemCallError('accept4', koffi.errno());
+  for (;;) {
+    const connection = c.accept4(fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (connection >= 0) return connection;
+    const errno = koffi.errno();
+    if (errno === Errno.EAGAIN) return undefined;
+    if (errno !== Errno.EINTR) throw new SystemCallError('accept4', errno);
+  }
 }
 
+/** Connects at once, or throws: where too many wait there already, that is EAGAIN. */
 export function connectUnix(path: string): number {
-  const fd = checked('socket', c.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  const fd = checked('socket', c.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const address = socketAddress(path);
   if (c.connect(fd, address, address.length) === -1) {
     const errno = koffi.errno();
@@ -184,13 +198,31 @@ export function connectUnix(path: string): number {
   return fd;
 }
 
+/** How much may be on its way on a socket, in bytes as the kernel counts them. */
+export function setSendBuffer(fd: number, bytes: number): void {
+  checked('setsockopt', c.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, new Uint32Array([bytes]), 4));
+}
+
+/** The process at the other end of a unix socket, as it connected; 0 where it is not known. */
+export function peerPid(fd: number): number {
+  const value = Buffer.alloc(12);
+  return c.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, [12]) === 0 ? value.readInt32LE(0) : 0;
+}
+
+/** Room for so many descriptors in a message; more the kernel closes. */
+const CONTROL_DESCRIPTORS = 4;
+const CONTROL_HEAD_BYTES = 16;
+
 // struct msghdr { name, namelen, iov, iovlen, control, controllen, flags } with one iovec and one
-// cmsghdr { len, SOL_SOCKET, SCM_RIGHTS } that carries one descriptor.
-function messageHeader(data: Uint8Array): { header: BigUint64Array; control: Uint8Array; kept: unknown[] } {
+// cmsghdr { len, SOL_SOCKET, SCM_RIGHTS } that carries descriptors.
+function messageHeader(
+  data: Uint8Array,
+  controlBytes: number,
+): { header: BigUint64Array; control: Uint8Array; kept: unknown[] } {
   // Over buffers of their own: small typed arrays live on the JavaScript heap, where they may move.
   const iovec = new BigUint64Array(new ArrayBuffer(16));
   iovec.set([addressOf(data), BigInt(data.length)]);
-  const control = new Uint8Array(new ArrayBuffer(24));
+  const control = new Uint8Array(new ArrayBuffer(controlBytes));
   const header = new BigUint64Array(new ArrayBuffer(56));
   header[2] = addressOf(new Uint8Array(iovec.buffer));
   header[3] = 1n;
@@ -199,36 +231,58 @@ function messageHeader(data: Uint8Array): { header: BigUint64Array; control: Uin
   return { header, control, kept: [iovec, data] };
 }
 
-/** Sends bytes with one descriptor beside them. */
-export function sendDescriptor(socket: number, data: Uint8Array, fd: number): void {
+/** Sends bytes, perhaps with one descriptor beside them, and waits for nothing. Returns 0 or the errno. */
+export function sendDescriptor(socket: number, data: Uint8Array, fd?: number): number {
   const sent = new Uint8Array(new ArrayBuffer(data.length));
   sent.set(data);
-  const { header, control, kept } = messageHeader(sent);
+  const { header, control, kept } = messageHeader(sent, 24);
   const view = new DataView(control.buffer);
   view.setBigUint64(0, 20n, true);
-  view.setInt32(8, 1, true);
+  view.setInt32(8, SOL_SOCKET, true);
   view.setInt32(12, 1, true);
-  view.setInt32(16, fd, true);
-  checked('sendmsg', c.sendmsg(socket, header, 0));
-  if (kept.length === 0) throw new Error('unreachable');
+  if (fd === undefined) header.set([0n, 0n], 4);
+  else view.setInt32(16, fd, true);
+  for (;;) {
+    const n = Number(c.sendmsg(socket, header, MSG_DONTWAIT | MSG_NOSIGNAL));
+    const errno = n === -1 ? koffi.errno() : 0;
+    if (kept.length === 0) throw new Error('unreachable');
+    if (errno !== Errno.EINTR) return errno;
+  }
 }
 
-/** Receives bytes and, where one came, a descriptor. Undefined when nothing waits. */
-export function receiveDescriptor(
-  socket: number,
-  maxBytes: number,
-): { data: Uint8Array; fd?: number } | undefined {
+export interface Received {
+  /** Empty: the other side closed. */
+  readonly data: Uint8Array;
+  readonly fd?: number;
+}
+
+/**
+ * Receives bytes and, where one came, a descriptor; of several the first one, and the others are closed. Undefined when
+ * nothing waits.
+ */
+export function receiveDescriptor(socket: number, maxBytes: number): Received | undefined {
   const data = new Uint8Array(new ArrayBuffer(maxBytes));
-  const { header, control, kept } = messageHeader(data);
-  const n = Number(c.recvmsg(socket, header, 0x40000000 /* MSG_CMSG_CLOEXEC */));
+  const { header, control, kept } = messageHeader(data, CONTROL_HEAD_BYTES + 4 * CONTROL_DESCRIPTORS);
+  const n = Number(c.recvmsg(socket, header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
   if (n === -1) {
-    if (koffi.errno() === Errno.EAGAIN) return undefined;
-    throw new SystemCallError('recvmsg', koffi.errno());
+    const errno = koffi.errno();
+    if (errno === Errno.EAGAIN || errno === Errno.EINTR) return undefined;
+    throw new SystemCallError('recvmsg', errno);
   }
   if (kept.length === 0) throw new Error('unreachable');
+  const [fd, ...others] = descriptorsIn(control, Number(header[5]!));
+  for (const other of others) c.close(other);
+  return { data: data.slice(0, n), ...(fd !== undefined && { fd }) };
+}
+
+function descriptorsIn(control: Uint8Array, controlBytes: number): number[] {
   const view = new DataView(control.buffer);
-  const carries = header[5]! >= 20n && view.getInt32(8, true) === 1 && view.getInt32(12, true) === 1;
-  return carries ? { data: data.slice(0, n), fd: view.getInt32(16, true) } : { data: data.slice(0, n) };
+  const isRights = controlBytes > CONTROL_HEAD_BYTES && view.getInt32(8, true) === SOL_SOCKET;
+  if (!isRights || view.getInt32(12, true) !== 1) return [];
+  const lengthBytes = Math.min(Number(view.getBigUint64(0, true)), control.length) - CONTROL_HEAD_BYTES;
+  return Array.from({ length: Math.floor(lengthBytes / 4) }, (_, i) =>
+    view.getInt32(CONTROL_HEAD_BYTES + 4 * i, true),
+  );
 }
 
 const LOCK_EXCLUSIVE_NOW = 2 | 4;
@@ -244,4 +298,38 @@ export function tryLock(fd: number): boolean {
     if (errno === Errno.EAGAIN) return false;
     if (errno !== Errno.EINTR) throw new SystemCallError('flock', errno);
   }
+}
+
+// The numbers of system calls that came after 2019 are the same on all machines.
+const SYS_OPEN_TREE = 428;
+const SYS_OPENAT2 = 437;
+const SYS_MOUNT_SETATTR = 442;
+
+/** How openat2(2) resolves a path. */
+export const Resolve = { NO_XDEV: 1, NO_MAGICLINKS: 2, NO_SYMLINKS: 4, BENEATH: 8 } as const;
+
+/** openat2(2). */
+export function openat2(directory: number, path: string, flags: number, resolve: number): number {
+  const how = new BigUint64Array(new ArrayBuffer(24));
+  how.set([BigInt(flags), 0n, BigInt(resolve)]);
+  return checked('openat2', c.openat2(SYS_OPENAT2, directory, path, how, 24));
+}
+
+const AT_EMPTY_PATH = 0x1000;
+const OPEN_TREE_CLONE = 1;
+const OPEN_TREE_CLOEXEC = 0o2000000;
+
+/** open_tree(2): a mount of its own of an open directory, without what is mounted below it, and part of no namespace. */
+export function cloneMount(directory: number): number {
+  const flags = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+  return checked('open_tree', c.openTree(SYS_OPEN_TREE, directory, '', flags));
+}
+
+export const MountAttribute = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8 } as const;
+
+/** mount_setattr(2) on a mount that `cloneMount` made. */
+export function setMountAttributes(mount: number, attributes: number): void {
+  const value = new BigUint64Array(new ArrayBuffer(32));
+  value[0] = BigInt(attributes);
+  checked('mount_setattr', c.mountSetattr(SYS_MOUNT_SETATTR, mount, '', AT_EMPTY_PATH, value, 32));
 }

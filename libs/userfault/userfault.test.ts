@@ -122,10 +122,10 @@ test('a descriptor is claimed by its token, once', () => {
   const door = new DescriptorDoor(join(dir, 'door'));
   const token = new Uint8Array(16).fill(4);
   handOver(join(dir, 'door'), token, fd);
-  expect(door.claim(new Uint8Array(16))).toBeUndefined();
-  const claimed = door.claim(token)!;
+  expect(door.claimDescriptor(new Uint8Array(16))).toBeUndefined();
+  const claimed = door.claimDescriptor(token)!;
   writeSync(claimed, 'x', 0);
-  expect(door.claim(token)).toBeUndefined();
+  expect(door.claimDescriptor(token)).toBeUndefined();
   closeSync(claimed);
   door.close();
   expect(() => handOver(join(dir, 'door'), token, fd)).toThrow(/connect .*ENOENT/);

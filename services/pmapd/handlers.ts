@@ -63,7 +63,7 @@ export function pmapHandlers(
 
   // Also where it is of no use: a door that nobody empties is full soon, and who comes then waits for ever.
   function discard({ userfaultToken }: VkernelHello): void {
-    const fd = door().claim(userfaultToken);
+    const fd = door().claimDescriptor(userfaultToken);
     if (fd !== undefined) new Userfault(fd).close();
   }
 
@@ -117,7 +117,7 @@ export function pmapHandlers(
             `${shownCaller(ctx.caller)} is not virtual kernel ${name}`,
           );
         }
-        const fd = door().claim(userfaultToken);
+        const fd = door().claimDescriptor(userfaultToken);
         if (fd === undefined)
           throw new RpcError(Code.Unauthenticated, 'no userfaultfd was handed over under this token');
         const about = { name, frameLimit, token: randomBytes(16), userfault: new Userfault(fd) };

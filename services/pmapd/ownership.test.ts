@@ -59,7 +59,7 @@ const descriptor = (): number => {
   descriptors.add(fd);
   return fd;
 };
-const door = { claim: descriptor } as unknown as DescriptorDoor;
+const door = { claimDescriptor: descriptor } as unknown as DescriptorDoor;
 
 function nodeIn(memoryDir: string): Node {
   const config = { node: 'node1', nodeIndex: 1, memoryDir, framesBytes: 64 << 20, shards: 4 };

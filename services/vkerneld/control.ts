@@ -1,4 +1,4 @@
-import type { AttachRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import type { AttachHello, AttachRequest } from '@odonata/proto/vkernel/v1/vkernel';
 import { ControlService } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -6,11 +6,13 @@ import type { RpcServer } from '@odonata/rpc/server.ts';
 import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
+import type { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
+import { close } from '@odonata/userfault/libc.ts';
 import type { ControlLine, VkernelChild } from './vkernel-child.ts';
 import type { Vkernels } from './vkernels.ts';
 
 /** The server that the virtual kernels attach to, for a socket of the node only. */
-export function controlServer(vkernels: Vkernels, log: Logger): RpcServer {
+export function controlServer(vkernels: Vkernels, door: DescriptorDoor, log: Logger): RpcServer {
   const gate = new WireGate('vkerneld', log);
   return createRpcServer({ name: 'vkerneld control', log }).add(ControlService, {
     attach: raw((call) => {
@@ -41,7 +43,7 @@ export function controlServer(vkernels: Vkernels, log: Logger): RpcServer {
             vkernels.expectOurs(hello);
             // Before all that it is told.
             call.write({ event: { case: 'welcome', value: { wire: wireSpoken() } } });
-            child = vkernels.attach(hello, line);
+            child = vkernels.attach(hello, line, knocked(door, hello));
           } else throw new RpcError(Code.InvalidArgument, 'the first message must be a hello');
         } catch (error) {
           log.warn({ err: error }, 'ending the line of a virtual kernel');
@@ -55,4 +57,11 @@ export function controlServer(vkernels: Vkernels, log: Logger): RpcServer {
       });
     }),
   });
+}
+
+/** The connection on which it gets descriptors. */
+function knocked(door: DescriptorDoor, { descriptorToken }: AttachHello): number | undefined {
+  const found = descriptorToken.length === 0 ? undefined : door.claim(descriptorToken);
+  if (found?.fd !== undefined) close(found.fd);
+  return found?.socket;
 }

@@ -1,8 +1,6 @@
-import { realpath, stat } from 'node:fs/promises';
-import { sep } from 'node:path';
-import type { DirectoryGrant, ProgramSpec, RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import type { ProgramSpec, RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
+import { tryAgain } from '@odonata/rpc/refusal.ts';
 
 const MODULE_BYTES = 256 * 1024 * 1024;
 /** All modules that come in at one time: they wait in memory. */
@@ -96,55 +94,4 @@ function checkText({ name, args, env }: ProgramSpec): void {
     if (variable.indexOf('=') < 1)
       throw new RpcError(Code.InvalidArgument, `"${variable.slice(0, SHOWN_CHARS)}" is not NAME=VALUE`);
   }
-}
-
-/**
- * The directories that a program asks for, by their real paths, so that no link leads out of what is allowed.
- * @throws RpcError PERMISSION_DENIED, NOT_FOUND, INVALID_ARGUMENT
- */
-export async function grantedDirectories(
-  dirs: readonly DirectoryGrant[],
-  allowDirs: readonly string[],
-  node: string,
-): Promise<{ hostPath: string; guestPath: string; readOnly: boolean }[]> {
-  const roots = await Promise.all(allowDirs.map((root) => realpath(root).catch(() => undefined)));
-  const granted = [];
-  for (const { hostPath, guestPath, readOnly } of dirs) {
-    if (!hostPath.startsWith('/') || guestPath === '') {
-      throw new RpcError(
-        Code.InvalidArgument,
-        `"${hostPath}" is not an absolute path with a path for the program`,
-      );
-    }
-    const real = await realDirectory(hostPath, node);
-    const allowed = roots.some(
-      (root) => root !== undefined && (real === root || real.startsWith(withSlash(root))),
-    );
-    if (!allowed) {
-      const which = allowDirs.length === 0 ? 'none is' : `allowed: ${allowDirs.join(', ')}`;
-      throw new RpcError(
-        Code.PermissionDenied,
-        `directory ${hostPath} is not allowed on ${node} (${which}; vkerneld's --allow-dir says which)`,
-      );
-    }
-    granted.push({ hostPath: real, guestPath, readOnly });
-  }
-  return granted;
-}
-
-async function realDirectory(path: string, node: string): Promise<string> {
-  try {
-    const real = await realpath(path);
-    if ((await stat(real)).isDirectory()) return real;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw notFound({ type: 'directory', name: path }, `no directory ${path} on ${node} (${code})`, {
-      cause: error,
-    });
-  }
-  throw new RpcError(Code.InvalidArgument, `${path} on ${node} is not a directory`);
-}
-
-function withSlash(path: string): string {
-  return path.endsWith(sep) ? path : path + sep;
 }

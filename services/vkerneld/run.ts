@@ -2,11 +2,12 @@ import type { RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
 import { ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { personOf } from '@odonata/rpc/identity/identity.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
+import { type AllowedDirectories, closeGrants, type OpenGrant } from './allowed-directories.ts';
 import { shortenedCommand } from './command-line.ts';
 import type { Response } from './output-backlog.ts';
 import type { ProcessTable } from './process-table.ts';
 import type { Program } from './program-spec.ts';
-import { grantedDirectories, nextEvent, readProgram } from './program-spec.ts';
+import { nextEvent, readProgram } from './program-spec.ts';
 import { Terminal } from './terminal.ts';
 import type { Terminals } from './terminals.ts';
 import type { VkernelChild, VkernelOwner } from './vkernel-child.ts';
@@ -18,7 +19,7 @@ const PIECE_BYTES = 8 * 1024 * 1024;
 
 export interface RunPlace {
   readonly node: string;
-  readonly allowDirs: readonly string[];
+  readonly directories: AllowedDirectories;
   readonly table: ProcessTable;
   readonly vkernels: Vkernels;
   readonly terminals: Terminals<Terminal>;
@@ -43,10 +44,11 @@ export async function* run(
   }
   const program = await readProgram(first, iterator);
   let terminal: Terminal;
+  let dirs: OpenGrant[] = [];
   try {
     const { terminal: name } = program.spec;
     if (name !== '') place.terminals.expectNew(name);
-    const dirs = await grantedDirectories(program.spec.dirs, place.allowDirs, place.node);
+    dirs = place.directories.open(program.spec.dirs);
     const vkernel = await place.vkernels.demand(
       program.spec.vkernel || DEFAULT_VKERNEL,
       ownerOf(ctx),
@@ -56,6 +58,7 @@ export async function* run(
     terminal = start(place, program, dirs, vkernel, ctx);
   } finally {
     program.release();
+    closeGrants(dirs);
   }
   yield* terminal.serve(iterator, ctx);
 }
@@ -68,7 +71,7 @@ function ownerOf({ caller }: CallContext): VkernelOwner {
 function start(
   place: RunPlace,
   { spec, module }: Program,
-  dirs: { hostPath: string; guestPath: string; readOnly: boolean }[],
+  grants: readonly OpenGrant[],
   vkernel: VkernelChild,
   ctx: CallContext,
 ): Terminal {
@@ -86,6 +89,11 @@ function start(
       }
     }
     const { name, args, env, memoryBytes } = spec;
+    vkernel.sendDirectories(
+      pid,
+      grants.map(({ fd }) => fd),
+    );
+    const dirs = grants.map(({ guestPath, readOnly }) => ({ guestPath, readOnly }));
     const program = { name, args, env, memoryBytes, module: whole ?? new Uint8Array(), dirs };
     vkernel.send({ case: 'start', value: { pid, program, requestId: ctx.requestId } });
   } catch (error) {

@@ -14,6 +14,8 @@ import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { makeVkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
+import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
+import { AllowedDirectories } from './allowed-directories.ts';
 import type { VkerneldConfig } from './config.ts';
 import { controlServer } from './control.ts';
 import { vkernelHandlers } from './handlers.ts';
@@ -63,10 +65,13 @@ export async function serveVkerneld(
   vkerneldMetrics(metrics, table, vkernels);
   const events = new EventLog({ service: `${node}/vkerneld`, node, log });
   events.countIn(metrics);
-  const control = controlServer(vkernels, log);
+  // Before the socket below: who attaches there has knocked here.
+  const door = new DescriptorDoor(sockets.directories);
+  const control = controlServer(vkernels, door, log);
   await control.listen(`unix:${sockets.control}`);
   const terminals = new Terminals<Terminal>();
-  const handlers = vkernelHandlers({ node, allowDirs: config.allowDir, table, vkernels, terminals });
+  const directories = new AllowedDirectories(config.allowDir, node, log);
+  const handlers = vkernelHandlers({ node, directories, table, vkernels, terminals });
   const server = createRpcServer({ name: 'vkerneld', log, meter }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
   const address = await server.listen(config.listen);
@@ -100,6 +105,8 @@ export async function serveVkerneld(
       await server.drain(500);
       syslink.close();
       await control.drain(200);
+      door.close();
+      directories.close();
       await metricsServer.close();
     },
   };

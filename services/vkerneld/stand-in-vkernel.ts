@@ -8,6 +8,7 @@
 //   crash     takes the virtual kernel with it
 //   size      writes the size of its module
 
+import { closeSync, fstatSync } from 'node:fs';
 import type { StartProcess } from '@odonata/proto/vkernel/v1/vkernel';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { useToken } from '@odonata/rpc/identity/own.ts';
@@ -94,11 +95,22 @@ function start({ pid, program }: StartProcess): void {
   if (name === 'size') {
     write(
       pid,
-      Buffer.from(`${program!.module.length + (moduleBytes.get(pid) ?? 0)} ${program!.dirs.length}`),
+      Buffer.from(
+        `${program!.module.length + (moduleBytes.get(pid) ?? 0)} ${directories(pid, program!.dirs)}`,
+      ),
     );
     exit(pid, 3);
   }
   spew(pid, guest);
+}
+
+/** How many there are, and their inodes. */
+function directories(pid: bigint, dirs: { readOnly: boolean }[]): string {
+  const fds = link.takeDirectories(pid, dirs.length);
+  if (fds === undefined) return 'missing';
+  const inodes = fds.map((fd) => fstatSync(fd).ino);
+  for (const fd of fds) closeSync(fd);
+  return [dirs.length, ...inodes].join(' ');
 }
 
 function write(pid: bigint, data: Uint8Array): void {

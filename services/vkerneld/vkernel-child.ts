@@ -10,9 +10,12 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { makeToken } from '@odonata/rpc/identity/token.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
+import { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import type { VkernelRecord } from './record.ts';
 import { newToken, startTicksOf } from './record.ts';
+import { directoryLabel } from './vkernel/directory-label.ts';
 
 export type Order = NonNullable<MessageInitShape<typeof AttachResponseSchema>['event']>;
 
@@ -64,6 +67,8 @@ export class VkernelChild {
   readonly #log: Logger;
   readonly #ended: (reason: string) => void;
   #line: ControlLine | undefined;
+  /** The way of descriptors, as long as there is a line. */
+  #descriptors: DescriptorSender | undefined;
   #dead: RpcError | undefined;
   #waiting = new Set<(error?: RpcError) => void>();
   #aloneTimer: NodeJS.Timeout | undefined;
@@ -152,10 +157,28 @@ export class VkernelChild {
     this.#line.send(order);
   }
 
-  /** It said hello. An earlier line of its is ended. */
-  takeLine(line: ControlLine): void {
+  /** Passes directories of a process on, before its start. @throws RpcError UNAVAILABLE */
+  sendDirectories(pid: bigint, fds: readonly number[]): void {
+    try {
+      for (const [i, fd] of fds.entries()) {
+        if (this.#descriptors?.send(directoryLabel(pid, i), fd) === true) continue;
+        throw tryAgain(
+          Code.Unavailable,
+          `virtual kernel ${this.name} takes no directories right now; try again`,
+        );
+      }
+    } catch (error) {
+      if (error instanceof RpcError) throw error;
+      throw tryAgain(Code.Unavailable, `virtual kernel ${this.name} does not take directories: ${error}`);
+    }
+  }
+
+  /** It said hello. An earlier line of its is ended. @param descriptors the connection for those, if it has one */
+  takeLine(line: ControlLine, descriptors?: number): void {
     this.#line?.end(new RpcError(Code.Aborted, 'a later line of this virtual kernel took its place'));
+    this.#dropDescriptors();
     this.#line = line;
+    if (descriptors !== undefined) this.#descriptors = new DescriptorSender(descriptors);
     clearTimeout(this.#aloneTimer);
     this.#log.info('virtual kernel attached');
     for (const waiting of [...this.#waiting]) waiting();
@@ -165,6 +188,7 @@ export class VkernelChild {
   lostLine(line: ControlLine): void {
     if (this.#line !== line) return;
     this.#line = undefined;
+    this.#dropDescriptors();
     if (this.#dead === undefined && !this.#stopping) this.#awaitLine(ALONE_MS, 'its line broke');
   }
 
@@ -180,6 +204,11 @@ export class VkernelChild {
       await delay(20);
     }
     this.#die('ended');
+  }
+
+  #dropDescriptors(): void {
+    this.#descriptors?.close();
+    this.#descriptors = undefined;
   }
 
   #follow(child: ChildProcess): void {
@@ -229,6 +258,7 @@ export class VkernelChild {
     else this.#log.error({ how }, 'virtual kernel died');
     this.#line?.end(this.#dead);
     this.#line = undefined;
+    this.#dropDescriptors();
     for (const waiting of [...this.#waiting]) waiting(this.#dead);
     this.#ended(reason);
   }

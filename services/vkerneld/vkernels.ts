@@ -91,7 +91,7 @@ export class Vkernels {
   }
 
   /** Takes its line. */
-  attach(hello: AttachHello, line: ControlLine): VkernelChild {
+  attach(hello: AttachHello, line: ControlLine, descriptors?: number): VkernelChild {
     const child = this.expectOurs(hello);
     const known = new Set(hello.pids);
     for (const process of this.#table.running(hello.name)) {
@@ -110,7 +110,7 @@ export class Vkernels {
       };
       if (this.#table.find(pid) === undefined) this.#resume(this.#table.adopt(record));
     }
-    child.takeLine(line);
+    child.takeLine(line, descriptors);
     for (const process of this.#table.running(hello.name)) {
       if (process.watcher === undefined)
         child.send({ case: 'input', value: { pid: process.pid, end: true } });

@@ -166,6 +166,38 @@ describe('the system that a program sees', () => {
     expect(readdirSync(here)).not.toContain('other');
   });
 
+  test('a program that swaps a directory for a link out of the allowed folder gives nobody what is there', async () => {
+    const [inside, outside] = [join(here, 'swap'), join(alone, 'secret')];
+    const got = join(here, 'got');
+    for (const folder of [join(inside, 'd'), outside, got]) mkdirSync(folder, { recursive: true });
+    writeFileSync(join(inside, 'd/file'), 'mine');
+    writeFileSync(join(outside, 'file'), 'secret');
+    // As far up as it takes to leave whatever a path goes through.
+    const out = `${'../'.repeat(20)}${outside.slice(1)}`;
+    const dirs = [{ hostPath: inside, guestPath: '/a' }];
+    const swapping = cluster.run('node1', 'swap', [out, '4'], { dirs, vkernel: 'swapper' });
+    const seen = { mine: 0, refused: 0 };
+    const both = [
+      { hostPath: join(inside, 'd'), guestPath: '/d', readOnly: true },
+      { hostPath: got, guestPath: '/got' },
+    ];
+    let over = false;
+    void swapping.finally(() => {
+      over = true;
+    });
+    while (!over) {
+      const copied = await cluster.run('node1', 'copy', ['/d/file', '/got/file'], { dirs: both }).then(
+        ({ code }) => code === 0,
+        () => false,
+      );
+      if (copied) expect(readFileSync(join(got, 'file'), 'utf8')).toBe('mine');
+      seen[copied ? 'mine' : 'refused']++;
+    }
+    expect(await swapping).toMatchObject({ code: 0 });
+    expect(seen.mine).toBeGreaterThan(0);
+    for (const folder of [inside, outside, got]) rmSync(folder, { recursive: true });
+  });
+
   test('vkctl run is the program: its streams, its arguments, its exit code', async () => {
     const wasm = await buildGuest('args');
     const shown = await cluster.vkctl(['run', '-e', 'COLOUR=red', '--node', 'node2', wasm, '--json', 'x']);

@@ -56,6 +56,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   history: c('history.c'),
   pattern: c('pattern.c'),
   dataspace: c('dataspace.c'),
+  swap: c('swap.c'),
   readonly: { ...c('readonly.c'), flags: [...C_FLAGS, '-mbulk-memory'] },
 
   // One process and its virtual kernel.

@@ -82,7 +82,7 @@ export async function succeed(options: SuccessorOptions): Promise<Inheritance | 
     client.close();
   };
   const claim = (token: Uint8Array): number => {
-    const fd = door.claim(token);
+    const fd = door.claimDescriptor(token);
     if (fd === undefined) throw new Error('bug: a userfaultfd of the snapshot was not handed over');
     return fd;
   };

@@ -1,17 +1,24 @@
 // The line to the supervisor. It may go away and come back, killed and started again: the virtual kernel goes on
 // meanwhile, keeps what it has to tell, and attaches anew. Left alone for too long it ends.
 
+import { randomBytes } from 'node:crypto';
+import { dirname, join } from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import {
   type AttachRequestSchema,
   type AttachResponse,
   ControlService,
 } from '@odonata/proto/vkernel/v1/vkernel';
+import { pathOf } from '@odonata/rpc/address.ts';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { openChannel, openStream, type RpcChannel } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, type RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { agreeOnWire, isWireRefusal, wireSpoken } from '@odonata/rpc/wire-version.ts';
+import { knock, TOKEN_BYTES } from '@odonata/userfault/descriptor-door.ts';
+import { DescriptorReceiver } from '@odonata/userfault/descriptor-line.ts';
+import { close } from '@odonata/userfault/libc.ts';
+import { directoryLabel } from './directory-label.ts';
 import type { KernelEvent } from './kernel.ts';
 
 export interface ControlLinkOptions {
@@ -41,6 +48,8 @@ export class ControlLink {
   readonly #options: ControlLinkOptions;
   readonly #closing = new AbortController();
   #stream: { write(request: Request): boolean; end(): void } | undefined;
+  /** Of the present line. */
+  #directories: DescriptorReceiver | undefined;
   /** While there is no line. Bounded by the processes' credit for output; usage is not kept. */
   #unsent: KernelEvent[] = [];
   #aloneSinceMs = performance.now();
@@ -54,6 +63,18 @@ export class ControlLink {
   send(event: KernelEvent): void {
     if (this.#stream !== undefined) this.#stream.write({ event });
     else if (event.case !== 'usage') this.#unsent.push(event);
+  }
+
+  /** Descriptors of a process that is told to start; the caller closes them. Undefined where one is missing. */
+  takeDirectories(pid: bigint, count: number): number[] | undefined {
+    const fds: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const fd = this.#directories?.take(directoryLabel(pid, i));
+      if (fd !== undefined) fds.push(fd);
+    }
+    if (fds.length === count) return fds;
+    for (const fd of fds) close(fd);
+    return undefined;
   }
 
   /** Sends what was written, and attaches no more. */
@@ -98,16 +119,31 @@ export class ControlLink {
     const channel = openChannel(this.#options.address);
     try {
       await connected(channel);
-      return await this.#attached(channel);
+      return await this.#attached(channel, this.#knock());
     } catch (error) {
       return fromServiceError(error);
     } finally {
       this.#stream = undefined;
+      this.#directories?.close();
+      this.#directories = undefined;
       channel.close();
     }
   }
 
-  #attached(channel: RpcChannel): Promise<RpcError> {
+  /** Opens the way of descriptors. @returns the token of it; empty: the supervisor has no door, so no directories come */
+  #knock(): Uint8Array {
+    const token = randomBytes(TOKEN_BYTES);
+    const door = join(dirname(pathOf(this.#options.address)), 'directories.sock');
+    try {
+      this.#directories = new DescriptorReceiver(knock(door, token));
+      return token;
+    } catch (error) {
+      this.#options.log.debug({ err: error }, 'no way for directories');
+      return new Uint8Array();
+    }
+  }
+
+  #attached(channel: RpcChannel, descriptorToken: Uint8Array): Promise<RpcError> {
     const { name, token, pids, onMessage, onReattached } = this.#options;
     const stream = openStream(ControlService.method.attach, channel);
     return new Promise((resolve) => {
@@ -131,9 +167,8 @@ export class ControlLink {
       const untold = this.#unsent.flatMap((event) =>
         event.case === 'exited' ? [event.value.pid ?? 0n] : [],
       );
-      stream.write({
-        event: { case: 'hello', value: { name, token, pids: [...pids(), ...untold], wire: wireSpoken() } },
-      });
+      const who = { name, token, pids: [...pids(), ...untold], wire: wireSpoken(), descriptorToken };
+      stream.write({ event: { case: 'hello', value: who } });
       const unsent = this.#unsent;
       this.#unsent = [];
       this.#stream = stream;

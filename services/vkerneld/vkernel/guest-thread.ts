@@ -77,7 +77,7 @@ function openDescriptors(start: StartGuest): DescriptorTable {
       addGrant(descriptors, grant);
     } catch (error) {
       const what = error instanceof Error ? error.message : String(error);
-      end({ how: 'refused', reason: `cannot use the directory ${grant.hostPath}: ${oneLine(what)}` });
+      end({ how: 'refused', reason: `cannot use the directory ${grant.guestPath}: ${oneLine(what)}` });
     }
   }
   return descriptors;

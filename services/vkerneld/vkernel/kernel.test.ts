@@ -113,6 +113,7 @@ beforeEach(async () => {
     nodeName: 'node0',
     vkernel: 0,
     log,
+    takeDirectories: (pid, count) => link.takeDirectories(pid, count),
     send: (event) => link.send(event),
   });
 });
@@ -211,7 +212,15 @@ test('a full virtual kernel names the way out', async () => {
   // They wait for their memory, so that no thread is needed for each.
   kernel = new Kernel({
     pmap: new Promise(() => {}),
-    ...{ workers, node: 0, nodeName: 'node0', vkernel: 0, log, send: (event) => link.send(event) },
+    ...{
+      workers,
+      node: 0,
+      nodeName: 'node0',
+      vkernel: 0,
+      log,
+      takeDirectories: (pid, count) => link.takeDirectories(pid, count),
+      send: (event) => link.send(event),
+    },
   });
   for (let pid = 1n; pid <= 257n; pid++) supervisor.send({ case: 'start', value: { pid, program } });
   await eventually(() => supervisor.events('exited')).toMatchObject([
@@ -233,6 +242,7 @@ test('without a pmap the program is refused with the reason', async () => {
     nodeName: 'node0',
     vkernel: 0,
     log,
+    takeDirectories: (pid, count) => link.takeDirectories(pid, count),
     send: (event) => link.send(event),
   });
   startLink();

@@ -1,5 +1,6 @@
 // The virtual kernel: its processes, as the supervisor tells it to start, feed, signal and end them.
 
+import { closeSync } from 'node:fs';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { AttachRequestSchema, AttachResponse, StartProcess } from '@odonata/proto/vkernel/v1/vkernel';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
@@ -21,6 +22,8 @@ export interface KernelOptions {
   readonly nodeName: string;
   readonly vkernel: number;
   readonly log: Logger;
+  /** Descriptors of the directories of a process, which the supervisor sent before its start; undefined: they are not here. */
+  readonly takeDirectories: (pid: bigint, count: number) => number[] | undefined;
   /** To the supervisor. */
   readonly send: (event: KernelEvent) => void;
 }
@@ -109,7 +112,13 @@ export class Kernel {
   #start({ pid, program, requestId }: StartProcess): void {
     const { send } = this.#options;
     const log = this.#options.log.child({ pid, requestId });
+    const directories = this.#options.takeDirectories(pid, program?.dirs.length ?? 0);
+    const refuse = (reason: string): void => {
+      for (const fd of directories ?? []) closeSync(fd);
+      this.#tellExit(pid, { code: refusedCode, signal: '', reason, stack: '' }, log);
+    };
     if (this.#running.has(pid)) {
+      for (const fd of directories ?? []) closeSync(fd);
       log.warn('a process is started twice');
       return;
     }
@@ -120,7 +129,11 @@ export class Kernel {
         program === undefined
           ? 'no program'
           : `its virtual kernel runs ${processesMax} processes, the most that one runs: start it in another one, as with --vkernel second`;
-      this.#tellExit(pid, { code: refusedCode, signal: '', reason, stack: '' }, log);
+      refuse(reason);
+      return;
+    }
+    if (directories === undefined) {
+      refuse('its directories did not come with it, or there is no descriptor left for them');
       return;
     }
     log.debug({ program: program.name }, 'process starts');
@@ -131,7 +144,9 @@ export class Kernel {
       module: program.module.length > 0 ? unshared(program.module) : joined(pieces?.data ?? []),
       args: program.args,
       env: program.env,
-      grants: program.dirs,
+      grants: program.dirs.map(({ guestPath, readOnly }, i) => {
+        return { descriptor: directories[i]!, guestPath, readOnly };
+      }),
       quotaBytes,
     };
     const { pmap, workers, node, nodeName, vkernel } = this.#options;

@@ -50,6 +50,7 @@ runService({
       nodeName: config.node,
       vkernel: config.index,
       log,
+      takeDirectories: (pid, count) => link.takeDirectories(pid, count),
       send: (event) => link.send(event),
     });
     const link = new ControlLink({

@@ -1,6 +1,6 @@
 // Processes in real threads: how they start, write, read, trap, are killed, and leave their neighbours alone.
 
-import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -224,10 +224,12 @@ describe('ends from outside', () => {
     const bytes = assemble(`(module ${opens} ${imports}
       (func $print (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
       (func (export "_start") ${body}))`);
-    const run = machine.run(bytes, { grants: [{ hostPath: folder, guestPath: '/', readOnly: false }] });
+    const run = machine.run(bytes, {
+      grants: [{ descriptor: openSync(folder, 'r'), guestPath: '/', readOnly: false }],
+    });
     await eventually(run.stdout).toBe('hello\n');
     const open = () => readdirSync('/proc/self/fd').filter((fd) => linkOf(fd).startsWith(folder));
-    expect(open().length).toBe(2);
+    expect(open().length).toBe(3);
     await run.process.kill('SIGKILL');
     expect(open()).toEqual([]);
     rmSync(folder, { recursive: true });

@@ -9,6 +9,7 @@
 //            a fault can end; then the thread is ended; then the memory goes
 // ended      the exit was told; nothing comes after it
 
+import { closeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
 import { createChannel, type GuestMessage, KernelAnswerer, type StartGuest } from './kernel-call.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
@@ -28,6 +29,7 @@ export interface ProcessSpec {
   readonly module: Uint8Array<ArrayBuffer>;
   readonly args: readonly string[];
   readonly env: readonly string[];
+  /** Their descriptors are the process's from now on, which closes them when it ended. */
   readonly grants: readonly DirectoryGrant[];
   readonly quotaBytes: number;
 }
@@ -72,6 +74,7 @@ export class Process {
   readonly #channel = createChannel();
   readonly #answerer = new KernelAnswerer(this.#channel);
   readonly #ring = createOutputRing();
+  readonly #grants: readonly DirectoryGrant[];
   readonly #output = new OutputReader(this.#ring);
   readonly #window = new OutputWindow();
   #space: Space | undefined;
@@ -86,6 +89,7 @@ export class Process {
 
   constructor(spec: ProcessSpec, around: ProcessSurroundings, events: ProcessEvents) {
     this.pid = spec.pid;
+    this.#grants = spec.grants;
     this.#around = around;
     this.#events = events;
     this.#started = this.#start(spec).catch((error: unknown) => {
@@ -215,6 +219,7 @@ export class Process {
     } catch (error) {
       this.#events.troubled(`process ${this.pid} did not end cleanly`, error);
     }
+    for (const { descriptor } of this.#grants) closeSync(descriptor);
     this.#forwardOutput(true);
     this.#events.exited({ ...exit, reason: oneLine(exit.reason) });
   }

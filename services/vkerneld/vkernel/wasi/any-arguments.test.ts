@@ -3,6 +3,7 @@
 import {
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -57,8 +58,12 @@ test.each([1, 2, 3, Date.now() % 1_000_000])('seed %i', (seed) => {
   for (const stream of [0, 1, 2] as const) {
     descriptors.add({ kind: 'stream', stream, flags: 0, rights: -1n, inheriting: 0n });
   }
-  addGrant(descriptors, { hostPath: join(folder, 'in'), guestPath: '/in', readOnly: false });
-  addGrant(descriptors, { hostPath: join(folder, 'read'), guestPath: '/read', readOnly: true });
+  addGrant(descriptors, { descriptor: openSync(join(folder, 'in'), 'r'), guestPath: '/in', readOnly: false });
+  addGrant(descriptors, {
+    descriptor: openSync(join(folder, 'read'), 'r'),
+    guestPath: '/read',
+    readOnly: true,
+  });
   const imports = preview1Imports({
     memory,
     args: ['program', 'x'],

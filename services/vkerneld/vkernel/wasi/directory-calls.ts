@@ -11,15 +11,16 @@ import type { Calls, System } from './system.ts';
 
 /** A directory of the host that a program may use. */
 export interface DirectoryGrant {
-  /** Absolute. */
-  readonly hostPath: string;
+  /** Of this OS process, open for as long as the program runs. */
+  readonly descriptor: number;
   readonly guestPath: string;
   readonly readOnly: boolean;
 }
 
 /** Opens a grant. Throws what node:fs throws where it is no directory. */
 export function addGrant(descriptors: DescriptorTable, grant: DirectoryGrant): void {
-  const host = openSync(grant.hostPath, constants.O_RDONLY | constants.O_DIRECTORY);
+  // The program's own, which it may close.
+  const host = openSync(descriptorPath(grant.descriptor), constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     descriptors.add({
       kind: 'directory',

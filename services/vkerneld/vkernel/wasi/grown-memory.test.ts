@@ -1,7 +1,7 @@
 // Wherever a program points, also into memory that it grew just now, a call answers with an errno, or traps as a load
 // of the program's would: no error of ours comes out of it, and what is in the memory is not refused.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -37,7 +37,7 @@ function guest(args: readonly string[] = ['program', 'x'.repeat(100)]) {
   const descriptors = new DescriptorTable();
   for (const stream of [0, 1, 2] as const)
     descriptors.add({ kind: 'stream', stream, flags: 0, rights: -1n, inheriting: 0n });
-  addGrant(descriptors, { hostPath: folder, guestPath: '/d', readOnly: true });
+  addGrant(descriptors, { descriptor: openSync(folder, 'r'), guestPath: '/d', readOnly: true });
   const streams = {
     read: (maxBytes: number) => new Uint8Array(Math.min(maxBytes, 7)),
     write: () => {},

@@ -8,7 +8,7 @@
 // Node has no openat(2); '/proc/self/fd/N/name' means the same: N is a directory held open, and only `name` is
 // looked up in it. Whoever uses the result must not let the kernel follow a link at `name` (O_NOFOLLOW, lstat, ...).
 
-import { closeSync, constants, openSync, readlinkSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
 
 const O_PATH = 0o10000000;
@@ -119,7 +119,9 @@ export class PathLookup {
   #descend(component: string): void {
     if (this.#directories.length > depthMax) throw new WasiError(Errno.nametoolong);
     try {
-      this.#directories.push(openSync(`${descriptorPath(this.directory)}/${component}`, openDirectoryFlags));
+      const opened = openSync(`${descriptorPath(this.directory)}/${component}`, openDirectoryFlags);
+      expectSameMount(this.directory, opened);
+      this.#directories.push(opened);
     } catch (error) {
       const code = hostCodeOf(error);
       if (code !== 'ENOTDIR' && code !== 'ELOOP') throw error;
@@ -145,6 +147,20 @@ export class PathLookup {
       throw new WasiError(Errno.ilseq);
     }
   }
+}
+
+const mountOf = (host: number): string | undefined =>
+  /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${host}`, 'utf8'))?.[1];
+
+/**
+ * What the host has mounted below a grant, procfs perhaps, is not part of it: closes a descriptor that was opened in a
+ * directory and is of another mount.
+ */
+export function expectSameMount(directory: number, opened: number): void {
+  // Most have the same device: then it is the same file system, whatever the mount.
+  if (fstatSync(directory).dev === fstatSync(opened).dev || mountOf(directory) === mountOf(opened)) return;
+  closeSync(opened);
+  throw new WasiError(Errno.notcapable);
 }
 
 /** Looks a path up, hands the result to `use`, and closes what the walk opened. */

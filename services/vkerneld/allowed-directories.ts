@@ -1,0 +1,166 @@
+// The directories that programs may be given (--allow-dir). Each is opened once; what is granted is opened once beneath it,
+// component by component as the kernel does it, following no link. From then on there are descriptors and no paths: renames
+// and links that anybody makes meanwhile change nothing of which directory a program has.
+import { closeSync, constants, openSync, realpathSync } from 'node:fs';
+import { normalize } from 'node:path';
+import type { DirectoryGrant } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { notFound } from '@odonata/rpc/refusal.ts';
+import { close, Errno, SystemCallError } from '@odonata/userfault/libc.ts';
+import { confined, type MountKind, openBeneath } from './directory-mount.ts';
+import { expectFiles } from './file-system-kind.ts';
+
+/** Directories of one program. */
+export const GRANTS_MAX = 64;
+const O_PATH = 0o10000000;
+
+interface Root {
+  /** As it was said, and where it was found when it was opened. */
+  readonly paths: readonly string[];
+  readonly fd: number;
+}
+
+/** A directory for a program; whoever has it closes it. */
+export interface OpenGrant {
+  readonly fd: number;
+  readonly guestPath: string;
+  readonly readOnly: boolean;
+}
+
+export class AllowedDirectories {
+  readonly #node: string;
+  readonly #log: Logger;
+  readonly #said: readonly string[];
+  readonly #roots = new Map<string, Root>();
+  /** What holds whoever gets one; undefined: nothing was granted yet. */
+  #kind: MountKind | undefined;
+
+  constructor(dirs: readonly string[], node: string, log: Logger) {
+    this.#node = node;
+    this.#log = log;
+    this.#said = dirs.map(withoutSlash);
+    for (const dir of this.#said)
+      if (this.#root(dir) === undefined) log.warn({ dir }, 'a directory of --allow-dir is not there yet');
+  }
+
+  // The one place where a link is followed: whoever starts this service says where its directories are.
+  #root(dir: string): Root | undefined {
+    const known = this.#roots.get(dir);
+    if (known !== undefined) return known;
+    try {
+      const fd = openSync(dir, O_PATH | constants.O_DIRECTORY);
+      const root = { fd, paths: [...new Set([dir, withoutSlash(realpathSync(`/proc/self/fd/${fd}`))])] };
+      this.#roots.set(dir, root);
+      return root;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Opens what a program asks for. @throws RpcError PERMISSION_DENIED, NOT_FOUND, INVALID_ARGUMENT, RESOURCE_EXHAUSTED */
+  open(dirs: readonly DirectoryGrant[]): OpenGrant[] {
+    if (dirs.length > GRANTS_MAX)
+      throw new RpcError(Code.InvalidArgument, `${GRANTS_MAX} directories are the most of one program`);
+    const grants: OpenGrant[] = [];
+    try {
+      for (const dir of dirs) grants.push(this.#open(dir));
+      return grants;
+    } catch (error) {
+      closeGrants(grants);
+      throw error;
+    }
+  }
+
+  #open({ hostPath, guestPath, readOnly }: DirectoryGrant): OpenGrant {
+    if (!hostPath.startsWith('/') || guestPath === '' || hostPath.includes('\0'))
+      throw new RpcError(
+        Code.InvalidArgument,
+        `"${hostPath}" is not an absolute path with a path for the program`,
+      );
+    const path = withoutSlash(normalize(hostPath));
+    for (const dir of this.#said) {
+      const root = this.#root(dir);
+      const beneath = root?.paths.map((each) => below(path, each)).find((rest) => rest !== undefined);
+      if (root === undefined || beneath === undefined) continue;
+      const directory = this.#beneath(root, beneath, hostPath);
+      try {
+        expectFiles(directory, `directory ${hostPath} of ${this.#node}`);
+      } catch (error) {
+        close(directory);
+        throw error;
+      }
+      const { fd, kind } = confined(directory, readOnly);
+      this.#tell(kind);
+      return { fd, guestPath, readOnly };
+    }
+    const which = this.#said.length === 0 ? 'none is' : `allowed: ${this.#said.join(', ')}`;
+    throw new RpcError(
+      Code.PermissionDenied,
+      `directory ${hostPath} is not allowed on ${this.#node} (${which}; vkerneld's --allow-dir says which)`,
+    );
+  }
+
+  #beneath(root: Root, path: string, asked: string): number {
+    try {
+      return openBeneath(root.fd, path);
+    } catch (error) {
+      throw this.#refusal(error, asked);
+    }
+  }
+
+  #refusal(error: unknown, path: string): unknown {
+    if (!(error instanceof SystemCallError)) return error;
+    const on = `${path} on ${this.#node}`;
+    switch (error.errno) {
+      case Errno.ENOENT:
+        return notFound({ type: 'directory', name: path }, `no directory ${on} (ENOENT)`, { cause: error });
+      case Errno.ENOTDIR:
+        return new RpcError(Code.InvalidArgument, `${on} is not a directory`, { cause: error });
+      case Errno.ELOOP:
+      case Errno.EXDEV:
+        return new RpcError(
+          Code.PermissionDenied,
+          `directory ${on} is not allowed: a part of the path is a link; give the path without it`,
+          { cause: error },
+        );
+      case Errno.EACCES:
+      case Errno.EPERM:
+        return new RpcError(Code.PermissionDenied, `directory ${on}: ${error.code}`, { cause: error });
+      default:
+        return new RpcError(Code.ResourceExhausted, `directory ${on} cannot be opened: ${error.message}`, {
+          cause: error,
+        });
+    }
+  }
+
+  #tell(kind: MountKind): void {
+    if (this.#kind === kind) return;
+    this.#kind = kind;
+    if (kind === 'mount') this.#log.info('granted directories are mounts of their own');
+    else
+      this.#log.warn(
+        'granted directories are plain descriptors: only the virtual kernel keeps a program within them, and from ' +
+          'writing to what is read-only (mounts of their own take CAP_SYS_ADMIN)',
+      );
+  }
+
+  close(): void {
+    for (const { fd } of this.#roots.values()) closeSync(fd);
+    this.#roots.clear();
+  }
+}
+
+export function closeGrants(grants: readonly OpenGrant[]): void {
+  for (const { fd } of grants) close(fd);
+}
+
+const withoutSlash = (path: string): string =>
+  path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+
+/** The rest of a path beneath a directory: '' is that itself. */
+function below(path: string, directory: string): string | undefined {
+  if (path === directory) return '';
+  const prefix = directory === '/' ? '/' : `${directory}/`;
+  return path.startsWith(prefix) ? path.slice(prefix.length) : undefined;
+}
