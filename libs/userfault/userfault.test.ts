@@ -1,12 +1,25 @@
 // Real faults: a worker touches watched memory, this thread serves it.
 
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { DescriptorDoor, handOver } from './descriptor-door.ts';
-import { addressOf, Errno, MapFlag, mmap, Prot, punchHole } from './libc.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { DescriptorDoor, handOver, knock } from './descriptor-door.ts';
+import { DescriptorReceiver, DescriptorSender } from './descriptor-line.ts';
+import * as libc from './libc.ts';
+import { addressOf, duplicate, Errno, MapFlag, mmap, Prot, punchHole } from './libc.ts';
 import { probeUserfault } from './probe.ts';
 import { type FaultMessage, Userfault, Watch, watchFaults } from './userfault.ts';
 
@@ -112,6 +125,86 @@ test('a kernel that protects only in a second step', async () => {
   expect(written).toBe(4);
 });
 
+describe('a mapping of a descriptor for reading only', () => {
+  const WATCHED = Watch.MISSING | Watch.MINOR | Watch.WRITE_PROTECT;
+  beforeEach(() => {
+    const readOnly = openSync(`/proc/self/fd/${fd}`, 'r');
+    const shared = () => {
+      mmap(base, 16 * PAGE_BYTES, Prot.READ, MapFlag.SHARED | MapFlag.FIXED, readOnly, 0);
+      userfault.register(base, 16 * PAGE_BYTES, WATCHED);
+    };
+    expect(shared).toThrow(/EPERM/);
+    mmap(base, 16 * PAGE_BYTES, Prot.READ | Prot.WRITE, MapFlag.PRIVATE | MapFlag.FIXED, readOnly, 0);
+    userfault.register(base, 16 * PAGE_BYTES, WATCHED);
+    closeSync(readOnly);
+  });
+
+  // Linux before 6.4 takes two steps.
+  test.each([true, false])(
+    'shows the pages, and a write faults before it copies (at once: %s)',
+    async (at) => {
+      userfault.protectsAtOnce = at;
+      writeSync(fd, Buffer.alloc(PAGE_BYTES, 7), 0, PAGE_BYTES, 0);
+      const read = await touch(5, undefined, (fault) => {
+        expect(fault).toMatchObject({ minor: true, write: false });
+        expect(userfault.continue(base, PAGE_BYTES, true)).toBe(0);
+      });
+      expect(read).toBe(7);
+      // What others write is seen: it is the page, and no copy of it.
+      writeSync(fd, Buffer.alloc(1, 8), 0, 1, 5);
+      expect(await ask(5)).toBe(8);
+      guest.postMessage({ at: 5, value: 9 });
+      expect(await faultOf()).toMatchObject({ page: base, write: true, writeProtected: true });
+      // Nothing was copied, and a revocation takes it away all the same.
+      punchHole(fd, 0, PAGE_BYTES);
+      userfault.wake(base, PAGE_BYTES);
+      expect(await faultOf()).toMatchObject({ page: base, write: true, minor: false });
+      expect(readFirst()).toBe(0);
+      // As for a process that ends.
+      mmap(base, 16 * PAGE_BYTES, Prot.READ | Prot.WRITE, EMPTY, -1, 0);
+      const over = new Promise((resolve) => guest.once('message', resolve));
+      userfault.wake(base, PAGE_BYTES);
+      expect(await over).toBe(9);
+    },
+  );
+
+  test('a write to what is not there faults, too', async () => {
+    writeSync(fd, Buffer.alloc(PAGE_BYTES, 7), 0, PAGE_BYTES, 0);
+    guest.postMessage({ at: 5, value: 9 });
+    expect(await faultOf()).toMatchObject({ page: base, write: true, minor: true });
+    mmap(base, 16 * PAGE_BYTES, Prot.READ | Prot.WRITE, EMPTY, -1, 0);
+    const over = new Promise((resolve) => guest.once('message', resolve));
+    userfault.wake(base, PAGE_BYTES);
+    await over;
+    expect(readFirst()).toBe(7);
+  });
+
+  const EMPTY = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED;
+  const readFirst = () => {
+    const bytes = Buffer.alloc(6);
+    readSync(fd, bytes, 0, 6, 0);
+    return bytes[5];
+  };
+  const ask = (at: number) =>
+    new Promise((resolve) => {
+      guest.once('message', resolve);
+      guest.postMessage({ at });
+    });
+});
+
+test('what is no userfaultfd, or is made in another way, is not taken for one', () => {
+  const copy = duplicate(userfault.fd);
+  Userfault.adopt(copy).close();
+  expect(() => Userfault.adopt(fd)).toThrow(/is no userfaultfd/);
+  const raw = libc.userfaultfd(0o2004001);
+  expect(() => Userfault.adopt(raw)).toThrow(/with features 0 will not do/);
+  // With the events of a fork, for which the process waits.
+  const api = new BigUint64Array([0xaan, (1n << 5n) | (1n << 10n) | (1n << 12n) | 2n, 0n]);
+  if (libc.ioctl(raw, 0xc018aa3f, api) === 0)
+    expect(() => Userfault.adopt(raw)).toThrow(/with features 80001422 will not do/);
+  closeSync(raw);
+});
+
 test('a run that meets a page which is there says how far it came', () => {
   expect(userfault.zero(base + BigInt(3 * PAGE_BYTES), PAGE_BYTES)).toBe(0);
   expect(userfault.zero(base, 8 * PAGE_BYTES)).toBe(Errno.EAGAIN);
@@ -129,6 +222,71 @@ test('a descriptor is claimed by its token, once', () => {
   closeSync(claimed);
   door.close();
   expect(() => handOver(join(dir, 'door'), token, fd)).toThrow(/connect .*ENOENT/);
+});
+
+test('descriptors come back on the connection, each with its label; too many wait, and none is lost', () => {
+  const door = new DescriptorDoor(join(dir, 'door'));
+  const token = new Uint8Array(16).fill(5);
+  const receiver = new DescriptorReceiver(knock(join(dir, 'door'), token));
+  const { socket, fd: none } = door.claim(token)!;
+  expect(none).toBeUndefined();
+  const sender = new DescriptorSender(socket);
+  let sent = 0;
+  while (sender.send({ kind: 1n, id: BigInt(sent) }, fd)) sent++;
+  expect(sent).toBeGreaterThan(16);
+  expect(sent).toBeLessThan(200);
+  expect(receiver.take({ kind: 2n, id: 0n })).toBeUndefined();
+  expect(sender.send({ kind: 1n, id: BigInt(sent++) }, fd)).toBe(true);
+  for (let id = 0n; id < BigInt(sent); id++) {
+    const got = receiver.take({ kind: 1n, id })!;
+    expect(readlinkSync(`/proc/self/fd/${got}`)).toBe(join(dir, 'file'));
+    closeSync(got);
+  }
+  receiver.close();
+  expect(() => sender.send({ kind: 1n, id: 0n }, fd)).toThrow(/EPIPE/);
+  sender.close();
+  door.close();
+});
+
+test("who knocks again and again is in nobody else's way, and what nobody claims is closed", () => {
+  const door = new DescriptorDoor(join(dir, 'door'));
+  const count = () => readdirSync('/proc/self/fd').length;
+  const before = count();
+  const [other] = [new Uint8Array(16).fill(1)];
+  const knocker = `
+    import { knock } from ${JSON.stringify(join(import.meta.dirname, 'descriptor-door.ts'))};
+    knock(${JSON.stringify(join(dir, 'door'))}, new Uint8Array(16).fill(1), 0);`;
+  const ran = spawnSync(process.execPath, ['--no-warnings', '--input-type=module', '-e', knocker]);
+  expect(ran.stderr.toString()).toBe('');
+  for (let i = 0; i < 100; i++) handOver(join(dir, 'door'), new Uint8Array(16).fill(100 + i), fd);
+  expect(door.claim(new Uint8Array(16))).toBeUndefined();
+  expect(door.size).toBeLessThan(20);
+  const claimed = door.claim(other)!;
+  closeSync(claimed.fd!);
+  closeSync(claimed.socket);
+  door.close();
+  expect(count()).toBeLessThan(before + 2);
+});
+
+test('several descriptors at once: the first counts, the others are closed', () => {
+  const script = `
+    import socket, array, sys
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.connect(sys.argv[1])
+    fds = [0] * int(sys.argv[2])
+    s.sendmsg([bytes([3]) * 16], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', fds))])`;
+  const door = new DescriptorDoor(join(dir, 'door'));
+  const count = () => readdirSync('/proc/self/fd').length;
+  for (const fds of ['2', '4', '60']) {
+    const before = count();
+    const lines = script.replaceAll('\n    ', '\n');
+    if (spawnSync('python3', ['-c', lines, join(dir, 'door'), fds]).status !== 0) continue;
+    const { socket, fd: got } = door.claim(new Uint8Array(16).fill(3))!;
+    closeSync(socket);
+    closeSync(got!);
+    expect(count()).toBe(before);
+  }
+  door.close();
 });
 
 test('the probe finds what a virtual kernel needs, and names what is missing', () => {

@@ -1,6 +1,7 @@
 // userfaultfd(2): page faults of this process, or of another one that handed its descriptor over,
 // as messages. The ioctls act on the address space of the process that made the descriptor, so the
 // pmap manager can fill, protect and wake the pages of its virtual kernels from outside.
+import { readFileSync, readlinkSync } from 'node:fs';
 import * as libc from './libc.ts';
 import { watchDescriptor } from './watch-descriptor.ts';
 
@@ -29,6 +30,9 @@ export const Feature = {
   MINOR_SHMEM: 1n << 10n,
   WP_HUGETLBFS_SHMEM: 1n << 12n,
 } as const;
+
+/** Events that a process waits for until somebody reads them: FORK, REMAP, REMOVE, UNMAP. */
+const EVENTS = (1n << 1n) | (1n << 2n) | (1n << 3n) | (1n << 6n);
 
 const NEEDED = Feature.MISSING_SHMEM | Feature.MINOR_SHMEM | Feature.WP_HUGETLBFS_SHMEM;
 
@@ -87,6 +91,21 @@ export class Userfault {
         errno,
       );
     }
+    return new Userfault(fd);
+  }
+
+  /**
+   * Takes what another process says is a userfaultfd of its own.
+   * @throws Error where it is none, or was not made as `create` does; the descriptor stays the caller's
+   */
+  static adopt(fd: number): Userfault {
+    const what = readlinkSync(`/proc/self/fd/${fd}`);
+    if (what !== 'anon_inode:[userfaultfd]') throw new Error(`${what} is no userfaultfd`);
+    // API:  version : features that it was made with : features that there are, in hexadecimal
+    const made = /^API:\s*[0-9a-f]+:([0-9a-f]+):/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1];
+    const features = BigInt(`0x${made ?? '0'}`);
+    if ((features & NEEDED) !== NEEDED || (features & EVENTS) !== 0n)
+      throw new Error(`a userfaultfd with features ${features.toString(16)} will not do`);
     return new Userfault(fd);
   }
 

@@ -15,6 +15,8 @@ import type { CallContext } from '@odonata/rpc/service.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
+import { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
+import { close } from '@odonata/userfault/libc.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import { exhaustedOr } from './exhausted.ts';
 import type { Node } from './node.ts';
@@ -28,6 +30,17 @@ const waitOf = ({ what, reason, waitedMs }: OverdueFault) => ({
 });
 
 const userOf = ({ session }: Vmspace): string => session.requester.user;
+
+/** @throws RpcError UNAUTHENTICATED, INVALID_ARGUMENT */
+function userfaultOf(fd: number | undefined): Userfault {
+  if (fd === undefined)
+    throw new RpcError(Code.Unauthenticated, 'no userfaultfd was handed over under this token');
+  try {
+    return Userfault.adopt(fd);
+  } catch (error) {
+    throw new RpcError(Code.InvalidArgument, `what was handed over will not do: ${(error as Error).message}`);
+  }
+}
 
 /** A virtual kernel's name begins with that of the person whose it is. */
 const ofTheirs = (name: string, { caller: { role, user } }: CallContext): boolean =>
@@ -64,14 +77,23 @@ export function pmapHandlers(
   // Also where it is of no use: a door that nobody empties is full soon, and who comes then waits for ever.
   function discard({ userfaultToken }: VkernelHello): void {
     const fd = door().claimDescriptor(userfaultToken);
-    if (fd !== undefined) new Userfault(fd).close();
+    if (fd !== undefined) close(fd);
+  }
+
+  // The connection on which a virtual kernel gets memory files; and its userfaultfd.
+  function knocked({ userfaultToken }: VkernelHello): {
+    descriptors: DescriptorSender;
+    fd: number | undefined;
+  } {
+    const found = door().claim(userfaultToken);
+    if (found === undefined)
+      throw new RpcError(Code.Unauthenticated, 'nobody knocked at the door for descriptors with this token');
+    return { descriptors: new DescriptorSender(found.socket), fd: found.fd };
   }
 
   // A session that was handed over to this pmap manager, and whose virtual kernel comes now.
   function waiting(hello: VkernelHello, ctx: CallContext): Session {
     const { resumeToken } = hello;
-    // It came with the session already.
-    discard(hello);
     const session = [...node.sessions].find((s) => !s.isAttached && s.token.equals(resumeToken));
     if (session === undefined)
       throw new RpcError(Code.Unauthenticated, 'no session waits to be resumed under this token');
@@ -104,23 +126,28 @@ export function pmapHandlers(
           throw tryAgain(Code.Unavailable, `the pmap manager of ${node.name} stops`);
         }
         const { resumeToken } = hello.value;
-        session = resumeToken.length > 0 ? waiting(hello.value, ctx) : create(hello.value);
-        session.attach(call as unknown as SessionStream);
+        const { descriptors, fd } = knocked(hello.value);
+        try {
+          session = resumeToken.length > 0 ? waiting(hello.value, ctx) : create(hello.value, fd);
+        } catch (error) {
+          descriptors.close();
+          throw error;
+        } finally {
+          // Of one that resumes it came with the session already.
+          if (fd !== undefined && session?.userfault.fd !== fd) close(fd);
+        }
+        session.attach(call as unknown as SessionStream, descriptors);
         request.events.shift();
       };
-      const create = (hello: VkernelHello) => {
-        const { name, frameLimit, userfaultToken } = hello;
+      const create = (hello: VkernelHello, fd: number | undefined) => {
+        const { name, frameLimit } = hello;
         if (!ofTheirs(name, ctx)) {
-          discard(hello);
           throw new RpcError(
             Code.PermissionDenied,
             `${shownCaller(ctx.caller)} is not virtual kernel ${name}`,
           );
         }
-        const fd = door().claimDescriptor(userfaultToken);
-        if (fd === undefined)
-          throw new RpcError(Code.Unauthenticated, 'no userfaultfd was handed over under this token');
-        const about = { name, frameLimit, token: randomBytes(16), userfault: new Userfault(fd) };
+        const about = { name, frameLimit, token: randomBytes(16), userfault: userfaultOf(fd) };
         const created = new Session(node, { ...about, requester: requesterOf(ctx) });
         node.sessions.add(created);
         return created;

@@ -1,5 +1,5 @@
 // What a pmap manager that died left in its memory directory: no virtual kernel may go on with it.
-import { closeSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { punchHole } from '@odonata/userfault/libc.ts';
@@ -14,6 +14,7 @@ export function clearMemoryDir(memoryDir: string, log: Logger, kept: ReadonlySet
   for (const name of names) {
     const path = join(memoryDir, name);
     if (name.startsWith('ds-')) {
+      chmodSync(path, 0o600);
       const fd = openSync(path, 'r+');
       const { size } = statSync(path);
       if (size > 0) punchHole(fd, 0, size);

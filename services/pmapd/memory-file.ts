@@ -3,7 +3,16 @@
 //
 // The tmpfs may be full although the node has frames left by its own count: others write there, too. What must not get
 // lost (a page that came from another node, say) is then kept aside, and goes into the file when somebody needs it there.
-import { closeSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  fchmodSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { CHARGED_TO_NODE, type ChargedTo } from '@odonata/coherency/node/page-frames.ts';
 import { PAGE_BYTES, type PageSpan, spansOf } from '@odonata/coherency/page.ts';
 import { punchHole } from '@odonata/userfault/libc.ts';
@@ -11,6 +20,8 @@ import { isFull, refusalOf } from './exhausted.ts';
 import type { FrameLedger } from './frames.ts';
 
 const CHUNK_PAGES = 32_768;
+const WRITABLE_MODE = 0o600;
+const READABLE_MODE = 0o400;
 const ZEROS = Buffer.alloc(64 * PAGE_BYTES);
 const NOBODY_COUNTS: FrameLedger = { taken() {}, dropped() {} };
 
@@ -34,8 +45,22 @@ export class MemoryFile {
     this.path = path;
     this.pageCount = pageCount;
     this.ledger = ledger;
-    this.fd = openSync(path, exists ? 'r+' : 'wx+', 0o600);
+    if (exists) chmodSync(path, WRITABLE_MODE);
+    this.fd = openSync(path, exists ? 'r+' : 'wx+', WRITABLE_MODE);
     if (!exists) ftruncateSync(this.fd, pageCount * PAGE_BYTES);
+    // Who has a descriptor for reading does not make one for writing of it, by /proc/self/fd.
+    fchmodSync(this.fd, READABLE_MODE);
+  }
+
+  /** Hands `use` a descriptor of the file, for reading only or for both. It stays this file's. */
+  withDescriptor<T>(readOnly: boolean, use: (fd: number) => T): T {
+    if (!readOnly) return use(this.fd);
+    const fd = openSync(`/proc/self/fd/${this.fd}`, 'r');
+    try {
+      return use(fd);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   /** Another pmap manager gave pages frames, or took them. */

@@ -1,7 +1,9 @@
 // Whose things are, at a pmap manager: what it says to the directory of who asks, and what virtual kernels may do with
 // what they opened. A real node, between virtual kernels and a directory that are only streams and calls.
+
+import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
@@ -19,7 +21,10 @@ import { createLog } from '@odonata/rpc/log.ts';
 import { type CallContext, type Handlers, rawOf } from '@odonata/rpc/service.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
-import type { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
+import { DescriptorDoor, knock } from '@odonata/userfault/descriptor-door.ts';
+import { DescriptorReceiver } from '@odonata/userfault/descriptor-line.ts';
+import { duplicate } from '@odonata/userfault/libc.ts';
+import { Userfault } from '@odonata/userfault/userfault.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { PmapdConfig } from './config.ts';
 import { dataspaceHandlers } from './dataspace-handlers.ts';
@@ -52,14 +57,9 @@ let allowedOf: Map<string, { read: boolean; write: boolean } | RpcError>;
 let folder: string;
 let nodes: Node[];
 let node: Node;
-const descriptors = new Set<number>();
-
-const descriptor = (): number => {
-  const fd = openSync('/dev/null', 'r');
-  descriptors.add(fd);
-  return fd;
-};
-const door = { claimDescriptor: descriptor } as unknown as DescriptorDoor;
+let door: DescriptorDoor;
+let userfault: Userfault;
+const receivers: DescriptorReceiver[] = [];
 
 function nodeIn(memoryDir: string): Node {
   const config = { node: 'node1', nodeIndex: 1, memoryDir, framesBytes: 64 << 20, shards: 4 };
@@ -112,6 +112,8 @@ function directory() {
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'odonata-ownership-'));
+  door = new DescriptorDoor(join(folder, 'door'));
+  userfault = Userfault.create();
   [asked, said, nodes] = [[], [], []];
   allowedOf = new Map();
   node = nodeIn(folder);
@@ -119,14 +121,10 @@ beforeEach(() => {
 
 afterEach(() => {
   for (const each of nodes) each.close();
+  for (const each of receivers.splice(0)) each.close();
+  door.close();
+  userfault.close();
   rmSync(folder, { recursive: true });
-  for (const fd of descriptors)
-    try {
-      closeSync(fd);
-    } catch {
-      // With its session.
-    }
-  descriptors.clear();
 });
 
 /** A virtual kernel: its stream, as far as the handler uses one. */
@@ -139,6 +137,7 @@ class Vkernel {
   });
   failed: RpcError | undefined;
   token: Uint8Array = new Uint8Array();
+  readonly descriptors: DescriptorReceiver;
   private readonly answers = new Map<bigint, (answer: Answer) => void>();
   private last = 0n;
 
@@ -153,9 +152,12 @@ class Vkernel {
     });
     const { session } = pmapHandlers(at, () => door, 1, gate) as Required<Handlers<typeof PmapService>>;
     rawOf(session)!(this.stream as never, ctx);
+    const userfaultToken = randomBytes(16);
+    this.descriptors = new DescriptorReceiver(knock(join(folder, 'door'), userfaultToken, userfault.fd));
+    receivers.push(this.descriptors);
     this.say(0n, {
       case: 'hello',
-      value: { name, userfaultToken: new Uint8Array(16), resumeToken, wire: wireSpoken() },
+      value: { name, userfaultToken, resumeToken, wire: wireSpoken() },
     });
   }
 
@@ -406,7 +408,7 @@ describe('a session that another pmap manager goes on with', () => {
       snapshotOf(frozen, 0, () => new Uint8Array(16)),
     );
     const next = nodeIn(folder);
-    new Inheritor(next, descriptor).finish(fromBinary(NodeSnapshotSchema, bytes));
+    new Inheritor(next, () => duplicate(userfault.fd)).finish(fromBinary(NodeSnapshotSchema, bytes));
     return { vkernel, next, vmspace, dataspace };
   }
 

@@ -21,9 +21,11 @@ import type { Requester } from '@odonata/rpc/identity/requester.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
+import type { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
 import type { Backing } from './backing.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
+import { DescriptorOutbox } from './descriptor-outbox.ts';
 import { errnoFor, exhaustedOr } from './exhausted.ts';
 import type { Frames } from './frames.ts';
 import { MapEntry, type MappedDataspace, type VkernelSession } from './map-entry.ts';
@@ -108,6 +110,11 @@ export class Session implements VkernelSession {
   private unsent: PmapEventInit[] = [];
   /** Vmspaces that changed, came or went since somebody follows. */
   private changes: Set<bigint> | undefined;
+  /** What comes with a memory file. */
+  private readonly outbox = new DescriptorOutbox(
+    { dataspace: (id) => this.node.memory.get(id), vmspace: (id) => this.vmspaces.get(id) },
+    (events) => this.writeNow(events),
+  );
   private readonly batch = new EventBatch<PmapEventInit>((events) => this.write(events));
 
   constructor(node: SessionNode, { name, frameLimit, token, userfault, requester }: SessionOptions) {
@@ -121,10 +128,11 @@ export class Session implements VkernelSession {
   }
 
   /** Welcomes the virtual kernel on its stream; one that resumes hears what it missed. */
-  attach(stream: SessionStream): void {
-    const { name: node, memoryDir, incarnation } = this.node;
-    const value = { node, memoryDir, incarnation, faultToken: this.token, wire: wireSpoken() };
+  attach(stream: SessionStream, descriptors?: DescriptorSender): void {
+    const { name: node, incarnation } = this.node;
+    const value = { node, incarnation, faultToken: this.token, wire: wireSpoken() };
     this.stream = stream;
+    this.outbox.use(descriptors);
     this.write([{ event: { case: 'welcome', value } }, ...this.unsent]);
     this.unsent = [];
     this.tellDeadline();
@@ -150,11 +158,17 @@ export class Session implements VkernelSession {
   detach(): void {
     this.batch.flush();
     this.stream = undefined;
+    this.unsent.push(...this.outbox.take());
+    this.outbox.use(undefined);
   }
 
   private write(events: PmapEventInit[]): void {
     if (this.stream === undefined) this.unsent.push(...events);
-    else this.stream.write(create(SessionResponseSchema, { events }));
+    else this.writeNow(this.outbox.pass(events));
+  }
+
+  private writeNow(events: PmapEventInit[]): void {
+    if (events.length > 0) this.stream?.write(create(SessionResponseSchema, { events }));
   }
 
   /** Frames that the virtual kernel holds of private memory. */
@@ -252,7 +266,7 @@ export class Session implements VkernelSession {
         const vmspace = this.createVmspace(event.value);
         this.send({
           request,
-          event: { case: 'vmspaceCreated', value: { vmspace: vmspace.id, file: vmspace.file } },
+          event: { case: 'vmspaceCreated', value: { vmspace: vmspace.id } },
         });
         return;
       }
@@ -317,13 +331,13 @@ export class Session implements VkernelSession {
     const opened = this.node.openDataspace(name, sizeBytes, { requester, exclusive, durable }).finally(() => {
       vmspace.opening--;
     });
-    this.settle(request, opened, ({ dataspace: { id, sizeBytes, file }, created, ...may }) => {
+    this.settle(request, opened, ({ dataspace: { id, sizeBytes }, created, ...may }) => {
       let { readOnly } = may;
       if (this.vmspaces.get(vmspace.id) === vmspace) {
         readOnly = open.add(vmspace, id, readOnly);
         this.changes?.add(vmspace.id);
       }
-      const about = { dataspace: id, sizeBytes, file: file.path, created, readOnly };
+      const about = { dataspace: id, sizeBytes, created, readOnly };
       this.send({ request, event: { case: 'opened', value: about } });
     });
   }
@@ -532,5 +546,6 @@ export class Session implements VkernelSession {
     this.node.frames.giveBack(this.held);
     this.node.sync.sessionGone(this);
     this.userfault.close();
+    this.outbox.close();
   }
 }

@@ -85,6 +85,12 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
     return this.fd;
   }
 
+  /** Hands `use` a descriptor of its private memory. */
+  withDescriptor<T>(use: (fd: number) => T): T | undefined {
+    const fd = this.descriptor();
+    return fd === undefined ? undefined : use(fd);
+  }
+
   /** The entry that maps an address. */
   find(address: bigint): MapEntry | undefined {
     return this.entries.find(address);

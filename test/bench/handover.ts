@@ -1,10 +1,12 @@
 // Hand-over: for how long virtual kernels wait while another pmapd takes the place of theirs, on a node whose guests compute
 // without end. Once with little to hand over, once with much.
+import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { useToken } from '@odonata/rpc/identity/own.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
+import { vmspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import { adminName } from '../../services/vkctl/cluster/certificates.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
@@ -163,9 +165,11 @@ class ManyVmspaces {
   async add(vmspaces: number): Promise<void> {
     await within(READY_MS, this.session.whenReady());
     for (let left = vmspaces; left > 0; left -= 500) {
-      const some = Array.from({ length: Math.min(500, left) }, () => {
+      const some = Array.from({ length: Math.min(500, left) }, async () => {
         const value = { pid: this.pid++, sizeBytes: 1n << 20n };
-        return this.session.ask({ case: 'vmspaceCreate', value });
+        const made = await this.session.ask({ case: 'vmspaceCreate', value });
+        if (made.case === 'vmspaceCreated')
+          closeSync(this.session.takeDescriptor(vmspaceLabel(made.value.vmspace)));
       });
       await Promise.all(some);
     }

@@ -1,5 +1,7 @@
 // The dataspaces that one process has open, and what it asks of them by name: opening, range locks, sync.
 import { LockMode, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import { dataspaceLabel } from '@odonata/userfault/memory-label.ts';
+import type { MemoryFile, MemoryFiles } from './memory-files.ts';
 import { type Dataspace, type OpenFlags, PmapError, type RangeLockMode } from './pmap-interface.ts';
 import type { PmapSession } from './pmap-session.ts';
 import { Errno } from './wasi/errno.ts';
@@ -15,20 +17,23 @@ const ERRNO_OF: Partial<Record<SyncStatus, number>> = {
 };
 
 interface OpenedDataspace {
-  /** Of the node: what is mapped. */
-  readonly file: string;
+  /** What is mapped: of a read-only one it is open for reading only. */
+  readonly file: MemoryFile;
   readonly sizeBytes: bigint;
   readonly readOnly: boolean;
 }
 
 export class OpenedDataspaces {
   private readonly session: PmapSession;
+  private readonly files: MemoryFiles;
   private readonly pid: bigint;
   private readonly vmspace: bigint;
   private readonly opened = new Map<bigint, OpenedDataspace>();
+  private over = false;
 
-  constructor(session: PmapSession, { pid, vmspace }: { pid: bigint; vmspace: bigint }) {
+  constructor(session: PmapSession, files: MemoryFiles, { pid, vmspace }: { pid: bigint; vmspace: bigint }) {
     this.session = session;
+    this.files = files;
     this.pid = pid;
     this.vmspace = vmspace;
   }
@@ -59,11 +64,23 @@ export class OpenedDataspaces {
     const value = { name, sizeBytes: flags.create ? sizeBytes : 0n, exclusive, durable, vmspace };
     const answer = await this.session.ask({ case: 'open', value });
     if (answer.case !== 'opened') throw new PmapError(Errno.inval, `open was answered with ${answer.case}`);
-    const { dataspace, file, sizeBytes: size, readOnly } = answer.value;
+    const { dataspace, sizeBytes: size, readOnly } = answer.value;
+    const file = this.files.keep(
+      dataspace,
+      readOnly,
+      this.session.takeDescriptor(dataspaceLabel(dataspace, readOnly)),
+    );
+    if (this.over) {
+      file.release();
+      throw new PmapError(Errno.inval, 'the process is ending');
+    }
+    const before = this.opened.get(dataspace);
     if (!flags.create && sizeBytes > 0n && sizeBytes !== size) {
+      file.release();
       throw new PmapError(Errno.exist, `dataspace ${name} exists with ${size} bytes, not ${sizeBytes}`);
     }
     this.opened.set(dataspace, { file, sizeBytes: size, readOnly });
+    before?.file.release();
     return { id: dataspace, sizeBytes: size };
   }
 
@@ -85,6 +102,13 @@ export class OpenedDataspaces {
 
   async unlock(dataspace: bigint, begin: bigint, end: bigint): Promise<void> {
     await this.session.ask({ case: 'unlock', value: { dataspace, begin, end, owner: this.pid } });
+  }
+
+  /** The process is over: what it had of memory files goes. */
+  close(): void {
+    this.over = true;
+    for (const { file } of this.opened.values()) file.release();
+    this.opened.clear();
   }
 
   async sync(dataspace: bigint, offset: bigint, length: bigint): Promise<void> {

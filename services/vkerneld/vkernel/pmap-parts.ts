@@ -1,11 +1,14 @@
 // What vmspaces need of their pmap.
 import type { Userfault } from '@odonata/userfault/userfault.ts';
 import type { FaultThreadOrder } from './fault-thread.ts';
+import type { MemoryFiles } from './memory-files.ts';
 import type { PmapSession } from './pmap-session.ts';
 
 export interface PmapParts {
   readonly session: PmapSession;
   readonly userfault: Userfault;
+  /** Of the dataspaces that its processes have open. */
+  readonly files: MemoryFiles;
   order(order: FaultThreadOrder): void;
   /** A vmspace is over. */
   remove(vmspace: bigint): void;

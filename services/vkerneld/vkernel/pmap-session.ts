@@ -20,7 +20,10 @@ import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
-import { handOver } from '@odonata/userfault/descriptor-door.ts';
+import { knock, TOKEN_BYTES } from '@odonata/userfault/descriptor-door.ts';
+import { type DescriptorLabel, DescriptorReceiver } from '@odonata/userfault/descriptor-line.ts';
+import { close } from '@odonata/userfault/libc.ts';
+import { dataspaceLabel, vmspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { PmapError } from './pmap-interface.ts';
 import { Errno } from './wasi/errno.ts';
 import { errnoOf, errnoOfSync } from './wasi-errno.ts';
@@ -62,6 +65,8 @@ export class PmapSession {
   private readonly asked = new Map<bigint, Asked>();
   private readonly waitingForReady: (() => void)[] = [];
   private stream: ClientDuplexStream<SessionRequestInit, SessionResponse> | undefined;
+  /** Memory files come there. */
+  private descriptors: DescriptorReceiver | undefined;
   private ready = false;
   private readonly gate: WireGate;
   private closed = false;
@@ -121,6 +126,16 @@ export class PmapSession {
     return request;
   }
 
+  /**
+   * The memory file that came with an answer. The caller closes it.
+   * @throws PmapError ENFILE where this process had no room for it
+   */
+  takeDescriptor(label: DescriptorLabel): number {
+    const fd = this.descriptors?.take(label);
+    if (fd === undefined) throw new PmapError(Errno.nfile, 'the memory file did not come with the answer');
+    return fd;
+  }
+
   /** Nobody waits for this wait any more. */
   cancelWait(request: bigint): void {
     if (this.asked.delete(request)) this.send({ case: 'cancelWait', value: { request } });
@@ -133,11 +148,13 @@ export class PmapSession {
   }
 
   private connect(): void {
-    const token = randomBytes(16);
+    const token = randomBytes(TOKEN_BYTES);
     const resumeToken = this.moving === undefined ? undefined : this.token;
     try {
       // It has the descriptor of a session that is resumed; this tells whether it is there yet.
-      handOver(this.o.userfaultSocket, token, this.o.userfault);
+      const socket = knock(this.o.userfaultSocket, token, this.o.userfault);
+      this.descriptors?.close();
+      this.descriptors = new DescriptorReceiver(socket);
     } catch (error) {
       this.again(String(error));
       return;
@@ -248,7 +265,10 @@ export class PmapSession {
       return;
     }
     const asked = this.asked.get(request);
-    if (asked === undefined) return;
+    if (asked === undefined) {
+      this.discard(event);
+      return;
+    }
     if (event.case === 'failed') {
       this.asked.delete(request);
       const { code, reason, errno } = event.value;
@@ -257,8 +277,18 @@ export class PmapSession {
     } else if (asked.answer(event)) this.asked.delete(request);
   }
 
+  // Nobody waits for this answer.
+  private discard(event: PmapAnswer): void {
+    let fd: number | undefined;
+    if (event.case === 'vmspaceCreated') fd = this.descriptors?.take(vmspaceLabel(event.value.vmspace));
+    else if (event.case === 'opened')
+      fd = this.descriptors?.take(dataspaceLabel(event.value.dataspace, event.value.readOnly));
+    if (fd !== undefined) close(fd);
+  }
+
   close(): void {
     this.closed = true;
+    this.descriptors?.close();
     clearTimeout(this.moving);
     clearTimeout(this.trying);
     this.stream?.end();

@@ -7,6 +7,7 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import type { FaultThreadData, FaultThreadOrder, FaultThreadReport } from './fault-thread.ts';
 import { CREDIT_STEP, FrameCredit } from './frame-credit.ts';
+import { MemoryFiles } from './memory-files.ts';
 import type { Pmap, Space, SpaceOptions } from './pmap-interface.ts';
 import type { PmapParts } from './pmap-parts.ts';
 import { type PmapAnswer, PmapSession } from './pmap-session.ts';
@@ -41,6 +42,7 @@ interface FramesAsked {
 class VkernelPmap implements Pmap, PmapParts {
   readonly session: PmapSession;
   readonly userfault = Userfault.create();
+  readonly files = new MemoryFiles();
   private readonly credit = new FrameCredit();
   private readonly thread: Worker;
   private readonly vmspaces = new Map<bigint, Vmspace>();
@@ -58,6 +60,7 @@ class VkernelPmap implements Pmap, PmapParts {
       onMoving: () => this.order({ type: 'moving' }),
       onLost: () => {
         this.credit.clear();
+        this.files.forget();
         this.lease.renew(0n);
         for (const vmspace of [...this.vmspaces.values()])
           vmspace.fatal('SIGKILL', 'the pmap manager of its node went away');

@@ -1,5 +1,4 @@
 // The shared mappings of one process: ranges of its memory under which a dataspace lies instead of its private file.
-import { closeSync, openSync } from 'node:fs';
 import { PAGE_BYTES, pageCountOf } from '@odonata/coherency/page.ts';
 import { AddressMap, type AddressRange } from '@odonata/userfault/address-map.ts';
 import { MapFlag, mmap, Prot } from '@odonata/userfault/libc.ts';
@@ -10,6 +9,11 @@ import type { PmapParts } from './pmap-parts.ts';
 import { Errno } from './wasi/errno.ts';
 
 const SHARED_FIXED = MapFlag.SHARED | MapFlag.FIXED | MapFlag.NORESERVE;
+/**
+ * Of what may only be read there is a descriptor for reading only, whose shared mappings userfaultfd does not watch. A private
+ * one shows the same pages. All of them are write-protected for userfaultfd, so a write faults before it makes a copy.
+ */
+const READ_ONLY_FIXED = MapFlag.PRIVATE | MapFlag.FIXED | MapFlag.NORESERVE;
 
 interface Mapped {
   readonly guestAddress: number;
@@ -118,12 +122,9 @@ export class SharedMappings {
   }
 
   private lay(address: bigint, { lengthBytes, dataspace, offsetBytes }: Mapped): void {
-    const fd = openSync(this.opened.get(dataspace).file, 'r+');
-    try {
-      mmap(address, lengthBytes, Prot.READ | Prot.WRITE, SHARED_FIXED, fd, offsetBytes);
-    } finally {
-      closeSync(fd);
-    }
+    const { file, readOnly } = this.opened.get(dataspace);
+    const flags = readOnly ? READ_ONLY_FIXED : SHARED_FIXED;
+    mmap(address, lengthBytes, Prot.READ | Prot.WRITE, flags, file.fd, offsetBytes);
     this.pmap.userfault.register(address, lengthBytes, Watch.MISSING | Watch.WRITE_PROTECT | Watch.MINOR);
   }
 

@@ -1,8 +1,9 @@
 // One vmspace on the vkernel's side: the linear memory of a process over its private memory file, with
 // shared dataspaces mapped into it.
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { addressOf, MapFlag, mmap, Prot, punchHole } from '@odonata/userfault/libc.ts';
+import { vmspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { Watch } from '@odonata/userfault/userfault.ts';
 import { SpaceCells } from './frame-credit.ts';
 import { fillForTheEnd } from './last-fill.ts';
@@ -29,6 +30,16 @@ const EMPTY_FIXED = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFla
 export function shownBytes(bytes: number): string {
   if (bytes >= 2 ** 20) return `${Number((bytes / 2 ** 20).toFixed(1))} MiB`;
   return bytes >= 1024 ? `${Number((bytes / 1024).toFixed(1))} KiB` : `${bytes} bytes`;
+}
+
+/** Where there are no addresses for it, what was opened for it is closed. */
+function memoryOr(close: () => void, size: { initial: number; maximum: number }): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ ...size, shared: true });
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 export class Vmspace implements Space, MappedPlace {
@@ -59,9 +70,9 @@ export class Vmspace implements Space, MappedPlace {
     });
     if (answer.case !== 'vmspaceCreated')
       throw new PmapError(Errno.inval, `vmspace_create was answered with ${answer.case}`);
-    const { vmspace, file } = answer.value;
+    const { vmspace } = answer.value;
     try {
-      return new Vmspace(pmap, options, vmspace, file);
+      return new Vmspace(pmap, options, vmspace, pmap.session.takeDescriptor(vmspaceLabel(vmspace)));
     } catch (error) {
       // No addresses, or no descriptor: the pmap manager need not keep it.
       pmap.session.send({ case: 'vmspaceDestroy', value: { vmspace } });
@@ -69,21 +80,18 @@ export class Vmspace implements Space, MappedPlace {
     }
   }
 
-  private constructor(pmap: PmapParts, options: SpaceOptions, id: bigint, file: string) {
+  /** @param fd of its private memory; from now on its own */
+  private constructor(pmap: PmapParts, options: SpaceOptions, id: bigint, fd: number) {
     const { initialPages, maximumPages } = options;
     this.pmap = pmap;
     this.o = options;
     this.id = id;
-    this.memory = new WebAssembly.Memory({
-      initial: initialPages,
-      maximum: maximumPages,
-      shared: true,
-    });
-    this.opened = new OpenedDataspaces(pmap.session, { pid: options.pid, vmspace: id });
+    this.fd = fd;
+    this.memory = memoryOr(() => closeSync(fd), { initial: initialPages, maximum: maximumPages });
+    this.opened = new OpenedDataspaces(pmap.session, pmap.files, { pid: options.pid, vmspace: id });
     this.mappings = new SharedMappings(pmap, this, this.opened);
     this.base = addressOf(new Uint8Array(this.memory.buffer));
     this.maximumBytes = maximumPages * WASM_PAGE_BYTES;
-    this.fd = openSync(file, 'r+');
     try {
       // A module without memory has nothing to lay over it.
       if (this.maximumBytes > 0) this.layOver();
@@ -192,6 +200,7 @@ export class Vmspace implements Space, MappedPlace {
     // Only now may the addresses be used for something else.
     if (this.maximumBytes > 0) mmap(this.base, this.maximumBytes, Prot.NONE, EMPTY_FIXED, -1, 0);
     closeSync(this.fd);
+    this.opened.close();
     this.pmap.order({ type: 'forget', vmspace: this.id });
     if (giveBack > 0n) this.pmap.session.send({ case: 'frames', value: { giveBack } });
     this.pmap.remove(this.id);
