@@ -40,6 +40,7 @@ needs() { # program package
 }
 needs nats-server nats-server
 needs setpriv util-linux
+needs bwrap bubblewrap
 needs ip iproute2
 needs git git
 needs jq jq

@@ -19,6 +19,7 @@ import type { AnyService, Handlers } from './service.ts';
 import { decoder, encoder, handlerOf, isRequestStream, isResponseStream, methodPath } from './service.ts';
 import { serverCredentials } from './tls.ts';
 import { UnixDoors } from './unix-doors.ts';
+import type { UidRange } from './vkernel-uids.ts';
 
 export { isListening } from './listening.ts';
 export { failStream } from './server-call.ts';
@@ -48,6 +49,8 @@ export interface RpcServerOptions {
   readonly meter?: CallMeter;
   /** Whom it serves as; this process' own identity unless told otherwise. */
   readonly folder?: TlsFolder | undefined;
+  /** Other uids of this machine that its unix sockets let in: of virtual kernels. */
+  readonly guests?: UidRange | undefined;
 }
 
 export function createRpcServer(options: RpcServerOptions): RpcServer {
@@ -56,7 +59,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const gate = new Gate(folder);
   const streams = new OpenStreams(gate, log);
   const refusals = new RefusalLog(log);
-  const doors = new UnixDoors(log);
+  const doors = new UnixDoors(log, options.guests);
   const server = new grpc.Server(SERVER_OPTIONS);
   widenStreamWindow(server);
   const services: AnyService[] = [];

@@ -1,5 +1,6 @@
 // Listens on unix sockets for a grpc-js server: a file of mode 0600 in a folder of mode 0700, and of each connection the
-// kernel's word on whose process it is (SO_PEERCRED): ours, or root's.
+// kernel's word on whose process it is (SO_PEERCRED): ours, or root's. Where virtual kernels have uids of their own, the
+// sockets that are meant for them let in these, too, and nobody else (vkernel-sockets.ts).
 import { chmodSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -10,13 +11,16 @@ import { Code, RpcError } from './error.ts';
 import { isListening } from './listening.ts';
 import type { Logger } from './log.ts';
 import { peerCredentials } from './peer-credentials.ts';
+import { isIn, type UidRange } from './vkernel-uids.ts';
 
 export class UnixDoors {
   readonly #log: Logger;
   readonly #doors = new Set<Server>();
+  readonly #guests: UidRange | undefined;
 
-  constructor(log: Logger) {
+  constructor(log: Logger, guests?: UidRange) {
     this.#log = log;
+    this.#guests = guests;
   }
 
   /** @param address `unix:/path` @throws RpcError ALREADY_EXISTS where somebody listens; ListenError */
@@ -35,7 +39,8 @@ export class UnixDoors {
       door.once('error', (error) => reject(new ListenError(address, 'listen', error)));
       door.listen(path, () => resolve());
     });
-    chmodSync(path, 0o600);
+    // Whoever gets there is asked for their uid.
+    chmodSync(path, this.#guests === undefined ? 0o600 : 0o666);
     this.#doors.add(door);
     return address;
   }
@@ -49,6 +54,7 @@ export class UnixDoors {
   #isOurs(socket: Socket, address: string): boolean {
     const { uid, pid } = peerCredentials(socket) ?? {};
     if (uid === process.getuid!() || uid === 0) return true;
+    if (uid !== undefined && this.#guests !== undefined && isIn(this.#guests, uid)) return true;
     this.#log.warn({ address, uid, pid }, 'refused a connection of another user');
     return false;
   }

@@ -38,6 +38,12 @@ export interface Knocked {
   readonly fd: number | undefined;
 }
 
+/** From `first` on, so many. */
+interface Guests {
+  readonly first: number;
+  readonly count: number;
+}
+
 interface Waiting {
   readonly socket: number;
   readonly pid: number;
@@ -50,17 +56,21 @@ interface Waiting {
 /** The receiving side: a unix socket at which connections wait until they are claimed by their token. */
 export class DescriptorDoor {
   private readonly path: string;
+  private readonly guests: Guests | undefined;
   private readonly server: Server;
   /** Oldest first. */
   private readonly waiting = new Set<Waiting>();
 
-  constructor(path: string) {
+  /** @param guests uids that are let in beside ours and root's, where virtual kernels have some of their own */
+  constructor(path: string, guests?: Guests) {
     this.path = path;
+    this.guests = guests;
     rmSync(path, { force: true });
     // Node only listens: whatever it would read itself, it would lose the descriptors of.
     this.server = createServer({ pauseOnConnect: true }, (socket) => this.admit(takeOver(socket)));
     this.server.listen(path);
-    chmodSync(path, 0o600);
+    // Whoever gets there is asked for their uid.
+    chmodSync(path, guests === undefined ? 0o600 : 0o666);
   }
 
   /** Whoever knocked with this token, or undefined. */
@@ -103,11 +113,21 @@ export class DescriptorDoor {
 
   private admit(socket: number | undefined): void {
     if (socket === undefined) return;
-    const pid = libc.peerPid(socket);
+    const { pid = 0, uid } = libc.peerOf(socket) ?? {};
+    if (uid === undefined || !this.admits(uid)) {
+      libc.close(socket);
+      return;
+    }
     this.waiting.add({ socket, pid, sinceMs: performance.now(), token: undefined, fd: undefined });
     const ofOne = [...this.waiting].filter((each) => each.pid === pid);
     if (ofOne.length > WAITING_OF_ONE) this.turnAway(ofOne[0]!);
     else if (this.waiting.size > WAITING_MAX) this.turnAway([...this.waiting][0]!);
+  }
+
+  private admits(uid: number): boolean {
+    if (uid === process.getuid!() || uid === 0) return true;
+    const { first = 0, count = 0 } = this.guests ?? {};
+    return uid >= first && uid < first + count;
   }
 
   private turnAway(waiting: Waiting): void {

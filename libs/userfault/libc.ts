@@ -203,10 +203,11 @@ export function setSendBuffer(fd: number, bytes: number): void {
   checked('setsockopt', c.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, new Uint32Array([bytes]), 4));
 }
 
-/** The process at the other end of a unix socket, as it connected; 0 where it is not known. */
-export function peerPid(fd: number): number {
+/** The process at the other end of a unix socket, as it connected; undefined where that is not known. */
+export function peerOf(fd: number): { pid: number; uid: number } | undefined {
   const value = Buffer.alloc(12);
-  return c.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, [12]) === 0 ? value.readInt32LE(0) : 0;
+  if (c.getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, [12]) !== 0) return undefined;
+  return { pid: value.readInt32LE(0), uid: value.readUInt32LE(4) };
 }
 
 /** Room for so many descriptors in a message; more the kernel closes. */
@@ -325,11 +326,12 @@ export function cloneMount(directory: number): number {
   return checked('open_tree', c.openTree(SYS_OPEN_TREE, directory, '', flags));
 }
 
-export const MountAttribute = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8 } as const;
+export const MountAttribute = { RDONLY: 1, NOSUID: 2, NODEV: 4, NOEXEC: 8, IDMAP: 0x10_0000 } as const;
 
-/** mount_setattr(2) on a mount that `cloneMount` made. */
-export function setMountAttributes(mount: number, attributes: number): void {
+/** mount_setattr(2) on a mount that `cloneMount` made. @param idMapping with IDMAP: a user namespace */
+export function setMountAttributes(mount: number, attributes: number, idMapping = 0): void {
   const value = new BigUint64Array(new ArrayBuffer(32));
   value[0] = BigInt(attributes);
+  value[3] = BigInt(idMapping);
   checked('mount_setattr', c.mountSetattr(SYS_MOUNT_SETATTR, mount, '', AT_EMPTY_PATH, value, 32));
 }

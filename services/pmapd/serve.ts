@@ -19,6 +19,7 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { createRpcServer, isListening } from '@odonata/rpc/server.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { makeVkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
+import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { adoptHandler } from './adopt.ts';
@@ -52,6 +53,7 @@ export async function serve(
   const config = fitFrames(configured, log);
   mkdirSync(config.socketDir, { recursive: true, mode: 0o700 });
   const sockets = makeVkernelSockets(config.socketDir);
+  const guests = vkernelUids(config.socketDir);
   const metrics = new Metrics('pmapd');
   const meter = metrics.callMeter();
   // Before all else: a node that waits for NATS is alive, and says why it is not ready.
@@ -83,7 +85,7 @@ export async function serve(
       .add(TransferService, { ...transferHandlers(node, gate), ...adoptHandler(node) })
       .complete();
     // Virtual kernels reach what is for them, and nothing else.
-    const inner = createRpcServer({ name: 'pmapd for virtual kernels', log, meter });
+    const inner = createRpcServer({ name: 'pmapd for virtual kernels', log, meter, guests });
     inner.add(PmapService, pmap).complete();
     const predecessor = new Predecessor({
       ...{ node, socketDir: config.socketDir, shards: config.shards, log },
@@ -116,7 +118,7 @@ export async function serve(
   clearFrozen(config.socketDir);
   await inner.listen(`unix:${sockets.pmap}`);
   // After the socket above: virtual kernels that move take the door for the sign that somebody answers there.
-  door = new DescriptorDoor(sockets.userfault);
+  door = new DescriptorDoor(sockets.userfault, guests);
   await server.listen(`unix:${join(config.socketDir, 'pmapd.sock')}`);
   // Where another one handed over, virtual kernels wait: it can wait longer than they.
   if (pausedAtMs === undefined) clearMemoryDir(config.memoryDir, log, node.files());

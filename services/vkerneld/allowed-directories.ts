@@ -58,13 +58,13 @@ export class AllowedDirectories {
     }
   }
 
-  /** Opens what a program asks for. @throws RpcError PERMISSION_DENIED, NOT_FOUND, INVALID_ARGUMENT, RESOURCE_EXHAUSTED */
-  open(dirs: readonly DirectoryGrant[]): OpenGrant[] {
+  /** Opens what a program asks for. @param idMapping of whoever gets them @throws RpcError PERMISSION_DENIED, NOT_FOUND, INVALID_ARGUMENT, RESOURCE_EXHAUSTED */
+  open(dirs: readonly DirectoryGrant[], idMapping?: number): OpenGrant[] {
     if (dirs.length > GRANTS_MAX)
       throw new RpcError(Code.InvalidArgument, `${GRANTS_MAX} directories are the most of one program`);
     const grants: OpenGrant[] = [];
     try {
-      for (const dir of dirs) grants.push(this.#open(dir));
+      for (const dir of dirs) grants.push(this.#open(dir, idMapping));
       return grants;
     } catch (error) {
       closeGrants(grants);
@@ -72,7 +72,7 @@ export class AllowedDirectories {
     }
   }
 
-  #open({ hostPath, guestPath, readOnly }: DirectoryGrant): OpenGrant {
+  #open({ hostPath, guestPath, readOnly }: DirectoryGrant, idMapping: number | undefined): OpenGrant {
     if (!hostPath.startsWith('/') || guestPath === '' || hostPath.includes('\0'))
       throw new RpcError(
         Code.InvalidArgument,
@@ -90,7 +90,7 @@ export class AllowedDirectories {
         close(directory);
         throw error;
       }
-      const { fd, kind } = confined(directory, readOnly);
+      const { fd, kind } = confined(directory, readOnly, idMapping);
       this.#tell(kind);
       return { fd, guestPath, readOnly };
     }

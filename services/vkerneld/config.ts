@@ -1,4 +1,5 @@
 import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts';
+import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { z } from 'zod';
 
 /** Flags and environment of vkerneld. */
@@ -22,6 +23,12 @@ export const vkerneldConfig = {
     .array(z.string().startsWith('/', 'use absolute paths'))
     .default([])
     .describe('directories of the host that programs may be given, with all below'),
+  allowUnconfined: z
+    .array(z.enum(LAYERS))
+    .default([])
+    .describe(
+      `walls that virtual kernels may do without where this machine lacks them: ${LAYERS.join(', ')}; SECURITY.md says what each is for`,
+    ),
   drainMs: z
     .number()
     .int()

@@ -4,6 +4,7 @@ import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { RpcServer } from '@odonata/rpc/server.ts';
 import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
+import type { UidRange } from '@odonata/rpc/vkernel-uids.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
@@ -11,10 +12,14 @@ import { close } from '@odonata/userfault/libc.ts';
 import type { ControlLine, VkernelChild } from './vkernel-child.ts';
 import type { Vkernels } from './vkernels.ts';
 
-/** The server that the virtual kernels attach to, for a socket of the node only. */
-export function controlServer(vkernels: Vkernels, door: DescriptorDoor, log: Logger): RpcServer {
+/** The server that the virtual kernels attach to, for a socket of the node only. `guests`: whom it lets in beside us. */
+export function controlServer(
+  vkernels: Vkernels,
+  door: DescriptorDoor,
+  { guests, log }: { guests: UidRange | undefined; log: Logger },
+): RpcServer {
   const gate = new WireGate('vkerneld', log);
-  return createRpcServer({ name: 'vkerneld control', log }).add(ControlService, {
+  return createRpcServer({ name: 'vkerneld control', log, guests }).add(ControlService, {
     attach: raw((call) => {
       let child: VkernelChild | undefined;
       let over = false;

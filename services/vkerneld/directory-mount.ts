@@ -27,12 +27,28 @@ export type MountKind = 'mount' | 'plain';
 /** No right to it, a seccomp profile, a file system that cannot be mounted so, locked mounts below. */
 const NOT_HERE: ReadonlySet<number> = new Set([Errno.EPERM, Errno.ENOSYS, Errno.EINVAL]);
 
+/** Where a file system cannot do it, the holder has the rights there that everybody has. */
+function mapIds(mount: number, idMapping: number): void {
+  try {
+    setMountAttributes(mount, MountAttribute.IDMAP, idMapping);
+  } catch (error) {
+    if (!(error instanceof SystemCallError) || !NOT_HERE.has(error.errno)) throw error;
+  }
+}
+
 /** Opens a directory beneath another one, in which no component of the path is a link. */
 export const openBeneath = (root: number, path: string): number =>
   openat2(root, path === '' ? '.' : path, OPEN_DIRECTORY, STRICT);
 
-/** A descriptor to pass on, in the place of this one, which is closed. */
-export function confined(directory: number, readOnly: boolean): { fd: number; kind: MountKind } {
+/**
+ * A descriptor to pass on, in the place of this one, which is closed.
+ * @param idMapping a user namespace: whose files are whose for the holder, who has another uid than we
+ */
+export function confined(
+  directory: number,
+  readOnly: boolean,
+  idMapping?: number,
+): { fd: number; kind: MountKind } {
   let mount: number;
   try {
     mount = cloneMount(directory);
@@ -44,7 +60,9 @@ export function confined(directory: number, readOnly: boolean): { fd: number; ki
   }
   try {
     const { RDONLY, NOSUID, NODEV } = MountAttribute;
-    setMountAttributes(mount, NOSUID | NODEV | (readOnly ? RDONLY : 0));
+    const attributes = NOSUID | NODEV | (readOnly ? RDONLY : 0);
+    if (idMapping !== undefined) mapIds(mount, idMapping);
+    setMountAttributes(mount, attributes);
     return { fd: openat2(mount, '.', OPEN_DIRECTORY, STRICT), kind: 'mount' };
   } finally {
     // The mount goes out of every namespace with this descriptor; the one that is passed on keeps it alive.

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { z } from 'zod';
+
+const AT_ONCE_CHARS = 64 * 1024;
 
 /** A virtual kernel that was started, and may outlive its supervisor. */
 const vkernelRecord = z.object({
@@ -12,6 +14,9 @@ const vkernelRecord = z.object({
   user: z.string().default('anyone'),
   index: z.number(),
   token: z.string(),
+  /** Its own, where we are root. */
+  uid: z.number().optional(),
+  /** Of its process, as this machine numbers it; 0: it is not there yet. */
   hostPid: z.number(),
   /** Of the host process, from /proc: tells it from another one that got its pid later. */
   startTicks: z.string(),
@@ -85,13 +90,18 @@ export class RecordFile {
   }
 
   async #write(): Promise<void> {
+    // All that changes in this turn is written once.
+    await Promise.resolve();
     while (this.#next !== undefined) {
       const text = JSON.stringify(this.#next);
       this.#next = undefined;
       const temporary = `${this.#path}.${process.pid}`;
       try {
-        await writeFile(temporary, text, { mode: 0o600 });
-        await rename(temporary, this.#path);
+        // What is told to a caller is in here by then, also where this process is killed next; a long one takes its time.
+        if (text.length <= AT_ONCE_CHARS) writeFileSync(temporary, text, { mode: 0o600 });
+        else await writeFile(temporary, text, { mode: 0o600 });
+        if (text.length <= AT_ONCE_CHARS) renameSync(temporary, this.#path);
+        else await rename(temporary, this.#path);
       } catch (error) {
         this.#log.error({ err: error }, 'cannot write the record: a new start will not know what runs');
       }

@@ -48,12 +48,15 @@ export async function* run(
   try {
     const { terminal: name } = program.spec;
     if (name !== '') place.terminals.expectNew(name);
-    dirs = place.directories.open(program.spec.dirs);
+    // What is refused is refused before anything starts for it.
+    closeGrants(place.directories.open(program.spec.dirs));
     const vkernel = await place.vkernels.demand(
       program.spec.vkernel || DEFAULT_VKERNEL,
       ownerOf(ctx),
       ctx.signal,
     );
+    const idMapping = program.spec.dirs.length > 0 ? await vkernel.idMapping() : undefined;
+    dirs = place.directories.open(program.spec.dirs, idMapping);
     ctx.signal.throwIfAborted();
     terminal = start(place, program, dirs, vkernel, ctx);
   } finally {

@@ -14,7 +14,9 @@ import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { makeVkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
+import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
+import { Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
 import { AllowedDirectories } from './allowed-directories.ts';
 import type { VkerneldConfig } from './config.ts';
 import { controlServer } from './control.ts';
@@ -46,6 +48,26 @@ async function askNodeIndex(socketDir: string, log: Logger): Promise<number> {
   }
 }
 
+/** The walls that this machine has; what it lacks is told. @throws UnconfinedError */
+function sandboxOf(
+  { socketDir, allowDir, allowUnconfined, logLevel }: VkerneldConfig,
+  { sockets, uid, log }: { sockets: string; uid: number | undefined; log: Logger },
+): Sandbox {
+  const sandbox = new Sandbox({
+    ...{ socketDir, sockets, uid },
+    allowDirs: allowDir,
+    allowUnconfined: new Set(allowUnconfined),
+    logs: logLevel === 'debug' || logLevel === 'trace',
+    onTrouble: (error) => log.warn({ err: error }, 'a virtual kernel is not bounded by a control group'),
+  });
+  for (const { name, mandatory, detail, fix } of sandbox.missing)
+    log.warn(
+      { layer: name, mandatory, detail, fix },
+      'virtual kernels are less confined: a layer is missing',
+    );
+  return sandbox;
+}
+
 /** Runs a supervisor. `vkernelProgram`: what to start as a virtual kernel, for tests. */
 export async function serveVkerneld(
   config: VkerneldConfig,
@@ -56,18 +78,28 @@ export async function serveVkerneld(
   await mkdir(socketDir, { recursive: true, mode: 0o700 });
   const sockets = makeVkernelSockets(socketDir);
   const nodeIndex = config.nodeIndex || (await askNodeIndex(socketDir, log));
+  const uids = vkernelUids(socketDir);
+  const sandbox = sandboxOf(config, { sockets: sockets.folder, uid: uids?.first, log });
   const file = new RecordFile(socketDir, log);
   const table = new ProcessTable({ nodeIndex, lastNumber: file.read().lastNumber });
-  const place = { node, nodeIndex, socketDir, logLevel, folder: ownFolder(), program: vkernelProgram };
-  const vkernels = new Vkernels({ place, table, file, log });
+  const place = {
+    node,
+    nodeIndex,
+    socketDir,
+    logLevel,
+    folder: ownFolder(),
+    sandbox,
+    program: vkernelProgram,
+  };
+  const vkernels = new Vkernels({ place, table, file, uids, log });
   const metrics = new Metrics('vkerneld');
   const meter = metrics.callMeter();
   vkerneldMetrics(metrics, table, vkernels);
   const events = new EventLog({ service: `${node}/vkerneld`, node, log });
   events.countIn(metrics);
   // Before the socket below: who attaches there has knocked here.
-  const door = new DescriptorDoor(sockets.directories);
-  const control = controlServer(vkernels, door, log);
+  const door = new DescriptorDoor(sockets.directories, uids);
+  const control = controlServer(vkernels, door, { guests: uids, log });
   await control.listen(`unix:${sockets.control}`);
   const terminals = new Terminals<Terminal>();
   const directories = new AllowedDirectories(config.allowDir, node, log);
@@ -100,6 +132,7 @@ export async function serveVkerneld(
         if (running > 0) log.warn({ running }, 'programs still run after the drain; ending them');
       }
       await vkernels.stop();
+      await sandbox.close();
       await file.settled();
       // What ended with the virtual kernels is on its way to the callers: let it arrive.
       await server.drain(500);

@@ -91,7 +91,7 @@ function start({ pid, program }: StartProcess): void {
   guests.set(pid, guest);
   link.send({ case: 'started', value: { pid } });
   link.send({ case: 'usage', value: { pid, residentPages: 3n, cpuMs: 5n } });
-  if (name === 'crash') process.kill(process.pid, 'SIGKILL');
+  if (name === 'crash') process.abort();
   if (name === 'size') {
     write(
       pid,

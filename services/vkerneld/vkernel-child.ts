@@ -1,5 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
-import { spawn } from 'node:child_process';
+import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Role } from '@odonata/proto/auth/v1/access';
@@ -13,6 +12,9 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
 import { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
+import type { CgroupBounds } from '@odonata/userfault/sandbox/cgroup.ts';
+import type { Confined, Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
+import { makeIdMapping } from './id-mapping.ts';
 import type { VkernelRecord } from './record.ts';
 import { newToken, startTicksOf } from './record.ts';
 import { directoryLabel } from './vkernel/directory-label.ts';
@@ -32,6 +34,7 @@ export interface VkernelPlace {
   readonly logLevel: string;
   /** Our identity; absent: nobody has one. */
   readonly folder?: TlsFolder | undefined;
+  readonly sandbox: Sandbox;
   /** For tests: the program; its own otherwise. */
   readonly program?: string;
 }
@@ -47,6 +50,28 @@ export const keyOf = ({ user, name }: { user: string; name: string }): string =>
 /** `default` of `alice/default` */
 export const nameOfKey = (key: string): string => key.slice(key.indexOf('/') + 1);
 
+/** In the environment of its process, where nothing else is: `vkctl down` knows it by this. */
+const MARK = 'ODONATA_VKERNEL_CONTROL';
+const ENTRY = (): string => bundled(fileURLToPath(new URL('vkernel/confined.ts', import.meta.url)));
+
+/** Node itself, its compiled code and its threads. */
+const BASE_BYTES = 2 ** 30;
+const BASE_THREADS = 64;
+/** Beside the memory that it may touch: its thread, its module compiled, its tables. */
+const PROCESS_BYTES = 256 * 2 ** 20;
+const PROCESS_THREADS = 4;
+
+/** What its control group holds it to: the quotas of its processes, and what they cost beside them. */
+export function boundsOf(processes: number, quotaBytes = 0): CgroupBounds {
+  return {
+    memoryBytes: BASE_BYTES + quotaBytes + processes * PROCESS_BYTES,
+    threads: BASE_THREADS + 256 * PROCESS_THREADS,
+  };
+}
+
+/** A word for its control group, that no other virtual kernel of the node has had. */
+export const groupOf = ({ index }: { index: number }): string => `vkernel-${index}`;
+
 /** From spawn to its hello: the start of Node and of its code, on a machine that does much else. */
 const ATTACH_MS = 30_000;
 /** A virtual kernel without supervisor ends itself after 30 s; one that does neither hangs. */
@@ -57,14 +82,14 @@ const ADOPTED_POLL_MS = 500;
 /**
  * One virtual kernel: an OS process and, while it is attached, its line.
  *
- *     spawned --hello--> attached <--hello, line breaks--> alone
- *         \_________________\_______________________________\____> dead
+ *     spawned --its process is there--> placed --hello--> attached <--hello, line breaks--> alone
+ *         \_________________________________\_________________\_______________________________\____> dead
  *
  * One that an earlier supervisor spawned is adopted: alone, until it attaches again or ends.
  */
 export class VkernelChild {
   readonly record: VkernelRecord;
-  readonly #log: Logger;
+  #log: Logger;
   readonly #ended: (reason: string) => void;
   #line: ControlLine | undefined;
   /** The way of descriptors, as long as there is a line. */
@@ -73,34 +98,45 @@ export class VkernelChild {
   #waiting = new Set<(error?: RpcError) => void>();
   #aloneTimer: NodeJS.Timeout | undefined;
   #stopping = false;
+  #idMapping: Promise<number | undefined> | undefined;
+  /** It said hello once: from then on it listens to SIGTERM. */
+  #greeted = false;
+  /** Its process is to end as soon as it is there. */
+  #doomed = false;
+  /** One of ours that has ended; one that was adopted tells nobody. */
+  #over = false;
 
   private constructor(record: VkernelRecord, log: Logger, ended: (reason: string) => void) {
     this.record = record;
-    this.#log = log.child({ vkernel: record.name, hostPid: record.hostPid });
+    this.#log = log.child({ vkernel: keyOf(record) });
+    if (record.hostPid !== 0) this.#log = this.#log.child({ hostPid: record.hostPid });
     this.#ended = ended;
   }
 
   static spawn(
     { name, user, groups }: VkernelOwner & { name: string },
-    index: number,
+    { index, uid }: { index: number; uid: number | undefined },
     place: VkernelPlace,
     log: Logger,
-    ended: (reason: string) => void,
+    { placed, ended }: { placed: () => void; ended: (reason: string) => void },
   ) {
     const token = newToken();
-    const program = place.program ?? bundled(fileURLToPath(new URL('vkernel/main.ts', import.meta.url)));
-    const child = spawn(process.execPath, [program], {
-      env: {
-        ...environment(keyOf({ user, name }), index, token, place),
+    const about = { name, user, index, uid, token };
+    const record = { ...about, hostPid: 0, startTicks: '', startedAtMs: Date.now() };
+    const vkernel = new VkernelChild(record, log, ended);
+    const confined = place.sandbox.start({
+      name: groupOf(record),
+      entry: ENTRY(),
+      program: place.program ?? bundled(fileURLToPath(new URL('vkernel/main.ts', import.meta.url))),
+      uid,
+      settings: {
+        ...settingsOf(keyOf({ user, name }), index, token, place),
         ...identityOf({ name, user, groups }, place),
       },
-      stdio: ['ignore', 2, 2],
+      mark: [MARK, `unix:${vkernelSockets(place.socketDir).control}`],
+      bounds: boundsOf(0),
     });
-    const hostPid = child.pid ?? 0;
-    const startTicks = startTicksOf(hostPid) ?? '';
-    const record = { name, user, index, token, hostPid, startTicks, startedAtMs: Date.now() };
-    const vkernel = new VkernelChild(record, log, ended);
-    vkernel.#follow(child);
+    void vkernel.#follow(confined, placed);
     vkernel.#awaitLine(ATTACH_MS, 'it did not attach');
     return vkernel;
   }
@@ -113,6 +149,7 @@ export class VkernelChild {
   ): VkernelChild | undefined {
     if (startTicksOf(record.hostPid) !== record.startTicks) return undefined;
     const vkernel = new VkernelChild(record, log, ended);
+    vkernel.#greeted = true;
     vkernel.#poll();
     vkernel.#awaitLine(ALONE_MS, 'it did not come back to its supervisor');
     return vkernel;
@@ -157,6 +194,13 @@ export class VkernelChild {
     this.#line.send(order);
   }
 
+  /** By which files of granted directories are its own; undefined: they are as they are. */
+  idMapping(): Promise<number | undefined> {
+    const { uid } = this.record;
+    this.#idMapping ??= uid === undefined ? Promise.resolve(undefined) : makeIdMapping(uid);
+    return this.#idMapping;
+  }
+
   /** Passes directories of a process on, before its start. @throws RpcError UNAVAILABLE */
   sendDirectories(pid: bigint, fds: readonly number[]): void {
     try {
@@ -179,6 +223,7 @@ export class VkernelChild {
     this.#dropDescriptors();
     this.#line = line;
     if (descriptors !== undefined) this.#descriptors = new DescriptorSender(descriptors);
+    this.#greeted = true;
     clearTimeout(this.#aloneTimer);
     this.#log.info('virtual kernel attached');
     for (const waiting of [...this.#waiting]) waiting();
@@ -197,7 +242,7 @@ export class VkernelChild {
     this.#stopping = true;
     clearTimeout(this.#aloneTimer);
     if (this.#line !== undefined) this.#line.send({ case: 'shutdown', value: {} });
-    else this.#signal('SIGTERM');
+    else this.#signal(this.#greeted ? 'SIGTERM' : 'SIGKILL');
     const endMs = performance.now() + STOP_MS;
     while (this.#alive()) {
       if (performance.now() > endMs) this.#signal('SIGKILL');
@@ -211,9 +256,25 @@ export class VkernelChild {
     this.#descriptors = undefined;
   }
 
-  #follow(child: ChildProcess): void {
-    child.once('error', (error) => this.#die(error.message));
-    child.once('exit', (code, signal) => this.#die(signal ?? `exit code ${code}`));
+  async #follow({ hostPid, ended }: Confined, placed: () => void): Promise<void> {
+    void ended.then((how) => {
+      this.#over = true;
+      // What watched over it is gone: then so is it.
+      this.#signal('SIGKILL');
+      this.#die(how);
+    });
+    try {
+      const { record } = this;
+      record.hostPid = await hostPid;
+      record.startTicks = startTicksOf(record.hostPid) ?? '';
+      this.#log = this.#log.child({ hostPid: record.hostPid });
+      this.#log.info('virtual kernel started');
+      if (this.#doomed) this.#signal('SIGKILL');
+      else placed();
+    } catch (error) {
+      // Its end is told beside this.
+      this.#log.error({ err: error }, 'the virtual kernel did not start');
+    }
   }
 
   /** One that is not our child tells nobody when it ends. */
@@ -226,6 +287,7 @@ export class VkernelChild {
   }
 
   #alive(): boolean {
+    if (this.record.hostPid === 0) return !this.#over;
     return startTicksOf(this.record.hostPid) === this.record.startTicks;
   }
 
@@ -239,7 +301,8 @@ export class VkernelChild {
 
   /** Only to the process that we mean. */
   #signal(signal: 'SIGTERM' | 'SIGKILL'): void {
-    if (!this.#alive()) return;
+    this.#doomed = true;
+    if (this.record.hostPid === 0 || !this.#alive()) return;
     try {
       process.kill(this.record.hostPid, signal);
     } catch (error) {
@@ -254,6 +317,7 @@ export class VkernelChild {
       ? `virtual kernel ${this.name} was shut down`
       : `virtual kernel ${this.name} died (${how})`;
     this.#dead = new RpcError(Code.Unavailable, reason);
+    void this.#idMapping?.then((fd) => fd !== undefined && closeSync(fd));
     if (this.#stopping) this.#log.info({ how }, 'virtual kernel ended');
     else this.#log.error({ how }, 'virtual kernel died');
     this.#line?.end(this.#dead);
@@ -265,12 +329,15 @@ export class VkernelChild {
 }
 
 /** All that it gets to know of us. */
-function environment(key: string, index: number, token: string, place: VkernelPlace): NodeJS.ProcessEnv {
+function settingsOf(
+  key: string,
+  index: number,
+  token: string,
+  place: VkernelPlace,
+): Readonly<Record<string, string>> {
   const { node, nodeIndex, socketDir, logLevel } = place;
   const { control, pmap, userfault } = vkernelSockets(socketDir);
   return {
-    PATH: process.env.PATH,
-    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
     ODONATA_VKERNEL_NAME: key,
     ODONATA_VKERNEL_TOKEN: token,
     ODONATA_VKERNEL_CONTROL: `unix:${control}`,
@@ -287,7 +354,7 @@ function environment(key: string, index: number, token: string, place: VkernelPl
 function identityOf(
   { name, user, groups }: VkernelOwner & { name: string },
   { node, socketDir, folder }: VkernelPlace,
-): NodeJS.ProcessEnv {
+): Readonly<Record<string, string>> {
   if (folder === undefined) return {};
   const { identity } = folder;
   const { cluster } = identity.caller;

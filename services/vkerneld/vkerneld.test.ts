@@ -34,6 +34,7 @@ async function startVkerneld(): Promise<void> {
     },
     ...{
       allowDir: [join(folder, 'allowed')],
+      allowUnconfined: [],
       logLevel: 'silent' as const,
       drainMs: 0,
       metricsListen: '',
@@ -298,7 +299,7 @@ describe('bad luck', () => {
     const pid = await waiting.started();
     await neighbour.started();
     const crash = new Caller('crash');
-    const reason = 'virtual kernel default died (SIGKILL)';
+    const reason = 'virtual kernel default died (SIGSEGV)';
     expect(await crash.ended).toMatchObject({ code: 137, signal: 'SIGKILL', reason });
     expect(await waiting.ended).toMatchObject({ reason });
     expect((await process(pid))?.exit?.reason).toBe(reason);
@@ -318,7 +319,14 @@ describe('bad luck', () => {
         socketDir: join(folder, 's'),
         syslink: '127.0.0.1:1',
       },
-      ...{ allowDir: [], logLevel: 'silent' as const, drainMs: 0, metricsListen: '', tlsDir: '' },
+      ...{
+        allowDir: [],
+        allowUnconfined: [],
+        logLevel: 'silent' as const,
+        drainMs: 0,
+        metricsListen: '',
+        tlsDir: '',
+      },
     };
     vkerneld = await serveVkerneld(config, silentLog(), '/nonexistent.ts');
     client = createClient(VkernelService, vkerneld.address);

@@ -3,14 +3,14 @@ import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
+import { type UidRange, VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import type { ExitInit, Process, ProcessTable } from './process-table.ts';
 import type { RecordFile } from './record.ts';
 import type { ControlLine, Order, VkernelOwner, VkernelPlace } from './vkernel-child.ts';
-import { keyOf, nameOfKey, VkernelChild } from './vkernel-child.ts';
+import { groupOf, keyOf, nameOfKey, VkernelChild } from './vkernel-child.ts';
 
 export const DEFAULT_VKERNEL = 'default';
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
-const VKERNELS_LIMIT = 64;
 const DRAIN_POLL_MS = 50;
 
 /** The virtual kernels of this node: made on demand, one a name; made again on the next demand after a crash. */
@@ -19,17 +19,26 @@ export class Vkernels {
   readonly #table: ProcessTable;
   readonly #file: RecordFile;
   readonly #log: Logger;
+  readonly #uids: UidRange | undefined;
   readonly #children = new Map<string, VkernelChild>();
   #lastIndex: number;
   #stopping = false;
   #draining = false;
 
   /** Adopts what an earlier supervisor left running. */
-  constructor(options: { place: VkernelPlace; table: ProcessTable; file: RecordFile; log: Logger }) {
+  constructor(options: {
+    place: VkernelPlace;
+    table: ProcessTable;
+    file: RecordFile;
+    /** Where we are root: what they run as. */
+    uids: UidRange | undefined;
+    log: Logger;
+  }) {
     this.#place = options.place;
     this.#table = options.table;
     this.#file = options.file;
     this.#log = options.log;
+    this.#uids = options.uids;
     const record = this.#file.read();
     this.#lastIndex = record.lastVkernel;
     for (const process of record.processes) this.#table.adopt(process);
@@ -37,6 +46,7 @@ export class Vkernels {
       const child = VkernelChild.adopt(left, this.#log, (reason) => this.#ended(keyOf(left), reason));
       if (child !== undefined) this.#children.set(child.key, child);
     }
+    this.#place.sandbox.clear(new Set(this.list().map(({ record }) => groupOf(record))));
     for (const process of this.#table.running()) {
       if (!this.#children.has(process.vkernel)) this.#table.exited(process.pid, died(process, 'ended'));
     }
@@ -179,13 +189,23 @@ export class Vkernels {
       );
     }
     this.#lastIndex += 1;
-    const child: VkernelChild = VkernelChild.spawn(who, this.#lastIndex, this.#place, this.#log, (reason) => {
-      this.#ended(key, reason);
+    const what = { index: this.#lastIndex, uid: this.#freeUid() };
+    const child: VkernelChild = VkernelChild.spawn(who, what, this.#place, this.#log, {
+      placed: () => this.#save(),
+      ended: (reason) => this.#ended(key, reason),
     });
     this.#children.set(key, child);
-    this.#log.info({ vkernel: key, hostPid: child.record.hostPid }, 'virtual kernel started');
     this.#save();
     return child;
+  }
+
+  /** One that no other virtual kernel has. Each is over with all its processes before it is another one's. */
+  #freeUid(): number | undefined {
+    if (this.#uids === undefined) return undefined;
+    const taken = new Set(this.list().map(({ record }) => record.uid));
+    let uid = this.#uids.first;
+    while (taken.has(uid)) uid += 1;
+    return uid;
   }
 
   #resume(process: Process): void {
@@ -193,6 +213,8 @@ export class Vkernels {
   }
 
   #ended(key: string, reason: string): void {
+    const child = this.#children.get(key);
+    if (child !== undefined) this.#place.sandbox.ended(groupOf(child.record));
     this.#children.delete(key);
     for (const { pid } of this.#table.running(key)) {
       this.#table.exited(pid, { code: 137, signal: 'SIGKILL', reason, stack: '' });

@@ -36,14 +36,15 @@ export function supervisorOf<R extends RunningRecord>(
   return marked && { identity: marked.identity };
 }
 
-/** Processes of this user but ourselves, with their environment. */
-export function* ownProcesses(): Generator<{ pid: number; environ: string[] }> {
-  const uid = process.getuid!();
+const isOwn = (uid: number): boolean => uid === process.getuid!();
+
+/** Processes of this user (or of whoever is meant) but ourselves, with their environment. */
+export function* ownProcesses(isMeant = isOwn): Generator<{ pid: number; environ: string[] }> {
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
-    if (statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid === uid)
-      yield { pid, environ: environOf(pid) };
+    const uid = statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
+    if (uid !== undefined && isMeant(uid)) yield { pid, environ: environOf(pid) };
   }
 }
 

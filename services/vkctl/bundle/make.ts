@@ -38,6 +38,7 @@ const GROUPS: readonly Readonly<Record<string, string>>[] = [
     pmapd: 'pmapd/main.ts',
     vkerneld: 'vkerneld/main.ts',
     vkernel: 'vkerneld/vkernel/main.ts',
+    confined: 'vkerneld/vkernel/confined.ts',
   },
   { 'janitor-main': 'vkctl/supervisor/janitor-main.ts' },
   { 'fault-thread': 'vkerneld/vkernel/fault-thread.ts' },

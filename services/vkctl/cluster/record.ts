@@ -3,6 +3,7 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { readRecordAs, runningSchema } from '@odonata/client/local/record.ts';
 import { LOG_LEVELS } from '@odonata/rpc/log.ts';
+import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { z } from 'zod';
 import { identitySchema } from './identity.ts';
 
@@ -52,6 +53,8 @@ export const planSchema = z.object({
   allowDirs: z.array(z.string()),
   /** Frames of each node in bytes; absent: pmapd's own default. */
   framesBytes: z.number().optional(),
+  /** Layers of confinement that virtual kernels may do without. */
+  allowUnconfined: z.array(z.enum(LAYERS)).optional(),
   leaseMs: z.number().optional(),
   userDataspaces: z.number().optional(),
   /** What the backing store may hold, in bytes; absent: as it was when it was made. */

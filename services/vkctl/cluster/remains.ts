@@ -3,10 +3,12 @@
 import { existsSync, lstatSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isVkernelUid } from '@odonata/rpc/vkernel-uids.ts';
+import { removeCgroups } from '@odonata/userfault/sandbox/cgroup.ts';
 import { Failure } from '../failure.ts';
 import { type Identity, identify, isAlive, signalIdentity } from './identity.ts';
 import { besideStore, holdsPages } from './kept-store.ts';
-import type { ClusterPaths } from './paths.ts';
+import { type ClusterPaths, MAX_NODES, nodeName } from './paths.ts';
 import { letsIn } from './people.ts';
 import { ownProcesses } from './supervisors.ts';
 
@@ -19,11 +21,17 @@ export const MARK = 'ODONATA_RUNTIME_DIR';
  */
 export function clusterProcesses(paths: Pick<ClusterPaths, 'runtimeDir'>): Identity[] {
   const found: Identity[] = [];
-  for (const { pid, environ } of ownProcesses()) {
+  for (const { pid, environ } of ownProcesses(isOurs)) {
     const identity = environ.some((variable) => belongs(variable, paths.runtimeDir)) && identify(pid);
     if (identity && isAlive(identity)) found.push(identity);
   }
   return found;
+}
+
+/** Virtual kernels of root have uids of their own. */
+function isOurs(uid: number): boolean {
+  const own = process.getuid!();
+  return uid === own || (own === 0 && isVkernelUid(uid));
 }
 
 function belongs(variable: string, runtimeDir: string): boolean {
@@ -93,5 +101,6 @@ export async function clearRemains(
   { graceMs = 4000, keepStore = false } = {},
 ): Promise<boolean> {
   const ended = await endProcesses(paths, graceMs);
+  for (let node = 1; node <= MAX_NODES; node++) removeCgroups(join(paths.runtimeDir, nodeName(node)));
   return removeFolders(paths, keepStore) || ended > 0;
 }

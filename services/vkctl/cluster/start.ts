@@ -8,6 +8,7 @@ import type { Cluster } from '@odonata/client/cluster.ts';
 import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { bundled, currentBundle } from '@odonata/rpc/bundle.ts';
 import type { LogLevel } from '@odonata/rpc/log.ts';
+import type { LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import { attachTo } from '../connection.ts';
 import { EXIT, explain, Failure, reasonOf } from '../failure.ts';
 import { certified, nodeFolders } from '../supervisor/service-spec.ts';
@@ -48,6 +49,8 @@ export interface StartOptions {
   storeBytes?: number;
   /** Without the store that an earlier life of the cluster left. */
   fresh?: boolean;
+  /** Layers of confinement that virtual kernels may do without. */
+  allowUnconfined?: LayerName[];
   leaseMs?: number;
   /** That one user may own. */
   userDataspaces?: number;
@@ -200,6 +203,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     },
     allowDirs: (options.allowDirs ?? []).map(allowedDir),
     framesBytes: promisedMemory(options, paths),
+    allowUnconfined: options.allowUnconfined,
     leaseMs: options.leaseMs,
     userDataspaces: options.userDataspaces,
     storeBytes: chooseStoreBytes(paths, options.storeBytes),

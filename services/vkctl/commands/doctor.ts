@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import { styleText } from 'node:util';
+import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import type { Command } from 'commander';
-import { clusterPaths } from '../cluster/paths.ts';
+import { type ClusterPaths, clusterPaths, nodeName } from '../cluster/paths.ts';
 import { DEFAULT_PORT } from '../cluster/start.ts';
 import type { Check } from '../doctor/check.ts';
 import { checkKernel, checkMemorySpace, checkNats, checkNode, checkSetpriv } from '../doctor/machine.ts';
@@ -38,6 +40,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
     checkNode(),
     checkKernel(),
     ...(await userfaultChecks()),
+    ...(await confinementChecks(paths)),
     checkMemorySpace(paths.lockFile),
     checkNats(),
     checkSetpriv(),
@@ -63,6 +66,21 @@ async function userfaultChecks(): Promise<Check[]> {
     return probeUserfault();
   } catch (error) {
     return [{ name, ok: false, detail: `cannot be tried: ${(error as Error).message}`, fix: 'make setup' }];
+  }
+}
+
+/** What keeps a virtual kernel from its machine. What is not needed here is no failure. */
+async function confinementChecks({ runtimeDir }: ClusterPaths): Promise<Check[]> {
+  try {
+    const { lookAtHost } = await import('@odonata/userfault/sandbox/layers.ts');
+    const uids = vkernelUids(join(runtimeDir, nodeName(1)));
+    return lookAtHost(uids?.first).layers.map(({ name, ok, mandatory, detail, fix }) => {
+      if (ok || mandatory) return { name, ok, detail, ...(fix && { fix }) };
+      return { name, ok: true, detail: `none, optional: ${detail}` };
+    });
+  } catch (error) {
+    const detail = `cannot be tried: ${(error as Error).message}`;
+    return [{ name: 'confinement', ok: false, detail, fix: 'make setup' }];
   }
 }
 

@@ -1,5 +1,6 @@
 import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
-import { type Command, Option } from 'commander';
+import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
 import { DEFAULT_PORT, type StartProgress, startCluster } from '../cluster/start.ts';
 import { elsewhere } from '../connection.ts';
@@ -28,6 +29,7 @@ interface UpOptions extends ClusterOption {
   leaseMs?: number;
   userDataspaces?: number;
   insecure?: boolean;
+  allowUnconfined?: LayerName[];
   logLevel: LogLevel;
   timeout: number;
   json?: boolean;
@@ -71,6 +73,12 @@ export function addUp(program: Command): void {
       '--insecure',
       'without identities: whoever reaches a port on 127.0.0.1, any user of this machine, may do everything',
     )
+    .addOption(
+      new Option(
+        '--allow-unconfined <layers>',
+        `start virtual kernels also where this machine lacks these walls (${LAYERS.join(', ')}); see "vkctl doctor"`,
+      ).argParser(layersOf),
+    )
     .option(
       '--lease-ms <ms>',
       "lease of a node's permissions, 3000 unless given: who is silent for longer is dead, and others wait that long for it",
@@ -93,8 +101,20 @@ export function addUp(program: Command): void {
     ['vkctl up --directories 3', 'a directory that fails over'],
     ['vkctl up --routers 2', 'commands that go on without one of the routers'],
     ['vkctl up --store 4G', 'room for larger durable dataspaces; one that is there grows'],
+    [
+      'vkctl up --allow-unconfined namespaces',
+      'in a container without user namespaces: by Landlock instead, where the kernel has it',
+    ],
     ['vkctl up -c second -p 0', 'a second cluster beside the first, on any port'],
   ]);
+}
+
+function layersOf(text: string): LayerName[] {
+  return text.split(',').map((word) => {
+    const layer = LAYERS.find((name) => name === word);
+    if (layer === undefined) throw new InvalidArgumentError(`"${word}" is none of ${LAYERS.join(', ')}.`);
+    return layer;
+  });
 }
 
 async function up(options: UpOptions): Promise<void> {
@@ -117,6 +137,7 @@ async function up(options: UpOptions): Promise<void> {
     leaseMs: options.leaseMs,
     userDataspaces: options.userDataspaces,
     insecure: options.insecure,
+    allowUnconfined: options.allowUnconfined,
     logLevel: options.logLevel,
     timeoutMs: options.timeout * 1000,
     signal: abort.signal,

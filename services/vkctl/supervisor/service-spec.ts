@@ -158,7 +158,10 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
         name,
       ),
     );
-    const allow = plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]);
+    const allow = [
+      ...plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]),
+      ...(plan.allowUnconfined ?? []).flatMap((layer) => ['--allow-unconfined', layer]),
+    ];
     specs.push(
       service('vkerneld', ports.vkerneld[position]!, [...node, '--syslink', syslink, ...allow], name),
     );

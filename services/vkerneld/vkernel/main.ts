@@ -32,6 +32,9 @@ function withDefaultSlices<T>(create: () => T): T {
   }
 }
 
+/** As SIGTERM does; no process may send signals here. */
+const stop = (): boolean => process.emit('SIGTERM', 'SIGTERM');
+
 useShortSlices();
 useToken(config.identity);
 runService({
@@ -60,13 +63,13 @@ runService({
       log,
       pids: () => kernel.pids(),
       onMessage: (message) => {
-        if (message.event.case === 'shutdown') process.kill(process.pid, 'SIGTERM');
+        if (message.event.case === 'shutdown') stop();
         else kernel.handle(message);
       },
       onReattached: () => kernel.onReattached(),
       onAbandoned: (reason) => {
         log.warn({ reason }, 'ends, abandoned');
-        process.kill(process.pid, 'SIGTERM');
+        stop();
       },
     });
     return async () => {

@@ -1,0 +1,222 @@
+// A control group for each virtual kernel, cgroups(7): bounds on its memory, its threads and its share of the processors, also
+// where it is hostile. Version 2 where that has the controllers and is ours to divide, else version 1.
+//
+//   v1  /sys/fs/cgroup/<controller>/<ours>/odonata-<node>/<virtual kernel>    a tree for each controller
+//   v2  /sys/fs/cgroup/<ours>/odonata-<node>/<virtual kernel>
+import { createHash } from 'node:crypto';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const CONTROLLERS = ['memory', 'pids', 'cpu'] as const;
+type Controller = (typeof CONTROLLERS)[number];
+
+/** Where groups can be made. */
+export interface CgroupHome {
+  readonly version: 1 | 2;
+  readonly detail: string;
+  /** The folder by controller; of version 2 all are one. */
+  readonly folders: ReadonlyMap<Controller, string>;
+}
+
+export interface CgroupBounds {
+  readonly memoryBytes: number;
+  readonly threads: number;
+}
+
+export type FoundHome = { readonly home: CgroupHome } | { readonly reason: string; readonly fix: string };
+
+const DELEGATE =
+  'as root, or in a unit with Delegate=yes: systemd-run --user --scope -p Delegate=yes vkctl up; without it a virtual kernel is bounded by its quotas only';
+
+/** @param root for tests */
+export function findCgroupHome(root = '/sys/fs/cgroup', own = readOr('/proc/self/cgroup')): FoundHome {
+  const lines = own.split('\n').map((line) => line.split(':'));
+  const pathOf = (wanted: string): string =>
+    lines.find(([, names = '']) => names.split(',').includes(wanted))?.[2] ?? '/';
+  const unified = join(root, lines.find(([number]) => number === '0')?.[2] ?? '/');
+  const has = readOr(join(unified, 'cgroup.controllers')).trim().split(/\s+/);
+  if (CONTROLLERS.every((controller) => has.includes(controller))) return homeOfV2(unified);
+  const folders = new Map<Controller, string>();
+  for (const controller of CONTROLLERS) {
+    const folder = [join(root, controller, pathOf(controller)), join(root, controller)].find((each) =>
+      existsSync(join(each, 'cgroup.procs')),
+    );
+    if (folder !== undefined && isWritable(folder)) folders.set(controller, folder);
+  }
+  if (folders.size === 0)
+    return { reason: `no control group of ours to divide below ${root}`, fix: DELEGATE };
+  const named = [...folders.keys()].join(', ');
+  return { home: { version: 1, detail: `version 1: ${named}`, folders } };
+}
+
+function homeOfV2(folder: string): FoundHome {
+  if (!isWritable(folder)) return { reason: `${folder} is not delegated to us`, fix: DELEGATE };
+  try {
+    writeFileSync(join(folder, 'cgroup.subtree_control'), CONTROLLERS.map((each) => `+${each}`).join(' '));
+  } catch (error) {
+    // A group that has processes of its own cannot give its controllers on, unless it is the root.
+    const { code } = error as NodeJS.ErrnoException;
+    return { reason: `${folder} cannot be divided (${code}): processes are in it`, fix: DELEGATE };
+  }
+  return {
+    home: {
+      version: 2,
+      detail: 'version 2: memory, pids, cpu',
+      folders: new Map(CONTROLLERS.map((each) => [each, folder])),
+    },
+  };
+}
+
+/** The groups of a node's virtual kernels. */
+export class NodeCgroups {
+  readonly #home: CgroupHome;
+  readonly #name: string;
+
+  /** @param socketDir names the node on this machine */
+  constructor(home: CgroupHome, socketDir: string) {
+    this.#home = home;
+    this.#name = nameOf(socketDir);
+    // Whoever clears up after us may stand in another control group, and find other ones by itself.
+    writeFileSync(join(socketDir, LIST), JSON.stringify(this.#parents()), { mode: 0o600 });
+  }
+
+  /** Makes one and puts a process in, which must not have begun to make others. @throws Error of the system */
+  enter(vkernel: string, pid: number, bounds: CgroupBounds): void {
+    this.#make();
+    for (const folder of this.#foldersOf(vkernel)) {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'cgroup.procs'), String(pid));
+    }
+    this.bound(vkernel, bounds);
+  }
+
+  /** Changes its bounds. What it has more of already it keeps. */
+  bound(vkernel: string, { memoryBytes, threads }: CgroupBounds): void {
+    const { version } = this.#home;
+    this.#set('memory', vkernel, version === 2 ? 'memory.max' : 'memory.limit_in_bytes', memoryBytes);
+    this.#set('pids', vkernel, 'pids.max', threads);
+    // Each the same weight, however many threads it has.
+    this.#set('cpu', vkernel, version === 2 ? 'cpu.weight' : 'cpu.shares', version === 2 ? 100 : 1024);
+  }
+
+  /** The virtual kernel has ended. */
+  remove(vkernel: string): void {
+    for (const folder of this.#foldersOf(vkernel)) removeFolder(folder);
+  }
+
+  /** Removes those of virtual kernels that ended while nobody looked. */
+  clear(kept: ReadonlySet<string>): void {
+    for (const parent of this.#parents())
+      for (const vkernel of foldersIn(parent)) if (!kept.has(vkernel)) removeFolder(join(parent, vkernel));
+  }
+
+  /** All of its virtual kernels have ended. */
+  async close(): Promise<void> {
+    // The last threads of what was killed leave a moment after it is gone.
+    for (let turn = 0; turn < LEAVE_TURNS && this.#parents().some((parent) => existsSync(parent)); turn++) {
+      if (turn > 0) await delay(LEAVE_MS);
+      this.clear(new Set());
+      for (const parent of this.#parents()) removeFolder(parent);
+    }
+  }
+
+  #make(): void {
+    for (const parent of this.#parents()) mkdirSync(parent, { recursive: true });
+    if (this.#home.version === 1) return;
+    const [parent] = this.#parents();
+    writeFileSync(join(parent!, 'cgroup.subtree_control'), CONTROLLERS.map((each) => `+${each}`).join(' '));
+  }
+
+  #set(controller: Controller, vkernel: string, file: string, value: number): void {
+    const folder = this.#home.folders.get(controller);
+    if (folder === undefined) return;
+    try {
+      writeFileSync(join(folder, this.#name, vkernel, file), String(value));
+    } catch (error) {
+      // EBUSY: it uses more than that just now; EINVAL, ENOENT: a kernel without this bound.
+      if (!MAY_FAIL.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+
+  #parents(): string[] {
+    return [...new Set(this.#home.folders.values())].map((folder) => join(folder, this.#name));
+  }
+
+  #foldersOf(vkernel: string): string[] {
+    return this.#parents().map((parent) => join(parent, vkernel));
+  }
+}
+
+const LEAVE_TURNS = 25;
+const LEAVE_MS = 20;
+const MAY_FAIL = new Set(['EBUSY', 'EINVAL', 'ENOENT']);
+
+/** Removes the groups of a node that has ended, whoever made them. */
+export function removeCgroups(socketDir: string): void {
+  for (const parent of listed(socketDir)) {
+    // A word in a file that names something else is no reason to remove that.
+    if (basename(parent) !== nameOf(socketDir)) continue;
+    for (const vkernel of foldersIn(parent)) removeFolder(join(parent, vkernel));
+    removeFolder(parent);
+  }
+}
+
+/** In the folder of the node's sockets; where that was deleted, as we would make them. */
+function listed(socketDir: string): string[] {
+  try {
+    return (JSON.parse(readFileSync(join(socketDir, LIST), 'utf8')) as string[]).map(String);
+  } catch {
+    const found = findCgroupHome();
+    const folders = 'home' in found ? [...found.home.folders.values()] : [];
+    return folders.map((folder) => join(folder, nameOf(socketDir)));
+  }
+}
+
+const LIST = 'cgroups';
+
+const nameOf = (socketDir: string): string =>
+  `odonata-${createHash('sha256').update(resolve(socketDir)).digest('hex').slice(0, 12)}`;
+
+function foldersIn(parent: string): string[] {
+  try {
+    return readdirSync(parent, { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? [entry.name] : [],
+    );
+  } catch {
+    return [];
+  }
+}
+
+/** EBUSY: a process is in it still; whoever looks next removes it. */
+function removeFolder(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {}
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function readOr(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,257 @@
+// Starts virtual kernels behind the walls that this machine has. What a virtual kernel gets: a view of the runtime and of its
+// code, one folder with the sockets that are meant for it, and its settings in a descriptor. No path of anybody's data, and no
+// environment but a mark by which `vkctl down` finds it.
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { closeSync, readdirSync } from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { bubblewrap, toolsWithin } from './bubblewrap.ts';
+import { type CgroupBounds, NodeCgroups } from './cgroup.ts';
+import { closeOnExec } from './inherited.ts';
+import { landlockRules, startLandlocked } from './landlock.ts';
+import { landlockAbi } from './landlock-abi.ts';
+import type { LayerName } from './layer-names.ts';
+import { type Host, type Layer, lookAtHost } from './layers.ts';
+import { memoryFile } from './memory-file.ts';
+import { runtimeView } from './runtime-view.ts';
+import type { Settings } from './settings.ts';
+
+const CACHE = '/cache';
+/** Of the start of bubblewrap up to its first word. */
+const PLACED_MS = 20_000;
+
+export interface SandboxOptions {
+  /** Names the node on this machine. */
+  readonly socketDir: string;
+  /** The folder of the sockets that virtual kernels use. */
+  readonly sockets: string;
+  /** Below these, programs may be granted directories. They come as descriptors; Landlock wants to know them all the same. */
+  readonly allowDirs: readonly string[];
+  /** A uid of theirs, where we are root. */
+  readonly uid: number | undefined;
+  /** Layers that may be missing. */
+  readonly allowUnconfined: ReadonlySet<LayerName>;
+  /** Tells the audit log what is refused. */
+  readonly logs: boolean;
+  /** It starts all the same, without its control group. */
+  readonly onTrouble: (error: unknown) => void;
+}
+
+export interface StartOptions {
+  /** Names it among those of the node, for its control group. */
+  readonly name: string;
+  /** What sets the walls up from within, then runs the program. */
+  readonly entry: string;
+  readonly program: string;
+  /** Its own, where we are root. */
+  readonly uid: number | undefined;
+  /** What it gets to know. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** In its environment: finds it again, and is no secret. */
+  readonly mark: readonly [string, string];
+  readonly bounds: CgroupBounds;
+}
+
+/** A process that was started. */
+export interface Confined {
+  /** The process of the virtual kernel itself, as this machine numbers it. Rejects where it did not come that far. */
+  readonly hostPid: Promise<number>;
+  /** How it ended: `SIGKILL`, `exit code 3`. */
+  readonly ended: Promise<string>;
+}
+
+/** Why no virtual kernel can start here, in a line for each layer that is missing. */
+export class UnconfinedError extends Error {
+  constructor(missing: readonly Layer[]) {
+    const lines = missing.map(({ name, detail, fix }) => `${name}: ${detail}${fix ? ` (fix: ${fix})` : ''}`);
+    const names = missing.map(({ name }) => name).join(',');
+    super(
+      `this machine cannot confine virtual kernels: ${lines.join('; ')}. To start them all the same, less confined: --allow-unconfined ${names}`,
+    );
+    this.name = 'UnconfinedError';
+  }
+}
+
+export class Sandbox {
+  readonly host: Host;
+  readonly #options: SandboxOptions;
+  readonly #cgroups: NodeCgroups | undefined;
+
+  /** @throws UnconfinedError */
+  constructor(options: SandboxOptions, host = lookAtHost(options.uid)) {
+    this.#options = options;
+    this.host = host;
+    const missing = this.missing.filter(
+      ({ mandatory, name }) => mandatory && !options.allowUnconfined.has(name),
+    );
+    if (missing.length > 0) throw new UnconfinedError(missing);
+    closeOnExec();
+    this.#cgroups = host.cgroupHome && new NodeCgroups(host.cgroupHome, options.socketDir);
+  }
+
+  get missing(): readonly Layer[] {
+    return this.host.layers.filter(({ ok }) => !ok);
+  }
+
+  start(options: StartOptions): Confined {
+    const { filters, tools } = this.host;
+    const settings: Settings = {
+      filter: filters?.run.toString('base64') ?? '',
+      logs: this.#options.logs,
+      environment: options.settings,
+    };
+    const bytes = Buffer.from(JSON.stringify(settings));
+    if (tools === undefined && this.#has('landlock')) return this.#byLandlock(options, bytes);
+    const settingsFd = memoryFile('settings', bytes);
+    try {
+      return tools === undefined
+        ? this.#unconfined(options, settingsFd)
+        : this.#inNamespaces(options, settingsFd);
+    } finally {
+      closeSync(settingsFd);
+    }
+  }
+
+  /** It may use so much from now on. */
+  bound(name: string, bounds: CgroupBounds): void {
+    this.#cgroups?.bound(name, bounds);
+  }
+
+  /** It has ended. */
+  ended(name: string): void {
+    this.#cgroups?.remove(name);
+  }
+
+  /** Removes what is left of virtual kernels that ended while nobody looked. */
+  clear(kept: ReadonlySet<string>): void {
+    this.#cgroups?.clear(kept);
+  }
+
+  /** All of them have ended. */
+  async close(): Promise<void> {
+    await this.#cgroups?.close();
+  }
+
+  #inNamespaces(options: StartOptions, settingsFd: number): Confined {
+    const { entry, program, mark, uid } = options;
+    const { tools, filters, userNamespace } = this.host;
+    const filterFd = filters && memoryFile('seccomp', filters.start);
+    // By number in the child: its settings, the filter, the word of bwrap, and ours that it may go on.
+    const stdio: StdioOptions = ['ignore', 2, 2, settingsFd, filterFd ?? 'ignore', 'pipe', 'pipe'];
+    const inside = {
+      readOnly: [...runtimeView(toolsWithin(tools!, uid), [entry, program]), this.#options.sockets],
+      moved: compileCaches(uid),
+      environment: { [mark[0]]: mark[1], NODE_COMPILE_CACHE: CACHE },
+      ...{ uid, userNamespace },
+      descriptors: [
+        ...(filterFd === undefined ? [] : ([['--seccomp', 4]] as const)),
+        ...([
+          ['--info-fd', 5],
+          ['--block-fd', 6],
+        ] as const),
+      ],
+    };
+    const [command, ...args] = bubblewrap(tools!, inside, [process.execPath, entry, program]);
+    const env = { PATH: process.env.PATH, [mark[0]]: mark[1] };
+    const child = spawn(command!, args, { stdio, env, cwd: '/' });
+    if (filterFd !== undefined) closeSync(filterFd);
+    return { hostPid: this.#place(child, options), ended: endOf(child) };
+  }
+
+  /** Waits for its process, puts it into its control group, and lets it go on. */
+  async #place(child: ChildProcess, options: StartOptions): Promise<number> {
+    const pipes: readonly unknown[] = child.stdio;
+    const [info, go] = pipes.slice(5) as [Readable | null, Writable | null];
+    if (!info || !go) throw new Error('bubblewrap did not start');
+    go.on('error', () => {}); // It ended; its end is told by the child.
+    const hostPid = await pidIn(info);
+    this.#enter(options, hostPid);
+    go.end('.');
+    return hostPid;
+  }
+
+  #byLandlock(options: StartOptions, settings: Uint8Array): Confined {
+    const { entry, program, mark } = options;
+    const cache = process.env.NODE_COMPILE_CACHE;
+    const readOnly = [...runtimeView([], [entry, program]), this.#options.sockets, ...(cache ? [cache] : [])];
+    const { pid, ended } = startLandlocked({
+      command: [process.execPath, entry, program],
+      environment: { [mark[0]]: mark[1], ...(cache && { NODE_COMPILE_CACHE: cache }) },
+      settings,
+      rules: landlockRules({ readOnly, writable: this.#options.allowDirs }, landlockAbi()),
+    });
+    return { hostPid: pid.then((number) => this.#enter(options, number)), ended };
+  }
+
+  #unconfined(options: StartOptions, settingsFd: number): Confined {
+    const { entry, program, mark } = options;
+    const stdio: StdioOptions = ['ignore', 2, 2, settingsFd];
+    const cache = process.env.NODE_COMPILE_CACHE;
+    const env = { [mark[0]]: mark[1], ...(cache && { NODE_COMPILE_CACHE: cache }) };
+    const child = spawn(process.execPath, [entry, program], { stdio, env, cwd: '/' });
+    const hostPid = async (): Promise<number> => {
+      if (child.pid === undefined) throw new Error('it did not start');
+      return this.#enter(options, child.pid);
+    };
+    return { hostPid: hostPid(), ended: endOf(child) };
+  }
+
+  #has(layer: LayerName): boolean {
+    return this.host.layers.some(({ name, ok }) => name === layer && ok);
+  }
+
+  #enter({ name, bounds }: StartOptions, pid: number): number {
+    try {
+      this.#cgroups?.enter(name, pid, bounds);
+    } catch (error) {
+      this.#options.onTrouble(error);
+    }
+    return pid;
+  }
+}
+
+/** Of bubblewrap, which ends with 128 and the signal where what it started got one, or of the program itself. */
+function endOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => {
+      const inside = Object.entries(constants.signals).find(([, number]) => code === 128 + number)?.[0];
+      resolve(signal ?? inside ?? `exit code ${code}`);
+    });
+  });
+}
+
+/** Of `{ "child-pid": 123, ... }`, whole: a pipe that is closed early ends bubblewrap. */
+async function pidIn(info: Readable): Promise<number> {
+  let text = '';
+  const late = setTimeout(() => info.destroy(new Error('bubblewrap says nothing')), PLACED_MS);
+  try {
+    for await (const piece of info) text += String(piece);
+  } finally {
+    clearTimeout(late);
+  }
+  const pid = Number(/"child-pid": (\d+)/.exec(text)?.[1]);
+  if (pid > 0) return pid;
+  throw new Error(
+    'bubblewrap ended before it had started anything: see the lines before this one in the log',
+  );
+}
+
+/**
+ * What Node compiled of our modules, to read: half of a start. Its folders are named after whoever uses them; a virtual kernel
+ * must not write there, for others run what it finds.
+ */
+function compileCaches(uid: number | undefined): [string, string][] {
+  const folder = process.env.NODE_COMPILE_CACHE;
+  if (folder === undefined) return [];
+  const ours = `-${process.getuid!()}`;
+  const theirs = `-${uid ?? process.getuid!()}`;
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.endsWith(ours))
+      .map((name) => [join(folder, name), join(CACHE, name.slice(0, -ours.length) + theirs)]);
+  } catch {
+    return [];
+  }
+}
