@@ -5,6 +5,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import { ProcessLog } from './process-log.ts';
+import { DEFAULT_QUOTA_BYTES } from './vkernel/default-quota.ts';
 
 const ENDED_LIMIT = 1_000;
 /** All logs of processes that ended; those that ended first lose theirs first. */
@@ -29,6 +30,8 @@ export interface Process {
   readonly user: string;
   readonly command: readonly string[];
   readonly startedAtMs: number;
+  /** Memory that it may touch. */
+  readonly quotaBytes: number;
   state: ProcessState;
   exit: ExitInit | undefined;
   residentPages: bigint;
@@ -44,6 +47,7 @@ export interface ProcessRecord {
   readonly user: string;
   readonly command: readonly string[];
   readonly startedAtMs: number;
+  readonly quotaBytes?: number | undefined;
 }
 
 /** The processes of this node: those that run, and the last thousand that ended. */
@@ -66,9 +70,15 @@ export class ProcessTable {
   }
 
   /** A new process, being loaded. */
-  create({ key: vkernel, user }: { key: string; user: string }, command: readonly string[]): Process {
+  create(
+    { key: vkernel, user }: { key: string; user: string },
+    command: readonly string[],
+    quotaBytes = DEFAULT_QUOTA_BYTES,
+  ): Process {
     const pid = this.#nextPid();
-    const process = this.#add({ pid: pid.toString(), vkernel, user, command, startedAtMs: Date.now() });
+    const process = this.#add({
+      ...{ pid: pid.toString(), vkernel, user, command, quotaBytes, startedAtMs: Date.now() },
+    });
     this.onChange();
     return process;
   }
@@ -133,9 +143,10 @@ export class ProcessTable {
     this.onChange();
   }
 
-  #add({ pid, vkernel, user, command, startedAtMs }: ProcessRecord): Process {
+  #add({ pid, vkernel, user, command, startedAtMs, quotaBytes }: ProcessRecord): Process {
     const process: Process = {
       ...{ pid: BigInt(pid), vkernel, user, command, startedAtMs, state: ProcessState.STARTING },
+      quotaBytes: quotaBytes ?? DEFAULT_QUOTA_BYTES,
       ...{ exit: undefined, residentPages: 0n, cpuMs: 0n, log: new ProcessLog(), watcher: undefined },
     };
     this.#processes.set(process.pid, process);

@@ -34,6 +34,7 @@ const record = z.object({
         user: z.string().default('anyone'),
         command: z.array(z.string()),
         startedAtMs: z.number(),
+        quotaBytes: z.number().optional(),
       }),
     )
     .default([]),

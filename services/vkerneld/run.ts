@@ -10,6 +10,7 @@ import type { Program } from './program-spec.ts';
 import { nextEvent, readProgram } from './program-spec.ts';
 import { Terminal } from './terminal.ts';
 import type { Terminals } from './terminals.ts';
+import { quotaOf } from './vkernel/default-quota.ts';
 import type { VkernelChild, VkernelOwner } from './vkernel-child.ts';
 import type { Vkernels } from './vkernels.ts';
 import { DEFAULT_VKERNEL } from './vkernels.ts';
@@ -78,7 +79,9 @@ function start(
   vkernel: VkernelChild,
   ctx: CallContext,
 ): Terminal {
-  const process = place.table.create(vkernel, shortenedCommand([spec.name, ...spec.args]));
+  const command = shortenedCommand([spec.name, ...spec.args]);
+  const process = place.table.create(vkernel, command, quotaOf(spec.memoryBytes));
+  place.vkernels.makeRoom(vkernel, process);
   const { pid } = process;
   const terminal = new Terminal(place, process, spec);
   terminal.callerIs(ctx);

@@ -7,7 +7,7 @@ import { type UidRange, VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import type { ExitInit, Process, ProcessTable } from './process-table.ts';
 import type { RecordFile } from './record.ts';
 import type { ControlLine, Order, VkernelOwner, VkernelPlace } from './vkernel-child.ts';
-import { groupOf, keyOf, nameOfKey, VkernelChild } from './vkernel-child.ts';
+import { boundsOf, groupOf, keyOf, nameOfKey, VkernelChild } from './vkernel-child.ts';
 
 export const DEFAULT_VKERNEL = 'default';
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
@@ -72,6 +72,17 @@ export class Vkernels {
     const child = this.#children.get(key) ?? this.#spawn({ ...owner, name });
     await child.attached(signal);
     return child;
+  }
+
+  /** Lets a virtual kernel have what one process more may take. */
+  makeRoom({ key, record }: VkernelChild, { quotaBytes }: Process): void {
+    const running = this.#table.running(key);
+    const quotas = running.reduce((sum, each) => sum + each.quotaBytes, 0);
+    this.#place.sandbox.bound(groupOf(record), {
+      ...boundsOf(running.length, quotas),
+      // What is left there of those that ended, shared memory mostly, counts as well.
+      moreBytes: boundsOf(1, quotaBytes).memoryBytes,
+    });
   }
 
   /** To the virtual kernel of a process. UNAVAILABLE while that has no line. */
@@ -227,8 +238,8 @@ export class Vkernels {
       lastNumber: this.#table.lastNumber,
       lastVkernel: this.#lastIndex,
       vkernels: [...this.#children.values()].map((child) => child.record),
-      processes: this.#table.running().map(({ pid, vkernel, user, command, startedAtMs }) => {
-        return { pid: pid.toString(), vkernel, user, command: [...command], startedAtMs };
+      processes: this.#table.running().map(({ pid, vkernel, user, command, startedAtMs, quotaBytes }) => {
+        return { pid: pid.toString(), vkernel, user, command: [...command], startedAtMs, quotaBytes };
       }),
     });
   }

@@ -54,7 +54,10 @@ export function bubblewrap(tools: Tools, inside: Confinement, command: readonly 
     ...(uid === undefined ? [] : FOR_SETPRIV.flatMap((capability) => ['--cap-add', capability])),
     ...['--as-pid-1', '--new-session', '--hostname', 'vkernel', '--clearenv'],
     ...Object.entries(environment).flatMap(([name, value]) => ['--setenv', name, value]),
-    ...foldersAbove(readOnly).flatMap((path) => ['--dir', path]),
+    ...foldersAbove([...readOnly, ...moved.map(([, to]) => to), '/dev/null']).flatMap((path) => [
+      '--dir',
+      path,
+    ]),
     ...readOnly.flatMap((path) => ['--ro-bind', path, path]),
     ...moved.flatMap(([from, to]) => ['--ro-bind-try', from, to]),
     ...[

@@ -30,6 +30,8 @@ export interface CgroupHome {
 
 export interface CgroupBounds {
   readonly memoryBytes: number;
+  /** So much beside what it uses already, where that is more. */
+  readonly moreBytes?: number;
   readonly threads: number;
 }
 
@@ -101,9 +103,11 @@ export class NodeCgroups {
   }
 
   /** Changes its bounds. What it has more of already it keeps. */
-  bound(vkernel: string, { memoryBytes, threads }: CgroupBounds): void {
+  bound(vkernel: string, { memoryBytes, moreBytes = 0, threads }: CgroupBounds): void {
     const { version } = this.#home;
-    this.#set('memory', vkernel, version === 2 ? 'memory.max' : 'memory.limit_in_bytes', memoryBytes);
+    const used = this.#get('memory', vkernel, version === 2 ? 'memory.current' : 'memory.usage_in_bytes');
+    const most = Math.max(memoryBytes, used + moreBytes);
+    this.#set('memory', vkernel, version === 2 ? 'memory.max' : 'memory.limit_in_bytes', most);
     this.#set('pids', vkernel, 'pids.max', threads);
     // Each the same weight, however many threads it has.
     this.#set('cpu', vkernel, version === 2 ? 'cpu.weight' : 'cpu.shares', version === 2 ? 100 : 1024);
@@ -135,6 +139,11 @@ export class NodeCgroups {
     if (this.#home.version === 1) return;
     const [parent] = this.#parents();
     writeFileSync(join(parent!, 'cgroup.subtree_control'), CONTROLLERS.map((each) => `+${each}`).join(' '));
+  }
+
+  #get(controller: Controller, vkernel: string, file: string): number {
+    const folder = this.#home.folders.get(controller);
+    return folder === undefined ? 0 : Number(readOr(join(folder, this.#name, vkernel, file)));
   }
 
   #set(controller: Controller, vkernel: string, file: string, value: number): void {

@@ -1,4 +1,4 @@
-// Puts a seccomp filter on all threads of this process, for good.
+// Puts a seccomp filter on this process, for good.
 import koffi from 'koffi';
 
 const libc = koffi.load('libc.so.6');
@@ -19,8 +19,8 @@ const TSYNC = 1;
 const LOG = 2;
 const FILTER_BYTES = 8;
 
-/** @param filter of `seccompFilter` @throws Error where the kernel refuses it: then nothing of a guest may run */
-export function installFilter(filter: Buffer, { logs = false } = {}): void {
+/** @param filter of `seccompFilter` @param allThreads else this one, and what it starts @throws Error where the kernel refuses it: then nothing of a guest may run */
+export function installFilter(filter: Buffer, { logs = false, allThreads = true } = {}): void {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) !== 0) throw new Error(`prctl: errno ${koffi.errno()}`);
   // Over a buffer of its own: a small one lies in a pool, and may move.
   const instructions = new Uint8Array(new ArrayBuffer(filter.length));
@@ -29,7 +29,7 @@ export function installFilter(filter: Buffer, { logs = false } = {}): void {
   const program = new DataView(new ArrayBuffer(16));
   program.setUint16(0, filter.length / FILTER_BYTES, true);
   program.setBigUint64(8, addressOf(instructions), true);
-  const flags = TSYNC | (logs ? LOG : 0);
+  const flags = (allThreads ? TSYNC : 0) | (logs ? LOG : 0);
   const result = Number(syscall(SECCOMP, SET_MODE_FILTER, flags, new Uint8Array(program.buffer)));
   if (result !== 0)
     throw new Error(

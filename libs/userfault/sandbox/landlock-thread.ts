@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import koffi from 'koffi';
+import { installFilter } from './install-filter.ts';
 import { handledAccess, type LandlockedStart, type LandlockReport, type LandlockRule } from './landlock.ts';
 import { landlockAbi } from './landlock-abi.ts';
 import { memoryFile } from './memory-file.ts';
@@ -54,9 +55,10 @@ function restrict(rules: readonly LandlockRule[]): void {
 }
 
 const report = (message: LandlockReport): void => parentPort!.postMessage(message);
-const { command, environment, settings, rules } = workerData as LandlockedStart;
+const { command, environment, settings, rules, filter } = workerData as LandlockedStart;
 const settingsFd = memoryFile('settings', settings);
-restrict(rules);
+if (rules !== undefined) restrict(rules);
+if (filter !== undefined) installFilter(Buffer.from(filter), { allThreads: false });
 const child = spawn(command[0]!, command.slice(1), {
   stdio: ['ignore', 2, 2, settingsFd],
   env: { ...environment },

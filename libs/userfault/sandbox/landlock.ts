@@ -8,7 +8,10 @@ export interface LandlockedStart {
   readonly environment: Readonly<Record<string, string>>;
   /** Bytes of the descriptor that it reads its settings from. */
   readonly settings: Uint8Array;
-  readonly rules: readonly LandlockRule[];
+  /** Undefined: it is not restricted. */
+  readonly rules: readonly LandlockRule[] | undefined;
+  /** Seccomp, from its start on. */
+  readonly filter: Uint8Array | undefined;
 }
 
 /** What may be done below a path, bits of `linux/landlock.h`. */
@@ -58,7 +61,10 @@ export function landlockRules(
 
 /** Starts it. @returns its pid, and how it ends */
 export function startLandlocked(start: LandlockedStart): { pid: Promise<number>; ended: Promise<string> } {
-  const thread = new Worker(new URL('./landlock-thread.ts', import.meta.url), { workerData: start });
+  const thread = new Worker(new URL('./landlock-thread.ts', import.meta.url), {
+    workerData: start,
+    trackUnmanagedFds: false,
+  });
   const pid = Promise.withResolvers<number>();
   const ended = Promise.withResolvers<string>();
   const failed = (reason: string) => {

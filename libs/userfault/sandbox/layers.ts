@@ -6,7 +6,7 @@ import { bubblewrap, findTools, type Tools } from './bubblewrap.ts';
 import { type CgroupHome, findCgroupHome } from './cgroup.ts';
 import { landlockAbi } from './landlock-abi.ts';
 import type { LayerName } from './layer-names.ts';
-import { seccompFilter } from './seccomp.ts';
+import { ringlessFilter, seccompFilter } from './seccomp.ts';
 import { toolNamed } from './tools.ts';
 
 export interface Layer {
@@ -24,7 +24,7 @@ export interface Host {
   /** Where namespaces can be made. */
   readonly tools: Tools | undefined;
   readonly userNamespace: boolean;
-  readonly filters: { readonly start: Buffer; readonly run: Buffer } | undefined;
+  readonly filters: { readonly start: Buffer; readonly run: Buffer; readonly ringless: Buffer } | undefined;
   readonly cgroupHome: CgroupHome | undefined;
 }
 
@@ -86,7 +86,11 @@ export function lookAtHost(uid: number | undefined): Host {
 function seccompLayer(): { layer: Layer; filters: Host['filters'] } {
   const about = { name: 'seccomp', mandatory: true } as const;
   try {
-    const filters = { start: seccompFilter('start'), run: seccompFilter('run') };
+    const filters = {
+      start: seccompFilter('start'),
+      run: seccompFilter('run'),
+      ringless: ringlessFilter(),
+    };
     if (!existsSync('/proc/sys/kernel/seccomp')) throw new Error('the kernel has no seccomp filters');
     return { layer: { ...about, ok: true, detail: 'an allow list, by libseccomp' }, filters };
   } catch (error) {

@@ -18,6 +18,8 @@ import { runtimeView } from './runtime-view.ts';
 import type { Settings } from './settings.ts';
 
 const CACHE = '/cache';
+/** No configuration of OpenSSL: Node would look for one where nothing is to be seen. */
+const OF_NODE = { OPENSSL_CONF: '/dev/null' };
 /** Of the start of bubblewrap up to its first word. */
 const PLACED_MS = 20_000;
 
@@ -102,12 +104,10 @@ export class Sandbox {
       environment: options.settings,
     };
     const bytes = Buffer.from(JSON.stringify(settings));
-    if (tools === undefined && this.#has('landlock')) return this.#byLandlock(options, bytes);
+    if (tools === undefined) return this.#byThread(options, bytes);
     const settingsFd = memoryFile('settings', bytes);
     try {
-      return tools === undefined
-        ? this.#unconfined(options, settingsFd)
-        : this.#inNamespaces(options, settingsFd);
+      return this.#inNamespaces(options, settingsFd);
     } finally {
       closeSync(settingsFd);
     }
@@ -115,7 +115,11 @@ export class Sandbox {
 
   /** It may use so much from now on. */
   bound(name: string, bounds: CgroupBounds): void {
-    this.#cgroups?.bound(name, bounds);
+    try {
+      this.#cgroups?.bound(name, bounds);
+    } catch (error) {
+      this.#options.onTrouble(error);
+    }
   }
 
   /** It has ended. */
@@ -142,7 +146,7 @@ export class Sandbox {
     const inside = {
       readOnly: [...runtimeView(toolsWithin(tools!, uid), [entry, program]), this.#options.sockets],
       moved: compileCaches(uid),
-      environment: { [mark[0]]: mark[1], NODE_COMPILE_CACHE: CACHE },
+      environment: { ...OF_NODE, [mark[0]]: mark[1], NODE_COMPILE_CACHE: CACHE },
       ...{ uid, userNamespace },
       descriptors: [
         ...(filterFd === undefined ? [] : ([['--seccomp', 4]] as const)),
@@ -171,30 +175,20 @@ export class Sandbox {
     return hostPid;
   }
 
-  #byLandlock(options: StartOptions, settings: Uint8Array): Confined {
+  /** By Landlock, or by neither, where that is missing as well and may be. */
+  #byThread(options: StartOptions, settings: Uint8Array): Confined {
     const { entry, program, mark } = options;
     const cache = process.env.NODE_COMPILE_CACHE;
     const readOnly = [...runtimeView([], [entry, program]), this.#options.sockets, ...(cache ? [cache] : [])];
+    const shown = { readOnly, writable: this.#options.allowDirs };
     const { pid, ended } = startLandlocked({
       command: [process.execPath, entry, program],
-      environment: { [mark[0]]: mark[1], ...(cache && { NODE_COMPILE_CACHE: cache }) },
+      environment: { ...OF_NODE, [mark[0]]: mark[1], ...(cache && { NODE_COMPILE_CACHE: cache }) },
       settings,
-      rules: landlockRules({ readOnly, writable: this.#options.allowDirs }, landlockAbi()),
+      rules: this.#has('landlock') ? landlockRules(shown, landlockAbi()) : undefined,
+      filter: this.host.filters?.ringless,
     });
     return { hostPid: pid.then((number) => this.#enter(options, number)), ended };
-  }
-
-  #unconfined(options: StartOptions, settingsFd: number): Confined {
-    const { entry, program, mark } = options;
-    const stdio: StdioOptions = ['ignore', 2, 2, settingsFd];
-    const cache = process.env.NODE_COMPILE_CACHE;
-    const env = { [mark[0]]: mark[1], ...(cache && { NODE_COMPILE_CACHE: cache }) };
-    const child = spawn(process.execPath, [entry, program], { stdio, env, cwd: '/' });
-    const hostPid = async (): Promise<number> => {
-      if (child.pid === undefined) throw new Error('it did not start');
-      return this.#enter(options, child.pid);
-    };
-    return { hostPid: hostPid(), ended: endOf(child) };
   }
 
   #has(layer: LayerName): boolean {

@@ -5,6 +5,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { AttachRequestSchema, AttachResponse, StartProcess } from '@odonata/proto/vkernel/v1/vkernel';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
 import type { Pmap } from './pmap-interface.ts';
 import { Process, type ProcessExit, refusedCode } from './process.ts';
@@ -28,8 +29,6 @@ export interface KernelOptions {
   readonly send: (event: KernelEvent) => void;
 }
 
-/** What a program may touch where its spec names nothing. */
-export const defaultQuotaBytes = 1 << 30;
 /** Each is a thread with some megabytes of its own. */
 const processesMax = 256;
 const moduleBytesMax = 256 << 20;
@@ -137,7 +136,7 @@ export class Kernel {
       return;
     }
     log.debug({ program: program.name }, 'process starts');
-    const quotaBytes = program.memoryBytes === 0n ? defaultQuotaBytes : Number(program.memoryBytes);
+    const quotaBytes = quotaOf(program.memoryBytes);
     const spec = {
       pid,
       name: program.name,
