@@ -29,6 +29,8 @@ export const EVENT_KINDS = {
   'sync-failed': 'ERROR',
   /** Somebody had LOST pages begin anew as zeros. */
   'loss-accepted': 'WARNING',
+  /** Somebody tried what whoever behaves does not: `attempt` says what. It was refused. */
+  security: 'WARNING',
 } as const satisfies Record<string, keyof typeof Severity>;
 
 export type EventKind = keyof typeof EVENT_KINDS;
@@ -80,7 +82,7 @@ export class EventLog {
       ...{ service: this.#service, node: this.#node, severity: Severity[name] },
     };
     this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1);
-    this.#log[LEVELS[name]]({ event: kind, ...about }, text);
+    this.#log[LEVELS[name]]({ event: kind, ...about }, text.slice(0, TEXT_MAX));
   }
 
   /** Oldest first. */

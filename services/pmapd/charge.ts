@@ -13,8 +13,8 @@ export interface ChargedProcess {
   privateFrames(): number;
   /** Its shared frames changed by much. */
   tell(sharedFrames: number): void;
-  /** It must end. */
-  end(signal: string, reason: string): void;
+  /** It must end, for others need its frames. */
+  end(reason: string): void;
 }
 
 export class Charge {

@@ -23,6 +23,7 @@ function node(framesMax = 100) {
     ...{ memoryDir, shards: 1, frames, pool: new PagePool() },
     permissions: { usable: () => true, epochOf: () => 1n, modifies: () => false },
     ...{ tally: new Statistics(), perform: (action) => actions.push(action) },
+    onMended: () => {},
     onNoFrames: (reason) => told.push(reason),
   });
   const open = (whole: boolean) =>

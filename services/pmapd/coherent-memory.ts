@@ -53,6 +53,8 @@ export interface CoherentMemoryOptions {
   permissions: Permissions<MapEntry>;
   tally: MemoryTally;
   perform(action: OutsideAction): void;
+  /** A page had to be put into its memory file anew. */
+  onMended(dataspace: SharedDataspace, page: number): void;
   /** The node has no frames for pages that somebody asked it for. */
   onNoFrames(reason: string, dataspace: string): void;
 }
@@ -67,7 +69,7 @@ export class CoherentMemory {
   constructor(options: CoherentMemoryOptions) {
     this.o = options;
     const { frames: budget, permissions, tally, shards } = options;
-    const tables = new UserfaultTables(this.dataspaces);
+    const tables = new UserfaultTables(this.dataspaces, options.onMended);
     this.core = new NodeMemory({ tables, budget, permissions, tally }, { shards });
   }
 

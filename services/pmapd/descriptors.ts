@@ -5,6 +5,8 @@ import { readFileSync } from 'node:fs';
 /** Of the limit: dataspaces; and those with vmspaces. */
 const DATASPACES_PART = 1 / 2;
 const FILES_PART = 7 / 8;
+/** Vmspaces of one virtual kernel. */
+const OF_ONE_PART = 5 / 8;
 
 /** The limit of open files; Node raises the soft one to the hard one when it starts. */
 function openFilesMax(): number {
@@ -16,9 +18,12 @@ function openFilesMax(): number {
 export class Descriptors {
   readonly dataspacesMax: number;
   readonly filesMax: number;
+  /** Vmspaces of one virtual kernel. */
+  readonly ofOneMax: number;
 
   constructor(openFiles = openFilesMax()) {
     this.dataspacesMax = Math.floor(openFiles * DATASPACES_PART);
     this.filesMax = Math.floor(openFiles * FILES_PART);
+    this.ofOneMax = Math.floor(openFiles * OF_ONE_PART);
   }
 }

@@ -1,5 +1,6 @@
 // The methods of odonata.pmap.v1.PmapService.
 
+import { AssertionError } from 'node:assert';
 import { randomBytes } from 'node:crypto';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
@@ -19,9 +20,11 @@ import { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import { close } from '@odonata/userfault/libc.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import { exhaustedOr } from './exhausted.ts';
+import { Lie } from './hearsay.ts';
 import type { Node } from './node.ts';
 import type { OverdueFault } from './overdue.ts';
-import { Session, type SessionStream } from './session.ts';
+import { Session } from './session.ts';
+import { boundedStream } from './session-stream.ts';
 import type { Vmspace } from './vmspace.ts';
 
 const waitOf = ({ what, reason, waitedMs }: OverdueFault) => ({
@@ -42,11 +45,42 @@ function userfaultOf(fd: number | undefined): Userfault {
   }
 }
 
-/** A virtual kernel's name begins with that of the person whose it is. */
-const ofTheirs = (name: string, { caller: { role, user } }: CallContext): boolean =>
-  role !== Role.VKERNEL || name.startsWith(`${user}/`);
+/** A virtual kernel says the name that its supervisor gave it: that of the person whose it is, and its own. */
+const isNamedSo = (
+  name: string,
+  node: string,
+  { caller: { role, user, name: known } }: CallContext,
+): boolean =>
+  role !== Role.VKERNEL ||
+  (name.startsWith(`${user}/`) && known === `${node}/${name.slice(`${user}/`.length)}`);
+
+/** Sessions of one name (one that came back may be there before the end of the last one is known), and of all. */
+const SESSIONS_OF_ONE = 4;
+const SESSIONS_MAX = 256;
+/** Of any virtual kernel, where there are no identities. */
+const NAME_BYTES = 256;
+/** Faults of one message: a thread has one. */
+const FAULTS_MAX = 4_096;
 
 const PEEK_BYTES_MAX = 1 << 20;
+
+/** What a hello is refused with that no virtual kernel of ours says. */
+const HELLO_ATTEMPTS: Partial<Record<Code, string>> = {
+  [Code.PermissionDenied]: 'identity',
+  [Code.InvalidArgument]: 'userfaultfd',
+};
+
+/** What a bug does to one virtual kernel it does to no other one; but what is not as it must be here ends us all. */
+function refusalTo(error: unknown, ctx: CallContext): RpcError {
+  if (error instanceof RpcError) return error;
+  if (error instanceof AssertionError) throw error;
+  try {
+    return exhaustedOr(error, 'a virtual kernel');
+  } catch {
+    ctx.log.error({ err: error }, 'a bug ends the session of a virtual kernel');
+    return new RpcError(Code.Internal, `a bug ends the session: ${String(error)}`, { cause: error });
+  }
+}
 
 export function pmapHandlers(
   node: Node,
@@ -136,12 +170,36 @@ export function pmapHandlers(
           // Of one that resumes it came with the session already.
           if (fd !== undefined && session?.userfault.fd !== fd) close(fd);
         }
-        session.attach(call as unknown as SessionStream, descriptors);
+        const begun = session;
+        const onFlood = () => begun.broken('it does not read what it is told');
+        session.attach(boundedStream(call, onFlood), descriptors);
         request.events.shift();
+      };
+      const suspect = (error: unknown) => {
+        if (session !== undefined || !(error instanceof RpcError)) return;
+        const attempt = HELLO_ATTEMPTS[error.code];
+        const who = shownCaller(ctx.caller);
+        if (attempt !== undefined)
+          node.security.refused(
+            attempt,
+            who,
+            `${who} is no virtual kernel of ${node.name}: ${error.details}`,
+          );
       };
       const create = (hello: VkernelHello, fd: number | undefined) => {
         const { name, frameLimit } = hello;
-        if (!ofTheirs(name, ctx)) {
+        const ofName = [...node.sessions].filter((each) => each.name === name).length;
+        if (ofName >= SESSIONS_OF_ONE || node.sessions.size >= SESSIONS_MAX)
+          throw tryAgain(
+            Code.ResourceExhausted,
+            `virtual kernel ${name} has ${ofName} sessions, of ${node.sessions.size}`,
+          );
+        if (Buffer.byteLength(name) > NAME_BYTES)
+          throw new RpcError(
+            Code.InvalidArgument,
+            `the name of a virtual kernel has ${NAME_BYTES} bytes at most`,
+          );
+        if (!isNamedSo(name, node.name, ctx)) {
           throw new RpcError(
             Code.PermissionDenied,
             `${shownCaller(ctx.caller)} is not virtual kernel ${name}`,
@@ -162,7 +220,10 @@ export function pmapHandlers(
           if (session === undefined || !node.sessions.has(session)) return;
           for (const event of request.events) session.receive(event);
         } catch (error) {
-          failStream(call, exhaustedOr(error, 'a virtual kernel'));
+          suspect(error);
+          const refusal = refusalTo(error, ctx);
+          if (session === undefined) failStream(call, refusal);
+          else node.endSession(session, refusal.details);
         }
       });
       call.on('end', () => {
@@ -175,13 +236,24 @@ export function pmapHandlers(
       call.on('error', end);
     }),
 
-    faults: raw((call) => {
+    faults: raw((call, ctx) => {
       let session: Session | undefined;
       call.on('data', ({ faultToken, faults }: FaultsRequest) => {
         session ??= [...node.sessions].find(({ token }) => token.equals(faultToken));
-        if (session === undefined)
+        if (session === undefined) {
           failStream(call, new RpcError(Code.Unauthenticated, 'no session has this fault_token'));
-        else if (node.sessions.has(session)) for (const fault of faults) session.fault(fault);
+          return;
+        }
+        if (!node.sessions.has(session)) return;
+        try {
+          if (faults.length > FAULTS_MAX) throw new Lie(`${faults.length} faults in one message`);
+          for (const fault of faults) session.fault(fault);
+        } catch (error) {
+          if (error instanceof Lie) node.refused('message', session, error.details);
+          const refusal = refusalTo(error, ctx);
+          node.endSession(session, refusal.details);
+          failStream(call, refusal);
+        }
       });
       call.on('end', () => call.end());
       call.on('error', () => {});

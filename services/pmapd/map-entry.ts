@@ -6,8 +6,12 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { PmapEventSchema } from '@odonata/proto/pmap/v1/pmap';
 import type { Requester } from '@odonata/rpc/identity/requester.ts';
 import type { AddressRange } from '@odonata/userfault/address-map.ts';
+import { Errno } from '@odonata/userfault/libc.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
 import type { Charge } from './charge.ts';
+
+/** Its memory changes just now. */
+const PROTECT_TRIES = 10;
 
 export interface VkernelSession {
   /** Of the virtual kernel. */
@@ -20,6 +24,10 @@ export interface VkernelSession {
   send(event: MessageInitShape<typeof PmapEventSchema>): void;
   /** Ends a process, for another reason than a fault. */
   endProcess(vmspace: bigint, signal: string, reason: string): void;
+  /** Ends one so that others have its frames. */
+  endForFrames(vmspace: bigint, reason: string): void;
+  /** Its page tables cannot be edited: the session ends soon. */
+  broken(reason: string): void;
 }
 
 export interface MappedVmspace {
@@ -77,8 +85,20 @@ export class MapEntry implements Mapping, AddressRange {
 
   /** Takes write access away, in the page tables only. */
   protect(): void {
-    if (this.writable)
-      this.vmspace.session.userfault.writeProtect(this.address, this.pageCount * PAGE_BYTES, true);
+    if (this.writable) this.protectRange(this.address, this.pageCount * PAGE_BYTES);
+  }
+
+  /** Takes write access away from some addresses. */
+  protectRange(address: bigint, lengthBytes: number): void {
+    const { session } = this.vmspace;
+    for (let tries = 1; ; tries++) {
+      const errno = session.userfault.writeProtect(address, lengthBytes, true);
+      // Not mapped (yet, or any more), or the process is gone: then there is nothing to take away.
+      if (errno === 0 || errno === Errno.ENOENT || errno === Errno.ESRCH || errno === Errno.EBADF) return;
+      if (errno === Errno.EAGAIN && tries < PROTECT_TRIES) continue;
+      session.broken(`write access to ${lengthBytes} bytes could not be taken away: errno ${errno}`);
+      return;
+    }
   }
 
   /** The part of a run that is mapped here, if any. */

@@ -7,6 +7,7 @@ import {
   chmodSync,
   closeSync,
   fchmodSync,
+  fstatSync,
   ftruncateSync,
   openSync,
   readSync,
@@ -15,7 +16,7 @@ import {
 } from 'node:fs';
 import { CHARGED_TO_NODE, type ChargedTo } from '@odonata/coherency/node/page-frames.ts';
 import { PAGE_BYTES, type PageSpan, spansOf } from '@odonata/coherency/page.ts';
-import { punchHole } from '@odonata/userfault/libc.ts';
+import { allocate, punchHole } from '@odonata/userfault/libc.ts';
 import { isFull, refusalOf } from './exhausted.ts';
 import type { FrameLedger } from './frames.ts';
 
@@ -148,7 +149,9 @@ export class MemoryFile {
 
   /** Reads pages from `firstPage` on into a buffer of whole pages. */
   readInto(firstPage: number, bytes: Uint8Array): void {
-    readSync(this.fd, bytes, 0, bytes.length, firstPage * PAGE_BYTES);
+    const read = readSync(this.fd, bytes, 0, bytes.length, firstPage * PAGE_BYTES);
+    // Who may write the file may have cut it: what is not there is zeros, and nothing of what the buffer had before.
+    if (read < bytes.length) bytes.fill(0, read);
     if (this.aside.size === 0) return;
     for (let i = 0; i < bytes.length / PAGE_BYTES; i++) {
       const aside = this.aside.get(firstPage + i);
@@ -250,6 +253,19 @@ export class MemoryFile {
       // Its frame may be somebody else's by now.
       this.write(page, bytes);
     }
+  }
+
+  /**
+   * Puts a page that is resident into the file anew, as zeros, where a virtual kernel that may write it took it out.
+   * @returns false: it was there all the time, or there is no room
+   */
+  mend(page: number): boolean {
+    if (!this.has(page) || this.aside.has(page)) return false;
+    const before = fstatSync(this.fd);
+    if (before.size !== this.pageCount * PAGE_BYTES) ftruncateSync(this.fd, this.pageCount * PAGE_BYTES);
+    // Bytes that somebody wrote meanwhile stay.
+    if (allocate(this.fd, page * PAGE_BYTES, PAGE_BYTES) !== 0) return false;
+    return fstatSync(this.fd).blocks > before.blocks || before.size !== this.pageCount * PAGE_BYTES;
   }
 
   /** Another one removed the file. */

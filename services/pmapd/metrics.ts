@@ -40,6 +40,7 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   const overdue = 'Faults that have waited for some seconds: vkctl ps and vkctl events say for what';
   metrics.gauge('overdue_faults', overdue, () => node.overdue.all().length);
   node.events.countIn(metrics);
+  node.security.countIn(metrics);
   metrics.counters('sync_failures_total', 'Syncs that were not stored, by reason', 'code', () => [
     ...node.backing.failures,
   ]);

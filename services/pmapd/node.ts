@@ -24,6 +24,7 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
+import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { Backing } from './backing.ts';
 import { Charges } from './charge.ts';
 import { CoherentMemory } from './coherent-memory.ts';
@@ -49,6 +50,7 @@ import type { Vmspace } from './vmspace.ts';
 /** How long an open may wait for the directory. */
 const OPEN_MS = 20_000;
 const POLL_MS = 5;
+const INSPECT_MS = 1_000;
 /** Events of dataspaces that are being opened; what is dropped the directory sends again. */
 const EARLY_MAX = 10_000;
 
@@ -116,6 +118,7 @@ export class Node {
   readonly frames: Frames;
   readonly shortage: Shortage;
   readonly events: EventLog;
+  readonly security: SecurityEvents;
   readonly statistics = new Statistics();
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
@@ -144,6 +147,7 @@ export class Node {
   private deadline = 0n;
   /** How often some leader said that what was held of its shard is not any more. */
   private timesVoided = 0;
+  private readonly inspecting: NodeJS.Timeout;
   private lastVmspace = 0n;
   private handingOver = false;
   private frozen = false;
@@ -165,12 +169,16 @@ export class Node {
     this.bus = bus;
     this.log = log;
     this.events = new EventLog({ service: `${config.node}/pmapd`, node: config.node, log });
+    this.security = new SecurityEvents(this.events);
+    this.inspecting = setInterval(() => {
+      for (const session of [...this.sessions]) session.inspect();
+    }, INSPECT_MS).unref();
     this.frames = new Frames(Math.floor(config.framesBytes / PAGE_BYTES), new Charges());
     this.shortage = new Shortage({
       ...{ node: config.node, frames: this.frames },
       onVictim: ({ process }, reason) => {
         this.ended(process.pid, reason);
-        process.end('SIGKILL', reason);
+        process.end(reason);
       },
     });
     this.frames.onRoom = () => this.shortage.relieved();
@@ -187,6 +195,7 @@ export class Node {
       ...{ permissions: this.permissions(), tally: this.statistics },
       perform: (action) => performMemory(this, action),
       onNoFrames: (reason, dataspace) => this.events.add('memory-refused', reason, { dataspace }),
+      onMended: (dataspace, page) => this.mended(dataspace, page),
     });
     this.routes = new NodeRoutes({
       ...{ shards: config.shards, relay: this.sync.core },
@@ -251,9 +260,28 @@ export class Node {
   }
 
   /** @throws RpcError RESOURCE_EXHAUSTED where there are too few descriptors for one more file */
-  expectDescriptor(what: string): void {
+  expectDescriptor(what: string, { vmspaces: ofOne }: Session): void {
+    if (ofOne.size >= this.descriptors.ofOneMax) throw new NoDescriptors(what);
     const vmspaces = [...this.sessions].reduce((sum, session) => sum + session.vmspaces.size, 0);
     if (this.memory.count + vmspaces >= this.descriptors.filesMax) throw new NoDescriptors(what);
+  }
+
+  refused(attempt: string, { name: vkernel }: Session, reason: string): void {
+    this.security.refused(attempt, vkernel, `virtual kernel ${vkernel}: ${reason}`, { vkernel });
+  }
+
+  endSession(session: Session, reason: string): void {
+    if (!this.sessions.delete(session)) return;
+    this.log.warn({ vkernel: session.name, reason }, 'ends the session of a virtual kernel');
+    session.endStream(new RpcError(Code.Aborted, `the pmap manager ended the session: ${reason}`));
+    session.close();
+  }
+
+  // Whoever has a memory file for writing may cut it, and punch holes into it.
+  private mended({ id, name }: SharedDataspace, page: number): void {
+    const writers = [...this.sessions].filter(({ open }) => open.mayWrite(id)).map((each) => each.name);
+    const text = `page ${page} of dataspace ${name} was taken out of its memory file, and is zeros now; those that may write there: ${writers.join(', ')}`;
+    this.security.refused('memory-file', writers.join(' '), text, { dataspace: name, page });
   }
 
   private expectRoomFor(name: string): void {
@@ -652,6 +680,7 @@ export class Node {
 
   /** Lets go of everything that another pmap manager goes on with, and removes nothing. */
   letGo(): void {
+    clearInterval(this.inspecting);
     this.overdue.close();
     this.stopDiscovery?.();
     this.transfers.close();
@@ -659,6 +688,7 @@ export class Node {
   }
 
   close(): void {
+    clearInterval(this.inspecting);
     this.overdue.close();
     const sessions = [...this.sessions];
     this.sessions.clear();

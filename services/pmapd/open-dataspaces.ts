@@ -53,6 +53,11 @@ export class OpenDataspaces {
       throw new RpcError(Code.PermissionDenied, `process ${pid} may only read dataspace ${dataspace}`);
   }
 
+  /** True where a process of the virtual kernel may write there. */
+  mayWrite(dataspace: bigint): boolean {
+    return this.writers.has(dataspace);
+  }
+
   /** Of any process of the virtual kernel. @throws RpcError PERMISSION_DENIED */
   expectWriter(dataspace: bigint): void {
     if (this.writers.has(dataspace)) return;

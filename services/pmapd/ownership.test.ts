@@ -133,6 +133,7 @@ class Vkernel {
     end: () => {},
     write: ({ events }: { events: PmapEvent[] }) => {
       for (const event of events) this.hear(event);
+      return true;
     },
   });
   failed: RpcError | undefined;

@@ -9,9 +9,22 @@ import type { SharedDataspace } from './shared-dataspace.ts';
 
 export class UserfaultTables implements PageTables<MapEntry> {
   private readonly dataspaces: ReadonlyMap<bigint, SharedDataspace>;
+  private readonly onMended: (dataspace: SharedDataspace, page: number) => void;
 
-  constructor(dataspaces: ReadonlyMap<bigint, SharedDataspace>) {
+  constructor(
+    dataspaces: ReadonlyMap<bigint, SharedDataspace>,
+    onMended: (dataspace: SharedDataspace, page: number) => void,
+  ) {
     this.dataspaces = dataspaces;
+    this.onMended = onMended;
+  }
+
+  // False: the page is there, or there is no room for it.
+  private mend({ dataspace: { id } }: MapEntry, page: number): boolean {
+    const dataspace = this.dataspaces.get(id);
+    if (dataspace?.file.mend(page) !== true) return false;
+    this.onMended(dataspace, page);
+    return true;
   }
 
   // The kernel takes the write bit and flushes before the ioctl returns.
@@ -20,8 +33,7 @@ export class UserfaultTables implements PageTables<MapEntry> {
       if (entry.holder !== holder || !entry.writable) continue;
       const part = entry.clip(firstPage, pageCount);
       if (part === undefined) continue;
-      const { userfault } = entry.vmspace.session;
-      userfault.writeProtect(entry.addressOf(part.firstPage), part.pageCount * PAGE_BYTES, true);
+      entry.protectRange(entry.addressOf(part.firstPage), part.pageCount * PAGE_BYTES);
     }
   }
 
@@ -46,6 +58,7 @@ export class UserfaultTables implements PageTables<MapEntry> {
     const end = firstPage + pageCount;
     let page = firstPage;
     let raced = false;
+    let mended = -1;
     while (page < end) {
       const at = entry.addressOf(page);
       const errno = userfault.continue(at, (end - page) * PAGE_BYTES, !writable);
@@ -61,6 +74,11 @@ export class UserfaultTables implements PageTables<MapEntry> {
       // Mapped already, perhaps read-only: then all that are, at once.
       if (writable && !raced) userfault.writeProtect(at, (end - page) * PAGE_BYTES, false);
       raced = true;
+      // A virtual kernel that may write the file took the page out of it: it is zeros now, as if that had written them.
+      if (errno === Errno.EFAULT && mended < page && this.mend(entry, page)) {
+        mended = page;
+        continue;
+      }
       // Anything else: the mapping changed under the fault (ENOENT), or the process ends (ESRCH).
       if (errno !== Errno.EEXIST) break;
       page++;

@@ -14,6 +14,7 @@ import {
   type VkernelEvent,
   type VmspaceCreate,
   type VmspaceMcontrol,
+  type VmspaceMmap,
 } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
@@ -27,7 +28,21 @@ import type { Backing } from './backing.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
 import { DescriptorOutbox } from './descriptor-outbox.ts';
 import { errnoFor, exhaustedOr } from './exhausted.ts';
+import { FrameAudit, UNCOUNTED_MAX } from './frame-audit.ts';
 import type { Frames } from './frames.ts';
+import {
+  ADVISED_PAGES_MAX,
+  countsOf,
+  expectFaultAddress,
+  expectMapping,
+  expectName,
+  expectRange,
+  Foreign,
+  Lie,
+  shortReason,
+  timeOf,
+  WANT_MAX,
+} from './hearsay.ts';
 import { MapEntry, type MappedDataspace, type VkernelSession } from './map-entry.ts';
 import { OpenDataspaces } from './open-dataspaces.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
@@ -44,10 +59,26 @@ export type PmapEventInit = MessageInitShape<typeof PmapEventSchema>;
 
 /** vmspaces of one vkernel. */
 export const VMSPACES_MAX = 1_000_000;
+/** Opens and syncs of one vkernel that are under way. */
+const WORK_MAX = 1_024;
+/** Requests for frames of one vkernel that wait. */
+const SHORT_MAX = 512;
+/** A process that was told to end, so that others have its frames, may take so long. */
+const END_MS = 20_000;
+
+/** Codes of what a virtual kernel that is what it should be is never refused with. */
+const SUSPICIOUS: ReadonlySet<number> = new Set([
+  Code.PermissionDenied,
+  Code.InvalidArgument,
+  Code.OutOfRange,
+  Code.AlreadyExists,
+]);
 
 /** The stream of a session; what it needs of gRPC. */
 export interface SessionStream {
   write(message: ReturnType<typeof create<typeof SessionResponseSchema>>): boolean;
+  /** Ends it. */
+  fail(error: RpcError): void;
 }
 
 /** The node of a session. */
@@ -75,7 +106,11 @@ export interface SessionNode {
   short(short: Short, sharedOnly?: boolean): void;
   endedForMemory(vmspace: Vmspace, reason: string): void;
   /** @throws RpcError RESOURCE_EXHAUSTED */
-  expectDescriptor(what: string): void;
+  expectDescriptor(what: string, session: Session): void;
+  /** A virtual kernel tried what none tries that is what it should be. @see SecurityEvents.refused */
+  refused(attempt: string, session: Session, reason: string): void;
+  /** Ends a session that cannot go on. */
+  endSession(session: Session, reason: string): void;
 }
 
 export interface SessionOptions {
@@ -105,7 +140,15 @@ export class Session implements VkernelSession {
   readonly frameLimit: bigint;
   private readonly node: SessionNode;
   private held = 0;
+  private readonly audit = new FrameAudit(this.vmspaces);
   private stream: SessionStream | undefined;
+  private readonly sinceNs = process.hrtime.bigint();
+  /** Opens and syncs under way; requests for frames that wait. */
+  private working = 0;
+  private waitingForFrames = 0;
+  private isBroken = false;
+  /** Vmspaces whose end somebody waits for, and since when. */
+  private readonly ending = new Map<bigint, number>();
   /** What it is told when there is a stream. */
   private unsent: PmapEventInit[] = [];
   /** Vmspaces that changed, came or went since somebody follows. */
@@ -148,6 +191,35 @@ export class Session implements VkernelSession {
     for (const vmspace of vmspaces.splice(-TOLD_AT_ONCE))
       if (this.vmspaces.get(vmspace.id) === vmspace) vmspace.tell(vmspace.charge.sharedFrames);
     if (vmspaces.length > 0) setImmediate(() => this.tellFrames(stream, vmspaces));
+  }
+
+  /** Something about it is not as it can be: it ends, once what is being done is done. */
+  broken(reason: string): void {
+    if (this.isBroken) return;
+    this.isBroken = true;
+    this.node.refused('page-tables', this, reason);
+    setImmediate(() => this.node.endSession(this, reason));
+  }
+
+  /** Its stream ends with an error. */
+  endStream(error: RpcError): void {
+    const { stream } = this;
+    this.stream = undefined;
+    stream?.fail(error);
+  }
+
+  /** Looks now and then at what it really has, and does. */
+  inspect(): void {
+    const more = this.audit.look(this.held);
+    if (more > UNCOUNTED_MAX)
+      this.node.refused('frames', this, `its processes have ${more} frames more than it was granted`);
+    // What is there counts, whatever it says.
+    if (more > 0) this.resumeFrames(more);
+    const nowMs = monotonicMs();
+    for (const [id, sinceMs] of this.ending) {
+      if (!this.vmspaces.has(id)) this.ending.delete(id);
+      else if (nowMs - sinceMs > END_MS) this.broken(`it was told to end vmspace ${id}, and did not`);
+    }
   }
 
   get isAttached(): boolean {
@@ -215,6 +287,12 @@ export class Session implements VkernelSession {
     this.send({ event: { case: 'lease', value: { deadlineNs: this.node.deadlineNs } } });
   }
 
+  /** Ends a process so that others have its frames. */
+  endForFrames(vmspace: bigint, reason: string): void {
+    this.ending.set(vmspace, this.ending.get(vmspace) ?? monotonicMs());
+    this.endProcess(vmspace, 'SIGKILL', reason);
+  }
+
   /** Ends a process, for another reason than a fault. */
   endProcess(vmspace: bigint, signal: string, reason: string): void {
     this.send({ event: { case: 'faultError', value: { vmspace, address: 0n, signal, reason } } });
@@ -230,8 +308,19 @@ export class Session implements VkernelSession {
       this.handle(request, event);
     } catch (error) {
       if (!(error instanceof RpcError)) throw error;
+      this.suspect(event.case, error);
+      // Nobody waits for an answer.
+      if (error instanceof Lie && request === 0n) throw error;
       this.fail(request, error);
     }
+  }
+
+  // What the virtual kernel itself looks after before it asks; what only a program tried is none of that.
+  private suspect(what: VkernelEvent['event']['case'], error: RpcError): void {
+    if (error instanceof Foreign) this.node.refused('not-theirs', this, error.details);
+    else if (error instanceof Lie) this.node.refused('message', this, error.details);
+    else if (what?.startsWith('vmspace') && SUSPICIOUS.has(error.code))
+      this.node.refused('vmspace', this, `${what}: ${error.details}`);
   }
 
   private fail(request: bigint, error: RpcError): void {
@@ -239,8 +328,18 @@ export class Session implements VkernelSession {
     this.send({ request, event: { case: 'failed', value } });
   }
 
+  private expectWorkRoom(): void {
+    if (this.working < WORK_MAX) return;
+    const reason = `${WORK_MAX} opens and syncs of a virtual kernel are under way`;
+    throw tryAgain(Code.ResourceExhausted, reason);
+  }
+
   private settle<T>(request: bigint, work: Promise<T>, answer: (result: T) => void): void {
-    work.then(answer, (error) => {
+    this.working++;
+    const settled = work.finally(() => {
+      this.working--;
+    });
+    settled.then(answer, (error) => {
       const known = error instanceof RpcError;
       this.fail(request, known ? error : new RpcError(Code.Internal, String(error)));
     });
@@ -259,9 +358,11 @@ export class Session implements VkernelSession {
         this.account(request, event.value);
         return;
       }
-      case 'localFaults':
-        this.node.statistics.faults('vkernel', Number(event.value.count), event.value.sampleNs);
+      case 'localFaults': {
+        const { count, sampleNs } = countsOf(event.value);
+        this.node.statistics.faults('vkernel', count, sampleNs);
         return;
+      }
       case 'vmspaceCreate': {
         const vmspace = this.createVmspace(event.value);
         this.send({
@@ -291,7 +392,9 @@ export class Session implements VkernelSession {
         return;
       case 'memoryEnd': {
         const vmspace = this.vmspace(event.value.vmspace);
-        this.node.endedForMemory(vmspace, event.value.reason);
+        // Once of each.
+        if (!vmspace.endsForMemory) this.node.endedForMemory(vmspace, shortReason(event.value.reason));
+        vmspace.endsForMemory = true;
         return;
       }
       case 'sync': {
@@ -301,6 +404,7 @@ export class Session implements VkernelSession {
         if (dataspace === undefined)
           throw new RpcError(Code.NotFound, `dataspace ${id} is not open on this node`);
         this.open.expectWriter(id);
+        this.expectWorkRoom();
         this.settle(request, backing.sync(dataspace, offset, length), () => this.done(request));
         return;
       }
@@ -318,7 +422,7 @@ export class Session implements VkernelSession {
           throw new RpcError(Code.Unimplemented, 'this pmap manager does not know this request');
         return;
       case 'hello':
-        throw new RpcError(Code.InvalidArgument, 'hello does not belong here');
+        throw new Lie('hello does not belong here');
     }
   }
 
@@ -326,7 +430,9 @@ export class Session implements VkernelSession {
     const { name, sizeBytes, exclusive, durable } = value;
     const { requester, open } = this;
     const vmspace = this.vmspace(value.vmspace);
+    expectName(name);
     open.expectRoom(vmspace);
+    this.expectWorkRoom();
     vmspace.opening++;
     const opened = this.node.openDataspace(name, sizeBytes, { requester, exclusive, durable }).finally(() => {
       vmspace.opening--;
@@ -348,8 +454,11 @@ export class Session implements VkernelSession {
     return vmspace;
   }
 
-  /** Serves a fault. */
-  fault({ vmspace, address, write, atNs }: Fault): void {
+  /** Serves a fault. @throws Lie where none can be */
+  fault({ vmspace, address, write, atNs: saidNs }: Fault): void {
+    if (this.isBroken) return;
+    expectFaultAddress(address);
+    const atNs = timeOf(saidNs, this.sinceNs);
     const entry = this.vmspaces.get(vmspace)?.find(address);
     // The mapping went away under the fault: whoever waits looks again.
     if (entry === undefined) {
@@ -364,9 +473,10 @@ export class Session implements VkernelSession {
     // A virtual kernel that outlived another pmap manager may give back what it has from that one.
     const back = Math.min(Number(giveBack), this.held);
     this.held -= back;
+    this.audit.givenBack(back);
     this.node.frames.giveBack(back);
     if (full) this.waitForRoom(request, id);
-    else if (want > 0n) this.grantFrames(request, Number(want), id);
+    else if (want > 0n) this.grantFrames(request, Math.min(Number(want), WANT_MAX), id);
   }
 
   private grantFrames(request: bigint, want: number, id: bigint): void {
@@ -374,14 +484,14 @@ export class Session implements VkernelSession {
       this.send({ request, event: { case: 'frames', value: { frames: BigInt(frames), reason } } });
     const limit = this.frameLimit === 0n ? Number.POSITIVE_INFINITY : Number(this.frameLimit);
     const allowed = Math.max(0, Math.min(want, limit - this.held));
-    const granted = this.node.frames.grant(allowed);
+    const granted = this.node.frames.grant(this.audit.mayGet(allowed, this.held, monotonicMs()));
     this.held += granted;
     const vmspace = this.vmspaces.get(id);
     if (granted > 0 || vmspace === undefined) answer(granted);
     else if (allowed === 0) answer(0, `out of memory: its virtual kernel has all of its ${limit} frames`);
     else
-      this.node.short({
-        ...{ key: `frames ${id} ${request}`, charge: vmspace.charge, what: 'private memory' },
+      this.short({
+        ...{ key: `frames ${this.holder} ${id} ${request}`, charge: vmspace.charge, what: 'private memory' },
         retry: () => this.grantFrames(request, want, id),
         refuse: (reason) => answer(0, reason),
       });
@@ -396,11 +506,27 @@ export class Session implements VkernelSession {
     else if (vmspace.lacksRoomTooLong(monotonicMs()))
       answer(`out of memory: ${this.node.memoryDir} is full; something else fills it`);
     else
-      this.node.short({
-        ...{ key: `room ${id} ${request}`, charge: vmspace.charge, what: 'private memory' },
+      this.short({
+        ...{ key: `room ${this.holder} ${id} ${request}`, charge: vmspace.charge, what: 'private memory' },
         retry: () => answer(),
         refuse: answer,
       });
+  }
+
+  // Those of one virtual kernel that wait are so many at most: others wait, too.
+  private short(short: Short): void {
+    if (this.waitingForFrames >= SHORT_MAX) {
+      short.refuse(`${SHORT_MAX} requests for frames of its virtual kernel wait`);
+      return;
+    }
+    this.waitingForFrames++;
+    const over = <A extends unknown[]>(then: (...args: A) => void) => {
+      return (...args: A): void => {
+        this.waitingForFrames--;
+        then(...args);
+      };
+    };
+    this.node.short({ ...short, retry: over(short.retry), refuse: over(short.refuse) });
   }
 
   private createVmspace({ pid, sizeBytes, quotaFrames }: VmspaceCreate): Vmspace {
@@ -415,7 +541,7 @@ export class Session implements VkernelSession {
     if (this.vmspaces.size >= VMSPACES_MAX)
       throw new RpcError(Code.ResourceExhausted, `${VMSPACES_MAX} vmspaces are the most of one vkernel`);
     this.node.expectFree(pid);
-    this.node.expectDescriptor(`the memory of process ${pid}`);
+    this.node.expectDescriptor(`the memory of process ${pid}`, this);
     const id = this.node.nextVmspace();
     const file = join(this.node.memoryDir, `anonymous-${id}-${randomUUID().slice(0, 8)}`);
     const about = { id, pid, file, sizeBytes: Number(sizeBytes), quotaFrames: Number(quotaFrames) };
@@ -443,9 +569,10 @@ export class Session implements VkernelSession {
     return vmspace;
   }
 
-  destroyVmspace(vmspace: Vmspace): void {
+  destroyVmspace(vmspace: Vmspace, { takeFrames = false } = {}): void {
+    this.audit.ends(vmspace);
     this.forgetVmspace(vmspace);
-    vmspace.remove();
+    vmspace.remove({ takeFrames });
     this.node.sync.ownerGone(vmspace.pid);
   }
 
@@ -458,21 +585,12 @@ export class Session implements VkernelSession {
     this.open.forget(vmspace);
   }
 
-  private mmap(value: {
-    vmspace: bigint;
-    address: bigint;
-    lengthBytes: bigint;
-    dataspace: bigint;
-    offsetBytes: bigint;
-    writable: boolean;
-  }): void {
+  private mmap(value: VmspaceMmap): void {
     const vmspace = this.vmspace(value.vmspace);
     const dataspace = this.node.memory.get(value.dataspace);
     if (dataspace === undefined)
       throw new RpcError(Code.NotFound, `dataspace ${value.dataspace} is not open on this node`);
-    const pages = [value.address, value.lengthBytes, value.offsetBytes].map((v) => v % BigInt(PAGE_BYTES));
-    if (pages.some((rest) => rest !== 0n) || value.lengthBytes === 0n)
-      throw new RpcError(Code.InvalidArgument, `address, length and offset: multiples of ${PAGE_BYTES}`);
+    expectMapping(value);
     this.open.expect(vmspace, dataspace.id, value.writable ? 'write' : 'read');
     const firstPage = Number(value.offsetBytes) / PAGE_BYTES;
     const pageCount = Number(value.lengthBytes) / PAGE_BYTES;
@@ -509,6 +627,7 @@ export class Session implements VkernelSession {
 
   private mcontrol({ vmspace: id, address, lengthBytes, advice }: VmspaceMcontrol): void {
     const vmspace = this.vmspace(id);
+    expectRange({ address, lengthBytes });
     const end = address + lengthBytes;
     for (const entry of vmspace.entries.overlapping(address, end)) {
       const from = address > entry.address ? address - entry.address : 0n;
@@ -516,10 +635,15 @@ export class Session implements VkernelSession {
       const pages = Math.ceil(Number(end - entry.address) / PAGE_BYTES) - (firstPage - entry.firstPage);
       const part = pages > 0 ? entry.clip(firstPage, pages) : undefined;
       if (part === undefined) continue;
+      const { id: dataspace } = entry.dataspace;
+      // It empties the mappings of others, too.
+      if (advice === McontrolAdvice.INVALIDATE) this.open.expect(vmspace, dataspace, 'write');
       if (advice === McontrolAdvice.INVALIDATE)
-        this.node.memory.step({ type: 'empty', run: { dataspace: entry.dataspace.id, ...part } });
-      else if (advice === McontrolAdvice.WILL_NEED) this.node.memory.step({ type: 'advise', entry, ...part });
-      else throw new RpcError(Code.InvalidArgument, 'advice: INVALIDATE or WILL_NEED');
+        this.node.memory.step({ type: 'empty', run: { dataspace, ...part } });
+      else if (advice === McontrolAdvice.WILL_NEED) {
+        const pageCount = Math.min(part.pageCount, ADVISED_PAGES_MAX);
+        this.node.memory.step({ type: 'advise', entry, firstPage: part.firstPage, pageCount });
+      } else throw new RpcError(Code.InvalidArgument, 'advice: INVALIDATE or WILL_NEED');
     }
   }
 
@@ -541,7 +665,7 @@ export class Session implements VkernelSession {
   /** The vkernel is gone; or it is slow, and hears of that when it has nothing to write to any more. */
   close(): void {
     for (const { entries } of this.vmspaces.values()) for (const entry of entries) entry.protect();
-    for (const vmspace of [...this.vmspaces.values()]) this.destroyVmspace(vmspace);
+    for (const vmspace of [...this.vmspaces.values()]) this.destroyVmspace(vmspace, { takeFrames: true });
     this.node.memory.home.leave(this.holder);
     this.node.frames.giveBack(this.held);
     this.node.sync.sessionGone(this);

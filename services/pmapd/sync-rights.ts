@@ -3,10 +3,10 @@
 import type { SyncEvent } from '@odonata/coherency/node/relay-messages.ts';
 import { unreachable } from '@odonata/coherency/page.ts';
 import { LockMode } from '@odonata/proto/coherency/v1/coherency';
-import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { Foreign, Lie } from './hearsay.ts';
 import type { OpenDataspaces, OpeningProcess } from './open-dataspaces.ts';
 
-/** @throws RpcError PERMISSION_DENIED, INVALID_ARGUMENT */
+/** @throws RpcError PERMISSION_DENIED; Lie */
 export function expectTheirs(
   event: SyncEvent,
   processes: ReadonlyMap<bigint, OpeningProcess>,
@@ -15,7 +15,7 @@ export function expectTheirs(
   switch (event.case) {
     case 'lock': {
       const { owner, dataspace, mode, reclaim } = event.value;
-      if (reclaim) throw new RpcError(Code.InvalidArgument, 'reclaim is for pmap managers');
+      if (reclaim) throw new Lie('reclaim is for pmap managers');
       // Who may only read keeps nobody from reading.
       open.expect(processOf(owner, processes), dataspace, mode === LockMode.SHARED ? 'read' : 'write');
       return;
@@ -38,7 +38,6 @@ export function expectTheirs(
 
 function processOf(pid: bigint, processes: ReadonlyMap<bigint, OpeningProcess>): OpeningProcess {
   const process = processes.get(pid);
-  if (process === undefined)
-    throw new RpcError(Code.PermissionDenied, `process ${pid} is not of this virtual kernel`);
+  if (process === undefined) throw new Foreign(`process ${pid} is not of this virtual kernel`);
   return process;
 }

@@ -1,7 +1,18 @@
 // A vmspace: the address space of one process as a list of map entries, and the frames behind it.
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { AddressMap } from '@odonata/userfault/address-map.ts';
+import { punchHole } from '@odonata/userfault/libc.ts';
 import type { Charge, ChargedProcess, Charges } from './charge.ts';
 import { isFull, refusalOf } from './exhausted.ts';
 import type { MapEntry, MappedVmspace, VkernelSession } from './map-entry.ts';
@@ -26,6 +37,8 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
   readonly entries = new AddressMap<MapEntry>();
   readonly open = new Map<bigint, boolean>();
   opening = 0;
+  /** Its virtual kernel said that it ends because of its memory. */
+  endsForMemory = false;
   readonly charge: Charge;
   private readonly charges: Charges;
   private fd: number | undefined;
@@ -58,6 +71,13 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
     this.charge = this.charges.open(this);
   }
 
+  /** Private frames, also where the file is not open here, and is not opened. */
+  peekFrames(): number {
+    if (this.removed) return 0;
+    const about = this.fd === undefined ? statSync(this.file, { throwIfNoEntry: false }) : fstatSync(this.fd);
+    return (about?.blocks ?? 0) / FRAME_BLOCKS;
+  }
+
   privateFrames(): number {
     const fd = this.descriptor();
     return fd === undefined ? 0 : fstatSync(fd).blocks / FRAME_BLOCKS;
@@ -76,8 +96,8 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
     this.session.send({ event: { case: 'sharedCharge', value } });
   }
 
-  end(signal: string, reason: string): void {
-    this.session.endProcess(this.id, signal, reason);
+  end(reason: string): void {
+    this.session.endForFrames(this.id, reason);
   }
 
   private descriptor(): number | undefined {
@@ -124,9 +144,14 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
     this.removed = true;
   }
 
-  /** The private dataspace goes. A vkernel that still maps the file keeps its frames until it unmaps them. */
-  remove(): void {
+  /**
+   * The private dataspace goes. A vkernel that still maps the file keeps its frames until it unmaps them; but not where they
+   * are taken: from one that is gone, or should be.
+   */
+  remove({ takeFrames = false } = {}): void {
     this.charges.close(this.charge);
+    const fd = takeFrames && existsSync(this.file) ? this.descriptor() : undefined;
+    if (fd !== undefined && this.sizeBytes > 0) punchHole(fd, 0, this.sizeBytes);
     if (this.fd !== undefined) closeSync(this.fd);
     this.fd = undefined;
     this.removed = true;

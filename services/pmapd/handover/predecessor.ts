@@ -16,6 +16,7 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { HOLD_MAX_MS } from '@odonata/coherency/lease.ts';
+import { Role } from '@odonata/proto/auth/v1/access';
 import {
   type HandOverService,
   NodeSnapshotSchema,
@@ -24,6 +25,7 @@ import {
   type SuccessorHello,
 } from '@odonata/proto/pmap/v1/handover';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { ANYONE, type Caller, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { Handlers } from '@odonata/rpc/server.ts';
@@ -88,7 +90,8 @@ export class Predecessor {
     const { o } = this;
     const predecessor = this;
     return {
-      async *succeed(requests, { signal }) {
+      async *succeed(requests, { signal, caller }) {
+        predecessor.expectOurs(caller);
         const events = requests[Symbol.asyncIterator]();
         const hello = await next(events, 'hello');
         predecessor.check(hello);
@@ -112,6 +115,15 @@ export class Predecessor {
         }
       },
     };
+  }
+
+  // The socket is of our user, and the method for pmap managers: of this node, and no other one of the machine.
+  private expectOurs(caller: Caller): void {
+    const { name, security } = this.o.node;
+    if (caller === ANYONE || (caller.role === Role.PMAPD && speaksFor(caller, name))) return;
+    const text = `${shownCaller(caller)} may not take the place of pmapd ${name}`;
+    security.refused('identity', shownCaller(caller), text);
+    throw new RpcError(Code.PermissionDenied, text);
   }
 
   private check({ node, shards, form, wire }: SuccessorHello): void {

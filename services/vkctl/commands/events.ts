@@ -12,6 +12,7 @@ interface EventsOptions extends ClusterOption {
   since?: number;
   count: number;
   kind?: string[];
+  security?: true;
   json?: boolean;
 }
 
@@ -32,12 +33,14 @@ export function addEvents(program: Command): void {
     )
     .option('-n, --count <count>', 'the last so many', wholeNumber(1, 100_000), SHOWN)
     .option('--kind <kind>', 'only of this kind (repeatable)', kinds)
+    .option('--security', 'what was tried that nobody tries who behaves, and refused; as --kind security')
     .addOption(clusterOption())
     .addOption(jsonOption())
     .action(events);
   examples(command, [
     ['vkctl events', `the last ${SHOWN}`],
     ['vkctl events --since 10m --kind fault-waits', 'which programs had to wait, and for what'],
+    ['vkctl events --security --since 1d', 'who tried what they may not'],
     ["vkctl events --json | jq '.[].text'", 'for a program'],
   ]);
 }
@@ -57,8 +60,11 @@ function kinds(kind: string, before?: string[]): string[] {
   throw new InvalidArgumentError(`There are: ${Object.keys(EVENT_KINDS).join(', ')}.`);
 }
 
-async function events({ since, kind, ...options }: EventsOptions): Promise<void> {
-  const found = await withCluster(options, (cluster) => cluster.events.list({ sinceMs: since, kinds: kind }));
+async function events({ since, kind = [], security, ...options }: EventsOptions): Promise<void> {
+  const wanted = security === undefined ? kind : [...kind, 'security'];
+  const found = await withCluster(options, (cluster) =>
+    cluster.events.list({ sinceMs: since, kinds: wanted }),
+  );
   // Who may not ask is told so by every service: once is enough.
   const denied = found.silent.find(({ error }) => hasCode(error, Code.PermissionDenied));
   if (denied !== undefined && found.silent.every(({ error }) => hasCode(error, Code.PermissionDenied)))
