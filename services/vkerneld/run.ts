@@ -1,6 +1,8 @@
 import type { RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { personOf } from '@odonata/rpc/identity/identity.ts';
+import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import { type AllowedDirectories, closeGrants, type OpenGrant } from './allowed-directories.ts';
 import { shortenedCommand } from './command-line.ts';
@@ -21,6 +23,7 @@ const PIECE_BYTES = 8 * 1024 * 1024;
 export interface RunPlace {
   readonly node: string;
   readonly directories: AllowedDirectories;
+  readonly security: SecurityEvents;
   readonly table: ProcessTable;
   readonly vkernels: Vkernels;
   readonly terminals: Terminals<Terminal>;
@@ -50,14 +53,14 @@ export async function* run(
     const { terminal: name } = program.spec;
     if (name !== '') place.terminals.expectNew(name);
     // What is refused is refused before anything starts for it.
-    closeGrants(place.directories.open(program.spec.dirs));
+    closeGrants(directoriesOf(place, program, ctx));
     const vkernel = await place.vkernels.demand(
       program.spec.vkernel || DEFAULT_VKERNEL,
       ownerOf(ctx),
       ctx.signal,
     );
     const idMapping = program.spec.dirs.length > 0 ? await vkernel.idMapping() : undefined;
-    dirs = place.directories.open(program.spec.dirs, idMapping);
+    dirs = directoriesOf(place, program, ctx, idMapping);
     ctx.signal.throwIfAborted();
     terminal = start(place, program, dirs, vkernel, ctx);
   } finally {
@@ -65,6 +68,24 @@ export async function* run(
     closeGrants(dirs);
   }
   yield* terminal.serve(iterator, ctx);
+}
+
+/** @throws RpcError; what is not allowed is told of */
+function directoriesOf(
+  { directories, security }: RunPlace,
+  { spec }: Program,
+  ctx: CallContext,
+  idMapping?: Parameters<AllowedDirectories['open']>[1],
+): OpenGrant[] {
+  try {
+    return directories.open(spec.dirs, idMapping);
+  } catch (error) {
+    if (RpcError.is(error, Code.PermissionDenied)) {
+      const { user } = ownerOf(ctx);
+      security.refused('directory', user, `${user} asked for a directory: ${error.details}`, { user });
+    }
+    throw error;
+  }
 }
 
 /** Whose the program is: of whoever asked for it. */

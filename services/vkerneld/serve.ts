@@ -11,6 +11,7 @@ import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
+import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { makeVkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
@@ -97,13 +98,15 @@ export async function serveVkerneld(
   vkerneldMetrics(metrics, table, vkernels);
   const events = new EventLog({ service: `${node}/vkerneld`, node, log });
   events.countIn(metrics);
+  const security = new SecurityEvents(events);
+  security.countIn(metrics);
   // Before the socket below: who attaches there has knocked here.
   const door = new DescriptorDoor(sockets.directories, uids);
   const control = controlServer(vkernels, door, { guests: uids, log });
   await control.listen(`unix:${sockets.control}`);
   const terminals = new Terminals<Terminal>();
   const directories = new AllowedDirectories(config.allowDir, node, log);
-  const handlers = vkernelHandlers({ node, directories, table, vkernels, terminals });
+  const handlers = vkernelHandlers({ node, directories, security, table, vkernels, terminals });
   const server = createRpcServer({ name: 'vkerneld', log, meter }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
   const address = await server.listen(config.listen);
