@@ -1,6 +1,7 @@
 // NATS: invalidation broadcasts, and JetStream key-value buckets. Delivery on the bus is at most once
 // and in no order that anybody may rely on; the protocol above acknowledges and repeats.
 import { Backoff, withBackoff } from '@odonata/rpc/backoff.ts';
+import { guarded } from '@odonata/rpc/bug.ts';
 import type { RpcError } from '@odonata/rpc/error.ts';
 import { connect, type JetStreamClient, type KV, type KvEntry, type NatsConnection, StorageType } from 'nats';
 import { connectAs } from './credential.ts';
@@ -43,12 +44,14 @@ export class Bus {
   private readonly onReconnect = new Set<() => void>();
   private readonly replicas: number;
   private readonly told: Refusals;
+  private readonly log: BusLog;
 
   private constructor(
     connection: NatsConnection,
-    { cluster, replicas, folder }: BusOptions,
+    { cluster, replicas, folder, log }: BusOptions,
     refusals: Refusals,
   ) {
+    this.log = log;
     this.told = refusals;
     this.connection = connection;
     this.cluster = cluster;
@@ -99,9 +102,10 @@ export class Bus {
 
   /** Follows the invalidations of a dataspace; the result ends that. */
   follow(dataspace: bigint, onMessage: (bytes: Uint8Array) => void): () => void {
+    const hear = this.guarded({ dataspace }, onMessage);
     const subscription = this.connection.subscribe(this.invalidationSubject(dataspace), {
       callback: (error, message) => {
-        if (error === null) onMessage(message.data);
+        if (error === null) hear(message.data);
       },
     });
     return () => subscription.unsubscribe();
@@ -151,11 +155,12 @@ export class Bus {
    */
   hearBucket(name: string, hear: (key: string, bytes: Uint8Array | undefined) => void): () => void {
     const prefix = `$KV.${this.bucketName(name)}.`;
+    const heard = this.guarded({ bucket: name }, hear);
     const subscription = this.connection.subscribe(`${prefix}>`, {
       callback: (error, { subject, data, headers }) => {
         if (error !== null) return;
         const gone = (headers?.get('KV-Operation') ?? '') !== '';
-        hear(subject.slice(prefix.length), gone ? undefined : data);
+        heard(subject.slice(prefix.length), gone ? undefined : data);
       },
     });
     return () => subscription.unsubscribe();
@@ -166,14 +171,16 @@ export class Bus {
    * was told. An entry may be told again. After the server was away everything is told again. The result ends it.
    */
   async followBucket(bucket: KV, see: (entry: KvEntry) => void): Promise<() => void> {
-    let stop = await watchBucket(bucket, see);
+    // What somebody else wrote may be anything: an entry that is of no use is told in the log, and the rest is seen.
+    const seen = this.guarded({ bucket: 'an entry' }, see);
+    let stop = await watchBucket(bucket, seen);
     let watching = Promise.resolve();
     let ended = false;
     // The server may have forgotten its side of a watch, or remember too little of it.
     const watch = async (): Promise<void> => {
       if (ended) return;
       stop();
-      stop = await watchBucket(bucket, see);
+      stop = await watchBucket(bucket, seen);
       if (ended) stop();
     };
     const again = (): void => {
@@ -186,6 +193,11 @@ export class Bus {
       this.onReconnect.delete(again);
       stop();
     };
+  }
+
+  /** A message that cannot be read ends nothing: the next one is heard. */
+  private guarded<A extends unknown[]>(about: object, hear: (...args: A) => void): (...args: A) => void {
+    return guarded(this.log, { bus: this.cluster, ...about }, hear);
   }
 
   private bucketName(name: string): string {

@@ -25,7 +25,10 @@ const LIMITS = {
   'grpc.keepalive_timeout_ms': 20_000,
 } as const;
 
-export const SERVER_OPTIONS: grpc.ServerOptions = { ...LIMITS };
+/** Calls and streams of one connection; a client of ours waits with more. */
+export const STREAMS_MAX = 1_024;
+
+export const SERVER_OPTIONS: grpc.ServerOptions = { ...LIMITS, 'grpc.max_concurrent_streams': STREAMS_MAX };
 
 export const CHANNEL_OPTIONS: grpc.ChannelOptions = {
   ...LIMITS,

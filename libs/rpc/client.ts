@@ -214,7 +214,7 @@ export function openStream<M extends DescMethod & { methodKind: 'bidi_streaming'
   const stream = channel.makeBidiStreamRequest(
     methodPath(method),
     encoder(method.input) as (message: InInit<M>) => Buffer,
-    decoder(method.output) as (bytes: Buffer) => Out<M>,
+    decoder(method.output) as unknown as (bytes: Buffer) => Out<M>,
     metadata,
     grpcOptions,
   );

@@ -2,6 +2,7 @@
 // Values are read when somebody asks: what counts already is not counted twice.
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { bugsMet } from './bug.ts';
 import { heapBytes, residentBytes } from './heap.ts';
 import type { CallMeter } from './served-call.ts';
 
@@ -105,6 +106,7 @@ export class Metrics {
       'Resident memory of the process',
       () => residentBytes() ?? Number.NaN,
     );
+    this.counter('bugs_total', 'Bugs met in serving a peer, which was not served further', bugsMet);
     this.gauge('process_heap_bytes', 'JavaScript heap in use', heapBytes);
     this.gauge('process_start_time_seconds', 'Start of the process, seconds since 1970', () =>
       Math.round(performance.timeOrigin / 1000),

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { metBugInCall } from './bug.ts';
 import { Code, codeName, RpcError } from './error.ts';
 import { type Caller, NOBODY, type Scope } from './identity/identity.ts';
 import { Interrupt } from './interrupt.ts';
@@ -32,8 +33,10 @@ export function beginCall(options: {
   stream?: boolean;
   caller?: Caller;
   scope?: Scope;
+  /** Called once, when it has ended. */
+  onOver?: (() => void) | undefined;
 }): ServedCall {
-  const { path, peer, meter, stream = false, caller = NOBODY, scope = 'own' } = options;
+  const { path, peer, meter, onOver, stream = false, caller = NOBODY, scope = 'own' } = options;
   const requestId = (options.requestId || randomUUID()).slice(0, 128);
   const log = options.log.child({ requestId });
   const controller = new AbortController();
@@ -51,6 +54,7 @@ export function beginCall(options: {
       const failure = error === undefined ? undefined : failureOf(error, path, log);
       if (!finished) {
         finished = true;
+        onOver?.();
         const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
         const code = codeName(failure?.code ?? Code.Ok);
         log.debug({ method: path, code, durationMs, peer, reason: failure?.details }, 'request');
@@ -67,7 +71,7 @@ export function beginCall(options: {
 /** Only RpcErrors are meant for the caller; all else is a bug here, and logged as one. */
 function failureOf(error: unknown, path: string, log: Logger): RpcError {
   if (error instanceof RpcError) return error;
-  log.error({ method: path, err: error }, 'handler failed');
+  metBugInCall(log, error, { method: path });
   return new RpcError(Code.Internal, error instanceof Error ? error.message : String(error), {
     cause: error,
   });
@@ -102,8 +106,7 @@ export async function pumpResponses(
   }
   // Not awaited: a generator that waits for something runs its `finally` when that comes.
   iterator?.return?.().catch((error: unknown) => {
-    if (!(error instanceof RpcError))
-      ctx.log.error({ err: error }, 'handler failed after its caller went away');
+    if (!(error instanceof RpcError)) metBugInCall(ctx.log, error, { when: 'its caller had gone away' });
   });
   return 'aborted';
 }

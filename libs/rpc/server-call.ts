@@ -8,11 +8,14 @@ import type { Gate } from './identity/gate.ts';
 import type { Caller, Scope } from './identity/identity.ts';
 import type { Logger } from './log.ts';
 import type { OpenStreams } from './open-streams.ts';
+import { RawCall } from './raw-call.ts';
 import type { RefusalLog } from './refusal-log.ts';
+import type { RunningCalls } from './running-calls.ts';
 import type { CallMeter, Serve, ServedCall } from './served-call.ts';
 import { beginCall, pumpResponses } from './served-call.ts';
 import type { AnyHandler } from './service.ts';
 import { methodPath, rawOf } from './service.ts';
+import { decoded, type Undecodable } from './undecodable.ts';
 
 type Call = grpc.ServerUnaryCall<unknown, unknown> &
   grpc.ServerReadableStream<unknown, unknown> &
@@ -25,6 +28,7 @@ export interface Guard {
   readonly gate: Gate;
   readonly streams: OpenStreams;
   readonly refusals: RefusalLog;
+  readonly running: RunningCalls;
 }
 
 /** grpc's handler for one of ours. */
@@ -33,7 +37,7 @@ export function grpcHandler(
   handler: AnyHandler | undefined,
   options: { log: Logger; meter?: CallMeter } & Guard,
 ): grpc.UntypedHandleCall {
-  const { log, gate, streams, refusals } = options;
+  const { log, gate, streams, refusals, running } = options;
   const path = methodPath(method);
   const rule = accessRule(method);
   const unaryResponse = method.methodKind === 'unary' || method.methodKind === 'client_streaming';
@@ -42,14 +46,16 @@ export function grpcHandler(
   const grpcServe = (call: Call, callback: Callback) => {
     let who: { caller: Caller; scope: Scope } | undefined;
     let refused: unknown;
+    let onOver: (() => void) | undefined;
     try {
       const caller = gate.callerOf(call);
       who = { caller, scope: admit(path, rule, caller) };
+      onOver = running.begin(caller);
       if (handler === undefined) refused = new RpcError(Code.Unimplemented, `${path} is not served here`);
     } catch (error) {
       refused = error;
     }
-    const served = begin(call, { path, stream: method.methodKind !== 'unary', ...options, ...who });
+    const served = begin(call, { path, stream: method.methodKind !== 'unary', ...options, ...who, onOver });
     if (refused !== undefined) {
       const failure = served.finish(refused)!;
       refusals.add({ method: path, peer: call.getPeer(), reason: failure.details });
@@ -59,7 +65,8 @@ export function grpcHandler(
     }
     if (serveRaw !== undefined) {
       call.once('close', () => served.finish());
-      serveRaw(call, served.ctx);
+      const onFailed = (error: RpcError) => statusOf(served.finish(error)!, served);
+      serveRaw(new RawCall(call, { log: served.ctx.log, path, onFailed }), served.ctx);
       return;
     }
     const over = unaryResponse ? undefined : streams.add({ caller: who!.caller, end: revoke });
@@ -68,7 +75,9 @@ export function grpcHandler(
       served.abort(error);
       call.emit('error', statusOf(error, served));
     }
-    const request = unaryRequest ? call.request : requestsOf(call, served.ctx.signal);
+    const request = unaryRequest
+      ? (call.request as unknown | Undecodable)
+      : requestsOf(call, served.ctx.signal);
     // Both answer the caller themselves; they reject only on a bug of this file.
     const serving = unaryResponse
       ? answerOne(handler as Serve, request, served, callback)
@@ -89,6 +98,7 @@ function begin(
     meter?: CallMeter;
     caller?: Caller;
     scope?: Scope;
+    onOver?: (() => void) | undefined;
   },
 ): ServedCall {
   const requestId = call.metadata.get(REQUEST_ID_KEY)[0]?.toString();
@@ -121,8 +131,8 @@ function statusOf(failure: RpcError, served: ServedCall): grpc.ServiceError {
 }
 
 /** Ends a raw stream with an error. */
-export function failStream(call: { emit(event: 'error', error: unknown): boolean }, failure: RpcError): void {
-  call.emit('error', serviceError(failure, new grpc.Metadata()));
+export function failStream(call: Pick<RawCall<never, never>, 'fail'>, failure: RpcError): void {
+  call.fail(failure);
 }
 
 function serviceError(
@@ -141,7 +151,7 @@ async function answerOne(
 ): Promise<void> {
   let reply: unknown;
   try {
-    reply = await serve(request, served.ctx);
+    reply = await serve(decoded(request), served.ctx);
   } catch (error) {
     callback(statusOf(served.finish(error)!, served));
     return;
@@ -156,7 +166,7 @@ async function answerStream(serve: Serve, request: unknown, served: ServedCall, 
     return new Promise<void>((resolve) => call.once('drain', resolve));
   };
   try {
-    if ((await pumpResponses(serve, request, served.ctx, write)) === 'aborted') return;
+    if ((await pumpResponses(serve, decoded(request), served.ctx, write)) === 'aborted') return;
   } catch (error) {
     call.emit('error', statusOf(served.finish(error)!, served));
     return;
@@ -168,9 +178,10 @@ async function answerStream(serve: Serve, request: unknown, served: ServedCall, 
 /** The requests of a stream. When the call is cancelled the reader gets the reason as an error, never a clean end. */
 async function* requestsOf(call: Call, signal: AbortSignal): AsyncGenerator<unknown> {
   try {
-    for await (const request of call.iterator({ destroyOnReturn: false })) yield request;
+    for await (const request of call.iterator({ destroyOnReturn: false })) yield decoded(request);
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof RpcError) throw error;
     throw new RpcError(Code.Cancelled, 'the request stream broke', { cause: error });
   }
   // A reset stream ends cleanly first, and says 'cancelled' a moment later.

@@ -9,7 +9,7 @@ import {
   ListEndpointsResponseSchema,
   RouterService,
 } from '@odonata/proto/syslink/v1/syslink';
-import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { StdStream, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { delay } from './backoff.ts';
 import { createClient, openStream } from './client.ts';
@@ -158,7 +158,7 @@ describe('streams', () => {
         for await (const { event } of requests) {
           if (event.case !== 'stdin') continue;
           bytes += event.value.length;
-          yield { event: { case: 'output', value: { data: event.value } } };
+          yield { event: { case: 'output', value: { stream: StdStream.OUT, data: event.value } } };
         }
         yield { event: { case: 'exited', value: { code: bytes } } };
       },
@@ -232,15 +232,15 @@ describe('streams', () => {
     );
     const stream = openStream(RouterService.method.attach, address);
     const frame = create(FrameSchema, {
-      frame: { case: 'circuitData', value: { circuit: 1n, data: new Uint8Array(8 * 1024 * 1024).fill(7) } },
+      frame: { case: 'circuitData', value: { circuit: 1n, data: new Uint8Array(4 * 1024 * 1024).fill(7) } },
     });
-    stream.write({ frames: [frame] });
+    stream.write({ frames: [frame, frame] });
     const reply = await new Promise<{ frames: (typeof frame)[] }>((resolve, reject) => {
       stream.once('data', resolve);
       stream.once('error', reject);
     });
-    const back = reply.frames[0]!.frame;
-    expect(back.case === 'circuitData' && back.value.data.length).toBe(8 * 1024 * 1024);
+    const back = reply.frames.map(({ frame }) => frame.case === 'circuitData' && frame.value.data.length);
+    expect(back).toEqual([4 * 1024 * 1024, 4 * 1024 * 1024]);
     stream.end();
     await new Promise((resolve) => stream.once('status', resolve));
   });

@@ -13,11 +13,13 @@ import { addOnDemand, methodsOf } from './on-demand-service.ts';
 import { OpenStreams } from './open-streams.ts';
 import { addReflection } from './reflection.ts';
 import { RefusalLog } from './refusal-log.ts';
+import { RunningCalls } from './running-calls.ts';
 import type { CallMeter } from './served-call.ts';
 import { type Guard, grpcHandler } from './server-call.ts';
 import type { AnyService, Handlers } from './service.ts';
 import { decoder, encoder, handlerOf, isRequestStream, isResponseStream, methodPath } from './service.ts';
 import { serverCredentials } from './tls.ts';
+import { requestDecoder } from './undecodable.ts';
 import { UnixDoors } from './unix-doors.ts';
 import type { UidRange } from './vkernel-uids.ts';
 
@@ -51,7 +53,12 @@ export interface RpcServerOptions {
   readonly folder?: TlsFolder | undefined;
   /** Other uids of this machine that its unix sockets let in: of virtual kernels. */
   readonly guests?: UidRange | undefined;
+  /** Of each address; `CONNECTIONS_MAX` unless told otherwise. */
+  readonly connectionsMax?: number;
 }
+
+/** Connections of one address; more are closed as they come. */
+export const CONNECTIONS_MAX = 4_096;
 
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { name, log } = options;
@@ -59,7 +66,9 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const gate = new Gate(folder);
   const streams = new OpenStreams(gate, log);
   const refusals = new RefusalLog(log);
-  const doors = new UnixDoors(log, options.guests);
+  const running = new RunningCalls();
+  const { connectionsMax = CONNECTIONS_MAX } = options;
+  const doors = new UnixDoors(log, connectionsMax, options.guests);
   const server = new grpc.Server(SERVER_OPTIONS);
   widenStreamWindow(server);
   const services: AnyService[] = [];
@@ -72,7 +81,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       services.push(service);
       server.addService(
         definitionOf(service),
-        implementationOf(service, handlers, { ...options, gate, streams, refusals }),
+        implementationOf(service, handlers, { ...options, gate, streams, refusals, running }),
       );
       health.set(service.typeName, true);
       return rpcServer;
@@ -90,6 +99,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       const bound = isUnix(address)
         ? await doors.open(address, server)
         : await bind(server, address, serverCredentials(address, folder));
+      boundConnections(server, connectionsMax);
       gate.serves(bound);
       streams.watch();
       log.info({ address: bound }, `${name} listens`);
@@ -130,7 +140,7 @@ function definitionOf(service: AnyService): grpc.ServiceDefinition {
       requestStream: isRequestStream(method),
       responseStream: isResponseStream(method),
       requestSerialize: encoder(method.input),
-      requestDeserialize: decoder(method.input),
+      requestDeserialize: requestDecoder(decoder(method.input)),
       responseSerialize: encoder(method.output),
       responseDeserialize: decoder(method.output),
     };
@@ -158,6 +168,12 @@ async function bind(server: grpc.Server, address: string, by: grpc.ServerCredent
     });
   });
   return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
+}
+
+/** grpc-js has no option for that; where its insides changed, a test tells. */
+function boundConnections(server: grpc.Server, most: number): void {
+  const inside = server as unknown as { http2Servers?: Map<{ maxConnections?: number }, unknown> };
+  for (const each of inside.http2Servers?.keys() ?? []) each.maxConnections = most;
 }
 
 /**

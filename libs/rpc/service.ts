@@ -1,9 +1,12 @@
 import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
-import type * as grpc from '@grpc/grpc-js';
+import { violationOf } from './constraints/message.ts';
+import { violationError } from './constraints/violation.ts';
+import { Code, RpcError } from './error.ts';
 import type { Caller, Scope } from './identity/identity.ts';
 import type { Logger } from './log.ts';
+import type { RawCall } from './raw-call.ts';
 
 /** A service as the generated code describes it. */
 export type AnyService = GenService<GenServiceMethods>;
@@ -32,19 +35,17 @@ export interface CallContext {
 
 const RAW = Symbol('raw');
 export interface RawHandler<I, O> {
-  readonly [RAW]: (call: grpc.ServerDuplexStream<I, O>, ctx: CallContext) => void;
+  readonly [RAW]: (call: RawCall<I, O>, ctx: CallContext) => void;
 }
 
 /** A handler of a bidirectional stream that works on grpc's own stream, for hot paths. It serves gRPC only. */
-export function raw<I, O>(
-  serve: (call: grpc.ServerDuplexStream<I, O>, ctx: CallContext) => void,
-): RawHandler<I, O> {
+export function raw<I, O>(serve: (call: RawCall<I, O>, ctx: CallContext) => void): RawHandler<I, O> {
   return { [RAW]: serve };
 }
 
 export function rawOf(
   handler: unknown,
-): ((call: grpc.ServerDuplexStream<unknown, unknown>, ctx: CallContext) => void) | undefined {
+): ((call: RawCall<unknown, unknown>, ctx: CallContext) => void) | undefined {
   return typeof handler === 'object' && handler !== null && RAW in handler
     ? (handler as RawHandler<unknown, unknown>)[RAW]
     : undefined;
@@ -119,12 +120,24 @@ export function encoder(schema: DescMessage): (message: unknown) => Buffer {
 }
 
 /**
- * The message of some bytes. Its byte fields are views of them: no copy. Plain Uint8Arrays, never Buffers, whose
- * `slice` would not copy either.
+ * The message of some bytes, which keeps the constraints of its .proto file. Its byte fields are views of them: no copy.
+ * Plain Uint8Arrays, never Buffers, whose `slice` would not copy either. This is the one way in for whatever comes from
+ * somebody else: requests, answers, events.
+ * @throws RpcError INVALID_ARGUMENT
  */
-export function decoder(schema: DescMessage): (bytes: Uint8Array) => unknown {
-  return ({ buffer, byteOffset, byteLength }) =>
-    fromBinary(schema, new Uint8Array(buffer, byteOffset, byteLength));
+export function decoder<D extends DescMessage>(schema: D): (bytes: Uint8Array) => MessageShape<D> {
+  return ({ buffer, byteOffset, byteLength }) => {
+    let message: MessageShape<D>;
+    try {
+      message = fromBinary(schema, new Uint8Array(buffer, byteOffset, byteLength));
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new RpcError(Code.InvalidArgument, `not a ${schema.typeName}: ${why}`, { cause: error });
+    }
+    const violation = violationOf(schema, message);
+    if (violation !== undefined) throw violationError(violation);
+    return message;
+  };
 }
 
 export function isRequestStream(method: DescMethod): boolean {

@@ -17,9 +17,11 @@ export class UnixDoors {
   readonly #log: Logger;
   readonly #doors = new Set<Server>();
   readonly #guests: UidRange | undefined;
+  readonly #connectionsMax: number;
 
-  constructor(log: Logger, guests?: UidRange) {
+  constructor(log: Logger, connectionsMax: number, guests?: UidRange) {
     this.#log = log;
+    this.#connectionsMax = connectionsMax;
     this.#guests = guests;
   }
 
@@ -35,6 +37,7 @@ export class UnixDoors {
       if (this.#isOurs(socket, address)) injector.injectConnection(socket);
       else socket.destroy();
     });
+    door.maxConnections = this.#connectionsMax;
     await new Promise<void>((resolve, reject) => {
       door.once('error', (error) => reject(new ListenError(address, 'listen', error)));
       door.listen(path, () => resolve());

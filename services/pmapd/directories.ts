@@ -1,6 +1,5 @@
 // Carries out what a node's lines to the directory decide (libs/coherency/node/lines.ts): streams, time and log are here;
 // what concerns pages, locks and virtual kernels is the node's.
-import { fromBinary } from '@bufbuild/protobuf';
 import { guardMs } from '@odonata/coherency/lease.ts';
 import type { HolderEventInit, HolderWord } from '@odonata/coherency/node/holder-wire.ts';
 import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
@@ -11,10 +10,12 @@ import { type Invalidate, InvalidateSchema } from '@odonata/proto/coherency/v1/c
 import { delay } from '@odonata/rpc/backoff.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import { decoder } from '@odonata/rpc/service.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { DirectoryStream } from './directory-stream.ts';
 
 const POLL_MS = 2;
+const decodeInvalidate = decoder(InvalidateSchema);
 
 export interface DirectoriesOptions extends LinesOptions {
   log: Logger;
@@ -88,7 +89,11 @@ export class Directories {
         this.log[action.level](action.about, action.text);
         return;
       case 'unfit':
-        throw new Error(action.reason);
+        // Ends the process, with this reason.
+        setImmediate(() => {
+          throw new Error(action.reason);
+        });
+        return;
       default:
         this.perform(action);
     }
@@ -97,7 +102,7 @@ export class Directories {
   private stream(replica: string): DirectoryStream {
     let stream = this.streams.get(replica);
     if (stream !== undefined) return stream;
-    stream = new DirectoryStream(replica, this.gate, (event) => {
+    stream = new DirectoryStream(replica, this.gate, this.log, (event) => {
       if (event.type === 'opened') this.byNumber.set(event.stream, stream!);
       else if (event.type === 'broke') this.byNumber.delete(event.stream);
       this.step(event);
@@ -201,7 +206,7 @@ export class Directories {
 // One that cannot be read is as good as lost: whoever sent it says it again on the stream.
 function invalidateFrom(bytes: Uint8Array): Invalidate | undefined {
   try {
-    return fromBinary(InvalidateSchema, bytes);
+    return decodeInvalidate(bytes);
   } catch {
     return undefined;
   }

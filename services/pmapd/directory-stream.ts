@@ -10,9 +10,11 @@ import {
   type HoldResponse,
 } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff } from '@odonata/rpc/backoff.ts';
+import { hear } from '@odonata/rpc/bug.ts';
 import { openChannel, openStream } from '@odonata/rpc/client.ts';
 import { fromServiceError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 
@@ -32,12 +34,14 @@ export class DirectoryStream {
   private retry: NodeJS.Timeout | undefined;
   private closed = false;
   private readonly gate: WireGate;
+  private readonly log: Logger;
   /** Why the replica and this node do not speak, where it is for their versions of the wire. */
   refusal: string | undefined;
 
   /** @param replica its address */
-  constructor(replica: string, gate: WireGate, tell: (event: StreamEvent) => void) {
+  constructor(replica: string, gate: WireGate, log: Logger, tell: (event: StreamEvent) => void) {
     this.replica = replica;
+    this.log = log;
     this.gate = gate;
     this.tell = tell;
     this.channel = openChannel(replica);
@@ -56,7 +60,7 @@ export class DirectoryStream {
     const stream: Stream = openStream(DirectoryService.method.hold, this.channel);
     const number = ++lastNumber;
     this.stream = stream;
-    stream.on('data', (response: HoldResponse) => {
+    hear(stream, this.log, { directory: this.replica }, (response: HoldResponse) => {
       if (this.stream !== stream) return;
       for (const { event } of response.events) {
         if (event.case === 'welcome') {

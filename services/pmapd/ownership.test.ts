@@ -135,6 +135,9 @@ class Vkernel {
       for (const event of events) this.hear(event);
       return true;
     },
+    fail: (error: RpcError) => {
+      this.failed = error;
+    },
   });
   failed: RpcError | undefined;
   token: Uint8Array = new Uint8Array();
@@ -148,9 +151,6 @@ class Vkernel {
     resumeToken: Uint8Array = new Uint8Array(),
     name = `${ctx.caller.user}/default`,
   ) {
-    this.stream.on('error', (error: RpcError) => {
-      this.failed = error;
-    });
     const { session } = pmapHandlers(at, () => door, 1, gate) as Required<Handlers<typeof PmapService>>;
     rawOf(session)!(this.stream as never, ctx);
     const userfaultToken = randomBytes(16);

@@ -18,11 +18,10 @@ const state = stateWire.to('MODIFIED');
 function delivered(message: MessageInitShape<typeof DeliverRequestSchema>) {
   const step = vi.fn();
   const failed = vi.fn();
-  const call = Object.assign(new EventEmitter(), { getPeer: () => 'unix', write: () => true });
+  const call = Object.assign(new EventEmitter(), { getPeer: () => 'unix', write: () => true, fail: failed });
   const gate = new WireGate('pmapd', silentLog());
   const { deliver } = transferHandlers({ memory: { step }, acceptsFor: () => true }, gate);
   rawOf(deliver)!(call as never, {} as never);
-  call.on('error', failed);
   call.emit('data', create(DeliverRequestSchema, { wire: wireSpoken(), ...message }));
   return { step, failed };
 }

@@ -13,6 +13,7 @@ import {
   TransferService,
 } from '@odonata/proto/pmap/v1/pmap';
 import type { WireVersions } from '@odonata/proto/wire/v1/wire';
+import { hear } from '@odonata/rpc/bug.ts';
 import { openChannel, openStream, type RpcChannel } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -136,7 +137,7 @@ export class Transfers {
     stream.on('end', () => {
       if (!peer.refused) gone('it ended the stream');
     });
-    stream.on('data', ({ wire }: DeliverResponse) => {
+    hear(stream, this.log, { address }, ({ wire }: DeliverResponse) => {
       try {
         agreeOnWire(`pmapd at ${address}`, wire, 'pmapd');
       } catch (error) {

@@ -24,7 +24,8 @@ import type { Connection, Endpoint, Leg } from './registry.ts';
  * gives the far end an even one.
  *
  * Windows run from end to end: the router passes them on and holds each sender to its own (with one message of
- * overdraft), so what waits here for a reader that does not read is bounded, and no other circuit waits for it.
+ * overdraft), so what waits here for a reader that does not read is bounded, and no other circuit waits for it. A reader
+ * is not believed that it took what it cannot have yet: the stream to it has not taken it.
  * A frame for a circuit that is closed is dropped: it crossed the close on its way.
  */
 export class CircuitTable {
@@ -81,16 +82,25 @@ export class CircuitTable {
       abort(leg, new RpcError(Code.ResourceExhausted, 'more data than the window of the circuit'));
       return;
     }
-    leg.underWayBytes += circuitWeight(data.data);
+    const bytes = circuitWeight(data.data);
+    leg.underWayBytes += bytes;
+    leg.parkedBytes += bytes;
     data.circuit = leg.peer.number;
-    leg.peer.endpoint.connection?.send(frame({ case: 'circuitData', value: data }));
+    leg.peer.endpoint.connection?.send(frame({ case: 'circuitData', value: data }), () => {
+      leg.parkedBytes -= bytes;
+    });
   }
 
   window(from: Endpoint, window: CircuitWindow): void {
     const leg = from.legs.get(window.circuit);
     if (leg === undefined) return;
     const { peer } = leg;
-    peer.underWayBytes = Math.max(0, peer.underWayBytes - window.takenBytes);
+    if (window.takenBytes > peer.underWayBytes - peer.parkedBytes) {
+      const what = `its reader takes ${window.takenBytes} bytes, and was given fewer`;
+      abort(leg, new RpcError(Code.InvalidArgument, what));
+      return;
+    }
+    peer.underWayBytes -= window.takenBytes;
     window.circuit = peer.number;
     peer.endpoint.connection?.send(frame({ case: 'circuitWindow', value: window }));
   }
@@ -121,7 +131,7 @@ export class CircuitTable {
 }
 
 function legOf(endpoint: Endpoint, number: bigint): Leg {
-  const leg = { endpoint, number, underWayBytes: 0, halfClosed: false } as Leg;
+  const leg = { endpoint, number, underWayBytes: 0, parkedBytes: 0, halfClosed: false } as Leg;
   leg.peer = leg;
   return leg;
 }

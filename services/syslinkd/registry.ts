@@ -3,12 +3,14 @@ import type { Address, Frame, Register } from '@odonata/proto/syslink/v1/syslink
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { ANYONE, type Caller, isPerson, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
-import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
+import { notFound, overQuota, tryAgain } from '@odonata/rpc/refusal.ts';
 
 /** Endpoints that went away are remembered so long, and at most so many: a list shows them as not connected. */
 const REMEMBER_MS = 10 * 60_000;
 const REMEMBER_LIMIT = 1_000;
-const CONNECTED_LIMIT = 10_000;
+export const CONNECTED_LIMIT = 10_000;
+/** Clients of one person. */
+export const CLIENTS_LIMIT = 1_024;
 /** The lower half of an identity. */
 const REGISTRATIONS_LIMIT = 2 ** 32 - 1;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/;
@@ -17,7 +19,8 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/;
 export interface Connection {
   /** Who is at its other end. */
   readonly caller: Caller;
-  send(frame: Frame): void;
+  /** @param sent called when the stream has taken it: from then on its reader may have it */
+  send(frame: Frame, sent?: () => void): void;
   /** Bytes that it has not taken yet. */
   readonly waitingBytes: number;
   /** Ends the stream with an error. */
@@ -41,6 +44,8 @@ export interface Leg {
   peer: Leg;
   /** Sent by this end, not yet taken by the other. */
   underWayBytes: number;
+  /** Of these, what waits here still: the other end cannot have taken it. */
+  parkedBytes: number;
   halfClosed: boolean;
 }
 
@@ -69,6 +74,8 @@ export class Registry {
   /** The upper half of every identity. */
   readonly #routerBits: bigint;
   #registrations = 0;
+  /** Clients that are connected, by whose they are. */
+  readonly #clients = new Map<string, number>();
 
   /**
    * @param router its number, 32 bits, another one in each life of each router. So an identity that was given by
@@ -93,6 +100,11 @@ export class Registry {
       throw new RpcError(Code.ResourceExhausted, `${CONNECTED_LIMIT} endpoints are registered already`);
     }
     expectOwnName(request, caller);
+    if (name === '' && this.#clientsOf(caller) >= CLIENTS_LIMIT)
+      throw overQuota(
+        shownCaller(caller),
+        `${shownCaller(caller)} has ${CLIENTS_LIMIT} clients connected, the most of one person`,
+      );
     const known = name === '' ? undefined : this.#byName.get(name);
     if (known === undefined) return this.#add(request, caller);
     if (known.connection !== undefined && session < known.session) {
@@ -106,7 +118,7 @@ export class Registry {
   gone(endpoint: Endpoint, nowMs: number): void {
     endpoint.connection = undefined;
     endpoint.goneAtMs = nowMs;
-    if (endpoint.name === '') this.#bySysid.delete(endpoint.sysid);
+    if (endpoint.name === '' && this.#bySysid.delete(endpoint.sysid)) this.#count(endpoint.caller, -1);
   }
 
   forgetOld(nowMs: number): void {
@@ -171,7 +183,20 @@ export class Registry {
     };
     this.#bySysid.set(endpoint.sysid, endpoint);
     if (name !== '') this.#byName.set(name, endpoint);
+    else this.#count(caller, 1);
     return endpoint;
+  }
+
+  #clientsOf(caller: Caller): number {
+    return this.#clients.get(shownCaller(caller)) ?? 0;
+  }
+
+  #count(caller: Caller, more: number): void {
+    // Where nobody has an identity all look the same.
+    if (caller === ANYONE) return;
+    const count = this.#clientsOf(caller) + more;
+    if (count > 0) this.#clients.set(shownCaller(caller), count);
+    else this.#clients.delete(shownCaller(caller));
   }
 }
 

@@ -27,9 +27,12 @@ class Peer implements Connection {
     this.router = router;
     this.sends({ case: 'register', value: { name, kind, session, wire: wireSpoken() } }, nowMs);
   }
-  send(sent: Frame): void {
+  /** Its stream takes nothing more. */
+  deaf = false;
+  send(sent: Frame, taken?: () => void): void {
     this.frames.push(sent);
     this.got.push(shown(sent));
+    if (!this.deaf) taken?.();
   }
   end(error: RpcError): void {
     this.ended = error;

@@ -3,6 +3,7 @@ import { EventService } from '@odonata/proto/event/v1/event';
 import type { AttachRequest, Frame } from '@odonata/proto/syslink/v1/syslink';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { delay } from '@odonata/rpc/backoff.ts';
+import { guarded } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
 import { shownCaller } from '@odonata/rpc/identity/identity.ts';
@@ -16,7 +17,7 @@ import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { syslinkdMetrics } from './metrics.ts';
-import type { Connection, Endpoint } from './registry.ts';
+import { CONNECTED_LIMIT, type Connection, type Endpoint } from './registry.ts';
 import { Router } from './router.ts';
 
 const TICK_MS = 500;
@@ -58,12 +59,13 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
     log,
     meter: metrics.callMeter(),
     folder: options.folder,
+    connectionsMax: CONNECTED_LIMIT + 1_000,
   }).add(RouterService, {
     attach: raw((call, { caller }) => {
       const outbox = new Outbox(call);
       const connection: Connection = {
         caller,
-        send: (frame) => outbox.send(frame),
+        send: (frame, sent) => outbox.send(frame, sent),
         get waitingBytes() {
           return outbox.waitingBytes;
         },
@@ -103,7 +105,7 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
   const events = new EventLog({ service: 'syslinkd', log });
   events.countIn(metrics);
   server.add(EventService, events.handlers());
-  const ticking = setInterval(() => {
+  const tick = guarded(log, { timer: 'tick' }, () => {
     router.tick(Date.now());
     for (const connection of [...connections]) {
       const { caller } = connection;
@@ -112,7 +114,8 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
         new RpcError(Code.Unauthenticated, `the certificate of ${shownCaller(caller)} was revoked`),
       );
     }
-  }, TICK_MS);
+  });
+  const ticking = setInterval(tick, TICK_MS);
   server.setServing(unready === undefined);
   const settling = setTimeout(() => {
     unready = undefined;

@@ -1,5 +1,6 @@
+import { EventService } from '@odonata/proto/event/v1/event';
 import { EndpointKind, RouterService } from '@odonata/proto/syslink/v1/syslink';
-import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { ProcessState, StdStream, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { createClient } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -94,7 +95,12 @@ describe('calls', () => {
         expect(ctx.peer).toMatch(/^syslink:/);
         expect(ctx.requestId).not.toBe('');
         return {
-          processes: [{ command: Array.from({ length: request.pageSize }, (_, i) => `argument ${i}`) }],
+          processes: [
+            {
+              command: Array.from({ length: request.pageSize }, (_, i) => `argument ${i}`),
+              state: ProcessState.RUNNING,
+            },
+          ],
           nextPageToken: request.pageToken,
         };
       },
@@ -108,9 +114,15 @@ describe('calls', () => {
     const client = await attach('');
     const byName = client.client(VkernelService, { name: 'node1/vkerneld' });
     expect((await byName.listProcesses({})).processes).toHaveLength(1);
-    const large = await byName.listProcesses({ pageSize: 100_000, pageToken: 'x'.repeat(100_000) });
-    expect(large.processes[0]!.command).toHaveLength(100_000);
-    expect(large.nextPageToken).toHaveLength(100_000);
+    const large = await byName.listProcesses({ pageSize: 1_000, pageToken: 'x'.repeat(500) });
+    expect(large.processes[0]!.command).toHaveLength(1_000);
+    expect(large.nextPageToken).toHaveLength(500);
+    server.serve(EventService, { listEvents: ({ kinds }) => ({ droppedEvents: BigInt(kinds.length) }) });
+    const events = client.client(EventService, { name: 'node1/vkerneld' });
+    expect((await events.listEvents({ kinds: Array(64).fill('x'.repeat(500)) })).droppedEvents).toBe(64n);
+    const many = await failure(byName.listProcesses({ pageSize: 1_001 }));
+    expect(many.message).toBe('INVALID_ARGUMENT: page_size: at most 1000, not 1001');
+    expect(many.detail('google.rpc.BadRequest')?.fieldViolations[0]?.field).toBe('page_size');
     const bySysid = client.client(VkernelService, { sysid: server.sysid });
     expect((await failure(bySysid.kill({ pid: 1n }))).message).toBe('NOT_FOUND: no process 1');
     expect((await failure(byName.listVkernels({}))).message).toBe('INTERNAL: a bug');
@@ -163,7 +175,10 @@ describe('streams', () => {
         for await (const { event } of requests) {
           if (event.case === 'stdin') bytes += event.value.length;
           yield {
-            event: { case: 'output', value: { data: event.case === 'stdin' ? event.value : undefined } },
+            event: {
+              case: 'output',
+              value: { stream: StdStream.OUT, data: event.case === 'stdin' ? event.value : undefined },
+            },
           };
         }
         yield { event: { case: 'exited', value: { code: bytes } } };
@@ -223,7 +238,7 @@ describe('streams', () => {
         const call = sent.push(0) - 1;
         for (;;) {
           sent[call]! += 1;
-          yield { output: { data: new Uint8Array(100_000) } };
+          yield { output: { stream: StdStream.OUT, data: new Uint8Array(60_000) } };
         }
       },
       listVkernels: () => ({}),

@@ -46,7 +46,7 @@ export class Calls {
   #unary(method: DescMethod, to: AddressInit) {
     const proto = methodPath(method);
     const encode = encoder(method.input);
-    const decode = decoder(method.output);
+    const decode = answerDecoder(method);
     return async (request: unknown, options: CallOptions = {}): Promise<unknown> => {
       const deadlineMs = options.deadlineMs || MESSAGE_DEADLINE_MS;
       const startedMs = performance.now();
@@ -115,7 +115,7 @@ export class Calls {
   ): AsyncGenerator<unknown> {
     const { signal, deadlineMs = 0, requestId = this.#requestId } = options;
     const encode = encoder(method.input);
-    const decode = decoder(method.output);
+    const decode = answerDecoder(method);
     if (options.waitForReady) {
       await this.#lines.ready({ deadlineMs: deadlineMs || MESSAGE_DEADLINE_MS, signal });
     }
@@ -144,6 +144,21 @@ export class Calls {
       circuit.close(new RpcError(Code.Cancelled, 'the caller stopped reading'));
     }
   }
+}
+
+/** Of a far end: what is wrong with its answer is not what is wrong with our request. */
+function answerDecoder(method: DescMethod): (bytes: Uint8Array) => unknown {
+  const decode = decoder(method.output);
+  return (bytes) => {
+    try {
+      return decode(bytes);
+    } catch (error) {
+      const { details } = fromServiceError(error);
+      throw new RpcError(Code.Internal, `the answer to ${methodPath(method)} is of no use: ${details}`, {
+        cause: error,
+      });
+    }
+  };
 }
 
 function requestsOf(method: DescMethod, request: unknown): AsyncIterable<unknown> {

@@ -1,12 +1,14 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type {
   AddressSchema,
+  AttachResponse,
   Endpoint,
   Frame,
   Message,
   RegisterSchema,
 } from '@odonata/proto/syslink/v1/syslink';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
+import { hear } from '../bug.ts';
 import type { RpcChannel } from '../client.ts';
 import { createClient, openChannel, openStream } from '../client.ts';
 import { Code, fromServiceError, RpcError } from '../error.ts';
@@ -182,8 +184,8 @@ export class Line {
       this.#failure ??= new RpcError(Code.Unavailable, 'the syslink router ended the line');
       this.#lost(this.#failure);
     });
-    stream.on('data', (batch) => {
-      for (const received of batch.frames) this.#received(received.frame);
+    hear(stream, this.#log, { router: this.address }, ({ frames }: AttachResponse) => {
+      for (const received of frames) this.#received(received.frame);
     });
   }
 

@@ -10,13 +10,18 @@ export interface FrameStream {
   on(event: 'drain', listener: () => void): unknown;
 }
 
+interface Waiting {
+  readonly frame: Frame;
+  readonly sent: (() => void) | undefined;
+}
+
 /**
  * Frames on their way into a stream. What is sent within one turn of the event loop, or while the stream is full,
  * leaves in one batch. It does not bound itself: who sends asks `waitingBytes` and answers the caller.
  */
 export class Outbox {
   readonly #stream: FrameStream;
-  #frames: Frame[] = [];
+  #frames: Waiting[] = [];
   #waitingBytes = 0;
   #scheduled = false;
   #full = false;
@@ -34,9 +39,10 @@ export class Outbox {
     return this.#waitingBytes;
   }
 
-  send(frame: Frame): void {
+  /** @param sent called when the stream has taken it */
+  send(frame: Frame, sent?: () => void): void {
     if (this.#closed) return;
-    this.#frames.push(frame);
+    this.#frames.push({ frame, sent });
     this.#waitingBytes += frameBytes(frame);
     if (this.#scheduled || this.#full) return;
     this.#scheduled = true;
@@ -68,13 +74,14 @@ export class Outbox {
       let end = start;
       let bytes = 0;
       while (end < this.#frames.length && end - start < BATCH_FRAMES && bytes < BATCH_BYTES) {
-        bytes += frameBytes(this.#frames[end]!);
+        bytes += frameBytes(this.#frames[end]!.frame);
         end += 1;
       }
-      const frames = this.#frames.slice(start, end);
+      const batch = this.#frames.slice(start, end);
       start = end;
       this.#waitingBytes -= bytes;
-      if (!this.#stream.write({ frames })) this.#full = true;
+      if (!this.#stream.write({ frames: batch.map(({ frame }) => frame) })) this.#full = true;
+      for (const { sent } of batch) sent?.();
     }
     if (start > 0) this.#frames = this.#frames.slice(start);
   }

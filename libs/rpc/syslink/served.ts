@@ -1,6 +1,6 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { CircuitOpen, Frame, Message } from '@odonata/proto/syslink/v1/syslink';
-import { Code, fromServiceError, RpcError } from '../error.ts';
+import { Code, RpcError } from '../error.ts';
 import { accessOf } from '../identity/access.ts';
 import { ANYONE, type Caller, isPerson, isService } from '../identity/identity.ts';
 import { ownFolder } from '../identity/own.ts';
@@ -79,7 +79,7 @@ export class ServedServices {
     let failure: RpcError | undefined;
     try {
       const { serve, entry } = this.#find(request, false, refused);
-      const message = decoded(entry, request.bulk.length > 0 ? request.bulk : request.head);
+      const message = entry.decode(request.bulk.length > 0 ? request.bulk : request.head);
       body = entry.encode(await serve(message, served.ctx));
       if (body.length > BULK_BYTES) {
         throw new RpcError(Code.ResourceExhausted, `a reply of ${body.length} bytes; at most ${BULK_BYTES}`);
@@ -200,18 +200,7 @@ export class ServedServices {
   }
 }
 
-function decoded(entry: Entry, bytes: Uint8Array): unknown {
-  try {
-    return entry.decode(bytes);
-  } catch (error) {
-    const { message } = fromServiceError(error);
-    throw new RpcError(Code.InvalidArgument, `not a ${entry.method.input.typeName}: ${message}`, {
-      cause: error,
-    });
-  }
-}
-
 async function* requestsOf(entry: Entry, circuit: Circuit, signal: AbortSignal): AsyncGenerator<unknown> {
-  for await (const bytes of circuit.messages()) yield decoded(entry, bytes);
+  for await (const bytes of circuit.messages()) yield entry.decode(bytes);
   signal.throwIfAborted();
 }

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { create, fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import {
   CopiedSchema,
   HandOverService,
@@ -17,6 +17,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { BoundedQueue } from '@odonata/rpc/queue.ts';
 import { isListening } from '@odonata/rpc/server.ts';
+import { decoder } from '@odonata/rpc/service.ts';
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import type { PmapdConfig } from '../config.ts';
@@ -29,6 +30,7 @@ import { FORM } from './snapshot.ts';
 export const handOverAddress = (socketDir: string): string => `unix:${join(socketDir, 'handover.sock')}`;
 
 const DOOR_PREFIX = 'next-';
+const decodeSnapshot = decoder(NodeSnapshotSchema);
 
 /** What the other pmap manager left. */
 export interface Inheritance {
@@ -142,7 +144,7 @@ async function receive(
     else if (event.case === 'end') {
       const bytes = Buffer.concat(pieces);
       if (BigInt(bytes.length) !== event.value.sizeBytes) throw new Error('bug: the snapshot is not whole');
-      return { snapshot: fromBinary(NodeSnapshotSchema, bytes), frozen: event.value.frozen };
+      return { snapshot: decodeSnapshot(bytes), frozen: event.value.frozen };
     }
   }
 }

@@ -1,17 +1,17 @@
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { PmapService, type SessionRequest, type SessionResponse } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import type { RawCall } from '@odonata/rpc/raw-call.ts';
 import { createRpcServer, failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { PmapSession } from './pmap-session.ts';
 
-type Stream = ServerDuplexStream<SessionRequest, SessionResponse>;
+type Stream = RawCall<SessionRequest, SessionResponse>;
 
 /** Longer than any test takes, where the end of the wait is not what is looked at. */
 const LONG_MS = 60_000;

@@ -1,0 +1,97 @@
+import type * as grpc from '@grpc/grpc-js';
+import { metBug } from './bug.ts';
+import { Code, RpcError } from './error.ts';
+import type { Logger } from './log.ts';
+import { Undecodable } from './undecodable.ts';
+
+/** Messages that may wait for a peer that does not read its stream. */
+export const PARKED_MAX = 10_000;
+
+interface Events<I> {
+  data(message: I): void;
+  end(): void;
+  cancelled(): void;
+  error(error: unknown): void;
+  drain(): void;
+}
+
+/**
+ * grpc's own stream of a bidirectional method, for hot paths, with a guard around it: what comes in keeps its constraints;
+ * a listener that throws ends this stream, and no other (see bug.ts); and what waits for a peer that does not read is
+ * bounded.
+ */
+export class RawCall<I, O> {
+  readonly #call: grpc.ServerDuplexStream<I, O>;
+  readonly #log: Logger;
+  readonly #path: string;
+  readonly #onFailed: (error: RpcError) => grpc.ServiceError;
+  #over = false;
+
+  /** @param onFailed it ends with an error: gives that as grpc wants it */
+  constructor(
+    call: grpc.ServerDuplexStream<I, O>,
+    about: { log: Logger; path: string; onFailed: (error: RpcError) => grpc.ServiceError },
+  ) {
+    this.#call = call;
+    this.#log = about.log;
+    this.#path = about.path;
+    this.#onFailed = about.onFailed;
+  }
+
+  on<E extends keyof Events<I>>(event: E, listener: Events<I>[E]): this {
+    const listen = listener as (value?: unknown) => void;
+    this.#call.on(event, (value?: unknown) => {
+      if (event === 'data') {
+        if (this.#over) return;
+        if (value instanceof Undecodable) {
+          this.fail(value.error);
+          return;
+        }
+      }
+      try {
+        listen(value);
+      } catch (error) {
+        this.#broke(error);
+      }
+    });
+    return this;
+  }
+
+  /** @returns false: wait for `drain` */
+  write(message: O): boolean {
+    if (this.#over) return false;
+    if (this.#call.writableLength >= PARKED_MAX) {
+      const what = `${PARKED_MAX} messages wait already, and the caller does not read`;
+      this.fail(new RpcError(Code.ResourceExhausted, what));
+      return false;
+    }
+    return this.#call.write(message);
+  }
+
+  /** A good end. */
+  end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#call.end();
+  }
+
+  /** Ends it with an error; nothing that comes after that is heard. Its `error` and `cancelled` listeners are called. */
+  fail(error: RpcError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#call.emit('error', this.#onFailed(error));
+  }
+
+  getPeer(): string {
+    return this.#call.getPeer();
+  }
+
+  #broke(error: unknown): void {
+    if (error instanceof RpcError) {
+      this.fail(error);
+      return;
+    }
+    metBug(this.#log, error, { method: this.#path, peer: this.getPeer() });
+    this.fail(new RpcError(Code.Internal, 'a bug in the server; its log says more', { cause: error }));
+  }
+}
