@@ -2,7 +2,7 @@
 #   make setup   all that is missing: packages, the pinned Node, generated code; nothing when all is there
 #   make demo    a cluster of three nodes counts words in one coherent memory, and proves the result
 #   make test    every check and test; the last line is "N passed, N failed"
-#   make test-long  what takes longer, as by night: soak, chaos, sim, model, litmus, bench and scale with more time each (LONG_MINUTES=30)
+#   make test-long  what takes longer, as by night: soak, chaos, sim, model, litmus, fuzz, bench and scale with more time each (LONG_MINUTES=30)
 #   make bench   the measurements, as tables and JSON
 #   make images  the image of each service, by docker, podman or buildah
 #   make k8s-test  the manifests on the cluster that KUBECONFIG names
@@ -28,7 +28,7 @@ test-long: setup
 	@npm run --silent chaos -- --minutes $(LONG_MINUTES)
 	@npm run --silent sim -- --steps 20000000
 	@npm run --silent model -- --all
-	@ODONATA_LONG=1 $(NODE) node_modules/.bin/vitest run test/cluster/litmus.test.ts test/bench test/scale
+	@ODONATA_LONG=1 $(NODE) node_modules/.bin/vitest run test/cluster/litmus.test.ts test/fuzz test/bench test/scale
 
 bench: setup
 	@npm run --silent bench

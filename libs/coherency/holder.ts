@@ -132,6 +132,11 @@ export class Holder {
     return this.batch.take();
   }
 
+  /** The length of a dataspace; undefined: it is not known here. */
+  pageCount(dataspace: bigint): number | undefined {
+    return this.dataspaces.get(dataspace)?.pageCount;
+  }
+
   /** The state of a page here. */
   state(dataspace: bigint, number: number): PageState {
     const held = this.dataspaces.get(dataspace);
@@ -213,6 +218,7 @@ export class Holder {
       return;
     }
     const known = Math.min(pageCount, held.pageCount - firstPage);
+    this.expectPossible(event, held, known);
     // A run is needed up to some page and speculative after it.
     const needed = event.type === 'want' ? Math.max(0, Math.min(known, event.neededPages)) : known;
     this.stepSpan(event, dataspace, held, { firstPage, pageCount: needed }, true);
@@ -224,6 +230,22 @@ export class Holder {
       false,
     );
     held.pages.join(firstPage, known);
+  }
+
+  // What no directory may say, whoever it is: nothing comes of it, and the stream on which it came ends.
+  // @throws RangeError
+  private expectPossible(event: RunEvent, held: HeldDataspace, known: number): void {
+    const stored = event.type === 'grant' && event.stored && !event.restore && !event.zero;
+    if (!stored && (event.type !== 'invalidate' || event.anew)) return;
+    const { dataspace, firstPage } = event.run;
+    for (const { firstPage: page, entry } of held.pages.pieces(firstPage, known)) {
+      const state = entry?.state ?? (held.whole ? 'EXCLUSIVE' : 'INVALID');
+      if ((entry?.version ?? 0) > event.version) continue;
+      if (stored && state === 'INVALID' && entry?.storedVersion === undefined)
+        throw new RangeError(`page ${page} of ${dataspace} begins with nothing at hand`);
+      if (!stored && mayWrite(state) && (entry?.version ?? 0) < event.version)
+        throw new RangeError(`page ${page} of ${dataspace} is invalidated in state ${state}`);
+    }
   }
 
   private stepSpan(

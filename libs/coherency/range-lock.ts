@@ -70,6 +70,11 @@ export class RangeLocks {
     return this.queue.count;
   }
 
+  /** Nothing is held or asked for, and nothing has to be remembered. */
+  get isIdle(): boolean {
+    return this.held.count === 0 && this.queue.count === 0 && this.timedOut.size === 0;
+  }
+
   /** What an owner holds, from the left. */
   rangesOf(owner: bigint): { begin: bigint; end: bigint; mode: LockRequest['mode'] }[] {
     return [...this.held.rangesOf(owner)].map(({ begin, end, mode }) => ({ begin, end, mode }));

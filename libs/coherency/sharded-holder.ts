@@ -27,7 +27,11 @@ export class ShardedHolder {
     if ((firstPage % BLOCK_PAGES) + pageCount <= BLOCK_PAGES) {
       return this.machines[shardOf(dataspace, firstPage, this.shards)]!.step(event);
     }
-    return splitByShard(event.run, this.shards).flatMap(({ shard, run }) => {
+    // Who says something of more pages than there are must not have us count them.
+    const known = this.machines[0]!.pageCount(dataspace);
+    if (known === undefined) return this.machines[shardOf(dataspace, firstPage, this.shards)]!.step(event);
+    const clipped = { ...event.run, pageCount: Math.max(0, Math.min(pageCount, known - firstPage)) };
+    return splitByShard(clipped, this.shards).flatMap(({ shard, run }) => {
       // What is needed of the whole run is its first pages.
       const before = run.firstPage - firstPage;
       const part =

@@ -25,6 +25,11 @@ export interface LockAsk {
   reclaim: boolean;
 }
 
+/** Processes of one holder that may have asked for locks or waits: as many as a node has pids. */
+export const OWNERS_MAX = 100_000;
+/** Dataspaces in which ranges are held, or were. */
+export const LOCKED_MAX = 100_000;
+
 interface Owner {
   /** Where it lives. */
   holder: number;
@@ -58,6 +63,8 @@ export class SyncDesk {
 
   lock(holder: number, ask: LockAsk, nowMs: number): SyncAnswer[] {
     let locks = this.locks.get(ask.dataspace);
+    const isFull = (locks === undefined && this.locks.size >= LOCKED_MAX) || this.isFull(holder, ask.owner);
+    if (isFull) return [{ type: 'lock', holder, request: ask.request, outcome: 'EXHAUSTED' }];
     if (locks === undefined) {
       locks = this.machines.locks();
       this.locks.set(ask.dataspace, locks);
@@ -96,6 +103,8 @@ export class SyncDesk {
     ask: { request: bigint; dataspace: bigint; offset: bigint; owner: bigint; timeoutMs: number },
     nowMs: number,
   ): SyncAnswer[] {
+    if (this.isFull(holder, ask.owner))
+      return [{ type: 'wait', holder, request: ask.request, outcome: 'EXHAUSTED' }];
     const deadlineMs = ask.timeoutMs < 0 ? Number.POSITIVE_INFINITY : nowMs + ask.timeoutMs;
     this.owner(holder, ask.owner);
     const added = this.waiters.add(ask.dataspace, ask.offset, {
@@ -133,7 +142,11 @@ export class SyncDesk {
     this.ownersOf.get(owner.holder)?.delete(gone);
     return [...owner.dataspaces].flatMap((dataspace) => {
       const locks = this.locks.get(dataspace);
-      return locks === undefined ? [] : this.answers(dataspace, locks, locks.release(gone));
+      if (locks === undefined) return [];
+      const answers = this.answers(dataspace, locks, locks.release(gone));
+      // Whatever number somebody asks for locks of: nothing of it stays.
+      if (locks.isIdle) this.locks.delete(dataspace);
+      return answers;
     });
   }
 
@@ -167,6 +180,10 @@ export class SyncDesk {
         outcome: 'TIMED_OUT' as const,
       })),
     ];
+  }
+
+  private isFull(holder: number, owner: bigint): boolean {
+    return !this.owners.has(owner) && (this.ownersOf.get(holder)?.size ?? 0) >= OWNERS_MAX;
   }
 
   private owner(holder: number, id: bigint): Owner {

@@ -7,6 +7,8 @@ import { OrderedHeap } from './ordered-heap.ts';
 
 /** Waiters on one address. */
 export const WAITERS_MAX = 65_536;
+/** On all addresses. */
+export const WAITERS_IN_ALL_MAX = 1_000_000;
 
 export interface Waiter {
   request: bigint;
@@ -50,7 +52,7 @@ export class Waiters {
     if (this.byRequest.has(request)) return true;
     const key = `${dataspace} ${offset}`;
     const ring = this.byAddress.get(key) ?? newRing(key);
-    if (ring.count >= WAITERS_MAX) return false;
+    if (ring.count >= WAITERS_MAX || this.count >= WAITERS_IN_ALL_MAX) return false;
     this.byAddress.set(key, ring);
     const link: Link = { waiter, ring, before: ring.before, after: ring };
     ring.before.after = link;

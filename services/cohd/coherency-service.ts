@@ -340,6 +340,8 @@ function errorOf({ code, text, field }: Extract<ElectedReplicaAction, { type: 'f
   switch (code) {
     case 'INVALID_ARGUMENT':
       return field === undefined ? new RpcError(Code.InvalidArgument, text) : invalidField(field, text);
+    case 'RESOURCE_EXHAUSTED':
+      return new RpcError(Code.ResourceExhausted, text);
     case 'FAILED_PRECONDITION':
       return new RpcError(Code.FailedPrecondition, text);
     case 'UNAVAILABLE':

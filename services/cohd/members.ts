@@ -15,6 +15,14 @@ const stored = z.object({
   heldMs: z.number().optional(),
 });
 
+function membershipIn(text: string): Membership | undefined {
+  try {
+    return stored.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
 export class Members {
   private readonly bucket: KV;
   private readonly replica: string;
@@ -47,7 +55,9 @@ export class Members {
       const [node, replica] = key.split('.').map(nameOf);
       if (entry?.operation !== 'PUT' || node === undefined || replica === undefined) continue;
       const ofReplica = members.get(replica) ?? new Map<string, Membership>();
-      members.set(replica, ofReplica.set(node, stored.parse(JSON.parse(entry.string()))));
+      const membership = membershipIn(entry.string());
+      // No replica writes such: nobody's rejoin may wait for it.
+      if (membership !== undefined) members.set(replica, ofReplica.set(node, membership));
     }
     return members;
   }

@@ -56,8 +56,17 @@ export class Directories {
   }
 
   private carryOut(actions: readonly LinesAction[]): boolean {
-    for (const action of actions) this.carryOutOne(action);
+    let failed: { error: unknown } | undefined;
+    for (const action of actions) {
+      try {
+        this.carryOutOne(action);
+      } catch (error) {
+        // What a replica said of some pages cannot be: the rest is to be done all the same.
+        failed ??= { error };
+      }
+    }
     this.arm();
+    if (failed !== undefined) throw failed.error;
     return actions.length > 0;
   }
 

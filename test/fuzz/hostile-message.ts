@@ -82,17 +82,27 @@ const TEXTS = [
 export class HostileMessage extends fc.Arbitrary<Message> {
   readonly #schema: DescMessage;
   readonly #heard: Heard;
+  readonly #breaksOneIn: number;
+  readonly #seldom: ReadonlySet<string>;
 
-  constructor(schema: DescMessage, heard: Heard) {
+  /**
+   * @param breaksOneIn one of so many breaks some constraint; the others get past the door
+   * @param seldom fields of oneofs that end whatever follows them
+   */
+  constructor(schema: DescMessage, heard: Heard, breaksOneIn = 4, seldom: ReadonlySet<string> = new Set()) {
     super();
+    this.#seldom = seldom;
     this.#schema = schema;
     this.#heard = heard;
+    this.#breaksOneIn = breaksOneIn;
   }
 
   generate(random: fc.Random): fc.Value<Message> {
-    // Of four messages three keep all constraints: the others would never get past the door.
-    const breaks = random.nextInt(0, 3) === 0;
-    return new fc.Value(new Maker(random, this.#heard, breaks).message(this.#schema, 0), undefined);
+    const breaks = random.nextInt(1, this.#breaksOneIn) === 1;
+    return new fc.Value(
+      new Maker(random, this.#heard, breaks, this.#seldom).message(this.#schema, 0),
+      undefined,
+    );
   }
 
   canShrinkWithoutContext(value: unknown): value is Message {
@@ -108,8 +118,10 @@ class Maker {
   readonly #random: fc.Random;
   readonly #heard: Heard;
   readonly #breaks: boolean;
+  readonly #seldom: ReadonlySet<string>;
 
-  constructor(random: fc.Random, heard: Heard, breaks: boolean) {
+  constructor(random: fc.Random, heard: Heard, breaks: boolean, seldom: ReadonlySet<string>) {
+    this.#seldom = seldom;
     this.#random = random;
     this.#heard = heard;
     this.#breaks = breaks;
@@ -119,7 +131,8 @@ class Maker {
     const values: Record<string, unknown> = {};
     for (const member of schema.members) {
       if (member.kind === 'oneof') {
-        const field = this.#pick(member.fields);
+        const often = member.fields.filter(({ name }) => !this.#seldom.has(name));
+        const field = this.#pick(often.length > 0 && !this.#chance(50) ? often : member.fields);
         // Nothing set: as of a later version.
         if (this.#chance(20)) continue;
         values[member.localName] = { case: field.localName, value: this.#field(field, depth) };
@@ -166,7 +179,7 @@ class Maker {
   }
 
   #scalar(name: string, type: ScalarType, rules: FieldRules | undefined): unknown {
-    const heard = this.#heard.of(name).filter((value) => value !== undefined);
+    const heard = this.#heard.of(name).filter((value) => typeof value === typeof scalarZero(type));
     if (heard.length > 0 && !this.#chance(3)) return this.#pick(heard);
     switch (type) {
       case ScalarType.BOOL:
@@ -210,7 +223,9 @@ class Maker {
   }
 
   #size(most: number): number {
-    return this.#pick([0, 1, 16, 4096, 8192, most].filter((size) => size <= Math.min(most, 1 << 17)));
+    return this.#pick(
+      [0, 1, 16, 64, 4096, this.#chance(20) ? most : 8].filter((size) => size <= Math.min(most, 1 << 17)),
+    );
   }
 
   #broken(): boolean {
@@ -239,6 +254,15 @@ const itemsOf = (rules: FieldRules | undefined): FieldRules | undefined =>
 function rangeOf<T extends number | bigint>(rules: FieldRules | undefined, least: T, most: T): [T, T] {
   const value = rules?.type.value as { lessThan?: { value?: T }; greaterThan?: { value?: T } } | undefined;
   return [value?.greaterThan?.value ?? least, value?.lessThan?.value ?? most];
+}
+
+/** Of its type; fields of one name may have several. */
+function scalarZero(type: ScalarType): unknown {
+  if (type === ScalarType.STRING) return '';
+  if (type === ScalarType.BYTES) return new Uint8Array();
+  if (type === ScalarType.BOOL) return false;
+  const small = [ScalarType.UINT32, ScalarType.INT32, ScalarType.DOUBLE];
+  return small.includes(type) ? 0 : 0n;
 }
 
 function zeroOf(field: DescField & { fieldKind: 'map' }): unknown {

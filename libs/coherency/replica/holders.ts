@@ -51,6 +51,10 @@ export class HolderTable {
     return this.byStream.get(stream);
   }
 
+  get count(): number {
+    return this.byId.size;
+  }
+
   all(): HolderEntry[] {
     return [...this.byId.values()];
   }

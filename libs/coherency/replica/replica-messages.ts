@@ -47,7 +47,7 @@ export interface LogAction {
 }
 
 /** As gRPC names them. */
-export type StreamError = 'INVALID_ARGUMENT' | 'FAILED_PRECONDITION' | 'UNAVAILABLE';
+export type StreamError = 'INVALID_ARGUMENT' | 'RESOURCE_EXHAUSTED' | 'FAILED_PRECONDITION' | 'UNAVAILABLE';
 
 export type ReplicaAction =
   | { type: 'send'; stream: StreamId; event: DirectoryEventInit['event'] }

@@ -24,6 +24,10 @@ import { type ShardAsk, ShardLeader, type ShardLeaderOptions } from './shard-lea
 /** The time between two ticks. */
 export const TICK_MS = 20;
 const NODE_NAME_MAX = 100;
+/** Holders of a replica, those included that are silent for less than a lease. */
+export const HOLDERS_MAX = 4_096;
+/** Dataspaces that the processes of one holder map: all that a cluster has. */
+export const MAPPED_MAX = 100_000;
 
 /** The machines that a replica stands on. */
 export interface ReplicaMachines {
@@ -248,6 +252,11 @@ export class Replica {
       this.out.add({ type: 'fail', stream, code: 'UNAVAILABLE', text });
       return;
     }
+    if (this.holders.ofNode(node) === undefined && this.holders.count >= HOLDERS_MAX) {
+      const text = `replica ${this.replica} has ${HOLDERS_MAX} holders, and takes no more`;
+      this.out.add({ type: 'fail', stream, code: 'RESOURCE_EXHAUSTED', text });
+      return;
+    }
     const entry = this.holders.ofNode(node) ?? this.takeIn(node, incarnation, nowMs);
     this.holders.attach(entry, stream, { transferAddress, helloMs });
     this.leases.heard(entry.id, nowMs);
@@ -289,7 +298,10 @@ export class Replica {
 
   private hear(entry: HolderEntry, event: HolderEvent['event'], nowMs: number): void {
     if (event.case === 'interest') {
-      if (event.value.mapped) entry.mapped.add(event.value.dataspace);
+      if (event.value.mapped && entry.mapped.size >= MAPPED_MAX) {
+        const text = `holder ${entry.node}: it maps ${MAPPED_MAX} dataspaces, and no more are counted`;
+        this.holders.fail(entry, 'RESOURCE_EXHAUSTED', text);
+      } else if (event.value.mapped) entry.mapped.add(event.value.dataspace);
       else entry.mapped.delete(event.value.dataspace);
       return;
     }

@@ -1,0 +1,322 @@
+/**
+ * Every door of every service of a real cluster, against callers with a right identity who say whatever chance makes: all
+ * methods, all streams, raw bytes at every socket, descriptors' doors, the bus. No service ends, none grows, and a normal
+ * program runs after it. `FUZZ_SEED=7` says again what a run said that printed `seed=7`; `make test-long` says a million
+ * messages to each service.
+ */
+import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { connect as connectSocket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { Bus } from '@odonata/bus/bus.ts';
+import { Role } from '@odonata/proto/auth/v1/access';
+import { DirectoryService, HoldRequestSchema, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
+import { EventService } from '@odonata/proto/event/v1/event';
+import { HandOverService } from '@odonata/proto/pmap/v1/handover';
+import {
+  DataspaceService,
+  DeliverRequestSchema,
+  PmapService,
+  SessionRequestSchema,
+  TransferService,
+} from '@odonata/proto/pmap/v1/pmap';
+import { AttachRequestSchema, EndpointKind, RouterService } from '@odonata/proto/syslink/v1/syslink';
+import { ControlService, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
+import { makeToken } from '@odonata/rpc/identity/token.ts';
+import { silentLog } from '@odonata/rpc/log.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
+import { handOver } from '@odonata/userfault/descriptor-door.ts';
+import { Userfault } from '@odonata/userfault/userfault.ts';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { natsFileOf } from '../../services/vkctl/cluster/nats-users.ts';
+import { TestCluster, until } from '../cluster/cluster.ts';
+import { identityIn } from '../cluster/identities.ts';
+import { LONG } from '../long.ts';
+import { bytesOf, callAll, type Ends, type Fuzzed, sayAll } from './caller.ts';
+import { footprintOf } from './footprint.ts';
+import { Heard } from './hostile-message.ts';
+import { SEED } from './seed.ts';
+
+/** To each service. */
+const MESSAGES = LONG ? 1_000_000 : 20_000;
+/** Calls are dearer than messages of a stream. */
+const CALLS = MESSAGES / 40;
+const SAID = MESSAGES - CALLS;
+/** What V8 keeps of a short burst is no growth; what a long one leaves is. */
+const GROWTH_MIB = LONG ? 96 : 192;
+const GROWTH_DESCRIPTORS = 24;
+/** How long what ended may take to be let go of. */
+const REST_MS = 60_000;
+
+let cluster: TestCluster;
+const who: Record<string, TlsFolder> = {};
+let vkernelToken = '';
+const heard = new Heard();
+let sockets = '';
+let ports: TestCluster['record']['plan']['ports'];
+
+beforeAll(async () => {
+  console.log(`seed=${SEED}`);
+  cluster = await TestCluster.up({ nodes: 1 });
+  const { plan } = cluster.record;
+  for (const name of [
+    'admin/fuzz',
+    'user/fuzz',
+    'pmapd/fuzz',
+    'cohd/fuzz',
+    'vkerneld/node1',
+    'syslinkd/fuzz',
+  ])
+    who[name] = await identityIn(plan, name);
+  sockets = join(plan.runtimeDir, 'node1');
+  ports = plan.ports;
+  const nowMs = Date.now();
+  const subject = { cluster: plan.cluster, role: Role.VKERNEL, name: 'node1/fuzz', user: 'fuzz', groups: [] };
+  const audience = ['vkerneld', 'pmapd'].map((name) => `unix:${sockets}/vkernels/${name}.sock`);
+  vkernelToken = makeToken(who['vkerneld/node1']!.identity, { audience, nowMs, lifeMs: 3_600_000, subject });
+  // Dataspaces and a virtual kernel to speak about.
+  await cluster.output('node1', 'counter', ['known', 'atomic', '10']);
+});
+afterAll(async () => await cluster?.down());
+
+const tcp = (port: number | undefined): string => `127.0.0.1:${port}`;
+const by = (name: string, address: string): Omit<Fuzzed, 'service'> => ({
+  ...{ address, folder: who[name], heard, seed: SEED },
+});
+const asVkernel = (address: string): Omit<Fuzzed, 'service'> => ({
+  ...{ address, token: vkernelToken, heard, seed: SEED },
+});
+const pidOf = (name: string): number => cluster.service(name).process!.pid;
+const SERVICES = ['syslinkd', 'cohd', 'node1/pmapd', 'node1/vkerneld'] as const;
+
+async function directory(part: number): Promise<Ends[]> {
+  const address = tcp(ports.cohd[0]);
+  // Of a node of its own: what is made by chance may take the place of an earlier one.
+  let lives = 0;
+  const hello = () =>
+    Buffer.from(
+      toBinary(
+        HoldRequestSchema,
+        create(HoldRequestSchema, {
+          events: [
+            {
+              event: {
+                case: 'hello',
+                value: {
+                  node: `fuzz${++lives % 50}`,
+                  incarnation: BigInt(lives),
+                  transferAddress: 'fuzz:1',
+                  sentMs: 1n,
+                  wire: wireSpoken(),
+                },
+              },
+            },
+          ],
+        }),
+      ),
+    );
+  return await Promise.all([
+    callAll({ ...by('pmapd/fuzz', address), service: DirectoryService }, (CALLS * part) / 3, ['Hold']),
+    callAll({ ...by('admin/fuzz', address), service: DirectoryService }, (CALLS * part) / 3, ['Hold']),
+    callAll({ ...by('admin/fuzz', address), service: EventService }, (CALLS * part) / 3),
+    sayAll(by('pmapd/fuzz', address), DirectoryService.method.hold, SAID * part, hello),
+  ]);
+}
+
+async function pmap(part: number): Promise<Ends[]> {
+  const address = tcp(ports.pmapd[0]);
+  const session = `unix:${sockets}/vkernels/pmapd.sock`;
+  const userfault = Userfault.create();
+  const hello = () => {
+    const token = randomBytes(16);
+    handOver(join(sockets, 'vkernels', 'userfault.sock'), token, userfault.fd);
+    const value = { name: 'fuzz/fuzz', userfaultToken: token, wire: wireSpoken() };
+    const pid = BigInt(100_500 + Math.floor(Math.random() * 1_000));
+    const create_ = { case: 'vmspaceCreate' as const, value: { pid, sizeBytes: 1n << 20n } };
+    const open = { case: 'open' as const, value: { name: 'known', vmspace: 1n } };
+    const events = [
+      { event: { case: 'hello' as const, value } },
+      { request: 1n, event: create_ },
+      { request: 2n, event: open },
+    ];
+    return Buffer.from(toBinary(SessionRequestSchema, create(SessionRequestSchema, { events })));
+  };
+  const deliver = () =>
+    Buffer.from(
+      toBinary(
+        DeliverRequestSchema,
+        create(DeliverRequestSchema, {
+          ...{ run: { dataspace: 1n, pageCount: 1 }, zero: true, state: 2, wire: wireSpoken() },
+        }),
+      ),
+    );
+  try {
+    return await Promise.all([
+      callAll({ ...by('admin/fuzz', address), service: PmapService }, (CALLS * part) / 4, [
+        'Session',
+        'Faults',
+      ]),
+      callAll({ ...by('user/fuzz', address), service: DataspaceService }, (CALLS * part) / 4),
+      callAll({ ...by('pmapd/fuzz', address), service: TransferService }, (CALLS * part) / 4, ['Deliver']),
+      callAll(
+        { ...by('pmapd/fuzz', `unix:${sockets}/handover.sock`), service: HandOverService },
+        (CALLS * part) / 20,
+      ),
+      sayAll(asVkernel(session), PmapService.method.session, (SAID * part) / 2, hello),
+      sayAll(asVkernel(session), PmapService.method.faults, (SAID * part) / 4, () => undefined),
+      sayAll(by('pmapd/fuzz', address), TransferService.method.deliver, (SAID * part) / 4, deliver),
+    ]);
+  } finally {
+    userfault.close();
+  }
+}
+
+async function router(part: number): Promise<Ends[]> {
+  const address = tcp(ports.syslinkd[0]);
+  const registers = (kind: EndpointKind, name: string, node: string) => () =>
+    Buffer.from(
+      toBinary(
+        AttachRequestSchema,
+        create(AttachRequestSchema, {
+          frames: [
+            {
+              frame: {
+                case: 'register',
+                value: { name, kind, node, session: BigInt(Date.now()), wire: wireSpoken() },
+              },
+            },
+          ],
+        }),
+      ),
+    );
+  const { attach } = RouterService.method;
+  const client = registers(EndpointKind.CLIENT, '', '');
+  const node = registers(EndpointKind.PMAP, 'fuzz/pmapd', 'fuzz');
+  return await Promise.all([
+    callAll({ ...by('admin/fuzz', address), service: RouterService }, CALLS * part, ['Attach']),
+    sayAll(by('admin/fuzz', address), attach, (SAID * part) / 2, client),
+    sayAll(by('pmapd/fuzz', address), attach, (SAID * part) / 2, node),
+  ]);
+}
+
+async function vkernels(part: number): Promise<Ends[]> {
+  const address = tcp(ports.vkerneld[0]);
+  const control = `unix:${sockets}/vkernels/vkerneld.sock`;
+  return await Promise.all([
+    callAll({ ...by('admin/fuzz', address), service: VkernelService }, (CALLS * part) / 2, ['Run']),
+    callAll({ ...by('user/fuzz', address), service: VkernelService }, (CALLS * part) / 4),
+    callAll({ ...by('admin/fuzz', address), service: EventService }, (CALLS * part) / 4),
+    sayAll(asVkernel(control), ControlService.method.attach, SAID * part, () => undefined),
+  ]);
+}
+
+/** Bytes that are of no protocol, at every socket. */
+async function rawBytes(rounds: number): Promise<void> {
+  const unix = [sockets, join(sockets, 'vkernels')].flatMap((dir) =>
+    readdirSync(dir)
+      .filter((name) => name.endsWith('.sock'))
+      .map((name) => ({ path: join(dir, name) })),
+  );
+  const all = [ports.syslinkd[0], ports.cohd[0], ports.pmapd[0], ports.vkerneld[0]].map((port) => ({
+    ...{ port: port!, host: '127.0.0.1' },
+  }));
+  const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+  for (let round = 0; round < rounds; round++)
+    for (const where of [...unix, ...all]) {
+      await new Promise<void>((resolve) => {
+        const socket = connectSocket(where, () => {
+          if (round % 2 === 0) socket.write(preface);
+          socket.write(randomBytes(1 + (round % 64) * 16));
+          setTimeout(() => socket.destroy(), 5);
+        });
+        socket.on('error', () => {});
+        socket.once('close', () => resolve());
+      });
+    }
+}
+
+/** Broadcasts, and records of the directory that no replica wrote, by those who may write them. */
+async function bus(count: number): Promise<void> {
+  const { plan } = cluster.record;
+  const about = { url: `nats://127.0.0.1:${ports.nats}`, cluster: plan.cluster, log: silentLog() };
+  const directory = await Bus.connect({
+    ...about,
+    name: 'fuzz',
+    credentials: natsFileOf(plan, 'cohd', 'cohd'),
+  });
+  try {
+    const row = bytesOf({ input: InvalidateSchema }, heard, SEED);
+    const ids = [...heard.of('dataspace'), ...heard.of('id'), 1n].filter((id) => typeof id === 'bigint');
+    for (let at = 0; at < count; at++) {
+      directory.invalidate(ids[at % ids.length]!, row.next().value as Buffer);
+      if (at % 500 === 499) await sleep(1);
+    }
+    for (const name of ['dataspaces', 'members', 'replicas', 'shards'])
+      for (const text of [
+        '',
+        '{}',
+        'null',
+        '[]',
+        '{"id":"x"}',
+        '\u0000',
+        '{"incarnation":{}}',
+        '"'.repeat(1_000),
+      ])
+        for (const key of ['fuzz', 'fuzz.fuzz'])
+          directory.nats.publish(`$KV.odonata-${plan.cluster}-${name}.${key}`, Buffer.from(text));
+  } finally {
+    await directory.close();
+  }
+}
+
+it('whatever is said to it by whomever, no service ends or grows, and all go on', {
+  timeout: 7_200_000,
+}, async () => {
+  const parts = {
+    directory,
+    pmap,
+    router,
+    vkernels,
+    rawBytes: () => rawBytes(4),
+    bus: (part: number) => bus(MESSAGES * part * 0.1),
+  };
+  const round = async (part: number): Promise<void> => {
+    const run = Object.entries(parts).filter(([name]) =>
+      (process.env.FUZZ_ONLY ?? name).split(',').includes(name),
+    );
+    await Promise.all(
+      run.map(async ([name, said]) => {
+        const startMs = performance.now();
+        const ends = (await said(part)) ?? [];
+        const tookMs = Math.round(performance.now() - startMs);
+        console.log(`${name} ${tookMs} ms ${JSON.stringify(ends.map((each) => Object.fromEntries(each)))}`);
+      }),
+    );
+  };
+  // Code is compiled, and pools are filled, before it is looked at.
+  await round(0.1);
+  const before = new Map(SERVICES.map((name) => [name, { pid: pidOf(name), ...footprintOf(pidOf(name)) }]));
+  await round(0.9);
+  for (const name of SERVICES) {
+    const was = before.get(name)!;
+    expect(pidOf(name), `${name} is the process that it was`).toBe(was.pid);
+    expect(cluster.service(name).restarts, `${name} was not started again`).toBe(0);
+    let now = footprintOf(was.pid);
+    await until(
+      `${name} has let go of what ended`,
+      () => {
+        now = footprintOf(was.pid);
+        const descriptors = now.descriptors - was.descriptors <= GROWTH_DESCRIPTORS;
+        return descriptors && now.residentMib - was.residentMib <= GROWTH_MIB;
+      },
+      REST_MS,
+    ).catch((error: Error) => {
+      throw new Error(`${error.message}: ${JSON.stringify({ was, now })}`);
+    });
+    console.log(name, JSON.stringify({ was, now }));
+  }
+  expect(await cluster.json('node1', 'counter', ['after', 'atomic', '1000'])).toMatchObject({ seen: 1_000 });
+});
