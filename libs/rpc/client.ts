@@ -17,6 +17,8 @@ export { openChannel } from './channel.ts';
 export type { CallOptions, Client } from './service.ts';
 
 const DEFAULT_DEADLINE_MS = 30_000;
+/** Of an answer; a pmap manager tells the next one of a million pages. */
+const FROM_SERVICE = { fieldsMax: 4_000_000 };
 
 export interface ClientOptions {
   readonly log?: Logger;
@@ -46,7 +48,7 @@ export function createClient<S extends AnyService>(
 function callOf(channel: RpcChannel, method: DescMethod, options: ClientOptions): unknown {
   const path = methodPath(method);
   const encode = encoder(method.input);
-  const decode = decoder(method.output);
+  const decode = decoder(method.output, FROM_SERVICE);
   const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
   const callee = calleeOf(channel, path);
   const settle = (resolve: (reply: unknown) => void, reject: (error: RpcError) => void) => {
@@ -214,7 +216,7 @@ export function openStream<M extends DescMethod & { methodKind: 'bidi_streaming'
   const stream = channel.makeBidiStreamRequest(
     methodPath(method),
     encoder(method.input) as (message: InInit<M>) => Buffer,
-    decoder(method.output) as unknown as (bytes: Buffer) => Out<M>,
+    decoder(method.output, FROM_SERVICE) as unknown as (bytes: Buffer) => Out<M>,
     metadata,
     grpcOptions,
   );

@@ -2,6 +2,8 @@
 
 const LATER_MS = 5;
 const LATER_MAX = 256;
+/** Of one message. */
+const EVENTS_MAX = 16_384;
 
 /** Collects events and writes them together at the end of the current turn, in order. */
 export class EventBatch<E> {
@@ -34,7 +36,8 @@ export class EventBatch<E> {
     const events = [...this.later, ...this.events];
     this.events = [];
     this.later = [];
-    this.write(events);
+    if (events.length <= EVENTS_MAX) this.write(events);
+    else for (let at = 0; at < events.length; at += EVENTS_MAX) this.write(events.slice(at, at + EVENTS_MAX));
   }
 
   /** Writes what would be written at the end of this turn, if anything. */

@@ -1,6 +1,7 @@
 import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
+import { FIELDS_MAX, hasMoreFields } from './constraints/fields.ts';
 import { violationOf } from './constraints/message.ts';
 import { violationError } from './constraints/violation.ts';
 import { Code, RpcError } from './error.ts';
@@ -123,13 +124,19 @@ export function encoder(schema: DescMessage): (message: unknown) => Buffer {
  * The message of some bytes, which keeps the constraints of its .proto file. Its byte fields are views of them: no copy.
  * Plain Uint8Arrays, never Buffers, whose `slice` would not copy either. This is the one way in for whatever comes from
  * somebody else: requests, answers, events.
+ * @param options.fieldsMax of what comes from somebody of this very machine, or from a service: more
  * @throws RpcError INVALID_ARGUMENT
  */
-export function decoder<D extends DescMessage>(schema: D): (bytes: Uint8Array) => MessageShape<D> {
+export function decoder<D extends DescMessage>(
+  schema: D,
+  { fieldsMax = FIELDS_MAX } = {},
+): (bytes: Uint8Array) => MessageShape<D> {
   return ({ buffer, byteOffset, byteLength }) => {
+    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
     let message: MessageShape<D>;
     try {
-      message = fromBinary(schema, new Uint8Array(buffer, byteOffset, byteLength));
+      if (hasMoreFields(schema, bytes, fieldsMax)) throw new Error(`it has more than ${fieldsMax} fields`);
+      message = fromBinary(schema, bytes);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       throw new RpcError(Code.InvalidArgument, `not a ${schema.typeName}: ${why}`, { cause: error });

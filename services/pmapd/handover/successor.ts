@@ -30,7 +30,7 @@ import { FORM } from './snapshot.ts';
 export const handOverAddress = (socketDir: string): string => `unix:${join(socketDir, 'handover.sock')}`;
 
 const DOOR_PREFIX = 'next-';
-const decodeSnapshot = decoder(NodeSnapshotSchema);
+const decodeSnapshot = decoder(NodeSnapshotSchema, { fieldsMax: Number.POSITIVE_INFINITY });
 
 /** What the other pmap manager left. */
 export interface Inheritance {
