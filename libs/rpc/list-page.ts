@@ -2,7 +2,7 @@
 import { invalidField } from './refusal.ts';
 
 const DEFAULT_ITEMS = 100;
-const MAX_ITEMS = 1_000;
+export const MAX_ITEMS = 1_000;
 
 /** @param items ordered by `keyOf`. @throws RpcError INVALID_ARGUMENT for a size past the bound. */
 export function pageOf<T>(

@@ -13,7 +13,7 @@ import * as libc from './libc.ts';
 export const TOKEN_BYTES = 16;
 /** Connections that were not claimed yet, of one process and of all. */
 const WAITING_OF_ONE = 8;
-const WAITING_MAX = 512;
+export const WAITING_MAX = 512;
 /** Who knocks says so at once. */
 const WAITING_MS = 30_000;
 

@@ -63,6 +63,8 @@ const NAME_BYTES = 256;
 const FAULTS_MAX = 4_096;
 
 const PEEK_BYTES_MAX = 1 << 20;
+/** Sessions of a node: each has a userfaultfd. */
+export const SESSIONS_MAX = 1_024;
 
 /** What a hello is refused with that no virtual kernel of ours says. */
 const HELLO_ATTEMPTS: Partial<Record<Code, string>> = {

@@ -2,18 +2,18 @@ import { create } from '@bufbuild/protobuf';
 import type { Frame } from '@odonata/proto/syslink/v1/syslink';
 import { CircuitDataSchema, EndpointKind, MessageSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { ANYONE } from '@odonata/rpc/identity/identity.ts';
+import { ANYONE, type Caller, parseIdentity } from '@odonata/rpc/identity/identity.ts';
 import { CIRCUIT_WINDOW_BYTES, frame } from '@odonata/rpc/syslink/frame.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { describe, expect, it } from 'vitest';
-import type { Connection } from './registry.ts';
+import { CLIENTS_LIMIT, type Connection } from './registry.ts';
 import { Router } from './router.ts';
 
 /** An endpoint as the router sees it: frames in, frames out, kept as short text. */
 class Peer implements Connection {
   readonly got: string[] = [];
   readonly frames: Frame[] = [];
-  readonly caller = ANYONE;
+  readonly caller: Caller;
   waitingBytes = 0;
   ended: RpcError | undefined;
   readonly router: Router;
@@ -23,7 +23,9 @@ class Peer implements Connection {
     session = 1n,
     kind = name === '' ? EndpointKind.CLIENT : EndpointKind.PMAP,
     nowMs = 0,
+    caller: Caller = ANYONE,
   ) {
+    this.caller = caller;
     this.router = router;
     this.sends({ case: 'register', value: { name, kind, session, wire: wireSpoken() } }, nowMs);
   }
@@ -248,6 +250,20 @@ it('a router says which it is, and that it started lately; its number is in ever
   expect(registered(100)).toMatchObject({ sysid: 0xffff_ffff_0000_0002n, settling: false });
 });
 
+it('a person has so many clients, and as many again when some are gone', () => {
+  const router = newRouter();
+  const as = (name: string) => parseIdentity(`odonata://test/user/${name}`)!;
+  const attach = (name: string) => new Peer(router, '', 1n, EndpointKind.CLIENT, 0, as(name));
+  const clients = Array.from({ length: CLIENTS_LIMIT }, () => attach('alice'));
+  expect(clients.every(({ ended }) => ended === undefined)).toBe(true);
+  expect(attach('alice').ended?.message).toBe(
+    `RESOURCE_EXHAUSTED: user alice has ${CLIENTS_LIMIT} clients connected, the most of one person`,
+  );
+  expect(attach('bob').ended).toBeUndefined();
+  router.disconnected(clients[0]!, 1);
+  expect(attach('alice').ended).toBeUndefined();
+});
+
 describe('circuits', () => {
   const connected = () => {
     const router = newRouter();
@@ -284,6 +300,24 @@ describe('circuits', () => {
     expect(a.last()).toBe(`close 3 ${Code.ResourceExhausted} more data than the window of the circuit`);
     expect(b.last()).toContain(`close 2 ${Code.ResourceExhausted}`);
     expect(a.ended).toBeUndefined();
+  });
+
+  it('a reader that takes what it was not given loses the circuit: what waits for it stays within the window', () => {
+    const { a, b } = connected();
+    b.deaf = true; // Its stream takes nothing: all of it waits here.
+    a.sends(data(3n, 1_000));
+    b.sends({ case: 'circuitWindow', value: { circuit: 2n, takenBytes: 1_000 } });
+    const what = `${Code.InvalidArgument} its reader takes 1000 bytes, and was given fewer`;
+    expect(a.last()).toBe(`close 3 ${what}`);
+    expect(b.last()).toBe(`close 2 ${what}`);
+    expect([a.ended, b.ended]).toEqual([undefined, undefined]);
+  });
+
+  it('a reader that takes more than was ever sent loses the circuit', () => {
+    const { a, b } = connected();
+    a.sends(data(3n, 1_000));
+    b.sends({ case: 'circuitWindow', value: { circuit: 2n, takenBytes: 2 ** 32 - 1 } });
+    expect(a.last()).toContain(`close 3 ${Code.InvalidArgument}`);
   });
 
   it('are refused and closed with the reason', () => {

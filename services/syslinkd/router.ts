@@ -20,9 +20,9 @@ import type { Connection, Endpoint } from './registry.ts';
 import { Registry } from './registry.ts';
 
 /** Above this an endpoint does not keep up: new requests to it are refused. */
-const FULL_BYTES = 64 * 1024 * 1024;
+export const FULL_BYTES = 64 * 1024 * 1024;
 /** Above this it does not read at all: its stream is ended. Replies and circuits within their windows stay below. */
-const DEAF_BYTES = 256 * 1024 * 1024;
+export const DEAF_BYTES = 256 * 1024 * 1024;
 
 /**
  * The router, without sockets, clock or timers: frames in, frames out, the time is told.

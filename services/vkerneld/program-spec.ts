@@ -2,11 +2,11 @@ import type { ProgramSpec, RunRequest } from '@odonata/proto/vkernel/v1/vkernel'
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 
-const MODULE_BYTES = 256 * 1024 * 1024;
+export const MODULE_BYTES = 256 * 1024 * 1024;
 /** All modules that come in at one time: they wait in memory. */
-const LOADING_BYTES = 512 * 1024 * 1024;
+export const LOADING_BYTES = 512 * 1024 * 1024;
 /** Arguments and variables together, as Linux has it; each counts with its end and a pointer to it. */
-const ARGUMENT_BYTES = 2 * 1024 * 1024;
+export const ARGUMENT_BYTES = 2 * 1024 * 1024;
 const ARGUMENT_COSTS_BYTES = 5;
 /** As a file's. */
 const NAME_BYTES = 255;

@@ -9,7 +9,7 @@ import { readdirSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, type DescMethod, type Message, toBinary } from '@bufbuild/protobuf';
 import { Bus } from '@odonata/bus/bus.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
 import { DirectoryService, HoldRequestSchema, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
@@ -24,6 +24,8 @@ import {
 } from '@odonata/proto/pmap/v1/pmap';
 import { AttachRequestSchema, EndpointKind, RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { ControlService, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { openChannel, openStream } from '@odonata/rpc/client.ts';
+import { fromServiceError, type RpcError } from '@odonata/rpc/error.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { makeToken } from '@odonata/rpc/identity/token.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
@@ -51,7 +53,11 @@ const GROWTH_DESCRIPTORS = 24;
 /** How long what ended may take to be let go of. */
 const REST_MS = 60_000;
 
+/** For all that is said, where a busy machine would take long. */
+const SAY_MS = LONG ? Number.POSITIVE_INFINITY : 20_000;
+
 let cluster: TestCluster;
+let untilMs = 0;
 const who: Record<string, TlsFolder> = {};
 let vkernelToken = '';
 const heard = new Heard();
@@ -84,10 +90,10 @@ afterAll(async () => await cluster?.down());
 
 const tcp = (port: number | undefined): string => `127.0.0.1:${port}`;
 const by = (name: string, address: string): Omit<Fuzzed, 'service'> => ({
-  ...{ address, folder: who[name], heard, seed: SEED },
+  ...{ address, folder: who[name], heard, seed: SEED, untilMs },
 });
 const asVkernel = (address: string): Omit<Fuzzed, 'service'> => ({
-  ...{ address, token: vkernelToken, heard, seed: SEED },
+  ...{ address, token: vkernelToken, heard, seed: SEED, untilMs },
 });
 const pidOf = (name: string): number => cluster.service(name).process!.pid;
 const SERVICES = ['syslinkd', 'cohd', 'node1/pmapd', 'node1/vkerneld'] as const;
@@ -272,6 +278,63 @@ async function bus(count: number): Promise<void> {
   }
 }
 
+/** What ended a pmap manager, and a replica of the directory: each ends its stream, with one line. */
+it('a message that says nothing, or asks for what is not there in no mode, ends its stream', async () => {
+  const { hold } = DirectoryService.method;
+  const { deliver } = TransferService.method;
+  const hello = {
+    node: 'fuzz-a',
+    incarnation: 1n,
+    transferAddress: 'fuzz:1',
+    sentMs: 1n,
+    wire: wireSpoken(),
+  };
+  const held = (event: object) => [
+    create(HoldRequestSchema, { events: [{ event: { case: 'hello', value: hello } }] }),
+    create(HoldRequestSchema, { events: [{ event: event as never }] }),
+  ];
+  const run = { dataspace: 999_999n, firstPage: 0, pageCount: 1 };
+  const delivered = (message: object) => [create(DeliverRequestSchema, { wire: wireSpoken(), ...message })];
+  const cases: [DescMethod, number | undefined, Message[], string][] = [
+    [deliver, ports.pmapd[0], delivered({}), 'run: missing'],
+    [deliver, ports.pmapd[0], delivered({ run, zero: true }), 'state: 0 is none of'],
+    [
+      deliver,
+      ports.pmapd[0],
+      delivered({ run: { ...run, pageCount: 0 }, state: 2 }),
+      'run.page_count: at least 1',
+    ],
+    [deliver, ports.pmapd[0], delivered({ run, state: 99 }), 'state: 99 is none of'],
+    [
+      hold,
+      ports.cohd[0],
+      held({ case: 'acquire', value: { run, mode: 0 } }),
+      'events[0].acquire.mode: 0 is none of',
+    ],
+    [hold, ports.cohd[0], held({ case: 'acquire', value: {} }), 'events[0].acquire.run: missing'],
+    [hold, ports.cohd[0], held({ case: 'ack', value: { run, kind: 0 } }), 'events[0].ack.kind: 0 is none of'],
+    [hold, ports.cohd[0], held({ case: 'lock', value: { mode: 0 } }), 'events[0].lock.mode: 0 is none of'],
+    [
+      hold,
+      ports.cohd[0],
+      held({ case: 'report', value: { held: [{}] } }),
+      'events[0].report.held[0].run: missing',
+    ],
+  ];
+  for (const [method, port, messages, line] of cases) {
+    const channel = openChannel(tcp(port), { folder: who['pmapd/fuzz'] });
+    const stream = openStream(method as typeof hold, channel);
+    const failed = new Promise<RpcError>((resolve) => {
+      stream.on('error', (error) => resolve(fromServiceError(error)));
+    });
+    stream.on('data', () => {});
+    for (const message of messages) stream.write(message as never);
+    expect((await failed).message).toContain(`INVALID_ARGUMENT: ${line}`);
+    channel.close();
+  }
+  for (const name of SERVICES) expect(cluster.service(name).restarts).toBe(0);
+});
+
 it('whatever is said to it by whomever, no service ends or grows, and all go on', {
   timeout: 7_200_000,
 }, async () => {
@@ -297,8 +360,10 @@ it('whatever is said to it by whomever, no service ends or grows, and all go on'
     );
   };
   // Code is compiled, and pools are filled, before it is looked at.
+  untilMs = performance.now() + SAY_MS / 4;
   await round(0.1);
   const before = new Map(SERVICES.map((name) => [name, { pid: pidOf(name), ...footprintOf(pidOf(name)) }]));
+  untilMs = performance.now() + SAY_MS;
   await round(0.9);
   for (const name of SERVICES) {
     const was = before.get(name)!;

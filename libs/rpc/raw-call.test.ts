@@ -1,0 +1,135 @@
+// What one peer brings about ends what that peer has, and nothing of others.
+import { connect } from 'node:net';
+import { create } from '@bufbuild/protobuf';
+import { Role } from '@odonata/proto/auth/v1/access';
+import { AttachRequestSchema, FrameSchema, RouterService } from '@odonata/proto/syslink/v1/syslink';
+import { afterEach, expect, it } from 'vitest';
+import { bugsMet } from './bug.ts';
+import { openChannel, openStream, type RpcChannel } from './client.ts';
+import { Code, fromServiceError, type RpcError } from './error.ts';
+import { silentLog } from './log.ts';
+import { PARKED_MAX } from './raw-call.ts';
+import { RunningCalls } from './running-calls.ts';
+import { createRpcServer, type Handlers, raw } from './server.ts';
+
+const cleanup: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const step of cleanup.splice(0).reverse()) await step();
+});
+
+async function serve(attach: Handlers<typeof RouterService>['attach'], connectionsMax?: number) {
+  const about = { name: 'test', log: silentLog(), ...(connectionsMax && { connectionsMax }) };
+  const server = createRpcServer(about).add(RouterService, { attach: attach! });
+  const address = await server.listen('127.0.0.1:0');
+  cleanup.push(() => server.drain(100));
+  return address;
+}
+
+const data = (bytes: number) =>
+  create(FrameSchema, {
+    frame: { case: 'circuitData', value: { circuit: 1n, data: new Uint8Array(bytes) } },
+  });
+
+type Stream = ReturnType<typeof openStream<typeof RouterService.method.attach>>;
+
+function open(address: string | RpcChannel): { stream: Stream; failed: Promise<RpcError> } {
+  const stream = openStream(RouterService.method.attach, address);
+  const failed = new Promise<RpcError>((resolve) => {
+    stream.on('error', (error) => resolve(fromServiceError(error)));
+  });
+  return { stream, failed };
+}
+
+const answer = (stream: Stream): Promise<unknown> => new Promise((resolve) => stream.once('data', resolve));
+
+/** Echoes, and has a bug for frames of a circuit that is closed. */
+const buggy = raw((call) => {
+  call.on('data', ({ frames }: { frames: { frame: { case?: string } }[] }) => {
+    if (frames[0]?.frame.case === 'circuitClose') (undefined as unknown as { x: () => void }).x();
+    call.write({ frames: [data(1)] });
+  });
+  call.on('end', () => call.end());
+}) as unknown as NonNullable<Handlers<typeof RouterService>['attach']>;
+
+it('a bug in serving one stream ends it with INTERNAL, is counted, and others go on', async () => {
+  const address = await serve(buggy);
+  const channel = openChannel(address);
+  cleanup.push(() => channel.close());
+  const [one, other] = [open(channel), open(channel)];
+  other.stream.write({ frames: [data(1)] });
+  await answer(other.stream);
+  const before = bugsMet();
+  one.stream.write({ frames: [{ frame: { case: 'circuitClose', value: {} } }] });
+  expect((await one.failed).message).toBe('INTERNAL: a bug in the server; its log says more');
+  expect(bugsMet()).toBe(before + 1);
+  other.stream.write({ frames: [data(1)] });
+  await answer(other.stream);
+  other.stream.end();
+});
+
+it('a message that breaks a constraint ends its stream with INVALID_ARGUMENT, and is not heard', async () => {
+  let heard = 0;
+  const attach = raw((call) => {
+    call.on('data', () => heard++);
+  }) as unknown as NonNullable<Handlers<typeof RouterService>['attach']>;
+  const { stream, failed } = open(await serve(attach));
+  stream.write({ frames: [data(1)] });
+  stream.write(create(AttachRequestSchema, { frames: [data(1), data(4 * 2 ** 20 + 1)] }));
+  stream.write({ frames: [data(1)] });
+  expect((await failed).message).toBe(
+    'INVALID_ARGUMENT: frames[1].circuit_data.data: at most 4194304 bytes, not 4194305',
+  );
+  expect(heard).toBe(1);
+});
+
+it('what waits for a reader that does not read is bounded', async () => {
+  let wrote = 0;
+  const attach = raw((call) => {
+    call.on('data', () => {
+      for (; wrote < 3 * PARKED_MAX; wrote++) call.write({ frames: [data(500)] });
+    });
+  }) as unknown as NonNullable<Handlers<typeof RouterService>['attach']>;
+  const { stream, failed } = open(await serve(attach));
+  stream.write({ frames: [data(1)] });
+  // It reads only when all was written.
+  while (wrote < 3 * PARKED_MAX) await new Promise((turn) => setImmediate(turn));
+  stream.on('data', () => {});
+  const { code, details } = await failed;
+  expect([code, details]).toEqual([
+    Code.ResourceExhausted,
+    `${PARKED_MAX} messages wait already, and the caller does not read`,
+  ]);
+});
+
+it('an address takes so many connections', async () => {
+  const address = await serve(buggy, 2);
+  const port = Number(address.split(':')[1]);
+  const ends = await Promise.all(
+    Array.from(
+      { length: 4 },
+      () =>
+        new Promise<'open' | 'closed'>((resolve) => {
+          const socket = connect(port, '127.0.0.1');
+          cleanup.push(() => socket.destroy());
+          socket.on('error', () => resolve('closed'));
+          socket.once('close', () => resolve('closed'));
+          // The settings of HTTP/2: it was let in.
+          socket.once('data', () => resolve('open'));
+        }),
+    ),
+  );
+  expect(ends.toSorted()).toEqual(['closed', 'closed', 'open', 'open']);
+});
+
+it('a caller has so many calls, and as many again when some are over', () => {
+  const running = new RunningCalls(2);
+  const alice = { cluster: 'c', role: Role.USER, name: 'alice', groups: [] };
+  const over = running.begin(alice);
+  running.begin(alice);
+  expect(() => running.begin(alice)).toThrow(
+    'RESOURCE_EXHAUSTED: 2 calls of user alice run here already, the most of one caller',
+  );
+  running.begin({ ...alice, name: 'bob' });
+  over();
+  running.begin(alice);
+});

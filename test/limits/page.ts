@@ -1,0 +1,154 @@
+// docs/limits.md: what is bounded, made from the constants that bound it.
+
+import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
+import { UNDER_WAY_MAX } from '@odonata/coherency/node/under-way.ts';
+import { PAGE_WAITERS_MAX } from '@odonata/coherency/node/waiting.ts';
+import { HELD_MAX, WAITING_MAX } from '@odonata/coherency/range-lock.ts';
+import { PARKED_MAX } from '@odonata/coherency/replica/parked-events.ts';
+import { HOLDERS_MAX, MAPPED_MAX } from '@odonata/coherency/replica/replica.ts';
+import { LOCKED_MAX, OWNERS_MAX } from '@odonata/coherency/sync-desk.ts';
+import { WAITERS_IN_ALL_MAX, WAITERS_MAX } from '@odonata/coherency/waiters.ts';
+import { MAX_MESSAGE_BYTES, STREAMS_MAX } from '@odonata/rpc/channel.ts';
+import { FIELDS_MAX } from '@odonata/rpc/constraints/fields.ts';
+import { EVENTS_MAX } from '@odonata/rpc/events.ts';
+import { MAX_ITEMS } from '@odonata/rpc/list-page.ts';
+import { PARKED_MAX as UNREAD_MAX } from '@odonata/rpc/raw-call.ts';
+import { CALLS_MAX } from '@odonata/rpc/running-calls.ts';
+import { CONNECTIONS_MAX } from '@odonata/rpc/server.ts';
+import {
+  BULK_BYTES,
+  CALLS_LIMIT,
+  CIRCUIT_WINDOW_BYTES,
+  CIRCUITS_LIMIT,
+  HEAD_BYTES,
+} from '@odonata/rpc/syslink/frame.ts';
+import { WAITING_MAX as DOOR_MAX } from '@odonata/userfault/descriptor-door.ts';
+import { DATASPACE_BYTES_MAX, DATASPACES_MAX } from '../../services/cohd/registry.ts';
+import { SESSIONS_MAX } from '../../services/pmapd/handlers.ts';
+import { OPEN_MAX } from '../../services/pmapd/open-dataspaces.ts';
+import { VMSPACES_MAX } from '../../services/pmapd/session.ts';
+import { SHORT_MAX } from '../../services/pmapd/shortage.ts';
+import { ENTRIES_MAX } from '../../services/pmapd/vmspace.ts';
+import { CLIENTS_LIMIT, CONNECTED_LIMIT } from '../../services/syslinkd/registry.ts';
+import { DEAF_BYTES, FULL_BYTES } from '../../services/syslinkd/router.ts';
+import { ARGUMENT_BYTES, LOADING_BYTES, MODULE_BYTES } from '../../services/vkerneld/program-spec.ts';
+
+type Row = readonly [of: string, what: string, most: string, otherwise: string, setting?: string];
+
+const count = (number: number): string => number.toLocaleString('en');
+const size = (bytes: number): string => {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  let left = bytes;
+  for (; left >= 1024 && left % 1024 === 0; left /= 1024) unit++;
+  return `${count(left)} ${units[unit]}`;
+};
+
+const EXHAUSTED = 'RESOURCE_EXHAUSTED';
+const INVALID = 'INVALID_ARGUMENT';
+
+const PARTS: Record<string, readonly Row[]> = {
+  'Every server': [
+    ['an address', 'connections', count(CONNECTIONS_MAX), 'the connection is closed'],
+    ['an address of syslinkd', 'connections', count(CONNECTED_LIMIT + 1_000), 'the connection is closed'],
+    [
+      'a connection',
+      'calls and streams',
+      count(STREAMS_MAX),
+      'a client of ours waits; others are UNAVAILABLE',
+    ],
+    ['a caller', 'calls and streams', count(CALLS_MAX), EXHAUSTED],
+    ['a stream', 'messages that its reader has not read', count(UNREAD_MAX), `${EXHAUSTED}, and it ends`],
+    ['a message', 'bytes', size(MAX_MESSAGE_BYTES), EXHAUSTED],
+    ['a message', 'fields, at all depths', count(FIELDS_MAX), INVALID],
+    ['a list', 'items of one page', count(MAX_ITEMS), INVALID],
+    ['a service', 'events that `vkctl events` shows', count(EVENTS_MAX), 'the oldest go'],
+  ],
+  'Router (syslinkd)': [
+    ['a router', 'endpoints', count(CONNECTED_LIMIT), EXHAUSTED],
+    ['a person', 'clients connected', count(CLIENTS_LIMIT), EXHAUSTED],
+    ['an endpoint', 'requests not answered', count(CALLS_LIMIT), EXHAUSTED],
+    ['an endpoint', 'circuits', count(CIRCUITS_LIMIT), EXHAUSTED],
+    [
+      'an endpoint',
+      'bytes not read, before it gets no more requests',
+      size(FULL_BYTES),
+      `${EXHAUSTED} for who asks`,
+    ],
+    ['an endpoint', 'bytes not read, before its line ends', size(DEAF_BYTES), EXHAUSTED],
+    ['a circuit', 'bytes one way, and one message', size(CIRCUIT_WINDOW_BYTES), `${EXHAUSTED}, and it ends`],
+    ['a circuit', 'bytes that its reader says it took', 'what it was given', `${INVALID}, and it ends`],
+    ['a message', 'bytes of its head', size(HEAD_BYTES), INVALID],
+    ['a message', 'bytes beside it', size(BULK_BYTES), INVALID],
+  ],
+  'Directory (cohd)': [
+    ['a cluster', 'dataspaces', count(DATASPACES_MAX), EXHAUSTED],
+    ['a user', 'dataspaces owned', '10,000', EXHAUSTED, '`--user-dataspaces`'],
+    ['a dataspace', 'bytes', size(Number(DATASPACE_BYTES_MAX)), INVALID],
+    ['a replica', 'holders', count(HOLDERS_MAX), EXHAUSTED],
+    ['a holder', 'dataspaces mapped', count(MAPPED_MAX), `${EXHAUSTED}, and its stream ends`],
+    ['a holder', 'processes that lock or wait', count(OWNERS_MAX), 'EXHAUSTED for the request'],
+    ['a shard', 'events that wait', count(PARKED_MAX), 'UNAVAILABLE: say it again'],
+    ['a shard', 'dataspaces with locks', count(LOCKED_MAX), 'EXHAUSTED for the request'],
+    ['a shard', 'waiters', count(WAITERS_IN_ALL_MAX), 'EXHAUSTED for the request'],
+    ['an address', 'waiters', count(WAITERS_MAX), 'EXHAUSTED for the request'],
+    ['a dataspace', 'ranges held', count(HELD_MAX), 'EXHAUSTED for the request'],
+    ['a dataspace', 'locks that wait', count(WAITING_MAX), 'EXHAUSTED for the request'],
+  ],
+  'Node (pmapd)': [
+    ['a node', 'virtual kernels', count(SESSIONS_MAX), EXHAUSTED],
+    ['a node', 'dataspaces known', 'half of the limit of open files', `${EXHAUSTED}, ENFILE`, '`ulimit -Hn`'],
+    [
+      'a node',
+      'dataspaces and processes',
+      '7/8 of the limit of open files',
+      `${EXHAUSTED}, ENFILE`,
+      '`ulimit -Hn`',
+    ],
+    ['a node', 'who waits for frames', count(SHORT_MAX), 'who asks is refused', '`--node-memory`'],
+    ['a node', 'descriptors handed over, and not claimed', count(DOOR_MAX), 'the oldest is closed'],
+    ['a virtual kernel', 'vmspaces', count(VMSPACES_MAX), EXHAUSTED],
+    ['a virtual kernel', 'locks and waits not answered', count(UNDER_WAY_MAX), EXHAUSTED],
+    ['a dataspace', 'faults that wait', count(PAGE_WAITERS_MAX), 'the process faults again'],
+    ['a process', 'dataspaces open', count(OPEN_MAX), `${EXHAUSTED}, EMFILE`],
+    ['a process', 'mappings', count(ENTRIES_MAX), EXHAUSTED],
+  ],
+  'Programs (vkerneld)': [
+    ['a node', 'virtual kernels', count(VKERNELS_LIMIT), EXHAUSTED],
+    ['a program', 'bytes of its module', size(MODULE_BYTES), INVALID],
+    ['a node', 'bytes of modules on their way in', size(LOADING_BYTES), EXHAUSTED],
+    ['a program', 'bytes of arguments and variables', size(ARGUMENT_BYTES), INVALID],
+  ],
+};
+
+const HEAD = `# Limits
+
+What is bounded, at how many, and what whoever asks for more gets. Made from the constants of the services, by
+\`REWRITE=1 npx vitest run test/limits\`. A setting is named where there is one.
+
+Lengths, counts and ranges of single fields stand in \`proto/\` (\`buf.validate\`): how long a name may be, how many events a
+message has, how far a page number goes. A request that breaks one is INVALID_ARGUMENT with a line such as
+\`page_size: at most 1000, not 4294967295\`. They are checked wherever a message comes in; that takes 0.1 to 0.9 us a message
+on the hot paths (a fault 0.07, a grant 0.2, an acquire 0.4, a call over syslink 0.9; its decoding takes some six times as
+long), where protovalidate takes 1.6, 2.5, 6 and 23 us: our checks are made of the same options, and a test holds the two
+against each other.
+
+A bug that is met in serving somebody ends what was served, with INTERNAL, and is counted (\`odonata_<service>_bugs_total\`); the
+service goes on. Only where an assertion fails does it end, and start again: what all share is not as it must be then. No
+message leads there: \`test/fuzz\` says some million.
+`;
+
+export function limitsPage(): string {
+  return [HEAD, ...Object.entries(PARTS).map(([title, rows]) => table(title, rows))].join('\n');
+}
+
+function table(title: string, rows: readonly Row[]): string {
+  const all = [
+    ['of', 'what', 'at most', 'else', 'setting'],
+    ...rows.map((row) => [...row, ''].slice(0, 5) as string[]),
+  ];
+  const widths = all[0]!.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
+  const line = (row: readonly string[]) => `| ${row.map((cell, i) => cell.padEnd(widths[i]!)).join(' | ')} |`;
+  const rule = `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`;
+  return `## ${title}\n\n${line(all[0]!)}\n${rule}\n${all.slice(1).map(line).join('\n')}\n`;
+}
