@@ -68,6 +68,15 @@ export class RawCall<I, O> {
     return this.#call.write(message);
   }
 
+  /** Nothing more is read of it until `resume`. */
+  pause(): void {
+    this.#call.pause();
+  }
+
+  resume(): void {
+    this.#call.resume();
+  }
+
   /** A good end. */
   end(): void {
     if (this.#over) return;

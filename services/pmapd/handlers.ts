@@ -56,15 +56,13 @@ const isNamedSo = (
 
 /** Sessions of one name (one that came back may be there before the end of the last one is known), and of all. */
 const SESSIONS_OF_ONE = 4;
-const SESSIONS_MAX = 256;
+export const SESSIONS_MAX = 256;
 /** Of any virtual kernel, where there are no identities. */
 const NAME_BYTES = 256;
 /** Faults of one message: a thread has one. */
 const FAULTS_MAX = 4_096;
 
 const PEEK_BYTES_MAX = 1 << 20;
-/** Sessions of a node: each has a userfaultfd. */
-export const SESSIONS_MAX = 1_024;
 
 /** What a hello is refused with that no virtual kernel of ours says. */
 const HELLO_ATTEMPTS: Partial<Record<Code, string>> = {

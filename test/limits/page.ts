@@ -1,6 +1,5 @@
 // docs/limits.md: what is bounded, made from the constants that bound it.
 
-import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import { UNDER_WAY_MAX } from '@odonata/coherency/node/under-way.ts';
 import { PAGE_WAITERS_MAX } from '@odonata/coherency/node/waiting.ts';
 import { HELD_MAX, WAITING_MAX } from '@odonata/coherency/range-lock.ts';
@@ -22,6 +21,7 @@ import {
   CIRCUITS_LIMIT,
   HEAD_BYTES,
 } from '@odonata/rpc/syslink/frame.ts';
+import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import { WAITING_MAX as DOOR_MAX } from '@odonata/userfault/descriptor-door.ts';
 import { DATASPACE_BYTES_MAX, DATASPACES_MAX } from '../../services/cohd/registry.ts';
 import { SESSIONS_MAX } from '../../services/pmapd/handlers.ts';
