@@ -29,6 +29,12 @@ export const vkerneldConfig = {
     .describe(
       `walls that virtual kernels may do without where this machine lacks them: ${LAYERS.join(', ')}; SECURITY.md says what each is for`,
     ),
+  unconfined: z
+    .boolean()
+    .default(false)
+    .describe(
+      'start virtual kernels without any of these walls, to measure what they cost: takes --allow-unconfined with all',
+    ),
   drainMs: z
     .number()
     .int()

@@ -65,6 +65,7 @@ export function vkernelHandlers(place: RunPlace): Handlers<typeof VkernelService
           const startedAt = timestampFromMs(startedAtMs);
           return { name, user, node, hostPid, processes: table.running(key).length, startedAt };
         }),
+        missingLayers: [...vkernels.missingLayers],
       };
     },
   };

@@ -17,6 +17,7 @@ import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { makeVkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
 import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
+import { BARE_HOST } from '@odonata/userfault/sandbox/layers.ts';
 import { Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
 import { AllowedDirectories } from './allowed-directories.ts';
 import type { VkerneldConfig } from './config.ts';
@@ -51,16 +52,18 @@ async function askNodeIndex(socketDir: string, log: Logger): Promise<number> {
 
 /** The walls that this machine has; what it lacks is told. @throws UnconfinedError */
 function sandboxOf(
-  { socketDir, allowDir, allowUnconfined, logLevel }: VkerneldConfig,
+  { socketDir, allowDir, allowUnconfined, unconfined, logLevel }: VkerneldConfig,
   { sockets, uid, log }: { sockets: string; uid: number | undefined; log: Logger },
 ): Sandbox {
-  const sandbox = new Sandbox({
+  const options = {
     ...{ socketDir, sockets, uid },
     allowDirs: allowDir,
     allowUnconfined: new Set(allowUnconfined),
     logs: logLevel === 'debug' || logLevel === 'trace',
-    onTrouble: (error) => log.warn({ err: error }, 'a virtual kernel is not bounded by a control group'),
-  });
+    onTrouble: (error: unknown) =>
+      log.warn({ err: error }, 'a virtual kernel is not bounded by a control group'),
+  };
+  const sandbox = unconfined ? new Sandbox(options, BARE_HOST) : new Sandbox(options);
   for (const { name, mandatory, detail, fix } of sandbox.missing)
     log.warn(
       { layer: name, mandatory, detail, fix },
@@ -79,8 +82,9 @@ export async function serveVkerneld(
   await mkdir(socketDir, { recursive: true, mode: 0o700 });
   const sockets = makeVkernelSockets(socketDir);
   const nodeIndex = config.nodeIndex || (await askNodeIndex(socketDir, log));
-  const uids = vkernelUids(socketDir);
-  const sandbox = sandboxOf(config, { sockets: sockets.folder, uid: uids?.first, log });
+  const range = vkernelUids(socketDir);
+  const sandbox = sandboxOf(config, { sockets: sockets.folder, uid: range?.first, log });
+  const uids = sandbox.givesUids ? range : undefined;
   const file = new RecordFile(socketDir, log);
   const table = new ProcessTable({ nodeIndex, lastNumber: file.read().lastNumber });
   const place = {

@@ -35,6 +35,7 @@ async function startVkerneld(): Promise<void> {
     ...{
       allowDir: [join(folder, 'allowed')],
       allowUnconfined: [],
+      unconfined: false,
       logLevel: 'silent' as const,
       drainMs: 0,
       metricsListen: '',
@@ -322,6 +323,7 @@ describe('bad luck', () => {
       ...{
         allowDir: [],
         allowUnconfined: [],
+        unconfined: false,
         logLevel: 'silent' as const,
         drainMs: 0,
         metricsListen: '',

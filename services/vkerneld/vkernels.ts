@@ -53,6 +53,11 @@ export class Vkernels {
     this.#table.onChange = () => this.#save();
   }
 
+  /** What keeps virtual kernels from their machine elsewhere, and is not there here. */
+  get missingLayers(): string[] {
+    return this.#place.sandbox.missing.map(({ name }) => name);
+  }
+
   /** By name. */
   list(): VkernelChild[] {
     return [...this.#children.values()].sort((a, b) => (a.key < b.key ? -1 : 1));

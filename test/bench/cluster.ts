@@ -13,6 +13,8 @@ export interface ClusterOptions {
   leaseMs?: number;
   insecure?: boolean;
   overTcp?: boolean;
+  /** Virtual kernels without walls. */
+  unconfined?: boolean;
   /** Tells it from another cluster of the same run. */
   suffix?: string;
   signal: AbortSignal;
@@ -21,7 +23,17 @@ export interface ClusterOptions {
 
 /** Starts a cluster, hands it to `use`, and takes it down. ODONATA_HOME says where. */
 export async function withCluster<T>(
-  { nodes, directories, leaseMs, insecure, overTcp, suffix = '', signal, progress }: ClusterOptions,
+  {
+    nodes,
+    directories,
+    leaseMs,
+    insecure,
+    overTcp,
+    unconfined,
+    suffix = '',
+    signal,
+    progress,
+  }: ClusterOptions,
   use: (to: Connection) => Promise<T>,
 ): Promise<T> {
   const cluster = `bench-${process.pid}${suffix}`;
@@ -34,6 +46,7 @@ export async function withCluster<T>(
       leaseMs,
       insecure,
       overTcp,
+      unconfined,
       port: 0,
       // Should we be killed, it ends itself.
       owner: process.pid,

@@ -24,9 +24,15 @@ export class RunningGuest {
   #partial = '';
   #complaint = '';
 
-  constructor({ to, signal }: Setting, node: string, { name, module }: ProgramFile, args: GuestArgs) {
+  constructor(
+    { to, signal }: Setting,
+    node: string,
+    { name, module }: ProgramFile,
+    args: GuestArgs,
+    vkernel = '',
+  ) {
     this.#command = `${name} ${args.join(' ')} on ${node}`;
-    const spec = { name, args: args.map(String), memoryBytes: MEMORY_BYTES };
+    const spec = { name, args: args.map(String), memoryBytes: MEMORY_BYTES, vkernel };
     const run = new ProgramRun(to, node, spec, module, {
       signal,
       stdin: this.#input,
@@ -75,9 +81,10 @@ export async function startGuest(
   node: string,
   guest: string,
   args: GuestArgs,
+  vkernel?: string,
 ): Promise<RunningGuest> {
   const path = guest.endsWith('.wasm') ? guest : await buildGuest(guest);
-  return new RunningGuest(setting, node, readProgram(path), args);
+  return new RunningGuest(setting, node, readProgram(path), args, vkernel);
 }
 
 /** Runs a guest to its end. @returns its first line */
@@ -86,8 +93,9 @@ export async function runGuest<T>(
   node: string,
   guest: string,
   args: GuestArgs,
+  vkernel?: string,
 ): Promise<T> {
-  const running = await startGuest(setting, node, guest, args);
+  const running = await startGuest(setting, node, guest, args, vkernel);
   await running.end();
   return running.line<T>();
 }

@@ -14,8 +14,18 @@ import { machine, summary, tableText } from './report.ts';
 import { sequential } from './sequential.ts';
 import { start } from './start.ts';
 import { memoryNote } from './supplied-memory.ts';
+import { walls } from './walls.ts';
 
-const PARTS: Record<PartName, Part> = { compute, directory, faults, handover, identity, sequential, start };
+const PARTS: Record<PartName, Part> = {
+  compute,
+  directory,
+  faults,
+  handover,
+  identity,
+  sequential,
+  start,
+  walls,
+};
 
 async function measure({ only, quick, json }: Options, signal: AbortSignal, folder: string): Promise<void> {
   const progress = new Progress();

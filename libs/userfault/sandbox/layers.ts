@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { bubblewrap, findTools, type Tools } from './bubblewrap.ts';
 import { type CgroupHome, findCgroupHome } from './cgroup.ts';
 import { landlockAbi } from './landlock-abi.ts';
-import type { LayerName } from './layer-names.ts';
+import { LAYERS, type LayerName } from './layer-names.ts';
 import { ringlessFilter, seccompFilter } from './seccomp.ts';
 import { toolNamed } from './tools.ts';
 
@@ -27,6 +27,12 @@ export interface Host {
   readonly filters: { readonly start: Buffer; readonly run: Buffer; readonly ringless: Buffer } | undefined;
   readonly cgroupHome: CgroupHome | undefined;
 }
+
+/** One that has none of them. */
+export const BARE_HOST: Host = {
+  layers: LAYERS.map((name) => ({ name, ok: false, mandatory: true, detail: 'done without, as told' })),
+  ...{ tools: undefined, userNamespace: false, filters: undefined, cgroupHome: undefined },
+};
 
 const PROBE_MS = 10_000;
 /** Shown to the program that is tried, and to no virtual kernel. */

@@ -92,6 +92,11 @@ export class Sandbox {
     this.#cgroups = host.cgroupHome && new NodeCgroups(host.cgroupHome, options.socketDir);
   }
 
+  /** True where each virtual kernel can have a uid of its own. */
+  get givesUids(): boolean {
+    return this.host.tools !== undefined;
+  }
+
   get missing(): readonly Layer[] {
     return this.host.layers.filter(({ ok }) => !ok);
   }

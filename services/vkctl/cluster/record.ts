@@ -55,6 +55,8 @@ export const planSchema = z.object({
   framesBytes: z.number().optional(),
   /** Layers of confinement that virtual kernels may do without. */
   allowUnconfined: z.array(z.enum(LAYERS)).optional(),
+  /** Virtual kernels are not confined: to measure what that costs. */
+  unconfined: z.boolean().optional(),
   leaseMs: z.number().optional(),
   userDataspaces: z.number().optional(),
   /** What the backing store may hold, in bytes; absent: as it was when it was made. */

@@ -8,7 +8,7 @@ import type { Cluster } from '@odonata/client/cluster.ts';
 import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { bundled, currentBundle } from '@odonata/rpc/bundle.ts';
 import type { LogLevel } from '@odonata/rpc/log.ts';
-import type { LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
+import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import { attachTo } from '../connection.ts';
 import { EXIT, explain, Failure, reasonOf } from '../failure.ts';
 import { certified, nodeFolders } from '../supervisor/service-spec.ts';
@@ -51,6 +51,8 @@ export interface StartOptions {
   fresh?: boolean;
   /** Layers of confinement that virtual kernels may do without. */
   allowUnconfined?: LayerName[];
+  /** Without any: to measure what they cost. */
+  unconfined?: boolean;
   leaseMs?: number;
   /** That one user may own. */
   userDataspaces?: number;
@@ -203,7 +205,8 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     },
     allowDirs: (options.allowDirs ?? []).map(allowedDir),
     framesBytes: promisedMemory(options, paths),
-    allowUnconfined: options.allowUnconfined,
+    allowUnconfined: options.unconfined ? [...LAYERS] : options.allowUnconfined,
+    unconfined: options.unconfined || undefined,
     leaseMs: options.leaseMs,
     userDataspaces: options.userDataspaces,
     storeBytes: chooseStoreBytes(paths, options.storeBytes),

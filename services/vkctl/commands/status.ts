@@ -36,6 +36,8 @@ interface NodeStatus {
   name: string;
   stats?: GetNodeStatsResponse;
   vkernels?: Vkernel[];
+  /** Walls around its virtual kernels that its machine lacks. */
+  missingLayers: string[];
 }
 
 interface ServiceStatus extends Omit<ServiceRecord, 'state'> {
@@ -218,7 +220,7 @@ async function nodeStatus(to: Connection, name: string, trouble: Trouble): Promi
       .listVkernels({}, { deadlineMs: 3000 })
       .catch(trouble(`${name}/vkerneld`)),
   ]);
-  return { name, stats, vkernels: vkernels?.vkernels };
+  return { name, stats, vkernels: vkernels?.vkernels, missingLayers: vkernels?.missingLayers ?? [] };
 }
 
 /** Of what answers; two where one is rolled to another. */
@@ -237,8 +239,18 @@ function show(title: string, { services, nodes, directory, losses, troubles }: S
   if (vkernels.length > 0) {
     print(`\n${vkernelTable(vkernels)}`);
   }
+  const less = lessConfined(nodes);
+  if (less !== undefined) print(`\n${less}`);
   if (losses.length > 0) print(`\n${lossTable(losses)}`);
   for (const line of troubles) printError(`vkctl: ${line}`);
+}
+
+/** Undefined: every node has all its walls. */
+function lessConfined(nodes: NodeStatus[]): string | undefined {
+  const lacks = nodes.filter(({ missingLayers }) => missingLayers.length > 0);
+  if (lacks.length === 0) return undefined;
+  const layers = [...new Set(lacks.flatMap(({ missingLayers }) => missingLayers.map(oneLine)))].join(', ');
+  return `virtual kernels are less confined on ${lacks.map(({ name }) => name).join(', ')}: no ${layers} (see: vkctl doctor)`;
 }
 
 const lossTable = (losses: DataspaceLoss[]): string =>

@@ -161,6 +161,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     const allow = [
       ...plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]),
       ...(plan.allowUnconfined ?? []).flatMap((layer) => ['--allow-unconfined', layer]),
+      ...(plan.unconfined ? ['--unconfined'] : []),
     ];
     specs.push(
       service('vkerneld', ports.vkerneld[position]!, [...node, '--syslink', syslink, ...allow], name),
