@@ -138,12 +138,12 @@ export const settingsAreRead: Policy = (all) =>
           `nobody reads ${name}`,
         ),
       ),
-      ...settings.flatMap(({ variable, schema }) => {
+      ...settings.flatMap(({ variable, schema, kind }) => {
         if (!variables.has(variable))
           return unless(schema.safeParse(undefined).success, `${variable} is missing`);
         const value = variables.get(variable);
         if (value === undefined || value.includes('$(') || variable.endsWith('_TLS_DIR')) return [];
-        const parsed = schema.safeParse(parsedValue(value));
+        const parsed = schema.safeParse(kind === 'list' ? value.split(',') : parsedValue(value));
         return unless(parsed.success, `${variable}: "${value}" is refused`);
       }),
     ];
