@@ -22,6 +22,7 @@ import { join } from 'node:path';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { cloneMount, close } from '@odonata/userfault/libc.ts';
+import { toolNamed } from '@odonata/userfault/sandbox/tools.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AllowedDirectories, closeGrants, GRANTS_MAX, type OpenGrant } from './allowed-directories.ts';
 import { fileSystemOf } from './file-system-kind.ts';
@@ -250,3 +251,24 @@ describe.runIf(mounts)('what a holder of the descriptor can do that asks the hos
     ]);
   });
 });
+
+const bwrap = toolNamed('bwrap');
+test.runIf(bwrap !== undefined)(
+  'who is no root: what is granted leads up to what is allowed, and a read-only one is so for the kernel',
+  async () => {
+    await allowed.confine(bwrap!);
+    for (const readOnly of [true, false]) {
+      const fd = open(join(folder, 'a/b'), readOnly);
+      expect(fstatSync(fd).ino).toBe(inode(join(folder, 'a/b')));
+      const write = () => writeFileSync(through(fd, 'new'), '');
+      if (readOnly) expect(write).toThrow(/EROFS/);
+      else expect(write).not.toThrow();
+      expect(readdirSync(through(fd, '..'))).toContain('b');
+      // Above it there is nothing of the machine.
+      for (const up of ['../..', '../../..', '../../../..'])
+        expect(readdirSync(through(fd, up))).toEqual(['odonata-allowed']);
+      expect(() => writeFileSync(through(fd, '../../new'), '')).toThrow(/EROFS/);
+    }
+    expect(refusal(join(folder, 'outside')).code).toBe(Code.PermissionDenied);
+  },
+);

@@ -1,7 +1,7 @@
 // The directories that programs may be given (--allow-dir). Each is opened once; what is granted is opened once beneath it,
 // component by component as the kernel does it, following no link. From then on there are descriptors and no paths: renames
 // and links that anybody makes meanwhile change nothing of which directory a program has.
-import { closeSync, constants, openSync, realpathSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, realpathSync } from 'node:fs';
 import { normalize } from 'node:path';
 import type { DirectoryGrant } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -9,6 +9,7 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import { close, Errno, SystemCallError } from '@odonata/userfault/libc.ts';
 import { confined, type MountKind, openBeneath } from './directory-mount.ts';
+import { DirectoryView } from './directory-view.ts';
 import { expectFiles } from './file-system-kind.ts';
 
 /** Directories of one program. */
@@ -19,6 +20,8 @@ interface Root {
   /** As it was said, and where it was found when it was opened. */
   readonly paths: readonly string[];
   readonly fd: number;
+  /** Where what is granted is opened instead, as it may be written or read only. */
+  readonly views?: { readonly write: DirectoryView; readonly read: DirectoryView };
 }
 
 /** A directory for a program; whoever has it closes it. */
@@ -42,6 +45,29 @@ export class AllowedDirectories {
     this.#said = dirs.map(withoutSlash);
     for (const dir of this.#said)
       if (this.#root(dir) === undefined) log.warn({ dir }, 'a directory of --allow-dir is not there yet');
+  }
+
+  /**
+   * Where we are no root: has holders of what is granted confined to what is allowed. Those that are not there yet are not.
+   * @param bwrap the path of bubblewrap
+   */
+  async confine(bwrap: string): Promise<void> {
+    for (const dir of this.#said) {
+      const root = this.#root(dir);
+      if (root === undefined) continue;
+      try {
+        const path = root.paths.at(-1)!;
+        const [write, read] = await Promise.all([
+          DirectoryView.make(bwrap, path, false),
+          DirectoryView.make(bwrap, path, true),
+        ]);
+        for (const { fd } of [write, read])
+          if (!isSame(fd, root.fd)) throw new Error(`${path} is another directory than it was`);
+        this.#roots.set(dir, { ...root, views: { write, read } });
+      } catch (error) {
+        this.#log.warn({ err: error, dir }, 'directories below it are granted as plain descriptors');
+      }
+    }
   }
 
   // The one place where a link is followed: whoever starts this service says where its directories are.
@@ -83,12 +109,18 @@ export class AllowedDirectories {
       const root = this.#root(dir);
       const beneath = root?.paths.map((each) => below(path, each)).find((rest) => rest !== undefined);
       if (root === undefined || beneath === undefined) continue;
-      const directory = this.#beneath(root, beneath, hostPath);
+      const directory = this.#beneath(root.fd, beneath, hostPath);
       try {
         expectFiles(directory, `directory ${hostPath} of ${this.#node}`);
       } catch (error) {
         close(directory);
         throw error;
+      }
+      if (root.views !== undefined) {
+        close(directory);
+        const view = readOnly ? root.views.read : root.views.write;
+        this.#tell('view');
+        return { fd: this.#beneath(view.fd, beneath, hostPath), guestPath, readOnly };
       }
       const { fd, kind } = confined(directory, readOnly, idMapping);
       this.#tell(kind);
@@ -101,9 +133,9 @@ export class AllowedDirectories {
     );
   }
 
-  #beneath(root: Root, path: string, asked: string): number {
+  #beneath(root: number, path: string, asked: string): number {
     try {
-      return openBeneath(root.fd, path);
+      return openBeneath(root, path);
     } catch (error) {
       throw this.#refusal(error, asked);
     }
@@ -138,6 +170,8 @@ export class AllowedDirectories {
     if (this.#kind === kind) return;
     this.#kind = kind;
     if (kind === 'mount') this.#log.info('granted directories are mounts of their own');
+    else if (kind === 'view')
+      this.#log.info('granted directories are opened where nothing is but what is allowed');
     else
       this.#log.warn(
         'granted directories are plain descriptors: only the virtual kernel keeps a program within them, and from ' +
@@ -146,10 +180,19 @@ export class AllowedDirectories {
   }
 
   close(): void {
-    for (const { fd } of this.#roots.values()) closeSync(fd);
+    for (const { fd, views } of this.#roots.values()) {
+      closeSync(fd);
+      views?.write.close();
+      views?.read.close();
+    }
     this.#roots.clear();
   }
 }
+
+const isSame = (a: number, b: number): boolean => {
+  const [one, other] = [fstatSync(a), fstatSync(b)];
+  return one.ino === other.ino && one.dev === other.dev;
+};
 
 export function closeGrants(grants: readonly OpenGrant[]): void {
   for (const { fd } of grants) close(fd);

@@ -4,6 +4,8 @@
 //   mount   a mount of the directory alone, part of no namespace: '..' at its top leads nowhere, what is mounted below is not
 //           there, nothing in it is a device or set-uid, and of a read-only one the kernel refuses every write. Nobody can
 //           change these later, since nobody can name the mount. Takes CAP_SYS_ADMIN in the mount namespace.
+//   view    the same in a mount namespace that holds what is allowed, and nothing else: '..' leads up to that. For a plain user
+//           (directory-view.ts)
 //   plain   a descriptor of the directory: what a program may do there only the virtual kernel looks after
 import { constants } from 'node:fs';
 import {
@@ -22,7 +24,7 @@ const O_CLOEXEC = 0o2000000;
 export const OPEN_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | O_CLOEXEC;
 const STRICT = Resolve.BENEATH | Resolve.NO_SYMLINKS | Resolve.NO_MAGICLINKS;
 
-export type MountKind = 'mount' | 'plain';
+export type MountKind = 'mount' | 'view' | 'plain';
 
 /** No right to it, a seccomp profile, a file system that cannot be mounted so, locked mounts below. */
 const NOT_HERE: ReadonlySet<number> = new Set([Errno.EPERM, Errno.ENOSYS, Errno.EINVAL]);

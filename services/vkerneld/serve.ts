@@ -110,6 +110,8 @@ export async function serveVkerneld(
   await control.listen(`unix:${sockets.control}`);
   const terminals = new Terminals<Terminal>();
   const directories = new AllowedDirectories(config.allowDir, node, log);
+  const { tools } = sandbox.host;
+  if (process.getuid!() !== 0 && tools !== undefined) await directories.confine(tools.bwrap);
   const handlers = vkernelHandlers({ node, directories, security, table, vkernels, terminals });
   const server = createRpcServer({ name: 'vkerneld', log, meter }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
