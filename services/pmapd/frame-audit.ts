@@ -10,7 +10,9 @@ export const UNCOUNTED_MAX = 16_384;
 const AHEAD_MAX = 32_768;
 /** Where it has all of that, it still gets a little: what was granted may not be touched yet. */
 const AHEAD_MORE = 64;
-const FRESH_MS = 100;
+/** It is looked for at most so often; of many files less often. */
+const FRESH_MS = 10;
+const FILES_A_MS = 100;
 
 export class FrameAudit {
   private readonly vmspaces: ReadonlyMap<bigint, Vmspace>;
@@ -35,7 +37,7 @@ export class FrameAudit {
   }
 
   /** Looks at some files. @returns once all were looked at: how many frames there are more than it was granted */
-  look(held: number): number {
+  look(held: number): number | undefined {
     this.left ??= this.vmspaces.values();
     for (let i = 0; i < LOOK_MAX; i++) {
       const { value, done } = this.left.next();
@@ -47,12 +49,15 @@ export class FrameAudit {
       [this.left, this.sum] = [undefined, 0];
       return Math.max(0, sum - held);
     }
-    return 0;
+    return undefined;
   }
 
   /** How many frames it may get ahead, of so many that it wants. */
   mayGet(want: number, held: number, nowMs: number): number {
-    if (held - this.used + want > AHEAD_MAX && nowMs - this.usedAtMs > FRESH_MS) {
+    if (
+      held - this.used + want > AHEAD_MAX &&
+      nowMs - this.usedAtMs > FRESH_MS + this.vmspaces.size / FILES_A_MS
+    ) {
       this.usedAtMs = nowMs;
       this.used = [...this.vmspaces.values()].reduce((sum, each) => sum + each.peekFrames(), this.ended);
     }

@@ -7,7 +7,6 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import {
   type DataspaceOpen,
   type Fault,
-  type FrameAccount,
   McontrolAdvice,
   PmapEventSchema,
   SessionResponseSchema,
@@ -28,7 +27,6 @@ import type { Backing } from './backing.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
 import { DescriptorOutbox } from './descriptor-outbox.ts';
 import { errnoFor, exhaustedOr } from './exhausted.ts';
-import { FrameAudit, UNCOUNTED_MAX } from './frame-audit.ts';
 import type { Frames } from './frames.ts';
 import {
   ADVISED_PAGES_MAX,
@@ -41,10 +39,10 @@ import {
   Lie,
   shortReason,
   timeOf,
-  WANT_MAX,
 } from './hearsay.ts';
 import { MapEntry, type MappedDataspace, type VkernelSession } from './map-entry.ts';
 import { OpenDataspaces } from './open-dataspaces.ts';
+import { PrivateFrames } from './private-frames.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 import type { Short } from './shortage.ts';
 import type { Statistics } from './statistics.ts';
@@ -61,8 +59,6 @@ export type PmapEventInit = MessageInitShape<typeof PmapEventSchema>;
 export const VMSPACES_MAX = 1_000_000;
 /** Opens and syncs of one vkernel that are under way. */
 const WORK_MAX = 1_024;
-/** Requests for frames of one vkernel that wait. */
-const SHORT_MAX = 512;
 /** A process that was told to end, so that others have its frames, may take so long. */
 const END_MS = 20_000;
 
@@ -139,13 +135,11 @@ export class Session implements VkernelSession {
   readonly token: Buffer;
   readonly frameLimit: bigint;
   private readonly node: SessionNode;
-  private held = 0;
-  private readonly audit = new FrameAudit(this.vmspaces);
+  private readonly privateFrames: PrivateFrames;
   private stream: SessionStream | undefined;
   private readonly sinceNs = process.hrtime.bigint();
-  /** Opens and syncs under way; requests for frames that wait. */
+  /** Opens and syncs under way. */
   private working = 0;
-  private waitingForFrames = 0;
   private isBroken = false;
   /** Vmspaces whose end somebody waits for, and since when. */
   private readonly ending = new Map<bigint, number>();
@@ -168,6 +162,7 @@ export class Session implements VkernelSession {
     this.frameLimit = frameLimit;
     this.token = Buffer.from(token);
     this.holder = node.memory.home.join();
+    this.privateFrames = new PrivateFrames({ node, session: this });
   }
 
   /** Welcomes the virtual kernel on its stream; one that resumes hears what it missed. */
@@ -210,11 +205,9 @@ export class Session implements VkernelSession {
 
   /** Looks now and then at what it really has, and does. */
   inspect(): void {
-    const more = this.audit.look(this.held);
-    if (more > UNCOUNTED_MAX)
+    this.privateFrames.look((more) => {
       this.node.refused('frames', this, `its processes have ${more} frames more than it was granted`);
-    // What is there counts, whatever it says.
-    if (more > 0) this.resumeFrames(more);
+    });
     const nowMs = monotonicMs();
     for (const [id, sinceMs] of this.ending) {
       if (!this.vmspaces.has(id)) this.ending.delete(id);
@@ -245,13 +238,12 @@ export class Session implements VkernelSession {
 
   /** Frames that the virtual kernel holds of private memory. */
   get frames(): number {
-    return this.held;
+    return this.privateFrames.held;
   }
 
   /** Those that it got from the pmap manager whose place this one took. */
   resumeFrames(frames: number): void {
-    this.held += frames;
-    this.node.frames.resume(frames);
+    this.privateFrames.resume(frames);
   }
 
   /** `changed` tells from now on which vmspaces are new, or not what they were. */
@@ -355,7 +347,7 @@ export class Session implements VkernelSession {
         this.fault(event.value);
         return;
       case 'frames': {
-        this.account(request, event.value);
+        this.privateFrames.account(request, event.value);
         return;
       }
       case 'localFaults': {
@@ -469,66 +461,6 @@ export class Session implements VkernelSession {
     this.node.memory.step({ type: 'fault', entry, page, write, atNs });
   }
 
-  private account(request: bigint, { want, giveBack, vmspace: id, full }: FrameAccount): void {
-    // A virtual kernel that outlived another pmap manager may give back what it has from that one.
-    const back = Math.min(Number(giveBack), this.held);
-    this.held -= back;
-    this.audit.givenBack(back);
-    this.node.frames.giveBack(back);
-    if (full) this.waitForRoom(request, id);
-    else if (want > 0n) this.grantFrames(request, Math.min(Number(want), WANT_MAX), id);
-  }
-
-  private grantFrames(request: bigint, want: number, id: bigint): void {
-    const answer = (frames: number, reason = '') =>
-      this.send({ request, event: { case: 'frames', value: { frames: BigInt(frames), reason } } });
-    const limit = this.frameLimit === 0n ? Number.POSITIVE_INFINITY : Number(this.frameLimit);
-    const allowed = Math.max(0, Math.min(want, limit - this.held));
-    const granted = this.node.frames.grant(this.audit.mayGet(allowed, this.held, monotonicMs()));
-    this.held += granted;
-    const vmspace = this.vmspaces.get(id);
-    if (granted > 0 || vmspace === undefined) answer(granted);
-    else if (allowed === 0) answer(0, `out of memory: its virtual kernel has all of its ${limit} frames`);
-    else
-      this.short({
-        ...{ key: `frames ${this.holder} ${id} ${request}`, charge: vmspace.charge, what: 'private memory' },
-        retry: () => this.grantFrames(request, want, id),
-        refuse: (reason) => answer(0, reason),
-      });
-  }
-
-  // It had frames, and the tmpfs has no room for them: others fill it. Who keeps being told to try again is refused.
-  private waitForRoom(request: bigint, id: bigint): void {
-    const answer = (reason = '') =>
-      this.send({ request, event: { case: 'frames', value: { frames: 0n, reason } } });
-    const vmspace = this.vmspaces.get(id);
-    if (vmspace === undefined) answer();
-    else if (vmspace.lacksRoomTooLong(monotonicMs()))
-      answer(`out of memory: ${this.node.memoryDir} is full; something else fills it`);
-    else
-      this.short({
-        ...{ key: `room ${this.holder} ${id} ${request}`, charge: vmspace.charge, what: 'private memory' },
-        retry: () => answer(),
-        refuse: answer,
-      });
-  }
-
-  // Those of one virtual kernel that wait are so many at most: others wait, too.
-  private short(short: Short): void {
-    if (this.waitingForFrames >= SHORT_MAX) {
-      short.refuse(`${SHORT_MAX} requests for frames of its virtual kernel wait`);
-      return;
-    }
-    this.waitingForFrames++;
-    const over = <A extends unknown[]>(then: (...args: A) => void) => {
-      return (...args: A): void => {
-        this.waitingForFrames--;
-        then(...args);
-      };
-    };
-    this.node.short({ ...short, retry: over(short.retry), refuse: over(short.refuse) });
-  }
-
   private createVmspace({ pid, sizeBytes, quotaFrames }: VmspaceCreate): Vmspace {
     if (sizeBytes % BigInt(PAGE_BYTES) !== 0n || sizeBytes > 1n << 33n) {
       throw new RpcError(
@@ -570,7 +502,7 @@ export class Session implements VkernelSession {
   }
 
   destroyVmspace(vmspace: Vmspace, { takeFrames = false } = {}): void {
-    this.audit.ends(vmspace);
+    this.privateFrames.ends(vmspace);
     this.forgetVmspace(vmspace);
     vmspace.remove({ takeFrames });
     this.node.sync.ownerGone(vmspace.pid);
@@ -667,7 +599,7 @@ export class Session implements VkernelSession {
     for (const { entries } of this.vmspaces.values()) for (const entry of entries) entry.protect();
     for (const vmspace of [...this.vmspaces.values()]) this.destroyVmspace(vmspace, { takeFrames: true });
     this.node.memory.home.leave(this.holder);
-    this.node.frames.giveBack(this.held);
+    this.privateFrames.close();
     this.node.sync.sessionGone(this);
     this.userfault.close();
     this.outbox.close();

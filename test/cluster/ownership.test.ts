@@ -114,6 +114,26 @@ test('what a program makes is its person’s alone, on every node, until they le
   expect([saved.code, saved.stdout.charCodeAt(0)]).toEqual([0, 77]);
 });
 
+test('who may only read sees what others write, on its node and on another one', async () => {
+  expect(await write(alice, 'node1', 'news', '1')).toMatchObject({ code: 0 });
+  expect((await alice.vkctl('ds', 'chmod', '644', 'news')).code).toBe(0);
+  const reader = await bob.start('node1', 'peek', 'news', '0', '--every-ms', '20');
+  await reader.wrote(/"words":\[1\]/);
+  for (const [node, value] of [
+    ['node1', '2'],
+    ['node2', '3'],
+    ['node1', '4'],
+  ] as const) {
+    expect(await write(alice, node, 'news', value)).toMatchObject({ code: 0 });
+    await reader.wrote(new RegExp(`"words":\\[${value}\\]`));
+  }
+  await reader.signal('SIGKILL');
+  // Never one that was not there, nor an earlier one after a later one.
+  const { stdout } = await reader.end();
+  const words = [...stdout.toString().matchAll(/"words":\[(\d+)\]/g)].map(([, word]) => Number(word));
+  expect(words).toEqual(words.toSorted((a, b) => a - b));
+});
+
 test('who may write it does; whose it is, an admin changes', async () => {
   const made = await alice.vkctl(
     'ds',
