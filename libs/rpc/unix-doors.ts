@@ -23,6 +23,7 @@ export class UnixDoors {
     this.#log = log;
     this.#connectionsMax = connectionsMax;
     this.#guests = guests;
+    this.#connectionsMax = connectionsMax;
   }
 
   /** @param address `unix:/path` @throws RpcError ALREADY_EXISTS where somebody listens; ListenError */

@@ -30,7 +30,8 @@ import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { makeToken } from '@odonata/rpc/identity/token.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
-import { handOver } from '@odonata/userfault/descriptor-door.ts';
+import { knock } from '@odonata/userfault/descriptor-door.ts';
+import { close } from '@odonata/userfault/libc.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { natsFileOf } from '../../services/vkctl/cluster/nats-users.ts';
@@ -50,6 +51,8 @@ const SAID = MESSAGES - CALLS;
 /** What V8 keeps of a short burst is no growth; what a long one leaves is. */
 const GROWTH_MIB = LONG ? 96 : 192;
 const GROWTH_DESCRIPTORS = 24;
+/** Connections for descriptors that stay open at one time. */
+const LINES = 16;
 /** How long what ended may take to be let go of. */
 const REST_MS = 60_000;
 
@@ -136,13 +139,16 @@ async function pmap(part: number): Promise<Ends[]> {
   const address = tcp(ports.pmapd[0]);
   const session = `unix:${sockets}/vkernels/pmapd.sock`;
   const userfault = Userfault.create();
+  const lines: number[] = [];
   const hello = () => {
     const token = randomBytes(16);
-    handOver(join(sockets, 'vkernels', 'userfault.sock'), token, userfault.fd);
+    // Memory files come on it.
+    lines.push(knock(join(sockets, 'vkernels', 'userfault.sock'), token, userfault.fd));
+    if (lines.length > LINES) close(lines.shift()!);
     const value = { name: 'fuzz/fuzz', userfaultToken: token, wire: wireSpoken() };
     const pid = BigInt(100_500 + Math.floor(Math.random() * 1_000));
     const create_ = { case: 'vmspaceCreate' as const, value: { pid, sizeBytes: 1n << 20n } };
-    const open = { case: 'open' as const, value: { name: 'known', vmspace: 1n } };
+    const open = { case: 'open' as const, value: { name: 'fuzzed', sizeBytes: 65_536n, vmspace: 1n } };
     const events = [
       { event: { case: 'hello' as const, value } },
       { request: 1n, event: create_ },
@@ -176,6 +182,7 @@ async function pmap(part: number): Promise<Ends[]> {
       sayAll(by('pmapd/fuzz', address), TransferService.method.deliver, (SAID * part) / 4, deliver),
     ]);
   } finally {
+    for (const line of lines) close(line);
     userfault.close();
   }
 }

@@ -39,6 +39,10 @@ interface Running {
   lastUsage: string;
 }
 
+/** Characters of a reason, and of a stack, that are told. */
+const reasonMax = 16_384;
+const stackMax = 262_144;
+
 export class Kernel {
   readonly #options: KernelOptions;
   readonly #running = new Map<bigint, Running>();
@@ -175,7 +179,10 @@ export class Kernel {
 
   #tellExit(pid: bigint, exit: ProcessExit, log: Logger): void {
     log.debug({ code: exit.code, signal: exit.signal, reason: exit.reason }, 'process ended');
-    this.#options.send({ case: 'exited', value: { pid, exit } });
+    // A program has its say in these: the supervisor takes no more of it.
+    const { reason = '', stack = '' } = exit;
+    const bounded = { ...exit, reason: reason.slice(0, reasonMax), stack: stack.slice(0, stackMax) };
+    this.#options.send({ case: 'exited', value: { pid, exit: bounded } });
   }
 
   #signal(pid: bigint, signal: string): void {

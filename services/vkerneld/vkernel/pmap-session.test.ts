@@ -10,6 +10,7 @@ import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { PmapSession } from './pmap-session.ts';
+import { Errno } from './wasi/errno.ts';
 
 type Stream = RawCall<SessionRequest, SessionResponse>;
 
@@ -86,6 +87,15 @@ async function joined(handOverMs: number): Promise<void> {
   });
   await session.whenReady();
 }
+
+test('what a program makes up is refused to that program, and ends no session', async () => {
+  greet = (stream) => welcome(stream);
+  await joined(1_000);
+  const made = (name: string) => session.ask({ case: 'open', value: { name, vmspace: 1n } });
+  await expect(made('x'.repeat(2 ** 20 + 1))).rejects.toMatchObject({ errno: Errno.inval });
+  await expect(made('a\u001b[2Jb')).rejects.toMatchObject({ errno: Errno.inval });
+  expect([open.size, opened, lost]).toEqual([1, 1, 0]);
+});
 
 test('handed over to nobody: it gives up, and joins once, on one stream', async () => {
   await joined(200);

@@ -11,10 +11,11 @@ import {
   PmapService,
   SessionRequestSchema,
   type SessionResponse,
-  type VkernelEventSchema,
+  VkernelEventSchema,
 } from '@odonata/proto/pmap/v1/pmap';
 import { Backoff } from '@odonata/rpc/backoff.ts';
 import { openChannel, openStream } from '@odonata/rpc/client.ts';
+import { violationOf } from '@odonata/rpc/constraints/message.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -121,6 +122,13 @@ export class PmapSession {
       return request;
     }
     const numbered = withRequest(event, request);
+    // A program may say anything; the pmap manager ends the session of whoever passes that on, with all that is in it.
+    const message = create(VkernelEventSchema, { request, event: numbered });
+    const violation = violationOf(VkernelEventSchema, message);
+    if (violation !== undefined) {
+      reject(new PmapError(Errno.inval, `${violation.field}: ${violation.text}`));
+      return request;
+    }
     this.asked.set(request, { event: numbered, answer, reject });
     this.batch.push({ request, event: numbered });
     return request;
