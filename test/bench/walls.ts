@@ -7,9 +7,9 @@ import { runGuest } from './guest-run.ts';
 import { columns, type Part, type Setting } from './part.ts';
 import { median } from './samples.ts';
 
-const ROUNDS = 12;
+const ROUNDS = 8;
 const QUICK_ROUNDS = 1;
-const WARM_UP_ROUNDS = 2;
+const WARM_UP_ROUNDS = 1;
 const ACCESSES = 600;
 const QUICK_ACCESSES = 100;
 const NODE = 'node1';
