@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import type { CgroupBounds } from '@odonata/userfault/sandbox/cgroup.ts';
@@ -12,6 +13,7 @@ import { type Host, lookAtHost } from '@odonata/userfault/sandbox/layers.ts';
 import { Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
 import type { Asked, Found } from './view.ts';
 
+const SAID_MS = 10_000;
 const ENTRY = fileURLToPath(new URL('../../services/vkerneld/vkernel/confined.ts', import.meta.url));
 const VIEW = fileURLToPath(new URL('./view.ts', import.meta.url));
 
@@ -96,7 +98,12 @@ export async function look(
       mark: ['ODONATA_VKERNEL_CONTROL', 'unix:/test'],
     });
     const pid = await hostPid;
-    const how = ended.then((how) => ({ how, found: undefined }));
+    // One that ended well has said what it found; that may still be on its way.
+    const how = ended.then(async (how) => {
+      const late = how === 'exit code 0' ? SAID_MS : 0;
+      const found = await Promise.race([heard.promise, delay(late).then(() => undefined)]);
+      return { how, found };
+    });
     const first = await Promise.race([heard.promise.then((found) => ({ how: '', found })), how]);
     return { hostPid: pid, found: first.found, how: first.how || (await ended) };
   } finally {
