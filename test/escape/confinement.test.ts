@@ -1,7 +1,6 @@
 // Each layer between a virtual kernel and its machine: what a hostile one finds behind it, and that it finds more where just that
 // layer is taken away. So a layer that is lost, by whatever change, makes the test of its name fail.
 import { readFileSync, readlinkSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { host, type Look, look, makePlace, type Place, removePlace } from './look.ts';
@@ -24,7 +23,7 @@ beforeAll(() => {
     read: [
       '/etc/passwd',
       '/proc/1/environ',
-      homedir(),
+      '/var',
       '/dev/shm',
       '/sys',
       place.data,
