@@ -1,5 +1,15 @@
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { duplicate, punchHole } from '@odonata/userfault/libc.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MemoryFile } from './memory-file.ts';
 
@@ -66,5 +76,35 @@ test('bytes that are no whole pages make their pages resident', () => {
   file.writeAt(4095, Buffer.from([7, 8]));
   expect([file.has(0), file.has(1), file.has(2)]).toEqual([true, true, false]);
   expect(file.read(0, 2).subarray(4095, 4097)).toEqual(Buffer.from([7, 8]));
+  file.remove();
+});
+
+test('what somebody cut off or took out reads as zeros, is put in anew, and bytes that are there stay', () => {
+  const path = join(dir, 'cut');
+  const file = new MemoryFile(path, 4);
+  file.write(0, Buffer.alloc(4 * 4096, 7));
+  const other = file.withDescriptor(false, (fd) => duplicate(fd));
+  punchHole(other, 4096, 4096);
+  ftruncateSync(other, 2 * 4096);
+  const bytes = Buffer.alloc(4 * 4096, 9);
+  file.readInto(0, bytes);
+  expect([bytes[0], bytes[4096], bytes[2 * 4096], bytes[4 * 4096 - 1]]).toEqual([7, 0, 0, 0]);
+  expect([0, 1, 3].map((page) => file.mend(page))).toEqual([true, true, true]);
+  expect(file.mend(0)).toBe(false);
+  expect(fstatSync(other).size).toBe(4 * 4096);
+  file.readInto(0, bytes);
+  expect([bytes[0], bytes[4096], bytes[3 * 4096]]).toEqual([7, 0, 0]);
+  closeSync(other);
+  file.remove();
+});
+
+test('a descriptor for reading is one', () => {
+  const file = new MemoryFile(join(dir, 'read'), 1);
+  file.withDescriptor(true, (fd) => expect(() => writeSync(fd, 'x', 0)).toThrow(/EBADF/));
+  expect(statSync(file.path).mode & 0o777).toBe(0o400);
+  // As the next pmap manager opens it.
+  const next = new MemoryFile(file.path, 1, true);
+  next.write(0, Buffer.alloc(4096, 1));
+  next.close();
   file.remove();
 });
