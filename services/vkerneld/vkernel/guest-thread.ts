@@ -13,11 +13,13 @@ import {
   type GuestEnd,
   type GuestMessage,
   KernelCaller,
+  type PrepareGuest,
   type StartGuest,
   unpackWord,
 } from './kernel-call.ts';
 import { odonataImports } from './odonata-calls.ts';
 import { OutputWriter } from './output-ring.ts';
+import { compileProgram } from './program.ts';
 import { bugText, oneLine, programStack, trapOf } from './trap.ts';
 import { streamRights } from './wasi/abi.ts';
 import { DescriptorTable } from './wasi/descriptor-table.ts';
@@ -26,7 +28,7 @@ import { Errno, WasiError } from './wasi/errno.ts';
 import { GuestMemory } from './wasi/guest-memory.ts';
 import { preview1Imports } from './wasi/preview1.ts';
 import { type StandardStreams, sleep } from './wasi/system.ts';
-import { memoryImport } from './wasm/module.ts';
+import { ModuleError, memoryImport } from './wasm/module.ts';
 
 if (parentPort === null) throw new Error('guest-thread runs as a worker');
 const port = parentPort;
@@ -83,8 +85,7 @@ function openDescriptors(start: StartGuest): DescriptorTable {
   return descriptors;
 }
 
-function run(start: StartGuest): never {
-  setPriority(THIS_THREAD, GUEST_NICE);
+function run(module: WebAssembly.Module, start: StartGuest): never {
   const kernel = new KernelCaller(start.channel, post);
   const memory = new GuestMemory(start.memory, () => kernel.expectRunning());
   const output = new OutputWriter(start.output, () => post({ kind: 'output' }));
@@ -104,7 +105,7 @@ function run(start: StartGuest): never {
     [memoryImport.module]: { [memoryImport.name]: start.memory },
   };
   try {
-    const { exports } = new WebAssembly.Instance(start.module, imports as unknown as WebAssembly.Imports);
+    const { exports } = new WebAssembly.Instance(module, imports as unknown as WebAssembly.Imports);
     const { _start: entry } = exports;
     // Without it the program has done its work in its start section.
     if (typeof entry === 'function') entry();
@@ -131,5 +132,18 @@ function hostThread(): number {
   }
 }
 
-port.once('message', (start: StartGuest) => run(start));
+/** Compiles the program, tells what it needs, and waits for the word to run it. */
+async function prepare({ module: bytes, quotaBytes }: PrepareGuest): Promise<void> {
+  setPriority(THIS_THREAD, GUEST_NICE);
+  try {
+    const { module, ...needs } = await compileProgram(bytes, quotaBytes);
+    port.once('message', (start: StartGuest) => run(module, start));
+    post({ kind: 'prepared', ...needs });
+  } catch (error) {
+    if (error instanceof ModuleError) end({ how: 'refused', reason: error.message });
+    end({ how: 'failed', bug: bugText(error), stack: '' });
+  }
+}
+
+port.once('message', (order: PrepareGuest) => void prepare(order));
 post({ kind: 'ready', hostThread: hostThread() });

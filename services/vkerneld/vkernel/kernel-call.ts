@@ -71,14 +71,30 @@ export type GuestEnd =
 export type GuestMessage =
   /** Linux's number of the thread; 0 where it does not tell. */
   | { readonly kind: 'ready'; readonly hostThread: number }
+  /** The program is compiled, and needs this. */
+  | ({ readonly kind: 'prepared' } & PreparedGuest)
   /** There is something in the ring. */
   | { readonly kind: 'output' }
   | { readonly kind: 'request'; readonly request: KernelRequest }
   | { readonly kind: 'ended'; readonly end: GuestEnd };
 
-/** To the guest's thread, once. */
+/** To the guest's thread, first: what it is to run. Nothing is read of it in any other thread. */
+export interface PrepareGuest {
+  readonly module: Uint8Array<ArrayBuffer>;
+  /** Of memory and tables together. */
+  readonly quotaBytes: number;
+}
+
+export interface PreparedGuest {
+  /** Pages of 64 KiB. */
+  readonly initialPages: number;
+  readonly maximumPages: number;
+  /** What its tables may take of its quota. */
+  readonly tableBytes: number;
+}
+
+/** To the guest's thread, second and last. */
 export interface StartGuest {
-  readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly channel: SharedArrayBuffer;
   readonly output: SharedArrayBuffer;

@@ -14,8 +14,10 @@ export interface SpaceOptions {
   readonly initialPages: number;
   /** Pages of WebAssembly, 64 KiB each, at most 65536. */
   readonly maximumPages: number;
-  /** Private memory that the process may touch. */
+  /** Memory that the process may have. */
   readonly quotaBytes: number;
+  /** What of it is kept for its tables. */
+  readonly tableBytes: number;
   /** The process must die: its memory was lost, it is over its quota, or it wrote to what is read-only. */
   readonly onFatal: (signal: string, reason: string) => void;
 }

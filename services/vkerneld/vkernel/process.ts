@@ -3,7 +3,7 @@
 //   starting --> running --> ending --> ended
 //       \___________\__________^
 //
-// starting   the module is compiled, the memory made, a thread taken
+// starting   a thread is taken, which compiles the module; the memory is made
 // running    the thread runs the program and asks for what it needs (see kernel-call.ts)
 // ending     it exited, trapped, was killed or must die: its memory is detached first, so that a thread that waits in
 //            a fault can end; then the thread is ended; then the memory goes
@@ -11,17 +11,22 @@
 
 import { closeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
-import { createChannel, type GuestMessage, KernelAnswerer, type StartGuest } from './kernel-call.ts';
+import {
+  createChannel,
+  type GuestMessage,
+  KernelAnswerer,
+  type PreparedGuest,
+  type PrepareGuest,
+  type StartGuest,
+} from './kernel-call.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
 import type { Pmap, Space } from './pmap-interface.ts';
-import { compileProgram } from './program.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
 import { ThreadClock } from './thread-clock.ts';
 import { exitCodeOfSignal, oneLine } from './trap.ts';
-import type { WarmWorkers } from './warm-workers.ts';
+import type { WarmThread, WarmWorkers } from './warm-workers.ts';
 import type { DirectoryGrant } from './wasi/directory-calls.ts';
-import { ModuleError } from './wasm/module.ts';
 
 export interface ProcessSpec {
   readonly pid: bigint;
@@ -83,6 +88,7 @@ export class Process {
   #calls: SystemCalls | undefined;
   #exit: ProcessExit | undefined;
   readonly #ending = Promise.withResolvers<undefined>();
+  readonly #prepared = Promise.withResolvers<PreparedGuest>();
   /** Settles when the start succeeded or failed; `ending` waits for it, so that it finds all that was made. */
   readonly #started: Promise<void>;
   #ended: Promise<void> | undefined;
@@ -93,8 +99,7 @@ export class Process {
     this.#around = around;
     this.#events = events;
     this.#started = this.#start(spec).catch((error: unknown) => {
-      if (error instanceof ModuleError || error instanceof CannotStart)
-        void this.#end(refused(error.message));
+      if (error instanceof CannotStart) void this.#end(refused(error.message));
       else void this.#end(this.#failed(error));
     });
   }
@@ -128,25 +133,28 @@ export class Process {
   /** The spec is not kept: a module and arguments may be many bytes. */
   async #start(spec: ProcessSpec): Promise<void> {
     const { pid, name, args, env, grants, quotaBytes } = spec;
-    const program = await compileProgram(spec.module);
     const pmap = await this.#pmap();
     if (pmap === undefined || this.#exit !== undefined) return;
-    const { initialPages, maximumPages } = program;
-    const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
-    const worker = this.#around.workers.take();
-    const space = pmap.createSpace({ pid, initialPages, maximumPages, quotaBytes, onFatal });
-    const [tookWorker, madeSpace] = await Promise.allSettled([worker, space]);
-    if (tookWorker.status === 'fulfilled') this.#worker = tookWorker.value.worker;
-    if (madeSpace.status === 'fulfilled') this.#space = madeSpace.value;
-    if (madeSpace.status === 'rejected') throw cannot('make its memory', madeSpace.reason);
-    if (tookWorker.status === 'rejected') throw cannot('start its thread', tookWorker.reason);
+    const { worker, hostThread } = await this.#thread();
     if (this.#exit !== undefined) return;
-    this.#calls = new SystemCalls(madeSpace.value, this.input, this.#answerer, this.#events);
-    const { worker: thread, hostThread } = tookWorker.value;
-    this.#listen(thread);
+    this.#listen(worker);
+    this.#clock = new ThreadClock(hostThread);
+    const prepare: PrepareGuest = { module: spec.module, quotaBytes };
+    worker.postMessage(prepare);
+    const needs = await Promise.race([this.#prepared.promise, this.#ending.promise]);
+    if (needs === undefined || this.#exit !== undefined) return;
+    const { initialPages, maximumPages, tableBytes } = needs;
+    const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
+    const space = await pmap
+      .createSpace({ pid, ...{ initialPages, maximumPages, quotaBytes, tableBytes }, onFatal })
+      .catch((error: unknown) => {
+        throw cannot('make its memory', error);
+      });
+    this.#space = space;
+    if (this.#exit !== undefined) return;
+    this.#calls = new SystemCalls(space, this.input, this.#answerer, this.#events);
     const start: StartGuest = {
-      module: program.module,
-      memory: madeSpace.value.memory,
+      memory: space.memory,
       channel: this.#channel,
       output: this.#ring,
       args: [name, ...args],
@@ -156,9 +164,16 @@ export class Process {
       node: this.#around.node,
       vkernel: this.#around.vkernel,
     };
-    this.#clock = new ThreadClock(hostThread);
     this.#events.started();
-    thread.postMessage(start);
+    worker.postMessage(start);
+  }
+
+  async #thread(): Promise<WarmThread> {
+    const thread = await this.#around.workers.take().catch((error: unknown) => {
+      throw cannot('start its thread', error);
+    });
+    this.#worker = thread.worker;
+    return thread;
   }
 
   /** Its manager may be away for long; undefined when the process was ended meanwhile. */
@@ -180,6 +195,9 @@ export class Process {
   #onMessage(message: GuestMessage): void {
     switch (message.kind) {
       case 'ready':
+        return;
+      case 'prepared':
+        this.#prepared.resolve(message);
         return;
       case 'output':
         this.#output.answerRing();

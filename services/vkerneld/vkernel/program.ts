@@ -17,11 +17,13 @@ export interface Program {
   /** Pages of 64 KiB. */
   readonly initialPages: number;
   readonly maximumPages: number;
+  /** What its tables may take of its quota. */
+  readonly tableBytes: number;
 }
 
-/** Compiles off this thread. Throws ModuleError, whose message is one line for the program's user. */
-export async function compileProgram(bytes: Uint8Array<ArrayBuffer>): Promise<Program> {
-  const prepared = prepareModule(bytes, (module, name) => types.get(module)?.get(name) ?? false);
+/** In the thread of the process. Throws ModuleError, whose message is one line for the program's user. */
+export async function compileProgram(bytes: Uint8Array<ArrayBuffer>, quotaBytes: number): Promise<Program> {
+  const prepared = prepareModule(bytes, (module, name) => types.get(module)?.get(name) ?? false, quotaBytes);
   let module: WebAssembly.Module;
   try {
     module = await WebAssembly.compile(prepared.bytes);
@@ -33,5 +35,6 @@ export async function compileProgram(bytes: Uint8Array<ArrayBuffer>): Promise<Pr
   if (entry?.kind !== 'function' && !prepared.hasStartSection) {
     throw new ModuleError('the module exports no function _start: it is a library, not a program');
   }
-  return { module, initialPages: prepared.initialPages, maximumPages: prepared.maximumPages };
+  const { initialPages, maximumPages, tableBytes } = prepared;
+  return { module, initialPages, maximumPages, tableBytes };
 }

@@ -42,6 +42,9 @@ function memoryOr(close: () => void, size: { initial: number; maximum: number })
   }
 }
 
+/** Tables of less are as good as nothing. */
+const WORTH_TELLING = 1 << 20;
+
 export class Vmspace implements Space, MappedPlace {
   readonly id: bigint;
   readonly memory: WebAssembly.Memory;
@@ -65,7 +68,7 @@ export class Vmspace implements Space, MappedPlace {
       value: {
         pid: options.pid,
         sizeBytes: BigInt(maximumBytes),
-        quotaFrames: BigInt(Math.ceil(options.quotaBytes / PAGE_BYTES)),
+        quotaFrames: BigInt(pagesWithin(options)),
       },
     });
     if (answer.case !== 'vmspaceCreated')
@@ -110,7 +113,7 @@ export class Vmspace implements Space, MappedPlace {
     if (rest > 0)
       mmap(this.base + BigInt(presentBytes), rest, Prot.NONE, SHARED_FIXED, this.fd, presentBytes);
     pmap.userfault.register(this.base, maximumBytes, Watch.MISSING);
-    const quotaPages = Math.ceil(this.o.quotaBytes / PAGE_BYTES);
+    const quotaPages = pagesWithin(this.o);
     pmap.order({
       type: 'space',
       vmspace: this.id,
@@ -128,7 +131,12 @@ export class Vmspace implements Space, MappedPlace {
 
   overQuota(): string {
     const { shared } = this.cells;
-    const of = shared === 0 ? '' : `, ${shownBytes(shared * PAGE_BYTES)} of it shared`;
+    const { tableBytes } = this.o;
+    const parts = [
+      shared === 0 ? '' : `, ${shownBytes(shared * PAGE_BYTES)} of it shared`,
+      tableBytes < WORTH_TELLING ? '' : `, ${shownBytes(tableBytes)} of it for its tables`,
+    ];
+    const of = parts.join('');
     return `out of memory: it touched more than its quota of ${shownBytes(this.o.quotaBytes)}${of} (raise it with --memory)`;
   }
 
@@ -261,4 +269,9 @@ export class Vmspace implements Space, MappedPlace {
     this.cells.charge(-pages);
     if (pages > 0) this.pmap.session.send({ case: 'frames', value: { giveBack: BigInt(pages) } });
   }
+}
+
+/** Pages that a process may touch. */
+function pagesWithin({ quotaBytes, tableBytes }: SpaceOptions): number {
+  return Math.ceil((quotaBytes - tableBytes) / PAGE_BYTES);
 }

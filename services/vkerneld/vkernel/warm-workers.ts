@@ -7,8 +7,8 @@ import type { GuestMessage } from './kernel-call.ts';
 
 /** Calls of WebAssembly use the thread's stack; a C program expects some megabytes. */
 const stackMb = 16;
-/** For our own objects, and a guest's tables and exceptions; its memory is not in there. */
-const heapMb = 1024;
+/** For our own objects, and a guest's exceptions; neither its memory is in there nor, but for a part, its tables. */
+const heapMb = 256;
 /** A new thread waits this long, so as not to take the processor from the program that just got the last one. */
 const refillDelayMs = 30;
 

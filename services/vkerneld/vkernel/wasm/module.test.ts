@@ -139,6 +139,30 @@ describe('prepareModule', () => {
     expect(performance.now() - startMs).toBeLessThan(5_000);
   });
 
+  test('refuses more of anything than V8 takes, before it is read', () => {
+    const header = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+    // The count is a lie; nothing of that size need be there.
+    const lie = (id: number, ...body: number[]) => Uint8Array.from([...header, id, body.length, ...body]);
+    const million = [0xc1, 0x84, 0x3d]; // 1,000,001
+    expect(() => prepareModule(lie(1, ...million), all)).toThrow(/1000001 types/);
+    expect(() => prepareModule(lie(2, ...million), all)).toThrow(/1000001 imports/);
+    expect(() => prepareModule(lie(1, 1, 0x60, 0xe9, 0x07), all)).toThrow(/1001 parameters or results/);
+    expect(() => prepareModule(lie(5, ...million), all)).toThrow(/1000001 memories/);
+  });
+
+  test('tables grow together to what the quota leaves them, and count against it', () => {
+    const two = assemble('(module (table 3 funcref) (table 5 9 externref) (table 7 7 funcref))');
+    expect(prepareModule(two, none).tableBytes).toBeLessThanOrEqual(40 * 1_000_000);
+    // A sixteenth of 640 KiB: 1,024 entries of 40 bytes, for two that can grow.
+    const quotaBytes = 640 << 10;
+    const { bytes, tableBytes } = prepareModule(two, none, quotaBytes);
+    expect(tableBytes).toBe((3 + 512 + 9 + 7) * 40);
+    expect(() => new WebAssembly.Module(bytes)).not.toThrow();
+    expect(() => prepareModule(assemble('(module (table 20000 funcref))'), none, quotaBytes)).toThrow(
+      /20000 entries, which take more than its whole quota/,
+    );
+  });
+
   test('a table can grow to a bound', () => {
     const grow = '(func (export "grow") (param i32) (result i32) (table.grow (ref.null func) (local.get 0)))';
     const { exports } = instantiate(assemble(`(module (table 3 funcref) ${grow})`));

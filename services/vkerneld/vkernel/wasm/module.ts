@@ -5,8 +5,10 @@
 // memory has an index space of its own, so no index in the code changes.
 //
 // What would be allocated elsewhere than in that memory is bounded, or refused: it is under no quota, and V8 ends the
-// whole virtual kernel when it runs out. So tables get a maximum, and the types of WebAssembly's garbage collection
-// are not to be had.
+// whole virtual kernel when it runs out. So tables get a maximum, which counts against the program's quota, and the types
+// of WebAssembly's garbage collection are not to be had.
+//
+// A module is somebody else's: it is read in the thread of its process, and what it has of each kind has a bound.
 
 import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
 import { letterOf, shownType } from './function-type.ts';
@@ -24,6 +26,8 @@ export interface PreparedModule {
   readonly initialPages: number;
   /** Pages of 64 KiB. */
   readonly maximumPages: number;
+  /** What its tables may take, beside its memory. */
+  readonly tableBytes: number;
   /** It runs something when it is instantiated. */
   readonly hasStartSection: boolean;
 }
@@ -54,12 +58,17 @@ interface Limits {
 
 /**
  * @param provided whether the virtual kernel has a function of this name; its type, where that is to be checked
+ * @param quotaBytes of memory and tables together
  * @throws ModuleError
  */
-export function prepareModule(bytes: Uint8Array<ArrayBuffer>, provided: Provided): PreparedModule {
+export function prepareModule(
+  bytes: Uint8Array<ArrayBuffer>,
+  provided: Provided,
+  quotaBytes = Number.MAX_SAFE_INTEGER,
+): PreparedModule {
   checkHeader(bytes);
   try {
-    return rewrite(bytes, provided);
+    return rewrite(bytes, provided, quotaBytes);
   } catch (error) {
     if (error instanceof RangeError) throw new ModuleError('not a valid WebAssembly module: it is cut short');
     throw error;
@@ -81,7 +90,7 @@ function checkHeader(bytes: Uint8Array): void {
   throw new ModuleError(`a WebAssembly module of an unknown version (${version})`);
 }
 
-function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided): PreparedModule {
+function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes: number): PreparedModule {
   const sections = readSections(bytes);
   const types = readTypes(sections.find(({ id }) => id === SectionId.type)?.body);
   const imports = readImports(sections.find(({ id }) => id === SectionId.import)?.body, types, provided);
@@ -98,19 +107,24 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided): PreparedMo
     concat([unsignedLeb(imports.kept.length + 1), ...imports.kept, importOfMemory(limits)]),
   );
   let placed = false;
+  let tableBytes = 0;
   for (const { id, whole, body } of sections) {
     const goesBefore = id === SectionId.custom || id === SectionId.type;
     if (!placed && !goesBefore) {
       pieces.push(importSection);
       placed = true;
     }
-    if (id === SectionId.table) pieces.push(section(id, boundedTables(body)));
-    else if (id !== SectionId.import && id !== SectionId.memory) pieces.push(whole);
+    if (id === SectionId.table) {
+      const tables = boundedTables(body, quotaBytes);
+      tableBytes += tables.bytesMax;
+      pieces.push(section(id, tables.body));
+    } else if (id !== SectionId.import && id !== SectionId.memory) pieces.push(whole);
   }
   if (!placed) pieces.push(importSection);
   return {
     bytes: concat(pieces),
     ...limits,
+    tableBytes,
     hasStartSection: sections.some(({ id }) => id === SectionId.start),
   };
 }
@@ -155,7 +169,7 @@ function readImports(
     }
   };
   const reader = new BinaryReader(body, 0);
-  const count = reader.u32();
+  const count = bounded(reader.u32(), importsMax, 'imports');
   for (let i = 0; i < count; i++) {
     const start = reader.at;
     const module = reader.name();
@@ -192,6 +206,16 @@ function missingMessage(missing: readonly string[]): string {
   return `the program imports ${named}${rest}, which a virtual kernel does not have`;
 }
 
+// V8's own bounds (v8/src/wasm/wasm-limits.h), of what is read here before V8 does.
+const typesMax = 1_000_000;
+const importsMax = 1_000_000;
+const valuesMax = 1_000;
+
+function bounded(count: number, max: number, what: string): number {
+  if (count > max) throw new ModuleError(`a module with ${count} ${what}; there may be ${max}`);
+  return count;
+}
+
 const functionType = 0x60;
 const referenceTypes = [0x63, 0x64];
 
@@ -200,7 +224,7 @@ function readTypes(body: Uint8Array<ArrayBuffer> | undefined): string[] {
   const types: string[] = [];
   if (body === undefined) return types;
   const reader = new BinaryReader(body, 0);
-  const count = reader.u32();
+  const count = bounded(reader.u32(), typesMax, 'types');
   for (let i = 0; i < count; i++) {
     if (reader.u8() !== functionType) {
       throw new ModuleError('a module with garbage-collected types, which no virtual kernel has');
@@ -213,7 +237,7 @@ function readTypes(body: Uint8Array<ArrayBuffer> | undefined): string[] {
 
 function readValues(reader: BinaryReader): string {
   let letters = '';
-  const count = reader.u32();
+  const count = bounded(reader.u32(), valuesMax, 'parameters or results of one function');
   for (let i = 0; i < count; i++) {
     const type = reader.u8();
     if (referenceTypes.includes(type)) reader.u32(); // to a type, by its index
@@ -222,43 +246,77 @@ function readValues(reader: BinaryReader): string {
   return letters;
 }
 
-/** Entries of all tables together, and of what each may grow to. */
+/** Entries of all tables together, and of what they may grow to. */
 const tableEntriesMax = 1_000_000;
 const tablesMax = 16;
+/** Of a table of functions: 32.3 measured, and a little for what grows. */
+const tableEntryBytes = 40;
+/** What tables may grow by takes at most this part of a quota. */
+const growthPart = 1 / 16;
 const functionReference = 0x70;
 const externReference = 0x6f;
 
-function boundedTables(body: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+interface Table {
+  readonly type: number;
+  readonly initial: number;
+  readonly maximum: number;
+}
+
+/** Tables with maxima that are together within the bounds. */
+function boundedTables(
+  body: Uint8Array<ArrayBuffer>,
+  quotaBytes: number,
+): { body: Uint8Array<ArrayBuffer>; bytesMax: number } {
+  const tables = readTables(body);
+  const initial = tables.reduce((sum, table) => sum + table.initial, 0);
+  if (initial > tableEntriesMax)
+    throw new ModuleError(
+      `a module with tables of ${initial} entries; a virtual kernel has ${tableEntriesMax}`,
+    );
+  if (initial * tableEntryBytes > quotaBytes)
+    throw new ModuleError(
+      `a module with tables of ${initial} entries, which take more than its whole quota of memory (raise it with --memory)`,
+    );
+  const growth = Math.min(tableEntriesMax - initial, Math.floor((quotaBytes * growthPart) / tableEntryBytes));
+  const growing = tables.filter((table) => table.maximum > table.initial).length;
+  const share = growing === 0 ? 0 : Math.floor(growth / growing);
+  const pieces = [unsignedLeb(tables.length)];
+  let entriesMax = 0;
+  for (const table of tables) {
+    const maximum = Math.min(table.maximum, table.initial + share);
+    entriesMax += maximum;
+    pieces.push(
+      Uint8Array.of(table.type, limitsHasMaximum),
+      unsignedLeb(table.initial),
+      unsignedLeb(maximum),
+    );
+  }
+  return { body: concat(pieces), bytesMax: entriesMax * tableEntryBytes };
+}
+
+function readTables(body: Uint8Array<ArrayBuffer>): Table[] {
   const reader = new BinaryReader(body, 0);
   const count = reader.u32();
   if (count > tablesMax)
     throw new ModuleError(`a module with ${count} tables; a virtual kernel has ${tablesMax}`);
-  const pieces = [unsignedLeb(count)];
-  let entries = 0;
-  for (let i = 0; i < count; i++) {
+  return Array.from({ length: count }, () => {
     const type = reader.u8();
     const flags = reader.u8();
     if ((type !== functionReference && type !== externReference) || (flags & ~limitsHasMaximum) !== 0) {
       throw new ModuleError('a module with an unusual table, which no virtual kernel has');
     }
     const initial = reader.u32();
-    const maximum = flags & limitsHasMaximum ? reader.u32() : tableEntriesMax;
-    entries += initial;
-    if (entries > tableEntriesMax) {
-      throw new ModuleError(
-        `a module with tables of ${entries} entries; a virtual kernel has ${tableEntriesMax}`,
-      );
-    }
-    const bounded = Math.min(maximum, tableEntriesMax);
-    pieces.push(Uint8Array.of(type, limitsHasMaximum), unsignedLeb(initial), unsignedLeb(bounded));
-  }
-  return concat(pieces);
+    const maximum = flags & limitsHasMaximum ? reader.u32() : Math.max(initial, tableEntriesMax);
+    if (maximum < initial)
+      throw new ModuleError('not a valid WebAssembly module: a table has impossible limits');
+    return { type, initial, maximum };
+  });
 }
 
 function readMemories(body: Uint8Array<ArrayBuffer> | undefined): Limits[] {
   if (body === undefined) return [];
   const reader = new BinaryReader(body, 0);
-  return Array.from({ length: reader.u32() }, () => readLimits(reader));
+  return Array.from({ length: bounded(reader.u32(), 100_000, 'memories') }, () => readLimits(reader));
 }
 
 const limitsHasMaximum = 1;
