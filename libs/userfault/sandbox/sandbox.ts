@@ -186,14 +186,35 @@ export class Sandbox {
     const cache = process.env.NODE_COMPILE_CACHE;
     const readOnly = [...runtimeView([], [entry, program]), this.#options.sockets, ...(cache ? [cache] : [])];
     const shown = { readOnly, writable: this.#options.allowDirs };
+    const environment = { ...OF_NODE, [mark[0]]: mark[1], ...(cache && { NODE_COMPILE_CACHE: cache }) };
+    const command = [process.execPath, entry, program];
+    if (!this.#has('landlock') && this.host.filters === undefined)
+      return this.#bare(options, command, environment, settings);
     const { pid, ended } = startLandlocked({
-      command: [process.execPath, entry, program],
-      environment: { ...OF_NODE, [mark[0]]: mark[1], ...(cache && { NODE_COMPILE_CACHE: cache }) },
-      settings,
+      ...{ command, environment, settings },
       rules: this.#has('landlock') ? landlockRules(shown, landlockAbi()) : undefined,
       filter: this.host.filters?.ringless,
     });
     return { hostPid: pid.then((number) => this.#enter(options, number)), ended };
+  }
+
+  /** Without any layer that binds what it starts: then no thread need take one. */
+  #bare(
+    options: StartOptions,
+    [node, ...args]: readonly string[],
+    env: Readonly<Record<string, string>>,
+    settings: Uint8Array,
+  ): Confined {
+    const settingsFd = memoryFile('settings', settings);
+    const child = spawn(node!, args, { stdio: ['ignore', 2, 2, settingsFd], env: { ...env }, cwd: '/' });
+    closeSync(settingsFd);
+    const ended = endOf(child);
+    const failed = ended.then((how): never => {
+      throw new Error(how);
+    });
+    const hostPid = child.pid === undefined ? failed : Promise.resolve(this.#enter(options, child.pid));
+    failed.catch(() => {}); // Told by its end.
+    return { hostPid, ended };
   }
 
   #has(layer: LayerName): boolean {
