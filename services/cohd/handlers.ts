@@ -2,7 +2,7 @@
 import { Role } from '@odonata/proto/auth/v1/access';
 import type { DirectoryService, HolderEvent, HoldRequest } from '@odonata/proto/coherency/v1/coherency';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
-import { ANYONE } from '@odonata/rpc/identity/identity.ts';
+import { ANYONE, type Caller, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
 import { type Requester, requesterOf, THE_SERVICE } from '@odonata/rpc/identity/requester.ts';
 import { InOrder } from '@odonata/rpc/in-order.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
@@ -59,7 +59,7 @@ export function directoryHandlers(
   }
 
   return {
-    hold: raw((call) => {
+    hold: raw((call, { caller }) => {
       const stream = service.opened(call as unknown as HolderStream, (error) => failStream(call, error));
       let agreed = false;
       /** False: the stream is at its end. */
@@ -67,6 +67,7 @@ export function directoryHandlers(
         // What is no hello the service refuses.
         if (event.case !== 'hello') return true;
         try {
+          expectOfNode(caller, event.value.node);
           gate.agree(`${event.value.node}/pmapd`, event.value.wire);
           agreed = true;
         } catch (error) {
@@ -243,4 +244,11 @@ function expectSame(record: DataspaceRecord, wanted: bigint, exclusive: boolean,
   if (exclusive)
     throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${record.sizeBytes} bytes`);
   expectSize(record, wanted);
+}
+
+/** One pmapd does not speak for the node of another. @throws RpcError PERMISSION_DENIED */
+function expectOfNode(caller: Caller, node: string): void {
+  const { role } = caller;
+  if (role !== Role.PMAPD || speaksFor(caller, node)) return;
+  throw new RpcError(Code.PermissionDenied, `${shownCaller(caller)} is not the pmap manager of ${node}`);
 }

@@ -71,14 +71,7 @@ beforeAll(async () => {
   console.log(`seed=${SEED}`);
   cluster = await TestCluster.up({ nodes: 1 });
   const { plan } = cluster.record;
-  for (const name of [
-    'admin/fuzz',
-    'user/fuzz',
-    'pmapd/fuzz',
-    'cohd/fuzz',
-    'vkerneld/node1',
-    'syslinkd/fuzz',
-  ])
+  for (const name of ['admin/fuzz', 'user/fuzz', 'pmapd/*', 'cohd/fuzz', 'vkerneld/node1', 'syslinkd/fuzz'])
     who[name] = await identityIn(plan, name);
   sockets = join(plan.runtimeDir, 'node1');
   ports = plan.ports;
@@ -128,10 +121,10 @@ async function directory(part: number): Promise<Ends[]> {
       ),
     );
   return await Promise.all([
-    callAll({ ...by('pmapd/fuzz', address), service: DirectoryService }, (CALLS * part) / 3, ['Hold']),
+    callAll({ ...by('pmapd/*', address), service: DirectoryService }, (CALLS * part) / 3, ['Hold']),
     callAll({ ...by('admin/fuzz', address), service: DirectoryService }, (CALLS * part) / 3, ['Hold']),
     callAll({ ...by('admin/fuzz', address), service: EventService }, (CALLS * part) / 3),
-    sayAll(by('pmapd/fuzz', address), DirectoryService.method.hold, SAID * part, hello),
+    sayAll(by('pmapd/*', address), DirectoryService.method.hold, SAID * part, hello),
   ]);
 }
 
@@ -172,14 +165,14 @@ async function pmap(part: number): Promise<Ends[]> {
         'Faults',
       ]),
       callAll({ ...by('user/fuzz', address), service: DataspaceService }, (CALLS * part) / 4),
-      callAll({ ...by('pmapd/fuzz', address), service: TransferService }, (CALLS * part) / 4, ['Deliver']),
+      callAll({ ...by('pmapd/*', address), service: TransferService }, (CALLS * part) / 4, ['Deliver']),
       callAll(
-        { ...by('pmapd/fuzz', `unix:${sockets}/handover.sock`), service: HandOverService },
+        { ...by('pmapd/*', `unix:${sockets}/handover.sock`), service: HandOverService },
         (CALLS * part) / 20,
       ),
       sayAll(asVkernel(session), PmapService.method.session, (SAID * part) / 2, hello),
       sayAll(asVkernel(session), PmapService.method.faults, (SAID * part) / 4, () => undefined),
-      sayAll(by('pmapd/fuzz', address), TransferService.method.deliver, (SAID * part) / 4, deliver),
+      sayAll(by('pmapd/*', address), TransferService.method.deliver, (SAID * part) / 4, deliver),
     ]);
   } finally {
     for (const line of lines) close(line);
@@ -211,7 +204,7 @@ async function router(part: number): Promise<Ends[]> {
   return await Promise.all([
     callAll({ ...by('admin/fuzz', address), service: RouterService }, CALLS * part, ['Attach']),
     sayAll(by('admin/fuzz', address), attach, (SAID * part) / 2, client),
-    sayAll(by('pmapd/fuzz', address), attach, (SAID * part) / 2, node),
+    sayAll(by('pmapd/*', address), attach, (SAID * part) / 2, node),
   ]);
 }
 
@@ -328,17 +321,25 @@ it('a message that says nothing, or asks for what is not there in no mode, ends 
       'events[0].report.held[0].run: missing',
     ],
   ];
-  for (const [method, port, messages, line] of cases) {
-    const channel = openChannel(tcp(port), { folder: who['pmapd/fuzz'] });
+  const said = async (method: DescMethod, port: number | undefined, messages: Message[], as: string) => {
+    const channel = openChannel(tcp(port), { folder: who[as] });
     const stream = openStream(method as typeof hold, channel);
     const failed = new Promise<RpcError>((resolve) => {
       stream.on('error', (error) => resolve(fromServiceError(error)));
     });
     stream.on('data', () => {});
     for (const message of messages) stream.write(message as never);
-    expect((await failed).message).toContain(`INVALID_ARGUMENT: ${line}`);
+    const { message } = await failed;
     channel.close();
-  }
+    return message;
+  };
+  for (const [method, port, messages, line] of cases)
+    expect(await said(method, port, messages, 'pmapd/*')).toContain(`INVALID_ARGUMENT: ${line}`);
+  // Of another node, by a certificate that is of one.
+  who['pmapd/node7'] = await identityIn(cluster.record.plan, 'pmapd/node7');
+  expect(await said(hold, ports.cohd[0], held({ case: 'interest', value: {} }), 'pmapd/node7')).toBe(
+    'PERMISSION_DENIED: pmapd node7 is not the pmap manager of fuzz-a',
+  );
   for (const name of SERVICES) expect(cluster.service(name).restarts).toBe(0);
 });
 

@@ -42,7 +42,7 @@ export async function placeOf({ cluster }: Connection): Promise<Place> {
     pids,
     natsCredentials: natsFileOf(record.plan, 'pmapd', record.plan.nodes[0]!.name),
     replicaCredentials: natsFileOf(record.plan, 'cohd', replicas[0]!.name),
-    folder: await identityIn(record.plan, 'pmapd/bench'),
+    folder: await identityIn(record.plan, 'pmapd/*'),
     replica: (name) => identityIn(record.plan, `cohd/${name}`),
   };
 }
