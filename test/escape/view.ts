@@ -1,6 +1,6 @@
 // A hostile virtual kernel's look around: runs in the place of the real one, in the real sandbox, and tells what it found on the
 // socket that it was given. Attempts are harmless where they succeed.
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import koffi from 'koffi';
@@ -161,7 +161,10 @@ const found: Found = {
   written: Object.fromEntries(
     asked.write.map((folder) => [
       folder,
-      attempt(() => writeFileSync(`${folder}/odonata-escape`, ''), 'written'),
+      attempt(() => {
+        writeFileSync(`${folder}/odonata-escape`, '');
+        unlinkSync(`${folder}/odonata-escape`);
+      }, 'written'),
     ]),
   ),
   calls: Object.fromEntries(Object.keys(CALLS).map((name) => [name, call(name)])),

