@@ -7,6 +7,13 @@ export interface Column {
   align?: 'left' | 'right';
 }
 
+/** What moves the cursor, changes the terminal, or turns the direction of text. */
+const UNSHOWN = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+const UNSHOWN_BUT_LINES = /(?![\n\t])[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** Text of somebody else's, as a terminal may show it on one line. */
+export const plainText = (text: string): string => text.replace(UNSHOWN, '?');
+
 /** A plain table: two spaces between columns, no lines; a head even without rows. */
 export function table(columns: Column[], rows: (string | number | bigint)[][]): string {
   const none = '';
@@ -32,7 +39,7 @@ export function table(columns: Column[], rows: (string | number | bigint)[][]): 
     },
     style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
   });
-  made.push(...rows.map((row) => row.map(String)));
+  made.push(...rows.map((row) => row.map((cell) => plainText(String(cell)))));
   return made
     .toString()
     .split('\n')
@@ -59,7 +66,7 @@ export function print(text: string): void {
 }
 
 export function printError(text: string): void {
-  writeAll(2, `${text}\n`);
+  writeAll(2, `${text.replace(UNSHOWN_BUT_LINES, '?')}\n`);
 }
 
 /** Synchronous, so that process.exit loses nothing; a pipe that is full for now is waited for. */

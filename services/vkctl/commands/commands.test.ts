@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { EXIT, Failure } from '../failure.ts';
-import { json, table } from '../output.ts';
+import { json, plainText, table } from '../output.ts';
 import { createProgram } from '../program.ts';
 import { readProgram } from '../program-file.ts';
+import { withCarets } from './carets.ts';
 import { sinceMs } from './events.ts';
 import { expandKillSignal } from './kill.ts';
 import { parsePid } from './pid.ts';
@@ -100,4 +101,14 @@ test('every command has a summary, a description and an example', () => {
     expect(command.summary(), command.name()).not.toBe('');
     expect(help, command.name()).toContain('Examples:\n  $ ');
   }
+});
+
+test('what others wrote does nothing to a terminal', () => {
+  const evil = 'a\u001b]0;title\u0007b\u009b2Jc\u202ed\ne';
+  expect(plainText(evil)).toBe('a?]0;title?b?2Jc?d?e');
+  expect(table([{ head: 'COMMAND' }], [[evil]])).toBe('COMMAND\na?]0;title?b?2Jc?d?e');
+  const shown = (text: string) => Buffer.from(withCarets(Buffer.from(text))).toString();
+  expect(shown('\u001b[2Jx\ty\r\nz\rover\u0007\u007f\u009b1m é\n')).toBe(
+    '^[[2Jx\ty\r\nz^Mover^G^?M-^[1m é\n',
+  );
 });

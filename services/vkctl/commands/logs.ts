@@ -2,11 +2,13 @@ import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { printError } from '../output.ts';
 import { formatSize } from '../size.ts';
+import { withCarets } from './carets.ts';
 import { type ClusterOption, clusterOption, examples } from './options.ts';
 import { parsePid } from './pid.ts';
 import { writeTo } from './stdio.ts';
 
 interface LogsOptions extends ClusterOption {
+  raw?: boolean;
   follow?: boolean;
 }
 
@@ -15,10 +17,12 @@ export function addLogs(program: Command): void {
     .command('logs')
     .summary('what a process wrote')
     .description(
-      'Prints what a process wrote: its standard output here to standard output, its error to error.',
+      'Prints what a process wrote: its standard output here to standard output, its error to error. To a terminal control ' +
+        'characters are shown, as ^[, and not sent.',
     )
     .argument('<pid>', 'as "vkctl ps -a" shows it')
     .option('-f, --follow', 'go on until it ends')
+    .option('--raw', 'as it was written, also to a terminal: escapes in it change yours')
     .addOption(clusterOption())
     .action(logs);
   examples(command, [
@@ -39,7 +43,9 @@ async function logs(text: string, options: LogsOptions): Promise<void> {
         if (droppedBytes > 0n)
           printError(`vkctl: ${formatSize(droppedBytes)} before this are no longer kept`);
         if (data.length === 0) continue;
-        if (!(await writeTo(stream === 'stderr' ? process.stderr : process.stdout, data))) return;
+        const to = stream === 'stderr' ? process.stderr : process.stdout;
+        const shown = to.isTTY && !options.raw ? withCarets(data) : data;
+        if (!(await writeTo(to, shown))) return;
       }
     } catch (error) {
       if (!signal.aborted) throw error;

@@ -5,7 +5,7 @@ import { type Process, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { explain, oneLine } from '../failure.ts';
-import { json, print, printError, table } from '../output.ts';
+import { json, plainText, print, printError, table } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
 import { type ClusterOption, clusterOption, examples, jsonOption } from './options.ts';
 
@@ -113,7 +113,7 @@ const COMMAND_CHARS = 120;
 
 /** In one line, whatever its words hold; what is cut here is in --json. */
 export function shownCommand(command: readonly string[]): string {
-  const line = command.join(' ').replace(/\p{Cc}/gu, '?');
+  const line = plainText(command.join(' '));
   return line.length > COMMAND_CHARS ? `${line.slice(0, COMMAND_CHARS)}…` : line;
 }
 
