@@ -2,6 +2,9 @@ import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts
 import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { z } from 'zod';
 
+/** A program reaches no more: 32-bit addresses. */
+const PROGRAM_MEMORY_MAX = 2 ** 32;
+
 /** Flags and environment of vkerneld. */
 export const vkerneldConfig = {
   node: z
@@ -28,6 +31,15 @@ export const vkerneldConfig = {
     .default([])
     .describe(
       `walls that virtual kernels may do without where this machine lacks them: ${LAYERS.join(', ')}; SECURITY.md says what each is for`,
+    ),
+  programMemory: z
+    .number()
+    .int()
+    .min(1 << 20)
+    .max(PROGRAM_MEMORY_MAX)
+    .default(PROGRAM_MEMORY_MAX)
+    .describe(
+      'bytes of memory that one program may ask for, at most; one that asks for nothing gets 1 GiB or this',
     ),
   unconfined: z
     .boolean()

@@ -2,6 +2,7 @@ import type { RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { personOf } from '@odonata/rpc/identity/identity.ts';
+import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import { type AllowedDirectories, closeGrants, type OpenGrant } from './allowed-directories.ts';
@@ -22,6 +23,8 @@ const PIECE_BYTES = 8 * 1024 * 1024;
 
 export interface RunPlace {
   readonly node: string;
+  /** Bytes that a program may have. */
+  readonly programMemory: number;
   readonly directories: AllowedDirectories;
   readonly security: SecurityEvents;
   readonly table: ProcessTable;
@@ -47,6 +50,7 @@ export async function* run(
     return;
   }
   const program = await readProgram(first, iterator);
+  const quotaBytes = quotaWithin(place, program);
   let terminal: Terminal;
   let dirs: OpenGrant[] = [];
   try {
@@ -62,12 +66,22 @@ export async function* run(
     const idMapping = program.spec.dirs.length > 0 ? await vkernel.idMapping() : undefined;
     dirs = directoriesOf(place, program, ctx, idMapping);
     ctx.signal.throwIfAborted();
-    terminal = start(place, program, dirs, vkernel, ctx);
+    terminal = start(place, { ...program, quotaBytes }, dirs, vkernel, ctx);
   } finally {
     program.release();
     closeGrants(dirs);
   }
   yield* terminal.serve(iterator, ctx);
+}
+
+/** @throws RpcError INVALID_ARGUMENT for more than a program may have */
+function quotaWithin({ node, programMemory }: RunPlace, { spec, release }: Program): number {
+  if (spec.memoryBytes <= BigInt(programMemory)) return Math.min(quotaOf(spec.memoryBytes), programMemory);
+  release();
+  throw invalidField(
+    'start.memory_bytes',
+    `a program on ${node} may have ${programMemory / 2 ** 20} MiB of memory at most, not ${Number(spec.memoryBytes) / 2 ** 20} MiB`,
+  );
 }
 
 /** @throws RpcError; what is not allowed is told of */
@@ -95,13 +109,13 @@ function ownerOf({ caller }: CallContext): VkernelOwner {
 
 function start(
   place: RunPlace,
-  { spec, module }: Program,
+  { spec, module, quotaBytes }: Program & { quotaBytes: number },
   grants: readonly OpenGrant[],
   vkernel: VkernelChild,
   ctx: CallContext,
 ): Terminal {
   const command = shortenedCommand([spec.name, ...spec.args]);
-  const process = place.table.create(vkernel, command, quotaOf(spec.memoryBytes));
+  const process = place.table.create(vkernel, command, quotaBytes);
   place.vkernels.makeRoom(vkernel, process);
   const { pid } = process;
   const terminal = new Terminal(place, process, spec);
@@ -115,7 +129,8 @@ function start(
         vkernel.send({ case: 'modulePiece', value: { pid, data } });
       }
     }
-    const { name, args, env, memoryBytes } = spec;
+    const { name, args, env } = spec;
+    const memoryBytes = BigInt(quotaBytes);
     vkernel.sendDirectories(
       pid,
       grants.map(({ fd }) => fd),

@@ -112,7 +112,9 @@ export async function serveVkerneld(
   const directories = new AllowedDirectories(config.allowDir, node, log);
   const { tools } = sandbox.host;
   if (process.getuid!() !== 0 && tools !== undefined) await directories.confine(tools.bwrap);
-  const handlers = vkernelHandlers({ node, directories, security, table, vkernels, terminals });
+  const handlers = vkernelHandlers({
+    ...{ node, programMemory: config.programMemory, directories, security, table, vkernels, terminals },
+  });
   const server = createRpcServer({ name: 'vkerneld', log, meter }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
   const address = await server.listen(config.listen);

@@ -35,6 +35,7 @@ async function startVkerneld(): Promise<void> {
     ...{
       allowDir: [join(folder, 'allowed')],
       allowUnconfined: [],
+      programMemory: 2 ** 32,
       unconfined: false,
       logLevel: 'silent' as const,
       drainMs: 0,
@@ -236,6 +237,9 @@ describe('run', () => {
       (await new Caller(...args).ended) as RpcError;
     expect((await run('wait', { env: ['bad'] })).message).toBe('INVALID_ARGUMENT: "bad" is not NAME=VALUE');
     expect((await run('wait', { vkernel: 'A/b' })).code).toBe(Code.InvalidArgument);
+    expect((await run('wait', { memoryBytes: 2n ** 33n })).message).toBe(
+      'INVALID_ARGUMENT: a program on node2 may have 4096 MiB of memory at most, not 8192 MiB',
+    );
     expect((await run('wait', { args: ['a\0b'] })).code).toBe(Code.InvalidArgument);
     expect((await run('wait', { args: Array(500_000).fill('') })).message).toBe(
       'INVALID_ARGUMENT: arguments and variables (500000 and 0) take 2500000 bytes, and may take 2097152: ' +
@@ -323,6 +327,7 @@ describe('bad luck', () => {
       ...{
         allowDir: [],
         allowUnconfined: [],
+        programMemory: 2 ** 32,
         unconfined: false,
         logLevel: 'silent' as const,
         drainMs: 0,
