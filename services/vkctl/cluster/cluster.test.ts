@@ -1,7 +1,16 @@
 // The parts that a cluster's life rests on: identities, the lock, names, what a dead one leaves.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -70,6 +79,35 @@ test('names and folders', () => {
   expect(paths.runtimeDir).toBe('/run/user/7/odonata-c');
   const long = clusterPaths('c', { HOME: '/h', XDG_RUNTIME_DIR: `/${'r'.repeat(100)}` });
   expect(long.runtimeDir).toMatch(/^\/tmp\/odonata-\d+-c$/);
+});
+
+test('what a stranger made first is in nobody else’s way', ({ skip }) => {
+  if (process.getuid!() !== 0) skip('only root can make what is of somebody else');
+  const cluster = `squat-${process.pid}`;
+  const ours = clusterPaths(cluster, { HOME: '/h' });
+  const squatted = [ours.lockFile, ours.memoryDir, ours.runtimeDir];
+  const other = `/dev/shm/odonata-0-${cluster}.1`;
+  try {
+    for (const path of squatted) {
+      symlinkSync('/etc/passwd', path);
+      lchownSync(path, 12_345, 12_345);
+      const paths = clusterPaths(cluster, { HOME: '/h' });
+      expect(paths).toMatchObject({ lockFile: `${other}.lock`, memoryDir: other });
+      expect(paths.runtimeDir).toBe(`/tmp/odonata-0-${cluster}.1`);
+      rmSync(path);
+    }
+    symlinkSync('/etc/passwd', squatted[0]!);
+    expect(() => tryLock(squatted[0]!)).toThrow(/ELOOP/);
+    lchownSync(squatted[0]!, 12_345, 12_345);
+    const lock = tryLock(clusterPaths(cluster, { HOME: '/h' }).lockFile)!;
+    // While it runs it stays where it is, also when the stranger goes.
+    rmSync(squatted[0]!);
+    expect(clusterPaths(cluster, { HOME: '/h' }).lockFile).toBe(`${other}.lock`);
+    lock.release();
+    expect(clusterPaths(cluster, { HOME: '/h' })).toEqual(ours);
+  } finally {
+    for (const path of [...squatted, `${other}.lock`]) rmSync(path, { force: true });
+  }
 });
 
 test('ports are free, different, and a taken one is seen', async () => {

@@ -1,8 +1,11 @@
 // One cluster, one owner at a time: the supervisor that runs it, or whoever clears what a dead one left.
 // flock(2): the kernel lets go when the owner dies, however it dies, so there are no stale locks.
-import { closeSync, fstatSync, openSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, statSync, unlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tryLock as tryLockFile } from '@odonata/userfault/libc.ts';
+
+// Where the folder is everybody's, a link would lead to a file that somebody else chose.
+const LOCK_FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
 
 export interface Lock {
   /** The lock belongs to the open file: a child that inherits it holds the lock, too. */
@@ -16,7 +19,7 @@ export interface Lock {
 /** The lock, or undefined when another process holds it. */
 export function tryLock(file: string): Lock | undefined {
   for (;;) {
-    const fd = openSync(file, 'a', 0o600);
+    const fd = openSync(file, LOCK_FLAGS, 0o600);
     if (!tryLockFile(fd)) {
       closeSync(fd);
       return undefined;

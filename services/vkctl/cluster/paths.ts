@@ -5,6 +5,9 @@
 //   /dev/shm/odonata-<uid>-<cluster>/ memory files, a folder a node
 //   /dev/shm/odonata-<uid>-<cluster>.lock  held by whoever runs or clears the cluster: beside what two of one
 //                                     name would share, whatever their ODONATA_HOME
+//
+// /dev/shm and /tmp are everybody's: where a stranger made one of these first, ours have a number behind their name.
+import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { clusterNameOf, type StateFolder, stateFolder } from '@odonata/client/local/state-folder.ts';
 import { told } from '../failure.ts';
@@ -35,18 +38,46 @@ export function clusterPaths(cluster: string, env: NodeJS.ProcessEnv = process.e
   const folder = inOurWords(() => stateFolder(cluster, env));
   const { stateDir } = folder;
   const uid = process.getuid!();
-  const inTmp = `/tmp/odonata-${uid}-${cluster}`;
+  const { lockFile, memoryDir, inTmp } = ownPlaces(uid, cluster);
   const inRuntimeDir = env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, `odonata-${cluster}`) : inTmp;
   const fits = Buffer.byteLength(join(inRuntimeDir, LONGEST_SOCKET)) <= SOCKET_PATH_BYTES;
   return {
     ...folder,
-    lockFile: `/dev/shm/odonata-${uid}-${cluster}.lock`,
+    lockFile,
     logDir: join(stateDir, 'logs'),
     natsDir: join(stateDir, 'nats'),
     runtimeDir: fits ? inRuntimeDir : inTmp,
-    memoryDir: `/dev/shm/odonata-${uid}-${cluster}`,
+    memoryDir,
   };
 }
+
+interface Places {
+  lockFile: string;
+  memoryDir: string;
+  inTmp: string;
+}
+
+/** So many names may be taken by strangers. */
+const NAMES = 100;
+
+/** Those of the cluster that runs, else the first that are not somebody else's. */
+function ownPlaces(uid: number, cluster: string): Places {
+  const isStrangers = (path: string): boolean => (ownerOf(path) ?? uid) !== uid;
+  const isOurs = ({ lockFile }: Places): boolean => ownerOf(lockFile) === uid;
+  const first = placesOf(`odonata-${uid}-${cluster}`);
+  if (isOurs(first)) return first;
+  const others = Array.from({ length: NAMES }, (_, i) => placesOf(`odonata-${uid}-${cluster}.${i + 1}`));
+  const isFree = (each: Places): boolean => !Object.values(each).some(isStrangers);
+  return others.find(isOurs) ?? [first, ...others].find(isFree) ?? first;
+}
+
+const placesOf = (name: string): Places => ({
+  lockFile: `/dev/shm/${name}.lock`,
+  memoryDir: `/dev/shm/${name}`,
+  inTmp: `/tmp/${name}`,
+});
+
+const ownerOf = (path: string): number | undefined => lstatSync(path, { throwIfNoEntry: false })?.uid;
 
 function inOurWords<T>(make: () => T): T {
   try {
