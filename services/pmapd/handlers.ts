@@ -115,11 +115,17 @@ export function pmapHandlers(
   }
 
   // The connection on which a virtual kernel gets memory files; and its userfaultfd.
-  function knocked({ userfaultToken }: VkernelHello): {
+  function knocked({ userfaultToken, resumeToken }: VkernelHello): {
     descriptors: DescriptorSender;
     fd: number | undefined;
   } {
     const found = door().claim(userfaultToken);
+    // It may have knocked at the door of the one whose place this one took, a moment before.
+    if (found === undefined && resumeToken.length > 0)
+      throw tryAgain(
+        Code.Unavailable,
+        `nobody knocked at this door of ${node.name} with that token: knock again`,
+      );
     if (found === undefined)
       throw new RpcError(Code.Unauthenticated, 'nobody knocked at the door for descriptors with this token');
     return { descriptors: new DescriptorSender(found.socket), fd: found.fd };
