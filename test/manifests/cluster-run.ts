@@ -73,7 +73,11 @@ if (why !== undefined) {
   console.log(`k8s-test: skipped: ${why}`);
   process.exit(0);
 }
+// Where somebody chose some already, these are taken, and stay.
+const choosesMachines = kubectl('get', 'nodes', '-l', 'odonata.dev/node=true', '-o', 'name').trim() === '';
 try {
+  if (choosesMachines)
+    step('choosing all machines', () => kubectl('label', 'nodes', '--all', 'odonata.dev/node=true'));
   step('deploying the dev overlay', () => kubectl('apply', '-k', OVERLAY));
   step('waiting until all is ready', waitReady);
   await step('counting words', () => countThroughRouter(1));
@@ -94,4 +98,5 @@ try {
   throw error;
 } finally {
   step('deleting', () => kubectl('delete', '-k', OVERLAY, '--ignore-not-found', '--wait', READY));
+  if (choosesMachines) step('choosing none', () => kubectl('label', 'nodes', '--all', 'odonata.dev/node-'));
 }

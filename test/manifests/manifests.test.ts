@@ -69,6 +69,13 @@ const first = (all: Manifest[], name: string): Manifest =>
   podOf(workloads(all).find((w) => w.metadata.name === name)!);
 const BREAKS: Break[] = [
   [
+    policy.machinesAreChosen,
+    'vkerneld runs on machines that nobody chose',
+    (all) => {
+      delete first(all, 'vkerneld').nodeSelector['odonata.dev/node'];
+    },
+  ],
+  [
     policy.isConfined,
     'is privileged',
     (all) => {

@@ -236,6 +236,14 @@ export const routersOutliveEachOther: Policy = (all) => {
   ];
 };
 
+/** What takes the memory of a machine runs only where somebody chose that. */
+export const machinesAreChosen: Policy = (all) =>
+  ['pmapd', 'vkerneld'].flatMap((name) => {
+    const { spec } = workloads(all).find(({ metadata }) => metadata.name === name)!;
+    const { nodeSelector = {} } = spec.template.spec;
+    return unless(nodeSelector['odonata.dev/node'] === 'true', `${name} runs on machines that nobody chose`);
+  });
+
 /** A pmapd hands over to the one that stands by beside it, and has no port of the machine, which only one could have. */
 export const pmapdsHandOver: Policy = (all) => {
   const { spec } = workloads(all).find(({ metadata }) => metadata.name === 'pmapd')!;
