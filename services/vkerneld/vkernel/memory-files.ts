@@ -1,5 +1,7 @@
 // The memory files of dataspaces that the processes of this virtual kernel have open: one descriptor each, however many
-// processes opened it, and one more where some may only read it.
+// processes opened it, and one more where some may only read it. A process that ends may still have the file of before: of one that
+// the pmap manager made anew since, or another pmap manager; so a file is told by its inode, and not by its dataspace alone.
+import { fstatSync } from 'node:fs';
 import { close } from '@odonata/userfault/libc.ts';
 
 interface Kept {
@@ -18,7 +20,9 @@ export class MemoryFiles {
 
   /** Takes a descriptor that came for a process. */
   keep(dataspace: bigint, readOnly: boolean, fd: number): MemoryFile {
-    const key = `${dataspace} ${readOnly}`;
+    // While a descriptor of it is open, no other file gets its number.
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    const key = `${dataspace} ${readOnly} ${dev}:${ino}`;
     const known = this.kept.get(key);
     if (known === undefined) this.kept.set(key, { fd, users: 0 });
     else close(fd);
