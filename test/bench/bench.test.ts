@@ -66,7 +66,8 @@ describe('a quick run', () => {
     }
     expect(report.machine.loadAverage).toHaveLength(3);
     for (const figure of report.figures) {
-      expect(figure.value, figure.name).toBeGreaterThan(0);
+      // What is measured is more than nothing; a difference may be less.
+      if (!figure.name.endsWith(', more')) expect(figure.value, figure.name).toBeGreaterThan(0);
       expect(['meets', 'falls short']).toContain(figure.verdict);
       expect(stdout).toContain(figure.name);
     }
