@@ -50,10 +50,10 @@ export async function* run(
     return;
   }
   const program = await readProgram(first, iterator);
-  const quotaBytes = quotaWithin(place, program);
   let terminal: Terminal;
   let dirs: OpenGrant[] = [];
   try {
+    const quotaBytes = quotaWithin(place, program);
     const { terminal: name } = program.spec;
     if (name !== '') place.terminals.expectNew(name);
     // What is refused is refused before anything starts for it.
@@ -75,9 +75,8 @@ export async function* run(
 }
 
 /** @throws RpcError INVALID_ARGUMENT for more than a program may have */
-function quotaWithin({ node, programMemory }: RunPlace, { spec, release }: Program): number {
+function quotaWithin({ node, programMemory }: RunPlace, { spec }: Program): number {
   if (spec.memoryBytes <= BigInt(programMemory)) return Math.min(quotaOf(spec.memoryBytes), programMemory);
-  release();
   throw invalidField(
     'start.memory_bytes',
     `a program on ${node} may have ${programMemory / 2 ** 20} MiB of memory at most, not ${Number(spec.memoryBytes) / 2 ** 20} MiB`,

@@ -92,6 +92,23 @@ async function welcomed(): Promise<HostileVkernel> {
   return made;
 }
 
+/** A process of its, with four pages of the board mapped for writing. */
+async function mapped(evil: HostileVkernel) {
+  const { vmspace, fd } = await evil.process(++pid);
+  const board = await evil.open(vmspace, 'board');
+  const address = evil.lay(board.fd, 4 * 4096);
+  const value = {
+    vmspace,
+    address,
+    lengthBytes: 4n * PAGE,
+    dataspace: board.dataspace,
+    offsetBytes: 0n,
+    writable: true,
+  };
+  expect(codeOf(await evil.ask({ case: 'vmspaceMmap', value }))).toBe('done');
+  return { vmspace, fd, board, address, value };
+}
+
 /** What of it is told: an event of kind security, by attempt. */
 async function events(attempt: string): Promise<string[]> {
   const { stdout } = await cluster.vkctl(['events', '--security', '--json', '-n', '1000']);
@@ -388,18 +405,7 @@ describe('what it says', () => {
       evil.close();
     }
     const evil = await welcomed();
-    const { vmspace, fd } = await evil.process(++pid);
-    const board = await evil.open(vmspace, 'board');
-    const address = evil.lay(board.fd, 4 * 4096);
-    const value = {
-      vmspace,
-      address,
-      lengthBytes: 4n * PAGE,
-      dataspace: board.dataspace,
-      offsetBytes: 0n,
-      writable: true,
-    };
-    expect(codeOf(await evil.ask({ case: 'vmspaceMmap', value }))).toBe('done');
+    const { vmspace, fd, board, address, value } = await mapped(evil);
     for (const atNs of [0n, (1n << 64n) - 1n]) evil.faults().say([{ vmspace, address, write: true, atNs }]);
     expect(codeOf(await evil.ask({ case: 'vmspaceMunmap', value }))).toBe('done');
     const guessed = evil.faults(new Uint8Array(16));
@@ -460,18 +466,7 @@ describe('what it does with what it got', () => {
   test('a userfaultfd whose process is gone, or that is unregistered under it', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'odonata-hostile-'));
     const evil = await welcomed();
-    const { vmspace, fd } = await evil.process(++pid);
-    const board = await evil.open(vmspace, 'board');
-    const address = evil.lay(board.fd, 4 * 4096);
-    const value = {
-      vmspace,
-      address,
-      lengthBytes: 4n * PAGE,
-      dataspace: board.dataspace,
-      offsetBytes: 0n,
-      writable: true,
-    };
-    expect(codeOf(await evil.ask({ case: 'vmspaceMmap', value }))).toBe('done');
+    const { vmspace, fd, board, address } = await mapped(evil);
     evil.userfault.close();
     evil.faults().say([{ vmspace, address, write: true, atNs: 0n }]);
     await asBob('pattern', 'board', '4', 'write', '9');

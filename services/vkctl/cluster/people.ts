@@ -131,7 +131,6 @@ async function add(
   }
 }
 
-/** Their certificate counts no more, from now on. @throws Failure where there is nobody of that name */
 /** Whether anybody is in but who started it: a certificate of theirs is of use as long as the authority stays. */
 export function letsIn(plan: Where): boolean {
   try {
@@ -141,6 +140,7 @@ export function letsIn(plan: Where): boolean {
   }
 }
 
+/** Their certificate counts no more, from now on. @throws Failure where there is nobody of that name */
 export const removePerson = (plan: Where, name: string): Promise<Person> =>
   alone(plan, () => remove(plan, name));
 
