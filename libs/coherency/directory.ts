@@ -159,6 +159,12 @@ export class Directory {
     return this.dataspaces.has(id);
   }
 
+  /** True where somebody has a page that was asked for. */
+  isHeld(id: bigint, number: number): boolean {
+    const page = this.dataspaces.get(id)?.pages.get(number);
+    return page !== undefined && (page.owner !== 0 || page.sharers.length > 0);
+  }
+
   /** What the directory knows of one page, for checkers and transcripts. */
   inspect(
     id: bigint,
@@ -234,7 +240,7 @@ export class Directory {
   private acquireSpan(dataspace: Dataspace, span: PageSpan, request: Request, speculative: boolean): void {
     const { holder } = request;
     for (const piece of dataspace.pages.pieces(span.firstPage, span.pageCount)) {
-      if (speculative && this.wouldDisturb(dataspace, piece.entry, holder)) {
+      if (speculative && this.wouldDisturb(dataspace, piece.entry, request)) {
         this.out.refuse(dataspace.id, piece, request, 'SKIPPED');
         continue;
       }
@@ -257,10 +263,18 @@ export class Directory {
     this.rebuild.cut(from, to);
   }
 
-  // A speculative page must not be taken from a writer, nor wait for one.
-  private wouldDisturb({ creatorLost }: Dataspace, page: Page | undefined, holder: HolderId): boolean {
-    if (page === undefined) return creatorLost;
+  // A speculative page must not be taken from a writer, nor wait for one; and for writing it is taken from nobody: who reads
+  // it would lose it to a write that may never come.
+  private wouldDisturb(dataspace: Dataspace, page: Page | undefined, { holder, mode }: Request): boolean {
+    const isOthers = page === undefined ? this.isCreators(dataspace, holder) : isUsedByOthers(page, holder);
+    if (mode === 'WRITE' && isOthers) return true;
+    if (page === undefined) return dataspace.creatorLost;
     return page.change !== undefined || page.lost || (page.exclusive && page.owner !== holder);
+  }
+
+  // Pages that nobody asked for are all their creator's, who may use them without a word.
+  private isCreators({ creator }: Dataspace, asker: HolderId): boolean {
+    return !this.home && creator !== asker;
   }
 
   private enqueue(page: Page, request: Request): void {
@@ -637,3 +651,6 @@ export class Directory {
     for (const { pages } of this.dataspaces.values()) pages.joinAll();
   }
 }
+
+const isUsedByOthers = ({ owner, sharers }: Page, holder: HolderId): boolean =>
+  (owner !== 0 && owner !== holder) || sharers.some((sharer) => sharer !== holder);

@@ -67,3 +67,15 @@ test('what is released leaves the next one alone', () => {
   directory.step({ type: 'release', holder: 1, run: run(0) });
   expect(acquire(3, 'READ', true)).toMatchObject([{ type: 'grant', holder: 3, state: 'EXCLUSIVE' }]);
 });
+
+test('speculative pages are taken from nobody for writing', () => {
+  const { acquire } = node();
+  acquire(1, 'READ', false, 5);
+  acquire(2, 'READ', false, 5);
+  acquire(2, 'READ', false, 6);
+  expect(acquire(1, 'WRITE', false, 0, 16)).toMatchObject([
+    { type: 'grant', holder: 1, state: 'MODIFIED', run: run(0, 5) },
+    { type: 'refuse', holder: 1, run: run(5, 2), reason: 'SKIPPED' },
+    { type: 'grant', holder: 1, state: 'MODIFIED', run: run(7, 9) },
+  ]);
+});

@@ -12,7 +12,7 @@ export type Verdict = 'meets' | 'falls short';
 export interface Figure {
   name: string;
   value: number;
-  unit: '' | 'x' | 'us' | 'ms';
+  unit: '' | 'x' | 'us' | 'ms' | 'M/s';
   target: Target;
   verdict: Verdict;
 }
@@ -40,5 +40,5 @@ export const verdictCells = (figure: Figure | undefined): [string, string] =>
   figure === undefined ? ['', ''] : [targetText(figure), figure.verdict];
 
 function unitText(unit: Figure['unit']): string {
-  return unit === 'us' || unit === 'ms' ? ` ${unit}` : unit;
+  return unit === '' || unit === 'x' ? unit : ` ${unit}`;
 }

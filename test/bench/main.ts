@@ -12,6 +12,7 @@ import type { Part, PartResult } from './part.ts';
 import { Progress } from './progress.ts';
 import { machine, summary, tableText } from './report.ts';
 import { sequential } from './sequential.ts';
+import { sharing } from './sharing.ts';
 import { start } from './start.ts';
 import { memoryNote } from './supplied-memory.ts';
 import { walls } from './walls.ts';
@@ -23,6 +24,7 @@ const PARTS: Record<PartName, Part> = {
   handover,
   identity,
   sequential,
+  sharing,
   start,
   walls,
 };

@@ -9,6 +9,7 @@ export const PART_NAMES = [
   'handover',
   'identity',
   'sequential',
+  'sharing',
   'start',
   'walls',
 ] as const;
@@ -25,7 +26,7 @@ export const HELP = `Measures Odonata on this machine; the figures hold for this
 
 Usage: npm run bench -- [--only PART[,PART]] [--quick] [--json FILE]
 
-  --only   compute, directory, faults, handover, identity, sequential, start, walls; all where it is missing
+  --only   compute, directory, faults, handover, identity, sequential, sharing, start, walls; all where it is missing
   --quick  one short run of each: shows that the bench works, its figures mean little
   --json   writes everything that was measured to FILE
   --help   this text

@@ -70,7 +70,7 @@ export class Faults<M extends Mapping, B> {
     const mode: AccessMode = forWriting ? 'WRITE' : 'READ';
     if (!dataspace.waiting.add(page, { fault, place, mode }))
       this.fail(fault, 'too many faults wait for one page');
-    this.want(dataspace, entry, page, mode);
+    this.want(dataspace, entry, page, mode, place === 'upgrade');
   }
 
   /** True where a write will follow: then the page moves once instead of twice. */
@@ -149,11 +149,27 @@ export class Faults<M extends Mapping, B> {
   }
 
   // The page that is waited for is asked for first, and those after it when that is under way.
-  private want(dataspace: NodeDataspace<M, B>, entry: M, page: number, mode: AccessMode): void {
+  private want(
+    dataspace: NodeDataspace<M, B>,
+    entry: M,
+    page: number,
+    mode: AccessMode,
+    shared = false,
+  ): void {
     this.context.want({ dataspace: dataspace.id, firstPage: page, pageCount: 1 }, mode, 1);
-    const wanted = entry.readahead.wanted(page, entry.endPage);
-    if (wanted.every((each) => each.pageCount === 1)) return;
-    this.context.say({ type: 'ahead', entry, wanted, mode });
+    dataspace.lostLately.asked(page);
+    const wanted = entry.readahead.wanted(page, entry.endPage, shared);
+    if (wanted.some((each) => each.pageCount > 1)) this.context.say({ type: 'ahead', entry, wanted, mode });
+    if (mode === 'READ') this.bringLost(dataspace, entry);
+  }
+
+  /** What was read here and lost comes along with what is read now. */
+  protected bringLost({ lostLately, prediction }: NodeDataspace<M, B>, entry: M): void {
+    if (lostLately.size === 0) return;
+    const wanted = lostLately.take(entry.endPage).map((run) => ({ ...run, neededPages: run.pageCount }));
+    for (const { firstPage, pageCount } of wanted)
+      for (let page = firstPage; page < firstPage + pageCount; page++) prediction.read(page);
+    if (wanted.length > 0) this.context.say({ type: 'ahead', entry, wanted, mode: 'READ' });
   }
 
   /** What nobody waits for yet comes where there is room. */

@@ -78,6 +78,11 @@ export class Home {
     return this.step({ type: 'acquire', holder, run, mode, neededPages, alone });
   }
 
+  /** True where a virtual kernel has a page mapped, as far as is known. */
+  hasMapped(dataspace: bigint, page: number): boolean {
+    return this.directory.isHeld(dataspace, page);
+  }
+
   /** What the directory knows of a page. */
   inspect(dataspace: bigint, page: number): ReturnType<Directory['inspect']> {
     return this.directory.inspect(dataspace, page);

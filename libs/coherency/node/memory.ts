@@ -11,6 +11,7 @@ import { runsOfShard } from '../shard.ts';
 import { ShardedHolder } from '../sharded-holder.ts';
 import { Faults } from './faults.ts';
 import { Home } from './home.ts';
+import { LOST_LATELY_MAX } from './lost-lately.ts';
 import { LostPages } from './lost-pages.ts';
 import { MemoryContext, type MemoryPorts } from './memory-context.ts';
 import type { EventOf, MemoryAction, MemoryEvent, PageData } from './memory-messages.ts';
@@ -337,6 +338,7 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
         this.copies.resend(dataspace, action);
         return;
       case 'drop':
+        this.rememberLost(dataspace, run);
         dataspace.prediction.gone(firstPage, pageCount);
         this.context.ports.tally.invalidations += pageCount;
         dataspace.frames.drop(firstPage, pageCount);
@@ -364,6 +366,19 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
       default:
         unreachable(action);
     }
+  }
+
+  /** Of a long run the last pages: who lost all of it reads them in order, if at all. */
+  protected rememberLost(
+    { id, lostLately, prediction }: NodeDataspace<M, B>,
+    { firstPage, pageCount }: PageRun,
+  ): void {
+    for (
+      let page = firstPage + Math.max(0, pageCount - LOST_LATELY_MAX);
+      page < firstPage + pageCount;
+      page++
+    )
+      if (prediction.isOnlyRead(page) && this.home.hasMapped(id, page)) lostLately.lost(page);
   }
 
   /** No virtual kernel writes the pages any more, before they are read, sent or dropped. */

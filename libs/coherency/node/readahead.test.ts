@@ -67,3 +67,23 @@ test('neighbours are asked for as long as some are used', () => {
   asked(200_000 + ((around * 7919) % 100_003) + 5);
   expect(asked(900_000)).toBe(16);
 });
+
+test('a write to a page that others read asks for that page, unless pages are written in order', () => {
+  const random = new Readahead();
+  random.access(500);
+  expect(random.wanted(500, 10_000, true)).toEqual([{ firstPage: 500, pageCount: 1, neededPages: 1 }]);
+  const inOrder = new Readahead();
+  inOrder.access(7);
+  inOrder.mapped(7, 1);
+  inOrder.access(8);
+  expect(inOrder.wanted(8, 10_000, true).length).toBe(2);
+});
+
+test('after a run, a random write to a page that others read still asks for that page', () => {
+  const readahead = new Readahead();
+  readRun(readahead, 0, 512);
+  readahead.access(90_000);
+  expect(readahead.wanted(90_000, 100_000, true)).toEqual([
+    { firstPage: 90_000, pageCount: 1, neededPages: 1 },
+  ]);
+});

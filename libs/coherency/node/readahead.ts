@@ -62,9 +62,13 @@ export class Readahead {
     this.runStart = page;
   }
 
-  /** What to ask for because of a fault at `page`. `endPage` bounds the mapping. */
-  wanted(page: number, endPage: number): Wanted[] {
+  /**
+   * What to ask for because of a fault at `page`. `endPage` bounds the mapping. `shared`: it is here already, to be read, and
+   * now to be written; others have it too, and very likely what is around it.
+   */
+  wanted(page: number, endPage: number, shared = false): Wanted[] {
     if (!this.sequential) {
+      if (shared) return [{ firstPage: page, pageCount: 1, neededPages: 1 }];
       // After a run of some length another one is likely.
       const pages = Number.isFinite(this.expectedPages)
         ? Math.min(this.expectedPages, WINDOW_MAX_PAGES)

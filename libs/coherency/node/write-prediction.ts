@@ -43,6 +43,11 @@ export class WritePrediction {
     history.sure = Math.min(SURE_MAX, history.sure + 1);
   }
 
+  /** The page came to be read, and was not written here since. */
+  isOnlyRead(page: number): boolean {
+    return this.pages.get(page)?.onlyRead === true;
+  }
+
   /** The page goes away. */
   gone(firstPage: number, pageCount: number): void {
     for (let page = firstPage; page < firstPage + pageCount; page++) {

@@ -68,7 +68,7 @@ export const DURABLE_MUTANTS: readonly Mutant[] = [
   {
     name: 'sync of a lost page is acknowledged',
     profile: 'partition',
-    seed: 3_123_227_168,
+    seed: 2_263_644_701,
     machines: { backing: (options) => new BelievesTheStore(options) },
   },
   {

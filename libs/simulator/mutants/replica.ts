@@ -178,7 +178,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'who is silent is buried while its lease lasts',
     profile: 'succession',
-    seed: 3_899_904_862,
+    seed: 2_123_027_687,
     machines: { replica: (options) => new BuriesTheSilent(options) },
   },
   {
@@ -188,6 +188,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the next leader does not hold a lease that is held',
+    seed: 1_156_113_845,
     profile: 'replacement',
     machines: { rebuild: (options) => new ForgetsHolds(options) },
   },
@@ -199,6 +200,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what was sent to somebody who was buried since is put back',
+    seed: 1_381_958_502,
     profile: 'failover',
     machines: { rebuild: (options) => new AsksNoNewcomer(options) },
   },
@@ -224,7 +226,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'lost creators are forgotten',
     profile: 'failover',
-    seed: 1_872_000_373,
+    seed: 3_654_209_675,
     machines: { rebuild: (options) => new ForgetsLostCreators(options) },
   },
   {
@@ -241,7 +243,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'forgetful holders are believed',
     profile: 'failover',
-    seed: 3_480_499_520,
+    seed: 1_381_958_502,
     machines: { directory: () => new BelievesTheForgetful({ home: false }) },
   },
   {

@@ -1,0 +1,115 @@
+/*
+ * table: a table of records that many read while one changes it.
+ *
+ *   table DS ACKS write RATE SECONDS     changes RATE records a second, at random, by the clock: late ones are made up for
+ *   table DS ACKS read SECONDS           reads records at random
+ *
+ * A record has a sequence lock: odd while it is changed. The writer tells in ACKS which record has got how far, after that
+ * is done: whoever reads that first, and then the record, must find it so.  --wait prints {"ready":true} once all pages of
+ * the table were touched, and goes on at the first byte of standard input.
+ *
+ * write prints {"writes_per_s","p50_us","p99_us"}, read prints {"reads_per_s","torn","old","checks"}: what was torn or old
+ * was wrong.
+ */
+#include "guest.h"
+
+enum { RECORDS = 100000, WORDS = 15, BATCH = 256 };
+static const uint64_t CHECK_EVERY_NS = 100000000, SECOND_NS = 1000000000;
+
+struct record {
+  uint32_t seq;
+  uint32_t words[WORDS];
+};
+
+/** The record in the upper half, how far it has got in the lower one. */
+typedef uint64_t ack;
+
+static uint64_t random_state = 88172645463325252u;
+
+static struct record *any(struct record *table) { return &table[next_random(&random_state) % RECORDS]; }
+
+static void change(struct record *record) {
+  uint32_t seq = __atomic_add_fetch(&record->seq, 1, __ATOMIC_SEQ_CST);
+  for (int i = 0; i < WORDS; i++) record->words[i] = seq;
+  __atomic_add_fetch(&record->seq, 1, __ATOMIC_SEQ_CST);
+}
+
+static void write_table(struct record *table, ack *acks, uint64_t rate, uint64_t seconds) {
+  uint64_t most = rate * seconds, done = 0;
+  uint64_t *took_ns = malloc((most + 1) * sizeof *took_ns);
+  if (took_ns == NULL) die(EXIT_CALL, "out of memory");
+  uint64_t begin_ns = now_ns(), end_ns = begin_ns + seconds * SECOND_NS;
+  while (done < most) {
+    uint64_t due_ns = begin_ns + done * SECOND_NS / rate, at_ns = now_ns();
+    if (at_ns >= end_ns) break;
+    if (at_ns < due_ns) {
+      struct timespec pause = {.tv_nsec = (long)(due_ns - at_ns)};
+      nanosleep(&pause, NULL);
+      at_ns = now_ns();
+    }
+    struct record *record = any(table);
+    change(record);
+    took_ns[done++] = now_ns() - at_ns;
+    __atomic_store_n(acks, (uint64_t)(record - table) << 32 | record->seq, __ATOMIC_SEQ_CST);
+  }
+  double took_s = (double)(now_ns() - begin_ns) / (double)SECOND_NS;
+  qsort(took_ns, done, sizeof *took_ns, by_u64);
+  printf("{\"writes_per_s\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f}\n", (double)done / took_s,
+         done == 0 ? 0 : (double)took_ns[done / 2] / 1e3, done == 0 ? 0 : (double)took_ns[done * 99 / 100] / 1e3);
+}
+
+/** Reads one whole. @returns its sequence number; *torn: it was half of one, half of another */
+static uint32_t read_record(const struct record *record, bool *torn) {
+  uint32_t seq, first, last;
+  do {
+    seq = __atomic_load_n(&record->seq, __ATOMIC_SEQ_CST);
+    first = record->words[0];
+    last = record->words[WORDS - 1];
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  } while ((seq & 1) != 0 || seq != __atomic_load_n(&record->seq, __ATOMIC_SEQ_CST));
+  *torn = first != last || (seq != 0 && first != seq - 1);
+  return seq;
+}
+
+static void read_table(struct record *table, ack *acks, uint64_t seconds) {
+  uint64_t begin_ns = now_ns(), end_ns = begin_ns + seconds * SECOND_NS, check_ns = begin_ns;
+  uint64_t reads = 0, torn = 0, old = 0, checks = 0;
+  for (uint64_t at_ns = begin_ns; at_ns < end_ns; at_ns = now_ns()) {
+    bool is_torn;
+    if (at_ns >= check_ns) {
+      uint64_t told = __atomic_load_n(acks, __ATOMIC_SEQ_CST);
+      if (read_record(&table[told >> 32], &is_torn) < (uint32_t)told) old++;
+      check_ns = at_ns + CHECK_EVERY_NS;
+      checks++;
+    }
+    for (int i = 0; i < BATCH; i++) {
+      read_record(any(table), &is_torn);
+      torn += is_torn;
+    }
+    reads += BATCH;
+  }
+  printf("{\"reads_per_s\":%.0f,\"torn\":%" PRIu64 ",\"old\":%" PRIu64 ",\"checks\":%" PRIu64 "}\n",
+         (double)reads / ((double)(now_ns() - begin_ns) / (double)SECOND_NS), torn, old, checks);
+}
+
+int main(int argc, char **argv) {
+  bool wait = take_option(&argc, argv, "--wait", false) != NULL;
+  no_more_options(argc, argv);
+  bool writes = argc == 6 && strcmp(argv[3], "write") == 0;
+  if (!writes && (argc != 5 || strcmp(argv[3], "read") != 0))
+    die(EXIT_USAGE, "usage: table DS ACKS write RATE SECONDS | table DS ACKS read SECONDS");
+  uint64_t rate = writes ? number(argv[4], "RATE") : 1, seconds = number(argv[argc - 1], "SECONDS");
+  if (rate < 1 || rate > 1000000 || seconds < 1 || seconds > 3600) die(EXIT_USAGE, "RATE or SECONDS: too much or none");
+  struct mapping table = map_dataspace(argv[1], RECORDS * sizeof(struct record), ODONATA_READ_WRITE);
+  struct mapping acks = map_dataspace(argv[2], ODONATA_PAGE, ODONATA_READ_WRITE);
+  for (uint32_t i = 0; i < RECORDS; i++) (void)((volatile struct record *)table.base)[i].seq;
+  random_state += now_ns();
+  if (wait) {
+    printf("{\"ready\":true}\n");
+    fflush(stdout);
+    if (getchar() == EOF) return 0;
+  }
+  if (writes) write_table((struct record *)table.base, (ack *)acks.base, rate, seconds);
+  else read_table((struct record *)table.base, (ack *)acks.base, seconds);
+  return 0;
+}

@@ -1,0 +1,196 @@
+// Sharing: a table that a reader on each of three nodes reads at random, while a writer on the first one changes records at
+// a pace of its own. Beside what the readers read and how long the writer waits: what the changes moved.
+import type { GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
+import { type CpuTime, clusterProcesses, cpuBetween, cpuTimes } from './cpu-time.ts';
+import { type Figure, judge, round, verdictCells } from './figure.ts';
+import { type RunningGuest, startGuest } from './guest-run.ts';
+import { columns, type Part, type Setting } from './part.ts';
+import { median } from './samples.ts';
+import { freshName, removeDataspace } from './shared-memory.ts';
+
+const NODES = ['node1', 'node2', 'node3'] as const;
+const ROUNDS = 7;
+const SECONDS = 4;
+const QUICK_SECONDS = 1;
+const WRITER_P99_MOST_US = 5_000;
+/** Of the rate that was asked for. */
+const REACHED_LEAST = 0.97;
+
+/** Writes a second, and the fewest reads a second of each node. */
+const LOADS = [
+  { rate: 0, readsLeast: undefined },
+  { rate: 100, readsLeast: 15e6 },
+  { rate: 1000, readsLeast: 5e6 },
+] as const;
+type Load = (typeof LOADS)[number];
+
+interface Written {
+  writes_per_s: number;
+  p50_us: number;
+  p99_us: number;
+}
+
+interface Read {
+  reads_per_s: number;
+  torn: number;
+  old: number;
+  checks: number;
+}
+
+interface Run {
+  written: Written | undefined;
+  reads: Read[];
+  invalidationsPerWrite: number;
+  /** At nodes without the writer. */
+  pagesPerFault: number;
+  faultsPerWrite: number;
+  cores: { vkernels: number; pmapds: number; cohd: number };
+}
+
+export const sharing: Part = {
+  title: 'Sharing: a table that is read on three nodes, and written on the first',
+  nodes: () => NODES.length,
+  async run(setting) {
+    const rounds = setting.quick ? 1 : ROUNDS;
+    const runs = new Map<Load, Run[]>(LOADS.map((load) => [load, []]));
+    if (!setting.quick) await play(setting, LOADS[2]);
+    for (let i = 0; i < rounds; i++)
+      for (const load of LOADS) {
+        setting.progress(`${load.rate} writes a second, ${i + 1} of ${rounds}`);
+        runs.get(load)!.push(await play(setting, load));
+      }
+    return present(runs);
+  },
+};
+
+async function play(setting: Setting, { rate }: Load): Promise<Run> {
+  const seconds = setting.quick ? QUICK_SECONDS : SECONDS;
+  const [table, acks] = [freshName('table'), freshName('acks')];
+  const start = (node: string, args: (string | number)[]) =>
+    startGuest(setting, node, 'table', [table, acks, ...args, '--wait']);
+  const readers: RunningGuest[] = [];
+  for (const node of NODES) readers.push(await start(node, ['read', seconds]));
+  const writer = rate === 0 ? undefined : await start(NODES[0], ['write', rate, seconds]);
+  const guests = writer === undefined ? readers : [writer, ...readers];
+  for (const guest of guests) await guest.line(); // It is ready.
+  const processes = await clusterProcesses(setting.to);
+  const before = await statistics(setting);
+  const cpuBefore = cpuTimes(processes);
+  for (const guest of guests) await guest.go();
+  const written = await writer?.line<Written>();
+  const reads: Read[] = [];
+  for (const reader of readers) reads.push(await reader.line<Read>());
+  const cpu = cpuBetween(cpuBefore, cpuTimes(processes));
+  for (const guest of guests) await guest.end();
+  const after = await statistics(setting);
+  for (const name of [table, acks]) await removeDataspace(setting, NODES[0], name);
+  const grew = (of: (stats: GetNodeStatsResponse) => bigint, nodes: readonly number[]) =>
+    Number(nodes.reduce((sum, i) => sum + of(after[i]!) - of(before[i]!), 0n));
+  const writes = Math.max(1, (written?.writes_per_s ?? 0) * seconds);
+  const faults = grew((stats) => stats.faults.remote?.count ?? 0n, [1, 2]);
+  return {
+    written,
+    reads,
+    invalidationsPerWrite: grew((stats) => stats.invalidations, [1, 2]) / writes / 2,
+    pagesPerFault: grew((stats) => stats.pagesIn, [1, 2]) / Math.max(1, faults),
+    faultsPerWrite: faults / writes / 2,
+    cores: coresOf(cpu, seconds),
+  };
+}
+
+const statistics = ({ to }: Setting): Promise<GetNodeStatsResponse[]> =>
+  Promise.all(NODES.map((node) => to.pmapd(node).getNodeStats({})));
+
+function coresOf(cpu: ReadonlyMap<string, CpuTime>, seconds: number): Run['cores'] {
+  const of = (wanted: (name: string) => boolean): number =>
+    [...cpu].reduce((sum, [name, { usedUs }]) => sum + (wanted(name) ? usedUs : 0), 0) / 1e6 / seconds;
+  return {
+    vkernels: of((name) => name.endsWith('/vkernel')),
+    pmapds: of((name) => name.endsWith('/pmapd')),
+    cohd: of((name) => name.startsWith('cohd')),
+  };
+}
+
+function present(runs: ReadonlyMap<Load, Run[]>) {
+  const figures: Figure[] = [];
+  const rows: string[][] = [];
+  const costs: string[][] = [];
+  for (const [{ rate, readsLeast }, each] of runs) {
+    const of = (value: (run: Run) => number): number => median(each.map(value));
+    const name = rate === 0 ? 'no writes' : `${rate} writes a second`;
+    const add = (what: string, shown: string, figure?: Figure): void => {
+      if (figure !== undefined) figures.push(figure);
+      rows.push([name, what, shown, ...verdictCells(figure)]);
+    };
+    for (const [i, node] of NODES.entries()) {
+      const millions = of(({ reads }) => reads[i]!.reads_per_s) / 1e6;
+      const judged =
+        readsLeast &&
+        judge(`sharing, ${name}: reads on ${node}`, millions, 'M/s', { least: readsLeast / 1e6 });
+      add(`millions of reads a second on ${node}`, round(millions), judged || undefined);
+    }
+    if (rate > 0) {
+      const reached = of(({ written }) => written!.writes_per_s) / rate;
+      const p99Us = of(({ written }) => written!.p99_us);
+      add(
+        'writes that were reached',
+        reached.toFixed(3),
+        judge(`sharing, ${name}: reached`, reached, 'x', { least: REACHED_LEAST }),
+      );
+      add(
+        'a write, p99, us',
+        round(p99Us),
+        judge(`sharing, ${name}: p99 of a write`, p99Us, 'us', { most: WRITER_P99_MOST_US }),
+      );
+      costs.push([
+        name,
+        round(of(({ written }) => written!.p50_us)),
+        ...[
+          of((run) => run.invalidationsPerWrite),
+          of((run) => run.faultsPerWrite),
+          of((run) => run.pagesPerFault),
+        ].map(round),
+        ...[
+          of(({ cores }) => cores.vkernels),
+          of(({ cores }) => cores.pmapds),
+          of(({ cores }) => cores.cohd),
+        ].map(round),
+      ]);
+    }
+    const wrong = each.flatMap(({ reads }) => reads).reduce((sum, { torn, old }) => sum + torn + old, 0);
+    add(
+      'records that were torn or old',
+      String(wrong),
+      judge(`sharing, ${name}: torn or old`, wrong, '', { most: 0 }),
+    );
+  }
+  return {
+    figures,
+    tables: [
+      {
+        title: `${sharing.title}: 100,000 records of 64 bytes`,
+        columns: columns('LOAD', 'WHAT', '>VALUE', 'TARGET', 'VERDICT'),
+        rows,
+        notes: ['Medians of the rounds; all nodes share the cores of this machine.'],
+      },
+      {
+        title: 'What a write moves and costs',
+        columns: columns(
+          'LOAD',
+          '>p50 us',
+          '>INVALIDATED',
+          '>FAULTS',
+          '>PAGES A FAULT',
+          '>VKERNELS',
+          '>PMAPDS',
+          '>COHD',
+        ),
+        rows: costs,
+        notes: [
+          'INVALIDATED and FAULTS: pages and faults a write and node without the writer. VKERNELS to COHD: cores in use.',
+        ],
+      },
+    ],
+    measured: { runs: [...runs].map(([{ rate }, each]) => ({ rate, runs: each })) },
+  };
+}
