@@ -36,6 +36,8 @@ export interface ElectionBucketsOptions {
   /** Of this process. */
   incarnation: bigint;
   gate: WireGate;
+  /** Another replica, with which this one cannot lead shards of one cluster, was there first. */
+  onOutvoted(error: Error): void;
 }
 
 export class ElectionBuckets {
@@ -85,10 +87,7 @@ export class ElectionBuckets {
       this.o.gate.agree(name, wire);
     } catch (error) {
       if (before === undefined || before === revision || incarnation > this.o.incarnation) return;
-      // Ends the process, with this reason.
-      setImmediate(() => {
-        throw error;
-      });
+      this.o.onOutvoted(error as Error);
     }
   }
 

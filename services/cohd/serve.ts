@@ -64,7 +64,14 @@ export async function serve(
   if (config.socket) await server.listen(`unix:${config.socket}`);
   const listens = await server.listen(config.listen);
   const { replicas, shards: shardKeys } = buckets;
-  const electionBuckets = new ElectionBuckets({ bus, replicas, shardKeys, replica, incarnation, gate });
+  const electionBuckets = new ElectionBuckets({
+    ...{ bus, replicas, shardKeys, replica, incarnation, gate },
+    // Ends the process, with this reason.
+    onOutvoted: (error) =>
+      setImmediate(() => {
+        throw error;
+      }),
+  });
   await service.takePart({ address: config.advertise || listens, standalone }, electionBuckets);
   const endpoint = attachSyslink({
     address: config.syslink,
