@@ -8,9 +8,7 @@ import { apiCode, jetStreamError, troubleOf } from '@odonata/bus/jetstream-error
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { type JetStreamManager, StorageType, type StreamConfig } from 'nats';
-
-export const DEFAULT_STORE_BYTES = 1 << 30;
-export const LEAST_STORE_BYTES = 64 << 20;
+import { bytesToOffer, DEFAULT_STORE_BYTES, LEAST_STORE_BYTES } from './store-bytes.ts';
 
 const NO_STREAM = 10059;
 const NAME_IN_USE = 10058;
@@ -31,9 +29,6 @@ export interface StreamOptions {
 }
 
 export const streamOf = (cluster: string): string => `odonata-${cluster}-pages`;
-
-/** What NATS must have left when a store is made: a fifth of it stays for the records of the cluster. */
-export const bytesToOffer = (storeBytes: number): number => storeBytes + Math.ceil(storeBytes / 4);
 
 /** True: the stream is not there. */
 export const isMissing = (error: unknown): boolean => apiCode(error) === NO_STREAM;

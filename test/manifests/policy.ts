@@ -1,6 +1,6 @@
 // What must hold of the manifests; each check names what breaks it. No problem: an empty list.
 
-import { bytesToOffer, DEFAULT_STORE_BYTES } from '@odonata/backing-store/store-stream.ts';
+import { bytesToOffer, DEFAULT_STORE_BYTES } from '@odonata/backing-store/store-bytes.ts';
 import { type Setting, settingsOf } from '@odonata/rpc/config.ts';
 import { STOP_MS } from '@odonata/rpc/lifecycle.ts';
 import { cohdConfig } from '../../services/cohd/config.ts';

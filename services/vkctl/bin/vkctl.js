@@ -2,7 +2,7 @@
 // Starts vkctl under the Node that the repository pins, whichever Node (or npm's shim) started this file.
 // No type syntax and nothing newer than Node 14 here: an old Node must get as far as the message.
 import { spawn } from 'node:child_process';
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import module from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -16,12 +16,21 @@ if (!existsSync(pinned)) {
   process.exit(1);
 } else if (realpathSync(process.execPath) === realpathSync(pinned)) {
   // Half of a short command's time would go into compiling the same modules again.
-  const { compileCache } = await import('../cluster/compile-cache.ts');
-  const { bundled } = await import('@odonata/rpc/bundle.ts');
+  const { bundled, compileCache } = await launcher();
   module.enableCompileCache(compileCache());
   await import(bundled(fileURLToPath(new URL('../main.ts', import.meta.url))));
 } else {
   reexecute();
+}
+
+// Of the bundle, which looks by itself whether that still counts; its source where there is none.
+async function launcher() {
+  try {
+    const { folder } = JSON.parse(readFileSync(join(root, 'build/bundle/current.json'), 'utf8'));
+    return await import(join(folder, 'launch.mjs'));
+  } catch {
+    return await import('../bundle/launch.ts');
+  }
 }
 
 function reexecute() {

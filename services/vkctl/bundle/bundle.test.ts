@@ -79,6 +79,11 @@ describe('the bundle of a checkout', () => {
   });
   afterAll(() => rmSync(checkout, { recursive: true, force: true }));
 
+  it('starts without anything that must be stripped of types first', async () => {
+    const args = ['--no-strip-types', at('services/vkctl/bin/vkctl.js'), '--version'];
+    expect((await run(node, args)).stdout.trim()).toBe(RELEASE);
+  });
+
   it('is what runs', async () => {
     const { folder, programs } = record();
     expect(programs[at('services/pmapd/main.ts')]).toBe(join(folder, 'pmapd.mjs'));

@@ -40,6 +40,7 @@ const GROUPS: readonly Readonly<Record<string, string>>[] = [
     vkernel: 'vkerneld/vkernel/main.ts',
     confined: 'vkerneld/vkernel/confined.ts',
   },
+  { launch: 'vkctl/bundle/launch.ts' },
   { 'janitor-main': 'vkctl/supervisor/janitor-main.ts' },
   { 'fault-thread': 'vkerneld/vkernel/fault-thread.ts' },
   { 'guest-thread': 'vkerneld/vkernel/guest-thread.ts' },

@@ -5,7 +5,7 @@
 // `--purge` and `up --fresh`, delete it.
 import { existsSync, mkdirSync, readdirSync, renameSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { DEFAULT_STORE_BYTES, LEAST_STORE_BYTES } from '@odonata/backing-store/store-stream.ts';
+import { DEFAULT_STORE_BYTES, LEAST_STORE_BYTES } from '@odonata/backing-store/store-bytes.ts';
 import { streamsOf } from '@odonata/bus/permissions.ts';
 import { DISK_RESERVE_BYTES } from '@odonata/bus/store-disk.ts';
 import { Failure } from '../failure.ts';
