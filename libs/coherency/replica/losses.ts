@@ -52,8 +52,19 @@ export function pagesOf(record: Dataspace, { led, shards, holders }: Placing): P
 }
 
 /** How many pages of a dataspace are lost, as far as this replica serves their shards. */
-export function lostPages(record: Dataspace, replica: Placing): number {
-  return pagesOf(record, replica).lost;
+export function lostPages(record: Dataspace, { led, shards }: Leading): number {
+  let lost = 0;
+  // Asked for all dataspaces at each scrape: the blocks of one are counted only where its creator has gone.
+  let sizes: Uint32Array | undefined;
+  for (const leader of led) {
+    if (leader.isRebuilding) continue;
+    const usage = leader.directory.usage(record.id);
+    lost += usage.lost;
+    if (leader.creatorLives(record)) continue;
+    sizes ??= shardSizes(record, shards);
+    lost += sizes[leader.shard]! - usage.entries;
+  }
+  return lost;
 }
 
 /** Which they are, from a page on. */
