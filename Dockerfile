@@ -1,7 +1,6 @@
-# syntax=docker/dockerfile:1
 # The images of the services, a target each: cohd, pmapd, syslinkd, vkerneld. `make images` builds all.
-# The Node of the base image runs them; it is the version that package.json pins.
-ARG NODE_IMAGE=docker.io/library/node:24.21.0-bookworm-slim
+# The Node of the base image runs them; it is the version that package.json pins. By digest: a tag may be moved.
+ARG NODE_IMAGE=docker.io/library/node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
 
 # What every target is made from: code generated from proto/, without what only development needs.
 FROM ${NODE_IMAGE} AS source

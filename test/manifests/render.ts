@@ -29,3 +29,4 @@ export function renderBy([program, ...args]: string[]): Manifest[] {
 const WORKLOADS = ['Deployment', 'DaemonSet', 'StatefulSet', 'Job'];
 export const workloads = (all: Manifest[]): Manifest[] => all.filter(({ kind }) => WORKLOADS.includes(kind));
 export const podOf = (workload: Manifest): Manifest => workload.spec.template.spec;
+export const namespacesOf = (all: Manifest[]): Manifest[] => all.filter(({ kind }) => kind === 'Namespace');

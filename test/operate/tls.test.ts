@@ -11,7 +11,7 @@ let node: OneNode;
 let dir: string;
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'odonata-tls-'));
-  const script = join(import.meta.dirname, '../../k8s/components/tls-self-signed/make-certificates.sh');
+  const script = join(import.meta.dirname, '../../k8s/make-certificates.sh');
   execFileSync('sh', [script, dir], { stdio: 'ignore' });
   node = await OneNode.up({ tlsDir: dir, vkctlEnv: { ODONATA_TLS_DIR: join(dir, 'admin') } });
 });
