@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# Builds the image of each service (or of those that the arguments name) as odonata/<service>:<version>.
-# REGISTRY=ghcr.io/me/ and VERSION=1.2.3 change the name. The same commit gives the same labels and times.
+# Builds the image of each service (or of those that the arguments name) as registry.invalid/odonata/<service>:<version>, a name
+# that no registry can have: load them into the machines of a cluster. REGISTRY=registry.example/odonata/ and VERSION=1.2.3 change
+# the name. PUSH=yes also pushes them there, and writes names and digests into k8s/components/images, where the manifests have
+# them from. The same commit gives the same labels and times.
 # NODE_IMAGE names another base (bootstrap/base-image.sh makes one), NPMRC a file with settings of npm: a registry, its
 # token or its authority; no image keeps it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source bootstrap/engine.sh
 
-# As Kubernetes completes odonata/: podman and buildah alone would say localhost/odonata/.
-registry=${REGISTRY:-docker.io/odonata/}
+unowned=registry.invalid/odonata/
+registry=${REGISTRY:-$unowned}
+pins=k8s/components/images/kustomization.yaml
+[ -z "${PUSH:-}" ] || [ "$registry" != "$unowned" ] || fail "PUSH takes a registry. Say REGISTRY=registry.example/odonata/"
 version=${VERSION:-$(node -p 'require("./package.json").version')}
 revision=$(git rev-parse HEAD)
 [ -z "$(git status --porcelain)" ] || revision=$revision-changed
@@ -20,9 +24,35 @@ flags=()
 [ -z "${NODE_IMAGE:-}" ] || flags+=(--build-arg "NODE_IMAGE=$NODE_IMAGE")
 [ -z "${NPMRC:-}" ] || flags+=(--secret "id=npmrc,src=$NPMRC")
 [ $# -gt 0 ] || set -- cohd pmapd syslinkd vkerneld
+
+# As the registry knows what was pushed.
+digest_of() { # image
+  if [ "$engine" = docker ]; then
+    docker push --quiet "$1" >&2
+    docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$1" |
+      sed -n "s|^${1%:*}@||p" | head -n 1
+  else
+    local file
+    file=$(mktemp)
+    "$engine" push --quiet --digestfile "$file" "$1" >&2
+    cat "$file"
+    rm -f "$file"
+  fi
+}
+pin() { # service image
+  local digest line
+  digest=$(digest_of "$2")
+  [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || fail "$engine does not tell the digest of $2, which it pushed: \"$digest\""
+  line="  - { name: $unowned$1, newName: ${2%:*}, digest: $digest } # ${2##*:}"
+  grep -q "^  - { name: $unowned$1, " "$pins" || fail "$pins has no line for $1"
+  sed -i "s|^  - { name: $unowned$1, .*|$line|" "$pins"
+  echo "images: $pins has $2@$digest"
+}
+
 for service in "$@"; do
   echo "images: $registry$service:$version"
   "$engine" build --quiet --target "$service" --tag "$registry$service:$version" \
     --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --build-arg "CREATED=$created" \
     --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" "${flags[@]}" .
+  [ -z "${PUSH:-}" ] || pin "$service" "$registry$service:$version"
 done

@@ -29,6 +29,9 @@ export interface ServiceOptions {
   readonly stopMs?: number;
 }
 
+/** A setting that this machine cannot do, known only at the start: one line, and the exit code of wrong usage. */
+export class SettingError extends Error {}
+
 /**
  * Runs a service as this process: starts it, stops it once on SIGTERM, or at once on SIGINT, within a deadline, and exits 0. A
  * failed start, an uncaught exception and an unhandled rejection end the process with one fatal line and code 70; an
@@ -71,7 +74,7 @@ export function runService(options: ServiceOptions): void {
     () => log.info({ pid: process.pid }, `${name} is up`),
     (error) => {
       if (stopping.signal.aborted) return;
-      if (!(error instanceof ListenError)) die('cannot start')(error);
+      if (!(error instanceof ListenError || error instanceof SettingError)) die('cannot start')(error);
       log.fatal(`${name}: ${error.message}`);
       process.exit(EXIT_USAGE);
     },

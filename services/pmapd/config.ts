@@ -1,4 +1,3 @@
-import { totalmem } from 'node:os';
 import { busConfig } from '@odonata/bus/config.ts';
 import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
 import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts';
@@ -29,9 +28,12 @@ export const pmapdConfig = {
   framesBytes: z
     .number()
     .int()
-    .min(1 << 20)
-    .default(Math.floor(totalmem() / 2))
-    .describe('memory that the node hands out, in bytes'),
+    .refine((bytes) => bytes === 0 || bytes >= 1 << 20, 'at least 1048576, or 0')
+    .default(0)
+    .describe(
+      "memory that the node hands out, in bytes; the tmpfs of its memory files must hold so many; 0: half of the machine's, or " +
+        'what that tmpfs has',
+    ),
   directory: z
     .array(address())
     .default([])

@@ -6,7 +6,9 @@ import { promisify } from 'node:util';
 import { Failure } from '../../../services/vkctl/failure.ts';
 import { findTool } from '../../../services/vkctl/supervisor/tool.ts';
 
-const NAMESPACE = 'odonata';
+/** Of k8s/base: where pmapd and vkerneld are, and where all else is. */
+export const NODES = 'odonata-nodes';
+const SERVICES = 'odonata';
 const OUTPUT_BYTES = 16 * 2 ** 20;
 const FORWARD_MS = 30_000;
 const run = promisify(execFile);
@@ -20,10 +22,12 @@ export interface Forward {
 export class Kubectl {
   private readonly signal: AbortSignal;
   private readonly command: string;
+  private readonly namespace: string;
 
   /** @throws Failure where there is no cluster to ask */
-  constructor(signal: AbortSignal) {
+  constructor(signal: AbortSignal, namespace = SERVICES) {
     this.signal = signal;
+    this.namespace = namespace;
     const command = findTool('kubectl');
     if (!process.env.KUBECONFIG) throw new Failure('--kubernetes: KUBECONFIG is not set', { fix: 'Set it.' });
     if (command === undefined) throw new Failure('--kubernetes: kubectl is not installed');
@@ -34,7 +38,7 @@ export class Kubectl {
   async run(args: readonly string[], { last = false } = {}): Promise<string> {
     const signal = last ? undefined : this.signal;
     try {
-      const { stdout } = await run(this.command, ['-n', NAMESPACE, ...args], {
+      const { stdout } = await run(this.command, ['-n', this.namespace, ...args], {
         maxBuffer: OUTPUT_BYTES,
         signal,
       });
@@ -54,7 +58,7 @@ export class Kubectl {
 
   /** @param target as pod/NAME or service/NAME */
   async forward(target: string, port: number): Promise<Forward> {
-    const args = ['-n', NAMESPACE, 'port-forward', target, `:${port}`];
+    const args = ['-n', this.namespace, 'port-forward', target, `:${port}`];
     const child = spawn(this.command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const ended = once(child, 'close');
     ended.catch(() => {});

@@ -114,7 +114,7 @@ test('scales the Deployment, measures its pods, and scales it back', async () =>
       'port-forward pod/cohd-b :7421',
       'port-forward pod/cohd-b :7422',
       'scale deployment/cohd --replicas=1',
-    ].map((call) => `-n odonata ${call}`),
+    ].map((call) => `-n ${/pmapd/.test(call) ? 'odonata-nodes' : 'odonata'} ${call}`),
   );
   const report = JSON.parse(readFileSync(join(folder, 'report'), 'utf8'));
   expect(report.kubernetes).toBe(true);

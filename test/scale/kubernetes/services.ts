@@ -10,7 +10,7 @@ import type { ScaledService, ServiceName } from '../scaled-service.ts';
 import { cohd, cohdLoad, cohdPlace } from '../services/cohd.ts';
 import { workOf as routedBy, syslinkd, withSyslinkLoad } from '../services/syslinkd.ts';
 import { vkerneld, vkerneldPlace } from '../services/vkerneld.ts';
-import { Kubectl } from './kubectl.ts';
+import { Kubectl, NODES } from './kubectl.ts';
 import { PodMeter } from './pod-meter.ts';
 import { withForwards, withPods } from './pods.ts';
 
@@ -24,7 +24,7 @@ const cohdPods: ScaledService = {
     const kubectl = new Kubectl(setting.signal);
     setting.progress(`kubectl scale deployment/cohd --replicas=${replicas}`);
     return await withPods(kubectl, 'cohd', replicas, async ({ pods, settings }) => {
-      const credential = await pmapdCredential(kubectl);
+      const credential = await pmapdCredential(new Kubectl(setting.signal, NODES));
       const targets = pods.flatMap(
         ({ name }) =>
           [
@@ -78,7 +78,7 @@ const vkerneldPods: ScaledService = {
   ...vkerneld,
   beside: undefined,
   async withPlace(setting, replicas, use) {
-    const kubectl = new Kubectl(setting.signal);
+    const kubectl = new Kubectl(setting.signal, NODES);
     setting.progress(`kubectl scale deployment/vkerneld --replicas=${replicas}`);
     return await withPods(kubectl, 'vkerneld', replicas, async ({ pods }) => {
       const targets = pods.flatMap(
@@ -88,25 +88,27 @@ const vkerneldPods: ScaledService = {
             [`pod/${name}`, 7442],
           ] as const,
       );
-      return await withForwards(kubectl, [ROUTER, ...targets], async ([router, ...all]) => {
-        const to = await connectTo('odonata', router!);
-        const clients = all
-          .filter((_, i) => i % 2 === 0)
-          .map((address) => createClient(VkernelService, address));
-        // Lists and starts are calls and streams that ended.
-        const calls = 'odonata_vkerneld_rpc_requests_total';
-        const work = all.filter((_, i) => i % 2 === 1);
-        const meter = new PodMeter('vkerneld', work, (scrape) =>
-          scrape.sum(calls, '/odonata.vkernel.v1.VkernelService/'),
-        );
-        try {
-          const nodes = pods.map(({ node }) => node);
-          return await use(await vkerneldPlace({ ...setting, to }, nodes, clients, meter));
-        } finally {
-          for (const client of clients) client.close();
-          to.close();
-        }
-      });
+      return await withForwards(new Kubectl(setting.signal), [ROUTER], async ([router]) =>
+        withForwards(kubectl, targets, async (all) => {
+          const to = await connectTo('odonata', router!);
+          const clients = all
+            .filter((_, i) => i % 2 === 0)
+            .map((address) => createClient(VkernelService, address));
+          // Lists and starts are calls and streams that ended.
+          const calls = 'odonata_vkerneld_rpc_requests_total';
+          const work = all.filter((_, i) => i % 2 === 1);
+          const meter = new PodMeter('vkerneld', work, (scrape) =>
+            scrape.sum(calls, '/odonata.vkernel.v1.VkernelService/'),
+          );
+          try {
+            const nodes = pods.map(({ node }) => node);
+            return await use(await vkerneldPlace({ ...setting, to }, nodes, clients, meter));
+          } finally {
+            for (const client of clients) client.close();
+            to.close();
+          }
+        }),
+      );
     });
   },
 };
