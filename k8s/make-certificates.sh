@@ -1,15 +1,17 @@
 #!/bin/sh
 # Makes an authority, whose key is thrown away, and a folder with tls.crt, tls.key and ca.crt for each role of a cluster:
 # DIR/syslinkd, DIR/cohd, DIR/pmapd, DIR/vkerneld, and DIR/admin for vkctl (ODONATA_TLS_DIR). The URI in a certificate says
-# whose it is. For trials: cert-manager renews, this does not.
+# whose it is. For trials: nothing renews them. For compose.yaml:
+#   k8s/make-certificates.sh k8s/secrets/tls
 # usage: make-certificates.sh DIR [CLUSTER] [DAYS]
 set -eu
 dir=$1
 cluster=${2:-odonata}
 days=${3:-365}
-mkdir -p "$dir"
-cd "$dir"
 umask 077
+mkdir -p "$dir"
+chmod 700 "$dir"
+cd "$dir"
 curve="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
 openssl req -x509 $curve -days "$days" -subj "/CN=odonata $cluster" -keyout ca.key -out ca.crt
 
@@ -25,6 +27,9 @@ certificate() {
 
 for role in syslinkd cohd pmapd vkerneld; do
   certificate "$role" '*' serverAuth,clientAuth ",DNS:odonata,DNS:$role,DNS:localhost,IP:127.0.0.1"
+  # Containers read them as another user of this machine, who gets just this folder; DIR is closed.
+  chmod 755 "$role"
+  chmod 644 "$role"/tls.key "$role"/tls.crt "$role"/ca.crt
 done
 certificate admin admin clientAuth
 rm -f ca.key ca.srl tls.csr tls.ext

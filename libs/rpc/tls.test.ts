@@ -1,5 +1,14 @@
 // Doors of a server, TCP and unix, and who gets in.
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
@@ -123,6 +132,27 @@ describe('a server with an identity', () => {
     await delay(2_100); // Connections look every two seconds.
     expect(served.identity.certificate.serialNumber).not.toBe(before);
     expect(await callAs(await authority.folder('operator/olga'), tcp)).toBe('operator olga, all');
+  });
+
+  it('takes what a Secret of Kubernetes has new: a folder of links that the kubelet turns in one step', async () => {
+    const volume = join(authority.dir, 'volume');
+    const put = async (name: string) => {
+      const { dir } = await authority.folder(`pmapd/${name}`);
+      renameSync(dir, join(volume, `..${name}`));
+      symlinkSync(`..${name}`, join(volume, '..data_tmp'));
+      renameSync(join(volume, '..data_tmp'), join(volume, '..data'));
+    };
+    mkdirSync(volume);
+    await put('old');
+    for (const file of ['tls.crt', 'tls.key', 'ca.crt']) symlinkSync(`..data/${file}`, join(volume, file));
+    const folder = new TlsFolder(volume);
+    const { certificatePem } = folder.identity;
+    await put('new');
+    rmSync(join(volume, '..old'), { recursive: true });
+    await delay(1_100);
+    expect(folder.identity.certificatePem).not.toEqual(certificatePem);
+    expect(folder.identity.caller.name).toBe('new');
+    expect(folder.trouble).toBeUndefined();
   });
 
   it('ends the streams of whom was revoked, also while its own certificate is of no use', async () => {

@@ -132,6 +132,15 @@ const OF_SERVICES: policy.Break[] = [
       first(all, 'pmapd').terminationGracePeriodSeconds = 30;
     },
   ],
+  ...['pmapd', 'vkerneld'].map(
+    (name): policy.Break => [
+      policy.framesFitTheLimits,
+      `${name}: is ended for the frames of its node`,
+      (all) => {
+        first(all, name).containers[0].resources.limits.memory = '1200Mi';
+      },
+    ],
+  ),
   [
     policy.natsHoldsTheStore,
     'max_file_store 512000000 holds no store that needs',

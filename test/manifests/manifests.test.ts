@@ -1,11 +1,21 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { PLACES, secretOf } from '@odonata/authority/kubernetes/main.ts';
 import { readNatsCredential } from '@odonata/bus/credential.ts';
 import { KUBERNETES_CLUSTER, kubernetesUsers } from '@odonata/bus/kubernetes-users.ts';
+import { whyNoIdentity } from '@odonata/rpc/identity/tls-folder.ts';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { NODE_FLAGS } from '../../services/vkctl/supervisor/service-spec.ts';
@@ -224,6 +234,14 @@ describe('certificates of cert-manager', () => {
   });
 });
 
+describe('README.md', () => {
+  it.each(OVERLAYS)('says what the /dev/shm of a machine must hold, of overlay %s', (overlay) => {
+    const gib = policy.framesBytes(render(join(K8S, 'overlays', overlay))) / 2 ** 30;
+    const readme = readFileSync(join(K8S, 'README.md'), 'utf8');
+    expect(readme).toContain(`${gib} GiB in ${overlay}`);
+  });
+});
+
 describe('Pod Security', () => {
   it.each(OVERLAYS)('is what README.md says, in overlay %s', (overlay) => {
     const readme = readFileSync(join(K8S, 'README.md'), 'utf8');
@@ -288,6 +306,34 @@ describe('the compose file', () => {
       expect(policy.settingsAreRead([workload])).toEqual([]);
     }
     expect(Object.keys(services).filter((name) => name.endsWith('-pmapd'))).toHaveLength(2);
+  });
+
+  it('has TLS everywhere, by the identity of the own role alone', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'odonata-tls-'));
+    try {
+      execFileSync('sh', [join(K8S, 'make-certificates.sh'), dir], { stdio: 'ignore' });
+      expect(statSync(dir).mode & 0o777).toBe(0o700);
+      for (const [name, { image, environment, volumes }] of Object.entries<Manifest>(services)) {
+        const service = OURS.exec(image)?.[1];
+        if (service === undefined) continue;
+        const secrets = volumes.filter((each: string) => each.includes('secrets/'));
+        expect(secrets, name).toEqual([`./secrets/tls/${service}:/etc/odonata/tls:ro`]);
+        expect(environment[`ODONATA_${service.toUpperCase()}_TLS_DIR`]).toBe('/etc/odonata/tls');
+        expect(whyNoIdentity(join(dir, service))).toBeUndefined();
+        // Read by the user of the container.
+        expect(statSync(join(dir, service, 'tls.key')).mode & 0o004).toBe(0o004);
+      }
+      expect(existsSync(join(dir, 'ca.key'))).toBe(false);
+      expect(statSync(join(dir, 'admin')).mode & 0o077).toBe(0);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  });
+
+  it('has no secret in the repository', () => {
+    const ignored = ['k8s/secrets/cohd', 'k8s/secrets/nats.env', 'k8s/secrets/tls/admin/tls.key'];
+    const { stdout } = spawnSync('git', ['check-ignore', ...ignored], { cwd: ROOT, encoding: 'utf8' });
+    expect(stdout.trim().split('\n')).toEqual(ignored);
   });
 
   it('has a credential for NATS for each that speaks to it, and only its own', () => {

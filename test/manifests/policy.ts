@@ -240,6 +240,30 @@ export const machinesAreChosen: Policy = (all) =>
     return unless(nodeSelector['odonata.dev/node'] === 'true', `${name} runs on machines that nobody chose`);
   });
 
+/** Bytes of a quantity of Kubernetes. */
+function quantity(text: string): number {
+  const [, number, unit = ''] = /^([\d.]+)([KMGT]i)?$/.exec(text)!;
+  return Number(number) * 1024 ** ('KMGT'.indexOf(unit[0] ?? ' ') + 1);
+}
+
+/** Pages of memory files are charged to whoever touches them first: either may be charged all frames, beside its own. */
+const BESIDE_FRAMES_BYTES = 512 * 2 ** 20;
+
+/** Frames of a node, which the /dev/shm of each chosen machine must hold. */
+export function framesBytes(all: Manifest[]): number {
+  const [pmapd] = podOf(workloads(all).find(({ metadata }) => metadata.name === 'pmapd')!).containers;
+  return Number(variablesOf(all, pmapd).get('ODONATA_PMAPD_FRAMES_BYTES') ?? 0);
+}
+
+export const framesFitTheLimits: Policy = (all) =>
+  eachContainer(all, ({ name, resources }) =>
+    unless(
+      !['pmapd', 'vkerneld'].includes(name) ||
+        (framesBytes(all) > 0 && quantity(resources.limits.memory) >= framesBytes(all) + BESIDE_FRAMES_BYTES),
+      'is ended for the frames of its node',
+    ),
+  );
+
 /** A pmapd hands over to the one that stands by beside it, and has no port of the machine, which only one could have. */
 export const pmapdsHandOver: Policy = (all) => {
   const { spec } = workloads(all).find(({ metadata }) => metadata.name === 'pmapd')!;
