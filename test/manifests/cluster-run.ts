@@ -1,102 +1,172 @@
-// `make k8s-test`: the dev overlay on the cluster that KUBECONFIG names: deployed, used, scaled, rolled, deleted.
-// Without a cluster it says in one line what is missing, and ends with 0. The images must be where the cluster finds
-// them: `make images`, then for kind: kind load docker-image odonata/{cohd,pmapd,syslinkd,vkerneld}:0.2.0
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+// `make k8s-test`: the dev overlay on the cluster that KUBECONFIG names: deployed, used, each service scaled, certificates renewed,
+// all rolled, deleted. Without a cluster it says in one line what is missing, and ends with 0. The images must be where the
+// cluster finds them: k8s/README.md says how.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pickPorts } from '../../services/vkctl/cluster/ports.ts';
-import { findTool } from '../../services/vkctl/supervisor/tool.ts';
 import { startVkctl } from '../cluster/command.ts';
 import { countWords } from './count-words.ts';
+import {
+  fetchAdmin,
+  forwardRouter,
+  items,
+  kubectl,
+  LABEL,
+  machinesWithPmapd,
+  missingCluster,
+  NAMESPACES,
+  refusalOf,
+  restarts,
+  scale,
+  waitReady,
+} from './kubectl.ts';
 import { K8S } from './render.ts';
 
 const OVERLAY = join(K8S, 'overlays/dev');
-const READY = '--timeout=300s';
+/** dev, with several directories that this run scales itself. */
+const SEVERAL = join(K8S, '../build/k8s-test');
+const SEVERAL_TEXT = `resources: [../../k8s/overlays/dev]
+components: [../../k8s/components/cohd-replicas]
+patches:
+  - target: { kind: HorizontalPodAutoscaler, name: cohd }
+    patch: '{ "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": "cohd" }, "$patch": "delete" }'
+`;
+/** The kubelet brings a new Secret within a minute and a half or so. */
+const RENEWED_MS = 240_000;
 
-function missing(): string | undefined {
-  if (!process.env.KUBECONFIG) return 'KUBECONFIG is not set';
-  if (findTool('kubectl') === undefined) return 'kubectl is not installed';
-  const { status, stderr } = spawnSync('kubectl', ['version', '--request-timeout=10s'], { encoding: 'utf8' });
-  return status === 0 ? undefined : `the cluster does not answer: ${stderr.trim().split('\n').at(-1)}`;
+const folder = mkdtempSync(join(tmpdir(), 'odonata-k8s-test-'));
+const startedMs = performance.now();
+let round = 0;
+
+async function step<T>(what: string, work: () => T): Promise<T> {
+  console.log(`k8s-test: ${((performance.now() - startedMs) / 1000).toFixed(0).padStart(4)} s  ${what}`);
+  return await work();
 }
 
-function kubectl(...args: string[]): string {
-  return execFileSync('kubectl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
-}
-
-function step<T>(what: string, work: () => T): T {
-  console.log(`k8s-test: ${what}`);
-  return work();
-}
-
-function waitReady(): void {
-  for (const workload of [
-    'statefulset/nats',
-    'deployment/syslinkd',
-    'deployment/cohd',
-    'daemonset/pmapd',
-    'deployment/vkerneld',
-  ])
-    kubectl('-n', 'odonata', 'rollout', 'status', workload, READY);
-}
-
-/** The machines of the cluster that have a pmapd: not those that are tainted. */
-function machinesWithPmapd(): string[] {
-  const pmapd = ['-n', 'odonata', 'get', 'pods', '-l', 'app.kubernetes.io/name=pmapd'];
-  return kubectl(...pmapd, '-o', 'jsonpath={.items[*].spec.nodeName}').split(' ');
-}
-
-/** Counts words through the router, reached by a forwarded port. */
-async function countThroughRouter(round: number, nodes: string[] = []): Promise<void> {
+/** Counts words through the router, reached by a forwarded port, as an admin. */
+async function count(machines: string[] = []): Promise<void> {
   const [port] = (await pickPorts(1)) as [number];
   const forward = await forwardRouter(port);
+  const admin = join(folder, 'admin');
   try {
-    const env = { ...process.env, NO_COLOR: '1', ODONATA_SYSLINK: `127.0.0.1:${port}` };
-    await countWords((args) => startVkctl(args, { env }).ended, round, nodes);
+    fetchAdmin(admin);
+    const env = {
+      ...process.env,
+      ...{ NO_COLOR: '1', ODONATA_SYSLINK: `127.0.0.1:${port}`, ODONATA_TLS_DIR: admin },
+    };
+    await countWords((args) => startVkctl(args, { env }).ended, ++round, machines);
+    const stranger = await startVkctl(['ps'], { env: { ...env, ODONATA_TLS_DIR: '' } }).ended;
+    if (stranger.code === 0) throw new Error('a router answers somebody without a certificate');
   } finally {
     forward.kill();
   }
 }
 
-async function forwardRouter(port: number): Promise<ChildProcess> {
-  const child = spawn('kubectl', ['-n', 'odonata', 'port-forward', 'service/syslinkd', `${port}:7411`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  await new Promise<void>((resolve, reject) => {
-    child.stdout!.once('data', () => resolve());
-    child.once('exit', (code) => reject(new Error(`kubectl port-forward ended with ${code}`)));
-  });
-  return child;
+/** All by another authority than before: services trust the new one once they have read it, and nobody starts again. */
+async function renew(machines: string[]): Promise<void> {
+  const before = restarts();
+  for (const namespace of NAMESPACES) {
+    const names = items('-n', namespace, 'secrets')
+      .map(({ metadata }) => metadata.name)
+      .filter((name) => name.startsWith('odonata-tls-'));
+    kubectl('-n', namespace, 'delete', 'secret', ...names);
+  }
+  kubectl('-n', 'odonata', 'delete', 'job', 'identities');
+  kubectl('apply', '-k', SEVERAL);
+  kubectl('-n', 'odonata', 'wait', '--for=condition=complete', 'job/identities', '--timeout=120s');
+  const endMs = performance.now() + RENEWED_MS;
+  for (;;) {
+    await sleep(10_000);
+    try {
+      await count(machines);
+      break;
+    } catch (error) {
+      if (performance.now() > endMs) throw error;
+    }
+  }
+  const after = restarts();
+  if (after !== before) throw new Error(`${after - before} containers started again for a certificate`);
 }
 
-const why = missing();
+async function run(chosen: string[], choose: (machine: string) => void): Promise<void> {
+  const [first, ...others] = chosen as [string, ...string[]];
+  await step(`choosing ${first}`, () => choose(first));
+  await step('deploying the dev overlay', () => kubectl('apply', '-k', OVERLAY));
+  await step('waiting until all is ready', () => waitReady());
+  await step('counting words', () => count());
+  await step('refused by Pod Security: memory of the machine, beside the routers', () => {
+    const hostPath = { spec: { volumes: [{ name: 'machine', hostPath: { path: '/dev/shm' } }] } };
+    const pod = ['run', 'x', '--image=registry.invalid/x', `--overrides=${JSON.stringify(hostPath)}`];
+    const said = refusalOf('-n', 'odonata', ...pod, '--dry-run=server');
+    if (!/violates PodSecurity "restricted.*hostPath/.test(said)) throw new Error(said);
+  });
+  await step(`choosing ${others.length} more, for a pmapd each`, () => {
+    for (const machine of others) choose(machine);
+    waitReady('daemonset/pmapd');
+  });
+  const machines = machinesWithPmapd();
+  await step(`scaling vkerneld to ${machines.length}, one a machine`, () =>
+    scale('deployment/vkerneld', machines.length),
+  );
+  await step('scaling syslinkd to 2', () => scale('deployment/syslinkd', 2));
+  await step('counting words on every machine', () => count(machines));
+  await step('several directories, 3', () => {
+    mkdirSync(SEVERAL, { recursive: true });
+    writeFileSync(join(SEVERAL, 'kustomization.yaml'), SEVERAL_TEXT);
+    kubectl('apply', '-k', SEVERAL);
+    scale('deployment/cohd', 3);
+    scale('deployment/vkerneld', machines.length);
+    scale('deployment/syslinkd', 2);
+  });
+  await step('counting words with them', () => count(machines));
+  await step('renewing every certificate, without a restart', () => renew(machines));
+  await step('rolling every service', () => {
+    // What apply set back.
+    scale('deployment/cohd', 3);
+    scale('deployment/vkerneld', machines.length);
+    scale('deployment/syslinkd', 2);
+    for (const namespace of NAMESPACES)
+      kubectl('-n', namespace, 'rollout', 'restart', 'deployment,daemonset,statefulset');
+    waitReady();
+  });
+  await step('counting words on every machine again', () => count(machines));
+  await step('scaling back, directories to 2, and all else to 1', () => {
+    scale('deployment/cohd', 2);
+    scale('deployment/syslinkd', 1);
+    scale('deployment/vkerneld', 1);
+  });
+  await step('counting words once more', () => count());
+}
+
+const why = missingCluster();
 if (why !== undefined) {
   console.log(`k8s-test: skipped: ${why}`);
   process.exit(0);
 }
 // Where somebody chose some already, these are taken, and stay.
-const choosesMachines = kubectl('get', 'nodes', '-l', 'odonata.dev/node=true', '-o', 'name').trim() === '';
+const labelled = items('nodes', '-l', `${LABEL}=true`);
+const chosen = (labelled.length > 0 ? labelled : items('nodes')).map(({ metadata }) => metadata.name);
 try {
-  if (choosesMachines)
-    step('choosing all machines', () => kubectl('label', 'nodes', '--all', 'odonata.dev/node=true'));
-  step('deploying the dev overlay', () => kubectl('apply', '-k', OVERLAY));
-  step('waiting until all is ready', waitReady);
-  await step('counting words', () => countThroughRouter(1));
-  const machines = machinesWithPmapd();
-  step(`scaling vkerneld to ${machines.length}, one a machine`, () =>
-    kubectl('-n', 'odonata', 'scale', 'deployment/vkerneld', `--replicas=${machines.length}`),
-  );
-  waitReady();
-  await step('counting words on every machine', () => countThroughRouter(2, machines));
-  step('rolling every service', () =>
-    kubectl('-n', 'odonata', 'rollout', 'restart', 'deployment,daemonset,statefulset'),
-  );
-  waitReady();
-  await step('counting words on every machine again', () => countThroughRouter(3, machines));
-  console.log('k8s-test: passed');
+  await run(chosen, (machine) => {
+    if (labelled.length === 0) kubectl('label', 'node', machine, `${LABEL}=true`);
+  });
+  await step('passed', () => {});
 } catch (error) {
-  step('what there is', () => console.log(kubectl('-n', 'odonata', 'get', 'pods,events', '-o', 'wide')));
-  throw error;
+  for (const namespace of NAMESPACES) {
+    console.log(kubectl('-n', namespace, 'get', 'pods', '-o', 'wide'));
+    const events = kubectl('-n', namespace, 'get', 'events', '--sort-by=.lastTimestamp');
+    console.log(events.split('\n').slice(-20).join('\n'));
+  }
+  process.exitCode = 1;
+  console.error(error);
 } finally {
-  step('deleting', () => kubectl('delete', '-k', OVERLAY, '--ignore-not-found', '--wait', READY));
-  if (choosesMachines) step('choosing none', () => kubectl('label', 'nodes', '--all', 'odonata.dev/node-'));
+  await step('deleting', () =>
+    kubectl('delete', '-k', OVERLAY, '--ignore-not-found', '--wait', '--timeout=600s'),
+  );
+  if (labelled.length === 0)
+    await step('choosing none', () => kubectl('label', 'nodes', '--all', `${LABEL}-`));
+  rmSync(folder, { recursive: true });
+  rmSync(SEVERAL, { recursive: true, force: true });
 }
