@@ -4,12 +4,14 @@ import {
   fstatSync,
   ftruncateSync,
   mkdtempSync,
+  openSync,
   rmSync,
   statSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { duplicate, punchHole } from '@odonata/userfault/libc.ts';
+import { startFixedSize } from '@odonata/userfault/sandbox/fixed-size.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MemoryFile } from './memory-file.ts';
 
@@ -96,6 +98,30 @@ test('what somebody cut off or took out reads as zeros, is put in anew, and byte
   expect([bytes[0], bytes[4096], bytes[3 * 4096]]).toEqual([7, 0, 0]);
   closeSync(other);
   file.remove();
+});
+
+test('whoever gets a descriptor cannot change its size by it; what is written beyond the end is taken back', () => {
+  startFixedSize((reason) => expect.fail(reason));
+  const path = join(dir, 'fixed');
+  for (const exists of [false, true]) {
+    const file = new MemoryFile(path, 4, exists);
+    file.write(0, Buffer.alloc(4 * 4096, 7));
+    const other = file.withDescriptor(false, (fd) => duplicate(fd));
+    for (const size of [0, 4096, 1 << 30]) expect(() => ftruncateSync(other, size)).toThrow(/EACCES/);
+    // Nor by another one, that it makes of it: of a plain user the mode keeps it from that, of root its uid.
+    if (process.getuid!() !== 0) expect(() => openSync(`/proc/self/fd/${other}`, 'r+')).toThrow(/EACCES/);
+    expect(file.undoGrowth()).toBe(exists);
+    for (let turn = 0; turn < 2; turn++) {
+      writeSync(other, Buffer.alloc(1 << 20, 1), 0, 1 << 20, ((exists ? 50 : 5) + turn) * 4096);
+      expect(file.undoGrowth()).toBe(true);
+      expect(file.undoGrowth()).toBe(false);
+      expect(fstatSync(other).blocks * 512).toBe(4 * 4096);
+    }
+    expect(file.read(0, 4)).toEqual(Buffer.alloc(4 * 4096, 7));
+    closeSync(other);
+    if (exists) file.remove();
+    else file.close();
+  }
 });
 
 test('a descriptor for reading is one', () => {

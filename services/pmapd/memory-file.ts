@@ -17,6 +17,7 @@ import {
 import { CHARGED_TO_NODE, type ChargedTo } from '@odonata/coherency/node/page-frames.ts';
 import { PAGE_BYTES, type PageSpan, spansOf } from '@odonata/coherency/page.ts';
 import { allocate, punchHole } from '@odonata/userfault/libc.ts';
+import { openFixedSize } from '@odonata/userfault/sandbox/fixed-size.ts';
 import { isFull, refusalOf } from './exhausted.ts';
 import type { FrameLedger } from './frames.ts';
 
@@ -38,6 +39,8 @@ export class MemoryFile {
   /** Resident pages for which the tmpfs had no room. */
   private readonly aside = new Map<number, Buffer>();
   residentPages = 0;
+  /** How long it was when it was looked at last. */
+  private seenBytes = 0;
   /** Pages that came or went since somebody follows. */
   private changes: Set<number> | undefined;
 
@@ -47,10 +50,27 @@ export class MemoryFile {
     this.pageCount = pageCount;
     this.ledger = ledger;
     if (exists) chmodSync(path, WRITABLE_MODE);
-    this.fd = openSync(path, exists ? 'r+' : 'wx+', WRITABLE_MODE);
-    if (!exists) ftruncateSync(this.fd, pageCount * PAGE_BYTES);
+    const fd = openSync(path, exists ? 'r+' : 'wx+', WRITABLE_MODE);
+    this.fd = fd;
+    try {
+      if (!exists) ftruncateSync(fd, this.sizeBytes);
+      // Nobody who gets this one cuts the file under those who have it mapped.
+      const fixed = openFixedSize(fd);
+      if (fixed !== undefined) {
+        closeSync(fd);
+        this.fd = fixed;
+      }
+    } catch (error) {
+      closeSync(fd);
+      if (!exists) rmSync(path, { force: true });
+      throw error;
+    }
     // Who has a descriptor for reading does not make one for writing of it, by /proc/self/fd.
     fchmodSync(this.fd, READABLE_MODE);
+  }
+
+  private get sizeBytes(): number {
+    return this.pageCount * PAGE_BYTES;
   }
 
   /** Hands `use` a descriptor of the file, for reading only or for both. It stays this file's. */
@@ -262,10 +282,33 @@ export class MemoryFile {
   mend(page: number): boolean {
     if (!this.has(page) || this.aside.has(page)) return false;
     const before = fstatSync(this.fd);
-    if (before.size !== this.pageCount * PAGE_BYTES) ftruncateSync(this.fd, this.pageCount * PAGE_BYTES);
+    const isCut = before.size < this.sizeBytes;
+    if (isCut && !this.grow(before.size)) return false;
     // Bytes that somebody wrote meanwhile stay.
     if (allocate(this.fd, page * PAGE_BYTES, PAGE_BYTES) !== 0) return false;
-    return fstatSync(this.fd).blocks > before.blocks || before.size !== this.pageCount * PAGE_BYTES;
+    return fstatSync(this.fd).blocks > before.blocks || isCut;
+  }
+
+  // To its size again, by its last page, which is a hole still where it was cut off.
+  private grow(beforeBytes: number): boolean {
+    const last = this.pageCount - 1;
+    if (allocate(this.fd, last * PAGE_BYTES, PAGE_BYTES) !== 0) return false;
+    if (beforeBytes <= last * PAGE_BYTES) punchHole(this.fd, last * PAGE_BYTES, PAGE_BYTES);
+    return true;
+  }
+
+  /**
+   * Takes the memory back that a virtual kernel has put beyond the end, by write(2): nobody counts it. The file stays as long as
+   * it was made, and that is nothing.
+   * @returns true: it is longer than it was when it was looked at last
+   */
+  undoGrowth(): boolean {
+    const { size } = fstatSync(this.fd);
+    if (size <= this.sizeBytes) return false;
+    punchHole(this.fd, this.sizeBytes, size - this.sizeBytes);
+    const isNews = size > this.seenBytes;
+    this.seenBytes = Math.max(this.seenBytes, size);
+    return isNews;
   }
 
   /** Another one removed the file. */
@@ -275,7 +318,7 @@ export class MemoryFile {
 
   /** Empties all mappings, drops all pages and removes the file. */
   remove(): void {
-    punchHole(this.fd, 0, this.pageCount * PAGE_BYTES);
+    punchHole(this.fd, 0, Math.max(this.sizeBytes, fstatSync(this.fd).size));
     for (const chunk of this.resident.values())
       for (const number of chunk) if (number !== 0) this.ledger.dropped(number, 1);
     this.resident.clear();

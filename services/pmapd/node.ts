@@ -35,6 +35,7 @@ import { followReplicas } from './discovery.ts';
 import { Drain } from './drain.ts';
 import { exhaustedOr, NoDescriptors } from './exhausted.ts';
 import { Frames } from './frames.ts';
+import { GrowthAudit } from './growth-audit.ts';
 import type { MapEntry, MappedDataspace } from './map-entry.ts';
 import { performMemory } from './memory-actions.ts';
 import { OverdueFaults } from './overdue.ts';
@@ -170,8 +171,13 @@ export class Node {
     this.log = log;
     this.events = new EventLog({ service: `${config.node}/pmapd`, node: config.node, log });
     this.security = new SecurityEvents(this.events);
+    const growth = new GrowthAudit(
+      () => this.memory.all(),
+      (dataspace) => this.grown(dataspace),
+    );
     this.inspecting = setInterval(() => {
       for (const session of [...this.sessions]) session.inspect();
+      if (!this.frozen) growth.look();
     }, INSPECT_MS).unref();
     this.frames = new Frames(Math.floor(config.framesBytes / PAGE_BYTES), new Charges());
     this.shortage = new Shortage({
@@ -277,10 +283,24 @@ export class Node {
     session.close();
   }
 
-  // Whoever has a memory file for writing may cut it, and punch holes into it.
-  private mended({ id, name }: SharedDataspace, page: number): void {
+  // Whoever has a memory file for writing may punch holes into it, and write beyond its end.
+  private mended(dataspace: SharedDataspace, page: number): void {
+    const { name } = dataspace;
+    this.meddled(
+      dataspace,
+      `page ${page} of dataspace ${name} was taken out of its memory file, and is zeros now`,
+      page,
+    );
+  }
+
+  private grown(dataspace: SharedDataspace): void {
+    const what = 'was made longer than the dataspace, and what was beyond it is taken back';
+    this.meddled(dataspace, `the memory file of dataspace ${dataspace.name} ${what}`);
+  }
+
+  private meddled({ id, name }: SharedDataspace, what: string, page?: number): void {
     const writers = [...this.sessions].filter(({ open }) => open.mayWrite(id)).map((each) => each.name);
-    const text = `page ${page} of dataspace ${name} was taken out of its memory file, and is zeros now; those that may write there: ${writers.join(', ')}`;
+    const text = `${what}; those that may write there: ${writers.join(', ')}`;
     this.security.refused('memory-file', writers.join(' '), text, { dataspace: name, page });
   }
 

@@ -22,6 +22,7 @@ import { makeVkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
 import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
+import { startFixedSize } from '@odonata/userfault/sandbox/fixed-size.ts';
 import { adoptHandler } from './adopt.ts';
 import type { PmapdConfig } from './config.ts';
 import { dataspaceHandlers } from './dataspace-handlers.ts';
@@ -51,6 +52,9 @@ export async function serve(
 ): Promise<(how: StopHow) => Promise<void>> {
   mkdirSync(configured.memoryDir, { recursive: true, mode: 0o700 });
   const config = fitFrames(configured, log);
+  startFixedSize((reason) =>
+    log.warn({ reason }, 'a virtual kernel that was taken over could cut memory files under others'),
+  );
   mkdirSync(config.socketDir, { recursive: true, mode: 0o700 });
   const sockets = makeVkernelSockets(config.socketDir);
   const guests = vkernelUids(config.socketDir);

@@ -1,7 +1,16 @@
 // A hostile virtual kernel against a real pmap manager: it harms what it may write, and itself. Its neighbour is a program of
 // another person, in a virtual kernel that is as it should be, whose pages are looked at after each attack.
 import { spawnSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Connection, connectTo } from '@odonata/client/connection.ts';
@@ -426,7 +435,7 @@ describe('what it says', () => {
 });
 
 describe('what it does with what it got', () => {
-  test('a mapping that is not there, a file that is cut or has holes: the neighbour sees zeros, and goes on', async () => {
+  test('a mapping that is not there, a file that has holes or is made longer: the neighbour sees zeros, and goes on', async () => {
     const evil = await welcomed();
     const { vmspace, fd } = await evil.process(++pid);
     const board = await evil.open(vmspace, 'board');
@@ -452,13 +461,20 @@ describe('what it does with what it got', () => {
     }
     expect(JSON.parse(await asBob('pattern', 'board', '4', 'check', '7'))).toMatchObject({ wrong_pages: 0 });
     punchHole(board.fd, 0, 4096);
-    ftruncateSync(board.fd, 2 * 4096);
+    punchHole(board.fd, 2 * 4096, 2 * 4096);
+    // Who touches what was cut off ends by SIGBUS: nobody cuts it.
+    for (const size of [0, 2 * 4096, 1 << 30]) expect(() => ftruncateSync(board.fd, size)).toThrow(/EACCES/);
+    writeSync(board.fd, Buffer.alloc(1 << 22, 1), 0, 1 << 22, 1 << 20);
     const { stdout } = await cluster.vkctl(['ds', 'save', 'board', '-']);
     expect(stdout.length).toBeGreaterThan(0);
     for (const page of [0, 2, 3]) expect(await asBob('peek', 'board', String(page * 4096))).toMatch(/\b0\b/);
     expect((await events('memory-file')).join()).toContain(
       'of dataspace board was taken out of its memory file',
     );
+    await vi.waitFor(() => expect(fstatSync(board.fd).blocks * 512).toBeLessThanOrEqual(4 * 4096), {
+      ...{ timeout: 10_000, interval: 100 },
+    });
+    expect((await events('memory-file')).join()).toContain('dataspace board was made longer');
     closeSync(board.fd);
     closeSync(fd);
   });

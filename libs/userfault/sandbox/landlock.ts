@@ -29,7 +29,7 @@ const EXECUTE = 1 << 0;
 const WRITE_FILE = 1 << 1;
 const READ_FILE = 1 << 2;
 const READ_DIR = 1 << 3;
-const TRUNCATE = 1 << 14;
+export const TRUNCATE = 1 << 14;
 /** Devices, sockets and pipes are none of a program's business. */
 const MAKE_SPECIAL = (1 << 6) | (1 << 9) | (1 << 10) | (1 << 11);
 const IOCTL_DEVICE = 1 << 15;
