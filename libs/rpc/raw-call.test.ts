@@ -5,11 +5,14 @@ import { Role } from '@odonata/proto/auth/v1/access';
 import { AttachRequestSchema, FrameSchema, RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { afterEach, expect, it } from 'vitest';
 import { bugsMet } from './bug.ts';
-import { openChannel, openStream, type RpcChannel } from './client.ts';
+import { createClient, openChannel, openStream, type RpcChannel } from './client.ts';
 import { Code, fromServiceError, type RpcError } from './error.ts';
+import { EventLog } from './events.ts';
 import { silentLog } from './log.ts';
+import { Metrics } from './metrics.ts';
 import { PARKED_MAX } from './raw-call.ts';
 import { RunningCalls } from './running-calls.ts';
+import { SecurityEvents } from './security-events.ts';
 import { createRpcServer, type Handlers, raw } from './server.ts';
 
 const cleanup: (() => unknown)[] = [];
@@ -80,6 +83,40 @@ it('a message that breaks a constraint ends its stream with INVALID_ARGUMENT, an
     'INVALID_ARGUMENT: frames[1].circuit_data.data: at most 4194304 bytes, not 4194305',
   );
   expect(heard).toBe(1);
+});
+
+it('what is refused at the door is an event: who, by which method, which field; a flood fills nothing', async () => {
+  const events = new EventLog({ service: 'test', log: silentLog() });
+  const security = new SecurityEvents(events);
+  const attach = raw((call) => {
+    call.on('data', () => {});
+  }) as unknown as NonNullable<Handlers<typeof RouterService>['attach']>;
+  const server = createRpcServer({ name: 'test', log: silentLog(), security }).add(RouterService, {
+    attach,
+    listEndpoints: () => ({}),
+  });
+  const address = await server.listen('127.0.0.1:0');
+  cleanup.push(() => server.drain(100));
+  const channel = openChannel(address);
+  cleanup.push(() => channel.close());
+  const { stream, failed } = open(channel);
+  stream.write(create(AttachRequestSchema, { frames: [data(4 * 2 ** 20 + 1)] }));
+  await failed;
+  const client = createClient(RouterService, channel);
+  for (let i = 0; i < 50; i++)
+    await expect(client.listEndpoints({ pageSize: 2 ** 32 - 1 })).rejects.toThrow(/page_size: at most/);
+  const all = events.all();
+  expect(all.length).toBe(3);
+  expect(all.map(({ subject }) => subject)).toContainEqual({
+    ...{ attempt: 'constraint', peer: 'admin anyone' },
+    ...{ rpc: '/odonata.syslink.v1.RouterService/ListEndpoints', field: 'page_size' },
+  });
+  expect(all[0]!.text).toBe(
+    'admin anyone: /odonata.syslink.v1.RouterService/Attach: frames[0].circuit_data.data: at most 4194304 bytes, not 4194305',
+  );
+  const metrics = new Metrics('test');
+  security.countIn(metrics);
+  expect(await metrics.registry.metrics()).toContain('security_refusals_total{attempt="constraint"} 51');
 });
 
 it('what waits for a reader that does not read is bounded', async () => {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { metBugInCall } from './bug.ts';
+import { MessageRefusal } from './constraints/violation.ts';
 import { Code, codeName, RpcError } from './error.ts';
-import { type Caller, NOBODY, type Scope } from './identity/identity.ts';
+import { type Caller, NOBODY, type Scope, shownCaller } from './identity/identity.ts';
 import { Interrupt } from './interrupt.ts';
 import type { Logger } from './log.ts';
 import type { CallContext } from './service.ts';
@@ -18,6 +19,11 @@ export interface ServedCall {
   readonly finished: boolean;
 }
 
+/** Hears of messages that were refused as they came in: SecurityEvents, mostly. */
+export interface SecurityLog {
+  refused(attempt: string, peer: string, text: string, subject: Record<string, string | undefined>): void;
+}
+
 /** Who counts the calls of a service. */
 export interface CallMeter {
   began(): void;
@@ -29,14 +35,16 @@ export function beginCall(options: {
   peer: string;
   requestId?: string;
   log: Logger;
-  meter?: CallMeter;
+  meter?: CallMeter | undefined;
+  /** Hears of messages that were refused as they came in. */
+  security?: SecurityLog | undefined;
   stream?: boolean;
   caller?: Caller;
   scope?: Scope;
   /** Called once, when it has ended. */
   onOver?: (() => void) | undefined;
 }): ServedCall {
-  const { path, peer, meter, onOver, stream = false, caller = NOBODY, scope = 'own' } = options;
+  const { path, peer, meter, security, onOver, stream = false, caller = NOBODY, scope = 'own' } = options;
   const requestId = (options.requestId || randomUUID()).slice(0, 128);
   const log = options.log.child({ requestId });
   const controller = new AbortController();
@@ -55,6 +63,8 @@ export function beginCall(options: {
       if (!finished) {
         finished = true;
         onOver?.();
+        if (failure instanceof MessageRefusal && security !== undefined)
+          tell(security, failure, path, caller);
         const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
         const code = codeName(failure?.code ?? Code.Ok);
         log.debug({ method: path, code, durationMs, peer, reason: failure?.details }, 'request');
@@ -66,6 +76,12 @@ export function beginCall(options: {
       return finished;
     },
   };
+}
+
+function tell(security: SecurityLog, { field, details }: MessageRefusal, rpc: string, by: Caller): void {
+  const who = shownCaller(by);
+  // Its first line names the field; what stands there may be the caller's own text.
+  security.refused('constraint', who, `${who}: ${rpc}: ${details}`, { rpc, field: field || undefined });
 }
 
 /** Only RpcErrors are meant for the caller; all else is a bug here, and logged as one. */

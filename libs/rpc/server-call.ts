@@ -11,7 +11,7 @@ import type { OpenStreams } from './open-streams.ts';
 import { RawCall } from './raw-call.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import type { RunningCalls } from './running-calls.ts';
-import type { CallMeter, Serve, ServedCall } from './served-call.ts';
+import type { CallMeter, SecurityLog, Serve, ServedCall } from './served-call.ts';
 import { beginCall, pumpResponses } from './served-call.ts';
 import type { AnyHandler } from './service.ts';
 import { methodPath, rawOf } from './service.ts';
@@ -35,7 +35,7 @@ export interface Guard {
 export function grpcHandler(
   method: DescMethod,
   handler: AnyHandler | undefined,
-  options: { log: Logger; meter?: CallMeter } & Guard,
+  options: { log: Logger; meter?: CallMeter; security?: SecurityLog | undefined } & Guard,
 ): grpc.UntypedHandleCall {
   const { log, gate, streams, refusals, running } = options;
   const path = methodPath(method);
@@ -96,6 +96,7 @@ function begin(
     stream: boolean;
     log: Logger;
     meter?: CallMeter;
+    security?: SecurityLog | undefined;
     caller?: Caller;
     scope?: Scope;
     onOver?: (() => void) | undefined;

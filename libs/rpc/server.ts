@@ -14,7 +14,7 @@ import { OpenStreams } from './open-streams.ts';
 import { addReflection } from './reflection.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { RunningCalls } from './running-calls.ts';
-import type { CallMeter } from './served-call.ts';
+import type { CallMeter, SecurityLog } from './served-call.ts';
 import { type Guard, grpcHandler } from './server-call.ts';
 import type { AnyService, Handlers } from './service.ts';
 import { decoder, encoder, handlerOf, isRequestStream, isResponseStream, methodPath } from './service.ts';
@@ -49,6 +49,8 @@ export interface RpcServerOptions {
   readonly log: Logger;
   /** Counts the calls. */
   readonly meter?: CallMeter;
+  /** Hears of messages that were refused as they came in. */
+  readonly security?: SecurityLog | undefined;
   /** Whom it serves as; this process' own identity unless told otherwise. */
   readonly folder?: TlsFolder | undefined;
   /** Other uids of this machine that its unix sockets let in: of virtual kernels. */

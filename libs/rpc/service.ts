@@ -3,8 +3,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
 import { FIELDS_MAX, hasMoreFields } from './constraints/fields.ts';
 import { violationOf } from './constraints/message.ts';
-import { violationError } from './constraints/violation.ts';
-import { Code, RpcError } from './error.ts';
+import { MessageRefusal, violationError } from './constraints/violation.ts';
 import type { Caller, Scope } from './identity/identity.ts';
 import type { Logger } from './log.ts';
 import type { RawCall } from './raw-call.ts';
@@ -139,7 +138,7 @@ export function decoder<D extends DescMessage>(
       message = fromBinary(schema, bytes);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      throw new RpcError(Code.InvalidArgument, `not a ${schema.typeName}: ${why}`, { cause: error });
+      throw new MessageRefusal('', `not a ${schema.typeName}: ${why}`, { cause: error });
     }
     const violation = violationOf(schema, message);
     if (violation !== undefined) throw violationError(violation);

@@ -10,6 +10,7 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
@@ -33,6 +34,8 @@ export async function serve(
   const meter = metrics.callMeter();
   const events = new EventLog({ service: replica, log });
   events.countIn(metrics);
+  const security = new SecurityEvents(events);
+  security.countIn(metrics);
   // Before all else: a directory that waits for NATS is alive, and says why it is not ready.
   const notReady = () => 'waits for NATS';
   const metricsServer = await serveMetrics({ listen: config.metricsListen, metrics, log, notReady });
@@ -59,7 +62,7 @@ export async function serve(
   cohdMetrics(metrics, led, registry, bus);
   metricsServer.notReady = () => (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
   const handlers = directoryHandlers(service, registry, () => led.live, gate, config);
-  const server = createRpcServer({ name: replica, log, meter }).add(DirectoryService, handlers);
+  const server = createRpcServer({ name: replica, log, meter, security }).add(DirectoryService, handlers);
   server.add(EventService, events.handlers());
   if (config.socket) await server.listen(`unix:${config.socket}`);
   const listens = await server.listen(config.listen);
@@ -77,8 +80,7 @@ export async function serve(
     address: config.syslink,
     name: replica,
     kind: EndpointKind.DIRECTORY,
-    log,
-    meter,
+    ...{ log, meter, security },
   });
   metricsServer.notReady = () =>
     endpoint.refusal ?? (led.isRebuilding ? 'waits for the reports of the holders' : undefined);

@@ -79,7 +79,8 @@ export async function serve(
   let handsOver = false;
   // While another pmap manager of the node runs, for that takes longer than all that comes after its end.
   const prepare = (node: Node) => {
-    const server = createRpcServer({ name: 'pmapd', log, meter });
+    const { security } = node;
+    const server = createRpcServer({ name: 'pmapd', log, meter, security });
     const pmap = pmapHandlers(node, () => door!, nodeIndex, gate);
     const dataspaces = dataspaceHandlers(node);
     server
@@ -89,7 +90,7 @@ export async function serve(
       .add(TransferService, { ...transferHandlers(node, gate), ...adoptHandler(node) })
       .complete();
     // Virtual kernels reach what is for them, and nothing else.
-    const inner = createRpcServer({ name: 'pmapd for virtual kernels', log, meter, guests });
+    const inner = createRpcServer({ name: 'pmapd for virtual kernels', log, meter, security, guests });
     inner.add(PmapService, pmap).complete();
     const predecessor = new Predecessor({
       ...{ node, socketDir: config.socketDir, shards: config.shards, log },
@@ -99,7 +100,7 @@ export async function serve(
       },
       stop: () => process.kill(process.pid, 'SIGTERM'),
     });
-    const succession = createRpcServer({ name: 'pmapd for its successor', log });
+    const succession = createRpcServer({ name: 'pmapd for its successor', log, security });
     succession.add(HandOverService, predecessor.handlers()).complete();
     return { node, server, inner, pmap, dataspaces, predecessor, succession };
   };
@@ -142,8 +143,7 @@ export async function serve(
     kind: EndpointKind.PMAP,
     node: config.node,
     nodeIndex,
-    log,
-    meter,
+    ...{ log, meter, security: node.security },
   });
   routers = endpoint;
   endpoint.serve(PmapService, pmap);

@@ -164,7 +164,7 @@ describe('several routers', () => {
     const closing = new AbortController();
     cleanup.push(() => closing.abort());
     const log = silentLog();
-    const services = new ServedServices(log);
+    const services = new ServedServices({ log });
     const lines: Line[] = [];
     cleanup.push(() => lines.map((line) => line.end()));
     const register = { name: 'a', kind: EndpointKind.VKERNEL, session: 1n };

@@ -13,6 +13,7 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
+import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
@@ -54,11 +55,15 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
   const gate = new WireGate('syslinkd', log);
   const metrics = new Metrics('syslinkd');
   syslinkdMetrics(metrics, router, connections);
+  const events = new EventLog({ service: 'syslinkd', log });
+  events.countIn(metrics);
+  const security = new SecurityEvents(events);
+  security.countIn(metrics);
   const server = createRpcServer({
     name: 'syslinkd',
     log,
     meter: metrics.callMeter(),
-    folder: options.folder,
+    ...{ security, folder: options.folder },
     connectionsMax: CONNECTED_LIMIT + 1_000,
   }).add(RouterService, {
     attach: raw((call, { caller }) => {
@@ -102,8 +107,6 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
     }),
     listEndpoints: ({ pageSize, pageToken }) => page(router.endpoints(), pageSize, pageToken),
   });
-  const events = new EventLog({ service: 'syslinkd', log });
-  events.countIn(metrics);
   server.add(EventService, events.handlers());
   const tick = guarded(log, { timer: 'tick' }, () => {
     router.tick(Date.now());

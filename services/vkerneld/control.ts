@@ -2,6 +2,7 @@ import type { AttachHello, AttachRequest } from '@odonata/proto/vkernel/v1/vkern
 import { ControlService } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import type { RpcServer } from '@odonata/rpc/server.ts';
 import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
 import type { UidRange } from '@odonata/rpc/vkernel-uids.ts';
@@ -16,10 +17,10 @@ import type { Vkernels } from './vkernels.ts';
 export function controlServer(
   vkernels: Vkernels,
   door: DescriptorDoor,
-  { guests, log }: { guests: UidRange | undefined; log: Logger },
+  { guests, security, log }: { guests: UidRange | undefined; security: SecurityEvents; log: Logger },
 ): RpcServer {
   const gate = new WireGate('vkerneld', log);
-  return createRpcServer({ name: 'vkerneld control', log, guests }).add(ControlService, {
+  return createRpcServer({ name: 'vkerneld control', log, security, guests }).add(ControlService, {
     attach: raw((call) => {
       let child: VkernelChild | undefined;
       let over = false;

@@ -106,7 +106,7 @@ export async function serveVkerneld(
   security.countIn(metrics);
   // Before the socket below: who attaches there has knocked here.
   const door = new DescriptorDoor(sockets.directories, uids);
-  const control = controlServer(vkernels, door, { guests: uids, log });
+  const control = controlServer(vkernels, door, { guests: uids, security, log });
   await control.listen(`unix:${sockets.control}`);
   const terminals = new Terminals<Terminal>();
   const directories = new AllowedDirectories(config.allowDir, node, log);
@@ -115,14 +115,14 @@ export async function serveVkerneld(
   const handlers = vkernelHandlers({
     ...{ node, programMemory: config.programMemory, directories, security, table, vkernels, terminals },
   });
-  const server = createRpcServer({ name: 'vkerneld', log, meter }).add(VkernelService, handlers);
+  const server = createRpcServer({ name: 'vkerneld', log, meter, security }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
   const address = await server.listen(config.listen);
   const syslink = attachSyslink({
     address: config.syslink,
     name: `${node}/vkerneld`,
     kind: EndpointKind.VKERNEL,
-    ...{ node, nodeIndex, log, meter },
+    ...{ node, nodeIndex, log, meter, security },
   }).serve(VkernelService, handlers);
   syslink.serve(EventService, events.handlers());
   let stopping = false;

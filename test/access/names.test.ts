@@ -61,7 +61,7 @@ interface Claim {
 const lineOf = (folder: TlsFolder, register: Omit<Claim, 'session'> & { session: bigint }): Line =>
   new Line({
     ...{ address: router.address, register, registerMs: 5_000, log, folder },
-    services: new ServedServices(log, undefined, folder),
+    services: new ServedServices({ log }, folder),
   });
 
 /** How a registration ends: `registered`, or with which error. */

@@ -28,7 +28,10 @@ import { isRouter } from '../../services/vkctl/cluster/record.ts';
 import { TestCluster } from '../cluster/cluster.ts';
 import { identityIn, vkernelTokenIn } from '../cluster/identities.ts';
 import { Program } from '../cluster/program.ts';
+import { sayByChance } from './by-chance.ts';
 import { type Answer, type Event, type HostileOptions, HostileVkernel } from './hostile-vkernel.ts';
+import type { Asked, Said } from './inside.ts';
+import { heardFrom } from './look.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 180_000 });
 
@@ -52,7 +55,10 @@ beforeAll(async () => {
   const about = { node: 'node1', name: 'evil', user: 'mallory' };
   const handOver = `unix:${join(socketDir, 'handover.sock')}`;
   tokens = {
-    mallory: await vkernelTokenIn(plan, { ...about, sockets: [`unix:${sockets.pmap}`] }),
+    mallory: await vkernelTokenIn(plan, {
+      ...about,
+      sockets: [`unix:${sockets.pmap}`, `unix:${sockets.control}`],
+    }),
     handOver: await vkernelTokenIn(plan, { ...about, sockets: [handOver] }),
   };
   const [router] = services.filter(isRouter).map(({ address, socket = address }) => socket);
@@ -496,108 +502,53 @@ describe('what it does with what it got', () => {
 });
 
 test(`whatever it says: ${FUZZED} events by chance (SEED=${SEED})`, async () => {
-  let state = SEED;
-  const random = (below: number): number => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state % below;
+  await sayByChance({ seed: SEED, count: FUZZED }, async () => {
+    const evil = await welcomed();
+    const { vmspace, fd } = await evil.process(++pid);
+    const board = await evil.open(vmspace, 'board');
+    closeSync(fd);
+    closeSync(board.fd);
+    return { evil, known: { vmspace, dataspace: board.dataspace, pid } };
+  });
+}, 120_000);
+
+test(`as a process in the real sandbox, by hand and by chance (SEED=${SEED})`, async () => {
+  const sockets = vkernelSockets(socketDir);
+  const tokenOf = (name: string) => ({ token: tokens.mallory, name });
+  const asked: Asked = {
+    ...{ sockets, seed: SEED, count: FUZZED, firstPid: String(195_000n) },
+    ...{ mallory: tokenOf('mallory/evil'), bob: tokenOf('bob/default'), pmapdPid },
   };
-  const pick = <T>(from: readonly T[]): T => from[random(from.length)]!;
-  let evil: HostileVkernel | undefined;
-  let known: { vmspace: bigint; dataspace: bigint } = { vmspace: 0n, dataspace: 0n };
-  const u64 = () =>
-    pick([
-      0n,
-      1n,
-      4095n,
-      PAGE,
-      1n << 32n,
-      (1n << 53n) + 1n,
-      1n << 63n,
-      (1n << 64n) - 1n,
-      known.vmspace,
-      known.dataspace,
-      pid,
-      (1n << 64n) - PAGE,
-    ]);
-  const s64 = () => BigInt.asIntN(64, u64());
-  const u32 = () => pick([0, 1, 2 ** 31, 2 ** 32 - 1, random(1_000)]);
-  const text = () =>
-    pick(['', 'board', 'read-me', 'bobs', '../x', '\u0000', '\u001b[2J', 'z'.repeat(70_000)]);
-  const bool = () => random(2) === 0;
-  const makers: (() => Event)[] = [
-    () => ({ case: 'fault', value: { vmspace: u64(), address: u64(), write: bool(), atNs: u64() } }),
-    () => ({ case: 'vmspaceCreate', value: { pid: u64(), sizeBytes: u64(), quotaFrames: u64() } }),
-    () => ({ case: 'vmspaceDestroy', value: { vmspace: u64() } }),
-    () => ({
-      case: 'vmspaceMmap',
-      value: {
-        vmspace: u64(),
-        address: u64(),
-        lengthBytes: u64(),
-        dataspace: u64(),
-        offsetBytes: u64(),
-        writable: bool(),
-      },
-    }),
-    () => ({ case: 'vmspaceMunmap', value: { vmspace: u64(), address: u64(), lengthBytes: u64() } }),
-    () => ({
-      case: 'vmspaceMcontrol',
-      value: { vmspace: u64(), address: u64(), lengthBytes: u64(), advice: random(4) },
-    }),
-    () => ({ case: 'frames', value: { want: u64(), giveBack: u64(), vmspace: u64(), full: bool() } }),
-    () => ({
-      case: 'open',
-      value: { name: text(), sizeBytes: pick([0n, PAGE]), exclusive: bool(), durable: false, vmspace: u64() },
-    }),
-    () => ({
-      case: 'lock',
-      value: {
-        request: u64(),
-        dataspace: u64(),
-        begin: s64(),
-        end: s64(),
-        mode: random(5),
-        owner: u64(),
-        timeoutMs: s64(),
-        reclaim: bool(),
-      },
-    }),
-    () => ({
-      case: 'unlock',
-      value: { request: u64(), dataspace: u64(), begin: s64(), end: s64(), owner: u64() },
-    }),
-    () => ({
-      case: 'wait',
-      value: { request: u64(), dataspace: u64(), offset: u64(), owner: u64(), timeoutMs: s64() } as never,
-    }),
-    () => ({ case: 'cancelWait', value: { request: u64() } }),
-    () => ({
-      case: 'wake',
-      value: { request: u64(), dataspace: u64(), offset: u64(), count: u32() } as never,
-    }),
-    () => ({ case: 'localFaults', value: { sampleNs: [u32(), u32()], count: u64(), pages: u64() } }),
-    () => ({ case: 'sync', value: { dataspace: u64(), offset: u64(), length: u64() } }),
-    () => ({ case: 'memoryEnd', value: { vmspace: u64(), reason: text() } }),
-    () => undefined as never,
-  ];
-  for (let i = 0; i < FUZZED; i++) {
-    if (evil === undefined || evil.isOver) {
-      evil?.close();
-      evil = await welcomed();
-      const { vmspace, fd } = await evil.process(++pid);
-      const board = await evil.open(vmspace, 'board');
-      known = { vmspace, dataspace: board.dataspace };
-      closeSync(fd);
-      closeSync(board.fd);
-    }
-    try {
-      evil.say(pick([0n, BigInt(i), u64()]), pick(makers)());
-    } catch (error) {
-      // What its own encoder does not say.
-      if (!/cannot (encode|assign)|invalid/i.test(String(error))) throw error;
-    }
-    if (i % 50 === 49) await evil.ask({ case: 'frames', value: { want: 1n } });
-  }
+  const said = (await heardFrom(sockets.folder, { program: 'inside.ts', uidOf: socketDir, asked })) as Said;
+  const { sessions, ...rest } = said;
+  expect(sessions).toBeGreaterThan(0);
+  expect(rest).toEqual({
+    'cut to 0': 'EACCES',
+    'cut to a page': 'EACCES',
+    'made longer': 'EACCES',
+    'opened again for writing': 'EACCES',
+    'cut when opened': 'EACCES',
+    'mode changed': 'EPERM',
+    'read-only: opened again for writing': 'EACCES',
+    'read-only: mapped for writing': 'EACCES',
+    'read-only: written': 'EBADF',
+    'read-only: punched': 'EBADF',
+    'socket of a hand-over': 'ENOENT',
+    'signal to pmapd': 'EPERM',
+    'as bob': 'PERMISSION_DENIED',
+    'as a virtual kernel of ours at vkerneld': 'PERMISSION_DENIED',
+    'a message against its rules': 'INVALID_ARGUMENT',
+    'a dataspace of bob': 'PERMISSION_DENIED',
+  });
+  // Who, by which method, in which field.
+  const { stdout } = await cluster.vkctl(['events', '--security', '--json', '-n', '1000']);
+  const all = JSON.parse(stdout) as { subject: Record<string, string>; text: string }[];
+  const told = all.filter(({ subject }) => subject.attempt === 'constraint');
+  expect(told.map(({ subject }) => subject)).toContainEqual({
+    ...{ attempt: 'constraint', peer: 'vkernel node1/evil' },
+    ...{ rpc: '/odonata.pmap.v1.PmapService/Session', field: 'events[0].vmspace_mcontrol.advice' },
+  });
+  expect(told.length).toBeLessThanOrEqual(100);
 }, 120_000);
 
 const pmapd = () => bobsView().getNodeStats({}, { deadlineMs: 5_000 });

@@ -51,6 +51,27 @@ export interface Look {
   hostPid: number;
 }
 
+/** Runs a program of this folder in the place of a virtual kernel of a node that runs, and hears what it says. */
+export async function heardFrom(
+  sockets: string,
+  { program, uidOf, asked }: { program: string; uidOf: string; asked: object },
+): Promise<unknown> {
+  const range = vkernelUids(uidOf);
+  // One that no virtual kernel of the node has.
+  const uid = range && range.first + range.count - 1;
+  const folder = mkdtempSync(join(tmpdir(), 'odonata-escape-'));
+  try {
+    const { found, how } = await look(
+      { folder, socketDir: folder, sockets, data: folder, uid },
+      { program: fileURLToPath(new URL(program, import.meta.url)), ask: asked as Partial<Asked> },
+    );
+    if (found === undefined) throw new Error(`${program} ended, and said nothing: ${how}`);
+    return found;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 /**
  * @param change takes layers away
  * @param whileThere is called with its pid before it says anything
@@ -110,5 +131,6 @@ export async function look(
     sandbox.ended('escape');
     await sandbox.close();
     server.close();
+    rmSync(report, { force: true });
   }
 }

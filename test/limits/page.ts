@@ -128,7 +128,9 @@ What is bounded, at how many, and what whoever asks for more gets. Made from the
 
 Lengths, counts and ranges of single fields stand in \`proto/\` (\`buf.validate\`): how long a name may be, how many events a
 message has, how far a page number goes. A request that breaks one is INVALID_ARGUMENT with a line such as
-\`page_size: at most 1000, not 4294967295\`. They are checked wherever a message comes in; that takes 0.1 to 0.9 us a message
+\`page_size: at most 1000, not 4294967295\`. What is refused is an event (\`vkctl events --security\`: who, by
+which method, which field; the first three of each caller in a minute) and counts
+(\`odonata_<service>_security_refusals_total\`). They are checked wherever a message comes in; that takes 0.1 to 0.9 us a message
 on the hot paths (a fault 0.07, a grant 0.2, an acquire 0.4, a call over syslink 0.9; its decoding takes some six times as
 long), where protovalidate takes 1.6, 2.5, 6 and 23 us: our checks are made of the same options, and a test holds the two
 against each other.

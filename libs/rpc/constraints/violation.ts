@@ -1,4 +1,4 @@
-import { Code, type RpcError } from '../error.ts';
+import { Code, RpcError } from '../error.ts';
 import { invalidField } from '../refusal.ts';
 
 /** What is wrong with a message: the first thing that was found. */
@@ -9,9 +9,20 @@ export interface Violation {
   readonly text: string;
 }
 
+/** A message that was refused as it came in: it breaks a constraint, or cannot be read (then `field` is empty). */
+export class MessageRefusal extends RpcError {
+  readonly field: string;
+
+  constructor(field: string, details: string, options: ConstructorParameters<typeof RpcError>[2] = {}) {
+    super(Code.InvalidArgument, details, options);
+    this.field = field;
+  }
+}
+
 /** INVALID_ARGUMENT in one line: the field, what is wrong with it, and the limit. */
-export function violationError({ field, text }: Violation): RpcError {
-  return invalidField(field, `${field}: ${text}`);
+export function violationError({ field, text }: Violation): MessageRefusal {
+  const { details, more } = invalidField(field, `${field}: ${text}`);
+  return new MessageRefusal(field, details, { more });
 }
 
 /** What a check of a field or a message says: undefined where nothing is wrong. */

@@ -4,7 +4,7 @@ import { Code, fromServiceError, RpcError } from '../error.ts';
 import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
 import { isRefusal } from '../refusal.ts';
-import type { CallMeter } from '../served-call.ts';
+import type { CallMeter, SecurityLog } from '../served-call.ts';
 import type { AnyService, Client, Handlers } from '../service.ts';
 import { attachToAll } from './attach-all.ts';
 import { attachToOne } from './attach-one.ts';
@@ -33,6 +33,8 @@ export interface SyslinkOptions {
   readonly requestId?: string;
   /** Counts the calls that it serves. */
   readonly meter?: CallMeter;
+  /** Hears of messages that it serves and that were refused as they came in. */
+  readonly security?: SecurityLog;
   /** Who attaches; this process itself unless told otherwise. */
   readonly folder?: TlsFolder | undefined;
 }
@@ -76,7 +78,7 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
     const { address, name, kind, node = '', nodeIndex = 0, folder } = options;
     const log = options.log.child({ syslink: name || 'client' });
     this.#address = address;
-    this.#services = new ServedServices(options.log, options.meter, folder);
+    this.#services = new ServedServices(options, folder);
     this.#calls = new Calls(this, options.requestId);
     const session = (BigInt(Date.now()) << 10n) + BigInt(randomInt(1024));
     const register = { name, kind, session, node, nodeIndex };

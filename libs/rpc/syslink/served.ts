@@ -6,7 +6,7 @@ import { ANYONE, type Caller, isPerson, isService } from '../identity/identity.t
 import { ownFolder } from '../identity/own.ts';
 import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
-import type { CallMeter, Serve, ServedCall } from '../served-call.ts';
+import type { CallMeter, SecurityLog, Serve, ServedCall } from '../served-call.ts';
 import { beginCall, pumpResponses } from '../served-call.ts';
 import type { AnyHandler, AnyService, CallContext } from '../service.ts';
 import {
@@ -37,14 +37,19 @@ interface Origin {
 export class ServedServices {
   readonly #log: Logger;
   readonly #meter: CallMeter | undefined;
+  readonly #security: SecurityLog | undefined;
   readonly #folder: TlsFolder | undefined;
   readonly #methods = new Map<string, Entry>();
   readonly #running = new Map<ServedCall, Origin>();
 
   /** @param folder our identity; undefined: everybody may do everything */
-  constructor(log: Logger, meter?: CallMeter, folder: TlsFolder | undefined = ownFolder()) {
+  constructor(
+    { log, meter, security }: { log: Logger; meter?: CallMeter; security?: SecurityLog },
+    folder: TlsFolder | undefined = ownFolder(),
+  ) {
     this.#log = log;
     this.#meter = meter;
+    this.#security = security;
     this.#folder = folder;
   }
 
@@ -152,7 +157,8 @@ export class ServedServices {
     const stream = entry !== undefined && entry.method.methodKind !== 'unary';
     const peer = `syslink:${from?.name || (from?.sysid ?? 'unknown')}`;
     const { who, refused } = entry === undefined ? {} : this.#admitted(request, entry);
-    const served = beginCall({ path, peer, requestId, log: this.#log, meter, stream, ...who });
+    const security = this.#security;
+    const served = beginCall({ path, peer, requestId, log: this.#log, meter, security, stream, ...who });
     this.#running.set(served, origin);
     return { served, refused };
   }
