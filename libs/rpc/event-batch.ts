@@ -1,4 +1,6 @@
 // Joins events that are made in one turn into one message of a stream.
+import { ownTurn } from './bug.ts';
+import type { RpcError } from './error.ts';
 
 const LATER_MS = 5;
 const LATER_MAX = 256;
@@ -11,21 +13,25 @@ export class EventBatch<E> {
   private later: E[] = [];
   private timer: NodeJS.Timeout | undefined;
   private readonly write: (events: E[]) => void;
+  /** In a turn of its own. */
+  private readonly flushLate: () => void;
 
-  constructor(write: (events: E[]) => void) {
+  /** @param end a bug in `write` ends the stream */
+  constructor(write: (events: E[]) => void, end?: (error: RpcError) => void) {
     this.write = write;
+    this.flushLate = ownTurn({ batch: 'events' }, () => this.flush(), end);
   }
 
   push(event: E): void {
     this.events.push(event);
-    if (this.events.length === 1) queueMicrotask(() => this.flush());
+    if (this.events.length === 1) queueMicrotask(this.flushLate);
   }
 
   /** For what nobody waits for: goes with the next event that somebody does, or after a few milliseconds. */
   pushLater(event: E): void {
     this.later.push(event);
     if (this.later.length >= LATER_MAX) this.flush();
-    else this.timer ??= setTimeout(() => this.flush(), LATER_MS);
+    else this.timer ??= setTimeout(this.flushLate, LATER_MS);
   }
 
   /** Writes what is there now. */

@@ -1,5 +1,6 @@
 import { ListenError } from './address.ts';
 import { delay } from './backoff.ts';
+import { useBugLog } from './bug.ts';
 import type { Logger } from './log.ts';
 import { giveBackAtRest } from './rest.ts';
 
@@ -40,6 +41,7 @@ export class SettingError extends Error {}
 export function runService(options: ServiceOptions): void {
   const { name, log, start } = options;
   const stopMs = options.stopMs ?? STOP_MS;
+  useBugLog(log);
   const stopping = new AbortController();
   const die = (what: string) => (error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error);

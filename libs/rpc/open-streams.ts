@@ -1,6 +1,7 @@
 // The streams that a server serves, by who was let in: a call is asked for its certificate when it begins, and a stream may
 // go on for days.
 
+import { ownTurn } from './bug.ts';
 import type { RpcError } from './error.ts';
 import { unauthenticated } from './identity/caller-of-certificate.ts';
 import type { Gate } from './identity/gate.ts';
@@ -29,7 +30,11 @@ export class OpenStreams {
 
   /** From the first address that is served, until `rest`. */
   watch(): void {
-    if (!this.#gate.isOpen) this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
+    if (!this.#gate.isOpen)
+      this.#timer ??= setInterval(
+        ownTurn({ timer: 'open streams' }, () => this.#look()),
+        LOOK_MS,
+      ).unref();
   }
 
   rest(): void {
@@ -50,7 +55,9 @@ export class OpenStreams {
       const { caller } = stream;
       if (!this.#gate.isRevoked(caller)) continue;
       this.#open.delete(stream);
-      stream.end(unauthenticated(`the certificate of ${shownCaller(caller)} was revoked`));
+      ownTurn({ timer: 'revoked', caller: shownCaller(caller) }, () =>
+        stream.end(unauthenticated(`the certificate of ${shownCaller(caller)} was revoked`)),
+      )();
     }
     const { trouble } = this.#gate;
     if (trouble !== this.#trouble && trouble !== undefined)

@@ -1,5 +1,5 @@
 import type * as grpc from '@grpc/grpc-js';
-import { metBug } from './bug.ts';
+import { internal, metBug } from './bug.ts';
 import { Code, RpcError } from './error.ts';
 import type { Logger } from './log.ts';
 import { Undecodable } from './undecodable.ts';
@@ -101,6 +101,6 @@ export class RawCall<I, O> {
       return;
     }
     metBug(this.#log, error, { method: this.#path, peer: this.getPeer() });
-    this.fail(new RpcError(Code.Internal, 'a bug in the server; its log says more', { cause: error }));
+    this.fail(internal(error));
   }
 }

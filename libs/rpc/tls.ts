@@ -1,9 +1,11 @@
 // Mutual TLS of what this process serves and calls by TCP, with the identity in its folder. Unix sockets are plain: their
 // folder guards them, and calls on them show a token (identity/token.ts). Addresses are those of pods and change, so whom
 // one has connected to is known by the identity in the certificate, and not by a host's name.
+
 import type { PeerCertificate } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
 import { isUnix } from './address.ts';
+import { ownTurn } from './bug.ts';
 import { identityOf, parsedCertificate } from './identity/certificate.ts';
 import { type Caller, formatIdentity, isService } from './identity/identity.ts';
 import type { TlsFolder } from './identity/tls-folder.ts';
@@ -92,7 +94,10 @@ class CertificateFiles implements Provider {
 
   #watch(): void {
     this.#told ??= this.#folder.identity;
-    this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
+    this.#timer ??= setInterval(
+      ownTurn({ timer: 'certificates' }, () => this.#look()),
+      LOOK_MS,
+    ).unref();
   }
 
   #rest(): void {

@@ -1,5 +1,6 @@
 // A replica of the directory as a service: the pure machine of libs/coherency/replica, with streams, JetStream, the
 // broadcast and the clock around it. Nothing is decided here.
+
 import assert from 'node:assert/strict';
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { Bus } from '@odonata/bus/bus.ts';
@@ -15,6 +16,7 @@ import { Replica } from '@odonata/coherency/replica/replica.ts';
 import type { StreamId } from '@odonata/coherency/replica/replica-messages.ts';
 import type { ShardLeader } from '@odonata/coherency/replica/shard-leader.ts';
 import { type HolderEvent, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
+import { doAll, ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -23,6 +25,9 @@ import type { ElectionBuckets } from './election-buckets.ts';
 import type { Members } from './members.ts';
 import type { DataspaceRecord, Registry } from './registry.ts';
 import { type HolderStream, HolderStreams } from './streams.ts';
+
+/** After a bug in a turn of the clock. */
+const AFTER_BUG_MS = 1_000;
 
 export interface CoherencyOptions {
   /** Name of this replica. */
@@ -205,14 +210,18 @@ export class CoherencyService {
 
   private arm(): void {
     clearTimeout(this.timer);
-    if (!this.closed)
-      this.timer = setTimeout(() => this.tick(), Math.max(1, Math.ceil(this.core.nextMs - this.o.now())));
+    if (this.closed) return;
+    const again = (): void => {
+      this.timer = setTimeout(tick, AFTER_BUG_MS);
+    };
+    const tick = ownTurn({ timer: 'replica' }, () => this.tick(), again);
+    this.timer = setTimeout(tick, Math.max(1, Math.ceil(this.core.nextMs - this.o.now())));
   }
 
   // ---- what is done
 
   private perform(actions: readonly ElectedReplicaAction[]): void {
-    for (const action of actions) this.performOne(action);
+    doAll(actions, (action) => this.performOne(action));
   }
 
   private performOne(action: ElectedReplicaAction): void {

@@ -27,7 +27,7 @@ export class HolderStreams {
     const id = ++this.last;
     const batch = new EventBatch<DirectoryEventInit>((events) => {
       if (this.open.has(id)) stream.write(create(HoldResponseSchema, { events }));
-    });
+    }, fail);
     this.open.set(id, { stream, batch, fail });
     return id;
   }

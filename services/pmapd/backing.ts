@@ -1,4 +1,5 @@
 // Durable dataspaces of this node: the core says what is stored and read back, and when; here it is, by NATS.
+
 import assert from 'node:assert/strict';
 import { CHUNK_PAGES, chunkOf } from '@odonata/backing-store/chunk.ts';
 import { type PageRead, PageStore, type PageToStore } from '@odonata/backing-store/page-store.ts';
@@ -13,6 +14,7 @@ import {
 } from '@odonata/coherency/node/backing.ts';
 import { PAGE_BYTES, type PageRun, type PageSpan, unreachable } from '@odonata/coherency/page.ts';
 import { versionOfStored } from '@odonata/coherency/stored-version.ts';
+import { doAll, ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, codeName, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
@@ -98,11 +100,18 @@ export class Backing {
   }
 
   private performAll(actions: readonly Action[]): void {
-    for (const action of actions) this.perform(action);
+    try {
+      doAll(actions, (action) => this.perform(action));
+    } finally {
+      this.arm();
+    }
+  }
+
+  private arm(): void {
     clearTimeout(this.timer);
     const { nextMs } = this.core;
     if (nextMs === undefined) return;
-    const tick = () => this.performAll(this.core.tick(monotonicMs()));
+    const tick = ownTurn({ timer: 'backing' }, () => this.performAll(this.core.tick(monotonicMs())));
     this.timer = setTimeout(tick, Math.max(1, nextMs - monotonicMs())).unref();
   }
 

@@ -1,5 +1,6 @@
 // The shared memory of this node: the core decides, the memory files and page tables do as it says at once, and what
 // leaves it goes to `perform`.
+
 import { join } from 'node:path';
 import type { PageToStore } from '@odonata/backing-store/page-store.ts';
 import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
@@ -15,6 +16,7 @@ import type {
 } from '@odonata/coherency/node/memory-messages.ts';
 import type { AccessMode, PageRun, PageSpan } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES, pageCountOf } from '@odonata/coherency/page.ts';
+import { doAll, ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { Frames } from './frames.ts';
@@ -42,6 +44,8 @@ export interface DataspaceAbout {
 interface Operation {
   event: Use;
   usable(): void;
+  /** A bug ends it. */
+  failed(error: RpcError): void;
   refused(refusal: UseRefusal, reason: string): void;
 }
 
@@ -115,10 +119,10 @@ export class CoherentMemory {
   }
 
   private performAll(actions: readonly NodeAction[]): void {
-    for (const action of actions) {
+    doAll(actions, (action) => {
       if ('operation' in action) this.proceed(action);
       else this.o.perform(action);
-    }
+    });
   }
 
   // ---- dataspaces come and go
@@ -233,7 +237,7 @@ export class CoherentMemory {
         };
         const refused = (refusal: UseRefusal, reason: string): void =>
           reject(this.refusal(refusal, reason, dataspace));
-        this.operations.set(operation, { event, usable, refused });
+        this.operations.set(operation, { event, usable, refused, failed: reject });
         this.step(event);
       });
     } finally {
@@ -248,7 +252,7 @@ export class CoherentMemory {
     if (action.type === 'usable') operation.usable();
     else if (action.type === 'refused') operation.refused(action.refusal, action.reason);
     // After the other actions of its step.
-    else queueMicrotask(() => this.step(operation.event));
+    else queueMicrotask(ownTurn({ operation: 'again' }, () => this.step(operation.event), operation.failed));
   }
 
   private refusal(refusal: UseRefusal, reason: string, { name }: SharedDataspace): RpcError {

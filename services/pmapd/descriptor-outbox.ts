@@ -1,9 +1,11 @@
 // Answers to a virtual kernel that come with a memory file: the descriptor is sent first, on a connection of its own, so it is
 // there when the answer is heard. Where too many are on their way, because the virtual kernel does not take them, the answer
 // waits for a while; other answers pass.
+
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { PmapEventSchema } from '@odonata/proto/pmap/v1/pmap';
-import { Code } from '@odonata/rpc/error.ts';
+import { ownTurn } from '@odonata/rpc/bug.ts';
+import { Code, type RpcError } from '@odonata/rpc/error.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import { dataspaceLabel, vmspaceLabel } from '@odonata/userfault/memory-label.ts';
@@ -29,10 +31,13 @@ export class DescriptorOutbox {
   private sender: DescriptorSender | undefined;
   private readonly waiting: { event: PmapEventInit; untilMs: number }[] = [];
   private timer: NodeJS.Timeout | undefined;
+  private readonly againLater: () => void;
 
-  constructor(files: Files, write: (events: PmapEventInit[]) => void) {
+  /** @param end a bug in what waits ends the session */
+  constructor(files: Files, write: (events: PmapEventInit[]) => void, end?: (error: RpcError) => void) {
     this.files = files;
     this.write = write;
+    this.againLater = ownTurn({ timer: 'descriptors' }, () => this.again(), end);
   }
 
   /** From now on descriptors go there; undefined: nowhere, and what needs one is refused. */
@@ -51,7 +56,7 @@ export class DescriptorOutbox {
       if (passed !== undefined) return [passed];
       if (this.waiting.length >= WAITING_MAX) return [refused(event, 'too many answers wait for it')];
       this.waiting.push({ event, untilMs: monotonicMs() + WAITING_MS });
-      this.timer ??= setTimeout(() => this.again(), AGAIN_MS);
+      this.timer ??= setTimeout(this.againLater, AGAIN_MS);
       return [];
     });
   }
@@ -94,7 +99,7 @@ export class DescriptorOutbox {
       this.waiting.shift();
       ready.push(passed);
     }
-    if (this.waiting.length > 0) this.timer = setTimeout(() => this.again(), AGAIN_MS);
+    if (this.waiting.length > 0) this.timer = setTimeout(this.againLater, AGAIN_MS);
     if (ready.length > 0) this.write(ready);
   }
 

@@ -1,5 +1,6 @@
 // Carries out what a node's lines to the directory decide (libs/coherency/node/lines.ts): streams, time and log are here;
 // what concerns pages, locks and virtual kernels is the node's.
+
 import { guardMs } from '@odonata/coherency/lease.ts';
 import type { HolderEventInit, HolderWord } from '@odonata/coherency/node/holder-wire.ts';
 import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
@@ -8,6 +9,7 @@ import type { LinesAction, LinesEvent, NodeAction } from '@odonata/coherency/nod
 import type { LinesOptions } from '@odonata/coherency/node/streams.ts';
 import { type Invalidate, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
 import { delay } from '@odonata/rpc/backoff.ts';
+import { doAll, ownTurn } from '@odonata/rpc/bug.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { decoder } from '@odonata/rpc/service.ts';
@@ -56,17 +58,12 @@ export class Directories {
   }
 
   private carryOut(actions: readonly LinesAction[]): boolean {
-    let failed: { error: unknown } | undefined;
-    for (const action of actions) {
-      try {
-        this.carryOutOne(action);
-      } catch (error) {
-        // What a replica said of some pages cannot be: the rest is to be done all the same.
-        failed ??= { error };
-      }
+    try {
+      // What a replica said of some pages cannot be: the rest is to be done all the same.
+      doAll(actions, (action) => this.carryOutOne(action));
+    } finally {
+      this.arm();
     }
-    this.arm();
-    if (failed !== undefined) throw failed.error;
     return actions.length > 0;
   }
 
@@ -76,7 +73,10 @@ export class Directories {
     clearTimeout(this.timer);
     this.timerMs = nextMs;
     if (Number.isFinite(nextMs))
-      this.timer = setTimeout(() => this.tick(), Math.max(1, nextMs - monotonicMs() + 1));
+      this.timer = setTimeout(
+        ownTurn({ timer: 'directories' }, () => this.tick()),
+        Math.max(1, nextMs - monotonicMs() + 1),
+      );
   }
 
   private carryOutOne(action: LinesAction): void {

@@ -10,7 +10,7 @@ import {
   type HoldResponse,
 } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff } from '@odonata/rpc/backoff.ts';
-import { hear } from '@odonata/rpc/bug.ts';
+import { hear, ownTurn } from '@odonata/rpc/bug.ts';
 import { openChannel, openStream } from '@odonata/rpc/client.ts';
 import { fromServiceError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
@@ -45,14 +45,21 @@ export class DirectoryStream {
     this.gate = gate;
     this.tell = tell;
     this.channel = openChannel(replica);
-    this.batch = new EventBatch((events) => this.stream?.write(create(HoldRequestSchema, { events })));
+    this.batch = new EventBatch(
+      (events) => this.stream?.write(create(HoldRequestSchema, { events })),
+      () => this.stream?.cancel(),
+    );
   }
 
   /** @param failures in a row; 0: at once, else after a pause that grows with them */
   connect(failures: number): void {
     if (failures <= 1) this.backoff.reset();
     if (failures === 0) this.open();
-    else this.retry = setTimeout(() => this.open(), this.backoff.nextDelayMs());
+    else
+      this.retry = setTimeout(
+        ownTurn({ timer: 'connect', directory: this.replica }, () => this.open()),
+        this.backoff.nextDelayMs(),
+      );
   }
 
   private open(): void {

@@ -1,4 +1,5 @@
 // This node leaves the cluster and takes nothing along: the core says what is next, here it is done.
+
 import {
   type DrainAction,
   type DrainEvent,
@@ -7,6 +8,7 @@ import {
 } from '@odonata/coherency/node/drain.ts';
 import { unreachable } from '@odonata/coherency/page.ts';
 import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { doAll, ownTurn } from '@odonata/rpc/bug.ts';
 import type { Client } from '@odonata/rpc/client.ts';
 import { RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -77,11 +79,18 @@ export class Drain {
   }
 
   private performAll(actions: readonly DrainAction[]): void {
-    for (const action of actions) this.perform(action);
+    try {
+      doAll(actions, (action) => this.perform(action));
+    } finally {
+      this.arm();
+    }
+  }
+
+  private arm(): void {
     clearTimeout(this.timer);
     const { nextMs } = this.core;
     if (nextMs === undefined) return;
-    const tick = () => this.performAll(this.core.tick(monotonicMs()));
+    const tick = ownTurn({ timer: 'drain' }, () => this.performAll(this.core.tick(monotonicMs())));
     this.timer = setTimeout(tick, Math.max(1, Math.ceil(nextMs - monotonicMs())));
   }
 

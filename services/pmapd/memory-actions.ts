@@ -1,5 +1,6 @@
 // Carries out what the memory of the node decides and cannot do alone: words to the directory, pages to other nodes, errors
 // of processes, frames that somebody must give, lost pages that the backing store may have.
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
 import type { Backing } from './backing.ts';
 import type { CoherentMemory, NodeEvent, OutsideAction } from './coherent-memory.ts';
@@ -69,7 +70,8 @@ export function performMemory(node: AroundMemory, action: OutsideAction): void {
 
 // When what this turn has for others is on its way.
 function later({ memory }: AroundMemory, event: NodeEvent): void {
-  setImmediate(() => memory.step(event));
+  // Speculative: nobody waits for it.
+  setImmediate(ownTurn({ later: event.type }, () => memory.step(event)));
 }
 
 function deliver({ directories, transfers }: AroundMemory, action: Of<'deliver'>): void {

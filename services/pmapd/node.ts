@@ -1,4 +1,5 @@
 // What the parts of a pmap manager share, and how they are joined.
+
 import type { Bus } from '@odonata/bus/bus.ts';
 import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
 import type { RunEvent } from '@odonata/coherency/node/holder-wire.ts';
@@ -16,6 +17,7 @@ import {
   DirectoryService,
 } from '@odonata/proto/coherency/v1/coherency';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import { type CallOptions, type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
@@ -176,8 +178,13 @@ export class Node {
       (dataspace) => this.grown(dataspace),
     );
     this.inspecting = setInterval(() => {
-      for (const session of [...this.sessions]) session.inspect();
-      if (!this.frozen) growth.look();
+      for (const session of [...this.sessions])
+        ownTurn(
+          { timer: 'inspect', vkernel: session.name },
+          () => session.inspect(),
+          ({ details, code }) => this.endSession(session, details, code),
+        )();
+      if (!this.frozen) ownTurn({ timer: 'growth' }, () => growth.look())();
     }, INSPECT_MS).unref();
     this.frames = new Frames(Math.floor(config.framesBytes / PAGE_BYTES), new Charges());
     this.shortage = new Shortage({
@@ -276,10 +283,10 @@ export class Node {
     this.security.refused(attempt, vkernel, `virtual kernel ${vkernel}: ${reason}`, { vkernel });
   }
 
-  endSession(session: Session, reason: string): void {
+  endSession(session: Session, reason: string, code: Code = Code.Aborted): void {
     if (!this.sessions.delete(session)) return;
     this.log.warn({ vkernel: session.name, reason }, 'ends the session of a virtual kernel');
-    session.endStream(new RpcError(Code.Aborted, `the pmap manager ended the session: ${reason}`));
+    session.endStream(new RpcError(code, `the pmap manager ended the session: ${reason}`));
     session.close();
   }
 
@@ -683,7 +690,7 @@ export class Node {
     for (const session of [...this.sessions].filter(which)) {
       this.log.warn({ vkernel: session.name }, why);
       this.sessions.delete(session);
-      session.close();
+      ownTurn({ vkernel: session.name }, () => session.close())();
     }
   }
 

@@ -1,6 +1,8 @@
 // Faults that wait for longer than they should, and why: each becomes an event, `vkctl ps` shows them, and a gauge counts
 // them. Whatever a fault waits for, it is in one of two lists: those that wait for a page, and those that wait for a frame.
+
 import type { Fault } from '@odonata/coherency/node/waiting.ts';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
@@ -37,7 +39,10 @@ export class OverdueFaults {
 
   constructor(options: OverdueOptions) {
     this.o = options;
-    this.timer = setInterval(() => this.look(), CHECK_MS).unref();
+    this.timer = setInterval(
+      ownTurn({ timer: 'overdue faults' }, () => this.look()),
+      CHECK_MS,
+    ).unref();
   }
 
   all(): OverdueFault[] {

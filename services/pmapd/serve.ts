@@ -1,5 +1,6 @@
 // Wires the pmap manager: a clean memory directory, or what another one left in it, the sockets of the node, the line to
 // the directory.
+
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bus } from '@odonata/bus/bus.ts';
@@ -10,6 +11,7 @@ import { HandOverService } from '@odonata/proto/pmap/v1/handover';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { delay } from '@odonata/rpc/backoff.ts';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -96,7 +98,7 @@ export async function serve(
       ...{ node, socketDir: config.socketDir, shards: config.shards, log },
       onHandingOver: (begins) => {
         handsOver = begins;
-        if (!begins) setTimeout(() => node.endUnresumed(), RESUME_MS).unref();
+        if (!begins) endUnresumedLater(node);
       },
       stop: () => process.kill(process.pid, 'SIGTERM'),
     });
@@ -215,11 +217,18 @@ async function becomeManager<T extends { node: Node }>(
 
 /** Says how long virtual kernels waited, once they need not wait any more. */
 async function tellTakeOver(node: Node, pausedAtMs: number, log: Logger): Promise<void> {
-  setTimeout(() => node.endUnresumed(), RESUME_MS).unref();
+  endUnresumedLater(node);
   const endMs = monotonicMs() + RESUME_MS;
   const waits = () => !node.directoryConnected || [...node.sessions].some(({ isAttached }) => !isAttached);
   while (waits() && monotonicMs() < endMs) await delay(1);
   node.takeOverMs = Math.max(1, Math.round(monotonicMs() - pausedAtMs));
   const about = { tookMs: node.takeOverMs, vkernels: node.sessions.size };
   log.info(about, 'goes on for another pmap manager');
+}
+
+function endUnresumedLater(node: Node): void {
+  setTimeout(
+    ownTurn({ timer: 'resume' }, () => node.endUnresumed()),
+    RESUME_MS,
+  ).unref();
 }

@@ -1,5 +1,6 @@
 // The session of one virtual kernel: its userfaultfd, its vmspaces, its frames, and its stream. It outlives its stream only
 // when this pmap manager took the place of another one: until the virtual kernel resumes it there.
+
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { create, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
@@ -15,6 +16,7 @@ import {
   type VmspaceMcontrol,
   type VmspaceMmap,
 } from '@odonata/proto/pmap/v1/pmap';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
 import type { Requester } from '@odonata/rpc/identity/requester.ts';
@@ -106,7 +108,7 @@ export interface SessionNode {
   /** A virtual kernel tried what none tries that is what it should be. @see SecurityEvents.refused */
   refused(attempt: string, session: Session, reason: string): void;
   /** Ends a session that cannot go on. */
-  endSession(session: Session, reason: string): void;
+  endSession(session: Session, reason: string, code?: Code): void;
 }
 
 export interface SessionOptions {
@@ -151,8 +153,12 @@ export class Session implements VkernelSession {
   private readonly outbox = new DescriptorOutbox(
     { dataspace: (id) => this.node.memory.get(id), vmspace: (id) => this.vmspaces.get(id) },
     (events) => this.writeNow(events),
+    (error) => this.node.endSession(this, error.details, error.code),
   );
-  private readonly batch = new EventBatch<PmapEventInit>((events) => this.write(events));
+  private readonly batch = new EventBatch<PmapEventInit>(
+    (events) => this.write(events),
+    (error) => this.node.endSession(this, error.details, error.code),
+  );
 
   constructor(node: SessionNode, { name, frameLimit, token, userfault, requester }: SessionOptions) {
     this.node = node;
@@ -185,7 +191,12 @@ export class Session implements VkernelSession {
     if (this.stream !== stream) return;
     for (const vmspace of vmspaces.splice(-TOLD_AT_ONCE))
       if (this.vmspaces.get(vmspace.id) === vmspace) vmspace.tell(vmspace.charge.sharedFrames);
-    if (vmspaces.length > 0) setImmediate(() => this.tellFrames(stream, vmspaces));
+    if (vmspaces.length > 0) this.later(() => this.tellFrames(stream, vmspaces));
+  }
+
+  private later(run: () => void): void {
+    const end = ({ details, code }: RpcError) => this.node.endSession(this, details, code);
+    setImmediate(ownTurn({ vkernel: this.name }, run, end));
   }
 
   /** Something about it is not as it can be: it ends, once what is being done is done. */
@@ -193,7 +204,7 @@ export class Session implements VkernelSession {
     if (this.isBroken) return;
     this.isBroken = true;
     this.node.refused('page-tables', this, reason);
-    setImmediate(() => this.node.endSession(this, reason));
+    this.later(() => this.node.endSession(this, reason));
   }
 
   /** Its stream ends with an error. */

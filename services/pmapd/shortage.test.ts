@@ -109,3 +109,24 @@ test('what is asked for has its frame before it comes', () => {
   frames.taken(charge.number);
   expect([frames.free, charge.sharedFrames]).toEqual([before - 1, 1]);
 });
+
+test('a bug in trying one again ends that one, and others are tried', async () => {
+  const { charges, frames, shortage, process } = start();
+  process(1n, 999);
+  frames.grant(TOTAL);
+  const said: string[] = [];
+  for (const pid of [2n, 3n])
+    shortage.ask({
+      ...{
+        key: `${pid}`,
+        charge: charges.open({ pid, quotaFrames: 0, privateFrames: () => 0, tell() {}, end() {} }),
+      },
+      what: 'private memory',
+      retry: () => (pid === 2n ? (undefined as unknown as { x(): void }).x() : said.push(`retry ${pid}`)),
+      refuse: (why) => said.push(`${pid}: ${why}`),
+    });
+  shortage.relieved();
+  vi.runAllTicks();
+  vi.advanceTimersToNextTimer();
+  expect(said).toEqual(['2: a bug in the server; its log says more', 'retry 3']);
+});

@@ -6,8 +6,10 @@
 //   3. where nobody is over, who asked is refused
 //
 // So nobody who is within its share is ever ended for others, and nobody waits for ever.
+
 import type { Fault } from '@odonata/coherency/node/waiting.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { Charge } from './charge.ts';
 import type { Frames } from './frames.ts';
@@ -73,7 +75,10 @@ export class Shortage {
       return;
     }
     this.waiting.set(short.key, { ...short, sinceMs });
-    this.timer ??= setInterval(() => this.check(), CHECK_MS).unref();
+    this.timer ??= setInterval(
+      ownTurn({ timer: 'shortage' }, () => this.check()),
+      CHECK_MS,
+    ).unref();
   }
 
   private refusal({ charge, what, key }: Short, sharedOnly: boolean, sinceMs: number): string | undefined {
@@ -121,17 +126,24 @@ export class Shortage {
     if (this.waiting.size === 0 || this.relieving) return;
     this.relieving = true;
     // Many come back at once.
-    setImmediate(() => {
-      this.relieving = false;
-      this.retryAll();
-    });
+    setImmediate(
+      ownTurn({ turn: 'frames came back' }, () => {
+        this.relieving = false;
+        this.retryAll();
+      }),
+    );
   }
 
   private retryAll(): void {
     const all = [...this.waiting.values()];
     this.waiting.clear();
     for (const { key, sinceMs } of all) this.since.set(key, sinceMs);
-    for (const short of all) short.retry();
+    for (const short of all)
+      ownTurn(
+        { turn: 'frames came back', pid: short.charge.process.pid },
+        () => short.retry(),
+        ({ details }) => short.refuse(details),
+      )();
     this.since.clear();
   }
 

@@ -3,7 +3,7 @@ import { EventService } from '@odonata/proto/event/v1/event';
 import type { AttachRequest, Frame } from '@odonata/proto/syslink/v1/syslink';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { delay } from '@odonata/rpc/backoff.ts';
-import { guarded } from '@odonata/rpc/bug.ts';
+import { guarded, ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
 import { shownCaller } from '@odonata/rpc/identity/identity.ts';
@@ -67,7 +67,7 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
     connectionsMax: CONNECTED_LIMIT + 1_000,
   }).add(RouterService, {
     attach: raw((call, { caller }) => {
-      const outbox = new Outbox(call);
+      const outbox = new Outbox(call, (error) => connection.end(error));
       const connection: Connection = {
         caller,
         send: (frame, sent) => outbox.send(frame, sent),
@@ -113,9 +113,9 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
     for (const connection of [...connections]) {
       const { caller } = connection;
       if (!server.isRevoked(caller)) continue;
-      connection.end(
-        new RpcError(Code.Unauthenticated, `the certificate of ${shownCaller(caller)} was revoked`),
-      );
+      const who = shownCaller(caller);
+      const revoked = new RpcError(Code.Unauthenticated, `the certificate of ${who} was revoked`);
+      ownTurn({ timer: 'revoked', who }, () => connection.end(revoked))();
     }
   });
   const ticking = setInterval(tick, TICK_MS);

@@ -1,6 +1,7 @@
 import type { AttachHello, AttachRequest } from '@odonata/proto/vkernel/v1/vkernel';
 import { ControlService } from '@odonata/proto/vkernel/v1/vkernel';
-import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import { internal, metBug } from '@odonata/rpc/bug.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import type { RpcServer } from '@odonata/rpc/server.ts';
@@ -53,7 +54,8 @@ export function controlServer(
           } else throw new RpcError(Code.InvalidArgument, 'the first message must be a hello');
         } catch (error) {
           log.warn({ err: error }, 'ending the line of a virtual kernel');
-          line.end(fromServiceError(error));
+          if (!(error instanceof RpcError)) metBug(log, error, { vkernel: child?.key });
+          line.end(error instanceof RpcError ? error : internal(error));
         }
       });
       call.on('cancelled', gone);

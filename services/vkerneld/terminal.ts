@@ -1,7 +1,9 @@
 // Between a process and the caller of its Run, or the several of them where its stream breaks on the way: by a router
 // that goes away, and not by the caller's will. A caller that can come back says what it has of the output, and hears
 // what arrived of the input; all else is kept at both ends, so that each byte arrives once.
+
 import type { Output, ProgramSpec, RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import { OutputBacklog, type Response } from './output-backlog.ts';
@@ -72,7 +74,8 @@ export class Terminal implements Watcher {
     this.#caller = ctx;
     this.#backlog.wake();
     this.#forgetWaitingInput();
-    const left = (): void => this.#callerLeft(ctx);
+    // Nobody hears what a listener of a signal throws.
+    const left = ownTurn({ pid: this.#process.pid }, () => this.#callerLeft(ctx));
     if (ctx.signal.aborted) left();
     else ctx.signal.addEventListener('abort', left, { once: true });
   }
@@ -282,7 +285,10 @@ export class Terminal implements Watcher {
         { pid: this.#process.pid, reason: reason.details },
         'a router went away; its caller may come back',
       );
-      this.#away = setTimeout(() => this.#end(), AWAY_MS);
+      this.#away = setTimeout(
+        ownTurn({ timer: 'away', pid: this.#process.pid }, () => this.#end()),
+        AWAY_MS,
+      );
     }
   }
 

@@ -1,4 +1,5 @@
 // Terminals whose caller may come back: a router between them went away, and neither the program nor they did.
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 
 /** Programs that ended, and whose caller may not have heard of it. */
@@ -37,7 +38,13 @@ export class Terminals<T> {
   /** Its program ended: it stays a while, for a caller who has not heard of it. */
   ended(name: string): void {
     if (!this.#byName.has(name)) return;
-    this.#ended.set(name, setTimeout(() => this.#forget(name), AWAY_MS).unref());
+    this.#ended.set(
+      name,
+      setTimeout(
+        ownTurn({ timer: 'terminal' }, () => this.#forget(name)),
+        AWAY_MS,
+      ).unref(),
+    );
     for (const [oldest] of this.#ended) {
       if (this.#ended.size <= ENDED_MAX) break;
       this.#forget(oldest);

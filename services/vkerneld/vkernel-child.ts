@@ -4,6 +4,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Role } from '@odonata/proto/auth/v1/access';
 import type { AttachResponseSchema } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import { bundled } from '@odonata/rpc/bundle.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
@@ -279,11 +280,12 @@ export class VkernelChild {
 
   /** One that is not our child tells nobody when it ends. */
   #poll(): void {
-    const timer = setInterval(() => {
+    const look = ownTurn({ timer: 'poll', vkernel: this.key }, () => {
       if (this.#alive()) return;
       clearInterval(timer);
       this.#die('ended');
-    }, ADOPTED_POLL_MS);
+    });
+    const timer = setInterval(look, ADOPTED_POLL_MS);
   }
 
   #alive(): boolean {
@@ -293,10 +295,11 @@ export class VkernelChild {
 
   #awaitLine(patienceMs: number, why: string): void {
     clearTimeout(this.#aloneTimer);
-    this.#aloneTimer = setTimeout(() => {
+    const late = ownTurn({ timer: 'alone', vkernel: this.key }, () => {
       this.#log.error({ patienceMs }, `ending the virtual kernel: ${why}`);
       this.#signal('SIGKILL');
-    }, patienceMs);
+    });
+    this.#aloneTimer = setTimeout(late, patienceMs);
   }
 
   /** Only to the process that we mean. */

@@ -84,7 +84,7 @@ export class Line {
     this.#services = services;
     this.#channel = openChannel(address, { folder });
     this.#stream = openStream(RouterService.method.attach, this.#channel);
-    this.#outbox = new Outbox(this.#stream);
+    this.#outbox = new Outbox(this.#stream, () => this.#stream.cancel());
     this.#registerTimer = setTimeout(() => {
       this.#failure ??= new RpcError(Code.Unavailable, `no answer in ${registerMs} ms`);
       this.#stream.cancel();

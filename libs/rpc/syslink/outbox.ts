@@ -1,4 +1,6 @@
 import type { Frame } from '@odonata/proto/syslink/v1/syslink';
+import { ownTurn } from '../bug.ts';
+import type { RpcError } from '../error.ts';
 import { frameBytes } from './frame.ts';
 
 const BATCH_BYTES = 1024 * 1024;
@@ -26,9 +28,19 @@ export class Outbox {
   #scheduled = false;
   #full = false;
   #closed = false;
+  readonly #flushLate: () => void;
 
-  constructor(stream: FrameStream) {
+  /** @param end a bug in what is sent, or in who is told of it, ends the stream */
+  constructor(stream: FrameStream, end?: (error: RpcError) => void) {
     this.#stream = stream;
+    this.#flushLate = ownTurn(
+      { outbox: 'frames' },
+      () => {
+        this.#scheduled = false;
+        this.#flush();
+      },
+      end,
+    );
     stream.on('drain', () => {
       this.#full = false;
       this.#flush();
@@ -46,10 +58,7 @@ export class Outbox {
     this.#waitingBytes += frameBytes(frame);
     if (this.#scheduled || this.#full) return;
     this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      this.#flush();
-    });
+    queueMicrotask(this.#flushLate);
   }
 
   /** Sends what waits, however full the stream is: before its end. */

@@ -4,6 +4,7 @@ import { closeSync } from 'node:fs';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { AttachRequestSchema, AttachResponse, StartProcess } from '@odonata/proto/vkernel/v1/vkernel';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
@@ -55,7 +56,8 @@ export class Kernel {
   constructor(options: KernelOptions) {
     this.#options = options;
     this.#usageTimer = setInterval(() => {
-      for (const running of this.#running.values()) this.#reportUsage(running);
+      for (const running of this.#running.values())
+        ownTurn({ timer: 'usage' }, () => this.#reportUsage(running))();
     }, usageEveryMs);
   }
 

@@ -11,6 +11,7 @@
 
 import { closeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import {
   createChannel,
   type GuestMessage,
@@ -184,7 +185,14 @@ export class Process {
   }
 
   #listen(worker: Worker): void {
-    worker.on('message', (message: GuestMessage) => this.#onMessage(message));
+    // A bug in serving one process ends that one.
+    worker.on('message', (message: GuestMessage) =>
+      ownTurn(
+        { pid: this.pid },
+        () => this.#onMessage(message),
+        (error) => void this.#end(this.#broken(error)),
+      )(),
+    );
     worker.on('messageerror', (error) => void this.#end(this.#broken(error)));
     worker.on('error', (error) => void this.#end(this.#broken(error)));
     worker.on('exit', () => {
