@@ -171,6 +171,29 @@ describe('dataspaces', () => {
     await expect.poll(names, { timeout: 20_000 }).not.toContain('half');
   });
 
+  test('of two loads of one new name the later one makes it; the other removes nothing of it, and says so', async () => {
+    const { dataspaces } = cluster;
+    const first = Promise.withResolvers<void>();
+    const second = Promise.withResolvers<void>();
+    async function* bytes(go: Promise<void>) {
+      yield new Uint8Array(4096);
+      await go;
+      yield new Uint8Array(4096);
+    }
+    const options = { lengthBytes: 8192 };
+    const overtaken = dataspaces.load('both', bytes(first.promise), options);
+    await expect.poll(names).toContain('both');
+    const { id } = (await dataspaces.stat('both')).dataspace;
+    const later = dataspaces.load('both', bytes(second.promise), options);
+    await expect.poll(async () => (await dataspaces.stat('both')).dataspace.id).not.toBe(id);
+    first.resolve();
+    await expect(overtaken).rejects.toThrow(/dataspace both was removed, or .*made/);
+    second.resolve();
+    expect(await later).toMatchObject({ bytes: 8192 });
+    expect((await dataspaces.stat('both')).dataspace.load).toBeUndefined();
+    await dataspaces.remove('both');
+  });
+
   test('bytes, a size of its own, a durable one with a range that is stored', async () => {
     const { dataspaces } = cluster;
     expect(await codeOf(dataspaces.load('none', (async function* () {})()))).toBe(Code.NotFound);

@@ -16,6 +16,8 @@ export interface LoadOptions {
   group?: string | undefined;
   bytes: AsyncIterable<Uint8Array>;
   onProgress?: (loadedBytes: number) => void;
+  /** It began, under this name. */
+  onBegun?: (load: bigint) => void;
   signal?: AbortSignal;
 }
 
@@ -43,6 +45,10 @@ export async function loadDataspace(to: Connection, node: string, options: LoadO
   }
   try {
     for await (const response of to.dataspaces(node).load(requests(), { signal: silence.signal })) {
+      if (response.load !== 0n) {
+        options.onBegun?.(response.load);
+        continue;
+      }
       loadedBytes = Number(response.loadedBytes);
       options.onProgress?.(loadedBytes);
     }

@@ -132,15 +132,18 @@ export class Dataspaces {
     const lengthBytes = options.lengthBytes ?? (bytes instanceof Uint8Array ? bytes.length : undefined);
     const signal = this.#signal(options.signal);
     const node = await this.#node({ ...options, signal });
-    const wasThere = await this.#isThere(name, signal);
     const sizeBytes = options.sizeBytes ?? (await this.#sizeToMake(name, lengthBytes, signal));
     const { onProgress, mode, group } = options;
     const about = { name, sizeBytes, loadBytes: lengthBytes, mode, group };
-    const load = { ...about, bytes: source, onProgress, signal };
+    let begun = 0n;
+    const onBegun = (load: bigint) => {
+      begun = load;
+    };
+    const load = { ...about, bytes: source, onProgress, onBegun, signal };
     try {
       return { bytes: await loadDataspace(this.#to, node, load), node };
     } catch (error) {
-      if (!wasThere) await this.#removeHalf(name);
+      if (begun !== 0n) await this.#removeHalf(name, begun);
       throw error;
     }
   }
@@ -223,15 +226,6 @@ export class Dataspaces {
     });
   }
 
-  async #isThere(name: string, signal: AbortSignal | undefined): Promise<boolean> {
-    try {
-      await this.#record(name, signal);
-      return true;
-    } catch (error) {
-      return !RpcError.is(error, Code.NotFound);
-    }
-  }
-
   /** 0 where the dataspace exists: it keeps its size, unless an earlier load made it and broke off. */
   async #sizeToMake(
     name: string,
@@ -250,9 +244,10 @@ export class Dataspaces {
 
   /**
    * What a load made that broke off; where its pmap manager went away, that one could not remove it. It stays, marked as
-   * incomplete, where the directory does not answer either, or we are closed.
+   * incomplete, where the directory does not answer either, or we are closed; and what another load of that name makes,
+   * or has made, is none of ours.
    */
-  async #removeHalf(name: string): Promise<void> {
+  async #removeHalf(name: string, load: bigint): Promise<void> {
     const { closed } = this.#to;
     const options = { deadlineMs: 2_000, signal: closed };
     const endMs = performance.now() + REMOVE_MS;
@@ -260,8 +255,8 @@ export class Dataspaces {
       try {
         const directory = await this.#to.directory(closed);
         const { dataspace } = await directory.getDataspace({ name, withoutUsage: true }, options);
-        if (dataspace?.load?.made !== true) return;
-        await directory.deleteDataspace({ name }, options);
+        if (dataspace?.load?.made !== true || dataspace.load.id !== load) return;
+        await directory.deleteDataspace({ name, unendedLoad: load }, options);
         return;
       } catch (error) {
         if (RpcError.is(error, Code.NotFound)) return;

@@ -1,6 +1,11 @@
 // The methods of odonata.coherency.v1.DirectoryService.
 import { Role } from '@odonata/proto/auth/v1/access';
-import type { DirectoryService, HolderEvent, HoldRequest } from '@odonata/proto/coherency/v1/coherency';
+import type {
+  DeleteDataspaceRequest,
+  DirectoryService,
+  HolderEvent,
+  HoldRequest,
+} from '@odonata/proto/coherency/v1/coherency';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { ANYONE, type Caller, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
 import { type Requester, requesterOf, THE_SERVICE } from '@odonata/rpc/identity/requester.ts';
@@ -149,11 +154,16 @@ export function directoryHandlers(
       return { dataspaces: items.map(wire), nextPageToken };
     },
 
-    async deleteDataspace({ name, requester }, ctx) {
-      const record = known(name);
-      expectOwner(record, asks(ctx, requester), 'remove');
-      service.expectUnmapped(record);
-      await registry.remove(record);
+    async deleteDataspace({ name, requester, dataspace, unendedLoad }, ctx) {
+      const by = asks(ctx, requester);
+      // What is removed is what was looked at: by the time there may be another of that name, or it may be another's.
+      await untilDone(name, async () => {
+        const record = known(name);
+        expectOwner(record, by, 'remove');
+        expectMeant(record, { dataspace, unendedLoad });
+        service.expectUnmapped(record);
+        return (await registry.removeUnchanged(record)) || undefined;
+      });
       return {};
     },
 
@@ -244,6 +254,17 @@ function expectSame(record: DataspaceRecord, wanted: bigint, exclusive: boolean,
   if (exclusive)
     throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists with ${record.sizeBytes} bytes`);
   expectSize(record, wanted);
+}
+
+/** @throws RpcError FAILED_PRECONDITION where it is another one of that name, or whole by now */
+function expectMeant(
+  { id, name, load }: DataspaceRecord,
+  { dataspace, unendedLoad }: Pick<DeleteDataspaceRequest, 'dataspace' | 'unendedLoad'>,
+): void {
+  if (dataspace && dataspace !== id)
+    throw new RpcError(Code.FailedPrecondition, `dataspace ${name} is another one by now`);
+  if (unendedLoad && !(load?.made === true && load.id === unendedLoad))
+    throw new RpcError(Code.FailedPrecondition, `dataspace ${name} is whole, or of another load`);
 }
 
 /** One pmapd does not speak for the node of another. @throws RpcError PERMISSION_DENIED */

@@ -38,7 +38,9 @@ class Bucket {
     return entry && entryOf(key, entry.revision, 'PUT', entry.json);
   }
 
-  async purge(key: string) {
+  async purge(key: string, { previousSeq }: { previousSeq?: number } = {}) {
+    if (previousSeq !== undefined && this.entries.get(key)?.revision !== previousSeq)
+      throw new Error('wrong last sequence');
     this.entries.delete(key);
     this.tell(entryOf(key, ++this.revision, 'PURGE'));
   }
@@ -288,6 +290,30 @@ test('what a load makes anew, after one that broke off, stays whose it was', asy
     dataspace: { owner: 'alice', group: 'physics', mode: 0o660, load: { id: 6n } },
   });
   expect(registry.ownedBy('alice')).toBe(1);
+});
+
+test('what is removed is what was looked at, and not another of that name', async () => {
+  await create('a', alice);
+  const { id } = registry.get('a')!;
+  const remove = async (about: object) =>
+    await directory.deleteDataspace({ name: 'a', requester: alice, ...about } as never, pmapd);
+  await expect(remove({ dataspace: id + 1n })).rejects.toMatchObject({ code: Code.FailedPrecondition });
+  await expect(remove({ unendedLoad: 5n })).rejects.toMatchObject({ code: Code.FailedPrecondition });
+  // Another replica gives it to bob in that moment.
+  const followers = bucket.followers.splice(0);
+  const [key, entry] = [...bucket.entries][0]!;
+  bucket.store(key, JSON.stringify({ ...JSON.parse(entry.json), owner: 'bob' }));
+  bucket.followers.push(...followers);
+  await expect(remove({})).rejects.toMatchObject(denied(/belongs to bob/));
+  expect(registry.get('a')).toMatchObject({ owner: 'bob' });
+  // A load that another one took the place of removes nothing.
+  await begin('b', alice, 5n);
+  await begin('b', alice, 6n);
+  await expect(remove({ name: 'b', unendedLoad: 5n })).rejects.toMatchObject({
+    code: Code.FailedPrecondition,
+  });
+  await remove({ name: 'b', unendedLoad: 6n });
+  expect(registry.get('b')).toBeUndefined();
 });
 
 test('what was stored before dataspaces had owners is open to all', async () => {

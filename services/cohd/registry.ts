@@ -250,11 +250,6 @@ export class Registry {
     });
   }
 
-  async remove(record: DataspaceRecord): Promise<void> {
-    await this.ask(() => this.bucket.purge(keyOf(record.name)));
-    if (this.ids.has(record.id)) this.drop(record);
-  }
-
   /** Removes it as it is known here. @returns false: it was changed meanwhile, and stays */
   async removeUnchanged(record: DataspaceRecord): Promise<boolean> {
     const before = this.byName.get(record.name);

@@ -264,7 +264,7 @@ export class CoherentMemory {
       case 'LOST':
         return new RpcError(Code.DataLoss, reason);
       case 'REMOVED':
-        return notFound({ type: 'dataspace', name }, reason);
+        return notFound({ type: 'dataspace', name }, `dataspace ${name} was removed, or made anew`);
       case 'NO_FRAMES': {
         const { total, sharedFrames } = this.o.frames;
         const why = `${reason}: shared pages have ${mib(sharedFrames)} of its ${mib(total)}`;

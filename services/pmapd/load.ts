@@ -15,13 +15,16 @@ export async function* loadDataspace(
   node: Node,
   requests: AsyncIterable<LoadRequest>,
   { log, ...asked }: Asked & { log: Logger },
-): AsyncGenerator<{ loadedBytes: bigint }> {
+): AsyncGenerator<{ loadedBytes: bigint; load?: bigint }> {
   let load: Load | undefined;
   let reported = 0n;
   let complete = false;
   try {
     for await (const request of requests) {
-      load ??= await Load.begin(node, request, asked);
+      if (load === undefined) {
+        load = await Load.begin(node, request, asked);
+        yield { loadedBytes: 0n, load: load.id };
+      }
       await load.write(request.data);
       complete ||= request.complete;
       if (load.loadedBytes - reported < PROGRESS_BYTES) continue;
@@ -44,16 +47,16 @@ export async function* loadDataspace(
 class Load {
   private readonly node: Node;
   private readonly dataspace: SharedDataspace;
-  private readonly load: bigint;
+  readonly id: bigint;
   /** Bytes of a page that has not come whole yet. */
   private rest: Uint8Array = new Uint8Array();
   private writtenBytes = 0n;
   ended = false;
 
-  private constructor(node: Node, dataspace: SharedDataspace, load: bigint) {
+  private constructor(node: Node, dataspace: SharedDataspace, id: bigint) {
     this.node = node;
     this.dataspace = dataspace;
-    this.load = load;
+    this.id = id;
   }
 
   static async begin(
@@ -102,7 +105,7 @@ class Load {
     await this.store(rest);
     const { id, name } = this.dataspace;
     const loadedBytes = this.writtenBytes;
-    await this.node.endLoad({ name, dataspace: id, load: this.load, loadedBytes });
+    await this.node.endLoad({ name, dataspace: id, load: this.id, loadedBytes });
     this.ended = true;
   }
 
@@ -110,7 +113,7 @@ class Load {
   async abandon(log: Logger): Promise<void> {
     const { id, name } = this.dataspace;
     try {
-      const removed = await this.node.abandonLoad({ name, dataspace: id, load: this.load });
+      const removed = await this.node.abandonLoad({ name, dataspace: id, load: this.id });
       log.warn({ dataspace: name, removed }, 'a load broke off');
     } catch (error) {
       // It stays marked as incomplete: the next load makes it anew.

@@ -553,7 +553,7 @@ export class Node {
     const ours = creator === this.name && creatorIncarnation === this.incarnation;
     if (!ours || this.memory.get(id) !== undefined) return false;
     try {
-      await this.directory.deleteDataspace({ name }, wait);
+      await this.directory.deleteDataspace({ name, dataspace: id }, wait);
       return true;
     } catch (error) {
       if (RpcError.is(error) && error.code === Code.FailedPrecondition) return false;
