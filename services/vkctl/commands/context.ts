@@ -3,6 +3,7 @@ import { contextInUse } from '@odonata/client/local/contexts.ts';
 import type { Command } from 'commander';
 import {
   type Context,
+  HERE,
   identityIn,
   keepContext,
   listContexts,
@@ -17,9 +18,6 @@ import { examples, jsonOption } from './options.ts';
 interface JsonOption {
   json?: boolean;
 }
-
-/** For `use`: no context, but clusters of this machine. */
-const HERE = 'here';
 
 export function addContext(program: Command): void {
   const context = program

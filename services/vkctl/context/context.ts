@@ -3,7 +3,7 @@
 //
 //   $ODONATA_HOME/.contexts/<name>/   context.json, and tls.crt, tls.key, ca.crt
 //   $ODONATA_HOME/.contexts/current   the name of the one that commands mean; not there: clusters of this machine
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   CONTEXT_NAME,
@@ -45,6 +45,11 @@ export interface Context {
   readonly folder: TlsFolder;
 }
 
+/** For `use`: no context, but clusters of this machine. */
+export const HERE = 'here';
+/** The other one is the file that says which is in use. */
+const RESERVED: ReadonlySet<string> = new Set([HERE, 'current']);
+
 const currentFile = (): string => join(contextsDir(), 'current');
 
 /** @throws Failure: what is wrong with it */
@@ -79,21 +84,27 @@ export function keepContext(
     throw new Failure(`there is a context ${name} already (${whoIn(name)})`, {
       fix: 'Give --replace for the new one in its place, or --name for another name.',
     });
-  const fresh = `${folder}.new`;
-  rmSync(fresh, { recursive: true, force: true });
-  mkdirSync(fresh, { recursive: true, mode: 0o700 });
-  const write = (file: string, text: string) => writeFileSync(join(fresh, file), text, { mode: 0o600 });
-  write('tls.crt', certificate);
-  write('tls.key', key);
-  write('ca.crt', authority);
-  write('context.json', `${JSON.stringify({ version: 1, cluster, syslink }, undefined, 2)}\n`);
-  const why = whyNoIdentity(fresh);
-  if (why !== undefined) {
-    rmSync(fresh, { recursive: true, force: true });
-    throw noContext('that', why);
+  // No context has such a name: what another vkctl writes at the same time, or one that was killed left, is not in the way.
+  mkdirSync(contextsDir(), { recursive: true, mode: 0o700 });
+  const aside = mkdtempSync(join(contextsDir(), '.new-'));
+  const [fresh, before] = [join(aside, 'after'), join(aside, 'before')];
+  try {
+    mkdirSync(fresh, { mode: 0o700 });
+    const write = (file: string, text: string) => writeFileSync(join(fresh, file), text, { mode: 0o600 });
+    write('tls.crt', certificate);
+    write('tls.key', key);
+    write('ca.crt', authority);
+    write('context.json', `${JSON.stringify({ version: 1, cluster, syslink }, undefined, 2)}\n`);
+    const why = whyNoIdentity(fresh);
+    if (why !== undefined) throw noContext('that', why);
+    if (existsSync(folder)) renameSync(folder, before);
+    renameSync(fresh, folder);
+  } catch (error) {
+    if (existsSync(before)) renameSync(before, folder);
+    throw error;
+  } finally {
+    rmSync(aside, { recursive: true, force: true });
   }
-  rmSync(folder, { recursive: true, force: true });
-  renameSync(fresh, folder);
   return contextOf(name);
 }
 
@@ -119,8 +130,13 @@ export function useContext(name: string | undefined): void {
     return;
   }
   contextOf(name);
-  writeFileSync(`${currentFile()}.new`, `${name}\n`, { mode: 0o600 });
-  renameSync(`${currentFile()}.new`, currentFile());
+  const aside = mkdtempSync(join(contextsDir(), '.new-'));
+  try {
+    writeFileSync(join(aside, 'current'), `${name}\n`, { mode: 0o600 });
+    renameSync(join(aside, 'current'), currentFile());
+  } finally {
+    rmSync(aside, { recursive: true, force: true });
+  }
 }
 
 /** Who one is there: `odonata://prod/user/alice`. */
@@ -136,6 +152,11 @@ function whoIn(name: string): string {
 }
 
 function expectName(name: string): void {
+  if (RESERVED.has(name))
+    throw new Failure(`no context is named ${name}: commands mean something else by it`, {
+      fix: 'Give another one with --name.',
+      exitCode: EXIT.usage,
+    });
   if (CONTEXT_NAME.test(name)) return;
   throw new Failure(`"${name}" is no name of a context`, {
     fix: 'Use 1 to 63 of a-z, 0-9, . and -, not starting with . or -.',
