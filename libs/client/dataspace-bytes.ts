@@ -33,6 +33,12 @@ export async function loadDataspace(to: Connection, node: string, options: LoadO
     silence.paused();
     for await (const chunk of options.bytes) {
       silence.heard();
+      // Told before they are sent: an input may have no end.
+      if (loadBytes > 0 && sentBytes + chunk.length > loadBytes)
+        throw new RpcError(
+          Code.OutOfRange,
+          `the input has more than the ${loadBytes} bytes that were to come`,
+        );
       for (let at = 0; at < chunk.length; at += PIECE_BYTES)
         yield { data: chunk.subarray(at, at + PIECE_BYTES) };
       sentBytes += chunk.length;

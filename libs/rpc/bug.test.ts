@@ -79,7 +79,7 @@ it('what is done for others is done, though one of them meets a bug', () => {
 
 /** What cannot throw, or is to end the process. */
 const PLAIN: Record<string, string> = {
-  'services/cohd/election-buckets.ts': 'two versions of the wire: ends the process, with a reason',
+  'services/cohd/serve.ts': 'two versions of the wire: ends the process, with a reason',
   'services/cohd/coherency-service.ts': 'two replicas of a name: ends the process, with a reason',
   'services/pmapd/directories.ts': 'another number of shards: ends the process, with a reason',
   'services/pmapd/handover/predecessor.ts': 'rejects a promise',

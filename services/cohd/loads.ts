@@ -68,11 +68,14 @@ export class Loads {
   private async tryToBegin(wanted: BegunLoad, by: Requester): Promise<DataspaceRecord | undefined> {
     const { name, sizeBytes, load: id, creator, creatorIncarnation } = wanted;
     const existing = this.registry.get(name);
-    if (existing !== undefined) expectAllowed(existing, by, 'write');
+    if (existing !== undefined) {
+      expectAllowed(existing, by, 'write');
+      expectOwnership(existing, wanted);
+    }
     // Before anything is marked or made.
     const has =
       existing?.load?.made === false || existing?.load === undefined ? existing?.sizeBytes : undefined;
-    expectRoom(wanted, has ?? (sizeBytes || (existing?.sizeBytes ?? 0n)));
+    expectRoom(wanted, has ?? (sizeBytes || (existing?.sizeBytes ?? 0n)), existing !== undefined);
     // What is made anew stays whose it was.
     const { owner, group, mode } = existing ?? ownershipFor(by, wanted);
     const make = (bytes: bigint, durable: boolean) => {
@@ -141,10 +144,28 @@ export class Loads {
 }
 
 /** @throws RpcError OUT_OF_RANGE where more bytes are to come than there is room for */
-function expectRoom({ name, loadBytes }: BegunLoad, sizeBytes: bigint): void {
+function expectRoom({ name, loadBytes }: BegunLoad, sizeBytes: bigint, isThere: boolean): void {
   if (sizeBytes === 0n || loadBytes <= sizeBytes) return;
-  const what = `dataspace ${name} has ${sizeBytes} bytes; the input has ${loadBytes}`;
+  const has = isThere ? 'has' : 'would have';
+  const what = `dataspace ${name} ${has} ${sizeBytes} bytes; the input has ${loadBytes}`;
   throw new RpcError(Code.OutOfRange, what);
+}
+
+/**
+ * A load changes nobody's right to read: who asks for less of it than there is would believe that they got that.
+ * @throws RpcError ALREADY_EXISTS where it is there with another mode or group than it was to be made with
+ */
+function expectOwnership(existing: DataspaceRecord, { name, mode, group }: BegunLoad): void {
+  const digits = (mode: number): string => mode.toString(8).padStart(3, '0');
+  const fix = `change that with: vkctl ds chmod`;
+  if (mode !== undefined && mode !== existing.mode) {
+    const what = `dataspace ${name} exists with mode ${digits(existing.mode)}, not ${digits(mode)}`;
+    throw new RpcError(Code.AlreadyExists, `${what}; ${fix}`);
+  }
+  if (group !== '' && group !== existing.group) {
+    const is = existing.group === '' ? 'without a group' : `with group ${existing.group}`;
+    throw new RpcError(Code.AlreadyExists, `dataspace ${name} exists ${is}, not with ${group}; ${fix}`);
+  }
 }
 
 function larger(load: UnendedLoad, other: UnendedLoad | undefined): UnendedLoad {

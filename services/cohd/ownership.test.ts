@@ -123,10 +123,10 @@ const create = async (name: string, requester: Requester | undefined, about: Mad
   );
 const open = async (name: string, requester: Requester | undefined, forWriting = false) =>
   await directory.getDataspace({ name, requester, forWriting, withoutUsage: true } as never, pmapd);
-const begin = async (name: string, requester: Requester, load: bigint, sizeBytes = 4096n) =>
+const begin = async (name: string, requester: Requester, load: bigint, wanted: object = {}) =>
   await directory.beginLoad(
     {
-      ...{ name, requester, load, sizeBytes, loadBytes: 0n, group: '' },
+      ...{ name, requester, load, sizeBytes: 4096n, loadBytes: 0n, group: '', ...wanted },
       ...{ creator: 'node1', creatorIncarnation: 7n },
     } as never,
     pmapd,
@@ -314,6 +314,18 @@ test('what is removed is what was looked at, and not another of that name', asyn
   });
   await remove({ name: 'b', unendedLoad: 6n });
   expect(registry.get('b')).toBeUndefined();
+});
+
+test('a load gives nothing another mode or group, and says so where one was asked for', async () => {
+  await create('a', alice, { mode: 0o644 });
+  const loaded = (wanted: { mode?: number; group?: string }) => begin('a', alice, 5n, wanted);
+  for (const [wanted, says] of [
+    [{ mode: 0o600 }, /a exists with mode 644, not 600; .*vkctl ds chmod/],
+    [{ group: 'physics' }, /a exists without a group, not with physics/],
+  ] as const)
+    await expect(loaded(wanted)).rejects.toMatchObject(refused(Code.AlreadyExists, says));
+  expect(registry.get('a')!.load).toBeUndefined();
+  expect(await loaded({ mode: 0o644 })).toMatchObject({ dataspace: { mode: 0o644, load: { id: 5n } } });
 });
 
 test('what was stored before dataspaces had owners is open to all', async () => {

@@ -183,8 +183,8 @@ test('a detached program: ps, logs, kill', () => {
 
 test('an unknown pid', () => {
   for (const pid of ['199999', '900001']) {
-    expect(vkctl('kill', pid)).toMatchObject({ status: 1, stderr: oneLine(/no process/) });
-    expect(vkctl('logs', pid)).toMatchObject({ status: 1, stderr: oneLine(/no process/) });
+    expect(vkctl('kill', pid)).toMatchObject({ status: 1, stderr: oneLine(/no process.*vkctl ps -a/) });
+    expect(vkctl('logs', pid)).toMatchObject({ status: 1, stderr: oneLine(/no process.*vkctl ps -a/) });
   }
 });
 
@@ -211,6 +211,25 @@ test('ds: load through one node, save through the other, list, remove', () => {
   });
   expect(readFileSync(file).equals(bytes)).toBe(true);
 
+  // Where what is named cannot be written, that is said of the name that was given.
+  expect(vkctl('ds', 'save', 'text', join(folder, 'none/x'))).toMatchObject({
+    status: 1,
+    stderr: oneLine(/cannot write \S+none\/x: no such file/),
+  });
+  expect(vkctl('ds', 'save', 'text', folder)).toMatchObject({ status: 1, stderr: oneLine(/is a folder/) });
+  expect(vkctl('ds', 'save', 'text', '/dev/full')).toMatchObject({
+    status: 1,
+    stderr: oneLine(/cannot write \/dev\/full: no space left/),
+  });
+  // What is there keeps its mode, and who asks for another one is not left to believe that they got it.
+  expect(vkctl('ds', 'load', '--mode', '644', 'text', file)).toMatchObject({
+    status: 1,
+    stderr: oneLine(/text exists with mode 600, not 644; .*vkctl ds chmod/),
+  });
+  expect(vkctlWith(bytes, 'ds', 'load', 'short', '-', '--size', '10')).toMatchObject({
+    status: 1,
+    stderr: oneLine(/the input has more than the 10 bytes/),
+  });
   expect(vkctl('ds', 'rm', 'text').status).toBe(0);
   expect(vkctl('ds', 'stat', 'text')).toMatchObject({ status: 1, stderr: oneLine(/no dataspace/) });
 });
@@ -237,6 +256,16 @@ test('several people: whose it is stands in ps and status; who may not is told s
     expect(JSON.parse(as(who, 'context', 'add', '--replace', '--json', file).stdout).current).toBe(true);
     expect(JSON.parse(as(who, 'whoami', '--json').stdout)).toMatchObject({ name: who, role });
   }
+  // Who has no use of it is not let in.
+  for (const [flag, value, status] of [
+    ['--syslink', 'nowhere', 2],
+    ['--out', join(folder, 'none/x.context'), 1],
+  ] as const)
+    expect(vkctl('user', 'add', 'bob', flag, value)).toMatchObject({
+      status,
+      stderr: oneLine(/none|nowhere/),
+    });
+  expect(vkctl('user', 'ls').stdout).not.toContain('bob');
   expect(as('alice', 'whoami').stdout).toMatch(
     /^user alice of cluster "[^"]+": in no group; until [0-9-]+; by context /,
   );

@@ -56,7 +56,10 @@ export function explainWithFix(thrown: unknown): string {
   const error = told(thrown);
   const line = explain(error);
   const silent = hasCode(error, Code.Unavailable, Code.DeadlineExceeded);
-  return silent && !line.includes('vkctl ') ? `${line}. See: vkctl status` : line;
+  if (silent && !line.includes('vkctl ')) return `${line}. See: vkctl status`;
+  if (hasCode(error, Code.NotFound) && /^no process \d+ on \S+$/.test(line))
+    return `${line}. List them with: vkctl ps -a`;
+  return line;
 }
 
 /** What a system call answered: of the world, and no bug. */

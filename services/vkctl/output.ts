@@ -61,11 +61,28 @@ export function json(value: unknown): string {
   );
 }
 
+let progressStands = false;
+
+/** One line of a terminal, in the place of the last one; what is printed next takes its place. Elsewhere: nothing. */
+export function showProgress(text: string): void {
+  if (!process.stderr.isTTY) return;
+  // A line that wraps could not be taken back.
+  writeAll(2, `\r\x1b[K${plainText(text).slice(0, Math.max(1, process.stderr.columns - 1))}`);
+  progressStands = true;
+}
+
+export function endProgress(): void {
+  if (progressStands) writeAll(2, '\r\x1b[K');
+  progressStands = false;
+}
+
 export function print(text: string): void {
+  endProgress();
   writeAll(1, `${text}\n`);
 }
 
 export function printError(text: string): void {
+  endProgress();
   writeAll(2, `${text.replace(UNSHOWN_BUT_LINES, '?')}\n`);
 }
 

@@ -49,7 +49,6 @@ export function createProgram(): Command {
     .description('Runs a cluster that acts as one machine, and programs in its virtual kernels.')
     .version(RELEASE)
     .enablePositionalOptions()
-    .showHelpAfterError('(see "vkctl --help")')
     .exitOverride()
     .configureOutput({
       outputError: (text) => printError(text.trimEnd().replace(/^error: /, 'vkctl: ')),
@@ -73,5 +72,12 @@ export function createProgram(): Command {
     addToken,
   ])
     add(program);
+  pointToHelp(program, 'vkctl');
   return program;
+}
+
+/** Who mistypes a command is sent to the help of that one. */
+function pointToHelp(command: Command, path: string): void {
+  command.showHelpAfterError(`(see "${path} --help")`);
+  for (const each of command.commands) pointToHelp(each, `${path} ${each.name()}`);
 }

@@ -119,7 +119,7 @@ test('LOST pages are told until they are written anew or accepted; what is store
     /^vkctl: dataspace accepted: 201 pages are LOST\. [^\n]*accept-loss accepted\)$/m,
   );
   expect(status.stdout).toMatch(/^DATASPACE +LOST +STORED, NOT RESIDENT/m);
-  expect(await listed('notes')).toContain('100 pages LOST, 100 pages stored, not resident');
+  expect(await listed('notes')).toMatch(/ {2}100 pages LOST +100 pages stored, not resident {2}/);
   expect(await listed('half')).toContain('INCOMPLETE');
   // Half a page would keep the other half.
   expect(await load('written', Buffer.alloc(100))).toMatchObject({

@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import type { Command } from 'commander';
+import { afterAll, expect, test, vi } from 'vitest';
 import { EXIT, Failure } from '../failure.ts';
-import { json, plainText, table } from '../output.ts';
+import { json, plainText, printError, showProgress, table } from '../output.ts';
 import { createProgram } from '../program.ts';
 import { readProgram } from '../program-file.ts';
 import { withCarets } from './carets.ts';
@@ -12,6 +13,11 @@ import { expandKillSignal } from './kill.ts';
 import { parsePid } from './pid.ts';
 import { shownCommand } from './ps.ts';
 import { signalName } from './signal-name.ts';
+
+vi.mock('node:fs', async (original) => {
+  const fs = await original<typeof import('node:fs')>();
+  return { ...fs, writeSync: vi.fn(fs.writeSync) };
+});
 
 const folder = mkdtempSync(join(tmpdir(), 'odonata-commands-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -92,15 +98,57 @@ test('tables and JSON', () => {
   expect(JSON.parse(json(value))).toEqual({ small: 5, large: String(2n ** 60n), bytes: 'AQ==' });
 });
 
+/** Those of groups too, with their whole names: `ds load`. */
+const commandsOf = (of: Command, path = ''): [path: string, command: Command][] =>
+  of.commands.flatMap((command) => {
+    const name = `${path}${command.name()}`;
+    return [[name, command] as [string, Command], ...commandsOf(command, `${name} `)];
+  });
+
 test('every command has a summary, a description and an example', () => {
-  const program = createProgram();
-  for (const command of program.commands) {
+  for (const [name, command] of commandsOf(createProgram())) {
     let help = '';
     command.configureOutput({ writeOut: (text) => (help += text) });
     command.outputHelp();
-    expect(command.summary(), command.name()).not.toBe('');
-    expect(help, command.name()).toContain('Examples:\n  $ ');
+    expect(command.summary(), name).not.toBe('');
+    // Lines are broken where the terminal is at its end, paragraphs by an empty one.
+    expect(command.description().replaceAll('\n\n', ' '), name).not.toContain('\n');
+    expect(help, name).toContain('Examples:\n  $ ');
   }
+});
+
+test('who mistypes a command is sent to its own help', async () => {
+  for (const [words, help] of [
+    [['ds', 'load', 'text'], 'vkctl ds load --help'],
+    [['ds', 'lod'], 'vkctl ds --help'],
+    [['ps', '--jsn'], 'vkctl ps --help'],
+    [['pss'], 'vkctl --help'],
+  ] as const) {
+    const program = createProgram();
+    let said = '';
+    for (const each of [program, ...commandsOf(program).map(([, command]) => command)])
+      each.configureOutput({ outputError: (text) => (said += text), writeErr: (text) => (said += text) });
+    await expect(program.parseAsync(['node', 'vkctl', ...words])).rejects.toThrow();
+    expect(said).toContain(`(see "${help}")`);
+  }
+});
+
+test('progress fits the terminal, and what is printed next takes its place', () => {
+  const { isTTY, columns } = process.stderr;
+  const wrote = vi.mocked(writeSync).mockImplementation((_, data) => (data as unknown as Buffer).length);
+  Object.assign(process.stderr, { isTTY: true, columns: 10 });
+  try {
+    showProgress('0/9 ready, waiting for cohd');
+    printError('vkctl: no');
+  } finally {
+    Object.assign(process.stderr, { isTTY, columns });
+  }
+  expect(wrote.mock.calls.map(([, data]) => String(data))).toEqual([
+    '\r\x1b[K0/9 ready',
+    '\r\x1b[K',
+    'vkctl: no\n',
+  ]);
+  wrote.mockReset();
 });
 
 test('what others wrote does nothing to a terminal', () => {

@@ -47,7 +47,8 @@ async function down(options: DownOptions): Promise<void> {
   const record = readRecord(paths.clusterFile);
   const runs = record !== undefined && isAlive(record.supervisor);
   if (options.keep && runs && options.sync) await syncDurable(record);
-  const say = await afterwards(paths, runs ? record : undefined);
+  const { purge } = options;
+  const say = await afterwards(paths, { running: runs ? record : undefined, purge });
   const had = storedBytes(paths) > 0;
   const keepStore = !options.purge && (options.keep || !runs);
   const people = keepStore && letsIn(paths);

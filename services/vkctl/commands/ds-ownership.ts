@@ -21,10 +21,13 @@ interface Wanted {
   mode?: number;
 }
 
-export function addOwnership(command: (usage: string, description: string) => Command): void {
+export function addOwnership(
+  command: (usage: string, summary: string, description: string) => Command,
+): void {
   const chmod = command(
     'chmod <mode> <name...>',
-    'Changes who may read and write dataspaces: digits of the owner, the group and others, as of chmod(1). Programs that\n' +
+    'change who may read and write some',
+    'Changes who may read and write dataspaces: digits of the owner, the group and others, as of chmod(1). Programs that ' +
       'have them open keep what they had. For the owner and admins.',
   );
   chmod
@@ -43,6 +46,7 @@ export function addOwnership(command: (usage: string, description: string) => Co
   ]);
   const chown = command(
     'chown <owner> <name...>',
+    'change whose some are',
     'Changes whose dataspaces are: OWNER, OWNER:GROUP or :GROUP. Another owner is for admins.',
   );
   chown

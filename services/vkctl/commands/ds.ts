@@ -8,8 +8,8 @@ import type { Dataspace, DataspaceUsage } from '@odonata/proto/coherency/v1/cohe
 import type { DataspaceLoss } from '@odonata/proto/pmap/v1/pmap';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
-import { EXIT, explain, Failure } from '../failure.ts';
-import { json, plural, print, printError, table } from '../output.ts';
+import { EXIT, explain, Failure, reasonOf } from '../failure.ts';
+import { json, plural, print, printError, showProgress, table } from '../output.ts';
 import { parseMode, shownMode, shownOwner, withShownMode } from '../ownership.ts';
 import { formatSize, parseSize } from '../size.ts';
 import { addOwnership } from './ds-ownership.ts';
@@ -34,7 +34,7 @@ export function addDs(program: Command): void {
     .command('ds')
     .summary('shared dataspaces: ls, create, load, save, stat, sync, chmod, chown, accept-loss, rm')
     .description(
-      'Shared dataspaces: named memory that processes of all nodes map. Each has an owner, a group and a mode, as a file has;\n' +
+      'Shared dataspaces: named memory that processes of all nodes map. Each has an owner, a group and a mode, as a file has; ' +
         "a new one is its owner's alone (mode 600).",
     )
     .enablePositionalOptions();
@@ -50,24 +50,41 @@ export function addDs(program: Command): void {
     ['vkctl ds accept-loss text', 'what died with its node reads as zeros'],
     ['vkctl ds rm text', 'gone, unless it is mapped'],
   ]);
-  const command = (usage: string, description: string, onNode: boolean): Command => {
-    const made = ds.command(usage).description(description).addOption(clusterOption());
+  const command = (usage: string, summary: string, description: string, onNode: boolean): Command => {
+    const made = ds.command(usage).summary(summary).description(description).addOption(clusterOption());
     return onNode ? made.option('--node <name>', 'through this node; else the first') : made;
   };
-  command('ls', 'Lists dataspaces.', false).addOption(jsonOption()).action(ls);
-  owned(command('create <name> <size>', 'Makes one full of zeroes; fails when the name exists.', true))
+  const listing = command('ls', 'list them', 'Lists dataspaces.', false).addOption(jsonOption()).action(ls);
+  examples(listing, [
+    ['vkctl ds ls', 'what you may read, and what is yours'],
+    ["vkctl ds ls --json | jq -r '.[].dataspace.name'", 'for a program'],
+  ]);
+  const making = owned(
+    command(
+      'create <name> <size>',
+      'make one full of zeroes',
+      'Makes one full of zeroes; fails when the name exists.',
+      true,
+    ),
+  )
     .option(
       '--durable',
       'with a backing store: what was synced outlives nodes, and the cluster where it ends by "vkctl down --keep" or by accident',
     )
     .addOption(jsonOption())
     .action(create);
-  owned(
+  examples(making, [
+    ['vkctl ds create scratch 64M', 'zeroes, for its owner alone'],
+    ['vkctl ds create board 1M --mode 640 --group physics', 'the group physics may read it'],
+    ['vkctl ds create --durable notes 1M', 'with a backing store'],
+  ]);
+  const loading = owned(
     command(
       'load <name> <file>',
-      'Writes a file (-: standard input) into one; makes it when it is missing. Until all of it is there the dataspace is\n' +
-        'incomplete, and nobody opens it: a load that breaks off removes what it made. Pages that were LOST, and are\n' +
-        'written whole, are well again.',
+      'write a file into one, made where it is missing',
+      'Writes a file (-: standard input) into one; makes it when it is missing. Until all of it is there the dataspace is ' +
+        'incomplete, and nobody opens it: a load that breaks off removes what it made. Pages that were LOST, and are ' +
+        'written whole, are well again. One that is there keeps its owner, group, mode and size.',
       true,
     ),
   )
@@ -75,25 +92,62 @@ export function addDs(program: Command): void {
     .option('--pad', 'standard input may end before --size: what is made is zeros after it')
     .option('--progress', 'a line "loaded BYTES" on standard error now and then')
     .action(load);
-  command('save <name> <file>', 'Writes the bytes of one to a file (-: standard output).', true)
+  examples(loading, [
+    ['vkctl ds load text book.txt', 'as large as the file, with its bytes'],
+    ['vkctl ds load text book.txt --mode 644', 'everybody may read it'],
+    ['generate | vkctl ds load text - --size 10M', 'from a pipe, which must bring all of it'],
+  ]);
+  const saving = command(
+    'save <name> <file>',
+    'write one to a file',
+    'Writes the bytes of one to a file (-: standard output).',
+    true,
+  )
     .option('--incomplete', 'also where a load into it broke off')
     .action(save);
-  command('stat <name>', 'Shows one: its owners, locks and mappers.', false)
+  examples(saving, [
+    ['vkctl ds save text copy.txt', 'in the place of that file when all of it is there'],
+    ['vkctl ds save text - | sha256sum', 'the bytes, coherent'],
+  ]);
+  const showing = command(
+    'stat <name>',
+    'show one',
+    'Shows one: its owners, locks and mappers, and which nodes have its pages.',
+    false,
+  )
     .addOption(jsonOption())
     .action(stat);
-  command('sync <name>', 'Stores a durable one in the backing store; ends when all of it is stored.', true)
+  examples(showing, [['vkctl ds stat text', 'who owns its pages']]);
+  const syncing = command(
+    'sync <name>',
+    'store a durable one',
+    'Stores a durable one in the backing store; ends when all of it is stored.',
+    true,
+  )
     .option('--range <offset+length>', 'these bytes only, such as 0+64K')
     .addOption(jsonOption())
     .action(sync);
-  command(
+  examples(syncing, [
+    ['vkctl ds sync notes', 'stored when it returns'],
+    ['vkctl ds sync notes --range 0+64K', 'the first 16 pages'],
+  ]);
+  const accepting = command(
     'accept-loss <name>',
+    'have pages that are LOST read as zeros',
     'Accepts that its LOST pages are gone: they read as zeros from now on. The directory logs who did.',
     true,
   )
     .addOption(jsonOption())
     .action(acceptLoss);
-  command('rm <name...>', 'Removes dataspaces.', true).action(rm);
-  addOwnership((usage, description) => command(usage, description, false));
+  examples(accepting, [['vkctl ds accept-loss text', 'what died with its node reads as zeros']]);
+  const removing = command(
+    'rm <name...>',
+    'remove some',
+    'Removes dataspaces that nobody maps.',
+    true,
+  ).action(rm);
+  examples(removing, [['vkctl ds rm text scratch', 'both gone']]);
+  addOwnership((usage, summary, description) => command(usage, summary, description, false));
 }
 
 /** Of what is made. */
@@ -125,7 +179,7 @@ async function ls(options: DsOptions): Promise<void> {
           shownMode(dataspace.mode),
           formatSize(dataspace.sizeBytes),
           notWell(dataspace, usage, loss),
-          owners(usage.ownedPages),
+          whereabouts(usage, loss),
           usage.mappedBy.join(', ') || '-',
         ]),
       ),
@@ -161,15 +215,13 @@ async function load(name: string, file: string, options: DsOptions): Promise<voi
       onProgress: loadProgress(name, options),
       ...owning,
     });
-    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     printError(`${name}: ${formatSize(bytes)} loaded through ${node}`);
   });
 }
 
-function loadProgress(name: string, options: DsOptions): ((bytes: number) => void) | undefined {
+function loadProgress(name: string, options: DsOptions): (bytes: number) => void {
   if (options.progress) return (bytes) => printError(`loaded ${bytes}`);
-  if (!process.stderr.isTTY) return undefined;
-  return (bytes) => process.stderr.write(`\r\x1b[K${name}: ${formatSize(bytes)}`);
+  return (bytes) => showProgress(`${name}: ${formatSize(bytes)}`);
 }
 
 async function save(name: string, file: string, options: DsOptions): Promise<void> {
@@ -194,7 +246,12 @@ async function saveWhole(pieces: AsyncIterable<Uint8Array>, file: string): Promi
     yield* { [Symbol.asyncIterator]: () => iterator };
   }
   const stat = statSync(file, { throwIfNoEntry: false });
-  if (stat !== undefined && !stat.isFile()) return await pipeline(all, createWriteStream(file));
+  if (stat?.isDirectory())
+    throw new Failure(`ds save: ${file} is a folder`, {
+      fix: 'Name a file in it, or - for standard output.',
+    });
+  if (stat !== undefined && !stat.isFile())
+    return await pipeline(all, createWriteStream(file)).catch((error) => notWritten(file, error));
   const target = stat === undefined ? file : realpathSync(file);
   const aside = `${target}.${process.pid}.part`;
   const remove = (): void => rmSync(aside, { force: true });
@@ -203,9 +260,17 @@ async function saveWhole(pieces: AsyncIterable<Uint8Array>, file: string): Promi
   try {
     await pipeline(all, createWriteStream(aside, { mode: stat?.mode ?? 0o666 }));
     renameSync(aside, target);
+  } catch (error) {
+    notWritten(file, error);
   } finally {
     remove();
   }
+}
+
+/** @throws Failure that names the file that was asked for, whatever was written in its place; what else failed as it is */
+function notWritten(file: string, error: unknown): never {
+  if (typeof (error as NodeJS.ErrnoException).syscall !== 'string') throw error;
+  throw new Failure(`ds save: cannot write ${file}: ${reasonOf(error)}`, { cause: error });
 }
 
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -233,7 +298,7 @@ async function stat(name: string, options: DsOptions): Promise<void> {
         `owner      ${shownOwner(dataspace)}, mode ${shownMode(dataspace.mode)}`,
         `size       ${formatSize(dataspace.sizeBytes)} (${dataspace.sizeBytes} bytes, ${pagesText(pagesOf(dataspace))})`,
         `created on ${dataspace.creator || '-'}`,
-        `pages at   ${owners(usage.ownedPages)}`,
+        `pages at   ${whereabouts(usage, loss)}`,
         `lost       ${notWell(dataspace, usage, loss)}`,
         `durable    ${stored === undefined ? 'no' : `${pagesText(stored.storedPages)} stored${corrupt(stored.corruptPages)}`}`,
         `locks      ${usage.locks}`,
@@ -287,26 +352,33 @@ async function rm(names: string[], options: DsOptions): Promise<void> {
 const pagesText = (pages: bigint): string => plural(Number(pages), 'page');
 const pagesOf = ({ sizeBytes }: Dataspace): bigint => BigInt(pageCountOf(sizeBytes));
 
-/** What is not well with one, or not here: `3 pages LOST, 5 pages stored, not resident`. */
+/** What is not well with one: `INCOMPLETE, 3 pages LOST`. */
 function notWell(
   { load }: Dataspace,
   { unsettledPages }: DataspaceUsage,
   loss: DataspaceLoss | undefined,
 ): string {
-  const { lostPages = 0n, storedPages = 0n, unknownPages = 0n } = loss ?? {};
+  const { lostPages = 0n } = loss ?? {};
   const said = [
     load ? 'INCOMPLETE' : '',
     lostPages > 0n ? `${pagesText(lostPages)} LOST` : '',
-    storedPages > 0n ? `${pagesText(storedPages)} stored, not resident` : '',
-    unknownPages > 0n ? `${pagesText(unknownPages)} not resident` : '',
     unsettledPages > 0n ? `${pagesText(unsettledPages)} not known yet: their directory has just changed` : '',
   ];
   return said.filter(Boolean).join(', ') || '-';
 }
 
 const corrupt = (pages: bigint): string => (pages === 0n ? '' : `, ${pages} CORRUPT`);
-const owners = (ownedPages: Record<string, bigint>): string =>
-  Object.entries(ownedPages)
+/** Who has its pages, and what is well and at no node: `node1:3 node2:1, 5 pages stored, not resident`. */
+function whereabouts({ ownedPages }: DataspaceUsage, loss: DataspaceLoss | undefined): string {
+  const { storedPages = 0n, unknownPages = 0n } = loss ?? {};
+  const nodes = Object.entries(ownedPages)
     .sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
     .map(([node, pages]) => `${node}:${pages}`)
-    .join(' ') || '-';
+    .join(' ');
+  const said = [
+    nodes,
+    storedPages > 0n ? `${pagesText(storedPages)} stored, not resident` : '',
+    unknownPages > 0n ? `${pagesText(unknownPages)} that the store was not asked for yet` : '',
+  ];
+  return said.filter(Boolean).join(', ') || '-';
+}

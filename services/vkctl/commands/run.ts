@@ -32,7 +32,7 @@ export function addRun(program: Command): void {
     .summary('run a WASI program')
     .usage('[options] <prog.wasm> [args...]')
     .description(
-      'Runs a WASI program in a virtual kernel, as if it ran here: its standard streams are ours,\n' +
+      'Runs a WASI program in a virtual kernel, as if it ran here: its standard streams are ours, ' +
         'Ctrl-C is its SIGINT (twice: SIGKILL), and its exit code is our exit code.',
     )
     .argument('<program>', 'a WASI preview 1 module')
@@ -179,7 +179,9 @@ function forwardSignals(running: ProgramRun, abort: AbortController): () => void
 
 function variable(text: string): string {
   if (/^[^=\s]+=/.test(text)) return text;
-  const value = process.env[text];
+  const value = text.includes('=') ? undefined : process.env[text];
+  if (text.includes('='))
+    throw new Failure(`--env: "${text}" is no variable`, { fix: 'Write NAME=VALUE.', exitCode: EXIT.usage });
   if (value !== undefined) return `${text}=${value}`;
   throw new Failure(`--env: "${text}" is not set here`, { fix: 'Write NAME=VALUE.', exitCode: EXIT.usage });
 }
@@ -205,7 +207,8 @@ function runFailure(path: string, error: unknown): unknown {
   const program = hasCode(error, Code.InvalidArgument);
   const exitCode = program ? EXIT.runNotExecutable : EXIT.runFailed;
   // What else is denied, as to a viewer, no folder mends.
-  const folder = hasCode(error, Code.PermissionDenied) && /^directory /.test(error.details);
+  const folder =
+    hasCode(error, Code.PermissionDenied) && /^directory .*--allow-dir says which\)$/.test(error.details);
   const fix = folder ? 'Grant it when the cluster starts: vkctl up --allow-dir DIR' : undefined;
   return new Failure(oneLine(`${path}: `) + explainWithFix(error), { exitCode, fix, cause: error });
 }

@@ -184,7 +184,7 @@ async function gather(routers: Router[], found: Status): Promise<void> {
 
 const lossLine = ({ name, lostPages }: DataspaceLoss): string =>
   `dataspace ${name}: ${plural(Number(lostPages), 'page')} ${lostPages === 1n ? 'is' : 'are'} LOST. Remove it (vkctl ds rm ${name}), write it anew ` +
-  `(vkctl ds load ${name} FILE), or have them read as zeros (vkctl ds accept-loss ${name})`;
+  `(vkctl ds load ${name} FILE), or have ${lostPages === 1n ? 'it' : 'them'} read as zeros (vkctl ds accept-loss ${name})`;
 
 type Trouble = (what: string) => (error: unknown) => undefined;
 

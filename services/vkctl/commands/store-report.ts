@@ -69,7 +69,10 @@ export async function foundStore(record: ClusterRecord): Promise<string> {
 }
 
 /** Asks while the cluster runs; the result says, when it is down, what has become of the store. */
-export async function afterwards(paths: ClusterPaths, running?: ClusterRecord): Promise<() => string> {
+export async function afterwards(
+  paths: ClusterPaths,
+  { running, purge = false }: { running?: ClusterRecord | undefined; purge?: boolean } = {},
+): Promise<() => string> {
   const before = storedBytes(paths);
   const asked = running && before > 0 ? await durableOnes(running) : undefined;
   const ones = asked ?? 'durable dataspaces';
@@ -78,6 +81,8 @@ export async function afterwards(paths: ClusterPaths, running?: ClusterRecord): 
     const left = storedBytes(paths);
     if (left > 0)
       return `kept: what ${ones} had synced (${formatSize(left)} in ${paths.natsDir}); "vkctl up${flag}" goes on with it, "vkctl down --purge${flag}" deletes it`;
-    return `deleted with it: what ${ones} had synced (${formatSize(before)}); "vkctl down --keep${flag}" would keep it`;
+    const deleted = `what ${ones} had synced (${formatSize(before)})`;
+    if (purge) return `deleted: ${deleted}`;
+    return `deleted with it: ${deleted}; "vkctl down --keep${flag}" would keep it`;
   };
 }

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
 import { DEFAULT_PORT, type StartProgress, startCluster } from '../cluster/start.ts';
 import { elsewhere } from '../connection.ts';
-import { json, plural, print, routersAt } from '../output.ts';
+import { json, plural, print, routersAt, showProgress } from '../output.ts';
 import { formatSpan, parseSize } from '../size.ts';
 import {
   type ClusterOption,
@@ -141,10 +141,9 @@ async function up(options: UpOptions): Promise<void> {
     logLevel: options.logLevel,
     timeoutMs: options.timeout * 1000,
     signal: abort.signal,
-    onProgress: process.stderr.isTTY ? showProgress : undefined,
+    onProgress: showStart,
     onNote: (line) => notes.push(line),
   });
-  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   if (options.json) return print(json(record));
   const away = elsewhere(options.cluster);
   const flag = cluster === 'default' && away === undefined ? '' : ` -c ${cluster}`;
@@ -160,9 +159,7 @@ async function up(options: UpOptions): Promise<void> {
   print(`end it with: vkctl down${flag}`);
 }
 
-function showProgress({ ready, total, waitingFor }: StartProgress): void {
+function showStart({ ready, total, waitingFor }: StartProgress): void {
   const more = waitingFor.length > 3 ? ', ...' : '';
-  process.stderr.write(
-    `\r\x1b[K${ready}/${total} ready, waiting for ${waitingFor.slice(0, 3).join(', ')}${more}`,
-  );
+  showProgress(`${ready}/${total} ready, waiting for ${waitingFor.slice(0, 3).join(', ')}${more}`);
 }

@@ -1,4 +1,5 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { routersOf } from '@odonata/client/location.ts';
 import { PERSON } from '@odonata/rpc/identity/identity.ts';
 import { type Command, Option } from 'commander';
 import { adminName } from '../cluster/certificates.ts';
@@ -119,26 +120,35 @@ async function addOne(name: string, options: AddOptions): Promise<void> {
       exitCode: EXIT.usage,
     });
   }
+  const elsewhere = options.syslink === undefined ? undefined : routersOf(options.syslink, '--syslink');
   const { plan, syslink } = await recordWithPeople('user add', options);
   const file = options.out ?? `${name}.context`;
   if (existsSync(file))
     throw new Failure(`${file} is there already`, { fix: 'Remove it, or choose another with --out.' });
   const { role, group: groups = [], days } = options;
-  const { person, credential } = await addPerson(plan, { name, role, groups, days });
-  const context: ContextFile = {
-    version: 1,
-    cluster: plan.cluster,
-    syslink: options.syslink ?? syslink,
-    ...credential,
-  };
+  // Before anybody is let in: where there is no place for the file, nobody is.
+  const fd = opened(file);
+  let person: Person;
   try {
-    writeFileSync(file, `${JSON.stringify(context, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' });
+    const added = await addPerson(plan, { name, role, groups, days });
+    person = added.person;
+    const context: ContextFile = {
+      version: 1,
+      cluster: plan.cluster,
+      syslink: elsewhere ?? syslink,
+      ...added.credential,
+    };
+    try {
+      writeFileSync(fd, `${JSON.stringify(context, undefined, 2)}\n`);
+    } catch (error) {
+      await removePerson(plan, name);
+      throw notWritten(file, error);
+    }
   } catch (error) {
-    await removePerson(plan, name);
-    throw new Failure(`cannot write ${file}: ${reasonOf(error)}`, {
-      fix: 'Choose another with --out.',
-      cause: error,
-    });
+    rmSync(file, { force: true });
+    throw error;
+  } finally {
+    closeSync(fd);
   }
   const owns = await ownedBy(name, options);
   if (options.json) return print(json({ ...person, file, owns }));
@@ -146,6 +156,17 @@ async function addOne(name: string, options: AddOptions): Promise<void> {
   print(`on their machine: vkctl context add ${file}`);
   if (owns.length > 0) print(`of an earlier ${name}, and theirs now: ${namesText(owns)}`);
 }
+
+function opened(file: string): number {
+  try {
+    return openSync(file, 'wx', 0o600);
+  } catch (error) {
+    throw notWritten(file, error);
+  }
+}
+
+const notWritten = (file: string, cause: unknown): Failure =>
+  new Failure(`cannot write ${file}: ${reasonOf(cause)}`, { fix: 'Choose another with --out.', cause });
 
 async function list(options: ClusterOption & { json?: boolean }): Promise<void> {
   const { plan, startedMs } = await recordWithPeople('user ls', options);

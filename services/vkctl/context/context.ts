@@ -17,7 +17,7 @@ import { formatIdentity } from '@odonata/rpc/identity/identity.ts';
 import { TlsFolder, whyNoIdentity } from '@odonata/rpc/identity/tls-folder.ts';
 import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
 import { z } from 'zod';
-import { EXIT, Failure } from '../failure.ts';
+import { EXIT, Failure, reasonOf } from '../failure.ts';
 
 const pem = z
   .string()
@@ -84,27 +84,26 @@ export function keepContext(
     throw new Failure(`there is a context ${name} already (${whoIn(name)})`, {
       fix: 'Give --replace for the new one in its place, or --name for another name.',
     });
-  // No context has such a name: what another vkctl writes at the same time, or one that was killed left, is not in the way.
-  mkdirSync(contextsDir(), { recursive: true, mode: 0o700 });
-  const aside = mkdtempSync(join(contextsDir(), '.new-'));
-  const [fresh, before] = [join(aside, 'after'), join(aside, 'before')];
-  try {
-    mkdirSync(fresh, { mode: 0o700 });
-    const write = (file: string, text: string) => writeFileSync(join(fresh, file), text, { mode: 0o600 });
-    write('tls.crt', certificate);
-    write('tls.key', key);
-    write('ca.crt', authority);
-    write('context.json', `${JSON.stringify({ version: 1, cluster, syslink }, undefined, 2)}\n`);
-    const why = whyNoIdentity(fresh);
-    if (why !== undefined) throw noContext('that', why);
-    if (existsSync(folder)) renameSync(folder, before);
-    renameSync(fresh, folder);
-  } catch (error) {
-    if (existsSync(before)) renameSync(before, folder);
-    throw error;
-  } finally {
-    rmSync(aside, { recursive: true, force: true });
-  }
+  changing(() =>
+    aside((made) => {
+      const [fresh, before] = [join(made, 'after'), join(made, 'before')];
+      mkdirSync(fresh, { mode: 0o700 });
+      const write = (file: string, text: string) => writeFileSync(join(fresh, file), text, { mode: 0o600 });
+      write('tls.crt', certificate);
+      write('tls.key', key);
+      write('ca.crt', authority);
+      write('context.json', `${JSON.stringify({ version: 1, cluster, syslink }, undefined, 2)}\n`);
+      const why = whyNoIdentity(fresh);
+      if (why !== undefined) throw noContext('that', why);
+      try {
+        if (existsSync(folder)) renameSync(folder, before);
+        renameSync(fresh, folder);
+      } catch (error) {
+        if (existsSync(before)) renameSync(before, folder);
+        throw error;
+      }
+    }),
+  );
   return contextOf(name);
 }
 
@@ -120,22 +119,45 @@ export const listContexts = (): Context[] => contextNames().map(contextOf);
 export function removeContext(name: string): void {
   contextOf(name);
   if (contextInUse() === name) useContext(undefined);
-  rmSync(join(contextsDir(), name), { recursive: true, force: true });
+  changing(() => rmSync(join(contextsDir(), name), { recursive: true, force: true }));
 }
 
 /** @param name undefined: clusters of this machine */
 export function useContext(name: string | undefined): void {
   if (name === undefined) {
-    rmSync(currentFile(), { force: true });
+    changing(() => rmSync(currentFile(), { force: true }));
     return;
   }
   contextOf(name);
-  const aside = mkdtempSync(join(contextsDir(), '.new-'));
+  changing(() =>
+    aside((made) => {
+      writeFileSync(join(made, 'current'), `${name}\n`, { mode: 0o600 });
+      renameSync(join(made, 'current'), currentFile());
+    }),
+  );
+}
+
+/** No context has such a name: what another vkctl writes at the same time, or one that was killed left, is not in the way. */
+function aside(use: (folder: string) => void): void {
+  mkdirSync(contextsDir(), { recursive: true, mode: 0o700 });
+  const folder = mkdtempSync(join(contextsDir(), '.new-'));
   try {
-    writeFileSync(join(aside, 'current'), `${name}\n`, { mode: 0o600 });
-    renameSync(join(aside, 'current'), currentFile());
+    use(folder);
   } finally {
-    rmSync(aside, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @throws Failure where the folder of contexts cannot be written */
+function changing(change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure(`contexts cannot be kept in ${contextsDir()}: ${reasonOf(error)}`, {
+      fix: 'Set ODONATA_HOME to a folder that can be written.',
+      cause: error,
+    });
   }
 }
 
