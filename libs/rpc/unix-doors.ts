@@ -30,7 +30,7 @@ export class UnixDoors {
   async open(address: string, server: grpc.Server): Promise<string> {
     const path = pathOf(address);
     await removeStaleSocket(path);
-    expectPrivate(dirname(path), address);
+    expectPrivate(dirname(path), address, this.#guests !== undefined);
     const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
     // HTTP/2 never half-closes: an end of the other side is its end, also where that was killed and nobody writes to it.
     const door = createServer({ noDelay: true }, (socket) => {
@@ -71,13 +71,14 @@ async function removeStaleSocket(path: string): Promise<void> {
   await rm(path, { force: true });
 }
 
-function expectPrivate(folder: string, address: string): void {
+function expectPrivate(folder: string, address: string, hasGuests: boolean): void {
   const { mode, uid } = statSync(folder);
   const isOurs = uid === process.getuid!() || uid === 0;
   if (isOurs && (mode & 0o077) === 0) return;
   // What virtual kernels get as a mount: others may search it, and do not get past the one above.
   if (isOurs && (mode & 0o066) === 0) {
-    expectPrivate(dirname(folder), address);
+    // Or to where each has folders of their own, and nobody can take ours away: who comes is asked for their uid.
+    if (!hasGuests || !isSticky(dirname(folder))) expectPrivate(dirname(folder), address, hasGuests);
     return;
   }
   const shown = (mode & 0o777).toString(8);
@@ -85,4 +86,9 @@ function expectPrivate(folder: string, address: string): void {
     Code.FailedPrecondition,
     `cannot listen on ${address}: its folder has mode ${shown} and is of uid ${uid}; chmod 700 ${folder}`,
   );
+}
+
+function isSticky(folder: string): boolean {
+  const { mode, uid } = statSync(folder);
+  return (mode & 0o1000) !== 0 && (uid === 0 || uid === process.getuid!());
 }

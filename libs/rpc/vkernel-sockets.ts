@@ -7,6 +7,15 @@
 //       pmapd.sock
 //       userfault.sock
 //       directories.sock
+//
+// In pods pmapd is one user, and vkerneld with its virtual kernels another. There each of the two has a folder of its own for
+// them, in a folder where nobody removes what is another's (sticky), and pmapd is told whose its guests are:
+//
+//   /run/odonata/           1777
+//     pmapd/                0700 pmapd: handover.sock, locks
+//     vkernels/             0711 pmapd: pmapd.sock, userfault.sock
+//     memory/               0700 pmapd
+//     vkerneld/             0700 vkerneld: its record, and vkernels/ as above
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Code, RpcError } from './error.ts';
@@ -21,8 +30,11 @@ export interface VkernelSockets {
   readonly directories: string;
 }
 
-export function vkernelSockets(socketDir: string): VkernelSockets {
-  const folder = join(socketDir, 'vkernels');
+export const vkernelSockets = (socketDir: string): VkernelSockets =>
+  vkernelSocketsIn(join(socketDir, 'vkernels'));
+
+/** Of a folder that is elsewhere. */
+export function vkernelSocketsIn(folder: string): VkernelSockets {
   return {
     folder,
     control: join(folder, 'vkerneld.sock'),
@@ -32,9 +44,13 @@ export function vkernelSockets(socketDir: string): VkernelSockets {
   };
 }
 
-/** Makes the folder; vkerneld and pmapd both do, whichever comes first. @throws RpcError FAILED_PRECONDITION */
-export function makeVkernelSockets(socketDir: string): VkernelSockets {
-  const sockets = vkernelSockets(socketDir);
+/**
+ * Makes the folder; vkerneld and pmapd both do, whichever comes first.
+ * @param elsewhere the folder, where it is not in that of the node
+ * @throws RpcError FAILED_PRECONDITION
+ */
+export function makeVkernelSockets(socketDir: string, elsewhere = ''): VkernelSockets {
+  const sockets = elsewhere === '' ? vkernelSockets(socketDir) : vkernelSocketsIn(elsewhere);
   mkdirSync(sockets.folder, { recursive: true, mode: 0o711 });
   const { uid } = statSync(sockets.folder);
   if (uid !== process.getuid!())

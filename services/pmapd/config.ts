@@ -24,6 +24,20 @@ export const pmapdConfig = {
     .default('')
     .describe('address that other nodes reach it at, host:port; empty: where it listens'),
   socketDir: z.string().describe("directory of the node's sockets, for its virtual kernels"),
+  vkernelDir: z
+    .string()
+    .default('')
+    .describe(
+      'directory of those of them that virtual kernels use, where these are of another user; empty: in socket_dir',
+    ),
+  vkernelUid: z
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe(
+      'user of vkerneld and its virtual kernels, where that is another one, as in pods (takes vkernel_dir); 0: ours',
+    ),
   memoryDir: z.string().describe("directory of the node's memory files, on a tmpfs"),
   framesBytes: z
     .number()

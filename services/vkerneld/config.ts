@@ -21,6 +21,10 @@ export const vkerneldConfig = {
     ),
   listen: address().default('127.0.0.1:7441').describe('address to serve on, host:port'),
   socketDir: z.string().describe("directory of the node's sockets, shared with pmapd"),
+  pmapdDir: z
+    .string()
+    .default('')
+    .describe("where pmapd is another user's, as in pods: its vkernel_dir; empty: all is in socket_dir"),
   syslink: syslinkAddresses(),
   allowDir: z
     .array(z.string().startsWith('/', 'use absolute paths'))

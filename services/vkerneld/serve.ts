@@ -14,7 +14,7 @@ import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
-import { makeVkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
+import { makeVkernelSockets, vkernelSocketsIn } from '@odonata/rpc/vkernel-sockets.ts';
 import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { BARE_HOST } from '@odonata/userfault/sandbox/layers.ts';
@@ -39,9 +39,9 @@ export interface Vkerneld {
 }
 
 /** From the pmap manager of this node, as long as that takes: the two start in any order. */
-async function askNodeIndex(socketDir: string, log: Logger): Promise<number> {
-  log.info({ socketDir }, "asking the node's pmapd for the number of the node");
-  const pmapd = createClient(PmapService, `unix:${socketDir}/pmapd.sock`);
+async function askNodeIndex(address: string, log: Logger): Promise<number> {
+  log.info({ address }, "asking the node's pmapd for the number of the node");
+  const pmapd = createClient(PmapService, address);
   try {
     const ask = () => pmapd.getNodeStats({}, { waitForReady: true, deadlineMs: 5_000 });
     return (await withBackoff(ask)).nodeIndex;
@@ -53,7 +53,7 @@ async function askNodeIndex(socketDir: string, log: Logger): Promise<number> {
 /** The walls that this machine has; what it lacks is told. @throws UnconfinedError */
 function sandboxOf(
   { socketDir, allowDir, allowUnconfined, unconfined, logLevel }: VkerneldConfig,
-  { sockets, uid, log }: { sockets: string; uid: number | undefined; log: Logger },
+  { sockets, uid, log }: { sockets: readonly string[]; uid: number | undefined; log: Logger },
 ): Sandbox {
   const options = {
     ...{ socketDir, sockets, uid },
@@ -81,9 +81,13 @@ export async function serveVkerneld(
   const { node, socketDir, logLevel } = config;
   await mkdir(socketDir, { recursive: true, mode: 0o700 });
   const sockets = makeVkernelSockets(socketDir);
-  const nodeIndex = config.nodeIndex || (await askNodeIndex(socketDir, log));
+  const ofPmapd = config.pmapdDir === '' ? sockets : vkernelSocketsIn(config.pmapdDir);
+  const asked = config.pmapdDir === '' ? `unix:${socketDir}/pmapd.sock` : `unix:${ofPmapd.pmap}`;
+  const nodeIndex = config.nodeIndex || (await askNodeIndex(asked, log));
   const range = vkernelUids(socketDir);
-  const sandbox = sandboxOf(config, { sockets: sockets.folder, uid: range?.first, log });
+  const sandbox = sandboxOf(config, {
+    ...{ sockets: [...new Set([sockets.folder, ofPmapd.folder])], uid: range?.first, log },
+  });
   const uids = sandbox.givesUids ? range : undefined;
   const file = new RecordFile(socketDir, log);
   const table = new ProcessTable({ nodeIndex, lastNumber: file.read().lastNumber });
@@ -91,6 +95,7 @@ export async function serveVkerneld(
     node,
     nodeIndex,
     socketDir,
+    ofPmapd,
     logLevel,
     folder: ownFolder(),
     sandbox,

@@ -11,7 +11,7 @@ import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { makeToken } from '@odonata/rpc/identity/token.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
-import { vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
+import { type VkernelSockets, vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
 import { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import type { CgroupBounds } from '@odonata/userfault/sandbox/cgroup.ts';
 import type { Confined, Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
@@ -32,6 +32,8 @@ export interface VkernelPlace {
   readonly node: string;
   readonly nodeIndex: number;
   readonly socketDir: string;
+  /** Where its pmapd is. */
+  readonly ofPmapd: Pick<VkernelSockets, 'pmap' | 'userfault'>;
   readonly logLevel: string;
   /** Our identity; absent: nobody has one. */
   readonly folder?: TlsFolder | undefined;
@@ -339,7 +341,8 @@ function settingsOf(
   place: VkernelPlace,
 ): Readonly<Record<string, string>> {
   const { node, nodeIndex, socketDir, logLevel } = place;
-  const { control, pmap, userfault } = vkernelSockets(socketDir);
+  const { control } = vkernelSockets(socketDir);
+  const { pmap, userfault } = place.ofPmapd;
   return {
     ODONATA_VKERNEL_NAME: key,
     ODONATA_VKERNEL_TOKEN: token,
@@ -356,15 +359,14 @@ function settingsOf(
 /** Whom it may say that it is, as long as our own certificate lasts. */
 function identityOf(
   { name, user, groups }: VkernelOwner & { name: string },
-  { node, socketDir, folder }: VkernelPlace,
+  { node, socketDir, ofPmapd, folder }: VkernelPlace,
 ): Readonly<Record<string, string>> {
   if (folder === undefined) return {};
   const { identity } = folder;
   const { cluster } = identity.caller;
   const nowMs = Date.now();
   const subject = { cluster, role: Role.VKERNEL, name: `${node}/${name}`, user, groups };
-  const { control, pmap } = vkernelSockets(socketDir);
-  const audience = [`unix:${control}`, `unix:${pmap}`];
+  const audience = [`unix:${vkernelSockets(socketDir).control}`, `unix:${ofPmapd.pmap}`];
   const lifeMs = identity.certificate.validToDate.getTime() - nowMs;
   return { ODONATA_VKERNEL_IDENTITY: makeToken(identity, { audience, nowMs, lifeMs, subject }) };
 }

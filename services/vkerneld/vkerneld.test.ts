@@ -30,6 +30,7 @@ async function startVkerneld(): Promise<void> {
       nodeIndex: 2,
       listen: '127.0.0.1:0',
       socketDir: join(folder, 's'),
+      pmapdDir: '',
       syslink: '127.0.0.1:1',
     },
     ...{
@@ -322,6 +323,7 @@ describe('bad luck', () => {
         nodeIndex: 2,
         listen: '127.0.0.1:0',
         socketDir: join(folder, 's'),
+        pmapdDir: '',
         syslink: '127.0.0.1:1',
       },
       ...{

@@ -96,7 +96,7 @@ export async function look(
   const uid = asUs ? undefined : place.uid;
   const sandbox = new Sandbox(
     {
-      ...{ socketDir: place.socketDir, sockets: place.sockets, allowDirs: [], uid, logs: false },
+      ...{ socketDir: place.socketDir, sockets: [place.sockets], allowDirs: [], uid, logs: false },
       allowUnconfined: new Set(LAYERS),
       onTrouble: (error) => {
         throw error;

@@ -1,5 +1,11 @@
 // The same of images, identities, the network and Pod Security.
-import { certificateIsOfARole, identityIsOwn, keysAreGuarded, whatIsReadIsThere } from './identities.ts';
+import {
+  certificateIsOfARole,
+  identityIsOwn,
+  keysAreGuarded,
+  uidsAreDistinct,
+  whatIsReadIsThere,
+} from './identities.ts';
 import { onlyMemoryIsOfTheMachine, podSecurityIsEnforced } from './pod-security.ts';
 import { type Break, hasPinnedImages, networkIsThePicture } from './policy.ts';
 import { type Manifest, podOf, workloads } from './render.ts';
@@ -163,6 +169,39 @@ const IDENTITIES: Break[] = [
   ],
 ];
 
+const UIDS: Break[] = [
+  [
+    uidsAreDistinct,
+    'virtual kernels have the uid of pmapd',
+    (all) => {
+      podNamed(all, 'vkerneld').securityContext.runAsUser = 10001;
+    },
+  ],
+  [
+    uidsAreDistinct,
+    'virtual kernels are in a group of pmapd',
+    (all) => {
+      podNamed(all, 'vkerneld').securityContext.supplementalGroups = [10001];
+    },
+  ],
+  [
+    uidsAreDistinct,
+    'pmapd lets in another uid than that of virtual kernels',
+    (all) => {
+      podNamed(all, 'vkerneld').securityContext.runAsUser = 10003;
+    },
+  ],
+  [
+    uidsAreDistinct,
+    'vkerneld looks for pmapd elsewhere',
+    (all) => {
+      podNamed(all, 'vkerneld').containers[0].env.push({
+        ...{ name: 'ODONATA_VKERNELD_PMAPD_DIR', value: '/run/odonata/pmapd' },
+      });
+    },
+  ],
+];
+
 const POD_SECURITY: Break[] = [
   [
     podSecurityIsEnforced,
@@ -241,4 +280,4 @@ export const CERTIFICATE_BREAKS: Break[] = [
   ],
 ];
 
-export const SECURITY_BREAKS: Break[] = [...IMAGES, ...NETWORK, ...IDENTITIES, ...POD_SECURITY];
+export const SECURITY_BREAKS: Break[] = [...IMAGES, ...NETWORK, ...IDENTITIES, ...UIDS, ...POD_SECURITY];

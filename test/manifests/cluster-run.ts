@@ -22,12 +22,11 @@ import {
   scale,
   waitReady,
 } from './kubectl.ts';
-import { K8S } from './render.ts';
+import { K8S, render } from './render.ts';
 
-const OVERLAY = join(K8S, 'overlays/dev');
-/** dev, with several directories that this run scales itself. */
-const SEVERAL = join(K8S, '../build/k8s-test');
-const SEVERAL_TEXT = `resources: [../../k8s/overlays/dev]
+/** The dev overlay, but of directories that may be several (one alone is another kind), which this run scales itself. */
+const OVERLAY = join(K8S, '../build/k8s-test');
+const OVERLAY_TEXT = `resources: [../../k8s/overlays/dev]
 components: [../../k8s/components/cohd-replicas]
 patches:
   - target: { kind: HorizontalPodAutoscaler, name: cohd }
@@ -74,7 +73,10 @@ async function renew(machines: string[]): Promise<void> {
     kubectl('-n', namespace, 'delete', 'secret', ...names);
   }
   kubectl('-n', 'odonata', 'delete', 'job', 'identities');
-  kubectl('apply', '-k', SEVERAL);
+  // Nothing but the Job: replicas stay as they are.
+  const job = render(OVERLAY).find(({ kind, metadata }) => kind === 'Job' && metadata.name === 'identities');
+  writeFileSync(join(folder, 'job.json'), JSON.stringify(job));
+  kubectl('apply', '-f', join(folder, 'job.json'));
   kubectl('-n', 'odonata', 'wait', '--for=condition=complete', 'job/identities', '--timeout=120s');
   const endMs = performance.now() + RENEWED_MS;
   for (;;) {
@@ -111,22 +113,10 @@ async function run(chosen: string[], choose: (machine: string) => void): Promise
     scale('deployment/vkerneld', machines.length),
   );
   await step('scaling syslinkd to 2', () => scale('deployment/syslinkd', 2));
+  await step('scaling cohd to 3', () => scale('deployment/cohd', 3));
   await step('counting words on every machine', () => count(machines));
-  await step('several directories, 3', () => {
-    mkdirSync(SEVERAL, { recursive: true });
-    writeFileSync(join(SEVERAL, 'kustomization.yaml'), SEVERAL_TEXT);
-    kubectl('apply', '-k', SEVERAL);
-    scale('deployment/cohd', 3);
-    scale('deployment/vkerneld', machines.length);
-    scale('deployment/syslinkd', 2);
-  });
-  await step('counting words with them', () => count(machines));
   await step('renewing every certificate, without a restart', () => renew(machines));
   await step('rolling every service', () => {
-    // What apply set back.
-    scale('deployment/cohd', 3);
-    scale('deployment/vkerneld', machines.length);
-    scale('deployment/syslinkd', 2);
     for (const namespace of NAMESPACES)
       kubectl('-n', namespace, 'rollout', 'restart', 'deployment,daemonset,statefulset');
     waitReady();
@@ -147,6 +137,8 @@ if (why !== undefined) {
 }
 // Where somebody chose some already, these are taken, and stay.
 const labelled = items('nodes', '-l', `${LABEL}=true`);
+mkdirSync(OVERLAY, { recursive: true });
+writeFileSync(join(OVERLAY, 'kustomization.yaml'), OVERLAY_TEXT);
 const chosen = (labelled.length > 0 ? labelled : items('nodes')).map(({ metadata }) => metadata.name);
 try {
   await run(chosen, (machine) => {
@@ -168,5 +160,5 @@ try {
   if (labelled.length === 0)
     await step('choosing none', () => kubectl('label', 'nodes', '--all', `${LABEL}-`));
   rmSync(folder, { recursive: true });
-  rmSync(SEVERAL, { recursive: true, force: true });
+  rmSync(OVERLAY, { recursive: true, force: true });
 }

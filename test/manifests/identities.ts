@@ -123,3 +123,36 @@ export const whatIsReadIsThere: Policy = (all) =>
       ]),
     ];
   });
+
+/** Virtual kernels have the uid of their supervisor here: it is not that of pmapd, which knows it, and lets it in at one place. */
+export const uidsAreDistinct: Policy = (all) => {
+  const of = (name: string) => {
+    const pod = podOf(workloads(all).find(({ metadata }) => metadata.name === name)!);
+    return { pod: pod.securityContext, variables: variablesOf(all, pod.containers[0]) };
+  };
+  const [pmapd, vkerneld] = [of('pmapd'), of('vkerneld')];
+  const groups = ({ runAsGroup, fsGroup, supplementalGroups = [] }: Manifest) => [
+    runAsGroup,
+    fsGroup,
+    ...supplementalGroups,
+  ];
+  const guest = Number(pmapd.variables.get('ODONATA_PMAPD_VKERNEL_UID'));
+  const shared = pmapd.variables.get('ODONATA_PMAPD_VKERNEL_DIR');
+  return [
+    ...unless(pmapd.pod.runAsUser !== vkerneld.pod.runAsUser, 'virtual kernels have the uid of pmapd'),
+    ...unless(
+      !groups(pmapd.pod).some((group) => groups(vkerneld.pod).includes(group)),
+      'virtual kernels are in a group of pmapd',
+    ),
+    ...unless(guest === vkerneld.pod.runAsUser, 'pmapd lets in another uid than that of virtual kernels'),
+    ...unless(
+      shared !== undefined && shared === vkerneld.variables.get('ODONATA_VKERNELD_PMAPD_DIR'),
+      'vkerneld looks for pmapd elsewhere',
+    ),
+    ...unless(
+      pmapd.variables.get('ODONATA_PMAPD_SOCKET_DIR') !==
+        vkerneld.variables.get('ODONATA_VKERNELD_SOCKET_DIR'),
+      'two users share a folder',
+    ),
+  ];
+};

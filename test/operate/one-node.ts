@@ -1,5 +1,5 @@
 // Every service once, by its own command line, as a unit file or a container starts it.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pickPorts } from '../../services/vkctl/cluster/ports.ts';
@@ -11,6 +11,8 @@ export interface OneNodeOptions {
   flags?: readonly string[];
   /** A folder a role with its certificate; absent: no identities. */
   tlsDir?: string;
+  /** As in pods: pmapd is one user of the machine, vkerneld another. */
+  users?: { pmapd: number; vkerneld: number };
   /** Added to the environment of vkctl. */
   vkctlEnv?: NodeJS.ProcessEnv;
 }
@@ -45,15 +47,34 @@ export class OneNode {
       number,
     ];
     const at = (port: number) => `127.0.0.1:${port}`;
+    if (this.#options.users !== undefined) chmodSync(this.memoryDir, 0o1777);
     this.services.set('nats', ServiceProcess.nats(nats, join(this.folder, 'nats')));
     const syslink = ['--syslink', at(syslinkd)];
     const bus = ['--nats', at(nats)];
-    const place = ['--node', 'n1', '--node-index', '0', '--socket-dir', join(this.folder, 's')];
-    const memory = ['--memory-dir', this.memoryDir, '--frames-bytes', String(256 << 20)];
+    const place = ['--node', 'n1', '--node-index', '0'];
+    const { users } = this.#options;
+    const common = ['--socket-dir', join(this.folder, 's')];
+    const guests = join(this.memoryDir, 'vkernels');
+    const [ofPmapd, ofVkerneld] =
+      users === undefined
+        ? [[...common, '--memory-dir', this.memoryDir], common]
+        : [
+            [
+              ...[
+                '--socket-dir',
+                join(this.memoryDir, 'pmapd'),
+                '--memory-dir',
+                join(this.memoryDir, 'memory'),
+              ],
+              ...['--vkernel-dir', guests, '--vkernel-uid', `${users.vkerneld}`],
+            ],
+            ['--socket-dir', join(this.memoryDir, 'vkerneld'), '--pmapd-dir', guests],
+          ];
+    const memory = [...ofPmapd, '--frames-bytes', String(256 << 20)];
     this.#start('syslinkd', syslinkd, []);
     this.#start('cohd', cohd, [...bus, ...syslink, '--standalone']);
     this.#start('pmapd', pmapd, [...place, ...memory, ...bus, ...syslink, '--directory', at(cohd)]);
-    this.#start('vkerneld', vkerneld, [...place, ...syslink]);
+    this.#start('vkerneld', vkerneld, [...place, ...ofVkerneld, ...syslink]);
     for (const [name, service] of this.services) {
       if (name !== 'nats') this.metrics.set(name, String((await service.line('metrics')).address));
     }
@@ -72,7 +93,9 @@ export class OneNode {
       'debug',
     ];
     this.addresses.set(name, `127.0.0.1:${port}`);
-    this.services.set(name, ServiceProcess.service(name, [...args, ...common, ...identity, ...flags]));
+    const all = [...args, ...common, ...identity, ...flags];
+    const uid = name === 'pmapd' || name === 'vkerneld' ? this.#options.users?.[name] : undefined;
+    this.services.set(name, ServiceProcess.service(name, all, undefined, uid));
   }
 
   async ready(name: ServiceName): Promise<void> {

@@ -27,8 +27,17 @@ export class ServiceProcess {
     this.ended = new Promise((resolve) => this.child.once('close', resolve));
   }
 
-  static service(name: ServiceName, args: readonly string[], env?: NodeJS.ProcessEnv): ServiceProcess {
-    return new ServiceProcess(process.execPath, [`services/${name}/main.ts`, ...args], env);
+  /** @param uid of another user, where we are root */
+  static service(
+    name: ServiceName,
+    args: readonly string[],
+    env?: NodeJS.ProcessEnv,
+    uid?: number,
+  ): ServiceProcess {
+    const command = [process.execPath, `services/${name}/main.ts`, ...args];
+    if (uid !== undefined)
+      command.unshift('/usr/bin/setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--');
+    return new ServiceProcess(command[0]!, command.slice(1), env);
   }
 
   static nats(port: number, storeDir: string, more: readonly string[] = []): ServiceProcess {

@@ -26,8 +26,8 @@ const PLACED_MS = 20_000;
 export interface SandboxOptions {
   /** Names the node on this machine. */
   readonly socketDir: string;
-  /** The folder of the sockets that virtual kernels use. */
-  readonly sockets: string;
+  /** The folders of the sockets that virtual kernels use. */
+  readonly sockets: readonly string[];
   /** Below these, programs may be granted directories. They come as descriptors; Landlock wants to know them all the same. */
   readonly allowDirs: readonly string[];
   /** A uid of theirs, where we are root. */
@@ -149,7 +149,7 @@ export class Sandbox {
     // By number in the child: its settings, the filter, the word of bwrap, and ours that it may go on.
     const stdio: StdioOptions = ['ignore', 2, 2, settingsFd, filterFd ?? 'ignore', 'pipe', 'pipe'];
     const inside = {
-      readOnly: [...runtimeView(toolsWithin(tools!, uid), [entry, program]), this.#options.sockets],
+      readOnly: [...runtimeView(toolsWithin(tools!, uid), [entry, program]), ...this.#options.sockets],
       moved: compileCaches(uid),
       environment: { ...OF_NODE, [mark[0]]: mark[1], NODE_COMPILE_CACHE: CACHE },
       ...{ uid, userNamespace },
@@ -184,7 +184,11 @@ export class Sandbox {
   #byThread(options: StartOptions, settings: Uint8Array): Confined {
     const { entry, program, mark } = options;
     const cache = process.env.NODE_COMPILE_CACHE;
-    const readOnly = [...runtimeView([], [entry, program]), this.#options.sockets, ...(cache ? [cache] : [])];
+    const readOnly = [
+      ...runtimeView([], [entry, program]),
+      ...this.#options.sockets,
+      ...(cache ? [cache] : []),
+    ];
     const shown = { readOnly, writable: this.#options.allowDirs };
     const environment = { ...OF_NODE, [mark[0]]: mark[1], ...(cache && { NODE_COMPILE_CACHE: cache }) };
     const command = [process.execPath, entry, program];
