@@ -117,6 +117,10 @@ test('run: what cannot run says why, and exits with 125, 126 or 127', () => {
     stderr: oneLine(/odonata.make_coffee/),
   });
   expect(vkctl('run', 'missing.wasm')).toMatchObject({ status: 127, stderr: oneLine(/no such file/) });
+  expect(vkctl('run', '--vkernel', 'a b', guests.hello)).toMatchObject({
+    status: 2,
+    stderr: oneLine(/--vkernel: "a b" is no name/),
+  });
   expect(vkctl('run', '--node', 'node9', guests.hello)).toMatchObject({
     status: 125,
     stderr: oneLine(/node1, node2/),

@@ -32,7 +32,8 @@ Environment:
                    logs, events, ds and status. Any one of them is enough, and a command goes to another when one is away
   ODONATA_TLS_DIR  with ODONATA_SYSLINK: folder with tls.crt, tls.key and ca.crt: who one is there
   ODONATA_CONTEXT  the context that commands mean (see vkctl context); empty: clusters of this machine
-  ODONATA_REQUEST_ID  goes with the command through the logs of all services (default: a new one)
+  ODONATA_REQUEST_ID  goes with the command through the logs of all services (default: a new one); each call is a line
+                   there after vkctl up --log-level debug
   ODONATA_BUNDLE   off: run the sources, not the bundle that is made of them
   NO_COLOR         no colours
 

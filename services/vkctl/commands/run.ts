@@ -58,7 +58,15 @@ export function addRun(program: Command): void {
   ]);
 }
 
+/** NAME, or NODE/NAME. */
+const VKERNEL = /^([^/]+\/)?[a-z0-9][a-z0-9-]{0,31}$/;
+
 async function run(path: string, args: string[], options: RunOptions): Promise<void> {
+  if (options.vkernel !== undefined && !VKERNEL.test(options.vkernel))
+    throw new Failure(`--vkernel: "${options.vkernel}" is no name of a virtual kernel`, {
+      fix: 'Use NAME or NODE/NAME, a NAME of 1 to 32 of a-z, 0-9 and -.',
+      exitCode: EXIT.usage,
+    });
   const isHere = elsewhere(options.cluster) === undefined;
   const { name, module } = readProgram(path);
   const spec: ProgramSpec = {
@@ -112,9 +120,13 @@ async function runHere(
 ): Promise<number> {
   const abort = new AbortController();
   let pipeBroken = false;
+  let pid: bigint | undefined;
   const running = to.programs.begin(place, spec, module, {
     stdin: process.stdin,
     signal: abort.signal,
+    onStarted: (started) => {
+      pid = started.pid;
+    },
     onOutput: async ({ stream, data }) => {
       const here = stream === StdStream.ERR ? process.stderr : process.stdout;
       if (await writeTo(here, data)) return;
@@ -135,12 +147,20 @@ async function runHere(
   } catch (error) {
     if (pipeBroken) return PIPE_EXIT;
     if (abort.signal.aborted) return 130;
+    if (pid !== undefined && hasCode(error, Code.NotFound)) throw lineBroke(spec.name ?? '', pid, error);
     throw error;
   } finally {
     over.abort();
     stopForwarding();
   }
 }
+
+/** Another vkerneld took the virtual kernels over, and has no line to who ran their programs. */
+const lineBroke = (name: string, pid: bigint, cause: unknown): Failure =>
+  new Failure(`${name}: the line to process ${pid} broke, since its vkerneld was started anew`, {
+    fix: `It may go on: vkctl ps -a tells, and vkctl logs -f ${pid} has what it writes`,
+    cause,
+  });
 
 /** The virtual kernel failed: where it wrote how, in a cluster of this machine. */
 function printLogFile(cluster: string, node: string): void {
