@@ -27,6 +27,7 @@ const c = {
   recvmsg: libc.func('long recvmsg(int fd, void *msg, int flags)'),
   setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
   getsockopt: libc.func('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)'),
+  mkfifo: libc.func('int mkfifo(const char *path, uint mode)'),
   flock: libc.func('int flock(int fd, int operation)'),
 };
 
@@ -289,6 +290,11 @@ function descriptorsIn(control: Uint8Array, controlBytes: number): number[] {
   return Array.from({ length: Math.floor(lengthBytes / 4) }, (_, i) =>
     view.getInt32(CONTROL_HEAD_BYTES + 4 * i, true),
   );
+}
+
+/** A pipe with a name, for ourselves only. */
+export function makePipe(path: string): void {
+  checked(`mkfifo ${path}`, c.mkfifo(path, 0o600));
 }
 
 const LOCK_EXCLUSIVE_NOW = 2 | 4;

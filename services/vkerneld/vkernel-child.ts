@@ -19,6 +19,7 @@ import { makeIdMapping } from './id-mapping.ts';
 import type { VkernelRecord } from './record.ts';
 import { newToken, startTicksOf } from './record.ts';
 import { directoryLabel } from './vkernel/directory-label.ts';
+import { VkernelLog } from './vkernel-log.ts';
 
 export type Order = NonNullable<MessageInitShape<typeof AttachResponseSchema>['event']>;
 
@@ -108,9 +109,16 @@ export class VkernelChild {
   #doomed = false;
   /** One of ours that has ended; one that was adopted tells nobody. */
   #over = false;
+  readonly #output: VkernelLog;
 
-  private constructor(record: VkernelRecord, log: Logger, ended: (reason: string) => void) {
+  private constructor(
+    record: VkernelRecord,
+    socketDir: string,
+    log: Logger,
+    ended: (reason: string) => void,
+  ) {
     this.record = record;
+    this.#output = new VkernelLog({ socketDir, index: record.index, vkernel: keyOf(record), log });
     this.#log = log.child({ vkernel: keyOf(record) });
     if (record.hostPid !== 0) this.#log = this.#log.child({ hostPid: record.hostPid });
     this.#ended = ended;
@@ -126,7 +134,8 @@ export class VkernelChild {
     const token = newToken();
     const about = { name, user, index, uid, token };
     const record = { ...about, hostPid: 0, startTicks: '', startedAtMs: Date.now() };
-    const vkernel = new VkernelChild(record, log, ended);
+    const vkernel = new VkernelChild(record, place.socketDir, log, ended);
+    const output = vkernel.#output.make();
     const confined = place.sandbox.start({
       name: groupOf(record),
       entry: ENTRY(),
@@ -137,8 +146,9 @@ export class VkernelChild {
         ...identityOf({ name, user, groups }, place),
       },
       mark: [MARK, `unix:${vkernelSockets(place.socketDir).control}`],
-      bounds: boundsOf(0),
+      ...{ bounds: boundsOf(0), output },
     });
+    void confined.hostPid.catch(() => {}).then(() => closeSync(output));
     void vkernel.#follow(confined, placed);
     vkernel.#awaitLine(ATTACH_MS, 'it did not attach');
     return vkernel;
@@ -147,11 +157,13 @@ export class VkernelChild {
   /** One that runs since an earlier supervisor; undefined when it ended meanwhile. */
   static adopt(
     record: VkernelRecord,
+    socketDir: string,
     log: Logger,
     ended: (reason: string) => void,
   ): VkernelChild | undefined {
     if (startTicksOf(record.hostPid) !== record.startTicks) return undefined;
-    const vkernel = new VkernelChild(record, log, ended);
+    const vkernel = new VkernelChild(record, socketDir, log, ended);
+    vkernel.#output.follow();
     vkernel.#greeted = true;
     vkernel.#poll();
     vkernel.#awaitLine(ALONE_MS, 'it did not come back to its supervisor');
@@ -328,6 +340,7 @@ export class VkernelChild {
     this.#line?.end(this.#dead);
     this.#line = undefined;
     this.#dropDescriptors();
+    this.#output.ended();
     for (const waiting of [...this.#waiting]) waiting(this.#dead);
     this.#ended(reason);
   }

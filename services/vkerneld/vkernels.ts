@@ -43,7 +43,9 @@ export class Vkernels {
     this.#lastIndex = record.lastVkernel;
     for (const process of record.processes) this.#table.adopt(process);
     for (const left of record.vkernels) {
-      const child = VkernelChild.adopt(left, this.#log, (reason) => this.#ended(keyOf(left), reason));
+      const child = VkernelChild.adopt(left, this.#place.socketDir, this.#log, (reason) =>
+        this.#ended(keyOf(left), reason),
+      );
       if (child !== undefined) this.#children.set(child.key, child);
     }
     this.#place.sandbox.clear(new Set(this.list().map(({ record }) => groupOf(record))));

@@ -71,7 +71,16 @@ beforeAll(async () => {
   console.log(`seed=${SEED}`);
   cluster = await TestCluster.up({ nodes: 1 });
   const { plan } = cluster.record;
-  for (const name of ['admin/fuzz', 'user/fuzz', 'pmapd/*', 'cohd/fuzz', 'vkerneld/node1', 'syslinkd/fuzz'])
+  for (const name of [
+    'admin/fuzz',
+    'user/fuzz',
+    'operator/fuzz',
+    'viewer/fuzz',
+    'pmapd/*',
+    'cohd/fuzz',
+    'vkerneld/node1',
+    'syslinkd/fuzz',
+  ])
     who[name] = await identityIn(plan, name);
   sockets = join(plan.runtimeDir, 'node1');
   ports = plan.ports;
@@ -124,6 +133,7 @@ async function directory(part: number): Promise<Ends[]> {
     callAll({ ...by('pmapd/*', address), service: DirectoryService }, (CALLS * part) / 3, ['Hold']),
     callAll({ ...by('admin/fuzz', address), service: DirectoryService }, (CALLS * part) / 3, ['Hold']),
     callAll({ ...by('admin/fuzz', address), service: EventService }, (CALLS * part) / 3),
+    callAll({ ...by('viewer/fuzz', address), service: DirectoryService }, (CALLS * part) / 10, ['Hold']),
     sayAll(by('pmapd/*', address), DirectoryService.method.hold, SAID * part, hello),
   ]);
 }
@@ -165,6 +175,8 @@ async function pmap(part: number): Promise<Ends[]> {
         'Faults',
       ]),
       callAll({ ...by('user/fuzz', address), service: DataspaceService }, (CALLS * part) / 4),
+      callAll({ ...by('viewer/fuzz', address), service: DataspaceService }, (CALLS * part) / 20),
+      callAll({ ...by('operator/fuzz', address), service: EventService }, (CALLS * part) / 20),
       callAll({ ...by('pmapd/*', address), service: TransferService }, (CALLS * part) / 4, ['Deliver']),
       callAll(
         { ...by('pmapd/*', `unix:${sockets}/handover.sock`), service: HandOverService },
@@ -203,6 +215,7 @@ async function router(part: number): Promise<Ends[]> {
   const node = registers(EndpointKind.PMAP, 'fuzz/pmapd', 'fuzz');
   return await Promise.all([
     callAll({ ...by('admin/fuzz', address), service: RouterService }, CALLS * part, ['Attach']),
+    callAll({ ...by('viewer/fuzz', address), service: EventService }, (CALLS * part) / 20),
     sayAll(by('admin/fuzz', address), attach, (SAID * part) / 2, client),
     sayAll(by('pmapd/*', address), attach, (SAID * part) / 2, node),
   ]);
@@ -214,6 +227,7 @@ async function vkernels(part: number): Promise<Ends[]> {
   return await Promise.all([
     callAll({ ...by('admin/fuzz', address), service: VkernelService }, (CALLS * part) / 2, ['Run']),
     callAll({ ...by('user/fuzz', address), service: VkernelService }, (CALLS * part) / 4),
+    callAll({ ...by('operator/fuzz', address), service: VkernelService }, (CALLS * part) / 10, ['Run']),
     callAll({ ...by('admin/fuzz', address), service: EventService }, (CALLS * part) / 4),
     sayAll(asVkernel(control), ControlService.method.attach, SAID * part, () => undefined),
   ]);

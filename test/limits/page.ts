@@ -32,6 +32,7 @@ import { ENTRIES_MAX } from '../../services/pmapd/vmspace.ts';
 import { CLIENTS_LIMIT, CONNECTED_LIMIT } from '../../services/syslinkd/registry.ts';
 import { DEAF_BYTES, FULL_BYTES } from '../../services/syslinkd/router.ts';
 import { ARGUMENT_BYTES, LOADING_BYTES, MODULE_BYTES } from '../../services/vkerneld/program-spec.ts';
+import { BURST_BYTES } from '../../services/vkerneld/vkernel-log.ts';
 
 type Row = readonly [of: string, what: string, most: string, otherwise: string, setting?: string];
 
@@ -117,6 +118,12 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a node', 'virtual kernels', count(VKERNELS_LIMIT), EXHAUSTED],
     ['a program', 'bytes of its module', size(MODULE_BYTES), INVALID],
     ['a node', 'bytes of modules on their way in', size(LOADING_BYTES), EXHAUSTED],
+    [
+      'a virtual kernel',
+      'bytes for the log, and 4 KiB a second',
+      size(BURST_BYTES),
+      'dropped, and one line says how much',
+    ],
     ['a program', 'bytes of arguments and variables', size(ARGUMENT_BYTES), INVALID],
   ],
 };

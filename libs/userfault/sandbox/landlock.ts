@@ -6,8 +6,10 @@ import { Worker } from 'node:worker_threads';
 export interface LandlockedStart {
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** Bytes of the descriptor that it reads its settings from. */
+  /** What it reads from a descriptor before all else, once it is told to go on. */
   readonly settings: Uint8Array;
+  /** Descriptor of its output; it stays open until the process has started. */
+  readonly output: number;
   /** Undefined: it is not restricted. */
   readonly rules: readonly LandlockRule[] | undefined;
   /** Seccomp, from its start on. */
@@ -59,8 +61,12 @@ export function landlockRules(
   ];
 }
 
-/** Starts it. @returns its pid, and how it ends */
-export function startLandlocked(start: LandlockedStart): { pid: Promise<number>; ended: Promise<string> } {
+/** Starts it. @returns its pid, how it ends, and what lets it go on: until then it waits, and has run nothing */
+export function startLandlocked(start: LandlockedStart): {
+  pid: Promise<number>;
+  ended: Promise<string>;
+  goOn: () => void;
+} {
   const thread = new Worker(new URL('./landlock-thread.ts', import.meta.url), {
     workerData: start,
     trackUnmanagedFds: false,
@@ -77,5 +83,5 @@ export function startLandlocked(start: LandlockedStart): { pid: Promise<number>;
   });
   thread.on('error', (error) => failed(error.message));
   thread.on('exit', () => failed('its thread ended'));
-  return { pid: pid.promise, ended: ended.promise };
+  return { pid: pid.promise, ended: ended.promise, goOn: () => thread.postMessage('go on') };
 }

@@ -53,6 +53,8 @@ export interface StartOptions {
   /** In its environment: finds it again, and is no secret. */
   readonly mark: readonly [string, string];
   readonly bounds: CgroupBounds;
+  /** Where what it writes goes; our own log otherwise. */
+  readonly output?: number;
 }
 
 /** A process that was started. */
@@ -143,11 +145,11 @@ export class Sandbox {
   }
 
   #inNamespaces(options: StartOptions, settingsFd: number): Confined {
-    const { entry, program, mark, uid } = options;
+    const { entry, program, mark, uid, output = 2 } = options;
     const { tools, filters, userNamespace } = this.host;
     const filterFd = filters && memoryFile('seccomp', filters.start);
     // By number in the child: its settings, the filter, the word of bwrap, and ours that it may go on.
-    const stdio: StdioOptions = ['ignore', 2, 2, settingsFd, filterFd ?? 'ignore', 'pipe', 'pipe'];
+    const stdio: StdioOptions = ['ignore', output, output, settingsFd, filterFd ?? 'ignore', 'pipe', 'pipe'];
     const inside = {
       readOnly: [...runtimeView(toolsWithin(tools!, uid), [entry, program]), ...this.#options.sockets],
       moved: compileCaches(uid),
@@ -194,12 +196,17 @@ export class Sandbox {
     const command = [process.execPath, entry, program];
     if (!this.#has('landlock') && this.host.filters === undefined)
       return this.#bare(options, command, environment, settings);
-    const { pid, ended } = startLandlocked({
-      ...{ command, environment, settings },
+    const { pid, ended, goOn } = startLandlocked({
+      ...{ command, environment, settings, output: options.output ?? 2 },
       rules: this.#has('landlock') ? landlockRules(shown, landlockAbi()) : undefined,
       filter: this.host.filters?.ringless,
     });
-    return { hostPid: pid.then((number) => this.#enter(options, number)), ended };
+    const hostPid = pid.then((number) => {
+      this.#enter(options, number);
+      goOn();
+      return number;
+    });
+    return { hostPid, ended };
   }
 
   /** Without any layer that binds what it starts: then no thread need take one. */
@@ -209,14 +216,18 @@ export class Sandbox {
     env: Readonly<Record<string, string>>,
     settings: Uint8Array,
   ): Confined {
-    const settingsFd = memoryFile('settings', settings);
-    const child = spawn(node!, args, { stdio: ['ignore', 2, 2, settingsFd], env: { ...env }, cwd: '/' });
-    closeSync(settingsFd);
+    const { output = 2 } = options;
+    const stdio: StdioOptions = ['ignore', output, output, 'pipe'];
+    const child = spawn(node!, args, { stdio, env: { ...env }, cwd: '/' });
     const ended = endOf(child);
     const failed = ended.then((how): never => {
       throw new Error(how);
     });
     const hostPid = child.pid === undefined ? failed : Promise.resolve(this.#enter(options, child.pid));
+    // It waits for these, and is in its group by then.
+    const given = (child.stdio as readonly unknown[])[3] as Writable | null;
+    given?.on('error', () => {}); // It ended; its end is told.
+    given?.end(Buffer.from(settings));
     failed.catch(() => {}); // Told by its end.
     return { hostPid, ended };
   }
