@@ -102,6 +102,10 @@ test('restart: all in turn, and what is not a service', () => {
     status: 2,
     stderr: expect.stringMatching(/^vkctl: .*--all.*\n$/),
   });
+  expect(vkctl('restart', '--all', names[0]!)).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/^vkctl: --all and names .*exclude each other.*\n$/),
+  });
   expect(vkctl('restart', 'node9/pmapd')).toMatchObject({
     status: 2,
     stderr: expect.stringMatching(/^vkctl: no service "node9\/pmapd"; there are: .*node1\/pmapd.*\n$/),

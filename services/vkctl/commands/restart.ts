@@ -111,8 +111,10 @@ async function countLost(cluster: string): Promise<LostPages | undefined> {
 
 /** Without names and with --all: the directory first, since everything else asks it. */
 function chosen(record: ClusterRecord, names: string[], all: boolean): ServiceRecord[] {
-  if (all === names.length > 0)
-    throw new Failure('name services, or give --all', { exitCode: EXIT.usage, fix: 'See: vkctl status.' });
+  if (all === names.length > 0) {
+    const what = all ? '--all and names of services exclude each other' : 'name services, or give --all';
+    throw new Failure(what, { exitCode: EXIT.usage, fix: 'See: vkctl status.' });
+  }
   if (all) return record.services.filter(({ name }) => name !== 'nats');
   return names.map((name) => {
     const service = record.services.find((each) => each.name === name);
