@@ -136,7 +136,7 @@ export class Process {
     const { pid, name, args, env, grants, quotaBytes } = spec;
     const pmap = await this.#pmap();
     if (pmap === undefined || this.#exit !== undefined) return;
-    const { worker, hostThread } = await this.#thread();
+    const { worker, hostThread } = await this.#thread(quotaBytes);
     if (this.#exit !== undefined) return;
     this.#listen(worker);
     this.#clock = new ThreadClock(hostThread);
@@ -169,8 +169,8 @@ export class Process {
     worker.postMessage(start);
   }
 
-  async #thread(): Promise<WarmThread> {
-    const thread = await this.#around.workers.take().catch((error: unknown) => {
+  async #thread(quotaBytes: number): Promise<WarmThread> {
+    const thread = await this.#around.workers.take(quotaBytes).catch((error: unknown) => {
       throw cannot('start its thread', error);
     });
     this.#worker = thread.worker;

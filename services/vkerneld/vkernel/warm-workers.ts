@@ -7,13 +7,24 @@ import type { GuestMessage } from './kernel-call.ts';
 
 /** Calls of WebAssembly use the thread's stack; a C program expects some megabytes. */
 const stackMb = 16;
-/** For our own objects, and a guest's exceptions; neither its memory is in there nor, but for a part, its tables. */
-const heapMb = 256;
+/**
+ * For our own objects, and a guest's exceptions; neither its memory is in there nor, but for a part, its tables. Within a quarter
+ * of its quota; V8 and our own code take some 10 MiB.
+ */
+const heapMaxMb = 256;
+const heapMinMb = 32;
+const youngMaxMb = 48;
 /** A new thread waits this long, so as not to take the processor from the program that just got the last one. */
 const refillDelayMs = 30;
 
 /** What Node shows for a thread that ended. */
 const endedThreadId = -1;
+
+/** What a process of such a quota has of JavaScript heap: a power of two, so that threads that wait fit many programs. */
+export function heapMbOf(quotaBytes: number): number {
+  const quarterMb = Math.max(1, quotaBytes / 4 / 2 ** 20);
+  return Math.min(heapMaxMb, Math.max(heapMinMb, 2 ** Math.floor(Math.log2(quarterMb))));
+}
 
 /** A thread that is loaded. */
 export interface WarmThread {
@@ -26,6 +37,8 @@ export class WarmWorkers {
   readonly #target: number;
   readonly #create: (make: () => Worker) => Worker;
   #ready: Promise<WarmThread>[] = [];
+  /** Those that wait have the heap of the last program: the next one is mostly of its kind. */
+  #heapMb = heapMaxMb;
   #refill: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -36,8 +49,13 @@ export class WarmWorkers {
     this.#fill();
   }
 
-  /** A thread that is loaded and waits for its program. The taker owns it. Rejects when none can be started. */
-  async take(): Promise<WarmThread> {
+  /**
+   * A thread that is loaded and waits for its program, with the heap of such a quota. The taker owns it. Rejects when none can be
+   * started.
+   */
+  async take(quotaBytes: number): Promise<WarmThread> {
+    const heapMb = heapMbOf(quotaBytes);
+    if (heapMb !== this.#heapMb) this.#change(heapMb);
     if (!this.#closed) this.#refill ??= setTimeout(() => this.#fill(), refillDelayMs);
     for (;;) {
       const next = this.#ready.shift();
@@ -50,6 +68,15 @@ export class WarmWorkers {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#refill);
+    await this.#drop();
+  }
+
+  #change(heapMb: number): void {
+    this.#heapMb = heapMb;
+    void this.#drop();
+  }
+
+  async #drop(): Promise<void> {
     const ready = this.#ready;
     this.#ready = [];
     await Promise.allSettled(ready.map(async (thread) => (await thread).worker.terminate()));
@@ -66,6 +93,7 @@ export class WarmWorkers {
   }
 
   #start(): Promise<WarmThread> {
+    const heapMb = this.#heapMb;
     const { boot, modules } = guestSource();
     return new Promise((resolve, reject) => {
       const worker = this.#create(
@@ -77,7 +105,11 @@ export class WarmWorkers {
             env: {},
             execArgv: [],
             stdin: false,
-            resourceLimits: { stackSizeMb: stackMb, maxOldGenerationSizeMb: heapMb },
+            resourceLimits: {
+              stackSizeMb: stackMb,
+              maxOldGenerationSizeMb: heapMb,
+              maxYoungGenerationSizeMb: Math.min(youngMaxMb, heapMb / 4),
+            },
           }),
       );
       // Stays: an error of a thread that nobody took yet must not end the virtual kernel.

@@ -1,0 +1,23 @@
+// Threads with a JavaScript heap that fits the quota of the program that they are for.
+import { afterEach, expect, test } from 'vitest';
+import { heapMbOf, WarmWorkers } from './warm-workers.ts';
+
+const MIB = 2 ** 20;
+let workers: WarmWorkers | undefined;
+afterEach(async () => await workers?.close());
+
+test('a quarter of the quota, as much as V8 needs at least, and 256 MiB at most', () => {
+  const quotas = [1, 64, 128, 255, 256, 512, 1_000, 1_024, 4_096].map((mib) => heapMbOf(mib * MIB));
+  expect(quotas).toEqual([32, 32, 32, 32, 64, 128, 128, 256, 256]);
+});
+
+test('each thread has that, whoever came before, and V8 holds it to it', async () => {
+  workers = new WarmWorkers(1);
+  const heaps = [];
+  for (const quotaMib of [1_024, 64, 64, 512]) {
+    const { worker } = await workers.take(quotaMib * MIB);
+    heaps.push(worker.resourceLimits?.maxOldGenerationSizeMb);
+    await worker.terminate();
+  }
+  expect(heaps).toEqual([256, 32, 32, 128]);
+});
