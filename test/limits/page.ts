@@ -118,6 +118,7 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a node', 'virtual kernels', count(VKERNELS_LIMIT), EXHAUSTED],
     ['a program', 'bytes of its module', size(MODULE_BYTES), INVALID],
     ['a node', 'bytes of modules on their way in', size(LOADING_BYTES), EXHAUSTED],
+    ['a process', 'JavaScript heap of its thread', 'a quarter of its quota', 'SIGKILL', '`--memory`'],
     [
       'a virtual kernel',
       'bytes for the log, and 4 KiB a second',
