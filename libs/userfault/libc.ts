@@ -17,6 +17,7 @@ const c = {
   close: libc.func('int close(int fd)'),
   mmap: libc.func('intptr_t mmap(uintptr_t addr, size_t n, int prot, int flags, int fd, int64_t offset)'),
   munmap: libc.func('int munmap(uintptr_t addr, size_t n)'),
+  mremap: libc.func('intptr_t mremap(uintptr_t from, size_t fromLen, size_t n, int flags, uintptr_t to)'),
   madvise: libc.func('int madvise(uintptr_t addr, size_t n, int advice)'),
   fallocate: libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t n)'),
   memchr: libc.func('uintptr_t memchr(const uint8_t *p, int c, size_t n)'),
@@ -127,6 +128,12 @@ export function mmap(
 
 export function munmap(address: bigint, lengthBytes: number): void {
   checked('munmap', c.munmap(address, lengthBytes));
+}
+
+/** Shows the first `lengthBytes` of a shared mapping at another address, too, in the place of what is mapped there. */
+export function mapAgain(from: bigint, lengthBytes: number, to: bigint): void {
+  const at = c.mremap(from, 0, lengthBytes, 0x01 | 0x02, to);
+  if (at === -1 || at === -1n) throw new SystemCallError('mremap', koffi.errno());
 }
 
 /** MADV_DONTNEED: empties the page tables of a range; a file's pages stay in the file. */

@@ -4,7 +4,7 @@ import type { Vmspace } from './vmspace.ts';
 
 /** Files of one look. */
 const LOOK_MAX = 256;
-/** A process that is ending is given pages that nobody counts: 64 MiB of them are not worth a word. */
+/** What is filled is told a little later: 64 MiB of it are not worth a word. */
 export const UNCOUNTED_MAX = 16_384;
 /** What a virtual kernel may have ahead of what its processes touched: 128 MiB. */
 const AHEAD_MAX = 32_768;

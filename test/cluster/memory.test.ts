@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { buildGuest } from '../guests/build.ts';
@@ -120,6 +121,29 @@ describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', { timeout: 120_00
     );
     expect(shared).toMatchObject({ stderr: expect.stringMatching(/out of memory: .* quota of 16 MiB/) });
     await vkctl('ds', 'rm', 'quota');
+  });
+
+  test('what ends for memory takes no more of it on its way out, however long its thread runs on', async () => {
+    const usedKib = (): number => {
+      const df = ['-t', String(pmapd('node1').pid), '-m', 'df', '--output=used', '/dev/shm'];
+      return Number(spawnSync('nsenter', df, { encoding: 'utf8' }).stdout.split('\n')[1]);
+    };
+    const before = usedKib();
+    const run = start('run', '--node', 'node1', '--memory', '8M', guests.hog, 'private', '900');
+    let peak = before;
+    let over = false;
+    const ended = run.ended.finally(() => {
+      over = true;
+    });
+    while (!over) {
+      peak = Math.max(peak, usedKib());
+      await delay(20);
+    }
+    expect((await ended).stderr).toMatch(/SIGKILL: out of memory: it touched more than its quota of 8 MiB/);
+    // Its quota, and what its virtual kernel has ahead.
+    expect(peak - before).toBeLessThan(64 << 10);
+    expect(await events('security')).toEqual([]);
+    await innocent();
   });
 
   test('private memory: who has more than its share ends for who has less', async () => {

@@ -153,7 +153,7 @@ class FaultThread {
     if (space === undefined) {
       this.userfault.wake(address, PAGE_BYTES);
     } else if (space.cells.dying) {
-      fillForTheEnd(this.userfault, address);
+      fillForTheEnd(this.userfault, address, space);
     } else if (space.shared.find(address) !== undefined) {
       const fault = { vmspace: space.vmspace, address, write, atNs };
       // Each is of a thread that waits, so they are few.

@@ -6,7 +6,7 @@ import { addressOf, MapFlag, mmap, Prot, punchHole } from '@odonata/userfault/li
 import { vmspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { Watch } from '@odonata/userfault/userfault.ts';
 import { SpaceCells } from './frame-credit.ts';
-import { fillForTheEnd } from './last-fill.ts';
+import { fillForTheEnd, sinkOver } from './last-fill.ts';
 import { OpenedDataspaces } from './opened-dataspaces.ts';
 import type {
   Dataspace,
@@ -176,7 +176,7 @@ export class Vmspace implements Space, MappedPlace {
     if (this.ended || this.cells.dying) return;
     this.cells.die();
     for (const { address, lengthBytes } of this.mappings.ranges()) {
-      mmap(address, lengthBytes, Prot.READ | Prot.WRITE, EMPTY_FIXED, -1, 0);
+      sinkOver(address, lengthBytes);
       this.pmap.userfault.wake(address, lengthBytes);
     }
     for (const address of this.waiting) this.release(address);
@@ -184,7 +184,8 @@ export class Vmspace implements Space, MappedPlace {
   }
 
   private release(address: bigint): void {
-    fillForTheEnd(this.pmap.userfault, address);
+    const memory = { address: this.base, end: this.base + BigInt(this.maximumBytes) };
+    fillForTheEnd(this.pmap.userfault, address, memory);
   }
 
   async destroy(): Promise<void> {
