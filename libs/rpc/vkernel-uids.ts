@@ -21,13 +21,26 @@ const END = 2_147_352_576;
 const FEW_FIRST = 32_768;
 const FEW_END = 65_000;
 
-/** Undefined where we are not root: then virtual kernels have our own uid, in user namespaces of their own. */
+/** What `--vkernel-uids` may be: `vkctl down` knows virtual kernels of any cluster by their uid. */
+export const isVkernelBase = (first: number): boolean =>
+  isVkernelUid(first) && isVkernelUid(first + VKERNELS_LIMIT - 1);
+export const VKERNEL_BASES = `${FIRST} to ${END - VKERNELS_LIMIT}, or ${FEW_FIRST} to ${FEW_END - VKERNELS_LIMIT}`;
+
+/**
+ * Undefined where we are not root: then virtual kernels have our own uid, in user namespaces of their own.
+ * @param base the first one, where somebody chose it; 0: derived
+ */
 export function vkernelUids(
   socketDir: string,
+  base = 0,
   uid = process.getuid!(),
   map = ownUidMap(),
 ): UidRange | undefined {
   if (uid !== 0) return undefined;
+  if (base > 0) {
+    const chosen = { first: base, count: VKERNELS_LIMIT };
+    return isMapped(chosen, map) ? chosen : undefined;
+  }
   return [rangeIn(FIRST, END, socketDir), rangeIn(FEW_FIRST, FEW_END, socketDir)].find((range) =>
     isMapped(range, map),
   );

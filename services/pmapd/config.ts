@@ -1,6 +1,7 @@
 import { busConfig } from '@odonata/bus/config.ts';
 import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
 import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts';
+import { isVkernelBase, VKERNEL_BASES } from '@odonata/rpc/vkernel-uids.ts';
 import { z } from 'zod';
 
 /** Flags and environment of pmapd. */
@@ -37,6 +38,14 @@ export const pmapdConfig = {
     .default(0)
     .describe(
       'user of vkerneld and its virtual kernels, where that is another one, as in pods (takes vkernel_dir); 0: ours',
+    ),
+  vkernelUids: z
+    .number()
+    .int()
+    .default(0)
+    .refine((first) => first === 0 || isVkernelBase(first), `use ${VKERNEL_BASES}, or 0`)
+    .describe(
+      'where this is root: the first of the 64 uids that virtual kernels of this node have, the same as its vkerneld is told; 0: derived from socket_dir',
     ),
   memoryDir: z.string().describe("directory of the node's memory files, on a tmpfs"),
   framesBytes: z

@@ -60,7 +60,9 @@ export async function serve(
   mkdirSync(config.socketDir, { recursive: true, mode: 0o700 });
   const sockets = makeVkernelSockets(config.socketDir, config.vkernelDir);
   const guests =
-    config.vkernelUid > 0 ? { first: config.vkernelUid, count: 1 } : vkernelUids(config.socketDir);
+    config.vkernelUid > 0
+      ? { first: config.vkernelUid, count: 1 }
+      : vkernelUids(config.socketDir, config.vkernelUids);
   const metrics = new Metrics('pmapd');
   const meter = metrics.callMeter();
   // Before all else: a node that waits for NATS is alive, and says why it is not ready.

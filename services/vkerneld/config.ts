@@ -1,4 +1,5 @@
 import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts';
+import { isVkernelBase, VKERNEL_BASES } from '@odonata/rpc/vkernel-uids.ts';
 import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { z } from 'zod';
 
@@ -35,6 +36,14 @@ export const vkerneldConfig = {
     .default([])
     .describe(
       `walls that virtual kernels may do without where this machine lacks them: ${LAYERS.join(', ')}; SECURITY.md says what each is for`,
+    ),
+  vkernelUids: z
+    .number()
+    .int()
+    .default(0)
+    .refine((first) => first === 0 || isVkernelBase(first), `use ${VKERNEL_BASES}, or 0`)
+    .describe(
+      'where this is root: the first of the 64 uids that virtual kernels of this node have, the same as its pmapd is told; 0: derived from socket_dir',
     ),
   programMemory: z
     .number()

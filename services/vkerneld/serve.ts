@@ -84,7 +84,7 @@ export async function serveVkerneld(
   const ofPmapd = config.pmapdDir === '' ? sockets : vkernelSocketsIn(config.pmapdDir);
   const asked = config.pmapdDir === '' ? `unix:${socketDir}/pmapd.sock` : `unix:${ofPmapd.pmap}`;
   const nodeIndex = config.nodeIndex || (await askNodeIndex(asked, log));
-  const range = vkernelUids(socketDir);
+  const range = vkernelUids(socketDir, config.vkernelUids);
   const sandbox = sandboxOf(config, {
     ...{ sockets: [...new Set([sockets.folder, ofPmapd.folder])], uid: range?.first, log },
   });

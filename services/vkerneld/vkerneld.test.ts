@@ -31,6 +31,7 @@ async function startVkerneld(): Promise<void> {
       listen: '127.0.0.1:0',
       socketDir: join(folder, 's'),
       pmapdDir: '',
+      vkernelUids: 0,
       syslink: '127.0.0.1:1',
     },
     ...{
@@ -324,6 +325,7 @@ describe('bad luck', () => {
         listen: '127.0.0.1:0',
         socketDir: join(folder, 's'),
         pmapdDir: '',
+        vkernelUids: 0,
         syslink: '127.0.0.1:1',
       },
       ...{

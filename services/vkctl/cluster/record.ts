@@ -55,6 +55,8 @@ export const planSchema = z.object({
   framesBytes: z.number().optional(),
   /** Layers of confinement that virtual kernels may do without. */
   allowUnconfined: z.array(z.enum(LAYERS)).optional(),
+  /** The first uid of virtual kernels of the first node; 64 a node. */
+  vkernelUids: z.number().optional(),
   /** Virtual kernels are not confined: to measure what that costs. */
   unconfined: z.boolean().optional(),
   leaseMs: z.number().optional(),

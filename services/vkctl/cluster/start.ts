@@ -51,6 +51,7 @@ export interface StartOptions {
   fresh?: boolean;
   /** Layers of confinement that virtual kernels may do without. */
   allowUnconfined?: LayerName[];
+  vkernelUids?: number | undefined;
   /** Without any: to measure what they cost. */
   unconfined?: boolean;
   leaseMs?: number;
@@ -205,6 +206,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     },
     allowDirs: (options.allowDirs ?? []).map(allowedDir),
     framesBytes: promisedMemory(options, paths),
+    ...(options.vkernelUids && { vkernelUids: options.vkernelUids }),
     allowUnconfined: options.unconfined ? [...LAYERS] : options.allowUnconfined,
     unconfined: options.unconfined || undefined,
     leaseMs: options.leaseMs,

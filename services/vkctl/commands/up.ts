@@ -1,4 +1,5 @@
 import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
+import { isVkernelBase, VKERNEL_BASES } from '@odonata/rpc/vkernel-uids.ts';
 import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
@@ -30,6 +31,7 @@ interface UpOptions extends ClusterOption {
   userDataspaces?: number;
   insecure?: boolean;
   allowUnconfined?: LayerName[];
+  vkernelUids?: number;
   logLevel: LogLevel;
   timeout: number;
   json?: boolean;
@@ -80,6 +82,11 @@ export function addUp(program: Command): void {
       ).argParser(layersOf),
     )
     .option(
+      '--vkernel-uids <first>',
+      `as root: the first uid that virtual kernels have, 64 of them a node (${VKERNEL_BASES}); derived from the name of the cluster unless given`,
+      vkernelBase,
+    )
+    .option(
       '--lease-ms <ms>',
       "lease of a node's permissions, 3000 unless given: who is silent for longer is dead, and others wait that long for it",
       wholeNumber(100, 600_000),
@@ -105,8 +112,15 @@ export function addUp(program: Command): void {
       'vkctl up --allow-unconfined namespaces',
       'in a container without user namespaces: by Landlock instead, where the kernel has it',
     ],
+    ['vkctl up --vkernel-uids 2000000000', 'uids of virtual kernels that nobody else of this machine has'],
     ['vkctl up -c second -p 0', 'a second cluster beside the first, on any port'],
   ]);
+}
+
+function vkernelBase(text: string): number {
+  const first = Number(text);
+  if (/^\d+$/.test(text) && isVkernelBase(first)) return first;
+  throw new InvalidArgumentError(`"${text}" is not ${VKERNEL_BASES}.`);
 }
 
 function layersOf(text: string): LayerName[] {
@@ -138,6 +152,7 @@ async function up(options: UpOptions): Promise<void> {
     userDataspaces: options.userDataspaces,
     insecure: options.insecure,
     allowUnconfined: options.allowUnconfined,
+    vkernelUids: options.vkernelUids,
     logLevel: options.logLevel,
     timeoutMs: options.timeout * 1000,
     signal: abort.signal,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tlsDirOf } from '@odonata/client/local/identity-folder.ts';
 import type { RoleName } from '@odonata/rpc/identity/identity.ts';
+import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import { natsConfigFile } from '../cluster/kept-store.ts';
 import { natsFileOf } from '../cluster/nats-users.ts';
 import type { ClusterPlan } from '../cluster/record.ts';
@@ -138,7 +139,10 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
   ];
   for (const [position, { name, index }] of plan.nodes.entries()) {
     const { socketDir, memoryDir } = nodeFolders(plan, name);
-    const node = ['--node', name, '--node-index', String(index), '--socket-dir', socketDir];
+    const uids = plan.vkernelUids
+      ? ['--vkernel-uids', String(plan.vkernelUids + VKERNELS_LIMIT * position)]
+      : [];
+    const node = ['--node', name, '--node-index', String(index), '--socket-dir', socketDir, ...uids];
     const frames = plan.framesBytes ? ['--frames-bytes', String(plan.framesBytes)] : [];
     const store = plan.storeBytes ? ['--store-bytes', String(plan.storeBytes)] : [];
     const directory = [
