@@ -223,6 +223,19 @@ test('of two that run beside each other, one alone, who came later goes', () => 
   );
 });
 
+test('of two of one name the earlier start goes, alone or not', () => {
+  for (const standalone of [true, false]) {
+    const seats = new Seats();
+    const earlier = seats.add('A', { standalone });
+    seats.run(200);
+    const value = { address: 'A:2', incarnation: 10n ** 6n, standalone };
+    seats.step(earlier, { type: 'peer', name: 'A', value });
+    expect(seats.conflicts[0]).toBe(
+      'A: replica A at A:2 was started later than this one, which ends: give each replica a name of its own (--replica)',
+    );
+  }
+});
+
 test('one that is alone leads on while the store is away', () => {
   const seats = new Seats();
   const a = seats.add('A', { standalone: true });

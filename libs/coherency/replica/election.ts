@@ -175,6 +175,14 @@ export class Election {
   private seePeer(name: string, value: PeerValue | undefined, nowMs: number): void {
     if (!this.heartbeats.see(name, value, nowMs) || value === undefined) return;
     const at = `${name} at ${value.address}`;
+    if (name === this.o.replica) {
+      const fix = 'give each replica a name of its own (--replica)';
+      this.say({
+        type: 'conflict',
+        reason: `replica ${at} was started later than this one, which ends: ${fix}`,
+      });
+      return;
+    }
     const which = value.standalone ? at : 'this one';
     const reason = `replica ${at} of this cluster's directory runs too, and ${which} was started with --standalone; start all without`;
     this.say({ type: 'conflict', reason });

@@ -60,7 +60,7 @@ export class Heartbeats {
 
   /** @returns whether the two must not run beside each other, and this one is to go */
   see(name: string, value: PeerValue | undefined, nowMs: number): boolean {
-    if (name === this.o.replica) return false;
+    if (name === this.o.replica) return value !== undefined && this.isOvertaken(value);
     const known = this.peers.get(name);
     if (value === undefined) {
       this.peers.delete(name);
@@ -70,6 +70,12 @@ export class Heartbeats {
     this.peers.set(name, { ...value, seenAtMs: nowMs });
     // What the first look finds may be long dead; the second heartbeat shows life.
     return known !== undefined && this.isConflict(value);
+  }
+
+  // Two of one name take the same shards from each other. The later start is what was wanted: this one was stopped, or a second
+  // one was started by mistake, and what it would serve is not its any more.
+  protected isOvertaken({ incarnation }: PeerValue): boolean {
+    return incarnation > this.o.incarnation;
   }
 
   // Who came later goes.
