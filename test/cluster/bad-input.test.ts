@@ -201,7 +201,7 @@ describe('what there is not', () => {
       [['logs', '199999'], 1, /no process.* 199999/],
       [['run', '--node', 'node9', hello], 125, /no node "node9".*node1, node2, node3/],
       [['run', '--vkernel', 'node9/x', hello], 125, /no node "node9"/],
-      [['run', '--vkernel', 'Bad Name', hello], 126, /name of a virtual kernel/],
+      [['run', '--vkernel', 'Bad Name', hello], 2, /name of a virtual kernel/],
       [['ds', 'stat', 'nothing'], 1, /no dataspace "nothing"/],
       [['ds', 'rm', 'nothing'], 1, /no dataspace "nothing"/],
       [['ds', 'save', 'nothing', '-'], 1, /no dataspace "nothing"/],
