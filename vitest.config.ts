@@ -6,7 +6,6 @@ export default defineConfig({
     // Ends what hangs; what takes too long on a machine that is busy is no failure.
     testTimeout: 120_000,
     hookTimeout: 180_000,
-    // Many tests wait for processes of theirs: two at a time leave a quarter of two cores idle.
-    maxWorkers: 3,
+    maxWorkers: 2,
   },
 });

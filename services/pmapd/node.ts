@@ -294,6 +294,7 @@ export class Node {
   private mended(dataspace: SharedDataspace, page: number): void {
     const { name } = dataspace;
     this.meddled(
+      'memory-file',
       dataspace,
       `page ${page} of dataspace ${name} was taken out of its memory file, and is zeros now`,
       page,
@@ -302,13 +303,13 @@ export class Node {
 
   private grown(dataspace: SharedDataspace): void {
     const what = 'was made longer than the dataspace, and what was beyond it is taken back';
-    this.meddled(dataspace, `the memory file of dataspace ${dataspace.name} ${what}`);
+    this.meddled('memory-file-growth', dataspace, `the memory file of dataspace ${dataspace.name} ${what}`);
   }
 
-  private meddled({ id, name }: SharedDataspace, what: string, page?: number): void {
+  private meddled(attempt: string, { id, name }: SharedDataspace, what: string, page?: number): void {
     const writers = [...this.sessions].filter(({ open }) => open.mayWrite(id)).map((each) => each.name);
     const text = `${what}; those that may write there: ${writers.join(', ')}`;
-    this.security.refused('memory-file', writers.join(' '), text, { dataspace: name, page });
+    this.security.refused(attempt, writers.join(' '), text, { dataspace: name, page });
   }
 
   private expectRoomFor(name: string): void {

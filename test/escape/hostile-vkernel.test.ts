@@ -480,7 +480,7 @@ describe('what it does with what it got', () => {
     await vi.waitFor(() => expect(fstatSync(board.fd).blocks * 512).toBeLessThanOrEqual(4 * 4096), {
       ...{ timeout: 10_000, interval: 100 },
     });
-    expect((await events('memory-file')).join()).toContain('dataspace board was made longer');
+    expect((await events('memory-file-growth')).join()).toContain('dataspace board was made longer');
     closeSync(board.fd);
     closeSync(fd);
   });

@@ -130,7 +130,9 @@ describe('a leader that dies before it has all reports', () => {
     await c.leadAfter(a, 3n, 1n);
     for (const node of [n, m]) node.connectTo(c);
     await until('C serves', () => !c.service.isRebuilding);
-    expect([n.state(), n.reads(), m.reads()]).toEqual(['MASTER', true, true]);
+    // On a busy machine a lease may have to be renewed first.
+    await until('both may read', () => n.reads() && m.reads());
+    expect(n.state()).toBe('MASTER');
   });
 });
 
