@@ -1,7 +1,9 @@
+import type { Server } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { Channelz } from '@odonata/proto/grpc/channelz/v1/channelz';
 import { isUnix, ListenError } from './address.ts';
 import { SERVER_OPTIONS, WINDOW_BYTES } from './channel.ts';
+import { boundConnections, CONNECTIONS_MAX } from './connection-bounds.ts';
 import { ServingState } from './health.ts';
 import { Gate } from './identity/gate.ts';
 import { guarded } from './identity/guarded.ts';
@@ -57,10 +59,9 @@ export interface RpcServerOptions {
   readonly guests?: UidRange | undefined;
   /** Of each address; `CONNECTIONS_MAX` unless told otherwise. */
   readonly connectionsMax?: number;
+  /** In which a connection says who it is; less in tests. */
+  readonly handshakeMs?: number;
 }
-
-/** Connections of one address; more are closed as they come. */
-export const CONNECTIONS_MAX = 4_096;
 
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { name, log } = options;
@@ -75,6 +76,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   widenStreamWindow(server);
   const services: AnyService[] = [];
   const health = new ServingState();
+  const bounded = new WeakSet<Server>();
   let completed = false;
   let draining: Promise<void> | undefined;
   const rpcServer: RpcServer = {
@@ -101,7 +103,11 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       const bound = isUnix(address)
         ? await doors.open(address, server)
         : await bind(server, address, serverCredentials(address, folder));
-      boundConnections(server, connectionsMax);
+      for (const each of listening(server)) {
+        if (bounded.has(each)) continue;
+        bounded.add(each);
+        boundConnections(each, { ...options, connectionsMax });
+      }
       gate.serves(bound);
       streams.watch();
       log.info({ address: bound }, `${name} listens`);
@@ -172,12 +178,6 @@ async function bind(server: grpc.Server, address: string, by: grpc.ServerCredent
   return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
 }
 
-/** grpc-js has no option for that; where its insides changed, a test tells. */
-function boundConnections(server: grpc.Server, most: number): void {
-  const inside = server as unknown as { http2Servers?: Map<{ maxConnections?: number }, unknown> };
-  for (const each of inside.http2Servers?.keys() ?? []) each.maxConnections = most;
-}
-
 /**
  * grpc-js has an option for the receive window of clients, none for that of servers. Until it has, reach in; where
  * its insides changed, the server works with the small window (a test tells). The window of the whole connection stays
@@ -188,4 +188,9 @@ function widenStreamWindow(server: grpc.Server): void {
   if (inside.commonServerOptions === undefined) return;
   const { settings } = inside.commonServerOptions;
   inside.commonServerOptions.settings = { ...settings, initialWindowSize: WINDOW_BYTES };
+}
+
+/** Those of TCP, and one that unix sockets are given to. grpc-js does not show them; where its insides changed, a test tells. */
+function listening(server: grpc.Server): Iterable<Server> {
+  return (server as unknown as { http2Servers?: Map<Server, unknown> }).http2Servers?.keys() ?? [];
 }

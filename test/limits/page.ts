@@ -8,12 +8,12 @@ import { HOLDERS_MAX, MAPPED_MAX } from '@odonata/coherency/replica/replica.ts';
 import { LOCKED_MAX, OWNERS_MAX } from '@odonata/coherency/sync-desk.ts';
 import { WAITERS_IN_ALL_MAX, WAITERS_MAX } from '@odonata/coherency/waiters.ts';
 import { MAX_MESSAGE_BYTES, STREAMS_MAX } from '@odonata/rpc/channel.ts';
+import { CONNECTIONS_MAX, HANDSHAKE_MS } from '@odonata/rpc/connection-bounds.ts';
 import { FIELDS_MAX } from '@odonata/rpc/constraints/fields.ts';
 import { EVENTS_MAX } from '@odonata/rpc/events.ts';
 import { MAX_ITEMS } from '@odonata/rpc/list-page.ts';
 import { PARKED_MAX as UNREAD_MAX } from '@odonata/rpc/raw-call.ts';
 import { CALLS_MAX } from '@odonata/rpc/running-calls.ts';
-import { CONNECTIONS_MAX } from '@odonata/rpc/server.ts';
 import {
   BULK_BYTES,
   CALLS_LIMIT,
@@ -52,6 +52,13 @@ const PARTS: Record<string, readonly Row[]> = {
   'Every server': [
     ['an address', 'connections', count(CONNECTIONS_MAX), 'the connection is closed'],
     ['an address of syslinkd', 'connections', count(CONNECTED_LIMIT + 1_000), 'the connection is closed'],
+    [
+      'an address',
+      `connections without a handshake, each ${HANDSHAKE_MS / 1000} s`,
+      'a quarter',
+      'the oldest is closed',
+    ],
+    ['a person', 'connections to an address', 'a quarter', 'the connection is closed'],
     [
       'a connection',
       'calls and streams',

@@ -1,0 +1,107 @@
+// Who says nothing, or comes too often, at a TCP door: others get in all the while.
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { TestAuthority } from '../authority/testing.ts';
+import { createClient } from './client.ts';
+import type { TlsFolder } from './identity/tls-folder.ts';
+import { silentLog } from './log.ts';
+import { createRpcServer, type Handlers, type RpcServer } from './server.ts';
+
+const PLACES = 16;
+const HANDSHAKE_MS = 1_000;
+const authority = new TestAuthority();
+const refused: string[] = [];
+const sockets: Socket[] = [];
+let server: RpcServer;
+let address: string;
+let unix: string;
+let folders: Record<'user/alice' | 'user/mallory', TlsFolder>;
+
+beforeAll(async () => {
+  const about = { connectionsMax: PLACES, handshakeMs: HANDSHAKE_MS, log: silentLog() };
+  const security = { refused: (_attempt: string, peer: string, text: string) => refused.push(peer, text) };
+  server = createRpcServer({
+    name: 't',
+    folder: await authority.folder('vkerneld/node1'),
+    security,
+    ...about,
+  });
+  server.add(VkernelService, {
+    listVkernels: () => ({ vkernels: [] }),
+    async *getLogs(_request, { signal }) {
+      yield { droppedBytes: 1n };
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    },
+  } as Handlers<typeof VkernelService>);
+  address = await server.listen('127.0.0.1:0');
+  unix = await server.listen(`unix:${authority.dir}/s`);
+  folders = {
+    'user/alice': await authority.folder('user/alice'),
+    'user/mallory': await authority.folder('user/mallory'),
+  };
+});
+afterEach(() => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  refused.length = 0;
+});
+afterAll(async () => {
+  await server.drain(100);
+  authority.remove();
+});
+
+async function silent(): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port: Number(address.split(':')[1]) });
+  socket.on('error', () => {});
+  sockets.push(socket);
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function come(who: 'user/alice' | 'user/mallory') {
+  const client = createClient(VkernelService, address, { folder: folders[who] });
+  await client.listVkernels({}, { deadlineMs: 5_000 });
+  return client;
+}
+
+it('lets others in while somebody holds as many silent connections as there are places', async () => {
+  for (let i = 0; i < 3 * PLACES; i++) await silent();
+  (await come('user/alice')).close();
+  expect(refused.join(' ')).toContain('more than 4 connections without a handshake');
+  expect(refused).toContain('127.0.0.1');
+});
+
+it('closes a connection that does not say in time who it is, and leaves those of a unix socket', async () => {
+  const client = createClient(VkernelService, unix, { folder: folders['user/alice'] });
+  const signal = AbortSignal.timeout(2 * HANDSHAKE_MS);
+  const logs = client.getLogs({}, { signal })[Symbol.asyncIterator]();
+  await logs.next();
+  const socket = await silent();
+  await once(socket, 'close');
+  expect(refused.join(' ')).toContain(`no handshake within ${HANDSHAKE_MS} ms`);
+  await expect(logs.next()).rejects.toThrow();
+  expect(signal.aborted).toBe(true);
+  expect(refused).toHaveLength(2);
+  client.close();
+});
+
+it('leaves places for others where one person takes all that they get', async () => {
+  const mallory = await Promise.all(Array.from({ length: PLACES / 4 }, () => come('user/mallory')));
+  await expect(come('user/mallory')).rejects.toThrow();
+  const alice = await come('user/alice');
+  expect(refused.join(' ')).toContain('more than 4 connections of one person');
+  mallory.pop()!.close();
+  await expect
+    .poll(() =>
+      come('user/mallory').then(
+        (client) => mallory.push(client),
+        () => 0,
+      ),
+    )
+    .toBeGreaterThan(0);
+  // Those that waited for their handshake do not count, nor end, once they said who they are.
+  await new Promise((resolve) => setTimeout(resolve, HANDSHAKE_MS + 200));
+  await alice.listVkernels({}, { deadlineMs: 5_000 });
+  for (const client of [alice, ...mallory]) client.close();
+});

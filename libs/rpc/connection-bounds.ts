@@ -1,0 +1,119 @@
+// How many connections an address has, and how many of them whoever has not said who they are, or one person, may
+// take: nobody without a certificate, and nobody with one, fills the places of all others.
+import type { Server, Socket } from 'node:net';
+import { type TLSSocket, Server as TlsServer } from 'node:tls';
+import { guarded } from './bug.ts';
+import { identityOf, parsedCertificate } from './identity/certificate.ts';
+import { formatIdentity, isService, NOBODY } from './identity/identity.ts';
+import type { Logger } from './log.ts';
+import { RefusalLog } from './refusal-log.ts';
+import type { SecurityLog } from './served-call.ts';
+
+/** Of an address, where it has no other bound; more are closed as they come. */
+export const CONNECTIONS_MAX = 4_096;
+/** A quarter of its places: for connections that are not through their handshake, and as many for one person. */
+export const partOf = (connectionsMax: number): number => Math.ceil(connectionsMax / 4);
+/** A handshake takes milliseconds; on a machine that is busy, and with a peer far away, some seconds. */
+export const HANDSHAKE_MS = 10_000;
+
+export interface ConnectionBounds {
+  readonly connectionsMax: number;
+  readonly log: Logger;
+  readonly security?: SecurityLog | undefined;
+  /** Less in tests. */
+  readonly handshakeMs?: number;
+}
+
+/** Where no certificate is asked for, of unix sockets too, all are alike. */
+export function boundConnections(server: Server, bounds: ConnectionBounds): void {
+  const { connectionsMax, log, security, handshakeMs = HANDSHAKE_MS } = bounds;
+  const refusals = new RefusalLog(log);
+  const refuse = (peer: string, reason: string): void => {
+    refusals.add({ method: 'connect', peer, reason });
+    security?.refused('connections', peer, `${peer}: ${reason}`, {});
+  };
+  server.maxConnections = connectionsMax;
+  server.on(
+    'drop',
+    guarded(log, { event: 'drop' }, (about?: { remoteAddress?: string }) =>
+      refuse(about?.remoteAddress ?? '', `more than ${connectionsMax} connections`),
+    ),
+  );
+  if (!(server instanceof TlsServer)) return;
+  const most = partOf(connectionsMax);
+  boundHandshakes(server, most, handshakeMs, refuse, log);
+  boundPeople(server, most, refuse, log);
+}
+
+type Refuse = (peer: string, reason: string) => void;
+
+function boundHandshakes(
+  server: Server,
+  most: number,
+  handshakeMs: number,
+  refuse: Refuse,
+  log: Logger,
+): void {
+  /** Not through their handshake, the oldest first; by address and port, which the encrypted socket has as well. */
+  const waiting = new Map<string, { socket: Socket; late: NodeJS.Timeout }>();
+  const over = (key: string): void => {
+    clearTimeout(waiting.get(key)?.late);
+    waiting.delete(key);
+  };
+  const end = (key: string, reason: string): void => {
+    const { socket } = waiting.get(key)!;
+    refuse(socket.remoteAddress ?? '', reason);
+    over(key);
+    socket.destroy();
+  };
+  server.on(
+    'connection',
+    guarded(log, { event: 'connection' }, (socket: Socket) => {
+      const key = keyOf(socket);
+      over(key);
+      const late = setTimeout(
+        guarded(log, { timer: 'handshake' }, () => {
+          if (waiting.has(key)) end(key, `no handshake within ${handshakeMs} ms`);
+        }),
+        handshakeMs,
+      ).unref();
+      waiting.set(key, { socket, late });
+      // A key comes again when its port does.
+      socket.once('close', () => waiting.get(key)?.socket === socket && over(key));
+      const [oldest] = waiting.keys();
+      if (waiting.size > most) end(oldest!, `more than ${most} connections without a handshake`);
+    }),
+  );
+  server.on(
+    'secureConnection',
+    guarded(log, { event: 'secureConnection' }, (socket: TLSSocket) => over(keyOf(socket))),
+  );
+}
+
+const keyOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
+
+/** Services are as many as the cluster has, and trusted with more than this. */
+function boundPeople(server: Server, most: number, refuse: Refuse, log: Logger): void {
+  const counts = new Map<string, number>();
+  server.on(
+    'secureConnection',
+    guarded(log, { event: 'secureConnection' }, (socket: TLSSocket) => {
+      const { raw } = socket.getPeerCertificate();
+      const caller = (raw === undefined ? undefined : identityOf(parsedCertificate(raw))) ?? NOBODY;
+      if (isService(caller)) return;
+      const person = formatIdentity(caller);
+      const count = counts.get(person) ?? 0;
+      if (count >= most) {
+        refuse(person, `more than ${most} connections of one person`);
+        socket.destroy();
+        return;
+      }
+      counts.set(person, count + 1);
+      socket.once('close', () => {
+        const left = counts.get(person)! - 1;
+        if (left > 0) counts.set(person, left);
+        else counts.delete(person);
+      });
+    }),
+  );
+}
