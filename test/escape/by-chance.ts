@@ -1,14 +1,7 @@
 // What a hostile virtual kernel says by chance: events of all kinds, with numbers that are or are not somebody's.
-import type { Event, HostileVkernel } from './hostile-vkernel.ts';
+import type { Event, HostileVkernel, Known } from './hostile-vkernel.ts';
 
 const PAGE = 4096n;
-
-/** Of a session, what it may speak of. */
-export interface Known {
-  readonly vmspace: bigint;
-  readonly dataspace: bigint;
-  readonly pid: bigint;
-}
 
 /** Says so many events, each session until it ends. @returns how many sessions it took */
 export async function sayByChance(

@@ -107,19 +107,18 @@ async function welcomed(): Promise<HostileVkernel> {
   return made;
 }
 
+/** The four pages of the board, mapped for writing at an address. */
+const boardAt = (address: bigint, vmspace: bigint, dataspace: bigint) => ({
+  ...{ vmspace, address, lengthBytes: 4n * PAGE },
+  ...{ dataspace, offsetBytes: 0n, writable: true },
+});
+
 /** A process of its, with four pages of the board mapped for writing. */
 async function mapped(evil: HostileVkernel) {
   const { vmspace, fd } = await evil.process(++pid);
   const board = await evil.open(vmspace, 'board');
   const address = evil.lay(board.fd, 4 * 4096);
-  const value = {
-    vmspace,
-    address,
-    lengthBytes: 4n * PAGE,
-    dataspace: board.dataspace,
-    offsetBytes: 0n,
-    writable: true,
-  };
+  const value = boardAt(address, vmspace, board.dataspace);
   expect(codeOf(await evil.ask({ case: 'vmspaceMmap', value }))).toBe('done');
   return { vmspace, fd, board, address, value };
 }
@@ -447,14 +446,7 @@ describe('what it does with what it got', () => {
     const board = await evil.open(vmspace, 'board');
     // Said to be mapped where nothing is, and where another file is.
     for (const address of [1n << 40n, evil.lay(fd, 4 * 4096)]) {
-      const value = {
-        vmspace,
-        address,
-        lengthBytes: 4n * PAGE,
-        dataspace: board.dataspace,
-        offsetBytes: 0n,
-        writable: true,
-      };
+      const value = boardAt(address, vmspace, board.dataspace);
       expect(codeOf(await evil.ask({ case: 'vmspaceMmap', value }))).toBe('done');
       evil.faults().say(
         [0n, 1n, 2n, 3n].map((page) => ({
@@ -504,11 +496,7 @@ describe('what it does with what it got', () => {
 test(`whatever it says: ${FUZZED} events by chance (SEED=${SEED})`, async () => {
   await sayByChance({ seed: SEED, count: FUZZED }, async () => {
     const evil = await welcomed();
-    const { vmspace, fd } = await evil.process(++pid);
-    const board = await evil.open(vmspace, 'board');
-    closeSync(fd);
-    closeSync(board.fd);
-    return { evil, known: { vmspace, dataspace: board.dataspace, pid } };
+    return { evil, known: await evil.known(++pid, 'board') };
   });
 }, 120_000);
 

@@ -27,6 +27,13 @@ import { Userfault, Watch } from '@odonata/userfault/userfault.ts';
 export type Event = MessageInitShape<typeof VkernelEventSchema>['event'];
 export type Answer = PmapEvent['event'];
 
+/** Of a session, what it may speak of. */
+export interface Known {
+  readonly vmspace: bigint;
+  readonly dataspace: bigint;
+  readonly pid: bigint;
+}
+
 const ANSWER_MS = 5_000;
 
 export interface HostileOptions {
@@ -114,6 +121,14 @@ export class HostileVkernel {
     if (made?.case !== 'vmspaceCreated') throw new Error(JSON.stringify(made?.value));
     const { vmspace } = made.value;
     return { vmspace, fd: this.descriptors.take(vmspaceLabel(vmspace))! };
+  }
+
+  /** A process of its with a dataspace open: what it speaks of when it speaks by chance. It keeps no descriptor of them. */
+  async known(pid: bigint, dataspaceName: string): Promise<Known> {
+    const { vmspace, fd } = await this.process(pid);
+    const { dataspace, fd: opened } = await this.open(vmspace, dataspaceName);
+    for (const each of [fd, opened]) closeSync(each);
+    return { vmspace, dataspace, pid };
   }
 
   async open(vmspace: bigint, name: string, sizeBytes = 0n) {

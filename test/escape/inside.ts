@@ -1,6 +1,6 @@
 // A hostile virtual kernel as a process in the place of a real one, behind the real walls, with a real session at the pmap manager
 // of a node: what it gets there are a real one's descriptors. It tells what came of each attempt on the socket that it was given.
-import { chmodSync, closeSync, constants, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
+import { chmodSync, constants, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
@@ -115,11 +115,7 @@ await ends('as bob', () => welcomed(asked.bob));
 await ends('as a virtual kernel of ours at vkerneld', attach);
 said.sessions = await sayByChance(asked, async () => {
   const evil = await welcomed();
-  const { vmspace, fd } = await evil.process(++pid);
-  const board = await evil.open(vmspace, 'board');
-  closeSync(fd);
-  closeSync(board.fd);
-  return { evil, known: { vmspace, dataspace: board.dataspace, pid } };
+  return { evil, known: await evil.known(++pid, 'board') };
 });
 connect(report, function (this: Socket) {
   this.end(JSON.stringify(said), () => process.exit(0));

@@ -3,7 +3,7 @@
 //
 //   what is brought along is not mapped: its first access shows that it is used, and costs a fault that this node serves
 //   what is lost unused is not brought along again: what a guess may do wrong, it does once for each page that was used
-import type { PageSpan } from '../page.ts';
+import { type PageSpan, spansOf } from '../page.ts';
 
 /** So many of them: one message's worth of pages. */
 export const LOST_LATELY_MAX = 64;
@@ -33,13 +33,7 @@ export class LostLately {
   /** All that lie before `endPage`, in order and as runs; they are not given again. */
   take(endPage: number): PageSpan[] {
     const taken = [...this.pages].filter((page) => page < endPage).sort((a, b) => a - b);
-    const runs: PageSpan[] = [];
-    for (const page of taken) {
-      this.pages.delete(page);
-      const last = runs.at(-1);
-      if (last !== undefined && last.firstPage + last.pageCount === page) last.pageCount++;
-      else runs.push({ firstPage: page, pageCount: 1 });
-    }
-    return runs;
+    for (const page of taken) this.pages.delete(page);
+    return spansOf(taken);
   }
 }
