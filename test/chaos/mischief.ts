@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '@odonata/client/connection.ts';
 import type { Random } from '@odonata/simulator/random.ts';
 import type { Identity } from '../../services/vkctl/cluster/identity.ts';
-import { isAlive, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
+import { identify, isAlive, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { type ClusterRecord, readRecord } from '../../services/vkctl/cluster/record.ts';
 import { askToReplace } from '../../services/vkctl/cluster/replace.ts';
@@ -144,17 +144,14 @@ export class Mischief {
       .vkerneld(node)
       .listVkernels({}, { deadlineMs: 2_000 })
       .catch(() => undefined);
-    const pid = answer?.vkernels[0]?.hostPid;
-    if (pid === undefined) return;
+    // One that is just starting is listed with pid 0, which as a signal's target is our own process group.
+    const victim = identify(answer?.vkernels[0]?.hostPid ?? 0);
+    if (victim === undefined) return;
     this.tell(`${how === 'kill' ? 'kill -9' : 'stop'} the vkernel of ${node}`, how === 'kill' ? 0 : forMs);
-    try {
-      process.kill(pid, how === 'kill' ? 'SIGKILL' : 'SIGSTOP');
-      if (how === 'kill') return;
-      await this.pause(forMs);
-      process.kill(pid, 'SIGCONT');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // It ended meanwhile.
-    }
+    signalIdentity(victim, how === 'kill' ? 'SIGKILL' : 'SIGSTOP');
+    if (how === 'kill') return;
+    await this.pause(forMs);
+    signalIdentity(victim, 'SIGCONT');
   }
 
   private async cut(names: string[], leastMs: number, mostMs: number): Promise<void> {

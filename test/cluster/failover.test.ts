@@ -3,7 +3,7 @@
 // harm.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
+import { identify, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { TestCluster, until } from './cluster.ts';
 
 vi.setConfig({ testTimeout: 300_000 });
@@ -167,8 +167,8 @@ describe('a node', () => {
     const reader = await cluster.start('node2', 'peek', ['asleep', '0', '--size', '4096', '--every-ms', '5']);
     await reader.wrote(/words/);
     const { vkernels } = await cluster.connection.vkerneld('node2').listVkernels({});
-    const pid = vkernels[0]!.hostPid;
-    process.kill(pid, 'SIGSTOP');
+    const vkernel = identify(vkernels[0]!.hostPid)!;
+    signalIdentity(vkernel, 'SIGSTOP');
     try {
       const startMs = performance.now();
       await cluster.output('node1', 'peek', ['asleep', '0', '--write', '7']);
@@ -176,7 +176,7 @@ describe('a node', () => {
       // Its pmap manager renews all the while, and it finds that only after it finds that its deadline passed.
       await sleep(startMs + 1.1 * LEASE_MS - performance.now());
     } finally {
-      process.kill(pid, 'SIGCONT');
+      signalIdentity(vkernel, 'SIGCONT');
     }
     await reader.wrote(/\[7\]/);
     await reader.signal('SIGKILL');

@@ -1,7 +1,7 @@
 // A pmap manager is replaced by another one of its node, and nobody notices: no process ends, no fault fails.
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
+import { identify, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { pickPorts } from '../../services/vkctl/cluster/ports.ts';
 import { buildGuest } from '../guests/build.ts';
 import { ServiceProcess } from '../operate/service-process.ts';
@@ -185,13 +185,13 @@ test('a virtual kernel that is stopped ends, and its node goes on without it', a
   await stopped.pid;
   await cluster.output('node2', 'counter', ['stopped', 'read']);
   const { vkernels } = await cluster.connection.vkerneld('node1').listVkernels({});
-  const { hostPid } = vkernels.find(({ name }) => name.endsWith('frozen'))!;
-  process.kill(hostPid, 'SIGSTOP');
+  const frozen = identify(vkernels.find(({ name }) => name.endsWith('frozen'))!.hostPid)!;
+  signalIdentity(frozen, 'SIGSTOP');
   try {
     await restart('node1/pmapd');
     expect(await cluster.output('node2', 'counter', ['stopped', 'read'])).toMatch(/"mode":"read"/);
   } finally {
-    process.kill(hostPid, 'SIGCONT');
+    signalIdentity(frozen, 'SIGCONT');
   }
   // It hears of the end of its session, or sees that its lease is over, whichever comes first.
   const reason = expect.stringMatching(/pmap manager of its node (went away|does not answer)/);

@@ -84,7 +84,7 @@ describe('a virtual kernel', () => {
       // From the mapping to the first access.
       await sleep(50);
       expect(waiting.stdout).toBe('');
-      process.kill(doomed, 'SIGKILL');
+      signalIdentity(identify(doomed)!, 'SIGKILL');
       await until('it is dead', () => identify(doomed) === undefined);
     } finally {
       signalIdentity(holder!, 'SIGCONT');
@@ -118,7 +118,7 @@ describe('a virtual kernel', () => {
     ]);
     const pids = [await holder.pid, await spinner.pid].map(String);
 
-    process.kill(await hostPid('node1', vkernel), 'SIGKILL');
+    signalIdentity(identify(await hostPid('node1', vkernel))!, 'SIGKILL');
     for (const program of [holder, spinner]) {
       expect(await program.end()).toMatchObject({
         code: 137,

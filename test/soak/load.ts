@@ -1,6 +1,7 @@
 // What is done to a cluster again and again: what people do, and what they should not.
 
 import { ProgramRun } from '@odonata/client/program-run.ts';
+import { identify, signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { type TestCluster, until } from '../cluster/cluster.ts';
 import type { Program as ProgramInstance } from '../cluster/program.ts';
 
@@ -87,7 +88,7 @@ async function sleepersKilled({ cluster, node, size }: LoadOptions, done: Done):
   // A virtual kernel with all that is in it.
   const doomed = await started(cluster, node, 3, ['sleep', '600000'], 'doomed');
   const { vkernels } = await vkerneld.listVkernels({});
-  process.kill(Number(vkernels.find(({ name }) => name === 'doomed')!.hostPid), 'SIGKILL');
+  signalIdentity(identify(vkernels.find(({ name }) => name === 'doomed')!.hostPid)!, 'SIGKILL');
   for (const one of doomed)
     expectCode((await one.end()).code, 137, 'one in a virtual kernel that was killed');
   await until('the virtual kernel is gone', async () => {
