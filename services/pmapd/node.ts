@@ -400,7 +400,17 @@ export class Node {
       default:
         if (action.type === 'led' && action.voided) this.timesVoided++;
         for (const routed of this.routes.of(action)) this.give(routed);
+        if (action.type === 'suspend' && monotonicMs() > action.lastEndMs) this.endSharers();
     }
+  }
+
+  // This machine, or this process, did not run when the lease ended, and they may have: on pages of others.
+  private endSharers(): void {
+    const reason =
+      'its node did not run for a while, and took its shared memory away later than its lease ended';
+    for (const session of this.sessions)
+      for (const vmspace of session.vmspaces.values())
+        if (vmspace.sharesMemory) session.endProcess(vmspace.id, 'SIGKILL', reason);
   }
 
   private give(routed: RoutedEvent): void {

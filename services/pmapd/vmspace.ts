@@ -45,6 +45,11 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
   private roomless: { firstMs: number; lastMs: number } | undefined;
   private removed = false;
 
+  /** True where it maps memory that other nodes may have, too. */
+  get sharesMemory(): boolean {
+    return this.entries.size > 0;
+  }
+
   /** @param about `exists`: another pmap manager made its file */
   constructor(about: {
     charges: Charges;

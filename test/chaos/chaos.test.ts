@@ -16,7 +16,7 @@ function chaos(...args: string[]): Promise<{ code: number; stdout: string; stder
 }
 
 test('nothing that programs see is wrong while everything is broken, and all goes on afterwards', async () => {
-  const { code, stdout, stderr } = await chaos('--minutes', '0.4', '--json');
+  const { code, stdout, stderr } = await chaos('--minutes', '0.4', '--json', '--keep');
   expect(code, `${stderr}\n${stdout}`).toBe(0);
   const report = JSON.parse(stdout) as Report;
   expect(report.violations).toEqual([]);

@@ -163,6 +163,33 @@ describe('a node', () => {
     expect(await cluster.json('node3', 'counter', ['after', 'lock', '3'])).toMatchObject({ seen: 3 });
   });
 
+  test('stopped as a whole for longer than its lease: no guest goes on with what may be old', async () => {
+    await cluster.output('node1', 'peek', ['whole', '0', '--size', '4096', '--write', '5']);
+    const reader = await cluster.start('node3', 'peek', ['whole', '0', '--every-ms', '1']);
+    await reader.wrote(/\[5\]/);
+    const { vkernels } = await cluster.connection.vkerneld('node3').listVkernels({});
+    const { process: pmapd } = cluster.service('node3/pmapd');
+    const stopped = [pmapd!, identify(vkernels[0]!.hostPid)!];
+    for (const each of stopped) signalIdentity(each, 'SIGSTOP');
+    try {
+      await cluster.output('node1', 'peek', ['whole', '0', '--write', '6']);
+      await sleep(1.1 * LEASE_MS);
+    } finally {
+      // The pmap manager first, which takes the access away and names no deadline before the virtual kernel looks.
+      for (const each of stopped) {
+        signalIdentity(each, 'SIGCONT');
+        await sleep(100);
+      }
+    }
+    expect(await reader.end()).toMatchObject({
+      code: 137,
+      reason: expect.stringMatching(/did not run for a while/),
+    });
+    expect(reader.stdout).not.toMatch(/\[6\]/);
+    await cluster.well();
+    expect(await cluster.json('node3', 'peek', ['whole', '0'])).toMatchObject({ words: [6] });
+  });
+
   test('with a virtual kernel that is stopped for longer than its lease: its pages go on to others at once, and it reads what is there when it wakes', async () => {
     const reader = await cluster.start('node2', 'peek', ['asleep', '0', '--size', '4096', '--every-ms', '5']);
     await reader.wrote(/words/);

@@ -54,8 +54,11 @@ export type NodeAction =
   | { type: 'retired'; retired: Retired }
   /** A shard has a leader: a new one, or the same over a new stream. `voided`: what was held of it is not any more. */
   | { type: 'led'; shard: number; sameLeader: boolean; voided: boolean }
-  /** A shard may not be used until `resume` or `led`: all access to it goes. */
-  | { type: 'suspend'; shard: number }
+  /**
+   * A shard may not be used until `resume` or `led`: all access to it goes. Where that is done later than `lastEndMs`,
+   * whoever had access may have used what was somebody else's by then, and ends.
+   */
+  | { type: 'suspend'; shard: number; lastEndMs: number }
   /** A shard may be used again; nothing of it was lost. */
   | { type: 'resume'; shard: number }
   /** The leaders of these shards heard everything that was sent before a time. */

@@ -254,10 +254,15 @@ class World {
     const untold = PAGES.flatMap((_, number) =>
       !this.usable(number) && !this.suspended[number] ? [number] : [],
     );
+    const ends = this.lines.snapshot();
     const actions = act();
     // Ends are told before anything else is.
     const first = actions.filter(({ type }) => type !== 'log').slice(0, untold.length);
-    expect(first).toEqual(untold.map((number) => ({ type: 'suspend', shard: number })));
+    expect(first).toEqual(
+      untold.map((number) => {
+        return { type: 'suspend', shard: number, lastEndMs: ends[number]!.lastEndMs };
+      }),
+    );
     for (const action of actions) {
       if (action.type === 'suspend') this.suspended[action.shard] = true;
       else if (action.type === 'resume') this.suspended[action.shard] = false;

@@ -243,7 +243,11 @@ export class Lines extends Streams {
   private suspend(shard: Shard, number: number): void {
     if (shard.suspended) return;
     shard.suspended = true;
-    this.actions.push({ type: 'suspend', shard: number });
+    this.actions.push({
+      type: 'suspend',
+      shard: number,
+      lastEndMs: shard.line?.lastEndMs ?? shard.lastEndMs,
+    });
     this.timesChanged = true;
   }
 

@@ -40,9 +40,11 @@ test('over a new stream to the same leader nothing is voided, and all is said ag
   expect(told(routes().of(led))).toEqual(['relay rejoined', 'memory rejoin', 'memory resume']);
 });
 
+const suspend = (shard: number) => ({ type: 'suspend', shard, lastEndMs: 0 }) as const;
+
 test('with the lease of their leader all goes that is done under its locks', () => {
-  expect(told(routes().of({ type: 'suspend', shard: 0 }))).toEqual(['memory suspend', 'memory suspend-all']);
-  expect(told(routes().of({ type: 'suspend', shard: 1 }))).toEqual(['memory suspend']);
+  expect(told(routes().of(suspend(0)))).toEqual(['memory suspend', 'memory suspend-all']);
+  expect(told(routes().of(suspend(1)))).toEqual(['memory suspend']);
 });
 
 test('whoever may be let go already is told no invalidation', () => {

@@ -86,7 +86,7 @@ function openDescriptors(start: StartGuest): DescriptorTable {
 }
 
 function run(module: WebAssembly.Module, start: StartGuest): never {
-  const kernel = new KernelCaller(start.channel, post);
+  const kernel = new KernelCaller(start.channel, start.lease, post);
   const memory = new GuestMemory(start.memory, () => kernel.expectRunning());
   const output = new OutputWriter(start.output, () => post({ kind: 'output' }));
   const abort = (reason: string): never =>

@@ -7,6 +7,7 @@
 //   words   0 turn (0 waiting, 1 answered)   1 errno   2 length of the payload   3 the process must end (1)
 //   bytes   16 ... payload
 
+import { type LeaseCell, LeaseWatch } from './shared-lease.ts';
 import type { DirectoryGrant } from './wasi/directory-calls.ts';
 
 const turnWord = 0;
@@ -14,6 +15,8 @@ const errnoWord = 1;
 const lengthWord = 2;
 const endingWord = 3;
 const headerBytes = 16;
+/** Until a guest whose lease is over looks whether there is another one. */
+const LOOK_AGAIN_MS = 2;
 
 /** The most that one answer carries: a piece of standard input. */
 export const payloadBytesMax = 65536;
@@ -97,6 +100,7 @@ export interface PreparedGuest {
 export interface StartGuest {
   readonly memory: WebAssembly.Memory;
   readonly channel: SharedArrayBuffer;
+  readonly lease: LeaseCell;
   readonly output: SharedArrayBuffer;
   /** With the program's name as the first. */
   readonly args: readonly string[];
@@ -121,20 +125,24 @@ export interface KernelAnswer {
 export class KernelCaller {
   readonly #words: Int32Array;
   readonly #channel: SharedArrayBuffer;
+  readonly #lease: LeaseWatch;
   readonly #post: (message: GuestMessage) => void;
 
-  constructor(channel: SharedArrayBuffer, post: (message: GuestMessage) => void) {
+  constructor(channel: SharedArrayBuffer, lease: LeaseCell, post: (message: GuestMessage) => void) {
     this.#channel = channel;
+    this.#lease = new LeaseWatch(lease);
     this.#words = new Int32Array(channel, 0, headerBytes / 4);
     this.#post = post;
   }
 
   /**
-   * Returns only while the process may go on. One that must end may have read pages that are no longer its own, and
-   * zero: nothing that it does with them may be seen by others.
+   * Returns only while the process may go on. One that must end, or whose lease of shared memory is over, may have read
+   * pages that are no longer its own: nothing that it does with them may be seen by others.
    */
   expectRunning(): void {
-    while (Atomics.load(this.#words, endingWord) !== 0) Atomics.wait(this.#words, endingWord, 1);
+    // In this order: a lease that ended processes is no lease then.
+    while (!this.#lease.lasts || Atomics.load(this.#words, endingWord) !== 0)
+      Atomics.wait(this.#words, endingWord, Atomics.load(this.#words, endingWord), LOOK_AGAIN_MS);
   }
 
   /** Blocks until the main thread has answered. */

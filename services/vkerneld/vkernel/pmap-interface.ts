@@ -3,6 +3,8 @@
 // The main thread calls these; it never touches guest memory itself, because it would wait in a fault for the
 // answer that it has to give. All promises reject with PmapError, whose errno is a WASI errno.
 
+import type { LeaseCell } from './shared-lease.ts';
+
 export interface Pmap {
   createSpace(options: SpaceOptions): Promise<Space>;
   close(): Promise<void>;
@@ -28,6 +30,8 @@ export type RangeLockMode = 'SHARED' | 'EXCLUSIVE' | 'MODIFYING';
 export interface Space {
   /** Shared, so that the guest's thread can import it. */
   readonly memory: WebAssembly.Memory;
+  /** Until when the guest may use what it maps: nothing that it does later may be seen by others. */
+  readonly lease: LeaseCell;
   /** At once: can touch nothing shared any more; pending and later faults are zero-filled, so that the thread can end. */
   detach(): void;
   /** After the guest's thread ended. */

@@ -3,12 +3,14 @@ import type { Userfault } from '@odonata/userfault/userfault.ts';
 import type { FaultThreadOrder } from './fault-thread.ts';
 import type { MemoryFiles } from './memory-files.ts';
 import type { PmapSession } from './pmap-session.ts';
+import type { SharedLease } from './shared-lease.ts';
 
 export interface PmapParts {
   readonly session: PmapSession;
   readonly userfault: Userfault;
   /** Of the dataspaces that its processes have open. */
   readonly files: MemoryFiles;
+  readonly lease: SharedLease;
   order(order: FaultThreadOrder): void;
   /** A vmspace is over. */
   remove(vmspace: bigint): void;

@@ -47,7 +47,7 @@ class VkernelPmap implements Pmap, PmapParts {
   private readonly thread: Worker;
   private readonly vmspaces = new Map<bigint, Vmspace>();
   private readonly log: Logger;
-  private readonly lease = new SharedLease(() => {
+  readonly lease = new SharedLease(() => {
     for (const vmspace of [...this.vmspaces.values()]) vmspace.leaseEnded();
   });
 

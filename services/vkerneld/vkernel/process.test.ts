@@ -3,6 +3,7 @@
 import { mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import { untakenBytesMax } from './output-ring.ts';
 import type { Pmap } from './pmap-interface.ts';
@@ -66,7 +67,7 @@ test('a small program starts and ends within 50 ms', async () => {
   const times: number[] = [];
   // The best of them: how long it takes, not how busy this machine is.
   for (let i = 0; i < 7 || (Math.min(...times) >= 50 && i < 40); i++) {
-    await new Promise((resolve) => setTimeout(resolve, 400)); // the next thread gets warm
+    await sleep(400); // the next thread gets warm
     const start = performance.now();
     await machine.run(module).exited;
     times.push(performance.now() - start);
@@ -251,6 +252,25 @@ describe('ends from outside', () => {
     expect(await run.exited).toMatchObject({ code: 137, reason: 'killed by SIGKILL' });
     expect(run.stdout()).toBe('hello\n');
     expect(run.troubles).toEqual([]);
+  });
+
+  test('whose lease of shared memory is over: nobody sees what it does before there is a later one', async () => {
+    const deadlineNs = new BigInt64Array(machine.pmap.lease);
+    const nowNs = () => process.hrtime.bigint();
+    const run = machine.run(program('(loop $again (call $print) (br $again))'));
+    await eventually(run.stdout).toMatch(/hello/);
+    Atomics.store(deadlineNs, 0, nowNs());
+    // What it had written by then.
+    await sleep(50);
+    const written = run.written();
+    await sleep(100);
+    expect(run.written()).toBe(written);
+    Atomics.store(deadlineNs, 0, nowNs() + 60_000_000_000n);
+    await eventually(run.written).toBeGreaterThan(written);
+    Atomics.store(deadlineNs, 0, nowNs());
+    await run.process.kill('SIGTERM');
+    expect((await run.exited).signal).toBe('SIGTERM');
+    Atomics.store(deadlineNs, 0, 0n);
   });
 
   test('by its pmap', async () => {

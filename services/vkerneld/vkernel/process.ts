@@ -157,6 +157,7 @@ export class Process {
     const start: StartGuest = {
       memory: space.memory,
       channel: this.#channel,
+      lease: space.lease,
       output: this.#ring,
       args: [name, ...args],
       env,

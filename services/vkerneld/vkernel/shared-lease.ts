@@ -5,12 +5,35 @@
 // come first. So what has come is read before the end: it takes a turn of the event loop, and a pmap manager that named
 // those deadlines has been there all the time to take away what it had to.
 
+// Threads of guests run on whatever stands still. So before anything that a guest did can be seen by others, its thread
+// looks at the deadline too, and waits where it has passed: until there is a later one, or the process ends.
+
 const monotonicNs = (): bigint => process.hrtime.bigint();
+
+/** The deadline, for threads of guests. */
+export type LeaseCell = SharedArrayBuffer;
+
+/** A guest's view of the deadline. */
+export class LeaseWatch {
+  readonly #deadline: BigInt64Array;
+
+  constructor(cell: LeaseCell) {
+    this.#deadline = new BigInt64Array(cell);
+  }
+
+  /** False where the deadline has passed, and no later one is named. */
+  get lasts(): boolean {
+    const deadlineNs = Atomics.load(this.#deadline, 0);
+    return deadlineNs === 0n || monotonicNs() < deadlineNs;
+  }
+}
 
 /** Turns of the event loop in which all that had come is read: one reads, and one hands on what was read. */
 const TURNS = 2;
 
 export class SharedLease {
+  readonly cell: LeaseCell = new SharedArrayBuffer(8);
+  private readonly deadline = new BigInt64Array(this.cell);
   private readonly onEnd: () => void;
   private timer: NodeJS.Timeout | undefined;
   private turn: NodeJS.Immediate | undefined;
@@ -26,6 +49,7 @@ export class SharedLease {
     clearImmediate(this.turn);
     this.timer = undefined;
     this.turn = undefined;
+    Atomics.store(this.deadline, 0, deadlineNs);
     if (deadlineNs !== 0n) this.watch(deadlineNs);
   }
 
@@ -36,6 +60,12 @@ export class SharedLease {
   }
 
   private endAfter(turns: number): void {
-    this.turn = setImmediate(() => (turns === 0 ? this.onEnd() : this.endAfter(turns - 1)));
+    this.turn = setImmediate(() => (turns === 0 ? this.end() : this.endAfter(turns - 1)));
+  }
+
+  private end(): void {
+    this.onEnd();
+    // Who has nothing mapped goes on.
+    Atomics.store(this.deadline, 0, 0n);
   }
 }

@@ -18,6 +18,7 @@ import type {
 } from './pmap-interface.ts';
 import { PmapError } from './pmap-interface.ts';
 import type { PmapParts } from './pmap-parts.ts';
+import type { LeaseCell } from './shared-lease.ts';
 import { type MappedPlace, SharedMappings } from './shared-mappings.ts';
 import { waitOn, wakeOn } from './shared-word.ts';
 import { Errno } from './wasi/errno.ts';
@@ -122,6 +123,10 @@ export class Vmspace implements Space, MappedPlace {
       quotaPages,
       cells: this.cells.cells,
     });
+  }
+
+  get lease(): LeaseCell {
+    return this.pmap.lease.cell;
   }
 
   residentPages(): number {

@@ -18,6 +18,8 @@ export interface PlainSpace extends Space {
 
 export class PlainPmap implements Pmap {
   readonly spaces: PlainSpace[] = [];
+  /** Of all of them: a deadline. */
+  readonly lease = new SharedArrayBuffer(8);
   readonly #dataspaces = new Map<string, { id: bigint; sizeBytes: bigint }>();
   readonly #locked = new Set<bigint>();
   readonly #waiters: { address: number; wake: (woken: boolean) => void }[] = [];
@@ -28,6 +30,7 @@ export class PlainPmap implements Pmap {
     const maps: PlainSpace['maps'] = [];
     const space: PlainSpace = {
       memory,
+      lease: this.lease,
       options,
       maps,
       detached: false,
