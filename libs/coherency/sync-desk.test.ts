@@ -15,17 +15,21 @@ const lock = (request: bigint, owner: bigint, reclaim = false) => ({
 test('an answer goes to the holder where the owner lives', () => {
   const desk = new SyncDesk();
   expect(desk.lock(1, lock(10n, 100n), 0)).toEqual([
-    { type: 'lock', holder: 1, request: 10n, outcome: 'OK' },
+    { type: 'lock', holder: 1, request: 10n, outcome: 'OK', waited: false },
   ]);
   expect(desk.lock(2, lock(20n, 200n), 0)).toEqual([]);
-  expect(desk.unlock(1n, 100n, 0n, 9n)).toEqual([{ type: 'lock', holder: 2, request: 20n, outcome: 'OK' }]);
+  expect(desk.unlock(1n, 100n, 0n, 9n)).toEqual([
+    { type: 'lock', holder: 2, request: 20n, outcome: 'OK', waited: true },
+  ]);
 });
 
 test('the death of a holder releases the locks of all its owners', () => {
   const desk = new SyncDesk();
   desk.lock(1, lock(10n, 100n), 0);
   desk.lock(2, lock(20n, 200n), 0);
-  expect(desk.holderGone(1)).toEqual([{ type: 'lock', holder: 2, request: 20n, outcome: 'OK' }]);
+  expect(desk.holderGone(1)).toEqual([
+    { type: 'lock', holder: 2, request: 20n, outcome: 'OK', waited: true },
+  ]);
   expect(desk.lockCount(1n)).toBe(1);
 });
 

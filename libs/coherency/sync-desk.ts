@@ -3,7 +3,8 @@ import { type LockAnswer, type LockMode, type LockOutcome, RangeLocks } from './
 import { Waiters } from './waiters.ts';
 
 export type SyncAnswer =
-  | { type: 'lock'; holder: number; request: bigint; outcome: LockOutcome }
+  /** `waited`: not answered in the step in which it was asked. */
+  | { type: 'lock'; holder: number; request: bigint; outcome: LockOutcome; waited: boolean }
   | {
       type: 'wait';
       holder: number;
@@ -11,6 +12,9 @@ export type SyncAnswer =
       outcome: 'REGISTERED' | 'OK' | 'TIMED_OUT' | 'EXHAUSTED';
     }
   | { type: 'wake'; holder: number; request: bigint; woken: number };
+
+/** An answer to a lock. */
+export type LockAnswered = Extract<SyncAnswer, { type: 'lock' }>;
 
 export interface LockAsk {
   request: bigint;
@@ -64,7 +68,7 @@ export class SyncDesk {
   lock(holder: number, ask: LockAsk, nowMs: number): SyncAnswer[] {
     let locks = this.locks.get(ask.dataspace);
     const isFull = (locks === undefined && this.locks.size >= LOCKED_MAX) || this.isFull(holder, ask.owner);
-    if (isFull) return [{ type: 'lock', holder, request: ask.request, outcome: 'EXHAUSTED' }];
+    if (isFull) return [lockAnswer(holder, ask.request, 'EXHAUSTED')];
     if (locks === undefined) {
       locks = this.machines.locks();
       this.locks.set(ask.dataspace, locks);
@@ -83,10 +87,14 @@ export class SyncDesk {
     };
     if (ask.reclaim) {
       // Who came too late to say that it held it does not hold it.
-      const answer = { type: 'lock' as const, holder, request: ask.request, outcome: 'NOT_FOUND' as const };
-      return locks.reclaim(request) ? [] : [answer];
+      return locks.reclaim(request) ? [] : [lockAnswer(holder, ask.request, 'NOT_FOUND')];
     }
-    return this.answers(ask.dataspace, locks, locks.lock(request, nowMs));
+    const atOnce = locks.lock(request, nowMs);
+    return this.answers(ask.dataspace, locks, atOnce).map((answer) => {
+      return answer.holder === holder && answer.request === ask.request
+        ? { ...answer, waited: false }
+        : answer;
+    });
   }
 
   /** @param request orders it among the owner's requests; 0n: it is heard once and in order */
@@ -199,12 +207,16 @@ export class SyncDesk {
     return owner;
   }
 
-  protected answers(dataspace: bigint, locks: RangeLocks, answers: LockAnswer[]): SyncAnswer[] {
+  protected answers(dataspace: bigint, locks: RangeLocks, answers: LockAnswer[]): LockAnswered[] {
     if (locks.waitingCount > 0) this.contended.add(dataspace);
     else this.contended.delete(dataspace);
     return answers.flatMap(({ request, owner, outcome }) => {
       const holder = this.owners.get(owner)?.holder;
-      return holder === undefined ? [] : [{ type: 'lock', holder, request, outcome }];
+      return holder === undefined ? [] : [lockAnswer(holder, request, outcome, true)];
     });
   }
+}
+
+function lockAnswer(holder: number, request: bigint, outcome: LockOutcome, waited = false): LockAnswered {
+  return { type: 'lock', holder, request, outcome, waited };
 }

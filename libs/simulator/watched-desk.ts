@@ -1,6 +1,12 @@
 // A shard's desk of range locks and waiters, which the checker of locks looks at.
 import type { LockAnswer, RangeLocks } from '@odonata/coherency/range-lock.ts';
-import { type LockAsk, type SyncAnswer, SyncDesk, type SyncMachines } from '@odonata/coherency/sync-desk.ts';
+import {
+  type LockAnswered,
+  type LockAsk,
+  type SyncAnswer,
+  SyncDesk,
+  type SyncMachines,
+} from '@odonata/coherency/sync-desk.ts';
 import type { LockChecker } from './checkers/lock-order.ts';
 
 /** Who looks at a desk. */
@@ -32,7 +38,7 @@ export class WatchedDesk extends SyncDesk {
     return super.ownerGone(owner);
   }
 
-  protected override answers(dataspace: bigint, locks: RangeLocks, answers: LockAnswer[]): SyncAnswer[] {
+  protected override answers(dataspace: bigint, locks: RangeLocks, answers: LockAnswer[]): LockAnswered[] {
     for (const { request, owner, outcome } of answers) {
       this.watch.note('answers', { request, owner, outcome });
       if (this.watch.isNewest()) this.watch.locks.answered(dataspace, request, owner, outcome);

@@ -6,7 +6,7 @@ import type { RunEvent } from '@odonata/coherency/node/holder-wire.ts';
 import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
 import type { NodeAction } from '@odonata/coherency/node/lines-messages.ts';
 import type { Permissions } from '@odonata/coherency/node/memory-messages.ts';
-import type { RelayAction } from '@odonata/coherency/node/relay-messages.ts';
+import type { LockedRange, RelayAction } from '@odonata/coherency/node/relay-messages.ts';
 import { NodeRoutes, type RoutedEvent } from '@odonata/coherency/node/routes.ts';
 import type { Fault } from '@odonata/coherency/node/waiting.ts';
 import { PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
@@ -38,6 +38,7 @@ import { Drain } from './drain.ts';
 import { exhaustedOr, NoDescriptors } from './exhausted.ts';
 import { Frames } from './frames.ts';
 import { GrowthAudit } from './growth-audit.ts';
+import { pagesUnder } from './lock-pages.ts';
 import type { MapEntry, MappedDataspace } from './map-entry.ts';
 import { performMemory } from './memory-actions.ts';
 import { OverdueFaults } from './overdue.ts';
@@ -432,7 +433,16 @@ export class Node {
   private performSync(action: Exclude<RelayAction, { type: 'answer' }>): void {
     if (action.type === 'say') this.directories?.sendTo(action.shard, action.event);
     else if (action.type === 'say-all') this.directories?.sendAll(action.event);
+    else if (action.type === 'bring') this.bring(action.locked);
     else this.endOwners(action.owners);
+  }
+
+  private bring(locked: LockedRange): void {
+    for (const session of this.sessions) {
+      const vmspace = session.byPid.get(locked.owner);
+      if (vmspace !== undefined)
+        for (const advice of pagesUnder(locked, vmspace.entries)) this.memory.step(advice);
+    }
   }
 
   // A process that goes on as if it had its locks would write beside whoever has them now.

@@ -585,7 +585,7 @@ export class Session implements VkernelSession {
         this.node.memory.step({ type: 'empty', run: { dataspace, ...part } });
       else if (advice === McontrolAdvice.WILL_NEED) {
         const pageCount = Math.min(part.pageCount, ADVISED_PAGES_MAX);
-        this.node.memory.step({ type: 'advise', entry, firstPage: part.firstPage, pageCount });
+        this.node.memory.step({ type: 'advise', entry, firstPage: part.firstPage, pageCount, mode: 'READ' });
       } else throw new RpcError(Code.InvalidArgument, 'advice: INVALIDATE or WILL_NEED');
     }
   }

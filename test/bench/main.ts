@@ -7,6 +7,7 @@ import { directory } from './directory.ts';
 import { faults } from './faults.ts';
 import { handover } from './handover.ts';
 import { identity } from './identity.ts';
+import { locks } from './locks.ts';
 import { HELP, type Options, type PartName, parseOptions } from './options.ts';
 import type { Part, PartResult } from './part.ts';
 import { Progress } from './progress.ts';
@@ -23,6 +24,7 @@ const PARTS: Record<PartName, Part> = {
   faults,
   handover,
   identity,
+  locks,
   sequential,
   sharing,
   start,

@@ -8,6 +8,7 @@ export const PART_NAMES = [
   'faults',
   'handover',
   'identity',
+  'locks',
   'sequential',
   'sharing',
   'start',
@@ -26,7 +27,7 @@ export const HELP = `Measures Odonata on this machine; the figures hold for this
 
 Usage: npm run bench -- [--only PART[,PART]] [--quick] [--json FILE]
 
-  --only   compute, directory, faults, handover, identity, sequential, sharing, start, walls; all where it is missing
+  --only   compute, directory, faults, handover, identity, locks, sequential, sharing, start, walls; all where it is missing
   --quick  one short run of each: shows that the bench works, its figures mean little
   --json   writes everything that was measured to FILE
   --help   this text

@@ -88,6 +88,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   fib: kernel('fib.c'),
   touch: kernel('touch.c'),
   stream: kernel('stream.c'),
+  sections: kernel('sections.c'),
   table: kernel('table.c'),
 
   // Programs that we did not write; their sources come out of npm packages when built.

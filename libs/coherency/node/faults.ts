@@ -4,7 +4,7 @@
 //                             no:  a frame is kept, the page is asked for, the fault waits -> ready: from the start
 import { type AccessMode, mayRead, mayWrite } from '../page.ts';
 import type { MemoryContext } from './memory-context.ts';
-import type { Ahead } from './memory-messages.ts';
+import type { Ahead, EventOf } from './memory-messages.ts';
 import type { NodeDataspace } from './node-dataspace.ts';
 import type { Mapping } from './page-tables.ts';
 import type { Fault, FaultPlace } from './waiting.ts';
@@ -179,9 +179,9 @@ export class Faults<M extends Mapping, B> {
       this.ask(entry, firstPage, pageCount, neededPages, mode);
   }
 
-  /** Asks for pages that will be read. */
-  advise(entry: M, firstPage: number, pageCount: number): void {
-    this.ask(entry, firstPage, pageCount, pageCount, 'READ');
+  /** Asks for pages that will be used. */
+  advise({ entry, firstPage, pageCount, mode }: EventOf<'advise', M, B>): void {
+    if (this.context.ports.tables.has(entry)) this.ask(entry, firstPage, pageCount, pageCount, mode);
   }
 
   private ask(entry: M, firstPage: number, pageCount: number, neededPages: number, mode: AccessMode): void {

@@ -60,8 +60,8 @@ export type MemoryEvent<M extends Mapping, B> =
   /** A guest runs again: the pages beside its fault are mapped, too, as far as they are here. */
   | { type: 'neighbours'; fault: Fault<M> }
   | Ahead<M>
-  /** A process says that it will read pages. */
-  | { type: 'advise'; entry: M; firstPage: number; pageCount: number }
+  /** A process says, or shows, that it will read or write pages. */
+  | { type: 'advise'; entry: M; firstPage: number; pageCount: number; mode: AccessMode }
   | Use
   /** An operation is over, however it went. */
   | { type: 'end'; operation: number; dataspace: bigint }

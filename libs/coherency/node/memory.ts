@@ -190,7 +190,7 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
         this.faults.askAhead(event);
         return;
       case 'advise':
-        this.faults.advise(event.entry, event.firstPage, event.pageCount);
+        this.faults.advise(event);
         return;
       case 'arrive':
         this.performAll(this.holder.step(event.data), undefined, event.data, event.bytes);

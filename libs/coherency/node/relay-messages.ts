@@ -2,12 +2,22 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { DirectoryEvent } from '@odonata/proto/coherency/v1/coherency';
 import type { PmapEventSchema, VkernelEvent } from '@odonata/proto/pmap/v1/pmap';
+import type { LockMode } from '../lock-mode.ts';
 import type { HolderEventInit } from './holder-wire.ts';
 
 export type SyncEvent = Extract<
   VkernelEvent['event'],
   { case: 'lock' | 'unlock' | 'wait' | 'cancelWait' | 'wake' }
 >;
+
+/** A range as a process locks it; the end is inclusive. */
+export interface LockedRange {
+  owner: bigint;
+  dataspace: bigint;
+  begin: bigint;
+  end: bigint;
+  mode: LockMode;
+}
 
 /** Sessions of virtual kernels are numbers that no other one of the node gets. */
 export type RelayEvent =
@@ -32,5 +42,7 @@ export type RelayAction =
   | { type: 'say-all'; event: HolderEventInit }
   /** To a virtual kernel. */
   | { type: 'answer'; session: number; event: MessageInitShape<typeof PmapEventSchema> }
+  /** What a process locks it will use: the pages under the range come along, where it maps them. */
+  | { type: 'bring'; locked: LockedRange }
   /** Processes lost range locks: they must not go on as if they had them. */
   | { type: 'lost'; owners: ReadonlySet<bigint> };

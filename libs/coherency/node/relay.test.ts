@@ -3,6 +3,7 @@ import {
   CancelWaitSchema,
   LockMode,
   LockRequestSchema,
+  LockResultSchema,
   SyncStatus,
   UnlockRequestSchema,
   WaitRequestSchema,
@@ -20,6 +21,7 @@ const OWNER = 100n;
 function start() {
   const said: HolderEventInit[] = [];
   const lost: bigint[] = [];
+  const brought: bigint[] = [];
   const failed: string[] = [];
   const relay = new Relay(1);
   const step = (event: RelayEvent): RelayAction[] => {
@@ -27,6 +29,7 @@ function start() {
     for (const action of actions) {
       if (action.type === 'say') said.push(action.event);
       else if (action.type === 'lost') lost.push(...action.owners);
+      else if (action.type === 'bring') brought.push(action.locked.begin);
       else if (action.type === 'answer' && action.event.event?.case === 'failed')
         failed.push(action.event.event.value.reason ?? '');
     }
@@ -38,8 +41,8 @@ function start() {
     step({ type: 'asked', session: 1, request: 5n, event: { case: 'lock', value } });
     return (said.at(-1)?.value as { request: bigint } | undefined)?.request ?? 0n;
   };
-  const answer = (request: bigint, status = SyncStatus.OK) => {
-    const value = { $typeName: 'odonata.coherency.v1.LockResult' as const, request, status };
+  const answer = (request: bigint, status = SyncStatus.OK, waited = false) => {
+    const value = create(LockResultSchema, { request, status, waited });
     step({ type: 'answered', event: { case: 'lockResult', value }, shards: [0] });
   };
   const lock = (begin: bigint, end: bigint, mode = LockMode.MODIFYING) => answer(ask(begin, end, mode));
@@ -48,7 +51,7 @@ function start() {
     step({ type: 'asked', session: 1, request: 6n, event: { case: 'unlock', value } });
   };
   const rejoin = (newLeader: boolean) => step({ type: 'rejoined', shard: 0, newLeader });
-  return { relay, said, lost, failed, step, ask, answer, lock, unlock, rejoin };
+  return { relay, said, lost, brought, failed, step, ask, answer, lock, unlock, rejoin };
 }
 
 test('a new leader hears of the ranges as they are now, split and merged', () => {
@@ -134,7 +137,7 @@ test('an answer counts that the leader gives, and no former one', () => {
   const request = ask(0n, 9n);
   rejoin(true);
   expect(said.at(-1)).toMatchObject({ case: 'lock', value: { request } });
-  const value = { $typeName: 'odonata.coherency.v1.LockResult' as const, request, status: SyncStatus.OK };
+  const value = create(LockResultSchema, { request, status: SyncStatus.OK });
   expect(step({ type: 'answered', event: { case: 'lockResult', value }, shards: [1, 2] })).toEqual([]);
   expect(relay.heldRanges()).toEqual([]);
   answer(request);
@@ -207,4 +210,29 @@ test('a fault asks about a process with 100,000 ranges, and a page costs less th
     return ns;
   });
   expect(times.sort((a, b) => a - b)[500]!).toBeLessThan(20_000);
+});
+
+test('the pages under a lock are asked for with it; where others hold such locks, when it is granted', () => {
+  const { brought, ask, answer, unlock } = start();
+  const first = ask(0n, 9n);
+  expect(brought).toEqual([0n]);
+  answer(first);
+  unlock(0n, 9n);
+  // Whoever has the lock meanwhile has the pages again.
+  const second = ask(10n, 19n);
+  expect(brought).toEqual([0n, 10n]);
+  answer(second, SyncStatus.OK, true);
+  expect(brought).toEqual([0n, 10n, 10n]);
+  const third = ask(20n, 29n);
+  expect(brought).toHaveLength(3);
+  answer(third);
+  expect(brought).toEqual([0n, 10n, 10n, 20n]);
+  ask(30n, 39n);
+  expect(brought.at(-1)).toBe(30n);
+});
+
+test('a lock that is refused brings nothing more', () => {
+  const { brought, ask, answer } = start();
+  answer(ask(0n, 9n), SyncStatus.TIMED_OUT, true);
+  expect(brought).toEqual([0n]);
 });

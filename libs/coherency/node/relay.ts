@@ -18,6 +18,7 @@ import { unreachable } from '../page.ts';
 import { HELD_MAX } from '../range-lock.ts';
 import { homeShardOf } from '../shard.ts';
 import { lockWire } from '../wire.ts';
+import { Bringing } from './bringing.ts';
 import { HeldLocks } from './held-locks.ts';
 import type { HolderEventInit } from './holder-wire.ts';
 import { LateLocks } from './late-locks.ts';
@@ -58,6 +59,7 @@ export class Relay {
   protected readonly withdrawals = new UnheardWithdrawals();
   private readonly ends = new UnheardEnds();
   private readonly late = new LateLocks();
+  private readonly bringing = new Bringing();
   private next = 1n;
   private actions: RelayAction[] = [];
 
@@ -182,6 +184,13 @@ export class Relay {
     const about = { session, request, event: relayed, owner, dataspace };
     this.underWay.add(id, { ...about, registered: false, repeated: false });
     this.say(dataspace, relayed);
+    if (event.case === 'lock' && this.bringing.withLock(dataspace)) this.bring(about);
+  }
+
+  private bring({ event, owner, dataspace }: Pick<UnderWay, 'event' | 'owner' | 'dataspace'>): void {
+    if (event?.case !== 'lock') return;
+    const { begin = 0n, end = 0n, mode = 0 } = event.value;
+    this.actions.push({ type: 'bring', locked: { owner, dataspace, begin, end, mode: lockWire.from(mode) } });
   }
 
   // No answer: what was said before it may be lost.
@@ -263,7 +272,7 @@ export class Relay {
     }
   }
 
-  private lockAnswered({ request: id, status }: LockResult, nowMs: number): void {
+  private lockAnswered({ request: id, status, waited }: LockResult, nowMs: number): void {
     const asked = this.finish(id);
     if (asked === undefined) {
       this.reclaimAnswered(id, status);
@@ -274,6 +283,10 @@ export class Relay {
     if (status === SyncStatus.OK && asked.event?.case === 'lock') {
       const { begin = 0n, end = 0n, mode = 0 } = asked.event.value;
       this.held.hold(asked.owner, asked.dataspace, begin, end, lockWire.from(mode));
+      const broughtWithLock = this.bringing.withLock(asked.dataspace);
+      this.bringing.granted(asked.dataspace, waited);
+      // Those that came with it are gone again, where others had the lock.
+      if (!broughtWithLock || waited) this.bring(asked);
     }
     const { session, request } = asked;
     const answer = { request, event: { case: 'lock', value: { request, status } } } as const;

@@ -50,6 +50,7 @@ describe('the relay', () => {
       if (action.type === 'say') return `to the leader: ${said(action.event)}`;
       if (action.type === 'say-all') return `to all: ${said(action.event)}`;
       if (action.type === 'lost') return `processes ${[...action.owners]} lost locks`;
+      if (action.type === 'bring') return `bring ${words(action.locked)}`;
       const { event } = action.event;
       return `to the virtual kernel: ${event?.case} ${words({ of: action.event.request, ...event?.value })}`;
     };

@@ -134,7 +134,10 @@ export function syncAnswerOf(answer: SyncAnswer): DirectoryEventInit['event'] {
   const { request } = answer;
   switch (answer.type) {
     case 'lock':
-      return { case: 'lockResult', value: { request, status: outcomeWire.to(answer.outcome) } };
+      return {
+        case: 'lockResult',
+        value: { request, status: outcomeWire.to(answer.outcome), waited: answer.waited },
+      };
     case 'wake':
       return { case: 'wakeResult', value: { request, woken: answer.woken } };
     case 'wait':

@@ -63,6 +63,9 @@ export class SyncPart {
       case 'answer':
         this.answer(action);
         return;
+      case 'bring':
+        // What locks are of is no address here; and that pages are asked for ahead is nothing new.
+        return;
       case 'lost':
         for (const vkernel of this.node.vkernels) vkernel.locksLost(action.owners);
         return;
