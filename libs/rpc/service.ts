@@ -5,6 +5,7 @@ import { FIELDS_MAX, hasMoreFields } from './constraints/fields.ts';
 import { violationOf } from './constraints/message.ts';
 import { MessageRefusal, violationError } from './constraints/violation.ts';
 import type { Caller, Scope } from './identity/identity.ts';
+import { largeEncoder } from './large-bytes.ts';
 import type { Logger } from './log.ts';
 import type { RawCall } from './raw-call.ts';
 
@@ -112,9 +113,13 @@ export type Client<S> = { readonly [K in keyof MethodsOf<S>]: Call<MethodsOf<S>[
  * is one that its caller has encoded already.
  */
 export function encoder(schema: DescMessage): (message: unknown) => Buffer {
-  return (message) => {
-    if (Buffer.isBuffer(message)) return message;
-    const bytes = toBinary(schema, create(schema, message as never));
+  const encodeLarge = largeEncoder(schema);
+  return (init) => {
+    if (Buffer.isBuffer(init)) return init;
+    const message = create(schema, init as never);
+    const large = encodeLarge(message);
+    if (large !== undefined) return large;
+    const bytes = toBinary(schema, message);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   };
 }

@@ -131,7 +131,9 @@ export class Calls {
     const timer = deadlineMs > 0 ? setTimeout(late, deadlineMs) : undefined;
     signal?.addEventListener('abort', cancel, { once: true });
     if (signal?.aborted) cancel();
-    pumpRequests(requests, circuit.over, (request) => circuit.write(encode(request))).then(
+    pumpRequests(requests, circuit.over, (request) =>
+      circuit.write(encode(request), { given: !Buffer.isBuffer(request) }),
+    ).then(
       () => circuit.half(),
       (error) => end(fromServiceError(error)),
     );

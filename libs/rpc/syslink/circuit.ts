@@ -1,6 +1,7 @@
 import type { Frame } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '../error.ts';
 import { Interrupt } from '../interrupt.ts';
+import { free, LARGE_BYTES } from '../large-bytes.ts';
 import { BoundedQueue } from '../queue.ts';
 import { BULK_BYTES, circuitWeight, frame, statusInit } from './frame.ts';
 
@@ -16,7 +17,7 @@ import { BULK_BYTES, circuitWeight, frame, statusInit } from './frame.ts';
 export class Circuit {
   readonly number: bigint;
   readonly #windowBytes: number;
-  readonly #send: (frame: Frame) => void;
+  readonly #send: (frame: Frame, sent?: () => void) => void;
   readonly #incoming: BoundedQueue<Uint8Array>;
   #creditBytes: number;
   #takenBytes = 0;
@@ -27,7 +28,7 @@ export class Circuit {
   /** Called once when it is over, with the far end's error or that of the line; not after our own `close`. */
   onClosed: ((error: RpcError | undefined) => void) | undefined;
 
-  constructor(number: bigint, windowBytes: number, send: (frame: Frame) => void) {
+  constructor(number: bigint, windowBytes: number, send: (frame: Frame, sent?: () => void) => void) {
     this.number = number;
     this.#windowBytes = windowBytes;
     this.#creditBytes = windowBytes;
@@ -36,8 +37,11 @@ export class Circuit {
     this.#incoming = new BoundedQueue({ name: `circuit ${number}`, capacity, weigh: circuitWeight });
   }
 
-  /** Sends a message; the promise, where there is one, resolves when the next may be sent, or when it is over. */
-  write(data: Uint8Array): Promise<void> | undefined {
+  /**
+   * Sends a message; the promise, where there is one, resolves when the next may be sent, or when it is over.
+   * @param given nobody else uses the buffer of the message: it is freed as soon as it is sent
+   */
+  write(data: Uint8Array, { given = false } = {}): Promise<void> | undefined {
     if (this.over.fired || this.#halfClosed) return undefined;
     if (data.length > BULK_BYTES) {
       throw new RpcError(
@@ -46,7 +50,8 @@ export class Circuit {
       );
     }
     this.#creditBytes -= circuitWeight(data);
-    this.#send(frame({ case: 'circuitData', value: { circuit: this.number, data } }));
+    const sent = given && data.length >= LARGE_BYTES ? () => free(data) : undefined;
+    this.#send(frame({ case: 'circuitData', value: { circuit: this.number, data } }), sent);
     if (this.#creditBytes > 0) return undefined;
     return new Promise((resolve) => {
       this.#wakeWriter = resolve;

@@ -210,8 +210,8 @@ export class Line {
   }
 
   #circuit(number: bigint): Circuit {
-    const circuit: Circuit = new Circuit(number, this.#windowBytes, (frame) => {
-      this.#outbox.send(frame);
+    const circuit: Circuit = new Circuit(number, this.#windowBytes, (frame, sent) => {
+      this.#outbox.send(frame, sent);
       if (frame.frame.case === 'circuitClose' && !frame.frame.value.half) this.#forget(number);
     });
     this.#circuits.set(number, circuit);

@@ -2,12 +2,14 @@ import type { Frame } from '@odonata/proto/syslink/v1/syslink';
 import { ownTurn } from '../bug.ts';
 import type { RpcError } from '../error.ts';
 import { frameBytes } from './frame.ts';
+import { encodeFrames } from './frame-batch.ts';
 
 const BATCH_BYTES = 1024 * 1024;
 const BATCH_FRAMES = 256;
 
 /** The part of a grpc stream that an outbox needs. */
 export interface FrameStream {
+  /** A batch, or, as ever where messages are encoded by `encoder`, its bytes. */
   write(batch: { frames: Frame[] }): boolean;
   on(event: 'drain', listener: () => void): unknown;
 }
@@ -89,7 +91,9 @@ export class Outbox {
       const batch = this.#frames.slice(start, end);
       start = end;
       this.#waitingBytes -= bytes;
-      if (!this.#stream.write({ frames: batch.map(({ frame }) => frame) })) this.#full = true;
+      const frames = batch.map(({ frame }) => frame);
+      if (!this.#stream.write((encodeFrames(frames) as unknown as { frames: Frame[] }) ?? { frames }))
+        this.#full = true;
       for (const { sent } of batch) sent?.();
     }
     if (start > 0) this.#frames = this.#frames.slice(start);

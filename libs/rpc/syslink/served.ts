@@ -142,7 +142,9 @@ export class ServedServices {
     const request = isRequestStream(entry.method) ? requests : (await requests.next()).value;
     if (request === undefined) throw new RpcError(Code.InvalidArgument, `${open.proto} got no request`);
     if (isResponseStream(entry.method)) {
-      await pumpResponses(serve, request, ctx, (response) => circuit.write(entry.encode(response)));
+      await pumpResponses(serve, request, ctx, (response) =>
+        circuit.write(entry.encode(response), { given: !Buffer.isBuffer(response) }),
+      );
     } else {
       circuit.write(entry.encode(await serve(request, ctx)));
     }

@@ -34,7 +34,8 @@ async function launcher() {
 }
 
 function reexecute() {
-  const args = [fileURLToPath(import.meta.url), ...process.argv.slice(2)];
+  // As ./vkctl has it.
+  const args = ['--initial-heap-size=256', fileURLToPath(import.meta.url), ...process.argv.slice(2)];
   // Same process where this Node can: signals, terminal and exit code need no care then.
   if (typeof process.execve === 'function') process.execve(pinned, [pinned, ...args], process.env);
   const child = spawn(pinned, args, { stdio: 'inherit' });
