@@ -132,9 +132,16 @@ function hostThread(): number {
   }
 }
 
+/** Services that were started with less priority than that (`nice vkctl up`) have it already: EACCES. */
+function yieldToServices(): void {
+  try {
+    setPriority(THIS_THREAD, GUEST_NICE);
+  } catch {}
+}
+
 /** Compiles the program, tells what it needs, and waits for the word to run it. */
 async function prepare({ module: bytes, quotaBytes }: PrepareGuest): Promise<void> {
-  setPriority(THIS_THREAD, GUEST_NICE);
+  yieldToServices();
   try {
     const { module, ...needs } = await compileProgram(bytes, quotaBytes);
     port.once('message', (start: StartGuest) => run(module, start));
