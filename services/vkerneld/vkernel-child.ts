@@ -19,6 +19,7 @@ import { makeIdMapping } from './id-mapping.ts';
 import type { VkernelRecord } from './record.ts';
 import { newToken, startTicksOf } from './record.ts';
 import { directoryLabel } from './vkernel/directory-label.ts';
+import { FREE_COMPILE_BYTES } from './vkernel/wasm/compile-allowance.ts';
 import { VkernelLog } from './vkernel-log.ts';
 
 export type Order = NonNullable<MessageInitShape<typeof AttachResponseSchema>['event']>;
@@ -61,8 +62,8 @@ const ENTRY = (): string => bundled(fileURLToPath(new URL('vkernel/confined.ts',
 /** Node itself, its compiled code and its threads. */
 const BASE_BYTES = 2 ** 30;
 const BASE_THREADS = 64;
-/** Beside the memory that it may touch: its thread, its module compiled, its tables. */
-const PROCESS_BYTES = 256 * 2 ** 20;
+/** Beside the memory that it may touch: its thread, its code, what compiling takes for a while. */
+const PROCESS_BYTES = 256 * 2 ** 20 + FREE_COMPILE_BYTES;
 const PROCESS_THREADS = 4;
 
 /** What its control group holds it to: the quotas of its processes, and what they cost beside them. */

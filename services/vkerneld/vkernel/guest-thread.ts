@@ -28,7 +28,8 @@ import { Errno, WasiError } from './wasi/errno.ts';
 import { GuestMemory } from './wasi/guest-memory.ts';
 import { preview1Imports } from './wasi/preview1.ts';
 import { type StandardStreams, sleep } from './wasi/system.ts';
-import { ModuleError, memoryImport } from './wasm/module.ts';
+import { memoryImport } from './wasm/module.ts';
+import { ModuleError } from './wasm/module-error.ts';
 
 if (parentPort === null) throw new Error('guest-thread runs as a worker');
 const port = parentPort;

@@ -92,8 +92,8 @@ export interface PreparedGuest {
   /** Pages of 64 KiB. */
   readonly initialPages: number;
   readonly maximumPages: number;
-  /** What its tables may take of its quota. */
-  readonly tableBytes: number;
+  /** What its tables, and V8 that compiles it, may take of its quota. */
+  readonly besideBytes: number;
 }
 
 /** To the guest's thread, second and last. */

@@ -18,8 +18,8 @@ export interface SpaceOptions {
   readonly maximumPages: number;
   /** Memory that the process may have. */
   readonly quotaBytes: number;
-  /** What of it is kept for its tables. */
-  readonly tableBytes: number;
+  /** What of it is kept for its tables and for compiling it. */
+  readonly besideBytes: number;
   /** The process must die: its memory was lost, it is over its quota, or it wrote to what is read-only. */
   readonly onFatal: (signal: string, reason: string) => void;
 }

@@ -144,10 +144,10 @@ export class Process {
     worker.postMessage(prepare);
     const needs = await Promise.race([this.#prepared.promise, this.#ending.promise]);
     if (needs === undefined || this.#exit !== undefined) return;
-    const { initialPages, maximumPages, tableBytes } = needs;
+    const { initialPages, maximumPages, besideBytes } = needs;
     const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
     const space = await pmap
-      .createSpace({ pid, ...{ initialPages, maximumPages, quotaBytes, tableBytes }, onFatal })
+      .createSpace({ pid, ...{ initialPages, maximumPages, quotaBytes, besideBytes }, onFatal })
       .catch((error: unknown) => {
         throw cannot('make its memory', error);
       });

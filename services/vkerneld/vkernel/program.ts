@@ -4,7 +4,8 @@ import { assemblyscriptTypes } from './assemblyscript-calls.ts';
 import { odonataTypes } from './odonata-calls.ts';
 import { oneLine } from './trap.ts';
 import { preview1Types } from './wasi/preview1.ts';
-import { ModuleError, prepareModule } from './wasm/module.ts';
+import { prepareModule } from './wasm/module.ts';
+import { ModuleError } from './wasm/module-error.ts';
 
 const types: ReadonlyMap<string, ReadonlyMap<string, string>> = new Map([
   ['wasi_snapshot_preview1', new Map(Object.entries(preview1Types))],
@@ -17,8 +18,8 @@ export interface Program {
   /** Pages of 64 KiB. */
   readonly initialPages: number;
   readonly maximumPages: number;
-  /** What its tables may take of its quota. */
-  readonly tableBytes: number;
+  /** What its tables, and V8 that compiles it, may take of its quota. */
+  readonly besideBytes: number;
 }
 
 /** In the thread of the process. Throws ModuleError, whose message is one line for the program's user. */
@@ -35,6 +36,6 @@ export async function compileProgram(bytes: Uint8Array<ArrayBuffer>, quotaBytes:
   if (entry?.kind !== 'function' && !prepared.hasStartSection) {
     throw new ModuleError('the module exports no function _start: it is a library, not a program');
   }
-  const { initialPages, maximumPages, tableBytes } = prepared;
-  return { module, initialPages, maximumPages, tableBytes };
+  const { initialPages, maximumPages, besideBytes } = prepared;
+  return { module, initialPages, maximumPages, besideBytes };
 }

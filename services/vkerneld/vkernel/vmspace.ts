@@ -136,10 +136,12 @@ export class Vmspace implements Space, MappedPlace {
 
   overQuota(): string {
     const { shared } = this.cells;
-    const { tableBytes } = this.o;
+    const { besideBytes } = this.o;
     const parts = [
       shared === 0 ? '' : `, ${shownBytes(shared * PAGE_BYTES)} of it shared`,
-      tableBytes < WORTH_TELLING ? '' : `, ${shownBytes(tableBytes)} of it for its tables`,
+      besideBytes < WORTH_TELLING
+        ? ''
+        : `, ${shownBytes(besideBytes)} of it for its tables and for compiling it`,
     ];
     const of = parts.join('');
     return `out of memory: it touched more than its quota of ${shownBytes(this.o.quotaBytes)}${of} (raise it with --memory)`;
@@ -278,6 +280,6 @@ export class Vmspace implements Space, MappedPlace {
 }
 
 /** Pages that a process may touch. */
-function pagesWithin({ quotaBytes, tableBytes }: SpaceOptions): number {
-  return Math.ceil((quotaBytes - tableBytes) / PAGE_BYTES);
+function pagesWithin({ quotaBytes, besideBytes }: SpaceOptions): number {
+  return Math.ceil((quotaBytes - besideBytes) / PAGE_BYTES);
 }

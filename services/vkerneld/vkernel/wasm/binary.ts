@@ -34,6 +34,11 @@ export class BinaryReader {
     throw new RangeError('a number too long');
   }
 
+  /** Past a number of any size. */
+  skipNumber(): void {
+    while (this.u8() >= 0x80) {}
+  }
+
   bytes(length: number): Uint8Array<ArrayBuffer> {
     const end = this.at + length;
     if (end > this.#bytes.length) throw new RangeError('past the end');

@@ -152,11 +152,11 @@ describe('prepareModule', () => {
 
   test('tables grow together to what the quota leaves them, and count against it', () => {
     const two = assemble('(module (table 3 funcref) (table 5 9 externref) (table 7 7 funcref))');
-    expect(prepareModule(two, none).tableBytes).toBeLessThanOrEqual(40 * 1_000_000);
+    expect(prepareModule(two, none).besideBytes).toBeLessThanOrEqual(40 * 1_000_000);
     // A sixteenth of 640 KiB: 1,024 entries of 40 bytes, for two that can grow.
     const quotaBytes = 640 << 10;
-    const { bytes, tableBytes } = prepareModule(two, none, quotaBytes);
-    expect(tableBytes).toBe((3 + 512 + 9 + 7) * 40);
+    const { bytes, besideBytes } = prepareModule(two, none, quotaBytes);
+    expect(besideBytes).toBe((3 + 512 + 9 + 7) * 40);
     expect(() => new WebAssembly.Module(bytes)).not.toThrow();
     expect(() => prepareModule(assemble('(module (table 20000 funcref))'), none, quotaBytes)).toThrow(
       /20000 entries, which take more than its whole quota/,

@@ -6,12 +6,16 @@
 //
 // What would be allocated elsewhere than in that memory is bounded, or refused: it is under no quota, and V8 ends the
 // whole virtual kernel when it runs out. So tables get a maximum, which counts against the program's quota, and the types
-// of WebAssembly's garbage collection are not to be had.
+// of WebAssembly's garbage collection are not to be had; and what V8 may take to compile it (compile-cost.ts) counts as well,
+// beyond what every program has free.
 //
 // A module is somebody else's: it is read in the thread of its process, and what it has of each kind has a bound.
 
 import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
+import { FREE_COMPILE_BYTES } from './compile-allowance.ts';
+import { type Arity, compileBytes } from './compile-cost.ts';
 import { letterOf, shownType } from './function-type.ts';
+import { ModuleError } from './module-error.ts';
 
 export const memoryImport = { module: 'odonata_vkernel', name: 'memory' } as const;
 
@@ -26,21 +30,15 @@ export interface PreparedModule {
   readonly initialPages: number;
   /** Pages of 64 KiB. */
   readonly maximumPages: number;
-  /** What its tables may take, beside its memory. */
-  readonly tableBytes: number;
+  /** What its tables may take of its quota, beside its memory, and V8 to compile it. */
+  readonly besideBytes: number;
   /** It runs something when it is instantiated. */
   readonly hasStartSection: boolean;
 }
 
-/** The program is no module that a virtual kernel can run; the message is one line for its user. */
-export class ModuleError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'ModuleError';
-  }
-}
-
-const SectionId = { custom: 0, type: 1, import: 2, table: 4, memory: 5, start: 8 } as const;
+const SectionId = {
+  ...{ custom: 0, type: 1, import: 2, function: 3, table: 4, memory: 5, start: 8, code: 10, tag: 13 },
+} as const;
 const ImportKind = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
 const kindNames = ['function', 'table', 'memory', 'global', 'tag'];
 
@@ -124,9 +122,45 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
   return {
     bytes: concat(pieces),
     ...limits,
-    tableBytes,
+    besideBytes: tableBytes + compileBeyond(sections, types, imports.functions, quotaBytes - tableBytes),
     hasStartSection: sections.some(({ id }) => id === SectionId.start),
   };
+}
+
+/** What V8 may take beyond what every program has free. */
+function compileBeyond(
+  sections: readonly Section[],
+  types: readonly string[],
+  imported: readonly number[],
+  leftBytes: number,
+): number {
+  const readerOf = (wanted: number): BinaryReader | undefined => {
+    const body = sections.find(({ id }) => id === wanted)?.body;
+    return body && new BinaryReader(body, 0);
+  };
+  const code = readerOf(SectionId.code);
+  if (code === undefined) return 0;
+  const arities = types.map((type): Arity => {
+    const parameters = type.indexOf(':');
+    return { parameters, results: type.length - parameters - 1 };
+  });
+  const functions = [...imported];
+  const declared = readerOf(SectionId.function);
+  const count = bounded(declared?.u32() ?? 0, functionsMax, 'functions');
+  for (let i = 0; i < count; i++) functions.push(declared!.u32());
+  const tags: number[] = [];
+  const tagged = readerOf(SectionId.tag);
+  for (let left = bounded(tagged?.u32() ?? 0, functionsMax, 'tags'); left > 0; left--) {
+    tagged!.u8();
+    tags.push(tagged!.u32());
+  }
+  const bytes = compileBytes(code, { types: arities, functions, tags }, imported.length);
+  const beyond = Math.max(0, bytes - FREE_COMPILE_BYTES);
+  if (beyond <= leftBytes) return beyond;
+  const [needed, has] = [beyond, Math.max(0, leftBytes)].map((each) => Math.ceil(each / 2 ** 20));
+  throw new ModuleError(
+    `a module with functions so large that compiling them may take ${needed} MiB of its quota of memory, which has ${has} MiB for that (raise it with --memory, or build it with smaller functions)`,
+  );
 }
 
 /** A dozen, and custom ones; each is an object here. */
@@ -152,11 +186,12 @@ function readImports(
   body: Uint8Array<ArrayBuffer> | undefined,
   types: readonly string[],
   provided: Provided,
-): { kept: Uint8Array<ArrayBuffer>[]; memories: Limits[] } {
+): { kept: Uint8Array<ArrayBuffer>[]; memories: Limits[]; functions: number[] } {
   const kept: Uint8Array<ArrayBuffer>[] = [];
   const memories: Limits[] = [];
+  const functions: number[] = [];
   const missing: string[] = [];
-  if (body === undefined) return { kept, memories };
+  if (body === undefined) return { kept, memories, functions };
   // A call with other types would fail here, in the virtual kernel, each time anew.
   const checkFunction = (module: string, name: string, type = ''): void => {
     const ours = provided(module, name);
@@ -177,7 +212,8 @@ function readImports(
     const kind = reader.u8();
     switch (kind) {
       case ImportKind.function:
-        checkFunction(module, name, types[reader.u32()]);
+        functions.push(reader.u32());
+        checkFunction(module, name, types[functions.at(-1)!]);
         kept.push(body.subarray(start, reader.at));
         break;
       case ImportKind.memory:
@@ -190,7 +226,7 @@ function readImports(
     }
   }
   if (missing.length > 0) throw new ModuleError(missingMessage(missing));
-  return { kept, memories };
+  return { kept, memories, functions };
 }
 
 const namedMax = 5;
@@ -209,6 +245,7 @@ function missingMessage(missing: readonly string[]): string {
 // V8's own bounds (v8/src/wasm/wasm-limits.h), of what is read here before V8 does.
 const typesMax = 1_000_000;
 const importsMax = 1_000_000;
+const functionsMax = 1_000_000;
 const valuesMax = 1_000;
 
 function bounded(count: number, max: number, what: string): number {

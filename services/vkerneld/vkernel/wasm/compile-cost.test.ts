@@ -1,0 +1,172 @@
+// Programs that are small, and that V8 would take gigabytes to compile: each is refused by one line, and counts if its quota
+// has room. What programs there are is let through.
+import { execFileSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
+import { concat, unsignedLeb } from './binary.ts';
+import { FREE_COMPILE_BYTES } from './compile-allowance.ts';
+import { prepareModule } from './module.ts';
+
+type Bytes = Uint8Array<ArrayBuffer>;
+interface Made {
+  readonly parameters?: number;
+  readonly results?: number;
+  readonly locals?: number;
+  readonly code: Bytes;
+  /** Of functions after it, that are the same. */
+  readonly times?: number;
+}
+
+const I32 = 0x7f;
+const PAGE_OF_TYPES = 1;
+const bytes = (...each: number[]): Bytes => Uint8Array.from(each);
+function repeated(times: number, ...each: number[]): Bytes {
+  const all = new Uint8Array(times * each.length);
+  for (let at = 0; at < all.length; at++) all[at] = each[at % each.length]!;
+  return all;
+}
+const section = (id: number, ...body: Bytes[]): Bytes => {
+  const whole = concat(body);
+  return concat([bytes(id), unsignedLeb(whole.length), whole]);
+};
+
+/** A type of its own, that of a function without anything, the function. */
+function made({ parameters = 0, results = 0, locals = 0, code, times = 1 }: Made): Bytes {
+  const type = (p: number, r: number) =>
+    concat([bytes(0x60), unsignedLeb(p), repeated(p, I32), unsignedLeb(r), repeated(r, I32)]);
+  const body = concat([
+    locals ? concat([bytes(1), unsignedLeb(locals), bytes(I32)]) : bytes(0),
+    code,
+    bytes(0x0b),
+  ]);
+  const one = concat([unsignedLeb(body.length), body]);
+  return concat([
+    bytes(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0),
+    section(1, bytes(2), type(0, 0), type(parameters, results)),
+    section(3, unsignedLeb(times), repeated(times, PAGE_OF_TYPES)),
+    section(13, bytes(1, 0, 0)),
+    section(10, unsignedLeb(times), concat(new Array<Bytes>(times).fill(one))),
+  ]);
+}
+
+const GET = [0x20, 0];
+const branch = [0x02, 0x40, ...GET, 0x0d, 0, 0x0b];
+const one = [0x41, 1];
+/** By what drives the memory. The factor makes it small, to be compiled here in earnest. */
+const hostile: Record<string, (factor: number) => Made> = {
+  'locals and blocks': (f) => ({ locals: 50_000, code: repeated(5_000 * f, ...branch) }),
+  'locals and ifs': (f) => ({ locals: 50_000, code: repeated(5_000 * f, ...GET, 0x04, 0x40, 0x0b) }),
+  'locals and loops': (f) => ({
+    locals: 50_000,
+    code: repeated(5_000 * f, 0x03, 0x40, ...GET, 0x0d, 0, 0x0b),
+  }),
+  'locals and handlers': (f) => ({
+    locals: 50_000,
+    code: repeated(3_000 * f, 0x02, 0x40, 0x1f, 0x40, 1, 0, 0, 0, ...GET, 0x1a, 0x0b, 0x0b),
+  }),
+  'locals that are set in nested loops': (f) => ({
+    locals: 20_000,
+    code: concat([
+      repeated(1_000 * f, 0x03, 0x40),
+      ...Array.from({ length: 20_000 }, (_, i) => concat([bytes(...GET, 0x21), unsignedLeb(i)])),
+      repeated(1_000 * f, ...GET, 0x0d, 0, 0x0b),
+    ]),
+  }),
+  'a high stack': (f) => ({
+    locals: 1,
+    code: concat([repeated(50_000, ...one), repeated(5_000 * f, ...branch), repeated(50_000, 0x1a)]),
+  }),
+  parameters: (f) => ({ parameters: 1_000, code: repeated(200_000 * f, ...branch) }),
+  'branches to many places': (f) => ({
+    locals: 50_000,
+    code: concat([
+      repeated(3_000 * f, 0x02, 0x40),
+      bytes(...GET, 0x0e),
+      unsignedLeb(3_000 * f - 1),
+      ...Array.from({ length: 3_000 * f }, (_, i) => unsignedLeb(i)),
+      repeated(3_000 * f, 0x0b),
+    ]),
+  }),
+  'nested blocks, and locals': (f) => ({
+    locals: 1_000,
+    code: concat([repeated(90_000 * f, 0x02, 0x40), repeated(90_000 * f, 0x0b)]),
+  }),
+  calls: (f) => ({ locals: 1, code: repeated(1_500_000 * f, 0x10, 0) }),
+  'values of calls': (f) => ({ results: 1_000, code: concat([repeated(20_000 * f, 0x10, 0), bytes(0x00)]) }),
+  'several such functions': (f) => ({
+    locals: 20_000,
+    code: repeated(1_000 * f, ...branch),
+    times: 20,
+  }),
+};
+
+const none = (): boolean => false;
+const quotaBytes = 2 ** 30;
+/** What V8 takes at most for a module, in a process of its own. */
+const MEASURE = `
+  const { readFileSync } = require('node:fs');
+  const high = () => Number(/VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024;
+  const before = high(), module = readFileSync(0);
+  try { new WebAssembly.Module(module); } catch (error) { console.error(error); process.exit(1); }
+  console.log(high() - before);`;
+
+describe('what compiling takes', () => {
+  test.each(Object.entries(hostile))('%s: refused, by one line', (_, make) => {
+    expect(() => prepareModule(made(make(1)), none, quotaBytes)).toThrow(
+      /^a module with functions so large that compiling them may take \d+ MiB of its quota of memory, which has 1024 MiB/,
+    );
+  });
+
+  test.each([
+    ['the baseline', '--no-wasm-tier-up', 'locals and ifs'],
+    ['the baseline', '--no-wasm-tier-up', 'a high stack'],
+    ['the optimising compiler', '--no-liftoff', 'locals and blocks'],
+    ['the optimising compiler', '--no-liftoff', 'calls'],
+    ['the optimising compiler', '--no-liftoff', 'locals that are set in nested loops'],
+  ] as const)('%s takes no more than that (%s, %s)', (_, flag, name) => {
+    const module = made(hostile[name]!(1 / 20));
+    const args = ['--no-wasm-lazy-compilation', '--no-wasm-dynamic-tiering', flag, '-e', MEASURE];
+    const taken = Number(execFileSync(process.execPath, args, { input: module, timeout: 60_000 }));
+    expect(taken).toBeGreaterThan(2 ** 20);
+    let estimate = 0;
+    try {
+      // Without any quota, what there is beyond what is free is in the refusal.
+      prepareModule(module, none, 0);
+    } catch (error) {
+      estimate = Number(/ (\d+) MiB of its quota/.exec((error as Error).message)![1]) * 2 ** 20;
+    }
+    expect(taken).toBeLessThan(estimate + FREE_COMPILE_BYTES);
+  });
+
+  test('counts where the quota has room for it', () => {
+    const module = made({ locals: 50_000, code: repeated(800, ...branch) });
+    const { besideBytes } = prepareModule(module, none, quotaBytes);
+    expect(besideBytes).toBeGreaterThan(100 * 2 ** 20);
+    expect(() => prepareModule(module, none, 2 ** 20)).toThrow(/so large/);
+  });
+
+  test('large functions as compilers make them are free', () => {
+    // An interpreter of bytecode: 400 cases, 500 locals.
+    const cases = 400;
+    const body = repeated(10, ...GET, 0x20, 1, 0x6a, 0x21, 2, ...GET, 0x04, 0x40, ...GET, 0x21, 3, 0x0b);
+    const code = concat([
+      repeated(cases, 0x02, 0x40),
+      bytes(...GET, 0x0e),
+      unsignedLeb(cases - 1),
+      ...Array.from({ length: cases }, (_, i) => unsignedLeb(i)),
+      ...Array.from({ length: cases }, () => concat([bytes(0x0b), body])),
+    ]);
+    expect(prepareModule(made({ locals: 500, code }), none, quotaBytes).besideBytes).toBe(0);
+  });
+
+  test('blocks nested without end are refused', () => {
+    const module = made({ code: concat([repeated(2_000_000, 0x02, 0x40), repeated(2_000_000, 0x0b)]) });
+    expect(() => prepareModule(module, none)).toThrow(/of more than 100000 nested blocks/);
+  });
+
+  test('an instruction that is none is refused', () => {
+    const module = made({ locals: 50_000, code: repeated(5_000, 0xfb, 0) });
+    expect(() => prepareModule(module, none)).toThrow(
+      /with an instruction 0xfb, which no virtual kernel has/,
+    );
+  });
+});
