@@ -1,11 +1,15 @@
 // From the bytes of a program to a compiled module that a guest's thread can instantiate.
 
+import { setFlagsFromString } from 'node:v8';
 import { assemblyscriptTypes } from './assemblyscript-calls.ts';
 import { odonataTypes } from './odonata-calls.ts';
 import { oneLine } from './trap.ts';
 import { preview1Types } from './wasi/preview1.ts';
 import { prepareModule } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
+
+// What prepareModule says of functions is read.
+setFlagsFromString('--experimental-wasm-compilation-hints');
 
 const types: ReadonlyMap<string, ReadonlyMap<string, string>> = new Map([
   ['wasi_snapshot_preview1', new Map(Object.entries(preview1Types))],

@@ -16,6 +16,7 @@ import { FREE_COMPILE_BYTES } from './compile-allowance.ts';
 import { type Arity, compileBytes } from './compile-cost.ts';
 import { letterOf, shownType } from './function-type.ts';
 import { ModuleError } from './module-error.ts';
+import { HINTS_SECTION, tierHints } from './tier-hints.ts';
 
 export const memoryImport = { module: 'odonata_vkernel', name: 'memory' } as const;
 
@@ -116,7 +117,8 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
       const tables = boundedTables(body, quotaBytes);
       tableBytes += tables.bytesMax;
       pieces.push(section(id, tables.body));
-    } else if (id !== SectionId.import && id !== SectionId.memory) pieces.push(whole);
+    } else if (id !== SectionId.import && id !== SectionId.memory && !isHints(id, body)) pieces.push(whole);
+    if (id === SectionId.function) pieces.push(...hintsFor(sections));
   }
   if (!placed) pieces.push(importSection);
   return {
@@ -125,6 +127,18 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
     besideBytes: tableBytes + compileBeyond(sections, types, imports.functions, quotaBytes - tableBytes),
     hasStartSection: sections.some(({ id }) => id === SectionId.start),
   };
+}
+
+/** Those of the program are its own wishes. */
+function isHints(id: number, body: Uint8Array<ArrayBuffer>): boolean {
+  if (id !== SectionId.custom) return false;
+  return new BinaryReader(body, 0).name() === HINTS_SECTION;
+}
+
+function hintsFor(sections: readonly Section[]): Uint8Array<ArrayBuffer>[] {
+  const code = sections.find(({ id }) => id === SectionId.code);
+  const hints = code && tierHints(code.body);
+  return hints === undefined ? [] : [section(SectionId.custom, hints)];
 }
 
 /** What V8 may take beyond what every program has free. */

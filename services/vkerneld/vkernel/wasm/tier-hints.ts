@@ -1,0 +1,138 @@
+// Which functions of a program V8 compiles by its optimising compiler when they are called first. By itself it begins each by
+// the baseline compiler, and optimises what was called often or looped long, for the next call of it: a program whose work is
+// one call of one function runs all of it at a third of the speed. So functions that loop within loops, and call little there,
+// are named to it, in a section that it reads (v8/src/wasm/module-decoder-impl.h, "compilationHints").
+//
+// What is named costs some milliseconds at its first call. So only functions of some size are, of programs of some size: what
+// loops and calls a lot (printf, interpreters) is long and seldom hot in one call, and large programs start sooner as it is.
+import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
+import { number, prefixed, simple } from './opcodes.ts';
+
+export const HINTS_SECTION = 'compilationHints';
+
+/** Of a module's code. */
+const CODE_BYTES_MAX = 2 ** 20;
+const FUNCTION_BYTES_MAX = 4_096;
+/** Calls within loops: one in so many bytes of the function at most. */
+const BYTES_A_CALL = 64;
+const DEPTH_LEAST = 2;
+
+/** A byte for each function: when it is compiled (2 bits), by what first, by what at last (2 bits each). */
+const DEFAULT_HINT = 0;
+const LAZY = 1;
+const OPTIMISED = 2;
+const OPTIMISE_HINT = LAZY | (OPTIMISED << 2) | (OPTIMISED << 4);
+
+interface Loops {
+  /** Of loops within loops. */
+  depth: number;
+  callsWithin: number;
+}
+
+/** The content of the section for a module's code; undefined where V8 does best without. */
+export function tierHints(code: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | undefined {
+  if (code.length > CODE_BYTES_MAX) return undefined;
+  const reader = new BinaryReader(code, 0);
+  const hints = new Uint8Array(Math.min(reader.u32(), code.length));
+  let named = false;
+  for (let i = 0; i < hints.length; i++) {
+    const end = reader.u32() + reader.at;
+    const bytes = end - reader.at;
+    const hot = bytes <= FUNCTION_BYTES_MAX && isHot(loopsOf(reader, end), bytes);
+    hints[i] = hot ? OPTIMISE_HINT : DEFAULT_HINT;
+    named ||= hot;
+    reader.at = end;
+  }
+  return named ? concat([bytesOfName(HINTS_SECTION), unsignedLeb(hints.length), hints]) : undefined;
+}
+
+const isHot = ({ depth, callsWithin }: Loops, bytes: number): boolean =>
+  depth >= DEPTH_LEAST && callsWithin * BYTES_A_CALL <= bytes;
+
+/** Of a function, from its locals on. What is no instruction ends it: V8 says what is wrong. */
+function loopsOf(code: BinaryReader, end: number): Loops {
+  for (let groups = code.u32(); groups > 0 && code.at < end; groups--) {
+    number(code);
+    if (isReference(code.u8())) number(code);
+  }
+  const loops: Loops = { depth: 0, callsWithin: 0 };
+  /** True for a loop. */
+  const blocks: boolean[] = [];
+  let depth = 0;
+  while (code.at < end) {
+    const opcode = code.u8();
+    const known = simple[opcode];
+    if (known !== undefined) {
+      known.skip(code);
+      continue;
+    }
+    const more = prefixed.get(opcode)?.[prefixed.has(opcode) ? code.u32() : 0];
+    if (more !== undefined) {
+      more.skip(code);
+      continue;
+    }
+    const read = control[opcode];
+    if (read === undefined) return loops;
+    read(code);
+    if (opens.has(opcode)) {
+      blocks.push(opcode === LOOP);
+      if (opcode === LOOP) loops.depth = Math.max(loops.depth, ++depth);
+    } else if (opcode === END || opcode === DELEGATE) {
+      if (blocks.pop() === true) depth--;
+    } else if (calls.has(opcode) && depth > 0) loops.callsWithin++;
+  }
+  return loops;
+}
+
+const LOOP = 0x03;
+const TRY_TABLE = 0x1f;
+const DELEGATE = 0x18;
+const END = 0x0b;
+const opens: ReadonlySet<number> = new Set([0x02, LOOP, 0x04, 0x06, TRY_TABLE]);
+const calls: ReadonlySet<number> = new Set([0x10, 0x11, 0x12, 0x13, 0x14, 0x15]);
+
+type Read = (code: BinaryReader) => void;
+
+const isReference = (type: number): boolean => type === 0x63 || type === 0x64;
+
+const blockType: Read = (code) => {
+  const at = code.at;
+  if (isReference(code.u8())) number(code);
+  else {
+    code.at = at;
+    number(code);
+  }
+};
+
+/** What follows each instruction of control flow. */
+const control: readonly (Read | undefined)[] = (() => {
+  const all: (Read | undefined)[] = [];
+  const set = (read: Read, ...opcodes: number[]): void => {
+    for (const opcode of opcodes) all[opcode] = read;
+  };
+  set(blockType, 0x02, LOOP, 0x04, 0x06);
+  // unreachable, else, throw_ref, end, return, catch_all
+  set(() => {}, 0x00, 0x05, 0x0a, END, 0x0f, 0x19);
+  // catch, throw, rethrow, br, br_if, call, return_call, call_ref, return_call_ref, delegate, br_on_null, br_on_non_null
+  set(number, 0x07, 0x08, 0x09, 0x0c, 0x0d, 0x10, 0x12, 0x14, 0x15, DELEGATE, 0xd5, 0xd6);
+  set(
+    (code) => {
+      number(code);
+      number(code);
+    },
+    0x11,
+    0x13,
+  );
+  // br_table
+  set((code) => {
+    for (let left = code.u32() + 1; left > 0; left--) number(code);
+  }, 0x0e);
+  set((code) => {
+    blockType(code);
+    for (let left = code.u32(); left > 0; left--) {
+      if (code.u8() < 2) number(code);
+      number(code);
+    }
+  }, TRY_TABLE);
+  return all;
+})();
