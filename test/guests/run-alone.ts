@@ -19,6 +19,8 @@ export interface AloneOptions {
   readonly dirs?: Readonly<Record<string, string>>;
   readonly stdin?: string | Uint8Array;
   readonly signal?: AbortSignal;
+  /** Of its Node. */
+  readonly nodeFlags?: readonly string[];
   /** Killed after so long (exit code 134); default 5 minutes. */
   readonly timeoutMs?: number;
 }
@@ -40,7 +42,7 @@ export function runAlone(wasmPath: string, options: AloneOptions = {}): Promise<
   return new Promise((resolve, reject) => {
     const child = spawn(
       process.execPath,
-      [import.meta.filename, ...flags, wasmPath, ...(options.args ?? [])],
+      [...(options.nodeFlags ?? []), import.meta.filename, ...flags, wasmPath, ...(options.args ?? [])],
       {
         stdio: ['pipe', 'pipe', 'pipe'],
         timeout: options.timeoutMs ?? 300_000,
