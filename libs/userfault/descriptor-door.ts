@@ -5,14 +5,17 @@
 //   knocker    connect, send token (and descriptor) ... say the token on the other channel
 //   door       accepted at once, waits for its claim ... claimed by its token, once
 //
-// What is not claimed is bounded a process: one that knocks and knocks is in nobody else's way.
+// What is not claimed is bounded a uid, which the kernel tells of each connection: one that knocks and knocks is in nobody else's
+// way who has another. And a process, where that is known: to a door in another pid namespace, as between pods, all are 0, and
+// those of one uid share a bound. The oldest that has shown no token goes first, then the oldest: a claim follows its knock.
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import * as libc from './libc.ts';
 
 export const TOKEN_BYTES = 16;
-/** Connections that were not claimed yet, of one process and of all. */
-const WAITING_OF_ONE = 8;
+/** Connections that were not claimed yet: of one process, of one uid and of all. */
+const WAITING_OF_PROCESS = 8;
+const WAITING_OF_UID = 128;
 export const WAITING_MAX = 512;
 /** Who knocks says so at once. */
 const WAITING_MS = 30_000;
@@ -46,6 +49,7 @@ interface Guests {
 
 interface Waiting {
   readonly socket: number;
+  readonly uid: number;
   readonly pid: number;
   readonly sinceMs: number;
   /** Once it was heard. */
@@ -67,7 +71,9 @@ export class DescriptorDoor {
     this.guests = guests;
     rmSync(path, { force: true });
     // Node only listens: whatever it would read itself, it would lose the descriptors of.
-    this.server = createServer({ pauseOnConnect: true }, (socket) => this.admit(takeOver(socket)));
+    this.server = createServer({ pauseOnConnect: true }, (socket) => this.guarded(takeOver(socket)));
+    // Without a descriptor to accept by (EMFILE) it goes on: whoever waits knocks again.
+    this.server.on('error', () => {});
     this.server.listen(path);
     // Whoever gets there is asked for their uid.
     chmodSync(path, guests === undefined ? 0o600 : 0o666);
@@ -104,11 +110,21 @@ export class DescriptorDoor {
       for (let turns = 0; turns < WAITING_MAX; turns++) {
         const socket = libc.acceptUnix(listening);
         if (socket === undefined) break;
-        this.admit(socket);
+        this.guarded(socket);
       }
     const nowMs = performance.now();
     for (const waiting of [...this.waiting])
       if (nowMs - waiting.sinceMs > WAITING_MS || !hears(waiting)) this.turnAway(waiting);
+  }
+
+  /** A fault in serving one who knocks is theirs, and ends nothing else. */
+  private guarded(socket: number | undefined): void {
+    try {
+      this.admit(socket);
+    } catch {
+      if (socket !== undefined && ![...this.waiting].some((each) => each.socket === socket))
+        libc.close(socket);
+    }
   }
 
   private admit(socket: number | undefined): void {
@@ -118,10 +134,18 @@ export class DescriptorDoor {
       libc.close(socket);
       return;
     }
-    this.waiting.add({ socket, pid, sinceMs: performance.now(), token: undefined, fd: undefined });
-    const ofOne = [...this.waiting].filter((each) => each.pid === pid);
-    if (ofOne.length > WAITING_OF_ONE) this.turnAway(ofOne[0]!);
-    else if (this.waiting.size > WAITING_MAX) this.turnAway([...this.waiting][0]!);
+    this.waiting.add({ socket, uid, pid, sinceMs: performance.now(), token: undefined, fd: undefined });
+    const ofUid = [...this.waiting].filter((each) => each.uid === uid);
+    const ofProcess = pid === 0 ? [] : ofUid.filter((each) => each.pid === pid);
+    if (ofProcess.length > WAITING_OF_PROCESS) this.turnAway(firstToGo(ofProcess));
+    else if (ofUid.length > WAITING_OF_UID) this.turnAway(firstToGo(ofUid));
+    else if (this.waiting.size > WAITING_MAX) this.turnAway(firstToGo(this.ofMost()));
+  }
+
+  /** Of whoever has most. */
+  private ofMost(): Waiting[] {
+    const byUid = Map.groupBy(this.waiting, ({ uid }) => uid);
+    return [...byUid.values()].reduce((most, each) => (each.length > most.length ? each : most));
   }
 
   private admits(uid: number): boolean {
@@ -141,6 +165,11 @@ export class DescriptorDoor {
     this.server.close();
     rmSync(this.path, { force: true });
   }
+}
+
+/** The oldest that has shown no token, else the oldest. */
+function firstToGo(waiting: readonly Waiting[]): Waiting {
+  return waiting.find((each) => !hears(each) || each.token === undefined) ?? waiting[0]!;
 }
 
 /** The connection without Node. */

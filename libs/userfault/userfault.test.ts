@@ -1,7 +1,9 @@
 // Real faults: a worker touches watched memory, this thread serves it.
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
+  chmodSync,
   closeSync,
   ftruncateSync,
   mkdtempSync,
@@ -264,6 +266,37 @@ test("who knocks again and again is in nobody else's way, and what nobody claims
   closeSync(claimed.socket);
   door.close();
   expect(openedAs(join(dir, 'file'))).toEqual([String(fd)]);
+});
+
+test('another uid that knocks by ever new processes uses up nothing of others', async ({ skip }) => {
+  if (process.getuid!() !== 0 || spawnSync('python3', ['--version']).status !== 0)
+    skip('takes root, which can be another uid, and python3');
+  const path = join(dir, 'door');
+  chmodSync(dir, 0o711);
+  const door = new DescriptorDoor(path, { first: 65_534, count: 1 });
+  const ours = new Uint8Array(16).fill(1);
+  const socket = knock(path, ours, fd);
+  expect(door.claim(new Uint8Array(16))).toBeUndefined();
+  const knocks = `
+import os, socket
+os.setgid(65534); os.setuid(65534)
+for turn in range(200):
+  pid = os.fork()
+  if pid == 0:
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(${JSON.stringify(path)})
+    s.send(bytes([2]) * 16)
+    os._exit(0)
+  os.waitpid(pid, 0)`;
+  const knocker = spawn('python3', ['-c', knocks], { stdio: 'ignore' });
+  const [code] = await once(knocker, 'exit');
+  expect(code).toBe(0);
+  expect(door.claim(new Uint8Array(16))).toBeUndefined();
+  expect(door.size).toBeGreaterThan(100);
+  expect(door.size).toBeLessThanOrEqual(129);
+  const claimed = door.claim(ours)!;
+  for (const each of [claimed.fd!, claimed.socket, socket]) closeSync(each);
+  door.close();
 });
 
 /** Descriptors of this process that are of one file. */
