@@ -21,7 +21,7 @@ let shared: Int32Array | undefined;
 
 /** Makes the thread, where this machine has what it takes. @param onMissing hears, once, why there is none */
 export function startFixedSize(onMissing: (reason: string) => void): void {
-  const why = missing();
+  const why = whyNoFixedSize();
   if (why !== undefined) onMissing(why);
   if (why !== undefined || shared !== undefined) return;
   shared = new Int32Array(new SharedArrayBuffer(8));
@@ -38,8 +38,8 @@ export function startFixedSize(onMissing: (reason: string) => void): void {
   thread.unref();
 }
 
-function missing(): string | undefined {
-  const abi = landlockAbi();
+/** Why this machine cannot; undefined where it can. */
+export function whyNoFixedSize(abi = landlockAbi()): string | undefined {
   if (abi < ABI)
     return abi === 0
       ? 'the kernel has no Landlock, or a profile refuses it'

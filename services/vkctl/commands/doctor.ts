@@ -5,7 +5,14 @@ import type { Command } from 'commander';
 import { type ClusterPaths, clusterPaths, nodeName } from '../cluster/paths.ts';
 import { DEFAULT_PORT } from '../cluster/start.ts';
 import type { Check } from '../doctor/check.ts';
-import { checkKernel, checkMemorySpace, checkNats, checkNode, checkSetpriv } from '../doctor/machine.ts';
+import {
+  checkKernel,
+  checkMemorySpace,
+  checkNats,
+  checkNode,
+  checkSetpriv,
+  memoryFileCheck,
+} from '../doctor/machine.ts';
 import { checkFolders, checkPort, checkRemains } from '../doctor/place.ts';
 import { json, plural, print } from '../output.ts';
 import {
@@ -26,12 +33,14 @@ export function addDoctor(program: Command): void {
   const command = program
     .command('doctor')
     .summary('what this machine lacks, and how to mend it')
-    .description('Checks what a cluster needs of this machine; each check that fails prints its fix.')
+    .description(
+      'Checks what a cluster needs of this machine; each check that fails or warns prints its fix.',
+    )
     .option('-p, --port <port>', 'port that "up" would use', wholeNumber(1, 65_535), DEFAULT_PORT)
     .addOption(clusterOption())
     .addOption(jsonOption())
     .action(doctor);
-  examples(command, [['vkctl doctor', 'exit code 0 when all is well, 1 when not']]);
+  examples(command, [['vkctl doctor', 'exit code 0 when all is well or only warns, 1 when not']]);
 }
 
 async function doctor(options: DoctorOptions): Promise<void> {
@@ -73,19 +82,23 @@ async function userfaultChecks(): Promise<Check[]> {
 async function confinementChecks({ runtimeDir }: ClusterPaths): Promise<Check[]> {
   try {
     const { lookAtHost } = await import('@odonata/userfault/sandbox/layers.ts');
+    const { whyNoFixedSize } = await import('@odonata/userfault/sandbox/fixed-size.ts');
     const uids = vkernelUids(join(runtimeDir, nodeName(1)));
-    return lookAtHost(uids?.first).layers.map(({ name, ok, mandatory, detail, fix }) => {
+    const layers = lookAtHost(uids?.first).layers.map(({ name, ok, mandatory, detail, fix }): Check => {
       if (ok || mandatory) return { name, ok, detail, ...(fix && { fix }) };
-      return { name, ok: true, detail: `none, optional: ${detail}` };
+      const warns = fix !== undefined && { warning: true as const, fix };
+      return { name, ok: true, detail: `none, optional: ${detail}`, ...warns };
     });
+    return [...layers, memoryFileCheck(whyNoFixedSize())];
   } catch (error) {
     const detail = `cannot be tried: ${(error as Error).message}`;
     return [{ name: 'confinement', ok: false, detail, fix: 'make setup' }];
   }
 }
 
-function line({ name, ok, detail, fix }: Check): string {
-  const mark = ok ? styleText('green', 'ok  ') : styleText('red', 'FAIL');
+function line({ name, ok, warning, detail, fix }: Check): string {
+  const well = warning ? styleText('yellow', 'warn') : styleText('green', 'ok  ');
+  const mark = ok ? well : styleText('red', 'FAIL');
   const head = `${mark}  ${name.padEnd(13)} ${detail}`;
-  return fix && !ok ? `${head}\n      ${'fix:'.padStart(13)} ${fix}` : head;
+  return fix && (warning || !ok) ? `${head}\n      ${'fix:'.padStart(13)} ${fix}` : head;
 }

@@ -4,6 +4,8 @@ export interface Check {
   ok: boolean;
   /** What was found. */
   detail: string;
-  /** How to mend it; with every check that failed. */
+  /** It goes without, less well: `detail` says what that means. `ok` is true. */
+  warning?: true;
+  /** How to mend it; with every check that failed or warns. */
   fix?: string;
 }

@@ -3,10 +3,18 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { whyNoFixedSize } from '@odonata/userfault/sandbox/fixed-size.ts';
 import { afterAll, expect, test } from 'vitest';
 import { clusterPaths } from '../cluster/paths.ts';
 import type { Check } from './check.ts';
-import { checkKernel, checkMemorySpace, checkNats, checkNode, checkSetpriv } from './machine.ts';
+import {
+  checkKernel,
+  checkMemorySpace,
+  checkNats,
+  checkNode,
+  checkSetpriv,
+  memoryFileCheck,
+} from './machine.ts';
 import { checkFolders, checkPort, checkRemains } from './place.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'odonata-doctor-test-'));
@@ -37,6 +45,20 @@ test('what is not well names its fix', () => {
   failing(checkMemorySpace('', '/dev/shm', Number.MAX_SAFE_INTEGER));
   expect(checkKernel('5.19.0').ok).toBe(true);
   expect(checkKernel('6.1.0-28-amd64').ok).toBe(true);
+});
+
+test('a kernel that cannot keep the size of memory files is a warning, which says what that means', () => {
+  for (const [abi, why] of [
+    [0, /no Landlock/],
+    [2, /ABI 2, and knows of truncation from 3 on/],
+  ] as const)
+    expect(memoryFileCheck(whyNoFixedSize(abi))).toMatchObject({
+      ...{ ok: true, warning: true, fix: expect.stringMatching(/6\.2/) },
+      detail: expect.stringMatching(new RegExp(`${why.source}.*SIGBUS`)),
+    });
+  expect(memoryFileCheck(whyNoFixedSize(3))).toEqual({
+    ...{ name: 'memory sizes', ok: true, detail: expect.stringMatching(/keep their size/) },
+  });
 });
 
 test('a taken port', async () => {

@@ -46,6 +46,18 @@ export function checkMemorySpace(ownLock: string, folder = '/dev/shm', neededByt
   return { name, ok: false, detail: `${detail}, less than ${formatSize(neededBytes)}`, fix };
 }
 
+/** @param missing why the size of memory files cannot be kept from whoever has their descriptors, if so */
+export function memoryFileCheck(missing: string | undefined): Check {
+  const name = 'memory sizes';
+  if (missing === undefined)
+    return { name, ok: true, detail: 'memory files keep their size, by Landlock, whoever has them open' };
+  const means =
+    'a virtual kernel that was taken over can cut memory that it shares, and ends by SIGBUS who uses that until pmapd puts it back';
+  const fix =
+    'boot Linux 6.2 or later with Landlock (lsm=landlock,... where it is off; in a container, a profile that allows landlock_*)';
+  return { name, ok: true, warning: true, detail: `${missing}: ${means}`, fix };
+}
+
 export function checkNats(): Check {
   const name = 'nats-server';
   const path = findTool('nats-server');
