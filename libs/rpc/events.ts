@@ -21,6 +21,8 @@ export const EVENT_KINDS = {
   'memory-refused': 'WARNING',
   /** A process ended because of memory: it was refused frames, or had too many of them when others needed some. */
   'process-ended-for-memory': 'WARNING',
+  /** A virtual kernel ended with all of its programs: the memory of its control group ran out. */
+  'vkernel-ended-for-memory': 'ERROR',
   /** A node fell silent, left or was replaced: what only it had is lost. */
   'holder-buried': 'WARNING',
   /** Somebody needed a page whose only copy is gone. */

@@ -101,11 +101,11 @@ export async function serveVkerneld(
     sandbox,
     program: vkernelProgram,
   };
-  const vkernels = new Vkernels({ place, table, file, uids, log });
+  const events = new EventLog({ service: `${node}/vkerneld`, node, log });
+  const vkernels = new Vkernels({ place, table, file, uids, log, events });
   const metrics = new Metrics('vkerneld');
   const meter = metrics.callMeter();
   vkerneldMetrics(metrics, table, vkernels);
-  const events = new EventLog({ service: `${node}/vkerneld`, node, log });
   events.countIn(metrics);
   const security = new SecurityEvents(events);
   security.countIn(metrics);

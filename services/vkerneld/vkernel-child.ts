@@ -74,6 +74,9 @@ export function boundsOf(processes: number, quotaBytes = 0): CgroupBounds {
   };
 }
 
+const RAN_OUT =
+  'the memory of its control group ran out: its programs took more beside their memory than there is room for; raise it with --memory of a program, or give programs virtual kernels of their own with --vkernel NAME';
+
 /** A word for its control group, that no other virtual kernel of the node has had. */
 export const groupOf = ({ index }: { index: number }): string => `vkernel-${index}`;
 
@@ -94,6 +97,7 @@ const ADOPTED_POLL_MS = 500;
  */
 export class VkernelChild {
   readonly record: VkernelRecord;
+  readonly #sandbox: Sandbox;
   #log: Logger;
   readonly #ended: (reason: string) => void;
   #line: ControlLine | undefined;
@@ -111,14 +115,17 @@ export class VkernelChild {
   /** One of ours that has ended; one that was adopted tells nobody. */
   #over = false;
   readonly #output: VkernelLog;
+  /** It ended as the memory of its control group ran out. */
+  ranOut = false;
 
   private constructor(
     record: VkernelRecord,
-    socketDir: string,
+    { socketDir, sandbox }: VkernelPlace,
     log: Logger,
     ended: (reason: string) => void,
   ) {
     this.record = record;
+    this.#sandbox = sandbox;
     this.#output = new VkernelLog({ socketDir, index: record.index, vkernel: keyOf(record), log });
     this.#log = log.child({ vkernel: keyOf(record) });
     if (record.hostPid !== 0) this.#log = this.#log.child({ hostPid: record.hostPid });
@@ -135,7 +142,7 @@ export class VkernelChild {
     const token = newToken();
     const about = { name, user, index, uid, token };
     const record = { ...about, hostPid: 0, startTicks: '', startedAtMs: Date.now() };
-    const vkernel = new VkernelChild(record, place.socketDir, log, ended);
+    const vkernel = new VkernelChild(record, place, log, ended);
     const output = vkernel.#output.make();
     const confined = place.sandbox.start({
       name: groupOf(record),
@@ -158,12 +165,12 @@ export class VkernelChild {
   /** One that runs since an earlier supervisor; undefined when it ended meanwhile. */
   static adopt(
     record: VkernelRecord,
-    socketDir: string,
+    place: VkernelPlace,
     log: Logger,
     ended: (reason: string) => void,
   ): VkernelChild | undefined {
     if (startTicksOf(record.hostPid) !== record.startTicks) return undefined;
-    const vkernel = new VkernelChild(record, socketDir, log, ended);
+    const vkernel = new VkernelChild(record, place, log, ended);
     vkernel.#output.follow();
     vkernel.#greeted = true;
     vkernel.#poll();
@@ -328,8 +335,10 @@ export class VkernelChild {
     }
   }
 
-  #die(how: string): void {
+  #die(ending: string): void {
     if (this.#dead !== undefined) return;
+    this.ranOut = !this.#stopping && this.#sandbox.ranOut(groupOf(this.record));
+    const how = this.ranOut ? RAN_OUT : ending;
     clearTimeout(this.#aloneTimer);
     const reason = this.#stopping
       ? `virtual kernel ${this.name} was shut down`

@@ -1,6 +1,7 @@
 import type { AttachHello, AttachRequest } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { EventLog } from '@odonata/rpc/events.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import { type UidRange, VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
@@ -22,6 +23,7 @@ export class Vkernels {
   readonly #uids: UidRange | undefined;
   readonly #children = new Map<string, VkernelChild>();
   #lastIndex: number;
+  readonly #events: EventLog | undefined;
   #stopping = false;
   #draining = false;
 
@@ -33,17 +35,19 @@ export class Vkernels {
     /** Where we are root: what they run as. */
     uids: UidRange | undefined;
     log: Logger;
+    events?: EventLog;
   }) {
     this.#place = options.place;
     this.#table = options.table;
     this.#file = options.file;
     this.#log = options.log;
+    this.#events = options.events;
     this.#uids = options.uids;
     const record = this.#file.read();
     this.#lastIndex = record.lastVkernel;
     for (const process of record.processes) this.#table.adopt(process);
     for (const left of record.vkernels) {
-      const child = VkernelChild.adopt(left, this.#place.socketDir, this.#log, (reason) =>
+      const child = VkernelChild.adopt(left, this.#place, this.#log, (reason) =>
         this.#ended(keyOf(left), reason),
       );
       if (child !== undefined) this.#children.set(child.key, child);
@@ -232,6 +236,7 @@ export class Vkernels {
 
   #ended(key: string, reason: string): void {
     const child = this.#children.get(key);
+    if (child?.ranOut) this.#events?.add('vkernel-ended-for-memory', reason, { vkernel: key });
     if (child !== undefined) this.#place.sandbox.ended(groupOf(child.record));
     this.#children.delete(key);
     for (const { pid } of this.#table.running(key)) {

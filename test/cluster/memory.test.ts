@@ -1,8 +1,8 @@
 // Memory that runs out: on two nodes whose /dev/shm is small, in a mount namespace of its own. Who takes too much is refused
 // or ends, with the reason; nobody else does, and nobody hangs.
 import { spawnSync } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
@@ -265,6 +265,40 @@ describe.skipIf(!unshared)('a /dev/shm of 200 MiB, two nodes', { timeout: 120_00
     });
     const buried = await events('holder-buried');
     expect(buried.map(({ text }) => text)).toContainEqual(expect.stringMatching(/^node2 is gone: /));
+  });
+
+  test('a control group whose memory runs out ends its virtual kernel, and says so', async (context) => {
+    const within = ['run', '--node', 'node1', '--vkernel', 'small'];
+    expect(await vkctl(...within, guests.hello)).toMatchObject({ code: 0 });
+    const { nodes } = JSON.parse((await vkctl('status', '--json')).stdout) as {
+      nodes: { vkernels?: { name: string; hostPid: number }[] }[];
+    };
+    const small = nodes.flatMap(({ vkernels = [] }) => vkernels).find(({ name }) => name === 'small')!;
+    const groups = readFileSync(`/proc/${small.hostPid}/cgroup`, 'utf8');
+    const group = /^\d+:(?:memory)?:(\/.*\/vkernel-\d+)$/m.exec(groups)?.[1];
+    const bounds = [
+      [`/sys/fs/cgroup/memory${group}/memory.limit_in_bytes`, 'memory.usage_in_bytes'],
+      [`/sys/fs/cgroup${group}/memory.max`, 'memory.current'],
+    ] as const;
+    const found = bounds.find(([file]) => existsSync(file));
+    if (found === undefined) return context.skip(); // This user has no control groups to divide.
+    const [bound, used] = [found[0], join(dirname(found[0]), found[1])];
+    const doomed = start(...within, guests.hog, 'private', '60', '60000');
+    // A start makes room for what starts: this takes it away as fast.
+    await until('it has ended', async () => {
+      try {
+        writeFileSync(bound, String(Number(readFileSync(used, 'utf8')) + (64 << 10)));
+      } catch {} // It uses more by now, or has ended.
+      return !existsSync(bound);
+    });
+    const end = await doomed.ended;
+    const reason = /the memory of its control group ran out: .*raise it with --memory of a program/;
+    expect(end).toMatchObject({ code: 137, stderr: expect.stringMatching(reason) });
+    expect((await events('vkernel-ended-for-memory'))[0]).toMatchObject({
+      ...{ service: 'node1/vkerneld', text: expect.stringMatching(reason) },
+      subject: { vkernel: expect.stringMatching(/\/small$/) },
+    });
+    await innocent();
   });
 
   test('more dataspaces than there are descriptors: an error of the program, and virtual kernels still start', async () => {

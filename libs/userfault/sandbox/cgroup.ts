@@ -113,6 +113,15 @@ export class NodeCgroups {
     this.#set('cpu', vkernel, version === 2 ? 'cpu.weight' : 'cpu.shares', version === 2 ? 100 : 1024);
   }
 
+  /** True where something in there was ended because its memory ran out. */
+  ranOut(vkernel: string): boolean {
+    const file = this.#home.version === 2 ? 'memory.events' : 'memory.oom_control';
+    const folder = this.#home.folders.get('memory');
+    if (folder === undefined) return false;
+    const ended = /^oom_kill (\d+)$/m.exec(readOr(join(folder, this.#name, vkernel, file)));
+    return Number(ended?.[1] ?? 0) > 0;
+  }
+
   /** The virtual kernel has ended. */
   remove(vkernel: string): void {
     for (const folder of this.#foldersOf(vkernel)) removeFolder(folder);

@@ -129,6 +129,11 @@ export class Sandbox {
     }
   }
 
+  /** True where its control group ended it, or a part of it, as memory ran out. */
+  ranOut(name: string): boolean {
+    return this.#cgroups?.ranOut(name) ?? false;
+  }
+
   /** It has ended. */
   ended(name: string): void {
     this.#cgroups?.remove(name);
