@@ -105,3 +105,42 @@ it('leaves places for others where one person takes all that they get', async ()
   await alice.listVkernels({}, { deadlineMs: 5_000 });
   for (const client of [alice, ...mallory]) client.close();
 });
+
+const frame = (type: number, flags: number, stream: number, body: Buffer = Buffer.alloc(0)): Buffer => {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(body.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, body]);
+};
+const HEADERS = Buffer.from([0x82, 0x84, 0x86, 0x41, 1, 0x61]);
+const END = 5;
+
+it.each<[string, (turn: number) => Buffer]>([
+  [
+    'streams that are reset as they begin',
+    (turn) =>
+      Buffer.concat([
+        frame(1, END, 2 * turn + 1, HEADERS),
+        frame(3, 0, 2 * turn + 1, Buffer.from([0, 0, 0, 8])),
+      ]),
+  ],
+  ['settings without end', () => frame(4, 0, 0, Buffer.from([0, 3, 0, 0, 0, 9]))],
+  ['pings without end', () => frame(6, 0, 0, Buffer.alloc(8))],
+  ['headers that go on and on', (turn) => (turn === 0 ? frame(1, 0, 1, HEADERS) : frame(9, 0, 1))],
+])('%s: the connection ends, which is told, and others are served', { timeout: 30_000 }, async (_, flood) => {
+  const socket = connect(unix.slice('unix:'.length));
+  sockets.push(socket);
+  socket.on('error', () => {});
+  socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0)]));
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  // Nothing is read of what it answers.
+  for (let turn = 0; turn < 300_000 && !socket.destroyed; turn += 500) {
+    const part = Array.from({ length: 500 }, (_, at) => flood(turn + at));
+    await Promise.race([closed, new Promise((resolve) => socket.write(Buffer.concat(part), resolve))]);
+  }
+  await closed;
+  await expect.poll(() => refused.join('\n')).toMatch(/frames that nobody sends who behaves: /);
+  (await come('user/alice')).close();
+});

@@ -1,5 +1,6 @@
 // How many connections an address has, and how many of them whoever has not said who they are, or one person, may
 // take: nobody without a certificate, and nobody with one, fills the places of all others.
+import type { ServerHttp2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import { type TLSSocket, Server as TlsServer } from 'node:tls';
 import { guarded } from './bug.ts';
@@ -32,6 +33,10 @@ export function boundConnections(server: Server, bounds: ConnectionBounds): void
     refusals.add({ method: 'connect', peer, reason });
     security?.refused('connections', peer, `${peer}: ${reason}`, {});
   };
+  const refuseFrames = (peer: string, reason: string): void => {
+    refusals.add({ method: 'connect', peer, reason });
+    security?.refused('http2', peer, `${peer}: ${reason}`, {});
+  };
   server.maxConnections = connectionsMax;
   server.on(
     'drop',
@@ -39,10 +44,36 @@ export function boundConnections(server: Server, bounds: ConnectionBounds): void
       refuse(about?.remoteAddress ?? '', `more than ${connectionsMax} connections`),
     ),
   );
+  watchFrames(server, refuseFrames, log);
   if (!(server instanceof TlsServer)) return;
   const most = partOf(connectionsMax);
   boundHandshakes(server, most, handshakeMs, refuse, log);
   boundPeople(server, most, refuse, log);
+}
+
+/** Node ends connections of such frames itself: floods of resets, settings and pings, headers without end. Here it is told of. */
+function watchFrames(server: Server, refuse: Refuse, log: Logger): void {
+  server.on(
+    'session',
+    guarded(log, { event: 'session' }, (session: ServerHttp2Session) => {
+      // Later its socket says nothing any more.
+      const peer = peerOf(session.socket);
+      session.once(
+        'error',
+        guarded(log, { event: 'session error' }, ({ code = '', message }: NodeJS.ErrnoException) => {
+          if (OF_FRAMES.has(code)) refuse(peer, `frames that nobody sends who behaves: ${message}`);
+        }),
+      );
+    }),
+  );
+}
+
+const OF_FRAMES = new Set(['ERR_HTTP2_ERROR', 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES']);
+
+function peerOf(socket: Socket | TLSSocket): string {
+  const { raw } = 'getPeerCertificate' in socket ? socket.getPeerCertificate() : {};
+  const caller = raw && identityOf(parsedCertificate(raw));
+  return caller ? formatIdentity(caller) : (socket.remoteAddress ?? 'somebody on this machine');
 }
 
 type Refuse = (peer: string, reason: string) => void;
