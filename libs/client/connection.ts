@@ -5,6 +5,7 @@ import { EventService } from '@odonata/proto/event/v1/event';
 import { DataspaceService, PmapService } from '@odonata/proto/pmap/v1/pmap';
 import { type Endpoint, EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
@@ -176,6 +177,10 @@ export class Connection {
 
   dataspaces(node: string): Client<typeof DataspaceService> {
     return this.#syslink.client(DataspaceService, { name: `${node}/pmapd` });
+  }
+
+  vmspaces(node: string): Client<typeof VmspaceService> {
+    return this.#syslink.client(VmspaceService, { name: `${node}/pmapd` });
   }
 
   /** One replica of the directory. */

@@ -31,6 +31,10 @@ export const EVENT_KINDS = {
   'sync-failed': 'ERROR',
   /** Somebody had LOST pages begin anew as zeros. */
   'loss-accepted': 'WARNING',
+  /** Somebody was refused for a limit, or lost events to one: `limit` says which, the text how to raise it. */
+  'limit-hit': 'WARNING',
+  /** A vmspace that somebody made by hand ended, since nobody used it. */
+  'vmspace-idle': 'INFO',
   /** Somebody tried what whoever behaves does not: `attempt` says what. It was refused. */
   security: 'WARNING',
 } as const satisfies Record<string, keyof typeof Severity>;

@@ -94,6 +94,25 @@ export const pmapdConfig = {
     .max(3_600_000)
     .default(10_000)
     .describe('how long, on SIGTERM, pages may be handed over to other nodes; 0, and on SIGINT: not at all'),
+  vmspaces: z
+    .number()
+    .int()
+    .min(1)
+    .max(4_096)
+    .default(256)
+    .describe('vmspaces that one person may make by hand on this node'),
+  vmspaceBytes: z
+    .number()
+    .int()
+    .min(4_096)
+    .default(64 << 20)
+    .describe('private memory that the vmspaces of one person made by hand may have on this node, in bytes'),
+  testFlushMs: z
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe('for tests only: empties the pmap of a process by chance, about so often; 0: never'),
   takeOver: z
     .boolean()
     .default(false)

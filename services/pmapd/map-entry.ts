@@ -53,10 +53,14 @@ export class MapEntry implements Mapping, AddressRange {
   readonly pageCount: number;
   readonly dataspace: MappedDataspace;
   readonly writable: boolean;
+  /** Where it is in the linear memory of its process, as far as that was told. */
+  readonly linearOffset: number | undefined;
   readonly readahead = new Readahead();
 
   constructor(
-    entry: Pick<MapEntry, 'vmspace' | 'address' | 'firstPage' | 'pageCount' | 'dataspace' | 'writable'>,
+    entry: Pick<MapEntry, 'vmspace' | 'address' | 'firstPage' | 'pageCount' | 'dataspace' | 'writable'> & {
+      linearOffset?: number | undefined;
+    },
   ) {
     this.vmspace = entry.vmspace;
     this.address = entry.address;
@@ -65,6 +69,7 @@ export class MapEntry implements Mapping, AddressRange {
     this.end = entry.address + BigInt(entry.pageCount * PAGE_BYTES);
     this.dataspace = entry.dataspace;
     this.writable = entry.writable;
+    this.linearOffset = entry.linearOffset;
   }
 
   get holder(): number {

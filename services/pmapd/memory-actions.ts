@@ -8,6 +8,8 @@ import type { Directories } from './directories.ts';
 import type { Short } from './shortage.ts';
 import type { Statistics } from './statistics.ts';
 import type { Transfers } from './transfer.ts';
+import { tellTrap } from './vmspaces/process-events.ts';
+import type { Watches } from './vmspaces/watches.ts';
 
 type Of<T extends OutsideAction['type']> = Extract<OutsideAction, { type: T }>;
 
@@ -16,6 +18,7 @@ export interface AroundMemory {
   readonly memory: CoherentMemory;
   readonly backing: Backing;
   readonly events: EventLog;
+  readonly watches: Watches;
   readonly statistics: Statistics;
   readonly transfers: Transfers;
   readonly directories: Directories | undefined;
@@ -52,6 +55,7 @@ export function performMemory(node: AroundMemory, action: OutsideAction): void {
       const { entry, page } = action.fault;
       const { vmspace } = entry;
       const value = { vmspace: vmspace.id, address: entry.addressOf(page), signal, reason };
+      tellTrap(node.watches, entry, page, { signal, reason });
       vmspace.session.send({ event: { case: 'faultError', value } });
       return;
     }

@@ -41,6 +41,10 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   metrics.gauge('overdue_faults', overdue, () => node.overdue.all().length);
   node.events.countIn(metrics);
   node.security.countIn(metrics);
+  node.limits.countIn(metrics);
+  metrics.gauge('handmade_vmspaces', 'Vmspaces that people made by hand', () => node.handmade.count);
+  metrics.gauge('handmade_frames', 'Frames of their private memory', () => node.handmade.privatePages);
+  metrics.gauge('vmspace_watches', 'Streams of events of vmspaces', () => node.watches.size);
   metrics.counters('sync_failures_total', 'Syncs that were not stored, by reason', 'code', () => [
     ...node.backing.failures,
   ]);

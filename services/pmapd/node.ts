@@ -50,6 +50,10 @@ import { Statistics } from './statistics.ts';
 import { SyncRelay } from './sync-relay.ts';
 import { Transfers } from './transfer.ts';
 import type { Vmspace } from './vmspace.ts';
+import { flushByChance } from './vmspaces/flush.ts';
+import { HandmadeVmspaces } from './vmspaces/handmade-table.ts';
+import { Limits } from './vmspaces/limits.ts';
+import { Watches } from './vmspaces/watches.ts';
 
 /** How long an open may wait for the directory. */
 const OPEN_MS = 20_000;
@@ -123,6 +127,11 @@ export class Node {
   readonly shortage: Shortage;
   readonly events: EventLog;
   readonly security: SecurityEvents;
+  readonly limits: Limits;
+  /** Who watches which vmspace. */
+  readonly watches: Watches;
+  /** Vmspaces that people made by hand. */
+  readonly handmade: HandmadeVmspaces;
   readonly statistics = new Statistics();
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
@@ -152,6 +161,7 @@ export class Node {
   /** How often some leader said that what was held of its shard is not any more. */
   private timesVoided = 0;
   private readonly inspecting: NodeJS.Timeout;
+  private readonly flushing: NodeJS.Timeout | undefined;
   private lastVmspace = 0n;
   private handingOver = false;
   private frozen = false;
@@ -174,6 +184,11 @@ export class Node {
     this.log = log;
     this.events = new EventLog({ service: `${config.node}/pmapd`, node: config.node, log });
     this.security = new SecurityEvents(this.events);
+    this.limits = new Limits(this.events);
+    this.watches = new Watches({
+      limits: this.limits,
+      onWatched: (vmspace, on) => this.trace(vmspace, on),
+    });
     const growth = new GrowthAudit(
       () => this.memory.all(),
       (dataspace) => this.grown(dataspace),
@@ -186,7 +201,9 @@ export class Node {
           ({ details, code }) => this.endSession(session, details, code),
         )();
       if (!this.frozen) ownTurn({ timer: 'growth' }, () => growth.look())();
+      ownTurn({ timer: 'idle' }, () => this.handmade.look(monotonicMs()))();
     }, INSPECT_MS).unref();
+    if (config.testFlushMs > 0) this.flushing = flushByChance(this, config.testFlushMs);
     this.frames = new Frames(Math.floor(config.framesBytes / PAGE_BYTES), new Charges());
     this.shortage = new Shortage({
       ...{ node: config.node, frames: this.frames },
@@ -196,6 +213,16 @@ export class Node {
       },
     });
     this.frames.onRoom = () => this.shortage.relieved();
+    this.handmade = new HandmadeVmspaces({
+      ...{ node: config.node, memoryDir: config.memoryDir, frames: this.frames, limits: this.limits },
+      ...{ ofOneMax: config.vmspaces, bytesOfOneMax: config.vmspaceBytes },
+      nextId: () => this.nextVmspace(),
+      isWatched: (id) => this.watches.isWatched(id),
+      onIdle: ({ id, owner }, reason) => {
+        this.events.add('vmspace-idle', reason, { vmspace: id, owner });
+        this.watches.end(id);
+      },
+    });
     const pool = new PagePool();
     this.transfers = new Transfers(log, pool);
     this.backing = new Backing({
@@ -278,6 +305,16 @@ export class Node {
     if (ofOne.size >= this.descriptors.ofOneMax) throw new NoDescriptors(what);
     const vmspaces = [...this.sessions].reduce((sum, session) => sum + session.vmspaces.size, 0);
     if (this.memory.count + vmspaces >= this.descriptors.filesMax) throw new NoDescriptors(what);
+  }
+
+  // Its virtual kernel tells what the program in it does, while somebody watches.
+  private trace(id: bigint, on: boolean): void {
+    for (const session of this.sessions) if (session.vmspaces.has(id)) session.trace(id, on);
+  }
+
+  /** A request of a virtual kernel was refused for a limit. */
+  limited(limit: string, { name: vkernel }: Session, reason: string): void {
+    this.limits.count(limit, `vkernel:${vkernel}`, reason, { vkernel });
   }
 
   refused(attempt: string, { name: vkernel }: Session, reason: string): void {
@@ -729,6 +766,9 @@ export class Node {
   /** Lets go of everything that another pmap manager goes on with, and removes nothing. */
   letGo(): void {
     clearInterval(this.inspecting);
+    clearInterval(this.flushing);
+    this.watches.close();
+    this.handmade.close();
     this.overdue.close();
     this.stopDiscovery?.();
     this.transfers.close();
@@ -738,6 +778,9 @@ export class Node {
   close(): void {
     clearInterval(this.inspecting);
     this.overdue.close();
+    clearInterval(this.flushing);
+    this.watches.close();
+    this.handmade.close();
     const sessions = [...this.sessions];
     this.sessions.clear();
     for (const session of sessions) session.close();

@@ -10,6 +10,7 @@ import { EventService } from '@odonata/proto/event/v1/event';
 import { HandOverService } from '@odonata/proto/pmap/v1/handover';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -39,6 +40,7 @@ import { fitFrames } from './memory-dir.ts';
 import { pmapdMetrics } from './metrics.ts';
 import { Node } from './node.ts';
 import { transferHandlers } from './transfer.ts';
+import { vmspaceHandlers } from './vmspaces/handlers.ts';
 
 /** How long another pmap manager of the node may hold its lock without an answer: while it starts, or ends. */
 const LOCK_MS = 30_000;
@@ -88,9 +90,11 @@ export async function serve(
     const server = createRpcServer({ name: 'pmapd', log, meter, security });
     const pmap = pmapHandlers(node, () => door!, nodeIndex, gate);
     const dataspaces = dataspaceHandlers(node);
+    const vmspaces = vmspaceHandlers(node);
     server
       .add(PmapService, pmap)
       .add(DataspaceService, dataspaces)
+      .add(VmspaceService, vmspaces)
       .add(EventService, node.events.handlers())
       .add(TransferService, { ...transferHandlers(node, gate), ...adoptHandler(node) })
       .complete();
@@ -107,7 +111,7 @@ export async function serve(
     });
     const succession = createRpcServer({ name: 'pmapd for its successor', log, security });
     succession.add(HandOverService, predecessor.handlers()).complete();
-    return { node, server, inner, pmap, dataspaces, predecessor, succession };
+    return { node, server, inner, pmap, dataspaces, vmspaces, predecessor, succession };
   };
   const manager = await becomeManager({ ...config, nodeIndex }, bus, {
     log,
@@ -115,7 +119,8 @@ export async function serve(
     onStandingBy,
     prepare,
   });
-  const { node, pausedAtMs, unlock, server, inner, pmap, dataspaces, predecessor, succession } = manager;
+  const { node, pausedAtMs, unlock, server, inner, pmap, dataspaces, vmspaces } = manager;
+  const { predecessor, succession } = manager;
   await standby.stop();
   pmapdMetrics(metrics, node, bus);
   notReady = () =>
@@ -153,6 +158,7 @@ export async function serve(
   routers = endpoint;
   endpoint.serve(PmapService, pmap);
   endpoint.serve(DataspaceService, dataspaces);
+  endpoint.serve(VmspaceService, vmspaces);
   endpoint.serve(EventService, node.events.handlers());
   return async ({ atOnce }) => {
     server.setServing(false);

@@ -51,6 +51,8 @@ import type { Statistics } from './statistics.ts';
 import type { SyncRelay } from './sync-relay.ts';
 import { expectTheirs } from './sync-rights.ts';
 import { ENTRIES_MAX, Vmspace } from './vmspace.ts';
+import { tellFault, tellSignal, tellTransfers } from './vmspaces/process-events.ts';
+import type { Watches } from './vmspaces/watches.ts';
 
 /** Vmspaces whose frames are told in one turn, where all are. */
 const TOLD_AT_ONCE = 200;
@@ -63,6 +65,15 @@ export const VMSPACES_MAX = 1_000_000;
 const WORK_MAX = 1_024;
 /** A process that was told to end, so that others have its frames, may take so long. */
 const END_MS = 20_000;
+
+/** Where a mapping is in the linear memory of its process: what cannot be is as if it had not been told. */
+export function linearOffsetOf(
+  { linearOffset, lengthBytes }: Pick<VmspaceMmap, 'linearOffset' | 'lengthBytes'>,
+  sizeBytes = Number.POSITIVE_INFINITY,
+): number | undefined {
+  if (linearOffset === undefined || linearOffset % BigInt(PAGE_BYTES) !== 0n) return undefined;
+  return Number(linearOffset + lengthBytes) <= sizeBytes ? Number(linearOffset) : undefined;
+}
 
 /** Codes of what a virtual kernel that is what it should be is never refused with. */
 const SUSPICIOUS: ReadonlySet<number> = new Set([
@@ -103,6 +114,9 @@ export interface SessionNode {
   interest(dataspace: MappedDataspace): void;
   short(short: Short, sharedOnly?: boolean): void;
   endedForMemory(vmspace: Vmspace, reason: string): void;
+  readonly watches: Watches;
+  /** A request was refused for a limit. */
+  limited(limit: string, session: Session, reason: string): void;
   /** @throws RpcError RESOURCE_EXHAUSTED */
   expectDescriptor(what: string, session: Session): void;
   /** A virtual kernel tried what none tries that is what it should be. @see SecurityEvents.refused */
@@ -298,11 +312,17 @@ export class Session implements VkernelSession {
 
   /** Ends a process, for another reason than a fault. */
   endProcess(vmspace: bigint, signal: string, reason: string): void {
+    tellSignal(this.node.watches, vmspace, signal, reason);
     this.send({ event: { case: 'faultError', value: { vmspace, address: 0n, signal, reason } } });
   }
 
   send(event: PmapEventInit): void {
     this.batch.push(event);
+  }
+
+  /** Somebody watches a vmspace, or nobody does any more. */
+  trace(vmspace: bigint, on: boolean): void {
+    this.send({ event: { case: 'trace', value: { vmspace, on } } });
   }
 
   /** Handles one event; what goes wrong becomes its answer. */
@@ -327,6 +347,7 @@ export class Session implements VkernelSession {
   }
 
   private fail(request: bigint, error: RpcError): void {
+    if (error.code === Code.ResourceExhausted) this.node.limited('vkernel', this, error.details);
     const value = { code: error.code, reason: error.details, errno: errnoFor(error) };
     this.send({ request, event: { case: 'failed', value } });
   }
@@ -400,6 +421,10 @@ export class Session implements VkernelSession {
         vmspace.endsForMemory = true;
         return;
       }
+      case 'transfers':
+        this.vmspace(event.value.vmspace);
+        tellTransfers(this.node.watches, event.value);
+        return;
       case 'sync': {
         const { dataspace: id, offset, length } = event.value;
         const { memory, backing } = this.node;
@@ -469,6 +494,7 @@ export class Session implements VkernelSession {
       return;
     }
     const page = entry.firstPage + Number(address - entry.address) / PAGE_BYTES;
+    if (this.node.watches.isWatched(vmspace)) tellFault(this.node.watches, entry, page, write);
     this.node.memory.step({ type: 'fault', entry, page, write, atNs });
   }
 
@@ -524,6 +550,7 @@ export class Session implements VkernelSession {
     this.changes?.add(vmspace.id);
     for (const entry of [...vmspace.entries]) this.removeEntry(vmspace, entry);
     this.vmspaces.delete(vmspace.id);
+    this.node.watches.end(vmspace.id);
     this.byPid.delete(vmspace.pid);
     this.open.forget(vmspace);
   }
@@ -549,7 +576,8 @@ export class Session implements VkernelSession {
     const end = address + lengthBytes;
     if (vmspace.entries.overlapping(address, end).length > 0)
       throw new RpcError(Code.AlreadyExists, 'the range overlaps another mapping; unmap that first');
-    this.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable });
+    const linearOffset = linearOffsetOf(value, vmspace.sizeBytes);
+    this.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable, linearOffset });
   }
 
   addEntry(about: {
@@ -559,6 +587,7 @@ export class Session implements VkernelSession {
     pageCount: number;
     dataspace: SharedDataspace;
     writable: boolean;
+    linearOffset?: number | undefined;
   }): MapEntry {
     const entry = new MapEntry(about);
     about.vmspace.entries.add(entry);

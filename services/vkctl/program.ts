@@ -7,6 +7,7 @@ import { addDs } from './commands/ds.ts';
 import { addEvents } from './commands/events.ts';
 import { addKill } from './commands/kill.ts';
 import { addLogs } from './commands/logs.ts';
+import { addPmap } from './commands/pmap.ts';
 import { addPs } from './commands/ps.ts';
 import { addRestart } from './commands/restart.ts';
 import { addRun } from './commands/run.ts';
@@ -67,6 +68,7 @@ export function createProgram(): Command {
     addKill,
     addLogs,
     addDs,
+    addPmap,
     addUser,
     addWhoami,
     addContext,

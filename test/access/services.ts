@@ -6,6 +6,7 @@ import { HandOverService } from '@odonata/proto/pmap/v1/handover';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { ControlService, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { AnyService, CallContext, Client, Handlers } from '@odonata/rpc/service.ts';
 
@@ -16,6 +17,7 @@ export const SERVICES: readonly AnyService[] = [
   PmapService,
   TransferService,
   DataspaceService,
+  VmspaceService,
   HandOverService,
   DirectoryService,
   EventService,
@@ -26,6 +28,7 @@ export const OVER_SYSLINK: readonly AnyService[] = [
   VkernelService,
   PmapService,
   DataspaceService,
+  VmspaceService,
   DirectoryService,
   EventService,
 ];

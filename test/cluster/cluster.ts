@@ -90,8 +90,15 @@ export class TestCluster extends TestPlace {
   readonly #modules = new Map<string, Uint8Array>();
   #connection: Connection | undefined;
 
-  static async up(options: Omit<StartOptions, 'cluster' | 'port' | 'owner'>): Promise<TestCluster> {
+  /** @param flushMs about so often the pmap of a process is emptied by chance: nobody may notice */
+  static async up({
+    flushMs = 0,
+    ...options
+  }: Omit<StartOptions, 'cluster' | 'port' | 'owner'> & { flushMs?: number }): Promise<TestCluster> {
     const made = new TestCluster();
+    // The supervisor hands it on to its services.
+    if (flushMs > 0) process.env.ODONATA_PMAPD_TEST_FLUSH_MS = String(flushMs);
+    else delete process.env.ODONATA_PMAPD_TEST_FLUSH_MS;
     // `up` reads it; this process is this test file's alone.
     process.env.ODONATA_HOME = made.home;
     const { cluster } = made;

@@ -24,6 +24,7 @@ import {
 } from '@odonata/proto/pmap/v1/pmap';
 import { AttachRequestSchema, EndpointKind, RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { ControlService, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
 import { openChannel, openStream } from '@odonata/rpc/client.ts';
 import { fromServiceError, type RpcError } from '@odonata/rpc/error.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
@@ -176,6 +177,8 @@ async function pmap(part: number): Promise<Ends[]> {
       ]),
       callAll({ ...by('user/fuzz', address), service: DataspaceService }, (CALLS * part) / 4),
       callAll({ ...by('viewer/fuzz', address), service: DataspaceService }, (CALLS * part) / 20),
+      callAll({ ...by('admin/fuzz', address), service: VmspaceService }, (CALLS * part) / 4),
+      callAll({ ...by('user/fuzz', address), service: VmspaceService }, (CALLS * part) / 8),
       callAll({ ...by('operator/fuzz', address), service: EventService }, (CALLS * part) / 20),
       callAll({ ...by('pmapd/*', address), service: TransferService }, (CALLS * part) / 4, ['Deliver']),
       callAll(

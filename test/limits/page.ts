@@ -29,9 +29,23 @@ import { OPEN_MAX } from '../../services/pmapd/open-dataspaces.ts';
 import { VMSPACES_MAX } from '../../services/pmapd/session.ts';
 import { SHORT_MAX } from '../../services/pmapd/shortage.ts';
 import { ENTRIES_MAX } from '../../services/pmapd/vmspace.ts';
+import { HANDMADE_ENTRIES_MAX } from '../../services/pmapd/vmspaces/handmade.ts';
+import {
+  HANDMADE_BYTES_OF_ONE,
+  HANDMADE_MAX,
+  HANDMADE_OF_ONE,
+} from '../../services/pmapd/vmspaces/handmade-table.ts';
+import {
+  BACKLOG,
+  BACKLOG_MAX,
+  WATCHES_MAX,
+  WATCHES_OF_ONE,
+  WATCHES_OF_VMSPACE,
+} from '../../services/pmapd/vmspaces/watches.ts';
 import { CLIENTS_LIMIT, CONNECTED_LIMIT } from '../../services/syslinkd/registry.ts';
 import { DEAF_BYTES, FULL_BYTES } from '../../services/syslinkd/router.ts';
 import { ARGUMENT_BYTES, LOADING_BYTES, MODULE_BYTES } from '../../services/vkerneld/program-spec.ts';
+import { transfersMax } from '../../services/vkerneld/vkernel/transfers.ts';
 import { BURST_BYTES } from '../../services/vkerneld/vkernel-log.ts';
 
 type Row = readonly [of: string, what: string, most: string, otherwise: string, setting?: string];
@@ -120,6 +134,33 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a dataspace', 'faults that wait', count(PAGE_WAITERS_MAX), 'the process faults again'],
     ['a process', 'dataspaces open', count(OPEN_MAX), `${EXHAUSTED}, EMFILE`],
     ['a process', 'mappings', count(ENTRIES_MAX), EXHAUSTED],
+    ['a person on a node', 'vmspaces made by hand', count(HANDMADE_OF_ONE), EXHAUSTED, '`--vmspaces`'],
+    [
+      'a person on a node',
+      'private memory of these',
+      size(HANDMADE_BYTES_OF_ONE),
+      EXHAUSTED,
+      '`--vmspace-bytes`',
+    ],
+    ['a node', 'vmspaces made by hand', count(HANDMADE_MAX), EXHAUSTED],
+    ['a node', 'frames of their private memory', 'an eighth', EXHAUSTED, '`--node-memory`'],
+    ['a vmspace made by hand', 'map entries', count(HANDMADE_ENTRIES_MAX), EXHAUSTED],
+    ['a vmspace', 'watches', count(WATCHES_OF_VMSPACE), EXHAUSTED],
+    ['a person on a node', 'watches', count(WATCHES_OF_ONE), EXHAUSTED],
+    ['a node', 'watches', count(WATCHES_MAX), EXHAUSTED],
+    [
+      'a watch',
+      'events that its reader has not read',
+      `${count(BACKLOG)}, or as it says up to ${count(BACKLOG_MAX)}`,
+      'dropped, and the next event says how many',
+      '`backlog`',
+    ],
+    [
+      'a process that is watched',
+      'system calls told in a tenth of a second',
+      count(transfersMax),
+      'dropped, and the next event says how many',
+    ],
   ],
   'Programs (vkerneld)': [
     ['a node', 'virtual kernels', count(VKERNELS_LIMIT), EXHAUSTED],

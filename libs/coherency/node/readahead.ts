@@ -32,6 +32,21 @@ export class Readahead {
   private runStart = 0;
   /** Pages that this run is expected to have, from the one before. */
   private expectedPages = Number.POSITIVE_INFINITY;
+  /** What somebody said of how it will be touched. */
+  advised: 'normal' | 'sequential' | 'random' = 'normal';
+
+  /** Windows of all runs go on as if the last faults had been so; `random` asks for nothing but what is touched. */
+  advise(how: Readahead['advised']): void {
+    this.forget();
+    this.advised = how;
+  }
+
+  /** What was seen so far says nothing of what comes. */
+  forget(): void {
+    [this.nextPage, this.window, this.aheadPage, this.lastPage, this.strayFaults] = [-1, 1, 0, -1, 0];
+    [this.arounds, this.again, this.runStart] = [[], false, 0];
+    this.expectedPages = Number.POSITIVE_INFINITY;
+  }
 
   get sequential(): boolean {
     return this.window > 1;
@@ -44,6 +59,12 @@ export class Readahead {
 
   /** A fault at `page`: follows the access pattern. */
   access(page: number): void {
+    // Also the first one is of a run.
+    if (this.advised === 'sequential' && page !== this.nextPage) {
+      this.forget();
+      [this.window, this.aheadPage, this.runStart, this.lastPage] = [AROUND_PAGES, page, page, page];
+      return;
+    }
     // A page that comes back alone is one that others write: its neighbours are not what is wanted.
     this.again = page === this.lastPage;
     this.lastPage = page;
@@ -67,6 +88,7 @@ export class Readahead {
    * now to be written; others have it too, and very likely what is around it.
    */
   wanted(page: number, endPage: number, shared = false): Wanted[] {
+    if (this.advised === 'random') return [{ firstPage: page, pageCount: 1, neededPages: 1 }];
     if (!this.sequential) {
       if (shared) return [{ firstPage: page, pageCount: 1, neededPages: 1 }];
       // After a run of some length another one is likely.

@@ -46,6 +46,9 @@ function chance(random: Random): Mapping['readahead'] {
   return {
     access: () => {},
     mapped: () => {},
+    advised: 'normal',
+    advise: () => {},
+    forget: () => {},
     get sequential() {
       return random.oneIn(4);
     },

@@ -6,7 +6,7 @@ import type { DataspaceSnapshot, NodeSnapshot, SessionSnapshot } from '@odonata/
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import type { Node } from '../node.ts';
 import { PageBuffer } from '../page-buffer.ts';
-import { Session } from '../session.ts';
+import { linearOffsetOf, Session } from '../session.ts';
 import type { SharedDataspace } from '../shared-dataspace.ts';
 
 export class Inheritor {
@@ -98,7 +98,8 @@ export class Inheritor {
     const [sizeBytes, quotaFrames] = [Number(about.sizeBytes), Number(about.quotaFrames)];
     const vmspace = session.addVmspace({ id, pid, file, sizeBytes, quotaFrames, exists: true });
     for (const { dataspace, readOnly } of about.opened) session.open.add(vmspace, dataspace, readOnly);
-    for (const { address, lengthBytes, dataspace: of, offsetBytes, writable } of entries) {
+    for (const entry of entries) {
+      const { address, lengthBytes, dataspace: of, offsetBytes, writable } = entry;
       const dataspace = this.node.memory.get(of);
       if (dataspace === undefined) {
         // One that was opened while this was copied comes with the rest.
@@ -106,7 +107,8 @@ export class Inheritor {
         continue;
       }
       const [firstPage, pageCount] = [pagesIn(offsetBytes), pagesIn(lengthBytes)];
-      session.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable });
+      const linearOffset = linearOffsetOf(entry);
+      session.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable, linearOffset });
       // Who brought a page is not handed over: the first one that maps it pays for it from now on.
       dataspace.file.charge(firstPage, pageCount, vmspace.charge.number);
       const mapping = this.mapping.get(of) ?? new Set();

@@ -68,10 +68,11 @@ export function vmspaceWire({
 }: Vmspace): MessageInitShape<typeof VmspaceSnapshotSchema> {
   return {
     ...{ vmspace: id, pid, file, sizeBytes: BigInt(sizeBytes), quotaFrames: BigInt(quotaFrames) },
-    entries: [...entries].map(({ address, firstPage, pageCount, dataspace, writable }) => ({
+    entries: [...entries].map(({ address, firstPage, pageCount, dataspace, writable, linearOffset }) => ({
       ...{ vmspace: id, address, dataspace: dataspace.id, writable },
       lengthBytes: BigInt(pageCount * PAGE_BYTES),
       offsetBytes: BigInt(firstPage * PAGE_BYTES),
+      ...(linearOffset !== undefined && { linearOffset: BigInt(linearOffset) }),
     })),
     opened: [...open].map(([dataspace, readOnly]) => ({ dataspace, readOnly })),
   };

@@ -89,6 +89,7 @@ function openDescriptors(start: StartGuest): DescriptorTable {
 function run(module: WebAssembly.Module, start: StartGuest): never {
   const kernel = new KernelCaller(start.channel, start.lease, post);
   const memory = new GuestMemory(start.memory, () => kernel.expectRunning());
+  memory.transfers = kernel;
   const output = new OutputWriter(start.output, () => post({ kind: 'output' }));
   const abort = (reason: string): never =>
     end({ how: 'trap', signal: 'SIGABRT', reason, stack: programStack(new Error(reason)) });

@@ -5,7 +5,8 @@
 // to do meanwhile. (Output goes through a ring of its own: see output-ring.ts.)
 //
 //   words   0 turn (0 waiting, 1 answered)   1 errno   2 length of the payload   3 the process must end (1)
-//   bytes   16 ... payload
+//           4 transfers that may be told, and 1 (0: nobody watches)   5 transfers that were too many to tell
+//   bytes   32 ... payload
 
 import { type LeaseCell, LeaseWatch } from './shared-lease.ts';
 import type { DirectoryGrant } from './wasi/directory-calls.ts';
@@ -14,7 +15,9 @@ const turnWord = 0;
 const errnoWord = 1;
 const lengthWord = 2;
 const endingWord = 3;
-const headerBytes = 16;
+const traceWord = 4;
+const untoldWord = 5;
+const headerBytes = 32;
 /** Until a guest whose lease is over looks whether there is another one. */
 const LOOK_AGAIN_MS = 2;
 
@@ -79,6 +82,8 @@ export type GuestMessage =
   /** There is something in the ring. */
   | { readonly kind: 'output' }
   | { readonly kind: 'request'; readonly request: KernelRequest }
+  /** It called the virtual kernel, or a wait of it timed out: told while somebody watches. */
+  | { readonly kind: 'transfer'; readonly what: 'SYSCALL' | 'TIMEOUT'; readonly name: string }
   | { readonly kind: 'ended'; readonly end: GuestEnd };
 
 /** To the guest's thread, first: what it is to run. Nothing is read of it in any other thread. */
@@ -145,6 +150,15 @@ export class KernelCaller {
       Atomics.wait(this.#words, endingWord, Atomics.load(this.#words, endingWord), LOOK_AGAIN_MS);
   }
 
+  /** While somebody watches, as far as there is room for it: who calls without end fills no memory. */
+  tell(what: 'SYSCALL' | 'TIMEOUT', name: string): void {
+    if (this.#words[traceWord] === 0) return;
+    const room = Atomics.load(this.#words, traceWord);
+    if (room > 1 && Atomics.compareExchange(this.#words, traceWord, room, room - 1) === room)
+      this.#post({ kind: 'transfer', what, name });
+    else if (room > 0) Atomics.add(this.#words, untoldWord, 1);
+  }
+
   /** Blocks until the main thread has answered. */
   call(request: KernelRequest): KernelAnswer {
     Atomics.store(this.#words, turnWord, 0);
@@ -172,6 +186,16 @@ export class KernelAnswerer {
   /** The process must end: the thread does nothing more that others could see. Call it before its memory goes. */
   end(): void {
     Atomics.store(this.#words, endingWord, 1);
+  }
+
+  /** So many transfers may be told from now on; undefined: none, for nobody watches. */
+  allowTransfers(count: number | undefined): void {
+    Atomics.store(this.#words, traceWord, count === undefined ? 0 : count + 1);
+  }
+
+  /** Transfers that were too many to tell since the last time. */
+  takeUntold(): number {
+    return Atomics.exchange(this.#words, untoldWord, 0);
   }
 
   answer(errno: number, payload: Uint8Array = new Uint8Array(0)): void {

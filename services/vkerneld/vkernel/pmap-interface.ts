@@ -22,6 +22,15 @@ export interface SpaceOptions {
   readonly besideBytes: number;
   /** The process must die: its memory was lost, it is over its quota, or it wrote to what is read-only. */
   readonly onFatal: (signal: string, reason: string) => void;
+  /** Somebody watches it, or nobody does any more. */
+  readonly onWatched?: (on: boolean) => void;
+}
+
+/** A control transfer of a process that is watched. */
+export interface Transfer {
+  readonly kind: 'SYSCALL' | 'SIGNAL' | 'TRAP' | 'TIMEOUT';
+  readonly name: string;
+  readonly reason: string;
 }
 
 export type RangeLockMode = 'SHARED' | 'EXCLUSIVE' | 'MODIFYING';
@@ -60,6 +69,8 @@ export interface Space {
   unlock(dataspace: bigint, begin: bigint, endInclusive: bigint): Promise<void>;
   /** Resolves once the wait is registered. timeoutMs < 0 waits for ever. */
   wait(guestAddress: number, timeoutMs: bigint): Promise<PendingWait>;
+  /** For whoever watches; `dropped` more were too many to tell. */
+  tellTransfers?(transfers: readonly Transfer[], dropped: number): void;
   /** How many it woke. */
   wake(guestAddress: number, count: number): Promise<number>;
 }

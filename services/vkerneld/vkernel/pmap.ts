@@ -116,9 +116,13 @@ class VkernelPmap implements Pmap, PmapParts {
   private hear(event: PmapAnswer, address: string): void {
     // Before any vmspace is made of this pmap manager, so before any fault that it must hear of.
     if (event.case === 'welcome') this.order({ type: 'pmap', address, token: event.value.faultToken });
+    // Who watched did so at the pmap manager that was.
+    if (event.case === 'welcome') for (const vmspace of this.vmspaces.values()) vmspace.watched(false);
     if (event.case === 'lease') this.lease.renew(event.value.deadlineNs);
     if (event.case === 'sharedCharge')
       this.vmspaces.get(event.value.vmspace)?.setShared(Number(event.value.frames));
+    if (event.case === 'flush') this.vmspaces.get(event.value.vmspace)?.flush();
+    if (event.case === 'trace') this.vmspaces.get(event.value.vmspace)?.watched(event.value.on);
     if (event.case !== 'faultError') return;
     const { vmspace, address: page, signal, reason } = event.value;
     this.vmspaces.get(vmspace)?.fatal(signal, reason, page === 0n ? undefined : page);

@@ -25,6 +25,7 @@ import type { Pmap, Space } from './pmap-interface.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
 import { ThreadClock } from './thread-clock.ts';
+import { Transfers } from './transfers.ts';
 import { exitCodeOfSignal, oneLine } from './trap.ts';
 import type { WarmThread, WarmWorkers } from './warm-workers.ts';
 import type { DirectoryGrant } from './wasi/directory-calls.ts';
@@ -79,6 +80,7 @@ export class Process {
   readonly #events: ProcessEvents;
   readonly #channel = createChannel();
   readonly #answerer = new KernelAnswerer(this.#channel);
+  readonly #transfers = new Transfers(this.#answerer);
   readonly #ring = createOutputRing();
   readonly #grants: readonly DirectoryGrant[];
   readonly #output = new OutputReader(this.#ring);
@@ -146,12 +148,14 @@ export class Process {
     if (needs === undefined || this.#exit !== undefined) return;
     const { initialPages, maximumPages, besideBytes } = needs;
     const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
+    const onWatched = (on: boolean): void => this.#transfers.watched(on);
     const space = await pmap
-      .createSpace({ pid, ...{ initialPages, maximumPages, quotaBytes, besideBytes }, onFatal })
+      .createSpace({ pid, ...{ initialPages, maximumPages, quotaBytes, besideBytes }, onFatal, onWatched })
       .catch((error: unknown) => {
         throw cannot('make its memory', error);
       });
     this.#space = space;
+    this.#transfers.use(space);
     if (this.#exit !== undefined) return;
     this.#calls = new SystemCalls(space, this.input, this.#answerer, this.#events);
     const start: StartGuest = {
@@ -212,6 +216,9 @@ export class Process {
         this.#output.answerRing();
         this.#forwardOutput();
         return;
+      case 'transfer':
+        this.#transfers.add({ kind: message.what, name: message.name, reason: '' });
+        return;
       case 'request':
         if (this.#exit === undefined) void this.#calls?.serve(message.request);
         return;
@@ -224,6 +231,9 @@ export class Process {
   #end(exit: ProcessExit): Promise<void> {
     if (this.#ended === undefined) {
       this.#exit = exit;
+      if (exit.signal !== '')
+        this.#transfers.add({ kind: kindOf(exit), name: exit.signal, reason: oneLine(exit.reason) });
+      this.#transfers.stop();
       this.#answerer.end();
       this.#ending.resolve(undefined);
       this.#ended = this.#takeDown(exit);
@@ -292,6 +302,9 @@ export class Process {
     }
   }
 }
+
+/** A signal that the program's own doing became, or one that it was sent. */
+const kindOf = ({ stack }: ProcessExit): 'TRAP' | 'SIGNAL' => (stack === '' ? 'SIGNAL' : 'TRAP');
 
 async function endsInTime(worker: Worker): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;

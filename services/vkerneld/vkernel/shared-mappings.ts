@@ -101,7 +101,9 @@ export class SharedMappings {
     const { guestAddress, lengthBytes, dataspace, offsetBytes, writable } = about;
     const address = this.place.base + BigInt(guestAddress);
     const length = BigInt(lengthBytes);
-    const value = { vmspace: this.place.id, address, lengthBytes: length, dataspace, offsetBytes, writable };
+    const linearOffset = BigInt(guestAddress);
+    const what = { dataspace, offsetBytes, writable, linearOffset };
+    const value = { vmspace: this.place.id, address, lengthBytes: length, ...what };
     await this.pmap.session.ask({ case: 'vmspaceMmap', value });
     this.place.checkAlive();
     this.pmap.order({ type: 'map', vmspace: this.place.id, address, lengthBytes });

@@ -2,7 +2,8 @@
 // shared dataspaces mapped into it.
 import { closeSync, fstatSync } from 'node:fs';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import { addressOf, MapFlag, mmap, Prot, punchHole } from '@odonata/userfault/libc.ts';
+import { TransferKind } from '@odonata/proto/pmap/v1/pmap';
+import { addressOf, MapFlag, madviseDontNeed, mmap, Prot, punchHole } from '@odonata/userfault/libc.ts';
 import { vmspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { Watch } from '@odonata/userfault/userfault.ts';
 import { SpaceCells } from './frame-credit.ts';
@@ -15,6 +16,7 @@ import type {
   RangeLockMode,
   Space,
   SpaceOptions,
+  Transfer,
 } from './pmap-interface.ts';
 import { PmapError } from './pmap-interface.ts';
 import type { PmapParts } from './pmap-parts.ts';
@@ -177,6 +179,30 @@ export class Vmspace implements Space, MappedPlace {
       'SIGKILL',
       'the pmap manager of its node does not answer, and its lease of shared memory ended',
     );
+  }
+
+  /** Drops the page tables of private memory: its frames stay in the file, from which the kernel maps them again. */
+  flush(): void {
+    if (this.ended || this.cells.dying) return;
+    const end = this.base + BigInt(this.maximumBytes);
+    let at = this.base;
+    const shared = [...this.mappings.ranges()].sort((a, b) => (a.address < b.address ? -1 : 1));
+    for (const { address, lengthBytes } of [...shared, { address: end, lengthBytes: 0 }]) {
+      if (address > at) madviseDontNeed(at, Number(address - at));
+      at = address + BigInt(lengthBytes);
+    }
+  }
+
+  watched(on: boolean): void {
+    this.o.onWatched?.(on);
+  }
+
+  tellTransfers(transfers: readonly Transfer[], dropped: number): void {
+    const told = transfers.map(({ kind, name, reason }) => ({ kind: TransferKind[kind], name, reason }));
+    this.pmap.session.send({
+      case: 'transfers',
+      value: { vmspace: this.id, transfers: told, dropped: BigInt(dropped) },
+    });
   }
 
   detach(): void {

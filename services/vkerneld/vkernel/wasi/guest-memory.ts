@@ -21,6 +21,8 @@ export class GuestMemory {
   readonly #memory: WebAssembly.Memory;
   /** Returns only while the process may go on. */
   readonly expectRunning: () => void;
+  /** Hears of system calls, and of waits that time out. */
+  transfers: { tell(what: 'SYSCALL' | 'TIMEOUT', name: string): void } | undefined;
   /** What a mapping lets the guest only read. */
   #readOnly: Range[] = [];
   #buffer: ArrayBufferLike;

@@ -38,6 +38,8 @@ export function pollCalls(system: System): Calls {
       memory.expectWritable(eventsAt, count * eventBytes);
       memory.expectWritable(storedAt, 4);
       const events = wait(system, subscriptionsAt, count);
+      if (events.every(({ type }) => type === EventType.clock))
+        memory.transfers?.tell('TIMEOUT', 'poll_oneoff');
       events.forEach((event, i) => {
         const at = eventsAt + i * eventBytes;
         memory.fillZero(at, eventBytes);

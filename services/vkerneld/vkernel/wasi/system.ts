@@ -1,7 +1,7 @@
 // What the families of system calls share: the process that calls.
 
 import type { DescriptorTable } from './descriptor-table.ts';
-import { errnoOf } from './errno.ts';
+import { Errno, errnoOf } from './errno.ts';
 import type { GuestMemory } from './guest-memory.ts';
 
 /** The standard streams of a process. All of it may block the guest's thread. */
@@ -41,6 +41,7 @@ export function asImports(memory: GuestMemory, calls: Calls): Record<string, Gue
     const run = call as unknown as (...args: (number | bigint)[]) => number | undefined;
     imports[name] = (...args) => {
       memory.expectRunning();
+      memory.transfers?.tell('SYSCALL', name);
       for (let i = 0; i < args.length; i++) {
         const arg = args[i];
         if (typeof arg === 'number') args[i] = arg >>> 0;
@@ -50,6 +51,7 @@ export function asImports(memory: GuestMemory, calls: Calls): Record<string, Gue
       } catch (error) {
         const errno = errnoOf(error);
         if (errno === undefined) throw error;
+        if (errno === Errno.timedout) memory.transfers?.tell('TIMEOUT', name);
         return errno;
       }
     };

@@ -1,0 +1,257 @@
+// A vmspace that somebody made by hand: map entries over private memory and dataspaces, and no process that runs in it. It has
+// no page tables of a processor, so it costs no thread, no descriptor and no timer; each call finds its pages anew.
+import assert from 'node:assert/strict';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { Advice } from '@odonata/proto/vmspace/v1/vmspace';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import {
+  type AddressSpace,
+  clip,
+  type Entry,
+  notMapped,
+  type Part,
+  type Run,
+  residentOf,
+} from './address-space.ts';
+import type { Arena } from './arena.ts';
+
+/** Map entries of one. */
+export const HANDMADE_ENTRIES_MAX = 1_024;
+
+/** What its owner may have. */
+export interface OwnerMemory {
+  readonly arena: Arena;
+  /** A frame more. @throws RpcError RESOURCE_EXHAUSTED */
+  take(): number;
+  give(slot: number): void;
+  /** @throws RpcError RESOURCE_EXHAUSTED */
+  refuseEntries(shown: string): never;
+}
+
+const pageOf = (address: number): number => Math.floor(address / PAGE_BYTES);
+
+export class Handmade implements AddressSpace {
+  readonly id: bigint;
+  readonly owner: string;
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly idleMs: number;
+  lastUsedMs: number;
+  /** Calls under way that wait for pages. */
+  busy = 0;
+  private readonly memory: OwnerMemory;
+  /** In order; they do not overlap. */
+  private mapped: Entry[] = [];
+  /** By page of an address: the slot that has its bytes; none: zeros. */
+  private readonly slots = new Map<number, number>();
+  private ended = false;
+
+  constructor(
+    about: Pick<Handmade, 'id' | 'owner' | 'name' | 'sizeBytes' | 'idleMs' | 'lastUsedMs'>,
+    memory: OwnerMemory,
+  ) {
+    this.id = about.id;
+    this.owner = about.owner;
+    this.name = about.name;
+    this.sizeBytes = about.sizeBytes;
+    this.idleMs = about.idleMs;
+    this.lastUsedMs = about.lastUsedMs;
+    this.memory = memory;
+  }
+
+  get shown(): string {
+    return `vmspace ${this.id}`;
+  }
+
+  get privatePages(): number {
+    return this.slots.size;
+  }
+
+  get isEnded(): boolean {
+    return this.ended;
+  }
+
+  /** @throws RpcError FAILED_PRECONDITION while a call waits for pages of it */
+  expectUnused(): void {
+    if (this.busy === 0) return;
+    const reason = `${this.shown} is in use: ${this.busy} calls wait for its pages; try again when they are done`;
+    throw new RpcError(Code.FailedPrecondition, reason);
+  }
+
+  entries(): readonly Entry[] {
+    return this.mapped;
+  }
+
+  private overlapping(address: number, end: number): Entry[] {
+    return this.mapped.filter((entry) => entry.address < end && entry.address + entry.lengthBytes > address);
+  }
+
+  parts(address: number, lengthBytes: number): Part[] {
+    const end = address + lengthBytes;
+    let at = address;
+    const parts: Part[] = [];
+    for (const entry of this.overlapping(address, end)) {
+      const part = clip(entry, address, end)!;
+      if (part.address > at) break;
+      parts.push(part);
+      at = part.address + part.lengthBytes;
+    }
+    if (at < end) throw notMapped(this, at);
+    return parts;
+  }
+
+  /** @throws RpcError ALREADY_EXISTS where it overlaps one; RESOURCE_EXHAUSTED */
+  expectFree(address: number, lengthBytes: number): void {
+    const [other] = this.overlapping(address, address + lengthBytes);
+    if (other !== undefined) {
+      const where = `0x${other.address.toString(16)} + ${other.lengthBytes}`;
+      const reason = `${this.shown}: the range overlaps the map entry ${where}; unmap that first`;
+      throw new RpcError(Code.AlreadyExists, reason);
+    }
+    this.expectRoom(1);
+  }
+
+  private expectRoom(more: number): void {
+    if (this.mapped.length + more > HANDMADE_ENTRIES_MAX) this.memory.refuseEntries(this.shown);
+  }
+
+  /** After `expectFree`. */
+  map(entry: Entry): void {
+    assert(this.overlapping(entry.address, entry.address + entry.lengthBytes).length === 0);
+    this.put([...this.mapped, entry]);
+  }
+
+  private put(entries: readonly Entry[]): void {
+    this.mapped = entries.toSorted((a, b) => a.address - b.address);
+  }
+
+  /** Cuts entries so that a range is of entries of its own, which `change` sees. @throws RpcError RESOURCE_EXHAUSTED */
+  private carve(address: number, lengthBytes: number, change: (entry: Entry) => Entry | undefined): number {
+    const end = address + lengthBytes;
+    const overlapping = this.overlapping(address, end);
+    const made: Entry[] = [];
+    let pages = 0;
+    for (const entry of overlapping) {
+      const inside = clip(entry, address, end)!;
+      pages += inside.lengthBytes / PAGE_BYTES;
+      const changed = change(inside);
+      for (const part of [clip(entry, 0, address), changed, clip(entry, end, Number.MAX_SAFE_INTEGER)])
+        if (part !== undefined) made.push(part);
+    }
+    this.expectRoom(made.length - overlapping.length);
+    const rest = new Set(overlapping);
+    this.put([...this.mapped.filter((entry) => !rest.has(entry)), ...made]);
+    return pages;
+  }
+
+  /** @returns how many pages were mapped there */
+  unmap(address: number, lengthBytes: number): number {
+    const pages = this.carve(address, lengthBytes, () => undefined);
+    this.free(address, lengthBytes);
+    return pages;
+  }
+
+  /** Its pages map their dataspace from an offset on. */
+  setMap(address: number, lengthBytes: number, offsetBytes: number): number {
+    return this.carve(address, lengthBytes, (entry) => ({
+      ...entry,
+      offsetBytes: offsetBytes + (entry.address - address),
+    }));
+  }
+
+  advise(address: number, lengthBytes: number, advice: Advice): number {
+    return this.carve(address, lengthBytes, (entry) => ({ ...entry, advice }));
+  }
+
+  /** Private bytes of a range are zeros. @returns pages that had a frame */
+  free(address: number, lengthBytes: number): number {
+    const gone = this.privateIn(address, address + lengthBytes);
+    for (const page of gone) {
+      this.memory.give(this.slots.get(page)!);
+      this.slots.delete(page);
+    }
+    return gone.length;
+  }
+
+  private privateIn(address: number, end: number): number[] {
+    const [first, last] = [pageOf(address), pageOf(end - 1)];
+    if (last - first < this.slots.size)
+      return Array.from({ length: last - first + 1 }, (_, i) => first + i).filter((page) =>
+        this.slots.has(page),
+      );
+    return [...this.slots.keys()].filter((page) => page >= first && page <= last);
+  }
+
+  absentPrivate(address: number, lengthBytes: number): number {
+    const end = address + lengthBytes;
+    return pageOf(end - 1) - pageOf(address) + 1 - this.privateIn(address, end).length;
+  }
+
+  readPrivate(address: number, bytes: Uint8Array): void {
+    this.eachPage(address, bytes, (page, at, part) => {
+      const slot = this.slots.get(page);
+      if (slot === undefined) part.fill(0);
+      else this.memory.arena.read(slot, at, part);
+    });
+  }
+
+  writePrivate(address: number, bytes: Uint8Array): void {
+    // All frames first: what is refused has written nothing.
+    const taken: number[] = [];
+    try {
+      this.eachPage(address, bytes, (page) => {
+        if (this.slots.has(page)) return;
+        this.slots.set(page, this.memory.take());
+        taken.push(page);
+      });
+    } catch (error) {
+      for (const page of taken) {
+        this.memory.give(this.slots.get(page)!);
+        this.slots.delete(page);
+      }
+      throw error;
+    }
+    this.eachPage(address, bytes, (page, at, part) =>
+      this.memory.arena.write(this.slots.get(page)!, at, part),
+    );
+  }
+
+  private eachPage(
+    address: number,
+    bytes: Uint8Array,
+    each: (page: number, at: number, part: Uint8Array) => void,
+  ): void {
+    for (let done = 0; done < bytes.length; ) {
+      const at = (address + done) % PAGE_BYTES;
+      const length = Math.min(PAGE_BYTES - at, bytes.length - done);
+      each(pageOf(address + done), at, bytes.subarray(done, done + length));
+      done += length;
+    }
+  }
+
+  *residentRuns(from: number): Generator<Run> {
+    for (const entry of this.overlapping(from, this.sizeBytes)) {
+      if (entry.dataspace !== undefined) {
+        yield* residentOf(entry);
+        continue;
+      }
+      const pages = this.privateIn(entry.address, entry.address + entry.lengthBytes).sort((a, b) => a - b);
+      for (let at = 0; at < pages.length; ) {
+        let count = 1;
+        while (pages[at + count] === pages[at]! + count) count++;
+        yield { address: pages[at]! * PAGE_BYTES, pages: count, firstPage: 0 };
+        at += count;
+      }
+    }
+  }
+
+  end(): void {
+    this.ended = true;
+    for (const slot of this.slots.values()) this.memory.give(slot);
+    this.slots.clear();
+    this.mapped = [];
+  }
+}
+
+/** Of an entry that nobody advised. */
+export const UNADVISED = Advice.NORMAL;

@@ -1,0 +1,108 @@
+// The vmspace of a process as the calls on vmspaces see it: its linear memory, and the dataspaces that are laid over it where
+// its virtual kernel said.
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { Advice } from '@odonata/proto/vmspace/v1/vmspace';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { MapEntry } from '../map-entry.ts';
+import type { SharedDataspace } from '../shared-dataspace.ts';
+import type { Vmspace } from '../vmspace.ts';
+import { type AddressSpace, clip, type Entry, type Part, type Run, residentOf } from './address-space.ts';
+
+export interface ProcessEntry extends Entry {
+  readonly mapEntry: MapEntry;
+}
+
+export class ProcessSpace implements AddressSpace {
+  readonly vmspace: Vmspace;
+  private readonly dataspaceOf: (id: bigint) => SharedDataspace | undefined;
+
+  constructor(vmspace: Vmspace, dataspaceOf: (id: bigint) => SharedDataspace | undefined) {
+    this.vmspace = vmspace;
+    this.dataspaceOf = dataspaceOf;
+  }
+
+  get id(): bigint {
+    return this.vmspace.id;
+  }
+
+  get owner(): string {
+    return this.vmspace.session.requester.user;
+  }
+
+  get sizeBytes(): number {
+    return this.vmspace.sizeBytes;
+  }
+
+  get shown(): string {
+    return `vmspace ${this.id} of process ${this.vmspace.pid}`;
+  }
+
+  /** @throws RpcError FAILED_PRECONDITION: its virtual kernel changes it, and nobody else */
+  refuseChange(fix: string): never {
+    const { name } = this.vmspace.session;
+    const reason = `${this.shown} is in use: virtual kernel ${name} runs the process in it, and alone changes it; ${fix}`;
+    throw new RpcError(Code.FailedPrecondition, reason);
+  }
+
+  /** Those of which it is known where they are. */
+  *entries(): Generator<ProcessEntry> {
+    const known: ProcessEntry[] = [];
+    for (const mapEntry of this.vmspace.entries) {
+      const dataspace = this.dataspaceOf(mapEntry.dataspace.id);
+      if (mapEntry.linearOffset === undefined || dataspace === undefined) continue;
+      known.push({
+        ...{ mapEntry, dataspace, address: mapEntry.linearOffset, writable: mapEntry.writable },
+        lengthBytes: mapEntry.pageCount * PAGE_BYTES,
+        offsetBytes: mapEntry.firstPage * PAGE_BYTES,
+        advice: adviceOf(mapEntry),
+      });
+    }
+    yield* known.sort((a, b) => a.address - b.address);
+  }
+
+  mappedIn(address: number, end: number): ProcessEntry[] {
+    return [...this.entries()].flatMap((entry) => clip(entry, address, end) ?? []);
+  }
+
+  parts(address: number, lengthBytes: number): Part[] {
+    const end = address + lengthBytes;
+    const parts: Part[] = [];
+    const rest = (to: number) => {
+      if (to > at) parts.push({ address: at, lengthBytes: to - at, writable: true, offsetBytes: 0 });
+    };
+    let at = address;
+    for (const part of this.mappedIn(address, end)) {
+      // What a virtual kernel says twice counts once.
+      if (part.address < at) continue;
+      rest(part.address);
+      parts.push(part);
+      at = part.address + part.lengthBytes;
+    }
+    rest(end);
+    return parts;
+  }
+
+  /** Of private memory it is known how much there is, and not where. */
+  *residentRuns(from: number): Generator<Run> {
+    for (const part of this.mappedIn(from, this.sizeBytes)) yield* residentOf(part);
+  }
+
+  absentPrivate(): number {
+    return 0;
+  }
+
+  readPrivate(address: number, bytes: Uint8Array): void {
+    bytes.set(this.vmspace.pread(address, bytes.length));
+  }
+
+  writePrivate(address: number, bytes: Uint8Array): void {
+    this.vmspace.pwrite(address, bytes);
+  }
+}
+
+const adviceOf = ({ readahead }: MapEntry): Advice =>
+  readahead.advised === 'sequential'
+    ? Advice.SEQUENTIAL
+    : readahead.advised === 'random'
+      ? Advice.RANDOM
+      : Advice.NORMAL;

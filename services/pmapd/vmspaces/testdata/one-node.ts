@@ -1,0 +1,80 @@
+// A real node whose directory is only calls: every dataspace is one that this node made, so all pages of it are here.
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { Bus } from '@odonata/bus/bus.ts';
+import { Role } from '@odonata/proto/auth/v1/access';
+import type { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Requester } from '@odonata/rpc/identity/requester.ts';
+import { createLog } from '@odonata/rpc/log.ts';
+import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
+import type { PmapdConfig } from '../../config.ts';
+import { Node } from '../../node.ts';
+import { vmspaceHandlers } from '../handlers.ts';
+
+const log = createLog('test', 'fatal');
+
+export type VmspaceHandlers = Required<Handlers<typeof VmspaceService>>;
+
+export const personIs = (name: string, signal = new AbortController().signal): CallContext =>
+  ({
+    caller: { cluster: 'test', role: Role.USER, name, groups: [] },
+    ...{ scope: 'own', requestId: 'r', log, peer: 'p', signal },
+  }) as unknown as CallContext;
+
+export class OneNode {
+  readonly node: Node;
+  readonly calls: VmspaceHandlers;
+  private readonly folder = mkdtempSync('/dev/shm/odonata-vmspaces-');
+  private readonly ids = new Map<string, bigint>();
+  private readonly mayWrite: (user: string) => boolean;
+
+  /** @param mayWrite who may write a dataspace; all may read it */
+  constructor(more: Partial<PmapdConfig> = {}, mayWrite: (user: string) => boolean = () => true) {
+    this.mayWrite = mayWrite;
+    const config = { node: 'node1', nodeIndex: 1, memoryDir: this.folder, framesBytes: 64 << 20, shards: 4 };
+    const bus = { follow: () => () => {} } as unknown as Bus;
+    const about = { ...config, cluster: 'test', directory: ['x:1'], ...more };
+    this.node = new Node(about as unknown as PmapdConfig, bus, log);
+    const lines = { epochOf: () => 1n, usable: () => true };
+    this.node.directories = {
+      ...{ allUsable: true, connected: true, lines },
+      ...{ interest: () => {}, say: () => {}, sendTo: () => {}, sendAll: () => {}, close: () => {} },
+    } as never;
+    Object.defineProperty(this.node, 'directory', { value: this.directory() });
+    this.calls = vmspaceHandlers(this.node) as VmspaceHandlers;
+  }
+
+  private directory() {
+    const answer = async ({
+      name,
+      requester,
+      forWriting = false,
+    }: {
+      name: string;
+      requester?: Requester;
+      forWriting?: boolean;
+    }) => {
+      const write = requester === undefined || this.mayWrite(requester.user);
+      if (forWriting && !write) throw new RpcError(Code.PermissionDenied, `may not write ${name}`);
+      const id = this.ids.get(name) ?? BigInt(this.ids.size + 1);
+      this.ids.set(name, id);
+      const made = { creator: 'node1', creatorIncarnation: this.node.incarnation, durable: false };
+      return {
+        dataspace: { id, name, sizeBytes: 16_384n, ...made },
+        allowed: { read: true, write },
+        created: true,
+      };
+    };
+    return { getDataspace: answer, createDataspace: answer };
+  }
+
+  /** All four pages of it are here. */
+  async dataspace(name: string): Promise<void> {
+    await this.node.openDataspace(name, 16_384n);
+  }
+
+  close(): void {
+    this.node.close();
+    rmSync(this.folder, { recursive: true });
+  }
+}
