@@ -27,7 +27,7 @@ export function runInShell(lines: string[], options: { cwd: string; env: NodeJS.
   const { stdout, status } = spawnSync('bash', ['-c', `exec 2>&1\n${script}`], {
     ...options,
     encoding: 'utf8',
-    timeout: 60_000,
+    timeout: 150_000,
     killSignal: 'SIGKILL',
   });
   const outputs = stdout.split(`${END}\n`);

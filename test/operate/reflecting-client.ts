@@ -34,9 +34,23 @@ interface Ended {
   status: grpc.StatusObject;
 }
 
-function call(channel: grpc.Client, method: DescMethod, request: Uint8Array, metadata: grpc.Metadata) {
+function call(
+  channel: grpc.Client,
+  method: DescMethod,
+  request: Uint8Array,
+  metadata: grpc.Metadata,
+  onReply: (reply: Buffer) => void,
+) {
   const path = `/${method.parent.typeName}/${method.name}`;
   const asIs = (bytes: Buffer) => bytes;
+  if (method.methodKind === 'server_streaming')
+    return new Promise<Ended>((resolve) => {
+      channel
+        .makeServerStreamRequest(path, asIs, asIs, Buffer.from(request), metadata)
+        .on('data', onReply)
+        .on('error', () => {})
+        .once('status', (status) => setImmediate(() => resolve({ reply: undefined, status })));
+    });
   return new Promise<Ended>((resolve) => {
     let reply: Buffer | undefined;
     channel
@@ -77,10 +91,12 @@ async function invoke(
   const [service, methodName] = name.split('/');
   const registry = await reflection.registryWith(service!);
   const method = registry.getService(service!)?.methods.find((m) => m.name === methodName);
-  if (method?.methodKind !== 'unary') throw new Error(`${name} is no unary method`);
+  if (method?.methodKind !== 'unary' && method?.methodKind !== 'server_streaming')
+    throw new Error(`${name} is no method that takes one message`);
   const metadata = metadataOf(flags);
   const request = toBinary(method.input, fromJsonString(method.input, flags.d ?? '{}'));
-  const { reply, status } = await call(channel, method, request, metadata);
+  const onReply = (bytes: Buffer) => print(method, bytes, registry);
+  const { reply, status } = await call(channel, method, request, metadata, onReply);
   if (flags.v) process.stdout.write('\nResponse contents:\n');
   if (reply) print(method, reply, registry);
   if (flags.v) {

@@ -21,6 +21,7 @@ export function addPmap(program: Command): void {
     .command('pmap')
     .summary('page tables of processes')
     .description('Page tables of processes, which a node may drop at any time.');
+  examples(pmap, [['vkctl pmap flush 100001', 'one process']]);
   const command = pmap
     .command('flush')
     .summary('empty the page tables of processes')
