@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { OneNode, personIs, type VmspaceHandlers } from './testdata/one-node.ts';
 
-const SPACE_PAGES = 12;
+const SPACE_PAGES = 6;
 const DATASPACE_PAGES = 4;
 
 type Op =
@@ -265,7 +265,7 @@ async function done(calls: VmspaceHandlers, op: Op, ids: readonly bigint[]): Pro
   }
 }
 
-const at = fc.nat(2);
+const at = fc.nat(3);
 /** Mostly where pages begin. */
 const address = fc.oneof(
   { weight: 12, arbitrary: fc.nat(SPACE_PAGES).map((page) => page * PAGE_BYTES) },
@@ -347,15 +347,37 @@ test('whatever two clients do, in any order, comes of it what comes of an array'
         try {
           await one.dataspace('d');
           const ids: bigint[] = [];
+          const gone: bigint[] = [];
           let models = [new Model()];
           const first: Op = { call: 'create', name: '' };
-          for (const pair of [[first, first] as [Op, Op], ...pairs]) {
+          const privately = {
+            address: 0,
+            lengthBytes: 3 * PAGE_BYTES,
+            shared: false,
+            offsetBytes: 0,
+            writable: true,
+          };
+          const shared = { address: 4 * PAGE_BYTES, lengthBytes: 2 * PAGE_BYTES, shared: true };
+          const begin: [Op, Op][] = [
+            [first, first],
+            [
+              { call: 'mmap', at: 0, ...privately },
+              { call: 'mmap', at: 1, ...privately, ...shared },
+            ],
+          ];
+          for (const pair of [...begin, ...pairs]) {
             const known = [...ids];
             const ended = await Promise.all(pair.map((each) => done(one.calls, each, known)));
             for (const [i, each] of pair.entries()) {
               calls[each.call] = (calls[each.call] ?? 0) + 1;
               codes[ended[i]!.code ?? 0] = (codes[ended[i]!.code ?? 0] ?? 0) + 1;
               if (each.call === 'create' && ended[i]!.code === undefined) ids.push(ended[i]!.value as bigint);
+              // Of those that ended one is spoken of still.
+              if (each.call === 'destroy' && ended[i]!.code === undefined) {
+                ids.splice(ids.indexOf(known[each.at % known.length]!), 1);
+                if (ids.length < 2) ids.push(...gone.splice(0, 1));
+                gone[0] = known[each.at % known.length]!;
+              }
             }
             const next: Model[] = [];
             for (const model of models)
@@ -386,7 +408,7 @@ test('whatever two clients do, in any order, comes of it what comes of an array'
         }
       },
     ),
-    { numRuns: Number(process.env.RUNS ?? 25) },
+    { numRuns: Number(process.env.RUNS ?? 80) },
   );
   for (const call of [
     'create',
