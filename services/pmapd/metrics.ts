@@ -20,6 +20,7 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   metrics.counter('pages_in_total', 'Pages that came from other nodes', () => statistics.pagesIn);
   metrics.counter('pages_out_total', 'Pages sent to other nodes', () => statistics.pagesOut);
   metrics.counter('invalidations_total', 'Pages given up for a writer', () => statistics.invalidations);
+  metrics.counter('pmap_flushes_total', 'Pmaps emptied: vkctl pmap flush', () => statistics.pmapFlushes);
   metrics.counter(
     'lost_accesses_total',
     'Accesses that became errors since their page is LOST',

@@ -10,6 +10,8 @@ export class Statistics {
   pagesIn = 0;
   pagesOut = 0;
   invalidations = 0;
+  /** Pmaps of vmspaces that were emptied because somebody wanted that. */
+  pmapFlushes = 0;
   /** Accesses that became errors since their page is LOST. */
   lostAccesses = 0;
   private readonly counts = new Map<FaultPlace, number>();

@@ -105,7 +105,10 @@ export function adviseProcess(
         const pageCount = Math.min(left, bytes / PAGE_BYTES);
         left -= pageCount;
         if (pageCount > 0)
-          memory.step({ type: 'advise', entry: mapEntry, firstPage: offsetBytes / PAGE_BYTES, pageCount });
+          memory.step({
+            ...{ type: 'advise', entry: mapEntry, mode: 'READ' },
+            ...{ firstPage: offsetBytes / PAGE_BYTES, pageCount },
+          });
       }
       return ADVISED_PAGES_MAX - left;
     }

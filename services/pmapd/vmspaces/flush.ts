@@ -45,6 +45,7 @@ export interface FlushedNode {
   readonly memory: CoherentMemory;
   readonly sessions: Iterable<{ readonly vmspaces: ReadonlyMap<bigint, Vmspace> }>;
   readonly isStopping: boolean;
+  readonly statistics: { pmapFlushes: number };
 }
 
 /** For tests: whatever runs must not notice. Nothing while another pmap manager takes the place of this one. */
@@ -55,6 +56,7 @@ export function flushByChance(node: FlushedNode, everyMs: number): NodeJS.Timeou
     const chosen = all[Math.floor(Math.random() * all.length)];
     if (underWay || node.isStopping || chosen === undefined) return;
     underWay = true;
+    node.statistics.pmapFlushes++;
     try {
       await flushPmaps(node.memory, [chosen]);
     } finally {

@@ -198,6 +198,7 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
       const vmspaces = all.filter((vmspace) => isAbout(whose, vmspace));
       if (whose.case === 'vmspace' && vmspaces.length === 0) find(ctx, whose.value);
       else if (vmspaces.length === 0 && whose.case !== 'node') throw nothingThere(whose, node.name);
+      node.statistics.pmapFlushes += vmspaces.length;
       const sharedPages = await flushPmaps(node.memory, vmspaces);
       return { vmspaces: vmspaces.length, sharedPages: BigInt(sharedPages) };
     },
