@@ -313,6 +313,7 @@ export function pmapHandlers(
         vkernels: [...node.sessions].map((s) => s.name).sort(),
         directoryConnected: node.directoryConnected,
         takeOverMs: node.takeOverMs,
+        pmapFlushes: BigInt(node.statistics.pmapFlushes),
         wire: wireSpoken(),
       };
     },

@@ -89,6 +89,7 @@ export class TestPlace {
 export class TestCluster extends TestPlace {
   readonly #modules = new Map<string, Uint8Array>();
   #connection: Connection | undefined;
+  #flushes = false;
 
   /** @param flushMs about so often the pmap of a process is emptied by chance: nobody may notice */
   static async up({
@@ -111,6 +112,7 @@ export class TestCluster extends TestPlace {
       owner: process.pid,
     });
     made.#connection = await connectHere(made.record);
+    made.#flushes = flushMs > 0;
     return made;
   }
 
@@ -218,8 +220,15 @@ export class TestCluster extends TestPlace {
   /** Ends the cluster. @throws Error that names whatever is left of it. */
   async down(): Promise<void> {
     const { ports } = this.record.plan;
+    const flushes = this.#flushes ? await this.#pmapFlushes() : 1;
     this.#connection?.close();
     await this.clear([...ports.syslinkd, ports.nats, ...ports.cohd, ...ports.pmapd, ...ports.vkerneld]);
+    if (flushes === 0) throw new Error('no pmap was emptied by chance, so nothing could notice');
+  }
+
+  async #pmapFlushes(): Promise<number> {
+    const nodes = this.record.plan.nodes.map(({ name }) => this.connection.pmapd(name).getNodeStats({}));
+    return (await Promise.all(nodes)).reduce((sum, { pmapFlushes }) => sum + Number(pmapFlushes), 0);
   }
 }
 

@@ -8,7 +8,7 @@ const ROUNDS = LONG ? 10_000 : 2_000;
 
 let cluster: TestCluster;
 beforeAll(async () => {
-  cluster = await TestCluster.up({ nodes: 4, flushMs: 25 });
+  cluster = await TestCluster.up({ nodes: 4, flushMs: 100 });
 }, 150_000);
 afterAll(() => cluster.down(), 90_000);
 

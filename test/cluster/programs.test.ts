@@ -25,7 +25,7 @@ beforeAll(async () => {
   mkdirSync(here);
   mkdirSync(alone);
   await Promise.all(['sqlite', 'lz4', 'args', 'echo', 'copy', 'matmul'].map(buildGuest));
-  cluster = await TestCluster.up({ nodes: 2, allowDirs: [here], flushMs: 25 });
+  cluster = await TestCluster.up({ nodes: 2, allowDirs: [here], flushMs: 100 });
 }, 300_000);
 afterAll(async () => {
   rmSync(folder, { recursive: true });

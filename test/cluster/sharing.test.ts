@@ -4,7 +4,7 @@ import { TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
 beforeAll(async () => {
-  cluster = await TestCluster.up({ nodes: 3, flushMs: 25 });
+  cluster = await TestCluster.up({ nodes: 3, flushMs: 100 });
 }, 150_000);
 afterAll(() => cluster.down(), 90_000);
 

@@ -33,6 +33,9 @@ export interface SupervisorOptions {
   log: Logger;
 }
 
+/** Of pmapd, for tests only: whoever starts a cluster with it has it in all of its nodes. */
+const TEST_FLUSH = 'ODONATA_PMAPD_TEST_FLUSH_MS';
+
 export class Supervisor {
   readonly #plan: ClusterPlan;
   readonly #paths: ClusterPaths;
@@ -64,6 +67,7 @@ export class Supervisor {
         PATH: process.env.PATH ?? '/usr/bin:/bin',
         NODE_COMPILE_CACHE: compileCache(),
         ...(process.env.ODONATA_BUNDLE === undefined ? {} : { ODONATA_BUNDLE: process.env.ODONATA_BUNDLE }),
+        ...(process.env[TEST_FLUSH] === undefined ? {} : { [TEST_FLUSH]: process.env[TEST_FLUSH] }),
         [MARK]: plan.runtimeDir,
       },
       wrap: setpriv ? [setpriv, '--pdeathsig', 'INT', '--'] : [],
