@@ -203,7 +203,7 @@ test('ds: load through one node, save through the other, list, remove', () => {
   });
   expect(readFileSync(`${file}.back`).equals(bytes)).toBe(true);
   expect(vkctl('ds', 'ls').stdout).toMatch(/^text +\S+ +600 +2.4 MiB +- /m);
-  expect(JSON.parse(vkctl('ds', 'stat', 'text', '--json').stdout).dataspace).toMatchObject({
+  expect(JSON.parse(vkctl('ds', 'stat', 'text', '--json').stdout)).toMatchObject({
     sizeBytes: bytes.length,
   });
 

@@ -1,11 +1,5 @@
-// What commands print: tables for people, JSON for programs.
+// What commands print: lines for people (tables: table.ts), JSON for programs (json.ts).
 import { writeSync } from 'node:fs';
-import Table from 'cli-table3';
-
-export interface Column {
-  head: string;
-  align?: 'left' | 'right';
-}
 
 /** What moves the cursor, changes the terminal, or turns the direction of text. */
 const UNSHOWN = /[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
@@ -14,58 +8,18 @@ const UNSHOWN_BUT_LINES = /(?![\n\t])[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u20
 /** Text of somebody else's, as a terminal may show it on one line. */
 export const plainText = (text: string): string => text.replace(UNSHOWN, '?');
 
-/** A plain table: two spaces between columns, no lines; a head even without rows. */
-export function table(columns: Column[], rows: (string | number | bigint)[][]): string {
-  const none = '';
-  const made = new Table({
-    head: columns.map(({ head }) => head),
-    colAligns: columns.map(({ align }) => align ?? 'left'),
-    chars: {
-      top: none,
-      'top-mid': none,
-      'top-left': none,
-      'top-right': none,
-      bottom: none,
-      'bottom-mid': none,
-      'bottom-left': none,
-      'bottom-right': none,
-      left: none,
-      'left-mid': none,
-      mid: none,
-      'mid-mid': none,
-      right: none,
-      'right-mid': none,
-      middle: '  ',
-    },
-    style: { 'padding-left': 0, 'padding-right': 0, head: [], border: [] },
-  });
-  made.push(...rows.map((row) => row.map((cell) => plainText(String(cell)))));
-  return made
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n');
-}
-
-/** JSON of protobuf messages and plain values: 64-bit numbers become numbers where these are exact, else text. */
-export function json(value: unknown): string {
-  return JSON.stringify(
-    value,
-    (key, item: unknown) => {
-      if (key === '$typeName' || key === '$unknown') return undefined;
-      if (typeof item === 'bigint') return Number.isSafeInteger(Number(item)) ? Number(item) : String(item);
-      if (item instanceof Uint8Array) return Buffer.from(item).toString('base64');
-      return item;
-    },
-    2,
-  );
-}
-
 let progressStands = false;
+
+/** --quiet: nothing but what was asked for, and errors. */
+let quiet = false;
+
+export function setQuiet(to: boolean): void {
+  quiet = to;
+}
 
 /** One line of a terminal, in the place of the last one; what is printed next takes its place. Elsewhere: nothing. */
 export function showProgress(text: string): void {
-  if (!process.stderr.isTTY) return;
+  if (quiet || !process.stderr.isTTY) return;
   // A line that wraps could not be taken back.
   writeAll(2, `\r\x1b[K${plainText(text).slice(0, Math.max(1, process.stderr.columns - 1))}`);
   progressStands = true;
@@ -76,15 +30,56 @@ export function endProgress(): void {
   progressStands = false;
 }
 
+/** While somebody watches: what one look printed, to be shown at once. */
+let look: string[] | undefined;
+
+/** What `show` prints is returned, and not printed. To a terminal errors are part of it: they would stand somewhere in it. */
+export async function printedBy(show: () => Promise<void>): Promise<string> {
+  look = [];
+  try {
+    await show();
+    return look.join('');
+  } finally {
+    look = undefined;
+  }
+}
+
+/** What was asked for. */
 export function print(text: string): void {
   endProgress();
-  writeAll(1, `${text}\n`);
+  if (look === undefined) writeAll(1, `${text}\n`);
+  else look.push(`${text}\n`);
+}
+
+/** With --quiet, of a listing: one a line. */
+export function printNames(names: readonly (string | bigint)[]): void {
+  for (const name of names) print(plainText(String(name)));
+}
+
+/** What is good to know: not with --quiet. */
+export function say(text: string): void {
+  if (!quiet) print(text);
+}
+
+/** The same, where standard output is for something else. */
+export function sayAside(text: string): void {
+  if (!quiet) printError(text);
 }
 
 export function printError(text: string): void {
   endProgress();
-  writeAll(2, `${text.replace(UNSHOWN_BUT_LINES, '?')}\n`);
+  const line = `${text.replace(UNSHOWN_BUT_LINES, '?')}\n`;
+  if (look !== undefined && process.stdout.isTTY) look.push(line);
+  else writeAll(2, line);
 }
+
+let isRead = true;
+
+/** False: whoever read standard output has what they wanted, as `head` does. */
+export const isOutputRead = (): boolean => isRead;
+
+/** As it is, to standard output. */
+export const printRaw = (text: string): void => writeAll(1, text);
 
 /** Synchronous, so that process.exit loses nothing; a pipe that is full for now is waited for. */
 function writeAll(fd: number, text: string): void {
@@ -94,7 +89,10 @@ function writeAll(fd: number, text: string): void {
       rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      if (code === 'EPIPE') return; // The reader has what it wanted, as `head` does.
+      if (code === 'EPIPE') {
+        if (fd === 1) isRead = false;
+        return;
+      }
       if (code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }

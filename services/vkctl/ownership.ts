@@ -24,6 +24,3 @@ export function parseOwner(text: string): { owner?: string; group?: string } {
 
 export const shownMode = (mode: number): string => mode.toString(8).padStart(3, '0');
 export const shownOwner = ({ owner, group }: Dataspace): string => (group ? `${owner}:${group}` : owner);
-
-/** For JSON: the mode as people write it. */
-export const withShownMode = ({ mode, ...rest }: Dataspace) => ({ ...rest, mode: shownMode(mode) });

@@ -1,6 +1,6 @@
 // A part of the bench: what it needs, and what it gives back.
 import type { Connection } from '@odonata/client/connection.ts';
-import type { Column } from '../../services/vkctl/output.ts';
+import type { Column } from '../../services/vkctl/table.ts';
 import type { Figure } from './figure.ts';
 
 export interface Setting {

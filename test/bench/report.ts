@@ -1,6 +1,7 @@
 // What the bench prints, and what it writes as JSON.
 import { cpus, loadavg, release } from 'node:os';
-import { plural, table } from '../../services/vkctl/output.ts';
+import { plural } from '../../services/vkctl/output.ts';
+import { table } from '../../services/vkctl/table.ts';
 import { type Figure, targetText, valueText } from './figure.ts';
 import type { PartResult, ResultTable } from './part.ts';
 

@@ -1,6 +1,7 @@
 // What a chaos run found.
 
-import { plural, table } from '../../services/vkctl/output.ts';
+import { plural } from '../../services/vkctl/output.ts';
+import { table } from '../../services/vkctl/table.ts';
 import { columns } from '../bench/part.ts';
 import { check, type Operation } from './linearizable.ts';
 import type { Fault } from './mischief.ts';

@@ -28,7 +28,7 @@ interface Usage {
 async function usage(name: string): Promise<Usage> {
   const { stdout, code, stderr } = await cluster.vkctl(['ds', 'stat', name, '--json']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return (JSON.parse(stdout) as { usage: Usage }).usage;
+  return JSON.parse(stdout) as Usage;
 }
 
 /** What the directory says of holders that went: a node whose lease ended on a busy machine is no fault of the drain. */

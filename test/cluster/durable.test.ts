@@ -93,7 +93,7 @@ test('every process of the cluster dies at once: what was synced is read again',
 test('a page that was changed in the store is an error that says so, its neighbours are whole', async () => {
   await make('marred', 'whole');
   await vkctl(['ds', 'sync', 'marred']);
-  const { id } = JSON.parse(await vkctl(['ds', 'stat', 'marred', '--json'])).dataspace;
+  const { id } = JSON.parse(await vkctl(['ds', 'stat', 'marred', '--json']));
   const subject = `odonata.${cluster.cluster}.pages.${id}.0`;
   const servers = `127.0.0.1:${cluster.record.plan.ports.nats}`;
   await expect(connect({ servers, reconnect: false })).rejects.toThrow(/Authorization|AUTHORIZATION/);

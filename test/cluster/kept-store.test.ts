@@ -21,9 +21,7 @@ async function vkctl(args: string[], stdin?: string): Promise<string> {
 const up = (...more: string[]) => vkctl(['up', '-p', '0', '-n', '1', '--timeout', '120', ...more]);
 const text = (word: string): string => word.padEnd(8192, '.');
 const names = async (): Promise<string[]> =>
-  JSON.parse(await vkctl(['ds', 'ls', '--json'])).map(
-    (one: { dataspace: { name: string } }) => one.dataspace.name,
-  );
+  JSON.parse(await vkctl(['ds', 'ls', '--json'])).map((one: { name: string }) => one.name);
 
 test('down --keep, the machine reset, and down: kept, found, deleted, each with a line', async () => {
   await up();

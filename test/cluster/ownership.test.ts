@@ -213,7 +213,7 @@ test('programs, their memory and their locks are their person’s, also when ano
 
 test('a user owns so many dataspaces, and others theirs', async () => {
   const has = JSON.parse((await alice.vkctl('ds', 'ls', '--json')).stdout).filter(
-    ({ dataspace }: { dataspace: { owner: string } }) => dataspace.owner === 'alice',
+    ({ owner }: { owner: string }) => owner === 'alice',
   ).length;
   for (let i = has; i < QUOTA; i++)
     expect(await alice.errnoOf('node1', 'dataspace', `more${i}`, 'open', '4096', '1')).toBe(0);

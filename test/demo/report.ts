@@ -1,7 +1,7 @@
 // What the demo prints at its end.
-import { FAULT_PLACES, latency } from '../../services/vkctl/commands/status.ts';
-import { table } from '../../services/vkctl/output.ts';
+import { FAULT_PLACES, latency } from '../../services/vkctl/commands/status-tables.ts';
 import { formatSize } from '../../services/vkctl/size.ts';
+import { table } from '../../services/vkctl/table.ts';
 import type { JobState } from './job.ts';
 
 /** Prints the result. True when it is proved right. */

@@ -1,5 +1,6 @@
 // docs/inspect.md, command by command: by a client that knows only what reflection tells it, and by grpcurl itself
 // where that is installed.
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -9,7 +10,8 @@ import { TestCluster } from '../cluster/cluster.ts';
 import { commandsOf, runInShell } from './page-commands.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const commands = commandsOf(readFileSync(join(ROOT, 'docs/inspect.md'), 'utf8'));
+const page = readFileSync(join(ROOT, 'docs/inspect.md'), 'utf8');
+const commands = commandsOf(page);
 const lifetime = commands.filter(({ line }) => /^\.\/vkctl (up|down)/.test(line));
 const once = commands.filter(({ line }) => line.startsWith('./vkctl ds create'));
 const shown = commands.filter((command) => !lifetime.includes(command) && !once.includes(command));
@@ -51,6 +53,15 @@ afterAll(async () => {
   await cluster?.down();
 });
 
+function statusOf({ env }: TestCluster): { services: { name: string; address: string }[]; tlsDir: string } {
+  const { stdout } = spawnSync(join(ROOT, 'vkctl'), ['status', '--json'], {
+    env,
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  return JSON.parse(stdout);
+}
+
 function expectPage(env: NodeJS.ProcessEnv): void {
   const printed = runInShell(
     shown.map(({ line }) => line),
@@ -71,6 +82,23 @@ describe('docs/inspect.md', () => {
 
   it.each(['v1', 'v1alpha'])('is what a client of reflection %s gets', (version) => {
     expectPage({ PATH: `${folder}${delimiter}${process.env.PATH}`, REFLECTION: version });
+  });
+
+  it('is what Python’s client prints, with the program that stands there', ({ skip }) => {
+    const [, program] = /^```python\n(.*?)^```$/ms.exec(page)!;
+    const [, said] = /^python3 list\.py .*?\n(.*?)^```$/ms.exec(page)!;
+    writeFileSync(join(folder, 'list.py'), program!);
+    const { services, tlsDir } = statusOf(cluster);
+    const cohd = services.find(({ name }) => name === 'cohd')!.address;
+    // PYTHON names another one, as of a virtual environment.
+    const python = process.env.PYTHON ?? 'python3';
+    const has = spawnSync(python, ['-c', 'import grpc, grpc_reflection'], { timeout: 30_000 }).status === 0;
+    if (!has) return skip('no grpcio and grpcio-reflection here: pip install grpcio grpcio-reflection');
+    const { stdout, stderr } = spawnSync(python, [join(folder, 'list.py'), cohd, tlsDir], {
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
+    expect(stdout, stderr).toBe(said);
   });
 
   it.runIf(grpcurl)('is what grpcurl prints', () => {

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { BundleRecord } from '@odonata/rpc/bundle.ts';
-import { RELEASE } from '@odonata/rpc/wire-version.ts';
+import { RELEASE, WIRE } from '@odonata/rpc/wire-version.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inPlace } from './stay-in-place.ts';
 
@@ -59,6 +59,8 @@ describe('the bundle of a checkout', () => {
     (
       await run(node, [at('services/vkctl/bin/vkctl.js'), '--version'], { env: { ...process.env, ...env } })
     ).stdout.trim();
+  // Of no git directory: no commit.
+  const said = (release: string) => `${release} (wire ${WIRE.newest})`;
   const make = () => run(node, [at('services/vkctl/bundle/main.ts')]);
   const record = () => JSON.parse(readFileSync(join(bundles, 'current.json'), 'utf8')) as BundleRecord;
 
@@ -81,7 +83,7 @@ describe('the bundle of a checkout', () => {
 
   it('starts without anything that must be stripped of types first', async () => {
     const args = ['--no-strip-types', at('services/vkctl/bin/vkctl.js'), '--version'];
-    expect((await run(node, args)).stdout.trim()).toBe(RELEASE);
+    expect((await run(node, args)).stdout.trim()).toBe(said(RELEASE));
   });
 
   it('is what runs', async () => {
@@ -91,26 +93,29 @@ describe('the bundle of a checkout', () => {
     const file = programs[at('services/vkctl/main.ts')]!;
     const chunk = readdirSync(folder)
       .map((name) => join(folder, name))
-      .find((path) => path.endsWith('.mjs') && readFileSync(path, 'utf8').includes('version(RELEASE)'));
+      .find((path) => path.endsWith('.mjs') && readFileSync(path, 'utf8').includes('releaseLine(RELEASE)'));
     expect(chunk).toBe(file);
-    writeFileSync(file, readFileSync(file, 'utf8').replace('version(RELEASE)', 'version("bundle")'));
-    expect(await version()).toBe('bundle');
-    expect(await version({ ODONATA_BUNDLE: 'off' })).toBe(RELEASE);
+    writeFileSync(file, readFileSync(file, 'utf8').replace('releaseLine(RELEASE)', 'releaseLine("bundle")'));
+    expect(await version()).toBe(said('bundle'));
+    expect(await version({ ODONATA_BUNDLE: 'off' })).toBe(said(RELEASE));
   });
 
   it('is not what runs after an edit, not even one of the same size and time, until it is made anew', async () => {
     const { atime, mtime } = statSync(source);
-    writeFileSync(source, readFileSync(source, 'utf8').replace('version(RELEASE)', "version('0.9.9')"));
+    writeFileSync(
+      source,
+      readFileSync(source, 'utf8').replace('releaseLine(RELEASE)', "releaseLine('0.9.9')"),
+    );
     utimesSync(source, atime, mtime);
-    expect(await version()).toBe('0.9.9');
+    expect(await version()).toBe(said('0.9.9'));
     const { folder: old } = record();
     await make();
     const { folder } = record();
     expect(folder).not.toBe(old);
-    expect(await version()).toBe('0.9.9');
+    expect(await version()).toBe(said('0.9.9'));
     const places = join(folder, 'vkctl.mjs');
     rmSync(places);
-    expect(await version()).toBe('0.9.9');
+    expect(await version()).toBe(said('0.9.9'));
   });
 
   it('leaves eight folders, and those that processes run from', async () => {

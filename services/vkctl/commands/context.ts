@@ -9,15 +9,20 @@ import {
   listContexts,
   parseContext,
   removeContext,
-  useContext,
+  setContextInUse,
 } from '../context/context.ts';
 import { Failure, reasonOf } from '../failure.ts';
-import { json, print, routersAt, table } from '../output.ts';
-import { examples, jsonOption } from './options.ts';
+import { printJson } from '../json.ts';
+import { print, printNames, routersAt, say } from '../output.ts';
+import { table } from '../table.ts';
+import { type WatchOption, watchable, watched } from '../watch.ts';
+import { examples, jsonOption, type QuietOption, quietOption } from './options.ts';
 
 interface JsonOption {
   json?: boolean;
 }
+
+interface ListOptions extends QuietOption, WatchOption {}
 
 export function addContext(program: Command): void {
   const context = program
@@ -41,6 +46,7 @@ export function addContext(program: Command): void {
     .option('--no-use', 'keep it only')
     .option('--replace', 'in the place of one of that name')
     .addOption(jsonOption())
+    .addOption(quietOption())
     .action(add);
   examples(addTo, [
     ['vkctl context add alice.context', 'then remove that file: the key in it is yours'],
@@ -51,7 +57,9 @@ export function addContext(program: Command): void {
     .summary('list them')
     .description('Lists the contexts; * is the one in use.')
     .addOption(jsonOption())
-    .action(list);
+    .addOption(quietOption('print names only'))
+    .action((options: ListOptions) => watched(options, async () => list(options)));
+  watchable(ls);
   examples(ls, [["vkctl context ls --json | jq -r '.[] | select(.current).identity'", 'who one is']]);
   const useOne = context
     .command('use')
@@ -59,6 +67,7 @@ export function addContext(program: Command): void {
     .description('From now on commands mean this one.')
     .argument('<name>', `as "vkctl context ls" shows it; ${HERE}: clusters of this machine`)
     .addOption(jsonOption())
+    .addOption(quietOption())
     .action(use);
   examples(useOne, [
     ['vkctl context use prod', 'a cluster elsewhere'],
@@ -70,9 +79,11 @@ export function addContext(program: Command): void {
     .description('Forgets a context, with its key.')
     .argument('<name>', 'as "vkctl context ls" shows it')
     .addOption(jsonOption())
+    .addOption(quietOption())
     .action((name: string, options: JsonOption) => {
       removeContext(name);
-      print(options.json ? json({ name, removed: true }) : `context ${name} is forgotten`);
+      if (options.json) printJson({ name, removed: true });
+      else say(`context ${name} is forgotten`);
     });
   examples(rm, [['vkctl context rm prod', 'to come back takes the file, or a new one of an admin']]);
 }
@@ -93,15 +104,13 @@ function add(file: string, options: AddOptions): void {
   }
   const given = parseContext(text, from);
   const kept = keepContext(options.name ?? given.cluster, given, options.replace ?? false);
-  if (options.use) useContext(kept.name);
+  if (options.use) setContextInUse(kept.name);
   if (options.json) {
-    print(json(shown(kept)));
+    printJson(shown(kept));
     return;
   }
-  print(
-    `context ${kept.name}: cluster "${kept.cluster}", ${routersAt(kept.syslink)}, as ${identityIn(kept)}`,
-  );
-  if (options.use) print(`in use; back with: vkctl context use ${HERE}`);
+  say(`context ${kept.name}: cluster "${kept.cluster}", ${routersAt(kept.syslink)}, as ${identityIn(kept)}`);
+  if (options.use) say(`in use; back with: vkctl context use ${HERE}`);
 }
 
 const untilOf = ({ folder }: Context): string =>
@@ -113,11 +122,15 @@ function shown(context: Context) {
   return { name, cluster, syslink, identity, until: untilOf(context), current: name === contextInUse() };
 }
 
-function list({ json: asJson }: JsonOption): void {
+function list({ json: asJson, quiet }: ListOptions): void {
   const contexts = listContexts();
   const current = contextInUse();
   if (asJson) {
-    print(json(contexts.map(shown)));
+    printJson(contexts.map(shown));
+    return;
+  }
+  if (quiet) {
+    printNames(contexts.map(({ name }) => name));
     return;
   }
   if (contexts.length === 0) {
@@ -130,17 +143,17 @@ function list({ json: asJson }: JsonOption): void {
   ]);
   print(
     table(
-      ['', 'NAME', 'CLUSTER', 'ROUTERS', 'AS', 'UNTIL'].map((head) => ({ head })),
+      ['', 'NAME', 'CLUSTER', 'ROUTERS', 'AS', 'UNTIL'].map((head) => ({ head, flex: head === 'ROUTERS' })),
       rows,
     ),
   );
 }
 
 function use(name: string, options: JsonOption): void {
-  useContext(name === HERE ? undefined : name);
+  setContextInUse(name === HERE ? undefined : name);
   if (options.json) {
-    print(json({ current: name === HERE ? null : name }));
+    printJson(name === HERE ? {} : { current: name });
     return;
   }
-  print(name === HERE ? 'clusters of this machine' : `context ${name}`);
+  say(name === HERE ? 'clusters of this machine' : `context ${name}`);
 }

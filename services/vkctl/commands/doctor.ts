@@ -14,19 +14,22 @@ import {
   memoryFileCheck,
 } from '../doctor/machine.ts';
 import { checkFolders, checkPort, checkRemains } from '../doctor/place.ts';
-import { json, plural, print } from '../output.ts';
+import { printJson } from '../json.ts';
+import { plural, print, say } from '../output.ts';
 import {
   type ClusterOption,
   clusterOf,
   clusterOption,
   examples,
   jsonOption,
+  quietOption,
   wholeNumber,
 } from './options.ts';
 
 interface DoctorOptions extends ClusterOption {
   port: number;
   json?: boolean;
+  quiet?: boolean;
 }
 
 export function addDoctor(program: Command): void {
@@ -39,6 +42,7 @@ export function addDoctor(program: Command): void {
     .option('-p, --port <port>', 'port that "up" would use', wholeNumber(1, 65_535), DEFAULT_PORT)
     .addOption(clusterOption())
     .addOption(jsonOption())
+    .addOption(quietOption('print only what failed'))
     .action(doctor);
   examples(command, [['vkctl doctor', 'exit code 0 when all is well or only warns, 1 when not']]);
 }
@@ -59,10 +63,10 @@ async function doctor(options: DoctorOptions): Promise<void> {
   ];
   const failed = checks.filter((check) => !check.ok);
   if (options.json) {
-    print(json({ ok: failed.length === 0, checks }));
+    printJson({ ok: failed.length === 0, checks });
   } else {
-    for (const check of checks) print(line(check));
-    print(failed.length === 0 ? 'all is well' : `${plural(failed.length, 'check')} failed`);
+    for (const check of options.quiet ? failed : checks) print(line(check));
+    say(failed.length === 0 ? 'all is well' : `${plural(failed.length, 'check')} failed`);
   }
   process.exitCode = failed.length === 0 ? 0 : 1;
 }

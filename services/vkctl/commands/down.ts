@@ -7,14 +7,23 @@ import { readRecord } from '../cluster/record.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { expectHere } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
-import { print, printError } from '../output.ts';
-import { type ClusterOption, clusterOf, clusterOption, examples } from './options.ts';
+import { printJson } from '../json.ts';
+import { say, sayAside } from '../output.ts';
+import {
+  type ClusterOption,
+  clusterOf,
+  clusterOption,
+  examples,
+  jsonOption,
+  quietOption,
+} from './options.ts';
 import { afterwards, syncDurable } from './store-report.ts';
 
 interface DownOptions extends ClusterOption {
   keep?: boolean;
   sync: boolean;
   purge?: boolean;
+  json?: boolean;
 }
 
 export function addDown(program: Command): void {
@@ -29,6 +38,8 @@ export function addDown(program: Command): void {
     .option('--no-sync', 'with --keep: only what was synced before, as where the cluster is not well')
     .option('--purge', 'delete the store also where the cluster does not run')
     .addOption(clusterOption())
+    .addOption(jsonOption())
+    .addOption(quietOption())
     .action(down);
   examples(command, [
     ['vkctl down', 'the default cluster, and all that it had'],
@@ -48,7 +59,7 @@ async function down(options: DownOptions): Promise<void> {
   const runs = record !== undefined && isAlive(record.supervisor);
   if (options.keep && runs && options.sync) await syncDurable(record);
   const { purge } = options;
-  const say = await afterwards(paths, { running: runs ? record : undefined, purge });
+  const storeText = await afterwards(paths, { running: runs ? record : undefined, purge });
   const had = storedBytes(paths) > 0;
   const keepStore = !options.purge && (options.keep || !runs);
   const people = keepStore && letsIn(paths);
@@ -58,9 +69,13 @@ async function down(options: DownOptions): Promise<void> {
     cleared: `cluster "${cluster}" was dead; what it left is cleared`,
     nothing: `cluster "${cluster}" is not up; nothing to do`,
   };
-  if (outcome === 'nothing') printError(said.nothing);
-  else print(said[outcome]);
-  if (people) print('who was let in stays so, for the next vkctl up (--purge: not)');
-  if (had) print(say());
-  else if (options.keep) print(`nothing ${people ? 'else ' : ''}is kept: no durable dataspace was synced`);
+  if (options.json) {
+    const keptBytes = storedBytes(paths);
+    return printJson({ cluster, outcome, keptBytes, keptPeople: people });
+  }
+  if (outcome === 'nothing') sayAside(said.nothing);
+  else say(said[outcome]);
+  if (people) say('who was let in stays so, for the next vkctl up (--purge: not)');
+  if (had) say(storeText());
+  else if (options.keep) say(`nothing ${people ? 'else ' : ''}is kept: no durable dataspace was synced`);
 }

@@ -6,9 +6,11 @@ import { listPeople } from '../cluster/people.ts';
 import { readRecord } from '../cluster/record.ts';
 import { elsewhere, withCluster } from '../connection.ts';
 import { explain } from '../failure.ts';
-import { json, print, printError } from '../output.ts';
-import { parseMode, parseOwner, shownMode, shownOwner, withShownMode } from '../ownership.ts';
-import { type ClusterOption, clusterOf, examples, jsonOption } from './options.ts';
+import { printJson } from '../json.ts';
+import { printError, say } from '../output.ts';
+import { parseMode, parseOwner, shownMode, shownOwner } from '../ownership.ts';
+import { recordJson } from './ds-json.ts';
+import { type ClusterOption, clusterOf, examples } from './options.ts';
 
 interface OwnershipOptions extends ClusterOption {
   json?: boolean;
@@ -32,7 +34,6 @@ export function addOwnership(
   );
   chmod
     .option('--group <name>', 'and the group, one of yours; empty: none')
-    .addOption(jsonOption())
     .action((mode: string, names: string[], options: OwnershipOptions) =>
       change(
         names,
@@ -49,11 +50,9 @@ export function addOwnership(
     'change whose some are',
     'Changes whose dataspaces are: OWNER, OWNER:GROUP or :GROUP. Another owner is for admins.',
   );
-  chown
-    .addOption(jsonOption())
-    .action((owner: string, names: string[], options: OwnershipOptions) =>
-      change(names, parseOwner(owner), options),
-    );
+  chown.action((owner: string, names: string[], options: OwnershipOptions) =>
+    change(names, parseOwner(owner), options),
+  );
   examples(chown, [['vkctl ds chown bob:physics text', 'it is of bob, and of the group physics']]);
 }
 
@@ -78,10 +77,10 @@ async function change(names: string[], wanted: Wanted, options: OwnershipOptions
         failed.push(error);
       }
     }
-    if (options.json) print(json(changed.map(withShownMode)));
+    if (options.json) printJson(changed.map(recordJson));
     else
       for (const dataspace of changed)
-        print(`${dataspace.name}: ${shownOwner(dataspace)}, mode ${shownMode(dataspace.mode)}`);
+        say(`${dataspace.name}: ${shownOwner(dataspace)}, mode ${shownMode(dataspace.mode)}`);
     if (changed.length > 0 && wanted.owner) warnOfStranger(wanted.owner, options);
     for (const error of failed.slice(1)) printError(`vkctl: ${explain(error)}`);
     if (failed.length > 0) throw failed[0];

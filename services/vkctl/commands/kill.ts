@@ -1,13 +1,15 @@
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { explainWithFix } from '../failure.ts';
+import { printJson } from '../json.ts';
 import { printError } from '../output.ts';
-import { type ClusterOption, clusterOption, examples } from './options.ts';
+import { type ClusterOption, clusterOption, examples, jsonOption, quietOption } from './options.ts';
 import { parsePid } from './pid.ts';
 import { signalName } from './signal-name.ts';
 
 interface KillOptions extends ClusterOption {
   signal: string;
+  json?: boolean;
 }
 
 export function addKill(program: Command): void {
@@ -19,6 +21,8 @@ export function addKill(program: Command): void {
     .argument('<pid...>', 'as "vkctl ps" shows them')
     .option('-s, --signal <name>', 'the same as -SIG', 'TERM')
     .addOption(clusterOption())
+    .addOption(jsonOption())
+    .addOption(quietOption())
     .action(kill);
   examples(command, [
     ['vkctl kill 100001', 'SIGTERM'],
@@ -39,15 +43,18 @@ export function expandKillSignal(argv: string[]): string[] {
 async function kill(pids: string[], options: KillOptions): Promise<void> {
   const signal = signalName(options.signal);
   const targets = pids.map(parsePid);
+  const sent: object[] = [];
   await withCluster(options, async ({ programs }) => {
     for (const pid of targets) {
       try {
         await programs.kill(pid, signal);
+        sent.push({ pid, signal });
       } catch (error) {
         // The others get theirs all the same, as with kill(1).
         printError(`vkctl: ${explainWithFix(error)}`);
         process.exitCode = 1;
       }
     }
+    if (options.json) printJson(sent);
   });
 }

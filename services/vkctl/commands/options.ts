@@ -12,7 +12,14 @@ export const clusterOption = (): Option =>
 /** The cluster of a command, before anything else is done: a bad name is a usage error. */
 export const clusterOf = (options: ClusterOption): string => clusterName(options.cluster);
 
-export const jsonOption = (): Option => new Option('--json', 'print JSON');
+export const jsonOption = (what = 'print JSON'): Option => new Option('--json', what);
+
+export interface QuietOption {
+  quiet?: boolean;
+}
+
+/** `--quiet`, which every command takes; main.ts tells output.ts. @param what is printed all the same */
+export const quietOption = (what = 'print nothing but errors'): Option => new Option('-q, --quiet', what);
 
 export function wholeNumber(minimum: number, maximum: number): (text: string) => number {
   return (text) => {
@@ -25,8 +32,16 @@ export function wholeNumber(minimum: number, maximum: number): (text: string) =>
 /** For options that may be given several times. */
 export const collect = (value: string, before: string[] = []): string[] => [...before, value];
 
-export function examples(command: Command, lines: [command: string, what: string][]): Command {
+export type Example = [command: string, what: string];
+
+const exampleLines = new WeakMap<Command, readonly Example[]>();
+
+export function examples(command: Command, lines: Example[]): Command {
   const width = Math.max(...lines.map(([line]) => line.length));
   const text = lines.map(([line, what]) => `  $ ${line.padEnd(width)}  # ${what}`).join('\n');
+  exampleLines.set(command, lines);
   return command.addHelpText('after', `\nExamples:\n${text}`);
 }
+
+/** For other forms of the help. */
+export const examplesOf = (command: Command): readonly Example[] => exampleLines.get(command) ?? [];

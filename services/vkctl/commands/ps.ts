@@ -5,13 +5,22 @@ import { type Process, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { explain, oneLine } from '../failure.ts';
-import { json, plainText, print, printError, table } from '../output.ts';
+import { printJson } from '../json.ts';
+import { plainText, print, printError, printNames } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
-import { type ClusterOption, clusterOption, examples, jsonOption } from './options.ts';
+import { type Column, table } from '../table.ts';
+import { type WatchOption, watchable, watched } from '../watch.ts';
+import {
+  type ClusterOption,
+  clusterOption,
+  examples,
+  jsonOption,
+  type QuietOption,
+  quietOption,
+} from './options.ts';
 
-interface PsOptions extends ClusterOption {
+interface PsOptions extends ClusterOption, QuietOption, WatchOption {
   all?: boolean;
-  json?: boolean;
 }
 
 export function addPs(program: Command): void {
@@ -22,9 +31,13 @@ export function addPs(program: Command): void {
     .option('-a, --all', 'also those that ended')
     .addOption(clusterOption())
     .addOption(jsonOption())
-    .action(ps);
+    .addOption(quietOption('print pids only'))
+    .action((options: PsOptions) => watched(options, () => ps(options)));
+  watchable(command);
   examples(command, [
     ['vkctl ps', 'what runs'],
+    ['vkctl ps --watch 5', 'again every 5 s'],
+    ['vkctl kill $(vkctl ps -q)', 'all that runs'],
     ['vkctl ps -a', 'also what ended, and how; with USER where they are of several people'],
     ["vkctl ps --json | jq '.[].pid'", 'for a program'],
   ]);
@@ -42,17 +55,16 @@ async function ps(options: PsOptions): Promise<void> {
   const unknown = new Map(found.silent.map(({ node, error }) => [node, explain(error)]));
   const shown = options.all ? processes : processes.filter((p) => p.state !== ProcessState.EXITED);
   if (options.json) {
-    print(
-      json(
-        shown.map((process) => {
-          // Where nobody knows, nothing is said.
-          if (unknown.has(process.node)) return plain(process);
-          const { waits = [], sharedPages = 0n } = memory.get(process.pid) ?? {};
-          return { ...plain(process), sharedPages, waits };
-        }),
-      ),
+    printJson(
+      shown.map((process) => {
+        // Where nobody knows, nothing is said.
+        if (unknown.has(process.node)) return plain(process);
+        const { waits = [], sharedPages = 0n } = memory.get(process.pid) ?? {};
+        return { ...plain(process), sharedPages, waits };
+      }),
     );
-  } else {
+  } else if (options.quiet) printNames(shown.map(({ pid }) => pid));
+  else {
     // A column that is empty as long as all is well is not shown then.
     const waiting = shown.some(({ pid }) => (memory.get(pid)?.waits.length ?? 0) > 0);
     // Nor whose they are, where all are one person's.
@@ -61,7 +73,7 @@ async function ps(options: PsOptions): Promise<void> {
       ...COLUMNS.slice(0, 1),
       ...(several ? [{ head: 'USER' }] : []),
       ...COLUMNS.slice(1, -1),
-      ...(waiting ? [{ head: 'WAITS' }] : []),
+      ...(waiting ? [{ head: 'WAITS', flex: true }] : []),
       ...COLUMNS.slice(-1),
     ];
     const rows = shown.map((process) => {
@@ -97,14 +109,14 @@ function waitText(waits: readonly FaultWait[] = []): string {
   return `${formatSpan(Number(first.waitedMs))} for ${first.what}: ${first.reason}`;
 }
 
-const COLUMNS = [
+const COLUMNS: Column[] = [
   { head: 'PID' },
   { head: 'NODE' },
   { head: 'VKERNEL' },
   { head: 'STATE' },
   { head: 'AGE' },
-  { head: 'PRIVATE', align: 'right' as const },
-  { head: 'COMMAND' },
+  { head: 'PRIVATE', align: 'right' },
+  { head: 'COMMAND', flex: true },
 ];
 
 const stateName = (state: ProcessState): string => (ProcessState[state] ?? 'unspecified').toLowerCase();
@@ -134,11 +146,10 @@ function row(process: Process): string[] {
 }
 
 function plain(process: Process): object {
-  const { startedAt, state, exit, ...rest } = process;
+  const { state, exit, ...rest } = process;
   return {
     ...rest,
     state: stateName(state),
-    startedAt: startedAt && timestampDate(startedAt).toISOString(),
     exit: state === ProcessState.EXITED ? exit : undefined,
   };
 }

@@ -9,8 +9,9 @@ import { askToReplace, canBeReplaced } from '../cluster/replace.ts';
 import { connectToRouters, servicesNotReady } from '../cluster/start.ts';
 import { expectHere, runningRecord, withCluster } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
+import { printJson } from '../json.ts';
 import { type LostPages, lostPages, newlyLost } from '../lost-pages.ts';
-import { json, print, printError } from '../output.ts';
+import { printError, say } from '../output.ts';
 import { formatSpan } from '../size.ts';
 import {
   type ClusterOption,
@@ -18,6 +19,7 @@ import {
   clusterOption,
   examples,
   jsonOption,
+  quietOption,
   wholeNumber,
 } from './options.ts';
 
@@ -42,6 +44,7 @@ export function addRestart(program: Command): void {
     .option('--timeout <seconds>', 'how long each may take', wholeNumber(1, 3600), 60)
     .addOption(clusterOption())
     .addOption(jsonOption())
+    .addOption(quietOption())
     .action(restart);
   examples(command, [
     ['vkctl restart node1/pmapd', 'one service'],
@@ -66,7 +69,7 @@ async function restart(names: string[], options: RestartOptions): Promise<void> 
   for (const { name } of wanted) {
     progress.now = name;
     const tookMs = await restartOne(cluster, name, options.timeout * 1000).catch((error) => {
-      if (options.json) print(json(restarted));
+      if (options.json) printJson(restarted);
       if (wanted.length > 1) printError(`vkctl: not done: ${farText(progress)}`);
       throw error;
     });
@@ -81,9 +84,9 @@ async function restart(names: string[], options: RestartOptions): Promise<void> 
     const blamed = before !== undefined && lost !== '' ? { lost } : {};
     before = after ?? before;
     restarted.push({ name, tookMs, ...blamed });
-    if (!options.json) print(`${name} runs again (${formatSpan(tookMs)})`);
+    if (!options.json) say(`${name} runs again (${formatSpan(tookMs)})`);
   }
-  if (options.json) print(json(restarted));
+  if (options.json) printJson(restarted);
   const losers = restarted.filter(({ lost }) => lost !== undefined);
   if (losers.length > 0) throw new Failure(losers.map(lossOf).join('; '), { fix: 'vkctl ds ls shows them.' });
 }

@@ -11,10 +11,11 @@ import { clusterPaths } from '../cluster/paths.ts';
 import { readRecord } from '../cluster/record.ts';
 import { elsewhere, withCluster } from '../connection.ts';
 import { EXIT, explainWithFix, Failure, hasCode, oneLine } from '../failure.ts';
+import { printJson } from '../json.ts';
 import { print, printError } from '../output.ts';
 import { readProgram } from '../program-file.ts';
 import { parseSize } from '../size.ts';
-import { type ClusterOption, clusterOption, collect, examples } from './options.ts';
+import { type ClusterOption, clusterOption, collect, examples, jsonOption, quietOption } from './options.ts';
 import { writeTo } from './stdio.ts';
 
 interface RunOptions extends ClusterOption {
@@ -24,6 +25,8 @@ interface RunOptions extends ClusterOption {
   dir?: string[];
   env?: string[];
   memory?: string;
+  json?: boolean;
+  quiet?: boolean;
 }
 
 export function addRun(program: Command): void {
@@ -48,12 +51,15 @@ export function addRun(program: Command): void {
     .option('-e, --env <name=value>', 'set a variable; NAME alone: as it is here (repeatable)', collect)
     .option('--memory <size>', 'memory that it may have, private and shared pages that it brings, as 256M')
     .addOption(clusterOption())
+    .addOption(jsonOption('with -d: print its pid, node and virtual kernel as JSON'))
+    .addOption(quietOption('do not say how it ended'))
     .passThroughOptions()
     .action(run);
   examples(command, [
     ['vkctl run hello.wasm', 'output here, exit code here'],
     ['vkctl run --dir .:/work:ro -e LANG wc.wasm /work/a.txt', 'a folder, read-only, and a variable'],
     ['vkctl run -d --node node2 server.wasm', 'in the background on node 2'],
+    ['vkctl run -d --json server.wasm | jq .pid', 'for a program'],
     ['cat in | vkctl run --memory 64M sort.wasm > out', 'as a filter'],
   ]);
 }
@@ -65,6 +71,11 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
   if (options.vkernel !== undefined && !VKERNEL.test(options.vkernel))
     throw new Failure(`--vkernel: "${options.vkernel}" is no name of a virtual kernel`, {
       fix: 'Use NAME or NODE/NAME, a NAME of 1 to 32 of a-z, 0-9 and -.',
+      exitCode: EXIT.usage,
+    });
+  if (options.json && !options.detach)
+    throw new Failure('run: standard output is the program’s, and has no room for JSON', {
+      fix: 'Give -d, or leave out --json.',
       exitCode: EXIT.usage,
     });
   const isHere = elsewhere(options.cluster) === undefined;
@@ -81,7 +92,7 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
     process.exitCode = await withCluster(options, async (to) => {
       const place = await to.programs.place(options);
       return await (options.detach
-        ? runDetached(to, place, spec, module)
+        ? runDetached(to, place, spec, module, options)
         : runHere(to, place, spec, module, isHere));
     });
   } catch (error) {
@@ -94,10 +105,13 @@ async function runDetached(
   place: Place,
   spec: ProgramSpec,
   module: Uint8Array,
+  options: RunOptions,
 ): Promise<number> {
   try {
     const { pid } = await programs.begin(place, spec, module).started();
-    print(String(pid));
+    const { node, vkernel } = place;
+    if (options.json) printJson({ pid, node, vkernel });
+    else print(String(pid));
     return EXIT.ok;
   } catch (error) {
     const known = clientReason(error);

@@ -3,20 +3,39 @@ import type { Connection } from '@odonata/client/connection.ts';
 import type { Credential } from '@odonata/client/credential.ts';
 import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { credentialFor } from '@odonata/client/location.ts';
-import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/coherency';
-import type { DataspaceLoss, FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
+import type { DataspaceLoss } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
-import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
 import { isRefusal } from '@odonata/rpc/refusal.ts';
 import type { Command } from 'commander';
-import { isRouter, type ServiceRecord } from '../cluster/record.ts';
+import { isRouter } from '../cluster/record.ts';
 import { attachTo, type Elsewhere, elsewhere, runningRecord } from '../connection.ts';
 import { explain, Failure, oneLine } from '../failure.ts';
-import { json, plural, print, printError, routersAt, table } from '../output.ts';
-import { formatSize, formatSpan } from '../size.ts';
-import { type ClusterOption, clusterOf, clusterOption, examples, jsonOption } from './options.ts';
-import { ofSeveral, userText } from './ps.ts';
+import { printJson } from '../json.ts';
+import { plural, print, printError, routersAt } from '../output.ts';
+import { formatSpan } from '../size.ts';
+import { table } from '../table.ts';
+import { type WatchOption, watchable, watched } from '../watch.ts';
+import {
+  type ClusterOption,
+  clusterOf,
+  clusterOption,
+  examples,
+  jsonOption,
+  type QuietOption,
+  quietOption,
+} from './options.ts';
+import {
+  directoryTable,
+  faultTable,
+  heads,
+  lossTable,
+  type NodeStatus,
+  nodeTable,
+  type ServiceStatus,
+  serviceRow,
+  vkernelTable,
+} from './status-tables.ts';
 
 export function addStatus(program: Command): void {
   const command = program
@@ -25,27 +44,18 @@ export function addStatus(program: Command): void {
     .description('Shows services, nodes, faults and virtual kernels. Exit code 1 when something is not well.')
     .addOption(clusterOption())
     .addOption(jsonOption())
-    .action(status);
+    .addOption(quietOption('print only what is not well'))
+    .action((options: StatusOptions) => watched(options, () => status(options)));
+  watchable(command);
   examples(command, [
     ['vkctl status', 'everything'],
+    ['vkctl status --watch', 'again every 2 s'],
+    ['vkctl status -q', 'for its exit code'],
     ['vkctl status --json | jq .nodes', 'for a program'],
   ]);
 }
 
-interface NodeStatus {
-  name: string;
-  stats?: GetNodeStatsResponse;
-  vkernels?: Vkernel[];
-  /** Walls around its virtual kernels that its machine lacks. */
-  missingLayers: string[];
-}
-
-interface ServiceStatus extends Omit<ServiceRecord, 'state'> {
-  /** gone: of a cluster that runs elsewhere, and not connected there. */
-  state: ServiceRecord['state'] | 'gone';
-  /** What all routers say that answer: undefined for services that do not register (nats, syslinkd itself). */
-  connected?: boolean;
-}
+interface StatusOptions extends ClusterOption, QuietOption, WatchOption {}
 
 interface Status {
   services: ServiceStatus[];
@@ -60,7 +70,7 @@ interface Router {
   to: Cluster;
 }
 
-async function status(options: ClusterOption & { json?: boolean }): Promise<void> {
+async function status(options: StatusOptions): Promise<void> {
   const cluster = clusterOf(options);
   const away = elsewhere(options.cluster);
   const found =
@@ -68,7 +78,7 @@ async function status(options: ClusterOption & { json?: boolean }): Promise<void
   if (found.troubles.length > 0) process.exitCode = 1;
 }
 
-async function statusHere(cluster: string, { json: asJson }: { json?: boolean }): Promise<Status> {
+async function statusHere(cluster: string, { json: asJson, quiet }: StatusOptions): Promise<Status> {
   const record = await runningRecord(cluster);
   const found: Status = { services: record.services, nodes: [], directory: [], losses: [], troubles: [] };
   for (const service of record.services) {
@@ -82,8 +92,10 @@ async function statusHere(cluster: string, { json: asJson }: { json?: boolean })
   await gather(await attach(cluster, running, found, credentialHere(record.plan)), found);
   if (asJson) {
     const tlsDir = credentialHere(record.plan)?.tlsDir;
-    print(json({ cluster, syslink: record.syslink, tlsDir, supervisor: record.supervisor.pid, ...found }));
-  } else {
+    const { syslink, supervisor, startedMs } = record;
+    printJson({ cluster, syslink, tlsDir, supervisor: supervisor.pid, startedMs, ...found });
+  } else if (quiet) showTroubles(found);
+  else {
     const age = formatSpan(Date.now() - record.startedMs);
     show(
       `cluster "${cluster}": ${routersAt(record.syslink)}, supervisor ${record.supervisor.pid}, up ${age}`,
@@ -97,7 +109,7 @@ async function statusHere(cluster: string, { json: asJson }: { json?: boolean })
 async function statusOf(
   name: string,
   { routers: syslink, by, cluster = name, credential: given }: Elsewhere,
-  { json: asJson }: { json?: boolean },
+  { json: asJson, quiet }: StatusOptions,
 ): Promise<Status> {
   const found: Status = { services: [], nodes: [], directory: [], losses: [], troubles: [] };
   const addresses = syslink.split(',').map((address) => ({ name: `router at ${address}`, address }));
@@ -127,8 +139,9 @@ async function statusOf(
       state,
       connected,
     }));
-    print(json({ cluster, syslink, by, tlsDir: credential?.tlsDir, ...found, services }));
-  } else show(`cluster elsewhere (${by}): ${routersAt(syslink)}`, found);
+    printJson({ cluster, syslink, by, tlsDir: credential?.tlsDir, ...found, services });
+  } else if (quiet) showTroubles(found);
+  else show(`cluster elsewhere (${by}): ${routersAt(syslink)}`, found);
   return found;
 }
 
@@ -242,6 +255,10 @@ function show(title: string, { services, nodes, directory, losses, troubles }: S
   const less = lessConfined(nodes);
   if (less !== undefined) print(`\n${less}`);
   if (losses.length > 0) print(`\n${lossTable(losses)}`);
+  showTroubles({ troubles });
+}
+
+function showTroubles({ troubles }: Pick<Status, 'troubles'>): void {
   for (const line of troubles) printError(`vkctl: ${line}`);
 }
 
@@ -251,122 +268,4 @@ function lessConfined(nodes: NodeStatus[]): string | undefined {
   if (lacks.length === 0) return undefined;
   const layers = [...new Set(lacks.flatMap(({ missingLayers }) => missingLayers.map(oneLine)))].join(', ');
   return `virtual kernels are less confined on ${lacks.map(({ name }) => name).join(', ')}: no ${layers} (see: vkctl doctor)`;
-}
-
-const lossTable = (losses: DataspaceLoss[]): string =>
-  table(
-    heads('DATASPACE', '>LOST', '>STORED, NOT RESIDENT', '>NOT KNOWN'),
-    losses.map(({ name, lostPages, storedPages, unknownPages }) => [
-      name,
-      lostPages,
-      storedPages,
-      unknownPages,
-    ]),
-  );
-
-/** A head that starts with > is right-aligned. */
-const heads = (...names: string[]) =>
-  names.map((name) =>
-    name.startsWith('>') ? { head: name.slice(1), align: 'right' as const } : { head: name },
-  );
-
-function serviceRow(service: ServiceStatus): (string | number)[] {
-  const unconnected = service.state === 'running' && service.connected === false;
-  return [
-    service.name,
-    unconnected ? 'connecting' : service.state,
-    service.process?.pid ?? '-',
-    service.sinceMs === 0 ? '-' : service.restarts,
-    service.sinceMs === 0 ? '-' : formatSpan(Date.now() - service.sinceMs),
-    service.address || '-',
-  ];
-}
-
-/** Each person has a `default` of their own: where there are several people, whose it is. */
-function vkernelTable(vkernels: Vkernel[]): string {
-  const several = ofSeveral(vkernels);
-  return table(
-    heads('VKERNEL', ...(several ? ['USER'] : []), 'NODE', '>HOST PID', '>PROCESSES'),
-    vkernels.map((each) => [
-      ...[each.name, ...(several ? [userText(each)] : [])],
-      ...[each.node, each.hostPid, each.processes],
-    ]),
-  );
-}
-
-function nodeTable(nodes: NodeStatus[]): string {
-  const columns = heads(
-    'NODE',
-    '>FRAMES',
-    '>PRIVATE',
-    '>SHARED',
-    '>PAGES IN',
-    '>PAGES OUT',
-    '>INVALIDATIONS',
-    '>VMSPACES',
-  );
-  const rows = nodes.map(({ name, stats }) => {
-    if (!stats) return [name, ...Array<string>(7).fill('?')];
-    const pages = (count: bigint): string => formatSize(count * BigInt(PAGE_BYTES));
-    return [
-      name,
-      pages(stats.framesTotal),
-      pages(stats.framesPrivate),
-      pages(stats.pagesShared),
-      stats.pagesIn,
-      stats.pagesOut,
-      stats.invalidations,
-      stats.vmspaces,
-    ];
-  });
-  return table(columns, rows);
-}
-
-/** The places that serve a fault, nearest first. */
-export const FAULT_PLACES = ['vkernel', 'node', 'remote', 'upgrade'];
-
-function faultTable(nodes: NodeStatus[]): string {
-  const columns = heads(
-    'FAULTS',
-    ...FAULT_PLACES.flatMap((place) => [`>${place.toUpperCase()}`, '>p50/p99 us']),
-  );
-  const rows = nodes.map(({ name, stats }) => [
-    name,
-    ...FAULT_PLACES.flatMap((place) => faultCells(stats?.faults[place])),
-  ]);
-  return table(columns, rows);
-}
-
-function faultCells(counter: FaultCounter | undefined): string[] {
-  if (!counter || counter.count === 0n) return ['0', '-'];
-  return [String(counter.count), latency(counter)];
-}
-
-export const latency = ({ p50Us, p99Us }: FaultCounter): string =>
-  `${Math.round(p50Us)}/${Math.round(p99Us)}`;
-
-function directoryTable(replicas: GetDirectoryStatsResponse[]): string {
-  const columns = heads(
-    'DIRECTORY',
-    '>SHARDS',
-    '>HOLDERS',
-    '>DATASPACES',
-    '>ACQUIRES',
-    '>GRANTS',
-    '>RECALLS',
-    '>INVALIDATIONS',
-    '>SENT AGAIN',
-  );
-  const rows = replicas.map((stats) => [
-    stats.rebuilding ? `${stats.replica} (rebuilding)` : stats.replica,
-    `${stats.shardsLed.length}/${stats.shards}`,
-    stats.holders.length,
-    stats.dataspaces,
-    stats.acquires,
-    stats.grants,
-    stats.recalls,
-    stats.invalidations,
-    stats.resends,
-  ]);
-  return table(columns, rows);
 }

@@ -4,8 +4,16 @@ import type { Command } from 'commander';
 import { adminFolder } from '../cluster/certificates.ts';
 import { expectHere, runningRecord } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
+import { printJson } from '../json.ts';
 import { print } from '../output.ts';
-import { type ClusterOption, clusterOf, clusterOption, examples } from './options.ts';
+import {
+  type ClusterOption,
+  clusterOf,
+  clusterOption,
+  examples,
+  jsonOption,
+  quietOption,
+} from './options.ts';
 
 export function addToken(program: Command): void {
   const command = program
@@ -16,6 +24,8 @@ export function addToken(program: Command): void {
     )
     .argument('<socket>', 'unix:/path, as "vkctl status --json" shows it')
     .addOption(clusterOption())
+    .addOption(jsonOption())
+    .addOption(quietOption())
     .action(token);
   examples(command, [
     [
@@ -25,7 +35,7 @@ export function addToken(program: Command): void {
   ]);
 }
 
-async function token(socket: string, options: ClusterOption): Promise<void> {
+async function token(socket: string, options: ClusterOption & { json?: boolean }): Promise<void> {
   if (!isUnix(socket) || !isAddress(socket))
     throw new Failure(`"${socket}" is no unix socket`, { fix: 'Give unix:/path.', exitCode: EXIT.usage });
   expectHere('token', options.cluster);
@@ -33,5 +43,7 @@ async function token(socket: string, options: ClusterOption): Promise<void> {
   const folder = adminFolder(plan);
   if (folder === undefined)
     throw new Failure(`cluster "${plan.cluster}" was started with --insecure: no token is needed`);
-  print(new TokenSource(folder, socket).token);
+  const { token } = new TokenSource(folder, socket);
+  if (options.json) printJson({ socket, token });
+  else print(token);
 }

@@ -1,11 +1,14 @@
+import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
 import { isVkernelBase, VKERNEL_BASES } from '@odonata/rpc/vkernel-uids.ts';
 import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
+import type { ClusterRecord } from '../cluster/record.ts';
 import { DEFAULT_PORT, type StartProgress, startCluster } from '../cluster/start.ts';
 import { elsewhere } from '../connection.ts';
-import { json, plural, print, routersAt, showProgress } from '../output.ts';
+import { printJson } from '../json.ts';
+import { plural, routersAt, say, showProgress } from '../output.ts';
 import { formatSpan, parseSize } from '../size.ts';
 import {
   type ClusterOption,
@@ -14,6 +17,7 @@ import {
   collect,
   examples,
   jsonOption,
+  quietOption,
   wholeNumber,
 } from './options.ts';
 import { foundStore } from './store-report.ts';
@@ -100,6 +104,7 @@ export function addUp(program: Command): void {
     .option('--timeout <seconds>', 'give up after so long', wholeNumber(1, 3600), 60)
     .addOption(clusterOption())
     .addOption(jsonOption())
+    .addOption(quietOption())
     .action(up);
   examples(command, [
     ['vkctl up', 'three nodes'],
@@ -159,19 +164,28 @@ async function up(options: UpOptions): Promise<void> {
     onProgress: showStart,
     onNote: (line) => notes.push(line),
   });
-  if (options.json) return print(json(record));
+  if (options.json) return printJson(clusterJson(record, notes));
   const away = elsewhere(options.cluster);
   const flag = cluster === 'default' && away === undefined ? '' : ` -c ${cluster}`;
   const nodes = plural(record.plan.nodes.length, 'node');
-  print(
+  say(
     `cluster "${cluster}" is up: ${nodes}, ${routersAt(record.syslink)} (${formatSpan(Date.now() - startMs)})`,
   );
-  if (record.plan.hadStore) print(await foundStore(record));
+  if (record.plan.hadStore) say(await foundStore(record));
   if (record.plan.insecure)
-    print('without identities: every user of this machine may do everything with it (--insecure)');
-  for (const note of notes) print(note);
-  if (away !== undefined) print(`commands mean ${away.by} all the same; for this one give them${flag}`);
-  print(`end it with: vkctl down${flag}`);
+    say('without identities: every user of this machine may do everything with it (--insecure)');
+  for (const note of notes) say(note);
+  if (away !== undefined) say(`commands mean ${away.by} all the same; for this one give them${flag}`);
+  say(`end it with: vkctl down${flag}`);
+}
+
+/** As `status --json` has it, and what was noted when it started. */
+function clusterJson({ plan, syslink, supervisor, startedMs, services }: ClusterRecord, notes: string[]) {
+  const { cluster, nodes, insecure = false, hadStore = false, allowUnconfined = [] } = plan;
+  return {
+    ...{ cluster, syslink, tlsDir: credentialHere(plan)?.tlsDir, supervisor: supervisor.pid, startedMs },
+    ...{ nodes, services, insecure, hadStore, allowUnconfined, notes },
+  };
 }
 
 function showStart({ ready, total, waitingFor }: StartProgress): void {

@@ -15,7 +15,10 @@ import type { ClusterRecord } from '../cluster/record.ts';
 import { expectHere, runningRecord, withCluster } from '../connection.ts';
 import type { ContextFile } from '../context/context.ts';
 import { EXIT, Failure, reasonOf } from '../failure.ts';
-import { json, plural, print, table } from '../output.ts';
+import { printJson } from '../json.ts';
+import { plural, print, printNames, say } from '../output.ts';
+import { table } from '../table.ts';
+import { type WatchOption, watchable, watched } from '../watch.ts';
 import {
   type ClusterOption,
   clusterOf,
@@ -23,6 +26,8 @@ import {
   collect,
   examples,
   jsonOption,
+  type QuietOption,
+  quietOption,
   wholeNumber,
 } from './options.ts';
 
@@ -36,6 +41,8 @@ interface AddOptions extends ClusterOption {
   out?: string;
   json?: boolean;
 }
+
+interface ListOptions extends ClusterOption, QuietOption, WatchOption {}
 
 export function addUser(program: Command): void {
   const user = program
@@ -68,6 +75,7 @@ export function addUser(program: Command): void {
     .option('--out <file>', 'where to write it; else NAME.context')
     .addOption(clusterOption())
     .addOption(jsonOption())
+    .addOption(quietOption())
     .action(addOne);
   examples(add, [
     ['vkctl user add alice --group physics', 'a user, who sees what is theirs'],
@@ -80,7 +88,9 @@ export function addUser(program: Command): void {
     .description('Lists the people of the cluster.')
     .addOption(clusterOption())
     .addOption(jsonOption())
-    .action(list);
+    .addOption(quietOption('print names only'))
+    .action((options: ListOptions) => watched(options, () => list(options)));
+  watchable(ls);
   examples(ls, [
     ['vkctl user ls', 'also who was removed, and whose time is over'],
     ["vkctl user ls --json | jq -r '.[].name'", 'for a program'],
@@ -92,6 +102,7 @@ export function addUser(program: Command): void {
     .argument('<name>', 'as "vkctl user ls" shows it')
     .addOption(clusterOption())
     .addOption(jsonOption())
+    .addOption(quietOption())
     .action(remove);
   examples(rm, [
     ['vkctl user rm alice', 'what she runs goes on: vkctl ps shows it, vkctl kill ends it'],
@@ -151,10 +162,10 @@ async function addOne(name: string, options: AddOptions): Promise<void> {
     closeSync(fd);
   }
   const owns = await ownedBy(name, options);
-  if (options.json) return print(json({ ...person, file, owns }));
-  print(`${role} ${name} is let into cluster "${plan.cluster}" for ${days} days, by ${file}`);
-  print(`on their machine: vkctl context add ${file}`);
-  if (owns.length > 0) print(`of an earlier ${name}, and theirs now: ${namesText(owns)}`);
+  if (options.json) return printJson({ ...person, file, owns });
+  say(`${role} ${name} is let into cluster "${plan.cluster}" for ${days} days, by ${file}`);
+  say(`on their machine: vkctl context add ${file}`);
+  if (owns.length > 0) say(`of an earlier ${name}, and theirs now: ${namesText(owns)}`);
 }
 
 function opened(file: string): number {
@@ -168,10 +179,10 @@ function opened(file: string): number {
 const notWritten = (file: string, cause: unknown): Failure =>
   new Failure(`cannot write ${file}: ${reasonOf(cause)}`, { fix: 'Choose another with --out.', cause });
 
-async function list(options: ClusterOption & { json?: boolean }): Promise<void> {
+async function list(options: ListOptions): Promise<void> {
   const { plan, startedMs } = await recordWithPeople('user ls', options);
   const people = listPeople(plan);
-  if (options.json) return print(json(people));
+  if (options.json) return printJson(people);
   const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
   const rowOf = ({ name, role, groups, sinceMs, untilMs, removedMs }: Person): string[] => [
     ...[name, role, groups.join(',') || '-', day(sinceMs)],
@@ -183,6 +194,7 @@ async function list(options: ClusterOption & { json?: boolean }): Promise<void> 
   ];
   const starter = [adminName(), 'admin', '-', day(startedMs), 'the cluster ends'];
   const heads = ['NAME', 'ROLE', 'GROUPS', 'SINCE', 'UNTIL'].map((head) => ({ head }));
+  if (options.quiet) return printNames([adminName(), ...people.map(({ name }) => name)]);
   print(table(heads, [starter, ...people.map(rowOf)]));
 }
 
@@ -190,11 +202,11 @@ async function remove(name: string, options: ClusterOption & { json?: boolean })
   const { plan } = await recordWithPeople('user rm', options);
   const person = await removePerson(plan, name);
   const owns = await ownedBy(name, options);
-  if (options.json) return print(json({ ...person, owns }));
+  if (options.json) return printJson({ ...person, owns });
   const { role } = person;
-  print(`${role} ${name} is let into cluster "${plan.cluster}" no more`);
+  say(`${role} ${name} is let into cluster "${plan.cluster}" no more`);
   if (owns.length > 0)
-    print(`what they had stays theirs: ${namesText(owns)}; to give it to somebody: vkctl ds chown NAME ...`);
+    say(`what they had stays theirs: ${namesText(owns)}; to give it to somebody: vkctl ds chown NAME ...`);
 }
 
 const NAMES_SHOWN = 5;

@@ -1,8 +1,16 @@
 import { formatIdentity, nameOfRole } from '@odonata/rpc/identity/identity.ts';
 import type { Command } from 'commander';
 import { elsewhere, withCluster } from '../connection.ts';
-import { json, print } from '../output.ts';
-import { type ClusterOption, clusterOption, examples, jsonOption } from './options.ts';
+import { printJson } from '../json.ts';
+import { print } from '../output.ts';
+import {
+  type ClusterOption,
+  clusterOption,
+  examples,
+  jsonOption,
+  type QuietOption,
+  quietOption,
+} from './options.ts';
 
 export function addWhoami(program: Command): void {
   const command = program
@@ -13,6 +21,7 @@ export function addWhoami(program: Command): void {
     )
     .addOption(clusterOption())
     .addOption(jsonOption())
+    .addOption(quietOption('print the name only'))
     .action(whoami);
   examples(command, [
     ['vkctl whoami', 'user alice of cluster prod, by context prod'],
@@ -20,20 +29,22 @@ export function addWhoami(program: Command): void {
   ]);
 }
 
-async function whoami(options: ClusterOption & { json?: boolean }): Promise<void> {
+async function whoami(options: ClusterOption & QuietOption & { json?: boolean }): Promise<void> {
   await withCluster(options, async ({ connection, name }) => {
     const by = elsewhere(options.cluster)?.by;
     const { identity } = connection;
     if (identity === undefined) {
-      if (options.json) return print(json({ cluster: name, role: 'admin', name: 'anyone', groups: [], by }));
+      if (options.json) return printJson({ cluster: name, role: 'admin', name: 'anyone', groups: [], by });
+      if (options.quiet) return print('anyone');
       return print(`anyone: cluster "${name}" has no identities, and everybody may do everything in it`);
     }
     const { role, name: who, groups, cluster } = identity.caller;
     const until = identity.certificate.validToDate.toISOString().slice(0, 10);
     if (options.json) {
       const about = { cluster, role: nameOfRole(role), name: who, groups, until, by };
-      return print(json({ ...about, identity: formatIdentity(identity.caller) }));
+      return printJson({ ...about, identity: formatIdentity(identity.caller) });
     }
+    if (options.quiet) return print(who);
     const of = [
       groups.length > 0 ? `groups ${groups.join(', ')}` : 'in no group',
       `until ${until}`,

@@ -6,7 +6,7 @@ import { Authority } from '@odonata/authority/authority.ts';
 import { contextInUse, contextNames, contextsDir } from '@odonata/client/local/contexts.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { type ContextFile, identityIn, keepContext, removeContext, useContext } from './context.ts';
+import { type ContextFile, identityIn, keepContext, removeContext, setContextInUse } from './context.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'odonata-context-'));
 const home = join(folder, 'home');
@@ -35,11 +35,11 @@ afterAll(() => {
 
 test.each(['here', 'current'])('none is named %s, which commands mean something else by', (name) => {
   keepContext('lab', alice, false);
-  useContext('lab');
+  setContextInUse('lab');
   for (const replace of [false, true])
     expect(() => keepContext(name, bob, replace)).toThrow(/no context is named/);
   expect([contextNames(), contextInUse()]).toEqual([['lab'], 'lab']);
-  useContext('lab');
+  setContextInUse('lab');
 });
 
 test('keeping one touches no other, whatever that is named', () => {
@@ -57,7 +57,7 @@ test('one that is not replaced for whatever reason stays, and nothing is left be
   expect(() => keepContext('lab', bob, false)).toThrow(/already/);
   expect(readdirSync(contextsDir())).toEqual(['lab']);
   expect(identityIn(keepContext('lab', bob, true))).toBe('odonata://lab/user/bob');
-  useContext('lab');
+  setContextInUse('lab');
   expect(readdirSync(contextsDir()).sort()).toEqual(['current', 'lab']);
   expect(existsSync(join(contextsDir(), 'lab', 'tls.key'))).toBe(true);
 });

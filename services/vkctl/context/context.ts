@@ -118,12 +118,12 @@ export const listContexts = (): Context[] => contextNames().map(contextOf);
 
 export function removeContext(name: string): void {
   contextOf(name);
-  if (contextInUse() === name) useContext(undefined);
+  if (contextInUse() === name) setContextInUse(undefined);
   changing(() => rmSync(join(contextsDir(), name), { recursive: true, force: true }));
 }
 
 /** @param name undefined: clusters of this machine */
-export function useContext(name: string | undefined): void {
+export function setContextInUse(name: string | undefined): void {
   if (name === undefined) {
     changing(() => rmSync(currentFile(), { force: true }));
     return;

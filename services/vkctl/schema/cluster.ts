@@ -1,0 +1,199 @@
+// Of a cluster and the machine that it is on.
+import { z } from 'zod';
+import { byName, count, epochMs, pid, time, wire } from './terms.ts';
+
+const service = z.strictObject({
+  name: z.string(),
+  node: z.string().optional(),
+  address: z.string().optional().describe('host:port'),
+  socket: z.string().optional().describe('unix:/path'),
+  state: z.enum(['running', 'waiting', 'failed', 'stopped', 'gone']),
+  process: z
+    .strictObject({ pid: count, startTicks: z.string(), bootId: z.string() })
+    .optional()
+    .describe('of the host'),
+  restarts: count.optional(),
+  sinceMs: epochMs.optional(),
+  lastEnd: z.string().optional(),
+  notReplaced: count.optional(),
+  logFile: z.string().optional(),
+  connected: z.boolean().optional().describe('to every router'),
+});
+
+const fault = z.strictObject({ count, p50Us: z.number(), p99Us: z.number() });
+
+const nodeStats = z.strictObject({
+  node: z.string(),
+  framesTotal: count.describe('pages'),
+  framesPrivate: count,
+  pagesShared: count,
+  faults: byName(fault).describe('by who served them: vkernel, node, remote, upgrade'),
+  pagesIn: count,
+  pagesOut: count,
+  invalidations: count,
+  vmspaces: count,
+  vkernels: z.array(z.string()),
+  directoryConnected: z.boolean(),
+  nodeIndex: count,
+  takeOverMs: count,
+  wire: wire.optional(),
+});
+
+const vkernel = z.strictObject({
+  name: z.string(),
+  node: z.string(),
+  hostPid: count,
+  processes: count,
+  startedAt: time.optional(),
+  user: z.string(),
+});
+
+const directory = z.strictObject({
+  epoch: count,
+  acquires: count,
+  grants: count,
+  recalls: count,
+  invalidations: count,
+  resends: count,
+  holders: z.array(z.string()),
+  dataspaces: count,
+  rebuilding: z.boolean(),
+  replica: z.string(),
+  shardsLed: z.array(count),
+  shards: count,
+  replicas: byName(z.string()).describe('addresses by name'),
+  wire: wire.optional(),
+});
+
+const loss = z.strictObject({
+  name: z.string(),
+  durable: z.boolean(),
+  lostPages: count,
+  storedPages: count,
+  unknownPages: count,
+});
+
+export const status = z.strictObject({
+  cluster: z.string(),
+  syslink: z.string().describe('routers, host:port with commas between'),
+  by: z.string().optional().describe('of a cluster elsewhere: what names it'),
+  tlsDir: z.string().optional(),
+  supervisor: count.optional().describe('its pid on the host'),
+  startedMs: epochMs.optional(),
+  services: z.array(service),
+  nodes: z.array(
+    z.strictObject({
+      name: z.string(),
+      stats: nodeStats.optional().describe('missing: its pmapd does not answer'),
+      vkernels: z.array(vkernel).optional().describe('missing: its vkerneld does not answer'),
+      missingLayers: z.array(z.string()),
+    }),
+  ),
+  directory: z.array(directory),
+  losses: z.array(loss),
+  troubles: z.array(z.string()).describe('what is not well, a line each'),
+});
+
+export const up = z.strictObject({
+  cluster: z.string(),
+  syslink: z.string(),
+  tlsDir: z.string().optional(),
+  supervisor: count,
+  startedMs: epochMs,
+  nodes: z.array(z.strictObject({ name: z.string(), index: count })),
+  services: z.array(service),
+  insecure: z.boolean(),
+  hadStore: z.boolean().describe('goes on with the store of an earlier run'),
+  allowUnconfined: z.array(z.string()),
+  notes: z.array(z.string()),
+});
+
+export const down = z.strictObject({
+  cluster: z.string(),
+  outcome: z.enum(['stopped', 'cleared', 'nothing']).describe('cleared: what a dead one left'),
+  keptBytes: count.describe('of the backing store, for the next up'),
+  keptPeople: z.boolean(),
+});
+
+export const restarted = z.strictObject({
+  name: z.string(),
+  tookMs: count,
+  lost: z.string().optional().describe('pages that were lost meanwhile'),
+});
+
+export const doctor = z.strictObject({
+  ok: z.boolean(),
+  checks: z.array(
+    z.strictObject({ name: z.string(), ok: z.boolean(), detail: z.string(), fix: z.string().optional() }),
+  ),
+});
+
+const topNode = z.strictObject({
+  name: z.string(),
+  answers: z.boolean(),
+  framesTotal: count,
+  framesPrivate: count,
+  pagesShared: count,
+  pagesInPerS: z.number(),
+  pagesOutPerS: z.number(),
+  invalidationsPerS: z.number(),
+  faults: byName(z.strictObject({ perS: z.number(), p50Us: z.number(), p99Us: z.number() })),
+  vkernels: count,
+  processes: count,
+  waiting: count.describe('faults that have waited for seconds'),
+});
+
+export const top = z.strictObject({
+  cluster: z.string(),
+  time,
+  overMs: count.describe('rates are of so long'),
+  nodes: z.array(topNode),
+  directory: z.array(
+    z.strictObject({
+      replica: z.string(),
+      acquiresPerS: z.number(),
+      grantsPerS: z.number(),
+      recallsPerS: z.number(),
+      invalidationsPerS: z.number(),
+      resendsPerS: z.number(),
+    }),
+  ),
+  processes: z.array(
+    z.strictObject({
+      pid,
+      node: z.string(),
+      vkernel: z.string(),
+      user: z.string(),
+      state: z.string(),
+      command: z.array(z.string()),
+      cpuPercent: z.number(),
+      residentPages: count,
+      sharedPages: count,
+      waits: count,
+    }),
+  ),
+  vkernels: z.array(
+    z.strictObject({
+      name: z.string(),
+      node: z.string(),
+      user: z.string(),
+      processes: count,
+      hostPid: count,
+    }),
+  ),
+  dataspaces: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        owner: z.string(),
+        sizeBytes: count,
+        movedPerS: z.number().describe('pages that changed their owner'),
+        ownedPages: byName(count),
+        mappedBy: z.array(z.string()),
+        locks: count,
+        lostPages: count,
+      }),
+    )
+    .describe('the hottest first'),
+  silent: z.array(z.string()).describe('who does not answer, a line each'),
+});

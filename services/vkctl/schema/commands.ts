@@ -1,0 +1,60 @@
+// What each command prints with --json.
+import { z } from 'zod';
+import * as cluster from './cluster.ts';
+import * as dataspace from './dataspace.ts';
+import { event } from './event.ts';
+import * as person from './person.ts';
+import * as process from './process.ts';
+
+export interface Answer {
+  /** Of one document. */
+  readonly schema: z.ZodType;
+  /** Not one document, but one a line. */
+  readonly lines?: true;
+}
+
+const one = (schema: z.ZodType): Answer => ({ schema });
+const list = (schema: z.ZodType): Answer => ({ schema: z.array(schema) });
+
+/** By the words of the command, in the order of its help. */
+export const ANSWERS: Readonly<Record<string, Answer>> = {
+  up: one(cluster.up),
+  down: one(cluster.down),
+  status: one(cluster.status),
+  top: one(cluster.top),
+  events: list(event),
+  restart: list(cluster.restarted),
+  doctor: one(cluster.doctor),
+  run: one(process.started),
+  ps: list(process.process),
+  kill: list(process.signalled),
+  logs: { schema: process.output, lines: true },
+  'ds ls': list(dataspace.dataspace),
+  'ds create': one(dataspace.dataspace),
+  'ds load': one(dataspace.loaded),
+  'ds save': one(dataspace.saved),
+  'ds stat': one(dataspace.dataspaceStat),
+  'ds sync': one(dataspace.pagesOf),
+  'ds accept-loss': one(dataspace.pagesOf),
+  'ds rm': list(dataspace.removed),
+  'ds chmod': list(dataspace.dataspaceRecord),
+  'ds chown': list(dataspace.dataspaceRecord),
+  'user add': one(person.added),
+  'user ls': list(person.person),
+  'user rm': one(person.putOut),
+  whoami: one(person.whoami),
+  'context add': one(person.context),
+  'context ls': list(person.context),
+  'context use': one(person.contextUsed),
+  'context rm': one(person.contextRemoved),
+  token: one(person.token),
+};
+
+/** Of one line of `events -f`. */
+export const EVENT_LINE = event;
+
+/** Print files, and no answers: they have no --json. */
+export const WITHOUT: ReadonlySet<string> = new Set(['completion', 'man', 'schema']);
+
+/** In the form of json-schema.org. */
+export const jsonSchemaOf = (words: string): object => z.toJSONSchema(ANSWERS[words]!.schema);

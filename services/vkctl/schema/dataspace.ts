@@ -1,0 +1,40 @@
+import { z } from 'zod';
+import { byName, count, identity, mode } from './terms.ts';
+
+/** As the directory has it. */
+export const dataspaceRecord = z.strictObject({
+  id: identity,
+  name: z.string(),
+  sizeBytes: count,
+  creator: z.string().describe('the node that made it'),
+  creatorIncarnation: identity.describe('which life of that node'),
+  durable: z.boolean(),
+  owner: z.string(),
+  group: z.string().describe('empty: none'),
+  mode,
+  load: z
+    .strictObject({ id: identity, bytes: count, made: z.boolean() })
+    .optional()
+    .describe('a load that has not ended: it is INCOMPLETE'),
+});
+
+/** And where its pages are. */
+export const dataspace = dataspaceRecord.extend({
+  ownedPages: byName(count).describe('by node'),
+  mappedBy: z.array(z.string()).describe('nodes'),
+  locks: count.describe('range locks that are held'),
+  lostPages: count.describe('LOST: an access is an error'),
+  notResidentPages: count.describe('in the backing store only; an access brings them back'),
+  unknownPages: count.describe('that the backing store was not asked for'),
+  unsettledPages: count.describe('of shards whose leader does not know yet'),
+});
+
+export const dataspaceStat = dataspace.extend({
+  storedPages: count.optional().describe('of a durable one: what its backing store has'),
+  corruptPages: count.optional().describe('of these, with a wrong checksum'),
+});
+
+export const loaded = z.strictObject({ name: z.string(), bytes: count, node: z.string() });
+export const saved = z.strictObject({ name: z.string(), file: z.string(), bytes: count });
+export const pagesOf = z.strictObject({ name: z.string(), pages: count });
+export const removed = z.strictObject({ name: z.string(), removed: z.literal(true) });

@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { bytes, count, pid, time } from './terms.ts';
+
+const exit = z.strictObject({
+  code: z.int(),
+  signal: z.string().describe('empty: none'),
+  reason: z.string(),
+  stack: z.string().optional(),
+});
+
+export const process = z.strictObject({
+  pid,
+  node: z.string(),
+  vkernel: z.string(),
+  command: z.array(z.string()),
+  state: z.string().describe('starting, running, stopped, exited, ...'),
+  startedAt: time.optional(),
+  exit: exit.optional().describe('of one that ended'),
+  residentPages: count.describe('private pages'),
+  cpuMs: count,
+  user: z.string().describe('empty: nobody'),
+  sharedPages: count.optional().describe('missing where its pmapd does not answer'),
+  waits: z
+    .array(z.strictObject({ what: z.string(), reason: z.string(), waitedMs: count }))
+    .optional()
+    .describe('faults that have waited for seconds'),
+});
+
+export const started = z.strictObject({ pid, node: z.string(), vkernel: z.string() });
+export const signalled = z.strictObject({ pid, signal: z.string() });
+export const output = z.strictObject({
+  stream: z.enum(['stdout', 'stderr']),
+  data: bytes,
+  droppedBytes: count.describe('before this, and no longer kept'),
+});
