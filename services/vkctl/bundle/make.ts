@@ -54,8 +54,8 @@ const THREADS = new Map(
   ]),
 );
 
-/** Native code, a package that reads files of its own, and what makes bundles. */
-const EXTERNAL = ['koffi', '@grpc/proto-loader', 'rolldown', 'rolldown/utils'];
+/** Native code, a package that reads files of its own, what makes bundles, and what ink loads for its developers only. */
+const EXTERNAL = ['koffi', '@grpc/proto-loader', 'rolldown', 'rolldown/utils', 'react-devtools-core'];
 /** Clocks of files are coarse, by some milliseconds. */
 const CLOCK_MS = 50;
 /** So many are kept beside those that processes run from. */
