@@ -2,6 +2,7 @@
 // elsewhere one follows the other, with --json as one line each.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
+import wrapAnsi from 'wrap-ansi';
 import { explainWithFix } from './failure.ts';
 import { printLines } from './json.ts';
 import { isOutputRead, print, printError, printedBy, printRaw } from './output.ts';
@@ -52,7 +53,13 @@ export async function watched(options: WatchOption, look: () => Promise<void>): 
 
 /** Over what stands there, line by line, so that nothing flickers; what has no room is counted. */
 function inPlaceOf(text: string, first: boolean): string {
-  const lines = text.trimEnd().split('\n');
+  const { columns } = process.stdout;
+  const lines = text
+    .trimEnd()
+    .split('\n')
+    .flatMap((line) =>
+      line.length > columns ? wrapAnsi(line, columns, { hard: true }).split('\n') : [line],
+    );
   const room = Math.max(2, process.stdout.rows - 1);
   if (lines.length > room)
     lines.splice(room - 1, lines.length, `... and ${lines.length - room + 1} more lines`);

@@ -7,10 +7,11 @@ export interface PageCommand {
   output: string;
 }
 
-/** `$ command` lines of fenced blocks, in order, each with the lines up to the next. */
+/** `$ command` lines of fenced blocks of no language, in order, each with the lines up to the next. */
 export function commandsOf(page: string): PageCommand[] {
   const commands: PageCommand[] = [];
-  for (const [, block] of page.matchAll(/^```\n(.*?)^```$/gms)) {
+  for (const [, language, block] of page.matchAll(/^```(\w*)\n(.*?)^```$/gms)) {
+    if (language !== '') continue;
     for (const text of block!.trimEnd().split('\n')) {
       if (text.startsWith('$ ')) commands.push({ line: text.slice(2), output: '' });
       else commands.at(-1)!.output += `${text}\n`;
