@@ -73,13 +73,27 @@ export async function nextEvent(requests: AsyncIterator<RunRequest>): Promise<Ru
   return result.value.event;
 }
 
-function checkText({ name, args, env }: ProgramSpec): void {
+/** For lists and logs: what is no text of it is replaced. */
+export function shownArguments({ args, rawArgs }: ProgramSpec): string[] {
+  return rawArgs.length > 0 ? rawArgs.map((word) => Buffer.from(word).toString()) : args;
+}
+
+/** As latin1, a character a byte. */
+const bytesOf = (words: readonly string[], raw: readonly Uint8Array[]): string[] =>
+  (raw.length > 0 ? raw.map((word) => Buffer.from(word)) : words.map((word) => Buffer.from(word))).map(
+    (word) => word.toString('latin1'),
+  );
+
+function checkText(spec: ProgramSpec): void {
+  const { name } = spec;
+  const args = bytesOf(spec.args, spec.rawArgs);
+  const env = bytesOf(spec.env, spec.rawEnv);
   if (Buffer.byteLength(name) > NAME_BYTES) {
     throw new RpcError(Code.InvalidArgument, `the name of the program is longer than ${NAME_BYTES} bytes`);
   }
   if (name === '') throw new RpcError(Code.InvalidArgument, 'the program has no name');
   let bytes = 0;
-  for (const text of [...args, ...env]) bytes += Buffer.byteLength(text) + ARGUMENT_COSTS_BYTES;
+  for (const text of [...args, ...env]) bytes += text.length + ARGUMENT_COSTS_BYTES;
   if (bytes > ARGUMENT_BYTES) {
     throw new RpcError(
       Code.InvalidArgument,
@@ -92,6 +106,9 @@ function checkText({ name, args, env }: ProgramSpec): void {
   }
   for (const variable of env) {
     if (variable.indexOf('=') < 1)
-      throw new RpcError(Code.InvalidArgument, `"${variable.slice(0, SHOWN_CHARS)}" is not NAME=VALUE`);
+      throw new RpcError(
+        Code.InvalidArgument,
+        `"${Buffer.from(variable.slice(0, SHOWN_CHARS), 'latin1')}" is not NAME=VALUE`,
+      );
   }
 }

@@ -10,7 +10,7 @@ import { shortenedCommand } from './command-line.ts';
 import type { Response } from './output-backlog.ts';
 import type { ProcessTable } from './process-table.ts';
 import type { Program } from './program-spec.ts';
-import { nextEvent, readProgram } from './program-spec.ts';
+import { nextEvent, readProgram, shownArguments } from './program-spec.ts';
 import { Terminal } from './terminal.ts';
 import type { Terminals } from './terminals.ts';
 import { quotaOf } from './vkernel/default-quota.ts';
@@ -113,7 +113,7 @@ function start(
   vkernel: VkernelChild,
   ctx: CallContext,
 ): Terminal {
-  const command = shortenedCommand([spec.name, ...spec.args]);
+  const command = shortenedCommand([spec.name, ...shownArguments(spec)]);
   const process = place.table.create(vkernel, command, quotaBytes);
   place.vkernels.makeRoom(vkernel, process);
   const { pid } = process;
@@ -128,14 +128,15 @@ function start(
         vkernel.send({ case: 'modulePiece', value: { pid, data } });
       }
     }
-    const { name, args, env } = spec;
+    const { name, args, env, rawArgs, rawEnv, terminalStreams } = spec;
     const memoryBytes = BigInt(quotaBytes);
     vkernel.sendDirectories(
       pid,
       grants.map(({ fd }) => fd),
     );
     const dirs = grants.map(({ guestPath, readOnly }) => ({ guestPath, readOnly }));
-    const program = { name, args, env, memoryBytes, module: whole ?? new Uint8Array(), dirs };
+    const words = { name, args, env, rawArgs, rawEnv };
+    const program = { ...words, terminalStreams, memoryBytes, module: whole ?? new Uint8Array(), dirs };
     vkernel.send({ case: 'start', value: { pid, program, requestId: ctx.requestId } });
   } catch (error) {
     place.table.exited(pid, {

@@ -23,7 +23,7 @@ import { compileProgram } from './program.ts';
 import { bugText, oneLine, programStack, trapOf } from './trap.ts';
 import { streamRights } from './wasi/abi.ts';
 import { DescriptorTable } from './wasi/descriptor-table.ts';
-import { addGrant } from './wasi/directory-calls.ts';
+import { addGrant, addNowhere } from './wasi/directory-calls.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
 import { GuestMemory } from './wasi/guest-memory.ts';
 import { preview1Imports } from './wasi/preview1.ts';
@@ -73,7 +73,8 @@ function streamsThrough(kernel: KernelCaller, output: OutputWriter): StandardStr
 function openDescriptors(start: StartGuest): DescriptorTable {
   const descriptors = new DescriptorTable();
   for (const stream of [0, 1, 2] as const) {
-    descriptors.add({ kind: 'stream', stream, flags: 0, rights: streamRights, inheriting: 0n });
+    const isTerminal = start.terminals[stream] === true;
+    descriptors.add({ kind: 'stream', stream, isTerminal, flags: 0, rights: streamRights, inheriting: 0n });
   }
   for (const grant of start.grants) {
     try {
@@ -83,6 +84,7 @@ function openDescriptors(start: StartGuest): DescriptorTable {
       end({ how: 'refused', reason: `cannot use the directory ${grant.guestPath}: ${oneLine(what)}` });
     }
   }
+  addNowhere(descriptors, start.grants);
   return descriptors;
 }
 

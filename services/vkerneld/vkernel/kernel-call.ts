@@ -10,6 +10,7 @@
 
 import { type LeaseCell, LeaseWatch } from './shared-lease.ts';
 import type { DirectoryGrant } from './wasi/directory-calls.ts';
+import type { Word } from './wasi/system.ts';
 
 const turnWord = 0;
 const errnoWord = 1;
@@ -108,8 +109,10 @@ export interface StartGuest {
   readonly lease: LeaseCell;
   readonly output: SharedArrayBuffer;
   /** With the program's name as the first. */
-  readonly args: readonly string[];
-  readonly env: readonly string[];
+  readonly args: readonly Word[];
+  readonly env: readonly Word[];
+  /** Which standard streams are a terminal, by number. */
+  readonly terminals: readonly boolean[];
   readonly grants: readonly DirectoryGrant[];
   readonly pid: bigint;
   readonly node: number;

@@ -12,6 +12,7 @@ import type { Pmap } from './pmap-interface.ts';
 import { Process, type ProcessExit, refusedCode } from './process.ts';
 import { signalNumbers } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
+import type { Word } from './wasi/system.ts';
 
 export type KernelEvent = NonNullable<MessageInitShape<typeof AttachRequestSchema>['event']>;
 
@@ -143,12 +144,14 @@ export class Kernel {
     }
     log.debug({ program: program.name }, 'process starts');
     const quotaBytes = quotaOf(program.memoryBytes);
+    const { input = false, output = false, error = false } = program.terminalStreams ?? {};
     const spec = {
       pid,
       name: program.name,
       module: program.module.length > 0 ? unshared(program.module) : joined(pieces?.data ?? []),
-      args: program.args,
-      env: program.env,
+      args: wordsOf(program.args, program.rawArgs),
+      env: wordsOf(program.env, program.rawEnv),
+      terminals: [input, output, error],
       grants: program.dirs.map(({ guestPath, readOnly }, i) => {
         return { descriptor: directories[i]!, guestPath, readOnly };
       }),
@@ -211,6 +214,11 @@ export class Kernel {
     running.lastUsage = usage;
     this.#options.send({ case: 'usage', value: { pid: process.pid, residentPages, cpuMs } });
   }
+}
+
+/** As text, or as bytes where these are there. */
+function wordsOf(text: readonly string[], raw: readonly Uint8Array[]): readonly Word[] {
+  return raw.length > 0 ? raw.map((word) => word.slice()) : text;
 }
 
 /** A received message's bytes are a view of what was received. */

@@ -29,13 +29,16 @@ import { Transfers } from './transfers.ts';
 import { exitCodeOfSignal, oneLine } from './trap.ts';
 import type { WarmThread, WarmWorkers } from './warm-workers.ts';
 import type { DirectoryGrant } from './wasi/directory-calls.ts';
+import type { Word } from './wasi/system.ts';
 
 export interface ProcessSpec {
   readonly pid: bigint;
   readonly name: string;
   readonly module: Uint8Array<ArrayBuffer>;
-  readonly args: readonly string[];
-  readonly env: readonly string[];
+  readonly args: readonly Word[];
+  readonly env: readonly Word[];
+  /** Which standard streams are a terminal, by number; missing: none. */
+  readonly terminals?: readonly boolean[];
   /** Their descriptors are the process's from now on, which closes them when it ended. */
   readonly grants: readonly DirectoryGrant[];
   readonly quotaBytes: number;
@@ -135,7 +138,7 @@ export class Process {
 
   /** The spec is not kept: a module and arguments may be many bytes. */
   async #start(spec: ProcessSpec): Promise<void> {
-    const { pid, name, args, env, grants, quotaBytes } = spec;
+    const { pid, name, args, env, terminals = [], grants, quotaBytes } = spec;
     const pmap = await this.#pmap();
     if (pmap === undefined || this.#exit !== undefined) return;
     const { worker, hostThread } = await this.#thread(quotaBytes);
@@ -165,6 +168,7 @@ export class Process {
       output: this.#ring,
       args: [name, ...args],
       env,
+      terminals,
       grants,
       pid,
       node: this.#around.node,

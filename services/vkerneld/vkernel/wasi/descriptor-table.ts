@@ -3,17 +3,29 @@
 import { closeSync } from 'node:fs';
 import { Errno, WasiError } from './errno.ts';
 
-/** Standard input, output or error. */
-export interface StreamDescriptor {
-  readonly kind: 'stream';
-  readonly stream: 0 | 1 | 2;
+/** What every descriptor has. */
+interface Described {
   flags: number;
   rights: bigint;
   inheriting: bigint;
+  /**
+   * Rights that the program gave away: calls that need one fail. One that it only did not ask for at the open is no
+   * obstacle, since few programs ask for all that they use.
+   */
+  lost?: bigint;
+  lostInheriting?: bigint;
+}
+
+/** Standard input, output or error. */
+export interface StreamDescriptor extends Described {
+  readonly kind: 'stream';
+  readonly stream: 0 | 1 | 2;
+  /** At its other end sits a person. */
+  readonly isTerminal: boolean;
 }
 
 /** A file that is no directory. */
-export interface FileDescriptor {
+export interface FileDescriptor extends Described {
   readonly kind: 'file';
   /** The descriptor in the host; replaced when the append flag changes. */
   host: number;
@@ -21,24 +33,28 @@ export interface FileDescriptor {
   /** False: a pipe or a device, which has no position. */
   readonly seekable: boolean;
   positionBytes: bigint;
-  flags: number;
-  rights: bigint;
-  inheriting: bigint;
   /** Beneath a grant without writes. */
   readonly readOnly: boolean;
 }
 
-export interface DirectoryDescriptor {
+export interface DirectoryDescriptor extends Described {
   readonly kind: 'directory';
   readonly host: number;
   /** The name of a grant; undefined for a directory that the program opened. */
   readonly preopen: Uint8Array<ArrayBuffer> | undefined;
   /** Its names when a listing was begun, which cookies count. */
   listing: DirectoryEntry[] | undefined;
-  flags: number;
-  rights: bigint;
-  inheriting: bigint;
   readonly readOnly: boolean;
+}
+
+/**
+ * What is beside the grants: a directory "/" in which nothing is, and nothing can be made. Without it a C library says of
+ * a path outside of all grants what no program expects of an open (ENOTCAPABLE), where a program that looks for a file
+ * which it can do without has to hear ENOENT.
+ */
+export interface NowhereDescriptor extends Described {
+  readonly kind: 'nowhere';
+  readonly preopen: Uint8Array<ArrayBuffer>;
 }
 
 export interface DirectoryEntry {
@@ -46,7 +62,11 @@ export interface DirectoryEntry {
   readonly filetype: number;
 }
 
-export type Descriptor = StreamDescriptor | FileDescriptor | DirectoryDescriptor;
+export type Descriptor = StreamDescriptor | FileDescriptor | DirectoryDescriptor | NowhereDescriptor;
+
+export function isDirectory(descriptor: Descriptor): descriptor is DirectoryDescriptor | NowhereDescriptor {
+  return descriptor.kind === 'directory' || descriptor.kind === 'nowhere';
+}
 
 /** At most so many descriptors a process: they are the whole virtual kernel's. */
 export const descriptorsMax = 1024;
@@ -54,16 +74,18 @@ export const descriptorsMax = 1024;
 export class DescriptorTable {
   readonly #open = new Map<number, Descriptor>();
 
-  /** EBADF when it is not open. */
-  get(fd: number): Descriptor {
+  /** EBADF when it is not open, ENOTCAPABLE when the program gave away one of these rights. */
+  get(fd: number, rights = 0n): Descriptor {
     const descriptor = this.#open.get(fd);
     if (descriptor === undefined) throw new WasiError(Errno.badf);
+    if (((descriptor.lost ?? 0n) & rights) !== 0n) throw new WasiError(Errno.notcapable);
     return descriptor;
   }
 
-  /** EBADF when it is not open, ENOTDIR when it is something else. */
-  directory(fd: number): DirectoryDescriptor {
-    const descriptor = this.get(fd);
+  /** As `get`; ENOTDIR when it is something else, ENOENT beside the grants. */
+  directory(fd: number, rights: bigint): DirectoryDescriptor {
+    const descriptor = this.get(fd, rights);
+    if (descriptor.kind === 'nowhere') throw new WasiError(Errno.noent);
     if (descriptor.kind !== 'directory') throw new WasiError(Errno.notdir);
     return descriptor;
   }
@@ -85,7 +107,7 @@ export class DescriptorTable {
   close(fd: number): void {
     const descriptor = this.get(fd);
     this.#open.delete(fd);
-    if (descriptor.kind !== 'stream') closeSync(descriptor.host);
+    if (descriptor.kind === 'file' || descriptor.kind === 'directory') closeSync(descriptor.host);
   }
 
   /** Moves `from` to `to`, which is closed first. EBADF when one of them is not open. */

@@ -2,7 +2,12 @@
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync } from 'node:fs';
 import { directoryRights, direntBytes, Filetype, Rights } from './abi.ts';
-import type { DescriptorTable, DirectoryDescriptor, DirectoryEntry } from './descriptor-table.ts';
+import {
+  type DescriptorTable,
+  type DirectoryDescriptor,
+  type DirectoryEntry,
+  isDirectory,
+} from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
 import { statFiletype } from './file-stat.ts';
 import { utf8 } from './guest-memory.ts';
@@ -15,6 +20,16 @@ export interface DirectoryGrant {
   readonly descriptor: number;
   readonly guestPath: string;
   readonly readOnly: boolean;
+}
+
+/** What a C library looks for at the beginning of a path: '' stands at that of each. */
+const covers = (guestPath: string): string => guestPath.replace(/^(\/|\.\/|\.$)+/, '');
+
+/** Puts the rest of the world beside the grants, unless one of them is that. After them: they have the numbers from 3 on. */
+export function addNowhere(descriptors: DescriptorTable, grants: readonly DirectoryGrant[]): void {
+  if (grants.length === 0 || grants.some(({ guestPath }) => covers(guestPath) === '')) return;
+  const preopen = utf8('/');
+  descriptors.add({ kind: 'nowhere', preopen, flags: 0, rights: directoryRights, inheriting: Rights.all });
 }
 
 /** Opens a grant. Throws what node:fs throws where it is no directory. */
@@ -45,7 +60,7 @@ export function directoryCalls(system: System): Calls {
 
   function preopenName(fd: number): Uint8Array<ArrayBuffer> {
     const descriptor = descriptors.get(fd);
-    if (descriptor.kind !== 'directory' || descriptor.preopen === undefined) {
+    if (!isDirectory(descriptor) || descriptor.preopen === undefined) {
       throw new WasiError(Errno.badf);
     }
     return descriptor.preopen;
@@ -65,7 +80,7 @@ export function directoryCalls(system: System): Calls {
     fd_readdir: (fd: number, at: number, length: number, cookie: bigint, usedAt: number) => {
       memory.expectWritable(at, length);
       memory.expectWritable(usedAt, 4);
-      const directory = descriptors.directory(fd);
+      const directory = descriptors.directory(fd, Rights.fdReaddir);
       // The first cookie begins anew, as rewinddir(3) does; the others count names of the same listing.
       if (cookie === 0n || directory.listing === undefined) directory.listing = list(directory);
       const bytes = records(directory, directory.listing, BigInt.asUintN(64, cookie), length);

@@ -4,7 +4,12 @@
 
 import { closeSync, constants, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, openSync } from 'node:fs';
 import { Fdflags, Rights, storeFdstat, Whence } from './abi.ts';
-import type { Descriptor, DescriptorTable, FileDescriptor } from './descriptor-table.ts';
+import {
+  type Descriptor,
+  type DescriptorTable,
+  type FileDescriptor,
+  isDirectory,
+} from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
 import { filetypeOf } from './file-stat.ts';
 import { readSlices, writeSlices } from './file-transfer.ts';
@@ -24,27 +29,35 @@ export function fileCalls(system: System): Calls {
     fd_read: (fd: number, slicesAt: number, count: number, readAt: number) => {
       memory.expectWritable(readAt, 4);
       const slices = guestSlices(memory, slicesAt, count);
-      memory.setU32(readAt, readSlices(system, readable(descriptors, fd), slices, undefined));
+      memory.setU32(readAt, readSlices(system, readable(descriptors, fd, Rights.fdRead), slices, undefined));
     },
     fd_pread: (fd: number, slicesAt: number, count: number, offset: bigint, readAt: number) => {
       memory.expectWritable(readAt, 4);
       const slices = guestSlices(memory, slicesAt, count);
-      const file = seekable(readable(descriptors, fd));
+      const file = seekable(readable(descriptors, fd, Rights.fdRead | Rights.fdSeek));
       memory.setU32(readAt, readSlices(system, file, slices, position(offset)));
     },
     fd_write: (fd: number, slicesAt: number, count: number, writtenAt: number) => {
       memory.expectWritable(writtenAt, 4);
       const slices = guestSlices(memory, slicesAt, count);
-      memory.setU32(writtenAt, writeSlices(system, writable(descriptors, fd), slices, undefined));
+      memory.setU32(
+        writtenAt,
+        writeSlices(system, writable(descriptors, fd, Rights.fdWrite), slices, undefined),
+      );
     },
     fd_pwrite: (fd: number, slicesAt: number, count: number, offset: bigint, writtenAt: number) => {
       memory.expectWritable(writtenAt, 4);
       const slices = guestSlices(memory, slicesAt, count);
-      const file = seekable(writable(descriptors, fd));
+      const file = seekable(writable(descriptors, fd, Rights.fdWrite | Rights.fdSeek));
       memory.setU32(writtenAt, writeSlices(system, file, slices, position(offset)));
     },
     fd_seek: (fd: number, offset: bigint, whence: number, positionAt: number) => {
       memory.expectWritable(positionAt, 8);
+      // Where it is may be asked with either right.
+      const asks = whence === Whence.cur && offset === 0n;
+      const lost = descriptors.get(fd).lost ?? 0n;
+      if ((lost & Rights.fdSeek) !== 0n && !(asks && (lost & Rights.fdTell) === 0n))
+        throw new WasiError(Errno.notcapable);
       const file = seekable(descriptors.get(fd));
       let from: bigint;
       if (whence === Whence.set) from = 0n;
@@ -58,31 +71,31 @@ export function fileCalls(system: System): Calls {
       memory.setU64(positionAt, target);
     },
     fd_tell: (fd: number, positionAt: number) =>
-      memory.setU64(positionAt, seekable(descriptors.get(fd)).positionBytes),
+      memory.setU64(positionAt, seekable(descriptors.get(fd, Rights.fdTell)).positionBytes),
     fd_sync: (fd: number) => {
-      const descriptor = descriptors.get(fd);
-      if (descriptor.kind !== 'stream') fsyncSync(descriptor.host);
+      const descriptor = descriptors.get(fd, Rights.fdSync);
+      if ('host' in descriptor) fsyncSync(descriptor.host);
     },
     fd_datasync: (fd: number) => {
-      const descriptor = descriptors.get(fd);
-      if (descriptor.kind !== 'stream') fdatasyncSync(descriptor.host);
+      const descriptor = descriptors.get(fd, Rights.fdDatasync);
+      if ('host' in descriptor) fdatasyncSync(descriptor.host);
     },
     fd_advise: (fd: number, offset: bigint, length: bigint, advice: number) => {
-      const descriptor = descriptors.get(fd);
+      const descriptor = descriptors.get(fd, Rights.fdAdvise);
       if (advice > adviceMax || offset < 0n || length < 0n) throw new WasiError(Errno.inval);
       if (descriptor.kind === 'stream') throw new WasiError(Errno.spipe);
     },
     fd_allocate: (fd: number, offset: bigint, length: bigint) => {
-      const file = seekable(writable(descriptors, fd));
+      const file = seekable(writable(descriptors, fd, Rights.fdAllocate));
       const end = position(offset) + position(length);
       if (length === 0n) throw new WasiError(Errno.inval);
       // The bytes count as there; the host finds blocks for them when they are written.
       if (fstatSync(file.host, { bigint: true }).size < end) ftruncateSync(file.host, hostSize(end));
     },
     fd_filestat_set_size: (fd: number, size: bigint) => {
-      const descriptor = descriptors.get(fd);
+      const descriptor = descriptors.get(fd, Rights.fdFilestatSetSize);
       if (descriptor.kind !== 'file' || !descriptor.seekable) throw new WasiError(Errno.inval);
-      writable(descriptors, fd);
+      writable(descriptors, fd, Rights.fdFilestatSetSize);
       ftruncateSync(descriptor.host, hostSize(position(size)));
     },
     fd_fdstat_get: (fd: number, at: number) => {
@@ -95,7 +108,7 @@ export function fileCalls(system: System): Calls {
       });
     },
     fd_fdstat_set_flags: (fd: number, flags: number) => {
-      const descriptor = descriptors.get(fd);
+      const descriptor = descriptors.get(fd, Rights.fdFdstatSetFlags);
       if ((flags & ~Fdflags.all) !== 0) throw new WasiError(Errno.inval);
       if (descriptor.kind === 'file') setFileFlags(descriptor, flags);
       else descriptor.flags = flags;
@@ -106,22 +119,25 @@ export function fileCalls(system: System): Calls {
       if ((rights & ~descriptor.rights) !== 0n || (inheriting & ~descriptor.inheriting) !== 0n) {
         throw new WasiError(Errno.notcapable);
       }
+      descriptor.lost = (descriptor.lost ?? 0n) | (descriptor.rights & ~rights);
+      descriptor.lostInheriting = (descriptor.lostInheriting ?? 0n) | (descriptor.inheriting & ~inheriting);
       descriptor.rights = rights;
       descriptor.inheriting = inheriting;
     },
   };
 }
 
-function readable(descriptors: DescriptorTable, fd: number): Descriptor {
-  const descriptor = descriptors.get(fd);
-  if (descriptor.kind === 'directory') throw new WasiError(Errno.isdir);
+function readable(descriptors: DescriptorTable, fd: number, rights: bigint): Descriptor {
+  // Who may not read at all hears what POSIX says: EBADF.
+  const descriptor = descriptors.get(fd, rights & ~Rights.fdRead);
+  if (isDirectory(descriptor)) throw new WasiError(Errno.isdir);
   if ((descriptor.rights & Rights.fdRead) === 0n) throw new WasiError(Errno.badf);
   return descriptor;
 }
 
-function writable(descriptors: DescriptorTable, fd: number): Descriptor {
-  const descriptor = descriptors.get(fd);
-  if (descriptor.kind === 'directory' || (descriptor.rights & Rights.fdWrite) === 0n) {
+function writable(descriptors: DescriptorTable, fd: number, rights: bigint): Descriptor {
+  const descriptor = descriptors.get(fd, rights & ~Rights.fdWrite);
+  if (isDirectory(descriptor) || (descriptor.rights & Rights.fdWrite) === 0n) {
     throw new WasiError(Errno.badf);
   }
   return descriptor;
@@ -129,7 +145,7 @@ function writable(descriptors: DescriptorTable, fd: number): Descriptor {
 
 /** ESPIPE for what has no position, EBADF for a directory. */
 function seekable(descriptor: Descriptor): FileDescriptor {
-  if (descriptor.kind === 'directory') throw new WasiError(Errno.badf);
+  if (isDirectory(descriptor)) throw new WasiError(Errno.badf);
   if (descriptor.kind === 'stream' || !descriptor.seekable) throw new WasiError(Errno.spipe);
   return descriptor;
 }

@@ -1,7 +1,15 @@
 // fd_filestat_* and path_filestat_*: what is known about a file, and its times.
 
 import { type BigIntStats, type Dirent, fstatSync, lstatSync } from 'node:fs';
-import { type Filestat, Filetype, Fstflags, filestatBytes, Lookupflags, storeFilestat } from './abi.ts';
+import {
+  type Filestat,
+  Filetype,
+  Fstflags,
+  filestatBytes,
+  Lookupflags,
+  Rights,
+  storeFilestat,
+} from './abi.ts';
 import { clockNs } from './clock.ts';
 import type { Descriptor } from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
@@ -13,24 +21,25 @@ export function statCalls(system: System): Calls {
   const { memory, descriptors } = system;
   return {
     fd_filestat_get: (fd: number, at: number) => {
-      const descriptor = descriptors.get(fd);
-      storeFilestat(
-        memory,
-        at,
-        descriptor.kind === 'stream' ? streamStat : filestatOf(fstatSync(descriptor.host, { bigint: true })),
-      );
+      const descriptor = descriptors.get(fd, Rights.fdFilestatGet);
+      const stat =
+        'host' in descriptor
+          ? filestatOf(fstatSync(descriptor.host, { bigint: true }))
+          : { ...noStat, filetype: filetypeOf(descriptor) };
+      storeFilestat(memory, at, stat);
     },
     fd_filestat_set_times: (fd: number, atimNs: bigint, mtimNs: bigint, flags: number) => {
       const times = fileTimes(atimNs, mtimNs, flags);
-      const descriptor = descriptors.get(fd);
-      if (descriptor.kind === 'stream') throw new WasiError(Errno.inval);
+      const descriptor = descriptors.get(fd, Rights.fdFilestatSetTimes);
+      if (!('host' in descriptor)) throw new WasiError(Errno.inval);
       if (descriptor.readOnly) throw new WasiError(Errno.rofs);
-      setTimes(descriptorPath(descriptor.host), times, true);
+      setTimes(Buffer.from(descriptorPath(descriptor.host)), times, true);
     },
     path_filestat_get: (fd: number, flags: number, pathAt: number, pathLength: number, at: number) => {
       memory.expectWritable(at, filestatBytes);
-      const path = memory.string(pathAt, pathLength);
-      const stat = withPath(descriptors.directory(fd).host, path, (lookup) => statAt(lookup, flags, path));
+      const path = memory.path(pathAt, pathLength);
+      const directory = descriptors.directory(fd, Rights.pathFilestatGet);
+      const stat = withPath(directory.host, path, (lookup) => statAt(lookup, flags, path));
       storeFilestat(memory, at, filestatOf(stat));
     },
     path_filestat_set_times: (
@@ -42,9 +51,9 @@ export function statCalls(system: System): Calls {
       mtimNs: bigint,
       timeFlags: number,
     ) => {
-      const path = memory.string(pathAt, pathLength);
+      const path = memory.path(pathAt, pathLength);
       const times = fileTimes(atimNs, mtimNs, timeFlags);
-      const directory = descriptors.directory(fd);
+      const directory = descriptors.directory(fd, Rights.pathFilestatSetTimes);
       withPath(directory.host, path, (lookup) => {
         statAt(lookup, flags, path);
         if (directory.readOnly) throw new WasiError(Errno.rofs);
@@ -55,7 +64,7 @@ export function statCalls(system: System): Calls {
 }
 
 /** Finds what a path names, through links at its end where the flags or a slash say so. */
-function statAt(lookup: PathLookup, flags: number, path: string): BigIntStats {
+export function statAt(lookup: PathLookup, flags: number, path: string): BigIntStats {
   const follow = (flags & Lookupflags.symlinkFollow) !== 0 || path.endsWith('/');
   for (;;) {
     const stat = lookup.isDirectoryItself
@@ -68,10 +77,10 @@ function statAt(lookup: PathLookup, flags: number, path: string): BigIntStats {
   }
 }
 
-const streamStat: Filestat = {
+/** Of what is no file of the host, but for its kind. */
+const noStat: Omit<Filestat, 'filetype'> = {
   dev: 0n,
   ino: 0n,
-  filetype: Filetype.unknown,
   nlink: 1n,
   size: 0n,
   atimNs: 0n,
@@ -105,11 +114,12 @@ export function statFiletype(stat: BigIntStats | Dirent | Dirent<Buffer>): numbe
 export function filetypeOf(descriptor: Descriptor): number {
   switch (descriptor.kind) {
     case 'stream':
-      // A pipe, for which WASI has no type.
-      return Filetype.unknown;
+      // A pipe has no type in WASI. A terminal is known by this one, and by rights without seek and tell.
+      return descriptor.isTerminal ? Filetype.characterDevice : Filetype.unknown;
     case 'file':
       return descriptor.filetype;
     case 'directory':
+    case 'nowhere':
       return Filetype.directory;
   }
 }

@@ -17,7 +17,7 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 const UTIME_OMIT = (1n << 30n) - 2n;
 const nsPerSecond = 1_000_000_000n;
 
-type Utimensat = (directory: number, path: string, times: Uint8Array, flags: number) => number;
+type Utimensat = (directory: number, path: Uint8Array, times: Uint8Array, flags: number) => number;
 interface Koffi {
   load(library: string): { func(declaration: string): Utimensat };
   errno(): number;
@@ -30,7 +30,7 @@ function loadLibc(): typeof libc {
     const koffi = createRequire(import.meta.url)('koffi') as Koffi;
     const utimensat = koffi
       .load('libc.so.6')
-      .func('int utimensat(int directory, const char *path, const uint8_t *times, int flags)');
+      .func('int utimensat(int directory, const uint8_t *path, const uint8_t *times, int flags)');
     return { utimensat, koffi };
   } catch {
     // No koffi for this machine, or another libc: times are a little coarse then.
@@ -39,7 +39,7 @@ function loadLibc(): typeof libc {
 }
 
 /** @param follow true for the path of an open descriptor, which is a link to the file that is meant. */
-export function setTimes(path: string, times: FileTimes, follow: boolean): void {
+export function setTimes(path: Buffer, times: FileTimes, follow: boolean): void {
   if (times.atimNs === undefined && times.mtimNs === undefined) return;
   libc ??= loadLibc();
   if (libc === 'missing' || libc === undefined) {
@@ -50,7 +50,11 @@ export function setTimes(path: string, times: FileTimes, follow: boolean): void 
   const view = new DataView(spec.buffer);
   storeTime(view, 0, times.atimNs);
   storeTime(view, 16, times.mtimNs);
-  if (libc.utimensat(AT_FDCWD, path, spec, follow ? 0 : AT_SYMLINK_NOFOLLOW) === 0) return;
+  if (
+    libc.utimensat(AT_FDCWD, Buffer.concat([path, Buffer.of(0)]), spec, follow ? 0 : AT_SYMLINK_NOFOLLOW) ===
+    0
+  )
+    return;
   const { errno } = libc.koffi.os;
   const number = libc.koffi.errno();
   const code = Object.keys(errno).find((name) => errno[name] === number);
@@ -62,7 +66,7 @@ function storeTime(view: DataView, at: number, ns: bigint | undefined): void {
   view.setBigInt64(at + 8, ns === undefined ? UTIME_OMIT : ns % nsPerSecond, true);
 }
 
-function setTimesCoarsely(path: string, times: FileTimes, follow: boolean): void {
+function setTimesCoarsely(path: Buffer, times: FileTimes, follow: boolean): void {
   const stat = (follow ? statSync : lstatSync)(path, { bigint: true });
   const atim = Number(times.atimNs ?? stat.atimeNs) / 1e9;
   const mtim = Number(times.mtimNs ?? stat.mtimeNs) / 1e9;

@@ -7,9 +7,9 @@ import { Errno, hostCodeOf, WasiError } from './errno.ts';
 import type { GuestSlice } from './guest-memory.ts';
 import { type System, sleep } from './system.ts';
 
-/** A transfer is cut to this; a program has to expect a short one. */
-const transferBytesMax = 1 << 20;
-const bounce = new Uint8Array(transferBytesMax);
+/** What is copied at once. A transfer to or from a file takes as many of these as it needs. */
+const bounceBytes = 1 << 20;
+const bounce = new Uint8Array(bounceBytes);
 
 /** How long to wait before a pipe or device is asked again: first, and at most. */
 const retryFirstMs = 0.2;
@@ -22,31 +22,58 @@ export function readSlices(
   slices: readonly GuestSlice[],
   offset: bigint | undefined,
 ): number {
-  const wanted = Math.min(totalBytes(slices), transferBytesMax);
+  const wanted = totalBytes(slices);
   if (wanted === 0) return 0;
   for (const slice of slices) system.memory.expectWritable(slice.at, slice.length);
-  let bytes: Uint8Array;
   switch (descriptor.kind) {
-    case 'stream':
+    case 'stream': {
       // Only standard input can be read; the others are there, but have nothing.
       if (descriptor.stream !== 0) throw new WasiError(Errno.badf);
-      bytes = system.streams.read(wanted, (descriptor.flags & Fdflags.nonblock) !== 0);
-      break;
-    case 'file': {
-      const at = descriptor.seekable ? (offset ?? descriptor.positionBytes) : null;
-      const n = unlessBusy(descriptor, () => readSync(descriptor.host, bounce, 0, wanted, at));
-      if (offset === undefined) descriptor.positionBytes += BigInt(n);
-      bytes = bounce.subarray(0, n);
-      break;
+      const bytes = system.streams.read(
+        Math.min(wanted, bounceBytes),
+        (descriptor.flags & Fdflags.nonblock) !== 0,
+      );
+      scatter(system, slices, bytes);
+      return bytes.length;
     }
+    case 'file':
+      return readFile(system, descriptor, slices, wanted, offset);
     case 'directory':
+    case 'nowhere':
       throw new WasiError(Errno.isdir);
   }
-  scatter(system, slices, bytes);
-  return bytes.length;
 }
 
-/** Writes at `offset`, or at the position when it is undefined. Returns the bytes written. */
+/** All of it, as far as the file goes: few programs read again what they have read whole everywhere else. */
+function readFile(
+  system: System,
+  file: FileDescriptor,
+  slices: readonly GuestSlice[],
+  wanted: number,
+  offset: bigint | undefined,
+): number {
+  let done = 0;
+  for (const piece of pieces(slices)) {
+    const length = totalBytes(piece);
+    const at = file.seekable ? (offset === undefined ? file.positionBytes : offset + BigInt(done)) : null;
+    let n: number;
+    try {
+      n = unlessBusy(file, () => readSync(file.host, bounce, 0, length, at));
+    } catch (error) {
+      // What was read is read; the error comes again with the next call.
+      if (done === 0 || hostCodeOf(error) === undefined) throw error;
+      return done;
+    }
+    scatter(system, piece, bounce.subarray(0, n));
+    if (offset === undefined) file.positionBytes += BigInt(n);
+    done += n;
+    // A pipe or device gives what it has.
+    if (n < length || done === wanted || !file.seekable) return done;
+  }
+  return done;
+}
+
+/** Writes all, unless something fails on the way. Returns the bytes written. */
 export function writeSlices(
   system: System,
   descriptor: Descriptor,
@@ -56,39 +83,83 @@ export function writeSlices(
   switch (descriptor.kind) {
     case 'stream': {
       if (descriptor.stream === 0) throw new WasiError(Errno.badf);
-      const bytes = gather(system, slices);
-      system.streams.write(descriptor.stream, bytes);
-      return bytes.length;
+      for (const piece of pieces(slices)) system.streams.write(descriptor.stream, gather(system, piece));
+      return totalBytes(slices);
     }
-    case 'file': {
-      const bytes = gather(system, slices);
-      if (bytes.length === 0) return 0;
-      const at = descriptor.seekable ? hostPosition(offset ?? descriptor.positionBytes) : null;
-      const n = unlessBusy(descriptor, () => writeSync(descriptor.host, bytes, 0, bytes.length, at));
-      if (offset === undefined && descriptor.seekable) {
-        const appends = (descriptor.flags & Fdflags.append) !== 0;
-        descriptor.positionBytes = appends
-          ? fstatSync(descriptor.host, { bigint: true }).size
-          : descriptor.positionBytes + BigInt(n);
-      }
-      return n;
-    }
+    case 'file':
+      return writeFile(system, descriptor, slices, offset);
     case 'directory':
+    case 'nowhere':
       throw new WasiError(Errno.badf);
   }
+}
+
+function writeFile(
+  system: System,
+  file: FileDescriptor,
+  slices: readonly GuestSlice[],
+  offset: bigint | undefined,
+): number {
+  let done = 0;
+  for (const piece of pieces(slices)) {
+    const bytes = gather(system, piece);
+    for (let from = 0; from < bytes.length; ) {
+      const rest = bytes.subarray(from);
+      let n: number;
+      try {
+        const at = file.seekable
+          ? hostPosition(offset === undefined ? file.positionBytes : offset + BigInt(done))
+          : null;
+        n = unlessBusy(file, () => writeSync(file.host, rest, 0, rest.length, at));
+      } catch (error) {
+        // As for a full disk: what is written counts, and the next write hears of it.
+        if (done === 0 || (hostCodeOf(error) === undefined && !(error instanceof WasiError))) throw error;
+        return done;
+      }
+      if (offset === undefined && file.seekable) moveOn(file, n);
+      from += n;
+      done += n;
+    }
+  }
+  return done;
+}
+
+function moveOn(file: FileDescriptor, written: number): void {
+  const appends = (file.flags & Fdflags.append) !== 0;
+  file.positionBytes = appends
+    ? fstatSync(file.host, { bigint: true }).size
+    : file.positionBytes + BigInt(written);
+}
+
+/** The same bytes, in lists that fit the buffer. */
+function* pieces(slices: readonly GuestSlice[]): Generator<GuestSlice[]> {
+  let piece: GuestSlice[] = [];
+  let room = bounceBytes;
+  for (const { at, length } of slices) {
+    for (let done = 0; done < length; ) {
+      const part = Math.min(length - done, room);
+      piece.push({ at: at + done, length: part });
+      done += part;
+      room -= part;
+      if (room > 0) continue;
+      yield piece;
+      piece = [];
+      room = bounceBytes;
+    }
+  }
+  if (piece.length > 0) yield piece;
 }
 
 function totalBytes(slices: readonly GuestSlice[]): number {
   return slices.reduce((sum, slice) => sum + slice.length, 0);
 }
 
+/** Of slices that fit the buffer. */
 function gather(system: System, slices: readonly GuestSlice[]): Uint8Array<ArrayBuffer> {
   let filled = 0;
   for (const slice of slices) {
-    const length = Math.min(slice.length, transferBytesMax - filled);
-    if (length === 0) break;
-    bounce.set(system.memory.view(slice.at, length), filled);
-    filled += length;
+    bounce.set(system.memory.view(slice.at, slice.length), filled);
+    filled += slice.length;
   }
   system.memory.expectRunning();
   return bounce.subarray(0, filled);

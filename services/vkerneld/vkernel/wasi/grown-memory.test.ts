@@ -36,7 +36,7 @@ function guest(args: readonly string[] = ['program', 'x'.repeat(100)]) {
   const seen = new GuestMemory(memory);
   const descriptors = new DescriptorTable();
   for (const stream of [0, 1, 2] as const)
-    descriptors.add({ kind: 'stream', stream, flags: 0, rights: -1n, inheriting: 0n });
+    descriptors.add({ kind: 'stream', stream, isTerminal: false, flags: 0, rights: -1n, inheriting: 0n });
   addGrant(descriptors, { descriptor: openSync(folder, 'r'), guestPath: '/d', readOnly: true });
   const streams = {
     read: (maxBytes: number) => new Uint8Array(Math.min(maxBytes, 7)),

@@ -139,6 +139,12 @@ export class GuestMemory {
     this.#writable(at, length).#bytes.fill(0, at, at + length);
   }
 
+  /** A path, one character a byte: what it names need not be UTF-8. ENAMETOOLONG when nothing could have it. */
+  path(at: number, length: number): string {
+    if (length > stringBytesMax) throw new WasiError(Errno.nametoolong);
+    return Buffer.from(this.copyOut(at, length).buffer).toString('latin1');
+  }
+
   /** EILSEQ when it is not UTF-8, ENAMETOOLONG when it is no name that anything could have. */
   string(at: number, length: number): string {
     if (length > stringBytesMax) throw new WasiError(Errno.nametoolong);

@@ -30,7 +30,7 @@ import {
 import type { Descriptor, DirectoryDescriptor } from './descriptor-table.ts';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
 import { hostAccess, hostFlags } from './file-calls.ts';
-import { statFiletype } from './file-stat.ts';
+import { statAt, statFiletype } from './file-stat.ts';
 import { expectSameMount, type PathLookup, withPath } from './path-lookup.ts';
 import type { Calls, System } from './system.ts';
 
@@ -50,8 +50,8 @@ export function pathCalls(system: System): Calls {
   const { memory, descriptors } = system;
 
   /** A directory in which something is to be made or removed. */
-  function changeable(fd: number): DirectoryDescriptor {
-    const directory = descriptors.directory(fd);
+  function changeable(fd: number, right: bigint): DirectoryDescriptor {
+    const directory = descriptors.directory(fd, right);
     if (directory.readOnly) throw new WasiError(Errno.rofs);
     return directory;
   }
@@ -69,8 +69,8 @@ export function pathCalls(system: System): Calls {
       openedAt: number,
     ) => {
       memory.expectWritable(openedAt, 4);
-      const path = memory.string(pathAt, pathLength);
-      const directory = descriptors.directory(fd);
+      const path = memory.path(pathAt, pathLength);
+      const directory = descriptors.directory(fd, rightsToOpen(oflags));
       descriptors.expectRoom();
       const follow = (lookupFlags & Lookupflags.symlinkFollow) !== 0 || path.endsWith('/');
       const request = { follow, oflags, rights, inheriting, fdflags };
@@ -78,24 +78,24 @@ export function pathCalls(system: System): Calls {
       memory.setU32(openedAt, descriptors.add(opened));
     },
     path_create_directory: (fd: number, pathAt: number, pathLength: number) => {
-      const path = memory.string(pathAt, pathLength);
-      const directory = changeable(fd);
+      const path = memory.path(pathAt, pathLength);
+      const directory = changeable(fd, Rights.pathCreateDirectory);
       withPath(directory.host, path, (lookup) => {
         if (lookup.isDirectoryItself) throw new WasiError(Errno.exist);
         mkdirSync(lookup.hostPath, newDirectoryMode);
       });
     },
     path_remove_directory: (fd: number, pathAt: number, pathLength: number) => {
-      const path = memory.string(pathAt, pathLength);
-      const directory = changeable(fd);
+      const path = memory.path(pathAt, pathLength);
+      const directory = changeable(fd, Rights.pathRemoveDirectory);
       withPath(directory.host, path, (lookup) => {
-        if (lookup.isDirectoryItself) throw new WasiError(Errno.inval);
+        if (lookup.isDirectoryItself) throw new WasiError(lookup.endsInParent ? Errno.notempty : Errno.inval);
         rmdirSync(lookup.hostPath);
       });
     },
     path_unlink_file: (fd: number, pathAt: number, pathLength: number) => {
-      const path = memory.string(pathAt, pathLength);
-      const directory = changeable(fd);
+      const path = memory.path(pathAt, pathLength);
+      const directory = changeable(fd, Rights.pathUnlinkFile);
       withPath(directory.host, path, (lookup) => {
         if (lookup.isDirectoryItself) throw new WasiError(Errno.isdir);
         expectDirectoryWhereNamedSo(lookup);
@@ -110,10 +110,10 @@ export function pathCalls(system: System): Calls {
       toAt: number,
       toLength: number,
     ) => {
-      const from = memory.string(fromAt, fromLength);
-      const to = memory.string(toAt, toLength);
-      const source = changeable(fromFd);
-      const target = changeable(toFd);
+      const from = memory.path(fromAt, fromLength);
+      const to = memory.path(toAt, toLength);
+      const source = changeable(fromFd, Rights.pathRenameSource);
+      const target = changeable(toFd, Rights.pathRenameTarget);
       withPath(source.host, from, (old) =>
         withPath(target.host, to, (fresh) => {
           if (old.isDirectoryItself || fresh.isDirectoryItself) throw new WasiError(Errno.busy);
@@ -134,18 +134,16 @@ export function pathCalls(system: System): Calls {
       toAt: number,
       toLength: number,
     ) => {
-      const from = memory.string(fromAt, fromLength);
-      const to = memory.string(toAt, toLength);
+      const from = memory.path(fromAt, fromLength);
+      const to = memory.path(toAt, toLength);
       // Not even the source may be read-only: through its new name the file could be written.
-      const source = changeable(fromFd);
-      const target = changeable(toFd);
+      const source = changeable(fromFd, Rights.pathLinkSource);
+      const target = changeable(toFd, Rights.pathLinkTarget);
       withPath(source.host, from, (old) =>
         withPath(target.host, to, (fresh) => {
-          if (lookupFlags & Lookupflags.symlinkFollow) while (isLink(old) && old.followLink());
-          if (old.isDirectoryItself) throw new WasiError(Errno.perm);
-          if (fresh.isDirectoryItself) throw new WasiError(Errno.exist);
-          expectDirectoryWhereNamedSo(old);
-          if (fresh.mustBeDirectory) throw new WasiError(Errno.noent);
+          const stat = statAt(old, lookupFlags, from);
+          expectNothingThere(fresh);
+          if (stat.isDirectory()) throw new WasiError(Errno.perm);
           linkSync(old.hostPath, fresh.hostPath);
         }),
       );
@@ -157,17 +155,16 @@ export function pathCalls(system: System): Calls {
       pathAt: number,
       pathLength: number,
     ) => {
-      const target = memory.string(targetAt, targetLength);
-      const path = memory.string(pathAt, pathLength);
-      const directory = changeable(fd);
+      const target = memory.path(targetAt, targetLength);
+      const path = memory.path(pathAt, pathLength);
+      const directory = changeable(fd, Rights.pathSymlink);
       if (target === '') throw new WasiError(Errno.noent);
       if (target.includes('\0')) throw new WasiError(Errno.inval);
       // The program could not follow it, but others on the host would.
       if (target.startsWith('/')) throw new WasiError(Errno.perm);
       withPath(directory.host, path, (lookup) => {
-        if (lookup.isDirectoryItself) throw new WasiError(Errno.exist);
-        if (lookup.mustBeDirectory) throw new WasiError(Errno.noent);
-        symlinkSync(target, lookup.hostPath);
+        expectNothingThere(lookup);
+        symlinkSync(Buffer.from(target, 'latin1'), lookup.hostPath);
       });
     },
     path_readlink: (
@@ -180,9 +177,14 @@ export function pathCalls(system: System): Calls {
     ) => {
       memory.expectWritable(at, length);
       memory.expectWritable(usedAt, 4);
-      const path = memory.string(pathAt, pathLength);
-      const target = withPath(descriptors.directory(fd).host, path, (lookup) => {
-        if (lookup.isDirectoryItself || path.endsWith('/')) throw new WasiError(Errno.inval);
+      const path = memory.path(pathAt, pathLength);
+      const directory = descriptors.directory(fd, Rights.pathReadlink);
+      const target = withPath(directory.host, path, (lookup) => {
+        if (lookup.mustBeDirectory) {
+          // A slash goes through the link: what is behind it is a directory, or the error.
+          statAt(lookup, Lookupflags.symlinkFollow, path);
+          throw new WasiError(Errno.inval);
+        }
         return readlinkSync(lookup.hostPath, 'buffer');
       });
       // As readlink(2): what does not fit is cut off.
@@ -191,6 +193,13 @@ export function pathCalls(system: System): Calls {
       memory.setU32(usedAt, part.length);
     },
   };
+}
+
+function rightsToOpen(oflags: number): bigint {
+  let rights = Rights.pathOpen;
+  if (oflags & Oflags.creat) rights |= Rights.pathCreateFile;
+  if (oflags & Oflags.trunc) rights |= Rights.pathFilestatSetSize;
+  return rights;
 }
 
 function isLink(lookup: PathLookup): boolean {
@@ -205,6 +214,14 @@ function expectDirectoryWhereNamedSo(lookup: PathLookup): void {
   if (lookup.mustBeDirectory && !lstatSync(lookup.hostPath).isDirectory()) throw new WasiError(Errno.notdir);
 }
 
+/** A name that is to be made: as the kernel does, EEXIST where something is, then ENOENT for a slash after nothing. */
+function expectNothingThere(lookup: PathLookup): void {
+  if (lookup.isDirectoryItself || lstatSync(lookup.hostPath, { throwIfNoEntry: false }) !== undefined) {
+    throw new WasiError(Errno.exist);
+  }
+  if (lookup.mustBeDirectory) throw new WasiError(Errno.noent);
+}
+
 function open(directory: DirectoryDescriptor, lookup: PathLookup, request: OpenRequest): Descriptor {
   const { oflags, rights, fdflags } = request;
   if (oflags & ~Oflags.all || fdflags & ~Fdflags.all) throw new WasiError(Errno.inval);
@@ -212,7 +229,8 @@ function open(directory: DirectoryDescriptor, lookup: PathLookup, request: OpenR
   if (wantsDirectory && oflags & (Oflags.creat | Oflags.excl | Oflags.trunc)) {
     throw new WasiError(Errno.inval);
   }
-  const writes = !wantsDirectory && (rights & writingRights) !== 0n;
+  // The other rights to write are what its files inherit.
+  const writes = (rights & (wantsDirectory ? Rights.fdWrite : writingRights)) !== 0n;
   const reads = wantsDirectory || !writes || (rights & readingRights) !== 0n;
   const host = openThroughLinks(directory, lookup, request, hostAccess(reads, writes));
   expectSameMount(lookup.directory, host);
@@ -275,7 +293,7 @@ function describe(
   writes: boolean,
 ): Descriptor {
   const filetype = statFiletype(stat);
-  const { readOnly } = directory;
+  const { readOnly, lostInheriting: lost = 0n } = directory;
   const flags = request.fdflags;
   if (filetype === Filetype.directory) {
     // The program may open for writing through it, so it inherits all rights that it asked for.
@@ -285,13 +303,15 @@ function describe(
       preopen: undefined,
       listing: undefined,
       flags,
-      rights: request.rights & (directoryRights | Rights.fdRead),
+      rights: request.rights & (directoryRights | Rights.fdRead) & ~lost,
       inheriting: request.inheriting & directory.inheriting,
+      lost,
+      lostInheriting: lost,
       readOnly,
     };
   }
   const seekable = filetype === Filetype.regularFile || filetype === Filetype.blockDevice;
-  let rights = request.rights & (seekable ? fileRights : streamRights);
+  let rights = request.rights & (seekable ? fileRights : streamRights) & ~lost;
   if (!writes) rights &= ~writingRights;
   return {
     kind: 'file',
@@ -302,6 +322,7 @@ function describe(
     flags,
     rights,
     inheriting: request.inheriting & directory.inheriting,
+    lost,
     readOnly,
   };
 }

@@ -7,6 +7,8 @@
 //
 // Node has no openat(2); '/proc/self/fd/N/name' means the same: N is a directory held open, and only `name` is
 // looked up in it. Whoever uses the result must not let the kernel follow a link at `name` (O_NOFOLLOW, lstat, ...).
+//
+// A name is bytes, and need not be UTF-8: here a path is a string with one character a byte (`GuestMemory.path`).
 
 import { closeSync, constants, fstatSync, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
@@ -18,8 +20,6 @@ const pathBytesMax = 4096;
 const depthMax = 512;
 /** As Linux has it. */
 const linksMax = 40;
-
-const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /** The path of an open descriptor of this OS process. */
 export function descriptorPath(hostFd: number): string {
@@ -35,6 +35,8 @@ export class PathLookup {
   #name = '.';
   /** True: the path ended in a slash, '.' or '..', so what it names has to be a directory. */
   mustBeDirectory = false;
+  /** True: the path ended in '..'. */
+  endsInParent = false;
 
   constructor(directory: number, path: string) {
     if (path === '') throw new WasiError(Errno.noent);
@@ -60,10 +62,10 @@ export class PathLookup {
   }
 
   /** A path for a host call that does not follow a link at its end. */
-  get hostPath(): string {
+  get hostPath(): Buffer {
     return this.#name === '.'
-      ? descriptorPath(this.directory)
-      : `${descriptorPath(this.directory)}/${this.#name}`;
+      ? Buffer.from(descriptorPath(this.directory))
+      : hostPathOf(this.directory, this.#name);
   }
 
   get isDirectoryItself(): boolean {
@@ -93,10 +95,11 @@ export class PathLookup {
         if (!isLast) continue;
         this.#name = '.';
         this.mustBeDirectory = true;
+        this.endsInParent = component === '..';
         return;
       }
       if (isLast) {
-        if (Buffer.byteLength(component) > 255) throw new WasiError(Errno.nametoolong);
+        if (component.length > 255) throw new WasiError(Errno.nametoolong);
         this.#name = component;
         return;
       }
@@ -119,7 +122,7 @@ export class PathLookup {
   #descend(component: string): void {
     if (this.#directories.length > depthMax) throw new WasiError(Errno.nametoolong);
     try {
-      const opened = openSync(`${descriptorPath(this.directory)}/${component}`, openDirectoryFlags);
+      const opened = openSync(hostPathOf(this.directory, component), openDirectoryFlags);
       expectSameMount(this.directory, opened);
       this.#directories.push(opened);
     } catch (error) {
@@ -135,18 +138,18 @@ export class PathLookup {
   #readLink(component: string): string | undefined {
     let target: Buffer;
     try {
-      target = readlinkSync(`${descriptorPath(this.directory)}/${component}`, 'buffer');
+      target = readlinkSync(hostPathOf(this.directory, component), 'buffer');
     } catch (error) {
       if (hostCodeOf(error) === 'EINVAL') return undefined;
       throw error;
     }
     if (++this.#links > linksMax) throw new WasiError(Errno.loop);
-    try {
-      return decoder.decode(target);
-    } catch {
-      throw new WasiError(Errno.ilseq);
-    }
+    return target.toString('latin1');
   }
+}
+
+function hostPathOf(directory: number, name: string): Buffer {
+  return Buffer.from(`${descriptorPath(directory)}/${name}`, 'latin1');
 }
 
 const mountOf = (host: number): string | undefined =>

@@ -4,8 +4,9 @@
 // what can be waited for, together with the earliest clock.
 
 import { fstatSync } from 'node:fs';
-import { Clockid, eventBytes, subscriptionBytes } from './abi.ts';
+import { Clockid, eventBytes, Rights, subscriptionBytes } from './abi.ts';
 import { clockNs } from './clock.ts';
+import { isDirectory } from './descriptor-table.ts';
 import { Errno, errnoOf, WasiError } from './errno.ts';
 import { type Calls, type System, sleep } from './system.ts';
 
@@ -138,12 +139,12 @@ function nextTimerMs(timers: readonly Timer[]): number {
 
 /** Bytes that can be read or written; 'input' when standard input has to be asked. */
 function availableBytes(system: System, fd: number, type: number): bigint | 'input' {
-  const descriptor = system.descriptors.get(fd);
+  const descriptor = system.descriptors.get(fd, Rights.pollFdReadwrite);
   if (descriptor.kind === 'stream') {
     if (type === EventType.fdRead && descriptor.stream === 0) return 'input';
     return type === EventType.fdWrite ? 65536n : 0n;
   }
-  if (descriptor.kind === 'directory') throw new WasiError(Errno.badf);
+  if (isDirectory(descriptor)) throw new WasiError(Errno.badf);
   if (type === EventType.fdWrite || !descriptor.seekable) return 1n;
   const left = fstatSync(descriptor.host, { bigint: true }).size - descriptor.positionBytes;
   return left > 0n ? left : 0n;

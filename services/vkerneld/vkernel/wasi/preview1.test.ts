@@ -69,8 +69,9 @@ test('every name that is promised is there', () => {
 describe.skipIf(!hasClang)('C programs', () => {
   test('raw calls: cookies, renumbering, rights, times, paths, bad addresses, polls', async () => {
     const run = machine.run(program('raw'), { grants: [grant(folder)] });
-    expect(await run.exited).toMatchObject({ code: 0 });
+    const { code } = await run.exited;
     expect(run.stdout()).toBe('0 failures\n');
+    expect(code).toBe(0);
     expect(run.troubles).toEqual([]);
   });
 
@@ -78,6 +79,13 @@ describe.skipIf(!hasClang)('C programs', () => {
     const run = machine.run(program('files'), { grants: [grant(folder)] });
     expect(await run.exited).toMatchObject({ code: 0 });
     expect(run.stdout()).toBe(readFileSync(new URL('../testdata/files.expected', import.meta.url), 'utf8'));
+  });
+
+  test('reads and writes are whole, however large', async () => {
+    const run = machine.run(program('whole'), { grants: [grant(folder)] });
+    expect(await run.exited).toMatchObject({ code: 0 });
+    expect(run.stderr()).toBe('');
+    expect(run.written()).toBe((8 << 20) + 12345);
   });
 
   test('the same as under node:wasi, where that is right', async () => {

@@ -1,17 +1,20 @@
-// args_*, environ_*, clock_*, random_get, proc_*, sched_yield, and the sockets that we do not have.
+// args_*, environ_*, clock_*, random_get, proc_*, sched_yield, and sock_*, which no descriptor of a program is for.
 
 import { randomFillSync } from 'node:crypto';
 import { clockNs, clockResolutionNs } from './clock.ts';
 import { Errno } from './errno.ts';
 import { utf8 } from './guest-memory.ts';
-import type { Calls, System } from './system.ts';
+import type { Calls, System, Word } from './system.ts';
 
 const randomChunkBytes = 65536;
 
+const terminated = (word: Word): Uint8Array =>
+  typeof word === 'string' ? utf8(`${word}\0`) : Buffer.concat([word, Buffer.of(0)]);
+
 export function processCalls(system: System): Calls {
-  const { memory } = system;
-  const args = system.args.map((text) => utf8(`${text}\0`));
-  const env = system.env.map((text) => utf8(`${text}\0`));
+  const { memory, descriptors } = system;
+  const args = system.args.map(terminated);
+  const env = system.env.map(terminated);
 
   function storeSizes(strings: readonly Uint8Array[], countAt: number, bytesAt: number): void {
     memory.setU32(countAt, strings.length);
@@ -28,6 +31,12 @@ export function processCalls(system: System): Calls {
       memory.copyIn(at, bytes);
       at += bytes.length;
     });
+  }
+
+  /** EBADF where nothing is open; what is open is no socket. */
+  function noSocket(fd: number): number {
+    descriptors.get(fd);
+    return Errno.notsock;
   }
 
   return {
@@ -49,9 +58,9 @@ export function processCalls(system: System): Calls {
     // A signal that a program raises for itself has no handler to go to.
     proc_raise: () => Errno.notsup,
     sched_yield: () => Errno.success,
-    sock_accept: () => Errno.notsup,
-    sock_recv: () => Errno.notsup,
-    sock_send: () => Errno.notsup,
-    sock_shutdown: () => Errno.notsup,
+    sock_accept: noSocket,
+    sock_recv: noSocket,
+    sock_send: noSocket,
+    sock_shutdown: noSocket,
   };
 }

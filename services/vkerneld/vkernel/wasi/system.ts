@@ -14,11 +14,14 @@ export interface StandardStreams {
   pollInput(timeoutMs: number): { ready: boolean; availableBytes: number; ended: boolean };
 }
 
+/** An argument or variable: text, or bytes as somebody gave them. */
+export type Word = string | Uint8Array;
+
 export interface System {
   readonly memory: GuestMemory;
-  readonly args: readonly string[];
+  readonly args: readonly Word[];
   /** NAME=VALUE. */
-  readonly env: readonly string[];
+  readonly env: readonly Word[];
   readonly descriptors: DescriptorTable;
   readonly streams: StandardStreams;
   /** Ends the process; does not return. */
