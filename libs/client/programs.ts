@@ -26,8 +26,11 @@ export interface ProgramOptions {
   module: Uint8Array;
   /** Its first argument, and what lists show. */
   name?: string;
-  args?: readonly string[];
-  env?: Readonly<Record<string, string>>;
+  /** Bytes reach it as they are. */
+  args?: readonly (string | Uint8Array)[];
+  env?: Readonly<Record<string, string | Uint8Array>>;
+  /** Standard streams that it is to take for a terminal. */
+  terminalStreams?: { input?: boolean; output?: boolean; error?: boolean };
   dirs?: readonly Grant[];
   /** Private memory and shared pages that it brings; absent: as its node says. */
   memoryBytes?: number | bigint;
@@ -115,12 +118,19 @@ export class Programs {
   }
 }
 
+const isText = (words: readonly (string | Uint8Array)[]): words is string[] =>
+  words.every((word) => typeof word === 'string');
+
 function specOf(options: ProgramOptions): ProgramSpec {
-  const { name = 'program', args = [], env = {}, dirs = [], memoryBytes = 0 } = options;
+  const { name = 'program', args = [], env = {}, dirs = [], memoryBytes = 0, terminalStreams } = options;
+  const variables = Object.entries(env).map(([variable, value]) =>
+    typeof value === 'string' ? `${variable}=${value}` : Buffer.concat([Buffer.from(`${variable}=`), value]),
+  );
   return {
     name,
-    args: [...args],
-    env: Object.entries(env).map(([variable, value]) => `${variable}=${value}`),
+    ...(isText(args) ? { args: [...args] } : { rawArgs: args.map((word) => Buffer.from(word)) }),
+    ...(isText(variables) ? { env: variables } : { rawEnv: variables.map((word) => Buffer.from(word)) }),
+    terminalStreams,
     dirs: dirs.map((dir) => ({ readOnly: false, ...dir })),
     memoryBytes: BigInt(memoryBytes),
   };

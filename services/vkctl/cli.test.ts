@@ -1,7 +1,7 @@
 // The commands, on a cluster of two nodes, as a shell sees them: what they print and how they exit.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -19,14 +19,12 @@ const shared = join(folder, 'shared');
 const cluster = `cli-test-${process.pid}`;
 process.env.ODONATA_HOME = join(folder, 'home');
 const env = { ...process.env, ODONATA_CLUSTER: cluster, NO_COLOR: '1' };
-const guests: Record<'hello' | 'args' | 'echo' | 'copy' | 'misbehave' | 'missing-import', string> =
-  {} as never;
+const names = ['hello', 'args', 'echo', 'copy', 'misbehave', 'missing-import', 'terminal'] as const;
+const guests: Record<(typeof names)[number], string> = {} as never;
 
 beforeAll(async () => {
   mkdirSync(shared);
-  for (const name of ['hello', 'args', 'echo', 'copy', 'misbehave', 'missing-import'] as const) {
-    guests[name] = await buildGuest(name);
-  }
+  for (const name of names) guests[name] = await buildGuest(name);
   await startCluster({ cluster, nodes: 2, port: 0, allowDirs: [shared], owner: process.pid });
 });
 
@@ -87,6 +85,53 @@ test('run: arguments, environment, standard streams, exit code', () => {
 
   expect(vkctl('run', guests.misbehave, 'exit', '7').status).toBe(7);
 });
+
+test('run: words that are not UTF-8 reach the program byte by byte, or are refused', () => {
+  // Node starts nothing with such words, but a shell does.
+  const shell = (script: string) =>
+    spawnSync(
+      '/bin/sh',
+      ['-c', `BAD=$(printf 'b\\377d'); export BAD; ${script}`, process.execPath, launcher, guests.args],
+      {
+        encoding: 'latin1',
+        env,
+        timeout: 90_000,
+        killSignal: 'SIGKILL',
+      },
+    );
+  const run = shell(
+    'exec "$0" "$1" run -e BAD -e "X=$BAD" --env="Y=$BAD" -e "Z=\ufffd" "$2" "$BAD" "" "\u00fc" "$BAD"',
+  );
+  expect(run).toMatchObject({ status: 0, stderr: '' });
+  expect(run.stdout.split('\n').slice(1)).toEqual([
+    ...['arg 1 b\xffd', 'arg 2 ', 'arg 3 \xc3\xbc', 'arg 4 b\xffd'],
+    ...['env BAD=b\xffd', 'env X=b\xffd', 'env Y=b\xffd', 'env Z=\xef\xbf\xbd', ''],
+  ]);
+  for (const words of ['run --dir "/$BAD:/d" "$2"', 'run "$BAD"', 'ps "$BAD"', 'kill "$BAD"'])
+    expect(shell(`exec "$0" "$1" ${words}`)).toMatchObject({ status: 2, stderr: oneLine(/is not UTF-8/) });
+});
+
+test.skipIf(!existsSync('/usr/bin/script'))(
+  'run: at a terminal a program knows it, and its prompt is there before the answer',
+  async () => {
+    const command = [process.execPath, launcher, 'run', guests.terminal].map((word) => `'${word}'`).join(' ');
+    const child = spawn('script', ['-qec', command, '/dev/null'], {
+      env,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    let output = '';
+    child.stdout!.on('data', (data: Buffer) => {
+      output += data;
+    });
+    await vi.waitFor(() => expect(output).toContain('name? '), 60_000);
+    child.stdin!.write('odonata\n');
+    const [status] = await once(child, 'exit');
+    expect(status).toBe(0);
+    expect(output).toContain('isatty 1 1 1');
+    expect(output).toContain('hello, odonata');
+    expect(vkctlWith('x\n', 'run', guests.terminal).stdout).toBe('isatty 0 0 0\nname? hello, x\n');
+  },
+);
 
 test('run: a folder is granted as far as the cluster and the command say', () => {
   writeFileSync(join(shared, 'in'), 'content');

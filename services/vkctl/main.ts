@@ -4,8 +4,11 @@ import { expandKillSignal } from './commands/kill.ts';
 import { EXIT, explainWithFix, Failure, told } from './failure.ts';
 import { printError } from './output.ts';
 import { createProgram } from './program.ts';
+import { RawWords } from './raw-words.ts';
 
 try {
+  // `run` looks by itself which of its words may be bytes.
+  if (process.argv[2] !== 'run') new RawWords().expectNoMore();
   await createProgram().parseAsync(expandKillSignal(process.argv));
 } catch (thrown) {
   const error = told(thrown);

@@ -118,6 +118,27 @@ test('the path of what is allowed may be a link, and is looked at once', () => {
   from.close();
 });
 
+test.each([
+  ['the upper first', ['a', 'a/way/c']],
+  ['the lower first', ['a/way/c', 'a']],
+])('one below another is that one, though a link leads to it: %s', (_, said) => {
+  symlinkSync('../outside/b', join(folder, 'a/way'));
+  const both = new AllowedDirectories(
+    said.map((word) => join(folder, word)),
+    'node1',
+    log,
+  );
+  try {
+    expect(fstatSync(open(join(folder, 'a/way/c'), false, both)).ino).toBe(
+      inode(join(folder, 'outside/b/c')),
+    );
+    expect(fstatSync(open(join(folder, 'a/b'), false, both)).ino).toBe(inode(join(folder, 'a/b')));
+    expect(refusal(join(folder, 'a/way'), both)).toMatchObject({ code: Code.PermissionDenied });
+  } finally {
+    both.close();
+  }
+});
+
 test('one that comes later is allowed then', () => {
   const from = new AllowedDirectories([join(folder, 'later')], 'node1', log);
   expect(refusal(join(folder, 'later/x'), from).code).toBe(Code.PermissionDenied);

@@ -105,10 +105,9 @@ export class AllowedDirectories {
         `"${hostPath}" is not an absolute path with a path for the program`,
       );
     const path = withoutSlash(normalize(hostPath));
-    for (const dir of this.#said) {
-      const root = this.#root(dir);
-      const beneath = root?.paths.map((each) => below(path, each)).find((rest) => rest !== undefined);
-      if (root === undefined || beneath === undefined) continue;
+    const found = this.#rootOf(path);
+    if (found !== undefined) {
+      const { root, beneath } = found;
       const directory = this.#beneath(root.fd, beneath, hostPath);
       try {
         expectFiles(directory, `directory ${hostPath} of ${this.#node}`);
@@ -131,6 +130,23 @@ export class AllowedDirectories {
       Code.PermissionDenied,
       `directory ${hostPath} is not allowed on ${this.#node} (${which}; vkerneld's --allow-dir says which)`,
     );
+  }
+
+  /**
+   * Of those that hold a path, the one closest to it: where one lies below the other, what is between them, a link or a
+   * mount perhaps, is no obstacle, in whichever order they were said.
+   */
+  #rootOf(path: string): { root: Root; beneath: string } | undefined {
+    let closest: { root: Root; beneath: string } | undefined;
+    for (const dir of this.#said) {
+      const root = this.#root(dir);
+      for (const each of root?.paths ?? []) {
+        const beneath = below(path, each);
+        if (beneath === undefined || (closest && closest.beneath.length <= beneath.length)) continue;
+        closest = { root: root!, beneath };
+      }
+    }
+    return closest;
   }
 
   #beneath(root: number, path: string, asked: string): number {

@@ -37,6 +37,7 @@ const LZ4 = 'node_modules/lz4/deps/lz4';
 /** Every guest by name. Command lines and output formats: README.md beside this file. */
 export const guests: Readonly<Record<string, GuestSource>> = {
   // The demo's job.
+  terminal: { ...c('terminal.c'), sources: ['test/guests/terminal.c', 'libs/guest/libc/terminal.c'] },
   wordcount: c(
     'wordcount/main.c',
     'wordcount/words.c',

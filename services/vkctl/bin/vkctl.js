@@ -33,9 +33,28 @@ async function launcher() {
   }
 }
 
+// What the kernel has as other bytes than UTF-8 of these texts: of them we have only what was put in its place.
+function replaced(file, texts) {
+  if (!texts.some((text) => text.includes('\ufffd'))) return [];
+  const all = readFileSync(file).toString('latin1').split('\0');
+  const decoded = all.map((each) => Buffer.from(each, 'latin1').toString());
+  return decoded.filter((text, i) => Buffer.from(text).toString('latin1') !== all[i]);
+}
+
 function reexecute() {
   // As ./vkctl has it.
   const args = ['--initial-heap-size=256', fileURLToPath(import.meta.url), ...process.argv.slice(2)];
+  if (replaced('/proc/self/cmdline', process.argv.slice(2)).length > 0) {
+    console.error(
+      `vkctl: a word of the command line is not UTF-8, and this Node cannot hand it on. Run: ${join(root, 'vkctl')}`,
+    );
+    process.exit(2);
+  }
+  const variables = Object.entries(process.env).filter(([, value]) => value.includes('\ufffd'));
+  if (variables.length > 0) {
+    const lost = replaced('/proc/self/environ', Object.values(process.env)).map((text) => text.split('=')[0]);
+    process.env.ODONATA_REPLACED_VARIABLES = lost.join(',');
+  }
   // Same process where this Node can: signals, terminal and exit code need no care then.
   if (typeof process.execve === 'function') process.execve(pinned, [pinned, ...args], process.env);
   const child = spawn(pinned, args, { stdio: 'inherit' });

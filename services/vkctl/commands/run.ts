@@ -14,6 +14,7 @@ import { EXIT, explainWithFix, Failure, hasCode, oneLine } from '../failure.ts';
 import { printJson } from '../json.ts';
 import { print, printError } from '../output.ts';
 import { readProgram } from '../program-file.ts';
+import { RawWords, rawVariable, type Word } from '../raw-words.ts';
 import { parseSize } from '../size.ts';
 import { type ClusterOption, clusterOption, collect, examples, jsonOption, quietOption } from './options.ts';
 import { writeTo } from './stdio.ts';
@@ -79,11 +80,17 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
       exitCode: EXIT.usage,
     });
   const isHere = elsewhere(options.cluster) === undefined;
+  const words = new RawWords();
+  const given = {
+    ...programArguments(words.last(args)),
+    ...programEnvironment((options.env ?? []).map((text) => variable(text, words))),
+  };
+  words.expectNoMore();
   const { name, module } = readProgram(path);
   const spec: ProgramSpec = {
     name,
-    args,
-    env: (options.env ?? []).map(variable),
+    ...given,
+    terminalStreams: options.detach ? undefined : terminalStreams(),
     dirs: (options.dir ?? []).map(grant),
     memoryBytes: BigInt(options.memory ? parseSize(options.memory, '--memory') : 0),
     detach: options.detach ?? false,
@@ -211,12 +218,27 @@ function forwardSignals(running: ProgramRun, abort: AbortController): () => void
   };
 }
 
-function variable(text: string): string {
-  if (/^[^=\s]+=/.test(text)) return text;
-  const value = text.includes('=') ? undefined : process.env[text];
+/** What a program asks before it prompts, colours, or writes by the line. */
+const terminalStreams = () => ({
+  input: process.stdin.isTTY === true,
+  output: process.stdout.isTTY === true,
+  error: process.stderr.isTTY === true,
+});
+
+const isText = (words: readonly Word[]): words is string[] => words.every((word) => typeof word === 'string');
+const asBytes = (words: readonly Word[]): Buffer[] => words.map((word) => Buffer.from(word));
+
+const programArguments = (words: readonly Word[]) =>
+  isText(words) ? { args: words } : { rawArgs: asBytes(words) };
+const programEnvironment = (words: readonly Word[]) =>
+  isText(words) ? { env: words } : { rawEnv: asBytes(words) };
+
+function variable(text: string, words: RawWords): Word {
+  if (/^[^=\s]+=/.test(text)) return words.value(text, '-e', '--env=');
+  const value = text.includes('=') ? undefined : rawVariable(text);
   if (text.includes('='))
     throw new Failure(`--env: "${text}" is no variable`, { fix: 'Write NAME=VALUE.', exitCode: EXIT.usage });
-  if (value !== undefined) return `${text}=${value}`;
+  if (value !== undefined) return value;
   throw new Failure(`--env: "${text}" is not set here`, { fix: 'Write NAME=VALUE.', exitCode: EXIT.usage });
 }
 

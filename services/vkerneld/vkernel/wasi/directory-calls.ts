@@ -40,7 +40,8 @@ export function addGrant(descriptors: DescriptorTable, grant: DirectoryGrant): v
     descriptors.add({
       kind: 'directory',
       host,
-      preopen: utf8(grant.guestPath),
+      // With a slash at its end a C library finds what is in it, and not the directory itself.
+      preopen: utf8(grant.guestPath.replace(/(?<=.)\/+$/, '')),
       listing: undefined,
       flags: 0,
       rights: directoryRights,

@@ -88,6 +88,23 @@ describe.skipIf(!hasClang)('C programs', () => {
     expect(run.written()).toBe((8 << 20) + 12345);
   });
 
+  test('times: a value, now, or left alone, in each place', async () => {
+    const module = compileC('times', join(import.meta.dirname, '../../../../libs/guest/libc/times.c'));
+    const run = machine.run(module, { grants: [grant(folder)] });
+    const { code } = await run.exited;
+    expect([run.stdout(), code]).toEqual(['0 failures\n', 0]);
+  });
+
+  test('a stream is a terminal where its caller says so; bytes reach the program as they are', async () => {
+    const run = machine.run(program('words'), {
+      args: [Buffer.from('\xff\xfe', 'latin1'), '', Buffer.from('\u00fc')],
+      env: [Buffer.from('A=\xff', 'latin1'), 'B=b'],
+      terminals: [true, false, true],
+    });
+    expect(await run.exited).toMatchObject({ code: 0 });
+    expect(run.stdout()).toBe('isatty 1 0 1\nfffe\n\nc3bc\n413dff\n423d62\n');
+  });
+
   test('the same as under node:wasi, where that is right', async () => {
     const ours = join(folder, 'ours');
     const theirs = join(folder, 'theirs');
@@ -161,6 +178,25 @@ describe.skipIf(!hasClang)('C programs', () => {
     expect(secret).toBe(0);
     expect(inside).toBeGreaterThan(0);
     expect(refused).toBeGreaterThan(0);
+  });
+
+  test('two grants, one below the other, in either order, with slashes or without', async () => {
+    mkdirSync(join(folder, 'outer'));
+    mkdirSync(join(folder, 'inner'));
+    writeFileSync(join(folder, 'outer/file'), 'outer');
+    writeFileSync(join(folder, 'inner/file'), 'inner');
+    const grants = (slash: string) => [
+      grant(join(folder, 'outer'), false, `/d${slash}`),
+      grant(join(folder, 'inner'), false, `/d/in${slash}`),
+    ];
+    for (const order of [grants(''), grants('/'), grants('').toReversed(), grants('//').toReversed()]) {
+      const run = machine.run(program('show'), {
+        grants: order,
+        args: ['/d', '/d/', '/d/in', '/d/file', '/d/in/file'],
+      });
+      expect(await run.exited).toMatchObject({ code: 0 });
+      expect(run.stdout()).toBe('/d: file\n/d/: file\n/d/in: file\n/d/file = outer\n/d/in/file = inner\n');
+    }
   });
 
   test('a read-only grant', async () => {
