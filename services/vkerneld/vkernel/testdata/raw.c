@@ -272,6 +272,12 @@ static void lost(const char *what, __wasi_errno_t got, int gone, __wasi_errno_t 
 static void given_away(void) {
   expect("mkdir", __wasi_path_create_directory(3, "rights"), 0);
   __wasi_fd_t opened = open_at(3, "rights", __WASI_OFLAGS_DIRECTORY, 0), fd;
+  __wasi_fdstat_t own;
+  expect("fdstat", __wasi_fd_fdstat_get(3, &own), 0);
+  for (int oflags = 0; oflags <= __WASI_OFLAGS_DIRECTORY; oflags += __WASI_OFLAGS_DIRECTORY) {
+    expect("same rights", __wasi_path_open(3, 0, ".", oflags, own.fs_rights_base, own.fs_rights_inheriting, 0, &fd), 0);
+    expect("close", __wasi_fd_close(fd), 0);
+  }
   expect("create", __wasi_path_open(opened, 0, "file", __WASI_OFLAGS_CREAT, 0, 0, 0, &fd), 0);
   expect("close", __wasi_fd_close(fd), 0);
   expect("close", __wasi_fd_close(opened), 0);

@@ -62,11 +62,10 @@ export const streamRights =
   Rights.fdSync |
   Rights.fdDatasync;
 
-/** What a directory can do. */
+/** What a directory can do. None of `writingRights`: with these same rights it can be opened again. */
 export const directoryRights =
   Rights.fdFdstatSetFlags |
   Rights.fdSync |
-  Rights.fdDatasync |
   Rights.fdAdvise |
   Rights.pathCreateDirectory |
   Rights.pathCreateFile |
