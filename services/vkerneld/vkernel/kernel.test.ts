@@ -169,7 +169,7 @@ test('a module in pieces; signals; what is not there; usage', async () => {
   supervisor.send({ case: 'signal', value: { pid: 77n, signal: 'SIGTERM' } });
   supervisor.send({ case: 'input', value: { pid: 77n, end: true } });
   await eventually(() => supervisor.events('exited')).toMatchObject([
-    { pid: 2n, exit: { code: 126, reason: 'not a WebAssembly module' } },
+    { pid: 2n, exit: { code: 126, reason: 'empty: look whether what made it failed' } },
   ]);
   await eventually(() => supervisor.events('usage').at(-1)).toMatchObject({ pid: 1n, residentPages: 16n });
   supervisor.send({ case: 'signal', value: { pid: 1n, signal: 'SIGINT' } });

@@ -103,7 +103,7 @@ describe('traps', () => {
 
 describe('programs that cannot run', () => {
   test.each([
-    ['no module', Buffer.from('int main() {}'), /^not a WebAssembly module$/],
+    ['no module', Buffer.from('int main() {}'), /^not a WebAssembly module: give/],
     [
       'broken code',
       Buffer.concat([assemble('(module)'), Buffer.from([10, 3, 1, 1, 0])]),
@@ -114,7 +114,11 @@ describe('programs that cannot run', () => {
       assemble('(module (import "env" "getpid" (func)) (func (export "_start")))'),
       /^the program imports env\.getpid, which a virtual kernel does not have$/,
     ],
-    ['a library', assemble('(module (func (export "_initialize")))'), /exports no function _start/],
+    [
+      'a library',
+      assemble('(module (func (export "_initialize")))'),
+      /exports no function _start: it is a library \(a reactor\)/,
+    ],
     [
       'a wrong type',
       assemble(
@@ -138,6 +142,78 @@ describe('programs that cannot run', () => {
   test('a memory that cannot be had', async () => {
     const run = machine.run(program('(call $print)'), { pid: -1n });
     expect((await run.exited).code).toBe(0); // the pmap decides, and this one does not care
+  });
+});
+
+describe('features', () => {
+  const catching = (body: string) => `(if (i32.eqz ${body}) (then (unreachable)))`;
+  test.each([
+    ['SIMD', catching('(i32x4.extract_lane 0 (i32x4.splat (i32.const 1)))'), ''],
+    ['relaxed SIMD', '(drop (i32x4.relaxed_trunc_f32x4_s (f32x4.splat (f32.const 1))))', ''],
+    [
+      'a tail call',
+      '(call $forever (i32.const 1000000))',
+      '(func $forever (param i32) (if (local.get 0) (then (return_call $forever (i32.sub (local.get 0) (i32.const 1))))))',
+    ],
+    ['exceptions, old', '(try (do (throw $error)) (catch $error))', ''],
+    ['exceptions, new', '(block $h (try_table (catch $error $h) (throw $error)) (unreachable))', ''],
+    [
+      'exceptions, new, by reference',
+      '(drop (block $h (result exnref) (try_table (catch_all_ref $h) (throw $error)) (unreachable)))',
+      '',
+    ],
+    [
+      'several results',
+      '(call $two) (drop) (drop)',
+      '(func $two (result i32 i32) (i32.const 1) (i32.const 2))',
+    ],
+    ['references', '(drop (ref.is_null (ref.null extern)))', '(table 2 externref)'],
+    [
+      'bulk memory',
+      '(memory.copy (i32.const 100) (i32.const 0) (i32.const 9)) (memory.fill (i32.const 0) (i32.const 0) (i32.const 4))',
+      '',
+    ],
+    [
+      'a typed reference to a function',
+      '(call_ref $v (ref.func $main))',
+      '(type $v (func)) (elem declare func $main)',
+    ],
+    ['extended constants', '(drop (global.get $g))', '(global $g i32 (i32.add (i32.const 1) (i32.const 2)))'],
+    ['atomics', '(drop (i32.atomic.rmw.add (i32.const 0) (i32.const 1)))', ''],
+  ])('%s: runs', async (what, body, more) => {
+    // The one that would call itself for ever is only looked at.
+    const once = what.startsWith('a typed') ? `(if (i32.const 0) (then ${body}))` : body;
+    expect(await machine.run(program(once, more)).exited).toMatchObject({ code: 0, reason: '' });
+  });
+
+  test.each([
+    ['64-bit memory', '(module (memory i64 1) (func (export "_start")))', /64-bit memory/],
+    ['several memories', '(module (memory 1) (memory 1) (func (export "_start")))', /several memories/],
+    [
+      'structures',
+      '(module (type $s (struct (field i32))) (func (export "_start") (drop (struct.new_default $s))))',
+      /garbage-collected/,
+    ],
+    ['i31', '(module (func (export "_start") (drop (ref.i31 (i32.const 1)))))', /./],
+    ['a 64-bit table', '(module (table i64 1 funcref) (func (export "_start")))', /unusual table/],
+    ['a tag of others', '(module (import "env" "t" (tag)) (func (export "_start")))', /env\.t \(a tag\)/],
+    [
+      'a global of others',
+      '(module (import "env" "g" (global i32)) (func (export "_start")))',
+      /env\.g \(a global\)/,
+    ],
+    [
+      'a reactor',
+      '(module (func (export "_initialize")) (func (export "run")))',
+      /a reactor.*-mexec-model=reactor/,
+    ],
+    ['no export', '(module (func))', /no function _start/],
+    ['a _start with parameters', '(module (func (export "_start") (param i32)))', /./],
+  ])('%s: refused in one line, or it runs', async (what, text, reason) => {
+    const exit = await machine.run(assemble(text)).exited;
+    if (what === 'i31' || what.startsWith('a _start')) expect([0, 126]).toContain(exit.code);
+    else expect(exit).toMatchObject({ code: 126, reason: expect.stringMatching(reason) });
+    expect(exit.reason).not.toContain('\n');
   });
 });
 

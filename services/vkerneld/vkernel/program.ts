@@ -26,6 +26,13 @@ export interface Program {
   readonly besideBytes: number;
 }
 
+function withoutStart(module: WebAssembly.Module): string {
+  const isReactor = WebAssembly.Module.exports(module).some(({ name }) => name === '_initialize');
+  return isReactor
+    ? 'the module exports no function _start: it is a library (a reactor), not a program; build it without -mexec-model=reactor, as one with a main'
+    : 'the module exports no function _start: it is a library, not a program';
+}
+
 /** In the thread of the process. Throws ModuleError, whose message is one line for the program's user. */
 export async function compileProgram(bytes: Uint8Array<ArrayBuffer>, quotaBytes: number): Promise<Program> {
   const prepared = prepareModule(bytes, (module, name) => types.get(module)?.get(name) ?? false, quotaBytes);
@@ -37,9 +44,7 @@ export async function compileProgram(bytes: Uint8Array<ArrayBuffer>, quotaBytes:
     throw new ModuleError(`not a valid WebAssembly module: ${oneLine(error.message)}`);
   }
   const entry = WebAssembly.Module.exports(module).find(({ name }) => name === '_start');
-  if (entry?.kind !== 'function' && !prepared.hasStartSection) {
-    throw new ModuleError('the module exports no function _start: it is a library, not a program');
-  }
+  if (entry?.kind !== 'function' && !prepared.hasStartSection) throw new ModuleError(withoutStart(module));
   const { initialPages, maximumPages, besideBytes } = prepared;
   return { module, initialPages, maximumPages, besideBytes };
 }

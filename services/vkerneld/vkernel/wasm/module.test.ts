@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { assemble } from '../testdata/programs.ts';
 import { oneLine } from '../trap.ts';
@@ -5,6 +6,10 @@ import { prepareModule } from './module.ts';
 
 const none = (): boolean => false;
 const all = (): boolean => true;
+
+/** An empty module with a custom section of this name. */
+const withSection = (name: string): Buffer =>
+  Buffer.from([0, 97, 115, 109, 1, 0, 0, 0, 0, name.length + 1, name.length, ...Buffer.from(name)]);
 
 function instantiate(bytes: Uint8Array<ArrayBuffer>): {
   memory: WebAssembly.Memory;
@@ -76,12 +81,26 @@ describe('prepareModule', () => {
   });
 
   test.each([
-    ['text', Buffer.from('#!/bin/sh\necho hello\n'), /^not a WebAssembly module$/],
-    ['nothing', Buffer.alloc(0), /^not a WebAssembly module$/],
+    ['text', Buffer.from('hello\n'), /^not a WebAssembly module: give a module/],
+    ['nothing', Buffer.alloc(0), /^empty: look whether/],
+    ['half a header', Buffer.from('\0asm\x01'), /^not a WebAssembly module: it is cut short/],
+    ['a script', Buffer.from('#!/bin/sh\necho hello\n'), /^a script: run its interpreter/],
+    [
+      'text format',
+      Buffer.from(';; comment\n\n(; and\nmore ;) ( module $m)'),
+      /^WebAssembly in text format: .*wat2wasm/,
+    ],
+    ['a component in text format', Buffer.from('(component)'), /^WebAssembly in text format/],
+    ['a program of Linux', Buffer.from('\x7fELF\x02\x01\x01'), /\(ELF\): compile it for WASI/],
+    ['gzip', gzipSync(assemble('(module)')), /^compressed by gzip: unpack it first: gunzip$/],
+    ['zip', Buffer.from('PK\x03\x04'), /^a zip archive: .*unzip/],
+    ['an archive', Buffer.from('!<arch>\n'), /^an archive of object files: link/],
+    ['an object file', withSection('linking'), /^an object file, not a program: link it/],
+    ['a shared library', withSection('dylink.0'), /^a shared library, not a program/],
     [
       'a component',
       Buffer.from([0, 97, 115, 109, 13, 0, 1, 0]),
-      /component, not a module: build it for wasm32-wasip1/,
+      /^a WebAssembly component \(.*\), not a module: build .*wasm32-wasip1.*clang.*GOOS=wasip1.*tinygo -target=wasip1.*Python/,
     ],
     ['another version', Buffer.from([0, 97, 115, 109, 2, 0, 0, 0]), /unknown version \(2\)/],
     ['a cut file', Buffer.from([0, 97, 115, 109, 1, 0, 0, 0, 1, 99]), /cut short/],
@@ -112,6 +131,18 @@ describe('prepareModule', () => {
     expect(() => prepareModule(assemble('(module (import "x" "t" (table 1 funcref)))'), all)).toThrow(
       'the program imports x.t (a table), which a virtual kernel does not have',
     );
+  });
+
+  test.each([
+    ['wasi:cli/stdout@0.2.0', /core of a component: build .*wasm32-wasip1/],
+    ['wasi_unstable', /before preview 1/],
+    ['gojs', /GOOS=wasip1/],
+    ['__wbindgen_placeholder__', /wasm-bindgen/],
+    ['wasix_32v1', /WASIX/],
+    ['something', /does not have$/],
+  ])('what imports from %s hears for what it was built', (module, message) => {
+    const bytes = assemble(`(module (import "${module}" "f" (func)))`);
+    expect(() => prepareModule(bytes, none)).toThrow(message);
   });
 
   test('refuses what would be allocated out of every quota', () => {

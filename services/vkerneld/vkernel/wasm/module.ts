@@ -11,6 +11,7 @@
 //
 // A module is somebody else's: it is read in the thread of its process, and what it has of each kind has a bound.
 
+import { hintOfImports, unrunnable } from '@odonata/guest/module/file-kind.ts';
 import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
 import { FREE_COMPILE_BYTES } from './compile-allowance.ts';
 import { type Arity, compileBytes } from './compile-cost.ts';
@@ -75,22 +76,25 @@ export function prepareModule(
 }
 
 function checkHeader(bytes: Uint8Array): void {
-  const magic = [0x00, 0x61, 0x73, 0x6d];
-  if (bytes.length < 8 || magic.some((byte, i) => bytes[i] !== byte)) {
-    throw new ModuleError('not a WebAssembly module');
+  const { what, fix } = unrunnable(bytes) ?? {};
+  if (what !== undefined) throw new ModuleError(fix ? `${what}: ${fix}` : what);
+}
+
+/** Sections by which a linker knows what is no whole program. */
+function expectLinked(sections: readonly Section[]): void {
+  for (const { id, body } of sections) {
+    if (id !== SectionId.custom) continue;
+    const name = new BinaryReader(body, 0).name();
+    if (name === 'linking' || name.startsWith('reloc.'))
+      throw new ModuleError('an object file, not a program: link it (without -c, or by wasm-ld)');
+    if (name === 'dylink' || name === 'dylink.0')
+      throw new ModuleError('a shared library, not a program: link it statically, without -shared and -fPIC');
   }
-  const version = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
-  if (version === 1) return;
-  if (version === 0x1000d) {
-    throw new ModuleError(
-      'a WebAssembly component, not a module: build it for wasm32-wasip1 (WASI preview 1)',
-    );
-  }
-  throw new ModuleError(`a WebAssembly module of an unknown version (${version})`);
 }
 
 function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes: number): PreparedModule {
   const sections = readSections(bytes);
+  expectLinked(sections);
   const types = readTypes(sections.find(({ id }) => id === SectionId.type)?.body);
   const imports = readImports(sections.find(({ id }) => id === SectionId.import)?.body, types, provided);
   const defined = readMemories(sections.find(({ id }) => id === SectionId.memory)?.body);
@@ -205,12 +209,15 @@ function readImports(
   const memories: Limits[] = [];
   const functions: number[] = [];
   const missing: string[] = [];
+  const from = new Set<string>();
   if (body === undefined) return { kept, memories, functions };
   // A call with other types would fail here, in the virtual kernel, each time anew.
   const checkFunction = (module: string, name: string, type = ''): void => {
     const ours = provided(module, name);
-    if (ours === false) missing.push(`${module}.${name}`);
-    else if (ours !== true && ours !== type && type !== '') {
+    if (ours === false) {
+      missing.push(`${module}.${name}`);
+      from.add(module);
+    } else if (ours !== true && ours !== type && type !== '') {
       const [theirs, has] = [type, ours].map(shownType);
       throw new ModuleError(
         `the program imports ${module}.${name} as ${theirs}; a virtual kernel has it as ${has}`,
@@ -239,7 +246,7 @@ function readImports(
         );
     }
   }
-  if (missing.length > 0) throw new ModuleError(missingMessage(missing));
+  if (missing.length > 0) throw new ModuleError(missingMessage(missing, from));
   return { kept, memories, functions };
 }
 
@@ -250,10 +257,11 @@ function shownName(name: string): string {
   return name.length > nameCharsMax ? `${name.slice(0, nameCharsMax)}…` : name;
 }
 
-function missingMessage(missing: readonly string[]): string {
+function missingMessage(missing: readonly string[], modules: Iterable<string>): string {
   const named = missing.slice(0, namedMax).map(shownName).join(', ');
   const rest = missing.length > namedMax ? ` and ${missing.length - namedMax} more` : '';
-  return `the program imports ${named}${rest}, which a virtual kernel does not have`;
+  const hint = hintOfImports(modules);
+  return `the program imports ${named}${rest}, which a virtual kernel does not have${hint ? `: ${hint}` : ''}`;
 }
 
 // V8's own bounds (v8/src/wasm/wasm-limits.h), of what is read here before V8 does.
