@@ -19,7 +19,16 @@ const shared = join(folder, 'shared');
 const cluster = `cli-test-${process.pid}`;
 process.env.ODONATA_HOME = join(folder, 'home');
 const env = { ...process.env, ODONATA_CLUSTER: cluster, NO_COLOR: '1' };
-const names = ['hello', 'args', 'echo', 'copy', 'misbehave', 'missing-import', 'terminal'] as const;
+const names = [
+  'hello',
+  'args',
+  'echo',
+  'copy',
+  'misbehave',
+  'missing-import',
+  'terminal',
+  'greeting',
+] as const;
 const guests: Record<(typeof names)[number], string> = {} as never;
 
 beforeAll(async () => {
@@ -77,6 +86,17 @@ test('run: arguments, environment, standard streams, exit code', () => {
     'env B=x=y',
     '',
   ]);
+
+  // AssemblyScript has the same by libs/guest/assembly/wasi.ts.
+  expect(vkctl('run', guests.greeting, 'ü', 'b').stdout).toBe('hello, ü\nhello, b\n');
+  expect(vkctl('run', '-e', 'HELLOS=x', '-e', 'HELLO=sal=ve', guests.greeting, 'b').stdout).toBe(
+    'sal=ve, b\n',
+  );
+  expect(vkctl('run', guests.greeting)).toMatchObject({
+    status: 2,
+    stdout: '',
+    stderr: 'usage: greeting NAME…\n',
+  });
 
   const input = Buffer.alloc(3_000_000, 'odonata ');
   const echo = vkctlWith(input, 'run', guests.echo);

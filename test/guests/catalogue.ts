@@ -31,13 +31,25 @@ function kernel(file: string, flags: string[] = []): GuestSource {
   };
 }
 
+function assemblyscript(file: string, ...library: string[]): GuestSource {
+  const abort = 'abort=libs/guest/assembly/wasi/onAbort';
+  return {
+    language: 'assemblyscript',
+    sources: [
+      join('test/guests/assembly', file),
+      ...['wasi.ts', ...library].map((each) => join('libs/guest/assembly', each)),
+    ],
+    includes: [],
+    flags: ['--optimize', '--enable', 'threads', '--exportStart', '_start', '--use', abort],
+  };
+}
+
 const SQLITE = 'node_modules/better-sqlite3/deps/sqlite3';
 const LZ4 = 'node_modules/lz4/deps/lz4';
 
 /** Every guest by name. Command lines and output formats: README.md beside this file. */
 export const guests: Readonly<Record<string, GuestSource>> = {
   // The demo's job.
-  terminal: { ...c('terminal.c'), sources: ['test/guests/terminal.c', 'libs/guest/libc/terminal.c'] },
   wordcount: c(
     'wordcount/main.c',
     'wordcount/words.c',
@@ -68,16 +80,9 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   misbehave: c('misbehave.c'),
   hog: c('hog.c'),
   'missing-import': c('missing-import.c'),
-  'shared-counter': {
-    language: 'assemblyscript',
-    sources: [
-      'test/guests/assembly/shared-counter.ts',
-      'test/guests/assembly/wasi.ts',
-      'libs/guest/assembly/odonata.ts',
-    ],
-    includes: [],
-    flags: ['--optimize', '--enable', 'threads', '--use', 'abort=test/guests/assembly/wasi/onAbort'],
-  },
+  'shared-counter': assemblyscript('shared-counter.ts', 'odonata.ts'),
+  greeting: assemblyscript('greeting.ts'),
+  terminal: { ...c('terminal.c'), sources: ['test/guests/terminal.c', 'libs/guest/libc/terminal.c'] },
 
   // Measurements.
   matmul: kernel('matmul.c'),

@@ -209,7 +209,7 @@ export const odonata = {
       },
     },
     wait32: {
-      doc: 'Sleeps until {wake} on the same word of the same dataspace, from whichever mapping and node, if the word still holds `expected` (else EAGAIN at once).  `timeout_ns` below 0 waits for ever.  Check the word again after 0.',
+      doc: 'Sleeps until {wake} on the same word of the same dataspace, from whichever mapping and node, if the word still holds `expected` (else EAGAIN at once).  `timeout_ns` below 0 waits for ever.  Check the word again after 0.\n\nWhat it costs: where the word does not hold `expected`, an atomic load (below a microsecond, if its page is here); else one round trip to the directory before it sleeps, and one message that ends the sleep.  So spin a little first where the other side is quick.',
       parameters: [
         { name: 'addr', type: 'word', doc: 'a multiple of 4 in a mapped dataspace' },
         { name: 'expected', type: 'u32', doc: 'what the word must hold' },
@@ -226,7 +226,7 @@ export const odonata = {
       },
     },
     wake: {
-      doc: 'Wakes at most `count` sleepers on the word (UINT32_MAX: all); `*woken` gets how many.',
+      doc: 'Wakes at most `count` sleepers on the word (UINT32_MAX: all); `*woken` gets how many.\n\nWhat it costs: one round trip to the directory, some 0.3 to 1.5 ms, each time: it leaves the node, also where nobody sleeps, or the sleeper runs beside the caller.  So keep a count of sleepers in the dataspace, and call it only where there are any; one call with a `count` wakes many.',
       parameters: [
         { name: 'addr', type: 'word', doc: 'a multiple of 4 in a mapped dataspace' },
         { name: 'count', type: 'u32', doc: 'at most so many' },

@@ -20,7 +20,7 @@ import {
   wait32,
   wake,
 } from "../../../libs/guest/assembly/odonata";
-import { print, printError, programArguments, exit } from "./wasi";
+import { print, printError, programArguments, exit } from "../../../libs/guest/assembly/wasi";
 
 const SIZE: u64 = 4 * 4096;
 
@@ -71,7 +71,4 @@ function main(args: string[]): void {
   }
 }
 
-/** WASI's entry point of a command. */
-export function _start(): void {
-  main(programArguments());
-}
+main(programArguments());
