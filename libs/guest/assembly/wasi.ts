@@ -100,6 +100,6 @@ function strings(count: i32, pointers: usize, bytes: usize): string[] {
 
 /** Where asc sends failed assertions and out-of-range accesses of its library (`--use abort=…`). */
 export function onAbort(message: string | null, file: string | null, line: u32, column: u32): void {
-  printError("abort: " + (message === null ? "?" : message!) + " at line " + line.toString());
+  printError("abort: " + (message === null ? "?" : message) + " at line " + line.toString());
   unreachable();
 }

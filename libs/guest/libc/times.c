@@ -1,6 +1,6 @@
 /*
- * futimens and utimensat with UTIME_NOW and UTIME_OMIT in each place. Link it in where the C library is that of Debian 12 or
- * Ubuntu 24.04 (wasi-libc of 2022), in which these two end with EINVAL for the time of modification, without a call:
+ * futimens and utimensat with UTIME_NOW and UTIME_OMIT in each place. Link it in where the C library is that of Debian 12
+ * (wasi-libc of 2022), in which these two end with EINVAL for the time of modification, without a call:
  *
  *     clang --target=wasm32-wasi -O2 prog.c libs/guest/libc/times.c -o prog.wasm
  */

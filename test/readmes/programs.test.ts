@@ -1,0 +1,41 @@
+// docs/programs.md: each program that stands there builds by the command below it, and is a module that runs here.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { compileProgram } from '../../services/vkerneld/vkernel/program.ts';
+import { hasClang } from '../../services/vkerneld/vkernel/testdata/programs.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const page = readFileSync(join(ROOT, 'docs/programs.md'), 'utf8');
+const blocks = [...page.matchAll(/^```(\w+) (\S+)\n(.*?)^```$/gms)].map(([, language, what, text]) => ({
+  language: language!,
+  what: what!,
+  text: text!,
+}));
+const programs = blocks.flatMap(({ what, text }, i) =>
+  what === 'build' ? [{ ...blocks[i - 1]!, command: text.trim() }] : [],
+);
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'odonata-programs-'));
+  symlinkSync(join(ROOT, 'libs'), join(folder, 'libs'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test('the page has programs', () => expect(programs.map(({ what }) => what)).toEqual(['prog.c', 'prog.ts']));
+
+test.each(programs)(
+  '$what',
+  async ({ language, what, text, command }) => {
+    if (language === 'c' && !hasClang) return console.log(`${what} is skipped: no clang for WASI`);
+    writeFileSync(join(folder, what), text);
+    const env = { ...process.env, PATH: `${join(ROOT, 'node_modules/.bin')}:${process.env.PATH}` };
+    execFileSync('/bin/sh', ['-c', command], { cwd: folder, env, stdio: ['ignore', 'ignore', 'inherit'] });
+    const { module } = await compileProgram(new Uint8Array(readFileSync(join(folder, 'prog.wasm'))), 1 << 28);
+    expect(WebAssembly.Module.imports(module).map((each) => each.module)).toContain('odonata');
+  },
+  60_000,
+);
