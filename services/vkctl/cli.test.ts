@@ -171,7 +171,7 @@ test('run: what cannot run says why, and exits with 125, 126 or 127', () => {
   writeFileSync(broken, Buffer.from('0061736d01000000ff', 'hex'));
   expect(vkctl('run', launcher)).toMatchObject({
     status: 126,
-    stderr: oneLine(/is not a WebAssembly module/),
+    stderr: oneLine(/is a script\. Run its interpreter/),
   });
   expect(vkctl('run', broken)).toMatchObject({
     status: 126,

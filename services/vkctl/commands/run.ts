@@ -37,7 +37,8 @@ export function addRun(program: Command): void {
     .usage('[options] <prog.wasm> [args...]')
     .description(
       'Runs a WASI program in a virtual kernel, as if it ran here: its standard streams are ours, ' +
-        'Ctrl-C is its SIGINT (twice: SIGKILL), and its exit code is our exit code.',
+        'Ctrl-C is its SIGINT (twice: SIGKILL), and its exit code is our exit code. At a terminal it knows so; ' +
+        'arguments and variables reach it byte for byte.',
     )
     .argument('<program>', 'a WASI preview 1 module')
     .argument('[args...]', 'its arguments')
