@@ -14,10 +14,10 @@ export const COST = {
   target: 700,
   dear: 2_600,
   call: 3_000,
-  value: 160,
+  value: 600,
   dearest: 9_000,
   /** What a call within the reach of a handler takes more. */
-  handler: 12_000,
+  handler: 60_000,
 } as const;
 
 /** Reads past what follows an instruction. */
