@@ -120,6 +120,7 @@ test('each answer is what its schema says', async () => {
     answer('ds accept-loss', 'text'),
     answer('ds save', 'text', join(folder, 'back')),
     answer('ps', '-a'),
+    answer('pmap flush', '--node', 'node1'),
     answer('events'),
     answer('top', '--once', '-i', '0.5'),
     answer('status'),

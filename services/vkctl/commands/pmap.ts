@@ -3,8 +3,9 @@ import { Code } from '@odonata/rpc/error.ts';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { EXIT, explainWithFix, Failure, hasCode } from '../failure.ts';
-import { json, print, printError } from '../output.ts';
-import { type ClusterOption, clusterOption, examples, jsonOption } from './options.ts';
+import { printJson } from '../json.ts';
+import { printError, say } from '../output.ts';
+import { type ClusterOption, clusterOption, examples, jsonOption, quietOption } from './options.ts';
 import { parsePid } from './pid.ts';
 
 interface FlushOptions extends ClusterOption {
@@ -35,6 +36,7 @@ export function addPmap(program: Command): void {
     .option('--node <name>', 'of all processes of a node')
     .addOption(clusterOption())
     .addOption(jsonOption())
+    .addOption(quietOption())
     .action(flush);
   examples(command, [
     ['vkctl pmap flush 100001', 'one process'],
@@ -86,10 +88,10 @@ async function flush(pids: string[], options: FlushOptions): Promise<void> {
           fix: 'List them with: vkctl ps',
         });
     }
-    if (options.json) print(json(flushed));
+    if (options.json) printJson(flushed);
     else
       for (const { node: at, vmspaces, sharedPages } of flushed)
-        print(
+        say(
           `${at}: emptied the page tables of ${vmspaces} ${vmspaces === 1 ? 'process' : 'processes'}, ${sharedPages} shared pages mapped`,
         );
   });

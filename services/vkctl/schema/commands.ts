@@ -39,6 +39,7 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   'ds rm': list(dataspace.removed),
   'ds chmod': list(dataspace.dataspaceRecord),
   'ds chown': list(dataspace.dataspaceRecord),
+  'pmap flush': list(process.flushed),
   'user add': one(person.added),
   'user ls': list(person.person),
   'user rm': one(person.putOut),

@@ -28,6 +28,11 @@ export const process = z.strictObject({
 
 export const started = z.strictObject({ pid, node: z.string(), vkernel: z.string() });
 export const signalled = z.strictObject({ pid, signal: z.string() });
+export const flushed = z.strictObject({
+  node: z.string(),
+  vmspaces: count,
+  sharedPages: count.describe('of dataspaces, that were mapped'),
+});
 export const output = z.strictObject({
   stream: z.enum(['stdout', 'stderr']),
   data: bytes,
