@@ -87,3 +87,20 @@ test('after a run, a random write to a page that others read still asks for that
     { firstPage: 90_000, pageCount: 1, neededPages: 1 },
   ]);
 });
+
+test('who says that it reads at random gets what it touches; in order: a run from the first page on', () => {
+  const ahead = new Readahead();
+  const fault = (page: number) => {
+    ahead.access(page);
+    const wanted = ahead.wanted(page, 10_000);
+    ahead.mapped(page, 1);
+    return wanted.reduce((sum, { pageCount }) => sum + pageCount, 0);
+  };
+  expect(fault(100)).toBeGreaterThan(1);
+  ahead.advise('random');
+  for (const page of [200, 201, 202, 203, 300]) expect(fault(page)).toBe(1);
+  ahead.advise('sequential');
+  expect(fault(400)).toBeGreaterThan(16);
+  ahead.advise('normal');
+  expect(fault(5_000)).toBeLessThanOrEqual(16);
+});
