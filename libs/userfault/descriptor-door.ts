@@ -167,9 +167,9 @@ export class DescriptorDoor {
   }
 }
 
-/** The oldest that has shown no token, else the oldest. */
+/** The oldest that has shown no token, else the oldest. Who came last has had no time to show one. */
 function firstToGo(waiting: readonly Waiting[]): Waiting {
-  return waiting.find((each) => !hears(each) || each.token === undefined) ?? waiting[0]!;
+  return waiting.slice(0, -1).find((each) => !hears(each) || each.token === undefined) ?? waiting[0]!;
 }
 
 /** The connection without Node. */

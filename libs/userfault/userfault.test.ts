@@ -268,6 +268,21 @@ test("who knocks again and again is in nobody else's way, and what nobody claims
   expect(openedAs(join(dir, 'file'))).toEqual([String(fd)]);
 });
 
+test('who has just come is not the one that goes, though others have shown their tokens', () => {
+  const path = join(dir, 'door');
+  const door = new DescriptorDoor(path);
+  const others = Array.from({ length: 8 }, (_, i) => knock(path, new Uint8Array(16).fill(10 + i), fd));
+  const none = new Uint8Array(16);
+  expect(door.claim(none)).toBeUndefined();
+  const late = libc.connectUnix(path);
+  expect(door.claim(none)).toBeUndefined();
+  const token = new Uint8Array(16).fill(9);
+  expect(libc.sendDescriptor(late, token, fd)).toBe(0);
+  closeSync(door.claimDescriptor(token)!);
+  for (const socket of [late, ...others]) closeSync(socket);
+  door.close();
+});
+
 test('another uid that knocks by ever new processes uses up nothing of others', async ({ skip }) => {
   if (process.getuid!() !== 0 || spawnSync('python3', ['--version']).status !== 0)
     skip('takes root, which can be another uid, and python3');

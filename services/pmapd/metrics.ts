@@ -45,7 +45,7 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   node.limits.countIn(metrics);
   metrics.gauge('handmade_vmspaces', 'Vmspaces that people made by hand', () => node.handmade.count);
   metrics.gauge('handmade_frames', 'Frames of their private memory', () => node.handmade.privatePages);
-  metrics.gauge('vmspace_watches', 'Streams of events of vmspaces', () => node.watches.size);
+  metrics.gauge('vmspace_watch_calls', 'Streams of events of vmspaces', () => node.watches.size);
   metrics.counters('sync_failures_total', 'Syncs that were not stored, by reason', 'code', () => [
     ...node.backing.failures,
   ]);

@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 test('the launcher runs under the pinned Node, and the script at the root finds it', () => {
   const fromNode = execFileSync(process.execPath, [launcher, '--version'], { encoding: 'utf8' });
-  expect(fromNode).toMatch(/^\d+\.\d+\.\d+\n$/);
+  expect(fromNode).toMatch(/^\d+\.\d+\.\d+ \((commit [0-9a-f]{12}, )?wire \d+\)\n$/);
   expect(execFileSync(`${root}/vkctl`, ['--version'], { encoding: 'utf8', cwd: '/' })).toBe(fromNode);
 });
 

@@ -83,7 +83,7 @@ test('two at once: one starts it; its folders deleted it is still seen, and ende
   expect(first).toMatchObject({ status: 0, stderr: '' });
   expect(second).toMatchObject({ status: 1, stderr: oneLine(/is already (starting|up) .*vkctl down/) });
 
-  rmSync(paths.stateDir, { recursive: true });
+  rmSync(paths.stateDir, { recursive: true, maxRetries: 5 });
   await vi.waitFor(() => expect(vkctl('ps')).toMatchObject({ status: 0, stderr: '' }), {
     timeout: 10_000,
     interval: 100,
@@ -172,6 +172,6 @@ test.runIf(mayMount)('a state folder that is a disk of its own is emptied, and s
     stdout: `cluster "${cluster}" was dead; what it left is cleared\n`,
     stderr: expect.stringMatching(/^cluster .* is not up; nothing to do\n$/),
   });
-  rmSync(paths.stateDir, { recursive: true });
+  rmSync(paths.stateDir, { recursive: true, maxRetries: 5 });
   expect(readdirSync(home)).toEqual([]);
 });

@@ -1,10 +1,10 @@
-// What a sequentially consistent memory forbids, between processes on two to four nodes, 2,000 rounds each; 10,000 where
+// What a sequentially consistent memory forbids, between processes on two to four nodes, 1,000 rounds each; 10,000 where
 // ODONATA_LONG is set, as make test-long does.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LONG } from '../long.ts';
 import { TestCluster } from './cluster.ts';
 
-const ROUNDS = LONG ? 10_000 : 2_000;
+const ROUNDS = LONG ? 10_000 : 1_000;
 
 let cluster: TestCluster;
 beforeAll(async () => {

@@ -62,8 +62,8 @@ const grow = (proto: string): string =>
 
 const saysMore = (code: string): string =>
   code.replace(
-    'create(schema, message as never)',
-    `Object.assign(create(schema, message as never), { laterNote: 'from a later version' })`,
+    'create(schema, init as never)',
+    `Object.assign(create(schema, init as never), { laterNote: 'from a later version' })`,
   );
 
 // What a receiver sees of a kind of event that it does not know.

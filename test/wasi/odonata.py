@@ -12,7 +12,8 @@ def get_name() -> str:
 
 
 def get_version() -> str:
-    return subprocess.run([VKCTL, "--version"], encoding="UTF-8", capture_output=True, check=True).stdout.strip()
+    # The commit and the wire version stand behind it.
+    return subprocess.run([VKCTL, "--version"], encoding="UTF-8", capture_output=True, check=True).stdout.split()[0]
 
 
 def get_wasi_versions() -> List[str]:

@@ -36,6 +36,7 @@ const nodeStats = z.strictObject({
   directoryConnected: z.boolean(),
   nodeIndex: count,
   takeOverMs: count,
+  pmapFlushes: count.describe('page tables that were emptied'),
   wire: wire.optional(),
 });
 
