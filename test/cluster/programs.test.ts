@@ -154,12 +154,11 @@ describe('the system that a program sees', () => {
     await same('copy', { args: ['/data/from', '/data/to'], dirs: true });
     await same('copy', { args: ['/data/missing', '/data/to'], dirs: true });
     // wasi-libc says of a path beside all grants what no POSIX system does; here there is nothing.
-    for (const path of ['/etc/passwd', '/data/../../../../etc/passwd'])
-      expect(
-        await cluster.run('node1', 'copy', [path, '/data/to'], {
-          dirs: [{ hostPath: here, guestPath: '/data', readOnly: false }],
-        }),
-      ).toMatchObject({ code: 3, stderr: `${path}: No such file or directory\n` });
+    const beside = await cluster.run('node1', 'copy', ['/etc/passwd', '/data/to'], {
+      dirs: [{ hostPath: here, guestPath: '/data', readOnly: false }],
+    });
+    expect(beside).toMatchObject({ code: 3, stderr: '/etc/passwd: No such file or directory\n' });
+    await same('copy', { args: ['/data/../../../../etc/passwd', '/data/to'], dirs: true });
     await same('copy', { args: ['--tree', '/data'], dirs: true });
     sameFiles('to');
     expect(readdirSync(here).sort()).toEqual(readdirSync(alone).sort());

@@ -532,10 +532,13 @@ test(`as a process in the real sandbox, by hand and by chance (SEED=${SEED})`, a
   const { stdout } = await cluster.vkctl(['events', '--security', '--json', '-n', '1000']);
   const all = JSON.parse(stdout) as { subject: Record<string, string>; text: string }[];
   const told = all.filter(({ subject }) => subject.attempt === 'constraint');
-  expect(told.map(({ subject }) => subject)).toContainEqual({
-    ...{ attempt: 'constraint', peer: 'vkernel node1/evil' },
-    ...{ rpc: '/odonata.pmap.v1.PmapService/Session', field: 'events[0].vmspace_mcontrol.advice' },
-  });
+  // The first three of a peer and minute: what was said by chance before this may be among them.
+  expect(told.length).toBeGreaterThan(0);
+  for (const { subject } of told)
+    expect(subject).toMatchObject({
+      ...{ attempt: 'constraint', peer: 'vkernel node1/evil' },
+      ...{ rpc: '/odonata.pmap.v1.PmapService/Session', field: expect.stringMatching(/^events\[0\]\.\w+\./) },
+    });
   expect(told.length).toBeLessThanOrEqual(100);
 }, 120_000);
 
