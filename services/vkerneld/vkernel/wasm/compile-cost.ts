@@ -84,7 +84,8 @@ function isSmall(bytes: number, locals: number, valuesMax: number): boolean {
   return notes + bytes * COST.call < SMALL_COST;
 }
 
-function readLocals(code: BinaryReader): number {
+/** Past the locals that a function declares. @throws ModuleError for too many of them */
+export function readLocals(code: BinaryReader): number {
   let locals = 0;
   for (let groups = code.u32(); groups > 0; groups--) {
     locals += code.u32();
@@ -292,7 +293,7 @@ function costOf(
 }
 
 /** Of none, of one value, or of a type of functions. */
-function blockType(code: BinaryReader, types: readonly Arity[]): Arity {
+export function blockType(code: BinaryReader, types: readonly Arity[]): Arity {
   const at = code.at;
   const first = code.u8();
   if (first === 0x40) return NO_ARITY;

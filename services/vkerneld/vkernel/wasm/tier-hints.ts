@@ -6,6 +6,7 @@
 // What is named costs some milliseconds at its first call. So only functions of some size are, of programs of some size: what
 // loops and calls a lot (printf, interpreters) is long and seldom hot in one call, and large programs start sooner as it is.
 import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
+import { blockType, readLocals } from './compile-cost.ts';
 import { number, prefixed, simple } from './opcodes.ts';
 
 export const HINTS_SECTION = 'compilationHints';
@@ -51,10 +52,7 @@ const isHot = ({ depth, callsWithin }: Loops, bytes: number): boolean =>
 
 /** Of a function, from its locals on. What is no instruction ends it: V8 says what is wrong. */
 function loopsOf(code: BinaryReader, end: number): Loops {
-  for (let groups = code.u32(); groups > 0 && code.at < end; groups--) {
-    number(code);
-    if (isReference(code.u8())) number(code);
-  }
+  readLocals(code);
   const loops: Loops = { depth: 0, callsWithin: 0 };
   /** True for a loop. */
   const blocks: boolean[] = [];
@@ -93,16 +91,8 @@ const calls: ReadonlySet<number> = new Set([0x10, 0x11, 0x12, 0x13, 0x14, 0x15])
 
 type Read = (code: BinaryReader) => void;
 
-const isReference = (type: number): boolean => type === 0x63 || type === 0x64;
-
-const blockType: Read = (code) => {
-  const at = code.at;
-  if (isReference(code.u8())) number(code);
-  else {
-    code.at = at;
-    number(code);
-  }
-};
+/** Which one it is does not matter. */
+const anyBlockType: Read = (code) => void blockType(code, []);
 
 /** What follows each instruction of control flow. */
 const control: readonly (Read | undefined)[] = (() => {
@@ -110,7 +100,7 @@ const control: readonly (Read | undefined)[] = (() => {
   const set = (read: Read, ...opcodes: number[]): void => {
     for (const opcode of opcodes) all[opcode] = read;
   };
-  set(blockType, 0x02, LOOP, 0x04, 0x06);
+  set(anyBlockType, 0x02, LOOP, 0x04, 0x06);
   // unreachable, else, throw_ref, end, return, catch_all
   set(() => {}, 0x00, 0x05, 0x0a, END, 0x0f, 0x19);
   // catch, throw, rethrow, br, br_if, call, return_call, call_ref, return_call_ref, delegate, br_on_null, br_on_non_null
@@ -128,7 +118,7 @@ const control: readonly (Read | undefined)[] = (() => {
     for (let left = code.u32() + 1; left > 0; left--) number(code);
   }, 0x0e);
   set((code) => {
-    blockType(code);
+    anyBlockType(code);
     for (let left = code.u32(); left > 0; left--) {
       if (code.u8() < 2) number(code);
       number(code);
