@@ -2,7 +2,6 @@
 // recalled again by the directory.
 import assert from 'node:assert/strict';
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { PAGE_BYTES, type PageRun, type PageState } from '@odonata/coherency/page.ts';
 import { runFromWire, stateWire } from '@odonata/coherency/wire.ts';
@@ -16,6 +15,7 @@ import type { WireVersions } from '@odonata/proto/wire/v1/wire';
 import { hear } from '@odonata/rpc/bug.ts';
 import { openChannel, openStream, type RpcChannel } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import { prefixOf } from '@odonata/rpc/large-bytes.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
@@ -68,7 +68,7 @@ export function encodeDeliver(
   const encoded = toBinary(DeliverRequestSchema, create(DeliverRequestSchema, head));
   if (bytes === undefined) return { message: Buffer.from(encoded) };
   const { data } = bytes;
-  const field = new BinaryWriter().tag(DATA_FIELD, WireType.LengthDelimited).uint32(data.length).finish();
+  const field = prefixOf(DATA_FIELD, data.length);
   const headBytes = encoded.length + field.length;
   assert(headBytes <= HEAD_BYTES, `the head of a message of pages has ${headBytes} bytes`);
   const room = bytes.takeRoom();

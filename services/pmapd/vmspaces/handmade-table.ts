@@ -3,6 +3,7 @@
 // Whose it is says the certificate of who made it, so any connection of that person goes on with it. It ends with `destroy`, or
 // when nobody used it for as long as it was made for, or with this pmap manager: another one that takes its place has none.
 
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { Arena, type ArenaFrames } from './arena.ts';
@@ -17,7 +18,6 @@ export const HANDMADE_BYTES_OF_ONE = 64 << 20;
 /** Of the frames of a node: private memory of all of them. */
 const FRAMES_PART = 1 / 8;
 
-const PAGE_BYTES = 4_096;
 const IDLE_MS = 600_000;
 export const IDLE_MIN_MS = 1_000;
 export const HANDMADE_BYTES_MAX = 2 ** 47;

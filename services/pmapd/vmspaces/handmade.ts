@@ -1,8 +1,8 @@
 // A vmspace that somebody made by hand: map entries over private memory and dataspaces, and no process that runs in it. It has
 // no page tables of a processor, so it costs no thread, no descriptor and no timer; each call finds its pages anew.
 import assert from 'node:assert/strict';
-import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import { Advice } from '@odonata/proto/vmspace/v1/vmspace';
+import { PAGE_BYTES, spansOf } from '@odonata/coherency/page.ts';
+import type { Advice } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import {
   type AddressSpace,
@@ -44,7 +44,6 @@ export class Handmade implements AddressSpace {
   private mapped: Entry[] = [];
   /** By page of an address: the slot that has its bytes; none: zeros. */
   private readonly slots = new Map<number, number>();
-  private ended = false;
 
   constructor(
     about: Pick<Handmade, 'id' | 'owner' | 'name' | 'sizeBytes' | 'idleMs' | 'lastUsedMs'>,
@@ -65,10 +64,6 @@ export class Handmade implements AddressSpace {
 
   get privatePages(): number {
     return this.slots.size;
-  }
-
-  get isEnded(): boolean {
-    return this.ended;
   }
 
   /** @throws RpcError FAILED_PRECONDITION while a call waits for pages of it */
@@ -166,11 +161,15 @@ export class Handmade implements AddressSpace {
   /** Private bytes of a range are zeros. @returns pages that had a frame */
   free(address: number, lengthBytes: number): number {
     const gone = this.privateIn(address, address + lengthBytes);
-    for (const page of gone) {
+    this.release(gone);
+    return gone.length;
+  }
+
+  private release(pages: readonly number[]): void {
+    for (const page of pages) {
       this.memory.give(this.slots.get(page)!);
       this.slots.delete(page);
     }
-    return gone.length;
   }
 
   private privateIn(address: number, end: number): number[] {
@@ -205,10 +204,7 @@ export class Handmade implements AddressSpace {
         taken.push(page);
       });
     } catch (error) {
-      for (const page of taken) {
-        this.memory.give(this.slots.get(page)!);
-        this.slots.delete(page);
-      }
+      this.release(taken);
       throw error;
     }
     this.eachPage(address, bytes, (page, at, part) =>
@@ -236,22 +232,14 @@ export class Handmade implements AddressSpace {
         continue;
       }
       const pages = this.privateIn(entry.address, entry.address + entry.lengthBytes).sort((a, b) => a - b);
-      for (let at = 0; at < pages.length; ) {
-        let count = 1;
-        while (pages[at + count] === pages[at]! + count) count++;
-        yield { address: pages[at]! * PAGE_BYTES, pages: count, firstPage: 0 };
-        at += count;
-      }
+      for (const { firstPage, pageCount } of spansOf(pages))
+        yield { address: firstPage * PAGE_BYTES, pages: pageCount, firstPage: 0 };
     }
   }
 
   end(): void {
-    this.ended = true;
     for (const slot of this.slots.values()) this.memory.give(slot);
     this.slots.clear();
     this.mapped = [];
   }
 }
-
-/** Of an entry that nobody advised. */
-export const UNADVISED = Advice.NORMAL;

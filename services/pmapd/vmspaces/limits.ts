@@ -3,25 +3,17 @@
 
 import type { RpcError } from '@odonata/rpc/error.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
+import { FirstOfMinute } from '@odonata/rpc/first-of-minute.ts';
 import type { Metrics } from '@odonata/rpc/metrics.ts';
 import { overQuota } from '@odonata/rpc/refusal.ts';
 
-const MINUTE_MS = 60_000;
-/** Of one limit and person, in a minute; and of all. */
-const TOLD_OF_ONE = 3;
-const TOLD_MAX = 100;
-
 export class Limits {
   private readonly events: Pick<EventLog, 'add'>;
-  private readonly now: () => number;
-  private readonly counts = new Map<string, number>();
-  private readonly told = new Map<string, number>();
-  private toldOfAll = 0;
-  private sinceMs = 0;
+  private readonly hits: FirstOfMinute;
 
-  constructor(events: Pick<EventLog, 'add'>, now: () => number = () => performance.now()) {
+  constructor(events: Pick<EventLog, 'add'>, now?: () => number) {
     this.events = events;
-    this.now = now;
+    this.hits = new FirstOfMinute(now);
   }
 
   /**
@@ -35,24 +27,13 @@ export class Limits {
   }
 
   count(limit: string, who: string, text: string, subject: Record<string, string | bigint> = {}): void {
-    this.counts.set(limit, (this.counts.get(limit) ?? 0) + 1);
-    const nowMs = this.now();
-    if (nowMs - this.sinceMs > MINUTE_MS) {
-      this.sinceMs = nowMs;
-      this.told.clear();
-      this.toldOfAll = 0;
-    }
-    const key = `${limit} ${who}`;
-    const told = this.told.get(key) ?? 0;
-    if (told >= TOLD_OF_ONE || this.toldOfAll >= TOLD_MAX) return;
-    this.told.set(key, told + 1);
-    this.toldOfAll++;
-    this.events.add('limit-hit', `${who}: ${text}`, { limit, who, ...subject });
+    if (this.hits.count(limit, who))
+      this.events.add('limit-hit', `${who}: ${text}`, { limit, who, ...subject });
   }
 
   countIn(metrics: Metrics): void {
     const help =
       'Requests that were refused for a limit, and events that were dropped for one: vkctl events --kind limit-hit';
-    metrics.counters('limit_hits_total', help, 'limit', () => [...this.counts]);
+    metrics.counters('limit_hits_total', help, 'limit', () => this.hits.counts);
   }
 }
