@@ -1,10 +1,8 @@
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
-import { explainWithFix } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { printError } from '../output.ts';
 import { type ClusterOption, clusterOption, examples, jsonOption, quietOption } from './options.ts';
-import { parsePid } from './pid.ts';
+import { forEachPid, parsePid } from './pid.ts';
 import { signalName } from './signal-name.ts';
 
 interface KillOptions extends ClusterOption {
@@ -45,16 +43,10 @@ async function kill(pids: string[], options: KillOptions): Promise<void> {
   const targets = pids.map(parsePid);
   const sent: object[] = [];
   await withCluster(options, async ({ programs }) => {
-    for (const pid of targets) {
-      try {
-        await programs.kill(pid, signal);
-        sent.push({ pid, signal });
-      } catch (error) {
-        // The others get theirs all the same, as with kill(1).
-        printError(`vkctl: ${explainWithFix(error)}`);
-        process.exitCode = 1;
-      }
-    }
+    await forEachPid(targets, async (pid) => {
+      await programs.kill(pid, signal);
+      sent.push({ pid, signal });
+    });
     if (options.json) printJson(sent);
   });
 }

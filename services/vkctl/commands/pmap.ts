@@ -2,11 +2,11 @@ import { nodeOfPid } from '@odonata/client/process-id.ts';
 import { Code } from '@odonata/rpc/error.ts';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
-import { EXIT, explainWithFix, Failure, hasCode } from '../failure.ts';
+import { EXIT, Failure, hasCode } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { printError, say } from '../output.ts';
+import { say } from '../output.ts';
 import { type ClusterOption, clusterOption, examples, jsonOption, quietOption } from './options.ts';
-import { parsePid } from './pid.ts';
+import { forEachPid, parsePid } from './pid.ts';
 
 interface FlushOptions extends ClusterOption {
   vkernel?: string;
@@ -66,15 +66,9 @@ async function flush(pids: string[], options: FlushOptions): Promise<void> {
       flushed.push({ node: at, vmspaces, sharedPages: Number(sharedPages) });
     };
     if (node !== undefined) await ask((await connection.node(node)).name, { case: 'node', value: true });
-    for (const pid of targets) {
-      try {
-        await ask(await nodeOfPid(connection, pid), { case: 'pid', value: pid });
-      } catch (error) {
-        // The others are flushed all the same.
-        printError(`vkctl: ${explainWithFix(error)}`);
-        process.exitCode = 1;
-      }
-    }
+    await forEachPid(targets, async (pid) => {
+      await ask(await nodeOfPid(connection, pid), { case: 'pid', value: pid });
+    });
     if (vkernel !== undefined) {
       for (const { name } of await connection.nodes()) {
         try {
