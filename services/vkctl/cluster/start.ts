@@ -1,6 +1,15 @@
 // Brings a local cluster up: checks, plan, supervisor, and the wait until every part answers.
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -259,19 +268,30 @@ function make(folder: string, variable?: string, recursive = false): void {
 function spawnSupervisor(plan: ClusterPlan, paths: ClusterPaths, lock: Lock): Identity {
   const main = bundled(fileURLToPath(new URL('../supervisor/main.ts', import.meta.url)));
   const log = openSync(join(paths.logDir, 'supervisor.log'), 'a', 0o600);
+  const told = planToRead(plan, paths);
   const child = spawn(process.execPath, [main], {
-    stdio: ['pipe', log, log, lock.fd],
+    stdio: [told, log, log, lock.fd],
     detached: true,
     cwd: '/',
     env: supervisorEnv(paths),
   });
   closeSync(log);
+  closeSync(told);
   const identity = child.pid === undefined ? undefined : identify(child.pid);
   if (!identity) throw new Failure('cannot start the supervisor', { fix: 'See: vkctl doctor.' });
-  child.stdin!.on('error', () => {}); // It ended before it read the plan; the wait for it tells.
-  child.stdin!.end(JSON.stringify(plan));
   child.unref();
   return identity;
+}
+
+/** A file and not a pipe: the supervisor has its plan whole, also where we are killed as soon as it runs. */
+function planToRead(plan: ClusterPlan, { stateDir }: ClusterPaths): number {
+  const file = join(stateDir, 'plan.json');
+  writeFileSync(file, JSON.stringify(plan), { mode: 0o600 });
+  try {
+    return openSync(file, 'r');
+  } finally {
+    unlinkSync(file);
+  }
 }
 
 async function untilReady(
