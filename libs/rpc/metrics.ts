@@ -3,6 +3,7 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { bugsMet } from './bug.ts';
+import { type HistogramReading, histogramOf, summaryOf } from './distribution.ts';
 import { heapBytes, residentBytes } from './heap.ts';
 import type { CallMeter } from './served-call.ts';
 
@@ -57,6 +58,18 @@ export class Metrics {
     });
   }
 
+  /** A gauge that has no value at times, and then is not told: zero would be one. */
+  optionalGauge(what: string, help: string, read: () => number | undefined): void {
+    new Gauge({
+      ...this.#about(what, help),
+      collect() {
+        const value = read();
+        if (value === undefined) this.remove();
+        else this.set(value);
+      },
+    });
+  }
+
   /** One gauge with labels. */
   gauges(what: string, help: string, labels: readonly string[], read: () => LabelledValue[]): void {
     new Gauge({
@@ -67,6 +80,16 @@ export class Metrics {
         for (const { value, ...named } of read()) this.set(named as Record<string, string>, value);
       },
     });
+  }
+
+  /** One histogram with labels. `bounds` rise; what the values are in is the end of `what`. */
+  histograms(
+    what: string,
+    help: string,
+    bounds: readonly number[],
+    read: () => readonly HistogramReading[],
+  ): void {
+    this.registry.registerMetric(histogramOf(this.#named(what, help), bounds, read));
   }
 
   /** Counts and times the calls of a server. Streams are counted; how long they live says nothing. */
@@ -111,16 +134,25 @@ export class Metrics {
     this.gauge('process_start_time_seconds', 'Start of the process, seconds since 1970', () =>
       Math.round(performance.timeOrigin / 1000),
     );
-    const help = 'How late timers ran since the last scrape';
-    this.gauges('event_loop_delay_seconds', help, ['quantile'], () => {
-      const values = QUANTILES.map((quantile) => ({
-        quantile: String(quantile),
-        // The histogram has the time between two timers; what is over the timer's own is delay.
-        value: Math.max(0, delay.percentile(quantile * 100) / 1e9 - DELAY_RESOLUTION_MS / 1e3),
-      }));
+    this.#watchDelay(delay);
+  }
+
+  #watchDelay(delay: IntervalHistogram): void {
+    // The histogram has the time between two timers; what is over the timer's own is delay.
+    const overdue = (betweenNs: number) => Math.max(0, betweenNs / 1e9 - DELAY_RESOLUTION_MS / 1e3);
+    let count = 0;
+    let sum = 0;
+    const help = 'How late timers ran: quantiles since the last scrape, count and sum since the start';
+    const summary = summaryOf(this.#named('event_loop_delay_seconds', help), () => {
+      const quantiles = QUANTILES.map((each) => [each, overdue(delay.percentile(each * 100))] as const);
+      if (delay.count > 0) {
+        count += delay.count;
+        sum += delay.count * overdue(delay.mean);
+      }
       delay.reset();
-      return values;
+      return { quantiles, count, sum };
     });
+    this.registry.registerMetric(summary);
   }
 
   close(): void {
@@ -128,7 +160,11 @@ export class Metrics {
   }
 
   #about(what: string, help: string) {
-    return { name: this.#prefix + what, help, registers: [this.registry] };
+    return { ...this.#named(what, help), registers: [this.registry] };
+  }
+
+  #named(what: string, help: string) {
+    return { name: this.#prefix + what, help };
   }
 }
 

@@ -53,5 +53,6 @@ export function cohdMetrics(
     registry.list().reduce((sum, { id }) => sum + (service.home(id)?.sync.lockCount(id) ?? 0), 0),
   );
   metrics.gauge('led_shards', 'Shards of the page space that this replica leads', () => service.led.length);
+  metrics.gauge('total_shards', 'Shards of the page space, of all replicas', () => service.shards);
   metrics.gauge('parked_events', 'Events that wait for the end of a rebuild', () => service.parkedEvents);
 }

@@ -1,6 +1,7 @@
 import type { Bus } from '@odonata/bus/bus.ts';
 import type { Metrics } from '@odonata/rpc/metrics.ts';
 import type { Node } from './node.ts';
+import { LATENCY_BOUNDS_SECONDS } from './statistics.ts';
 
 /** What Prometheus reads of a node. */
 export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refusals'>): void {
@@ -10,12 +11,14 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   metrics.counters('faults_total', 'Faults, by where they were served', 'place', () =>
     faults().map(([place, { count }]) => [place, Number(count)]),
   );
-  const help = 'From the arrival of a fault at its handler to the waking of the guest, since the start';
-  metrics.gauges('fault_latency_seconds', help, ['place', 'quantile'], () =>
-    faults().flatMap(([place, { p50Us, p99Us }]) => [
-      { place, quantile: '0.5', value: p50Us / 1e6 },
-      { place, quantile: '0.99', value: p99Us / 1e6 },
-    ]),
+  const help =
+    'From the arrival of a fault at its handler to the waking of the guest, of those that were timed';
+  metrics.histograms('fault_latency_seconds', help, LATENCY_BOUNDS_SECONDS, () =>
+    [...statistics.latencyBuckets()].map(([place, { counts, sumSeconds }]) => ({
+      labels: { place },
+      counts,
+      sum: sumSeconds,
+    })),
   );
   metrics.counter('pages_in_total', 'Pages that came from other nodes', () => statistics.pagesIn);
   metrics.counter('pages_out_total', 'Pages sent to other nodes', () => statistics.pagesOut);
@@ -49,10 +52,11 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   metrics.counters('sync_failures_total', 'Syncs that were not stored, by reason', 'code', () => [
     ...node.backing.failures,
   ]);
-  metrics.gauges('store_disk_free_bytes', 'Free disk under the NATS server, where it is here', [], () => {
-    const value = node.backing.diskFreeBytes;
-    return value === undefined ? [] : [{ value }];
-  });
+  metrics.optionalGauge(
+    'store_disk_free_bytes',
+    'Free disk under the NATS server, where it is here',
+    () => node.backing.diskFreeBytes,
+  );
   metrics.gauge('directory_connected_lines', '1 while the directory has this node as a holder', () =>
     node.directoryConnected ? 1 : 0,
   );

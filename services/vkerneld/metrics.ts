@@ -3,12 +3,14 @@ import type { Metrics } from '@odonata/rpc/metrics.ts';
 import type { ProcessTable } from './process-table.ts';
 import type { Vkernels } from './vkernels.ts';
 
+const nameOf = (state: ProcessState): string => ProcessState[state]?.toLowerCase() ?? 'unknown';
+
 /** What Prometheus reads of a node's supervisor. */
 export function vkerneldMetrics(metrics: Metrics, table: ProcessTable, vkernels: Vkernels): void {
   metrics.gauges('known_processes', 'Processes that run, and those that ended lately', ['state'], () => {
-    const counts = new Map<string, number>();
+    const counts = new Map([ProcessState.RUNNING, ProcessState.EXITED].map((state) => [nameOf(state), 0]));
     for (const { state } of table.list()) {
-      const name = ProcessState[state]?.toLowerCase() ?? 'unknown';
+      const name = nameOf(state);
       counts.set(name, (counts.get(name) ?? 0) + 1);
     }
     return [...counts].map(([state, value]) => ({ state, value }));

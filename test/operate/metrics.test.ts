@@ -1,8 +1,13 @@
 // Metrics and request ids of every service, read as Prometheus and as a person with grep read them.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { buildGuest } from '../guests/build.ts';
 import { countWords } from '../manifests/count-words.ts';
 import { OneNode } from './one-node.ts';
+import { Prometheus, prometheusPrograms } from './prometheus.ts';
 import { SERVICES, type ServiceName, until } from './service-process.ts';
 
 let node: OneNode;
@@ -66,6 +71,87 @@ describe('metrics', () => {
     const cohd = await scrape('cohd');
     expect(cohd.get(`odonata_cohd_rpc_requests_total{${key}}`)).toBe(1);
     expect(cohd.get(`odonata_cohd_rpc_duration_seconds_count{${key}}`)).toBe(1);
+  });
+});
+
+describe('what Prometheus and Grafana are given', () => {
+  const FOLDER = join(import.meta.dirname, '../../k8s/monitoring');
+  const read = (name: string) => readFileSync(join(FOLDER, name), 'utf8');
+  const { groups } = parse(read('alerts.yaml')) as {
+    groups: { rules: { alert: string; expr: string; annotations: { runbook: string } }[] }[];
+  };
+  const alerts = groups.flatMap(({ rules }) => rules);
+  const { panels } = JSON.parse(read('dashboard.json')) as {
+    panels: { title: string; targets?: { expr: string }[] }[];
+  };
+  const drawn = panels.flatMap(({ title, targets = [] }) =>
+    targets.map(({ expr }) => ({ title, expr: expr.replaceAll('$__rate_interval', '30s') })),
+  );
+  const programs = prometheusPrograms();
+  if (programs === undefined) console.log('skipped: no package prometheus, so nothing reads the metrics');
+
+  it('has a line in the runbook for each alert, and none more', () => {
+    const runbook = readFileSync(join(FOLDER, '../../docs/runbook.md'), 'utf8');
+    expect([...runbook.matchAll(/^\| <a id="(\w+)">/gm)].map(([, id]) => `docs/runbook.md#${id}`)).toEqual(
+      alerts.map(({ annotations }) => annotations.runbook),
+    );
+  });
+
+  it('names metrics that are there', async () => {
+    const texts = await Promise.all(SERVICES.map((name) => node.get(name, '/metrics')));
+    const all = [
+      ...texts
+        .map(({ text }) => text)
+        .join('\n')
+        .matchAll(/^# TYPE (\S+) (\S+)$/gm),
+    ].flatMap(([, name, type]) => (type === 'histogram' ? [`${name}_bucket`] : [name!]));
+    for (const { expr } of [...alerts, ...drawn]) {
+      for (const [, name] of expr.matchAll(/\b(odonata_\w+)(?![\w[])/g)) {
+        if (!expr.includes(`"${name}[`)) expect(all, expr).toContain(name);
+      }
+      for (const [, pattern] of expr.matchAll(/__name__=~"([^"]+)"/g))
+        expect(all.filter((name) => new RegExp(`^${pattern}$`).test(name)).length, expr).toBeGreaterThan(0);
+    }
+  });
+
+  it.skipIf(programs === undefined)(
+    'passes promtool: metrics, rules, their tests, the configuration',
+    async () => {
+      const promtool = join(programs!, 'promtool');
+      for (const name of SERVICES) {
+        const { text } = await node.get(name, '/metrics');
+        const { status, stderr } = spawnSync(promtool, ['check', 'metrics'], {
+          input: text,
+          encoding: 'utf8',
+        });
+        expect([status, stderr]).toEqual([0, '']);
+      }
+      const run = (...args: string[]) => execFileSync(promtool, args, { cwd: FOLDER, encoding: 'utf8' });
+      expect(run('check', 'config', 'scrape.yaml')).toContain('is valid');
+      expect(run('test', 'rules', 'alerts.test.yaml')).toContain('SUCCESS');
+      const tested = new Set(
+        [...read('alerts.test.yaml').matchAll(/alertname: (\w+)\n +exp_alerts/g)].map(([, name]) => name),
+      );
+      expect(tested).toEqual(new Set(alerts.map(({ alert }) => alert)));
+    },
+  );
+
+  it.skipIf(programs === undefined)('is answered by a Prometheus that reads the services', async () => {
+    const prometheus = await Prometheus.up(
+      programs!,
+      [...node.metrics.values()],
+      join(FOLDER, 'alerts.yaml'),
+    );
+    try {
+      for (const { alert, expr } of alerts)
+        expect([alert, await prometheus.query(expr)]).toEqual([alert, []]);
+      const empty: string[] = [];
+      for (const { title, expr } of drawn) if ((await prometheus.query(expr)).length === 0) empty.push(title);
+      // What has not happened yet has no series.
+      expect(empty.filter((title) => !['Backing store', 'Refused'].includes(title))).toEqual([]);
+    } finally {
+      await prometheus.down();
+    }
   });
 });
 
