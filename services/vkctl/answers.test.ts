@@ -79,8 +79,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-test('every command that does something has --quiet, and --json with a schema', () => {
-  const leaves = leavesOf(createProgram());
+test('every command that does something has --quiet, and --json with a schema', async () => {
+  const leaves = leavesOf(await createProgram());
   const flagsOf = new Map(
     leaves.map(({ words, command }) => [words, command.options.map(({ long }) => long)]),
   );

@@ -1,6 +1,6 @@
 // Entry of vkctl, under the pinned Node (bin/vkctl.js sees to that).
 import { CommanderError } from 'commander';
-import { expandKillSignal } from './commands/kill.ts';
+import { expandKillSignal } from './commands/signal-name.ts';
 import { EXIT, explainWithFix, Failure, told } from './failure.ts';
 import { printError } from './output.ts';
 import { createProgram } from './program.ts';
@@ -9,7 +9,8 @@ import { RawWords } from './raw-words.ts';
 try {
   // `run` looks by itself which of its words may be bytes.
   if (process.argv[2] !== 'run') new RawWords().expectNoMore();
-  await createProgram().parseAsync(expandKillSignal(process.argv));
+  const program = await createProgram(process.argv[2]);
+  await program.parseAsync(expandKillSignal(process.argv));
 } catch (thrown) {
   const error = told(thrown);
   if (error instanceof CommanderError) {

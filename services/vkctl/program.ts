@@ -1,26 +1,6 @@
 import { RELEASE } from '@odonata/rpc/wire-version.ts';
 import { Command, CommanderError } from 'commander';
-import { addCompletion } from './commands/completion.ts';
-import { addContext } from './commands/context.ts';
-import { addDoctor } from './commands/doctor.ts';
-import { addDown } from './commands/down.ts';
-import { addDs } from './commands/ds.ts';
-import { addEvents } from './commands/events.ts';
-import { addKill } from './commands/kill.ts';
-import { addLogs } from './commands/logs.ts';
-import { addMan } from './commands/man.ts';
 import { type Example, examples, type QuietOption } from './commands/options.ts';
-import { addPmap } from './commands/pmap.ts';
-import { addPs } from './commands/ps.ts';
-import { addRestart } from './commands/restart.ts';
-import { addRun } from './commands/run.ts';
-import { addSchema } from './commands/schema.ts';
-import { addStatus } from './commands/status.ts';
-import { addToken } from './commands/token.ts';
-import { addTop } from './commands/top.ts';
-import { addUp } from './commands/up.ts';
-import { addUser } from './commands/user.ts';
-import { addWhoami } from './commands/whoami.ts';
 import { SECTIONS } from './help/sections.ts';
 import { print, printError, setQuiet } from './output.ts';
 import { releaseLine } from './release.ts';
@@ -34,10 +14,41 @@ const TOUR: Example[] = [
   ['vkctl down', 'nothing is left'],
 ];
 
+/** Adds a command to the command line. */
+type Add = (program: Command) => void;
+
+/** In the order of the help. A command loads itself alone: the others would take more time than it. */
+const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] = [
+  ['up', async () => (await import('./commands/up.ts')).addUp],
+  ['down', async () => (await import('./commands/down.ts')).addDown],
+  ['status', async () => (await import('./commands/status.ts')).addStatus],
+  ['top', async () => (await import('./commands/top.ts')).addTop],
+  ['events', async () => (await import('./commands/events.ts')).addEvents],
+  ['restart', async () => (await import('./commands/restart.ts')).addRestart],
+  ['doctor', async () => (await import('./commands/doctor.ts')).addDoctor],
+  ['run', async () => (await import('./commands/run.ts')).addRun],
+  ['ps', async () => (await import('./commands/ps.ts')).addPs],
+  ['kill', async () => (await import('./commands/kill.ts')).addKill],
+  ['logs', async () => (await import('./commands/logs.ts')).addLogs],
+  ['ds', async () => (await import('./commands/ds.ts')).addDs],
+  ['pmap', async () => (await import('./commands/pmap.ts')).addPmap],
+  ['user', async () => (await import('./commands/user.ts')).addUser],
+  ['whoami', async () => (await import('./commands/whoami.ts')).addWhoami],
+  ['context', async () => (await import('./commands/context.ts')).addContext],
+  ['token', async () => (await import('./commands/token.ts')).addToken],
+  ['completion', async () => (await import('./commands/completion.ts')).addCompletion],
+  ['man', async () => (await import('./commands/man.ts')).addMan],
+  ['schema', async () => (await import('./commands/schema.ts')).addSchema],
+];
+
+/** These ask the others. */
+const ASKS_ALL: ReadonlySet<string | undefined> = new Set(['completion', 'man']);
+const VERSION: ReadonlySet<string | undefined> = new Set(['-V', '--version']);
+
 const indented = (text: string): string => text.replace(/^/gm, '  ');
 
-/** The whole command line; each command's file adds itself. */
-export function createProgram(): Command {
+/** The whole command line, or of its commands this one alone; each command's file adds itself. */
+export async function createProgram(named?: string): Promise<Command> {
   const program = new Command('vkctl')
     .description('Runs a cluster that acts as one machine, and programs in its virtual kernels.')
     .option('-V, --version', 'print the release, its commit and the versions of the wire')
@@ -52,32 +63,16 @@ export function createProgram(): Command {
     throw new CommanderError(0, 'commander.version', '');
   });
   examples(program, TOUR);
-  for (const add of [
-    addUp,
-    addDown,
-    addStatus,
-    addTop,
-    addEvents,
-    addRestart,
-    addDoctor,
-    addRun,
-    addPs,
-    addKill,
-    addLogs,
-    addDs,
-    addPmap,
-    addUser,
-    addWhoami,
-    addContext,
-    addToken,
-    addCompletion,
-    addMan,
-    addSchema,
-  ])
-    add(program);
+  for (const add of await Promise.all(neededBy(named).map(([, load]) => load()))) add(program);
   program.hook('preAction', (_, command) => setQuiet(command.opts<QuietOption>().quiet === true));
   pointToHelp(program, 'vkctl');
   return program;
+}
+
+function neededBy(named: string | undefined): typeof COMMANDS {
+  if (VERSION.has(named)) return [];
+  const alone = COMMANDS.filter(([name]) => name === named && !ASKS_ALL.has(name));
+  return alone.length > 0 ? alone : COMMANDS;
 }
 
 /** Who mistypes a command is sent to the help of that one. */

@@ -11,10 +11,9 @@ import { readProgram } from '../program-file.ts';
 import { table } from '../table.ts';
 import { withCarets } from './carets.ts';
 import { sinceMs } from './events.ts';
-import { expandKillSignal } from './kill.ts';
 import { parsePid } from './pid.ts';
 import { shownCommand } from './ps.ts';
-import { signalName } from './signal-name.ts';
+import { expandKillSignal, signalName } from './signal-name.ts';
 
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof import('node:fs')>();
@@ -100,8 +99,8 @@ test('tables and JSON', () => {
   expect(JSON.parse(json(value))).toEqual({ small: 5, bytes: 'AQ==' });
 });
 
-test('every command has a summary, a description and an example', () => {
-  for (const { words: name, command } of commandsOf(createProgram()).slice(1)) {
+test('every command has a summary, a description and an example', async () => {
+  for (const { words: name, command } of commandsOf(await createProgram()).slice(1)) {
     let help = '';
     command.configureOutput({ writeOut: (text) => (help += text) });
     command.outputHelp();
@@ -119,7 +118,7 @@ test('who mistypes a command is sent to its own help', async () => {
     [['ps', '--jsn'], 'vkctl ps --help'],
     [['pss'], 'vkctl --help'],
   ] as const) {
-    const program = createProgram();
+    const program = await createProgram();
     let said = '';
     for (const each of commandsOf(program).map(({ command }) => command))
       each.configureOutput({ outputError: (text) => (said += text), writeErr: (text) => (said += text) });

@@ -17,3 +17,13 @@ export function signalName(text: string): Signal {
     exitCode: EXIT.usage,
   });
 }
+
+/** `kill -9 PID` as commander reads it: `kill --signal 9 PID`. */
+export function expandKillSignal(argv: string[]): string[] {
+  const at = argv.indexOf('kill');
+  if (at !== 2) return argv;
+  return argv.flatMap((word, i) => {
+    const signal = i > at ? /^-(\d{1,2}|(?:SIG)?[A-Z]{3,})$/.exec(word)?.[1] : undefined;
+    return signal === undefined ? [word] : ['--signal', signal];
+  });
+}

@@ -21,7 +21,7 @@ const vkctl = (...args: string[]) => run(process.execPath, launcher, ...args);
 
 /** Without what each means; the last is what the shell does about files. */
 const offered = async (...words: string[]): Promise<string[]> =>
-  (await complete(createProgram(), words)).map((line) => line.split('\t')[0]!);
+  (await complete(await createProgram(), words)).map((line) => line.split('\t')[0]!);
 
 describe('completion', () => {
   it('knows commands, options and choices', async () => {
@@ -68,10 +68,10 @@ describe('completion', () => {
 });
 
 describe('man pages', () => {
-  it('are there for every command, with each of its options', () => {
+  it('are there for every command, with each of its options', async () => {
     const out = join(folder, 'man1');
     expect(vkctl('man', '--out', out, '-q')).toMatchObject({ status: 0, stdout: '', stderr: '' });
-    const all = commandsOf(createProgram());
+    const all = commandsOf(await createProgram());
     expect(readdirSync(out)).toHaveLength(all.length);
     for (const { words, command } of all) {
       const page = readFileSync(
