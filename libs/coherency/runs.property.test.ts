@@ -2,10 +2,10 @@
 // same page by page. Cutting and joining must not be seen.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Directory } from './directory.ts';
-import type { DirectoryAction, DirectoryEvent, HeldRun } from './directory-messages.ts';
-import { Holder } from './holder.ts';
-import type { HolderAction, HolderEvent } from './holder-messages.ts';
+import { Directory } from './directory/directory.ts';
+import type { DirectoryAction, DirectoryEvent, HeldRun } from './directory/directory-messages.ts';
+import { Holder } from './holder/holder.ts';
+import type { HolderAction, HolderEvent } from './holder/holder-messages.ts';
 import type { PageRun } from './page.ts';
 
 const PAGES = 12;

@@ -9,9 +9,9 @@ import {
   type PageRun as WireRun,
   PageState as WireState,
 } from '@odonata/proto/coherency/v1/coherency';
-import type { AckKind, RefuseReason } from './directory-messages.ts';
+import type { AckKind, RefuseReason } from './directory/directory-messages.ts';
+import type { LockMode, LockOutcome } from './locks/range-lock.ts';
 import type { AccessMode, PageRun, PageState } from './page.ts';
-import type { LockMode, LockOutcome } from './range-lock.ts';
 
 function bijection<T extends string>(
   table: Record<T, number>,

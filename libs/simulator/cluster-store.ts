@@ -3,7 +3,7 @@
 // know what became of it then. Changes are told to who follows them, in order, and late.
 
 import type { Dataspace } from '@odonata/coherency/replica/dataspaces.ts';
-import type { PeerValue, ShardValue } from '@odonata/coherency/replica/election-messages.ts';
+import type { PeerValue, ShardValue } from '@odonata/coherency/replica/election/election-messages.ts';
 import type { Membership } from '@odonata/coherency/replica/members.ts';
 import type { Note } from '@odonata/coherency/replica/note.ts';
 import { LEASE_MS } from './lease-ms.ts';

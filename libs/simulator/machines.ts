@@ -1,30 +1,35 @@
 // The shipped machines, as the simulated parts make them. A mutant replaces one of them by a class that does one thing wrong.
-import { Directory } from '@odonata/coherency/directory.ts';
-import { Holder } from '@odonata/coherency/holder.ts';
+import { Directory } from '@odonata/coherency/directory/directory.ts';
+import { Holder } from '@odonata/coherency/holder/holder.ts';
+import { ShardedHolder } from '@odonata/coherency/holder/sharded-holder.ts';
 import { LeaseTable } from '@odonata/coherency/lease.ts';
+import { RangeLocks } from '@odonata/coherency/locks/range-lock.ts';
+import type { SyncMachines } from '@odonata/coherency/locks/sync-desk.ts';
+import { Waiters } from '@odonata/coherency/locks/waiters.ts';
 import { NodeBacking } from '@odonata/coherency/node/backing.ts';
 import { type DrainPorts, NodeDrain } from '@odonata/coherency/node/drain.ts';
 import { Home } from '@odonata/coherency/node/home.ts';
-import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
-import { Lines } from '@odonata/coherency/node/lines.ts';
-import { NodeMemory } from '@odonata/coherency/node/memory.ts';
-import type { MemoryPorts } from '@odonata/coherency/node/memory-context.ts';
-import type { Captured } from '@odonata/coherency/node/operations.ts';
-import { Relay } from '@odonata/coherency/node/relay.ts';
-import { NodeRoutes, type RoutesOptions } from '@odonata/coherency/node/routes.ts';
-import { holderSnapshot, holderWire, ledShard, ledWire } from '@odonata/coherency/node/shard-snapshot.ts';
-import type { LinesOptions } from '@odonata/coherency/node/streams.ts';
+import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
+import { Lines } from '@odonata/coherency/node/lines/lines.ts';
+import { NodeRoutes, type RoutesOptions } from '@odonata/coherency/node/lines/routes.ts';
+import {
+  holderSnapshot,
+  holderWire,
+  ledShard,
+  ledWire,
+} from '@odonata/coherency/node/lines/shard-snapshot.ts';
+import type { LinesOptions } from '@odonata/coherency/node/lines/streams.ts';
+import { NodeMemory } from '@odonata/coherency/node/memory/memory.ts';
+import type { MemoryPorts } from '@odonata/coherency/node/memory/memory-context.ts';
+import type { Captured } from '@odonata/coherency/node/memory/operations.ts';
+import { Relay } from '@odonata/coherency/node/relay/relay.ts';
 import type { RunsOf } from '@odonata/coherency/page.ts';
-import { RangeLocks } from '@odonata/coherency/range-lock.ts';
-import { Election, type ElectionOptions } from '@odonata/coherency/replica/election.ts';
+import { Election, type ElectionOptions } from '@odonata/coherency/replica/election/election.ts';
 import { Members, type Membership } from '@odonata/coherency/replica/members.ts';
 import { Notes, type NotesOptions } from '@odonata/coherency/replica/notes.ts';
-import { type RebuildOptions, ShardRebuild } from '@odonata/coherency/replica/rebuild.ts';
 import { Replica, type ReplicaOptions } from '@odonata/coherency/replica/replica.ts';
-import { ShardLeader, type ShardLeaderOptions } from '@odonata/coherency/replica/shard-leader.ts';
-import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
-import type { SyncMachines } from '@odonata/coherency/sync-desk.ts';
-import { Waiters } from '@odonata/coherency/waiters.ts';
+import { type RebuildOptions, ShardRebuild } from '@odonata/coherency/replica/shard/rebuild.ts';
+import { ShardLeader, type ShardLeaderOptions } from '@odonata/coherency/replica/shard/shard-leader.ts';
 import { type DurableStore, latestOf, MemoryStore, type StoredPage } from './durable-store.ts';
 import type { ProcessMapping } from './parts/mapping.ts';
 import type { PageValues } from './parts/page-values.ts';

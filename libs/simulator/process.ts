@@ -1,7 +1,8 @@
 // A simulated process: reads, writes, atomic additions, locked sections, waits and wakes, and syncs, one at a time. What
 // it writes to a page is the number of the write, so each read shows which write it sees.
+
+import type { LockMode } from '@odonata/coherency/locks/range-lock.ts';
 import type { PageRun } from '@odonata/coherency/page.ts';
-import type { LockMode } from '@odonata/coherency/range-lock.ts';
 import type { MemoryFile } from './memory-file.ts';
 import { MAPPED_READ, MAPPED_WRITE } from './memory-file.ts';
 import type { MappingProcess } from './parts/mapping.ts';

@@ -1,12 +1,12 @@
 // A shard's desk of range locks and waiters, which the checker of locks looks at.
-import type { LockAnswer, RangeLocks } from '@odonata/coherency/range-lock.ts';
+import type { LockAnswer, RangeLocks } from '@odonata/coherency/locks/range-lock.ts';
 import {
   type LockAnswered,
   type LockAsk,
   type SyncAnswer,
   SyncDesk,
   type SyncMachines,
-} from '@odonata/coherency/sync-desk.ts';
+} from '@odonata/coherency/locks/sync-desk.ts';
 import type { LockChecker } from './checkers/lock-order.ts';
 
 /** Who looks at a desk. */

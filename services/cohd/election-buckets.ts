@@ -1,12 +1,12 @@
 // The election's two JetStream buckets: heartbeats of replicas, and the key of each shard. What is done with them
-// libs/coherency/replica/election.ts decides.
+// libs/coherency/replica/election/election.ts decides.
 import type { Bus } from '@odonata/bus/bus.ts';
 import { keyOf, nameOf, storedJson } from '@odonata/bus/stored.ts';
 import type {
   ElectionAction,
   ElectionEvent,
   PeerValue,
-} from '@odonata/coherency/replica/election-messages.ts';
+} from '@odonata/coherency/replica/election/election-messages.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { WIRE } from '@odonata/rpc/wire-version.ts';
 import type { KV } from 'nats';

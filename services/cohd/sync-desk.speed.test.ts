@@ -1,7 +1,7 @@
 // What a lock costs must not depend on what else is held or waits. Times of a busy machine are compared, so each is
 // the least of many, and the two are measured by turns; long ones in time of the processor.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { type LockAsk, type SyncAnswer, SyncDesk } from '@odonata/coherency/sync-desk.ts';
+import { type LockAsk, type SyncAnswer, SyncDesk } from '@odonata/coherency/locks/sync-desk.ts';
 import { lockWire, outcomeWire } from '@odonata/coherency/wire.ts';
 import {
   HoldRequestSchema,

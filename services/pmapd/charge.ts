@@ -1,6 +1,6 @@
 // Who pays for a shared page on this node: the process here that brought it, by a number that is never used twice. A
 // process that ended pays no more; its number then stands for nobody.
-import { CHARGED_TO_NODE } from '@odonata/coherency/node/page-frames.ts';
+import { CHARGED_TO_NODE } from '@odonata/coherency/node/memory/page-frames.ts';
 
 /** Shared pages are told to the virtual kernel when they are so many more or fewer: 1 MiB. */
 const TELL_PAGES = 256;

@@ -3,9 +3,9 @@
 
 import { join } from 'node:path';
 import type { PageToStore } from '@odonata/backing-store/page-store.ts';
-import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
+import type { HolderSnapshot } from '@odonata/coherency/holder/holder-snapshot.ts';
 import type { Home } from '@odonata/coherency/node/home.ts';
-import { NodeMemory } from '@odonata/coherency/node/memory.ts';
+import { NodeMemory } from '@odonata/coherency/node/memory/memory.ts';
 import type {
   MemoryAction,
   MemoryEvent,
@@ -13,7 +13,7 @@ import type {
   Permissions,
   Use,
   UseRefusal,
-} from '@odonata/coherency/node/memory-messages.ts';
+} from '@odonata/coherency/node/memory/memory-messages.ts';
 import type { AccessMode, PageRun, PageSpan } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES, pageCountOf } from '@odonata/coherency/page.ts';
 import { doAll, ownTurn } from '@odonata/rpc/bug.ts';

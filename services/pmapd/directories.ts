@@ -1,12 +1,12 @@
-// Carries out what a node's lines to the directory decide (libs/coherency/node/lines.ts): streams, time and log are here;
+// Carries out what a node's lines to the directory decide (libs/coherency/node/lines/lines.ts): streams, time and log are here;
 // what concerns pages, locks and virtual kernels is the node's.
 
 import { guardMs } from '@odonata/coherency/lease.ts';
-import type { HolderEventInit, HolderWord } from '@odonata/coherency/node/holder-wire.ts';
-import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
-import { Lines } from '@odonata/coherency/node/lines.ts';
-import type { LinesAction, LinesEvent, NodeAction } from '@odonata/coherency/node/lines-messages.ts';
-import type { LinesOptions } from '@odonata/coherency/node/streams.ts';
+import type { HolderEventInit, HolderWord } from '@odonata/coherency/node/lines/holder-wire.ts';
+import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
+import { Lines } from '@odonata/coherency/node/lines/lines.ts';
+import type { LinesAction, LinesEvent, NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
+import type { LinesOptions } from '@odonata/coherency/node/lines/streams.ts';
 import { type Invalidate, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { doAll, ownTurn } from '@odonata/rpc/bug.ts';

@@ -1,8 +1,8 @@
 // The stream to one replica of the directory, opened again when that is asked for.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
-import type { HolderEventInit } from '@odonata/coherency/node/holder-wire.ts';
-import type { LinesEvent } from '@odonata/coherency/node/lines-messages.ts';
+import type { HolderEventInit } from '@odonata/coherency/node/lines/holder-wire.ts';
+import type { LinesEvent } from '@odonata/coherency/node/lines/lines-messages.ts';
 import {
   DirectoryService,
   HolderHelloSchema,

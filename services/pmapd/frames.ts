@@ -7,7 +7,7 @@
 // A process that ends gives its private frames back. What it brought of dataspaces stays, since the dataspace stays: the
 // node pays for it from then on. So the last part of the frames is kept for private memory (a program can always start),
 // and the part before it for those who have little of the node so far.
-import type { FrameBudget } from '@odonata/coherency/node/page-frames.ts';
+import type { FrameBudget } from '@odonata/coherency/node/memory/page-frames.ts';
 import type { Charge, Charges } from './charge.ts';
 
 /** Of all frames: not for shared pages. */

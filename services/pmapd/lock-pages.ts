@@ -1,5 +1,5 @@
 // The pages under a range lock: what a process locks it will use. A lock's range is of bytes of its dataspace.
-import type { LockedRange } from '@odonata/coherency/node/relay-messages.ts';
+import type { LockedRange } from '@odonata/coherency/node/relay/relay-messages.ts';
 import { type AccessMode, PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { MapEntry } from './map-entry.ts';
 

@@ -1,7 +1,7 @@
 // A map entry of a process: what it needs to know of its virtual kernel, its address space and its dataspace stands here too.
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { Mapping } from '@odonata/coherency/node/page-tables.ts';
-import { Readahead } from '@odonata/coherency/node/readahead.ts';
+import type { Mapping } from '@odonata/coherency/node/memory/page-tables.ts';
+import { Readahead } from '@odonata/coherency/node/readahead/readahead.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { PmapEventSchema } from '@odonata/proto/pmap/v1/pmap';
 import type { Requester } from '@odonata/rpc/identity/requester.ts';

@@ -14,7 +14,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { CHARGED_TO_NODE, type ChargedTo } from '@odonata/coherency/node/page-frames.ts';
+import { CHARGED_TO_NODE, type ChargedTo } from '@odonata/coherency/node/memory/page-frames.ts';
 import { PAGE_BYTES, type PageSpan, spansOf } from '@odonata/coherency/page.ts';
 import { allocate, punchHole } from '@odonata/userfault/libc.ts';
 import { openFixedSize } from '@odonata/userfault/sandbox/fixed-size.ts';

@@ -1,14 +1,14 @@
 // What the parts of a pmap manager share, and how they are joined.
 
 import type { Bus } from '@odonata/bus/bus.ts';
-import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
-import type { RunEvent } from '@odonata/coherency/node/holder-wire.ts';
-import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
-import type { NodeAction } from '@odonata/coherency/node/lines-messages.ts';
-import type { Permissions } from '@odonata/coherency/node/memory-messages.ts';
-import type { LockedRange, RelayAction } from '@odonata/coherency/node/relay-messages.ts';
-import { NodeRoutes, type RoutedEvent } from '@odonata/coherency/node/routes.ts';
-import type { Fault } from '@odonata/coherency/node/waiting.ts';
+import type { HolderSnapshot } from '@odonata/coherency/holder/holder-snapshot.ts';
+import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
+import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
+import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
+import { NodeRoutes, type RoutedEvent } from '@odonata/coherency/node/lines/routes.ts';
+import type { Permissions } from '@odonata/coherency/node/memory/memory-messages.ts';
+import type { Fault } from '@odonata/coherency/node/memory/waiting.ts';
+import type { LockedRange, RelayAction } from '@odonata/coherency/node/relay/relay-messages.ts';
 import { PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
 import {
   type Allowed,

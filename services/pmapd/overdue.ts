@@ -1,7 +1,7 @@
 // Faults that wait for longer than they should, and why: each becomes an event, `vkctl ps` shows them, and a gauge counts
 // them. Whatever a fault waits for, it is in one of two lists: those that wait for a page, and those that wait for a frame.
 
-import type { Fault } from '@odonata/coherency/node/waiting.ts';
+import type { Fault } from '@odonata/coherency/node/memory/waiting.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import type { Bus } from '@odonata/bus/bus.ts';
-import type { HolderEventInit } from '@odonata/coherency/node/holder-wire.ts';
+import type { HolderEventInit } from '@odonata/coherency/node/lines/holder-wire.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
 import { LockMode } from '@odonata/proto/coherency/v1/coherency';

@@ -1,7 +1,7 @@
 // Bytes of pages on their way. What is read here to be sent has room before it for the head of its message, so it is sent
 // where it is, and copied no more.
 
-import type { PageBytes } from '@odonata/coherency/node/page-frames.ts';
+import type { PageBytes } from '@odonata/coherency/node/memory/page-frames.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 
 /** Room for the head of a message, and for the tag and the length of its bytes. */

@@ -1,6 +1,6 @@
 // The page tables of the virtual kernels of a node, through the userfaultfd that each of them handed over.
 
-import type { PageTables } from '@odonata/coherency/node/page-tables.ts';
+import type { PageTables } from '@odonata/coherency/node/memory/page-tables.ts';
 import type { HolderId, PageRun } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { Errno } from '@odonata/userfault/libc.ts';

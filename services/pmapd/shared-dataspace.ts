@@ -1,6 +1,6 @@
 // A shared dataspace on this node: what the core knows of it, its memory file, and who maps it.
-import { NodeDataspace } from '@odonata/coherency/node/node-dataspace.ts';
-import type { ChargedTo, PageFrames } from '@odonata/coherency/node/page-frames.ts';
+import { NodeDataspace } from '@odonata/coherency/node/memory/node-dataspace.ts';
+import type { ChargedTo, PageFrames } from '@odonata/coherency/node/memory/page-frames.ts';
 import type { MapEntry } from './map-entry.ts';
 import type { MemoryFile } from './memory-file.ts';
 import type { PageBuffer, PagePool } from './page-buffer.ts';

@@ -7,7 +7,7 @@
 //
 // So nobody who is within its share is ever ended for others, and nobody waits for ever.
 
-import type { Fault } from '@odonata/coherency/node/waiting.ts';
+import type { Fault } from '@odonata/coherency/node/memory/waiting.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';

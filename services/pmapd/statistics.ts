@@ -1,7 +1,7 @@
 // Counters and latencies of a node.
 
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
-import type { FaultPlace as ServedPlace } from '@odonata/coherency/node/waiting.ts';
+import type { FaultPlace as ServedPlace } from '@odonata/coherency/node/memory/waiting.ts';
 
 /** Where a fault was served: in its virtual kernel alone, or as the core says. */
 type FaultPlace = ServedPlace | 'vkernel';

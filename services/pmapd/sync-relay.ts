@@ -1,8 +1,8 @@
 // Carries out what the relay of range locks, waits and wakes decides: it answers virtual kernels; what is for the directory,
 // and who lost locks, is the node's.
-import { Relay } from '@odonata/coherency/node/relay.ts';
-import type { RelayAction, RelayEvent, SyncEvent } from '@odonata/coherency/node/relay-messages.ts';
-import type { SyncSnapshotInit } from '@odonata/coherency/node/relay-snapshot.ts';
+import { Relay } from '@odonata/coherency/node/relay/relay.ts';
+import type { RelayAction, RelayEvent, SyncEvent } from '@odonata/coherency/node/relay/relay-messages.ts';
+import type { SyncSnapshotInit } from '@odonata/coherency/node/relay/relay-snapshot.ts';
 import type { SyncSnapshot } from '@odonata/proto/pmap/v1/handover';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 

@@ -1,6 +1,6 @@
 // What a virtual kernel may ask about range locks, waits and wakes: for its own processes, where these have opened the
 // dataspace. What a process holds only it gives back; who waits is woken by whoever may write there.
-import type { SyncEvent } from '@odonata/coherency/node/relay-messages.ts';
+import type { SyncEvent } from '@odonata/coherency/node/relay/relay-messages.ts';
 import { unreachable } from '@odonata/coherency/page.ts';
 import { LockMode } from '@odonata/proto/coherency/v1/coherency';
 import { Foreign, Lie } from './hearsay.ts';

@@ -3,8 +3,8 @@
 // fails: that would end the process, for all. Millions go by in seconds here, where no socket is.
 import { AssertionError } from 'node:assert';
 import { create, fromBinary, type Message, toBinary } from '@bufbuild/protobuf';
-import { Lines } from '@odonata/coherency/node/lines.ts';
-import type { NodeAction } from '@odonata/coherency/node/lines-messages.ts';
+import { Lines } from '@odonata/coherency/node/lines/lines.ts';
+import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
 import { FakeNode, Values } from '@odonata/coherency/node/testdata/fake-node.ts';
 import { Replica } from '@odonata/coherency/replica/replica.ts';
 import type { ReplicaAction } from '@odonata/coherency/replica/replica-messages.ts';

@@ -1,11 +1,11 @@
 // Replicas of cohd and nodes as they ship, over gRPC, in one process; in memory are only the bucket of members, the
 // registry, the broadcast, and the pages.
 import type { Bus } from '@odonata/bus/bus.ts';
-import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
-import type { HolderWord } from '@odonata/coherency/node/holder-wire.ts';
-import type { NodeAction } from '@odonata/coherency/node/lines-messages.ts';
+import type { HolderAction, HolderEvent } from '@odonata/coherency/holder/holder-messages.ts';
+import { ShardedHolder } from '@odonata/coherency/holder/sharded-holder.ts';
+import type { HolderWord } from '@odonata/coherency/node/lines/holder-wire.ts';
+import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
 import type { AccessMode, PageState } from '@odonata/coherency/page.ts';
-import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { type Logger, silentLog } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';

@@ -1,12 +1,12 @@
 // docs/limits.md: what is bounded, made from the constants that bound it.
 
-import { UNDER_WAY_MAX } from '@odonata/coherency/node/under-way.ts';
-import { PAGE_WAITERS_MAX } from '@odonata/coherency/node/waiting.ts';
-import { HELD_MAX, WAITING_MAX } from '@odonata/coherency/range-lock.ts';
-import { PARKED_MAX } from '@odonata/coherency/replica/parked-events.ts';
+import { HELD_MAX, WAITING_MAX } from '@odonata/coherency/locks/range-lock.ts';
+import { LOCKED_MAX, OWNERS_MAX } from '@odonata/coherency/locks/sync-desk.ts';
+import { WAITERS_IN_ALL_MAX, WAITERS_MAX } from '@odonata/coherency/locks/waiters.ts';
+import { PAGE_WAITERS_MAX } from '@odonata/coherency/node/memory/waiting.ts';
+import { UNDER_WAY_MAX } from '@odonata/coherency/node/relay/under-way.ts';
 import { HOLDERS_MAX, MAPPED_MAX } from '@odonata/coherency/replica/replica.ts';
-import { LOCKED_MAX, OWNERS_MAX } from '@odonata/coherency/sync-desk.ts';
-import { WAITERS_IN_ALL_MAX, WAITERS_MAX } from '@odonata/coherency/waiters.ts';
+import { PARKED_MAX } from '@odonata/coherency/replica/shard/parked-events.ts';
 import { MAX_MESSAGE_BYTES, STREAMS_MAX } from '@odonata/rpc/channel.ts';
 import { CONNECTIONS_MAX, HANDSHAKE_MS } from '@odonata/rpc/connection-bounds.ts';
 import { FIELDS_MAX } from '@odonata/rpc/constraints/fields.ts';

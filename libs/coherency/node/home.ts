@@ -5,10 +5,10 @@
 //   recall from a writer         protect: it may read on, and the bytes are at home
 //   invalidate of holders        protect each of them, then empty every mapping of the pages
 //   grant                        the caller maps the pages
-import { Directory } from '../directory.ts';
-import type { DirectoryAction, DirectoryEvent } from '../directory-messages.ts';
+import { Directory } from '../directory/directory.ts';
+import type { DirectoryAction, DirectoryEvent } from '../directory/directory-messages.ts';
 import { type AccessMode, type HolderId, type PageRun, type PageSpan, unreachable } from '../page.ts';
-import type { HomeTables } from './page-tables.ts';
+import type { HomeTables } from './memory/page-tables.ts';
 
 /** The pmap manager itself among the holders of its directory: it reads and writes frames for transfers. */
 const NODE: HolderId = 1;

@@ -19,11 +19,11 @@ import {
 import { SyncSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
 import { describe } from 'vitest';
 import { transcripts } from '../testdata/transcript.ts';
-import type { HolderEventInit } from './holder-wire.ts';
-import { Lines } from './lines.ts';
-import type { LinesAction, LinesEvent } from './lines-messages.ts';
-import { Relay } from './relay.ts';
-import type { RelayAction, RelayEvent } from './relay-messages.ts';
+import type { HolderEventInit } from './lines/holder-wire.ts';
+import { Lines } from './lines/lines.ts';
+import type { LinesAction, LinesEvent } from './lines/lines-messages.ts';
+import { Relay } from './relay/relay.ts';
+import type { RelayAction, RelayEvent } from './relay/relay-messages.ts';
 
 const of = (machine: string) => ({
   folder: join(import.meta.dirname, 'testdata'),

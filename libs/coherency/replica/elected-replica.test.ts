@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { HolderEventSchema } from '@odonata/proto/coherency/v1/coherency';
 import { expect, test } from 'vitest';
 import { ElectedReplica, type ElectedReplicaAction } from './elected-replica.ts';
-import { Election } from './election.ts';
+import { Election } from './election/election.ts';
 import { Replica } from './replica.ts';
 
 const LEASE_MS = 600;

@@ -1,8 +1,8 @@
 // A replica with the election of its leaders: what one says of the other goes from one to the other here, and what is left
 // is for whoever carries it out.
 import type { HolderEvent } from '@odonata/proto/coherency/v1/coherency';
-import type { Election } from './election.ts';
-import type { ElectionAction, ElectionEvent } from './election-messages.ts';
+import type { Election } from './election/election.ts';
+import type { ElectionAction, ElectionEvent } from './election/election-messages.ts';
 import type { Replica } from './replica.ts';
 import type { ReplicaAction, ReplicaEvent, StreamId } from './replica-messages.ts';
 

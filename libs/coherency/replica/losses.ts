@@ -3,7 +3,7 @@ import { type PageRun, pageCountOf } from '../page.ts';
 import { BLOCK_PAGES, shardOf } from '../shard.ts';
 import type { Dataspace } from './dataspaces.ts';
 import type { Replica } from './replica.ts';
-import type { ShardLeader } from './shard-leader.ts';
+import type { ShardLeader } from './shard/shard-leader.ts';
 
 type Leading = Pick<Replica, 'led' | 'shards'>;
 type Placing = Pick<Replica, 'led' | 'shards' | 'holders'>;

@@ -8,18 +8,18 @@
 //
 // Whoever must not lead answers nothing: another replica may have its shards by now.
 import type { HolderEvent, HolderHello, Renew } from '@odonata/proto/coherency/v1/coherency';
-import type { DirectoryCounters } from '../directory-outbox.ts';
+import type { DirectoryCounters } from '../directory/directory-outbox.ts';
 import { HOLD_MAX_MS, LeaseTable } from '../lease.ts';
 import { unreachable } from '../page.ts';
 import type { Dataspaces } from './dataspaces.ts';
 import { type HolderEntry, HolderTable } from './holders.ts';
-import { Leaders } from './leaders.ts';
 import { Members, type Membership } from './members.ts';
 import { Notes, type Outcome } from './notes.ts';
 import { ReplicaOutbox } from './outbox.ts';
 import type { Led, ReplicaAction, ReplicaEvent, StreamId } from './replica-messages.ts';
-import { reportOf, type ShardEvent, shardEventOf } from './shard-events.ts';
-import { type ShardAsk, ShardLeader, type ShardLeaderOptions } from './shard-leader.ts';
+import { Leaders } from './shard/leaders.ts';
+import { reportOf, type ShardEvent, shardEventOf } from './shard/shard-events.ts';
+import { type ShardAsk, ShardLeader, type ShardLeaderOptions } from './shard/shard-leader.ts';
 
 /** The time between two ticks. */
 export const TICK_MS = 20;

@@ -11,7 +11,7 @@ import type { Dataspace } from './dataspaces.ts';
 import type { Membership } from './members.ts';
 import { Replica } from './replica.ts';
 import type { ReplicaAction } from './replica-messages.ts';
-import type { ShardLeader } from './shard-leader.ts';
+import type { ShardLeader } from './shard/shard-leader.ts';
 
 const DIR = join(import.meta.dirname, 'testdata');
 const LEASE_MS = 3_000;

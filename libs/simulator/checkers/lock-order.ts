@@ -2,8 +2,8 @@
 //
 // Used: from the answer that a process got until it gives the lock back, while its node may act (its lease lasts).
 // Overtaken: of two requests that conflict, the directory answers the later one first.
-import type { LockMode, LockOutcome } from '@odonata/coherency/range-lock.ts';
-import type { LockAsk } from '@odonata/coherency/sync-desk.ts';
+import type { LockMode, LockOutcome } from '@odonata/coherency/locks/range-lock.ts';
+import type { LockAsk } from '@odonata/coherency/locks/sync-desk.ts';
 import type { Layout } from '../layout.ts';
 import { check } from '../violation.ts';
 

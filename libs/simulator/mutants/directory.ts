@@ -1,6 +1,6 @@
 // Directories that do one thing wrong.
-import { Directory } from '@odonata/coherency/directory.ts';
-import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
+import { Directory } from '@odonata/coherency/directory/directory.ts';
+import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory/directory-messages.ts';
 import type { Mutant } from './mutant.ts';
 
 type Ack = Extract<DirectoryEvent, { type: 'ack' }>;

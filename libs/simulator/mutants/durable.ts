@@ -1,10 +1,10 @@
 // Syncs, and pages that come back from the store, with one thing wrong.
-import { Directory } from '@odonata/coherency/directory.ts';
-import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
-import { Holder } from '@odonata/coherency/holder.ts';
-import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import { Directory } from '@odonata/coherency/directory/directory.ts';
+import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory/directory-messages.ts';
+import { Holder } from '@odonata/coherency/holder/holder.ts';
+import type { HolderAction, HolderEvent } from '@odonata/coherency/holder/holder-messages.ts';
 import { type BackingAction, type BackingEvent, NodeBacking } from '@odonata/coherency/node/backing.ts';
-import { Lines } from '@odonata/coherency/node/lines.ts';
+import { Lines } from '@odonata/coherency/node/lines/lines.ts';
 import { MemoryStore } from '../durable-store.ts';
 import type { CapturedValues } from '../machines.ts';
 import type { PageValues } from '../parts/page-values.ts';

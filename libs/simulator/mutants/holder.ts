@@ -1,6 +1,6 @@
 // Holders that do one thing wrong.
-import { Holder } from '@odonata/coherency/holder.ts';
-import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
+import { Holder } from '@odonata/coherency/holder/holder.ts';
+import type { HolderAction, HolderEvent } from '@odonata/coherency/holder/holder-messages.ts';
 import type { Mutant } from './mutant.ts';
 
 /** Takes any copy away, however new it is. */

@@ -1,9 +1,9 @@
 // Leases, locks and waits that do one thing wrong.
 import { HolderLease, LeaseTable } from '@odonata/coherency/lease.ts';
-import { Lines } from '@odonata/coherency/node/lines.ts';
-import { type LockAnswer, type LockRequest, RangeLocks } from '@odonata/coherency/range-lock.ts';
-import type { SyncAnswer } from '@odonata/coherency/sync-desk.ts';
-import { type Waiter, Waiters } from '@odonata/coherency/waiters.ts';
+import { type LockAnswer, type LockRequest, RangeLocks } from '@odonata/coherency/locks/range-lock.ts';
+import type { SyncAnswer } from '@odonata/coherency/locks/sync-desk.ts';
+import { type Waiter, Waiters } from '@odonata/coherency/locks/waiters.ts';
+import { Lines } from '@odonata/coherency/node/lines/lines.ts';
 import { deskMachines } from '../machines.ts';
 import { WatchedDesk } from '../watched-desk.ts';
 import type { Mutant } from './mutant.ts';

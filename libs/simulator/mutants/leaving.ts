@@ -1,7 +1,7 @@
 // Nodes that leave in peace, with one thing wrong.
-import { Directory } from '@odonata/coherency/directory.ts';
+import { Directory } from '@odonata/coherency/directory/directory.ts';
 import { type DrainPorts, NodeDrain } from '@odonata/coherency/node/drain.ts';
-import { Lines } from '@odonata/coherency/node/lines.ts';
+import { Lines } from '@odonata/coherency/node/lines/lines.ts';
 import type { Mutant } from './mutant.ts';
 
 /** Lets a holder go whatever it has. */

@@ -1,6 +1,6 @@
 // Lines of a node to the directory that do one thing wrong.
-import { Lines } from '@odonata/coherency/node/lines.ts';
-import { ShardLeader } from '@odonata/coherency/replica/shard-leader.ts';
+import { Lines } from '@odonata/coherency/node/lines/lines.ts';
+import { ShardLeader } from '@odonata/coherency/replica/shard/shard-leader.ts';
 import type { Mutant } from './mutant.ts';
 
 class IgnoresEpochs extends Lines {

@@ -1,6 +1,6 @@
 // Relays of range locks, waits and wakes that do one thing wrong.
-import { Relay } from '@odonata/coherency/node/relay.ts';
-import type { SyncSnapshotInit } from '@odonata/coherency/node/relay-snapshot.ts';
+import { Relay } from '@odonata/coherency/node/relay/relay.ts';
+import type { SyncSnapshotInit } from '@odonata/coherency/node/relay/relay-snapshot.ts';
 import type { Mutant } from './mutant.ts';
 
 class UnlocksOnce extends Relay {

@@ -1,13 +1,17 @@
 // Replicas of the directory that do one thing wrong: with leases, deaths, notes and reports.
-import { Directory } from '@odonata/coherency/directory.ts';
-import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory-messages.ts';
-import { Election } from '@odonata/coherency/replica/election.ts';
+import { Directory } from '@odonata/coherency/directory/directory.ts';
+import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory/directory-messages.ts';
+import { Election } from '@odonata/coherency/replica/election/election.ts';
 import type { HolderEntry } from '@odonata/coherency/replica/holders.ts';
 import { Members } from '@odonata/coherency/replica/members.ts';
-import { type RebuildOptions, type ReportEvent, ShardRebuild } from '@odonata/coherency/replica/rebuild.ts';
 import { Replica } from '@odonata/coherency/replica/replica.ts';
 import type { ReplicaAction } from '@odonata/coherency/replica/replica-messages.ts';
-import { ShardLeader } from '@odonata/coherency/replica/shard-leader.ts';
+import {
+  type RebuildOptions,
+  type ReportEvent,
+  ShardRebuild,
+} from '@odonata/coherency/replica/shard/rebuild.ts';
+import { ShardLeader } from '@odonata/coherency/replica/shard/shard-leader.ts';
 import type { Mutant } from './mutant.ts';
 
 class LeadsForEver extends Replica {

@@ -1,7 +1,7 @@
 // Several shards, each with a leader, an epoch and a lease of its own, with one thing wrong.
-import { Lines } from '@odonata/coherency/node/lines.ts';
-import { Relay } from '@odonata/coherency/node/relay.ts';
-import { NodeRoutes, type RoutedAction, type RoutedEvent } from '@odonata/coherency/node/routes.ts';
+import { Lines } from '@odonata/coherency/node/lines/lines.ts';
+import { NodeRoutes, type RoutedAction, type RoutedEvent } from '@odonata/coherency/node/lines/routes.ts';
+import { Relay } from '@odonata/coherency/node/relay/relay.ts';
 import type { Mutant } from './mutant.ts';
 
 class MixesEpochs extends Lines {

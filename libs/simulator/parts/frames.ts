@@ -1,5 +1,5 @@
 // The frames of a dataspace on a node, as the memory of the node sees them.
-import type { PageFrames } from '@odonata/coherency/node/page-frames.ts';
+import type { PageFrames } from '@odonata/coherency/node/memory/page-frames.ts';
 import type { MemoryFile } from '../memory-file.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { check } from '../violation.ts';

@@ -1,7 +1,7 @@
-// A node's lines to the replicas of the directory: what pmapd runs (libs/coherency/node/lines.ts), with simulated streams.
-import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
-import type { Lines } from '@odonata/coherency/node/lines.ts';
-import type { LinesAction, LinesEvent, NodeAction } from '@odonata/coherency/node/lines-messages.ts';
+// A node's lines to the replicas of the directory: what pmapd runs (libs/coherency/node/lines/lines.ts), with simulated streams.
+import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
+import type { Lines } from '@odonata/coherency/node/lines/lines.ts';
+import type { LinesAction, LinesEvent, NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
 import { Alarm } from '../alarm.ts';
 import { Connection, type HoldingNode } from '../connection.ts';
 import type { Surroundings } from '../surroundings.ts';

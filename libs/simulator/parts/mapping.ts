@@ -1,6 +1,6 @@
 // A dataspace in the address space of a process. Which pages are asked for along with one is left to chance: the policy that
 // pmapd has asks for some of these.
-import type { Mapping } from '@odonata/coherency/node/page-tables.ts';
+import type { Mapping } from '@odonata/coherency/node/memory/page-tables.ts';
 import type { HolderId } from '@odonata/coherency/page.ts';
 import type { Layout } from '../layout.ts';
 import type { Random } from '../random.ts';

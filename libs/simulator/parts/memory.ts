@@ -2,7 +2,7 @@
 // decided here: what comes is handed on, and what the core says is carried out.
 
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
+import type { HolderSnapshot } from '@odonata/coherency/holder/holder-snapshot.ts';
 import type {
   DirectoryWord,
   MemoryAction,
@@ -11,8 +11,8 @@ import type {
   ShardEvent,
   Use,
   UseRefusal,
-} from '@odonata/coherency/node/memory-messages.ts';
-import { NodeDataspace } from '@odonata/coherency/node/node-dataspace.ts';
+} from '@odonata/coherency/node/memory/memory-messages.ts';
+import { NodeDataspace } from '@odonata/coherency/node/memory/node-dataspace.ts';
 import type { HolderId, HolderIdentity, PageRun } from '@odonata/coherency/page.ts';
 import { spansOf, unreachable } from '@odonata/coherency/page.ts';
 import { type ShardSnapshot, ShardSnapshotSchema } from '@odonata/proto/pmap/v1/handover';

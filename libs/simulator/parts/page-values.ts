@@ -1,5 +1,5 @@
 // Bytes of pages. A page is one number here: the write that it shows.
-import type { PageBytes } from '@odonata/coherency/node/page-frames.ts';
+import type { PageBytes } from '@odonata/coherency/node/memory/page-frames.ts';
 
 export class PageValues implements PageBytes<PageValues> {
   readonly values: readonly number[];

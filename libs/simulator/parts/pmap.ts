@@ -1,11 +1,11 @@
 // pmapd: the pmap manager of a node, with the virtual kernels on it. Its parts are those that ship; here they are joined as
 // services/pmapd joins them.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import type { LedShard } from '@odonata/coherency/node/led-shard.ts';
-import type { NodeAction } from '@odonata/coherency/node/lines-messages.ts';
-import type { PageData } from '@odonata/coherency/node/memory-messages.ts';
-import type { RelayAction } from '@odonata/coherency/node/relay-messages.ts';
-import type { NodeRoutes, RoutedEvent } from '@odonata/coherency/node/routes.ts';
+import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
+import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
+import type { NodeRoutes, RoutedEvent } from '@odonata/coherency/node/lines/routes.ts';
+import type { PageData } from '@odonata/coherency/node/memory/memory-messages.ts';
+import type { RelayAction } from '@odonata/coherency/node/relay/relay-messages.ts';
 import { type HolderId, type HolderIdentity, type PageRun, unreachable } from '@odonata/coherency/page.ts';
 import type { DirectoryEvent, Invalidate } from '@odonata/proto/coherency/v1/coherency';
 import {

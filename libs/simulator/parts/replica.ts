@@ -6,7 +6,7 @@ import type { HolderId } from '@odonata/coherency/page.ts';
 import { unreachable } from '@odonata/coherency/page.ts';
 import type { Dataspace } from '@odonata/coherency/replica/dataspaces.ts';
 import { ElectedReplica, type ElectedReplicaAction } from '@odonata/coherency/replica/elected-replica.ts';
-import type { ShardLeader, ShardLeaderOptions } from '@odonata/coherency/replica/shard-leader.ts';
+import type { ShardLeader, ShardLeaderOptions } from '@odonata/coherency/replica/shard/shard-leader.ts';
 import { type HolderEvent, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
 import { Alarm } from '../alarm.ts';
 import type { AtStart, Change } from '../cluster-store.ts';

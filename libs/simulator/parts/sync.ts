@@ -1,10 +1,10 @@
-// Range locks, waits and wakes of the processes of a node: what pmapd runs (libs/coherency/node/relay.ts), asked by simulated
+// Range locks, waits and wakes of the processes of a node: what pmapd runs (libs/coherency/node/relay/relay.ts), asked by simulated
 // processes.
 import { create } from '@bufbuild/protobuf';
-import type { Relay } from '@odonata/coherency/node/relay.ts';
-import type { RelayAction, RelayEvent, SyncEvent } from '@odonata/coherency/node/relay-messages.ts';
+import type { LockMode } from '@odonata/coherency/locks/range-lock.ts';
+import type { Relay } from '@odonata/coherency/node/relay/relay.ts';
+import type { RelayAction, RelayEvent, SyncEvent } from '@odonata/coherency/node/relay/relay-messages.ts';
 import { unreachable } from '@odonata/coherency/page.ts';
-import type { LockMode } from '@odonata/coherency/range-lock.ts';
 import { lockWire } from '@odonata/coherency/wire.ts';
 import {
   CancelWaitSchema,

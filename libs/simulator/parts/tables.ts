@@ -1,5 +1,5 @@
 // The page tables of the virtual kernels of a node, as its pmap manager edits them.
-import type { PageTables } from '@odonata/coherency/node/page-tables.ts';
+import type { PageTables } from '@odonata/coherency/node/memory/page-tables.ts';
 import type { HolderId, PageRun } from '@odonata/coherency/page.ts';
 import type { MappingVkernel, MemoryFile } from '../memory-file.ts';
 import type { Surroundings } from '../surroundings.ts';

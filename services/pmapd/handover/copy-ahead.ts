@@ -1,8 +1,8 @@
 // What is large of a node is copied while it goes on, in small parts, so that a freeze takes no longer for it: the page
 // tables of the holder, which pages have frames, and the vmspaces. From then on the node remembers what changes.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import type { HolderSnapshot } from '@odonata/coherency/holder-snapshot.ts';
-import { holderWire } from '@odonata/coherency/node/shard-snapshot.ts';
+import type { HolderSnapshot } from '@odonata/coherency/holder/holder-snapshot.ts';
+import { holderWire } from '@odonata/coherency/node/lines/shard-snapshot.ts';
 import { type NodeSnapshot, NodeSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
 import type { Node } from '../node.ts';
 import type { Session } from '../session.ts';

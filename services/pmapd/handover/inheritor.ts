@@ -1,5 +1,5 @@
 // Makes a new node what another one was: from what was copied ahead, and from what is new when that one is frozen.
-import { holderSnapshot, ledShard } from '@odonata/coherency/node/shard-snapshot.ts';
+import { holderSnapshot, ledShard } from '@odonata/coherency/node/lines/shard-snapshot.ts';
 import type { PageSpan } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { DataspaceSnapshot, NodeSnapshot, SessionSnapshot } from '@odonata/proto/pmap/v1/handover';

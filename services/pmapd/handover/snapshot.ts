@@ -1,6 +1,6 @@
 // All that a pmap manager knows as one message, and back. Frames are not in it: they are in the memory files.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { holderWire, ledWire } from '@odonata/coherency/node/shard-snapshot.ts';
+import { holderWire, ledWire } from '@odonata/coherency/node/lines/shard-snapshot.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import {
   type DataspaceSnapshotSchema,

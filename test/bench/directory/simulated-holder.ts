@@ -1,10 +1,10 @@
 // A holder without a node: the line to the directory and the holder's machines of a pmap manager, and no frames. Pages go
 // from one simulated holder to another as calls within this process; the directory sees the same messages.
 import { Bus } from '@odonata/bus/bus.ts';
-import type { HolderAction, HolderEvent } from '@odonata/coherency/holder-messages.ts';
-import type { NodeAction } from '@odonata/coherency/node/lines-messages.ts';
+import type { HolderAction, HolderEvent } from '@odonata/coherency/holder/holder-messages.ts';
+import { ShardedHolder } from '@odonata/coherency/holder/sharded-holder.ts';
+import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
 import { type AccessMode, mayRead, mayWrite, PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
-import { ShardedHolder } from '@odonata/coherency/sharded-holder.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { Directories } from '../../../services/pmapd/directories.ts';

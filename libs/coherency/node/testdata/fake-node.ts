@@ -2,12 +2,12 @@
 // numbers for bytes.
 
 import type { HolderId, PageRun } from '../../page.ts';
-import { NodeMemory } from '../memory.ts';
-import type { MemoryAction, MemoryEvent } from '../memory-messages.ts';
-import { NodeDataspace } from '../node-dataspace.ts';
-import type { ChargedTo, FrameBudget, PageBytes, PageFrames } from '../page-frames.ts';
-import type { Mapping, PageTables } from '../page-tables.ts';
-import { Readahead } from '../readahead.ts';
+import { NodeMemory } from '../memory/memory.ts';
+import type { MemoryAction, MemoryEvent } from '../memory/memory-messages.ts';
+import { NodeDataspace } from '../memory/node-dataspace.ts';
+import type { ChargedTo, FrameBudget, PageBytes, PageFrames } from '../memory/page-frames.ts';
+import type { Mapping, PageTables } from '../memory/page-tables.ts';
+import { Readahead } from '../readahead/readahead.ts';
 
 export class Values implements PageBytes<Values> {
   readonly values: readonly number[];

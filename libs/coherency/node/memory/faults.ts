@@ -1,0 +1,217 @@
+// Faults of the processes of a node: served with what is here, or when their page arrives.
+//
+//   fault -> may it be used?  yes: mapped, the guest wakes; its neighbours follow when it runs again
+//                             no:  a frame is kept, the page is asked for, the fault waits -> ready: from the start
+import { type AccessMode, mayRead, mayWrite } from '../../page.ts';
+import type { MemoryContext } from './memory-context.ts';
+import type { Ahead, EventOf } from './memory-messages.ts';
+import type { NodeDataspace } from './node-dataspace.ts';
+import type { Mapping } from './page-tables.ts';
+import type { Fault, FaultPlace } from './waiting.ts';
+
+export class Faults<M extends Mapping, B> {
+  private readonly context: MemoryContext<M, B>;
+
+  constructor(context: MemoryContext<M, B>) {
+    this.context = context;
+  }
+
+  /** Serves a fault, now or when its page arrives. */
+  serve(fault: Fault<M>): void {
+    const { context } = this;
+    const { entry, page, write } = fault;
+    const dataspace = context.dataspaces.get(entry.dataspace.id);
+    if (dataspace === undefined) {
+      this.fail(fault, `dataspace ${entry.dataspace.name} was removed`);
+      return;
+    }
+    if (write && !entry.writable) {
+      const reason = `write to page ${page} of dataspace ${dataspace.name}, which is mapped read-only`;
+      context.say({ type: 'fault-error', fault, signal: 'SIGSEGV', reason });
+      return;
+    }
+    entry.readahead.access(page);
+    if (context.mayUse(dataspace.id, page, write)) this.resolve(dataspace, fault, 'node');
+    else this.request(dataspace, fault, this.isUpgrade(dataspace, fault) ? 'upgrade' : 'remote');
+  }
+
+  private isUpgrade({ id }: NodeDataspace<M, B>, { page, write }: Fault<M>): boolean {
+    return write && mayRead(this.context.holder.state(id, page));
+  }
+
+  /** The permission of its page changed, or there may be a frame for it. */
+  again(fault: Fault<M>, place: FaultPlace): void {
+    const { context } = this;
+    const { entry, page, write } = fault;
+    // Its mapping went, perhaps with its virtual kernel: nobody waits.
+    if (!context.ports.tables.has(entry)) return;
+    const dataspace = context.dataspaces.get(entry.dataspace.id);
+    if (dataspace === undefined) this.fail(fault, `dataspace ${entry.dataspace.name} was removed`);
+    else if (context.mayUse(dataspace.id, page, write)) this.resolve(dataspace, fault, place);
+    else this.request(dataspace, fault, place);
+  }
+
+  fail(fault: Fault<M>, reason: string): void {
+    const { context } = this;
+    if (context.ports.tables.has(fault.entry))
+      context.say({ type: 'fault-error', fault, signal: 'SIGBUS', reason });
+  }
+
+  private request(dataspace: NodeDataspace<M, B>, fault: Fault<M>, place: FaultPlace): void {
+    const { entry, page } = fault;
+    // What comes must have a frame: so before it is asked for.
+    if (!this.context.room.reserve(dataspace, page, 1, entry.charged)) {
+      this.short(fault, place);
+      return;
+    }
+    if (place === 'upgrade') dataspace.prediction.upgraded(page);
+    const forWriting = this.asksForWriting(dataspace, fault);
+    if (!forWriting) dataspace.prediction.read(page);
+    const mode: AccessMode = forWriting ? 'WRITE' : 'READ';
+    if (!dataspace.waiting.add(page, { fault, place, mode }))
+      this.fail(fault, 'too many faults wait for one page');
+    this.want(dataspace, entry, page, mode, place === 'upgrade');
+  }
+
+  /** True where a write will follow: then the page moves once instead of twice. */
+  protected asksForWriting(dataspace: NodeDataspace<M, B>, { entry, page, write }: Fault<M>): boolean {
+    if (write) return true;
+    if (!entry.writable) return false;
+    return this.context.ports.permissions.modifies(entry, page) || dataspace.prediction.expects(page);
+  }
+
+  // The node has no frame for the page of a fault, or the process may have none.
+  private short(fault: Fault<M>, place: FaultPlace): void {
+    const { context } = this;
+    context.say({ type: 'short', fault, place, sharedOnly: context.ports.budget.sharedIsFull });
+  }
+
+  // The page that is waited for comes first, and its neighbours when the guest runs again; but whoever goes through
+  // pages in order is served best by all of them in one step.
+  private resolve(dataspace: NodeDataspace<M, B>, fault: Fault<M>, place: FaultPlace): void {
+    const { entry, page, write } = fault;
+    const { readahead } = entry;
+    const inOrder = readahead.sequential;
+    const pageCount = inOrder ? this.readyPages(dataspace, entry, page, readahead.mapPages, write) : 1;
+    const mapped = this.map(dataspace, entry, page, pageCount, 1, write);
+    if (mapped === undefined) {
+      this.short(fault, place);
+      return;
+    }
+    readahead.mapped(page, Math.max(1, mapped));
+    this.context.say({ type: 'resolved', fault, place, neighbours: !inOrder });
+    // Who found the page here keeps the pages after it coming.
+    if (inOrder && place === 'node') this.want(dataspace, entry, page, write ? 'WRITE' : 'READ');
+  }
+
+  /** The guest of a fault runs again. */
+  mapNeighbours({ entry, page, write }: Fault<M>): void {
+    const dataspace = this.context.dataspaces.get(entry.dataspace.id);
+    if (dataspace === undefined || !this.context.ports.tables.has(entry)) return;
+    const { readahead } = entry;
+    const pageCount = this.readyPages(dataspace, entry, page + 1, readahead.mapPages - 1, write);
+    if (pageCount === 0) return;
+    const mapped = this.map(dataspace, entry, page + 1, pageCount, 0, write);
+    readahead.mapped(page, 1 + (mapped ?? 0));
+  }
+
+  /**
+   * Maps pages that are here, as far as that disturbs nobody.
+   * @returns how many from the first on; undefined: there is no frame for the first one
+   */
+  private map(
+    dataspace: NodeDataspace<M, B>,
+    entry: M,
+    firstPage: number,
+    maxPages: number,
+    neededPages: number,
+    write: boolean,
+  ): number | undefined {
+    const { room, home, ports } = this.context;
+    const pageCount = room.fill(dataspace, firstPage, maxPages, entry.charged);
+    if (pageCount === 0) return undefined;
+    const run = { dataspace: dataspace.id, firstPage, pageCount };
+    const alone = this.mapsAlone(dataspace, entry, firstPage);
+    if (write || alone) this.context.wrote(run);
+    const mode = write ? 'WRITE' : 'READ';
+    let mapped = 0;
+    for (const grant of home.takeFor(entry.holder, run, mode, neededPages, alone)) {
+      const writable = entry.writable && (write || alone) && mayWrite(grant.state);
+      const count = ports.tables.map(entry, grant.run.firstPage, grant.run.pageCount, writable);
+      if (grant.run.firstPage === firstPage + mapped) mapped += count;
+    }
+    return mapped;
+  }
+
+  /** A page that nobody else has is mapped for writing at its first read: most are written next. */
+  protected mapsAlone({ id }: NodeDataspace<M, B>, entry: M, page: number): boolean {
+    return entry.writable && mayWrite(this.context.holder.state(id, page));
+  }
+
+  // The page that is waited for is asked for first, and those after it when that is under way.
+  private want(
+    dataspace: NodeDataspace<M, B>,
+    entry: M,
+    page: number,
+    mode: AccessMode,
+    shared = false,
+  ): void {
+    this.context.want({ dataspace: dataspace.id, firstPage: page, pageCount: 1 }, mode, 1);
+    dataspace.lostLately.asked(page);
+    const wanted = entry.readahead.wanted(page, entry.endPage, shared);
+    if (wanted.some((each) => each.pageCount > 1)) this.context.say({ type: 'ahead', entry, wanted, mode });
+    if (mode === 'READ') this.bringLost(dataspace, entry);
+  }
+
+  /** What was read here and lost comes along with what is read now. */
+  protected bringLost({ lostLately, prediction }: NodeDataspace<M, B>, entry: M): void {
+    if (lostLately.size === 0) return;
+    const wanted = lostLately.take(entry.endPage).map((run) => ({ ...run, neededPages: run.pageCount }));
+    for (const { firstPage, pageCount } of wanted)
+      for (let page = firstPage; page < firstPage + pageCount; page++) prediction.read(page);
+    if (wanted.length > 0) this.context.say({ type: 'ahead', entry, wanted, mode: 'READ' });
+  }
+
+  /** What nobody waits for yet comes where there is room. */
+  askAhead({ entry, wanted, mode }: Ahead<M>): void {
+    if (!this.context.ports.tables.has(entry)) return;
+    for (const { firstPage, pageCount, neededPages } of wanted)
+      this.ask(entry, firstPage, pageCount, neededPages, mode);
+  }
+
+  /** Asks for pages that will be used. */
+  advise({ entry, firstPage, pageCount, mode }: EventOf<'advise', M, B>): void {
+    if (this.context.ports.tables.has(entry)) this.ask(entry, firstPage, pageCount, pageCount, mode);
+  }
+
+  private ask(entry: M, firstPage: number, pageCount: number, neededPages: number, mode: AccessMode): void {
+    const { id } = entry.dataspace;
+    const dataspace = this.context.dataspaces.get(id);
+    if (dataspace === undefined) return;
+    const count = this.context.room.reserve(dataspace, firstPage, pageCount, entry.charged);
+    if (count === 0) return;
+    this.context.want({ dataspace: id, firstPage, pageCount: count }, mode, Math.min(count, neededPages));
+  }
+
+  /** How many pages from the first on may be mapped in one step: none, where the first may not. */
+  protected readyPages(
+    dataspace: NodeDataspace<M, B>,
+    entry: M,
+    firstPage: number,
+    maxPages: number,
+    write: boolean,
+  ): number {
+    const { id, frames } = dataspace;
+    const { holder, ports } = this.context;
+    const end = Math.min(entry.endPage, firstPage + maxPages);
+    const forWriting = write || this.mapsAlone(dataspace, entry, firstPage);
+    let next = firstPage;
+    for (; next < end; next++) {
+      const state = holder.state(id, next);
+      if (!this.context.permits(state, forWriting) || !ports.permissions.usable(id, next)) break;
+      // A hole that nobody may write through this mapping keeps its frame until it is touched.
+      if (next > firstPage && !entry.writable && mayWrite(state) && !frames.has(next)) break;
+    }
+    return next - firstPage;
+  }
+}
