@@ -6,7 +6,7 @@ import { Code } from '@odonata/rpc/error.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { connect, type JetStreamManager, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { followReplicas } from '../../services/pmapd/discovery.ts';
+import { followReplicas } from '../../services/pmapd/wire/discovery.ts';
 import { pickPorts } from '../../services/vkctl/cluster/ports.ts';
 import { askHealth } from '../../services/vkctl/supervisor/store-keeper.ts';
 import { ServiceProcess } from '../../test/operate/service-process.ts';

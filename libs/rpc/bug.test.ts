@@ -81,10 +81,10 @@ it('what is done for others is done, though one of them meets a bug', () => {
 const PLAIN: Record<string, string> = {
   'services/cohd/serve.ts': 'two versions of the wire: ends the process, with a reason',
   'services/cohd/coherency-service.ts': 'two replicas of a name: ends the process, with a reason',
-  'services/pmapd/directories.ts': 'another number of shards: ends the process, with a reason',
+  'services/pmapd/wire/directories.ts': 'another number of shards: ends the process, with a reason',
   'services/pmapd/handover/predecessor.ts': 'rejects a promise',
   'services/pmapd/node.ts': 'each session of its turn is guarded alone',
-  'services/pmapd/transfer.ts': 'forgets an entry of a map',
+  'services/pmapd/wire/transfer.ts': 'forgets an entry of a map',
   'services/syslinkd/serve.ts': 'says that it is ready',
   'services/vkerneld/stand-in-vkernel.ts': 'of tests',
   'libs/bus/bus.ts': 'rejects a promise',

@@ -1,13 +1,13 @@
 // One cluster from its start to its end: rounds of faults, each followed by a time without, in which all that is under way
 // must end and everybody must see the same.
 import { untilQuiet } from './checkers/liveness.ts';
-import type { Duties, Machines } from './machines.ts';
 import { Nemesis } from './nemesis.ts';
 import type { Process } from './process.ts';
 import type { Profile } from './profiles.ts';
 import { Random } from './random.ts';
 import { Violation } from './violation.ts';
-import { World } from './world.ts';
+import type { Duties, Machines } from './world/machines.ts';
+import { World } from './world/world.ts';
 
 /** Steps with faults in a round. */
 const ROUND_STEPS = 3_000;

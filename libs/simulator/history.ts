@@ -1,6 +1,6 @@
 // What happened last to each page, kept for the report of a failure; with a trace, told as it happens.
 import type { PageRun } from '@odonata/coherency/page.ts';
-import type { Layout } from './layout.ts';
+import type { Layout } from './world/layout.ts';
 
 interface Entry {
   atMs: number;

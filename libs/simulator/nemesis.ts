@@ -1,10 +1,10 @@
 // Breaks things, as the profile says how often, and mends them.
 
-import { LEASE_MS } from './lease-ms.ts';
-import type { Part } from './part.ts';
 import type { ReplicaPart } from './parts/replica.ts';
 import type { Fault } from './profiles.ts';
-import type { World } from './world.ts';
+import { LEASE_MS } from './world/lease-ms.ts';
+import type { Part } from './world/part.ts';
+import type { World } from './world/world.ts';
 
 export class Nemesis {
   private readonly world: World;

@@ -3,11 +3,11 @@
 
 import type { LockMode } from '@odonata/coherency/locks/range-lock.ts';
 import type { PageRun } from '@odonata/coherency/page.ts';
-import type { MemoryFile } from './memory-file.ts';
-import { MAPPED_READ, MAPPED_WRITE } from './memory-file.ts';
 import type { MappingProcess } from './parts/mapping.ts';
 import type { AskingVkernel, Range, SyncPart } from './parts/sync.ts';
-import type { Surroundings } from './surroundings.ts';
+import type { MemoryFile } from './stores/memory-file.ts';
+import { MAPPED_READ, MAPPED_WRITE } from './stores/memory-file.ts';
+import type { Surroundings } from './world/surroundings.ts';
 
 /** A lock that it asks for. */
 interface Wanted extends Range {

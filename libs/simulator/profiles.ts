@@ -1,5 +1,5 @@
 // Kinds of bad weather.
-import type { Weather } from './network.ts';
+import type { Weather } from './world/network.ts';
 
 export type ProfileName =
   | 'calm'

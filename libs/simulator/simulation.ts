@@ -1,13 +1,13 @@
 // Time, chance and the network of one simulated cluster: what all parts stand on.
 import { EventQueue, type Handler, type Pending } from './event-queue.ts';
 import { History } from './history.ts';
-import { Layout } from './layout.ts';
-import type { Duties, Machines } from './machines.ts';
-import { Network } from './network.ts';
-import type { Clockwork } from './part.ts';
-import type { Place } from './place.ts';
 import type { Profile } from './profiles.ts';
 import { Random } from './random.ts';
+import { Layout } from './world/layout.ts';
+import type { Duties, Machines } from './world/machines.ts';
+import { Network } from './world/network.ts';
+import type { Clockwork } from './world/part.ts';
+import type { Place } from './world/place.ts';
 
 export interface SimulationOptions {
   seed: number;

@@ -19,9 +19,9 @@ import { Code, codeName, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
-import type { CoherentMemory } from './coherent-memory.ts';
-import { PageBuffer } from './page-buffer.ts';
-import type { SharedDataspace } from './shared-dataspace.ts';
+import type { CoherentMemory } from './memory/coherent-memory.ts';
+import type { SharedDataspace } from './memory/shared-dataspace.ts';
+import { PageBuffer } from './wire/page-buffer.ts';
 
 /** What is waited for: the server, and room on its disk. */
 const PASSES = new Set<Code>([Code.Unavailable, Code.ResourceExhausted]);

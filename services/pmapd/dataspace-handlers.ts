@@ -3,11 +3,11 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { DataspaceService } from '@odonata/proto/pmap/v1/pmap';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/service.ts';
-import { asked } from './asked.ts';
 import { loadDataspace } from './load.ts';
 import { acceptLoss, listLosses } from './losses.ts';
+import type { SharedDataspace } from './memory/shared-dataspace.ts';
 import type { Node } from './node.ts';
-import type { SharedDataspace } from './shared-dataspace.ts';
+import { asked } from './sessions/asked.ts';
 
 const CHUNK_BYTES = 1 << 20;
 

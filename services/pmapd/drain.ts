@@ -13,10 +13,10 @@ import type { Client } from '@odonata/rpc/client.ts';
 import { RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
-import { Adopters } from './adopters.ts';
 import type { Backing } from './backing.ts';
-import type { CoherentMemory } from './coherent-memory.ts';
-import type { Directories } from './directories.ts';
+import type { CoherentMemory } from './memory/coherent-memory.ts';
+import { Adopters } from './wire/adopters.ts';
+import type { Directories } from './wire/directories.ts';
 
 /** A virtual kernel whose processes end. */
 interface LeavingSession {

@@ -19,13 +19,13 @@ import type { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import { close } from '@odonata/userfault/libc.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
-import { exhaustedOr } from './exhausted.ts';
-import { Lie } from './hearsay.ts';
+import { exhaustedOr } from './frames/exhausted.ts';
+import type { OverdueFault } from './memory/overdue.ts';
 import type { Node } from './node.ts';
-import type { OverdueFault } from './overdue.ts';
-import { Session } from './session.ts';
-import { boundedStream } from './session-stream.ts';
-import type { Vmspace } from './vmspace.ts';
+import { Lie } from './sessions/hearsay.ts';
+import { Session } from './sessions/session.ts';
+import { boundedStream } from './sessions/session-stream.ts';
+import type { Vmspace } from './sessions/vmspace.ts';
 
 const waitOf = ({ what, reason, waitedMs }: OverdueFault) => ({
   ...{ what, reason },

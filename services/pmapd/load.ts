@@ -5,9 +5,9 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { LoadRequest } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
-import type { Asked } from './asked.ts';
+import type { SharedDataspace } from './memory/shared-dataspace.ts';
 import type { Node } from './node.ts';
-import type { SharedDataspace } from './shared-dataspace.ts';
+import type { Asked } from './sessions/asked.ts';
 
 const PROGRESS_BYTES = 4 << 20;
 

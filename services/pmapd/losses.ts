@@ -5,9 +5,9 @@ import type { PageRun } from '@odonata/coherency/page.ts';
 import { BLOCK_PAGES } from '@odonata/coherency/shard.ts';
 import type { Dataspace, GetDataspaceRequestSchema } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import type { Asked } from './asked.ts';
+import type { SharedDataspace } from './memory/shared-dataspace.ts';
 import type { Node } from './node.ts';
-import type { SharedDataspace } from './shared-dataspace.ts';
+import type { Asked } from './sessions/asked.ts';
 
 /** So many chunks of the store one answer reads; what it found is known to the next. */
 const CHUNKS_MAX = 512;

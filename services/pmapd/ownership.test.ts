@@ -32,7 +32,7 @@ import { pmapHandlers } from './handlers.ts';
 import { Inheritor } from './handover/inheritor.ts';
 import { snapshotOf } from './handover/snapshot.ts';
 import { Node } from './node.ts';
-import { OPEN_MAX } from './open-dataspaces.ts';
+import { OPEN_MAX } from './sessions/open-dataspaces.ts';
 
 const log = createLog('test', 'fatal');
 const gate = new WireGate('pmapd', log);

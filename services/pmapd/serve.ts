@@ -26,21 +26,21 @@ import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { startFixedSize } from '@odonata/userfault/sandbox/fixed-size.ts';
-import { adoptHandler } from './adopt.ts';
 import type { PmapdConfig } from './config.ts';
 import { dataspaceHandlers } from './dataspace-handlers.ts';
+import { clearMemoryDir } from './frames/leftovers.ts';
+import { fitFrames } from './frames/memory-dir.ts';
 import { pmapHandlers } from './handlers.ts';
 import { clearFrozen } from './handover/frozen-mark.ts';
 import { lockNode } from './handover/node-lock.ts';
 import { Predecessor } from './handover/predecessor.ts';
 import { StandbyServer } from './handover/standby-server.ts';
 import { clearDoors, handOverAddress, succeed } from './handover/successor.ts';
-import { clearMemoryDir } from './leftovers.ts';
-import { fitFrames } from './memory-dir.ts';
 import { pmapdMetrics } from './metrics.ts';
 import { Node } from './node.ts';
-import { transferHandlers } from './transfer.ts';
 import { vmspaceHandlers } from './vmspaces/handlers.ts';
+import { adoptHandler } from './wire/adopt.ts';
+import { transferHandlers } from './wire/transfer.ts';
 
 /** How long another pmap manager of the node may hold its lock without an answer: while it starts, or ends. */
 const LOCK_MS = 30_000;

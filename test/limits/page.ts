@@ -24,11 +24,11 @@ import {
 import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import { WAITING_MAX as DOOR_MAX } from '@odonata/userfault/descriptor-door.ts';
 import { DATASPACE_BYTES_MAX, DATASPACES_MAX } from '../../services/cohd/registry.ts';
+import { SHORT_MAX } from '../../services/pmapd/frames/shortage.ts';
 import { SESSIONS_MAX } from '../../services/pmapd/handlers.ts';
-import { OPEN_MAX } from '../../services/pmapd/open-dataspaces.ts';
-import { VMSPACES_MAX } from '../../services/pmapd/session.ts';
-import { SHORT_MAX } from '../../services/pmapd/shortage.ts';
-import { ENTRIES_MAX } from '../../services/pmapd/vmspace.ts';
+import { OPEN_MAX } from '../../services/pmapd/sessions/open-dataspaces.ts';
+import { VMSPACES_MAX } from '../../services/pmapd/sessions/session.ts';
+import { ENTRIES_MAX } from '../../services/pmapd/sessions/vmspace.ts';
 import { HANDMADE_ENTRIES_MAX } from '../../services/pmapd/vmspaces/handmade.ts';
 import {
   HANDMADE_BYTES_OF_ONE,

@@ -1,6 +1,7 @@
 // One writer or many readers, at both levels: by who could access now, not by what a directory believes. It can only stop
 // to hold where somebody gains access, so it is looked at then.
-import { MAPPED_WRITE, type MemoryFile, NOT_MAPPED } from '../memory-file.ts';
+
+import { MAPPED_WRITE, type MemoryFile, NOT_MAPPED } from '../stores/memory-file.ts';
 import { check } from '../violation.ts';
 
 /** Whose mappings are looked at. */

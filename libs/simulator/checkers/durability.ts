@@ -1,6 +1,7 @@
 // What a sync acknowledged can be read back, whatever happened to one of the two copies; and a page that was lost begins
 // anew with what was acknowledged last, or with something later.
-import { type DurableStore, recover } from '../durable-store.ts';
+
+import { type DurableStore, recover } from '../stores/durable-store.ts';
 import { check } from '../violation.ts';
 import type { LatestValueChecker } from './latest-value.ts';
 

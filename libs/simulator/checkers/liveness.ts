@@ -1,6 +1,6 @@
 // When faults have ended, all that was under way ends: accesses, locks, waits that were woken, syncs, and changes of pages.
 import { check } from '../violation.ts';
-import type { World } from '../world.ts';
+import type { World } from '../world/world.ts';
 
 /** A change is sent again at most 2 s apart, and a page's queue holds two of each of four holders. */
 export const LIVENESS_MS = 20_000;

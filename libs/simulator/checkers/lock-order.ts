@@ -4,8 +4,8 @@
 // Overtaken: of two requests that conflict, the directory answers the later one first.
 import type { LockMode, LockOutcome } from '@odonata/coherency/locks/range-lock.ts';
 import type { LockAsk } from '@odonata/coherency/locks/sync-desk.ts';
-import type { Layout } from '../layout.ts';
 import { check } from '../violation.ts';
+import type { Layout } from '../world/layout.ts';
 
 /** How often one request may be overtaken. */
 const OVERTAKEN_MAX = 2;

@@ -1,7 +1,7 @@
 // A page is LOST only where a holder died that had it or was about to get it.
 import type { HolderIdentity } from '@odonata/coherency/page.ts';
-import type { Layout } from '../layout.ts';
 import { check } from '../violation.ts';
+import type { Layout } from '../world/layout.ts';
 
 /** A node, as far as this looks at it. */
 export interface LosingNode {

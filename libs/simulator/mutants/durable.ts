@@ -5,9 +5,9 @@ import { Holder } from '@odonata/coherency/holder/holder.ts';
 import type { HolderAction, HolderEvent } from '@odonata/coherency/holder/holder-messages.ts';
 import { type BackingAction, type BackingEvent, NodeBacking } from '@odonata/coherency/node/backing.ts';
 import { Lines } from '@odonata/coherency/node/lines/lines.ts';
-import { MemoryStore } from '../durable-store.ts';
-import type { CapturedValues } from '../machines.ts';
 import type { PageValues } from '../parts/page-values.ts';
+import { MemoryStore } from '../stores/durable-store.ts';
+import type { CapturedValues } from '../world/machines.ts';
 import type { Mutant } from './mutant.ts';
 
 type Event = BackingEvent<CapturedValues, PageValues, Error>;

@@ -4,8 +4,8 @@ import { type LockAnswer, type LockRequest, RangeLocks } from '@odonata/coherenc
 import type { SyncAnswer } from '@odonata/coherency/locks/sync-desk.ts';
 import { type Waiter, Waiters } from '@odonata/coherency/locks/waiters.ts';
 import { Lines } from '@odonata/coherency/node/lines/lines.ts';
-import { deskMachines } from '../machines.ts';
-import { WatchedDesk } from '../watched-desk.ts';
+import { deskMachines } from '../world/machines.ts';
+import { WatchedDesk } from '../world/watched-desk.ts';
 import type { Mutant } from './mutant.ts';
 
 class EndlessLease extends HolderLease {

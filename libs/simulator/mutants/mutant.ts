@@ -1,6 +1,7 @@
 // A fault in the protocol that the simulator must find.
-import type { Duties, Machines } from '../machines.ts';
+
 import type { ProfileName } from '../profiles.ts';
+import type { Duties, Machines } from '../world/machines.ts';
 
 export interface Mutant {
   name: string;

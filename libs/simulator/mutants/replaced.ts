@@ -1,7 +1,7 @@
 // Pmap managers that go on with what another one had, with one thing wrong.
 import { Holder } from '@odonata/coherency/holder/holder.ts';
 import type { HeldPagesRun, HolderSnapshot } from '@odonata/coherency/holder/holder-snapshot.ts';
-import { REAL_MACHINES, type Wire } from '../machines.ts';
+import { REAL_MACHINES, type Wire } from '../world/machines.ts';
 import type { Mutant } from './mutant.ts';
 
 abstract class ForgetfulHolder extends Holder {

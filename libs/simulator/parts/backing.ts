@@ -2,11 +2,11 @@
 import type { BackingAction, BackingEvent, ReadPage } from '@odonata/coherency/node/backing.ts';
 import { type PageRun, unreachable } from '@odonata/coherency/page.ts';
 import { versionOfStored } from '@odonata/coherency/stored-version.ts';
-import { Alarm } from '../alarm.ts';
-import type { StoredPage } from '../durable-store.ts';
-import type { Backing, CapturedValues } from '../machines.ts';
-import type { Endpoint } from '../network.ts';
-import type { Surroundings } from '../surroundings.ts';
+import type { StoredPage } from '../stores/durable-store.ts';
+import { Alarm } from '../world/alarm.ts';
+import type { Backing, CapturedValues } from '../world/machines.ts';
+import type { Endpoint } from '../world/network.ts';
+import type { Surroundings } from '../world/surroundings.ts';
 import { PageValues } from './page-values.ts';
 import type { StorePart } from './store.ts';
 

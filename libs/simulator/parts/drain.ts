@@ -1,9 +1,9 @@
 // A node that leaves in peace: what pmapd runs (libs/coherency/node/drain.ts), with the other nodes of the simulated cluster.
 import type { DrainAction, DrainEvent, DrainPorts, NodeDrain } from '@odonata/coherency/node/drain.ts';
 import { type PageRun, unreachable } from '@odonata/coherency/page.ts';
-import { Alarm } from '../alarm.ts';
-import { LEASE_MS } from '../lease-ms.ts';
-import type { Surroundings } from '../surroundings.ts';
+import { Alarm } from '../world/alarm.ts';
+import { LEASE_MS } from '../world/lease-ms.ts';
+import type { Surroundings } from '../world/surroundings.ts';
 
 /** How long it may take. */
 const DRAIN_MS = 12 * LEASE_MS;

@@ -1,8 +1,8 @@
 // The frames of a dataspace on a node, as the memory of the node sees them.
 import type { PageFrames } from '@odonata/coherency/node/memory/page-frames.ts';
-import type { MemoryFile } from '../memory-file.ts';
-import type { Surroundings } from '../surroundings.ts';
+import type { MemoryFile } from '../stores/memory-file.ts';
 import { check } from '../violation.ts';
+import type { Surroundings } from '../world/surroundings.ts';
 import { PageValues } from './page-values.ts';
 
 export class FramesOfNode implements PageFrames<PageValues> {

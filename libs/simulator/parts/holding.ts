@@ -2,9 +2,9 @@
 import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
 import type { Lines } from '@odonata/coherency/node/lines/lines.ts';
 import type { LinesAction, LinesEvent, NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
-import { Alarm } from '../alarm.ts';
-import { Connection, type HoldingNode } from '../connection.ts';
-import type { Surroundings } from '../surroundings.ts';
+import { Alarm } from '../world/alarm.ts';
+import { Connection, type HoldingNode } from '../world/connection.ts';
+import type { Surroundings } from '../world/surroundings.ts';
 
 const BACKOFF_MS = 30;
 

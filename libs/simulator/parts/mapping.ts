@@ -2,8 +2,8 @@
 // pmapd has asks for some of these.
 import type { Mapping } from '@odonata/coherency/node/memory/page-tables.ts';
 import type { HolderId } from '@odonata/coherency/page.ts';
-import type { Layout } from '../layout.ts';
 import type { Random } from '../random.ts';
+import type { Layout } from '../world/layout.ts';
 
 const AHEAD_MAX = 3;
 

@@ -16,10 +16,10 @@ import { NodeDataspace } from '@odonata/coherency/node/memory/node-dataspace.ts'
 import type { HolderId, HolderIdentity, PageRun } from '@odonata/coherency/page.ts';
 import { spansOf, unreachable } from '@odonata/coherency/page.ts';
 import { type ShardSnapshot, ShardSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
-import type { CapturedValues, Memory } from '../machines.ts';
-import { MemoryFile } from '../memory-file.ts';
-import type { PageTransfer } from '../page-transfer.ts';
-import type { Surroundings } from '../surroundings.ts';
+import { MemoryFile } from '../stores/memory-file.ts';
+import type { CapturedValues, Memory } from '../world/machines.ts';
+import type { PageTransfer } from '../world/page-transfer.ts';
+import type { Surroundings } from '../world/surroundings.ts';
 import { FramesOfNode } from './frames.ts';
 import { type MappingProcess, ProcessMapping } from './mapping.ts';
 import { PageValues } from './page-values.ts';

@@ -14,13 +14,13 @@ import {
   type SyncSnapshot,
   SyncSnapshotSchema,
 } from '@odonata/proto/pmap/v1/handover';
-import type { Connection, HoldingNode } from '../connection.ts';
-import { identityOf } from '../identity.ts';
-import { LEASE_MS } from '../lease-ms.ts';
-import type { PageTransfer } from '../page-transfer.ts';
-import { Part } from '../part.ts';
-import type { Place } from '../place.ts';
-import type { Neighbour, Surroundings } from '../surroundings.ts';
+import type { Connection, HoldingNode } from '../world/connection.ts';
+import { identityOf } from '../world/identity.ts';
+import { LEASE_MS } from '../world/lease-ms.ts';
+import type { PageTransfer } from '../world/page-transfer.ts';
+import { Part } from '../world/part.ts';
+import type { Place } from '../world/place.ts';
+import type { Neighbour, Surroundings } from '../world/surroundings.ts';
 import { BackingPart } from './backing.ts';
 import { DrainPart, type LeavingNode } from './drain.ts';
 import { Holding } from './holding.ts';

@@ -8,14 +8,14 @@ import type { Dataspace } from '@odonata/coherency/replica/dataspaces.ts';
 import { ElectedReplica, type ElectedReplicaAction } from '@odonata/coherency/replica/elected-replica.ts';
 import type { ShardLeader, ShardLeaderOptions } from '@odonata/coherency/replica/shard/shard-leader.ts';
 import { type HolderEvent, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
-import { Alarm } from '../alarm.ts';
-import type { AtStart, Change } from '../cluster-store.ts';
-import type { Connection } from '../connection.ts';
-import { LEASE_MS } from '../lease-ms.ts';
-import { Part } from '../part.ts';
-import type { Place } from '../place.ts';
-import type { ReplicaAround, Surroundings } from '../surroundings.ts';
+import type { AtStart, Change } from '../stores/cluster-store.ts';
 import { check } from '../violation.ts';
+import { Alarm } from '../world/alarm.ts';
+import type { Connection } from '../world/connection.ts';
+import { LEASE_MS } from '../world/lease-ms.ts';
+import { Part } from '../world/part.ts';
+import type { Place } from '../world/place.ts';
+import type { ReplicaAround, Surroundings } from '../world/surroundings.ts';
 
 /** What is not answered at its start is asked again. */
 const AGAIN_MS = 20;

@@ -1,8 +1,9 @@
 // One copy of the backing store, on a machine of its own.
-import type { DurableStore, StoredPage } from '../durable-store.ts';
-import { Part } from '../part.ts';
-import type { Place } from '../place.ts';
+
 import type { Simulation } from '../simulation.ts';
+import type { DurableStore, StoredPage } from '../stores/durable-store.ts';
+import { Part } from '../world/part.ts';
+import type { Place } from '../world/place.ts';
 
 export class StorePart extends Part {
   readonly store: DurableStore;

@@ -1,8 +1,8 @@
 // The page tables of the virtual kernels of a node, as its pmap manager edits them.
 import type { PageTables } from '@odonata/coherency/node/memory/page-tables.ts';
 import type { HolderId, PageRun } from '@odonata/coherency/page.ts';
-import type { MappingVkernel, MemoryFile } from '../memory-file.ts';
-import type { Surroundings } from '../surroundings.ts';
+import type { MappingVkernel, MemoryFile } from '../stores/memory-file.ts';
+import type { Surroundings } from '../world/surroundings.ts';
 import type { ProcessMapping } from './mapping.ts';
 
 /** A virtual kernel, as its page tables are edited. */

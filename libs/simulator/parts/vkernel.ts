@@ -1,12 +1,12 @@
 // A virtual kernel: the mappings of its processes, and the watch over the lease of its node.
 import { renewEveryMs } from '@odonata/coherency/lease.ts';
 import type { HolderId } from '@odonata/coherency/page.ts';
-import { LEASE_MS } from '../lease-ms.ts';
-import { MAPPED_READ, MAPPED_WRITE, type MemoryFile, NOT_MAPPED } from '../memory-file.ts';
-import { Part } from '../part.ts';
-import type { Place } from '../place.ts';
 import { Process, type ProcessNode } from '../process.ts';
-import type { Surroundings } from '../surroundings.ts';
+import { MAPPED_READ, MAPPED_WRITE, type MemoryFile, NOT_MAPPED } from '../stores/memory-file.ts';
+import { LEASE_MS } from '../world/lease-ms.ts';
+import { Part } from '../world/part.ts';
+import type { Place } from '../world/place.ts';
+import type { Surroundings } from '../world/surroundings.ts';
 import type { Answer, AskingVkernel } from './sync.ts';
 
 /** Until it notices that its deadline has come: what lease.ts leaves for that, behind what the node itself may be late. */

@@ -5,7 +5,7 @@ import type { HolderSnapshot } from '@odonata/coherency/holder/holder-snapshot.t
 import { holderWire } from '@odonata/coherency/node/lines/shard-snapshot.ts';
 import { type NodeSnapshot, NodeSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
 import type { Node } from '../node.ts';
-import type { Session } from '../session.ts';
+import type { Session } from '../sessions/session.ts';
 import { vmspaceWire } from './snapshot.ts';
 
 /** Runs of pages, or vmspaces, of a part: what is made without a pause. */

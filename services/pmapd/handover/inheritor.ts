@@ -4,10 +4,10 @@ import type { PageSpan } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { DataspaceSnapshot, NodeSnapshot, SessionSnapshot } from '@odonata/proto/pmap/v1/handover';
 import { Userfault } from '@odonata/userfault/userfault.ts';
+import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { Node } from '../node.ts';
-import { PageBuffer } from '../page-buffer.ts';
-import { linearOffsetOf, Session } from '../session.ts';
-import type { SharedDataspace } from '../shared-dataspace.ts';
+import { linearOffsetOf, Session } from '../sessions/session.ts';
+import { PageBuffer } from '../wire/page-buffer.ts';
 
 export class Inheritor {
   readonly node: Node;

@@ -32,7 +32,7 @@ import type { Handlers } from '@odonata/rpc/server.ts';
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { handOver } from '@odonata/userfault/descriptor-door.ts';
 import type { Node } from '../node.ts';
-import type { Session } from '../session.ts';
+import type { Session } from '../sessions/session.ts';
 import { partsAhead } from './copy-ahead.ts';
 import { clearFrozen, markFrozen } from './frozen-mark.ts';
 import { FORM, snapshotOf } from './snapshot.ts';

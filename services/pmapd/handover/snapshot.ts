@@ -9,10 +9,10 @@ import {
   type SessionSnapshotSchema,
   type VmspaceSnapshotSchema,
 } from '@odonata/proto/pmap/v1/handover';
+import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { FrozenNode } from '../node.ts';
-import type { Session } from '../session.ts';
-import type { SharedDataspace } from '../shared-dataspace.ts';
-import type { Vmspace } from '../vmspace.ts';
+import type { Session } from '../sessions/session.ts';
+import type { Vmspace } from '../sessions/vmspace.ts';
 
 /** The form of the snapshot; grows when an earlier pmap manager could not go on with it. */
 export const FORM = 2;

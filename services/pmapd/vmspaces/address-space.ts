@@ -3,7 +3,7 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { Advice } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
-import type { SharedDataspace } from '../shared-dataspace.ts';
+import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 
 /** Addresses [address, address + lengthBytes) and what is there. */
 export interface Part {

@@ -3,8 +3,8 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { Advice } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
-import type { CoherentMemory } from '../coherent-memory.ts';
-import { ADVISED_PAGES_MAX } from '../hearsay.ts';
+import type { CoherentMemory } from '../memory/coherent-memory.ts';
+import { ADVISED_PAGES_MAX } from '../sessions/hearsay.ts';
 import type { Handmade } from './handmade.ts';
 import type { ProcessSpace } from './process-space.ts';
 

@@ -4,7 +4,7 @@ import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { punchHole } from '@odonata/userfault/libc.ts';
-import { isFull, refusalOf } from '../exhausted.ts';
+import { isFull, refusalOf } from '../frames/exhausted.ts';
 
 /** What an arena needs of the frames of its node. */
 export interface ArenaFrames {

@@ -3,8 +3,8 @@
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { EventKind } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import type { CoherentMemory } from '../coherent-memory.ts';
-import type { SharedDataspace } from '../shared-dataspace.ts';
+import type { CoherentMemory } from '../memory/coherent-memory.ts';
+import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { AddressSpace, Part } from './address-space.ts';
 import type { Watches } from './watches.ts';
 

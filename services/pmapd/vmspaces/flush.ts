@@ -2,8 +2,8 @@
 // dataspaces are emptied here; those of private memory by the virtual kernel, whose they are, as soon as it runs.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ownTurn } from '@odonata/rpc/bug.ts';
-import type { CoherentMemory } from '../coherent-memory.ts';
-import type { Vmspace } from '../vmspace.ts';
+import type { CoherentMemory } from '../memory/coherent-memory.ts';
+import type { Vmspace } from '../sessions/vmspace.ts';
 
 /** Pages of one turn: each is a hole punched and a page written. */
 const PAGES_A_TURN = 256;

@@ -2,7 +2,7 @@
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { type ControlTransfers, TransferKind } from '@odonata/proto/pmap/v1/pmap';
 import { EventKind } from '@odonata/proto/vmspace/v1/vmspace';
-import type { MapEntry } from '../map-entry.ts';
+import type { MapEntry } from '../sessions/map-entry.ts';
 import type { Watches } from './watches.ts';
 
 const REASON_MAX = 1_000;

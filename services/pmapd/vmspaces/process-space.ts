@@ -3,9 +3,9 @@
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { Advice } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import type { MapEntry } from '../map-entry.ts';
-import type { SharedDataspace } from '../shared-dataspace.ts';
-import type { Vmspace } from '../vmspace.ts';
+import type { SharedDataspace } from '../memory/shared-dataspace.ts';
+import type { MapEntry } from '../sessions/map-entry.ts';
+import type { Vmspace } from '../sessions/vmspace.ts';
 import { type AddressSpace, clip, type Entry, type Part, type Run, residentOf } from './address-space.ts';
 
 export interface ProcessEntry extends Entry {

@@ -1,0 +1,105 @@
+// Carries out what the memory of the node decides and cannot do alone: words to the directory, pages to other nodes, errors
+// of processes, frames that somebody must give, lost pages that the backing store may have.
+import { ownTurn } from '@odonata/rpc/bug.ts';
+import type { EventLog } from '@odonata/rpc/events.ts';
+import type { Backing } from '../backing.ts';
+import type { Short } from '../frames/shortage.ts';
+import type { Statistics } from '../statistics.ts';
+import { tellTrap } from '../vmspaces/process-events.ts';
+import type { Watches } from '../vmspaces/watches.ts';
+import type { Directories } from '../wire/directories.ts';
+import type { Transfers } from '../wire/transfer.ts';
+import type { CoherentMemory, NodeEvent, OutsideAction } from './coherent-memory.ts';
+
+type Of<T extends OutsideAction['type']> = Extract<OutsideAction, { type: T }>;
+
+/** The node around its memory. */
+export interface AroundMemory {
+  readonly memory: CoherentMemory;
+  readonly backing: Backing;
+  readonly events: EventLog;
+  readonly watches: Watches;
+  readonly statistics: Statistics;
+  readonly transfers: Transfers;
+  readonly directories: Directories | undefined;
+  short(short: Short, sharedOnly: boolean): void;
+}
+
+/** Carries one action out. */
+export function performMemory(node: AroundMemory, action: OutsideAction): void {
+  switch (action.type) {
+    case 'acquire':
+    case 'ack':
+      node.directories?.say(action);
+      return;
+    case 'report':
+      node.directories?.say(action, action.shard);
+      return;
+    case 'deliver':
+      deliver(node, action);
+      return;
+    case 'resolved': {
+      const { fault, place } = action;
+      node.statistics.fault(place, Number(process.hrtime.bigint() - fault.atNs));
+      if (action.neighbours) later(node, { type: 'neighbours', fault });
+      return;
+    }
+    case 'ahead':
+      later(node, action);
+      return;
+    case 'short':
+      short(node, action);
+      return;
+    case 'fault-error': {
+      const { signal, reason } = action;
+      const { entry, page } = action.fault;
+      const { vmspace } = entry;
+      const value = { vmspace: vmspace.id, address: entry.addressOf(page), signal, reason };
+      tellTrap(node.watches, entry, page, { signal, reason });
+      vmspace.session.send({ event: { case: 'faultError', value } });
+      return;
+    }
+    case 'fetch': {
+      const dataspace = node.memory.get(action.run.dataspace);
+      if (dataspace !== undefined) node.backing.fetch(dataspace, action.run, action.lostVersion);
+      return;
+    }
+    case 'page-lost': {
+      const { dataspace, page, reason } = action;
+      node.events.add('page-lost', reason, { dataspace, page });
+      node.statistics.lostAccesses += action.accesses;
+    }
+  }
+}
+
+// When what this turn has for others is on its way.
+function later({ memory }: AroundMemory, event: NodeEvent): void {
+  // Speculative: nobody waits for it.
+  setImmediate(ownTurn({ later: event.type }, () => memory.step(event)));
+}
+
+function deliver({ directories, transfers }: AroundMemory, action: Of<'deliver'>): void {
+  const { run, receiver, version, state, bytes, keep } = action;
+  const way = directories?.lines.wayTo(run.dataspace, run.firstPage, receiver);
+  // Who is not known any more asks anew.
+  if (way === undefined) return;
+  const { address, epoch, sender } = way;
+  const about = { version, state, epoch, receiver, sender };
+  transfers.send(address, run, about, bytes, keep);
+}
+
+function short(node: AroundMemory, { fault, place, sharedOnly }: Of<'short'>): void {
+  const { entry, page } = fault;
+  const { vmspace, address, dataspace } = entry;
+  node.short(
+    {
+      key: `${vmspace.id} ${address} ${page}`,
+      charge: vmspace.charge,
+      what: `page ${page} of dataspace ${dataspace.name}`,
+      fault,
+      retry: () => node.memory.step({ type: 'again', fault, place }),
+      refuse: (reason) => node.memory.step({ type: 'denied', fault, reason }),
+    },
+    sharedOnly,
+  );
+}

@@ -1,0 +1,165 @@
+// A vmspace: the address space of one process as a list of map entries, and the frames behind it.
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { AddressMap } from '@odonata/userfault/address-map.ts';
+import { punchHole } from '@odonata/userfault/libc.ts';
+import type { Charge, ChargedProcess, Charges } from '../frames/charge.ts';
+import { isFull, refusalOf } from '../frames/exhausted.ts';
+import type { MapEntry, MappedVmspace, VkernelSession } from './map-entry.ts';
+import type { OpeningProcess } from './open-dataspaces.ts';
+
+/** Map entries of one vmspace. */
+export const ENTRIES_MAX = 65_536;
+
+/** How long a process may wait for a full tmpfs. */
+const ROOMLESS_MS = 10_000;
+
+/** A memory file's blocks of 512 bytes are its frames. */
+const FRAME_BLOCKS = PAGE_BYTES / 512;
+
+export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
+  readonly id: bigint;
+  readonly pid: bigint;
+  readonly session: VkernelSession;
+  readonly file: string;
+  readonly sizeBytes: number;
+  readonly quotaFrames: number;
+  readonly entries = new AddressMap<MapEntry>();
+  readonly open = new Map<bigint, boolean>();
+  opening = 0;
+  /** Its virtual kernel said that it ends because of its memory. */
+  endsForMemory = false;
+  readonly charge: Charge;
+  private readonly charges: Charges;
+  private fd: number | undefined;
+  private roomless: { firstMs: number; lastMs: number } | undefined;
+  private removed = false;
+
+  /** True where it maps memory that other nodes may have, too. */
+  get sharesMemory(): boolean {
+    return this.entries.size > 0;
+  }
+
+  /** @param about `exists`: another pmap manager made its file */
+  constructor(about: {
+    charges: Charges;
+    quotaFrames: number;
+    id: bigint;
+    pid: bigint;
+    session: VkernelSession;
+    file: string;
+    sizeBytes: number;
+    exists: boolean;
+  }) {
+    this.id = about.id;
+    this.pid = about.pid;
+    this.session = about.session;
+    this.file = about.file;
+    this.sizeBytes = about.sizeBytes;
+    this.quotaFrames = about.quotaFrames;
+    this.charges = about.charges;
+    // One that another pmap manager made is opened when it is read: there may be very many.
+    if (!about.exists) {
+      this.fd = openSync(this.file, 'wx+', 0o600);
+      ftruncateSync(this.fd, this.sizeBytes);
+    }
+    this.charge = this.charges.open(this);
+  }
+
+  /** Private frames, also where the file is not open here, and is not opened. */
+  peekFrames(): number {
+    if (this.removed) return 0;
+    const about = this.fd === undefined ? statSync(this.file, { throwIfNoEntry: false }) : fstatSync(this.fd);
+    return (about?.blocks ?? 0) / FRAME_BLOCKS;
+  }
+
+  privateFrames(): number {
+    const fd = this.descriptor();
+    return fd === undefined ? 0 : fstatSync(fd).blocks / FRAME_BLOCKS;
+  }
+
+  /** It was granted frames, and found no memory behind them: again and again for too long? */
+  lacksRoomTooLong(nowMs: number): boolean {
+    if (this.roomless === undefined || nowMs - this.roomless.lastMs > ROOMLESS_MS / 2)
+      this.roomless = { firstMs: nowMs, lastMs: nowMs };
+    this.roomless.lastMs = nowMs;
+    return nowMs - this.roomless.firstMs > ROOMLESS_MS;
+  }
+
+  tell(sharedFrames: number): void {
+    const value = { vmspace: this.id, frames: BigInt(Math.max(0, sharedFrames)) };
+    this.session.send({ event: { case: 'sharedCharge', value } });
+  }
+
+  end(reason: string): void {
+    this.session.endForFrames(this.id, reason);
+  }
+
+  private descriptor(): number | undefined {
+    if (!this.removed) this.fd ??= openSync(this.file, 'r+');
+    return this.fd;
+  }
+
+  /** Hands `use` a descriptor of its private memory. */
+  withDescriptor<T>(use: (fd: number) => T): T | undefined {
+    const fd = this.descriptor();
+    return fd === undefined ? undefined : use(fd);
+  }
+
+  /** The entry that maps an address. */
+  find(address: bigint): MapEntry | undefined {
+    return this.entries.find(address);
+  }
+
+  pread(offset: number, length: number): Buffer {
+    const bytes = Buffer.alloc(length);
+    const fd = this.descriptor();
+    if (fd !== undefined) readSync(fd, bytes, 0, length, offset);
+    return bytes;
+  }
+
+  /** @throws RpcError RESOURCE_EXHAUSTED where the tmpfs is full */
+  pwrite(offset: number, bytes: Uint8Array): void {
+    const fd = this.descriptor();
+    if (fd === undefined) return;
+    try {
+      for (let done = 0; done < bytes.length; )
+        done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+    } catch (error) {
+      if (isFull(error)) throw refusalOf(this.file);
+      throw error;
+    }
+  }
+
+  /** Something else is known of it by now; the file stays. */
+  disown(): void {
+    this.charges.close(this.charge);
+    if (this.fd !== undefined) closeSync(this.fd);
+    this.fd = undefined;
+    this.removed = true;
+  }
+
+  /**
+   * The private dataspace goes. A vkernel that still maps the file keeps its frames until it unmaps them; but not where they
+   * are taken: from one that is gone, or should be.
+   */
+  remove({ takeFrames = false } = {}): void {
+    this.charges.close(this.charge);
+    const fd = takeFrames && existsSync(this.file) ? this.descriptor() : undefined;
+    if (fd !== undefined && this.sizeBytes > 0) punchHole(fd, 0, this.sizeBytes);
+    if (this.fd !== undefined) closeSync(this.fd);
+    this.fd = undefined;
+    this.removed = true;
+    rmSync(this.file, { force: true });
+  }
+}

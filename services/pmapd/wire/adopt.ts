@@ -1,0 +1,56 @@
+// Takes copies of pages that another node is about to leave behind.
+import { piecesOf } from '@odonata/backing-store/chunk.ts';
+import { ADOPT_PAGES_MAX } from '@odonata/coherency/node/drain.ts';
+import type { AdoptRequest, TransferService } from '@odonata/proto/pmap/v1/pmap';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { invalidField } from '@odonata/rpc/refusal.ts';
+import type { Handlers } from '@odonata/rpc/server.ts';
+import type { Node } from '../node.ts';
+
+export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>, 'adopt'> {
+  return {
+    async adopt({ dataspace: name, runs }: AdoptRequest) {
+      if (node.isLeaving) throw new RpcError(Code.FailedPrecondition, `${node.name} is about to leave, too`);
+      const { dataspace } = await node.openDataspace(name, 0n);
+      const asked = runs.reduce((sum, { pageCount }) => sum + pageCount, 0);
+      if (asked > ADOPT_PAGES_MAX)
+        throw invalidField('runs', `runs: ${ADOPT_PAGES_MAX} pages at most, not ${asked}`);
+      for (const { firstPage, pageCount } of runs)
+        if (firstPage + pageCount > dataspace.pageCount)
+          throw invalidField('runs', `runs: dataspace ${name} has ${dataspace.pageCount} pages`);
+      let pages = 0;
+      for (const run of runs)
+        for (const { firstPage, pageCount } of piecesOf(run.firstPage, run.pageCount)) {
+          const fetched = node.memory.withPages(dataspace, firstPage, pageCount, 'READ', () => pageCount);
+          // Pages of a piece that are lost are lost already, and hide the others: those come one by one.
+          pages += await fetched.catch((error) => {
+            expectLost(error);
+            return fetchEach(node, dataspace, firstPage, pageCount);
+          });
+        }
+      return { pages, absentPages: asked - pages };
+    },
+  };
+}
+
+async function fetchEach(
+  { memory }: Node,
+  dataspace: Parameters<typeof memory.withPages>[0],
+  firstPage: number,
+  pageCount: number,
+): Promise<number> {
+  let pages = 0;
+  for (let page = firstPage; page < firstPage + pageCount; page++)
+    pages += await memory
+      .withPages(dataspace, page, 1, 'READ', () => 1)
+      .catch((error) => {
+        expectLost(error);
+        return 0;
+      });
+  return pages;
+}
+
+// Any other refusal says nothing of the page: without frames, or about to go, this node does not take it, and another one may.
+function expectLost(error: unknown): void {
+  if (!RpcError.is(error, Code.DataLoss) && !RpcError.is(error, Code.NotFound)) throw error;
+}
