@@ -93,6 +93,12 @@ describe('end', () => {
       });
   });
 
+  it('with more bytes than the dataspace has: nothing is stored, for lists with such a record could not be read', () => {
+    const much = { ...ended, loadedBytes: 2n ** 64n - 1n };
+    for (const load of [mark(), mark({ id: 9n }), undefined])
+      expect(code(() => endLoad(record({ load }), much))).toBe(Code.OutOfRange);
+  });
+
   it('again: the answer; of what is not there any more: it says so', () => {
     expect(endLoad(record({ loaded: 1n }), ended)).toEqual({ do: 'answer', answer: true });
     for (const known of [undefined, record({ id: 8n })])

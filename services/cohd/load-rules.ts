@@ -6,6 +6,7 @@
 //   begin, marked               taken over; it is whole again when as many bytes came as the earlier one was to bring
 //   end, of the load that marks it        whole
 //   end, of another             ABORTED, and marked again: both have written
+//   end, of more than it has    OUT_OF_RANGE
 //   abandon                     made by it: removed; else it stays marked
 //
 // Pure: what is known goes in, and what is to be stored, or the answer, comes out. `loads.ts` stores it, if nobody changed the
@@ -92,6 +93,11 @@ export function endLoad(known: DataspaceRecord | undefined, ended: EndedLoad): L
     throw new RpcError(Code.Aborted, `dataspace ${name} was removed, or another load made it anew`);
   // The answer to the first call was lost.
   if (known.loaded === load) return { do: 'answer', answer: true };
+  // Whoever has not begun it may say any number: what is stored of it everybody reads in their lists.
+  if (loadedBytes > known.sizeBytes) {
+    const what = `dataspace ${name} has ${known.sizeBytes} bytes; ${loadedBytes} cannot have come`;
+    throw new RpcError(Code.OutOfRange, what);
+  }
   const mark = known.load;
   if (mark?.id !== load) {
     const mixed = { id: load, bytes: loadedBytes, least: loadedBytes, made: false };

@@ -68,9 +68,15 @@ const stored = z.object({
 });
 
 function entryOf(entry: KvEntry): Entry {
-  const { id, ...about } = stored.parse(entry.json());
+  const { id, load, ...about } = stored.parse(entry.json());
   const revision = BigInt(entry.revision);
-  return { record: { id: id ?? revision, ...about }, revision };
+  return { record: { id: id ?? revision, ...about, ...(load && { load: fitting(load, about) }) }, revision };
+}
+
+// An earlier version stored any number that it was told: an answer with it nobody could read.
+function fitting(load: UnendedLoad, { sizeBytes }: { sizeBytes: bigint }): UnendedLoad {
+  const most = (bytes: bigint): bigint => (bytes < sizeBytes ? bytes : sizeBytes);
+  return { ...load, bytes: most(load.bytes), least: most(load.least) };
 }
 
 /** @throws RpcError INVALID_ARGUMENT */
