@@ -11,6 +11,7 @@ import { clientError } from './client-error.ts';
 import type { Connection } from './connection.ts';
 import { loadDataspace, saveDataspace } from './dataspace-bytes.ts';
 import { type DataspaceDetail, lossesOf, recordsOf, usageOf } from './dataspace-detail.ts';
+import { type HotPages, listHotPages } from './hot-pages.ts';
 import { overRouters } from './over-routers.ts';
 
 /** How long what a broken load made is tried to be removed. */
@@ -196,6 +197,16 @@ export class Dataspaces {
     const { client, signal } = await this.#through(through);
     const { pages } = await client.acceptLoss({ name, by }, { deadlineMs: ACCEPT_MS, signal });
     return pages;
+  }
+
+  /** The pages that nodes take from each other, of the last half to whole minute. @throws RpcError NOT_FOUND */
+  async hot(
+    name: string,
+    { max = 32, signal: given }: { max?: number; signal?: AbortSignal } = {},
+  ): Promise<HotPages> {
+    const signal = this.#signal(given);
+    await this.#record(name, given);
+    return await this.#again(given, () => listHotPages(this.#to, name, max, signal));
   }
 
   #signal(signal: AbortSignal | undefined): AbortSignal | undefined {

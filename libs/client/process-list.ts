@@ -49,7 +49,8 @@ export async function listVmspaces(to: Connection, signal?: AbortSignal): Promis
 
 const asked = (signal: AbortSignal | undefined) => ({ deadlineMs: ANSWER_MS, signal });
 
-async function ofEachNode<T>(
+/** What all nodes list, and the nodes that do not answer. */
+export async function ofEachNode<T>(
   to: Connection,
   signal: AbortSignal | undefined,
   list: (node: string) => Promise<T[]>,

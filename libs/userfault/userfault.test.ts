@@ -82,13 +82,13 @@ const faultOf = () =>
 
 test('missing, write-protected, revoked and dropped pages fault, and are served', async () => {
   const first = await touch(5, undefined, (fault) => {
-    expect(fault).toEqual({ page: base, write: false, writeProtected: false, minor: false });
+    expect(fault).toEqual({ page: base, offset: 5, write: false, writeProtected: false, minor: false });
     writeSync(fd, Buffer.alloc(PAGE_BYTES, 7), 0, PAGE_BYTES, 0);
     expect(userfault.continue(base, PAGE_BYTES, true)).toBe(0);
   });
   expect(first).toBe(7);
   const written = await touch(5, 9, (fault) => {
-    expect(fault).toMatchObject({ write: true, writeProtected: true });
+    expect(fault).toMatchObject({ offset: 5, write: true, writeProtected: true });
     expect(userfault.writeProtect(base, PAGE_BYTES, false)).toBe(0);
   });
   expect(written).toBe(9);
@@ -121,7 +121,7 @@ test('a kernel that protects only in a second step', async () => {
   );
   expect(read).toBe(3);
   const written = await touch(0, 4, (fault) => {
-    expect(fault).toMatchObject({ write: true, writeProtected: true });
+    expect(fault).toMatchObject({ offset: 5, write: true, writeProtected: true });
     userfault.writeProtect(fault.page, PAGE_BYTES, false);
   });
   expect(written).toBe(4);

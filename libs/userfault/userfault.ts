@@ -28,6 +28,7 @@ const O_NONBLOCK = 0o4000;
 export const Feature = {
   MISSING_SHMEM: 1n << 5n,
   MINOR_SHMEM: 1n << 10n,
+  EXACT_ADDRESS: 1n << 11n,
   WP_HUGETLBFS_SHMEM: 1n << 12n,
 } as const;
 
@@ -43,6 +44,8 @@ export const Watch = { MISSING: 1, WRITE_PROTECT: 2, MINOR: 4 } as const;
 export interface FaultMessage {
   /** Address of the page. */
   page: bigint;
+  /** Of the access, in its page. */
+  offset: number;
   write: boolean;
   /** The page is present and write-protected. */
   writeProtected: boolean;
@@ -82,7 +85,7 @@ export class Userfault {
    */
   static create(): Userfault {
     const fd = libc.userfaultfd(O_CLOEXEC | O_NONBLOCK | USER_MODE_ONLY);
-    const api = new BigUint64Array([API_VERSION, NEEDED, 0n]);
+    const api = new BigUint64Array([API_VERSION, NEEDED | Feature.EXACT_ADDRESS, 0n]);
     const errno = libc.ioctl(fd, UFFDIO.API, api);
     if (errno !== 0) {
       libc.close(fd);
@@ -191,6 +194,7 @@ function faultsIn(view: DataView, byteCount: number): FaultMessage[] {
     const flags = view.getUint32(at + 8, true);
     faults.push({
       page: view.getBigUint64(at + 16, true) & ~0xfffn,
+      offset: view.getUint32(at + 16, true) & 0xfff,
       write: (flags & 1) !== 0,
       writeProtected: (flags & 2) !== 0,
       minor: (flags & 4) !== 0,

@@ -3,6 +3,7 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { DataspaceService } from '@odonata/proto/pmap/v1/pmap';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/service.ts';
+import { hotPagesWire } from './contention/hot-pages-wire.ts';
 import { loadDataspace } from './load.ts';
 import { acceptLoss, listLosses } from './losses.ts';
 import type { SharedDataspace } from './memory/shared-dataspace.ts';
@@ -10,6 +11,7 @@ import type { Node } from './node.ts';
 import { asked } from './sessions/asked.ts';
 
 const CHUNK_BYTES = 1 << 20;
+const HOT_PAGES = 32;
 
 export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService> {
   return {
@@ -49,6 +51,12 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
     load: (requests, ctx) => loadDataspace(node, requests, { ...asked(ctx), log: ctx.log }),
     async listLosses({ name }, ctx) {
       return await listLosses(node, name, asked(ctx));
+    },
+    async listHotPages({ name, maxPages }, ctx) {
+      const { requester, requestId } = asked(ctx);
+      const known = { name, withoutUsage: true, requester };
+      const { dataspace } = await node.directory.getDataspace(known, { requestId });
+      return hotPagesWire(node.hotPages.of(dataspace!.id, maxPages || HOT_PAGES), ctx);
     },
     async acceptLoss({ name, by }, ctx) {
       return { pages: BigInt(await acceptLoss(node, name, by, asked(ctx))) };

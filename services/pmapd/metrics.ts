@@ -38,6 +38,11 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   metrics.gauge('live_vmspaces', 'Address spaces of processes', () =>
     [...sessions].reduce((sum, session) => sum + session.vmspaces.size, 0),
   );
+  metrics.gauge(
+    'contended_pages',
+    'Pages that other nodes had to give within the last half minute',
+    () => node.hotPages.size,
+  );
   metrics.gauge('waiting_faults', 'Faults that wait for a page of another node', () =>
     [...memory.all()].reduce((sum, { waiting }) => sum + waiting.count, 0),
   );

@@ -29,6 +29,7 @@ import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { Backing } from './backing.ts';
 import type { PmapdConfig } from './config.ts';
+import { HotPages } from './contention/hot-pages.ts';
 import { Drain } from './drain.ts';
 import { Charges } from './frames/charge.ts';
 import { exhaustedOr, NoDescriptors } from './frames/exhausted.ts';
@@ -133,6 +134,7 @@ export class Node {
   /** Vmspaces that people made by hand. */
   readonly handmade: HandmadeVmspaces;
   readonly statistics = new Statistics();
+  readonly hotPages = new HotPages(monotonicMs);
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
   private readonly routes: NodeRoutes;

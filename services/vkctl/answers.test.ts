@@ -116,6 +116,7 @@ test('each answer is what its schema says', async () => {
   const [stat, all] = await Promise.all([
     answer('ds stat', 'board'),
     answer('ds ls'),
+    answer('ds hot', 'board'),
     answer('ds sync', 'notes'),
     answer('ds accept-loss', 'text'),
     answer('ds save', 'text', join(folder, 'back')),

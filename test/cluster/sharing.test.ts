@@ -21,6 +21,41 @@ const lines = (text: string): Record<string, unknown>[] =>
     .split('\n')
     .map((line) => JSON.parse(line));
 
+describe('who fights over a page', () => {
+  const fight = async (ds: string, ...at: [number, number]) => {
+    const count = ['atomic', '5000000', '--start', '2', '--at'];
+    // Where one is through before the other begins, nothing was fought over.
+    for (let tries = 0; ; tries++) {
+      await Promise.all(
+        at.map((bytes, i) => cluster.output(nodes[i]!, 'counter', [ds, ...count, `${bytes}`])),
+      );
+      const { code, stdout, stderr } = await cluster.vkctl(['ds', 'hot', ds, '--json']);
+      expect([code, stderr]).toEqual([0, '']);
+      const page = JSON.parse(stdout).find(({ page }: { page: number }) => page === 0);
+      if (new Set(page?.users.map(({ node }: { node: string }) => node)).size === 2 || tries === 20)
+        return page;
+    }
+  };
+
+  test('is told by process and bytes, and whether they are the same bytes', async () => {
+    const [apart, same] = [await fight('hot-apart', 64, 128), await fight('hot-same', 8, 8)];
+    const user = (node: string, begin: number) =>
+      expect.objectContaining({ node, write: true, bytes: [{ begin, end: begin + 8 }] });
+    expect(apart).toMatchObject({ page: 0, sharing: 'false' });
+    expect(apart.users).toEqual(expect.arrayContaining([user('node1', 64), user('node2', 128)]));
+    expect(same).toMatchObject({ page: 0, sharing: 'true' });
+    expect(same.waitedMsPerSecond).toBeGreaterThan(0);
+    const shown = await cluster.vkctl(['ds', 'hot', 'hot-apart', '-n', '2']);
+    expect(shown.stdout).toMatch(
+      /^PAGE [\s\S]*\n +0 +0\+4096 .* false .*\d+ at node\d writes (64-71|128-135)/,
+    );
+    expect(await cluster.vkctl(['ds', 'hot', 'nothing'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('no dataspace "nothing"'),
+    });
+  });
+});
+
 describe('pages', () => {
   test('every byte that one node wrote, the others read; and the other way round', async () => {
     const check = (node: string, seed: number) =>

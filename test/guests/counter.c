@@ -1,7 +1,7 @@
 /*
  * counter: many processes, one number.
  *
- *   counter DS atomic N [--start M]   N atomic increments
+ *   counter DS atomic N [--start M] [--at BYTES]   N atomic increments, of the number that stands there in the first page
  *   counter DS lock N [--start M]     N increments by plain load and store, each under a MODIFYING lock
  *   counter DS plain N [--start M]    N increments by plain load and store, unguarded: may lose some
  *   counter DS pair-write N           N times, under EXCLUSIVE: adds 1 to two words on different pages
@@ -16,15 +16,16 @@
 enum { COUNTER_AT = 0, SECOND_AT = 2 * 4096, BARRIER_AT = 4096, BYTES = 4 * 4096, START_TIMEOUT_MS = 60000 };
 
 int main(int argc, char **argv) {
-  uint64_t start = number_option(&argc, argv, "--start", 0);
+  uint64_t start = number_option(&argc, argv, "--start", 0), at = number_option(&argc, argv, "--at", COUNTER_AT);
   no_more_options(argc, argv);
   if (argc != 4 && !(argc == 3 && strcmp(argv[2], "read") == 0)) {
     die(EXIT_USAGE, "usage: counter DS atomic|lock|plain|pair-write|pair-read N [--start M] | counter DS read");
   }
+  if (at % 8 != 0 || at >= 4096) die(EXIT_USAGE, "BYTES is a multiple of 8 below 4096");
   const char *mode = argv[2];
   uint64_t n = argc == 4 ? number(argv[3], "N") : 0;
   struct mapping shared = map_dataspace(argv[1], BYTES, ODONATA_READ_WRITE);
-  uint32_t *counter = (uint32_t *)(shared.base + COUNTER_AT), *second = (uint32_t *)(shared.base + SECOND_AT);
+  uint32_t *counter = (uint32_t *)(shared.base + at), *second = (uint32_t *)(shared.base + SECOND_AT);
   volatile uint32_t *plain = counter, *plain_second = second;
   if (start > 0) barrier_wait((struct barrier *)(shared.base + BARRIER_AT), (uint32_t)start, START_TIMEOUT_MS);
 
@@ -36,9 +37,9 @@ int main(int argc, char **argv) {
     for (uint64_t i = 0; i < n; i++) seen = *plain = *plain + 1;
   } else if (strcmp(mode, "lock") == 0) {
     for (uint64_t i = 0; i < n; i++) {
-      must(odonata_lock(id, COUNTER_AT, COUNTER_AT + 3, ODONATA_LOCK_MODIFYING, -1), "lock");
+      must(odonata_lock(id, at, at + 3, ODONATA_LOCK_MODIFYING, -1), "lock");
       seen = *plain = *plain + 1;
-      must(odonata_unlock(id, COUNTER_AT, COUNTER_AT + 3), "unlock");
+      must(odonata_unlock(id, at, at + 3), "unlock");
     }
   } else if (strcmp(mode, "pair-write") == 0) {
     for (uint64_t i = 0; i < n; i++) {

@@ -3,6 +3,7 @@
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
 import type { Backing } from '../backing.ts';
+import type { HotPages } from '../contention/hot-pages.ts';
 import type { Short } from '../frames/shortage.ts';
 import type { Statistics } from '../statistics.ts';
 import { tellTrap } from '../vmspaces/process-events.ts';
@@ -18,6 +19,7 @@ export interface AroundMemory {
   readonly memory: CoherentMemory;
   readonly backing: Backing;
   readonly events: EventLog;
+  readonly hotPages: HotPages;
   readonly watches: Watches;
   readonly statistics: Statistics;
   readonly transfers: Transfers;
@@ -40,7 +42,9 @@ export function performMemory(node: AroundMemory, action: OutsideAction): void {
       return;
     case 'resolved': {
       const { fault, place } = action;
-      node.statistics.fault(place, Number(process.hrtime.bigint() - fault.atNs));
+      const waitedNs = Number(process.hrtime.bigint() - fault.atNs);
+      node.statistics.fault(place, waitedNs);
+      if (place !== 'node') contended(node, fault, waitedNs);
       if (action.neighbours) later(node, { type: 'neighbours', fault });
       return;
     }
@@ -70,6 +74,17 @@ export function performMemory(node: AroundMemory, action: OutsideAction): void {
       node.statistics.lostAccesses += action.accesses;
     }
   }
+}
+
+function contended(
+  { hotPages }: AroundMemory,
+  { entry, page, write, offset }: Of<'resolved'>['fault'],
+  waitedNs: number,
+): void {
+  const { dataspace, vmspace } = entry;
+  const { name, requester } = vmspace.session;
+  const about = { pid: vmspace.pid, owner: requester.user, vkernel: name };
+  hotPages.record(dataspace.id, page, { ...about, write, offset, waitedNs });
 }
 
 // When what this turn has for others is on its way.

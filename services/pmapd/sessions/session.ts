@@ -483,7 +483,7 @@ export class Session implements VkernelSession {
   }
 
   /** Serves a fault. @throws Lie where none can be */
-  fault({ vmspace, address, write, atNs: saidNs }: Fault): void {
+  fault({ vmspace, address, write, atNs: saidNs, offset }: Fault): void {
     if (this.isBroken) return;
     expectFaultAddress(address);
     const atNs = timeOf(saidNs, this.sinceNs);
@@ -495,7 +495,7 @@ export class Session implements VkernelSession {
     }
     const page = entry.firstPage + Number(address - entry.address) / PAGE_BYTES;
     if (this.node.watches.isWatched(vmspace)) tellFault(this.node.watches, entry, page, write);
-    this.node.memory.step({ type: 'fault', entry, page, write, atNs });
+    this.node.memory.step({ type: 'fault', entry, page, write, atNs, offset });
   }
 
   private createVmspace({ pid, sizeBytes, quotaFrames }: VmspaceCreate): Vmspace {

@@ -6,6 +6,7 @@ import { plural, printError, say } from '../output.ts';
 import { parseSize } from '../size.ts';
 import { watchable } from '../watch.ts';
 import { load, save } from './ds-bytes.ts';
+import { addHot } from './ds-hot.ts';
 import { detailJson } from './ds-json.ts';
 import { ls, pagesText, stat } from './ds-list.ts';
 import { type DsOptions, ownership } from './ds-options.ts';
@@ -15,7 +16,7 @@ import { clusterOption, examples, jsonOption, quietOption } from './options.ts';
 export function addDs(program: Command): void {
   const ds = program
     .command('ds')
-    .summary('shared dataspaces: ls, create, load, save, stat, sync, chmod, chown, accept-loss, rm')
+    .summary('shared dataspaces: ls, create, load, save, stat, hot, sync, chmod, chown, accept-loss, rm')
     .description(
       'Shared dataspaces: named memory that processes of all nodes map. Each has an owner, a group and a mode, as a file has; ' +
         "a new one is its owner's alone (mode 600).",
@@ -29,6 +30,7 @@ export function addDs(program: Command): void {
     ['vkctl ds create --durable notes 1M', 'with a backing store'],
     ['vkctl ds sync notes --range 0+64K', 'stored when it returns'],
     ['vkctl ds stat text', 'who owns its pages'],
+    ['vkctl ds hot text', 'who fights over which pages'],
     ['vkctl ds save text - | sha256sum', 'the bytes, coherent'],
     ['vkctl ds accept-loss text', 'what died with its node reads as zeros'],
     ['vkctl ds rm text', 'gone, unless it is mapped'],
@@ -117,6 +119,7 @@ export function addDs(program: Command): void {
     ['vkctl ds sync notes', 'stored when it returns'],
     ['vkctl ds sync notes --range 0+64K', 'the first 16 pages'],
   ]);
+  addHot((usage, summary, description) => command(usage, summary, description, false));
   const accepting = command(
     'accept-loss <name>',
     'have pages that are LOST read as zeros',

@@ -33,6 +33,7 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   'ds create': one(dataspace.dataspace),
   'ds load': one(dataspace.loaded),
   'ds save': one(dataspace.saved),
+  'ds hot': list(dataspace.hotPage),
   'ds stat': one(dataspace.dataspaceStat),
   'ds sync': one(dataspace.pagesOf),
   'ds accept-loss': one(dataspace.pagesOf),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { byName, count, identity, mode } from './terms.ts';
+import { byName, count, identity, mode, pid } from './terms.ts';
 
 /** As the directory has it. */
 export const dataspaceRecord = z.strictObject({
@@ -32,6 +32,26 @@ export const dataspace = dataspaceRecord.extend({
 export const dataspaceStat = dataspace.extend({
   storedPages: count.optional().describe('of a durable one: what its backing store has'),
   corruptPages: count.optional().describe('of these, with a wrong checksum'),
+});
+
+export const hotPage = z.strictObject({
+  page: count,
+  faultsPerSecond: z.number().nonnegative(),
+  waitedMsPerSecond: z.number().nonnegative().describe('of all processes together'),
+  sharing: z
+    .enum(['false', 'true', 'reads', 'alone', 'unknown'])
+    .describe('what the words say that faults were for'),
+  users: z.array(
+    z.strictObject({
+      node: z.string(),
+      pid: pid.describe('0: a process that is somebody else’s'),
+      vkernel: z.string(),
+      write: z.boolean(),
+      faultsPerSecond: z.number().nonnegative(),
+      waitedMsPerSecond: z.number().nonnegative(),
+      bytes: z.array(z.strictObject({ begin: count, end: count })).describe('in the page, end exclusive'),
+    }),
+  ),
 });
 
 export const loaded = z.strictObject({ name: z.string(), bytes: count, node: z.string() });

@@ -94,7 +94,7 @@ class FaultThread {
   private serveAll(faults: FaultMessage[]): void {
     const atNs = process.hrtime.bigint();
     this.takeOrders();
-    for (const fault of faults) this.serve(fault.page, fault.write, atNs);
+    for (const { page, offset, write } of faults) this.serve(page, offset, write, atNs);
     this.line?.flush();
   }
 
@@ -148,14 +148,14 @@ class FaultThread {
     }
   }
 
-  private serve(address: bigint, write: boolean, atNs: bigint): void {
+  private serve(address: bigint, offset: number, write: boolean, atNs: bigint): void {
     const space = this.spaces.find(address);
     if (space === undefined) {
       this.userfault.wake(address, PAGE_BYTES);
     } else if (space.cells.dying) {
       fillForTheEnd(this.userfault, address, space);
     } else if (space.shared.find(address) !== undefined) {
-      const fault = { vmspace: space.vmspace, address, write, atNs };
+      const fault = { vmspace: space.vmspace, address, write, atNs, offset };
       // Each is of a thread that waits, so they are few.
       if (this.line === undefined) this.kept.push(fault);
       else this.line.add(fault);

@@ -11,6 +11,8 @@ export interface Fault<M extends Mapping> {
   readonly write: boolean;
   /** When it happened, for whoever measures it; nothing here looks at it. */
   readonly atNs: bigint;
+  /** Of the access, in its page; for whoever counts it. */
+  readonly offset?: number | undefined;
 }
 
 /** Where a fault is served: with what is here, with a page from elsewhere, or with the right to write one that is here. */

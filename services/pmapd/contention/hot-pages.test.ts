@@ -1,0 +1,71 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { DATASPACES_MAX, HotPages, PAGES_MAX, type Touch, USERS_MAX, WINDOW_MS } from './hot-pages.ts';
+
+const touch = (about: Partial<Touch> = {}): Touch => ({
+  ...{ pid: 1n, owner: 'alice', vkernel: 'alice/default', write: true, offset: 0, waitedNs: 1e6 },
+  ...about,
+});
+
+let nowMs: number;
+let hot: HotPages;
+beforeEach(() => {
+  nowMs = 1_000;
+  hot = new HotPages(() => nowMs);
+});
+const pagesOf = (dataspace = 1n) => hot.of(dataspace, PAGES_MAX).pages;
+
+describe('pages that nodes take from each other', () => {
+  it('are told with who wanted them, and which words', () => {
+    hot.record(1n, 7, touch({ offset: 0 }));
+    hot.record(1n, 7, touch({ offset: 4095 }));
+    hot.record(1n, 7, touch({ pid: 2n, write: false, offset: 71, waitedNs: 5e6 }));
+    hot.record(1n, 3, touch({ offset: undefined }));
+    const [first, second] = pagesOf();
+    expect(first).toMatchObject({ page: 7, faults: 3, waitedNs: 7e6, otherFaults: 0 });
+    const [writer, reader] = first!.users;
+    expect(writer).toMatchObject({ pid: 1n, write: true, faults: 2 });
+    expect([writer!.words[0], writer!.words[63]]).toEqual([1, 0x80]);
+    expect(reader).toMatchObject({ pid: 2n, write: false, faults: 1, waitedNs: 5e6 });
+    expect(reader!.words[1]).toBe(1);
+    expect(second).toMatchObject({ page: 3, faults: 1 });
+    expect(second!.users[0]!.words).toEqual(new Uint8Array(64));
+    expect(pagesOf(2n)).toEqual([]);
+  });
+
+  it('are those of the last half to whole minute', () => {
+    hot.record(1n, 1, touch());
+    nowMs += WINDOW_MS;
+    hot.record(1n, 2, touch());
+    nowMs += 5_000;
+    expect(hot.of(1n, 9)).toMatchObject({ spanMs: WINDOW_MS + 5_000, pages: [{ page: 1 }, { page: 2 }] });
+    nowMs += WINDOW_MS;
+    expect(pagesOf().map(({ page }) => page)).toEqual([2]);
+    nowMs += 10 * WINDOW_MS;
+    expect(hot.of(1n, 9)).toMatchObject({ spanMs: WINDOW_MS, pages: [] });
+  });
+
+  it('have bounds, and the hottest is never missing', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(4 * PAGES_MAX), { maxLength: 6 * PAGES_MAX }), (cold) => {
+        const pages = new HotPages(() => 0);
+        // One fault in four is for the hot page.
+        cold.forEach((page, i) => {
+          pages.record(1n, page + 1, touch({ pid: BigInt(page) }));
+          if (i % 3 === 0) pages.record(1n, 0, touch({ pid: BigInt(i) }));
+        });
+        const kept = pages.of(1n, 10_000).pages;
+        expect(kept.length).toBeLessThanOrEqual(PAGES_MAX);
+        const found = kept.find(({ page }) => page === 0);
+        expect(found?.faults ?? 0).toBeGreaterThanOrEqual(Math.ceil(cold.length / 3));
+        for (const { users, faults, otherFaults } of kept) {
+          expect(users.length).toBeLessThanOrEqual(USERS_MAX);
+          expect(users.reduce((sum, user) => sum + user.faults, otherFaults)).toBe(faults);
+        }
+      }),
+      { numRuns: 50 },
+    );
+    for (let id = 0n; id < 100n; id++) hot.record(id, 1, touch());
+    expect(hot.size).toBe(DATASPACES_MAX);
+  });
+});
