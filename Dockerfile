@@ -18,10 +18,11 @@ FROM source AS pmapd-files
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
     npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/pmapd && \
     npm sbom --omit=dev --sbom-format=cyclonedx --package-lock-only -w @odonata/pmapd >sbom.cdx.json
+# Of it the Job of k8s/components/tls-self-signed runs, too, which makes certificates.
 FROM source AS syslinkd-files
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
-    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/syslinkd && \
-    npm sbom --omit=dev --sbom-format=cyclonedx --package-lock-only -w @odonata/syslinkd >sbom.cdx.json
+    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/syslinkd -w @odonata/authority && \
+    npm sbom --omit=dev --sbom-format=cyclonedx --package-lock-only -w @odonata/syslinkd -w @odonata/authority >sbom.cdx.json
 FROM source AS vkerneld-files
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
     npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/vkerneld && \

@@ -44,8 +44,8 @@ import { footprintOf } from './footprint.ts';
 import { Heard } from './hostile-message.ts';
 import { SEED } from './seed.ts';
 
-/** To each service. */
-const MESSAGES = LONG ? 1_000_000 : 20_000;
+/** To each service; `FUZZ_MESSAGES` says another number. */
+const MESSAGES = Number(process.env.FUZZ_MESSAGES ?? (LONG ? 1_000_000 : 20_000));
 /** Calls are dearer than messages of a stream. */
 const CALLS = MESSAGES / 40;
 const SAID = MESSAGES - CALLS;

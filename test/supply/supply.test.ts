@@ -43,12 +43,26 @@ it('each licence of what is shipped may be, and docs/licences.md lists them', ()
   expect(readFileSync(file, 'utf8')).toBe(licencesPage());
 });
 
-it('each image has its list of parts', () => {
+it('each image has its list of parts, of what was installed for it', () => {
   const dockerfile = readFileSync(join(import.meta.dirname, '../../Dockerfile'), 'utf8');
+  const parts = dockerfile.split(/^FROM /m).slice(1);
   for (const service of ['cohd', 'pmapd', 'syslinkd', 'vkerneld']) {
-    expect(dockerfile).toContain(
-      `npm sbom --omit=dev --sbom-format=cyclonedx --package-lock-only -w @odonata/${service} >sbom.cdx.json`,
+    const part = parts.find((each) => each.startsWith(`source AS ${service}-files\n`))!;
+    const [, installed] = / npm ci --omit=dev .*?((?: -w @odonata\/\w+)+) /.exec(part)!;
+    expect(installed).toContain(` -w @odonata/${service}`);
+    expect(part).toContain(
+      `npm sbom --omit=dev --sbom-format=cyclonedx --package-lock-only${installed} >sbom.cdx.json\n`,
     );
     expect(dockerfile).toContain(`COPY --from=${service}-files /app/sbom.cdx.json ./`);
   }
+});
+
+it('the image of the Job that makes certificates has what that runs by', () => {
+  const job = readFileSync(
+    join(import.meta.dirname, '../../k8s/components/tls-self-signed/job.yaml'),
+    'utf8',
+  );
+  const [, service] = /image: \S+\/(\w+):/.exec(job)!;
+  const dockerfile = readFileSync(join(import.meta.dirname, '../../Dockerfile'), 'utf8');
+  expect(dockerfile).toContain(`-w @odonata/${service} -w @odonata/authority &&`);
 });

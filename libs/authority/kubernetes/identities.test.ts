@@ -14,8 +14,8 @@ import { identityOf } from '@odonata/rpc/identity/certificate.ts';
 import { roleOf } from '@odonata/rpc/identity/identity.ts';
 import { whyNoIdentity } from '@odonata/rpc/identity/tls-folder.ts';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { TrialAuthority } from './certificates.ts';
-import { makeIdentities, PLACES, secretOf } from './main.ts';
+import { daysFromNow, newAuthority } from '../certificates.ts';
+import { filesOf, makeIdentities, PLACES, secretOf } from './main.ts';
 import { Secrets } from './secrets.ts';
 
 const kept = new Map<string, Record<string, string>>();
@@ -43,7 +43,8 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   say(method === 'POST' ? 201 : 200, {});
 }
 
-const own = new TrialAuthority('api', 1).issue(
+const own = await filesOf(
+  await newAuthority('api', daysFromNow(1)),
   { cluster: 'api', role: Role.SYSLINKD, name: 'api', groups: [] },
   ['localhost'],
 );
