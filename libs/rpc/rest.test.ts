@@ -64,6 +64,33 @@ describe('RestWatch', () => {
   });
 });
 
+it('gives back the pages of a burst, though V8 would keep them', () => {
+  const rest = new URL('./rest.ts', import.meta.url).href;
+  const script = `
+    import { giveBackAtRest } from ${JSON.stringify(rest)};
+    giveBackAtRest();
+    let kept = [];
+    for (let i = 0; i < 300; i++) kept.push(Array.from({ length: 10_000 }, (_, j) => ({ i, j, of: [j] })));
+    const mib = () => process.memoryUsage.rss() / 2 ** 20;
+    const burst = mib();
+    kept = [];
+    const untilMs = Date.now() + 11_000;
+    const look = setInterval(() => {
+      if (mib() > burst - 200 && Date.now() < untilMs) return;
+      clearInterval(look);
+      console.log(JSON.stringify({ burst, rest: mib(), tookMs: Date.now() - untilMs + 11_000 }));
+    }, 200);`;
+  const flags = ['--min-semi-space-size=16', '--initial-heap-size=256', '--no-memory-reducer'];
+  const ended = spawnSync(process.execPath, [...flags, '--input-type=module', '-e', script], {
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  expect(ended.stderr).toBe('');
+  const { burst, rest: resting } = JSON.parse(ended.stdout);
+  expect(burst).toBeGreaterThan(300);
+  expect(resting).toBeLessThan(burst - 200);
+});
+
 it('a process without a descriptor left goes on', () => {
   const rest = new URL('./rest.ts', import.meta.url).href;
   const script = `

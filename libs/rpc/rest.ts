@@ -1,7 +1,7 @@
 // Memory that is given back at rest.
 //
 // V8 collects when much was allocated, so what a burst of work left stays until the next one; what a collection frees
-// goes to the C library's free lists, and those keep it. So a service that has nothing to do for a moment, and has
+// goes to free lists, V8's own and the C library's, and those keep it. So a service that has nothing to do for a moment, and has
 // grown since it last did this, collects; and at its next moment of rest, when V8 has freed what it found, it trims.
 //
 //     grown --at rest--> collected --at rest--> trimmed --grows by so much--> grown
