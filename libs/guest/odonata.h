@@ -139,6 +139,13 @@ ODONATA_IMPORT("sync")
 int32_t odonata_sync(uint64_t id, uint64_t offset, uint64_t len);
 
 /**
+ * Removes the dataspace `name` and what it holds.  Whoever has it mapped keeps it from that, on whatever node: EBUSY.
+ * The name is free then, and who opened it without mapping it has an `id` of nothing.
+ */
+ODONATA_IMPORT("ds_remove")
+int32_t odonata_ds_remove(const char *name, uint32_t name_len);
+
+/**
  * Sleeps until odonata_wake() on the same word of the same dataspace, from whichever mapping and node, if the word
  * still holds `expected` (else EAGAIN at once).  `timeout_ns` below 0 waits for ever.  Check the word again after 0.
  *

@@ -35,12 +35,7 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
       return { dataspace, usage, storedPages: BigInt(storedPages), corruptPages: BigInt(corruptPages) };
     },
     async remove({ name }, ctx) {
-      const { requester, requestId } = asked(ctx);
-      // For the node itself: its owner removes it also where they may not read it.
-      const { dataspace } = await node.directory.getDataspace({ name, withoutUsage: true }, { requestId });
-      await node.directory.deleteDataspace({ name, requester }, { requestId });
-      // Its identity is never used again: what cannot be removed now takes room, and no more.
-      if (dataspace?.durable) await node.backing.remove(dataspace.id);
+      await node.removeDataspace(name, asked(ctx));
       return {};
     },
     async sync({ name, offset, length }, ctx) {

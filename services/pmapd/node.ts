@@ -528,6 +528,15 @@ export class Node {
     });
   }
 
+  /** Removes a dataspace and what is stored of it. @throws RpcError FAILED_PRECONDITION while it is mapped */
+  async removeDataspace(name: string, { requester, requestId }: { requester: Requester; requestId?: string }): Promise<void> {
+    // For the node itself: its owner removes it also where they may not read it.
+    const { dataspace } = await this.directory.getDataspace({ name, withoutUsage: true }, { requestId });
+    await this.directory.deleteDataspace({ name, requester }, { requestId });
+    // Its identity is never used again: what cannot be removed now takes room, and no more.
+    if (dataspace?.durable) await this.backing.remove(dataspace.id);
+  }
+
   /** Opens or makes a dataspace that is marked as incomplete until `endLoad`. @throws RpcError */
   beginLoad(
     about: Pick<BeginLoadRequest, 'name' | 'sizeBytes' | 'loadBytes' | 'load' | 'mode' | 'group'>,

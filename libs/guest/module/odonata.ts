@@ -208,6 +208,24 @@ export const odonata = {
         ENOSPC: 'the store or its disk is full; nothing that was stored is lost',
       },
     },
+    ds_remove: {
+      doc: 'Removes the dataspace `name` and what it holds.  Whoever has it mapped keeps it from that, on whatever node: EBUSY.  The name is free then, and who opened it without mapping it has an `id` of nothing.',
+      parameters: [
+        { name: 'name', type: 'bytes', doc: 'where the name begins' },
+        { name: 'name_len', type: 'u32', doc: 'bytes of the name, 1 to 255' },
+      ],
+      result: 'errno',
+      errors: {
+        EACCES: 'it belongs to somebody else',
+        EBUSY: 'it is mapped',
+        EFAULT: '`name` leaves the memory',
+        EILSEQ: '`name` is not UTF-8',
+        EINVAL: '`name` is empty or no name of a dataspace',
+        EIO: 'the pmap manager of the node, or the directory, is away',
+        ENAMETOOLONG: '`name` is longer than 255 bytes',
+        ENOENT: 'there is none of that name',
+      },
+    },
     wait32: {
       doc: 'Sleeps until {wake} on the same word of the same dataspace, from whichever mapping and node, if the word still holds `expected` (else EAGAIN at once).  `timeout_ns` below 0 waits for ever.  Check the word again after 0.\n\nWhat it costs: where the word does not hold `expected`, an atomic load (below a microsecond, if its page is here); else one round trip to the directory before it sleeps, and one message that ends the sleep.  So spin a little first where the other side is quick.',
       parameters: [

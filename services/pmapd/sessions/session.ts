@@ -61,7 +61,7 @@ export type PmapEventInit = MessageInitShape<typeof PmapEventSchema>;
 
 /** vmspaces of one vkernel. */
 export const VMSPACES_MAX = 1_000_000;
-/** Opens and syncs of one vkernel that are under way. */
+/** Opens, removals and syncs of one vkernel that are under way. */
 const WORK_MAX = 1_024;
 /** A process that was told to end, so that others have its frames, may take so long. */
 const END_MS = 20_000;
@@ -109,6 +109,8 @@ export interface SessionNode {
     sizeBytes: bigint,
     options: { requester: Requester; exclusive: boolean; durable: boolean },
   ): Promise<{ dataspace: SharedDataspace; created: boolean; readOnly: boolean }>;
+  /** @see Node.removeDataspace */
+  removeDataspace(name: string, by: { requester: Requester }): Promise<void>;
   /** @see Node.expectFree */
   expectFree(pid: bigint): void;
   interest(dataspace: MappedDataspace): void;
@@ -154,7 +156,7 @@ export class Session implements VkernelSession {
   private readonly privateFrames: PrivateFrames;
   private stream: SessionStream | undefined;
   private readonly sinceNs = process.hrtime.bigint();
-  /** Opens and syncs under way. */
+  /** Opens, removals and syncs under way. */
   private working = 0;
   private isBroken = false;
   /** Vmspaces whose end somebody waits for, and since when. */
@@ -414,6 +416,15 @@ export class Session implements VkernelSession {
       case 'open':
         this.openDataspace(request, event.value);
         return;
+      case 'remove': {
+        const { name, vmspace } = event.value;
+        this.vmspace(vmspace);
+        expectName(name);
+        this.expectWorkRoom();
+        const { requester } = this;
+        this.settle(request, this.node.removeDataspace(name, { requester }), () => this.done(request));
+        return;
+      }
       case 'memoryEnd': {
         const vmspace = this.vmspace(event.value.vmspace);
         // Once of each.

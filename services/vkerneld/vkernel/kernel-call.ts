@@ -35,6 +35,7 @@ export type KernelRequest =
       readonly exclusive: boolean;
       readonly durable: boolean;
     }
+  | { readonly call: 'ds_remove'; readonly name: string }
   | { readonly call: 'sync'; readonly dataspace: bigint; readonly offset: bigint; readonly length: bigint }
   | {
       readonly call: 'ds_map';

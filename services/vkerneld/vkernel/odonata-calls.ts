@@ -116,6 +116,11 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
       if (offset < 0n || length < 0n || offset + length > sizeOf(dataspace)) throw new WasiError(Errno.inval);
       expectSuccess(kernel.call({ call: 'sync', dataspace, offset, length }));
     },
+    ds_remove: (nameAt: number, nameLength: number) => {
+      if (nameLength === 0) throw new WasiError(Errno.inval);
+      if (nameLength > nameBytesMax) throw new WasiError(Errno.nametoolong);
+      expectSuccess(kernel.call({ call: 'ds_remove', name: memory.string(nameAt, nameLength) }));
+    },
     wait32: (address: number, expected: number, timeoutNs: bigint) => {
       if (memory.atomicU32(address) !== expected) return Errno.again;
       const timeoutMs = timeoutNs < 0n ? -1n : (timeoutNs + nsPerMs - 1n) / nsPerMs;

@@ -111,6 +111,10 @@ export class OpenedDataspaces {
     this.opened.clear();
   }
 
+  async remove(name: string): Promise<void> {
+    await this.session.ask({ case: 'remove', value: { name, vmspace: this.vmspace } });
+  }
+
   async sync(dataspace: bigint, offset: bigint, length: bigint): Promise<void> {
     await this.session.ask({ case: 'sync', value: { dataspace, offset, length } });
   }

@@ -48,6 +48,8 @@ export interface Space {
   /** Private pages (4 KiB) that it touched. */
   residentPages(): number;
   open(name: string, sizeBytes: bigint, flags: OpenFlags): Promise<Dataspace>;
+  /** The dataspace is gone. EBUSY while somebody has it mapped. */
+  remove(name: string): Promise<void>;
   /** Resolves when the bytes are in the backing store; a length of 0 means all from the offset on. */
   sync(dataspace: bigint, offset: bigint, length: bigint): Promise<void>;
   map(

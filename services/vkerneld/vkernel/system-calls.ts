@@ -85,6 +85,9 @@ export class SystemCalls {
       case 'sync':
         await space.sync(request.dataspace, request.offset, request.length);
         return nothing;
+      case 'ds_remove':
+        await space.remove(request.name);
+        return nothing;
       case 'wait_register':
         this.#wait = await space.wait(request.address, request.timeoutMs);
         // Its end may come, or fail, before the thread asks for it.

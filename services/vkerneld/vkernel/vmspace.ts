@@ -274,6 +274,10 @@ export class Vmspace implements Space, MappedPlace {
     return this.opened.unlock(dataspace, begin, end);
   }
 
+  remove(name: string): Promise<void> {
+    return this.opened.remove(name);
+  }
+
   sync(dataspace: bigint, offset: bigint, length: bigint): Promise<void> {
     return this.opened.sync(dataspace, offset, length);
   }

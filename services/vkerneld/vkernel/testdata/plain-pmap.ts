@@ -55,6 +55,9 @@ export class PlainPmap implements Pmap {
         if (exclusive || otherSize) throw new PmapError(EEXIST, `${name} exists`);
         return there;
       },
+      remove: async (name) => {
+        if (!this.#dataspaces.delete(name)) throw new PmapError(ENOENT, `no dataspace ${name}`);
+      },
       map: async (guestAddress, lengthBytes, dataspace, _offset, writable) => {
         maps.push({ guestAddress, lengthBytes, dataspace, writable });
       },

@@ -1,0 +1,24 @@
+/* unistd.h: getpid gives the pid of the cluster, lockf locks files of /shared. */
+#ifndef ODONATA_POSIX_UNISTD_H
+#define ODONATA_POSIX_UNISTD_H
+#ifndef _WASI_EMULATED_GETPID
+#define _WASI_EMULATED_GETPID
+#endif
+#include_next <unistd.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+int lockf(int, int, off_t);
+int getpagesize(void);
+/** There is one user, and it has number 0: a program that asks wants to know whose files it may touch. */
+uid_t getuid(void);
+uid_t geteuid(void);
+gid_t getgid(void);
+gid_t getegid(void);
+int fchown(int, uid_t, gid_t);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
