@@ -529,7 +529,10 @@ export class Node {
   }
 
   /** Removes a dataspace and what is stored of it. @throws RpcError FAILED_PRECONDITION while it is mapped */
-  async removeDataspace(name: string, { requester, requestId }: { requester: Requester; requestId?: string }): Promise<void> {
+  async removeDataspace(
+    name: string,
+    { requester, requestId }: { requester: Requester; requestId?: string },
+  ): Promise<void> {
     // For the node itself: its owner removes it also where they may not read it.
     const { dataspace } = await this.directory.getDataspace({ name, withoutUsage: true }, { requestId });
     await this.directory.deleteDataspace({ name, requester }, { requestId });
