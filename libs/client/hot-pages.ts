@@ -38,6 +38,8 @@ export interface HotPage {
   /** Of all processes together. */
   readonly waitedMsPerSecond: number;
   readonly sharing: Sharing;
+  /** What programs call ranges that lie on it. */
+  readonly names: readonly string[];
   /** The most faults first. */
   readonly users: readonly HotPageUser[];
 }
@@ -55,6 +57,7 @@ interface Counted {
   readonly faults: number;
   readonly waitedUs: number;
   readonly users: readonly PageUser[];
+  readonly names: readonly string[];
 }
 
 export async function listHotPages(
@@ -68,8 +71,8 @@ export async function listHotPages(
     const { pages, spanMs } = await to
       .dataspaces(node)
       .listHotPages(asked, { deadlineMs: ANSWER_MS, signal });
-    return pages.map(({ page, faults, waitedUs, users }) => ({
-      ...{ node, users, page: Number(page), faults: Number(faults), waitedUs: Number(waitedUs) },
+    return pages.map(({ page, faults, waitedUs, users, names }) => ({
+      ...{ node, users, names, page: Number(page), faults: Number(faults), waitedUs: Number(waitedUs) },
       // What has just begun is no rate yet.
       seconds: Math.max(1, Number(spanMs) / 1e3),
     }));
@@ -87,6 +90,7 @@ function joined(of: readonly Counted[]): HotPage {
     faultsPerSecond: sum(of, ({ faults, seconds }) => faults / seconds),
     waitedMsPerSecond: sum(of, ({ waitedUs, seconds }) => waitedUs / 1e3 / seconds),
     sharing: sharingOf(of.flatMap(({ node, users }) => users.map((user) => ({ node, user })))),
+    names: [...new Set(of.flatMap(({ names }) => names))],
     users: users.sort((a, b) => b.faultsPerSecond - a.faultsPerSecond),
   };
 }

@@ -146,6 +146,14 @@ ODONATA_IMPORT("ds_remove")
 int32_t odonata_ds_remove(const char *name, uint32_t name_len);
 
 /**
+ * Names the bytes [offset, offset + len) of a dataspace for people: `vkctl ds hot` says which ranges nodes fight over,
+ * and by this name.  It changes nothing else.  The same range may be named anew; an empty name takes the name away.
+ * Names are kept by the node that the process runs on.
+ */
+ODONATA_IMPORT("name_range")
+int32_t odonata_name_range(uint64_t id, uint64_t offset, uint64_t len, const char *name, uint32_t name_len);
+
+/**
  * Sleeps until odonata_wake() on the same word of the same dataspace, from whichever mapping and node, if the word
  * still holds `expected` (else EAGAIN at once).  `timeout_ns` below 0 waits for ever.  Check the word again after 0.
  *

@@ -51,7 +51,9 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
       const { requester, requestId } = asked(ctx);
       const known = { name, withoutUsage: true, requester };
       const { dataspace } = await node.directory.getDataspace(known, { requestId });
-      return hotPagesWire(node.hotPages.of(dataspace!.id, maxPages || HOT_PAGES), ctx);
+      const { id } = dataspace!;
+      const nameOf = (page: number) => node.rangeNames.ofPage(id, page);
+      return hotPagesWire(node.hotPages.of(id, maxPages || HOT_PAGES), nameOf, ctx);
     },
     async acceptLoss({ name, by }, ctx) {
       return { pages: BigInt(await acceptLoss(node, name, by, asked(ctx))) };

@@ -30,6 +30,7 @@ import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { Backing } from './backing.ts';
 import type { PmapdConfig } from './config.ts';
 import { HotPages } from './contention/hot-pages.ts';
+import { RangeNames } from './contention/range-names.ts';
 import { Drain } from './drain.ts';
 import { Charges } from './frames/charge.ts';
 import { exhaustedOr, NoDescriptors } from './frames/exhausted.ts';
@@ -135,6 +136,7 @@ export class Node {
   readonly handmade: HandmadeVmspaces;
   readonly statistics = new Statistics();
   readonly hotPages = new HotPages(monotonicMs);
+  readonly rangeNames = new RangeNames();
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
   private readonly routes: NodeRoutes;

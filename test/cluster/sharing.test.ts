@@ -27,7 +27,9 @@ describe('who fights over a page', () => {
     // Where one is through before the other begins, nothing was fought over.
     for (let tries = 0; ; tries++) {
       await Promise.all(
-        at.map((bytes, i) => cluster.output(nodes[i]!, 'counter', [ds, ...count, `${bytes}`])),
+        at.map((bytes, i) =>
+          cluster.output(nodes[i]!, 'counter', [ds, ...count, `${bytes}`, '--name', `at ${bytes}`]),
+        ),
       );
       const { code, stdout, stderr } = await cluster.vkctl(['ds', 'hot', ds, '--json']);
       expect([code, stderr]).toEqual([0, '']);
@@ -41,13 +43,13 @@ describe('who fights over a page', () => {
     const [apart, same] = [await fight('hot-apart', 64, 128), await fight('hot-same', 8, 8)];
     const user = (node: string, begin: number) =>
       expect.objectContaining({ node, write: true, bytes: [{ begin, end: begin + 8 }] });
-    expect(apart).toMatchObject({ page: 0, sharing: 'false' });
+    expect(apart).toMatchObject({ page: 0, sharing: 'false', names: ['at 64', 'at 128'] });
     expect(apart.users).toEqual(expect.arrayContaining([user('node1', 64), user('node2', 128)]));
-    expect(same).toMatchObject({ page: 0, sharing: 'true' });
+    expect(same).toMatchObject({ page: 0, sharing: 'true', names: ['at 8'] });
     expect(same.waitedMsPerSecond).toBeGreaterThan(0);
     const shown = await cluster.vkctl(['ds', 'hot', 'hot-apart', '-n', '2']);
     expect(shown.stdout).toMatch(
-      /^PAGE [\s\S]*\n +0 +0\+4096 .* false .*\d+ at node\d writes (64-71|128-135)/,
+      /^PAGE [\s\S]*\n +0 +0\+4096 +at (64|128), at (64|128) .* false .*\d+ at node\d writes (64-71|128-135)/,
     );
     expect(await cluster.vkctl(['ds', 'hot', 'nothing'])).toMatchObject({
       code: 1,

@@ -1,7 +1,8 @@
 /*
  * counter: many processes, one number.
  *
- *   counter DS atomic N [--start M] [--at BYTES]   N atomic increments, of the number that stands there in the first page
+ *   counter DS atomic N [--start M] [--at BYTES] [--name NAME]   N atomic increments, of the number that stands there in the
+ *                                                             first page, and what it is called
  *   counter DS lock N [--start M]     N increments by plain load and store, each under a MODIFYING lock
  *   counter DS plain N [--start M]    N increments by plain load and store, unguarded: may lose some
  *   counter DS pair-write N           N times, under EXCLUSIVE: adds 1 to two words on different pages
@@ -17,6 +18,7 @@ enum { COUNTER_AT = 0, SECOND_AT = 2 * 4096, BARRIER_AT = 4096, BYTES = 4 * 4096
 
 int main(int argc, char **argv) {
   uint64_t start = number_option(&argc, argv, "--start", 0), at = number_option(&argc, argv, "--at", COUNTER_AT);
+  const char *name = take_option(&argc, argv, "--name", true);
   no_more_options(argc, argv);
   if (argc != 4 && !(argc == 3 && strcmp(argv[2], "read") == 0)) {
     die(EXIT_USAGE, "usage: counter DS atomic|lock|plain|pair-write|pair-read N [--start M] | counter DS read");
@@ -27,6 +29,7 @@ int main(int argc, char **argv) {
   struct mapping shared = map_dataspace(argv[1], BYTES, ODONATA_READ_WRITE);
   uint32_t *counter = (uint32_t *)(shared.base + at), *second = (uint32_t *)(shared.base + SECOND_AT);
   volatile uint32_t *plain = counter, *plain_second = second;
+  if (name != NULL) must(odonata_name_range(shared.ds.id, at, 4, name, (uint32_t)strlen(name)), "name_range");
   if (start > 0) barrier_wait((struct barrier *)(shared.base + BARRIER_AT), (uint32_t)start, START_TIMEOUT_MS);
 
   uint64_t begin_ns = now_ns();

@@ -54,6 +54,20 @@ static int check_mapping(const char *name) {
   check("part of a mapping can be unmapped", a[0] == 0 && a[1024] == 2);
   must(odonata_ds_map(ds.id, one, ODONATA_PAGE, 0, ODONATA_READ_WRITE), "ds_map");
   check("what was written stays in the dataspace", a[0] == 1 && a[2] == 3);
+  const char *name_of_range = "the first page of them, with a name of sixty-four bytes: and no more";
+  check("a range has a name of 64 bytes", odonata_name_range(ds.id, 0, ODONATA_PAGE, name_of_range, 64) == 0);
+  check("a longer one is ENAMETOOLONG",
+        odonata_name_range(ds.id, 0, ODONATA_PAGE, name_of_range, 65) == 37);
+  check("a name with a line in it is EINVAL", odonata_name_range(ds.id, 0, ODONATA_PAGE, "a\nb", 3) == ODONATA_EINVAL);
+  check("a name that is no text is EILSEQ", odonata_name_range(ds.id, 0, ODONATA_PAGE, "\xff", 1) == 25);
+  check("the name of no byte is EINVAL", odonata_name_range(ds.id, 5, 0, "none", 4) == ODONATA_EINVAL);
+  check("a range past the end is EINVAL", odonata_name_range(ds.id, length - 1, 2, "past", 4) == ODONATA_EINVAL);
+  check("a range of what is not open is EBADF", odonata_name_range(ds.id + 1000, 0, 1, "x", 1) == ODONATA_EBADF);
+  int32_t named = 0;
+  for (uint64_t at = 1; at <= 1024 && named == 0; at++) named = odonata_name_range(ds.id, at, 1, "one", 3);
+  check("names are bounded", named == ODONATA_ENOMEM);
+  check("a name is taken away", odonata_name_range(ds.id, 1, 1, "", 0) == 0);
+  check("and another one has its place", odonata_name_range(ds.id, 5000, 1, "two", 3) == 0);
   printf("}\n");
   return failed ? EXIT_CHECK : 0;
 }

@@ -32,6 +32,9 @@ declare function ds_sync(id: u64, offset: u64, len: u64): i32;
 @external("odonata", "ds_remove")
 declare function ds_remove(name: usize, nameLen: u32): i32;
 // @ts-ignore: decorator
+@external("odonata", "name_range")
+declare function ds_name_range(id: u64, offset: u64, len: u64, name: usize, nameLen: u32): i32;
+// @ts-ignore: decorator
 @external("odonata", "wait32")
 declare function ds_wait32(addr: usize, expected: u32, timeoutNs: i64): i32;
 // @ts-ignore: decorator

@@ -226,6 +226,27 @@ export const odonata = {
         ENOENT: 'there is none of that name',
       },
     },
+    name_range: {
+      doc: 'Names the bytes [offset, offset + len) of a dataspace for people: `vkctl ds hot` says which ranges nodes fight over, and by this name.  It changes nothing else.  The same range may be named anew; an empty name takes the name away.  Names are kept by the node that the process runs on.',
+      parameters: [
+        { name: 'id', type: 'u64', doc: 'of {ds_open}' },
+        { name: 'offset', type: 'u64', doc: 'the first byte' },
+        { name: 'len', type: 'u64', doc: 'bytes, at least 1' },
+        { name: 'name', type: 'bytes', doc: 'where the name begins' },
+        { name: 'name_len', type: 'u32', doc: 'bytes of the name, 0 to 64' },
+      ],
+      result: 'errno',
+      errors: {
+        EACCES: 'the user of this process may only read it',
+        EBADF: 'this process did not open `id`',
+        EFAULT: '`name` leaves the memory',
+        EILSEQ: '`name` is not UTF-8',
+        EINVAL: 'past the end of the dataspace, no byte, or a control character in `name`',
+        EIO: 'the pmap manager of the node is away',
+        ENAMETOOLONG: '`name` is longer than 64 bytes',
+        ENOMEM: 'the dataspace has 1024 named ranges already',
+      },
+    },
     wait32: {
       doc: 'Sleeps until {wake} on the same word of the same dataspace, from whichever mapping and node, if the word still holds `expected` (else EAGAIN at once).  `timeout_ns` below 0 waits for ever.  Check the word again after 0.\n\nWhat it costs: where the word does not hold `expected`, an atomic load (below a microsecond, if its page is here); else one round trip to the directory before it sleeps, and one message that ends the sleep.  So spin a little first where the other side is quick.',
       parameters: [

@@ -7,11 +7,13 @@ import type { HotPage } from './hot-pages.ts';
 /** As whoever asks may see it: of processes that are not theirs, only that there are some. */
 export const hotPagesWire = (
   { pages, spanMs }: { pages: readonly HotPage[]; spanMs: number },
+  namesOf: (page: number) => string[],
   ctx: CallContext,
 ): MessageInitShape<typeof ListHotPagesResponseSchema> => ({
   spanMs: BigInt(Math.round(spanMs)),
   pages: pages.map(({ page, faults, waitedNs, users, otherFaults }) => ({
     page: BigInt(page),
+    names: namesOf(page),
     faults: BigInt(faults),
     waitedUs: microseconds(waitedNs),
     otherFaults: BigInt(otherFaults),

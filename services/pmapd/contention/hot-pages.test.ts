@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DATASPACES_MAX, HotPages, PAGES_MAX, type Touch, USERS_MAX, WINDOW_MS } from './hot-pages.ts';
+import { DATASPACES_MAX as NAMED_MAX, PAGE_NAMES_MAX, RANGES_MAX, RangeNames } from './range-names.ts';
 
 const touch = (about: Partial<Touch> = {}): Touch => ({
   ...{ pid: 1n, owner: 'alice', vkernel: 'alice/default', write: true, offset: 0, waitedNs: 1e6 },
@@ -14,6 +15,33 @@ beforeEach(() => {
   hot = new HotPages(() => nowMs);
 });
 const pagesOf = (dataspace = 1n) => hot.of(dataspace, PAGES_MAX).pages;
+
+describe('names of ranges', () => {
+  it('are told of each page that they lie on', () => {
+    const names = new RangeNames();
+    expect(names.set(1n, 4096n, 8192n, 'second')).toBe(true);
+    names.set(1n, 4090n, 4097n, 'across');
+    names.set(1n, 0n, 1n, 'first');
+    names.set(1n, 0n, 1n, 'begin');
+    expect(names.ofPage(1n, 0)).toEqual(['begin', 'across']);
+    expect(names.ofPage(1n, 1)).toEqual(['across', 'second']);
+    expect(names.ofPage(1n, 2)).toEqual([]);
+    expect(names.ofPage(2n, 0)).toEqual([]);
+    names.set(1n, 4090n, 4097n, '');
+    expect(names.ofPage(1n, 0)).toEqual(['begin']);
+  });
+
+  it('are bounded: of a dataspace by refusal, of all by giving way', () => {
+    const names = new RangeNames();
+    for (let i = 0n; i < BigInt(RANGES_MAX); i++) expect(names.set(1n, i, i + 1n, `${i}`)).toBe(true);
+    expect(names.set(1n, 5000n, 5001n, 'more')).toBe(false);
+    expect(names.ofPage(1n, 0)).toHaveLength(PAGE_NAMES_MAX);
+    for (let id = 2n; id <= BigInt(NAMED_MAX); id++) names.set(id, 0n, 1n, 'x');
+    expect(names.ofPage(1n, 0)).not.toEqual([]);
+    names.set(1_000n, 0n, 1n, 'x');
+    expect(names.ofPage(1n, 0)).toEqual([]);
+  });
+});
 
 describe('pages that nodes take from each other', () => {
   it('are told with who wanted them, and which words', () => {

@@ -10,6 +10,7 @@ import {
   type Fault,
   McontrolAdvice,
   PmapEventSchema,
+  type RangeName,
   SessionResponseSchema,
   type VkernelEvent,
   type VmspaceCreate,
@@ -26,6 +27,7 @@ import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
 import type { Backing } from '../backing.ts';
+import { RANGE_NAME_BYTES, RANGES_MAX, type RangeNames } from '../contention/range-names.ts';
 import { errnoFor, exhaustedOr } from '../frames/exhausted.ts';
 import type { Frames } from '../frames/frames.ts';
 import { PrivateFrames } from '../frames/private-frames.ts';
@@ -109,6 +111,7 @@ export interface SessionNode {
     sizeBytes: bigint,
     options: { requester: Requester; exclusive: boolean; durable: boolean },
   ): Promise<{ dataspace: SharedDataspace; created: boolean; readOnly: boolean }>;
+  readonly rangeNames: RangeNames;
   /** @see Node.removeDataspace */
   removeDataspace(name: string, by: { requester: Requester }): Promise<void>;
   /** @see Node.expectFree */
@@ -425,6 +428,10 @@ export class Session implements VkernelSession {
         this.settle(request, this.node.removeDataspace(name, { requester }), () => this.done(request));
         return;
       }
+      case 'rangeName':
+        this.nameRange(event.value);
+        this.done(request);
+        return;
       case 'memoryEnd': {
         const vmspace = this.vmspace(event.value.vmspace);
         // Once of each.
@@ -485,6 +492,18 @@ export class Session implements VkernelSession {
       const about = { dataspace: id, sizeBytes, created, readOnly };
       this.send({ request, event: { case: 'opened', value: about } });
     });
+  }
+
+  private nameRange({ vmspace, dataspace, begin, end, name }: RangeName): void {
+    this.open.expect(this.vmspace(vmspace), dataspace, 'write');
+    if (begin >= end) throw new RpcError(Code.InvalidArgument, `range ${begin} to ${end} is empty`);
+    if (Buffer.byteLength(name) > RANGE_NAME_BYTES)
+      throw new RpcError(Code.InvalidArgument, `the name of a range has at most ${RANGE_NAME_BYTES} bytes`);
+    if (this.node.rangeNames.set(dataspace, begin, end, name)) return;
+    throw new RpcError(
+      Code.ResourceExhausted,
+      `dataspace ${dataspace} has ${RANGES_MAX} named ranges already`,
+    );
   }
 
   private vmspace(id: bigint): Vmspace {

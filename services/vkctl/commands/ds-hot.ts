@@ -60,6 +60,7 @@ async function hotOnce(name: string, options: HotOptions): Promise<void> {
 const COLUMNS: Column[] = [
   { head: 'PAGE', align: 'right' },
   { head: 'BYTES' },
+  { head: 'NAMES', flex: true },
   { head: 'FAULTS/S', align: 'right' },
   { head: 'WAIT ms/s', align: 'right' },
   { head: 'SHARING' },
@@ -77,6 +78,7 @@ const SHARING: Readonly<Record<Sharing, string>> = {
 const row = (hot: HotPage) => [
   hot.page,
   `${hot.page * PAGE_BYTES}+${PAGE_BYTES}`,
+  hot.names.join(', ') || '-',
   hot.faultsPerSecond.toFixed(1),
   hot.waitedMsPerSecond.toFixed(1),
   SHARING[hot.sharing],

@@ -36,6 +36,7 @@ export const dataspaceStat = dataspace.extend({
 
 export const hotPage = z.strictObject({
   page: count,
+  names: z.array(z.string()).describe('that programs gave to ranges on it'),
   faultsPerSecond: z.number().nonnegative(),
   waitedMsPerSecond: z.number().nonnegative().describe('of all processes together'),
   sharing: z

@@ -36,6 +36,13 @@ export type KernelRequest =
       readonly durable: boolean;
     }
   | { readonly call: 'ds_remove'; readonly name: string }
+  | {
+      readonly call: 'name_range';
+      readonly dataspace: bigint;
+      readonly offset: bigint;
+      readonly length: bigint;
+      readonly name: string;
+    }
   | { readonly call: 'sync'; readonly dataspace: bigint; readonly offset: bigint; readonly length: bigint }
   | {
       readonly call: 'ds_map';

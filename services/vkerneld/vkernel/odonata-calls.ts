@@ -10,6 +10,7 @@ import type { GuestMemory } from './wasi/guest-memory.ts';
 import { asImports } from './wasi/system.ts';
 
 const nameBytesMax = 255;
+const rangeNameBytesMax = 64;
 const nsPerMs = 1_000_000n;
 
 const pageBytes = odonata.pageBytes.value;
@@ -120,6 +121,15 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
       if (nameLength === 0) throw new WasiError(Errno.inval);
       if (nameLength > nameBytesMax) throw new WasiError(Errno.nametoolong);
       expectSuccess(kernel.call({ call: 'ds_remove', name: memory.string(nameAt, nameLength) }));
+    },
+    name_range: (id: bigint, offset: bigint, length: bigint, nameAt: number, nameLength: number) => {
+      const dataspace = BigInt.asUintN(64, id);
+      if (offset < 0n || length <= 0n || offset + length > sizeOf(dataspace))
+        throw new WasiError(Errno.inval);
+      if (nameLength > rangeNameBytesMax) throw new WasiError(Errno.nametoolong);
+      const name = memory.string(nameAt, nameLength);
+      if (/\p{Cc}/u.test(name)) throw new WasiError(Errno.inval);
+      expectSuccess(kernel.call({ call: 'name_range', dataspace, offset, length, name }));
     },
     wait32: (address: number, expected: number, timeoutNs: bigint) => {
       if (memory.atomicU32(address) !== expected) return Errno.again;

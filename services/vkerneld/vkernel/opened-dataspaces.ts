@@ -111,6 +111,11 @@ export class OpenedDataspaces {
     this.opened.clear();
   }
 
+  async nameRange(dataspace: bigint, begin: bigint, length: bigint, name: string): Promise<void> {
+    const value = { vmspace: this.vmspace, dataspace, begin, end: begin + length, name };
+    await this.session.ask({ case: 'rangeName', value });
+  }
+
   async remove(name: string): Promise<void> {
     await this.session.ask({ case: 'remove', value: { name, vmspace: this.vmspace } });
   }

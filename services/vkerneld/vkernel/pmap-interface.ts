@@ -50,6 +50,8 @@ export interface Space {
   open(name: string, sizeBytes: bigint, flags: OpenFlags): Promise<Dataspace>;
   /** The dataspace is gone. EBUSY while somebody has it mapped. */
   remove(name: string): Promise<void>;
+  /** What people read in reports of hot pages. */
+  nameRange(dataspace: bigint, offset: bigint, length: bigint, name: string): Promise<void>;
   /** Resolves when the bytes are in the backing store; a length of 0 means all from the offset on. */
   sync(dataspace: bigint, offset: bigint, length: bigint): Promise<void>;
   map(

@@ -85,6 +85,9 @@ export class SystemCalls {
       case 'sync':
         await space.sync(request.dataspace, request.offset, request.length);
         return nothing;
+      case 'name_range':
+        await space.nameRange(request.dataspace, request.offset, request.length, request.name);
+        return nothing;
       case 'ds_remove':
         await space.remove(request.name);
         return nothing;

@@ -274,6 +274,10 @@ export class Vmspace implements Space, MappedPlace {
     return this.opened.unlock(dataspace, begin, end);
   }
 
+  nameRange(dataspace: bigint, offset: bigint, length: bigint, name: string): Promise<void> {
+    return this.opened.nameRange(dataspace, offset, length, name);
+  }
+
   remove(name: string): Promise<void> {
     return this.opened.remove(name);
   }

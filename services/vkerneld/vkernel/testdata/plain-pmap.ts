@@ -58,6 +58,7 @@ export class PlainPmap implements Pmap {
       remove: async (name) => {
         if (!this.#dataspaces.delete(name)) throw new PmapError(ENOENT, `no dataspace ${name}`);
       },
+      nameRange: async () => {},
       map: async (guestAddress, lengthBytes, dataspace, _offset, writable) => {
         maps.push({ guestAddress, lengthBytes, dataspace, writable });
       },

@@ -1,0 +1,57 @@
+// What programs call ranges of their dataspaces, for reports of hot pages. A name is a label: nothing is decided by it. Each
+// node has those that its own programs gave, in bounded room.
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+
+/** Dataspaces with names; the one that was named first gives way. */
+export const DATASPACES_MAX = 64;
+/** Ranges of one dataspace. */
+export const RANGES_MAX = 1_024;
+/** UTF-8. */
+export const RANGE_NAME_BYTES = 64;
+/** Names of one page, in a report. */
+export const PAGE_NAMES_MAX = 8;
+
+interface NamedRange {
+  readonly begin: bigint;
+  /** Exclusive. */
+  readonly end: bigint;
+  readonly name: string;
+}
+
+export class RangeNames {
+  readonly #byDataspace = new Map<bigint, NamedRange[]>();
+
+  /** Names [begin, end); the same range is named anew, and by an empty name has none. @returns false: there are too many */
+  set(dataspace: bigint, begin: bigint, end: bigint, name: string): boolean {
+    const ranges = this.#of(dataspace);
+    const at = ranges.findIndex((range) => range.begin === begin && range.end === end);
+    if (at >= 0) ranges.splice(at, 1);
+    if (name === '') return true;
+    if (ranges.length >= RANGES_MAX) return false;
+    ranges.push({ begin, end, name });
+    return true;
+  }
+
+  /** Of the ranges that lie on a page, in part or as a whole, by their begin. */
+  ofPage(dataspace: bigint, page: number): string[] {
+    const begin = BigInt(page) * BigInt(PAGE_BYTES);
+    const end = begin + BigInt(PAGE_BYTES);
+    const here = (this.#byDataspace.get(dataspace) ?? []).filter(
+      (range) => range.begin < end && range.end > begin,
+    );
+    here.sort((a, b) => (a.begin < b.begin ? -1 : a.begin > b.begin ? 1 : 0));
+    return [...new Set(here.map(({ name }) => name))].slice(0, PAGE_NAMES_MAX);
+  }
+
+  #of(dataspace: bigint): NamedRange[] {
+    const known = this.#byDataspace.get(dataspace);
+    if (known !== undefined) return known;
+    if (this.#byDataspace.size >= DATASPACES_MAX) {
+      const [first] = this.#byDataspace.keys();
+      this.#byDataspace.delete(first!);
+    }
+    const made: NamedRange[] = [];
+    this.#byDataspace.set(dataspace, made);
+    return made;
+  }
+}
