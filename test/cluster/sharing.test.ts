@@ -291,7 +291,7 @@ describe('range locks', () => {
 describe('dataspaces', () => {
   test('the rules of opening and mapping hold', async () => {
     const rules = await cluster.json('node1', 'dataspace', ['rules', 'map']);
-    expect(Object.values(rules).filter((holds) => holds === true)).toHaveLength(17);
+    expect(Object.values(rules).filter((holds) => holds === true)).toHaveLength(27);
     expect(await cluster.json('node2', 'dataspace', ['rules', 'stat'])).toEqual({
       errno: 0,
       size_bytes: 65_536,
