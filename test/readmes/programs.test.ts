@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compileProgram } from '../../services/vkerneld/vkernel/program.ts';
 import { hasClang } from '../../services/vkerneld/vkernel/testdata/programs.ts';
+import { TypesSeen } from '../../services/vkerneld/vkernel/wasm/types-seen.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const page = readFileSync(join(ROOT, 'docs/programs.md'), 'utf8');
@@ -34,7 +35,11 @@ test.each(programs)(
     writeFileSync(join(folder, what), text);
     const env = { ...process.env, PATH: `${join(ROOT, 'node_modules/.bin')}:${process.env.PATH}` };
     execFileSync('/bin/sh', ['-c', command], { cwd: folder, env, stdio: ['ignore', 'ignore', 'inherit'] });
-    const { module } = await compileProgram(new Uint8Array(readFileSync(join(folder, 'prog.wasm'))), 1 << 28);
+    const { module } = await compileProgram(
+      new Uint8Array(readFileSync(join(folder, 'prog.wasm'))),
+      1 << 28,
+      new TypesSeen(TypesSeen.memory()),
+    );
     expect(WebAssembly.Module.imports(module).map((each) => each.module)).toContain('odonata');
   },
   60_000,

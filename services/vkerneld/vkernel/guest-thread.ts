@@ -30,6 +30,7 @@ import { preview1Imports } from './wasi/preview1.ts';
 import { type StandardStreams, sleep } from './wasi/system.ts';
 import { memoryImport } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
+import { TypesSeen } from './wasm/types-seen.ts';
 
 if (parentPort === null) throw new Error('guest-thread runs as a worker');
 const port = parentPort;
@@ -144,10 +145,10 @@ function yieldToServices(): void {
 }
 
 /** Compiles the program, tells what it needs, and waits for the word to run it. */
-async function prepare({ module: bytes, quotaBytes }: PrepareGuest): Promise<void> {
+async function prepare({ module: bytes, quotaBytes, typesSeen }: PrepareGuest): Promise<void> {
   yieldToServices();
   try {
-    const { module, ...needs } = await compileProgram(bytes, quotaBytes);
+    const { module, ...needs } = await compileProgram(bytes, quotaBytes, new TypesSeen(typesSeen));
     port.once('message', (start: StartGuest) => run(module, start));
     post({ kind: 'prepared', ...needs });
   } catch (error) {

@@ -100,6 +100,8 @@ export interface PrepareGuest {
   readonly module: Uint8Array<ArrayBuffer>;
   /** Of memory and tables together. */
   readonly quotaBytes: number;
+  /** wasm/types-seen.ts */
+  readonly typesSeen: SharedArrayBuffer;
 }
 
 export interface PreparedGuest {

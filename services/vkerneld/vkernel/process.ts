@@ -30,6 +30,10 @@ import { exitCodeOfSignal, oneLine } from './trap.ts';
 import type { WarmThread, WarmWorkers } from './warm-workers.ts';
 import type { DirectoryGrant } from './wasi/directory-calls.ts';
 import type { Word } from './wasi/system.ts';
+import { TypesSeen } from './wasm/types-seen.ts';
+
+/** Of all programs of this virtual kernel, as V8's own table is. */
+const typesSeen = TypesSeen.memory();
 
 export interface ProcessSpec {
   readonly pid: bigint;
@@ -145,7 +149,7 @@ export class Process {
     if (this.#exit !== undefined) return;
     this.#listen(worker);
     this.#clock = new ThreadClock(hostThread);
-    const prepare: PrepareGuest = { module: spec.module, quotaBytes };
+    const prepare: PrepareGuest = { module: spec.module, quotaBytes, typesSeen };
     worker.postMessage(prepare);
     const needs = await Promise.race([this.#prepared.promise, this.#ending.promise]);
     if (needs === undefined || this.#exit !== undefined) return;

@@ -7,6 +7,7 @@ import { oneLine } from './trap.ts';
 import { preview1Types } from './wasi/preview1.ts';
 import { prepareModule } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
+import { TYPES_SEEN_MAX, type TypesSeen } from './wasm/types-seen.ts';
 
 // What prepareModule says of functions is read.
 setFlagsFromString('--experimental-wasm-compilation-hints');
@@ -34,8 +35,16 @@ function withoutStart(module: WebAssembly.Module): string {
 }
 
 /** In the thread of the process. Throws ModuleError, whose message is one line for the program's user. */
-export async function compileProgram(bytes: Uint8Array<ArrayBuffer>, quotaBytes: number): Promise<Program> {
+export async function compileProgram(
+  bytes: Uint8Array<ArrayBuffer>,
+  quotaBytes: number,
+  typesSeen: TypesSeen,
+): Promise<Program> {
   const prepared = prepareModule(bytes, (module, name) => types.get(module)?.get(name) ?? false, quotaBytes);
+  if (!typesSeen.note(prepared.types))
+    throw new ModuleError(
+      `a module of ${prepared.types.length} types of functions; programs of this virtual kernel had ${TYPES_SEEN_MAX} different ones so far, which is all that it can keep (run it in another, by --vkernel, or start this one anew)`,
+    );
   let module: WebAssembly.Module;
   try {
     module = await WebAssembly.compile(prepared.bytes);

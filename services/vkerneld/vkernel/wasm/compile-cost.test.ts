@@ -1,10 +1,21 @@
 // Programs that are small, and that V8 would take gigabytes to compile: each is refused by one line, and counts if its quota
 // has room. What programs there are is let through.
 import { execFileSync } from 'node:child_process';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { LONG } from '../../../../test/long.ts';
 import { concat, unsignedLeb } from './binary.ts';
 import { FREE_COMPILE_BYTES } from './compile-allowance.ts';
 import { prepareModule } from './module.ts';
+import {
+  type Compiler,
+  compiledBytes,
+  hostileModule,
+  INSTRUCTIONS,
+  LOCAL_TYPES,
+  type Shape,
+} from './testdata/hostile-module.ts';
+import { NESTS } from './testdata/instructions.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 interface Made {
@@ -101,6 +112,53 @@ const hostile: Record<string, (factor: number) => Made> = {
 
 const none = (): boolean => false;
 const quotaBytes = 2 ** 30;
+const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
+const COMPILERS: readonly Compiler[] = ['baseline', 'optimising'];
+/** What a function may take of which the estimate says nothing: it is small. */
+const SLACK_MIB = 48;
+/** Few are as likely as many. */
+const upTo = (most: number) =>
+  fc.double({ min: 0, max: Math.log(most + 1), noNaN: true }).map((log) => Math.floor(Math.exp(log)) - 1);
+const anyShape: fc.Arbitrary<Shape> = fc.record({
+  locals: fc.array(fc.tuple(upTo(20_000), fc.constantFrom(...LOCAL_TYPES)), { maxLength: 3 }),
+  parameters: fc.oneof(fc.constant(0), upTo(1_000)),
+  stack: fc.oneof(fc.constant(0), upTo(20_000)),
+  nests: fc.array(fc.tuple(fc.constantFrom(...Object.keys(NESTS)), upTo(5_000)), { maxLength: 2 }),
+  rows: fc.array(
+    fc.tuple(
+      fc.constantFrom(...Object.keys(INSTRUCTIONS)),
+      upTo(20_000).map((times) => times + 20),
+    ),
+    {
+      minLength: 1,
+      maxLength: 3,
+    },
+  ),
+  targets: fc.oneof(fc.constant(0), upTo(20_000)),
+  copies: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, { weight: 1, arbitrary: fc.constant(4) }),
+});
+
+/** The same in another number, so that it takes as much as can be measured here; undefined where it never does. */
+function withinReach(shape: Shape): Shape | undefined {
+  let fitted = shape;
+  for (let turn = 0; turn < 24; turn++) {
+    const { bytes, estimate } = hostileModule(fitted);
+    const mib = estimate / 2 ** 20;
+    const small = bytes.length < 1.5e6;
+    if (small && mib >= 96 && mib <= 600) return fitted;
+    if (!small && mib < 96) return undefined;
+    const factor = mib < 96 && small ? 1.5 : 0.6;
+    const scaled = (count: number) => Math.min(20_000, Math.floor(count * factor));
+    fitted = {
+      ...fitted,
+      nests: fitted.nests.map(([name, depth]) => [name, scaled(depth)]),
+      rows: fitted.rows.map(([name, times]) => [name, scaled(times)]),
+      targets: scaled(fitted.targets),
+    };
+  }
+  return undefined;
+}
+
 /** What V8 takes at most for a module, in a process of its own. */
 const MEASURE = `
   const { readFileSync } = require('node:fs');
@@ -135,6 +193,26 @@ describe('what compiling takes', () => {
       estimate = Number(/ (\d+) MiB of its quota/.exec((error as Error).message)![1]) * 2 ** 20;
     }
     expect(taken).toBeLessThan(estimate + FREE_COMPILE_BYTES);
+  });
+
+  test('no function made by chance takes more, whatever it is of', {
+    timeout: LONG ? 7_200_000 : 120_000,
+  }, async () => {
+    console.log(`seed=${SEED}`);
+    let measured = 0;
+    await fc.assert(
+      fc.asyncProperty(anyShape, fc.constantFrom(...COMPILERS), async (shape, compiler) => {
+        const fitted = withinReach(shape);
+        if (fitted === undefined) return;
+        const { bytes, estimate } = hostileModule(fitted);
+        const taken = await compiledBytes(bytes, compiler);
+        if (taken === undefined) return;
+        measured++;
+        expect(taken / 2 ** 20, JSON.stringify(fitted)).toBeLessThan(estimate / 2 ** 20 + SLACK_MIB);
+      }),
+      { seed: SEED, numRuns: LONG ? 400 : 8, endOnFailure: true },
+    );
+    expect(measured).toBeGreaterThan(LONG ? 60 : 1);
   });
 
   test('counts where the quota has room for it', () => {

@@ -34,12 +34,25 @@ export interface PreparedModule {
   readonly maximumPages: number;
   /** What its tables may take of its quota, beside its memory, and V8 to compile it. */
   readonly besideBytes: number;
+  /** The types of its functions, as they are in the file: types-seen.ts counts them. */
+  readonly types: readonly Uint8Array[];
   /** It runs something when it is instantiated. */
   readonly hasStartSection: boolean;
 }
 
 const SectionId = {
-  ...{ custom: 0, type: 1, import: 2, function: 3, table: 4, memory: 5, start: 8, code: 10, tag: 13 },
+  ...{
+    custom: 0,
+    type: 1,
+    import: 2,
+    function: 3,
+    table: 4,
+    memory: 5,
+    export: 7,
+    start: 8,
+    code: 10,
+    tag: 13,
+  },
 } as const;
 const ImportKind = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
 const kindNames = ['function', 'table', 'memory', 'global', 'tag'];
@@ -95,7 +108,10 @@ function expectLinked(sections: readonly Section[]): void {
 function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes: number): PreparedModule {
   const sections = readSections(bytes);
   expectLinked(sections);
-  const types = readTypes(sections.find(({ id }) => id === SectionId.type)?.body);
+  const typeBody = sections.find(({ id }) => id === SectionId.type)?.body;
+  const { types, entries } = readTypes(typeBody);
+  const exported = sections.find(({ id }) => id === SectionId.export)?.body;
+  if (exported !== undefined) bounded(new BinaryReader(exported, 0).u32(), exportsMax, 'exports');
   const imports = readImports(sections.find(({ id }) => id === SectionId.import)?.body, types, provided);
   const defined = readMemories(sections.find(({ id }) => id === SectionId.memory)?.body);
   const memories = [...imports.memories, ...defined];
@@ -128,6 +144,7 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
   return {
     bytes: concat(pieces),
     ...limits,
+    types: entries,
     besideBytes: tableBytes + compileBeyond(sections, types, imports.functions, quotaBytes - tableBytes),
     hasStartSection: sections.some(({ id }) => id === SectionId.start),
   };
@@ -264,8 +281,11 @@ function missingMessage(missing: readonly string[], modules: Iterable<string>): 
   return `the program imports ${named}${rest}, which a virtual kernel does not have${hint ? `: ${hint}` : ''}`;
 }
 
+/** V8 takes a million, and ends the process for one more in all of its programs. The largest programs have some hundred. */
+const typesMax = 10_000;
+/** An object of JavaScript each, when the program starts. */
+const exportsMax = 100_000;
 // V8's own bounds (v8/src/wasm/wasm-limits.h), of what is read here before V8 does.
-const typesMax = 1_000_000;
 const importsMax = 1_000_000;
 const functionsMax = 1_000_000;
 const valuesMax = 1_000;
@@ -278,31 +298,46 @@ function bounded(count: number, max: number, what: string): number {
 const functionType = 0x60;
 const referenceTypes = [0x63, 0x64];
 
-/** The types of functions, by index. Structures and arrays, and the groups that they come in, are refused. */
-function readTypes(body: Uint8Array<ArrayBuffer> | undefined): string[] {
+interface Types {
+  /** By index, as function-type.ts has them. */
+  readonly types: string[];
+  readonly entries: Uint8Array[];
+}
+
+/** The types of functions. Structures and arrays, and the groups that they come in, are refused. */
+function readTypes(body: Uint8Array<ArrayBuffer> | undefined): Types {
   const types: string[] = [];
-  if (body === undefined) return types;
+  const entries: Uint8Array[] = [];
+  if (body === undefined) return { types, entries };
   const reader = new BinaryReader(body, 0);
   const count = bounded(reader.u32(), typesMax, 'types');
   for (let i = 0; i < count; i++) {
+    const start = reader.at;
     if (reader.u8() !== functionType) {
       throw new ModuleError('a module with garbage-collected types, which no virtual kernel has');
     }
     const [parameters, results] = [readValues(reader), readValues(reader)];
-    types.push(`${parameters}:${results}`);
+    types.push(`${parameters.letters}:${results.letters}`);
+    const entry = body.subarray(start, reader.at);
+    // By itself the index of another type says nothing: what it is does, in this module.
+    entries.push(parameters.refers || results.refers ? concat([entry, unsignedLeb(i), body]) : entry);
   }
-  return types;
+  return { types, entries };
 }
 
-function readValues(reader: BinaryReader): string {
+function readValues(reader: BinaryReader): { letters: string; refers: boolean } {
   let letters = '';
+  let refers = false;
   const count = bounded(reader.u32(), valuesMax, 'parameters or results of one function');
   for (let i = 0; i < count; i++) {
     const type = reader.u8();
-    if (referenceTypes.includes(type)) reader.u32(); // to a type, by its index
+    if (referenceTypes.includes(type)) {
+      refers = true;
+      reader.u32(); // to a type, by its index
+    }
     letters += letterOf(type);
   }
-  return letters;
+  return { letters, refers };
 }
 
 /** Entries of all tables together, and of what they may grow to. */

@@ -15,6 +15,8 @@ export const COST = {
   dear: 2_600,
   call: 3_000,
   value: 600,
+  /** Each value of an exception, as if all were vectors. */
+  thrown: 7_000,
   dearest: 9_000,
   /** What a call within the reach of a handler takes more. */
   handler: 60_000,
