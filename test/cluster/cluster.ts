@@ -172,6 +172,11 @@ export class TestCluster extends TestPlace {
     return bytes;
   }
 
+  /** Of a program that is none of test/guests. */
+  addModule(name: string, bytes: Uint8Array): void {
+    this.#modules.set(name, bytes);
+  }
+
   service(name: string): ServiceRecord {
     const found = this.record.services.find((service) => service.name === name);
     if (found === undefined) throw new Error(`no service ${name}`);

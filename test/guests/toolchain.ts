@@ -52,7 +52,7 @@ export function run(
  * clang hands its result to any wasm-opt on the PATH, where npm puts the one of node_modules: guests would differ with
  * who started the build, and lose the names of their functions.
  */
-function systemPath(): string {
+export function systemPath(): string {
   const folders = (process.env.PATH ?? '').split(':');
   return folders.filter((folder) => !folder.includes('node_modules')).join(':');
 }

@@ -26,7 +26,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test('the page has programs', () => expect(programs.map(({ what }) => what)).toEqual(['prog.c', 'prog.ts']));
+test('the page has programs', () =>
+  expect(programs.map(({ what }) => what)).toEqual(['prog.c', 'shared.c', 'prog.ts']));
 
 test.each(programs)(
   '$what',
@@ -34,7 +35,7 @@ test.each(programs)(
     if (language === 'c' && !hasClang) return console.log(`${what} is skipped: no clang for WASI`);
     writeFileSync(join(folder, what), text);
     const env = { ...process.env, PATH: `${join(ROOT, 'node_modules/.bin')}:${process.env.PATH}` };
-    execFileSync('/bin/sh', ['-c', command], { cwd: folder, env, stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('/bin/sh', ['-ec', command], { cwd: folder, env, stdio: ['ignore', 'ignore', 'inherit'] });
     const { module } = await compileProgram(
       new Uint8Array(readFileSync(join(folder, 'prog.wasm'))),
       1 << 28,

@@ -126,6 +126,12 @@ export class Dataspace {
     return errno == 0 ? new Dataspace(load<i64>(out), load<u64>(out, 8), 0) : new Dataspace(0, 0, errno);
   }
 
+  /** Removes the dataspace `name`, unless somebody has it mapped (EBUSY). */
+  static remove(name: string): i32 {
+    const utf8 = String.UTF8.encode(name);
+    return ds_remove(changetype<usize>(utf8), utf8.byteLength);
+  }
+
   /** Maps [offset, offset + length) over [address, address + length); all multiples of PAGE. */
   map(address: usize, length: u32, offset: u64, protection: i32): i32 {
     return ds_map(this.id, address, length, offset, protection);
