@@ -28,7 +28,33 @@ const LIMITS = {
 /** Calls and streams of one connection; a client of ours waits with more. */
 export const STREAMS_MAX = 1_024;
 
-export const SERVER_OPTIONS: grpc.ServerOptions = { ...LIMITS, 'grpc.max_concurrent_streams': STREAMS_MAX };
+/** Of all that HTTP/2 keeps of one connection: what waits to be sent, headers, streams. grpc-js has no bound of its own. */
+export const CONNECTION_MB = 128;
+
+export const SERVER_OPTIONS: grpc.ServerOptions = {
+  ...LIMITS,
+  'grpc.max_concurrent_streams': STREAMS_MAX,
+  'grpc-node.max_session_memory': CONNECTION_MB,
+};
+
+/**
+ * How much of HTTP/2 a connection may ask for that is of no use. Most are Node's own; here they stand so that no version of it
+ * changes them unseen. More of any ends the stream, or the connection, which is told of (connection-bounds.ts).
+ */
+export const FRAME_BOUNDS = {
+  maxHeaderListPairs: 128,
+  /** Acknowledgements that wait to be sent. */
+  maxOutstandingPings: 10,
+  maxOutstandingSettings: 10,
+  maxSessionInvalidFrames: 1_000,
+  maxSessionRejectedStreams: 100,
+  /** Streams that their peer resets at once, and a second from then on. */
+  streamResetBurst: 1_000,
+  streamResetRate: 33,
+} as const;
+
+/** Of one call, as it is unpacked: a token is some 6 KiB. */
+export const HEADERS_BYTES = 32 * 1024;
 
 export const CHANNEL_OPTIONS: grpc.ChannelOptions = {
   ...LIMITS,

@@ -71,7 +71,9 @@ function watchFrames(server: Server, refuse: Refuse, log: Logger): void {
 const OF_FRAMES = new Set(['ERR_HTTP2_ERROR', 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES']);
 
 function peerOf(socket: Socket | TLSSocket): string {
-  const { raw } = 'getPeerCertificate' in socket ? socket.getPeerCertificate() : {};
+  // Asked for as a property: the socket of a session is a proxy, which has it and does not say so.
+  const { getPeerCertificate } = socket as Partial<TLSSocket>;
+  const { raw } = getPeerCertificate?.call(socket) ?? {};
   const caller = raw && identityOf(parsedCertificate(raw));
   return caller ? formatIdentity(caller) : (socket.remoteAddress ?? 'somebody on this machine');
 }

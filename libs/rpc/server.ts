@@ -2,7 +2,7 @@ import type { Server } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { Channelz } from '@odonata/proto/grpc/channelz/v1/channelz';
 import { isUnix, ListenError } from './address.ts';
-import { SERVER_OPTIONS, WINDOW_BYTES } from './channel.ts';
+import { FRAME_BOUNDS, HEADERS_BYTES, SERVER_OPTIONS, WINDOW_BYTES } from './channel.ts';
 import { boundConnections, CONNECTIONS_MAX } from './connection-bounds.ts';
 import { ServingState } from './health.ts';
 import { Gate } from './identity/gate.ts';
@@ -73,7 +73,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { connectionsMax = CONNECTIONS_MAX } = options;
   const doors = new UnixDoors(log, connectionsMax, options.guests);
   const server = new grpc.Server(SERVER_OPTIONS);
-  widenStreamWindow(server);
+  setHttp2(server);
   const services: AnyService[] = [];
   const health = new ServingState();
   const bounded = new WeakSet<Server>();
@@ -179,15 +179,16 @@ async function bind(server: grpc.Server, address: string, by: grpc.ServerCredent
 }
 
 /**
- * grpc-js has an option for the receive window of clients, none for that of servers. Until it has, reach in; where
- * its insides changed, the server works with the small window (a test tells). The window of the whole connection stays
- * at 64 KiB: see `WINDOW_BYTES`.
+ * grpc-js has an option for the receive window of clients, none for that of servers, nor for bounds of frames. Until it has, reach
+ * in; where its insides changed, the server works with the small window (a test tells). The window of the whole connection
+ * stays at 64 KiB: see `WINDOW_BYTES`.
  */
-function widenStreamWindow(server: grpc.Server): void {
+function setHttp2(server: grpc.Server): void {
   const inside = server as unknown as { commonServerOptions?: { settings?: object } };
   if (inside.commonServerOptions === undefined) return;
   const { settings } = inside.commonServerOptions;
-  inside.commonServerOptions.settings = { ...settings, initialWindowSize: WINDOW_BYTES };
+  const wanted = { ...settings, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: HEADERS_BYTES };
+  Object.assign(inside.commonServerOptions, FRAME_BOUNDS, { settings: wanted });
 }
 
 /** Those of TCP, and one that unix sockets are given to. grpc-js does not show them; where its insides changed, a test tells. */

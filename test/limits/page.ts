@@ -7,7 +7,7 @@ import { PAGE_WAITERS_MAX } from '@odonata/coherency/node/memory/waiting.ts';
 import { UNDER_WAY_MAX } from '@odonata/coherency/node/relay/under-way.ts';
 import { HOLDERS_MAX, MAPPED_MAX } from '@odonata/coherency/replica/replica.ts';
 import { PARKED_MAX } from '@odonata/coherency/replica/shard/parked-events.ts';
-import { MAX_MESSAGE_BYTES, STREAMS_MAX } from '@odonata/rpc/channel.ts';
+import { CONNECTION_MB, HEADERS_BYTES, MAX_MESSAGE_BYTES, STREAMS_MAX } from '@odonata/rpc/channel.ts';
 import { CONNECTIONS_MAX, HANDSHAKE_MS } from '@odonata/rpc/connection-bounds.ts';
 import { FIELDS_MAX } from '@odonata/rpc/constraints/fields.ts';
 import { EVENTS_MAX } from '@odonata/rpc/events.ts';
@@ -79,6 +79,13 @@ const PARTS: Record<string, readonly Row[]> = {
       count(STREAMS_MAX),
       'a client of ours waits; others are UNAVAILABLE',
     ],
+    [
+      'a connection',
+      'what HTTP/2 keeps of it',
+      size(CONNECTION_MB * 1_000_000),
+      'calls that come then are refused: UNAVAILABLE',
+    ],
+    ['a call', 'headers, unpacked', size(HEADERS_BYTES), 'it is refused'],
     ['a caller', 'calls and streams', count(CALLS_MAX), EXHAUSTED],
     ['a stream', 'messages that its reader has not read', count(UNREAD_MAX), `${EXHAUSTED}, and it ends`],
     ['a message', 'bytes', size(MAX_MESSAGE_BYTES), EXHAUSTED],

@@ -11,6 +11,7 @@
 //   - and, where several branches lead to one block, what each local is at each of them: 10 to 16 bytes. 20,000 branches out of
 //     one block, and 5,000 locals, 84 KB of code: 1 GiB
 //   - what is thrown, value by value: 1.3 KiB each, a vector four times that
+//   - what one handler within others does not catch: 130 bytes for each two of them. 7,500, and one call within: 3.5 GiB
 //   - it puts small functions into their callers, which takes their locals with them.
 //
 // Compilers compile one function at a time and let go of it all then. At most one in the thread of the program, by the
@@ -220,7 +221,10 @@ function costOf(
         open(0, 2, true);
         for (let left = code.u32(); left > 0; left--) {
           const kind = code.u8();
-          if (kind < 2) cost += typeOf(tags[code.u32()] ?? -1).parameters * COST.value;
+          if (kind < 2) {
+            cost += typeOf(tags[code.u32()] ?? -1).parameters * COST.value;
+            goesOn();
+          }
           branchTo(code.u32() + 1);
           notes(2);
         }
@@ -234,6 +238,7 @@ function costOf(
         const caught = opcode === 0x07 ? typeOf(tags[code.u32()] ?? -1).parameters : 0;
         height = base + (opcode === 0x05 ? parameters : caught);
         cost += caught * COST.value;
+        if (opcode === 0x07) goesOn();
         notes(1);
         break;
       }
@@ -302,6 +307,11 @@ function costOf(
     if (block.handles) handlers--;
     height = block.base + block.results;
     base = top().base;
+  }
+
+  /** What a handler does not catch comes by all others around it. */
+  function goesOn(): void {
+    cost += handlers * COST.rethrown;
   }
 
   function branchTo(depth: number, branchCost = 0, valueCost = 0): void {

@@ -17,6 +17,8 @@ export const COST = {
   value: 600,
   /** Each value of an exception, as if all were vectors. */
   thrown: 7_000,
+  /** What a handler lets by, for each handler around it. */
+  rethrown: 200,
   dearest: 9_000,
   /** What a call within the reach of a handler takes more. */
   handler: 60_000,
