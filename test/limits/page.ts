@@ -82,7 +82,7 @@ const PARTS: Record<string, readonly Row[]> = {
     [
       'a connection',
       'what HTTP/2 keeps of it',
-      size(CONNECTION_MB * 1_000_000),
+      `${CONNECTION_MB} MB`,
       'calls that come then are refused: UNAVAILABLE',
     ],
     ['a call', 'headers, unpacked', size(HEADERS_BYTES), 'it is refused'],

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { type ClusterPaths, clusterPaths, nodeName } from '../cluster/paths.ts';
 import { DEFAULT_PORT } from '../cluster/start.ts';
 import type { Check } from '../doctor/check.ts';
+import { checkGrants, checkSubordinateUids } from '../doctor/grants.ts';
 import {
   checkKernel,
   checkMemorySpace,
@@ -86,6 +87,7 @@ async function userfaultChecks(): Promise<Check[]> {
 async function confinementChecks({ runtimeDir }: ClusterPaths): Promise<Check[]> {
   try {
     const { lookAtHost } = await import('@odonata/userfault/sandbox/layers.ts');
+    const { whyNoIdMapping } = await import('@odonata/userfault/sandbox/id-mapping.ts');
     const { whyNoFixedSize } = await import('@odonata/userfault/sandbox/fixed-size.ts');
     const uids = vkernelUids(join(runtimeDir, nodeName(1)));
     const layers = lookAtHost(uids?.first).layers.map(({ name, ok, mandatory, detail, fix }): Check => {
@@ -93,7 +95,13 @@ async function confinementChecks({ runtimeDir }: ClusterPaths): Promise<Check[]>
       const warns = fix !== undefined && { warning: true as const, fix };
       return { name, ok: true, detail: `none, optional: ${detail}`, ...warns };
     });
-    return [...layers, memoryFileCheck(whyNoFixedSize())];
+    const whyNot = uids && (await whyNoIdMapping(uids.first, process.cwd()));
+    return [
+      ...layers,
+      checkSubordinateUids(uids),
+      checkGrants(uids, process.cwd(), whyNot),
+      memoryFileCheck(whyNoFixedSize()),
+    ];
   } catch (error) {
     const detail = `cannot be tried: ${(error as Error).message}`;
     return [{ name: 'confinement', ok: false, detail, fix: 'make setup' }];

@@ -4,9 +4,11 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { whyNoFixedSize } from '@odonata/userfault/sandbox/fixed-size.ts';
+import { whyNoIdMapping } from '@odonata/userfault/sandbox/id-mapping.ts';
 import { afterAll, expect, test } from 'vitest';
 import { clusterPaths } from '../cluster/paths.ts';
 import type { Check } from './check.ts';
+import { checkGrants, checkSubordinateUids, subordinate } from './grants.ts';
 import {
   checkKernel,
   checkMemorySpace,
@@ -76,4 +78,39 @@ test('folders, and what a dead cluster left', () => {
   expect(checkRemains(paths)).toMatchObject({ ok: true });
   mkdirSync(paths.memoryDir);
   failing(checkRemains(paths));
+});
+
+test('uids of virtual kernels that somebody else has, or may give away, are told with the fix', () => {
+  const uids = { first: 1_900_000_000, count: 64 };
+  const files = { passwd: 'root:x:0:0::/:/bin/sh\n', subuid: 'alice:100000:65536\n', subgid: '' };
+  expect(checkSubordinateUids(uids, files)).toMatchObject({
+    ok: true,
+    detail: expect.stringMatching(/nobody else/),
+  });
+  expect(checkSubordinateUids(uids, files).warning).toBeUndefined();
+  for (const taken of [
+    { ...files, subuid: 'alice:100000:65536\nbob:1899999000:1001\n' },
+    { ...files, subgid: 'bob:1900000063:1\n' },
+    { ...files, passwd: 'root:x:0:0::/:/bin/sh\nbob:x:1900000000:9::/:/bin/sh\n' },
+  ])
+    expect(checkSubordinateUids(uids, taken)).toMatchObject({
+      ...{ warning: true, detail: expect.stringMatching(/bob has/) },
+      fix: expect.stringMatching(/--vkernel-uids/),
+    });
+  expect(checkSubordinateUids(uids, { ...files, subuid: 'bob:1900000064:1\n' }).warning).toBeUndefined();
+  expect(checkSubordinateUids(undefined, files).warning).toBeUndefined();
+  expect(subordinate('# none\n\nalice:1:2\nbob:x:2\n')).toEqual([{ whose: 'alice', first: 1, count: 2 }]);
+});
+
+test('where ids cannot be mapped, it says what that means for grants', async () => {
+  const uids = { first: 1_900_000_000, count: 64 };
+  expect(checkGrants(uids, '/srv', 'EINVAL')).toMatchObject({
+    ...{ ok: true, warning: true, detail: expect.stringMatching(/\/srv.*may what everybody may.*EINVAL/) },
+    fix: expect.stringMatching(/ext4.*chmod/),
+  });
+  expect(checkGrants(uids, '/srv', undefined).warning).toBeUndefined();
+  expect(checkGrants(undefined, '/srv', undefined).detail).toMatch(/your uid/);
+  if (process.getuid!() !== 0) return;
+  // No file system of the kernel's own has ids to map.
+  expect(await whyNoIdMapping(uids.first, '/proc')).toMatch(/cannot map ids/);
 });

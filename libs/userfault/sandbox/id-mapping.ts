@@ -3,8 +3,9 @@
 // ours on the disk. All others stay who they are, and let it do what they let everybody do.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, writeFileSync } from 'node:fs';
-import { toolNamed } from '@odonata/userfault/sandbox/tools.ts';
+import { constants, openSync, writeFileSync } from 'node:fs';
+import { cloneMount, close, MountAttribute, SystemCallError, setMountAttributes } from '../libc.ts';
+import { toolNamed } from './tools.ts';
 
 const MADE_MS = 10_000;
 const IDS = 2 ** 32 - 1;
@@ -36,5 +37,23 @@ export async function makeIdMapping(uid: number): Promise<number | undefined> {
     return undefined;
   } finally {
     holder.kill('SIGKILL');
+  }
+}
+
+/** Tries it on a mount of a directory, which goes with it. @returns why ids cannot be mapped there; undefined where they can */
+export async function whyNoIdMapping(uid: number, dir: string): Promise<string | undefined> {
+  const namespace = await makeIdMapping(uid);
+  if (namespace === undefined) return 'no user namespace can be made for it';
+  const directory = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  let mount: number | undefined;
+  try {
+    mount = cloneMount(directory);
+    setMountAttributes(mount, MountAttribute.IDMAP, namespace);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    return `${error.message} (its file system cannot map ids, or it is no mount of ours)`;
+  } finally {
+    for (const fd of [mount, directory, namespace]) if (fd !== undefined) close(fd);
   }
 }
