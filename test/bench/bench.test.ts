@@ -39,12 +39,16 @@ const INTERRUPTED: [string, string][] = [
 describe('a quick run', () => {
   test('measures its parts, judges each figure and leaves nothing', { timeout: 280_000 }, async () => {
     const json = join(folder, 'report.json');
-    const { child, result } = bench(['--quick', '--only', PARTS.join(), '--json', json]);
+    const html = join(folder, 'report.html');
+    const { child, result } = bench(['--quick', '--only', PARTS.join(), '--json', json, '--html', html]);
     const { code, stdout, stderr } = await result;
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
     expect(left(child.pid!)).toEqual([]);
 
     const report = JSON.parse(readFileSync(json, 'utf8'));
+    const drawn = readFileSync(html, 'utf8');
+    for (const { name } of report.figures) expect(drawn).toContain(`<td class="text">${name}</td>`);
+    expect(drawn).toContain('<svg');
     expect(Object.keys(report.parts).sort()).toEqual([...PARTS].sort());
     expect(report.parts.compute.kernels).toHaveLength(7);
     expect(report.parts.faults.rows.map((row: { place: string }) => row.place)).toEqual([

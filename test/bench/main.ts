@@ -1,11 +1,12 @@
 // `npm run bench`: measures, judges, and leaves nothing behind. README.md says what and how.
-import { writeFile } from 'node:fs/promises';
+import { appendFile, writeFile } from 'node:fs/promises';
 import { withCluster } from './cluster.ts';
 import { runCommand } from './command.ts';
 import { compute } from './compute.ts';
 import { directory } from './directory.ts';
 import { faults } from './faults.ts';
 import { handover } from './handover.ts';
+import { benchHtml } from './html.ts';
 import { identity } from './identity.ts';
 import { locks } from './locks.ts';
 import { HELP, type Options, type PartName, parseOptions } from './options.ts';
@@ -31,7 +32,13 @@ const PARTS: Record<PartName, Part> = {
   walls,
 };
 
-async function measure({ only, quick, json }: Options, signal: AbortSignal, folder: string): Promise<void> {
+async function measure(
+  { only, quick, json, html }: Options,
+  signal: AbortSignal,
+  folder: string,
+): Promise<void> {
+  // Before minutes of work: a place that cannot be written is told now.
+  for (const file of [json, html]) if (file !== undefined) await appendFile(file, '');
   const progress = new Progress();
   const startedAt = new Date().toISOString();
   const before = machine();
@@ -53,6 +60,11 @@ async function measure({ only, quick, json }: Options, signal: AbortSignal, fold
     const machines = { ...before, loadAverageAfter: machine().loadAverage };
     const report = { startedAt, quick, machine: machines, figures, parts: Object.fromEntries(parts) };
     await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);
+  }
+  if (html !== undefined) {
+    const loadAverageAfter = machine().loadAverage;
+    const run = { startedAt, quick, machine: before, loadAverageAfter, results: Object.values(results) };
+    await writeFile(html, await benchHtml(run));
   }
   console.log(summary(Object.values(results)));
 }

@@ -21,15 +21,18 @@ export interface Options {
   quick: boolean;
   /** Where the JSON goes; undefined: nowhere. */
   json: string | undefined;
+  /** Where the page goes; undefined: nowhere. */
+  html: string | undefined;
 }
 
 export const HELP = `Measures Odonata on this machine; the figures hold for this machine in this state.
 
-Usage: npm run bench -- [--only PART[,PART]] [--quick] [--json FILE]
+Usage: npm run bench -- [--only PART[,PART]] [--quick] [--json FILE] [--html FILE]
 
   --only   compute, directory, faults, handover, identity, locks, sequential, sharing, start, walls; all where it is missing
   --quick  one short run of each: shows that the bench works, its figures mean little
   --json   writes everything that was measured to FILE
+  --html   the same as a page with charts, to FILE
   --help   this text
 
 Exit codes: 0 measured (whether targets are met or not), 1 something broke, 2 usage, 130 interrupted
@@ -39,11 +42,11 @@ Exit codes: 0 measured (whether targets are met or not), 1 something broke, 2 us
 export function parseOptions(argv: string[]): Options | 'help' {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean' } as const;
-  const options = { only: text, json: text, quick: flag, help: { ...flag, short: 'h' } } as const;
+  const options = { only: text, json: text, html: text, quick: flag, help: { ...flag, short: 'h' } } as const;
   const { values } = orUsage(() => parseArgs({ args: argv, options, strict: true }));
   if (values.help) return 'help';
   const only = values.only?.split(',').map(partName) ?? [...PART_NAMES];
-  return { only, quick: values.quick ?? false, json: values.json };
+  return { only, quick: values.quick ?? false, json: values.json, html: values.html };
 }
 
 function partName(text: string): PartName {

@@ -1,6 +1,6 @@
 // `npm run chaos`: breaks a cluster at random under work, and checks the histories. README.md says what and how.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '@odonata/simulator/random.ts';
@@ -12,6 +12,7 @@ import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
 import { plural } from '../../services/vkctl/output.ts';
 import { Progress } from '../bench/progress.ts';
 import { endedOperations, readHistories } from './history.ts';
+import { chaosHtml } from './html.ts';
 import { canCut, INSIDE } from './link-cut.ts';
 import { Makers } from './makers.ts';
 import { type Fault, Mischief } from './mischief.ts';
@@ -118,9 +119,12 @@ async function main(argv: string[]): Promise<number> {
     }
     const code = inside(argv);
     if (code !== undefined) return code;
+    // Before minutes of work: a place that cannot be written is told now.
+    if (options.html !== undefined) appendFileSync(options.html, '');
     folder = mkdtempSync(join(tmpdir(), 'odonata-chaos-'));
     process.env.ODONATA_HOME = folder;
     const report = await chaos(options, folder, abort.signal);
+    if (options.html !== undefined) writeFileSync(options.html, await chaosHtml(report));
     console.log(options.json ? JSON.stringify(report, undefined, 2) : reportText(report));
     return isBad(report) ? EXIT.failed : EXIT.ok;
   } catch (error) {

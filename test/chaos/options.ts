@@ -9,12 +9,14 @@ export interface Options {
   directories: number;
   leaseMs: number;
   json: boolean;
+  /** Where the page goes; undefined: nowhere. */
+  html: string | undefined;
   keep: boolean;
 }
 
 export const HELP = `Breaks a cluster at random while programs share its memory, and checks that no result is wrong.
 
-Usage: npm run chaos -- [--minutes M] [--seed S] [--nodes N] [--directories N] [--lease-ms L] [--json]
+Usage: npm run chaos -- [--minutes M] [--seed S] [--nodes N] [--directories N] [--lease-ms L] [--json] [--html FILE]
 
   --minutes      how long things are broken; 1 where it is missing
   --seed         which things, when; a fresh one where it is missing, and always printed
@@ -22,6 +24,7 @@ Usage: npm run chaos -- [--minutes M] [--seed S] [--nodes N] [--directories N] [
   --directories  replicas of the directory; 3
   --lease-ms     lease of permissions; 1500
   --json         the report as JSON
+  --html         the report as a page, to FILE: what was broken when
   --keep         keep the histories and the services' logs when something is wrong, and say where
   --help         this text
 
@@ -39,7 +42,7 @@ export function parseOptions(argv: readonly string[]): Options | 'help' {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean' } as const;
   const options = {
-    ...{ minutes: text, seed: text, nodes: text, directories: text, 'lease-ms': text },
+    ...{ minutes: text, seed: text, nodes: text, directories: text, 'lease-ms': text, html: text },
     ...{ json: flag, keep: flag, help: { ...flag, short: 'h' } },
   } as const;
   let values: ReturnType<typeof parseArgs<{ options: typeof options }>>['values'];
@@ -59,6 +62,7 @@ export function parseOptions(argv: readonly string[]): Options | 'help' {
     directories: whole('--directories', values.directories ?? '3', 1, 9),
     leaseMs: whole('--lease-ms', values['lease-ms'] ?? '1500', 500, 60_000),
     json: values.json ?? false,
+    html: values.html,
     keep: values.keep ?? false,
   };
 }

@@ -1,6 +1,5 @@
-// The figures of a service as a picture, by vega-lite: SVG without a browser.
-import { parse, View } from 'vega';
-import { compile, type TopLevelSpec } from 'vega-lite';
+// The figures of a service as a picture.
+import { chartSvg } from '../report/chart.ts';
 import type { Row } from './sweep.ts';
 import { FLAT_MOST, SHARE_MOST } from './verdict.ts';
 
@@ -20,28 +19,19 @@ const PANELS: readonly Panel[] = [
 ];
 const COLUMNS = 3;
 
-export async function chartSvg(service: string, rows: readonly Row[]): Promise<string> {
+export async function scaleSvg(service: string, rows: readonly Row[]): Promise<string> {
   const values = rows.map((row) => {
     const costs = rows.filter(({ pattern }) => pattern === row.pattern).map(({ cpuUs }) => cpuUs);
     return { ...row, cpuRatio: row.cpuUs / Math.min(...costs), share: row.workShare ?? row.cpuShare };
   });
-  const spec: TopLevelSpec = {
-    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
+  return await chartSvg({
     title: { text: `${service}: the same operations over more replicas`, anchor: 'start', fontSize: 16 },
-    background: 'white',
-    padding: 12,
     data: { values },
     concat: PANELS.map((panel) => ({ layer: [lines(panel), ...limit(panel)], width: 260, height: 190 })),
     columns: COLUMNS,
     spacing: 28,
     config: { legend: { orient: 'top', direction: 'vertical', labelLimit: 500, title: null } },
-  };
-  const view = new View(parse(compile(spec).spec), { renderer: 'none' });
-  try {
-    return await view.toSVG();
-  } finally {
-    view.finalize();
-  }
+  });
 }
 
 const lines = ({ title, field }: Panel) => ({

@@ -4,7 +4,8 @@ import { dirname, join } from 'node:path';
 import { runCommand } from '../bench/command.ts';
 import { Progress } from '../bench/progress.ts';
 import { machine, summary, tableText } from '../bench/report.ts';
-import { chartSvg } from './chart.ts';
+import { scaleSvg } from './chart.ts';
+import { type DrawnService, scaleHtml } from './html.ts';
 import { onKubernetes } from './kubernetes/services.ts';
 import { costsOf } from './measured-costs.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
@@ -24,9 +25,9 @@ const SERVICES: Record<ServiceName, ScaledService> = { cohd, pmapd, syslinkd, vk
 const PICTURES = join(import.meta.dirname, '../../build/scale');
 
 async function scale(options: Options, signal: AbortSignal, folder: string): Promise<void> {
-  const { services, replicas, quick, json, svg, assumptions, kubernetes } = options;
+  const { services, replicas, quick, json, html, svg, assumptions, kubernetes } = options;
   // Before minutes of work: a place that cannot be written is told now.
-  for (const file of [json, svg])
+  for (const file of [json, html, svg])
     if (file !== undefined && file !== '-') await mkdir(dirname(file), { recursive: true });
   const progress = new Progress();
   const print = (text: string): void => {
@@ -36,6 +37,7 @@ async function scale(options: Options, signal: AbortSignal, folder: string): Pro
   const before = machine();
   const scaled = services.map((name) => (kubernetes ? onKubernetes(name) : SERVICES[name]));
   const results: { name: ServiceName; judged: Judged[]; measured: object }[] = [];
+  const drawn: DrawnService[] = [];
   let costs: Partial<Costs> = options.costs;
   for (const service of scaled) {
     const { name } = service;
@@ -47,8 +49,11 @@ async function scale(options: Options, signal: AbortSignal, folder: string): Pro
     costs = { ...costs, ...costsOf(service, measured) };
     const picture = svg ?? join(PICTURES, `${name}.svg`);
     await mkdir(dirname(picture), { recursive: true });
-    await writeFile(picture, await chartSvg(name, measured.rows));
-    print(tableText(serviceTable(service, patterns)));
+    const svgText = await scaleSvg(name, measured.rows);
+    await writeFile(picture, svgText);
+    const table = serviceTable(service, patterns);
+    drawn.push({ name, svg: svgText, table });
+    print(tableText(table));
     print(`What bounds it:\n${boundLines(patterns)}\n\nPicture: ${picture}`);
     results.push({ name, judged: patterns, measured: { ...measured, picture } });
   }
@@ -60,6 +65,10 @@ async function scale(options: Options, signal: AbortSignal, folder: string): Pro
     projection = project(costs as Costs, assumptions);
     print(tableText(projectionTable(projection, assumptions)));
     print(projectionLines(projection, assumptions));
+  }
+  if (html !== undefined) {
+    const projected = projection && projectionTable(projection, assumptions);
+    await writeFile(html, scaleHtml({ startedAt, quick, machine: before, figures, drawn, projected }));
   }
   print(summary([{ figures, tables: [], measured: {} }]));
   if (json === undefined) return;

@@ -17,6 +17,8 @@ export interface Options {
   quick: boolean;
   /** Where the JSON goes; '-': standard output; undefined: nowhere. */
   json: string | undefined;
+  /** Where the page goes; undefined: nowhere. */
+  html: string | undefined;
   /** Where the picture goes; undefined: build/scale/SERVICE.svg */
   svg: string | undefined;
   kubernetes: boolean;
@@ -27,12 +29,13 @@ export interface Options {
 
 export const HELP = `Scales each service by itself under the same load, and projects the costs to a large cluster.
 
-Usage: npm run scale -- [--service NAME[,NAME]] [--replicas N,N] [--quick] [--json FILE] [--svg FILE]
+Usage: npm run scale -- [--service NAME[,NAME]] [--replicas N,N] [--quick] [--json FILE] [--html FILE] [--svg FILE]
 
   --service     cohd, pmapd, syslinkd, vkerneld; all where it is missing
   --replicas    numbers of replicas, each 1 to ${REPLICAS_MOST}; ${REPLICAS_DEFAULT} where it is missing
   --quick       one short round of each: shows that it works, its figures mean little
   --json        writes everything that was measured to FILE; - writes it to standard output, instead of tables
+  --html        writes tables and pictures as a page to FILE
   --svg         writes the picture of the one service to FILE; else they go to build/scale/SERVICE.svg
   --kubernetes  on the cluster of KUBECONFIG, by kubectl scale (cohd, vkerneld)
   --costs       a JSON file of an earlier run: the projection takes from it what this run does not measure
@@ -56,20 +59,20 @@ export function parseOptions(argv: string[]): Options | 'help' {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean' } as const;
   const options = {
-    ...{ service: text, replicas: text, json: text, svg: text, costs: text },
+    ...{ service: text, replicas: text, json: text, html: text, svg: text, costs: text },
     ...{ quick: flag, kubernetes: flag, help: { ...flag, short: 'h' } },
     assume: { type: 'string', multiple: true },
   } as const;
   const { values } = orUsage(() => parseArgs({ args: argv, options, strict: true }));
   if (values.help) return 'help';
-  const { json, svg, quick = false, kubernetes = false } = values;
+  const { json, html, svg, quick = false, kubernetes = false } = values;
   const services = [...new Set(values.service?.split(',').map(serviceName) ?? SERVICE_NAMES)];
   if (svg !== undefined && services.length !== 1)
     throw usage(
       `--svg FILE takes one picture, and ${services.length} services have one each; give --service NAME`,
     );
   return {
-    ...{ services, json, svg, quick, kubernetes },
+    ...{ services, json, html, svg, quick, kubernetes },
     replicas: replicasOf(values.replicas ?? REPLICAS_DEFAULT),
     assumptions: assume(values.assume ?? []),
     costs: values.costs === undefined ? {} : costsIn(values.costs),

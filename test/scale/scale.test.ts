@@ -64,7 +64,8 @@ describe('a quick run', () => {
   test.for(MEASURED)('%s: measures one and two replicas', { timeout: 120_000 }, async (service) => {
     const json = join(folder, `${service}.json`);
     const svg = join(folder, `${service}.svg`);
-    const files = ['--json', json, '--svg', svg, ...costs];
+    const html = join(folder, `${service}.html`);
+    const files = ['--json', json, '--svg', svg, '--html', html, ...costs];
     const { child, result } = scale(['--quick', '--service', service, '--replicas', '1,2', ...files]);
     const { code, stdout, stderr } = await result;
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
@@ -90,7 +91,12 @@ describe('a quick run', () => {
     expect(standing).toHaveLength(2);
     // Two figures a pattern, each printed, whether it meets its target or not.
     expect(report.figures).toHaveLength(2 * patterns.length);
-    for (const { name } of report.figures) expect(stdout).toContain(name);
+    const page = readFileSync(html, 'utf8');
+    expect(page).toContain('<svg');
+    for (const { name } of report.figures) {
+      expect(stdout).toContain(name);
+      expect(page).toContain(name);
+    }
     for (const lines of Object.values<string[]>(bounds)) expect(lines[0]).toMatch(/^Bound by /);
 
     const picture = xml(readFileSync(svg, 'utf8'));
