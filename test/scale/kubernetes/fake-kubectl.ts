@@ -31,7 +31,13 @@ else if (line.startsWith('get daemonset pmapd')) {
   answer({ spec: { template: { spec: { volumes } } } });
 } else if (line.startsWith('get secret nats-pmapd-2'))
   answer({ data: { credentials: Buffer.from('pmapd\nfor-trials-only').toString('base64') } });
-else if (line.startsWith('get pods')) {
+else if (line.startsWith('get secret odonata-tls-')) {
+  const role = /odonata-tls-(\w+)/.exec(line)![1]!;
+  const coded = (name: string) => readFileSync(join(folder, 'tls', role, name)).toString('base64');
+  answer({
+    data: Object.fromEntries(['tls.crt', 'tls.key', 'ca.crt'].map((name) => [name, coded(name)])),
+  });
+} else if (line.startsWith('get pods')) {
   const pods = JSON.parse(file('pods')) as { name: string; ip: string }[];
   const items = pods.slice(0, Number(file('replicas'))).map(({ name, ip }) => {
     return { metadata: { name }, spec: { nodeName: 'machine' }, status: { podIP: ip } };

@@ -2,11 +2,13 @@
 // "forwards" to is real: NATS with its users, and two replicas of cohd.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { Authority } from '@odonata/authority/authority.ts';
 import { natsAuthorization } from '@odonata/bus/permissions.ts';
+import { parseIdentity } from '@odonata/rpc/identity/identity.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { pickPorts } from '../../../services/vkctl/cluster/ports.ts';
 import { ServiceProcess } from '../../operate/service-process.ts';
@@ -14,6 +16,8 @@ import { ServiceProcess } from '../../operate/service-process.ts';
 const folder = mkdtempSync(join(tmpdir(), 'scale-kubernetes-'));
 const put = (name: string, value: unknown): void => writeFileSync(join(folder, name), JSON.stringify(value));
 const services: ServiceProcess[] = [];
+/** What the Secret of a role has. */
+const tlsOf = (role: string): string => join(folder, 'tls', role);
 
 beforeAll(async () => {
   // An executable by the name of kubectl, run by our own node.
@@ -21,6 +25,10 @@ beforeAll(async () => {
   const fake = join(import.meta.dirname, 'fake-kubectl.ts');
   writeFileSync(join(folder, 'bin/kubectl'), `#!/bin/sh\nexec '${process.execPath}' '${fake}' "$@"\n`);
   chmodSync(join(folder, 'bin/kubectl'), 0o755);
+
+  const authority = await Authority.in(join(folder, 'authority'), 'odonata');
+  for (const who of ['syslinkd/*', 'cohd/*', 'pmapd/*', 'vkerneld/*', 'admin/admin'])
+    await authority.issue(parseIdentity(`odonata://odonata/${who}`)!, tlsOf(who.split('/')[0]!), { days: 1 });
 
   const [nats, ...grpc] = (await pickPorts(3)) as [number, number, number];
   const password = '"for-trials-only"';
@@ -40,7 +48,8 @@ beforeAll(async () => {
       '--cluster',
       'odonata',
     ];
-    return ServiceProcess.service('cohd', [...place, ...bus, '--metrics-listen', '127.0.0.1:0']);
+    const tls = ['--tls-dir', tlsOf('cohd')];
+    return ServiceProcess.service('cohd', [...place, ...bus, ...tls, '--metrics-listen', '127.0.0.1:0']);
   });
   services.unshift(...replicas);
   const metrics = await Promise.all(replicas.map(async (one) => String((await one.line('metrics')).address)));
@@ -108,6 +117,8 @@ test('scales the Deployment, measures its pods, and scales it back', async () =>
       'get pods -l app.kubernetes.io/name=cohd -o json',
       'get daemonset pmapd -o json',
       'get secret nats-pmapd-2 -o json',
+      'get secret odonata-tls-pmapd -o json',
+      'get secret odonata-tls-cohd -o json',
       'port-forward service/nats :4222',
       'port-forward pod/cohd-a :7421',
       'port-forward pod/cohd-a :7422',
@@ -132,7 +143,9 @@ test('the same of routers, each through a port of its own', async () => {
   const names = ['syslinkd-a', 'syslinkd-b'];
   const ports = await pickPorts(names.length);
   const routers = ports.map((port) =>
-    ServiceProcess.service('syslinkd', ['--listen', `127.0.0.1:${port}`, '--metrics-listen', '127.0.0.1:0']),
+    ServiceProcess.service('syslinkd', [
+      ...['--listen', `127.0.0.1:${port}`, '--tls-dir', tlsOf('syslinkd'), '--metrics-listen', '127.0.0.1:0'],
+    ]),
   );
   services.unshift(...routers);
   const metrics = await Promise.all(routers.map(async (one) => String((await one.line('metrics')).address)));
@@ -155,6 +168,12 @@ test('the same of routers, each through a port of its own', async () => {
   expect(calls).toContain('-n odonata scale deployment/syslinkd --replicas=2');
   expect(calls.at(-1)).toBe('-n odonata scale deployment/syslinkd --replicas=1');
   const report = JSON.parse(readFileSync(join(folder, 'report'), 'utf8'));
+  expect(calls.filter((call) => call.includes('odonata-tls-'))).toEqual([
+    '-n odonata-nodes get secret odonata-tls-vkerneld -o json',
+    '-n odonata get secret odonata-tls-admin -o json',
+  ]);
+  // What was fetched is gone.
+  expect(readdirSync(folder).filter((name) => name.startsWith('odonata-identities-'))).toEqual([]);
   for (const row of report.services.syslinkd.rows) {
     expect(row.perS).toBeGreaterThan(0);
     expect(row.workShare).toBeLessThan(1.5);

@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { connectTo } from '@odonata/client/connection.ts';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { createClient } from '@odonata/rpc/client.ts';
+import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { EXIT, Failure } from '../../../services/vkctl/failure.ts';
 import type { ScaledService, ServiceName } from '../scaled-service.ts';
 import { cohd, cohdLoad, cohdPlace } from '../services/cohd.ts';
 import { workOf as routedBy, syslinkd, withSyslinkLoad } from '../services/syslinkd.ts';
 import { vkerneld, vkerneldPlace } from '../services/vkerneld.ts';
+import { withIdentities } from './identities.ts';
 import { Kubectl, NODES } from './kubectl.ts';
 import { PodMeter } from './pod-meter.ts';
 import { withForwards, withPods } from './pods.ts';
@@ -25,6 +27,8 @@ const cohdPods: ScaledService = {
     setting.progress(`kubectl scale deployment/cohd --replicas=${replicas}`);
     return await withPods(kubectl, 'cohd', replicas, async ({ pods, settings }) => {
       const credential = await pmapdCredential(new Kubectl(setting.signal, NODES));
+      const identified = <T>(use: (folders: TlsFolder[]) => Promise<T>) =>
+        withIdentities(setting.signal, ['pmapd', 'cohd'], use);
       const targets = pods.flatMap(
         ({ name }) =>
           [
@@ -32,7 +36,7 @@ const cohdPods: ScaledService = {
             [`pod/${name}`, 7422],
           ] as const,
       );
-      return await withForwards(kubectl, [NATS, ...targets], async ([nats, ...all]) => {
+      const run = async ([pmapd, replica]: TlsFolder[], [nats, ...all]: string[]) => {
         const directories = all.filter((_, i) => i % 2 === 0);
         const forwarded = new Map(pods.map(({ ip }, i) => [`${ip}:7421`, directories[i]!]));
         const at = {
@@ -42,6 +46,8 @@ const cohdPods: ScaledService = {
           directories,
           pids: new Map(),
           reach: (address: string) => forwarded.get(address) ?? address,
+          folder: pmapd,
+          replica: async () => replica!,
         };
         const load = await cohdLoad(at, setting);
         const acquires = 'odonata_cohd_acquires_total';
@@ -55,7 +61,10 @@ const cohdPods: ScaledService = {
         } finally {
           await load.close();
         }
-      }).finally(credential.remove);
+      };
+      return await identified((folders) =>
+        withForwards(kubectl, [NATS, ...targets], (addresses) => run(folders, addresses)),
+      ).finally(credential.remove);
     });
   },
 };
@@ -88,26 +97,29 @@ const vkerneldPods: ScaledService = {
             [`pod/${name}`, 7442],
           ] as const,
       );
-      return await withForwards(new Kubectl(setting.signal), [ROUTER], async ([router]) =>
-        withForwards(kubectl, targets, async (all) => {
-          const to = await connectTo('odonata', router!);
-          const clients = all
-            .filter((_, i) => i % 2 === 0)
-            .map((address) => createClient(VkernelService, address));
-          // Lists and starts are calls and streams that ended.
-          const calls = 'odonata_vkerneld_rpc_requests_total';
-          const work = all.filter((_, i) => i % 2 === 1);
-          const meter = new PodMeter('vkerneld', work, (scrape) =>
-            scrape.sum(calls, '/odonata.vkernel.v1.VkernelService/'),
-          );
-          try {
-            const nodes = pods.map(({ node }) => node);
-            return await use(await vkerneldPlace({ ...setting, to }, nodes, clients, meter));
-          } finally {
-            for (const client of clients) client.close();
-            to.close();
-          }
-        }),
+      const run = async (folder: TlsFolder | undefined, router: string, all: string[]) => {
+        const to = await connectTo('odonata', router, { folder });
+        const clients = all
+          .filter((_, i) => i % 2 === 0)
+          .map((address) => createClient(VkernelService, address, { folder }));
+        // Lists and starts are calls and streams that ended.
+        const calls = 'odonata_vkerneld_rpc_requests_total';
+        const work = all.filter((_, i) => i % 2 === 1);
+        const meter = new PodMeter('vkerneld', work, (scrape) =>
+          scrape.sum(calls, '/odonata.vkernel.v1.VkernelService/'),
+        );
+        try {
+          const nodes = pods.map(({ node }) => node);
+          return await use(await vkerneldPlace({ ...setting, to }, nodes, clients, meter));
+        } finally {
+          for (const client of clients) client.close();
+          to.close();
+        }
+      };
+      return await withIdentities(setting.signal, ['admin'], ([admin]) =>
+        withForwards(new Kubectl(setting.signal), [ROUTER], ([router]) =>
+          withForwards(kubectl, targets, (all) => run(admin, router!, all)),
+        ),
       );
     });
   },
@@ -120,11 +132,14 @@ const syslinkdPods: ScaledService = {
     setting.progress(`kubectl scale deployment/syslinkd --replicas=${replicas}`);
     return await withPods(kubectl, 'syslinkd', replicas, async ({ pods }) => {
       const targets = [7411, 7412].flatMap((port) => pods.map(({ name }) => [`pod/${name}`, port] as const));
-      return await withForwards(kubectl, targets, async (all) => {
-        const addresses = all.slice(0, pods.length);
-        const meter = new PodMeter('syslinkd', all.slice(pods.length), routedBy);
-        return await withSyslinkLoad({ setting, addresses, meter }, use);
-      });
+      return await withIdentities(setting.signal, ['vkerneld', 'admin'], ([endpoint, client]) =>
+        withForwards(kubectl, targets, async (all) => {
+          const addresses = all.slice(0, pods.length);
+          const meter = new PodMeter('syslinkd', all.slice(pods.length), routedBy);
+          const folders = { endpoint: endpoint!, client: client! };
+          return await withSyslinkLoad({ setting, addresses, meter, folders }, use);
+        }),
+      );
     });
   },
 };

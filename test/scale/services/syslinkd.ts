@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { StdStream, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { BoundedQueue } from '@odonata/rpc/queue.ts';
 import type { Client, Handlers } from '@odonata/rpc/service.ts';
@@ -112,11 +113,13 @@ export interface SyslinkLoadOptions {
   /** Of the routers. */
   addresses: string[];
   meter: Meter;
+  /** As whom both sides come; without: the routers ask nobody. */
+  folders?: { endpoint: TlsFolder; client: TlsFolder };
 }
 
 /** Endpoints and clients at routers, wherever these run. */
 export async function withSyslinkLoad<T>(
-  { setting, addresses, meter }: SyslinkLoadOptions,
+  { setting, addresses, meter, folders }: SyslinkLoadOptions,
   use: (place: Place) => Promise<T>,
 ): Promise<T> {
   const attached: SyslinkEndpoint[] = [];
@@ -126,8 +129,9 @@ export async function withSyslinkLoad<T>(
       address,
       name,
       kind,
-      node: 'simulated',
+      node: name.split('/')[0]!,
       nodeIndex: 1,
+      folder: name === '' ? folders?.client : folders?.endpoint,
       log: silentLog(),
     });
     attached.push(endpoint);
