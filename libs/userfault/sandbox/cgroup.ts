@@ -3,6 +3,9 @@
 //
 //   v1  /sys/fs/cgroup/<controller>/<ours>/odonata-<node>/<virtual kernel>    a tree for each controller
 //   v2  /sys/fs/cgroup/<ours>/odonata-<node>/<virtual kernel>
+//
+// A group of version 2 that has processes of its own cannot be divided. So root makes its groups below the top one, and a plain
+// user, whose group was delegated, moves what runs there into a group beside those of virtual kernels: odonata-services.
 import { createHash } from 'node:crypto';
 import {
   accessSync,
@@ -17,8 +20,8 @@ import {
 import { basename, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-const CONTROLLERS = ['memory', 'pids', 'cpu'] as const;
-type Controller = (typeof CONTROLLERS)[number];
+const CONTROLLERS = ['memory', 'pids', 'cpu'];
+type Controller = string;
 
 /** Where groups can be made. */
 export interface CgroupHome {
@@ -40,16 +43,32 @@ export type FoundHome = { readonly home: CgroupHome } | { readonly reason: strin
 const DELEGATE =
   'as root, or in a unit with Delegate=yes: systemd-run --user --scope -p Delegate=yes vkctl up; without it a virtual kernel is bounded by its quotas only';
 
-/** @param root for tests */
-export function findCgroupHome(root = '/sys/fs/cgroup', own = readOr('/proc/self/cgroup')): FoundHome {
+/** Other ones for tests. */
+export interface CgroupPlace {
+  readonly root?: string;
+  /** As /proc/self/cgroup says it. */
+  readonly own?: string;
+  readonly controllers?: readonly Controller[];
+  readonly isRoot?: boolean;
+}
+
+export function findCgroupHome({
+  root = '/sys/fs/cgroup',
+  own = readOr('/proc/self/cgroup'),
+  controllers = CONTROLLERS,
+  isRoot = process.getuid!() === 0,
+}: CgroupPlace = {}): FoundHome {
   const lines = own.split('\n').map((line) => line.split(':'));
   const pathOf = (wanted: string): string =>
     lines.find(([, names = '']) => names.split(',').includes(wanted))?.[2] ?? '/';
   const unified = join(root, lines.find(([number]) => number === '0')?.[2] ?? '/');
   const has = readOr(join(unified, 'cgroup.controllers')).trim().split(/\s+/);
-  if (CONTROLLERS.every((controller) => has.includes(controller))) return homeOfV2(unified);
+  if (controllers.every((controller) => has.includes(controller))) {
+    const here = homeOfV2(unified, controllers, !isRoot);
+    return 'home' in here || !isRoot ? here : homeOfV2(root, controllers, false);
+  }
   const folders = new Map<Controller, string>();
-  for (const controller of CONTROLLERS) {
+  for (const controller of controllers) {
     const folder = [join(root, controller, pathOf(controller)), join(root, controller)].find((each) =>
       existsSync(join(each, 'cgroup.procs')),
     );
@@ -61,22 +80,52 @@ export function findCgroupHome(root = '/sys/fs/cgroup', own = readOr('/proc/self
   return { home: { version: 1, detail: `version 1: ${named}`, folders } };
 }
 
-function homeOfV2(folder: string): FoundHome {
+/** @param movesAside whether what runs in it may be moved, where that is in the way */
+function homeOfV2(folder: string, controllers: readonly Controller[], movesAside: boolean): FoundHome {
   if (!isWritable(folder)) return { reason: `${folder} is not delegated to us`, fix: DELEGATE };
   try {
-    writeFileSync(join(folder, 'cgroup.subtree_control'), CONTROLLERS.map((each) => `+${each}`).join(' '));
+    try {
+      divide(folder, controllers);
+    } catch (error) {
+      if (!movesAside || (error as NodeJS.ErrnoException).code !== 'EBUSY') throw error;
+      moveAside(folder);
+      divide(folder, controllers);
+    }
   } catch (error) {
     // A group that has processes of its own cannot give its controllers on, unless it is the root.
     const { code } = error as NodeJS.ErrnoException;
     return { reason: `${folder} cannot be divided (${code}): processes are in it`, fix: DELEGATE };
   }
-  return {
-    home: {
-      version: 2,
-      detail: 'version 2: memory, pids, cpu',
-      folders: new Map(CONTROLLERS.map((each) => [each, folder])),
-    },
-  };
+  const detail = `version 2: ${controllers.join(', ')}`;
+  return { home: { version: 2, detail, folders: new Map(controllers.map((each) => [each, folder])) } };
+}
+
+function divide(folder: string, controllers: readonly Controller[]): void {
+  const wanted = controllers.map((each) => `+${each}`).join(' ');
+  writeFileSync(join(folder, 'cgroup.subtree_control'), wanted);
+}
+
+/** They stay in the same unit of systemd, which goes by the whole tree. */
+function moveAside(folder: string): void {
+  const aside = join(folder, 'odonata-services');
+  mkdirSync(aside, { recursive: true });
+  // Whoever comes meanwhile is in the next look.
+  for (let turn = 0; turn < ASIDE_TURNS; turn++) {
+    const pids = readOr(join(folder, 'cgroup.procs')).split('\n').filter(Boolean);
+    if (pids.length === 0) return;
+    for (const pid of pids) moveInto(aside, pid);
+  }
+}
+
+const ASIDE_TURNS = 10;
+
+function moveInto(folder: string, pid: string): void {
+  try {
+    writeFileSync(join(folder, 'cgroup.procs'), pid);
+  } catch (error) {
+    // It has ended.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 /** The groups of a node's virtual kernels. */
@@ -147,7 +196,7 @@ export class NodeCgroups {
     for (const parent of this.#parents()) mkdirSync(parent, { recursive: true });
     if (this.#home.version === 1) return;
     const [parent] = this.#parents();
-    writeFileSync(join(parent!, 'cgroup.subtree_control'), CONTROLLERS.map((each) => `+${each}`).join(' '));
+    divide(parent!, [...this.#home.folders.keys()]);
   }
 
   #get(controller: Controller, vkernel: string, file: string): number {
