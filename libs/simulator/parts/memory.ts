@@ -13,7 +13,7 @@ import type {
   UseRefusal,
 } from '@odonata/coherency/node/memory/memory-messages.ts';
 import { NodeDataspace } from '@odonata/coherency/node/memory/node-dataspace.ts';
-import type { HolderId, HolderIdentity, PageRun } from '@odonata/coherency/page.ts';
+import type { AccessMode, HolderId, HolderIdentity, PageRun } from '@odonata/coherency/page.ts';
 import { spansOf, unreachable } from '@odonata/coherency/page.ts';
 import { type ShardSnapshot, ShardSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
 import { MemoryFile } from '../stores/memory-file.ts';
@@ -70,6 +70,8 @@ export class MemoryPart {
   private readonly mappings = new Map<MappingProcess, Map<bigint, ProcessMapping>>();
   private readonly operations = new Map<number, Operation>();
   private lastOperation = 0;
+  /** Operations that ended in this step. */
+  private readonly ended: Event[] = [];
   private copied: ShardSnapshot[] | undefined;
   /** By page: to whom its leader said that it goes, and to whom it was sent on. */
   private readonly receivers = new Map<number, { receiver: HolderId; identity: HolderIdentity }>();
@@ -252,6 +254,7 @@ export class MemoryPart {
     if (event.type === 'expire') this.reborn.add(event.shard);
     const again: Operation[] = [];
     for (const action of this.core.step(event)) this.perform(action, again);
+    for (const end of this.ended.splice(0)) this.step(end);
     for (const operation of again) this.step(operation.use);
   }
 
@@ -339,12 +342,17 @@ export class MemoryPart {
 
   // ---- the backing store
 
-  private use(run: PageRun, usable: (core: Memory) => void, refused: (refusal: UseRefusal) => void): void {
+  private use(
+    run: PageRun,
+    usable: (core: Memory) => void,
+    refused: (refusal: UseRefusal) => void,
+    mode: AccessMode = 'READ',
+  ): void {
     const operation = ++this.lastOperation;
-    const use: Use = { type: 'use', operation, run, mode: 'READ' };
+    const use: Use = { type: 'use', operation, run, mode };
     const end = (): void => {
       this.operations.delete(operation);
-      this.core.step({ type: 'end', operation, dataspace: run.dataspace });
+      this.ended.push({ type: 'end', operation, dataspace: run.dataspace });
     };
     this.operations.set(operation, {
       use,
@@ -371,6 +379,17 @@ export class MemoryPart {
       },
       () => then(undefined),
     );
+  }
+
+  /** Somebody writes pages by hand, all of them at one time. */
+  writeByHand(run: PageRun, written: () => void): void {
+    const first = this.world.layout.pageOf(run.dataspace, run.firstPage);
+    const write = (): void => {
+      for (let page = first; page < first + run.pageCount; page++)
+        this.file.values[page] = this.world.latest.wrote(page, this.file.values[page] ?? 0, this.node.name);
+      written();
+    };
+    this.use(run, write, () => written(), 'WRITE');
   }
 
   holds(captured: CapturedValues): boolean {

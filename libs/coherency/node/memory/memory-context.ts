@@ -71,6 +71,13 @@ export class MemoryContext<M extends Mapping, B> {
     return write ? mayWrite(state) : mayRead(state);
   }
 
+  /** The first page of a run that may not be used so. */
+  firstMissing({ dataspace, firstPage, pageCount }: PageRun, mode: AccessMode): number | undefined {
+    for (let page = firstPage; page < firstPage + pageCount; page++)
+      if (!this.mayUse(dataspace, page, mode === 'WRITE')) return page;
+    return undefined;
+  }
+
   mayUse(dataspace: bigint, page: number, write: boolean): boolean {
     const permitted = this.permits(this.holder.state(dataspace, page), write);
     return permitted && this.ports.permissions.usable(dataspace, page);

@@ -12,6 +12,7 @@ import { runsOfShard } from '../../shard.ts';
 import { Home } from '../home.ts';
 import { LOST_LATELY_MAX } from '../readahead/lost-lately.ts';
 import { Faults } from './faults.ts';
+import { KeptPages } from './kept-pages.ts';
 import { LostPages } from './lost-pages.ts';
 import { MemoryContext, type MemoryPorts } from './memory-context.ts';
 import type { EventOf, MemoryAction, MemoryEvent, PageData } from './memory-messages.ts';
@@ -27,6 +28,7 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
   protected readonly context: MemoryContext<M, B>;
   protected readonly faults: Faults<M, B>;
   protected readonly copies: PageCopies<M, B>;
+  protected readonly kept: KeptPages<M, B>;
   protected readonly operations: Operations<M, B>;
   protected readonly losses: LostPages<M, B>;
   protected readonly waking: Waking<M, B>;
@@ -38,6 +40,7 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
     this.context = new MemoryContext(ports, this.holder, this.home);
     this.faults = this.makeFaults();
     this.copies = this.makeCopies();
+    this.kept = this.makeKept();
     this.operations = this.makeOperations();
     this.waking = new Waking(this.context, this.faults);
     this.losses = this.makeLosses();
@@ -52,7 +55,11 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
   }
 
   protected makeOperations(): Operations<M, B> {
-    return new Operations(this.context);
+    return new Operations(this.context, this.kept);
+  }
+
+  protected makeKept(): KeptPages<M, B> {
+    return new KeptPages(this.context);
   }
 
   protected makeLosses(): LostPages<M, B> {
@@ -67,15 +74,6 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
 
   all(): Iterable<NodeDataspace<M, B>> {
     return this.context.dataspaces.values();
-  }
-
-  /** Dataspaces that are known here. */
-  get count(): number {
-    return this.context.dataspaces.size;
-  }
-
-  get frozen(): boolean {
-    return this.context.frozen;
   }
 
   residentPages(): number {
@@ -137,6 +135,7 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
    */
   freeze(): HolderSnapshot[] {
     this.context.frozen = true;
+    this.kept.forgetAll();
     for (const { id } of this.all()) this.context.ports.tables.protectAll(id);
     return this.holder.changed();
   }
@@ -195,22 +194,26 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
       case 'arrive':
         this.performAll(this.holder.step(event.data), undefined, event.data, event.bytes);
         return;
-      case 'grant':
       case 'recall':
       case 'invalidate':
+        for (const word of this.kept.sift(event)) this.performAll(this.holder.step(word));
+        return;
+      case 'grant':
       case 'refuse':
       case 'settled':
         this.performAll(this.holder.step(event));
         return;
       case 'rejoin':
       case 'expire':
+        if (event.type === 'expire' || !event.sameDirectory) this.kept.forgetShard(event.shard);
         this.performAll(this.holder.stepShard(event.shard, event), event.shard);
         return;
       case 'use':
         this.operations.use(event);
         return;
       case 'end':
-        this.operations.end(event.operation, event.dataspace);
+        for (const word of this.operations.end(event.operation, event.dataspace))
+          this.performAll(this.holder.step(word));
         return;
       case 'found':
         this.losses.found(event);
@@ -231,6 +234,7 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
         this.remove(event.dataspace);
         return;
       case 'suspend':
+        this.kept.forgetShard(event.shard);
         for (const dataspace of this.all())
           for (const run of this.runsOf(event.shard, dataspace)) this.home.takeForNode(run, 'WRITE');
         return;
@@ -268,6 +272,7 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
 
   private disown(id: bigint): void {
     this.home.remove(id);
+    this.kept.forgetDataspace(id);
     this.context.dataspaces.delete(id);
   }
 

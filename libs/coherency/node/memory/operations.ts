@@ -2,6 +2,7 @@
 // nodes that leave.
 import type { AccessMode, PageRun } from '../../page.ts';
 import { storedVersionOf } from '../../stored-version.ts';
+import type { KeptPages, TakingWord } from './kept-pages.ts';
 import type { MemoryContext } from './memory-context.ts';
 import type { Use, UseRefusal } from './memory-messages.ts';
 import type { NodeDataspace } from './node-dataspace.ts';
@@ -18,9 +19,11 @@ export interface Captured {
 
 export class Operations<M extends Mapping, B> {
   private readonly context: MemoryContext<M, B>;
+  private readonly kept: KeptPages<M, B>;
 
-  constructor(context: MemoryContext<M, B>) {
+  constructor(context: MemoryContext<M, B>, kept: KeptPages<M, B>) {
     this.context = context;
+    this.kept = kept;
   }
 
   use({ operation, run, mode, anew }: Use): void {
@@ -37,7 +40,7 @@ export class Operations<M extends Mapping, B> {
     }
     if (anew !== undefined) dataspace.anew.set(operation, anew);
     const { firstPage, pageCount } = run;
-    const missing = this.firstMissing(run, mode);
+    const missing = context.firstMissing(run, mode);
     if (missing !== undefined) {
       // What comes must have a frame: so before it is asked for.
       if (room.reserve(dataspace, firstPage, pageCount, CHARGED_TO_NODE) < pageCount) {
@@ -45,6 +48,7 @@ export class Operations<M extends Mapping, B> {
         room.settle(dataspace, run);
         this.noFrames(dataspace, operation, pageCount);
       } else {
+        this.kept.keep(operation, run, mode);
         context.want(run, mode, pageCount);
         this.wait(dataspace, missing, operation, mode);
       }
@@ -79,14 +83,10 @@ export class Operations<M extends Mapping, B> {
     this.refuse(operation, 'NO_FRAMES', reason);
   }
 
-  private firstMissing({ dataspace, firstPage, pageCount }: PageRun, mode: AccessMode): number | undefined {
-    for (let page = firstPage; page < firstPage + pageCount; page++)
-      if (!this.context.mayUse(dataspace, page, mode === 'WRITE')) return page;
-    return undefined;
-  }
-
-  end(operation: number, dataspace: bigint): void {
+  /** @returns the words of the directory that waited for it */
+  end(operation: number, dataspace: bigint): TakingWord[] {
     this.context.dataspaces.get(dataspace)?.anew.delete(operation);
+    return this.kept.end(operation, dataspace);
   }
 
   /** Of pages that are `usable`, beside their bytes. */
