@@ -1,4 +1,5 @@
 import * as grpc from '@grpc/grpc-js';
+import type { Role } from '@odonata/proto/auth/v1/access';
 import { isUnix } from './address.ts';
 import { ownFolder, ownToken } from './identity/own.ts';
 import type { TlsFolder } from './identity/tls-folder.ts';
@@ -79,10 +80,10 @@ export const tokenFor = (channel: RpcChannel): string | undefined => tokens.get(
 /** A channel with a connection of its own to `host:port` or `unix:/path`. It connects on first use. */
 export function openChannel(
   address: string,
-  options: { shared?: boolean; folder?: TlsFolder | undefined } = {},
+  options: { shared?: boolean; folder?: TlsFolder | undefined; server?: Role } = {},
 ): RpcChannel {
   const folder = options.folder ?? ownFolder();
-  const channel = new grpc.Client(address, channelCredentials(address, folder), {
+  const channel = new grpc.Client(address, channelCredentials(address, folder, options.server), {
     ...CHANNEL_OPTIONS,
     ...(folder !== undefined && !isUnix(address) ? TLS_OPTIONS : {}),
     // Without this, channels of one process to one address end up on one connection.

@@ -4,10 +4,11 @@
 
 import type { PeerCertificate } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
+import type { Role } from '@odonata/proto/auth/v1/access';
 import { isUnix } from './address.ts';
 import { ownTurn } from './bug.ts';
 import { identityOf, parsedCertificate } from './identity/certificate.ts';
-import { type Caller, formatIdentity, isService } from './identity/identity.ts';
+import { type Caller, formatIdentity, isService, nameOfRole } from './identity/identity.ts';
 import type { TlsFolder } from './identity/tls-folder.ts';
 
 const LOOK_MS = 2_000;
@@ -28,20 +29,27 @@ export const TLS_OPTIONS: grpc.ChannelOptions = {
   'grpc.default_authority': 'odonata',
 };
 
-export function channelCredentials(address: string, folder: TlsFolder | undefined): grpc.ChannelCredentials {
+/** @param server the role that the other end must have; any service of the cluster unless told otherwise */
+export function channelCredentials(
+  address: string,
+  folder: TlsFolder | undefined,
+  server?: Role,
+): grpc.ChannelCredentials {
   if (folder === undefined || isUnix(address)) return grpc.credentials.createInsecure();
   const provider = providerOf(folder);
   return grpc.experimental.createCertificateProviderChannelCredentials(provider, provider, {
-    checkServerIdentity: (_host, certificate) => whyNotService(certificate, folder.identity.caller),
+    checkServerIdentity: (_host, certificate) => whyNotService(certificate, folder.identity.caller, server),
   });
 }
 
-/** Undefined for a service of our cluster. */
-function whyNotService({ raw }: PeerCertificate, own: Caller): Error | undefined {
+/** Undefined for a service of our cluster, in that role. */
+function whyNotService({ raw }: PeerCertificate, own: Caller, role: Role | undefined): Error | undefined {
   const server = identityOf(parsedCertificate(raw));
   if (server === undefined) return new Error('the certificate of the server names nobody of a cluster');
   if (server.cluster !== own.cluster || !isService(server))
     return new Error(`the server is ${formatIdentity(server)}, no service of the cluster ${own.cluster}`);
+  if (role !== undefined && server.role !== role)
+    return new Error(`the server is ${formatIdentity(server)}, no ${nameOfRole(role)}`);
   return undefined;
 }
 

@@ -19,9 +19,13 @@ import {
 import { callerOf } from './asking.ts';
 import type { Connection, Endpoint, Leg } from './registry.ts';
 
+/** Circuits through the line to another router. */
+export const LINK_CIRCUITS_LIMIT = 16_384;
+
 /**
  * Circuits: two legs, one in the numbering of each endpoint's stream. The opener chooses an odd number, the router
- * gives the far end an even one.
+ * gives the far end an even one. On the line to another router both open circuits: whoever opened the line takes odd
+ * numbers. A circuit over several routers is a pair of legs in each of them.
  *
  * Windows run from end to end: the router passes them on and holds each sender to its own (with one message of
  * overdraft), so what waits here for a reader that does not read is bounded, and no other circuit waits for it. A reader
@@ -35,28 +39,30 @@ export class CircuitTable {
     destination: (to: Address | undefined) => Endpoint & { connection: Connection },
   ): void {
     try {
-      if (request.circuit % 2n !== 1n || from.legs.has(request.circuit)) {
-        throw new RpcError(Code.InvalidArgument, `circuit ${request.circuit} is even or in use`);
+      if (isOdd(request.circuit) === isOdd(from.lastLeg)) {
+        throw new RpcError(Code.InvalidArgument, `circuit ${request.circuit} has a number of this side`);
       }
+      if (from.legs.has(request.circuit))
+        throw new RpcError(Code.InvalidArgument, `circuit ${request.circuit} is in use`);
       const to = destination(request.to);
-      for (const { legs, name } of [from, to]) {
-        if (legs.size >= CIRCUITS_LIMIT) {
-          throw new RpcError(
-            Code.ResourceExhausted,
-            `${name || 'the client'} has ${CIRCUITS_LIMIT} circuits open`,
-          );
+      for (const { legs, name, isLink } of [from, to]) {
+        const limit = isLink ? LINK_CIRCUITS_LIMIT : CIRCUITS_LIMIT;
+        if (legs.size >= limit) {
+          throw new RpcError(Code.ResourceExhausted, `${name || 'the client'} has ${limit} circuits open`);
         }
       }
       to.lastLeg += 2n;
-      const near = legOf(from, request.circuit);
-      const far = legOf(to, to.lastLeg);
+      const near = legOf(from, request.circuit, true);
+      const far = legOf(to, to.lastLeg, false);
       near.peer = far;
       far.peer = near;
       from.legs.set(near.number, near);
       to.legs.set(far.number, far);
       request.circuit = far.number;
-      request.from = create(AddressSchema, { sysid: from.sysid, name: from.name, session: from.session });
-      request.caller = callerOf(from);
+      if (!from.isLink) {
+        request.from = create(AddressSchema, { sysid: from.sysid, name: from.name, session: from.session });
+        request.caller = callerOf(from);
+      }
       request.hopLimit -= 1;
       to.connection.send(frame({ case: 'circuitOpen', value: request }));
     } catch (error) {
@@ -124,17 +130,18 @@ export class CircuitTable {
     const cancelled = new RpcError(Code.Cancelled, error.details);
     for (const leg of [...endpoint.legs.values()]) {
       remove(leg);
-      const opened = leg.number % 2n === 1n;
-      sendClose(leg.peer.endpoint, leg.peer.number, opened ? cancelled : error);
+      sendClose(leg.peer.endpoint, leg.peer.number, leg.opened ? cancelled : error);
     }
   }
 }
 
-function legOf(endpoint: Endpoint, number: bigint): Leg {
-  const leg = { endpoint, number, underWayBytes: 0, parkedBytes: 0, halfClosed: false } as Leg;
+function legOf(endpoint: Endpoint, number: bigint, opened: boolean): Leg {
+  const leg = { endpoint, number, opened, underWayBytes: 0, parkedBytes: 0, halfClosed: false } as Leg;
   leg.peer = leg;
   return leg;
 }
+
+const isOdd = (number: bigint): boolean => number % 2n !== 0n;
 
 function remove(leg: Leg): void {
   leg.endpoint.legs.delete(leg.number);

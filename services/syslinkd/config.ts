@@ -1,4 +1,6 @@
+import { isAddress } from '@odonata/rpc/address.ts';
 import { address, serviceConfig, socketPath } from '@odonata/rpc/config.ts';
+import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
 import { z } from 'zod';
 
 /** Flags and environment of syslinkd. */
@@ -6,6 +8,21 @@ export const syslinkdConfig = {
   listen: address().default('127.0.0.1:7411').describe('address to listen on, host:port'),
   socket: socketPath(),
   ...serviceConfig,
+  name: z
+    .string()
+    .max(128)
+    .regex(/^([A-Za-z0-9][A-Za-z0-9._:/-]*)?$/)
+    .default('')
+    .describe(
+      'its name among routers, another one for each; empty: the one in its certificate, or this host and address',
+    ),
+  peers: z
+    .string()
+    .refine((list) => routerAddresses(list).every(isAddress), 'use host:port, several with commas')
+    .default('')
+    .describe(
+      'other routers that it opens lines to, host:port with commas between; messages go on through them to whoever is attached there; a name stands for all of its addresses',
+    ),
   settleMs: z
     .number()
     .int()

@@ -10,6 +10,7 @@ const about = {
   examples: [
     'syslinkd --listen 127.0.0.1:7411',
     'syslinkd --listen 0.0.0.0:7411 --drain-ms 20000',
+    'syslinkd --listen 0.0.0.0:7411 --peers 10.0.0.1:7411,10.0.1.1:7411',
     'ODONATA_SYSLINKD_LISTEN=127.0.0.1:0 syslinkd --log-level debug',
   ],
 };

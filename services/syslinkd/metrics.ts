@@ -1,5 +1,6 @@
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { Metrics } from '@odonata/rpc/metrics.ts';
+import type { Peers } from './peers/peers.ts';
 import type { Connection } from './registry.ts';
 import type { Router } from './router.ts';
 
@@ -8,6 +9,7 @@ export function syslinkdMetrics(
   metrics: Metrics,
   router: Router,
   connections: ReadonlySet<Connection>,
+  peers: Peers,
 ): void {
   metrics.gauges('connected_endpoints', 'Endpoints with a line, by kind', ['kind'], () => {
     const counts = new Map<string, number>();
@@ -30,6 +32,14 @@ export function syslinkdMetrics(
       // Each has a leg at both ends.
       router.endpoints().reduce((sum, { legs }) => sum + legs.size, 0) / 2,
   );
+  metrics.gauge('peer_lines', 'Lines to other routers', () => peers.lines);
+  metrics.gauge('reachable_routers', 'Other routers that there is a way to', () => peers.reachable);
+  metrics.counter(
+    'route_messages_total',
+    'Messages about routes sent to other routers',
+    () => peers.counters.messages,
+  );
+  metrics.counter('routes_told_total', 'Targets told of in these', () => peers.counters.targets);
   metrics.gauge('waiting_bytes', 'Bytes that endpoints have not taken yet', () =>
     [...connections].reduce((sum, { waitingBytes }) => sum + waitingBytes, 0),
   );

@@ -29,7 +29,10 @@ export interface Connection {
 
 /** A request that the endpoint has not answered. */
 export interface Owed {
+  /** Who gets the answer: the endpoint that asked, or the link that its question came by. */
   readonly from: Endpoint;
+  /** Who asked. */
+  readonly asker: Address;
   readonly msgid: bigint;
   readonly proto: string;
   readonly deadlineMs: number;
@@ -42,6 +45,8 @@ export interface Leg {
   /** In the numbering of the endpoint's stream. */
   readonly number: bigint;
   peer: Leg;
+  /** This end opened it. */
+  readonly opened: boolean;
   /** Sent by this end, not yet taken by the other. */
   underWayBytes: number;
   /** Of these, what waits here still: the other end cannot have taken it. */
@@ -61,10 +66,29 @@ export interface Endpoint {
   goneAtMs: number;
   /** Requests to it, by who asked and the number that they gave: `<sysid>/<msgid>`. */
   readonly owed: Map<string, Owed>;
-  /** Requests of it, by msgid: who owes the answer. */
-  readonly asked: Map<bigint, Endpoint>;
+  /** Requests of it, as above: who owes the answer. */
+  readonly asked: Map<string, Endpoint>;
   readonly legs: Map<bigint, Leg>;
+  /** The last number that this router gave a circuit on its stream. */
   lastLeg: bigint;
+  /** True: no endpoint, but the line to another router. What comes by it says itself who sent it. */
+  readonly isLink: boolean;
+}
+
+/** The line to another router. @param dialled by this one: then its circuits have odd numbers, else even ones */
+export function linkEndpoint(name: string, connection: Connection, dialled: boolean): Endpoint {
+  return {
+    ...{
+      sysid: 0n,
+      name: `router ${name}`,
+      kind: EndpointKind.UNSPECIFIED,
+      session: 0n,
+      node: '',
+      nodeIndex: 0,
+    },
+    ...{ caller: connection.caller, connection, goneAtMs: 0, lastLeg: dialled ? -1n : 0n },
+    ...{ owed: new Map(), asked: new Map(), legs: new Map(), isLink: true },
+  };
 }
 
 /** Who is registered, by identity and by name. A named endpoint keeps its identity when it comes back. */
@@ -74,6 +98,8 @@ export class Registry {
   /** The upper half of every identity. */
   readonly #routerBits: bigint;
   #registrations = 0;
+  /** One more for each change of who is attached by a name. */
+  version = 0;
   /** Clients that are connected, by whose they are. */
   readonly #clients = new Map<string, number>();
 
@@ -105,6 +131,7 @@ export class Registry {
         shownCaller(caller),
         `${shownCaller(caller)} has ${CLIENTS_LIMIT} clients connected, the most of one person`,
       );
+    if (name !== '') this.version += 1;
     const known = name === '' ? undefined : this.#byName.get(name);
     if (known === undefined) return this.#add(request, caller);
     if (known.connection !== undefined && session < known.session) {
@@ -116,6 +143,7 @@ export class Registry {
 
   /** It went away. A client is forgotten, a named one remembered for a while. */
   gone(endpoint: Endpoint, nowMs: number): void {
+    if (endpoint.name !== '') this.version += 1;
     endpoint.connection = undefined;
     endpoint.goneAtMs = nowMs;
     if (endpoint.name === '' && this.#bySysid.delete(endpoint.sysid)) this.#count(endpoint.caller, -1);
@@ -132,8 +160,17 @@ export class Registry {
     }
   }
 
-  /** The connected endpoint that an address means, or the error that the sender gets. */
-  find(to: Address | undefined): Endpoint & { connection: Connection } {
+  /** True where it is attached here now. */
+  has(to: Address): boolean {
+    const endpoint = to.sysid !== 0n ? this.#bySysid.get(to.sysid) : this.#byName.get(to.name);
+    return endpoint?.connection !== undefined;
+  }
+
+  /**
+   * The connected endpoint that an address means, or the error that the sender gets.
+   * @param elsewhere names at other routers
+   */
+  find(to: Address | undefined, elsewhere: readonly string[] = []): Endpoint & { connection: Connection } {
     if (to === undefined || (to.sysid === 0n && to.name === '')) {
       throw new RpcError(Code.InvalidArgument, 'no address');
     }
@@ -142,7 +179,7 @@ export class Registry {
     if (endpoint === undefined) {
       throw notFound(
         { type: 'endpoint', name: to.name || to.sysid },
-        `no endpoint ${wanted}; registered: ${this.#names()}`,
+        `no endpoint ${wanted}; registered: ${this.#names(elsewhere)}`,
       );
     }
     if (to.session !== 0n && to.session !== endpoint.session) {
@@ -162,8 +199,9 @@ export class Registry {
     );
   }
 
-  #names(): string {
-    const names = this.list().flatMap((e) => (e.name !== '' && e.connection !== undefined ? [e.name] : []));
+  #names(elsewhere: readonly string[]): string {
+    const here = this.list().flatMap((e) => (e.name !== '' && e.connection !== undefined ? [e.name] : []));
+    const names = elsewhere.length === 0 ? here : [...new Set([...here, ...elsewhere])].sort();
     if (names.length === 0) return 'none';
     return names.length > 20
       ? `${names.slice(0, 20).join(', ')} and ${names.length - 20} more`
@@ -179,7 +217,7 @@ export class Registry {
     const endpoint: Endpoint = {
       ...{ sysid, name, kind, session, node, nodeIndex, caller },
       ...{ connection: undefined, goneAtMs: 0, lastLeg: 0n },
-      ...{ owed: new Map(), asked: new Map(), legs: new Map() },
+      ...{ owed: new Map(), asked: new Map(), legs: new Map(), isLink: false },
     };
     this.#bySysid.set(endpoint.sysid, endpoint);
     if (name !== '') this.#byName.set(name, endpoint);

@@ -16,11 +16,14 @@ import {
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { callerOf } from './asking.ts';
 import { CircuitTable } from './circuits.ts';
-import type { Connection, Endpoint } from './registry.ts';
-import { Registry } from './registry.ts';
+import { type Elsewhere, NOBODY_ELSEWHERE } from './elsewhere.ts';
+import type { Connection, Endpoint, Owed } from './registry.ts';
+import { linkEndpoint, Registry } from './registry.ts';
 
 /** Above this an endpoint does not keep up: new requests to it are refused. */
 export const FULL_BYTES = 64 * 1024 * 1024;
+/** Requests that wait for their answers through the line to another router. */
+export const LINK_CALLS_LIMIT = 65_536;
 /** Above this it does not read at all: its stream is ended. Replies and circuits within their windows stay below. */
 export const DEAF_BYTES = 256 * 1024 * 1024;
 
@@ -30,6 +33,9 @@ export const DEAF_BYTES = 256 * 1024 * 1024;
  * A message is a request or the reply to one. The router knows every request that is not answered yet, so that each
  * gets exactly one answer: the endpoint's, or UNAVAILABLE when that goes away. A reply that nobody waits for is
  * dropped. Circuits: see CircuitTable.
+ *
+ * The line to another router is an endpoint too: what it asks and answers comes from whoever is attached there, and says
+ * so itself. So a request that crosses routers is owed at each of them, and each hop that breaks is answered.
  */
 export class Router {
   readonly #registry: Registry;
@@ -39,13 +45,16 @@ export class Router {
   readonly counters = { requests: 0, circuitPieces: 0 };
   readonly #number: number;
   readonly #settledAtMs: number;
+  readonly #elsewhere: Elsewhere;
   #draining = false;
 
   /**
    * @param options.number random, of this life of this router; 32 bits
    * @param options.settledAtMs until then services may not have found it
+   * @param options.elsewhere who is attached to other routers
    */
-  constructor(options: { number: number; settledAtMs?: number }) {
+  constructor(options: { number: number; settledAtMs?: number; elsewhere?: Elsewhere }) {
+    this.#elsewhere = options.elsewhere ?? NOBODY_ELSEWHERE;
     this.#number = options.number;
     this.#settledAtMs = options.settledAtMs ?? 0;
     this.#registry = new Registry(options.number);
@@ -57,12 +66,13 @@ export class Router {
    */
   drain(): void {
     this.#draining = true;
-    for (const connection of this.#endpoints.keys()) connection.send(frame({ case: 'goAway', value: {} }));
+    for (const [connection, { isLink }] of this.#endpoints)
+      if (!isLink) connection.send(frame({ case: 'goAway', value: {} }));
   }
 
   /** It stops now, whatever is under way: who waits for somebody is told that it is the router's end, not theirs. */
   breakAll(error: RpcError): void {
-    for (const endpoint of this.endpoints()) {
+    for (const endpoint of this.#all()) {
       this.#refuseOwed(endpoint, error);
       this.#circuits.abortAll(endpoint, error);
     }
@@ -70,7 +80,24 @@ export class Router {
 
   /** No circuit is open, and every request is answered. */
   get idle(): boolean {
-    return this.endpoints().every(({ legs, owed }) => legs.size === 0 && owed.size === 0);
+    return this.#all().every(({ legs, owed }) => legs.size === 0 && owed.size === 0);
+  }
+
+  /** Endpoints, also those that went away lately, and lines to other routers. */
+  #all(): Endpoint[] {
+    return [...this.endpoints(), ...[...this.#endpoints.values()].filter(({ isLink }) => isLink)];
+  }
+
+  /** One more for each change of who is attached. */
+  get version(): number {
+    return this.#registry.version;
+  }
+
+  /** A line to another router is up. `disconnected` ends it. */
+  addLink(name: string, connection: Connection, dialled: boolean): Endpoint {
+    const link = linkEndpoint(name, connection, dialled);
+    this.#endpoints.set(connection, link);
+    return link;
   }
 
   /** By name, then identity; also those that went away lately. */
@@ -96,7 +123,8 @@ export class Router {
       case 'circuitOpen':
         this.#circuits.open(endpoint, frame.value, (to) => {
           if (this.#draining) throw stops();
-          return this.#destination(to, frame.value.hopLimit);
+          expectSender(endpoint, frame.value.from, this.#number);
+          return this.#destination(to, frame.value.hopLimit, endpoint);
         });
         break;
       case 'circuitOpened':
@@ -126,7 +154,8 @@ export class Router {
     this.#endpoints.delete(connection);
     if (endpoint.connection !== connection) return; // replaced by a later stream of the same endpoint
     this.#forgetWork(endpoint);
-    this.#registry.gone(endpoint, nowMs);
+    if (endpoint.isLink) endpoint.connection = undefined;
+    else this.#registry.gone(endpoint, nowMs);
   }
 
   /** Every second or so. */
@@ -135,12 +164,12 @@ export class Router {
     for (const [connection, endpoint] of this.#endpoints) {
       for (const owed of endpoint.owed.values()) {
         if (owed.expiresMs <= nowMs) {
-          this.#settle(endpoint, owed.from, owed.msgid);
+          this.#settle(endpoint, owed);
           const error = new RpcError(
             Code.DeadlineExceeded,
             noAnswer(shown(endpoint), owed.deadlineMs, owed.proto),
           );
-          refuse(owed.from, { msgid: owed.msgid, proto: owed.proto }, error);
+          refuse(owed, error);
         }
       }
       if (connection.waitingBytes > DEAF_BYTES) {
@@ -194,9 +223,14 @@ export class Router {
   }
 
   /** Where to, or the error for the sender. */
-  #destination(to: Address | undefined, hopLimit: number): Endpoint & { connection: Connection } {
+  #destination(
+    to: Address | undefined,
+    hopLimit: number,
+    from: Endpoint,
+  ): Endpoint & { connection: Connection } {
     if (hopLimit === 0) throw new RpcError(Code.FailedPrecondition, 'the hop limit is used up');
-    const destination = this.#registry.find(to);
+    const away = to !== undefined && !this.#registry.has(to) ? this.#elsewhere.linkTo(to, from) : undefined;
+    const destination = isConnected(away) ? away : this.#registry.find(to, this.#elsewhere.names());
     if (destination.connection.waitingBytes > FULL_BYTES) {
       throw new RpcError(Code.ResourceExhausted, `${shown(destination)} does not keep up`);
     }
@@ -204,7 +238,11 @@ export class Router {
   }
 
   #request(from: Endpoint, message: Message, nowMs: number): void {
+    const { msgid, proto } = message;
+    const asker = from.isLink ? message.from : addressOf(from);
+    if (asker === undefined) return; // who asks without a name cannot be answered
     try {
+      expectSender(from, asker, this.#number);
       if (message.head.length > HEAD_BYTES) {
         throw new RpcError(
           Code.InvalidArgument,
@@ -217,66 +255,75 @@ export class Router {
           `a bulk of ${message.bulk.length} bytes; at most ${BULK_BYTES}`,
         );
       }
-      if (from.asked.has(message.msgid)) {
-        throw new RpcError(Code.InvalidArgument, `msgid ${message.msgid} is in use`);
-      }
-      if (from.asked.size >= CALLS_LIMIT) {
-        throw new RpcError(Code.ResourceExhausted, `${CALLS_LIMIT} requests wait already`);
-      }
-      const to = this.#destination(message.to, message.hopLimit);
+      const key = owedKey(asker, msgid);
+      if (from.asked.has(key)) throw new RpcError(Code.InvalidArgument, `msgid ${msgid} is in use`);
+      const limit = from.isLink ? LINK_CALLS_LIMIT : CALLS_LIMIT;
+      if (from.asked.size >= limit)
+        throw new RpcError(Code.ResourceExhausted, `${limit} requests wait already`);
+      const to = this.#destination(message.to, message.hopLimit, from);
+      // It came by another line before, which broke meanwhile: whoever asked has heard so.
+      if (to.owed.has(key)) throw new RpcError(Code.Aborted, `msgid ${msgid} is under way already`);
       const deadlineMs = message.deadlineMs || MESSAGE_DEADLINE_MS;
-      to.owed.set(owedKey(from, message.msgid), {
-        from,
-        msgid: message.msgid,
-        proto: message.proto,
-        deadlineMs,
-        expiresMs: nowMs + deadlineMs,
-      });
-      from.asked.set(message.msgid, to);
-      message.from = addressOf(from);
-      message.caller = callerOf(from);
+      to.owed.set(key, { from, asker, msgid, proto, deadlineMs, expiresMs: nowMs + deadlineMs });
+      from.asked.set(key, to);
+      if (!from.isLink) {
+        message.from = asker;
+        message.caller = callerOf(from);
+      }
       message.hopLimit -= 1;
       to.connection.send(frame({ case: 'message', value: message }));
     } catch (error) {
-      refuse(from, message, fromServiceError(error));
+      refuse({ from, asker, msgid, proto }, fromServiceError(error));
     }
   }
 
   #reply(from: Endpoint, message: Message): void {
     const owed = from.owed.get(`${message.to?.sysid}/${message.msgid}`);
     if (owed === undefined) return;
-    this.#settle(from, owed.from, owed.msgid);
+    this.#settle(from, owed);
     if (message.head.length > HEAD_BYTES || message.bulk.length > BULK_BYTES) {
-      refuse(owed.from, message, new RpcError(Code.Internal, `the reply of ${shown(from)} is too large`));
+      refuse(owed, new RpcError(Code.Internal, `the reply of ${shown(from)} is too large`));
       return;
     }
-    message.from = addressOf(from);
+    if (!from.isLink) message.from = addressOf(from);
     owed.from.connection?.send(frame({ case: 'message', value: message }));
   }
 
-  #settle(answerer: Endpoint, asker: Endpoint, msgid: bigint): void {
-    answerer.owed.delete(owedKey(asker, msgid));
-    asker.asked.delete(msgid);
+  #settle(answerer: Endpoint, { from, asker, msgid }: Owed): void {
+    const key = owedKey(asker, msgid);
+    answerer.owed.delete(key);
+    from.asked.delete(key);
   }
 
   /** Its stream is gone: whoever waits for it is told, and nobody needs to answer it. */
   #forgetWork(endpoint: Endpoint): void {
     const error = new RpcError(Code.Unavailable, `${shown(endpoint)} went away`);
     this.#refuseOwed(endpoint, error);
-    for (const [msgid, answerer] of [...endpoint.asked]) this.#settle(answerer, endpoint, msgid);
+    for (const [key, answerer] of endpoint.asked) answerer.owed.delete(key);
+    endpoint.asked.clear();
     this.#circuits.closeAll(endpoint, error);
   }
 
   #refuseOwed(endpoint: Endpoint, error: RpcError): void {
     for (const owed of [...endpoint.owed.values()]) {
-      this.#settle(endpoint, owed.from, owed.msgid);
-      if (owed.from !== endpoint) refuse(owed.from, { msgid: owed.msgid, proto: owed.proto }, error);
+      this.#settle(endpoint, owed);
+      if (owed.from !== endpoint) refuse(owed, error);
     }
   }
 }
 
-function owedKey(from: Endpoint, msgid: bigint): string {
-  return `${from.sysid}/${msgid}`;
+function owedKey({ sysid }: Address, msgid: bigint): string {
+  return `${sysid}/${msgid}`;
+}
+
+const isConnected = (endpoint: Endpoint | undefined): endpoint is Endpoint & { connection: Connection } =>
+  endpoint?.connection !== undefined;
+
+/** Another router sends for those who are attached there or beyond, and not for ours. @throws RpcError */
+function expectSender({ isLink, name }: Endpoint, sender: Address | undefined, router: number): void {
+  if (!isLink) return;
+  if (sender !== undefined && sender.sysid !== 0n && sender.sysid >> 32n !== BigInt(router)) return;
+  throw new RpcError(Code.PermissionDenied, `${name} sends in the name of somebody who is not there`);
 }
 
 /** Whoever gets it attaches to another router, or to the next life of this one. */
@@ -293,7 +340,10 @@ export function addressOf({ sysid, name, session }: Endpoint): Address {
 }
 
 /** Answers a request in the place of an endpoint. */
-function refuse(asker: Endpoint, { msgid, proto }: { msgid: bigint; proto: string }, error: RpcError): void {
-  const value = { to: addressOf(asker), msgid, proto, reply: true, status: statusInit(error) };
-  asker.connection?.send(frame({ case: 'message', value }));
+function refuse(
+  { from, asker, msgid, proto }: Pick<Owed, 'from' | 'asker' | 'msgid' | 'proto'>,
+  error: RpcError,
+): void {
+  const value = { to: asker, msgid, proto, reply: true, status: statusInit(error) };
+  from.connection?.send(frame({ case: 'message', value }));
 }

@@ -1,30 +1,31 @@
 import { randomInt } from 'node:crypto';
+import { hostname } from 'node:os';
 import { EventService } from '@odonata/proto/event/v1/event';
-import type { AttachRequest, Frame } from '@odonata/proto/syslink/v1/syslink';
+import type { AttachRequest, Frame, PeerRequest } from '@odonata/proto/syslink/v1/syslink';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { guarded, ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
 import { shownCaller } from '@odonata/rpc/identity/identity.ts';
+import { ownFolder } from '@odonata/rpc/identity/own.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
-import { invalidField } from '@odonata/rpc/refusal.ts';
 import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
+import { endpointsPage, everybody, routesPage } from './endpoint-list.ts';
 import { syslinkdMetrics } from './metrics.ts';
-import { CONNECTED_LIMIT, type Connection, type Endpoint } from './registry.ts';
+import { Peers } from './peers/peers.ts';
+import { CONNECTED_LIMIT, type Connection } from './registry.ts';
 import { Router } from './router.ts';
 
 const TICK_MS = 500;
 const DRAIN_POLL_MS = 20;
-const PAGE_DEFAULT = 100;
-const PAGE_MAX = 1000;
 
 export interface Syslinkd {
   readonly address: string;
@@ -37,6 +38,10 @@ export interface SyslinkdOptions {
   /** A unix socket besides; empty or none: no. */
   readonly socket?: string;
   readonly metricsListen?: string;
+  /** Its name among routers, another one for each; else that of its certificate, or of this host and address. */
+  readonly name?: string;
+  /** Other routers that it opens lines to: host:port each, with commas between. */
+  readonly peers?: string;
   /** It says that it is not ready for so long: services find it meanwhile. */
   readonly settleMs?: number;
   /** What is under way may go on for so long after `stop`. */
@@ -49,12 +54,22 @@ export interface SyslinkdOptions {
 /** Runs a router at an address. */
 export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd> {
   const { log, metricsListen = '', settleMs = 0, drainMs = 0 } = options;
-  const router = new Router({ number: randomInt(2 ** 32), settledAtMs: Date.now() + settleMs });
+  const number = randomInt(1, 2 ** 32);
+  const router: Router = new Router({
+    number,
+    settledAtMs: Date.now() + settleMs,
+    elsewhere: { linkTo: (to, from) => peers.linkTo(to, from), names: () => peers.names() },
+  });
+  const folder = options.folder ?? ownFolder();
+  const peers: Peers = new Peers({
+    ...{ router, number, folder, log, peers: options.peers ?? '', epoch: Date.now() },
+    name: options.name || nameOf(folder, options.listen, number),
+  });
   let unready = settleMs > 0 ? 'services may not have found it yet' : undefined;
   const connections = new Set<Connection>();
   const gate = new WireGate('syslinkd', log);
   const metrics = new Metrics('syslinkd');
-  syslinkdMetrics(metrics, router, connections);
+  syslinkdMetrics(metrics, router, connections, peers);
   const events = new EventLog({ service: 'syslinkd', log });
   events.countIn(metrics);
   const security = new SecurityEvents(events);
@@ -105,7 +120,29 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
         call.end();
       });
     }),
-    listEndpoints: ({ pageSize, pageToken }) => page(router.endpoints(), pageSize, pageToken),
+    peer: raw((call, { caller }) => {
+      const fail = (error: RpcError) => {
+        gate.refused(address, error);
+        failStream(call, error);
+      };
+      const address = call.getPeer();
+      const line = peers.accept(call, fail, { address, caller });
+      connections.add(line.connection);
+      void line.ended.then(() => connections.delete(line.connection));
+      call.on('data', ({ frames }: PeerRequest) => line.receive(frames));
+      const lost = () => line.lost(new RpcError(Code.Unavailable, 'the other router ended it'));
+      call.on('cancelled', lost);
+      call.on('end', () => {
+        lost();
+        call.end();
+      });
+    }),
+    listEndpoints: ({ pageSize, pageToken }) =>
+      endpointsPage(everybody(router.endpoints(), peers.endpoints()), pageSize, pageToken),
+    listRoutes: ({ pageSize, pageToken }) => ({
+      ...routesPage(peers.routes(), pageSize, pageToken),
+      router: peers.name,
+    }),
   });
   server.add(EventService, events.handlers());
   const tick = guarded(log, { timer: 'tick' }, () => {
@@ -139,6 +176,7 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
       unready = 'it stops';
       server.setServing(false);
       router.drain();
+      peers.drain();
       const endMs = Date.now() + (atOnce ? 0 : drainMs);
       while (!router.idle && Date.now() < endMs) await delay(DRAIN_POLL_MS);
       if (!router.idle) log.info({ drainMs }, 'circuits are open after the drain; ending them');
@@ -146,10 +184,18 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
       const error = new RpcError(Code.Unavailable, 'the router stops');
       router.breakAll(error);
       for (const connection of [...connections]) connection.end(error);
+      await peers.stop();
       await server.drain(1_000);
       await metricsServer.close();
     },
   };
+}
+
+/** Of all lives of this router, and of no other one. */
+function nameOf(folder: TlsFolder | undefined, listen: string, number: number): string {
+  const certified = folder?.identity.caller.name ?? '*';
+  if (certified !== '*') return certified;
+  return `${hostname()}/${listen.endsWith(':0') ? number : listen}`;
 }
 
 /** A line for each request, so that its id is found at every hop. */
@@ -159,29 +205,4 @@ function logRequest(log: Logger, peer: string, { frame }: Frame): void {
   if (!request) return;
   const { requestId, proto, to } = frame.value;
   log.debug({ requestId, method: proto, to: to?.name || to?.sysid, peer }, 'routing');
-}
-
-/** The page after the endpoint that the token names. */
-function page(all: Endpoint[], pageSize: number, pageToken: string) {
-  const size = Math.min(pageSize || PAGE_DEFAULT, PAGE_MAX);
-  let start = 0;
-  if (pageToken !== '') {
-    const [sysid, name] = splitToken(pageToken);
-    start = all.findIndex((e) => e.name > name || (e.name === name && e.sysid > sysid));
-    if (start < 0) start = all.length;
-  }
-  const endpoints = all.slice(start, start + size);
-  const last = endpoints.at(-1);
-  return {
-    endpoints: endpoints.map(({ sysid, name, kind, session, node, nodeIndex, connection }) => {
-      return { sysid, name, kind, session, node, nodeIndex, connected: connection !== undefined };
-    }),
-    nextPageToken: last !== undefined && start + size < all.length ? `${last.sysid}:${last.name}` : '',
-  };
-}
-
-function splitToken(pageToken: string): [bigint, string] {
-  const match = /^(\d{1,20}):(.*)$/s.exec(pageToken);
-  if (match === null) throw invalidField('page_token', `"${pageToken}" is no page token`);
-  return [BigInt(match[1]!), match[2]!];
 }

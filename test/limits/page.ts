@@ -23,6 +23,7 @@ import {
 } from '@odonata/rpc/syslink/frame.ts';
 import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import { WAITING_MAX as DOOR_MAX } from '@odonata/userfault/descriptor-door.ts';
+import { HOPS_MAX, LINKS_MAX, NAMES_MAX, TARGETS_MAX } from '../../libs/syslink/routes/advertisement.ts';
 import { DATASPACE_BYTES_MAX, DATASPACES_MAX } from '../../services/cohd/registry.ts';
 import { SHORT_MAX } from '../../services/pmapd/frames/shortage.ts';
 import { SESSIONS_MAX } from '../../services/pmapd/handlers.ts';
@@ -42,8 +43,9 @@ import {
   WATCHES_OF_ONE,
   WATCHES_OF_VMSPACE,
 } from '../../services/pmapd/vmspaces/watches.ts';
+import { LINK_CIRCUITS_LIMIT } from '../../services/syslinkd/circuits.ts';
 import { CLIENTS_LIMIT, CONNECTED_LIMIT } from '../../services/syslinkd/registry.ts';
-import { DEAF_BYTES, FULL_BYTES } from '../../services/syslinkd/router.ts';
+import { DEAF_BYTES, FULL_BYTES, LINK_CALLS_LIMIT } from '../../services/syslinkd/router.ts';
 import { ARGUMENT_BYTES, LOADING_BYTES, MODULE_BYTES } from '../../services/vkerneld/program-spec.ts';
 import { transfersMax } from '../../services/vkerneld/vkernel/transfers.ts';
 import { BURST_BYTES } from '../../services/vkerneld/vkernel-log.ts';
@@ -107,6 +109,12 @@ const PARTS: Record<string, readonly Row[]> = {
     ['an endpoint', 'bytes not read, before its line ends', size(DEAF_BYTES), EXHAUSTED],
     ['a circuit', 'bytes one way, and one message', size(CIRCUIT_WINDOW_BYTES), `${EXHAUSTED}, and it ends`],
     ['a circuit', 'bytes that its reader says it took', 'what it was given', `${INVALID}, and it ends`],
+    ['a router', 'lines to other routers', count(LINKS_MAX), 'the line is refused'],
+    ['a line to a router', 'requests not answered', count(LINK_CALLS_LIMIT), EXHAUSTED],
+    ['a line to a router', 'circuits', count(LINK_CIRCUITS_LIMIT), EXHAUSTED],
+    ['a line to a router', 'routers that it tells of', count(TARGETS_MAX), `${INVALID}, and it ends`],
+    ['a router', 'names that others hear of', count(NAMES_MAX), 'they hear of the first ones only'],
+    ['a way', 'routers on it', count(HOPS_MAX), 'there is no way'],
     ['a message', 'bytes of its head', size(HEAD_BYTES), INVALID],
     ['a message', 'bytes beside it', size(BULK_BYTES), INVALID],
   ],

@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import type {
   Frame,
   FrameSchema as FrameSchemaType,
+  RouteUpdate,
   Status,
   StatusSchema,
 } from '@odonata/proto/syslink/v1/syslink';
@@ -14,8 +15,8 @@ import { packDetails, unpackDetails } from '../error-details.ts';
 export const HEAD_BYTES = 4096;
 /** The bulk of a message, and one message on a circuit. */
 export const BULK_BYTES = 4 * 1024 * 1024;
-/** Routers that a frame may cross. */
-export const HOP_LIMIT = 8;
+/** Routers that a frame may cross: the one that it comes from, and the longest way that there is (libs/syslink/routes). */
+export const HOP_LIMIT = 17;
 /** What the router gives each direction of a circuit. */
 export const CIRCUIT_WINDOW_BYTES = 1024 * 1024;
 /** Unary calls that wait, and circuits that are open, an endpoint. */
@@ -44,9 +45,18 @@ export function frameBytes({ frame }: Frame): number {
       return 64 + frame.value.data.length;
     case 'circuitClose':
       return 64 + statusBytes(frame.value.status);
+    case 'routeUpdate':
+      return 64 + routesBytes(frame.value);
     default:
       return 64;
   }
+}
+
+function routesBytes({ update }: RouteUpdate): number {
+  if (update.case !== 'routes') return 0;
+  return update.value.targets.reduce((bytes, { statement, routes }) => {
+    return bytes + 1_024 + (statement?.statement.length ?? 0) + 128 * routes.length;
+  }, 0);
 }
 
 function statusBytes(status: Status | undefined): number {

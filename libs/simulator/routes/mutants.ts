@@ -28,9 +28,9 @@ class NoSplitHorizon extends RouteTable<Statement> {
 class WithdrawsNothing extends RouteTable<Statement> {
   protected override told(router: number, neighbour: number): TargetRoutes<Statement> {
     const told = super.told(router, neighbour);
-    return told.routes.length > 0
-      ? (this.last.set(`${router}/${neighbour}`, told), told)
-      : (this.last.get(`${router}/${neighbour}`) ?? told);
+    if (told.routes.length === 0) return this.last.get(`${router}/${neighbour}`) ?? told;
+    this.last.set(`${router}/${neighbour}`, told);
+    return told;
   }
   private readonly last = new Map<string, TargetRoutes<Statement>>();
 }

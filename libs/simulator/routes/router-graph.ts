@@ -226,9 +226,11 @@ export class RouterGraph {
     distances[from] = 0;
     let edge = [from];
     for (let hops = 1; edge.length > 0; hops++) {
-      edge = edge.flatMap((at) =>
-        neighbours[at]!.filter((next) => distances[next] === undefined && (distances[next] = hops)),
-      );
+      edge = edge.flatMap((at) => {
+        const fresh = neighbours[at]!.filter((next) => distances[next] === undefined);
+        for (const next of fresh) distances[next] = hops;
+        return fresh;
+      });
     }
     return distances;
   }
