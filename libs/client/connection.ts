@@ -16,6 +16,7 @@ import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoi
 import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
 import { anyOf, orAborted } from './abort.ts';
 import { clientError } from './client-error.ts';
+import { listRoutes, type RouteList } from './routes.ts';
 
 /** A service that runs answers within this, on a machine that is busy. */
 const ANSWER_MS = 5_000;
@@ -211,6 +212,11 @@ export class Connection {
         this.#syslink.client(EventService, { name }),
       ]),
     ];
+  }
+
+  /** What each router knows of the others. */
+  routes(signal?: AbortSignal): Promise<RouteList> {
+    return listRoutes(this.routers, { folder: this.#folder, signal: anyOf(signal, this.closed) });
   }
 
   /** Ends what waits and runs on it. */

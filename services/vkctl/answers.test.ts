@@ -125,6 +125,7 @@ test('each answer is what its schema says', async () => {
     answer('events'),
     answer('top', '--once', '-i', '0.5'),
     answer('status'),
+    answer('route ls'),
     answer('user ls'),
     answer('context add', context),
     answer('token', 'unix:/tmp/x.sock'),

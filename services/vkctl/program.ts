@@ -32,6 +32,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] =
   ['logs', async () => (await import('./commands/logs.ts')).addLogs],
   ['ds', async () => (await import('./commands/ds.ts')).addDs],
   ['pmap', async () => (await import('./commands/pmap.ts')).addPmap],
+  ['route', async () => (await import('./commands/route.ts')).addRoute],
   ['user', async () => (await import('./commands/user.ts')).addUser],
   ['whoami', async () => (await import('./commands/whoami.ts')).addWhoami],
   ['context', async () => (await import('./commands/context.ts')).addContext],

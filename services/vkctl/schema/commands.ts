@@ -5,6 +5,7 @@ import * as dataspace from './dataspace.ts';
 import { event } from './event.ts';
 import * as person from './person.ts';
 import * as process from './process.ts';
+import * as syslink from './syslink.ts';
 
 export interface Answer {
   /** Of one document. */
@@ -41,6 +42,7 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   'ds chmod': list(dataspace.dataspaceRecord),
   'ds chown': list(dataspace.dataspaceRecord),
   'pmap flush': list(process.flushed),
+  'route ls': list(syslink.route),
   'user add': one(person.added),
   'user ls': list(person.person),
   'user rm': one(person.putOut),
