@@ -170,6 +170,17 @@ describe('prepareModule', () => {
     expect(performance.now() - startMs).toBeLessThan(5_000);
   });
 
+  test('refuses exceptions of many values, of which each place that catches them has code for each', () => {
+    const header = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+    const catches = (values: number) =>
+      Uint8Array.from([
+        ...[...header, 1, values + 7, 2, 0x60, 0, 0, 0x60, values, ...new Array(values).fill(0x7f), 0],
+        ...[3, 2, 1, 0, 13, 3, 1, 0, 1, 10, 4, 1, 2, 0, 0x0b],
+      ]);
+    expect(prepareModule(catches(16), all).besideBytes).toBe(0);
+    expect(() => prepareModule(catches(17), all)).toThrow('exceptions of 17 values; there may be 16');
+  });
+
   test('refuses more of anything than V8 takes, before it is read', () => {
     const header = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
     // The count is a lie; nothing of that size need be there.

@@ -188,6 +188,9 @@ function compileBeyond(
   for (let left = bounded(tagged?.u32() ?? 0, functionsMax, 'tags'); left > 0; left--) {
     tagged!.u8();
     tags.push(tagged!.u32());
+    const { parameters } = arities[tags.at(-1)!] ?? { parameters: 0 };
+    if (parameters > thrownMax)
+      throw new ModuleError(`a module with exceptions of ${parameters} values; there may be ${thrownMax}`);
   }
   const bytes = compileBytes(code, { types: arities, functions, tags }, imported.length);
   const beyond = Math.max(0, bytes - FREE_COMPILE_BYTES);
@@ -289,6 +292,8 @@ const exportsMax = 100_000;
 const importsMax = 1_000_000;
 const functionsMax = 1_000_000;
 const valuesMax = 1_000;
+/** Each place that catches one has code for each of its values: 22 KB for 1,000, of 7 bytes. Compilers throw one value, or two. */
+const thrownMax = 16;
 
 function bounded(count: number, max: number, what: string): number {
   if (count > max) throw new ModuleError(`a module with ${count} ${what}; there may be ${max}`);
