@@ -212,6 +212,7 @@ describe('what compiling takes', () => {
       }),
       { seed: SEED, numRuns: LONG ? 400 : 8, endOnFailure: true },
     );
+    console.log(`${measured} measured`);
     expect(measured).toBeGreaterThan(LONG ? 60 : 1);
   });
 
