@@ -2,6 +2,7 @@ import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts
 import { isVkernelBase, VKERNEL_BASES } from '@odonata/rpc/vkernel-uids.ts';
 import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { z } from 'zod';
+import { isListenRule } from './allowed-listeners.ts';
 
 /** A program reaches no more: 32-bit addresses. */
 const PROGRAM_MEMORY_MAX = 2 ** 32;
@@ -31,6 +32,10 @@ export const vkerneldConfig = {
     .array(z.string().startsWith('/', 'use absolute paths'))
     .default([])
     .describe('directories of the host that programs may be given, with all below'),
+  allowListen: z
+    .array(z.string().refine(isListenRule, 'use PORT, ADDRESS:PORT or [ADDRESS]:PORT, a PORT or FIRST-LAST'))
+    .default([])
+    .describe('where programs may listen: ADDRESS:PORT, or PORT of 127.0.0.1; FIRST-LAST for several ports'),
   allowUnconfined: z
     .array(z.enum(LAYERS))
     .default([])

@@ -52,6 +52,8 @@ export interface ProcessRecord {
 
 /** The processes of this node: those that run, and the last thousand that ended. */
 export class ProcessTable {
+  /** What a process had of this service goes. */
+  onEnded: ((pid: bigint) => void) | undefined;
   readonly #firstPid: bigint;
   readonly #processes = new Map<bigint, Process>();
   readonly #ended: Process[] = [];
@@ -136,6 +138,7 @@ export class ProcessTable {
     process.residentPages = 0n;
     process.log.end();
     process.watcher?.exited(exit);
+    this.onEnded?.(pid);
     process.watcher = undefined;
     this.#ended.push(process);
     this.#endedLogBytes += process.log.keptBytes;

@@ -6,6 +6,7 @@ import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import { type AllowedDirectories, closeGrants, type OpenGrant } from './allowed-directories.ts';
+import { type AllowedListeners, closeListeners, LISTENERS_MAX } from './allowed-listeners.ts';
 import { shortenedCommand } from './command-line.ts';
 import type { Response } from './output-backlog.ts';
 import type { ProcessTable } from './process-table.ts';
@@ -26,6 +27,7 @@ export interface RunPlace {
   /** Bytes that a program may have. */
   readonly programMemory: number;
   readonly directories: AllowedDirectories;
+  readonly listeners: AllowedListeners;
   readonly security: SecurityEvents;
   readonly table: ProcessTable;
   readonly vkernels: Vkernels;
@@ -58,6 +60,7 @@ export async function* run(
     if (name !== '') place.terminals.expectNew(name);
     // What is refused is refused before anything starts for it.
     closeGrants(directoriesOf(place, program, ctx));
+    expectListeners(place, program, ctx);
     const vkernel = await place.vkernels.demand(
       program.spec.vkernel || DEFAULT_VKERNEL,
       ownerOf(ctx),
@@ -101,6 +104,21 @@ function directoriesOf(
   }
 }
 
+/** @throws RpcError; what is not allowed is told of */
+function expectListeners({ listeners, security }: RunPlace, { spec }: Program, ctx: CallContext): void {
+  if (spec.listen.length > LISTENERS_MAX)
+    throw new RpcError(Code.InvalidArgument, `${LISTENERS_MAX} listeners are the most of one program`);
+  try {
+    listeners.expectAllowed(spec.listen);
+  } catch (error) {
+    if (RpcError.is(error, Code.PermissionDenied)) {
+      const { user } = ownerOf(ctx);
+      security.refused('listener', user, `${user} asked to listen: ${error.details}`, { user });
+    }
+    throw error;
+  }
+}
+
 /** Whose the program is: of whoever asked for it. */
 function ownerOf({ caller }: CallContext): VkernelOwner {
   return { user: personOf(caller) ?? caller.name, groups: caller.groups };
@@ -130,13 +148,26 @@ function start(
     }
     const { name, args, env, rawArgs, rawEnv, terminalStreams } = spec;
     const memoryBytes = BigInt(quotaBytes);
-    vkernel.sendDirectories(
-      pid,
-      grants.map(({ fd }) => fd),
-    );
+    const listeners = place.listeners.open(spec.listen, pid);
+    try {
+      vkernel.sendDirectories(
+        pid,
+        [...grants, ...listeners].map(({ fd }) => fd),
+      );
+    } finally {
+      closeListeners(listeners);
+    }
+    const listen = listeners.map(({ address }) => address);
     const dirs = grants.map(({ guestPath, readOnly }) => ({ guestPath, readOnly }));
     const words = { name, args, env, rawArgs, rawEnv };
-    const program = { ...words, terminalStreams, memoryBytes, module: whole ?? new Uint8Array(), dirs };
+    const program = {
+      ...words,
+      terminalStreams,
+      memoryBytes,
+      module: whole ?? new Uint8Array(),
+      dirs,
+      listen,
+    };
     vkernel.send({ case: 'start', value: { pid, program, requestId: ctx.requestId } });
   } catch (error) {
     place.table.exited(pid, {

@@ -20,6 +20,7 @@ import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { BARE_HOST } from '@odonata/userfault/sandbox/layers.ts';
 import { Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
 import { AllowedDirectories } from './allowed-directories.ts';
+import { AllowedListeners } from './allowed-listeners.ts';
 import type { VkerneldConfig } from './config.ts';
 import { controlServer } from './control.ts';
 import { vkernelHandlers } from './handlers.ts';
@@ -115,10 +116,21 @@ export async function serveVkerneld(
   await control.listen(`unix:${sockets.control}`);
   const terminals = new Terminals<Terminal>();
   const directories = new AllowedDirectories(config.allowDir, node, log);
+  const listeners = new AllowedListeners(config.allowListen, node);
+  table.onEnded = (pid) => listeners.ended(pid);
   const { tools } = sandbox.host;
   if (process.getuid!() !== 0 && tools !== undefined) await directories.confine(tools.bwrap);
   const handlers = vkernelHandlers({
-    ...{ node, programMemory: config.programMemory, directories, security, table, vkernels, terminals },
+    ...{
+      node,
+      programMemory: config.programMemory,
+      directories,
+      listeners,
+      security,
+      table,
+      vkernels,
+      terminals,
+    },
   });
   const server = createRpcServer({ name: 'vkerneld', log, meter, security }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());

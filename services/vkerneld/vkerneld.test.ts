@@ -35,6 +35,7 @@ async function startVkerneld(): Promise<void> {
       syslink: '127.0.0.1:1',
     },
     ...{
+      allowListen: [],
       allowDir: [join(folder, 'allowed')],
       allowUnconfined: [],
       programMemory: 2 ** 32,
@@ -329,6 +330,7 @@ describe('bad luck', () => {
         syslink: '127.0.0.1:1',
       },
       ...{
+        allowListen: [],
         allowDir: [],
         allowUnconfined: [],
         programMemory: 2 ** 32,

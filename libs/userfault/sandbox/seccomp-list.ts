@@ -38,7 +38,7 @@ const ANY_ARGUMENTS = words(`
   open openat openat2 mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat
   ftruncate fallocate fadvise64 fsync fdatasync sync_file_range getdents64 utimensat copy_file_range sendfile
   poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2 pipe2
-  connect shutdown sendto sendmsg recvfrom recvmsg getsockopt setsockopt getsockname getpeername
+  connect accept4 shutdown sendto sendmsg recvfrom recvmsg getsockopt setsockopt getsockname getpeername
   mmap munmap mremap mprotect madvise brk membarrier mlock munlock mincore msync
   futex set_robust_list get_robust_list set_tid_address rseq sched_yield sched_getaffinity sched_getparam
   sched_getscheduler sched_get_priority_max sched_get_priority_min getpriority getcpu

@@ -51,6 +51,7 @@ export const planSchema = z.object({
     vkerneld: z.array(z.number()),
   }),
   allowDirs: z.array(z.string()),
+  allowListen: z.array(z.string()).optional(),
   /** Frames of each node in bytes; absent: pmapd's own default. */
   framesBytes: z.number().optional(),
   /** Layers of confinement that virtual kernels may do without. */

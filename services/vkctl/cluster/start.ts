@@ -52,6 +52,8 @@ export interface StartOptions {
   /** Of the first router; 0: any free one. */
   port: number;
   allowDirs?: string[];
+  /** Where programs may listen, as vkerneld's --allow-listen. */
+  allowListen?: string[];
   /** Frames of each node. */
   framesBytes?: number;
   /** What the backing store may hold; else by the disk. */
@@ -212,6 +214,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
       vkerneld: free.slice(nodes),
     },
     allowDirs: (options.allowDirs ?? []).map(allowedDir),
+    allowListen: options.allowListen,
     framesBytes: promisedMemory(options, paths),
     ...(options.vkernelUids && { vkernelUids: options.vkernelUids }),
     allowUnconfined: options.unconfined ? [...LAYERS] : options.allowUnconfined,

@@ -24,6 +24,7 @@ interface RunOptions extends ClusterOption {
   node?: string;
   vkernel?: string;
   dir?: string[];
+  listen?: string[];
   env?: string[];
   memory?: string;
   json?: boolean;
@@ -48,6 +49,11 @@ export function addRun(program: Command): void {
     .option(
       '--dir <host:guest[:ro]>',
       'grant a folder of the host (repeatable; see "up --allow-dir")',
+      collect,
+    )
+    .option(
+      '--listen <place>',
+      'hand it a socket that listens at PORT of 127.0.0.1, or ADDRESS:PORT, on its node: descriptor 3 and on (repeatable; see "up --allow-listen")',
       collect,
     )
     .option('-e, --env <name=value>', 'set a variable; NAME alone: as it is here (repeatable)', collect)
@@ -93,6 +99,7 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
     ...given,
     terminalStreams: options.detach ? undefined : terminalStreams(),
     dirs: (options.dir ?? []).map(grant),
+    listen: options.listen ?? [],
     memoryBytes: BigInt(options.memory ? parseSize(options.memory, '--memory') : 0),
     detach: options.detach ?? false,
   };
@@ -266,6 +273,12 @@ function runFailure(path: string, error: unknown): unknown {
   // What else is denied, as to a viewer, no folder mends.
   const folder =
     hasCode(error, Code.PermissionDenied) && /^directory .*--allow-dir says which\)$/.test(error.details);
-  const fix = folder ? 'Grant it when the cluster starts: vkctl up --allow-dir DIR' : undefined;
+  const listener =
+    hasCode(error, Code.PermissionDenied) && /--allow-listen says which\)$/.test(error.details);
+  const fix = folder
+    ? 'Grant it when the cluster starts: vkctl up --allow-dir DIR'
+    : listener
+      ? 'Allow it when the cluster starts: vkctl up --allow-listen PLACE'
+      : undefined;
   return new Failure(oneLine(`${path}: `) + explainWithFix(error), { exitCode, fix, cause: error });
 }

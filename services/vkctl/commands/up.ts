@@ -28,6 +28,7 @@ interface UpOptions extends ClusterOption {
   routers: number;
   port: number;
   allowDir?: string[];
+  allowListen?: string[];
   nodeMemory?: string;
   store?: string;
   fresh?: boolean;
@@ -66,6 +67,11 @@ export function addUp(program: Command): void {
       DEFAULT_PORT,
     )
     .option('--allow-dir <dir>', 'folder that "run --dir" may grant to programs (repeatable)', collect)
+    .option(
+      '--allow-listen <place>',
+      'where "run --listen" may listen: PORT or FIRST-LAST, of 127.0.0.1, or ADDRESS:PORT (repeatable)',
+      collect,
+    )
     .option(
       '--node-memory <size>',
       'memory of each node, as 512M, private and shared; else its share of /dev/shm',
@@ -150,6 +156,7 @@ async function up(options: UpOptions): Promise<void> {
     routers: options.routers,
     port: options.port,
     allowDirs: options.allowDir,
+    allowListen: options.allowListen,
     framesBytes: options.nodeMemory ? parseSize(options.nodeMemory, '--node-memory') : undefined,
     storeBytes: options.store ? parseSize(options.store, '--store') : undefined,
     fresh: options.fresh,

@@ -164,6 +164,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     );
     const allow = [
       ...plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]),
+      ...(plan.allowListen ?? []).flatMap((place) => ['--allow-listen', place]),
       ...(plan.allowUnconfined ?? []).flatMap((layer) => ['--allow-unconfined', layer]),
       ...(plan.unconfined ? ['--unconfined'] : []),
     ];

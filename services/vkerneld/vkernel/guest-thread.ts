@@ -22,12 +22,13 @@ import { OutputWriter } from './output-ring.ts';
 import { compileProgram } from './program.ts';
 import { bugText, oneLine, programStack, trapOf } from './trap.ts';
 import { streamRights } from './wasi/abi.ts';
+import { ConnectionTable } from './wasi/connection-table.ts';
 import { DescriptorTable } from './wasi/descriptor-table.ts';
-import { addGrant, addNowhere } from './wasi/directory-calls.ts';
+import { addGrant, addListener, addNowhere } from './wasi/directory-calls.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
 import { GuestMemory } from './wasi/guest-memory.ts';
 import { preview1Imports } from './wasi/preview1.ts';
-import { type StandardStreams, sleep } from './wasi/system.ts';
+import { type StandardStreams, sleep, type Word } from './wasi/system.ts';
 import { memoryImport } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
 import { TypesSeen } from './wasm/types-seen.ts';
@@ -72,11 +73,13 @@ function streamsThrough(kernel: KernelCaller, output: OutputWriter): StandardStr
 }
 
 function openDescriptors(start: StartGuest): DescriptorTable {
-  const descriptors = new DescriptorTable();
+  const descriptors = new DescriptorTable(new ConnectionTable(start.connections));
   for (const stream of [0, 1, 2] as const) {
     const isTerminal = start.terminals[stream] === true;
     descriptors.add({ kind: 'stream', stream, isTerminal, flags: 0, rights: streamRights, inheriting: 0n });
   }
+  // First: programs that are handed listeners look for them from descriptor 3 on.
+  for (const listener of start.listeners) addListener(descriptors, listener);
   for (const grant of start.grants) {
     try {
       addGrant(descriptors, grant);
@@ -87,6 +90,12 @@ function openDescriptors(start: StartGuest): DescriptorTable {
   }
   addNowhere(descriptors, start.grants);
   return descriptors;
+}
+
+/** As systemd has it: how many listeners there are, from descriptor 3 on. */
+function environmentOf({ env, listeners }: StartGuest): readonly Word[] {
+  const said = env.some((word) => typeof word === 'string' && word.startsWith('LISTEN_FDS='));
+  return listeners.length === 0 || said ? env : [...env, `LISTEN_FDS=${listeners.length}`];
 }
 
 function run(module: WebAssembly.Module, start: StartGuest): never {
@@ -100,7 +109,7 @@ function run(module: WebAssembly.Module, start: StartGuest): never {
     wasi_snapshot_preview1: preview1Imports({
       memory,
       args: start.args,
-      env: start.env,
+      env: environmentOf(start),
       descriptors: openDescriptors(start),
       streams: streamsThrough(kernel, output),
       exit: (code) => end({ how: 'exit', code: code & 0xff }),

@@ -9,7 +9,7 @@
 //   bytes   32 ... payload
 
 import { type LeaseCell, LeaseWatch } from './shared-lease.ts';
-import type { DirectoryGrant } from './wasi/directory-calls.ts';
+import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
 import type { Word } from './wasi/system.ts';
 
 const turnWord = 0;
@@ -124,6 +124,9 @@ export interface StartGuest {
   /** Which standard streams are a terminal, by number. */
   readonly terminals: readonly boolean[];
   readonly grants: readonly DirectoryGrant[];
+  readonly listeners: readonly Listener[];
+  /** @see ConnectionTable */
+  readonly connections: SharedArrayBuffer;
   readonly pid: bigint;
   readonly node: number;
   readonly vkernel: number;

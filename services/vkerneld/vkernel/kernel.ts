@@ -118,7 +118,10 @@ export class Kernel {
   #start({ pid, program, requestId }: StartProcess): void {
     const { send } = this.#options;
     const log = this.#options.log.child({ pid, requestId });
-    const directories = this.#options.takeDirectories(pid, program?.dirs.length ?? 0);
+    const directories = this.#options.takeDirectories(
+      pid,
+      (program?.dirs.length ?? 0) + (program?.listen.length ?? 0),
+    );
     const refuse = (reason: string): void => {
       for (const fd of directories ?? []) closeSync(fd);
       this.#tellExit(pid, { code: refusedCode, signal: '', reason, stack: '' }, log);
@@ -139,7 +142,7 @@ export class Kernel {
       return;
     }
     if (directories === undefined) {
-      refuse('its directories did not come with it, or there is no descriptor left for them');
+      refuse('its directories or listeners did not come with it, or there is no descriptor left for them');
       return;
     }
     log.debug({ program: program.name }, 'process starts');
@@ -154,6 +157,9 @@ export class Kernel {
       terminals: [input, output, error],
       grants: program.dirs.map(({ guestPath, readOnly }, i) => {
         return { descriptor: directories[i]!, guestPath, readOnly };
+      }),
+      listeners: program.listen.map((address, i) => {
+        return { descriptor: directories[program.dirs.length + i]!, address };
       }),
       quotaBytes,
     };

@@ -28,7 +28,8 @@ import { ThreadClock } from './thread-clock.ts';
 import { Transfers } from './transfers.ts';
 import { exitCodeOfSignal, oneLine } from './trap.ts';
 import type { WarmThread, WarmWorkers } from './warm-workers.ts';
-import type { DirectoryGrant } from './wasi/directory-calls.ts';
+import { ConnectionTable } from './wasi/connection-table.ts';
+import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
 import type { Word } from './wasi/system.ts';
 import { TypesSeen } from './wasm/types-seen.ts';
 
@@ -45,6 +46,8 @@ export interface ProcessSpec {
   readonly terminals?: readonly boolean[];
   /** Their descriptors are the process's from now on, which closes them when it ended. */
   readonly grants: readonly DirectoryGrant[];
+  /** The same; missing: none. */
+  readonly listeners?: readonly Listener[];
   readonly quotaBytes: number;
 }
 
@@ -90,6 +93,8 @@ export class Process {
   readonly #transfers = new Transfers(this.#answerer);
   readonly #ring = createOutputRing();
   readonly #grants: readonly DirectoryGrant[];
+  readonly #listeners: readonly Listener[];
+  readonly #connections = new ConnectionTable();
   readonly #output = new OutputReader(this.#ring);
   readonly #window = new OutputWindow();
   #space: Space | undefined;
@@ -106,6 +111,7 @@ export class Process {
   constructor(spec: ProcessSpec, around: ProcessSurroundings, events: ProcessEvents) {
     this.pid = spec.pid;
     this.#grants = spec.grants;
+    this.#listeners = spec.listeners ?? [];
     this.#around = around;
     this.#events = events;
     this.#started = this.#start(spec).catch((error: unknown) => {
@@ -174,6 +180,8 @@ export class Process {
       env,
       terminals,
       grants,
+      listeners: this.#listeners,
+      connections: this.#connections.places.buffer,
       pid,
       node: this.#around.node,
       vkernel: this.#around.vkernel,
@@ -264,7 +272,8 @@ export class Process {
     } catch (error) {
       this.#events.troubled(`process ${this.pid} did not end cleanly`, error);
     }
-    for (const { descriptor } of this.#grants) closeSync(descriptor);
+    for (const { descriptor } of [...this.#grants, ...this.#listeners]) closeSync(descriptor);
+    this.#connections.closeAll();
     this.#forwardOutput(true);
     this.#events.exited({ ...exit, reason: oneLine(exit.reason) });
   }

@@ -49,6 +49,8 @@ export const Rights = {
   pathRemoveDirectory: 1n << 25n,
   pathUnlinkFile: 1n << 26n,
   pollFdReadwrite: 1n << 27n,
+  sockShutdown: 1n << 28n,
+  sockAccept: 1n << 29n,
   all: (1n << 30n) - 1n,
 } as const;
 
@@ -61,6 +63,16 @@ export const streamRights =
   Rights.pollFdReadwrite |
   Rights.fdSync |
   Rights.fdDatasync;
+
+/** What a socket can do. */
+export const socketRights =
+  Rights.fdRead |
+  Rights.fdWrite |
+  Rights.fdFdstatSetFlags |
+  Rights.fdFilestatGet |
+  Rights.pollFdReadwrite |
+  Rights.sockShutdown |
+  Rights.sockAccept;
 
 /** What a directory can do. None of `writingRights`: with these same rights it can be opened again. */
 export const directoryRights =
@@ -104,9 +116,10 @@ export const fileRights =
 
 /** Rights that ask for an open for reading. */
 export const readingRights = Rights.fdRead | Rights.fdReaddir;
-/** Rights that ask for an open for writing. */
-export const writingRights =
-  Rights.fdDatasync | Rights.fdWrite | Rights.fdAllocate | Rights.fdFilestatSetSize;
+/** Rights that ask for an open for writing. Not that to set the size: Go asks for it also to read. */
+export const writesAsked = Rights.fdDatasync | Rights.fdWrite | Rights.fdAllocate;
+/** What is of no use to who reads. */
+export const writingRights = writesAsked | Rights.fdFilestatSetSize;
 
 /** A record `filestat`, 64 bytes. */
 export interface Filestat {

@@ -1,6 +1,8 @@
 // The open descriptors of one process.
 
 import { closeSync } from 'node:fs';
+import { socketRights } from './abi.ts';
+import { ConnectionTable } from './connection-table.ts';
 import { Errno, WasiError } from './errno.ts';
 
 /** What every descriptor has. */
@@ -57,12 +59,25 @@ export interface NowhereDescriptor extends Described {
   readonly preopen: Uint8Array<ArrayBuffer>;
 }
 
+/** A listener that came with the program, or a connection. */
+export interface SocketDescriptor extends Described {
+  readonly kind: 'socket';
+  readonly host: number;
+  /** How a listener is named among the grants; undefined: a connection. */
+  readonly preopen: Uint8Array<ArrayBuffer> | undefined;
+}
+
 export interface DirectoryEntry {
   readonly name: Uint8Array;
   readonly filetype: number;
 }
 
-export type Descriptor = StreamDescriptor | FileDescriptor | DirectoryDescriptor | NowhereDescriptor;
+export type Descriptor =
+  | StreamDescriptor
+  | FileDescriptor
+  | DirectoryDescriptor
+  | NowhereDescriptor
+  | SocketDescriptor;
 
 export function isDirectory(descriptor: Descriptor): descriptor is DirectoryDescriptor | NowhereDescriptor {
   return descriptor.kind === 'directory' || descriptor.kind === 'nowhere';
@@ -73,6 +88,11 @@ export const descriptorsMax = 1024;
 
 export class DescriptorTable {
   readonly #open = new Map<number, Descriptor>();
+  readonly #connections: ConnectionTable;
+
+  constructor(connections: ConnectionTable = new ConnectionTable()) {
+    this.#connections = connections;
+  }
 
   /** EBADF when it is not open, ENOTCAPABLE when the program gave away one of these rights. */
   get(fd: number, rights = 0n): Descriptor {
@@ -108,6 +128,27 @@ export class DescriptorTable {
     const descriptor = this.get(fd);
     this.#open.delete(fd);
     if (descriptor.kind === 'file' || descriptor.kind === 'directory') closeSync(descriptor.host);
+    // Listeners are closed with the process: others may be told of it meanwhile.
+    if (descriptor.kind === 'socket' && descriptor.preopen === undefined)
+      this.#connections.close(descriptor.host);
+  }
+
+  /** A connection, which is this process's from now on. EMFILE when the table is full: then it is closed. */
+  addConnection(host: number, flags: number): number {
+    try {
+      this.#connections.keep(host);
+      return this.add({
+        kind: 'socket',
+        host,
+        preopen: undefined,
+        flags,
+        rights: socketRights,
+        inheriting: 0n,
+      });
+    } catch (error) {
+      this.#connections.close(host);
+      throw error;
+    }
   }
 
   /** Moves `from` to `to`, which is closed first. EBADF when one of them is not open. */

@@ -1,7 +1,7 @@
 // Granted directories (fd_prestat_*) and the listing of directories (fd_readdir).
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync } from 'node:fs';
-import { directoryRights, direntBytes, Filetype, Rights } from './abi.ts';
+import { directoryRights, direntBytes, Filetype, Rights, socketRights } from './abi.ts';
 import {
   type DescriptorTable,
   type DirectoryDescriptor,
@@ -30,6 +30,23 @@ export function addNowhere(descriptors: DescriptorTable, grants: readonly Direct
   if (grants.length === 0 || grants.some(({ guestPath }) => covers(guestPath) === '')) return;
   const preopen = utf8('/');
   descriptors.add({ kind: 'nowhere', preopen, flags: 0, rights: directoryRights, inheriting: Rights.all });
+}
+
+/** A socket that listens. */
+export interface Listener {
+  /** Of this OS process, open for as long as the program runs. */
+  readonly descriptor: number;
+  /** HOST:PORT */
+  readonly address: string;
+}
+
+/**
+ * Among the grants a listener has a name, as if it were a directory: whoever looks for grants stops at the first descriptor that is
+ * none, and would miss those after it.
+ */
+export function addListener(descriptors: DescriptorTable, { descriptor: host, address }: Listener): void {
+  const preopen = utf8(`/dev/tcp/${address}`);
+  descriptors.add({ kind: 'socket', host, preopen, flags: 0, rights: socketRights, inheriting: Rights.all });
 }
 
 /** Opens a grant. Throws what node:fs throws where it is no directory. */
@@ -61,7 +78,8 @@ export function directoryCalls(system: System): Calls {
 
   function preopenName(fd: number): Uint8Array<ArrayBuffer> {
     const descriptor = descriptors.get(fd);
-    if (!isDirectory(descriptor) || descriptor.preopen === undefined) {
+    const named = isDirectory(descriptor) || descriptor.kind === 'socket';
+    if (!named || descriptor.preopen === undefined) {
       throw new WasiError(Errno.badf);
     }
     return descriptor.preopen;

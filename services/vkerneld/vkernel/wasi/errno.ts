@@ -2,6 +2,13 @@
 
 export const Errno = {
   success: 0,
+  addrinuse: 3,
+  connaborted: 13,
+  connrefused: 14,
+  connreset: 15,
+  hostunreach: 23,
+  netunreach: 40,
+  notconn: 53,
   toobig: 1,
   acces: 2,
   again: 6,
@@ -98,6 +105,13 @@ export const errnoOfHostCode: Readonly<Record<string, number>> = {
   ETIMEDOUT: Errno.timedout,
   ETXTBSY: Errno.txtbsy,
   EXDEV: Errno.xdev,
+  ENOTCONN: Errno.notconn,
+  ENETUNREACH: Errno.netunreach,
+  EHOSTUNREACH: Errno.hostunreach,
+  ECONNRESET: Errno.connreset,
+  ECONNREFUSED: Errno.connrefused,
+  ECONNABORTED: Errno.connaborted,
+  EADDRINUSE: Errno.addrinuse,
 };
 
 /** The code of an error that node:fs threw, as 'ENOENT'; undefined when it is no such error. */

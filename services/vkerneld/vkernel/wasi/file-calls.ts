@@ -74,16 +74,16 @@ export function fileCalls(system: System): Calls {
       memory.setU64(positionAt, seekable(descriptors.get(fd, Rights.fdTell)).positionBytes),
     fd_sync: (fd: number) => {
       const descriptor = descriptors.get(fd, Rights.fdSync);
-      if ('host' in descriptor) fsyncSync(descriptor.host);
+      if ('host' in descriptor && descriptor.kind !== 'socket') fsyncSync(descriptor.host);
     },
     fd_datasync: (fd: number) => {
       const descriptor = descriptors.get(fd, Rights.fdDatasync);
-      if ('host' in descriptor) fdatasyncSync(descriptor.host);
+      if ('host' in descriptor && descriptor.kind !== 'socket') fdatasyncSync(descriptor.host);
     },
     fd_advise: (fd: number, offset: bigint, length: bigint, advice: number) => {
       const descriptor = descriptors.get(fd, Rights.fdAdvise);
       if (advice > adviceMax || offset < 0n || length < 0n) throw new WasiError(Errno.inval);
-      if (descriptor.kind === 'stream') throw new WasiError(Errno.spipe);
+      if (descriptor.kind === 'stream' || descriptor.kind === 'socket') throw new WasiError(Errno.spipe);
     },
     fd_allocate: (fd: number, offset: bigint, length: bigint) => {
       const file = seekable(writable(descriptors, fd, Rights.fdAllocate));
@@ -146,7 +146,7 @@ function writable(descriptors: DescriptorTable, fd: number, rights: bigint): Des
 /** ESPIPE for what has no position, EBADF for a directory. */
 function seekable(descriptor: Descriptor): FileDescriptor {
   if (isDirectory(descriptor)) throw new WasiError(Errno.badf);
-  if (descriptor.kind === 'stream' || !descriptor.seekable) throw new WasiError(Errno.spipe);
+  if (descriptor.kind !== 'file' || !descriptor.seekable) throw new WasiError(Errno.spipe);
   return descriptor;
 }
 

@@ -31,7 +31,7 @@ export function statCalls(system: System): Calls {
     fd_filestat_set_times: (fd: number, atimNs: bigint, mtimNs: bigint, flags: number) => {
       const times = fileTimes(atimNs, mtimNs, flags);
       const descriptor = descriptors.get(fd, Rights.fdFilestatSetTimes);
-      if (!('host' in descriptor)) throw new WasiError(Errno.inval);
+      if (!('host' in descriptor) || descriptor.kind === 'socket') throw new WasiError(Errno.inval);
       if (descriptor.readOnly) throw new WasiError(Errno.rofs);
       setTimes(Buffer.from(descriptorPath(descriptor.host)), times, true);
     },
@@ -118,6 +118,8 @@ export function filetypeOf(descriptor: Descriptor): number {
       return descriptor.isTerminal ? Filetype.characterDevice : Filetype.unknown;
     case 'file':
       return descriptor.filetype;
+    case 'socket':
+      return Filetype.socketStream;
     case 'directory':
     case 'nowhere':
       return Filetype.directory;

@@ -5,11 +5,9 @@ import { Fdflags } from './abi.ts';
 import type { Descriptor, FileDescriptor } from './descriptor-table.ts';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
 import type { GuestSlice } from './guest-memory.ts';
+import { bounce, bounceBytes, gather, pieces, scatter, totalBytes } from './slices.ts';
+import { readSocket, writeSocket } from './socket-calls.ts';
 import { type System, sleep } from './system.ts';
-
-/** What is copied at once. A transfer to or from a file takes as many of these as it needs. */
-const bounceBytes = 1 << 20;
-const bounce = new Uint8Array(bounceBytes);
 
 /** How long to wait before a pipe or device is asked again: first, and at most. */
 const retryFirstMs = 0.2;
@@ -36,6 +34,8 @@ export function readSlices(
       scatter(system, slices, bytes);
       return bytes.length;
     }
+    case 'socket':
+      return readSocket(system, descriptor, slices);
     case 'file':
       return readFile(system, descriptor, slices, wanted, offset);
     case 'directory':
@@ -86,6 +86,8 @@ export function writeSlices(
       for (const piece of pieces(slices)) system.streams.write(descriptor.stream, gather(system, piece));
       return totalBytes(slices);
     }
+    case 'socket':
+      return writeSocket(system, descriptor, slices);
     case 'file':
       return writeFile(system, descriptor, slices, offset);
     case 'directory':
@@ -129,50 +131,6 @@ function moveOn(file: FileDescriptor, written: number): void {
   file.positionBytes = appends
     ? fstatSync(file.host, { bigint: true }).size
     : file.positionBytes + BigInt(written);
-}
-
-/** The same bytes, in lists that fit the buffer. */
-function* pieces(slices: readonly GuestSlice[]): Generator<GuestSlice[]> {
-  let piece: GuestSlice[] = [];
-  let room = bounceBytes;
-  for (const { at, length } of slices) {
-    for (let done = 0; done < length; ) {
-      const part = Math.min(length - done, room);
-      piece.push({ at: at + done, length: part });
-      done += part;
-      room -= part;
-      if (room > 0) continue;
-      yield piece;
-      piece = [];
-      room = bounceBytes;
-    }
-  }
-  if (piece.length > 0) yield piece;
-}
-
-function totalBytes(slices: readonly GuestSlice[]): number {
-  return slices.reduce((sum, slice) => sum + slice.length, 0);
-}
-
-/** Of slices that fit the buffer. */
-function gather(system: System, slices: readonly GuestSlice[]): Uint8Array<ArrayBuffer> {
-  let filled = 0;
-  for (const slice of slices) {
-    bounce.set(system.memory.view(slice.at, slice.length), filled);
-    filled += slice.length;
-  }
-  system.memory.expectRunning();
-  return bounce.subarray(0, filled);
-}
-
-function scatter(system: System, slices: readonly GuestSlice[], bytes: Uint8Array): void {
-  let done = 0;
-  for (const slice of slices) {
-    if (done === bytes.length) return;
-    const length = Math.min(slice.length, bytes.length - done);
-    system.memory.copyIn(slice.at, bytes.subarray(done, done + length));
-    done += length;
-  }
 }
 
 /** EFBIG above what node:fs takes. */

@@ -25,6 +25,7 @@ import {
   Rights,
   readingRights,
   streamRights,
+  writesAsked,
   writingRights,
 } from './abi.ts';
 import type { Descriptor, DirectoryDescriptor } from './descriptor-table.ts';
@@ -230,7 +231,7 @@ function open(directory: DirectoryDescriptor, lookup: PathLookup, request: OpenR
     throw new WasiError(Errno.inval);
   }
   // The other rights to write are what its files inherit.
-  const writes = (rights & (wantsDirectory ? Rights.fdWrite : writingRights)) !== 0n;
+  const writes = (rights & (wantsDirectory ? Rights.fdWrite : writesAsked)) !== 0n;
   const reads = wantsDirectory || !writes || (rights & readingRights) !== 0n;
   const host = openThroughLinks(directory, lookup, request, hostAccess(reads, writes));
   expectSameMount(lookup.directory, host);

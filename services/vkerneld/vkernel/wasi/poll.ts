@@ -1,19 +1,23 @@
 // poll_oneoff: waits for clocks and descriptors.
 //
 // Files are always ready, and so are the streams that a program writes (a write waits by itself). Standard input is
-// what can be waited for, together with the earliest clock.
+// what can be waited for, sockets, and the earliest clock.
 
 import { fstatSync } from 'node:fs';
+import { PollEvent, type Polled } from '@odonata/userfault/sockets.ts';
 import { Clockid, eventBytes, Rights, subscriptionBytes } from './abi.ts';
 import { clockNs } from './clock.ts';
-import { isDirectory } from './descriptor-table.ts';
+import { isDirectory, type SocketDescriptor } from './descriptor-table.ts';
 import { Errno, errnoOf, WasiError } from './errno.ts';
+import { waitFor } from './socket-calls.ts';
 import { type Calls, type System, sleep } from './system.ts';
 
 const EventType = { clock: 0, fdRead: 1, fdWrite: 2 } as const;
 const subclockAbstime = 1;
 const hangup = 1;
 const subscriptionsMax = 4096;
+/** How long sockets are waited for, before standard input is looked at. */
+const turnMs = 10;
 
 interface Event {
   readonly userdata: bigint;
@@ -60,6 +64,7 @@ function wait(system: System, subscriptionsAt: number, count: number): Event[] {
   const ready: Event[] = [];
   const timers: Timer[] = [];
   const inputs: bigint[] = [];
+  const sockets: { userdata: bigint; type: number; socket: SocketDescriptor }[] = [];
   for (let i = 0; i < count; i++) {
     const at = subscriptionsAt + i * subscriptionBytes;
     const userdata = memory.u64(at);
@@ -79,6 +84,7 @@ function wait(system: System, subscriptionsAt: number, count: number): Event[] {
         try {
           const available = availableBytes(system, memory.u32(at + 16), type);
           if (available === 'input') inputs.push(userdata);
+          else if (typeof available === 'object') sockets.push({ userdata, type, socket: available });
           else ready.push({ userdata, errno: 0, type, availableBytes: available, flags: 0 });
         } catch (error) {
           ready.push(failed(userdata, type, error));
@@ -91,8 +97,24 @@ function wait(system: System, subscriptionsAt: number, count: number): Event[] {
   for (;;) {
     // What is ready already makes this a look without waiting.
     const waitMs = ready.length > 0 ? 0 : nextTimerMs(timers);
+    if (sockets.length > 0) {
+      // Beside standard input, of which another thread knows, in turns.
+      const sliceMs = inputs.length === 0 || (waitMs >= 0 && waitMs < turnMs) ? waitMs : turnMs;
+      const polled = sockets.map(({ type, socket }) => pollOf(type, socket));
+      const happened = waitFor(system, polled, sliceMs);
+      sockets.forEach(({ userdata, type }, i) => {
+        const events = happened[i]!;
+        if (events === 0) return;
+        const flags = events & PollEvent.hangup ? hangup : 0;
+        ready.push({ userdata, errno: 0, type, availableBytes: 1n, flags });
+      });
+    }
     if (inputs.length > 0) {
-      const { ready: hasInput, availableBytes, ended } = system.streams.pollInput(waitMs);
+      const {
+        ready: hasInput,
+        availableBytes,
+        ended,
+      } = system.streams.pollInput(sockets.length > 0 ? 0 : waitMs);
       if (hasInput) {
         const flags = ended && availableBytes === 0 ? hangup : 0;
         for (const userdata of inputs) {
@@ -100,7 +122,7 @@ function wait(system: System, subscriptionsAt: number, count: number): Event[] {
           ready.push({ ...event, availableBytes: BigInt(availableBytes) });
         }
       }
-    } else if (waitMs !== 0) {
+    } else if (waitMs !== 0 && sockets.length === 0) {
       sleep(waitMs < 0 ? Number.POSITIVE_INFINITY : waitMs);
     }
     for (const { userdata, clock, dueNs } of timers) {
@@ -137,9 +159,15 @@ function nextTimerMs(timers: readonly Timer[]): number {
   return least;
 }
 
-/** Bytes that can be read or written; 'input' when standard input has to be asked. */
-function availableBytes(system: System, fd: number, type: number): bigint | 'input' {
+const pollOf = (type: number, { host: fd }: SocketDescriptor): Polled => ({
+  fd,
+  events: type === EventType.fdRead ? PollEvent.in : PollEvent.out,
+});
+
+/** Bytes that can be read or written; 'input' when standard input has to be asked, a socket that has to be. */
+function availableBytes(system: System, fd: number, type: number): bigint | 'input' | SocketDescriptor {
   const descriptor = system.descriptors.get(fd, Rights.pollFdReadwrite);
+  if (descriptor.kind === 'socket') return descriptor;
   if (descriptor.kind === 'stream') {
     if (type === EventType.fdRead && descriptor.stream === 0) return 'input';
     return type === EventType.fdWrite ? 65536n : 0n;

@@ -6,6 +6,7 @@ import { statCalls } from './file-stat.ts';
 import { pathCalls } from './path-calls.ts';
 import { pollCalls } from './poll.ts';
 import { processCalls } from './process-calls.ts';
+import { socketCalls } from './socket-calls.ts';
 import { asImports, type System } from './system.ts';
 
 export function preview1Imports(system: System): Record<string, (...args: (number | bigint)[]) => number> {
@@ -16,6 +17,7 @@ export function preview1Imports(system: System): Record<string, (...args: (numbe
     ...statCalls(system),
     ...pathCalls(system),
     ...pollCalls(system),
+    ...socketCalls(system),
   });
 }
 

@@ -12,7 +12,7 @@ const terminated = (word: Word): Uint8Array =>
   typeof word === 'string' ? utf8(`${word}\0`) : Buffer.concat([word, Buffer.of(0)]);
 
 export function processCalls(system: System): Calls {
-  const { memory, descriptors } = system;
+  const { memory } = system;
   const args = system.args.map(terminated);
   const env = system.env.map(terminated);
 
@@ -31,12 +31,6 @@ export function processCalls(system: System): Calls {
       memory.copyIn(at, bytes);
       at += bytes.length;
     });
-  }
-
-  /** EBADF where nothing is open; what is open is no socket. */
-  function noSocket(fd: number): number {
-    descriptors.get(fd);
-    return Errno.notsock;
   }
 
   return {
@@ -58,9 +52,5 @@ export function processCalls(system: System): Calls {
     // A signal that a program raises for itself has no handler to go to.
     proc_raise: () => Errno.notsup,
     sched_yield: () => Errno.success,
-    sock_accept: noSocket,
-    sock_recv: noSocket,
-    sock_send: noSocket,
-    sock_shutdown: noSocket,
   };
 }

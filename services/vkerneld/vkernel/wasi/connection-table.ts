@@ -1,0 +1,35 @@
+// The connections of one process. Node closes the files of a thread that ends, for it opened them; of sockets it knows nothing. So
+// the thread notes them in shared memory, and the main thread closes what is left there when the thread has ended.
+import { closeSync } from 'node:fs';
+
+const PLACES = 1024;
+
+export class ConnectionTable {
+  /** A descriptor of the host and one more; 0: free. */
+  readonly places: Int32Array<SharedArrayBuffer>;
+
+  constructor(shared = new SharedArrayBuffer(PLACES * 4)) {
+    this.places = new Int32Array(shared);
+  }
+
+  keep(host: number): void {
+    const place = this.places.indexOf(0);
+    // A process has no more descriptors than there are places.
+    if (place >= 0) Atomics.store(this.places, place, host + 1);
+  }
+
+  close(host: number): void {
+    const place = this.places.indexOf(host + 1);
+    if (place >= 0) Atomics.store(this.places, place, 0);
+    closeSync(host);
+  }
+
+  /** The thread has ended. */
+  closeAll(): void {
+    for (const [i, entry] of this.places.entries()) {
+      if (entry === 0) continue;
+      this.places[i] = 0;
+      closeSync(entry - 1);
+    }
+  }
+}
