@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { EventService } from '@odonata/proto/event/v1/event';
 import { DataspaceService, PmapService } from '@odonata/proto/pmap/v1/pmap';
-import { type Endpoint, EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { type Endpoint, EndpointKind, type NamedEndpoint } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
 import { delay } from '@odonata/rpc/backoff.ts';
@@ -217,6 +217,11 @@ export class Connection {
   /** What each router knows of the others. */
   routes(signal?: AbortSignal): Promise<RouteList> {
     return listRoutes(this.routers, { folder: this.#folder, signal: anyOf(signal, this.closed) });
+  }
+
+  /** Names that endpoints have registered and we may use: who gets the next request first. @param only this one */
+  names(only = '', signal?: AbortSignal): Promise<NamedEndpoint[]> {
+    return orAborted(this.#syslink.listNames(only), anyOf(signal, this.closed));
   }
 
   /** Ends what waits and runs on it. */

@@ -1,11 +1,18 @@
 // Lists a page at a time.
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { Endpoint as EndpointMessage, EndpointSchema } from '@odonata/proto/syslink/v1/syslink';
+import { type MessageInitShape, toJsonString } from '@bufbuild/protobuf';
+import type {
+  Endpoint as EndpointMessage,
+  EndpointSchema,
+  NamedEndpoint,
+} from '@odonata/proto/syslink/v1/syslink';
+import { NamedEndpointSchema } from '@odonata/proto/syslink/v1/syslink';
+import { delay } from '@odonata/rpc/backoff.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Endpoint } from './registry.ts';
 
 const PAGE_DEFAULT = 100;
-const PAGE_MAX = 1000;
+export const PAGE_MAX = 1000;
+const LOOK_MS = 100;
 
 type Listed = MessageInitShape<typeof EndpointSchema> & { sysid: bigint; name: string };
 
@@ -43,13 +50,34 @@ export function endpointsPage(all: readonly Listed[], pageSize: number, pageToke
   };
 }
 
-/** The page after so many routes: they change, and a list of them is a look. */
-export function routesPage<T>(all: readonly T[], pageSize: number, pageToken: string) {
+/** The page after so many: they change, and a list of them is a look. */
+function pageOf<T>(all: readonly T[], pageSize: number, pageToken: string) {
   const size = Math.min(pageSize || PAGE_DEFAULT, PAGE_MAX);
   if (!/^\d{0,9}$/.test(pageToken)) throw invalidField('page_token', `"${pageToken}" is no page token`);
   const start = Number(pageToken || 0);
   const end = start + size;
-  return { routes: all.slice(start, end), nextPageToken: end < all.length ? String(end) : '' };
+  return { items: all.slice(start, end), nextPageToken: end < all.length ? String(end) : '' };
+}
+
+export function routesPage<T>(all: readonly T[], pageSize: number, pageToken: string) {
+  const { items, nextPageToken } = pageOf(all, pageSize, pageToken);
+  return { routes: items, nextPageToken };
+}
+
+export function namesPage<T>(all: readonly T[], pageSize: number, pageToken: string) {
+  const { items, nextPageToken } = pageOf(all, pageSize, pageToken);
+  return { names: items, nextPageToken };
+}
+
+/** Who has a name, at once and whenever that changes. */
+export async function* watched(look: () => NamedEndpoint[], signal: AbortSignal) {
+  for (let before: string | undefined; !signal.aborted; await delay(LOOK_MS, signal)) {
+    const endpoints = look();
+    const now = endpoints.map((each) => toJsonString(NamedEndpointSchema, each)).join();
+    if (now === before) continue;
+    before = now;
+    yield { endpoints };
+  }
 }
 
 function splitToken(pageToken: string): [bigint, string] {

@@ -37,6 +37,8 @@ export interface Owed {
   readonly proto: string;
   readonly deadlineMs: number;
   readonly expiresMs: number;
+  /** The identity that a name was resolved to here. */
+  readonly named?: bigint | undefined;
 }
 
 /** One end of a circuit. */

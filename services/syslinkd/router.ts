@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import type { Address, Frame, Message } from '@odonata/proto/syslink/v1/syslink';
+import type { Address, Frame, Message, NameRegister } from '@odonata/proto/syslink/v1/syslink';
 import { AddressSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { noAnswer } from '@odonata/rpc/plain-words.ts';
@@ -14,9 +14,11 @@ import {
   statusInit,
 } from '@odonata/rpc/syslink/frame.ts';
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
+import { isScoped } from '@odonata/syslink/names/name-table.ts';
 import { callerOf } from './asking.ts';
 import { CircuitTable } from './circuits.ts';
 import { type Elsewhere, NOBODY_ELSEWHERE } from './elsewhere.ts';
+import { askerOf, Names, type Who } from './names.ts';
 import type { Connection, Endpoint, Owed } from './registry.ts';
 import { linkEndpoint, Registry } from './registry.ts';
 
@@ -46,6 +48,7 @@ export class Router {
   readonly #number: number;
   readonly #settledAtMs: number;
   readonly #elsewhere: Elsewhere;
+  readonly names: Names;
   #draining = false;
 
   /**
@@ -55,6 +58,7 @@ export class Router {
    */
   constructor(options: { number: number; settledAtMs?: number; elsewhere?: Elsewhere }) {
     this.#elsewhere = options.elsewhere ?? NOBODY_ELSEWHERE;
+    this.names = new Names(this.#elsewhere);
     this.#number = options.number;
     this.#settledAtMs = options.settledAtMs ?? 0;
     this.#registry = new Registry(options.number);
@@ -88,9 +92,9 @@ export class Router {
     return [...this.endpoints(), ...[...this.#endpoints.values()].filter(({ isLink }) => isLink)];
   }
 
-  /** One more for each change of who is attached. */
+  /** One more for each change of who is attached by which names. */
   get version(): number {
-    return this.#registry.version;
+    return this.#registry.version + this.names.version;
   }
 
   /** A line to another router is up. `disconnected` ends it. */
@@ -124,7 +128,9 @@ export class Router {
         this.#circuits.open(endpoint, frame.value, (to) => {
           if (this.#draining) throw stops();
           expectSender(endpoint, frame.value.from, this.#number);
-          return this.#destination(to, frame.value.hopLimit, endpoint);
+          const there = this.#unnamed(to, endpoint.isLink ? frame.value.caller : endpoint.caller);
+          frame.value.to = there;
+          return this.#destination(there, frame.value.hopLimit, endpoint);
         });
         break;
       case 'circuitOpened':
@@ -140,6 +146,12 @@ export class Router {
       case 'circuitClose':
         this.#circuits.close(endpoint, frame.value);
         break;
+      case 'nameRegister':
+      case 'nameWithdraw':
+        if (endpoint.isLink) break; // names go in statements
+        if (frame.case === 'nameWithdraw') this.names.withdraw(endpoint, frame.value.name);
+        else this.#registerName(endpoint, frame.value, nowMs);
+        break;
       case undefined:
         break; // of a later version
       default:
@@ -154,6 +166,7 @@ export class Router {
     this.#endpoints.delete(connection);
     if (endpoint.connection !== connection) return; // replaced by a later stream of the same endpoint
     this.#forgetWork(endpoint);
+    this.names.gone(endpoint);
     if (endpoint.isLink) endpoint.connection = undefined;
     else this.#registry.gone(endpoint, nowMs);
   }
@@ -161,6 +174,7 @@ export class Router {
   /** Every second or so. */
   tick(nowMs: number): void {
     this.#registry.forgetOld(nowMs);
+    this.names.tick(nowMs);
     for (const [connection, endpoint] of this.#endpoints) {
       for (const owed of endpoint.owed.values()) {
         if (owed.expiresMs <= nowMs) {
@@ -222,6 +236,21 @@ export class Router {
     connection.end(error);
   }
 
+  #registerName(endpoint: Endpoint, claim: NameRegister, nowMs: number): void {
+    try {
+      this.names.register(endpoint, claim, nowMs);
+    } catch (error) {
+      const value = { name: claim.name, status: statusInit(fromServiceError(error)) };
+      endpoint.connection?.send(frame({ case: 'nameRefused', value }));
+    }
+  }
+
+  /** A name that several may have becomes the identity of one of them, once, where the request comes in. */
+  #unnamed(to: Address | undefined, caller: Who | undefined) {
+    if (to === undefined || to.sysid !== 0n || !isScoped(to.name)) return to;
+    return this.names.choose(to, askerOf(caller));
+  }
+
   /** Where to, or the error for the sender. */
   #destination(
     to: Address | undefined,
@@ -260,11 +289,15 @@ export class Router {
       const limit = from.isLink ? LINK_CALLS_LIMIT : CALLS_LIMIT;
       if (from.asked.size >= limit)
         throw new RpcError(Code.ResourceExhausted, `${limit} requests wait already`);
-      const to = this.#destination(message.to, message.hopLimit, from);
+      const there = this.#unnamed(message.to, from.isLink ? message.caller : from.caller);
+      const named = there === message.to ? undefined : there?.sysid;
+      message.to = there;
+      const to = this.#destination(there, message.hopLimit, from);
       // It came by another line before, which broke meanwhile: whoever asked has heard so.
       if (to.owed.has(key)) throw new RpcError(Code.Aborted, `msgid ${msgid} is under way already`);
       const deadlineMs = message.deadlineMs || MESSAGE_DEADLINE_MS;
-      to.owed.set(key, { from, asker, msgid, proto, deadlineMs, expiresMs: nowMs + deadlineMs });
+      to.owed.set(key, { from, asker, msgid, proto, named, deadlineMs, expiresMs: nowMs + deadlineMs });
+      if (named !== undefined) this.names.count(named, 1);
       from.asked.set(key, to);
       if (!from.isLink) {
         message.from = asker;
@@ -289,7 +322,8 @@ export class Router {
     owed.from.connection?.send(frame({ case: 'message', value: message }));
   }
 
-  #settle(answerer: Endpoint, { from, asker, msgid }: Owed): void {
+  #settle(answerer: Endpoint, { from, asker, msgid, named }: Owed): void {
+    if (named !== undefined) this.names.count(named, -1);
     const key = owedKey(asker, msgid);
     answerer.owed.delete(key);
     from.asked.delete(key);
@@ -299,8 +333,10 @@ export class Router {
   #forgetWork(endpoint: Endpoint): void {
     const error = new RpcError(Code.Unavailable, `${shown(endpoint)} went away`);
     this.#refuseOwed(endpoint, error);
-    for (const [key, answerer] of endpoint.asked) answerer.owed.delete(key);
-    endpoint.asked.clear();
+    for (const [key, answerer] of [...endpoint.asked]) {
+      const owed = answerer.owed.get(key);
+      if (owed !== undefined) this.#settle(answerer, owed);
+    }
     this.#circuits.closeAll(endpoint, error);
   }
 

@@ -15,11 +15,12 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { SecurityEvents } from '@odonata/rpc/security-events.ts';
-import { createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
+import { type CallContext, createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
-import { endpointsPage, everybody, routesPage } from './endpoint-list.ts';
+import { endpointsPage, everybody, namesPage, PAGE_MAX, routesPage, watched } from './endpoint-list.ts';
 import { syslinkdMetrics } from './metrics.ts';
+import { askerOf, namedEndpoint } from './names.ts';
 import { Peers } from './peers/peers.ts';
 import { CONNECTED_LIMIT, type Connection } from './registry.ts';
 import { Router } from './router.ts';
@@ -58,7 +59,11 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
   const router: Router = new Router({
     number,
     settledAtMs: Date.now() + settleMs,
-    elsewhere: { linkTo: (to, from) => peers.linkTo(to, from), names: () => peers.names() },
+    elsewhere: {
+      linkTo: (to, from) => peers.linkTo(to, from),
+      holders: (name) => peers.holders(name),
+      names: () => peers.names(),
+    },
   });
   const folder = options.folder ?? ownFolder();
   const peers: Peers = new Peers({
@@ -69,6 +74,10 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
   const connections = new Set<Connection>();
   const gate = new WireGate('syslinkd', log);
   const metrics = new Metrics('syslinkd');
+  const named = ({ caller, scope }: CallContext, name?: string) => {
+    const asker = { ...askerOf(caller), ...(scope === 'all' ? { all: true } : {}) };
+    return router.names.list(asker, name).map((holder) => namedEndpoint(holder, peers.name));
+  };
   syslinkdMetrics(metrics, router, connections, peers);
   const events = new EventLog({ service: 'syslinkd', log });
   events.countIn(metrics);
@@ -143,6 +152,9 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
       ...routesPage(peers.routes(), pageSize, pageToken),
       router: peers.name,
     }),
+    listNames: ({ pageSize, pageToken, name }, ctx) =>
+      namesPage(named(ctx, name || undefined), pageSize, pageToken),
+    watchName: ({ name }, ctx) => watched(() => named(ctx, name).slice(0, PAGE_MAX), ctx.signal),
   });
   server.add(EventService, events.handlers());
   const tick = guarded(log, { timer: 'tick' }, () => {

@@ -126,6 +126,7 @@ test('each answer is what its schema says', async () => {
     answer('top', '--once', '-i', '0.5'),
     answer('status'),
     answer('route ls'),
+    answer('name ls'),
     answer('user ls'),
     answer('context add', context),
     answer('token', 'unix:/tmp/x.sock'),

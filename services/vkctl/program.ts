@@ -33,6 +33,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] =
   ['ds', async () => (await import('./commands/ds.ts')).addDs],
   ['pmap', async () => (await import('./commands/pmap.ts')).addPmap],
   ['route', async () => (await import('./commands/route.ts')).addRoute],
+  ['name', async () => (await import('./commands/name.ts')).addName],
   ['user', async () => (await import('./commands/user.ts')).addUser],
   ['whoami', async () => (await import('./commands/whoami.ts')).addWhoami],
   ['context', async () => (await import('./commands/context.ts')).addContext],

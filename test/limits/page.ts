@@ -23,6 +23,7 @@ import {
 } from '@odonata/rpc/syslink/frame.ts';
 import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import { WAITING_MAX as DOOR_MAX } from '@odonata/userfault/descriptor-door.ts';
+import { NAMES_OF_ENDPOINT, NAMES_OF_ROUTER } from '../../libs/syslink/names/name-table.ts';
 import { HOPS_MAX, LINKS_MAX, NAMES_MAX, TARGETS_MAX } from '../../libs/syslink/routes/advertisement.ts';
 import { DATASPACE_BYTES_MAX, DATASPACES_MAX } from '../../services/cohd/registry.ts';
 import { SHORT_MAX } from '../../services/pmapd/frames/shortage.ts';
@@ -114,6 +115,8 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a line to a router', 'circuits', count(LINK_CIRCUITS_LIMIT), EXHAUSTED],
     ['a line to a router', 'routers that it tells of', count(TARGETS_MAX), `${INVALID}, and it ends`],
     ['a router', 'names that others hear of', count(NAMES_MAX), 'they hear of the first ones only'],
+    ['an endpoint', 'names registered', count(NAMES_OF_ENDPOINT), EXHAUSTED],
+    ['a router', 'names registered', count(NAMES_OF_ROUTER), EXHAUSTED],
     ['a way', 'routers on it', count(HOPS_MAX), 'there is no way'],
     ['a message', 'bytes of its head', size(HEAD_BYTES), INVALID],
     ['a message', 'bytes beside it', size(BULK_BYTES), INVALID],

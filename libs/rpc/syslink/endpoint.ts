@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { type Endpoint, EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { type Endpoint, EndpointKind, type NamedEndpoint } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '../error.ts';
 import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
@@ -11,6 +11,7 @@ import { attachToOne } from './attach-one.ts';
 import type { Lines, Target } from './calls.ts';
 import { Calls } from './calls.ts';
 import { Line } from './line.ts';
+import { type NameOptions, type OwnName, OwnNames } from './own-names.ts';
 import { hasNames, resolveRouters } from './routers.ts';
 import { ServedServices } from './served.ts';
 
@@ -50,8 +51,12 @@ export interface SyslinkEndpoint {
   ready(options?: { deadlineMs?: number; signal?: AbortSignal }): Promise<void>;
   /** True while it is registered with a router. */
   readonly connected: boolean;
+  /** Answers to a name, too, at every router that it is attached to: SCOPE:NAME, of a person, or :NAME (docs/syslink.md). */
+  register(name: string, options?: NameOptions): OwnName;
   /** What the router that calls go through knows, all pages. */
   listEndpoints(): Promise<Endpoint[]>;
+  /** Names that endpoints have registered and we may use. @param name only this one; empty: all */
+  listNames(name: string): Promise<NamedEndpoint[]>;
   /** Why it has no line, where that is for its version of the wire: for readiness. */
   readonly refusal: string | undefined;
   /** Its identity at that router; it has another one at each. */
@@ -71,6 +76,7 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
   readonly #lines = new Set<Line>();
   /** For calls. */
   readonly #adopted = new Set<Line>();
+  readonly #names = new OwnNames(() => this.#adopted);
   readonly #readyWaiters = new Set<(error?: RpcError) => void>();
   #lastFailure: RpcError | undefined;
 
@@ -90,10 +96,14 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
       closing: this.#closing.signal,
       open: (router, registerMs) =>
         this.#opened(
-          new Line({ address: router, register, registerMs, services: this.#services, log, folder }),
+          new Line({
+            ...{ address: router, register, registerMs, services: this.#services, log, folder },
+            onNameRefused: (name, error) => this.#names.refused(name, error),
+          }),
         ),
       adopt: (line) => {
         this.#adopted.add(line);
+        this.#names.tell(line);
         for (const waiter of [...this.#readyWaiters]) waiter();
       },
       allFailed: () => {
@@ -110,6 +120,10 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
   serve<S extends AnyService>(service: S, handlers: Handlers<S>): SyslinkEndpoint {
     this.#services.add(service, handlers);
     return this;
+  }
+
+  register(name: string, options: NameOptions = {}): OwnName {
+    return this.#names.register(name, options);
   }
 
   get connected(): boolean {
@@ -151,8 +165,13 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
     return await this.line().listEndpoints();
   }
 
+  async listNames(name: string): Promise<NamedEndpoint[]> {
+    return await this.line().listNames(name);
+  }
+
   close(): void {
     this.#closing.abort();
+    this.#names.stop();
     for (const line of this.#lines) line.end();
     for (const waiter of [...this.#readyWaiters]) waiter(this.#noLine());
   }

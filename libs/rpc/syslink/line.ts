@@ -5,6 +5,7 @@ import type {
   Endpoint,
   Frame,
   Message,
+  NamedEndpoint,
   RegisterSchema,
 } from '@odonata/proto/syslink/v1/syslink';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
@@ -37,6 +38,8 @@ export interface LineOptions {
   /** What the far ends may call. */
   readonly services: ServedServices;
   readonly log: Logger;
+  /** The router did not take a name of ours. */
+  readonly onNameRefused?: (name: string, error: RpcError) => void;
   /** Who attaches; this process itself unless told otherwise. */
   readonly folder?: TlsFolder | undefined;
 }
@@ -54,6 +57,7 @@ export class Line {
   readonly #channel: RpcChannel;
   readonly #stream: ReturnType<typeof openStream<typeof RouterService.method.attach>>;
   readonly #outbox: Outbox;
+  readonly #onNameRefused: LineOptions['onNameRefused'];
   readonly #registered = Promise.withResolvers<boolean>();
   readonly #left = Promise.withResolvers<void>();
   readonly #over = Promise.withResolvers<RpcError>();
@@ -81,6 +85,7 @@ export class Line {
     const { address, register, registerMs, services, log, folder } = options;
     this.address = address;
     this.#log = log;
+    this.#onNameRefused = options.onNameRefused;
     this.#services = services;
     this.#channel = openChannel(address, { folder });
     this.#stream = openStream(RouterService.method.attach, this.#channel);
@@ -126,6 +131,11 @@ export class Line {
     this.#endIfIdle();
   }
 
+  /** About this endpoint itself. */
+  say(word: Frame): void {
+    if (!this.ended) this.#outbox.send(word);
+  }
+
   /** Bounded by who asked. */
   reply(answer: Frame): void {
     this.#outbox.send(answer);
@@ -153,6 +163,19 @@ export class Line {
       pageToken = page.nextPageToken;
     } while (pageToken !== '');
     return endpoints;
+  }
+
+  /** Names that endpoints have registered, all pages. @param name only this one */
+  async listNames(name: string): Promise<NamedEndpoint[]> {
+    const router = createClient(RouterService, this.#channel, { log: this.#log });
+    const names: NamedEndpoint[] = [];
+    let pageToken = '';
+    do {
+      const page = await router.listNames({ pageSize: 1000, pageToken, name });
+      names.push(...page.names);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    return names;
   }
 
   /** Sends what waits, and ends it. */
@@ -272,6 +295,11 @@ export class Line {
         }
         circuit.closed(errorOf(frame.value.status));
         this.#forget(circuit.number);
+        return;
+      }
+      case 'nameRefused': {
+        const { name, status } = frame.value;
+        this.#onNameRefused?.(name, errorOf(status) ?? new RpcError(Code.Unknown, 'refused'));
         return;
       }
       default:

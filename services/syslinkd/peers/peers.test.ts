@@ -4,113 +4,28 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { TestAuthority } from '@odonata/authority/testing.ts';
-import { Role } from '@odonata/proto/auth/v1/access';
-import {
-  EndpointKind,
-  type Frame,
-  type KnownRoute,
-  type PeerResponse,
-  RouterService,
-} from '@odonata/proto/syslink/v1/syslink';
+import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
-import { createClient, openChannel, openStream } from '@odonata/rpc/client.ts';
-import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
-import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
-import { silentLog } from '@odonata/rpc/log.ts';
-import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
-import { frame } from '@odonata/rpc/syslink/frame.ts';
-import { wireSpoken } from '@odonata/rpc/wire-version.ts';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type Syslinkd, type SyslinkdOptions, serveSyslinkd } from '../serve.ts';
-import { makeStatement } from './statement.ts';
+import { Code } from '@odonata/rpc/error.ts';
+import { afterEach, describe, expect, it } from 'vitest';
+import { name, route } from '../../vkctl/schema/syslink.ts';
+import type { Syslinkd } from '../serve.ts';
+import {
+  asks,
+  attach,
+  clean,
+  cleanup,
+  failure,
+  knows,
+  router,
+  routesOf,
+  serving,
+  shown,
+  until,
+} from '../testdata/routers.ts';
 
-const cleanup: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const step of cleanup.splice(0).reverse()) await step();
-});
-
-async function router(
-  name: string,
-  peers: readonly { address: string }[],
-  more: Partial<SyslinkdOptions> = {},
-) {
-  const list = peers.map(({ address }) => address).join();
-  const started = await serveSyslinkd({
-    listen: '127.0.0.1:0',
-    log: silentLog(),
-    name,
-    peers: list,
-    ...more,
-  });
-  cleanup.push(() => started.stop());
-  return started;
-}
-
-function attach(name: string, at: { address: string }, folder?: TlsFolder): SyslinkEndpoint {
-  const kind = name === '' ? EndpointKind.CLIENT : EndpointKind.VKERNEL;
-  const node = name.split('/')[0];
-  const endpoint = attachSyslink({ address: at.address, name, kind, node, log: silentLog(), folder });
-  cleanup.push(() => endpoint.close());
-  return endpoint;
-}
-
-/** Answers, and counts for who follows; `asked` says who asked, as it knows them. */
-function serving(name: string, at: { address: string }, folder?: TlsFolder) {
-  const asked: string[] = [];
-  const endpoint = attach(name, at, folder).serve(VkernelService, {
-    listVkernels: (_request, ctx) => {
-      asked.push(`${Role[ctx.caller.role]} ${ctx.caller.name}`);
-      return {};
-    },
-    async *getLogs(_request, ctx) {
-      for (let i = 0n; !ctx.signal.aborted; i++) {
-        yield { droppedBytes: i };
-        await delay(5, ctx.signal);
-      }
-    },
-  });
-  return { endpoint, asked };
-}
-
-async function until(what: string, holds: () => unknown, timeoutMs = 30_000): Promise<void> {
-  const endMs = performance.now() + timeoutMs;
-  while (!(await holds())) {
-    if (performance.now() > endMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await delay(10);
-  }
-}
-
-async function failure(promise: Promise<unknown>): Promise<RpcError> {
-  const error = await promise.then(
-    () => undefined,
-    (e: unknown) => e,
-  );
-  expect(error).toBeInstanceOf(RpcError);
-  return error as RpcError;
-}
-
-async function routesOf({ address }: { address: string }): Promise<KnownRoute[]> {
-  const client = createClient(RouterService, address);
-  try {
-    return (await client.listRoutes({})).routes;
-  } finally {
-    client.close();
-  }
-}
-
-const shown = (routes: readonly KnownRoute[]): string[] =>
-  routes.map(({ path, used }) => `${path.join('-')}${used ? '' : ' (spare)'}`);
-
-const knows = (at: { address: string }, ...names: string[]) =>
-  until(`routes to ${names}`, async () => {
-    const known = new Set((await routesOf(at)).map(({ name }) => name));
-    return names.every((name) => known.has(name));
-  });
-
-const asks = (client: SyslinkEndpoint, name: string) =>
-  client.client(VkernelService, { name }).listVkernels({});
+afterEach(clean);
 
 describe('a line of four routers', () => {
   let line: Syslinkd[];
@@ -265,133 +180,7 @@ describe('a ring of processes', () => {
   });
 });
 
-describe('with identities', () => {
-  const authority = new TestAuthority('peers');
-  const stranger = new TestAuthority('peers');
-  const folders: Record<string, TlsFolder> = {};
-  beforeAll(async () => {
-    for (const who of ['syslinkd/a', 'syslinkd/b', 'syslinkd/c', 'vkerneld/far', 'pmapd/far', 'user/alice'])
-      folders[who] = await authority.folder(who);
-    folders.stranger = await stranger.folder('syslinkd/c');
-  });
-  afterAll(() => {
-    authority.remove();
-    stranger.remove();
-  });
-
-  const pair = async () => {
-    const a = await router('', [], { folder: folders['syslinkd/a']! });
-    const b = await router('', [a], { folder: folders['syslinkd/b']! });
-    return [a, b] as const;
-  };
-
-  /** Opens a line as a router, says hello, and what else there is to say. */
-  async function peer(at: Syslinkd, folder: TlsFolder, ...frames: Frame[]): Promise<RpcError> {
-    const channel = openChannel(at.address, { folder });
-    const stream = openStream(RouterService.method.peer, channel);
-    cleanup.push(() => {
-      stream.cancel();
-      channel.close();
-    });
-    const over = new Promise<RpcError>((resolve) => {
-      stream.on('error', (error) => resolve(fromServiceError(error)));
-      stream.on('data', (_: PeerResponse) => {});
-    });
-    stream.write({ frames });
-    return await over;
-  }
-
-  const hello = (name: string, router = 7) =>
-    frame({ case: 'peerHello', value: { name, router, wire: wireSpoken() } });
-
-  const routes = (router: number, path: number[], sealed: object) =>
-    frame({
-      case: 'routeUpdate',
-      value: {
-        update: {
-          case: 'routes',
-          value: {
-            serial: 1n,
-            all: true,
-            targets: [{ router, statement: sealed, routes: [{ path, tie: 1 }] }],
-          },
-        },
-      },
-    });
-
-  it('whoever asks over two routers is who they are to their own one', async () => {
-    const [a, b] = await pair();
-    const { endpoint, asked } = serving('far/vkerneld', a, folders['vkerneld/far']!);
-    await endpoint.ready({ deadlineMs: 5_000 });
-    const alice = attach('', b, folders['user/alice']!);
-    await alice.ready({ deadlineMs: 5_000 });
-    await until('it is known', async () =>
-      (await alice.listEndpoints()).some(({ name }) => name === 'far/vkerneld'),
-    );
-    await asks(alice, 'far/vkerneld');
-    expect(asked).toEqual(['USER alice']);
-  });
-
-  it('nobody but a router opens such a line, and none in the name of another', async () => {
-    const [a] = await pair();
-    expect((await peer(a, folders['pmapd/far']!, hello('far'))).code).toBe(Code.PermissionDenied);
-    expect((await peer(a, folders['syslinkd/c']!, hello('b'))).details).toMatch(
-      /may not speak for router "b"/,
-    );
-    expect((await peer(a, folders['syslinkd/c']!, frame({ case: 'goAway', value: {} }))).details).toMatch(
-      /must say which router it is/,
-    );
-  });
-
-  it.each([
-    ['a statement of another router', 'b', 'syslinkd/c', [7], /may not speak for router "b"/],
-    ['one that a node signed', 'far', 'pmapd/far', [7], /may not speak for router "far"/],
-    ['one of another authority', 'c', 'stranger', [7], /not of the authority/],
-    ['a way that does not lead there', 'c', 'syslinkd/c', [7, 8], /does not lead from the neighbour/],
-    ['a way in a circle', 'c', 'syslinkd/c', [7, 8, 8, 7], /turns in a circle/],
-  ] as const)('ends the line of a router that tells %s', async (_, name, by, path, reason) => {
-    const [a] = await pair();
-    const { sealed } = makeStatement({ router: 7, name, epoch: 1, sequence: 1, endpoints: [] }, folders[by]!);
-    const ended = await peer(a, folders['syslinkd/c']!, hello('c'), routes(7, [...path], sealed));
-    expect(ended.details).toMatch(reason);
-  });
-
-  it('ends the line of a router that changes what another one signed', async () => {
-    const [a] = await pair();
-    const { sealed } = makeStatement(
-      { router: 8, name: 'b', epoch: 1, sequence: 1, endpoints: [] },
-      folders['syslinkd/b']!,
-    );
-    const forged = {
-      ...sealed,
-      statement: makeStatement({ router: 8, name: 'b', epoch: 2, sequence: 1, endpoints: [] }, undefined)
-        .sealed.statement,
-    };
-    const ended = await peer(a, folders['syslinkd/c']!, hello('c'), routes(8, [7, 8], forged));
-    expect(ended.details).toMatch(/the signature is wrong/);
-  });
-
-  it('does not open a line to what is no router', async () => {
-    const node = await serveSyslinkd({
-      listen: '127.0.0.1:0',
-      log: silentLog(),
-      folder: folders['pmapd/far']!,
-      name: 'x',
-    });
-    cleanup.push(() => node.stop());
-    const a = await router('', [node], { folder: folders['syslinkd/a']! });
-    const b = await router('', [a], { folder: folders['syslinkd/b']! });
-    const client = createClient(RouterService, a.address, { folder: folders['syslinkd/c']! });
-    cleanup.push(() => client.close());
-    await until('b is known', async () =>
-      (await client.listRoutes({})).routes.some(({ name }) => name === 'b'),
-    );
-    expect((await client.listRoutes({})).routes.map(({ name }) => name)).toEqual(['b']);
-    expect(b.address).not.toBe('');
-  });
-});
-
-describe('vkctl route ls', () => {
+describe('vkctl', () => {
   const launcher = fileURLToPath(new URL('../../vkctl/bin/vkctl.js', import.meta.url));
 
   async function vkctl(
@@ -408,7 +197,7 @@ describe('vkctl route ls', () => {
     return { code, out };
   }
 
-  it('shows the ways that messages take, and the spare ones', async () => {
+  it('route ls shows the ways that messages take, and the spare ones', async () => {
     const a = await router('a', []);
     const b = await router('b', [a]);
     const c = await router('c', [a, b]);
@@ -426,7 +215,28 @@ describe('vkctl route ls', () => {
         'a     c      1  c    used          0\n',
       ].join(''),
     });
+    const answered = JSON.parse((await vkctl(a, 'route', 'ls', '--json')).out) as object[];
+    expect(answered.map((each) => route.parse(each))).toHaveLength(4);
     expect(all.out).toMatch(/^a +b +2 +c b +spare +0$/m);
     expect(names.out.split('\n').sort()).toEqual(['', 'a', 'b', 'c']);
+  });
+
+  it('name ls shows who has a name', async () => {
+    const a = await router('a', []);
+    const b = await router('b', [a]);
+    const endpoint = attach('far/vkerneld', b);
+    await endpoint.ready({ deadlineMs: 5_000 });
+    endpoint.register('alice:web', { groups: ['chess', 'go'] }).load(3);
+    await until('it is known', async () => (await vkctl(a, 'name', 'ls', '-q')).out === 'alice:web\n');
+    await until('its load is', async () => (await vkctl(a, 'name', 'ls', 'alice:web')).out.includes(' 3 '));
+    expect((await vkctl(a, 'name', 'ls')).out).toBe(
+      [
+        'NAME       ENDPOINT      ROUTER  LOAD  STATE  FOR\n',
+        'alice:web  far/vkerneld  b          3  well   chess, go\n',
+      ].join(''),
+    );
+    expect((await vkctl(a, 'name', 'ls', 'alice:other', '--json')).out).toBe('[]\n');
+    const [answered] = JSON.parse((await vkctl(a, 'name', 'ls', '--json')).out) as object[];
+    expect(name.parse(answered)).toMatchObject({ name: 'alice:web', load: 3, groups: ['chess', 'go'] });
   });
 });

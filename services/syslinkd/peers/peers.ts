@@ -14,10 +14,13 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { ANYONE, type Caller } from '@odonata/rpc/identity/identity.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { FrameStream } from '@odonata/rpc/syslink/outbox.ts';
+import type { Holder } from '@odonata/syslink/names/name-table.ts';
 import { NAMES_MAX } from '@odonata/syslink/routes/advertisement.ts';
 import { type RouteAction, type RouteEvent, RouteTable } from '@odonata/syslink/routes/route-table.ts';
 import type { Elsewhere } from '../elsewhere.ts';
+import { namedEndpoint } from '../names.ts';
 import type { Endpoint } from '../registry.ts';
 import type { Router } from '../router.ts';
 import { Dialler } from './dialler.ts';
@@ -26,6 +29,8 @@ import { frameOfMessage, messageOfUpdate } from './route-frames.ts';
 import { makeStatement, type RouterStatement, StatementReader } from './statement.ts';
 
 const TICK_MS = 100;
+/** Between two statements: loads change all the time. */
+const STATE_MS = 250;
 
 export interface PeersOptions {
   readonly router: Router;
@@ -54,6 +59,7 @@ export class Peers implements Elsewhere {
   #lastLink = 0;
   #sequence = 0;
   #stated: { readonly version: number; readonly by: unknown };
+  #statedMs = Number.NEGATIVE_INFINITY;
   #draining = false;
   #saidNameTwice = false;
 
@@ -113,6 +119,19 @@ export class Peers implements Elsewhere {
       if (endpoint !== undefined && endpoint !== from) return endpoint;
     }
     return undefined;
+  }
+
+  holders(name?: string): Holder[] {
+    const found: Holder[] = [];
+    for (const router of this.#table.targets()) {
+      const statement = this.#table.statementOf(router);
+      if (statement === undefined || statement.named.length === 0) continue;
+      const hops = this.#table.ways(router)[0]?.path.length;
+      if (hops === undefined) continue;
+      for (const named of statement.named)
+        if (name === undefined || named.name === name) found.push({ ...named, hops, router: statement.name });
+    }
+    return found;
   }
 
   names(): string[] {
@@ -216,8 +235,11 @@ export class Peers implements Elsewhere {
   #tick(): void {
     if (this.#links.size === 0) return;
     const now = this.#now();
-    if (now.version !== this.#stated.version || now.by !== this.#stated.by) {
+    const changed = now.version !== this.#stated.version || now.by !== this.#stated.by;
+    const nowMs = monotonicMs();
+    if (changed && (this.#draining || nowMs - this.#statedMs >= STATE_MS)) {
       this.#stated = now;
+      this.#statedMs = nowMs;
       this.#carryOut({ type: 'stated', statement: this.#state() });
     }
     this.#carryOut({ type: 'tick' });
@@ -244,7 +266,8 @@ export class Peers implements Elsewhere {
     const endpoints = here.slice(0, NAMES_MAX).map(({ sysid, name, kind, session, node, nodeIndex }) => {
       return create(EndpointSchema, { sysid, name, kind, session, node, nodeIndex, connected: true });
     });
-    return makeStatement({ router: number, name, epoch, sequence: this.#sequence, endpoints }, folder);
+    const named = this.#draining ? [] : router.names.here().map((holder) => namedEndpoint(holder));
+    return makeStatement({ router: number, name, epoch, sequence: this.#sequence, endpoints, named }, folder);
   }
 
   #carryOut(event: RouteEvent<RouterStatement>): void {

@@ -2,7 +2,7 @@
 // as it is, so nobody on the way can add a name to another router, or make one up.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Role } from '@odonata/proto/auth/v1/access';
-import type { Endpoint, SignedStatement } from '@odonata/proto/syslink/v1/syslink';
+import type { Endpoint, NamedEndpoint, SignedStatement } from '@odonata/proto/syslink/v1/syslink';
 import { RouterStatementSchema, SignedStatementSchema } from '@odonata/proto/syslink/v1/syslink';
 import { violationOf } from '@odonata/rpc/constraints/message.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -17,16 +17,22 @@ const CHECKED_MAX = 4_096;
 
 export interface RouterStatement extends Statement {
   readonly endpoints: readonly Endpoint[];
+  /** Names that endpoints have registered there. */
+  readonly named: readonly NamedEndpoint[];
   readonly sealed: SignedStatement;
 }
 
-export type SaidOfItself = Pick<RouterStatement, 'router' | 'name' | 'epoch' | 'sequence' | 'endpoints'>;
+export type SaidOfItself = Pick<
+  RouterStatement,
+  'router' | 'name' | 'epoch' | 'sequence' | 'endpoints' | 'named'
+>;
 
 export function makeStatement(said: SaidOfItself, folder: TlsFolder | undefined): RouterStatement {
   const { router, name, endpoints } = said;
   const message = create(RouterStatementSchema, {
     ...{ router, name, epoch: BigInt(said.epoch), sequence: BigInt(said.sequence) },
     endpoints: [...endpoints],
+    names: [...said.named],
   });
   const statement = toBinary(RouterStatementSchema, message);
   const signed = folder === undefined ? {} : signBytes(folder.identity, PURPOSE, statement);
@@ -74,7 +80,10 @@ function decoded(sealed: SignedStatement): RouterStatement {
   if (violation !== undefined)
     throw new RpcError(Code.InvalidArgument, `a statement that breaks its constraints: ${violation.field}`);
   const { router, name, endpoints } = message;
+  const foreign = [...endpoints, ...message.names].find(({ sysid }) => sysid >> 32n !== BigInt(router));
+  if (foreign !== undefined)
+    throw new RpcError(Code.InvalidArgument, `"${foreign.name}" has an identity of another router`);
   const names = endpoints.map(({ name }) => name);
   const [epoch, sequence] = [Number(message.epoch), Number(message.sequence)];
-  return { router, name, epoch, sequence, endpoints, names, sealed };
+  return { router, name, epoch, sequence, endpoints, names, named: message.names, sealed };
 }

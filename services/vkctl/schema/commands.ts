@@ -43,6 +43,7 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   'ds chown': list(dataspace.dataspaceRecord),
   'pmap flush': list(process.flushed),
   'route ls': list(syslink.route),
+  'name ls': list(syslink.name),
   'user add': one(person.added),
   'user ls': list(person.person),
   'user rm': one(person.putOut),
