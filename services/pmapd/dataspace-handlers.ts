@@ -18,18 +18,18 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
     async create({ name, sizeBytes, durable, mode, group }, ctx) {
       if (sizeBytes === 0n) throw invalidField('size_bytes', 'size_bytes: at least 1');
       const made = { exclusive: true, durable, mode, group };
-      const { about } = await node.openDataspace(name, sizeBytes, { ...made, ...asked(ctx) });
+      const { about } = await node.openings.open(name, sizeBytes, { ...made, ...asked(ctx) });
       return { dataspace: about };
     },
     async list({ pageSize, pageToken }, ctx) {
       const { requester, requestId } = asked(ctx);
       const page = { pageSize, pageToken, requester };
-      const { dataspaces, nextPageToken } = await node.directory.listDataspaces(page, { requestId });
+      const { dataspaces, nextPageToken } = await node.line.directory.listDataspaces(page, { requestId });
       return { dataspaces, nextPageToken };
     },
     async stat({ name }, ctx) {
       const { requester, requestId } = asked(ctx);
-      const { dataspace, usage } = await node.directory.getDataspace({ name, requester }, { requestId });
+      const { dataspace, usage } = await node.line.directory.getDataspace({ name, requester }, { requestId });
       if (!dataspace?.durable) return { dataspace, usage };
       const { storedPages, corruptPages } = await node.backing.check(dataspace.id);
       return { dataspace, usage, storedPages: BigInt(storedPages), corruptPages: BigInt(corruptPages) };
@@ -39,7 +39,7 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
       return {};
     },
     async sync({ name, offset, length }, ctx) {
-      const { dataspace } = await node.openDataspace(name, 0n, { forWriting: true, ...asked(ctx) });
+      const { dataspace } = await node.openings.open(name, 0n, { forWriting: true, ...asked(ctx) });
       const pageCount = await node.backing.sync(dataspace, offset, length);
       return { pages: BigInt(pageCount) };
     },
@@ -50,7 +50,7 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
     async listHotPages({ name, maxPages }, ctx) {
       const { requester, requestId } = asked(ctx);
       const known = { name, withoutUsage: true, requester };
-      const { dataspace } = await node.directory.getDataspace(known, { requestId });
+      const { dataspace } = await node.line.directory.getDataspace(known, { requestId });
       const { id } = dataspace!;
       const nameOf = (page: number) => node.rangeNames.ofPage(id, page);
       return hotPagesWire(node.hotPages.of(id, maxPages || HOT_PAGES), nameOf, ctx);
@@ -59,7 +59,7 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
       return { pages: BigInt(await acceptLoss(node, name, by, asked(ctx))) };
     },
     async *save({ name, incomplete }, ctx) {
-      const { dataspace } = await node.openDataspace(name, 0n, { incomplete, ...asked(ctx) });
+      const { dataspace } = await node.openings.open(name, 0n, { incomplete, ...asked(ctx) });
       const { sizeBytes } = dataspace;
       for (let offset = 0n; offset < sizeBytes; offset += BigInt(CHUNK_BYTES)) {
         const left = sizeBytes - offset;

@@ -229,7 +229,7 @@ export function pmapHandlers(
           suspect(error);
           const refusal = refusalTo(error, ctx);
           if (session === undefined) failStream(call, refusal);
-          else node.endSession(session, refusal.details);
+          else node.sessions.endSession(session, refusal.details);
         }
       });
       call.on('end', () => {
@@ -255,9 +255,9 @@ export function pmapHandlers(
           if (faults.length > FAULTS_MAX) throw new Lie(`${faults.length} faults in one message`);
           for (const fault of faults) session.fault(fault);
         } catch (error) {
-          if (error instanceof Lie) node.refused('message', session, error.details);
+          if (error instanceof Lie) node.sessions.refused('message', session, error.details);
           const refusal = refusalTo(error, ctx);
-          node.endSession(session, refusal.details);
+          node.sessions.endSession(session, refusal.details);
           failStream(call, refusal);
         }
       });
@@ -311,7 +311,7 @@ export function pmapHandlers(
         invalidations: BigInt(invalidations),
         vmspaces: BigInt([...node.sessions].reduce((sum, s) => sum + s.vmspaces.size, 0)),
         vkernels: [...node.sessions].map((s) => s.name).sort(),
-        directoryConnected: node.directoryConnected,
+        directoryConnected: node.line.connected,
         takeOverMs: node.takeOverMs,
         pmapFlushes: BigInt(node.statistics.pmapFlushes),
         wire: wireSpoken(),

@@ -66,7 +66,7 @@ class Load {
   ): Promise<Load> {
     // Never 0, which is none.
     const load = randomBytes(8).readBigUInt64LE() | 1n;
-    const dataspace = await node.beginLoad({ name, sizeBytes, loadBytes, load, mode, group }, asked);
+    const dataspace = await node.openings.beginLoad({ name, sizeBytes, loadBytes, load, mode, group }, asked);
     return new Load(node, dataspace, load);
   }
 
@@ -105,7 +105,7 @@ class Load {
     await this.store(rest);
     const { id, name } = this.dataspace;
     const loadedBytes = this.writtenBytes;
-    await this.node.endLoad({ name, dataspace: id, load: this.id, loadedBytes });
+    await this.node.openings.endLoad({ name, dataspace: id, load: this.id, loadedBytes });
     this.ended = true;
   }
 
@@ -113,7 +113,7 @@ class Load {
   async abandon(log: Logger): Promise<void> {
     const { id, name } = this.dataspace;
     try {
-      const removed = await this.node.abandonLoad({ name, dataspace: id, load: this.id });
+      const removed = await this.node.openings.abandonLoad({ name, dataspace: id, load: this.id });
       log.warn({ dataspace: name, removed }, 'a load broke off');
     } catch (error) {
       // It stays marked as incomplete: the next load makes it anew.

@@ -31,7 +31,7 @@ export async function listLosses(
 ): Promise<{ losses: DataspaceLoss[]; leftOut: number }> {
   const named = { name, withoutUsage: true, requester };
   const dataspace = name === '' ? 0n : (await find(node, named, requestId)).id;
-  const { losses, leftOut } = await node.directory.listLosses({ dataspace, requester }, { requestId });
+  const { losses, leftOut } = await node.line.directory.listLosses({ dataspace, requester }, { requestId });
   const found: DataspaceLoss[] = [];
   let chunks = CHUNKS_MAX;
   for (const { dataspace: about, pages } of losses) {
@@ -60,7 +60,7 @@ export async function acceptLoss(
   { requester, requestId }: Asked,
 ): Promise<number> {
   const about = await find(node, { name, withoutUsage: true, requester, forWriting: true }, requestId);
-  const { losses } = await node.directory.listLosses({ dataspace: about.id }, { requestId });
+  const { losses } = await node.line.directory.listLosses({ dataspace: about.id }, { requestId });
   const pages = Number(losses[0]?.pages ?? 0n);
   if (pages === 0) return 0;
   if (pages > ACCEPT_PAGES_MAX) {
@@ -69,12 +69,12 @@ export async function acceptLoss(
       `${pages} pages of dataspace ${name} are lost, more than ${ACCEPT_PAGES_MAX}; remove it and make it anew`,
     );
   }
-  const { dataspace } = await node.openDataspace(name, 0n, { incomplete: true, requester, requestId });
-  await node.directory.acceptLoss({ name, pages: BigInt(pages), by, requester }, { requestId });
+  const { dataspace } = await node.openings.open(name, 0n, { incomplete: true, requester, requestId });
+  await node.line.directory.acceptLoss({ name, pages: BigInt(pages), by, requester }, { requestId });
   let accepted = 0;
   for (let firstPage = 0; ; ) {
     const asked = { dataspace: about.id, withRuns: true, firstPage };
-    const [loss] = (await node.directory.listLosses(asked, { requestId })).losses;
+    const [loss] = (await node.line.directory.listLosses(asked, { requestId })).losses;
     if (loss === undefined) return accepted;
     for (const run of loss.runs) {
       const lost = about.durable ? await unstored(node, run) : [run];
@@ -104,7 +104,7 @@ async function find(
   asked: MessageInitShape<typeof GetDataspaceRequestSchema>,
   requestId: string,
 ): Promise<Dataspace> {
-  const { dataspace } = await node.directory.getDataspace(asked, { requestId });
+  const { dataspace } = await node.line.directory.getDataspace(asked, { requestId });
   return dataspace!;
 }
 
@@ -118,7 +118,7 @@ async function lookedUp(
   let [lost, stored, read] = [0, 0, 0];
   for (let firstPage = 0; ; ) {
     const asked = { dataspace: id, withRuns: true, firstPage };
-    const [loss] = (await node.directory.listLosses(asked, { requestId })).losses;
+    const [loss] = (await node.line.directory.listLosses(asked, { requestId })).losses;
     for (const run of loss?.runs ?? []) {
       for (const piece of piecesOf(run.firstPage, run.pageCount)) {
         if (read >= chunksMax) return { lost, stored, read };

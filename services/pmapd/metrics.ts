@@ -63,6 +63,6 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
     () => node.backing.diskFreeBytes,
   );
   metrics.gauge('directory_connected_lines', '1 while the directory has this node as a holder', () =>
-    node.directoryConnected ? 1 : 0,
+    node.line.connected ? 1 : 0,
   );
 }

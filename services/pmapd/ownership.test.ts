@@ -65,7 +65,7 @@ function nodeIn(memoryDir: string): Node {
   const config = { node: 'node1', nodeIndex: 1, memoryDir, framesBytes: 64 << 20, shards: 4 };
   const bus = { follow: () => () => {} } as unknown as Bus;
   const made = new Node({ ...config, cluster, directory: ['x:1'] } as unknown as PmapdConfig, bus, log);
-  made.directories = {
+  made.line.directories = {
     ...{ allUsable: true, connected: true, lines: { epochOf: () => 1n, usable: () => true } },
     interest: () => {},
     say: () => {},
@@ -73,7 +73,7 @@ function nodeIn(memoryDir: string): Node {
     sendAll: (event: HolderEventInit) => said.push(event),
     close: () => {},
   } as never;
-  Object.defineProperty(made, 'directory', { value: directory() });
+  Object.defineProperty(made.line, 'directory', { value: directory() });
   nodes.push(made);
   return made;
 }

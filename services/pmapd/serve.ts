@@ -126,9 +126,9 @@ export async function serve(
   notReady = () =>
     handsOver
       ? 'hands over'
-      : node.directoryConnected
+      : node.line.connected
         ? routers?.refusal
-        : (node.directories?.refusal ?? 'waits for the directory');
+        : (node.line.directories?.refusal ?? 'waits for the directory');
   clearDoors(config.socketDir);
   clearFrozen(config.socketDir);
   await inner.listen(`unix:${sockets.pmap}`);
@@ -139,9 +139,9 @@ export async function serve(
   if (pausedAtMs === undefined) clearMemoryDir(config.memoryDir, log, node.files());
   // The directory may come first where others know the address already.
   const known = config.advertise || (/:0$/.test(config.listen) ? '' : config.listen);
-  const joined = pausedAtMs === undefined || known === '' ? undefined : node.join(known, stopping);
+  const joined = pausedAtMs === undefined || known === '' ? undefined : node.line.join(known, stopping);
   const bound = await server.listen(config.listen);
-  await (joined ?? node.join(config.advertise || bound, stopping));
+  await (joined ?? node.line.join(config.advertise || bound, stopping));
   if (pausedAtMs !== undefined)
     void tellTakeOver(node, pausedAtMs, log).then(() => {
       if (!handsOver && !node.isStopping) clearMemoryDir(config.memoryDir, log, node.files());
@@ -228,7 +228,7 @@ async function becomeManager<T extends { node: Node }>(
 async function tellTakeOver(node: Node, pausedAtMs: number, log: Logger): Promise<void> {
   endUnresumedLater(node);
   const endMs = monotonicMs() + RESUME_MS;
-  const waits = () => !node.directoryConnected || [...node.sessions].some(({ isAttached }) => !isAttached);
+  const waits = () => !node.line.connected || [...node.sessions].some(({ isAttached }) => !isAttached);
   while (waits() && monotonicMs() < endMs) await delay(1);
   node.takeOverMs = Math.max(1, Math.round(monotonicMs() - pausedAtMs));
   const about = { tookMs: node.takeOverMs, vkernels: node.sessions.size };

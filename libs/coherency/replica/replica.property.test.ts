@@ -10,8 +10,9 @@ import type { Dataspace } from './dataspaces.ts';
 import type { Membership } from './members.ts';
 import type { Note } from './note.ts';
 import { NOTE_MS } from './notes.ts';
-import { REPLICA_MACHINES, Replica } from './replica.ts';
+import { Replica } from './replica.ts';
 import type { ReplicaAction } from './replica-messages.ts';
+import { REPLICA_MACHINES } from './shard/replica-shards.ts';
 import { SHARD_MACHINES, ShardLeader } from './shard/shard-leader.ts';
 
 const LEASE_MS = 3_000;

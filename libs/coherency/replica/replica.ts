@@ -8,18 +8,14 @@
 //
 // Whoever must not lead answers nothing: another replica may have its shards by now.
 import type { HolderEvent, HolderHello, Renew } from '@odonata/proto/coherency/v1/coherency';
-import type { DirectoryCounters } from '../directory/directory-outbox.ts';
-import { HOLD_MAX_MS, LeaseTable } from '../lease.ts';
+import { HOLD_MAX_MS, type LeaseTable } from '../lease.ts';
 import { unreachable } from '../page.ts';
-import type { Dataspaces } from './dataspaces.ts';
-import { type HolderEntry, HolderTable } from './holders.ts';
-import { Members, type Membership } from './members.ts';
-import { Notes, type Outcome } from './notes.ts';
-import { ReplicaOutbox } from './outbox.ts';
-import type { Led, ReplicaAction, ReplicaEvent, StreamId } from './replica-messages.ts';
-import { Leaders } from './shard/leaders.ts';
-import { reportOf, type ShardEvent, shardEventOf } from './shard/shard-events.ts';
-import { type ShardAsk, ShardLeader, type ShardLeaderOptions } from './shard/shard-leader.ts';
+import type { HolderEntry } from './holders.ts';
+import type { Members } from './members.ts';
+import type { Outcome } from './notes.ts';
+import type { ReplicaAction, ReplicaEvent, StreamId } from './replica-messages.ts';
+import { type ReplicaOptions, ReplicaShards, type Waiting } from './shard/replica-shards.ts';
+import type { ShardLeader } from './shard/shard-leader.ts';
 
 /** The time between two ticks. */
 export const TICK_MS = 20;
@@ -29,85 +25,26 @@ export const HOLDERS_MAX = 4_096;
 /** Dataspaces that the processes of one holder map: all that a cluster has. */
 export const MAPPED_MAX = 100_000;
 
-/** The machines that a replica stands on. */
-export interface ReplicaMachines {
-  leases(leaseMs: number): LeaseTable;
-  leader(options: ShardLeaderOptions): ShardLeader;
-  members(start: bigint, before: ReadonlyMap<string, Membership>): Members;
-  notes<F>(options: ConstructorParameters<typeof Notes<F>>[0]): Notes<F>;
-}
-
-export const REPLICA_MACHINES: ReplicaMachines = {
-  leases: (leaseMs) => new LeaseTable(leaseMs),
-  leader: (options) => new ShardLeader(options),
-  members: (start, before) => new Members(start, before),
-  notes: (options) => new Notes(options),
-};
-
-export interface ReplicaOptions {
-  /** Name of this replica. */
-  replica: string;
-  /** New each time it starts. */
-  incarnation: bigint;
-  shards: number;
-  leaseMs: number;
-  dataspaces: Dataspaces;
-  /** What an earlier process of this replica had noted of nodes. */
-  noted?: ReadonlyMap<string, Membership>;
-  /** No other replica can take the shards of this one. */
-  alone?: boolean;
-  /** An election says when this replica may lead; without one it always may. */
-  elected?: boolean;
-  nowMs: number;
-  machines?: ReplicaMachines;
-}
-
-/** What goes on when a note is kept. */
-type Waiting =
-  | { type: 'welcome'; entry: HolderEntry }
-  | { type: 'hold'; entry: HolderEntry; sentMs: bigint; heldMs: number }
-  /** Nobody waits for it. */
-  | { type: 'released' }
-  | { type: 'bury'; entry: HolderEntry }
-  | { type: 'absent'; node: string }
-  | { type: 'serve'; leader: ShardLeader };
-
 type Hold = Extract<Waiting, { type: 'hold' }>;
 
-export class Replica {
-  readonly holders: HolderTable;
+export class Replica extends ReplicaShards {
   readonly replica: string;
-  readonly shards: number;
   /** Of this process of the replica, in its welcomes. */
   readonly epoch: bigint;
-  /** Pages granted, by state. */
-  readonly grantedPages: Record<string, number> = {};
-  protected readonly o: ReplicaOptions;
-  private readonly machines: ReplicaMachines;
-  private readonly out = new ReplicaOutbox();
-  private readonly leaders: Leaders;
   private readonly leases: LeaseTable;
   private readonly members: Members;
-  private readonly notes: Notes<Waiting>;
   /** Nodes that did not report, whose death is being noted, with the leaders that wait for that. */
   private readonly absentees = new Map<string, Set<ShardLeader>>();
-  private leadsUntilMs: number;
   private tickedAtMs: number;
   private ledBefore = false;
 
   constructor(options: ReplicaOptions) {
-    const { machines = REPLICA_MACHINES, noted = new Map(), alone = false, elected = false } = options;
-    this.o = options;
-    this.machines = machines;
+    super(options);
+    const { noted = new Map() } = options;
     this.replica = options.replica;
-    this.shards = options.shards;
     this.epoch = options.incarnation;
-    this.leaders = new Leaders(options.shards);
-    this.holders = new HolderTable(this.out);
-    this.leases = machines.leases(options.leaseMs);
-    this.members = machines.members(options.incarnation, noted);
-    this.notes = machines.notes({ alone, out: this.out });
-    this.leadsUntilMs = elected ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+    this.leases = this.machines.leases(options.leaseMs);
+    this.members = this.machines.members(options.incarnation, noted);
     this.tickedAtMs = options.nowMs;
   }
 
@@ -116,42 +53,6 @@ export class Replica {
   /** When the next tick is wanted. */
   get nextMs(): number {
     return this.tickedAtMs + TICK_MS;
-  }
-
-  /** False when this replica must not speak for its shards any more. */
-  mayLead(nowMs: number): boolean {
-    return nowMs < this.leadsUntilMs;
-  }
-
-  get led(): ShardLeader[] {
-    return this.leaders.sorted;
-  }
-
-  leaderOf(shard: number): ShardLeader | undefined {
-    return this.leaders.get(shard);
-  }
-
-  /** Who leads the range locks and waiters of a dataspace, if that is here. */
-  home(dataspace: bigint): ShardLeader | undefined {
-    return this.leaders.home(dataspace);
-  }
-
-  get isRebuilding(): boolean {
-    return this.leaders.isRebuilding;
-  }
-
-  get parkedEvents(): number {
-    return this.leaders.parkedEvents;
-  }
-
-  /** Notes of which the fate is not known. */
-  get pendingNotes(): number {
-    return this.notes.pending;
-  }
-
-  /** Of all shards that this replica leads or has led. */
-  get counters(): DirectoryCounters {
-    return this.leaders.counters;
   }
 
   // ---- what happens
@@ -330,39 +231,8 @@ export class Replica {
     }
     // Who has not heard who it is here speaks of what it had elsewhere, or before.
     if (!entry.welcomed) return;
-    switch (event.case) {
-      case 'retire':
-        this.leaders.get(event.value.shard)?.retire(entry, event.value.epoch);
-        return;
-      case 'report': {
-        const leader = this.leaders.get(event.value.shard);
-        if (leader === undefined) return;
-        leader.report(entry, reportOf(entry.id, event.value), event.value);
-        this.advance(leader, nowMs);
-        return;
-      }
-      case 'acquire':
-      case 'ack': {
-        const { run } = event.value;
-        if (run !== undefined)
-          this.leaders.ofPage(run.dataspace, run.firstPage)?.receive(entry, shardEventOf(event), nowMs);
-        return;
-      }
-      case 'lock':
-      case 'unlock':
-      case 'wait':
-      case 'wake':
-        this.leaders.home(event.value.dataspace)?.receive(entry, shardEventOf(event), nowMs);
-        return;
-      case 'cancelWait':
-      case 'ownerGone': {
-        const each: ShardEvent = shardEventOf(event);
-        for (const leader of this.leaders.all()) leader.receive(entry, each, nowMs);
-        return;
-      }
-      default:
-        this.fail(entry, `it sent ${event.case} where it does not belong`);
-    }
+    if (!this.heedOfShard(entry, event, nowMs))
+      this.fail(entry, `it sent ${event.case} where it does not belong`);
   }
 
   private fail(entry: HolderEntry, what: string): void {
@@ -440,7 +310,7 @@ export class Replica {
   }
 
   // The next leader must not believe it either.
-  private absent(node: string, leader: ShardLeader, nowMs: number): void {
+  protected absent(node: string, leader: ShardLeader, nowMs: number): void {
     const waiting = this.absentees.get(node);
     if (waiting !== undefined) {
       waiting.add(leader);
@@ -452,52 +322,6 @@ export class Replica {
     this.out.add({ type: 'event', kind: 'holder-buried', text, holder: node });
     this.members.forget(node);
     this.noteDeath(node, { type: 'absent', node }, nowMs);
-  }
-
-  // ---- shards
-
-  private lead(led: Led, nowMs: number): void {
-    const { holders, out, grantedPages } = this;
-    const { shards, leaseMs, dataspaces } = this.o;
-    this.leave(led.shard);
-    const leader = this.machines.leader({
-      ...{ ...led, shards, leaseMs, dataspaces, holders, out, grantedPages, nowMs },
-    });
-    this.leaders.add(leader);
-  }
-
-  private leave(shard: number): void {
-    const leader = this.leaders.get(shard);
-    if (leader === undefined) return;
-    this.leaders.remove(leader);
-    this.notes.cancel((waiting) => waiting.type === 'serve' && waiting.leader === leader);
-    for (const { id } of this.holders.all())
-      this.holders.send(id, { case: 'left', value: { shard, epoch: leader.epoch } });
-  }
-
-  private removed(dataspace: bigint): void {
-    for (const leader of this.leaders.all()) leader.remove(dataspace);
-    for (const { id } of this.holders.all()) this.holders.send(id, { case: 'removed', value: { dataspace } });
-  }
-
-  private advance(leader: ShardLeader, nowMs: number): void {
-    // Only who leads may call a holder dead, or serve.
-    if (this.mayLead(nowMs)) for (const ask of leader.advance(nowMs)) this.answer(leader, ask, nowMs);
-  }
-
-  private answer(leader: ShardLeader, ask: ShardAsk, nowMs: number): void {
-    switch (ask.type) {
-      case 'absent':
-        this.absent(ask.node, leader, nowMs);
-        return;
-      case 'reported': {
-        const { shard } = leader;
-        this.notes.ask({ about: 'rebuilt', shard }, { type: 'serve', leader }, nowMs);
-        return;
-      }
-      default:
-        unreachable(ask);
-    }
   }
 
   // ---- notes
@@ -558,19 +382,5 @@ export class Replica {
   private buried(entry: HolderEntry, nowMs: number): void {
     // The lease of our own may have ended meanwhile.
     if (this.mayLead(nowMs)) for (const leader of this.leaders.all()) leader.bury(entry);
-  }
-
-  private isLed(leader: ShardLeader, nowMs: number): boolean {
-    return this.leaders.has(leader) && this.mayLead(nowMs);
-  }
-
-  private stepDown(leaders: readonly ShardLeader[], what: string, reason: string): void {
-    const led = leaders.filter((leader) => this.leaders.has(leader));
-    if (led.length === 0) return;
-    const shards = led.map(({ shard }) => shard);
-    const text = `${what}: these shards are not led from here any more`;
-    this.out.log('error', text, { reason, shards });
-    for (const shard of shards) this.leave(shard);
-    this.out.add({ type: 'stepDown', shards, reason: what });
   }
 }

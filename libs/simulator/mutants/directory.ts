@@ -156,7 +156,7 @@ export const DIRECTORY_MUTANTS: readonly Mutant[] = [
   {
     name: 'wrong heir',
     profile: 'partition',
-    seed: 2_275_117_172,
+    seed: 2_745_506_712,
     machines: cohd(() => new WrongHeir({ home: false })),
   },
   { name: 'never send again', profile: 'faulty', machines: cohd(() => new ForgetsResend({ home: false })) },

@@ -60,7 +60,7 @@ export class Inheritor {
   private dataspace(about: DataspaceSnapshot): SharedDataspace {
     const { dataspace: id, name, sizeBytes, durable, resident, absent } = about;
     const { memory } = this.node;
-    const dataspace = memory.get(id) ?? this.node.adopt({ id, name, sizeBytes, durable });
+    const dataspace = memory.get(id) ?? this.node.openings.adopt({ id, name, sizeBytes, durable });
     dataspace.file.take(absent, false);
     dataspace.file.take(resident, true);
     for (const session of this.mapping.get(id) ?? []) this.claims(session, dataspace, resident);

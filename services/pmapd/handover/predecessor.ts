@@ -172,7 +172,7 @@ export class Predecessor {
     let reason: unknown = 'the next pmap manager went away';
     try {
       // Also where this process gets no processor time meanwhile: there is one more of it, and it starts.
-      await node.hold(HOLD_MAX_MS, HOLD_MS);
+      await node.line.hold(HOLD_MAX_MS, HOLD_MS);
       if (hello.ahead) {
         for (const part of partsAhead(node, this.o.shards, tokenOf)) {
           yield { event: { case: 'ahead' as const, value: part } };
@@ -181,11 +181,11 @@ export class Predecessor {
         yield { event: { case: 'aheadEnd' as const, value: {} } };
         await inTime(stops ? AHEAD_AT_STOP_MS : AHEAD_MS, [next(events, 'copied'), left]);
       }
-      await node.hold(HOLD_MAX_MS, HOLD_MS);
+      await node.line.hold(HOLD_MAX_MS, HOLD_MS);
       const pausedAtMs = monotonicMs();
       this.o.onHandingOver(true);
       // Who ends in any case can do no better than to go on.
-      const untilMs = () => (stops ? Number.POSITIVE_INFINITY : node.usableUntilMs - LEFT_MS);
+      const untilMs = () => (stops ? Number.POSITIVE_INFINITY : node.line.usableUntilMs - LEFT_MS);
       expectTime(untilMs() - monotonicMs() - PREPARE_MS);
       await node.prepareHandOver(PREPARE_MS);
       const forMs = Math.min(FROZEN_MS, untilMs() - monotonicMs());

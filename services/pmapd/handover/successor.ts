@@ -100,7 +100,7 @@ export async function succeed(options: SuccessorOptions): Promise<Inheritance | 
       onStandingBy,
       onAhead: (part) => inherit(part.incarnation).copyAhead(part),
       async onAheadEnd() {
-        await inheritor?.node.discover(stopping);
+        await inheritor?.node.line.discover(stopping);
         said.offer({ case: 'copied', value: create(CopiedSchema) });
       },
     });

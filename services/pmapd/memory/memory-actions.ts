@@ -23,7 +23,7 @@ export interface AroundMemory {
   readonly watches: Watches;
   readonly statistics: Statistics;
   readonly transfers: Transfers;
-  readonly directories: Directories | undefined;
+  readonly line: { readonly directories: Directories | undefined };
   short(short: Short, sharedOnly: boolean): void;
 }
 
@@ -32,10 +32,10 @@ export function performMemory(node: AroundMemory, action: OutsideAction): void {
   switch (action.type) {
     case 'acquire':
     case 'ack':
-      node.directories?.say(action);
+      node.line.directories?.say(action);
       return;
     case 'report':
-      node.directories?.say(action, action.shard);
+      node.line.directories?.say(action, action.shard);
       return;
     case 'deliver':
       deliver(node, action);
@@ -93,9 +93,9 @@ function later({ memory }: AroundMemory, event: NodeEvent): void {
   setImmediate(ownTurn({ later: event.type }, () => memory.step(event)));
 }
 
-function deliver({ directories, transfers }: AroundMemory, action: Of<'deliver'>): void {
+function deliver({ line, transfers }: AroundMemory, action: Of<'deliver'>): void {
   const { run, receiver, version, state, bytes, keep } = action;
-  const way = directories?.lines.wayTo(run.dataspace, run.firstPage, receiver);
+  const way = line.directories?.lines.wayTo(run.dataspace, run.firstPage, receiver);
   // Who is not known any more asks anew.
   if (way === undefined) return;
   const { address, epoch, sender } = way;

@@ -106,20 +106,27 @@ export interface SessionNode {
   readonly sync: SyncRelay;
   readonly statistics: Statistics;
   nextVmspace(): bigint;
-  openDataspace(
-    name: string,
-    sizeBytes: bigint,
-    options: { requester: Requester; exclusive: boolean; durable: boolean },
-  ): Promise<{ dataspace: SharedDataspace; created: boolean; readOnly: boolean }>;
   readonly rangeNames: RangeNames;
   /** @see Node.removeDataspace */
   removeDataspace(name: string, by: { requester: Requester }): Promise<void>;
-  /** @see Node.expectFree */
-  expectFree(pid: bigint): void;
-  interest(dataspace: MappedDataspace): void;
+  readonly openings: {
+    open(
+      name: string,
+      sizeBytes: bigint,
+      options: { requester: Requester; exclusive: boolean; durable: boolean },
+    ): Promise<{ dataspace: SharedDataspace; created: boolean; readOnly: boolean }>;
+  };
+  readonly line: { interest(dataspace: MappedDataspace): void };
   short(short: Short, sharedOnly?: boolean): void;
   endedForMemory(vmspace: Vmspace, reason: string): void;
   readonly watches: Watches;
+  readonly sessions: SessionKeeper;
+}
+
+/** All sessions of the node. */
+export interface SessionKeeper {
+  /** @see SessionTable.expectFree */
+  expectFree(pid: bigint): void;
   /** A request was refused for a limit. */
   limited(limit: string, session: Session, reason: string): void;
   /** @throws RpcError RESOURCE_EXHAUSTED */
@@ -172,11 +179,11 @@ export class Session implements VkernelSession {
   private readonly outbox = new DescriptorOutbox(
     { dataspace: (id) => this.node.memory.get(id), vmspace: (id) => this.vmspaces.get(id) },
     (events) => this.writeNow(events),
-    (error) => this.node.endSession(this, error.details, error.code),
+    (error) => this.node.sessions.endSession(this, error.details, error.code),
   );
   private readonly batch = new EventBatch<PmapEventInit>(
     (events) => this.write(events),
-    (error) => this.node.endSession(this, error.details, error.code),
+    (error) => this.node.sessions.endSession(this, error.details, error.code),
   );
 
   constructor(node: SessionNode, { name, frameLimit, token, userfault, requester }: SessionOptions) {
@@ -214,7 +221,7 @@ export class Session implements VkernelSession {
   }
 
   private later(run: () => void): void {
-    const end = ({ details, code }: RpcError) => this.node.endSession(this, details, code);
+    const end = ({ details, code }: RpcError) => this.node.sessions.endSession(this, details, code);
     setImmediate(ownTurn({ vkernel: this.name }, run, end));
   }
 
@@ -222,8 +229,8 @@ export class Session implements VkernelSession {
   broken(reason: string): void {
     if (this.isBroken) return;
     this.isBroken = true;
-    this.node.refused('page-tables', this, reason);
-    this.later(() => this.node.endSession(this, reason));
+    this.node.sessions.refused('page-tables', this, reason);
+    this.later(() => this.node.sessions.endSession(this, reason));
   }
 
   /** Its stream ends with an error. */
@@ -236,7 +243,11 @@ export class Session implements VkernelSession {
   /** Looks now and then at what it really has, and does. */
   inspect(): void {
     this.privateFrames.look((more) => {
-      this.node.refused('frames', this, `its processes have ${more} frames more than it was granted`);
+      this.node.sessions.refused(
+        'frames',
+        this,
+        `its processes have ${more} frames more than it was granted`,
+      );
     });
     const nowMs = monotonicMs();
     for (const [id, sinceMs] of this.ending) {
@@ -345,14 +356,14 @@ export class Session implements VkernelSession {
 
   // What the virtual kernel itself looks after before it asks; what only a program tried is none of that.
   private suspect(what: VkernelEvent['event']['case'], error: RpcError): void {
-    if (error instanceof Foreign) this.node.refused('not-theirs', this, error.details);
-    else if (error instanceof Lie) this.node.refused('message', this, error.details);
+    if (error instanceof Foreign) this.node.sessions.refused('not-theirs', this, error.details);
+    else if (error instanceof Lie) this.node.sessions.refused('message', this, error.details);
     else if (what?.startsWith('vmspace') && SUSPICIOUS.has(error.code))
-      this.node.refused('vmspace', this, `${what}: ${error.details}`);
+      this.node.sessions.refused('vmspace', this, `${what}: ${error.details}`);
   }
 
   private fail(request: bigint, error: RpcError): void {
-    if (error.code === Code.ResourceExhausted) this.node.limited('vkernel', this, error.details);
+    if (error.code === Code.ResourceExhausted) this.node.sessions.limited('vkernel', this, error.details);
     const value = { code: error.code, reason: error.details, errno: errnoFor(error) };
     this.send({ request, event: { case: 'failed', value } });
   }
@@ -480,7 +491,7 @@ export class Session implements VkernelSession {
     open.expectRoom(vmspace);
     this.expectWorkRoom();
     vmspace.opening++;
-    const opened = this.node.openDataspace(name, sizeBytes, { requester, exclusive, durable }).finally(() => {
+    const opened = this.node.openings.open(name, sizeBytes, { requester, exclusive, durable }).finally(() => {
       vmspace.opening--;
     });
     this.settle(request, opened, ({ dataspace: { id, sizeBytes }, created, ...may }) => {
@@ -539,8 +550,8 @@ export class Session implements VkernelSession {
     if (this.node.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.node.name} stops`);
     if (this.vmspaces.size >= VMSPACES_MAX)
       throw new RpcError(Code.ResourceExhausted, `${VMSPACES_MAX} vmspaces are the most of one vkernel`);
-    this.node.expectFree(pid);
-    this.node.expectDescriptor(`the memory of process ${pid}`, this);
+    this.node.sessions.expectFree(pid);
+    this.node.sessions.expectDescriptor(`the memory of process ${pid}`, this);
     const id = this.node.nextVmspace();
     const file = join(this.node.memoryDir, `anonymous-${id}-${randomUUID().slice(0, 8)}`);
     const about = { id, pid, file, sizeBytes: Number(sizeBytes), quotaFrames: Number(quotaFrames) };
@@ -623,7 +634,7 @@ export class Session implements VkernelSession {
     about.vmspace.entries.add(entry);
     this.changes?.add(about.vmspace.id);
     about.dataspace.entries.add(entry);
-    this.node.interest(about.dataspace);
+    this.node.line.interest(about.dataspace);
     return entry;
   }
 
@@ -661,7 +672,7 @@ export class Session implements VkernelSession {
     this.changes?.add(vmspace.id);
     vmspace.entries.remove(entry);
     entry.dataspace.entries.delete(entry);
-    this.node.interest(entry.dataspace);
+    this.node.line.interest(entry.dataspace);
   }
 
   /** The vkernel is gone; or it is slow, and hears of that when it has nothing to write to any more. */

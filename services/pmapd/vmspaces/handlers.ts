@@ -102,7 +102,7 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
         return { entry: entryWire(entry) };
       }
       return await using(vmspace, async () => {
-        const opened = await node.openDataspace(name, 0n, { forWriting: writable, ...asked(ctx) });
+        const opened = await node.openings.open(name, 0n, { forWriting: writable, ...asked(ctx) });
         const { dataspace } = opened;
         const bytes = BigInt(dataspace.pageCount) * BigInt(PAGE_BYTES);
         if (offsetBytes + lengthBytes > bytes) {

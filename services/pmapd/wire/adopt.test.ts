@@ -9,7 +9,7 @@ function adopting(failure: unknown) {
   const node = {
     name: 'node1',
     isLeaving: false,
-    openDataspace: async () => ({ dataspace: { name: 'd', pageCount: 4 } }),
+    openings: { open: async () => ({ dataspace: { name: 'd', pageCount: 4 } }) },
     memory: {
       async withPages(_: unknown, firstPage: number, pageCount: number, _mode: string, use: () => number) {
         if (firstPage <= 1 && 1 < firstPage + pageCount) throw failure;

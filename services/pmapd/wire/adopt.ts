@@ -11,7 +11,7 @@ export function adoptHandler(node: Node): Pick<Handlers<typeof TransferService>,
   return {
     async adopt({ dataspace: name, runs }: AdoptRequest) {
       if (node.isLeaving) throw new RpcError(Code.FailedPrecondition, `${node.name} is about to leave, too`);
-      const { dataspace } = await node.openDataspace(name, 0n);
+      const { dataspace } = await node.openings.open(name, 0n);
       const asked = runs.reduce((sum, { pageCount }) => sum + pageCount, 0);
       if (asked > ADOPT_PAGES_MAX)
         throw invalidField('runs', `runs: ${ADOPT_PAGES_MAX} pages at most, not ${asked}`);

@@ -20,7 +20,7 @@ function delivered(message: MessageInitShape<typeof DeliverRequestSchema>) {
   const failed = vi.fn();
   const call = Object.assign(new EventEmitter(), { getPeer: () => 'unix', write: () => true, fail: failed });
   const gate = new WireGate('pmapd', silentLog());
-  const { deliver } = transferHandlers({ memory: { step }, acceptsFor: () => true }, gate);
+  const { deliver } = transferHandlers({ memory: { step }, line: { acceptsFor: () => true } }, gate);
   rawOf(deliver)!(call as never, {} as never);
   call.emit('data', create(DeliverRequestSchema, { wire: wireSpoken(), ...message }));
   return { step, failed };

@@ -160,8 +160,10 @@ export class Transfers {
 /** The node that pages come to. */
 interface Receiver {
   readonly memory: Pick<CoherentMemory, 'step'>;
-  /** True where pages that were sent to a holder are for who it is now at the leader of their shard. */
-  acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean;
+  readonly line: {
+    /** True where pages that were sent to a holder are for who it is now at the leader of their shard. */
+    acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean;
+  };
 }
 
 /** The receiving side. */
@@ -203,7 +205,7 @@ export function transferHandlers(
 function deliver(node: Receiver, message: DeliverRequest): void {
   const run = runFromWire(message.run);
   // Sent under an earlier leader, or late: whoever wants it asks anew.
-  if (!node.acceptsFor(run.dataspace, run.firstPage, message.epoch, message.receiver)) return;
+  if (!node.line.acceptsFor(run.dataspace, run.firstPage, message.epoch, message.receiver)) return;
   const { zero, data: bytes } = message;
   if (!zero && bytes.length !== run.pageCount * PAGE_BYTES)
     throw new RangeError(`data: ${bytes.length} bytes for ${run.pageCount} pages`);

@@ -36,11 +36,11 @@ export class OneNode {
     const about = { ...config, cluster: 'test', directory: ['x:1'], ...more };
     this.node = new Node(about as unknown as PmapdConfig, bus, log);
     const lines = { epochOf: () => 1n, usable: () => true };
-    this.node.directories = {
+    this.node.line.directories = {
       ...{ allUsable: true, connected: true, lines },
       ...{ interest: () => {}, say: () => {}, sendTo: () => {}, sendAll: () => {}, close: () => {} },
     } as never;
-    Object.defineProperty(this.node, 'directory', { value: this.directory() });
+    Object.defineProperty(this.node.line, 'directory', { value: this.directory() });
     this.calls = vmspaceHandlers(this.node) as VmspaceHandlers;
   }
 
@@ -70,7 +70,7 @@ export class OneNode {
 
   /** All four pages of it are here. */
   async dataspace(name: string): Promise<void> {
-    await this.node.openDataspace(name, 16_384n);
+    await this.node.openings.open(name, 16_384n);
   }
 
   close(): void {
