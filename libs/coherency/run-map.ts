@@ -71,8 +71,8 @@ export class RunMap<E extends RunEntry<E>> {
     return pieces;
   }
 
-  // Entries that end after a page.
-  private *from(page: number): Generator<E> {
+  /** Entries that end after a page, in order. None may be cut, put or joined meanwhile. */
+  *from(page: number): Generator<E> {
     let at = this.leafOf(page);
     const first = this.leaves[at];
     if (first === undefined) return;

@@ -1,4 +1,5 @@
 // The methods of odonata.coherency.v1.DirectoryService.
+import { fieldRange } from '@odonata/coherency/replica/field.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
 import type {
   DeleteDataspaceRequest,
@@ -17,6 +18,7 @@ import type { CallContext } from '@odonata/rpc/service.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { CoherencyService } from './coherency-service.ts';
+import { wholeField } from './field.ts';
 import { Loads, untilDone } from './loads.ts';
 import { changed, expectAllowed, expectOwner, isSeenBy, ownershipFor } from './ownership.ts';
 import { checkName, type DataspaceRecord, expectSize, notKnown, type Registry } from './registry.ts';
@@ -144,6 +146,14 @@ export function directoryHandlers(
       if (record === undefined)
         throw notFound({ type: 'dataspace', name: dataspace }, `no dataspace ${dataspace} here`);
       return shardUsage(record, service);
+    },
+
+    async getField({ name, firstPage, pageCount, cells, thisReplica }, ctx) {
+      const record = known(name);
+      if (ctx.caller.role !== Role.COHD) expectAllowed(record, asks(ctx, undefined), 'read');
+      const range = fieldRange(record.sizeBytes, Number(firstPage), Number(pageCount), cells);
+      const others = thisReplica ? [] : [...replicas().values()];
+      return await wholeField(record, service, range, others);
     },
 
     listDataspaces({ pageSize, pageToken, requester }, ctx) {

@@ -23,6 +23,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] =
   ['down', async () => (await import('./commands/down.ts')).addDown],
   ['status', async () => (await import('./commands/status.ts')).addStatus],
   ['top', async () => (await import('./commands/top.ts')).addTop],
+  ['console', async () => (await import('./commands/console.ts')).addConsole],
   ['events', async () => (await import('./commands/events.ts')).addEvents],
   ['restart', async () => (await import('./commands/restart.ts')).addRestart],
   ['doctor', async () => (await import('./commands/doctor.ts')).addDoctor],

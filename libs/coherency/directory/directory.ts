@@ -123,6 +123,11 @@ export class Directory {
     return dataspace === undefined ? NO_USAGE : usageOf(dataspace);
   }
 
+  /** Runs of pages that have an entry, in order, from a page on. No event may come meanwhile. */
+  runsFrom(id: bigint, page: number): Iterable<Readonly<Page>> {
+    return this.dataspaces.get(id)?.pages.from(page) ?? [];
+  }
+
   /** Pages that are lost, of those that have an entry; in order. */
   lostRuns(id: bigint): PageRun[] {
     return [...(this.dataspaces.get(id)?.pages ?? [])]

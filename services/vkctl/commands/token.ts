@@ -18,16 +18,17 @@ import {
 export function addToken(program: Command): void {
   const command = program
     .command('token')
-    .summary('show who you are to a unix socket')
+    .summary('show who you are to a unix socket, or to a console')
     .description(
-      'Prints a token for one unix socket of a service, for ten minutes: who has it is you there. For grpcurl and the like.',
+      'Prints a token for one unix socket of a service, or for the address of a console, for ten minutes: who has it is you there. For grpcurl and the like.',
     )
-    .argument('<socket>', 'unix:/path, as "vkctl status --json" shows it')
+    .argument('<socket>', 'unix:/path, as "vkctl status --json" shows it, or http://host:port of a console')
     .addOption(clusterOption())
     .addOption(jsonOption())
     .addOption(quietOption())
     .action(token);
   examples(command, [
+    ['vkctl token http://127.0.0.1:7480', 'to log in to a console again'],
     [
       'vkctl token unix:/run/user/1000/odonata-default/cohd.sock',
       'for: grpcurl -unix -H "authorization: Bearer TOKEN"',
@@ -36,8 +37,11 @@ export function addToken(program: Command): void {
 }
 
 async function token(socket: string, options: ClusterOption & { json?: boolean }): Promise<void> {
-  if (!isUnix(socket) || !isAddress(socket))
-    throw new Failure(`"${socket}" is no unix socket`, { fix: 'Give unix:/path.', exitCode: EXIT.usage });
+  if (!(isUnix(socket) && isAddress(socket)) && !isConsole(socket))
+    throw new Failure(`"${socket}" is no unix socket, and no console`, {
+      fix: 'Give unix:/path, or http://host:port.',
+      exitCode: EXIT.usage,
+    });
   expectHere('token', options.cluster);
   const { plan } = await runningRecord(clusterOf(options));
   const folder = adminFolder(plan);
@@ -47,3 +51,6 @@ async function token(socket: string, options: ClusterOption & { json?: boolean }
   if (options.json) printJson({ socket, token });
   else print(token);
 }
+
+/** Its address as a browser has it, without a path. */
+const isConsole = (text: string): boolean => /^https?:\/\/[A-Za-z0-9.[\]:-]{1,253}$/.test(text);

@@ -70,9 +70,9 @@ async function top(options: TopOptions): Promise<void> {
     });
   const chosen = { list, sort, filter, row: 0 };
   await withCluster(options, async (cluster) => {
-    const { Looks } = await import('../top/look.ts');
-    const { topOf } = await import('../top/top.ts');
-    const looks = new Looks(cluster);
+    const { Looks } = await import('@odonata/client/look/look.ts');
+    const { topOf } = await import('@odonata/client/look/top.ts');
+    const looks = new Looks(cluster, explain);
     let before = await looks.look();
     let seen = topOf(undefined, before);
     const next = async () => {

@@ -144,6 +144,12 @@ const topNode = z.strictObject({
   waiting: count.describe('faults that have waited for seconds'),
 });
 
+export const console = z.strictObject({
+  cluster: z.string(),
+  url: z.string().describe('where it is'),
+  address: z.string().describe('the same with a token: whoever opens it first is you there'),
+});
+
 export const top = z.strictObject({
   cluster: z.string(),
   time,

@@ -23,6 +23,7 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   down: one(cluster.down),
   status: one(cluster.status),
   top: one(cluster.top),
+  console: one(cluster.console),
   events: list(event),
   restart: list(cluster.restarted),
   doctor: one(cluster.doctor),

@@ -1,11 +1,12 @@
 // What `vkctl top` shows, as lines of a terminal: a pure function of what was seen, what its user chose, and how many lines
 // there are. In 80 columns all but commands and names fits.
+
+import type { Top, TopNode } from '@odonata/client/look/top.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { FAULT_PLACES, heads } from '../commands/status-tables.ts';
 import { plainText, plural } from '../output.ts';
 import { formatSize } from '../size.ts';
 import { type Cell, type Column, table } from '../table.ts';
-import type { Top, TopNode } from './top.ts';
 
 export const LISTS = ['processes', 'dataspaces', 'vkernels'] as const;
 export type List = (typeof LISTS)[number];

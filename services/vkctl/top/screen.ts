@@ -1,9 +1,10 @@
 // The live view of `vkctl top`, by ink: what is pressed changes what was chosen, lines.ts says what that looks like. No JSX:
 // these sources run as they are.
+
+import type { Top } from '@odonata/client/look/top.ts';
 import { Box, render, Text, useApp, useInput, useWindowSize } from 'ink';
 import { createElement as h, useEffect, useState } from 'react';
 import { type Chosen, LISTS, type Line, linesOf, rowsOf, SORTS } from './lines.ts';
-import type { Top } from './top.ts';
 
 export interface Screen {
   first: Top;

@@ -1,12 +1,12 @@
 // Rates from two looks, and their lines, without a cluster and without a terminal.
 import { create } from '@bufbuild/protobuf';
+import type { Look } from '@odonata/client/look/look.ts';
+import { topOf } from '@odonata/client/look/top.ts';
 import { DataspaceSchema, DataspaceUsageSchema } from '@odonata/proto/coherency/v1/coherency';
 import { GetNodeStatsResponseSchema, VmspaceSchema } from '@odonata/proto/pmap/v1/pmap';
 import { ProcessSchema, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { expect, test } from 'vitest';
 import { type Chosen, linesOf, rowsOf } from './lines.ts';
-import type { Look } from './look.ts';
-import { topOf } from './top.ts';
 
 const AT_MS = Date.UTC(2026, 0, 31, 12);
 

@@ -1,12 +1,12 @@
 // One look at a whole cluster: what everybody says who answers, asked at once.
-import type { Cluster } from '@odonata/client/cluster.ts';
-import type { DataspaceDetail } from '@odonata/client/dataspace-detail.ts';
+
 import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/coherency';
 import type { GetNodeStatsResponse, Vmspace } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { Process, Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
-import { explain } from '../failure.ts';
+import type { Cluster } from '../cluster.ts';
+import type { DataspaceDetail } from '../dataspace-detail.ts';
 
 export interface NodeLook {
   name: string;
@@ -41,8 +41,12 @@ export class Looks {
   #asked = new Map<string, Asked>();
   #next = 0;
 
-  constructor(to: Cluster) {
+  readonly #explain: (error: unknown) => string;
+
+  /** @param explain what somebody answered, in a line */
+  constructor(to: Cluster, explain: (error: unknown) => string) {
     this.#to = to;
+    this.#explain = explain;
   }
 
   /** @param hot names of dataspaces that are asked for in any case, the hottest first */
@@ -50,7 +54,7 @@ export class Looks {
     const { connection, programs, name } = this.#to;
     const silent: string[] = [];
     const missing = (what: string) => (error: unknown) => {
-      silent.push(`${what}: ${explain(error)}`);
+      silent.push(`${what}: ${this.#explain(error)}`);
       return undefined;
     };
     const options = { deadlineMs: ASK_MS };

@@ -1,6 +1,5 @@
-// What changed from one look to the next, a second: what `vkctl top` shows, and prints as JSON.
+// What changed from one look to the next, a second.
 import { type Process, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
-import { detailJson } from '../commands/ds-json.ts';
 import type { Asked, Look, NodeLook } from './look.ts';
 
 export type Top = ReturnType<typeof topOf>;
@@ -89,7 +88,9 @@ function nodeOf(before: NodeLook | undefined, { name, stats, vkernels }: NodeLoo
 
 /** Pages that a node owns now and did not before: what went to and fro between two looks is not seen. */
 function dataspaceOf(before: readonly Asked[] | undefined, { atMs, detail }: Asked) {
-  const { name, owner, sizeBytes, ownedPages, mappedBy, locks, lostPages } = detailJson(detail);
+  const { name, owner, sizeBytes } = detail.dataspace;
+  const { ownedPages, mappedBy, locks } = detail.usage;
+  const lostPages = detail.loss?.lostPages ?? 0n;
   const last = before?.find((each) => each.detail.dataspace.name === name);
   const owned = last?.detail.usage.ownedPages ?? {};
   const came = sum(
