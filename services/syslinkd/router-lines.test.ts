@@ -152,6 +152,7 @@ it('a line that breaks is answered for: requests, circuits both ways', () => {
   sends(line, { case: 'circuitOpen', value: { circuit: 2n, to: { name: 'b' }, from: from(1), hopLimit: 8 } });
   asks(line, 'b', 5n, { from: from(1) });
   router.disconnected(line, 0);
+  expect(router.idle).toBe(true);
   const told = b.frames
     .slice(1)
     .filter((f) => (f.case === 'message' && f.value.reply) || f.case === 'circuitClose');
@@ -159,6 +160,7 @@ it('a line that breaks is answered for: requests, circuits both ways', () => {
     f.case === 'message' || f.case === 'circuitClose' ? f.value.status?.code : undefined,
   );
   expect(codes).toEqual([Code.Unavailable, Code.Unavailable, Code.Cancelled]);
+  // It is late, and nobody's.
   sends(b, { case: 'message', value: { to: from(1), msgid: 5n, proto: '/p', reply: true } });
   expect(router.idle).toBe(true);
 });
