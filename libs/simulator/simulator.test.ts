@@ -43,3 +43,7 @@ test('without faults nothing is lost', () => {
   const { counts } = simulate({ seed: 1, steps: 50_000, profile: 'calm' });
   expect(counts.lost).toBe(0);
 });
+
+test('pages that come late to a node that said goodbye are not taken', () => {
+  expect(simulate({ seed: 3_108_706_979, steps: 1, profile: 'upgrade' }).failure).toBeUndefined();
+});

@@ -35,9 +35,10 @@ export class Leaders {
 
   /** The same of pages that were sent to a holder: they are for who this node is now at the leader of their shard. */
   acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number, nowMs: number): boolean {
-    return (
-      this.accepts(dataspace, page, epoch, nowMs) && this.isReceiver(this.ofPage(dataspace, page), receiver)
-    );
+    const shard = this.ofPage(dataspace, page);
+    // Who said goodbye has forgotten which versions it saw: what comes late would look new.
+    if (shard.line?.leaving === true) return false;
+    return this.accepts(dataspace, page, epoch, nowMs) && this.isReceiver(shard, receiver);
   }
 
   /** Until when all shards may be used; minus infinity: some may not. */
