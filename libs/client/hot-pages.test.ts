@@ -9,11 +9,11 @@ function words(...at: number[]): Uint8Array {
 }
 const reads = (pid: bigint, ...at: number[]) => ({
   node: 'node1',
-  user: { pid, write: false, words: words(...at) },
+  user: { pid, other: 0, write: false, words: words(...at) },
 });
 const writes = (pid: bigint, ...at: number[]) => ({
   node: 'node1',
-  user: { pid, write: true, words: words(...at) },
+  user: { pid, other: 0, write: true, words: words(...at) },
 });
 
 describe('sharing', () => {
@@ -33,10 +33,21 @@ describe('sharing', () => {
     expect(sharingOf(users.toReversed())).toBe(sharing);
   });
 
-  it('tells processes that may not be seen apart by their nodes', () => {
-    const hidden = (node: string) => ({ node, user: { pid: 0n, write: true, words: words(0) } });
-    expect(sharingOf([hidden('node1'), hidden('node1')])).toBe('alone');
-    expect(sharingOf([hidden('node1'), hidden('node2')])).toBe('true');
+  it('tells processes of others apart where it may', () => {
+    const one = (node: string, other: number, word = 0) => ({
+      node,
+      user: { pid: 0n, other, write: true, words: words(word) },
+    });
+    expect(sharingOf([one('node1', 1), one('node1', 1)])).toBe('alone');
+    expect(sharingOf([one('node1', 1), one('node1', 2)])).toBe('true');
+    expect(sharingOf([one('node1', 1), one('node2', 1, 5)])).toBe('false');
+  });
+
+  it('is not known where others are told together', () => {
+    const others = { node: 'node1', user: { pid: 0n, other: 0, write: true, words: words() } };
+    expect(sharingOf([others])).toBe('unknown');
+    expect(sharingOf([others, writes(1n, 0)])).toBe('unknown');
+    expect(sharingOf([others, writes(1n, 0), reads(2n, 0)])).toBe('true');
   });
 });
 

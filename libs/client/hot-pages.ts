@@ -15,7 +15,7 @@ const WORD_BYTES = 8;
  * - `true`: a word that one writes is another's, too;
  * - `reads`: several processes, and none was seen to write;
  * - `alone`: one process, whose page was elsewhere;
- * - `unknown`: nobody knows the words.
+ * - `unknown`: nobody knows the words, or not whose they are.
  */
 export type Sharing = 'false' | 'true' | 'reads' | 'alone' | 'unknown';
 
@@ -119,12 +119,16 @@ export function spansOf(words: Uint8Array): [begin: number, end: number][] {
 
 interface NodeUser {
   readonly node: string;
-  readonly user: Pick<PageUser, 'pid' | 'write' | 'words'>;
+  readonly user: Pick<PageUser, 'pid' | 'other' | 'write' | 'words'>;
 }
 
 export function sharingOf(users: readonly NodeUser[]): Sharing {
-  const processes = Map.groupBy(users, ({ node, user }) => (user.pid === 0n ? node : `${user.pid}`));
-  if (processes.size < 2) return 'alone';
+  const processes = Map.groupBy(users, ({ node, user }) =>
+    user.pid === 0n ? `${node} ${user.other}` : `${user.pid}`,
+  );
+  // Of others together nobody knows how many they are.
+  const together = users.some(({ user }) => user.pid === 0n && user.other === 0);
+  if (processes.size < 2) return together ? 'unknown' : 'alone';
   const touched = [...processes.values()].map((of) => ({
     all: union(of),
     written: union(of.filter(({ user }) => user.write)),

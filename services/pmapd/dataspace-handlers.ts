@@ -51,9 +51,9 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
       const { requester, requestId } = asked(ctx);
       const known = { name, withoutUsage: true, requester };
       const { dataspace } = await node.line.directory.getDataspace(known, { requestId });
-      const { id } = dataspace!;
-      const nameOf = (page: number) => node.rangeNames.ofPage(id, page);
-      return hotPagesWire(node.hotPages.of(id, maxPages || HOT_PAGES), nameOf, ctx);
+      const { id, owner } = dataspace!;
+      const namesOf = (page: number) => node.rangeNames.ofPage(id, page);
+      return hotPagesWire({ ...node.hotPages.of(id, maxPages || HOT_PAGES), owner, namesOf }, ctx);
     },
     async acceptLoss({ name, by }, ctx) {
       return { pages: BigInt(await acceptLoss(node, name, by, asked(ctx))) };

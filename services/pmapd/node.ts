@@ -242,6 +242,7 @@ export class Node {
         return;
       case 'removed':
         this.memory.remove(action.dataspace);
+        this.rangeNames.forget(action.dataspace);
         return;
       case 'deadline':
         this.deadline = action.deadlineMs === undefined ? 0n : BigInt(action.deadlineMs) * 1_000_000n;

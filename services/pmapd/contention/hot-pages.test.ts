@@ -1,7 +1,16 @@
+import { Role } from '@odonata/proto/auth/v1/access';
+import type { CallContext } from '@odonata/rpc/service.ts';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DATASPACES_MAX, HotPages, PAGES_MAX, type Touch, USERS_MAX, WINDOW_MS } from './hot-pages.ts';
-import { DATASPACES_MAX as NAMED_MAX, PAGE_NAMES_MAX, RANGES_MAX, RangeNames } from './range-names.ts';
+import { hotPagesWire } from './hot-pages-wire.ts';
+import {
+  DATASPACES_MAX as NAMED_MAX,
+  PAGE_NAMES_MAX,
+  PEOPLE_MAX,
+  RANGES_MAX,
+  RangeNames,
+} from './range-names.ts';
 
 const touch = (about: Partial<Touch> = {}): Touch => ({
   ...{ pid: 1n, owner: 'alice', vkernel: 'alice/default', write: true, offset: 0, waitedNs: 1e6 },
@@ -19,27 +28,78 @@ const pagesOf = (dataspace = 1n) => hot.of(dataspace, PAGES_MAX).pages;
 describe('names of ranges', () => {
   it('are told of each page that they lie on', () => {
     const names = new RangeNames();
-    expect(names.set(1n, 4096n, 8192n, 'second')).toBe(true);
-    names.set(1n, 4090n, 4097n, 'across');
-    names.set(1n, 0n, 1n, 'first');
-    names.set(1n, 0n, 1n, 'begin');
+    expect(names.set('alice', 1n, 4096n, 8192n, 'second')).toBe(true);
+    names.set('alice', 1n, 4090n, 4097n, 'across');
+    names.set('alice', 1n, 0n, 1n, 'first');
+    names.set('alice', 1n, 0n, 1n, 'begin');
     expect(names.ofPage(1n, 0)).toEqual(['begin', 'across']);
     expect(names.ofPage(1n, 1)).toEqual(['across', 'second']);
     expect(names.ofPage(1n, 2)).toEqual([]);
     expect(names.ofPage(2n, 0)).toEqual([]);
-    names.set(1n, 4090n, 4097n, '');
+    names.set('alice', 1n, 4090n, 4097n, '');
     expect(names.ofPage(1n, 0)).toEqual(['begin']);
   });
 
   it('are bounded: of a dataspace by refusal, of all by giving way', () => {
     const names = new RangeNames();
-    for (let i = 0n; i < BigInt(RANGES_MAX); i++) expect(names.set(1n, i, i + 1n, `${i}`)).toBe(true);
-    expect(names.set(1n, 5000n, 5001n, 'more')).toBe(false);
+    for (let i = 0n; i < BigInt(RANGES_MAX); i++)
+      expect(names.set('alice', 1n, i, i + 1n, `${i}`)).toBe(true);
+    expect(names.set('alice', 1n, 5000n, 5001n, 'more')).toBe(false);
     expect(names.ofPage(1n, 0)).toHaveLength(PAGE_NAMES_MAX);
-    for (let id = 2n; id <= BigInt(NAMED_MAX); id++) names.set(id, 0n, 1n, 'x');
+    for (let id = 2n; id <= BigInt(NAMED_MAX); id++) names.set('alice', id, 0n, 1n, 'x');
     expect(names.ofPage(1n, 0)).not.toEqual([]);
-    names.set(1_000n, 0n, 1n, 'x');
+    names.set('alice', 1_000n, 0n, 1n, 'x');
     expect(names.ofPage(1n, 0)).toEqual([]);
+  });
+});
+
+describe('people with names', () => {
+  it('do not take names from each other', () => {
+    const names = new RangeNames();
+    names.set('alice', 1n, 0n, 64n, 'hers');
+    for (let id = 1n; id < 200n; id++) names.set('mallory', id, 0n, 64n, 'other');
+    names.set('mallory', 1n, 0n, 64n, '');
+    expect(names.ofPage(1n, 0)).toEqual(['hers']);
+    for (let i = 0; i < PEOPLE_MAX; i++) names.set(`p${i}`, 9n, 0n, 1n, 'x');
+    expect(names.set('late', 9n, 0n, 1n, 'x')).toBe(false);
+    names.forget(9n);
+    expect(names.ofPage(9n, 0)).toEqual([]);
+    expect(names.set('late', 9n, 0n, 1n, 'x')).toBe(true);
+  });
+});
+
+describe('whoever asks', () => {
+  const caller = (user: string) =>
+    ({ scope: 'own', caller: { role: Role.USER, user } }) as unknown as CallContext;
+  const seenBy = (user: string) => {
+    const pages = new HotPages(() => 0);
+    pages.record(1n, 0, touch({ pid: 1n, owner: 'alice', offset: 0 }));
+    pages.record(1n, 0, touch({ pid: 2n, owner: 'bob', offset: 8 }));
+    pages.record(1n, 0, touch({ pid: 3n, owner: 'bob', offset: 16 }));
+    const about = { ...pages.of(1n, 9), owner: 'alice', namesOf: () => [] };
+    return hotPagesWire(about, caller(user)).pages![0]!.users!.map(
+      ({ pid, other, vkernel, faults, words }) => ({
+        ...{ pid: pid ?? 0n, other: other ?? 0, vkernel: vkernel ?? '', faults },
+        word: words?.[0] ?? 0,
+      }),
+    );
+  };
+
+  it('sees processes of others together, and not their bytes', () => {
+    expect(seenBy('carol')).toEqual([{ pid: 0n, other: 0, vkernel: '', faults: 3n, word: 0 }]);
+    expect(seenBy('bob')).toEqual([
+      { pid: 2n, other: 0, vkernel: 'alice/default', faults: 1n, word: 2 },
+      { pid: 3n, other: 0, vkernel: 'alice/default', faults: 1n, word: 4 },
+      { pid: 0n, other: 0, vkernel: '', faults: 1n, word: 0 },
+    ]);
+  });
+
+  it('sees the bytes where the dataspace is theirs, and not which processes these are', () => {
+    expect(seenBy('alice')).toEqual([
+      { pid: 1n, other: 0, vkernel: 'alice/default', faults: 1n, word: 1 },
+      { pid: 0n, other: 1, vkernel: '', faults: 1n, word: 2 },
+      { pid: 0n, other: 2, vkernel: '', faults: 1n, word: 4 },
+    ]);
   });
 });
 
@@ -93,7 +153,12 @@ describe('pages that nodes take from each other', () => {
       }),
       { numRuns: 50 },
     );
+    for (let i = 0; i < 9; i++) hot.record(1_000n, 7, touch());
     for (let id = 0n; id < 100n; id++) hot.record(id, 1, touch());
     expect(hot.size).toBe(DATASPACES_MAX);
+    expect(pagesOf(1_000n)).toMatchObject([{ page: 7, faults: 9 }]);
+    // One that comes when all have some has its place as soon as it is hotter.
+    for (let i = 0; i < 9; i++) hot.record(2_000n, 3, touch());
+    expect(pagesOf(2_000n)).toMatchObject([{ page: 3 }]);
   });
 });

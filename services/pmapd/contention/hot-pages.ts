@@ -2,8 +2,9 @@
 // fast programs share memory. Each fault that another node had to serve counts for its page and its process.
 //
 // What is kept is bounded: two windows of half a minute, in each the pages of some dataspaces, of each page some processes. A page
-// that comes when there is no room takes the place of the one with the fewest faults, and begins with its count (the
-// "space-saving" sketch of Metwally, Agrawal and El Abbadi, 2005): a hot page is never missing, a cold one may look warmer.
+// that comes when there is no room takes the place of the one with the fewest faults, and begins with its count, and so does a
+// dataspace (the "space-saving" sketch of Metwally, Agrawal and El Abbadi, 2005): what is hot is never missing, what is cold may
+// look warmer.
 import assert from 'node:assert/strict';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 
@@ -47,7 +48,14 @@ export interface HotPage {
   otherFaults: number;
 }
 
-type Window = Map<bigint, Map<number, HotPage>>;
+/** Of one dataspace. */
+interface Pages {
+  readonly id: bigint;
+  faults: number;
+  readonly byPage: Map<number, HotPage>;
+}
+
+type Window = Map<bigint, Pages>;
 
 export class HotPages {
   readonly #nowMs: () => number;
@@ -65,9 +73,9 @@ export class HotPages {
 
   record(dataspace: bigint, page: number, touch: Touch): void {
     this.#turn();
-    const pages = pagesOf(this.#current, dataspace);
-    if (pages === undefined) return;
-    const hot = pages.get(page) ?? newPage(pages, page);
+    const pages = this.#current.get(dataspace) ?? newPages(this.#current, dataspace);
+    pages.faults++;
+    const hot = pages.byPage.get(page) ?? newPage(pages.byPage, page);
     hot.faults++;
     hot.waitedNs += touch.waitedNs;
     const user = userOf(hot, touch);
@@ -85,7 +93,7 @@ export class HotPages {
     this.#turn();
     const merged = new Map<number, HotPage>();
     for (const window of [this.#previous, this.#current])
-      for (const hot of window.get(dataspace)?.values() ?? []) merge(merged, hot);
+      for (const hot of window.get(dataspace)?.byPage.values() ?? []) merge(merged, hot);
     const pages = [...merged.values()].sort((a, b) => b.faults - a.faults || a.page - b.page).slice(0, max);
     return { spanMs: this.#previousMs + (this.#nowMs() - this.#sinceMs), pages };
   }
@@ -93,7 +101,7 @@ export class HotPages {
   /** Pages that are kept. */
   get size(): number {
     let size = 0;
-    for (const pages of this.#current.values()) size += pages.size;
+    for (const { byPage } of this.#current.values()) size += byPage.size;
     return size;
   }
 
@@ -110,22 +118,31 @@ export class HotPages {
   }
 }
 
-function pagesOf(window: Window, dataspace: bigint): Map<number, HotPage> | undefined {
-  const known = window.get(dataspace);
-  if (known !== undefined || window.size >= DATASPACES_MAX) return known;
-  const made = new Map<number, HotPage>();
-  window.set(dataspace, made);
+function coldest<T extends { readonly faults: number }>(all: Iterable<T>): T {
+  let found: T | undefined;
+  for (const each of all) if (found === undefined || each.faults < found.faults) found = each;
+  assert(found !== undefined);
+  return found;
+}
+
+function newPages(window: Window, id: bigint): Pages {
+  let faults = 0;
+  if (window.size >= DATASPACES_MAX) {
+    const cold = coldest(window.values());
+    window.delete(cold.id);
+    faults = cold.faults;
+  }
+  const made = { id, faults, byPage: new Map<number, HotPage>() };
+  window.set(id, made);
   return made;
 }
 
 function newPage(pages: Map<number, HotPage>, page: number): HotPage {
   let faults = 0;
   if (pages.size >= PAGES_MAX) {
-    let coldest: HotPage | undefined;
-    for (const hot of pages.values()) if (coldest === undefined || hot.faults < coldest.faults) coldest = hot;
-    assert(coldest !== undefined);
-    pages.delete(coldest.page);
-    faults = coldest.faults;
+    const cold = coldest(pages.values());
+    pages.delete(cold.page);
+    faults = cold.faults;
   }
   const made: HotPage = { page, faults, waitedNs: 0, users: [], otherFaults: faults };
   pages.set(page, made);

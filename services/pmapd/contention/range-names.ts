@@ -1,10 +1,12 @@
 // What programs call ranges of their dataspaces, for reports of hot pages. A name is a label: nothing is decided by it. Each
-// node has those that its own programs gave, in bounded room.
+// node has those that its own programs gave. People have room of their own: nobody's names give way to another one's.
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 
-/** Dataspaces with names; the one that was named first gives way. */
+/** People with names; who comes then has none. */
+export const PEOPLE_MAX = 256;
+/** Dataspaces with names that one of them gave; the one that was named first gives way. */
 export const DATASPACES_MAX = 64;
-/** Ranges of one dataspace. */
+/** Ranges of one dataspace that one of them named. */
 export const RANGES_MAX = 1_024;
 /** UTF-8. */
 export const RANGE_NAME_BYTES = 64;
@@ -19,11 +21,12 @@ interface NamedRange {
 }
 
 export class RangeNames {
-  readonly #byDataspace = new Map<bigint, NamedRange[]>();
+  readonly #byPerson = new Map<string, Map<bigint, NamedRange[]>>();
 
   /** Names [begin, end); the same range is named anew, and by an empty name has none. @returns false: there are too many */
-  set(dataspace: bigint, begin: bigint, end: bigint, name: string): boolean {
-    const ranges = this.#of(dataspace);
+  set(person: string, dataspace: bigint, begin: bigint, end: bigint, name: string): boolean {
+    const ranges = this.#of(person, dataspace);
+    if (ranges === undefined) return false;
     const at = ranges.findIndex((range) => range.begin === begin && range.end === end);
     if (at >= 0) ranges.splice(at, 1);
     if (name === '') return true;
@@ -36,22 +39,36 @@ export class RangeNames {
   ofPage(dataspace: bigint, page: number): string[] {
     const begin = BigInt(page) * BigInt(PAGE_BYTES);
     const end = begin + BigInt(PAGE_BYTES);
-    const here = (this.#byDataspace.get(dataspace) ?? []).filter(
-      (range) => range.begin < end && range.end > begin,
+    const here = [...this.#byPerson.values()].flatMap((dataspaces) =>
+      (dataspaces.get(dataspace) ?? []).filter((range) => range.begin < end && range.end > begin),
     );
     here.sort((a, b) => (a.begin < b.begin ? -1 : a.begin > b.begin ? 1 : 0));
     return [...new Set(here.map(({ name }) => name))].slice(0, PAGE_NAMES_MAX);
   }
 
-  #of(dataspace: bigint): NamedRange[] {
-    const known = this.#byDataspace.get(dataspace);
+  /** The dataspace is not here any more. */
+  forget(dataspace: bigint): void {
+    for (const [person, dataspaces] of this.#byPerson) {
+      dataspaces.delete(dataspace);
+      if (dataspaces.size === 0) this.#byPerson.delete(person);
+    }
+  }
+
+  #of(person: string, dataspace: bigint): NamedRange[] | undefined {
+    let dataspaces = this.#byPerson.get(person);
+    if (dataspaces === undefined) {
+      if (this.#byPerson.size >= PEOPLE_MAX) return undefined;
+      dataspaces = new Map();
+      this.#byPerson.set(person, dataspaces);
+    }
+    const known = dataspaces.get(dataspace);
     if (known !== undefined) return known;
-    if (this.#byDataspace.size >= DATASPACES_MAX) {
-      const [first] = this.#byDataspace.keys();
-      this.#byDataspace.delete(first!);
+    if (dataspaces.size >= DATASPACES_MAX) {
+      const [first] = dataspaces.keys();
+      dataspaces.delete(first!);
     }
     const made: NamedRange[] = [];
-    this.#byDataspace.set(dataspace, made);
+    dataspaces.set(dataspace, made);
     return made;
   }
 }

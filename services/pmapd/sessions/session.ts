@@ -510,10 +510,10 @@ export class Session implements VkernelSession {
     if (begin >= end) throw new RpcError(Code.InvalidArgument, `range ${begin} to ${end} is empty`);
     if (Buffer.byteLength(name) > RANGE_NAME_BYTES)
       throw new RpcError(Code.InvalidArgument, `the name of a range has at most ${RANGE_NAME_BYTES} bytes`);
-    if (this.node.rangeNames.set(dataspace, begin, end, name)) return;
+    if (this.node.rangeNames.set(this.requester.user, dataspace, begin, end, name)) return;
     throw new RpcError(
       Code.ResourceExhausted,
-      `dataspace ${dataspace} has ${RANGES_MAX} named ranges already`,
+      `${this.requester.user} has named ${RANGES_MAX} ranges of dataspace ${dataspace}, or too many people have named some`,
     );
   }
 

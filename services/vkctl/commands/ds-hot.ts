@@ -90,7 +90,7 @@ function who({ node, pid, write, bytes }: HotPageUser): string {
   const spans = bytes.slice(0, SPANS_SHOWN).map(([begin, end]) => `${begin}-${end - 1}`);
   const more = bytes.length - spans.length;
   const where = [...spans, ...(more > 0 ? [`${more} more`] : [])].join(', ');
-  return `${pid === 0n ? "somebody's" : pid} at ${node} ${write ? 'writes' : 'reads'} ${where}`.trimEnd();
+  return `${pid === 0n ? 'somebody' : pid} at ${node} ${write ? 'writes' : 'reads'} ${where}`.trimEnd();
 }
 
 const plain = ({ users, ...hot }: HotPage) => ({
