@@ -5,7 +5,9 @@ import { readFileSync } from 'node:fs';
 import { odonata } from '../module/odonata.ts';
 import { assemblyscript } from './assemblyscript.ts';
 import { CHeader } from './c-header.ts';
+import { go } from './go.ts';
 import { reference } from './reference.ts';
+import { rust } from './rust.ts';
 
 const layer = (name: string): string => readFileSync(new URL(name, import.meta.url), 'utf8');
 
@@ -14,6 +16,8 @@ export function outputs(): Readonly<Record<string, string>> {
   return {
     'libs/guest/odonata.h': new CHeader(odonata).write(layer('layer.h')),
     'libs/guest/assembly/odonata.ts': assemblyscript(odonata, layer('assembly/layer.ts')),
+    'libs/guest/rust/src/lib.rs': rust(odonata, layer('rust/layer.rs')),
+    'libs/guest/go/odonata.go': go(odonata, layer('go/layer.go.txt')),
     'docs/guest-api.md': reference(odonata),
   };
 }

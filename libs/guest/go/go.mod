@@ -1,0 +1,3 @@
+module odonata
+
+go 1.21

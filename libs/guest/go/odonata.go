@@ -1,0 +1,206 @@
+// Package odonata is what a Go guest (GOOS=wasip1) asks of its virtual kernel beyond WASI preview 1. The model and the
+// caller's rules stand in odonata.h, beside this folder; the names, with capitals as Go has them, and the results are the same.
+//
+// Go's compiler makes plain accesses of sync/atomic here: guard what is shared by Lock and Unlock.
+//
+// Made by `npm run generate` from libs/guest/module/odonata.ts: change that, not this.
+package odonata
+
+import "unsafe"
+
+// Bytes in a page: the unit of mapping, of coherency and of transfer.
+const Page = 4096
+
+// Results that a program is likely to tell apart; any other WASI errno may come too.
+const (
+	OK        int32 = 0
+	EACCES    int32 = 2
+	EAGAIN    int32 = 6
+	EBADF     int32 = 8
+	EDEADLK   int32 = 16
+	EDQUOT    int32 = 19
+	EEXIST    int32 = 20
+	EFAULT    int32 = 21
+	EINVAL    int32 = 28
+	ENOENT    int32 = 44
+	ENOMEM    int32 = 48
+	ENOSPC    int32 = 51
+	ETIMEDOUT int32 = 73
+)
+
+// Flags of DsOpen.
+const (
+	OpenCreate    int32 = 1
+	OpenExclusive int32 = 2
+	OpenDurable   int32 = 4
+)
+
+// Protections of DsMap.
+const (
+	Read      int32 = 1
+	ReadWrite int32 = 3
+)
+
+// Modes of Lock.
+const (
+	LockShared    int32 = 1
+	LockExclusive int32 = 2
+	LockModifying int32 = 3
+)
+
+// An opened dataspace.
+type Dataspace struct {
+	// names it in the other calls of this process
+	ID uint64
+	// as it was created
+	SizeBytes uint64
+}
+
+// What DsStat tells.
+type Stat struct {
+	// as it was created
+	SizeBytes uint64
+	// that this size takes, the last one whole
+	Pages uint64
+}
+
+// Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for one
+// that exists it must be the same (else EEXIST), or 0 for "whatever it is".  A new dataspace reads as zeros, and is
+// its user's alone (docs/ownership.md).
+//
+//go:wasmimport odonata ds_open
+//go:noescape
+func DsOpen(name unsafe.Pointer, nameLen uint32, size uint64, flags int32, out unsafe.Pointer) int32
+
+// Maps [offset, offset + len) of dataspace `id` over [addr, addr + len) of linear memory; what was there is lost.
+//
+//go:wasmimport odonata ds_map
+//go:noescape
+func DsMap(id uint64, addr unsafe.Pointer, len uint32, offset uint64, prot int32) int32
+
+// Ends mappings in [addr, addr + len); the range becomes fresh private zero memory.
+//
+//go:wasmimport odonata ds_unmap
+//go:noescape
+func DsUnmap(addr unsafe.Pointer, len uint32) int32
+
+// Size of an opened dataspace.
+//
+//go:wasmimport odonata ds_stat
+//go:noescape
+func DsStat(id uint64, out unsafe.Pointer) int32
+
+// Locks the bytes [begin, end_inclusive] of a dataspace, cluster-wide and fair.  Offsets have a sign: the range need
+// not be mapped, nor lie within the size, nor be aligned; negative offsets are metadata space, names for what
+// programs agree on.  `timeout_ms`: below 0 waits for ever, 0 only tries.
+//
+// A process holds each byte in no mode or in one.  A lock gives every byte of its range its mode, whatever the
+// process held there: so a part of what is held can be upgraded or downgraded, and nothing is counted.  While it
+// waits for an upgrade the process keeps what it has.  EDEADLK: processes would wait for each other in a circle;
+// unlock something that others want, and begin again.  Held locks end with the process.
+//
+// The pages under a range of at most 64 pages come with the lock, where they are mapped: for writing under EXCLUSIVE
+// and MODIFYING, for reading under SHARED.  So locking, changing and unlocking some pages costs one round trip, not
+// one for each page.
+//
+//go:wasmimport odonata lock
+//go:noescape
+func Lock(id uint64, begin int64, endInclusive int64, mode int32, timeoutMs int64) int32
+
+// Releases whatever this process holds of [begin, end_inclusive], also part of a range that it locked as a whole.
+//
+//go:wasmimport odonata unlock
+//go:noescape
+func Unlock(id uint64, begin int64, endInclusive int64) int32
+
+// Stores the bytes [offset, offset + len) of a durable dataspace, in whole pages, with what they hold when the call
+// begins or later; `len` 0 means all from `offset` on.  0 when the backing store has acknowledged all of it: from
+// then on these bytes, or later ones, survive the death of any node.  EIO: it may be stored in part (the store does
+// not answer, or a page cannot be read); ENOSPC: the store or its disk is full, and nothing that was stored is lost;
+// the same call succeeds when there is room again; EBUSY: the dataspace is not durable.
+//
+//go:wasmimport odonata sync
+//go:noescape
+func Sync(id uint64, offset uint64, len uint64) int32
+
+// Removes the dataspace `name` and what it holds.  Whoever has it mapped keeps it from that, on whatever node: EBUSY.
+// The name is free then, and who opened it without mapping it has an `id` of nothing.
+//
+//go:wasmimport odonata ds_remove
+//go:noescape
+func DsRemove(name unsafe.Pointer, nameLen uint32) int32
+
+// Names the bytes [offset, offset + len) of a dataspace for people: `vkctl ds hot` says which ranges nodes fight
+// over, and by this name.  It changes nothing else.  The same range may be named anew; an empty name takes the name
+// away.  Names are kept by the node that the process runs on.
+//
+//go:wasmimport odonata name_range
+//go:noescape
+func NameRange(id uint64, offset uint64, len uint64, name unsafe.Pointer, nameLen uint32) int32
+
+// Sleeps until Wake on the same word of the same dataspace, from whichever mapping and node, if the word still holds
+// `expected` (else EAGAIN at once).  `timeout_ns` below 0 waits for ever.  Check the word again after 0.
+//
+// What it costs: where the word does not hold `expected`, an atomic load (below a microsecond, if its page is here);
+// else one round trip to the directory before it sleeps, and one message that ends the sleep.  So spin a little first
+// where the other side is quick.
+//
+//go:wasmimport odonata wait32
+//go:noescape
+func Wait32(addr unsafe.Pointer, expected uint32, timeoutNs int64) int32
+
+// Wakes at most `count` sleepers on the word (UINT32_MAX: all); `*woken` gets how many.
+//
+// What it costs: one round trip to the directory, some 0.3 to 1.5 ms, each time: it leaves the node, also where
+// nobody sleeps, or the sleeper runs beside the caller.  So keep a count of sleepers in the dataspace, and call it
+// only where there are any; one call with a `count` wakes many.
+//
+//go:wasmimport odonata wake
+//go:noescape
+func Wake(addr unsafe.Pointer, count uint32, woken unsafe.Pointer) int32
+
+// The node that this process runs on.
+//
+//go:wasmimport odonata node_id
+//go:noescape
+func NodeID() int32
+
+// The virtual kernel, numbered within its node.
+//
+//go:wasmimport odonata vkernel_id
+//go:noescape
+func VkernelID() int32
+
+// This process's cluster-wide pid.
+//
+//go:wasmimport odonata process_id
+//go:noescape
+func ProcessID() int64
+
+// Kept for ever: what is mapped there must not be given to anybody else.
+var reserved [][]byte
+
+// Reserve gives page-aligned memory that nothing else uses, for mappings.
+func Reserve(bytes int) unsafe.Pointer {
+	memory := make([]byte, bytes+Page)
+	reserved = append(reserved, memory)
+	start := uintptr(unsafe.Pointer(&memory[0]))
+	return unsafe.Pointer(&memory[(Page-start%Page)%Page])
+}
+
+// Open opens or creates the dataspace of that name; size 0 takes one that exists as it is. The second result is an errno of WASI.
+func Open(name string, size uint64, flags int32) (Dataspace, int32) {
+	var opened Dataspace
+	errno := DsOpen(unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), size, flags, unsafe.Pointer(&opened))
+	return opened, errno
+}
+
+// MapWhole maps all of it; the second result is an errno of WASI.
+func (ds Dataspace) MapWhole(protection int32) ([]byte, int32) {
+	bytes := (int(ds.SizeBytes) + Page - 1) / Page * Page
+	at := Reserve(bytes)
+	if errno := DsMap(ds.ID, at, uint32(bytes), 0, protection); errno != OK {
+		return nil, errno
+	}
+	return unsafe.Slice((*byte)(at), bytes), OK
+}

@@ -1,0 +1,170 @@
+//! What a Rust guest asks of its virtual kernel beyond WASI preview 1. The model and the caller's rules stand in odonata.h,
+//! beside this folder; the names and results are the same.
+//!
+//! Build with `-C target-feature=+atomics`, so that atomics are atomic.
+//!
+//! Made by `npm run generate` from libs/guest/module/odonata.ts: change that, not this.
+#![no_std]
+
+/// Bytes in a page: the unit of mapping, of coherency and of transfer.
+pub const PAGE: usize = 4096;
+
+// Results that a program is likely to tell apart; any other WASI errno may come too.
+pub const OK: i32 = 0;
+pub const EACCES: i32 = 2;
+pub const EAGAIN: i32 = 6;
+pub const EBADF: i32 = 8;
+pub const EDEADLK: i32 = 16;
+pub const EDQUOT: i32 = 19;
+pub const EEXIST: i32 = 20;
+pub const EFAULT: i32 = 21;
+pub const EINVAL: i32 = 28;
+pub const ENOENT: i32 = 44;
+pub const ENOMEM: i32 = 48;
+pub const ENOSPC: i32 = 51;
+pub const ETIMEDOUT: i32 = 73;
+
+// Flags of `ds_open`.
+pub const OPEN_CREATE: i32 = 1;
+pub const OPEN_EXCLUSIVE: i32 = 2;
+pub const OPEN_DURABLE: i32 = 4;
+
+// Protections of `ds_map`.
+pub const READ: i32 = 1;
+pub const READ_WRITE: i32 = 3;
+
+// Modes of `lock`.
+pub const LOCK_SHARED: i32 = 1;
+pub const LOCK_EXCLUSIVE: i32 = 2;
+pub const LOCK_MODIFYING: i32 = 3;
+
+/// An opened dataspace.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dataspace {
+    /// names it in the other calls of this process
+    pub id: u64,
+    /// as it was created
+    pub size_bytes: u64,
+}
+
+/// What `ds_stat` tells.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stat {
+    /// as it was created
+    pub size_bytes: u64,
+    /// that this size takes, the last one whole
+    pub pages: u64,
+}
+
+#[link(wasm_import_module = "odonata")]
+extern "C" {
+    /// Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for
+    /// one that exists it must be the same (else EEXIST), or 0 for "whatever it is".  A new dataspace reads as zeros,
+    /// and is its user's alone (docs/ownership.md).
+    pub fn ds_open(name: *const u8, name_len: u32, size: u64, flags: i32, out: *mut Dataspace) -> i32;
+
+    /// Maps [offset, offset + len) of dataspace `id` over [addr, addr + len) of linear memory; what was there is
+    /// lost.
+    pub fn ds_map(id: u64, addr: *mut u8, len: u32, offset: u64, prot: i32) -> i32;
+
+    /// Ends mappings in [addr, addr + len); the range becomes fresh private zero memory.
+    pub fn ds_unmap(addr: *mut u8, len: u32) -> i32;
+
+    /// Size of an opened dataspace.
+    pub fn ds_stat(id: u64, out: *mut Stat) -> i32;
+
+    /// Locks the bytes [begin, end_inclusive] of a dataspace, cluster-wide and fair.  Offsets have a sign: the range
+    /// need not be mapped, nor lie within the size, nor be aligned; negative offsets are metadata space, names for
+    /// what programs agree on.  `timeout_ms`: below 0 waits for ever, 0 only tries.
+    ///
+    /// A process holds each byte in no mode or in one.  A lock gives every byte of its range its mode, whatever the
+    /// process held there: so a part of what is held can be upgraded or downgraded, and nothing is counted.  While it
+    /// waits for an upgrade the process keeps what it has.  EDEADLK: processes would wait for each other in a circle;
+    /// unlock something that others want, and begin again.  Held locks end with the process.
+    ///
+    /// The pages under a range of at most 64 pages come with the lock, where they are mapped: for writing under
+    /// EXCLUSIVE and MODIFYING, for reading under SHARED.  So locking, changing and unlocking some pages costs one
+    /// round trip, not one for each page.
+    pub fn lock(id: u64, begin: i64, end_inclusive: i64, mode: i32, timeout_ms: i64) -> i32;
+
+    /// Releases whatever this process holds of [begin, end_inclusive], also part of a range that it locked as a
+    /// whole.
+    pub fn unlock(id: u64, begin: i64, end_inclusive: i64) -> i32;
+
+    /// Stores the bytes [offset, offset + len) of a durable dataspace, in whole pages, with what they hold when the
+    /// call begins or later; `len` 0 means all from `offset` on.  0 when the backing store has acknowledged all of
+    /// it: from then on these bytes, or later ones, survive the death of any node.  EIO: it may be stored in part
+    /// (the store does not answer, or a page cannot be read); ENOSPC: the store or its disk is full, and nothing that
+    /// was stored is lost; the same call succeeds when there is room again; EBUSY: the dataspace is not durable.
+    pub fn sync(id: u64, offset: u64, len: u64) -> i32;
+
+    /// Removes the dataspace `name` and what it holds.  Whoever has it mapped keeps it from that, on whatever node:
+    /// EBUSY.  The name is free then, and who opened it without mapping it has an `id` of nothing.
+    pub fn ds_remove(name: *const u8, name_len: u32) -> i32;
+
+    /// Names the bytes [offset, offset + len) of a dataspace for people: `vkctl ds hot` says which ranges nodes fight
+    /// over, and by this name.  It changes nothing else.  The same range may be named anew; an empty name takes the
+    /// name away.  Names are kept by the node that the process runs on.
+    pub fn name_range(id: u64, offset: u64, len: u64, name: *const u8, name_len: u32) -> i32;
+
+    /// Sleeps until `wake` on the same word of the same dataspace, from whichever mapping and node, if the word still
+    /// holds `expected` (else EAGAIN at once).  `timeout_ns` below 0 waits for ever.  Check the word again after 0.
+    ///
+    /// What it costs: where the word does not hold `expected`, an atomic load (below a microsecond, if its page is
+    /// here); else one round trip to the directory before it sleeps, and one message that ends the sleep.  So spin a
+    /// little first where the other side is quick.
+    pub fn wait32(addr: *const u32, expected: u32, timeout_ns: i64) -> i32;
+
+    /// Wakes at most `count` sleepers on the word (UINT32_MAX: all); `*woken` gets how many.
+    ///
+    /// What it costs: one round trip to the directory, some 0.3 to 1.5 ms, each time: it leaves the node, also where
+    /// nobody sleeps, or the sleeper runs beside the caller.  So keep a count of sleepers in the dataspace, and call
+    /// it only where there are any; one call with a `count` wakes many.
+    pub fn wake(addr: *const u32, count: u32, woken: *mut u32) -> i32;
+
+    /// The node that this process runs on.
+    pub fn node_id() -> i32;
+
+    /// The virtual kernel, numbered within its node.
+    pub fn vkernel_id() -> i32;
+
+    /// This process's cluster-wide pid.
+    pub fn process_id() -> i64;
+}
+
+/// Grows linear memory by at least `bytes` and gives the new, page-aligned and never touched range; null when memory cannot
+/// grow so far. It is never given back: reserve once, map and unmap within.
+pub fn reserve(bytes: usize) -> *mut u8 {
+    let before = core::arch::wasm32::memory_grow(0, (bytes + 65535) / 65536);
+    if before == usize::MAX {
+        core::ptr::null_mut()
+    } else {
+        (before * 65536) as *mut u8
+    }
+}
+
+impl Dataspace {
+    /// Opens or creates the dataspace `name`; size 0 takes one that exists as it is. An error is an errno of WASI.
+    pub fn open(name: &str, size: u64, flags: i32) -> Result<Dataspace, i32> {
+        let mut opened = Dataspace::default();
+        match unsafe { ds_open(name.as_ptr(), name.len() as u32, size, flags, &mut opened) } {
+            OK => Ok(opened),
+            errno => Err(errno),
+        }
+    }
+
+    /// Reserves memory for all of it and maps it there.
+    pub fn map_whole(&self, protection: i32) -> Result<*mut u8, i32> {
+        let bytes = (self.size_bytes as usize + PAGE - 1) / PAGE * PAGE;
+        let at = reserve(bytes);
+        if at.is_null() {
+            return Err(ENOMEM);
+        }
+        match unsafe { ds_map(self.id, at, bytes as u32, 0, protection) } {
+            OK => Ok(at),
+            errno => Err(errno),
+        }
+    }
+}
