@@ -59,6 +59,12 @@ export class Dataspace {
     return ds_lock(this.id, begin, endInclusive, mode, timeoutMs);
   }
 
+  /** Names the bytes [offset, offset + length) for people, as `vkctl ds hot` shows them; an empty name takes the name away. */
+  nameRange(offset: u64, length: u64, name: string): i32 {
+    const utf8 = String.UTF8.encode(name);
+    return ds_name_range(this.id, offset, length, changetype<usize>(utf8), utf8.byteLength);
+  }
+
   /** Stores the bytes of a durable dataspace; a length of 0 means all from the offset on. */
   sync(offset: u64 = 0, length: u64 = 0): i32 {
     return ds_sync(this.id, offset, length);
