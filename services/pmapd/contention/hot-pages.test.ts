@@ -70,7 +70,7 @@ describe('people with names', () => {
 
 describe('whoever asks', () => {
   const caller = (user: string) =>
-    ({ scope: 'own', caller: { role: Role.USER, user } }) as unknown as CallContext;
+    ({ scope: 'own', caller: { role: Role.USER, name: user, user: '' } }) as unknown as CallContext;
   const seenBy = (user: string) => {
     const pages = new HotPages(() => 0);
     pages.record(1n, 0, touch({ pid: 1n, owner: 'alice', offset: 0 }));
