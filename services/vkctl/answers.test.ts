@@ -152,6 +152,21 @@ test('each answer is what its schema says', async () => {
   await answer('restart', 'cohd');
 });
 
+test('console: one document with its address, then it goes on until it is ended', async () => {
+  const serving = child(['console', '--listen', '127.0.0.1:0', '--json']);
+  let document = '';
+  for await (const line of createInterface({ input: serving.stdout })) {
+    document += line;
+    if (line === '}') break;
+  }
+  const { url } = ANSWERS.console!.schema.parse(JSON.parse(document)) as { url: string };
+  held.add('console');
+  expect((await fetch(url)).status).toBe(200);
+  serving.kill('SIGTERM');
+  expect(await once(serving, 'exit')).toEqual([0, null]);
+  await expect(fetch(url)).rejects.toThrow();
+});
+
 test('run: standard output is the program’s, and save - the bytes’', async () => {
   for (const args of [
     ['run', '--json', spin],

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { Point } from '../history.ts';
 import * as server from './server.ts';
-import { bytes, hueOf } from './words.ts';
+import { bytes, clock, hueOf } from './words.ts';
 
 const EVERY_MS = 5_000;
 const HOUR_MS = 3_600_000;
@@ -102,8 +102,14 @@ function plot(at: HTMLElement, about: ChartAbout, points: Point[]): uPlot {
     width: Math.max(200, at.clientWidth),
     height: 170,
     cursor: { points: { size: 5 } },
-    scales: { y: { range: (_, _min, max) => [0, Math.max(1, max * 1.1)] } },
-    axes: [axis, { ...axis, size: 62, ...(shown && { values: (_, values) => values.map(shown) }) }],
+    scales: {
+      x: { range: () => [(Date.now() - HOUR_MS) / 1_000, Date.now() / 1_000] },
+      y: { range: (_, _min, max) => [0, Math.max(1, max * 1.1)] },
+    },
+    axes: [
+      { ...axis, values: (_, seconds) => seconds.map((each) => clock(each * 1_000).slice(0, 5)) },
+      { ...axis, size: 78, ...(shown && { values: (_, values) => values.map(shown) }) },
+    ],
     series: [
       {},
       ...Object.keys(about.lines).map((label, index) => {

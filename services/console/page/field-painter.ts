@@ -16,7 +16,9 @@ export class FieldPainter {
   #cursor = 0;
   #size = MOST_PX;
   #asked = false;
-  #again = () => this.#ask();
+  /** All is to be painted: else only what glows, and the cursor. */
+  #whole = true;
+  #again = () => this.#ask(true);
   columns = 1;
 
   constructor(canvas: HTMLCanvasElement) {
@@ -56,13 +58,13 @@ export class FieldPainter {
       }
     this.#hues = field.nodes.map((node) => hueOf(Math.max(0, nodes.indexOf(node))));
     this.#field = field;
-    this.#ask();
+    this.#ask(true);
   }
 
   point(cell: number): void {
     if (cell === this.#cursor) return;
     this.#cursor = cell;
-    this.#ask();
+    this.#ask(true);
   }
 
   cellAt(x: number, y: number): number | undefined {
@@ -71,7 +73,8 @@ export class FieldPainter {
     return column < this.columns && at < (this.#field?.owner.length ?? 0) ? at : undefined;
   }
 
-  #ask(): void {
+  #ask(whole: boolean): void {
+    this.#whole ||= whole;
     if (this.#asked) return;
     this.#asked = true;
     requestAnimationFrame(() => {
@@ -85,6 +88,26 @@ export class FieldPainter {
     if (field === undefined) return;
     const canvas = this.#canvas;
     const cells = field.owner.length;
+    const paint = canvas.getContext('2d')!;
+    const nowMs = performance.now();
+    if (this.#whole) this.#fit(canvas, paint, cells);
+    let glows = false;
+    for (let at = 0; at < cells; at++) {
+      // Once more after its glow, without it.
+      const ageMs = nowMs - this.#changedMs[at]!;
+      if (!this.#whole && ageMs > GLOW_MS + 100) continue;
+      if (!this.#whole) paint.clearRect(...this.#placeOf(at), this.#size, this.#size);
+      glows = this.#cell(paint, field, at, ageMs) || glows;
+    }
+    this.#whole = false;
+    paint.strokeStyle = getComputedStyle(canvas).color;
+    paint.lineWidth = 2;
+    const [x, y] = this.#placeOf(this.#cursor);
+    paint.strokeRect(x + 1, y + 1, this.#size - 2, this.#size - 2);
+    if (glows) this.#ask(false);
+  }
+
+  #fit(canvas: HTMLCanvasElement, paint: CanvasRenderingContext2D, cells: number): void {
     const width = canvas.clientWidth;
     const fits = Math.floor(Math.sqrt((width * HEIGHT_PX) / Math.max(1, cells)));
     this.#size = Math.max(LEAST_PX, Math.min(MOST_PX, fits));
@@ -96,17 +119,8 @@ export class FieldPainter {
       canvas.height = Math.round(height * ratio);
       canvas.style.height = `${height}px`;
     }
-    const paint = canvas.getContext('2d')!;
     paint.setTransform(ratio, 0, 0, ratio, 0, 0);
     paint.clearRect(0, 0, width, height);
-    const nowMs = performance.now();
-    let glows = false;
-    for (let at = 0; at < cells; at++) glows = this.#cell(paint, field, at, nowMs) || glows;
-    paint.strokeStyle = getComputedStyle(canvas).color;
-    paint.lineWidth = 2;
-    const [x, y] = this.#placeOf(this.#cursor);
-    paint.strokeRect(x + 0.5, y + 0.5, this.#size - 1, this.#size - 1);
-    if (glows) this.#ask();
   }
 
   #placeOf(at: number): [x: number, y: number] {
@@ -114,7 +128,7 @@ export class FieldPainter {
   }
 
   /** @returns true while it glows */
-  #cell(paint: CanvasRenderingContext2D, field: FieldJson, at: number, nowMs: number): boolean {
+  #cell(paint: CanvasRenderingContext2D, field: FieldJson, at: number, ageMs: number): boolean {
     const [x, y] = this.#placeOf(at);
     const inner = this.#size - 1;
     const hue = this.#hues[field.owner[at]! - 1];
@@ -149,8 +163,7 @@ export class FieldPainter {
       paint.lineWidth = 1.5;
       paint.strokeRect(x + 0.75, y + 0.75, inner - 1.5, inner - 1.5);
     }
-    const ageMs = nowMs - this.#changedMs[at]!;
-    if (ageMs > GLOW_MS) return false;
+    if (ageMs > GLOW_MS) return ageMs <= GLOW_MS + 50;
     paint.fillStyle = `rgb(255 210 90 / ${Math.round(80 * (1 - ageMs / GLOW_MS))}%)`;
     paint.fillRect(x, y, inner, inner);
     return true;

@@ -20,7 +20,8 @@ export function List<T>({ label, kind, rows, keyOf, chosen, choose, line, onKey 
   const box = useRef<HTMLDivElement>(null);
   const [view, setView] = useState({ top: 0, height: 600 });
   const look = () => {
-    const { scrollTop, clientHeight } = box.current!;
+    if (box.current === null) return;
+    const { scrollTop, clientHeight } = box.current;
     setView({ top: scrollTop, height: clientHeight });
   };
   useEffect(() => {

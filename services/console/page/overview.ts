@@ -76,8 +76,8 @@ function Node({ node, hue, processes }: { node: NodeRow; hue: number; processes:
       h('span', null, `${count(faults)} faults/s`),
     ]),
     h('div', { class: 'row', title: vkernels }, [
-      h('span', null, `${node.vkernels.length} vkernels`),
-      h('span', null, `${node.processes} processes`),
+      h('span', null, many(node.vkernels.length, 'vkernel', 'vkernels')),
+      h('span', null, many(node.processes, 'process', 'processes')),
     ]),
     h('canvas', {
       ref: canvas,
@@ -86,6 +86,8 @@ function Node({ node, hue, processes }: { node: NodeRow; hue: number; processes:
     }),
   ]);
 }
+
+const many = (n: number, one: string, more: string): string => `${n} ${n === 1 ? one : more}`;
 
 /** A square each: the warmer, the more it computes; with a frame while a fault of it waits. */
 function drawProcesses(canvas: HTMLCanvasElement, processes: readonly ProcessRow[]): void {
