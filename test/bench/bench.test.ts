@@ -47,7 +47,8 @@ describe('a quick run', () => {
 
     const report = JSON.parse(readFileSync(json, 'utf8'));
     const drawn = readFileSync(html, 'utf8');
-    for (const { name } of report.figures) expect(drawn).toContain(`<td class="text">${name}</td>`);
+    for (const { name } of report.figures)
+      expect(drawn).toContain(`<td class="text">${name.replaceAll("'", '&#39;')}</td>`);
     expect(drawn).toContain('<svg');
     expect(Object.keys(report.parts).sort()).toEqual([...PARTS].sort());
     expect(report.parts.compute.kernels).toHaveLength(7);

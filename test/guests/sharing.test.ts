@@ -165,7 +165,7 @@ describe('range locks', () => {
 describe('dataspaces', () => {
   test('the rules of mapping hold', async () => {
     const [rules] = await together('dataspace', ['rules', 'map']);
-    expect(Object.values(JSON.parse(rules!)).filter((holds) => holds === true)).toHaveLength(17);
+    expect(Object.values(JSON.parse(rules!)).filter((holds) => holds === true)).toHaveLength(27);
   });
 
   test('sizes and flags', async () => {

@@ -2,6 +2,7 @@
  * The thread of one guest: its WASI is node:wasi, its `odonata` calls go to the main thread, and a dataspace is mapped
  * by laying its memory file over the guest's linear memory.
  */
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import koffi from 'koffi';
@@ -14,6 +15,11 @@ const MAP_PRIVATE_ANONYMOUS_FIXED = 0x32;
 const ENOTSUP = 58;
 const EINVAL = 28;
 const EBADF = 8;
+const EILSEQ = 25;
+const ENAMETOOLONG = 37;
+const ENOMEM = 48;
+const RANGE_NAME_BYTES = 64;
+const NAMED_MAX = 1_024;
 const PAGE = 4096;
 
 const libc = koffi.load('libc.so.6');
@@ -27,6 +33,7 @@ const port = parentPort!;
 const answers = new Int32Array(setup.answer);
 const answerWords = new BigUint64Array(setup.answer);
 const opened = new Map<bigint, { fd: number; sizeBytes: bigint }>();
+const named = new Set<string>();
 let memory: WebAssembly.Memory;
 
 /** Asks the main thread and sleeps until it answers. */
@@ -104,6 +111,22 @@ const odonata = {
   },
   sync(): number {
     return ENOTSUP;
+  },
+  /** Nobody reads the names. */
+  name_range(id: bigint, offset: bigint, length: bigint, name: number, nameLength: number): number {
+    const dataspace = opened.get(id);
+    if (dataspace === undefined) return EBADF;
+    if (offset < 0n || length <= 0n || offset + length > dataspace.sizeBytes) return EINVAL;
+    if (nameLength > RANGE_NAME_BYTES) return ENAMETOOLONG;
+    const bytes = Buffer.from(new Uint8Array(memory.buffer, name >>> 0, nameLength));
+    if (!isUtf8(bytes)) return EILSEQ;
+    const text = bytes.toString();
+    if (/\p{Cc}/u.test(text)) return EINVAL;
+    const range = `${id} ${offset} ${length}`;
+    if (text === '') named.delete(range);
+    else if (!named.has(range) && named.size >= NAMED_MAX) return ENOMEM;
+    else named.add(range);
+    return 0;
   },
   wait32(address: number, expected: number, timeoutNs: bigint): number {
     const place = placeOf(address);
