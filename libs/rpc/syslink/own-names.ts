@@ -1,4 +1,5 @@
 // Names that an endpoint registers: told to each router that it is attached to, and again before their lease ends.
+import { ownTurn } from '../bug.ts';
 import { frame } from './frame.ts';
 import type { Line } from './line.ts';
 
@@ -38,7 +39,10 @@ export class OwnNames {
   register(name: string, options: NameOptions): OwnName {
     const said: Said = { options, load: 0, unwell: false };
     this.#names.set(name, said);
-    this.#renewing ??= setInterval(() => this.#tellAll(), LEASE_MS / 3).unref();
+    this.#renewing ??= setInterval(
+      ownTurn({ timer: 'names' }, () => this.#tellAll()),
+      LEASE_MS / 3,
+    ).unref();
     const tell = () => {
       if (this.#names.get(name) === said) for (const line of this.#lines()) this.#tell(line, name, said);
     };

@@ -3,6 +3,7 @@
 //
 //     opened --hello--> up --the stream breaks, a rule is broken, silence--> over
 import type { Frame } from '@odonata/proto/syslink/v1/syslink';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { ANYONE, type Caller, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -67,8 +68,9 @@ export class PeerLine {
       },
       end: (error) => this.end(error),
     };
+    const silent = new RpcError(Code.Unavailable, `no word of who it is in ${HELLO_MS} ms`);
     this.#helloTimer = setTimeout(
-      () => this.end(new RpcError(Code.Unavailable, `no word of who it is in ${HELLO_MS} ms`)),
+      ownTurn({ timer: 'hello' }, () => this.end(silent)),
       HELLO_MS,
     );
     outbox.send(frame({ case: 'peerHello', value: { ...us, wire: wireSpoken() } }));
