@@ -7,14 +7,20 @@ const nameOf = (state: ProcessState): string => ProcessState[state]?.toLowerCase
 
 /** What Prometheus reads of a node's supervisor. */
 export function vkerneldMetrics(metrics: Metrics, table: ProcessTable, vkernels: Vkernels): void {
-  metrics.gauges('known_processes', 'Processes that run, and those that ended lately', ['state'], () => {
-    const counts = new Map([ProcessState.RUNNING, ProcessState.EXITED].map((state) => [nameOf(state), 0]));
-    for (const { state } of table.list()) {
-      const name = nameOf(state);
-      counts.set(name, (counts.get(name) ?? 0) + 1);
-    }
-    return [...counts].map(([state, value]) => ({ state, value }));
-  });
+  metrics.gauges(
+    'known_processes',
+    'Processes that run, those that ended lately, and those whose thread does not end',
+    ['state'],
+    () => {
+      const states = [ProcessState.RUNNING, ProcessState.ENDING, ProcessState.EXITED];
+      const counts = new Map(states.map((state) => [nameOf(state), 0]));
+      for (const { state } of table.list()) {
+        const name = nameOf(state);
+        counts.set(name, (counts.get(name) ?? 0) + 1);
+      }
+      return [...counts].map(([state, value]) => ({ state, value }));
+    },
+  );
   const running = () => table.running();
   metrics.gauge('process_resident_pages', 'Private pages that running processes touched', () =>
     running().reduce((sum, { residentPages }) => sum + Number(residentPages), 0),

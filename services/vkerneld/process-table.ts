@@ -108,7 +108,7 @@ export class ProcessTable {
     return [...this.#processes.values()].sort((a, b) => Number(a.pid - b.pid));
   }
 
-  /** Those that did not end, of one vkernel or of all. */
+  /** Those that did not end, of one vkernel or of all: with those whose thread does not. */
   running(vkernel?: string): Process[] {
     return [...this.#processes.values()].filter(
       (p) => p.state !== ProcessState.EXITED && (vkernel === undefined || p.vkernel === vkernel),
@@ -125,25 +125,39 @@ export class ProcessTable {
   /** Keeps the output; true when a watcher will say that it was taken. */
   output(pid: bigint, output: Output): boolean {
     const process = this.#processes.get(pid);
-    if (process === undefined || process.state === ProcessState.EXITED) return false;
+    if (process === undefined || process.exit !== undefined) return false;
     process.log.append(output.stream, output.data);
     return process.watcher?.output(output) ?? false;
+  }
+
+  /** It is over for all who watch it, and its thread is not: what it may take counts until `exited`. */
+  ending(pid: bigint, exit: Exited | ExitInit): void {
+    const process = this.#processes.get(pid);
+    if (process === undefined || process.exit !== undefined) return;
+    process.state = ProcessState.ENDING;
+    this.#over(process, exit);
   }
 
   exited(pid: bigint, exit: Exited | ExitInit): void {
     const process = this.#processes.get(pid);
     if (process === undefined || process.state === ProcessState.EXITED) return;
     process.state = ProcessState.EXITED;
-    process.exit = exit;
     process.residentPages = 0n;
-    process.log.end();
-    process.watcher?.exited(exit);
+    this.#over(process, exit);
     this.onEnded?.(pid);
-    process.watcher = undefined;
     this.#ended.push(process);
     this.#endedLogBytes += process.log.keptBytes;
     this.#forget();
     this.onChange();
+  }
+
+  /** Tells how it ended, once. */
+  #over(process: Process, exit: Exited | ExitInit): void {
+    if (process.exit !== undefined) return;
+    process.exit = exit;
+    process.log.end();
+    process.watcher?.exited(exit);
+    process.watcher = undefined;
   }
 
   #add({ pid, vkernel, user, command, startedAtMs, quotaBytes }: ProcessRecord): Process {

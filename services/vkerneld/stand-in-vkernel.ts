@@ -63,6 +63,11 @@ const link = new ControlLink({
         return;
       }
       case 'signal':
+        if (guests.get(event.value.pid)?.name === 'compiles') {
+          const exit = { code: 137, signal: event.value.signal, reason: '' };
+          link.send({ case: 'ending', value: { pid: event.value.pid, exit } });
+          return;
+        }
         exit(event.value.pid, 128, event.value.signal);
         return;
       case 'outputTaken': {

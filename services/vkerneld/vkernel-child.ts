@@ -112,6 +112,9 @@ export class VkernelChild {
   #greeted = false;
   /** Its process is to end as soon as it is there. */
   #doomed = false;
+  /** Why we end it, where its programs made us. */
+  #endedFor: string | undefined;
+  readonly #gone = Promise.withResolvers<void>();
   /** One of ours that has ended; one that was adopted tells nobody. */
   #over = false;
   readonly #output: VkernelLog;
@@ -190,6 +193,23 @@ export class VkernelChild {
   /** Among those of all users. */
   get key(): string {
     return keyOf(this.record);
+  }
+
+  /** Its process is to end: it takes no more programs. */
+  get isDoomed(): boolean {
+    return this.#doomed;
+  }
+
+  /** Resolves when it has ended. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  /** Ends it at once, with all that is in it. */
+  endFor(reason: string): void {
+    if (this.#endedFor !== undefined) return;
+    this.#endedFor = reason;
+    this.#signal('SIGKILL');
   }
 
   /** Resolves while it has a line; UNAVAILABLE when it ends before that. */
@@ -342,7 +362,7 @@ export class VkernelChild {
     clearTimeout(this.#aloneTimer);
     const reason = this.#stopping
       ? `virtual kernel ${this.name} was shut down`
-      : `virtual kernel ${this.name} died (${how})`;
+      : `virtual kernel ${this.name} ${this.#endedFor === undefined ? `died (${how})` : `was ended: ${this.#endedFor}`}`;
     this.#dead = new RpcError(Code.Unavailable, reason);
     void this.#idMapping?.then((fd) => fd !== undefined && closeSync(fd));
     if (this.#stopping) this.#log.info({ how }, 'virtual kernel ended');
@@ -353,6 +373,7 @@ export class VkernelChild {
     this.#output.ended();
     for (const waiting of [...this.#waiting]) waiting(this.#dead);
     this.#ended(reason);
+    this.#gone.resolve();
   }
 }
 

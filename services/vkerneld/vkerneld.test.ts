@@ -316,6 +316,46 @@ describe('bad luck', () => {
     expect((await client.listVkernels({})).vkernels.map((v) => v.name)).toEqual(['default', 'other']);
   });
 
+  it('a process whose thread does not end keeps its place, and its virtual kernel ends when nothing else runs there', async () => {
+    const other = new Caller('echo');
+    await other.started();
+    const over = new Caller('compiles');
+    const pid = await over.started();
+    await client.kill({ pid, signal: 'SIGKILL' });
+    // To its caller it has ended.
+    expect(await over.ended).toMatchObject({ code: 137, signal: 'SIGKILL' });
+    expect(await process(pid)).toMatchObject({ state: ProcessState.ENDING, residentPages: 3n, cpuMs: 5n });
+    const [before] = (await client.listVkernels({})).vkernels;
+    expect(before).toMatchObject({ name: 'default', processes: 2 });
+    // Another kernel beside it runs, and so does what runs in this one, until it ends.
+    expect(await new Caller('size').ended).toMatchObject({ code: 3 });
+    other.requests.close();
+    expect(await other.ended).toMatchObject({ code: 0 });
+    await until(async () => (await process(pid))?.state === ProcessState.EXITED);
+    expect((await process(pid))?.exit).toMatchObject({ code: 137, signal: 'SIGKILL' });
+    // Whoever comes next gets another one.
+    expect(await new Caller('size').ended).toMatchObject({ code: 3 });
+    const [after] = (await client.listVkernels({})).vkernels;
+    expect(after?.hostPid).not.toBe(before?.hostPid);
+  });
+
+  it('a few such are borne beside others, and no more', async () => {
+    const other = new Caller('wait');
+    await other.started();
+    for (let i = 0; i < 5; i++) {
+      expect((await process(await other.started()))?.state).toBe(ProcessState.RUNNING);
+      const over = new Caller('compiles');
+      await client.kill({ pid: await over.started(), signal: 'SIGKILL' });
+      expect(await over.ended).toMatchObject({ signal: 'SIGKILL' });
+    }
+    expect(await other.ended).toMatchObject({
+      signal: 'SIGKILL',
+      reason:
+        'virtual kernel default was ended: the thread of process 200002 (compiles) does not end, ' +
+        'as while V8 compiles a large function, nor do those of 4 more',
+    });
+  });
+
   it('one that cannot start is one clear error', async () => {
     client.close();
     await vkerneld.stop();

@@ -1,4 +1,5 @@
 import type { AttachHello, AttachRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
@@ -13,6 +14,8 @@ import { boundsOf, groupOf, keyOf, nameOfKey, VkernelChild } from './vkernel-chi
 export const DEFAULT_VKERNEL = 'default';
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 const DRAIN_POLL_MS = 50;
+/** Processes whose threads do not end, that a virtual kernel may have beside those that run. */
+const ENDING_MAX = 4;
 
 /** The virtual kernels of this node: made on demand, one a name; made again on the next demand after a crash. */
 export class Vkernels {
@@ -80,18 +83,20 @@ export class Vkernels {
     if (this.#draining)
       throw tryAgain(Code.Unavailable, `${this.#place.node} is stopping, and starts no more programs`);
     const key = keyOf({ ...owner, name });
+    // One that is being ended takes no more; it is gone in a moment.
+    while (this.#children.get(key)?.isDoomed) await this.#children.get(key)!.gone;
     const child = this.#children.get(key) ?? this.#spawn({ ...owner, name });
     await child.attached(signal);
     return child;
   }
 
-  /** Lets a virtual kernel have what one process more may take. */
+  /** Lets a virtual kernel have what one process more may take, beside all that has not ended, with its thread. */
   makeRoom({ key, record }: VkernelChild, { quotaBytes }: Process): void {
     const running = this.#table.running(key);
     const quotas = running.reduce((sum, each) => sum + each.quotaBytes, 0);
     this.#place.sandbox.bound(groupOf(record), {
       ...boundsOf(running.length, quotas),
-      // What is left there of those that ended, shared memory mostly, counts as well.
+      // What those that ended left in files of memory, shared dataspaces, is no longer in their quotas, and is there.
       moreBytes: boundsOf(1, quotaBytes).memoryBytes,
     });
   }
@@ -174,8 +179,13 @@ export class Vkernels {
         if (!watched) this.tell(process, { case: 'outputTaken', value: { pid, takenBytes } });
         return;
       }
+      case 'ending':
+        this.#table.ending(pid, event.value.exit ?? died(process, 'ended'));
+        this.#endOverdue(child);
+        return;
       case 'exited':
         this.#table.exited(pid, event.value.exit ?? died(process, 'ended'));
+        this.#endOverdue(child);
         return;
       case 'usage':
         process.residentPages = event.value.residentPages;
@@ -228,6 +238,27 @@ export class Vkernels {
     let uid = this.#uids.first;
     while (taken.has(uid)) uid += 1;
     return uid;
+  }
+
+  /**
+   * Ends a virtual kernel for threads that do not end: V8's compiler heeds no order, and only the end of the process stops it. As
+   * long as others run there, a few of these are borne, in their places; what they take counts.
+   */
+  #endOverdue(child: VkernelChild): void {
+    if (child.isDoomed || this.#stopping) return;
+    const left = this.#table.running(child.key);
+    const ending = left.filter(({ state }) => state === ProcessState.ENDING);
+    const [first] = ending;
+    if (first === undefined || (ending.length < left.length && ending.length <= ENDING_MAX)) return;
+    const others = ending.length > 1 ? `, nor do those of ${ending.length - 1} more` : '';
+    const why = ending.length < left.length ? '' : ', and nothing else runs there';
+    const reason = `the thread of process ${first.pid} (${first.command[0]}) does not end, as while V8 compiles a large function${others}${why}`;
+    this.#events?.add('vkernel-ended-for-threads', `virtual kernel ${child.name} is ended: ${reason}`, {
+      vkernel: child.key,
+      pid: first.pid,
+    });
+    this.#log.warn({ vkernel: child.key, pids: ending.map(({ pid }) => pid) }, `ending it: ${reason}`);
+    child.endFor(reason);
   }
 
   #resume(process: Process): void {

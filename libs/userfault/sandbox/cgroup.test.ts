@@ -44,10 +44,19 @@ it('finds the group of its own, gives its controllers on, and bounds each virtua
   expect([said('cgroup.procs'), said('memory.max'), said('pids.max'), said('cpu.weight')]).toEqual([
     ...['4711', String(1 << 28), '64', '100'],
   ]);
-  // What it has it keeps.
+  // Files of memory that are there count beside it; what else it has makes nothing larger, and it keeps that.
+  const bounds = { memoryBytes: 1 << 28, moreBytes: 4_096, threads: 64 };
   writeFileSync(join(parent, 'vk1', 'memory.current'), `${1 << 29}\n`);
-  cgroups.bound('vk1', { memoryBytes: 1 << 28, moreBytes: 4_096, threads: 64 });
+  writeFileSync(join(parent, 'vk1', 'memory.stat'), `anon 4096\nfile 8192\nshmem ${1 << 29}\n`);
+  cgroups.bound('vk1', bounds);
   expect(said('memory.max')).toBe(String((1 << 29) + 4_096));
+  writeFileSync(join(parent, 'vk1', 'memory.current'), `${2 ** 32}\n`);
+  writeFileSync(join(parent, 'vk1', 'memory.stat'), `anon ${2 ** 32}\nfile 8192\nshmem 4096\n`);
+  cgroups.bound('vk1', bounds);
+  expect(said('memory.max')).toBe(String((1 << 29) + 4_096));
+  writeFileSync(join(parent, 'vk1', 'memory.current'), '8192\n');
+  cgroups.bound('vk1', bounds);
+  expect(said('memory.max')).toBe(String(1 << 28));
   const events = 'low 0\nhigh 0\nmax 12\noom 1\noom_kill 0\noom_group_kill 0\n';
   writeFileSync(join(parent, 'vk1', 'memory.events'), events);
   expect(cgroups.ranOut('vk1')).toBe(false);

@@ -33,7 +33,7 @@ export interface CgroupHome {
 
 export interface CgroupBounds {
   readonly memoryBytes: number;
-  /** So much beside what it uses already, where that is more. */
+  /** So much beside what is in files of memory there already, where that is more. */
   readonly moreBytes?: number;
   readonly threads: number;
 }
@@ -151,12 +151,20 @@ export class NodeCgroups {
     this.bound(vkernel, bounds);
   }
 
-  /** Changes its bounds. What it has more of already it keeps. */
+  /**
+   * Changes its bounds. Files of memory that it brought, and that others may map, count beside `moreBytes`; nothing else that it has
+   * makes them any larger. What it has more of already it keeps: then the bound stays as it is.
+   */
   bound(vkernel: string, { memoryBytes, moreBytes = 0, threads }: CgroupBounds): void {
     const { version } = this.#home;
-    const used = this.#get('memory', vkernel, version === 2 ? 'memory.current' : 'memory.usage_in_bytes');
-    const most = Math.max(memoryBytes, used + moreBytes);
-    this.#set('memory', vkernel, version === 2 ? 'memory.max' : 'memory.limit_in_bytes', most);
+    const used = Number(
+      this.#get('memory', vkernel, version === 2 ? 'memory.current' : 'memory.usage_in_bytes'),
+    );
+    const files = /^shmem (\d+)$/m.exec(this.#get('memory', vkernel, 'memory.stat'))?.[1] ?? 0;
+    const most = Math.max(memoryBytes, moreBytes > 0 ? Number(files) + moreBytes : 0);
+    // Version 2 would end somebody there at once.
+    if (used <= most)
+      this.#set('memory', vkernel, version === 2 ? 'memory.max' : 'memory.limit_in_bytes', most);
     this.#set('pids', vkernel, 'pids.max', threads);
     // Each the same weight, however many threads it has.
     this.#set('cpu', vkernel, version === 2 ? 'cpu.weight' : 'cpu.shares', version === 2 ? 100 : 1024);
@@ -199,9 +207,9 @@ export class NodeCgroups {
     divide(parent!, [...this.#home.folders.keys()]);
   }
 
-  #get(controller: Controller, vkernel: string, file: string): number {
+  #get(controller: Controller, vkernel: string, file: string): string {
     const folder = this.#home.folders.get(controller);
-    return folder === undefined ? 0 : Number(readOr(join(folder, this.#name, vkernel, file)));
+    return folder === undefined ? '' : readOr(join(folder, this.#name, vkernel, file));
   }
 
   #set(controller: Controller, vkernel: string, file: string, value: number): void {

@@ -13,7 +13,7 @@ export const process = z.strictObject({
   node: z.string(),
   vkernel: z.string(),
   command: z.array(z.string()),
-  state: z.string().describe('starting, running, stopped, exited, ...'),
+  state: z.string().describe('starting, running, ending (it is over, and its thread is not), exited, ...'),
   startedAt: time.optional(),
   exit: exit.optional().describe('of one that ended'),
   residentPages: count.describe('private pages'),

@@ -39,6 +39,8 @@ const usageEveryMs = 1_000;
 interface Running {
   readonly process: Process;
   lastUsage: string;
+  /** How it ended, where its thread did not: it keeps its place until then. */
+  ending: ProcessExit | undefined;
 }
 
 /** Characters of a reason, and of a stack, that are told. */
@@ -98,14 +100,17 @@ export class Kernel {
 
   /** Another supervisor took over: what the last one had not taken is lost, and nobody will ever take it. */
   onReattached(): void {
-    for (const { process } of this.#running.values()) process.outputForgotten();
+    for (const { process, ending } of this.#running.values()) {
+      process.outputForgotten();
+      if (ending !== undefined) this.#tellEnding(process.pid, ending);
+    }
     this.#pieces.clear();
   }
 
-  /** Ends all processes; resolves when they ended. */
+  /** Ends all processes; resolves when they ended, but for threads that do not: those end with this process. */
   async shutdown(): Promise<void> {
     clearInterval(this.#usageTimer);
-    if (this.#running.size === 0) return;
+    if (this.#isEmpty()) return;
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
@@ -174,26 +179,39 @@ export class Kernel {
           send({ case: 'output', value: { pid, output } });
         },
         inputTaken: (bytes) => send({ case: 'stdinTaken', value: { pid, takenBytes: BigInt(bytes) } }),
+        ending: (exit) => {
+          log.warn('the thread of this process does not end');
+          running.ending = bounded(exit);
+          this.#reportUsage(running);
+          this.#tellEnding(pid, running.ending);
+          if (this.#isEmpty()) this.#onEmpty?.();
+        },
         exited: (exit) => {
           this.#reportUsage(running);
           this.#running.delete(pid);
           this.#tellExit(pid, exit, log);
           this.#ended.ended(this.#running.size);
-          if (this.#running.size === 0) this.#onEmpty?.();
+          if (this.#isEmpty()) this.#onEmpty?.();
         },
         troubled: (what, error) => log.error({ err: error }, what),
       },
     );
-    const running: Running = { process, lastUsage: '' };
+    const running: Running = { process, lastUsage: '', ending: undefined };
     this.#running.set(pid, running);
   }
 
   #tellExit(pid: bigint, exit: ProcessExit, log: Logger): void {
     log.debug({ code: exit.code, signal: exit.signal, reason: exit.reason }, 'process ended');
-    // A program has its say in these: the supervisor takes no more of it.
-    const { reason = '', stack = '' } = exit;
-    const bounded = { ...exit, reason: reason.slice(0, reasonMax), stack: stack.slice(0, stackMax) };
-    this.#options.send({ case: 'exited', value: { pid, exit: bounded } });
+    this.#options.send({ case: 'exited', value: { pid, exit: bounded(exit) } });
+  }
+
+  #tellEnding(pid: bigint, exit: ProcessExit): void {
+    this.#options.send({ case: 'ending', value: { pid, exit } });
+  }
+
+  /** Nothing runs here. */
+  #isEmpty(): boolean {
+    return [...this.#running.values()].every(({ ending }) => ending !== undefined);
   }
 
   #signal(pid: bigint, signal: string): void {
@@ -220,6 +238,12 @@ export class Kernel {
     running.lastUsage = usage;
     this.#options.send({ case: 'usage', value: { pid: process.pid, residentPages, cpuMs } });
   }
+}
+
+/** A program has its say in these: the supervisor takes no more of it. */
+function bounded(exit: ProcessExit): ProcessExit {
+  const { reason = '', stack = '' } = exit;
+  return { ...exit, reason: reason.slice(0, reasonMax), stack: stack.slice(0, stackMax) };
 }
 
 /** As text, or as bytes where these are there. */

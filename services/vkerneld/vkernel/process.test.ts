@@ -75,6 +75,23 @@ test('a small program starts and ends within 50 ms', async () => {
   expect(Math.min(...times)).toBeLessThan(50);
 }, 60_000);
 
+test('killed while V8 compiles, which nothing interrupts: its end is told, and all that it has is its until its thread ends', async () => {
+  const large = `(func $nothing) (func $large (local${' i32'.repeat(50_000)}) ${'(call $nothing)'.repeat(150_000)})`;
+  const module = program('(call $print) (call $large)', large);
+  const run = machine.run(module, { quotaBytes: 1 << 30, threadEndMs: 50 });
+  await eventually(run.stdout, { interval: 5 }).toBe('hello\n');
+  void run.process.kill('SIGKILL');
+  await eventually(run.ending, { interval: 5 }).toMatchObject({ signal: 'SIGKILL' });
+  const space = machine.pmap.spaces.at(-1)!;
+  expect(space).toMatchObject({ detached: true, destroyed: false });
+  // What it costs is told of it.
+  const cpuMs = run.process.cpuMs();
+  await eventually(() => run.process.cpuMs(), { interval: 5 }).toBeGreaterThan(cpuMs);
+  expect(await run.exited).toMatchObject({ signal: 'SIGKILL' });
+  expect(space.destroyed).toBe(true);
+  expect(run.troubles).toEqual([]);
+}, 60_000);
+
 describe('traps', () => {
   const deep = '(func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))';
   test.each([

@@ -1,12 +1,14 @@
 // A process: one program in one thread, seen from the main thread.
 //
-//   starting --> running --> ending --> ended
-//       \___________\__________^
+//   starting --> running --> ending ---------------> ended
+//       \___________\__________^  \--> overdue --------^
 //
 // starting   a thread is taken, which compiles the module; the memory is made
 // running    the thread runs the program and asks for what it needs (see kernel-call.ts)
 // ending     it exited, trapped, was killed or must die: its memory is detached first, so that a thread that waits in
 //            a fault can end; then the thread is ended; then the memory goes
+// overdue    its thread does not end, as V8 compiles a function of its, which nothing interrupts: the exit is told, and all that
+//            it has is still its
 // ended      the exit was told; nothing comes after it
 
 import { closeSync } from 'node:fs';
@@ -59,11 +61,12 @@ export interface ProcessExit {
   readonly stack: string;
 }
 
-/** What a process tells. `exited` is last, and comes once. */
+/** What a process tells. `exited` is last, and comes once; where its thread takes its time, `ending` is before it. */
 export interface ProcessEvents {
   started(): void;
   output(stream: 1 | 2, data: Uint8Array<ArrayBuffer>): void;
   inputTaken(bytes: number): void;
+  ending(exit: ProcessExit): void;
   exited(exit: ProcessExit): void;
   /** Something is wrong with this virtual kernel. */
   troubled(what: string, error?: unknown): void;
@@ -75,12 +78,14 @@ export interface ProcessSurroundings {
   readonly node: number;
   readonly nodeName: string;
   readonly vkernel: number;
+  /** Less in tests. */
+  readonly threadEndMs?: number | undefined;
 }
 
 /** As a shell says that it could not run a program. */
 export const refusedCode = 126;
 
-/** A thread ends within milliseconds; one that does not is stuck in the host. */
+/** A thread ends within milliseconds; one that does not is in V8's compiler, or stuck in the host. */
 const threadEndMaxMs = 5_000;
 
 export class Process {
@@ -107,6 +112,8 @@ export class Process {
   /** Settles when the start succeeded or failed; `ending` waits for it, so that it finds all that was made. */
   readonly #started: Promise<void>;
   #ended: Promise<void> | undefined;
+  /** Its exit was told, and its thread goes on. */
+  #overdue = false;
 
   constructor(spec: ProcessSpec, around: ProcessSurroundings, events: ProcessEvents) {
     this.pid = spec.pid;
@@ -222,6 +229,7 @@ export class Process {
   }
 
   #onMessage(message: GuestMessage): void {
+    if (this.#overdue) return;
     switch (message.kind) {
       case 'ready':
         return;
@@ -264,18 +272,24 @@ export class Process {
     this.#space?.detach(); // made meanwhile
     this.#clock?.readMs(); // while the thread is there
     this.#calls?.cancel();
+    const told = { ...exit, reason: oneLine(exit.reason) };
     try {
-      const ended = this.#worker === undefined || (await endsInTime(this.#worker));
-      if (!ended) this.#events.troubled(`the thread of process ${this.pid} does not end`);
-      // A thread that still runs keeps its memory: nothing else may take its addresses.
-      else await this.#space?.destroy();
+      const thread = this.#worker?.terminate();
+      if (thread !== undefined && !(await inTime(thread, this.#around.threadEndMs))) {
+        this.#forwardOutput(true);
+        this.#overdue = true;
+        this.#events.ending(told);
+        // A thread that still runs keeps its memory, its descriptors and its place: nothing else may take them.
+        await thread;
+      }
+      await this.#space?.destroy();
     } catch (error) {
       this.#events.troubled(`process ${this.pid} did not end cleanly`, error);
     }
     for (const { descriptor } of [...this.#grants, ...this.#listeners]) closeSync(descriptor);
     this.#connections.closeAll();
-    this.#forwardOutput(true);
-    this.#events.exited({ ...exit, reason: oneLine(exit.reason) });
+    if (!this.#overdue) this.#forwardOutput(true);
+    this.#events.exited(told);
   }
 
   #exitOf(end: Extract<GuestMessage, { kind: 'ended' }>['end']): ProcessExit {
@@ -323,13 +337,12 @@ export class Process {
 /** A signal that the program's own doing became, or one that it was sent. */
 const kindOf = ({ stack }: ProcessExit): 'TRAP' | 'SIGNAL' => (stack === '' ? 'SIGNAL' : 'TRAP');
 
-async function endsInTime(worker: Worker): Promise<boolean> {
+async function inTime(thread: Promise<unknown>, maxMs = threadEndMaxMs): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), threadEndMaxMs);
+    timer = setTimeout(() => resolve(false), maxMs);
   });
-  const ended = worker.terminate().then(() => true);
-  return Promise.race([ended, late]).finally(() => clearTimeout(timer));
+  return Promise.race([thread.then(() => true), late]).finally(() => clearTimeout(timer));
 }
 
 /** The surroundings do not allow it. */

@@ -20,6 +20,8 @@ export interface Running {
   /** Bytes written so far. */
   written(): number;
   inputTaken(): number;
+  /** Told while its thread does not end. */
+  ending(): ProcessExit | undefined;
 }
 
 export class TestMachine {
@@ -34,13 +36,14 @@ export class TestMachine {
 
   run(
     module: Uint8Array<ArrayBuffer>,
-    options: Partial<ProcessSpec> & { stdin?: string; takeOutput?: boolean } = {},
+    options: Partial<ProcessSpec> & { stdin?: string; takeOutput?: boolean; threadEndMs?: number } = {},
   ): Running {
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     const troubles: string[] = [];
     let taken = 0;
-    const { stdin, takeOutput = true, ...spec } = options;
+    let ending: ProcessExit | undefined;
+    const { stdin, takeOutput = true, threadEndMs, ...spec } = options;
     let tell: (exit: ProcessExit) => void;
     const exited = new Promise<ProcessExit>((resolve) => {
       tell = resolve;
@@ -56,7 +59,7 @@ export class TestMachine {
         module,
         ...spec,
       },
-      { pmap: this.#promised, workers: this.workers, node: 3, nodeName: 'node3', vkernel: 7 },
+      { pmap: this.#promised, workers: this.workers, node: 3, nodeName: 'node3', vkernel: 7, threadEndMs },
       {
         started: () => {},
         output: (stream, data) => {
@@ -65,6 +68,9 @@ export class TestMachine {
         },
         inputTaken: (bytes) => {
           taken += bytes;
+        },
+        ending: (exit) => {
+          ending = exit;
         },
         exited: (exit) => tell(exit),
         troubled: (what, error) => troubles.push(`${what} ${error ?? ''}`),
@@ -83,6 +89,7 @@ export class TestMachine {
       stderr: () => text(err),
       written: () => [...out, ...err].reduce((sum, chunk) => sum + chunk.length, 0),
       inputTaken: () => taken,
+      ending: () => ending,
     };
   }
 
