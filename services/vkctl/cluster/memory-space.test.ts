@@ -1,5 +1,6 @@
 // What a cluster's nodes get of /dev/shm, and what others were promised.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chownSync, mkdirSync, mkdtempSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { tryLock } from './lock.ts';
@@ -31,6 +32,40 @@ test('without a name nodes share what is left, and say where others take of it',
   // However much was promised: what is really there is enough to work with.
   expect(nodeMemory(space(4096, 4096), 1, undefined).bytes).toBe(256 * MIB);
   expect(() => nodeMemory(space(4), 2, undefined)).toThrow('too little for 2 nodes');
+});
+
+test('what strangers put there stops and hangs nobody', () => {
+  const mine = join(folder, 'odonata-0-mine.lock');
+  const place = (name: string): string => join(folder, `odonata-0-${name}.lock`);
+  // A pipe nobody writes to.
+  execFileSync('mkfifo', [place('pipe')]);
+  mkdirSync(place('folder'));
+  const huge = tryLock(place('huge'))!;
+  symlinkSync(place('huge'), place('link'));
+  try {
+    promise(place('huge'), 10 * MIB);
+    expect(memorySpace(mine, folder).promisedBytes).toBe(10 * MIB);
+    for (const text of ['Infinity', 'much', '-1', '1.5', `1${'0'.repeat(100)}`]) {
+      writeFileSync(place('huge'), text);
+      expect(memorySpace(mine, folder).promisedBytes, text).toBe(0);
+    }
+    // No more than there is.
+    writeFileSync(place('huge'), '1e15');
+    const { blocks, bsize } = statfsSync(folder);
+    expect(memorySpace(mine, folder).promisedBytes).toBe(blocks * bsize);
+    // What is used counts of nobody's folder to which a link leads.
+    promise(place('huge'), 10 * MIB);
+    mkdirSync(join(folder, 'elsewhere'));
+    writeFileSync(join(folder, 'elsewhere/file'), Buffer.alloc(4 * MIB, 1));
+    symlinkSync(join(folder, 'elsewhere'), join(folder, 'odonata-0-huge'));
+    expect(memorySpace(mine, folder).promisedBytes).toBe(10 * MIB);
+    if (process.getuid!() !== 0) return;
+    // Of another user, held by whomever.
+    chownSync(place('huge'), 65_534, 65_534);
+    expect(memorySpace(mine, folder).promisedBytes).toBe(0);
+  } finally {
+    huge.release();
+  }
 });
 
 test('a promise counts while its cluster lives, less what it has used of it', () => {

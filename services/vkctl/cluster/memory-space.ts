@@ -1,7 +1,20 @@
 // The memory of this machine that clusters share: /dev/shm. Each cluster writes what its nodes were promised into its lock
-// file, which is there, and locked, as long as the cluster is; so the next one promises only what is left.
+// file, which is there, and locked, as long as the cluster is; so the next one promises only what is left. The folder is
+// everybody's: of what stands there, only root and we ourselves are believed, and nothing there is waited for or followed.
 
-import { existsSync, readdirSync, readFileSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  type Stats,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { EXIT, Failure } from '../failure.ts';
@@ -28,22 +41,48 @@ export interface MemorySpace {
 /** What is there, and what others were promised of it. @param ownLock of the cluster that asks */
 export function memorySpace(ownLock: string, folder = '/dev/shm'): MemorySpace {
   const { blocks, bavail, bsize } = statfsSync(folder);
+  const sizeBytes = blocks * bsize;
   const held = lockedFiles();
   let promisedBytes = 0;
   for (const name of readdirSync(folder).filter((each) => LOCK.test(each))) {
     const file = join(folder, name);
     if (file === ownLock) continue;
-    try {
-      // One that nobody holds is of a dead cluster.
-      if (!held.has(fileName(statSync(file)))) continue;
-      const promised = Number(readFileSync(file, 'utf8'));
-      if (promised > 0) promisedBytes += Math.max(0, promised - usedBytes(file.replace(/\.lock$/, '')));
-    } catch {
-      // It went away meanwhile, or is another user's and not ours to read.
-    }
+    const promised = promiseIn(file, held);
+    if (promised > 0) promisedBytes += Math.max(0, promised - usedBytes(file.replace(/\.lock$/, '')));
   }
-  return { folder, sizeBytes: blocks * bsize, availableBytes: bavail * bsize, promisedBytes };
+  return {
+    folder,
+    sizeBytes,
+    availableBytes: bavail * bsize,
+    promisedBytes: Math.min(promisedBytes, sizeBytes),
+  };
 }
+
+/** Bytes; 0 where it is nothing that a cluster of ours or of root's holds. */
+function promiseIn(file: string, held: ReadonlySet<string>): number {
+  let fd: number | undefined;
+  try {
+    fd = openSync(file, PROMISE_FLAGS);
+    const about = fstatSync(fd);
+    // One that nobody holds is of a dead cluster.
+    if (!about.isFile() || !isTrusted(about) || !held.has(fileName(about))) return 0;
+    const text = Buffer.alloc(PROMISE_CHARS);
+    const promised = Number(text.toString('latin1', 0, readSync(fd, text, 0, PROMISE_CHARS, 0)));
+    return Number.isSafeInteger(promised) ? promised : 0;
+  } catch {
+    // It went away meanwhile, is a link, or another user's and not ours to read.
+    return 0;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** A pipe is not waited for, a link not followed. */
+const PROMISE_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const PROMISE_CHARS = 32;
+
+/** Anybody else may write there what they like. */
+const isTrusted = ({ uid }: Stats): boolean => uid === 0 || uid === process.getuid!();
 
 /** Writes down what a cluster promises. @param lockFile held by the caller */
 export function promise(lockFile: string, bytes: number): void {
@@ -62,12 +101,14 @@ function fileName({ dev, ino }: { dev: number; ino: number }): string {
   return `${hex((dev >> 8) & 0xfff)}:${hex((dev & 0xff) | ((dev >> 12) & 0xfff00))}:${ino}`;
 }
 
+/** Of a folder that is trusted as its lock is: the folder of a stranger says nothing, however deep it is. */
 function usedBytes(folder: string): number {
-  if (!existsSync(folder)) return 0;
+  const about = lstatSync(folder, { throwIfNoEntry: false });
+  if (!about?.isDirectory() || !isTrusted(about)) return 0;
   let bytes = 0;
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
-    bytes += (statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false })?.blocks ?? 0) * 512;
+    bytes += (lstatSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false })?.blocks ?? 0) * 512;
   }
   return bytes;
 }
