@@ -103,6 +103,13 @@ const hostile: Record<string, (factor: number) => Made> = {
   }),
   calls: (f) => ({ locals: 1, code: repeated(1_500_000 * f, 0x10, 0) }),
   'values of calls': (f) => ({ results: 1_000, code: concat([repeated(20_000 * f, 0x10, 0), bytes(0x00)]) }),
+  // Of types of a thousand values: what stays of all functions' code is what counts.
+  'values that many small functions move': (f) => ({
+    results: 1_000,
+    code: concat([repeated(20, 0x02, 1, 0x10, 0, ...one, 0x0d, 0, 0x0c, 0, 0x0b), bytes(0x00)]),
+    times: 5_000 * f,
+  }),
+  'locals of many small functions': (f) => ({ locals: 49_000, code: repeated(1, 0x01), times: 5_000 * f }),
   'several such functions': (f) => ({
     locals: 20_000,
     code: repeated(1_000 * f, ...branch),
@@ -177,6 +184,7 @@ describe('what compiling takes', () => {
   test.each([
     ['the baseline', '--no-wasm-tier-up', 'locals and ifs'],
     ['the baseline', '--no-wasm-tier-up', 'a high stack'],
+    ['the baseline', '--no-wasm-tier-up', 'locals of many small functions'],
     ['the optimising compiler', '--no-liftoff', 'locals and blocks'],
     ['the optimising compiler', '--no-liftoff', 'calls'],
     ['the optimising compiler', '--no-liftoff', 'locals that are set in nested loops'],
@@ -221,6 +229,19 @@ describe('what compiling takes', () => {
     const { besideBytes } = prepareModule(module, none, quotaBytes);
     expect(besideBytes).toBeGreaterThan(100 * 2 ** 20);
     expect(() => prepareModule(module, none, 2 ** 20)).toThrow(/so large/);
+  });
+
+  test('each call notes all locals that are references', () => {
+    const calls = (type: number) => {
+      const module = made({ locals: 49_000, code: repeated(60_000, 0x10, 0) });
+      // The type of its locals, behind how many there are.
+      const at = Buffer.from(module).indexOf(Buffer.from([...unsignedLeb(49_000), I32]));
+      module[at + 3] = type;
+      return () => prepareModule(module, none, 0);
+    };
+    // 9.6 KB each, as measured, and what all calls take; 512 MiB of it are free.
+    expect(calls(0x6f)).toThrow(/ 3\d\d MiB of its quota/);
+    expect(calls(I32)).not.toThrow();
   });
 
   test('large functions as compilers make them are free', () => {

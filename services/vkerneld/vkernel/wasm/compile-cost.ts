@@ -14,30 +14,37 @@
 //   - what one handler within others does not catch: 130 bytes for each two of them. 7,500, and one call within: 3.5 GiB
 //   - it puts small functions into their callers, which takes their locals with them.
 //
+//   - what a call may find of references, a bit or more for each local of that kind and value of the stack: 50,000 and 20,000
+//     calls, 190 MiB.
+//
 // Compilers compile one function at a time and let go of it all then. At most one in the thread of the program, by the
 // baseline, and one in each of V8's four threads are under way: what the five dearest take is what a program may take.
-// Only large functions are walked through; the others cannot come near to what a program has free.
+// Only large functions are walked through for that; the others cannot come near to what a program has free.
+//
+// The code that comes of it stays, of all functions together. It is some times the bytes of the module, but for what moves many
+// values by few bytes: a call or a branch that carries a thousand, 15 to 20 bytes each, 5,000 functions of 230 bytes, 1.4 GiB; and
+// what sets all locals at the start of a function. So these are summed up over all functions that there are.
 
 import type { BinaryReader } from './binary.ts';
+import { type Arity, type Frame, type FunctionTypes, frameOf, NO_ARITY } from './function-frame.ts';
 import { ModuleError } from './module-error.ts';
 import { COST, number, prefixed, simple } from './opcodes.ts';
 
-/** Of a function, by the index of its type. */
-export interface Arity {
-  readonly parameters: number;
-  readonly results: number;
-}
-
-export interface FunctionTypes {
-  readonly types: readonly Arity[];
-  /** The type of each function, those that are imported first. */
-  readonly functions: readonly number[];
-  /** The type of each tag. */
-  readonly tags: readonly number[];
-}
-
 /** V8's threads, and that of the program. */
 const AT_ONCE = 5;
+/** What a call notes of each local that is a reference, and each value of the stack. */
+const ROOT_BYTES = 0.25;
+
+/** Of the code that stays: what a value takes that is moved, a local at its start, and at each place that has notes. */
+const KEPT = { value: 24, local: 10, note: 3 } as const;
+/** So many move, and so many locals a function has, as it is in all programs: their code is as large as what it is made of. */
+const USUAL_VALUES = 4;
+const USUAL_LOCALS = 64;
+const beyondValues = (values: number): number => Math.max(0, values - USUAL_VALUES) * KEPT.value;
+const beyondLocals = (locals: number): number => Math.max(0, locals - USUAL_LOCALS);
+/** Less than this of all functions is not looked at. */
+const SMALL_KEPT = 64 * 2 ** 20;
+
 /** A note of one local or value of the stack, by whichever compiler takes more. */
 const NOTE_BYTES = 24;
 /** What each local is where a branch arrives, at a block that has its notes and more branches than they count for. */
@@ -48,17 +55,15 @@ const PHI_BYTES = 300;
 const INLINED_BYTES = 500;
 /** ... and so much of them in one (--wasm-inlining-budget). */
 const INLINED_TOTAL_BYTES = 5_000;
-/** One of V8's: each is noted with its types. */
-const LOCALS_MAX = 50_000;
-
 /** Each is some hundred bytes to whoever reads it. */
 const NESTED_MAX = 100_000;
-
-const NO_ARITY: Arity = { parameters: 0, results: 0 };
 
 /** Bytes that V8 may take at one time. @throws ModuleError for an instruction that is none */
 export function compileBytes(code: BinaryReader, module: FunctionTypes, imported: number): number {
   const dearest = new Array<number>(AT_ONCE).fill(0);
+  const starts: number[] = [];
+  let kept = 0;
+  let keptMost = 0;
   let smallLocals = 0;
   const valuesMax = module.types.reduce(
     (most, { parameters, results }) => Math.max(most, parameters, results),
@@ -68,20 +73,35 @@ export function compileBytes(code: BinaryReader, module: FunctionTypes, imported
   for (let i = 0; i < count; i++) {
     const bytes = code.u32();
     const end = code.at + bytes;
-    const type = module.types[module.functions[imported + i] ?? -1] ?? NO_ARITY;
-    const locals = type.parameters + readLocals(code);
+    const frame = frameOf(code, module, imported + i);
+    const { locals } = frame;
     if (bytes <= INLINED_BYTES) smallLocals = Math.max(smallLocals, locals);
-    const cost = isSmall(end - code.at, locals, valuesMax) ? 0 : costOf(code, end, locals, module);
-    const at = dearest.findIndex((each) => cost > each);
-    if (at >= 0) {
-      dearest.splice(at, 0, cost);
-      dearest.pop();
+    kept += beyondLocals(locals) * KEPT.local;
+    const keptHere = keptAtMost(end - code.at, locals, valuesMax);
+    if (!isSmall(end - code.at, locals, valuesMax)) {
+      const found = costOf(code, end, frame, module);
+      kept += found.kept;
+      const at = dearest.findIndex((each) => found.cost > each);
+      if (at >= 0) {
+        dearest.splice(at, 0, found.cost);
+        dearest.pop();
+      }
+    } else if (keptHere > 0) {
+      keptMost += keptHere;
+      starts.push(i, end - bytes, end);
     }
     code.at = end;
   }
+  const whole = code.at;
+  if (keptMost > SMALL_KEPT)
+    for (let at = 0; at < starts.length; at += 3) {
+      code.at = starts[at + 1]!;
+      kept += costOf(code, starts[at + 2]!, frameOf(code, module, imported + starts[at]!), module).kept;
+    }
+  code.at = whole;
   const inlined = (INLINED_TOTAL_BYTES / 2) * smallLocals * NOTE_BYTES;
   const inlining = inlined > SMALL_COST ? inlined : 0;
-  return dearest.reduce((sum, cost) => sum + cost, AT_ONCE * inlining);
+  return dearest.reduce((sum, cost) => sum + cost, AT_ONCE * inlining + kept);
 }
 
 /** Less than this is not looked at. */
@@ -96,18 +116,9 @@ function isSmall(bytes: number, locals: number, valuesMax: number): boolean {
   return notes + bytes * COST.call + (bytes / 2) * valuesMax * COST.value < SMALL_COST;
 }
 
-/** Past the locals that a function declares. @throws ModuleError for too many of them */
-export function readLocals(code: BinaryReader): number {
-  let locals = 0;
-  for (let groups = code.u32(); groups > 0; groups--) {
-    locals += code.u32();
-    if (locals > LOCALS_MAX)
-      throw new ModuleError(`a function of ${locals} locals; there may be ${LOCALS_MAX}`);
-    // A reference to a type has its index behind it.
-    const type = code.u8();
-    if (type === 0x63 || type === 0x64) number(code);
-  }
-  return locals;
+/** The most that the code of a function may take beyond what is usual: each instruction moves what a type has, or opens a block. */
+function keptAtMost(bytes: number, locals: number, valuesMax: number): number {
+  return (bytes / 2) * beyondValues(valuesMax) + bytes * beyondLocals(locals) * KEPT.note;
 }
 
 interface Block {
@@ -126,13 +137,14 @@ interface Block {
 function costOf(
   code: BinaryReader,
   end: number,
-  locals: number,
+  { locals, references, results: returned }: Frame,
   { types, functions, tags }: FunctionTypes,
-): number {
-  const whole = { base: 0, parameters: 0, results: 0, setsBefore: 0, handles: false };
+): { cost: number; kept: number } {
+  const whole = { base: 0, parameters: 0, results: returned, setsBefore: 0, handles: false };
   // Whatever leaves the function ends.
   const blocks: Block[] = [{ ...whole, branches: Number.POSITIVE_INFINITY }];
   let cost = 0;
+  let kept = 0;
   let height = 0;
   let sets = 0;
   let handlers = 0;
@@ -141,6 +153,7 @@ function costOf(
 
   const notes = (count: number): void => {
     cost += count * (COST.block + (locals + height) * NOTE_BYTES);
+    kept += count * beyondLocals(locals) * KEPT.note;
   };
   const open = (pops: number, states: number, handles = false): void => {
     if (blocks.length > NESTED_MAX)
@@ -151,14 +164,16 @@ function costOf(
     const { parameters, results } = blockType(code, types);
     notes(states);
     cost += states * (parameters + results) * COST.value;
+    kept += beyondValues(parameters);
     base = Math.max(base, height - parameters);
     blocks.push({ base, parameters, results, setsBefore: sets, handles, branches: states === 1 ? 1 : 2 });
     if (handles) handlers++;
   };
   const top = (): Block => blocks.at(-1) ?? blocks[0]!;
   /** What comes then is not reached, and takes what it likes from the stack. */
-  const leave = (): void => {
+  const leave = (results = 0): void => {
     cost += COST.branch + (height - Math.min(height, base)) * 16;
+    kept += beyondValues(Math.min(height, results));
     height = base;
   };
   const afterSets = (block: Block): void => {
@@ -166,7 +181,8 @@ function costOf(
   };
   const callOf = (arity: Arity, pops: number, valueCost: number = COST.value): void => {
     const { parameters, results } = arity;
-    cost += COST.call + (parameters + results) * valueCost;
+    cost += COST.call + (parameters + results) * valueCost + (references + height) * ROOT_BYTES;
+    kept += beyondValues(parameters + results);
     // Whatever handles it may be entered from here, with all locals as they are.
     if (handlers > 0) cost += COST.handler + Math.min(handlers, 8) * 64;
     height = Math.max(base, height - parameters - pops) + results;
@@ -263,7 +279,7 @@ function costOf(
         break;
       case 0x0a: // throw_ref
       case 0x0f: // return
-        leave();
+        leave(opcode === 0x0f ? returned : 0);
         break;
       case 0x0d: // br_if
       case 0xd5: // br_on_null
@@ -299,11 +315,12 @@ function costOf(
         throw unknown(opcode);
     }
   }
-  return cost;
+  return { cost, kept };
 
   function closeBlock(): void {
     const block = blocks.pop()!;
     afterSets(block);
+    kept += beyondValues(block.results);
     if (block.handles) handlers--;
     height = block.base + block.results;
     base = top().base;
@@ -318,7 +335,9 @@ function costOf(
     cost += branchCost;
     const block = blocks.at(-1 - depth);
     if (block === undefined) return;
-    cost += Math.max(block.results, block.parameters) * valueCost;
+    const values = Math.max(block.results, block.parameters);
+    cost += values * valueCost;
+    kept += beyondValues(values);
     if (--block.branches < 0) cost += locals * EDGE_BYTES;
   }
 }

@@ -14,7 +14,8 @@
 import { hintOfImports, unrunnable } from '@odonata/guest/module/file-kind.ts';
 import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
 import { FREE_COMPILE_BYTES } from './compile-allowance.ts';
-import { type Arity, compileBytes } from './compile-cost.ts';
+import { compileBytes } from './compile-cost.ts';
+import type { Arity } from './function-frame.ts';
 import { letterOf, shownType } from './function-type.ts';
 import { ModuleError } from './module-error.ts';
 import { HINTS_SECTION, tierHints } from './tier-hints.ts';

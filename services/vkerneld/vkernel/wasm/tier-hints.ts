@@ -6,7 +6,8 @@
 // What is named costs some milliseconds at its first call. So only functions of some size are, of programs of some size: what
 // loops and calls a lot (printf, interpreters) is long and seldom hot in one call, and large programs start sooner as it is.
 import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
-import { blockType, readLocals } from './compile-cost.ts';
+import { blockType } from './compile-cost.ts';
+import { readLocals } from './function-frame.ts';
 import { number, prefixed, simple } from './opcodes.ts';
 
 export const HINTS_SECTION = 'compilationHints';
