@@ -1,6 +1,7 @@
 // Who says nothing, or comes too often, at a TCP door: others get in all the while.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { TestAuthority } from '../authority/testing.ts';
@@ -117,6 +118,30 @@ const frame = (type: number, flags: number, stream: number, body: Buffer = Buffe
 const HEADERS = Buffer.from([0x82, 0x84, 0x86, 0x41, 1, 0x61]);
 const END = 5;
 
+/** By whoever is behind a socket: nothing is read of what it answers. */
+async function pour(socket: Socket, flood: (turn: number) => Buffer): Promise<void> {
+  sockets.push(socket);
+  socket.on('error', () => {});
+  socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0)]));
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  for (let turn = 0; turn < 300_000 && !socket.destroyed; turn += 500) {
+    const part = Array.from({ length: 500 }, (_, at) => flood(turn + at));
+    await Promise.race([closed, new Promise((resolve) => socket.write(Buffer.concat(part), resolve))]);
+  }
+  await closed;
+}
+
+it('tells who it is that floods, by the certificate', { timeout: 30_000 }, async () => {
+  const { certificatePem: cert, keyPem: key, authorityPem: ca } = folders['user/mallory'].identity;
+  const port = Number(address.split(':')[1]);
+  const about = { host: '127.0.0.1', port, cert, key, ca, ALPNProtocols: ['h2'] };
+  const socket = connectTls({ ...about, checkServerIdentity: () => undefined });
+  await once(socket, 'secureConnect');
+  await pour(socket, () => frame(6, 0, 0, Buffer.alloc(8)));
+  await expect.poll(() => refused.join('\n')).toMatch(/frames that nobody sends who behaves: /);
+  expect(refused[0]).toBe('odonata://test/user/mallory');
+});
+
 it.each<[string, (turn: number) => Buffer]>([
   [
     'streams that are reset as they begin',
@@ -130,17 +155,7 @@ it.each<[string, (turn: number) => Buffer]>([
   ['pings without end', () => frame(6, 0, 0, Buffer.alloc(8))],
   ['headers that go on and on', (turn) => (turn === 0 ? frame(1, 0, 1, HEADERS) : frame(9, 0, 1))],
 ])('%s: the connection ends, which is told, and others are served', { timeout: 30_000 }, async (_, flood) => {
-  const socket = connect(unix.slice('unix:'.length));
-  sockets.push(socket);
-  socket.on('error', () => {});
-  socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0)]));
-  const closed = new Promise((resolve) => socket.once('close', resolve));
-  // Nothing is read of what it answers.
-  for (let turn = 0; turn < 300_000 && !socket.destroyed; turn += 500) {
-    const part = Array.from({ length: 500 }, (_, at) => flood(turn + at));
-    await Promise.race([closed, new Promise((resolve) => socket.write(Buffer.concat(part), resolve))]);
-  }
-  await closed;
+  await pour(connect(unix.slice('unix:'.length)), flood);
   await expect.poll(() => refused.join('\n')).toMatch(/frames that nobody sends who behaves: /);
   (await come('user/alice')).close();
 });
