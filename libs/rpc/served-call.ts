@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { metBugInCall } from './bug.ts';
 import { MessageRefusal } from './constraints/violation.ts';
 import { Code, codeName, RpcError } from './error.ts';
+import { AccessRefusal, tellOfAccess } from './identity/access-refusal.ts';
 import { type Caller, NOBODY, type Scope, shownCaller } from './identity/identity.ts';
 import { Interrupt } from './interrupt.ts';
 import type { Logger } from './log.ts';
@@ -19,7 +20,7 @@ export interface ServedCall {
   readonly finished: boolean;
 }
 
-/** Hears of messages that were refused as they came in: SecurityEvents, mostly. */
+/** Hears of messages and callers that were refused as they came in: SecurityEvents, mostly. */
 export interface SecurityLog {
   refused(attempt: string, peer: string, text: string, subject: Record<string, string | undefined>): void;
 }
@@ -36,11 +37,11 @@ export function beginCall(options: {
   requestId?: string;
   log: Logger;
   meter?: CallMeter | undefined;
-  /** Hears of messages that were refused as they came in. */
+  /** Hears of messages and callers that were refused. */
   security?: SecurityLog | undefined;
   stream?: boolean;
-  caller?: Caller;
-  scope?: Scope;
+  caller?: Caller | undefined;
+  scope?: Scope | undefined;
   /** Called once, when it has ended. */
   onOver?: (() => void) | undefined;
 }): ServedCall {
@@ -63,8 +64,11 @@ export function beginCall(options: {
       if (!finished) {
         finished = true;
         onOver?.();
-        if (failure instanceof MessageRefusal && security !== undefined)
-          tell(security, failure, path, caller);
+        if (security !== undefined) {
+          if (failure instanceof MessageRefusal) tell(security, failure, path, caller);
+          if (failure instanceof AccessRefusal)
+            tellOfAccess(security, failure, { rpc: path, caller, address: peer });
+        }
         const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
         const code = codeName(failure?.code ?? Code.Ok);
         log.debug({ method: path, code, durationMs, peer, reason: failure?.details }, 'request');

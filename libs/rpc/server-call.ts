@@ -44,18 +44,20 @@ export function grpcHandler(
   const unaryRequest = method.methodKind === 'unary' || method.methodKind === 'server_streaming';
   const serveRaw = rawOf(handler);
   const grpcServe = (call: Call, callback: Callback) => {
-    let who: { caller: Caller; scope: Scope } | undefined;
+    let scope: Scope | undefined;
     let refused: unknown;
+    let caller: Caller | undefined;
     let onOver: (() => void) | undefined;
     try {
-      const caller = gate.callerOf(call);
-      who = { caller, scope: admit(path, rule, caller) };
+      caller = gate.callerOf(call);
+      scope = admit(path, rule, caller);
       onOver = running.begin(caller);
       if (handler === undefined) refused = new RpcError(Code.Unimplemented, `${path} is not served here`);
     } catch (error) {
       refused = error;
     }
-    const served = begin(call, { path, stream: method.methodKind !== 'unary', ...options, ...who, onOver });
+    const stream = method.methodKind !== 'unary';
+    const served = begin(call, { path, stream, ...options, caller, scope, onOver });
     if (refused !== undefined) {
       const failure = served.finish(refused)!;
       refusals.add({ method: path, peer: call.getPeer(), reason: failure.details });
@@ -69,7 +71,7 @@ export function grpcHandler(
       serveRaw(new RawCall(call, { log: served.ctx.log, path, onFailed }), served.ctx);
       return;
     }
-    const over = unaryResponse ? undefined : streams.add({ caller: who!.caller, end: revoke });
+    const over = unaryResponse ? undefined : streams.add({ caller: caller!, end: revoke });
     function revoke(error: RpcError): void {
       if (served.finished) return;
       served.abort(error);
@@ -97,8 +99,8 @@ function begin(
     log: Logger;
     meter?: CallMeter;
     security?: SecurityLog | undefined;
-    caller?: Caller;
-    scope?: Scope;
+    caller: Caller | undefined;
+    scope: Scope | undefined;
     onOver?: (() => void) | undefined;
   },
 ): ServedCall {

@@ -4,6 +4,7 @@ import { Channelz } from '@odonata/proto/grpc/channelz/v1/channelz';
 import { isUnix, ListenError } from './address.ts';
 import { FRAME_BOUNDS, HEADERS_BYTES, SERVER_OPTIONS, WINDOW_BYTES } from './channel.ts';
 import { boundConnections, CONNECTIONS_MAX } from './connection-bounds.ts';
+import { watchHandshakes } from './handshakes.ts';
 import { ServingState } from './health.ts';
 import { Gate } from './identity/gate.ts';
 import { guarded } from './identity/guarded.ts';
@@ -93,7 +94,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     complete() {
       if (completed) return;
       completed = true;
-      const taker = guarded(server, gate, refusals);
+      const taker = guarded(server, { gate, refusals, security: options.security });
       addReflection(taker, services);
       health.addTo(taker);
       addOnDemand(taker, methodsOf(Channelz), (taker) => grpc.addAdminServicesToServer(taker as grpc.Server));
@@ -107,6 +108,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
         if (bounded.has(each)) continue;
         bounded.add(each);
         boundConnections(each, { ...options, connectionsMax });
+        watchHandshakes(each, { ...options, refusals });
       }
       gate.serves(bound);
       streams.watch();

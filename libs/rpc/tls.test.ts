@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -19,25 +20,39 @@ import { delay } from './backoff.ts';
 import { createClient } from './client.ts';
 import { readConfig, serviceConfig } from './config.ts';
 import { codeName, type RpcError } from './error.ts';
+import { EventLog } from './events.ts';
+import { ownerOnly } from './identity/access.ts';
 import { shownCaller } from './identity/identity.ts';
 import { TlsFolder } from './identity/tls-folder.ts';
 import { makeToken } from './identity/token.ts';
 import { silentLog } from './log.ts';
-import { createRpcServer, type RpcServer } from './server.ts';
+import { Metrics } from './metrics.ts';
+import { SecurityEvents } from './security-events.ts';
+import { createRpcServer, isListening, type RpcServer } from './server.ts';
 
 const authority = new TestAuthority();
 const strangers = new TestAuthority();
 const others = new TestAuthority('other');
+const events = new EventLog({ service: 't', log: silentLog() });
+/** Each look is in another minute: what others here tried hides nothing. */
+let nowMs = 0;
+const security = new SecurityEvents(events, () => nowMs);
+const metrics = new Metrics('vkerneld');
 let served: TlsFolder;
 let server: RpcServer;
 let tcp: string;
 let unix: string;
 beforeAll(async () => {
   served = await authority.folder('vkerneld/node1');
-  server = createRpcServer({ name: 't', log: silentLog(), folder: served }).add(VkernelService, {
+  security.countIn(metrics);
+  server = createRpcServer({ name: 't', log: silentLog(), folder: served, security }).add(VkernelService, {
     listVkernels: (_request, { caller, scope }) => ({
       vkernels: [{ name: shownCaller(caller), node: scope }],
     }),
+    kill: (_request, ctx) => {
+      ownerOnly(ctx, 'alice', 'process 7');
+      return {};
+    },
     async *getLogs(_request, { signal }) {
       yield { droppedBytes: 1n };
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
@@ -190,6 +205,80 @@ describe('a server with an identity', () => {
     ended.abort();
     await Promise.all(ends.slice(2));
     for (const client of clients) client.close();
+  });
+
+  it('counts and tells of each that is refused: by handshake, certificate, role and ownership', async () => {
+    /** What is told while somebody tries this, and how many of that attempt are counted by then. */
+    const told = async (tries: () => Promise<unknown>) => {
+      nowMs += 60_001;
+      const before = events.all().length;
+      await tries();
+      return events
+        .all()
+        .slice(before)
+        .map(({ kind, subject, text }) => `${kind} ${subject!.attempt}: ${text}`);
+    };
+    const counted = async (attempt: string) => {
+      const line = new RegExp(`security_refusals_total.*"${attempt}"\\} (\\d+)`);
+      return Number(line.exec(await metrics.registry.metrics())?.[1] ?? 0);
+    };
+    const olga = await authority.folder('viewer/olga');
+    const bob = await authority.folder('user/bob');
+    const mallory = await authority.folder('admin/mallory2');
+    const { host, port } = /^(?<host>.*):(?<port>\d+)$/.exec(tcp)!.groups!;
+    const bare = (with_: object) =>
+      new Promise<void>((resolve) => {
+        const socket = connect({
+          host,
+          port: Number(port),
+          rejectUnauthorized: false,
+          ALPNProtocols: ['h2'],
+          ...with_,
+        });
+        socket.on('error', () => {});
+        socket.once('close', resolve).resume();
+      }).then(() => delay(20));
+    const kill = async (folder: TlsFolder, address: string) => {
+      const client = createClient(VkernelService, address, { folder });
+      await expect(client.kill({ pid: 7n })).rejects.toThrow(/^PERMISSION_DENIED/);
+      client.close();
+    };
+    for (const address of [tcp, unix]) {
+      expect(await told(() => kill(olga, address))).toEqual([
+        'security role: viewer olga: /odonata.vkernel.v1.VkernelService/Kill: viewer olga may not call ' +
+          '/odonata.vkernel.v1.VkernelService/Kill; admin, operator, user may',
+      ]);
+      expect(await told(() => kill(bob, address))).toEqual([
+        'security owner: user bob: /odonata.vkernel.v1.VkernelService/Kill: process 7 belongs to alice, not to user bob',
+      ]);
+    }
+    const list = join(served.dir, 'revoked');
+    writeFileSync(list, mallory.identity.certificate.serialNumber);
+    await delay(1_100);
+    for (const address of [tcp, unix])
+      expect(await told(() => callAs(mallory, address))).toEqual([
+        expect.stringMatching(/^security authentication: .*the certificate of .*mallory2 was revoked$/),
+      ]);
+    rmSync(list);
+    expect(await told(() => callAs(undefined, unix))).toEqual([
+      expect.stringMatching(
+        /^security authentication: somebody on this machine: .*no certificate, and no token/,
+      ),
+    ]);
+    const before = await counted('handshake');
+    expect(await told(() => bare({}))).toEqual([
+      expect.stringMatching(/^security handshake: 127.0.0.1: .*PEER_DID_NOT_RETURN_A_CERTIFICATE/),
+    ]);
+    const { certificatePem: cert, keyPem: key } = (await strangers.folder('admin/root')).identity;
+    expect(await told(() => bare({ cert, key }))).toEqual([
+      expect.stringMatching(/^security handshake: 127.0.0.1: .*its certificate does not count/),
+    ]);
+    expect(await told(() => callAs(undefined, tcp))).toEqual([expect.stringMatching(/^security handshake/)]);
+    // Who only looks whether somebody listens tries nothing.
+    expect(await told(() => isListening(tcp))).toEqual([]);
+    expect(await counted('handshake')).toBe(before + 3);
+    for (const attempt of ['role', 'owner', 'authentication'])
+      expect(await counted(attempt)).toBeGreaterThan(1);
   });
 
   it('is not taken for a service where it is a person', async () => {

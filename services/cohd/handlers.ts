@@ -8,6 +8,7 @@ import type {
   HoldRequest,
 } from '@odonata/proto/coherency/v1/coherency';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import { AccessRefusal } from '@odonata/rpc/identity/access-refusal.ts';
 import { ANYONE, type Caller, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
 import { type Requester, requesterOf, THE_SERVICE } from '@odonata/rpc/identity/requester.ts';
 import { InOrder } from '@odonata/rpc/in-order.ts';
@@ -281,5 +282,5 @@ function expectMeant(
 function expectOfNode(caller: Caller, node: string): void {
   const { role } = caller;
   if (role !== Role.PMAPD || speaksFor(caller, node)) return;
-  throw new RpcError(Code.PermissionDenied, `${shownCaller(caller)} is not the pmap manager of ${node}`);
+  throw new AccessRefusal('identity', `${shownCaller(caller)} is not the pmap manager of ${node}`);
 }

@@ -4,7 +4,8 @@
 //
 // The first class that somebody is of decides: the owner, then the group, then others. Removing it, and changing its mode,
 // are the owner's. Names are one space: who asks for what they may not have is told whose it is.
-import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { RpcError } from '@odonata/rpc/error.ts';
+import { AccessRefusal } from '@odonata/rpc/identity/access-refusal.ts';
 import { ANYONE, PERSON } from '@odonata/rpc/identity/identity.ts';
 import type { Requester } from '@odonata/rpc/identity/requester.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
@@ -52,9 +53,10 @@ function shown({ owner, group, mode }: Ownership): string {
 }
 
 const refused = (of: Owned, { user }: Requester, what: string): RpcError =>
-  new RpcError(
-    Code.PermissionDenied,
+  new AccessRefusal(
+    'owner',
     `dataspace ${of.name} belongs to ${shown(of)}; ${user || 'who asks'} may not ${what} it`,
+    { user },
   );
 
 /** @throws RpcError PERMISSION_DENIED unless they may do this */
@@ -90,9 +92,10 @@ export function changed(
   if (owner !== of.owner) {
     if (!PERSON.test(owner)) throw invalidField('owner', `owner ${shortened(owner)}: no name of a person`);
     if (!by.all)
-      throw new RpcError(
-        Code.PermissionDenied,
+      throw new AccessRefusal(
+        'owner',
         `dataspace ${of.name}: only an admin gives what is of ${of.owner} to ${owner}`,
+        { user: by.user },
       );
   }
   if (group !== of.group) expectGroup(group, by);
@@ -111,7 +114,7 @@ function expectGroup(group: string, by: Requester): void {
   if (group === '') return;
   if (!PERSON.test(group)) throw invalidField('group', `group ${shortened(group)}: no name of a group`);
   if (by.all || by.groups.includes(group)) return;
-  throw new RpcError(Code.PermissionDenied, `${by.user} is not in group ${group}`);
+  throw new AccessRefusal('owner', `${by.user} is not in group ${group}`, { user: by.user });
 }
 
 const shortened = (name: string): string => JSON.stringify(name.slice(0, 40));

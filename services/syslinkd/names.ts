@@ -4,6 +4,7 @@ import { Role } from '@odonata/proto/auth/v1/access';
 import type { Address, NameRegister } from '@odonata/proto/syslink/v1/syslink';
 import { AddressSchema, type NamedEndpoint, NamedEndpointSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { AccessRefusal } from '@odonata/rpc/identity/access-refusal.ts';
 import {
   ANYONE,
   type Caller as Identity,
@@ -43,7 +44,7 @@ function expectOwnScope(name: string, caller: Identity): void {
   const operators = role === Role.OPERATOR && caller.name === scope;
   if (caller === ANYONE || runs || own || operators) return;
   const may = role === Role.USER ? `; use "${caller.name}:..."` : '';
-  throw new RpcError(Code.PermissionDenied, `${shownCaller(caller)} may not register "${name}"${may}`);
+  throw new AccessRefusal('identity', `${shownCaller(caller)} may not register "${name}"${may}`);
 }
 
 export class Names {

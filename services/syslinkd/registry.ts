@@ -2,6 +2,7 @@ import { Role } from '@odonata/proto/auth/v1/access';
 import type { Address, Frame, Register } from '@odonata/proto/syslink/v1/syslink';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { AccessRefusal } from '@odonata/rpc/identity/access-refusal.ts';
 import { ANYONE, type Caller, isPerson, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
 import { notFound, overQuota, tryAgain } from '@odonata/rpc/refusal.ts';
 
@@ -243,8 +244,8 @@ export class Registry {
 /** A name is that of one identity, whatever number of session somebody gives. @throws RpcError PERMISSION_DENIED */
 function expectOwnName({ name, kind, node }: Register, caller: Caller): void {
   if (caller === ANYONE || isOwnName({ name, kind, node }, caller)) return;
-  throw new RpcError(
-    Code.PermissionDenied,
+  throw new AccessRefusal(
+    'identity',
     `${shownCaller(caller)} may not register as ${name === '' ? 'a client' : `"${name}"`}`,
   );
 }

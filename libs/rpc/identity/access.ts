@@ -1,9 +1,9 @@
 // Who may call what, from the descriptors: the option `access` of each method. A method without it is refused to all.
 import { type DescMethod, getOption, hasOption } from '@bufbuild/protobuf';
 import { access, type Role } from '@odonata/proto/auth/v1/access';
-import { Code, RpcError } from '../error.ts';
 import type { CallContext } from '../service.ts';
 import { methodPath } from '../service.ts';
+import { AccessRefusal } from './access-refusal.ts';
 import { ANYONE, type Caller, nameOfRole, personOf, type Scope, shownCaller } from './identity.ts';
 
 export interface AccessRule {
@@ -33,7 +33,7 @@ export function admit(path: string, { roles, owner }: AccessRule, caller: Caller
   if (caller === ANYONE || roles.has(caller.role)) return 'all';
   if (owner.has(caller.role)) return 'own';
   const may = [...new Set([...roles, ...owner])].map(nameOfRole).join(', ') || 'nobody';
-  throw new RpcError(Code.PermissionDenied, `${shownCaller(caller)} may not call ${path}; ${may} may`);
+  throw new AccessRefusal('role', `${shownCaller(caller)} may not call ${path}; ${may} may`);
 }
 
 /**
@@ -43,7 +43,7 @@ export function admit(path: string, { roles, owner }: AccessRule, caller: Caller
  */
 export function ownerOnly({ caller, scope }: CallContext, owner: string, what: string): void {
   if (isTheirs({ caller, scope }, owner)) return;
-  throw new RpcError(Code.PermissionDenied, `${what} belongs to ${owner}, not to ${shownCaller(caller)}`);
+  throw new AccessRefusal('owner', `${what} belongs to ${owner}, not to ${shownCaller(caller)}`);
 }
 
 /** For lists, which leave out what is not theirs. */

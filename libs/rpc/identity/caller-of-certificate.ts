@@ -1,6 +1,7 @@
 // Whose a certificate is, checked against our authority, our cluster and what was revoked.
 import type { X509Certificate } from 'node:crypto';
-import { Code, RpcError } from '../error.ts';
+import type { RpcError } from '../error.ts';
+import { AccessRefusal } from './access-refusal.ts';
 import { identityOf, serialOf } from './certificate.ts';
 import { type Caller, formatIdentity } from './identity.ts';
 import type { TlsIdentity } from './tls-folder.ts';
@@ -9,7 +10,7 @@ import type { TlsIdentity } from './tls-folder.ts';
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 
 export const unauthenticated = (reason: string, cause?: unknown): RpcError =>
-  new RpcError(Code.Unauthenticated, reason, { cause });
+  new AccessRefusal('authentication', reason, { cause });
 
 /** Whose certificate this is, that TLS has found to be of our authority. @throws RpcError UNAUTHENTICATED */
 export function callerOfCertificate(certificate: X509Certificate, own: TlsIdentity): Caller {

@@ -2,7 +2,8 @@ import type { DescMethod } from '@bufbuild/protobuf';
 import type { CircuitOpen, Frame, Message } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '../error.ts';
 import { accessOf } from '../identity/access.ts';
-import { ANYONE, type Caller, isPerson, isService } from '../identity/identity.ts';
+import { AccessRefusal } from '../identity/access-refusal.ts';
+import { ANYONE, type Caller, isPerson, isService, type Scope } from '../identity/identity.ts';
 import { ownFolder } from '../identity/own.ts';
 import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
@@ -169,12 +170,14 @@ export class ServedServices {
   #admitted(
     request: Message | CircuitOpen,
     { method }: Entry,
-  ): { who?: Pick<CallContext, 'caller' | 'scope'>; refused?: unknown } {
+  ): { who?: Partial<Pick<CallContext, 'caller' | 'scope'>>; refused?: unknown } {
+    const who: { caller?: Caller; scope?: Scope } = {};
     try {
-      const caller = this.#callerOf(request);
-      return { who: { caller, scope: accessOf(method, caller) } };
+      who.caller = this.#callerOf(request);
+      who.scope = accessOf(method, who.caller);
+      return { who };
     } catch (refused) {
-      return { refused };
+      return { who, refused };
     }
   }
 
@@ -184,7 +187,7 @@ export class ServedServices {
     const { cluster } = this.#folder.identity.caller;
     const known = caller && { cluster, role: caller.role, name: caller.name, groups: caller.groups };
     if (known !== undefined && (isPerson(known) || isService(known))) return known;
-    throw new RpcError(Code.Unauthenticated, 'the router does not say who asks');
+    throw new AccessRefusal('authentication', 'the router does not say who asks');
   }
 
   #find(

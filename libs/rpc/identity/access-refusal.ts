@@ -1,0 +1,49 @@
+// Who was refused for who they are: counted and told wherever a call ends so (served-call.ts), at whichever server.
+import { Code, RpcError } from '../error.ts';
+import type { SecurityLog } from '../served-call.ts';
+import { type Caller, NOBODY, shownCaller } from './identity.ts';
+
+/**
+ * authentication  nobody of this cluster: no token, a wrong or a revoked certificate
+ * role            somebody whose role may not call this
+ * owner           somebody whose it is not
+ * identity        somebody who speaks in the name of somebody else
+ */
+export type AccessAttempt = 'authentication' | 'role' | 'owner' | 'identity';
+
+export class AccessRefusal extends RpcError {
+  readonly attempt: AccessAttempt;
+  /** For whom it was asked, where that is not who calls. */
+  readonly user: string | undefined;
+
+  constructor(
+    attempt: AccessAttempt,
+    details: string,
+    { user, cause }: { user?: string | undefined; cause?: unknown } = {},
+  ) {
+    super(
+      attempt === 'authentication' ? Code.Unauthenticated : Code.PermissionDenied,
+      details,
+      cause === undefined ? {} : { cause },
+    );
+    this.attempt = attempt;
+    this.user = user;
+  }
+}
+
+/** @param address where they call from: who they are is not known of all */
+export function tellOfAccess(
+  security: SecurityLog,
+  { attempt, details, user }: AccessRefusal,
+  { rpc, caller, address }: { rpc: string; caller: Caller; address: string },
+): void {
+  const who = user || (caller === NOBODY ? hostOf(address) : shownCaller(caller));
+  security.refused(attempt, who, `${who}: ${rpc}: ${details}`, { rpc });
+}
+
+/** Without the port, which each connection has another one of. Of unix sockets grpc-js says `unknown`. */
+export function hostOf(address: string): string {
+  const isTcp = /^(.*):\d+$/.exec(address);
+  const host = (isTcp ? isTcp[1]! : address).slice(0, 128);
+  return host === '' || host === 'unknown' ? 'somebody on this machine' : host;
+}
