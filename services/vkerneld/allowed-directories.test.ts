@@ -21,11 +21,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import { fileSystemOf } from '@odonata/userfault/file-system-kind.ts';
 import { cloneMount, close } from '@odonata/userfault/libc.ts';
 import { toolNamed } from '@odonata/userfault/sandbox/tools.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AllowedDirectories, closeGrants, GRANTS_MAX, type OpenGrant } from './allowed-directories.ts';
-import { fileSystemOf } from './file-system-kind.ts';
+import { DirectoryView } from './directory-view.ts';
+import { HiddenFolders } from './hidden-folders.ts';
 
 const log = createLog('test', 'fatal');
 let folder: string;
@@ -81,6 +83,49 @@ const mounts = (() => {
     closeSync(fd);
   }
 })();
+
+test('what is hidden is not granted, and told of and covered below what is', async () => {
+  const secret = join(folder, 'a/b/secret');
+  mkdirSync(join(secret, 'inner'), { recursive: true });
+  writeFileSync(join(secret, 'key'), 'key');
+  const hidden = new HiddenFolders([secret, join(folder, 'a/odd-*'), '']);
+  const hiding = new AllowedDirectories([join(folder, 'a')], 'node1', log, hidden);
+  const bwrap = toolNamed('bwrap');
+  if (bwrap !== undefined && process.getuid!() !== 0) await hiding.confine(bwrap);
+  const key = (path: string) => `${statSync(path).dev}:${statSync(path).ino}`;
+  for (const path of ['a/b/secret', 'a/b/secret/inner'])
+    expect(refusal(join(folder, path), hiding)).toMatchObject({
+      code: Code.PermissionDenied,
+      message: expect.stringContaining('is of a cluster itself'),
+    });
+  const told = (path: string) => {
+    const [grant] = hiding.open([
+      { hostPath: join(folder, path), guestPath: '/g', readOnly: false } as never,
+    ]);
+    grants.push(grant!);
+    return grant!.hidden;
+  };
+  expect(told('a')).toEqual([key(secret), `${key(join(folder, 'a'))}/odd-`]);
+  expect(told('a/b')).toEqual([key(secret)]);
+  expect(told('a/b/c')).toEqual([]);
+  // Under another name it is the same.
+  const other = join(folder, 'a/b/c/other');
+  renameSync(secret, other);
+  expect(told('a/b/c')).toEqual([key(other)]);
+  expect(refusal(other, hiding).code).toBe(Code.PermissionDenied);
+  mkdirSync(join(folder, 'a/odd-one'));
+  expect(refusal(join(folder, 'a/odd-one'), hiding).code).toBe(Code.PermissionDenied);
+  if (bwrap !== undefined) {
+    const top = join(folder, 'a');
+    const view = await DirectoryView.make(bwrap, top, { readOnly: false, hidden: hidden.pathsBeneath(top) });
+    expect(readdirSync(through(view.fd, 'odd-one'))).toEqual([]);
+    expect(() => writeFileSync(through(view.fd, 'odd-one/x'), '')).toThrow(/EROFS/);
+    writeFileSync(join(folder, 'a/odd-one/key'), 'key');
+    expect(existsSync(through(view.fd, 'odd-one/key'))).toBe(false);
+    view.close();
+  }
+  hiding.close();
+});
 
 test('what is opened is what was asked for, beneath the allowed one', () => {
   expect(fstatSync(open(join(folder, 'a'))).ino).toBe(inode(join(folder, 'a')));

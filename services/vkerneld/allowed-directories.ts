@@ -11,6 +11,7 @@ import { close, Errno, SystemCallError } from '@odonata/userfault/libc.ts';
 import { confined, type MountKind, openBeneath } from './directory-mount.ts';
 import { DirectoryView } from './directory-view.ts';
 import { expectFiles } from './file-system-kind.ts';
+import { HiddenFolders } from './hidden-folders.ts';
 
 /** Directories of one program. */
 export const GRANTS_MAX = 64;
@@ -29,17 +30,22 @@ export interface OpenGrant {
   readonly fd: number;
   readonly guestPath: string;
   readonly readOnly: boolean;
+  /** What lies below and is not for programs. */
+  readonly hidden: string[];
 }
 
 export class AllowedDirectories {
   readonly #node: string;
   readonly #log: Logger;
   readonly #said: readonly string[];
+  readonly #hidden: HiddenFolders;
   readonly #roots = new Map<string, Root>();
   /** What holds whoever gets one; undefined: nothing was granted yet. */
   #kind: MountKind | undefined;
 
-  constructor(dirs: readonly string[], node: string, log: Logger) {
+  /** @param hidden of these nothing is granted */
+  constructor(dirs: readonly string[], node: string, log: Logger, hidden = new HiddenFolders([])) {
+    this.#hidden = hidden;
     this.#node = node;
     this.#log = log;
     this.#said = dirs.map(withoutSlash);
@@ -57,9 +63,10 @@ export class AllowedDirectories {
       if (root === undefined) continue;
       try {
         const path = root.paths.at(-1)!;
+        const hidden = this.#hidden.pathsBeneath(path);
         const [write, read] = await Promise.all([
-          DirectoryView.make(bwrap, path, false),
-          DirectoryView.make(bwrap, path, true),
+          DirectoryView.make(bwrap, path, { readOnly: false, hidden }),
+          DirectoryView.make(bwrap, path, { readOnly: true, hidden }),
         ]);
         for (const { fd } of [write, read])
           if (!isSame(fd, root.fd)) throw new Error(`${path} is another directory than it was`);
@@ -109,8 +116,12 @@ export class AllowedDirectories {
     if (found !== undefined) {
       const { root, beneath } = found;
       const directory = this.#beneath(root.fd, beneath, hostPath);
+      let hidden: string[];
       try {
-        expectFiles(directory, `directory ${hostPath} of ${this.#node}`);
+        const what = `directory ${hostPath} of ${this.#node}`;
+        expectFiles(directory, what);
+        this.#hidden.expectShown(directory, what);
+        hidden = this.#hidden.beneath(directory);
       } catch (error) {
         close(directory);
         throw error;
@@ -119,11 +130,11 @@ export class AllowedDirectories {
         close(directory);
         const view = readOnly ? root.views.read : root.views.write;
         this.#tell('view');
-        return { fd: this.#beneath(view.fd, beneath, hostPath), guestPath, readOnly };
+        return { fd: this.#beneath(view.fd, beneath, hostPath), guestPath, readOnly, hidden };
       }
       const { fd, kind } = confined(directory, readOnly, idMapping);
       this.#tell(kind);
-      return { fd, guestPath, readOnly };
+      return { fd, guestPath, readOnly, hidden };
     }
     const which = this.#said.length === 0 ? 'none is' : `allowed: ${this.#said.join(', ')}`;
     throw new RpcError(
@@ -202,6 +213,7 @@ export class AllowedDirectories {
       views?.read.close();
     }
     this.#roots.clear();
+    this.#hidden.close();
   }
 }
 

@@ -32,6 +32,12 @@ export const vkerneldConfig = {
     .array(z.string().startsWith('/', 'use absolute paths'))
     .default([])
     .describe('directories of the host that programs may be given, with all below'),
+  hideDir: z
+    .array(z.string().startsWith('/', 'use absolute paths'))
+    .default([])
+    .describe(
+      'directories of the host that no program gets, also where they are below an allowed one; with * at the end all that begin so',
+    ),
   allowListen: z
     .array(z.string().refine(isListenRule, 'use PORT, ADDRESS:PORT or [ADDRESS]:PORT, a PORT or FIRST-LAST'))
     .default([])

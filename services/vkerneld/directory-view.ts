@@ -21,12 +21,17 @@ export class DirectoryView {
     this.#holder = holder;
   }
 
-  /** @param bwrap its path @throws Error where it cannot be made */
-  static async make(bwrap: string, dir: string, readOnly: boolean): Promise<DirectoryView> {
+  /** @param bwrap its path @param hidden paths below that have nothing in them @throws Error where it cannot be made */
+  static async make(
+    bwrap: string,
+    dir: string,
+    { readOnly, hidden }: { readOnly: boolean; hidden: readonly string[] },
+  ): Promise<DirectoryView> {
     const namespaces = ['user', 'pid', 'net', 'ipc', 'uts'].map((kind) => `--unshare-${kind}`);
     // It stops before it runs anything, with all mounts made, and ends with our end of the pipe.
     const args = [
       ...[...namespaces, '--cap-drop', 'ALL', readOnly ? '--ro-bind' : '--bind', dir, TOP],
+      ...hidden.flatMap((below) => ['--tmpfs', `${TOP}/${below}`, '--remount-ro', `${TOP}/${below}`]),
       ...['--remount-ro', '/', '--info-fd', '3', '--block-fd', '4', '--', '/none'],
     ];
     const holder = spawn(bwrap, args, {

@@ -158,7 +158,7 @@ function start(
       closeListeners(listeners);
     }
     const listen = listeners.map(({ address }) => address);
-    const dirs = grants.map(({ guestPath, readOnly }) => ({ guestPath, readOnly }));
+    const dirs = grants.map(({ guestPath, readOnly, hidden }) => ({ guestPath, readOnly, hidden }));
     const words = { name, args, env, rawArgs, rawEnv };
     const program = {
       ...words,

@@ -24,6 +24,7 @@ import { AllowedListeners } from './allowed-listeners.ts';
 import type { VkerneldConfig } from './config.ts';
 import { controlServer } from './control.ts';
 import { vkernelHandlers } from './handlers.ts';
+import { HiddenFolders } from './hidden-folders.ts';
 import { vkerneldMetrics } from './metrics.ts';
 import { ProcessTable } from './process-table.ts';
 import { RecordFile } from './record.ts';
@@ -115,7 +116,8 @@ export async function serveVkerneld(
   const control = controlServer(vkernels, door, { guests: uids, security, log });
   await control.listen(`unix:${sockets.control}`);
   const terminals = new Terminals<Terminal>();
-  const directories = new AllowedDirectories(config.allowDir, node, log);
+  const hidden = new HiddenFolders([...config.hideDir, socketDir, config.pmapdDir, config.tlsDir]);
+  const directories = new AllowedDirectories(config.allowDir, node, log, hidden);
   const listeners = new AllowedListeners(config.allowListen, node);
   table.onEnded = (pid) => listeners.ended(pid);
   const { tools } = sandbox.host;

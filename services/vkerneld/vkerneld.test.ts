@@ -37,6 +37,7 @@ async function startVkerneld(): Promise<void> {
     ...{
       allowListen: [],
       allowDir: [join(folder, 'allowed')],
+      hideDir: [],
       allowUnconfined: [],
       programMemory: 2 ** 32,
       unconfined: false,
@@ -372,6 +373,7 @@ describe('bad luck', () => {
       ...{
         allowListen: [],
         allowDir: [],
+        hideDir: [],
         allowUnconfined: [],
         programMemory: 2 ** 32,
         unconfined: false,

@@ -6,10 +6,11 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildGuest } from '../guests/build.ts';
 import { runAlone } from '../guests/run-alone.ts';
@@ -25,7 +26,7 @@ beforeAll(async () => {
   mkdirSync(here);
   mkdirSync(alone);
   await Promise.all(['sqlite', 'lz4', 'args', 'echo', 'copy', 'matmul'].map(buildGuest));
-  cluster = await TestCluster.up({ nodes: 2, allowDirs: [here], flushMs: 100 });
+  cluster = await TestCluster.up({ nodes: 2, allowDirs: [here, tmpdir()], flushMs: 100 });
 }, 300_000);
 afterAll(async () => {
   rmSync(folder, { recursive: true });
@@ -225,6 +226,27 @@ describe('the system that a program sees', () => {
       '/in/no',
     ]);
     expect(granted).toMatchObject({ code: 3 });
+  });
+
+  test("what clusters keep is no program's, below a wider grant too", async () => {
+    const { stateDir, runtimeDir, memoryDir } = cluster.paths;
+    const home = dirname(stateDir);
+    writeFileSync(join(here, 'mine'), 'mine');
+    const copy = await buildGuest('copy');
+    const tried = async (dir: string, from: string) => {
+      const args = ['run', '--dir', `${dir}:/w`, copy, `/w/${relative(dir, from)}`, '/w/stolen'];
+      const { code, stderr } = await cluster.vkctl(args);
+      rmSync(join(dir, 'stolen'), { force: true });
+      return `${code} ${stderr.trim()}`;
+    };
+    expect(await tried(tmpdir(), join(here, 'mine'))).toBe('0 ');
+    for (const secret of [cluster.paths.clusterFile, join(stateDir, 'identity/ca/ca.key')])
+      expect(await tried(tmpdir(), secret)).toMatch(/^3 .*(Permission denied|Capabilities insufficient)/);
+    symlinkSync(home, join(here, 'link'));
+    const way = join(here, 'link', cluster.cluster, 'cluster.json');
+    expect(await tried(tmpdir(), way)).toMatch(/^3 /);
+    for (const hidden of [home, stateDir, runtimeDir, memoryDir])
+      expect(await tried(hidden, join(hidden, 'x'))).toMatch(/^125 .*(never granted|not allowed)/);
   });
 
   test('a program in the background: ps shows it, logs keep what it wrote, kill ends it', async () => {

@@ -1,15 +1,6 @@
 // Brings a local cluster up: checks, plan, supervisor, and the wait until every part answers.
 import { spawn } from 'node:child_process';
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +13,7 @@ import { attachTo } from '../connection.ts';
 import { EXIT, explain, Failure, reasonOf } from '../failure.ts';
 import { certified, nodeFolders } from '../supervisor/service-spec.ts';
 import { findTool } from '../supervisor/tool.ts';
+import { allowedFolders } from './allowed-folders.ts';
 import { makeCertificates } from './certificates.ts';
 import { makeFolder } from './folder.ts';
 import { type Identity, identify, isAlive } from './identity.ts';
@@ -213,7 +205,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
       pmapd: free.slice(0, nodes),
       vkerneld: free.slice(nodes),
     },
-    allowDirs: (options.allowDirs ?? []).map(allowedDir),
+    allowDirs: allowedFolders(options.allowDirs ?? [], paths, options.onNote),
     allowListen: options.allowListen,
     framesBytes: promisedMemory(options, paths),
     ...(options.vkernelUids && { vkernelUids: options.vkernelUids }),
@@ -237,11 +229,6 @@ function promisedMemory({ nodes, framesBytes, onNote }: StartOptions, paths: Clu
   promise(paths.lockFile, bytes * nodes);
   if (note !== undefined) onNote?.(note);
   return bytes;
-}
-
-function allowedDir(path: string): string {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return realpathSync(path);
-  throw new Failure(`--allow-dir: "${path}" is not a folder`, { exitCode: EXIT.usage });
 }
 
 /** Before the supervisor: what cannot be made is told here, in one line. */

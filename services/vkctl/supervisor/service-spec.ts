@@ -1,9 +1,11 @@
 // The services of a local cluster and the command line of each.
+
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tlsDirOf } from '@odonata/client/local/identity-folder.ts';
 import type { RoleName } from '@odonata/rpc/identity/identity.ts';
 import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
+import { hiddenFolders } from '../cluster/allowed-folders.ts';
 import { natsConfigFile } from '../cluster/kept-store.ts';
 import { natsFileOf } from '../cluster/nats-users.ts';
 import type { ClusterPlan } from '../cluster/record.ts';
@@ -164,6 +166,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     );
     const allow = [
       ...plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]),
+      ...hiddenFolders(plan).flatMap((folder) => ['--hide-dir', folder]),
       ...(plan.allowListen ?? []).flatMap((place) => ['--allow-listen', place]),
       ...(plan.allowUnconfined ?? []).flatMap((layer) => ['--allow-unconfined', layer]),
       ...(plan.unconfined ? ['--unconfined'] : []),

@@ -27,6 +27,7 @@ import { DescriptorTable } from './wasi/descriptor-table.ts';
 import { addGrant, addListener, addNowhere } from './wasi/directory-calls.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
 import { GuestMemory } from './wasi/guest-memory.ts';
+import { hide } from './wasi/hidden.ts';
 import { preview1Imports } from './wasi/preview1.ts';
 import { type StandardStreams, sleep, type Word } from './wasi/system.ts';
 import { memoryImport } from './wasm/module.ts';
@@ -80,6 +81,7 @@ function openDescriptors(start: StartGuest): DescriptorTable {
   }
   // First: programs that are handed listeners look for them from descriptor 3 on.
   for (const listener of start.listeners) addListener(descriptors, listener);
+  hide(start.grants.flatMap(({ hidden = [] }) => hidden));
   for (const grant of start.grants) {
     try {
       addGrant(descriptors, grant);

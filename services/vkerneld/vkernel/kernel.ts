@@ -160,8 +160,8 @@ export class Kernel {
       args: wordsOf(program.args, program.rawArgs),
       env: wordsOf(program.env, program.rawEnv),
       terminals: [input, output, error],
-      grants: program.dirs.map(({ guestPath, readOnly }, i) => {
-        return { descriptor: directories[i]!, guestPath, readOnly };
+      grants: program.dirs.map(({ guestPath, readOnly, hidden }, i) => {
+        return { descriptor: directories[i]!, guestPath, readOnly, hidden };
       }),
       listeners: program.listen.map((address, i) => {
         return { descriptor: directories[program.dirs.length + i]!, address };

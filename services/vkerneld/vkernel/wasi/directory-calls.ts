@@ -20,6 +20,8 @@ export interface DirectoryGrant {
   readonly descriptor: number;
   readonly guestPath: string;
   readonly readOnly: boolean;
+  /** Below it, and not for the program: see hidden.ts. */
+  readonly hidden?: readonly string[];
 }
 
 /** What a C library looks for at the beginning of a path: '' stands at that of each. */

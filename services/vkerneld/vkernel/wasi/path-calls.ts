@@ -32,7 +32,7 @@ import type { Descriptor, DirectoryDescriptor } from './descriptor-table.ts';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
 import { hostAccess, hostFlags } from './file-calls.ts';
 import { statAt, statFiletype } from './file-stat.ts';
-import { expectSameMount, type PathLookup, withPath } from './path-lookup.ts';
+import { expectOfGrant, type PathLookup, withPath } from './path-lookup.ts';
 import type { Calls, System } from './system.ts';
 
 /** What the umask of the virtual kernel leaves of it. */
@@ -234,7 +234,7 @@ function open(directory: DirectoryDescriptor, lookup: PathLookup, request: OpenR
   const writes = (rights & (wantsDirectory ? Rights.fdWrite : writesAsked)) !== 0n;
   const reads = wantsDirectory || !writes || (rights & readingRights) !== 0n;
   const host = openThroughLinks(directory, lookup, request, hostAccess(reads, writes));
-  expectSameMount(lookup.directory, host);
+  expectOfGrant(lookup.directory, host);
   try {
     return describe(directory, host, fstatSync(host, { bigint: true }), request, writes);
   } catch (error) {

@@ -12,6 +12,7 @@
 
 import { closeSync, constants, fstatSync, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
+import { expectNameShown, expectOpenShown } from './hidden.ts';
 
 const O_PATH = 0o10000000;
 const openDirectoryFlags = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -100,6 +101,7 @@ export class PathLookup {
       }
       if (isLast) {
         if (component.length > 255) throw new WasiError(Errno.nametoolong);
+        expectNameShown(this.directory, component, hostPathOf(this.directory, component));
         this.#name = component;
         return;
       }
@@ -122,8 +124,10 @@ export class PathLookup {
   #descend(component: string): void {
     if (this.#directories.length > depthMax) throw new WasiError(Errno.nametoolong);
     try {
-      const opened = openSync(hostPathOf(this.directory, component), openDirectoryFlags);
-      expectSameMount(this.directory, opened);
+      const path = hostPathOf(this.directory, component);
+      expectNameShown(this.directory, component, path);
+      const opened = openSync(path, openDirectoryFlags);
+      expectOfGrant(this.directory, opened);
       this.#directories.push(opened);
     } catch (error) {
       const code = hostCodeOf(error);
@@ -156,10 +160,16 @@ const mountOf = (host: number): string | undefined =>
   /^mnt_id:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${host}`, 'utf8'))?.[1];
 
 /**
- * What the host has mounted below a grant, procfs perhaps, is not part of it: closes a descriptor that was opened in a
- * directory and is of another mount.
+ * What the host has mounted below a grant, procfs perhaps, is not part of it, nor is what is hidden: closes a descriptor
+ * that was opened in a directory and is of another mount, or of that.
  */
-export function expectSameMount(directory: number, opened: number): void {
+export function expectOfGrant(directory: number, opened: number): void {
+  try {
+    expectOpenShown(opened);
+  } catch (error) {
+    closeSync(opened);
+    throw error;
+  }
   // Most have the same device: then it is the same file system, whatever the mount.
   if (fstatSync(directory).dev === fstatSync(opened).dev || mountOf(directory) === mountOf(opened)) return;
   closeSync(opened);
