@@ -48,21 +48,10 @@ export function lookAtHost(uid: number | undefined): Host {
   const abi = landlockAbi();
   const needsLandlock = !namespaces.layer.ok;
   const cgroup = findCgroupHome();
-  const isRoot = process.getuid!() === 0;
   const layers: Layer[] = [
     seccomp.layer,
     namespaces.layer,
-    {
-      ...{ name: 'uid', mandatory: isRoot, ok: isRoot ? uid !== undefined && namespaces.layer.ok : true },
-      ...(isRoot
-        ? uid !== undefined && namespaces.layer.ok
-          ? { detail: 'a uid of its own for each virtual kernel' }
-          : {
-              detail: uid === undefined ? 'this root has no uids to give' : 'goes with the namespaces',
-              fix: 'run the services as a plain user, whose uid is none of root; or see namespaces',
-            }
-        : { detail: "ours, in a user namespace of its own: another uid takes root's services" }),
-    },
+    uidLayer(uid, namespaces.layer.ok),
     {
       ...{ name: 'landlock', mandatory: needsLandlock, ok: abi > 0 },
       ...(abi > 0
@@ -89,6 +78,24 @@ export function lookAtHost(uid: number | undefined): Host {
   };
 }
 
+function uidLayer(uid: number | undefined, hasNamespaces: boolean): Layer {
+  const mandatory = process.getuid!() === 0;
+  const about = { name: 'uid', mandatory } as const;
+  if (!hasNamespaces)
+    return { ...about, ok: false, detail: 'goes with the namespaces', fix: 'see namespaces' };
+  if (!mandatory) {
+    const detail = "ours, in a user namespace of its own: another uid takes root's services";
+    return { ...about, ok: true, detail };
+  }
+  if (uid !== undefined) return { ...about, ok: true, detail: 'a uid of its own for each virtual kernel' };
+  const fix = 'run the services as a plain user, whose uid is none of root';
+  return { ...about, ok: false, detail: 'this root has no uids to give', fix };
+}
+
+/** What goes without being asked for, where that is: without namespaces nothing has a uid of its own. */
+export const goesWith = (layers: readonly Layer[], { name }: Layer): LayerName =>
+  name === 'uid' && layers.some((each) => each.name === 'namespaces' && !each.ok) ? 'namespaces' : name;
+
 function seccompLayer(): { layer: Layer; filters: Host['filters'] } {
   const about = { name: 'seccomp', mandatory: true } as const;
   try {
@@ -106,15 +113,16 @@ function seccompLayer(): { layer: Layer; filters: Host['filters'] } {
   }
 }
 
+const INSTALL = 'apt-get install bubblewrap util-linux';
 const NAMESPACES_FIX =
-  'apt-get install bubblewrap; as a plain user also sysctl kernel.unprivileged_userns_clone=1 (Debian), kernel.apparmor_restrict_unprivileged_userns=0 or a profile for bwrap (Ubuntu), user.max_user_namespaces above 0';
+  'as a plain user: sysctl kernel.unprivileged_userns_clone=1 (Debian), kernel.apparmor_restrict_unprivileged_userns=0 or a profile for bwrap (Ubuntu), user.max_user_namespaces above 0';
 
 function namespacesLayer(uid: number | undefined): { layer: Layer; tools?: Tools; userNamespace: boolean } {
   const about = { name: 'namespaces', mandatory: true } as const;
   const found = findTools();
   if ('missing' in found) {
     const detail = `not installed: ${found.missing.join(', ')}`;
-    return { layer: { ...about, ok: false, detail, fix: NAMESPACES_FIX }, userNamespace: false };
+    return { layer: { ...about, ok: false, detail, fix: INSTALL }, userNamespace: false };
   }
   const { tools } = found;
   const shown = 'user, mount, pid, network, ipc, uts, cgroup, by bubblewrap';

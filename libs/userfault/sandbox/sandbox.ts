@@ -12,7 +12,7 @@ import { closeOnExec } from './inherited.ts';
 import { landlockRules, startLandlocked } from './landlock.ts';
 import { landlockAbi } from './landlock-abi.ts';
 import type { LayerName } from './layer-names.ts';
-import { type Host, type Layer, lookAtHost } from './layers.ts';
+import { goesWith, type Host, type Layer, lookAtHost } from './layers.ts';
 import { memoryFile } from './memory-file.ts';
 import { runtimeView } from './runtime-view.ts';
 import type { Settings } from './settings.ts';
@@ -68,8 +68,10 @@ export interface Confined {
 /** Why no virtual kernel can start here, in a line for each layer that is missing. */
 export class UnconfinedError extends Error {
   constructor(missing: readonly Layer[]) {
-    const lines = missing.map(({ name, detail, fix }) => `${name}: ${detail}${fix ? ` (fix: ${fix})` : ''}`);
-    const names = missing.map(({ name }) => name).join(',');
+    // Each once: what goes with another one is told with that.
+    const told = missing.filter((layer) => goesWith(missing, layer) === layer.name);
+    const lines = told.map(({ name, detail, fix }) => `${name}: ${detail}${fix ? ` (fix: ${fix})` : ''}`);
+    const names = told.map(({ name }) => name).join(',');
     super(
       `this machine cannot confine virtual kernels: ${lines.join('; ')}. To start them all the same, less confined: --allow-unconfined ${names}`,
     );
@@ -87,7 +89,9 @@ export class Sandbox {
     this.#options = options;
     this.host = host;
     const missing = this.missing.filter(
-      ({ mandatory, name }) => mandatory && !options.allowUnconfined.has(name),
+      (layer) =>
+        layer.mandatory &&
+        ![layer.name, goesWith(host.layers, layer)].some((name) => options.allowUnconfined.has(name)),
     );
     if (missing.length > 0) throw new UnconfinedError(missing);
     closeOnExec();

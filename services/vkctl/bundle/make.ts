@@ -58,6 +58,8 @@ const THREADS = new Map(
 const EXTERNAL = ['koffi', '@grpc/proto-loader', 'rolldown', 'rolldown/utils', 'react-devtools-core'];
 /** Clocks of files are coarse, by some milliseconds. */
 const CLOCK_MS = 50;
+/** Node looks for one from a module's folder upwards: those above are no business of a virtual kernel, which may not read them. */
+const PACKAGE = JSON.stringify({ type: 'module' });
 /** So many are kept beside those that processes run from. */
 const KEPT = 8;
 
@@ -126,12 +128,16 @@ function packageOf(folder: string): string {
 }
 
 function place(chunks: readonly OutputChunk[]): string {
+  const files = [
+    ...chunks.map(({ fileName, code }) => [fileName, code] as const),
+    ['package.json', PACKAGE] as const,
+  ];
   const hash = createHash('sha256');
-  for (const { fileName, code } of chunks) hash.update(`${fileName}\0${code}\0`);
+  for (const [fileName, code] of files) hash.update(`${fileName}\0${code}\0`);
   const folder = join(BUNDLES, hash.digest('hex').slice(0, 16));
   if (existsSync(folder)) return folder;
   const made = newFolder();
-  for (const { fileName, code } of chunks) writeFileSync(join(made, fileName), code);
+  for (const [fileName, code] of files) writeFileSync(join(made, fileName), code);
   try {
     renameSync(made, folder);
   } catch (error) {

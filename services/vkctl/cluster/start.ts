@@ -392,7 +392,8 @@ export function lastLine(file: string): string {
     lines.findLast((each) => /^\{.*\}$|^\S*(Error|error)\b/.test(each)) ?? lines.at(-1) ?? '(no log)';
   try {
     const { msg, err } = JSON.parse(line) as { msg?: string; err?: { message?: string } };
-    return [msg, err?.message].filter(Boolean).join(': ') || line;
+    const said = err?.message !== undefined && msg?.includes(err.message) ? [msg] : [msg, err?.message];
+    return said.filter(Boolean).join(': ') || line;
   } catch {
     return line;
   }

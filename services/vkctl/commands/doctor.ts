@@ -86,12 +86,16 @@ async function userfaultChecks(): Promise<Check[]> {
 /** What keeps a virtual kernel from its machine. What is not needed here is no failure. */
 async function confinementChecks({ runtimeDir }: ClusterPaths): Promise<Check[]> {
   try {
-    const { lookAtHost } = await import('@odonata/userfault/sandbox/layers.ts');
+    const { goesWith, lookAtHost } = await import('@odonata/userfault/sandbox/layers.ts');
     const { whyNoIdMapping } = await import('@odonata/userfault/sandbox/id-mapping.ts');
     const { whyNoFixedSize } = await import('@odonata/userfault/sandbox/fixed-size.ts');
     const uids = vkernelUids(join(runtimeDir, nodeName(1)));
-    const layers = lookAtHost(uids?.first).layers.map(({ name, ok, mandatory, detail, fix }): Check => {
-      if (ok || mandatory) return { name, ok, detail, ...(fix && { fix }) };
+    const found = lookAtHost(uids?.first).layers;
+    const layers = found.map((layer): Check => {
+      const { name, ok, mandatory, detail, fix } = layer;
+      if (ok) return { name, ok, detail };
+      const without = `or go without, less confined: vkctl up --allow-unconfined ${goesWith(found, layer)}`;
+      if (mandatory) return { name, ok, detail, fix: fix === undefined ? without : `${fix}; ${without}` };
       const warns = fix !== undefined && { warning: true as const, fix };
       return { name, ok: true, detail: `none, optional: ${detail}`, ...warns };
     });
