@@ -44,6 +44,15 @@ test('without faults nothing is lost', () => {
   expect(counts.lost).toBe(0);
 });
 
-test('pages that come late to a node that said goodbye are not taken', () => {
-  expect(simulate({ seed: 3_108_706_979, steps: 1, profile: 'upgrade' }).failure).toBeUndefined();
+describe('pages that come late are not taken', () => {
+  test('by a node that said goodbye', () => {
+    expect(simulate({ seed: 3_108_706_979, steps: 1, profile: 'upgrade' }).failure).toBeUndefined();
+  });
+
+  test('by a node that one shard let go, and another did not yet', () => {
+    const sizes = { nodes: 4, pages: 6, shards: 2 };
+    expect(
+      simulate({ seed: 1_824_016_653, steps: 1, profile: 'succession', ...sizes }).failure,
+    ).toBeUndefined();
+  });
 });

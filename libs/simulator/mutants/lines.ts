@@ -25,6 +25,13 @@ class TakesAnyPages extends Lines {
   }
 }
 
+/** What it saw of versions it has forgotten. */
+class TakesPagesWhenLetGo extends Lines {
+  protected override isLetGo(): boolean {
+    return false;
+  }
+}
+
 /** Reports what it had, though it was declared dead since. */
 class BelievesEveryLife extends Lines {
   protected override isLifeOf(): boolean {
@@ -59,6 +66,13 @@ export const LINE_MUTANTS: readonly Mutant[] = [
     profile: 'partition',
     seed: 2_195_150_633,
     machines: { lines: (options, inherited) => new TakesAnyPages(options, inherited) },
+  },
+  {
+    name: 'pages for who was let go',
+    profile: 'succession',
+    seed: 1_824_016_653,
+    ...{ nodes: 4, pages: 6, shards: 2 },
+    machines: { lines: (options, inherited) => new TakesPagesWhenLetGo(options, inherited) },
   },
   {
     name: 'a life that it did not have is believed',

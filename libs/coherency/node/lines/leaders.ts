@@ -13,7 +13,8 @@ export class Leaders {
     this.shards = shards;
     this.byShard = Array.from({ length: shards }, (_, number) => {
       const led = inherited?.[number] ?? shardNeverLed();
-      return { ...led, holder: holderOf(led.identity), line: undefined };
+      const holder = holderOf(led.identity);
+      return { ...led, holder, line: undefined, retires: false, letGo: false };
     });
   }
 
@@ -36,9 +37,9 @@ export class Leaders {
   /** The same of pages that were sent to a holder: they are for who this node is now at the leader of their shard. */
   acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number, nowMs: number): boolean {
     const shard = this.ofPage(dataspace, page);
-    // Who said goodbye has forgotten which versions it saw: what comes late would look new.
-    if (shard.line?.leaving === true) return false;
-    return this.accepts(dataspace, page, epoch, nowMs) && this.isReceiver(shard, receiver);
+    return (
+      !this.isLetGo(shard) && this.accepts(dataspace, page, epoch, nowMs) && this.isReceiver(shard, receiver)
+    );
   }
 
   /** Until when all shards may be used; minus infinity: some may not. */
@@ -129,6 +130,11 @@ export class Leaders {
 
   protected isReceiver({ line }: Shard, receiver: number): boolean {
     return line?.holder === receiver;
+  }
+
+  /** What was sent to it before, and comes late, would look new. */
+  protected isLetGo({ letGo }: Shard): boolean {
+    return letGo;
   }
 
   protected isSuperseded(shard: Shard, epoch: bigint): boolean {

@@ -29,6 +29,10 @@ export interface Shard extends LedShard {
   holder: number;
   /** To the leader, once it has said on its present stream that it leads. */
   line: ReplicaLine | undefined;
+  /** A leader was asked to let this node go. */
+  retires: boolean;
+  /** One did: this node has forgotten which versions of pages it saw. For good, since it ends then. */
+  letGo: boolean;
 }
 
 export function shardNeverLed(): LedShard {
@@ -47,6 +51,8 @@ export function holderOf(identity: string): number {
 export function asLed({
   line,
   holder: _,
+  retires: __,
+  letGo: ___,
   epoch,
   identity,
   lives,

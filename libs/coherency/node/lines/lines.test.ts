@@ -1,4 +1,4 @@
-// What a replica says that cannot be understood: of another version, or spoilt.
+// What a replica says that cannot be understood: of another version, or spoilt; and what comes too late.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { DirectoryEventSchema, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
 import { expect, test } from 'vitest';
@@ -59,6 +59,21 @@ test('a lease of which nothing is left after the guard is none', () => {
     expect(said.map(({ type }) => type)).toEqual(['log', 'close', 'connect']);
     expect(lines.anyConnected).toBe(false);
   }
+});
+
+test('pages that come late to a node that was let go are not taken', () => {
+  const { lines, hears } = joined();
+  hears({ case: 'welcome', value: WELCOME });
+  hears({ case: 'led', value: { shard: 0, epoch: 7n, report: false } });
+  const takes = () => lines.acceptsFor(1n, 0, 7n, WELCOME.holder, 0);
+  // It did not ask; what remains others must fetch first; and a former leader lets nobody go.
+  hears({ case: 'retired', value: { shard: 0, epoch: 7n } });
+  lines.step({ type: 'retire', shard: 0 }, 0);
+  hears({ case: 'retired', value: { shard: 0, epoch: 7n, remaining: [run] } });
+  hears({ case: 'retired', value: { shard: 0, epoch: 6n } });
+  expect(takes()).toBe(true);
+  hears({ case: 'retired', value: { shard: 0, epoch: 7n } });
+  expect(takes()).toBe(false);
 });
 
 test('a broadcast that names no pages is as good as lost', () => {

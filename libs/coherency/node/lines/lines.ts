@@ -19,6 +19,7 @@ import type {
   DirectoryEvent,
   Invalidate,
   Renewed,
+  Retired,
   ShardLed,
   Welcome,
 } from '@odonata/proto/coherency/v1/coherency';
@@ -92,6 +93,7 @@ export class Lines extends Streams {
         return;
       case 'retire': {
         const shard = this.byShard[event.shard]!;
+        shard.retires = true;
         this.sendTo(shard, { case: 'retire', value: { shard: event.shard, epoch: shard.epoch } });
         return;
       }
@@ -143,11 +145,18 @@ export class Lines extends Streams {
         this.actions.push({ type: 'removed', dataspace: event.value.dataspace });
         return;
       case 'retired':
-        this.actions.push({ type: 'retired', retired: event.value });
+        this.retired(event.value);
         return;
       default:
         this.paged(line, event, nowMs);
     }
+  }
+
+  private retired(retired: Retired): void {
+    const { shard: number, epoch, remaining } = retired;
+    const shard = this.byShard[number];
+    if (shard?.retires && this.isOfEpoch(shard, epoch) && remaining.length === 0) shard.letGo = true;
+    this.actions.push({ type: 'retired', retired });
   }
 
   private paged(line: ReplicaLine, message: DirectoryEvent['event'], nowMs: number): void {
