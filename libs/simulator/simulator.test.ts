@@ -56,3 +56,8 @@ describe('pages that come late are not taken', () => {
     ).toBeUndefined();
   });
 });
+
+test('what a replica noted before it was started anew, and comes late, is not kept', () => {
+  const sizes = { nodes: 3, pages: 2, shards: 2 };
+  expect(simulate({ seed: 3_103_561_215, steps: 1, profile: 'failover', ...sizes }).failure).toBeUndefined();
+});

@@ -45,14 +45,18 @@ export async function serve(
   const answered = <T>(ask: () => Promise<T>) => untilAnswered(ask, { log, line, stopping });
   const buckets = await answered(() => bucketsOf(bus));
   expectShards(await answered(() => shardsOf(buckets.directory, shards)), shards);
-  const members = new Members(buckets.members, replica);
   let service: CoherencyService | undefined;
   const registry = await answered(() =>
     Registry.load(bus, buckets.dataspaces, ({ id }) => service?.removed(id)),
   );
   // The revision grows with each start.
   const incarnation = BigInt(await answered(() => buckets.directory.put('start', replica)));
-  const noted = await answered(() => members.own());
+  const members = new Members(buckets.members, replica, incarnation);
+  const noted = await answered(() => members.takeOver());
+  if (noted === undefined)
+    throw new Error(
+      `--replica ${replica}: another one of that name began later; give each a name of its own`,
+    );
   service = new CoherencyService({
     ...{ replica, incarnation, shards, leaseMs, registry, bus, members, noted, log, events },
     ...{ alone: standalone, elected: true, now: monotonicMs },

@@ -45,7 +45,7 @@ export interface ReplicaAbout {
   incarnation: bigint;
   alone?: boolean;
 }
-type Noted = Awaited<ReturnType<Members['own']>>;
+type Noted = NonNullable<Awaited<ReturnType<Members['takeOver']>>>;
 
 export class Replica {
   readonly service: CoherencyService;
@@ -76,8 +76,8 @@ export class Replica {
   }
 
   static async start(cluster: LeadersCluster, about: ReplicaAbout): Promise<Replica> {
-    const members = new Members(cluster.bucket.kv, about.name);
-    const replica = new Replica(cluster, { ...about, members, noted: await members.own() });
+    const members = new Members(cluster.bucket.kv, about.name, about.incarnation);
+    const replica = new Replica(cluster, { ...about, members, noted: (await members.takeOver())! });
     replica.address = await replica.server.listen('127.0.0.1:0');
     cluster.replicas.add(replica);
     return replica;

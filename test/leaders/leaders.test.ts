@@ -240,3 +240,52 @@ describe('a node that was declared dead and came back', () => {
     expect(m.refused).toEqual(['LOST']);
   });
 });
+
+describe('what a process of a replica noted before it died, and comes late,', () => {
+  /** A's next process serves, N has the only copy that may be written, and A's last word of N comes only now. */
+  async function serveAnew(): Promise<void> {
+    expect(cluster.bucket.late).toHaveLength(1);
+    await a.crash();
+    cluster.bucket.trouble = () => 'none';
+    a = await Replica.start(cluster, { name: 'A', incarnation: 3n });
+    await a.leadAfter(a, 3n, 1n);
+    await shared();
+    for (const keep of cluster.bucket.late) expect(keep).toThrow('wrong last sequence');
+  }
+
+  async function isBelieved(): Promise<void> {
+    a.service.leave(0);
+    await b.leadAfter(a, 4n, 3n);
+    await until('B serves', () => !b.service.isRebuilding);
+    await until('N was told', () => n.directories.allUsable);
+    expect([n.led.at(-1), n.state(), m.state()]).toEqual([false, 'MASTER', 'SLAVE']);
+  }
+
+  test('gives no node another life than the one it was taken in with since', async () => {
+    cluster.bucket.trouble = () => 'keeps late, and does not say so';
+    n.connectTo(a);
+    await until('A notes N', () => cluster.bucket.late.length === 1);
+    await serveAnew();
+    await isBelieved();
+  });
+
+  test('buries no node that goes on with the life that was noted', async () => {
+    n.connectTo(a);
+    await until('A takes N in', () => takenIn(a, n));
+    cluster.bucket.trouble = () => 'keeps late, and does not say so';
+    n.connectTo();
+    await until('A notes that N is dead', () => cluster.bucket.late.length === 1);
+    await serveAnew();
+    await isBelieved();
+  });
+
+  test('nor does a process that lives still', async () => {
+    const before = a.members;
+    a = await Replica.start(cluster, { name: 'A', incarnation: 3n });
+    await before.remember('N', { incarnation: 11n, life: 1n }).then(
+      () => expect.unreachable(),
+      (error: Error) => expect(error.message).toContain('a later process of A has taken its place'),
+    );
+    expect(await before.takeOver()).toBeUndefined();
+  });
+});

@@ -57,7 +57,7 @@ export const CONFIGURATIONS: readonly Configuration[] = [
   leadersHold('leader-lease-held', { CHANGES: 1, HOLDS: 1 }, true),
   leadersHold('earlier-start', { CHANGES: 1, EARLIER: 1 }),
   leadersHold('node-starts-anew', { CHANGES: 1, STARTS: 2, LIVES_MAX: 4 }, true),
-  leadersHold('replica-restarts', { CHANGES: 1, RESTARTS: 1 }, true),
+  leadersHold('replica-restarts', { CHANGES: 1, RESTARTS: 1 }),
   leadersHold('two-leaders-change', { CHANGES: 2 }, true),
 ];
 
@@ -92,6 +92,7 @@ export const MUTANTS: readonly Configuration[] = [
   leadersRefuted('WELCOME_UNNOTED', { CHANGES: 2 }),
   leadersRefuted('SERVE_UNNOTED', { CHANGES: 2 }),
   leadersRefuted('FORGET_UNSERVED', { CHANGES: 2 }),
+  leadersRefuted('LATE_NOTES', { CHANGES: 1, RESTARTS: 1 }),
 ];
 
 /** What the protocol does not survive today. Spin shows it, so that nobody forgets. */

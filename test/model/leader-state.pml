@@ -97,6 +97,12 @@ byte noteStart[REPLICAS];
 byte noteLife[REPLICAS];
 bit  noteHeld[REPLICAS];
 
+/* A note of a process that is no more, on its way to the store; type 0: none. */
+mtype lateType[REPLICAS];
+byte lateStart[REPLICAS];
+byte lateLife[REPLICAS];
+bit  lateHeld[REPLICAS];
+
 /* --- who leads, and its rebuild: shard-leader.ts, rebuild.ts -------------------------------------------------------- */
 byte leader;
 byte epoch;

@@ -66,8 +66,15 @@ end:
   :: d_step { entry[r] != 0 && deadMs[r] == 0 && mayLead[r] && canNote(r, 1) -> bury(r); check() }
   :: d_step {
        nempty(notes[r]) && canSend(r, 2) ->
-       notes[r] ? m_type, t_start, t_a, t_held; keep(r); onKept(r); check()
+       notes[r] ? m_type, t_start, t_a, t_held;
+#ifndef LATE_NOTES
+       refuseLate(r);
+#endif
+       keep(r); onKept(r); check()
      }
+#if RESTARTS
+  :: d_step { lateType[r] != 0 -> keepLate(r); check() }
+#endif
 #if REFUSALS
   :: d_step {
        refusals > 0 && nempty(notes[r]) && changes > 0 && canSend(r, 1) && canSend(1 - r, 2) ->

@@ -230,6 +230,33 @@ inline keep(r) {
   fi
 }
 
+/*
+ * A process that starts writes anew what it finds, and each note names the one whose place it takes: what the process before
+ * it said, and comes late, is refused. It is kept only where nothing was noted, before nor since.
+ */
+inline refuseLate(r) { lateType[r] = 0; lateStart[r] = 0; lateLife[r] = 0; lateHeld[r] = 0 }
+
+/* The first one that is under way; the next would have been sent after it. */
+inline becomeLate(r) {
+  refuseLate(r);
+  if
+#ifdef LATE_NOTES
+  :: nempty(notes[r]) ->
+#else
+  :: nempty(notes[r]) && noteStart[r] == 0 ->
+#endif
+     notes[r] ? m_type, t_start, t_a, t_held;
+     lateType[r] = m_type; lateStart[r] = t_start; lateLife[r] = t_a; lateHeld[r] = t_held
+  :: else
+  fi
+}
+
+inline keepLate(r) {
+  m_type = lateType[r]; t_start = lateStart[r]; t_a = lateLife[r]; t_held = lateHeld[r];
+  refuseLate(r);
+  keep(r)
+}
+
 /* Replica.noted */
 inline onKept(r) {
   if
@@ -322,6 +349,7 @@ inline onRefused(r) {
 inline onRestart(r) {
   broke(r);
   drop(r);
+  becomeLate(r);
   do
   :: nempty(notes[r]) -> notes[r] ? m_type, t_start, t_a, t_held
   :: empty(notes[r]) -> break

@@ -228,6 +228,13 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     machines: { rebuild: (options) => new BelievesEarlierStarts(options) },
   },
   {
+    name: 'what an earlier process noted, and comes late, counts',
+    profile: 'failover',
+    seed: 3_103_561_215,
+    ...{ nodes: 3, pages: 2, shards: 2 },
+    duties: { fenceNotes: false },
+  },
+  {
     name: 'lost creators are forgotten',
     profile: 'failover',
     seed: 3_654_209_675,

@@ -240,11 +240,12 @@ export class ReplicaPart extends Part implements ReplicaAround {
         return;
       case 'note': {
         const { note, what } = action;
+        const start = this.core!.replica.epoch;
         this.note('notes', { note, ...what });
         if (what.about === 'dead') this.dies(what.node);
         cluster.ask(
           this,
-          () => cluster.keep(this.name, what),
+          () => cluster.keep(this.name, start, what),
           () => this.noted(note, true),
           () => this.noted(note, false),
         );

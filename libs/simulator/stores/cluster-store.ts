@@ -15,6 +15,14 @@ import type { Place } from '../world/place.ts';
 /** How long whoever asks waits for an answer. */
 const ANSWER_MS = LEASE_MS / 2;
 
+/** What is noted of a node. */
+interface Noted {
+  /** The process of the replica that wrote it, or took it over. */
+  start: bigint;
+  /** None: its holder is dead. */
+  membership: Membership | undefined;
+}
+
 interface Key {
   value: ShardValue;
   revision: number;
@@ -48,7 +56,7 @@ export class ClusterStore extends Part {
   private readonly beats = new Map<string, PeerValue>();
   private readonly keys: (Key | undefined)[];
   /** By replica and node. */
-  private readonly members = new Map<string, Map<string, Membership>>();
+  private readonly notes = new Map<string, Map<string, Noted>>();
   private readonly followers = new Map<string, { incarnation: bigint; stream: Stream<Change> }>();
   private lastRevision = 0;
   private starts = 0n;
@@ -96,21 +104,26 @@ export class ClusterStore extends Part {
     from.timer(ANSWER_MS, () => end(failed));
   }
 
+  /** From now on what an earlier process of the replica says of the same nodes, and comes late, is refused. */
   start(replica: string): AtStart {
-    const noted = new Map(this.members.get(replica));
-    return { incarnation: ++this.starts, noted, dataspaces: [...this.dataspaces] };
+    const incarnation = ++this.starts;
+    const notes = this.notes.get(replica) ?? new Map<string, Noted>();
+    if (this.simulation.duties.fenceNotes) for (const noted of notes.values()) noted.start = incarnation;
+    return { incarnation, noted: membersOf(notes), dataspaces: [...this.dataspaces] };
   }
 
   allMembers(): Map<string, Map<string, Membership>> {
-    return new Map([...this.members].map(([replica, members]) => [replica, new Map(members)]));
+    return new Map([...this.notes].map(([replica, notes]) => [replica, membersOf(notes)]));
   }
 
-  keep(replica: string, note: Note): void {
-    const members = this.members.get(replica) ?? new Map<string, Membership>();
-    this.members.set(replica, members);
-    if (note.about === 'taken-in') members.set(note.node, note.membership);
-    else if (note.about === 'dead') members.delete(note.node);
-    else throw new Error(`${note.about} is not kept here`);
+  /** @throws Error where a later process of the replica wrote, or took over, what is noted of that node */
+  keep(replica: string, start: bigint, note: Note): void {
+    if (note.about === 'rebuilt') throw new Error(`${note.about} is not kept here`);
+    const notes = this.notes.get(replica) ?? new Map<string, Noted>();
+    this.notes.set(replica, notes);
+    const later = (notes.get(note.node)?.start ?? 0n) > start;
+    if (later && this.simulation.duties.fenceNotes) throw new Error('it has another revision');
+    notes.set(note.node, { start, membership: note.about === 'taken-in' ? note.membership : undefined });
   }
 
   beat(name: string, value: PeerValue | undefined): void {
@@ -159,6 +172,12 @@ export class ClusterStore extends Part {
   private tell(change: Change): void {
     for (const { stream } of this.followers.values()) stream.send(change);
   }
+}
+
+function membersOf(notes: ReadonlyMap<string, Noted>): Map<string, Membership> {
+  const members = new Map<string, Membership>();
+  for (const [node, { membership }] of notes) if (membership !== undefined) members.set(node, membership);
+  return members;
 }
 
 function attempt<T>(work: () => T): { ok: true; value: T } | { ok: false } {

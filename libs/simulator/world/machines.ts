@@ -89,6 +89,8 @@ export interface Duties {
   claimFrames: boolean;
   /** A sync is stored when both copies of the store have it. */
   awaitBothStores: boolean;
+  /** What a process of a replica noted, and comes late, does not undo what a later one has noted. */
+  fenceNotes: boolean;
 }
 
 export const REAL_MACHINES: Machines = {
@@ -130,4 +132,5 @@ export const ALL_DUTIES: Duties = {
   emptyLeftovers: true,
   claimFrames: true,
   awaitBothStores: true,
+  fenceNotes: true,
 };
