@@ -19,7 +19,7 @@ import { Failure } from '../failure.ts';
 import { identify, isAlive, signalIdentity } from './identity.ts';
 import { tryLock, waitForLock } from './lock.ts';
 import { clusterName, clusterPaths } from './paths.ts';
-import { isPortFree, pickPorts } from './ports.ts';
+import { expectPort, isPortFree, pickPorts } from './ports.ts';
 import { clearRemains, clusterProcesses, MARK } from './remains.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'odonata-cluster-test-'));
@@ -117,6 +117,7 @@ test('ports are free, different, and a taken one is seen', async () => {
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
   expect(await isPortFree(port)).toBe(false);
+  await expect(expectPort(port)).rejects.toThrow(/is taken/);
   server.close();
   await once(server, 'close');
   expect(await isPortFree(port)).toBe(true);

@@ -7,21 +7,41 @@ import { Failure } from '../failure.ts';
 const LOWEST = 10_240;
 
 /** True when 127.0.0.1:port can be listened on now. */
-export async function isPortFree(port: number): Promise<boolean> {
+export const isPortFree = async (port: number): Promise<boolean> => (await whyNoPort(port)) === undefined;
+
+/** Why 127.0.0.1:port cannot be listened on now; undefined where it can. */
+export async function whyNoPort(port: number): Promise<'taken' | 'forbidden' | undefined> {
   const server = createServer();
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen({ host: '127.0.0.1', port, exclusive: true }, resolve);
     });
-    return true;
+    return undefined;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'EADDRINUSE' || code === 'EACCES') return false;
+    if (code === 'EADDRINUSE') return 'taken';
+    if (code === 'EACCES') return 'forbidden';
     throw error;
   } finally {
     await new Promise((resolve) => server.close(resolve));
   }
+}
+
+/** @throws Failure that says how to get another one */
+export async function expectPort(port: number): Promise<void> {
+  const why = await whyNoPort(port);
+  if (why === 'forbidden')
+    throw new Failure(
+      `port ${port} on 127.0.0.1 is not for this user: the kernel gives it to root only (EACCES)`,
+      {
+        fix: 'Choose one of 1024 or above with --port N, or any free one with --port 0.',
+      },
+    );
+  if (why === 'taken')
+    throw new Failure(`port ${port} on 127.0.0.1 is taken, and the router (syslinkd) needs it`, {
+      fix: 'Choose another with --port N, or any free one with --port 0.',
+    });
 }
 
 /** So many different free ports, picked at random: clusters that start at the same time rarely meet. */

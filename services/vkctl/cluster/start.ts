@@ -22,11 +22,12 @@ import { type Lock, tryLock } from './lock.ts';
 import { memorySpace, nodeMemory, promise } from './memory-space.ts';
 import { type ClusterPaths, clusterPaths, MAX_NODES, nodeName } from './paths.ts';
 import { tellRevoked } from './people.ts';
-import { isPortFree, pickPorts } from './ports.ts';
+import { expectPort, pickPorts } from './ports.ts';
 import { type ClusterPlan, type ClusterRecord, isRouter, readRecord, type ServiceRecord } from './record.ts';
 import { clearRemains, removeFolders } from './remains.ts';
 import { stopCluster } from './stop.ts';
 import { type FoundSupervisor, markedSupervisors, runningSupervisor, supervisorEnv } from './supervisors.ts';
+import { withToolTrouble } from './tool-trouble.ts';
 
 export const DEFAULT_PORT = 7411;
 /** Whoever clears the cluster up lets go of its lock within this. */
@@ -115,7 +116,7 @@ export async function startCluster(options: StartOptions): Promise<ClusterRecord
   } catch (error) {
     const told = error instanceof Failure ? error : new Failure(explain(error), { cause: error });
     await stopCluster(paths, supervisor, options.owner === undefined);
-    throw told;
+    throw await withToolTrouble(told);
   }
 }
 
@@ -140,7 +141,7 @@ function requireTools(): void {
 async function lockOrFail(paths: ClusterPaths): Promise<Lock> {
   const endMs = Date.now() + LOCK_MS;
   for (;;) {
-    const lock = tryLock(paths.lockFile);
+    const lock = lockOf(paths);
     if (lock) return lock;
     // Who has it clears it up just now (`down`, the janitor of a killed supervisor), or is another `up`.
     const running = runningSupervisor(paths);
@@ -148,6 +149,16 @@ async function lockOrFail(paths: ClusterPaths): Promise<Lock> {
     const [other] = markedSupervisors(paths.cluster).filter(({ stateDir }) => stateDir !== paths.stateDir);
     if (other !== undefined || Date.now() >= endMs) throw heldElsewhere(paths, other);
     await sleep(50);
+  }
+}
+
+const OPEN_SHM = 'Let this user write in /dev/shm: chmod 1777 /dev/shm (see vkctl doctor)';
+
+function lockOf({ lockFile }: ClusterPaths): Lock | undefined {
+  try {
+    return tryLock(lockFile);
+  } catch (error) {
+    throw new Failure(`cannot make ${lockFile}: ${reasonOf(error)}`, { fix: OPEN_SHM, cause: error });
   }
 }
 
@@ -182,11 +193,11 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
   if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) {
     throw new Failure(`--nodes: "${nodes}" is not a number from 1 to ${MAX_NODES}`, { exitCode: EXIT.usage });
   }
-  if (port !== 0 && !(await isPortFree(port))) {
-    throw new Failure(`port ${port} on 127.0.0.1 is taken, and the router (syslinkd) needs it`, {
-      fix: 'Choose another with --port N, or any free one with --port 0.',
+  if (port !== 0) await expectPort(port);
+  if (options.vkernelUids && process.getuid!() !== 0)
+    throw new Failure('--vkernel-uids is for root, whose virtual kernels have uids of their own', {
+      ...{ fix: 'Leave it out: as a plain user they have yours.', exitCode: EXIT.usage },
     });
-  }
   const free = await pickPorts(1 + routers + directories + 2 * nodes, [port]);
   const [nats] = free.splice(0, 1) as [number];
   const syslinkd = free.splice(0, routers);
@@ -248,7 +259,7 @@ function make(folder: string, variable?: string, recursive = false): void {
     if (recursive) makeFolder(folder);
     else mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
-    const fix = variable ? `Set ${variable} to a folder that can be written` : 'See: vkctl doctor';
+    const fix = variable ? `Set ${variable} to a folder that can be written` : OPEN_SHM;
     throw new Failure(`cannot make the folder ${folder}: ${reasonOf(error)}`, { fix, cause: error });
   }
 }

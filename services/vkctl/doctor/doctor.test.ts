@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,9 +44,30 @@ test('this machine is well', () => {
 test('what is not well names its fix', () => {
   failing(checkNode('v20.20.2'));
   failing(checkKernel('5.15.0-91-generic'));
-  failing(checkMemorySpace('', '/dev/shm', Number.MAX_SAFE_INTEGER));
+  const most = Number.MAX_SAFE_INTEGER;
+  failing(checkMemorySpace('', '/dev/shm', most, most));
+  // It starts with less than is good.
+  expect(checkMemorySpace('', '/dev/shm', most, 0)).toMatchObject({
+    ...{ ok: true, warning: true, fix: expect.stringMatching(/remount/) },
+  });
   expect(checkKernel('5.19.0').ok).toBe(true);
   expect(checkKernel('6.1.0-28-amd64').ok).toBe(true);
+});
+
+test('a tool that does not work is told of in its own words', () => {
+  const { PATH } = process.env;
+  for (const name of ['nats-server', 'setpriv'])
+    writeFileSync(join(folder, name), '#!/bin/sh\necho "$0: out of order" >&2; exit 3\n', { mode: 0o755 });
+  process.env.PATH = folder;
+  try {
+    for (const check of [checkNats(), checkSetpriv()]) {
+      failing(check);
+      expect(check.detail).toMatch(/: out of order$/);
+    }
+  } finally {
+    process.env.PATH = PATH;
+    for (const name of ['nats-server', 'setpriv']) rmSync(join(folder, name));
+  }
 });
 
 test('a kernel that cannot keep the size of memory files is a warning, which says what that means', () => {

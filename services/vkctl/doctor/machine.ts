@@ -7,8 +7,10 @@ import { formatSize } from '../size.ts';
 import { findTool } from '../supervisor/tool.ts';
 import type { Check } from './check.ts';
 
-/** Less does not hold a demo; the guests' whole memory lives there. */
+/** Less is little: the guests' whole memory lives there. */
 const SHM_BYTES = 512 * 2 ** 20;
+/** Less starts no cluster that runs a program. */
+const SHM_LEAST_BYTES = 16 * 2 ** 20;
 
 /** The Node that package.json pins. */
 const pinnedNode = (): string =>
@@ -34,7 +36,12 @@ export function checkKernel(text = release()): Check {
 }
 
 /** @param ownLock of the cluster that is meant: what it was promised is its own */
-export function checkMemorySpace(ownLock: string, folder = '/dev/shm', neededBytes = SHM_BYTES): Check {
+export function checkMemorySpace(
+  ownLock: string,
+  folder = '/dev/shm',
+  neededBytes = SHM_BYTES,
+  leastBytes = SHM_LEAST_BYTES,
+): Check {
   const name = 'memory space';
   const { availableBytes, promisedBytes } = memorySpace(ownLock, folder);
   const free = Math.max(0, availableBytes - promisedBytes);
@@ -43,7 +50,15 @@ export function checkMemorySpace(ownLock: string, folder = '/dev/shm', neededByt
   if (free >= neededBytes) return { name, ok: true, detail };
   const size = formatSize(Math.min(totalmem() / 2, 4 * 2 ** 30));
   const fix = `mount -o remount,size=${size.replace(/ ([KMGT]).*/, '$1').replace(/\.\d+/, '')} ${folder} (docker run: --shm-size=1g)`;
-  return { name, ok: false, detail: `${detail}, less than ${formatSize(neededBytes)}`, fix };
+  const told = `${detail}, less than ${formatSize(neededBytes)}`;
+  if (free < leastBytes) return { name, ok: false, detail: told, fix };
+  return {
+    name,
+    ok: true,
+    warning: true,
+    detail: `${told}: a cluster starts, and its programs share that`,
+    fix,
+  };
 }
 
 /** @param missing why the size of memory files cannot be kept from whoever has their descriptors, if so */
@@ -64,14 +79,28 @@ export function checkNats(): Check {
   const fix = 'apt-get install nats-server (make setup does it)';
   if (!path) return { name, ok: false, detail: 'not installed', fix };
   try {
-    const version = execFileSync(path, ['--version'], { encoding: 'utf8', timeout: 5000 }).trim();
+    const version = execFileSync(path, ['--version'], {
+      encoding: 'utf8',
+      timeout: 5000,
+      stdio: 'pipe',
+    }).trim();
     const [, major, minor] = /v?(\d+)\.(\d+)/.exec(version) ?? [];
     const ok = Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 9);
     if (ok) return { name, ok, detail: `${path}, ${version.replace(/^nats-server: /, '')}` };
     return { name, ok, detail: `${path} is ${version}; JetStream as we use it came with 2.9`, fix };
   } catch (error) {
-    return { name, ok: false, detail: `${path}: ${(error as Error).message}`, fix };
+    return { name, ok: false, detail: `${path}: ${wordsOf(error)}`, fix };
   }
+}
+
+/** What a program said that failed; else what the system says of it. */
+function wordsOf(error: unknown): string {
+  const { stderr, message } = error as Error & { stderr?: Buffer | string };
+  return (
+    String(stderr ?? '')
+      .trim()
+      .split('\n')[0] || message.split('\n')[0]!
+  );
 }
 
 export function checkSetpriv(): Check {
@@ -86,7 +115,7 @@ export function checkSetpriv(): Check {
     return {
       name,
       ok: false,
-      detail: `${path} --pdeathsig: ${(error as Error).message.split('\n')[0]}`,
+      detail: `${path} --pdeathsig: ${wordsOf(error)}`,
       fix,
     };
   }

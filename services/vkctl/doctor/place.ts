@@ -4,18 +4,28 @@ import { dirname } from 'node:path';
 import { makeFolder } from '../cluster/folder.ts';
 import { isAlive } from '../cluster/identity.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
-import { isPortFree } from '../cluster/ports.ts';
+import { whyNoPort } from '../cluster/ports.ts';
 import { readRecord } from '../cluster/record.ts';
 import { runningSupervisor } from '../cluster/supervisors.ts';
 import type { Check } from './check.ts';
 
 export async function checkPort(paths: ClusterPaths, port: number): Promise<Check> {
   const name = 'port';
-  if (await isPortFree(port)) return { name, ok: true, detail: `127.0.0.1:${port} is free` };
+  const why = await whyNoPort(port);
+  if (why === undefined) return { name, ok: true, detail: `127.0.0.1:${port} is free` };
   const record = readRecord(paths.clusterFile);
   if (record && isAlive(record.supervisor) && record.plan.ports.syslinkd.includes(port)) {
     return { name, ok: true, detail: `127.0.0.1:${port} is this cluster's own` };
   }
+  if (why === 'forbidden')
+    return {
+      ...{
+        name,
+        ok: false,
+        detail: `127.0.0.1:${port} is not for this user: the kernel gives it to root only`,
+      },
+      fix: 'vkctl up --port N of 1024 or above, or --port 0 for any',
+    };
   const fix = 'vkctl up --port N with another one, or --port 0 for any';
   return { name, ok: false, detail: `127.0.0.1:${port} is taken by another program`, fix };
 }
