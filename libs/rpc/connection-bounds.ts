@@ -8,7 +8,7 @@ import { identityOf, parsedCertificate } from './identity/certificate.ts';
 import { formatIdentity, isService, NOBODY } from './identity/identity.ts';
 import type { Logger } from './log.ts';
 import { RefusalLog } from './refusal-log.ts';
-import type { SecurityLog } from './served-call.ts';
+import type { SecurityLog } from './security-log.ts';
 
 /** Of an address, where it has no other bound; more are closed as they come. */
 export const CONNECTIONS_MAX = 4_096;

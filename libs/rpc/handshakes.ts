@@ -6,7 +6,7 @@ import { guarded } from './bug.ts';
 import { hostOf } from './identity/access-refusal.ts';
 import type { Logger } from './log.ts';
 import type { RefusalLog } from './refusal-log.ts';
-import type { SecurityLog } from './served-call.ts';
+import type { SecurityLog } from './security-log.ts';
 
 export function watchHandshakes(
   server: Server,

@@ -6,6 +6,7 @@ import { AccessRefusal, tellOfAccess } from './identity/access-refusal.ts';
 import { type Caller, NOBODY, type Scope, shownCaller } from './identity/identity.ts';
 import { Interrupt } from './interrupt.ts';
 import type { Logger } from './log.ts';
+import type { SecurityLog } from './security-log.ts';
 import type { CallContext } from './service.ts';
 
 export type Serve = (request: unknown, ctx: CallContext) => unknown;
@@ -18,11 +19,6 @@ export interface ServedCall {
   /** Logs the end, once, and gives the failure as the caller may see it. `error` undefined: a good end. */
   finish(error?: unknown): RpcError | undefined;
   readonly finished: boolean;
-}
-
-/** Hears of messages and callers that were refused as they came in: SecurityEvents, mostly. */
-export interface SecurityLog {
-  refused(attempt: string, peer: string, text: string, subject: Record<string, string | undefined>): void;
 }
 
 /** Who counts the calls of a service. */

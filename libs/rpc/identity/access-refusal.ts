@@ -1,6 +1,6 @@
 // Who was refused for who they are: counted and told wherever a call ends so (served-call.ts), at whichever server.
 import { Code, RpcError } from '../error.ts';
-import type { SecurityLog } from '../served-call.ts';
+import type { SecurityLog } from '../security-log.ts';
 import { type Caller, NOBODY, shownCaller } from './identity.ts';
 
 /**

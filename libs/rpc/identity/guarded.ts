@@ -3,7 +3,7 @@ import type * as grpc from '@grpc/grpc-js';
 import { fromServiceError } from '../error.ts';
 import type { ServiceTaker } from '../on-demand-service.ts';
 import type { RefusalLog } from '../refusal-log.ts';
-import type { SecurityLog } from '../served-call.ts';
+import type { SecurityLog } from '../security-log.ts';
 import { admit } from './access.ts';
 import { AccessRefusal, tellOfAccess } from './access-refusal.ts';
 import type { Gate, Greeted } from './gate.ts';

@@ -7,7 +7,8 @@ import { ANYONE, type Caller, isPerson, isService, type Scope } from '../identit
 import { ownFolder } from '../identity/own.ts';
 import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
-import type { CallMeter, SecurityLog, Serve, ServedCall } from '../served-call.ts';
+import type { SecurityLog } from '../security-log.ts';
+import type { CallMeter, Serve, ServedCall } from '../served-call.ts';
 import { beginCall, pumpResponses } from '../served-call.ts';
 import type { AnyHandler, AnyService, CallContext } from '../service.ts';
 import {
