@@ -13,13 +13,12 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { type VkernelSockets, vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
 import { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
-import type { CgroupBounds } from '@odonata/userfault/sandbox/cgroup.ts';
 import { makeIdMapping } from '@odonata/userfault/sandbox/id-mapping.ts';
 import type { Confined, Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
 import type { VkernelRecord } from './record.ts';
 import { newToken, startTicksOf } from './record.ts';
 import { directoryLabel } from './vkernel/directory-label.ts';
-import { FREE_COMPILE_BYTES } from './vkernel/wasm/compile-allowance.ts';
+import { boundsOf } from './vkernel-bounds.ts';
 import { VkernelLog } from './vkernel-log.ts';
 
 export type Order = NonNullable<MessageInitShape<typeof AttachResponseSchema>['event']>;
@@ -58,21 +57,6 @@ export const nameOfKey = (key: string): string => key.slice(key.indexOf('/') + 1
 /** In the environment of its process, where nothing else is: `vkctl down` knows it by this. */
 const MARK = 'ODONATA_VKERNEL_CONTROL';
 const ENTRY = (): string => bundled(fileURLToPath(new URL('vkernel/confined.ts', import.meta.url)));
-
-/** Node itself, its compiled code and its threads. */
-const BASE_BYTES = 2 ** 30;
-const BASE_THREADS = 64;
-/** Beside the memory that it may touch: its thread, its code, what compiling takes for a while. */
-const PROCESS_BYTES = 256 * 2 ** 20 + FREE_COMPILE_BYTES;
-const PROCESS_THREADS = 4;
-
-/** What its control group holds it to: the quotas of its processes, and what they cost beside them. */
-export function boundsOf(processes: number, quotaBytes = 0): CgroupBounds {
-  return {
-    memoryBytes: BASE_BYTES + quotaBytes + processes * PROCESS_BYTES,
-    threads: BASE_THREADS + 256 * PROCESS_THREADS,
-  };
-}
 
 const RAN_OUT =
   'the memory of its control group ran out: its programs took more beside their memory than there is room for; raise it with --memory of a program, or give programs virtual kernels of their own with --vkernel NAME';

@@ -8,8 +8,9 @@ import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import { type UidRange, VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import type { ExitInit, Process, ProcessTable } from './process-table.ts';
 import type { RecordFile } from './record.ts';
+import { boundsOf } from './vkernel-bounds.ts';
 import type { ControlLine, Order, VkernelOwner, VkernelPlace } from './vkernel-child.ts';
-import { boundsOf, groupOf, keyOf, nameOfKey, VkernelChild } from './vkernel-child.ts';
+import { groupOf, keyOf, nameOfKey, VkernelChild } from './vkernel-child.ts';
 
 export const DEFAULT_VKERNEL = 'default';
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
