@@ -74,7 +74,7 @@ describe.runIf(has('namespaces'))('in namespaces', () => {
   it('no capability, no new privileges, and no environment but its mark', async () => {
     const { status, environ } = inside.found!;
     expect(status).toMatchObject({ CapEff: '0000000000000000', CapPrm: '0000000000000000', NoNewPrivs: '1' });
-    expect(status.CapInh).toBe('0000000000000000');
+    for (const set of ['CapInh', 'CapBnd', 'CapAmb']) expect(status[set], set).toBe('0000000000000000');
     expect(environ.map((line) => line.split('=')[0]).sort()).toEqual([
       'NODE_COMPILE_CACHE',
       'ODONATA_VKERNEL_CONTROL',

@@ -6,6 +6,7 @@
 //                    no_new_privs, the seccomp filter of the start
 //   setpriv          root only: to the uid of the virtual kernel
 //   unshare --user   root only: a user namespace of its own, that maps this one uid
+//   setpriv          root only: without the capabilities that come with that
 //   node             pid 1 of the pid namespace: what ends it ends all that could be in there
 import { dirname } from 'node:path';
 import { toolNamed } from './tools.ts';
@@ -33,6 +34,8 @@ export interface Confinement {
 
 /** What setpriv takes to become somebody else, and to give it all up. */
 const FOR_SETPRIV = ['CAP_SETUID', 'CAP_SETGID', 'CAP_SETPCAP'];
+
+const NO_CAPABILITY = ['--inh-caps=-all', '--ambient-caps=-all', '--bounding-set=-all', '--'];
 
 export function findTools(): { tools: Tools } | { missing: string[] } {
   const found = { bwrap: toolNamed('bwrap'), setpriv: toolNamed('setpriv'), unshare: toolNamed('unshare') };
@@ -90,8 +93,10 @@ function foldersAbove(paths: readonly string[]): string[] {
 function asUid({ setpriv, unshare }: Tools, uid: number, userNamespace: boolean): string[] {
   const id = String(uid);
   return [
-    ...[setpriv, '--reuid', id, '--regid', id, '--clear-groups', '--no-new-privs'],
-    ...['--inh-caps=-all', '--ambient-caps=-all', '--bounding-set=-all', '--'],
-    ...(userNamespace ? [unshare, '--user', '--map-current-user', '--'] : []),
+    ...[setpriv, '--reuid', id, '--regid', id, '--clear-groups', '--no-new-privs', ...NO_CAPABILITY],
+    // A new user namespace begins with all of its own; they are kept up to the next program, which gives them up.
+    ...(userNamespace
+      ? [unshare, '--user', '--map-current-user', '--keep-caps', '--', setpriv, ...NO_CAPABILITY]
+      : []),
   ];
 }
