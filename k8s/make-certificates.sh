@@ -5,6 +5,10 @@
 #   k8s/make-certificates.sh k8s/secrets/tls
 # usage: make-certificates.sh DIR [CLUSTER] [DAYS]
 set -eu
+if [ $# -lt 1 ] || [ $# -gt 3 ]; then
+  echo 'usage: make-certificates.sh DIR [CLUSTER] [DAYS]' >&2
+  exit 2
+fi
 dir=$1
 cluster=${2:-odonata}
 days=${3:-365}

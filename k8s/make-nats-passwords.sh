@@ -4,8 +4,14 @@
 #   k8s/make-nats-passwords.sh k8s/secrets
 # usage: make-nats-passwords.sh DIR
 set -eu
+if [ $# -ne 1 ]; then
+  echo 'usage: make-nats-passwords.sh DIR' >&2
+  exit 2
+fi
 umask 077
 mkdir -p "$1"
+chmod 700 "$1"
+rm -f "$1/nats.env"
 : >"$1/nats.env"
 for user in cohd pmapd; do
   # A letter first: nats-server would take some words of digits for numbers.

@@ -22,6 +22,8 @@ export interface EventFilter {
 }
 
 export interface EventList {
+  /** All that were asked. */
+  readonly services: readonly string[];
   /** Oldest first. */
   events: Event[];
   /** Services that do not answer, and how. */
@@ -54,7 +56,8 @@ export class Events {
   /** What all services still have. */
   async list({ sinceMs, kinds = [], signal }: EventFilter = {}): Promise<EventList> {
     const { lists, silent } = await this.#ofServices(() => sinceMs, kinds, anyOf(this.#to.closed, signal));
-    return { events: inOrder(lists.flatMap(({ events }) => events)), silent };
+    const services = [...lists, ...silent].map(({ service }) => service);
+    return { events: inOrder(lists.flatMap(({ events }) => events)), services, silent };
   }
 
   /**

@@ -210,6 +210,10 @@ describe('what there is not', () => {
       [['ds', 'load', 'x', join(folder, 'none')], 1, /none: no such file/],
       [['ps', '--cluster', 'nobody'], 1, /cluster "nobody" is not up/],
       [['run', '--dir', `${folder}:/x`, hello], 125, /--allow-dir/],
+      [['run', '--dir', `${folder}:/w/../x`, hello], 2, /"\/w\/\.\.\/x" has "\.\." in it.*Write it as \/x/],
+      [['run', '--dir', `${folder}:/x`, '--dir', `/tmp:/x/`, hello], 2, /"\/x\/" is given twice/],
+      [['events', '--service', 'foo'], 2, /no "foo".*node1\/pmapd/],
+      [['events', '--node', 'node9'], 2, /no "node9".*node1, node2, node3/],
     ];
     const ends = await Promise.all(commands.map(([args]) => cluster.vkctl(args)));
     for (const [i, [args, code, stderr]] of commands.entries()) {

@@ -5,7 +5,7 @@ import { Code } from '@odonata/rpc/error.ts';
 import { EVENT_KINDS } from '@odonata/rpc/events.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withCluster } from '../connection.ts';
-import { explain, hasCode } from '../failure.ts';
+import { EXIT, explain, Failure, hasCode } from '../failure.ts';
 import { printJson, printJsonLine } from '../json.ts';
 import { isOutputRead, plainText, print, printError, printNames } from '../output.ts';
 import { type Column, table } from '../table.ts';
@@ -122,6 +122,7 @@ async function events(options: EventsOptions): Promise<void> {
     const denied = found.silent.find(({ error }) => hasCode(error, Code.PermissionDenied));
     if (denied !== undefined && found.silent.every(({ error }) => hasCode(error, Code.PermissionDenied)))
       throw denied.error;
+    expectNames(found, options);
     const all = found.events.filter((event) => isWanted(event, options));
     const shown = lastOf(all, options);
     if (options.follow) {
@@ -133,6 +134,37 @@ async function events(options: EventsOptions): Promise<void> {
       printError(`vkctl: the events of ${service} are missing: ${explain(error)}`);
     if (found.silent.length > 0) process.exitCode = 1;
     if (options.follow) await follow(cluster, found.events, wanted, options);
+  });
+}
+
+/** A word that names nothing is a mistake, and no quiet cluster. @throws Failure that says which names there are */
+function expectNames(
+  { events, services }: { events: Event[]; services: readonly string[] },
+  { service = [], node = [] }: EventsOptions,
+): void {
+  const kindOf = (name: string) => name.slice(name.indexOf('/') + 1);
+  const nodes = [...services.filter((name) => name.includes('/')).map((name) => name.split('/')[0]!)];
+  expectOneOf(
+    '--service',
+    service,
+    [...services, ...services.map(kindOf), ...events.map((e) => e.service)],
+    services,
+  );
+  expectOneOf('--node', node, [...nodes, ...events.map(nodeOf)], nodes);
+}
+
+function expectOneOf(
+  flag: string,
+  given: readonly string[],
+  known: readonly string[],
+  shown: readonly string[],
+): void {
+  const unknown = given.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const names = [...new Set(shown)].sort().join(', ') || 'none';
+  throw new Failure(`${flag}: there is no "${unknown}"`, {
+    fix: `There are: ${names}.`,
+    exitCode: EXIT.usage,
   });
 }
 

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { posix, resolve } from 'node:path';
 import { clientReason } from '@odonata/client/client-error.ts';
 import type { Cluster } from '@odonata/client/cluster.ts';
 import type { Place } from '@odonata/client/placement.ts';
@@ -98,7 +98,7 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
     name,
     ...given,
     terminalStreams: options.detach ? undefined : terminalStreams(),
-    dirs: (options.dir ?? []).map(grant),
+    dirs: grants(options.dir ?? []),
     listen: options.listen ?? [],
     memoryBytes: BigInt(options.memory ? parseSize(options.memory, '--memory') : 0),
     detach: options.detach ?? false,
@@ -250,14 +250,31 @@ function variable(text: string, words: RawWords): Word {
   throw new Failure(`--env: "${text}" is not set here`, { fix: 'Write NAME=VALUE.', exitCode: EXIT.usage });
 }
 
+/** Each at a place of its own: of two at one the program would see the first only. */
+function grants(texts: readonly string[]): ReturnType<typeof grant>[] {
+  const all = texts.map(grant);
+  const places = all.map(({ guestPath }) => posix.join('/', guestPath, '/'));
+  const twice = places.findIndex((place, i) => places.indexOf(place) < i);
+  if (twice < 0) return all;
+  throw new Failure(`--dir: "${all[twice]!.guestPath}" is given twice`, {
+    fix: 'Give each folder a path of its own, as --dir a:/a --dir b:/b.',
+    exitCode: EXIT.usage,
+  });
+}
+
 function grant(text: string): { hostPath: string; guestPath: string; readOnly: boolean } {
   const [host, guest, mode, ...more] = text.split(':');
   if (!host || !guest || (mode !== undefined && mode !== 'ro' && mode !== 'rw') || more.length > 0) {
     throw new Failure(`--dir: "${text}" is not a grant`, {
-      fix: 'Write host:guest or host:guest:ro, as .:/work:ro.',
+      fix: 'Write host:guest, host:guest:ro or host:guest:rw, as .:/work:ro.',
       exitCode: EXIT.usage,
     });
   }
+  if (guest.split('/').includes('..'))
+    throw new Failure(`--dir: "${guest}" has ".." in it, which the program would look for as a name`, {
+      fix: `Write it as ${posix.join('/', guest)}.`,
+      exitCode: EXIT.usage,
+    });
   return { hostPath: resolve(host), guestPath: guest, readOnly: mode === 'ro' };
 }
 

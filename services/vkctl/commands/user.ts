@@ -106,7 +106,10 @@ export function addUser(program: Command): void {
     .action(remove);
   examples(rm, [
     ['vkctl user rm alice', 'what she runs goes on: vkctl ps shows it, vkctl kill ends it'],
-    ['vkctl user rm alice && vkctl user add alice', 'a new certificate in the place of one that got lost'],
+    [
+      'vkctl user rm alice && vkctl user add alice --out new.context',
+      'a new certificate in the place of one that got lost; alice.context may be there still',
+    ],
   ]);
 }
 
