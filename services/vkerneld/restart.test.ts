@@ -26,9 +26,9 @@ async function startDaemon(drainMs = 0): Promise<void> {
     const log = createLog('vkerneld', 'fatal');
     runService({ name: 'vkerneld', log, stopMs: ${drainMs + 8_000}, start: async () => {
       const v = await serveVkerneld({ node: 'n', nodeIndex: 1, listen: '127.0.0.1:0', syslink: '127.0.0.1:1',
-        allowDir: [], allowUnconfined: [],
+        allowDir: [], allowListen: [], allowUnconfined: [],
         hideDir: [], programMemory: 2 ** 32,
-      unconfined: false, pmapdDir: '', vkernelUids: 0, drainMs: ${drainMs}, logLevel: 'fatal', metricsListen: '', socketDir: ${JSON.stringify(join(folder, 's'))} }, log,
+      unconfined: false, pmapdDir: '', tlsDir: '', vkernelUids: 0, drainMs: ${drainMs}, logLevel: 'fatal', metricsListen: '', socketDir: ${JSON.stringify(join(folder, 's'))} }, log,
         ${JSON.stringify(join(here, 'stand-in-vkernel.ts'))});
       process.on('SIGHUP', () => v.leave().then(() => process.exit(0)));
       console.log(v.address);
@@ -38,7 +38,11 @@ async function startDaemon(drainMs = 0): Promise<void> {
     cwd: here,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const [address] = (await once(daemon.stdout!, 'data')) as [Buffer];
+  const ended = once(daemon, 'exit').then(([code]) => {
+    throw new Error(`vkerneld ended at its start: exit ${code}`);
+  });
+  ended.catch(() => {}); // Later it is meant.
+  const [address] = (await Promise.race([once(daemon.stdout!, 'data'), ended])) as [Buffer];
   client = createClient(VkernelService, address.toString().trim());
 }
 
