@@ -181,9 +181,10 @@ describe('a node', () => {
         await sleep(100);
       }
     }
+    // Who finds it first: the pmap manager, or a virtual kernel that wakes before that one has taken anything away.
     expect(await reader.end()).toMatchObject({
       code: 137,
-      reason: expect.stringMatching(/did not run for a while/),
+      reason: expect.stringMatching(/did not run for a while|does not answer, and its lease .*ended/),
     });
     expect(reader.stdout).not.toMatch(/\[6\]/);
     await cluster.well();
