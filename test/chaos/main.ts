@@ -34,7 +34,7 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
     process.env.ODONATA_PMAPD_TEST_FLUSH_MS ??= '50';
     const record = await startCluster({
       ...{ cluster: CLUSTER, nodes, directories, leaseMs, port: 0, owner: process.pid },
-      ...{ allowDirs: [folder], signal: abort, timeoutMs: 120_000, logLevel: 'warn' },
+      ...{ allowDirs: [histories], signal: abort, timeoutMs: 120_000, logLevel: 'warn' },
     });
     const to = await connectHere(record);
     const names = record.plan.nodes.map(({ name }) => name);
@@ -122,7 +122,7 @@ async function main(argv: string[]): Promise<number> {
     // Before minutes of work: a place that cannot be written is told now.
     if (options.html !== undefined) appendFileSync(options.html, '');
     folder = mkdtempSync(join(tmpdir(), 'odonata-chaos-'));
-    process.env.ODONATA_HOME = folder;
+    process.env.ODONATA_HOME = join(folder, 'home');
     const report = await chaos(options, folder, abort.signal);
     if (options.html !== undefined) writeFileSync(options.html, await chaosHtml(report));
     console.log(options.json ? JSON.stringify(report, undefined, 2) : reportText(report));
