@@ -1,14 +1,14 @@
 // Who fights over which pages of a dataspace: vkctl ds hot.
-import type { HotPage, HotPageUser, Sharing } from '@odonata/client/hot-pages.ts';
+import type { HotPage, HotPageUser } from '@odonata/client/hot-pages.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { explain } from '../failure.ts';
 import { printJson } from '../json.ts';
 import { print, printError, printNames } from '../output.ts';
 import { type Column, table } from '../table.ts';
 import { type WatchOption, watchable, watched } from '../watch.ts';
-import { type ClusterOption, examples, type QuietOption } from './options.ts';
+import { type ClusterOption, examples, type QuietOption, wholeNumber } from './options.ts';
 
 interface HotOptions extends ClusterOption, QuietOption, WatchOption {
   pages: number;
@@ -30,19 +30,13 @@ export function addHot(command: (usage: string, summary: string, description: st
         'tells its first bytes only, and programs of one node share a page without any.',
     ),
   )
-    .option('-n, --pages <number>', 'at most so many', pageCount, PAGES)
+    .option('-n, --pages <number>', 'at most so many', wholeNumber(1, PAGES_MAX), PAGES)
     .action((name: string, options: HotOptions) => watched(options, () => hotOnce(name, options)));
   examples(hot, [
     ['vkctl ds hot text', 'the ten hottest'],
     ['vkctl ds hot text --watch', 'again every 2 s'],
     ['vkctl ds hot text --json | jq \'.[] | select(.sharing == "false") | .page\'', 'false sharing only'],
   ]);
-}
-
-function pageCount(text: string): number {
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number >= 1 && number <= PAGES_MAX) return number;
-  throw new InvalidArgumentError(`Give a number from 1 to ${PAGES_MAX}.`);
 }
 
 async function hotOnce(name: string, options: HotOptions): Promise<void> {
@@ -67,21 +61,13 @@ const COLUMNS: Column[] = [
   { head: 'WHO', flex: true },
 ];
 
-const SHARING: Readonly<Record<Sharing, string>> = {
-  false: 'false',
-  true: 'true',
-  reads: 'reads',
-  alone: 'alone',
-  unknown: '?',
-};
-
 const row = (hot: HotPage) => [
   hot.page,
   `${hot.page * PAGE_BYTES}+${PAGE_BYTES}`,
   hot.names.join(', ') || '-',
   hot.faultsPerSecond.toFixed(1),
   hot.waitedMsPerSecond.toFixed(1),
-  SHARING[hot.sharing],
+  hot.sharing === 'unknown' ? '?' : hot.sharing,
   hot.users.map(who).join('; '),
 ];
 
