@@ -4,6 +4,7 @@ import type { ServerHttp2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import { type TLSSocket, Server as TlsServer } from 'node:tls';
 import { guarded } from './bug.ts';
+import { shownHost } from './identity/access-refusal.ts';
 import { identityOf, parsedCertificate } from './identity/certificate.ts';
 import { formatIdentity, isService, NOBODY } from './identity/identity.ts';
 import type { Logger } from './log.ts';
@@ -75,7 +76,7 @@ function peerOf(socket: Socket | TLSSocket): string {
   const { getPeerCertificate } = socket as Partial<TLSSocket>;
   const { raw } = getPeerCertificate?.call(socket) ?? {};
   const caller = raw && identityOf(parsedCertificate(raw));
-  return caller ? formatIdentity(caller) : (socket.remoteAddress ?? 'somebody on this machine');
+  return caller ? formatIdentity(caller) : shownHost(socket.remoteAddress);
 }
 
 type Refuse = (peer: string, reason: string) => void;

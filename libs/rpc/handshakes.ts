@@ -3,7 +3,7 @@
 import type { Server, Socket } from 'node:net';
 import { type TLSSocket, Server as TlsServer } from 'node:tls';
 import { guarded } from './bug.ts';
-import { hostOf } from './identity/access-refusal.ts';
+import { shownHost } from './identity/access-refusal.ts';
 import type { Logger } from './log.ts';
 import type { RefusalLog } from './refusal-log.ts';
 import type { SecurityLog } from './security-log.ts';
@@ -19,7 +19,7 @@ export function watchHandshakes(
   server.prependListener(
     'connection',
     guarded(log, { event: 'connection' }, (socket: Socket) => {
-      hosts.set(socket, hostOf(socket.remoteAddress ?? ''));
+      hosts.set(socket, shownHost(socket.remoteAddress));
     }),
   );
   server.on(
@@ -28,7 +28,7 @@ export function watchHandshakes(
       const reason = reasonOf(error, socket);
       if (reason === undefined) return;
       const parent = (socket as unknown as { _parent?: object })._parent;
-      const peer = (parent && hosts.get(parent)) ?? hostOf(socket.remoteAddress ?? '');
+      const peer = (parent && hosts.get(parent)) ?? shownHost(socket.remoteAddress);
       refusals.add({ method: 'handshake', peer, reason });
       security?.refused('handshake', peer, `${peer}: a handshake of TLS failed: ${reason}`, {});
     }),

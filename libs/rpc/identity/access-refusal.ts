@@ -42,8 +42,10 @@ export function tellOfAccess(
 }
 
 /** Without the port, which each connection has another one of. Of unix sockets grpc-js says `unknown`. */
-export function hostOf(address: string): string {
-  const isTcp = /^(.*):\d+$/.exec(address);
-  const host = (isTcp ? isTcp[1]! : address).slice(0, 128);
-  return host === '' || host === 'unknown' ? 'somebody on this machine' : host;
+function hostOf(address: string): string {
+  return shownHost(/^(.*):\d+$/.exec(address)?.[1] ?? address);
 }
+
+/** @param host without a port; undefined of unix sockets */
+export const shownHost = (host = ''): string =>
+  host === '' || host === 'unknown' ? 'somebody on this machine' : host.slice(0, 128);
