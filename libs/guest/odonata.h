@@ -38,18 +38,19 @@ extern "C" {
 /** Results that a program is likely to tell apart; any other WASI errno may come too. */
 enum {
   ODONATA_OK = 0,
-  ODONATA_EACCES = 2,     /* the dataspace belongs to somebody who does not allow it */
-  ODONATA_EAGAIN = 6,     /* wait32: the word does not hold the expected value */
-  ODONATA_EBADF = 8,      /* no such dataspace id in this process */
-  ODONATA_EDEADLK = 16,   /* lock: waiting would never end */
-  ODONATA_EDQUOT = 19,    /* ds_open: its user owns as many dataspaces as they may */
-  ODONATA_EEXIST = 20,    /* ds_open: exists with another size, or EXCLUSIVE was asked */
-  ODONATA_EFAULT = 21,    /* a pointer outside linear memory */
-  ODONATA_EINVAL = 28,    /* unaligned, empty or out of range */
-  ODONATA_ENOENT = 44,    /* ds_open: no dataspace of that name, and CREATE was not asked */
-  ODONATA_ENOMEM = 48,    /* over a quota */
-  ODONATA_ENOSPC = 51,    /* sync: the backing store, or its disk, is full */
-  ODONATA_ETIMEDOUT = 73, /* lock, wait32: the time is over */
+  ODONATA_EACCES = 2,        /* the dataspace belongs to somebody who does not allow it */
+  ODONATA_EAGAIN = 6,        /* wait32: the word does not hold the expected value */
+  ODONATA_ECONNREFUSED = 14, /* connect: nobody listens there */
+  ODONATA_EBADF = 8,         /* no such dataspace id in this process */
+  ODONATA_EDEADLK = 16,      /* lock: waiting would never end */
+  ODONATA_EDQUOT = 19,       /* ds_open: its user owns as many dataspaces as they may */
+  ODONATA_EEXIST = 20,       /* ds_open: exists with another size, or EXCLUSIVE was asked */
+  ODONATA_EFAULT = 21,       /* a pointer outside linear memory */
+  ODONATA_EINVAL = 28,       /* unaligned, empty or out of range */
+  ODONATA_ENOENT = 44,       /* ds_open: no dataspace of that name, and CREATE was not asked */
+  ODONATA_ENOMEM = 48,       /* over a quota */
+  ODONATA_ENOSPC = 51,       /* sync: the backing store, or its disk, is full */
+  ODONATA_ETIMEDOUT = 73,    /* lock, wait32: the time is over */
 };
 
 /** Flags of odonata_ds_open. */
@@ -144,6 +145,14 @@ int32_t odonata_sync(uint64_t id, uint64_t offset, uint64_t len);
  */
 ODONATA_IMPORT("ds_remove")
 int32_t odonata_ds_remove(const char *name, uint32_t name_len);
+
+/**
+ * Connects to a server by TCP, where the program may: `vkctl run --connect` says where.  The descriptor reads, writes,
+ * polls and closes as any; `sock_recv`, `sock_send` and `sock_shutdown` work on it.  The virtual kernel has no
+ * network: its supervisor connects, resolves the name, and gives up after ten seconds.
+ */
+ODONATA_IMPORT("connect")
+int32_t odonata_connect(const char *address, uint32_t address_len, uint32_t *fd);
 
 /**
  * Names the bytes [offset, offset + len) of a dataspace for people: `vkctl ds hot` says which ranges nodes fight over,

@@ -2,6 +2,7 @@ import { address, serviceConfig, syslinkAddresses } from '@odonata/rpc/config.ts
 import { isVkernelBase, VKERNEL_BASES } from '@odonata/rpc/vkernel-uids.ts';
 import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { z } from 'zod';
+import { isConnectRule } from './allowed-connections.ts';
 import { isListenRule } from './allowed-listeners.ts';
 
 /** A program reaches no more: 32-bit addresses. */
@@ -42,6 +43,16 @@ export const vkerneldConfig = {
     .array(z.string().refine(isListenRule, 'use PORT, ADDRESS:PORT or [ADDRESS]:PORT, a PORT or FIRST-LAST'))
     .default([])
     .describe('where programs may listen: ADDRESS:PORT, or PORT of 127.0.0.1; FIRST-LAST for several ports'),
+  allowConnect: z
+    .array(
+      z
+        .string()
+        .refine(isConnectRule, 'use HOST:PORT, ADDRESS/BITS:PORT or [ADDRESS]:PORT, a PORT or FIRST-LAST'),
+    )
+    .default([])
+    .describe(
+      'where programs may connect to: HOST:PORT, ADDRESS/BITS:PORT for a subnet, or PORT of 127.0.0.1; FIRST-LAST for several ports',
+    ),
   allowUnconfined: z
     .array(z.enum(LAYERS))
     .default([])

@@ -32,6 +32,8 @@ export interface Process {
   readonly startedAtMs: number;
   /** Memory that it may touch. */
   readonly quotaBytes: number;
+  /** Where it may connect to. */
+  readonly connect: readonly string[];
   state: ProcessState;
   exit: ExitInit | undefined;
   residentPages: bigint;
@@ -48,6 +50,7 @@ export interface ProcessRecord {
   readonly command: readonly string[];
   readonly startedAtMs: number;
   readonly quotaBytes?: number | undefined;
+  readonly connect?: readonly string[] | undefined;
 }
 
 /** The processes of this node: those that run, and the last thousand that ended. */
@@ -75,11 +78,11 @@ export class ProcessTable {
   create(
     { key: vkernel, user }: { key: string; user: string },
     command: readonly string[],
-    quotaBytes = DEFAULT_QUOTA_BYTES,
+    { quotaBytes = DEFAULT_QUOTA_BYTES, connect = [] }: Pick<ProcessRecord, 'quotaBytes' | 'connect'> = {},
   ): Process {
     const pid = this.#nextPid();
     const process = this.#add({
-      ...{ pid: pid.toString(), vkernel, user, command, quotaBytes, startedAtMs: Date.now() },
+      ...{ pid: pid.toString(), vkernel, user, command, quotaBytes, connect, startedAtMs: Date.now() },
     });
     this.onChange();
     return process;
@@ -160,10 +163,11 @@ export class ProcessTable {
     process.watcher = undefined;
   }
 
-  #add({ pid, vkernel, user, command, startedAtMs, quotaBytes }: ProcessRecord): Process {
+  #add({ pid, vkernel, user, command, startedAtMs, quotaBytes, connect = [] }: ProcessRecord): Process {
     const process: Process = {
       ...{ pid: BigInt(pid), vkernel, user, command, startedAtMs, state: ProcessState.STARTING },
       quotaBytes: quotaBytes ?? DEFAULT_QUOTA_BYTES,
+      connect,
       ...{ exit: undefined, residentPages: 0n, cpuMs: 0n, log: new ProcessLog(), watcher: undefined },
     };
     this.#processes.set(process.pid, process);

@@ -35,6 +35,7 @@ const record = z.object({
         command: z.array(z.string()),
         startedAtMs: z.number(),
         quotaBytes: z.number().optional(),
+        connect: z.array(z.string()).optional(),
       }),
     )
     .default([]),

@@ -5,6 +5,7 @@ import { personOf } from '@odonata/rpc/identity/identity.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
+import type { AllowedConnections } from './allowed-connections.ts';
 import { type AllowedDirectories, closeGrants, type OpenGrant } from './allowed-directories.ts';
 import { type AllowedListeners, closeListeners, LISTENERS_MAX } from './allowed-listeners.ts';
 import { shortenedCommand } from './command-line.ts';
@@ -28,6 +29,7 @@ export interface RunPlace {
   readonly programMemory: number;
   readonly directories: AllowedDirectories;
   readonly listeners: AllowedListeners;
+  readonly connections: AllowedConnections;
   readonly security: SecurityEvents;
   readonly table: ProcessTable;
   readonly vkernels: Vkernels;
@@ -60,7 +62,7 @@ export async function* run(
     if (name !== '') place.terminals.expectNew(name);
     // What is refused is refused before anything starts for it.
     closeGrants(directoriesOf(place, program, ctx));
-    expectListeners(place, program, ctx);
+    expectSockets(place, program, ctx);
     const vkernel = await place.vkernels.demand(
       program.spec.vkernel || DEFAULT_VKERNEL,
       ownerOf(ctx),
@@ -105,16 +107,25 @@ function directoriesOf(
 }
 
 /** @throws RpcError; what is not allowed is told of */
-function expectListeners({ listeners, security }: RunPlace, { spec }: Program, ctx: CallContext): void {
+function expectSockets(place: RunPlace, { spec }: Program, ctx: CallContext): void {
+  const { listeners, connections, security } = place;
   if (spec.listen.length > LISTENERS_MAX)
     throw new RpcError(Code.InvalidArgument, `${LISTENERS_MAX} listeners are the most of one program`);
+  const refused = (attempt: string, what: string, error: unknown): void => {
+    const { user } = ownerOf(ctx);
+    if (RpcError.is(error, Code.PermissionDenied))
+      security.refused(attempt, user, `${user} asked to ${what}: ${error.details}`, { user });
+  };
   try {
     listeners.expectAllowed(spec.listen);
   } catch (error) {
-    if (RpcError.is(error, Code.PermissionDenied)) {
-      const { user } = ownerOf(ctx);
-      security.refused('listener', user, `${user} asked to listen: ${error.details}`, { user });
-    }
+    refused('listener', 'listen', error);
+    throw error;
+  }
+  try {
+    connections.expectAllowed(spec.connect);
+  } catch (error) {
+    refused('connection', 'connect', error);
     throw error;
   }
 }
@@ -132,7 +143,7 @@ function start(
   ctx: CallContext,
 ): Terminal {
   const command = shortenedCommand([spec.name, ...shownArguments(spec)]);
-  const process = place.table.create(vkernel, command, quotaBytes);
+  const process = place.table.create(vkernel, command, { quotaBytes, connect: spec.connect });
   place.vkernels.makeRoom(vkernel, process);
   const { pid } = process;
   const terminal = new Terminal(place, process, spec);

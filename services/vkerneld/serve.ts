@@ -19,9 +19,11 @@ import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { BARE_HOST } from '@odonata/userfault/sandbox/layers.ts';
 import { Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
+import { AllowedConnections } from './allowed-connections.ts';
 import { AllowedDirectories } from './allowed-directories.ts';
 import { AllowedListeners } from './allowed-listeners.ts';
 import type { VkerneldConfig } from './config.ts';
+import { Connector } from './connector.ts';
 import { controlServer } from './control.ts';
 import { vkernelHandlers } from './handlers.ts';
 import { HiddenFolders } from './hidden-folders.ts';
@@ -104,12 +106,14 @@ export async function serveVkerneld(
     program: vkernelProgram,
   };
   const events = new EventLog({ service: `${node}/vkerneld`, node, log });
-  const vkernels = new Vkernels({ place, table, file, uids, log, events });
+  const security = new SecurityEvents(events);
+  const connections = new AllowedConnections(config.allowConnect, node);
+  const connector = new Connector({ allowed: connections, security, log });
+  const vkernels = new Vkernels({ place, table, file, uids, log, events, connector });
   const metrics = new Metrics('vkerneld');
   const meter = metrics.callMeter();
   vkerneldMetrics(metrics, table, vkernels);
   events.countIn(metrics);
-  const security = new SecurityEvents(events);
   security.countIn(metrics);
   // Before the socket below: who attaches there has knocked here.
   const door = new DescriptorDoor(sockets.directories, uids);
@@ -128,6 +132,7 @@ export async function serveVkerneld(
       programMemory: config.programMemory,
       directories,
       listeners,
+      connections,
       security,
       table,
       vkernels,

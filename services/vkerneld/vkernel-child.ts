@@ -12,12 +12,12 @@ import { makeToken } from '@odonata/rpc/identity/token.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { type VkernelSockets, vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
-import { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
+import { type DescriptorLabel, DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import { makeIdMapping } from '@odonata/userfault/sandbox/id-mapping.ts';
 import type { Confined, Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
 import type { VkernelRecord } from './record.ts';
 import { newToken, startTicksOf } from './record.ts';
-import { directoryLabel } from './vkernel/directory-label.ts';
+import { directoryLabel } from './vkernel/descriptor-label.ts';
 import { boundsOf } from './vkernel-bounds.ts';
 import { VkernelLog } from './vkernel-log.ts';
 
@@ -231,17 +231,17 @@ export class VkernelChild {
   /** Passes directories of a process on, before its start. @throws RpcError UNAVAILABLE */
   sendDirectories(pid: bigint, fds: readonly number[]): void {
     try {
-      for (const [i, fd] of fds.entries()) {
-        if (this.#descriptors?.send(directoryLabel(pid, i), fd) === true) continue;
-        throw tryAgain(
-          Code.Unavailable,
-          `virtual kernel ${this.name} takes no directories right now; try again`,
-        );
-      }
+      for (const [i, fd] of fds.entries()) this.sendDescriptor(directoryLabel(pid, i), fd);
     } catch (error) {
       if (error instanceof RpcError) throw error;
       throw tryAgain(Code.Unavailable, `virtual kernel ${this.name} does not take directories: ${error}`);
     }
+  }
+
+  /** Passes a descriptor on, before what is told of it. @throws RpcError UNAVAILABLE; SystemCallError where the line is broken */
+  sendDescriptor(label: DescriptorLabel, fd: number): void {
+    if (this.#descriptors?.send(label, fd) === true) return;
+    throw tryAgain(Code.Unavailable, `virtual kernel ${this.name} takes no descriptors right now; try again`);
   }
 
   /** It said hello. An earlier line of its is ended. @param descriptors the connection for those, if it has one */

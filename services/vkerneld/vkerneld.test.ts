@@ -36,6 +36,7 @@ async function startVkerneld(): Promise<void> {
     },
     ...{
       allowListen: [],
+      allowConnect: [],
       allowDir: [join(folder, 'allowed')],
       hideDir: [],
       allowUnconfined: [],
@@ -372,6 +373,7 @@ describe('bad luck', () => {
       },
       ...{
         allowListen: [],
+        allowConnect: [],
         allowDir: [],
         hideDir: [],
         allowUnconfined: [],

@@ -6,6 +6,7 @@ import type { EventLog } from '@odonata/rpc/events.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import { type UidRange, VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
+import type { Connector } from './connector.ts';
 import type { ExitInit, Process, ProcessTable } from './process-table.ts';
 import type { RecordFile } from './record.ts';
 import { boundsOf } from './vkernel-bounds.ts';
@@ -28,6 +29,7 @@ export class Vkernels {
   readonly #children = new Map<string, VkernelChild>();
   #lastIndex: number;
   readonly #events: EventLog | undefined;
+  readonly #connector: Connector | undefined;
   #stopping = false;
   #draining = false;
 
@@ -40,12 +42,15 @@ export class Vkernels {
     uids: UidRange | undefined;
     log: Logger;
     events?: EventLog;
+    /** Makes connections of programs; without it they have none. */
+    connector?: Connector;
   }) {
     this.#place = options.place;
     this.#table = options.table;
     this.#file = options.file;
     this.#log = options.log;
     this.#events = options.events;
+    this.#connector = options.connector;
     this.#uids = options.uids;
     const record = this.#file.read();
     this.#lastIndex = record.lastVkernel;
@@ -192,6 +197,9 @@ export class Vkernels {
         process.residentPages = event.value.residentPages;
         process.cpuMs = event.value.cpuMs;
         return;
+      case 'connect':
+        void this.#connector?.serve(child, process, event.value);
+        return;
       case 'stdinTaken':
         process.watcher?.inputTaken(Number(event.value.takenBytes));
         return;
@@ -282,9 +290,12 @@ export class Vkernels {
       lastNumber: this.#table.lastNumber,
       lastVkernel: this.#lastIndex,
       vkernels: [...this.#children.values()].map((child) => child.record),
-      processes: this.#table.running().map(({ pid, vkernel, user, command, startedAtMs, quotaBytes }) => {
-        return { pid: pid.toString(), vkernel, user, command: [...command], startedAtMs, quotaBytes };
-      }),
+      processes: this.#table
+        .running()
+        .map(({ pid, vkernel, user, command, startedAtMs, quotaBytes, connect }) => {
+          const about = { command: [...command], startedAtMs, quotaBytes, connect: [...connect] };
+          return { pid: pid.toString(), vkernel, user, ...about };
+        }),
     });
   }
 }

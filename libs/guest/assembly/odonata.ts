@@ -32,6 +32,9 @@ declare function ds_sync(id: u64, offset: u64, len: u64): i32;
 @external("odonata", "ds_remove")
 declare function ds_remove(name: usize, nameLen: u32): i32;
 // @ts-ignore: decorator
+@external("odonata", "connect")
+declare function ds_connect(address: usize, addressLen: u32, fd: usize): i32;
+// @ts-ignore: decorator
 @external("odonata", "name_range")
 declare function ds_name_range(id: u64, offset: u64, len: u64, name: usize, nameLen: u32): i32;
 // @ts-ignore: decorator
@@ -62,6 +65,7 @@ export namespace Errno {
   export const OK: i32 = 0;
   export const ACCES: i32 = 2;
   export const AGAIN: i32 = 6;
+  export const CONNREFUSED: i32 = 14;
   export const BADF: i32 = 8;
   export const DEADLK: i32 = 16;
   export const DQUOT: i32 = 19;
@@ -185,5 +189,12 @@ export function wait32(address: usize, expected: u32, timeoutNs: i64 = -1): i32 
 /** Wakes at most `count` sleepers; how many were woken, or the negated errno. */
 export function wake(address: usize, count: u32): i32 {
   const errno = ds_wake(address, count, out);
+  return errno == 0 ? load<i32>(out) : -errno;
+}
+
+/** Connects to HOST:PORT; a descriptor, or an errno below 0. */
+export function connectTo(address: string): i32 {
+  const utf8 = String.UTF8.encode(address);
+  const errno = ds_connect(changetype<usize>(utf8), utf8.byteLength, out);
   return errno == 0 ? load<i32>(out) : -errno;
 }

@@ -13,19 +13,20 @@ const Page = 4096
 
 // Results that a program is likely to tell apart; any other WASI errno may come too.
 const (
-	OK        int32 = 0
-	EACCES    int32 = 2
-	EAGAIN    int32 = 6
-	EBADF     int32 = 8
-	EDEADLK   int32 = 16
-	EDQUOT    int32 = 19
-	EEXIST    int32 = 20
-	EFAULT    int32 = 21
-	EINVAL    int32 = 28
-	ENOENT    int32 = 44
-	ENOMEM    int32 = 48
-	ENOSPC    int32 = 51
-	ETIMEDOUT int32 = 73
+	OK           int32 = 0
+	EACCES       int32 = 2
+	EAGAIN       int32 = 6
+	ECONNREFUSED int32 = 14
+	EBADF        int32 = 8
+	EDEADLK      int32 = 16
+	EDQUOT       int32 = 19
+	EEXIST       int32 = 20
+	EFAULT       int32 = 21
+	EINVAL       int32 = 28
+	ENOENT       int32 = 44
+	ENOMEM       int32 = 48
+	ENOSPC       int32 = 51
+	ETIMEDOUT    int32 = 73
 )
 
 // Flags of DsOpen.
@@ -130,6 +131,14 @@ func Sync(id uint64, offset uint64, len uint64) int32
 //go:noescape
 func DsRemove(name unsafe.Pointer, nameLen uint32) int32
 
+// Connects to a server by TCP, where the program may: `vkctl run --connect` says where.  The descriptor reads,
+// writes, polls and closes as any; `sock_recv`, `sock_send` and `sock_shutdown` work on it.  The virtual kernel has
+// no network: its supervisor connects, resolves the name, and gives up after ten seconds.
+//
+//go:wasmimport odonata connect
+//go:noescape
+func Connect(address unsafe.Pointer, addressLen uint32, fd unsafe.Pointer) int32
+
 // Names the bytes [offset, offset + len) of a dataspace for people: `vkctl ds hot` says which ranges nodes fight
 // over, and by this name.  It changes nothing else.  The same range may be named anew; an empty name takes the name
 // away.  Names are kept by the node that the process runs on.
@@ -203,4 +212,12 @@ func (ds Dataspace) MapWhole(protection int32) ([]byte, int32) {
 		return nil, errno
 	}
 	return unsafe.Slice((*byte)(at), bytes), OK
+}
+
+// ConnectTo connects to HOST:PORT; a descriptor, and an errno of WASI. net.FileConn(os.NewFile(uintptr(fd), address)) makes a net.Conn
+// of it, once syscall.SetNonblock(fd, true) has been called.
+func ConnectTo(address string) (int, int32) {
+	var fd uint32
+	errno := Connect(unsafe.Pointer(unsafe.StringData(address)), uint32(len(address)), unsafe.Pointer(&fd))
+	return int(fd), errno
 }

@@ -52,6 +52,7 @@ export const planSchema = z.object({
   }),
   allowDirs: z.array(z.string()),
   allowListen: z.array(z.string()).optional(),
+  allowConnect: z.array(z.string()).optional(),
   /** Frames of each node in bytes; absent: pmapd's own default. */
   framesBytes: z.number().optional(),
   /** Layers of confinement that virtual kernels may do without. */

@@ -47,6 +47,8 @@ export interface StartOptions {
   allowDirs?: string[];
   /** Where programs may listen, as vkerneld's --allow-listen. */
   allowListen?: string[];
+  /** Where programs may connect to, as vkerneld's --allow-connect. */
+  allowConnect?: string[];
   /** Frames of each node. */
   framesBytes?: number;
   /** What the backing store may hold; else by the disk. */
@@ -218,6 +220,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     },
     allowDirs: allowedFolders(options.allowDirs ?? [], paths, options.onNote),
     allowListen: options.allowListen,
+    allowConnect: options.allowConnect,
     framesBytes: promisedMemory(options, paths),
     ...(options.vkernelUids && { vkernelUids: options.vkernelUids }),
     allowUnconfined: options.unconfined ? [...LAYERS] : options.allowUnconfined,

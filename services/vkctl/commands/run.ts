@@ -25,6 +25,7 @@ interface RunOptions extends ClusterOption {
   vkernel?: string;
   dir?: string[];
   listen?: string[];
+  connect?: string[];
   env?: string[];
   memory?: string;
   json?: boolean;
@@ -54,6 +55,11 @@ export function addRun(program: Command): void {
     .option(
       '--listen <place>',
       'hand it a socket that listens at PORT of 127.0.0.1, or ADDRESS:PORT, on its node: descriptor 3 and on (repeatable; see "up --allow-listen")',
+      collect,
+    )
+    .option(
+      '--connect <place>',
+      'let it connect to HOST:PORT, or PORT of 127.0.0.1 (repeatable; see "up --allow-connect")',
       collect,
     )
     .option('-e, --env <name=value>', 'set a variable; NAME alone: as it is here (repeatable)', collect)
@@ -100,6 +106,7 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
     terminalStreams: options.detach ? undefined : terminalStreams(),
     dirs: grants(options.dir ?? []),
     listen: options.listen ?? [],
+    connect: options.connect ?? [],
     memoryBytes: BigInt(options.memory ? parseSize(options.memory, '--memory') : 0),
     detach: options.detach ?? false,
   };
@@ -292,10 +299,14 @@ function runFailure(path: string, error: unknown): unknown {
     hasCode(error, Code.PermissionDenied) && /^directory .*--allow-dir says which\)$/.test(error.details);
   const listener =
     hasCode(error, Code.PermissionDenied) && /--allow-listen says which\)$/.test(error.details);
+  const connection =
+    hasCode(error, Code.PermissionDenied) && /--allow-connect says which\)$/.test(error.details);
   const fix = folder
     ? 'Grant it when the cluster starts: vkctl up --allow-dir DIR'
     : listener
       ? 'Allow it when the cluster starts: vkctl up --allow-listen PLACE'
-      : undefined;
+      : connection
+        ? 'Allow it when the cluster starts: vkctl up --allow-connect PLACE'
+        : undefined;
   return new Failure(oneLine(`${path}: `) + explainWithFix(error), { exitCode, fix, cause: error });
 }

@@ -29,6 +29,7 @@ interface UpOptions extends ClusterOption {
   port: number;
   allowDir?: string[];
   allowListen?: string[];
+  allowConnect?: string[];
   nodeMemory?: string;
   store?: string;
   fresh?: boolean;
@@ -70,6 +71,11 @@ export function addUp(program: Command): void {
     .option(
       '--allow-listen <place>',
       'where "run --listen" may listen: PORT or FIRST-LAST, of 127.0.0.1, or ADDRESS:PORT (repeatable)',
+      collect,
+    )
+    .option(
+      '--allow-connect <place>',
+      'where "run --connect" may let programs connect to: HOST:PORT, ADDRESS/BITS:PORT, or PORT of 127.0.0.1; FIRST-LAST for ports (repeatable)',
       collect,
     )
     .option(
@@ -157,6 +163,7 @@ async function up(options: UpOptions): Promise<void> {
     port: options.port,
     allowDirs: options.allowDir,
     allowListen: options.allowListen,
+    allowConnect: options.allowConnect,
     framesBytes: options.nodeMemory ? parseSize(options.nodeMemory, '--node-memory') : undefined,
     storeBytes: options.store ? parseSize(options.store, '--store') : undefined,
     fresh: options.fresh,

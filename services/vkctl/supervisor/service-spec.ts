@@ -168,6 +168,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
       ...plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]),
       ...hiddenFolders(plan).flatMap((folder) => ['--hide-dir', folder]),
       ...(plan.allowListen ?? []).flatMap((place) => ['--allow-listen', place]),
+      ...(plan.allowConnect ?? []).flatMap((place) => ['--allow-connect', place]),
       ...(plan.allowUnconfined ?? []).flatMap((layer) => ['--allow-unconfined', layer]),
       ...(plan.unconfined ? ['--unconfined'] : []),
     ];

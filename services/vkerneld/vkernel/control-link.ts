@@ -18,7 +18,7 @@ import { agreeOnWire, isWireRefusal, wireSpoken } from '@odonata/rpc/wire-versio
 import { knock, TOKEN_BYTES } from '@odonata/userfault/descriptor-door.ts';
 import { DescriptorReceiver } from '@odonata/userfault/descriptor-line.ts';
 import { close } from '@odonata/userfault/libc.ts';
-import { directoryLabel } from './directory-label.ts';
+import { connectionLabel, directoryLabel } from './descriptor-label.ts';
 import type { KernelEvent } from './kernel.ts';
 
 export interface ControlLinkOptions {
@@ -75,6 +75,11 @@ export class ControlLink {
     if (fds.length === count) return fds;
     for (const fd of fds) close(fd);
     return undefined;
+  }
+
+  /** The descriptor of a connection that a process asked for; the caller closes it. Undefined: it is not here. */
+  takeConnection(pid: bigint, number: number): number | undefined {
+    return this.#directories?.take(connectionLabel(pid, number));
   }
 
   /** Sends what was written, and attaches no more. */

@@ -107,16 +107,17 @@ function run(module: WebAssembly.Module, start: StartGuest): never {
   const output = new OutputWriter(start.output, () => post({ kind: 'output' }));
   const abort = (reason: string): never =>
     end({ how: 'trap', signal: 'SIGABRT', reason, stack: programStack(new Error(reason)) });
+  const descriptors = openDescriptors(start);
   const imports = {
     wasi_snapshot_preview1: preview1Imports({
       memory,
       args: start.args,
       env: environmentOf(start),
-      descriptors: openDescriptors(start),
+      descriptors,
       streams: streamsThrough(kernel, output),
       exit: (code) => end({ how: 'exit', code: code & 0xff }),
     }),
-    odonata: odonataImports(memory, kernel, start),
+    odonata: odonataImports(memory, kernel, start, descriptors),
     env: assemblyscriptImports(memory, output, abort),
     [memoryImport.module]: { [memoryImport.name]: start.memory },
   };

@@ -36,6 +36,8 @@ export type KernelRequest =
       readonly durable: boolean;
     }
   | { readonly call: 'ds_remove'; readonly name: string }
+  /** HOST:PORT */
+  | { readonly call: 'connect'; readonly address: string }
   | {
       readonly call: 'name_range';
       readonly dataspace: bigint;

@@ -113,6 +113,7 @@ beforeEach(async () => {
     nodeName: 'node0',
     vkernel: 0,
     log,
+    takeConnection: () => undefined,
     takeDirectories: (pid, count) => link.takeDirectories(pid, count),
     send: (event) => link.send(event),
   });
@@ -218,6 +219,7 @@ test('a full virtual kernel names the way out', async () => {
       nodeName: 'node0',
       vkernel: 0,
       log,
+      takeConnection: () => undefined,
       takeDirectories: (pid, count) => link.takeDirectories(pid, count),
       send: (event) => link.send(event),
     },
@@ -242,6 +244,7 @@ test('without a pmap the program is refused with the reason', async () => {
     nodeName: 'node0',
     vkernel: 0,
     log,
+    takeConnection: () => undefined,
     takeDirectories: (pid, count) => link.takeDirectories(pid, count),
     send: (event) => link.send(event),
   });

@@ -6,6 +6,7 @@ import type { AttachRequestSchema, AttachResponse, StartProcess } from '@odonata
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
 import type { Pmap } from './pmap-interface.ts';
@@ -27,6 +28,8 @@ export interface KernelOptions {
   readonly log: Logger;
   /** Descriptors of the directories of a process, which the supervisor sent before its start; undefined: they are not here. */
   readonly takeDirectories: (pid: bigint, count: number) => number[] | undefined;
+  /** The descriptor of a connection; undefined: it is not here. */
+  readonly takeConnection: (pid: bigint, number: number) => number | undefined;
   /** To the supervisor. */
   readonly send: (event: KernelEvent) => void;
 }
@@ -53,11 +56,14 @@ export class Kernel {
   /** Pieces of modules whose processes were not started yet. */
   readonly #pieces = new Map<bigint, { data: Uint8Array[]; bytes: number }>();
   readonly #ended = new EndedProcesses();
+  readonly #connections: ConnectionsAsked;
   readonly #usageTimer: NodeJS.Timeout;
   #onEmpty: (() => void) | undefined;
 
   constructor(options: KernelOptions) {
     this.#options = options;
+    const { send, takeConnection: take } = options;
+    this.#connections = new ConnectionsAsked({ send, take });
     this.#usageTimer = setInterval(() => {
       for (const running of this.#running.values())
         ownTurn({ timer: 'usage' }, () => this.#reportUsage(running))();
@@ -90,6 +96,9 @@ export class Kernel {
       case 'signal':
         this.#signal(event.value.pid, event.value.signal);
         return;
+      case 'connected':
+        this.#connections.answered(event.value);
+        return;
       case 'outputTaken':
         this.#running.get(event.value.pid)?.process.outputTaken(Number(event.value.takenBytes));
         return;
@@ -105,6 +114,7 @@ export class Kernel {
       if (ending !== undefined) this.#tellEnding(process.pid, ending);
     }
     this.#pieces.clear();
+    this.#connections.onReattached();
   }
 
   /** Ends all processes; resolves when they ended, but for threads that do not: those end with this process. */
@@ -171,7 +181,7 @@ export class Kernel {
     const { pmap, workers, node, nodeName, vkernel } = this.#options;
     const process = new Process(
       spec,
-      { pmap, workers, node, nodeName, vkernel },
+      { pmap, workers, node, nodeName, vkernel, connect: (address) => this.#connections.ask(pid, address) },
       {
         started: () => send({ case: 'started', value: { pid } }),
         output: (stream, data) => {

@@ -54,6 +54,7 @@ runService({
       vkernel: config.index,
       log,
       takeDirectories: (pid, count) => link.takeDirectories(pid, count),
+      takeConnection: (pid, number) => link.takeConnection(pid, number),
       send: (event) => link.send(event),
     });
     const link = new ControlLink({

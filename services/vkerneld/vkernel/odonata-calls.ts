@@ -1,16 +1,19 @@
-// The import module `odonata`: shared dataspaces, range locks, waits and wakes, identities. What it offers is described in
+// The import module `odonata`: shared dataspaces, range locks, waits and wakes, connections, identities. What it offers is described in
 // libs/guest/module/odonata.ts; here is what its calls do.
 
 import { type Implementation, wasmTypesOf } from '@odonata/guest/module/description.ts';
 import { odonata } from '@odonata/guest/module/odonata.ts';
 import type { KernelAnswer, KernelCaller } from './kernel-call.ts';
 import { unpackWord } from './kernel-call.ts';
+import type { DescriptorTable } from './wasi/descriptor-table.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
 import type { GuestMemory } from './wasi/guest-memory.ts';
 import { asImports } from './wasi/system.ts';
 
 const nameBytesMax = 255;
 const rangeNameBytesMax = 64;
+/** HOST:PORT, where a host has a name of 253 at most. */
+const addressBytesMax = 264;
 const nsPerMs = 1_000_000n;
 
 const pageBytes = odonata.pageBytes.value;
@@ -31,7 +34,12 @@ export interface Identity {
 
 type Imports = Record<string, (...args: (number | bigint)[]) => number | bigint>;
 
-export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identity: Identity): Imports {
+export function odonataImports(
+  memory: GuestMemory,
+  kernel: KernelCaller,
+  identity: Identity,
+  descriptors: DescriptorTable,
+): Imports {
   /** Sizes of what this process opened: a dataspace never changes its size. */
   const sizesOfOpened = new Map<bigint, bigint>();
 
@@ -121,6 +129,16 @@ export function odonataImports(memory: GuestMemory, kernel: KernelCaller, identi
       if (nameLength === 0) throw new WasiError(Errno.inval);
       if (nameLength > nameBytesMax) throw new WasiError(Errno.nametoolong);
       expectSuccess(kernel.call({ call: 'ds_remove', name: memory.string(nameAt, nameLength) }));
+    },
+    connect: (addressAt: number, addressLength: number, at: number) => {
+      memory.expectWritable(at, 4);
+      if (addressLength === 0) throw new WasiError(Errno.inval);
+      if (addressLength > addressBytesMax) throw new WasiError(Errno.nametoolong);
+      const address = memory.string(addressAt, addressLength);
+      if (/\p{Cc}/u.test(address)) throw new WasiError(Errno.inval);
+      descriptors.expectRoom();
+      const { payload } = expectSuccess(kernel.call({ call: 'connect', address }));
+      memory.setU32(at, descriptors.addKeptConnection(Number(unpackWord(payload, 0))));
     },
     name_range: (id: bigint, offset: bigint, length: bigint, nameAt: number, nameLength: number) => {
       const dataspace = BigInt.asUintN(64, id);

@@ -14,6 +14,7 @@
 import { closeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
 import { ownTurn } from '@odonata/rpc/bug.ts';
+import type { Connected } from './connections-asked.ts';
 import {
   createChannel,
   type GuestMessage,
@@ -78,6 +79,8 @@ export interface ProcessSurroundings {
   readonly node: number;
   readonly nodeName: string;
   readonly vkernel: number;
+  /** Connects to HOST:PORT; missing: there is no network. */
+  readonly connect?: (address: string) => Promise<Connected>;
   /** Less in tests. */
   readonly threadEndMs?: number | undefined;
 }
@@ -177,7 +180,9 @@ export class Process {
     this.#space = space;
     this.#transfers.use(space);
     if (this.#exit !== undefined) return;
-    this.#calls = new SystemCalls(space, this.input, this.#answerer, this.#events);
+    const { connect } = this.#around;
+    const network = { connect, connections: this.#connections };
+    this.#calls = new SystemCalls({ space, input: this.input, network }, this.#answerer, this.#events);
     const start: StartGuest = {
       memory: space.memory,
       channel: this.#channel,

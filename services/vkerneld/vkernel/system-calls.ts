@@ -1,9 +1,12 @@
-// The main thread's side of what a guest's thread asks for: standard input, dataspaces, locks, waits.
+// The main thread's side of what a guest's thread asks for: standard input, dataspaces, locks, waits, connections.
 
+import { closeSync } from 'node:fs';
+import type { Connected } from './connections-asked.ts';
 import type { KernelAnswerer, KernelRequest } from './kernel-call.ts';
 import { packWords, payloadBytesMax } from './kernel-call.ts';
 import { type PendingWait, PmapError, type Space } from './pmap-interface.ts';
 import type { StandardInput } from './standard-input.ts';
+import type { ConnectionTable } from './wasi/connection-table.ts';
 import { Errno } from './wasi/errno.ts';
 
 interface Listener {
@@ -11,18 +14,33 @@ interface Listener {
   troubled(what: string, error?: unknown): void;
 }
 
+/** How a process reaches others. */
+interface Network {
+  readonly connect: ((address: string) => Promise<Connected>) | undefined;
+  readonly connections: ConnectionTable;
+}
+
+export interface ProcessParts {
+  readonly space: Space;
+  readonly input: StandardInput;
+  readonly network: Network;
+}
+
 const nothing = new Uint8Array(0);
 
 export class SystemCalls {
   readonly #space: Space;
   readonly #input: StandardInput;
+  readonly #network: Network;
   readonly #answerer: KernelAnswerer;
   readonly #listener: Listener;
   #wait: PendingWait | undefined;
+  #cancelled = false;
 
-  constructor(space: Space, input: StandardInput, answerer: KernelAnswerer, listener: Listener) {
-    this.#space = space;
-    this.#input = input;
+  constructor(parts: ProcessParts, answerer: KernelAnswerer, listener: Listener) {
+    this.#space = parts.space;
+    this.#input = parts.input;
+    this.#network = parts.network;
     this.#answerer = answerer;
     this.#listener = listener;
   }
@@ -45,6 +63,11 @@ export class SystemCalls {
 
   /** The process ends. */
   cancel(): void {
+    this.#cancelled = true;
+    this.#cancelWait();
+  }
+
+  #cancelWait(): void {
     this.#wait?.cancel();
     this.#wait = undefined;
   }
@@ -104,11 +127,24 @@ export class SystemCalls {
         return woken ? nothing : Errno.timedout;
       }
       case 'wait_cancel':
-        this.cancel();
+        this.#cancelWait();
         return nothing;
+      case 'connect':
+        return this.#connect(request.address);
       case 'wake':
         return packWords(BigInt(await space.wake(request.address, request.count)));
     }
+  }
+
+  /** The descriptor is in the process's table before its thread hears of it: whichever ends first closes it. */
+  async #connect(address: string): Promise<Uint8Array | number> {
+    const { connect, connections } = this.#network;
+    if (connect === undefined) return Errno.acces;
+    const connected = await connect(address);
+    if ('errno' in connected) return connected.errno;
+    if (this.#cancelled) closeSync(connected.fd);
+    else connections.keep(connected.fd);
+    return packWords(BigInt(connected.fd));
   }
 
   async #read(maxBytes: number, nonblock: boolean): Promise<Uint8Array | number> {

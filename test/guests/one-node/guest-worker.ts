@@ -17,6 +17,7 @@ const EINVAL = 28;
 const EBADF = 8;
 const EILSEQ = 25;
 const ENAMETOOLONG = 37;
+const EACCES = 2;
 const ENOMEM = 48;
 const RANGE_NAME_BYTES = 64;
 const NAMED_MAX = 1_024;
@@ -111,6 +112,10 @@ const odonata = {
   },
   sync(): number {
     return ENOTSUP;
+  },
+  /** It may connect to nowhere. */
+  connect(_address: number, length: number): number {
+    return length === 0 ? EINVAL : EACCES;
   },
   /** Nobody reads the names. */
   name_range(id: bigint, offset: bigint, length: bigint, name: number, nameLength: number): number {

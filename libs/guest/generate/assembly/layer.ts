@@ -91,3 +91,10 @@ export function wake(address: usize, count: u32): i32 {
   const errno = ds_wake(address, count, out);
   return errno == 0 ? load<i32>(out) : -errno;
 }
+
+/** Connects to HOST:PORT; a descriptor, or an errno below 0. */
+export function connectTo(address: string): i32 {
+  const utf8 = String.UTF8.encode(address);
+  const errno = ds_connect(changetype<usize>(utf8), utf8.byteLength, out);
+  return errno == 0 ? load<i32>(out) : -errno;
+}

@@ -32,3 +32,12 @@ impl Dataspace {
         }
     }
 }
+
+/// Connects to HOST:PORT. A descriptor, for `std::os::fd::FromRawFd`; an error is an errno of WASI.
+pub fn connect_to(address: &str) -> Result<u32, i32> {
+    let mut fd = 0;
+    match unsafe { connect(address.as_ptr(), address.len() as u32, &mut fd) } {
+        OK => Ok(fd),
+        errno => Err(errno),
+    }
+}

@@ -13,6 +13,7 @@ pub const PAGE: usize = 4096;
 pub const OK: i32 = 0;
 pub const EACCES: i32 = 2;
 pub const EAGAIN: i32 = 6;
+pub const ECONNREFUSED: i32 = 14;
 pub const EBADF: i32 = 8;
 pub const EDEADLK: i32 = 16;
 pub const EDQUOT: i32 = 19;
@@ -104,6 +105,11 @@ extern "C" {
     /// EBUSY.  The name is free then, and who opened it without mapping it has an `id` of nothing.
     pub fn ds_remove(name: *const u8, name_len: u32) -> i32;
 
+    /// Connects to a server by TCP, where the program may: `vkctl run --connect` says where.  The descriptor reads,
+    /// writes, polls and closes as any; `sock_recv`, `sock_send` and `sock_shutdown` work on it.  The virtual kernel
+    /// has no network: its supervisor connects, resolves the name, and gives up after ten seconds.
+    pub fn connect(address: *const u8, address_len: u32, fd: *mut u32) -> i32;
+
     /// Names the bytes [offset, offset + len) of a dataspace for people: `vkctl ds hot` says which ranges nodes fight
     /// over, and by this name.  It changes nothing else.  The same range may be named anew; an empty name takes the
     /// name away.  Names are kept by the node that the process runs on.
@@ -166,5 +172,14 @@ impl Dataspace {
             OK => Ok(at),
             errno => Err(errno),
         }
+    }
+}
+
+/// Connects to HOST:PORT. A descriptor, for `std::os::fd::FromRawFd`; an error is an errno of WASI.
+pub fn connect_to(address: &str) -> Result<u32, i32> {
+    let mut fd = 0;
+    match unsafe { connect(address.as_ptr(), address.len() as u32, &mut fd) } {
+        OK => Ok(fd),
+        errno => Err(errno),
     }
 }

@@ -135,16 +135,15 @@ export class DescriptorTable {
 
   /** A connection, which is this process's from now on. EMFILE when the table is full: then it is closed. */
   addConnection(host: number, flags: number): number {
+    this.#connections.keep(host);
+    return this.addKeptConnection(host, flags);
+  }
+
+  /** One that the table of connections has already. */
+  addKeptConnection(host: number, flags = 0): number {
+    const about = { preopen: undefined, flags, rights: socketRights, inheriting: 0n };
     try {
-      this.#connections.keep(host);
-      return this.add({
-        kind: 'socket',
-        host,
-        preopen: undefined,
-        flags,
-        rights: socketRights,
-        inheriting: 0n,
-      });
+      return this.add({ kind: 'socket', host, ...about });
     } catch (error) {
       this.#connections.close(host);
       throw error;

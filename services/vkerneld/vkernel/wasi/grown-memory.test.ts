@@ -59,7 +59,7 @@ function guest(args: readonly string[] = ['program', 'x'.repeat(100)]) {
   const identity = { node: 1, vkernel: 2, pid: 3n };
   const imports = {
     ...preview1Imports({ memory: seen, args, env: ['A=1', 'B=2'], descriptors, streams, exit }),
-    ...odonataImports(seen, kernel, identity),
+    ...odonataImports(seen, kernel, identity, descriptors),
     ...assemblyscriptImports(seen, output, exit),
   } as Record<string, GuestFunction>;
   return { memory, seen, imports };

@@ -1,0 +1,123 @@
+// Makes the connections of programs: a virtual kernel has no network, and gets a descriptor of each. Whom it may not reach it is told,
+// and so is whoever looks at events.
+import { lookup } from 'node:dns/promises';
+import { delay } from '@odonata/rpc/backoff.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
+import { close, SystemCallError } from '@odonata/userfault/libc.ts';
+import { connectTo, expectConnected, PollEvent, poll } from '@odonata/userfault/sockets.ts';
+import type { AllowedConnections, Endpoint } from './allowed-connections.ts';
+import type { Process } from './process-table.ts';
+import { connectionLabel } from './vkernel/descriptor-label.ts';
+import { Errno, errnoOfHostCode } from './vkernel/wasi/errno.ts';
+import type { VkernelChild } from './vkernel-child.ts';
+
+/** One for each process that a virtual kernel runs: a program waits for its own. */
+const UNDER_WAY_MAX = 256;
+const CONNECT_MS = 10_000;
+const POLL_MS_MAX = 20;
+const resolverErrors: Readonly<Record<string, number>> = {
+  ENOTFOUND: Errno.hostunreach,
+  EAI_AGAIN: Errno.again,
+};
+
+export interface ConnectRequest {
+  /** Tells it from others of the process. */
+  readonly number: number;
+  /** HOST:PORT */
+  readonly address: string;
+}
+
+export class Connector {
+  readonly #allowed: AllowedConnections;
+  readonly #security: SecurityEvents;
+  readonly #log: Logger;
+  /** By virtual kernel. */
+  readonly #underWay = new Map<string, number>();
+
+  constructor(options: { allowed: AllowedConnections; security: SecurityEvents; log: Logger }) {
+    this.#allowed = options.allowed;
+    this.#security = options.security;
+    this.#log = options.log;
+  }
+
+  /** Connects, and answers the virtual kernel. Never fails. */
+  async serve(child: VkernelChild, process: Process, request: ConnectRequest): Promise<void> {
+    const { pid } = process;
+    const { number } = request;
+    const count = this.#underWay.get(child.key) ?? 0;
+    let fd: number | undefined;
+    let errno: number = Errno.success;
+    this.#underWay.set(child.key, count + 1);
+    try {
+      if (count >= UNDER_WAY_MAX) errno = Errno.again;
+      else fd = await this.#connect(process, request.address);
+      if (fd !== undefined) child.sendDescriptor(connectionLabel(pid, number), fd);
+    } catch (error) {
+      errno = this.#errnoOf(error, process);
+    } finally {
+      if (fd !== undefined) close(fd);
+      const left = this.#underWay.get(child.key)! - 1;
+      if (left === 0) this.#underWay.delete(child.key);
+      else this.#underWay.set(child.key, left);
+    }
+    try {
+      child.send({ case: 'connected', value: { pid, number, errno } });
+    } catch (error) {
+      this.#log.debug({ err: error, pid }, 'the virtual kernel went away while its program connected');
+    }
+  }
+
+  #connect(process: Process, address: string): Promise<number> {
+    const endpoint = this.#allowed.endpointOf(address, process.connect);
+    return connected(endpoint, performance.now() + CONNECT_MS);
+  }
+
+  #errnoOf(error: unknown, { pid, user }: Process): number {
+    if (error instanceof RpcError) {
+      if (error.code === Code.InvalidArgument) return Errno.inval;
+      if (error.code !== Code.PermissionDenied) return Errno.again;
+      this.#security.refused('connection', user, `process ${pid} of ${user}: ${error.details}`, { user });
+      return Errno.acces;
+    }
+    const code = error instanceof SystemCallError ? error.code : (error as NodeJS.ErrnoException).code;
+    const errno = resolverErrors[code ?? ''] ?? errnoOfHostCode[code ?? ''];
+    if (errno === undefined) this.#log.warn({ err: error, pid }, 'a connection of a program failed');
+    return errno ?? Errno.io;
+  }
+}
+
+/** A descriptor that is connected. @throws SystemCallError, or what the resolver says */
+async function connected({ host, isName, port }: Endpoint, endMs: number): Promise<number> {
+  const address = isName ? await inTime(lookup(host), endMs) : { address: host };
+  const fd = connectTo({ host: address.address, port });
+  try {
+    for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, POLL_MS_MAX)) {
+      if (poll([{ fd, events: PollEvent.out }], 0)[0] !== 0) {
+        expectConnected(fd);
+        return fd;
+      }
+      if (performance.now() > endMs) throw timedOut();
+      await delay(waitMs);
+    }
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+async function inTime<T>(promise: Promise<T>, endMs: number): Promise<T> {
+  const over = new AbortController();
+  const late = delay(Math.max(0, endMs - performance.now()), over.signal).then(() => {
+    throw timedOut();
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    late.catch(() => {});
+    over.abort();
+  }
+}
+
+const timedOut = (): Error => Object.assign(new Error('connect: ETIMEDOUT'), { code: 'ETIMEDOUT' });
