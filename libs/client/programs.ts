@@ -21,6 +21,16 @@ export interface Grant {
   readOnly?: boolean;
 }
 
+/** How a process ended. */
+export interface ProcessEnd {
+  /** Its exit code, or 128 and the number of the signal. */
+  code: number;
+  /** Empty: it ended by itself. */
+  signal: string;
+  /** One line; empty where there is nothing to say. */
+  reason: string;
+}
+
 export interface ProgramOptions {
   /** The bytes of a WASI preview 1 module. */
   module: Uint8Array;
@@ -92,6 +102,19 @@ export class Programs {
   watch(options: WatchOptions = {}): AsyncIterable<Process> {
     const signal = this.#signal(options.signal);
     return watchProcesses(() => this.list({ signal }), { ...options, signal });
+  }
+
+  /**
+   * Resolves when a process has ended, also one that has; of those that ended each node remembers the last thousand.
+   * @throws RpcError NOT_FOUND: no such process; CANCELLED when the signal aborts
+   */
+  async wait(pid: bigint, options: { signal?: AbortSignal } = {}): Promise<ProcessEnd> {
+    for await (const { exit } of this.watch({ pid, ...options })) {
+      if (exit === undefined) continue;
+      const { code, signal, reason } = exit;
+      return { code, signal, reason };
+    }
+    throw new Error(`process ${pid} ended, and nobody knows how`);
   }
 
   /** @throws RpcError NOT_FOUND: no such process, or it has ended */

@@ -140,6 +140,7 @@ test('each answer is what its schema says', async () => {
     answer('kill', '-s', 'KILL', ...pids),
   ]);
   await Promise.all([
+    answer('wait', ...pids),
     answer('ds chown', 'bob', 'text'),
     answer('context use', 'here'),
     answer('logs', ...pids),

@@ -30,6 +30,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] =
   ['run', async () => (await import('./commands/run.ts')).addRun],
   ['ps', async () => (await import('./commands/ps.ts')).addPs],
   ['kill', async () => (await import('./commands/kill.ts')).addKill],
+  ['wait', async () => (await import('./commands/wait.ts')).addWait],
   ['logs', async () => (await import('./commands/logs.ts')).addLogs],
   ['ds', async () => (await import('./commands/ds.ts')).addDs],
   ['pmap', async () => (await import('./commands/pmap.ts')).addPmap],

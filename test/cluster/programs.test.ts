@@ -273,4 +273,22 @@ describe('the system that a program sees', () => {
     });
     expect(await cluster.vkctl(['logs', pid])).toMatchObject({ code: 0, stdout: 'misbehave spin\n' });
   });
+
+  test('wait: until a process has ended, with its exit code, and not for ever', async () => {
+    const guest = await buildGuest('misbehave');
+    const start = async (...args: string[]) =>
+      (await cluster.vkctl(['run', '-d', guest, ...args])).stdout.trim();
+    const [ends, spins] = await Promise.all([start('exit', '7'), start('spin')]);
+    const ended = `${ends} has ended: exit code 7\n`;
+    expect(await cluster.vkctl(['wait', ends])).toEqual({ code: 7, stdout: ended, stderr: '' });
+    expect(await cluster.vkctl(['wait', '--timeout', '1', ends, spins])).toMatchObject({
+      ...{ code: 124, stdout: ended },
+      stderr: expect.stringMatching(/1 of 2 did not end within 1 s. See what runs: vkctl ps/),
+    });
+    const waiting = cluster.vkctl(['wait', '-q', ends, spins]);
+    const nobody = await cluster.vkctl(['wait', '199999', ends]);
+    expect(nobody).toMatchObject({ code: 7, stderr: expect.stringMatching(/no process 199999/) });
+    expect(await cluster.vkctl(['kill', '-9', spins])).toMatchObject({ code: 0 });
+    expect(await waiting).toEqual({ code: 137, stdout: '', stderr: '' });
+  });
 });

@@ -1,32 +1,23 @@
 // The bindings for Rust and Go, made from the one description: programs in both, and in C, on three nodes add to one counter.
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { TestCluster } from '../cluster/cluster.ts';
+import { buildGo } from '../guests/go.ts';
 import { systemPath } from '../guests/toolchain.ts';
 import { LONG } from '../long.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const GUEST = join(ROOT, 'libs/guest');
-const folder = mkdtempSync(join(tmpdir(), 'odonata-languages-'));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** The distribution's: `apt-get install rustc libstd-rust-dev-wasm32`. */
 const RUSTC = '/usr/bin/rustc';
 const hasRust = existsSync(RUSTC) && existsSync('/usr/lib/rustlib/wasm32-wasi');
 const hasGo = spawnSync('go', ['version']).status === 0;
 
-function rust(): Buffer {
+function rust(folder: string): Buffer {
   const flags = ['--edition', '2021', '--target', 'wasm32-wasi', '-O', '-C', 'target-feature=+atomics'];
   const compile = (...args: string[]) =>
     execFileSync(RUSTC, [...flags, ...args], { cwd: folder, env: { ...process.env, PATH: systemPath() } });
@@ -36,27 +27,21 @@ function rust(): Buffer {
   return readFileSync(join(folder, 'rust.wasm'));
 }
 
-function go(): Buffer {
-  const cwd = join(folder, 'go');
-  mkdirSync(cwd);
-  copyFileSync(join(import.meta.dirname, 'counter/counter.go'), join(cwd, 'main.go'));
-  const needs = `require odonata v0.0.0\n\nreplace odonata => ${join(GUEST, 'go')}\n`;
-  writeFileSync(join(cwd, 'go.mod'), `module counter\n\ngo 1.21\n\n${needs}`);
-  const env = { ...process.env, GOOS: 'wasip1', GOARCH: 'wasm', GOFLAGS: '-mod=mod' };
-  execFileSync('go', ['build', '-o', '../go.wasm', '.'], { cwd, env });
-  return readFileSync(join(folder, 'go.wasm'));
-}
-
 if (!hasRust) console.log('Rust is skipped: apt-get install rustc libstd-rust-dev-wasm32');
 if (!hasGo) console.log('Go is skipped: there is no go');
 
 test.runIf(LONG && (hasRust || hasGo))(
   'Rust, Go and C add to one counter',
   async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'odonata-languages-'));
     const cluster = await TestCluster.up({ nodes: 3 });
     try {
-      if (hasRust) cluster.addModule('rust', rust());
-      if (hasGo) cluster.addModule('go', go());
+      if (hasRust) cluster.addModule('rust', rust(folder));
+      if (hasGo)
+        cluster.addModule(
+          'go',
+          readFileSync(buildGo(join(import.meta.dirname, 'counter/counter.go'), folder)),
+        );
       const runs = [cluster.output('node1', 'counter', ['tally', 'lock', '50'])];
       if (hasRust) runs.push(cluster.output('node2', 'rust', ['50']));
       if (hasGo) runs.push(cluster.output('node3', 'go', ['50']));
@@ -66,6 +51,7 @@ test.runIf(LONG && (hasRust || hasGo))(
       });
     } finally {
       await cluster.down();
+      rmSync(folder, { recursive: true });
     }
   },
   300_000,

@@ -3,7 +3,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -11,6 +10,7 @@ import { TestCluster, until } from '../cluster/cluster.ts';
 import { startVkctl } from '../cluster/command.ts';
 import { findCompiler, systemPath } from '../guests/toolchain.ts';
 import { LONG } from '../long.ts';
+import { freePorts } from './free-ports.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'odonata-sockets-'));
 const server = join(folder, 'server.wasm');
@@ -22,21 +22,13 @@ beforeAll(async () => {
   const flags = ['--target=wasm32-wasi', '-O1', '-Wall', '-Wextra', '-Werror', '-Wl,--stack-first'];
   const env = { ...process.env, PATH: systemPath() };
   execFileSync(command, [...flags, join(import.meta.dirname, 'server.c'), '-o', server], { env });
-  port = await freePort();
+  [port] = (await freePorts(1)) as [number];
   cluster = await TestCluster.up({ nodes: 1, allowDirs: [folder], allowListen: [`${port}`] });
 }, 150_000);
 afterAll(async () => {
   await cluster.down();
   rmSync(folder, { recursive: true });
 }, 90_000);
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => probe.once('listening', resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
 
 const env = () => ({ ODONATA_HOME: cluster.home, ODONATA_CLUSTER: cluster.cluster });
 const begin = (...args: string[]) => startVkctl(['run', '--listen', `${port}`, ...args], { env: env() });

@@ -70,6 +70,7 @@ const FILES = 'files';
 /** By the end of `COMMAND ARGUMENT` or `COMMAND --OPTION`, the longer one first. */
 const SOURCES: readonly (readonly [end: string, ask: Ask | typeof FILES])[] = [
   ['kill pid', processes(false)],
+  ['wait pid', processes(false)],
   ['logs pid', processes(true)],
   ['restart service', services],
   ['events --service', services],

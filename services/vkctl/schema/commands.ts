@@ -30,6 +30,7 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   run: one(process.started),
   ps: list(process.process),
   kill: list(process.signalled),
+  wait: list(process.ended),
   logs: { schema: process.output, lines: true },
   'ds ls': list(dataspace.dataspace),
   'ds create': one(dataspace.dataspace),

@@ -28,6 +28,7 @@ export const process = z.strictObject({
 
 export const started = z.strictObject({ pid, node: z.string(), vkernel: z.string() });
 export const signalled = z.strictObject({ pid, signal: z.string() });
+export const ended = z.strictObject({ pid, ...exit.pick({ code: true, signal: true, reason: true }).shape });
 export const flushed = z.strictObject({
   node: z.string(),
   vmspaces: count,
