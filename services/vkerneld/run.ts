@@ -16,7 +16,8 @@ import { nextEvent, readProgram, shownArguments } from './program-spec.ts';
 import { Terminal } from './terminal.ts';
 import type { Terminals } from './terminals.ts';
 import { quotaOf } from './vkernel/default-quota.ts';
-import type { VkernelChild, VkernelOwner } from './vkernel-child.ts';
+import type { VkernelChild } from './vkernel-child.ts';
+import type { VkernelOwner } from './vkernel-settings.ts';
 import type { Vkernels } from './vkernels.ts';
 import { DEFAULT_VKERNEL } from './vkernels.ts';
 

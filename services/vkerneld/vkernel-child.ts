@@ -1,17 +1,14 @@
 import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { Role } from '@odonata/proto/auth/v1/access';
 import type { AttachResponseSchema } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { bundled } from '@odonata/rpc/bundle.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
-import { makeToken } from '@odonata/rpc/identity/token.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
-import { type VkernelSockets, vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
+import { vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
 import { type DescriptorLabel, DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import { makeIdMapping } from '@odonata/userfault/sandbox/id-mapping.ts';
 import type { Confined, Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
@@ -20,6 +17,7 @@ import { newToken, startTicksOf } from './record.ts';
 import { directoryLabel } from './vkernel/descriptor-label.ts';
 import { boundsOf } from './vkernel-bounds.ts';
 import { VkernelLog } from './vkernel-log.ts';
+import { identityOf, settingsOf, type VkernelOwner, type VkernelPlace } from './vkernel-settings.ts';
 
 export type Order = NonNullable<MessageInitShape<typeof AttachResponseSchema>['event']>;
 
@@ -27,26 +25,6 @@ export type Order = NonNullable<MessageInitShape<typeof AttachResponseSchema>['e
 export interface ControlLine {
   send(order: Order): void;
   end(error: RpcError): void;
-}
-
-export interface VkernelPlace {
-  readonly node: string;
-  readonly nodeIndex: number;
-  readonly socketDir: string;
-  /** Where its pmapd is. */
-  readonly ofPmapd: Pick<VkernelSockets, 'pmap' | 'userfault'>;
-  readonly logLevel: string;
-  /** Our identity; absent: nobody has one. */
-  readonly folder?: TlsFolder | undefined;
-  readonly sandbox: Sandbox;
-  /** For tests: the program; its own otherwise. */
-  readonly program?: string;
-}
-
-/** Whose it is. */
-export interface VkernelOwner {
-  readonly user: string;
-  readonly groups: readonly string[];
 }
 
 export const keyOf = ({ user, name }: { user: string; name: string }): string => `${user}/${name}`;
@@ -96,6 +74,8 @@ export class VkernelChild {
   #greeted = false;
   /** Its process is to end as soon as it is there. */
   #doomed = false;
+  /** What it did not do in time. */
+  #late: string | undefined;
   /** Why we end it, where its programs made us. */
   #endedFor: string | undefined;
   readonly #gone = Promise.withResolvers<void>();
@@ -104,6 +84,8 @@ export class VkernelChild {
   readonly #output: VkernelLog;
   /** It ended as the memory of its control group ran out. */
   ranOut = false;
+  /** It ended by itself, or somebody else ended it. */
+  hasDied = false;
 
   private constructor(
     record: VkernelRecord,
@@ -127,7 +109,7 @@ export class VkernelChild {
     { placed, ended }: { placed: () => void; ended: (reason: string) => void },
   ) {
     const token = newToken();
-    const about = { name, user, index, uid, token };
+    const about = { name, user, groups: [...groups], index, uid, token };
     const record = { ...about, hostPid: 0, startTicks: '', startedAtMs: Date.now() };
     const vkernel = new VkernelChild(record, place, log, ended);
     const output = vkernel.#output.make();
@@ -267,6 +249,7 @@ export class VkernelChild {
   /** Ends it and its processes; resolves when it is gone. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#doomed = true;
     clearTimeout(this.#aloneTimer);
     if (this.#line !== undefined) this.#line.send({ case: 'shutdown', value: {} });
     else this.#signal(this.#greeted ? 'SIGTERM' : 'SIGKILL');
@@ -323,6 +306,7 @@ export class VkernelChild {
     clearTimeout(this.#aloneTimer);
     const late = ownTurn({ timer: 'alone', vkernel: this.key }, () => {
       this.#log.error({ patienceMs }, `ending the virtual kernel: ${why}`);
+      this.#late = why;
       this.#signal('SIGKILL');
     });
     this.#aloneTimer = setTimeout(late, patienceMs);
@@ -339,14 +323,23 @@ export class VkernelChild {
     }
   }
 
+  #withComplaint(ending: string): string {
+    if (this.#stopping || this.#endedFor !== undefined) return ending;
+    this.#output.drain();
+    const { complaint } = this.#output;
+    const what = this.#late === undefined ? ending : `${ending}: ${this.#late}`;
+    return complaint === '' ? what : `${what}; the last that it wrote: ${complaint}`;
+  }
+
   #die(ending: string): void {
     if (this.#dead !== undefined) return;
     this.ranOut = !this.#stopping && this.#sandbox.ranOut(groupOf(this.record));
-    const how = this.ranOut ? RAN_OUT : ending;
+    const how = this.ranOut ? RAN_OUT : this.#withComplaint(ending);
     clearTimeout(this.#aloneTimer);
     const reason = this.#stopping
       ? `virtual kernel ${this.name} was shut down`
       : `virtual kernel ${this.name} ${this.#endedFor === undefined ? `died (${how})` : `was ended: ${this.#endedFor}`}`;
+    this.hasDied = !this.#stopping && !this.ranOut && this.#endedFor === undefined;
     this.#dead = new RpcError(Code.Unavailable, reason);
     void this.#idMapping?.then((fd) => fd !== undefined && closeSync(fd));
     if (this.#stopping) this.#log.info({ how }, 'virtual kernel ended');
@@ -359,42 +352,4 @@ export class VkernelChild {
     this.#ended(reason);
     this.#gone.resolve();
   }
-}
-
-/** All that it gets to know of us. */
-function settingsOf(
-  key: string,
-  index: number,
-  token: string,
-  place: VkernelPlace,
-): Readonly<Record<string, string>> {
-  const { node, nodeIndex, socketDir, logLevel } = place;
-  const { control } = vkernelSockets(socketDir);
-  const { pmap, userfault } = place.ofPmapd;
-  return {
-    ODONATA_VKERNEL_NAME: key,
-    ODONATA_VKERNEL_TOKEN: token,
-    ODONATA_VKERNEL_CONTROL: `unix:${control}`,
-    ODONATA_VKERNEL_PMAP: `unix:${pmap}`,
-    ODONATA_VKERNEL_USERFAULT: userfault,
-    ODONATA_VKERNEL_NODE: node,
-    ODONATA_VKERNEL_NODE_INDEX: String(nodeIndex),
-    ODONATA_VKERNEL_INDEX: String(index),
-    ODONATA_VKERNEL_LOG_LEVEL: logLevel,
-  };
-}
-
-/** Whom it may say that it is, as long as our own certificate lasts. */
-function identityOf(
-  { name, user, groups }: VkernelOwner & { name: string },
-  { node, socketDir, ofPmapd, folder }: VkernelPlace,
-): Readonly<Record<string, string>> {
-  if (folder === undefined) return {};
-  const { identity } = folder;
-  const { cluster } = identity.caller;
-  const nowMs = Date.now();
-  const subject = { cluster, role: Role.VKERNEL, name: `${node}/${name}`, user, groups };
-  const audience = [`unix:${vkernelSockets(socketDir).control}`, `unix:${ofPmapd.pmap}`];
-  const lifeMs = identity.certificate.validToDate.getTime() - nowMs;
-  return { ODONATA_VKERNEL_IDENTITY: makeToken(identity, { audience, nowMs, lifeMs, subject }) };
 }

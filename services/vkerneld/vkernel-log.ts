@@ -4,7 +4,7 @@
 //
 //   virtual kernel --> pipe --> lines, so many bytes --> our log, each with whose it is
 //                                 \--> more of them are dropped, and how many is one line
-import { constants, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { ownTurn } from '@odonata/rpc/bug.ts';
@@ -17,6 +17,9 @@ const REFILL_BYTES_MS = 4 * 1.024;
 /** Somebody looks for a fault in it. */
 const REFILL_DEBUG_BYTES_MS = 64 * REFILL_BYTES_MS;
 const LINE_MAX = 16_384;
+const COMPLAINT_MAX = 300;
+/** As the kernel makes pipes. */
+const PIPE_BYTES = 65_536;
 /** What is too much is read slowly: it costs whoever writes it more than us. */
 const PAUSE_MS = 50;
 /** What a process wrote before its end is in the pipe by then, and a turn reads it. */
@@ -44,6 +47,7 @@ export class VkernelLog {
   readonly #refill: number;
   #socket: Socket | undefined;
   #rest = '';
+  #complaint = '';
   #budget = BURST_BYTES;
   #atMs: number;
   #dropped = 0;
@@ -100,8 +104,34 @@ export class VkernelLog {
     if (this.#dropped > before) this.#slow();
   }
 
+  /** What it wrote up to now, whether or not a turn has come to read it; of one that has ended, all. */
+  drain(): void {
+    let fd: number;
+    try {
+      fd = openSync(this.#path, constants.O_RDONLY | constants.O_NONBLOCK);
+    } catch {
+      return;
+    }
+    try {
+      const piece = Buffer.alloc(PIPE_BYTES);
+      // A pipe holds no more than this, unless somebody fills it meanwhile.
+      const bytes = readSync(fd, piece);
+      if (bytes > 0) this.take(String(piece.subarray(0, bytes)));
+    } catch {
+      // EAGAIN: all is read.
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Its last complaint: an error of its log, or a line that is none of a log. Empty: none. Somebody else's words: for people, cut. */
+  get complaint(): string {
+    return (complaintOf(this.#rest) ?? this.#complaint).replace(/\p{Cc}/gu, '?').slice(0, COMPLAINT_MAX);
+  }
+
   #line(line: string): void {
     if (line === '') return;
+    this.#complaint = complaintOf(line.slice(0, LINE_MAX)) ?? this.#complaint;
     const nowMs = this.#now();
     this.#budget = Math.min(BURST_BYTES, this.#budget + (nowMs - this.#atMs) * this.#refill);
     this.#atMs = nowMs;
@@ -162,5 +192,17 @@ export class VkernelLog {
     clearTimeout(this.#paused);
     this.#socket?.destroy();
     this.#socket = undefined;
+  }
+}
+
+/** Undefined: no complaint. Of what Node writes at its end, the line that says what it is, and not the stack. */
+function complaintOf(line: string): string | undefined {
+  if (!line.startsWith('{')) return /^[A-Za-z][^:]{0,80}: \S/.test(line) ? line : undefined;
+  try {
+    const { level, msg, err } = JSON.parse(line);
+    if (level !== 'error' && level !== 'fatal') return undefined;
+    return [msg, err?.message].filter((part) => typeof part === 'string').join(': ');
+  } catch {
+    return undefined;
   }
 }

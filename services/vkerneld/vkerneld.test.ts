@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { EventService } from '@odonata/proto/event/v1/event';
 import type { Exited, RunRequestSchema, RunResponse } from '@odonata/proto/vkernel/v1/vkernel';
 import { ControlService, ProcessState, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
@@ -358,6 +359,18 @@ describe('bad luck', () => {
     });
   });
 
+  it('one that is killed is an event, and whoever runs a program in it is told', async () => {
+    const caller = new Caller('wait');
+    await caller.started();
+    const [vkernel] = (await client.listVkernels({})).vkernels;
+    globalThis.process.kill(vkernel!.hostPid, 'SIGKILL');
+    const reason = 'virtual kernel default died (SIGKILL)';
+    expect(await caller.ended).toMatchObject({ code: 137, signal: 'SIGKILL', reason });
+    const events = createClient(EventService, vkerneld.address);
+    expect((await events.listEvents({})).events).toMatchObject([{ kind: 'vkernel-died', text: reason }]);
+    events.close();
+  });
+
   it('one that cannot start is one clear error', async () => {
     client.close();
     await vkerneld.stop();
@@ -387,8 +400,8 @@ describe('bad luck', () => {
     };
     vkerneld = await serveVkerneld(config, silentLog(), '/nonexistent.ts');
     client = createClient(VkernelService, vkerneld.address);
-    expect(((await new Caller('wait').ended) as RpcError).message).toBe(
-      'UNAVAILABLE: virtual kernel default died (exit code 1)',
+    expect(((await new Caller('wait').ended) as RpcError).message).toMatch(
+      /^UNAVAILABLE: virtual kernel default died \(exit code 1; the last that it wrote: \w+: .*\/nonexistent.ts/,
     );
   });
 

@@ -10,8 +10,9 @@ import type { Connector } from './connector.ts';
 import type { ExitInit, Process, ProcessTable } from './process-table.ts';
 import type { RecordFile } from './record.ts';
 import { boundsOf } from './vkernel-bounds.ts';
-import type { ControlLine, Order, VkernelOwner, VkernelPlace } from './vkernel-child.ts';
+import type { ControlLine, Order } from './vkernel-child.ts';
 import { groupOf, keyOf, nameOfKey, VkernelChild } from './vkernel-child.ts';
+import type { VkernelOwner, VkernelPlace } from './vkernel-settings.ts';
 
 export const DEFAULT_VKERNEL = 'default';
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
@@ -89,11 +90,33 @@ export class Vkernels {
     if (this.#draining)
       throw tryAgain(Code.Unavailable, `${this.#place.node} is stopping, and starts no more programs`);
     const key = keyOf({ ...owner, name });
-    // One that is being ended takes no more; it is gone in a moment.
-    while (this.#children.get(key)?.isDoomed) await this.#children.get(key)!.gone;
+    for (;;) {
+      const old = this.#children.get(key);
+      // One that is being ended takes no more; it is gone in a moment.
+      if (old?.isDoomed) await old.gone;
+      else if (old !== undefined && !isOfGroups(old, owner)) await this.#endOfOtherGroups(old, owner);
+      else break;
+    }
     const child = this.#children.get(key) ?? this.#spawn({ ...owner, name });
     await child.attached(signal);
     return child;
+  }
+
+  /** A virtual kernel speaks with the groups that its person had when it started, as a login does: with others comes another one. */
+  async #endOfOtherGroups(child: VkernelChild, { user, groups }: VkernelOwner): Promise<void> {
+    const count = this.#table.running(child.key).length;
+    if (count > 0) {
+      const [had, has] = [child.record.groups ?? [], groups].map((some) => some.join(', ') || 'none');
+      throw new RpcError(
+        Code.FailedPrecondition,
+        `virtual kernel ${child.name} of ${user} on ${this.#place.node} was started with other groups (${had}; now ${has}), and ${count === 1 ? 'a process runs' : `${count} processes run`} there: end what runs, or take another one, as with --vkernel second`,
+      );
+    }
+    this.#log.info(
+      { vkernel: child.key, groups },
+      'its person has other groups now: ending it, to start it anew',
+    );
+    await child.stop();
   }
 
   /** Lets a virtual kernel have what one process more may take, beside all that has not ended, with its thread. */
@@ -277,6 +300,7 @@ export class Vkernels {
   #ended(key: string, reason: string): void {
     const child = this.#children.get(key);
     if (child?.ranOut) this.#events?.add('vkernel-ended-for-memory', reason, { vkernel: key });
+    if (child?.hasDied) this.#events?.add('vkernel-died', reason, { vkernel: key });
     if (child !== undefined) this.#place.sandbox.ended(groupOf(child.record));
     this.#children.delete(key);
     for (const { pid } of this.#table.running(key)) {
@@ -298,6 +322,11 @@ export class Vkernels {
         }),
     });
   }
+}
+
+function isOfGroups({ record }: VkernelChild, { groups }: VkernelOwner): boolean {
+  const had = new Set(record.groups ?? groups);
+  return had.size === new Set(groups).size && groups.every((group) => had.has(group));
 }
 
 function died(process: Process, how: string): ExitInit {
