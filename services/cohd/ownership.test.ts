@@ -223,7 +223,7 @@ describe('opening', () => {
 
   test('a group is one of the own', async () => {
     await expect(create('a', carol, { mode: 0o660, group: 'physics' })).rejects.toMatchObject(
-      denied(/carol is not in group physics/),
+      denied(/carol is not in group physics; groups of carol: none /),
     );
     await expect(create('a', alice, { mode: 0o777 })).rejects.toMatchObject(
       refused(Code.InvalidArgument, /mode 777/),

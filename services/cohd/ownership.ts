@@ -114,7 +114,12 @@ function expectGroup(group: string, by: Requester): void {
   if (group === '') return;
   if (!PERSON.test(group)) throw invalidField('group', `group ${shortened(group)}: no name of a group`);
   if (by.all || by.groups.includes(group)) return;
-  throw new AccessRefusal('owner', `${by.user} is not in group ${group}`, { user: by.user });
+  const own = by.groups.length === 0 ? 'none' : by.groups.join(', ');
+  throw new AccessRefusal(
+    'owner',
+    `${by.user} is not in group ${group}; groups of ${by.user}: ${own} (an admin gives them: vkctl user add --group)`,
+    { user: by.user },
+  );
 }
 
 const shortened = (name: string): string => JSON.stringify(name.slice(0, 40));

@@ -209,7 +209,9 @@ async function remove(name: string, options: ClusterOption & { json?: boolean })
   const { role } = person;
   say(`${role} ${name} is let into cluster "${plan.cluster}" no more`);
   if (owns.length > 0)
-    say(`what they had stays theirs: ${namesText(owns)}; to give it to somebody: vkctl ds chown NAME ...`);
+    say(
+      `what they had stays theirs: ${namesText(owns)}; to give it to somebody: vkctl ds chown OWNER NAME ...`,
+    );
 }
 
 const NAMES_SHOWN = 5;
