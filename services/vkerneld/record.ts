@@ -12,8 +12,6 @@ const vkernelRecord = z.object({
   name: z.string(),
   /** Whose it is. */
   user: z.string().default('anyone'),
-  /** Of its user when it started; missing: a version without them started it. */
-  groups: z.array(z.string()).optional(),
   index: z.number(),
   token: z.string(),
   /** Its own, where we are root. */

@@ -90,33 +90,11 @@ export class Vkernels {
     if (this.#draining)
       throw tryAgain(Code.Unavailable, `${this.#place.node} is stopping, and starts no more programs`);
     const key = keyOf({ ...owner, name });
-    for (;;) {
-      const old = this.#children.get(key);
-      // One that is being ended takes no more; it is gone in a moment.
-      if (old?.isDoomed) await old.gone;
-      else if (old !== undefined && !isOfGroups(old, owner)) await this.#endOfOtherGroups(old, owner);
-      else break;
-    }
+    // One that is being ended takes no more; it is gone in a moment.
+    while (this.#children.get(key)?.isDoomed) await this.#children.get(key)!.gone;
     const child = this.#children.get(key) ?? this.#spawn({ ...owner, name });
     await child.attached(signal);
     return child;
-  }
-
-  /** A virtual kernel speaks with the groups that its person had when it started, as a login does: with others comes another one. */
-  async #endOfOtherGroups(child: VkernelChild, { user, groups }: VkernelOwner): Promise<void> {
-    const count = this.#table.running(child.key).length;
-    if (count > 0) {
-      const [had, has] = [child.record.groups ?? [], groups].map((some) => some.join(', ') || 'none');
-      throw new RpcError(
-        Code.FailedPrecondition,
-        `virtual kernel ${child.name} of ${user} on ${this.#place.node} was started with other groups (${had}; now ${has}), and ${count === 1 ? 'a process runs' : `${count} processes run`} there: end what runs, or take another one, as with --vkernel second`,
-      );
-    }
-    this.#log.info(
-      { vkernel: child.key, groups },
-      'its person has other groups now: ending it, to start it anew',
-    );
-    await child.stop();
   }
 
   /** Lets a virtual kernel have what one process more may take, beside all that has not ended, with its thread. */
@@ -322,11 +300,6 @@ export class Vkernels {
         }),
     });
   }
-}
-
-function isOfGroups({ record }: VkernelChild, { groups }: VkernelOwner): boolean {
-  const had = new Set(record.groups ?? groups);
-  return had.size === new Set(groups).size && groups.every((group) => had.has(group));
 }
 
 function died(process: Process, how: string): ExitInit {

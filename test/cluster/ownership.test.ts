@@ -83,30 +83,6 @@ const write = (who: Person, node: string, name: string, value: string): Promise<
     '16384',
   );
 
-test('programs have the groups of whoever starts them, also where these have changed', async () => {
-  const [eve, other] = await Promise.all([Person.of('eve', 'physics'), Person.of('eve')]);
-  try {
-    expect(
-      await alice.vkctl('ds', 'create', 'lab', '16K', '--mode', '640', '--group', 'physics'),
-    ).toMatchObject({
-      code: 0,
-    });
-    expect(await eve.errnoOf('node1', 'dataspace', 'lab', 'stat')).toBe(0);
-    expect(await other.errnoOf('node1', 'dataspace', 'lab', 'stat')).toBe(EACCES);
-    const spinning = await other.start('node1', 'misbehave', 'spin');
-    await spinning.wrote(/misbehave spin/);
-    await expect(eve.errnoOf('node1', 'dataspace', 'lab', 'stat')).rejects.toThrow(
-      /default of eve on node1 was started with other groups \(none; now physics\), and a process runs there/,
-    );
-    await spinning.signal('SIGKILL');
-    await spinning.end();
-    expect(await eve.errnoOf('node1', 'dataspace', 'lab', 'stat')).toBe(0);
-  } finally {
-    await cluster.vkctl(['ds', 'rm', 'lab']);
-    for (const each of [eve, other]) each.to.close();
-  }
-});
-
 test('what a program makes is its person’s alone, on every node, until they let others in', async () => {
   expect(await write(alice, 'node1', 'notes', '77')).toMatchObject({ code: 0 });
   expect(await bob.errnoOf('node2', 'dataspace', 'notes', 'stat')).toBe(EACCES);
