@@ -10,10 +10,10 @@ import type {
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { AccessRefusal } from '@odonata/rpc/identity/access-refusal.ts';
 import { ANYONE, type Caller, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
-import { type Requester, requesterOf, THE_SERVICE } from '@odonata/rpc/identity/requester.ts';
+import { mayBeIn, type Requester, requesterOf, THE_SERVICE } from '@odonata/rpc/identity/requester.ts';
 import { InOrder } from '@odonata/rpc/in-order.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
-import { notFound } from '@odonata/rpc/refusal.ts';
+import { invalidField, notFound } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
@@ -21,7 +21,7 @@ import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { CoherencyService } from './coherency-service.ts';
 import { wholeField } from './field.ts';
 import { Loads, untilDone } from './loads.ts';
-import { changed, expectAllowed, expectOwner, isSeenBy, ownershipFor } from './ownership.ts';
+import { changed, expectAllowed, expectOwner, isSeenBy, NOBODYS, ownershipFor } from './ownership.ts';
 import { checkName, type DataspaceRecord, expectSize, notKnown, type Registry } from './registry.ts';
 import type { HolderStream } from './streams.ts';
 import { lossesOf, ownLosses, shardUsage, usageOf } from './usage.ts';
@@ -135,7 +135,13 @@ export function directoryHandlers(
       const by = requesterOf(ctx);
       const record = await untilDone(name, async () => {
         const before = known(name);
-        return await registry.own(before, changed(before, by, wanted));
+        const after = changed(before, by, wanted);
+        if (after.owner !== before.owner && after.owner !== NOBODYS && !mayBeIn(after.owner))
+          throw invalidField(
+            'owner',
+            `nobody named ${after.owner} is in the cluster; let them in first (vkctl user add ${after.owner})`,
+          );
+        return await registry.own(before, after);
       });
       const { owner, group, mode } = record;
       ctx.log.info({ dataspace: name, owner, group, mode, by: by.user }, 'a dataspace is owned otherwise');

@@ -1,4 +1,5 @@
 // Two people in one cluster: whose dataspaces, processes, memory and locks are, by programs and by commands.
+import { join } from 'node:path';
 import { type Connection, connectTo } from '@odonata/client/connection.ts';
 import { Code } from '@odonata/rpc/error.ts';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -65,6 +66,12 @@ afterAll(async () => {
   for (const each of [alice, bob]) each?.to.close();
   await cluster.down();
 }, 90_000);
+
+let contexts = 0;
+const user = (command: 'add' | 'rm', ...args: string[]): Promise<CommandEnd> => {
+  const out = ['--out', join(cluster.record.plan.stateDir, `context-${contexts++}`)];
+  return cluster.vkctl(['user', command, ...args, ...(command === 'add' ? out : [])]);
+};
 
 const write = (who: Person, node: string, name: string, value: string): Promise<End> =>
   who.run(
@@ -150,12 +157,43 @@ test('who may write it does; whose it is, an admin changes', async () => {
   expect(await write(bob, 'node2', 'board', '5')).toMatchObject({ code: 0 });
   expect((await bob.vkctl('ds', 'chown', 'bob', 'board')).stderr).toMatch(/belongs to alice \(mode 660/);
   expect((await alice.vkctl('ds', 'chown', 'bob', 'board')).stderr).toMatch(/only an admin gives/);
+  expect(await cluster.vkctl(['ds', 'chown', 'bobby', 'board'])).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(
+      /^vkctl: [^\n]*nobody named bobby is in the cluster; let them in first[^\n]*\n$/,
+    ),
+  });
+  expect(await user('add', 'bob', '--group', 'physics')).toMatchObject({ code: 0 });
   expect(await cluster.vkctl(['ds', 'chown', 'bob:', 'board'])).toMatchObject({
     code: 0,
     stdout: 'board: bob, mode 660\n',
   });
   expect(await alice.errnoOf('node1', 'dataspace', 'board', 'stat')).toBe(EACCES);
   expect(await bob.vkctl('ds', 'rm', 'board')).toMatchObject({ code: 0 });
+});
+
+test('a group that is given or taken counts for virtual kernels that run, and a name is not given again unseen', async () => {
+  expect(await write(alice, 'node1', 'plan', '1')).toMatchObject({ code: 0 });
+  await alice.vkctl('ds', 'chmod', '640', 'plan', '--group', 'physics');
+  const opens = () => bob.errnoOf('node2', 'dataspace', 'plan', 'stat');
+  const kernels = async () =>
+    (await bob.to.vkerneld('node2').listVkernels({})).vkernels.map(({ hostPid }) => hostPid);
+  expect(await opens()).toBe(0);
+  const before = await kernels();
+  const asleep = await bob.start('node2', 'misbehave', 'spin');
+  const pid = await asleep.pid;
+  expect(await user('rm', 'bob')).toMatchObject({ code: 0 });
+  await until('a group is taken', async () => (await opens()) === EACCES, 15_000);
+  expect(await user('add', 'bob')).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(`an earlier bob left a process \\(${pid}\\), which would be theirs`),
+  });
+  expect(await user('add', 'bob', '--group', 'physics', '--inherit')).toMatchObject({ code: 0 });
+  await until('a group is given', async () => (await opens()) === 0, 15_000);
+  expect(await kernels()).toEqual(before);
+  await asleep.signal('SIGKILL');
+  await asleep.end();
+  expect(await alice.vkctl('ds', 'rm', 'plan')).toMatchObject({ code: 0 });
 });
 
 test('programs, their memory and their locks are their person’s, also when another pmapd goes on', async () => {

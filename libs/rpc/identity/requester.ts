@@ -2,6 +2,7 @@
 import { Role } from '@odonata/proto/auth/v1/access';
 import type { CallContext } from '../service.ts';
 import { ANYONE, personOf } from './identity.ts';
+import { ownFolder } from './own.ts';
 
 export interface Requester {
   /** Whose is what they make; empty: they make nothing. */
@@ -18,4 +19,16 @@ export const THE_SERVICE: Requester = { user: '', groups: [], all: true };
 export function requesterOf({ caller, scope }: Pick<CallContext, 'caller' | 'scope'>): Requester {
   const all = scope === 'all' && (caller === ANYONE || caller.role !== Role.VKERNEL);
   return { user: personOf(caller) ?? '', groups: [...caller.groups], all };
+}
+
+/** The same, in the groups that they are in now: what was made for them earlier, as a session, knows those of then. */
+export function asOfNow(requester: Requester): Requester {
+  const listed = ownFolder()?.identity.people?.get(requester.user);
+  return listed === undefined ? requester : { ...requester, groups: [...listed.groups] };
+}
+
+/** False where a list of people is kept here, and they are not in it, or were removed. */
+export function mayBeIn(user: string): boolean {
+  const people = ownFolder()?.identity.people;
+  return people === undefined || people.get(user)?.removed === false;
 }

@@ -3,15 +3,17 @@
 //   tls.crt, tls.key   its certificate, with the key
 //   ca.crt             the authority: somebody is of this cluster when they show a certificate of this one
 //   revoked            serial numbers of certificates that count no more, hex, one a line; need not be there
+//   people             who is let in, and their groups now; need not be there (people-list.ts)
 //
 // The first three are the names in a Secret that cert-manager makes. All are read anew when they change, without a restart;
-// the last on its own, so that somebody is out also where the others are of no use just then.
+// each of the last two on its own, so that somebody is out also where the others are of no use just then.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { monotonicMs } from '../monotonic.ts';
 import { identityOf, serialOf } from './certificate.ts';
 import type { Caller } from './identity.ts';
+import { PEOPLE_FILE, type PeopleList, readPeople } from './people-list.ts';
 
 const FILES = ['tls.crt', 'tls.key', 'ca.crt'] as const;
 const REVOKED = 'revoked';
@@ -28,6 +30,8 @@ export interface TlsIdentity {
   readonly authorities: readonly X509Certificate[];
   /** Upper-case hex, without leading zeros. */
   readonly revoked: ReadonlySet<string>;
+  /** Undefined: nobody keeps a list. */
+  readonly people: PeopleList | undefined;
   readonly caller: Caller;
 }
 
@@ -55,6 +59,7 @@ export class TlsFolder {
   #identity: TlsIdentity;
   #stamp: string;
   #revokedStamp: string;
+  #peopleStamp: string;
   /** By file, for what was found of no use when last read. */
   readonly #troubles = new Map<string, string>();
   #lookedMs = monotonicMs();
@@ -64,6 +69,7 @@ export class TlsFolder {
     this.dir = dir;
     this.#stamp = stampOf(dir, FILES);
     this.#revokedStamp = stampOf(dir, [REVOKED]);
+    this.#peopleStamp = stampOf(dir, [PEOPLE_FILE]);
     this.#identity = read(dir);
   }
 
@@ -82,6 +88,7 @@ export class TlsFolder {
     this.#lookedMs = nowMs;
     this.#lookAtCertificate();
     this.#lookAtRevoked();
+    this.#lookAtPeople();
     return this.#identity;
   }
 
@@ -89,7 +96,8 @@ export class TlsFolder {
     const stamp = stampOf(this.dir, FILES);
     if (stamp === this.#stamp) return;
     try {
-      this.#identity = { ...readCertificate(this.dir), revoked: this.#identity.revoked };
+      const { revoked, people } = this.#identity;
+      this.#identity = { ...readCertificate(this.dir), revoked, people };
       this.#stamp = stamp;
       this.#troubles.delete(FILES[0]);
     } catch (error) {
@@ -109,6 +117,18 @@ export class TlsFolder {
       this.#troubles.set(REVOKED, shownTrouble(error));
     }
   }
+
+  #lookAtPeople(): void {
+    const stamp = stampOf(this.dir, [PEOPLE_FILE]);
+    if (stamp === this.#peopleStamp) return;
+    try {
+      this.#identity = { ...this.#identity, people: readPeople(join(this.dir, PEOPLE_FILE)) };
+      this.#peopleStamp = stamp;
+      this.#troubles.delete(PEOPLE_FILE);
+    } catch (error) {
+      this.#troubles.set(PEOPLE_FILE, shownTrouble(error));
+    }
+  }
 }
 
 const shownTrouble = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -122,9 +142,13 @@ function stampOf(dir: string, files: readonly string[]): string {
     .join();
 }
 
-const read = (dir: string): TlsIdentity => ({ ...readCertificate(dir), revoked: readRevoked(dir) });
+const read = (dir: string): TlsIdentity => ({
+  ...readCertificate(dir),
+  revoked: readRevoked(dir),
+  people: readPeople(join(dir, PEOPLE_FILE)),
+});
 
-function readCertificate(dir: string): Omit<TlsIdentity, 'revoked'> {
+function readCertificate(dir: string): Omit<TlsIdentity, 'revoked' | 'people'> {
   const [certificatePem, keyPem, authorityPem] = FILES.map((file) => readFileSync(join(dir, file))) as [
     Buffer,
     Buffer,

@@ -20,7 +20,7 @@ import {
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { EventBatch } from '@odonata/rpc/event-batch.ts';
-import type { Requester } from '@odonata/rpc/identity/requester.ts';
+import { asOfNow, type Requester } from '@odonata/rpc/identity/requester.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
@@ -435,7 +435,7 @@ export class Session implements VkernelSession {
         this.vmspace(vmspace);
         expectName(name);
         this.expectWorkRoom();
-        const { requester } = this;
+        const requester = asOfNow(this.requester);
         this.settle(request, this.node.removeDataspace(name, { requester }), () => this.done(request));
         return;
       }
@@ -485,7 +485,8 @@ export class Session implements VkernelSession {
 
   private openDataspace(request: bigint, value: DataspaceOpen): void {
     const { name, sizeBytes, exclusive, durable } = value;
-    const { requester, open } = this;
+    const { open } = this;
+    const requester = asOfNow(this.requester);
     const vmspace = this.vmspace(value.vmspace);
     expectName(name);
     open.expectRoom(vmspace);

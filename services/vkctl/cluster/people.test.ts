@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readPeople } from '@odonata/rpc/identity/people-list.ts';
 import { afterAll, expect, it } from 'vitest';
 import { clusterPaths } from './paths.ts';
 import { addPerson, letsIn, listPeople, removePerson } from './people.ts';
@@ -36,6 +37,12 @@ it('nobody is forgotten of those who are added at once, and a name is given once
   const revoked = readFileSync(join(service, 'revoked'), 'utf8').split('\n').filter(Boolean);
   expect(revoked.sort()).toEqual(added.map(({ person }) => person.serial).sort());
   expect(readdirSync(join(stateDir, 'identity')).sort()).toEqual(['ca', 'cohd-cohd']);
+  // Each service knows who is in, and in which groups now; of a name that was given again, those of who is in.
+  await addPerson(plan, { name: 'alice', ...whom, groups: ['physics', 'chess'] });
+  const listed = readPeople(join(service, 'people'))!;
+  expect(listed.get('alice')).toEqual({ groups: ['physics', 'chess'], removed: false });
+  expect(listed.get('bob')).toEqual({ groups: [], removed: true });
+  expect(listed.get('dave')).toEqual({ groups: [], removed: false });
 });
 
 it('who was let in stays so where the end keeps what there is, without a store too, and until all are out', async () => {

@@ -2,6 +2,7 @@
 //
 //   <stateDir>/identity/ca/people.json   all of them, also those that were removed
 //   <stateDir>/identity/*/revoked        serial numbers that count no more, at every service
+//   <stateDir>/identity/*/people         who is in, and in which groups, at every service
 //
 // One changes them at a time (people.lock): of two at once one would be forgotten, and nobody could be put out whom the list
 // does not have.
@@ -17,6 +18,7 @@ import {
 import { join } from 'node:path';
 import { Authority } from '@odonata/authority/authority.ts';
 import { PEOPLE, roleOf } from '@odonata/rpc/identity/identity.ts';
+import { formatPeople, type ListedPerson, PEOPLE_FILE } from '@odonata/rpc/identity/people-list.ts';
 import { z } from 'zod';
 import { Failure } from '../failure.ts';
 import { adminName, authorityDir, identityDir } from './certificates.ts';
@@ -120,7 +122,9 @@ async function add(
       sinceMs: nowMs,
       untilMs: nowMs + days * DAY_MS,
     };
-    save(plan, [...people, person]);
+    const after = [...people, person];
+    tellServices(plan, after);
+    save(plan, after);
     const read = (file: string) => readFileSync(join(folder, file), 'utf8');
     return {
       person,
@@ -156,19 +160,31 @@ function remove(plan: Where, name: string): Person {
   // First the doors, then the list: somebody who is listed as removed is.
   const removed = { ...person, removedMs: Date.now() };
   const after = people.map((each) => (each === person ? removed : each));
-  tellRevoked(plan, after);
+  tellServices(plan, after);
   save(plan, after);
   return removed;
 }
 
-/** Writes what counts no more for every service; after `makeCertificates`, too, whose folders may be new. */
-export function tellRevoked(plan: Where, people: readonly Person[] = listPeople(plan)): void {
+/** Writes who is in, and what counts no more, for every service; after `makeCertificates`, too, whose folders may be new. */
+export function tellServices(plan: Where, people: readonly Person[] = listPeople(plan)): void {
   const serials = people.filter(({ removedMs }) => removedMs !== undefined).map(({ serial }) => serial);
-  const text = serials.map((serial) => `${serial}\n`).join('');
+  const revoked = serials.map((serial) => `${serial}\n`).join('');
+  const listed = formatPeople(listOf(people));
   for (const entry of readdirSync(identityDir(plan))) {
     if (entry === 'ca' || entry.startsWith('.')) continue;
-    replace(join(identityDir(plan), entry, 'revoked'), text);
+    replace(join(identityDir(plan), entry, 'revoked'), revoked);
+    replace(join(identityDir(plan), entry, PEOPLE_FILE), listed);
   }
+}
+
+function listOf(people: readonly Person[]): Map<string, ListedPerson> {
+  const list = new Map<string, ListedPerson>([[adminName(), { groups: [], removed: false }]]);
+  for (const { name, groups, removedMs } of people) {
+    const removed = removedMs !== undefined;
+    // Of a name that was given again only the one who is in counts.
+    if (!removed || !list.has(name)) list.set(name, { groups, removed });
+  }
+  return list;
 }
 
 function save(plan: Where, people: readonly Person[]): void {

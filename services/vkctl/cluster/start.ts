@@ -21,7 +21,7 @@ import { chooseStoreBytes, holdsPages } from './kept-store.ts';
 import { type Lock, tryLock } from './lock.ts';
 import { memorySpace, nodeMemory, promise } from './memory-space.ts';
 import { type ClusterPaths, clusterPaths, MAX_NODES, nodeName } from './paths.ts';
-import { tellRevoked } from './people.ts';
+import { tellServices } from './people.ts';
 import { expectPort, pickPorts } from './ports.ts';
 import { type ClusterPlan, type ClusterRecord, isRouter, readRecord, type ServiceRecord } from './record.ts';
 import { clearRemains, removeFolders } from './remains.ts';
@@ -101,7 +101,7 @@ export async function startCluster(options: StartOptions): Promise<ClusterRecord
       makeFolders(plan);
       if (!plan.insecure) {
         await makeCertificates(plan, certified(plan));
-        tellRevoked(plan);
+        tellServices(plan);
       }
       supervisor = spawnSupervisor(plan, paths, lock);
     } catch (error) {

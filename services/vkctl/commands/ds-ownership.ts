@@ -1,16 +1,12 @@
 // Whose dataspaces are: vkctl ds chmod, vkctl ds chown.
-import { stateFolder } from '@odonata/client/local/state-folder.ts';
 import type { Command } from 'commander';
-import { adminName } from '../cluster/certificates.ts';
-import { listPeople } from '../cluster/people.ts';
-import { readRecord } from '../cluster/record.ts';
-import { elsewhere, withCluster } from '../connection.ts';
+import { withCluster } from '../connection.ts';
 import { explain } from '../failure.ts';
 import { printJson } from '../json.ts';
 import { printError, say } from '../output.ts';
 import { parseMode, parseOwner, shownMode, shownOwner } from '../ownership.ts';
 import { recordJson } from './ds-json.ts';
-import { type ClusterOption, clusterOf, examples } from './options.ts';
+import { type ClusterOption, examples } from './options.ts';
 
 interface OwnershipOptions extends ClusterOption {
   json?: boolean;
@@ -56,15 +52,6 @@ export function addOwnership(
   examples(chown, [['vkctl ds chown bob:physics text', 'it is of bob, and of the group physics']]);
 }
 
-/** Nobody of that name may be let in yet; elsewhere only its admins know who is. */
-function warnOfStranger(owner: string, { cluster }: ClusterOption): void {
-  if (elsewhere(cluster) !== undefined) return;
-  const plan = readRecord(stateFolder(clusterOf({ cluster })).clusterFile)?.plan;
-  if (plan === undefined || plan.insecure || owner === adminName()) return;
-  if (listPeople(plan).some(({ name, removedMs }) => name === owner && removedMs === undefined)) return;
-  printError(`vkctl: nobody named ${owner} is in the cluster yet; to let them in: vkctl user add ${owner}`);
-}
-
 async function change(names: string[], wanted: Wanted, options: OwnershipOptions): Promise<void> {
   await withCluster(options, async ({ dataspaces }) => {
     // As chmod(1) does: one that cannot be changed keeps no other one.
@@ -81,7 +68,6 @@ async function change(names: string[], wanted: Wanted, options: OwnershipOptions
     else
       for (const dataspace of changed)
         say(`${dataspace.name}: ${shownOwner(dataspace)}, mode ${shownMode(dataspace.mode)}`);
-    if (changed.length > 0 && wanted.owner) warnOfStranger(wanted.owner, options);
     for (const error of failed.slice(1)) printError(`vkctl: ${explain(error)}`);
     if (failed.length > 0) throw failed[0];
   });

@@ -1,5 +1,6 @@
 import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { routersOf } from '@odonata/client/location.ts';
+import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { PERSON } from '@odonata/rpc/identity/identity.ts';
 import { type Command, Option } from 'commander';
 import { adminName } from '../cluster/certificates.ts';
@@ -39,6 +40,7 @@ interface AddOptions extends ClusterOption {
   days: number;
   syslink?: string;
   out?: string;
+  inherit?: boolean;
   json?: boolean;
 }
 
@@ -73,6 +75,7 @@ export function addUser(program: Command): void {
       'where they reach the routers, host:port with commas between; else as on this machine',
     )
     .option('--out <file>', 'where to write it; else NAME.context')
+    .option('--inherit', 'they are who had that name before, or get what those left')
     .addOption(clusterOption())
     .addOption(jsonOption())
     .addOption(quietOption())
@@ -107,7 +110,7 @@ export function addUser(program: Command): void {
   examples(rm, [
     ['vkctl user rm alice', 'what she runs goes on: vkctl ps shows it, vkctl kill ends it'],
     [
-      'vkctl user rm alice && vkctl user add alice --out new.context',
+      'vkctl user rm alice && vkctl user add alice --inherit --out new.context',
       'a new certificate in the place of one that got lost; alice.context may be there still',
     ],
   ]);
@@ -140,6 +143,10 @@ async function addOne(name: string, options: AddOptions): Promise<void> {
   if (existsSync(file))
     throw new Failure(`${file} is there already`, { fix: 'Remove it, or choose another with --out.' });
   const { role, group: groups = [], days } = options;
+  const before = await leftBy(name, options);
+  const wasIn = listPeople(plan).some((each) => each.name === name);
+  if (!options.inherit) expectNothingLeft(name, before, wasIn);
+  const owns = before?.dataspaces ?? [];
   // Before anybody is let in: where there is no place for the file, nobody is.
   const fd = opened(file);
   let person: Person;
@@ -164,7 +171,6 @@ async function addOne(name: string, options: AddOptions): Promise<void> {
   } finally {
     closeSync(fd);
   }
-  const owns = await ownedBy(name, options);
   if (options.json) return printJson({ ...person, file, owns });
   say(`${role} ${name} is let into cluster "${plan.cluster}" for ${days} days, by ${file}`);
   say(`on their machine: vkctl context add ${file}`);
@@ -204,7 +210,7 @@ async function list(options: ListOptions): Promise<void> {
 async function remove(name: string, options: ClusterOption & { json?: boolean }): Promise<void> {
   const { plan } = await recordWithPeople('user rm', options);
   const person = await removePerson(plan, name);
-  const owns = await ownedBy(name, options);
+  const owns = (await leftBy(name, options))?.dataspaces ?? [];
   if (options.json) return printJson({ ...person, owns });
   const { role } = person;
   say(`${role} ${name} is let into cluster "${plan.cluster}" no more`);
@@ -218,8 +224,44 @@ const NAMES_SHOWN = 5;
 const namesText = (names: readonly string[]): string =>
   `${plural(names.length, 'dataspace')} (${names.slice(0, NAMES_SHOWN).join(', ')}${names.length > NAMES_SHOWN ? ', ...' : ''})`;
 
-/** Dataspaces of a person; none where the directory does not answer, which keeps nobody from being put out. */
-async function ownedBy(person: string, options: ClusterOption): Promise<string[]> {
-  const records = await withCluster(options, ({ dataspaces }) => dataspaces.records()).catch(() => []);
-  return records.filter(({ owner }) => owner === person).map(({ name }) => name);
+interface Left {
+  dataspaces: string[];
+  pids: string[];
+  /** Every node told its processes. */
+  whole: boolean;
+}
+
+/** What there is of a person; undefined where the cluster does not tell, which keeps nobody from being put out. */
+const leftBy = (person: string, options: ClusterOption): Promise<Left | undefined> =>
+  withCluster(options, async ({ dataspaces, programs }) => {
+    const records = await dataspaces.records();
+    const { processes, silent } = await programs.list();
+    return {
+      dataspaces: records.filter(({ owner }) => owner === person).map(({ name }) => name),
+      pids: processes
+        .filter(({ user, state }) => user === person && state !== ProcessState.EXITED)
+        .map(({ pid }) => String(pid)),
+      whole: silent.length === 0,
+    };
+  }).catch(() => undefined);
+
+/** A name is given again only where nothing is left of who had it, or by the word of an admin. @throws Failure */
+function expectNothingLeft(name: string, left: Left | undefined, wasIn: boolean): void {
+  if (wasIn && !left?.whole)
+    throw new Failure(`the cluster does not tell whether something is left of an earlier ${name}`, {
+      fix: 'Try again when all of it runs (vkctl status), or add --inherit: what is left is theirs then.',
+    });
+  const { dataspaces, pids } = left ?? { dataspaces: [], pids: [] };
+  const what = [
+    ...(dataspaces.length > 0 ? [namesText(dataspaces)] : []),
+    ...(pids.length > 0
+      ? [
+          `${pids.length === 1 ? 'a process' : `${pids.length} processes`} (${pids.slice(0, NAMES_SHOWN).join(', ')})`,
+        ]
+      : []),
+  ];
+  if (what.length === 0) return;
+  throw new Failure(`an earlier ${name} left ${what.join(' and ')}, which would be theirs`, {
+    fix: 'If that is right, add --inherit. Else give it to somebody (vkctl ds chown OTHER NAME ...), end it (vkctl kill PID), or choose another name.',
+  });
 }
