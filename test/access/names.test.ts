@@ -87,6 +87,11 @@ it.each([
   ['vkerneld/node1', { name: '', kind: CLIENT }],
   ['pmapd/node1', { name: 'node1/vkerneld', kind: VKERNEL, node: 'node1' }],
   ['pmapd/node1', { name: 'cohd', kind: DIRECTORY }],
+  // A certificate that all instances of a role share is no other role.
+  ['pmapd/*', { name: 'node1/vkerneld', kind: VKERNEL, node: 'node1' }],
+  ['pmapd/*', { name: 'cohd', kind: DIRECTORY }],
+  ['vkerneld/*', { name: 'node1/pmapd', kind: PMAP, node: 'node1' }],
+  ['cohd/*', { name: 'node1/pmapd', kind: PMAP, node: 'node1' }],
   ['cohd/cohd2', { name: 'cohd', kind: DIRECTORY }],
   ['cohd/cohd', { name: 'node1/pmapd', kind: DIRECTORY }],
   ['admin/root', { name: 'node1/vkerneld', kind: VKERNEL, node: 'node1' }],
@@ -104,6 +109,7 @@ it.each([
 it.each([
   ['vkerneld/node3', { name: 'node3/vkerneld', kind: VKERNEL, node: 'node3' }],
   ['vkerneld/*', { name: 'node4/vkerneld', kind: VKERNEL, node: 'node4' }],
+  ['pmapd/*', { name: 'node4/pmapd', kind: PMAP, node: 'node4' }],
   ['pmapd/node3', { name: 'node3/pmapd', kind: PMAP, node: 'node3' }],
   ['cohd/cohd7', { name: 'cohd7', kind: DIRECTORY }],
   ['user/alice', { name: '', kind: CLIENT }],

@@ -150,45 +150,54 @@ describe.each(DOORS.map((door) => [door.method.parent.name, door.method.name, do
   },
 );
 
-it('of two replicas that share no version the later one gives way, unless the other is dead', async () => {
-  const { plan } = cluster.record;
-  const bus = await Bus.connect({
-    ...{ url: `nats://127.0.0.1:${plan.ports.nats}`, cluster: plan.cluster, name: 'later', log: silentLog() },
-    credentials: natsFileOf(plan, 'cohd', 'cohd'),
-  });
-  const replicas = await bus.bucket('replicas');
-  const shardKeys = await bus.bucket('shards');
-  const beat = {
-    address: '127.0.0.1:1',
-    incarnation: LATER,
-    standalone: false,
-    wire: { oldest: 9, newest: 9 },
-  };
-  const said: string[] = [];
-  const later = new ElectionBuckets({
-    ...{ bus, replicas, shardKeys, replica: 'later', incarnation: 2n * LATER },
-    gate: new WireGate('cohd', silentLog()),
-    onOutvoted: ({ message }) => said.push(message),
-  });
-  try {
-    await replicas.put(keyOf('other'), storedJson(beat));
-    const seen: string[] = [];
-    await later.follow((event) => {
-      if (event.type === 'peer') seen.push(event.name);
+it.each([
+  ['newer', { oldest: 9, newest: 9 }, 'other speaks wire version 9, this cohd 2: this cohd is older'],
+  ['older', undefined, 'other speaks wire version 1, this cohd 2: other is older'],
+])(
+  'of two replicas, one %s, the later to come gives way, unless the other is dead',
+  async (_, wire, line) => {
+    const { plan } = cluster.record;
+    const bus = await Bus.connect({
+      ...{
+        url: `nats://127.0.0.1:${plan.ports.nats}`,
+        cluster: plan.cluster,
+        name: 'later',
+        log: silentLog(),
+      },
+      credentials: natsFileOf(plan, 'cohd', 'cohd'),
     });
-    await until('a heartbeat is seen', async () => seen.includes('other'));
-    expect(said, 'what a dead one left').toEqual([]);
-    await replicas.put(keyOf('other'), storedJson(beat));
-    await until('the later one gives way', async () => said.length > 0);
-    expect(said[0]).toContain(
-      'other speaks wire version 9, this cohd 2: this cohd is older; upgrade it (docs/upgrade.md)',
-    );
-  } finally {
-    await replicas.purge(keyOf('other'));
-    later.close();
-    await bus.close();
-  }
-});
+    const replicas = await bus.bucket('replicas');
+    const shardKeys = await bus.bucket('shards');
+    const beat = {
+      address: '127.0.0.1:1',
+      incarnation: LATER,
+      standalone: false,
+      ...(wire && { wire }),
+    };
+    const said: string[] = [];
+    const later = new ElectionBuckets({
+      ...{ bus, replicas, shardKeys, replica: 'later', incarnation: 2n * LATER },
+      gate: new WireGate('cohd', silentLog()),
+      onOutvoted: ({ message }) => said.push(message),
+    });
+    try {
+      await replicas.put(keyOf('other'), storedJson(beat));
+      const seen: string[] = [];
+      await later.follow((event) => {
+        if (event.type === 'peer') seen.push(event.name);
+      });
+      await until('a heartbeat is seen', async () => seen.includes('other'));
+      expect(said, 'what a dead one left').toEqual([]);
+      await replicas.put(keyOf('other'), storedJson(beat));
+      await until('the later one gives way', async () => said.length > 0);
+      expect(said[0]).toContain(`${line}; upgrade it (docs/upgrade.md)`);
+    } finally {
+      await replicas.purge(keyOf('other'));
+      later.close();
+      await bus.close();
+    }
+  },
+);
 
 it('what was refused harmed nobody: a program runs, and nothing was started anew', async () => {
   expect(await cluster.output(NODE, 'counter', ['after', 'atomic', '10'])).toContain('10');
