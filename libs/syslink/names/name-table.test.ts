@@ -7,6 +7,7 @@ import {
   mayUse,
   NAME_LEASE_MS,
   NAMES_OF_ENDPOINT,
+  NAMES_OF_PERSON,
   NAMES_OF_ROUTER,
   NameTable,
 } from './name-table.ts';
@@ -43,12 +44,23 @@ test('an endpoint and a router have so many names; those that go make room', () 
   expect(table.register(who(1n), claim('a:more'), 0)).toMatch(/an endpoint has 256/);
   expect(table.register(who(1n), claim('a:0', { load: 7 }), 0)).toBeUndefined();
   for (let i = NAMES_OF_ENDPOINT; i < NAMES_OF_ROUTER; i++)
-    table.register(who(BigInt(2 + (i >> 7))), claim(`a:${i}`), 0);
+    table.register(who(BigInt(2 + (i >> 7))), claim(`${i % 2 === 0 ? 'a' : 'b'}${i >> 8}:${i}`), 0);
   expect(table.holders()).toHaveLength(NAMES_OF_ROUTER);
   expect(table.register(who(99n), claim('a:more'), 0)).toMatch(/a router has 1024/);
   table.gone(1n);
   expect(table.holders()).toHaveLength(NAMES_OF_ROUTER - NAMES_OF_ENDPOINT);
   expect(table.register(who(99n), claim('a:more'), 0)).toBeUndefined();
+});
+
+test('one person takes no router from the others, by whatever number of endpoints', () => {
+  const table = new NameTable();
+  for (let i = 0; i < NAMES_OF_PERSON; i++)
+    expect(table.register(who(BigInt(1 + (i >> 7))), claim(`a:${i}`), 0)).toBeUndefined();
+  expect(table.register(who(98n), claim('a:more'), 0)).toMatch(/^a has 512 names at this router/);
+  expect(table.register(who(1n), claim('a:0', { load: 7 }), 0)).toBeUndefined();
+  expect(table.register(who(99n), claim('b:web'), 0)).toBeUndefined();
+  table.gone(1n);
+  expect(table.register(who(98n), claim('a:more'), 0)).toBeUndefined();
 });
 
 test('a lease ends where it is not said again; others hear of changes alone', () => {

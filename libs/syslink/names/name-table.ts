@@ -9,6 +9,8 @@
 
 /** Of one endpoint. */
 export const NAMES_OF_ENDPOINT = 256;
+/** Of one person at a router, whoever registered them: what is left is for the others. */
+export const NAMES_OF_PERSON = 512;
 /** Of one router. */
 export const NAMES_OF_ROUTER = 1_024;
 export const NAME_LEASE_MS = 30_000;
@@ -81,6 +83,8 @@ export class NameTable {
   /** By identity, then name. */
   readonly #leases = new Map<bigint, Map<string, Lease>>();
   #count = 0;
+  /** By whose they are. */
+  readonly #ofPerson = new Map<string, number>();
   /** One more for each change that others have to hear of. */
   version = 0;
 
@@ -96,7 +100,10 @@ export class NameTable {
     if (before === undefined) {
       if (held.size >= NAMES_OF_ENDPOINT) return `an endpoint has ${NAMES_OF_ENDPOINT} names at most`;
       if (this.#count >= NAMES_OF_ROUTER) return `a router has ${NAMES_OF_ROUTER} names at most`;
-      this.#count += 1;
+      const scope = scopeOf(claim.name);
+      if (scope !== '' && (this.#ofPerson.get(scope) ?? 0) >= NAMES_OF_PERSON)
+        return `${scope} has ${NAMES_OF_PERSON} names at this router, the most of one person`;
+      this.#counted(scope, 1);
     }
     const holder = { ...said, ...who, hops: 0, router: '' };
     held.set(claim.name, { holder, untilMs: nowMs + Math.max(LEAST_LEASE_MS, leaseMs || NAME_LEASE_MS) });
@@ -108,9 +115,16 @@ export class NameTable {
   withdraw(sysid: bigint, name: string): void {
     const held = this.#leases.get(sysid);
     if (held === undefined || !held.delete(name)) return;
-    this.#count -= 1;
+    this.#counted(scopeOf(name), -1);
     this.version += 1;
     if (held.size === 0) this.#leases.delete(sysid);
+  }
+
+  #counted(scope: string, more: 1 | -1): void {
+    this.#count += more;
+    const count = (this.#ofPerson.get(scope) ?? 0) + more;
+    if (count > 0) this.#ofPerson.set(scope, count);
+    else this.#ofPerson.delete(scope);
   }
 
   /** Its stream ended. */
