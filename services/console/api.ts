@@ -77,7 +77,8 @@ export class Api {
     const host = request.headers.host?.toLowerCase() ?? '';
     if (!hosts.has(host)) throw new WebError(421, `this console is not at ${host.slice(0, 256)}`);
     expectSameOrigin(request, `${isSecure ? 'https' : 'http'}://${host}`);
-    const url = new URL(request.url ?? '/', 'http://console');
+    const url = URL.parse(request.url ?? '/', 'http://console');
+    if (url === null) throw new WebError(400, 'that is no address of a page');
     const file = files.get(url.pathname);
     if (file !== undefined) {
       expectMethod(request, 'GET');

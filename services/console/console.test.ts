@@ -137,6 +137,7 @@ describe('who is let in', () => {
     expect(await ask('/api/login', { origin: 'http://evil.example' }, {})).toMatchObject({ status: 403 });
     expect(await ask('/api/session', { 'sec-fetch-site': 'cross-site' })).toMatchObject({ status: 403 });
     expect(await ask('/api/login')).toMatchObject({ status: 405 });
+    for (const wrong of ['//', '/\\', '//[']) expect(await ask(wrong)).toMatchObject({ status: 400 });
     expect(await ask('/api/login', { 'content-type': 'text/plain' }, {})).toMatchObject({ status: 415 });
     expect(await ask('/api/login', {}, { token: 'x'.repeat(200_000) })).toMatchObject({ status: 413 });
   });
@@ -150,7 +151,20 @@ describe('who is let in', () => {
     const { set, role } = await login({ token });
     expect(set).toMatch(/HttpOnly; SameSite=Strict; Path=\//);
     expect(role).toBe('admin');
-    expect(await ask('/api/login', {}, { token })).toMatchObject({ status: 403 });
+    for (const again of [token, `${token}=`, `${token}!`])
+      expect(await ask('/api/login', {}, { token: again })).toMatchObject({ status: 403 });
+  });
+
+  test('whoever was let out is told so at the login, also while a session of theirs is remembered', async () => {
+    const file = join(folder, 'mallory.context');
+    await vkctl('user', 'add', 'mallory', '--out', file);
+    const by = { context: JSON.parse(readFileSync(file, 'utf8')) };
+    const [{ cookie }] = await Promise.all([login(by), login(by), login(by)]);
+    await vkctl('user', 'rm', 'mallory');
+    await expect
+      .poll(() => ask('/api/history', { cookie }), { timeout: 15_000 })
+      .toMatchObject({ status: 401 });
+    expect(await ask('/api/login', {}, by)).toMatchObject({ status: 403 });
   });
 
   test('what changes something shows the secret of its page, and nothing that is wrong is asked', async () => {

@@ -49,6 +49,7 @@ export class LoginRefusal extends Error {}
 
 export class Logins {
   readonly #audiences: ReadonlySet<string>;
+  /** By what their makers signed: a signature can be written, and made, in more than one way. */
   readonly #used = new Map<string, number>();
 
   /** @param audiences the addresses that tokens may be for */
@@ -69,7 +70,8 @@ export class Logins {
     const own = ownFolder();
     if (own === undefined) throw new LoginRefusal('this console has no identity: log in by a context file');
     for (const [key, untilMs] of this.#used) if (untilMs < nowMs) this.#used.delete(key);
-    if (this.#used.has(token) || this.#used.size >= USED_MAX)
+    const signed = token.slice(0, token.lastIndexOf('.'));
+    if (this.#used.has(signed) || this.#used.size >= USED_MAX)
       throw new LoginRefusal('the token was used already; make another one');
     let read: ReturnType<typeof readToken>;
     try {
@@ -82,7 +84,7 @@ export class Logins {
       throw new LoginRefusal(
         'the token is of somebody else than whose console this is: use your context file',
       );
-    this.#used.set(token, read.untilMs);
+    this.#used.set(signed, read.untilMs);
     const untilMs = own.identity.certificate.validToDate.getTime();
     return { folder: own, ...shown(own), untilMs, forget: () => {} };
   }

@@ -30,6 +30,7 @@ export class People {
 
   /** The watch of somebody. @throws RpcError where the cluster does not let them in; undefined: too many people look */
   async enter(entrant: Entrant): Promise<Watch | undefined> {
+    await this.#forgetRefused(entrant);
     const { folder } = entrant;
     const key = folder?.identity.certificate.fingerprint256 ?? '';
     const known = this.#watches.get(key);
@@ -68,6 +69,16 @@ export class People {
       forget();
       throw error;
     }
+  }
+
+  /** Whoever was let out meanwhile is asked about anew, and not let in by what was found before. */
+  async #forgetRefused({ folder }: Entrant): Promise<void> {
+    const key = folder?.identity.certificate.fingerprint256 ?? '';
+    const known = this.#watches.get(key);
+    const watch = await known?.watch.catch(() => undefined);
+    if (!watch?.refused || this.#watches.get(key) !== known) return;
+    this.#watches.delete(key);
+    watch.close();
   }
 
   /** Of a session that ended. */

@@ -5,7 +5,8 @@
 //   iss  the identity in the certificate      aud  the sockets that it is for
 //   sub  who speaks; the same, or a virtual kernel of the supervisor that made the token
 //   iat, exp  seconds                         user, groups  of a virtual kernel: whose it is
-import { sign, verify, type X509Certificate } from 'node:crypto';
+//   jti  random: no two tokens are the same, also where they were made in the same second
+import { randomBytes, sign, verify, type X509Certificate } from 'node:crypto';
 import { Role } from '@odonata/proto/auth/v1/access';
 import { z } from 'zod';
 import { callerOfUnchecked, unauthenticated } from './caller-of-certificate.ts';
@@ -52,6 +53,7 @@ export function makeToken(own: TlsIdentity, { audience, nowMs, lifeMs, subject }
   const payload = {
     ...{ iss: formatIdentity(caller), sub: formatIdentity({ ...speaker, groups: [] }), aud: audience },
     ...{ iat: Math.floor(nowMs / 1000), exp: Math.floor((nowMs + lifeMs) / 1000) },
+    jti: randomBytes(9).toString('base64url'),
     ...(subject && { user: subject.user, groups: subject.groups }),
   };
   const signed = `${encoded(header)}.${encoded(payload)}`;
