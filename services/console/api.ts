@@ -1,5 +1,6 @@
 // What browsers may ask. Every request is looked at in this order: its host (a name that leads here is no right to be here),
-// its origin, the session by its cookie, the secret that what changes something shows, its input.
+// its origin, the session by its cookie, the secret that its page shows, its input. Browsers send a cookie to every port of a
+// host, so whoever serves another one sees it: by the cookie alone nobody is anybody here.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -92,19 +93,20 @@ export class Api {
       expectMethod(request, 'POST');
       return await this.#login(request, response, nowMs);
     }
-    const session = this.#o.sessions.find(cookie, nowMs);
+    const found = this.#o.sessions.find(cookie, nowMs);
+    const session = found !== undefined && isShown(request, url, found) ? found : undefined;
     if (url.pathname === '/api/session') {
       expectMethod(request, 'GET');
       const { cluster, needsLogin } = this.#o;
       return sendJson(response, { cluster, needsLogin, ...(session && about(session)) });
     }
+    if (found !== undefined && session === undefined)
+      throw new WebError(403, 'the request lacks what its page knows: log in again');
     if (session === undefined) throw new WebError(401, 'log in first');
     const changes = this.#changes[url.pathname];
     if (changes !== undefined) {
       expectMethod(request, 'POST');
-      const shown = request.headers['x-odonata-csrf'];
-      if (typeof shown !== 'string' || !isSame(shown, session.csrf))
-        throw new WebError(403, 'the request lacks what this page knows: load the page again');
+      if (!isInHeader(request, session)) throw new WebError(403, 'show the secret of the page in the header');
       return await changes(session, await readJson(request), response, cookie);
     }
     const reads = this.#reads[url.pathname];
@@ -272,6 +274,16 @@ function expectSameOrigin({ headers, method }: IncomingMessage, own: string): vo
   const isLink = method === 'GET' && headers['sec-fetch-mode'] === 'navigate';
   if ((headers.origin !== undefined && headers.origin !== own) || (isOther && !isLink))
     throw new WebError(403, 'the request comes from another page');
+}
+
+/** In the query only where a browser gives no way to say a header: in streams. */
+function isShown(request: IncomingMessage, url: URL, session: Session): boolean {
+  return isInHeader(request, session) || isSame(url.searchParams.get('shown') ?? '', session.csrf);
+}
+
+function isInHeader({ headers }: IncomingMessage, { csrf }: Session): boolean {
+  const shown = headers['x-odonata-csrf'];
+  return typeof shown === 'string' && isSame(shown, csrf);
 }
 
 function expectMethod({ method }: IncomingMessage, wanted: 'GET' | 'POST'): void {

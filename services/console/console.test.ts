@@ -179,11 +179,31 @@ describe('who is let in', () => {
       expect(await ask('/api/kill', shown, wrong)).toMatchObject({ status: 400 });
     expect(await ask('/api/kill', shown, kill)).toMatchObject({ status: 404 });
     for (const wrong of ['', '?name=x&first=-1&pages=0&cells=4', '?name=x&first=0&pages=0&cells=5000'])
-      expect(await ask(`/api/field${wrong}`, { cookie })).toMatchObject({ status: 400 });
-    expect(await ask('/api/logs?pid=x', { cookie })).toMatchObject({ status: 400 });
-    expect(await ask('/etc/passwd', { cookie })).toMatchObject({ status: 404 });
+      expect(await ask(`/api/field${wrong}`, shown)).toMatchObject({ status: 400 });
+    expect(await ask('/api/logs?pid=x', shown)).toMatchObject({ status: 400 });
+    expect(await ask('/etc/passwd', shown)).toMatchObject({ status: 404 });
     expect(await ask('/api/logout', shown, {})).toMatchObject({ status: 200 });
-    expect(await ask('/api/history', { cookie })).toMatchObject({ status: 401 });
+    expect(await ask('/api/history', shown)).toMatchObject({ status: 401 });
+  });
+
+  test('by its cookie alone, which other ports of the host see, nobody is anybody', async () => {
+    const { cookie, csrf } = await login({ token: await tokenFor(url) });
+    expect(await ask('/api/session', { cookie })).toMatchObject({
+      body: expect.not.stringMatching(/csrf|who/),
+    });
+    for (const path of [
+      '/api/history',
+      '/api/feed',
+      '/api/logs?pid=1',
+      '/api/history?shown=',
+      '/api/logout?shown=',
+    ])
+      expect(await ask(path, { cookie }), path).toMatchObject({ status: 403 });
+    expect(await ask(`/api/logout?shown=${csrf}`, { cookie }, {})).toMatchObject({ status: 403 });
+    expect(await ask(`/api/history?shown=${csrf}`, { cookie })).toMatchObject({ status: 200 });
+    expect(await ask('/api/session', { cookie, 'x-odonata-csrf': csrf })).toMatchObject({
+      body: expect.stringContaining('csrf'),
+    });
   });
 
   test('the policy lets nothing be loaded from elsewhere, nor anything that stands in the page run', async () => {
@@ -289,7 +309,10 @@ describe.skipIf(executablePath === undefined)('the page', () => {
     );
     expect(kill.status).toBeGreaterThanOrEqual(403);
     expect((await vkctl('ps')).split('\n').filter((line) => line.includes('running'))).toHaveLength(1);
-    const field = await ask('/api/field?name=board&first=0&pages=0&cells=4', { cookie });
+    const field = await ask('/api/field?name=board&first=0&pages=0&cells=4', {
+      cookie,
+      'x-odonata-csrf': csrf,
+    });
     expect(field.body).toMatch(/event: failed/);
   });
 

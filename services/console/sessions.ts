@@ -1,5 +1,5 @@
-// Who is logged in. A session is known by a secret in a cookie, of which only a hash is kept; what changes something shows
-// a second secret, too, which no other page can read. All of them end: after a while of rest, and at the latest after a day.
+// Who is logged in. A session is known by a secret in a cookie, of which only a hash is kept, and by a
+// second one, which no page of another origin (also of another port) can read. All of them end: after a while of rest, and at the latest after a day.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Watch } from './watch.ts';
 
@@ -10,7 +10,7 @@ export const COOKIE = 'odonata-console';
 
 export interface Session {
   readonly watch: Watch;
-  /** Shown by whoever changes something. */
+  /** Shown with each request. */
   readonly csrf: string;
   readonly endMs: number;
   lastMs: number;

@@ -12,7 +12,9 @@ export interface Who {
   csrf?: string;
 }
 
-let csrf = '';
+/** Of this origin alone, unlike the cookie, which goes to all ports of the host. */
+const KEPT_AS = 'odonata-console';
+let csrf = localStorage.getItem(KEPT_AS) ?? '';
 
 async function answer<T>(response: Response): Promise<T> {
   if (!response.ok)
@@ -22,6 +24,7 @@ async function answer<T>(response: Response): Promise<T> {
 
 const kept = (who: Who): Who => {
   csrf = who.csrf ?? '';
+  localStorage.setItem(KEPT_AS, csrf);
   return who;
 };
 
@@ -34,13 +37,15 @@ const post = async <T>(path: string, body: object): Promise<T> =>
     }),
   );
 
-export const session = async (): Promise<Who> => kept(await answer<Who>(await fetch('/api/session')));
+const get = async <T>(path: string): Promise<T> =>
+  answer<T>(await fetch(path, { headers: { 'x-odonata-csrf': csrf } }));
+
+export const session = async (): Promise<Who> => kept(await get<Who>('/api/session'));
 export const login = async (by: object): Promise<Who> => kept(await post<Who>('/api/login', by));
 export const logout = (): Promise<object> => post('/api/logout', {});
 export const kill = (pid: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<object> =>
   post('/api/kill', { pid, signal });
-export const history = async (since: number): Promise<Point[]> =>
-  answer<Point[]>(await fetch(`/api/history?since=${since}`));
+export const history = (since: number): Promise<Point[]> => get<Point[]>(`/api/history?since=${since}`);
 
 /** Listens to a stream until the function that it returns is called. It comes again by itself. */
 function stream(
@@ -48,7 +53,7 @@ function stream(
   kinds: Record<string, (value: never) => void>,
   state?: (open: boolean) => void,
 ) {
-  const source = new EventSource(path);
+  const source = new EventSource(`${path}${path.includes('?') ? '&' : '?'}shown=${csrf}`);
   for (const [kind, take] of Object.entries(kinds))
     source.addEventListener(kind, (event) => take(JSON.parse((event as MessageEvent<string>).data) as never));
   source.addEventListener('open', () => state?.(true));
