@@ -170,6 +170,14 @@ describe('a server with an identity', () => {
     expect(folder.trouble).toBeUndefined();
   });
 
+  it('is called by nobody who knows that its certificate was revoked', async () => {
+    const wary = await authority.folder('user/wary');
+    expect(await callAs(wary, tcp)).toBe('user wary, own');
+    writeFileSync(join(wary.dir, 'revoked'), served.identity.certificate.serialNumber);
+    await delay(1_100);
+    expect(await callAs(wary, tcp)).toBe('UNAVAILABLE');
+  });
+
   it('ends the streams of whom was revoked, also while its own certificate is of no use', async () => {
     const trudy = await authority.folder('admin/trudy');
     const alice = await authority.folder('user/alice');

@@ -7,9 +7,9 @@ import * as grpc from '@grpc/grpc-js';
 import type { Role } from '@odonata/proto/auth/v1/access';
 import { isUnix } from './address.ts';
 import { ownTurn } from './bug.ts';
-import { identityOf, parsedCertificate } from './identity/certificate.ts';
-import { type Caller, formatIdentity, isService, nameOfRole } from './identity/identity.ts';
-import type { TlsFolder } from './identity/tls-folder.ts';
+import { identityOf, parsedCertificate, serialOf } from './identity/certificate.ts';
+import { formatIdentity, isService, nameOfRole } from './identity/identity.ts';
+import type { TlsFolder, TlsIdentity } from './identity/tls-folder.ts';
 
 const LOOK_MS = 2_000;
 
@@ -38,18 +38,25 @@ export function channelCredentials(
   if (folder === undefined || isUnix(address)) return grpc.credentials.createInsecure();
   const provider = providerOf(folder);
   return grpc.experimental.createCertificateProviderChannelCredentials(provider, provider, {
-    checkServerIdentity: (_host, certificate) => whyNotService(certificate, folder.identity.caller, server),
+    checkServerIdentity: (_host, certificate) => whyNotService(certificate, folder.identity, server),
   });
 }
 
 /** Undefined for a service of our cluster, in that role. */
-function whyNotService({ raw }: PeerCertificate, own: Caller, role: Role | undefined): Error | undefined {
-  const server = identityOf(parsedCertificate(raw));
+function whyNotService(
+  { raw }: PeerCertificate,
+  { caller: own, revoked }: TlsIdentity,
+  role: Role | undefined,
+): Error | undefined {
+  const certificate = parsedCertificate(raw);
+  const server = identityOf(certificate);
   if (server === undefined) return new Error('the certificate of the server names nobody of a cluster');
   if (server.cluster !== own.cluster || !isService(server))
     return new Error(`the server is ${formatIdentity(server)}, no service of the cluster ${own.cluster}`);
   if (role !== undefined && server.role !== role)
     return new Error(`the server is ${formatIdentity(server)}, no ${nameOfRole(role)}`);
+  if (revoked.has(serialOf(certificate.serialNumber)))
+    return new Error(`the certificate of the server, ${formatIdentity(server)}, was revoked`);
   return undefined;
 }
 

@@ -1,3 +1,6 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
 import { TestAuthority } from '@odonata/authority/testing.ts';
 import {
@@ -37,6 +40,15 @@ describe('with identities', () => {
     const a = await router('', [], { folder: folders['syslinkd/a']! });
     const b = await router('', [a], { folder: folders['syslinkd/b']! });
     return [a, b] as const;
+  };
+
+  const routesOf = async (at: Syslinkd, folder: TlsFolder): Promise<string[]> => {
+    const client = createClient(RouterService, at.address, { folder });
+    try {
+      return (await client.listRoutes({})).routes.map(({ name }) => name);
+    } finally {
+      client.close();
+    }
   };
 
   /** Opens a line as a router, says hello, and what else there is to say. */
@@ -137,6 +149,18 @@ describe('with identities', () => {
     };
     const ended = await peer(a, folders['syslinkd/c']!, hello('c'), routes(8, [7, 8], forged));
     expect(ended.details).toMatch(/the signature is wrong/);
+  });
+
+  it('ends the line that it opened to a router that is revoked, and opens none again', async () => {
+    const d = await authority.folder('syslinkd/d');
+    const e = await authority.folder('syslinkd/e');
+    const there = await router('', [], { folder: d });
+    const here = await router('', [there], { folder: e });
+    await until('the line is up', async () => (await routesOf(here, e)).includes('d'));
+    writeFileSync(join(e.dir, 'revoked'), d.identity.certificate.serialNumber);
+    await until('it is over', async () => (await routesOf(here, e)).length === 0, 5_000);
+    await delay(1_000);
+    expect(await routesOf(here, e)).toEqual([]);
   });
 
   it('does not open a line to what is no router', async () => {

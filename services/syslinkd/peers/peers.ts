@@ -10,7 +10,7 @@ import type {
 } from '@odonata/proto/syslink/v1/syslink';
 import { EndpointSchema } from '@odonata/proto/syslink/v1/syslink';
 import { guarded } from '@odonata/rpc/bug.ts';
-import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { ANYONE, type Caller } from '@odonata/rpc/identity/identity.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -62,6 +62,8 @@ export class Peers implements Elsewhere {
   #statedMs = Number.NEGATIVE_INFINITY;
   #draining = false;
   #saidNameTwice = false;
+  /** As it was when lines were last looked at for it. */
+  #revoked: ReadonlySet<string> | undefined;
 
   constructor(options: PeersOptions) {
     const { peers, folder, log } = options;
@@ -232,7 +234,25 @@ export class Peers implements Elsewhere {
     this.#options.router.disconnected(line.connection, Date.now());
   }
 
+  /** TLS looks when a line is opened; a router may be revoked while it is up. */
+  #endRevoked(): void {
+    const revoked = this.#options.folder?.identity.revoked;
+    if (revoked === this.#revoked) return;
+    this.#revoked = revoked;
+    this.#reader.forget();
+    for (const { line } of [...this.#links.values()]) {
+      const said = this.#table.statementOf(line.neighbour);
+      if (said === undefined) continue;
+      try {
+        this.#reader.expectOwner(said, Date.now());
+      } catch (error) {
+        line.end(fromServiceError(error));
+      }
+    }
+  }
+
   #tick(): void {
+    this.#endRevoked();
     if (this.#links.size === 0) return;
     const now = this.#now();
     const changed = now.version !== this.#stated.version || now.by !== this.#stated.by;

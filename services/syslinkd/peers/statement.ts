@@ -55,13 +55,19 @@ export class StatementReader {
     const known = this.#checked.get(key);
     if (known !== undefined) return known;
     const statement = decoded(sealed);
-    this.#expectOwner(statement, nowMs);
+    this.expectOwner(statement, nowMs);
     if (this.#checked.size >= CHECKED_MAX) this.#checked.delete(this.#checked.keys().next().value!);
     this.#checked.set(key, statement);
     return statement;
   }
 
-  #expectOwner({ name, sealed }: RouterStatement, nowMs: number): void {
+  /** Looks at all anew: others are revoked now. */
+  forget(): void {
+    this.#checked.clear();
+  }
+
+  /** @throws RpcError UNAUTHENTICATED, PERMISSION_DENIED */
+  expectOwner({ name, sealed }: RouterStatement, nowMs: number): void {
     if (this.#folder === undefined) return;
     const signer = signerOf(this.#folder.identity, PURPOSE, sealed.statement, sealed, nowMs);
     if (signer.role === Role.SYSLINKD && speaksFor(signer, name)) return;
