@@ -348,3 +348,10 @@ async function picture(page: Page, name: string): Promise<void> {
   await page.waitForTimeout(3_000);
   await page.screenshot({ path: join(ROOT, `docs/pictures/console-${name}.png`) });
 }
+
+// The last one: for a minute nobody comes by a context.
+test('logins of others that fail keep nobody out who has a token', async () => {
+  for (let i = 0; i < 40; i++) await ask('/api/login', {}, { token: 'a.b.c' });
+  expect(await ask('/api/login', {}, {})).toMatchObject({ status: 429 });
+  expect(await login({ token: await tokenFor(url) })).toMatchObject({ role: 'admin' });
+});
