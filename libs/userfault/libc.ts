@@ -20,6 +20,7 @@ const c = {
   mremap: libc.func('intptr_t mremap(uintptr_t from, size_t fromLen, size_t n, int flags, uintptr_t to)'),
   madvise: libc.func('int madvise(uintptr_t addr, size_t n, int advice)'),
   fallocate: libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t n)'),
+  lseek: libc.func('int64_t lseek(int fd, int64_t offset, int whence)'),
   memchr: libc.func('uintptr_t memchr(const uint8_t *p, int c, size_t n)'),
   socket: libc.func('int socket(int domain, int type, int protocol)'),
   connect: libc.func('int connect(int fd, const void *addr, uint len)'),
@@ -57,6 +58,7 @@ export const Errno = {
   ENOENT: 2,
   ESRCH: 3,
   EINTR: 4,
+  ENXIO: 6,
   EBADF: 9,
   EAGAIN: 11,
   ENOMEM: 12,
@@ -149,6 +151,28 @@ export function punchHole(fd: number, offsetBytes: number, lengthBytes: number):
 /** Gives a range of a file its memory, and changes no byte that is there. Returns 0 or the errno. */
 export function allocate(fd: number, offsetBytes: number, lengthBytes: number): number {
   return c.fallocate(fd, 0, offsetBytes, lengthBytes) === -1 ? koffi.errno() : 0;
+}
+
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+
+function seek(fd: number, offsetBytes: number, whence: number): number | undefined {
+  const at = Number(c.lseek(fd, offsetBytes, whence));
+  if (at >= 0) return at;
+  const errno = koffi.errno();
+  // Nothing but a hole from there on.
+  if (errno === Errno.ENXIO) return undefined;
+  throw new SystemCallError('lseek', errno);
+}
+
+/** The first range of a file, from an offset on, that has memory. */
+export function nextData(
+  fd: number,
+  fromBytes: number,
+): { offsetBytes: number; endBytes: number } | undefined {
+  const offsetBytes = seek(fd, fromBytes, SEEK_DATA);
+  const endBytes = offsetBytes === undefined ? undefined : seek(fd, offsetBytes, SEEK_HOLE);
+  return endBytes === undefined ? undefined : { offsetBytes: offsetBytes!, endBytes };
 }
 
 /**

@@ -122,7 +122,9 @@ describe('the vmspace of a program', () => {
     const denied = on('node1').vmspacePwrite({ vmspace, address, data: new Uint8Array(4) });
     expect(await codeOf(denied)).toBe(Code.PermissionDenied);
     const runs = (await on('node1').listResidentPages({ vmspace })).runs;
-    expect(runs).toMatchObject([{ address, dataspace: 'seen', firstPage: 0n }]);
+    const shared = runs.filter(({ dataspace }) => dataspace !== '');
+    expect(shared).toMatchObject([{ address, dataspace: 'seen', firstPage: 0n }]);
+    expect(runs.length).toBeGreaterThan(shared.length);
     for (const change of [
       () => on('node1').vmspaceDestroy({ vmspace }),
       () => on('node1').vmspaceMmap({ vmspace, address: PAGE, lengthBytes: PAGE }),
@@ -161,10 +163,12 @@ describe('the vmspace of a program', () => {
     const { vmspace, privatePages } = vmspaces.find((each) => each.pid === pid)!;
     expect(Number(privatePages)).toBeGreaterThan(8_192);
     expect(mappedKib(vmspace)).toBeGreaterThan(32_768);
+    const { runs } = await on('node1').listResidentPages({ vmspace, pageSize: 1_000 });
+    expect(runs.reduce((sum, { pages }) => sum + pages, 0)).toBe(Number(privatePages));
     const { code, stdout } = await cluster.vkctl(['pmap', 'flush', `${pid}`]);
     expect({ code, stdout }).toEqual({
       code: 0,
-      stdout: 'node1: emptied the page tables of 1 process, 0 shared pages mapped\n',
+      stdout: `node1: emptied the page tables of 1 process: ${privatePages} private and 0 shared pages\n`,
     });
     await until('its page tables are empty', () => mappedKib(vmspace) < 1_024);
     const after = (await on('node1').listVmspaces({ pageSize: 1_000 })).vmspaces;
@@ -178,6 +182,37 @@ describe('the vmspace of a program', () => {
     });
     const nobody = await cluster.vkctl(['pmap', 'flush', '--vkernel', 'nobody']);
     expect(nobody).toMatchObject({ code: 1, stderr: expect.stringContaining('no virtual kernel "nobody"') });
+  });
+});
+
+describe('a virtual kernel that does not answer', () => {
+  it('holds up no flush, and its programs go on with the right bytes', async () => {
+    const program = await cluster.start('node2', 'peek', ['kept', '0', '--size', '16384', '--every-ms', '5']);
+    const pid = await program.pid;
+    await ofProcess('node2', pid);
+    await cluster.output('node1', 'peek', ['kept', '0', '--write', '5', '6']);
+    await program.wrote(/"words":\[5/);
+    const { vkernels } = await cluster.connection.vkerneld('node2').listVkernels({});
+    const { hostPid } = vkernels.find(({ name }) => name === 'default' || name.endsWith('/default'))!;
+    process.kill(Number(hostPid), 'SIGSTOP');
+    try {
+      for (let i = 0; i < 20; i++) {
+        const flushed = await on('node2').flushPmaps(
+          { whose: { case: 'node', value: true } },
+          { deadlineMs: 2_000 },
+        );
+        expect(flushed.vmspaces).toBeGreaterThan(0);
+      }
+    } finally {
+      process.kill(Number(hostPid), 'SIGCONT');
+    }
+    await cluster.output('node1', 'peek', ['kept', '0', '--write', '9', '6']);
+    await program.wrote(/"words":\[9/);
+    process.kill(Number(hostPid), 'SIGKILL');
+    await on('node2').flushPmaps({ whose: { case: 'node', value: true } }, { deadlineMs: 2_000 });
+    await program.ended;
+    const after = await on('node2').flushPmaps({ whose: { case: 'node', value: true } });
+    expect(after).toMatchObject({ sharedPages: 0n, privatePages: 0n });
   });
 });
 

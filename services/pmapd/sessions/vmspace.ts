@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { AddressMap } from '@odonata/userfault/address-map.ts';
-import { punchHole } from '@odonata/userfault/libc.ts';
+import { nextData, punchHole } from '@odonata/userfault/libc.ts';
 import type { Charge, ChargedProcess, Charges } from '../frames/charge.ts';
 import { isFull, refusalOf } from '../frames/exhausted.ts';
 import type { MapEntry, MappedVmspace, VkernelSession } from './map-entry.ts';
@@ -114,6 +114,12 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
   withDescriptor<T>(use: (fd: number) => T): T | undefined {
     const fd = this.descriptor();
     return fd === undefined ? undefined : use(fd);
+  }
+
+  /** The first private pages that have frames, from an offset on. */
+  residentFrom(offset: number): { offsetBytes: number; endBytes: number } | undefined {
+    const fd = this.descriptor();
+    return fd === undefined || offset >= this.sizeBytes ? undefined : nextData(fd, offset);
   }
 
   /** The entry that maps an address. */

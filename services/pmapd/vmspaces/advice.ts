@@ -5,6 +5,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { CoherentMemory } from '../memory/coherent-memory.ts';
 import { ADVISED_PAGES_MAX } from '../sessions/hearsay.ts';
+import { type EmptiedNode, emptyRuns } from './flush.ts';
 import type { Handmade } from './handmade.ts';
 import type { ProcessSpace } from './process-space.ts';
 
@@ -71,13 +72,15 @@ function expectAlone(vmspace: Handmade): void {
 }
 
 /** @returns pages that it was done to. @throws RpcError */
-export function adviseProcess(
-  { memory }: { memory: CoherentMemory },
+export async function adviseProcess(
+  node: EmptiedNode,
   space: ProcessSpace,
   { address, lengthBytes }: Range,
   advice: Advice,
-): number {
+  signal?: AbortSignal,
+): Promise<number> {
   const { vmspace } = space;
+  const { memory } = node;
   const end = address + lengthBytes;
   const parts = space.mappedIn(address, end);
   const pages = parts.reduce((sum, part) => sum + part.lengthBytes / PAGE_BYTES, 0);
@@ -93,11 +96,14 @@ export function adviseProcess(
     case Advice.INVAL:
       // Also of its private memory, which is one mapping of its virtual kernel.
       vmspace.session.send({ event: { case: 'flush', value: { vmspace: space.id } } });
-      for (const { dataspace, offsetBytes, lengthBytes: bytes } of parts) {
-        const pageCount = bytes / PAGE_BYTES;
-        const run = { dataspace: dataspace!.id, firstPage: offsetBytes / PAGE_BYTES, pageCount };
-        memory.step({ type: 'empty', run });
-      }
+      await emptyRuns(
+        node,
+        parts.map(({ mapEntry, offsetBytes, lengthBytes: bytes }) => ({
+          ...{ dataspace: mapEntry.dataspace.id, firstPage: offsetBytes / PAGE_BYTES },
+          pageCount: bytes / PAGE_BYTES,
+        })),
+        signal,
+      );
       return lengthBytes / PAGE_BYTES;
     case Advice.WILLNEED: {
       let left = ADVISED_PAGES_MAX;

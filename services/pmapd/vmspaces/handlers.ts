@@ -133,7 +133,7 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
       const pages =
         space instanceof Handmade
           ? await using(space, () => adviseHandmade(node, space, range, advice, Number(value)))
-          : adviseProcess(node, space, range, advice);
+          : await adviseProcess(node, space, range, advice, ctx.signal);
       return { pages: BigInt(pages) };
     },
 
@@ -199,8 +199,12 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
       if (whose.case === 'vmspace' && vmspaces.length === 0) find(ctx, whose.value);
       else if (vmspaces.length === 0 && whose.case !== 'node') throw nothingThere(whose, node.name);
       node.statistics.pmapFlushes += vmspaces.length;
-      const sharedPages = await flushPmaps(node.memory, vmspaces);
-      return { vmspaces: vmspaces.length, sharedPages: BigInt(sharedPages) };
+      const { sharedPages, privatePages } = await flushPmaps(node, vmspaces, ctx.signal);
+      return {
+        vmspaces: vmspaces.length,
+        sharedPages: BigInt(sharedPages),
+        privatePages: BigInt(privatePages),
+      };
     },
   };
 }

@@ -82,9 +82,22 @@ export class ProcessSpace implements AddressSpace {
     return parts;
   }
 
-  /** Of private memory it is known how much there is, and not where. */
   *residentRuns(from: number): Generator<Run> {
-    for (const part of this.mappedIn(from, this.sizeBytes)) yield* residentOf(part);
+    const first = from - (from % PAGE_BYTES);
+    if (first >= this.sizeBytes) return;
+    for (const part of this.parts(first, this.sizeBytes - first))
+      yield* part.dataspace === undefined ? this.residentPrivate(part) : residentOf(part);
+  }
+
+  private *residentPrivate({ address, lengthBytes }: Part): Generator<Run> {
+    const end = address + lengthBytes;
+    for (let at = address; at < end; ) {
+      const next = this.vmspace.residentFrom(at);
+      if (next === undefined || next.offsetBytes >= end) return;
+      const pages = Math.ceil((Math.min(end, next.endBytes) - next.offsetBytes) / PAGE_BYTES);
+      yield { address: next.offsetBytes, pages, firstPage: 0 };
+      at = next.endBytes;
+    }
   }
 
   absentPrivate(): number {

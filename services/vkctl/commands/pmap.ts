@@ -54,16 +54,17 @@ async function flush(pids: string[], options: FlushOptions): Promise<void> {
       fix: 'vkctl ps lists processes, vkctl status nodes.',
     });
   await withCluster(options, async ({ connection }) => {
-    const flushed: { node: string; vmspaces: number; sharedPages: number }[] = [];
+    const flushed: { node: string; vmspaces: number; sharedPages: number; privatePages: number }[] = [];
     type Whose =
       | { case: 'pid'; value: bigint }
       | { case: 'vkernel'; value: string }
       | { case: 'node'; value: true };
     const ask = async (at: string, whose: Whose): Promise<void> => {
-      const { vmspaces, sharedPages } = await connection
+      const { vmspaces, sharedPages, privatePages } = await connection
         .vmspaces(at)
         .flushPmaps({ whose }, { deadlineMs: FLUSH_MS });
-      flushed.push({ node: at, vmspaces, sharedPages: Number(sharedPages) });
+      const pages = { sharedPages: Number(sharedPages), privatePages: Number(privatePages) };
+      flushed.push({ node: at, vmspaces, ...pages });
     };
     if (node !== undefined) await ask((await connection.node(node)).name, { case: 'node', value: true });
     await forEachPid(targets, async (pid) => {
@@ -84,9 +85,9 @@ async function flush(pids: string[], options: FlushOptions): Promise<void> {
     }
     if (options.json) printJson(flushed);
     else
-      for (const { node: at, vmspaces, sharedPages } of flushed)
+      for (const { node: at, vmspaces, sharedPages, privatePages } of flushed)
         say(
-          `${at}: emptied the page tables of ${vmspaces} ${vmspaces === 1 ? 'process' : 'processes'}, ${sharedPages} shared pages mapped`,
+          `${at}: emptied the page tables of ${vmspaces} ${vmspaces === 1 ? 'process' : 'processes'}: ${privatePages} private and ${sharedPages} shared pages`,
         );
   });
 }

@@ -32,7 +32,8 @@ export const ended = z.strictObject({ pid, ...exit.pick({ code: true, signal: tr
 export const flushed = z.strictObject({
   node: z.string(),
   vmspaces: count,
-  sharedPages: count.describe('of dataspaces, that were mapped'),
+  sharedPages: count.describe('of dataspaces, whose mappings were dropped'),
+  privatePages: count.describe('of private memory, whose mappings the virtual kernels drop'),
 });
 export const output = z.strictObject({
   stream: z.enum(['stdout', 'stderr']),
