@@ -61,6 +61,7 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
     progress.show('nothing is broken any more: does all go on?');
     const withinMs = 10 * leaseMs + 60_000;
     const troubles = (await Promise.all([workers.prove(withinMs), makers.prove(withinMs)])).flat();
+    const pmapFlushes = await flushes(to, names);
     progress.show('checking the histories');
     to.close();
     const report = judge({
@@ -73,6 +74,7 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
       made: makers.ends,
       wrong: makers.wrong,
       troubles,
+      pmapFlushes,
       histories: readHistories(histories),
     });
     if (options.keep && isBad(report)) keep(folder);
@@ -81,6 +83,15 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
     progress.clear();
     await stopCluster(clusterPaths(CLUSTER));
   }
+}
+
+/** Pmaps that were emptied by the pmap managers that run now; those that were killed took their counts with them. */
+async function flushes(
+  to: Awaited<ReturnType<typeof connectHere>>,
+  nodes: readonly string[],
+): Promise<number> {
+  const stats = await Promise.all(nodes.map((name) => to.pmapd(name).getNodeStats({})));
+  return stats.reduce((sum, { pmapFlushes }) => sum + Number(pmapFlushes), 0);
 }
 
 const isBad = ({ violations, troubles }: Report): boolean => violations.length + troubles.length > 0;

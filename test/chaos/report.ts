@@ -27,6 +27,8 @@ export interface Report {
   ends: Record<string, number>;
   /** Of dataspaces that were made while things broke: what became of them. */
   made: Record<string, number>;
+  /** Pmaps that were emptied by chance, by the pmap managers that ran at the end. */
+  pmapFlushes: number;
 }
 
 export function judge(found: {
@@ -37,6 +39,7 @@ export function judge(found: {
   amidFaults: number;
   ends: ReadonlyMap<string, number>;
   made: ReadonlyMap<string, number>;
+  pmapFlushes: number;
   /** Dataspaces that did not hold what was written. */
   wrong: string[];
   troubles: string[];
@@ -106,7 +109,7 @@ export function reportText(report: Report): string {
     ...undecided.map((object) => `undecided: the search for an order of object ${object} was given up`),
     ...troubles.map((trouble) => `DOES NOT GO ON: ${trouble}`),
     `seed ${seed}: ${plural(faults.length, 'fault')} injected${report.cuts ? '' : ' (links could not be cut here)'}, ` +
-      `${operations} operations on ${objects} objects (${open} never ended), ${plural(violations.length, 'violation')}, ` +
+      `${operations} operations on ${objects} objects (${open} never ended), ${plural(report.pmapFlushes, 'pmap')} emptied by chance, ${plural(violations.length, 'violation')}, ` +
       `longest stall ${(longestStallMs / 1e3).toFixed(1)} s`,
   ].join('\n\n');
 }

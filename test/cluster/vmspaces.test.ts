@@ -190,6 +190,10 @@ describe('a virtual kernel that does not answer', () => {
     const program = await cluster.start('node2', 'peek', ['kept', '0', '--size', '16384', '--every-ms', '5']);
     const pid = await program.pid;
     await ofProcess('node2', pid);
+    const offered = async (...words: string[]) =>
+      (await cluster.vkctl(['complete', '--', 'pmap', 'flush', ...words])).stdout;
+    expect(await offered('')).toContain(`${pid}\tnode2 `);
+    expect(await offered('--vkernel', '')).toMatch(/(^|\/)default\t/m);
     await cluster.output('node1', 'peek', ['kept', '0', '--write', '5', '6']);
     await program.wrote(/"words":\[5/);
     const { vkernels } = await cluster.connection.vkerneld('node2').listVkernels({});

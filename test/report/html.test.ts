@@ -54,7 +54,13 @@ test('a chaos run says what is wrong, and draws what was broken', async () => {
       objects: 3,
       undecided: [],
     },
-    ...{ troubles: ['node2 waits'], longestStallMs: 1500, ends: { 'exit 0': 3 }, made: { whole: 2 } },
+    ...{
+      troubles: ['node2 waits'],
+      longestStallMs: 1500,
+      ends: { 'exit 0': 3 },
+      made: { whole: 2 },
+      pmapFlushes: 3,
+    },
     faults: [
       { what: 'kill node1/pmapd', atMs: 100, forMs: 0 },
       { what: 'stop cohd', atMs: 500, forMs: 900 },

@@ -117,6 +117,7 @@ test('all services in turn, forth and back, under work: nothing is wrong, nothin
       seed: SEED,
       minutes: 0,
       cuts: false,
+      pmapFlushes: 0,
       faults: [],
       amidFaults: 0,
       made: new Map(),

@@ -35,6 +35,14 @@ const processes =
         .map(({ pid, node, command }) => ({ value: String(pid), what: `${node} ${command.join(' ')}` })),
     );
 
+/** Those that run a process. */
+const vkernels: Ask = (cluster) =>
+  withCluster({ cluster }, async ({ programs }) => {
+    const { processes: all } = await programs.list();
+    const running = all.filter(({ state }) => state !== ProcessState.EXITED);
+    return named([...new Set(running.map(({ vkernel }) => vkernel))].sort());
+  });
+
 const dataspaces: Ask = (cluster) =>
   withCluster({ cluster }, async (to) => named((await to.dataspaces.records()).map(({ name }) => name)));
 
@@ -72,6 +80,8 @@ const SOURCES: readonly (readonly [end: string, ask: Ask | typeof FILES])[] = [
   ['kill pid', processes(false)],
   ['wait pid', processes(false)],
   ['logs pid', processes(true)],
+  ['pmap flush pid', processes(false)],
+  ['pmap flush --vkernel', vkernels],
   ['restart service', services],
   ['events --service', services],
   ['events --kind', () => named(Object.keys(EVENT_KINDS))],
