@@ -31,6 +31,7 @@ import { SESSIONS_MAX } from '../../services/pmapd/handlers.ts';
 import { OPEN_MAX } from '../../services/pmapd/sessions/open-dataspaces.ts';
 import { VMSPACES_MAX } from '../../services/pmapd/sessions/session.ts';
 import { ENTRIES_MAX } from '../../services/pmapd/sessions/vmspace.ts';
+import { FLUSHES_MAX } from '../../services/pmapd/vmspaces/flush.ts';
 import { HANDMADE_ENTRIES_MAX } from '../../services/pmapd/vmspaces/handmade.ts';
 import {
   HANDMADE_BYTES_OF_ONE,
@@ -166,6 +167,7 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a vmspace', 'watches', count(WATCHES_OF_VMSPACE), EXHAUSTED],
     ['a person on a node', 'watches', count(WATCHES_OF_ONE), EXHAUSTED],
     ['a node', 'watches', count(WATCHES_MAX), EXHAUSTED],
+    ['a node', 'calls that empty pmaps, at one time', count(FLUSHES_MAX), EXHAUSTED],
     [
       'a watch',
       'events that its reader has not read',

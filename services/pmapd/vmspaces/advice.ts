@@ -9,7 +9,7 @@ import { type EmptiedNode, emptyRuns } from './flush.ts';
 import type { Handmade } from './handmade.ts';
 import type { ProcessSpace } from './process-space.ts';
 
-interface Range {
+export interface Range {
   readonly address: number;
   readonly lengthBytes: number;
 }

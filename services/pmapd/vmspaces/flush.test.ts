@@ -3,7 +3,7 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { Code } from '@odonata/rpc/error.ts';
 import { afterEach, expect, test } from 'vitest';
 import type { Vmspace } from '../sessions/vmspace.ts';
-import { emptyRuns, flushPmaps, union } from './flush.ts';
+import { emptyRuns, FLUSHES_MAX, Flushes, flushPmaps, union } from './flush.ts';
 import { OneNode } from './testdata/one-node.ts';
 
 let one: OneNode;
@@ -57,4 +57,19 @@ test('it ends when whoever asked goes away, when the pmap manager stops, and whe
   await expect(flushPmaps(node, [])).rejects.toMatchObject({ code: Code.Unavailable });
   const none = { dataspace: 999n, firstPage: 0, pageCount: 2 ** 40 };
   expect(await emptyRuns(one.node, [none])).toBe(0);
+});
+
+test('few at one time; those that end make room, also by an error', async () => {
+  one = new OneNode();
+  const flushes = new Flushes(one.node.limits);
+  const { promise, reject } = Promise.withResolvers<void>();
+  const waiting = Array.from({ length: FLUSHES_MAX }, () => flushes.run('user:alice', () => promise));
+  const more = flushes.run('user:bob', async () => {});
+  await expect(more).rejects.toMatchObject({ code: Code.ResourceExhausted });
+  expect(one.node.events.all()).toMatchObject([
+    { kind: 'limit-hit', subject: { limit: 'flushes', who: 'user:bob' } },
+  ]);
+  reject(new Error('gone'));
+  await Promise.allSettled(waiting);
+  expect(await flushes.run('user:bob', async () => 7)).toBe(7);
 });

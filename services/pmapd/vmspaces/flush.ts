@@ -8,6 +8,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CoherentMemory } from '../memory/coherent-memory.ts';
 import type { Vmspace } from '../sessions/vmspace.ts';
+import type { Limits } from './limits.ts';
 
 /** Pages of one turn: each is a hole punched and a page written. */
 const PAGES_A_TURN = 256;
@@ -15,6 +16,9 @@ const PAGES_A_TURN = 256;
 const LOOKED_AT_A_TURN = 16_384;
 /** Vmspaces of one turn: each is told to its virtual kernel. */
 const VMSPACES_A_TURN = 256;
+
+/** Calls that empty pmaps at one time: each takes a part of every turn. */
+export const FLUSHES_MAX = 4;
 
 export interface EmptiedNode {
   readonly memory: CoherentMemory;
@@ -106,6 +110,32 @@ export async function flushPmaps(
   // Its mappings are emptied for all who map it: once is enough.
   flushed.sharedPages = await emptyRuns(node, runs, signal);
   return flushed;
+}
+
+/** Those that people asked for. */
+export class Flushes {
+  private readonly limits: Pick<Limits, 'hit'>;
+  private underWay = 0;
+
+  constructor(limits: Pick<Limits, 'hit'>) {
+    this.limits = limits;
+  }
+
+  /** @throws RpcError RESOURCE_EXHAUSTED; what `empty` throws */
+  async run<T>(who: string, empty: () => Promise<T>): Promise<T> {
+    if (this.underWay >= FLUSHES_MAX)
+      throw this.limits.hit(
+        'flushes',
+        who,
+        `${FLUSHES_MAX} calls empty pmaps of this node, the most at one time; wait until one of them ends`,
+      );
+    this.underWay++;
+    try {
+      return await empty();
+    } finally {
+      this.underWay--;
+    }
+  }
 }
 
 /** What of a node is flushed. */

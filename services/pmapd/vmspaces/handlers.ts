@@ -12,9 +12,9 @@ import type { Node } from '../node.ts';
 import { asked } from '../sessions/asked.ts';
 import type { Vmspace } from '../sessions/vmspace.ts';
 import { type AddressSpace, expectPages, expectWithin, type Run } from './address-space.ts';
-import { adviseHandmade, adviseProcess } from './advice.ts';
+import { adviseHandmade, adviseProcess, type Range } from './advice.ts';
 import { pread, pwrite } from './bytes.ts';
-import { flushPmaps } from './flush.ts';
+import { Flushes, flushPmaps } from './flush.ts';
 import { Handmade } from './handmade.ts';
 import { IDLE_MIN_MS } from './handmade-table.ts';
 import { ProcessSpace } from './process-space.ts';
@@ -23,6 +23,7 @@ const BYTES_MAX = 1 << 20;
 
 export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
   const { handmade, watches } = node;
+  const flushes = new Flushes(node.limits);
 
   function* processes(): Generator<Vmspace> {
     for (const { vmspaces } of node.sessions) yield* vmspaces.values();
@@ -67,6 +68,16 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
       space.busy--;
       space.lastUsedMs = monotonicMs();
     }
+  }
+
+  async function advised(
+    space: ProcessSpace,
+    range: Range,
+    advice: Advice,
+    ctx: CallContext,
+  ): Promise<number> {
+    const advise = () => adviseProcess(node, space, range, advice, ctx.signal);
+    return advice === Advice.INVAL ? await flushes.run(whoOf(ctx), advise) : await advise();
   }
 
   return {
@@ -133,7 +144,7 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
       const pages =
         space instanceof Handmade
           ? await using(space, () => adviseHandmade(node, space, range, advice, Number(value)))
-          : await adviseProcess(node, space, range, advice, ctx.signal);
+          : await advised(space, range, advice, ctx);
       return { pages: BigInt(pages) };
     },
 
@@ -187,8 +198,7 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
 
     async *watchVmspace({ vmspace, kinds, backlog, limit }, ctx) {
       find(ctx, vmspace);
-      const who = `user:${requesterOf(ctx).user}`;
-      yield* watches.follow({ vmspace, who, kinds, backlog, limit }, ctx.signal);
+      yield* watches.follow({ vmspace, who: whoOf(ctx), kinds, backlog, limit }, ctx.signal);
     },
 
     async flushPmaps({ whose }, ctx) {
@@ -198,8 +208,10 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
       const vmspaces = all.filter((vmspace) => isAbout(whose, vmspace));
       if (whose.case === 'vmspace' && vmspaces.length === 0) find(ctx, whose.value);
       else if (vmspaces.length === 0 && whose.case !== 'node') throw nothingThere(whose, node.name);
-      node.statistics.pmapFlushes += vmspaces.length;
-      const { sharedPages, privatePages } = await flushPmaps(node, vmspaces, ctx.signal);
+      const { sharedPages, privatePages } = await flushes.run(whoOf(ctx), () => {
+        node.statistics.pmapFlushes += vmspaces.length;
+        return flushPmaps(node, vmspaces, ctx.signal);
+      });
       return {
         vmspaces: vmspaces.length,
         sharedPages: BigInt(sharedPages),
@@ -208,6 +220,8 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
     },
   };
 }
+
+const whoOf = (ctx: CallContext): string => `user:${requesterOf(ctx).user}`;
 
 type Whose = Parameters<NonNullable<Handlers<typeof VmspaceService>['flushPmaps']>>[0]['whose'];
 
