@@ -22,13 +22,15 @@ export interface ConnectionBounds {
   readonly connectionsMax: number;
   readonly log: Logger;
   readonly security?: SecurityLog | undefined;
+  /** Nobody shows a certificate here, as browsers do not: then all are alike, and share the places. */
+  readonly withoutCertificates?: boolean;
   /** Less in tests. */
   readonly handshakeMs?: number;
 }
 
 /** Where no certificate is asked for, of unix sockets too, all are alike. */
 export function boundConnections(server: Server, bounds: ConnectionBounds): void {
-  const { connectionsMax, log, security, handshakeMs = HANDSHAKE_MS } = bounds;
+  const { connectionsMax, log, security, withoutCertificates, handshakeMs = HANDSHAKE_MS } = bounds;
   const refusals = new RefusalLog(log);
   const refuse = (peer: string, reason: string): void => {
     refusals.add({ method: 'connect', peer, reason });
@@ -49,7 +51,7 @@ export function boundConnections(server: Server, bounds: ConnectionBounds): void
   if (!(server instanceof TlsServer)) return;
   const most = partOf(connectionsMax);
   boundHandshakes(server, most, handshakeMs, refuse, log);
-  boundPeople(server, most, refuse, log);
+  if (!withoutCertificates) boundPeople(server, most, refuse, log);
 }
 
 /** Node ends connections of such frames itself: floods of resets, settings and pings, headers without end. Here it is told of. */

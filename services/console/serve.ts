@@ -1,25 +1,23 @@
 // The console: an HTTP server for browsers on one side, lines to the routers on the other, one for each person.
-import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
-import { createServer as createHttps } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { Cluster } from '@odonata/client/cluster.ts';
 import { connectTo } from '@odonata/client/connection.ts';
 import { ListenError, splitAddress } from '@odonata/rpc/address.ts';
+import { EventLog } from '@odonata/rpc/events.ts';
 import { ownFolder } from '@odonata/rpc/identity/own.ts';
 import { SettingError } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
+import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { Api } from './api.ts';
 import type { ConsoleConfig } from './config.ts';
 import { Logins } from './login.ts';
 import { makePage } from './page-files.ts';
 import { People } from './people.ts';
 import { Sessions } from './sessions.ts';
+import { makeWebServer } from './web-server.ts';
 
-const CONNECTIONS_MAX = 512;
 const SWEEP_MS = 5_000;
 const LOOPBACK = /^(127\.\d+\.\d+\.\d+|localhost|::1)$/;
 
@@ -44,8 +42,8 @@ export async function serveConsole(options: ConsoleOptions): Promise<Console> {
     connect: async (folder) => new Cluster(await connectTo(cluster, syslink, { folder, log })),
   });
   const own = ownFolder();
-  const server = httpsDir === '' ? createServer() : createHttps(credentials(httpsDir));
-  bound(server);
+  const security = new SecurityEvents(new EventLog({ service: 'console', log }));
+  const server = makeWebServer(httpsDir, { log, security });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(new ListenError(listen, 'listen', error)));
     server.listen({ host, port }, resolve);
@@ -71,6 +69,7 @@ export async function serveConsole(options: ConsoleOptions): Promise<Console> {
   const metrics = new Metrics('console');
   metrics.gauge('sessions', 'Sessions of people that are logged in', () => sessions.size);
   metrics.gauge('streams', 'Streams to browsers that are open', () => api.streams);
+  security.countIn(metrics);
   metrics.counter('refusals_total', 'Requests that were refused', () => api.refusals);
   const metricsServer = await serveMetrics({
     ...{ listen: options.metricsListen, metrics, log },
@@ -88,20 +87,4 @@ export async function serveConsole(options: ConsoleOptions): Promise<Console> {
       await metricsServer.close();
     },
   };
-}
-
-function credentials(dir: string) {
-  try {
-    return { cert: readFileSync(join(dir, 'tls.crt')), key: readFileSync(join(dir, 'tls.key')) };
-  } catch (error) {
-    throw new SettingError(`--https-dir ${dir}: ${(error as Error).message}; it needs tls.crt and tls.key`);
-  }
-}
-
-function bound(server: Server): void {
-  server.maxConnections = CONNECTIONS_MAX;
-  server.headersTimeout = 10_000;
-  server.requestTimeout = 20_000;
-  server.keepAliveTimeout = 10_000;
-  server.maxRequestsPerSocket = 10_000;
 }
