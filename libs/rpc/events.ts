@@ -21,10 +21,10 @@ export const EVENT_KINDS = {
   'memory-refused': 'WARNING',
   /** A process ended because of memory: it was refused frames, or had too many of them when others needed some. */
   'process-ended-for-memory': 'WARNING',
+  /** A virtual kernel ended with all of its programs, and nobody of its node had ended it: a signal, a start that failed. */
+  'vkernel-died': 'ERROR',
   /** A virtual kernel ended with all of its programs: the memory of its control group ran out. */
   'vkernel-ended-for-memory': 'ERROR',
-  /** A virtual kernel ended by itself, or somebody killed it. */
-  'vkernel-died': 'ERROR',
   /** A virtual kernel was ended, as threads of programs that are over did not end. */
   'vkernel-ended-for-threads': 'WARNING',
   /** A node fell silent, left or was replaced: what only it had is lost. */

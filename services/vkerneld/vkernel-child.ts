@@ -323,27 +323,20 @@ export class VkernelChild {
     }
   }
 
-  #withComplaint(ending: string): string {
-    if (this.#stopping || this.#endedFor !== undefined) return ending;
-    this.#output.drain();
-    const { complaint } = this.#output;
-    const what = this.#late === undefined ? ending : `${ending}: ${this.#late}`;
-    return complaint === '' ? what : `${what}; the last that it wrote: ${complaint}`;
-  }
-
   #die(ending: string): void {
     if (this.#dead !== undefined) return;
     this.ranOut = !this.#stopping && this.#sandbox.ranOut(groupOf(this.record));
-    const how = this.ranOut ? RAN_OUT : this.#withComplaint(ending);
+    this.hasDied = !this.#stopping && !this.ranOut && this.#endedFor === undefined;
+    const words = this.hasDied ? this.#output.lastWords() : '';
+    const how = this.ranOut ? RAN_OUT : this.#late === undefined ? ending : `${ending}: ${this.#late}`;
     clearTimeout(this.#aloneTimer);
     const reason = this.#stopping
       ? `virtual kernel ${this.name} was shut down`
-      : `virtual kernel ${this.name} ${this.#endedFor === undefined ? `died (${how})` : `was ended: ${this.#endedFor}`}`;
-    this.hasDied = !this.#stopping && !this.ranOut && this.#endedFor === undefined;
+      : `virtual kernel ${this.name} ${this.#endedFor === undefined ? `died (${how})` : `was ended: ${this.#endedFor}`}${words && `: ${words}`}`;
     this.#dead = new RpcError(Code.Unavailable, reason);
     void this.#idMapping?.then((fd) => fd !== undefined && closeSync(fd));
     if (this.#stopping) this.#log.info({ how }, 'virtual kernel ended');
-    else this.#log.error({ how }, 'virtual kernel died');
+    else this.#log.error({ how, words }, 'virtual kernel died');
     this.#line?.end(this.#dead);
     this.#line = undefined;
     this.#dropDescriptors();

@@ -69,20 +69,3 @@ test('the next supervisor goes on reading, and nobody who writes meanwhile break
   next.ended();
   await vi.waitFor(() => expect(() => rmSync(join(socketDir, 'vkernel-7.output'))).toThrow(/ENOENT/));
 });
-
-test('what it complained of last is kept, cut, and nothing else', () => {
-  const log = logOf();
-  expect(log.complaint).toBe('');
-  log.take(
-    `${line('all is well')}\n{"level":"error","msg":"no pmap","err":{"message":"refused\\u001b[2J"}}\n`,
-  );
-  expect(log.complaint).toBe('no pmap: refused?[2J');
-  log.take(
-    'node:internal/modules:1228\n  throw err;\n\nError: Cannot find module\n    at x\n  code: 1\n\nNode.js v24\n',
-  );
-  expect(log.complaint).toBe('Error: Cannot find module');
-  log.take(`bwrap: ${'x'.repeat(1000)}`);
-  expect(log.complaint.length).toBe(300);
-  log.take('\n{"level":"error","msg":{"a":1},"err":7}\n{"level":"error"\n');
-  expect(log.complaint).toBe('');
-});

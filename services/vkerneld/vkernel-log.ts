@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { makePipe } from '@odonata/userfault/libc.ts';
+import { LastWords } from './last-words.ts';
 
 /** At once; and more of it with time: some 14 MiB an hour. */
 export const BURST_BYTES = 1 << 20;
@@ -17,13 +18,12 @@ const REFILL_BYTES_MS = 4 * 1.024;
 /** Somebody looks for a fault in it. */
 const REFILL_DEBUG_BYTES_MS = 64 * REFILL_BYTES_MS;
 const LINE_MAX = 16_384;
-const COMPLAINT_MAX = 300;
-/** As the kernel makes pipes. */
-const PIPE_BYTES = 65_536;
 /** What is too much is read slowly: it costs whoever writes it more than us. */
 const PAUSE_MS = 50;
 /** What a process wrote before its end is in the pipe by then, and a turn reads it. */
 const LAST_MS = 200;
+/** What is left in the pipe at its end: a pipe holds 64 KiB. */
+const LEFT_BYTES = 1 << 17;
 /** How often is said that something was dropped. */
 const TOLD_MS = 10_000;
 
@@ -47,12 +47,12 @@ export class VkernelLog {
   readonly #refill: number;
   #socket: Socket | undefined;
   #rest = '';
-  #complaint = '';
   #budget = BURST_BYTES;
   #atMs: number;
   #dropped = 0;
   #toldMs = Number.NEGATIVE_INFINITY;
   #paused: NodeJS.Timeout | undefined;
+  readonly #lastWords = new LastWords();
 
   constructor(options: VkernelLogOptions) {
     this.#o = options;
@@ -104,35 +104,38 @@ export class VkernelLog {
     if (this.#dropped > before) this.#slow();
   }
 
-  /** What it wrote up to now, whether or not a turn has come to read it; of one that has ended, all. */
-  drain(): void {
-    let fd: number;
+  /** Why it ended, where it said so: with what is in its pipe still. It has ended. */
+  lastWords(): string {
     try {
-      fd = openSync(this.#path, constants.O_RDONLY | constants.O_NONBLOCK);
-    } catch {
-      return;
+      this.#takeLeft();
+    } catch (error) {
+      this.#o.log.debug({ err: error }, 'what a virtual kernel wrote last is not read');
     }
+    return this.#lastWords.at(this.#now());
+  }
+
+  #takeLeft(): void {
+    if (this.#socket === undefined) return;
+    const fd = openSync(this.#path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      const piece = Buffer.alloc(PIPE_BYTES);
-      // A pipe holds no more than this, unless somebody fills it meanwhile.
-      const bytes = readSync(fd, piece);
-      if (bytes > 0) this.take(String(piece.subarray(0, bytes)));
-    } catch {
-      // EAGAIN: all is read.
+      const bytes = Buffer.alloc(LEFT_BYTES);
+      for (let left = LEFT_BYTES; left > 0; ) {
+        const read = readSync(fd, bytes, 0, left, null);
+        if (read === 0) return;
+        left -= read;
+        this.take(bytes.toString('utf8', 0, read));
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
     } finally {
       closeSync(fd);
     }
   }
 
-  /** Its last complaint: an error of its log, or a line that is none of a log. Empty: none. Somebody else's words: for people, cut. */
-  get complaint(): string {
-    return (complaintOf(this.#rest) ?? this.#complaint).replace(/\p{Cc}/gu, '?').slice(0, COMPLAINT_MAX);
-  }
-
   #line(line: string): void {
     if (line === '') return;
-    this.#complaint = complaintOf(line.slice(0, LINE_MAX)) ?? this.#complaint;
     const nowMs = this.#now();
+    this.#lastWords.add(line, nowMs);
     this.#budget = Math.min(BURST_BYTES, this.#budget + (nowMs - this.#atMs) * this.#refill);
     this.#atMs = nowMs;
     // Also what we add to it.
@@ -192,17 +195,5 @@ export class VkernelLog {
     clearTimeout(this.#paused);
     this.#socket?.destroy();
     this.#socket = undefined;
-  }
-}
-
-/** Undefined: no complaint. Of what Node writes at its end, the line that says what it is, and not the stack. */
-function complaintOf(line: string): string | undefined {
-  if (!line.startsWith('{')) return /^[A-Za-z][^:]{0,80}: \S/.test(line) ? line : undefined;
-  try {
-    const { level, msg, err } = JSON.parse(line);
-    if (level !== 'error' && level !== 'fatal') return undefined;
-    return [msg, err?.message].filter((part) => typeof part === 'string').join(': ');
-  } catch {
-    return undefined;
   }
 }
