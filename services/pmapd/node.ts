@@ -341,7 +341,7 @@ export class Node {
    * place.
    */
   endHandOver(): void {
-    for (const session of this.sessions) session.unfollow();
+    for (const session of this.sessions) session.spaces.unfollow();
     this.handingOver = false;
     if (!this.frozen) {
       this.memory.unfollow();

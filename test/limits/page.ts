@@ -29,7 +29,7 @@ import { DATASPACE_BYTES_MAX, DATASPACES_MAX } from '../../services/cohd/registr
 import { SHORT_MAX } from '../../services/pmapd/frames/shortage.ts';
 import { SESSIONS_MAX } from '../../services/pmapd/handlers.ts';
 import { OPEN_MAX } from '../../services/pmapd/sessions/open-dataspaces.ts';
-import { VMSPACES_MAX } from '../../services/pmapd/sessions/session.ts';
+import { VMSPACES_MAX } from '../../services/pmapd/sessions/session-vmspaces.ts';
 import { ENTRIES_MAX } from '../../services/pmapd/sessions/vmspace.ts';
 import { FLUSHES_MAX } from '../../services/pmapd/vmspaces/flush.ts';
 import { HANDMADE_ENTRIES_MAX } from '../../services/pmapd/vmspaces/handmade.ts';

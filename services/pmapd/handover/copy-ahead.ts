@@ -21,7 +21,7 @@ export function* partsAhead(
     create(NodeSnapshotSchema, { incarnation: node.incarnation, ...about });
   // First of all: what is mapped from now on is among what changed.
   const sessions = [...node.sessions];
-  for (const session of sessions) session.follow();
+  for (const session of sessions) session.spaces.follow();
   for (const { id, name, sizeBytes, durable, file } of [...node.memory.all()]) {
     const about = { dataspace: id, name, sizeBytes, durable };
     for (const resident of portions(file.follow())) yield part({ dataspaces: [{ ...about, resident }] });

@@ -6,7 +6,8 @@ import type { DataspaceSnapshot, NodeSnapshot, SessionSnapshot } from '@odonata/
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { Node } from '../node.ts';
-import { linearOffsetOf, Session } from '../sessions/session.ts';
+import { Session } from '../sessions/session.ts';
+import { linearOffsetOf } from '../sessions/session-vmspaces.ts';
 import { PageBuffer } from '../wire/page-buffer.ts';
 
 export class Inheritor {
@@ -89,14 +90,14 @@ export class Inheritor {
   private forget(session: Session, id: bigint): void {
     const vmspace = session.vmspaces.get(id);
     if (vmspace === undefined) return;
-    session.forgetVmspace(vmspace);
+    session.spaces.forget(vmspace);
     vmspace.disown();
   }
 
   private vmspace(session: Session, about: SessionSnapshot['vmspaces'][number], frozen: boolean): void {
     const { vmspace: id, pid, file, entries } = about;
     const [sizeBytes, quotaFrames] = [Number(about.sizeBytes), Number(about.quotaFrames)];
-    const vmspace = session.addVmspace({ id, pid, file, sizeBytes, quotaFrames, exists: true });
+    const vmspace = session.spaces.add({ id, pid, file, sizeBytes, quotaFrames, exists: true });
     for (const { dataspace, readOnly } of about.opened) session.open.add(vmspace, dataspace, readOnly);
     for (const entry of entries) {
       const { address, lengthBytes, dataspace: of, offsetBytes, writable } = entry;
@@ -108,7 +109,7 @@ export class Inheritor {
       }
       const [firstPage, pageCount] = [pagesIn(offsetBytes), pagesIn(lengthBytes)];
       const linearOffset = linearOffsetOf(entry);
-      session.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable, linearOffset });
+      session.spaces.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable, linearOffset });
       // Who brought a page is not handed over: the first one that maps it pays for it from now on.
       dataspace.file.charge(firstPage, pageCount, vmspace.charge.number);
       const mapping = this.mapping.get(of) ?? new Set();

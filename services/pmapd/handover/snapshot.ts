@@ -51,7 +51,7 @@ function sessionSnapshot(
   userfaultToken: Uint8Array | undefined,
 ): MessageInitShape<typeof SessionSnapshotSchema> {
   const { name, token, frameLimit, frames, requester } = session;
-  const { vmspaces, gone } = session.changed();
+  const { vmspaces, gone } = session.spaces.changed();
   const unsent = session.takeUnsent();
   const has = { vmspaces: vmspaces.map(vmspaceWire), gone, unsent };
   return { name, token, frameLimit, frames: BigInt(frames), userfaultToken, requester, ...has };

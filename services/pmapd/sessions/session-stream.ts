@@ -1,12 +1,19 @@
 // The stream of a session towards a virtual kernel that may not read what it is answered: then nothing more is read of it until
 // it does, and where even what it is told unasked grows too long, its session ends.
-import type { SessionRequest } from '@odonata/proto/pmap/v1/pmap';
+import type { MessageShape } from '@bufbuild/protobuf';
+import type { SessionRequest, SessionResponseSchema } from '@odonata/proto/pmap/v1/pmap';
 import type { RpcError } from '@odonata/rpc/error.ts';
 import { PARKED_MAX, type RawCall } from '@odonata/rpc/raw-call.ts';
-import type { SessionStream } from './session.ts';
 
 /** Messages that wait for a reader, fewer than end any stream. One a second is told unasked. */
 const UNREAD_MAX = PARKED_MAX / 2;
+
+/** The stream of a session; what it needs of gRPC. */
+export interface SessionStream {
+  write(message: MessageShape<typeof SessionResponseSchema>): boolean;
+  /** Ends it. */
+  fail(error: RpcError): void;
+}
 
 export function boundedStream(
   call: RawCall<SessionRequest, Parameters<SessionStream['write']>[0]>,

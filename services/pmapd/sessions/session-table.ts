@@ -54,7 +54,7 @@ export class SessionTable extends Set<Session> {
   }
 
   /** @throws RpcError RESOURCE_EXHAUSTED where there are too few descriptors for one more file */
-  expectDescriptor(what: string, { vmspaces: ofOne }: Session): void {
+  expectDescriptor(what: string, { vmspaces: ofOne }: Pick<Session, 'vmspaces'>): void {
     if (ofOne.size >= this.o.descriptors.ofOneMax) throw new NoDescriptors(what);
     const vmspaces = [...this].reduce((sum, session) => sum + session.vmspaces.size, 0);
     if (this.o.dataspaces() + vmspaces >= this.o.descriptors.filesMax) throw new NoDescriptors(what);
@@ -66,11 +66,11 @@ export class SessionTable extends Set<Session> {
   }
 
   /** A request of a virtual kernel was refused for a limit. */
-  limited(limit: string, { name: vkernel }: Session, reason: string): void {
+  limited(limit: string, { name: vkernel }: Pick<Session, 'name'>, reason: string): void {
     this.o.limits.count(limit, `vkernel:${vkernel}`, reason, { vkernel });
   }
 
-  refused(attempt: string, { name: vkernel }: Session, reason: string): void {
+  refused(attempt: string, { name: vkernel }: Pick<Session, 'name'>, reason: string): void {
     this.o.security.refused(attempt, vkernel, `virtual kernel ${vkernel}: ${reason}`, { vkernel });
   }
 
