@@ -11,7 +11,6 @@ import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { AccessRefusal } from '@odonata/rpc/identity/access-refusal.ts';
 import { ANYONE, type Caller, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
 import { mayBeIn, type Requester, requesterOf, THE_SERVICE } from '@odonata/rpc/identity/requester.ts';
-import { InOrder } from '@odonata/rpc/in-order.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import { invalidField, notFound } from '@odonata/rpc/refusal.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
@@ -20,8 +19,16 @@ import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { CoherencyService } from './coherency-service.ts';
 import { wholeField } from './field.ts';
-import { Loads, untilDone } from './loads.ts';
-import { changed, expectAllowed, expectOwner, isSeenBy, NOBODYS, ownershipFor } from './ownership.ts';
+import { Loads } from './loads.ts';
+import {
+  type Allowed,
+  changed,
+  expectAllowed,
+  expectOwner,
+  isSeenBy,
+  NOBODYS,
+  ownershipFor,
+} from './ownership.ts';
 import { checkName, type DataspaceRecord, expectSize, notKnown, type Registry } from './registry.ts';
 import type { HolderStream } from './streams.ts';
 import { lossesOf, ownLosses, shardUsage, usageOf } from './usage.ts';
@@ -56,8 +63,6 @@ export function directoryHandlers(
   gate: WireGate,
   { userDataspaces }: { userDataspaces: number },
 ): Handlers<typeof DirectoryService> {
-  /** By name: the second sees what the first made. */
-  const creating = new InOrder<string>();
   const loads = new Loads(registry, service, userDataspaces);
 
   function known(name: string): DataspaceRecord {
@@ -108,18 +113,18 @@ export function directoryHandlers(
       const { name, sizeBytes, creator, creatorIncarnation, exclusive, durable } = request;
       checkName(name);
       const by = asks(ctx, request.requester);
-      const make = () => {
+      type Created = { dataspace: ReturnType<typeof wire>; created: boolean; allowed: Allowed };
+      return await registry.ask<Created>(name, (existing) => {
+        if (existing !== undefined) {
+          const may = expectAllowed(existing, by, 'read');
+          expectSame(existing, sizeBytes, exclusive, durable);
+          return { do: 'answer', answer: { dataspace: wire(existing), created: false, allowed: may } };
+        }
         const ownership = ownershipFor(by, request);
         if (!by.all) registry.expectQuota(ownership.owner, userDataspaces);
-        return registry.create({ name, sizeBytes, creator, creatorIncarnation, durable, ...ownership });
-      };
-      return await creating.run(name, async () => {
-        const existing = registry.get(name);
-        const { record, created } =
-          existing === undefined ? await make() : { record: existing, created: false };
-        const may = created ? { read: true, write: true } : expectAllowed(record, by, 'read');
-        if (!created) expectSame(record, sizeBytes, exclusive, durable);
-        return { dataspace: wire(record), created, allowed: may };
+        const record = { name, sizeBytes, creator, creatorIncarnation, durable, ...ownership };
+        const allowed = { read: true, write: true };
+        return registry.make(record, (made) => ({ dataspace: wire(made), created: true, allowed }));
       });
     },
 
@@ -133,15 +138,15 @@ export function directoryHandlers(
 
     async setOwnership({ name, ...wanted }, ctx) {
       const by = requesterOf(ctx);
-      const record = await untilDone(name, async () => {
-        const before = known(name);
+      const record = await registry.ask(name, (before) => {
+        if (before === undefined) throw notKnown(name);
         const after = changed(before, by, wanted);
         if (after.owner !== before.owner && after.owner !== NOBODYS && !mayBeIn(after.owner))
           throw invalidField(
             'owner',
             `nobody named ${after.owner} is in the cluster; let them in first (vkctl user add ${after.owner})`,
           );
-        return await registry.own(before, after);
+        return { ...{ do: 'change', record: { ...before, ...after } }, answer: (answered) => answered };
       });
       const { owner, group, mode } = record;
       ctx.log.info({ dataspace: name, owner, group, mode, by: by.user }, 'a dataspace is owned otherwise');
@@ -174,12 +179,12 @@ export function directoryHandlers(
     async deleteDataspace({ name, requester, dataspace, unendedLoad }, ctx) {
       const by = asks(ctx, requester);
       // What is removed is what was looked at: by the time there may be another of that name, or it may be another's.
-      await untilDone(name, async () => {
-        const record = known(name);
+      await registry.ask(name, (record) => {
+        if (record === undefined) throw notKnown(name);
         expectOwner(record, by, 'remove');
         expectMeant(record, { dataspace, unendedLoad });
         service.expectUnmapped(record);
-        return (await registry.removeUnchanged(record)) || undefined;
+        return { do: 'remove', answer: () => true };
       });
       return {};
     },

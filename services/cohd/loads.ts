@@ -1,7 +1,6 @@
-// Loads, stored: `load-rules.ts` says what; here it is put into the registry, unless somebody else changed it meanwhile.
-import { Code, RpcError } from '@odonata/rpc/error.ts';
+// Loads, stored: `load-rules.ts` says what; here it becomes a step of the table of names.
+import type { Decide, NameStep } from '@odonata/coherency/names/name-table.ts';
 import type { Requester } from '@odonata/rpc/identity/requester.ts';
-import { InOrder } from '@odonata/rpc/in-order.ts';
 import type { CoherencyService } from './coherency-service.ts';
 import {
   type Abandoned,
@@ -15,18 +14,13 @@ import {
 } from './load-rules.ts';
 import type { DataspaceRecord, Registry } from './registry.ts';
 
-/** Who meets others at one name more often than this gives up. */
-const TRIES_MAX = 10;
-
-/** What became of the record; undefined: somebody else changed it, and what they did is known now. */
-type Stored = { record: DataspaceRecord } | 'removed' | undefined;
+/** What became of the record. */
+type Stored = { record: DataspaceRecord } | 'removed';
 
 export class Loads {
   private readonly registry: Registry;
   private readonly service: Pick<CoherencyService, 'expectUnmapped'>;
   private readonly userDataspaces: number;
-  /** By name. */
-  private readonly turns = new InOrder<string>();
 
   /** @param userDataspaces that one user may own */
   constructor(registry: Registry, service: Pick<CoherencyService, 'expectUnmapped'>, userDataspaces: number) {
@@ -35,69 +29,65 @@ export class Loads {
     this.userDataspaces = userDataspaces;
   }
 
-  async begin(wanted: BegunLoad, by: Requester): Promise<DataspaceRecord> {
-    const decide = (known: DataspaceRecord | undefined) => beginLoad(known, wanted, by);
-    return await this.done(wanted.name, decide, (stored) => (stored as { record: DataspaceRecord }).record);
-  }
-
-  async end(ended: EndedLoad): Promise<void> {
-    await this.done(
-      ended.name,
-      (known) => endLoad(known, ended),
-      () => true,
+  begin(wanted: BegunLoad, by: Requester): Promise<DataspaceRecord> {
+    const answer = (stored: Stored) => (stored as { record: DataspaceRecord }).record;
+    return this.registry.ask(
+      wanted.name,
+      this.stored((known) => beginLoad(known, wanted, by), answer),
     );
   }
 
-  async abandon(about: NamedLoad): Promise<Abandoned> {
-    const decide = (known: DataspaceRecord | undefined) => abandonLoad(known, about);
-    return await this.done(about.name, decide, (stored) => ({ removed: stored === 'removed' }));
+  async end(ended: EndedLoad): Promise<void> {
+    const decide = this.stored(
+      (known) => endLoad(known, ended),
+      () => true as const,
+    );
+    await this.registry.ask(ended.name, decide);
   }
 
-  private done<Answer>(
-    name: string,
+  abandon(about: NamedLoad): Promise<Abandoned> {
+    const answer = (stored: Stored) => ({ removed: stored === 'removed' });
+    return this.registry.ask(
+      about.name,
+      this.stored((known) => abandonLoad(known, about), answer),
+    );
+  }
+
+  private stored<Answer>(
     decide: (known: DataspaceRecord | undefined) => LoadStep<Answer>,
-    answer: (stored: NonNullable<Stored>) => Answer,
-  ): Promise<Answer> {
-    const attempt = async (): Promise<Answer | undefined> => {
-      const step = decide(this.registry.get(name));
-      if (step.do === 'answer') return step.answer;
-      const stored = await this.store(step);
-      if (stored === undefined) return undefined;
-      if (step.do === 'mark' && step.says !== undefined) throw step.says;
-      return answer(stored);
-    };
-    return this.turns.run(name, () => untilDone(name, attempt));
+    answer: (stored: Stored) => Answer,
+  ): Decide<DataspaceRecord, Answer> {
+    return (known) => this.step(decide(known), answer);
   }
 
-  private async store(step: Exclude<LoadStep<unknown>, { do: 'answer' }>): Promise<Stored> {
+  private step<Answer>(
+    step: LoadStep<Answer>,
+    answer: (stored: Stored) => Answer,
+  ): NameStep<DataspaceRecord, Answer> {
     const { registry } = this;
+    const told = (record: DataspaceRecord) => answer({ record });
     switch (step.do) {
+      case 'answer':
+        return step;
       case 'make':
         if (step.countsFor !== undefined) registry.expectQuota(step.countsFor, this.userDataspaces);
-        return await this.make(step.record);
-      case 'make-anew':
+        return registry.make(step.record, told);
+      case 'make-anew': {
         this.service.expectUnmapped(step.instead);
-        return (await registry.removeUnchanged(step.instead)) ? await this.make(step.record) : undefined;
+        const next = registry.make(step.record, told, { instead: true });
+        return { do: 'remove', answer: () => answer('removed'), next };
+      }
       case 'remove':
-        return (await registry.removeUnchanged(step.record)) ? 'removed' : undefined;
+        return { do: 'remove', answer: () => answer('removed') };
       case 'mark': {
-        const record = await registry.change(step.record, step.marks);
-        return record && { record };
+        const { load: _, loaded: __, ...same } = step.record;
+        const { says } = step;
+        const tell = (record: DataspaceRecord): Answer => {
+          if (says !== undefined) throw says;
+          return told(record);
+        };
+        return { do: 'change', record: { ...same, ...step.marks }, answer: tell };
       }
     }
   }
-
-  private async make(wanted: Omit<DataspaceRecord, 'id'>): Promise<Stored> {
-    const { record, created } = await this.registry.create(wanted);
-    return created ? { record } : undefined;
-  }
-}
-
-/** @param attempt undefined: another replica was faster, and what it did is known now */
-export async function untilDone<T>(name: string, attempt: () => Promise<T | undefined>): Promise<T> {
-  for (let tries = 0; tries < TRIES_MAX; tries++) {
-    const done = await attempt();
-    if (done !== undefined) return done;
-  }
-  throw new RpcError(Code.Aborted, `others change dataspace ${name} at the same time; try again`);
 }

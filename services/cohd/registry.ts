@@ -1,8 +1,17 @@
 // The shared dataspaces of the cluster by name, in a JetStream bucket: what cohd must know again after
-// a restart. The revision of the entry that made a dataspace is its identity.
+// a restart. The revision of the entry that made a dataspace is its identity. What is asked of the bucket, and what is known
+// after its answer, `libs/coherency/names/name-table.ts` decides; here it is carried out.
 import type { Bus } from '@odonata/bus/bus.ts';
 import { apiCode } from '@odonata/bus/jetstream-error.ts';
 import { keyOf, nameOf, storedJson } from '@odonata/bus/stored.ts';
+import {
+  type Decide,
+  type Found,
+  type Making,
+  type NameAction,
+  NameTable,
+  type New,
+} from '@odonata/coherency/names/name-table.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { invalidField, notFound, overQuota } from '@odonata/rpc/refusal.ts';
 import type { KV, KvEntry } from 'nats';
@@ -34,12 +43,6 @@ export interface UnendedLoad {
   made: boolean;
 }
 
-/** A record as it was stored at a revision. */
-interface Entry {
-  record: DataspaceRecord;
-  revision: bigint;
-}
-
 /** Dataspaces of a cluster. */
 export const DATASPACES_MAX = 100_000;
 export const DATASPACE_BYTES_MAX = 1n << 40n;
@@ -67,10 +70,12 @@ const stored = z.object({
   mode: z.number().default(OPEN.mode),
 });
 
-function entryOf(entry: KvEntry): Entry {
-  const { id, load, ...about } = stored.parse(entry.json());
+function foundIn(entry: KvEntry): Found<DataspaceRecord> {
   const revision = BigInt(entry.revision);
-  return { record: { id: id ?? revision, ...about, ...(load && { load: fitting(load, about) }) }, revision };
+  if (entry.operation !== 'PUT') return { name: nameOf(entry.key), revision };
+  const { id, load, ...about } = stored.parse(entry.json());
+  const record = { id: id ?? revision, ...about, ...(load && { load: fitting(load, about) }) };
+  return { name: about.name, revision, record };
 }
 
 // An earlier version stored any number that it was told: an answer with it nobody could read.
@@ -101,15 +106,18 @@ export const notKnown = (name: string): RpcError =>
     `no dataspace ${JSON.stringify(name.slice(0, 200))}; vkctl ds ls lists them`,
   );
 
+interface Asking {
+  resolve(answer: unknown): void;
+  reject(error: unknown): void;
+}
+
 export class Registry {
   private readonly bus: Bus;
   private readonly bucket: KV;
-  private readonly byName = new Map<string, Entry>();
-  private readonly ids = new Map<bigint, DataspaceRecord>();
-  /** How many each owns. */
-  private readonly owned = new Map<string, number>();
+  private readonly table = new NameTable<DataspaceRecord>();
+  private readonly asking = new Map<number, Asking>();
+  private requests = 0;
   private readonly onRemoved: (record: DataspaceRecord) => void;
-  private seen = 0n;
   private stop: () => void = () => {};
 
   private constructor(bus: Bus, bucket: KV, onRemoved: (record: DataspaceRecord) => void) {
@@ -121,58 +129,28 @@ export class Registry {
   /** Reads the bucket and follows it: another replica may make and remove dataspaces too. */
   static async load(bus: Bus, bucket: KV, onRemoved: (record: DataspaceRecord) => void): Promise<Registry> {
     const registry = new Registry(bus, bucket, onRemoved);
-    registry.stop = await bus.followBucket(bucket, (entry) => registry.see(entry));
+    registry.stop = await bus.followBucket(bucket, (entry) =>
+      registry.perform(registry.table.follow(foundIn(entry))),
+    );
     return registry;
   }
 
   /** The newest change that this replica has seen; a dataspace that is made later has a greater id. */
   get revision(): bigint {
-    return this.seen;
-  }
-
-  private see(entry: KvEntry): void {
-    if (BigInt(entry.revision) > this.seen) this.seen = BigInt(entry.revision);
-    const known = this.byName.get(nameOf(entry.key));
-    if (known !== undefined && known.revision >= BigInt(entry.revision)) return;
-    if (entry.operation === 'PUT') this.put(entryOf(entry));
-    else if (known !== undefined) this.drop(known.record);
-  }
-
-  private put(entry: Entry): void {
-    const { record } = entry;
-    const known = this.byName.get(record.name)?.record;
-    if (known !== undefined && known.id !== record.id) this.drop(known);
-    else if (known !== undefined) this.count(known.owner, -1);
-    this.count(record.owner, 1);
-    this.byName.set(record.name, entry);
-    this.ids.set(record.id, record);
-  }
-
-  private count(owner: string, more: number): void {
-    const count = this.ownedBy(owner) + more;
-    if (count > 0) this.owned.set(owner, count);
-    else this.owned.delete(owner);
-  }
-
-  private drop(record: DataspaceRecord): void {
-    // As it is known here: it may have another owner by now.
-    this.count((this.ids.get(record.id) ?? record).owner, -1);
-    this.byName.delete(record.name);
-    this.ids.delete(record.id);
-    this.onRemoved(record);
+    return this.table.revision;
   }
 
   get(name: string): DataspaceRecord | undefined {
-    return this.byName.get(name)?.record;
+    return this.table.get(name);
   }
 
   byId(id: bigint): DataspaceRecord | undefined {
-    return this.ids.get(id);
+    return this.table.byId(id);
   }
 
-  /** How many dataspaces somebody owns. */
+  /** How many dataspaces somebody owns, with those that are being made. */
   ownedBy(owner: string): number {
-    return this.owned.get(owner) ?? 0;
+    return this.table.ownedBy(owner);
   }
 
   /** @throws RpcError RESOURCE_EXHAUSTED where somebody may own no more; what is nobody's in particular counts for nobody */
@@ -183,104 +161,110 @@ export class Registry {
   }
 
   list(): DataspaceRecord[] {
-    return [...this.ids.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [...this.table.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Stores a new dataspace, or finds the one that another replica made meanwhile. @throws RpcError */
-  async create(wanted: Omit<DataspaceRecord, 'id'>): Promise<{ record: DataspaceRecord; created: boolean }> {
-    checkName(wanted.name);
-    if (wanted.sizeBytes < 1n || wanted.sizeBytes > DATASPACE_BYTES_MAX) {
+  /** The step that stores a new dataspace. @param instead of one that is removed before @throws RpcError */
+  make<A>(
+    record: New<DataspaceRecord>,
+    answer: (record: DataspaceRecord) => A,
+    { instead = false } = {},
+  ): Making<DataspaceRecord, A> {
+    checkName(record.name);
+    if (record.sizeBytes < 1n || record.sizeBytes > DATASPACE_BYTES_MAX) {
       throw invalidField(
         'size_bytes',
-        `size of dataspace ${wanted.name}: use 1 byte to 1 TiB, not ${wanted.sizeBytes}`,
+        `size of dataspace ${record.name}: use 1 byte to 1 TiB, not ${record.sizeBytes}`,
       );
     }
-    if (this.byName.size >= DATASPACES_MAX) {
+    if (!instead && this.table.size >= DATASPACES_MAX) {
       throw overQuota('cluster', `the cluster has ${DATASPACES_MAX} dataspaces; remove some`);
     }
-    const key = keyOf(wanted.name);
-    return await this.ask(async () => {
-      try {
-        const revision = BigInt(await this.bucket.create(key, storedJson(wanted)));
-        const record = { id: revision, ...wanted };
-        if (record.id > this.seen) this.seen = record.id;
-        if (!this.ids.has(record.id)) this.put({ record, revision });
-        return { record, created: true };
-      } catch (error) {
-        // Somebody else may have made it; where there is no answer there is none to a second question.
-        if (apiCode(error) === undefined) throw error;
-        const entry = await this.bucket.get(key);
-        if (entry?.operation !== 'PUT') throw error;
-        this.see(entry);
-        return { record: entryOf(entry).record, created: false };
-      }
-    });
+    return { do: 'make', record, answer };
   }
 
   /**
-   * Stores what changed of a dataspace, unless somebody else changes it at the same time: then that is read, and
-   * `undefined` returned. @throws RpcError
+   * Decides what becomes of the record of this name, and stores that; where somebody else changes it at the same time, decides
+   * anew. One after another of one name. @throws RpcError
    */
-  async change(
-    record: DataspaceRecord,
-    { load, loaded }: Pick<DataspaceRecord, 'load' | 'loaded'>,
-  ): Promise<DataspaceRecord | undefined> {
-    const { load: _, loaded: __, ...same } = record;
-    return await this.replace(record, { ...same, ...(load && { load }), ...(loaded && { loaded }) });
-  }
-
-  /** The same for whose it is. */
-  async own(record: DataspaceRecord, ownership: Ownership): Promise<DataspaceRecord | undefined> {
-    return await this.replace(record, { ...record, ...ownership });
-  }
-
-  private async replace(
-    record: DataspaceRecord,
-    after: DataspaceRecord,
-  ): Promise<DataspaceRecord | undefined> {
-    const before = this.byName.get(record.name);
-    if (before?.record !== record) return undefined;
-    const key = keyOf(record.name);
-    return await this.ask(async () => {
-      try {
-        const revision = BigInt(await this.bucket.update(key, storedJson(after), Number(before.revision)));
-        if (this.byName.get(record.name) === before) this.put({ record: after, revision });
-        return after;
-      } catch (error) {
-        const entry = await this.bucket.get(key);
-        const revision = BigInt(entry?.revision ?? 0);
-        if (revision === before.revision) throw error;
-        if (entry) this.see(entry);
-        return undefined;
-      }
+  ask<A>(name: string, decide: Decide<DataspaceRecord, A>): Promise<A> {
+    const request = this.requests++;
+    return new Promise<A>((resolve, reject) => {
+      this.asking.set(request, { resolve: resolve as Asking['resolve'], reject });
+      this.perform(this.table.ask(request, name, decide));
     });
   }
 
-  /** Removes it as it is known here. @returns false: it was changed meanwhile, and stays */
-  async removeUnchanged(record: DataspaceRecord): Promise<boolean> {
-    const before = this.byName.get(record.name);
-    if (before?.record !== record) return false;
-    const key = keyOf(record.name);
-    return await this.ask(async () => {
-      try {
-        await this.bucket.purge(key, { previousSeq: Number(before.revision) });
-      } catch (error) {
-        const entry = await this.bucket.get(key);
-        if (BigInt(entry?.revision ?? 0) === before.revision) throw error;
-        if (entry) this.see(entry);
-        return false;
+  private perform(actions: readonly NameAction<DataspaceRecord>[]): void {
+    for (const action of actions) {
+      switch (action.type) {
+        case 'write':
+          this.carryOut(action.request, this.written(action));
+          break;
+        case 'read':
+          this.carryOut(action.request, this.found(action));
+          break;
+        case 'answered':
+          this.told(action.request)?.resolve(action.answer);
+          break;
+        case 'failed':
+          this.told(action.request)?.reject(this.explained(action.error));
+          break;
+        case 'crowded': {
+          const what = `others change dataspace ${action.name} at the same time; try again`;
+          this.told(action.request)?.reject(new RpcError(Code.Aborted, what));
+          break;
+        }
+        case 'gone':
+          this.onRemoved(action.record);
       }
-      if (this.ids.has(record.id)) this.drop(record);
-      return true;
-    });
-  }
-
-  private async ask<T>(call: () => Promise<T>): Promise<T> {
-    try {
-      return await call();
-    } catch (error) {
-      throw this.bus.explain(error, 'the registry of dataspaces');
     }
+  }
+
+  private carryOut(request: number, work: Promise<NameAction<DataspaceRecord>[]>): void {
+    work
+      .then((actions) => this.perform(actions))
+      .catch((error: unknown) => this.told(request)?.reject(this.explained(error)));
+  }
+
+  private told(request: number): Asking | undefined {
+    const asking = this.asking.get(request);
+    this.asking.delete(request);
+    return asking;
+  }
+
+  private explained(error: unknown): unknown {
+    return error instanceof RpcError ? error : this.bus.explain(error, 'the registry of dataspaces');
+  }
+
+  private async written({
+    request,
+    name,
+    write,
+  }: NameAction<DataspaceRecord> & { type: 'write' }): Promise<NameAction<DataspaceRecord>[]> {
+    const key = keyOf(name);
+    let revision: bigint | undefined;
+    try {
+      if (write.op === 'make') revision = BigInt(await this.bucket.create(key, storedJson(write.record)));
+      else if (write.op === 'remove') await this.bucket.purge(key, { previousSeq: Number(write.revision) });
+      else revision = BigInt(await this.bucket.update(key, storedJson(write.record), Number(write.revision)));
+    } catch (error) {
+      return this.table.refused(request, error, apiCode(error) !== undefined);
+    }
+    return this.table.written(request, revision);
+  }
+
+  private async found({
+    request,
+    name,
+  }: NameAction<DataspaceRecord> & { type: 'read' }): Promise<NameAction<DataspaceRecord>[]> {
+    let entry: KvEntry | null;
+    try {
+      entry = await this.bucket.get(keyOf(name));
+    } catch (error) {
+      return this.table.notFound(request, error);
+    }
+    return this.table.found(request, entry ? foundIn(entry) : undefined);
   }
 
   close(): void {
