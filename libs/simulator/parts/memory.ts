@@ -22,8 +22,10 @@ import type { PageTransfer } from '../world/page-transfer.ts';
 import type { Surroundings } from '../world/surroundings.ts';
 import { FramesOfNode } from './frames.ts';
 import { type MappingProcess, ProcessMapping } from './mapping.ts';
+import { Onward } from './onward.ts';
 import { PageValues } from './page-values.ts';
 import { type TabledVkernel, Tables } from './tables.ts';
+import { Uses } from './uses.ts';
 
 type Event = MemoryEvent<ProcessMapping, PageValues>;
 type Action = MemoryAction<ProcessMapping, PageValues>;
@@ -34,13 +36,6 @@ export type WordOfMemory = Extract<Action, { type: 'acquire' | 'ack' | 'report' 
 /** There is no end of frames here; now and then there is none for a moment. */
 const FRAMES = 1_000_000;
 const SHORT_ONE_IN = 300;
-
-/** What the node itself waits for. */
-interface Operation {
-  use: Use;
-  usable(): void;
-  refused(refusal: UseRefusal): void;
-}
 
 /** The node around its memory. */
 interface Outside {
@@ -68,14 +63,9 @@ export class MemoryPart {
   private readonly node: Outside;
   private readonly world: Surroundings;
   private readonly mappings = new Map<MappingProcess, Map<bigint, ProcessMapping>>();
-  private readonly operations = new Map<number, Operation>();
-  private lastOperation = 0;
-  /** Operations that ended in this step. */
-  private readonly ended: Event[] = [];
+  private readonly uses = new Uses();
   private copied: ShardSnapshot[] | undefined;
-  /** By page: to whom its leader said that it goes, and to whom it was sent on. */
-  private readonly receivers = new Map<number, { receiver: HolderId; identity: HolderIdentity }>();
-  private readonly sentTo = new Map<number, HolderIdentity>();
+  private readonly onward = new Onward();
   /** Pages that are looked for in the store, each at its loss: what was so when it was looked for first. */
   private readonly looks = new Map<string, { promised: number; wasLost: boolean }>();
   /** While a page is said not to be found: whether it was lost when it was looked for. */
@@ -157,9 +147,9 @@ export class MemoryPart {
   /** No other pmap manager goes on, but this one. */
   thaw(): void {
     this.copied = undefined;
-    const again: Operation[] = [];
+    const again: Use[] = [];
     for (const action of this.core.thaw()) this.perform(action, again);
-    for (const operation of again) this.step(operation.use);
+    for (const use of again) this.step(use);
   }
 
   /** What another pmap manager of the node does that takes the place of the one that froze. */
@@ -185,8 +175,7 @@ export class MemoryPart {
       for (const { id } of this.core.all()) this.claim(vkernel, id);
       for (const process of vkernel.processes) process.faultAnew();
     }
-    for (const operation of this.operations.values())
-      this.node.after(world.random.between(0, 1), () => this.step(operation.use));
+    for (const use of this.uses.all()) this.node.after(world.random.between(0, 1), () => this.step(use));
   }
 
   // What has a frame may be mapped there, for reading.
@@ -232,17 +221,8 @@ export class MemoryPart {
   /** What the leader of a shard says of pages. */
   hear(event: DirectoryWord): void {
     this.world.history.note(this.world, this.node.name, 'hears', event.run, event);
-    if (event.type === 'recall') this.receives(event);
+    if (event.type === 'recall') this.onward.recalled(this.world.layout, event);
     this.step(event);
-  }
-
-  private receives({ run, receiver, receiverIdentity }: Extract<DirectoryWord, { type: 'recall' }>): void {
-    const { dataspace, firstPage, pageCount } = this.world.layout.used(run);
-    for (let i = 0; i < pageCount; i++)
-      this.receivers.set(this.world.layout.pageOf(dataspace, firstPage + i), {
-        receiver,
-        identity: receiverIdentity,
-      });
   }
 
   /** What leases and leaders make of what is here. */
@@ -252,13 +232,13 @@ export class MemoryPart {
 
   private step(event: Event): void {
     if (event.type === 'expire') this.reborn.add(event.shard);
-    const again: Operation[] = [];
+    const again: Use[] = [];
     for (const action of this.core.step(event)) this.perform(action, again);
-    for (const end of this.ended.splice(0)) this.step(end);
-    for (const operation of again) this.step(operation.use);
+    for (const end of this.uses.takeEnded()) this.step(end);
+    for (const use of again) this.step(use);
   }
 
-  private perform(action: Action, again: Operation[]): void {
+  private perform(action: Action, again: Use[]): void {
     const { node, world } = this;
     if ('run' in action) world.history.note(world, node.name, 'does', action.run, action);
     switch (action.type) {
@@ -298,15 +278,15 @@ export class MemoryPart {
       case 'page-lost':
         return;
       case 'usable':
-        this.operations.get(action.operation)?.usable();
+        this.uses.get(action.operation)?.usable();
         return;
       case 'again': {
-        const operation = this.operations.get(action.operation);
-        if (operation !== undefined) again.push(operation);
+        const use = this.uses.get(action.operation)?.use;
+        if (use !== undefined) again.push(use);
         return;
       }
       case 'refused':
-        this.operations.get(action.operation)?.refused(action.refusal);
+        this.uses.get(action.operation)?.refused(action.refusal);
         return;
       default:
         unreachable(action);
@@ -327,10 +307,7 @@ export class MemoryPart {
     keep,
   }: Extract<Action, { type: 'deliver' }>): void {
     const page = this.world.layout.pageOf(run.dataspace, run.firstPage);
-    for (let i = 0; keep && i < run.pageCount; i++) {
-      const to = this.receivers.get(page + i);
-      if (to?.receiver === receiver) this.sentTo.set(page + i, to.identity);
-    }
+    if (keep) this.onward.sent(page, run.pageCount, receiver);
     const values = [...(bytes?.values ?? new Array<number>(run.pageCount).fill(0))];
     this.node.deliver(
       run,
@@ -348,24 +325,7 @@ export class MemoryPart {
     refused: (refusal: UseRefusal) => void,
     mode: AccessMode = 'READ',
   ): void {
-    const operation = ++this.lastOperation;
-    const use: Use = { type: 'use', operation, run, mode };
-    const end = (): void => {
-      this.operations.delete(operation);
-      this.ended.push({ type: 'end', operation, dataspace: run.dataspace });
-    };
-    this.operations.set(operation, {
-      use,
-      usable: () => {
-        usable(this.core);
-        end();
-      },
-      refused: (refusal) => {
-        refused(refusal);
-        end();
-      },
-    });
-    this.step(use);
+    this.step(this.uses.begin(run, mode, { usable: () => usable(this.core), refused }));
   }
 
   /** Copies pages, when this node may read them, for the store; undefined: they are not to be had. */
@@ -450,7 +410,7 @@ export class MemoryPart {
     for (const { id, retained } of this.core.all())
       for (const [number, { version }] of retained) {
         const page = this.world.layout.pageOf(id, number);
-        yield { page, version, receiver: this.sentTo.get(page) };
+        yield { page, version, receiver: this.onward.sentTo(page) };
       }
   }
 
