@@ -1,6 +1,6 @@
 // Brings a local cluster up: checks, plan, supervisor, and the wait until every part answers.
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,7 @@ import { makeFolder } from './folder.ts';
 import { type Identity, identify, isAlive } from './identity.ts';
 import { chooseStoreBytes, holdsPages } from './kept-store.ts';
 import { type Lock, tryLock } from './lock.ts';
+import { lastLine, readIfThere } from './log-line.ts';
 import { memorySpace, nodeMemory, promise } from './memory-space.ts';
 import { type ClusterPaths, clusterPaths, MAX_NODES, nodeName } from './paths.ts';
 import { tellServices } from './people.ts';
@@ -397,26 +398,3 @@ function tooLate(record: ClusterRecord, waitingFor: string[], timeoutMs: number)
 
 const whyNot = (service: ServiceRecord): string =>
   `${service.lastEnd ? `${service.lastEnd}, ` : ''}last line of its log: ${lastLine(service.logFile)}`;
-
-/** The last line of a log that says something: the message where it is JSON, the error above a stack. */
-export function lastLine(file: string): string {
-  const text = readIfThere(file);
-  const lines = text.split('\n').filter((line) => line.trim() !== '');
-  const line =
-    lines.findLast((each) => /^\{.*\}$|^\S*(Error|error)\b/.test(each)) ?? lines.at(-1) ?? '(no log)';
-  try {
-    const { msg, err } = JSON.parse(line) as { msg?: string; err?: { message?: string } };
-    const said = err?.message !== undefined && msg?.includes(err.message) ? [msg] : [msg, err?.message];
-    return said.filter(Boolean).join(': ') || line;
-  } catch {
-    return line;
-  }
-}
-
-function readIfThere(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
-}
