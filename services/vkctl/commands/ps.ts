@@ -115,6 +115,7 @@ const COLUMNS: Column[] = [
   { head: 'VKERNEL' },
   { head: 'STATE' },
   { head: 'AGE' },
+  { head: 'CPU', align: 'right' },
   { head: 'PRIVATE', align: 'right' },
   { head: 'COMMAND', flex: true },
 ];
@@ -140,6 +141,7 @@ function row(process: Process): string[] {
     process.vkernel,
     ended ? how : stateName(process.state),
     formatSpan(Date.now() - startedMs),
+    process.cpuMs === 0n ? '-' : formatSpan(Number(process.cpuMs)),
     ended ? '-' : formatSize(process.residentPages * BigInt(PAGE_BYTES)),
     `${shownCommand(process.command)}${ended && exit?.reason ? `  (${exit.reason})` : ''}`,
   ];
