@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { EventService } from '@odonata/proto/event/v1/event';
 import { ProcessState, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import type { Client } from '@odonata/rpc/client.ts';
@@ -14,6 +15,7 @@ import { startTicksOf } from './record.ts';
 
 /** The supervisor as a process of its own, so that it can be killed. */
 const here = fileURLToPath(new URL('.', import.meta.url));
+let address: string;
 let folder: string;
 let daemon: ChildProcess;
 let client: Client<typeof VkernelService>;
@@ -42,8 +44,9 @@ async function startDaemon(drainMs = 0): Promise<void> {
     throw new Error(`vkerneld ended at its start: exit ${code}`);
   });
   ended.catch(() => {}); // Later it is meant.
-  const [address] = (await Promise.race([once(daemon.stdout!, 'data'), ended])) as [Buffer];
-  client = createClient(VkernelService, address.toString().trim());
+  const [said] = (await Promise.race([once(daemon.stdout!, 'data'), ended])) as [Buffer];
+  address = said.toString().trim();
+  client = createClient(VkernelService, address);
 }
 
 beforeEach(async () => {
@@ -130,6 +133,12 @@ it('a virtual kernel that ended meanwhile is seen as ended', async () => {
   expect(await stateOf(pid)).toBe(ProcessState.EXITED);
   const listed = (await client.listProcesses({})).processes[0];
   expect(listed).toMatchObject({ command: ['wait'], exit: { reason: 'virtual kernel default: ended' } });
+  const told = createClient(EventService, address);
+  const { events } = await told.listEvents({ pageSize: 10, kinds: ['vkernel-died'] });
+  told.close();
+  expect(events.map(({ text }) => text)).toEqual([
+    'virtual kernel default died while its supervisor was away',
+  ]);
   expect(await start('wait')).toBe(pid + 1n);
 });
 

@@ -61,12 +61,18 @@ export class Vkernels {
         this.#ended(keyOf(left), reason),
       );
       if (child !== undefined) this.#children.set(child.key, child);
+      else this.#diedAway(left);
     }
     this.#place.sandbox.clear(new Set(this.list().map(({ record }) => groupOf(record))));
     for (const process of this.#table.running()) {
       if (!this.#children.has(process.vkernel)) this.#table.exited(process.pid, died(process, 'ended'));
     }
     this.#table.onChange = () => this.#save();
+  }
+
+  #diedAway(left: { user: string; name: string }): void {
+    const text = `virtual kernel ${left.name} died while its supervisor was away`;
+    this.#events?.add('vkernel-died', text, { vkernel: keyOf(left) });
   }
 
   /** What keeps virtual kernels from their machine elsewhere, and is not there here. */
