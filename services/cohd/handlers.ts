@@ -120,7 +120,7 @@ export function directoryHandlers(
           expectSame(existing, sizeBytes, exclusive, durable);
           return { do: 'answer', answer: { dataspace: wire(existing), created: false, allowed: may } };
         }
-        const ownership = ownershipFor(by, request);
+        const ownership = ownershipFor(by, name, request);
         if (!by.all) registry.expectQuota(ownership.owner, userDataspaces);
         const record = { name, sizeBytes, creator, creatorIncarnation, durable, ...ownership };
         const allowed = { read: true, write: true };

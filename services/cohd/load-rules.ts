@@ -66,7 +66,7 @@ export function beginLoad(
   const has = mark?.made === true ? undefined : existing?.sizeBytes;
   expectRoom(wanted, has ?? (sizeBytes || (existing?.sizeBytes ?? 0n)), existing !== undefined);
   // What is made anew stays whose it was.
-  const { owner, group, mode } = existing ?? ownershipFor(by, wanted);
+  const { owner, group, mode } = existing ?? ownershipFor(by, name, wanted);
   const made = (bytes: bigint, durable: boolean): NewRecord => {
     const load = { id, bytes: least || bytes, least, made: true };
     return { name, sizeBytes: bytes, creator, creatorIncarnation, durable, load, owner, group, mode };

@@ -223,7 +223,7 @@ describe('opening', () => {
 
   test('a group is one of the own', async () => {
     await expect(create('a', carol, { mode: 0o660, group: 'physics' })).rejects.toMatchObject(
-      denied(/carol is not in group physics; groups of carol: none /),
+      denied(/dataspace a: carol is not in group physics; groups of carol: none /),
     );
     await expect(create('a', alice, { mode: 0o777 })).rejects.toMatchObject(
       refused(Code.InvalidArgument, /mode 777/),
@@ -250,7 +250,7 @@ describe('changes', () => {
       dataspace: { id, owner: 'alice', group: 'physics', mode: 0o640 },
     });
     await expect(async () => await own('a', { group: 'chess' }, personIs('alice'))).rejects.toMatchObject(
-      denied(/alice is not in group chess/),
+      denied(/dataspace a: alice is not in group chess/),
     );
     await expect(async () => await own('a', { owner: 'bob' }, personIs('alice'))).rejects.toMatchObject(
       denied(/only an admin/),

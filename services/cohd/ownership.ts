@@ -72,11 +72,15 @@ export function expectOwner(of: Owned, by: Requester, what: string): void {
 }
 
 /** Of what somebody makes. @throws RpcError INVALID_ARGUMENT, PERMISSION_DENIED */
-export function ownershipFor(by: Requester, { mode, group }: { mode?: number; group: string }): Ownership {
+export function ownershipFor(
+  by: Requester,
+  name: string,
+  { mode, group }: { mode?: number; group: string },
+): Ownership {
   const owner = by.user === '' ? NOBODYS : by.user;
   const made = { owner, group, mode: mode ?? (owner === NOBODYS ? OPEN.mode : DEFAULT_MODE) };
   expectMode(made.mode);
-  expectGroup(group, by);
+  expectGroup(name, group, by);
   return made;
 }
 
@@ -98,7 +102,7 @@ export function changed(
         { user: by.user },
       );
   }
-  if (group !== of.group) expectGroup(group, by);
+  if (group !== of.group) expectGroup(of.name, group, by);
   return { owner, group, mode };
 }
 
@@ -110,14 +114,14 @@ function expectMode(mode: number): void {
   );
 }
 
-function expectGroup(group: string, by: Requester): void {
+function expectGroup(name: string, group: string, by: Requester): void {
   if (group === '') return;
   if (!PERSON.test(group)) throw invalidField('group', `group ${shortened(group)}: no name of a group`);
   if (by.all || by.groups.includes(group)) return;
   const own = by.groups.length === 0 ? 'none' : by.groups.join(', ');
   throw new AccessRefusal(
     'owner',
-    `${by.user} is not in group ${group}; groups of ${by.user}: ${own} (an admin gives them: vkctl user add --group)`,
+    `dataspace ${name}: ${by.user} is not in group ${group}; groups of ${by.user}: ${own} (an admin gives them: vkctl user add --group)`,
     { user: by.user },
   );
 }

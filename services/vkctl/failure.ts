@@ -42,11 +42,16 @@ export function explain(thrown: unknown): string {
   if (error instanceof Failure) return oneLine(error.fix ? `${error.message}. ${error.fix}` : error.message);
   if (hasCode(error, Code.Unauthenticated) && / was revoked$/.test(error.details))
     return oneLine(`${error.details}. ${NEW_CONTEXT}`);
+  if (hasCode(error, Code.PermissionDenied)) return oneLine(withoutPath(error.details));
   if (error instanceof RpcError) return oneLine(error.details);
   if (isOfTheSystem(error)) return oneLine(`${what(error)}: ${reasonOf(error)}`);
   if (error instanceof Error) return error.stack ?? error.message;
   return String(error);
 }
+
+/** What a role may not call has a path for those who call it by gRPC; here it is what somebody has just typed. */
+const withoutPath = (details: string): string =>
+  details.replace(/^(\S+ \S+ may not) call \/odonata\.[\w./]+; /, '$1 do this; ');
 
 /** Names and words of others stand in lines: what would end the line, or command a terminal, is shown as `?`. */
 export const oneLine = (text: string): string => text.replace(/\p{Cc}/gu, '?');

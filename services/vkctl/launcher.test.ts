@@ -20,6 +20,16 @@ test('usage errors exit with 2, failures with 1 and one line', () => {
     stderr: expect.stringContaining('Did you mean status?'),
   });
   expect(vkctl('up', '--nodes', '0')).toMatchObject({ status: 2 });
+  for (const words of [
+    ['rotate', '--help'],
+    ['ds', 'rotate', '-h'],
+    ['help', 'rotate'],
+  ])
+    expect(vkctl(...words)).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/^vkctl: unknown command 'rotate'\n\(see "vkctl.* --help"\)\n$/),
+    });
   expect(vkctl('kill', '-9', 'x')).toMatchObject({ status: 2 });
   expect(vkctl('run', 'missing.wasm')).toMatchObject({ status: 127 });
   const status = vkctl('status');

@@ -70,6 +70,7 @@ export async function createProgram(named?: string): Promise<Command> {
   for (const add of await Promise.all(neededBy(named).map(([, load]) => load()))) add(program);
   program.hook('preAction', (_, command) => setQuiet(command.opts<QuietOption>().quiet === true));
   pointToHelp(program, 'vkctl');
+  refuseHelpOfNothing(program);
   return program;
 }
 
@@ -83,4 +84,16 @@ function neededBy(named: string | undefined): typeof COMMANDS {
 function pointToHelp(command: Command, path: string): void {
   command.showHelpAfterError(`(see "${path} --help")`);
   for (const each of command.commands) pointToHelp(each, `${path} ${each.name()}`);
+}
+
+/** `vkctl frob --help`, `vkctl help frob`: Commander shows the help of the command above, as if there were a frob. */
+function refuseHelpOfNothing(command: Command): void {
+  if (command.commands.length === 0) return;
+  command.on('beforeHelp', () => {
+    const [named] = command.args[0] === 'help' ? command.args.slice(1) : command.args;
+    const known = ['help', ...command.commands.flatMap((each) => [each.name(), ...each.aliases()])];
+    if (named === undefined || named.startsWith('-') || known.includes(named)) return;
+    command.error(`error: unknown command '${named}'`, { code: 'commander.unknownCommand' });
+  });
+  for (const each of command.commands) refuseHelpOfNothing(each);
 }

@@ -29,7 +29,7 @@ export function addContext(program: Command): void {
     .command('context')
     .summary('clusters elsewhere, and who one is there')
     .description(
-      'Clusters that run elsewhere. The one in use is what run, ps, top, kill, logs, events, ds, status and whoami mean; -c and ODONATA_CLUSTER name one of this machine all the same.',
+      'Clusters that run elsewhere. The one in use is what commands mean, but for up, down, restart, doctor, user and token, which are for clusters of this machine; -c and ODONATA_CLUSTER name one of this machine all the same.',
     );
   examples(context, [
     ['vkctl context add alice.context', 'kept under the name of its cluster, and used from now on'],
