@@ -40,7 +40,8 @@ export function told(error: unknown): unknown {
 export function explain(thrown: unknown): string {
   const error = told(thrown);
   if (error instanceof Failure) return oneLine(error.fix ? `${error.message}. ${error.fix}` : error.message);
-  if (hasCode(error, Code.Unauthenticated) && / was revoked$/.test(error.details))
+  // Also of a line that broke for it.
+  if (hasCode(error, Code.Unauthenticated, Code.Unavailable) && / was revoked$/.test(error.details))
     return oneLine(`${error.details}. ${NEW_CONTEXT}`);
   if (hasCode(error, Code.PermissionDenied)) return oneLine(withoutPath(error.details));
   if (error instanceof RpcError) return oneLine(error.details);
