@@ -12,6 +12,7 @@ export class Silence {
   readonly #silentMs: number;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
+  #ended = false;
 
   /** @param what is waited for, for the error: `node1/pmapd saves "text"` */
   constructor(what: string, outer: AbortSignal | undefined, silentMs = SILENT_MS) {
@@ -30,6 +31,8 @@ export class Silence {
   /** It moves: the time begins anew. */
   heard(): void {
     this.paused();
+    // An input may yield once more after its load was given up.
+    if (this.#ended) return;
     this.#timer = setTimeout(() => {
       this.#over = true;
       this.#abort.abort();
@@ -42,6 +45,7 @@ export class Silence {
   }
 
   end(): void {
+    this.#ended = true;
     this.paused();
     this.#outer?.removeEventListener('abort', this.#cancel);
   }
