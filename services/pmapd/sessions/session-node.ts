@@ -18,6 +18,8 @@ export interface SessionNode {
   readonly memoryDir: string;
   readonly incarnation: bigint;
   readonly isLeaving: boolean;
+  /** @see Node.isStopping */
+  readonly isStopping: boolean;
   /** @see Node.deadlineNs */
   readonly deadlineNs: bigint;
   readonly memory: CoherentMemory;

@@ -1,5 +1,6 @@
 // What a virtual kernel asks on its stream: each is checked, done, and answered; what takes longer is bounded.
 
+import type { PageRun } from '@odonata/coherency/page.ts';
 import type { DataspaceOpen, Fault, RangeName, VkernelEvent } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { asOfNow } from '@odonata/rpc/identity/requester.ts';
@@ -7,6 +8,7 @@ import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { RANGE_NAME_BYTES, RANGES_MAX } from '../contention/range-names.ts';
 import { errnoFor } from '../frames/exhausted.ts';
 import type { PrivateFrames } from '../frames/private-frames.ts';
+import { emptyRuns } from '../vmspaces/flush.ts';
 import { tellTransfers } from '../vmspaces/process-events.ts';
 import { countsOf, expectName, Foreign, Lie, shortReason } from './hearsay.ts';
 import type { VkernelSession } from './map-entry.ts';
@@ -41,6 +43,9 @@ export class SessionRequests {
   private readonly session: AskingSession;
   /** Opens, removals and syncs under way. */
   private working = 0;
+  /** Those that empty mappings: one after the other, so that all of one virtual kernel take no more of a turn than one. */
+  private emptying: Promise<unknown> = Promise.resolve();
+  private readonly closed = new AbortController();
 
   constructor(node: SessionNode, session: AskingSession) {
     this.node = node;
@@ -92,6 +97,19 @@ export class SessionRequests {
     });
   }
 
+  private empty(request: bigint, runs: PageRun[]): void {
+    this.expectWorkRoom();
+    const { signal } = this.closed;
+    const emptied = this.emptying.then(() => (signal.aborted ? 0 : emptyRuns(this.node, runs, signal)));
+    this.emptying = emptied.catch(() => {});
+    this.settle(request, emptied, () => this.done(request));
+  }
+
+  /** Nobody waits for what is under way. */
+  close(): void {
+    this.closed.abort();
+  }
+
   private done(request: bigint): void {
     if (request !== 0n) this.session.send({ request, event: { case: 'done', value: {} } });
   }
@@ -130,10 +148,12 @@ export class SessionRequests {
         this.session.spaces.munmap(event.value);
         this.done(request);
         return;
-      case 'vmspaceMcontrol':
-        this.session.spaces.mcontrol(event.value);
-        this.done(request);
+      case 'vmspaceMcontrol': {
+        const runs = this.session.spaces.mcontrol(event.value);
+        if (runs.length === 0) this.done(request);
+        else this.empty(request, runs);
         return;
+      }
       case 'open':
         this.openDataspace(request, event.value);
         return;

@@ -2,7 +2,7 @@
 // which of them changed.
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
 import {
   McontrolAdvice,
   type VmspaceCreate,
@@ -175,7 +175,9 @@ export class SessionVmspaces {
     return entry;
   }
 
-  mcontrol({ vmspace: id, address, lengthBytes, advice }: VmspaceMcontrol): void {
+  /** @returns what is to be emptied, which takes more than a turn. @throws RpcError */
+  mcontrol({ vmspace: id, address, lengthBytes, advice }: VmspaceMcontrol): PageRun[] {
+    const runs: PageRun[] = [];
     const vmspace = this.expect(id);
     expectRange({ address, lengthBytes });
     const end = address + lengthBytes;
@@ -189,12 +191,13 @@ export class SessionVmspaces {
       // It empties the mappings of others, too.
       if (advice === McontrolAdvice.INVALIDATE) this.open.expect(vmspace, dataspace, 'write');
       if (advice === McontrolAdvice.INVALIDATE)
-        this.node.memory.step({ type: 'empty', run: { dataspace, ...part } });
+        runs.push({ dataspace, firstPage: part.firstPage, pageCount: part.pageCount });
       else if (advice === McontrolAdvice.WILL_NEED) {
         const pageCount = Math.min(part.pageCount, ADVISED_PAGES_MAX);
         this.node.memory.step({ type: 'advise', entry, firstPage: part.firstPage, pageCount, mode: 'READ' });
       } else throw new RpcError(Code.InvalidArgument, 'advice: INVALIDATE or WILL_NEED');
     }
+    return runs;
   }
 
   munmap({ vmspace: id, address, lengthBytes }: VmspaceMunmap): void {
