@@ -30,6 +30,7 @@ import { SHORT_MAX } from '../../services/pmapd/frames/shortage.ts';
 import { SESSIONS_MAX } from '../../services/pmapd/handlers.ts';
 import { OPEN_MAX } from '../../services/pmapd/sessions/open-dataspaces.ts';
 import { VMSPACES_MAX } from '../../services/pmapd/sessions/session-vmspaces.ts';
+import { UNTOLD_MAX } from '../../services/pmapd/sessions/teller.ts';
 import { ENTRIES_MAX } from '../../services/pmapd/sessions/vmspace.ts';
 import { FLUSHES_MAX } from '../../services/pmapd/vmspaces/flush.ts';
 import { HANDMADE_ENTRIES_MAX } from '../../services/pmapd/vmspaces/handmade.ts';
@@ -150,6 +151,12 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a node', 'descriptors handed over, and not claimed', count(DOOR_MAX), 'the oldest is closed'],
     ['a virtual kernel', 'vmspaces', count(VMSPACES_MAX), EXHAUSTED],
     ['a virtual kernel', 'locks and waits not answered', count(UNDER_WAY_MAX), EXHAUSTED],
+    [
+      'a virtual kernel',
+      'events that wait while it has no stream',
+      count(UNTOLD_MAX),
+      `${EXHAUSTED}, and its session ends`,
+    ],
     ['a dataspace', 'faults that wait', count(PAGE_WAITERS_MAX), 'the process faults again'],
     ['a process', 'dataspaces open', count(OPEN_MAX), `${EXHAUSTED}, EMFILE`],
     ['a process', 'mappings', count(ENTRIES_MAX), EXHAUSTED],

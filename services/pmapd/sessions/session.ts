@@ -5,7 +5,7 @@ import type { MessageShape } from '@bufbuild/protobuf';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { Fault, PmapEventSchema, VkernelEvent } from '@odonata/proto/pmap/v1/pmap';
 import { ownTurn } from '@odonata/rpc/bug.ts';
-import type { Code, RpcError } from '@odonata/rpc/error.ts';
+import { Code, type RpcError } from '@odonata/rpc/error.ts';
 import type { Requester } from '@odonata/rpc/identity/requester.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
@@ -82,7 +82,14 @@ export class Session implements AskingSession {
       dataspace: (id: bigint) => node.memory.get(id),
       vmspace: (id: bigint) => this.vmspaces.get(id),
     };
-    this.teller = new Teller(files, ({ details, code }) => node.sessions.endSession(this, details, code));
+    this.teller = new Teller(
+      files,
+      ({ details, code }) => node.sessions.endSession(this, details, code),
+      (reason) => {
+        node.sessions.limited('untold', this, reason);
+        this.later(() => node.sessions.endSession(this, reason, Code.ResourceExhausted));
+      },
+    );
   }
 
   get vmspaces(): ReadonlyMap<bigint, Vmspace> {
@@ -236,6 +243,7 @@ export class Session implements AskingSession {
     this.privateFrames.close();
     this.node.sync.sessionGone(this);
     this.userfault.close();
+    this.requests.close();
     this.teller.close();
   }
 }

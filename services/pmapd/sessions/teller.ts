@@ -10,16 +10,31 @@ import type { SessionStream } from './session-stream.ts';
 
 export type PmapEventInit = MessageInitShape<typeof PmapEventSchema>;
 
+/** Events that wait for a virtual kernel without a stream: more than it can have locks and waits not answered. */
+export const UNTOLD_MAX = 131_072;
+/** Of one message. */
+const TOLD_AT_ONCE = 16_384;
+
 export class Teller {
   private stream: SessionStream | undefined;
   /** What it is told when there is a stream. */
   private unsent: PmapEventInit[] = [];
+  private isFull = false;
+  private readonly onFull: (reason: string) => void;
   /** What comes with a memory file. */
   private readonly outbox: DescriptorOutbox;
   private readonly batch: EventBatch<PmapEventInit>;
 
-  /** @param onError the session cannot go on */
-  constructor(files: ConstructorParameters<typeof DescriptorOutbox>[0], onError: (error: RpcError) => void) {
+  /**
+   * @param onError the session cannot go on
+   * @param onFull nor where more waits for it than is kept: said once
+   */
+  constructor(
+    files: ConstructorParameters<typeof DescriptorOutbox>[0],
+    onError: (error: RpcError) => void,
+    onFull: (reason: string) => void,
+  ) {
+    this.onFull = onFull;
     this.outbox = new DescriptorOutbox(files, (events) => this.writeNow(events), onError);
     this.batch = new EventBatch((events) => this.write(events), onError);
   }
@@ -28,8 +43,9 @@ export class Teller {
   attach(stream: SessionStream, welcome: PmapEventInit, descriptors?: DescriptorSender): void {
     this.stream = stream;
     this.outbox.use(descriptors);
-    this.write([welcome, ...this.unsent]);
+    const events = [welcome, ...this.unsent];
     this.unsent = [];
+    for (let at = 0; at < events.length; at += TOLD_AT_ONCE) this.write(events.slice(at, at + TOLD_AT_ONCE));
   }
 
   isAttachedTo(stream: SessionStream): boolean {
@@ -44,7 +60,7 @@ export class Teller {
   detach(): void {
     this.batch.flush();
     this.stream = undefined;
-    this.unsent.push(...this.outbox.take());
+    this.keep(this.outbox.take());
     this.outbox.use(undefined);
   }
 
@@ -60,8 +76,21 @@ export class Teller {
   }
 
   private write(events: PmapEventInit[]): void {
-    if (this.stream === undefined) this.unsent.push(...events);
+    if (this.stream === undefined) this.keep(events);
     else this.writeNow(this.outbox.pass(events));
+  }
+
+  private keep(events: PmapEventInit[]): void {
+    if (this.isFull) return;
+    if (this.unsent.length + events.length <= UNTOLD_MAX) {
+      this.unsent.push(...events);
+      return;
+    }
+    this.isFull = true;
+    this.unsent = [];
+    this.onFull(
+      `more than ${UNTOLD_MAX} events wait for the virtual kernel, which has no stream; its session ends: start it again`,
+    );
   }
 
   private writeNow(events: PmapEventInit[]): void {
