@@ -37,7 +37,7 @@ export interface AddressSpace {
   /** What is there, in order and without a gap. @throws RpcError OUT_OF_RANGE where nothing is mapped */
   parts(address: number, lengthBytes: number): Part[];
   entries(): Iterable<Entry>;
-  /** In order, those that end behind an address. */
+  /** In order, those that end behind an address. One without pages: it looked at enough for one turn, up to there. */
   residentRuns(from: number): Iterable<Run>;
   readPrivate(address: number, bytes: Uint8Array): void;
   /** @throws RpcError RESOURCE_EXHAUSTED */
@@ -82,13 +82,4 @@ export function clip<P extends Part>(part: P, from: number, end: number): P | un
   if (address >= to) return undefined;
   const offsetBytes = part.offsetBytes + (address - part.address);
   return { ...part, address, lengthBytes: to - address, offsetBytes };
-}
-
-/** The resident pages of a part of a dataspace. */
-export function* residentOf(part: Part): Generator<Run> {
-  const { dataspace, address, lengthBytes, offsetBytes } = part;
-  if (dataspace === undefined) return;
-  const first = offsetBytes / PAGE_BYTES;
-  for (const { firstPage, pageCount } of dataspace.file.residentSpans(first, lengthBytes / PAGE_BYTES))
-    yield { address: address + (firstPage - first) * PAGE_BYTES, pages: pageCount, dataspace, firstPage };
 }

@@ -18,6 +18,7 @@ import { Flushes, flushPmaps } from './flush.ts';
 import { Handmade } from './handmade.ts';
 import { IDLE_MIN_MS } from './handmade-table.ts';
 import { ProcessSpace } from './process-space.ts';
+import { listResident } from './resident.ts';
 
 const BYTES_MAX = 1 << 20;
 
@@ -177,23 +178,14 @@ export function vmspaceHandlers(node: Node): Handlers<typeof VmspaceService> {
       return { entries: items.map(entryWire), nextPageToken };
     },
 
-    listResidentPages({ vmspace, pageSize, pageToken }, ctx) {
-      const space = find(ctx, vmspace);
+    async listResidentPages({ vmspace, pageSize, pageToken }, ctx) {
+      find(ctx, vmspace);
       if (!/^\d{0,15}$/.test(pageToken)) throw invalidField('page_token', 'page_token: not one of this list');
       const most = Math.min(pageSize || 100, MAX_ITEMS);
-      const runs: Run[] = [];
       // The token is where the next one begins: what comes and goes meanwhile changes nothing of the rest.
-      let nextPageToken = '';
       const from = Number(pageToken || 0);
-      for (const run of space.residentRuns(from)) {
-        if (run.address < from) continue;
-        if (runs.length === most) {
-          nextPageToken = `${run.address}`;
-          break;
-        }
-        runs.push(run);
-      }
-      return { runs: runs.map(runWire), nextPageToken };
+      const { runs, next } = await listResident(() => find(ctx, vmspace), from, most, ctx.signal);
+      return { runs: runs.map(runWire), nextPageToken: next === undefined ? '' : `${next}` };
     },
 
     async *watchVmspace({ vmspace, kinds, backlog, limit }, ctx) {

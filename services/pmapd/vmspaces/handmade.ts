@@ -4,16 +4,9 @@ import assert from 'node:assert/strict';
 import { PAGE_BYTES, spansOf } from '@odonata/coherency/page.ts';
 import type { Advice } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import {
-  type AddressSpace,
-  clip,
-  type Entry,
-  notMapped,
-  type Part,
-  type Run,
-  residentOf,
-} from './address-space.ts';
+import { type AddressSpace, clip, type Entry, notMapped, type Part, type Run } from './address-space.ts';
 import type { Arena } from './arena.ts';
+import { Look, residentOf } from './resident.ts';
 
 /** Map entries of one. */
 export const HANDMADE_ENTRIES_MAX = 1_024;
@@ -226,9 +219,10 @@ export class Handmade implements AddressSpace {
   }
 
   *residentRuns(from: number): Generator<Run> {
+    const look = new Look();
     for (const entry of this.overlapping(from, this.sizeBytes)) {
       if (entry.dataspace !== undefined) {
-        yield* residentOf(entry);
+        yield* residentOf(entry, from, look);
         continue;
       }
       const pages = this.privateIn(entry.address, entry.address + entry.lengthBytes).sort((a, b) => a - b);

@@ -6,7 +6,8 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { MapEntry } from '../sessions/map-entry.ts';
 import type { Vmspace } from '../sessions/vmspace.ts';
-import { type AddressSpace, clip, type Entry, type Part, type Run, residentOf } from './address-space.ts';
+import { type AddressSpace, clip, type Entry, type Part, type Run } from './address-space.ts';
+import { Look, residentOf } from './resident.ts';
 
 export interface ProcessEntry extends Entry {
   readonly mapEntry: MapEntry;
@@ -85,8 +86,9 @@ export class ProcessSpace implements AddressSpace {
   *residentRuns(from: number): Generator<Run> {
     const first = from - (from % PAGE_BYTES);
     if (first >= this.sizeBytes) return;
+    const look = new Look();
     for (const part of this.parts(first, this.sizeBytes - first))
-      yield* part.dataspace === undefined ? this.residentPrivate(part) : residentOf(part);
+      yield* part.dataspace === undefined ? this.residentPrivate(part) : residentOf(part, from, look);
   }
 
   private *residentPrivate({ address, lengthBytes }: Part): Generator<Run> {
