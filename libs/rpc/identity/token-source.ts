@@ -1,9 +1,8 @@
 // The token that this process shows on one unix socket, made anew before it ends.
 import type { TlsFolder } from './tls-folder.ts';
-import { makeToken } from './token.ts';
+import { LIFE_MAX_MS, makeToken } from './token.ts';
 
-const LIFE_MS = 10 * 60_000;
-const RENEW_MS = LIFE_MS / 2;
+const RENEW_MS = LIFE_MAX_MS / 2;
 
 export class TokenSource {
   readonly #folder: TlsFolder;
@@ -22,7 +21,7 @@ export class TokenSource {
     const nowMs = Date.now();
     const { identity } = this.#folder;
     if (identity !== this.#of || nowMs - this.#madeMs > RENEW_MS || nowMs < this.#madeMs) {
-      this.#token = makeToken(identity, { audience: this.#audience, nowMs, lifeMs: LIFE_MS });
+      this.#token = makeToken(identity, { audience: this.#audience, nowMs, lifeMs: LIFE_MAX_MS });
       this.#madeMs = nowMs;
       this.#of = identity;
     }

@@ -61,6 +61,14 @@ describe('a token', () => {
     expect(readBy(makeToken(vkerneld.identity, { ...about(), subject })).caller).toMatchObject(subject);
   });
 
+  it('for oneself is for ten minutes at most', () => {
+    const ten = { ...about(), lifeMs: 10 * 60_000 };
+    expect(refusal(makeToken(alice.identity, ten))).toMatch(/^let in /);
+    expect(refusal(makeToken(alice.identity, { ...ten, lifeMs: 11 * 60_000 }))).toBe(
+      'the token is for longer than 10 minutes',
+    );
+  });
+
   it('of others speaks for nobody else', () => {
     const alices = { ...authority.caller('vkernel/node1/default'), user: 'alice', groups: [] };
     const elsewhere = { ...authority.caller('vkernel/node2/default'), user: 'alice', groups: [] };

@@ -17,6 +17,8 @@ import type { TlsIdentity } from './tls-folder.ts';
 const TOKEN_LIMIT = 8 * 1024;
 /** Clocks of one machine are one clock; a little for the rounding to seconds. */
 const EARLY_S = 5;
+/** Of a token for oneself, which is made anew all the time; that of a virtual kernel lives as long as its supervisor's certificate. */
+export const LIFE_MAX_MS = 10 * 60_000;
 
 const headerSchema = z.object({
   alg: z.enum(['ES256', 'RS256', 'EdDSA']),
@@ -98,8 +100,11 @@ export function readToken(
   if (said.iat > nowS + EARLY_S || said.exp <= nowS)
     throw unauthenticated('the token is over, or not yet valid');
   if (said.iss !== formatIdentity(maker)) throw unauthenticated('the token is not of its certificate');
+  const caller = speakerOf(said, maker);
+  if (caller === maker && said.exp - said.iat > LIFE_MAX_MS / 1000)
+    throw unauthenticated(`the token is for longer than ${LIFE_MAX_MS / 60_000} minutes`);
   const untilMs = Math.min(said.exp * 1000, certificate.validToDate.getTime());
-  return { caller: speakerOf(said, maker), untilMs };
+  return { caller, untilMs };
 }
 
 /** The maker, or a virtual kernel of theirs. */
