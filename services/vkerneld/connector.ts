@@ -1,13 +1,14 @@
 // Makes the connections of programs: a virtual kernel has no network, and gets a descriptor of each. Whom it may not reach it is told,
 // and so is whoever looks at events.
-import { lookup } from 'node:dns/promises';
+import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { close, SystemCallError } from '@odonata/userfault/libc.ts';
 import { connectTo, expectConnected, PollEvent, poll } from '@odonata/userfault/sockets.ts';
-import type { AllowedConnections, Endpoint } from './allowed-connections.ts';
+import type { AllowedConnections } from './allowed-connections.ts';
+import { NamesAsked } from './names-asked.ts';
 import type { Process } from './process-table.ts';
 import { connectionLabel } from './vkernel/descriptor-label.ts';
 import { Errno, errnoOfHostCode } from './vkernel/wasi/errno.ts';
@@ -33,10 +34,17 @@ export class Connector {
   readonly #allowed: AllowedConnections;
   readonly #security: SecurityEvents;
   readonly #log: Logger;
+  readonly #names: NamesAsked;
   /** By virtual kernel. */
   readonly #underWay = new Map<string, number>();
 
-  constructor(options: { allowed: AllowedConnections; security: SecurityEvents; log: Logger }) {
+  constructor(options: {
+    allowed: AllowedConnections;
+    security: SecurityEvents;
+    log: Logger;
+    names?: NamesAsked;
+  }) {
+    this.#names = options.names ?? new NamesAsked();
     this.#allowed = options.allowed;
     this.#security = options.security;
     this.#log = options.log;
@@ -69,9 +77,14 @@ export class Connector {
     }
   }
 
-  #connect(process: Process, address: string): Promise<number> {
+  async #connect(process: Process, address: string): Promise<number> {
+    // A virtual kernel that was taken over asks for programs that it ran before, too: what those were allowed ends with them.
+    const goesOn = () => process.state !== ProcessState.ENDING && process.state !== ProcessState.EXITED;
+    if (!goesOn()) throw ended();
     const endpoint = this.#allowed.endpointOf(address, process.connect);
-    return connected(endpoint, performance.now() + CONNECT_MS);
+    const endMs = performance.now() + CONNECT_MS;
+    const host = endpoint.isName ? await inTime(this.#names.addressOf(endpoint.host), endMs) : endpoint.host;
+    return connected({ host, port: endpoint.port }, endMs, goesOn);
   }
 
   #errnoOf(error: unknown, { pid, user }: Process): number {
@@ -88,10 +101,14 @@ export class Connector {
   }
 }
 
-/** A descriptor that is connected. @throws SystemCallError, or what the resolver says */
-async function connected({ host, isName, port }: Endpoint, endMs: number): Promise<number> {
-  const address = isName ? await inTime(lookup(host), endMs) : { address: host };
-  const fd = connectTo({ host: address.address, port });
+/** A descriptor that is connected. @throws SystemCallError; Error ECONNABORTED as soon as it does not go on, ETIMEDOUT */
+async function connected(
+  place: { host: string; port: number },
+  endMs: number,
+  goesOn: () => boolean,
+): Promise<number> {
+  if (!goesOn()) throw ended();
+  const fd = connectTo(place);
   try {
     for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, POLL_MS_MAX)) {
       if (poll([{ fd, events: PollEvent.out }], 0)[0] !== 0) {
@@ -100,6 +117,7 @@ async function connected({ host, isName, port }: Endpoint, endMs: number): Promi
       }
       if (performance.now() > endMs) throw timedOut();
       await delay(waitMs);
+      if (!goesOn()) throw ended();
     }
   } catch (error) {
     close(fd);
@@ -121,3 +139,4 @@ async function inTime<T>(promise: Promise<T>, endMs: number): Promise<T> {
 }
 
 const timedOut = (): Error => Object.assign(new Error('connect: ETIMEDOUT'), { code: 'ETIMEDOUT' });
+const ended = (): Error => Object.assign(new Error('connect: its program ended'), { code: 'ECONNABORTED' });
