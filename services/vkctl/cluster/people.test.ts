@@ -67,3 +67,18 @@ it('who was let in stays so where the end keeps what there is, without a store t
   removeFolders(paths, false);
   expect(existsSync(paths.stateDir)).toBe(false);
 });
+
+it('what cannot be written is told with its file and what to do, and may be done again', async () => {
+  const whom = { role: 'user', groups: [], days: 1 } as const;
+  await addPerson(plan, { name: 'erin', ...whom });
+  const file = join(stateDir, 'identity', 'ca', 'people.json');
+  mkdirSync(`${file}.new`);
+  await expect(removePerson(plan, 'erin')).rejects.toMatchObject({
+    message: expect.stringContaining(`cannot write ${file}: `),
+    fix: expect.stringContaining('do this again'),
+  });
+  expect(readdirSync(join(stateDir, 'identity', 'ca'))).not.toContain('people.json.new');
+  // The doors are first: they know already.
+  expect(readPeople(join(stateDir, 'identity', 'cohd-cohd', 'people'))!.get('erin')?.removed).toBe(true);
+  expect((await removePerson(plan, 'erin')).removedMs).toBeDefined();
+});

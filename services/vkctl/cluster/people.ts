@@ -20,7 +20,7 @@ import { Authority } from '@odonata/authority/authority.ts';
 import { PEOPLE, roleOf } from '@odonata/rpc/identity/identity.ts';
 import { formatPeople, type ListedPerson, PEOPLE_FILE } from '@odonata/rpc/identity/people-list.ts';
 import { z } from 'zod';
-import { Failure } from '../failure.ts';
+import { Failure, reasonOf } from '../failure.ts';
 import { adminName, authorityDir, identityDir } from './certificates.ts';
 import { waitForLock } from './lock.ts';
 import type { ClusterPlan } from './record.ts';
@@ -195,6 +195,14 @@ function save(plan: Where, people: readonly Person[]): void {
 }
 
 function replace(file: string, text: string): void {
-  writeFileSync(`${file}.new`, text, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+  try {
+    writeFileSync(`${file}.new`, text, { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  } catch (cause) {
+    rmSync(`${file}.new`, { recursive: true, force: true });
+    throw new Failure(`cannot write ${file}: ${reasonOf(cause)}`, {
+      fix: 'Mend that, and do this again: until then services may differ in who is let in.',
+      cause,
+    });
+  }
 }
