@@ -29,6 +29,6 @@ export function asOfNow(requester: Requester): Requester {
 
 /** False where a list of people is kept here, and they are not in it, or were removed. */
 export function mayBeIn(user: string): boolean {
-  const people = ownFolder()?.identity.people;
+  const people = ownFolder()?.peopleNow();
   return people === undefined || people.get(user)?.removed === false;
 }

@@ -92,6 +92,12 @@ export class TlsFolder {
     return this.#identity;
   }
 
+  /** Who is in as the file says at this moment, for what is not asked often: somebody who has just been let in counts. */
+  peopleNow(): PeopleList | undefined {
+    this.#lookAtPeople();
+    return this.#identity.people;
+  }
+
   #lookAtCertificate(): void {
     const stamp = stampOf(this.dir, FILES);
     if (stamp === this.#stamp) return;
