@@ -9,8 +9,8 @@
 //   end, of more than it has    OUT_OF_RANGE
 //   abandon                     made by it: removed; else it stays marked
 //
-// Pure: what is known goes in, and what is to be stored, or the answer, comes out. the table of names stores it (`loads.ts`), if nobody changed the
-// record meanwhile, and else asks anew.
+// Pure: what is known goes in, and what is to be stored, or the answer, comes out. The table of names
+// stores it (`loads.ts`), if nobody changed the record meanwhile, and else asks anew.
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Requester } from '@odonata/rpc/identity/requester.ts';
 import { expectAllowed, ownershipFor } from './ownership.ts';

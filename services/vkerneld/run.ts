@@ -91,42 +91,42 @@ function quotaWithin({ node, programMemory }: RunPlace, { spec }: Program): numb
 
 /** @throws RpcError; what is not allowed is told of */
 function directoriesOf(
-  { directories, security }: RunPlace,
+  place: RunPlace,
   { spec }: Program,
   ctx: CallContext,
   idMapping?: Parameters<AllowedDirectories['open']>[1],
 ): OpenGrant[] {
-  try {
-    return directories.open(spec.dirs, idMapping);
-  } catch (error) {
-    if (RpcError.is(error, Code.PermissionDenied)) {
-      const { user } = ownerOf(ctx);
-      security.refused('directory', user, `${user} asked for a directory: ${error.details}`, { user });
-    }
-    throw error;
-  }
+  return tellingOf(place, ctx, { attempt: 'directory', asked: 'for a directory' }, () =>
+    place.directories.open(spec.dirs, idMapping),
+  );
 }
 
 /** @throws RpcError; what is not allowed is told of */
 function expectSockets(place: RunPlace, { spec }: Program, ctx: CallContext): void {
-  const { listeners, connections, security } = place;
   if (spec.listen.length > LISTENERS_MAX)
     throw new RpcError(Code.InvalidArgument, `${LISTENERS_MAX} listeners are the most of one program`);
-  const refused = (attempt: string, what: string, error: unknown): void => {
-    const { user } = ownerOf(ctx);
-    if (RpcError.is(error, Code.PermissionDenied))
-      security.refused(attempt, user, `${user} asked to ${what}: ${error.details}`, { user });
-  };
+  tellingOf(place, ctx, { attempt: 'listener', asked: 'to listen' }, () =>
+    place.listeners.expectAllowed(spec.listen),
+  );
+  tellingOf(place, ctx, { attempt: 'connection', asked: 'to connect' }, () =>
+    place.connections.expectAllowed(spec.connect),
+  );
+}
+
+/** Runs it; what is not allowed there is a security event, too. */
+function tellingOf<T>(
+  { security }: RunPlace,
+  ctx: CallContext,
+  { attempt, asked }: { attempt: string; asked: string },
+  run: () => T,
+): T {
   try {
-    listeners.expectAllowed(spec.listen);
+    return run();
   } catch (error) {
-    refused('listener', 'listen', error);
-    throw error;
-  }
-  try {
-    connections.expectAllowed(spec.connect);
-  } catch (error) {
-    refused('connection', 'connect', error);
+    if (RpcError.is(error, Code.PermissionDenied)) {
+      const { user } = ownerOf(ctx);
+      security.refused(attempt, user, `${user} asked ${asked}: ${error.details}`, { user });
+    }
     throw error;
   }
 }
