@@ -47,7 +47,7 @@ COPY --from=source /app/libs libs
 ENV NODE_ENV=production
 USER 10001:10001
 # The flags of Node are those of a cluster on one machine; services/vkctl/supervisor/service-spec.ts says why.
-ENTRYPOINT ["node", "--external-memory-accounted-in-global-limit", "--min-semi-space-size=16", "--initial-heap-size=256"]
+ENTRYPOINT ["node", "--external-memory-accounted-in-global-limit", "--min-semi-space-size=16", "--initial-heap-size=256", "--no-memory-reducer"]
 
 FROM base AS cohd
 LABEL org.opencontainers.image.title="cohd" org.opencontainers.image.description="Odonata's coherency directory"

@@ -28,24 +28,22 @@ export function collectGarbage(): void {
   gc();
 }
 
-/** Pages of V8 that hold nothing: less is not worth it. */
-const POOL_BYTES = 64 * 1024 * 1024;
 /** Of what is in use: with more of it, giving back takes more than some 200 ms, and V8 does it itself in time. */
 const POOL_HEAP_BYTES = 128 * 1024 * 1024;
 
 /**
  * V8 keeps the pages that a collection emptied for the next burst: 800 MiB, for minutes, where a process never rests quite. Only a
- * collection as its last resort gives them back; that takes as long as two.
+ * collection as its last resort gives them back; that takes as long as two, and throws compiled code away.
+ * @param leastBytes of empty pages: less is not worth it
  */
-function emptyPool(): void {
+export function emptyPool(leastBytes: number): void {
   const { total_heap_size: heap, external_memory: external, used_heap_size: used } = getHeapStatistics();
   const pooled = (residentBytes() ?? 0) - heap - external;
-  if (pooled < POOL_BYTES || used > POOL_HEAP_BYTES) return;
+  if (pooled < leastBytes || used > POOL_HEAP_BYTES) return;
   gc({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }
 
-/** Gives back to the system V8's empty pages, and whole free ones of the C library's heap, from which buffers come: malloc_trim(3). */
+/** Gives back to the system whole free pages of the C library's heap, from which buffers come: malloc_trim(3). */
 export function trimHeap(): void {
-  emptyPool();
   malloc_trim(0);
 }

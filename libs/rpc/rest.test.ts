@@ -6,7 +6,7 @@ const MIB = 2 ** 20;
 
 /** A process whose time and memory the test sets, and what was done to it. */
 function watched(residentMib: number) {
-  const about = { cpuMs: 0, residentMib, heapMib: residentMib, done: [] as string[] };
+  const about = { cpuMs: 0, residentMib, heapMib: residentMib, poolMib: 0, done: [] as string[] };
   const watch = new RestWatch(
     {
       cpuMs: () => about.cpuMs,
@@ -20,6 +20,9 @@ function watched(residentMib: number) {
       trim: () => {
         about.done.push('trim');
         about.residentMib = residentMib;
+      },
+      emptyPool: (leastBytes) => {
+        if (about.poolMib * MIB >= leastBytes) about.done.push('empty');
       },
     },
     0,
@@ -35,24 +38,46 @@ function watched(residentMib: number) {
 }
 
 describe('RestWatch', () => {
-  it('collects and then trims what grew, at rest', () => {
-    const { about, look } = watched(100);
+  it('collects and then trims what a burst left, at rest', () => {
+    const { about, look } = watched(300);
     expect([look(0), look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], [], []]);
-    about.residentMib = 115;
+    about.residentMib = 555;
     expect(look(0)).toEqual([]);
+    about.residentMib = 556;
+    expect([look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], []]);
+  });
+
+  it('keeps compiled code in a pause; after a long rest, less growth is worth it', () => {
+    const { about, look } = watched(100);
+    expect([look(2000), look(0), look(0), look(2000)]).toEqual([[], [], [], []]);
+    for (let looks = 1; looks < 15; looks++) expect(look(0)).toEqual([]);
+    expect([look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], []]);
+    about.residentMib = 115;
+    expect([look(0), look(0)]).toEqual([[], []]);
     about.residentMib = 116;
     expect([look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], []]);
   });
 
   it('does not take for kept what came between a collection and the trim', () => {
-    const { about, look } = watched(100);
+    const { about, look } = watched(300);
     expect(look(0)).toEqual(['collect']);
-    about.heapMib = 300;
-    about.residentMib = 400;
+    about.heapMib = 500;
+    about.residentMib = 600;
     expect([look(2000), look(0), look(0), look(0)]).toEqual([[], ['collect'], ['trim'], []]);
     // Garbage within memory that is resident all the same.
-    about.heapMib = 70;
+    about.heapMib = 306;
     expect([look(0), look(0), look(0)]).toEqual([['collect'], ['trim'], []]);
+  });
+
+  it('gives back the empty pages of a burst at once, fewer after a long rest, and once', () => {
+    const { about, look } = watched(300);
+    about.poolMib = 256;
+    expect([look(0), look(0), look(0)]).toEqual([['collect'], ['trim', 'empty'], []]);
+    about.poolMib = 64;
+    about.residentMib = 600;
+    expect([look(101), look(0), look(0)]).toEqual([[], ['collect'], ['trim']]);
+    for (let looks = 3; looks < 15; looks++) expect(look(0)).toEqual([]);
+    expect([look(0), look(0), look(0)]).toEqual([['empty'], [], []]);
   });
 
   it('leaves alone what works', () => {

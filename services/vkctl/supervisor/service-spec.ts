@@ -14,12 +14,14 @@ const SERVICES = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
  * Of Node, for every service. Their garbage is large buffers for the most part, and by default each 64 MiB of those
- * start a full collection, however small the heap is: that took a third of the time of a stream of pages.
+ * start a full collection, however small the heap is: that took a third of the time of a stream of pages. What a service gives back at rest it
+ * decides itself (libs/rpc/rest.ts): V8's own reducer of memory would throw compiled code away in a pause of eight seconds.
  */
 export const NODE_FLAGS = [
   '--external-memory-accounted-in-global-limit',
   '--min-semi-space-size=16',
   '--initial-heap-size=256',
+  '--no-memory-reducer',
 ];
 
 export interface ServiceSpec {
