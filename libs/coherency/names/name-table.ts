@@ -88,7 +88,7 @@ export class NameTable<R extends Named> {
   /** Of each name: the first is under way. */
   private readonly queues = new Map<string, Request<R>[]>();
   private readonly requests = new Map<number, Request<R>>();
-  /** Removed here, where the store has not told yet all that was before. */
+  /** Removed here, or found to be removed, where the store has not told yet all that was before. */
   private readonly removed = new Map<string, bigint>();
   private making = 0;
   private followed = 0n;
@@ -175,9 +175,10 @@ export class NameTable<R extends Named> {
   /** What the store tells unasked. */
   follow(found: Found<R>): NameAction<R>[] {
     const { name, revision } = found;
-    this.take(found);
     if (revision > this.followed) this.followed = revision;
-    if ((this.removed.get(name) ?? revision) < revision) this.removed.delete(name);
+    this.take(found);
+    const removed = this.removed.get(name);
+    if (removed !== undefined && removed <= revision) this.removed.delete(name);
     return this.taken();
   }
 
@@ -265,10 +266,18 @@ export class NameTable<R extends Named> {
     const known = this.byName.get(name)?.record;
     if (known !== undefined && known.id !== record?.id) this.drop(known);
     else if (known !== undefined) this.count(known.owner, -1);
-    if (record === undefined) return;
+    if (record === undefined) {
+      if (revision > this.followed) this.foundRemoved(found);
+      return;
+    }
     this.count(record.owner, 1);
     this.byName.set(name, { record, revision });
     this.ids.set(record.id, record);
+  }
+
+  /** The store answered so before it told what led to it. */
+  protected foundRemoved({ name, revision }: Found<R>): void {
+    this.removed.set(name, revision);
   }
 
   protected isOld({ name, revision }: Found<R>): boolean {
