@@ -36,7 +36,7 @@ export function underWay(world: World): { page: number | undefined; what: string
   for (const node of world.nodes) {
     if (!node.holding.lines.allUsable(node.clockMs))
       return { page: undefined, what: `${node.name} has no lease of some shard` };
-    const [page] = node.memory.pending();
+    const [page] = node.memory.seen.pending();
     if (page !== undefined) return { page, what: `${node.name} waits for an answer about page ${page}` };
   }
   return undefined;

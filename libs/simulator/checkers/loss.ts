@@ -7,15 +7,17 @@ import type { Layout } from '../world/layout.ts';
 export interface LosingNode {
   readonly alive: boolean;
   readonly identity: HolderIdentity;
-  readonly memory: {
-    /** True where its death would take the page, or what it is about to get, away. */
-    involved(page: number): boolean;
-    /** Shards of which what was held once was declared void. */
-    readonly reborn: ReadonlySet<number>;
-    /** What was sent on and is not settled. */
-    retained(): Iterable<{ page: number; version: number; receiver: HolderIdentity | undefined }>;
-    version(page: number): number;
-  };
+  readonly memory: { readonly seen: LosingMemory };
+}
+
+export interface LosingMemory {
+  /** True where its death would take the page, or what it is about to get, away. */
+  involved(page: number): boolean;
+  /** Shards of which what was held once was declared void. */
+  readonly reborn: ReadonlySet<number>;
+  /** What was sent on and is not settled. */
+  retained(): Iterable<{ page: number; version: number; receiver: HolderIdentity | undefined }>;
+  version(page: number): number;
 }
 
 export class LossChecker {
@@ -35,7 +37,7 @@ export class LossChecker {
     const { layout } = this;
     for (let page = 0; page < layout.pages; page++) {
       if (shard !== undefined && layout.shardOf(page) !== shard) continue;
-      if (memory.involved(page)) this.mayBeLost.add(page);
+      if (memory.seen.involved(page)) this.mayBeLost.add(page);
     }
   }
 
@@ -51,11 +53,11 @@ export class LossChecker {
   keptIsLost(shard: number): void {
     const remembering = new Set(
       this.nodes
-        .filter(({ alive, memory }) => alive && !memory.reborn.has(shard))
+        .filter(({ alive, memory }) => alive && !memory.seen.reborn.has(shard))
         .map(({ identity }) => identity),
     );
     for (const { memory } of this.nodes) {
-      for (const { page, version, receiver } of memory.retained()) {
+      for (const { page, version, receiver } of memory.seen.retained()) {
         if (receiver === undefined || this.layout.shardOf(page) !== shard) continue;
         if (!remembering.has(receiver) || this.seenVersion(page) > version) this.mayBeLost.add(page);
       }
@@ -63,7 +65,7 @@ export class LossChecker {
   }
 
   private seenVersion(page: number): number {
-    return Math.max(...this.nodes.map(({ memory }) => memory.version(page)));
+    return Math.max(...this.nodes.map(({ memory }) => memory.seen.version(page)));
   }
 
   /** A durable page comes from the store: what is younger is gone. */

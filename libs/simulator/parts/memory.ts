@@ -13,7 +13,7 @@ import type {
   UseRefusal,
 } from '@odonata/coherency/node/memory/memory-messages.ts';
 import { NodeDataspace } from '@odonata/coherency/node/memory/node-dataspace.ts';
-import type { AccessMode, HolderId, HolderIdentity, PageRun } from '@odonata/coherency/page.ts';
+import type { AccessMode, HolderId, PageRun } from '@odonata/coherency/page.ts';
 import { spansOf, unreachable } from '@odonata/coherency/page.ts';
 import { type ShardSnapshot, ShardSnapshotSchema } from '@odonata/proto/pmap/v1/handover';
 import { MemoryFile } from '../stores/memory-file.ts';
@@ -22,8 +22,9 @@ import type { PageTransfer } from '../world/page-transfer.ts';
 import type { Surroundings } from '../world/surroundings.ts';
 import { FramesOfNode } from './frames.ts';
 import { type MappingProcess, ProcessMapping } from './mapping.ts';
-import { Onward } from './onward.ts';
 import { PageValues } from './page-values.ts';
+import { SeenMemory } from './seen-memory.ts';
+import { SoughtPages } from './sought-pages.ts';
 import { type TabledVkernel, Tables } from './tables.ts';
 import { Uses } from './uses.ts';
 
@@ -57,17 +58,14 @@ interface Mapper extends TabledVkernel {
 export class MemoryPart {
   core: Memory;
   readonly file: MemoryFile;
-  /** Shards of which what was held once was declared void. */
-  readonly reborn = new Set<number>();
+  readonly seen: SeenMemory;
   private tables: Tables;
   private readonly node: Outside;
   private readonly world: Surroundings;
   private readonly mappings = new Map<MappingProcess, Map<bigint, ProcessMapping>>();
   private readonly uses = new Uses();
   private copied: ShardSnapshot[] | undefined;
-  private readonly onward = new Onward();
-  /** Pages that are looked for in the store, each at its loss: what was so when it was looked for first. */
-  private readonly looks = new Map<string, { promised: number; wasLost: boolean }>();
+  private readonly sought: SoughtPages;
   /** While a page is said not to be found: whether it was lost when it was looked for. */
   private wasLost = false;
 
@@ -75,6 +73,8 @@ export class MemoryPart {
     this.node = node;
     this.world = world;
     this.file = new MemoryFile(this.world.layout.pages);
+    this.seen = new SeenMemory(world.layout, this.file, () => this.core);
+    this.sought = new SoughtPages(world);
     this.tables = new Tables(this.world, this.file);
     this.core = this.make();
   }
@@ -221,7 +221,7 @@ export class MemoryPart {
   /** What the leader of a shard says of pages. */
   hear(event: DirectoryWord): void {
     this.world.history.note(this.world, this.node.name, 'hears', event.run, event);
-    if (event.type === 'recall') this.onward.recalled(this.world.layout, event);
+    if (event.type === 'recall') this.seen.onward.recalled(this.world.layout, event);
     this.step(event);
   }
 
@@ -231,7 +231,7 @@ export class MemoryPart {
   }
 
   private step(event: Event): void {
-    if (event.type === 'expire') this.reborn.add(event.shard);
+    if (event.type === 'expire') this.seen.reborn.add(event.shard);
     const again: Use[] = [];
     for (const action of this.core.step(event)) this.perform(action, again);
     for (const end of this.uses.takeEnded()) this.step(end);
@@ -307,7 +307,7 @@ export class MemoryPart {
     keep,
   }: Extract<Action, { type: 'deliver' }>): void {
     const page = this.world.layout.pageOf(run.dataspace, run.firstPage);
-    if (keep) this.onward.sent(page, run.pageCount, receiver);
+    if (keep) this.seen.onward.sent(page, run.pageCount, receiver);
     const values = [...(bytes?.values ?? new Array<number>(run.pageCount).fill(0))];
     this.node.deliver(
       run,
@@ -372,15 +372,12 @@ export class MemoryPart {
 
   /** A page is about to be looked for in the store. */
   lookedFor(page: number, lostVersion: number): void {
-    const key = `${page} ${lostVersion}`;
-    if (this.looks.has(key)) return;
-    const { durability, losses } = this.world;
-    this.looks.set(key, { promised: durability.promised(page), wasLost: losses.mayBe(page) });
+    this.sought.lookedFor(page, lostVersion);
   }
 
   /** What the store has of a page that was LOST at a version. */
   found(event: Extract<Event, { type: 'found' }>): void {
-    this.looks.delete(`${this.world.layout.pageOf(event.dataspace, event.page)} ${event.lostVersion}`);
+    this.sought.take(this.world.layout.pageOf(event.dataspace, event.page), event.lostVersion);
     this.step(event);
   }
 
@@ -388,45 +385,11 @@ export class MemoryPart {
   notFound(event: Extract<Event, { type: 'not-found' }>): void {
     const { dataspace, page: inDataspace, lostVersion } = event;
     const page = this.world.layout.pageOf(dataspace, inDataspace);
-    const key = `${page} ${lostVersion}`;
-    const look = this.looks.get(key);
-    this.looks.delete(key);
+    const look = this.sought.take(page, lostVersion);
     if (this.core['holder'].isLost(dataspace, inDataspace, lostVersion))
       this.world.durability.neverStored(page, look?.promised ?? 0);
     this.wasLost = look?.wasLost ?? false;
     this.step(event);
     this.wasLost = false;
-  }
-
-  // ---- what the checkers look at
-
-  version(page: number): number {
-    const { dataspace, firstPage } = this.world.layout.runOf(page);
-    return this.core.version(dataspace, firstPage);
-  }
-
-  /** What was sent on and is not settled. */
-  *retained(): Generator<{ page: number; version: number; receiver: HolderIdentity | undefined }> {
-    for (const { id, retained } of this.core.all())
-      for (const [number, { version }] of retained) {
-        const page = this.world.layout.pageOf(id, number);
-        yield { page, version, receiver: this.onward.sentTo(page) };
-      }
-  }
-
-  /** True where death of this node would take the page, or what it is about to get, away. */
-  involved(page: number): boolean {
-    const { dataspace, firstPage } = this.world.layout.runOf(page);
-    if (this.core.state(dataspace, firstPage) !== 'INVALID') return true;
-    // A page that arrived waits for its permission in its frame.
-    if (this.file.values[page] !== undefined || this.core.isAsked(dataspace, firstPage)) return true;
-    return this.core.get(dataspace)?.retained.has(firstPage) === true;
-  }
-
-  pending(): number[] {
-    const { layout } = this.world;
-    return Array.from({ length: layout.pages }, (_, page) => page).filter((page) =>
-      this.core.isAsked(layout.dataspaceOf(page), layout.inDataspace(page)),
-    );
   }
 }

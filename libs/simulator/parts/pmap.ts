@@ -1,6 +1,5 @@
 // pmapd: the pmap manager of a node, with the virtual kernels on it. Its parts are those that ship; here they are joined as
 // services/pmapd joins them.
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
 import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
 import type { NodeRoutes, RoutedEvent } from '@odonata/coherency/node/lines/routes.ts';
@@ -8,12 +7,6 @@ import type { PageData } from '@odonata/coherency/node/memory/memory-messages.ts
 import type { RelayAction } from '@odonata/coherency/node/relay/relay-messages.ts';
 import { type HolderId, type HolderIdentity, type PageRun, unreachable } from '@odonata/coherency/page.ts';
 import type { DirectoryEvent, Invalidate } from '@odonata/proto/coherency/v1/coherency';
-import {
-  type ShardSnapshot,
-  ShardSnapshotSchema,
-  type SyncSnapshot,
-  SyncSnapshotSchema,
-} from '@odonata/proto/pmap/v1/handover';
 import type { Connection, HoldingNode } from '../world/connection.ts';
 import { identityOf } from '../world/identity.ts';
 import { LEASE_MS } from '../world/lease-ms.ts';
@@ -26,24 +19,12 @@ import { DrainPart, type LeavingNode } from './drain.ts';
 import { Holding } from './holding.ts';
 import type { ProcessMapping } from './mapping.ts';
 import { MemoryPart, type WordOfMemory } from './memory.ts';
+import { Replacement } from './replacement.ts';
 import { SyncPart } from './sync.ts';
 import { type Deadline, type HostingNode, VkernelPart } from './vkernel.ts';
 
 /** A virtual kernel notices the death of its pmap manager within this time, or its deadline comes first. */
 const NOTICE_MS = 500;
-/** For how long the lease is asked to be held while another pmap manager takes the place of this one. */
-const HOLD_MS = 2 * LEASE_MS;
-/** How long it waits for the answer to that. */
-const HOLD_WAIT_MS = 30;
-
-/** What the next pmap manager of the node goes on with. */
-interface HandOver {
-  led: ShardSnapshot[];
-  held: ShardSnapshot[];
-  sync: SyncSnapshot;
-  vkernels: VkernelPart[];
-}
-
 export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNode, LeavingNode {
   readonly nodeIndex: number;
   incarnation = 0;
@@ -57,9 +38,8 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
   /** Once it hands over what it has. */
   private leaving: DrainPart | undefined;
   /** Virtual kernels that were not seen to end. */
-  private readonly sessions = new Set<VkernelPart>();
-  private handOver: HandOver | undefined;
-  private handingOver = false;
+  readonly sessions = new Set<VkernelPart>();
+  private replacement!: Replacement;
   private readonly world: Surroundings;
 
   constructor(world: Surroundings, place: Place, nodeIndex: number) {
@@ -80,29 +60,34 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
 
   start(): void {
     const { world } = this;
-    const { machines, layout, duties } = world;
+    const { layout, duties } = world;
     this.alive = true;
     this.generation++;
     this.incarnation++;
     if (duties.emptyLeftovers && this.incarnation > 1) this.memory.file.empty();
     this.deadline = { endMs: Number.NEGATIVE_INFINITY };
     this.leaving = undefined;
-    this.handOver = undefined;
-    this.handingOver = false;
+    this.replacement = new Replacement(world, this);
     this.vkernels = [];
     this.sessions.clear();
     this.memory = new MemoryPart(world, this);
     this.backing = new BackingPart(world, this);
-    this.sync = new SyncPart(this, machines.relay(layout.shards));
+    this.sync = this.freshSync();
     this.joinDirectory(undefined);
     this.note('starts', { incarnation: this.incarnation });
     for (const { id } of world.cluster.dataspaces) this.memory.open(id, layout.pageCountEach, false);
     if (world.cluster.dataspaces.length > 0) this.startVkernels();
   }
 
-  /** @param inherited of another pmap manager of this node */
-  private joinDirectory(inherited: readonly LedShard[] | undefined): void {
+  freshSync(): SyncPart {
+    const { machines, layout } = this.world;
+    return new SyncPart(this, machines.relay(layout.shards));
+  }
+
+  /** @param inherited of another pmap manager of this node @param sync its own, where it is not this one that goes on */
+  joinDirectory(inherited: readonly LedShard[] | undefined, sync = this.sync): void {
     const { world } = this;
+    this.sync = sync;
     const { machines, layout } = world;
     this.routes = machines.routes({
       ...{ shards: layout.shards, relay: this.sync.core },
@@ -122,7 +107,7 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
       this.holding.step({ type: 'interest', dataspace, mapped: true });
   }
 
-  private note(what: string, about?: object): void {
+  note(what: string, about?: object): void {
     this.world.history.note(this.world, this.name, what, undefined, about);
   }
 
@@ -165,73 +150,22 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
     });
   }
 
-  // ---- another pmap manager takes its place
-
-  /** To the directory its streams break; virtual kernels wait. */
+  /** Another pmap manager takes its place. */
   replace(): void {
-    if (!this.runs || this.leaving !== undefined || this.handingOver) return;
-    this.note('is replaced');
-    this.handingOver = true;
-    this.memory.copyAhead();
-    this.holding.step({ type: 'hold', holdMs: HOLD_MS });
-    this.after(this.world.random.between(0, HOLD_WAIT_MS), () => this.freeze());
-  }
-
-  private freeze(): void {
-    const { network, random, nodes, machines } = this.world;
-    this.note('freezes');
-    const led = this.holding.handOver().map((shard, number) => {
-      const message = create(ShardSnapshotSchema, { shard: number, ...machines.wire.led(shard) });
-      return fromBinary(ShardSnapshotSchema, toBinary(ShardSnapshotSchema, message));
-    });
-    const held = this.memory.freeze();
-    const vkernels = [...this.sessions];
-    const sync = create(SyncSnapshotSchema, this.sync.core.snapshot(vkernels.map(({ session }) => session)));
-    this.handOver = {
-      ...{ led, held, vkernels },
-      sync: fromBinary(SyncSnapshotSchema, toBinary(SyncSnapshotSchema, sync)),
-    };
-    for (const other of nodes) {
-      network.breakTransfer(this.place.index, other.place.index);
-      network.breakTransfer(other.place.index, this.place.index);
-    }
-    this.pause();
-    this.world.later(random.between(0.5, random.oneIn(4) ? 2 * HOLD_MS : LEASE_MS / 3), () => this.wake());
+    if (this.runs && this.leaving === undefined && !this.replacement.isUnderWay) this.replacement.begin();
   }
 
   override wake(): void {
     if (this.runs || !this.alive) return;
-    const { handOver } = this;
-    this.handOver = undefined;
-    if (handOver !== undefined) this.goOn(handOver);
+    this.replacement.goOn();
     super.wake();
-  }
-
-  private goOn({ led, held, sync, vkernels }: HandOver): void {
-    const { random, machines, layout } = this.world;
-    this.handingOver = false;
-    const inherited = led.map((shard) => machines.wire.ledFrom(shard));
-    // Now and then no other one takes its place, but it itself.
-    if (random.oneIn(4)) {
-      // First: what the lines say at once of leases that ended is for a memory that hears it.
-      this.memory.thaw();
-      this.joinDirectory(inherited);
-      return;
-    }
-    this.memory.takeOver(vkernels, held);
-    this.sync = new SyncPart(this, machines.relay(layout.shards));
-    this.sync.core.resume(
-      sync,
-      vkernels.map(({ session }) => session),
-    );
-    this.joinDirectory(inherited);
   }
 
   // ---- it leaves
 
   /** It hands over what it has, and leaves. */
   drain(): void {
-    if (!this.runs || this.leaving !== undefined || this.handingOver) return;
+    if (!this.runs || this.leaving !== undefined || this.replacement.isUnderWay) return;
     this.note('leaves');
     this.leaving = new DrainPart(this.world, this);
     this.leaving.start();
