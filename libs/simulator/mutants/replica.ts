@@ -1,7 +1,9 @@
 // Replicas of the directory that do one thing wrong: with leases, deaths, notes and reports.
 import { Directory } from '@odonata/coherency/directory/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '@odonata/coherency/directory/directory-messages.ts';
+import { Claims } from '@odonata/coherency/replica/election/claims.ts';
 import { Election } from '@odonata/coherency/replica/election/election.ts';
+import { Heartbeats } from '@odonata/coherency/replica/election/heartbeats.ts';
 import type { HolderEntry } from '@odonata/coherency/replica/holders.ts';
 import { Members } from '@odonata/coherency/replica/members.ts';
 import { Replica } from '@odonata/coherency/replica/replica.ts';
@@ -12,6 +14,7 @@ import {
   ShardRebuild,
 } from '@odonata/coherency/replica/shard/rebuild.ts';
 import { ShardLeader } from '@odonata/coherency/replica/shard/shard-leader.ts';
+import type { Machines } from '../world/machines.ts';
 import type { Mutant } from './mutant.ts';
 
 class LeadsForEver extends Replica {
@@ -137,25 +140,33 @@ class OneLife extends Members {
   }
 }
 
-class TakesFromTheLiving extends Election {
+class TakesFromTheLiving extends Claims {
   protected override mayTake(): boolean {
     return true;
   }
 }
 
-class BelievesOldNotes extends Election {
-  protected override isAsRead(): boolean {
+class BelievesOldNotes extends Claims {
+  override isAsRead(): boolean {
     return true;
   }
 }
 
 /** Believes the notes of a leader that did not get to serve. */
-class BelievesTheLastLeader extends Election {
-  protected override servedBy(key: Parameters<Election['servedBy']>[0]): ReturnType<Election['servedBy']> {
+class BelievesTheLastLeader extends Claims {
+  override servedBy(key: Parameters<Claims['servedBy']>[0]): ReturnType<Claims['servedBy']> {
     const { before: _, ...value } = key.value;
     return super.servedBy({ ...key, value });
   }
 }
+
+const electionWith =
+  (Type: typeof Claims): Machines['election'] =>
+  (options, nowMs) => {
+    const heartbeats = new Heartbeats(options);
+    const claims = new Type(options.replica, options.shards, heartbeats);
+    return new Election({ ...options, heartbeats, claims }, nowMs);
+  };
 
 export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
@@ -268,17 +279,17 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
     name: 'a shard is taken from a replica that lives',
     profile: 'replacement',
     seed: 2_892_726_112,
-    machines: { election: (options, nowMs) => new TakesFromTheLiving(options, nowMs) },
+    machines: { election: electionWith(TakesFromTheLiving) },
   },
   {
     name: 'notes of before somebody else led are believed',
     seldom: true,
     profile: 'failover',
-    machines: { election: (options, nowMs) => new BelievesOldNotes(options, nowMs) },
+    machines: { election: electionWith(BelievesOldNotes) },
   },
   {
     name: 'notes of a leader that never served are believed',
     profile: 'failover',
-    machines: { election: (options, nowMs) => new BelievesTheLastLeader(options, nowMs) },
+    machines: { election: electionWith(BelievesTheLastLeader) },
   },
 ];

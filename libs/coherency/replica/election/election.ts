@@ -13,8 +13,8 @@
 // newer.
 import { renewEveryMs } from '../../lease.ts';
 import { unreachable } from '../../page.ts';
-import { planShards } from '../../shard-plan.ts';
 import { expectedOf, leasedOf } from '../members.ts';
+import { Claims, type Key } from './claims.ts';
 import type {
   AllMembers,
   ElectionAction,
@@ -32,11 +32,7 @@ const PLAN_MIN_MS = 20;
 export interface ElectionOptions extends HeartbeatsOptions {
   shards: number;
   heartbeats?: Heartbeats;
-}
-
-interface Key {
-  value: ShardValue;
-  revision: number;
+  claims?: Claims;
 }
 
 /** A compare-and-set of which the outcome is not known. */
@@ -56,9 +52,9 @@ interface Round {
 }
 
 export class Election {
-  protected readonly o: ElectionOptions;
+  private readonly o: ElectionOptions;
   private readonly heartbeats: Heartbeats;
-  private readonly shards: (Key | undefined)[];
+  private readonly claims: Claims;
   /** With their epochs. */
   private readonly led = new Map<number, bigint>();
   private readonly swaps = new Map<number, Swap>();
@@ -73,7 +69,7 @@ export class Election {
   constructor(options: ElectionOptions, nowMs: number) {
     this.o = options;
     this.heartbeats = options.heartbeats ?? new Heartbeats(options);
-    this.shards = Array.from({ length: options.shards }, () => undefined);
+    this.claims = options.claims ?? new Claims(options.replica, options.shards, this.heartbeats);
     this.beatAtMs = nowMs;
     this.planAtMs = nowMs;
     if (options.standalone) this.say({ type: 'mayLead', untilMs: Number.POSITIVE_INFINITY });
@@ -104,7 +100,7 @@ export class Election {
 
   /** A shard's key, as it was seen last. */
   keyOf(shard: number): Readonly<Key> | undefined {
-    return this.shards[shard];
+    return this.claims.get(shard);
   }
 
   // ---- what happens
@@ -216,18 +212,18 @@ export class Election {
   // ---- who leads
 
   private seeShard(shard: number, revision: number, value: ShardValue | undefined, nowMs: number): void {
-    if (!(shard >= 0 && shard < this.shards.length)) return;
-    const known = this.shards[shard];
+    if (!this.claims.has(shard)) return;
+    const known = this.claims.get(shard);
     if (known !== undefined && known.revision >= revision) return;
     // What the first look finds may be old.
     if (this.watched && value !== undefined) this.heartbeats.sign(value, nowMs);
-    this.shards[shard] = value && { value, revision };
+    this.claims.set(shard, value && { value, revision });
     // Somebody else took it: our lease had ended in their eyes.
     if (this.led.has(shard) && !this.isMine(shard)) this.leave(shard);
   }
 
   private isMine(shard: number): boolean {
-    const value = this.shards[shard]?.value;
+    const value = this.claims.get(shard)?.value;
     const { replica, incarnation } = this.o;
     return value?.replica === replica && value.incarnation === incarnation && value.to === undefined;
   }
@@ -238,10 +234,10 @@ export class Election {
       return;
     }
     if (this.closed || !this.watched || this.round !== undefined || this.isMoving) return;
-    const plan = this.planned(nowMs);
-    const take = this.toTake(plan, nowMs);
+    const plan = this.claims.planned(nowMs);
+    const take = this.claims.toTake(plan, this.led, nowMs);
     if (take.length > 0) {
-      this.round = { read: ++this.last, take: new Map(take.map((shard) => [shard, this.shards[shard]])) };
+      this.round = { read: ++this.last, take: new Map(take.map((shard) => [shard, this.claims.get(shard)])) };
       this.say({ type: 'read', read: this.last });
       return;
     }
@@ -257,64 +253,25 @@ export class Election {
     return [...this.swaps.values()].some(({ why }) => why !== 'rebuilt');
   }
 
-  private planned(nowMs: number): string[] {
-    const live = [...this.live(nowMs).keys()];
-    const leaders = this.shards.map((key) => {
-      const leader = key && (key.value.to ?? key.value.replica);
-      return leader !== undefined && live.includes(leader) ? leader : undefined;
-    });
-    return planShards(leaders, live);
-  }
-
-  private toTake(plan: readonly string[], nowMs: number): number[] {
-    const { replica } = this.o;
-    const isTaken = (to: string, shard: number): boolean =>
-      !this.led.has(shard) && (this.isAssigned(shard) || (to === replica && this.mayTake(shard, nowMs)));
-    return plan.flatMap((to, shard) => (isTaken(to, shard) ? [shard] : []));
-  }
-
-  // Nobody else may take it: so it is led here first, also when the plan has it go on to another one.
-  private isAssigned(shard: number): boolean {
-    const value = this.shards[shard]?.value;
-    return value !== undefined && (value.to ?? value.replica) === this.o.replica;
-  }
-
-  // Not from one that lives, unless it gave the shard up.
-  protected mayTake(shard: number, nowMs: number): boolean {
-    const value = this.shards[shard]?.value;
-    if (value === undefined || value.replica === this.o.replica) return true;
-    if (value.to === this.o.replica) return true;
-    return !this.live(nowMs).has(value.to ?? value.replica) && !this.heartbeats.isStarting(value, nowMs);
-  }
-
   private readMembers(read: number, members: AllMembers | undefined, nowMs: number): void {
     const { round } = this;
     if (round?.read !== read) return;
     this.round = undefined;
     if (members === undefined || this.closed || !this.mayLead(nowMs)) return;
-    const wanted = this.toTake(this.planned(nowMs), nowMs);
+    const { claims } = this;
+    const wanted = claims.toTake(claims.planned(nowMs), this.led, nowMs);
     for (const shard of wanted)
-      if (round.take.has(shard) && this.isAsRead(round.take.get(shard), this.shards[shard]))
+      if (round.take.has(shard) && claims.isAsRead(round.take.get(shard), claims.get(shard)))
         this.take(shard, members);
-  }
-
-  // Whoever led it while the notes were read may have noted more.
-  protected isAsRead(before: Key | undefined, now: Key | undefined): boolean {
-    return before?.revision === now?.revision;
   }
 
   private take(shard: number, members: AllMembers): void {
     const { replica, incarnation } = this.o;
-    const known = this.shards[shard];
-    const before = known && this.servedBy(known);
+    const known = this.claims.get(shard);
+    const before = known && this.claims.servedBy(known);
     const value = { replica, incarnation, before };
     const wasServed = known?.value.before === undefined;
     this.swap({ why: 'take', shard, value, before, wasServed, members }, known?.revision);
-  }
-
-  // A leader that did not get to serve the shard gave nothing of it away.
-  protected servedBy({ value: { replica, epoch, before }, revision }: Key): Leadership {
-    return before ?? { replica, epoch: epoch ?? BigInt(revision) };
   }
 
   private swap(swap: Swap, revision: number | undefined): void {
@@ -329,8 +286,8 @@ export class Election {
     this.swaps.delete(number);
     const { shard, value } = swap;
     // What was stored later may have been seen already.
-    const isNewest = revision !== undefined && revision >= (this.shards[shard]?.revision ?? 0);
-    if (isNewest && swap.why !== 'take') this.shards[shard] = { value, revision };
+    const isNewest = revision !== undefined && revision >= (this.claims.get(shard)?.revision ?? 0);
+    if (isNewest && swap.why !== 'take') this.claims.set(shard, { value, revision });
     switch (swap.why) {
       case 'take':
         if (isNewest) this.taken(swap, revision, nowMs);
@@ -358,7 +315,7 @@ export class Election {
     if (this.closed || !this.mayLead(nowMs)) return;
     const { shard, value, before, members } = swap;
     const epoch = BigInt(revision);
-    this.shards[shard] = { value, revision };
+    this.claims.set(shard, { value, revision });
     this.led.set(shard, epoch);
     // Who the last leader had buried is not asked what it has: others may have that by now.
     const expected = before === undefined ? new Map() : expectedOf(members, before.replica);
@@ -369,7 +326,7 @@ export class Election {
   /** All holders have reported to this leader of a shard. */
   private rebuilt(shard: number, note: number): void {
     const epoch = this.led.get(shard);
-    const key = this.shards[shard];
+    const key = this.claims.get(shard);
     if (epoch === undefined || key === undefined)
       this.say({ type: 'noted', note, kept: false, reason: `shard ${shard} is not led from here any more` });
     // Nobody served it before: there are no other notes.
@@ -383,7 +340,7 @@ export class Election {
   }
 
   private give(shard: number, to: string): void {
-    const key = this.shards[shard];
+    const key = this.claims.get(shard);
     const epoch = this.led.get(shard);
     if (key === undefined || epoch === undefined) return;
     // It stops first: the other one may lead as soon as it sees the key.
