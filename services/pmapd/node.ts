@@ -3,11 +3,9 @@
 import type { Bus } from '@odonata/bus/bus.ts';
 import type { HolderSnapshot } from '@odonata/coherency/holder/holder-snapshot.ts';
 import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
-import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
-import { NodeRoutes, type RoutedEvent } from '@odonata/coherency/node/lines/routes.ts';
+import { NodeRoutes } from '@odonata/coherency/node/lines/routes.ts';
 import type { Permissions } from '@odonata/coherency/node/memory/memory-messages.ts';
-import type { LockedRange, RelayAction } from '@odonata/coherency/node/relay/relay-messages.ts';
-import { PAGE_BYTES, unreachable } from '@odonata/coherency/page.ts';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
@@ -26,7 +24,6 @@ import { Frames } from './frames/frames.ts';
 import { GrowthAudit } from './frames/growth-audit.ts';
 import { type Short, Shortage } from './frames/shortage.ts';
 import { CoherentMemory } from './memory/coherent-memory.ts';
-import { pagesUnder } from './memory/lock-pages.ts';
 import { performMemory } from './memory/memory-actions.ts';
 import { OverdueFaults } from './memory/overdue.ts';
 import { whyWaits } from './memory/why-waits.ts';
@@ -42,6 +39,7 @@ import { HandmadeVmspaces } from './vmspaces/handmade-table.ts';
 import { Limits } from './vmspaces/limits.ts';
 import { Watches } from './vmspaces/watches.ts';
 import { DirectoryLine } from './wire/directory-line.ts';
+import { performLine, performSync } from './wire/line-actions.ts';
 import { PagePool } from './wire/page-buffer.ts';
 import { SyncRelay } from './wire/sync-relay.ts';
 import { Transfers } from './wire/transfer.ts';
@@ -78,7 +76,7 @@ export class Node {
   readonly rangeNames = new RangeNames();
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
-  private readonly routes: NodeRoutes;
+  readonly routes: NodeRoutes;
   readonly backing: Backing;
   readonly sessions: SessionTable;
   readonly overdue: OverdueFaults;
@@ -90,8 +88,9 @@ export class Node {
   readonly line: DirectoryLine;
   /** Dataspaces by name. */
   readonly openings: Openings;
-  private leaving: Drain | undefined;
-  private deadline = 0n;
+  leaving: Drain | undefined;
+  /** Until when shared memory that is mapped may be used, in monotonic nanoseconds; 0: nothing may. */
+  deadlineNs = 0n;
   private readonly inspecting: NodeJS.Timeout;
   private readonly flushing: NodeJS.Timeout | undefined;
   private lastVmspace = 0n;
@@ -152,7 +151,7 @@ export class Node {
       ...{ replicas: config.storeReplicas, bytesMax: config.storeBytes },
       onFailed: (reason, dataspace) => this.events.add('sync-failed', reason, { dataspace }),
     });
-    this.sync = new SyncRelay(config.shards, (action) => this.performSync(action));
+    this.sync = new SyncRelay(config.shards, (action) => performSync(this, action));
     this.memory = new CoherentMemory({
       ...{ memoryDir: config.memoryDir, shards: config.shards, frames: this.frames, pool },
       ...{ permissions: this.permissions(), tally: this.statistics },
@@ -180,7 +179,7 @@ export class Node {
         bus,
         log,
       },
-      perform: (action) => this.performLine(action),
+      perform: (action) => performLine(this, action),
     });
     this.openings = new Openings({
       ...{ name: config.node, incarnation: this.incarnation, line: this.line, memory, descriptors, bus },
@@ -218,11 +217,6 @@ export class Node {
     this.events.add('process-ended-for-memory', `process ${pid} ends: ${reason}`, { pid });
   }
 
-  /** Until when shared memory that is mapped may be used, in monotonic nanoseconds; 0: nothing may. */
-  get deadlineNs(): bigint {
-    return this.deadline;
-  }
-
   nextVmspace(): bigint {
     this.lastVmspace++;
     return this.lastVmspace;
@@ -232,58 +226,6 @@ export class Node {
   usable(dataspace: bigint, page: number): boolean {
     const { directories } = this.line;
     return directories !== undefined && this.routes.usable(directories.lines, dataspace, page, monotonicMs());
-  }
-
-  // What the lines to the directory decide.
-  private performLine(action: NodeAction): void {
-    switch (action.type) {
-      case 'page':
-        this.openings.receive(action.event);
-        return;
-      case 'removed':
-        this.memory.remove(action.dataspace);
-        this.rangeNames.forget(action.dataspace);
-        return;
-      case 'deadline':
-        this.deadline = action.deadlineMs === undefined ? 0n : BigInt(action.deadlineMs) * 1_000_000n;
-        for (const session of this.sessions) session.tellDeadline();
-        return;
-      default:
-        if (action.type === 'led' && action.voided) this.openings.voided();
-        for (const routed of this.routes.of(action)) this.give(routed);
-        if (action.type === 'suspend' && monotonicMs() > action.lastEndMs) this.sessions.endSharers();
-    }
-  }
-
-  private give(routed: RoutedEvent): void {
-    switch (routed.part) {
-      case 'memory':
-        this.memory.step(routed.event);
-        return;
-      case 'relay':
-        this.sync.step(routed.event);
-        return;
-      case 'drain':
-        this.leaving?.step(routed.event);
-        return;
-      default:
-        unreachable(routed);
-    }
-  }
-
-  private performSync(action: Exclude<RelayAction, { type: 'answer' }>): void {
-    if (action.type === 'say') this.line.directories?.sendTo(action.shard, action.event);
-    else if (action.type === 'say-all') this.line.directories?.sendAll(action.event);
-    else if (action.type === 'bring') this.bring(action.locked);
-    else this.sessions.endOwners(action.owners);
-  }
-
-  private bring(locked: LockedRange): void {
-    for (const session of this.sessions) {
-      const vmspace = session.byPid.get(locked.owner);
-      if (vmspace !== undefined)
-        for (const advice of pagesUnder(locked, vmspace.entries)) this.memory.step(advice);
-    }
   }
 
   /** Removes a dataspace and what is stored of it. @throws RpcError FAILED_PRECONDITION while it is mapped */
@@ -360,7 +302,7 @@ export class Node {
     const usable = shards.filter(({ suspended, untilMs }) => !suspended && untilMs > monotonicMs());
     // Should this one be stopped before it joins, the virtual kernels know when to end.
     if (usable.length > 0)
-      this.deadline = BigInt(Math.min(...usable.map(({ lastEndMs }) => lastEndMs))) * 1_000_000n;
+      this.deadlineNs = BigInt(Math.min(...usable.map(({ lastEndMs }) => lastEndMs))) * 1_000_000n;
   }
 
   /** Paths of the memory files that are in use. */
