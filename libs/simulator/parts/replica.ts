@@ -19,6 +19,8 @@ import type { ReplicaAround, Surroundings } from '../world/surroundings.ts';
 
 /** What is not answered at its start is asked again. */
 const AGAIN_MS = 20;
+/** Its bounds are looked at once in so many ticks. */
+const LOOK_EVERY = 8;
 
 /** What this replica has heard of dataspaces. */
 class Registry {
@@ -54,6 +56,7 @@ export class ReplicaPart extends Part implements ReplicaAround {
   private registry = new Registry([]);
   /** Of this start: what an earlier one had set does not ring. */
   private alarm!: Alarm;
+  private ticks = 0;
 
   constructor(world: Surroundings, place: Place) {
     super(world, place.name, place);
@@ -195,7 +198,7 @@ export class ReplicaPart extends Part implements ReplicaAround {
     if (core === undefined) return;
     if (this.clockMs >= core.nextMs) {
       this.perform(core.tick(this.clockMs));
-      this.checkBounds();
+      if (this.ticks++ % LOOK_EVERY === 0) this.checkBounds();
     }
     this.alarm.set(core.nextMs);
   }

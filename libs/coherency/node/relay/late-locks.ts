@@ -31,6 +31,7 @@ export class LateLocks {
   }
 
   forgetReclaims(isHome: (dataspace: bigint) => boolean): void {
+    if (this.reclaimed.size === 0) return;
     for (const [request, { dataspace }] of this.reclaimed)
       if (isHome(dataspace)) this.reclaimed.delete(request);
   }
