@@ -82,6 +82,9 @@ async function callAs(folder: TlsFolder | undefined, address: string, token?: st
   }
 }
 
+/** Folders and connections are looked at every second or two. */
+const soon = <T>(value: () => T) => expect.poll(value, { timeout: 10_000 });
+
 describe('a server with an identity', () => {
   it('knows who calls, over TCP and over a unix socket', async () => {
     for (const address of [tcp, unix]) {
@@ -131,21 +134,19 @@ describe('a server with an identity', () => {
     expect(await callAs(mallory, unix)).toBe('admin mallory, all');
     const list = join(served.dir, 'revoked');
     writeFileSync(list, `${mallory.identity.certificate.serialNumber.toLowerCase()}\n`);
-    await delay(1_100); // The folder is looked at once a second.
-    expect(await callAs(mallory, tcp)).toBe('UNAUTHENTICATED');
+    // The folder is looked at once a second.
+    await soon(() => callAs(mallory, tcp)).toBe('UNAUTHENTICATED');
     expect(await callAs(mallory, unix)).toBe('UNAUTHENTICATED');
     // What is no list lets nobody in again.
     writeFileSync(list, 'nobody, by order of the committee\n');
-    await delay(1_100);
+    await soon(() => served.trouble).toMatch(/line 1 of .*revoked is no serial number/);
     expect(await callAs(mallory, tcp)).toBe('UNAUTHENTICATED');
-    expect(served.trouble).toMatch(/line 1 of .*revoked is no serial number/);
     rmSync(list);
 
     const before = served.identity.certificate.serialNumber;
     const ours = await Authority.in(join(authority.dir, 'ca'), authority.cluster);
     await ours.issue(authority.caller('vkerneld/node1'), served.dir, { days: 2 });
-    await delay(2_100); // Connections look every two seconds.
-    expect(served.identity.certificate.serialNumber).not.toBe(before);
+    await soon(() => served.identity.certificate.serialNumber).not.toBe(before);
     expect(await callAs(await authority.folder('operator/olga'), tcp)).toBe('operator olga, all');
   });
 
@@ -164,8 +165,7 @@ describe('a server with an identity', () => {
     const { certificatePem } = folder.identity;
     await put('new');
     rmSync(join(volume, '..old'), { recursive: true });
-    await delay(1_100);
-    expect(folder.identity.certificatePem).not.toEqual(certificatePem);
+    await soon(() => folder.identity.certificatePem).not.toEqual(certificatePem);
     expect(folder.identity.caller.name).toBe('new');
     expect(folder.trouble).toBeUndefined();
   });
@@ -174,8 +174,7 @@ describe('a server with an identity', () => {
     const wary = await authority.folder('user/wary');
     expect(await callAs(wary, tcp)).toBe('user wary, own');
     writeFileSync(join(wary.dir, 'revoked'), served.identity.certificate.serialNumber);
-    await delay(1_100);
-    expect(await callAs(wary, tcp)).toBe('UNAVAILABLE');
+    await soon(() => callAs(wary, tcp)).toBe('UNAVAILABLE');
   });
 
   it('ends the streams of whom was revoked, also while its own certificate is of no use', async () => {
@@ -262,7 +261,7 @@ describe('a server with an identity', () => {
     }
     const list = join(served.dir, 'revoked');
     writeFileSync(list, mallory.identity.certificate.serialNumber);
-    await delay(1_100);
+    await soon(() => callAs(mallory, tcp)).toBe('UNAUTHENTICATED');
     for (const address of [tcp, unix])
       expect(await told(() => callAs(mallory, address))).toEqual([
         expect.stringMatching(/^security authentication: .*the certificate of .*mallory2 was revoked$/),

@@ -7,7 +7,7 @@
 // process that starts writes anew what it finds, before it takes anybody in. A key without a dot has the number of the
 // newest process: an earlier one, that lives still, learns by it why its notes are refused.
 import { apiCode } from '@odonata/bus/jetstream-error.ts';
-import { keyOf, nameOf, storedJson } from '@odonata/bus/stored.ts';
+import { keyOf, nameOf, storedIn, storedJson } from '@odonata/bus/stored.ts';
 import type { Membership } from '@odonata/coherency/replica/members.ts';
 import { delay } from '@odonata/rpc/backoff.ts';
 import type { KV } from 'nats';
@@ -25,13 +25,7 @@ const stored = z.object({
   heldMs: z.number().optional(),
 });
 
-function membershipIn(text: string): Membership | undefined {
-  try {
-    return stored.parse(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
-}
+const membershipIn = (text: string): Membership | undefined => storedIn(stored, text);
 
 export class Members {
   private readonly bucket: KV;

@@ -19,7 +19,7 @@ import type { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import { close } from '@odonata/userfault/libc.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
-import { exhaustedOr } from './frames/exhausted.ts';
+import { exhaustion } from './frames/exhausted.ts';
 import type { OverdueFault } from './memory/overdue.ts';
 import type { Node } from './node.ts';
 import { Lie } from './sessions/hearsay.ts';
@@ -72,14 +72,11 @@ const HELLO_ATTEMPTS: Partial<Record<Code, string>> = {
 
 /** What a bug does to one virtual kernel it does to no other one; but what is not as it must be here ends us all. */
 function refusalTo(error: unknown, ctx: CallContext): RpcError {
-  if (error instanceof RpcError) return error;
   if (error instanceof AssertionError) throw error;
-  try {
-    return exhaustedOr(error, 'a virtual kernel');
-  } catch {
-    ctx.log.error({ err: error }, 'a bug ends the session of a virtual kernel');
-    return new RpcError(Code.Internal, `a bug ends the session: ${String(error)}`, { cause: error });
-  }
+  const exhausted = exhaustion(error, 'a virtual kernel');
+  if (exhausted !== undefined) return exhausted;
+  ctx.log.error({ err: error }, 'a bug ends the session of a virtual kernel');
+  return new RpcError(Code.Internal, `a bug ends the session: ${String(error)}`, { cause: error });
 }
 
 export function pmapHandlers(

@@ -196,11 +196,10 @@ describe('several routers', () => {
     const port = one.address.split(':')[1];
     counting('a', [`127.0.0.1:${port}`, `127.0.0.2:${port}`]);
     await until('it is attached', async () => (await namesAt(`127.0.0.3:${port}`)).length === 1);
-    await delay(300);
     const client = attach('', [`127.0.0.1:${port}`]);
     await client.ready({ deadlineMs: 5_000 });
     const following = follow(client);
-    await delay(700);
+    await until('it says much on one line', () => following.seen > 100n);
     enough = true;
     await until('it ends well', () => following.ended !== undefined);
     expect(following).toMatchObject({ gaps: 0, ended: 'end' });

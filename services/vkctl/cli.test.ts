@@ -5,8 +5,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { settled } from '@odonata/rpc/testdata/settled.ts';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { buildGuest } from '../../test/guests/build.ts';
 import { clusterPaths } from './cluster/paths.ts';
@@ -221,7 +221,8 @@ test('run: a signal reaches a program that leaves its input unread', async () =>
   await once(child.stdout!, 'data');
   child.stdin!.on('error', () => {}); // Nobody reads it to its end.
   child.stdin!.write(Buffer.alloc(8_000_000));
-  await sleep(300);
+  // What it does not read stays here.
+  expect(await settled(() => -child.stdin!.writableLength)).toBeLessThan(0);
   child.kill('SIGINT');
   expect(await ended).toMatchObject({ status: 130 });
 });

@@ -12,6 +12,7 @@ import { createClient, openStream } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { BoundedQueue } from '@odonata/rpc/queue.ts';
+import { settled } from '@odonata/rpc/testdata/settled.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startTicksOf } from './record.ts';
@@ -207,7 +208,8 @@ describe('run', () => {
     const caller = new Caller('deaf');
     const pid = await caller.started();
     for (let i = 0; i < 100; i++) await caller.stdin(new Uint8Array(60_000));
-    await delay(100);
+    // What it does not read stays with who sent it.
+    expect(await settled(() => -caller.requests.length)).toBeLessThan(0);
     await client.kill({ pid, signal: 'SIGKILL' });
     expect(await caller.ended).toMatchObject({ signal: 'SIGKILL' });
     const echo = new Caller('echo');

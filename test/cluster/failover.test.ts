@@ -170,6 +170,14 @@ describe('a node', () => {
     const { vkernels } = await cluster.connection.vkerneld('node3').listVkernels({});
     const { process: pmapd } = cluster.service('node3/pmapd');
     const stopped = [pmapd!, identify(vkernels[0]!.hostPid)!];
+    const pmapdAnswers = () =>
+      cluster.connection
+        .pmapd('node3')
+        .getNodeStats({}, { deadlineMs: 1_000 })
+        .then(
+          () => true,
+          () => false,
+        );
     for (const each of stopped) signalIdentity(each, 'SIGSTOP');
     try {
       await cluster.output('node1', 'peek', ['whole', '0', '--write', '6']);
@@ -178,7 +186,7 @@ describe('a node', () => {
       // The pmap manager first, which takes the access away and names no deadline before the virtual kernel looks.
       for (const each of stopped) {
         signalIdentity(each, 'SIGCONT');
-        await sleep(100);
+        await until('pmapd of node3 answers', pmapdAnswers);
       }
     }
     // Who finds it first: the pmap manager, or a virtual kernel that wakes before that one has taken anything away.

@@ -101,6 +101,10 @@ export namespace LockMode {
 /** Two 64-bit results of the kernel; static, since a guest calls from one thread only. */
 const out = memory.data(16, 8);
 
+/** Bytes in a page of linear memory: the unit in which it grows, and how many there can be. */
+const LINEAR_PAGE: u64 = 65536;
+const LINEAR_PAGES_MAX: u64 = 65536;
+
 /** `bytes` rounded up to whole pages. */
 export function roundUp(bytes: u64): u64 {
   return (bytes + PAGE - 1) / PAGE * PAGE;
@@ -111,10 +115,10 @@ export function roundUp(bytes: u64): u64 {
  * cannot grow so far. The collector copes with it: it takes whatever lies beyond for itself.
  */
 export function reserve(bytes: u64): usize {
-  const pages = (bytes + 65535) / 65536;
-  if (pages == 0 || pages > 65535) return 0;
+  const pages = (bytes + LINEAR_PAGE - 1) / LINEAR_PAGE;
+  if (pages == 0 || pages >= LINEAR_PAGES_MAX) return 0;
   const before = memory.grow(<i32>pages);
-  return before < 0 ? 0 : <usize>before << 16;
+  return before < 0 ? 0 : <usize>before * <usize>LINEAR_PAGE;
 }
 
 /** A named memory object of the cluster. `errno` keeps the result of the last call that gave no errno itself. */

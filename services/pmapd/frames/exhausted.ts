@@ -17,12 +17,19 @@ export function refusalOf(path: string): RpcError {
   return new RpcError(Code.ResourceExhausted, `no space left for the memory file ${path}: ${fix}`);
 }
 
-/** An error of a system call that says so, for who asked; others are thrown on. */
-export function exhaustedOr(error: unknown, what: string): RpcError {
+/** An error of a system call that says so, for who asked; undefined: it is another one. */
+export function exhaustion(error: unknown, what: string): RpcError | undefined {
   if (error instanceof RpcError) return error;
   if (isOutOfDescriptors(error)) return new NoDescriptors(what);
   if (isFull(error)) return new RpcError(Code.ResourceExhausted, `no room for ${what}: ${String(error)}`);
-  throw error;
+  return undefined;
+}
+
+/** The same; others are thrown on. */
+export function exhaustedOr(error: unknown, what: string): RpcError {
+  const exhausted = exhaustion(error, what);
+  if (exhausted === undefined) throw error;
+  return exhausted;
 }
 
 /** RESOURCE_EXHAUSTED: of descriptors. */

@@ -10,6 +10,7 @@ import type { LinesOptions } from '@odonata/coherency/node/lines/streams.ts';
 import { type Invalidate, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { doAll, ownTurn } from '@odonata/rpc/bug.ts';
+import { MessageRefusal } from '@odonata/rpc/constraints/violation.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { decoder } from '@odonata/rpc/service.ts';
@@ -216,7 +217,8 @@ export class Directories {
 function invalidateFrom(bytes: Uint8Array): Invalidate | undefined {
   try {
     return decodeInvalidate(bytes);
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof MessageRefusal) return undefined;
+    throw error;
   }
 }

@@ -1,5 +1,6 @@
 // Finds the replicas of the directory by their heartbeats, which say where each is reached.
 import type { Bus } from '@odonata/bus/bus.ts';
+import { storedIn } from '@odonata/bus/stored.ts';
 import { delay } from '@odonata/rpc/backoff.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
@@ -46,10 +47,5 @@ export async function followReplicas(
   return stop;
 }
 
-function addressIn(bytes: Uint8Array): string | undefined {
-  try {
-    return heartbeat.parse(JSON.parse(Buffer.from(bytes).toString())).address;
-  } catch {
-    return undefined;
-  }
-}
+const addressIn = (bytes: Uint8Array): string | undefined =>
+  storedIn(heartbeat, Buffer.from(bytes).toString())?.address;

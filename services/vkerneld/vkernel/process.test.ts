@@ -3,7 +3,7 @@
 import { mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { settled } from '@odonata/rpc/testdata/settled.ts';
 import { afterAll, describe, expect, test } from 'vitest';
 import { untakenBytesMax } from './output-ring.ts';
 import type { Pmap } from './pmap-interface.ts';
@@ -64,15 +64,13 @@ test('proc_exit cannot be caught by the program', async () => {
 
 test('a small program starts and ends within 50 ms', async () => {
   const module = program('(call $print)');
-  const times: number[] = [];
-  // The best of them: how long it takes, not how busy this machine is.
-  for (let i = 0; i < 7 || (Math.min(...times) >= 50 && i < 40); i++) {
-    await sleep(400); // the next thread gets warm
+  const took = async (): Promise<number> => {
     const start = performance.now();
     await machine.run(module).exited;
-    times.push(performance.now() - start);
-  }
-  expect(Math.min(...times)).toBeLessThan(50);
+    return performance.now() - start;
+  };
+  // One of them, when its thread was warm: how long it takes, not how busy this machine is.
+  await expect.poll(took, { interval: 100, timeout: 30_000 }).toBeLessThan(50);
 }, 60_000);
 
 test('killed while V8 compiles, which nothing interrupts: its end is told, and all that it has is its until its thread ends', async () => {
@@ -353,11 +351,8 @@ describe('ends from outside', () => {
     const run = machine.run(program('(loop $again (call $print) (br $again))'));
     await eventually(run.stdout).toMatch(/hello/);
     Atomics.store(deadlineNs, 0, nowNs());
-    // What it had written by then.
-    await sleep(50);
-    const written = run.written();
-    await sleep(100);
-    expect(run.written()).toBe(written);
+    // What it had written by then comes still; nothing comes after it.
+    const written = await settled(run.written);
     Atomics.store(deadlineNs, 0, nowNs() + 60_000_000_000n);
     await eventually(run.written).toBeGreaterThan(written);
     Atomics.store(deadlineNs, 0, nowNs());
