@@ -284,7 +284,7 @@ describe('the way in', () => {
         .then(() => closing.programs.watch()[Symbol.asyncIterator]().next()),
     ];
     closing.close();
-    for (const each of waiting) expect([Code.Cancelled, Code.Unavailable]).toContain(await codeOf(each));
+    for (const each of waiting) expect(await codeOf(each)).toBe(Code.Cancelled);
     expect(await codeOf(closing.nodes())).toBe(Code.Cancelled);
     const ended = async () =>
       (await cluster.programs.list()).processes.find(({ pid }) => pid === program.pid)?.exit !== undefined;

@@ -201,7 +201,7 @@ describe('features', () => {
     expect(await machine.run(program(once, more)).exited).toMatchObject({ code: 0, reason: '' });
   });
 
-  test.each([
+  test.each<[string, string, RegExp | undefined]>([
     ['64-bit memory', '(module (memory i64 1) (func (export "_start")))', /64-bit memory/],
     ['several memories', '(module (memory 1) (memory 1) (func (export "_start")))', /several memories/],
     [
@@ -209,7 +209,7 @@ describe('features', () => {
       '(module (type $s (struct (field i32))) (func (export "_start") (drop (struct.new_default $s))))',
       /garbage-collected/,
     ],
-    ['i31', '(module (func (export "_start") (drop (ref.i31 (i32.const 1)))))', /./],
+    ['i31', '(module (func (export "_start") (drop (ref.i31 (i32.const 1)))))', undefined],
     ['a 64-bit table', '(module (table i64 1 funcref) (func (export "_start")))', /unusual table/],
     ['a tag of others', '(module (import "env" "t" (tag)) (func (export "_start")))', /env\.t \(a tag\)/],
     [
@@ -223,10 +223,10 @@ describe('features', () => {
       /a reactor.*-mexec-model=reactor/,
     ],
     ['no export', '(module (func))', /no function _start/],
-    ['a _start with parameters', '(module (func (export "_start") (param i32)))', /./],
-  ])('%s: refused in one line, or it runs', async (what, text, reason) => {
+    ['a _start with parameters', '(module (func (export "_start") (param i32)))', undefined],
+  ])('%s: refused in one line, or it runs', async (_, text, reason) => {
     const exit = await machine.run(assemble(text)).exited;
-    if (what === 'i31' || what.startsWith('a _start')) expect([0, 126]).toContain(exit.code);
+    if (reason === undefined) expect(exit).toMatchObject({ code: 0, reason: '' });
     else expect(exit).toMatchObject({ code: 126, reason: expect.stringMatching(reason) });
     expect(exit.reason).not.toContain('\n');
   });
