@@ -7,7 +7,10 @@ export interface Mutant {
   name: string;
   /** Where it shows. */
   profile: ProfileName;
-  /** It did not show in 20 million steps yet: other rules stand behind the one that it breaks, or it takes a rare order of things. */
+  /**
+   * It did not show in 20 million steps yet: other rules stand behind the one that it breaks, or it takes a rare order of
+   * things. `seldom.test.ts` finds it.
+   */
   seldom?: boolean;
   /** A cluster where it shows; without one it shows in the first of any seed. */
   seed?: number;
