@@ -3,6 +3,7 @@
 import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PmapSession } from '@odonata/pmap/pmap-session.ts';
 import { useToken } from '@odonata/rpc/identity/own.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { vkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
@@ -13,7 +14,6 @@ import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { type ClusterRecord, readRecord } from '../../services/vkctl/cluster/record.ts';
 import { askToReplace } from '../../services/vkctl/cluster/replace.ts';
 import { Failure } from '../../services/vkctl/failure.ts';
-import { PmapSession } from '../../services/vkerneld/vkernel/pmap-session.ts';
 import { vkernelTokenIn } from '../cluster/identities.ts';
 import { judge, round, verdictCells } from './figure.ts';
 import { startGuest } from './guest-run.ts';

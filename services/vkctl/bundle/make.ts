@@ -13,7 +13,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   BUNDLE_RECORD,
@@ -42,15 +42,15 @@ const GROUPS: readonly Readonly<Record<string, string>>[] = [
   },
   { launch: 'vkctl/bundle/launch.ts' },
   { 'janitor-main': 'vkctl/supervisor/janitor-main.ts' },
-  { 'fault-thread': 'vkerneld/vkernel/fault-thread.ts' },
+  { 'fault-thread': '../libs/pmap/fault-thread.ts' },
   { 'guest-thread': 'vkerneld/vkernel/guest-thread.ts' },
 ];
 
 /** By source: what is loaded by its URL, from a file of the same bundle. */
 const THREADS = new Map(
-  ['fault-thread', 'guest-thread'].map((name) => [
-    join(SERVICES, `vkerneld/vkernel/${name}.ts`),
-    `./${name}.mjs`,
+  ['../libs/pmap/fault-thread', 'vkerneld/vkernel/guest-thread'].map((thread) => [
+    join(SERVICES, `${thread}.ts`),
+    `./${basename(thread)}.mjs`,
   ]),
 );
 

@@ -8,7 +8,7 @@
 //           4 transfers that may be told, and 1 (0: nobody watches)   5 transfers that were too many to tell
 //   bytes   32 ... payload
 
-import { type LeaseCell, LeaseWatch } from './shared-lease.ts';
+import { type LeaseCell, LeaseWatch } from '@odonata/pmap/shared-lease.ts';
 import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
 import type { Word } from './wasi/system.ts';
 

@@ -2,6 +2,7 @@
 
 import { closeSync } from 'node:fs';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
 import type { AttachRequestSchema, AttachResponse, StartProcess } from '@odonata/proto/vkernel/v1/vkernel';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { ownTurn } from '@odonata/rpc/bug.ts';
@@ -9,7 +10,6 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
-import type { Pmap } from './pmap-interface.ts';
 import { Process, type ProcessExit, refusedCode } from './process.ts';
 import { signalNumbers } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';

@@ -1,5 +1,6 @@
 // A virtual kernel, as an OS process of its own: a child of vkerneld, which sets the environment.
 
+import { createPmap } from '@odonata/pmap/pmap.ts';
 import { parseConfig } from '@odonata/rpc/config.ts';
 import { useToken } from '@odonata/rpc/identity/own.ts';
 import { runService } from '@odonata/rpc/lifecycle.ts';
@@ -8,7 +9,6 @@ import { useDefaultSlices, useShortSlices } from '@odonata/userfault/scheduling.
 import { vkernelConfig } from './config.ts';
 import { ControlLink } from './control-link.ts';
 import { Kernel } from './kernel.ts';
-import { createPmap } from './pmap.ts';
 import { WarmWorkers } from './warm-workers.ts';
 
 const config = parseConfig(

@@ -1,6 +1,6 @@
 import { odonata } from '@odonata/guest/module/odonata.ts';
+import { PmapError } from '@odonata/pmap/pmap-interface.ts';
 import { afterAll, describe, expect, test } from 'vitest';
-import { PmapError } from './pmap-interface.ts';
 import { compileC, hasClang } from './testdata/programs.ts';
 import { eventually, TestMachine } from './testdata/run-process.ts';
 import { Errno } from './wasi/errno.ts';

@@ -4,9 +4,9 @@ import { mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { settled } from '@odonata/rpc/testdata/settled.ts';
+import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
 import { afterAll, describe, expect, test } from 'vitest';
 import { untakenBytesMax } from './output-ring.ts';
-import type { Pmap } from './pmap-interface.ts';
 import { assemble, compileAssemblyscript } from './testdata/programs.ts';
 import { eventually, TestMachine } from './testdata/run-process.ts';
 

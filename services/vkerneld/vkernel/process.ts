@@ -13,6 +13,7 @@
 
 import { closeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
+import type { Pmap, Space } from '@odonata/pmap/pmap-interface.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Connected } from './connections-asked.ts';
 import {
@@ -24,7 +25,6 @@ import {
   type StartGuest,
 } from './kernel-call.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
-import type { Pmap, Space } from './pmap-interface.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
 import { ThreadClock } from './thread-clock.ts';

@@ -1,10 +1,10 @@
 // The main thread's side of what a guest's thread asks for: standard input, dataspaces, locks, waits, connections.
 
 import { closeSync } from 'node:fs';
+import { type PendingWait, PmapError, type Space } from '@odonata/pmap/pmap-interface.ts';
 import type { Connected } from './connections-asked.ts';
 import type { KernelAnswerer, KernelRequest } from './kernel-call.ts';
 import { packWords, payloadBytesMax } from './kernel-call.ts';
-import { type PendingWait, PmapError, type Space } from './pmap-interface.ts';
 import type { StandardInput } from './standard-input.ts';
 import type { ConnectionTable } from './wasi/connection-table.ts';
 import { Errno } from './wasi/errno.ts';

@@ -1,8 +1,9 @@
 // The control transfers of one process, while somebody watches it: collected, and told ten times a second. The guest's thread
 // tells so many between two times; what it does beside those is counted.
+
+import type { Space, Transfer } from '@odonata/pmap/pmap-interface.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { KernelAnswerer } from './kernel-call.ts';
-import type { Space, Transfer } from './pmap-interface.ts';
 
 const TELL_MS = 100;
 /** Between two times. */

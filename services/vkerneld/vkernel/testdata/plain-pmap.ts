@@ -1,7 +1,13 @@
 // A pmap without paging, for tests: plain shared memory, and dataspaces, locks and waits within one OS process.
 // Maps of dataspaces are only recorded: plain memory cannot show one page in two places.
 
-import { type PendingWait, type Pmap, PmapError, type Space, type SpaceOptions } from '../pmap-interface.ts';
+import {
+  type PendingWait,
+  type Pmap,
+  PmapError,
+  type Space,
+  type SpaceOptions,
+} from '@odonata/pmap/pmap-interface.ts';
 
 const EEXIST = 20;
 const EINVAL = 28;

@@ -1,7 +1,7 @@
 // Runs a program in a process of its own thread, for tests.
 
+import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
 import { expect } from 'vitest';
-import type { Pmap } from '../pmap-interface.ts';
 import { Process, type ProcessExit, type ProcessSpec } from '../process.ts';
 import { WarmWorkers } from '../warm-workers.ts';
 import { PlainPmap } from './plain-pmap.ts';

@@ -25,8 +25,8 @@ import { knock, TOKEN_BYTES } from '@odonata/userfault/descriptor-door.ts';
 import { type DescriptorLabel, DescriptorReceiver } from '@odonata/userfault/descriptor-line.ts';
 import { close } from '@odonata/userfault/libc.ts';
 import { dataspaceLabel, vmspaceLabel } from '@odonata/userfault/memory-label.ts';
+import { Errno } from './errno.ts';
 import { PmapError } from './pmap-interface.ts';
-import { Errno } from './wasi/errno.ts';
 import { errnoOf, errnoOfSync } from './wasi-errno.ts';
 
 type VkernelEventInit = MessageInitShape<typeof VkernelEventSchema>['event'];

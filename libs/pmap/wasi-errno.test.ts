@@ -1,6 +1,6 @@
 import { Code } from '@odonata/rpc/error.ts';
 import { expect, test } from 'vitest';
-import { Errno } from './wasi/errno.ts';
+import { Errno } from './errno.ts';
 import { errnoOf, errnoOfSync } from './wasi-errno.ts';
 
 test('what is exhausted is memory, and of a sync the disk', () => {

@@ -9,8 +9,8 @@ import { createRpcServer, failStream, type Handlers, raw } from '@odonata/rpc/se
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Errno } from './errno.ts';
 import { PmapSession } from './pmap-session.ts';
-import { Errno } from './wasi/errno.ts';
 
 type Stream = RawCall<SessionRequest, SessionResponse>;
 

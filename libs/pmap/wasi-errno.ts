@@ -1,6 +1,6 @@
 // Errors of services as WASI errnos.
 import { Code } from '@odonata/rpc/error.ts';
-import { Errno } from './wasi/errno.ts';
+import { Errno } from './errno.ts';
 
 const BY_CODE: Readonly<Record<number, number>> = {
   [Code.Cancelled]: Errno.canceled,

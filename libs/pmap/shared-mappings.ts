@@ -3,10 +3,10 @@ import { PAGE_BYTES, pageCountOf } from '@odonata/coherency/page.ts';
 import { AddressMap, type AddressRange } from '@odonata/userfault/address-map.ts';
 import { MapFlag, mmap, Prot } from '@odonata/userfault/libc.ts';
 import { Watch } from '@odonata/userfault/userfault.ts';
+import { Errno } from './errno.ts';
 import type { OpenedDataspaces } from './opened-dataspaces.ts';
 import { PmapError } from './pmap-interface.ts';
 import type { PmapParts } from './pmap-parts.ts';
-import { Errno } from './wasi/errno.ts';
 
 const SHARED_FIXED = MapFlag.SHARED | MapFlag.FIXED | MapFlag.NORESERVE;
 /**

@@ -6,6 +6,7 @@ import { TransferKind } from '@odonata/proto/pmap/v1/pmap';
 import { addressOf, MapFlag, madviseDontNeed, mmap, Prot, punchHole } from '@odonata/userfault/libc.ts';
 import { vmspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { Watch } from '@odonata/userfault/userfault.ts';
+import { Errno } from './errno.ts';
 import { SpaceCells } from './frame-credit.ts';
 import { fillForTheEnd, sinkOver } from './last-fill.ts';
 import { OpenedDataspaces } from './opened-dataspaces.ts';
@@ -23,7 +24,6 @@ import type { PmapParts } from './pmap-parts.ts';
 import type { LeaseCell } from './shared-lease.ts';
 import { type MappedPlace, SharedMappings } from './shared-mappings.ts';
 import { waitOn, wakeOn } from './shared-word.ts';
-import { Errno } from './wasi/errno.ts';
 
 const WASM_PAGE_BYTES = 65_536;
 const SHARED_FIXED = MapFlag.SHARED | MapFlag.FIXED | MapFlag.NORESERVE;

@@ -1,8 +1,8 @@
 // Words of shared memory on which processes sleep until others wake them.
 import { SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import { Errno } from './errno.ts';
 import { type PendingWait, PmapError } from './pmap-interface.ts';
 import type { PmapSession } from './pmap-session.ts';
-import { Errno } from './wasi/errno.ts';
 
 export interface SharedWord {
   readonly dataspace: bigint;

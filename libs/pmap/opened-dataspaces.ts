@@ -1,10 +1,10 @@
 // The dataspaces that one process has open, and what it asks of them by name: opening, range locks, sync.
 import { LockMode, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
 import { dataspaceLabel } from '@odonata/userfault/memory-label.ts';
+import { Errno } from './errno.ts';
 import type { MemoryFile, MemoryFiles } from './memory-files.ts';
 import { type Dataspace, type OpenFlags, PmapError, type RangeLockMode } from './pmap-interface.ts';
 import type { PmapSession } from './pmap-session.ts';
-import { Errno } from './wasi/errno.ts';
 
 /** Dataspaces that one process may open. */
 const OPENED_MAX = 4_096;
