@@ -29,6 +29,9 @@ export interface ClientReasons {
   START_UNKNOWN: { said: string };
   NO_CONTEXT: { context: string; contexts: string };
   NO_SIZE: { dataspace: string };
+  NOT_ON_NODE: { cluster: string; node: string };
+  /** What is mapped is not the dataspace any more, as if a process that maps it had ended by that signal. */
+  BROKEN_MAPPING: { dataspace: string; signal: string; why: string };
 }
 export type ClientReason = keyof ClientReasons;
 

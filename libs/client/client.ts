@@ -8,6 +8,8 @@ export type { DataspaceDetail } from './dataspace-detail.ts';
 export type { ByteRange, Dataspaces, Load, Loaded, Owning, Through } from './dataspaces.ts';
 export type { EventFilter, EventList, Events } from './events.ts';
 export type { Where } from './location.ts';
+export type { OpenOptions } from './memory/memory.ts';
+export type { HeldLock, LockOptions, OpenDataspace, WaitEnd } from './memory/open-dataspace.ts';
 export type { Place } from './placement.ts';
 export type { ProcessList, Silent, VmspaceList } from './process-list.ts';
 export type { LogOptions, LogPiece } from './process-log.ts';

@@ -9,6 +9,8 @@ import { folderOf } from './credential.ts';
 import { Dataspaces } from './dataspaces.ts';
 import { Events } from './events.ts';
 import { type Location, locate, type Where } from './location.ts';
+import { Memory, type OpenOptions } from './memory/memory.ts';
+import type { OpenDataspace } from './memory/open-dataspace.ts';
 import { overRouters } from './over-routers.ts';
 import { Programs } from './programs.ts';
 
@@ -49,12 +51,14 @@ export class Cluster implements AsyncDisposable {
   readonly events: Events;
   /** The services themselves, for what has no noun here. */
   readonly connection: Connection;
+  readonly #memory: Memory;
 
   constructor(connection: Connection) {
     this.connection = connection;
     this.programs = new Programs(connection);
     this.dataspaces = new Dataspaces(connection);
     this.events = new Events(connection);
+    this.#memory = new Memory(connection);
   }
 
   get name(): string {
@@ -83,11 +87,21 @@ export class Cluster implements AsyncDisposable {
     return overRouters(this.connection, () => this.connection.node(name, either), either);
   }
 
+  /**
+   * Opens a dataspace to have its memory: on a node of the cluster, `map` makes it a SharedArrayBuffer that is coherent with
+   * every guest.
+   * @throws RpcError NOT_FOUND, PERMISSION_DENIED; FAILED_PRECONDITION where no node is on this machine
+   */
+  open(name: string, options: OpenOptions = {}): Promise<OpenDataspace> {
+    return this.#memory.open(name, options);
+  }
+
   close(): void {
     this.connection.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
+    await this.#memory.close();
   }
 }

@@ -68,6 +68,11 @@ export class Connection {
     return this.#folder?.identity;
   }
 
+  /** The folder that holds it. */
+  get tlsDir(): string | undefined {
+    return this.#folder?.dir;
+  }
+
   /** Aborts with `close`. */
   get closed(): AbortSignal {
     return this.#closing.signal;

@@ -3,13 +3,13 @@
 // for what the main thread does. It must never touch guest memory: it would wait for itself.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import { useToken } from '@odonata/rpc/identity/own.ts';
+import { useTls, useToken } from '@odonata/rpc/identity/own.ts';
 import { AddressMap, type AddressRange } from '@odonata/userfault/address-map.ts';
 import { Errno } from '@odonata/userfault/libc.ts';
 import { type FaultMessage, Userfault, watchFaults } from '@odonata/userfault/userfault.ts';
 import { type FaultInit, FaultLine } from './fault-line.ts';
 import { FrameCredit, SpaceCells } from './frame-credit.ts';
-import { fillForTheEnd, isFull } from './last-fill.ts';
+import { fillForTheEnd, isFull, usePoison } from './last-fill.ts';
 
 /** To the thread. */
 export type FaultThreadOrder =
@@ -48,6 +48,10 @@ export interface FaultThreadData {
   credit: Int32Array<SharedArrayBuffer>;
   /** What this virtual kernel shows to whoever it calls. */
   identity: string;
+  /** Who it is, where that is no virtual kernel. */
+  tlsDir: string;
+  /** @see PmapParts.outlived */
+  outlived: boolean;
 }
 
 /** Pages of one wasm page: memory grows in these. */
@@ -244,4 +248,6 @@ function report(message: FaultThreadReport): void {
 
 const data = workerData as FaultThreadData;
 useToken(data.identity);
+useTls(data.tlsDir);
+if (data.outlived) usePoison();
 new FaultThread(data).run();

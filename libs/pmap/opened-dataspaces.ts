@@ -81,7 +81,7 @@ export class OpenedDataspaces {
     }
     this.opened.set(dataspace, { file, sizeBytes: size, readOnly });
     before?.file.release();
-    return { id: dataspace, sizeBytes: size };
+    return { id: dataspace, sizeBytes: size, readOnly };
   }
 
   async lock(

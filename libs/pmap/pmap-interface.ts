@@ -11,6 +11,7 @@ export interface Pmap {
 }
 
 export interface SpaceOptions {
+  /** 0: the pmap manager gives one, to a program outside of virtual kernels. */
   readonly pid: bigint;
   /** Pages of WebAssembly, 64 KiB each. */
   readonly initialPages: number;
@@ -37,6 +38,7 @@ export type RangeLockMode = 'SHARED' | 'EXCLUSIVE' | 'MODIFYING';
 
 /** The vmspace of one process. */
 export interface Space {
+  readonly pid: bigint;
   /** Shared, so that the guest's thread can import it. */
   readonly memory: WebAssembly.Memory;
   /** Until when the guest may use what it maps: nothing that it does later may be seen by others. */
@@ -88,6 +90,8 @@ export interface OpenFlags {
 export interface Dataspace {
   readonly id: bigint;
   readonly sizeBytes: bigint;
+  /** It may be read, and not written. */
+  readonly readOnly?: boolean;
 }
 
 export interface PendingWait {
@@ -99,10 +103,13 @@ export interface PendingWait {
 export class PmapError extends Error {
   /** A WASI errno. */
   readonly errno: number;
+  /** gRPC's, where a service said so. */
+  readonly code: number | undefined;
 
-  constructor(errno: number, message: string) {
+  constructor(errno: number, message: string, code?: number) {
     super(message);
     this.name = 'PmapError';
     this.errno = errno;
+    this.code = code;
   }
 }

@@ -11,6 +11,8 @@ export interface PmapParts {
   /** Of the dataspaces that its processes have open. */
   readonly files: MemoryFiles;
   readonly lease: SharedLease;
+  /** Threads that have the memory of a vmspace go on when that is over. */
+  readonly outlived: boolean;
   order(order: FaultThreadOrder): void;
   /** A vmspace is over. */
   remove(vmspace: bigint): void;

@@ -44,6 +44,8 @@ export interface PmapSessionOptions {
   /** Another pmap manager takes the place of this one: faults are kept until its welcome. */
   onMoving(): void;
   onLost(): void;
+  /** No session came about, or the one that there was ended, for this reason; it is tried again. */
+  onRefused?(error: RpcError): void;
   /** How long the next pmap manager may take to welcome us. */
   handOverMs?: number;
 }
@@ -164,6 +166,7 @@ export class PmapSession {
       this.descriptors?.close();
       this.descriptors = new DescriptorReceiver(socket);
     } catch (error) {
+      this.o.onRefused?.(new RpcError(Code.Unavailable, String(error), { cause: error }));
       this.again(String(error));
       return;
     }
@@ -189,6 +192,7 @@ export class PmapSession {
   private lost(stream: ClientDuplexStream<SessionRequestInit, SessionResponse>, error: RpcError): void {
     if (this.stream !== stream || this.closed) return;
     this.gate.refused('pmapd', error);
+    this.o.onRefused?.(error);
     stream.cancel();
     this.stream = undefined;
     // One that knows of no session to resume is not the next one: it has nothing of ours.
@@ -281,7 +285,7 @@ export class PmapSession {
       this.asked.delete(request);
       const { code, reason, errno } = event.value;
       const byCode = asked.event?.case === 'sync' ? errnoOfSync : errnoOf;
-      asked.reject(new PmapError(errno || byCode(code), reason));
+      asked.reject(new PmapError(errno || byCode(code), reason, code));
     } else if (asked.answer(event)) this.asked.delete(request);
   }
 

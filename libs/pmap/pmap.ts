@@ -2,11 +2,13 @@
 
 import { Worker } from 'node:worker_threads';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import type { RpcError } from '@odonata/rpc/error.ts';
 import { ownToken } from '@odonata/rpc/identity/own.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import type { FaultThreadData, FaultThreadOrder, FaultThreadReport } from './fault-thread.ts';
 import { CREDIT_STEP, FrameCredit } from './frame-credit.ts';
+import { usePoison } from './last-fill.ts';
 import { MemoryFiles } from './memory-files.ts';
 import type { Pmap, Space, SpaceOptions } from './pmap-interface.ts';
 import type { PmapParts } from './pmap-parts.ts';
@@ -22,13 +24,23 @@ export interface PmapOptions {
   /** Name of this vkernel. */
   name: string;
   log: Logger;
+  /** A program of a person's, outside of virtual kernels; absent: a virtual kernel. */
+  program?: ProgramOptions;
+}
+
+export interface ProgramOptions {
+  /** Who it is; absent: a cluster without identities. */
+  readonly tlsDir: string | undefined;
+  /** Its pmap manager did not take it, or not any more; it is tried again. */
+  onRefused(error: RpcError): void;
 }
 
 /** Joins the node's pmap manager; waits until it answers. @throws SystemCallError without userfaultfd. */
 export async function createPmap(options: PmapOptions): Promise<Pmap> {
   const pmap = new VkernelPmap(options);
   await pmap.session.whenReady();
-  await pmap.askFrames(CREDIT_STEP);
+  // It has next to no memory of its own.
+  if (options.program === undefined) await pmap.askFrames(CREDIT_STEP);
   return pmap;
 }
 
@@ -47,17 +59,22 @@ class VkernelPmap implements Pmap, PmapParts {
   private readonly thread: Worker;
   private readonly vmspaces = new Map<bigint, Vmspace>();
   private readonly log: Logger;
+  readonly outlived: boolean;
   readonly lease = new SharedLease(() => {
     for (const vmspace of [...this.vmspaces.values()]) vmspace.leaseEnded();
   });
 
   constructor(options: PmapOptions) {
+    const { program } = options;
     this.log = options.log;
+    this.outlived = program !== undefined;
+    if (this.outlived) usePoison();
     this.session = new PmapSession({
       ...options,
       userfault: this.userfault.fd,
       onEvent: (event) => this.hear(event, options.address),
       onMoving: () => this.order({ type: 'moving' }),
+      onRefused: (error) => program?.onRefused(error),
       onLost: () => {
         this.credit.clear();
         this.files.forget();
@@ -68,6 +85,8 @@ class VkernelPmap implements Pmap, PmapParts {
     });
     const workerData: FaultThreadData = {
       identity: ownToken() ?? '',
+      tlsDir: program?.tlsDir ?? '',
+      outlived: this.outlived,
       userfault: this.userfault.fd,
       credit: this.credit.cells,
     };
@@ -189,5 +208,7 @@ class VkernelPmap implements Pmap, PmapParts {
     this.lease.renew(0n);
     this.session.close();
     await this.thread.terminate();
+    // A virtual kernel ends now; a program goes on.
+    if (this.outlived) this.userfault.close();
   }
 }

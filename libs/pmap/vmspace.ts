@@ -50,6 +50,7 @@ const WORTH_TELLING = 1 << 20;
 
 export class Vmspace implements Space, MappedPlace {
   readonly id: bigint;
+  readonly pid: bigint;
   readonly memory: WebAssembly.Memory;
   private readonly pmap: PmapParts;
   private readonly o: SpaceOptions;
@@ -76,9 +77,10 @@ export class Vmspace implements Space, MappedPlace {
     });
     if (answer.case !== 'vmspaceCreated')
       throw new PmapError(Errno.inval, `vmspace_create was answered with ${answer.case}`);
-    const { vmspace } = answer.value;
+    const { vmspace, pid } = answer.value;
     try {
-      return new Vmspace(pmap, options, vmspace, pmap.session.takeDescriptor(vmspaceLabel(vmspace)));
+      const fd = pmap.session.takeDescriptor(vmspaceLabel(vmspace));
+      return new Vmspace(pmap, options, { id: vmspace, pid: options.pid || pid }, fd);
     } catch (error) {
       // No addresses, or no descriptor: the pmap manager need not keep it.
       pmap.session.send({ case: 'vmspaceDestroy', value: { vmspace } });
@@ -87,14 +89,20 @@ export class Vmspace implements Space, MappedPlace {
   }
 
   /** @param fd of its private memory; from now on its own */
-  private constructor(pmap: PmapParts, options: SpaceOptions, id: bigint, fd: number) {
+  private constructor(
+    pmap: PmapParts,
+    options: SpaceOptions,
+    { id, pid }: { id: bigint; pid: bigint },
+    fd: number,
+  ) {
     const { initialPages, maximumPages } = options;
     this.pmap = pmap;
     this.o = options;
     this.id = id;
+    this.pid = pid;
     this.fd = fd;
     this.memory = memoryOr(() => closeSync(fd), { initial: initialPages, maximum: maximumPages });
-    this.opened = new OpenedDataspaces(pmap.session, pmap.files, { pid: options.pid, vmspace: id });
+    this.opened = new OpenedDataspaces(pmap.session, pmap.files, { pid, vmspace: id });
     this.mappings = new SharedMappings(pmap, this, this.opened);
     this.base = addressOf(new Uint8Array(this.memory.buffer));
     this.maximumBytes = maximumPages * WASM_PAGE_BYTES;
@@ -240,12 +248,18 @@ export class Vmspace implements Space, MappedPlace {
     }
     this.ended = true;
     // Only now may the addresses be used for something else.
-    if (this.maximumBytes > 0) mmap(this.base, this.maximumBytes, Prot.NONE, EMPTY_FIXED, -1, 0);
+    if (this.maximumBytes > 0) this.layEmpty();
     closeSync(this.fd);
     this.opened.close();
     this.pmap.order({ type: 'forget', vmspace: this.id });
     if (giveBack > 0n) this.pmap.session.send({ case: 'frames', value: { giveBack } });
     this.pmap.remove(this.id);
+  }
+
+  private layEmpty(): void {
+    // Threads that have it go on.
+    if (this.pmap.outlived) sinkOver(this.base, this.maximumBytes);
+    else mmap(this.base, this.maximumBytes, Prot.NONE, EMPTY_FIXED, -1, 0);
   }
 
   open(name: string, sizeBytes: bigint, flags: OpenFlags): Promise<Dataspace> {
@@ -287,7 +301,7 @@ export class Vmspace implements Space, MappedPlace {
   }
 
   async wait(guestAddress: number, timeoutMs: bigint): Promise<PendingWait> {
-    return waitOn(this.pmap.session, this.mappings.wordAt(guestAddress), this.o.pid, timeoutMs);
+    return waitOn(this.pmap.session, this.mappings.wordAt(guestAddress), this.pid, timeoutMs);
   }
 
   async wake(guestAddress: number, count: number): Promise<number> {

@@ -22,6 +22,7 @@ const c = {
   fallocate: libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t n)'),
   lseek: libc.func('int64_t lseek(int fd, int64_t offset, int whence)'),
   memchr: libc.func('uintptr_t memchr(const uint8_t *p, int c, size_t n)'),
+  memset: libc.func('uintptr_t memset(uintptr_t at, int c, size_t n)'),
   socket: libc.func('int socket(int domain, int type, int protocol)'),
   connect: libc.func('int connect(int fd, const void *addr, uint len)'),
   accept4: libc.func('int accept4(int fd, void *addr, void *len, int flags)'),
@@ -136,6 +137,11 @@ export function munmap(address: bigint, lengthBytes: number): void {
 export function mapAgain(from: bigint, lengthBytes: number, to: bigint): void {
   const at = c.mremap(from, 0, lengthBytes, 0x01 | 0x02, to);
   if (at === -1 || at === -1n) throw new SystemCallError('mremap', koffi.errno());
+}
+
+/** Memory that nobody else has yet. */
+export function fillBytes(address: bigint, byte: number, lengthBytes: number): void {
+  c.memset(address, byte, lengthBytes);
 }
 
 /** MADV_DONTNEED: empties the page tables of a range; a file's pages stay in the file. */

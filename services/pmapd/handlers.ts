@@ -3,7 +3,6 @@
 import { AssertionError } from 'node:assert';
 import { randomBytes } from 'node:crypto';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import { Role } from '@odonata/proto/auth/v1/access';
 import type { FaultsRequest, PmapService, SessionRequest, VkernelHello } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
@@ -24,6 +23,7 @@ import type { OverdueFault } from './memory/overdue.ts';
 import type { Node } from './node.ts';
 import { Lie } from './sessions/hearsay.ts';
 import { Session } from './sessions/session.ts';
+import { isProgramName, mayBeNamed } from './sessions/session-name.ts';
 import { boundedStream } from './sessions/session-stream.ts';
 import type { Vmspace } from './sessions/vmspace.ts';
 
@@ -45,18 +45,12 @@ function userfaultOf(fd: number | undefined): Userfault {
   }
 }
 
-/** A virtual kernel says the name that its supervisor gave it: that of the person whose it is, and its own. */
-const isNamedSo = (
-  name: string,
-  node: string,
-  { caller: { role, user, name: known } }: CallContext,
-): boolean =>
-  role !== Role.VKERNEL ||
-  (name.startsWith(`${user}/`) && known === `${node}/${name.slice(`${user}/`.length)}`);
-
 /** Sessions of one name (one that came back may be there before the end of the last one is known), and of all. */
 const SESSIONS_OF_ONE = 4;
 export const SESSIONS_MAX = 256;
+/** Of programs outside of virtual kernels: of one person, and of all, so that virtual kernels find room. */
+export const PROGRAMS_OF_PERSON = 32;
+export const PROGRAMS_MAX = 128;
 /** Of any virtual kernel, where there are no identities. */
 const NAME_BYTES = 256;
 /** Faults of one message: a thread has one. */
@@ -126,6 +120,16 @@ export function pmapHandlers(
     if (found === undefined)
       throw new RpcError(Code.Unauthenticated, 'nobody knocked at the door for descriptors with this token');
     return { descriptors: new DescriptorSender(found.socket), fd: found.fd };
+  }
+
+  function expectProgramRoom(user: string): void {
+    const programs = [...node.sessions].filter((each) => isProgramName(each.name));
+    const theirs = programs.filter(({ requester }) => requester.user === user).length;
+    if (theirs >= PROGRAMS_OF_PERSON || programs.length >= PROGRAMS_MAX)
+      throw tryAgain(
+        Code.ResourceExhausted,
+        `${user} has ${theirs} programs on ${node.name} that map dataspaces outside of virtual kernels, of ${programs.length}`,
+      );
   }
 
   // A session that was handed over to this pmap manager, and whose virtual kernel comes now.
@@ -202,12 +206,13 @@ export function pmapHandlers(
             Code.InvalidArgument,
             `the name of a virtual kernel has ${NAME_BYTES} bytes at most`,
           );
-        if (!isNamedSo(name, node.name, ctx)) {
+        if (!mayBeNamed(name, node.name, ctx.caller)) {
           throw new RpcError(
             Code.PermissionDenied,
             `${shownCaller(ctx.caller)} is not virtual kernel ${name}`,
           );
         }
+        if (isProgramName(name)) expectProgramRoom(requesterOf(ctx).user);
         const about = { name, frameLimit, token: randomBytes(16), userfault: userfaultOf(fd) };
         const created = new Session(node, { ...about, requester: requesterOf(ctx) });
         node.sessions.add(created);

@@ -2,7 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Exited, ExitedSchema, Output } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
+import { PIDS_PER_NODE, PROGRAM_PIDS } from '@odonata/rpc/pid.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import { ProcessLog } from './process-log.ts';
 import { DEFAULT_QUOTA_BYTES } from './vkernel/default-quota.ts';
@@ -10,6 +10,8 @@ import { DEFAULT_QUOTA_BYTES } from './vkernel/default-quota.ts';
 const ENDED_LIMIT = 1_000;
 /** All logs of processes that ended; those that ended first lose theirs first. */
 const ENDED_LOG_BYTES = 64 * 1024 * 1024;
+/** Pids of this node for processes of virtual kernels. */
+const NUMBERS = PIDS_PER_NODE - 1 - PROGRAM_PIDS;
 
 export type ExitInit = MessageInitShape<typeof ExitedSchema>;
 
@@ -175,8 +177,8 @@ export class ProcessTable {
   }
 
   #nextPid(): bigint {
-    for (let tries = 0; tries < PIDS_PER_NODE; tries++) {
-      this.#lastNumber = (this.#lastNumber % (PIDS_PER_NODE - 1)) + 1;
+    for (let tries = 0; tries < NUMBERS; tries++) {
+      this.#lastNumber = (this.#lastNumber % NUMBERS) + 1;
       const pid = this.#firstPid + BigInt(this.#lastNumber);
       if (!this.#processes.has(pid)) return pid;
     }

@@ -1,5 +1,6 @@
 // docs/limits.md: what is bounded, made from the constants that bound it.
 
+import { OPENED_MAX as OPENED_BY_PROGRAM } from '@odonata/client/memory/mapped-dataspaces.ts';
 import { HELD_MAX, WAITING_MAX } from '@odonata/coherency/locks/range-lock.ts';
 import { LOCKED_MAX, OWNERS_MAX } from '@odonata/coherency/locks/sync-desk.ts';
 import { WAITERS_IN_ALL_MAX, WAITERS_MAX } from '@odonata/coherency/locks/waiters.ts';
@@ -27,7 +28,7 @@ import { NAMES_OF_ENDPOINT, NAMES_OF_ROUTER } from '../../libs/syslink/names/nam
 import { HOPS_MAX, LINKS_MAX, NAMES_MAX, TARGETS_MAX } from '../../libs/syslink/routes/advertisement.ts';
 import { DATASPACE_BYTES_MAX, DATASPACES_MAX } from '../../services/cohd/registry.ts';
 import { SHORT_MAX } from '../../services/pmapd/frames/shortage.ts';
-import { SESSIONS_MAX } from '../../services/pmapd/handlers.ts';
+import { PROGRAMS_MAX, PROGRAMS_OF_PERSON, SESSIONS_MAX } from '../../services/pmapd/handlers.ts';
 import { OPEN_MAX } from '../../services/pmapd/sessions/open-dataspaces.ts';
 import { VMSPACES_MAX } from '../../services/pmapd/sessions/session-vmspaces.ts';
 import { UNTOLD_MAX } from '../../services/pmapd/sessions/teller.ts';
@@ -139,6 +140,14 @@ const PARTS: Record<string, readonly Row[]> = {
   ],
   'Node (pmapd)': [
     ['a node', 'virtual kernels', count(SESSIONS_MAX), EXHAUSTED],
+    [
+      'a person on a node',
+      'programs outside of virtual kernels that map',
+      count(PROGRAMS_OF_PERSON),
+      EXHAUSTED,
+    ],
+    ['a node', 'programs outside of virtual kernels that map', count(PROGRAMS_MAX), EXHAUSTED],
+    ['such a program', 'dataspaces open', count(OPENED_BY_PROGRAM), EXHAUSTED],
     ['a node', 'dataspaces known', 'half of the limit of open files', `${EXHAUSTED}, ENFILE`, '`ulimit -Hn`'],
     [
       'a node',

@@ -12,6 +12,8 @@ export const runningSchema = z.object({
   plan: z.object({
     cluster: z.string(),
     stateDir: z.string(),
+    /** With a folder for the sockets of each node. */
+    runtimeDir: z.string().optional(),
     /** Everybody may do everything. */
     insecure: z.boolean().optional(),
   }),

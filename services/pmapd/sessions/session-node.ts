@@ -49,6 +49,8 @@ export interface SessionNode {
 export interface SessionKeeper {
   /** @see SessionTable.expectFree */
   expectFree(pid: bigint): void;
+  /** @see SessionTable.freeProgramPid */
+  freeProgramPid(): bigint;
   /** A request was refused for a limit. */
   limited(limit: string, session: { readonly name: string }, reason: string): void;
   /** @throws RpcError RESOURCE_EXHAUSTED */

@@ -132,7 +132,7 @@ export class SessionRequests {
         const vmspace = this.session.spaces.create(event.value);
         this.session.send({
           request,
-          event: { case: 'vmspaceCreated', value: { vmspace: vmspace.id } },
+          event: { case: 'vmspaceCreated', value: { vmspace: vmspace.id, pid: vmspace.pid } },
         });
         return;
       }

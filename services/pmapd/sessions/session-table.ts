@@ -1,8 +1,9 @@
 // The virtual kernels of the node: what none of them may have twice, what is done to all, and what is told of one.
+import { randomInt } from 'node:crypto';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
-import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
+import { PIDS_PER_NODE, PROGRAM_PIDS } from '@odonata/rpc/pid.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { NoDescriptors } from '../frames/exhausted.ts';
@@ -25,6 +26,8 @@ export interface SessionTableOptions {
 
 export class SessionTable extends Set<Session> {
   private readonly o: SessionTableOptions;
+  /** The pid that was given last, among those of programs: not the same one twice soon, also not after a new start. */
+  private lastProgram = randomInt(PROGRAM_PIDS);
 
   constructor(options: SessionTableOptions) {
     super();
@@ -51,6 +54,17 @@ export class SessionTable extends Set<Session> {
       throw invalidField('pid', `pid ${pid}: no process of ${this.o.node} has it`);
     for (const { byPid } of this)
       if (byPid.has(pid)) throw new RpcError(Code.AlreadyExists, `process ${pid} has a vmspace already`);
+  }
+
+  /** For a program outside of virtual kernels: nobody else gives it one. @throws RpcError RESOURCE_EXHAUSTED */
+  freeProgramPid(): bigint {
+    const first = this.o.firstPid + BigInt(PIDS_PER_NODE - PROGRAM_PIDS);
+    for (let tries = 0; tries < PROGRAM_PIDS; tries++) {
+      this.lastProgram = (this.lastProgram + 1) % PROGRAM_PIDS;
+      const pid = first + BigInt(this.lastProgram);
+      if (![...this].some(({ byPid }) => byPid.has(pid))) return pid;
+    }
+    throw new RpcError(Code.ResourceExhausted, `no pid is free on ${this.o.node}`);
   }
 
   /** @throws RpcError RESOURCE_EXHAUSTED where there are too few descriptors for one more file */

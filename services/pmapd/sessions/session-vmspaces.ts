@@ -11,12 +11,13 @@ import {
   type VmspaceMunmap,
 } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { tryAgain } from '@odonata/rpc/refusal.ts';
+import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import { exhaustedOr } from '../frames/exhausted.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import { ADVISED_PAGES_MAX, expectMapping, expectRange } from './hearsay.ts';
 import { MapEntry, type VkernelSession } from './map-entry.ts';
 import type { OpenDataspaces } from './open-dataspaces.ts';
+import { isProgramName } from './session-name.ts';
 import type { SessionNode } from './session-node.ts';
 import { ENTRIES_MAX, Vmspace } from './vmspace.ts';
 
@@ -77,7 +78,9 @@ export class SessionVmspaces {
     return vmspace;
   }
 
-  create({ pid, sizeBytes, quotaFrames }: VmspaceCreate): Vmspace {
+  create({ pid: asked, sizeBytes, quotaFrames }: VmspaceCreate): Vmspace {
+    if (isProgramName(this.session.name) && asked !== 0n)
+      throw invalidField('pid', `pid ${asked}: a program outside of virtual kernels gets one`);
     if (sizeBytes % BigInt(PAGE_BYTES) !== 0n || sizeBytes > 1n << 33n) {
       throw new RpcError(
         Code.InvalidArgument,
@@ -88,6 +91,7 @@ export class SessionVmspaces {
     if (this.node.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.node.name} stops`);
     if (this.byId.size >= VMSPACES_MAX)
       throw new RpcError(Code.ResourceExhausted, `${VMSPACES_MAX} vmspaces are the most of one vkernel`);
+    const pid = isProgramName(this.session.name) ? this.node.sessions.freeProgramPid() : asked;
     this.node.sessions.expectFree(pid);
     this.node.sessions.expectDescriptor(`the memory of process ${pid}`, { vmspaces: this.byId });
     const id = this.node.nextVmspace();

@@ -35,6 +35,7 @@ export class PlainPmap implements Pmap {
     const memory = new WebAssembly.Memory({ initial, maximum, shared: true });
     const maps: PlainSpace['maps'] = [];
     const space: PlainSpace = {
+      pid: options.pid,
       memory,
       lease: this.lease,
       options,

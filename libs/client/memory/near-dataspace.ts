@@ -1,0 +1,222 @@
+// A dataspace that is mapped into this program, on a node of its cluster.
+import { EventEmitter } from 'node:events';
+import { LeaseWatch } from '@odonata/pmap/shared-lease.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { cancelled } from '../abort.ts';
+import { clientError } from '../client-error.ts';
+import type { Copier } from './copier.ts';
+import type { DataspaceEvents, HeldLock, LockOptions, OpenDataspace, WaitEnd } from './open-dataspace.ts';
+import type { PmapLine } from './pmap-line.ts';
+import { BROKEN, type Opened, type OpenRequest, type StateCell } from './pmap-messages.ts';
+
+/** As a process that maps it would end: by which signal. */
+const CODE_OF: Readonly<Record<string, Code>> = {
+  SIGBUS: Code.DataLoss,
+  SIGSEGV: Code.PermissionDenied,
+  SIGKILL: Code.Unavailable,
+};
+
+export class NearDataspace extends EventEmitter<DataspaceEvents> implements OpenDataspace {
+  readonly name: string;
+  readonly isNear = true;
+  readonly #line: PmapLine;
+  readonly #copier: Copier;
+  readonly #opened: Opened;
+  readonly #state: StateCell;
+  readonly #lease: LeaseWatch;
+  /** Of the dataspace, what is mapped first. */
+  readonly #offset: number;
+  #mapping: Promise<SharedArrayBuffer> | undefined;
+  #broken: RpcError | undefined;
+  #closing: Promise<void> | undefined;
+
+  static async open(
+    { line, copier }: { line: PmapLine; copier: Copier },
+    request: OpenRequest,
+    signal?: AbortSignal,
+  ): Promise<NearDataspace> {
+    let made: NearDataspace | undefined;
+    let early: [signal: string, reason: string] | undefined;
+    const onBroken = (by: string, reason: string): void => {
+      if (made === undefined) early = [by, reason];
+      else made.#breakDown(by, reason);
+    };
+    const opened = await line.open(request, onBroken, signal);
+    made = new NearDataspace({ line, copier }, request, opened);
+    if (early === undefined) return made;
+    throw made.#errorOf(...early);
+  }
+
+  private constructor(
+    { line, copier }: { line: PmapLine; copier: Copier },
+    { name, state, offset }: OpenRequest,
+    opened: Opened,
+  ) {
+    super();
+    this.name = name;
+    this.#line = line;
+    this.#copier = copier;
+    this.#opened = opened;
+    this.#state = state;
+    this.#lease = new LeaseWatch(opened.lease);
+    this.#offset = Number(offset);
+  }
+
+  get sizeBytes(): number {
+    return Number(this.#opened.sizeBytes);
+  }
+
+  get readOnly(): boolean {
+    return this.#opened.readOnly;
+  }
+
+  /** Under which its locks are held, and its memory is charged. */
+  get pid(): bigint {
+    return this.#opened.pid;
+  }
+
+  get broken(): RpcError | undefined {
+    return this.#broken;
+  }
+
+  map(): Promise<SharedArrayBuffer> {
+    this.#mapping ??= this.#map();
+    return this.#mapping;
+  }
+
+  async #map(): Promise<SharedArrayBuffer> {
+    this.#expectOpen();
+    const { handle } = this.#opened;
+    return (await this.#line.call('map', { handle, writable: !this.readOnly })).buffer;
+  }
+
+  async use<T>(use: (bytes: SharedArrayBuffer) => T): Promise<T> {
+    const bytes = await this.map();
+    this.expectWhole();
+    const made = use(bytes);
+    this.expectWhole();
+    return made;
+  }
+
+  expectWhole(): void {
+    this.#expectOpen();
+    if (Atomics.load(this.#state, 0) === BROKEN)
+      throw this.#errorOf('SIGKILL', 'what is mapped is not the dataspace any more');
+    // The pmap manager is silent: what is read here may be old, and the thread of the pmap is about to end it.
+    if (!this.#lease.lasts) throw this.#errorOf('SIGKILL', 'the lease of its node ended');
+  }
+
+  #expectOpen(): void {
+    if (this.#broken !== undefined) throw this.#broken;
+    if (this.#closing !== undefined)
+      throw new RpcError(Code.FailedPrecondition, `dataspace ${this.name} was closed`);
+  }
+
+  async read(offset = this.#offset, length = this.sizeBytes - offset): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = await this.map();
+    const copied = await this.#copier.read(bytes, this.#within(offset, length), length);
+    this.expectWhole();
+    return copied;
+  }
+
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    if (this.readOnly)
+      throw new RpcError(Code.PermissionDenied, `dataspace ${this.name} may be read, and not written`);
+    const buffer = await this.map();
+    await this.#copier.write(buffer, this.#within(offset, bytes.length), bytes);
+    this.expectWhole();
+  }
+
+  /** In what is mapped. @throws RpcError OUT_OF_RANGE */
+  #within(offset: number, length: number): number {
+    const at = offset - this.#offset;
+    if (Number.isSafeInteger(offset) && Number.isSafeInteger(length) && at >= 0 && length >= 0)
+      if (offset + length <= this.sizeBytes) return at;
+    throw new RpcError(
+      Code.OutOfRange,
+      `dataspace ${this.name} has ${this.sizeBytes} bytes, mapped from ${this.#offset} on; not ${offset} + ${length}`,
+    );
+  }
+
+  async lock({ offset = 0, length = 0, mode = 'EXCLUSIVE', timeoutMs }: LockOptions = {}): Promise<HeldLock> {
+    this.#expectOpen();
+    const { handle } = this.#opened;
+    const end = length === 0 ? this.sizeBytes : offset + length;
+    const range = { begin: BigInt(offset), endInclusive: BigInt(end) - 1n };
+    await this.#line.call('lock', { handle, range, mode, timeoutMs: BigInt(timeoutMs ?? -1) });
+    let released: Promise<void> | undefined;
+    const release = (): Promise<void> => {
+      released ??= this.#line.call('unlock', { handle, range });
+      return released;
+    };
+    return { release, [Symbol.asyncDispose]: release };
+  }
+
+  async wait(
+    offset: number,
+    expected: number,
+    { timeoutMs, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
+  ): Promise<WaitEnd> {
+    const buffer = await this.map();
+    if (signal?.aborted) throw cancelled();
+    const at = this.#within(offset, 4);
+    const { handle } = this.#opened;
+    const asked = { handle, offset: at, timeoutMs: BigInt(timeoutMs ?? -1) };
+    const { wait } = await this.#line.call('wait', asked);
+    const cancel = (): void => void this.#line.call('cancelWait', { wait }).catch(() => {});
+    // Who changes the word wakes afterwards: from here on that is heard.
+    const word = await this.#copier.read(buffer, at, 4);
+    if (Buffer.from(word.buffer).readInt32LE() !== (expected | 0)) {
+      cancel();
+      this.expectWhole();
+      return 'not-equal';
+    }
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const abort = (): void => {
+      cancel();
+      reject(cancelled());
+    };
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      const { woken } = await Promise.race([this.#line.call('waited', { wait }), aborted]);
+      return woken ? 'woken' : 'timed-out';
+    } finally {
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  async wake(offset: number, count = 0x7fff_ffff): Promise<number> {
+    await this.map();
+    const { handle } = this.#opened;
+    const asked = { handle, offset: this.#within(offset, 4), count };
+    return (await this.#line.call('wake', asked)).woken;
+  }
+
+  async sync({ offset = 0, length = 0 }: { offset?: number; length?: number } = {}): Promise<void> {
+    this.#expectOpen();
+    const { handle } = this.#opened;
+    await this.#line.call('sync', { handle, offset: BigInt(offset), length: BigInt(length) });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#line.closeOne(this.#opened.handle).catch(() => {});
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #errorOf(signal: string, why: string): RpcError {
+    const about = { dataspace: this.name, signal, why };
+    const code = CODE_OF[signal] ?? Code.Unavailable;
+    return clientError(code, 'BROKEN_MAPPING', about, `the mapping of dataspace ${this.name} broke: ${why}`);
+  }
+
+  #breakDown(signal: string, why: string): void {
+    if (this.#broken !== undefined || this.#closing !== undefined) return;
+    this.#broken = this.#errorOf(signal, why);
+    this.emit('error', this.#broken);
+  }
+}
