@@ -58,7 +58,7 @@ export class Cluster implements AsyncDisposable {
     this.programs = new Programs(connection);
     this.dataspaces = new Dataspaces(connection);
     this.events = new Events(connection);
-    this.#memory = new Memory(connection);
+    this.#memory = new Memory(connection, this.dataspaces);
   }
 
   get name(): string {
@@ -90,7 +90,7 @@ export class Cluster implements AsyncDisposable {
   /**
    * Opens a dataspace to have its memory: on a node of the cluster, `map` makes it a SharedArrayBuffer that is coherent with
    * every guest.
-   * @throws RpcError NOT_FOUND, PERMISSION_DENIED; FAILED_PRECONDITION where no node is on this machine
+   * @throws RpcError NOT_FOUND, PERMISSION_DENIED; FAILED_PRECONDITION where a node is named that is not on this machine
    */
   open(name: string, options: OpenOptions = {}): Promise<OpenDataspace> {
     return this.#memory.open(name, options);

@@ -66,20 +66,46 @@ export async function loadDataspace(to: Connection, node: string, options: LoadO
   return loadedBytes;
 }
 
+export interface SaveOptions {
+  incomplete?: boolean;
+  /** The first byte that is wanted; 0. */
+  offset?: number;
+  /** How many; 0: to the end. */
+  length?: number;
+  signal?: AbortSignal;
+}
+
+/** Writes bytes somewhere into a dataspace; those of one page all at once. */
+export async function writeDataspace(
+  to: Connection,
+  node: string,
+  { name, offset, bytes }: { name: string; offset: number; bytes: Uint8Array },
+  signal?: AbortSignal,
+): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    // Each but the first begins with a page.
+    const length = Math.min(PIECE_BYTES - ((offset + done) % PIECE_BYTES), bytes.length - done);
+    const data = bytes.subarray(done, done + length);
+    await to.dataspaces(node).write({ name, offset: BigInt(offset + done), data }, { signal });
+    done += length;
+  }
+}
+
 /** The bytes of a dataspace, in order. */
 export async function* saveDataspace(
   to: Connection,
   node: string,
   name: string,
-  { incomplete = false, signal }: { incomplete?: boolean; signal?: AbortSignal } = {},
+  { incomplete = false, offset = 0, length = 0, signal }: SaveOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const silence = new Silence(`the save of "${name}" through ${node}`, signal);
   let saved = 0n;
   let whole: bigint | undefined;
   try {
-    const pieces = to.dataspaces(node).save({ name, incomplete }, { signal: silence.signal });
+    const range = { offset: BigInt(offset), length: BigInt(length) };
+    const pieces = to.dataspaces(node).save({ name, incomplete, ...range }, { signal: silence.signal });
     for await (const { data, sizeBytes } of pieces) {
-      whole ??= sizeBytes;
+      whole ??= length === 0 ? sizeBytes - range.offset : range.length;
       saved += BigInt(data.length);
       // How long who reads takes for a piece is their matter.
       silence.paused();

@@ -1,6 +1,7 @@
 // The methods of odonata.pmap.v1.DataspaceService: shared dataspaces as people use them.
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { DataspaceService } from '@odonata/proto/pmap/v1/pmap';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/service.ts';
 import { hotPagesWire } from './contention/hot-pages-wire.ts';
@@ -58,14 +59,28 @@ export function dataspaceHandlers(node: Node): Handlers<typeof DataspaceService>
     async acceptLoss({ name, by }, ctx) {
       return { pages: BigInt(await acceptLoss(node, name, by, asked(ctx))) };
     },
-    async *save({ name, incomplete }, ctx) {
+    async write({ name, offset, data }, ctx) {
+      const { dataspace } = await node.openings.open(name, 0n, { forWriting: true, ...asked(ctx) });
+      expectWithin(dataspace, offset, BigInt(data.length));
+      if (data.length === 0) return {};
+      const at = Number(offset);
+      const { firstPage, pageCount } = pagesOf(at, data.length);
+      const write = (): void => dataspace.file.writeAt(at, data);
+      await node.memory.withPages(dataspace, firstPage, pageCount, 'WRITE', write);
+      return {};
+    },
+    async *save({ name, incomplete, offset: from, length: wanted }, ctx) {
       const { dataspace } = await node.openings.open(name, 0n, { incomplete, ...asked(ctx) });
       const { sizeBytes } = dataspace;
-      for (let offset = 0n; offset < sizeBytes; offset += BigInt(CHUNK_BYTES)) {
-        const left = sizeBytes - offset;
-        const length = left < CHUNK_BYTES ? Number(left) : CHUNK_BYTES;
+      expectWithin(dataspace, from, wanted);
+      const end = wanted === 0n ? sizeBytes : from + wanted;
+      for (let offset = from; offset < end; ) {
+        // All but the first begin with a page.
+        const next = offset - (offset % BigInt(CHUNK_BYTES)) + BigInt(CHUNK_BYTES);
+        const length = Number((next < end ? next : end) - offset);
         const data = await fetch(node, dataspace, Number(offset), length);
-        yield offset === 0n ? { data, sizeBytes } : { data };
+        yield offset === from ? { data, sizeBytes } : { data };
+        offset += BigInt(length);
       }
     },
   };
@@ -77,10 +92,24 @@ async function fetch(
   offset: number,
   length: number,
 ): Promise<Uint8Array> {
-  const firstPage = offset / PAGE_BYTES;
-  const pageCount = Math.ceil(length / PAGE_BYTES);
+  const { firstPage, pageCount } = pagesOf(offset, length);
   const bytes = await node.memory.withPages(dataspace, firstPage, pageCount, 'READ', () =>
     dataspace.file.read(firstPage, pageCount),
   );
-  return bytes.subarray(0, length);
+  const begin = offset - firstPage * PAGE_BYTES;
+  return bytes.subarray(begin, begin + length);
+}
+
+function pagesOf(offset: number, length: number): { firstPage: number; pageCount: number } {
+  const firstPage = Math.floor(offset / PAGE_BYTES);
+  return { firstPage, pageCount: Math.ceil((offset + length) / PAGE_BYTES) - firstPage };
+}
+
+/** @throws RpcError OUT_OF_RANGE */
+function expectWithin({ name, sizeBytes }: SharedDataspace, offset: bigint, length: bigint): void {
+  if (offset + length <= sizeBytes) return;
+  throw new RpcError(
+    Code.OutOfRange,
+    `dataspace ${name} has ${sizeBytes} bytes; ${offset} + ${length} go past its end`,
+  );
 }

@@ -252,6 +252,28 @@ test('a program ends while another thread of it waits for a page, and while its 
   await until('its vmspace is gone', async () => (await programSpaces()).length === 0);
 });
 
+test('far from any node: the same by copies, and what cannot be had there is said', async () => {
+  await using far = await cluster.open('far', { sizeBytes: 3 << 20, far: true });
+  await using near = await cluster.open('far', { node });
+  expect([far.isNear, near.isNear, far.sizeBytes, far.readOnly]).toEqual([false, true, 3 << 20, false]);
+  const here = new Uint8Array(await near.map());
+  here.fill(9, PAGE - 2, PAGE + 2);
+  await far.write(PAGE - 1, Buffer.from('hi'));
+  expect([...here.subarray(PAGE - 3, PAGE + 3)]).toEqual([0, 9, 0x68, 0x69, 9, 0]);
+  here[PAGE] = 0x6f;
+  expect(Buffer.from(await far.read(PAGE - 1, 2)).toString()).toBe('ho');
+  // Over the pieces in which bytes go.
+  const long = Buffer.alloc((2 << 20) + 77, 'odonata ');
+  await far.write(12_345, long);
+  expect(long.equals(await far.read(12_345, long.length))).toBe(true);
+  expect(Buffer.from(await near.read(12_345, long.length)).equals(long)).toBe(true);
+  expect((await far.read()).length).toBe(3 << 20);
+  expect(await codeOf(far.write((3 << 20) - 1, Buffer.from('hi')))).toBe(Code.OutOfRange);
+  expect(clientReason(await far.map().catch((error) => error))?.reason).toBe('NOT_ON_NODE');
+  const past = { name: 'far', offset: BigInt(3 << 20), data: Buffer.from('x') };
+  expect(await codeOf(cluster.connection.dataspaces(node).write(past))).toBe(Code.OutOfRange);
+});
+
 test('who is not on a node is told so', async () => {
   const error = await cluster.open('text', { node: 'node9' }).catch((refusal) => refusal);
   expect(clientReason(error)).toMatchObject({ reason: 'NOT_ON_NODE', node: 'node9' });

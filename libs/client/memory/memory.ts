@@ -3,13 +3,17 @@ import { Code } from '@odonata/rpc/error.ts';
 import { cancelled } from '../abort.ts';
 import { clientError } from '../client-error.ts';
 import type { Connection } from '../connection.ts';
+import type { Dataspaces } from '../dataspaces.ts';
 import { Copier } from './copier.ts';
+import { FarDataspace } from './far-dataspace.ts';
 import { NearDataspace } from './near-dataspace.ts';
 import { type NodeOfMachine, socketsOfNode } from './node-sockets.ts';
 import type { OpenDataspace } from './open-dataspace.ts';
 import { PmapLine } from './pmap-line.ts';
 
 export interface OpenOptions extends NodeOfMachine {
+  /** Copies only, as where no node is on this machine. */
+  readonly far?: boolean;
   /** To make it with; absent: it must exist. */
   readonly sizeBytes?: number;
   /** With `sizeBytes`: it must not exist. */
@@ -30,19 +34,23 @@ interface Here {
 
 export class Memory {
   readonly #to: Connection;
+  readonly #of: { readonly to: Connection; readonly dataspaces: Dataspaces };
   /** By the address of a pmap manager. */
   readonly #lines = new Map<string, Here>();
   #closing: Promise<void> | undefined;
 
-  constructor(to: Connection) {
+  constructor(to: Connection, dataspaces: Dataspaces) {
     this.#to = to;
+    this.#of = { to, dataspaces };
     to.closed.addEventListener('abort', () => void this.close(), { once: true });
   }
 
   async open(name: string, options: OpenOptions = {}): Promise<OpenDataspace> {
     if (this.#to.closed.aborted) throw cancelled();
-    const here = this.#here(options);
     const { sizeBytes = 0, exclusive = false, durable = false, offset = 0, length = 0, signal } = options;
+    const here = options.far ? undefined : this.#here(options);
+    if (here === undefined)
+      return await FarDataspace.open(this.#of, name, { sizeBytes, exclusive, durable, signal });
     const state = new Int32Array(new SharedArrayBuffer(4));
     const request = {
       ...{ name, sizeBytes: BigInt(sizeBytes), exclusive, durable, state },
@@ -51,10 +59,11 @@ export class Memory {
     return await NearDataspace.open(here, request, signal);
   }
 
-  /** @throws RpcError FAILED_PRECONDITION */
-  #here(options: NodeOfMachine): Here {
+  /** Undefined: far from any node. @throws RpcError FAILED_PRECONDITION where one was named that is not here */
+  #here(options: NodeOfMachine): Here | undefined {
     const { cluster, tlsDir, identity } = this.#to;
     const sockets = socketsOfNode(cluster, options);
+    if (sockets === undefined && options.node === undefined) return undefined;
     if (sockets === undefined)
       throw clientError(
         Code.FailedPrecondition,
