@@ -31,6 +31,8 @@ export const EVENT_KINDS = {
   'holder-buried': 'WARNING',
   /** Somebody needed a page whose only copy is gone. */
   'page-lost': 'ERROR',
+  /** A message of pages from another node did not fit its checksum; the first of a row. It is sent again. */
+  'pages-spoilt': 'WARNING',
   /** A sync was not stored; the first of a row. */
   'sync-failed': 'ERROR',
   /** Somebody had LOST pages begin anew as zeros. */

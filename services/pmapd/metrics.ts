@@ -22,6 +22,36 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   );
   metrics.counter('pages_in_total', 'Pages that came from other nodes', () => statistics.pagesIn);
   metrics.counter('pages_out_total', 'Pages sent to other nodes', () => statistics.pagesOut);
+  const { transfers } = node;
+  metrics.counter(
+    'transfers_resumed_total',
+    'Lines to other nodes that broke and went on',
+    () => transfers.resumed,
+  );
+  metrics.counter(
+    'transfer_messages_again_total',
+    'Messages of pages that were sent a second time',
+    () => transfers.sentAgain,
+  );
+  const dropped =
+    'Pages that were not sent, since too many wait for that node, or its line was away: they are recalled again';
+  metrics.counter('transfer_dropped_pages_total', dropped, () => transfers.droppedPages);
+  metrics.counter(
+    'transfer_spoilt_messages_total',
+    'Messages of pages that did not fit their checksum',
+    () => node.spoilt.count,
+  );
+  metrics.gauge(
+    'transfer_window_bytes',
+    'Pages that may be on their way to other nodes',
+    () => transfers.tally.windowBytes,
+  );
+  metrics.gauge(
+    'transfer_in_flight_bytes',
+    'Pages that are on their way',
+    () => transfers.tally.inFlightBytes,
+  );
+  metrics.gauge('transfer_waiting_bytes', 'Pages that wait to be sent', () => transfers.tally.waitingBytes);
   metrics.counter('invalidations_total', 'Pages given up for a writer', () => statistics.invalidations);
   metrics.counter('pmap_flushes_total', 'Pmaps emptied: vkctl pmap flush', () => statistics.pmapFlushes);
   metrics.counter(

@@ -41,6 +41,7 @@ import { Watches } from './vmspaces/watches.ts';
 import { DirectoryLine } from './wire/directory-line.ts';
 import { performLine, performSync } from './wire/line-actions.ts';
 import { PagePool } from './wire/page-buffer.ts';
+import { SpoiltMessages } from './wire/spoilt-messages.ts';
 import { SyncRelay } from './wire/sync-relay.ts';
 import { Transfers } from './wire/transfer.ts';
 
@@ -74,6 +75,7 @@ export class Node {
   readonly statistics = new Statistics();
   readonly hotPages = new HotPages(monotonicMs);
   readonly rangeNames = new RangeNames();
+  readonly spoilt: SpoiltMessages;
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
   readonly routes: NodeRoutes;
@@ -111,6 +113,7 @@ export class Node {
     this.events = new EventLog({ service: `${config.node}/pmapd`, node: config.node, log });
     this.security = new SecurityEvents(this.events);
     this.limits = new Limits(this.events);
+    this.spoilt = new SpoiltMessages(this.events);
     this.watches = new Watches({
       limits: this.limits,
       onWatched: (vmspace, on) => this.sessions.trace(vmspace, on),
@@ -145,7 +148,10 @@ export class Node {
       },
     });
     const pool = new PagePool();
-    this.transfers = new Transfers(log, pool);
+    this.transfers = new Transfers({
+      ...{ log, pool },
+      onDropped: (address, pages) => this.limits.transfer(address, pages),
+    });
     this.backing = new Backing({
       ...{ bus, log, cluster: config.cluster, memory: () => this.memory },
       ...{ replicas: config.storeReplicas, bytesMax: config.storeBytes },

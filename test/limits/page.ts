@@ -6,6 +6,8 @@ import { LOCKED_MAX, OWNERS_MAX } from '@odonata/coherency/locks/sync-desk.ts';
 import { WAITERS_IN_ALL_MAX, WAITERS_MAX } from '@odonata/coherency/locks/waiters.ts';
 import { PAGE_WAITERS_MAX } from '@odonata/coherency/node/memory/waiting.ts';
 import { UNDER_WAY_MAX } from '@odonata/coherency/node/relay/under-way.ts';
+import { WAITING_MAX_BYTES } from '@odonata/coherency/node/transfer/outgoing.ts';
+import { WINDOW_MAX_BYTES } from '@odonata/coherency/node/transfer/transfer-window.ts';
 import { HOLDERS_MAX, MAPPED_MAX } from '@odonata/coherency/replica/replica.ts';
 import { PARKED_MAX } from '@odonata/coherency/replica/shard/parked-events.ts';
 import { CONNECTION_MB, HEADERS_BYTES, MAX_MESSAGE_BYTES, STREAMS_MAX } from '@odonata/rpc/channel.ts';
@@ -156,6 +158,8 @@ const PARTS: Record<string, readonly Row[]> = {
       `${EXHAUSTED}, ENFILE`,
       '`ulimit -Hn`',
     ],
+    ['a line to a node', 'pages under way', size(WINDOW_MAX_BYTES), 'they wait'],
+    ['a line to a node', 'pages that wait', size(WAITING_MAX_BYTES), 'dropped, and recalled again'],
     ['a node', 'who waits for frames', count(SHORT_MAX), 'who asks is refused', '`--node-memory`'],
     ['a node', 'descriptors handed over, and not claimed', count(DOOR_MAX), 'the oldest is closed'],
     ['a virtual kernel', 'vmspaces', count(VMSPACES_MAX), EXHAUSTED],

@@ -31,6 +31,12 @@ export class Limits {
       this.events.add('limit-hit', `${who}: ${text}`, { limit, who, ...subject });
   }
 
+  /** More pages wait for a node than it takes. */
+  transfer(address: string, pages: number): void {
+    const text = `${pages} pages were not sent to the node at ${address}, which takes them too slowly or is away; they are asked for again`;
+    this.count('transfer', `node:${address}`, text);
+  }
+
   countIn(metrics: Metrics): void {
     const help =
       'Requests that were refused for a limit, and events that were dropped for one: vkctl events --kind limit-hit';

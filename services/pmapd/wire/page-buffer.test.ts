@@ -1,12 +1,18 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { DeliverRequestSchema } from '@odonata/proto/pmap/v1/pmap';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { expect, test } from 'vitest';
+import { type Delivered, encodeDeliver } from './deliver-message.ts';
 import { PageBuffer, PagePool } from './page-buffer.ts';
-import { type Delivered, encodeDeliver } from './transfer.ts';
 
 const MAX = 2 ** 32 - 1;
 const about: Delivered = {
   ...{ version: Number.MAX_SAFE_INTEGER, state: 'MODIFIED', epoch: 2n ** 63n, sender: MAX, receiver: MAX },
+};
+// The longest head that there is.
+const place = {
+  ...{ sequence: Number.MAX_SAFE_INTEGER, ask: true },
+  first: { transfer: 2n ** 64n - 1n, wire: wireSpoken() },
 };
 const run = (pageCount: number) => ({ dataspace: 2n ** 64n - 1n, firstPage: MAX, pageCount });
 
@@ -15,7 +21,7 @@ test('the head of a message goes before the pages that were read for it, which a
   for (const pageCount of [1, 20, 64]) {
     const bytes = pool.take(pageCount);
     bytes.data.fill(pageCount);
-    const { message, room } = encodeDeliver(run(pageCount), about, bytes);
+    const { message, room } = encodeDeliver(run(pageCount), about, bytes, place);
     expect(message.buffer).toBe(bytes.data.buffer);
     const decoded = fromBinary(DeliverRequestSchema, message);
     expect(decoded).toMatchObject({ zero: false, epoch: about.epoch, receiver: MAX });

@@ -5,7 +5,7 @@ import type { PageBytes } from '@odonata/coherency/node/memory/page-frames.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 
 /** Room for the head of a message, and for the tag and the length of its bytes. */
-export const HEAD_BYTES = 128;
+export const HEAD_BYTES = 192;
 /** The longest run of pages that is sent. */
 const POOLED_BYTES = HEAD_BYTES + 64 * PAGE_BYTES;
 const POOLED_MAX = 16;

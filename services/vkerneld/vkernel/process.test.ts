@@ -3,8 +3,8 @@
 import { mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { settled } from '@odonata/rpc/testdata/settled.ts';
 import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
+import { settled } from '@odonata/rpc/testdata/settled.ts';
 import { afterAll, describe, expect, test } from 'vitest';
 import { untakenBytesMax } from './output-ring.ts';
 import { assemble, compileAssemblyscript } from './testdata/programs.ts';

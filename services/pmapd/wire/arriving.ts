@@ -1,0 +1,165 @@
+// Pages that come from other nodes: looked at, handed to the memory, and answered when there is something to answer.
+import { type Arrival, Arrivals } from '@odonata/coherency/node/transfer/arrivals.ts';
+import { runFromWire } from '@odonata/coherency/wire.ts';
+import type { DeliverRequest, DeliverResponse, TransferService } from '@odonata/proto/pmap/v1/pmap';
+import { ownTurn } from '@odonata/rpc/bug.ts';
+import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import type { RawCall } from '@odonata/rpc/raw-call.ts';
+import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
+import type { OutInit } from '@odonata/rpc/service.ts';
+import type { WireGate } from '@odonata/rpc/wire-gate.ts';
+import { wireSpoken } from '@odonata/rpc/wire-version.ts';
+import type { CoherentMemory } from '../memory/coherent-memory.ts';
+import { isSpoilt, pagesOf } from './deliver-message.ts';
+import { PageBuffer } from './page-buffer.ts';
+import type { SpoiltMessages } from './spoilt-messages.ts';
+
+/** So many bytes are answered at once, and fewer a little later: an answer for each page would cost as much as the page. */
+const ANSWERED_BYTES = 128 * 1024;
+const ANSWER_MS = 20;
+
+/** The node that pages come to. */
+export interface Receiver {
+  readonly memory: Pick<CoherentMemory, 'step'>;
+  readonly line: {
+    /** True where pages that were sent to a holder are for who it is now at the leader of their shard. */
+    acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean;
+  };
+  readonly spoilt: Pick<SpoiltMessages, 'met'>;
+}
+
+type Call = RawCall<DeliverRequest, OutInit<(typeof TransferService)['method']['deliver']>>;
+
+/** One stream. */
+class Arriving {
+  private readonly node: Receiver;
+  private readonly call: Call;
+  private readonly arrivals: Arrivals;
+  private arrival: Arrival | undefined;
+  private begun = false;
+  private unanswered = 0;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(node: Receiver, call: Call, arrivals: Arrivals) {
+    this.node = node;
+    this.call = call;
+    this.arrivals = arrivals;
+  }
+
+  get hasBegun(): boolean {
+    return this.begun;
+  }
+
+  /** @throws RpcError when the message will not do */
+  take(message: DeliverRequest): void {
+    const first = !this.begun;
+    this.begun = true;
+    const sequence = Number(message.sequence);
+    try {
+      // Before all else: it may say anything.
+      this.check(message);
+      if (first && sequence > 0) this.arrival = this.arrivals.begin(message.transfer, sequence);
+      this.place(message, sequence);
+    } catch (error) {
+      // What is here is not sent again.
+      if (this.arrival !== undefined) this.answer(first);
+      throw error;
+    }
+    if (first) this.answer(true);
+    if (this.arrival === undefined || first) return;
+    this.unanswered += message.data.length;
+    if (message.ask || this.unanswered >= ANSWERED_BYTES) this.answer(false);
+    else
+      this.timer ??= setTimeout(
+        ownTurn({ timer: 'answer to pages' }, () => this.answer(false)),
+        ANSWER_MS,
+      ).unref();
+  }
+
+  private check(message: DeliverRequest): void {
+    if (!isSpoilt(message)) return;
+    this.node.spoilt.met(this.call.getPeer());
+    throw new RpcError(Code.DataLoss, `checksum: message ${message.sequence} was spoilt on its way`);
+  }
+
+  private place(message: DeliverRequest, sequence: number): void {
+    if (sequence > 0 !== (this.arrival !== undefined))
+      throw new RpcError(Code.InvalidArgument, 'sequence: messages of a stream are counted, or none is');
+    const arrived = this.arrival?.look(sequence) ?? 'next';
+    if (arrived === 'known') return;
+    if (arrived === 'gap') {
+      const here = this.arrival?.received;
+      throw new RpcError(Code.InvalidArgument, `sequence: ${sequence} comes after ${here}`);
+    }
+    try {
+      deliver(this.node, message);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new RpcError(Code.InvalidArgument, error.message);
+    }
+    this.arrival?.took(sequence);
+  }
+
+  private answer(first: boolean): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.unanswered = 0;
+    const received = this.arrival && BigInt(this.arrival.received);
+    const answer: Partial<DeliverResponse> = first ? { wire: wireSpoken() } : {};
+    this.call.write({ ...answer, ...(received !== undefined && { received }) });
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+  }
+}
+
+/** The receiving side. */
+export function transferHandlers(
+  node: Receiver,
+  gate: WireGate,
+): Pick<Handlers<typeof TransferService>, 'deliver'> {
+  const arrivals = new Arrivals();
+  return {
+    deliver: raw((call) => {
+      const arriving = new Arriving(node, call, arrivals);
+      let over = false;
+      const fail = (error: RpcError): void => {
+        over = true;
+        arriving.close();
+        failStream(call, error);
+      };
+      call.on('data', (message: DeliverRequest) => {
+        if (over) return;
+        if (!arriving.hasBegun) {
+          try {
+            gate.agree(`pmapd at ${call.getPeer()}`, message.wire);
+          } catch (error) {
+            fail(fromServiceError(error));
+            return;
+          }
+        }
+        try {
+          arriving.take(message);
+        } catch (error) {
+          if (!(error instanceof RpcError)) throw error;
+          fail(error);
+        }
+      });
+      call.on('end', () => {
+        arriving.close();
+        call.end();
+      });
+      call.on('cancelled', () => arriving.close());
+      call.on('error', () => arriving.close());
+    }),
+  };
+}
+
+/** @throws RangeError when the message will not do */
+function deliver(node: Receiver, message: DeliverRequest): void {
+  const run = runFromWire(message.run);
+  // Sent under an earlier leader, or late: whoever wants it asks anew.
+  if (!node.line.acceptsFor(run.dataspace, run.firstPage, message.epoch, message.receiver)) return;
+  node.memory.step({ type: 'arrive', data: pagesOf(message), bytes: new PageBuffer(message.data) });
+}
