@@ -27,6 +27,9 @@ export type FaultThreadOrder =
     }
   | { type: 'map'; vmspace: bigint; address: bigint; lengthBytes: number }
   | { type: 'unmap'; vmspace: bigint; address: bigint }
+  /** Its private pages are filled by the pmap manager from now on, until another one takes its place. */
+  | { type: 'paged'; vmspace: bigint }
+  | { type: 'unpaged'; vmspace: bigint }
   | { type: 'forget'; vmspace: bigint };
 
 /** From the thread. */
@@ -41,6 +44,8 @@ export type FaultThreadReport =
   | { type: 'full'; vmspace: bigint; address: bigint }
   /** The process is over its quota; the page waits. */
   | { type: 'over'; vmspace: bigint; address: bigint }
+  /** An order of that type is obeyed. */
+  | { type: 'paged'; vmspace: bigint }
   | { type: 'served'; count: number; pages: number; sampleNs: number[] };
 
 export interface FaultThreadData {
@@ -71,6 +76,7 @@ interface Space extends AddressRange {
   shared: AddressMap<AddressRange>;
   nextAddress: bigint;
   runPages: number;
+  paged: boolean;
 }
 
 class FaultThread {
@@ -98,7 +104,7 @@ class FaultThread {
   private serveAll(faults: FaultMessage[]): void {
     const atNs = process.hrtime.bigint();
     this.takeOrders();
-    for (const { page, offset, write } of faults) this.serve(page, offset, write, atNs);
+    for (const fault of faults) this.serve(fault, atNs);
     this.line?.flush();
   }
 
@@ -120,6 +126,8 @@ class FaultThread {
     if (order.type === 'moving') {
       this.line?.close();
       this.line = undefined;
+      // It has brought all pages back.
+      for (const space of this.byId.values()) this.unpage(space);
       return;
     }
     if (order.type === 'space') {
@@ -134,6 +142,7 @@ class FaultThread {
         shared: new AddressMap(),
         nextAddress: -1n,
         runPages: 1,
+        paged: false,
       };
       this.spaces.add(space);
       this.byId.set(vmspace, space);
@@ -144,6 +153,10 @@ class FaultThread {
     if (order.type === 'forget') {
       this.byId.delete(order.vmspace);
       this.spaces.remove(space);
+    } else if (order.type === 'unpaged') this.unpage(space);
+    else if (order.type === 'paged') {
+      space.paged = true;
+      report({ type: 'paged', vmspace: space.vmspace });
     } else if (order.type === 'map')
       space.shared.add({ address: order.address, end: order.address + BigInt(order.lengthBytes) });
     else {
@@ -152,17 +165,28 @@ class FaultThread {
     }
   }
 
-  private serve(address: bigint, offset: number, write: boolean, atNs: bigint): void {
+  private unpage(space: Space): void {
+    if (!space.paged) return;
+    space.paged = false;
+    // Faults that were sent last may be lost.
+    this.userfault.wake(space.address, Number(space.end - space.address));
+  }
+
+  private serve({ page: address, offset, write, writeProtected }: FaultMessage, atNs: bigint): void {
     const space = this.spaces.find(address);
     if (space === undefined) {
       this.userfault.wake(address, PAGE_BYTES);
     } else if (space.cells.dying) {
       fillForTheEnd(this.userfault, address, space);
-    } else if (space.shared.find(address) !== undefined) {
+    } else if (space.paged || space.shared.find(address) !== undefined) {
       const fault = { vmspace: space.vmspace, address, write, atNs, offset };
       // Each is of a thread that waits, so they are few.
       if (this.line === undefined) this.kept.push(fault);
       else this.line.add(fault);
+    } else if (writeProtected) {
+      // Protected while it was copied, and it is back.
+      this.userfault.writeProtect(address, PAGE_BYTES, false);
+      this.userfault.wake(address, PAGE_BYTES);
     } else {
       this.fillPrivate(space, address, atNs);
     }

@@ -3,6 +3,7 @@
 import { Worker } from 'node:worker_threads';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { RpcError } from '@odonata/rpc/error.ts';
+import type { PageVmspace } from '@odonata/proto/pmap/v1/pmap';
 import { ownToken } from '@odonata/rpc/identity/own.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
@@ -141,10 +142,16 @@ class VkernelPmap implements Pmap, PmapParts {
     if (event.case === 'sharedCharge')
       this.vmspaces.get(event.value.vmspace)?.setShared(Number(event.value.frames));
     if (event.case === 'flush') this.vmspaces.get(event.value.vmspace)?.flush();
+    if (event.case === 'pageVmspace') this.page(event.value);
     if (event.case === 'trace') this.vmspaces.get(event.value.vmspace)?.watched(event.value.on);
     if (event.case !== 'faultError') return;
     const { vmspace, address: page, signal, reason } = event.value;
     this.vmspaces.get(vmspace)?.fatal(signal, reason, page === 0n ? undefined : page);
+  }
+
+  private page({ vmspace, ends, charge }: PageVmspace): void {
+    if (ends) this.vmspaces.get(vmspace)?.charge(Number(charge));
+    this.order({ type: ends ? 'unpaged' : 'paged', vmspace });
   }
 
   private receive(report: FaultThreadReport): void {
@@ -167,6 +174,12 @@ class VkernelPmap implements Pmap, PmapParts {
         const reason = vmspace.overQuota();
         this.session.send({ case: 'memoryEnd', value: { vmspace: vmspace.id, reason } });
         vmspace.fatal('SIGKILL', reason, report.address);
+        return;
+      }
+      case 'paged': {
+        const address = this.vmspaces.get(report.vmspace)?.base;
+        if (address !== undefined)
+          this.session.send({ case: 'paged', value: { vmspace: report.vmspace, address } });
         return;
       }
       case 'served':

@@ -45,6 +45,9 @@ function memoryOr(close: () => void, size: { initial: number; maximum: number })
   }
 }
 
+/** Write protection: while a page is copied to where it leaves to, nobody writes it. */
+const PRIVATE_WATCH = Watch.MISSING | Watch.WRITE_PROTECT;
+
 /** Tables of less are as good as nothing. */
 const WORTH_TELLING = 1 << 20;
 
@@ -123,7 +126,7 @@ export class Vmspace implements Space, MappedPlace {
     const rest = maximumBytes - presentBytes;
     if (rest > 0)
       mmap(this.base + BigInt(presentBytes), rest, Prot.NONE, SHARED_FIXED, this.fd, presentBytes);
-    pmap.userfault.register(this.base, maximumBytes, Watch.MISSING);
+    pmap.userfault.register(this.base, maximumBytes, PRIVATE_WATCH);
     const quotaPages = pagesWithin(this.o);
     pmap.order({
       type: 'space',
@@ -160,6 +163,11 @@ export class Vmspace implements Space, MappedPlace {
   /** What it has of shared memory counts against its quota, too. */
   setShared(pages: number): void {
     this.cells.shared = pages;
+  }
+
+  /** Private pages that the pmap manager filled, or took. */
+  charge(pages: number): void {
+    this.cells.charge(pages);
   }
 
   /** A private page waits for frames. */
@@ -315,7 +323,7 @@ export class Vmspace implements Space, MappedPlace {
   layPrivate(guestAddress: number, lengthBytes: number): void {
     const address = this.base + BigInt(guestAddress);
     mmap(address, lengthBytes, Prot.READ | Prot.WRITE, SHARED_FIXED, this.fd, guestAddress);
-    this.pmap.userfault.register(address, lengthBytes, Watch.MISSING);
+    this.pmap.userfault.register(address, lengthBytes, PRIVATE_WATCH);
   }
 
   uncharge(guestAddress: number, lengthBytes: number): void {

@@ -171,6 +171,10 @@ function seek(fd: number, offsetBytes: number, whence: number): number | undefin
   throw new SystemCallError('lseek', errno);
 }
 
+/** True where a file has memory at an offset. */
+export const hasData = (fd: number, offsetBytes: number): boolean =>
+  seek(fd, offsetBytes, SEEK_DATA) === offsetBytes;
+
 /** The first range of a file, from an offset on, that has memory. */
 export function nextData(
   fd: number,

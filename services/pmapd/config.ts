@@ -57,6 +57,20 @@ export const pmapdConfig = {
       "memory that the node hands out, in bytes; the tmpfs of its memory files must hold so many; 0: half of the machine's, or " +
         'what that tmpfs has',
     ),
+  swapBytes: z
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe(
+      'what private memory of processes may have of swap_dir when frames run short, in bytes; 0: nothing leaves',
+    ),
+  swapDir: z
+    .string()
+    .default('')
+    .describe(
+      'directory on a disk for that, in a file without a name; empty: the folder for temporary files',
+    ),
   directory: z
     .array(address())
     .default([])

@@ -317,6 +317,7 @@ export function pmapHandlers(
         takeOverMs: node.takeOverMs,
         pmapFlushes: BigInt(node.statistics.pmapFlushes),
         wire: wireSpoken(),
+        ...(node.pageout && { pageout: node.pageout.stats }),
       };
     },
   };

@@ -1,4 +1,5 @@
 import type { Bus } from '@odonata/bus/bus.ts';
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { Metrics } from '@odonata/rpc/metrics.ts';
 import type { Node } from './node.ts';
 import { LATENCY_BOUNDS_SECONDS } from './statistics.ts';
@@ -78,6 +79,7 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   );
   const overdue = 'Faults that have waited for some seconds: vkctl ps and vkctl events say for what';
   metrics.gauge('overdue_faults', overdue, () => node.overdue.all().length);
+  pageoutMetrics(metrics, node);
   node.events.countIn(metrics);
   node.security.countIn(metrics);
   node.limits.countIn(metrics);
@@ -95,4 +97,28 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   metrics.gauge('directory_connected_lines', '1 while the directory has this node as a holder', () =>
     node.line.connected ? 1 : 0,
   );
+}
+
+// Zeros where the node has no swap.
+function pageoutMetrics(metrics: Metrics, { pageout }: Node): void {
+  const counts = () => pageout?.counts;
+  metrics.gauge(
+    'pageout_active_pages',
+    'Private pages of paged processes that are mapped',
+    () => pageout?.activePages ?? 0,
+  );
+  const inactive = 'Those that are out of the page tables, and leave unless they are used';
+  metrics.gauge('pageout_inactive_pages', inactive, () => pageout?.inactivePages ?? 0);
+  metrics.counter(
+    'pageout_activations_total',
+    'Inactive pages that were used again',
+    () => counts()?.activations ?? 0,
+  );
+  metrics.counter('pageouts_total', 'Private pages that were written to swap', () => counts()?.pageouts ?? 0);
+  metrics.counter('pageout_dropped_total', 'Pages of zeros that left', () => counts()?.dropped ?? 0);
+  metrics.counter('swap_ins_total', 'Private pages that came back from swap', () => counts()?.swapIns ?? 0);
+  const refaults = 'Those of them that had better stayed: before as many others had left as there are frames';
+  metrics.counter('refaults_total', refaults, () => counts()?.refaults ?? 0);
+  metrics.gauge('swap_used_bytes', 'Bytes in swap', () => (pageout?.swap.usedSlots ?? 0) * PAGE_BYTES);
+  metrics.gauge('swap_size_bytes', 'Bytes that swap may have', () => (pageout?.swap.slots ?? 0) * PAGE_BYTES);
 }

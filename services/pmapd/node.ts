@@ -1,5 +1,6 @@
 // What the parts of a pmap manager share, and how they are joined.
 
+import { tmpdir } from 'node:os';
 import type { Bus } from '@odonata/bus/bus.ts';
 import type { HolderSnapshot } from '@odonata/coherency/holder/holder-snapshot.ts';
 import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
@@ -28,6 +29,8 @@ import { performMemory } from './memory/memory-actions.ts';
 import { OverdueFaults } from './memory/overdue.ts';
 import { whyWaits } from './memory/why-waits.ts';
 import { Openings } from './openings.ts';
+import { Pageout } from './pageout/pageout.ts';
+import { SwapFile } from './pageout/swap-file.ts';
 import { Descriptors } from './sessions/descriptors.ts';
 import type { MapEntry } from './sessions/map-entry.ts';
 import type { Session } from './sessions/session.ts';
@@ -65,6 +68,7 @@ export class Node {
   readonly incarnation: bigint;
   readonly frames: Frames;
   readonly shortage: Shortage;
+  readonly pageout: Pageout | undefined;
   readonly events: EventLog;
   readonly security: SecurityEvents;
   readonly limits: Limits;
@@ -135,8 +139,12 @@ export class Node {
         this.ended(process.pid, reason);
         process.end(reason);
       },
+      makesRoom: () => this.pageout?.canMakeRoom() === true,
+      noRoom: () => this.pageout?.noRoom() ?? '',
     });
     this.frames.onRoom = () => this.shortage.relieved();
+    if (config.swapBytes > 0) this.pageout = this.openPageout(config);
+    this.frames.onTaken = () => this.pageout?.taken();
     this.handmade = new HandmadeVmspaces({
       ...{ node: config.node, memoryDir: config.memoryDir, frames: this.frames, limits: this.limits },
       ...{ ofOneMax: config.vmspaces, bytesOfOneMax: config.vmspaceBytes },
@@ -192,6 +200,15 @@ export class Node {
       isLeaving: () => this.isLeaving,
     });
     this.overdue = new OverdueFaults({ memory, shortage, events, why: (fault) => whyWaits(this, fault) });
+  }
+
+  private openPageout({ swapDir, swapBytes }: PmapdConfig): Pageout {
+    return new Pageout({
+      ...{ frames: this.frames, swap: new SwapFile(swapDir || tmpdir(), swapBytes) },
+      sessions: () => this.sessions,
+      short: (short) => this.short(short),
+      ended: ({ pid }, reason) => this.ended(pid, reason),
+    });
   }
 
   private permissions(): Permissions<MapEntry> {
@@ -265,7 +282,11 @@ export class Node {
   async prepareHandOver(waitMs: number): Promise<void> {
     this.handingOver = true;
     const endMs = monotonicMs() + waitMs;
-    for (const session of this.sessions) session.tellHandingOver();
+    this.pageout?.stop();
+    for (const session of this.sessions) {
+      await this.pageout?.bringAll(session, () => delay(0));
+      session.tellHandingOver();
+    }
     const waits = () => this.openings.isOpening || [...this.sessions].some(({ isAttached }) => isAttached);
     while (waits() && monotonicMs() < endMs) await delay(POLL_MS);
     // Stopped, or of an earlier version: it ends as if this pmap manager had died.
@@ -291,6 +312,7 @@ export class Node {
   endHandOver(): void {
     for (const session of this.sessions) session.spaces.unfollow();
     this.handingOver = false;
+    this.pageout?.goOn();
     if (!this.frozen) {
       this.memory.unfollow();
       return;
@@ -345,6 +367,7 @@ export class Node {
     this.watches.close();
     this.handmade.close();
     this.overdue.close();
+    this.pageout?.end();
     this.transfers.close();
     this.line.letGo();
   }
@@ -358,6 +381,7 @@ export class Node {
     const sessions = [...this.sessions];
     this.sessions.clear();
     for (const session of sessions) session.close();
+    this.pageout?.end();
     this.line.close();
     this.transfers.close();
     for (const dataspace of [...this.memory.all()]) dataspace.file.remove();

@@ -79,6 +79,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   copy: c('copy.c'),
   misbehave: c('misbehave.c'),
   hog: c('hog.c'),
+  paging: c('paging.c'),
   'missing-import': c('missing-import.c'),
   'shared-counter': assemblyscript('shared-counter.ts', 'odonata.ts'),
   greeting: assemblyscript('greeting.ts'),

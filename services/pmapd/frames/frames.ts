@@ -34,6 +34,8 @@ export class Frames implements FrameLedger, FrameBudget {
   private reserved = 0;
   /** Frames came back. */
   onRoom: () => void = () => {};
+  /** Frames were taken. */
+  onTaken: () => void = () => {};
 
   constructor(total: number, charges: Charges) {
     this.total = total;
@@ -69,6 +71,7 @@ export class Frames implements FrameLedger, FrameBudget {
     const { free } = this;
     const frames = Math.min(want, free, Math.max(AHEAD_MIN, Math.floor(free * AHEAD_PART)));
     this.granted += frames;
+    this.onTaken();
     return frames;
   }
 
@@ -107,6 +110,7 @@ export class Frames implements FrameLedger, FrameBudget {
   /** A page was asked for. */
   reserve(number: number): void {
     this.reserved++;
+    this.onTaken();
     this.charges.add(number, 1);
   }
 
@@ -118,6 +122,7 @@ export class Frames implements FrameLedger, FrameBudget {
 
   taken(number: number): void {
     this.shared++;
+    this.onTaken();
     this.charges.add(number, 1);
   }
 

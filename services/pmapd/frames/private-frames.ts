@@ -64,12 +64,33 @@ export class PrivateFrames {
 
   account(request: bigint, { want, giveBack, vmspace: id, full }: FrameAccount): void {
     // A virtual kernel that outlived another pmap manager may give back what it has from that one.
-    const back = Math.min(Number(giveBack), this.held);
+    const back = Math.max(0, Math.min(Number(giveBack), this.held));
     this.held -= back;
     this.audit.givenBack(back);
     this.o.node.frames.giveBack(back);
     if (full) this.waitForRoom(request, id);
     else if (want > 0n) this.grant(request, Math.min(Number(want), WANT_MAX), id);
+  }
+
+  /** Pages of its processes left. */
+  lend(frames: number): void {
+    this.held -= frames;
+    this.o.node.frames.giveBack(frames);
+  }
+
+  /** Pages of its processes come, for which it asked nothing. @returns how many may */
+  take(want: number): number {
+    const limit =
+      this.o.session.frameLimit === 0n ? Number.POSITIVE_INFINITY : Number(this.o.session.frameLimit);
+    const frames = this.o.node.frames.grant(Math.min(want, Math.max(0, limit - this.held)));
+    this.held += frames;
+    return frames;
+  }
+
+  /** A process that was paged is over: what it lent its virtual kernel gives back as if it had it. */
+  settle(lent: number): void {
+    if (lent >= 0) this.resume(lent);
+    else this.lend(Math.min(-lent, this.held));
   }
 
   private answer(request: bigint, frames: number, reason = ''): void {

@@ -45,6 +45,10 @@ export interface ShortageOptions {
   frames: Frames;
   /** A process ends so that another one goes on. */
   onVictim(charge: Charge, reason: string): void;
+  /** Pages leave to make room, in time. */
+  makesRoom?(): boolean;
+  /** What is said of pages that leave where they cannot: of swap that is full. */
+  noRoom?(): string;
 }
 
 export class Shortage {
@@ -87,9 +91,10 @@ export class Shortage {
     if (quotaRoom === 0)
       return `out of memory: it has all of its quota of ${mib(quotaFrames)} (raise it with --memory)`;
     const has = `it has ${mib(charge.frames)} of the ${mib(frames.total)} of ${node}`;
-    const reason = `out of memory: ${node} has no frame for ${what}; ${has} (vkctl up --node-memory gives a node more)`;
-    if (sharedOnly || frames.overdraft(charge) >= 0) return reason;
     const late = monotonicMs() - sinceMs > WAIT_MS;
+    if (!sharedOnly && !late && this.o.makesRoom?.() === true) return undefined;
+    const reason = `out of memory: ${node} has no frame for ${what}${this.o.noRoom?.() ?? ''}; ${has} (vkctl up --node-memory gives a node more)`;
+    if (sharedOnly || frames.overdraft(charge) >= 0) return reason;
     const full = this.waiting.size >= SHORT_MAX && !this.waiting.has(key);
     if (late || full || !this.findRoom(charge, what)) return reason;
     return undefined;

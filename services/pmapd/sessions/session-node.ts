@@ -39,6 +39,8 @@ export interface SessionNode {
     ): Promise<{ dataspace: SharedDataspace; created: boolean; readOnly: boolean }>;
   };
   readonly line: { interest(dataspace: MappedDataspace): void };
+  /** Undefined: it has no swap. */
+  readonly pageout: { covered(vmspace: Vmspace, address: bigint, lengthBytes: bigint): void } | undefined;
   short(short: Short, sharedOnly?: boolean): void;
   endedForMemory(vmspace: Vmspace, reason: string): void;
   readonly watches: Watches;

@@ -35,6 +35,7 @@ export interface AskingSession extends VkernelSession {
   readonly open: OpenDataspaces;
   readonly privateFrames: PrivateFrames;
   fault(fault: Fault): void;
+  paged(vmspace: Vmspace, address: bigint): void;
   destroyVmspace(vmspace: Vmspace): void;
 }
 
@@ -180,6 +181,9 @@ export class SessionRequests {
       case 'transfers':
         this.session.spaces.expect(event.value.vmspace);
         tellTransfers(this.node.watches, event.value);
+        return;
+      case 'paged':
+        this.session.paged(this.session.spaces.expect(event.value.vmspace), event.value.address);
         return;
       case 'sync': {
         const { dataspace: id, offset, length } = event.value;

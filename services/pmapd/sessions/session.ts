@@ -12,6 +12,7 @@ import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
 import { PrivateFrames } from '../frames/private-frames.ts';
+import type { Pageout } from '../pageout/pageout.ts';
 import { tellFault, tellSignal } from '../vmspaces/process-events.ts';
 import { expectFaultAddress, timeOf } from './hearsay.ts';
 import { OpenDataspaces } from './open-dataspaces.ts';
@@ -30,6 +31,7 @@ const END_MS = 20_000;
 
 /** Its node, which ends it. */
 interface EndingNode extends SessionNode {
+  readonly pageout: Pageout | undefined;
   readonly sessions: SessionKeeper & {
     /** Ends a session that cannot go on. */
     endSession(session: Session, reason: string, code?: Code): void;
@@ -214,12 +216,23 @@ export class Session implements AskingSession {
     this.requests.receive(event);
   }
 
+  /** The virtual kernel fills nothing of a vmspace by itself any more. */
+  paged(vmspace: Vmspace, address: bigint): void {
+    expectFaultAddress(address);
+    this.node.pageout?.answered(this, vmspace, address);
+  }
+
   /** Serves a fault. @throws Lie where none can be */
   fault({ vmspace, address, write, atNs: saidNs, offset }: Fault): void {
     if (this.isBroken) return;
     expectFaultAddress(address);
     const atNs = timeOf(saidNs, this.sinceNs);
-    const entry = this.vmspaces.get(vmspace)?.find(address);
+    const space = this.vmspaces.get(vmspace);
+    const entry = space?.find(address);
+    if (entry === undefined && space !== undefined && this.node.pageout?.fault(space, address) === true) {
+      this.node.statistics.fault('node', Number(process.hrtime.bigint() - atNs));
+      return;
+    }
     // The mapping went away under the fault: whoever waits looks again.
     if (entry === undefined) {
       this.userfault.wake(address, PAGE_BYTES);
@@ -231,6 +244,7 @@ export class Session implements AskingSession {
   }
 
   destroyVmspace(vmspace: Vmspace, { takeFrames = false } = {}): void {
+    this.node.pageout?.close(vmspace);
     this.privateFrames.ends(vmspace);
     this.spaces.destroy(vmspace, takeFrames);
   }

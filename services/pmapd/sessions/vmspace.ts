@@ -11,10 +11,13 @@ import {
   writeSync,
 } from 'node:fs';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { Code } from '@odonata/rpc/error.ts';
+import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { AddressMap } from '@odonata/userfault/address-map.ts';
 import { nextData, punchHole } from '@odonata/userfault/libc.ts';
 import type { Charge, ChargedProcess, Charges } from '../frames/charge.ts';
 import { isFull, refusalOf } from '../frames/exhausted.ts';
+import type { PagedSpace } from '../pageout/paged-space.ts';
 import type { MapEntry, MappedVmspace, VkernelSession } from './map-entry.ts';
 import type { OpeningProcess } from './open-dataspaces.ts';
 
@@ -39,6 +42,8 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
   opening = 0;
   /** Its virtual kernel said that it ends because of its memory. */
   endsForMemory = false;
+  /** Pages of it may be elsewhere. */
+  paged: PagedSpace | undefined;
   readonly charge: Charge;
   private readonly charges: Charges;
   private fd: number | undefined;
@@ -85,7 +90,7 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
 
   privateFrames(): number {
     const fd = this.descriptor();
-    return fd === undefined ? 0 : fstatSync(fd).blocks / FRAME_BLOCKS;
+    return fd === undefined ? 0 : fstatSync(fd).blocks / FRAME_BLOCKS + (this.paged?.aside.size ?? 0);
   }
 
   /** It was granted frames, and found no memory behind them: again and again for too long? */
@@ -131,6 +136,7 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
     const bytes = Buffer.alloc(length);
     const fd = this.descriptor();
     if (fd !== undefined) readSync(fd, bytes, 0, length, offset);
+    this.paged?.overlay(offset, bytes);
     return bytes;
   }
 
@@ -138,6 +144,8 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
   pwrite(offset: number, bytes: Uint8Array): void {
     const fd = this.descriptor();
     if (fd === undefined) return;
+    if (this.paged?.isElsewhere(offset, bytes.length))
+      throw tryAgain(Code.Unavailable, `some of that memory of process ${this.pid} is in swap`);
     try {
       for (let done = 0; done < bytes.length; )
         done += writeSync(fd, bytes, done, bytes.length - done, offset + done);

@@ -55,6 +55,9 @@ export const planSchema = z.object({
   allowConnect: z.array(z.string()).optional(),
   /** Frames of each node in bytes; absent: pmapd's own default. */
   framesBytes: z.number().optional(),
+  /** Swap of each node in bytes, and the folder of its file; absent: none. */
+  swapBytes: z.number().optional(),
+  swapDir: z.string().optional(),
   /** Layers of confinement that virtual kernels may do without. */
   allowUnconfined: z.array(z.enum(LAYERS)).optional(),
   /** The first uid of virtual kernels of the first node; 64 a node. */

@@ -1,6 +1,8 @@
 // Brings a local cluster up: checks, plan, supervisor, and the wait until every part answers.
+
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -51,7 +53,9 @@ export interface StartOptions {
   /** Where programs may connect to, as vkerneld's --allow-connect. */
   allowConnect?: string[];
   /** Frames of each node. */
-  framesBytes?: number;
+  framesBytes?: number | undefined;
+  /** Swap of each node, of this folder's disk. */
+  swapBytes?: number | undefined;
   /** What the backing store may hold; else by the disk. */
   storeBytes?: number;
   /** Without the store that an earlier life of the cluster left. */
@@ -223,6 +227,7 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     allowListen: options.allowListen,
     allowConnect: options.allowConnect,
     framesBytes: promisedMemory(options, paths),
+    ...(options.swapBytes && { swapBytes: options.swapBytes, swapDir: tmpdir() }),
     ...(options.vkernelUids && { vkernelUids: options.vkernelUids }),
     allowUnconfined: options.unconfined ? [...LAYERS] : options.allowUnconfined,
     unconfined: options.unconfined || undefined,

@@ -92,6 +92,26 @@ export function nodeTable(nodes: NodeStatus[]): string {
   return table(columns, rows);
 }
 
+/** Of the nodes that have swap. */
+export function pageoutTable(nodes: NodeStatus[]): string {
+  const columns = heads(
+    ...['PAGEOUT', '>ACTIVE', '>INACTIVE', '>ACTIVATED', '>PAGEOUTS', '>DROPPED', '>SWAP-INS', '>REFAULTS'],
+    ...['>SWAP', '>OF'],
+  );
+  const rows = nodes.flatMap(({ name, stats }) => {
+    const of = stats?.pageout;
+    if (of === undefined) return [];
+    const pages = (count: bigint): string => formatSize(count * BigInt(PAGE_BYTES));
+    return [
+      [
+        ...[name, pages(of.activePages), pages(of.inactivePages), of.activations, of.pageouts],
+        ...[of.droppedPages, of.swapIns, of.refaults, formatSize(of.swapUsedBytes), formatSize(of.swapBytes)],
+      ],
+    ];
+  });
+  return table(columns, rows);
+}
+
 /** The places that serve a fault, nearest first. */
 export const FAULT_PLACES = ['vkernel', 'node', 'remote', 'upgrade'];
 

@@ -32,6 +32,7 @@ import {
   lossTable,
   type NodeStatus,
   nodeTable,
+  pageoutTable,
   type ServiceStatus,
   serviceRow,
   vkernelTable,
@@ -247,6 +248,7 @@ function show(title: string, { services, nodes, directory, losses, troubles }: S
   print(`${title}${releases({ nodes, directory })}\n`);
   print(table(heads('SERVICE', 'STATE', '>PID', '>RESTARTS', 'SINCE', 'ADDRESS'), services.map(serviceRow)));
   if (nodes.length > 0) print(`\n${nodeTable(nodes)}\n\n${faultTable(nodes)}`);
+  if (nodes.some(({ stats }) => stats?.pageout !== undefined)) print(`\n${pageoutTable(nodes)}`);
   if (directory.length > 0) print(`\n${directoryTable(directory)}`);
   const vkernels = nodes.flatMap((node) => node.vkernels ?? []);
   if (vkernels.length > 0) {

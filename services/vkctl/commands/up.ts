@@ -31,6 +31,7 @@ interface UpOptions extends ClusterOption {
   allowListen?: string[];
   allowConnect?: string[];
   nodeMemory?: string;
+  nodeSwap?: string;
   store?: string;
   fresh?: boolean;
   leaseMs?: number;
@@ -83,6 +84,10 @@ export function addUp(program: Command): void {
       'memory of each node, as 512M, private and shared; else its share of /dev/shm',
     )
     .option(
+      '--node-swap <size>',
+      'where private memory of programs goes when that of its node runs short, as 1G of the folder for temporary files; else nowhere',
+    )
+    .option(
       '--store <size>',
       'what the backing store of durable dataspaces may hold, as 256M; else a quarter of the free disk, at most 1G',
     )
@@ -122,6 +127,7 @@ export function addUp(program: Command): void {
     ['vkctl up', 'three nodes'],
     ['vkctl up -n 1 --allow-dir .', 'one node; programs may be granted this folder'],
     ['vkctl up --node-memory 512M', 'refused where /dev/shm has not so much for each'],
+    ['vkctl up --node-memory 256M --node-swap 1G', 'programs may touch more than there is memory'],
     ['vkctl up --directories 3', 'a directory that fails over'],
     ['vkctl up --routers 2', 'commands that go on without one of the routers'],
     ['vkctl up --store 4G', 'room for larger durable dataspaces; one that is there grows'],
@@ -165,6 +171,7 @@ async function up(options: UpOptions): Promise<void> {
     allowListen: options.allowListen,
     allowConnect: options.allowConnect,
     framesBytes: options.nodeMemory ? parseSize(options.nodeMemory, '--node-memory') : undefined,
+    swapBytes: options.nodeSwap ? parseSize(options.nodeSwap, '--node-swap') : undefined,
     storeBytes: options.store ? parseSize(options.store, '--store') : undefined,
     fresh: options.fresh,
     leaseMs: options.leaseMs,

@@ -22,6 +22,18 @@ const service = z.strictObject({
 
 const fault = z.strictObject({ count, p50Us: z.number(), p99Us: z.number() });
 
+const pageout = z.strictObject({
+  activePages: count,
+  inactivePages: count,
+  activations: count,
+  pageouts: count,
+  droppedPages: count,
+  swapIns: count,
+  refaults: count,
+  swapUsedBytes: count,
+  swapBytes: count,
+});
+
 const nodeStats = z.strictObject({
   node: z.string(),
   framesTotal: count.describe('pages'),
@@ -38,6 +50,7 @@ const nodeStats = z.strictObject({
   takeOverMs: count,
   pmapFlushes: count.describe('page tables that were emptied'),
   wire: wire.optional(),
+  pageout: pageout.optional().describe('where the node has swap'),
 });
 
 const vkernel = z.strictObject({

@@ -148,6 +148,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
       : [];
     const node = ['--node', name, '--node-index', String(index), '--socket-dir', socketDir, ...uids];
     const frames = plan.framesBytes ? ['--frames-bytes', String(plan.framesBytes)] : [];
+    const swap = plan.swapBytes ? ['--swap-bytes', String(plan.swapBytes), '--swap-dir', plan.swapDir!] : [];
     const store = plan.storeBytes ? ['--store-bytes', String(plan.storeBytes)] : [];
     const directory = [
       ...replicas('cohd', ports.cohd).flatMap((replica) => ['--directory', doorOf(plan, replica)]),
@@ -156,6 +157,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
       '--memory-dir',
       memoryDir,
       ...frames,
+      ...swap,
       ...store,
     ];
     specs.push(

@@ -1,0 +1,63 @@
+/*
+ * paging: a working set of private memory, gone through by some pattern, and exact to the last byte.
+ *
+ *   paging MIB ACCESSES PATTERN SEED     PATTERN: scan, random, loop, phases or mix
+ *
+ * Each page but every eighth, which is never written, begins with numbers of its own. An access checks a page at three places,
+ * and writes every second one anew. Then all words of all pages are checked.
+ * Prints {"pattern","pages","accesses","wrong_pages","first_wrong","ns"}; the exit code is 1 where a page is not as it must be.
+ */
+#include "guest.h"
+
+enum { WORDS = ODONATA_PAGE / 8 };
+
+static uint64_t word_of(uint64_t page, uint64_t version, int at) {
+  return page % 8 == 7 ? 0 : (page + 1) * 0x9e3779b97f4a7c15u + version * 0xbf58476d1ce4e5b9u + (uint64_t)at;
+}
+
+static void fill(uint64_t *words, uint64_t page, uint64_t version) {
+  for (int at = 0; at < WORDS; at++) words[at] = word_of(page, version, at);
+}
+
+/* Which page is next, of the i-th access. */
+static uint64_t next_page(const char *pattern, uint64_t i, uint64_t pages, uint64_t *random) {
+  uint64_t chance = next_random(random);
+  switch (pattern[0]) {
+  case 's': return i % pages;
+  case 'l': return i % (pages * 5 / 8);
+  case 'p': return (i / 2000 * (pages / 8) + chance % (pages / 8)) % pages;
+  /* Most of a tenth of the pages, while a scan goes through all of them. */
+  case 'm': return chance % 4 == 0 ? i / 4 % pages : chance / 4 % (pages / 10);
+  default: return chance % pages;
+  }
+}
+
+int main(int argc, char **argv) {
+  if (argc != 5) die(EXIT_USAGE, "usage: paging MIB ACCESSES scan|random|loop|phases|mix SEED");
+  uint64_t pages = number(argv[1], "MIB") * 256, accesses = number(argv[2], "ACCESSES");
+  uint64_t random = number(argv[4], "SEED") + 1, begin_ns = now_ns();
+  uint64_t *memory = aligned_alloc(65536, pages * ODONATA_PAGE);
+  uint8_t *versions = calloc(pages, 1);
+  if (memory == NULL || versions == NULL) die(EXIT_CALL, "no addresses for %s MiB", argv[1]);
+  for (uint64_t page = 0; page < pages; page++)
+    if (page % 8 != 7) fill(memory + page * WORDS, page, 0);
+  uint64_t wrong = 0;
+  int64_t first_wrong = -1;
+  for (uint64_t i = 0; i < accesses; i++) {
+    uint64_t page = next_page(argv[3], i, pages, &random);
+    uint64_t *words = memory + page * WORDS;
+    bool equal = true;
+    for (int at = 0; at < WORDS; at += WORDS / 2 - 1) equal &= words[at] == word_of(page, versions[page], at);
+    if (!equal && wrong++ == 0) first_wrong = (int64_t)page;
+    if (i % 2 == 0 && page % 8 != 7) fill(words, page, ++versions[page]);
+  }
+  for (uint64_t page = 0; page < pages; page++) {
+    bool equal = true;
+    for (int at = 0; at < WORDS; at++) equal &= memory[page * WORDS + at] == word_of(page, versions[page], at);
+    if (!equal && wrong++ == 0) first_wrong = (int64_t)page;
+  }
+  printf("{\"pattern\":\"%s\",\"pages\":%" PRIu64 ",\"accesses\":%" PRIu64 ",\"wrong_pages\":%" PRIu64
+         ",\"first_wrong\":%" PRId64 ",\"ns\":%" PRIu64 "}\n",
+         argv[3], pages, accesses, wrong, first_wrong, now_ns() - begin_ns);
+  return wrong > 0 ? EXIT_CHECK : 0;
+}
