@@ -194,7 +194,7 @@ class FaultThread {
 
   private fillPrivate(space: Space, address: bigint, atNs: bigint): void {
     const { vmspace, cells } = space;
-    const quotaLeft = space.quotaPages - cells.charged - cells.shared;
+    const quotaLeft = space.quotaPages - cells.charged - cells.shared - cells.beside;
     if (quotaLeft <= 0) {
       report({ type: 'over', vmspace, address });
       return;

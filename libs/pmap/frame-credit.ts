@@ -50,7 +50,7 @@ export class FrameCredit {
 export class SpaceCells {
   readonly cells: Int32Array<SharedArrayBuffer>;
 
-  constructor(cells = new Int32Array(new SharedArrayBuffer(12))) {
+  constructor(cells = new Int32Array(new SharedArrayBuffer(16))) {
     this.cells = cells;
   }
 
@@ -70,6 +70,15 @@ export class SpaceCells {
 
   set shared(pages: number) {
     Atomics.store(this.cells, 2, pages);
+  }
+
+  /** What of the quota is for its further threads, in pages. */
+  get beside(): number {
+    return Atomics.load(this.cells, 3);
+  }
+
+  set beside(pages: number) {
+    Atomics.store(this.cells, 3, pages);
   }
 
   /** The process is ending: its faults are zero-filled, so that its thread can end. */

@@ -49,6 +49,10 @@ export interface Space {
   destroy(): Promise<void>;
   /** Private pages (4 KiB) that it touched. */
   residentPages(): number;
+  /** So much of its quota is for its further threads from now on. False where that is not left: then nothing changes. */
+  keepBeside(bytes: number): boolean;
+  /** Of a dataspace that it has open. ENOENT for others. */
+  sizeOf(dataspace: bigint): bigint;
   open(name: string, sizeBytes: bigint, flags: OpenFlags): Promise<Dataspace>;
   /** The dataspace is gone. EBUSY while somebody has it mapped. */
   remove(name: string): Promise<void>;

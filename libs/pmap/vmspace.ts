@@ -147,14 +147,28 @@ export class Vmspace implements Space, MappedPlace {
     return this.ended ? 0 : fstatSync(this.fd).blocks / (PAGE_BYTES / 512);
   }
 
+  keepBeside(bytes: number): boolean {
+    const { cells } = this;
+    const pages = Math.ceil(bytes / PAGE_BYTES);
+    const more = pages > cells.beside;
+    if (more && cells.charged + cells.shared + pages > pagesWithin(this.o)) return false;
+    cells.beside = pages;
+    return true;
+  }
+
+  sizeOf(dataspace: bigint): bigint {
+    return this.opened.get(dataspace).sizeBytes;
+  }
+
   overQuota(): string {
-    const { shared } = this.cells;
+    const { shared, beside } = this.cells;
     const { besideBytes } = this.o;
     const parts = [
       shared === 0 ? '' : `, ${shownBytes(shared * PAGE_BYTES)} of it shared`,
       besideBytes < WORTH_TELLING
         ? ''
         : `, ${shownBytes(besideBytes)} of it for its tables and for compiling it`,
+      beside === 0 ? '' : `, ${shownBytes(beside * PAGE_BYTES)} of it for its threads`,
     ];
     const of = parts.join('');
     return `out of memory: it touched more than its quota of ${shownBytes(this.o.quotaBytes)}${of} (raise it with --memory)`;

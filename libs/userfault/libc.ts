@@ -15,6 +15,7 @@ const c = {
   ioctl: libc.func('int ioctl(int fd, unsigned long request, void *arg)'),
   fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
   close: libc.func('int close(int fd)'),
+  dup3: libc.func('int dup3(int from, int to, int flags)'),
   mmap: libc.func('intptr_t mmap(uintptr_t addr, size_t n, int prot, int flags, int fd, int64_t offset)'),
   munmap: libc.func('int munmap(uintptr_t addr, size_t n)'),
   mremap: libc.func('intptr_t mremap(uintptr_t from, size_t fromLen, size_t n, int flags, uintptr_t to)'),
@@ -111,6 +112,11 @@ export function duplicate(fd: number): number {
   return checked('fcntl', c.fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
+/** `to` is of the same open file as `from` from now on, and closed on exec. */
+export function duplicateAs(from: number, to: number): void {
+  checked('dup3', c.dup3(from, to, O_CLOEXEC));
+}
+
 export function close(fd: number): void {
   checked('close', c.close(fd));
 }
@@ -202,6 +208,7 @@ export function addressOf(bytes: Uint8Array): bigint {
 }
 
 const F_DUPFD_CLOEXEC = 1030;
+const O_CLOEXEC = 0o2000000;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;

@@ -19,7 +19,7 @@ export function vkernelHandlers(place: RunPlace): Handlers<typeof VkernelService
       const theirs = table.list().filter(({ user }) => isTheirs(ctx, user));
       const { items, nextPageToken } = pageOf(theirs, ({ pid }) => pid.toString(), pageSize, pageToken);
       const processes = items.map(
-        ({ pid, vkernel: key, user, command, state, exit, startedAtMs, residentPages, cpuMs }) => {
+        ({ pid, vkernel: key, user, command, state, exit, startedAtMs, residentPages, cpuMs, threads }) => {
           const startedAt = timestampFromMs(startedAtMs);
           const vkernel = nameOfKey(key);
           return {
@@ -33,6 +33,7 @@ export function vkernelHandlers(place: RunPlace): Handlers<typeof VkernelService
             startedAt,
             residentPages,
             cpuMs,
+            threads,
           };
         },
       );

@@ -40,6 +40,7 @@ export interface Process {
   exit: ExitInit | undefined;
   residentPages: bigint;
   cpuMs: bigint;
+  threads: number;
   readonly log: ProcessLog;
   watcher: Watcher | undefined;
 }
@@ -160,6 +161,7 @@ export class ProcessTable {
   #over(process: Process, exit: Exited | ExitInit): void {
     if (process.exit !== undefined) return;
     process.exit = exit;
+    process.threads = 0;
     process.log.end();
     process.watcher?.exited(exit);
     process.watcher = undefined;
@@ -170,7 +172,14 @@ export class ProcessTable {
       ...{ pid: BigInt(pid), vkernel, user, command, startedAtMs, state: ProcessState.STARTING },
       quotaBytes: quotaBytes ?? DEFAULT_QUOTA_BYTES,
       connect,
-      ...{ exit: undefined, residentPages: 0n, cpuMs: 0n, log: new ProcessLog(), watcher: undefined },
+      ...{
+        exit: undefined,
+        residentPages: 0n,
+        cpuMs: 0n,
+        threads: 0,
+        log: new ProcessLog(),
+        watcher: undefined,
+      },
     };
     this.#processes.set(process.pid, process);
     return process;

@@ -95,7 +95,7 @@ function start({ pid, program }: StartProcess): void {
   const guest = { name: word!, creditBytes: CREDIT_BYTES, leftBytes: Number(kib) * 1024 };
   guests.set(pid, guest);
   link.send({ case: 'started', value: { pid } });
-  link.send({ case: 'usage', value: { pid, residentPages: 3n, cpuMs: 5n } });
+  link.send({ case: 'usage', value: { pid, residentPages: 3n, cpuMs: 5n, threads: 1 } });
   if (name === 'crash') process.abort();
   if (name === 'size') {
     write(

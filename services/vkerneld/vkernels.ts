@@ -203,6 +203,7 @@ export class Vkernels {
       case 'usage':
         process.residentPages = event.value.residentPages;
         process.cpuMs = event.value.cpuMs;
+        process.threads = event.value.threads;
         return;
       case 'connect':
         void this.#connector?.serve(child, process, event.value);

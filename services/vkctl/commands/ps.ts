@@ -116,6 +116,7 @@ const COLUMNS: Column[] = [
   { head: 'STATE' },
   { head: 'AGE' },
   { head: 'CPU', align: 'right' },
+  { head: 'THREADS', align: 'right' },
   { head: 'PRIVATE', align: 'right' },
   { head: 'COMMAND', flex: true },
 ];
@@ -142,6 +143,7 @@ function row(process: Process): string[] {
     ended ? how : stateName(process.state),
     formatSpan(Date.now() - startedMs),
     process.cpuMs === 0n ? '-' : formatSpan(Number(process.cpuMs)),
+    process.threads === 0 ? '-' : String(process.threads),
     ended ? '-' : formatSize(process.residentPages * BigInt(PAGE_BYTES)),
     `${shownCommand(process.command)}${ended && exit?.reason ? `  (${exit.reason})` : ''}`,
   ];

@@ -17,7 +17,8 @@ export const process = z.strictObject({
   startedAt: time.optional(),
   exit: exit.optional().describe('of one that ended'),
   residentPages: count.describe('private pages'),
-  cpuMs: count,
+  cpuMs: count.describe('of all threads'),
+  threads: count.describe('0: it has ended, or is starting'),
   user: z.string().describe('empty: nobody'),
   sharedPages: count.optional().describe('missing where its pmapd does not answer'),
   waits: z

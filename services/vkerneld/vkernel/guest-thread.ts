@@ -1,7 +1,7 @@
 // The thread of one process: the worker's entry. It is started ahead of time and waits, with everything loaded, for
 // the one program that it will run.
 //
-// A program leaves this thread in one of three ways: it calls proc_exit, it returns from `_start`, or it traps. Each
+// The program leaves this thread in one of three ways: it calls proc_exit, it returns from `_start`, or it traps. Each
 // is told to the main thread, which then ends the worker; nothing is unwound here, for a program may catch what is
 // thrown through it. A program that does none of these is ended from outside, wherever it is.
 
@@ -14,6 +14,7 @@ import {
   type GuestMessage,
   KernelCaller,
   type PrepareGuest,
+  type RunThread,
   type StartGuest,
   unpackWord,
 } from './kernel-call.ts';
@@ -24,20 +25,25 @@ import { bugText, oneLine, programStack, trapOf } from './trap.ts';
 import { streamRights } from './wasi/abi.ts';
 import { ConnectionTable } from './wasi/connection-table.ts';
 import { DescriptorTable } from './wasi/descriptor-table.ts';
-import { addGrant, addListener, addNowhere } from './wasi/directory-calls.ts';
+import { addGrant, addListener, addNowhere, preopenNames } from './wasi/directory-calls.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
 import { GuestMemory } from './wasi/guest-memory.ts';
 import { hide } from './wasi/hidden.ts';
 import { preview1Imports } from './wasi/preview1.ts';
+import { type HostFiles, SharedDescriptors } from './wasi/shared-descriptors.ts';
 import { type StandardStreams, sleep, type Word } from './wasi/system.ts';
 import { memoryImport } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
+import { threadEntry } from './wasm/thread-entry.ts';
 import { TypesSeen } from './wasm/types-seen.ts';
 
 if (parentPort === null) throw new Error('guest-thread runs as a worker');
 const port = parentPort;
 
 Error.stackTraceLimit = 64;
+
+/** The thread that a program begins in; those that it starts have numbers from 1 on. */
+const FIRST = 0;
 
 /** To Linux a thread has a priority of its own. */
 const THIS_THREAD = 0;
@@ -73,15 +79,36 @@ function streamsThrough(kernel: KernelCaller, output: OutputWriter): StandardStr
   };
 }
 
-function openDescriptors(start: StartGuest): DescriptorTable {
-  const descriptors = new DescriptorTable(new ConnectionTable(start.connections));
+/** Those of the host, as the main thread has them for a process of several threads. */
+function hostFilesOf(kernel: KernelCaller): HostFiles {
+  const ask = (request: Parameters<KernelCaller['call']>[0]): Uint8Array<ArrayBuffer> => {
+    const { errno, payload } = kernel.call(request);
+    if (errno !== Errno.success) throw new WasiError(errno);
+    return payload;
+  };
+  return {
+    adopt: (host) => Number(unpackWord(ask({ call: 'host_adopt', host }), 0)),
+    close: (host) => void ask({ call: 'host_close', host }),
+    replace: (as, host) => void ask({ call: 'host_replace', as, host }),
+  };
+}
+
+function descriptorsOf(start: StartGuest, kernel: KernelCaller): DescriptorTable {
+  const connections = new ConnectionTable(start.connections);
+  hide(start.grants.flatMap(({ hidden = [] }) => hidden));
+  if (start.descriptors === undefined) return new DescriptorTable(connections);
+  const names = preopenNames(start.grants, start.listeners);
+  return new SharedDescriptors(start.descriptors, connections, hostFilesOf(kernel), names);
+}
+
+/** What the process begins with. */
+function openDescriptors(start: StartGuest, descriptors: DescriptorTable): void {
   for (const stream of [0, 1, 2] as const) {
     const isTerminal = start.terminals[stream] === true;
     descriptors.add({ kind: 'stream', stream, isTerminal, flags: 0, rights: streamRights, inheriting: 0n });
   }
   // First: programs that are handed listeners look for them from descriptor 3 on.
   for (const listener of start.listeners) addListener(descriptors, listener);
-  hide(start.grants.flatMap(({ hidden = [] }) => hidden));
   for (const grant of start.grants) {
     try {
       addGrant(descriptors, grant);
@@ -91,7 +118,6 @@ function openDescriptors(start: StartGuest): DescriptorTable {
     }
   }
   addNowhere(descriptors, start.grants);
-  return descriptors;
 }
 
 /** As systemd has it: how many listeners there are, from descriptor 3 on. */
@@ -100,14 +126,16 @@ function environmentOf({ env, listeners }: StartGuest): readonly Word[] {
   return listeners.length === 0 || said ? env : [...env, `LISTEN_FDS=${listeners.length}`];
 }
 
-function run(module: WebAssembly.Module, start: StartGuest): never {
+/** What the program imports, in this thread. */
+function importsOf(start: StartGuest, thread: number): WebAssembly.Imports {
   const kernel = new KernelCaller(start.channel, start.lease, post);
   const memory = new GuestMemory(start.memory, () => kernel.expectRunning());
   memory.transfers = kernel;
   const output = new OutputWriter(start.output, () => post({ kind: 'output' }));
   const abort = (reason: string): never =>
     end({ how: 'trap', signal: 'SIGABRT', reason, stack: programStack(new Error(reason)) });
-  const descriptors = openDescriptors(start);
+  const descriptors = descriptorsOf(start, kernel);
+  if (thread === FIRST) openDescriptors(start, descriptors);
   const imports = {
     wasi_snapshot_preview1: preview1Imports({
       memory,
@@ -119,13 +147,44 @@ function run(module: WebAssembly.Module, start: StartGuest): never {
     }),
     odonata: odonataImports(memory, kernel, start, descriptors),
     env: assemblyscriptImports(memory, output, abort),
+    wasi: { 'thread-spawn': (argument: number) => spawnThread(kernel, memory, argument) },
     [memoryImport.module]: { [memoryImport.name]: start.memory },
   };
-  try {
-    const { exports } = new WebAssembly.Instance(module, imports as unknown as WebAssembly.Imports);
+  return imports as unknown as WebAssembly.Imports;
+}
+
+/** The number of the new thread, or an errno below 0. */
+function spawnThread(kernel: KernelCaller, memory: GuestMemory, argument: number): number {
+  memory.expectRunning();
+  kernel.tell('SYSCALL', 'thread-spawn');
+  const { errno, payload } = kernel.call({ call: 'thread_spawn', argument });
+  return errno === Errno.success ? Number(unpackWord(payload, 0)) : -errno;
+}
+
+function run(module: WebAssembly.Module, start: StartGuest): never {
+  withinProgram(FIRST, () => {
+    const { exports } = new WebAssembly.Instance(module, importsOf(start, FIRST));
     const { _start: entry } = exports;
     // Without it the program has done its work in its start section.
     if (typeof entry === 'function') entry();
+  });
+  end({ how: 'exit', code: 0 });
+}
+
+/** A thread that the program started. When it returned, this worker waits for the next one. */
+function runThread({ module, start, thread, argument }: RunThread): void {
+  withinProgram(thread, () => {
+    const { exports } = new WebAssembly.Instance(module, importsOf(start, thread));
+    (exports[threadEntry] as (thread: number, argument: number) => void)(thread, argument);
+  });
+  port.once('message', runThread);
+  post({ kind: 'returned' });
+}
+
+/** Whatever comes out of the program but a return ends the process. */
+function withinProgram(thread: number, run: () => void): void {
+  try {
+    run();
   } catch (error) {
     if (error instanceof WebAssembly.LinkError) {
       end({
@@ -135,9 +194,9 @@ function run(module: WebAssembly.Module, start: StartGuest): never {
     }
     const trap = trapOf(error);
     if (trap === undefined) end({ how: 'failed', bug: bugText(error), stack: programStack(error) });
-    end({ how: 'trap', ...trap });
+    const reason = thread === FIRST ? trap.reason : `${trap.reason} (in thread ${thread})`;
+    end({ how: 'trap', ...trap, reason });
   }
-  end({ how: 'exit', code: 0 });
 }
 
 function hostThread(): number {
@@ -169,5 +228,12 @@ async function prepare({ module: bytes, quotaBytes, typesSeen }: PrepareGuest): 
   }
 }
 
-port.once('message', (order: PrepareGuest) => void prepare(order));
+port.once('message', (order: PrepareGuest | RunThread) => {
+  if (!('argument' in order)) {
+    void prepare(order);
+    return;
+  }
+  yieldToServices();
+  runThread(order);
+});
 post({ kind: 'ready', hostThread: hostThread() });

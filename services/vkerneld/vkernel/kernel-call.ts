@@ -71,6 +71,14 @@ export type KernelRequest =
     }
   /** Registers a wait; the thread then looks at the value again and sends one of the two that follow. */
   | { readonly call: 'wait_register'; readonly address: number; readonly timeoutMs: bigint }
+  /** Another thread of the process; the payload is its number. */
+  | { readonly call: 'thread_spawn'; readonly argument: number }
+  /** What becomes of descriptors of the host: wasi/shared-descriptors.ts. */
+  | { readonly call: 'host_adopt'; readonly host: number }
+  | { readonly call: 'host_close'; readonly host: number }
+  | { readonly call: 'host_replace'; readonly host: number; readonly as: number }
+  /** The size of a dataspace that some thread of the process opened. */
+  | { readonly call: 'ds_size'; readonly dataspace: bigint }
   | { readonly call: 'wait_sleep' }
   | { readonly call: 'wait_cancel' }
   | { readonly call: 'wake'; readonly address: number; readonly count: number };
@@ -95,6 +103,8 @@ export type GuestMessage =
   | { readonly kind: 'request'; readonly request: KernelRequest }
   /** It called the virtual kernel, or a wait of it timed out: told while somebody watches. */
   | { readonly kind: 'transfer'; readonly what: 'SYSCALL' | 'TIMEOUT'; readonly name: string }
+  /** A thread that the program started is over, and the process goes on. */
+  | { readonly kind: 'returned' }
   | { readonly kind: 'ended'; readonly end: GuestEnd };
 
 /** To the guest's thread, first: what it is to run. Nothing is read of it in any other thread. */
@@ -112,6 +122,16 @@ export interface PreparedGuest {
   readonly maximumPages: number;
   /** What its tables, and V8 that compiles it, may take of its quota. */
   readonly besideBytes: number;
+  /** Of a program that starts threads: what each of them runs, and what its tables take in each. */
+  readonly threads: { readonly module: WebAssembly.Module; readonly instanceBytes: number } | undefined;
+}
+
+/** To a guest's thread that the program started, instead of the two others; when it returned, the next one may come. */
+export interface RunThread {
+  readonly module: WebAssembly.Module;
+  readonly start: StartGuest;
+  readonly thread: number;
+  readonly argument: number;
 }
 
 /** To the guest's thread, second and last. */
@@ -129,6 +149,8 @@ export interface StartGuest {
   readonly listeners: readonly Listener[];
   /** @see ConnectionTable */
   readonly connections: SharedArrayBuffer;
+  /** The table of its descriptors, where it may have several threads: wasi/shared-descriptors.ts. */
+  readonly descriptors: SharedArrayBuffer | undefined;
   readonly pid: bigint;
   readonly node: number;
   readonly vkernel: number;

@@ -10,6 +10,7 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
+import { ThreadPlaces } from './guest-threads.ts';
 import { Process, type ProcessExit, refusedCode } from './process.ts';
 import { signalNumbers } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
@@ -34,7 +35,7 @@ export interface KernelOptions {
   readonly send: (event: KernelEvent) => void;
 }
 
-/** Each is a thread with some megabytes of its own. */
+/** Each is a thread with some megabytes of its own; further threads of processes are among them. */
 const processesMax = 256;
 const moduleBytesMax = 256 << 20;
 const usageEveryMs = 1_000;
@@ -56,6 +57,7 @@ export class Kernel {
   /** Pieces of modules whose processes were not started yet. */
   readonly #pieces = new Map<bigint, { data: Uint8Array[]; bytes: number }>();
   readonly #ended = new EndedProcesses();
+  readonly #places = new ThreadPlaces(processesMax);
   readonly #connections: ConnectionsAsked;
   readonly #usageTimer: NodeJS.Timeout;
   #onEmpty: (() => void) | undefined;
@@ -148,11 +150,11 @@ export class Kernel {
     }
     const pieces = this.#pieces.get(pid);
     this.#pieces.delete(pid);
-    if (program === undefined || this.#running.size >= processesMax) {
+    if (program === undefined || this.#running.size + this.#places.taken >= processesMax) {
       const reason =
         program === undefined
           ? 'no program'
-          : `its virtual kernel runs ${processesMax} processes, the most that one runs: start it in another one, as with --vkernel second`;
+          : `its virtual kernel runs ${processesMax} processes and further threads of theirs, the most that one runs: start it in another one, as with --vkernel second`;
       refuse(reason);
       return;
     }
@@ -181,7 +183,10 @@ export class Kernel {
     const { pmap, workers, node, nodeName, vkernel } = this.#options;
     const process = new Process(
       spec,
-      { pmap, workers, node, nodeName, vkernel, connect: (address) => this.#connections.ask(pid, address) },
+      {
+        ...{ pmap, workers, node, nodeName, vkernel, places: this.#placesOfThreads() },
+        connect: (address) => this.#connections.ask(pid, address),
+      },
       {
         started: () => send({ case: 'started', value: { pid } }),
         output: (stream, data) => {
@@ -208,6 +213,10 @@ export class Kernel {
     );
     const running: Running = { process, lastUsage: '', ending: undefined };
     this.#running.set(pid, running);
+  }
+
+  #placesOfThreads(): { take(): boolean; give(): void } {
+    return { take: () => this.#places.take(this.#running.size), give: () => this.#places.give() };
   }
 
   #tellExit(pid: bigint, exit: ProcessExit, log: Logger): void {
@@ -243,10 +252,11 @@ export class Kernel {
     const { process } = running;
     const cpuMs = BigInt(process.cpuMs());
     const residentPages = BigInt(process.residentPages());
-    const usage = `${residentPages} ${cpuMs}`;
+    const threads = process.threads();
+    const usage = `${residentPages} ${cpuMs} ${threads}`;
     if (usage === running.lastUsage) return;
     running.lastUsage = usage;
-    this.#options.send({ case: 'usage', value: { pid: process.pid, residentPages, cpuMs } });
+    this.#options.send({ case: 'usage', value: { pid: process.pid, residentPages, cpuMs, threads } });
   }
 }
 

@@ -171,9 +171,13 @@ export function odonataImports(
 
   /** EBADF for what this process did not open. */
   function sizeOf(dataspace: bigint): bigint {
-    const sizeBytes = sizesOfOpened.get(dataspace);
-    if (sizeBytes === undefined) throw new WasiError(Errno.badf);
-    return sizeBytes;
+    const known = sizesOfOpened.get(dataspace);
+    if (known !== undefined) return known;
+    // Another thread of the process may have opened it.
+    const { errno, payload } = kernel.call({ call: 'ds_size', dataspace });
+    if (errno !== Errno.success) throw new WasiError(Errno.badf);
+    sizesOfOpened.set(dataspace, unpackWord(payload, 0));
+    return unpackWord(payload, 0);
   }
 
   function expectPages(address: number, length: number): void {
@@ -192,7 +196,7 @@ export function odonataImports(
     return { begin, endInclusive: end };
   }
 
-  return { ...asImports(memory, calls), ...direct };
+  return { ...asImports(memory, calls, () => descriptors.release()), ...direct };
 }
 
 function expectSuccess(answer: KernelAnswer): KernelAnswer {

@@ -3,12 +3,15 @@
 // A program that writes byte by byte costs one copy a write, and no message: the main thread is rung only when it is
 // not awake already, and takes whatever gathered meanwhile in one piece. The writer waits while the ring is full.
 //
-//   words   0 head (bytes ever written)   1 tail (bytes ever taken)   2 rung (the reader was told)
+//   words   0 head (bytes ever written)   1 tail (bytes ever taken)   2 rung (the reader was told)   3 lock of those that write
 //   bytes   16 ... records: stream << 24 | length, little-endian; then so many bytes; all of it wraps around
+
+import { Mutex } from './mutex.ts';
 
 const headWord = 0;
 const tailWord = 1;
 const rungWord = 2;
+const lockWord = 3;
 const wordsBytes = 16;
 const headerBytes = 4;
 const ringBytes = 1 << 18;
@@ -22,7 +25,7 @@ export function createOutputRing(): SharedArrayBuffer {
 }
 
 class Ring {
-  readonly words: Int32Array;
+  readonly words: Int32Array<SharedArrayBuffer>;
   readonly #bytes: Uint8Array;
 
   constructor(ring: SharedArrayBuffer) {
@@ -50,9 +53,10 @@ class Ring {
   }
 }
 
-/** The guest's end. */
+/** The guest's end, one in each of its threads. */
 export class OutputWriter {
   readonly #ring: Ring;
+  readonly #lock: Mutex;
   readonly #tell: () => void;
   readonly #header = new Uint8Array(headerBytes);
   readonly #headerView = new DataView(this.#header.buffer);
@@ -61,10 +65,15 @@ export class OutputWriter {
   constructor(ring: SharedArrayBuffer, tell: () => void) {
     this.#ring = new Ring(ring);
     this.#tell = tell;
+    this.#lock = new Mutex(this.#ring.words, lockWord);
   }
 
-  /** Writes all; blocks while the ring is full. */
+  /** Writes all, with nothing of other threads between; blocks while the ring is full. */
   write(stream: 1 | 2, bytes: Uint8Array): void {
+    this.#lock.with(() => this.#write(stream, bytes));
+  }
+
+  #write(stream: 1 | 2, bytes: Uint8Array): void {
     const { words } = this.#ring;
     let done = 0;
     while (done < bytes.length) {

@@ -1,4 +1,4 @@
-// A process: one program in one thread, seen from the main thread.
+// A process: one program in a thread, or in several (guest-threads.ts), seen from the main thread.
 //
 //   starting --> running --> ending ---------------> ended
 //       \___________\__________^  \--> overdue --------^
@@ -12,27 +12,21 @@
 // ended      the exit was told; nothing comes after it
 
 import { closeSync } from 'node:fs';
-import type { Worker } from 'node:worker_threads';
 import type { Pmap, Space } from '@odonata/pmap/pmap-interface.ts';
-import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Connected } from './connections-asked.ts';
-import {
-  createChannel,
-  type GuestMessage,
-  KernelAnswerer,
-  type PreparedGuest,
-  type PrepareGuest,
-  type StartGuest,
-} from './kernel-call.ts';
+import { GuestThread, SpawnedThreads } from './guest-threads.ts';
+import { HostDescriptors } from './host-descriptors.ts';
+import type { GuestMessage, PreparedGuest, PrepareGuest, StartGuest } from './kernel-call.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
-import { ThreadClock } from './thread-clock.ts';
 import { Transfers } from './transfers.ts';
 import { exitCodeOfSignal, oneLine } from './trap.ts';
-import type { WarmThread, WarmWorkers } from './warm-workers.ts';
+import type { WarmWorkers } from './warm-workers.ts';
 import { ConnectionTable } from './wasi/connection-table.ts';
 import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
+import { Errno } from './wasi/errno.ts';
+import { SharedDescriptors } from './wasi/shared-descriptors.ts';
 import type { Word } from './wasi/system.ts';
 import { TypesSeen } from './wasm/types-seen.ts';
 
@@ -76,6 +70,8 @@ export interface ProcessEvents {
 export interface ProcessSurroundings {
   readonly pmap: Promise<Pmap>;
   readonly workers: WarmWorkers;
+  /** Of further threads; missing: as many as one process may have. */
+  readonly places?: { take(): boolean; give(): void };
   readonly node: number;
   readonly nodeName: string;
   readonly vkernel: number;
@@ -96,9 +92,12 @@ export class Process {
   readonly input = new StandardInput();
   readonly #around: ProcessSurroundings;
   readonly #events: ProcessEvents;
-  readonly #channel = createChannel();
-  readonly #answerer = new KernelAnswerer(this.#channel);
-  readonly #transfers = new Transfers(this.#answerer);
+  /** The thread that its program begins in. */
+  readonly #first = new GuestThread();
+  /** Those that it starts; undefined: it starts none. */
+  #spawned: SpawnedThreads | undefined;
+  readonly #transfers = new Transfers(this.#first.answerer);
+  readonly #host = new HostDescriptors();
   readonly #ring = createOutputRing();
   readonly #grants: readonly DirectoryGrant[];
   readonly #listeners: readonly Listener[];
@@ -106,9 +105,6 @@ export class Process {
   readonly #output = new OutputReader(this.#ring);
   readonly #window = new OutputWindow();
   #space: Space | undefined;
-  #worker: Worker | undefined;
-  #clock: ThreadClock | undefined;
-  #calls: SystemCalls | undefined;
   #exit: ProcessExit | undefined;
   readonly #ending = Promise.withResolvers<undefined>();
   readonly #prepared = Promise.withResolvers<PreparedGuest>();
@@ -134,9 +130,14 @@ export class Process {
     return this.#space?.residentPages() ?? 0;
   }
 
-  /** Processor time of its thread in milliseconds, also after its end; 0 where it is not known. */
+  /** Processor time of its threads in milliseconds, also after its end; 0 where it is not known. */
   cpuMs(): number {
-    return this.#clock?.readMs() ?? 0;
+    return this.#first.cpuMs() + (this.#spawned?.cpuMs() ?? 0);
+  }
+
+  /** How many it has. */
+  threads(): number {
+    return 1 + (this.#spawned?.count ?? 0);
   }
 
   /** The reader of its output took so many bytes. */
@@ -161,12 +162,12 @@ export class Process {
     const { pid, name, args, env, terminals = [], grants, quotaBytes } = spec;
     const pmap = await this.#pmap();
     if (pmap === undefined || this.#exit !== undefined) return;
-    const { worker, hostThread } = await this.#thread(quotaBytes);
+    await this.#takeThread(quotaBytes);
     if (this.#exit !== undefined) return;
-    this.#listen(worker);
-    this.#clock = new ThreadClock(hostThread);
+    const broken = (error: Error): void => void this.#end(this.#broken(error));
+    this.#first.listen(pid, (message) => this.#onMessage(this.#first, message), broken);
     const prepare: PrepareGuest = { module: spec.module, quotaBytes, typesSeen };
-    worker.postMessage(prepare);
+    this.#first.worker?.postMessage(prepare);
     const needs = await Promise.race([this.#prepared.promise, this.#ending.promise]);
     if (needs === undefined || this.#exit !== undefined) return;
     const { initialPages, maximumPages, besideBytes } = needs;
@@ -180,12 +181,10 @@ export class Process {
     this.#space = space;
     this.#transfers.use(space);
     if (this.#exit !== undefined) return;
-    const { connect } = this.#around;
-    const network = { connect, connections: this.#connections };
-    this.#calls = new SystemCalls({ space, input: this.input, network }, this.#answerer, this.#events);
+    this.#first.calls = this.#callsOf(this.#first, space);
     const start: StartGuest = {
       memory: space.memory,
-      channel: this.#channel,
+      channel: this.#first.channel,
       lease: space.lease,
       output: this.#ring,
       args: [name, ...args],
@@ -194,20 +193,48 @@ export class Process {
       grants,
       listeners: this.#listeners,
       connections: this.#connections.places.buffer,
+      descriptors: needs.threads && SharedDescriptors.memory(),
       pid,
       node: this.#around.node,
       vkernel: this.#around.vkernel,
     };
+    if (needs.threads !== undefined) this.#spawned = this.#spawnedOf(needs.threads, start, space);
     this.#events.started();
-    worker.postMessage(start);
+    this.#first.worker?.postMessage(start);
   }
 
-  async #thread(quotaBytes: number): Promise<WarmThread> {
+  #callsOf({ answerer }: GuestThread, space: Space): SystemCalls {
+    const network = { connect: this.#around.connect, connections: this.#connections };
+    const spawn = (argument: number): number => this.#spawned?.spawn(argument) ?? -Errno.nosys;
+    return new SystemCalls(
+      { space, input: this.input, network, host: this.#host, spawn },
+      answerer,
+      this.#events,
+    );
+  }
+
+  #spawnedOf(what: NonNullable<PreparedGuest['threads']>, start: StartGuest, space: Space): SpawnedThreads {
+    const { workers, places } = this.#around;
+    return new SpawnedThreads({
+      ...{ pid: this.pid, ...what, start, space },
+      startWorker: () => workers.another(),
+      takePlace: () => places?.take() ?? true,
+      givePlace: () => places?.give(),
+      callsOf: (thread) => {
+        this.#transfers.join(thread.answerer);
+        return this.#callsOf(thread, space);
+      },
+      heard: (thread, message) => this.#onMessage(thread, message),
+      left: ({ answerer }) => this.#transfers.leave(answerer),
+      broken: (error) => void this.#end(this.#broken(error)),
+    });
+  }
+
+  async #takeThread(quotaBytes: number): Promise<void> {
     const thread = await this.#around.workers.take(quotaBytes).catch((error: unknown) => {
       throw cannot('start its thread', error);
     });
-    this.#worker = thread.worker;
-    return thread;
+    this.#first.use(thread);
   }
 
   /** Its manager may be away for long; undefined when the process was ended meanwhile. */
@@ -217,23 +244,7 @@ export class Process {
     });
   }
 
-  #listen(worker: Worker): void {
-    // A bug in serving one process ends that one.
-    worker.on('message', (message: GuestMessage) =>
-      ownTurn(
-        { pid: this.pid },
-        () => this.#onMessage(message),
-        (error) => void this.#end(this.#broken(error)),
-      )(),
-    );
-    worker.on('messageerror', (error) => void this.#end(this.#broken(error)));
-    worker.on('error', (error) => void this.#end(this.#broken(error)));
-    worker.on('exit', () => {
-      if (this.#exit === undefined) void this.#end(this.#failed(new Error('its thread ended')));
-    });
-  }
-
-  #onMessage(message: GuestMessage): void {
+  #onMessage(from: GuestThread, message: GuestMessage): void {
     if (this.#overdue) return;
     switch (message.kind) {
       case 'ready':
@@ -249,7 +260,10 @@ export class Process {
         this.#transfers.add({ kind: message.what, name: message.name, reason: '' });
         return;
       case 'request':
-        if (this.#exit === undefined) void this.#calls?.serve(message.request);
+        if (this.#exit === undefined) void from.calls?.serve(message.request);
+        return;
+      case 'returned':
+        this.#spawned?.returned(from);
         return;
       case 'ended':
         void this.#end(this.#exitOf(message.end));
@@ -263,7 +277,8 @@ export class Process {
       if (exit.signal !== '')
         this.#transfers.add({ kind: kindOf(exit), name: exit.signal, reason: oneLine(exit.reason) });
       this.#transfers.stop();
-      this.#answerer.end();
+      this.#first.answerer.end();
+      this.#spawned?.end();
       this.#ending.resolve(undefined);
       this.#ended = this.#takeDown(exit);
     }
@@ -275,17 +290,19 @@ export class Process {
     await Promise.resolve(); // `#started` is not assigned yet where the constructor's start fails at once
     await this.#started;
     this.#space?.detach(); // made meanwhile
-    this.#clock?.readMs(); // while the thread is there
-    this.#calls?.cancel();
+    this.cpuMs(); // while the threads are there
+    this.#first.calls?.cancel();
+    this.#spawned?.end();
+    this.#first.retired = true;
     const told = { ...exit, reason: oneLine(exit.reason) };
     try {
-      const thread = this.#worker?.terminate();
-      if (thread !== undefined && !(await inTime(thread, this.#around.threadEndMs))) {
+      const threads = Promise.all([this.#first.worker?.terminate(), this.#spawned?.terminate()]);
+      if (!(await inTime(threads, this.#around.threadEndMs))) {
         this.#forwardOutput(true);
         this.#overdue = true;
         this.#events.ending(told);
         // A thread that still runs keeps its memory, its descriptors and its place: nothing else may take them.
-        await thread;
+        await threads;
       }
       await this.#space?.destroy();
     } catch (error) {
@@ -293,6 +310,7 @@ export class Process {
     }
     for (const { descriptor } of [...this.#grants, ...this.#listeners]) closeSync(descriptor);
     this.#connections.closeAll();
+    this.#host.closeAll();
     if (!this.#overdue) this.#forwardOutput(true);
     this.#events.exited(told);
   }

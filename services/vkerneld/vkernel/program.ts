@@ -16,6 +16,7 @@ const types: ReadonlyMap<string, ReadonlyMap<string, string>> = new Map([
   ['wasi_snapshot_preview1', new Map(Object.entries(preview1Types))],
   ['odonata', new Map(Object.entries(odonataTypes))],
   ['env', new Map(Object.entries(assemblyscriptTypes))],
+  ['wasi', new Map([['thread-spawn', 'i:i']])],
 ]);
 
 export interface Program {
@@ -25,6 +26,8 @@ export interface Program {
   readonly maximumPages: number;
   /** What its tables, and V8 that compiles it, may take of its quota. */
   readonly besideBytes: number;
+  /** Where it starts threads. */
+  readonly threads: { readonly module: WebAssembly.Module; readonly instanceBytes: number } | undefined;
 }
 
 function withoutStart(module: WebAssembly.Module): string {
@@ -54,6 +57,7 @@ export async function compileProgram(
   }
   const entry = WebAssembly.Module.exports(module).find(({ name }) => name === '_start');
   if (entry?.kind !== 'function' && !prepared.hasStartSection) throw new ModuleError(withoutStart(module));
-  const { initialPages, maximumPages, besideBytes } = prepared;
-  return { module, initialPages, maximumPages, besideBytes };
+  const { initialPages, maximumPages, besideBytes, startsThreads, tableBytes } = prepared;
+  const threads = startsThreads ? { module, instanceBytes: tableBytes } : undefined;
+  return { module, initialPages, maximumPages, besideBytes, threads };
 }

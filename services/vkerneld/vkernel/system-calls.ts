@@ -3,6 +3,7 @@
 import { closeSync } from 'node:fs';
 import { type PendingWait, PmapError, type Space } from '@odonata/pmap/pmap-interface.ts';
 import type { Connected } from './connections-asked.ts';
+import type { HostDescriptors } from './host-descriptors.ts';
 import type { KernelAnswerer, KernelRequest } from './kernel-call.ts';
 import { packWords, payloadBytesMax } from './kernel-call.ts';
 import type { StandardInput } from './standard-input.ts';
@@ -24,6 +25,10 @@ export interface ProcessParts {
   readonly space: Space;
   readonly input: StandardInput;
   readonly network: Network;
+  /** Of a process that may have several threads. */
+  readonly host: HostDescriptors;
+  /** The number of a new thread, or an errno below 0. */
+  readonly spawn: (argument: number) => number;
 }
 
 const nothing = new Uint8Array(0);
@@ -32,6 +37,7 @@ export class SystemCalls {
   readonly #space: Space;
   readonly #input: StandardInput;
   readonly #network: Network;
+  readonly #parts: ProcessParts;
   readonly #answerer: KernelAnswerer;
   readonly #listener: Listener;
   #wait: PendingWait | undefined;
@@ -41,6 +47,7 @@ export class SystemCalls {
     this.#space = parts.space;
     this.#input = parts.input;
     this.#network = parts.network;
+    this.#parts = parts;
     this.#answerer = answerer;
     this.#listener = listener;
   }
@@ -114,6 +121,20 @@ export class SystemCalls {
       case 'ds_remove':
         await space.remove(request.name);
         return nothing;
+      case 'ds_size':
+        return packWords(space.sizeOf(request.dataspace));
+      case 'thread_spawn': {
+        const thread = this.#parts.spawn(request.argument);
+        return thread < 0 ? -thread : packWords(BigInt(thread));
+      }
+      case 'host_adopt':
+        return packWords(BigInt(this.#parts.host.adopt(request.host)));
+      case 'host_close':
+        this.#parts.host.close(request.host);
+        return nothing;
+      case 'host_replace':
+        this.#parts.host.replace(request.as, request.host);
+        return nothing;
       case 'wait_register':
         this.#wait = await space.wait(request.address, request.timeoutMs);
         // Its end may come, or fail, before the thread asks for it.
@@ -148,8 +169,11 @@ export class SystemCalls {
   }
 
   async #read(maxBytes: number, nonblock: boolean): Promise<Uint8Array | number> {
-    if (!this.#input.readable && nonblock) return Errno.again;
-    await this.#input.whenReadable(-1);
+    // Another thread may be first, and leave nothing: that is no end.
+    while (!this.#input.readable) {
+      if (nonblock) return Errno.again;
+      await this.#input.whenReadable(-1);
+    }
     const bytes = this.#input.take(Math.min(maxBytes, payloadBytesMax));
     if (bytes.length > 0) this.#listener.inputTaken(bytes.length);
     return bytes;

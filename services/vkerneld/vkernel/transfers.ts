@@ -10,13 +10,30 @@ const TELL_MS = 100;
 export const transfersMax = 1_000;
 
 export class Transfers {
-  readonly #answerer: KernelAnswerer;
+  /** Of all threads. */
+  readonly #answerers: KernelAnswerer[];
   #space: Space | undefined;
   #kept: Transfer[] = [];
+  #dropped = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(answerer: KernelAnswerer) {
-    this.#answerer = answerer;
+    this.#answerers = [answerer];
+  }
+
+  /** The process has another thread. */
+  join(answerer: KernelAnswerer): void {
+    this.#answerers.push(answerer);
+    if (this.#timer !== undefined) answerer.allowTransfers(transfersMax);
+  }
+
+  leave(answerer: KernelAnswerer): void {
+    const at = this.#answerers.indexOf(answerer);
+    if (at >= 0) this.#answerers.splice(at, 1);
+  }
+
+  #allow(count: number | undefined): void {
+    for (const answerer of this.#answerers) answerer.allowTransfers(count);
   }
 
   use(space: Space): void {
@@ -29,7 +46,7 @@ export class Transfers {
       this.stop();
       return;
     }
-    this.#answerer.allowTransfers(transfersMax);
+    this.#allow(transfersMax);
     this.#timer = setInterval(
       ownTurn({ timer: 'transfers' }, () => this.#tell()),
       TELL_MS,
@@ -38,14 +55,17 @@ export class Transfers {
 
   add(transfer: Transfer): void {
     // Signals and traps are few.
-    if (this.#timer !== undefined && this.#kept.length < transfersMax + 8) this.#kept.push(transfer);
+    if (this.#timer === undefined) return;
+    if (this.#kept.length < transfersMax + 8) this.#kept.push(transfer);
+    else this.#dropped++;
   }
 
   #tell(): void {
-    const untold = this.#answerer.takeUntold();
+    const untold = this.#answerers.reduce((sum, answerer) => sum + answerer.takeUntold(), this.#dropped);
     if (this.#kept.length > 0 || untold > 0) this.#space?.tellTransfers?.(this.#kept, untold);
     this.#kept = [];
-    this.#answerer.allowTransfers(transfersMax);
+    this.#dropped = 0;
+    this.#allow(transfersMax);
   }
 
   /** What was seen until now is told, and nothing more. */
@@ -54,6 +74,6 @@ export class Transfers {
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.#tell();
-    this.#answerer.allowTransfers(undefined);
+    this.#allow(undefined);
   }
 }

@@ -12,6 +12,8 @@ const stackMb = 16;
  * of its quota; V8 and our own code take some 10 MiB.
  */
 const heapMaxMb = 256;
+/** Of each further thread of a process; it counts against the quota. */
+export const THREAD_HEAP_MB = 32;
 const heapMinMb = 32;
 const youngMaxMb = 48;
 /** A new thread waits this long, so as not to take the processor from the program that just got the last one. */
@@ -65,6 +67,11 @@ export class WarmWorkers {
     }
   }
 
+  /** A thread for a process that has one already. */
+  another(): Promise<WarmThread> {
+    return this.#start(THREAD_HEAP_MB);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#refill);
@@ -92,8 +99,7 @@ export class WarmWorkers {
     }
   }
 
-  #start(): Promise<WarmThread> {
-    const heapMb = this.#heapMb;
+  #start(heapMb = this.#heapMb): Promise<WarmThread> {
     const { boot, modules } = guestSource();
     return new Promise((resolve, reject) => {
       const worker = this.#create(

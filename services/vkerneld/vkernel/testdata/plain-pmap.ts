@@ -50,6 +50,11 @@ export class PlainPmap implements Pmap {
         space.destroyed = true;
       },
       residentPages: () => initial * 16,
+      keepBeside: (bytes) => bytes <= options.quotaBytes,
+      sizeOf: (dataspace) => {
+        for (const { id, sizeBytes } of this.#dataspaces.values()) if (id === dataspace) return sizeBytes;
+        throw new PmapError(ENOENT, 'not open');
+      },
       open: async (name, sizeBytes, { create, exclusive }) => {
         const there = this.#dataspaces.get(name);
         if (there === undefined) {

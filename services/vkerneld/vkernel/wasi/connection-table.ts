@@ -13,9 +13,9 @@ export class ConnectionTable {
   }
 
   keep(host: number): void {
-    const place = this.places.indexOf(0);
-    // A process has no more descriptors than there are places.
-    if (place >= 0) Atomics.store(this.places, place, host + 1);
+    // A process has no more descriptors than there are places; another thread of it may take the same one.
+    for (let place = this.places.indexOf(0); place >= 0; place = this.places.indexOf(0))
+      if (Atomics.compareExchange(this.places, place, 0, host + 1) === 0) return;
   }
 
   close(host: number): void {

@@ -79,6 +79,13 @@ export type Descriptor =
   | NowhereDescriptor
   | SocketDescriptor;
 
+/** It has a descriptor of the host. */
+export function isOfHost(
+  descriptor: Descriptor,
+): descriptor is FileDescriptor | DirectoryDescriptor | SocketDescriptor {
+  return descriptor.kind !== 'stream' && descriptor.kind !== 'nowhere';
+}
+
 export function isDirectory(descriptor: Descriptor): descriptor is DirectoryDescriptor | NowhereDescriptor {
   return descriptor.kind === 'directory' || descriptor.kind === 'nowhere';
 }
@@ -86,6 +93,7 @@ export function isDirectory(descriptor: Descriptor): descriptor is DirectoryDesc
 /** At most so many descriptors a process: they are the whole virtual kernel's. */
 export const descriptorsMax = 1024;
 
+/** Of a process of one thread; shared-descriptors.ts has that of several. */
 export class DescriptorTable {
   readonly #open = new Map<number, Descriptor>();
   readonly #connections: ConnectionTable;
@@ -148,6 +156,24 @@ export class DescriptorTable {
       this.#connections.close(host);
       throw error;
     }
+  }
+
+  /** A call is over: what it got is no longer in use. */
+  release(): void {}
+
+  /** Nobody else moves the position of the file until what this returns is called. */
+  holdPosition(_file: FileDescriptor): () => void {
+    return () => {};
+  }
+
+  /** From now on the file is what another descriptor of the host is open to. */
+  replaceHost(file: FileDescriptor, host: number): void {
+    this.closeHost(file.host);
+    file.host = host;
+  }
+
+  protected closeHost(host: number): void {
+    closeSync(host);
   }
 
   /** Moves `from` to `to`, which is closed first. EBADF when one of them is not open. */

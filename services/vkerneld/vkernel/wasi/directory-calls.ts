@@ -46,10 +46,25 @@ export interface Listener {
  * Among the grants a listener has a name, as if it were a directory: whoever looks for grants stops at the first descriptor that is
  * none, and would miss those after it.
  */
-export function addListener(descriptors: DescriptorTable, { descriptor: host, address }: Listener): void {
-  const preopen = utf8(`/dev/tcp/${address}`);
+export function addListener(descriptors: DescriptorTable, listener: Listener): void {
+  const { descriptor: host } = listener;
+  const preopen = listenerName(listener);
   descriptors.add({ kind: 'socket', host, preopen, flags: 0, rights: socketRights, inheriting: Rights.all });
 }
+
+/** The names of all of these, which a process begins with. */
+export function preopenNames(
+  grants: readonly DirectoryGrant[],
+  listeners: readonly Listener[],
+): Uint8Array<ArrayBuffer>[] {
+  return [...listeners.map(listenerName), ...grants.map(grantName), utf8('/')];
+}
+
+const listenerName = ({ address }: Listener): Uint8Array<ArrayBuffer> => utf8(`/dev/tcp/${address}`);
+
+/** With a slash at its end a C library finds what is in it, and not the directory itself. */
+const grantName = ({ guestPath }: DirectoryGrant): Uint8Array<ArrayBuffer> =>
+  utf8(guestPath.replace(/(?<=.)\/+$/, ''));
 
 /** Opens a grant. Throws what node:fs throws where it is no directory. */
 export function addGrant(descriptors: DescriptorTable, grant: DirectoryGrant): void {
@@ -59,8 +74,7 @@ export function addGrant(descriptors: DescriptorTable, grant: DirectoryGrant): v
     descriptors.add({
       kind: 'directory',
       host,
-      // With a slash at its end a C library finds what is in it, and not the directory itself.
-      preopen: utf8(grant.guestPath.replace(/(?<=.)\/+$/, '')),
+      preopen: grantName(grant),
       listing: undefined,
       flags: 0,
       rights: directoryRights,

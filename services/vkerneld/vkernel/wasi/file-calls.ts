@@ -2,13 +2,14 @@
 //
 // The position of a file is kept here, not in the host: node:fs has no lseek(2), and reads and writes at a position.
 
-import { closeSync, constants, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, openSync } from 'node:fs';
+import { constants, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, openSync } from 'node:fs';
 import { Fdflags, Rights, storeFdstat, Whence } from './abi.ts';
 import {
   type Descriptor,
   type DescriptorTable,
   type FileDescriptor,
   isDirectory,
+  isOfHost,
 } from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
 import { filetypeOf } from './file-stat.ts';
@@ -59,26 +60,24 @@ export function fileCalls(system: System): Calls {
       if ((lost & Rights.fdSeek) !== 0n && !(asks && (lost & Rights.fdTell) === 0n))
         throw new WasiError(Errno.notcapable);
       const file = seekable(descriptors.get(fd));
-      let from: bigint;
-      if (whence === Whence.set) from = 0n;
-      else if (whence === Whence.cur) from = file.positionBytes;
-      else if (whence === Whence.end) from = fstatSync(file.host, { bigint: true }).size;
-      else throw new WasiError(Errno.inval);
-      const target = from + offset;
-      if (target < 0n) throw new WasiError(Errno.inval);
-      if (target > positionMax) throw new WasiError(Errno.overflow);
-      file.positionBytes = target;
-      memory.setU64(positionAt, target);
+      const letGo = descriptors.holdPosition(file);
+      try {
+        const target = targetOf(file, offset, whence);
+        file.positionBytes = target;
+        memory.setU64(positionAt, target);
+      } finally {
+        letGo();
+      }
     },
     fd_tell: (fd: number, positionAt: number) =>
       memory.setU64(positionAt, seekable(descriptors.get(fd, Rights.fdTell)).positionBytes),
     fd_sync: (fd: number) => {
       const descriptor = descriptors.get(fd, Rights.fdSync);
-      if ('host' in descriptor && descriptor.kind !== 'socket') fsyncSync(descriptor.host);
+      if (isOfHost(descriptor) && descriptor.kind !== 'socket') fsyncSync(descriptor.host);
     },
     fd_datasync: (fd: number) => {
       const descriptor = descriptors.get(fd, Rights.fdDatasync);
-      if ('host' in descriptor && descriptor.kind !== 'socket') fdatasyncSync(descriptor.host);
+      if (isOfHost(descriptor) && descriptor.kind !== 'socket') fdatasyncSync(descriptor.host);
     },
     fd_advise: (fd: number, offset: bigint, length: bigint, advice: number) => {
       const descriptor = descriptors.get(fd, Rights.fdAdvise);
@@ -110,7 +109,7 @@ export function fileCalls(system: System): Calls {
     fd_fdstat_set_flags: (fd: number, flags: number) => {
       const descriptor = descriptors.get(fd, Rights.fdFdstatSetFlags);
       if ((flags & ~Fdflags.all) !== 0) throw new WasiError(Errno.inval);
-      if (descriptor.kind === 'file') setFileFlags(descriptor, flags);
+      if (descriptor.kind === 'file') setFileFlags(descriptors, descriptor, flags);
       else descriptor.flags = flags;
     },
     fd_fdstat_set_rights: (fd: number, rights: bigint, inheriting: bigint) => {
@@ -125,6 +124,19 @@ export function fileCalls(system: System): Calls {
       descriptor.inheriting = inheriting;
     },
   };
+}
+
+/** Where a seek leads to. */
+function targetOf(file: FileDescriptor, offset: bigint, whence: number): bigint {
+  let from: bigint;
+  if (whence === Whence.set) from = 0n;
+  else if (whence === Whence.cur) from = file.positionBytes;
+  else if (whence === Whence.end) from = fstatSync(file.host, { bigint: true }).size;
+  else throw new WasiError(Errno.inval);
+  const target = from + offset;
+  if (target < 0n) throw new WasiError(Errno.inval);
+  if (target > positionMax) throw new WasiError(Errno.overflow);
+  return target;
 }
 
 function readable(descriptors: DescriptorTable, fd: number, rights: bigint): Descriptor {
@@ -163,14 +175,13 @@ function hostSize(bytes: bigint): number {
 }
 
 /** Node has no fcntl(2): the file is opened again, for it is the host that must append atomically. */
-function setFileFlags(file: FileDescriptor, flags: number): void {
+function setFileFlags(descriptors: DescriptorTable, file: FileDescriptor, flags: number): void {
   const changed = (file.flags ^ flags) & ~Fdflags.nonblock;
   if (changed !== 0 && file.seekable) {
     const reads = (file.rights & Rights.fdRead) !== 0n;
     const writes = (file.rights & Rights.fdWrite) !== 0n;
     const host = openSync(descriptorPath(file.host), hostAccess(reads, writes) | hostFlags(flags));
-    closeSync(file.host);
-    file.host = host;
+    descriptors.replaceHost(file, host);
   }
   file.flags = flags;
 }

@@ -11,7 +11,7 @@ import {
   storeFilestat,
 } from './abi.ts';
 import { clockNs } from './clock.ts';
-import type { Descriptor } from './descriptor-table.ts';
+import { type Descriptor, isOfHost } from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
 import { type FileTimes, setTimes } from './file-times.ts';
 import { descriptorPath, type PathLookup, withPath } from './path-lookup.ts';
@@ -22,16 +22,15 @@ export function statCalls(system: System): Calls {
   return {
     fd_filestat_get: (fd: number, at: number) => {
       const descriptor = descriptors.get(fd, Rights.fdFilestatGet);
-      const stat =
-        'host' in descriptor
-          ? filestatOf(fstatSync(descriptor.host, { bigint: true }))
-          : { ...noStat, filetype: filetypeOf(descriptor) };
+      const stat = isOfHost(descriptor)
+        ? filestatOf(fstatSync(descriptor.host, { bigint: true }))
+        : { ...noStat, filetype: filetypeOf(descriptor) };
       storeFilestat(memory, at, stat);
     },
     fd_filestat_set_times: (fd: number, atimNs: bigint, mtimNs: bigint, flags: number) => {
       const times = fileTimes(atimNs, mtimNs, flags);
       const descriptor = descriptors.get(fd, Rights.fdFilestatSetTimes);
-      if (!('host' in descriptor) || descriptor.kind === 'socket') throw new WasiError(Errno.inval);
+      if (!isOfHost(descriptor) || descriptor.kind === 'socket') throw new WasiError(Errno.inval);
       if (descriptor.readOnly) throw new WasiError(Errno.rofs);
       setTimes(Buffer.from(descriptorPath(descriptor.host)), times, true);
     },

@@ -37,10 +37,26 @@ export function readSlices(
     case 'socket':
       return readSocket(system, descriptor, slices);
     case 'file':
-      return readFile(system, descriptor, slices, wanted, offset);
+      return inOrder(system, descriptor, offset, () => readFile(system, descriptor, slices, wanted, offset));
     case 'directory':
     case 'nowhere':
       throw new WasiError(Errno.isdir);
+  }
+}
+
+/** Transfers of several threads at the position of one file come one after another. */
+function inOrder(
+  system: System,
+  file: FileDescriptor,
+  offset: bigint | undefined,
+  transfer: () => number,
+): number {
+  if (offset !== undefined || !file.seekable) return transfer();
+  const letGo = system.descriptors.holdPosition(file);
+  try {
+    return transfer();
+  } finally {
+    letGo();
   }
 }
 
@@ -89,7 +105,7 @@ export function writeSlices(
     case 'socket':
       return writeSocket(system, descriptor, slices);
     case 'file':
-      return writeFile(system, descriptor, slices, offset);
+      return inOrder(system, descriptor, offset, () => writeFile(system, descriptor, slices, offset));
     case 'directory':
     case 'nowhere':
       throw new WasiError(Errno.badf);

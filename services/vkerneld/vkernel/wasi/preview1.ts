@@ -10,7 +10,7 @@ import { socketCalls } from './socket-calls.ts';
 import { asImports, type System } from './system.ts';
 
 export function preview1Imports(system: System): Record<string, (...args: (number | bigint)[]) => number> {
-  return asImports(system.memory, {
+  const calls = {
     ...processCalls(system),
     ...fileCalls(system),
     ...directoryCalls(system),
@@ -18,7 +18,8 @@ export function preview1Imports(system: System): Record<string, (...args: (numbe
     ...pathCalls(system),
     ...pollCalls(system),
     ...socketCalls(system),
-  });
+  };
+  return asImports(system.memory, calls, () => system.descriptors.release());
 }
 
 /** The names above with their types (see wasm/function-type.ts), for a check before any process exists. */

@@ -35,10 +35,14 @@ export type Calls = Readonly<Record<string, Call>>;
 type GuestFunction = (...args: (number | bigint)[]) => number;
 
 /**
- * Makes the imports of a guest from calls: 32-bit arguments become unsigned, errors become an errno. What is neither
+ * Makes the imports of a guest from calls: 32-bit arguments become unsigned, errors become an errno; `after` each of them is called. What is neither
  * an errno nor an error of the host is a bug here, and passes through: the process ends with it as its reason.
  */
-export function asImports(memory: GuestMemory, calls: Calls): Record<string, GuestFunction> {
+export function asImports(
+  memory: GuestMemory,
+  calls: Calls,
+  after: () => void = () => {},
+): Record<string, GuestFunction> {
   const imports: Record<string, GuestFunction> = {};
   for (const [name, call] of Object.entries(calls)) {
     const run = call as unknown as (...args: (number | bigint)[]) => number | undefined;
@@ -56,6 +60,8 @@ export function asImports(memory: GuestMemory, calls: Calls): Record<string, Gue
         if (errno === undefined) throw error;
         if (errno === Errno.timedout) memory.transfers?.tell('TIMEOUT', name);
         return errno;
+      } finally {
+        after();
       }
     };
   }

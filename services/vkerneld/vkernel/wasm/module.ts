@@ -19,6 +19,7 @@ import type { Arity } from './function-frame.ts';
 import { letterOf, shownType } from './function-type.ts';
 import { ModuleError } from './module-error.ts';
 import { boundedTables, limitsHasMaximum } from './tables.ts';
+import { expectSharedMemory, expectThreadEntry, threadSpawn } from './thread-entry.ts';
 import { HINTS_SECTION, tierHints } from './tier-hints.ts';
 
 export const memoryImport = { module: 'odonata_vkernel', name: 'memory' } as const;
@@ -36,6 +37,10 @@ export interface PreparedModule {
   readonly maximumPages: number;
   /** What its tables may take of its quota, beside its memory, and V8 to compile it. */
   readonly besideBytes: number;
+  /** What of it is for tables, which each thread has of its own. */
+  readonly tableBytes: number;
+  /** It imports `wasi.thread-spawn`. */
+  readonly startsThreads: boolean;
   /** The types of its functions, as they are in the file: types-seen.ts counts them. */
   readonly types: readonly Uint8Array[];
   /** It runs something when it is instantiated. */
@@ -69,6 +74,7 @@ interface Section {
 interface Limits {
   readonly initialPages: number;
   readonly maximumPages: number;
+  readonly shared: boolean;
 }
 
 /**
@@ -119,8 +125,14 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
   const memories = [...imports.memories, ...defined];
   if (memories.length > 1)
     throw new ModuleError('a module with several memories, which no virtual kernel has');
+  const startsThreads = imports.names.has(threadSpawn);
+  if (startsThreads) {
+    const declared = sections.find(({ id }) => id === SectionId.function)?.body;
+    expectThreadEntry(exported, declared, { types, imported: imports.functions });
+    expectSharedMemory(memories[0]?.shared ?? false);
+  }
   // Without a memory of its own it gets an empty one, which it cannot use.
-  const limits = memories[0] ?? { initialPages: 0, maximumPages: 0 };
+  const limits = memories[0] ?? { initialPages: 0, maximumPages: 0, shared: false };
 
   const pieces: Uint8Array<ArrayBuffer>[] = [bytes.subarray(0, 8)];
   const importSection = section(
@@ -145,8 +157,11 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
   if (!placed) pieces.push(importSection);
   return {
     bytes: concat(pieces),
-    ...limits,
+    initialPages: limits.initialPages,
+    maximumPages: limits.maximumPages,
     types: entries,
+    tableBytes,
+    startsThreads,
     besideBytes: tableBytes + compileBeyond(sections, types, imports.functions, quotaBytes - tableBytes),
     hasStartSection: sections.some(({ id }) => id === SectionId.start),
   };
@@ -226,13 +241,14 @@ function readImports(
   body: Uint8Array<ArrayBuffer> | undefined,
   types: readonly string[],
   provided: Provided,
-): { kept: Uint8Array<ArrayBuffer>[]; memories: Limits[]; functions: number[] } {
+): { kept: Uint8Array<ArrayBuffer>[]; memories: Limits[]; functions: number[]; names: ReadonlySet<string> } {
   const kept: Uint8Array<ArrayBuffer>[] = [];
   const memories: Limits[] = [];
   const functions: number[] = [];
   const missing: string[] = [];
+  const names = new Set<string>();
   const from = new Set<string>();
-  if (body === undefined) return { kept, memories, functions };
+  if (body === undefined) return { kept, memories, functions, names };
   // A call with other types would fail here, in the virtual kernel, each time anew.
   const checkFunction = (module: string, name: string, type = ''): void => {
     const ours = provided(module, name);
@@ -256,6 +272,7 @@ function readImports(
     switch (kind) {
       case ImportKind.function:
         functions.push(reader.u32());
+        if (module === 'wasi') names.add(`${module}.${name}`);
         checkFunction(module, name, types[functions.at(-1)!]);
         kept.push(body.subarray(start, reader.at));
         break;
@@ -269,7 +286,7 @@ function readImports(
     }
   }
   if (missing.length > 0) throw new ModuleError(missingMessage(missing, from));
-  return { kept, memories, functions };
+  return { kept, memories, functions, names };
 }
 
 const namedMax = 5;
@@ -365,7 +382,8 @@ function readLimits(reader: BinaryReader): Limits {
   if (initialPages > pagesMax || initialPages > maximumPages) {
     throw new ModuleError('not a valid WebAssembly module: its memory has impossible limits');
   }
-  return { initialPages, maximumPages: Math.min(maximumPages, pagesMax) };
+  const shared = (flags & limitsShared) !== 0;
+  return { initialPages, maximumPages: Math.min(maximumPages, pagesMax), shared };
 }
 
 function importOfMemory(limits: Limits): Uint8Array<ArrayBuffer> {
