@@ -9,6 +9,7 @@ import { readlinkSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { assemblyscriptImports } from './assemblyscript-calls.ts';
+import { AtomicWait } from './atomic-wait.ts';
 import {
   type GuestEnd,
   type GuestMessage,
@@ -126,8 +127,12 @@ function environmentOf({ env, listeners }: StartGuest): readonly Word[] {
   return listeners.length === 0 || said ? env : [...env, `LISTEN_FDS=${listeners.length}`];
 }
 
-/** What the program imports, in this thread. */
-function importsOf(start: StartGuest, thread: number): WebAssembly.Imports {
+/** An instance of the program, in this thread. */
+function instantiate(
+  module: WebAssembly.Module,
+  start: StartGuest,
+  { thread, place }: { thread: number; place: number },
+): WebAssembly.Exports {
   const kernel = new KernelCaller(start.channel, start.lease, post);
   const memory = new GuestMemory(start.memory, () => kernel.expectRunning());
   memory.transfers = kernel;
@@ -150,7 +155,9 @@ function importsOf(start: StartGuest, thread: number): WebAssembly.Imports {
     wasi: { 'thread-spawn': (argument: number) => spawnThread(kernel, memory, argument) },
     [memoryImport.module]: { [memoryImport.name]: start.memory },
   };
-  return imports as unknown as WebAssembly.Imports;
+  const { exports } = new WebAssembly.Instance(module, imports as unknown as WebAssembly.Imports);
+  new AtomicWait(start.waits, memory, place).serve(exports);
+  return exports;
 }
 
 /** The number of the new thread, or an errno below 0. */
@@ -163,8 +170,7 @@ function spawnThread(kernel: KernelCaller, memory: GuestMemory, argument: number
 
 function run(module: WebAssembly.Module, start: StartGuest): never {
   withinProgram(FIRST, () => {
-    const { exports } = new WebAssembly.Instance(module, importsOf(start, FIRST));
-    const { _start: entry } = exports;
+    const { _start: entry } = instantiate(module, start, { thread: FIRST, place: 0 });
     // Without it the program has done its work in its start section.
     if (typeof entry === 'function') entry();
   });
@@ -172,9 +178,9 @@ function run(module: WebAssembly.Module, start: StartGuest): never {
 }
 
 /** A thread that the program started. When it returned, this worker waits for the next one. */
-function runThread({ module, start, thread, argument }: RunThread): void {
+function runThread({ module, start, thread, argument, place }: RunThread): void {
   withinProgram(thread, () => {
-    const { exports } = new WebAssembly.Instance(module, importsOf(start, thread));
+    const exports = instantiate(module, start, { thread, place });
     (exports[threadEntry] as (thread: number, argument: number) => void)(thread, argument);
   });
   port.once('message', runThread);

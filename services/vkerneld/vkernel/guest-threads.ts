@@ -34,9 +34,15 @@ export class GuestThread {
   readonly answerer = new KernelAnswerer(this.channel);
   worker: Worker | undefined;
   calls: SystemCalls | undefined;
+  /** Among the threads of its process. */
+  readonly place: number;
   #clock: ThreadClock | undefined;
   /** Nothing that comes of its end is news. */
   retired = false;
+
+  constructor(place = 0) {
+    this.place = place;
+  }
 
   /** Its processor time counts from now on. */
   use({ worker, hostThread }: WarmThread): void {
@@ -140,6 +146,7 @@ export class SpawnedThreads {
       start: { ...start, channel: thread.channel },
       thread: this.#lastTid,
       argument,
+      place: thread.place,
     };
     if (idle === undefined) this.#toStart.push({ thread, order });
     else idle.worker?.postMessage(order);
@@ -171,12 +178,16 @@ export class SpawnedThreads {
 
   #make(): GuestThread | undefined {
     const { takePlace, givePlace, callsOf } = this.#o;
-    if (!takePlace()) return undefined;
+    // Some may be about to end.
+    if (this.#all.size + 1 >= threadsMax || !takePlace()) return undefined;
     if (!this.#charge(this.#all.size + 1)) {
       givePlace();
       return undefined;
     }
-    const thread = new GuestThread();
+    const taken = new Set([...this.#all].map(({ place }) => place));
+    let place = 1;
+    while (taken.has(place)) place++;
+    const thread = new GuestThread(place);
     this.#all.add(thread);
     thread.calls = callsOf(thread);
     return thread;
@@ -212,6 +223,8 @@ export class SpawnedThreads {
     thread.cpuMs(); // while it is there
     await thread.worker?.terminate();
     if (!this.#all.delete(thread)) return;
+    const idle = this.#idle.indexOf(thread);
+    if (idle >= 0) this.#idle.splice(idle, 1);
     this.#endedCpuMs += thread.cpuMs();
     this.#o.left(thread);
     this.#o.givePlace();

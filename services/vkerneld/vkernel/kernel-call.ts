@@ -132,6 +132,8 @@ export interface RunThread {
   readonly start: StartGuest;
   readonly thread: number;
   readonly argument: number;
+  /** Of those in `waits`. */
+  readonly place: number;
 }
 
 /** To the guest's thread, second and last. */
@@ -151,6 +153,8 @@ export interface StartGuest {
   readonly connections: SharedArrayBuffer;
   /** The table of its descriptors, where it may have several threads: wasi/shared-descriptors.ts. */
   readonly descriptors: SharedArrayBuffer | undefined;
+  /** Where its threads wait for words of its memory: atomic-wait.ts. */
+  readonly waits: SharedArrayBuffer;
   readonly pid: bigint;
   readonly node: number;
   readonly vkernel: number;

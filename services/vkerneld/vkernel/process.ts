@@ -13,8 +13,9 @@
 
 import { closeSync } from 'node:fs';
 import type { Pmap, Space } from '@odonata/pmap/pmap-interface.ts';
+import { AtomicWait } from './atomic-wait.ts';
 import type { Connected } from './connections-asked.ts';
-import { GuestThread, SpawnedThreads } from './guest-threads.ts';
+import { GuestThread, SpawnedThreads, threadsMax } from './guest-threads.ts';
 import { HostDescriptors } from './host-descriptors.ts';
 import type { GuestMessage, PreparedGuest, PrepareGuest, StartGuest } from './kernel-call.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
@@ -194,6 +195,7 @@ export class Process {
       listeners: this.#listeners,
       connections: this.#connections.places.buffer,
       descriptors: needs.threads && SharedDescriptors.memory(),
+      waits: AtomicWait.lot(needs.threads ? threadsMax : 1),
       pid,
       node: this.#around.node,
       vkernel: this.#around.vkernel,

@@ -62,6 +62,7 @@ test('threads count in one memory, and wake who waits for them', async () => {
        (call $proc_exit (i32.load (i32.const 72)))`,
       '(drop (i32.atomic.rmw.add (i32.const 72) (local.get $argument))) (call $count)',
     ),
+    { quotaBytes: 2 ** 30 },
   );
   expect(await run.exited).toEqual({ code: 36, signal: '', reason: '', stack: '' });
   expect(run.troubles).toEqual([]);
@@ -81,6 +82,7 @@ test('a thread that returned leaves its worker to the next: hundreds, one after 
   );
   expect(await run.exited).toMatchObject({ code: 0, signal: '' });
   expect(run.stdout()).toBe('x\n');
+  expect(run.process.threads()).toBe(1);
 }, 60_000);
 
 describe('the end of one thread that is no return is the end of all', () => {

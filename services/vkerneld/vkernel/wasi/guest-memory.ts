@@ -119,6 +119,17 @@ export class GuestMemory {
     return this.#seen(Atomics.load(new Uint32Array(buffer, at, 1), 0));
   }
 
+  /** As `memory.atomic.wait` reads it. */
+  atomicI32(at: number): number {
+    const { buffer } = this.#readable(at, 4).#bytes;
+    return this.#seen(Atomics.load(new Int32Array(buffer, at, 1), 0));
+  }
+
+  atomicI64(at: number): bigint {
+    const { buffer } = this.#readable(at, 8).#bytes;
+    return this.#seen(Atomics.load(new BigInt64Array(buffer, at, 1), 0));
+  }
+
   /** A copy of the bytes, not shared. */
   copyOut(at: number, length: number): Uint8Array<ArrayBuffer> {
     // slice() of a view makes an array of its own, in unshared memory.

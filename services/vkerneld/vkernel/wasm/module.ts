@@ -18,9 +18,11 @@ import { compileBytes } from './compile-cost.ts';
 import type { Arity } from './function-frame.ts';
 import { letterOf, shownType } from './function-type.ts';
 import { ModuleError } from './module-error.ts';
+import { type Section, SectionId, section } from './section.ts';
 import { boundedTables, limitsHasMaximum } from './tables.ts';
 import { expectSharedMemory, expectThreadEntry, threadSpawn } from './thread-entry.ts';
 import { HINTS_SECTION, tierHints } from './tier-hints.ts';
+import { withOwnWaits } from './waits.ts';
 
 export const memoryImport = { module: 'odonata_vkernel', name: 'memory' } as const;
 
@@ -47,29 +49,8 @@ export interface PreparedModule {
   readonly hasStartSection: boolean;
 }
 
-const SectionId = {
-  ...{
-    custom: 0,
-    type: 1,
-    import: 2,
-    function: 3,
-    table: 4,
-    memory: 5,
-    export: 7,
-    start: 8,
-    code: 10,
-    tag: 13,
-  },
-} as const;
 const ImportKind = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
 const kindNames = ['function', 'table', 'memory', 'global', 'tag'];
-
-interface Section {
-  readonly id: number;
-  /** With its header. */
-  readonly whole: Uint8Array<ArrayBuffer>;
-  readonly body: Uint8Array<ArrayBuffer>;
-}
 
 interface Limits {
   readonly initialPages: number;
@@ -138,10 +119,11 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
   const importSection = section(
     SectionId.import,
     concat([unsignedLeb(imports.kept.length + 1), ...imports.kept, importOfMemory(limits)]),
-  );
+  ).whole;
+  const own = withOwnWaits(sections, imports.functions.length);
   let placed = false;
   let tableBytes = 0;
-  for (const { id, whole, body } of sections) {
+  for (const { id, whole, body } of own) {
     const goesBefore = id === SectionId.custom || id === SectionId.type;
     if (!placed && !goesBefore) {
       pieces.push(importSection);
@@ -150,9 +132,9 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
     if (id === SectionId.table) {
       const tables = boundedTables(body, quotaBytes);
       tableBytes += tables.bytesMax;
-      pieces.push(section(id, tables.body));
+      pieces.push(section(id, tables.body).whole);
     } else if (id !== SectionId.import && id !== SectionId.memory && !isHints(id, body)) pieces.push(whole);
-    if (id === SectionId.function) pieces.push(...hintsFor(sections));
+    if (id === SectionId.function) pieces.push(...hintsFor(own));
   }
   if (!placed) pieces.push(importSection);
   return {
@@ -162,7 +144,7 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
     types: entries,
     tableBytes,
     startsThreads,
-    besideBytes: tableBytes + compileBeyond(sections, types, imports.functions, quotaBytes - tableBytes),
+    besideBytes: tableBytes + compileBeyond(own, types, imports.functions, quotaBytes - tableBytes),
     hasStartSection: sections.some(({ id }) => id === SectionId.start),
   };
 }
@@ -176,7 +158,7 @@ function isHints(id: number, body: Uint8Array<ArrayBuffer>): boolean {
 function hintsFor(sections: readonly Section[]): Uint8Array<ArrayBuffer>[] {
   const code = sections.find(({ id }) => id === SectionId.code);
   const hints = code && tierHints(code.body);
-  return hints === undefined ? [] : [section(SectionId.custom, hints)];
+  return hints === undefined ? [] : [section(SectionId.custom, hints).whole];
 }
 
 /** What V8 may take beyond what every program has free. */
@@ -394,8 +376,4 @@ function importOfMemory(limits: Limits): Uint8Array<ArrayBuffer> {
     unsignedLeb(limits.initialPages),
     unsignedLeb(limits.maximumPages),
   ]);
-}
-
-function section(id: number, body: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-  return concat([Uint8Array.of(id), unsignedLeb(body.length), body]);
 }

@@ -6,9 +6,9 @@
 // What is named costs some milliseconds at its first call. So only functions of some size are, of programs of some size: what
 // loops and calls a lot (printf, interpreters) is long and seldom hot in one call, and large programs start sooner as it is.
 import { BinaryReader, bytesOfName, concat, unsignedLeb } from './binary.ts';
-import { blockType } from './compile-cost.ts';
 import { readLocals } from './function-frame.ts';
-import { number, prefixed, simple } from './opcodes.ts';
+import { control } from './instruction.ts';
+import { prefixed, simple } from './opcodes.ts';
 
 export const HINTS_SECTION = 'compilationHints';
 
@@ -89,41 +89,3 @@ const DELEGATE = 0x18;
 const END = 0x0b;
 const opens: ReadonlySet<number> = new Set([0x02, LOOP, 0x04, 0x06, TRY_TABLE]);
 const calls: ReadonlySet<number> = new Set([0x10, 0x11, 0x12, 0x13, 0x14, 0x15]);
-
-type Read = (code: BinaryReader) => void;
-
-/** Which one it is does not matter. */
-const anyBlockType: Read = (code) => void blockType(code, []);
-
-/** What follows each instruction of control flow. */
-const control: readonly (Read | undefined)[] = (() => {
-  const all: (Read | undefined)[] = [];
-  const set = (read: Read, ...opcodes: number[]): void => {
-    for (const opcode of opcodes) all[opcode] = read;
-  };
-  set(anyBlockType, 0x02, LOOP, 0x04, 0x06);
-  // unreachable, else, throw_ref, end, return, catch_all
-  set(() => {}, 0x00, 0x05, 0x0a, END, 0x0f, 0x19);
-  // catch, throw, rethrow, br, br_if, call, return_call, call_ref, return_call_ref, delegate, br_on_null, br_on_non_null
-  set(number, 0x07, 0x08, 0x09, 0x0c, 0x0d, 0x10, 0x12, 0x14, 0x15, DELEGATE, 0xd5, 0xd6);
-  set(
-    (code) => {
-      number(code);
-      number(code);
-    },
-    0x11,
-    0x13,
-  );
-  // br_table
-  set((code) => {
-    for (let left = code.u32() + 1; left > 0; left--) number(code);
-  }, 0x0e);
-  set((code) => {
-    anyBlockType(code);
-    for (let left = code.u32(); left > 0; left--) {
-      if (code.u8() < 2) number(code);
-      number(code);
-    }
-  }, TRY_TABLE);
-  return all;
-})();
