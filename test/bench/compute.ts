@@ -17,6 +17,9 @@ import { geometricMean, median } from './samples.ts';
 const RATIO_MOST = 1.05;
 /** All of it by the optimising compiler from the start: so that what compiles when is a part of what is measured. */
 const NO_BASELINE = ['--no-liftoff'];
+/** This one has threads, and is compared with node's worker threads over a shared memory. */
+const THREADS = 'threads';
+const NODE_THREADS = join(import.meta.dirname, 'node-threads.ts');
 const NODE = 'node1';
 const PAIRS = 7;
 /** What the vkernel starts ahead for the next program is under way after one ended. */
@@ -31,6 +34,7 @@ const SCALES: Record<string, { whole: number; quick: number }> = {
   hashtable: { whole: 4000, quick: 50 },
   alloc: { whole: 900, quick: 2 },
   fib: { whole: 42, quick: 27 },
+  threads: { whole: 30, quick: 2 },
 };
 
 interface KernelLine {
@@ -79,7 +83,7 @@ async function measure(setting: Setting, kernel: string): Promise<KernelResult> 
       await sleep(SETTLE_MS, undefined, { signal });
       lines[where] = await (where === 'odonata'
         ? runGuest<KernelLine>(setting, NODE, program, [scale])
-        : alone(program, scale, signal));
+        : alone(program, scale, { signal, threaded: kernel === THREADS }));
     }
     const { odonata, alone: alonely } = lines as Record<'odonata' | 'alone', KernelLine>;
     assert.equal(odonata.checksum, alonely.checksum, `${kernel}: not the same result`);
@@ -97,12 +101,14 @@ async function measure(setting: Setting, kernel: string): Promise<KernelResult> 
   };
 }
 
-async function alone(program: string, scale: number, signal: AbortSignal): Promise<KernelLine> {
-  const { code, stdout, stderr } = await runAlone(program, {
-    nodeFlags: NO_BASELINE,
-    args: [String(scale)],
-    signal,
-  });
+async function alone(
+  program: string,
+  scale: number,
+  { signal, threaded }: { signal: AbortSignal; threaded: boolean },
+): Promise<KernelLine> {
+  const options = { nodeFlags: NO_BASELINE, args: [String(scale)], signal };
+  const host = threaded ? { host: NODE_THREADS } : {};
+  const { code, stdout, stderr } = await runAlone(program, { ...options, ...host });
   if (code !== 0)
     throw new Failure(`${basename(program)} alone: exit code ${code}: ${stderr.toString().trim()}`);
   return JSON.parse(stdout.toString()) as KernelLine;
@@ -118,13 +124,17 @@ async function freshProgram({ folder }: Setting, kernel: string, run: number): P
 }
 
 function present(results: KernelResult[]): PartResult {
+  const single = results.filter(({ kernel }) => kernel !== THREADS);
   const mean = judge(
     'compute, geometric mean of the kernels',
-    geometricMean(results.map(({ ratio }) => ratio)),
+    geometricMean(single.map(({ ratio }) => ratio)),
     'x',
     { most: RATIO_MOST },
   );
-  const bestMean = geometricMean(results.map(({ bestRatio }) => bestRatio));
+  const threads = judge('compute, threads', results.find(({ kernel }) => kernel === THREADS)!.ratio, 'x', {
+    most: RATIO_MOST,
+  });
+  const bestMean = geometricMean(single.map(({ bestRatio }) => bestRatio));
   const rows = results.map(({ kernel, scale, odonataMs, aloneMs, ratio, bestRatio, pairs }) => {
     const ratios = pairs.map((pair) => pair.ratio);
     const range = `${round(Math.min(...ratios))} to ${round(Math.max(...ratios))}`;
@@ -136,8 +146,7 @@ function present(results: KernelResult[]): PartResult {
       ratio.toFixed(3),
       range,
       bestRatio.toFixed(3),
-      '',
-      '',
+      ...(kernel === THREADS ? verdictCells(threads) : ['', '']),
     ];
   });
   rows.push([
@@ -163,11 +172,12 @@ function present(results: KernelResult[]): PartResult {
   );
   const notes = [
     'RATIO is the median of the ratios pair by pair; times are of the work alone, without the start.',
+    "threads: two threads, beside two of node's worker threads over a shared WebAssembly.Memory; not in the mean.",
     'OF BEST: the fastest run beside the fastest, which a machine with other work disturbs least; not judged.',
   ];
   const title = `${compute.title}, ${plural(results[0]!.pairs.length, 'pair')} each`;
   return {
-    figures: [mean],
+    figures: [mean, threads],
     tables: [{ title, columns: heads, rows, notes }],
     measured: { kernels: results, geometricMean: mean.value, bestGeometricMean: bestMean },
   };

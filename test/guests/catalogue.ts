@@ -97,6 +97,13 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   stream: kernel('stream.c'),
   sections: kernel('sections.c'),
   table: kernel('table.c'),
+  // Without a C library: that of most machines has no threads.
+  threads: kernel('threads.c', [
+    ...['-ffreestanding', '-nostdlib', '-fno-math-errno', '-mbulk-memory'],
+    ...['shared-memory', 'import-memory', 'initial-memory=4194304', 'max-memory=4194304'].map(
+      (flag) => `-Wl,--${flag}`,
+    ),
+  ]),
 
   // Programs that we did not write; their sources come out of npm packages when built.
   sqlite: {

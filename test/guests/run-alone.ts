@@ -21,6 +21,8 @@ export interface AloneOptions {
   readonly signal?: AbortSignal;
   /** Of its Node. */
   readonly nodeFlags?: readonly string[];
+  /** What runs it, instead of this file. */
+  readonly host?: string;
   /** Killed after so long (exit code 134); default 5 minutes. */
   readonly timeoutMs?: number;
 }
@@ -42,7 +44,13 @@ export function runAlone(wasmPath: string, options: AloneOptions = {}): Promise<
   return new Promise((resolve, reject) => {
     const child = spawn(
       process.execPath,
-      [...(options.nodeFlags ?? []), import.meta.filename, ...flags, wasmPath, ...(options.args ?? [])],
+      [
+        ...(options.nodeFlags ?? []),
+        options.host ?? import.meta.filename,
+        ...flags,
+        wasmPath,
+        ...(options.args ?? []),
+      ],
       {
         stdio: ['pipe', 'pipe', 'pipe'],
         timeout: options.timeoutMs ?? 300_000,
