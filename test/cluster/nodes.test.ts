@@ -27,6 +27,7 @@ interface Listed {
   state: string;
   residentPages: number;
   cpuMs: number;
+  threads: number;
   exit?: { code: number; signal: string; reason: string };
 }
 
@@ -60,6 +61,23 @@ describe('what a process holds', () => {
     expect(await hog.end()).toMatchObject({ code: 137 });
     expect(await shown()).toMatchObject({ residentPages: 0 });
     expect(Number((await shown())?.cpuMs)).toBeGreaterThan(0);
+  });
+});
+
+describe('a process of several threads', () => {
+  test('computes over memory that is paged, is shown with its threads, and ends with all of them', async () => {
+    expect(lines(await cluster.output('node1', 'threads', ['1']))[0]).toHaveProperty('checksum');
+    const running = await cluster.start('node1', 'threads', ['1000000']);
+    const pid = await running.pid;
+    const shown = async () => (await processes()).get(`${pid}`);
+    await until('ps shows three', async () => (await shown())?.threads === 3);
+    await running.signal('SIGKILL');
+    expect(await running.end()).toMatchObject({ code: 137 });
+    expect(await shown()).toMatchObject({ threads: 0 });
+    await until('its memory is free', async () => {
+      const { vmspaces } = await cluster.connection.pmapd('node1').listVmspaces({});
+      return vmspaces.every((vmspace) => vmspace.pid !== pid);
+    });
   });
 });
 
