@@ -81,3 +81,18 @@ test('a module that waits for nothing is as it was, whatever bytes it has', () =
   const exports = WebAssembly.Module.exports(new WebAssembly.Module(bytes)).map(({ name }) => name);
   expect(exports).not.toContain(waitExports.table);
 });
+
+test('an instruction whose numbers are longer than they have to be is the same one', async () => {
+  const imports = [2, 16, 1, 3, ...Buffer.from('env'), 6, ...Buffer.from('memory'), 2, 3, 1, 4];
+  // (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1))) would never end.
+  const body = [0, 0x41, 0, 0x41, 0, 0x42, 0x7f, 0xfe, 0x81, 0x80, 0x00, 0x82, 0x00, 0x80, 0x00, 0x1a, 0x0b];
+  const module = Uint8Array.from([
+    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0],
+    ...imports,
+    ...[3, 2, 1, 0, 7, 10, 1, 6, ...Buffer.from('_start'), 0, 0],
+    ...[10, body.length + 2, 1, body.length, ...body],
+  ]);
+  const { bytes } = prepareModule(module, () => true);
+  const exports = WebAssembly.Module.exports(new WebAssembly.Module(bytes)).map(({ name }) => name);
+  expect(exports).toContain(waitExports.table);
+});

@@ -76,10 +76,14 @@ export function withOwnWaits(sections: readonly Section[], imported: number): re
   );
 }
 
-/** A quick look: the byte that atomics begin with, and what may be one of these three. */
+/** A quick look: the byte that atomics begin with, what may be one of these three, and what may be the alignment that V8 wants. */
 function mayWait(bodies: Uint8Array<ArrayBuffer>): boolean {
-  for (let at = bodies.indexOf(ATOMIC); at >= 0; at = bodies.indexOf(ATOMIC, at + 1))
-    if ((bodies[at + 1]! & 0x7f) < calls.length) return true;
+  for (let at = bodies.indexOf(ATOMIC); at >= 0; at = bodies.indexOf(ATOMIC, at + 1)) {
+    const [which, alignment] = [bodies[at + 1]!, bodies[at + 2]!];
+    if ((which & 0x7f) >= calls.length) continue;
+    // Longer than they have to be, numbers are what they are.
+    if (which >= 0x80 || alignment >= 0x80 || [2, 3].includes(alignment & 0x3f)) return true;
+  }
   return false;
 }
 
