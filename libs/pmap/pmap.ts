@@ -2,8 +2,8 @@
 
 import { Worker } from 'node:worker_threads';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
-import type { RpcError } from '@odonata/rpc/error.ts';
 import type { PageVmspace } from '@odonata/proto/pmap/v1/pmap';
+import type { RpcError } from '@odonata/rpc/error.ts';
 import { ownToken } from '@odonata/rpc/identity/own.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';

@@ -5,6 +5,7 @@
 // processor time. What a worker takes beside the memory of the program counts against the quota of its process.
 
 import type { Worker } from 'node:worker_threads';
+import type { Space } from '@odonata/pmap/pmap-interface.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import {
   createChannel,
@@ -13,7 +14,6 @@ import {
   type RunThread,
   type StartGuest,
 } from './kernel-call.ts';
-import type { Space } from './pmap-interface.ts';
 import type { SystemCalls } from './system-calls.ts';
 import { ThreadClock } from './thread-clock.ts';
 import { THREAD_HEAP_MB, type WarmThread } from './warm-workers.ts';

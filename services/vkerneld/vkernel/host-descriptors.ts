@@ -1,7 +1,8 @@
 // Descriptors of the host that a process of several threads has open. They are the main thread's: Node closes what a thread opened
 // when that thread ends, and the process may go on.
+
+import { PmapError } from '@odonata/pmap/pmap-interface.ts';
 import { close, duplicate, duplicateAs } from '@odonata/userfault/libc.ts';
-import { PmapError } from './pmap-interface.ts';
 import { Errno } from './wasi/errno.ts';
 import type { HostFiles } from './wasi/shared-descriptors.ts';
 
