@@ -5,8 +5,6 @@
  * messages to each service, `FUZZ_MESSAGES=100000 FUZZ_ONLY=directory` so many to one.
  */
 import { randomBytes } from 'node:crypto';
-import { readdirSync } from 'node:fs';
-import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create, type DescMethod, type Message, toBinary } from '@bufbuild/protobuf';
@@ -40,9 +38,10 @@ import { TestCluster } from '../cluster/cluster.ts';
 import { identityIn } from '../cluster/identities.ts';
 import { LONG } from '../long.ts';
 import { bytesOf, callAll, type Ends, type Fuzzed, sayAll } from './caller.ts';
-import { type Footprint, footprintOf } from './footprint.ts';
+import { type Footprint, footprintOf, REST_MS, rested } from './footprint.ts';
 import { Heard } from './hostile-message.ts';
 import { type LiveMemory, liveMemoryOf } from './live-memory.ts';
+import { rawBytes } from './raw-bytes.ts';
 import { SEED } from './seed.ts';
 
 /** Whatever time it takes. */
@@ -59,8 +58,6 @@ const GROWTH_RESIDENT_MIB = 96;
 const GROWTH_DESCRIPTORS = 24;
 /** Connections for descriptors that stay open at one time. */
 const LINES = 16;
-/** How long what ended may take to be let go of. */
-const REST_MS = 60_000;
 
 /** For all that is said, where a busy machine would take long. */
 const SAY_MS = ALL_SAID ? Number.POSITIVE_INFINITY : 20_000;
@@ -241,31 +238,6 @@ async function vkernels(part: number): Promise<Ends[]> {
   ]);
 }
 
-/** Bytes that are of no protocol, at every socket. */
-async function rawBytes(rounds: number): Promise<void> {
-  const unix = [sockets, join(sockets, 'vkernels')].flatMap((dir) =>
-    readdirSync(dir)
-      .filter((name) => name.endsWith('.sock'))
-      .map((name) => ({ path: join(dir, name) })),
-  );
-  const all = [ports.syslinkd[0], ports.cohd[0], ports.pmapd[0], ports.vkerneld[0]].map((port) => ({
-    ...{ port: port!, host: '127.0.0.1' },
-  }));
-  const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-  for (let round = 0; round < rounds; round++)
-    for (const where of [...unix, ...all]) {
-      await new Promise<void>((resolve) => {
-        const socket = connectSocket(where, () => {
-          if (round % 2 === 0) socket.write(preface);
-          socket.write(randomBytes(1 + (round % 64) * 16));
-          setTimeout(() => socket.destroy(), 5);
-        });
-        socket.on('error', () => {});
-        socket.once('close', () => resolve());
-      });
-    }
-}
-
 type Look = LiveMemory & Footprint & { readonly pid: number };
 
 async function look(pid: number): Promise<Look> {
@@ -281,18 +253,6 @@ const grew = (was: Look, now: Look): string[] => [
   ...(ALL_SAID && now.residentMib - was.residentMib > GROWTH_RESIDENT_MIB ? ['resident'] : []),
   ...(now.descriptors - was.descriptors > GROWTH_DESCRIPTORS ? ['descriptors'] : []),
 ];
-
-/** Until its memory stays as it is, for some looks in a row. */
-async function rested(pid: number): Promise<void> {
-  let [lastMib, looks] = [0, 0];
-  const untilMs = performance.now() + REST_MS;
-  while (looks < 4 && performance.now() < untilMs) {
-    await sleep(2_500);
-    const { residentMib } = footprintOf(pid);
-    looks = Math.abs(residentMib - lastMib) < 8 ? looks + 1 : 0;
-    lastMib = residentMib;
-  }
-}
 
 /** Broadcasts, and records of the directory that no replica wrote, by those who may write them. */
 async function bus(count: number): Promise<void> {
@@ -401,7 +361,7 @@ it('whatever is said to it by whomever, no service ends or grows, and all go on'
     pmap,
     router,
     vkernels,
-    rawBytes: () => rawBytes(4),
+    rawBytes: () => rawBytes(sockets, ports, 4),
     bus: (part: number) => bus(MESSAGES * part * 0.1),
   };
   const round = async (part: number): Promise<void> => {
