@@ -7,28 +7,11 @@ import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
 import { settled } from '@odonata/rpc/testdata/settled.ts';
 import { afterAll, describe, expect, test } from 'vitest';
 import { untakenBytesMax } from './output-ring.ts';
-import { assemble, compileAssemblyscript } from './testdata/programs.ts';
+import { assemble, compileAssemblyscript, imports, program } from './testdata/programs.ts';
 import { eventually, TestMachine } from './testdata/run-process.ts';
 
 const machine = new TestMachine();
 afterAll(() => machine.close());
-
-const imports = `
-  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
-  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
-  (memory (export "memory") 1)
-  (data (i32.const 0) "\\10\\00\\00\\00\\06\\00\\00\\00")
-  (data (i32.const 16) "hello\\n")
-  (tag $error)`;
-
-/** A program; `$print` writes "hello" and a line's end. */
-function program(body: string, more = ''): Uint8Array<ArrayBuffer> {
-  return assemble(`(module ${imports} ${more}
-    (func $print (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
-    (func $main (export "_start") ${body}))`);
-}
 
 function linkOf(fd: string): string {
   try {
@@ -90,148 +73,6 @@ test('killed while V8 compiles, which nothing interrupts: its end is told, and a
   expect(run.troubles).toEqual([]);
 }, 60_000);
 
-describe('traps', () => {
-  const deep = '(func $deep (param i32) (result i32) (i32.add (call $deep (local.get 0)) (i32.const 1)))';
-  test.each([
-    ['unreachable', '(unreachable)', 'SIGABRT', 134, 'trap: unreachable'],
-    ['load', '(drop (i32.load (i32.const -4)))', 'SIGSEGV', 139, 'trap: memory access out of bounds'],
-    ['divide', '(drop (i32.div_s (i32.const 1) (i32.const 0)))', 'SIGFPE', 136, 'trap: divide by zero'],
-    ['remainder', '(drop (i32.rem_u (i32.const 1) (i32.const 0)))', 'SIGFPE', 136, 'trap: remainder by zero'],
-    ['float', '(drop (i32.trunc_f64_s (f64.const nan)))', 'SIGFPE', 136, /trap: float unrepresentable/],
-    ['table', '(call_indirect (i32.const 9))', 'SIGTRAP', 133, /trap: table index/],
-    ['stack', '(drop (call $deep (i32.const 0)))', 'SIGSEGV', 139, 'trap: stack overflow'],
-    ['exception', '(throw $error)', 'SIGABRT', 134, 'an exception that nothing caught'],
-  ])('%s', async (_, body, signal, code, reason) => {
-    const run = machine.run(program(`(call $inner)`, `${deep} (table 1 funcref) (func $inner ${body})`));
-    const exit = await run.exited;
-    expect(exit).toMatchObject({ signal, code });
-    expect(exit.reason).toMatch(reason);
-    expect(exit.reason).not.toContain('\n');
-    if (signal === 'SIGABRT' && reason !== 'trap: unreachable') return;
-    expect(exit.stack).toMatch(
-      reason === 'trap: stack overflow'
-        ? /^(deep \(function \d+ at 0x[0-9a-f]+\)\n){9}/
-        : /^inner \(function \d+ at 0x[0-9a-f]+\)\nmain \(function/,
-    );
-  });
-});
-
-describe('programs that cannot run', () => {
-  test.each([
-    ['no module', Buffer.from('int main() {}'), /^not a WebAssembly module: give/],
-    [
-      'broken code',
-      Buffer.concat([assemble('(module)'), Buffer.from([10, 3, 1, 1, 0])]),
-      /^not a valid WebAssembly module: /,
-    ],
-    [
-      'a missing import',
-      assemble('(module (import "env" "getpid" (func)) (func (export "_start")))'),
-      /^the program imports env\.getpid, which a virtual kernel does not have$/,
-    ],
-    [
-      'a library',
-      assemble('(module (func (export "_initialize")))'),
-      /exports no function _start: it is a library \(a reactor\)/,
-    ],
-    [
-      'a wrong type',
-      assemble(
-        '(module (import "wasi_snapshot_preview1" "fd_close" (func (result i64))) (func (export "_start") (drop (call 0))))',
-      ),
-      /^the program imports wasi_snapshot_preview1\.fd_close as \(\) -> i64; a virtual kernel has it as \(i32\) -> i32$/,
-    ],
-  ])('%s', async (_, bytes, reason) => {
-    const exit = await machine.run(new Uint8Array(bytes)).exited;
-    expect(exit).toMatchObject({ code: 126, signal: '', reason: expect.stringMatching(reason) });
-    expect(exit.reason).not.toContain('\n');
-  });
-
-  test('names are made fit for a terminal', async () => {
-    const name = `evil\\1b[31m\\n${'x'.repeat(2000)}`;
-    const exit = await machine.run(assemble(`(module (import "env" "${name}" (func)))`)).exited;
-    expect(exit.reason).toMatch(/^the program imports env\.evil\?\[31m/);
-    expect(exit.reason.length).toBeLessThan(700);
-  });
-
-  test('a memory that cannot be had', async () => {
-    const run = machine.run(program('(call $print)'), { pid: -1n });
-    expect((await run.exited).code).toBe(0); // the pmap decides, and this one does not care
-  });
-});
-
-describe('features', () => {
-  const catching = (body: string) => `(if (i32.eqz ${body}) (then (unreachable)))`;
-  test.each([
-    ['SIMD', catching('(i32x4.extract_lane 0 (i32x4.splat (i32.const 1)))'), ''],
-    ['relaxed SIMD', '(drop (i32x4.relaxed_trunc_f32x4_s (f32x4.splat (f32.const 1))))', ''],
-    [
-      'a tail call',
-      '(call $forever (i32.const 1000000))',
-      '(func $forever (param i32) (if (local.get 0) (then (return_call $forever (i32.sub (local.get 0) (i32.const 1))))))',
-    ],
-    ['exceptions, old', '(try (do (throw $error)) (catch $error))', ''],
-    ['exceptions, new', '(block $h (try_table (catch $error $h) (throw $error)) (unreachable))', ''],
-    [
-      'exceptions, new, by reference',
-      '(drop (block $h (result exnref) (try_table (catch_all_ref $h) (throw $error)) (unreachable)))',
-      '',
-    ],
-    [
-      'several results',
-      '(call $two) (drop) (drop)',
-      '(func $two (result i32 i32) (i32.const 1) (i32.const 2))',
-    ],
-    ['references', '(drop (ref.is_null (ref.null extern)))', '(table 2 externref)'],
-    [
-      'bulk memory',
-      '(memory.copy (i32.const 100) (i32.const 0) (i32.const 9)) (memory.fill (i32.const 0) (i32.const 0) (i32.const 4))',
-      '',
-    ],
-    [
-      'a typed reference to a function',
-      '(call_ref $v (ref.func $main))',
-      '(type $v (func)) (elem declare func $main)',
-    ],
-    ['extended constants', '(drop (global.get $g))', '(global $g i32 (i32.add (i32.const 1) (i32.const 2)))'],
-    ['atomics', '(drop (i32.atomic.rmw.add (i32.const 0) (i32.const 1)))', ''],
-  ])('%s: runs', async (what, body, more) => {
-    // The one that would call itself for ever is only looked at.
-    const once = what.startsWith('a typed') ? `(if (i32.const 0) (then ${body}))` : body;
-    expect(await machine.run(program(once, more)).exited).toMatchObject({ code: 0, reason: '' });
-  });
-
-  test.each<[string, string, RegExp | undefined]>([
-    ['64-bit memory', '(module (memory i64 1) (func (export "_start")))', /64-bit memory/],
-    ['several memories', '(module (memory 1) (memory 1) (func (export "_start")))', /several memories/],
-    [
-      'structures',
-      '(module (type $s (struct (field i32))) (func (export "_start") (drop (struct.new_default $s))))',
-      /garbage-collected/,
-    ],
-    ['i31', '(module (func (export "_start") (drop (ref.i31 (i32.const 1)))))', undefined],
-    ['a 64-bit table', '(module (table i64 1 funcref) (func (export "_start")))', /unusual table/],
-    ['a tag of others', '(module (import "env" "t" (tag)) (func (export "_start")))', /env\.t \(a tag\)/],
-    [
-      'a global of others',
-      '(module (import "env" "g" (global i32)) (func (export "_start")))',
-      /env\.g \(a global\)/,
-    ],
-    [
-      'a reactor',
-      '(module (func (export "_initialize")) (func (export "run")))',
-      /a reactor.*-mexec-model=reactor/,
-    ],
-    ['no export', '(module (func))', /no function _start/],
-    ['a _start with parameters', '(module (func (export "_start") (param i32)))', undefined],
-  ])('%s: refused in one line, or it runs', async (_, text, reason) => {
-    const exit = await machine.run(assemble(text)).exited;
-    if (reason === undefined) expect(exit).toMatchObject({ code: 0, reason: '' });
-    else expect(exit).toMatchObject({ code: 126, reason: expect.stringMatching(reason) });
-    expect(exit.reason).not.toContain('\n');
-  });
-});
-
 describe('a fault of the virtual kernel itself', () => {
   test('has no stack for the user, and all of it for the log', async () => {
     // The host's functions do not expect this of the memory that they are given.
@@ -249,24 +90,6 @@ describe('a fault of the virtual kernel itself', () => {
         `see process ${run.process.pid} in the log of node3/vkerneld`,
     );
     expect(run.troubles.join()).toMatch(/^the virtual kernel failed under process \d+ .*TypeError/);
-  });
-});
-
-describe('a module without memory', () => {
-  test.each([
-    ['none', '', '(drop (i32.const 0))'],
-    ['an empty one', '(memory 0 0)', '(if (i32.ne (memory.size) (i32.const 0)) (then (unreachable)))'],
-    [
-      'one that is empty at first',
-      '(memory 0 2)',
-      `(if (i32.ne (memory.grow (i32.const 1)) (i32.const 0)) (then (unreachable)))
-       (i32.store (i32.const 65532) (i32.const 1))
-       (if (i32.ne (memory.grow (i32.const 2)) (i32.const -1)) (then (unreachable)))`,
-    ],
-  ])('%s', async (_, memory, body) => {
-    const run = machine.run(assemble(`(module ${memory} (func (export "_start") ${body}))`));
-    expect(await run.exited).toMatchObject({ code: 0, reason: '' });
-    expect(machine.pmap.spaces.at(-1)!.destroyed).toBe(true);
   });
 });
 

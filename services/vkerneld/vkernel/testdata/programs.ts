@@ -60,3 +60,20 @@ export function compileAssemblyscript(source: string, ...flags: string[]): Uint8
     return new Uint8Array(readFileSync(out));
   });
 }
+
+export const imports = `
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\\10\\00\\00\\00\\06\\00\\00\\00")
+  (data (i32.const 16) "hello\\n")
+  (tag $error)`;
+
+/** A program; `$print` writes "hello" and a line's end. */
+export function program(body: string, more = ''): Uint8Array<ArrayBuffer> {
+  return assemble(`(module ${imports} ${more}
+    (func $print (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+    (func $main (export "_start") ${body}))`);
+}
