@@ -19,8 +19,6 @@ import type { ReplicaAround, Surroundings } from '../world/surroundings.ts';
 
 /** What is not answered at its start is asked again. */
 const AGAIN_MS = 20;
-/** Its bounds are looked at once in so many ticks. */
-const LOOK_EVERY = 8;
 
 /** What this replica has heard of dataspaces. */
 class Registry {
@@ -56,7 +54,6 @@ export class ReplicaPart extends Part implements ReplicaAround {
   private registry = new Registry([]);
   /** Of this start: what an earlier one had set does not ring. */
   private alarm!: Alarm;
-  private ticks = 0;
 
   constructor(world: Surroundings, place: Place) {
     super(world, place.name, place);
@@ -198,7 +195,7 @@ export class ReplicaPart extends Part implements ReplicaAround {
     if (core === undefined) return;
     if (this.clockMs >= core.nextMs) {
       this.perform(core.tick(this.clockMs));
-      if (this.ticks++ % LOOK_EVERY === 0) this.checkBounds();
+      this.checkBounds();
     }
     this.alarm.set(core.nextMs);
   }

@@ -12,7 +12,7 @@ import { type Endpoint, type Network, Stream } from './network.ts';
 /** A side hears of a break within this time. */
 const NOTICE_MS = 20;
 /** One message in so many goes through its bytes; the others as the objects that come of that. */
-const BYTES_ONE_IN = 512;
+const BYTES_ONE_IN = 64;
 
 export type HolderWord = MessageInitShape<typeof HolderEventSchema>['event'];
 export type DirectoryWord = MessageInitShape<typeof DirectoryEventSchema>['event'];
