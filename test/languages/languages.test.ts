@@ -1,34 +1,24 @@
 // The bindings for Rust and Go, made from the one description: programs in both, and in C, on three nodes add to one counter.
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { TestCluster } from '../cluster/cluster.ts';
 import { buildGo } from '../guests/go.ts';
-import { systemPath } from '../guests/toolchain.ts';
 import { LONG } from '../long.ts';
+import { hasGo, hasRust, rustc } from './toolchains.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const GUEST = join(ROOT, 'libs/guest');
 
-/** The distribution's: `apt-get install rustc libstd-rust-dev-wasm32`. */
-const RUSTC = '/usr/bin/rustc';
-const hasRust = existsSync(RUSTC) && existsSync('/usr/lib/rustlib/wasm32-wasi');
-const hasGo = spawnSync('go', ['version']).status === 0;
-
 function rust(folder: string): Buffer {
-  const flags = ['--edition', '2021', '--target', 'wasm32-wasi', '-O', '-C', 'target-feature=+atomics'];
-  const compile = (...args: string[]) =>
-    execFileSync(RUSTC, [...flags, ...args], { cwd: folder, env: { ...process.env, PATH: systemPath() } });
+  const flags = ['--edition', '2021', '-O', '-C', 'target-feature=+atomics'];
+  const compile = (...args: string[]) => rustc(folder, ...flags, ...args);
   compile('--crate-type', 'rlib', '--crate-name', 'odonata', join(GUEST, 'rust/src/lib.rs'));
   const source = join(import.meta.dirname, 'counter/counter.rs');
   compile('--extern', 'odonata=libodonata.rlib', source, '-o', 'rust.wasm');
   return readFileSync(join(folder, 'rust.wasm'));
 }
-
-if (!hasRust) console.log('Rust is skipped: apt-get install rustc libstd-rust-dev-wasm32');
-if (!hasGo) console.log('Go is skipped: there is no go');
 
 test.runIf(LONG && (hasRust || hasGo))(
   'Rust, Go and C add to one counter',

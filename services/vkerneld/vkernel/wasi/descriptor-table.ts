@@ -50,13 +50,17 @@ export interface DirectoryDescriptor extends Described {
 }
 
 /**
- * What is beside the grants: a directory "/" in which nothing is, and nothing can be made. Without it a C library says of
- * a path outside of all grants what no program expects of an open (ENOTCAPABLE), where a program that looks for a file
- * which it can do without has to hear ENOENT.
+ * What is above the grants, and holds nothing else: a directory "/", and those between it and a grant (above-grants.ts).
+ * Without it a C library says of a path outside of all grants what no program expects of an open (ENOTCAPABLE), where a
+ * program that looks for a file which it can do without has to hear ENOENT.
  */
 export interface NowhereDescriptor extends Described {
   readonly kind: 'nowhere';
-  readonly preopen: Uint8Array<ArrayBuffer>;
+  /** From "/" on, which is ''. */
+  readonly above: string;
+  /** The name of "/" among the grants; undefined where the program opened it. */
+  readonly preopen: Uint8Array<ArrayBuffer> | undefined;
+  listing: DirectoryEntry[] | undefined;
 }
 
 /** A listener that came with the program, or a connection. */
@@ -70,6 +74,8 @@ export interface SocketDescriptor extends Described {
 export interface DirectoryEntry {
   readonly name: Uint8Array;
   readonly filetype: number;
+  /** Where it is no name in a directory of the host. */
+  readonly inode?: bigint;
 }
 
 export type Descriptor =
@@ -116,6 +122,11 @@ export class DescriptorTable {
     if (descriptor.kind === 'nowhere') throw new WasiError(Errno.noent);
     if (descriptor.kind !== 'directory') throw new WasiError(Errno.notdir);
     return descriptor;
+  }
+
+  /** All that are open. */
+  all(): Iterable<Descriptor> {
+    return this.#open.values();
   }
 
   /** EMFILE when the table is full; call it before a host descriptor is opened. */

@@ -2,11 +2,13 @@
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync } from 'node:fs';
 import { directoryRights, direntBytes, Filetype, Rights, socketRights } from './abi.ts';
+import { covers, entriesAbove, grantsOf } from './above-grants.ts';
 import {
   type DescriptorTable,
   type DirectoryDescriptor,
   type DirectoryEntry,
   isDirectory,
+  type NowhereDescriptor,
 } from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
 import { statFiletype } from './file-stat.ts';
@@ -24,14 +26,24 @@ export interface DirectoryGrant {
   readonly hidden?: readonly string[];
 }
 
-/** What a C library looks for at the beginning of a path: '' stands at that of each. */
-const covers = (guestPath: string): string => guestPath.replace(/^(\/|\.\/|\.$)+/, '');
-
 /** Puts the rest of the world beside the grants, unless one of them is that. After them: they have the numbers from 3 on. */
 export function addNowhere(descriptors: DescriptorTable, grants: readonly DirectoryGrant[]): void {
   if (grants.length === 0 || grants.some(({ guestPath }) => covers(guestPath) === '')) return;
   const preopen = utf8('/');
-  descriptors.add({ kind: 'nowhere', preopen, flags: 0, rights: directoryRights, inheriting: Rights.all });
+  descriptors.add(aboveGrants('', preopen));
+}
+
+export function aboveGrants(above: string, preopen?: Uint8Array<ArrayBuffer>): NowhereDescriptor {
+  const listing = undefined;
+  return {
+    kind: 'nowhere',
+    above,
+    preopen,
+    listing,
+    flags: 0,
+    rights: directoryRights,
+    inheriting: Rights.all,
+  };
 }
 
 /** A socket that listens. */
@@ -115,9 +127,15 @@ export function directoryCalls(system: System): Calls {
     fd_readdir: (fd: number, at: number, length: number, cookie: bigint, usedAt: number) => {
       memory.expectWritable(at, length);
       memory.expectWritable(usedAt, 4);
-      const directory = descriptors.directory(fd, Rights.fdReaddir);
+      const directory = descriptors.get(fd, Rights.fdReaddir);
+      if (!isDirectory(directory)) throw new WasiError(Errno.notdir);
       // The first cookie begins anew, as rewinddir(3) does; the others count names of the same listing.
-      if (cookie === 0n || directory.listing === undefined) directory.listing = list(directory);
+      if (cookie === 0n || directory.listing === undefined) {
+        directory.listing =
+          directory.kind === 'nowhere'
+            ? entriesAbove(directory, grantsOf(descriptors.all()))
+            : list(directory);
+      }
       const bytes = records(directory, directory.listing, BigInt.asUintN(64, cookie), length);
       memory.copyIn(at, bytes);
       memory.setU32(usedAt, bytes.length);
@@ -140,7 +158,7 @@ function list(directory: DirectoryDescriptor): DirectoryEntry[] {
 
 /** Records from a cookie on, as many as fit; the last one cut off where it does not. */
 function records(
-  directory: DirectoryDescriptor,
+  directory: DirectoryDescriptor | NowhereDescriptor,
   listing: readonly DirectoryEntry[],
   cookie: bigint,
   lengthMax: number,
@@ -153,7 +171,7 @@ function records(
     const record = new Uint8Array(direntBytes + entry.name.length);
     const view = new DataView(record.buffer);
     view.setBigUint64(0, BigInt(i + 1), true);
-    view.setBigUint64(8, inodeOf(directory, entry), true);
+    view.setBigUint64(8, entry.inode ?? inodeOf(directory as DirectoryDescriptor, entry), true);
     view.setUint32(16, entry.name.length, true);
     view.setUint8(20, entry.filetype);
     record.set(entry.name, direntBytes);

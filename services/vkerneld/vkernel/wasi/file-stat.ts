@@ -10,6 +10,7 @@ import {
   Rights,
   storeFilestat,
 } from './abi.ts';
+import { placeAt } from './above-grants.ts';
 import { clockNs } from './clock.ts';
 import { type Descriptor, isOfHost } from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
@@ -37,8 +38,10 @@ export function statCalls(system: System): Calls {
     path_filestat_get: (fd: number, flags: number, pathAt: number, pathLength: number, at: number) => {
       memory.expectWritable(at, filestatBytes);
       const path = memory.path(pathAt, pathLength);
-      const directory = descriptors.directory(fd, Rights.pathFilestatGet);
-      const stat = withPath(directory.host, path, (lookup) => statAt(lookup, flags, path));
+      const place = placeAt(descriptors, fd, Rights.pathFilestatGet, path);
+      if ('above' in place) return storeFilestat(memory, at, { ...noStat, filetype: Filetype.directory });
+      const { directory, path: rest } = place;
+      const stat = withPath(directory.host, rest, (lookup) => statAt(lookup, flags, rest));
       storeFilestat(memory, at, filestatOf(stat));
     },
     path_filestat_set_times: (

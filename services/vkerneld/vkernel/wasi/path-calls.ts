@@ -28,7 +28,9 @@ import {
   writesAsked,
   writingRights,
 } from './abi.ts';
+import { placeAt } from './above-grants.ts';
 import type { Descriptor, DirectoryDescriptor } from './descriptor-table.ts';
+import { aboveGrants } from './directory-calls.ts';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
 import { hostAccess, hostFlags } from './file-calls.ts';
 import { statAt, statFiletype } from './file-stat.ts';
@@ -71,11 +73,18 @@ export function pathCalls(system: System): Calls {
     ) => {
       memory.expectWritable(openedAt, 4);
       const path = memory.path(pathAt, pathLength);
-      const directory = descriptors.directory(fd, rightsToOpen(oflags));
+      const place = placeAt(descriptors, fd, rightsToOpen(oflags), path);
       descriptors.expectRoom();
+      if ('above' in place) {
+        // Nothing can be made there, nor written.
+        if (oflags & (Oflags.creat | Oflags.trunc)) throw new WasiError(Errno.isdir);
+        memory.setU32(openedAt, descriptors.add(aboveGrants(place.above)));
+        return;
+      }
+      const { directory } = place;
       const follow = (lookupFlags & Lookupflags.symlinkFollow) !== 0 || path.endsWith('/');
       const request = { follow, oflags, rights, inheriting, fdflags };
-      const opened = withPath(directory.host, path, (lookup) => open(directory, lookup, request));
+      const opened = withPath(directory.host, place.path, (lookup) => open(directory, lookup, request));
       memory.setU32(openedAt, descriptors.add(opened));
     },
     path_create_directory: (fd: number, pathAt: number, pathLength: number) => {
