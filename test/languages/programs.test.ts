@@ -146,7 +146,7 @@ test.runIf(hasCpp)(
     const parts = await objects(cpp, library, [...flags, '-fno-exceptions'], built);
     // It has handlers, and nothing throws.
     await compile(cpp, [...flags, '-c', at('jsontestrunner/main.cpp'), '-o', 'main.o'], built);
-    await compile(command, ['-c', join(LIBC, 'throw.c'), '-o', 'throw.o'], built);
+    await compile(cpp, ['-c', join(LIBC, 'throw.cc'), '-o', 'throw.o'], built);
     await compile(cpp, ['main.o', 'throw.o', ...parts, '-o', 'runner.wasm'], built);
     cluster.addModule('jsontestrunner', readFileSync(join(built, 'runner.wasm')));
     const data = made('jsoncpp');

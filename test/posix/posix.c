@@ -8,6 +8,7 @@
  *   posix robust NAME                          takes the mutex of `hold NAME mutex`, and mends it
  *   posix try PATH flock|fcntl|getlk           tries a lock of a file
  *   posix sysv KEY put VALUE | get | rm        System V's shared memory
+ *   posix semv KEY add N SEGMENT | hold | take | get | rm   System V's semaphores: one is 1 at first; `hold` keeps it, with SEM_UNDO
  *   posix rules                                what one process alone can see of the rules
  */
 #include <dirent.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -246,6 +248,63 @@ static void rules(void) {
   printf("all hold\n");
 }
 
+static void semv(key_t key, const char *what, int n) {
+  union semun {
+    int val;
+    struct semid_ds *buf;
+    unsigned short *array;
+  };
+  struct sembuf one[] = { { 0, -1, SEM_UNDO } }, back[] = { { 0, 1, SEM_UNDO } };
+  int set = semget(key, 2, IPC_CREAT | IPC_EXCL | 0600);
+  if (set >= 0) {
+    expect(semctl(set, 0, SETVAL, (union semun){ .val = 1 }) == 0, "SETVAL");
+    struct sembuf ready = { 1, 1, 0 };
+    expect(semop(set, &ready, 1) == 0, "ready");
+  } else {
+    expect(errno == EEXIST, "semget");
+    expect((set = semget(key, 2, 0)) >= 0, "semget");
+    struct sembuf ready[] = { { 1, -1, 0 }, { 1, 1, 0 } };
+    expect(semop(set, ready, 2) == 0, "ready");
+  }
+  if (strcmp(what, "add") == 0) {
+    int segment = shmget(key, 4096, IPC_CREAT | 0600);
+    volatile int *count = shmat(segment, NULL, 0);
+    expect(count != (void *)-1, "shmat");
+    int seen = 0;
+    for (; n > 0; n--) {
+      expect(semop(set, one, 1) == 0, "down");
+      seen = *count = *count + 1;
+      expect(semop(set, back, 1) == 0, "up");
+    }
+    printf("%d\n", seen);
+  } else if (strcmp(what, "hold") == 0) {
+    expect(semop(set, one, 1) == 0, "down");
+    puts("held");
+    fflush(stdout);
+    for (;;) sleep(1000);
+  } else if (strcmp(what, "take") == 0) {
+    struct timespec within = { 10, 0 };
+    expect(semtimedop(set, one, 1, &within) == 0, "semtimedop");
+    printf("taken, %d left\n", semctl(set, 0, GETVAL));
+  } else if (strcmp(what, "get") == 0) {
+    unsigned short all[2];
+    struct semid_ds about;
+    expect(semctl(set, 0, GETALL, all) == 0 && semctl(set, 0, IPC_STAT, &about) == 0, "GETALL");
+    one->sem_op = -2;
+    one->sem_flg = IPC_NOWAIT;
+    expect_errno(semop(set, one, 1), EAGAIN, "IPC_NOWAIT");
+    one->sem_num = 2;
+    expect_errno(semop(set, one, 1), EFBIG, "EFBIG");
+    expect_errno(semctl(set, 0, SETVAL, 40000), ERANGE, "ERANGE");
+    expect_errno(semctl(set, 2, GETVAL), EINVAL, "EINVAL");
+    printf("%d %d %lu\n", all[0], all[1], about.sem_nsems);
+  } else {
+    expect(semctl(set, 0, IPC_RMID) == 0, "IPC_RMID");
+    expect_errno(semop(set, one, 1), EINVAL, "removed");
+    expect_errno(semget(key, 0, 0), ENOENT, "removed");
+  }
+}
+
 int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
   const char *name = argc > 2 ? argv[2] : "";
@@ -260,6 +319,7 @@ int main(int argc, char **argv) {
   else if (strcmp(what, "robust") == 0) robust(name);
   else if (strcmp(what, "try") == 0) try_lock(name, third);
   else if (strcmp(what, "sysv") == 0) sysv((key_t)atoi(name), third, argc > 4 ? argv[4] : "");
+  else if (strcmp(what, "semv") == 0) semv((key_t)atoi(name), third, argc > 4 ? atoi(argv[4]) : 0);
   else if (strcmp(what, "write") == 0 || strcmp(what, "append") == 0) {
     FILE *file = fopen(name, *what == 'w' ? "w" : "a");
     expect(file != NULL, name);

@@ -59,6 +59,20 @@ describe('processes of three nodes', () => {
   });
 });
 
+test("System V's semaphores: what three nodes add under one counts, and a dead process's is undone", async () => {
+  const seen = await together('semv', '8', 'add', '30');
+  expect(Math.max(...seen.map(Number))).toBe(90);
+  const holder = await cluster.start('node1', 'posix', ['semv', '8', 'hold']);
+  await holder.wrote(/held/);
+  expect(await posix('node2', 'semv', '8', 'get')).toBe('0 1 2');
+  const next = posix('node3', 'semv', '8', 'take');
+  await holder.signal('SIGKILL');
+  expect(await next).toBe('taken, 0 left');
+  // Who ended by itself undid what it had taken.
+  expect(await posix('node2', 'semv', '8', 'get')).toBe('1 1 2');
+  await posix('node1', 'semv', '8', 'rm');
+});
+
 describe('a process that dies', () => {
   test('a robust mutex tells the next one of it', async () => {
     const holder = await cluster.start('node1', 'posix', ['hold', '/robust', 'mutex']);

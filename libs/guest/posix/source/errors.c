@@ -10,6 +10,8 @@ _Static_assert(ENOTRECOVERABLE_ == ENOTRECOVERABLE && ENOTSOCK_ == ENOTSOCK && E
 _Static_assert(EOVERFLOW_ == EOVERFLOW && EOWNERDEAD_ == EOWNERDEAD && EPERM_ == EPERM && EROFS_ == EROFS, "");
 _Static_assert(ESPIPE_ == ESPIPE && ESRCH_ == ESRCH && ETIMEDOUT_ == ETIMEDOUT && EXDEV_ == EXDEV, "");
 
+_Static_assert(E2BIG_ == E2BIG && EIDRM_ == EIDRM && ERANGE_ == ERANGE, "");
+
 int fail(int error) {
   if (error == 0) return 0;
   errno = error;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 enum {
+  E2BIG_ = 1,
   EACCES_ = 2,
   EAGAIN_ = 6,
   EBADF_ = 8,
@@ -14,6 +15,7 @@ enum {
   EDEADLK_ = 16,
   EEXIST_ = 20,
   EFBIG_ = 22,
+  EIDRM_ = 24,
   EINVAL_ = 28,
   EIO_ = 29,
   EISDIR_ = 31,
@@ -31,6 +33,7 @@ enum {
   EOVERFLOW_ = 61,
   EOWNERDEAD_ = 62,
   EPERM_ = 63,
+  ERANGE_ = 68,
   EROFS_ = 69,
   ESPIPE_ = 70,
   ESRCH_ = 71,

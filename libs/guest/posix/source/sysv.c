@@ -11,6 +11,7 @@
 #include "descriptors.h"
 #include "errors.h"
 #include "mapping.h"
+#include "sysv.h"
 
 key_t ftok(const char *path, int project) {
   struct stat about;
@@ -18,8 +19,7 @@ key_t ftok(const char *path, int project) {
   return (key_t)((project & 0xff) << 24 | (about.st_dev & 0xff) << 16 | (about.st_ino & 0xffff));
 }
 
-/** The file of a segment, opened; its reference is the caller's. */
-static int segment(int number, struct inode **inode) {
+int sysv_inode(int number, struct inode **inode) {
   struct filesystem *fs = filesystem_at(1);
   char path[PATH_BYTES_MAX + 1];
   int error = filesystem_path_of(fs, (uint64_t)number, path);
@@ -27,24 +27,35 @@ static int segment(int number, struct inode **inode) {
   return error == ENOENT ? EINVAL : error;
 }
 
-int shmget(key_t key, size_t bytes, int flags) {
+int sysv_remove(int number) {
+  struct filesystem *fs = filesystem_at(1);
+  char path[PATH_BYTES_MAX + 1];
+  int error = filesystem_path_of(fs, (uint64_t)number, path);
+  return error != 0 ? error : filesystem_unlink(fs, path, false);
+}
+
+int sysv_open(const char *what, key_t key, int flags) {
   char path[64];
   int open_flags = O_RDWR | (flags & IPC_CREAT ? O_CREAT : 0) | (flags & IPC_EXCL ? O_EXCL : 0);
   if (key == IPC_PRIVATE) {
     unsigned random[2];
     if (getentropy(random, sizeof random) < 0) return -1;
-    snprintf(path, sizeof path, "/dev/shm/sysv-private.%08x%08x", random[0], random[1]);
+    snprintf(path, sizeof path, "/dev/shm/sysv%s-private.%08x%08x", what, random[0], random[1]);
     open_flags |= O_CREAT | O_EXCL;
   } else {
-    snprintf(path, sizeof path, "/dev/shm/sysv.%08x", (unsigned)key);
+    snprintf(path, sizeof path, "/dev/shm/sysv%s.%08x", what, (unsigned)key);
   }
-  int fd = open(path, open_flags, flags & 0777);
+  return open(path, open_flags, flags & 0777);
+}
+
+int shmget(key_t key, size_t bytes, int flags) {
+  int fd = sysv_open("", key, flags);
   if (fd < 0) return -1;
   struct description *file = description_of((uint32_t)fd);
   struct inode *inode = file->inode;
   uint64_t has = inode_bytes(inode);
   // A segment that has no size yet is just being made.
-  if (has == 0 && open_flags & O_CREAT && bytes > 0) {
+  if (has == 0 && (flags & IPC_CREAT || key == IPC_PRIVATE) && bytes > 0) {
     inode_extend(inode, bytes);
     has = bytes;
   }
@@ -57,7 +68,7 @@ int shmget(key_t key, size_t bytes, int flags) {
 void *shmat(int number, const void *at, int flags) {
   struct inode *inode;
   void *address = NULL;
-  int error = segment(number, &inode);
+  int error = sysv_inode(number, &inode);
   if (error == 0) {
     if (at != NULL && flags & SHM_RND) at = (const void *)((uintptr_t)at & ~(uintptr_t)(SHMLBA - 1));
     error = (uintptr_t)at % SHMLBA != 0 ? EINVAL : 0;
@@ -81,9 +92,8 @@ int shmdt(const void *address) {
 
 int shmctl(int number, int command, struct shmid_ds *about) {
   struct inode *inode;
-  int error = segment(number, &inode);
+  int error = sysv_inode(number, &inode);
   if (error != 0) return fail(error);
-  char path[PATH_BYTES_MAX + 1];
   switch (command) {
     case IPC_STAT:
       *about = (struct shmid_ds){ .shm_segsz = (size_t)inode_bytes(inode), .shm_perm.mode = inode->header->mode & 0777 };
@@ -95,8 +105,7 @@ int shmctl(int number, int command, struct shmid_ds *about) {
     case IPC_SET:
       break;
     case IPC_RMID:
-      error = filesystem_path_of(filesystem_at(1), (uint64_t)number, path);
-      if (error == 0) error = filesystem_unlink(filesystem_at(1), path, false);
+      error = sysv_remove(number);
       break;
     default:
       error = EINVAL;
