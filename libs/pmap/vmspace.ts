@@ -66,6 +66,7 @@ export class Vmspace implements Space, MappedPlace {
   /** Private pages that wait for frames, or for the end. */
   private readonly waiting = new Set<bigint>();
   private ended = false;
+  private freeing: Promise<void> | undefined;
   private pmapSilent = false;
 
   static async create(pmap: PmapParts, options: SpaceOptions): Promise<Vmspace> {
@@ -254,7 +255,9 @@ export class Vmspace implements Space, MappedPlace {
   async destroy(): Promise<void> {
     if (this.ended) return;
     this.detach();
-    const freed = this.free();
+    // Once: whoever closes a program's mapping may come while it is being broken down.
+    this.freeing ??= this.free();
+    const freed = this.freeing;
     // The process is over all the same; its addresses are kept until the pmap manager lets go of them.
     if (!this.pmapSilent) await freed;
   }

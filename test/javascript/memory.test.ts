@@ -174,6 +174,25 @@ test('a program that is killed leaves nothing: no vmspace, no lock, and what it 
   expect(await peeked('left', 15 * PAGE)).toEqual([77]);
 });
 
+test('a program that is stopped holds nobody up, and sees what was written meanwhile when it goes on', async () => {
+  await cluster.dataspaces.create('stopped', PAGE, { node });
+  const program = startNode(
+    `const stopped = await cluster.open('stopped', { node: 'node1' });
+     const words = new Int32Array(await stopped.map());
+     words[0] = 1;
+     console.log('wrote');
+     setInterval(() => {
+       if (words[0] !== 1) process.exit(words[0]);
+     }, 5);`,
+    there,
+  );
+  await program.said('wrote');
+  program.child.kill('SIGSTOP');
+  await there.output('node2', 'peek', ['stopped', '0', '--write', '42']);
+  program.child.kill('SIGCONT');
+  expect(await program.ended).toMatchObject({ code: 42, stderr: '' });
+});
+
 test('the pmap manager dies: what was mapped is broken and told so, and the program goes on', async () => {
   const quiet = startNode(
     `const gone = await cluster.open('gone', { sizeBytes: 4096, node: 'node1' });

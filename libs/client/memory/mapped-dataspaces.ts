@@ -3,6 +3,7 @@
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { Errno } from '@odonata/pmap/errno.ts';
 import { type PendingWait, type Pmap, PmapError, type Space } from '@odonata/pmap/pmap-interface.ts';
+import { collectGarbage } from '@odonata/rpc/heap.ts';
 import { BROKEN, type LockMode, type LockRange, type Opened, type OpenRequest } from './pmap-messages.ts';
 
 const WASM_PAGE_BYTES = 65_536;
@@ -10,6 +11,11 @@ const WASM_PAGE_BYTES = 65_536;
 const MEMORY_BYTES_MAX = 2 ** 32;
 /** Opened at a time by one program: each has two descriptors. */
 export const OPENED_MAX = 256;
+/**
+ * What was closed leaves little on the heap, so V8 sees no reason to collect, but what that little holds is large: gigabytes of
+ * address space.
+ */
+const COLLECT_EVERY = 32;
 /** Waits under way. */
 const WAITS_MAX = 4_096;
 
@@ -22,6 +28,7 @@ export class MappedDataspaces {
   private readonly waits = new Map<number, PendingWait>();
   private opening = 0;
   private last = 0;
+  private closed = 0;
   private ended: { signal: string; reason: string } | undefined;
 
   constructor(pmap: Promise<Pmap>, onBroken: OnBroken) {
@@ -84,6 +91,7 @@ export class MappedDataspaces {
     const one = this.opened.get(handle);
     this.opened.delete(handle);
     await one?.close();
+    if (one !== undefined && ++this.closed % COLLECT_EVERY === 0) setImmediate(collectGarbage);
   }
 
   /** What is mapped is no more, at once. */
@@ -177,7 +185,16 @@ class MappedDataspace {
 
   async lock({ begin, endInclusive }: LockRange, mode: LockMode, timeoutMs: bigint): Promise<void> {
     this.expectWhole();
-    await this.space.lock(this.id, begin, endInclusive, mode, timeoutMs);
+    try {
+      await this.space.lock(this.id, begin, endInclusive, mode, timeoutMs);
+    } catch (error) {
+      if (!(error instanceof PmapError) || error.errno !== Errno.timedout) throw error;
+      const what = `bytes ${begin} to ${endInclusive} of dataspace ${this.request.name}`;
+      throw new PmapError(
+        Errno.timedout,
+        `${what} were not to be had within ${timeoutMs} ms: others hold locks there`,
+      );
+    }
   }
 
   async unlock({ begin, endInclusive }: LockRange): Promise<void> {
