@@ -28,7 +28,7 @@ import { Userfault } from '@odonata/userfault/userfault.ts';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { PmapdConfig } from './config.ts';
 import { dataspaceHandlers } from './dataspace-handlers.ts';
-import { pmapHandlers } from './handlers.ts';
+import { PROGRAMS_OF_PERSON, pmapHandlers } from './handlers.ts';
 import { Inheritor } from './handover/inheritor.ts';
 import { snapshotOf } from './handover/snapshot.ts';
 import { Node } from './node.ts';
@@ -436,6 +436,54 @@ test('a virtual kernel has the name of its person', () => {
   const mallory = new Vkernel(vkernelOf('mallory'), node, new Uint8Array(), 'alice/default');
   expect(mallory.failed).toMatchObject({ code: Code.PermissionDenied });
   expect(node.sessions.size).toBe(0);
+});
+
+describe('a program of a person, outside of virtual kernels', () => {
+  const adminOwn = ctxOf({ cluster, role: Role.ADMIN, name: 'root', groups: [] }, 'own');
+  const program = (ctx: CallContext, name: string) => new Vkernel(ctx, node, new Uint8Array(), name);
+
+  test('has its person in its name, and never that of a virtual kernel', () => {
+    for (const name of ['alice/default', 'bob:web', 'alice:', 'alice:a/b', 'alice', ':alice:web'])
+      expect(program(personIs('alice'), name).failed?.code, name).toBe(Code.PermissionDenied);
+    expect(program(personIs('alice'), 'alice:web.ts-1-1').failed).toBeUndefined();
+    const taken = new Vkernel(vkernelOf('alice'), node, new Uint8Array(), 'alice:web');
+    expect(taken.failed?.code).toBe(Code.PermissionDenied);
+  });
+
+  test('gets pids, and takes none', async () => {
+    const vkernel = program(personIs('alice'), 'alice:web');
+    const value = { pid: 0n, sizeBytes: 0n };
+    const [one, two] = [
+      await vkernel.ask({ case: 'vmspaceCreate', value }),
+      await vkernel.ask({ case: 'vmspaceCreate', value }),
+    ].map((made) => (made.case === 'vmspaceCreated' ? made.value.pid : 0n));
+    expect(one).toBeGreaterThan(190_000n);
+    expect(two).toBeLessThan(200_000n);
+    expect(one).not.toBe(two);
+    expect(await vkernel.ask({ case: 'vmspaceCreate', value: { ...value, pid: 100_001n } })).toMatchObject(
+      failed(Code.InvalidArgument, /pid 100001/),
+    );
+  });
+
+  test('opens for that person, with no more than a guest of theirs may: an admin, too', async () => {
+    for (const [ctx, name, user] of [
+      [personIs('alice', 'physics'), 'alice:web', 'alice'],
+      [adminOwn, 'root:web', 'root'],
+    ] as const) {
+      asked = [];
+      const vkernel = program(ctx, name);
+      await vkernel.open(await vkernel.process(0n), 'a');
+      expect(asked).toMatchObject([{ method: 'get', requester: { user, all: false } }]);
+    }
+  });
+
+  test('leaves room for those of others, and for virtual kernels', () => {
+    for (let i = 0; i < PROGRAMS_OF_PERSON; i++)
+      expect(program(personIs('alice'), `alice:p${i}`).failed).toBeUndefined();
+    expect(program(personIs('alice'), 'alice:more').failed?.code).toBe(Code.ResourceExhausted);
+    expect(program(personIs('bob'), 'bob:first').failed).toBeUndefined();
+    expect(new Vkernel(vkernelOf('alice')).failed).toBeUndefined();
+  });
 });
 
 describe('what people ask', () => {
