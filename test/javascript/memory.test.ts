@@ -1,6 +1,7 @@
 // Dataspaces in a program of Node on a node of a cluster: coherent with guests, with locks, waits and wakes; whose they are; and
 // what becomes of a program, or of its memory, when something dies.
 import { once } from 'node:events';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Cluster, Code, clientReason, connect, type OpenDataspace, RpcError } from '@odonata/client';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -11,6 +12,7 @@ import { startNode } from './node-program.ts';
 vi.setConfig({ testTimeout: 120_000 });
 
 const PAGE = 4096;
+const O_TMPFILE = 0o20200000;
 const POISON = 0xdbdbdbdb | 0;
 const node = 'node1';
 
@@ -57,6 +59,18 @@ test('what a guest of another node writes is read here, and the other way', asyn
   expect(await peeked('text', 2 * PAGE)).toEqual([Buffer.from('llo\0').readInt32LE()]);
   expect(await codeOf(text.read(4 * PAGE - 1, 2))).toBe(Code.OutOfRange);
   expect(await text.use((shared) => new Uint8Array(shared)[2 * PAGE])).toBe('l'.charCodeAt(0));
+});
+
+test('a page that is not there, handed to a file as it is, is EFAULT; a copy of it goes', async () => {
+  await using cold = await cluster.open('cold', { sizeBytes: 4 * PAGE, node });
+  const untouched = new Uint8Array(await cold.map(), 0, PAGE);
+  const file = openSync('/dev/shm', O_TMPFILE | constants.O_RDWR);
+  try {
+    expect(() => writeSync(file, untouched)).toThrow('EFAULT');
+    expect(writeSync(file, await cold.read(0, PAGE))).toBe(PAGE);
+  } finally {
+    closeSync(file);
+  }
 });
 
 test('atomic additions of a guest and of this program at the same time: none is lost', async () => {
