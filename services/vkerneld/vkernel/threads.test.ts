@@ -24,6 +24,7 @@ function threaded(main: string, thread: string, more = ''): Uint8Array<ArrayBuff
     ${wasi('fd_write', '(param i32 i32 i32 i32) (result i32)')}
     ${wasi('fd_read', '(param i32 i32 i32 i32) (result i32)')}
     ${wasi('fd_close', '(param i32) (result i32)')}
+    ${wasi('fd_renumber', '(param i32 i32) (result i32)')}
     ${wasi('proc_exit', '(param i32)')}
     ${wasi('path_open', '(param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)')}
     (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
@@ -218,6 +219,36 @@ describe('descriptors', () => {
     for (const fd of others) closeSync(fd);
     await eventually(openFiles).toBeLessThanOrEqual(before);
   });
+
+  test('threads that close what others work on: no descriptor of the host is lost, none is closed twice', async () => {
+    const before = openFiles();
+    const run = machine.run(
+      threaded(
+        `(call $text) (drop (call $spawn (i32.const 1))) (drop (call $spawn (i32.const 2))) (drop (call $spawn (i32.const 3)))
+         (call $churn (i32.const 0)) (call $join (i32.const 3))`,
+        '(call $churn (local.get $argument)) (call $count)',
+        `(func $text
+           (memory.init $text (i32.const 0) (i32.const 0) (i32.const 8))
+           (memory.init $line (i32.const 16) (i32.const 0) (i32.const 2)))
+         (func $churn (param $me i32) (local $left i32) (local $at i32) (local $other i32)
+           (local.set $left (i32.const 100))
+           (local.set $at (i32.add (i32.const 512) (i32.mul (local.get $me) (i32.const 16))))
+           (loop $next
+             (if (call $path_open (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 1) (i32.const 9) (i64.const 0x40)
+               (i64.const 0) (i32.const 0) (local.get $at)) (then (unreachable)))
+             (local.set $other (i32.atomic.rmw.xchg (i32.const 80) (i32.load (local.get $at))))
+             (drop (call $fd_write (i32.atomic.load (i32.const 80)) (i32.const 0) (i32.const 1) (i32.add (local.get $at) (i32.const 8))))
+             (if (i32.gt_u (local.get $other) (i32.const 3)) (then
+               (drop (call $fd_renumber (i32.load (local.get $at)) (local.get $other)))
+               (drop (call $fd_close (local.get $other)))))
+             (br_if $next (local.tee $left (i32.sub (local.get $left) (i32.const 1))))))`,
+      ),
+      { grants: [grantOf()] },
+    );
+    expect(await run.exited).toMatchObject({ code: 0, signal: '' });
+    await eventually(openFiles).toBeLessThanOrEqual(before);
+    expect(run.troubles).toEqual([]);
+  }, 60_000);
 
   test('standard input goes to whichever thread reads it, and its end to all', async () => {
     const run = machine.run(
