@@ -28,6 +28,8 @@ function threaded(main: string, thread: string, more = ''): Uint8Array<ArrayBuff
     ${wasi('proc_exit', '(param i32)')}
     ${wasi('path_open', '(param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)')}
     (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+    (import "odonata" "ds_open" (func $ds_open (param i32 i32 i64 i32 i32) (result i32)))
+    (import "odonata" "ds_stat" (func $ds_stat (param i64 i32) (result i32)))
     (import "env" "memory" (memory 1 64 shared))
     (data $text "\\10\\00\\00\\00\\02\\00\\00\\00")
     (data $line "x\\n")
@@ -267,6 +269,21 @@ describe('descriptors', () => {
     );
     expect(await run.exited).toMatchObject({ code: 40 });
   });
+});
+
+test('a dataspace that one thread opened is open for all', async () => {
+  const run = machine.run(
+    threaded(
+      `${spawn} (call $join (i32.const 1))
+       (if (call $ds_stat (i64.load (i32.const 128)) (i32.const 160)) (then (unreachable)))
+       (if (i32.ne (call $ds_stat (i64.const 999) (i32.const 160)) (i32.const 8)) (then (unreachable)))
+       (call $proc_exit (i32.wrap_i64 (i64.shr_u (i64.load (i32.const 160)) (i64.const 12))))`,
+      `(i32.store8 (i32.const 120) (i32.const 100))
+       (if (call $ds_open (i32.const 120) (i32.const 1) (i64.const 12288) (i32.const 1) (i32.const 128)) (then (unreachable)))
+       (call $count)`,
+    ),
+  );
+  expect(await run.exited).toMatchObject({ code: 3, signal: '' });
 });
 
 describe('modules that are not as the proposal has it', () => {
