@@ -34,7 +34,7 @@ const SCALES: Record<string, { whole: number; quick: number }> = {
   hashtable: { whole: 4000, quick: 50 },
   alloc: { whole: 900, quick: 2 },
   fib: { whole: 42, quick: 27 },
-  threads: { whole: 30, quick: 2 },
+  threads: { whole: 400, quick: 4 },
 };
 
 interface KernelLine {

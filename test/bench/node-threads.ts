@@ -14,6 +14,13 @@ interface Shared {
 
 const PAGES = { initial: 64, maximum: 64 } as const;
 
+const THREAD_CPUTIME = 3;
+
+function cpuNs(): bigint {
+  const { user, system } = process.threadCpuUsage();
+  return BigInt(user + system) * 1000n;
+}
+
 function imports({ module, memory, thread, words }: Shared): WebAssembly.Imports {
   const view = new DataView(memory.buffer);
   const bytes = new Uint8Array(memory.buffer);
@@ -43,8 +50,8 @@ function imports({ module, memory, thread, words }: Shared): WebAssembly.Imports
         });
         return 0;
       },
-      clock_time_get: (_clock: number, _precision: bigint, at: number) => {
-        view.setBigUint64(at, process.hrtime.bigint(), true);
+      clock_time_get: (clock: number, _precision: bigint, at: number) => {
+        view.setBigUint64(at, clock === THREAD_CPUTIME ? cpuNs() : process.hrtime.bigint(), true);
         return 0;
       },
       fd_write: (fd: number, at: number) => {
