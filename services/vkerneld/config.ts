@@ -80,7 +80,7 @@ export const vkerneldConfig = {
     .boolean()
     .default(false)
     .describe(
-      'start virtual kernels without any of these walls, to measure what they cost: takes --allow-unconfined with all',
+      'start virtual kernels without the walls that --allow-unconfined names, though this machine has them: to measure what each costs',
     ),
   drainMs: z
     .number()

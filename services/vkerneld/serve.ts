@@ -17,7 +17,7 @@ import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { makeVkernelSockets, vkernelSocketsIn } from '@odonata/rpc/vkernel-sockets.ts';
 import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
-import { BARE_HOST } from '@odonata/userfault/sandbox/layers.ts';
+import { hostWithout, lookAtHost } from '@odonata/userfault/sandbox/layers.ts';
 import { Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
 import { AllowedConnections } from './allowed-connections.ts';
 import { AllowedDirectories } from './allowed-directories.ts';
@@ -67,7 +67,8 @@ function sandboxOf(
     onTrouble: (error: unknown) =>
       log.warn({ err: error }, 'a virtual kernel is not bounded by a control group'),
   };
-  const sandbox = unconfined ? new Sandbox(options, BARE_HOST) : new Sandbox(options);
+  const host = lookAtHost(uid);
+  const sandbox = new Sandbox(options, unconfined ? hostWithout(host, options.allowUnconfined) : host);
   for (const { name, mandatory, detail, fix } of sandbox.missing)
     log.warn(
       { layer: name, mandatory, detail, fix },

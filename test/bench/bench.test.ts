@@ -3,6 +3,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { afterAll, describe, expect, test } from 'vitest';
 import { LONG } from '../long.ts';
 import { PART_NAMES, parseOptions } from './options.ts';
@@ -99,7 +100,7 @@ describe('a quick run', () => {
 });
 
 describe('its command line', () => {
-  test.each([['--only', 'lunch'], ['--fast'], ['compute']])(
+  test.each([['--only', 'lunch'], ['--fast'], ['--without', 'doors'], ['compute']])(
     '%s %s: one line, exit code 2',
     async (...args) => {
       const { code, stderr } = await bench(args).result;
@@ -112,9 +113,11 @@ describe('its command line', () => {
     expect(parseOptions(['--only', 'faults,start'])).toEqual({
       only: ['faults', 'start'],
       quick: false,
+      without: [...LAYERS],
       json: undefined,
     });
     expect(parseOptions(['--quick'])).toMatchObject({ only: [...PART_NAMES], quick: true });
+    expect(parseOptions(['--without', 'cgroup,seccomp'])).toMatchObject({ without: ['cgroup', 'seccomp'] });
     expect(parseOptions(['-h'])).toBe('help');
   });
 });

@@ -1,6 +1,7 @@
 // The bench's own cluster: fresh, with a state folder of its own, and gone whatever happens.
 
 import type { Connection } from '@odonata/client/connection.ts';
+import type { LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { startCluster } from '../../services/vkctl/cluster/start.ts';
 import { stopCluster } from '../../services/vkctl/cluster/stop.ts';
@@ -13,8 +14,8 @@ export interface ClusterOptions {
   leaseMs?: number;
   insecure?: boolean;
   overTcp?: boolean;
-  /** Virtual kernels without walls. */
-  unconfined?: boolean;
+  /** Virtual kernels without these walls. */
+  unconfined?: readonly LayerName[];
   /** Tells it from another cluster of the same run. */
   suffix?: string;
   signal: AbortSignal;

@@ -33,7 +33,7 @@ const PARTS: Record<PartName, Part> = {
 };
 
 async function measure(
-  { only, quick, json, html }: Options,
+  { only, quick, without, json, html }: Options,
   signal: AbortSignal,
   folder: string,
 ): Promise<void> {
@@ -47,7 +47,7 @@ async function measure(
     const part = PARTS[name];
     const show = (doing: string): void => progress.show(`${name}: ${doing}`);
     const result = await withCluster({ nodes: part.nodes(quick), signal, progress: show }, (to) =>
-      part.run({ to, quick, folder, signal, progress: show }),
+      part.run({ to, quick, without, folder, signal, progress: show }),
     );
     results[name] = result;
     progress.clear();

@@ -1,5 +1,6 @@
 // The command line of the bench.
 import { parseArgs } from 'node:util';
+import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import { EXIT, explain, Failure } from '../../services/vkctl/failure.ts';
 
 export const PART_NAMES = [
@@ -19,6 +20,8 @@ export type PartName = (typeof PART_NAMES)[number];
 export interface Options {
   only: PartName[];
   quick: boolean;
+  /** The walls that the part `walls` does without. */
+  without: readonly LayerName[];
   /** Where the JSON goes; undefined: nowhere. */
   json: string | undefined;
   /** Where the page goes; undefined: nowhere. */
@@ -27,13 +30,14 @@ export interface Options {
 
 export const HELP = `Measures Odonata on this machine; the figures hold for this machine in this state.
 
-Usage: npm run bench -- [--only PART[,PART]] [--quick] [--json FILE] [--html FILE]
+Usage: npm run bench -- [--only PART[,PART]] [--quick] [--without LAYER[,LAYER]] [--json FILE] [--html FILE]
 
-  --only   compute, directory, faults, handover, identity, locks, sequential, sharing, start, walls; all where it is missing
-  --quick  one short run of each: shows that the bench works, its figures mean little
-  --json   writes everything that was measured to FILE
-  --html   the same as a page with charts, to FILE
-  --help   this text
+  --only     compute, directory, faults, handover, identity, locks, sequential, sharing, start, walls; all where it is missing
+  --quick    one short run of each: shows that the bench works, its figures mean little
+  --without  of walls: leaves out these walls only, of ${LAYERS.join(', ')}
+  --json     writes everything that was measured to FILE
+  --html     the same as a page with charts, to FILE
+  --help     this text
 
 Exit codes: 0 measured (whether targets are met or not), 1 something broke, 2 usage, 130 interrupted
 `;
@@ -42,11 +46,27 @@ Exit codes: 0 measured (whether targets are met or not), 1 something broke, 2 us
 export function parseOptions(argv: string[]): Options | 'help' {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean' } as const;
-  const options = { only: text, json: text, html: text, quick: flag, help: { ...flag, short: 'h' } } as const;
+  const options = {
+    only: text,
+    json: text,
+    html: text,
+    without: text,
+    quick: flag,
+    help: { ...flag, short: 'h' },
+  } as const;
   const { values } = orUsage(() => parseArgs({ args: argv, options, strict: true }));
   if (values.help) return 'help';
   const only = values.only?.split(',').map(partName) ?? [...PART_NAMES];
-  return { only, quick: values.quick ?? false, json: values.json, html: values.html };
+  const without = values.without?.split(',').map(layerName) ?? LAYERS;
+  return { only, quick: values.quick ?? false, without, json: values.json, html: values.html };
+}
+
+function layerName(text: string): LayerName {
+  const name = LAYERS.find((each) => each === text);
+  if (name !== undefined) return name;
+  throw new Failure(`--without: "${text}" is no wall; there are ${LAYERS.join(', ')}`, {
+    exitCode: EXIT.usage,
+  });
 }
 
 function partName(text: string): PartName {

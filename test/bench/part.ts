@@ -1,5 +1,6 @@
 // A part of the bench: what it needs, and what it gives back.
 import type { Connection } from '@odonata/client/connection.ts';
+import type { LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import type { Column } from '../../services/vkctl/table.ts';
 import type { Figure } from './figure.ts';
 
@@ -7,6 +8,8 @@ export interface Setting {
   /** A line to a fresh cluster. */
   to: Connection;
   quick: boolean;
+  /** The walls that the part `walls` does without. */
+  without?: readonly LayerName[];
   /** For files; it goes away with the run. */
   folder: string;
   signal: AbortSignal;

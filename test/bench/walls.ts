@@ -1,5 +1,6 @@
 // Walls: what the confinement of virtual kernels costs. A cluster with and one without, side by side; each round goes through
-// both, one right after the other, and the other way round in the next.
+// both, one right after the other, and the other way round in the next. `--without cgroup` leaves out that one wall only.
+import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { withCluster } from './cluster.ts';
 import { play, scenes } from './faults.ts';
 import { judge, round, verdictCells } from './figure.ts';
@@ -31,11 +32,11 @@ interface Pair {
 }
 
 export const walls: Part = {
-  title: 'Walls: virtual kernels that are confined, beside some that are not',
+  title: 'Walls: virtual kernels that are confined, beside some without walls, or without those of --without',
   nodes: () => 2,
   run: (setting) =>
     withCluster(
-      { ...setting, nodes: 2, suffix: '-bare', unconfined: true },
+      { ...setting, nodes: 2, suffix: '-bare', unconfined: setting.without ?? LAYERS },
       async (to) => await compare(setting, { ...setting, to }),
     ),
 };

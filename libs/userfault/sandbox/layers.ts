@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { bubblewrap, findTools, type Tools } from './bubblewrap.ts';
 import { type CgroupHome, findCgroupHome } from './cgroup.ts';
 import { landlockAbi } from './landlock-abi.ts';
-import { LAYERS, type LayerName } from './layer-names.ts';
+import type { LayerName } from './layer-names.ts';
 import { ringlessFilter, seccompFilter } from './seccomp.ts';
 import { toolNamed } from './tools.ts';
 
@@ -28,11 +28,19 @@ export interface Host {
   readonly cgroupHome: CgroupHome | undefined;
 }
 
-/** One that has none of them. */
-export const BARE_HOST: Host = {
-  layers: LAYERS.map((name) => ({ name, ok: false, mandatory: true, detail: 'done without, as told' })),
-  ...{ tools: undefined, userNamespace: false, filters: undefined, cgroupHome: undefined },
-};
+/** As if it lacked these. Without namespaces no virtual kernel has a uid of its own. */
+export function hostWithout(host: Host, names: ReadonlySet<LayerName>): Host {
+  const lacks = (name: LayerName): boolean => names.has(name) || (name === 'uid' && names.has('namespaces'));
+  return {
+    layers: host.layers.map((layer) =>
+      lacks(layer.name) ? { ...layer, ok: false, detail: 'done without, as told' } : layer,
+    ),
+    tools: lacks('namespaces') ? undefined : host.tools,
+    userNamespace: !lacks('namespaces') && host.userNamespace,
+    filters: lacks('seccomp') ? undefined : host.filters,
+    cgroupHome: lacks('cgroup') ? undefined : host.cgroupHome,
+  };
+}
 
 const PROBE_MS = 10_000;
 /** Shown to the program that is tried, and to no virtual kernel. */

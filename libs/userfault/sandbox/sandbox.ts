@@ -85,7 +85,7 @@ export class Sandbox {
   readonly #cgroups: NodeCgroups | undefined;
 
   /** @throws UnconfinedError */
-  constructor(options: SandboxOptions, host = lookAtHost(options.uid)) {
+  constructor(options: SandboxOptions, host: Host = lookAtHost(options.uid)) {
     this.#options = options;
     this.host = host;
     const missing = this.missing.filter(

@@ -62,7 +62,7 @@ export const planSchema = z.object({
   allowUnconfined: z.array(z.enum(LAYERS)).optional(),
   /** The first uid of virtual kernels of the first node; 64 a node. */
   vkernelUids: z.number().optional(),
-  /** Virtual kernels are not confined: to measure what that costs. */
+  /** Virtual kernels are without these although the machine has them: to measure what they cost. */
   unconfined: z.boolean().optional(),
   leaseMs: z.number().optional(),
   userDataspaces: z.number().optional(),

@@ -10,7 +10,7 @@ import type { Cluster } from '@odonata/client/cluster.ts';
 import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { bundled, currentBundle } from '@odonata/rpc/bundle.ts';
 import type { LogLevel } from '@odonata/rpc/log.ts';
-import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
+import type { LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import { attachTo } from '../connection.ts';
 import { EXIT, explain, Failure, reasonOf } from '../failure.ts';
 import { certified, nodeFolders } from '../supervisor/service-spec.ts';
@@ -63,8 +63,8 @@ export interface StartOptions {
   /** Layers of confinement that virtual kernels may do without. */
   allowUnconfined?: LayerName[];
   vkernelUids?: number | undefined;
-  /** Without any: to measure what they cost. */
-  unconfined?: boolean;
+  /** Without these although the machine has them: to measure what they cost. */
+  unconfined?: readonly LayerName[];
   leaseMs?: number;
   /** That one user may own. */
   userDataspaces?: number;
@@ -229,8 +229,8 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     framesBytes: promisedMemory(options, paths),
     ...(options.swapBytes && { swapBytes: options.swapBytes, swapDir: tmpdir() }),
     ...(options.vkernelUids && { vkernelUids: options.vkernelUids }),
-    allowUnconfined: options.unconfined ? [...LAYERS] : options.allowUnconfined,
-    unconfined: options.unconfined || undefined,
+    allowUnconfined: options.unconfined ? [...options.unconfined] : options.allowUnconfined,
+    unconfined: options.unconfined ? true : undefined,
     leaseMs: options.leaseMs,
     userDataspaces: options.userDataspaces,
     storeBytes: chooseStoreBytes(paths, options.storeBytes),
