@@ -53,6 +53,13 @@ export function seccompFilter(stage: Stage): Buffer {
   });
 }
 
+/** An allow list of somebody else's, such as a container's; of what is absent Node does without. @throws Error */
+export const allowFilter = (rules: readonly SeccompRule[], absent: readonly string[]): Buffer =>
+  compiled(errno(EPERM), (seccomp, context) => {
+    for (const rule of rules) add(seccomp, context, ALLOW, rule);
+    for (const call of absent) add(seccomp, context, errno(ENOSYS), { call, where: [] });
+  });
+
 /**
  * All but io_uring: what Node sets up of it when it starts would go past the filter of the run, and end it when it is refused
  * then. For starts without the filter of the start.
