@@ -44,8 +44,8 @@ export type FaultThreadReport =
   | { type: 'full'; vmspace: bigint; address: bigint }
   /** The process is over its quota; the page waits. */
   | { type: 'over'; vmspace: bigint; address: bigint }
-  /** An order of that type is obeyed. */
-  | { type: 'paged'; vmspace: bigint }
+  /** An order of that type is obeyed. Frames run short: what is ahead and not spent is not needed. */
+  | { type: 'paged'; vmspace: bigint; unspent: number }
   | { type: 'served'; count: number; pages: number; sampleNs: number[] };
 
 export interface FaultThreadData {
@@ -156,7 +156,7 @@ class FaultThread {
     } else if (order.type === 'unpaged') this.unpage(space);
     else if (order.type === 'paged') {
       space.paged = true;
-      report({ type: 'paged', vmspace: space.vmspace });
+      report({ type: 'paged', vmspace: space.vmspace, unspent: this.credit.take(this.credit.frames) });
     } else if (order.type === 'map')
       space.shared.add({ address: order.address, end: order.address + BigInt(order.lengthBytes) });
     else {

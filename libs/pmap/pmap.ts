@@ -177,6 +177,8 @@ class VkernelPmap implements Pmap, PmapParts {
         return;
       }
       case 'paged': {
+        const giveBack = BigInt(report.unspent);
+        if (giveBack > 0n) this.session.send({ case: 'frames', value: { giveBack } });
         const address = this.vmspaces.get(report.vmspace)?.base;
         if (address !== undefined)
           this.session.send({ case: 'paged', value: { vmspace: report.vmspace, address } });

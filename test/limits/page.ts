@@ -160,6 +160,13 @@ const PARTS: Record<string, readonly Row[]> = {
     ],
     ['a line to a node', 'pages under way', size(WINDOW_MAX_BYTES), 'they wait'],
     ['a line to a node', 'pages that wait', size(WAITING_MAX_BYTES), 'dropped, and recalled again'],
+    [
+      'a node',
+      'private memory in swap',
+      'as set',
+      'who asks ends, or the largest overdraft',
+      '`--node-swap`',
+    ],
     ['a node', 'who waits for frames', count(SHORT_MAX), 'who asks is refused', '`--node-memory`'],
     ['a node', 'descriptors handed over, and not claimed', count(DOOR_MAX), 'the oldest is closed'],
     ['a virtual kernel', 'vmspaces', count(VMSPACES_MAX), EXHAUSTED],

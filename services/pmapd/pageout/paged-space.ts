@@ -1,25 +1,49 @@
 // Private memory of one process whose pages may leave: each is in its memory file, aside (inactive), in swap, or was never
 // touched. Whatever is in none of them is zeros.
 import { readSync, writeSync } from 'node:fs';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import type { PmapEventSchema } from '@odonata/proto/pmap/v1/pmap';
 import { allocate, hasData, punchHole } from '@odonata/userfault/libc.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
+import type { Charge } from '../frames/charge.ts';
 import { isFull } from '../frames/exhausted.ts';
-import type { PrivateFrames } from '../frames/private-frames.ts';
-import type { Vmspace } from '../sessions/vmspace.ts';
 import type { SwapFile } from './swap-file.ts';
 
 const ZEROS = Buffer.alloc(PAGE_BYTES);
 const TRIES = 100;
 
+type PmapEventInit = MessageInitShape<typeof PmapEventSchema>;
+
+/** The private memory of a process. */
+export interface PagedMemory {
+  readonly id: bigint;
+  readonly pid: bigint;
+  readonly sizeBytes: number;
+  readonly charge: Charge;
+  readonly session: { send(event: PmapEventInit): void };
+  paged: PagedSpace | undefined;
+  privateFrames(): number;
+  residentFrom(offset: number): { offsetBytes: number; endBytes: number } | undefined;
+  withDescriptor<T>(use: (fd: number) => T): T | undefined;
+}
+
 /** The session of its virtual kernel. */
 export interface PagedSession {
   readonly userfault: Userfault;
-  readonly privateFrames: PrivateFrames;
+  readonly vmspaces: ReadonlyMap<bigint, PagedMemory>;
+  readonly privateFrames: {
+    lend(frames: number): void;
+    take(want: number): number;
+    resume(frames: number): void;
+    settle(lent: number): void;
+  };
+  send(event: PmapEventInit): void;
+  endForFrames(vmspace: bigint, reason: string): void;
 }
 
 export class PagedSpace {
-  readonly vmspace: Vmspace;
+  readonly vmspace: PagedMemory;
   readonly session: PagedSession;
   /** Where its linear memory begins in the virtual kernel. */
   readonly base: bigint;
@@ -35,7 +59,7 @@ export class PagedSpace {
   nextPage = -1;
   private readonly swap: SwapFile;
 
-  constructor(vmspace: Vmspace, session: PagedSession, base: bigint, swap: SwapFile) {
+  constructor(vmspace: PagedMemory, session: PagedSession, base: bigint, swap: SwapFile) {
     this.vmspace = vmspace;
     this.session = session;
     this.base = base;

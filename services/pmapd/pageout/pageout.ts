@@ -11,12 +11,11 @@ import { PageoutPolicy, type PageoutStep } from '@odonata/coherency/node/pageout
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { PageoutStatsSchema } from '@odonata/proto/pmap/v1/pmap';
 import { ownTurn } from '@odonata/rpc/bug.ts';
-import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { Frames } from '../frames/frames.ts';
 import type { Short } from '../frames/shortage.ts';
-import type { Session } from '../sessions/session.ts';
-import type { Vmspace } from '../sessions/vmspace.ts';
-import { PagedSpace } from './paged-space.ts';
+import { AskedProcesses } from './asked-processes.ts';
+import { bringSpace } from './bring-all.ts';
+import { type PagedMemory, type PagedSession, PagedSpace } from './paged-space.ts';
 import { SwapError, type SwapFile } from './swap-file.ts';
 
 /** Of all frames. */
@@ -29,15 +28,6 @@ const INACTIVE_MAX = 4_096;
 const TURN_PAGES = 512;
 /** Pages that are taken out of the page tables at once. */
 const RUN_PAGES = 64;
-/** A process with less is not worth it. */
-const LEAST_FRAMES = 64;
-/** Processes that were asked, and have not answered. */
-const ASKED_MAX = 8;
-const ANSWER_MS = 3_000;
-/** All are looked through at most so often. */
-const ASK_MS = 20;
-/** Who did not answer is asked again after this. */
-const DEAF_MS = 60_000;
 /** Pages that come along for who goes through them in order. */
 const AHEAD_PAGES = 8;
 
@@ -52,10 +42,10 @@ export interface PageoutCounts {
 export interface PageoutOptions {
   readonly frames: Frames;
   readonly swap: SwapFile;
-  sessions(): Iterable<Session>;
+  sessions(): Iterable<PagedSession>;
   short(short: Short): void;
   /** A process is over its quota. */
-  ended(vmspace: Vmspace, reason: string): void;
+  ended(vmspace: PagedMemory, reason: string): void;
 }
 
 export class Pageout {
@@ -64,9 +54,7 @@ export class Pageout {
   private readonly o: PageoutOptions;
   private readonly policy: PageoutPolicy;
   private readonly spaces = new Map<bigint, PagedSpace>();
-  /** Who was asked, and when. */
-  private readonly asked = new Map<bigint, number>();
-  private askedAtMs = 0;
+  private readonly asked: AskedProcesses;
   private looking = false;
   private stopped = false;
   private readonly low: number;
@@ -75,6 +63,7 @@ export class Pageout {
   constructor(options: PageoutOptions) {
     this.o = options;
     this.swap = options.swap;
+    this.asked = new AskedProcesses(options);
     const { total } = options.frames;
     this.low = Math.floor(total * LOW_PART);
     this.high = Math.floor(total * HIGH_PART);
@@ -125,7 +114,7 @@ export class Pageout {
     for (const space of this.spaces.values()) this.scan(space);
     this.perform(this.policy.age((id) => this.overdraftOf(id)));
     if (frames.free >= this.low) return;
-    this.askSome();
+    this.asked.askSome();
     const before = frames.free;
     this.reclaim(Math.min(TURN_PAGES, this.high - before));
     if (frames.free > before && frames.free < this.high) this.lookSoon();
@@ -141,13 +130,12 @@ export class Pageout {
     // Another pmap manager is about to see to it.
     if (this.stopped) return true;
     if (this.swap.freeSlots === 0) return false;
-    if (!this.askSome()) return true;
+    if (!this.asked.askSome()) return true;
     if (this.policy.activePages + this.policy.inactivePages > 0) {
       this.lookSoon();
       return true;
     }
-    const nowMs = monotonicMs();
-    return [...this.asked.values()].some((atMs) => nowMs - atMs < ANSWER_MS);
+    return this.asked.mayAnswer;
   }
 
   /** Why pages do not leave, where they cannot. */
@@ -157,40 +145,16 @@ export class Pageout {
 
   // ---- who is paged
 
-  // False: they were looked through a moment ago.
-  private askSome(): boolean {
-    const nowMs = monotonicMs();
-    if (nowMs - this.askedAtMs < ASK_MS) return false;
-    this.askedAtMs = nowMs;
-    for (const [id, atMs] of this.asked) if (nowMs - atMs > DEAF_MS) this.asked.delete(id);
-    const candidates: { session: Session; vmspace: Vmspace; overdraft: number }[] = [];
-    for (const session of this.o.sessions())
-      for (const vmspace of session.vmspaces.values())
-        if (
-          !this.spaces.has(vmspace.id) &&
-          !this.asked.has(vmspace.id) &&
-          vmspace.privateFrames() >= LEAST_FRAMES
-        )
-          candidates.push({ session, vmspace, overdraft: this.o.frames.overdraft(vmspace.charge) });
-    candidates.sort((a, b) => b.overdraft - a.overdraft);
-    for (const { session, vmspace } of candidates) {
-      const waits = [...this.asked.values()].filter((atMs) => nowMs - atMs < ANSWER_MS).length;
-      if (waits >= ASKED_MAX) break;
-      this.asked.set(vmspace.id, nowMs);
-      session.send({ event: { case: 'pageVmspace', value: { vmspace: vmspace.id } } });
-    }
-    return true;
-  }
-
-  /** The virtual kernel fills no page of it by itself any more. */
-  answered(session: Session, vmspace: Vmspace, base: bigint): void {
-    if (!this.asked.delete(vmspace.id) || this.stopped) return;
+  /** The virtual kernel fills no page of it by itself any more. @returns false: it was not asked, or too long ago */
+  answered(session: PagedSession, vmspace: PagedMemory, base: bigint): boolean {
+    if (!this.asked.delete(vmspace.id) || this.stopped) return false;
     const space = new PagedSpace(vmspace, session, base, this.swap);
     this.spaces.set(vmspace.id, space);
     vmspace.paged = space;
     this.policy.open(vmspace.id);
     this.scan(space);
     this.lookSoon();
+    return true;
   }
 
   // What was filled before is found in its memory file, some at a time.
@@ -211,7 +175,7 @@ export class Pageout {
   }
 
   /** The process is over, or somebody else goes on with it. */
-  close(vmspace: Vmspace): void {
+  close(vmspace: PagedMemory): void {
     this.asked.delete(vmspace.id);
     const space = this.spaces.get(vmspace.id);
     if (space === undefined) return;
@@ -224,7 +188,7 @@ export class Pageout {
   }
 
   /** A dataspace was mapped over private pages: those are zeros when it goes. */
-  covered({ id }: Vmspace, address: bigint, lengthBytes: bigint): void {
+  covered({ id }: PagedMemory, address: bigint, lengthBytes: bigint): void {
     const space = this.spaces.get(id);
     const firstPage = space?.pageAt(address);
     if (space === undefined || firstPage === undefined) return;
@@ -286,7 +250,7 @@ export class Pageout {
   // ---- pages come
 
   /** Serves a fault of private memory. @returns false: it is none of a process that is paged */
-  fault(vmspace: Vmspace, address: bigint): boolean {
+  fault(vmspace: PagedMemory, address: bigint): boolean {
     const space = this.spaces.get(vmspace.id);
     const page = space?.pageAt(address);
     if (space === undefined || page === undefined) return false;
@@ -393,58 +357,27 @@ export class Pageout {
    * Brings all pages of a virtual kernel back, for another pmap manager knows nothing of swap: before the virtual kernel hears of
    * it, and fills pages by itself again. A process whose pages find no room ends.
    */
-  async bringAll(session: Session, pause: () => Promise<void>): Promise<void> {
+  async bringAll(session: PagedSession, pause: () => Promise<void>): Promise<void> {
     for (const space of [...this.spaces.values()]) {
-      if (space.session !== session) continue;
-      if (await this.bringSpace(space, session, pause)) this.unpage(space, session);
+      const { vmspace } = space;
+      const goesOn = () => this.spaces.get(vmspace.id) === space;
+      if (space.session !== session || !goesOn()) continue;
+      if (await bringSpace(space, pause, goesOn)) this.unpage(space, session);
+      if (!goesOn()) continue;
+      const reason = 'another pmap manager goes on, and what it has in swap cannot be brought back';
+      this.o.ended(vmspace, reason);
+      session.endForFrames(vmspace.id, reason);
+      this.close(vmspace);
     }
   }
 
   // All of it is in the memory file. From now on its virtual kernel counts what is there.
-  private unpage({ vmspace, lent }: PagedSpace, session: Session): void {
+  private unpage({ vmspace, lent }: PagedSpace, session: PagedSession): void {
     this.spaces.delete(vmspace.id);
     this.policy.close(vmspace.id);
     vmspace.paged = undefined;
     const value = { vmspace: vmspace.id, ends: true, charge: BigInt(-lent) };
     session.send({ event: { case: 'pageVmspace', value } });
-  }
-
-  // False: the process is over.
-  private async bringSpace(
-    space: PagedSpace,
-    session: Session,
-    pause: () => Promise<void>,
-  ): Promise<boolean> {
-    const { id } = space.vmspace;
-    while (space.aside.size + space.swapped.size > 0) {
-      for (const page of [...space.aside.keys(), ...space.swapped.keys()].slice(0, TURN_PAGES)) {
-        const wasAside = space.aside.has(page);
-        if (!this.bringOr(space, page)) {
-          const reason = 'another pmap manager goes on, and what it has in swap cannot be brought back';
-          this.o.ended(space.vmspace, reason);
-          session.endForFrames(id, reason);
-          this.close(space.vmspace);
-          return false;
-        }
-        if (!wasAside) {
-          space.lent--;
-          session.privateFrames.resume(1);
-        }
-        space.wake(page);
-      }
-      await pause();
-      if (this.spaces.get(id) !== space) return false;
-    }
-    return true;
-  }
-
-  private bringOr(space: PagedSpace, page: number): boolean {
-    try {
-      return space.bring(page);
-    } catch {
-      // The disk does not give it.
-      return false;
-    }
   }
 
   /** From now on nothing leaves. */

@@ -219,7 +219,9 @@ export class Session implements AskingSession {
   /** The virtual kernel fills nothing of a vmspace by itself any more. */
   paged(vmspace: Vmspace, address: bigint): void {
     expectFaultAddress(address);
-    this.node.pageout?.answered(this, vmspace, address);
+    if (this.node.pageout?.answered(this, vmspace, address) === true) return;
+    // Too late, or of another pmap manager: else nobody would fill it.
+    this.send({ event: { case: 'pageVmspace', value: { vmspace: vmspace.id, ends: true } } });
   }
 
   /** Serves a fault. @throws Lie where none can be */
