@@ -1,5 +1,6 @@
 // Where pages of private memory go: slots of a page in a file that has no name any more, so that it is gone with this process,
 // and that nobody else could open.
+import { randomUUID } from 'node:crypto';
 import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
@@ -21,8 +22,7 @@ export class SwapFile {
   /** @throws where the folder takes no file */
   constructor(dir: string, sizeBytes: number) {
     this.slots = Math.floor(sizeBytes / PAGE_BYTES);
-    const path = join(dir, `swap-${process.pid}`);
-    rmSync(path, { force: true });
+    const path = join(dir, `swap-${randomUUID()}`);
     this.fd = openSync(path, 'wx+', 0o600);
     rmSync(path);
   }
