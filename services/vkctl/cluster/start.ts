@@ -1,4 +1,4 @@
-// Brings a local cluster up: checks, plan, supervisor, and the wait until every part answers.
+// Brings a local cluster up: checks, plan, supervisor.
 
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -6,37 +6,32 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { Cluster } from '@odonata/client/cluster.ts';
-import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { bundled, currentBundle } from '@odonata/rpc/bundle.ts';
 import type { LogLevel } from '@odonata/rpc/log.ts';
 import type { LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
-import { attachTo } from '../connection.ts';
 import { EXIT, explain, Failure, reasonOf } from '../failure.ts';
 import { certified, nodeFolders } from '../supervisor/service-spec.ts';
 import { findTool } from '../supervisor/tool.ts';
 import { allowedFolders } from './allowed-folders.ts';
 import { makeCertificates } from './certificates.ts';
 import { makeFolder } from './folder.ts';
-import { type Identity, identify, isAlive } from './identity.ts';
+import { type Identity, identify } from './identity.ts';
 import { chooseStoreBytes, holdsPages } from './kept-store.ts';
 import { type Lock, tryLock } from './lock.ts';
-import { lastLine, readIfThere } from './log-line.ts';
 import { memorySpace, nodeMemory, promise } from './memory-space.ts';
 import { type ClusterPaths, clusterPaths, MAX_NODES, nodeName } from './paths.ts';
 import { tellServices } from './people.ts';
 import { expectPort, pickPorts } from './ports.ts';
-import { type ClusterPlan, type ClusterRecord, isRouter, readRecord, type ServiceRecord } from './record.ts';
+import type { ClusterPlan, ClusterRecord } from './record.ts';
 import { clearRemains, removeFolders } from './remains.ts';
 import { stopCluster } from './stop.ts';
 import { type FoundSupervisor, markedSupervisors, runningSupervisor, supervisorEnv } from './supervisors.ts';
 import { withToolTrouble } from './tool-trouble.ts';
+import { type StartProgress, untilReady } from './until-ready.ts';
 
 export const DEFAULT_PORT = 7411;
 /** Whoever clears the cluster up lets go of its lock within this. */
 const LOCK_MS = 20_000;
-/** A service that ended this often before the cluster was up will not make it. */
-const HOPELESS_RESTARTS = 5;
 
 export interface StartOptions {
   cluster: string;
@@ -82,12 +77,6 @@ export interface StartOptions {
   onProgress?: (progress: StartProgress) => void;
   /** A line for people: it starts, and not quite as one might think. */
   onNote?: (line: string) => void;
-}
-
-export interface StartProgress {
-  ready: number;
-  total: number;
-  waitingFor: string[];
 }
 
 /** Resolves when every service is connected and every node has the directory; else nothing is left. */
@@ -301,105 +290,3 @@ function planToRead(plan: ClusterPlan, { stateDir }: ClusterPaths): number {
     unlinkSync(file);
   }
 }
-
-async function untilReady(
-  paths: ClusterPaths,
-  supervisor: Identity,
-  { timeoutMs = 60_000, signal, onProgress }: StartOptions,
-): Promise<ClusterRecord> {
-  const endMs = Date.now() + timeoutMs;
-  const routers = new Map<string, Cluster>();
-  let waitingFor: string[] = ['supervisor'];
-  try {
-    for (;;) {
-      if (signal?.aborted) throw new Failure('interrupted', { exitCode: 130 });
-      const record = readRecord(paths.clusterFile);
-      if (!isAlive(supervisor) || record?.stopping) throw whyEnded(paths);
-      if (record) {
-        const hopeless = record.services.find((s) => s.restarts >= HOPELESS_RESTARTS || s.state === 'failed');
-        if (hopeless) throw new Failure(`${hopeless.name} does not start: ${whyNot(hopeless)}`);
-        await connectToRouters(record, routers);
-        waitingFor = await servicesNotReady(record, routers);
-        onProgress?.({
-          ready: record.services.length - waitingFor.length,
-          total: record.services.length,
-          waitingFor,
-        });
-        if (waitingFor.length === 0) return record;
-        if (Date.now() > endMs) throw tooLate(record, waitingFor, timeoutMs);
-      }
-      await sleep(60);
-    }
-  } finally {
-    for (const router of routers.values()) router.close();
-  }
-}
-
-/** It leaves no log where it was told to end: then it has removed its folders, or was ended before it had any line. */
-function whyEnded(paths: ClusterPaths): Failure {
-  const log = join(paths.logDir, 'supervisor.log');
-  const said = readIfThere(log).trim();
-  if (said !== '' && !said.includes('"going down"')) {
-    return new Failure(`the supervisor ended at once: ${lastLine(log)}`, { fix: 'See: vkctl doctor.' });
-  }
-  return new Failure(`cluster "${paths.cluster}" was ended while it started, by "vkctl down" or a signal`);
-}
-
-/** Adds a connection to each router that answers, by its name. */
-export async function connectToRouters(record: ClusterRecord, routers: Map<string, Cluster>): Promise<void> {
-  const missing = record.services.filter((service) => isRouter(service) && !routers.has(service.name));
-  if (missing.length === 0) return;
-  const credential = credentialHere(record.plan);
-  await Promise.all(
-    missing.map(async ({ name, address, socket = address }) => {
-      const router = await attachTo(record.plan.cluster, socket, 300, credential).catch(() => undefined);
-      if (router !== undefined) routers.set(name, router);
-    }),
-  );
-}
-
-/** Names of services that do not answer yet, or that some router does not have yet. */
-export async function servicesNotReady(
-  record: ClusterRecord,
-  routers: ReadonlyMap<string, Cluster>,
-): Promise<string[]> {
-  const names = record.services.map((service) => service.name);
-  const [router] = routers.values();
-  if (router === undefined) return names;
-  const { connection } = router;
-  const lists = await Promise.all(
-    [...routers.values()].map(({ connection }) => connection.listEndpoints().catch(() => [])),
-  );
-  const sets = lists.map((endpoints) => new Set(endpoints.filter((e) => e.connected).map((e) => e.name)));
-  const waiting = record.services
-    .filter((service) => {
-      if (service.name === 'nats') return false;
-      if (isRouter(service)) return !routers.has(service.name);
-      return !sets.every((connected) => connected.has(service.name));
-    })
-    .map(({ name }) => name);
-  if (waiting.length > 0) return waiting;
-  const nodes = await Promise.all(
-    record.plan.nodes.map(async ({ name }) => {
-      const stats = await connection
-        .pmapd(name)
-        .getNodeStats({}, { deadlineMs: 2000 })
-        .catch(() => undefined);
-      return stats?.directoryConnected ? [] : [`${name}/pmapd`];
-    }),
-  );
-  return nodes.flat();
-}
-
-function tooLate(record: ClusterRecord, waitingFor: string[], timeoutMs: number): Failure {
-  const first = record.services.find(({ name }) => name === waitingFor[0]);
-  const why = first ? ` ${first.name}: ${whyNot(first)}` : '';
-  return new Failure(
-    `cluster "${record.plan.cluster}" is not ready after ${timeoutMs / 1000} s; ` +
-      `waiting for ${waitingFor.join(', ')}.${why}`,
-    { fix: 'Check the machine with: vkctl doctor.' },
-  );
-}
-
-const whyNot = (service: ServiceRecord): string =>
-  `${service.lastEnd ? `${service.lastEnd}, ` : ''}last line of its log: ${lastLine(service.logFile)}`;

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { signalIdentity } from '../cluster/identity.ts';
 import type { ClusterRecord, ServiceRecord } from '../cluster/record.ts';
 import { askToReplace, canBeReplaced } from '../cluster/replace.ts';
-import { connectToRouters, servicesNotReady } from '../cluster/start.ts';
+import { connectToRouters, servicesNotReady } from '../cluster/until-ready.ts';
 import { expectHere, runningRecord, withCluster } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';

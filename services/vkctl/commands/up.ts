@@ -5,7 +5,8 @@ import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.t
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
-import { DEFAULT_PORT, type StartProgress, startCluster } from '../cluster/start.ts';
+import { DEFAULT_PORT, startCluster } from '../cluster/start.ts';
+import type { StartProgress } from '../cluster/until-ready.ts';
 import { elsewhere } from '../connection.ts';
 import { printJson } from '../json.ts';
 import { plural, routersAt, say, showProgress } from '../output.ts';
