@@ -38,9 +38,8 @@ import { TestCluster } from '../cluster/cluster.ts';
 import { identityIn } from '../cluster/identities.ts';
 import { LONG } from '../long.ts';
 import { bytesOf, callAll, type Ends, type Fuzzed, sayAll } from './caller.ts';
-import { type Footprint, footprintOf, REST_MS, rested } from './footprint.ts';
+import { grew, type Look, look, REST_MS, rested } from './growth.ts';
 import { Heard } from './hostile-message.ts';
-import { type LiveMemory, liveMemoryOf } from './live-memory.ts';
 import { rawBytes } from './raw-bytes.ts';
 import { SEED } from './seed.ts';
 
@@ -51,11 +50,6 @@ const MESSAGES = Number(process.env.FUZZ_MESSAGES ?? (LONG ? 1_000_000 : 20_000)
 /** Calls are dearer than messages of a stream. */
 const CALLS = MESSAGES / 40;
 const SAID = MESSAGES - CALLS;
-/** Of what a full collection leaves. */
-const GROWTH_MIB = 24;
-/** Of what is resident once a process rests: after many messages, what is neither V8's nor told to it would show. */
-const GROWTH_RESIDENT_MIB = 96;
-const GROWTH_DESCRIPTORS = 24;
 /** Connections for descriptors that stay open at one time. */
 const LINES = 16;
 
@@ -238,22 +232,6 @@ async function vkernels(part: number): Promise<Ends[]> {
   ]);
 }
 
-type Look = LiveMemory & Footprint & { readonly pid: number };
-
-async function look(pid: number): Promise<Look> {
-  // Before the inspector is there, which takes some MiB.
-  const footprint = footprintOf(pid);
-  return { pid, ...footprint, ...(await liveMemoryOf(pid)) };
-}
-
-/** What is more than before, by more than chance makes it. */
-const grew = (was: Look, now: Look): string[] => [
-  ...(now.heapMib - was.heapMib > GROWTH_MIB ? ['heap'] : []),
-  ...(now.externalMib - was.externalMib > GROWTH_MIB ? ['external'] : []),
-  ...(ALL_SAID && now.residentMib - was.residentMib > GROWTH_RESIDENT_MIB ? ['resident'] : []),
-  ...(now.descriptors - was.descriptors > GROWTH_DESCRIPTORS ? ['descriptors'] : []),
-];
-
 /** Broadcasts, and records of the directory that no replica wrote, by those who may write them. */
 async function bus(count: number): Promise<void> {
   const { plan } = cluster.record;
@@ -381,7 +359,7 @@ it('whatever is said to it by whomever, no service ends or grows, and all go on'
   untilMs = performance.now() + SAY_MS / 4;
   await round(0.1);
   if (ALL_SAID) await Promise.all(SERVICES.map((name) => rested(pidOf(name))));
-  const before = new Map<string, Awaited<ReturnType<typeof look>>>();
+  const before = new Map<string, Look>();
   for (const name of SERVICES) before.set(name, await look(pidOf(name)));
   untilMs = performance.now() + SAY_MS;
   await round(0.9);
@@ -395,9 +373,9 @@ it('whatever is said to it by whomever, no service ends or grows, and all go on'
     do {
       await sleep(1_000);
       now = await look(was.pid);
-    } while (grew(was, now).length > 0 && performance.now() < untilRestMs);
+    } while (grew(was, now, ALL_SAID).length > 0 && performance.now() < untilRestMs);
     console.log(name, JSON.stringify({ was, now }));
-    expect(grew(was, now), `${name} has let go of what ended`).toEqual([]);
+    expect(grew(was, now, ALL_SAID), `${name} has let go of what ended`).toEqual([]);
   }
   expect(await cluster.json('node1', 'counter', ['after', 'atomic', '1000'])).toMatchObject({ seen: 1_000 });
 });
