@@ -52,7 +52,7 @@ describe('a quick run', () => {
       expect(drawn).toContain(`<td class="text">${name.replaceAll("'", '&#39;')}</td>`);
     expect(drawn).toContain('<svg');
     expect(Object.keys(report.parts).sort()).toEqual([...PARTS].sort());
-    expect(report.parts.compute.kernels).toHaveLength(7);
+    expect(report.parts.compute.kernels).toHaveLength(8);
     expect(report.parts.faults.rows.map((row: { place: string }) => row.place)).toEqual([
       'vkernel',
       'node',
