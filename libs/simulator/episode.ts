@@ -1,5 +1,6 @@
 // One cluster from its start to its end: rounds of faults, each followed by a time without, in which all that is under way
 // must end and everybody must see the same.
+import { FEW_HOLDERS } from '@odonata/coherency/replica/shard/shard-leader.ts';
 import { untilQuiet } from './checkers/liveness.ts';
 import { Nemesis } from './nemesis.ts';
 import type { Process } from './process.ts';
@@ -21,6 +22,7 @@ export interface EpisodeOptions {
   nodes?: number | undefined;
   pages?: number | undefined;
   shards?: number | undefined;
+  few?: number | undefined;
   machines?: Partial<Machines> | undefined;
   duties?: Partial<Duties> | undefined;
   trace?: ((line: string) => void) | undefined;
@@ -57,12 +59,14 @@ export function runEpisode(options: EpisodeOptions): { counts: Counts; failure: 
   const pages = options.pages ?? profile.pages.min + choice.below(profile.pages.max - profile.pages.min + 1);
   const shards =
     options.shards ?? profile.shards.min + choice.below(profile.shards.max - profile.shards.min + 1);
+  const few = options.few ?? (choice.oneIn(2) ? FEW_HOLDERS : 0);
   const { machines, duties, trace } = options;
   const world = new World({
     seed,
     nodes,
     pages,
     shards,
+    few,
     profile,
     ...(machines && { machines }),
     ...(duties && { duties }),

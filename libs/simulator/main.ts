@@ -16,6 +16,8 @@ Usage: npm run sim -- [options]
   --nodes N      1 to 8 (default: by the seed)
   --pages N      1 to 64 (default: by the seed)
   --shards N     1 to 8 (default: 2 to 4, by the seed)
+  --few N        so many holders at most are told of an invalidation on their streams, more by a broadcast: 0 to 8
+                 (default: 0 or 2, by the seed)
   --trace        prints each event
   --json         prints the summary as JSON
   --help
@@ -51,6 +53,7 @@ function options() {
         nodes: text,
         pages: text,
         shards: text,
+        few: text,
         trace: flag,
         json: flag,
         help: flag,
@@ -70,6 +73,7 @@ function options() {
     nodes: number('nodes', string('nodes'), 1, 8),
     pages: number('pages', string('pages'), 1, 64),
     shards: number('shards', string('shards'), 1, 8),
+    few: number('few', string('few'), 0, 8),
     trace: values['trace'] === true,
     json: values['json'] === true,
     help: values['help'] === true,

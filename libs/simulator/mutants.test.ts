@@ -6,18 +6,19 @@ import { simulate } from './simulate.ts';
 
 const SEED = 20_060_902;
 const STEPS = 600_000;
+// Mutants say where broadcasts tell all: those that break something of broadcasts show there only.
 
 for (const profile of Object.keys(PROFILES) as ProfileName[]) {
   test(`the protocol passes the seeds of the mutants (${profile})`, { timeout: 120_000 }, () => {
-    expect(simulate({ seed: SEED, steps: STEPS, profile }).failure).toBeUndefined();
+    expect(simulate({ seed: SEED, steps: STEPS, profile, few: 0 }).failure).toBeUndefined();
   });
 }
 
 for (const { name, ...mutant } of MUTANTS.filter(({ seldom }) => !seldom)) {
   test(`found: ${name}`, { timeout: 120_000 }, () => {
-    const { failure, counts } = simulate({ seed: SEED, steps: STEPS, ...mutant });
+    const { failure, counts } = simulate({ seed: SEED, steps: STEPS, few: 0, ...mutant });
     expect(failure, `${counts.steps} steps`).toBeDefined();
     const { seed, machines: _, duties: __, ...cluster } = mutant;
-    if (seed !== undefined) expect(simulate({ ...cluster, seed, steps: 1 }).failure).toBeUndefined();
+    if (seed !== undefined) expect(simulate({ few: 0, ...cluster, seed, steps: 1 }).failure).toBeUndefined();
   });
 }

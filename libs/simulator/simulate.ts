@@ -50,12 +50,12 @@ export function simulate(options: SimulateOptions): Result {
 }
 
 function replayOf(
-  { nodes, pages, shards }: SimulateOptions,
+  { nodes, pages, shards, few }: SimulateOptions,
   seed: number,
   profile: ProfileName,
   steps: number,
 ): string {
-  const sizes = Object.entries({ nodes, pages, shards }).flatMap(([name, value]) =>
+  const sizes = Object.entries({ nodes, pages, shards, few }).flatMap(([name, value]) =>
     value === undefined ? [] : [` --${name} ${value}`],
   );
   return `npm run sim -- --seed ${seed} --steps ${steps} --profile ${profile}${sizes.join('')}`;

@@ -14,6 +14,7 @@ export interface SimulationOptions {
   pages: number;
   shards: number;
   places: number;
+  few: number;
   profile: Profile;
   machines: Machines;
   duties: Duties;
@@ -29,6 +30,8 @@ export class Simulation implements Clockwork {
   readonly random: Random;
   readonly layout: Layout;
   readonly profile: Profile;
+  /** As many holders at most are told of an invalidation on their streams. */
+  readonly few: number;
   readonly machines: Machines;
   readonly duties: Duties;
   readonly history: History;
@@ -41,6 +44,7 @@ export class Simulation implements Clockwork {
     const { seed, pages, shards, places, profile, machines, duties } = options;
     this.random = new Random(seed);
     this.profile = profile;
+    this.few = options.few;
     this.machines = machines;
     this.duties = duties;
     const dataspaces = pages > 1 && this.random.oneIn(2) ? 2 : 1;

@@ -18,6 +18,7 @@ export interface Mutant {
   nodes?: number;
   pages?: number;
   shards?: number;
+  few?: number;
   machines?: Partial<Machines>;
   duties?: Partial<Duties>;
 }

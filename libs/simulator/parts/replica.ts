@@ -122,6 +122,7 @@ export class ReplicaPart extends Part implements ReplicaAround {
     };
     return machines.leader({
       ...options,
+      few: this.world.few,
       machines: {
         directory: machines.directory,
         rebuild: machines.rebuild,

@@ -26,6 +26,8 @@ export interface WorldOptions {
   nodes: number;
   pages: number;
   shards: number;
+  /** As many holders at most are told of an invalidation on their streams; none unless told otherwise. */
+  few?: number;
   profile: Profile;
   machines?: Partial<Machines>;
   duties?: Partial<Duties>;
@@ -47,9 +49,9 @@ export class World extends Simulation implements Surroundings {
   private lastPid = 0n;
   private lastNumber = 0;
 
-  constructor({ seed, nodes, pages, shards, profile, trace, ...options }: WorldOptions) {
+  constructor({ seed, nodes, pages, shards, few = 0, profile, trace, ...options }: WorldOptions) {
     super({
-      ...{ seed, pages, shards, profile, trace, places: 1 + nodes + REPLICAS + STORES },
+      ...{ seed, pages, shards, few, profile, trace, places: 1 + nodes + REPLICAS + STORES },
       machines: { ...REAL_MACHINES, ...options.machines },
       duties: { ...ALL_DUTIES, ...options.duties },
     });

@@ -16,6 +16,11 @@ import { type ShardEvent, stepSync, syncAnswerOf } from './shard-events.ts';
 
 /** How long an event waits for a dataspace to become known before it is refused. */
 const UNKNOWN_MS = 2_000;
+/**
+ * So few at most are told of an invalidation on their streams, each by itself. A broadcast costs one message however many hear it,
+ * and a hop more: with one sharer that was half of a write's time, and of its processor time (`npm run bench -- --only faults`).
+ */
+export const FEW_HOLDERS = 2;
 
 /** What of the replica's a shard's leader waits for. */
 export type ShardAsk =
@@ -46,6 +51,8 @@ export interface ShardLeaderOptions extends Led {
   /** Counts pages granted, by state. */
   grantedPages: Record<string, number>;
   nowMs: number;
+  /** Other than FEW_HOLDERS. */
+  few?: number;
   machines?: ShardMachines;
 }
 
@@ -345,9 +352,10 @@ export class ShardLeader {
       case 'invalidate': {
         const { except: exceptHolder, source: sourceHolder, anew } = action;
         const value = { run, version: BigInt(action.version), epoch, exceptHolder, sourceHolder, anew };
-        this.o.out.add({ type: 'broadcast', dataspace: run.dataspace, value });
+        const few = action.holders.length <= (this.o.few ?? FEW_HOLDERS);
+        if (!few || action.resend) this.o.out.add({ type: 'broadcast', dataspace: run.dataspace, value });
         // Where the broadcast went unanswered, the stream carries it too.
-        if (action.resend)
+        if (few || action.resend)
           for (const holder of action.holders) holders.send(holder, { case: 'invalidate', value });
         return;
       }
