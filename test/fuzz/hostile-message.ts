@@ -200,6 +200,7 @@ class Maker {
       case ScalarType.DOUBLE:
         return this.#pick([0, -1, 1e308, Number.NaN, Number.POSITIVE_INFINITY]);
       case ScalarType.UINT32:
+      case ScalarType.FIXED32:
       case ScalarType.INT32: {
         const [least, most] = rangeOf(rules, 0, type === ScalarType.INT32 ? 2 ** 31 - 1 : 2 ** 32 - 1);
         if (this.#broken()) return this.#pick(type === ScalarType.INT32 ? [-1, 2 ** 31 - 1] : U32);

@@ -230,6 +230,8 @@ export class TransferPeer {
     this.gone = true;
     clearTimeout(this.retry);
     this.stream?.end();
+    // How it ends is nothing to go on from.
+    this.stream = undefined;
     this.closeChannel();
   }
 }
