@@ -138,7 +138,10 @@ export const restarted = z.strictObject({
 export const doctor = z.strictObject({
   ok: z.boolean(),
   checks: z.array(
-    z.strictObject({ name: z.string(), ok: z.boolean(), detail: z.string(), fix: z.string().optional() }),
+    z.strictObject({
+      ...{ name: z.string(), ok: z.boolean(), warning: z.literal(true).optional() },
+      ...{ detail: z.string(), fix: z.string().optional() },
+    }),
   ),
 });
 

@@ -71,7 +71,7 @@ test('killed while V8 compiles, which nothing interrupts: its end is told, and a
   expect(await run.exited).toMatchObject({ signal: 'SIGKILL' });
   expect(space.destroyed).toBe(true);
   expect(run.troubles).toEqual([]);
-}, 60_000);
+}, 120_000);
 
 describe('a fault of the virtual kernel itself', () => {
   test('has no stack for the user, and all of it for the log', async () => {

@@ -8,7 +8,7 @@ import { PlainPmap } from './plain-pmap.ts';
 
 /** Waits until a value is as expected; long, for the machine may be busy. */
 export function eventually<T>(value: () => T, options: { interval?: number } = {}) {
-  return expect.poll(value, { timeout: 15_000, ...options });
+  return expect.poll(value, { timeout: 40_000, ...options });
 }
 
 export interface Running {
