@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { LAYERS } from '@odonata/userfault/sandbox/layer-names.ts';
 import { afterAll, describe, expect, test } from 'vitest';
 import { LONG } from '../long.ts';
+import { sharesOf } from './fault-profile.ts';
 import { PART_NAMES, parseOptions } from './options.ts';
 import { geometricMean, latencyOf, median, percentile } from './samples.ts';
 import { spawnCommand } from './spawned.ts';
@@ -113,13 +114,36 @@ describe('its command line', () => {
     expect(parseOptions(['--only', 'faults,start'])).toEqual({
       only: ['faults', 'start'],
       quick: false,
+      profile: false,
       without: [...LAYERS],
       json: undefined,
     });
     expect(parseOptions(['--quick'])).toMatchObject({ only: [...PART_NAMES], quick: true });
     expect(parseOptions(['--without', 'cgroup,seccomp'])).toMatchObject({ without: ['cgroup', 'seccomp'] });
+    expect(parseOptions(['--profile'])).toMatchObject({ profile: true });
+    expect(() => parseOptions(['--profile', '--only', 'start'])).toThrow('of the part faults');
     expect(parseOptions(['-h'])).toBe('help');
   });
+});
+
+test('a profile is told by whose code it is, in us a fault, without idle time', () => {
+  const frame = (id: number, functionName: string, url = '') => ({ id, callFrame: { functionName, url } });
+  const nodes = [
+    frame(1, '(idle)'),
+    frame(2, 'step', 'file:///o/libs/coherency/directory/directory.ts'),
+    frame(3, 'write', 'file:///o/node_modules/@grpc/grpc-js/build/src/stream-decoder.js'),
+    frame(4, 'poll'),
+    frame(5, '(garbage collector)'),
+    frame(6, 'nextTick', 'node:internal/process/task_queues'),
+  ];
+  const { byOwner, top } = sharesOf(
+    { nodes, samples: [1, 2, 2, 3, 4, 5, 6], timeDeltas: [900, 10, 20, 4, 6, 8, 2] },
+    2,
+  );
+  expect(byOwner).toEqual({
+    ...{ system: 3, protobuf: 0, 'grpc-js': 2, nats: 0, node: 1, core: 15, services: 0, gc: 4 },
+  });
+  expect(top[0]).toEqual({ name: 'step directory/directory.ts', us: 15 });
 });
 
 test('medians, percentiles and geometric means', () => {

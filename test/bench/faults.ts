@@ -11,6 +11,7 @@ import type { FaultCounter, GetNodeStatsResponse } from '@odonata/proto/pmap/v1/
 import { Failure } from '../../services/vkctl/failure.ts';
 import { clusterProcesses, cpuBetween, cpuByPart, cpuTimes } from './cpu-time.ts';
 import { EchoYardstick } from './echo.ts';
+import { type Around, type ProcessProfile, profileFaults, profileTables } from './fault-profile.ts';
 import { presentFaults } from './fault-report.ts';
 import type { FaultKind, FaultResult } from './fault-result.ts';
 import { startGuest } from './guest-run.ts';
@@ -65,7 +66,22 @@ export const faults: Part = {
       results.push(await play(setting, scene, order));
     }
     await yardstick.measure('after');
-    return presentFaults(results, yardstick.result());
+    const presented = presentFaults(results, yardstick.result());
+    if (!setting.profile) return presented;
+    const profiles: ProcessProfile[] = [];
+    for (const [i, scene] of all.entries()) {
+      if (scene.kind.place === 'vkernel') continue;
+      setting.progress(`${scene.kind.name}: where its time goes`);
+      const order = [...nodes.slice(i % nodes.length), ...nodes].slice(0, nodes.length);
+      const round = async (around: Around): Promise<number> =>
+        (await play(setting, scene, order, around)).accesses;
+      profiles.push(...(await profileFaults(setting, scene.kind.name, order, round)));
+    }
+    return {
+      ...presented,
+      tables: [...presented.tables, ...profileTables(profiles)],
+      measured: { ...presented.measured, profiles },
+    };
   },
 };
 
@@ -161,6 +177,7 @@ export async function play(
   setting: Setting,
   scene: Scene,
   [node, ...others]: string[],
+  around?: Around,
 ): Promise<FaultResult> {
   const { kind, accesses } = scene;
   const { to, signal } = setting;
@@ -171,10 +188,12 @@ export async function play(
   const processes = await clusterProcesses(to);
   const before = await to.pmapd(node!).getNodeStats({});
   supplyMemory(setting);
+  await around?.before();
   const cpuBefore = cpuTimes(processes);
   await guest.go();
   const line = await guest.line<TouchLine>();
   const cpu = cpuBetween(cpuBefore, cpuTimes(processes));
+  await around?.after();
   await guest.end();
   await sleep(REPORTED_MS, undefined, { signal });
   const after = await to.pmapd(node!).getNodeStats({});

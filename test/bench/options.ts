@@ -20,6 +20,8 @@ export type PartName = (typeof PART_NAMES)[number];
 export interface Options {
   only: PartName[];
   quick: boolean;
+  /** Of faults: where their time goes. */
+  profile: boolean;
   /** The walls that the part `walls` does without. */
   without: readonly LayerName[];
   /** Where the JSON goes; undefined: nowhere. */
@@ -30,10 +32,11 @@ export interface Options {
 
 export const HELP = `Measures Odonata on this machine; the figures hold for this machine in this state.
 
-Usage: npm run bench -- [--only PART[,PART]] [--quick] [--without LAYER[,LAYER]] [--json FILE] [--html FILE]
+Usage: npm run bench -- [--only PART[,PART]] [--quick] [--profile] [--without LAYER[,LAYER]] [--json FILE] [--html FILE]
 
   --only     compute, directory, faults, handover, identity, locks, sequential, sharing, start, walls; all where it is missing
   --quick    one short run of each: shows that the bench works, its figures mean little
+  --profile  of faults: where the time of each kind goes, by process and function; the services run from their sources
   --without  of walls: leaves out these walls only, of ${LAYERS.join(', ')}
   --json     writes everything that was measured to FILE
   --html     the same as a page with charts, to FILE
@@ -52,13 +55,17 @@ export function parseOptions(argv: string[]): Options | 'help' {
     html: text,
     without: text,
     quick: flag,
+    profile: flag,
     help: { ...flag, short: 'h' },
   } as const;
   const { values } = orUsage(() => parseArgs({ args: argv, options, strict: true }));
   if (values.help) return 'help';
   const only = values.only?.split(',').map(partName) ?? [...PART_NAMES];
   const without = values.without?.split(',').map(layerName) ?? LAYERS;
-  return { only, quick: values.quick ?? false, without, json: values.json, html: values.html };
+  const { quick = false, profile = false } = values;
+  if (profile && !only.includes('faults'))
+    throw new Failure('--profile: is of the part faults, which --only leaves out', { exitCode: EXIT.usage });
+  return { only, quick, profile, without, json: values.json, html: values.html };
 }
 
 function layerName(text: string): LayerName {

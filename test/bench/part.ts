@@ -8,6 +8,8 @@ export interface Setting {
   /** A line to a fresh cluster. */
   to: Connection;
   quick: boolean;
+  /** Of faults: looks where their time goes, too. */
+  profile?: boolean;
   /** The walls that the part `walls` does without. */
   without?: readonly LayerName[];
   /** For files; it goes away with the run. */
