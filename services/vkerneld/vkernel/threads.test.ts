@@ -25,6 +25,7 @@ function threaded(main: string, thread: string, more = ''): Uint8Array<ArrayBuff
     ${wasi('fd_read', '(param i32 i32 i32 i32) (result i32)')}
     ${wasi('fd_close', '(param i32) (result i32)')}
     ${wasi('fd_renumber', '(param i32 i32) (result i32)')}
+    ${wasi('fd_readdir', '(param i32 i32 i32 i64 i32) (result i32)')}
     ${wasi('proc_exit', '(param i32)')}
     ${wasi('path_open', '(param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)')}
     (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
@@ -251,6 +252,32 @@ describe('descriptors', () => {
     await eventually(openFiles).toBeLessThanOrEqual(before);
     expect(run.troubles).toEqual([]);
   }, 60_000);
+
+  test('what is above the grants leads to them, from each thread', async () => {
+    // Descriptor 3 is the grant, 4 is `/`.
+    const open = (fd: string, path: number, length: number, at: number): string =>
+      `(if (call $path_open ${fd} (i32.const 0) (i32.const ${path}) (i32.const ${length}) (i32.const 2) (i64.const 0x4000) (i64.const 0)
+        (i32.const 0) (i32.const ${at})) (then (unreachable)))`;
+    const list = (fd: string, length: number): string =>
+      `(if (call $fd_readdir ${fd} (i32.const 4096) (i32.const 1024) (i64.const 0) (i32.const 104)) (then (unreachable)))
+       (if (i32.ne (i32.load (i32.const 104)) (i32.const ${length})) (then (unreachable)))`;
+    const dots = 24 * 2 + 3;
+    const run = machine.run(
+      threaded(
+        `(memory.init $path (i32.const 128) (i32.const 0) (i32.const 16))
+         ${list('(i32.const 4)', dots + 24 + 3)} ${open('(i32.const 4)', 128, 7, 80)}
+         ${spawn} (call $join (i32.const 1))
+         (if (i32.ne (call $fd_close (i32.load (i32.const 84))) (i32.const 0)) (then (unreachable)))`,
+        `${list('(i32.load (i32.const 80))', dots + 24 + 1)} ${open('(i32.load (i32.const 80))', 136, 1, 84)}
+         ${open('(i32.load (i32.const 80))', 138, 5, 88)} ${list('(i32.load (i32.const 88))', dots + 24 + 3)}
+         (call $count)`,
+        '(data $path "usr/lib\\00x\\00../..\\00")',
+      ),
+      { grants: [{ ...grantOf(), guestPath: '/usr/lib/x' }] },
+    );
+    expect(await run.exited).toMatchObject({ code: 0, signal: '', reason: '' });
+    expect(run.troubles).toEqual([]);
+  });
 
   test('standard input goes to whichever thread reads it, and its end to all', async () => {
     const run = machine.run(

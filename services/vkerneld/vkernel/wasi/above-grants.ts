@@ -34,6 +34,16 @@ const join = (above: string, name: string): string => (above === '' ? name : `${
 const leadsTo = (above: string, grants: Grants): boolean =>
   above === '' || [...grants.keys()].some((grant) => grant.startsWith(`${above}/`));
 
+/** Every directory above one of these grants, `/` first. */
+export function leadingTo(preopens: Iterable<Uint8Array<ArrayBuffer>>): string[] {
+  const above = new Set(['']);
+  for (const preopen of preopens) {
+    const components = covers(Buffer.from(preopen).toString('latin1')).split('/');
+    for (let count = 1; count < components.length; count++) above.add(components.slice(0, count).join('/'));
+  }
+  return [...above];
+}
+
 /** Where a path leads that begins at a descriptor: into a grant, beneath what was opened, or above the grants. */
 export function placeAt(descriptors: DescriptorTable, fd: number, rights: bigint, path: string): Place {
   const descriptor = descriptors.get(fd, rights);

@@ -10,6 +10,7 @@
 //   files     WORDS words each, the last ten of them as five of 64 bits
 
 import { Mutex } from '../mutex.ts';
+import { leadingTo } from './above-grants.ts';
 import type { ConnectionTable } from './connection-table.ts';
 import {
   type Descriptor,
@@ -63,6 +64,8 @@ export class SharedDescriptors extends DescriptorTable {
   readonly #host: HostFiles;
   readonly #connections: ConnectionTable;
   readonly #preopens: readonly Uint8Array<ArrayBuffer>[];
+  /** All directories that lead to them. */
+  readonly #aboves: readonly string[];
   /** Files that this thread's call is a user of. */
   #used: number[] = [];
   /** Listings that this thread began, by the serial number of the file. */
@@ -82,6 +85,7 @@ export class SharedDescriptors extends DescriptorTable {
     this.#connections = connections;
     this.#host = host;
     this.#preopens = preopens;
+    this.#aboves = leadingTo(preopens);
   }
 
   static memory(): SharedArrayBuffer {
@@ -99,6 +103,17 @@ export class SharedDescriptors extends DescriptorTable {
     return descriptor;
   }
 
+  override *all(): Iterable<Descriptor> {
+    for (let fd = 0; fd < descriptorsMax; fd++) {
+      if (Atomics.load(this.#words, NUMBERS_AT + fd) === 0) continue;
+      try {
+        yield this.get(fd);
+      } catch (error) {
+        if (!(error instanceof WasiError)) throw error; // Another thread closed it.
+      }
+    }
+  }
+
   override expectRoom(): void {
     if (this.#freeNumber() < 0) throw new WasiError(Errno.mfile);
   }
@@ -108,8 +123,7 @@ export class SharedDescriptors extends DescriptorTable {
     // Sockets are not Node's.
     const adopts = descriptor.kind === 'file' || descriptor.kind === 'directory';
     const own = 'host' in descriptor ? descriptor.host : -1;
-    const host = adopts ? this.#host.adopt(own) : own;
-    if (adopts) super.closeHost(own);
+    const host = adopts ? this.#adopt(own) : own;
     const fd = this.#lock.with(() => {
       const number = this.#freeNumber();
       const file = this.#freeFile();
@@ -121,6 +135,14 @@ export class SharedDescriptors extends DescriptorTable {
     if (fd >= 0) return fd;
     if (adopts) this.#host.close(host);
     throw new WasiError(Errno.mfile);
+  }
+
+  #adopt(own: number): number {
+    try {
+      return this.#host.adopt(own);
+    } finally {
+      super.closeHost(own);
+    }
   }
 
   override close(fd: number): void {
@@ -210,6 +232,7 @@ export class SharedDescriptors extends DescriptorTable {
     words[W.serial] = ++this.#words[SERIAL]!;
     if (kind === 'stream') words[W.type] = descriptor.stream;
     if (kind === 'file') words[W.type] = descriptor.filetype;
+    if (kind === 'nowhere') words[W.type] = this.#aboves.indexOf(descriptor.above);
     const preopen = 'preopen' in descriptor ? descriptor.preopen : undefined;
     if (preopen !== undefined)
       words[W.preopen] = this.#preopens.findIndex((name) => Buffer.compare(name, preopen) === 0) + 1;
@@ -227,7 +250,8 @@ export class SharedDescriptors extends DescriptorTable {
 
   #descriptor(file: number): Descriptor {
     const preopen = this.#preopens[this.#words[at(file) + W.preopen]! - 1];
-    const shared = new SharedDescriptor(this.#words, this.#bigs, file, preopen, this.#listings);
+    const names = { preopen, aboves: this.#aboves };
+    const shared = new SharedDescriptor(this.#words, this.#bigs, file, names, this.#listings);
     return shared as unknown as Descriptor;
   }
 }
@@ -238,6 +262,7 @@ const at = (file: number): number => FILES_AT + file * WORDS;
 class SharedDescriptor {
   readonly file: number;
   readonly preopen: Uint8Array<ArrayBuffer> | undefined;
+  readonly #aboves: readonly string[];
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #bigs: BigInt64Array<SharedArrayBuffer>;
   readonly #listings: Map<number, DirectoryEntry[]>;
@@ -246,13 +271,14 @@ class SharedDescriptor {
     words: Int32Array<SharedArrayBuffer>,
     bigs: BigInt64Array<SharedArrayBuffer>,
     file: number,
-    preopen: Uint8Array<ArrayBuffer> | undefined,
+    names: { preopen: Uint8Array<ArrayBuffer> | undefined; aboves: readonly string[] },
     listings: Map<number, DirectoryEntry[]>,
   ) {
     this.#words = words;
     this.#bigs = bigs;
     this.file = file;
-    this.preopen = preopen;
+    this.preopen = names.preopen;
+    this.#aboves = names.aboves;
     this.#listings = listings;
   }
 
@@ -279,6 +305,9 @@ class SharedDescriptor {
   }
   get filetype(): number {
     return this.#word(W.type);
+  }
+  get above(): string {
+    return this.#aboves[this.#word(W.type)]!;
   }
   get isTerminal(): boolean {
     return this.#has(BIT.terminal);
