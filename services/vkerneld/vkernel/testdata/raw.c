@@ -1,9 +1,12 @@
 // Calls WASI without the C library in between and prints what is not as it should be. The first granted directory is
 // descriptor 3; it may be written.
+#include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <wasi/api.h>
 
 static int failures;
@@ -365,6 +368,10 @@ static void nowhere(void) {
     expect("link", __wasi_path_link(there, 0, path, 3, "x"), __WASI_ERRNO_NOENT);
     expect("link", __wasi_path_link(3, 0, "b", there, path), __WASI_ERRNO_NOENT);
   }
+  // The C library makes "." of both names.
+  expect("empty name", open("", O_RDONLY) < 0 ? errno : 0, ENOENT);
+  fd = open("/", O_RDONLY | O_DIRECTORY);
+  expect("/", close(fd), 0);
   __wasi_iovec_t vec = {text, 1};
   expect("read", __wasi_fd_read(there, &vec, 1, &n), __WASI_ERRNO_ISDIR);
   expect("sync", __wasi_fd_sync(there), 0);

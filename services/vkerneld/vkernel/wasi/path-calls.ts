@@ -78,6 +78,7 @@ export function pathCalls(system: System): Calls {
       if ('above' in place) {
         // Nothing can be made there, nor written.
         if (oflags & (Oflags.creat | Oflags.trunc)) throw new WasiError(Errno.isdir);
+        if (isEmptyName(path, oflags, inheriting)) throw new WasiError(Errno.noent);
         memory.setU32(openedAt, descriptors.add(aboveGrants(place.above)));
         return;
       }
@@ -203,6 +204,14 @@ export function pathCalls(system: System): Calls {
       memory.setU32(usedAt, part.length);
     },
   };
+}
+
+/**
+ * A C library makes "." of an empty name, as it does of "/", and the first has to be ENOENT. Who means the second asks for a directory;
+ * Go does not, but it makes nothing of an empty name, and does not ask what is inherited, which a C library passes on as it is.
+ */
+function isEmptyName(path: string, oflags: number, inheriting: bigint): boolean {
+  return path === '.' && (oflags & Oflags.directory) === 0 && inheriting === Rights.all;
 }
 
 function rightsToOpen(oflags: number): bigint {
