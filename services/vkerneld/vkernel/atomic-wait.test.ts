@@ -52,6 +52,15 @@ describe('answers', () => {
     expect(ended.reason).toMatch(reason);
     expect(ended.stack).toContain('main (function');
   });
+
+  test.each(['i32.const 2', 'i32.const -4'])('a trap is nothing that the program catches: %s', async (at) => {
+    const module = assemble(`(module ${exit} (import "env" "memory" (memory 1 4 shared))
+      (func (export "_start")
+        (block $caught (try_table (catch_all $caught)
+          (drop (memory.atomic.wait32 (${at}) (i32.const 0) (i64.const 0)))))
+        (call $exit (i32.const 3))))`);
+    expect((await machine.run(module).exited).signal).toBe(at.endsWith('2') ? 'SIGTRAP' : 'SIGSEGV');
+  });
 });
 
 test('what runs at the start of a module runs, and waits as all else does', async () => {

@@ -35,6 +35,20 @@ const adapter = Uint8Array.from([
   ...[7, 13, 3, ...[1, 0x30, 0, 0], ...[1, 0x31, 0, 1], ...[1, 0x32, 0, 2]],
 ]);
 
+/** (memory 1) and loads of a word of it, atomically: one at the address that it is given. */
+const trapping = Uint8Array.from([
+  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+  ...[1, 5, 1, 0x60, 1, 0x7f, 0, 3, 2, 1, 0, 5, 3, 1, 0, 1, 7, 8, 1, 4, ...Buffer.from('trap'), 0, 0],
+  ...[10, 11, 1, 9, 0, 0x20, 0, 0xfe, 0x10, 2, 0, 0x1a, 0x0b],
+]);
+const [OUT_OF_BOUNDS, UNALIGNED] = [-4, 2];
+
+/** One of V8's own: what is thrown in JavaScript, whatever it is, handlers of the program would catch. */
+function trap(address: number): void {
+  const { trap } = new WebAssembly.Instance(new WebAssembly.Module(trapping)).exports;
+  (trap as (address: number) => void)(address);
+}
+
 export class AtomicWait {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #lock: Mutex;
@@ -79,12 +93,11 @@ export class AtomicWait {
     if (typeof start === 'function') start();
   }
 
-  /** @throws RuntimeError as V8 has it */
+  /** Traps as V8 does. */
   #at(address: number, offset: number, bytes: number): number {
     const at = (address >>> 0) + (offset >>> 0);
-    if (at + bytes > this.#memory.byteLength)
-      throw new WebAssembly.RuntimeError('memory access out of bounds');
-    if (at % bytes !== 0) throw new WebAssembly.RuntimeError('operation does not support unaligned accesses');
+    if (at + bytes > this.#memory.byteLength) trap(OUT_OF_BOUNDS);
+    if (at % bytes !== 0) trap(UNALIGNED);
     return at;
   }
 
