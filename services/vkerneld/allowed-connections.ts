@@ -14,6 +14,10 @@ const PLACE =
 /** The last part begins with a letter: what resolvers take for an address in other writing is none. */
 const NAME = /^(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z][A-Za-z0-9-]{0,62}$/;
 
+/** Those of version 4 in the writing of version 6: a rule for addresses of version 6 means none of them. */
+const mappedV4 = new BlockList();
+mappedV4.addSubnet('::ffff:0:0', 96, 'ipv6');
+
 /** One host, or the addresses of a subnet, and a range of ports. */
 interface Place {
   /** A name in small letters, or an address. */
@@ -115,7 +119,7 @@ function placeOf(text: string): Place {
   const isHost =
     v6 === undefined
       ? family === 4 || (family === 0 && host.length <= NAME_MAX && NAME.test(host))
-      : family === 6;
+      : family === 6 && !mappedV4.check(host, 'ipv6');
   const isPrefix = prefix <= most && (bits === undefined || family !== 0);
   if (firstPort !== undefined && isPort && isHost && isPrefix) return { host, family, prefix, first, last };
   throw new RpcError(
