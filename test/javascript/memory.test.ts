@@ -86,6 +86,24 @@ test('atomic additions of a guest and of this program at the same time: none is 
   expect([seen, here[0]]).toEqual([40_000, 40_000]);
 });
 
+test('a part of a dataspace: nothing is read or written past what is mapped, and what is no number is refused', async () => {
+  await cluster.dataspaces.create('part', 8 * PAGE, { node });
+  await using part = await cluster.open('part', { node, offset: PAGE, length: 2 * PAGE });
+  await there.output('node2', 'peek', ['part', `${3 * PAGE}`, '--write', '5']);
+  expect((await part.read()).length).toBe(2 * PAGE);
+  expect(await codeOf(part.read(3 * PAGE, 4))).toBe(Code.OutOfRange);
+  expect(await codeOf(part.read(0, 4))).toBe(Code.OutOfRange);
+  expect(await codeOf(part.write(3 * PAGE - 1, Buffer.from('hi')))).toBe(Code.OutOfRange);
+  expect(await codeOf(part.wait(3 * PAGE, 0, { timeoutMs: 1 }))).toBe(Code.OutOfRange);
+  await part.write(3 * PAGE - 2, Buffer.from('hi'));
+  expect(await peeked('part', 3 * PAGE - 4, 2)).toEqual([Buffer.from('\0\0hi').readInt32LE(), 5]);
+  expect(await part.wait(PAGE, 0, { timeoutMs: 0.5 })).toBe('timed-out');
+  const bad = [{ offset: -PAGE }, { length: -PAGE }, { offset: 0.5 }, { sizeBytes: Number.NaN }];
+  for (const options of bad)
+    expect(await codeOf(cluster.open('part', { node, ...options }))).toBe(Code.InvalidArgument);
+  expect(await codeOf(part.lock({ timeoutMs: -1 }))).toBe(Code.InvalidArgument);
+});
+
 test('range locks: those of guests keep this program out, and its own keep out guests, until they are given back', async () => {
   await using locked = await cluster.open('locked', { sizeBytes: 1 << 20, node });
   const tried = async () =>

@@ -5,6 +5,7 @@ import { clientError } from '../client-error.ts';
 import type { Connection } from '../connection.ts';
 import { saveDataspace, writeDataspace } from '../dataspace-bytes.ts';
 import type { Dataspaces } from '../dataspaces.ts';
+import { bytesOf } from './numbers.ts';
 import type { DataspaceEvents, HeldLock, OpenDataspace, WaitEnd } from './open-dataspace.ts';
 
 interface FarOptions {
@@ -95,7 +96,8 @@ export class FarDataspace extends EventEmitter<DataspaceEvents> implements OpenD
 
   async sync({ offset = 0, length = 0 }: { offset?: number; length?: number } = {}): Promise<void> {
     this.expectWhole();
-    await this.#dataspaces.sync(this.name, { range: { offset: BigInt(offset), length: BigInt(length) } });
+    const range = { offset: bytesOf('offset', offset), length: bytesOf('length', length) };
+    await this.#dataspaces.sync(this.name, { range });
   }
 
   async lock(): Promise<HeldLock> {

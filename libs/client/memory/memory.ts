@@ -8,6 +8,7 @@ import { Copier } from './copier.ts';
 import { FarDataspace } from './far-dataspace.ts';
 import { NearDataspace } from './near-dataspace.ts';
 import { type NodeOfMachine, socketsOfNode } from './node-sockets.ts';
+import { bytesOf } from './numbers.ts';
 import type { OpenDataspace } from './open-dataspace.ts';
 import { PmapLine } from './pmap-line.ts';
 
@@ -48,15 +49,13 @@ export class Memory {
   async open(name: string, options: OpenOptions = {}): Promise<OpenDataspace> {
     if (this.#to.closed.aborted) throw cancelled();
     const { sizeBytes = 0, exclusive = false, durable = false, offset = 0, length = 0, signal } = options;
+    const sizes = { sizeBytes: bytesOf('sizeBytes', sizeBytes), exclusive, durable };
+    const range = { offset: bytesOf('offset', offset), length: bytesOf('length', length) };
     const here = options.far ? undefined : this.#here(options);
     if (here === undefined)
       return await FarDataspace.open(this.#of, name, { sizeBytes, exclusive, durable, signal });
     const state = new Int32Array(new SharedArrayBuffer(4));
-    const request = {
-      ...{ name, sizeBytes: BigInt(sizeBytes), exclusive, durable, state },
-      ...{ offset: BigInt(offset), length: BigInt(length) },
-    };
-    return await NearDataspace.open(here, request, signal);
+    return await NearDataspace.open(here, { name, ...sizes, ...range, state }, signal);
   }
 
   /** Undefined: far from any node. @throws RpcError FAILED_PRECONDITION where one was named that is not here */

@@ -5,6 +5,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { cancelled } from '../abort.ts';
 import { clientError } from '../client-error.ts';
 import type { Copier } from './copier.ts';
+import { bytesOf, countOf, placeOf, timeoutOf } from './numbers.ts';
 import type { DataspaceEvents, HeldLock, LockOptions, OpenDataspace, WaitEnd } from './open-dataspace.ts';
 import type { PmapLine } from './pmap-line.ts';
 import { BROKEN, type Opened, type OpenRequest, type StateCell } from './pmap-messages.ts';
@@ -24,8 +25,9 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
   readonly #opened: Opened;
   readonly #state: StateCell;
   readonly #lease: LeaseWatch;
-  /** Of the dataspace, what is mapped first. */
+  /** Of the dataspace, what is mapped first, and what is not any more. */
   readonly #offset: number;
+  readonly #end: number;
   #mapping: Promise<SharedArrayBuffer> | undefined;
   #broken: RpcError | undefined;
   #closing: Promise<void> | undefined;
@@ -49,7 +51,7 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
 
   private constructor(
     { line, copier }: { line: PmapLine; copier: Copier },
-    { name, state, offset }: OpenRequest,
+    { name, state, offset, length }: OpenRequest,
     opened: Opened,
   ) {
     super();
@@ -60,6 +62,7 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
     this.#state = state;
     this.#lease = new LeaseWatch(opened.lease);
     this.#offset = Number(offset);
+    this.#end = length === 0n ? Number(opened.sizeBytes) : Number(offset + length);
   }
 
   get sizeBytes(): number {
@@ -112,7 +115,7 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
       throw new RpcError(Code.FailedPrecondition, `dataspace ${this.name} was closed`);
   }
 
-  async read(offset = this.#offset, length = this.sizeBytes - offset): Promise<Uint8Array<ArrayBuffer>> {
+  async read(offset = this.#offset, length = this.#end - offset): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = await this.map();
     const copied = await this.#copier.read(bytes, this.#within(offset, length), length);
     this.expectWhole();
@@ -131,19 +134,20 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
   #within(offset: number, length: number): number {
     const at = offset - this.#offset;
     if (Number.isSafeInteger(offset) && Number.isSafeInteger(length) && at >= 0 && length >= 0)
-      if (offset + length <= this.sizeBytes) return at;
+      if (offset + length <= this.#end) return at;
     throw new RpcError(
       Code.OutOfRange,
-      `dataspace ${this.name} has ${this.sizeBytes} bytes, mapped from ${this.#offset} on; not ${offset} + ${length}`,
+      `dataspace ${this.name} has ${this.sizeBytes} bytes, mapped from ${this.#offset} to ${this.#end}; not ${offset} + ${length}`,
     );
   }
 
   async lock({ offset = 0, length = 0, mode = 'EXCLUSIVE', timeoutMs }: LockOptions = {}): Promise<HeldLock> {
     this.#expectOpen();
     const { handle } = this.#opened;
-    const end = length === 0 ? this.sizeBytes : offset + length;
-    const range = { begin: BigInt(offset), endInclusive: BigInt(end) - 1n };
-    await this.#line.call('lock', { handle, range, mode, timeoutMs: BigInt(timeoutMs ?? -1) });
+    const begin = placeOf('offset', offset);
+    const end = length === 0 ? BigInt(this.sizeBytes) : begin + bytesOf('length', length);
+    const range = { begin, endInclusive: end - 1n };
+    await this.#line.call('lock', { handle, range, mode, timeoutMs: timeoutOf(timeoutMs) });
     let released: Promise<void> | undefined;
     const release = (): Promise<void> => {
       released ??= this.#line.call('unlock', { handle, range });
@@ -161,7 +165,7 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
     if (signal?.aborted) throw cancelled();
     const at = this.#within(offset, 4);
     const { handle } = this.#opened;
-    const asked = { handle, offset: at, timeoutMs: BigInt(timeoutMs ?? -1) };
+    const asked = { handle, offset: at, timeoutMs: timeoutOf(timeoutMs) };
     const { wait } = await this.#line.call('wait', asked);
     const cancel = (): void => void this.#line.call('cancelWait', { wait }).catch(() => {});
     // Who changes the word wakes afterwards: from here on that is heard.
@@ -189,14 +193,15 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
   async wake(offset: number, count = 0x7fff_ffff): Promise<number> {
     await this.map();
     const { handle } = this.#opened;
-    const asked = { handle, offset: this.#within(offset, 4), count };
+    const asked = { handle, offset: this.#within(offset, 4), count: countOf('count', count) };
     return (await this.#line.call('wake', asked)).woken;
   }
 
   async sync({ offset = 0, length = 0 }: { offset?: number; length?: number } = {}): Promise<void> {
     this.#expectOpen();
     const { handle } = this.#opened;
-    await this.#line.call('sync', { handle, offset: BigInt(offset), length: BigInt(length) });
+    const range = { offset: bytesOf('offset', offset), length: bytesOf('length', length) };
+    await this.#line.call('sync', { handle, ...range });
   }
 
   close(): Promise<void> {
