@@ -97,6 +97,18 @@ test('what a program makes up is refused to that program, and ends no session', 
   expect([open.size, opened, lost]).toEqual([1, 1, 0]);
 });
 
+test('locks and waits of a process that is over are given up: nobody answers them', async () => {
+  await joined(1_000);
+  const locked = (owner: bigint) =>
+    session.ask({ case: 'lock', value: { dataspace: 1n, mode: 1, owner, timeoutMs: -1n } });
+  const waits = session.ask({ case: 'wait', value: { dataspace: 1n, owner: 7n, timeoutMs: -1n } });
+  const [gone, other] = [locked(7n), locked(8n)];
+  session.ownerGone(7n);
+  await expect(gone).rejects.toMatchObject({ errno: Errno.canceled });
+  await expect(waits).rejects.toMatchObject({ errno: Errno.canceled });
+  expect(await Promise.race([other, Promise.resolve('waits')])).toBe('waits');
+});
+
 test('handed over to nobody: it gives up, and joins once, on one stream', async () => {
   await joined(200);
   // Whoever comes to resume is neither welcomed nor refused.

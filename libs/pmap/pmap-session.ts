@@ -151,6 +151,16 @@ export class PmapSession {
     if (this.asked.delete(request)) this.send({ case: 'cancelWait', value: { request } });
   }
 
+  /** A process is over: its locks and waits are never answered. */
+  ownerGone(owner: bigint): void {
+    for (const [request, { event, reject }] of this.asked) {
+      if (event?.case !== 'lock' && event?.case !== 'unlock' && event?.case !== 'wait') continue;
+      if (event.value.owner !== owner) continue;
+      this.asked.delete(request);
+      reject(new PmapError(Errno.canceled, 'the process is over'));
+    }
+  }
+
   /** Gives the stream up: what went with the stream of faults cannot be known. */
   breakOff(reason: string): void {
     if (this.stream !== undefined && this.ready)

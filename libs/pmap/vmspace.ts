@@ -271,6 +271,7 @@ export class Vmspace implements Space, MappedPlace {
       // A pmap manager that went away took the vmspace along.
       if (!(error instanceof PmapError)) throw error;
     }
+    this.pmap.session.ownerGone(this.pid);
     this.ended = true;
     // Only now may the addresses be used for something else.
     if (this.maximumBytes > 0) this.layEmpty();

@@ -129,6 +129,23 @@ test('range locks: those of guests keep this program out, and its own keep out g
   expect((await words(locked))[0]).toBe(9);
 });
 
+test('what waits ends when it is closed, or breaks: nothing of it is pending', async () => {
+  await using held = await cluster.open('ends', { sizeBytes: PAGE, node });
+  await using _lock = await held.lock();
+  const closed = await cluster.open('ends', { node });
+  const pending = [closed.lock(), closed.wait(0, 0), closed.map()];
+  const codes = Promise.all(pending.slice(0, 2).map(codeOf));
+  await pending[2];
+  await closed.close();
+  expect(await codes).toEqual([Code.FailedPrecondition, Code.FailedPrecondition]);
+  expect(await codeOf(closed.map())).toBe(Code.FailedPrecondition);
+  // What it had was given back with it.
+  const mine = await cluster.open('own', { sizeBytes: PAGE, node });
+  const own = await mine.lock();
+  await mine.close();
+  await own.release();
+});
+
 test('wait and wake, with guests on both sides', async () => {
   await using word = await cluster.open('word', { sizeBytes: PAGE, node });
   const here = await words(word);

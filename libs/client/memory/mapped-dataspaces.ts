@@ -198,6 +198,8 @@ class MappedDataspace {
   }
 
   async unlock({ begin, endInclusive }: LockRange): Promise<void> {
+    // Given back with all else.
+    if (this.broken !== undefined) return;
     await this.space.unlock(this.id, begin, endInclusive);
   }
 

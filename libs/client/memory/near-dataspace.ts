@@ -8,7 +8,15 @@ import type { Copier } from './copier.ts';
 import { bytesOf, countOf, placeOf, timeoutOf } from './numbers.ts';
 import type { DataspaceEvents, HeldLock, LockOptions, OpenDataspace, WaitEnd } from './open-dataspace.ts';
 import type { PmapLine } from './pmap-line.ts';
-import { BROKEN, type Opened, type OpenRequest, type StateCell } from './pmap-messages.ts';
+import {
+  BROKEN,
+  type LockRange,
+  type Opened,
+  type OpenRequest,
+  type PmapCall,
+  type PmapCalls,
+  type StateCell,
+} from './pmap-messages.ts';
 
 /** As a process that maps it would end: by which signal. */
 const CODE_OF: Readonly<Record<string, Code>> = {
@@ -82,15 +90,25 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
     return this.#broken;
   }
 
-  map(): Promise<SharedArrayBuffer> {
+  async map(): Promise<SharedArrayBuffer> {
+    this.#expectOpen();
     this.#mapping ??= this.#map();
-    return this.#mapping;
+    return await this.#mapping;
   }
 
   async #map(): Promise<SharedArrayBuffer> {
-    this.#expectOpen();
     const { handle } = this.#opened;
-    return (await this.#line.call('map', { handle, writable: !this.readOnly })).buffer;
+    return (await this.#ask('map', { handle, writable: !this.readOnly })).buffer;
+  }
+
+  /** What fails because it broke, or was closed, says so. */
+  async #ask<C extends PmapCall>(call: C, args: PmapCalls[C]['args']): Promise<PmapCalls[C]['result']> {
+    try {
+      return await this.#line.call(call, args);
+    } catch (error) {
+      this.#expectOpen();
+      throw error;
+    }
   }
 
   async use<T>(use: (bytes: SharedArrayBuffer) => T): Promise<T> {
@@ -147,13 +165,23 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
     const begin = placeOf('offset', offset);
     const end = length === 0 ? BigInt(this.sizeBytes) : begin + bytesOf('length', length);
     const range = { begin, endInclusive: end - 1n };
-    await this.#line.call('lock', { handle, range, mode, timeoutMs: timeoutOf(timeoutMs) });
+    await this.#ask('lock', { handle, range, mode, timeoutMs: timeoutOf(timeoutMs) });
     let released: Promise<void> | undefined;
     const release = (): Promise<void> => {
-      released ??= this.#line.call('unlock', { handle, range });
+      released ??= this.#unlock(range);
       return released;
     };
     return { release, [Symbol.asyncDispose]: release };
+  }
+
+  /** What broke, or was closed, gave them back. */
+  async #unlock(range: LockRange): Promise<void> {
+    if (this.#broken !== undefined || this.#closing !== undefined) return;
+    try {
+      await this.#line.call('unlock', { handle: this.#opened.handle, range });
+    } catch (error) {
+      if (this.#broken === undefined && this.#closing === undefined) throw error;
+    }
   }
 
   async wait(
@@ -166,7 +194,7 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
     const at = this.#within(offset, 4);
     const { handle } = this.#opened;
     const asked = { handle, offset: at, timeoutMs: timeoutOf(timeoutMs) };
-    const { wait } = await this.#line.call('wait', asked);
+    const { wait } = await this.#ask('wait', asked);
     const cancel = (): void => void this.#line.call('cancelWait', { wait }).catch(() => {});
     // Who changes the word wakes afterwards: from here on that is heard.
     const word = await this.#copier.read(buffer, at, 4);
@@ -183,7 +211,7 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
     if (signal?.aborted) abort();
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      const { woken } = await Promise.race([this.#line.call('waited', { wait }), aborted]);
+      const { woken } = await Promise.race([this.#ask('waited', { wait }), aborted]);
       return woken ? 'woken' : 'timed-out';
     } finally {
       signal?.removeEventListener('abort', abort);
@@ -194,14 +222,14 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
     await this.map();
     const { handle } = this.#opened;
     const asked = { handle, offset: this.#within(offset, 4), count: countOf('count', count) };
-    return (await this.#line.call('wake', asked)).woken;
+    return (await this.#ask('wake', asked)).woken;
   }
 
   async sync({ offset = 0, length = 0 }: { offset?: number; length?: number } = {}): Promise<void> {
     this.#expectOpen();
     const { handle } = this.#opened;
     const range = { offset: bytesOf('offset', offset), length: bytesOf('length', length) };
-    await this.#line.call('sync', { handle, ...range });
+    await this.#ask('sync', { handle, ...range });
   }
 
   close(): Promise<void> {
