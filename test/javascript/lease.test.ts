@@ -14,8 +14,12 @@ test('what is mapped breaks, and what was read after the end of the lease does n
     const broke = once(leased, 'error');
     const { pid } = there.service('node1/pmapd').process!;
     process.kill(pid, 'SIGSTOP');
+    // Nobody answers it.
+    const lock = leased.lock();
+    lock.catch(() => {});
     try {
       const [error] = (await broke) as [RpcError];
+      await expect(lock).rejects.toBe(error);
       expect(clientReason(error)).toMatchObject({
         ...{ reason: 'BROKEN_MAPPING', dataspace: 'leased', signal: 'SIGKILL' },
         why: 'the pmap manager of its node does not answer, and its lease of shared memory ended',

@@ -37,6 +37,8 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
   readonly #offset: number;
   readonly #end: number;
   #mapping: Promise<SharedArrayBuffer> | undefined;
+  /** What was asked and not answered. */
+  readonly #waiting = new Set<(error: unknown) => void>();
   #broken: RpcError | undefined;
   #closing: Promise<void> | undefined;
 
@@ -101,14 +103,20 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
     return (await this.#ask('map', { handle, writable: !this.readOnly })).buffer;
   }
 
-  /** What fails because it broke, or was closed, says so. */
-  async #ask<C extends PmapCall>(call: C, args: PmapCalls[C]['args']): Promise<PmapCalls[C]['result']> {
-    try {
-      return await this.#line.call(call, args);
-    } catch (error) {
-      this.#expectOpen();
-      throw error;
-    }
+  /** What waits while it breaks, or is closed, ends with that: a pmap manager that is stopped answers nothing. */
+  #ask<C extends PmapCall>(call: C, args: PmapCalls[C]['args']): Promise<PmapCalls[C]['result']> {
+    return new Promise((resolve, reject) => {
+      const fail = (error: unknown): void => reject(this.#over ?? error);
+      this.#waiting.add(fail);
+      const asked = this.#line.call(call, args).finally(() => this.#waiting.delete(fail));
+      asked.then(resolve, fail);
+    });
+  }
+
+  /** Why nothing can be asked any more. */
+  get #over(): RpcError | undefined {
+    if (this.#broken !== undefined || this.#closing === undefined) return this.#broken;
+    return new RpcError(Code.FailedPrecondition, `dataspace ${this.name} was closed`);
   }
 
   async use<T>(use: (bytes: SharedArrayBuffer) => T): Promise<T> {
@@ -128,9 +136,8 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
   }
 
   #expectOpen(): void {
-    if (this.#broken !== undefined) throw this.#broken;
-    if (this.#closing !== undefined)
-      throw new RpcError(Code.FailedPrecondition, `dataspace ${this.name} was closed`);
+    const over = this.#over;
+    if (over !== undefined) throw over;
   }
 
   async read(offset = this.#offset, length = this.#end - offset): Promise<Uint8Array<ArrayBuffer>> {
@@ -176,11 +183,11 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
 
   /** What broke, or was closed, gave them back. */
   async #unlock(range: LockRange): Promise<void> {
-    if (this.#broken !== undefined || this.#closing !== undefined) return;
+    if (this.#over !== undefined) return;
     try {
-      await this.#line.call('unlock', { handle: this.#opened.handle, range });
+      await this.#ask('unlock', { handle: this.#opened.handle, range });
     } catch (error) {
-      if (this.#broken === undefined && this.#closing === undefined) throw error;
+      if (this.#over === undefined) throw error;
     }
   }
 
@@ -234,11 +241,16 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
 
   close(): Promise<void> {
     this.#closing ??= this.#line.closeOne(this.#opened.handle).catch(() => {});
+    this.#giveUp();
     return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #giveUp(): void {
+    for (const fail of this.#waiting) fail(this.#over);
   }
 
   #errorOf(signal: string, why: string): RpcError {
@@ -250,6 +262,7 @@ export class NearDataspace extends EventEmitter<DataspaceEvents> implements Open
   #breakDown(signal: string, why: string): void {
     if (this.#broken !== undefined || this.#closing !== undefined) return;
     this.#broken = this.#errorOf(signal, why);
+    this.#giveUp();
     this.emit('error', this.#broken);
   }
 }
