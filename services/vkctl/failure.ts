@@ -63,7 +63,7 @@ export function explainWithFix(thrown: unknown): string {
   const line = explain(error);
   const silent = hasCode(error, Code.Unavailable, Code.DeadlineExceeded);
   if (silent && !line.includes('vkctl ')) return `${line}. See: vkctl status`;
-  if (hasCode(error, Code.NotFound) && /^no process \d+ on \S+$/.test(line))
+  if (hasCode(error, Code.NotFound) && /^no process \d+( on \S+)?$/.test(line))
     return `${line}. List them with: vkctl ps -a`;
   return line;
 }

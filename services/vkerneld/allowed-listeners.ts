@@ -12,6 +12,13 @@ export const LISTENERS_MAX = 16;
 const LOOPBACK = '127.0.0.1';
 const PORT_MAX = 65_535;
 
+/** In words, what a person can do something about. */
+const WHY_NOT: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program of this machine, or another node of it, listens there',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  EACCES: 'vkerneld may not listen there, as a plain user below port 1024',
+};
+
 interface Shared {
   readonly fd: number;
   readonly users: Set<bigint>;
@@ -54,7 +61,7 @@ export class AllowedListeners {
     }
   }
 
-  /** Listeners of a process, until `ended`. @throws RpcError also UNAVAILABLE where somebody else listens there */
+  /** Listeners of a process, until `ended`. @throws RpcError also FAILED_PRECONDITION where somebody else listens there */
   open(addresses: readonly string[], pid: bigint): OpenListener[] {
     this.expectAllowed(addresses);
     const opened: OpenListener[] = [];
@@ -63,7 +70,7 @@ export class AllowedListeners {
         const { host, port } = addressOf(text);
         const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
         const shared = this.#shared.get(address) ?? {
-          fd: listenOn({ host, port }),
+          fd: this.#listenAt({ host, port }, address),
           users: new Set<bigint>(),
         };
         this.#shared.set(address, shared);
@@ -74,10 +81,19 @@ export class AllowedListeners {
     } catch (error) {
       closeListeners(opened);
       this.ended(pid);
+      throw error;
+    }
+  }
+
+  #listenAt(place: { host: string; port: number }, address: string): number {
+    try {
+      return listenOn(place);
+    } catch (error) {
       if (!(error instanceof SystemCallError)) throw error;
+      const why = WHY_NOT[error.code];
       throw new RpcError(
-        Code.Unavailable,
-        `cannot listen at ${addresses.join(', ')} on ${this.#node}: ${error.code}`,
+        Code.FailedPrecondition,
+        `cannot listen at ${address} on ${this.#node}: ${why === undefined ? error.code : `${why} (${error.code})`}`,
       );
     }
   }

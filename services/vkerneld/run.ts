@@ -182,12 +182,9 @@ function start(
     };
     vkernel.send({ case: 'start', value: { pid, program, requestId: ctx.requestId } });
   } catch (error) {
-    place.table.exited(pid, {
-      code: 137,
-      signal: 'SIGKILL',
-      reason: 'its virtual kernel went away',
-      stack: '',
-    });
+    const notThere = RpcError.is(error, Code.FailedPrecondition) ? error.details : undefined;
+    const reason = notThere ?? 'its virtual kernel went away';
+    place.table.exited(pid, { code: 137, signal: 'SIGKILL', reason, stack: '' });
     throw error;
   }
   return terminal;

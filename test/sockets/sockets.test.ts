@@ -2,7 +2,9 @@
 // server of Go's library behind one.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -49,7 +51,25 @@ test('a program listens where it is allowed, and nowhere else', async () => {
     /listening at 127\.0\.0\.1:1 is not allowed on node1 .*vkctl up --allow-listen PLACE/s,
   );
   const wrong = await cluster.vkctl(['run', '--listen', 'here', server, '1', 'x']);
-  expect(wrong.stderr).toMatch(/"here" is no place to listen at/);
+  expect(wrong).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^vkctl: --listen: "here" is no place to listen at/),
+  });
+});
+
+test('who may not listen since another does is told so, and not that its virtual kernel died', async () => {
+  const other = createServer().listen(port, '127.0.0.1');
+  await once(other, 'listening');
+  try {
+    const { code, stderr } = await cluster.vkctl(['run', '--listen', `${port}`, server, '1', 'x']);
+    expect(stderr).toBe(
+      `vkctl: ${server}: cannot listen at 127.0.0.1:${port} on node1: another program of this machine, or another node of it, listens there (EADDRINUSE)\n`,
+    );
+    expect(code).toBe(125);
+  } finally {
+    other.close();
+    await once(other, 'close');
+  }
 });
 
 test('two programs of two virtual kernels answer behind one listener', async () => {

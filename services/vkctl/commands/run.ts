@@ -293,6 +293,9 @@ function runFailure(path: string, error: unknown): unknown {
       : error;
   }
   const program = hasCode(error, Code.InvalidArgument);
+  const option = hasCode(error, Code.InvalidArgument) ? optionOf(error) : undefined;
+  if (option !== undefined)
+    return new Failure(`${option}: ${explainWithFix(error)}`, { exitCode: EXIT.usage, cause: error });
   const exitCode = program ? EXIT.runNotExecutable : EXIT.runFailed;
   // What else is denied, as to a viewer, no folder mends.
   const folder =
@@ -309,4 +312,10 @@ function runFailure(path: string, error: unknown): unknown {
         ? 'Allow it when the cluster starts: vkctl up --allow-connect PLACE'
         : undefined;
   return new Failure(oneLine(`${path}: `) + explainWithFix(error), { exitCode, fix, cause: error });
+}
+
+/** Whose value it is about, where it is one that the node reads. */
+function optionOf({ details }: RpcError): string | undefined {
+  if (/ is no place to connect to: /.test(details)) return '--connect';
+  return / is no place to listen at: | is more than one port$/.test(details) ? '--listen' : undefined;
 }
