@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { systemPath } from '../guests/toolchain.ts';
 
 /** Debian's, not one of rustup that comes without a standard library for WASI. */
-const RUSTC = '/usr/bin/rustc';
+export const RUSTC = '/usr/bin/rustc';
 export const hasRust = existsSync(RUSTC) && existsSync('/usr/lib/rustlib/wasm32-wasi');
 export const hasGo = spawnSync('go', ['version']).status === 0;
 export const hasCpp = existsSync('/usr/lib/wasm32-wasi/libc++.a');

@@ -2,10 +2,14 @@
 # Builds a C library with threads: sh build.sh DIR. It is wasi-libc and musl's threads, from the sources that the wheel ziglang 0.13.0
 # has, over the few files of source/ here. Needs python3 with that wheel (pip install ziglang==0.13.0), or ZIG=the path of its zig.
 set -eu
+[ $# -eq 1 ] || {
+  echo 'usage: build.sh FOLDER    makes FOLDER/libc.a, a C library with threads' >&2
+  exit 2
+}
 here=$(cd "$(dirname "$0")" && pwd)
+. "$here/zig.sh"
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
-zig=${ZIG:-$(python3 -c 'import os, ziglang; print(os.path.join(os.path.dirname(ziglang.__file__), "zig"))')}
 export ZIG_GLOBAL_CACHE_DIR="$out/cache" ZIG_LOCAL_CACHE_DIR="$out/cache"
 libc=$(dirname "$zig")/lib/libc
 wasi=$libc/wasi
