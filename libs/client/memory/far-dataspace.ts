@@ -60,11 +60,11 @@ export class FarDataspace extends EventEmitter<DataspaceEvents> implements OpenD
   }
 
   async map(): Promise<SharedArrayBuffer> {
-    throw this.#tooFar('its memory');
+    throw this.#tooFar('its memory is');
   }
 
   async use<T>(): Promise<T> {
-    throw this.#tooFar('its memory');
+    throw this.#tooFar('its memory is');
   }
 
   expectWhole(): void {
@@ -101,15 +101,15 @@ export class FarDataspace extends EventEmitter<DataspaceEvents> implements OpenD
   }
 
   async lock(): Promise<HeldLock> {
-    throw this.#tooFar('its locks');
+    throw this.#tooFar('its locks are');
   }
 
   async wait(): Promise<WaitEnd> {
-    throw this.#tooFar('waits');
+    throw this.#tooFar('waits are');
   }
 
   async wake(): Promise<number> {
-    throw this.#tooFar('waits');
+    throw this.#tooFar('waits are');
   }
 
   async close(): Promise<void> {
@@ -135,7 +135,7 @@ export class FarDataspace extends EventEmitter<DataspaceEvents> implements OpenD
       Code.FailedPrecondition,
       'NOT_ON_NODE',
       { cluster, node: '' },
-      `${what} are for programs on a node, and no node of cluster "${cluster}" is on this machine, as far as is known here: this one has read and write (or say where the sockets of its node are: ODONATA_NODE_SOCKETS)`,
+      `${what} for programs on a node, and no node of cluster "${cluster}" is on this machine, as far as is known here: this one has read and write (or say where the sockets of its node are: ODONATA_NODE_SOCKETS)`,
     );
   }
 }

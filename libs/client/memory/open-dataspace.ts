@@ -6,7 +6,7 @@ import type { LockMode } from './pmap-messages.ts';
 export interface LockOptions {
   /** The first byte; 0. */
   readonly offset?: number;
-  /** Bytes; to the end. */
+  /** Bytes; 0 or absent: to the end. */
   readonly length?: number;
   /** Many may have a SHARED one at a time; EXCLUSIVE unless told otherwise. */
   readonly mode?: LockMode;
