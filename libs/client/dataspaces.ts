@@ -1,5 +1,6 @@
 // Dataspaces as a whole: make, list, load, save, sync, remove. One memory, so any node serves; the directory knows where
 // pages are.
+
 import { hostname, userInfo } from 'node:os';
 import { create } from '@bufbuild/protobuf';
 import { type Dataspace, DataspaceUsageSchema } from '@odonata/proto/coherency/v1/coherency';
@@ -12,6 +13,7 @@ import type { Connection } from './connection.ts';
 import { loadDataspace, saveDataspace } from './dataspace-bytes.ts';
 import { type DataspaceDetail, lossesOf, recordsOf, usageOf } from './dataspace-detail.ts';
 import { type HotPages, listHotPages } from './hot-pages.ts';
+import { bytesOf } from './numbers.ts';
 import { overRouters } from './over-routers.ts';
 
 /** How long what a broken load made is tried to be removed. */
@@ -69,7 +71,7 @@ export class Dataspaces {
     { durable = false, mode, group, ...through }: Through & Owning & { durable?: boolean } = {},
   ): Promise<Dataspace | undefined> {
     const { client, signal } = await this.#through(through);
-    const request = { name, sizeBytes: BigInt(sizeBytes), durable, mode, group };
+    const request = { name, sizeBytes: bytesOf('sizeBytes', sizeBytes), durable, mode, group };
     const { dataspace } = await client.create(request, { signal });
     return dataspace;
   }

@@ -1,7 +1,9 @@
 // Programs of the cluster: run one with its standard streams here, start one that goes on without us, and what runs.
+
 import type { Process } from '@odonata/proto/vkernel/v1/vkernel';
 import { anyOf } from './abort.ts';
 import type { Connection } from './connection.ts';
+import { bytesOf } from './numbers.ts';
 import { overRouters } from './over-routers.ts';
 import { type Place, placeProgram } from './placement.ts';
 import { answeringNodeOfPid, nodeOfPid } from './process-id.ts';
@@ -155,6 +157,6 @@ function specOf(options: ProgramOptions): ProgramSpec {
     ...(isText(variables) ? { env: variables } : { rawEnv: variables.map((word) => Buffer.from(word)) }),
     terminalStreams,
     dirs: dirs.map((dir) => ({ readOnly: false, ...dir })),
-    memoryBytes: BigInt(memoryBytes),
+    memoryBytes: bytesOf('memoryBytes', memoryBytes),
   };
 }

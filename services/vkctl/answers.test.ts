@@ -111,6 +111,7 @@ test('each answer is what its schema says', async () => {
   // Options after the program are its own.
   const ran = await vkctl(['run', '-d', '--json', spin, 'spin']);
   const started = ANSWERS.run!.schema.parse(JSON.parse(ran.stdout)) as { pid: number };
+  expect(started).toMatchObject({ vkernel: 'default' });
   held.add('run');
   const pids = [String(started.pid)];
   const [stat, all] = await Promise.all([

@@ -3,6 +3,7 @@
 
 import { BlockList, isIP } from 'node:net';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { invalidField } from '@odonata/rpc/refusal.ts';
 
 /** Of one program. */
 export const CONNECT_PLACES_MAX = 16;
@@ -122,8 +123,8 @@ function placeOf(text: string): Place {
       : family === 6 && !mappedV4.check(host, 'ipv6');
   const isPrefix = prefix <= most && (bits === undefined || family !== 0);
   if (firstPort !== undefined && isPort && isHost && isPrefix) return { host, family, prefix, first, last };
-  throw new RpcError(
-    Code.InvalidArgument,
+  throw invalidField(
+    'start.connect',
     `"${text}" is no place to connect to: HOST:PORT, ADDRESS/BITS:PORT, [ADDRESS]:PORT or PORT (of ${LOOPBACK}); PORT may be FIRST-LAST`,
   );
 }

@@ -6,7 +6,7 @@ import { normalize } from 'node:path';
 import type { DirectoryGrant } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
-import { notFound } from '@odonata/rpc/refusal.ts';
+import { invalidField, notFound } from '@odonata/rpc/refusal.ts';
 import { close, Errno, SystemCallError } from '@odonata/userfault/libc.ts';
 import { confined, type MountKind, openBeneath } from './directory-mount.ts';
 import { DirectoryView } from './directory-view.ts';
@@ -94,7 +94,7 @@ export class AllowedDirectories {
   /** Opens what a program asks for. @param idMapping of whoever gets them @throws RpcError PERMISSION_DENIED, NOT_FOUND, INVALID_ARGUMENT, RESOURCE_EXHAUSTED */
   open(dirs: readonly DirectoryGrant[], idMapping?: number): OpenGrant[] {
     if (dirs.length > GRANTS_MAX)
-      throw new RpcError(Code.InvalidArgument, `${GRANTS_MAX} directories are the most of one program`);
+      throw invalidField('start.dirs', `${GRANTS_MAX} directories are the most of one program`);
     const grants: OpenGrant[] = [];
     try {
       for (const dir of dirs) grants.push(this.#open(dir, idMapping));
@@ -107,10 +107,7 @@ export class AllowedDirectories {
 
   #open({ hostPath, guestPath, readOnly }: DirectoryGrant, idMapping: number | undefined): OpenGrant {
     if (!hostPath.startsWith('/') || guestPath === '' || hostPath.includes('\0'))
-      throw new RpcError(
-        Code.InvalidArgument,
-        `"${hostPath}" is not an absolute path with a path for the program`,
-      );
+      throw invalidField('start.dirs', `"${hostPath}" is not an absolute path with a path for the program`);
     const path = withoutSlash(normalize(hostPath));
     const found = this.#rootOf(path);
     if (found !== undefined) {
@@ -175,7 +172,7 @@ export class AllowedDirectories {
       case Errno.ENOENT:
         return notFound({ type: 'directory', name: path }, `no directory ${on} (ENOENT)`, { cause: error });
       case Errno.ENOTDIR:
-        return new RpcError(Code.InvalidArgument, `${on} is not a directory`, { cause: error });
+        return invalidField('start.dirs', `${on} is not a directory`, { cause: error });
       case Errno.ELOOP:
       case Errno.EXDEV:
         return new RpcError(

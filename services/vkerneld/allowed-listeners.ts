@@ -4,6 +4,7 @@
 
 import { isIP } from 'node:net';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { invalidField } from '@odonata/rpc/refusal.ts';
 import { close, duplicate, SystemCallError } from '@odonata/userfault/libc.ts';
 import { listenOn } from '@odonata/userfault/sockets.ts';
 
@@ -115,7 +116,8 @@ export function closeListeners(listeners: readonly OpenListener[]): void {
 /** HOST:PORT, [HOST]:PORT or PORT, which is of 127.0.0.1. @throws RpcError INVALID_ARGUMENT */
 function addressOf(text: string): { host: string; port: number } {
   const { host, first: port, last } = ruleOf(text);
-  if (port !== last) throw new RpcError(Code.InvalidArgument, `"${text}" is more than one port`);
+  if (port !== last)
+    throw invalidField('start.listen', `"${text}" is more than one port: give --listen for each`);
   return { host, port };
 }
 
@@ -136,8 +138,8 @@ function ruleOf(text: string): Rule {
   const rule = { host, first: Number(first), last: Number(last) };
   const isPort = rule.first >= 1 && rule.last <= PORT_MAX && rule.first <= rule.last;
   if (first !== undefined && isPort && isIP(host) !== 0) return rule;
-  throw new RpcError(
-    Code.InvalidArgument,
+  throw invalidField(
+    'start.listen',
     `"${text}" is no place to listen at: PORT (of ${LOOPBACK}), ADDRESS:PORT or [ADDRESS]:PORT`,
   );
 }

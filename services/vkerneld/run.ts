@@ -104,7 +104,7 @@ function directoriesOf(
 /** @throws RpcError; what is not allowed is told of */
 function expectSockets(place: RunPlace, { spec }: Program, ctx: CallContext): void {
   if (spec.listen.length > LISTENERS_MAX)
-    throw new RpcError(Code.InvalidArgument, `${LISTENERS_MAX} listeners are the most of one program`);
+    throw invalidField('start.listen', `${LISTENERS_MAX} listeners are the most of one program`);
   tellingOf(place, ctx, { attempt: 'listener', asked: 'to listen' }, () =>
     place.listeners.expectAllowed(spec.listen),
   );

@@ -50,11 +50,17 @@ test('a program listens where it is allowed, and nowhere else', async () => {
   expect(refused.stderr).toMatch(
     /listening at 127\.0\.0\.1:1 is not allowed on node1 .*vkctl up --allow-listen PLACE/s,
   );
-  const wrong = await cluster.vkctl(['run', '--listen', 'here', server, '1', 'x']);
-  expect(wrong).toMatchObject({
-    code: 2,
-    stderr: expect.stringMatching(/^vkctl: --listen: "here" is no place to listen at/),
-  });
+  for (const [option, value, said] of [
+    ['--listen', 'here', 'is no place to listen at'],
+    ['--listen', `${port}-${port + 1}`, 'is more than one port'],
+    ['--connect', 'here', 'is no place to connect to'],
+    ['--dir', `${server}:/here`, 'is not a directory'],
+    ['--memory', '9999G', 'of memory at most'],
+  ]) {
+    const { code, stderr } = await cluster.vkctl(['run', option!, value!, server, '1', 'x']);
+    expect(stderr).toMatch(new RegExp(`^vkctl: ${option}: .*${said}.*\n$`));
+    expect(code).toBe(2);
+  }
 });
 
 test('who may not listen since another does is told so, and not that its virtual kernel died', async () => {

@@ -1,9 +1,10 @@
 // A web server for a table that guests on all nodes keep up to date: what it answers with is what stands in their memory at that
 // moment. No query goes anywhere. A page that a guest has written since comes by itself when it is read, once.
 //
-//   node table-server.ts TABLE ROWS [PORT]      then row.c on each node; GET / and GET /ROW
+//   node table-server.ts TABLE ROWS [PORT]      by Node 24; then row.c on each node; GET / and GET /ROW
 //
 // The memory is read in a worker: who waits for a page is that thread, and other requests are answered meanwhile.
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { connect } from '@odonata/client';
@@ -56,18 +57,26 @@ async function serve(table: string, rows: number, port: number): Promise<void> {
     opened.expectWhole();
     return response.setHeader('content-type', 'application/json').end(answer);
   });
+  const listening = once(server, 'listening'); // Or its error, as where the port is taken.
   server.listen(port, '127.0.0.1', () => {
     const address = server.address();
     console.log(`http://127.0.0.1:${typeof address === 'object' ? address?.port : port}`);
   });
-  await new Promise((resolve) => process.once('SIGTERM', resolve));
-  server.close();
-  await reader.terminate();
+  try {
+    await listening;
+    await new Promise((resolve) => process.once('SIGTERM', resolve));
+    server.close();
+  } finally {
+    await reader.terminate();
+  }
 }
 
 if (isMainThread) {
   const [table = 'table', rows = '3', port = '0'] = process.argv.slice(2);
-  await serve(table, Number(rows), Number(port));
+  await serve(table, Number(rows), Number(port)).catch((error) => {
+    console.error(`table-server: ${error.message}`);
+    process.exitCode = 1;
+  });
 } else {
   const bytes = workerData as SharedArrayBuffer;
   parentPort!.on('message', ([id, rows]: [number, number[]]) => {

@@ -5,7 +5,7 @@ import { clientError } from '../client-error.ts';
 import type { Connection } from '../connection.ts';
 import { saveDataspace, writeDataspace } from '../dataspace-bytes.ts';
 import type { Dataspaces } from '../dataspaces.ts';
-import { bytesOf } from './numbers.ts';
+import { bytesOf } from '../numbers.ts';
 import type { DataspaceEvents, HeldLock, OpenDataspace, WaitEnd } from './open-dataspace.ts';
 
 interface FarOptions {

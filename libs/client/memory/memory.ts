@@ -4,11 +4,11 @@ import { cancelled } from '../abort.ts';
 import { clientError } from '../client-error.ts';
 import type { Connection } from '../connection.ts';
 import type { Dataspaces } from '../dataspaces.ts';
+import { bytesOf } from '../numbers.ts';
 import { Copier } from './copier.ts';
 import { FarDataspace } from './far-dataspace.ts';
 import { NearDataspace } from './near-dataspace.ts';
 import { type NodeOfMachine, socketsOfNode } from './node-sockets.ts';
-import { bytesOf } from './numbers.ts';
 import type { OpenDataspace } from './open-dataspace.ts';
 import { PmapLine } from './pmap-line.ts';
 

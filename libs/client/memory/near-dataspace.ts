@@ -4,8 +4,8 @@ import { LeaseWatch } from '@odonata/pmap/shared-lease.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { cancelled } from '../abort.ts';
 import { clientError } from '../client-error.ts';
+import { bytesOf, countOf, placeOf, timeoutOf } from '../numbers.ts';
 import type { Copier } from './copier.ts';
-import { bytesOf, countOf, placeOf, timeoutOf } from './numbers.ts';
 import type { DataspaceEvents, HeldLock, LockOptions, OpenDataspace, WaitEnd } from './open-dataspace.ts';
 import type { PmapLine } from './pmap-line.ts';
 import {

@@ -73,11 +73,14 @@ export function addRun(program: Command): void {
     ['vkctl run hello.wasm', 'output here, exit code here'],
     ['vkctl run --dir .:/work:ro -e LANG wc.wasm /work/a.txt', 'a folder, read-only, and a variable'],
     ['vkctl run -d --node node2 server.wasm', 'in the background on node 2'],
+    ['vkctl run --listen 8080 server.wasm', 'after: vkctl up --allow-listen 8080'],
     ['vkctl run -d --json server.wasm | jq .pid', 'for a program'],
     ['cat in | vkctl run --memory 64M sort.wasm > out', 'as a filter'],
   ]);
 }
 
+/** Of each node, unless another one is named. */
+const DEFAULT_VKERNEL = 'default';
 /** NAME, or NODE/NAME. */
 const VKERNEL = /^([^/]+\/)?[a-z0-9][a-z0-9-]{0,31}$/;
 
@@ -132,7 +135,7 @@ async function runDetached(
   try {
     const { pid } = await programs.begin(place, spec, module).started();
     const { node, vkernel } = place;
-    if (options.json) printJson({ pid, node, vkernel });
+    if (options.json) printJson({ pid, node, vkernel: vkernel || DEFAULT_VKERNEL });
     else print(String(pid));
     return EXIT.ok;
   } catch (error) {
@@ -314,8 +317,15 @@ function runFailure(path: string, error: unknown): unknown {
   return new Failure(oneLine(`${path}: `) + explainWithFix(error), { exitCode, fix, cause: error });
 }
 
+const OPTION_OF: Readonly<Record<string, string>> = {
+  'start.dirs': '--dir',
+  'start.listen': '--listen',
+  'start.connect': '--connect',
+  'start.memory_bytes': '--memory',
+};
+
 /** Whose value it is about, where it is one that the node reads. */
-function optionOf({ details }: RpcError): string | undefined {
-  if (/ is no place to connect to: /.test(details)) return '--connect';
-  return / is no place to listen at: | is more than one port$/.test(details) ? '--listen' : undefined;
+function optionOf(error: RpcError): string | undefined {
+  const field = error.detail('google.rpc.BadRequest')?.fieldViolations[0]?.field;
+  return field === undefined ? undefined : OPTION_OF[field.replace(/\[.*$/, '')];
 }

@@ -1,12 +1,12 @@
 // Numbers that a program gives, which may be any of JavaScript's, as those of a pmap.
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 
-const refused = (what: string, wanted: string, value: number): RpcError =>
+const refused = (what: string, wanted: string, value: number | bigint): RpcError =>
   new RpcError(Code.InvalidArgument, `${what}: ${wanted}, not ${value}`);
 
 /** @throws RpcError INVALID_ARGUMENT */
-export function bytesOf(what: string, value: number): bigint {
-  if (Number.isSafeInteger(value) && value >= 0) return BigInt(value);
+export function bytesOf(what: string, value: number | bigint): bigint {
+  if ((typeof value === 'bigint' || Number.isSafeInteger(value)) && value >= 0) return BigInt(value);
   throw refused(what, 'a whole number of bytes from 0 on', value);
 }
 
