@@ -68,8 +68,31 @@ const elsewhere: readonly (readonly [module: RegExp, hint: string])[] = [
   [/^wasix_/, 'it was built for WASIX: build it for plain WASI preview 1'],
 ];
 
-/** What is known of a program that imports from these; undefined: nothing. */
-export function hintOfImports(modules: Iterable<string>): string | undefined {
+/** As module.name: names that compilers leave to somebody else. */
+const left: readonly (readonly [name: RegExp, hint: string])[] = [
+  [
+    /^env\.(abort|seed|trace)$/,
+    'it is of AssemblyScript: build it with --use abort=libs/guest/assembly/wasi/onAbort (docs/programs.md)',
+  ],
+  [
+    /^env\.(_?emscripten_|__syscall_|invoke_)/,
+    'it was built by Emscripten, for JavaScript: build it by clang --target=wasm32-wasi',
+  ],
+  [
+    /^env\.__cxa_/,
+    'exceptions of C++, which its library is built without: link libs/guest/libc/throw.cc, or build with -fno-exceptions (docs/programs.md)',
+  ],
+  [
+    /^wasi_snapshot_preview1\.sock_/,
+    "they are WasmEdge's or WASIX's: listen by vkctl run --listen, connect by odonata_connect (docs/programs.md)",
+  ],
+];
+const NAMES_MAX = 100;
+
+/** What is known of a program that imports from these modules, among them these names; undefined: nothing. */
+export function hintOfImports(modules: Iterable<string>, names: readonly string[]): string | undefined {
   for (const module of modules) for (const [known, hint] of elsewhere) if (known.test(module)) return hint;
+  for (const name of names.slice(0, NAMES_MAX))
+    for (const [known, hint] of left) if (known.test(name)) return hint;
   return undefined;
 }

@@ -72,6 +72,7 @@ export function addRun(program: Command): void {
   examples(command, [
     ['vkctl run hello.wasm', 'output here, exit code here'],
     ['vkctl run --dir .:/work:ro -e LANG wc.wasm /work/a.txt', 'a folder, read-only, and a variable'],
+    ['vkctl run --dir .:. wc.wasm a.txt', 'a folder, for relative names'],
     ['vkctl run -d --node node2 server.wasm', 'in the background on node 2'],
     ['vkctl run --listen 8080 server.wasm', 'after: vkctl up --allow-listen 8080'],
     ['vkctl run -d --json server.wasm | jq .pid', 'for a program'],

@@ -145,6 +145,17 @@ describe('prepareModule', () => {
     expect(() => prepareModule(bytes, none)).toThrow(message);
   });
 
+  test.each([
+    ['env', 'abort', /AssemblyScript.*--use abort=/],
+    ['env', 'emscripten_memcpy_js', /Emscripten.*--target=wasm32-wasi/],
+    ['env', '__cxa_throw', /throw\.cc/],
+    ['wasi_snapshot_preview1', 'sock_open', /--listen.*odonata_connect/],
+    ['env', 'aborted', /does not have$/],
+  ])('what imports %s.%s hears how to build it', (module, name, message) => {
+    const bytes = assemble(`(module (import "${module}" "${name}" (func)))`);
+    expect(() => prepareModule(bytes, none)).toThrow(message);
+  });
+
   test('refuses what would be allocated out of every quota', () => {
     expect(() =>
       prepareModule(

@@ -281,7 +281,7 @@ function shownName(name: string): string {
 function missingMessage(missing: readonly string[], modules: Iterable<string>): string {
   const named = missing.slice(0, namedMax).map(shownName).join(', ');
   const rest = missing.length > namedMax ? ` and ${missing.length - namedMax} more` : '';
-  const hint = hintOfImports(modules);
+  const hint = hintOfImports(modules, missing);
   return `the program imports ${named}${rest}, which a virtual kernel does not have${hint ? `: ${hint}` : ''}`;
 }
 
