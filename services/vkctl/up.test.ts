@@ -52,6 +52,13 @@ function expectNothingLeft(): void {
   expect(readdirSync(home)).toEqual([]);
 }
 
+test('where programs may listen is refused at once where it is no place', () => {
+  const { status, stderr } = up('--allow-listen', 'here');
+  expect(stderr).toMatch(/^vkctl: --allow-listen: "here": use PORT, ADDRESS:PORT .*\n$/);
+  expect(status).toBe(2);
+  expectNothingLeft();
+});
+
 test('up, status, a second up, a killed service, down', async () => {
   expect(up()).toMatchObject({
     status: 0,

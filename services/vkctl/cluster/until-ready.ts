@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster } from '@odonata/client/cluster.ts';
 import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { attachTo } from '../connection.ts';
-import { Failure } from '../failure.ts';
+import { EXIT, Failure } from '../failure.ts';
 import { type Identity, isAlive } from './identity.ts';
 import { lastLine, readIfThere } from './log-line.ts';
 import type { ClusterPaths } from './paths.ts';
@@ -41,6 +41,7 @@ export async function untilReady(
       const record = readRecord(paths.clusterFile);
       if (!isAlive(supervisor) || record?.stopping) throw whyEnded(paths);
       if (record) {
+        for (const service of record.services) expectUsable(service);
         const hopeless = record.services.find((s) => s.restarts >= HOPELESS_RESTARTS || s.state === 'failed');
         if (hopeless) throw new Failure(`${hopeless.name} does not start: ${whyNot(hopeless)}`);
         await connectToRouters(record, routers);
@@ -124,6 +125,16 @@ function tooLate(record: ClusterRecord, waitingFor: string[], timeoutMs: number)
       `waiting for ${waitingFor.join(', ')}.${why}`,
     { fix: 'Check the machine with: vkctl doctor.' },
   );
+}
+
+/** Options of `up` that go to services as they are, and what a service says of one that it cannot use. */
+const REFUSED_OPTION = /^vkerneld: (--allow-(?:listen|connect): .*) \(see vkerneld --help\)$/;
+const REFUSED_EXIT = 'exit 2';
+
+/** @throws Failure where it will never start with what was given */
+function expectUsable({ lastEnd, logFile }: ServiceRecord): void {
+  const refused = lastEnd === REFUSED_EXIT ? REFUSED_OPTION.exec(lastLine(logFile))?.[1] : undefined;
+  if (refused !== undefined) throw new Failure(refused, { exitCode: EXIT.usage });
 }
 
 const whyNot = (service: ServiceRecord): string =>
