@@ -1,4 +1,4 @@
-// Programs of real toolchains: pthreads in C, std.Thread of Zig.
+// Programs of real toolchains: pthreads in C, std.Thread of Zig, std::thread of Rust.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,16 @@ function hasZig(): boolean {
   return spawnSync('python3', pip, { timeout: 120_000 }).status === 0 && existsSync(ZIG);
 }
 
+/** The target of rustup's compilers, which no distribution has. */
+function hasRustThreads(): boolean {
+  const { status, stdout } = spawnSync('rustc', ['--print', 'sysroot'], { encoding: 'utf8' });
+  return status === 0 && existsSync(join(stdout.trim(), 'lib/rustlib/wasm32-wasip1-threads'));
+}
+
 const runs = LONG && hasZig();
+const runsRust = runs && hasRustThreads();
+if (!runsRust)
+  console.log('Threads of Rust are skipped: ODONATA_LONG=1, and rustup target add wasm32-wasip1-threads');
 if (!runs) console.log('Threads of C and Zig are skipped: ODONATA_LONG=1, and pip install ziglang==0.13.0');
 
 describe.runIf(runs)('threads of', () => {
@@ -36,7 +45,13 @@ describe.runIf(runs)('threads of', () => {
     const [, source, command] = /^```zig threads\.zig\n(.*?)^```\n\n```sh threads\n(.*?)^```/ms.exec(page)!;
     writeFileSync(join(folder, 'threads.zig'), source!);
     shell(command!);
+    const rust = /^```rust threads\.rs\n(.*?)^```\n\n```sh rust-threads\n(.*?)^```/ms.exec(page)!;
+    if (runsRust) {
+      writeFileSync(join(folder, 'threads.rs'), rust[1]!);
+      shell(rust[2]!.replace('prog.wasm', 'rust.wasm'));
+    }
     cluster = await TestCluster.up({ nodes: 1 });
+    if (runsRust) cluster.addModule('rust', readFileSync(join(folder, 'rust.wasm')));
     cluster.addModule('c', readFileSync(join(folder, 'c.wasm')));
     cluster.addModule('zig', readFileSync(join(folder, 'prog.wasm')));
   }, 600_000);
@@ -46,6 +61,10 @@ describe.runIf(runs)('threads of', () => {
   }, 90_000);
 
   const output = async (...args: string[]) => (await cluster.output('node1', 'c', args)).trim().split('\n');
+
+  test.runIf(runsRust)('Rust', async () =>
+    expect((await cluster.output('node1', 'rust', [])).trim()).toBe('10'),
+  );
 
   test('Zig', async () => expect((await cluster.output('node1', 'zig', [])).trim()).toBe('10'));
 
