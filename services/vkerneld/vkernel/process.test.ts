@@ -59,10 +59,20 @@ test('a small program starts and ends within 50 ms', async () => {
 test('killed while V8 compiles, which nothing interrupts: its end is told, and all that it has is its until its thread ends', async () => {
   const large = `(func $nothing) (func $large (local${' i32'.repeat(50_000)}) ${'(call $nothing)'.repeat(150_000)})`;
   const module = program('(call $print) (call $large)', large);
-  const run = machine.run(module, { quotaBytes: 1 << 30, threadEndMs: 50 });
-  await eventually(run.stdout, { interval: 5 }).toBe('hello\n');
-  void run.process.kill('SIGKILL');
-  await eventually(run.ending, { interval: 5 }).toMatchObject({ signal: 'SIGKILL' });
+  // On a busy machine V8 may be done before the kill: then once more.
+  const killedInTime = async (): Promise<ReturnType<TestMachine['run']>> => {
+    const run = machine.run(module, { quotaBytes: 1 << 30, threadEndMs: 50 });
+    let isOver = false;
+    void run.exited.then(() => {
+      isOver = true;
+    });
+    await eventually(run.stdout, { interval: 5 }).toBe('hello\n');
+    void run.process.kill('SIGKILL');
+    await eventually(() => isOver || run.ending() !== undefined, { interval: 5 }).toBe(true);
+    return run.ending() === undefined ? killedInTime() : run;
+  };
+  const run = await killedInTime();
+  expect(run.ending()).toMatchObject({ signal: 'SIGKILL' });
   const space = machine.pmap.spaces.at(-1)!;
   expect(space).toMatchObject({ detached: true, destroyed: false });
   // What it costs is told of it.
