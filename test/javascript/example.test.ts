@@ -11,7 +11,8 @@ import { findCompiler, systemPath } from '../guests/toolchain.ts';
 const EXAMPLES = join(import.meta.dirname, '../../libs/client/examples');
 const GUESTS = join(import.meta.dirname, '../../libs/guest');
 const NODES = ['node1', 'node2', 'node3'];
-const ROUNDS = 300;
+/** Of some two milliseconds each: time for many answers, also on a busy machine. */
+const ROUNDS = 1_500;
 
 interface Row {
   version: number;
