@@ -1,4 +1,5 @@
 // Faults as a table, each beside its target, and what the structure makes of them beside what the code does.
+import { FEW_HOLDERS } from '@odonata/coherency/replica/shard/shard-leader.ts';
 import { CPU_NOTES, cpuCells, cpuColumns } from './cpu-time.ts';
 import type { Echo, EchoResult } from './echo.ts';
 import type { FaultPlace, FaultResult } from './fault-result.ts';
@@ -14,7 +15,14 @@ const FLAT_MOST = 1.5;
  * each fault but a resident one, the guest wakes the fault thread, that one the vkernel's main thread, and pmapd in
  * the end the guest.
  */
-const WAYS: Record<FaultPlace, { way: string; messages: number; echo: Transport; most?: number }> = {
+interface Way {
+  way: string;
+  messages: number;
+  echo: Transport;
+  most?: number;
+}
+
+const WAYS: Record<FaultPlace, Way> = {
   vkernel: { way: 'fault thread', messages: 0, echo: 'unix' },
   node: { way: 'vkernel > pmapd', messages: 1, echo: 'unix', most: 1.5 },
   remote: { way: 'vkernel > pmapd > cohd > owner > pmapd', messages: 4, echo: 'tcp', most: 3.0 },
@@ -25,6 +33,11 @@ const WAYS: Record<FaultPlace, { way: string; messages: number; echo: Transport;
     most: 4.0,
   },
 };
+/** So few are told on their streams. */
+const FEW: Way = { ...WAYS.upgrade, way: 'vkernel > pmapd > cohd > sharers > cohd > pmapd', messages: 5 };
+
+const wayOf = ({ place, sharers = 0 }: FaultResult): Way =>
+  place === 'upgrade' && sharers <= FEW_HOLDERS ? FEW : WAYS[place];
 
 interface Row {
   result: FaultResult;
@@ -56,7 +69,7 @@ export function presentFaults(results: FaultResult[], yardstick: EchoResult): Pa
     round(result.guest.p50Us),
     round(result.guest.p99Us),
     round(echoes),
-    String(WAYS[result.place].messages),
+    String(wayOf(result).messages),
     timesStructure === undefined ? '' : round(timesStructure),
     result.handler ? `${round(result.handler.p50Us)}/${round(result.handler.p99Us)}` : '',
     ...verdictCells(figure),
@@ -81,6 +94,7 @@ export function presentFaults(results: FaultResult[], yardstick: EchoResult): Pa
           'ECHOES: p50 in echoes over the transport that it takes (unix for resident and pmapd, else TCP).',
           'MESSAGES: between processes, one after another. x STRUCTURE: p50 beside half an echo for each of them.',
           ...Object.entries(WAYS).map(([place, { way }]) => `${place}: ${way}`),
+          `upgrade, ${FEW_HOLDERS} sharers at most: ${FEW.way}`,
         ],
       },
       cpuTable(results),
@@ -89,9 +103,9 @@ export function presentFaults(results: FaultResult[], yardstick: EchoResult): Pa
       echo: yardstick,
       rows: rows.map(({ result, echoes, timesStructure }) => ({
         ...result,
-        messages: WAYS[result.place].messages,
+        messages: wayOf(result).messages,
         echoes,
-        p99Echoes: result.guest.p99Us / echo[WAYS[result.place].echo].p99Us,
+        p99Echoes: result.guest.p99Us / echo[wayOf(result).echo].p99Us,
         timesStructure,
       })),
       flatness: flat?.value,
@@ -100,7 +114,7 @@ export function presentFaults(results: FaultResult[], yardstick: EchoResult): Pa
 }
 
 function rowOf(result: FaultResult, echo: Echo): Row {
-  const { messages, echo: transport, most } = WAYS[result.place];
+  const { messages, echo: transport, most } = wayOf(result);
   const { p50Us } = result.guest;
   const echoes = p50Us / echo[transport].p50Us;
   const timesStructure = messages === 0 ? undefined : echoes / (messages / 2);
