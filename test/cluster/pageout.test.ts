@@ -82,7 +82,7 @@ test('the swap file has no name, and nobody else may open it', () => {
 test('three at once, and their pmap manager is replaced while they run', async () => {
   const programs = await Promise.all(
     ['random', 'mix', 'phases'].map((pattern, i) =>
-      cluster.start('node1', 'paging', ['10', '12000', pattern, `${i}`]),
+      cluster.start('node1', 'paging', ['10', '24000', pattern, `${i}`]),
     ),
   );
   await until('pages are in swap', async () => (await pageout()).swapUsedBytes > 4 * MIB);
@@ -93,6 +93,10 @@ test('three at once, and their pmap manager is replaced while they run', async (
     expect(end).toMatchObject({ code: 0, reason: '' });
     expect(JSON.parse(String(end.stdout))).toMatchObject({ wrong_pages: 0 });
   }
+  // The new one pages as well, also where those three had ended before it had to.
+  expect(JSON.parse(await cluster.output('node1', 'paging', ['10', '2000', 'mix', '7']))).toMatchObject({
+    wrong_pages: 0,
+  });
   const { pageouts } = await pageout();
   expect(pageouts).toBeGreaterThan(0);
 }, 120_000);
