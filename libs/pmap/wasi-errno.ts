@@ -1,4 +1,4 @@
-// Errors of services as WASI errnos.
+// Errors of services as WASI errnos, and WASI errnos as errors of services.
 import { Code } from '@odonata/rpc/error.ts';
 import { Errno } from './errno.ts';
 
@@ -23,4 +23,27 @@ export function errnoOfSync(grpcCode: number): number {
 /** EIO for what has no better match. */
 export function errnoOf(grpcCode: number): number {
   return BY_CODE[grpcCode] ?? Errno.io;
+}
+
+const BY_ERRNO: Readonly<Record<number, Code>> = {
+  [Errno.acces]: Code.PermissionDenied,
+  [Errno.busy]: Code.FailedPrecondition,
+  [Errno.canceled]: Code.Cancelled,
+  [Errno.deadlk]: Code.Aborted,
+  [Errno.exist]: Code.AlreadyExists,
+  [Errno.inval]: Code.InvalidArgument,
+  [Errno.io]: Code.Unavailable,
+  [Errno.mfile]: Code.ResourceExhausted,
+  [Errno.nfile]: Code.ResourceExhausted,
+  [Errno.noent]: Code.NotFound,
+  [Errno.nomem]: Code.ResourceExhausted,
+  [Errno.nospc]: Code.ResourceExhausted,
+  [Errno.nosys]: Code.Unimplemented,
+  [Errno.notsup]: Code.Unimplemented,
+  [Errno.timedout]: Code.DeadlineExceeded,
+};
+
+/** Code.Unknown for what has no match. */
+export function codeOf(errno: number): Code {
+  return BY_ERRNO[errno] ?? Code.Unknown;
 }

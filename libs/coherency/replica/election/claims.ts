@@ -1,5 +1,5 @@
 // The keys of the shards as they were seen last, and which of them a replica may take.
-import { planShards, type ShardLeaders } from '../../shard-plan.ts';
+import { planShards } from '../../shard-plan.ts';
 import type { Leadership, ShardValue } from './election-messages.ts';
 import type { Heartbeats } from './heartbeats.ts';
 
@@ -12,8 +12,6 @@ export class Claims {
   private readonly replica: string;
   private readonly heartbeats: Heartbeats;
   private readonly keys: (Key | undefined)[];
-  /** It is asked for often, and changes seldom. */
-  private lastPlan: { leaders: ShardLeaders; live: readonly string[]; plan: readonly string[] } | undefined;
 
   constructor(replica: string, shards: number, heartbeats: Heartbeats) {
     this.replica = replica;
@@ -40,11 +38,7 @@ export class Claims {
       const leader = key && (key.value.to ?? key.value.replica);
       return leader !== undefined && live.includes(leader) ? leader : undefined;
     });
-    const last = this.lastPlan;
-    if (last !== undefined && isSame(last.leaders, leaders) && isSame(last.live, live)) return last.plan;
-    const plan = planShards(leaders, live);
-    this.lastPlan = { leaders, live, plan };
-    return plan;
+    return planShards(leaders, live);
   }
 
   /** Those of a plan that are this replica's to take. */
@@ -78,8 +72,4 @@ export class Claims {
   servedBy({ value: { replica, epoch, before }, revision }: Key): Leadership {
     return before ?? { replica, epoch: epoch ?? BigInt(revision) };
   }
-}
-
-function isSame(a: ShardLeaders, b: ShardLeaders): boolean {
-  return a.length === b.length && a.every((each, i) => each === b[i]);
 }
