@@ -13,6 +13,7 @@ import { Memory, type OpenOptions } from './memory/memory.ts';
 import type { OpenDataspace } from './memory/open-dataspace.ts';
 import { overRouters } from './over-routers.ts';
 import { Programs } from './programs.ts';
+import { Vkernels } from './vkernels.ts';
 
 export interface AttachOptions {
   /** Gives up, while it is not connected yet. */
@@ -49,6 +50,7 @@ export class Cluster implements AsyncDisposable {
   readonly programs: Programs;
   readonly dataspaces: Dataspaces;
   readonly events: Events;
+  readonly vkernels: Vkernels;
   /** The services themselves, for what has no noun here. */
   readonly connection: Connection;
   readonly #memory: Memory;
@@ -58,6 +60,7 @@ export class Cluster implements AsyncDisposable {
     this.programs = new Programs(connection);
     this.dataspaces = new Dataspaces(connection);
     this.events = new Events(connection);
+    this.vkernels = new Vkernels(connection);
     this.#memory = new Memory(connection, this.dataspaces);
   }
 

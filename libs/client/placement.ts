@@ -55,7 +55,7 @@ export async function placeProgram(
       return {
         node: name,
         processes: vkernels?.reduce((sum, each) => sum + each.processes, 0) ?? Number.POSITIVE_INFINITY,
-        has: vkernel !== '' && (vkernels?.some((each) => each.name === vkernel) ?? false),
+        has: vkernel !== '' && (vkernels?.some((each) => each.name === vkernel && each.hostPid > 0) ?? false),
       };
     }),
   );

@@ -201,7 +201,8 @@ class VkernelPmap implements Pmap, PmapParts {
     // Answered when there are frames, or with the reason why there will be none.
     const { frames, reason } = await this.frames({ want: BigInt(CREDIT_STEP), vmspace: id });
     const why = reason || 'out of memory: the node has no more frames';
-    this.goOn(id, address, frames === 0 ? why : undefined);
+    // What was asked ahead may have come meanwhile, and be all that there is.
+    this.goOn(id, address, frames === 0 && this.credit.frames === 0 ? why : undefined);
   }
 
   // There is credit, and no memory behind it.

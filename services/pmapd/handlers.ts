@@ -299,6 +299,17 @@ export function pmapHandlers(
       return {};
     },
 
+    boundVkernels({ bounds }) {
+      node.bounds.set(bounds);
+      const named = new Set(bounds.map(({ name }) => name));
+      const uses = [...node.sessions].filter(({ name }) => named.has(name));
+      return {
+        uses: uses.map(({ name, usedFrames, open }) => ({
+          ...{ name, frames: BigInt(usedFrames), dataspaces: open.count },
+        })),
+      };
+    },
+
     getNodeStats() {
       const { pagesIn, pagesOut, invalidations } = node.statistics;
       return {

@@ -11,6 +11,7 @@ import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
 import type { Requester } from '@odonata/rpc/identity/requester.ts';
+import { Limits } from '@odonata/rpc/limits.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
@@ -35,11 +36,11 @@ import { Descriptors } from './sessions/descriptors.ts';
 import type { MapEntry } from './sessions/map-entry.ts';
 import type { Session } from './sessions/session.ts';
 import { SessionTable } from './sessions/session-table.ts';
+import { VkernelBounds } from './sessions/vkernel-bounds.ts';
 import type { Vmspace } from './sessions/vmspace.ts';
 import { Statistics } from './statistics.ts';
 import { flushByChance } from './vmspaces/flush.ts';
 import { HandmadeVmspaces } from './vmspaces/handmade-table.ts';
-import { Limits } from './vmspaces/limits.ts';
 import { Watches } from './vmspaces/watches.ts';
 import { DirectoryLine } from './wire/directory-line.ts';
 import { performLine, performSync } from './wire/line-actions.ts';
@@ -74,6 +75,8 @@ export class Node {
   readonly limits: Limits;
   /** Who watches which vmspace. */
   readonly watches: Watches;
+  /** What virtual kernels may have. */
+  readonly bounds = new VkernelBounds();
   /** Vmspaces that people made by hand. */
   readonly handmade: HandmadeVmspaces;
   readonly statistics = new Statistics();

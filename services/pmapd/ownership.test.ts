@@ -313,6 +313,29 @@ describe('what a virtual kernel opens', () => {
     await vkernel.open(two, 'b');
   });
 
+  test('a virtual kernel opens so many, and is told EDQUOT; what ends makes room', async () => {
+    const vkernel = new Vkernel(vkernelOf('alice'));
+    const [one, two] = [await vkernel.process(100_001n), await vkernel.process(100_002n)];
+    const session = [...node.sessions][0]!;
+    node.bounds.set([{ name: session.name, frames: 0n, dataspaces: 2 }] as never);
+    await vkernel.open(one, 'a');
+    // Once for a process, however often.
+    await vkernel.open(one, 'a');
+    await vkernel.open(two, 'b');
+    const asks: Event = { case: 'open', value: { vmspace: two, name: 'a' } };
+    expect(await vkernel.ask(asks)).toMatchObject(
+      failed(
+        Code.ResourceExhausted,
+        /has 2 dataspaces open, which is all that it may \(vkctl vkernel set/,
+        19,
+      ),
+    );
+    expect(session.open.count).toBe(2);
+    await vkernel.ask({ case: 'vmspaceDestroy', value: { vmspace: one } });
+    expect(await vkernel.ask(asks)).toMatchObject({ case: 'opened' });
+    expect(session.open.count).toBe(2);
+  });
+
   test('the quota of a user is EDQUOT', async () => {
     const { overQuota } = await import('@odonata/rpc/refusal.ts');
     allowedOf.set('a', overQuota('user:alice', 'alice owns 3 dataspaces'));

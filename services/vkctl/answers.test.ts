@@ -123,6 +123,7 @@ test('each answer is what its schema says', async () => {
     answer('ds save', 'text', join(folder, 'back')),
     answer('ps', '-a'),
     answer('pmap flush', '--node', 'node1'),
+    answer('vkernel create', 'web', '--memory', '64M'),
     answer('events'),
     answer('top', '--once', '-i', '0.5'),
     answer('status'),
@@ -141,6 +142,8 @@ test('each answer is what its schema says', async () => {
     answer('kill', '-s', 'KILL', ...pids),
   ]);
   await Promise.all([
+    answer('vkernel set', 'web', '--processes', '3'),
+    answer('vkernel halt', 'default'),
     answer('wait', ...pids),
     answer('ds chown', 'bob', 'text'),
     answer('context use', 'here'),
@@ -148,6 +151,7 @@ test('each answer is what its schema says', async () => {
   ]);
   await Promise.all([
     answer('ds rm', 'text', 'board'),
+    answer('vkernel ls').then(() => answer('vkernel rm', 'web')),
     answer('context rm', cluster),
     answer('user rm', 'alice'),
   ]);

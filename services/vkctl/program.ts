@@ -33,6 +33,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] =
   ['wait', async () => (await import('./commands/wait.ts')).addWait],
   ['logs', async () => (await import('./commands/logs.ts')).addLogs],
   ['ds', async () => (await import('./commands/ds.ts')).addDs],
+  ['vkernel', async () => (await import('./commands/vkernel.ts')).addVkernel],
   ['pmap', async () => (await import('./commands/pmap.ts')).addPmap],
   ['route', async () => (await import('./commands/route.ts')).addRoute],
   ['name', async () => (await import('./commands/name.ts')).addName],

@@ -8,9 +8,10 @@ import type { RunPlace } from './run.ts';
 import { run } from './run.ts';
 import { checkSignal } from './signals.ts';
 import { nameOfKey } from './vkernel-child.ts';
+import { type VkernelsPlace, vkernelsHandlers } from './vkernel-handlers.ts';
 
 /** The handlers of VkernelService, over gRPC and syslink alike. */
-export function vkernelHandlers(place: RunPlace): Handlers<typeof VkernelService> {
+export function vkernelHandlers(place: RunPlace & VkernelsPlace): Handlers<typeof VkernelService> {
   const { node, table, vkernels } = place;
   return {
     run: (requests, ctx) => run(place, requests, ctx),
@@ -59,15 +60,6 @@ export function vkernelHandlers(place: RunPlace): Handlers<typeof VkernelService
       }
     },
 
-    listVkernels(_request, ctx) {
-      const theirs = vkernels.list().filter(({ user }) => isTheirs(ctx, user));
-      return {
-        vkernels: theirs.map(({ key, record: { name, user, hostPid, startedAtMs } }) => {
-          const startedAt = timestampFromMs(startedAtMs);
-          return { name, user, node, hostPid, processes: table.running(key).length, startedAt };
-        }),
-        missingLayers: [...vkernels.missingLayers],
-      };
-    },
+    ...vkernelsHandlers(place),
   };
 }

@@ -1,12 +1,16 @@
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Metrics } from '@odonata/rpc/metrics.ts';
 import type { ProcessTable } from './process-table.ts';
+import type { VkernelUses } from './vkernel-uses.ts';
 import type { Vkernels } from './vkernels.ts';
 
 const nameOf = (state: ProcessState): string => ProcessState[state]?.toLowerCase() ?? 'unknown';
 
 /** What Prometheus reads of a node's supervisor. */
-export function vkerneldMetrics(metrics: Metrics, table: ProcessTable, vkernels: Vkernels): void {
+export function vkerneldMetrics(
+  metrics: Metrics,
+  { table, vkernels, uses }: { table: ProcessTable; vkernels: Vkernels; uses: VkernelUses },
+): void {
   metrics.gauges(
     'known_processes',
     'Processes that run, those that ended lately, and those whose thread does not end',
@@ -26,4 +30,37 @@ export function vkerneldMetrics(metrics: Metrics, table: ProcessTable, vkernels:
     running().reduce((sum, { residentPages }) => sum + Number(residentPages), 0),
   );
   metrics.gauge('running_vkernels', 'Virtual kernels', () => vkernels.list().length);
+  // Those of a node are 64 at most.
+  const known = () =>
+    vkernels.list().map((child) => ({ vkernel: child.key, child, use: uses.of(child.key) }));
+  metrics.counters(
+    'vkernel_cpu_seconds_total',
+    'Processor time of each virtual kernel, with all that runs in it',
+    'vkernel',
+    () => known().map(({ vkernel, use }) => [vkernel, use.cpuMs / 1000]),
+  );
+  metrics.counters(
+    'vkernel_throttled_seconds_total',
+    'For how long each was held back, as it had all of its processor time',
+    'vkernel',
+    () => known().map(({ vkernel, child }) => [vkernel, vkernels.throttledMs(child) / 1000]),
+  );
+  metrics.gauges(
+    'vkernel_memory_bytes',
+    'Pages of the processes of each, in frames and in swap',
+    ['vkernel'],
+    () => known().map(({ vkernel, use }) => ({ vkernel, value: use.memoryBytes })),
+  );
+  metrics.gauges('vkernel_processes', 'Processes that run in each', ['vkernel'], () =>
+    known().map(({ vkernel }) => ({ vkernel, value: table.running(vkernel).length })),
+  );
+  metrics.gauges(
+    'vkernel_quota_memory_bytes',
+    'What each may have of it, where somebody said',
+    ['vkernel'],
+    () =>
+      known()
+        .map(({ vkernel }) => ({ vkernel, value: vkernels.quotas.of(vkernel).memoryBytes }))
+        .filter(({ value }) => value > 0),
+  );
 }

@@ -22,10 +22,23 @@ const vkernelRecord = z.object({
   startTicks: z.string(),
   startedAtMs: z.number(),
 });
+/** What somebody said that a virtual kernel may have. */
+const quotaRecord = z.object({
+  name: z.string(),
+  user: z.string(),
+  quota: z.object({
+    memoryBytes: z.number(),
+    cpuWeight: z.number(),
+    cpuMillis: z.number(),
+    processes: z.number(),
+    dataspaces: z.number(),
+  }),
+});
 const record = z.object({
   lastNumber: z.number().default(0),
   lastVkernel: z.number().default(0),
   vkernels: z.array(vkernelRecord).default([]),
+  quotas: z.array(quotaRecord).default([]),
   processes: z
     .array(
       z.object({

@@ -18,6 +18,7 @@ import type { Terminals } from './terminals.ts';
 import { quotaOf } from './vkernel/default-quota.ts';
 import type { VkernelChild } from './vkernel-child.ts';
 import type { VkernelOwner } from './vkernel-settings.ts';
+import type { VkernelUses } from './vkernel-uses.ts';
 import type { Vkernels } from './vkernels.ts';
 import { DEFAULT_VKERNEL } from './vkernels.ts';
 
@@ -35,6 +36,7 @@ export interface RunPlace {
   readonly table: ProcessTable;
   readonly vkernels: Vkernels;
   readonly terminals: Terminals<Terminal>;
+  readonly uses: VkernelUses;
 }
 
 /**
@@ -69,6 +71,8 @@ export async function* run(
       ownerOf(ctx),
       ctx.signal,
     );
+    // Its pmap manager may be another one than the one that was told last.
+    if (place.vkernels.quotas.has(vkernel.key)) await place.uses.look();
     const idMapping = program.spec.dirs.length > 0 ? await vkernel.idMapping() : undefined;
     dirs = directoriesOf(place, program, ctx, idMapping);
     ctx.signal.throwIfAborted();
@@ -144,6 +148,7 @@ function start(
   ctx: CallContext,
 ): Terminal {
   const command = shortenedCommand([spec.name, ...shownArguments(spec)]);
+  place.vkernels.expectProcessRoom(vkernel);
   const process = place.table.create(vkernel, command, { quotaBytes, connect: spec.connect });
   place.vkernels.makeRoom(vkernel, process);
   const { pid } = process;

@@ -8,6 +8,7 @@ import { createClient } from '@odonata/rpc/client.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
 import { ownFolder } from '@odonata/rpc/identity/own.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
+import { Limits } from '@odonata/rpc/limits.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
@@ -28,10 +29,12 @@ import { controlServer } from './control.ts';
 import { vkernelHandlers } from './handlers.ts';
 import { HiddenFolders } from './hidden-folders.ts';
 import { vkerneldMetrics } from './metrics.ts';
+import { pmapdUses } from './pmapd-uses.ts';
 import { ProcessTable } from './process-table.ts';
 import { RecordFile } from './record.ts';
 import type { Terminal } from './terminal.ts';
 import { Terminals } from './terminals.ts';
+import { VkernelUses } from './vkernel-uses.ts';
 import { Vkernels } from './vkernels.ts';
 
 export interface Vkerneld {
@@ -110,10 +113,15 @@ export async function serveVkerneld(
   const security = new SecurityEvents(events);
   const connections = new AllowedConnections(config.allowConnect, node);
   const connector = new Connector({ allowed: connections, security, log });
-  const vkernels = new Vkernels({ place, table, file, uids, log, events, connector });
+  const limits = new Limits(events);
+  const vkernels = new Vkernels({ place, table, file, uids, log, events, connector, limits });
+  const pmapd = createClient(PmapService, asked);
+  const running = () => vkernels.list().map(({ key, record: { hostPid } }) => ({ key, hostPid }));
+  const uses = new VkernelUses(running, pmapdUses(pmapd, vkernels));
   const metrics = new Metrics('vkerneld');
   const meter = metrics.callMeter();
-  vkerneldMetrics(metrics, table, vkernels);
+  vkerneldMetrics(metrics, { table, vkernels, uses });
+  limits.countIn(metrics);
   events.countIn(metrics);
   security.countIn(metrics);
   // Before the socket below: who attaches there has knocked here.
@@ -137,6 +145,7 @@ export async function serveVkerneld(
       security,
       table,
       vkernels,
+      uses,
       terminals,
     },
   });
@@ -167,6 +176,8 @@ export async function serveVkerneld(
         const running = await vkernels.drain(config.drainMs);
         if (running > 0) log.warn({ running }, 'programs still run after the drain; ending them');
       }
+      uses.close();
+      pmapd.close();
       await vkernels.stop();
       await sandbox.close();
       await file.settled();

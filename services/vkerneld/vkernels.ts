@@ -3,8 +3,9 @@ import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
+import type { Limits } from '@odonata/rpc/limits.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
-import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
+import { invalidField, overQuota, tryAgain } from '@odonata/rpc/refusal.ts';
 import { type UidRange, VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import type { Connector } from './connector.ts';
 import type { ExitInit, Process, ProcessTable } from './process-table.ts';
@@ -12,6 +13,7 @@ import type { RecordFile } from './record.ts';
 import { boundsOf } from './vkernel-bounds.ts';
 import type { ControlLine, Order } from './vkernel-child.ts';
 import { groupOf, keyOf, nameOfKey, VkernelChild } from './vkernel-child.ts';
+import { VkernelQuotas } from './vkernel-quotas.ts';
 import type { VkernelOwner, VkernelPlace } from './vkernel-settings.ts';
 
 export const DEFAULT_VKERNEL = 'default';
@@ -19,6 +21,12 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 const DRAIN_POLL_MS = 50;
 /** Processes whose threads do not end, that a virtual kernel may have beside those that run. */
 const ENDING_MAX = 4;
+
+/** @throws RpcError INVALID_ARGUMENT */
+export function expectVkernelName(field: string, name: string): void {
+  if (!NAME.test(name))
+    throw invalidField(field, `"${name}" is no name of a virtual kernel: use 1 to 32 of a-z 0-9 -`);
+}
 
 /** The virtual kernels of this node: made on demand, one a name; made again on the next demand after a crash. */
 export class Vkernels {
@@ -31,6 +39,9 @@ export class Vkernels {
   #lastIndex: number;
   readonly #events: EventLog | undefined;
   readonly #connector: Connector | undefined;
+  readonly #limits: Limits | undefined;
+  /** What each may have. */
+  readonly quotas: VkernelQuotas;
   #stopping = false;
   #draining = false;
 
@@ -45,6 +56,8 @@ export class Vkernels {
     events?: EventLog;
     /** Makes connections of programs; without it they have none. */
     connector?: Connector;
+    /** Tells of limits that were hit. */
+    limits?: Limits;
   }) {
     this.#place = options.place;
     this.#table = options.table;
@@ -52,8 +65,10 @@ export class Vkernels {
     this.#log = options.log;
     this.#events = options.events;
     this.#connector = options.connector;
+    this.#limits = options.limits;
     this.#uids = options.uids;
     const record = this.#file.read();
+    this.quotas = new VkernelQuotas(record.quotas, keyOf, () => this.#place.sandbox.lacksCpu);
     this.#lastIndex = record.lastVkernel;
     for (const process of record.processes) this.#table.adopt(process);
     for (const left of record.vkernels) {
@@ -67,7 +82,7 @@ export class Vkernels {
     for (const process of this.#table.running()) {
       if (!this.#children.has(process.vkernel)) this.#table.exited(process.pid, died(process, 'ended'));
     }
-    this.#table.onChange = () => this.#save();
+    this.#table.onChange = () => this.save();
   }
 
   #diedAway(left: { user: string; name: string }): void {
@@ -87,12 +102,7 @@ export class Vkernels {
 
   /** The virtual kernel of that name and owner, attached; made when it does not run. */
   async demand(name: string, owner: VkernelOwner, signal?: AbortSignal): Promise<VkernelChild> {
-    if (!NAME.test(name)) {
-      throw invalidField(
-        'start.vkernel',
-        `"${name}" is no name of a virtual kernel: use 1 to 32 of a-z 0-9 -`,
-      );
-    }
+    expectVkernelName('start.vkernel', name);
     if (this.#draining)
       throw tryAgain(Code.Unavailable, `${this.#place.node} is stopping, and starts no more programs`);
     const key = keyOf({ ...owner, name });
@@ -103,15 +113,45 @@ export class Vkernels {
     return child;
   }
 
+  find(key: string): VkernelChild | undefined {
+    return this.#children.get(key);
+  }
+
+  /** @throws RpcError RESOURCE_EXHAUSTED where it may have no process more */
+  expectProcessRoom({ key }: VkernelChild): void {
+    const { processes } = this.quotas.of(key);
+    if (processes === 0 || this.#table.running(key).length < processes) return;
+    const text = `virtual kernel ${key} has ${processes} processes, which is all that it may (vkctl vkernel set --processes gives it more)`;
+    const hit = this.#limits?.hit('vkernel-processes', `vkernel:${key}`, text, { vkernel: key });
+    throw hit ?? overQuota(`vkernel:${key}`, text);
+  }
+
   /** Lets a virtual kernel have what one process more may take, beside all that has not ended, with its thread. */
-  makeRoom({ key, record }: VkernelChild, { quotaBytes }: Process): void {
+  makeRoom(child: VkernelChild, { quotaBytes }: Process): void {
+    // What those that ended left in files of memory, shared dataspaces, is no longer in their quotas, and is there.
+    this.bound(child, boundsOf(1, quotaBytes).memoryBytes);
+  }
+
+  /** Holds it to what it may have now. @param moreBytes beside what is there */
+  bound({ key, record }: VkernelChild, moreBytes?: number): void {
     const running = this.#table.running(key);
     const quotas = running.reduce((sum, each) => sum + each.quotaBytes, 0);
-    this.#place.sandbox.bound(groupOf(record), {
-      ...boundsOf(running.length, quotas),
-      // What those that ended left in files of memory, shared dataspaces, is no longer in their quotas, and is there.
-      moreBytes: boundsOf(1, quotaBytes).memoryBytes,
-    });
+    const bounds = boundsOf(running.length, quotas, this.quotas.of(key));
+    this.#place.sandbox.bound(groupOf(record), { ...bounds, ...(moreBytes !== undefined && { moreBytes }) });
+  }
+
+  /** How long it was held back, as it had all of its processor time. */
+  throttledMs({ record }: VkernelChild): number {
+    return this.#place.sandbox.throttledMs(groupOf(record));
+  }
+
+  /** Ends one with all that runs in it. @returns how many processes; undefined: it does not run */
+  async halt(key: string): Promise<number | undefined> {
+    const child = this.#children.get(key);
+    if (child === undefined) return undefined;
+    const { length } = this.#table.running(key);
+    await child.stop();
+    return length;
   }
 
   /** To the virtual kernel of a process. UNAVAILABLE while that has no line. */
@@ -240,11 +280,14 @@ export class Vkernels {
     this.#lastIndex += 1;
     const what = { index: this.#lastIndex, uid: this.#freeUid() };
     const child: VkernelChild = VkernelChild.spawn(who, what, this.#place, this.#log, {
-      placed: () => this.#save(),
+      placed: () => {
+        this.bound(child);
+        this.save();
+      },
       ended: (reason) => this.#ended(key, reason),
     });
     this.#children.set(key, child);
-    this.#save();
+    this.save();
     return child;
   }
 
@@ -291,14 +334,16 @@ export class Vkernels {
     for (const { pid } of this.#table.running(key)) {
       this.#table.exited(pid, { code: 137, signal: 'SIGKILL', reason, stack: '' });
     }
-    this.#save();
+    this.save();
   }
 
-  #save(): void {
+  /** Writes down who runs, and what each may have. */
+  save(): void {
     this.#file.save({
       lastNumber: this.#table.lastNumber,
       lastVkernel: this.#lastIndex,
       vkernels: [...this.#children.values()].map((child) => child.record),
+      quotas: [...this.quotas.all()].map(([, defined]) => defined),
       processes: this.#table
         .running()
         .map(({ pid, vkernel, user, command, startedAtMs, quotaBytes, connect }) => {

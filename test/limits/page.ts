@@ -55,6 +55,7 @@ import { DEAF_BYTES, FULL_BYTES, LINK_CALLS_LIMIT } from '../../services/syslink
 import { ARGUMENT_BYTES, LOADING_BYTES, MODULE_BYTES } from '../../services/vkerneld/program-spec.ts';
 import { transfersMax } from '../../services/vkerneld/vkernel/transfers.ts';
 import { BURST_BYTES } from '../../services/vkerneld/vkernel-log.ts';
+import { DEFINED_MAX } from '../../services/vkerneld/vkernel-quotas.ts';
 
 type Row = readonly [of: string, what: string, most: string, otherwise: string, setting?: string];
 
@@ -211,6 +212,7 @@ const PARTS: Record<string, readonly Row[]> = {
   ],
   'Programs (vkerneld)': [
     ['a node', 'virtual kernels', count(VKERNELS_LIMIT), EXHAUSTED],
+    ['a node', 'virtual kernels of which it was said what they may have', count(DEFINED_MAX), EXHAUSTED],
     ['a program', 'bytes of its module', size(MODULE_BYTES), INVALID],
     ['a node', 'bytes of modules on their way in', size(LOADING_BYTES), EXHAUSTED],
     ['a process', 'JavaScript heap of its thread', 'a quarter of its quota', 'SIGKILL', '`--memory`'],

@@ -74,7 +74,7 @@ export class Looks {
               .listVkernels({}, options)
               .catch(missing(`${name}/vkerneld`)),
           ]);
-          return { name, stats, vkernels: vkernels?.vkernels ?? [] };
+          return { name, stats, vkernels: vkernels?.vkernels.filter(({ hostPid }) => hostPid > 0) ?? [] };
         }),
       ),
       Promise.all(

@@ -36,11 +36,18 @@ export interface CgroupBounds {
   /** So much beside what is in files of memory there already, where that is more. */
   readonly moreBytes?: number;
   readonly threads: number;
+  /** Its part of the processors, where others want them; 100 unless given. */
+  readonly cpuWeight?: number;
+  /** Thousandths of a processor that it has at most; 0: all. */
+  readonly cpuMillis?: number;
 }
+
+/** Of a second: how long it may run in each of these; so it stands still for no longer. */
+const CPU_PERIOD_US = 100_000;
 
 export type FoundHome = { readonly home: CgroupHome } | { readonly reason: string; readonly fix: string };
 
-const DELEGATE =
+export const DELEGATE =
   'as root, or in a unit with Delegate=yes: systemd-run --user --scope -p Delegate=yes vkctl up; without it a virtual kernel is bounded by its quotas only';
 
 /** Other ones for tests. */
@@ -155,7 +162,10 @@ export class NodeCgroups {
    * Changes its bounds. Files of memory that it brought, and that others may map, count beside `moreBytes`; nothing else that it has
    * makes them any larger. What it has more of already it keeps: then the bound stays as it is.
    */
-  bound(vkernel: string, { memoryBytes, moreBytes = 0, threads }: CgroupBounds): void {
+  bound(
+    vkernel: string,
+    { memoryBytes, moreBytes = 0, threads, cpuWeight = 100, cpuMillis = 0 }: CgroupBounds,
+  ): void {
     const { version } = this.#home;
     const used = Number(
       this.#get('memory', vkernel, version === 2 ? 'memory.current' : 'memory.usage_in_bytes'),
@@ -166,8 +176,29 @@ export class NodeCgroups {
     if (used <= most)
       this.#set('memory', vkernel, version === 2 ? 'memory.max' : 'memory.limit_in_bytes', most);
     this.#set('pids', vkernel, 'pids.max', threads);
-    // Each the same weight, however many threads it has.
-    this.#set('cpu', vkernel, version === 2 ? 'cpu.weight' : 'cpu.shares', version === 2 ? 100 : 1024);
+    // However many threads it has.
+    const shares = Math.max(2, Math.round((cpuWeight * 1024) / 100));
+    this.#set(
+      'cpu',
+      vkernel,
+      version === 2 ? 'cpu.weight' : 'cpu.shares',
+      version === 2 ? cpuWeight : shares,
+    );
+    const quotaUs = cpuMillis === 0 ? 0 : (cpuMillis * CPU_PERIOD_US) / 1000;
+    if (version === 2) this.#set('cpu', vkernel, 'cpu.max', `${quotaUs || 'max'} ${CPU_PERIOD_US}`);
+    else this.#set('cpu', vkernel, 'cpu.cfs_quota_us', quotaUs || -1);
+  }
+
+  /** True where parts of the processors are held to. */
+  get boundsCpu(): boolean {
+    return this.#home.folders.has('cpu');
+  }
+
+  /** For how long its threads waited as it had all that it may. */
+  throttledMs(vkernel: string): number {
+    const [, word, time] =
+      /^(throttled_usec|throttled_time) (\d+)$/m.exec(this.#get('cpu', vkernel, 'cpu.stat')) ?? [];
+    return Math.round(Number(time ?? 0) / (word === 'throttled_usec' ? 1e3 : 1e6));
   }
 
   /** True where something in there was ended because its memory ran out. */
@@ -212,7 +243,7 @@ export class NodeCgroups {
     return folder === undefined ? '' : readOr(join(folder, this.#name, vkernel, file));
   }
 
-  #set(controller: Controller, vkernel: string, file: string, value: number): void {
+  #set(controller: Controller, vkernel: string, file: string, value: number | string): void {
     const folder = this.#home.folders.get(controller);
     if (folder === undefined) return;
     try {

@@ -7,7 +7,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { bubblewrap, toolsWithin } from './bubblewrap.ts';
-import { type CgroupBounds, NodeCgroups } from './cgroup.ts';
+import { type CgroupBounds, DELEGATE, NodeCgroups } from './cgroup.ts';
 import { closeOnExec } from './inherited.ts';
 import { landlockRules, startLandlocked } from './landlock.ts';
 import { landlockAbi } from './landlock-abi.ts';
@@ -131,6 +131,17 @@ export class Sandbox {
     } catch (error) {
       this.#options.onTrouble(error);
     }
+  }
+
+  /** Undefined: parts of the processors can be bounded here; else why they cannot, and how to mend it. */
+  get lacksCpu(): string | undefined {
+    if (this.#cgroups?.boundsCpu) return undefined;
+    return `this machine has no control group for processors that is ours (${DELEGATE})`;
+  }
+
+  /** How long it was held back, as it had all of its processor time. */
+  throttledMs(name: string): number {
+    return this.#cgroups?.throttledMs(name) ?? 0;
   }
 
   /** True where its control group ended it, or a part of it, as memory ran out. */

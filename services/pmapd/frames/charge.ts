@@ -11,6 +11,10 @@ export interface ChargedProcess {
   readonly quotaFrames: number;
   /** Private frames that it has now. */
   privateFrames(): number;
+  /** How many more frames its virtual kernel may have. */
+  vkernelRoom(): number;
+  /** What it is told where that is none. */
+  vkernelReason(): string;
   /** Its shared frames changed by much. */
   tell(sharedFrames: number): void;
   /** It must end, for others need its frames. */
@@ -47,6 +51,11 @@ export class Charge {
     return this.quotaFrames === Number.POSITIVE_INFINITY
       ? Number.POSITIVE_INFINITY
       : Math.max(0, this.quotaFrames - this.frames);
+  }
+
+  /** How many more its quota and that of its virtual kernel have. */
+  get room(): number {
+    return Math.min(this.quotaRoom, this.process.vkernelRoom());
   }
 
   add(pages: number): void {

@@ -104,7 +104,7 @@ export class Frames implements FrameLedger, FrameBudget {
 
   roomFor(charged: number): number {
     const charge = this.charges.get(charged);
-    return Math.min(this.room(charge), charge?.quotaRoom ?? Number.POSITIVE_INFINITY);
+    return Math.min(this.room(charge), charge?.room ?? Number.POSITIVE_INFINITY);
   }
 
   /** A page was asked for. */

@@ -7,7 +7,7 @@ import type { Short } from './shortage.ts';
 
 const TOTAL = 1 << 20;
 
-function start(total = TOTAL) {
+function start(total = TOTAL, quota = { frames: Number.POSITIVE_INFINITY }) {
   const frames = new Frames(total, new Charges());
   const answers: { frames: number; reason: string }[] = [];
   const shorts: Short[] = [];
@@ -15,11 +15,12 @@ function start(total = TOTAL) {
   const vmspaces = new Map<bigint, { peekFrames(): number; charge: object }>();
   const node = { memoryDir: '/m', frames, short: (short: Short) => shorts.push(short) };
   const session = {
-    ...{ holder: 2, frameLimit: 0n, vmspaces },
+    ...{ holder: 2, vmspaces, frameRoom: () => Math.max(0, quota.frames - made.held) },
+    frameReason: () => 'all of its quota',
     send: ({ event }: { event?: { value?: { frames?: bigint; reason?: string } } }) =>
       answers.push({ frames: Number(event?.value?.frames), reason: event?.value?.reason ?? '' }),
   };
-  const made = new PrivateFrames({ node, session } as never);
+  const made: PrivateFrames = new PrivateFrames({ node, session } as never);
   const process = (id: bigint, count: number) => {
     blocks.set(id, count);
     vmspaces.set(id, { peekFrames: () => blocks.get(id)!, charge: {} });
@@ -41,6 +42,19 @@ test('what it does not use it gets no more of, and nobody ends for that', () => 
   expect(made.held).toBeLessThanOrEqual(4 * 32_768 + 64);
   expect(answers.at(-1)).toEqual({ frames: 0, reason: expect.stringContaining('do not use') });
   expect(shorts).toEqual([]);
+});
+
+test('a virtual kernel gets what its quota leaves, and says why it gets no more; one that is larger counts at once', () => {
+  const quota = { frames: 100 };
+  const { answers, process, ask } = start(TOTAL, quota);
+  process(1n, 0);
+  ask({ want: 64n, vmspace: 1n });
+  ask({ want: 64n, vmspace: 1n });
+  ask({ want: 64n, vmspace: 1n });
+  quota.frames = 110;
+  ask({ want: 64n, vmspace: 1n });
+  expect(answers.map(({ frames }) => frames)).toEqual([64, 36, 0, 10]);
+  expect(answers[2]!.reason).toBe('all of its quota');
 });
 
 test('who uses what it gets, gets more', async () => {

@@ -19,8 +19,10 @@ export interface PrivateFramesOptions {
   };
   session: {
     readonly holder: number;
-    /** Frames that it may hold; 0: what the node has. */
-    readonly frameLimit: bigint;
+    /** How many more frames it may hold. */
+    frameRoom(): number;
+    /** What a process is told where that is none. */
+    frameReason(): string;
     readonly vmspaces: ReadonlyMap<bigint, Vmspace>;
     send(event: MessageInitShape<typeof PmapEventSchema>): void;
   };
@@ -80,9 +82,7 @@ export class PrivateFrames {
 
   /** Pages of its processes come, for which it asked nothing. @returns how many may */
   take(want: number): number {
-    const limit =
-      this.o.session.frameLimit === 0n ? Number.POSITIVE_INFINITY : Number(this.o.session.frameLimit);
-    const frames = this.o.node.frames.grant(Math.min(want, Math.max(0, limit - this.held)));
+    const frames = this.o.node.frames.grant(Math.min(want, this.o.session.frameRoom()));
     this.held += frames;
     return frames;
   }
@@ -99,15 +99,13 @@ export class PrivateFrames {
 
   private grant(request: bigint, want: number, id: bigint): void {
     const { node, session } = this.o;
-    const limit = session.frameLimit === 0n ? Number.POSITIVE_INFINITY : Number(session.frameLimit);
-    const allowed = Math.max(0, Math.min(want, limit - this.held));
+    const allowed = Math.min(want, session.frameRoom());
     const ahead = this.audit.mayGet(allowed, this.held, monotonicMs());
     const granted = node.frames.grant(ahead);
     this.held += granted;
     const vmspace = session.vmspaces.get(id);
     if (granted > 0 || vmspace === undefined) this.answer(request, granted);
-    else if (allowed === 0)
-      this.answer(request, 0, `out of memory: its virtual kernel has all of its ${limit} frames`);
+    else if (allowed === 0) this.answer(request, 0, session.frameReason());
     // Nobody else ends for that.
     else if (ahead === 0)
       this.answer(request, 0, 'out of memory: its virtual kernel has frames that its processes do not use');

@@ -16,8 +16,14 @@ function start() {
     onVictim: ({ process }, reason) => ended.push({ pid: process.pid, reason }),
   });
   frames.onRoom = () => shortage.relieved();
-  const process = (pid: bigint, privateFrames: number, quotaFrames = 0): Charge =>
-    charges.open({ pid, quotaFrames, privateFrames: () => privateFrames, tell() {}, end() {} });
+  const ofNoBound = {
+    vkernelRoom: () => Number.POSITIVE_INFINITY,
+    vkernelReason: () => '',
+    tell() {},
+    end() {},
+  };
+  const process = (pid: bigint, privateFrames: number, quotaFrames = 0, more = {}): Charge =>
+    charges.open({ pid, quotaFrames, privateFrames: () => privateFrames, ...ofNoBound, ...more });
   const ask = (charge: Charge, sharedOnly = false) => {
     const said: string[] = [];
     const short = { key: `${charge.number}`, charge, what: 'private memory' };
@@ -38,6 +44,16 @@ test('who is over its quota is refused, however much there is', () => {
   const { process, ask, ended } = start();
   const { said } = ask(process(1n, 256, 256));
   expect(said).toEqual(['out of memory: it has all of its quota of 1 MiB (raise it with --memory)']);
+  expect(ended).toEqual([]);
+});
+
+test('who is in a virtual kernel that has all of its quota is refused, and its room is what both leave', () => {
+  const { process, ask, frames, ended } = start();
+  const full = { vkernelRoom: () => 0, vkernelReason: () => 'all of its 1 MiB' };
+  const charge = process(1n, 10, 256, full);
+  expect(ask(charge).said).toEqual(['all of its 1 MiB']);
+  expect(frames.roomFor(charge.number)).toBe(0);
+  expect(frames.roomFor(process(2n, 10, 256, { vkernelRoom: () => 5 }).number)).toBe(5);
   expect(ended).toEqual([]);
 });
 
@@ -111,7 +127,7 @@ test('what is asked for has its frame before it comes', () => {
 });
 
 test('a bug in trying one again ends that one, and others are tried', async () => {
-  const { charges, frames, shortage, process } = start();
+  const { frames, shortage, process } = start();
   process(1n, 999);
   frames.grant(TOTAL);
   const said: string[] = [];
@@ -119,7 +135,7 @@ test('a bug in trying one again ends that one, and others are tried', async () =
     shortage.ask({
       ...{
         key: `${pid}`,
-        charge: charges.open({ pid, quotaFrames: 0, privateFrames: () => 0, tell() {}, end() {} }),
+        charge: process(pid, 0),
       },
       what: 'private memory',
       retry: () => (pid === 2n ? (undefined as unknown as { x(): void }).x() : said.push(`retry ${pid}`)),

@@ -90,6 +90,7 @@ export class Shortage {
     const { quotaFrames, quotaRoom } = charge;
     if (quotaRoom === 0)
       return `out of memory: it has all of its quota of ${mib(quotaFrames)} (raise it with --memory)`;
+    if (charge.room === 0) return charge.process.vkernelReason();
     const has = `it has ${mib(charge.frames)} of the ${mib(frames.total)} of ${node}`;
     const late = monotonicMs() - sinceMs > WAIT_MS;
     if (!sharedOnly && !late && this.o.makesRoom?.() === true) return undefined;

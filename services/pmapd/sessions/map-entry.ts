@@ -22,6 +22,10 @@ export interface VkernelSession {
   /** Whose virtual kernel it is. */
   readonly requester: Requester;
   send(event: MessageInitShape<typeof PmapEventSchema>): void;
+  /** How many more frames its processes may have. */
+  frameRoom(): number;
+  /** What they are told where that is none. */
+  frameReason(): string;
   /** Ends a process, for another reason than a fault. */
   endProcess(vmspace: bigint, signal: string, reason: string): void;
   /** Ends one so that others have its frames. */

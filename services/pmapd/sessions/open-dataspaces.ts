@@ -1,6 +1,7 @@
 // The dataspaces that the processes of a virtual kernel have open, and whether each may write there: the directory said so
 // when it was opened. What a process has not opened it neither maps, nor locks, nor waits or wakes there.
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { overQuota } from '@odonata/rpc/refusal.ts';
 import { TooManyOpen } from '../frames/exhausted.ts';
 
 /** Of one process. */
@@ -18,27 +19,46 @@ export interface OpeningProcess {
 export class OpenDataspaces {
   /** By dataspace, how many processes may write there. */
   private readonly writers = new Map<bigint, number>();
+  /** Those of each process, and those that are on their way. */
+  count = 0;
 
   /** @throws RpcError RESOURCE_EXHAUSTED where a process may open no more */
-  expectRoom({ pid, open, opening }: OpeningProcess): void {
+  expectRoom({ pid, open, opening }: OpeningProcess, vkernel: string, most: number): void {
     if (open.size + opening >= OPEN_MAX) throw new TooManyOpen(pid, OPEN_MAX);
+    if (this.count < most) return;
+    throw overQuota(
+      `vkernel:${vkernel}`,
+      `virtual kernel ${vkernel} has ${most} dataspaces open, which is all that it may (vkctl vkernel set --dataspaces gives it more)`,
+    );
+  }
+
+  /** An open is on its way. @returns to be called when it is no more, before `add` */
+  begin(process: OpeningProcess): () => void {
+    process.opening++;
+    this.count++;
+    return () => {
+      process.opening--;
+      this.count--;
+    };
   }
 
   /** What a process may do already it may still, as with two descriptors of a file. @returns true: it may only read it */
   add({ open }: OpeningProcess, dataspace: bigint, readOnly: boolean): boolean {
     if (open.get(dataspace) === false) return false;
+    if (!open.has(dataspace)) this.count++;
     open.set(dataspace, readOnly);
-    if (!readOnly) this.count(dataspace, 1);
+    if (!readOnly) this.countWriter(dataspace, 1);
     return readOnly;
   }
 
   /** The process is gone. */
   forget({ open }: OpeningProcess): void {
-    for (const [dataspace, readOnly] of open) if (!readOnly) this.count(dataspace, -1);
+    this.count -= open.size;
+    for (const [dataspace, readOnly] of open) if (!readOnly) this.countWriter(dataspace, -1);
     open.clear();
   }
 
-  private count(dataspace: bigint, more: number): void {
+  private countWriter(dataspace: bigint, more: number): void {
     const count = (this.writers.get(dataspace) ?? 0) + more;
     if (count > 0) this.writers.set(dataspace, count);
     else this.writers.delete(dataspace);

@@ -10,6 +10,7 @@ import type { Statistics } from '../statistics.ts';
 import type { Watches } from '../vmspaces/watches.ts';
 import type { SyncRelay } from '../wire/sync-relay.ts';
 import type { MappedDataspace } from './map-entry.ts';
+import type { VkernelBounds } from './vkernel-bounds.ts';
 import type { Vmspace } from './vmspace.ts';
 
 /** The node of a session. */
@@ -44,6 +45,7 @@ export interface SessionNode {
   short(short: Short, sharedOnly?: boolean): void;
   endedForMemory(vmspace: Vmspace, reason: string): void;
   readonly watches: Watches;
+  readonly bounds: VkernelBounds;
   readonly sessions: SessionKeeper;
 }
 

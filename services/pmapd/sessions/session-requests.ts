@@ -220,12 +220,10 @@ export class SessionRequests {
     const requester = asOfNow(this.session.requester);
     const vmspace = this.session.spaces.expect(value.vmspace);
     expectName(name);
-    open.expectRoom(vmspace);
+    open.expectRoom(vmspace, this.session.name, this.node.bounds.of(this.session.name).dataspaces);
     this.expectWorkRoom();
-    vmspace.opening++;
-    const opened = this.node.openings.open(name, sizeBytes, { requester, exclusive, durable }).finally(() => {
-      vmspace.opening--;
-    });
+    const over = open.begin(vmspace);
+    const opened = this.node.openings.open(name, sizeBytes, { requester, exclusive, durable }).finally(over);
     this.settle(request, opened, ({ dataspace: { id, sizeBytes }, created, ...may }) => {
       let { readOnly } = may;
       if (this.session.spaces.byId.get(vmspace.id) === vmspace) {

@@ -2,13 +2,13 @@
 import { randomInt } from 'node:crypto';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Limits } from '@odonata/rpc/limits.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { PIDS_PER_NODE, PROGRAM_PIDS } from '@odonata/rpc/pid.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { NoDescriptors } from '../frames/exhausted.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
-import type { Limits } from '../vmspaces/limits.ts';
 import type { Descriptors } from './descriptors.ts';
 import type { Session } from './session.ts';
 

@@ -21,6 +21,7 @@ import { type AskingSession, SessionRequests } from './session-requests.ts';
 import type { SessionStream } from './session-stream.ts';
 import { SessionVmspaces } from './session-vmspaces.ts';
 import { type PmapEventInit, Teller } from './teller.ts';
+import { framesReason } from './vkernel-bounds.ts';
 import type { Vmspace } from './vmspace.ts';
 
 /** Vmspaces whose frames are told in one turn, where all are. */
@@ -168,6 +169,26 @@ export class Session implements AskingSession {
   /** Frames that the virtual kernel holds of private memory. */
   get frames(): number {
     return this.privateFrames.held;
+  }
+
+  /** Of all of its processes, private and shared ones, and pages in swap. */
+  get usedFrames(): number {
+    let frames = this.privateFrames.held;
+    for (const { charge, paged } of this.vmspaces.values())
+      frames += charge.sharedFrames + (paged?.aside.size ?? 0);
+    return frames;
+  }
+
+  frameRoom(): number {
+    const { frames } = this.node.bounds.of(this.name);
+    const left = this.frameLimit === 0n ? Number.POSITIVE_INFINITY : Number(this.frameLimit) - this.frames;
+    // What all have is summed up where somebody set a bound only.
+    return Math.max(0, frames === Number.POSITIVE_INFINITY ? left : Math.min(left, frames - this.usedFrames));
+  }
+
+  frameReason(): string {
+    const { frames } = this.node.bounds.of(this.name);
+    return framesReason(this.name, Math.min(frames, Number(this.frameLimit) || Number.POSITIVE_INFINITY));
   }
 
   /** Those that it got from the pmap manager whose place this one took. */

@@ -93,6 +93,14 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
     return fd === undefined ? 0 : fstatSync(fd).blocks / FRAME_BLOCKS + (this.paged?.aside.size ?? 0);
   }
 
+  vkernelRoom(): number {
+    return this.session.frameRoom();
+  }
+
+  vkernelReason(): string {
+    return this.session.frameReason();
+  }
+
   /** It was granted frames, and found no memory behind them: again and again for too long? */
   lacksRoomTooLong(nowMs: number): boolean {
     if (this.roomless === undefined || nowMs - this.roomless.lastMs > ROOMLESS_MS / 2)

@@ -5,10 +5,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { PageRun } from '@odonata/coherency/page.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Limits } from '@odonata/rpc/limits.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CoherentMemory } from '../memory/coherent-memory.ts';
 import type { Vmspace } from '../sessions/vmspace.ts';
-import type { Limits } from './limits.ts';
 
 /** Pages of one turn: each is a hole punched and a page written. */
 const PAGES_A_TURN = 256;

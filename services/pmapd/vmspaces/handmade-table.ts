@@ -5,10 +5,10 @@
 
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Limits } from '@odonata/rpc/limits.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { Arena, type ArenaFrames } from './arena.ts';
 import { HANDMADE_ENTRIES_MAX, Handmade, type OwnerMemory } from './handmade.ts';
-import type { Limits } from './limits.ts';
 
 /** Of a node, and of all people. */
 export const HANDMADE_MAX = 4_096;

@@ -7,7 +7,7 @@ import type {
   VmspaceEventSchema,
   WatchVmspaceResponseSchema,
 } from '@odonata/proto/vmspace/v1/vmspace';
-import type { Limits } from './limits.ts';
+import type { Limits } from '@odonata/rpc/limits.ts';
 
 /** Watches of one vmspace, of one person, and of a node. */
 export const WATCHES_OF_VMSPACE = 16;

@@ -234,7 +234,8 @@ async function nodeStatus(to: Connection, name: string, trouble: Trouble): Promi
       .listVkernels({}, { deadlineMs: 3000 })
       .catch(trouble(`${name}/vkerneld`)),
   ]);
-  return { name, stats, vkernels: vkernels?.vkernels, missingLayers: vkernels?.missingLayers ?? [] };
+  const running = vkernels?.vkernels.filter(({ hostPid }) => hostPid > 0);
+  return { name, stats, vkernels: running, missingLayers: vkernels?.missingLayers ?? [] };
 }
 
 /** Of what answers; two where one is rolled to another. */

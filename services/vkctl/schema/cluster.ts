@@ -1,6 +1,7 @@
 // Of a cluster and the machine that it is on.
 import { z } from 'zod';
 import { byName, count, epochMs, pid, time, wire } from './terms.ts';
+import { quota } from './vkernel.ts';
 
 const service = z.strictObject({
   name: z.string(),
@@ -60,6 +61,12 @@ const vkernel = z.strictObject({
   processes: count,
   startedAt: time.optional(),
   user: z.string(),
+  memoryBytes: count.describe('of its processes, in frames and in swap'),
+  cpuMs: count,
+  cpuMillis: count.describe('thousandths of a processor, in the last seconds'),
+  throttledMs: count,
+  dataspaces: count,
+  quota: quota.optional().describe('missing: nobody said'),
 });
 
 const directory = z.strictObject({

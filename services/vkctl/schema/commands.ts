@@ -6,6 +6,7 @@ import { event } from './event.ts';
 import * as person from './person.ts';
 import * as process from './process.ts';
 import * as syslink from './syslink.ts';
+import * as vkernel from './vkernel.ts';
 
 export interface Answer {
   /** Of one document. */
@@ -43,6 +44,11 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   'ds rm': list(dataspace.removed),
   'ds chmod': list(dataspace.dataspaceRecord),
   'ds chown': list(dataspace.dataspaceRecord),
+  'vkernel ls': list(vkernel.vkernel),
+  'vkernel create': list(vkernel.vkernel),
+  'vkernel set': list(vkernel.vkernel),
+  'vkernel halt': list(vkernel.halted),
+  'vkernel rm': list(vkernel.removed),
   'pmap flush': list(process.flushed),
   'route ls': list(syslink.route),
   'name ls': list(syslink.name),

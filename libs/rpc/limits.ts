@@ -1,11 +1,11 @@
 // Limits that were hit: each refusal counts in a metric, and the first ones of each limit and person in a minute are events. Who
 // makes many hides nobody else's.
 
-import type { RpcError } from '@odonata/rpc/error.ts';
-import type { EventLog } from '@odonata/rpc/events.ts';
-import { FirstOfMinute } from '@odonata/rpc/first-of-minute.ts';
-import type { Metrics } from '@odonata/rpc/metrics.ts';
-import { overQuota } from '@odonata/rpc/refusal.ts';
+import type { RpcError } from './error.ts';
+import type { EventLog } from './events.ts';
+import { FirstOfMinute } from './first-of-minute.ts';
+import type { Metrics } from './metrics.ts';
+import { overQuota } from './refusal.ts';
 
 export class Limits {
   private readonly events: Pick<EventLog, 'add'>;

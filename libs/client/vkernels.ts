@@ -1,0 +1,126 @@
+// Virtual kernels of the nodes: what each may have and has, its end.
+import type { Vkernel, VkernelQuota } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { anyOf } from './abort.ts';
+import type { Connection } from './connection.ts';
+import { overRouters } from './over-routers.ts';
+import { ofEachNode, type Silent } from './process-list.ts';
+
+const ANSWER_MS = 5_000;
+/** One that is halted has some seconds to end by itself. */
+const HALT_MS = 15_000;
+
+/** Which: on all nodes that have one of that name, unless a node is named. */
+export interface VkernelName {
+  name: string;
+  /** Whose; absent: ours. */
+  user?: string | undefined;
+  node?: string | undefined;
+}
+
+/** What is to be another; 0: as of any virtual kernel. */
+export interface QuotaChange {
+  /** Pages of its processes, private and shared ones, in frames and in swap. */
+  memoryBytes?: number | undefined;
+  /** Its part of the processors where others want them, too; 100 where nobody said. */
+  cpuWeight?: number | undefined;
+  /** Thousandths of a processor, also where nobody else wants it. */
+  cpuMillis?: number | undefined;
+  processes?: number | undefined;
+  /** Open at one time, each counted for each process. */
+  dataspaces?: number | undefined;
+}
+
+export interface VkernelList {
+  /** By node and name; also those that do not run, of which somebody said what they may have (`hostPid` 0). */
+  vkernels: Vkernel[];
+  silent: Silent[];
+}
+
+interface Options {
+  signal?: AbortSignal;
+}
+
+export class Vkernels {
+  readonly #to: Connection;
+
+  constructor(to: Connection) {
+    this.#to = to;
+  }
+
+  list({ node, signal }: Options & { node?: string | undefined } = {}): Promise<VkernelList> {
+    const either = anyOf(this.#to.closed, signal);
+    const asked = { deadlineMs: ANSWER_MS, signal: either };
+    const listed = async () => {
+      if (node !== undefined) await this.#to.node(node, either);
+      const { items, silent } = await ofEachNode(this.#to, either, async (each) =>
+        node === undefined || node === each
+          ? (await this.#to.vkerneld(each).listVkernels({}, asked)).vkernels
+          : [],
+      );
+      return { vkernels: items, silent };
+    };
+    return overRouters(this.#to, listed, either);
+  }
+
+  /** @throws RpcError ALREADY_EXISTS; FAILED_PRECONDITION for what a machine cannot hold it to */
+  create(which: VkernelName, quota: QuotaChange, options: Options = {}): Promise<Vkernel[]> {
+    return this.#onEach(which, options, { everywhere: true }, async (node, asked) => {
+      const request = { name: which.name, user: which.user ?? '', quota: quotaOf(quota), create: true };
+      return (await this.#to.vkerneld(node).setVkernel(request, asked)).vkernel!;
+    });
+  }
+
+  /** @throws RpcError NOT_FOUND: there is none of that name; FAILED_PRECONDITION */
+  set(which: VkernelName, quota: QuotaChange, options: Options = {}): Promise<Vkernel[]> {
+    return this.#onEach(which, options, {}, async (node, asked) => {
+      const request = { name: which.name, user: which.user ?? '', quota: quotaOf(quota), create: false };
+      return (await this.#to.vkerneld(node).setVkernel(request, asked)).vkernel!;
+    });
+  }
+
+  /** Ends it with all that runs in it. What was said of it stays. @throws RpcError NOT_FOUND: none of that name runs */
+  halt(which: VkernelName, options: Options = {}): Promise<{ node: string; processes: number }[]> {
+    return this.#onEach(which, options, { deadlineMs: HALT_MS }, async (node, asked) => {
+      const request = { name: which.name, user: which.user ?? '' };
+      return { node, processes: (await this.#to.vkerneld(node).haltVkernel(request, asked)).processes };
+    });
+  }
+
+  /** Forgets what was said of it. @throws RpcError NOT_FOUND; FAILED_PRECONDITION: it runs */
+  remove(which: VkernelName, options: Options = {}): Promise<{ node: string }[]> {
+    return this.#onEach(which, options, {}, async (node, asked) => {
+      await this.#to.vkerneld(node).removeVkernel({ name: which.name, user: which.user ?? '' }, asked);
+      return { node };
+    });
+  }
+
+  /** On the node that is named; else on all that there are, or that have one of that name: then some has to. */
+  async #onEach<T>(
+    { node: only }: VkernelName,
+    { signal }: Options,
+    { everywhere = false, deadlineMs = ANSWER_MS }: { everywhere?: boolean; deadlineMs?: number },
+    ask: (node: string, asked: { deadlineMs: number; signal: AbortSignal | undefined }) => Promise<T>,
+  ): Promise<T[]> {
+    const either = anyOf(this.#to.closed, signal);
+    const nodes = only === undefined ? await this.#to.nodes(either) : [await this.#to.node(only, either)];
+    const answers: T[] = [];
+    let missing: RpcError | undefined;
+    for (const { name } of nodes) {
+      try {
+        answers.push(await ask(name, { deadlineMs, signal: either }));
+      } catch (error) {
+        if (everywhere || !RpcError.is(error, Code.NotFound)) throw error;
+        missing = error;
+      }
+    }
+    if (answers.length === 0 && missing !== undefined) throw missing;
+    return answers;
+  }
+}
+
+const quotaOf = ({ memoryBytes, ...rest }: QuotaChange): Partial<VkernelQuota> =>
+  ({
+    ...rest,
+    memoryBytes: memoryBytes === undefined ? undefined : BigInt(memoryBytes),
+  }) as Partial<VkernelQuota>;

@@ -1,0 +1,278 @@
+import type { QuotaChange, VkernelName } from '@odonata/client/vkernels.ts';
+import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { withCluster } from '../connection.ts';
+import { EXIT, explain, Failure } from '../failure.ts';
+import { printJson } from '../json.ts';
+import { plural, print, printError, printNames, say } from '../output.ts';
+import { formatSize, parseSize } from '../size.ts';
+import { type Column, table } from '../table.ts';
+import { type WatchOption, watchable, watched } from '../watch.ts';
+import {
+  type ClusterOption,
+  clusterOption,
+  examples,
+  jsonOption,
+  type QuietOption,
+  quietOption,
+  wholeNumber,
+} from './options.ts';
+
+interface PlaceOptions extends ClusterOption {
+  node?: string;
+  user?: string;
+  json?: boolean;
+}
+
+interface QuotaOptions extends PlaceOptions {
+  memory?: string;
+  cpuWeight?: number;
+  cpus?: number;
+  processes?: number;
+  dataspaces?: number;
+}
+
+interface ListOptions extends ClusterOption, QuietOption, WatchOption {
+  node?: string;
+}
+
+export function addVkernel(program: Command): void {
+  const vkernel = program
+    .command('vkernel')
+    .summary('virtual kernels: what each may have, and has')
+    .description(
+      'A virtual kernel is made by the first program that runs in it, and may have what is free then. These commands say beforehand, or while it runs, what it may have.',
+    );
+  examples(vkernel, [
+    ['vkctl vkernel create web --memory 1G --cpus 0.5', 'before anything runs in it'],
+    ['vkctl vkernel set web --cpu-weight 300', 'three times the part of others where processors are short'],
+    ['vkctl vkernel ls', 'what each may have, and has'],
+  ]);
+  addList(vkernel);
+  const create = quotaOptions(
+    vkernel
+      .command('create')
+      .summary('say what a virtual kernel may have that is not there yet')
+      .description('It starts when the first program runs in it: vkctl run --vkernel NAME.')
+      .argument('<name>', '1 to 32 of a-z 0-9 -'),
+    'the node; else all',
+  ).action(createOne);
+  examples(create, [
+    ['vkctl vkernel create web --memory 1G --processes 10', 'on each node'],
+    ['vkctl vkernel create batch --node node2 --cpu-weight 10', 'gives way to all others'],
+    ['vkctl vkernel create default --user alice --cpus 1', "alice's, before she comes"],
+  ]);
+  const set = quotaOptions(
+    vkernel
+      .command('set')
+      .summary('change what it may have, also while it runs')
+      .description(
+        'What is not named stays; 0 takes a bound away. What it has already it keeps: it gets no more, and its programs end where they need more.',
+      )
+      .argument('<name>', 'as "vkctl vkernel ls" shows it'),
+    'the node; else all that have it',
+  ).action(setOne);
+  examples(set, [
+    ['vkctl vkernel set default --cpu-weight 300', 'your own'],
+    ['vkctl vkernel set web --memory 2G --cpus 0', 'more memory, all processors'],
+    ['vkctl vkernel set default --user alice --processes 20', "alice's"],
+  ]);
+  const halt = placeOptions(
+    vkernel
+      .command('halt')
+      .summary('end it with all that runs in it')
+      .description('What it may have stays; the next program that runs in it starts it again.')
+      .argument('<name>', 'as "vkctl vkernel ls" shows it'),
+    'the node; else all on which it runs',
+  ).action(haltOne);
+  examples(halt, [['vkctl vkernel halt web', 'its programs end with SIGTERM and the reason']]);
+  const rm = placeOptions(
+    vkernel
+      .command('rm')
+      .summary('forget what it may have')
+      .description(
+        'Of one that does not run: halt it first. A program may run in one of that name all the same.',
+      )
+      .argument('<name>', 'as "vkctl vkernel ls" shows it'),
+    'the node; else all that have it',
+  ).action(removeOne);
+  examples(rm, [['vkctl vkernel halt web && vkctl vkernel rm web', 'for good']]);
+}
+
+function placeOptions(command: Command, node: string): Command {
+  return command
+    .option('--node <name>', node)
+    .option('--user <name>', 'whose it is; else your own')
+    .addOption(clusterOption())
+    .addOption(jsonOption())
+    .addOption(quietOption());
+}
+
+function quotaOptions(command: Command, node: string): Command {
+  return placeOptions(
+    command
+      .option('--memory <size>', 'of its programs in sum, frames and swap: 512M, 2G; 0: what the node has')
+      .addOption(
+        new Option(
+          '--cpu-weight <weight>',
+          'its part of the processors where others want them, too; any has 100',
+        ).argParser(wholeNumber(0, 10_000)),
+      )
+      .addOption(
+        new Option(
+          '--cpus <count>',
+          'so much of them at most, also where nobody else wants any: 0.5, 2; 0: all',
+        ).argParser(processors),
+      )
+      .addOption(new Option('--processes <count>', 'at one time; 0: 256').argParser(wholeNumber(0, 256)))
+      .addOption(
+        new Option('--dataspaces <count>', 'open at one time, each for each process; 0: any').argParser(
+          wholeNumber(0, 1_000_000),
+        ),
+      ),
+    node,
+  );
+}
+
+function processors(text: string): number {
+  const count = Number(text);
+  if (/^\d+(\.\d+)?$/.test(text) && (count === 0 || (count >= 0.01 && count <= 1_000))) return count;
+  throw new InvalidArgumentError('Give a number from 0.01 to 1000, or 0.');
+}
+
+function quotaOf({ memory, cpuWeight, cpus, processes, dataspaces }: QuotaOptions): QuotaChange {
+  const memoryBytes = memory === undefined ? undefined : memory === '0' ? 0 : parseSize(memory, '--memory');
+  const cpuMillis = cpus === undefined ? undefined : Math.round(cpus * 1000);
+  return { memoryBytes, cpuWeight, cpuMillis, processes, dataspaces };
+}
+
+const which = (name: string, { user, node }: PlaceOptions): VkernelName => ({ name, user, node });
+
+async function createOne(name: string, options: QuotaOptions): Promise<void> {
+  const made = await withCluster(options, ({ vkernels }) =>
+    vkernels.create(which(name, options), quotaOf(options)),
+  );
+  if (options.json) printJson(made.map(plain));
+  else say(`virtual kernel ${name} may have ${shownQuota(made[0]!)} on ${nodesOf(made)}`);
+}
+
+async function setOne(name: string, options: QuotaOptions): Promise<void> {
+  const change = quotaOf(options);
+  if (Object.values(change).every((value) => value === undefined))
+    throw new Failure('nothing is said of what it may have', {
+      fix: 'Name one of --memory, --cpu-weight, --cpus, --processes, --dataspaces.',
+      exitCode: EXIT.usage,
+    });
+  const changed = await withCluster(options, ({ vkernels }) => vkernels.set(which(name, options), change));
+  if (options.json) printJson(changed.map(plain));
+  else for (const each of changed) say(`virtual kernel ${name} may have ${shownQuota(each)} on ${each.node}`);
+}
+
+async function haltOne(name: string, options: PlaceOptions): Promise<void> {
+  const halted = await withCluster(options, ({ vkernels }) => vkernels.halt(which(name, options)));
+  if (options.json) return printJson(halted.map((each) => ({ name, ...each })));
+  for (const { node, processes } of halted)
+    say(
+      `virtual kernel ${name} of ${node} has ended${processes === 0 ? '' : `, with ${processesText(processes)}`}`,
+    );
+}
+
+async function removeOne(name: string, options: PlaceOptions): Promise<void> {
+  const removed = await withCluster(options, ({ vkernels }) => vkernels.remove(which(name, options)));
+  if (options.json) printJson(removed.map((each) => ({ name, ...each })));
+  else say(`virtual kernel ${name} of ${nodesOf(removed)} may have what any may`);
+}
+
+const processesText = (count: number): string => (count === 1 ? 'a process' : `${count} processes`);
+
+const nodesOf = (each: readonly { node: string }[]): string => each.map(({ node }) => node).join(', ');
+
+function addList(vkernel: Command): void {
+  const ls = vkernel
+    .command('ls')
+    .summary('list them: what each may have, and has')
+    .description('Lists those that run, and those of which somebody said what they may have.')
+    .option('--node <name>', 'of this node only')
+    .addOption(clusterOption())
+    .addOption(jsonOption())
+    .addOption(quietOption('print names only'))
+    .action((options: ListOptions) => watched(options, () => list(options)));
+  watchable(ls);
+  examples(ls, [
+    ['vkctl vkernel ls --watch 2', 'as it changes'],
+    ["vkctl vkernel ls --json | jq '.[] | select(.throttledMs > 0)'", 'those that were held back'],
+  ]);
+}
+
+const COLUMNS: Column[] = [
+  { head: 'VKERNEL' },
+  { head: 'USER' },
+  { head: 'NODE' },
+  { head: 'STATE' },
+  { head: 'PROCESSES', align: 'right' },
+  { head: 'MEMORY', align: 'right' },
+  { head: 'CPUS', align: 'right' },
+  { head: 'WEIGHT', align: 'right' },
+  { head: 'HELD BACK', align: 'right' },
+  { head: 'DATASPACES', align: 'right' },
+];
+
+async function list(options: ListOptions): Promise<void> {
+  const { vkernels, silent } = await withCluster(options, (cluster) =>
+    cluster.vkernels.list({ node: options.node }),
+  );
+  if (options.json) printJson(vkernels.map(plain));
+  else if (options.quiet) printNames([...new Set(vkernels.map(({ name }) => name))]);
+  else print(table(COLUMNS, vkernels.map(row)));
+  for (const { node, error } of silent)
+    printError(`vkctl: the virtual kernels of ${node} are missing: ${explain(error)}`);
+  // A table that lacks a node is no whole answer.
+  if (silent.length > 0) process.exitCode = 1;
+}
+
+const row = (each: Vkernel) => {
+  const { quota } = each;
+  const runs = each.hostPid > 0;
+  const of = (has: string, may: string | undefined): string =>
+    may === undefined ? (runs ? has : '-') : `${runs ? has : '-'} of ${may}`;
+  return [
+    ...[each.name, each.user, each.node, runs ? 'running' : 'halted'],
+    of(String(each.processes), quota?.processes ? String(quota.processes) : undefined),
+    of(formatSize(each.memoryBytes), quota?.memoryBytes ? formatSize(quota.memoryBytes) : undefined),
+    of((each.cpuMillis / 1000).toFixed(2), quota?.cpuMillis ? String(quota.cpuMillis / 1000) : undefined),
+    quota?.cpuWeight || 100,
+    each.throttledMs === 0n ? '-' : `${(Number(each.throttledMs) / 1000).toFixed(1)}s`,
+    of(String(each.dataspaces), quota?.dataspaces ? String(quota.dataspaces) : undefined),
+  ];
+};
+
+function shownQuota({ quota }: Vkernel): string {
+  const { memoryBytes = 0n, cpuWeight = 0, cpuMillis = 0, processes = 0, dataspaces = 0 } = quota ?? {};
+  const said = [
+    ...(memoryBytes > 0n ? [`${formatSize(memoryBytes)} of memory`] : []),
+    ...(cpuMillis > 0 ? [`${cpuMillis / 1000} of a processor`] : []),
+    ...(cpuWeight > 0 ? [`a weight of ${cpuWeight}`] : []),
+    ...(processes > 0 ? [processesText(processes)] : []),
+    ...(dataspaces > 0 ? [`${plural(dataspaces, 'dataspace')} open`] : []),
+  ];
+  return said.length === 0 ? 'what any may' : said.join(', ');
+}
+
+const plain = (each: Vkernel) => {
+  const { name, node, user, hostPid, processes, memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces } =
+    each;
+  const { startedAt, quota } = each;
+  return {
+    ...{ name, node, user, state: hostPid > 0 ? 'running' : 'halted', hostPid, startedAt, processes },
+    ...{ memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces },
+    ...(quota && {
+      quota: {
+        memoryBytes: quota.memoryBytes ?? 0n,
+        cpuWeight: quota.cpuWeight ?? 0,
+        cpuMillis: quota.cpuMillis ?? 0,
+        processes: quota.processes ?? 0,
+        dataspaces: quota.dataspaces ?? 0,
+      },
+    }),
+  };
+};

@@ -1,0 +1,116 @@
+// The methods of VkernelService that are about virtual kernels: what each may have and has, its end.
+import { timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
+import { personOf } from '@odonata/rpc/identity/identity.ts';
+import { notFound } from '@odonata/rpc/refusal.ts';
+import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
+import type { ProcessTable } from './process-table.ts';
+import { keyOf } from './vkernel-child.ts';
+import type { VkernelUses } from './vkernel-uses.ts';
+import { expectVkernelName, type Vkernels } from './vkernels.ts';
+
+export interface VkernelsPlace {
+  readonly node: string;
+  readonly table: ProcessTable;
+  readonly vkernels: Vkernels;
+  readonly uses: VkernelUses;
+}
+
+type Methods = 'listVkernels' | 'setVkernel' | 'haltVkernel' | 'removeVkernel';
+
+export function vkernelsHandlers({
+  node,
+  table,
+  vkernels,
+  uses,
+}: VkernelsPlace): Pick<Handlers<typeof VkernelService>, Methods> {
+  const named = ({ name, user }: { name: string; user: string }, { caller }: CallContext) => {
+    expectVkernelName('name', name);
+    return { name, user: user || (personOf(caller) ?? caller.name) };
+  };
+  /** As it is now, whether it runs or not. */
+  const shown = ({ name, user }: { name: string; user: string }) => {
+    const key = keyOf({ name, user });
+    const child = vkernels.find(key);
+    const about = { name, user, node, ...(vkernels.quotas.has(key) && { quota: vkernels.quotas.of(key) }) };
+    const quota = about.quota && { ...about.quota, memoryBytes: BigInt(about.quota.memoryBytes) };
+    if (child === undefined) return { ...about, quota };
+    const { hostPid, startedAtMs } = child.record;
+    const { memoryBytes, cpuMs, cpuMillis, dataspaces } = uses.of(key);
+    return {
+      ...{ ...about, quota, hostPid, cpuMillis, dataspaces, processes: table.running(key).length },
+      ...{ memoryBytes: BigInt(memoryBytes), cpuMs: BigInt(cpuMs) },
+      throttledMs: BigInt(vkernels.throttledMs(child)),
+      startedAt: timestampFromMs(startedAtMs),
+    };
+  };
+
+  return {
+    listVkernels(_request, ctx) {
+      const all = new Map([
+        ...[...vkernels.quotas.all()].map(([key, { name, user }]) => [key, { name, user }] as const),
+        ...vkernels.list().map(({ key, record: { name, user } }) => [key, { name, user }] as const),
+      ]);
+      const theirs = [...all]
+        .filter(([, { user }]) => isTheirs(ctx, user))
+        .sort(([a], [b]) => (a < b ? -1 : 1));
+      return {
+        vkernels: theirs.map(([, who]) => shown(who)),
+        missingLayers: [...vkernels.missingLayers],
+      };
+    },
+
+    async setVkernel({ name, user, quota, create }, ctx) {
+      const who = named({ name, user }, ctx);
+      const key = keyOf(who);
+      const child = vkernels.find(key);
+      if (!create && child === undefined && !vkernels.quotas.has(key)) throw noneOf(key, node);
+      const { memoryBytes, cpuWeight, cpuMillis, processes, dataspaces } = quota ?? {};
+      vkernels.quotas.set(
+        key,
+        who,
+        {
+          ...{ cpuWeight, cpuMillis, processes, dataspaces },
+          memoryBytes: memoryBytes === undefined ? undefined : Number(memoryBytes),
+        },
+        create,
+      );
+      vkernels.save();
+      ctx.log.info({ vkernel: key, quota: vkernels.quotas.of(key) }, 'what a virtual kernel may have');
+      if (child !== undefined) vkernels.bound(child);
+      await uses.look().catch((error) => {
+        // What does not run has nothing yet, and is told before it starts anything.
+        if (child !== undefined) throw error;
+      });
+      return { vkernel: shown(who) };
+    },
+
+    async haltVkernel({ name, user }, ctx) {
+      const who = named({ name, user }, ctx);
+      ownerOnly(ctx, who.user, `virtual kernel ${keyOf(who)} on ${node}`);
+      const processes = await vkernels.halt(keyOf(who));
+      if (processes === undefined) throw noneOf(keyOf(who), node);
+      return { processes };
+    },
+
+    removeVkernel({ name, user }, ctx) {
+      const key = keyOf(named({ name, user }, ctx));
+      if (vkernels.find(key) !== undefined)
+        throw new RpcError(
+          Code.FailedPrecondition,
+          `virtual kernel ${key} runs on ${node}; vkctl vkernel halt ends it`,
+        );
+      vkernels.quotas.remove(key);
+      vkernels.save();
+      return {};
+    },
+  };
+}
+
+const noneOf = (key: string, node: string): RpcError =>
+  notFound(
+    { type: 'vkernel', name: key },
+    `no virtual kernel ${key} on ${node}: vkctl vkernel ls shows them, vkctl vkernel create makes one`,
+  );
