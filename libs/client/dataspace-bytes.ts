@@ -14,7 +14,8 @@ export interface LoadOptions {
   /** To make it with. */
   mode?: number | undefined;
   group?: string | undefined;
-  bytes: AsyncIterable<Uint8Array>;
+  /** A number: so many bytes, whole pages after whole pages, stay as they are. */
+  bytes: AsyncIterable<Uint8Array | number>;
   onProgress?: (loadedBytes: number) => void;
   /** It began, under this name. */
   onBegun?: (load: bigint) => void;
@@ -33,15 +34,18 @@ export async function loadDataspace(to: Connection, node: string, options: LoadO
     silence.paused();
     for await (const chunk of options.bytes) {
       silence.heard();
+      const length = typeof chunk === 'number' ? chunk : chunk.length;
       // Told before they are sent: an input may have no end.
-      if (loadBytes > 0 && sentBytes + chunk.length > loadBytes)
+      if (loadBytes > 0 && sentBytes + length > loadBytes)
         throw new RpcError(
           Code.OutOfRange,
           `the input has more than the ${loadBytes} bytes that were to come`,
         );
-      for (let at = 0; at < chunk.length; at += PIECE_BYTES)
-        yield { data: chunk.subarray(at, at + PIECE_BYTES) };
-      sentBytes += chunk.length;
+      if (typeof chunk === 'number') yield { skipBytes: BigInt(chunk) };
+      else
+        for (let at = 0; at < chunk.length; at += PIECE_BYTES)
+          yield { data: chunk.subarray(at, at + PIECE_BYTES) };
+      sentBytes += length;
       silence.paused();
     }
     if (loadBytes > 0 && sentBytes !== loadBytes)

@@ -122,13 +122,13 @@ export class Dataspaces {
   }
 
   /**
-   * Writes bytes into one from its start; makes it where there is none. Until all of them are there nobody opens it, and
+   * Writes bytes into one from its start (a number among them: so many stay as they are); makes it where there is none. Until all of them are there nobody opens it, and
    * what breaks off removes what it made.
    * @throws RpcError NOT_FOUND where there is none and no size; DATA_LOSS where fewer bytes came than were to come
    */
   async load(
     name: string,
-    bytes: Uint8Array | AsyncIterable<Uint8Array>,
+    bytes: Uint8Array | AsyncIterable<Uint8Array | number>,
     options: Load = {},
   ): Promise<Loaded> {
     const source = bytes instanceof Uint8Array ? once(bytes) : bytes;
@@ -151,13 +151,14 @@ export class Dataspaces {
     }
   }
 
-  /** Its bytes, in order. With `incomplete` also where a load into it broke off. */
+  /** Its bytes, in order, or those from an offset on. With `incomplete` also where a load into it broke off. */
   async *save(
     name: string,
-    { incomplete, ...through }: Through & { incomplete?: boolean } = {},
+    { incomplete, offset, ...through }: Through & { incomplete?: boolean; offset?: number } = {},
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const signal = this.#signal(through.signal);
-    yield* saveDataspace(this.#to, await this.#node({ ...through, signal }), name, { incomplete, signal });
+    const node = await this.#node({ ...through, signal });
+    yield* saveDataspace(this.#to, node, name, { incomplete, offset, signal });
   }
 
   /** Stores a durable one, or a range of it; resolves with the number of pages when all of it is stored. */

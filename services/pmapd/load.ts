@@ -5,6 +5,7 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { LoadRequest } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { SharedDataspace } from './memory/shared-dataspace.ts';
 import type { Node } from './node.ts';
 import type { Asked } from './sessions/asked.ts';
@@ -25,6 +26,7 @@ export async function* loadDataspace(
         load = await Load.begin(node, request, asked);
         yield { loadedBytes: 0n, load: load.id };
       }
+      load.skip(request.skipBytes);
       await load.write(request.data);
       complete ||= request.complete;
       if (load.loadedBytes - reported < PROGRESS_BYTES) continue;
@@ -72,6 +74,17 @@ class Load {
 
   get loadedBytes(): bigint {
     return this.writtenBytes + BigInt(this.rest.length);
+  }
+
+  /** These stay as they are. */
+  skip(bytes: bigint): void {
+    if (bytes === 0n) return;
+    const { name, sizeBytes } = this.dataspace;
+    if (bytes % BigInt(PAGE_BYTES) !== 0n || this.rest.length > 0)
+      throw invalidField('skip_bytes', `whole pages of ${PAGE_BYTES} bytes, after whole pages, not ${bytes}`);
+    if (this.writtenBytes + bytes > sizeBytes)
+      throw new RpcError(Code.OutOfRange, `dataspace ${name} has ${sizeBytes} bytes; the input is longer`);
+    this.writtenBytes += bytes;
   }
 
   /** Whole pages at once: what is LOST of these begins anew. */

@@ -121,6 +121,7 @@ test('each answer is what its schema says', async () => {
     answer('ds sync', 'notes'),
     answer('ds accept-loss', 'text'),
     answer('ds save', 'text', join(folder, 'back')),
+    answer('ds export', join(folder, 'backup.tar'), 'notes'),
     answer('ps', '-a'),
     answer('pmap flush', '--node', 'node1'),
     answer('vkernel create', 'web', '--memory', '64M'),
@@ -143,6 +144,7 @@ test('each answer is what its schema says', async () => {
   ]);
   await Promise.all([
     answer('vkernel set', 'web', '--processes', '3'),
+    answer('ds import', join(folder, 'backup.tar')),
     answer('vkernel halt', 'default'),
     answer('wait', ...pids),
     answer('ds chown', 'bob', 'text'),

@@ -7,7 +7,7 @@ import { licencesPage, lockedPackages, readJson } from './lock.ts';
 
 const packages = lockedPackages();
 const MAY_BE_SHIPPED = new Set([
-  ...['MIT', 'ISC', '0BSD', 'BSD-2-Clause', 'BSD-3-Clause', 'Apache-2.0', 'Unlicense'],
+  ...['MIT', 'ISC', '0BSD', 'BSD-2-Clause', 'BSD-3-Clause', 'Apache-2.0', 'BlueOak-1.0.0', 'Unlicense'],
   ...['(Apache-2.0 AND BSD-3-Clause)', '(MIT OR CC0-1.0)'],
 ]);
 

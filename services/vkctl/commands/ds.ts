@@ -5,6 +5,7 @@ import { printJson } from '../json.ts';
 import { plural, printError, say } from '../output.ts';
 import { parseSize } from '../size.ts';
 import { watchable } from '../watch.ts';
+import { addBackup } from './ds-backup.ts';
 import { load, save } from './ds-bytes.ts';
 import { addHot } from './ds-hot.ts';
 import { detailJson } from './ds-json.ts';
@@ -16,7 +17,9 @@ import { clusterOption, examples, jsonOption, quietOption } from './options.ts';
 export function addDs(program: Command): void {
   const ds = program
     .command('ds')
-    .summary('shared dataspaces: ls, create, load, save, stat, hot, sync, chmod, chown, accept-loss, rm')
+    .summary(
+      'shared dataspaces: ls, create, load, save, export, import, stat, hot, sync, chmod, chown, accept-loss, rm',
+    )
     .description(
       'Shared dataspaces: named memory that processes of all nodes map. Each has an owner, a group and a mode, as a file has; ' +
         "a new one is its owner's alone (mode 600).",
@@ -32,6 +35,7 @@ export function addDs(program: Command): void {
     ['vkctl ds stat text', 'who owns its pages'],
     ['vkctl ds hot text', 'who fights over which pages'],
     ['vkctl ds save text - | sha256sum', 'the bytes, coherent'],
+    ['vkctl ds export backup.tar', 'all durable ones, into a file that another cluster can read'],
     ['vkctl ds accept-loss text', 'what died with its node reads as zeros'],
     ['vkctl ds rm text', 'gone, unless it is mapped'],
   ]);
@@ -134,6 +138,7 @@ export function addDs(program: Command): void {
     true,
   ).action(rm);
   examples(removing, [['vkctl ds rm text scratch', 'both gone']]);
+  addBackup(ds);
   addOwnership((usage, summary, description) => command(usage, summary, description, false));
 }
 

@@ -37,6 +37,8 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   'ds create': one(dataspace.dataspace),
   'ds load': one(dataspace.loaded),
   'ds save': one(dataspace.saved),
+  'ds export': one(dataspace.exported),
+  'ds import': list(dataspace.imported),
   'ds hot': list(dataspace.hotPage),
   'ds stat': one(dataspace.dataspaceStat),
   'ds sync': one(dataspace.pagesOf),

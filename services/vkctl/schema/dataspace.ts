@@ -59,3 +59,17 @@ export const loaded = z.strictObject({ name: z.string(), bytes: count, node: z.s
 export const saved = z.strictObject({ name: z.string(), file: z.string(), bytes: count });
 export const pagesOf = z.strictObject({ name: z.string(), pages: count });
 export const removed = z.strictObject({ name: z.string(), removed: z.literal(true) });
+
+export const exported = z.strictObject({
+  file: z.string(),
+  resumedBytes: count.describe('of the file, as one that broke off had left them'),
+  dataspaces: z.array(
+    z.strictObject({ name: z.string(), bytes: count.describe('that are not zeros, in whole MiB') }),
+  ),
+});
+export const imported = z.strictObject({
+  name: z.string(),
+  sizeBytes: count,
+  how: z.enum(['made', 'there', 'checked']).describe('there: with the same bytes; checked: with --check'),
+  group: z.string().optional().describe('missing: one may not give it that group'),
+});
