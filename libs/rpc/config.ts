@@ -50,9 +50,18 @@ export const syslinkAddresses = () =>
       'syslink routers, host:port with commas between: it attaches to each; a name stands for all of its addresses, looked up every 5 s',
     );
 
+/** Where events outlive the service. */
+export const eventsFile = () =>
+  z
+    .string()
+    .refine((path) => path === '' || path.startsWith('/'), 'use an absolute path')
+    .default('')
+    .describe('file in which the last 1000 events outlive this service; empty: they end with it');
+
 /** What every service takes besides. */
 export const serviceConfig = {
   ...commonConfig,
+  eventsFile: eventsFile(),
   metricsListen: address()
     .or(z.literal(''))
     .default('')

@@ -1,12 +1,20 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
+import { FILE_BYTES_MAX, KEPT_DAYS } from './event-file.ts';
 import { EventLog } from './events.ts';
 import { silentLog } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { CallContext } from './service.ts';
 
-const start = (max?: number) =>
-  new EventLog({ service: 'node1/pmapd', node: 'node1', log: silentLog(), max });
+const start = (max?: number, file?: string) =>
+  new EventLog({ service: 'node1/pmapd', node: 'node1', log: silentLog(), max, file });
+
+const folder = mkdtempSync(join(tmpdir(), 'odonata-events-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const texts = (events: EventLog) => list(events).events.map(({ text }) => text);
 
 function list(events: EventLog, asked: { kinds?: string[]; pageSize?: number; sinceMs?: number } = {}) {
   const { kinds = [], pageSize = 0, sinceMs } = asked;
@@ -37,4 +45,54 @@ test('by kind and time, and no longer than its bound', () => {
   expect(list(events, { sinceMs: Date.now() + 60_000 }).events).toEqual([]);
   expect(list(events).events[0]!.text).toHaveLength(1_000);
   expect(list(events, { pageSize: 1 }).events).toHaveLength(1);
+});
+
+test('with a file they outlive the service, and their ids go on', () => {
+  const file = join(folder, 'made', 'a.jsonl');
+  const first = start(3, file);
+  for (let i = 1; i <= 5; i++) first.add('security', `${i}`, { attempt: 'role', pid: 7n });
+  const second = start(3, file);
+  expect(texts(second)).toEqual(['3', '4', '5']);
+  expect(list(second).events).toEqual(list(first).events);
+  expect(list(second).droppedEvents).toBe(0n);
+  second.add('page-lost', '6');
+  expect(list(second).droppedEvents).toBe(1n);
+  expect(list(start(3, file)).events.map(({ id }) => id)).toEqual([4n, 5n, 6n]);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+});
+
+test('a line that was cut, or that nobody of ours wrote, spoils no other', () => {
+  const file = join(folder, 'cut.jsonl');
+  start(9, file).add('page-lost', 'whole');
+  appendFileSync(file, '{"id":"7","atMs":17\n[]\n{"id":"-1"}\nnoise');
+  const after = start(9, file);
+  expect(texts(after)).toEqual(['whole']);
+  after.add('page-lost', 'next');
+  expect(texts(start(9, file))).toEqual(['whole', 'next']);
+});
+
+test('the file is bounded by number, size and age', () => {
+  const file = join(folder, 'bounded.jsonl');
+  const events = start(10, file);
+  for (let i = 0; i < 100; i++) events.add('page-lost', `${i}`);
+  expect(readFileSync(file, 'utf8').trim().split('\n').length).toBeLessThanOrEqual(21);
+  const long = join(folder, 'long.jsonl');
+  const large = start(1_000, long);
+  const subject = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`k${i}`, 'x'.repeat(1_000)]));
+  for (let i = 0; i < 300; i++) large.add('page-lost', `${i}`, subject);
+  expect(statSync(long).size).toBeLessThanOrEqual(FILE_BYTES_MAX);
+  expect(texts(start(1_000, long)).length).toBeGreaterThan(80);
+  const old = JSON.parse(readFileSync(file, 'utf8').split('\n')[0]!);
+  writeFileSync(file, `${JSON.stringify({ ...old, atMs: Date.now() - (KEPT_DAYS + 1) * 86_400_000 })}\n`);
+  expect(texts(start(10, file))).toEqual([]);
+});
+
+test('where it cannot be written, the service goes on and counts', async () => {
+  const events = start(3, join(folder, 'cut.jsonl', 'no-folder'));
+  const metrics = new Metrics('pmapd');
+  events.countIn(metrics);
+  events.add('page-lost', 'a');
+  events.add('page-lost', 'b');
+  expect(texts(events)).toEqual(['a', 'b']);
+  expect(await metrics.registry.metrics()).toContain('odonata_pmapd_events_unwritten_total 2');
 });

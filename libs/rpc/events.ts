@@ -1,13 +1,8 @@
 // Events: what happened in a service that somebody may want to know of later. Each is a line of its log, a count in its
-// metrics, and is kept for `vkctl events`, the last thousand of a service.
-import type { MessageInitShape } from '@bufbuild/protobuf';
+// metrics, and is kept for `vkctl events`, the last thousand of a service; with a file also those of its earlier lives.
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
-import {
-  type EventSchema,
-  type EventService,
-  type ListEventsRequest,
-  Severity,
-} from '@odonata/proto/event/v1/event';
+import { type EventService, type ListEventsRequest, Severity } from '@odonata/proto/event/v1/event';
+import { EventFile, type StoredEvent } from './event-file.ts';
 import { pageOf } from './list-page.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -52,8 +47,6 @@ export const EVENTS_MAX = 1_000;
 /** What an event may say: names are the users', and may be long. */
 const TEXT_MAX = 1_000;
 
-type Kept = MessageInitShape<typeof EventSchema> & { id: bigint; atMs: number; kind: EventKind };
-
 /** What an event is about, by name; what is undefined is left out. */
 export type EventSubject = Readonly<Record<string, string | number | bigint | undefined>>;
 
@@ -63,6 +56,8 @@ export interface EventLogOptions {
   readonly node?: string;
   readonly log: Logger;
   readonly max?: number;
+  /** Where they are kept beyond the end of the service; empty: nowhere. */
+  readonly file?: string | undefined;
 }
 
 export class EventLog {
@@ -71,15 +66,27 @@ export class EventLog {
   readonly #log: Logger;
   readonly #max: number;
   /** A ring: the oldest one stands where the next one goes. */
-  readonly #kept: Kept[] = [];
+  #kept: StoredEvent[] = [];
+  /** Where the next one goes, before it is taken modulo `#max`. */
+  #next = 0;
   readonly #counts = new Map<EventKind, number>();
-  #last = 0;
+  readonly #file: EventFile | undefined;
+  #lastId = 0n;
+  #dropped = 0;
 
-  constructor({ service, node = '', log, max = EVENTS_MAX }: EventLogOptions) {
+  constructor({ service, node = '', log, max = EVENTS_MAX, file = '' }: EventLogOptions) {
     this.#service = service;
     this.#node = node;
     this.#log = log;
     this.#max = max;
+    if (file === '') return;
+    this.#file = new EventFile({
+      ...{ path: file, max },
+      onTrouble: (err) => log.warn({ err, file }, 'events are not kept beyond the end of this service'),
+    });
+    this.#kept = this.#file.read();
+    this.#next = this.#kept.length;
+    for (const { id } of this.#kept) if (id > this.#lastId) this.#lastId = id;
   }
 
   add(kind: EventKind, text: string, subject: EventSubject = {}): void {
@@ -89,17 +96,20 @@ export class EventLog {
         value === undefined ? [] : [[key, String(value).slice(0, TEXT_MAX)]],
       ),
     );
-    this.#kept[this.#last % this.#max] = {
-      ...{ id: BigInt(++this.#last), atMs: Date.now(), kind, text: text.slice(0, TEXT_MAX), subject: about },
+    const event: StoredEvent = {
+      ...{ id: ++this.#lastId, atMs: Date.now(), kind, text: text.slice(0, TEXT_MAX), subject: about },
       ...{ service: this.#service, node: this.#node, severity: Severity[name] },
     };
+    if (this.#kept.length === this.#max) this.#dropped++;
+    this.#kept[this.#next++ % this.#max] = event;
+    this.#file?.add(event, () => this.all());
     this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1);
     this.#log[LEVELS[name]]({ event: kind, ...about }, text.slice(0, TEXT_MAX));
   }
 
   /** Oldest first. */
-  all(): Kept[] {
-    const at = this.#last > this.#max ? this.#last % this.#max : 0;
+  all(): StoredEvent[] {
+    const at = this.#next > this.#max ? this.#next % this.#max : 0;
     return [...this.#kept.slice(at), ...this.#kept.slice(0, at)];
   }
 
@@ -114,7 +124,7 @@ export class EventLog {
         return {
           events: items.map(({ atMs, ...event }) => ({ ...event, time: timestampFromMs(atMs) })),
           nextPageToken,
-          droppedEvents: BigInt(Math.max(0, this.#last - this.#max)),
+          droppedEvents: BigInt(this.#dropped),
         };
       },
     };
@@ -124,6 +134,11 @@ export class EventLog {
   countIn(metrics: Metrics): void {
     metrics.counters('events_total', 'Events, by kind: vkctl events shows the last ones', 'kind', () =>
       (Object.keys(EVENT_KINDS) as EventKind[]).map((kind) => [kind, this.#counts.get(kind) ?? 0]),
+    );
+    metrics.counter(
+      'events_unwritten_total',
+      'Events that could not be kept beyond the end of the service',
+      () => this.#file?.unwritten ?? 0,
     );
   }
 }

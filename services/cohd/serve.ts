@@ -32,7 +32,7 @@ export async function serve(
   const { replica, shards, leaseMs, standalone } = config;
   const metrics = new Metrics('cohd');
   const meter = metrics.callMeter();
-  const events = new EventLog({ service: replica, log });
+  const events = new EventLog({ service: replica, log, file: config.eventsFile });
   events.countIn(metrics);
   const security = new SecurityEvents(events);
   security.countIn(metrics);

@@ -42,7 +42,7 @@ export async function serveConsole(options: ConsoleOptions): Promise<Console> {
     connect: async (folder) => new Cluster(await connectTo(cluster, syslink, { folder, log })),
   });
   const own = ownFolder();
-  const security = new SecurityEvents(new EventLog({ service: 'console', log }));
+  const security = new SecurityEvents(new EventLog({ service: 'console', log, file: options.eventsFile }));
   const server = makeWebServer(httpsDir, { log, security });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(new ListenError(listen, 'listen', error)));

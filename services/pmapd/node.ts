@@ -117,7 +117,10 @@ export class Node {
     this.incarnation = incarnation ?? BigInt(Date.now()) * 100_000n + BigInt(config.nodeIndex);
     this.config = config;
     this.log = log;
-    this.events = new EventLog({ service: `${config.node}/pmapd`, node: config.node, log });
+    this.events = new EventLog({
+      ...{ service: `${config.node}/pmapd`, node: config.node, log },
+      file: config.eventsFile,
+    });
     this.security = new SecurityEvents(this.events);
     this.limits = new Limits(this.events);
     this.spoilt = new SpoiltMessages(this.events);

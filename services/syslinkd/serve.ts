@@ -39,6 +39,8 @@ export interface SyslinkdOptions {
   /** A unix socket besides; empty or none: no. */
   readonly socket?: string;
   readonly metricsListen?: string;
+  /** Where its events outlive it; empty or none: nowhere. */
+  readonly eventsFile?: string;
   /** Its name among routers, another one for each; else that of its certificate, or of this host and address. */
   readonly name?: string;
   /** Other routers that it opens lines to: host:port each, with commas between. */
@@ -79,7 +81,7 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
     return router.names.list(asker, name).map((holder) => namedEndpoint(holder, peers.name));
   };
   syslinkdMetrics(metrics, router, connections, peers);
-  const events = new EventLog({ service: 'syslinkd', log });
+  const events = new EventLog({ service: 'syslinkd', log, file: options.eventsFile });
   events.countIn(metrics);
   const security = new SecurityEvents(events);
   security.countIn(metrics);

@@ -109,7 +109,7 @@ export async function serveVkerneld(
     sandbox,
     program: vkernelProgram,
   };
-  const events = new EventLog({ service: `${node}/vkerneld`, node, log });
+  const events = new EventLog({ service: `${node}/vkerneld`, node, log, file: config.eventsFile });
   const security = new SecurityEvents(events);
   const connections = new AllowedConnections(config.allowConnect, node);
   const connector = new Connector({ allowed: connections, security, log });

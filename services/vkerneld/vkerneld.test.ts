@@ -47,6 +47,7 @@ async function startVkerneld(): Promise<void> {
       logLevel: 'silent' as const,
       drainMs: 0,
       metricsListen: '',
+      eventsFile: '',
       tlsDir: '',
     },
   };
@@ -404,6 +405,7 @@ describe('bad luck', () => {
         logLevel: 'silent' as const,
         drainMs: 0,
         metricsListen: '',
+        eventsFile: '',
         tlsDir: '',
       },
     };

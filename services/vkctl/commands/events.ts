@@ -43,7 +43,7 @@ export function addEvents(program: Command): void {
     .command('events')
     .summary('what happened: faults that wait, memory refused, nodes lost')
     .description(
-      `Shows what happened in the services, oldest first. Each keeps its last thousand events.\n\nKinds: ${Object.keys(EVENT_KINDS).join(', ')}`,
+      `Shows what happened in the services, oldest first. Each keeps its last thousand events, also over a restart.\n\nKinds: ${Object.keys(EVENT_KINDS).join(', ')}`,
     )
     .option('-f, --follow', 'and what comes, a line each, until Ctrl-C')
     .option(

@@ -68,6 +68,8 @@ const replicas = (name: string, ports: readonly number[]): { name: string; port:
 /** In the order in which they start; any order works, this one waits least. */
 export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServer: string }): ServiceSpec[] {
   const logFile = (name: string): string => join(plan.stateDir, 'logs', `${name.replaceAll('/', '.')}.log`);
+  const eventsFile = (name: string): string =>
+    join(plan.stateDir, 'events', `${name.replaceAll('/', '.')}.jsonl`);
   const { ports } = plan;
   const syslink = routersOf(plan);
   const nats = at(ports.nats);
@@ -104,6 +106,8 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
       ...(node === undefined && !plan.overTcp ? ['--socket', socketOf(plan, as)] : []),
       ...(plan.insecure ? [] : ['--tls-dir', tlsDirOf(plan, name, node ?? as)]),
       ...common,
+      '--events-file',
+      eventsFile(node ? `${node}/${name}` : as),
       ...args,
     ],
     logFile: logFile(node ? `${node}/${name}` : as),
