@@ -4,6 +4,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { useTls, useToken } from '@odonata/rpc/identity/own.ts';
+import { newTrace } from '@odonata/rpc/trace/context.ts';
 import { AddressMap, type AddressRange } from '@odonata/userfault/address-map.ts';
 import { Errno } from '@odonata/userfault/libc.ts';
 import { type FaultMessage, Userfault, watchFaults } from '@odonata/userfault/userfault.ts';
@@ -57,6 +58,8 @@ export interface FaultThreadData {
   tlsDir: string;
   /** @see PmapParts.outlived */
   outlived: boolean;
+  /** Of faults that the pmap manager serves, this part is traced. */
+  traceSample: number;
 }
 
 /** Pages of one wasm page: memory grows in these. */
@@ -82,6 +85,7 @@ interface Space extends AddressRange {
 class FaultThread {
   private readonly userfault: Userfault;
   private readonly credit: FrameCredit;
+  private readonly traceSample: number;
   private readonly spaces = new AddressMap<Space>();
   private readonly byId = new Map<bigint, Space>();
   private line: FaultLine | undefined;
@@ -94,6 +98,7 @@ class FaultThread {
   constructor(data: FaultThreadData) {
     this.userfault = new Userfault(data.userfault);
     this.credit = new FrameCredit(data.credit);
+    this.traceSample = data.traceSample;
   }
 
   run(): void {
@@ -179,7 +184,8 @@ class FaultThread {
     } else if (space.cells.dying) {
       fillForTheEnd(this.userfault, address, space);
     } else if (space.paged || space.shared.find(address) !== undefined) {
-      const fault = { vmspace: space.vmspace, address, write, atNs, offset };
+      const trace = this.traceSample > 0 && Math.random() < this.traceSample ? newTrace() : undefined;
+      const fault = { vmspace: space.vmspace, address, write, atNs, offset, trace };
       // Each is of a thread that waits, so they are few.
       if (this.line === undefined) this.kept.push(fault);
       else this.line.add(fault);

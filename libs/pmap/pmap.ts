@@ -25,6 +25,8 @@ export interface PmapOptions {
   /** Name of this vkernel. */
   name: string;
   log: Logger;
+  /** Of its faults that the pmap manager serves, this part is traced; none unless told. */
+  traceSample?: number;
   /** A program of a person's, outside of virtual kernels; absent: a virtual kernel. */
   program?: ProgramOptions;
 }
@@ -88,6 +90,7 @@ class VkernelPmap implements Pmap, PmapParts {
       identity: ownToken() ?? '',
       tlsDir: program?.tlsDir ?? '',
       outlived: this.outlived,
+      traceSample: options.traceSample ?? 0,
       userfault: this.userfault.fd,
       credit: this.credit.cells,
     };

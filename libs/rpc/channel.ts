@@ -17,6 +17,8 @@ export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
  */
 export const WINDOW_BYTES = 1024 * 1024;
 export const REQUEST_ID_KEY = 'x-request-id';
+/** Of W3C's Trace Context: the trace that a call is part of. */
+export const TRACEPARENT_KEY = 'traceparent';
 
 const LIMITS = {
   'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,

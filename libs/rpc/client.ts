@@ -1,7 +1,7 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import * as grpc from '@grpc/grpc-js';
 import type { RpcChannel } from './channel.ts';
-import { openChannel, REQUEST_ID_KEY, tokenFor } from './channel.ts';
+import { openChannel, REQUEST_ID_KEY, TRACEPARENT_KEY, tokenFor } from './channel.ts';
 import { Code, fromServiceError, RpcError } from './error.ts';
 import { AUTHORIZATION_KEY } from './identity/gate.ts';
 import type { TlsFolder } from './identity/tls-folder.ts';
@@ -11,6 +11,8 @@ import type { Callee } from './plain-words.ts';
 import { pumpRequests } from './request-pump.ts';
 import type { AnyService, CallOptions, Client, In, InInit, Out } from './service.ts';
 import { decoder, encoder, isRequestStream, isResponseStream, methodPath } from './service.ts';
+import { traceparentOf } from './trace/context.ts';
+import { rootTrace } from './trace/own.ts';
 
 export type { RpcChannel } from './channel.ts';
 export { openChannel } from './channel.ts';
@@ -63,7 +65,7 @@ function callOf(channel: RpcChannel, method: DescMethod, options: ClientOptions)
     case 'unary':
       return (request: unknown, call: CallOptions = {}) =>
         new Promise((resolve, reject) => {
-          const [metadata, grpcOptions] = callSetup(channel, call, deadlineMs);
+          const [metadata, grpcOptions] = callSetup(channel, inTrace(call), deadlineMs);
           const done = settle(resolve, reject);
           const running = channel.makeUnaryRequest(
             path,
@@ -79,7 +81,7 @@ function callOf(channel: RpcChannel, method: DescMethod, options: ClientOptions)
     case 'client_streaming':
       return (requests: AsyncIterable<unknown>, call: CallOptions = {}) =>
         new Promise((resolve, reject) => {
-          const [metadata, grpcOptions] = callSetup(channel, call, 0);
+          const [metadata, grpcOptions] = callSetup(channel, inTrace(call), 0);
           const done = settle(resolve, reject);
           const running = channel.makeClientStreamRequest(path, encode, decode, metadata, grpcOptions, done);
           cancelOnAbort(running, call.signal);
@@ -92,7 +94,7 @@ function callOf(channel: RpcChannel, method: DescMethod, options: ClientOptions)
     case 'server_streaming':
       return (request: unknown, call: CallOptions = {}) =>
         received(() => {
-          const [metadata, grpcOptions] = callSetup(channel, call, 0);
+          const [metadata, grpcOptions] = callSetup(channel, inTrace(call), 0);
           const running = channel.makeServerStreamRequest(
             path,
             encode,
@@ -107,7 +109,7 @@ function callOf(channel: RpcChannel, method: DescMethod, options: ClientOptions)
     case 'bidi_streaming':
       return (requests: AsyncIterable<unknown>, call: CallOptions = {}) =>
         received(() => {
-          const [metadata, grpcOptions] = callSetup(channel, call, 0);
+          const [metadata, grpcOptions] = callSetup(channel, inTrace(call), 0);
           const running = channel.makeBidiStreamRequest(path, encode, decode, metadata, grpcOptions);
           cancelOnAbort(running, call.signal);
           return { running, callee, sending: send(requests, running) };
@@ -121,6 +123,12 @@ export const calleeOf = (channel: RpcChannel, path: string): Callee => ({
   address: channel.getChannel().getTarget(),
 });
 
+/** What is called is part of the trace that this whole process is, if it is one. A line that lasts is not. */
+const inTrace = (call: CallOptions): CallOptions => {
+  const trace = call.trace ?? rootTrace();
+  return trace === undefined ? call : { ...call, trace };
+};
+
 function callSetup(
   channel: RpcChannel,
   call: CallOptions,
@@ -130,6 +138,7 @@ function callSetup(
   const token = call.token ?? tokenFor(channel);
   if (token !== undefined) metadata.set(AUTHORIZATION_KEY, `Bearer ${token}`);
   if (call.requestId !== undefined) metadata.set(REQUEST_ID_KEY, call.requestId);
+  if (call.trace !== undefined) metadata.set(TRACEPARENT_KEY, traceparentOf(call.trace));
   const deadlineMs = call.deadlineMs ?? defaultDeadlineMs;
   return [metadata, deadlineMs > 0 ? { deadline: Date.now() + deadlineMs } : {}];
 }

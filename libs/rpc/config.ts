@@ -58,10 +58,32 @@ export const eventsFile = () =>
     .default('')
     .describe('file in which the last 1000 events outlive this service; empty: they end with it');
 
+/** Where a process sends its traces, and how many. */
+export const traceConfig = {
+  traceOtlp: z
+    .string()
+    .refine((where) => where === '' || isAddress(where.replace(/^https?:\/\//, '').replace(/\/$/, '')), {
+      error: 'use host:port, http://host:port or https://host:port, as 127.0.0.1:4317',
+    })
+    .default('')
+    .describe(
+      'collector of OpenTelemetry that takes traces by OTLP over gRPC; empty: that of OTEL_EXPORTER_OTLP_ENDPOINT, if it is set, else none',
+    ),
+  traceSample: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.01)
+    .describe(
+      'part of what begins here that is traced, where there is a collector: 0.01 is one of a hundred',
+    ),
+};
+
 /** What every service takes besides. */
 export const serviceConfig = {
   ...commonConfig,
   eventsFile: eventsFile(),
+  ...traceConfig,
   metricsListen: address()
     .or(z.literal(''))
     .default('')

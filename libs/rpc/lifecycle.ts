@@ -3,6 +3,7 @@ import { delay } from './backoff.ts';
 import { useBugLog } from './bug.ts';
 import type { Logger } from './log.ts';
 import { giveBackAtRest } from './rest.ts';
+import { endTracing } from './trace/own.ts';
 
 /** Exit code for a bug: EX_SOFTWARE of sysexits.h. */
 export const EXIT_SOFTWARE = 70;
@@ -63,6 +64,7 @@ export function runService(options: ServiceOptions): void {
       const stopService = await Promise.race([started, late]);
       if (stopService) await stopService({ atOnce: signal === 'SIGINT' });
       else log.info(`${name} had not started yet`);
+      await endTracing();
     } catch (error) {
       log.warn({ err: error }, `${name} did not stop cleanly`);
     }

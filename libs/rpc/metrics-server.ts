@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { ListenError, splitAddress } from './address.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import { ownTracer } from './trace/own.ts';
 
 export interface MetricsServer {
   /** What it is bound to; empty when it is off. */
@@ -22,6 +23,15 @@ export interface MetricsServerOptions {
   readonly log: Logger;
 }
 
+/** Where it traces. */
+function countTraces(metrics: Metrics): void {
+  const tracer = ownTracer();
+  if (tracer === undefined) return;
+  metrics.counter('trace_spans_sent_total', 'Spans that the collector took', () => tracer.sent);
+  const dropped = 'Spans that were dropped: too many waited, or the collector did not take them';
+  metrics.counter('trace_spans_dropped_total', dropped, () => tracer.dropped);
+}
+
 export async function serveMetrics(options: MetricsServerOptions): Promise<MetricsServer> {
   const { listen, metrics, notReady, log } = options;
   if (listen === '') return { address: '', notReady, close: async () => {} };
@@ -29,6 +39,7 @@ export async function serveMetrics(options: MetricsServerOptions): Promise<Metri
   // Not imported where it is off: to a module, Node gives its WebSocket client with it, a twentieth of a service's start.
   const { createServer } = await import('node:http');
   metrics.watchProcess();
+  countTraces(metrics);
   const server = createServer((request, response) => {
     const path = request.url?.split('?')[0];
     if (request.method !== 'GET' && request.method !== 'HEAD') {

@@ -8,6 +8,8 @@ import { Interrupt } from './interrupt.ts';
 import type { Logger } from './log.ts';
 import type { SecurityLog } from './security-log.ts';
 import type { CallContext } from './service.ts';
+import { spanIdOf, spanIn, type TraceContext, traceIdOf } from './trace/context.ts';
+import { ownTracer } from './trace/own.ts';
 
 export type Serve = (request: unknown, ctx: CallContext) => unknown;
 
@@ -40,16 +42,34 @@ export function beginCall(options: {
   scope?: Scope | undefined;
   /** Called once, when it has ended. */
   onOver?: (() => void) | undefined;
+  /** What the call is part of. */
+  parent?: TraceContext | undefined;
 }): ServedCall {
-  const { path, peer, meter, security, onOver, stream = false, caller = NOBODY, scope = 'own' } = options;
+  const {
+    path,
+    peer,
+    meter,
+    security,
+    onOver,
+    parent,
+    stream = false,
+    caller = NOBODY,
+    scope = 'own',
+  } = options;
   const requestId = (options.requestId || randomUUID()).slice(0, 128);
-  const log = options.log.child({ requestId });
+  const tracer = parent === undefined ? undefined : ownTracer();
+  // Not ours to trace, it is another one's all the same.
+  const trace = tracer === undefined ? parent : spanIn(parent!);
+  const log = options.log.child(
+    trace === undefined ? { requestId } : { requestId, trace_id: traceIdOf(trace), span_id: spanIdOf(trace) },
+  );
+  const startNs = tracer === undefined ? 0n : process.hrtime.bigint();
   const controller = new AbortController();
   const startedMs = performance.now();
   let finished = false;
   meter?.began();
   return {
-    ctx: { signal: controller.signal, requestId, log, peer, caller, scope },
+    ctx: { signal: controller.signal, requestId, log, peer, caller, scope, trace },
     abort(error) {
       if (finished) return;
       this.finish(error);
@@ -69,6 +89,15 @@ export function beginCall(options: {
         const code = codeName(failure?.code ?? Code.Ok);
         log.debug({ method: path, code, durationMs, peer, reason: failure?.details }, 'request');
         meter?.ended(path, code, durationMs / 1000, stream);
+        tracer?.record({
+          ...{ name: path.slice(1), kind: 'server', context: trace!, parent, startNs },
+          ...{ endNs: process.hrtime.bigint(), error: failure?.details },
+          attributes: {
+            'rpc.system': 'grpc',
+            'rpc.response.status_code': code,
+            'odonata.request_id': requestId,
+          },
+        });
       }
       return failure;
     },

@@ -1,6 +1,6 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import * as grpc from '@grpc/grpc-js';
-import { REQUEST_ID_KEY } from './channel.ts';
+import { REQUEST_ID_KEY, TRACEPARENT_KEY } from './channel.ts';
 import { Code, RpcError } from './error.ts';
 import { DETAILS_KEY, statusBytes } from './error-details.ts';
 import { accessRule, admit } from './identity/access.ts';
@@ -16,6 +16,7 @@ import type { CallMeter, Serve, ServedCall } from './served-call.ts';
 import { beginCall, pumpResponses } from './served-call.ts';
 import type { AnyHandler } from './service.ts';
 import { methodPath, rawOf } from './service.ts';
+import { contextOf } from './trace/context.ts';
 import { decoded, type Undecodable } from './undecodable.ts';
 
 type Call = grpc.ServerUnaryCall<unknown, unknown> &
@@ -106,7 +107,8 @@ function begin(
   },
 ): ServedCall {
   const requestId = call.metadata.get(REQUEST_ID_KEY)[0]?.toString();
-  const served = beginCall({ peer: call.getPeer(), requestId, ...about });
+  const parent = contextOf(call.metadata.get(TRACEPARENT_KEY)[0]?.toString());
+  const served = beginCall({ peer: call.getPeer(), requestId, parent, ...about });
   // grpc says 'cancelled' after every call, also after a good one.
   call.on('cancelled', () => {
     if (served.finished) return;

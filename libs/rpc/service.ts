@@ -8,6 +8,7 @@ import type { Caller, Scope } from './identity/identity.ts';
 import { largeEncoder } from './large-bytes.ts';
 import type { Logger } from './log.ts';
 import type { RawCall } from './raw-call.ts';
+import type { TraceContext } from './trace/context.ts';
 
 /** A service as the generated code describes it. */
 export type AnyService = GenService<GenServiceMethods>;
@@ -32,6 +33,8 @@ export interface CallContext {
   readonly caller: Caller;
   /** What they may touch by this method: anybody's things, or their own (`ownerOnly`). */
   readonly scope: Scope;
+  /** The span of this call, where it is traced: what is done for it is part of that. */
+  readonly trace?: TraceContext | undefined;
 }
 
 const RAW = Symbol('raw');
@@ -89,6 +92,8 @@ export interface CallOptions {
   readonly deadlineMs?: number;
   /** Passed on so that logs can be joined; made by the server when missing. */
   readonly requestId?: string;
+  /** What the call is part of, where that is traced; else the trace of the whole process, if it is one. */
+  readonly trace?: TraceContext | undefined;
   /** Who calls, where it is not this process itself: a token that was made for it (identity/token.ts). */
   readonly token?: string;
   /** Wait for the server to come up (until the deadline) instead of UNAVAILABLE at once. */

@@ -23,6 +23,7 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { ElectionBuckets } from './election-buckets.ts';
 import type { Members } from './members.ts';
+import type { PageTraces } from './page-traces.ts';
 import type { DataspaceRecord, Registry } from './registry.ts';
 import { type HolderStream, HolderStreams } from './streams.ts';
 
@@ -46,6 +47,8 @@ export interface CoherencyOptions {
   /** It leads nothing before `takePart`; else it leads what it is told to. */
   elected?: boolean;
   events?: EventLog;
+  /** Absent: nobody traces. */
+  traces?: PageTraces | undefined;
   log: Logger;
   /** Monotonic milliseconds. */
   now: () => number;
@@ -142,11 +145,13 @@ export class CoherencyService {
   }
 
   receive(stream: StreamId, event: HolderEvent): void {
+    this.o.traces?.heard(stream, event);
     this.perform(this.core.receive(stream, event, this.o.now()));
   }
 
   streamClosed(stream: StreamId): void {
     this.streams.remove(stream);
+    this.o.traces?.gone(stream);
     this.perform(this.core.step({ type: 'closed', stream }, this.o.now()));
   }
 
@@ -227,7 +232,10 @@ export class CoherencyService {
   private performOne(action: ElectedReplicaAction): void {
     switch (action.type) {
       case 'send':
-        this.streams.send(action.stream, action.event);
+        this.streams.send(
+          action.stream,
+          this.o.traces === undefined ? action.event : this.o.traces.says(action.stream, action.event),
+        );
         return;
       case 'end':
         this.streams.end(action.stream);
@@ -236,7 +244,8 @@ export class CoherencyService {
         this.streams.fail(action.stream, errorOf(action));
         return;
       case 'broadcast': {
-        const bytes = toBinary(InvalidateSchema, create(InvalidateSchema, action.value));
+        const value = this.o.traces?.broadcasts(action.value) ?? action.value;
+        const bytes = toBinary(InvalidateSchema, create(InvalidateSchema, value));
         this.o.bus.invalidate(action.dataspace, bytes);
         return;
       }

@@ -13,6 +13,7 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
+import { ownTracer, startTracing } from '@odonata/rpc/trace/own.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import type { KV } from 'nats';
 import { CoherencyService } from './coherency-service.ts';
@@ -21,6 +22,7 @@ import { ElectionBuckets } from './election-buckets.ts';
 import { directoryHandlers } from './handlers.ts';
 import { Members } from './members.ts';
 import { cohdMetrics } from './metrics.ts';
+import { PageTraces } from './page-traces.ts';
 import { Registry } from './registry.ts';
 
 /** Starts cohd; the result stops it. */
@@ -30,6 +32,8 @@ export async function serve(
   stopping: AbortSignal,
 ): Promise<() => Promise<void>> {
   const { replica, shards, leaseMs, standalone } = config;
+  await startTracing(config, { service: 'cohd', instance: replica, log });
+  const tracer = ownTracer();
   const metrics = new Metrics('cohd');
   const meter = metrics.callMeter();
   const events = new EventLog({ service: replica, log, file: config.eventsFile });
@@ -60,6 +64,7 @@ export async function serve(
   service = new CoherencyService({
     ...{ replica, incarnation, shards, leaseMs, registry, bus, members, noted, log, events },
     ...{ alone: standalone, elected: true, now: monotonicMs },
+    traces: tracer && new PageTraces(tracer),
   });
   const led = service;
   const gate = new WireGate('cohd', log);

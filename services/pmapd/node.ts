@@ -16,6 +16,7 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
 import { SecurityEvents } from '@odonata/rpc/security-events.ts';
+import { ownTracer } from '@odonata/rpc/trace/own.ts';
 import { Backing } from './backing.ts';
 import type { PmapdConfig } from './config.ts';
 import { HotPages } from './contention/hot-pages.ts';
@@ -39,6 +40,7 @@ import { SessionTable } from './sessions/session-table.ts';
 import { VkernelBounds } from './sessions/vkernel-bounds.ts';
 import type { Vmspace } from './sessions/vmspace.ts';
 import { Statistics } from './statistics.ts';
+import { PageTraces } from './traces/page-traces.ts';
 import { flushByChance } from './vmspaces/flush.ts';
 import { HandmadeVmspaces } from './vmspaces/handmade-table.ts';
 import { Watches } from './vmspaces/watches.ts';
@@ -82,6 +84,8 @@ export class Node {
   readonly statistics = new Statistics();
   readonly hotPages = new HotPages(monotonicMs);
   readonly rangeNames = new RangeNames();
+  /** Absent: nobody traces. */
+  readonly traces: PageTraces | undefined;
   readonly spoilt: SpoiltMessages;
   readonly memory: CoherentMemory;
   readonly sync: SyncRelay;
@@ -122,6 +126,8 @@ export class Node {
       file: config.eventsFile,
     });
     this.security = new SecurityEvents(this.events);
+    const tracer = ownTracer();
+    if (tracer !== undefined) this.traces = new PageTraces(tracer, config.node);
     this.limits = new Limits(this.events);
     this.spoilt = new SpoiltMessages(this.events);
     this.watches = new Watches({
@@ -199,6 +205,7 @@ export class Node {
         bus,
         log,
       },
+      traces: this.traces,
       perform: (action) => performLine(this, action),
     });
     this.openings = new Openings({

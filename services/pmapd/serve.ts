@@ -21,6 +21,7 @@ import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { createRpcServer, isListening } from '@odonata/rpc/server.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
+import { startTracing } from '@odonata/rpc/trace/own.ts';
 import { makeVkernelSockets } from '@odonata/rpc/vkernel-sockets.ts';
 import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
@@ -54,6 +55,8 @@ export async function serve(
   log: Logger,
   stopping: AbortSignal,
 ): Promise<(how: StopHow) => Promise<void>> {
+  const { node: name } = configured;
+  await startTracing(configured, { service: 'pmapd', instance: `${name}/pmapd`, node: name, log });
   mkdirSync(configured.memoryDir, { recursive: true, mode: 0o700 });
   const config = fitFrames(configured, log);
   startFixedSize((reason) =>

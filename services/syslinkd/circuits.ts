@@ -18,6 +18,7 @@ import {
 } from '@odonata/rpc/syslink/frame.ts';
 import { callerOf } from './asking.ts';
 import type { Connection, Endpoint, Leg } from './registry.ts';
+import { endTrace, routedTrace } from './routed-trace.ts';
 
 /** Circuits through the line to another router. */
 export const LINK_CIRCUITS_LIMIT = 16_384;
@@ -58,6 +59,7 @@ export class CircuitTable {
       far.peer = near;
       from.legs.set(near.number, near);
       to.legs.set(far.number, far);
+      near.trace = routedTrace(request);
       request.circuit = far.number;
       if (!from.isLink) {
         request.from = create(AddressSchema, { sysid: from.sysid, name: from.name, session: from.session });
@@ -144,6 +146,7 @@ function legOf(endpoint: Endpoint, number: bigint, opened: boolean): Leg {
 const isOdd = (number: bigint): boolean => number % 2n !== 0n;
 
 function remove(leg: Leg): void {
+  endTrace(leg.trace ?? leg.peer.trace);
   leg.endpoint.legs.delete(leg.number);
   leg.peer.endpoint.legs.delete(leg.peer.number);
 }

@@ -2,6 +2,7 @@ import { parseConfig } from '@odonata/rpc/config.ts';
 import { useTls } from '@odonata/rpc/identity/own.ts';
 import { runService, STOP_MS } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import { startTracing } from '@odonata/rpc/trace/own.ts';
 import { syslinkdConfig } from './config.ts';
 import { serveSyslinkd } from './serve.ts';
 
@@ -22,6 +23,11 @@ runService({
   log,
   stopMs: config.drainMs + STOP_MS,
   start: async () => {
+    await startTracing(config, {
+      service: 'syslinkd',
+      instance: config.name || `syslinkd ${config.listen}`,
+      log,
+    });
     const syslinkd = await serveSyslinkd({ ...config, log });
     return (how) => syslinkd.stop(how);
   },

@@ -5,6 +5,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { AccessRefusal } from '@odonata/rpc/identity/access-refusal.ts';
 import { ANYONE, type Caller, isPerson, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
 import { notFound, overQuota, tryAgain } from '@odonata/rpc/refusal.ts';
+import type { RoutedTrace } from './routed-trace.ts';
 
 /** Endpoints that went away are remembered so long, and at most so many: a list shows them as not connected. */
 const REMEMBER_MS = 10 * 60_000;
@@ -55,6 +56,8 @@ export interface Leg {
   /** Of these, what waits here still: the other end cannot have taken it. */
   parkedBytes: number;
   halfClosed: boolean;
+  /** Of whoever opened the circuit, where it is traced. */
+  trace?: RoutedTrace | undefined;
 }
 
 export interface Endpoint {

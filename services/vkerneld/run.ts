@@ -15,6 +15,7 @@ import type { Program } from './program-spec.ts';
 import { nextEvent, readProgram, shownArguments } from './program-spec.ts';
 import { Terminal } from './terminal.ts';
 import type { Terminals } from './terminals.ts';
+import { spanOf, tracedProgram } from './traced-run.ts';
 import { quotaOf } from './vkernel/default-quota.ts';
 import type { VkernelChild } from './vkernel-child.ts';
 import type { VkernelOwner } from './vkernel-settings.ts';
@@ -58,6 +59,7 @@ export async function* run(
   }
   const program = await readProgram(first, iterator);
   let terminal: Terminal;
+  let instance = '';
   let dirs: OpenGrant[] = [];
   try {
     const quotaBytes = quotaWithin(place, program);
@@ -66,13 +68,12 @@ export async function* run(
     // What is refused is refused before anything starts for it.
     closeGrants(directoriesOf(place, program, ctx));
     expectSockets(place, program, ctx);
-    const vkernel = await place.vkernels.demand(
-      program.spec.vkernel || DEFAULT_VKERNEL,
-      ownerOf(ctx),
-      ctx.signal,
+    const vkernel = await spanOf(ctx, 'virtual kernel', () =>
+      place.vkernels.demand(program.spec.vkernel || DEFAULT_VKERNEL, ownerOf(ctx), ctx.signal),
     );
     // Its pmap manager may be another one than the one that was told last.
     if (place.vkernels.quotas.has(vkernel.key)) await place.uses.look();
+    instance = `${place.node}/${vkernel.key}`;
     const idMapping = program.spec.dirs.length > 0 ? await vkernel.idMapping() : undefined;
     dirs = directoriesOf(place, program, ctx, idMapping);
     ctx.signal.throwIfAborted();
@@ -81,7 +82,7 @@ export async function* run(
     program.release();
     closeGrants(dirs);
   }
-  yield* terminal.serve(iterator, ctx);
+  yield* tracedProgram(ctx, terminal.serve(iterator, ctx), instance);
 }
 
 /** @throws RpcError INVALID_ARGUMENT for more than a program may have */

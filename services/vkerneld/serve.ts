@@ -15,6 +15,7 @@ import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
+import { ownTracer, startTracing } from '@odonata/rpc/trace/own.ts';
 import { makeVkernelSockets, vkernelSocketsIn } from '@odonata/rpc/vkernel-sockets.ts';
 import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
@@ -87,6 +88,7 @@ export async function serveVkerneld(
   vkernelProgram?: string,
 ): Promise<Vkerneld> {
   const { node, socketDir, logLevel } = config;
+  await startTracing(config, { service: 'vkerneld', instance: `${node}/vkerneld`, node, log });
   await mkdir(socketDir, { recursive: true, mode: 0o700 });
   const sockets = makeVkernelSockets(socketDir);
   const ofPmapd = config.pmapdDir === '' ? sockets : vkernelSocketsIn(config.pmapdDir);
@@ -108,6 +110,7 @@ export async function serveVkerneld(
     folder: ownFolder(),
     sandbox,
     program: vkernelProgram,
+    traceSample: ownTracer() === undefined ? 0 : config.traceSample,
   };
   const events = new EventLog({ service: `${node}/vkerneld`, node, log, file: config.eventsFile });
   const security = new SecurityEvents(events);

@@ -15,6 +15,8 @@ export interface VkernelPlace {
   /** Our identity; absent: nobody has one. */
   readonly folder?: TlsFolder | undefined;
   readonly sandbox: Sandbox;
+  /** Part of the faults of virtual kernels that is traced; absent: none. */
+  readonly traceSample?: number;
   /** For tests: the program; its own otherwise. */
   readonly program?: string;
 }
@@ -32,7 +34,7 @@ export function settingsOf(
   token: string,
   place: VkernelPlace,
 ): Readonly<Record<string, string>> {
-  const { node, nodeIndex, socketDir, logLevel } = place;
+  const { node, nodeIndex, socketDir, logLevel, traceSample = 0 } = place;
   const { control } = vkernelSockets(socketDir);
   const { pmap, userfault } = place.ofPmapd;
   return {
@@ -45,6 +47,7 @@ export function settingsOf(
     ODONATA_VKERNEL_NODE_INDEX: String(nodeIndex),
     ODONATA_VKERNEL_INDEX: String(index),
     ODONATA_VKERNEL_LOG_LEVEL: logLevel,
+    ...(traceSample > 0 && { ODONATA_VKERNEL_TRACE_SAMPLE: String(traceSample) }),
   };
 }
 

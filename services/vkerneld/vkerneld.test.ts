@@ -48,6 +48,8 @@ async function startVkerneld(): Promise<void> {
       drainMs: 0,
       metricsListen: '',
       eventsFile: '',
+      traceOtlp: '',
+      traceSample: 0,
       tlsDir: '',
     },
   };
@@ -406,6 +408,8 @@ describe('bad luck', () => {
         drainMs: 0,
         metricsListen: '',
         eventsFile: '',
+        traceOtlp: '',
+        traceSample: 0,
         tlsDir: '',
       },
     };

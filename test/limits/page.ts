@@ -24,6 +24,7 @@ import {
   CIRCUITS_LIMIT,
   HEAD_BYTES,
 } from '@odonata/rpc/syslink/frame.ts';
+import { SPANS_MAX } from '@odonata/rpc/trace/exporter.ts';
 import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import { WAITING_MAX as DOOR_MAX } from '@odonata/userfault/descriptor-door.ts';
 import { NAMES_OF_ENDPOINT, NAMES_OF_ROUTER } from '../../libs/syslink/names/name-table.ts';
@@ -101,6 +102,7 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a message', 'fields, at all depths', count(FIELDS_MAX), INVALID],
     ['a list', 'items of one page', count(MAX_ITEMS), INVALID],
     ['a service', 'events that `vkctl events` shows', count(EVENTS_MAX), 'the oldest go'],
+    ['a service', 'spans that wait for the collector', count(SPANS_MAX), 'dropped, and counted'],
   ],
   'Router (syslinkd)': [
     ['a router', 'endpoints', count(CONNECTED_LIMIT), EXHAUSTED],

@@ -5,6 +5,7 @@ import { noAnswer } from '../plain-words.ts';
 import { pumpRequests } from '../request-pump.ts';
 import type { AnyService, CallOptions, Client } from '../service.ts';
 import { decoder, encoder, isRequestStream, isResponseStream, methodPath } from '../service.ts';
+import { rootTrace } from '../trace/own.ts';
 import { BULK_BYTES, frame, HEAD_BYTES, HOP_LIMIT, MESSAGE_DEADLINE_MS } from './frame.ts';
 import type { AddressInit, Line } from './line.ts';
 
@@ -65,7 +66,7 @@ export class Calls {
   }
 
   #exchange(to: AddressInit, proto: string, body: Uint8Array, deadlineMs: number, options: CallOptions) {
-    const { signal, requestId = this.#requestId } = options;
+    const { signal, requestId = this.#requestId, trace = rootTrace() } = options;
     return new Promise<Message>((resolve, reject) => {
       if (signal?.aborted) throw new RpcError(Code.Cancelled, 'cancelled by the caller');
       const line = this.#lines.line();
@@ -85,7 +86,16 @@ export class Calls {
       );
       signal?.addEventListener('abort', cancel, { once: true });
       const payload = body.length <= HEAD_BYTES ? { head: body } : { bulk: body };
-      const value = { to, proto, msgid, hopLimit: HOP_LIMIT, deadlineMs, requestId, ...payload };
+      const value = {
+        to,
+        proto,
+        msgid,
+        hopLimit: HOP_LIMIT,
+        deadlineMs,
+        requestId,
+        ...(trace && { trace }),
+        ...payload,
+      };
       try {
         line.ask(msgid, frame({ case: 'message', value }), settle);
       } catch (error) {
@@ -113,13 +123,13 @@ export class Calls {
     requests: AsyncIterable<unknown>,
     options: CallOptions,
   ): AsyncGenerator<unknown> {
-    const { signal, deadlineMs = 0, requestId = this.#requestId } = options;
+    const { signal, deadlineMs = 0, requestId = this.#requestId, trace = rootTrace() } = options;
     const encode = encoder(method.input);
     const decode = answerDecoder(method);
     if (options.waitForReady) {
       await this.#lines.ready({ deadlineMs: deadlineMs || MESSAGE_DEADLINE_MS, signal });
     }
-    const circuit = this.#lines.line().openCircuit(to, methodPath(method), requestId);
+    const circuit = this.#lines.line().openCircuit(to, methodPath(method), requestId, trace);
     let ending: RpcError | undefined;
     const end = (error: RpcError) => {
       ending ??= error;

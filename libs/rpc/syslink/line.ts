@@ -15,6 +15,7 @@ import { createClient, openChannel, openStream } from '../client.ts';
 import { Code, fromServiceError, RpcError } from '../error.ts';
 import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
+import type { TraceContext } from '../trace/context.ts';
 import { agreeOnWire, wireSpoken } from '../wire-version.ts';
 import { Circuit } from './circuit.ts';
 import { CALLS_LIMIT, CIRCUITS_LIMIT, errorOf, frame, HOP_LIMIT } from './frame.ts';
@@ -141,14 +142,16 @@ export class Line {
     this.#outbox.send(answer);
   }
 
-  openCircuit(to: AddressInit, proto: string, requestId: string): Circuit {
+  openCircuit(to: AddressInit, proto: string, requestId: string, trace?: TraceContext): Circuit {
     if (this.#circuits.size >= CIRCUITS_LIMIT) {
       throw new RpcError(Code.ResourceExhausted, `${CIRCUITS_LIMIT} circuits are open already`);
     }
     this.#lastCircuit += 2n;
     const circuit = this.#circuit(this.#lastCircuit);
     const value = { circuit: circuit.number, to, proto, hopLimit: HOP_LIMIT, requestId };
-    this.#outbox.send(frame({ case: 'circuitOpen', value }));
+    this.#outbox.send(
+      frame({ case: 'circuitOpen', value: trace === undefined ? value : { ...value, trace } }),
+    );
     return circuit;
   }
 

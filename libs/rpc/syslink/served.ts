@@ -20,6 +20,7 @@ import {
   methodPath,
   rawOf,
 } from '../service.ts';
+import { isContext } from '../trace/context.ts';
 import type { Circuit } from './circuit.ts';
 import { BULK_BYTES, CALLS_LIMIT, frame, HEAD_BYTES, MESSAGE_DEADLINE_MS, statusInit } from './frame.ts';
 
@@ -162,7 +163,9 @@ export class ServedServices {
     const peer = `syslink:${from?.name || (from?.sysid ?? 'unknown')}`;
     const { who, refused } = entry === undefined ? {} : this.#admitted(request, entry);
     const security = this.#security;
-    const served = beginCall({ path, peer, requestId, log: this.#log, meter, security, stream, ...who });
+    const parent = isContext(request.trace) ? request.trace.slice() : undefined;
+    const about = { path, peer, requestId, parent, log: this.#log, meter, security, stream };
+    const served = beginCall({ ...about, ...who });
     this.#running.set(served, origin);
     return { served, refused };
   }

@@ -6,6 +6,7 @@ import type { Backing } from '../backing.ts';
 import type { HotPages } from '../contention/hot-pages.ts';
 import type { Short } from '../frames/shortage.ts';
 import type { Statistics } from '../statistics.ts';
+import type { PageTraces } from '../traces/page-traces.ts';
 import { tellTrap } from '../vmspaces/process-events.ts';
 import type { Watches } from '../vmspaces/watches.ts';
 import type { Directories } from '../wire/directories.ts';
@@ -20,6 +21,7 @@ export interface AroundMemory {
   readonly backing: Backing;
   readonly events: EventLog;
   readonly hotPages: HotPages;
+  readonly traces: PageTraces | undefined;
   readonly watches: Watches;
   readonly statistics: Statistics;
   readonly transfers: Transfers;
@@ -45,6 +47,7 @@ export function performMemory(node: AroundMemory, action: OutsideAction): void {
       const waitedNs = Number(process.hrtime.bigint() - fault.atNs);
       node.statistics.fault(place, waitedNs);
       if (place !== 'node') contended(node, fault, waitedNs);
+      node.traces?.ended(fault, place);
       if (action.neighbours) later(node, { type: 'neighbours', fault });
       return;
     }
@@ -60,6 +63,7 @@ export function performMemory(node: AroundMemory, action: OutsideAction): void {
       const { vmspace } = entry;
       const value = { vmspace: vmspace.id, address: entry.addressOf(page), signal, reason };
       tellTrap(node.watches, entry, page, { signal, reason });
+      node.traces?.ended(action.fault, 'none', reason);
       vmspace.session.send({ event: { case: 'faultError', value } });
       return;
     }
@@ -93,13 +97,14 @@ function later({ memory }: AroundMemory, event: NodeEvent): void {
   setImmediate(ownTurn({ later: event.type }, () => memory.step(event)));
 }
 
-function deliver({ line, transfers }: AroundMemory, action: Of<'deliver'>): void {
+function deliver({ line, transfers, traces }: AroundMemory, action: Of<'deliver'>): void {
   const { run, receiver, version, state, bytes, keep } = action;
   const way = line.directories?.lines.wayTo(run.dataspace, run.firstPage, receiver);
   // Who is not known any more asks anew.
   if (way === undefined) return;
   const { address, epoch, sender } = way;
-  const about = { version, state, epoch, receiver, sender };
+  const trace = traces?.delivers(run);
+  const about = { version, state, epoch, receiver, sender, trace };
   transfers.send(address, run, about, bytes, keep);
 }
 

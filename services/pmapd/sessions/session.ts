@@ -8,11 +8,13 @@ import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, type RpcError } from '@odonata/rpc/error.ts';
 import type { Requester } from '@odonata/rpc/identity/requester.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import { isContext } from '@odonata/rpc/trace/context.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
 import type { Userfault } from '@odonata/userfault/userfault.ts';
 import { PrivateFrames } from '../frames/private-frames.ts';
 import type { Pageout } from '../pageout/pageout.ts';
+import type { PageTraces } from '../traces/page-traces.ts';
 import { tellFault, tellSignal } from '../vmspaces/process-events.ts';
 import { expectFaultAddress, timeOf } from './hearsay.ts';
 import { OpenDataspaces } from './open-dataspaces.ts';
@@ -33,6 +35,7 @@ const END_MS = 20_000;
 /** Its node, which ends it. */
 interface EndingNode extends SessionNode {
   readonly pageout: Pageout | undefined;
+  readonly traces: PageTraces | undefined;
   readonly sessions: SessionKeeper & {
     /** Ends a session that cannot go on. */
     endSession(session: Session, reason: string, code?: Code): void;
@@ -246,7 +249,7 @@ export class Session implements AskingSession {
   }
 
   /** Serves a fault. @throws Lie where none can be */
-  fault({ vmspace, address, write, atNs: saidNs, offset }: Fault): void {
+  fault({ vmspace, address, write, atNs: saidNs, offset, trace }: Fault): void {
     if (this.isBroken) return;
     expectFaultAddress(address);
     const atNs = timeOf(saidNs, this.sinceNs);
@@ -263,6 +266,7 @@ export class Session implements AskingSession {
     }
     const page = entry.firstPage + Number(address - entry.address) / PAGE_BYTES;
     if (this.node.watches.isWatched(vmspace)) tellFault(this.node.watches, entry, page, write);
+    if (isContext(trace)) this.node.traces?.faulted(entry, page, { write, atNs }, trace);
     this.node.memory.step({ type: 'fault', entry, page, write, atNs, offset });
   }
 

@@ -7,9 +7,11 @@ import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import type { RawCall } from '@odonata/rpc/raw-call.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { OutInit } from '@odonata/rpc/service.ts';
+import { isContext } from '@odonata/rpc/trace/context.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { CoherentMemory } from '../memory/coherent-memory.ts';
+import type { PageTraces } from '../traces/page-traces.ts';
 import { isSpoilt, pagesOf } from './deliver-message.ts';
 import { PageBuffer } from './page-buffer.ts';
 import type { SpoiltMessages } from './spoilt-messages.ts';
@@ -26,6 +28,7 @@ export interface Receiver {
     acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean;
   };
   readonly spoilt: Pick<SpoiltMessages, 'met'>;
+  readonly traces?: PageTraces | undefined;
 }
 
 type Call = RawCall<DeliverRequest, OutInit<(typeof TransferService)['method']['deliver']>>;
@@ -161,5 +164,9 @@ function deliver(node: Receiver, message: DeliverRequest): void {
   const run = runFromWire(message.run);
   // Sent under an earlier leader, or late: whoever wants it asks anew.
   if (!node.line.acceptsFor(run.dataspace, run.firstPage, message.epoch, message.receiver)) return;
-  node.memory.step({ type: 'arrive', data: pagesOf(message), bytes: new PageBuffer(message.data) });
+  const arrive = (): void =>
+    node.memory.step({ type: 'arrive', data: pagesOf(message), bytes: new PageBuffer(message.data) });
+  const { trace } = message;
+  if (node.traces !== undefined && isContext(trace)) node.traces.within('take pages', trace, run, arrive);
+  else arrive();
 }

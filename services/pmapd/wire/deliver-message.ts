@@ -7,6 +7,7 @@ import { runFromWire, stateWire } from '@odonata/coherency/wire.ts';
 import { type DeliverRequest, DeliverRequestSchema } from '@odonata/proto/pmap/v1/pmap';
 import type { WireVersions } from '@odonata/proto/wire/v1/wire';
 import { prefixOf } from '@odonata/rpc/large-bytes.ts';
+import type { TraceContext } from '@odonata/rpc/trace/context.ts';
 import { HEAD_BYTES, type PageBuffer } from './page-buffer.ts';
 
 /** `bytes data = 2` */
@@ -19,6 +20,8 @@ export interface Delivered {
   epoch: bigint;
   sender: number;
   receiver: number;
+  /** What it is part of. */
+  trace?: TraceContext | undefined;
 }
 
 /** The place of a message in its transfer. */
@@ -43,7 +46,7 @@ export function encodeDeliver(
   const head = create(DeliverRequestSchema, {
     ...{ run, zero: bytes === undefined, version: BigInt(about.version), state: stateWire.to(about.state) },
     ...{ epoch: about.epoch, sender: about.sender, receiver: about.receiver },
-    ...{ sequence: BigInt(sequence), ask, ...first },
+    ...{ sequence: BigInt(sequence), ask, ...first, ...(about.trace && { trace: about.trace }) },
   });
   if (sequence > 0) head.checksum = checksumOf(head, bytes?.data);
   const encoded = toBinary(DeliverRequestSchema, head);

@@ -15,7 +15,9 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { decoder } from '@odonata/rpc/service.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
+import type { PageTraces } from '../traces/page-traces.ts';
 import { DirectoryStream } from './directory-stream.ts';
+import { heardInTrace, saidInTrace } from './traced-words.ts';
 
 const POLL_MS = 2;
 const decodeInvalidate = decoder(InvalidateSchema);
@@ -24,12 +26,14 @@ export interface DirectoriesOptions extends LinesOptions {
   log: Logger;
   /** Of another pmap manager of this node; its permissions may be used as long as they last. */
   inherited?: readonly LedShard[] | undefined;
+  traces?: PageTraces | undefined;
 }
 
 export class Directories {
   readonly lines: Lines;
   private readonly log: Logger;
   private readonly gate: WireGate;
+  private readonly traces: PageTraces | undefined;
   private readonly perform: (action: NodeAction) => void;
   /** By address. */
   private readonly streams = new Map<string, DirectoryStream>();
@@ -40,7 +44,11 @@ export class Directories {
   private closed = false;
 
   /** @param perform does what is the node's */
-  constructor({ log, inherited, ...about }: DirectoriesOptions, perform: (action: NodeAction) => void) {
+  constructor(
+    { log, inherited, traces, ...about }: DirectoriesOptions,
+    perform: (action: NodeAction) => void,
+  ) {
+    this.traces = traces;
     this.lines = new Lines(about, inherited);
     this.log = log;
     this.gate = new WireGate('pmapd', log);
@@ -93,7 +101,9 @@ export class Directories {
         return;
       }
       case 'send':
-        this.byNumber.get(action.stream)?.send(action.event);
+        this.byNumber
+          .get(action.stream)
+          ?.send(this.traces === undefined ? action.event : saidInTrace(this.traces, action.event));
         return;
       case 'log':
         this.log[action.level](action.about, action.text);
@@ -115,7 +125,8 @@ export class Directories {
     stream = new DirectoryStream(replica, this.gate, this.log, (event) => {
       if (event.type === 'opened') this.byNumber.set(event.stream, stream!);
       else if (event.type === 'broke') this.byNumber.delete(event.stream);
-      this.step(event);
+      if (this.traces === undefined || event.type !== 'heard') this.step(event);
+      else heardInTrace(this.traces, event.event, () => this.step(event));
     });
     this.streams.set(replica, stream);
     return stream;
@@ -148,7 +159,10 @@ export class Directories {
   /** A broadcast. */
   overhear(bytes: Uint8Array): void {
     const message = invalidateFrom(bytes);
-    if (message !== undefined) this.step({ type: 'overheard', message });
+    if (message === undefined) return;
+    const hear = (): unknown => this.step({ type: 'overheard', message });
+    if (this.traces === undefined) hear();
+    else heardInTrace(this.traces, { case: 'invalidate', value: message }, hear);
   }
 
   /** Asks the leader of a shard to let this node go. @returns false: there is nobody to ask */

@@ -10,6 +10,7 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { MappedDataspace } from '../sessions/map-entry.ts';
+import type { PageTraces } from '../traces/page-traces.ts';
 import { Directories } from './directories.ts';
 import { followReplicas } from './discovery.ts';
 
@@ -24,6 +25,7 @@ export interface DirectoryLineOptions {
   directory: readonly string[];
   bus: Bus;
   log: Logger;
+  traces?: PageTraces | undefined;
   /** What the lines decide. */
   perform(action: NodeAction): void;
 }
@@ -75,7 +77,8 @@ export class DirectoryLine {
     const about = { node, shards, transferAddress, incarnation: this.o.incarnation, log: this.o.log };
     this.openLines = (inherited) => {
       const { mapped } = this;
-      const directories = new Directories({ ...about, inherited, mapped }, (action) =>
+      const { traces } = this.o;
+      const directories = new Directories({ ...about, inherited, mapped, traces }, (action) =>
         this.o.perform(action),
       );
       directories.connectTo(this.replicas);

@@ -54,8 +54,14 @@ const THREADS = new Map(
   ]),
 );
 
-/** Native code, a package that reads files of its own, what makes bundles, and what ink loads for its developers only. */
-const EXTERNAL = ['koffi', '@grpc/proto-loader', 'rolldown', 'rolldown/utils', 'react-devtools-core'];
+/**
+ * Native code, a package that reads files of its own, what makes bundles, what ink loads for its developers only, and what
+ * traces: it asks whether the credentials that it makes are of the same copy of grpc-js.
+ */
+const EXTERNAL = [
+  ...['koffi', '@grpc/proto-loader', 'rolldown', 'rolldown/utils', 'react-devtools-core'],
+  ...['exporter-trace-otlp-grpc', 'resources', 'sdk-trace'].map((name) => `@opentelemetry/${name}`),
+];
 /** Clocks of files are coarse, by some milliseconds. */
 const CLOCK_MS = 50;
 /** Node looks for one from a module's folder upwards: those above are no business of a virtual kernel, which may not read them. */

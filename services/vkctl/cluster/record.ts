@@ -70,6 +70,9 @@ export const planSchema = z.object({
   storeBytes: z.number().optional(),
   /** There was a store of an earlier life of the cluster, which goes on with it. */
   hadStore: z.boolean().optional(),
+  /** The collector of traces, and the part of what begins that is traced; absent: nobody traces. */
+  traceOtlp: z.string().optional(),
+  traceSample: z.number().optional(),
   logLevel: z.enum(LOG_LEVELS),
   /** The folder of the services; absent: this checkout's. Read at each start of a service, so a link may be turned. */
   servicesDir: z.string().optional(),

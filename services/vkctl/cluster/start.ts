@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { bundled, currentBundle } from '@odonata/rpc/bundle.ts';
 import type { LogLevel } from '@odonata/rpc/log.ts';
+import { collectorOf } from '@odonata/rpc/trace/own.ts';
 import type { LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import { EXIT, explain, Failure, reasonOf } from '../failure.ts';
 import { certified, nodeFolders } from '../supervisor/service-spec.ts';
@@ -63,6 +64,10 @@ export interface StartOptions {
   leaseMs?: number;
   /** That one user may own. */
   userDataspaces?: number;
+  /** The collector of traces. */
+  traceOtlp?: string;
+  /** Part of what begins that is traced. */
+  traceSample?: number;
   logLevel?: LogLevel;
   /** Without identities: everybody who reaches a service may do everything. */
   insecure?: boolean;
@@ -224,6 +229,8 @@ async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<Clu
     userDataspaces: options.userDataspaces,
     storeBytes: chooseStoreBytes(paths, options.storeBytes),
     hadStore: holdsPages(paths),
+    traceOtlp: options.traceOtlp || collectorOf({ traceOtlp: '' }) || undefined,
+    traceSample: options.traceSample,
     logLevel: options.logLevel ?? 'info',
     servicesDir: options.servicesDir,
     insecure: options.insecure || undefined,

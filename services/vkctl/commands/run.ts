@@ -16,7 +16,16 @@ import { print, printError } from '../output.ts';
 import { readProgram } from '../program-file.ts';
 import { RawWords, rawVariable, type Word } from '../raw-words.ts';
 import { parseSize } from '../size.ts';
-import { type ClusterOption, clusterOption, collect, examples, jsonOption, quietOption } from './options.ts';
+import { tracedCommand } from '../traced-command.ts';
+import {
+  type ClusterOption,
+  clusterOf,
+  clusterOption,
+  collect,
+  examples,
+  jsonOption,
+  quietOption,
+} from './options.ts';
 import { writeTo } from './stdio.ts';
 
 interface RunOptions extends ClusterOption {
@@ -115,12 +124,16 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
     detach: options.detach ?? false,
   };
   try {
-    process.exitCode = await withCluster(options, async (to) => {
-      const place = await to.programs.place(options);
-      return await (options.detach
-        ? runDetached(to, place, spec, module, options)
-        : runHere(to, place, spec, module, isHere));
-    });
+    const name = `vkctl run ${spec.name}`;
+    const here = isHere ? clusterOf(options) : undefined;
+    const runIt = () =>
+      withCluster(options, async (to) => {
+        const place = await to.programs.place(options);
+        return await (options.detach
+          ? runDetached(to, place, spec, module, options)
+          : runHere(to, place, spec, module, isHere));
+      });
+    process.exitCode = await tracedCommand(name, here, runIt);
   } catch (error) {
     throw runFailure(path, error);
   }

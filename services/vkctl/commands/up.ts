@@ -1,4 +1,5 @@
 import { credentialHere } from '@odonata/client/local/identity-folder.ts';
+import { traceConfig } from '@odonata/rpc/config.ts';
 import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
 import { isVkernelBase, VKERNEL_BASES } from '@odonata/rpc/vkernel-uids.ts';
 import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
@@ -40,6 +41,8 @@ interface UpOptions extends ClusterOption {
   insecure?: boolean;
   allowUnconfined?: LayerName[];
   vkernelUids?: number;
+  traceOtlp?: string;
+  traceSample?: number;
   logLevel: LogLevel;
   timeout: number;
   json?: boolean;
@@ -118,6 +121,16 @@ export function addUp(program: Command): void {
       'dataspaces that one user may own, 10000 unless given',
       wholeNumber(1, 100_000),
     )
+    .option(
+      '--trace-otlp <address>',
+      'collector of OpenTelemetry that takes traces by OTLP over gRPC, as 127.0.0.1:4317 (docs/traces.md)',
+      collector,
+    )
+    .option(
+      '--trace-sample <part>',
+      'part of faults and runs that is traced, 0.01 unless given; 1: all',
+      part,
+    )
     .addOption(new Option('--log-level <level>', 'of the services').choices(LOG_LEVELS).default('info'))
     .option('--timeout <seconds>', 'give up after so long', wholeNumber(1, 3600), 60)
     .addOption(clusterOption())
@@ -137,8 +150,22 @@ export function addUp(program: Command): void {
       'in a container without user namespaces: by Landlock instead, where the kernel has it',
     ],
     ['vkctl up --vkernel-uids 2000000000', 'uids of virtual kernels that nobody else of this machine has'],
+    ['vkctl up --trace-otlp 127.0.0.1:4317', 'with traces of one fault and run of a hundred'],
     ['vkctl up -c second -p 0', 'a second cluster beside the first, on any port'],
   ]);
+}
+
+function collector(text: string): string {
+  if (text !== '' && traceConfig.traceOtlp.safeParse(text).success) return text;
+  throw new InvalidArgumentError(
+    `"${text}" is no address of a collector: use host:port, http://host:port or https://host:port.`,
+  );
+}
+
+function part(text: string): number {
+  const number = Number(text);
+  if (text.trim() !== '' && number >= 0 && number <= 1) return number;
+  throw new InvalidArgumentError(`"${text}" is not a number from 0 to 1.`);
 }
 
 function vkernelBase(text: string): number {
@@ -180,6 +207,8 @@ async function up(options: UpOptions): Promise<void> {
     insecure: options.insecure,
     allowUnconfined: options.allowUnconfined,
     vkernelUids: options.vkernelUids,
+    traceOtlp: options.traceOtlp,
+    traceSample: options.traceSample,
     logLevel: options.logLevel,
     timeoutMs: options.timeout * 1000,
     signal: abort.signal,

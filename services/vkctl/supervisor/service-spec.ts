@@ -73,7 +73,12 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
   const { ports } = plan;
   const syslink = routersOf(plan);
   const nats = at(ports.nats);
-  const common = ['--log-level', plan.logLevel];
+  const { traceOtlp, traceSample } = plan;
+  const common = [
+    ...['--log-level', plan.logLevel],
+    ...(traceOtlp ? ['--trace-otlp', traceOtlp] : []),
+    ...(traceSample === undefined ? [] : ['--trace-sample', String(traceSample)]),
+  ];
   const natsDir = join(plan.stateDir, 'nats');
   const cluster = ['--nats', nats, '--nats-dir', natsDir, '--cluster', plan.cluster, '--syslink', syslink];
 

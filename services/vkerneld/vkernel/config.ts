@@ -14,5 +14,6 @@ export const vkernelConfig = {
   node: z.string().min(1).describe('name of its node'),
   nodeIndex: z.coerce.number().int().min(0).describe('number of its node in the cluster'),
   index: z.coerce.number().int().min(0).describe('its number on the node'),
+  traceSample: z.coerce.number().min(0).max(1).default(0).describe('part of its faults that is traced'),
   warmThreads: z.coerce.number().int().min(0).max(16).default(2).describe('threads that wait for programs'),
 };

@@ -43,7 +43,7 @@ runService({
   start: async () => {
     const { name, token, control, pmap: address, userfault: userfaultSocket } = config;
     const workers = new WarmWorkers(config.warmThreads, withDefaultSlices);
-    const pmap = createPmap({ address, userfaultSocket, name, log });
+    const pmap = createPmap({ address, userfaultSocket, name, log, traceSample: config.traceSample });
     // Programs are refused with this reason; the supervisor need not start us again and again.
     pmap.catch((error: unknown) => log.error({ err: error }, 'no pmap'));
     const kernel = new Kernel({
