@@ -109,6 +109,10 @@ export class CoherencyService {
     return this.core.replica.parkedEvents;
   }
 
+  get pagesChanging(): number {
+    return this.led.reduce((sum, { pagesChanging }) => sum + pagesChanging, 0);
+  }
+
   get counters(): DirectoryCounters {
     return this.core.replica.counters;
   }

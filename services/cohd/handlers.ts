@@ -256,6 +256,8 @@ export function directoryHandlers(
         shards: service.shards,
         replicas: Object.fromEntries(replicas()),
         wire: wireSpoken(),
+        pagesChanging: BigInt(service.pagesChanging),
+        eventsParked: BigInt(service.parkedEvents),
       };
     },
   };

@@ -312,6 +312,7 @@ export function pmapHandlers(
 
     getNodeStats() {
       const { pagesIn, pagesOut, invalidations } = node.statistics;
+      const { waitingBytes, inFlightBytes } = node.transfers.tally;
       return {
         node: node.name,
         nodeIndex,
@@ -327,6 +328,9 @@ export function pmapHandlers(
         directoryConnected: node.line.connected,
         takeOverMs: node.takeOverMs,
         pmapFlushes: BigInt(node.statistics.pmapFlushes),
+        faultsWaiting: BigInt(node.memory.faultsWaiting()),
+        transferWaitingBytes: BigInt(waitingBytes),
+        transferInFlightBytes: BigInt(inFlightBytes),
         wire: wireSpoken(),
         ...(node.pageout && { pageout: node.pageout.stats }),
       };

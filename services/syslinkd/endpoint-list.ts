@@ -27,7 +27,17 @@ export function everybody(
   const all: Listed[] = here
     .filter(({ name, connection }) => connection !== undefined || !names.has(name))
     .map(({ sysid, name, kind, session, node, nodeIndex, connection }) => {
-      return { sysid, name, kind, session, node, nodeIndex, connected: connection !== undefined };
+      const waitingBytes = BigInt(connection?.waitingBytes ?? 0);
+      return {
+        sysid,
+        name,
+        kind,
+        session,
+        node,
+        nodeIndex,
+        connected: connection !== undefined,
+        waitingBytes,
+      };
     });
   all.push(...away);
   return all.sort((a, b) => (a.name === b.name ? Number(a.sysid - b.sysid) : a.name < b.name ? -1 : 1));

@@ -2,7 +2,7 @@
 
 import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/coherency';
 import type { GetNodeStatsResponse, Vmspace } from '@odonata/proto/pmap/v1/pmap';
-import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { type Endpoint, EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import type { Process, Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Cluster } from '../cluster.ts';
@@ -19,6 +19,8 @@ export interface Look {
   atMs: number;
   nodes: NodeLook[];
   directory: GetDirectoryStatsResponse[];
+  /** As a router knows them. */
+  endpoints: Endpoint[];
   processes: Process[];
   vmspaces: Vmspace[];
   dataspaces: Asked[];
@@ -85,7 +87,7 @@ export class Looks {
       this.#dataspaces(hot).catch(missing('dataspaces')),
     ]);
     return {
-      ...{ cluster: name, atMs, nodes, silent: [...new Set(silent)] },
+      ...{ cluster: name, atMs, nodes, endpoints, silent: [...new Set(silent)] },
       directory: directory.filter((stats) => stats !== undefined),
       processes: (listed?.processes ?? []).filter(({ state }) => state !== ProcessState.EXITED),
       vmspaces: found?.vmspaces ?? [],

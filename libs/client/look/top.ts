@@ -5,6 +5,7 @@ import type { Asked, Look, NodeLook } from './look.ts';
 export type Top = ReturnType<typeof topOf>;
 export type TopNode = Top['nodes'][number];
 export type TopProcess = Top['processes'][number];
+export type TopQueue = Top['queues'][number];
 export type TopDataspace = Top['dataspaces'][number];
 
 type Count = bigint | number | undefined;
@@ -56,11 +57,31 @@ export function topOf(before: Look | undefined, now: Look) {
     vkernels: now.nodes.flatMap(({ vkernels }) =>
       vkernels.map(({ name, node, user, processes, hostPid }) => ({ name, node, user, processes, hostPid })),
     ),
+    queues: queuesOf(now),
     dataspaces: now.dataspaces
       .map((asked) => dataspaceOf(before?.dataspaces, asked))
       .sort((a, b) => b.movedPerS - a.movedPerS || (a.name < b.name ? -1 : 1)),
     silent: now.silent,
   };
+}
+
+/** What waits at the moment of the look, by who has it wait. */
+function queuesOf({ nodes, directory, endpoints }: Look) {
+  const unread = (...names: string[]): bigint =>
+    endpoints.reduce((all, { name, waitingBytes }) => (names.includes(name) ? all + waitingBytes : all), 0n);
+  const none = { faults: 0n, outBytes: 0n, inFlightBytes: 0n, changing: 0n, parked: 0n };
+  return [
+    ...nodes.map(({ name, stats }) => ({
+      ...{ ...none, name, faults: stats?.faultsWaiting ?? 0n, outBytes: stats?.transferWaitingBytes ?? 0n },
+      ...{ inFlightBytes: stats?.transferInFlightBytes ?? 0n },
+      unreadBytes: unread(`${name}/pmapd`, `${name}/vkerneld`),
+    })),
+    ...directory.map(({ replica, pagesChanging, eventsParked }) => ({
+      ...{ ...none, name: replica, changing: pagesChanging, parked: eventsParked },
+      unreadBytes: unread(replica),
+    })),
+    { ...none, name: 'clients', unreadBytes: unread('') },
+  ];
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((all, each) => all + each, 0);

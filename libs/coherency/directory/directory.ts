@@ -50,6 +50,11 @@ export class Directory {
     return this.out.counters;
   }
 
+  /** Pages, or runs of them, that go from one holder to another. */
+  get pagesChanging(): number {
+    return this.changes.size;
+  }
+
   /** Applies one event. The same sequence of events gives the same actions. */
   step(event: DirectoryEvent): DirectoryAction[] {
     if (event.type === 'tick' && this.changes.size === 0) {

@@ -104,6 +104,13 @@ export class CoherentMemory {
     return this.core.residentPages();
   }
 
+  /** Those that wait for a page, and operations of the node itself that do. */
+  faultsWaiting(): number {
+    let count = 0;
+    for (const { waiting } of this.dataspaces.values()) count += waiting.count;
+    return count;
+  }
+
   /** @see NodeMemory.ownedRuns */
   ownedRuns({ id }: SharedDataspace): PageRun[] {
     return this.core.ownedRuns(id);

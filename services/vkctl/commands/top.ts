@@ -9,7 +9,7 @@ import { type ClusterOption, clusterOption, examples, jsonOption, quietOption } 
 interface TopOptions extends ClusterOption {
   once?: boolean;
   interval: number;
-  list: 'processes' | 'dataspaces' | 'vkernels';
+  list: 'processes' | 'dataspaces' | 'vkernels' | 'queues';
   sort?: string;
   filter: string;
   json?: boolean;
@@ -23,18 +23,23 @@ export function addTop(program: Command): void {
     .summary('the cluster as it changes: nodes, faults, processes, dataspaces')
     .description(
       'Shows what goes on: of each node its memory and pages in and out a second, faults a second by who served them with their ' +
-        'median and 99th percentile since its pmapd started, what the directory does, and a list of processes, dataspaces or ' +
-        'virtual kernels. Keys: tab for another list, s to sort, / to filter, up and down to select, k or K to end a process, ' +
+        'median and 99th percentile since its pmapd started, what the directory does, and a list of processes, dataspaces, ' +
+        'virtual kernels or queues: what waits now, as faults for pages (FAULTS), pages for the line to another node (OUT, ON ' +
+        'THE WAY), pages that change hands (CHANGING), events until a shard knows all (PARKED), bytes that a service has ' +
+        'not read from its router (UNREAD). Keys: tab for another list, s to sort, / to filter, up and down to select, k or K to end a process, ' +
         'space to pause, q to quit.',
     )
     .option('--once', 'one look, over an interval, and no terminal needed')
     .option('-i, --interval <seconds>', `between two looks, ${LEAST_S} to ${MOST_S}`, interval, 2)
     .addOption(
       new Option('--list <what>', 'the list to begin with')
-        .choices(['processes', 'dataspaces', 'vkernels'])
+        .choices(['processes', 'dataspaces', 'vkernels', 'queues'])
         .default('processes'),
     )
-    .option('--sort <by>', 'processes: cpu, private, shared, waits, pid; dataspaces: moved, size, lost, name')
+    .option(
+      '--sort <by>',
+      'processes: cpu, private, shared, waits, pid; dataspaces: moved, size, lost, name; vkernels: processes, name; queues: faults, out, changing, unread, name',
+    )
     .option('--filter <text>', 'of the list only rows with this in them', '')
     .addOption(clusterOption())
     .addOption(jsonOption('print JSON: with --once one document, else a line an interval'))
@@ -43,6 +48,7 @@ export function addTop(program: Command): void {
   examples(command, [
     ['vkctl top', 'until q'],
     ['vkctl top --list dataspaces', 'the hottest first'],
+    ['vkctl top --list queues --sort unread', 'what waits, and where'],
     ['vkctl top --once', 'for a log'],
     ["vkctl top --once --json -i 1 | jq '.nodes[].faults'", 'for a program'],
   ]);

@@ -211,6 +211,19 @@ export const top = z.strictObject({
       hostPid: count,
     }),
   ),
+  queues: z.array(
+    z.strictObject({
+      name: z
+        .string()
+        .describe('a node, a replica of the directory, or clients: all that are attached to the router'),
+      faults: count.describe('faults that wait for a page'),
+      outBytes: count.describe('pages that wait to be sent to other nodes'),
+      inFlightBytes: count.describe('pages on their way there'),
+      changing: count.describe('pages that go from one holder to another'),
+      parked: count.describe('events that wait until a shard knows what all holders have'),
+      unreadBytes: count.describe('what waits at the router, since it was not read yet'),
+    }),
+  ),
   dataspaces: z
     .array(
       z.strictObject({

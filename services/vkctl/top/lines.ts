@@ -8,7 +8,7 @@ import { plainText, plural } from '../output.ts';
 import { formatSize } from '../size.ts';
 import { type Cell, type Column, table } from '../table.ts';
 
-export const LISTS = ['processes', 'dataspaces', 'vkernels'] as const;
+export const LISTS = ['processes', 'dataspaces', 'vkernels', 'queues'] as const;
 export type List = (typeof LISTS)[number];
 
 /** What each list may be sorted by; the first unless told otherwise. */
@@ -16,6 +16,7 @@ export const SORTS = {
   processes: ['cpu', 'private', 'shared', 'waits', 'pid'],
   dataspaces: ['moved', 'size', 'lost', 'name'],
   vkernels: ['processes', 'name'],
+  queues: ['faults', 'out', 'changing', 'unread', 'name'],
 } as const satisfies Record<List, readonly string[]>;
 
 export interface Chosen {
@@ -75,6 +76,20 @@ export function rowsOf(top: Top, { list, sort, filter }: Chosen) {
           pid: undefined,
           cells: (): Cell[] => [v.name, v.user || '-', v.node, v.hostPid, v.processes],
         }));
+    case 'queues': {
+      const by: Record<string, (q: Top['queues'][number]) => bigint> = {
+        faults: (q) => q.faults,
+        out: (q) => q.outBytes + q.inFlightBytes,
+        changing: (q) => q.changing + q.parked,
+        unread: (q) => q.unreadBytes,
+        name: () => 0n,
+      };
+      return top.queues
+        .filter(({ name }) => has(name))
+        .map((queue, at) => ({ queue, at, by: by[sort]!(queue) }))
+        .sort((a, b) => (a.by === b.by ? a.at - b.at : a.by < b.by ? 1 : -1))
+        .map(({ queue }) => ({ pid: undefined, cells: () => queueCells(queue) }));
+    }
   }
 }
 
@@ -82,6 +97,7 @@ const HEADS: Record<List, Column[]> = {
   processes: heads('PID', 'NODE', 'VKERNEL', '>CPU', '>PRIVATE', '>SHARED', '>WAITS', 'COMMAND'),
   dataspaces: heads('DATASPACE', 'OWNER', '>SIZE', '>MOVED/s', '>LOCKS', '>LOST', 'PAGES AT'),
   vkernels: heads('VKERNEL', 'USER', 'NODE', '>HOST PID', '>PROCESSES'),
+  queues: heads('WAITS AT', '>FAULTS', '>OUT', '>ON THE WAY', '>CHANGING', '>PARKED', '>UNREAD'),
 };
 
 const processCells = (p: Top['processes'][number]): Cell[] => [
@@ -94,6 +110,11 @@ const dataspaceCells = (d: Top['dataspaces'][number]): Cell[] => [
   Object.entries(d.ownedPages)
     .map(([node, count]) => `${node}:${count}`)
     .join(' ') || '-',
+];
+
+const queueCells = (q: Top['queues'][number]): Cell[] => [
+  ...[q.name, q.faults, formatSize(q.outBytes), formatSize(q.inFlightBytes), q.changing, q.parked],
+  formatSize(q.unreadBytes),
 ];
 
 /** @param rows of the terminal; undefined: all that there is */

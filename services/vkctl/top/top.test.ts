@@ -4,6 +4,7 @@ import type { Look } from '@odonata/client/look/look.ts';
 import { topOf } from '@odonata/client/look/top.ts';
 import { DataspaceSchema, DataspaceUsageSchema } from '@odonata/proto/coherency/v1/coherency';
 import { GetNodeStatsResponseSchema, VmspaceSchema } from '@odonata/proto/pmap/v1/pmap';
+import { EndpointSchema } from '@odonata/proto/syslink/v1/syslink';
 import { ProcessSchema, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { expect, test } from 'vitest';
 import { type Chosen, linesOf, rowsOf } from './lines.ts';
@@ -29,11 +30,13 @@ function look({ atMs = AT_MS, nodes = 2, processes = 3, so = 0n }: Made = {}): L
         node: name,
         framesTotal: 2n ** 20n,
         pagesIn: 100n + so,
+        faultsWaiting: BigInt(name === 'node2' ? 3 : 0),
         faults: { remote: { count: 1_000n + so, p50Us: 870, p99Us: 137_000 } },
       }),
       vkernels: [],
     })),
     directory: [],
+    endpoints: [create(EndpointSchema, { name: 'node1/pmapd', waitingBytes: 2_048n })],
     processes: Array.from({ length: processes }, (_, i) =>
       create(ProcessSchema, {
         ...{ pid: BigInt(100_001 + i), node: names[i % nodes]!, state: ProcessState.RUNNING },
@@ -94,4 +97,20 @@ test('80 columns are enough for all but commands and names', () => {
   const top = topOf(look(), look({ atMs: AT_MS + 1_000, so: 9_000n }));
   const wide = linesOf(top, chosen, 22).filter(({ text }) => text.length > 80);
   expect(wide.every(({ text }) => text.includes('xxx'))).toBe(true);
+});
+
+test('queues are a list as the others are, by who has something wait', () => {
+  const top = topOf(undefined, look());
+  expect(top.queues.map(({ name }) => name)).toEqual(['node1', 'node2', 'clients']);
+  const names = (sort: string) =>
+    rowsOf(top, { ...chosen, list: 'queues', sort }).map(({ cells }) => cells()[0]);
+  expect(names('faults')).toEqual(['node2', 'node1', 'clients']);
+  expect(names('unread')).toEqual(['node1', 'node2', 'clients']);
+  const text = linesOf(top, { ...chosen, list: 'queues', sort: 'unread' }).map((line) => line.text);
+  expect(text.slice(-4)).toEqual([
+    expect.stringMatching(/^WAITS AT +FAULTS +OUT +ON THE WAY +CHANGING +PARKED +UNREAD$/),
+    expect.stringMatching(/^node1 +0 +0 B +0 B +0 +0 +2 KiB$/),
+    expect.stringMatching(/^node2 +3 /),
+    expect.stringMatching(/^clients /),
+  ]);
 });

@@ -83,6 +83,10 @@ export class ShardLeader {
     for (const entry of options.holders.all()) if (entry.welcomed) this.attach(entry, options.nowMs);
   }
 
+  get pagesChanging(): number {
+    return this.directory.pagesChanging;
+  }
+
   get parkedEvents(): number {
     return this.parked.length;
   }
