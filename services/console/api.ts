@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { EventStream } from './event-stream.ts';
 import { Deltas } from './feed.ts';
 import { fieldJson } from './field.ts';
+import { hotRows } from './hot.ts';
 import { LoginRefusal, type Logins, loginSchema } from './login.ts';
 import type { PageFile } from './page-files.ts';
 import type { People } from './people.ts';
@@ -32,6 +33,7 @@ const STREAMS_MAX = 256;
 /** Logins that failed, a minute, of all; then only tokens are looked at. */
 const FAILURES_A_MINUTE = 30;
 const FIELD_MS = 400;
+const HOT_MS = 2_000;
 const LOG_BYTES = 256 * 1024;
 
 const name = z.string().min(1).max(512);
@@ -46,6 +48,7 @@ const fieldSchema = z.object({
   pages: page,
   cells: z.coerce.number().int().min(1).max(4_096),
 });
+const hotSchema = z.object({ name });
 const pid = z
   .string()
   .regex(/^\d{1,18}$/)
@@ -191,6 +194,15 @@ export class Api {
           if (text !== last) stream.send('field', field);
           last = text;
           await pause(FIELD_MS, signal);
+        }
+      });
+    },
+    '/api/hot': async (session, query, response) => {
+      const asked = checked(hotSchema, query);
+      await this.#stream(session, response, async (stream, signal) => {
+        while (!signal.aborted && stream.open) {
+          stream.send('hot', await hotRows(session.watch.cluster, asked.name, signal));
+          await pause(HOT_MS, signal);
         }
       });
     },

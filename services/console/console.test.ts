@@ -126,6 +126,7 @@ describe('who is let in', () => {
       '/api/feed',
       '/api/history',
       '/api/field?name=board&first=0&pages=0&cells=4',
+      '/api/hot?name=board',
       '/api/logs?pid=1',
     ])
       expect(await ask(path), path).toMatchObject({ status: 401 });
@@ -258,6 +259,12 @@ describe.skipIf(executablePath === undefined)('the page', () => {
         interval: 50,
       })
       .toBeGreaterThan(1);
+    const hot = page.getByRole('region', { name: 'Hot pages of tally' });
+    await hot
+      .getByRole('cell', { name: /at node[12] writes 0-7/ })
+      .first()
+      .waitFor();
+    expect(await hot.textContent()).toContain('true: the same bytes');
 
     await page.keyboard.press('2');
     await page.keyboard.press('/');

@@ -2,6 +2,7 @@
 import { h } from 'preact';
 import { useState } from 'preact/hooks';
 import { Field } from './field.ts';
+import { Hot } from './hot.ts';
 import type { Model } from './model.ts';
 import { bytes, count } from './words.ts';
 
@@ -57,6 +58,9 @@ export function Dataspaces({ model }: { model: Model }) {
       ),
     ]),
     chosen !== undefined &&
-      h(Field, { key: chosen.name, dataspace: chosen, nodes: look.nodes.map((node) => node.name) }),
+      h('div', null, [
+        h(Field, { key: chosen.name, dataspace: chosen, nodes: look.nodes.map((node) => node.name) }),
+        h(Hot, { key: `hot ${chosen.name}`, name: chosen.name }),
+      ]),
   ]);
 }

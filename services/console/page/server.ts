@@ -3,6 +3,7 @@
 import type { Delta, EventRow } from '../feed.ts';
 import type { FieldJson } from '../field.ts';
 import type { Point } from '../history.ts';
+import type { HotRow } from '../hot.ts';
 
 export interface Who {
   cluster: string;
@@ -81,6 +82,11 @@ export function field(
 ) {
   const query = new URLSearchParams({ name, first: `${first}`, pages: `${pages}`, cells: `${cells}` });
   return stream(`/api/field?${query}`, { field: take, failed: ({ why }: { why: string }) => failed(why) });
+}
+
+export function hot(name: string, take: (rows: HotRow[]) => void, failed: (why: string) => void) {
+  const query = new URLSearchParams({ name });
+  return stream(`/api/hot?${query}`, { hot: take, failed: ({ why }: { why: string }) => failed(why) });
 }
 
 export function logs(

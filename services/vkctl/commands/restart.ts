@@ -11,7 +11,7 @@ import { expectHere, runningRecord, withCluster } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
 import { type LostPages, lostPages, newlyLost } from '../lost-pages.ts';
-import { printError, say } from '../output.ts';
+import { printError, say, showProgress } from '../output.ts';
 import { formatSpan } from '../size.ts';
 import {
   type ClusterOption,
@@ -66,9 +66,10 @@ async function restart(names: string[], options: RestartOptions): Promise<void> 
       printError(`vkctl: interrupted: ${farText(progress)}`);
       process.exit(128 + constants.signals[signal]);
     });
-  for (const { name } of wanted) {
+  for (const [at, { name }] of wanted.entries()) {
     progress.now = name;
-    const tookMs = await restartOne(cluster, name, options.timeout * 1000).catch((error) => {
+    const place = `${at + 1}/${wanted.length} ${name}`;
+    const tookMs = await restartOne(cluster, name, options.timeout * 1000, place).catch((error) => {
       if (options.json) printJson(restarted);
       if (wanted.length > 1) printError(`vkctl: not done: ${farText(progress)}`);
       throw error;
@@ -127,7 +128,8 @@ function chosen(record: ClusterRecord, names: string[], all: boolean): ServiceRe
   });
 }
 
-async function restartOne(cluster: string, name: string, timeoutMs: number): Promise<number> {
+/** @param place for whoever watches: which it is of how many */
+async function restartOne(cluster: string, name: string, timeoutMs: number, place: string): Promise<number> {
   const find = async (): Promise<ServiceRecord> =>
     (await runningRecord(cluster)).services.find((each) => each.name === name)!;
   const startMs = Date.now();
@@ -146,6 +148,9 @@ async function restartOne(cluster: string, name: string, timeoutMs: number): Pro
       });
     const waits = now === restarts || state !== 'running' ? [name] : await notReady(cluster);
     if (waits.length === 0) return Date.now() - startMs;
+    const others = waits.filter((each) => each !== name);
+    const what = others.length === 0 ? 'restarts' : `runs, waiting for ${others.slice(0, 3).join(', ')}`;
+    showProgress(`${place} ${what} (${formatSpan(Date.now() - startMs)})`);
     if (Date.now() > endMs)
       throw new Failure(`not ready after ${timeoutMs / 1000} s: ${waits.join(', ')}`, {
         fix: `See ${logFile}`,
