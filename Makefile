@@ -4,6 +4,7 @@
 #   make test    every check and test; the last line is "N passed, N failed"
 #   make test-long  what takes longer, as by night: soak, chaos, sim, model, litmus, fuzz, bench and scale with more time each (LONG_MINUTES=30)
 #   make bench   the measurements, as tables and JSON
+#   make site    docs/ and the READMEs as a site with search and a reference, in build/site
 #   make images  the image of each service, by docker, podman or buildah
 #   make k8s-test  the manifests on the cluster that KUBECONFIG names
 #   make clean   what the above built or generated, except node_modules
@@ -11,7 +12,7 @@ NODE := node_modules/.bin/node
 
 LONG_MINUTES ?= 30
 
-.PHONY: setup demo test test-long bench images k8s-test clean
+.PHONY: setup demo test test-long bench site images k8s-test clean
 .DEFAULT_GOAL := setup
 
 setup:
@@ -32,6 +33,9 @@ test-long: setup
 
 bench: setup
 	@npm run --silent bench
+
+site: setup
+	@$(NODE) docs/site/build.ts
 
 images:
 	@bash bootstrap/images.sh

@@ -25,8 +25,8 @@ const FOLDER = 'node_modules/';
 export const readJson = (file: string) => JSON.parse(readFileSync(join(ROOT, file), 'utf8'));
 
 /** All but our own workspaces, by name. */
-export function lockedPackages(): LockedPackage[] {
-  const { packages } = readJson('package-lock.json') as { packages: Record<string, Entry> };
+export function lockedPackages(lock = 'package-lock.json'): LockedPackage[] {
+  const { packages } = readJson(lock) as { packages: Record<string, Entry> };
   return Object.entries(packages)
     .filter(([path, { link }]) => path.includes(FOLDER) && link !== true)
     .map(([path, entry]) => ({

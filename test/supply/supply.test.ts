@@ -17,6 +17,13 @@ it('each package has a checksum, and comes from the registry', () => {
   expect(packages.filter(({ resolved = '' }) => /^(git|file|http:)/.test(resolved))).toEqual([]);
 });
 
+it('so has each package of the site, which is installed without scripts', () => {
+  const ofSite = lockedPackages('docs/site/package-lock.json');
+  expect(ofSite.length).toBeGreaterThan(50);
+  expect(ofSite.filter(({ integrity }) => !integrity?.startsWith('sha512-'))).toEqual([]);
+  expect(ofSite.filter(({ resolved = '' }) => /^(git|file|http:)/.test(resolved))).toEqual([]);
+});
+
 it('the Node that runs everything is one of them, for each processor, and the one that runs this', () => {
   const { optionalDependencies } = readJson('package.json') as {
     optionalDependencies: Record<string, string>;
