@@ -1,4 +1,4 @@
-# The images of the services, a target each: cohd, pmapd, syslinkd, vkerneld. `make images` builds all.
+# The images of the services, a target each: cohd, console, pmapd, syslinkd, vkerneld. `make images` builds all.
 # The Node of the base image runs them; it is the version that package.json pins. By digest: a tag may be moved.
 ARG NODE_IMAGE=docker.io/library/node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
 
@@ -14,6 +14,10 @@ FROM source AS cohd-files
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
     npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/cohd && \
     npm sbom --omit=dev --sbom-format=cyclonedx --package-lock-only -w @odonata/cohd >sbom.cdx.json
+FROM source AS console-files
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
+    npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/console && \
+    npm sbom --omit=dev --sbom-format=cyclonedx --package-lock-only -w @odonata/console >sbom.cdx.json
 FROM source AS pmapd-files
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
     npm ci --omit=dev --ignore-scripts --no-audit --no-fund -w @odonata/pmapd && \
@@ -32,12 +36,15 @@ RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
 FROM ${NODE_IMAGE} AS base
 ARG VERSION=0.2.0
 ARG REVISION=unknown
+# Where the revision is found.
+ARG SOURCE=""
 # The time of the revision, not of the build: the same source gives the same labels.
 ARG CREATED=1970-01-01T00:00:00Z
 LABEL org.opencontainers.image.vendor="Odonata" \
       org.opencontainers.image.licenses="BSD-3-Clause" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.created="${CREATED}"
 # npm and yarn are of no use to a service, and their packages would have to be kept free of holes.
 RUN rm -rf /usr/local/lib/node_modules /opt/yarn-* /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/yarn* /usr/local/bin/corepack
@@ -56,6 +63,14 @@ COPY --from=cohd-files /app/sbom.cdx.json ./
 COPY --from=source /app/services/cohd services/cohd
 EXPOSE 7421 7422
 CMD ["services/cohd/main.ts"]
+
+FROM base AS console
+LABEL org.opencontainers.image.title="console" org.opencontainers.image.description="Odonata's page for a browser"
+COPY --from=console-files /app/node_modules node_modules
+COPY --from=console-files /app/sbom.cdx.json ./
+COPY --from=source /app/services/console services/console
+EXPOSE 7480 7482
+CMD ["services/console/main.ts"]
 
 FROM base AS pmapd
 LABEL org.opencontainers.image.title="pmapd" org.opencontainers.image.description="Odonata's pmap manager of a node"

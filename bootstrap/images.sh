@@ -16,6 +16,8 @@ pins=k8s/components/images/kustomization.yaml
 version=${VERSION:-$(node -p 'require("./package.json").version')}
 revision=$(git rev-parse HEAD)
 [ -z "$(git status --porcelain)" ] || revision=$revision-changed
+# Of whoever may read it: a password or token in the address is nobody else's.
+source_url=$(git remote get-url origin 2>/dev/null | sed -nE 's|^(https?://)([^/@]*@)?|\1|p')
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 created=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 flags=()
@@ -23,7 +25,7 @@ flags=()
 [ "$engine" = docker ] || flags+=(--layers --timestamp "$SOURCE_DATE_EPOCH")
 [ -z "${NODE_IMAGE:-}" ] || flags+=(--build-arg "NODE_IMAGE=$NODE_IMAGE")
 [ -z "${NPMRC:-}" ] || flags+=(--secret "id=npmrc,src=$NPMRC")
-[ $# -gt 0 ] || set -- cohd pmapd syslinkd vkerneld
+[ $# -gt 0 ] || set -- cohd console pmapd syslinkd vkerneld
 
 # As the registry knows what was pushed.
 digest_of() { # image
@@ -53,6 +55,6 @@ for service in "$@"; do
   echo "images: $registry$service:$version"
   "$engine" build --quiet --target "$service" --tag "$registry$service:$version" \
     --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --build-arg "CREATED=$created" \
-    --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" "${flags[@]}" .
+    --build-arg "SOURCE=$source_url" --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" "${flags[@]}" .
   [ -z "${PUSH:-}" ] || pin "$service" "$registry$service:$version"
 done

@@ -88,7 +88,7 @@ export const certificateIsOfARole: Policy = (all) =>
 
 /** Secrets that operators make, or cert-manager, or the Job of trials: by namespace. */
 const FROM_ELSEWHERE: Record<string, RegExp> = {
-  odonata: /^(nats-(cohd|pmapd|routes)|odonata-tls-(syslinkd|cohd))$/,
+  odonata: /^(nats-(cohd|pmapd|routes)|odonata-tls-(syslinkd|cohd|console)|odonata-console-web)$/,
   'odonata-nodes': /^(nats-pmapd|odonata-tls-(pmapd|vkerneld))$/,
 };
 

@@ -10,6 +10,8 @@ import { K8S, podOf, render, workloads } from './render.ts';
 const DIGEST = `sha256:${'5d'.repeat(32)}`;
 const PINS = 'components/images/kustomization.yaml';
 const PINS_FILE = `k8s/${PINS}`;
+/** That of the console is for who adds components/console. */
+const IMAGES = ['cohd', 'console', 'pmapd', 'syslinkd', 'vkerneld'];
 const SERVICES = ['cohd', 'pmapd', 'syslinkd', 'vkerneld'];
 let folder: string;
 beforeEach(() => {
@@ -18,6 +20,8 @@ beforeEach(() => {
     cpSync(join(K8S, '..', part), join(folder, part), { recursive: true });
   const git = ['-c', 'user.name=a', '-c', 'user.email=a@example.org', '-c', 'commit.gpgsign=false'];
   execFileSync('git', ['init', '--quiet'], { cwd: folder });
+  const origin = 'https://me:secret@example.org/odonata.git';
+  execFileSync('git', ['remote', 'add', 'origin', origin], { cwd: folder });
   execFileSync('git', ['add', '.'], { cwd: folder });
   execFileSync('git', [...git, 'commit', '--quiet', '-m', 'all'], { cwd: folder });
   mkdirSync(`${folder}-bin`);
@@ -49,11 +53,31 @@ function makeImages(engine: 'docker' | 'buildah', env: Record<string, string>, d
 }
 const pins = (): string => readFileSync(join(folder, PINS_FILE), 'utf8');
 
+test('every image that is built has the same labels', () => {
+  const dockerfile = readFileSync(join(K8S, '../Dockerfile'), 'utf8');
+  const stages = dockerfile.split(/^FROM /m).slice(1);
+  const [base] = stages.filter((stage) => /^\S+ AS base\n/.test(stage));
+  for (const label of ['vendor', 'licenses', 'version', 'revision', 'source', 'created'])
+    expect(base).toContain(`org.opencontainers.image.${label}="`);
+  const targets = stages.filter((stage) => stage.startsWith('base AS '));
+  expect(targets.map((stage) => /^base AS (\w+)/.exec(stage)![1])).toEqual(IMAGES);
+  for (const [i, stage] of targets.entries())
+    expect(stage).toMatch(
+      new RegExp(
+        `^LABEL org.opencontainers.image.title="${IMAGES[i]}" org.opencontainers.image.description="\\S.*"$`,
+        'm',
+      ),
+    );
+});
+
 test('names images after nobody unless a registry is given, and pushes only when told', () => {
   const { status, calls } = makeImages('buildah', {});
   expect(status).toBe(0);
   const built = calls.filter((call) => call.startsWith('build '));
-  for (const service of SERVICES)
+  expect(
+    built.filter((call) => !call.includes('--build-arg SOURCE=https://example.org/odonata.git ')),
+  ).toEqual([]);
+  for (const service of IMAGES)
     expect(built.some((call) => call.includes(`--tag registry.invalid/odonata/${service}:`))).toBe(true);
   expect(calls.some((call) => call.startsWith('push'))).toBe(false);
   expect(pins()).toBe(readFileSync(join(K8S, PINS), 'utf8'));

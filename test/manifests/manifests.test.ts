@@ -23,6 +23,7 @@ import { findTool } from '../../services/vkctl/supervisor/tool.ts';
 import { BREAKS, first } from './breaks.ts';
 import { CERTIFICATE_BREAKS } from './breaks-security.ts';
 import { certificateIsOfARole } from './identities.ts';
+import { networkEdges } from './network.ts';
 import { podSecurityRows } from './pod-security.ts';
 import * as policy from './policy.ts';
 import { K8S, type Manifest, OVERLAYS, render, renderBy, workloads } from './render.ts';
@@ -167,29 +168,42 @@ describe.each(OVERLAYS)('overlay %s', (overlay) => {
 });
 
 describe('components', () => {
-  const withComponents = (use: (all: Manifest[]) => void) => {
+  const withComponent = (overlay: string, component: string): Manifest[] => {
     const copy = mkdtempSync(join(tmpdir(), 'odonata-manifests-'));
     try {
       cpSync(K8S, copy, { recursive: true });
-      const file = join(copy, 'overlays/dev/kustomization.yaml');
+      const file = join(copy, 'overlays', overlay, 'kustomization.yaml');
+      const images = '  - ../../components/images\n';
       const text = readFileSync(file, 'utf8');
-      const added = text.replace('components:\n', 'components:\n  - ../../components/grpc-gateway\n');
-      writeFileSync(file, added);
-      use(render(join(copy, 'overlays/dev')));
+      writeFileSync(file, text.replace(images, `  - ../../components/${component}\n${images}`));
+      return render(join(copy, 'overlays', overlay));
     } finally {
       rmSync(copy, { recursive: true });
     }
   };
 
   it('have a route from outside, without another hole in the policies', () => {
-    withComponents((all) => {
-      for (const check of POLICIES)
-        expect(check(all)).toEqual(
-          check === policy.networkIsThePicture
-            ? ['namespace(odonata.dev/gateway)->syslinkd:7411 is open']
-            : [],
-        );
-    });
+    const all = withComponent('dev', 'grpc-gateway');
+    for (const check of POLICIES)
+      expect(check(all)).toEqual(
+        check === policy.networkIsThePicture ? ['namespace(odonata.dev/gateway)->syslinkd:7411 is open'] : [],
+      );
+  });
+
+  it('have a console with the walls of every service, which reaches routers and nothing else', async () => {
+    const before = new Set(networkEdges(render(join(K8S, 'overlays/prod'))));
+    const all = withComponent('prod', 'console');
+    expect((await Promise.all(all.map(invalid))).filter(Boolean)).toEqual([]);
+    expect(unknownFields(all)).toBe('');
+    for (const check of POLICIES)
+      if (check !== policy.networkIsThePicture) expect([check.name, check(all)]).toEqual([check.name, []]);
+    const edges = networkEdges(all).filter((edge) => !before.has(edge));
+    expect(edges.sort().join(' ')).toBe(
+      'console->dns:53 console->syslinkd:7411 namespace(odonata.dev/gateway)->console:7480 namespace(odonata.dev/scrapes)->console:metrics',
+    );
+    // What a visitor's key is written to is no disk.
+    const { volumes } = first(all, 'console');
+    expect(volumes.find(({ name }: Manifest) => name === 'keys').emptyDir.medium).toBe('Memory');
   });
 });
 

@@ -4,6 +4,7 @@ import { bytesToOffer, DEFAULT_STORE_BYTES } from '@odonata/backing-store/store-
 import { type Setting, settingsOf } from '@odonata/rpc/config.ts';
 import { STOP_MS } from '@odonata/rpc/lifecycle.ts';
 import { cohdConfig } from '../../services/cohd/config.ts';
+import { consoleConfig } from '../../services/console/config.ts';
 import { pmapdConfig } from '../../services/pmapd/config.ts';
 import { syslinkdConfig } from '../../services/syslinkd/config.ts';
 import { vkerneldConfig } from '../../services/vkerneld/config.ts';
@@ -20,6 +21,8 @@ export const SETTINGS: Record<string, Setting[]> = {
   syslinkd: settingsOf('syslinkd', syslinkdConfig),
   vkerneld: settingsOf('vkerneld', vkerneldConfig),
 };
+/** Of a component, and no service of every cluster. */
+const CONSOLE = settingsOf('console', consoleConfig);
 /** What a service of a cluster looks up may be this old: kubeadm's CoreDNS keeps answers for 30 s. */
 const DNS_MS = 30_000;
 const NAME = 'app.kubernetes.io/name';
@@ -148,7 +151,7 @@ export const drainsInTime: Policy = (all) =>
 
 export const settingsAreRead: Policy = (all) =>
   eachContainer(all, (container) => {
-    const settings = SETTINGS[container.name];
+    const settings = container.name === 'console' ? CONSOLE : SETTINGS[container.name];
     if (settings === undefined) return [];
     const variables = variablesOf(all, container);
     const referred = JSON.stringify(container);

@@ -53,7 +53,7 @@ it('each licence of what is shipped may be, and docs/licences.md lists them', ()
 it('each image has its list of parts, of what was installed for it', () => {
   const dockerfile = readFileSync(join(import.meta.dirname, '../../Dockerfile'), 'utf8');
   const parts = dockerfile.split(/^FROM /m).slice(1);
-  for (const service of ['cohd', 'pmapd', 'syslinkd', 'vkerneld']) {
+  for (const service of ['cohd', 'console', 'pmapd', 'syslinkd', 'vkerneld']) {
     const part = parts.find((each) => each.startsWith(`source AS ${service}-files\n`))!;
     const [, installed] = / npm ci --omit=dev .*?((?: -w @odonata\/\w+)+) /.exec(part)!;
     expect(installed).toContain(` -w @odonata/${service}`);
