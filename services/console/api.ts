@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { z } from 'zod';
+import { bytesJson } from './bytes.ts';
 import { EventStream } from './event-stream.ts';
 import { Deltas } from './feed.ts';
 import { fieldJson } from './field.ts';
@@ -49,6 +50,8 @@ const fieldSchema = z.object({
   cells: z.coerce.number().int().min(1).max(4_096),
 });
 const hotSchema = z.object({ name });
+const PAGE_BYTES = 4_096;
+const bytesSchema = z.object({ name, offset: page, length: z.coerce.number().int().min(1).max(PAGE_BYTES) });
 const pid = z
   .string()
   .regex(/^\d{1,18}$/)
@@ -171,6 +174,11 @@ export class Api {
   > = {
     '/api/history': async ({ watch }, query, response) =>
       sendJson(response, watch.history.since(checked(historySchema, query).since)),
+    '/api/bytes': async ({ watch }, query, response) => {
+      const asked = checked(bytesSchema, query);
+      this.#o.log.info({ who: watch.who, ...asked }, 'bytes were read');
+      sendJson(response, await bytesJson(watch.cluster, asked));
+    },
     '/api/feed': async (session, _query, response) =>
       this.#stream(session, response, async (stream, signal) => {
         const { watch } = session;

@@ -128,6 +128,7 @@ describe('who is let in', () => {
       '/api/field?name=board&first=0&pages=0&cells=4',
       '/api/hot?name=board',
       '/api/logs?pid=1',
+      '/api/bytes?name=board&offset=0&length=4',
     ])
       expect(await ask(path), path).toMatchObject({ status: 401 });
     expect(await ask('/api/session')).toMatchObject({
@@ -181,6 +182,8 @@ describe('who is let in', () => {
     expect(await ask('/api/kill', shown, kill)).toMatchObject({ status: 404 });
     for (const wrong of ['', '?name=x&first=-1&pages=0&cells=4', '?name=x&first=0&pages=0&cells=5000'])
       expect(await ask(`/api/field${wrong}`, shown)).toMatchObject({ status: 400 });
+    for (const wrong of ['', '?name=x&offset=-1&length=4', '?name=x&offset=0&length=4097'])
+      expect(await ask(`/api/bytes${wrong}`, shown)).toMatchObject({ status: 400 });
     expect(await ask('/api/logs?pid=x', shown)).toMatchObject({ status: 400 });
     expect(await ask('/etc/passwd', shown)).toMatchObject({ status: 404 });
     expect(await ask('/api/logout', shown, {})).toMatchObject({ status: 200 });
@@ -228,7 +231,7 @@ describe.skipIf(executablePath === undefined)('the page', () => {
     await page.getByRole('button', { name: /^board/ }).click();
     await page.locator('.legend', { hasText: 'node2' }).waitFor();
     const canvas = page.locator('.field canvas');
-    const status = page.locator('.field [role=status]');
+    const status = page.locator('.field > [role=status]');
     await canvas.focus();
     await page.keyboard.press('Home');
     await expect.poll(() => status.textContent()).toMatch(/page 0 .*(shared|exclusive).*owned by node[12]/);
@@ -246,6 +249,26 @@ describe.skipIf(executablePath === undefined)('the page', () => {
     await expect
       .poll(() => page.locator('.field .tools').textContent())
       .toMatch(/to 64 KiB, a cell is a page/);
+    // The last step: the bytes of the page, as the program wrote them.
+    await canvas.focus();
+    await page.keyboard.press('Home');
+    await page.keyboard.press('Enter');
+    const bytes = page.locator('.bytes');
+    await bytes.locator('mark').waitFor();
+    expect(await bytes.locator('.row').count()).toBe(256);
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('ArrowRight');
+    await expect
+      .poll(() => bytes.locator('[role=status]').textContent())
+      .toMatch(/^byte 17: \d+, as u32 \d+/);
+    await picture(page, 'bytes');
+    await page.setViewportSize({ width: 360, height: 740 });
+    await page.keyboard.press('r');
+    await expect.poll(() => bytes.locator('.row').count()).toBe(512);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+    await page.setViewportSize({ width: 1280, height: 860 });
+    await page.keyboard.press('Backspace');
+    await bytes.waitFor({ state: 'detached' });
     await page.keyboard.press('Backspace');
 
     // The word of both counters goes from node to node.
@@ -321,6 +344,8 @@ describe.skipIf(executablePath === undefined)('the page', () => {
       'x-odonata-csrf': csrf,
     });
     expect(field.body).toMatch(/event: failed/);
+    const read = await ask('/api/bytes?name=board&offset=0&length=16', { cookie, 'x-odonata-csrf': csrf });
+    expect(read).toMatchObject({ status: 403, body: expect.stringContaining('may not read it') });
   });
 
   test('100 nodes, 10,000 processes and 64 GiB: no frame takes longer than 50 ms', async () => {

@@ -1,9 +1,10 @@
 // A dataspace as a field of cells: the colour is the node that owns most of a cell, its form the state; what changed glows.
-// A cell is many pages at first, and a page at last: zoom by Enter or a click, out by Backspace.
+// A cell is many pages at first, then a page; then come its bytes: zoom by Enter or a click, out by Backspace.
 import { h } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { DataspaceRow } from '../feed.ts';
 import type { FieldJson } from '../field.ts';
+import { PageBytes } from './bytes.ts';
 import { FieldPainter } from './field-painter.ts';
 import * as server from './server.ts';
 import { bytes, count, hueOf, PAGE_BYTES } from './words.ts';
@@ -23,6 +24,8 @@ export function Field({ dataspace, nodes }: { dataspace: DataspaceRow; nodes: st
   const [spans, setSpans] = useState<Span[]>([whole]);
   const [cursor, setCursor] = useState(0);
   const [why, setWhy] = useState('');
+  /** The page whose bytes are shown. */
+  const [opened, setOpened] = useState<number>();
   const [field, setField] = useState<FieldJson>();
   const canvas = useRef<HTMLCanvasElement>(null);
   const painter = useRef<FieldPainter | undefined>(undefined);
@@ -45,7 +48,11 @@ export function Field({ dataspace, nodes }: { dataspace: DataspaceRow; nodes: st
   const cells = field?.owner.length ?? 0;
   const move = (to: number) => setCursor(Math.max(0, Math.min(cells - 1, to)));
   const zoomIn = (at: number) => {
-    if (field === undefined || span.pages <= ZOOM_CELLS) return;
+    if (field === undefined || at >= cells) return;
+    if (field.per === 1 && span.pages <= ZOOM_CELLS) {
+      setCursor(at);
+      return setOpened(field.first + at);
+    }
     const want = Math.max(ZOOM_CELLS, field.per * ZOOM_CELLS);
     const middle = field.first + at * field.per + Math.floor(field.per / 2);
     const pages = field.per === 1 ? ZOOM_CELLS : Math.min(want, Math.ceil(span.pages / 2));
@@ -53,7 +60,13 @@ export function Field({ dataspace, nodes }: { dataspace: DataspaceRow; nodes: st
     setSpans([...spans, { first, pages }]);
     setCursor(0);
   };
+  const close = () => {
+    setOpened(undefined);
+    // It can be focused only once it is shown again.
+    requestAnimationFrame(() => canvas.current?.focus());
+  };
   const zoomOut = () => {
+    if (opened !== undefined) return close();
     if (spans.length > 1) setSpans(spans.slice(0, -1));
     setCursor(0);
   };
@@ -79,14 +92,19 @@ export function Field({ dataspace, nodes }: { dataspace: DataspaceRow; nodes: st
       ),
       h(
         'button',
-        { type: 'button', onClick: () => zoomIn(cursor), disabled: span.pages <= ZOOM_CELLS },
+        { type: 'button', onClick: () => zoomIn(cursor), disabled: opened !== undefined },
         'Zoom in',
       ),
-      h('button', { type: 'button', onClick: zoomOut, disabled: spans.length === 1 }, 'Zoom out'),
+      h(
+        'button',
+        { type: 'button', onClick: zoomOut, disabled: spans.length === 1 && opened === undefined },
+        'Zoom out',
+      ),
     ]),
     why !== '' && h('p', { class: 'error', role: 'alert' }, why),
     h('canvas', {
       ref: canvas,
+      hidden: opened !== undefined,
       tabIndex: 0,
       role: 'application',
       'aria-label': `Field of ${cells} cells; arrows move, Enter zooms in, Backspace zooms out`,
@@ -97,6 +115,11 @@ export function Field({ dataspace, nodes }: { dataspace: DataspaceRow; nodes: st
         if (at !== undefined) zoomIn(at);
       },
     }),
+    opened !== undefined &&
+      h(PageBytes, {
+        ...{ key: opened, name, offset: opened * PAGE_BYTES, onClose: close },
+        length: Math.min(PAGE_BYTES, dataspace.bytes - opened * PAGE_BYTES),
+      }),
     h(
       'p',
       { class: 'crumbs', role: 'status', 'aria-live': 'polite' },

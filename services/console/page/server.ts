@@ -48,6 +48,14 @@ export const kill = (pid: string, signal: 'SIGTERM' | 'SIGKILL'): Promise<object
   post('/api/kill', { pid, signal });
 export const history = (since: number): Promise<Point[]> => get<Point[]>(`/api/history?since=${since}`);
 
+export async function bytes(name: string, offset: number, length: number): Promise<Uint8Array> {
+  const query = new URLSearchParams({ name, offset: `${offset}`, length: `${length}` });
+  const { hex } = await get<{ hex: string }>(`/api/bytes?${query}`);
+  return Uint8Array.from({ length: hex.length / 2 }, (_, i) =>
+    Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16),
+  );
+}
+
 /** Listens to a stream until the function that it returns is called. It comes again by itself. */
 function stream(
   path: string,

@@ -19,7 +19,8 @@ const KEYS: [string, string][] = [
   ['up down', 'choose a row'],
   ['Enter or l', 'logs of the chosen process'],
   ['k', 'end the chosen process, after a question'],
-  ['arrows, Enter, Backspace', 'in a field: move, zoom in, zoom out'],
+  ['arrows, Enter, Backspace', 'in a field: move, zoom in, at last to the bytes of a page, zoom out'],
+  ['r', 'in the bytes of a page: read them again'],
   ['t', 'dark, light, or as the system has it'],
   ['?', 'these keys'],
 ];
