@@ -164,7 +164,7 @@ function start(
         vkernel.send({ case: 'modulePiece', value: { pid, data } });
       }
     }
-    const { name, args, env, rawArgs, rawEnv, terminalStreams } = spec;
+    const { name, args, env, rawArgs, rawEnv, terminalStreams, bare } = spec;
     const memoryBytes = BigInt(quotaBytes);
     const listeners = place.listeners.open(spec.listen, pid);
     try {
@@ -185,6 +185,7 @@ function start(
       module: whole ?? new Uint8Array(),
       dirs,
       listen,
+      bare,
     };
     vkernel.send({ case: 'start', value: { pid, program, requestId: ctx.requestId } });
   } catch (error) {

@@ -37,6 +37,7 @@ interface RunOptions extends ClusterOption {
   connect?: string[];
   env?: string[];
   memory?: string;
+  bare?: boolean;
   json?: boolean;
   quiet?: boolean;
 }
@@ -73,6 +74,7 @@ export function addRun(program: Command): void {
     )
     .option('-e, --env <name=value>', 'set a variable; NAME alone: as it is here (repeatable)', collect)
     .option('--memory <size>', 'memory that it may have, private and shared pages that it brings, as 256M')
+    .option('--bare', 'no /dev, /tmp, /shared, /proc and no home: the folders of --dir alone')
     .addOption(clusterOption())
     .addOption(jsonOption('with -d: print its pid, node and virtual kernel as JSON'))
     .addOption(quietOption('do not say how it ended'))
@@ -122,6 +124,7 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
     connect: options.connect ?? [],
     memoryBytes: BigInt(options.memory ? parseSize(options.memory, '--memory') : 0),
     detach: options.detach ?? false,
+    bare: options.bare ?? false,
   };
   try {
     const name = `vkctl run ${spec.name}`;

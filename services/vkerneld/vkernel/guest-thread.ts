@@ -30,6 +30,7 @@ import { addGrant, addListener, addNowhere, preopenNames } from './wasi/director
 import { Errno, WasiError } from './wasi/errno.ts';
 import { GuestMemory } from './wasi/guest-memory.ts';
 import { hide } from './wasi/hidden.ts';
+import { MountedFiles } from './wasi/mounts/mounted-files.ts';
 import { preview1Imports } from './wasi/preview1.ts';
 import { type HostFiles, SharedDescriptors } from './wasi/shared-descriptors.ts';
 import { type StandardStreams, sleep, type Word } from './wasi/system.ts';
@@ -97,9 +98,13 @@ function hostFilesOf(kernel: KernelCaller): HostFiles {
 function descriptorsOf(start: StartGuest, kernel: KernelCaller): DescriptorTable {
   const connections = new ConnectionTable(start.connections);
   hide(start.grants.flatMap(({ hidden = [] }) => hidden));
-  if (start.descriptors === undefined) return new DescriptorTable(connections);
   const names = preopenNames(start.grants, start.listeners);
-  return new SharedDescriptors(start.descriptors, connections, hostFilesOf(kernel), names);
+  const descriptors =
+    start.descriptors === undefined
+      ? new DescriptorTable(connections)
+      : new SharedDescriptors(start.descriptors, connections, hostFilesOf(kernel), names);
+  descriptors.mounts = new Set(start.mounts);
+  return descriptors;
 }
 
 /** What the process begins with. */
@@ -140,6 +145,8 @@ function instantiate(
   const abort = (reason: string): never =>
     end({ how: 'trap', signal: 'SIGABRT', reason, stack: programStack(new Error(reason)) });
   const descriptors = descriptorsOf(start, kernel);
+  const mounted = new MountedFiles((request) => kernel.call({ call: 'file', request }));
+  descriptors.closeMounted = (handle) => void mounted.ask({ op: 'close', handle });
   if (thread === FIRST) openDescriptors(start, descriptors);
   const imports = {
     wasi_snapshot_preview1: preview1Imports({
@@ -147,6 +154,7 @@ function instantiate(
       args: start.args,
       env: environmentOf(start),
       descriptors,
+      mounted,
       streams: streamsThrough(kernel, output),
       exit: (code) => end({ how: 'exit', code: code & 0xff }),
     }),

@@ -10,6 +10,7 @@
 
 import { type LeaseCell, LeaseWatch } from '@odonata/pmap/shared-lease.ts';
 import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
+import type { FileRequest } from './wasi/mounts/file-request.ts';
 import type { Word } from './wasi/system.ts';
 
 const turnWord = 0;
@@ -79,6 +80,8 @@ export type KernelRequest =
   | { readonly call: 'host_replace'; readonly host: number; readonly as: number }
   /** The size of a dataspace that some thread of the process opened. */
   | { readonly call: 'ds_size'; readonly dataspace: bigint }
+  /** Of files in mounts of the virtual kernel. */
+  | { readonly call: 'file'; readonly request: FileRequest }
   | { readonly call: 'wait_sleep' }
   | { readonly call: 'wait_cancel' }
   | { readonly call: 'wake'; readonly address: number; readonly count: number };
@@ -149,6 +152,8 @@ export interface StartGuest {
   readonly terminals: readonly boolean[];
   readonly grants: readonly DirectoryGrant[];
   readonly listeners: readonly Listener[];
+  /** Mounts of the virtual kernel that it sees, from "/" on: `dev`, `tmp`. */
+  readonly mounts: readonly string[];
   /** @see ConnectionTable */
   readonly connections: SharedArrayBuffer;
   /** The table of its descriptors, where it may have several threads: wasi/shared-descriptors.ts. */

@@ -11,6 +11,7 @@ import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
+import type { MountTable } from './mounts/process-files.ts';
 import { Process, type ProcessExit, refusedCode } from './process.ts';
 import { signalNumbers } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
@@ -31,6 +32,8 @@ export interface KernelOptions {
   readonly takeDirectories: (pid: bigint, count: number) => number[] | undefined;
   /** The descriptor of a connection; undefined: it is not here. */
   readonly takeConnection: (pid: bigint, number: number) => number | undefined;
+  /** What a process sees beside its grants; missing: /dev alone. */
+  readonly mounts?: (pid: bigint) => MountTable;
   /** To the supervisor. */
   readonly send: (event: KernelEvent) => void;
 }
@@ -179,12 +182,14 @@ export class Kernel {
         return { descriptor: directories[program.dirs.length + i]!, address };
       }),
       quotaBytes,
+      bare: program.bare,
     };
-    const { pmap, workers, node, nodeName, vkernel } = this.#options;
+    const { pmap, workers, node, nodeName, vkernel, mounts } = this.#options;
     const process = new Process(
       spec,
       {
         ...{ pmap, workers, node, nodeName, vkernel, places: this.#placesOfThreads() },
+        ...(mounts && { mounts }),
         connect: (address) => this.#connections.ask(pid, address),
       },
       {

@@ -18,6 +18,7 @@ import type { Connected } from './connections-asked.ts';
 import { GuestThread, SpawnedThreads, threadsMax } from './guest-threads.ts';
 import { HostDescriptors } from './host-descriptors.ts';
 import type { GuestMessage, PreparedGuest, PrepareGuest, StartGuest } from './kernel-call.ts';
+import { type MountTable, ProcessFiles } from './mounts/process-files.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
@@ -46,6 +47,8 @@ export interface ProcessSpec {
   readonly grants: readonly DirectoryGrant[];
   /** The same; missing: none. */
   readonly listeners?: readonly Listener[];
+  /** It sees its grants alone, and no mounts of the virtual kernel. */
+  readonly bare?: boolean;
   readonly quotaBytes: number;
 }
 
@@ -76,6 +79,8 @@ export interface ProcessSurroundings {
   readonly node: number;
   readonly nodeName: string;
   readonly vkernel: number;
+  /** What every process sees beside its grants, but for /dev; missing: nothing. */
+  readonly mounts?: (pid: bigint) => MountTable;
   /** Connects to HOST:PORT; missing: there is no network. */
   readonly connect?: (address: string) => Promise<Connected>;
   /** Less in tests. */
@@ -99,6 +104,8 @@ export class Process {
   #spawned: SpawnedThreads | undefined;
   readonly #transfers = new Transfers(this.#first.answerer);
   readonly #host = new HostDescriptors();
+  readonly #files: ProcessFiles;
+  readonly #mounts: readonly string[];
   readonly #ring = createOutputRing();
   readonly #grants: readonly DirectoryGrant[];
   readonly #listeners: readonly Listener[];
@@ -119,6 +126,8 @@ export class Process {
     this.pid = spec.pid;
     this.#grants = spec.grants;
     this.#listeners = spec.listeners ?? [];
+    this.#files = new ProcessFiles(spec.bare === true ? new Map() : (around.mounts?.(spec.pid) ?? new Map()));
+    this.#mounts = spec.bare === true ? [] : ['dev', ...this.#files.names];
     this.#around = around;
     this.#events = events;
     this.#started = this.#start(spec).catch((error: unknown) => {
@@ -193,6 +202,7 @@ export class Process {
       terminals,
       grants,
       listeners: this.#listeners,
+      mounts: this.#mounts,
       connections: this.#connections.places.buffer,
       descriptors: needs.threads && SharedDescriptors.memory(),
       waits: AtomicWait.lot(needs.threads ? threadsMax : 1),
@@ -209,7 +219,7 @@ export class Process {
     const network = { connect: this.#around.connect, connections: this.#connections };
     const spawn = (argument: number): number => this.#spawned?.spawn(argument) ?? -Errno.nosys;
     return new SystemCalls(
-      { space, input: this.input, network, host: this.#host, spawn },
+      { space, input: this.input, network, host: this.#host, files: this.#files, spawn },
       answerer,
       this.#events,
     );
@@ -312,6 +322,7 @@ export class Process {
     }
     for (const { descriptor } of [...this.#grants, ...this.#listeners]) closeSync(descriptor);
     this.#connections.closeAll();
+    await this.#files.closeAll();
     this.#host.closeAll();
     if (!this.#overdue) this.#forwardOutput(true);
     this.#events.exited(told);

@@ -6,6 +6,7 @@ import type { Connected } from './connections-asked.ts';
 import type { HostDescriptors } from './host-descriptors.ts';
 import type { KernelAnswerer, KernelRequest } from './kernel-call.ts';
 import { packWords, payloadBytesMax } from './kernel-call.ts';
+import type { ProcessFiles } from './mounts/process-files.ts';
 import type { StandardInput } from './standard-input.ts';
 import type { ConnectionTable } from './wasi/connection-table.ts';
 import { Errno } from './wasi/errno.ts';
@@ -27,6 +28,7 @@ export interface ProcessParts {
   readonly network: Network;
   /** Of a process that may have several threads. */
   readonly host: HostDescriptors;
+  readonly files: ProcessFiles;
   /** The number of a new thread, or an errno below 0. */
   readonly spawn: (argument: number) => number;
 }
@@ -135,6 +137,8 @@ export class SystemCalls {
       case 'host_replace':
         this.#parts.host.replace(request.as, request.host);
         return nothing;
+      case 'file':
+        return this.#parts.files.serve(request.request);
       case 'wait_register':
         this.#wait = await space.wait(request.address, request.timeoutMs);
         // Its end may come, or fail, before the thread asks for it.

@@ -262,14 +262,15 @@ describe('descriptors', () => {
       `(if (call $fd_readdir ${fd} (i32.const 4096) (i32.const 1024) (i64.const 0) (i32.const 104)) (then (unreachable)))
        (if (i32.ne (i32.load (i32.const 104)) (i32.const ${length})) (then (unreachable)))`;
     const dots = 24 * 2 + 3;
+    const dev = 24 + 3;
     const run = machine.run(
       threaded(
         `(memory.init $path (i32.const 128) (i32.const 0) (i32.const 16))
-         ${list('(i32.const 4)', dots + 24 + 3)} ${open('(i32.const 4)', 128, 7, 80)}
+         ${list('(i32.const 4)', dots + 24 + 3 + dev)} ${open('(i32.const 4)', 128, 7, 80)}
          ${spawn} (call $join (i32.const 1))
          (if (i32.ne (call $fd_close (i32.load (i32.const 84))) (i32.const 0)) (then (unreachable)))`,
         `${list('(i32.load (i32.const 80))', dots + 24 + 1)} ${open('(i32.load (i32.const 80))', 136, 1, 84)}
-         ${open('(i32.load (i32.const 80))', 138, 5, 88)} ${list('(i32.load (i32.const 88))', dots + 24 + 3)}
+         ${open('(i32.load (i32.const 80))', 138, 5, 88)} ${list('(i32.load (i32.const 88))', dots + 24 + 3 + dev)}
          (call $count)`,
         '(data $path "usr/lib\\00x\\00../..\\00")',
       ),

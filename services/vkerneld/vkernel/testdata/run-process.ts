@@ -2,6 +2,7 @@
 
 import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
 import { expect } from 'vitest';
+import type { MountTable } from '../mounts/process-files.ts';
 import { Process, type ProcessExit, type ProcessSpec } from '../process.ts';
 import { WarmWorkers } from '../warm-workers.ts';
 import { PlainPmap } from './plain-pmap.ts';
@@ -36,14 +37,19 @@ export class TestMachine {
 
   run(
     module: Uint8Array<ArrayBuffer>,
-    options: Partial<ProcessSpec> & { stdin?: string; takeOutput?: boolean; threadEndMs?: number } = {},
+    options: Partial<ProcessSpec> & {
+      stdin?: string;
+      takeOutput?: boolean;
+      threadEndMs?: number;
+      mounts?: MountTable;
+    } = {},
   ): Running {
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     const troubles: string[] = [];
     let taken = 0;
     let ending: ProcessExit | undefined;
-    const { stdin, takeOutput = true, threadEndMs, ...spec } = options;
+    const { stdin, takeOutput = true, threadEndMs, mounts, ...spec } = options;
     let tell: (exit: ProcessExit) => void;
     const exited = new Promise<ProcessExit>((resolve) => {
       tell = resolve;
@@ -59,7 +65,17 @@ export class TestMachine {
         module,
         ...spec,
       },
-      { pmap: this.#promised, workers: this.workers, node: 3, nodeName: 'node3', vkernel: 7, threadEndMs },
+      {
+        ...{
+          pmap: this.#promised,
+          workers: this.workers,
+          node: 3,
+          nodeName: 'node3',
+          vkernel: 7,
+          threadEndMs,
+        },
+        ...(mounts && { mounts: () => mounts }),
+      },
       {
         started: () => {},
         output: (stream, data) => {

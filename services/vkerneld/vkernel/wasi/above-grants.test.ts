@@ -26,8 +26,8 @@ function errnoOf(path: string, above = ''): number | undefined {
 }
 const preopenAt = (path: string) => {
   const place = placeAt(table, root, 0n, path);
-  return 'above' in place
-    ? { above: place.above }
+  return !('directory' in place)
+    ? place
     : { grant: Buffer.from(place.directory.preopen!).toString(), path: place.path };
 };
 const listed = (above: string) =>

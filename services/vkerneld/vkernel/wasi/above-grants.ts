@@ -1,7 +1,7 @@
 /**
- * The directories that lead to the grants: `/`, and what is between it and a grant. They can be listed and looked at, and
- * lead into the grants; nothing else is in them. Programs look at the directories above a file, and take one that they
- * cannot list for none.
+ * The directories that lead to the grants and to the mounts of the virtual kernel: `/`, what is between it and a grant, and `/dev`.
+ * They can be listed and looked at, and lead into these; nothing else is in them. Programs look at the directories above a file, and
+ * take one that they cannot list for none. Where a grant and a mount have the same path, the grant is there.
  */
 import { fstatSync } from 'node:fs';
 import { Filetype } from './abi.ts';
@@ -13,6 +13,8 @@ import type {
   NowhereDescriptor,
 } from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
+import { deviceEntries, deviceOf } from './mounts/devices.ts';
+import type { FileAt } from './mounts/file-request.ts';
 
 /** What a C library looks for at the beginning of a path: '' stands at that of each. */
 export const covers = (guestPath: string): string => guestPath.replace(/^(\/|\.\/|\.$)+/, '');
@@ -31,12 +33,14 @@ export function grantsOf(open: Iterable<Descriptor>): Grants {
 }
 
 const join = (above: string, name: string): string => (above === '' ? name : `${above}/${name}`);
-const leadsTo = (above: string, grants: Grants): boolean =>
-  above === '' || [...grants.keys()].some((grant) => grant.startsWith(`${above}/`));
+const leadsTo = (above: string, grants: Grants, mounts: ReadonlySet<string>): boolean =>
+  above === '' ||
+  (mounts.has('dev') && (above === 'dev' || above === 'dev/fd')) ||
+  [...grants.keys(), ...mounts].some((path) => path.startsWith(`${above}/`));
 
-/** Every directory above one of these grants, `/` first. */
+/** Every directory above one of these grants, `/` first, and those of devices. */
 export function leadingTo(preopens: Iterable<Uint8Array<ArrayBuffer>>): string[] {
-  const above = new Set(['']);
+  const above = new Set(['', 'dev', 'dev/fd']);
   for (const preopen of preopens) {
     const components = covers(Buffer.from(preopen).toString('latin1')).split('/');
     for (let count = 1; count < components.length; count++) above.add(components.slice(0, count).join('/'));
@@ -47,8 +51,12 @@ export function leadingTo(preopens: Iterable<Uint8Array<ArrayBuffer>>): string[]
 /** Where a path leads that begins at a descriptor: into a grant, beneath what was opened, or above the grants. */
 export function placeAt(descriptors: DescriptorTable, fd: number, rights: bigint, path: string): Place {
   const descriptor = descriptors.get(fd, rights);
+  if (descriptor.kind === 'mounted-folder') {
+    if (path === '') throw new WasiError(Errno.noent);
+    return { at: { handle: descriptor.handle }, path };
+  }
   if (descriptor.kind !== 'nowhere') return { directory: descriptors.directory(fd, rights), path };
-  const place = placeOf(descriptor, path, grantsOf(descriptors.all()));
+  const place = placeOf(descriptor, path, grantsOf(descriptors.all()), descriptors.mounts);
   if ('directory' in place && ((place.directory.lost ?? 0n) & rights) !== 0n)
     throw new WasiError(Errno.notcapable);
   return place;
@@ -56,10 +64,19 @@ export function placeAt(descriptors: DescriptorTable, fd: number, rights: bigint
 
 export type Place =
   | { readonly directory: DirectoryDescriptor; readonly path: string }
+  /** In a mount of the virtual kernel. */
+  | { readonly at: FileAt; readonly path: string }
+  /** In /dev. */
+  | { readonly device: string }
   | { readonly above: string };
 
 /** Where a path leads that begins in such a directory. ENOENT where neither a grant is, nor what leads to one. */
-export function placeOf({ above: from }: NowhereDescriptor, path: string, grants: Grants): Place {
+export function placeOf(
+  { above: from }: NowhereDescriptor,
+  path: string,
+  grants: Grants,
+  mounts: ReadonlySet<string> = new Set(),
+): Place {
   if (path === '') throw new WasiError(Errno.noent);
   if (path.startsWith('/')) throw new WasiError(Errno.notcapable);
   const components = path.split('/').filter((each) => each !== '');
@@ -67,32 +84,54 @@ export function placeOf({ above: from }: NowhereDescriptor, path: string, grants
   for (const [i, component] of components.entries()) {
     if (component === '.') continue;
     above = component === '..' ? above.replace(/\/?[^/]*$/, '') : join(above, component);
+    const rest = components.slice(i + 1).join('/');
+    const pathThere = rest === '' ? '.' : path.endsWith('/') ? `${rest}/` : rest;
     const directory = grants.get(above);
-    if (directory !== undefined) {
-      const rest = components.slice(i + 1).join('/');
-      return { directory, path: rest === '' ? '.' : path.endsWith('/') ? `${rest}/` : rest };
+    if (directory !== undefined) return { directory, path: pathThere };
+    if (mounts.has(above) && above !== 'dev') {
+      if (!liesBelow(join(above, rest), above, grants)) return { at: { mount: above }, path: pathThere };
+      continue;
     }
-    if (!leadsTo(above, grants)) throw new WasiError(Errno.noent);
+    const device = mounts.has('dev') ? deviceOf(above) : undefined;
+    if (device !== undefined) {
+      if (rest !== '' || path.endsWith('/')) throw new WasiError(Errno.notdir);
+      return { device };
+    }
+    if (!leadsTo(above, grants, mounts)) throw new WasiError(Errno.noent);
   }
   return { above };
 }
 
+/** A path leads into a grant that lies below a mount. */
+const liesBelow = (path: string, mount: string, grants: Grants): boolean =>
+  [...grants.keys()].some(
+    (grant) => grant.startsWith(`${mount}/`) && (path === grant || path.startsWith(`${grant}/`)),
+  );
+
 /** What such a directory lists. */
-export function entriesAbove({ above }: NowhereDescriptor, grants: Grants): DirectoryEntry[] {
+export function entriesAbove(
+  { above }: NowhereDescriptor,
+  grants: Grants,
+  mounts: ReadonlySet<string> = new Set(),
+  open: readonly number[] = [],
+): DirectoryEntry[] {
   // Some take a name whose number is 0 for one that was removed.
   const names = new Map([
     ['.', 1n],
     ['..', 1n],
   ]);
-  for (const [grant, { host }] of grants) {
-    if (above !== '' && !grant.startsWith(`${above}/`)) continue;
-    const rest = grant.slice(above === '' ? 0 : above.length + 1);
+  const add = (path: string, inode: () => bigint): void => {
+    if (above !== '' && !path.startsWith(`${above}/`)) return;
+    const rest = path.slice(above === '' ? 0 : above.length + 1);
     const name = rest.split('/')[0]!;
-    names.set(name, name === rest ? fstatSync(host, { bigint: true }).ino : (names.get(name) ?? 1n));
-  }
-  return [...names].map(([name, inode]) => ({
+    names.set(name, name === rest ? inode() : (names.get(name) ?? 1n));
+  };
+  for (const mount of mounts) add(mount, () => 1n);
+  for (const [grant, { host }] of grants) add(grant, () => fstatSync(host, { bigint: true }).ino);
+  const directories = [...names].map(([name, inode]) => ({
     name: new Uint8Array(Buffer.from(name, 'latin1')),
     filetype: Filetype.directory,
     inode,
   }));
+  return mounts.has('dev') ? [...directories, ...deviceEntries(above, open)] : directories;
 }

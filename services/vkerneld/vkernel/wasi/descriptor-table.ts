@@ -4,6 +4,7 @@ import { closeSync } from 'node:fs';
 import { socketRights } from './abi.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Errno, WasiError } from './errno.ts';
+import type { DeviceName } from './mounts/devices.ts';
 
 /** What every descriptor has. */
 interface Described {
@@ -71,6 +72,32 @@ export interface SocketDescriptor extends Described {
   readonly preopen: Uint8Array<ArrayBuffer> | undefined;
 }
 
+/** A device of /dev (mounts/devices.ts). */
+export interface DeviceDescriptor extends Described {
+  readonly kind: 'device';
+  readonly device: DeviceName;
+}
+
+/** A file in a mount of the virtual kernel, whose main thread has it open (mounts/mounted-files.ts). */
+export interface MountedFileDescriptor extends Described {
+  readonly kind: 'mounted-file';
+  /** Among those that the process has open there. */
+  readonly handle: number;
+  readonly filetype: number;
+  positionBytes: bigint;
+}
+
+/** A directory there. */
+export interface MountedFolderDescriptor extends Described {
+  readonly kind: 'mounted-folder';
+  readonly handle: number;
+  readonly preopen: undefined;
+  listing: DirectoryEntry[] | undefined;
+}
+
+/** What has a position. */
+export type PositionedDescriptor = FileDescriptor | MountedFileDescriptor;
+
 export interface DirectoryEntry {
   readonly name: Uint8Array;
   readonly filetype: number;
@@ -83,17 +110,31 @@ export type Descriptor =
   | FileDescriptor
   | DirectoryDescriptor
   | NowhereDescriptor
-  | SocketDescriptor;
+  | SocketDescriptor
+  | DeviceDescriptor
+  | MountedFileDescriptor
+  | MountedFolderDescriptor;
 
 /** It has a descriptor of the host. */
 export function isOfHost(
   descriptor: Descriptor,
 ): descriptor is FileDescriptor | DirectoryDescriptor | SocketDescriptor {
-  return descriptor.kind !== 'stream' && descriptor.kind !== 'nowhere';
+  return descriptor.kind === 'file' || descriptor.kind === 'directory' || descriptor.kind === 'socket';
 }
 
-export function isDirectory(descriptor: Descriptor): descriptor is DirectoryDescriptor | NowhereDescriptor {
-  return descriptor.kind === 'directory' || descriptor.kind === 'nowhere';
+/** The main thread has it open. */
+export function isMounted(
+  descriptor: Descriptor,
+): descriptor is MountedFileDescriptor | MountedFolderDescriptor {
+  return descriptor.kind === 'mounted-file' || descriptor.kind === 'mounted-folder';
+}
+
+export function isDirectory(
+  descriptor: Descriptor,
+): descriptor is DirectoryDescriptor | NowhereDescriptor | MountedFolderDescriptor {
+  return (
+    descriptor.kind === 'directory' || descriptor.kind === 'nowhere' || descriptor.kind === 'mounted-folder'
+  );
 }
 
 /** At most so many descriptors a process: they are the whole virtual kernel's. */
@@ -103,6 +144,11 @@ export const descriptorsMax = 1024;
 export class DescriptorTable {
   readonly #open = new Map<number, Descriptor>();
   readonly #connections: ConnectionTable;
+
+  /** Mounts of the virtual kernel that the process sees, from "/" on. */
+  mounts: ReadonlySet<string> = new Set();
+  /** The main thread closes one of its open files. */
+  closeMounted: (handle: number) => void = () => {};
 
   constructor(connections: ConnectionTable = new ConnectionTable()) {
     this.#connections = connections;
@@ -129,6 +175,11 @@ export class DescriptorTable {
     return this.#open.values();
   }
 
+  /** Their numbers. */
+  numbers(): number[] {
+    return [...this.#open.keys()].sort((a, b) => a - b);
+  }
+
   /** EMFILE when the table is full; call it before a host descriptor is opened. */
   expectRoom(): void {
     if (this.#open.size >= descriptorsMax) throw new WasiError(Errno.mfile);
@@ -150,6 +201,7 @@ export class DescriptorTable {
     // Listeners are closed with the process: others may be told of it meanwhile.
     if (descriptor.kind === 'socket' && descriptor.preopen === undefined)
       this.#connections.close(descriptor.host);
+    if (isMounted(descriptor)) this.closeMounted(descriptor.handle);
   }
 
   /** A connection, which is this process's from now on. EMFILE when the table is full: then it is closed. */
@@ -173,7 +225,7 @@ export class DescriptorTable {
   release(): void {}
 
   /** Nobody else moves the position of the file until what this returns is called. */
-  holdPosition(_file: FileDescriptor): () => void {
+  holdPosition(_file: PositionedDescriptor): () => void {
     return () => {};
   }
 

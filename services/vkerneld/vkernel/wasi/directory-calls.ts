@@ -8,13 +8,14 @@ import {
   type DirectoryDescriptor,
   type DirectoryEntry,
   isDirectory,
+  type MountedFolderDescriptor,
   type NowhereDescriptor,
 } from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
 import { statFiletype } from './file-stat.ts';
 import { utf8 } from './guest-memory.ts';
 import { descriptorPath } from './path-lookup.ts';
-import type { Calls, System } from './system.ts';
+import { type Calls, mountedOf, type System } from './system.ts';
 
 /** A directory of the host that a program may use. */
 export interface DirectoryGrant {
@@ -28,7 +29,8 @@ export interface DirectoryGrant {
 
 /** Puts the rest of the world beside the grants, unless one of them is that. After them: they have the numbers from 3 on. */
 export function addNowhere(descriptors: DescriptorTable, grants: readonly DirectoryGrant[]): void {
-  if (grants.length === 0 || grants.some(({ guestPath }) => covers(guestPath) === '')) return;
+  if (grants.length === 0 && descriptors.mounts.size === 0) return;
+  if (grants.some(({ guestPath }) => covers(guestPath) === '')) return;
   const preopen = utf8('/');
   descriptors.add(aboveGrants('', preopen));
 }
@@ -113,6 +115,14 @@ export function directoryCalls(system: System): Calls {
     return descriptor.preopen;
   }
 
+  function listingOf(directory: DirectoryDescriptor | NowhereDescriptor | MountedFolderDescriptor) {
+    if (directory.kind === 'directory') return list(directory);
+    if (directory.kind === 'mounted-folder') return mountedOf(system).list(directory.handle);
+    const { mounts } = descriptors;
+    const open = mounts.has('dev') ? descriptors.numbers() : [];
+    return entriesAbove(directory, grantsOf(descriptors.all()), mounts, open);
+  }
+
   return {
     fd_prestat_get: (fd: number, at: number) => {
       const name = preopenName(fd);
@@ -131,12 +141,9 @@ export function directoryCalls(system: System): Calls {
       if (!isDirectory(directory)) throw new WasiError(Errno.notdir);
       // The first cookie begins anew, as rewinddir(3) does; the others count names of the same listing.
       if (cookie === 0n || directory.listing === undefined) {
-        directory.listing =
-          directory.kind === 'nowhere'
-            ? entriesAbove(directory, grantsOf(descriptors.all()))
-            : list(directory);
+        directory.listing = listingOf(directory);
       }
-      const bytes = records(directory, directory.listing, BigInt.asUintN(64, cookie), length);
+      const bytes = records(directory, directory.listing ?? [], BigInt.asUintN(64, cookie), length);
       memory.copyIn(at, bytes);
       memory.setU32(usedAt, bytes.length);
     },
@@ -158,7 +165,7 @@ function list(directory: DirectoryDescriptor): DirectoryEntry[] {
 
 /** Records from a cookie on, as many as fit; the last one cut off where it does not. */
 function records(
-  directory: DirectoryDescriptor | NowhereDescriptor,
+  directory: DirectoryDescriptor | NowhereDescriptor | MountedFolderDescriptor,
   listing: readonly DirectoryEntry[],
   cookie: bigint,
   lengthMax: number,

@@ -7,16 +7,19 @@ import { Fdflags, Rights, storeFdstat, Whence } from './abi.ts';
 import {
   type Descriptor,
   type DescriptorTable,
+  type DeviceDescriptor,
   type FileDescriptor,
   isDirectory,
+  isMounted,
   isOfHost,
+  type PositionedDescriptor,
 } from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
 import { filetypeOf } from './file-stat.ts';
 import { readSlices, writeSlices } from './file-transfer.ts';
 import { guestSlices } from './guest-memory.ts';
 import { descriptorPath } from './path-lookup.ts';
-import type { Calls, System } from './system.ts';
+import { type Calls, mountedOf, type System } from './system.ts';
 
 const positionMax = (1n << 63n) - 1n;
 const adviceMax = 5;
@@ -35,7 +38,7 @@ export function fileCalls(system: System): Calls {
     fd_pread: (fd: number, slicesAt: number, count: number, offset: bigint, readAt: number) => {
       memory.expectWritable(readAt, 4);
       const slices = guestSlices(memory, slicesAt, count);
-      const file = seekable(readable(descriptors, fd, Rights.fdRead | Rights.fdSeek));
+      const file = positioned(readable(descriptors, fd, Rights.fdRead | Rights.fdSeek));
       memory.setU32(readAt, readSlices(system, file, slices, position(offset)));
     },
     fd_write: (fd: number, slicesAt: number, count: number, writtenAt: number) => {
@@ -49,7 +52,7 @@ export function fileCalls(system: System): Calls {
     fd_pwrite: (fd: number, slicesAt: number, count: number, offset: bigint, writtenAt: number) => {
       memory.expectWritable(writtenAt, 4);
       const slices = guestSlices(memory, slicesAt, count);
-      const file = seekable(writable(descriptors, fd, Rights.fdWrite | Rights.fdSeek));
+      const file = positioned(writable(descriptors, fd, Rights.fdWrite | Rights.fdSeek));
       memory.setU32(writtenAt, writeSlices(system, file, slices, position(offset)));
     },
     fd_seek: (fd: number, offset: bigint, whence: number, positionAt: number) => {
@@ -59,24 +62,30 @@ export function fileCalls(system: System): Calls {
       const lost = descriptors.get(fd).lost ?? 0n;
       if ((lost & Rights.fdSeek) !== 0n && !(asks && (lost & Rights.fdTell) === 0n))
         throw new WasiError(Errno.notcapable);
-      const file = seekable(descriptors.get(fd));
+      const file = positioned(descriptors.get(fd));
+      // As Linux has it: a device is always at its beginning.
+      if (file.kind === 'device') return memory.setU64(positionAt, 0n);
       const letGo = descriptors.holdPosition(file);
       try {
-        const target = targetOf(file, offset, whence);
+        const target = targetOf(system, file, offset, whence);
         file.positionBytes = target;
         memory.setU64(positionAt, target);
       } finally {
         letGo();
       }
     },
-    fd_tell: (fd: number, positionAt: number) =>
-      memory.setU64(positionAt, seekable(descriptors.get(fd, Rights.fdTell)).positionBytes),
+    fd_tell: (fd: number, positionAt: number) => {
+      const file = positioned(descriptors.get(fd, Rights.fdTell));
+      memory.setU64(positionAt, file.kind === 'device' ? 0n : file.positionBytes);
+    },
     fd_sync: (fd: number) => {
       const descriptor = descriptors.get(fd, Rights.fdSync);
+      if (isMounted(descriptor)) mountedOf(system).ask({ op: 'sync', handle: descriptor.handle });
       if (isOfHost(descriptor) && descriptor.kind !== 'socket') fsyncSync(descriptor.host);
     },
     fd_datasync: (fd: number) => {
       const descriptor = descriptors.get(fd, Rights.fdDatasync);
+      if (isMounted(descriptor)) mountedOf(system).ask({ op: 'sync', handle: descriptor.handle });
       if (isOfHost(descriptor) && descriptor.kind !== 'socket') fdatasyncSync(descriptor.host);
     },
     fd_advise: (fd: number, offset: bigint, length: bigint, advice: number) => {
@@ -88,11 +97,16 @@ export function fileCalls(system: System): Calls {
       const file = seekable(writable(descriptors, fd, Rights.fdAllocate));
       const end = position(offset) + position(length);
       if (length === 0n) throw new WasiError(Errno.inval);
+      if (file.kind === 'mounted-file') return mountedOf(system).allocate(file.handle, end);
       // The bytes count as there; the host finds blocks for them when they are written.
       if (fstatSync(file.host, { bigint: true }).size < end) ftruncateSync(file.host, hostSize(end));
     },
     fd_filestat_set_size: (fd: number, size: bigint) => {
       const descriptor = descriptors.get(fd, Rights.fdFilestatSetSize);
+      if (descriptor.kind === 'mounted-file') {
+        writable(descriptors, fd, Rights.fdFilestatSetSize);
+        return mountedOf(system).setSize(descriptor.handle, position(size));
+      }
       if (descriptor.kind !== 'file' || !descriptor.seekable) throw new WasiError(Errno.inval);
       writable(descriptors, fd, Rights.fdFilestatSetSize);
       ftruncateSync(descriptor.host, hostSize(position(size)));
@@ -127,17 +141,22 @@ export function fileCalls(system: System): Calls {
 }
 
 /** Where a seek leads to. */
-function targetOf(file: FileDescriptor, offset: bigint, whence: number): bigint {
+function targetOf(system: System, file: PositionedDescriptor, offset: bigint, whence: number): bigint {
   let from: bigint;
   if (whence === Whence.set) from = 0n;
   else if (whence === Whence.cur) from = file.positionBytes;
-  else if (whence === Whence.end) from = fstatSync(file.host, { bigint: true }).size;
+  else if (whence === Whence.end) from = sizeOf(system, file);
   else throw new WasiError(Errno.inval);
   const target = from + offset;
   if (target < 0n) throw new WasiError(Errno.inval);
   if (target > positionMax) throw new WasiError(Errno.overflow);
   return target;
 }
+
+export const sizeOf = (system: System, file: PositionedDescriptor): bigint =>
+  file.kind === 'file'
+    ? fstatSync(file.host, { bigint: true }).size
+    : mountedOf(system).stat(file.handle).size;
 
 function readable(descriptors: DescriptorTable, fd: number, rights: bigint): Descriptor {
   // Who may not read at all hears what POSIX says: EBADF.
@@ -156,11 +175,16 @@ function writable(descriptors: DescriptorTable, fd: number, rights: bigint): Des
 }
 
 /** ESPIPE for what has no position, EBADF for a directory. */
-function seekable(descriptor: Descriptor): FileDescriptor {
+function seekable(descriptor: Descriptor): PositionedDescriptor {
   if (isDirectory(descriptor)) throw new WasiError(Errno.badf);
+  if (descriptor.kind === 'mounted-file') return descriptor;
   if (descriptor.kind !== 'file' || !descriptor.seekable) throw new WasiError(Errno.spipe);
   return descriptor;
 }
+
+/** As `seekable`; and a device, wherever one is. */
+const positioned = (descriptor: Descriptor): PositionedDescriptor | DeviceDescriptor =>
+  descriptor.kind === 'device' ? descriptor : seekable(descriptor);
 
 /** A file offset or size: an unsigned number that has to fit in a signed one. */
 function position(value: bigint): bigint {

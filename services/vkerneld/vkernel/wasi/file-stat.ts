@@ -12,25 +12,26 @@ import {
 } from './abi.ts';
 import { placeAt } from './above-grants.ts';
 import { clockNs } from './clock.ts';
-import { type Descriptor, isOfHost } from './descriptor-table.ts';
+import { type Descriptor, isMounted, isOfHost } from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
 import { type FileTimes, setTimes } from './file-times.ts';
+import { descriptorNamed, inodeOfDevice } from './mounts/devices.ts';
+import { descriptorBehind } from './mounts/open-place.ts';
 import { descriptorPath, type PathLookup, withPath } from './path-lookup.ts';
-import type { Calls, System } from './system.ts';
+import { type Calls, mountedOf, type System } from './system.ts';
 
 export function statCalls(system: System): Calls {
   const { memory, descriptors } = system;
   return {
     fd_filestat_get: (fd: number, at: number) => {
       const descriptor = descriptors.get(fd, Rights.fdFilestatGet);
-      const stat = isOfHost(descriptor)
-        ? filestatOf(fstatSync(descriptor.host, { bigint: true }))
-        : { ...noStat, filetype: filetypeOf(descriptor) };
-      storeFilestat(memory, at, stat);
+      storeFilestat(memory, at, statOf(system, descriptor));
     },
     fd_filestat_set_times: (fd: number, atimNs: bigint, mtimNs: bigint, flags: number) => {
       const times = fileTimes(atimNs, mtimNs, flags);
       const descriptor = descriptors.get(fd, Rights.fdFilestatSetTimes);
+      if (isMounted(descriptor))
+        return void mountedOf(system).ask({ op: 'set-times', handle: descriptor.handle, ...times });
       if (!isOfHost(descriptor) || descriptor.kind === 'socket') throw new WasiError(Errno.inval);
       if (descriptor.readOnly) throw new WasiError(Errno.rofs);
       setTimes(Buffer.from(descriptorPath(descriptor.host)), times, true);
@@ -40,6 +41,8 @@ export function statCalls(system: System): Calls {
       const path = memory.path(pathAt, pathLength);
       const place = placeAt(descriptors, fd, Rights.pathFilestatGet, path);
       if ('above' in place) return storeFilestat(memory, at, { ...noStat, filetype: Filetype.directory });
+      if ('device' in place) return storeFilestat(memory, at, statOfDevice(system, place.device));
+      if ('at' in place) return storeFilestat(memory, at, mountedOf(system).statPath(place, flags));
       const { directory, path: rest } = place;
       const stat = withPath(directory.host, rest, (lookup) => statAt(lookup, flags, rest));
       storeFilestat(memory, at, filestatOf(stat));
@@ -55,9 +58,15 @@ export function statCalls(system: System): Calls {
     ) => {
       const path = memory.path(pathAt, pathLength);
       const times = fileTimes(atimNs, mtimNs, timeFlags);
-      const directory = descriptors.directory(fd, Rights.pathFilestatSetTimes);
-      withPath(directory.host, path, (lookup) => {
-        statAt(lookup, flags, path);
+      const place = placeAt(descriptors, fd, Rights.pathFilestatSetTimes, path);
+      if ('at' in place) {
+        const follow = (flags & Lookupflags.symlinkFollow) !== 0;
+        return void mountedOf(system).ask({ op: 'set-times-path', ...place, follow, ...times });
+      }
+      if (!('directory' in place)) throw new WasiError('above' in place ? Errno.noent : Errno.rofs);
+      const { directory, path: rest } = place;
+      withPath(directory.host, rest, (lookup) => {
+        statAt(lookup, flags, rest);
         if (directory.readOnly) throw new WasiError(Errno.rofs);
         setTimes(lookup.hostPath, times, lookup.isDirectoryItself);
       });
@@ -77,6 +86,20 @@ export function statAt(lookup: PathLookup, flags: number, path: string): BigIntS
     if (lookup.mustBeDirectory && !stat.isDirectory()) throw new WasiError(Errno.notdir);
     return stat;
   }
+}
+
+function statOf(system: System, descriptor: Descriptor): Filestat {
+  if (isOfHost(descriptor)) return filestatOf(fstatSync(descriptor.host, { bigint: true }));
+  if (isMounted(descriptor)) return mountedOf(system).stat(descriptor.handle);
+  const ino = descriptor.kind === 'device' ? inodeOfDevice(descriptor.device) : 0n;
+  return { ...noStat, ino, filetype: filetypeOf(descriptor) };
+}
+
+/** Of a name in /dev: a device, or what the descriptor is that it stands for. */
+function statOfDevice(system: System, name: string): Filestat {
+  const fd = descriptorNamed(name);
+  if (fd === undefined) return { ...noStat, ino: inodeOfDevice(name), filetype: Filetype.characterDevice };
+  return statOf(system, descriptorBehind(system.descriptors, fd));
 }
 
 /** Of what is no file of the host, but for its kind. */
@@ -122,8 +145,13 @@ export function filetypeOf(descriptor: Descriptor): number {
       return descriptor.filetype;
     case 'socket':
       return Filetype.socketStream;
+    case 'device':
+      return Filetype.characterDevice;
+    case 'mounted-file':
+      return descriptor.filetype;
     case 'directory':
     case 'nowhere':
+    case 'mounted-folder':
       return Filetype.directory;
   }
 }

@@ -2,9 +2,11 @@
 
 import { fstatSync, readSync, writeSync } from 'node:fs';
 import { Fdflags } from './abi.ts';
-import type { Descriptor, FileDescriptor } from './descriptor-table.ts';
+import type { Descriptor, FileDescriptor, PositionedDescriptor } from './descriptor-table.ts';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
 import type { GuestSlice } from './guest-memory.ts';
+import { writeDevice } from './mounts/devices.ts';
+import { readFromDevice, readMounted, writeMounted } from './mounts/transfer.ts';
 import { bounce, bounceBytes, gather, pieces, scatter, totalBytes } from './slices.ts';
 import { readSocket, writeSocket } from './socket-calls.ts';
 import { type System, sleep } from './system.ts';
@@ -38,8 +40,15 @@ export function readSlices(
       return readSocket(system, descriptor, slices);
     case 'file':
       return inOrder(system, descriptor, offset, () => readFile(system, descriptor, slices, wanted, offset));
+    case 'device':
+      return readFromDevice(system, descriptor, slices);
+    case 'mounted-file':
+      return inOrder(system, descriptor, offset, () =>
+        readMounted(system, descriptor, slices, wanted, offset),
+      );
     case 'directory':
     case 'nowhere':
+    case 'mounted-folder':
       throw new WasiError(Errno.isdir);
   }
 }
@@ -47,11 +56,11 @@ export function readSlices(
 /** Transfers of several threads at the position of one file come one after another. */
 function inOrder(
   system: System,
-  file: FileDescriptor,
+  file: PositionedDescriptor,
   offset: bigint | undefined,
   transfer: () => number,
 ): number {
-  if (offset !== undefined || !file.seekable) return transfer();
+  if (offset !== undefined || (file.kind === 'file' && !file.seekable)) return transfer();
   const letGo = system.descriptors.holdPosition(file);
   try {
     return transfer();
@@ -106,8 +115,16 @@ export function writeSlices(
       return writeSocket(system, descriptor, slices);
     case 'file':
       return inOrder(system, descriptor, offset, () => writeFile(system, descriptor, slices, offset));
+    case 'device': {
+      const length = totalBytes(slices);
+      for (const slice of slices) system.memory.expectReadable(slice.at, slice.length);
+      return writeDevice(descriptor.device, length);
+    }
+    case 'mounted-file':
+      return inOrder(system, descriptor, offset, () => writeMounted(system, descriptor, slices, offset));
     case 'directory':
     case 'nowhere':
+    case 'mounted-folder':
       throw new WasiError(Errno.badf);
   }
 }

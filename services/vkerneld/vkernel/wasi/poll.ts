@@ -3,12 +3,12 @@
 // Files are always ready, and so are the streams that a program writes (a write waits by itself). Standard input is
 // what can be waited for, sockets, and the earliest clock.
 
-import { fstatSync } from 'node:fs';
 import { PollEvent, type Polled } from '@odonata/userfault/sockets.ts';
 import { Clockid, eventBytes, Rights, subscriptionBytes } from './abi.ts';
 import { clockNs } from './clock.ts';
 import { isDirectory, type SocketDescriptor } from './descriptor-table.ts';
 import { Errno, errnoOf, WasiError } from './errno.ts';
+import { sizeOf } from './file-calls.ts';
 import { waitFor } from './socket-calls.ts';
 import { type Calls, type System, sleep } from './system.ts';
 
@@ -173,7 +173,8 @@ function availableBytes(system: System, fd: number, type: number): bigint | 'inp
     return type === EventType.fdWrite ? 65536n : 0n;
   }
   if (isDirectory(descriptor)) throw new WasiError(Errno.badf);
-  if (type === EventType.fdWrite || !descriptor.seekable) return 1n;
-  const left = fstatSync(descriptor.host, { bigint: true }).size - descriptor.positionBytes;
+  if (type === EventType.fdWrite || descriptor.kind === 'device') return 1n;
+  if (descriptor.kind === 'file' && !descriptor.seekable) return 1n;
+  const left = sizeOf(system, descriptor) - descriptor.positionBytes;
   return left > 0n ? left : 0n;
 }

@@ -18,8 +18,11 @@ import {
   type DirectoryEntry,
   descriptorsMax,
   type FileDescriptor,
+  isMounted,
+  type PositionedDescriptor,
 } from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
+import { type DeviceName, deviceNames } from './mounts/devices.ts';
 
 /** Those that are closed, and in use, too. */
 const FILES = descriptorsMax + 256;
@@ -45,7 +48,16 @@ const W = {
 /** Its numbers of 64 bits. */
 const B = { rights: 0, inheriting: 1, lost: 2, lostInheriting: 3, position: 4 } as const;
 const BIGS_AT = WORDS - 10;
-const kinds = ['stream', 'file', 'directory', 'nowhere', 'socket'] as const;
+const kinds = [
+  'stream',
+  'file',
+  'directory',
+  'nowhere',
+  'socket',
+  'device',
+  'mounted-file',
+  'mounted-folder',
+] as const;
 const BIT = { terminal: 1, seekable: 2, readOnly: 4 } as const;
 
 /** What becomes of descriptors of the host, in the main thread. */
@@ -114,6 +126,11 @@ export class SharedDescriptors extends DescriptorTable {
     }
   }
 
+  override numbers(): number[] {
+    const numbers = this.#words.subarray(NUMBERS_AT, FILES_AT);
+    return [...numbers.keys()].filter((fd) => Atomics.load(numbers, fd) !== 0);
+  }
+
   override expectRoom(): void {
     if (this.#freeNumber() < 0) throw new WasiError(Errno.mfile);
   }
@@ -122,7 +139,7 @@ export class SharedDescriptors extends DescriptorTable {
     this.expectRoom();
     // Sockets are not Node's.
     const adopts = descriptor.kind === 'file' || descriptor.kind === 'directory';
-    const own = 'host' in descriptor ? descriptor.host : -1;
+    const own = isMounted(descriptor) ? descriptor.handle : 'host' in descriptor ? descriptor.host : -1;
     const host = adopts ? this.#adopt(own) : own;
     const fd = this.#lock.with(() => {
       const number = this.#freeNumber();
@@ -176,7 +193,7 @@ export class SharedDescriptors extends DescriptorTable {
     while (this.#used.length > 0) this.#leave(this.#used.pop()!);
   }
 
-  override holdPosition(file: FileDescriptor): () => void {
+  override holdPosition(file: PositionedDescriptor): () => void {
     const lock = new Mutex(this.#words, at((file as unknown as SharedDescriptor).file) + W.position);
     lock.lock();
     return () => lock.unlock();
@@ -205,6 +222,7 @@ export class SharedDescriptors extends DescriptorTable {
     if (gone === undefined) return;
     if (gone.kind === 'file' || gone.kind === 'directory') this.#host.close(gone.host);
     if (gone.kind === 'socket' && !gone.isListener) this.#connections.close(gone.host);
+    if (gone.kind === 'mounted-file' || gone.kind === 'mounted-folder') this.closeMounted(gone.host);
   }
 
   #fileOf(fd: number): number {
@@ -231,7 +249,8 @@ export class SharedDescriptors extends DescriptorTable {
     words[W.flags] = descriptor.flags;
     words[W.serial] = ++this.#words[SERIAL]!;
     if (kind === 'stream') words[W.type] = descriptor.stream;
-    if (kind === 'file') words[W.type] = descriptor.filetype;
+    if (kind === 'file' || kind === 'mounted-file') words[W.type] = descriptor.filetype;
+    if (kind === 'device') words[W.type] = deviceNames.indexOf(descriptor.device);
     if (kind === 'nowhere') words[W.type] = this.#aboves.indexOf(descriptor.above);
     const preopen = 'preopen' in descriptor ? descriptor.preopen : undefined;
     if (preopen !== undefined)
@@ -245,7 +264,8 @@ export class SharedDescriptors extends DescriptorTable {
     stored.inheriting = descriptor.inheriting;
     stored.lost = descriptor.lost ?? 0n;
     stored.lostInheriting = descriptor.lostInheriting ?? 0n;
-    if (kind === 'file') (stored as FileDescriptor).positionBytes = descriptor.positionBytes;
+    if (kind === 'file' || kind === 'mounted-file')
+      (stored as PositionedDescriptor).positionBytes = descriptor.positionBytes;
   }
 
   #descriptor(file: number): Descriptor {
@@ -299,6 +319,12 @@ class SharedDescriptor {
   }
   get host(): number {
     return this.#word(W.host);
+  }
+  get handle(): number {
+    return this.#word(W.host);
+  }
+  get device(): DeviceName {
+    return deviceNames[this.#word(W.type)]!;
   }
   get stream(): number {
     return this.#word(W.type);

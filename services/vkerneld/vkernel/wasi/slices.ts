@@ -8,9 +8,9 @@ export const bounceBytes = 1 << 20;
 export const bounce = new Uint8Array(bounceBytes);
 
 /** The same bytes, in lists that fit the buffer. */
-export function* pieces(slices: readonly GuestSlice[]): Generator<GuestSlice[]> {
+export function* pieces(slices: readonly GuestSlice[], pieceBytes = bounceBytes): Generator<GuestSlice[]> {
   let piece: GuestSlice[] = [];
-  let room = bounceBytes;
+  let room = pieceBytes;
   for (const { at, length } of slices) {
     for (let done = 0; done < length; ) {
       const part = Math.min(length - done, room);
@@ -20,7 +20,7 @@ export function* pieces(slices: readonly GuestSlice[]): Generator<GuestSlice[]> 
       if (room > 0) continue;
       yield piece;
       piece = [];
-      room = bounceBytes;
+      room = pieceBytes;
     }
   }
   if (piece.length > 0) yield piece;

@@ -1,8 +1,9 @@
 // What the families of system calls share: the process that calls.
 
 import type { DescriptorTable } from './descriptor-table.ts';
-import { Errno, errnoOf } from './errno.ts';
+import { Errno, errnoOf, WasiError } from './errno.ts';
 import type { GuestMemory } from './guest-memory.ts';
+import type { MountedFiles } from './mounts/mounted-files.ts';
 
 /** The standard streams of a process. All of it may block the guest's thread. */
 export interface StandardStreams {
@@ -24,8 +25,16 @@ export interface System {
   readonly env: readonly Word[];
   readonly descriptors: DescriptorTable;
   readonly streams: StandardStreams;
+  /** Files in mounts of the virtual kernel; missing: there are none. */
+  readonly mounted?: MountedFiles;
   /** Ends the process; does not return. */
   readonly exit: (code: number) => never;
+}
+
+/** @throws WasiError ENOENT */
+export function mountedOf({ mounted }: System): MountedFiles {
+  if (mounted === undefined) throw new WasiError(Errno.noent);
+  return mounted;
 }
 
 /** Returns nothing on success, or an errno; may throw WasiError and what node:fs throws. */

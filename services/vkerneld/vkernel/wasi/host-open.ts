@@ -1,0 +1,122 @@
+// Opens what a path names beneath a directory of the host, as path_open asks for it.
+
+import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
+import { directoryRights, Filetype, fileRights, Oflags, Rights, streamRights, writingRights } from './abi.ts';
+import type { Descriptor, DirectoryDescriptor } from './descriptor-table.ts';
+import { Errno, hostCodeOf, WasiError } from './errno.ts';
+import { hostAccess, hostFlags } from './file-calls.ts';
+import { statFiletype } from './file-stat.ts';
+import { accessAsked, type OpenRequest } from './open-request.ts';
+import { expectOfGrant, type PathLookup } from './path-lookup.ts';
+
+/** What the umask of the virtual kernel leaves of it. */
+const newFileMode = 0o666;
+
+function isLink(lookup: PathLookup): boolean {
+  return (
+    !lookup.isDirectoryItself &&
+    lstatSync(lookup.hostPath, { throwIfNoEntry: false })?.isSymbolicLink() === true
+  );
+}
+
+/** @throws WasiError, and what node:fs throws */
+export function openHost(
+  directory: DirectoryDescriptor,
+  lookup: PathLookup,
+  request: OpenRequest,
+): Descriptor {
+  const { reads, writes } = accessAsked(request);
+  const host = openThroughLinks(directory, lookup, request, hostAccess(reads, writes));
+  expectOfGrant(lookup.directory, host);
+  try {
+    return describe(directory, host, fstatSync(host, { bigint: true }), request, writes);
+  } catch (error) {
+    closeSync(host);
+    throw error;
+  }
+}
+
+/** Opens what a path names; returns the host's descriptor. */
+function openThroughLinks(
+  directory: DirectoryDescriptor,
+  lookup: PathLookup,
+  request: OpenRequest,
+  access: number,
+): number {
+  const { oflags } = request;
+  const creates = (oflags & Oflags.creat) !== 0;
+  let flags = access | constants.O_NOFOLLOW | hostFlags(request.fdflags);
+  if (oflags & Oflags.trunc) flags |= constants.O_TRUNC;
+  if (directory.readOnly) {
+    const truncates = (oflags & Oflags.trunc) !== 0;
+    if (access !== constants.O_RDONLY || truncates) {
+      if (!creates && !lookup.isDirectoryItself) lstatSync(lookup.hostPath); // ENOENT comes first
+      throw new WasiError(Errno.rofs);
+    }
+  } else if (creates) {
+    flags |= constants.O_CREAT;
+    if (oflags & Oflags.excl) flags |= constants.O_EXCL;
+  }
+  for (;;) {
+    try {
+      if (lookup.isDirectoryItself) {
+        // Through our own descriptor of it, which the kernel has to follow.
+        if (creates) throw new WasiError(oflags & Oflags.excl ? Errno.exist : Errno.isdir);
+        return openSync(lookup.hostPath, (flags & ~constants.O_NOFOLLOW) | constants.O_DIRECTORY);
+      }
+      if (lookup.mustBeDirectory && creates) throw new WasiError(Errno.isdir);
+      const mustBeDirectory = oflags & Oflags.directory || lookup.mustBeDirectory;
+      return openSync(lookup.hostPath, mustBeDirectory ? flags | constants.O_DIRECTORY : flags, newFileMode);
+    } catch (error) {
+      const code = hostCodeOf(error);
+      if (code === 'ENOENT' && creates && directory.readOnly) throw new WasiError(Errno.rofs);
+      // With O_DIRECTORY the host calls a link no directory.
+      if (code !== 'ELOOP' && code !== 'ENOTDIR') throw error;
+      if (!isLink(lookup)) throw error;
+      if (!request.follow) throw new WasiError(Errno.loop);
+      if (!lookup.followLink()) throw error;
+    }
+  }
+}
+
+function describe(
+  directory: DirectoryDescriptor,
+  host: number,
+  stat: BigIntStats,
+  request: OpenRequest,
+  writes: boolean,
+): Descriptor {
+  const filetype = statFiletype(stat);
+  const { readOnly, lostInheriting: lost = 0n } = directory;
+  const flags = request.fdflags;
+  if (filetype === Filetype.directory) {
+    // The program may open for writing through it, so it inherits all rights that it asked for.
+    return {
+      kind: 'directory',
+      host,
+      preopen: undefined,
+      listing: undefined,
+      flags,
+      rights: request.rights & (directoryRights | Rights.fdRead) & ~lost,
+      inheriting: request.inheriting & directory.inheriting,
+      lost,
+      lostInheriting: lost,
+      readOnly,
+    };
+  }
+  const seekable = filetype === Filetype.regularFile || filetype === Filetype.blockDevice;
+  let rights = request.rights & (seekable ? fileRights : streamRights) & ~lost;
+  if (!writes) rights &= ~writingRights;
+  return {
+    kind: 'file',
+    host,
+    filetype,
+    seekable,
+    positionBytes: 0n,
+    flags,
+    rights,
+    inheriting: request.inheriting & directory.inheriting,
+    lost,
+    readOnly,
+  };
+}
