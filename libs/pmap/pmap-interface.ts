@@ -7,6 +7,8 @@ import type { LeaseCell } from './shared-lease.ts';
 
 export interface Pmap {
   createSpace(options: SpaceOptions): Promise<Space>;
+  /** Private memory that no process maps, read and written as a file. */
+  createFile(options: PrivateFileOptions): Promise<PrivateFile>;
   close(): Promise<void>;
 }
 
@@ -25,6 +27,22 @@ export interface SpaceOptions {
   readonly onFatal: (signal: string, reason: string) => void;
   /** Somebody watches it, or nobody does any more. */
   readonly onWatched?: (on: boolean) => void;
+}
+
+export interface PrivateFileOptions {
+  readonly sizeBytes: number;
+  readonly quotaBytes: number;
+  /** All of it was lost: others have its frames, or its pmap manager is gone. */
+  readonly onLost: (reason: string) => void;
+}
+
+/** Frames of the node. Each page that is written to has to be granted before, and is given back after a hole was punched. */
+export interface PrivateFile {
+  readonly fd: number;
+  /** @returns how many pages were granted, at most so many; 0 where there are none */
+  take(pages: number): Promise<number>;
+  give(pages: number): void;
+  close(): void;
 }
 
 /** A control transfer of a process that is watched. */

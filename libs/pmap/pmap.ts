@@ -11,9 +11,10 @@ import type { FaultThreadData, FaultThreadOrder, FaultThreadReport } from './fau
 import { CREDIT_STEP, FrameCredit } from './frame-credit.ts';
 import { usePoison } from './last-fill.ts';
 import { MemoryFiles } from './memory-files.ts';
-import type { Pmap, Space, SpaceOptions } from './pmap-interface.ts';
+import type { Pmap, PrivateFile, PrivateFileOptions, Space, SpaceOptions } from './pmap-interface.ts';
 import type { PmapParts } from './pmap-parts.ts';
 import { type PmapAnswer, PmapSession } from './pmap-session.ts';
+import { PrivateMemoryFile } from './private-file.ts';
 import { SharedLease } from './shared-lease.ts';
 import { Vmspace } from './vmspace.ts';
 
@@ -61,6 +62,7 @@ class VkernelPmap implements Pmap, PmapParts {
   private readonly credit = new FrameCredit();
   private readonly thread: Worker;
   private readonly vmspaces = new Map<bigint, Vmspace>();
+  private readonly memoryFiles = new Map<bigint, PrivateMemoryFile>();
   private readonly log: Logger;
   readonly outlived: boolean;
   readonly lease = new SharedLease(() => {
@@ -84,6 +86,9 @@ class VkernelPmap implements Pmap, PmapParts {
         this.lease.renew(0n);
         for (const vmspace of [...this.vmspaces.values()])
           vmspace.fatal('SIGKILL', 'the pmap manager of its node went away');
+        for (const file of [...this.memoryFiles.values()])
+          file.lost('the pmap manager of its node went away');
+        this.memoryFiles.clear();
       },
     });
     const workerData: FaultThreadData = {
@@ -108,6 +113,13 @@ class VkernelPmap implements Pmap, PmapParts {
     const vmspace = await Vmspace.create(this, options);
     this.vmspaces.set(vmspace.id, vmspace);
     return vmspace;
+  }
+
+  async createFile(options: PrivateFileOptions): Promise<PrivateFile> {
+    await this.session.whenReady();
+    const file = await PrivateMemoryFile.create(this.session, options);
+    this.memoryFiles.set(file.id, file);
+    return file;
   }
 
   order(order: FaultThreadOrder): void {
@@ -150,9 +162,12 @@ class VkernelPmap implements Pmap, PmapParts {
     if (event.case !== 'faultError') return;
     const { vmspace, address: page, signal, reason } = event.value;
     this.vmspaces.get(vmspace)?.fatal(signal, reason, page === 0n ? undefined : page);
+    this.memoryFiles.get(vmspace)?.lost(reason);
+    this.memoryFiles.delete(vmspace);
   }
 
   private page({ vmspace, ends, charge }: PageVmspace): void {
+    if (this.memoryFiles.has(vmspace)) return;
     if (ends) this.vmspaces.get(vmspace)?.charge(Number(charge));
     this.order({ type: ends ? 'unpaged' : 'paged', vmspace });
   }

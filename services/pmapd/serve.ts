@@ -103,7 +103,7 @@ export async function serve(
       .complete();
     // Virtual kernels reach what is for them, and nothing else.
     const inner = createRpcServer({ name: 'pmapd for virtual kernels', log, meter, security, guests });
-    inner.add(PmapService, pmap).complete();
+    inner.add(PmapService, pmap).add(DataspaceService, dataspaces).complete();
     const predecessor = new Predecessor({
       ...{ node, socketDir: config.socketDir, shards: config.shards, log },
       onHandingOver: (begins) => {

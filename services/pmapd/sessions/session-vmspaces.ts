@@ -91,7 +91,7 @@ export class SessionVmspaces {
     if (this.node.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.node.name} stops`);
     if (this.byId.size >= VMSPACES_MAX)
       throw new RpcError(Code.ResourceExhausted, `${VMSPACES_MAX} vmspaces are the most of one vkernel`);
-    const pid = isProgramName(this.session.name) ? this.node.sessions.freeProgramPid() : asked;
+    const pid = asked === 0n ? this.node.sessions.freeProgramPid() : asked;
     this.node.sessions.expectFree(pid);
     this.node.sessions.expectDescriptor(`the memory of process ${pid}`, { vmspaces: this.byId });
     const id = this.node.nextVmspace();

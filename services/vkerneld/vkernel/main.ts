@@ -9,6 +9,11 @@ import { useDefaultSlices, useShortSlices } from '@odonata/userfault/scheduling.
 import { vkernelConfig } from './config.ts';
 import { ControlLink } from './control-link.ts';
 import { Kernel } from './kernel.ts';
+import { dataspacesOf } from './mounts/dataspaces.ts';
+import { memoryMount } from './mounts/memory-mount.ts';
+import type { MountTable } from './mounts/process-files.ts';
+import { SharedFolder } from './mounts/shared-folder.ts';
+import type { Folder } from './mounts/tree.ts';
 import { WarmWorkers } from './warm-workers.ts';
 
 const config = parseConfig(
@@ -46,6 +51,13 @@ runService({
     const pmap = createPmap({ address, userfaultSocket, name, log, traceSample: config.traceSample });
     // Programs are refused with this reason; the supervisor need not start us again and again.
     pmap.catch((error: unknown) => log.error({ err: error }, 'no pmap'));
+    const tmp = memoryMount({ pmap, log });
+    const dataspaces = dataspacesOf(address);
+    const shared = new SharedFolder({ dataspaces, store: tmp.store, dev: 0x7368_6172n });
+    const mounts: MountTable = new Map<string, Folder>([
+      ['tmp', tmp.root],
+      ['shared', shared],
+    ]);
     const kernel = new Kernel({
       pmap,
       workers,
@@ -55,6 +67,7 @@ runService({
       log,
       takeDirectories: (pid, count) => link.takeDirectories(pid, count),
       takeConnection: (pid, number) => link.takeConnection(pid, number),
+      mounts: () => mounts,
       send: (event) => link.send(event),
     });
     const link = new ControlLink({
@@ -76,6 +89,7 @@ runService({
     return async () => {
       await kernel.shutdown();
       link.close();
+      dataspaces.close();
       await workers.close();
       await pmap.then((made) => made.close()).catch(() => {}); // told above
     };

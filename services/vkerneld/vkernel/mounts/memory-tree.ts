@@ -286,10 +286,10 @@ export class MemoryFolder extends MemoryNode implements Folder {
     if (!(to instanceof MemoryFolder) || to.tree !== this.tree) fail(Errno.xdev);
     if (to.#gone) fail(Errno.noent);
     const there = to.#entries.get(toName);
+    if (node instanceof MemoryFolder && to.#isBelow(node)) fail(Errno.inval);
+    if (there instanceof MemoryFolder && this.#isBelow(there)) fail(Errno.notempty);
     if (there === node) return;
     if (node instanceof MemoryFolder) {
-      for (let above: MemoryFolder | undefined = to; above !== undefined; above = above.#parent)
-        if (above === node) fail(Errno.inval);
       if (there !== undefined && !(there instanceof MemoryFolder)) fail(Errno.notdir);
     } else if (there instanceof MemoryFolder) fail(Errno.isdir);
     if (there instanceof MemoryFolder && there.#entries.size > 0) fail(Errno.notempty);
@@ -314,6 +314,12 @@ export class MemoryFolder extends MemoryNode implements Folder {
     this.#parent = undefined;
     this.nlink = 0;
     this.tree.uncharge(NODE_BYTES);
+  }
+
+  #isBelow(other: MemoryFolder): boolean {
+    for (let above: MemoryFolder | undefined = this; above !== undefined; above = above.#parent)
+      if (above === other) return true;
+    return false;
   }
 
   #expect(name: string): AnyMemoryNode {

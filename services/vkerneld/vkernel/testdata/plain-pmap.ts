@@ -96,6 +96,10 @@ export class PlainPmap implements Pmap {
     return space;
   }
 
+  async createFile(): Promise<never> {
+    throw new PmapError(ENOTSUP, 'there are no frames');
+  }
+
   /** Waits that are registered and have no end yet. */
   get sleepers(): number {
     return this.#waiters.length;

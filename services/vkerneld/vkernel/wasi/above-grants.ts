@@ -84,7 +84,12 @@ export function placeOf(
   for (const [i, component] of components.entries()) {
     if (component === '.') continue;
     above = component === '..' ? above.replace(/\/?[^/]*$/, '') : join(above, component);
-    const rest = components.slice(i + 1).join('/');
+    const after = components.slice(i + 1);
+    // Back at once: what is here is no link.
+    if (after.find((each) => each !== '.') === '..') {
+      if (grants.has(above) || leadsTo(above, grants, mounts) || mounts.has(above)) continue;
+    }
+    const rest = after.join('/');
     const pathThere = rest === '' ? '.' : path.endsWith('/') ? `${rest}/` : rest;
     const directory = grants.get(above);
     if (directory !== undefined) return { directory, path: pathThere };
