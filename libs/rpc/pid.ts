@@ -5,3 +5,7 @@ export const PIDS_PER_NODE = 100_000;
  * n * 100000 + 90001 on.
  */
 export const PROGRAM_PIDS = 9_999;
+
+/** That the pmap manager gave. */
+export const isProgramPid = (pid: bigint): boolean =>
+  pid % BigInt(PIDS_PER_NODE) >= BigInt(PIDS_PER_NODE - PROGRAM_PIDS);

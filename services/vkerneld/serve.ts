@@ -14,8 +14,8 @@ import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
-import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { ownTracer, startTracing } from '@odonata/rpc/trace/own.ts';
+import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { makeVkernelSockets, vkernelSocketsIn } from '@odonata/rpc/vkernel-sockets.ts';
 import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
@@ -24,6 +24,7 @@ import { Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
 import { AllowedConnections } from './allowed-connections.ts';
 import { AllowedDirectories } from './allowed-directories.ts';
 import { AllowedListeners } from './allowed-listeners.ts';
+import { ClusterLooks } from './cluster-look.ts';
 import type { VkerneldConfig } from './config.ts';
 import { Connector } from './connector.ts';
 import { controlServer } from './control.ts';
@@ -117,7 +118,10 @@ export async function serveVkerneld(
   const connections = new AllowedConnections(config.allowConnect, node);
   const connector = new Connector({ allowed: connections, security, log });
   const limits = new Limits(events);
-  const vkernels = new Vkernels({ place, table, file, uids, log, events, connector, limits });
+  let endpoint: SyslinkEndpoint | undefined;
+  const looks = new ClusterLooks(() => endpoint, log);
+  const parts = { events, connector, limits, looks };
+  const vkernels = new Vkernels({ place, table, file, uids, log, ...parts });
   const pmapd = createClient(PmapService, asked);
   const running = () => vkernels.list().map(({ key, record: { hostPid } }) => ({ key, hostPid }));
   const uses = new VkernelUses(running, pmapdUses(pmapd, vkernels));
@@ -162,6 +166,7 @@ export async function serveVkerneld(
     ...{ node, nodeIndex, log, meter, security },
   }).serve(VkernelService, handlers);
   syslink.serve(EventService, events.handlers());
+  endpoint = syslink;
   let stopping = false;
   const notReady = () =>
     stopping ? 'stops' : syslink.connected ? undefined : (syslink.refusal ?? 'waits for the syslink router');

@@ -7,6 +7,7 @@ import type { Limits } from '@odonata/rpc/limits.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { invalidField, overQuota, tryAgain } from '@odonata/rpc/refusal.ts';
 import { type UidRange, VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
+import type { ClusterLooks } from './cluster-look.ts';
 import type { Connector } from './connector.ts';
 import type { ExitInit, Process, ProcessTable } from './process-table.ts';
 import type { RecordFile } from './record.ts';
@@ -42,6 +43,7 @@ export class Vkernels {
   readonly #limits: Limits | undefined;
   /** What each may have. */
   readonly quotas: VkernelQuotas;
+  readonly #looks: ClusterLooks | undefined;
   #stopping = false;
   #draining = false;
 
@@ -58,6 +60,8 @@ export class Vkernels {
     connector?: Connector;
     /** Tells of limits that were hit. */
     limits?: Limits;
+    /** Looks at the cluster for programs; without it they see nothing of it. */
+    looks?: ClusterLooks;
   }) {
     this.#place = options.place;
     this.#table = options.table;
@@ -66,6 +70,7 @@ export class Vkernels {
     this.#events = options.events;
     this.#connector = options.connector;
     this.#limits = options.limits;
+    this.#looks = options.looks;
     this.#uids = options.uids;
     const record = this.#file.read();
     this.quotas = new VkernelQuotas(record.quotas, keyOf, () => this.#place.sandbox.lacksCpu);
@@ -211,6 +216,10 @@ export class Vkernels {
   /** What a virtual kernel tells of its processes. */
   receive(child: VkernelChild, { event }: AttachRequest): void {
     if (event.case === undefined || event.case === 'hello') return;
+    if (event.case === 'look') {
+      void this.#looks?.serve(child, event.value);
+      return;
+    }
     const process = this.#table.find(event.value.pid);
     if (process?.vkernel !== child.key) {
       this.#log.warn(

@@ -11,6 +11,7 @@ import {
   type VmspaceMunmap,
 } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { isProgramPid } from '@odonata/rpc/pid.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import { exhaustedOr } from '../frames/exhausted.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
@@ -23,6 +24,8 @@ import { ENTRIES_MAX, Vmspace } from './vmspace.ts';
 
 /** vmspaces of one vkernel. */
 export const VMSPACES_MAX = 1_000_000;
+/** Files of a virtual kernel's own, which no process maps. */
+const FILES_MAX = 4;
 
 /** Where a mapping is in the linear memory of its process: what cannot be is as if it had not been told. */
 export function linearOffsetOf(
@@ -91,6 +94,7 @@ export class SessionVmspaces {
     if (this.node.isLeaving) throw tryAgain(Code.Unavailable, `the pmap manager of ${this.node.name} stops`);
     if (this.byId.size >= VMSPACES_MAX)
       throw new RpcError(Code.ResourceExhausted, `${VMSPACES_MAX} vmspaces are the most of one vkernel`);
+    if (asked === 0n && !isProgramName(this.session.name)) this.expectFewFiles();
     const pid = asked === 0n ? this.node.sessions.freeProgramPid() : asked;
     this.node.sessions.expectFree(pid);
     this.node.sessions.expectDescriptor(`the memory of process ${pid}`, { vmspaces: this.byId });
@@ -102,6 +106,13 @@ export class SessionVmspaces {
     } catch (error) {
       throw exhaustedOr(error, `the memory of process ${pid}`);
     }
+  }
+
+  /** Such pids are few on the node. @throws RpcError RESOURCE_EXHAUSTED */
+  private expectFewFiles(): void {
+    const files = [...this.byPid.keys()].filter((pid) => isProgramPid(pid)).length;
+    if (files >= FILES_MAX)
+      throw new RpcError(Code.ResourceExhausted, `${FILES_MAX} files of memory are the most of one vkernel`);
   }
 
   /** `exists`: of the pmap manager whose place this one took. */

@@ -62,7 +62,7 @@ export class ControlLink {
 
   send(event: KernelEvent): void {
     if (this.#stream !== undefined) this.#stream.write({ event });
-    else if (event.case !== 'usage') this.#unsent.push(event);
+    else if (event.case !== 'usage' && event.case !== 'look') this.#unsent.push(event);
   }
 
   /** Descriptors of a process that is told to start; the caller closes them. Undefined where one is missing. */

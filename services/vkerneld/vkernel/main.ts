@@ -11,6 +11,8 @@ import { ControlLink } from './control-link.ts';
 import { Kernel } from './kernel.ts';
 import { dataspacesOf } from './mounts/dataspaces.ts';
 import { memoryMount } from './mounts/memory-mount.ts';
+import { SupervisorView } from './mounts/proc/cluster-view.ts';
+import { ProcFolder } from './mounts/proc/proc-folder.ts';
 import type { MountTable } from './mounts/process-files.ts';
 import { SharedFolder } from './mounts/shared-folder.ts';
 import type { Folder } from './mounts/tree.ts';
@@ -54,10 +56,13 @@ runService({
     const tmp = memoryMount({ pmap, log });
     const dataspaces = dataspacesOf(address);
     const shared = new SharedFolder({ dataspaces, store: tmp.store, dev: 0x7368_6172n });
-    const mounts: MountTable = new Map<string, Folder>([
-      ['tmp', tmp.root],
-      ['shared', shared],
-    ]);
+    const view = new SupervisorView((value) => link.send({ case: 'look', value }));
+    const mounts = (pid: bigint): MountTable =>
+      new Map<string, Folder>([
+        ['tmp', tmp.root],
+        ['shared', shared],
+        ['proc', new ProcFolder({ view, dataspaces }, pid)],
+      ]);
     const kernel = new Kernel({
       pmap,
       workers,
@@ -67,7 +72,7 @@ runService({
       log,
       takeDirectories: (pid, count) => link.takeDirectories(pid, count),
       takeConnection: (pid, number) => link.takeConnection(pid, number),
-      mounts: () => mounts,
+      mounts,
       send: (event) => link.send(event),
     });
     const link = new ControlLink({
@@ -78,9 +83,13 @@ runService({
       pids: () => kernel.pids(),
       onMessage: (message) => {
         if (message.event.case === 'shutdown') stop();
+        else if (message.event.case === 'looked') view.answered(message.event.value);
         else kernel.handle(message);
       },
-      onReattached: () => kernel.onReattached(),
+      onReattached: () => {
+        kernel.onReattached();
+        view.onReattached();
+      },
       onAbandoned: (reason) => {
         log.warn({ reason }, 'ends, abandoned');
         stop();

@@ -11,6 +11,8 @@ export interface DataspaceAbout {
   readonly id: bigint;
   readonly name: string;
   readonly sizeBytes: number;
+  readonly owner: string;
+  readonly mode: number;
 }
 
 /** What fails throws WasiError. */
@@ -34,11 +36,15 @@ interface WireDataspace {
   readonly id: bigint;
   readonly name: string;
   readonly sizeBytes: bigint;
+  readonly owner: string;
+  readonly mode: number;
 }
 
-const aboutOf = ({ id, name, sizeBytes }: WireDataspace): DataspaceAbout => ({
+const aboutOf = ({ id, name, sizeBytes, owner, mode }: WireDataspace): DataspaceAbout => ({
   id,
   name,
+  owner,
+  mode,
   sizeBytes: Number(sizeBytes),
 });
 

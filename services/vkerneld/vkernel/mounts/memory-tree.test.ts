@@ -81,6 +81,12 @@ function hostOutcome<T>(run: () => T): T | number {
   }
 }
 
+const hostDone = (run: () => void): number =>
+  hostOutcome(() => {
+    run();
+    return 0;
+  });
+
 type Command = (both: Both) => Promise<void>;
 
 /** An errno, or what `of` makes of a payload. */
@@ -97,7 +103,7 @@ const size = fc.oneof(fc.nat(20), fc.nat(3 * PAGE), fc.constantFrom(0, PAGE, 2 *
 const change = (op: 'mkdir' | 'rmdir' | 'unlink', host: (path: string) => void): fc.Arbitrary<Command> =>
   path.map((at) => async (both) => {
     const answer = outcome(await both.ask({ op, ...both.at(at) }), () => 0);
-    expect(answer, `${op} ${at}`).toBe(hostOutcome(() => (host(join(both.root, at)), 0)));
+    expect(answer, `${op} ${at}`).toBe(hostDone(() => host(join(both.root, at))));
   });
 
 const commands: fc.Arbitrary<Command>[] = [
@@ -179,7 +185,7 @@ const commands: fc.Arbitrary<Command>[] = [
       if (file === undefined) return;
       const to = grows ? Math.max(bytes, fstatSync(file.host).size) : bytes;
       // A descriptor for reading only.
-      if (typeof hostOutcome(() => (ftruncateSync(file.host, to), '')) === 'number') return;
+      if (typeof hostOutcome(() => String(ftruncateSync(file.host, to))) === 'number') return;
       const request = grows
         ? ({ op: 'allocate', handle: file.handle, endBytes: to } as const)
         : ({ op: 'set-size', handle: file.handle, sizeBytes: to } as const);
@@ -187,18 +193,18 @@ const commands: fc.Arbitrary<Command>[] = [
     }),
   fc.tuple(path, path).map(([from, to]) => async (both) => {
     const answer = outcome(await both.ask({ op: 'rename', from: both.at(from), to: both.at(to) }), () => 0);
-    const host = hostOutcome(() => (renameSync(join(both.root, from), join(both.root, to)), 0));
+    const host = hostDone(() => renameSync(join(both.root, from), join(both.root, to)));
     expect(answer, `rename ${from} ${to}`).toBe(host);
   }),
   fc.tuple(path, path).map(([from, to]) => async (both) => {
     const request = { op: 'link', from: both.at(from), to: both.at(to), follow: false } as const;
     const answer = outcome(await both.ask(request), () => 0);
-    const host = hostOutcome(() => (linkSync(join(both.root, from), join(both.root, to)), 0));
+    const host = hostDone(() => linkSync(join(both.root, from), join(both.root, to)));
     expect(answer, `link ${from} ${to}`).toBe(host);
   }),
   fc.tuple(path, path).map(([target, at]) => async (both) => {
     const answer = outcome(await both.ask({ op: 'symlink', ...both.at(at), target }), () => 0);
-    const host = hostOutcome(() => (symlinkSync(target, join(both.root, at)), 0));
+    const host = hostDone(() => symlinkSync(target, join(both.root, at)));
     expect(answer, `symlink ${target} ${at}`).toBe(host);
   }),
   path.map((at) => async (both) => {

@@ -80,6 +80,14 @@ export function placeOf(
   if (path === '') throw new WasiError(Errno.noent);
   if (path.startsWith('/')) throw new WasiError(Errno.notcapable);
   const components = path.split('/').filter((each) => each !== '');
+  // Which descriptors are open only the process itself knows.
+  if (
+    from === '' &&
+    mounts.has('proc') &&
+    mounts.has('dev') &&
+    /^proc\/self\/fd(\/|$)/.test(components.join('/'))
+  )
+    components.splice(0, 3, 'dev', 'fd');
   let above = from;
   for (const [i, component] of components.entries()) {
     if (component === '.') continue;
