@@ -77,6 +77,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   args: c('args.c'),
   echo: c('echo.c'),
   copy: c('copy.c'),
+  files: c('files.c'),
   misbehave: c('misbehave.c'),
   hog: c('hog.c'),
   paging: c('paging.c'),

@@ -54,6 +54,9 @@ import { LINK_CIRCUITS_LIMIT } from '../../services/syslinkd/circuits.ts';
 import { CLIENTS_LIMIT, CONNECTED_LIMIT } from '../../services/syslinkd/registry.ts';
 import { DEAF_BYTES, FULL_BYTES, LINK_CALLS_LIMIT } from '../../services/syslinkd/router.ts';
 import { ARGUMENT_BYTES, LOADING_BYTES, MODULE_BYTES } from '../../services/vkerneld/program-spec.ts';
+import { MEMORY_MOUNT_BYTES } from '../../services/vkerneld/vkernel/mounts/memory-mount.ts';
+import { NODES_BYTES_MAX } from '../../services/vkerneld/vkernel/mounts/memory-tree.ts';
+import { UNMADE_MAX } from '../../services/vkerneld/vkernel/mounts/shared-folder.ts';
 import { transfersMax } from '../../services/vkerneld/vkernel/transfers.ts';
 import { BURST_BYTES } from '../../services/vkerneld/vkernel-log.ts';
 import { DEFINED_MAX } from '../../services/vkerneld/vkernel-quotas.ts';
@@ -173,6 +176,9 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a node', 'who waits for frames', count(SHORT_MAX), 'who asks is refused', '`--node-memory`'],
     ['a node', 'descriptors handed over, and not claimed', count(DOOR_MAX), 'the oldest is closed'],
     ['a virtual kernel', 'vmspaces', count(VMSPACES_MAX), EXHAUSTED],
+    ['a virtual kernel', 'bytes of `/tmp`', size(MEMORY_MOUNT_BYTES), 'ENOSPC'],
+    ['a virtual kernel', 'names and links of `/tmp`, as bytes', size(NODES_BYTES_MAX), 'ENOSPC'],
+    ['a virtual kernel', 'files of `/shared` that are no dataspace yet', count(UNMADE_MAX), 'ENFILE'],
     ['a virtual kernel', 'locks and waits not answered', count(UNDER_WAY_MAX), EXHAUSTED],
     [
       'a virtual kernel',

@@ -24,7 +24,7 @@ import {
 /** What a node counts beside its name and its target. */
 const NODE_BYTES = 512;
 /** Of all nodes, names and targets. */
-const NODES_BYTES_MAX = 32 << 20;
+export const NODES_BYTES_MAX = 32 << 20;
 const nlinkMax = 65_000;
 
 export class MemoryTree {

@@ -15,7 +15,7 @@ import { type FileNode, FixedFolder, fail, type OpenedFile, type OpenHow, type W
 /** Of one write into a dataspace. */
 const WRITE_BYTES = 1 << 20;
 /** Files of a virtual kernel that are to become dataspaces. */
-const UNMADE_MAX = 1_024;
+export const UNMADE_MAX = 1_024;
 
 export interface SharedPlace {
   readonly dataspaces: Dataspaces;

@@ -1,0 +1,107 @@
+/*
+ * files: looks at files and changes them, where a virtual kernel has them.
+ *   ls FOLDER             its names in order, each with a slash where it is a folder
+ *   cat FILE…             their bytes
+ *   write FILE WORD…      makes the file anew, with the words
+ *   append FILE WORD…     the same at its end
+ *   at FILE OFFSET WORD   writes the word there
+ *   size FILE             how many bytes
+ *   fill FILE             writes until there is no room, and says what it had room for
+ *   rm FILE, mkdir FOLDER, rmdir FOLDER, mv FROM TO
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+static int failed(const char *path) {
+  fprintf(stderr, "%s: %s\n", path, strerror(errno));
+  return EXIT_CHECK;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static int list(const char *path) {
+  static char *names[4096];
+  size_t count = 0;
+  DIR *folder = opendir(path);
+  if (folder == NULL) return failed(path);
+  for (struct dirent *entry; (entry = readdir(folder)) != NULL && count < 4096;) {
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    names[count] = malloc(strlen(entry->d_name) + 2);
+    strcpy(names[count], entry->d_name);
+    if (entry->d_type == DT_DIR) strcat(names[count], "/");
+    count++;
+  }
+  closedir(folder);
+  qsort(names, count, sizeof names[0], by_name);
+  for (size_t i = 0; i < count; i++) puts(names[i]);
+  return 0;
+}
+
+static int print(const char *path) {
+  static char bytes[65536];
+  int fd = open(path, O_RDONLY);
+  if (fd < 0) return failed(path);
+  ssize_t count;
+  while ((count = read(fd, bytes, sizeof bytes)) > 0) fwrite(bytes, 1, (size_t)count, stdout);
+  close(fd);
+  return count < 0 ? failed(path) : 0;
+}
+
+static int put(const char *path, int flags, int count, char **words) {
+  int fd = open(path, O_WRONLY | O_CREAT | flags, 0600);
+  if (fd < 0) return failed(path);
+  for (int i = 0; i < count; i++)
+    if (dprintf(fd, "%s%c", words[i], i + 1 < count ? ' ' : '\n') < 0) return failed(path);
+  return close(fd) != 0 ? failed(path) : 0;
+}
+
+static int put_at(const char *path, off_t offset, const char *word) {
+  int fd = open(path, O_WRONLY);
+  if (fd < 0) return failed(path);
+  if (pwrite(fd, word, strlen(word), offset) < 0) return failed(path);
+  return close(fd) != 0 ? failed(path) : 0;
+}
+
+static int fill(const char *path) {
+  static char bytes[1 << 20];
+  uint64_t total = 0;
+  int fd = open(path, O_WRONLY | O_CREAT, 0600);
+  if (fd < 0) return failed(path);
+  ssize_t count;
+  while ((count = write(fd, bytes, sizeof bytes)) > 0) total += (uint64_t)count;
+  printf("%llu MiB, then: %s\n", (unsigned long long)(total >> 20), strerror(errno));
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  struct stat about;
+  const char *what = argc < 3 ? "" : argv[1];
+  if (strcmp(what, "ls") == 0) return list(argv[2]);
+  if (strcmp(what, "cat") == 0) {
+    int end = 0;
+    for (int i = 2; i < argc; i++) end |= print(argv[i]);
+    return end;
+  }
+  if (strcmp(what, "write") == 0) return put(argv[2], O_TRUNC, argc - 3, argv + 3);
+  if (strcmp(what, "append") == 0) return put(argv[2], O_APPEND, argc - 3, argv + 3);
+  if (strcmp(what, "at") == 0 && argc == 5) return put_at(argv[2], atoll(argv[3]), argv[4]);
+  if (strcmp(what, "fill") == 0) return fill(argv[2]);
+  if (strcmp(what, "rm") == 0) return unlink(argv[2]) != 0 ? failed(argv[2]) : 0;
+  if (strcmp(what, "mkdir") == 0) return mkdir(argv[2], 0700) != 0 ? failed(argv[2]) : 0;
+  if (strcmp(what, "rmdir") == 0) return rmdir(argv[2]) != 0 ? failed(argv[2]) : 0;
+  if (strcmp(what, "mv") == 0 && argc == 4) return rename(argv[2], argv[3]) != 0 ? failed(argv[2]) : 0;
+  if (strcmp(what, "size") == 0) {
+    if (stat(argv[2], &about) != 0) return failed(argv[2]);
+    printf("%lld\n", (long long)about.st_size);
+    return 0;
+  }
+  die(EXIT_USAGE, "use: files ls|cat|write|append|at|size|fill|rm|mkdir|rmdir|mv PATH…");
+}
