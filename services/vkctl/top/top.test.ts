@@ -114,3 +114,12 @@ test('queues are a list as the others are, by who has something wait', () => {
     expect.stringMatching(/^clients /),
   ]);
 });
+
+test('of 100 nodes everything is told where nobody bounds the lines, and fits 80 columns', () => {
+  const look100 = (atMs: number, so: bigint) => look({ nodes: 100, processes: 0, atMs, so });
+  const top = topOf(look100(AT_MS, 0n), look100(AT_MS + 1_000, 9_000n));
+  const all = linesOf(top, { ...chosen, list: 'queues', sort: 'faults' }).map(({ text }) => text);
+  expect(all.filter((text) => text.length > 80)).toEqual([]);
+  for (let node = 1; node <= 100; node++)
+    expect(all.filter((text) => text.startsWith(`node${node} `))).toHaveLength(3);
+});
