@@ -61,7 +61,8 @@ describe('the bundle of a checkout', () => {
     ).stdout.trim();
   // Of no git directory: no commit.
   const said = (release: string) => `${release} (wire ${WIRE.newest})`;
-  const make = () => run(node, [at('services/vkctl/bundle/main.ts')]);
+  // From a folder that has nothing to do with it, as whoever runs `vkctl up` is in.
+  const make = () => run(node, [at('services/vkctl/bundle/main.ts')], { cwd: tmpdir() });
   const record = () => JSON.parse(readFileSync(join(bundles, 'current.json'), 'utf8')) as BundleRecord;
 
   beforeAll(async () => {
@@ -98,6 +99,18 @@ describe('the bundle of a checkout', () => {
     writeFileSync(file, readFileSync(file, 'utf8').replace('releaseLine(RELEASE)', 'releaseLine("bundle")'));
     expect(await version()).toBe(said('bundle'));
     expect(await version({ ODONATA_BUNDLE: 'off' })).toBe(said(RELEASE));
+  });
+
+  it('names no folder of whoever made it', () => {
+    const { folder } = record();
+    const files = readdirSync(folder).filter((name) => name.endsWith('.mjs'));
+    const requires = files.flatMap(
+      (name) => readFileSync(join(folder, name), 'utf8').match(/createRequire\([^()]*\)/g) ?? [],
+    );
+    expect(requires).toContain('createRequire(import.meta.url)');
+    expect(
+      requires.filter((each) => each.includes('file:') && !each.includes(`file://${checkout}/`)),
+    ).toEqual([]);
   });
 
   it('is not what runs after an edit, not even one of the same size and time, until it is made anew', async () => {

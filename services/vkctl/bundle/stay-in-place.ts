@@ -1,6 +1,6 @@
 // A module of a bundle goes on as if it lay where its source lies: what it finds by its own URL or folder (a program to
 // start, a folder beside it) it finds. The threads of a program are the exception: they are of the same bundle.
-import { dirname, resolve } from 'node:path';
+import { dirname, isAbsolute, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Plugin } from 'rolldown';
 import { parseSync } from 'rolldown/utils';
@@ -23,7 +23,8 @@ export function stayInPlace(threads: ReadonlyMap<string, string>): Plugin {
     name: 'stay-in-place',
     transform: {
       filter: { code: /import\.meta\.|__dirname|__filename/ },
-      handler: (code, source) => ({ code: inPlace(code, source, threads) }),
+      // What rolldown adds has no file: it lies where the bundle lies, and not in the folder of whoever makes that.
+      handler: (code, source) => (isAbsolute(source) ? { code: inPlace(code, source, threads) } : undefined),
     },
   };
 }
