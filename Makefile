@@ -3,7 +3,7 @@
 #   make demo    a cluster of three nodes counts words in one coherent memory, and proves the result
 #   make test    every check and test; the last line is "N passed, N failed"
 #   make test-long  what takes longer, as by night: soak, chaos, sim, model, litmus, fuzz, bench and scale with more time each (LONG_MINUTES=30)
-#   make bench   the measurements, as tables and JSON
+#   make bench   the measurements, as tables; and as JSON and a page in build/measured, from where make site has them
 #   make site    docs/ and the READMEs as a site with search and a reference, in build/site
 #   make images  the image of each service, by docker, podman or buildah
 #   make k8s-test  the manifests on the cluster that KUBECONFIG names
@@ -32,7 +32,8 @@ test-long: setup
 	@ODONATA_LONG=1 $(NODE) node_modules/.bin/vitest run test/cluster/litmus.test.ts test/fuzz test/bench test/scale test/languages test/posix
 
 bench: setup
-	@npm run --silent bench
+	@mkdir -p build/measured
+	@npm run --silent bench -- --json build/measured/bench.json --html build/measured/bench.html
 
 site: setup
 	@$(NODE) docs/site/build.ts

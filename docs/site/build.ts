@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { commandsPage, jsonPage } from './command-pages.ts';
 import { homePage } from './home.ts';
 import { Links, placeOf } from './links.ts';
+import { measuredPage } from './measured-page.ts';
 import { menu } from './menu.ts';
 import { protoPages } from './proto-pages.ts';
 
@@ -51,6 +52,8 @@ async function layOut({ pages }: Places): Promise<object[]> {
     ['reference/json.md', jsonPage()],
     ...protos.map(({ page, markdown }) => [page, markdown] as const),
   ]);
+  const measured = measuredPage(join(ROOT, 'build/measured/bench.json'));
+  if (measured !== undefined) made.set('reference/measured.md', measured);
   const all = repositoryPages();
   const links = new Links(ROOT, new Set([...all, ...made.keys()]));
   for (const page of all) write(page, links.rewrite(page, readFileSync(join(ROOT, page), 'utf8')));
@@ -62,7 +65,7 @@ async function layOut({ pages }: Places): Promise<object[]> {
   // What the pages import is found from where they are.
   symlinkSync(join(HERE, 'node_modules'), join(pages, 'node_modules'));
   if (links.errors.length > 0) throw new Error(links.errors.join('\n'));
-  return menu(protos).map(({ text, entries, collapsed }) => ({
+  return menu(protos, measured !== undefined).map(({ text, entries, collapsed }) => ({
     ...{ text, collapsed: collapsed ?? false },
     items: entries.map((entry) => ({
       text: entry.text,

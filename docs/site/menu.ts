@@ -16,7 +16,7 @@ const docs = (pages: Readonly<Record<string, string>>): Entry[] =>
   Object.entries(pages).map(([name, text]) => ({ text, page: `docs/${name}.md` }));
 
 /** @param services of the .proto files, by the page that is made of each file */
-export function menu(services: readonly Entry[]): Part[] {
+export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
   return [
     {
       text: 'Concepts',
@@ -83,6 +83,7 @@ export function menu(services: readonly Entry[]): Part[] {
     {
       text: 'Measured',
       entries: [
+        ...(isMeasured ? [{ text: 'The last run', page: 'reference/measured.md' }] : []),
         { text: 'Benches', page: 'test/bench/README.md' },
         { text: 'The directory', page: 'test/bench/directory/README.md' },
         { text: 'Scale', page: 'test/scale/README.md' },
