@@ -50,10 +50,13 @@ async function typed(commands: readonly Command[], cwd: string, env: NodeJS.Proc
   return said.split(`${END}\n`).slice(0, -1);
 }
 
-describe.concurrent('docs/tutorials', () => {
-  test.each(pages)(
+/** Two at a time: each starts a cluster. */
+const pairs = pages.flatMap((_, i) => (i % 2 === 0 ? [pages.slice(i, i + 2)] : []));
+
+describe.each(pairs.map((pair) => [pair]))('docs/tutorials: %s', (pair) => {
+  test.concurrent.each(pair)(
     '%s',
-    async (path) => {
+    async (path: string) => {
       // Other clusters of this machine may have such names.
       const mark = `-${process.pid}-${pages.indexOf(path)}`;
       const page = new Tutorial(readFileSync(join(ROOT, path), 'utf8'));
