@@ -108,7 +108,7 @@ function descriptorsOf(start: StartGuest, kernel: KernelCaller): DescriptorTable
 }
 
 /** What the process begins with. */
-function openDescriptors(start: StartGuest, descriptors: DescriptorTable): void {
+function openDescriptors(start: StartGuest, descriptors: DescriptorTable, mounted: MountedFiles): void {
   for (const stream of [0, 1, 2] as const) {
     const isTerminal = start.terminals[stream] === true;
     descriptors.add({ kind: 'stream', stream, isTerminal, flags: 0, rights: streamRights, inheriting: 0n });
@@ -123,7 +123,7 @@ function openDescriptors(start: StartGuest, descriptors: DescriptorTable): void 
       end({ how: 'refused', reason: `cannot use the directory ${grant.guestPath}: ${oneLine(what)}` });
     }
   }
-  addNowhere(descriptors, start.grants);
+  addNowhere(descriptors, start.grants, mounted);
 }
 
 /** As systemd has it: how many listeners there are, from descriptor 3 on. */
@@ -147,7 +147,7 @@ function instantiate(
   const descriptors = descriptorsOf(start, kernel);
   const mounted = new MountedFiles((request) => kernel.call({ call: 'file', request }));
   descriptors.closeMounted = (handle) => void mounted.ask({ op: 'close', handle });
-  if (thread === FIRST) openDescriptors(start, descriptors);
+  if (thread === FIRST) openDescriptors(start, descriptors, mounted);
   const imports = {
     wasi_snapshot_preview1: preview1Imports({
       memory,

@@ -169,7 +169,7 @@ export class ProcessFiles {
         continue;
       }
       if (isFolder(node!)) {
-        if (creates || truncates || (writes && !wantsFolder)) fail(Errno.isdir);
+        if (creates || truncates || writes) fail(Errno.isdir);
         return this.#add({ folder: node, listing: [] }, node);
       }
       if (wantsFolder || lookup.mustBeFolder) fail(Errno.notdir);

@@ -91,7 +91,8 @@ export interface MountedFileDescriptor extends Described {
 export interface MountedFolderDescriptor extends Described {
   readonly kind: 'mounted-folder';
   readonly handle: number;
-  readonly preopen: undefined;
+  /** The name of one at "/"; undefined: the program opened it. */
+  readonly preopen: Uint8Array<ArrayBuffer> | undefined;
   listing: DirectoryEntry[] | undefined;
 }
 

@@ -14,6 +14,7 @@ import {
 import { Errno, WasiError } from './errno.ts';
 import { statFiletype } from './file-stat.ts';
 import { utf8 } from './guest-memory.ts';
+import type { MountedFiles } from './mounts/mounted-files.ts';
 import { descriptorPath } from './path-lookup.ts';
 import { type Calls, mountedOf, type System } from './system.ts';
 
@@ -28,11 +29,23 @@ export interface DirectoryGrant {
 }
 
 /** Puts the rest of the world beside the grants, unless one of them is that. After them: they have the numbers from 3 on. */
-export function addNowhere(descriptors: DescriptorTable, grants: readonly DirectoryGrant[]): void {
+export function addNowhere(
+  descriptors: DescriptorTable,
+  grants: readonly DirectoryGrant[],
+  mounted?: MountedFiles,
+): void {
   if (grants.length === 0 && descriptors.mounts.size === 0) return;
   if (grants.some(({ guestPath }) => covers(guestPath) === '')) return;
   const preopen = utf8('/');
-  descriptors.add(aboveGrants('', preopen));
+  if (!descriptors.mounts.has('') || mounted === undefined) {
+    descriptors.add(aboveGrants('', preopen));
+    return;
+  }
+  // A mount is all that there is.
+  const how = { oflags: 0, follow: false, reads: true, writes: false };
+  const { handle } = mounted.open({ at: { mount: '' }, path: '.' }, how);
+  const about = { flags: 0, rights: directoryRights, inheriting: Rights.all };
+  descriptors.add({ kind: 'mounted-folder', handle, preopen, listing: undefined, ...about });
 }
 
 export function aboveGrants(above: string, preopen?: Uint8Array<ArrayBuffer>): NowhereDescriptor {

@@ -64,7 +64,7 @@ function reopened(system: System, of: Descriptor, request: OpenRequest): Descrip
   if (oflags & Oflags.excl && oflags & Oflags.creat) throw new WasiError(Errno.exist);
   const isDirectory = of.kind === 'directory' || of.kind === 'nowhere' || of.kind === 'mounted-folder';
   if (oflags & Oflags.directory && !isDirectory) throw new WasiError(Errno.notdir);
-  if (isDirectory && writes && !(oflags & Oflags.directory)) throw new WasiError(Errno.isdir);
+  if (isDirectory && writes) throw new WasiError(Errno.isdir);
   switch (of.kind) {
     case 'stream':
       return { ...common(of), kind: 'stream', stream: of.stream, isTerminal: of.isTerminal, flags };
