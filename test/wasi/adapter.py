@@ -21,7 +21,7 @@ if options.version:
 if options.test_file is None:
     parser.error("--test-file is missing")
 
-argv = [odonata.VKCTL, "run"]
+argv = [odonata.VKCTL, "run", "--bare"]
 for variable in options.env:
     argv += ["--env", variable]
 for grant in options.dir:

@@ -30,7 +30,7 @@ def compute_argv(test_path: str,
                  wasi_world: str,
                  wasi_version: str) -> List[str]:
     args, env, root = args_env_root
-    argv = [VKCTL, "run"]
+    argv = [VKCTL, "run", "--bare"]
     for name, value in env.items():
         argv += ["--env", f"{name}={value}"]
     if root:

@@ -38,6 +38,8 @@ interface RunOptions extends ClusterOption {
   env?: string[];
   memory?: string;
   bare?: boolean;
+  /** -n: undefined unless given. */
+  input?: boolean;
   json?: boolean;
   quiet?: boolean;
 }
@@ -55,6 +57,10 @@ export function addRun(program: Command): void {
     .argument('<program>', 'a WASI preview 1 module')
     .argument('[args...]', 'its arguments')
     .option('-d, --detach', 'print its pid and return; see "vkctl logs"')
+    .option(
+      '-n, --no-input',
+      'its standard input is empty, and ours is left alone: for loops that read it themselves',
+    )
     .option('--node <name>', 'on this node; else on the one with the fewest processes')
     .option('--vkernel <name>', 'in this virtual kernel (NAME or NODE/NAME); made when it does not run')
     .option(
@@ -85,6 +91,7 @@ export function addRun(program: Command): void {
     ['vkctl run --dir .:/work:ro -e LANG wc.wasm /work/a.txt', 'a folder, read-only, and a variable'],
     ['vkctl run --dir .:. wc.wasm a.txt', 'a folder, for relative names'],
     ['vkctl run -d --node node2 server.wasm', 'in the background on node 2'],
+    ['while read a; do vkctl run -n prog.wasm $a; done < list', 'the loop keeps its input'],
     ['vkctl run --listen 8080 server.wasm', 'after: vkctl up --allow-listen 8080'],
     ['vkctl run -d --json server.wasm | jq .pid', 'for a program'],
     ['cat in | vkctl run --memory 64M sort.wasm > out', 'as a filter'],
@@ -118,7 +125,7 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
   const spec: ProgramSpec = {
     name,
     ...given,
-    terminalStreams: options.detach ? undefined : terminalStreams(),
+    terminalStreams: options.detach ? undefined : terminalStreams(options.input ?? true),
     dirs: grants(options.dir ?? []),
     listen: options.listen ?? [],
     connect: options.connect ?? [],
@@ -134,7 +141,7 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
         const place = await to.programs.place(options);
         return await (options.detach
           ? runDetached(to, place, spec, module, options)
-          : runHere(to, place, spec, module, isHere));
+          : runHere(to, place, spec, module, { isHere, input: options.input ?? true }));
       });
     process.exitCode = await tracedCommand(name, here, runIt);
   } catch (error) {
@@ -172,13 +179,13 @@ async function runHere(
   place: Place,
   spec: ProgramSpec,
   module: Uint8Array,
-  isHere: boolean,
+  { isHere, input }: { isHere: boolean; input: boolean },
 ): Promise<number> {
   const abort = new AbortController();
   let pipeBroken = false;
   let pid: bigint | undefined;
   const running = to.programs.begin(place, spec, module, {
-    stdin: process.stdin,
+    ...(input && { stdin: process.stdin }),
     signal: abort.signal,
     onStarted: (started) => {
       pid = started.pid;
@@ -254,8 +261,8 @@ function forwardSignals(running: ProgramRun, abort: AbortController): () => void
 }
 
 /** What a program asks before it prompts, colours, or writes by the line. */
-const terminalStreams = () => ({
-  input: process.stdin.isTTY === true,
+const terminalStreams = (input: boolean) => ({
+  input: input && process.stdin.isTTY === true,
   output: process.stdout.isTTY === true,
   error: process.stderr.isTTY === true,
 });
