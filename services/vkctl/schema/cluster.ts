@@ -50,6 +50,9 @@ const nodeStats = z.strictObject({
   nodeIndex: count,
   takeOverMs: count,
   pmapFlushes: count.describe('page tables that were emptied'),
+  faultsWaiting: count,
+  transferWaitingBytes: count.describe('of pages that are to be sent'),
+  transferInFlightBytes: count.describe('sent, and not answered'),
   wire: wire.optional(),
   pageout: pageout.optional().describe('where the node has swap'),
 });
@@ -79,6 +82,8 @@ const directory = z.strictObject({
   holders: z.array(z.string()),
   dataspaces: count,
   rebuilding: z.boolean(),
+  pagesChanging: count,
+  eventsParked: count.describe('wait for what is to be known first'),
   replica: z.string(),
   shardsLed: z.array(count),
   shards: count,
