@@ -19,7 +19,20 @@ export function vkernelHandlers(place: RunPlace): Handlers<typeof VkernelService
       const theirs = table.list().filter(({ user }) => isTheirs(ctx, user));
       const { items, nextPageToken } = pageOf(theirs, ({ pid }) => pid.toString(), pageSize, pageToken);
       const processes = items.map(
-        ({ pid, vkernel: key, user, command, state, exit, startedAtMs, residentPages, cpuMs, threads }) => {
+        ({
+          pid,
+          vkernel: key,
+          user,
+          command,
+          state,
+          exit,
+          startedAtMs,
+          residentPages,
+          cpuMs,
+          threads,
+          ...process
+        }) => {
+          const relatives = place.relatives.home.find(pid) ?? process.relatives;
           const startedAt = timestampFromMs(startedAtMs);
           const vkernel = nameOfKey(key);
           return {
@@ -34,6 +47,9 @@ export function vkernelHandlers(place: RunPlace): Handlers<typeof VkernelService
             residentPages,
             cpuMs,
             threads,
+            parent: relatives?.parent ?? 0n,
+            group: relatives?.group ?? pid,
+            session: relatives?.session ?? pid,
           };
         },
       );

@@ -1,4 +1,4 @@
-import type { AttachHello, AttachRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import type { AttachHello, AttachRequest, ProcessAsks } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -31,6 +31,12 @@ export class Vkernels {
   #lastIndex: number;
   readonly #events: EventLog | undefined;
   readonly #connector: Connector | undefined;
+  /** Who is whose parent, for the record. */
+  homeRecord: () => string;
+  /** What a virtual kernel's processes ask of processes. */
+  onAsk: ((child: VkernelChild, process: Process, ask: ProcessAsks) => void) | undefined;
+  /** A part of the module of a child that is to go elsewhere. */
+  onModulePiece: ((process: Process, data: Uint8Array) => void) | undefined;
   #stopping = false;
   #draining = false;
 
@@ -54,6 +60,7 @@ export class Vkernels {
     this.#connector = options.connector;
     this.#uids = options.uids;
     const record = this.#file.read();
+    this.homeRecord = () => record.home;
     this.#lastIndex = record.lastVkernel;
     for (const process of record.processes) this.#table.adopt(process);
     for (const left of record.vkernels) {
@@ -67,7 +74,7 @@ export class Vkernels {
     for (const process of this.#table.running()) {
       if (!this.#children.has(process.vkernel)) this.#table.exited(process.pid, died(process, 'ended'));
     }
-    this.#table.onChange = () => this.#save();
+    this.#table.onChange = () => this.save();
   }
 
   #diedAway(left: { user: string; name: string }): void {
@@ -208,6 +215,12 @@ export class Vkernels {
       case 'connect':
         void this.#connector?.serve(child, process, event.value);
         return;
+      case 'ask':
+        this.onAsk?.(child, process, event.value);
+        return;
+      case 'modulePiece':
+        this.onModulePiece?.(process, event.value.data);
+        return;
       case 'stdinTaken':
         process.watcher?.inputTaken(Number(event.value.takenBytes));
         return;
@@ -240,11 +253,11 @@ export class Vkernels {
     this.#lastIndex += 1;
     const what = { index: this.#lastIndex, uid: this.#freeUid() };
     const child: VkernelChild = VkernelChild.spawn(who, what, this.#place, this.#log, {
-      placed: () => this.#save(),
+      placed: () => this.save(),
       ended: (reason) => this.#ended(key, reason),
     });
     this.#children.set(key, child);
-    this.#save();
+    this.save();
     return child;
   }
 
@@ -291,18 +304,26 @@ export class Vkernels {
     for (const { pid } of this.#table.running(key)) {
       this.#table.exited(pid, { code: 137, signal: 'SIGKILL', reason, stack: '' });
     }
-    this.#save();
+    this.save();
   }
 
-  #save(): void {
+  /** Keeps what the next supervisor must know. */
+  save(): void {
     this.#file.save({
+      home: this.homeRecord(),
       lastNumber: this.#table.lastNumber,
       lastVkernel: this.#lastIndex,
       vkernels: [...this.#children.values()].map((child) => child.record),
       processes: this.#table
         .running()
-        .map(({ pid, vkernel, user, command, startedAtMs, quotaBytes, connect }) => {
-          const about = { command: [...command], startedAtMs, quotaBytes, connect: [...connect] };
+        .map(({ pid, vkernel, user, command, startedAtMs, quotaBytes, connect, dirs }) => {
+          const about = {
+            command: [...command],
+            startedAtMs,
+            quotaBytes,
+            connect: [...connect],
+            dirs: [...dirs],
+          };
           return { pid: pid.toString(), vkernel, user, ...about };
         }),
     });

@@ -43,6 +43,24 @@ declare function ds_wait32(addr: usize, expected: u32, timeoutNs: i64): i32;
 // @ts-ignore: decorator
 @external("odonata", "wake")
 declare function ds_wake(addr: usize, count: u32, woken: usize): i32;
+// @ts-ignore: decorator
+@external("odonata", "spawn")
+declare function ds_spawn(fd: u32, args: usize, argsLen: u32, env: usize, envLen: u32, fds: usize, fdsLen: u32, node: usize, nodeLen: u32, flags: i32, group: u64, out: usize): i32;
+// @ts-ignore: decorator
+@external("odonata", "wait")
+declare function ds_wait(pid: i64, flags: i32, out: usize): i32;
+// @ts-ignore: decorator
+@external("odonata", "kill")
+declare function ds_kill(pid: i64, signal: i32): i32;
+// @ts-ignore: decorator
+@external("odonata", "identify")
+declare function ds_identify(pid: u64, out: usize): i32;
+// @ts-ignore: decorator
+@external("odonata", "set_group")
+declare function ds_set_group(pid: u64, group: u64): i32;
+// @ts-ignore: decorator
+@external("odonata", "set_session")
+declare function ds_set_session(): i32;
 
 /** The node that this process runs on. */
 // @ts-ignore: decorator
@@ -67,13 +85,17 @@ export namespace Errno {
   export const AGAIN: i32 = 6;
   export const CONNREFUSED: i32 = 14;
   export const BADF: i32 = 8;
+  export const CHILD: i32 = 12;
   export const DEADLK: i32 = 16;
   export const DQUOT: i32 = 19;
   export const EXIST: i32 = 20;
+  export const INTR: i32 = 27;
   export const FAULT: i32 = 21;
   export const INVAL: i32 = 28;
   export const NOENT: i32 = 44;
   export const NOMEM: i32 = 48;
+  export const PERM: i32 = 63;
+  export const SRCH: i32 = 71;
   export const NOSPC: i32 = 51;
   export const TIMEDOUT: i32 = 73;
 }
@@ -89,6 +111,18 @@ export namespace Open {
 export namespace Protection {
   export const READ: i32 = 1;
   export const READ_WRITE: i32 = 3;
+}
+
+/** Flags of `spawn`. */
+export namespace Spawn {
+  export const NEW_GROUP: i32 = 1;
+  export const SPREAD: i32 = 2;
+  export const SELF: i32 = 4;
+}
+
+/** Flags of `wait`. */
+export namespace Wait {
+  export const NO_HANG: i32 = 1;
 }
 
 /** Modes of `Dataspace.lock`. */

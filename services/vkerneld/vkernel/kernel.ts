@@ -11,8 +11,9 @@ import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
-import { Process, type ProcessExit, refusedCode } from './process.ts';
-import { signalNumbers } from './trap.ts';
+import { Process, type ProcessExit, type ProcessSpec, refusedCode } from './process.ts';
+import { ProcessesAsked } from './processes-asked.ts';
+import { exitCodeOfSignal, signalNumbers } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
 import type { Word } from './wasi/system.ts';
 
@@ -59,6 +60,7 @@ export class Kernel {
   readonly #ended = new EndedProcesses();
   readonly #places = new ThreadPlaces(processesMax);
   readonly #connections: ConnectionsAsked;
+  readonly #asked: ProcessesAsked;
   readonly #usageTimer: NodeJS.Timeout;
   #onEmpty: (() => void) | undefined;
 
@@ -66,6 +68,7 @@ export class Kernel {
     this.#options = options;
     const { send, takeConnection: take } = options;
     this.#connections = new ConnectionsAsked({ send, take });
+    this.#asked = new ProcessesAsked(send);
     this.#usageTimer = setInterval(() => {
       for (const running of this.#running.values())
         ownTurn({ timer: 'usage' }, () => this.#reportUsage(running))();
@@ -98,6 +101,9 @@ export class Kernel {
       case 'signal':
         this.#signal(event.value.pid, event.value.signal);
         return;
+      case 'answered':
+        this.#asked.answered(event.value);
+        return;
       case 'connected':
         this.#connections.answered(event.value);
         return;
@@ -117,6 +123,7 @@ export class Kernel {
     }
     this.#pieces.clear();
     this.#connections.onReattached();
+    this.#asked.onReattached();
   }
 
   /** Ends all processes; resolves when they ended, but for threads that do not: those end with this process. */
@@ -132,8 +139,11 @@ export class Kernel {
     await empty;
   }
 
-  #start({ pid, program, requestId }: StartProcess): void {
-    const { send } = this.#options;
+  #start({ pid, program, requestId, parent, number }: StartProcess): void {
+    if (parent !== 0n) {
+      this.#startChild(pid, parent, number, program?.memoryBytes ?? 0n);
+      return;
+    }
     const log = this.#options.log.child({ pid, requestId });
     const directories = this.#options.takeDirectories(
       pid,
@@ -180,12 +190,37 @@ export class Kernel {
       }),
       quotaBytes,
     };
+    this.#run(spec, log);
+  }
+
+  /** The supervisor made a pid for a child that a process here asked for. */
+  #startChild(pid: bigint, parent: bigint, number: number, memoryBytes: bigint): void {
+    const log = this.#options.log.child({ pid });
+    const child = this.#asked.started(parent, number, pid);
+    const from = this.#running.get(parent)?.process;
+    if (child === undefined || from === undefined) {
+      const reason = 'its parent is over';
+      this.#tellExit(pid, { code: exitCodeOfSignal('SIGKILL'), signal: 'SIGKILL', reason, stack: '' }, log);
+      return;
+    }
+    log.debug({ program: child.name, parent: String(parent) }, 'child starts');
+    this.#run(
+      { ...child, pid, grants: from.grantsAgain(), quotaBytes: quotaOf(memoryBytes) },
+      log,
+    ).input.end();
+  }
+
+  #run(spec: ProcessSpec, log: Logger): Process {
+    const { pid } = spec;
+    const { send } = this.#options;
     const { pmap, workers, node, nodeName, vkernel } = this.#options;
     const process = new Process(
       spec,
       {
         ...{ pmap, workers, node, nodeName, vkernel, places: this.#placesOfThreads() },
         connect: (address) => this.#connections.ask(pid, address),
+        asked: this.#asked,
+        sendPiece: (data) => send({ case: 'modulePiece', value: { pid, data } }),
       },
       {
         started: () => send({ case: 'started', value: { pid } }),
@@ -204,6 +239,7 @@ export class Kernel {
         exited: (exit) => {
           this.#reportUsage(running);
           this.#running.delete(pid);
+          this.#asked.ended(pid);
           this.#tellExit(pid, exit, log);
           this.#ended.ended(this.#running.size);
           if (this.#isEmpty()) this.#onEmpty?.();
@@ -213,6 +249,7 @@ export class Kernel {
     );
     const running: Running = { process, lastUsage: '', ending: undefined };
     this.#running.set(pid, running);
+    return process;
   }
 
   #placesOfThreads(): { take(): boolean; give(): void } {
@@ -236,7 +273,8 @@ export class Kernel {
   #signal(pid: bigint, signal: string): void {
     const running = this.#running.get(pid);
     if (running === undefined) return; // it ended meanwhile
-    // A program of WASI has no handlers: every signal that is sent ends it.
+    // What became of a child its parent need not hear.
+    if (signal === 'SIGCHLD') return;
     void running.process.kill(signal in signalNumbers ? signal : 'SIGKILL');
   }
 

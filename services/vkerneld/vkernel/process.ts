@@ -13,12 +13,15 @@
 
 import { closeSync } from 'node:fs';
 import type { Pmap, Space } from '@odonata/pmap/pmap-interface.ts';
+import { duplicate } from '@odonata/userfault/libc.ts';
 import { AtomicWait } from './atomic-wait.ts';
 import type { Connected } from './connections-asked.ts';
 import { GuestThread, SpawnedThreads, threadsMax } from './guest-threads.ts';
 import { HostDescriptors } from './host-descriptors.ts';
 import type { GuestMessage, PreparedGuest, PrepareGuest, StartGuest } from './kernel-call.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
+import type { ProcessesAsked } from './processes-asked.ts';
+import { Relations } from './relations.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
 import { Transfers } from './transfers.ts';
@@ -78,6 +81,10 @@ export interface ProcessSurroundings {
   readonly vkernel: number;
   /** Connects to HOST:PORT; missing: there is no network. */
   readonly connect?: (address: string) => Promise<Connected>;
+  /** Children, signals, groups; missing: it has none of these. */
+  readonly asked?: ProcessesAsked;
+  /** A part of the module of a child that is to run elsewhere. */
+  readonly sendPiece?: (data: Uint8Array) => void;
   /** Less in tests. */
   readonly threadEndMs?: number | undefined;
 }
@@ -105,6 +112,9 @@ export class Process {
   readonly #connections = new ConnectionTable();
   readonly #output = new OutputReader(this.#ring);
   readonly #window = new OutputWindow();
+  readonly #relations: Relations;
+  /** Of one that may start children of its own program. */
+  #module: Uint8Array<ArrayBuffer> | undefined;
   #space: Space | undefined;
   #exit: ProcessExit | undefined;
   readonly #ending = Promise.withResolvers<undefined>();
@@ -121,6 +131,11 @@ export class Process {
     this.#listeners = spec.listeners ?? [];
     this.#around = around;
     this.#events = events;
+    this.#relations = new Relations({
+      ...{ pid: spec.pid, nodeName: around.nodeName, asked: around.asked },
+      sendPiece: (data) => around.sendPiece?.(data),
+      ownModule: () => this.#module,
+    });
     this.#started = this.#start(spec).catch((error: unknown) => {
       if (error instanceof CannotStart) void this.#end(refused(error.message));
       else void this.#end(this.#failed(error));
@@ -134,6 +149,11 @@ export class Process {
   /** Processor time of its threads in milliseconds, also after its end; 0 where it is not known. */
   cpuMs(): number {
     return this.#first.cpuMs() + (this.#spawned?.cpuMs() ?? 0);
+  }
+
+  /** Its directories, once more, for a child. */
+  grantsAgain(): DirectoryGrant[] {
+    return this.#grants.map((grant) => ({ ...grant, descriptor: duplicate(grant.descriptor) }));
   }
 
   /** How many it has. */
@@ -171,6 +191,7 @@ export class Process {
     this.#first.worker?.postMessage(prepare);
     const needs = await Promise.race([this.#prepared.promise, this.#ending.promise]);
     if (needs === undefined || this.#exit !== undefined) return;
+    if (needs.spawns) this.#module = spec.module;
     const { initialPages, maximumPages, besideBytes } = needs;
     const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
     const onWatched = (on: boolean): void => this.#transfers.watched(on);
@@ -209,7 +230,7 @@ export class Process {
     const network = { connect: this.#around.connect, connections: this.#connections };
     const spawn = (argument: number): number => this.#spawned?.spawn(argument) ?? -Errno.nosys;
     return new SystemCalls(
-      { space, input: this.input, network, host: this.#host, spawn },
+      { space, input: this.input, network, host: this.#host, spawn, relations: this.#relations },
       answerer,
       this.#events,
     );

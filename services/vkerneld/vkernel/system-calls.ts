@@ -6,6 +6,7 @@ import type { Connected } from './connections-asked.ts';
 import type { HostDescriptors } from './host-descriptors.ts';
 import type { KernelAnswerer, KernelRequest } from './kernel-call.ts';
 import { packWords, payloadBytesMax } from './kernel-call.ts';
+import type { Relations } from './relations.ts';
 import type { StandardInput } from './standard-input.ts';
 import type { ConnectionTable } from './wasi/connection-table.ts';
 import { Errno } from './wasi/errno.ts';
@@ -29,6 +30,8 @@ export interface ProcessParts {
   readonly host: HostDescriptors;
   /** The number of a new thread, or an errno below 0. */
   readonly spawn: (argument: number) => number;
+  /** Children, signals, groups. */
+  readonly relations: Relations;
 }
 
 const nothing = new Uint8Array(0);
@@ -152,6 +155,12 @@ export class SystemCalls {
         return nothing;
       case 'connect':
         return this.#connect(request.address);
+      case 'spawn':
+      case 'wait_child':
+      case 'kill':
+      case 'identify':
+      case 'set_group':
+        return await this.#parts.relations.serve(request);
       case 'wake':
         return packWords(BigInt(await space.wake(request.address, request.count)));
     }

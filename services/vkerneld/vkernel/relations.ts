@@ -1,0 +1,98 @@
+// What one process asks of processes: children, signals, groups.
+import type { KernelRequest } from './kernel-call.ts';
+import { packWords } from './kernel-call.ts';
+import type { Answer, Ask, ChildSpec, ProcessesAsked } from './processes-asked.ts';
+import { Errno } from './wasi/errno.ts';
+import { wasiSignalOf } from './wasi/signals.ts';
+
+export type RelationRequest = Extract<
+  KernelRequest,
+  { call: 'spawn' | 'wait_child' | 'kill' | 'identify' | 'set_group' }
+>;
+
+const PIECE_BYTES = 8 << 20;
+/** Of the arguments of a child, what the supervisor shows. */
+const SHOWN_WORDS = 64;
+
+export interface RelationsOptions {
+  readonly pid: bigint;
+  readonly nodeName: string;
+  /** Undefined: this process cannot ask. */
+  readonly asked: ProcessesAsked | undefined;
+  readonly sendPiece: (data: Uint8Array) => void;
+  /** The module of this process; undefined: it is not kept. */
+  readonly ownModule: () => Uint8Array<ArrayBuffer> | undefined;
+}
+
+const nothing = new Uint8Array(0);
+const text = (word: Uint8Array): string => Buffer.from(word).toString();
+
+export class Relations {
+  readonly #options: RelationsOptions;
+
+  constructor(options: RelationsOptions) {
+    this.#options = options;
+  }
+
+  /** The payload of a success, or an errno. */
+  async serve(request: RelationRequest): Promise<Uint8Array | number> {
+    switch (request.call) {
+      case 'spawn':
+        return await this.#spawn(request);
+      case 'wait_child': {
+        const { which, hang } = request;
+        const { errno, process, exit } = await this.#ask({ case: 'wait', value: { which, hang } });
+        if (errno !== Errno.success) return errno;
+        return packWords(process, BigInt(exit?.code ?? 0), BigInt(wasiSignalOf(exit?.signal ?? '')));
+      }
+      case 'kill': {
+        const { target, signal } = request;
+        return done(await this.#ask({ case: 'signal', value: { target, signal } }));
+      }
+      case 'identify': {
+        const { errno, process, relatives } = await this.#ask({
+          case: 'identify',
+          value: { target: request.target },
+        });
+        if (errno !== Errno.success || relatives === undefined) return errno || Errno.srch;
+        return packWords(process, relatives.parent, relatives.group, relatives.session);
+      }
+      case 'set_group': {
+        const { target, group, session } = request;
+        return done(await this.#ask({ case: 'group', value: { target, group, session } }));
+      }
+    }
+  }
+
+  async #spawn(request: Extract<RelationRequest, { call: 'spawn' }>): Promise<Uint8Array | number> {
+    const { args, env, node, spread, group } = request;
+    const module = request.module ?? this.#options.ownModule();
+    if (module === undefined) return Errno.notsup;
+    const isHere = !spread && (node === '' || node === this.#options.nodeName);
+    const [first, ...rest] = args;
+    const name = text(first!);
+    const shown = { name, rawArgs: rest.slice(0, SHOWN_WORDS) };
+    const about = { node, ...(group !== undefined && { group }), placement: spread ? 1 : 0 };
+    const child: ChildSpec = { name, module, args: rest, env };
+    if (isHere) {
+      const ask: Ask = { case: 'spawn', value: { ...about, program: shown } };
+      return pidOf(await this.#ask(ask, child));
+    }
+    for (let at = 0; at < module.length; at += PIECE_BYTES)
+      this.#options.sendPiece(module.subarray(at, at + PIECE_BYTES));
+    const program = { name, rawArgs: rest, rawEnv: [...env] };
+    // The node may turn out to be this one.
+    return pidOf(await this.#ask({ case: 'spawn', value: { ...about, program } }, child));
+  }
+
+  #ask(ask: Ask, child?: ChildSpec): Promise<Answer> {
+    const { asked, pid } = this.#options;
+    if (asked === undefined)
+      return Promise.resolve({ errno: Errno.nosys, process: 0n, exit: undefined, relatives: undefined });
+    return asked.ask(pid, ask, child).answer;
+  }
+}
+
+const done = ({ errno }: Answer): Uint8Array | number => (errno === Errno.success ? nothing : errno);
+const pidOf = ({ errno, process }: Answer): Uint8Array | number =>
+  errno === Errno.success ? packWords(process) : errno;
