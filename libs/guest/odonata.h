@@ -77,6 +77,13 @@ enum {
   ODONATA_SPAWN_SELF = 4,      /* the program of the parent; `fd` is not looked at */
 };
 
+/** Actions of odonata_signal_action. */
+enum {
+  ODONATA_SIGNAL_DEFAULT = 0, /* the end of the process; nothing, or a stop, for some */
+  ODONATA_SIGNAL_IGNORE = 1,  /* nothing */
+  ODONATA_SIGNAL_HANDLER = 2, /* the exported function `odonata_signal(i32)` */
+};
+
 /** Flags of odonata_wait. */
 enum {
   ODONATA_WAIT_NO_HANG = 1, /* only look: `pid` is 0 where none has ended */
@@ -247,6 +254,14 @@ int32_t odonata_identify(uint64_t pid, struct odonata_relatives *out);
 /** Puts this process, or a child of it, into a process group. */
 ODONATA_IMPORT("set_group")
 int32_t odonata_set_group(uint64_t pid, uint64_t group);
+
+/**
+ * What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its number: at
+ * the return from a call, or in the middle of what the first thread computes.  A call that waits ends with EINTR
+ * first: reads of standard input, polls and sleeps, odonata_wait(), odonata_wait32().
+ */
+ODONATA_IMPORT("signal_action")
+int32_t odonata_signal_action(int32_t signal, int32_t action);
 
 /** Makes a session and a process group of this process alone. */
 ODONATA_IMPORT("set_session")

@@ -149,6 +149,15 @@ export class ProcessTable {
     process.watcher?.started();
   }
 
+  /** A signal stopped it, or it goes on. */
+  held(pid: bigint, stopped: boolean): void {
+    const process = this.#processes.get(pid);
+    const [from, to] = stopped
+      ? [ProcessState.RUNNING, ProcessState.STOPPED]
+      : [ProcessState.STOPPED, ProcessState.RUNNING];
+    if (process?.state === from) process.state = to;
+  }
+
   /** Keeps the output; true when a watcher will say that it was taken. */
   output(pid: bigint, output: Output): boolean {
     const process = this.#processes.get(pid);

@@ -215,6 +215,9 @@ export class Vkernels {
       case 'connect':
         void this.#connector?.serve(child, process, event.value);
         return;
+      case 'held':
+        this.#table.held(pid, event.value.stopped);
+        return;
       case 'ask':
         this.onAsk?.(child, process, event.value);
         return;

@@ -3,6 +3,8 @@
  *
  *   family exit CODE            ends with it
  *   family spawn NODE,... CODE  a child on each node, which ends with CODE + 1, + 2, ...; prints what wait says of each
+ *   family handle              says each USR1 that it gets, in a computing loop; ends at TERM, with 5
+ *   family spin                 computes, and nothing else
  *   family sleep                until it is killed
  *   family wait NODE            a child that sleeps on that node; says its pid, waits for it, says how it ended
  *   family orphan               a child that outlives it; says its pid
@@ -43,6 +45,12 @@ static void say_end(pid_t pid) {
   fflush(stdout);
 }
 
+static volatile sig_atomic_t users, ends;
+static void on_signal(int signal) {
+  if (signal == SIGUSR1) users++;
+  else ends++;
+}
+
 int main(int argc, char **argv) {
   program = getenv("FAMILY") != NULL ? getenv("FAMILY") : "/programs/family.wasm";
   const char *part = argc > 1 ? argv[1] : "";
@@ -53,6 +61,26 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (strcmp(part, "sleep") == 0) for (;;) sleep(3600);
+  if (strcmp(part, "handle") == 0) {
+    signal(SIGUSR1, on_signal);
+    struct sigaction action = { .sa_handler = on_signal };
+    sigaction(SIGTERM, &action, NULL);
+    puts("ready");
+    fflush(stdout);
+    int said = 0;
+    while (!ends) {
+      if (*word == 's') sleep(100);
+      if (users == said) continue;
+      printf("USR1 %d\n", said = users);
+      fflush(stdout);
+    }
+    return 5;
+  }
+  if (strcmp(part, "spin") == 0) {
+    puts("ready");
+    fflush(stdout);
+    for (volatile unsigned at = 0;;) at++;
+  }
   if (strcmp(part, "spawn") == 0) {
     char nodes[256];
     int code = argc > 3 ? atoi(argv[3]) : 0;

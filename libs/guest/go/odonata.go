@@ -53,6 +53,13 @@ const (
 	SpawnSelf     int32 = 4
 )
 
+// Actions of SignalAction.
+const (
+	SignalDefault int32 = 0
+	SignalIgnore  int32 = 1
+	SignalHandler int32 = 2
+)
+
 // Flags of Wait.
 const (
 	WaitNoHang int32 = 1
@@ -241,6 +248,14 @@ func Identify(pid uint64, out unsafe.Pointer) int32
 //go:wasmimport odonata set_group
 //go:noescape
 func SetGroup(pid uint64, group uint64) int32
+
+// What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its number:
+// at the return from a call, or in the middle of what the first thread computes.  A call that waits ends with EINTR
+// first: reads of standard input, polls and sleeps, Wait, Wait32.
+//
+//go:wasmimport odonata signal_action
+//go:noescape
+func SignalAction(signal int32, action int32) int32
 
 // Makes a session and a process group of this process alone.
 //

@@ -72,6 +72,16 @@ export const odonata = {
         SELF: { value: 4, doc: 'the program of the parent; `fd` is not looked at' },
       },
     },
+    signalAction: {
+      doc: 'Actions of {signal_action}.',
+      name: 'SignalAction',
+      prefix: 'SIGNAL_',
+      values: {
+        DEFAULT: { value: 0, doc: 'the end of the process; nothing, or a stop, for some' },
+        IGNORE: { value: 1, doc: 'nothing' },
+        HANDLER: { value: 2, doc: 'the exported function `odonata_signal(i32)`' },
+      },
+    },
     wait: {
       doc: 'Flags of {wait}.',
       name: 'Wait',
@@ -429,6 +439,18 @@ export const odonata = {
       errors: {
         EPERM: 'it leads a session',
         ESRCH: 'it is neither this process nor a child of it',
+      },
+    },
+    signal_action: {
+      doc: "What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its number: at the return from a call, or in the middle of what the first thread computes.  A call that waits ends with EINTR first: reads of standard input, polls and sleeps, {wait}, {wait32}.",
+      parameters: [
+        { name: 'signal', type: 'i32', doc: 'as WASI numbers it' },
+        { name: 'action', type: 'i32', doc: 'of SIGNAL_' },
+      ],
+      result: 'errno',
+      errors: {
+        EINVAL: 'no such signal or action, or one that cannot be had otherwise (KILL, STOP)',
+        ENOTSUP: 'HANDLER, and the program exports no `odonata_signal`',
       },
     },
     set_session: {

@@ -129,6 +129,10 @@ export class SpawnedThreads {
     return this.#all.size - this.#idle.length;
   }
 
+  workers(): (Worker | undefined)[] {
+    return [...this.#all].map(({ worker }) => worker);
+  }
+
   cpuMs(): number {
     return [...this.#all].reduce((sum, thread) => sum + thread.cpuMs(), this.#endedCpuMs);
   }

@@ -173,6 +173,8 @@ export interface StartGuest {
   readonly descriptors: SharedArrayBuffer | undefined;
   /** Where its threads wait for words of its memory: atomic-wait.ts. */
   readonly waits: SharedArrayBuffer;
+  /** signal-state.ts */
+  readonly signals: SharedArrayBuffer;
   readonly pid: bigint;
   readonly node: number;
   readonly vkernel: number;

@@ -13,8 +13,9 @@ import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
 import { Process, type ProcessExit, type ProcessSpec, refusedCode } from './process.ts';
 import { ProcessesAsked } from './processes-asked.ts';
-import { exitCodeOfSignal, signalNumbers } from './trap.ts';
+import { exitCodeOfSignal } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
+import { wasiSignalOf } from './wasi/signals.ts';
 import type { Word } from './wasi/system.ts';
 
 export type KernelEvent = NonNullable<MessageInitShape<typeof AttachRequestSchema>['event']>;
@@ -119,6 +120,7 @@ export class Kernel {
   onReattached(): void {
     for (const { process, ending } of this.#running.values()) {
       process.outputForgotten();
+      if (process.isStopped) this.#options.send({ case: 'held', value: { pid: process.pid, stopped: true } });
       if (ending !== undefined) this.#tellEnding(process.pid, ending);
     }
     this.#pieces.clear();
@@ -229,6 +231,7 @@ export class Kernel {
           send({ case: 'output', value: { pid, output } });
         },
         inputTaken: (bytes) => send({ case: 'stdinTaken', value: { pid, takenBytes: BigInt(bytes) } }),
+        stopped: (stopped) => send({ case: 'held', value: { pid, stopped } }),
         ending: (exit) => {
           log.warn('the thread of this process does not end');
           running.ending = bounded(exit);
@@ -273,9 +276,7 @@ export class Kernel {
   #signal(pid: bigint, signal: string): void {
     const running = this.#running.get(pid);
     if (running === undefined) return; // it ended meanwhile
-    // What became of a child its parent need not hear.
-    if (signal === 'SIGCHLD') return;
-    void running.process.kill(signal in signalNumbers ? signal : 'SIGKILL');
+    running.process.signal(wasiSignalOf(signal) > 0 ? signal : 'SIGKILL');
   }
 
   #keepPiece(pid: bigint, data: Uint8Array): void {

@@ -18,10 +18,12 @@ import { AtomicWait } from './atomic-wait.ts';
 import type { Connected } from './connections-asked.ts';
 import { GuestThread, SpawnedThreads, threadsMax } from './guest-threads.ts';
 import { HostDescriptors } from './host-descriptors.ts';
+import { interrupts } from './interrupts.ts';
 import type { GuestMessage, PreparedGuest, PrepareGuest, StartGuest } from './kernel-call.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
 import type { ProcessesAsked } from './processes-asked.ts';
 import { Relations } from './relations.ts';
+import { createSignals, SignalState } from './signal-state.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
 import { Transfers } from './transfers.ts';
@@ -65,6 +67,8 @@ export interface ProcessEvents {
   started(): void;
   output(stream: 1 | 2, data: Uint8Array<ArrayBuffer>): void;
   inputTaken(bytes: number): void;
+  /** It stands still, or goes on. */
+  stopped(isStopped: boolean): void;
   ending(exit: ProcessExit): void;
   exited(exit: ProcessExit): void;
   /** Something is wrong with this virtual kernel. */
@@ -112,6 +116,10 @@ export class Process {
   readonly #connections = new ConnectionTable();
   readonly #output = new OutputReader(this.#ring);
   readonly #window = new OutputWindow();
+  readonly #signals = createSignals();
+  readonly #signalState = new SignalState(this.#signals);
+  /** Signals that would end it, while it is stopped. */
+  readonly #held = new Set<string>();
   readonly #relations: Relations;
   /** Of one that may start children of its own program. */
   #module: Uint8Array<ArrayBuffer> | undefined;
@@ -173,6 +181,43 @@ export class Process {
     this.#forwardOutput();
   }
 
+  get isStopped(): boolean {
+    return this.#signalState.isStopped;
+  }
+
+  /** Does what the signal comes to: runs its handler, stops it, ends it, or nothing. */
+  signal(name: string): void {
+    if (this.#exit !== undefined) return;
+    const state = this.#signalState;
+    if (name === 'SIGCONT' && state.isStopped) {
+      state.go();
+      this.#events.stopped(false);
+      for (const held of this.#held) void this.kill(held);
+    }
+    const outcome = state.outcomeOf(name);
+    if (outcome === 'end' && name !== 'SIGKILL' && state.isStopped) this.#held.add(name);
+    else if (outcome === 'end') void this.kill(name);
+    else if (outcome === 'stop' && !state.isStopped) {
+      state.stop();
+      this.#events.stopped(true);
+      this.#interrupt();
+    } else if (outcome === 'handler') {
+      state.pend(name);
+      if (state.isStopped) return;
+      this.#first.calls?.interrupt();
+      this.#interrupt();
+    }
+  }
+
+  #interrupt(): void {
+    const workers = [this.#first.worker, ...(this.#spawned?.workers() ?? [])];
+    for (const worker of workers)
+      if (worker !== undefined)
+        interrupts
+          .interrupt(worker)
+          .catch((error: unknown) => this.#events.troubled('a thread was not interrupted', error));
+  }
+
   /** Ends it, whatever it does. Resolves when it ended. */
   kill(signal: string, reason = `killed by ${signal}`): Promise<void> {
     return this.#end({ code: exitCodeOfSignal(signal), signal, reason, stack: '' });
@@ -217,6 +262,7 @@ export class Process {
       connections: this.#connections.places.buffer,
       descriptors: needs.threads && SharedDescriptors.memory(),
       waits: AtomicWait.lot(needs.threads ? threadsMax : 1),
+      signals: this.#signals,
       pid,
       node: this.#around.node,
       vkernel: this.#around.vkernel,

@@ -5,6 +5,7 @@ import type { Implementation } from '@odonata/guest/module/description.ts';
 import { odonata } from '@odonata/guest/module/odonata.ts';
 import type { KernelCaller, KernelRequest } from './kernel-call.ts';
 import { unpackWord } from './kernel-call.ts';
+import { ACTION_HANDLER, isSignal, type SignalGate } from './signal-state.ts';
 import type { DescriptorTable } from './wasi/descriptor-table.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
 import type { GuestMemory } from './wasi/guest-memory.ts';
@@ -19,13 +20,14 @@ const NAME_BYTES = 255;
 const { NEW_GROUP, SPREAD, SELF } = odonata.constants.spawn.values;
 const { NO_HANG } = odonata.constants.wait.values;
 
-type Names = 'spawn' | 'wait' | 'kill' | 'identify' | 'set_group' | 'set_session';
+type Names = 'signal_action' | 'spawn' | 'wait' | 'kill' | 'identify' | 'set_group' | 'set_session';
 type RelationCalls = Pick<Implementation<typeof odonata>, Names>;
 
 export function relationCalls(
   memory: GuestMemory,
   kernel: KernelCaller,
   descriptors: DescriptorTable,
+  gate: SignalGate,
 ): RelationCalls {
   const ask = (request: KernelRequest): Uint8Array<ArrayBuffer> => {
     const { errno, payload } = kernel.call(request);
@@ -91,6 +93,13 @@ export function relationCalls(
     },
     set_group: (target: bigint, group: bigint) => {
       ask({ call: 'set_group', target, group, session: false });
+    },
+    signal_action: (signal: number, action: number) => {
+      const name = wasiSignals[signal];
+      if (!isSignal(signal) || name === 'SIGKILL' || name === 'SIGSTOP' || action > ACTION_HANDLER)
+        throw new WasiError(Errno.inval);
+      if (action === ACTION_HANDLER && gate.handler === undefined) throw new WasiError(Errno.notsup);
+      gate.setAction(signal, action);
     },
     set_session: () => {
       ask({ call: 'set_group', target: 0n, group: 0n, session: true });

@@ -29,6 +29,8 @@ const text = (word: Uint8Array): string => Buffer.from(word).toString();
 
 export class Relations {
   readonly #options: RelationsOptions;
+  readonly #kept: Uint8Array[] = [];
+  #waiting: number | undefined;
 
   constructor(options: RelationsOptions) {
     this.#options = options;
@@ -41,6 +43,8 @@ export class Relations {
         return await this.#spawn(request);
       case 'wait_child': {
         const { which, hang } = request;
+        const kept = this.#takeKept(which);
+        if (kept !== undefined) return kept;
         const { errno, process, exit } = await this.#ask({ case: 'wait', value: { which, hang } });
         if (errno !== Errno.success) return errno;
         return packWords(process, BigInt(exit?.code ?? 0), BigInt(wasiSignalOf(exit?.signal ?? '')));
@@ -85,14 +89,34 @@ export class Relations {
     return pidOf(await this.#ask({ case: 'spawn', value: { ...about, program } }, child));
   }
 
+  /** A wait that a signal ended was answered all the same: the next one has it. */
+  keep(waited: Uint8Array): void {
+    this.#kept.push(waited);
+  }
+
+  /** A signal ended a wait. */
+  cancel(): void {
+    if (this.#waiting !== undefined) this.#options.asked?.cancel(this.#waiting);
+    this.#waiting = undefined;
+  }
+
+  #takeKept(which: bigint): Uint8Array | undefined {
+    const meant = this.#kept.findIndex((waited) => which <= 0n || pidIn(waited) === which);
+    return meant < 0 ? undefined : this.#kept.splice(meant, 1)[0];
+  }
+
   #ask(ask: Ask, child?: ChildSpec): Promise<Answer> {
     const { asked, pid } = this.#options;
     if (asked === undefined)
       return Promise.resolve({ errno: Errno.nosys, process: 0n, exit: undefined, relatives: undefined });
-    return asked.ask(pid, ask, child).answer;
+    const { number, answer } = asked.ask(pid, ask, child);
+    if (ask.case === 'wait') this.#waiting = number;
+    return answer;
   }
 }
 
+const pidIn = (words: Uint8Array): bigint =>
+  new DataView(words.buffer, words.byteOffset).getBigUint64(0, true);
 const done = ({ errno }: Answer): Uint8Array | number => (errno === Errno.success ? nothing : errno);
 const pidOf = ({ errno, process }: Answer): Uint8Array | number =>
   errno === Errno.success ? packWords(process) : errno;

@@ -126,6 +126,7 @@ const odonata = {
   identify: () => ESRCH,
   set_group: () => ESRCH,
   set_session: () => ENOTSUP,
+  signal_action: () => ENOTSUP,
   /** Nobody reads the names. */
   name_range(id: bigint, offset: bigint, length: bigint, name: number, nameLength: number): number {
     const dataspace = opened.get(id);

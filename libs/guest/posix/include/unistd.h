@@ -25,6 +25,7 @@ pid_t getpgid(pid_t);
 int setpgid(pid_t, pid_t);
 pid_t getsid(pid_t);
 pid_t setsid(void);
+int pause(void);
 
 #ifdef __cplusplus
 }

@@ -43,6 +43,11 @@ pub const SPAWN_NEW_GROUP: i32 = 1;
 pub const SPAWN_SPREAD: i32 = 2;
 pub const SPAWN_SELF: i32 = 4;
 
+// Actions of `signal_action`.
+pub const SIGNAL_DEFAULT: i32 = 0;
+pub const SIGNAL_IGNORE: i32 = 1;
+pub const SIGNAL_HANDLER: i32 = 2;
+
 // Flags of `wait`.
 pub const WAIT_NO_HANG: i32 = 1;
 
@@ -188,6 +193,11 @@ extern "C" {
 
     /// Puts this process, or a child of it, into a process group.
     pub fn set_group(pid: u64, group: u64) -> i32;
+
+    /// What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its
+    /// number: at the return from a call, or in the middle of what the first thread computes.  A call that waits ends
+    /// with EINTR first: reads of standard input, polls and sleeps, `wait`, `wait32`.
+    pub fn signal_action(signal: i32, action: i32) -> i32;
 
     /// Makes a session and a process group of this process alone.
     pub fn set_session() -> i32;

@@ -69,6 +69,7 @@ export class TestMachine {
         inputTaken: (bytes) => {
           taken += bytes;
         },
+        stopped: () => {},
         ending: (exit) => {
           ending = exit;
         },
