@@ -10,7 +10,8 @@ const HEARD_MS = 500;
 
 interface Attached {
   readonly sessionId: string;
-  readonly workerInfo: { readonly workerId: string };
+  /** As `[worker 2] guest`, with the number that the thread has in Node. */
+  readonly workerInfo: { readonly title: string };
 }
 
 export class Interrupts {
@@ -49,7 +50,8 @@ export class Interrupts {
     this.#session = session;
     session.connect();
     session.on('NodeWorker.attachedToWorker', ({ params }: { params: Attached }) => {
-      this.#threads.set(params.workerInfo.workerId, params.sessionId);
+      const thread = /^\[worker (\d+)\]/.exec(params.workerInfo.title)?.[1];
+      if (thread !== undefined) this.#threads.set(thread, params.sessionId);
     });
     await new Promise<void>((resolve) => {
       session.post('NodeWorker.enable', { waitForDebuggerOnStart: false }, () => resolve());
@@ -66,3 +68,26 @@ export class Interrupts {
 }
 
 export const interrupts = new Interrupts();
+
+const AGAIN_MS = 50;
+/** One that V8 compiles for heeds nothing, and needs to be told no more often. */
+const TIMES_MAX = 40;
+
+/**
+ * Ends a thread. One that was stopped is in what the inspector evaluates, which swallows the order to end: it is given until it is
+ * heeded.
+ */
+export function terminate(worker: Worker | undefined): Promise<unknown> {
+  if (worker === undefined) return Promise.resolve();
+  worker.setMaxListeners(0);
+  const done = worker.terminate();
+  let times = 0;
+  const again = setInterval(
+    ownTurn({ timer: 'terminate' }, () => {
+      if (++times > TIMES_MAX) clearInterval(again);
+      else void worker.terminate();
+    }),
+    AGAIN_MS,
+  );
+  return done.finally(() => clearInterval(again));
+}

@@ -18,7 +18,7 @@ import { AtomicWait } from './atomic-wait.ts';
 import type { Connected } from './connections-asked.ts';
 import { GuestThread, SpawnedThreads, threadsMax } from './guest-threads.ts';
 import { HostDescriptors } from './host-descriptors.ts';
-import { interrupts } from './interrupts.ts';
+import { interrupts, terminate } from './interrupts.ts';
 import type { GuestMessage, PreparedGuest, PrepareGuest, StartGuest } from './kernel-call.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
 import type { ProcessesAsked } from './processes-asked.ts';
@@ -365,7 +365,7 @@ export class Process {
     this.#first.retired = true;
     const told = { ...exit, reason: oneLine(exit.reason) };
     try {
-      const threads = Promise.all([this.#first.worker?.terminate(), this.#spawned?.terminate()]);
+      const threads = Promise.all([terminate(this.#first.worker), this.#spawned?.terminate()]);
       if (!(await inTime(threads, this.#around.threadEndMs))) {
         this.#forwardOutput(true);
         this.#overdue = true;
