@@ -34,6 +34,7 @@ import { vkerneldMetrics } from './metrics.ts';
 import { ProcessTable } from './process-table.ts';
 import { RecordFile } from './record.ts';
 import { Asks } from './relatives/asks.ts';
+import { LostNodes } from './relatives/lost-nodes.ts';
 import { peerHandlers } from './relatives/peer-handlers.ts';
 import { indexOfPid, Peers } from './relatives/peers.ts';
 import { Relatives } from './relatives/relatives.ts';
@@ -133,7 +134,8 @@ export async function serveVkerneld(
   let syslink: SyslinkEndpoint | undefined;
   const peers = new Peers(nodeIndex, () => syslink);
   const home = homeOf(file.read().home, nodeIndex, log);
-  const relatives = new Relatives({ home, table, vkernels, peers, log });
+  const lostNodes = new LostNodes({ peers, syslink: () => syslink, log });
+  const relatives = new Relatives({ home, table, vkernels, peers, lostNodes, log });
   const metrics = new Metrics('vkerneld');
   const meter = metrics.callMeter();
   vkerneldMetrics(metrics, table, vkernels);

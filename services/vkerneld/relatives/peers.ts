@@ -22,6 +22,8 @@ export class Peers {
   readonly #own: number;
   readonly #syslink: () => SyslinkEndpoint | undefined;
   #known = new Map<number, Peer>();
+  /** Also of those that went away. */
+  readonly #names = new Map<number, string>();
   #readMs = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
 
@@ -56,6 +58,11 @@ export class Peers {
     throw new RpcError(Code.NotFound, `node ${node} is not there`);
   }
 
+  /** By what it was called when it was there. */
+  nameOf(index: number): string | undefined {
+    return this.#names.get(index);
+  }
+
   /** Where the fewest processes run; undefined: here, where so many do. */
   async leastLoaded(here: number): Promise<Peer | undefined> {
     const asked = await Promise.allSettled(
@@ -77,7 +84,9 @@ export class Peers {
     if (syslink === undefined) throw new RpcError(Code.Unavailable, 'not attached to a router yet');
     const known = new Map<number, Peer>();
     for (const { kind, connected, node, nodeIndex, name } of await syslink.listEndpoints()) {
-      if (kind !== EndpointKind.VKERNEL || !connected || nodeIndex === this.#own) continue;
+      if (kind !== EndpointKind.VKERNEL || nodeIndex === this.#own) continue;
+      this.#names.set(nodeIndex, node);
+      if (!connected) continue;
       known.set(nodeIndex, { node, index: nodeIndex, client: syslink.client(PeerService, { name }) });
     }
     this.#known = known;

@@ -6,11 +6,11 @@ import type { Home, HomeAction } from '@odonata/processes/home.ts';
 import { recordText } from '@odonata/processes/record.ts';
 import { type ExitedSchema, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { ownTurn } from '@odonata/rpc/bug.ts';
-import type { RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { Process, ProcessTable } from '../process-table.ts';
 import { Errno } from '../vkernel/wasi/errno.ts';
 import type { Vkernels } from '../vkernels.ts';
+import type { LostNodes } from './lost-nodes.ts';
 import type { Peers } from './peers.ts';
 import { replyOf, statusOf, toWire } from './wire.ts';
 
@@ -23,15 +23,24 @@ export class Relatives {
   readonly #table: ProcessTable;
   readonly #vkernels: Vkernels;
   readonly #peers: Peers;
+  readonly #lostNodes: LostNodes;
   readonly #log: Logger;
   readonly #telling = new Set<number>();
   readonly #timer: NodeJS.Timeout;
 
-  constructor(options: { home: Home; table: ProcessTable; vkernels: Vkernels; peers: Peers; log: Logger }) {
+  constructor(options: {
+    home: Home;
+    table: ProcessTable;
+    vkernels: Vkernels;
+    peers: Peers;
+    lostNodes: LostNodes;
+    log: Logger;
+  }) {
     this.home = options.home;
     this.#table = options.table;
     this.#vkernels = options.vkernels;
     this.#peers = options.peers;
+    this.#lostNodes = options.lostNodes;
     this.#log = options.log;
     this.#table.onOver = (process) => this.#ended(process);
     this.#table.onAdopted = (process) => this.began(process);
@@ -117,8 +126,18 @@ export class Relatives {
     if (this.#telling.has(node)) return;
     this.#telling.add(node);
     this.#told(node)
-      .catch((error: RpcError) => this.#log.debug({ err: error, node }, 'another home was not told'))
+      .then(() => this.#lostNodes.isThere(node))
+      .catch((error: unknown) => this.#notTold(node, error))
       .finally(() => this.#telling.delete(node));
+  }
+
+  async #notTold(node: number, error: unknown): Promise<void> {
+    this.#log.debug({ err: error, node }, 'another home was not told');
+    // What is left for it when it comes back is no reason to ask.
+    const isWaited = () =>
+      this.home.messagesFor(node).some(({ kind }) => kind === 'audit' || kind === 'exited');
+    if (!isWaited() || !(await this.#lostNodes.isLost(node, error)) || !isWaited()) return;
+    this.lost(node, `node ${this.#peers.nameOf(node)} is gone, and its lease is over`);
   }
 
   async #told(node: number): Promise<void> {
