@@ -8,7 +8,19 @@ import type { Place } from './placement.ts';
 import { ProgramRun, type ProgramSpec } from './program-run.ts';
 
 /** What a virtual process understands. */
-export type Signal = 'SIGTERM' | 'SIGINT' | 'SIGKILL';
+export type Signal =
+  | 'SIGTERM'
+  | 'SIGINT'
+  | 'SIGKILL'
+  | 'SIGHUP'
+  | 'SIGQUIT'
+  | 'SIGUSR1'
+  | 'SIGUSR2'
+  | 'SIGSTOP'
+  | 'SIGTSTP'
+  | 'SIGCONT'
+  | 'SIGCHLD'
+  | 'SIGWINCH';
 
 export interface Exit {
   /** 128 + n when signal n ended it. */

@@ -41,14 +41,18 @@ enum {
   ODONATA_EACCES = 2,        /* the dataspace belongs to somebody who does not allow it */
   ODONATA_EAGAIN = 6,        /* wait32: the word does not hold the expected value */
   ODONATA_ECONNREFUSED = 14, /* connect: nobody listens there */
-  ODONATA_EBADF = 8,         /* no such dataspace id in this process */
+  ODONATA_EBADF = 8,         /* no such dataspace id, or descriptor, in this process */
+  ODONATA_ECHILD = 12,       /* wait: there is no such child */
   ODONATA_EDEADLK = 16,      /* lock: waiting would never end */
   ODONATA_EDQUOT = 19,       /* ds_open: its user owns as many dataspaces as they may */
   ODONATA_EEXIST = 20,       /* ds_open: exists with another size, or EXCLUSIVE was asked */
+  ODONATA_EINTR = 27,        /* a signal came, and its handler ran */
   ODONATA_EFAULT = 21,       /* a pointer outside linear memory */
   ODONATA_EINVAL = 28,       /* unaligned, empty or out of range */
   ODONATA_ENOENT = 44,       /* ds_open: no dataspace of that name, and CREATE was not asked */
   ODONATA_ENOMEM = 48,       /* over a quota */
+  ODONATA_EPERM = 63,        /* kill: it is of somebody else, or of another virtual kernel */
+  ODONATA_ESRCH = 71,        /* kill: there is no such process */
   ODONATA_ENOSPC = 51,       /* sync: the backing store, or its disk, is full */
   ODONATA_ETIMEDOUT = 73,    /* lock, wait32: the time is over */
 };
@@ -64,6 +68,25 @@ enum {
 enum {
   ODONATA_READ = 1,
   ODONATA_READ_WRITE = 3,
+};
+
+/** Flags of odonata_spawn. */
+enum {
+  ODONATA_SPAWN_NEW_GROUP = 1, /* the child leads a process group of its own */
+  ODONATA_SPAWN_SPREAD = 2,    /* no node is named: the node where the fewest processes run */
+  ODONATA_SPAWN_SELF = 4,      /* the program of the parent; `fd` is not looked at */
+};
+
+/** Actions of odonata_signal_action. */
+enum {
+  ODONATA_SIGNAL_DEFAULT = 0, /* the end of the process; nothing, or a stop, for some */
+  ODONATA_SIGNAL_IGNORE = 1,  /* nothing */
+  ODONATA_SIGNAL_HANDLER = 2, /* the exported function `odonata_signal(i32)` */
+};
+
+/** Flags of odonata_wait. */
+enum {
+  ODONATA_WAIT_NO_HANG = 1, /* only look: `pid` is 0 where none has ended */
 };
 
 /** Modes of odonata_lock. */
@@ -83,6 +106,21 @@ struct odonata_dataspace {
 struct odonata_stat {
   uint64_t size_bytes;
   uint64_t pages;
+};
+
+/** What odonata_spawn() and odonata_wait() tell. */
+struct odonata_child {
+  uint64_t pid;
+  uint64_t code;
+  uint64_t signal;
+};
+
+/** What odonata_identify() tells. */
+struct odonata_relatives {
+  uint64_t pid;
+  uint64_t parent;
+  uint64_t group;
+  uint64_t session;
 };
 
 #define ODONATA_IMPORT(name) __attribute__((import_module("odonata"), import_name(name)))
@@ -182,6 +220,52 @@ int32_t odonata_wait32(const uint32_t *addr, uint32_t expected, int64_t timeout_
  */
 ODONATA_IMPORT("wake")
 int32_t odonata_wake(const uint32_t *addr, uint32_t count, uint32_t *woken);
+
+/**
+ * Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or
+ * in the one of the same name and user on another node.  It has this process' user, and no more memory, directories
+ * and places to connect to than this process has; of the directories those that the other node allows, too.  Its
+ * standard input is empty, and what it writes `vkctl logs` shows.  `odonata_wait()` tells its end; whoever ends first
+ * leaves its children to init, which waits for all.
+ */
+ODONATA_IMPORT("spawn")
+int32_t odonata_spawn(uint32_t fd, const char *args, uint32_t args_len, const char *env, uint32_t env_len,
+                      const char *fds, uint32_t fds_len, const char *node, uint32_t node_len, int32_t flags,
+                      uint64_t group, struct odonata_child *out);
+
+/**
+ * Waits for the end of a child, wherever it runs, and forgets it then.  `pid`: -1 any, 0 any of this process' group,
+ * below -1 any of that group.  A node that is lost ends its processes with signal 9.
+ */
+ODONATA_IMPORT("wait")
+int32_t odonata_wait(int64_t pid, int32_t flags, struct odonata_child *out);
+
+/**
+ * Sends a signal to a process of the same user and virtual kernel, on whatever node; `pid` 0: to this process' group,
+ * below -1 to that group.  `signal` 0 only looks whether it is there.
+ */
+ODONATA_IMPORT("kill")
+int32_t odonata_kill(int64_t pid, int32_t signal);
+
+/** Who a process of the same user and virtual kernel is to others. */
+ODONATA_IMPORT("identify")
+int32_t odonata_identify(uint64_t pid, struct odonata_relatives *out);
+
+/** Puts this process, or a child of it, into a process group. */
+ODONATA_IMPORT("set_group")
+int32_t odonata_set_group(uint64_t pid, uint64_t group);
+
+/**
+ * What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its number: at
+ * the return from a call, or in the middle of what the first thread computes.  A call that waits ends with EINTR
+ * first: reads of standard input, polls and sleeps, odonata_wait(), odonata_wait32().
+ */
+ODONATA_IMPORT("signal_action")
+int32_t odonata_signal_action(int32_t signal, int32_t action);
+
+/** Makes a session and a process group of this process alone. */
+ODONATA_IMPORT("set_session")
+int32_t odonata_set_session(void);
 
 /** The node that this process runs on. */
 ODONATA_IMPORT("node_id")

@@ -101,6 +101,12 @@ export class CoherencyService {
     return this.core.replica.led;
   }
 
+  /** Nodes that some replica has noted as a holder. @throws Error where JetStream does not tell it in time */
+  async memberNodes(): Promise<string[]> {
+    const noted = await this.o.members.all();
+    return [...new Set([...noted.values()].flatMap((nodes) => [...nodes.keys()]))].sort();
+  }
+
   get isRebuilding(): boolean {
     return this.core.replica.isRebuilding;
   }

@@ -239,6 +239,10 @@ export function directoryHandlers(
       return { holders, nextPageToken };
     },
 
+    async listMembers() {
+      return { nodes: await service.memberNodes() };
+    },
+
     getDirectoryStats() {
       const { acquires, grants, recalls, invalidations, resends } = service.counters;
       return {

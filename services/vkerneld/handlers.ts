@@ -20,7 +20,20 @@ export function vkernelHandlers(place: RunPlace & VkernelsPlace): Handlers<typeo
       const theirs = table.list().filter(({ user }) => isTheirs(ctx, user));
       const { items, nextPageToken } = pageOf(theirs, ({ pid }) => pid.toString(), pageSize, pageToken);
       const processes = items.map(
-        ({ pid, vkernel: key, user, command, state, exit, startedAtMs, residentPages, cpuMs, threads }) => {
+        ({
+          pid,
+          vkernel: key,
+          user,
+          command,
+          state,
+          exit,
+          startedAtMs,
+          residentPages,
+          cpuMs,
+          threads,
+          ...process
+        }) => {
+          const relatives = place.relatives.home.find(pid) ?? process.relatives;
           const startedAt = timestampFromMs(startedAtMs);
           const vkernel = nameOfKey(key);
           return {
@@ -35,6 +48,9 @@ export function vkernelHandlers(place: RunPlace & VkernelsPlace): Handlers<typeo
             residentPages,
             cpuMs,
             threads,
+            parent: relatives?.parent ?? 0n,
+            group: relatives?.group ?? pid,
+            session: relatives?.session ?? pid,
           };
         },
       );

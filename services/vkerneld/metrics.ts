@@ -16,7 +16,7 @@ export function vkerneldMetrics(
     'Processes that run, those that ended lately, and those whose thread does not end',
     ['state'],
     () => {
-      const states = [ProcessState.RUNNING, ProcessState.ENDING, ProcessState.EXITED];
+      const states = [ProcessState.RUNNING, ProcessState.STOPPED, ProcessState.ENDING, ProcessState.EXITED];
       const counts = new Map(states.map((state) => [nameOf(state), 0]));
       for (const { state } of table.list()) {
         const name = nameOf(state);

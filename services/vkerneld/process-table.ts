@@ -24,6 +24,13 @@ export interface Watcher {
   exited(exit: ExitInit): void;
 }
 
+/** A directory that a program was granted. */
+export interface Dir {
+  readonly hostPath: string;
+  readonly guestPath: string;
+  readonly readOnly: boolean;
+}
+
 export interface Process {
   readonly pid: bigint;
   /** Its virtual kernel: `USER/NAME`. */
@@ -36,6 +43,10 @@ export interface Process {
   readonly quotaBytes: number;
   /** Where it may connect to. */
   readonly connect: readonly string[];
+  /** Directories of this machine that it was granted: a child gets no others. */
+  readonly dirs: readonly Dir[];
+  /** Who it was to others, once it is over. */
+  relatives: { readonly parent: bigint; readonly group: bigint; readonly session: bigint } | undefined;
   state: ProcessState;
   exit: ExitInit | undefined;
   residentPages: bigint;
@@ -54,12 +65,17 @@ export interface ProcessRecord {
   readonly startedAtMs: number;
   readonly quotaBytes?: number | undefined;
   readonly connect?: readonly string[] | undefined;
+  readonly dirs?: readonly Dir[] | undefined;
 }
 
 /** The processes of this node: those that run, and the last thousand that ended. */
 export class ProcessTable {
   /** What a process had of this service goes. */
   onEnded: ((pid: bigint) => void) | undefined;
+  /** It is over for all who watch it or wait for it. */
+  onOver: ((process: Process) => void) | undefined;
+  /** A virtual kernel told of one that nobody knew. */
+  onAdopted: ((process: Process) => void) | undefined;
   readonly #firstPid: bigint;
   readonly #processes = new Map<bigint, Process>();
   readonly #ended: Process[] = [];
@@ -81,11 +97,15 @@ export class ProcessTable {
   create(
     { key: vkernel, user }: { key: string; user: string },
     command: readonly string[],
-    { quotaBytes = DEFAULT_QUOTA_BYTES, connect = [] }: Pick<ProcessRecord, 'quotaBytes' | 'connect'> = {},
+    {
+      quotaBytes = DEFAULT_QUOTA_BYTES,
+      connect = [],
+      dirs = [],
+    }: Pick<ProcessRecord, 'quotaBytes' | 'connect' | 'dirs'> = {},
   ): Process {
     const pid = this.#nextPid();
     const process = this.#add({
-      ...{ pid: pid.toString(), vkernel, user, command, quotaBytes, connect, startedAtMs: Date.now() },
+      ...{ pid: pid.toString(), vkernel, user, command, quotaBytes, connect, dirs, startedAtMs: Date.now() },
     });
     this.onChange();
     return process;
@@ -95,6 +115,7 @@ export class ProcessTable {
   adopt(record: ProcessRecord): Process {
     const process = this.#add(record);
     process.state = ProcessState.RUNNING;
+    this.onAdopted?.(process);
     return process;
   }
 
@@ -126,6 +147,15 @@ export class ProcessTable {
     if (process?.state !== ProcessState.STARTING) return;
     process.state = ProcessState.RUNNING;
     process.watcher?.started();
+  }
+
+  /** A signal stopped it, or it goes on. */
+  held(pid: bigint, stopped: boolean): void {
+    const process = this.#processes.get(pid);
+    const [from, to] = stopped
+      ? [ProcessState.RUNNING, ProcessState.STOPPED]
+      : [ProcessState.STOPPED, ProcessState.RUNNING];
+    if (process?.state === from) process.state = to;
   }
 
   /** Keeps the output; true when a watcher will say that it was taken. */
@@ -165,13 +195,25 @@ export class ProcessTable {
     process.log.end();
     process.watcher?.exited(exit);
     process.watcher = undefined;
+    this.onOver?.(process);
   }
 
-  #add({ pid, vkernel, user, command, startedAtMs, quotaBytes, connect = [] }: ProcessRecord): Process {
+  #add({
+    pid,
+    vkernel,
+    user,
+    command,
+    startedAtMs,
+    quotaBytes,
+    connect = [],
+    dirs = [],
+  }: ProcessRecord): Process {
     const process: Process = {
       ...{ pid: BigInt(pid), vkernel, user, command, startedAtMs, state: ProcessState.STARTING },
       quotaBytes: quotaBytes ?? DEFAULT_QUOTA_BYTES,
       connect,
+      dirs,
+      relatives: undefined,
       ...{
         exit: undefined,
         residentPages: 0n,

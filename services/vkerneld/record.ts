@@ -12,6 +12,7 @@ const vkernelRecord = z.object({
   name: z.string(),
   /** Whose it is. */
   user: z.string().default('anyone'),
+  groups: z.array(z.string()).default([]),
   index: z.number(),
   token: z.string(),
   /** Its own, where we are root. */
@@ -35,6 +36,8 @@ const quotaRecord = z.object({
   }),
 });
 const record = z.object({
+  /** Who is whose parent (libs/processes/record.ts); empty: none is. */
+  home: z.string().default(''),
   lastNumber: z.number().default(0),
   lastVkernel: z.number().default(0),
   vkernels: z.array(vkernelRecord).default([]),
@@ -49,6 +52,9 @@ const record = z.object({
         startedAtMs: z.number(),
         quotaBytes: z.number().optional(),
         connect: z.array(z.string()).optional(),
+        dirs: z
+          .array(z.object({ hostPath: z.string(), guestPath: z.string(), readOnly: z.boolean() }))
+          .optional(),
       }),
     )
     .default([]),

@@ -7,12 +7,14 @@ import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import type { AllowedConnections } from './allowed-connections.ts';
 import { type AllowedDirectories, closeGrants, type OpenGrant } from './allowed-directories.ts';
-import { type AllowedListeners, closeListeners, LISTENERS_MAX } from './allowed-listeners.ts';
+import { type AllowedListeners, LISTENERS_MAX } from './allowed-listeners.ts';
 import { shortenedCommand } from './command-line.ts';
+import { launch } from './launch.ts';
 import type { Response } from './output-backlog.ts';
 import type { ProcessTable } from './process-table.ts';
 import type { Program } from './program-spec.ts';
 import { nextEvent, readProgram, shownArguments } from './program-spec.ts';
+import type { Relatives } from './relatives/relatives.ts';
 import { Terminal } from './terminal.ts';
 import type { Terminals } from './terminals.ts';
 import { spanOf, tracedProgram } from './traced-run.ts';
@@ -22,9 +24,6 @@ import type { VkernelOwner } from './vkernel-settings.ts';
 import type { VkernelUses } from './vkernel-uses.ts';
 import type { Vkernels } from './vkernels.ts';
 import { DEFAULT_VKERNEL } from './vkernels.ts';
-
-/** A module larger than this goes to the virtual kernel in pieces of this. */
-const PIECE_BYTES = 8 * 1024 * 1024;
 
 export interface RunPlace {
   readonly node: string;
@@ -36,6 +35,7 @@ export interface RunPlace {
   readonly security: SecurityEvents;
   readonly table: ProcessTable;
   readonly vkernels: Vkernels;
+  readonly relatives: Relatives;
   readonly terminals: Terminals<Terminal>;
   readonly uses: VkernelUses;
 }
@@ -150,55 +150,21 @@ function start(
 ): Terminal {
   const command = shortenedCommand([spec.name, ...shownArguments(spec)]);
   place.vkernels.expectProcessRoom(vkernel);
-  const process = place.table.create(vkernel, command, { quotaBytes, connect: spec.connect });
+  const dirs = spec.dirs.map(({ hostPath, guestPath, readOnly }) => ({ hostPath, guestPath, readOnly }));
+  const process = place.table.create(vkernel, command, { quotaBytes, connect: spec.connect, dirs });
+  place.relatives.began(process);
   place.vkernels.makeRoom(vkernel, process);
   const { pid } = process;
   const terminal = new Terminal(place, process, spec);
   terminal.callerIs(ctx);
   ctx.log.info({ pid, vkernel: vkernel.key, program: spec.name }, 'starting a process');
-  try {
-    const bytes = module.reduce((sum, piece) => sum + piece.length, 0);
-    const whole = bytes <= PIECE_BYTES ? Buffer.concat(module) : undefined;
-    if (whole === undefined) {
-      for (const data of module.flatMap((piece) => cut(piece, PIECE_BYTES))) {
-        vkernel.send({ case: 'modulePiece', value: { pid, data } });
-      }
-    }
-    const { name, args, env, rawArgs, rawEnv, terminalStreams, bare } = spec;
-    const memoryBytes = BigInt(quotaBytes);
-    const listeners = place.listeners.open(spec.listen, pid);
-    try {
-      vkernel.sendDirectories(
-        pid,
-        [...grants, ...listeners].map(({ fd }) => fd),
-      );
-    } finally {
-      closeListeners(listeners);
-    }
-    const listen = listeners.map(({ address }) => address);
-    const dirs = grants.map(({ guestPath, readOnly, hidden }) => ({ guestPath, readOnly, hidden }));
-    const words = { name, args, env, rawArgs, rawEnv };
-    const program = {
-      ...words,
-      terminalStreams,
-      memoryBytes,
-      module: whole ?? new Uint8Array(),
-      dirs,
-      listen,
-      bare,
-    };
-    vkernel.send({ case: 'start', value: { pid, program, requestId: ctx.requestId } });
-  } catch (error) {
-    const notThere = RpcError.is(error, Code.FailedPrecondition) ? error.details : undefined;
-    const reason = notThere ?? 'its virtual kernel went away';
-    place.table.exited(pid, { code: 137, signal: 'SIGKILL', reason, stack: '' });
-    throw error;
-  }
+  const { name, args, env, rawArgs, rawEnv, terminalStreams, listen, bare } = spec;
+  const words = { name, args, env, rawArgs, rawEnv };
+  const memoryBytes = BigInt(quotaBytes);
+  const { requestId } = ctx;
+  launch(place, vkernel, {
+    ...{ process, module, grants, listen, requestId },
+    program: { ...words, terminalStreams, memoryBytes, bare },
+  });
   return terminal;
-}
-
-function cut(bytes: Uint8Array, most: number): Uint8Array[] {
-  const pieces = [];
-  for (let at = 0; at < bytes.length; at += most) pieces.push(bytes.subarray(at, at + most));
-  return pieces;
 }

@@ -1,7 +1,10 @@
 import { mkdir } from 'node:fs/promises';
+import { Home } from '@odonata/processes/home.ts';
+import { recordOf } from '@odonata/processes/record.ts';
 import { EventService } from '@odonata/proto/event/v1/event';
 import { PmapService } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { PeerService } from '@odonata/proto/vkernel/v1/peer';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { withBackoff } from '@odonata/rpc/backoff.ts';
 import { createClient } from '@odonata/rpc/client.ts';
@@ -34,6 +37,12 @@ import { vkerneldMetrics } from './metrics.ts';
 import { pmapdUses } from './pmapd-uses.ts';
 import { ProcessTable } from './process-table.ts';
 import { RecordFile } from './record.ts';
+import { Asks } from './relatives/asks.ts';
+import { LostNodes } from './relatives/lost-nodes.ts';
+import { peerHandlers } from './relatives/peer-handlers.ts';
+import { indexOfPid, Peers } from './relatives/peers.ts';
+import { Relatives } from './relatives/relatives.ts';
+import { Spawns } from './relatives/spawns.ts';
 import type { Terminal } from './terminal.ts';
 import { Terminals } from './terminals.ts';
 import { VkernelUses } from './vkernel-uses.ts';
@@ -82,6 +91,17 @@ function sandboxOf(
   return sandbox;
 }
 
+/** What the last supervisor knew of parents and children; nothing where that is torn. */
+function homeOf(text: string, node: number, log: Logger): Home {
+  const options = { node, nodeOf: indexOfPid };
+  try {
+    if (text !== '') return new Home({ ...options, record: recordOf(text) });
+  } catch (error) {
+    log.warn({ err: error }, 'the record of parents and children is torn; each process is without parent');
+  }
+  return new Home(options);
+}
+
 /** Runs a supervisor. `vkernelProgram`: what to start as a virtual kernel, for tests. */
 export async function serveVkerneld(
   config: VkerneldConfig,
@@ -118,13 +138,17 @@ export async function serveVkerneld(
   const connections = new AllowedConnections(config.allowConnect, node);
   const connector = new Connector({ allowed: connections, security, log });
   const limits = new Limits(events);
-  let endpoint: SyslinkEndpoint | undefined;
-  const looks = new ClusterLooks(() => endpoint, log);
+  let syslink: SyslinkEndpoint | undefined;
+  const looks = new ClusterLooks(() => syslink, log);
   const parts = { events, connector, limits, looks };
   const vkernels = new Vkernels({ place, table, file, uids, log, ...parts });
   const pmapd = createClient(PmapService, asked);
   const running = () => vkernels.list().map(({ key, record: { hostPid } }) => ({ key, hostPid }));
   const uses = new VkernelUses(running, pmapdUses(pmapd, vkernels));
+  const peers = new Peers(nodeIndex, () => syslink);
+  const home = homeOf(file.read().home, nodeIndex, log);
+  const lostNodes = new LostNodes({ peers, syslink: () => syslink, log });
+  const relatives = new Relatives({ home, table, vkernels, peers, lostNodes, log });
   const metrics = new Metrics('vkerneld');
   const meter = metrics.callMeter();
   vkerneldMetrics(metrics, { table, vkernels, uses });
@@ -142,9 +166,24 @@ export async function serveVkerneld(
   table.onEnded = (pid) => listeners.ended(pid);
   const { tools } = sandbox.host;
   if (process.getuid!() !== 0 && tools !== undefined) await directories.confine(tools.bwrap);
+  const spawns = new Spawns({
+    ...{
+      node,
+      programMemory: config.programMemory,
+      table,
+      vkernels,
+      directories,
+      listeners,
+      relatives,
+      peers,
+      uses,
+    },
+  });
+  const asks = new Asks({ table, vkernels, relatives, peers, spawns, log });
   const handlers = vkernelHandlers({
     ...{
       node,
+      relatives,
       programMemory: config.programMemory,
       directories,
       listeners,
@@ -158,18 +197,24 @@ export async function serveVkerneld(
   });
   const server = createRpcServer({ name: 'vkerneld', log, meter, security }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
+  const ofPeers = peerHandlers({ relatives, asks, spawns });
+  server.add(PeerService, ofPeers);
   const address = await server.listen(config.listen);
-  const syslink = attachSyslink({
+  const attached = attachSyslink({
     address: config.syslink,
     name: `${node}/vkerneld`,
     kind: EndpointKind.VKERNEL,
     ...{ node, nodeIndex, log, meter, security },
   }).serve(VkernelService, handlers);
-  syslink.serve(EventService, events.handlers());
-  endpoint = syslink;
+  attached.serve(EventService, events.handlers()).serve(PeerService, ofPeers);
+  syslink = attached;
   let stopping = false;
   const notReady = () =>
-    stopping ? 'stops' : syslink.connected ? undefined : (syslink.refusal ?? 'waits for the syslink router');
+    stopping
+      ? 'stops'
+      : attached.connected
+        ? undefined
+        : (attached.refusal ?? 'waits for the syslink router');
   const metricsServer = await serveMetrics({ listen: config.metricsListen, metrics, notReady, log });
   return {
     address,
@@ -191,7 +236,8 @@ export async function serveVkerneld(
       await file.settled();
       // What ended with the virtual kernels is on its way to the callers: let it arrive.
       await server.drain(500);
-      syslink.close();
+      relatives.close();
+      attached.close();
       await control.drain(200);
       door.close();
       directories.close();

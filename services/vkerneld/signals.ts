@@ -1,7 +1,24 @@
 import { invalidField } from '@odonata/rpc/refusal.ts';
 
-/** Signals that may be sent to a process. Each ends it: a WASI program has no handlers. */
-const SIGNALS = ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGKILL'];
+/** Signals that may be sent to a process. */
+const SIGNALS = [
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGKILL',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGPIPE',
+  'SIGALRM',
+  'SIGTERM',
+  'SIGCHLD',
+  'SIGCONT',
+  'SIGSTOP',
+  'SIGTSTP',
+  'SIGTTIN',
+  'SIGTTOU',
+  'SIGWINCH',
+];
 
 export function checkSignal(name: string): string {
   if (SIGNALS.includes(name)) return name;

@@ -109,7 +109,7 @@ export class VkernelChild {
     { placed, ended }: { placed: () => void; ended: (reason: string) => void },
   ) {
     const token = newToken();
-    const about = { name, user, index, uid, token };
+    const about = { name, user, groups: [...groups], index, uid, token };
     const record = { ...about, hostPid: 0, startTicks: '', startedAtMs: Date.now() };
     const vkernel = new VkernelChild(record, place, log, ended);
     const output = vkernel.#output.make();

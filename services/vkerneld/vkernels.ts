@@ -1,4 +1,4 @@
-import type { AttachHello, AttachRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import type { AttachHello, AttachRequest, ProcessAsks } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -44,6 +44,12 @@ export class Vkernels {
   /** What each may have. */
   readonly quotas: VkernelQuotas;
   readonly #looks: ClusterLooks | undefined;
+  /** Who is whose parent, for the record. */
+  homeRecord: () => string;
+  /** What a virtual kernel's processes ask of processes. */
+  onAsk: ((child: VkernelChild, process: Process, ask: ProcessAsks) => void) | undefined;
+  /** A part of the module of a child that is to go elsewhere. */
+  onModulePiece: ((process: Process, data: Uint8Array) => void) | undefined;
   #stopping = false;
   #draining = false;
 
@@ -74,6 +80,7 @@ export class Vkernels {
     this.#uids = options.uids;
     const record = this.#file.read();
     this.quotas = new VkernelQuotas(record.quotas, keyOf, () => this.#place.sandbox.lacksCpu);
+    this.homeRecord = () => record.home;
     this.#lastIndex = record.lastVkernel;
     for (const process of record.processes) this.#table.adopt(process);
     for (const left of record.vkernels) {
@@ -257,6 +264,15 @@ export class Vkernels {
       case 'connect':
         void this.#connector?.serve(child, process, event.value);
         return;
+      case 'held':
+        this.#table.held(pid, event.value.stopped);
+        return;
+      case 'ask':
+        this.onAsk?.(child, process, event.value);
+        return;
+      case 'modulePiece':
+        this.onModulePiece?.(process, event.value.data);
+        return;
       case 'stdinTaken':
         process.watcher?.inputTaken(Number(event.value.takenBytes));
         return;
@@ -346,17 +362,24 @@ export class Vkernels {
     this.save();
   }
 
-  /** Writes down who runs, and what each may have. */
+  /** Keeps what the next supervisor must know. */
   save(): void {
     this.#file.save({
+      home: this.homeRecord(),
       lastNumber: this.#table.lastNumber,
       lastVkernel: this.#lastIndex,
       vkernels: [...this.#children.values()].map((child) => child.record),
       quotas: [...this.quotas.all()].map(([, defined]) => defined),
       processes: this.#table
         .running()
-        .map(({ pid, vkernel, user, command, startedAtMs, quotaBytes, connect }) => {
-          const about = { command: [...command], startedAtMs, quotaBytes, connect: [...connect] };
+        .map(({ pid, vkernel, user, command, startedAtMs, quotaBytes, connect, dirs }) => {
+          const about = {
+            command: [...command],
+            startedAtMs,
+            quotaBytes,
+            connect: [...connect],
+            dirs: [...dirs],
+          };
           return { pid: pid.toString(), vkernel, user, ...about };
         }),
     });

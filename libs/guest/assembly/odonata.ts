@@ -43,6 +43,27 @@ declare function ds_wait32(addr: usize, expected: u32, timeoutNs: i64): i32;
 // @ts-ignore: decorator
 @external("odonata", "wake")
 declare function ds_wake(addr: usize, count: u32, woken: usize): i32;
+// @ts-ignore: decorator
+@external("odonata", "spawn")
+declare function ds_spawn(fd: u32, args: usize, argsLen: u32, env: usize, envLen: u32, fds: usize, fdsLen: u32, node: usize, nodeLen: u32, flags: i32, group: u64, out: usize): i32;
+// @ts-ignore: decorator
+@external("odonata", "wait")
+declare function ds_wait(pid: i64, flags: i32, out: usize): i32;
+// @ts-ignore: decorator
+@external("odonata", "kill")
+declare function ds_kill(pid: i64, signal: i32): i32;
+// @ts-ignore: decorator
+@external("odonata", "identify")
+declare function ds_identify(pid: u64, out: usize): i32;
+// @ts-ignore: decorator
+@external("odonata", "set_group")
+declare function ds_set_group(pid: u64, group: u64): i32;
+// @ts-ignore: decorator
+@external("odonata", "signal_action")
+declare function ds_signal_action(signal: i32, action: i32): i32;
+// @ts-ignore: decorator
+@external("odonata", "set_session")
+declare function ds_set_session(): i32;
 
 /** The node that this process runs on. */
 // @ts-ignore: decorator
@@ -67,13 +88,17 @@ export namespace Errno {
   export const AGAIN: i32 = 6;
   export const CONNREFUSED: i32 = 14;
   export const BADF: i32 = 8;
+  export const CHILD: i32 = 12;
   export const DEADLK: i32 = 16;
   export const DQUOT: i32 = 19;
   export const EXIST: i32 = 20;
+  export const INTR: i32 = 27;
   export const FAULT: i32 = 21;
   export const INVAL: i32 = 28;
   export const NOENT: i32 = 44;
   export const NOMEM: i32 = 48;
+  export const PERM: i32 = 63;
+  export const SRCH: i32 = 71;
   export const NOSPC: i32 = 51;
   export const TIMEDOUT: i32 = 73;
 }
@@ -89,6 +114,25 @@ export namespace Open {
 export namespace Protection {
   export const READ: i32 = 1;
   export const READ_WRITE: i32 = 3;
+}
+
+/** Flags of `spawn`. */
+export namespace Spawn {
+  export const NEW_GROUP: i32 = 1;
+  export const SPREAD: i32 = 2;
+  export const SELF: i32 = 4;
+}
+
+/** Actions of `signalAction`. */
+export namespace SignalAction {
+  export const DEFAULT: i32 = 0;
+  export const IGNORE: i32 = 1;
+  export const HANDLER: i32 = 2;
+}
+
+/** Flags of `wait`. */
+export namespace Wait {
+  export const NO_HANG: i32 = 1;
 }
 
 /** Modes of `Dataspace.lock`. */
@@ -201,4 +245,94 @@ export function connectTo(address: string): i32 {
   const utf8 = String.UTF8.encode(address);
   const errno = ds_connect(changetype<usize>(utf8), utf8.byteLength, out);
   return errno == 0 ? load<i32>(out) : -errno;
+}
+
+/** A child: its pid, how it ended, and by which signal (0: none). */
+export class Child {
+  constructor(
+    public pid: u64,
+    public code: i32,
+    public signal: i32,
+  ) {}
+}
+
+/** Who a process is to others. */
+export class Relatives {
+  constructor(
+    public pid: u64,
+    public parent: u64,
+    public group: u64,
+    public session: u64,
+  ) {}
+}
+
+const structure = memory.data(32, 8);
+
+/** The words one after the other, each with a NUL. */
+function joined(words: string[]): ArrayBuffer {
+  return String.UTF8.encode(words.length == 0 ? '' : words.join('\0') + '\0');
+}
+
+/** Starts a child of the program that is open as `fd` (Spawn.SELF: of this one); its pid, or an errno below 0. */
+export function spawn(
+  fd: u32,
+  args: string[],
+  env: string[] = [],
+  node: string = '',
+  flags: i32 = 0,
+  group: u64 = 0,
+): i64 {
+  const words = joined(args);
+  const variables = joined(env);
+  const where = String.UTF8.encode(node);
+  const errno = ds_spawn(
+    fd,
+    changetype<usize>(words),
+    words.byteLength,
+    changetype<usize>(variables),
+    variables.byteLength,
+    0,
+    0,
+    changetype<usize>(where),
+    where.byteLength,
+    flags,
+    group,
+    structure,
+  );
+  return errno == 0 ? load<i64>(structure) : -(<i64>errno);
+}
+
+/** Waits for a child; null where there is none (or, with Wait.NO_HANG, none that ended). */
+export function waitChild(pid: i64 = -1, flags: i32 = 0): Child | null {
+  if (ds_wait(pid, flags, structure) != 0 || load<u64>(structure) == 0) return null;
+  return new Child(load<u64>(structure), load<i32>(structure, 8), load<i32>(structure, 16));
+}
+
+/** Sends a signal, as WASI numbers it. */
+export function kill(pid: i64, signal: i32): i32 {
+  return ds_kill(pid, signal);
+}
+
+/** Of a process (0: this one); null where there is none. */
+export function identify(pid: u64 = 0): Relatives | null {
+  if (ds_identify(pid, structure) != 0) return null;
+  return new Relatives(
+    load<u64>(structure),
+    load<u64>(structure, 8),
+    load<u64>(structure, 16),
+    load<u64>(structure, 24),
+  );
+}
+
+export function setGroup(pid: u64 = 0, group: u64 = 0): i32 {
+  return ds_set_group(pid, group);
+}
+
+export function setSession(): i32 {
+  return ds_set_session();
+}
+
+/** What a signal comes to; with SignalAction.HANDLER the module exports a function odonata_signal(i32). */
+export function signalAction(signal: i32, action: i32): i32 {
+  return ds_signal_action(signal, action);
 }

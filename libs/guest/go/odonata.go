@@ -18,13 +18,17 @@ const (
 	EAGAIN       int32 = 6
 	ECONNREFUSED int32 = 14
 	EBADF        int32 = 8
+	ECHILD       int32 = 12
 	EDEADLK      int32 = 16
 	EDQUOT       int32 = 19
 	EEXIST       int32 = 20
+	EINTR        int32 = 27
 	EFAULT       int32 = 21
 	EINVAL       int32 = 28
 	ENOENT       int32 = 44
 	ENOMEM       int32 = 48
+	EPERM        int32 = 63
+	ESRCH        int32 = 71
 	ENOSPC       int32 = 51
 	ETIMEDOUT    int32 = 73
 )
@@ -40,6 +44,25 @@ const (
 const (
 	Read      int32 = 1
 	ReadWrite int32 = 3
+)
+
+// Flags of Spawn.
+const (
+	SpawnNewGroup int32 = 1
+	SpawnSpread   int32 = 2
+	SpawnSelf     int32 = 4
+)
+
+// Actions of SignalAction.
+const (
+	SignalDefault int32 = 0
+	SignalIgnore  int32 = 1
+	SignalHandler int32 = 2
+)
+
+// Flags of Wait.
+const (
+	WaitNoHang int32 = 1
 )
 
 // Modes of Lock.
@@ -63,6 +86,28 @@ type Stat struct {
 	SizeBytes uint64
 	// that this size takes, the last one whole
 	Pages uint64
+}
+
+// What Spawn and Wait tell.
+type Child struct {
+	// of the child; 0: none has ended
+	Pid uint64
+	// its exit code, or 128 and the number of the signal
+	Code uint64
+	// that ended it, as WASI numbers it; 0: none did
+	Signal uint64
+}
+
+// What Identify tells.
+type Relatives struct {
+	// the process
+	Pid uint64
+	// 0: it was started from outside; 1: its parent is over
+	Parent uint64
+	// its process group
+	Group uint64
+	// its session
+	Session uint64
 }
 
 // Opens or creates the dataspace `name` (UTF-8, not terminated).  `size` in bytes counts when it is created; for one
@@ -167,6 +212,56 @@ func Wait32(addr unsafe.Pointer, expected uint32, timeoutNs int64) int32
 //go:wasmimport odonata wake
 //go:noescape
 func Wake(addr unsafe.Pointer, count uint32, woken unsafe.Pointer) int32
+
+// Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or
+// in the one of the same name and user on another node.  It has this process' user, and no more memory, directories
+// and places to connect to than this process has; of the directories those that the other node allows, too.  Its
+// standard input is empty, and what it writes `vkctl logs` shows.  `Wait` tells its end; whoever ends first leaves
+// its children to init, which waits for all.
+//
+//go:wasmimport odonata spawn
+//go:noescape
+func Spawn(fd uint32, args unsafe.Pointer, argsLen uint32, env unsafe.Pointer, envLen uint32, fds unsafe.Pointer, fdsLen uint32, node unsafe.Pointer, nodeLen uint32, flags int32, group uint64, out unsafe.Pointer) int32
+
+// Waits for the end of a child, wherever it runs, and forgets it then.  `pid`: -1 any, 0 any of this process' group,
+// below -1 any of that group.  A node that is lost ends its processes with signal 9.
+//
+//go:wasmimport odonata wait
+//go:noescape
+func Wait(pid int64, flags int32, out unsafe.Pointer) int32
+
+// Sends a signal to a process of the same user and virtual kernel, on whatever node; `pid` 0: to this process' group,
+// below -1 to that group.  `signal` 0 only looks whether it is there.
+//
+//go:wasmimport odonata kill
+//go:noescape
+func Kill(pid int64, signal int32) int32
+
+// Who a process of the same user and virtual kernel is to others.
+//
+//go:wasmimport odonata identify
+//go:noescape
+func Identify(pid uint64, out unsafe.Pointer) int32
+
+// Puts this process, or a child of it, into a process group.
+//
+//go:wasmimport odonata set_group
+//go:noescape
+func SetGroup(pid uint64, group uint64) int32
+
+// What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its number:
+// at the return from a call, or in the middle of what the first thread computes.  A call that waits ends with EINTR
+// first: reads of standard input, polls and sleeps, Wait, Wait32.
+//
+//go:wasmimport odonata signal_action
+//go:noescape
+func SignalAction(signal int32, action int32) int32
+
+// Makes a session and a process group of this process alone.
+//
+//go:wasmimport odonata set_session
+//go:noescape
+func SetSession() int32
 
 // The node that this process runs on.
 //

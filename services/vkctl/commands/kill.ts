@@ -15,7 +15,9 @@ export function addKill(program: Command): void {
     .command('kill')
     .summary('signal processes')
     .usage('[-SIG] [options] <pid...>')
-    .description('Sends a signal to processes; -SIG is TERM (the default), INT or KILL, or its number.')
+    .description(
+      'Sends a signal to processes; -SIG is TERM (the default), INT, KILL, HUP, USR1, USR2, STOP, CONT or another one, or its number.',
+    )
     .argument('<pid...>', 'as "vkctl ps" shows them')
     .option('-s, --signal <name>', 'the same as -SIG', 'TERM')
     .addOption(clusterOption())

@@ -3,7 +3,20 @@ import type { Signal } from '@odonata/client/program.ts';
 import { EXIT, Failure } from '../failure.ts';
 
 /** What a virtual process understands. */
-const KNOWN: readonly Signal[] = ['SIGTERM', 'SIGINT', 'SIGKILL'];
+const KNOWN: readonly Signal[] = [
+  'SIGTERM',
+  'SIGINT',
+  'SIGKILL',
+  'SIGHUP',
+  'SIGQUIT',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGSTOP',
+  'SIGTSTP',
+  'SIGCONT',
+  'SIGCHLD',
+  'SIGWINCH',
+];
 
 /** SIGKILL from KILL, SIGKILL, kill or 9. */
 export function signalName(text: string): Signal {

@@ -73,24 +73,33 @@ export class AtomicWait {
     if (!(table instanceof WebAssembly.Table)) return;
     const functions = new WebAssembly.Instance(new WebAssembly.Module(adapter), {
       w: {
-        0: (address: number, count: number, offset: number) => this.#notify(address, count, offset),
+        0: (address: number, count: number, offset: number) =>
+          this.#within(() => this.#notify(address, count, offset)),
         1: (address: number, expected: number, timeoutNs: bigint, offset: number) =>
-          this.#wait(
-            this.#at(address, offset, 4),
-            timeoutNs,
-            (at) => this.#memory.atomicI32(at) === expected,
+          this.#within(() =>
+            this.#wait(
+              this.#at(address, offset, 4),
+              timeoutNs,
+              (at) => this.#memory.atomicI32(at) === expected,
+            ),
           ),
         2: (address: number, expected: bigint, timeoutNs: bigint, offset: number) =>
-          this.#wait(
-            this.#at(address, offset, 8),
-            timeoutNs,
-            (at) => this.#memory.atomicI64(at) === expected,
+          this.#within(() =>
+            this.#wait(
+              this.#at(address, offset, 8),
+              timeoutNs,
+              (at) => this.#memory.atomicI64(at) === expected,
+            ),
           ),
       },
     }).exports;
     for (let i = 0; i < table.length; i++) table.set(i, functions[i]);
     const start = exports[waitExports.start];
     if (typeof start === 'function') start();
+  }
+
+  #within(call: () => number): number {
+    return this.#memory.gate?.within(call) ?? call();
   }
 
   /** Traps as V8 does. */

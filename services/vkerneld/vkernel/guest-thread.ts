@@ -10,6 +10,7 @@ import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { assemblyscriptImports } from './assemblyscript-calls.ts';
 import { AtomicWait } from './atomic-wait.ts';
+import { INTERRUPTED } from './interrupted.ts';
 import {
   type GuestEnd,
   type GuestMessage,
@@ -22,6 +23,7 @@ import {
 import { odonataImports } from './odonata-calls.ts';
 import { OutputWriter } from './output-ring.ts';
 import { compileProgram } from './program.ts';
+import { SignalGate } from './signal-state.ts';
 import { bugText, oneLine, programStack, trapOf } from './trap.ts';
 import { streamRights } from './wasi/abi.ts';
 import { ConnectionTable } from './wasi/connection-table.ts';
@@ -33,7 +35,7 @@ import { hide } from './wasi/hidden.ts';
 import { MountedFiles } from './wasi/mounts/mounted-files.ts';
 import { preview1Imports } from './wasi/preview1.ts';
 import { type HostFiles, SharedDescriptors } from './wasi/shared-descriptors.ts';
-import { type StandardStreams, sleep, type Word } from './wasi/system.ts';
+import { type StandardStreams, type Word, wakeForSignals } from './wasi/system.ts';
 import { memoryImport } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
 import { threadEntry } from './wasm/thread-entry.ts';
@@ -59,10 +61,16 @@ function post(message: GuestMessage): void {
   port.postMessage(message);
 }
 
+const ever = new Int32Array(new SharedArrayBuffer(4));
+
+function sleepForEver(): void {
+  Atomics.wait(ever, 0, 0);
+}
+
 /** Tells how the program ended and waits for the end of this thread. */
 function end(how: GuestEnd): never {
   post({ kind: 'ended', end: how });
-  for (;;) sleep(Number.POSITIVE_INFINITY);
+  for (;;) sleepForEver();
 }
 
 function streamsThrough(kernel: KernelCaller, output: OutputWriter): StandardStreams {
@@ -74,7 +82,8 @@ function streamsThrough(kernel: KernelCaller, output: OutputWriter): StandardStr
     },
     write: (stream, bytes) => output.write(stream, bytes),
     pollInput: (timeoutMs) => {
-      const { payload } = kernel.call({ call: 'stdin_poll', timeoutMs });
+      const { errno, payload } = kernel.call({ call: 'stdin_poll', timeoutMs });
+      if (errno !== Errno.success) throw new WasiError(errno);
       const [ready, available, ended] = [0, 1, 2].map((i) => Number(unpackWord(payload, i)));
       return { ready: ready === 1, availableBytes: available!, ended: ended === 1 };
     },
@@ -141,6 +150,10 @@ function instantiate(
   const kernel = new KernelCaller(start.channel, start.lease, post);
   const memory = new GuestMemory(start.memory, () => kernel.expectRunning());
   memory.transfers = kernel;
+  const gate = new SignalGate(start.signals);
+  memory.gate = gate;
+  if (thread === FIRST) wakeForSignals(gate);
+  Object.assign(globalThis, { [INTERRUPTED]: () => gate.deliver() });
   const output = new OutputWriter(start.output, () => post({ kind: 'output' }));
   const abort = (reason: string): never =>
     end({ how: 'trap', signal: 'SIGABRT', reason, stack: programStack(new Error(reason)) });
@@ -158,14 +171,24 @@ function instantiate(
       streams: streamsThrough(kernel, output),
       exit: (code) => end({ how: 'exit', code: code & 0xff }),
     }),
-    odonata: odonataImports(memory, kernel, start, descriptors),
-    env: assemblyscriptImports(memory, output, abort),
-    wasi: { 'thread-spawn': (argument: number) => spawnThread(kernel, memory, argument) },
+    odonata: odonataImports(memory, kernel, start, descriptors, gate),
+    env: within(gate, assemblyscriptImports(memory, output, abort)),
+    wasi: { 'thread-spawn': (argument: number) => gate.within(() => spawnThread(kernel, memory, argument)) },
     [memoryImport.module]: { [memoryImport.name]: start.memory },
   };
   const { exports } = new WebAssembly.Instance(module, imports as unknown as WebAssembly.Imports);
+  const { odonata_signal: handler } = exports;
+  if (thread === FIRST && typeof handler === 'function') gate.handler = handler as (signal: number) => void;
   new AtomicWait(start.waits, memory, place).serve(exports);
   return exports;
+}
+
+type Functions = ReturnType<typeof assemblyscriptImports>;
+
+function within(gate: SignalGate, functions: Functions): Functions {
+  return Object.fromEntries(
+    Object.entries(functions).map(([name, call]) => [name, (...args) => gate.within(() => call(...args))]),
+  );
 }
 
 /** The number of the new thread, or an errno below 0. */

@@ -7,6 +7,7 @@
 import type { Worker } from 'node:worker_threads';
 import type { Space } from '@odonata/pmap/pmap-interface.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
+import { terminate } from './interrupts.ts';
 import {
   createChannel,
   type GuestMessage,
@@ -129,6 +130,10 @@ export class SpawnedThreads {
     return this.#all.size - this.#idle.length;
   }
 
+  workers(): (Worker | undefined)[] {
+    return [...this.#all].map(({ worker }) => worker);
+  }
+
   cpuMs(): number {
     return [...this.#all].reduce((sum, thread) => sum + thread.cpuMs(), this.#endedCpuMs);
   }
@@ -221,7 +226,7 @@ export class SpawnedThreads {
   async #retire(thread: GuestThread): Promise<void> {
     thread.retired = true;
     thread.cpuMs(); // while it is there
-    await thread.worker?.terminate();
+    await terminate(thread.worker);
     if (!this.#all.delete(thread)) return;
     const idle = this.#idle.indexOf(thread);
     if (idle >= 0) this.#idle.splice(idle, 1);

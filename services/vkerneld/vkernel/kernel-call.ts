@@ -84,6 +84,22 @@ export type KernelRequest =
   | { readonly call: 'file'; readonly request: FileRequest }
   | { readonly call: 'wait_sleep' }
   | { readonly call: 'wait_cancel' }
+  | {
+      readonly call: 'spawn';
+      /** Undefined: that of the process itself. */
+      readonly module: Uint8Array<ArrayBuffer> | undefined;
+      /** With its name as the first. */
+      readonly args: readonly Uint8Array[];
+      readonly env: readonly Uint8Array[];
+      readonly node: string;
+      readonly spread: boolean;
+      /** 0: of its own; undefined: the parent's. */
+      readonly group: bigint | undefined;
+    }
+  | { readonly call: 'wait_child'; readonly which: bigint; readonly hang: boolean }
+  | { readonly call: 'kill'; readonly target: bigint; readonly signal: string }
+  | { readonly call: 'identify'; readonly target: bigint }
+  | { readonly call: 'set_group'; readonly target: bigint; readonly group: bigint; readonly session: boolean }
   | { readonly call: 'wake'; readonly address: number; readonly count: number };
 
 /** How a guest ended by itself. */
@@ -125,6 +141,8 @@ export interface PreparedGuest {
   readonly maximumPages: number;
   /** What its tables, and V8 that compiles it, may take of its quota. */
   readonly besideBytes: number;
+  /** It may ask for children of its own program. */
+  readonly spawns: boolean;
   /** Of a program that starts threads: what each of them runs, and what its tables take in each. */
   readonly threads: { readonly module: WebAssembly.Module; readonly instanceBytes: number } | undefined;
 }
@@ -160,6 +178,8 @@ export interface StartGuest {
   readonly descriptors: SharedArrayBuffer | undefined;
   /** Where its threads wait for words of its memory: atomic-wait.ts. */
   readonly waits: SharedArrayBuffer;
+  /** signal-state.ts */
+  readonly signals: SharedArrayBuffer;
   readonly pid: bigint;
   readonly node: number;
   readonly vkernel: number;

@@ -12,9 +12,11 @@ import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
 import type { MountTable } from './mounts/process-files.ts';
-import { Process, type ProcessExit, refusedCode } from './process.ts';
-import { signalNumbers } from './trap.ts';
+import { Process, type ProcessExit, type ProcessSpec, refusedCode } from './process.ts';
+import { ProcessesAsked } from './processes-asked.ts';
+import { exitCodeOfSignal } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
+import { wasiSignalOf } from './wasi/signals.ts';
 import type { Word } from './wasi/system.ts';
 
 export type KernelEvent = NonNullable<MessageInitShape<typeof AttachRequestSchema>['event']>;
@@ -62,6 +64,7 @@ export class Kernel {
   readonly #ended = new EndedProcesses();
   readonly #places = new ThreadPlaces(processesMax);
   readonly #connections: ConnectionsAsked;
+  readonly #asked: ProcessesAsked;
   readonly #usageTimer: NodeJS.Timeout;
   #onEmpty: (() => void) | undefined;
 
@@ -69,6 +72,7 @@ export class Kernel {
     this.#options = options;
     const { send, takeConnection: take } = options;
     this.#connections = new ConnectionsAsked({ send, take });
+    this.#asked = new ProcessesAsked(send);
     this.#usageTimer = setInterval(() => {
       for (const running of this.#running.values())
         ownTurn({ timer: 'usage' }, () => this.#reportUsage(running))();
@@ -101,6 +105,9 @@ export class Kernel {
       case 'signal':
         this.#signal(event.value.pid, event.value.signal);
         return;
+      case 'answered':
+        this.#asked.answered(event.value);
+        return;
       case 'connected':
         this.#connections.answered(event.value);
         return;
@@ -116,10 +123,12 @@ export class Kernel {
   onReattached(): void {
     for (const { process, ending } of this.#running.values()) {
       process.outputForgotten();
+      if (process.isStopped) this.#options.send({ case: 'held', value: { pid: process.pid, stopped: true } });
       if (ending !== undefined) this.#tellEnding(process.pid, ending);
     }
     this.#pieces.clear();
     this.#connections.onReattached();
+    this.#asked.onReattached();
   }
 
   /** Ends all processes; resolves when they ended, but for threads that do not: those end with this process. */
@@ -135,8 +144,11 @@ export class Kernel {
     await empty;
   }
 
-  #start({ pid, program, requestId }: StartProcess): void {
-    const { send } = this.#options;
+  #start({ pid, program, requestId, parent, number }: StartProcess): void {
+    if (parent !== 0n) {
+      this.#startChild(pid, parent, number, program?.memoryBytes ?? 0n);
+      return;
+    }
     const log = this.#options.log.child({ pid, requestId });
     const directories = this.#options.takeDirectories(
       pid,
@@ -184,6 +196,29 @@ export class Kernel {
       quotaBytes,
       bare: program.bare,
     };
+    this.#run(spec, log);
+  }
+
+  /** The supervisor made a pid for a child that a process here asked for. */
+  #startChild(pid: bigint, parent: bigint, number: number, memoryBytes: bigint): void {
+    const log = this.#options.log.child({ pid });
+    const child = this.#asked.started(parent, number, pid);
+    const from = this.#running.get(parent)?.process;
+    if (child === undefined || from === undefined) {
+      const reason = 'its parent is over';
+      this.#tellExit(pid, { code: exitCodeOfSignal('SIGKILL'), signal: 'SIGKILL', reason, stack: '' }, log);
+      return;
+    }
+    log.debug({ program: child.name, parent: String(parent) }, 'child starts');
+    this.#run(
+      { ...child, pid, grants: from.grantsAgain(), quotaBytes: quotaOf(memoryBytes), bare: from.isBare },
+      log,
+    ).input.end();
+  }
+
+  #run(spec: ProcessSpec, log: Logger): Process {
+    const { pid } = spec;
+    const { send } = this.#options;
     const { pmap, workers, node, nodeName, vkernel, mounts } = this.#options;
     const process = new Process(
       spec,
@@ -191,6 +226,8 @@ export class Kernel {
         ...{ pmap, workers, node, nodeName, vkernel, places: this.#placesOfThreads() },
         ...(mounts && { mounts }),
         connect: (address) => this.#connections.ask(pid, address),
+        asked: this.#asked,
+        sendPiece: (data) => send({ case: 'modulePiece', value: { pid, data } }),
       },
       {
         started: () => send({ case: 'started', value: { pid } }),
@@ -199,6 +236,7 @@ export class Kernel {
           send({ case: 'output', value: { pid, output } });
         },
         inputTaken: (bytes) => send({ case: 'stdinTaken', value: { pid, takenBytes: BigInt(bytes) } }),
+        stopped: (stopped) => send({ case: 'held', value: { pid, stopped } }),
         ending: (exit) => {
           log.warn('the thread of this process does not end');
           running.ending = bounded(exit);
@@ -209,6 +247,7 @@ export class Kernel {
         exited: (exit) => {
           this.#reportUsage(running);
           this.#running.delete(pid);
+          this.#asked.ended(pid);
           this.#tellExit(pid, exit, log);
           this.#ended.ended(this.#running.size);
           if (this.#isEmpty()) this.#onEmpty?.();
@@ -218,6 +257,7 @@ export class Kernel {
     );
     const running: Running = { process, lastUsage: '', ending: undefined };
     this.#running.set(pid, running);
+    return process;
   }
 
   #placesOfThreads(): { take(): boolean; give(): void } {
@@ -241,8 +281,7 @@ export class Kernel {
   #signal(pid: bigint, signal: string): void {
     const running = this.#running.get(pid);
     if (running === undefined) return; // it ended meanwhile
-    // A program of WASI has no handlers: every signal that is sent ends it.
-    void running.process.kill(signal in signalNumbers ? signal : 'SIGKILL');
+    running.process.signal(wasiSignalOf(signal) > 0 ? signal : 'SIGKILL');
   }
 
   #keepPiece(pid: bigint, data: Uint8Array): void {

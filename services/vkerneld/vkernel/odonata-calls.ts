@@ -5,6 +5,8 @@ import { type Implementation, wasmTypesOf } from '@odonata/guest/module/descript
 import { odonata } from '@odonata/guest/module/odonata.ts';
 import type { KernelAnswer, KernelCaller } from './kernel-call.ts';
 import { unpackWord } from './kernel-call.ts';
+import { relationCalls } from './relation-calls.ts';
+import type { SignalGate } from './signal-state.ts';
 import type { DescriptorTable } from './wasi/descriptor-table.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
 import type { GuestMemory } from './wasi/guest-memory.ts';
@@ -39,6 +41,7 @@ export function odonataImports(
   kernel: KernelCaller,
   identity: Identity,
   descriptors: DescriptorTable,
+  gate: SignalGate,
 ): Imports {
   /** Sizes of what this process opened: a dataspace never changes its size. */
   const sizesOfOpened = new Map<bigint, bigint>();
@@ -149,6 +152,7 @@ export function odonataImports(
       if (/\p{Cc}/u.test(name)) throw new WasiError(Errno.inval);
       expectSuccess(kernel.call({ call: 'name_range', dataspace, offset, length, name }));
     },
+    ...relationCalls(memory, kernel, descriptors, gate),
     wait32: (address: number, expected: number, timeoutNs: bigint) => {
       if (memory.atomicU32(address) !== expected) return Errno.again;
       const timeoutMs = timeoutNs < 0n ? -1n : (timeoutNs + nsPerMs - 1n) / nsPerMs;

@@ -13,13 +13,18 @@
 
 import { closeSync } from 'node:fs';
 import type { Pmap, Space } from '@odonata/pmap/pmap-interface.ts';
+import { duplicate } from '@odonata/userfault/libc.ts';
 import { AtomicWait } from './atomic-wait.ts';
 import type { Connected } from './connections-asked.ts';
 import { GuestThread, SpawnedThreads, threadsMax } from './guest-threads.ts';
 import { HostDescriptors } from './host-descriptors.ts';
+import { interrupts, terminate } from './interrupts.ts';
 import type { GuestMessage, PreparedGuest, PrepareGuest, StartGuest } from './kernel-call.ts';
 import { type MountTable, ProcessFiles } from './mounts/process-files.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
+import type { ProcessesAsked } from './processes-asked.ts';
+import { Relations } from './relations.ts';
+import { createSignals, SignalState } from './signal-state.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
 import { Transfers } from './transfers.ts';
@@ -65,6 +70,8 @@ export interface ProcessEvents {
   started(): void;
   output(stream: 1 | 2, data: Uint8Array<ArrayBuffer>): void;
   inputTaken(bytes: number): void;
+  /** It stands still, or goes on. */
+  stopped(isStopped: boolean): void;
   ending(exit: ProcessExit): void;
   exited(exit: ProcessExit): void;
   /** Something is wrong with this virtual kernel. */
@@ -83,6 +90,10 @@ export interface ProcessSurroundings {
   readonly mounts?: (pid: bigint) => MountTable;
   /** Connects to HOST:PORT; missing: there is no network. */
   readonly connect?: (address: string) => Promise<Connected>;
+  /** Children, signals, groups; missing: it has none of these. */
+  readonly asked?: ProcessesAsked;
+  /** A part of the module of a child that is to run elsewhere. */
+  readonly sendPiece?: (data: Uint8Array) => void;
   /** Less in tests. */
   readonly threadEndMs?: number | undefined;
 }
@@ -112,6 +123,13 @@ export class Process {
   readonly #connections = new ConnectionTable();
   readonly #output = new OutputReader(this.#ring);
   readonly #window = new OutputWindow();
+  readonly #signals = createSignals();
+  readonly #signalState = new SignalState(this.#signals);
+  /** Signals that would end it, while it is stopped. */
+  readonly #held = new Set<string>();
+  readonly #relations: Relations;
+  /** Of one that may start children of its own program. */
+  #module: Uint8Array<ArrayBuffer> | undefined;
   #space: Space | undefined;
   #exit: ProcessExit | undefined;
   readonly #ending = Promise.withResolvers<undefined>();
@@ -130,6 +148,11 @@ export class Process {
     this.#mounts = spec.bare === true ? [] : ['dev', ...this.#files.names];
     this.#around = around;
     this.#events = events;
+    this.#relations = new Relations({
+      ...{ pid: spec.pid, nodeName: around.nodeName, asked: around.asked, bare: spec.bare === true },
+      sendPiece: (data) => around.sendPiece?.(data),
+      ownModule: () => this.#module,
+    });
     this.#started = this.#start(spec).catch((error: unknown) => {
       if (error instanceof CannotStart) void this.#end(refused(error.message));
       else void this.#end(this.#failed(error));
@@ -143,6 +166,16 @@ export class Process {
   /** Processor time of its threads in milliseconds, also after its end; 0 where it is not known. */
   cpuMs(): number {
     return this.#first.cpuMs() + (this.#spawned?.cpuMs() ?? 0);
+  }
+
+  /** It has its grants alone, and so have its children. */
+  get isBare(): boolean {
+    return this.#mounts.length === 0;
+  }
+
+  /** Its directories, once more, for a child. */
+  grantsAgain(): DirectoryGrant[] {
+    return this.#grants.map((grant) => ({ ...grant, descriptor: duplicate(grant.descriptor) }));
   }
 
   /** How many it has. */
@@ -160,6 +193,43 @@ export class Process {
   outputForgotten(): void {
     this.#window.forget();
     this.#forwardOutput();
+  }
+
+  get isStopped(): boolean {
+    return this.#signalState.isStopped;
+  }
+
+  /** Does what the signal comes to: runs its handler, stops it, ends it, or nothing. */
+  signal(name: string): void {
+    if (this.#exit !== undefined) return;
+    const state = this.#signalState;
+    if (name === 'SIGCONT' && state.isStopped) {
+      state.go();
+      this.#events.stopped(false);
+      for (const held of this.#held) void this.kill(held);
+    }
+    const outcome = state.outcomeOf(name);
+    if (outcome === 'end' && name !== 'SIGKILL' && state.isStopped) this.#held.add(name);
+    else if (outcome === 'end') void this.kill(name);
+    else if (outcome === 'stop' && !state.isStopped) {
+      state.stop();
+      this.#events.stopped(true);
+      this.#interrupt();
+    } else if (outcome === 'handler') {
+      state.pend(name);
+      if (state.isStopped) return;
+      this.#first.calls?.interrupt();
+      this.#interrupt();
+    }
+  }
+
+  #interrupt(): void {
+    const workers = [this.#first.worker, ...(this.#spawned?.workers() ?? [])];
+    for (const worker of workers)
+      if (worker !== undefined)
+        interrupts
+          .interrupt(worker)
+          .catch((error: unknown) => this.#events.troubled('a thread was not interrupted', error));
   }
 
   /** Ends it, whatever it does. Resolves when it ended. */
@@ -180,6 +250,7 @@ export class Process {
     this.#first.worker?.postMessage(prepare);
     const needs = await Promise.race([this.#prepared.promise, this.#ending.promise]);
     if (needs === undefined || this.#exit !== undefined) return;
+    if (needs.spawns) this.#module = spec.module;
     const { initialPages, maximumPages, besideBytes } = needs;
     const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
     const onWatched = (on: boolean): void => this.#transfers.watched(on);
@@ -206,6 +277,7 @@ export class Process {
       connections: this.#connections.places.buffer,
       descriptors: needs.threads && SharedDescriptors.memory(),
       waits: AtomicWait.lot(needs.threads ? threadsMax : 1),
+      signals: this.#signals,
       pid,
       node: this.#around.node,
       vkernel: this.#around.vkernel,
@@ -219,7 +291,15 @@ export class Process {
     const network = { connect: this.#around.connect, connections: this.#connections };
     const spawn = (argument: number): number => this.#spawned?.spawn(argument) ?? -Errno.nosys;
     return new SystemCalls(
-      { space, input: this.input, network, host: this.#host, files: this.#files, spawn },
+      {
+        space,
+        input: this.input,
+        network,
+        host: this.#host,
+        files: this.#files,
+        spawn,
+        relations: this.#relations,
+      },
       answerer,
       this.#events,
     );
@@ -308,7 +388,7 @@ export class Process {
     this.#first.retired = true;
     const told = { ...exit, reason: oneLine(exit.reason) };
     try {
-      const threads = Promise.all([this.#first.worker?.terminate(), this.#spawned?.terminate()]);
+      const threads = Promise.all([terminate(this.#first.worker), this.#spawned?.terminate()]);
       if (!(await inTime(threads, this.#around.threadEndMs))) {
         this.#forwardOutput(true);
         this.#overdue = true;

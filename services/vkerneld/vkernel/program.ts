@@ -26,6 +26,8 @@ export interface Program {
   readonly maximumPages: number;
   /** What its tables, and V8 that compiles it, may take of its quota. */
   readonly besideBytes: number;
+  /** It may start children. */
+  readonly spawns: boolean;
   /** Where it starts threads. */
   readonly threads: { readonly module: WebAssembly.Module; readonly instanceBytes: number } | undefined;
 }
@@ -59,5 +61,8 @@ export async function compileProgram(
   if (entry?.kind !== 'function' && !prepared.hasStartSection) throw new ModuleError(withoutStart(module));
   const { initialPages, maximumPages, besideBytes, startsThreads, tableBytes } = prepared;
   const threads = startsThreads ? { module, instanceBytes: tableBytes } : undefined;
-  return { module, initialPages, maximumPages, besideBytes, threads };
+  const spawns = WebAssembly.Module.imports(module).some(
+    (each) => each.module === 'odonata' && each.name === 'spawn',
+  );
+  return { module, initialPages, maximumPages, besideBytes, spawns, threads };
 }

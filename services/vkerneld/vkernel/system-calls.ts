@@ -7,6 +7,7 @@ import type { HostDescriptors } from './host-descriptors.ts';
 import type { KernelAnswerer, KernelRequest } from './kernel-call.ts';
 import { packWords, payloadBytesMax } from './kernel-call.ts';
 import type { ProcessFiles } from './mounts/process-files.ts';
+import type { Relations } from './relations.ts';
 import type { StandardInput } from './standard-input.ts';
 import type { ConnectionTable } from './wasi/connection-table.ts';
 import { Errno } from './wasi/errno.ts';
@@ -31,9 +32,19 @@ export interface ProcessParts {
   readonly files: ProcessFiles;
   /** The number of a new thread, or an errno below 0. */
   readonly spawn: (argument: number) => number;
+  /** Children, signals, groups. */
+  readonly relations: Relations;
 }
 
 const nothing = new Uint8Array(0);
+
+/** A handler of a signal does not wait for these. */
+const INTERRUPTIBLE: ReadonlySet<KernelRequest['call']> = new Set([
+  'stdin_read',
+  'stdin_poll',
+  'wait_sleep',
+  'wait_child',
+]);
 
 export class SystemCalls {
   readonly #space: Space;
@@ -44,6 +55,9 @@ export class SystemCalls {
   readonly #listener: Listener;
   #wait: PendingWait | undefined;
   #cancelled = false;
+  /** Grows with each request, and with an interrupt: what was asked before is answered no more. */
+  #turn = 0;
+  #waits = false;
 
   constructor(parts: ProcessParts, answerer: KernelAnswerer, listener: Listener) {
     this.#space = parts.space;
@@ -56,11 +70,21 @@ export class SystemCalls {
 
   /** Answers a request, when it can. The answer to a thread that ended meanwhile is lost, as it should be. */
   async serve(request: KernelRequest): Promise<void> {
+    this.#turn += 1;
+    const turn = this.#turn;
+    this.#waits = INTERRUPTIBLE.has(request.call);
     try {
-      const result = await this.#run(request);
+      const result = await this.#run(request, () => turn !== this.#turn);
+      if (turn !== this.#turn) {
+        if (request.call === 'wait_child' && typeof result !== 'number') this.#parts.relations.keep(result);
+        return;
+      }
+      this.#waits = false;
       if (typeof result === 'number') this.#answerer.answer(result);
       else this.#answerer.answer(Errno.success, result);
     } catch (error) {
+      if (turn !== this.#turn) return;
+      this.#waits = false;
       if (!(error instanceof PmapError)) {
         this.#listener.troubled(`${request.call} failed`, error);
         this.#answerer.answer(Errno.io);
@@ -68,6 +92,16 @@ export class SystemCalls {
       }
       this.#answerer.answer(error.errno);
     }
+  }
+
+  /** A handler is to run: what its thread waits for ends with EINTR. */
+  interrupt(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    this.#turn += 1;
+    this.#cancelWait();
+    this.#parts.relations.cancel();
+    this.#answerer.answer(Errno.intr);
   }
 
   /** The process ends. */
@@ -82,11 +116,11 @@ export class SystemCalls {
   }
 
   /** The payload of a success, or an errno. */
-  async #run(request: KernelRequest): Promise<Uint8Array | number> {
+  async #run(request: KernelRequest, isOver: () => boolean): Promise<Uint8Array | number> {
     const space = this.#space;
     switch (request.call) {
       case 'stdin_read':
-        return this.#read(request.maxBytes, request.nonblock);
+        return this.#read(request.maxBytes, request.nonblock, isOver);
       case 'stdin_poll': {
         const input = this.#input;
         await input.whenReadable(request.timeoutMs);
@@ -156,6 +190,12 @@ export class SystemCalls {
         return nothing;
       case 'connect':
         return this.#connect(request.address);
+      case 'spawn':
+      case 'wait_child':
+      case 'kill':
+      case 'identify':
+      case 'set_group':
+        return await this.#parts.relations.serve(request);
       case 'wake':
         return packWords(BigInt(await space.wake(request.address, request.count)));
     }
@@ -172,11 +212,12 @@ export class SystemCalls {
     return packWords(BigInt(connected.fd));
   }
 
-  async #read(maxBytes: number, nonblock: boolean): Promise<Uint8Array | number> {
+  async #read(maxBytes: number, nonblock: boolean, isOver: () => boolean): Promise<Uint8Array | number> {
     // Another thread may be first, and leave nothing: that is no end.
     while (!this.#input.readable) {
       if (nonblock) return Errno.again;
       await this.#input.whenReadable(-1);
+      if (isOver()) return Errno.intr;
     }
     const bytes = this.#input.take(Math.min(maxBytes, payloadBytesMax));
     if (bytes.length > 0) this.#listener.inputTaken(bytes.length);

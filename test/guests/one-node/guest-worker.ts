@@ -15,6 +15,8 @@ const MAP_PRIVATE_ANONYMOUS_FIXED = 0x32;
 const ENOTSUP = 58;
 const EINVAL = 28;
 const EBADF = 8;
+const ECHILD = 12;
+const ESRCH = 71;
 const EILSEQ = 25;
 const ENAMETOOLONG = 37;
 const EACCES = 2;
@@ -117,6 +119,14 @@ const odonata = {
   connect(_address: number, length: number): number {
     return length === 0 ? EINVAL : EACCES;
   },
+  /** It is alone. */
+  spawn: () => ENOTSUP,
+  wait: () => ECHILD,
+  kill: () => ESRCH,
+  identify: () => ESRCH,
+  set_group: () => ESRCH,
+  set_session: () => ENOTSUP,
+  signal_action: () => ENOTSUP,
   /** Nobody reads the names. */
   name_range(id: bigint, offset: bigint, length: bigint, name: number, nameLength: number): number {
     const dataspace = opened.get(id);

@@ -102,3 +102,93 @@ export function connectTo(address: string): i32 {
   const errno = ds_connect(changetype<usize>(utf8), utf8.byteLength, out);
   return errno == 0 ? load<i32>(out) : -errno;
 }
+
+/** A child: its pid, how it ended, and by which signal (0: none). */
+export class Child {
+  constructor(
+    public pid: u64,
+    public code: i32,
+    public signal: i32,
+  ) {}
+}
+
+/** Who a process is to others. */
+export class Relatives {
+  constructor(
+    public pid: u64,
+    public parent: u64,
+    public group: u64,
+    public session: u64,
+  ) {}
+}
+
+const structure = memory.data(32, 8);
+
+/** The words one after the other, each with a NUL. */
+function joined(words: string[]): ArrayBuffer {
+  return String.UTF8.encode(words.length == 0 ? '' : words.join('\0') + '\0');
+}
+
+/** Starts a child of the program that is open as `fd` (Spawn.SELF: of this one); its pid, or an errno below 0. */
+export function spawn(
+  fd: u32,
+  args: string[],
+  env: string[] = [],
+  node: string = '',
+  flags: i32 = 0,
+  group: u64 = 0,
+): i64 {
+  const words = joined(args);
+  const variables = joined(env);
+  const where = String.UTF8.encode(node);
+  const errno = ds_spawn(
+    fd,
+    changetype<usize>(words),
+    words.byteLength,
+    changetype<usize>(variables),
+    variables.byteLength,
+    0,
+    0,
+    changetype<usize>(where),
+    where.byteLength,
+    flags,
+    group,
+    structure,
+  );
+  return errno == 0 ? load<i64>(structure) : -(<i64>errno);
+}
+
+/** Waits for a child; null where there is none (or, with Wait.NO_HANG, none that ended). */
+export function waitChild(pid: i64 = -1, flags: i32 = 0): Child | null {
+  if (ds_wait(pid, flags, structure) != 0 || load<u64>(structure) == 0) return null;
+  return new Child(load<u64>(structure), load<i32>(structure, 8), load<i32>(structure, 16));
+}
+
+/** Sends a signal, as WASI numbers it. */
+export function kill(pid: i64, signal: i32): i32 {
+  return ds_kill(pid, signal);
+}
+
+/** Of a process (0: this one); null where there is none. */
+export function identify(pid: u64 = 0): Relatives | null {
+  if (ds_identify(pid, structure) != 0) return null;
+  return new Relatives(
+    load<u64>(structure),
+    load<u64>(structure, 8),
+    load<u64>(structure, 16),
+    load<u64>(structure, 24),
+  );
+}
+
+export function setGroup(pid: u64 = 0, group: u64 = 0): i32 {
+  return ds_set_group(pid, group);
+}
+
+export function setSession(): i32 {
+  return ds_set_session();
+}
+
+/** What a signal comes to; with SignalAction.HANDLER the module exports a function odonata_signal(i32). */
+export function signalAction(signal: i32, action: i32): i32 {
+  return ds_signal_action(signal, action);
+}

@@ -5,6 +5,8 @@
 #define _WASI_EMULATED_GETPID
 #endif
 #include_next <unistd.h>
+#define __NEED_pid_t
+#include <bits/alltypes.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -17,6 +19,13 @@ uid_t geteuid(void);
 gid_t getgid(void);
 gid_t getegid(void);
 int fchown(int, uid_t, gid_t);
+pid_t getppid(void);
+pid_t getpgrp(void);
+pid_t getpgid(pid_t);
+int setpgid(pid_t, pid_t);
+pid_t getsid(pid_t);
+pid_t setsid(void);
+int pause(void);
 
 #ifdef __cplusplus
 }

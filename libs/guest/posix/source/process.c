@@ -1,8 +1,6 @@
-/* Who a process is: its pid of the cluster, one user. And the signals that it sends to itself. */
+/* Who a process is: its pid of the cluster, one user. */
 #include <errno.h>
 #include <odonata.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "errors.h"
@@ -33,45 +31,4 @@ int chmod(const char *path, mode_t mode) {
 int fchown(int fd, uid_t uid, gid_t gid) {
   (void)fd, (void)uid, (void)gid;
   return 0;
-}
-
-int kill(pid_t pid, int signal) {
-  if (pid == getpid()) return signal == 0 ? 0 : raise(signal);
-  // Who lives elsewhere a program cannot see; `vkctl kill` can.
-  return fail(EPERM);
-}
-
-int sigemptyset(sigset_t *set) {
-  *set = (sigset_t){ 0 };
-  return 0;
-}
-
-int sigfillset(sigset_t *set) { return sigemptyset(set); }
-int sigaddset(sigset_t *set, int signal) {
-  (void)set, (void)signal;
-  return 0;
-}
-int sigdelset(sigset_t *set, int signal) {
-  (void)set, (void)signal;
-  return 0;
-}
-int sigismember(const sigset_t *set, int signal) {
-  (void)set, (void)signal;
-  return 0;
-}
-
-/** Signals do not come from elsewhere, so there is none to hold back. */
-int sigprocmask(int how, const sigset_t *restrict set, sigset_t *restrict before) {
-  (void)how, (void)set;
-  if (before != NULL) sigemptyset(before);
-  return 0;
-}
-
-int pthread_sigmask(int how, const sigset_t *restrict set, sigset_t *restrict before) {
-  return sigprocmask(how, set, before);
-}
-
-int sigwait(const sigset_t *restrict set, int *restrict signal) {
-  (void)set, (void)signal;
-  return ENOTSUP;
 }

@@ -15,13 +15,17 @@ pub const EACCES: i32 = 2;
 pub const EAGAIN: i32 = 6;
 pub const ECONNREFUSED: i32 = 14;
 pub const EBADF: i32 = 8;
+pub const ECHILD: i32 = 12;
 pub const EDEADLK: i32 = 16;
 pub const EDQUOT: i32 = 19;
 pub const EEXIST: i32 = 20;
+pub const EINTR: i32 = 27;
 pub const EFAULT: i32 = 21;
 pub const EINVAL: i32 = 28;
 pub const ENOENT: i32 = 44;
 pub const ENOMEM: i32 = 48;
+pub const EPERM: i32 = 63;
+pub const ESRCH: i32 = 71;
 pub const ENOSPC: i32 = 51;
 pub const ETIMEDOUT: i32 = 73;
 
@@ -33,6 +37,19 @@ pub const OPEN_DURABLE: i32 = 4;
 // Protections of `ds_map`.
 pub const READ: i32 = 1;
 pub const READ_WRITE: i32 = 3;
+
+// Flags of `spawn`.
+pub const SPAWN_NEW_GROUP: i32 = 1;
+pub const SPAWN_SPREAD: i32 = 2;
+pub const SPAWN_SELF: i32 = 4;
+
+// Actions of `signal_action`.
+pub const SIGNAL_DEFAULT: i32 = 0;
+pub const SIGNAL_IGNORE: i32 = 1;
+pub const SIGNAL_HANDLER: i32 = 2;
+
+// Flags of `wait`.
+pub const WAIT_NO_HANG: i32 = 1;
 
 // Modes of `lock`.
 pub const LOCK_SHARED: i32 = 1;
@@ -57,6 +74,32 @@ pub struct Stat {
     pub size_bytes: u64,
     /// that this size takes, the last one whole
     pub pages: u64,
+}
+
+/// What `spawn` and `wait` tell.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Child {
+    /// of the child; 0: none has ended
+    pub pid: u64,
+    /// its exit code, or 128 and the number of the signal
+    pub code: u64,
+    /// that ended it, as WASI numbers it; 0: none did
+    pub signal: u64,
+}
+
+/// What `identify` tells.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Relatives {
+    /// the process
+    pub pid: u64,
+    /// 0: it was started from outside; 1: its parent is over
+    pub parent: u64,
+    /// its process group
+    pub group: u64,
+    /// its session
+    pub session: u64,
 }
 
 #[link(wasm_import_module = "odonata")]
@@ -129,6 +172,35 @@ extern "C" {
     /// nobody sleeps, or the sleeper runs beside the caller.  So keep a count of sleepers in the dataspace, and call
     /// it only where there are any; one call with a `count` wakes many.
     pub fn wake(addr: *const u32, count: u32, woken: *mut u32) -> i32;
+
+    /// Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this
+    /// process, or in the one of the same name and user on another node.  It has this process' user, and no more
+    /// memory, directories and places to connect to than this process has; of the directories those that the other
+    /// node allows, too.  Its standard input is empty, and what it writes `vkctl logs` shows.  ``wait`` tells its
+    /// end; whoever ends first leaves its children to init, which waits for all.
+    pub fn spawn(fd: u32, args: *const u8, args_len: u32, env: *const u8, env_len: u32, fds: *const u8, fds_len: u32, node: *const u8, node_len: u32, flags: i32, group: u64, out: *mut Child) -> i32;
+
+    /// Waits for the end of a child, wherever it runs, and forgets it then.  `pid`: -1 any, 0 any of this process'
+    /// group, below -1 any of that group.  A node that is lost ends its processes with signal 9.
+    pub fn wait(pid: i64, flags: i32, out: *mut Child) -> i32;
+
+    /// Sends a signal to a process of the same user and virtual kernel, on whatever node; `pid` 0: to this process'
+    /// group, below -1 to that group.  `signal` 0 only looks whether it is there.
+    pub fn kill(pid: i64, signal: i32) -> i32;
+
+    /// Who a process of the same user and virtual kernel is to others.
+    pub fn identify(pid: u64, out: *mut Relatives) -> i32;
+
+    /// Puts this process, or a child of it, into a process group.
+    pub fn set_group(pid: u64, group: u64) -> i32;
+
+    /// What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its
+    /// number: at the return from a call, or in the middle of what the first thread computes.  A call that waits ends
+    /// with EINTR first: reads of standard input, polls and sleeps, `wait`, `wait32`.
+    pub fn signal_action(signal: i32, action: i32) -> i32;
+
+    /// Makes a session and a process group of this process alone.
+    pub fn set_session() -> i32;
 
     /// The node that this process runs on.
     pub fn node_id() -> i32;

@@ -85,6 +85,7 @@ export class TestMachine {
         inputTaken: (bytes) => {
           taken += bytes;
         },
+        stopped: () => {},
         ending: (exit) => {
           ending = exit;
         },

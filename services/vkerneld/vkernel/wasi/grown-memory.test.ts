@@ -10,6 +10,7 @@ import { assemblyscriptImports, assemblyscriptTypes } from '../assemblyscript-ca
 import { type KernelCaller, type KernelRequest, packWords } from '../kernel-call.ts';
 import { odonataImports, odonataTypes } from '../odonata-calls.ts';
 import { createOutputRing, OutputReader, OutputWriter } from '../output-ring.ts';
+import { createSignals, SignalGate } from '../signal-state.ts';
 import { trapOf } from '../trap.ts';
 import { DescriptorTable } from './descriptor-table.ts';
 import { addGrant } from './directory-calls.ts';
@@ -59,7 +60,7 @@ function guest(args: readonly string[] = ['program', 'x'.repeat(100)]) {
   const identity = { node: 1, vkernel: 2, pid: 3n };
   const imports = {
     ...preview1Imports({ memory: seen, args, env: ['A=1', 'B=2'], descriptors, streams, exit }),
-    ...odonataImports(seen, kernel, identity, descriptors),
+    ...odonataImports(seen, kernel, identity, descriptors, new SignalGate(createSignals())),
     ...assemblyscriptImports(seen, output, exit),
   } as Record<string, GuestFunction>;
   return { memory, seen, imports };

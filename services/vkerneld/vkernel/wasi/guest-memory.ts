@@ -21,6 +21,8 @@ export class GuestMemory {
   readonly #memory: WebAssembly.Memory;
   /** Returns only while the process may go on. */
   readonly expectRunning: () => void;
+  /** Signals of the thread, where it has any. */
+  gate: { within<T>(call: () => T): T } | undefined;
   /** Hears of system calls, and of waits that time out. */
   transfers: { tell(what: 'SYSCALL' | 'TIMEOUT', name: string): void } | undefined;
   /** What a mapping lets the guest only read. */

@@ -55,7 +55,7 @@ export function asImports(
   const imports: Record<string, GuestFunction> = {};
   for (const [name, call] of Object.entries(calls)) {
     const run = call as unknown as (...args: (number | bigint)[]) => number | undefined;
-    imports[name] = (...args) => {
+    const imported: GuestFunction = (...args) => {
       memory.expectRunning();
       memory.transfers?.tell('SYSCALL', name);
       for (let i = 0; i < args.length; i++) {
@@ -73,13 +73,30 @@ export function asImports(
         after();
       }
     };
+    imports[name] = (...args) => {
+      const { gate } = memory;
+      return gate === undefined ? imported(...args) : gate.within(() => imported(...args));
+    };
   }
   return imports;
 }
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
-/** Blocks this thread; ends early when the thread is terminated. Fractions of a millisecond count. */
+/** Of this thread: where a handler of a signal may have to run meanwhile. */
+export interface Sleeper {
+  sleep(ms: number): void;
+  readonly isDue: boolean;
+}
+let signals: Sleeper | undefined;
+
+export function wakeForSignals(gate: Sleeper): void {
+  signals = gate;
+}
+
+/** Blocks this thread; ends early when the thread is terminated. Fractions of a millisecond count. @throws WasiError EINTR */
 export function sleep(ms: number): void {
-  Atomics.wait(sleeper, 0, 0, ms);
+  if (signals === undefined) Atomics.wait(sleeper, 0, 0, ms);
+  else signals.sleep(ms);
+  if (signals?.isDue) throw new WasiError(Errno.intr);
 }

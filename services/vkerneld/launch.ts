@@ -1,0 +1,64 @@
+// The last step of a start, however it was asked for: what a virtual kernel needs of a program goes to it.
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { ProgramSpecSchema } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { OpenGrant } from './allowed-directories.ts';
+import { type AllowedListeners, closeListeners } from './allowed-listeners.ts';
+import type { Process, ProcessTable } from './process-table.ts';
+import type { VkernelChild } from './vkernel-child.ts';
+
+/** A module larger than this goes to the virtual kernel in pieces of this. */
+const PIECE_BYTES = 8 * 1024 * 1024;
+
+export interface Launch {
+  readonly process: Process;
+  /** Its words, and how much memory it may have. */
+  readonly program: Omit<MessageInitShape<typeof ProgramSpecSchema>, '$typeName' | '$unknown'>;
+  readonly module: readonly Uint8Array[];
+  readonly grants: readonly OpenGrant[];
+  readonly listen: readonly string[];
+  readonly requestId: string;
+}
+
+/** @throws RpcError where the virtual kernel is away: then the process has ended */
+export function launch(
+  { table, listeners: allowed }: { table: ProcessTable; listeners: AllowedListeners },
+  vkernel: VkernelChild,
+  { process, program, module, grants, listen, requestId }: Launch,
+): void {
+  const { pid } = process;
+  try {
+    const bytes = module.reduce((sum, piece) => sum + piece.length, 0);
+    const whole = bytes <= PIECE_BYTES ? Buffer.concat(module) : undefined;
+    if (whole === undefined)
+      for (const data of module.flatMap((piece) => cut(piece, PIECE_BYTES)))
+        vkernel.send({ case: 'modulePiece', value: { pid, data } });
+    const listeners = allowed.open(listen, pid);
+    try {
+      vkernel.sendDirectories(
+        pid,
+        [...grants, ...listeners].map(({ fd }) => fd),
+      );
+    } finally {
+      closeListeners(listeners);
+    }
+    const dirs = grants.map(({ guestPath, readOnly, hidden }) => ({ guestPath, readOnly, hidden }));
+    const given = {
+      module: whole ?? new Uint8Array(),
+      dirs,
+      listen: listeners.map(({ address }) => address),
+    };
+    vkernel.send({ case: 'start', value: { pid, program: { ...program, ...given }, requestId } });
+  } catch (error) {
+    const notThere = RpcError.is(error, Code.FailedPrecondition) ? error.details : undefined;
+    const reason = notThere ?? 'its virtual kernel went away';
+    table.exited(pid, { code: 137, signal: 'SIGKILL', reason, stack: '' });
+    throw error;
+  }
+}
+
+function cut(bytes: Uint8Array, most: number): Uint8Array[] {
+  const pieces = [];
+  for (let at = 0; at < bytes.length; at += most) pieces.push(bytes.subarray(at, at + most));
+  return pieces;
+}

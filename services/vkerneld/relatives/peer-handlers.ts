@@ -1,0 +1,55 @@
+// What other homes ask of this one.
+import type { Asker, PeerService } from '@odonata/proto/vkernel/v1/peer';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
+import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
+import type { Asks } from './asks.ts';
+import type { Relatives } from './relatives.ts';
+import type { Spawns } from './spawns.ts';
+import { fromWire } from './wire.ts';
+
+export function peerHandlers(parts: {
+  relatives: Relatives;
+  asks: Asks;
+  spawns: Spawns;
+}): Handlers<typeof PeerService> {
+  const { relatives, asks, spawns } = parts;
+  return {
+    spawn: (requests, ctx) => spawns.serve(requests, ctx),
+
+    tell({ node, messages }) {
+      const understood = messages.map(fromWire).filter((message) => message !== undefined);
+      const { reply, actions } = relatives.home.receive(node, understood);
+      relatives.changed(actions);
+      return { noChildren: [...reply.noChildren], noParents: [...reply.noParents] };
+    },
+
+    load: () => ({ processes: relatives.running() }),
+
+    signal: ({ asker, target, signal }, ctx) =>
+      told(ctx, asker, (asking) => {
+        asks.signalHere(asking, target, signal);
+        return {};
+      }),
+
+    identify: ({ asker, target }, ctx) =>
+      told(ctx, asker, (asking) => ({ relatives: asks.identify(asking, target) })),
+
+    regroup: ({ asker, target, parent, group }, ctx) =>
+      told(ctx, asker, (asking) => {
+        asks.regroup(asking, target, parent, group);
+        return {};
+      }),
+  };
+}
+
+/** Errors of programs, as the other home understands them. */
+function told<T>(_ctx: CallContext, asker: Asker | undefined, run: (asker: Asker) => T): T {
+  try {
+    return run(asker!);
+  } catch (error) {
+    if (!(error instanceof WasiError)) throw error;
+    const code = error.errno === Errno.perm ? Code.PermissionDenied : Code.NotFound;
+    throw new RpcError(code, `${error.errno === Errno.perm ? 'not theirs' : 'no such process'}`);
+  }
+}

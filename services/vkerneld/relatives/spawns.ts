@@ -1,0 +1,264 @@
+// Children of processes: in the virtual kernel of their parent, or in the one of the same name and user on another node. A child
+// has no more than its parent: not its memory, not its directories, not where it may connect to.
+import { randomBytes } from 'node:crypto';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { CHILDREN_MAX } from '@odonata/processes/home.ts';
+import type { SpawnRequest, SpawnRequestSchema } from '@odonata/proto/vkernel/v1/peer';
+import { Placement, type SpawnChild } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { tryAgain } from '@odonata/rpc/refusal.ts';
+import type { CallContext } from '@odonata/rpc/service.ts';
+import type { AllowedDirectories } from '../allowed-directories.ts';
+import { closeGrants, type OpenGrant } from '../allowed-directories.ts';
+import type { AllowedListeners } from '../allowed-listeners.ts';
+import { shortenedCommand } from '../command-line.ts';
+import { launch } from '../launch.ts';
+import type { Process, ProcessTable } from '../process-table.ts';
+import { MODULE_BYTES, shownArguments } from '../program-spec.ts';
+import { quotaOf } from '../vkernel/default-quota.ts';
+import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
+import { nameOfKey, type VkernelChild } from '../vkernel-child.ts';
+import type { VkernelUses } from '../vkernel-uses.ts';
+import type { Vkernels } from '../vkernels.ts';
+import type { Peer, Peers } from './peers.ts';
+import type { Relatives } from './relatives.ts';
+
+/** As many as one virtual kernel runs. */
+const PROCESSES_MAX = 256;
+const SPAWN_MS = 30_000;
+const PIECE_BYTES = 1 << 20;
+/** Modules of children that are on their way to other nodes, of all processes here. */
+const PIECES_BYTES = MODULE_BYTES;
+
+export interface SpawnPlace {
+  readonly node: string;
+  readonly programMemory: number;
+  readonly table: ProcessTable;
+  readonly vkernels: Vkernels;
+  readonly directories: AllowedDirectories;
+  readonly listeners: AllowedListeners;
+  readonly relatives: Relatives;
+  readonly peers: Peers;
+  readonly uses: VkernelUses;
+}
+
+export class Spawns {
+  readonly #place: SpawnPlace;
+  readonly #pieces = new Map<bigint, Uint8Array[]>();
+  #pieceBytes = 0;
+
+  constructor(place: SpawnPlace) {
+    this.#place = place;
+    place.vkernels.onModulePiece = ({ pid }, data) => this.#keepPiece(pid, data);
+  }
+
+  /** For a process here. Undefined: the start that its virtual kernel gets is the answer. @throws RpcError, WasiError */
+  async spawn(
+    child: VkernelChild,
+    parent: Process,
+    number: number,
+    asked: SpawnChild,
+  ): Promise<{ process: bigint } | undefined> {
+    const module = this.#takePieces(parent.pid);
+    const peer = await this.#placeOf(asked);
+    if (peer !== undefined) return { process: await this.#elsewhere(child, parent, peer, asked, module) };
+    this.#here(child, parent, number, asked);
+    return undefined;
+  }
+
+  /** For a process of another node. @throws RpcError */
+  async serve(requests: AsyncIterable<SpawnRequest>, ctx: CallContext): Promise<{ pid: bigint }> {
+    const { node, table, vkernels, relatives, listeners } = this.#place;
+    const iterator = requests[Symbol.asyncIterator]();
+    const first = await iterator.next();
+    if (first.done || first.value.event.case !== 'start')
+      throw new RpcError(Code.InvalidArgument, 'the first request must say who the child is');
+    const { asker, parent, token, group, session, program } = first.value.event.value;
+    const module: Uint8Array[] = [];
+    let bytes = 0;
+    for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+      if (next.value.event.case !== 'module')
+        throw new RpcError(Code.InvalidArgument, 'a module was to follow');
+      module.push(next.value.event.value);
+      bytes += next.value.event.value.length;
+      if (bytes > MODULE_BYTES) throw new RpcError(Code.ResourceExhausted, 'the module is too large');
+    }
+    const { user, vkernel: name, groups } = asker!;
+    const vkernel = await vkernels.demand(name, { user, groups }, ctx.signal);
+    expectRoom(table, vkernel, node);
+    vkernels.expectProcessRoom(vkernel);
+    // Its pmap manager may be another one than the one that was told last.
+    if (vkernels.quotas.has(vkernel.key)) await this.#place.uses.look();
+    const { grants, dirs } = await this.#grants(vkernel, program!.dirs);
+    try {
+      ctx.signal.throwIfAborted();
+      const quotaBytes = Math.min(quotaOf(program!.memoryBytes), this.#place.programMemory);
+      const command = shortenedCommand([program!.name, ...shownArguments(program!)]);
+      const process = table.create(vkernel, command, { quotaBytes, connect: program!.connect, dirs });
+      const { pid } = process;
+      if (!relatives.home.begin(pid, { parent, token, group, session })) {
+        relatives.began(process);
+        table.exited(pid, {
+          code: 137,
+          signal: 'SIGKILL',
+          reason: 'nobody waits for it any more',
+          stack: '',
+        });
+        throw new RpcError(Code.Aborted, 'the spawn was revoked');
+      }
+      relatives.changed([]);
+      vkernels.makeRoom(vkernel, process);
+      ctx.log.info({ pid, parent: String(parent), vkernel: vkernel.key }, 'starting a child of another node');
+      const { name: shown, args, env, rawArgs, rawEnv, bare } = program!;
+      launch({ table, listeners }, vkernel, {
+        ...{ process, module, grants, listen: [], requestId: ctx.requestId },
+        program: { name: shown, args, env, rawArgs, rawEnv, bare, memoryBytes: BigInt(quotaBytes) },
+      });
+      vkernels.tell(process, { case: 'input', value: { pid, end: true } });
+      return { pid };
+    } finally {
+      closeGrants(grants);
+    }
+  }
+
+  /** Undefined: here. */
+  async #placeOf({ node, placement }: SpawnChild): Promise<Peer | undefined> {
+    const { peers, node: own, table } = this.#place;
+    if (node === own) return undefined;
+    if (node !== '')
+      return await peers.byName(node).catch(() => {
+        throw new WasiError(Errno.hostunreach);
+      });
+    if (placement !== Placement.SPREAD) return undefined;
+    return await peers.leastLoaded(table.running().length);
+  }
+
+  #here(child: VkernelChild, parent: Process, number: number, { program, group }: SpawnChild): void {
+    const { table, relatives, vkernels, node } = this.#place;
+    const own = relatives.home.find(parent.pid);
+    if (own === undefined || parent.exit !== undefined) throw new WasiError(Errno.srch);
+    if (relatives.home.childrenOf(parent.pid) >= CHILDREN_MAX) throw new WasiError(Errno.again);
+    expectRoom(table, child, node);
+    vkernels.expectProcessRoom(child);
+    const command = shortenedCommand([program!.name, ...shownArguments(program!)]);
+    const { connect, dirs } = parent;
+    const process = table.create(child, command, {
+      quotaBytes: quotaBeneath(parent, program!),
+      connect,
+      dirs,
+    });
+    const { pid } = process;
+    relatives.home.begin(pid, { parent: parent.pid, group: group ?? own.group, session: own.session });
+    relatives.changed([]);
+    vkernels.makeRoom(child, process);
+    const given = { name: program!.name, memoryBytes: BigInt(process.quotaBytes) };
+    vkernels.tell(process, { case: 'start', value: { pid, program: given, parent: parent.pid, number } });
+  }
+
+  async #elsewhere(
+    child: VkernelChild,
+    parent: Process,
+    peer: Peer,
+    { program, group }: SpawnChild,
+    module: readonly Uint8Array[],
+  ): Promise<bigint> {
+    const { relatives } = this.#place;
+    const { home } = relatives;
+    const own = home.find(parent.pid);
+    const token = randomBytes(8).readBigUInt64LE();
+    if (own === undefined || !home.spawning(parent.pid, token, peer.index, group ?? own.group))
+      throw new WasiError(Errno.again);
+    relatives.changed([]);
+    const { user, groups } = child.record;
+    const asker = { node: home.node, user, vkernel: nameOfKey(parent.vkernel), groups };
+    const words = { name: program!.name, args: program!.args, env: program!.env };
+    const given = {
+      ...{ ...words, rawArgs: program!.rawArgs, rawEnv: program!.rawEnv, connect: [...parent.connect] },
+      bare: program!.bare,
+      dirs: [...parent.dirs],
+      memoryBytes: BigInt(quotaBeneath(parent, program!)),
+    };
+    const start = {
+      asker,
+      parent: parent.pid,
+      token,
+      group: group ?? own.group,
+      session: own.session,
+      program: given,
+    };
+    try {
+      const { pid } = await peer.client.spawn(requestsOf(start, module), { deadlineMs: SPAWN_MS });
+      const isWanted = home.spawned(token, pid);
+      relatives.changed([]);
+      if (isWanted) return pid;
+      throw new RpcError(Code.Aborted, 'the spawn was revoked');
+    } catch (error) {
+      const refused = RpcError.is(error) && REFUSALS.has(error.code);
+      relatives.changed(refused ? home.unspawned(token) : home.doubted(token));
+      throw error;
+    }
+  }
+
+  /** Those of the parent that this node allows, too. */
+  async #grants(vkernel: VkernelChild, dirs: Process['dirs']) {
+    const idMapping = dirs.length > 0 ? await vkernel.idMapping() : undefined;
+    const grants: OpenGrant[] = [];
+    const allowed: Process['dirs'][number][] = [];
+    for (const { hostPath, guestPath, readOnly } of dirs) {
+      const dir = { hostPath, guestPath, readOnly, hidden: [] };
+      try {
+        grants.push(...this.#place.directories.open([dir as never], idMapping));
+        allowed.push({ hostPath, guestPath, readOnly });
+      } catch (error) {
+        if (RpcError.is(error)) continue;
+        closeGrants(grants);
+        throw error;
+      }
+    }
+    return { grants, dirs: allowed };
+  }
+
+  #keepPiece(pid: bigint, data: Uint8Array): void {
+    if (this.#pieceBytes + data.length > PIECES_BYTES) return;
+    this.#pieceBytes += data.length;
+    const pieces = this.#pieces.get(pid) ?? [];
+    this.#pieces.set(pid, pieces);
+    pieces.push(data.slice());
+  }
+
+  #takePieces(pid: bigint): Uint8Array[] {
+    const pieces = this.#pieces.get(pid) ?? [];
+    this.#pieces.delete(pid);
+    for (const { length } of pieces) this.#pieceBytes -= length;
+    return pieces;
+  }
+}
+
+/** That node says so itself, and has nothing. */
+const REFUSALS: ReadonlySet<Code> = new Set([
+  Code.InvalidArgument,
+  Code.ResourceExhausted,
+  Code.PermissionDenied,
+]);
+
+function expectRoom(table: ProcessTable, vkernel: VkernelChild, node: string): void {
+  if (table.running(vkernel.key).length < PROCESSES_MAX) return;
+  throw tryAgain(
+    Code.ResourceExhausted,
+    `virtual kernel ${vkernel.name} on ${node} runs ${PROCESSES_MAX} processes, the most that one runs`,
+  );
+}
+
+function quotaBeneath(parent: Process, { memoryBytes }: { memoryBytes: bigint }): number {
+  return memoryBytes === 0n ? parent.quotaBytes : Math.min(Number(memoryBytes), parent.quotaBytes);
+}
+
+async function* requestsOf(
+  start: NonNullable<MessageInitShape<typeof SpawnRequestSchema>['event']>['value'],
+  module: readonly Uint8Array[],
+): AsyncGenerator<MessageInitShape<typeof SpawnRequestSchema>> {
+  yield { event: { case: 'start', value: start as never } };
+  for (const piece of module)
+    for (let at = 0; at < piece.length; at += PIECE_BYTES)
+      yield { event: { case: 'module', value: piece.subarray(at, at + PIECE_BYTES) } };
+}

@@ -1,0 +1,138 @@
+// The part of module `odonata` that is about processes: children, signals, groups. What it offers is described in
+// libs/guest/module/odonata.ts.
+import { fstatSync, readSync } from 'node:fs';
+import type { Implementation } from '@odonata/guest/module/description.ts';
+import { odonata } from '@odonata/guest/module/odonata.ts';
+import type { KernelCaller, KernelRequest } from './kernel-call.ts';
+import { unpackWord } from './kernel-call.ts';
+import { ACTION_HANDLER, isSignal, type SignalGate } from './signal-state.ts';
+import type { DescriptorTable } from './wasi/descriptor-table.ts';
+import { Errno, WasiError } from './wasi/errno.ts';
+import type { GuestMemory } from './wasi/guest-memory.ts';
+import { wasiSignals } from './wasi/signals.ts';
+
+const MODULE_BYTES = 256 << 20;
+/** Arguments and variables together, as of a program that is started from outside. */
+const WORDS_BYTES = 2 << 20;
+const NODE_BYTES = 63;
+const NAME_BYTES = 255;
+
+const { NEW_GROUP, SPREAD, SELF } = odonata.constants.spawn.values;
+const { NO_HANG } = odonata.constants.wait.values;
+
+type Names = 'signal_action' | 'spawn' | 'wait' | 'kill' | 'identify' | 'set_group' | 'set_session';
+type RelationCalls = Pick<Implementation<typeof odonata>, Names>;
+
+export function relationCalls(
+  memory: GuestMemory,
+  kernel: KernelCaller,
+  descriptors: DescriptorTable,
+  gate: SignalGate,
+): RelationCalls {
+  const ask = (request: KernelRequest): Uint8Array<ArrayBuffer> => {
+    const { errno, payload } = kernel.call(request);
+    if (errno !== Errno.success) throw new WasiError(errno);
+    return payload;
+  };
+  const store = (at: number, payload: Uint8Array<ArrayBuffer>, words: number): void => {
+    for (let i = 0; i < words; i++)
+      memory.setU64(at + i * 8, i * 8 < payload.length ? unpackWord(payload, i) : 0n);
+  };
+  const words = (at: number, length: number): Uint8Array[] => {
+    memory.expectReadable(at, length);
+    return wordsIn(memory.view(at, length).slice());
+  };
+  return {
+    spawn: (
+      fd,
+      argsAt,
+      argsLength,
+      envAt,
+      envLength,
+      fdsAt,
+      fdsLength,
+      nodeAt,
+      nodeLength,
+      flags,
+      group,
+      at,
+    ) => {
+      memory.expectWritable(at, 24);
+      if ((flags & ~(NEW_GROUP.value | SPREAD.value | SELF.value)) !== 0) throw new WasiError(Errno.inval);
+      if (argsLength + envLength > WORDS_BYTES) throw new WasiError(Errno.toobig);
+      if (nodeLength > NODE_BYTES) throw new WasiError(Errno.nametoolong);
+      memory.expectReadable(fdsAt, fdsLength);
+      if (fdsLength !== 0) throw new WasiError(Errno.notsup);
+      const args = words(argsAt, argsLength);
+      const env = words(envAt, envLength);
+      const [name] = args;
+      if (name === undefined || name.length === 0 || name.length > NAME_BYTES)
+        throw new WasiError(Errno.inval);
+      for (const each of env) if (each.indexOf(EQUALS) < 1) throw new WasiError(Errno.inval);
+      const payload = ask({
+        call: 'spawn',
+        module: flags & SELF.value ? undefined : moduleOf(descriptors, fd),
+        ...{ args, env, node: memory.string(nodeAt, nodeLength), spread: (flags & SPREAD.value) !== 0 },
+        group: flags & NEW_GROUP.value ? 0n : group === 0n ? undefined : BigInt.asUintN(64, group),
+      });
+      store(at, payload, 3);
+    },
+    wait: (which: bigint, flags: number, at: number) => {
+      memory.expectWritable(at, 24);
+      if ((flags & ~NO_HANG.value) !== 0) throw new WasiError(Errno.inval);
+      store(at, ask({ call: 'wait_child', which, hang: (flags & NO_HANG.value) === 0 }), 3);
+    },
+    kill: (target: bigint, signal: number) => {
+      const name = wasiSignals[signal];
+      if (name === undefined) throw new WasiError(Errno.inval);
+      ask({ call: 'kill', target, signal: name });
+    },
+    identify: (target: bigint, at: number) => {
+      memory.expectWritable(at, 32);
+      store(at, ask({ call: 'identify', target: BigInt.asUintN(64, target) }), 4);
+    },
+    set_group: (target: bigint, group: bigint) => {
+      ask({ call: 'set_group', target, group, session: false });
+    },
+    signal_action: (signal: number, action: number) => {
+      const name = wasiSignals[signal];
+      if (!isSignal(signal) || name === 'SIGKILL' || name === 'SIGSTOP' || action > ACTION_HANDLER)
+        throw new WasiError(Errno.inval);
+      if (action === ACTION_HANDLER && gate.handler === undefined) throw new WasiError(Errno.notsup);
+      gate.setAction(signal, action);
+    },
+    set_session: () => {
+      ask({ call: 'set_group', target: 0n, group: 0n, session: true });
+    },
+  };
+}
+
+const EQUALS = 0x3d;
+
+/** Each has a NUL after it. */
+function wordsIn(bytes: Uint8Array): Uint8Array[] {
+  const words: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = bytes.indexOf(0, at);
+    if (end < 0) throw new WasiError(Errno.inval);
+    words.push(bytes.subarray(at, end));
+    at = end + 1;
+  }
+  return words;
+}
+
+/** The bytes of a file that is open for reading, from its begin. */
+function moduleOf(descriptors: DescriptorTable, fd: number): Uint8Array<ArrayBuffer> {
+  const descriptor = descriptors.get(fd);
+  if (descriptor.kind !== 'file' || !descriptor.seekable) throw new WasiError(Errno.badf);
+  const { size } = fstatSync(descriptor.host);
+  if (size > MODULE_BYTES) throw new WasiError(Errno.fbig);
+  const bytes = new Uint8Array(size);
+  let done = 0;
+  while (done < size) {
+    const n = readSync(descriptor.host, bytes, done, size - done, done);
+    if (n === 0) break;
+    done += n;
+  }
+  return bytes.subarray(0, done);
+}

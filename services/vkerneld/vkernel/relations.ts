@@ -1,0 +1,124 @@
+// What one process asks of processes: children, signals, groups.
+import type { KernelRequest } from './kernel-call.ts';
+import { packWords } from './kernel-call.ts';
+import type { Answer, Ask, ChildSpec, ProcessesAsked } from './processes-asked.ts';
+import { Errno } from './wasi/errno.ts';
+import { wasiSignalOf } from './wasi/signals.ts';
+
+export type RelationRequest = Extract<
+  KernelRequest,
+  { call: 'spawn' | 'wait_child' | 'kill' | 'identify' | 'set_group' }
+>;
+
+const PIECE_BYTES = 8 << 20;
+/** Of the arguments of a child, what the supervisor shows. */
+const SHOWN_WORDS = 64;
+
+export interface RelationsOptions {
+  readonly pid: bigint;
+  readonly nodeName: string;
+  /** Undefined: this process cannot ask. */
+  readonly asked: ProcessesAsked | undefined;
+  readonly sendPiece: (data: Uint8Array) => void;
+  /** It has its grants alone, and so have its children. */
+  readonly bare: boolean;
+  /** The module of this process; undefined: it is not kept. */
+  readonly ownModule: () => Uint8Array<ArrayBuffer> | undefined;
+}
+
+const nothing = new Uint8Array(0);
+const text = (word: Uint8Array): string => Buffer.from(word).toString();
+
+export class Relations {
+  readonly #options: RelationsOptions;
+  readonly #kept: Uint8Array[] = [];
+  #waiting: number | undefined;
+
+  constructor(options: RelationsOptions) {
+    this.#options = options;
+  }
+
+  /** The payload of a success, or an errno. */
+  async serve(request: RelationRequest): Promise<Uint8Array | number> {
+    switch (request.call) {
+      case 'spawn':
+        return await this.#spawn(request);
+      case 'wait_child': {
+        const { which, hang } = request;
+        const kept = this.#takeKept(which);
+        if (kept !== undefined) return kept;
+        const { errno, process, exit } = await this.#ask({ case: 'wait', value: { which, hang } });
+        if (errno !== Errno.success) return errno;
+        return packWords(process, BigInt(exit?.code ?? 0), BigInt(wasiSignalOf(exit?.signal ?? '')));
+      }
+      case 'kill': {
+        const { target, signal } = request;
+        return done(await this.#ask({ case: 'signal', value: { target, signal } }));
+      }
+      case 'identify': {
+        const { errno, process, relatives } = await this.#ask({
+          case: 'identify',
+          value: { target: request.target },
+        });
+        if (errno !== Errno.success || relatives === undefined) return errno || Errno.srch;
+        return packWords(process, relatives.parent, relatives.group, relatives.session);
+      }
+      case 'set_group': {
+        const { target, group, session } = request;
+        return done(await this.#ask({ case: 'group', value: { target, group, session } }));
+      }
+    }
+  }
+
+  async #spawn(request: Extract<RelationRequest, { call: 'spawn' }>): Promise<Uint8Array | number> {
+    const { args, env, node, spread, group } = request;
+    const module = request.module ?? this.#options.ownModule();
+    if (module === undefined) return Errno.notsup;
+    const isHere = !spread && (node === '' || node === this.#options.nodeName);
+    const [first, ...rest] = args;
+    const name = text(first!);
+    const shown = { name, rawArgs: rest.slice(0, SHOWN_WORDS) };
+    const about = { node, ...(group !== undefined && { group }), placement: spread ? 1 : 0 };
+    const child: ChildSpec = { name, module, args: rest, env };
+    if (isHere) {
+      const ask: Ask = { case: 'spawn', value: { ...about, program: shown } };
+      return pidOf(await this.#ask(ask, child));
+    }
+    for (let at = 0; at < module.length; at += PIECE_BYTES)
+      this.#options.sendPiece(module.subarray(at, at + PIECE_BYTES));
+    const program = { name, rawArgs: rest, rawEnv: [...env], bare: this.#options.bare };
+    // The node may turn out to be this one.
+    return pidOf(await this.#ask({ case: 'spawn', value: { ...about, program } }, child));
+  }
+
+  /** A wait that a signal ended was answered all the same: the next one has it. */
+  keep(waited: Uint8Array): void {
+    this.#kept.push(waited);
+  }
+
+  /** A signal ended a wait. */
+  cancel(): void {
+    if (this.#waiting !== undefined) this.#options.asked?.cancel(this.#waiting);
+    this.#waiting = undefined;
+  }
+
+  #takeKept(which: bigint): Uint8Array | undefined {
+    const meant = this.#kept.findIndex((waited) => which <= 0n || pidIn(waited) === which);
+    return meant < 0 ? undefined : this.#kept.splice(meant, 1)[0];
+  }
+
+  #ask(ask: Ask, child?: ChildSpec): Promise<Answer> {
+    const { asked, pid } = this.#options;
+    if (asked === undefined)
+      return Promise.resolve({ errno: Errno.nosys, process: 0n, exit: undefined, relatives: undefined });
+    const { number, answer } = asked.ask(pid, ask, child);
+    if (ask.case === 'wait') this.#waiting = number;
+    return answer;
+  }
+}
+
+const pidIn = (words: Uint8Array): bigint =>
+  new DataView(words.buffer, words.byteOffset).getBigUint64(0, true);
+const done = ({ errno }: Answer): Uint8Array | number => (errno === Errno.success ? nothing : errno);
+const pidOf = ({ errno, process }: Answer): Uint8Array | number =>
+  errno === Errno.success ? packWords(process) : errno;

@@ -1,0 +1,134 @@
+// The signals of one process, in memory that its threads share with the main thread.
+//
+//   words   0 pending   1 with a handler   2 ignored   a bit a signal, as WASI numbers them
+//           3 stopped (1)   4 grows with each change: what a thread sleeps on
+
+import { wasiSignalOf, wasiSignals } from './wasi/signals.ts';
+
+const WORDS = 5;
+export const [PENDING, HANDLED, IGNORED, STOPPED, CHANGES] = [0, 1, 2, 3, 4] as const;
+
+export const ACTION_DEFAULT = 0;
+export const ACTION_IGNORE = 1;
+export const ACTION_HANDLER = 2;
+
+/** Nothing comes of these where there is no handler. */
+const HARMLESS: ReadonlySet<string> = new Set(['SIGCHLD', 'SIGURG', 'SIGWINCH', 'SIGCONT']);
+const STOPS: ReadonlySet<string> = new Set(['SIGTSTP', 'SIGTTIN', 'SIGTTOU']);
+
+/** What a signal comes to. */
+export type Outcome = 'handler' | 'nothing' | 'stop' | 'continue' | 'end';
+
+export const createSignals = (): SharedArrayBuffer => new SharedArrayBuffer(WORDS * 4);
+
+/** The main thread's end. */
+export class SignalState {
+  readonly #words: Int32Array;
+
+  constructor(signals: SharedArrayBuffer) {
+    this.#words = new Int32Array(signals);
+  }
+
+  outcomeOf(name: string): Outcome {
+    if (name === 'SIGKILL') return 'end';
+    if (name === 'SIGSTOP') return 'stop';
+    const bit = 1 << wasiSignalOf(name);
+    if ((Atomics.load(this.#words, HANDLED) & bit) !== 0) return 'handler';
+    if (name === 'SIGCONT') return 'continue';
+    if ((Atomics.load(this.#words, IGNORED) & bit) !== 0 || HARMLESS.has(name)) return 'nothing';
+    return STOPS.has(name) ? 'stop' : 'end';
+  }
+
+  get isStopped(): boolean {
+    return Atomics.load(this.#words, STOPPED) === 1;
+  }
+
+  /** For its handler. */
+  pend(name: string): void {
+    Atomics.or(this.#words, PENDING, 1 << wasiSignalOf(name));
+    this.#changed();
+  }
+
+  stop(): void {
+    Atomics.store(this.#words, STOPPED, 1);
+    this.#changed();
+  }
+
+  go(): void {
+    Atomics.store(this.#words, STOPPED, 0);
+    Atomics.notify(this.#words, STOPPED);
+    this.#changed();
+  }
+
+  #changed(): void {
+    Atomics.add(this.#words, CHANGES, 1);
+    Atomics.notify(this.#words, CHANGES);
+  }
+}
+
+/**
+ * A thread's end. A handler runs where the thread is in the program: at its return from a call, or, where it computes, in the middle
+ * of that. Not within a call of ours, which would not bear another one.
+ */
+export class SignalGate {
+  readonly #words: Int32Array;
+  /** Only the thread that the program began in runs handlers; all stop. */
+  handler: ((signal: number) => void) | undefined;
+  #depth = 0;
+
+  constructor(signals: SharedArrayBuffer) {
+    this.#words = new Int32Array(signals);
+  }
+
+  setAction(signal: number, action: number): void {
+    const bit = 1 << signal;
+    const set = (word: number, on: boolean) =>
+      on ? Atomics.or(this.#words, word, bit) : Atomics.and(this.#words, word, ~bit);
+    set(IGNORED, action === ACTION_IGNORE);
+    set(HANDLED, action === ACTION_HANDLER);
+    if (action !== ACTION_HANDLER) Atomics.and(this.#words, PENDING, ~bit);
+  }
+
+  /** A handler is to run as soon as the call is over. */
+  get isDue(): boolean {
+    return this.handler !== undefined && this.#due() !== 0;
+  }
+
+  /** Runs a call of the program. */
+  within<T>(call: () => T): T {
+    this.#depth++;
+    let result: T;
+    try {
+      result = call();
+    } finally {
+      this.#depth--;
+    }
+    if (this.#depth === 0) this.deliver();
+    return result;
+  }
+
+  /** The thread is in the program, or (then it is not the time) in a call. */
+  deliver(): void {
+    if (this.#depth > 0) return;
+    for (;;) {
+      while (Atomics.load(this.#words, STOPPED) === 1) Atomics.wait(this.#words, STOPPED, 1);
+      const due = this.#due();
+      if (due === 0 || this.handler === undefined) return;
+      const signal = 31 - Math.clz32(due & -due);
+      Atomics.and(this.#words, PENDING, ~(1 << signal));
+      this.handler(signal);
+    }
+  }
+
+  /** Ends early where a handler is to run. */
+  sleep(ms: number): void {
+    const changes = Atomics.load(this.#words, CHANGES);
+    if (!this.isDue) Atomics.wait(this.#words, CHANGES, changes, ms);
+  }
+
+  #due(): number {
+    return Atomics.load(this.#words, PENDING) & Atomics.load(this.#words, HANDLED);
+  }
+}
+
+export const isSignal = (number: number): boolean => number > 0 && number < wasiSignals.length;

@@ -1,0 +1,76 @@
+// Signals: handlers that run in the middle of what a program computes, calls that end with EINTR, a stop that stops, and goes on.
+import { delay } from '@odonata/rpc/backoff.ts';
+import { afterAll, expect, test } from 'vitest';
+import { assemble, imports, program } from './testdata/programs.ts';
+import { eventually, type Running, TestMachine } from './testdata/run-process.ts';
+
+const machine = new TestMachine();
+afterAll(() => machine.close());
+
+const action = '(import "odonata" "signal_action" (func $action (param i32 i32) (result i32)))';
+/** It has a handler of USR1 (10), which ends it with 40 and the number of the signal. */
+const handling = (body: string): Uint8Array<ArrayBuffer> =>
+  assemble(`(module ${action} ${imports}
+    (func (export "odonata_signal") (param i32) (call $exit (i32.add (i32.const 40) (local.get 0))))
+    (func $print (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+    (func $main (export "_start")
+      (if (call $action (i32.const 10) (i32.const 2)) (then (call $exit (i32.const 1))))
+      (call $print) ${body}))`);
+const started = (run: Running) => eventually(() => run.stdout()).toBe('hello\n');
+
+test('a handler runs in a loop that touches no memory and calls nothing', async () => {
+  const run = machine.run(handling('(loop $again (br $again))'));
+  await started(run);
+  run.process.signal('SIGUSR1');
+  expect(await run.exited).toMatchObject({ code: 50 });
+});
+
+test('a sleep ends for a handler', async () => {
+  // One subscription to the monotonic clock, an hour from now.
+  const hour =
+    '(i32.store (i32.const 80) (i32.const 1)) (i64.store (i32.const 88) (i64.const 3600000000000)) (drop (call $poll (i32.const 64) (i32.const 128) (i32.const 1) (i32.const 192)))';
+  const run = machine.run(handling(`(loop $again ${hour} (br $again))`));
+  await started(run);
+  await delay(50);
+  run.process.signal('SIGUSR1');
+  expect(await run.exited).toMatchObject({ code: 50 });
+});
+
+test('a read of standard input ends for a handler', async () => {
+  const read = '(drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))';
+  const run = machine.run(handling(`(loop $again ${read} (br $again))`));
+  await started(run);
+  await delay(50);
+  run.process.signal('SIGUSR1');
+  expect(await run.exited).toMatchObject({ code: 50 });
+});
+
+test('STOP stops what computes, CONT lets it go on, and what came meanwhile takes effect then', async () => {
+  const run = machine.run(program('(call $print) (loop $again (br $again))'));
+  await started(run);
+  run.process.signal('SIGSTOP');
+  expect(run.process.isStopped).toBe(true);
+  const grown = async () => {
+    const before = run.process.cpuMs();
+    await delay(200);
+    return run.process.cpuMs() - before;
+  };
+  await expect.poll(grown, { timeout: 20_000, interval: 10 }).toBeLessThan(20);
+  run.process.signal('SIGCONT');
+  await expect.poll(grown, { timeout: 20_000, interval: 10 }).toBeGreaterThan(50);
+  run.process.signal('SIGSTOP');
+  run.process.signal('SIGTERM');
+  await delay(100);
+  expect(run.process.isStopped).toBe(true);
+  run.process.signal('SIGCONT');
+  expect(await run.exited).toMatchObject({ signal: 'SIGTERM', code: 143 });
+}, 60_000);
+
+test('without a handler a signal ends it, and some are nothing', async () => {
+  const run = machine.run(program('(call $print) (loop $again (br $again))'));
+  await started(run);
+  for (const harmless of ['SIGCHLD', 'SIGCONT', 'SIGWINCH']) run.process.signal(harmless);
+  await delay(50);
+  run.process.signal('SIGUSR1');
+  expect(await run.exited).toMatchObject({ signal: 'SIGUSR1', code: 138 });
+});

@@ -1,0 +1,130 @@
+/*
+ * Programs that start programs: the same module plays each part.
+ *
+ *   family exit CODE            ends with it
+ *   family spawn NODE,... CODE  a child on each node, which ends with CODE + 1, + 2, ...; prints what wait says of each
+ *   family handle              says each USR1 that it gets, in a computing loop; ends at TERM, with 5
+ *   family spin                 computes, and nothing else
+ *   family sleep                until it is killed
+ *   family wait NODE            a child that sleeps on that node; says its pid, waits for it, says how it ended
+ *   family orphan               a child that outlives it; says its pid
+ *   family bomb                 children without end; says at how many it was refused, and why
+ *   family loop N               N children, one after another
+ */
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+static const char *program;
+
+static pid_t start(const char *node, const char *part, const char *word) {
+  posix_spawnattr_t how;
+  posix_spawnattr_init(&how);
+  posix_spawnattr_setnode_np(&how, node);
+  char *args[] = { "family", (char *)part, (char *)word, NULL };
+  pid_t pid = 0;
+  int error = posix_spawn(&pid, program, NULL, &how, args, environ);
+  posix_spawnattr_destroy(&how);
+  if (error == 0) return pid;
+  errno = error;
+  return -1;
+}
+
+static void say_end(pid_t pid) {
+  int status = 0;
+  pid_t ended = waitpid(pid, &status, 0);
+  if (ended < 0) printf("wait: %s\n", strerror(errno));
+  else if (WIFSIGNALED(status)) printf("%d signal %d\n", ended, WTERMSIG(status));
+  else printf("%d code %d\n", ended, WEXITSTATUS(status));
+  fflush(stdout);
+}
+
+static volatile sig_atomic_t users, ends;
+static void on_signal(int signal) {
+  if (signal == SIGUSR1) users++;
+  else ends++;
+}
+
+int main(int argc, char **argv) {
+  program = getenv("FAMILY") != NULL ? getenv("FAMILY") : "/programs/family.wasm";
+  const char *part = argc > 1 ? argv[1] : "";
+  const char *word = argc > 2 ? argv[2] : "";
+  if (strcmp(part, "exit") == 0) return atoi(word);
+  if (strcmp(part, "parent") == 0) {
+    printf("%d of %d\n", getpid(), getppid());
+    return 0;
+  }
+  if (strcmp(part, "sleep") == 0) for (;;) sleep(3600);
+  if (strcmp(part, "handle") == 0) {
+    signal(SIGUSR1, on_signal);
+    struct sigaction action = { .sa_handler = on_signal };
+    sigaction(SIGTERM, &action, NULL);
+    puts("ready");
+    fflush(stdout);
+    int said = 0;
+    while (!ends) {
+      if (*word == 's') sleep(100);
+      if (users == said) continue;
+      printf("USR1 %d\n", said = users);
+      fflush(stdout);
+    }
+    return 5;
+  }
+  if (strcmp(part, "spin") == 0) {
+    puts("ready");
+    fflush(stdout);
+    for (volatile unsigned at = 0;;) at++;
+  }
+  if (strcmp(part, "spawn") == 0) {
+    char nodes[256];
+    int code = argc > 3 ? atoi(argv[3]) : 0;
+    strncpy(nodes, word, sizeof nodes - 1);
+    pid_t children[16];
+    int count = 0;
+    for (char *node = strtok(nodes, ","); node != NULL && count < 16; node = strtok(NULL, ",")) {
+      char with[16];
+      snprintf(with, sizeof with, "%d", ++code);
+      children[count] = start(node, "exit", with);
+      if (children[count++] < 0) printf("%s: %s\n", node, strerror(errno));
+    }
+    for (int i = 0; i < count; i++) say_end(children[i]);
+    say_end(-1);
+    return 0;
+  }
+  if (strcmp(part, "wait") == 0) {
+    pid_t child = start(word, "sleep", "");
+    if (child < 0) printf("%s\n", strerror(errno));
+    printf("child %d\n", child);
+    fflush(stdout);
+    say_end(child);
+    return 0;
+  }
+  if (strcmp(part, "orphan") == 0) {
+    printf("child %d\n", start(word, "sleep", ""));
+    return 0;
+  }
+  if (strcmp(part, "bomb") == 0) {
+    int count = 0;
+    while (start("", "sleep", "") > 0) count++;
+    printf("%s at %d\n", strerror(errno), count);
+    kill(0, SIGKILL);
+    return 1;
+  }
+  if (strcmp(part, "loop") == 0) {
+    int ended = 0;
+    for (int i = 0; i < atoi(word); i++) {
+      int status;
+      pid_t child = start(argc > 3 ? argv[3] : "", "exit", "7");
+      if (child > 0 && waitpid(child, &status, 0) == child && WEXITSTATUS(status) == 7) ended++;
+    }
+    printf("%d ended\n", ended);
+    return 0;
+  }
+  return 64;
+}

@@ -1,0 +1,133 @@
+// One process table: programs in C that start programs on three nodes, wait for them, signal them, and outlive what dies.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { TestCluster, until } from '../cluster/cluster.ts';
+import { PosixLibrary } from '../posix/library.ts';
+
+let cluster: TestCluster;
+let library: PosixLibrary;
+const programs = mkdtempSync(join(tmpdir(), 'odonata-programs-'));
+
+beforeAll(async () => {
+  library = await PosixLibrary.build();
+  const strict = ['-Wall', '-Wextra', '-Werror'];
+  const family = await library.link('family', [join(import.meta.dirname, 'family.c')], strict);
+  writeFileSync(join(programs, 'family.wasm'), family);
+  cluster = await TestCluster.up({ nodes: 3, leaseMs: 4_000, allowDirs: [programs] });
+  cluster.addModule('family', family);
+}, 150_000);
+afterAll(async () => {
+  await cluster.down();
+  await library.close();
+  rmSync(programs, { recursive: true });
+}, 90_000);
+
+const dirs = [{ hostPath: programs, guestPath: '/programs', readOnly: true }];
+const start = (node: string, ...args: string[]) => cluster.start(node, 'family', args, { dirs });
+const output = (node: string, ...args: string[]) => cluster.output(node, 'family', args, { dirs });
+
+interface Shown {
+  pid: number;
+  parent: number;
+  group: number;
+  state: string;
+  exit?: { code: number; signal: string };
+}
+const shown = async (pid: number): Promise<Shown | undefined> =>
+  (JSON.parse((await cluster.vkctl(['ps', '-a', '--json'])).stdout) as Shown[]).find(
+    (process) => Number(process.pid) === pid,
+  );
+
+/** A parent on `here` that waits for a child on `there`. */
+async function waiting(here: string, there: string) {
+  const parent = await start(here, 'wait', there);
+  const child = Number((await parent.wrote(/child (\d+)/))[1]);
+  return { parent, child };
+}
+
+test('children on three nodes end with what they say, and there is none besides', async () => {
+  const lines = (await output('node1', 'spawn', 'node1,node2,node3', '10')).trim().split('\n');
+  expect(lines.map((line) => line.replace(/^(\d)\d+/, '$1'))).toEqual([
+    '1 code 11',
+    '2 code 12',
+    '3 code 13',
+    'wait: No child process',
+  ]);
+});
+
+test('a node that is not there is said so', async () => {
+  expect(await output('node1', 'spawn', 'node9', '1')).toContain('node9: Host is unreachable');
+});
+
+test('a child elsewhere is its parent, waited for and killed from any node; vkctl shows whose it is', async () => {
+  const { parent, child } = await waiting('node2', 'node3');
+  expect(await shown(child)).toMatchObject({ parent: expect.anything(), state: 'running' });
+  expect(String(child)).toMatch(/^3/);
+  await cluster.vkctl(['kill', '-9', String(child)]);
+  await parent.wrote(new RegExp(`${child} signal 9`));
+  expect((await parent.end()).code).toBe(0);
+});
+
+test('whose parent is over is init’s', async () => {
+  const child = Number(/child (\d+)/.exec(await output('node1', 'orphan', 'node2'))![1]);
+  await until('it is an orphan', async () => Number((await shown(child))?.parent) === 1);
+  await cluster.vkctl(['kill', String(child)]);
+  await until('it is over', async () => (await shown(child))?.state === 'exited');
+});
+
+test('a parent that is killed leaves its child to init', async () => {
+  const { parent, child } = await waiting('node3', 'node1');
+  await parent.signal('SIGKILL');
+  await until('it is an orphan', async () => Number((await shown(child))?.parent) === 1);
+  await cluster.vkctl(['kill', String(child)]);
+});
+
+test('children one after another, here and elsewhere, leave nothing behind', async () => {
+  expect(await output('node1', 'loop', '10')).toContain('10 ended');
+  expect(await output('node1', 'loop', '10', 'node2')).toContain('10 ended');
+});
+
+describe('signals', () => {
+  test('handlers run while it computes and while it sleeps; STOP stops it, CONT lets it go on', async () => {
+    const program = await start('node1', 'handle', '');
+    await program.wrote(/ready/);
+    const pid = String(await program.pid);
+    await cluster.vkctl(['kill', '-s', 'USR1', pid]);
+    await program.wrote(/USR1 1/);
+    await cluster.vkctl(['kill', '-s', 'STOP', pid]);
+    await until('it stands still', async () => (await shown(Number(pid)))?.state === 'stopped');
+    await cluster.vkctl(['kill', '-s', 'USR1', pid]);
+    await cluster.vkctl(['kill', '-s', 'CONT', pid]);
+    await program.wrote(/USR1 2/);
+    await cluster.vkctl(['kill', pid]);
+    expect((await program.end()).code).toBe(5);
+  });
+});
+
+describe('deaths', () => {
+  test('vkerneld is killed and started anew while a parent waits', async () => {
+    const { parent, child } = await waiting('node1', 'node2');
+    const parentPid = Number(await parent.pid);
+    for (const name of ['node1/vkerneld', 'node2/vkerneld']) await cluster.kill(name);
+    await cluster.well();
+    await until('it is known again', async () => (await shown(child))?.state === 'running');
+    await cluster.vkctl(['kill', '-9', String(child)]);
+    // Who ran it has lost the line to it, and not the parent its child.
+    await until('it is over', async () => (await shown(parentPid))?.state === 'exited');
+    expect(await shown(child)).toMatchObject({ state: 'exited', exit: { signal: 'SIGKILL' } });
+  });
+
+  test('a node dies while a parent elsewhere waits: it hears so once the node is fenced', async () => {
+    const { parent, child } = await waiting('node1', 'node3');
+    await cluster.withoutRestarts(async () => {
+      const { vkernels } = await cluster.connection.vkerneld('node3').listVkernels({});
+      await cluster.kill('node3/vkerneld');
+      await cluster.kill('node3/pmapd');
+      for (const { hostPid } of vkernels) process.kill(hostPid, 'SIGKILL');
+      await parent.wrote(new RegExp(`${child} signal 9`));
+      expect((await parent.end()).code).toBe(0);
+    });
+  });
+});
