@@ -224,6 +224,10 @@ test('by the command: a full disk and what is no file are one line', async () =>
     code: 1,
     stderr: `vkctl: ds export: ${folder} is a folder. Name a file in it.\n`,
   });
+  expect(await from.vkctl(['ds', 'export', '/dev/zero'])).toMatchObject({
+    ...{ code: 1, stderr: expect.stringMatching(/^vkctl: ds export: \/dev\/zero is no file\. /) },
+  });
+  await expect(exported(small, '/dev/zero')).rejects.toThrow(/no file that a backup may take the place of/);
   const here = join(folder, 'by-command.tar');
   const { stdout } = await from.vkctl(['ds', 'export', here, 'notes', odd]);
   expect(stdout).toBe(`2 dataspaces in ${here}: 2.0 MiB that are not zeros\n`);

@@ -1,6 +1,6 @@
 // Writes dataspaces into a backup; one that broke off goes on where it ended.
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Dataspaces } from '../dataspaces.ts';
@@ -44,7 +44,8 @@ export async function exportDataspaces(
   options: ExportOptions,
 ): Promise<Exported> {
   const wanted = await wantedOf(dataspaces, options);
-  const part = `${file}.part`;
+  const target = await targetOf(file);
+  const part = `${target}.part`;
   const done = await doneOf(part, wanted, options.cluster);
   const handle = await open(part, done.endBytes > 0 ? 'r+' : 'w', 0o600);
   try {
@@ -57,12 +58,21 @@ export async function exportDataspaces(
     await writer.json('end.json', { dataspaces: wanted.length });
     await writer.write(ARCHIVE_END);
     await handle.sync();
-    await rename(part, file);
+    await rename(part, target);
     const names = wanted.map(({ name }) => ({ name, bytes: done.names.get(name)!.bytes }));
     return { dataspaces: names, resumedBytes: done.endBytes };
   } finally {
     await handle.close();
   }
+}
+
+/** What a link leads to is what is replaced; never a device, for whoever may replace anything. @throws Error */
+async function targetOf(file: string): Promise<string> {
+  const there = await stat(file).catch(() => undefined);
+  if (there === undefined) return file;
+  if (!there.isFile())
+    throw new RpcError(Code.InvalidArgument, `${file} is no file that a backup may take the place of`);
+  return await realpath(file);
 }
 
 async function wantedOf(dataspaces: Dataspaces, { names, signal }: ExportOptions): Promise<Dataspace[]> {

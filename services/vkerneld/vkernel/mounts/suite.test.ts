@@ -49,7 +49,9 @@ const tests = ['c', 'rust', 'assemblyscript'].flatMap((language) => {
   return names.map((name) => ({ name: name.replace('.wasm', ''), path: join(modules, name), modules }));
 });
 
-test.skipIf(tests.length === 0).each(tests)('$name', async ({ path, modules }) => {
+test.skipIf(suite !== undefined)('wasi-testsuite is not here', () => {});
+
+test.each(tests)('$name', async ({ path, modules }) => {
   const described = path.replace(/wasm$/, 'json');
   const wanted = existsSync(described) ? JSON.parse(readFileSync(described, 'utf8')) : {};
   const memory = openSync(join(folder, 'memory'), 'w+');
