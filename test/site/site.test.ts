@@ -67,6 +67,12 @@ test('each link leads to a page, and each anchor to a place on it', () => {
   expect(broken).toEqual([]);
 });
 
+test('the menu leads to each page of docs/', () => {
+  const home = read('index.html') + read('docs/concepts.html');
+  for (const page of globSync('*.md', { cwd: join(import.meta.dirname, '../../docs') }))
+    if (page !== 'README.md') expect(home).toContain(`/docs/${page.replace(/\.md$/, '')}.html"`);
+});
+
 test('has each command, and each method of the .proto files', async () => {
   const commands = read('reference/commands.html');
   for (const { words } of commandsOf(await createProgram()))
