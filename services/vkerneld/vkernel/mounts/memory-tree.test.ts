@@ -161,7 +161,7 @@ const commands: fc.Arbitrary<Command>[] = [
       if (file === undefined) return;
       const bytes = new Uint8Array(length).fill(byte);
       const end = fstatSync(file.host).size;
-      const host = hostOutcome(() => writeSync(file.host, bytes, 0, length, offset ?? end));
+      const host = hostOutcome(() => ({ written: writeSync(file.host, bytes, 0, length, offset ?? end) }));
       // Who may write is known to the descriptor, which is not tried here.
       if (host === Errno.badf) return;
       const answer = outcome(
