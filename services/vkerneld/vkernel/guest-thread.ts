@@ -128,6 +128,10 @@ function openDescriptors(start: StartGuest, descriptors: DescriptorTable): void 
     }
   }
   addNowhere(descriptors, start.grants);
+  for (const { to, host } of start.given) {
+    const made = descriptors.addKeptConnection(host);
+    if (made !== to) descriptors.moveTo(made, to);
+  }
 }
 
 /** As systemd has it: how many listeners there are, from descriptor 3 on. */

@@ -11,7 +11,15 @@ import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
-import { Process, type ProcessExit, type ProcessSpec, refusedCode } from './process.ts';
+import type { GivenDescriptor } from './kernel-call.ts';
+import {
+  Process,
+  type ProcessExit,
+  type ProcessSpec,
+  type Relay,
+  type Relays,
+  refusedCode,
+} from './process.ts';
 import { ProcessesAsked } from './processes-asked.ts';
 import { exitCodeOfSignal } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
@@ -201,15 +209,17 @@ export class Kernel {
     const child = this.#asked.started(parent, number, pid);
     const from = this.#running.get(parent)?.process;
     if (child === undefined || from === undefined) {
+      for (const each of child?.given ?? []) if ('host' in each) closeSync(each.host);
       const reason = 'its parent is over';
       this.#tellExit(pid, { code: exitCodeOfSignal('SIGKILL'), signal: 'SIGKILL', reason, stack: '' }, log);
       return;
     }
     log.debug({ program: child.name, parent: String(parent) }, 'child starts');
-    this.#run(
-      { ...child, pid, grants: from.grantsAgain(), quotaBytes: quotaOf(memoryBytes) },
-      log,
-    ).input.end();
+    const given = child.given.flatMap((each) => ('host' in each ? [each] : []));
+    const relays = relaysOf(from, child.given);
+    const about = { pid, grants: from.grantsAgain(), quotaBytes: quotaOf(memoryBytes) };
+    const { input } = this.#run({ ...child, ...about, given, relays }, log);
+    if (relays.input === undefined) input.end();
   }
 
   #run(spec: ProcessSpec, log: Logger): Process {
@@ -227,10 +237,16 @@ export class Kernel {
       {
         started: () => send({ case: 'started', value: { pid } }),
         output: (stream, data) => {
+          const relay = stream === 1 ? process.relays.output : process.relays.error;
+          if (relay?.process.relay(relay.stream, data, () => process.outputTaken(data.length))) return;
           const output = { stream: stream === 1 ? StdStream.OUT : StdStream.ERR, data };
           send({ case: 'output', value: { pid, output } });
         },
-        inputTaken: (bytes) => send({ case: 'stdinTaken', value: { pid, takenBytes: BigInt(bytes) } }),
+        inputTaken: (bytes) =>
+          send({
+            case: 'stdinTaken',
+            value: { pid: process.relays.input?.pid ?? pid, takenBytes: BigInt(bytes) },
+          }),
         stopped: (stopped) => send({ case: 'held', value: { pid, stopped } }),
         ending: (exit) => {
           log.warn('the thread of this process does not end');
@@ -297,6 +313,21 @@ export class Kernel {
     running.lastUsage = usage;
     this.#options.send({ case: 'usage', value: { pid: process.pid, residentPages, cpuMs, threads } });
   }
+}
+
+/** To where the streams lead that a parent hands on: its own, or what it has itself of another process. */
+function relaysOf(from: Process, given: readonly GivenDescriptor[]): Relays {
+  const streamOf = (to: number) => {
+    const found = given.find((each) => each.to === to);
+    return found !== undefined && 'stream' in found ? found.stream : undefined;
+  };
+  const output = (to: 1 | 2): Relay | undefined => {
+    const stream = streamOf(to);
+    if (stream !== 1 && stream !== 2) return undefined;
+    return (stream === 1 ? from.relays.output : from.relays.error) ?? { process: from, stream };
+  };
+  const input = streamOf(0) === 0 ? (from.relays.input ?? from) : undefined;
+  return { input, output: output(1), error: output(2) };
 }
 
 /** A program has its say in these: the supervisor takes no more of it. */

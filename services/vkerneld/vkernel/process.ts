@@ -52,6 +52,21 @@ export interface ProcessSpec {
   /** The same; missing: none. */
   readonly listeners?: readonly Listener[];
   readonly quotaBytes: number;
+  /** Pipes and connections of its parent, which are its own, too. */
+  readonly given?: readonly { readonly to: number; readonly host: number }[];
+  /** Where its standard streams lead, where that is to another process. */
+  readonly relays?: Relays;
+}
+
+export interface Relay {
+  readonly process: Process;
+  readonly stream: 1 | 2;
+}
+
+export interface Relays {
+  readonly input?: Process | undefined;
+  readonly output?: Relay | undefined;
+  readonly error?: Relay | undefined;
 }
 
 export interface ProcessExit {
@@ -101,7 +116,12 @@ const threadEndMaxMs = 5_000;
 
 export class Process {
   readonly pid: bigint;
-  readonly input = new StandardInput();
+  /** Its own, or that of the process which it has it from. */
+  readonly input: StandardInput;
+  readonly relays: Relays;
+  readonly #given: readonly { readonly to: number; readonly host: number }[];
+  /** Of children whose output leads here. */
+  readonly #relayed: { stream: 1 | 2; data: Uint8Array<ArrayBuffer>; taken: () => void }[] = [];
   readonly #around: ProcessSurroundings;
   readonly #events: ProcessEvents;
   /** The thread that its program begins in. */
@@ -137,6 +157,10 @@ export class Process {
     this.pid = spec.pid;
     this.#grants = spec.grants;
     this.#listeners = spec.listeners ?? [];
+    this.relays = spec.relays ?? {};
+    this.input = this.relays.input?.input ?? new StandardInput();
+    this.#given = spec.given ?? [];
+    for (const { host } of this.#given) this.#connections.keep(host);
     this.#around = around;
     this.#events = events;
     this.#relations = new Relations({
@@ -157,6 +181,14 @@ export class Process {
   /** Processor time of its threads in milliseconds, also after its end; 0 where it is not known. */
   cpuMs(): number {
     return this.#first.cpuMs() + (this.#spawned?.cpuMs() ?? 0);
+  }
+
+  /** Output of a child, on its way to where this process' goes. False: this one is over. */
+  relay(stream: 1 | 2, data: Uint8Array<ArrayBuffer>, taken: () => void): boolean {
+    if (this.#exit !== undefined) return false;
+    this.#relayed.push({ stream, data, taken });
+    this.#forwardOutput();
+    return true;
   }
 
   /** Its directories, once more, for a child. */
@@ -263,6 +295,7 @@ export class Process {
       descriptors: needs.threads && SharedDescriptors.memory(),
       waits: AtomicWait.lot(needs.threads ? threadsMax : 1),
       signals: this.#signals,
+      given: this.#given,
       pid,
       node: this.#around.node,
       vkernel: this.#around.vkernel,
@@ -418,10 +451,11 @@ export class Process {
   /** The rest stays in the ring, where the writer then waits; at the end there is no writer any more. */
   #forwardOutput(all = false): void {
     while (all || this.#window.isOpen) {
-      const piece = this.#output.take();
+      const piece = this.#output.take() ?? this.#relayed.shift();
       if (piece === undefined) return;
       this.#window.sent(piece.data.length);
       this.#events.output(piece.stream, piece.data);
+      if ('taken' in piece && typeof piece.taken === 'function') piece.taken();
     }
   }
 }

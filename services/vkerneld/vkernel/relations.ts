@@ -1,4 +1,5 @@
 // What one process asks of processes: children, signals, groups.
+import { close, duplicate } from '@odonata/userfault/libc.ts';
 import type { KernelRequest } from './kernel-call.ts';
 import { packWords } from './kernel-call.ts';
 import type { Answer, Ask, ChildSpec, ProcessesAsked } from './processes-asked.ts';
@@ -69,7 +70,7 @@ export class Relations {
   }
 
   async #spawn(request: Extract<RelationRequest, { call: 'spawn' }>): Promise<Uint8Array | number> {
-    const { args, env, node, spread, group } = request;
+    const { args, env, node, spread, group, fds } = request;
     const module = request.module ?? this.#options.ownModule();
     if (module === undefined) return Errno.notsup;
     const isHere = !spread && (node === '' || node === this.#options.nodeName);
@@ -77,11 +78,16 @@ export class Relations {
     const name = text(first!);
     const shown = { name, rawArgs: rest.slice(0, SHOWN_WORDS) };
     const about = { node, ...(group !== undefined && { group }), placement: spread ? 1 : 0 };
-    const child: ChildSpec = { name, module, args: rest, env };
     if (isHere) {
-      const ask: Ask = { case: 'spawn', value: { ...about, program: shown } };
-      return pidOf(await this.#ask(ask, child));
+      const given = fds.map((each) => ('host' in each ? { ...each, host: duplicate(each.host) } : each));
+      const child: ChildSpec = { name, module, args: rest, env, given };
+      const answer = await this.#ask({ case: 'spawn', value: { ...about, program: shown } }, child);
+      if (answer.errno !== Errno.success) for (const each of given) if ('host' in each) close(each.host);
+      return pidOf(answer);
     }
+    // Pipes do not lead to other nodes.
+    if (fds.some((each) => 'host' in each)) return Errno.xdev;
+    const child: ChildSpec = { name, module, args: rest, env, given: [] };
     for (let at = 0; at < module.length; at += PIECE_BYTES)
       this.#options.sendPiece(module.subarray(at, at + PIECE_BYTES));
     const program = { name, rawArgs: rest, rawEnv: [...env] };
