@@ -231,9 +231,10 @@ int32_t odonata_wake(const uint32_t *addr, uint32_t count, uint32_t *woken);
  * Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or
  * in the one of the same name and user on another node.  It has this process' user, and no more memory, directories
  * and places to connect to than this process has; of the directories those that the other node allows, too.  Of this
- * process' descriptors it has those that `fds` names, where they are standard streams, pipes or connections, and it
- * runs on this node; else its standard input is empty, and what it writes `vkctl logs` shows.  `odonata_wait()` tells
- * its end; whoever ends first leaves its children to init, which waits for all.
+ * process' descriptors it has those that `fds` names, where they are standard streams, pipes or connections; on
+ * another node as its standard streams only.  Where it has none as a standard stream, its input is empty, and `vkctl
+ * logs` shows what it writes.  `odonata_wait()` tells its end; whoever ends first leaves its children to init, which
+ * waits for all.
  */
 ODONATA_IMPORT("spawn")
 int32_t odonata_spawn(uint32_t fd, const char *args, uint32_t args_len, const char *env, uint32_t env_len,

@@ -162,6 +162,7 @@ export async function serveVkerneld(
       listeners,
       relatives,
       peers,
+      terminals,
     },
   });
   const asks = new Asks({ table, vkernels, relatives, peers, spawns, log });

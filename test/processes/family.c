@@ -9,7 +9,7 @@
  *   family wait NODE            a child that sleeps on that node; says its pid, waits for it, says how it ended
  *   family orphan               a child that outlives it; says its pid
  *   family bomb                 children without end; says at how many it was refused, and why
- *   family pipeline            three children in a row, cat | sort | wc -l, of what is on standard input; prints what the last one says
+ *   family pipeline [NODE NODE NODE]  three children in a row, cat | sort | wc -l, of what is on standard input; prints what the last one says
  *   family cat | sort | wc      the stages of that
  *   family deaf                 a child that reads nothing and ends; what writing to it comes to
  *   family loop N               N children, one after another
@@ -49,7 +49,7 @@ static void say_end(pid_t pid) {
 }
 
 /** A child whose standard input and output are these; -1: as ours. */
-static pid_t stage(const char *part, int in, int out, int unused) {
+static pid_t stage(const char *part, const char *node, int in, int out, int unused) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   if (in >= 0) posix_spawn_file_actions_adddup2(&actions, in, 0);
@@ -59,7 +59,10 @@ static pid_t stage(const char *part, int in, int out, int unused) {
   if (unused >= 0) posix_spawn_file_actions_addclose(&actions, unused);
   char *args[] = { "family", (char *)part, NULL };
   pid_t pid = -1;
-  int error = posix_spawn(&pid, program, &actions, NULL, args, environ);
+  posix_spawnattr_t how;
+  posix_spawnattr_init(&how);
+  posix_spawnattr_setnode_np(&how, node);
+  int error = posix_spawn(&pid, program, &actions, &how, args, environ);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) printf("%s: %s\n", part, strerror(error));
   return pid;
@@ -130,12 +133,12 @@ int main(int argc, char **argv) {
   if (strcmp(part, "pipeline") == 0) {
     int first[2], second[2];
     if (pipe(first) != 0 || pipe(second) != 0) return 1;
-    pid_t cat = stage("cat", -1, first[1], first[0]);
+    pid_t cat = stage("cat", argc > 2 ? argv[2] : "", -1, first[1], first[0]);
     close(first[1]);
-    pid_t sort = stage("sort", first[0], second[1], second[0]);
+    pid_t sort = stage("sort", argc > 3 ? argv[3] : "", first[0], second[1], second[0]);
     close(first[0]);
     close(second[1]);
-    pid_t wc = stage("wc", second[0], -1, -1);
+    pid_t wc = stage("wc", argc > 4 ? argv[4] : "", second[0], -1, -1);
     close(second[0]);
     say_end(cat);
     say_end(sort);
@@ -145,7 +148,7 @@ int main(int argc, char **argv) {
   if (strcmp(part, "deaf") == 0) {
     int ends[2];
     if (pipe(ends) != 0) return 1;
-    pid_t child = stage("exit", ends[0], -1, ends[1]);
+    pid_t child = stage("exit", "", ends[0], -1, ends[1]);
     close(ends[0]);
     say_end(child);
     if (*word == 'i') signal(SIGPIPE, SIG_IGN);

@@ -358,7 +358,7 @@ export const odonata = {
       },
     },
     spawn: {
-      doc: "Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or in the one of the same name and user on another node.  It has this process' user, and no more memory, directories and places to connect to than this process has; of the directories those that the other node allows, too.  Of this process' descriptors it has those that `fds` names, where they are standard streams, pipes or connections, and it runs on this node; else its standard input is empty, and what it writes `vkctl logs` shows.  `{wait}` tells its end; whoever ends first leaves its children to init, which waits for all.",
+      doc: "Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or in the one of the same name and user on another node.  It has this process' user, and no more memory, directories and places to connect to than this process has; of the directories those that the other node allows, too.  Of this process' descriptors it has those that `fds` names, where they are standard streams, pipes or connections; on another node as its standard streams only.  Where it has none as a standard stream, its input is empty, and `vkctl logs` shows what it writes.  `{wait}` tells its end; whoever ends first leaves its children to init, which waits for all.",
       parameters: [
         { name: 'fd', type: 'u32', doc: 'the program, a file' },
         {
@@ -391,7 +391,8 @@ export const odonata = {
         EHOSTUNREACH: 'there is no such node now',
         EINVAL: 'no arguments, a NUL is missing, a flag is unknown, or what is no NAME=VALUE',
         EIO: 'nobody knows whether it began: it is ended then',
-        EXDEV: '`fds` has a pipe or connection, and the child is to run on another node',
+        EXDEV:
+          '`fds` has a pipe or connection as another descriptor than 0 to 2, by another number than here, and the child is to run on another node',
         ENOTSUP:
           '`fds` gives a file another number, or the program of this process is not kept, since it was started before `spawn` was asked for',
       },

@@ -25,10 +25,11 @@ const LOOK_AGAIN_MS = 2;
 /** The most that one answer carries: a piece of standard input. */
 export const payloadBytesMax = 65536;
 /** What a child has as descriptor `to`: a pipe or connection, or a standard stream of its parent. */
-export type GivenDescriptor = { readonly to: number } & (
-  | { readonly host: number }
-  | { readonly stream: 0 | 1 | 2 }
-);
+export type GivenDescriptor = {
+  readonly to: number;
+  /** Nobody asked for it by itself: all that are open are handed on. */
+  readonly implied?: boolean;
+} & ({ readonly host: number } | { readonly stream: 0 | 1 | 2 });
 
 export type KernelRequest =
   | { readonly call: 'stdin_read'; readonly maxBytes: number; readonly nonblock: boolean }

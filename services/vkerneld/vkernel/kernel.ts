@@ -21,6 +21,7 @@ import {
   refusedCode,
 } from './process.ts';
 import { ProcessesAsked } from './processes-asked.ts';
+import { RemoteStreams } from './remote-streams.ts';
 import { exitCodeOfSignal } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
 import { wasiSignalOf } from './wasi/signals.ts';
@@ -70,6 +71,7 @@ export class Kernel {
   readonly #places = new ThreadPlaces(processesMax);
   readonly #connections: ConnectionsAsked;
   readonly #asked: ProcessesAsked;
+  readonly #remote: RemoteStreams;
   readonly #usageTimer: NodeJS.Timeout;
   #onEmpty: (() => void) | undefined;
 
@@ -78,6 +80,7 @@ export class Kernel {
     const { send, takeConnection: take } = options;
     this.#connections = new ConnectionsAsked({ send, take });
     this.#asked = new ProcessesAsked(send);
+    this.#remote = new RemoteStreams(send);
     this.#usageTimer = setInterval(() => {
       for (const running of this.#running.values())
         ownTurn({ timer: 'usage' }, () => this.#reportUsage(running))();
@@ -109,6 +112,12 @@ export class Kernel {
       }
       case 'signal':
         this.#signal(event.value.pid, event.value.signal);
+        return;
+      case 'childOutput':
+        this.#remote.output(event.value);
+        return;
+      case 'childTaken':
+        this.#remote.inputTaken(event.value);
         return;
       case 'answered':
         this.#asked.answered(event.value);
@@ -232,6 +241,7 @@ export class Kernel {
         ...{ pmap, workers, node, nodeName, vkernel, places: this.#placesOfThreads() },
         connect: (address) => this.#connections.ask(pid, address),
         asked: this.#asked,
+        remote: this.#remote,
         sendPiece: (data) => send({ case: 'modulePiece', value: { pid, data } }),
       },
       {

@@ -23,6 +23,7 @@ import type { GuestMessage, PreparedGuest, PrepareGuest, StartGuest } from './ke
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
 import type { ProcessesAsked } from './processes-asked.ts';
 import { Relations } from './relations.ts';
+import type { OwnStreams, RemoteStreams } from './remote-streams.ts';
 import { createSignals, SignalState } from './signal-state.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
@@ -104,6 +105,8 @@ export interface ProcessSurroundings {
   readonly asked?: ProcessesAsked;
   /** A part of the module of a child that is to run elsewhere. */
   readonly sendPiece?: (data: Uint8Array) => void;
+  /** Standard streams of children on other nodes. */
+  readonly remote?: RemoteStreams;
   /** Less in tests. */
   readonly threadEndMs?: number | undefined;
 }
@@ -164,8 +167,10 @@ export class Process {
     this.#around = around;
     this.#events = events;
     this.#relations = new Relations({
-      ...{ pid: spec.pid, nodeName: around.nodeName, asked: around.asked },
+      ...{ pid: spec.pid, nodeName: around.nodeName, node: around.node, asked: around.asked },
       sendPiece: (data) => around.sendPiece?.(data),
+      openStreams: (number, given) => around.remote?.open(spec.pid, number, given, this.#ownStreams()),
+      abandonStreams: (number) => around.remote?.abandon(spec.pid, number),
       ownModule: () => this.#module,
     });
     this.#started = this.#start(spec).catch((error: unknown) => {
@@ -181,6 +186,17 @@ export class Process {
   /** Processor time of its threads in milliseconds, also after its end; 0 where it is not known. */
   cpuMs(): number {
     return this.#first.cpuMs() + (this.#spawned?.cpuMs() ?? 0);
+  }
+
+  #ownStreams(): OwnStreams {
+    return {
+      input: this.input,
+      inputTaken: (bytes) => this.#events.inputTaken(bytes),
+      relay: (stream, data, taken) => {
+        const up = stream === 1 ? this.relays.output : this.relays.error;
+        return (up?.process ?? this).relay(up?.stream ?? stream, data, taken);
+      },
+    };
   }
 
   /** Output of a child, on its way to where this process' goes. False: this one is over. */

@@ -81,7 +81,11 @@ export class ProcessesAsked {
 
   /** A process is over: nothing that it asked starts anything any more. */
   ended(pid: bigint): void {
-    for (const [number, waiting] of this.#waiting) if (waiting.pid === pid) this.#waiting.delete(number);
+    for (const [number, waiting] of this.#waiting) {
+      if (waiting.pid !== pid) continue;
+      this.#waiting.delete(number);
+      waiting.done(failed(Errno.canceled));
+    }
   }
 
   onReattached(): void {

@@ -166,7 +166,7 @@ function givenOf(
     const descriptor = descriptors.get(from);
     if (descriptor.kind === 'stream') given.push({ to, stream: descriptor.stream });
     else if (descriptor.kind === 'socket' && descriptor.preopen === undefined)
-      given.push({ to, host: descriptor.host });
+      given.push({ to, host: descriptor.host, implied: from === to });
     else if (from !== to) throw new WasiError(Errno.notsup);
   }
   return given;

@@ -187,9 +187,9 @@ extern "C" {
     /// process, or in the one of the same name and user on another node.  It has this process' user, and no more
     /// memory, directories and places to connect to than this process has; of the directories those that the other
     /// node allows, too.  Of this process' descriptors it has those that `fds` names, where they are standard
-    /// streams, pipes or connections, and it runs on this node; else its standard input is empty, and what it writes
-    /// `vkctl logs` shows.  ``wait`` tells its end; whoever ends first leaves its children to init, which waits for
-    /// all.
+    /// streams, pipes or connections; on another node as its standard streams only.  Where it has none as a standard
+    /// stream, its input is empty, and `vkctl logs` shows what it writes.  ``wait`` tells its end; whoever ends first
+    /// leaves its children to init, which waits for all.
     pub fn spawn(fd: u32, args: *const u8, args_len: u32, env: *const u8, env_len: u32, fds: *const u8, fds_len: u32, node: *const u8, node_len: u32, flags: i32, group: u64, out: *mut Child) -> i32;
 
     /// Waits for the end of a child, wherever it runs, and forgets it then.  `pid`: -1 any, 0 any of this process'
