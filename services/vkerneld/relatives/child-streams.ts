@@ -2,6 +2,7 @@
 // pipes. Each direction is bounded: input goes a piece at a time, output as far as it is taken.
 import type { SpawnResponse } from '@odonata/proto/vkernel/v1/peer';
 import { delay } from '@odonata/rpc/backoff.ts';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Process } from '../process-table.ts';
 import type { Vkernels } from '../vkernels.ts';
@@ -107,7 +108,9 @@ class ChildLine {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
-        () => reject(new RpcError(Code.DeadlineExceeded, 'the other node did not answer')),
+        ownTurn({ timer: 'spawn' }, () =>
+          reject(new RpcError(Code.DeadlineExceeded, 'the other node did not answer')),
+        ),
         STARTED_MS,
       );
     });
