@@ -115,6 +115,12 @@ struct odonata_child {
   uint64_t signal;
 };
 
+/** What odonata_pipe() makes. */
+struct odonata_pipe {
+  uint64_t read;
+  uint64_t write;
+};
+
 /** What odonata_identify() tells. */
 struct odonata_relatives {
   uint64_t pid;
@@ -224,9 +230,11 @@ int32_t odonata_wake(const uint32_t *addr, uint32_t count, uint32_t *woken);
 /**
  * Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or
  * in the one of the same name and user on another node.  It has this process' user, and no more memory, directories
- * and places to connect to than this process has; of the directories those that the other node allows, too.  Its
- * standard input is empty, and what it writes `vkctl logs` shows.  `odonata_wait()` tells its end; whoever ends first
- * leaves its children to init, which waits for all.
+ * and places to connect to than this process has; of the directories those that the other node allows, too.  Of this
+ * process' descriptors it has those that `fds` names, where they are standard streams, pipes or connections; on
+ * another node as its standard streams only.  Where it has none as a standard stream, its input is empty, and `vkctl
+ * logs` shows what it writes.  `odonata_wait()` tells its end; whoever ends first leaves its children to init, which
+ * waits for all.
  */
 ODONATA_IMPORT("spawn")
 int32_t odonata_spawn(uint32_t fd, const char *args, uint32_t args_len, const char *env, uint32_t env_len,
@@ -254,6 +262,18 @@ int32_t odonata_identify(uint64_t pid, struct odonata_relatives *out);
 /** Puts this process, or a child of it, into a process group. */
 ODONATA_IMPORT("set_group")
 int32_t odonata_set_group(uint64_t pid, uint64_t group);
+
+/**
+ * A pipe, for children of this process: what is written to one end is read from the other, in order.  It holds some
+ * 200 KiB; a write waits for room, a read for bytes; a read after the last writer closed or died is empty, a write
+ * after the last reader did is EPIPE.
+ */
+ODONATA_IMPORT("pipe")
+int32_t odonata_pipe(struct odonata_pipe *out);
+
+/** A descriptor once more: a standard stream, a pipe or a connection. */
+ODONATA_IMPORT("dup")
+int32_t odonata_dup(uint32_t fd, uint32_t to, uint32_t *out);
 
 /**
  * What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its number: at

@@ -26,6 +26,7 @@ const c = {
   memset: libc.func('uintptr_t memset(uintptr_t at, int c, size_t n)'),
   socket: libc.func('int socket(int domain, int type, int protocol)'),
   connect: libc.func('int connect(int fd, const void *addr, uint len)'),
+  socketpair: libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *fds)'),
   accept4: libc.func('int accept4(int fd, void *addr, void *len, int flags)'),
   sendmsg: libc.func('long sendmsg(int fd, const void *msg, int flags)'),
   recvmsg: libc.func('long recvmsg(int fd, void *msg, int flags)'),
@@ -40,6 +41,8 @@ const ERRNO_NAMES = new Map<number, string>(
 );
 
 /** A system call that failed. `errno` is the Linux error number, `code` its name. */
+const STREAM_NONBLOCK_CLOEXEC = 1 | 0x800 | 0x80000;
+
 export class SystemCallError extends Error {
   readonly call: string;
   readonly errno: number;
@@ -338,6 +341,13 @@ function descriptorsIn(control: Uint8Array, controlBytes: number): number[] {
   return Array.from({ length: Math.floor(lengthBytes / 4) }, (_, i) =>
     view.getInt32(CONTROL_HEAD_BYTES + 4 * i, true),
   );
+}
+
+/** Two ends of one stream, neither of which blocks. */
+export function makeSocketPair(): [number, number] {
+  const fds = new Int32Array(2);
+  checked('socketpair', c.socketpair(AF_UNIX, STREAM_NONBLOCK_CLOEXEC, 0, fds));
+  return [fds[0]!, fds[1]!];
 }
 
 /** A pipe with a name, for ourselves only. */

@@ -177,6 +177,7 @@ export async function serveVkerneld(
       relatives,
       peers,
       uses,
+      terminals,
     },
   });
   const asks = new Asks({ table, vkernels, relatives, peers, spawns, log });

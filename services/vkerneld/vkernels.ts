@@ -48,6 +48,9 @@ export class Vkernels {
   homeRecord: () => string;
   /** What a virtual kernel's processes ask of processes. */
   onAsk: ((child: VkernelChild, process: Process, ask: ProcessAsks) => void) | undefined;
+  /** Standard streams of children on other nodes. */
+  onChildInput: ((parent: Process, number: number, data: Uint8Array) => void) | undefined;
+  onChildTaken: ((parent: Process, number: number, bytes: number) => void) | undefined;
   /** A part of the module of a child that is to go elsewhere. */
   onModulePiece: ((process: Process, data: Uint8Array) => void) | undefined;
   #stopping = false;
@@ -269,6 +272,12 @@ export class Vkernels {
         return;
       case 'ask':
         this.onAsk?.(child, process, event.value);
+        return;
+      case 'childInput':
+        this.onChildInput?.(process, event.value.number, event.value.data);
+        return;
+      case 'childTaken':
+        this.onChildTaken?.(process, event.value.number, event.value.bytes);
         return;
       case 'modulePiece':
         this.onModulePiece?.(process, event.value.data);

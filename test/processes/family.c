@@ -9,6 +9,9 @@
  *   family wait NODE            a child that sleeps on that node; says its pid, waits for it, says how it ended
  *   family orphan               a child that outlives it; says its pid
  *   family bomb                 children without end; says at how many it was refused, and why
+ *   family pipeline [NODE NODE NODE]  three children in a row, cat | sort | wc -l, of what is on standard input; prints what the last one says
+ *   family cat | sort | wc      the stages of that
+ *   family deaf                 a child that reads nothing and ends; what writing to it comes to
  *   family loop N               N children, one after another
  */
 #include <errno.h>
@@ -43,6 +46,38 @@ static void say_end(pid_t pid) {
   else if (WIFSIGNALED(status)) printf("%d signal %d\n", ended, WTERMSIG(status));
   else printf("%d code %d\n", ended, WEXITSTATUS(status));
   fflush(stdout);
+}
+
+/** A child whose standard input and output are these; -1: as ours. */
+static pid_t stage(const char *part, const char *node, int in, int out, int unused) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  if (in >= 0) posix_spawn_file_actions_adddup2(&actions, in, 0);
+  if (out >= 0) posix_spawn_file_actions_adddup2(&actions, out, 1);
+  if (in >= 0) posix_spawn_file_actions_addclose(&actions, in);
+  if (out >= 0) posix_spawn_file_actions_addclose(&actions, out);
+  if (unused >= 0) posix_spawn_file_actions_addclose(&actions, unused);
+  char *args[] = { "family", (char *)part, NULL };
+  pid_t pid = -1;
+  posix_spawnattr_t how;
+  posix_spawnattr_init(&how);
+  posix_spawnattr_setnode_np(&how, node);
+  int error = posix_spawn(&pid, program, &actions, &how, args, environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) printf("%s: %s\n", part, strerror(error));
+  return pid;
+}
+
+static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static int sorted(void) {
+  static char *lines[4096];
+  char line[256];
+  size_t count = 0;
+  while (count < 4096 && fgets(line, sizeof line, stdin) != NULL) lines[count++] = strdup(line);
+  qsort(lines, count, sizeof *lines, compare);
+  for (size_t i = 0; i < count; i++) fputs(lines[i], stdout);
+  return 0;
 }
 
 static volatile sig_atomic_t users, ends;
@@ -80,6 +115,46 @@ int main(int argc, char **argv) {
     puts("ready");
     fflush(stdout);
     for (volatile unsigned at = 0;;) at++;
+  }
+  if (strcmp(part, "cat") == 0) {
+    char bytes[4096];
+    size_t got;
+    while ((got = fread(bytes, 1, sizeof bytes, stdin)) > 0) fwrite(bytes, 1, got, stdout);
+    return 0;
+  }
+  if (strcmp(part, "sort") == 0) return sorted();
+  if (strcmp(part, "wc") == 0) {
+    char line[256], last[256] = "";
+    int lines = 0;
+    for (; fgets(line, sizeof line, stdin) != NULL; lines++) strcpy(last, line);
+    printf("%d lines, the last is %s", lines, last);
+    return 0;
+  }
+  if (strcmp(part, "pipeline") == 0) {
+    int first[2], second[2];
+    if (pipe(first) != 0 || pipe(second) != 0) return 1;
+    pid_t cat = stage("cat", argc > 2 ? argv[2] : "", -1, first[1], first[0]);
+    close(first[1]);
+    pid_t sort = stage("sort", argc > 3 ? argv[3] : "", first[0], second[1], second[0]);
+    close(first[0]);
+    close(second[1]);
+    pid_t wc = stage("wc", argc > 4 ? argv[4] : "", second[0], -1, -1);
+    close(second[0]);
+    say_end(cat);
+    say_end(sort);
+    say_end(wc);
+    return 0;
+  }
+  if (strcmp(part, "deaf") == 0) {
+    int ends[2];
+    if (pipe(ends) != 0) return 1;
+    pid_t child = stage("exit", "", ends[0], -1, ends[1]);
+    close(ends[0]);
+    say_end(child);
+    if (*word == 'i') signal(SIGPIPE, SIG_IGN);
+    ssize_t n = write(ends[1], "x", 1);
+    printf("%zd %s\n", n, strerror(errno));
+    return 0;
   }
   if (strcmp(part, "spawn") == 0) {
     char nodes[256];

@@ -89,6 +89,31 @@ test('children one after another, here and elsewhere, leave nothing behind', asy
   expect(await output('node1', 'loop', '10', 'node2')).toContain('10 ended');
 });
 
+describe('pipes', () => {
+  test('three children in a row: what the first one reads the last one counts', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, i) => `line ${(i * 7919) % 20_000}`);
+    const stdin = `${lines.slice(0, 3_000).join('\n')}\nzero\n`;
+    const said = await cluster.output('node1', 'family', ['pipeline'], { dirs, stdin });
+    expect(said).toContain('3001 lines, the last is zero');
+    expect(said.match(/code 0/g)).toHaveLength(3);
+  });
+
+  test('the same with each stage on a node of its own', async () => {
+    const stdin = `${Array.from({ length: 3_000 }, (_, i) => `line ${(i * 7919) % 20_000}`).join('\n')}\nzero\n`;
+    const said = await cluster.output('node1', 'family', ['pipeline', 'node1', 'node2', 'node3'], {
+      dirs,
+      stdin,
+    });
+    expect(said).toContain('3001 lines, the last is zero');
+    expect(said.match(/\d+ code 0/g)!.map((line) => line[0])).toEqual(['1', '2', '3']);
+  });
+
+  test('a write that nobody will read is SIGPIPE, or EPIPE where that is ignored', async () => {
+    expect(await cluster.run('node1', 'family', ['deaf'], { dirs })).toMatchObject({ signal: 'SIGPIPE' });
+    expect(await output('node1', 'deaf', 'i')).toContain('-1 Broken pipe');
+  });
+});
+
 describe('signals', () => {
   test('handlers run while it computes and while it sleeps; STOP stops it, CONT lets it go on', async () => {
     const program = await start('node1', 'handle', '');

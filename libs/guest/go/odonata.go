@@ -98,6 +98,14 @@ type Child struct {
 	Signal uint64
 }
 
+// What Pipe makes.
+type Pipe struct {
+	// the descriptor to read from
+	Read uint64
+	// the descriptor to write to
+	Write uint64
+}
+
 // What Identify tells.
 type Relatives struct {
 	// the process
@@ -215,9 +223,11 @@ func Wake(addr unsafe.Pointer, count uint32, woken unsafe.Pointer) int32
 
 // Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or
 // in the one of the same name and user on another node.  It has this process' user, and no more memory, directories
-// and places to connect to than this process has; of the directories those that the other node allows, too.  Its
-// standard input is empty, and what it writes `vkctl logs` shows.  `Wait` tells its end; whoever ends first leaves
-// its children to init, which waits for all.
+// and places to connect to than this process has; of the directories those that the other node allows, too.  Of this
+// process' descriptors it has those that `fds` names, where they are standard streams, pipes or connections; on
+// another node as its standard streams only.  Where it has none as a standard stream, its input is empty, and `vkctl
+// logs` shows what it writes.  `Wait` tells its end; whoever ends first leaves its children to init, which waits for
+// all.
 //
 //go:wasmimport odonata spawn
 //go:noescape
@@ -248,6 +258,20 @@ func Identify(pid uint64, out unsafe.Pointer) int32
 //go:wasmimport odonata set_group
 //go:noescape
 func SetGroup(pid uint64, group uint64) int32
+
+// A pipe, for children of this process: what is written to one end is read from the other, in order.  It holds some
+// 200 KiB; a write waits for room, a read for bytes; a read after the last writer closed or died is empty, a write
+// after the last reader did is EPIPE.
+//
+//go:wasmimport odonata pipe
+//go:noescape
+func Pipe(out unsafe.Pointer) int32
+
+// A descriptor once more: a standard stream, a pipe or a connection.
+//
+//go:wasmimport odonata dup
+//go:noescape
+func Dup(fd uint32, to uint32, out unsafe.Pointer) int32
 
 // What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its number:
 // at the return from a call, or in the middle of what the first thread computes.  A call that waits ends with EINTR

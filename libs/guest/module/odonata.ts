@@ -122,6 +122,13 @@ export const odonata = {
         { name: 'signal', type: 'u64', doc: 'that ended it, as WASI numbers it; 0: none did' },
       ],
     },
+    pipe: {
+      doc: 'What {pipe} makes.',
+      fields: [
+        { name: 'read', type: 'u64', doc: 'the descriptor to read from' },
+        { name: 'write', type: 'u64', doc: 'the descriptor to write to' },
+      ],
+    },
     relatives: {
       doc: 'What {identify} tells.',
       fields: [
@@ -351,7 +358,7 @@ export const odonata = {
       },
     },
     spawn: {
-      doc: "Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or in the one of the same name and user on another node.  It has this process' user, and no more memory, directories and places to connect to than this process has; of the directories those that the other node allows, too.  Its standard input is empty, and what it writes `vkctl logs` shows.  `{wait}` tells its end; whoever ends first leaves its children to init, which waits for all.",
+      doc: "Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or in the one of the same name and user on another node.  It has this process' user, and no more memory, directories and places to connect to than this process has; of the directories those that the other node allows, too.  Of this process' descriptors it has those that `fds` names, where they are standard streams, pipes or connections; on another node as its standard streams only.  Where it has none as a standard stream, its input is empty, and `vkctl logs` shows what it writes.  `{wait}` tells its end; whoever ends first leaves its children to init, which waits for all.",
       parameters: [
         { name: 'fd', type: 'u32', doc: 'the program, a file' },
         {
@@ -384,7 +391,10 @@ export const odonata = {
         EHOSTUNREACH: 'there is no such node now',
         EINVAL: 'no arguments, a NUL is missing, a flag is unknown, or what is no NAME=VALUE',
         EIO: 'nobody knows whether it began: it is ended then',
-        ENOTSUP: 'the program of this process is not kept, since it was started before `spawn` was asked for',
+        EXDEV:
+          '`fds` has a pipe or connection as another descriptor than 0 to 2, by another number than here, and the child is to run on another node',
+        ENOTSUP:
+          '`fds` gives a file another number, or the program of this process is not kept, since it was started before `spawn` was asked for',
       },
     },
     wait: {
@@ -439,6 +449,31 @@ export const odonata = {
       errors: {
         EPERM: 'it leads a session',
         ESRCH: 'it is neither this process nor a child of it',
+      },
+    },
+    pipe: {
+      doc: 'A pipe, for children of this process: what is written to one end is read from the other, in order.  It holds some 200 KiB; a write waits for room, a read for bytes; a read after the last writer closed or died is empty, a write after the last reader did is EPIPE.',
+      parameters: [{ name: 'out', type: 'out pipe', doc: 'both ends' }],
+      result: 'errno',
+      errors: { EFAULT: '`out` leaves the memory', EMFILE: 'the process has as many descriptors as it may' },
+    },
+    dup: {
+      doc: 'A descriptor once more: a standard stream, a pipe or a connection.',
+      parameters: [
+        { name: 'fd', type: 'u32', doc: 'which' },
+        {
+          name: 'to',
+          type: 'u32',
+          doc: 'its other number, which is closed first where it is open; UINT32_MAX: the lowest that is free',
+        },
+        { name: 'out', type: 'out u32', doc: 'its other number' },
+      ],
+      result: 'errno',
+      errors: {
+        EBADF: '`fd` is not open, or `to` is too large',
+        EFAULT: '`out` leaves the memory',
+        EMFILE: 'the process has as many descriptors as it may',
+        ENOTSUP: 'it is a file or a directory',
       },
     },
     signal_action: {

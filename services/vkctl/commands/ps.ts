@@ -21,6 +21,7 @@ import {
 
 interface PsOptions extends ClusterOption, QuietOption, WatchOption {
   all?: boolean;
+  tree?: boolean;
 }
 
 export function addPs(program: Command): void {
@@ -29,6 +30,7 @@ export function addPs(program: Command): void {
     .summary('list processes')
     .description('Lists the processes of all nodes.')
     .option('-a, --all', 'also those that ended')
+    .option('--tree', 'each below its parent')
     .addOption(clusterOption())
     .addOption(jsonOption())
     .addOption(quietOption('print pids only'))
@@ -37,6 +39,7 @@ export function addPs(program: Command): void {
   examples(command, [
     ['vkctl ps', 'what runs'],
     ['vkctl ps --watch 5', 'again every 5 s'],
+    ['vkctl ps --tree', 'who started whom'],
     ['vkctl kill $(vkctl ps -q)', 'all that runs'],
     ['vkctl ps -a', 'also what ended, and how; with USER where they are of several people'],
     ["vkctl ps --json | jq '.[].pid'", 'for a program'],
@@ -76,8 +79,10 @@ async function ps(options: PsOptions): Promise<void> {
       ...(waiting ? [{ head: 'WAITS', flex: true }] : []),
       ...COLUMNS.slice(-1),
     ];
-    const rows = shown.map((process) => {
+    const ordered = options.tree ? asTree(shown) : shown.map((process) => ({ process, depth: 0 }));
+    const rows = ordered.map(({ process, depth }) => {
       const cells = row(process);
+      if (depth > 0) cells.push(`${'  '.repeat(depth - 1)}└ ${cells.pop()}`);
       return [
         ...cells.slice(0, 1),
         ...(several ? [userText(process)] : []),
@@ -93,6 +98,20 @@ async function ps(options: PsOptions): Promise<void> {
   for (const line of silent) printError(`vkctl: ${line}`);
   // A table that lacks a node is no whole answer.
   if (silent.length > 0) process.exitCode = 1;
+}
+
+/** Each after its parent, with how deep it is; who has none that is shown begins a tree. */
+export function asTree<P extends { pid: bigint; parent: bigint }>(
+  processes: readonly P[],
+): { process: P; depth: number }[] {
+  const shown = new Set(processes.map(({ pid }) => pid));
+  const below = (parent: bigint, depth: number): { process: P; depth: number }[] =>
+    processes
+      .filter((process) => process.parent === parent && process.pid !== parent)
+      .flatMap((process) => [{ process, depth }, ...below(process.pid, depth + 1)]);
+  return processes
+    .filter(({ parent }) => !shown.has(parent))
+    .flatMap((process) => [{ process, depth: 0 }, ...below(process.pid, 1)]);
 }
 
 /** Whether things are of more than one person. */

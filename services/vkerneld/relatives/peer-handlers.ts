@@ -17,8 +17,11 @@ export function peerHandlers(parts: {
   return {
     spawn: (requests, ctx) => spawns.serve(requests, ctx),
 
-    tell({ node, messages }) {
+    async tell({ node, messages }) {
       const understood = messages.map(fromWire).filter((message) => message !== undefined);
+      await spawns.streams.settled(
+        understood.flatMap((message) => (message.kind === 'exited' ? [message.token] : [])),
+      );
       const { reply, actions } = relatives.home.receive(node, understood);
       relatives.changed(actions);
       return { noChildren: [...reply.noChildren], noParents: [...reply.noParents] };

@@ -3,8 +3,13 @@
 import { randomBytes } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { CHILDREN_MAX } from '@odonata/processes/home.ts';
-import type { SpawnRequest, SpawnRequestSchema } from '@odonata/proto/vkernel/v1/peer';
-import { Placement, type SpawnChild } from '@odonata/proto/vkernel/v1/vkernel';
+import type { SpawnRequest, SpawnRequestSchema, SpawnResponseSchema } from '@odonata/proto/vkernel/v1/peer';
+import {
+  Placement,
+  type ProgramSpec,
+  type RunRequest,
+  type SpawnChild,
+} from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
@@ -15,20 +20,24 @@ import { shortenedCommand } from '../command-line.ts';
 import { launch } from '../launch.ts';
 import type { Process, ProcessTable } from '../process-table.ts';
 import { MODULE_BYTES, shownArguments } from '../program-spec.ts';
+import { Terminal } from '../terminal.ts';
+import type { Terminals } from '../terminals.ts';
 import { quotaOf } from '../vkernel/default-quota.ts';
 import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
 import { nameOfKey, type VkernelChild } from '../vkernel-child.ts';
 import type { VkernelUses } from '../vkernel-uses.ts';
 import type { Vkernels } from '../vkernels.ts';
+import { ChildStreams } from './child-streams.ts';
 import type { Peer, Peers } from './peers.ts';
 import type { Relatives } from './relatives.ts';
 
 /** As many as one virtual kernel runs. */
 const PROCESSES_MAX = 256;
-const SPAWN_MS = 30_000;
 const PIECE_BYTES = 1 << 20;
 /** Modules of children that are on their way to other nodes, of all processes here. */
 const PIECES_BYTES = MODULE_BYTES;
+
+type Spawned = MessageInitShape<typeof SpawnResponseSchema>;
 
 export interface SpawnPlace {
   readonly node: string;
@@ -40,15 +49,19 @@ export interface SpawnPlace {
   readonly relatives: Relatives;
   readonly peers: Peers;
   readonly uses: VkernelUses;
+  readonly terminals: Terminals<Terminal>;
 }
 
 export class Spawns {
   readonly #place: SpawnPlace;
   readonly #pieces = new Map<bigint, Uint8Array[]>();
   #pieceBytes = 0;
+  /** Standard streams of children on other nodes. */
+  readonly streams: ChildStreams;
 
   constructor(place: SpawnPlace) {
     this.#place = place;
+    this.streams = new ChildStreams(place.vkernels);
     place.vkernels.onModulePiece = ({ pid }, data) => this.#keepPiece(pid, data);
   }
 
@@ -61,22 +74,24 @@ export class Spawns {
   ): Promise<{ process: bigint } | undefined> {
     const module = this.#takePieces(parent.pid);
     const peer = await this.#placeOf(asked);
-    if (peer !== undefined) return { process: await this.#elsewhere(child, parent, peer, asked, module) };
+    if (peer !== undefined)
+      return { process: await this.#elsewhere(child, parent, peer, asked, { module, number }) };
     this.#here(child, parent, number, asked);
     return undefined;
   }
 
   /** For a process of another node. @throws RpcError */
-  async serve(requests: AsyncIterable<SpawnRequest>, ctx: CallContext): Promise<{ pid: bigint }> {
+  async *serve(requests: AsyncIterable<SpawnRequest>, ctx: CallContext): AsyncGenerator<Spawned> {
     const { node, table, vkernels, relatives, listeners } = this.#place;
     const iterator = requests[Symbol.asyncIterator]();
     const first = await iterator.next();
     if (first.done || first.value.event.case !== 'start')
       throw new RpcError(Code.InvalidArgument, 'the first request must say who the child is');
-    const { asker, parent, token, group, session, program } = first.value.event.value;
+    const { asker, parent, token, group, session, program, streams } = first.value.event.value;
     const module: Uint8Array[] = [];
     let bytes = 0;
     for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+      if (next.value.event.case === 'moduleEnd') break;
       if (next.value.event.case !== 'module')
         throw new RpcError(Code.InvalidArgument, 'a module was to follow');
       module.push(next.value.event.value);
@@ -90,6 +105,7 @@ export class Spawns {
     // Its pmap manager may be another one than the one that was told last.
     if (vkernels.quotas.has(vkernel.key)) await this.#place.uses.look();
     const { grants, dirs } = await this.#grants(vkernel, program!.dirs);
+    let started: { pid: bigint; terminal: Terminal | undefined };
     try {
       ctx.signal.throwIfAborted();
       const quotaBytes = Math.min(quotaOf(program!.memoryBytes), this.#place.programMemory);
@@ -108,17 +124,25 @@ export class Spawns {
       }
       relatives.changed([]);
       vkernels.makeRoom(vkernel, process);
+      const place = { node, vkernels, terminals: this.#place.terminals };
+      const how = { detach: true, terminal: '' } as ProgramSpec;
+      const terminal = streams ? new Terminal(place, process, how) : undefined;
+      terminal?.callerIs(ctx);
       ctx.log.info({ pid, parent: String(parent), vkernel: vkernel.key }, 'starting a child of another node');
       const { name: shown, args, env, rawArgs, rawEnv, bare } = program!;
       launch({ table, listeners }, vkernel, {
         ...{ process, module, grants, listen: [], requestId: ctx.requestId },
         program: { name: shown, args, env, rawArgs, rawEnv, bare, memoryBytes: BigInt(quotaBytes) },
       });
-      vkernels.tell(process, { case: 'input', value: { pid, end: true } });
-      return { pid };
+      if (terminal === undefined) vkernels.tell(process, { case: 'input', value: { pid, end: true } });
+      started = { pid, terminal };
     } finally {
       closeGrants(grants);
     }
+    yield { event: { case: 'pid', value: started.pid } };
+    if (started.terminal === undefined) return;
+    for await (const { event } of started.terminal.serve(inputOf(iterator), ctx))
+      if (event?.case === 'output') yield { event };
   }
 
   /** Undefined: here. */
@@ -159,8 +183,8 @@ export class Spawns {
     child: VkernelChild,
     parent: Process,
     peer: Peer,
-    { program, group }: SpawnChild,
-    module: readonly Uint8Array[],
+    { program, group, streams }: SpawnChild,
+    { module, number }: { module: readonly Uint8Array[]; number: number },
   ): Promise<bigint> {
     const { relatives } = this.#place;
     const { home } = relatives;
@@ -185,14 +209,18 @@ export class Spawns {
       group: group ?? own.group,
       session: own.session,
       program: given,
+      streams,
     };
+    const line = this.streams.open(parent, number, token, streams);
     try {
-      const { pid } = await peer.client.spawn(requestsOf(start, module), { deadlineMs: SPAWN_MS });
+      const pid = await line.started(peer.client.spawn(requestsOf(start, module, line.input())));
       const isWanted = home.spawned(token, pid);
       relatives.changed([]);
       if (isWanted) return pid;
+      line.close();
       throw new RpcError(Code.Aborted, 'the spawn was revoked');
     } catch (error) {
+      line.close();
       const refused = RpcError.is(error) && REFUSALS.has(error.code);
       relatives.changed(refused ? home.unspawned(token) : home.doubted(token));
       throw error;
@@ -256,9 +284,18 @@ function quotaBeneath(parent: Process, { memoryBytes }: { memoryBytes: bigint })
 async function* requestsOf(
   start: NonNullable<MessageInitShape<typeof SpawnRequestSchema>['event']>['value'],
   module: readonly Uint8Array[],
+  input: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<MessageInitShape<typeof SpawnRequestSchema>> {
   yield { event: { case: 'start', value: start as never } };
   for (const piece of module)
     for (let at = 0; at < piece.length; at += PIECE_BYTES)
       yield { event: { case: 'module', value: piece.subarray(at, at + PIECE_BYTES) } };
+  yield { event: { case: 'moduleEnd', value: {} } };
+  for await (const data of input) yield { event: { case: 'stdin', value: data } };
+}
+
+/** As the terminal of a program hears it. */
+async function* inputOf(requests: AsyncIterator<SpawnRequest>): AsyncGenerator<RunRequest> {
+  for (let next = await requests.next(); !next.done; next = await requests.next())
+    if (next.value.event.case === 'stdin') yield { event: next.value.event } as RunRequest;
 }

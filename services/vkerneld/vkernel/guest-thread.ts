@@ -133,6 +133,10 @@ function openDescriptors(start: StartGuest, descriptors: DescriptorTable, mounte
     }
   }
   addNowhere(descriptors, start.grants, mounted);
+  for (const { to, host } of start.given) {
+    const made = descriptors.addKeptConnection(host);
+    if (made !== to) descriptors.moveTo(made, to);
+  }
 }
 
 /** As systemd has it: how many listeners there are, from descriptor 3 on. */

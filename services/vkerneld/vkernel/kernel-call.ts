@@ -25,6 +25,13 @@ const LOOK_AGAIN_MS = 2;
 
 /** The most that one answer carries: a piece of standard input. */
 export const payloadBytesMax = 65536;
+/** What a child has as descriptor `to`: a pipe or connection, or a standard stream of its parent. */
+export type GivenDescriptor = {
+  readonly to: number;
+  /** Nobody asked for it by itself: all that are open are handed on. */
+  readonly implied?: boolean;
+} & ({ readonly host: number } | { readonly stream: 0 | 1 | 2 });
+
 export type KernelRequest =
   | { readonly call: 'stdin_read'; readonly maxBytes: number; readonly nonblock: boolean }
   | { readonly call: 'stdin_poll'; readonly timeoutMs: number }
@@ -95,7 +102,13 @@ export type KernelRequest =
       readonly spread: boolean;
       /** 0: of its own; undefined: the parent's. */
       readonly group: bigint | undefined;
+      /** Descriptors of the parent that it has, too. */
+      readonly fds: readonly GivenDescriptor[];
     }
+  /** Both ends, as descriptors of the host. */
+  | { readonly call: 'pipe' }
+  /** A connection's or pipe's, once more. */
+  | { readonly call: 'duplicate'; readonly host: number }
   | { readonly call: 'wait_child'; readonly which: bigint; readonly hang: boolean }
   | { readonly call: 'kill'; readonly target: bigint; readonly signal: string }
   | { readonly call: 'identify'; readonly target: bigint }
@@ -180,6 +193,8 @@ export interface StartGuest {
   readonly waits: SharedArrayBuffer;
   /** signal-state.ts */
   readonly signals: SharedArrayBuffer;
+  /** Pipes and connections of its parent, by number. */
+  readonly given: readonly { readonly to: number; readonly host: number }[];
   readonly pid: bigint;
   readonly node: number;
   readonly vkernel: number;

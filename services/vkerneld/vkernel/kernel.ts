@@ -11,9 +11,18 @@ import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
+import type { GivenDescriptor } from './kernel-call.ts';
 import type { MountTable } from './mounts/process-files.ts';
-import { Process, type ProcessExit, type ProcessSpec, refusedCode } from './process.ts';
+import {
+  Process,
+  type ProcessExit,
+  type ProcessSpec,
+  type Relay,
+  type Relays,
+  refusedCode,
+} from './process.ts';
 import { ProcessesAsked } from './processes-asked.ts';
+import { RemoteStreams } from './remote-streams.ts';
 import { exitCodeOfSignal } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
 import { wasiSignalOf } from './wasi/signals.ts';
@@ -65,6 +74,7 @@ export class Kernel {
   readonly #places = new ThreadPlaces(processesMax);
   readonly #connections: ConnectionsAsked;
   readonly #asked: ProcessesAsked;
+  readonly #remote: RemoteStreams;
   readonly #usageTimer: NodeJS.Timeout;
   #onEmpty: (() => void) | undefined;
 
@@ -73,6 +83,7 @@ export class Kernel {
     const { send, takeConnection: take } = options;
     this.#connections = new ConnectionsAsked({ send, take });
     this.#asked = new ProcessesAsked(send);
+    this.#remote = new RemoteStreams(send);
     this.#usageTimer = setInterval(() => {
       for (const running of this.#running.values())
         ownTurn({ timer: 'usage' }, () => this.#reportUsage(running))();
@@ -104,6 +115,12 @@ export class Kernel {
       }
       case 'signal':
         this.#signal(event.value.pid, event.value.signal);
+        return;
+      case 'childOutput':
+        this.#remote.output(event.value);
+        return;
+      case 'childTaken':
+        this.#remote.inputTaken(event.value);
         return;
       case 'answered':
         this.#asked.answered(event.value);
@@ -205,15 +222,17 @@ export class Kernel {
     const child = this.#asked.started(parent, number, pid);
     const from = this.#running.get(parent)?.process;
     if (child === undefined || from === undefined) {
+      for (const each of child?.given ?? []) if ('host' in each) closeSync(each.host);
       const reason = 'its parent is over';
       this.#tellExit(pid, { code: exitCodeOfSignal('SIGKILL'), signal: 'SIGKILL', reason, stack: '' }, log);
       return;
     }
     log.debug({ program: child.name, parent: String(parent) }, 'child starts');
-    this.#run(
-      { ...child, pid, grants: from.grantsAgain(), quotaBytes: quotaOf(memoryBytes), bare: from.isBare },
-      log,
-    ).input.end();
+    const given = child.given.flatMap((each) => ('host' in each ? [each] : []));
+    const relays = relaysOf(from, child.given);
+    const about = { pid, grants: from.grantsAgain(), quotaBytes: quotaOf(memoryBytes), bare: from.isBare };
+    const { input } = this.#run({ ...child, ...about, given, relays }, log);
+    if (relays.input === undefined) input.end();
   }
 
   #run(spec: ProcessSpec, log: Logger): Process {
@@ -227,15 +246,22 @@ export class Kernel {
         ...(mounts && { mounts }),
         connect: (address) => this.#connections.ask(pid, address),
         asked: this.#asked,
+        remote: this.#remote,
         sendPiece: (data) => send({ case: 'modulePiece', value: { pid, data } }),
       },
       {
         started: () => send({ case: 'started', value: { pid } }),
         output: (stream, data) => {
+          const relay = stream === 1 ? process.relays.output : process.relays.error;
+          if (relay?.process.relay(relay.stream, data, () => process.outputTaken(data.length))) return;
           const output = { stream: stream === 1 ? StdStream.OUT : StdStream.ERR, data };
           send({ case: 'output', value: { pid, output } });
         },
-        inputTaken: (bytes) => send({ case: 'stdinTaken', value: { pid, takenBytes: BigInt(bytes) } }),
+        inputTaken: (bytes) =>
+          send({
+            case: 'stdinTaken',
+            value: { pid: process.relays.input?.pid ?? pid, takenBytes: BigInt(bytes) },
+          }),
         stopped: (stopped) => send({ case: 'held', value: { pid, stopped } }),
         ending: (exit) => {
           log.warn('the thread of this process does not end');
@@ -302,6 +328,21 @@ export class Kernel {
     running.lastUsage = usage;
     this.#options.send({ case: 'usage', value: { pid: process.pid, residentPages, cpuMs, threads } });
   }
+}
+
+/** To where the streams lead that a parent hands on: its own, or what it has itself of another process. */
+function relaysOf(from: Process, given: readonly GivenDescriptor[]): Relays {
+  const streamOf = (to: number) => {
+    const found = given.find((each) => each.to === to);
+    return found !== undefined && 'stream' in found ? found.stream : undefined;
+  };
+  const output = (to: 1 | 2): Relay | undefined => {
+    const stream = streamOf(to);
+    if (stream !== 1 && stream !== 2) return undefined;
+    return (stream === 1 ? from.relays.output : from.relays.error) ?? { process: from, stream };
+  };
+  const input = streamOf(0) === 0 ? (from.relays.input ?? from) : undefined;
+  return { input, output: output(1), error: output(2) };
 }
 
 /** A program has its say in these: the supervisor takes no more of it. */

@@ -24,6 +24,7 @@ import { type MountTable, ProcessFiles } from './mounts/process-files.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
 import type { ProcessesAsked } from './processes-asked.ts';
 import { Relations } from './relations.ts';
+import type { OwnStreams, RemoteStreams } from './remote-streams.ts';
 import { createSignals, SignalState } from './signal-state.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
@@ -55,6 +56,21 @@ export interface ProcessSpec {
   /** It sees its grants alone, and no mounts of the virtual kernel. */
   readonly bare?: boolean;
   readonly quotaBytes: number;
+  /** Pipes and connections of its parent, which are its own, too. */
+  readonly given?: readonly { readonly to: number; readonly host: number }[];
+  /** Where its standard streams lead, where that is to another process. */
+  readonly relays?: Relays;
+}
+
+export interface Relay {
+  readonly process: Process;
+  readonly stream: 1 | 2;
+}
+
+export interface Relays {
+  readonly input?: Process | undefined;
+  readonly output?: Relay | undefined;
+  readonly error?: Relay | undefined;
 }
 
 export interface ProcessExit {
@@ -94,6 +110,8 @@ export interface ProcessSurroundings {
   readonly asked?: ProcessesAsked;
   /** A part of the module of a child that is to run elsewhere. */
   readonly sendPiece?: (data: Uint8Array) => void;
+  /** Standard streams of children on other nodes. */
+  readonly remote?: RemoteStreams;
   /** Less in tests. */
   readonly threadEndMs?: number | undefined;
 }
@@ -106,7 +124,12 @@ const threadEndMaxMs = 5_000;
 
 export class Process {
   readonly pid: bigint;
-  readonly input = new StandardInput();
+  /** Its own, or that of the process which it has it from. */
+  readonly input: StandardInput;
+  readonly relays: Relays;
+  readonly #given: readonly { readonly to: number; readonly host: number }[];
+  /** Of children whose output leads here. */
+  readonly #relayed: { stream: 1 | 2; data: Uint8Array<ArrayBuffer>; taken: () => void }[] = [];
   readonly #around: ProcessSurroundings;
   readonly #events: ProcessEvents;
   /** The thread that its program begins in. */
@@ -146,11 +169,18 @@ export class Process {
     this.#listeners = spec.listeners ?? [];
     this.#files = new ProcessFiles(spec.bare === true ? new Map() : (around.mounts?.(spec.pid) ?? new Map()));
     this.#mounts = spec.bare === true ? [] : ['dev', ...this.#files.names];
+    this.relays = spec.relays ?? {};
+    this.input = this.relays.input?.input ?? new StandardInput();
+    this.#given = spec.given ?? [];
+    for (const { host } of this.#given) this.#connections.keep(host);
     this.#around = around;
     this.#events = events;
     this.#relations = new Relations({
-      ...{ pid: spec.pid, nodeName: around.nodeName, asked: around.asked, bare: spec.bare === true },
+      ...{ pid: spec.pid, nodeName: around.nodeName, node: around.node, asked: around.asked },
+      bare: spec.bare === true,
       sendPiece: (data) => around.sendPiece?.(data),
+      openStreams: (number, given) => around.remote?.open(spec.pid, number, given, this.#ownStreams()),
+      abandonStreams: (number) => around.remote?.abandon(spec.pid, number),
       ownModule: () => this.#module,
     });
     this.#started = this.#start(spec).catch((error: unknown) => {
@@ -171,6 +201,25 @@ export class Process {
   /** It has its grants alone, and so have its children. */
   get isBare(): boolean {
     return this.#mounts.length === 0;
+  }
+
+  #ownStreams(): OwnStreams {
+    return {
+      input: this.input,
+      inputTaken: (bytes) => this.#events.inputTaken(bytes),
+      relay: (stream, data, taken) => {
+        const up = stream === 1 ? this.relays.output : this.relays.error;
+        return (up?.process ?? this).relay(up?.stream ?? stream, data, taken);
+      },
+    };
+  }
+
+  /** Output of a child, on its way to where this process' goes. False: this one is over. */
+  relay(stream: 1 | 2, data: Uint8Array<ArrayBuffer>, taken: () => void): boolean {
+    if (this.#exit !== undefined) return false;
+    this.#relayed.push({ stream, data, taken });
+    this.#forwardOutput();
+    return true;
   }
 
   /** Its directories, once more, for a child. */
@@ -278,6 +327,7 @@ export class Process {
       descriptors: needs.threads && SharedDescriptors.memory(),
       waits: AtomicWait.lot(needs.threads ? threadsMax : 1),
       signals: this.#signals,
+      given: this.#given,
       pid,
       node: this.#around.node,
       vkernel: this.#around.vkernel,
@@ -442,10 +492,11 @@ export class Process {
   /** The rest stays in the ring, where the writer then waits; at the end there is no writer any more. */
   #forwardOutput(all = false): void {
     while (all || this.#window.isOpen) {
-      const piece = this.#output.take();
+      const piece = this.#output.take() ?? this.#relayed.shift();
       if (piece === undefined) return;
       this.#window.sent(piece.data.length);
       this.#events.output(piece.stream, piece.data);
+      if ('taken' in piece && typeof piece.taken === 'function') piece.taken();
     }
   }
 }

@@ -2,6 +2,7 @@
 // again where that changes nothing (a wait), and fails where it might.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ProcessAnswered, ProcessAsks, ProcessAsksSchema } from '@odonata/proto/vkernel/v1/vkernel';
+import type { GivenDescriptor } from './kernel-call.ts';
 import { Errno } from './wasi/errno.ts';
 import type { Word } from './wasi/system.ts';
 
@@ -14,6 +15,8 @@ export interface ChildSpec {
   readonly module: Uint8Array<ArrayBuffer>;
   readonly args: readonly Word[];
   readonly env: readonly Word[];
+  /** Its own from now on. */
+  readonly given: readonly GivenDescriptor[];
 }
 
 type Send = (event: { case: 'ask'; value: MessageInitShape<typeof ProcessAsksSchema> }) => void;
@@ -78,7 +81,11 @@ export class ProcessesAsked {
 
   /** A process is over: nothing that it asked starts anything any more. */
   ended(pid: bigint): void {
-    for (const [number, waiting] of this.#waiting) if (waiting.pid === pid) this.#waiting.delete(number);
+    for (const [number, waiting] of this.#waiting) {
+      if (waiting.pid !== pid) continue;
+      this.#waiting.delete(number);
+      waiting.done(failed(Errno.canceled));
+    }
   }
 
   onReattached(): void {

@@ -3,10 +3,10 @@
 import { fstatSync, readSync } from 'node:fs';
 import type { Implementation } from '@odonata/guest/module/description.ts';
 import { odonata } from '@odonata/guest/module/odonata.ts';
-import type { KernelCaller, KernelRequest } from './kernel-call.ts';
+import type { GivenDescriptor, KernelCaller, KernelRequest } from './kernel-call.ts';
 import { unpackWord } from './kernel-call.ts';
 import { ACTION_HANDLER, isSignal, type SignalGate } from './signal-state.ts';
-import type { DescriptorTable } from './wasi/descriptor-table.ts';
+import { type DescriptorTable, descriptorsMax } from './wasi/descriptor-table.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
 import type { GuestMemory } from './wasi/guest-memory.ts';
 import { wasiSignals } from './wasi/signals.ts';
@@ -20,7 +20,16 @@ const NAME_BYTES = 255;
 const { NEW_GROUP, SPREAD, SELF } = odonata.constants.spawn.values;
 const { NO_HANG } = odonata.constants.wait.values;
 
-type Names = 'signal_action' | 'spawn' | 'wait' | 'kill' | 'identify' | 'set_group' | 'set_session';
+type Names =
+  | 'pipe'
+  | 'dup'
+  | 'signal_action'
+  | 'spawn'
+  | 'wait'
+  | 'kill'
+  | 'identify'
+  | 'set_group'
+  | 'set_session';
 type RelationCalls = Pick<Implementation<typeof odonata>, Names>;
 
 export function relationCalls(
@@ -62,7 +71,7 @@ export function relationCalls(
       if (argsLength + envLength > WORDS_BYTES) throw new WasiError(Errno.toobig);
       if (nodeLength > NODE_BYTES) throw new WasiError(Errno.nametoolong);
       memory.expectReadable(fdsAt, fdsLength);
-      if (fdsLength !== 0) throw new WasiError(Errno.notsup);
+      const fds = givenOf(memory, descriptors, fdsAt, fdsLength);
       const args = words(argsAt, argsLength);
       const env = words(envAt, envLength);
       const [name] = args;
@@ -73,6 +82,7 @@ export function relationCalls(
         call: 'spawn',
         module: flags & SELF.value ? undefined : moduleOf(descriptors, fd),
         ...{ args, env, node: memory.string(nodeAt, nodeLength), spread: (flags & SPREAD.value) !== 0 },
+        fds,
         group: flags & NEW_GROUP.value ? 0n : group === 0n ? undefined : BigInt.asUintN(64, group),
       });
       store(at, payload, 3);
@@ -94,6 +104,39 @@ export function relationCalls(
     set_group: (target: bigint, group: bigint) => {
       ask({ call: 'set_group', target, group, session: false });
     },
+    pipe: (at: number) => {
+      memory.expectWritable(at, 16);
+      descriptors.expectRoom();
+      const payload = ask({ call: 'pipe' });
+      const write = Number(unpackWord(payload, 1));
+      const read = descriptors.addKeptConnection(Number(unpackWord(payload, 0)));
+      memory.setU64(at, BigInt(read));
+      memory.setU64(at + 8, BigInt(descriptors.addKeptConnection(write)));
+    },
+    dup: (fd: number, to: number, at: number) => {
+      memory.expectWritable(at, 4);
+      const descriptor = descriptors.get(fd);
+      if (to !== LOWEST && to >= descriptorsMax) throw new WasiError(Errno.badf);
+      if (to === fd) {
+        memory.setU32(at, fd);
+        return;
+      }
+      if (descriptor.kind !== 'stream' && descriptor.kind !== 'socket') throw new WasiError(Errno.notsup);
+      descriptors.expectRoom();
+      const { flags } = descriptor;
+      const made =
+        descriptor.kind === 'socket'
+          ? descriptors.addKeptConnection(
+              Number(unpackWord(ask({ call: 'duplicate', host: descriptor.host }), 0)),
+              flags,
+            )
+          : descriptors.add({
+              ...{ kind: 'stream', stream: descriptor.stream, isTerminal: descriptor.isTerminal },
+              ...{ flags, rights: descriptor.rights, inheriting: descriptor.inheriting },
+            });
+      if (to !== LOWEST) descriptors.moveTo(made, to);
+      memory.setU32(at, to === LOWEST ? made : to);
+    },
     signal_action: (signal: number, action: number) => {
       const name = wasiSignals[signal];
       if (!isSignal(signal) || name === 'SIGKILL' || name === 'SIGSTOP' || action > ACTION_HANDLER)
@@ -107,6 +150,30 @@ export function relationCalls(
   };
 }
 
+/** Pairs of a descriptor here and what it is there. Files do not go along; where one is asked for by another number, that is said. */
+function givenOf(
+  memory: GuestMemory,
+  descriptors: DescriptorTable,
+  at: number,
+  length: number,
+): GivenDescriptor[] {
+  if (length % 8 !== 0 || length > descriptorsMax * 8) throw new WasiError(Errno.inval);
+  const given: GivenDescriptor[] = [];
+  for (let i = 0; i < length; i += 8) {
+    const from = memory.u32(at + i);
+    const to = memory.u32(at + i + 4);
+    if (to >= descriptorsMax) throw new WasiError(Errno.badf);
+    const descriptor = descriptors.get(from);
+    if (descriptor.kind === 'stream') given.push({ to, stream: descriptor.stream });
+    else if (descriptor.kind === 'socket' && descriptor.preopen === undefined)
+      given.push({ to, host: descriptor.host, implied: from === to });
+    else if (from !== to) throw new WasiError(Errno.notsup);
+  }
+  return given;
+}
+
+/** As `to` of dup. */
+const LOWEST = 0xffff_ffff;
 const EQUALS = 0x3d;
 
 /** Each has a NUL after it. */

@@ -1,7 +1,10 @@
 // What one process asks of processes: children, signals, groups.
-import type { KernelRequest } from './kernel-call.ts';
+import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
+import { duplicate } from '@odonata/userfault/libc.ts';
+import type { GivenDescriptor, KernelRequest } from './kernel-call.ts';
 import { packWords } from './kernel-call.ts';
 import type { Answer, Ask, ChildSpec, ProcessesAsked } from './processes-asked.ts';
+import { closeGiven } from './remote-streams.ts';
 import { Errno } from './wasi/errno.ts';
 import { wasiSignalOf } from './wasi/signals.ts';
 
@@ -17,11 +20,15 @@ const SHOWN_WORDS = 64;
 export interface RelationsOptions {
   readonly pid: bigint;
   readonly nodeName: string;
+  readonly node: number;
   /** Undefined: this process cannot ask. */
   readonly asked: ProcessesAsked | undefined;
   readonly sendPiece: (data: Uint8Array) => void;
   /** It has its grants alone, and so have its children. */
   readonly bare: boolean;
+  /** The standard streams of a child on another node. */
+  readonly openStreams: (number: number, given: readonly GivenDescriptor[]) => void;
+  readonly abandonStreams: (number: number) => void;
   /** The module of this process; undefined: it is not kept. */
   readonly ownModule: () => Uint8Array<ArrayBuffer> | undefined;
 }
@@ -71,7 +78,7 @@ export class Relations {
   }
 
   async #spawn(request: Extract<RelationRequest, { call: 'spawn' }>): Promise<Uint8Array | number> {
-    const { args, env, node, spread, group } = request;
+    const { args, env, node, spread, group, fds } = request;
     const module = request.module ?? this.#options.ownModule();
     if (module === undefined) return Errno.notsup;
     const isHere = !spread && (node === '' || node === this.#options.nodeName);
@@ -79,16 +86,35 @@ export class Relations {
     const name = text(first!);
     const shown = { name, rawArgs: rest.slice(0, SHOWN_WORDS) };
     const about = { node, ...(group !== undefined && { group }), placement: spread ? 1 : 0 };
-    const child: ChildSpec = { name, module, args: rest, env };
     if (isHere) {
-      const ask: Ask = { case: 'spawn', value: { ...about, program: shown } };
-      return pidOf(await this.#ask(ask, child));
+      const given = fds.map((each) => ('host' in each ? { ...each, host: duplicate(each.host) } : each));
+      const child: ChildSpec = { name, module, args: rest, env, given };
+      const answer = await this.#ask({ case: 'spawn', value: { ...about, program: shown } }, child);
+      if (answer.errno !== Errno.success) closeGiven(given);
+      return pidOf(answer);
     }
+    // Of other descriptors there are none on other nodes.
+    if (fds.some((each) => 'host' in each && each.to > 2 && !each.implied)) return Errno.xdev;
     for (let at = 0; at < module.length; at += PIECE_BYTES)
       this.#options.sendPiece(module.subarray(at, at + PIECE_BYTES));
     const program = { name, rawArgs: rest, rawEnv: [...env], bare: this.#options.bare };
-    // The node may turn out to be this one.
-    return pidOf(await this.#ask({ case: 'spawn', value: { ...about, program } }, child));
+    const streams = fds.some(({ to }) => to <= 2);
+    const given = fds.flatMap((each): GivenDescriptor[] => {
+      if (each.to > 2) return [];
+      return 'host' in each ? [{ to: each.to, host: duplicate(each.host) }] : [each];
+    });
+    const { asked, pid, node: own } = this.#options;
+    if (asked === undefined) return Errno.nosys;
+    const child: ChildSpec = { name, module, args: rest, env, given };
+    const ask: Ask = { case: 'spawn', value: { ...about, program, streams } };
+    const { number, answer } = asked.ask(pid, ask, child);
+    const answered = await answer;
+    // The node may have turned out to be this one: then they are the child's.
+    if (answered.errno !== Errno.success) {
+      closeGiven(given);
+      this.#options.abandonStreams(number);
+    } else if (streams && indexOf(answered.process) !== own) this.#options.openStreams(number, given);
+    return pidOf(answered);
   }
 
   /** A wait that a signal ended was answered all the same: the next one has it. */
@@ -117,6 +143,7 @@ export class Relations {
   }
 }
 
+const indexOf = (pid: bigint): number => Number(pid / BigInt(PIDS_PER_NODE));
 const pidIn = (words: Uint8Array): bigint =>
   new DataView(words.buffer, words.byteOffset).getBigUint64(0, true);
 const done = ({ errno }: Answer): Uint8Array | number => (errno === Errno.success ? nothing : errno);

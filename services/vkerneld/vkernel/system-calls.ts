@@ -2,6 +2,8 @@
 
 import { closeSync } from 'node:fs';
 import { type PendingWait, PmapError, type Space } from '@odonata/pmap/pmap-interface.ts';
+import { duplicate, makeSocketPair } from '@odonata/userfault/libc.ts';
+import { shutdown } from '@odonata/userfault/sockets.ts';
 import type { Connected } from './connections-asked.ts';
 import type { HostDescriptors } from './host-descriptors.ts';
 import type { KernelAnswerer, KernelRequest } from './kernel-call.ts';
@@ -36,6 +38,7 @@ export interface ProcessParts {
   readonly relations: Relations;
 }
 
+const ONE_WAY = { write: 1 } as const;
 const nothing = new Uint8Array(0);
 
 /** A handler of a signal does not wait for these. */
@@ -190,6 +193,20 @@ export class SystemCalls {
         return nothing;
       case 'connect':
         return this.#connect(request.address);
+      case 'pipe': {
+        const [read, write] = makeSocketPair();
+        // One direction each: who writes to the end for reading hears EPIPE.
+        shutdown(read, ONE_WAY.write);
+        const { connections } = this.#network;
+        connections.keep(read);
+        connections.keep(write);
+        return packWords(BigInt(read), BigInt(write));
+      }
+      case 'duplicate': {
+        const again = duplicate(request.host);
+        this.#network.connections.keep(again);
+        return packWords(BigInt(again));
+      }
       case 'spawn':
       case 'wait_child':
       case 'kill':

@@ -126,6 +126,8 @@ const odonata = {
   identify: () => ESRCH,
   set_group: () => ESRCH,
   set_session: () => ENOTSUP,
+  pipe: () => ENOTSUP,
+  dup: () => ENOTSUP,
   signal_action: () => ENOTSUP,
   /** Nobody reads the names. */
   name_range(id: bigint, offset: bigint, length: bigint, name: number, nameLength: number): number {

@@ -192,3 +192,22 @@ export function setSession(): i32 {
 export function signalAction(signal: i32, action: i32): i32 {
   return ds_signal_action(signal, action);
 }
+
+/** A pipe: the descriptor to read from, and the one to write to. */
+export class Pipe {
+  constructor(
+    public read: i32,
+    public write: i32,
+  ) {}
+}
+
+/** Null where the process has as many descriptors as it may. */
+export function pipe(): Pipe | null {
+  return ds_pipe(structure) == 0 ? new Pipe(load<i32>(structure), load<i32>(structure, 8)) : null;
+}
+
+/** A descriptor once more, as `to` or as the lowest that is free; or an errno below 0. */
+export function dup(fd: u32, to: u32 = u32.MAX_VALUE): i32 {
+  const errno = ds_dup(fd, to, structure);
+  return errno == 0 ? load<i32>(structure) : -errno;
+}

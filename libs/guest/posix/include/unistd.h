@@ -26,6 +26,11 @@ int setpgid(pid_t, pid_t);
 pid_t getsid(pid_t);
 pid_t setsid(void);
 int pause(void);
+int pipe(int[2]);
+int pipe2(int[2], int);
+int dup(int);
+int dup2(int, int);
+int dup3(int, int, int);
 
 #ifdef __cplusplus
 }

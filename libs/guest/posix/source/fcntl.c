@@ -6,8 +6,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 #include <wasi/api.h>
+#include "descriptors.h"
 #include "errors.h"
 #include "locks.h"
+#include "pipes.h"
 
 /** The bytes that `lock` means, from the beginning of the file. 0 or errno. */
 static int range_of(const struct description *file, const struct flock *lock, int64_t *begin, int64_t *end) {
@@ -71,10 +73,14 @@ int fcntl(int fd, int command, ...) {
       result = fail(file_lock(fd, command, va_arg(args, struct flock *)));
       break;
     case F_GETFD:
+      error = __wasi_fd_fdstat_get(fd, &stat);
+      // Those of the shared file systems no child gets.
+      result = error != 0 ? fail(error) : is_shared((uint32_t)fd) || closes_on_exec(fd) ? FD_CLOEXEC : 0;
+      break;
     case F_SETFD:
       error = __wasi_fd_fdstat_get(fd, &stat);
-      // No program becomes another one, so each descriptor is closed then.
-      result = error != 0 ? fail(error) : command == F_GETFD ? FD_CLOEXEC : 0;
+      if (error == 0) set_closes_on_exec(fd, (va_arg(args, int) & FD_CLOEXEC) != 0);
+      result = fail(error);
       break;
     case F_GETFL:
       error = __wasi_fd_fdstat_get(fd, &stat);

@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <wasi/api.h>
 #include "descriptors.h"
 #include "errors.h"
+#include "pipes.h"
 
 extern char **environ;
 
@@ -24,11 +26,57 @@ static char *joined(char *const *words, size_t *length) {
   return all;
 }
 
+enum { CLOSE, DUPLICATE, OPEN };
+
+struct odonata_file_action {
+  int what;
+  int from;
+  int to;
+  int flags;
+  char *path;
+};
+
+/** Descriptors that are looked at: those that a program has without asking for many. */
+#define LOOKED_AT 256
+#define NONE UINT32_MAX
+
+/** What a child has as which descriptor: all that does not close on exec, changed by the actions. `opened` are closed afterwards. */
+static int descriptors_for(const posix_spawn_file_actions_t *actions, uint32_t *of, int *opened, int *opened_count) {
+  __wasi_fdstat_t stat;
+  __wasi_prestat_t prestat;
+  for (int fd = 0; fd < LOOKED_AT; fd++) {
+    bool is_there = __wasi_fd_fdstat_get((__wasi_fd_t)fd, &stat) == 0;
+    of[fd] = is_there && !closes_on_exec(fd) && __wasi_fd_prestat_get((__wasi_fd_t)fd, &prestat) != 0 ? (uint32_t)fd : NONE;
+  }
+  for (int i = 0; actions != NULL && i < actions->count; i++) {
+    const struct odonata_file_action *action = &actions->actions[i];
+    if (action->what == CLOSE) of[action->to] = NONE;
+    else if (action->what == DUPLICATE) {
+      if (action->from >= LOOKED_AT || __wasi_fd_fdstat_get((__wasi_fd_t)action->from, &stat) != 0) return EBADF;
+      of[action->to] = (uint32_t)action->from;
+    } else {
+      int fd = open(action->path, action->flags, 0666);
+      if (fd < 0) return errno;
+      opened[(*opened_count)++] = fd;
+      of[action->to] = (uint32_t)fd;
+    }
+  }
+  return 0;
+}
+
 static int spawn(pid_t *pid, int fd, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *how,
                  char *const *args, char *const *env) {
   static const posix_spawnattr_t plain;
   if (how == NULL) how = &plain;
-  if (actions != NULL && actions->count > 0) return ENOTSUP;
+  uint32_t of[LOOKED_AT], pairs[LOOKED_AT * 2], pair_count = 0;
+  int *opened = calloc((size_t)(actions == NULL ? 1 : actions->count + 1), sizeof *opened), opened_count = 0;
+  if (opened == NULL) return ENOMEM;
+  int error = descriptors_for(actions, of, opened, &opened_count);
+  for (uint32_t to = 0; to < LOOKED_AT; to++) {
+    if (of[to] == NONE || of[to] == (uint32_t)fd) continue;
+    pairs[pair_count++] = of[to];
+    pairs[pair_count++] = to;
+  }
   size_t args_length, env_length;
   char *all_args = joined(args, &args_length);
   char *all_env = joined(env != NULL ? env : environ, &env_length);
@@ -40,10 +88,12 @@ static int spawn(pid_t *pid, int fd, const posix_spawn_file_actions_t *actions, 
   }
   if (how->flags & POSIX_SPAWN_SPREAD_NP) flags |= ODONATA_SPAWN_SPREAD;
   struct odonata_child child;
-  int error = ENOMEM;
-  if (all_args != NULL && all_env != NULL)
-    error = odonata_spawn((uint32_t)fd, all_args, (uint32_t)args_length, all_env, (uint32_t)env_length, NULL, 0, how->node,
-                          (uint32_t)strlen(how->node), flags, group, &child);
+  if (error == 0 && (all_args == NULL || all_env == NULL)) error = ENOMEM;
+  if (error == 0)
+    error = odonata_spawn((uint32_t)fd, all_args, (uint32_t)args_length, all_env, (uint32_t)env_length, (const char *)pairs,
+                          pair_count * sizeof *pairs, how->node, (uint32_t)strlen(how->node), flags, group, &child);
+  for (int i = 0; i < opened_count; i++) close(opened[i]);
+  free(opened);
   free(all_args);
   free(all_env);
   if (error == 0 && pid != NULL) *pid = (pid_t)child.pid;
@@ -125,6 +175,49 @@ int posix_spawnattr_setnode_np(posix_spawnattr_t *how, const char *node) {
   if (strlen(node) >= sizeof how->node) return ENAMETOOLONG;
   strcpy(how->node, node);
   return 0;
+}
+
+int posix_spawn_file_actions_init(posix_spawn_file_actions_t *actions) {
+  memset(actions, 0, sizeof *actions);
+  return 0;
+}
+
+int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *actions) {
+  for (int i = 0; i < actions->count; i++) free(actions->actions[i].path);
+  free(actions->actions);
+  return posix_spawn_file_actions_init(actions);
+}
+
+static int add(posix_spawn_file_actions_t *actions, struct odonata_file_action action) {
+  if (action.to < 0 || action.to >= LOOKED_AT) return EBADF;
+  if (actions->count == actions->room) {
+    int room = actions->room * 2 + 8;
+    struct odonata_file_action *more = realloc(actions->actions, (size_t)room * sizeof *more);
+    if (more == NULL) return ENOMEM;
+    actions->actions = more;
+    actions->room = room;
+  }
+  actions->actions[actions->count++] = action;
+  return 0;
+}
+
+int posix_spawn_file_actions_addclose(posix_spawn_file_actions_t *actions, int fd) {
+  return add(actions, (struct odonata_file_action){ .what = CLOSE, .to = fd });
+}
+
+int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *actions, int fd, int to) {
+  if (fd < 0) return EBADF;
+  return add(actions, (struct odonata_file_action){ .what = DUPLICATE, .from = fd, .to = to });
+}
+
+int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *restrict actions, int fd, const char *restrict path,
+                                     int flags, mode_t mode) {
+  (void)mode;
+  char *kept = strdup(path);
+  if (kept == NULL) return ENOMEM;
+  int error = add(actions, (struct odonata_file_action){ .what = OPEN, .to = fd, .flags = flags, .path = kept });
+  if (error != 0) free(kept);
+  return error;
 }
 
 pid_t waitpid(pid_t pid, int *status, int options) {

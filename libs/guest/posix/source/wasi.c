@@ -3,6 +3,7 @@
  * systems are answered here, all others go on to the virtual kernel. So open, read, stat, opendir, stdio and whatever else
  * a C library builds from these know the shared file systems.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "descriptors.h"
 #include "errors.h"
 #include "locks.h"
+#include "pipes.h"
 #include "wasi-calls.h"
 
 typedef __wasi_errno_t errno_of_wasi;
@@ -70,6 +72,7 @@ errno_of_wasi __wasi_path_open(__wasi_fd_t fd, __wasi_lookupflags_t lookup, cons
 }
 
 errno_of_wasi __wasi_fd_close(__wasi_fd_t fd) {
+  set_closes_on_exec((int)fd, false);
   return is_shared(fd) ? (errno_of_wasi)descriptor_close(fd) : RAW(fd_close, fd);
 }
 
@@ -135,7 +138,12 @@ errno_of_wasi __wasi_fd_pwrite(__wasi_fd_t fd, const __wasi_ciovec_t *iovs, size
 }
 
 errno_of_wasi __wasi_fd_write(__wasi_fd_t fd, const __wasi_ciovec_t *iovs, size_t count, __wasi_size_t *done) {
-  if (!is_shared(fd)) return RAW(fd_write, fd, iovs, count, done);
+  if (!is_shared(fd)) {
+    errno_of_wasi error = RAW(fd_write, fd, iovs, count, done);
+    // As a pipe without readers has it.
+    if (error == __WASI_ERRNO_PIPE) raise(SIGPIPE);
+    return error;
+  }
   struct description *file;
   int error = file_of(fd, __WASI_RIGHTS_FD_WRITE, &file);
   if (error != 0) return (errno_of_wasi)error;

@@ -88,6 +88,16 @@ pub struct Child {
     pub signal: u64,
 }
 
+/// What `pipe` makes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pipe {
+    /// the descriptor to read from
+    pub read: u64,
+    /// the descriptor to write to
+    pub write: u64,
+}
+
 /// What `identify` tells.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -176,8 +186,10 @@ extern "C" {
     /// Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this
     /// process, or in the one of the same name and user on another node.  It has this process' user, and no more
     /// memory, directories and places to connect to than this process has; of the directories those that the other
-    /// node allows, too.  Its standard input is empty, and what it writes `vkctl logs` shows.  ``wait`` tells its
-    /// end; whoever ends first leaves its children to init, which waits for all.
+    /// node allows, too.  Of this process' descriptors it has those that `fds` names, where they are standard
+    /// streams, pipes or connections; on another node as its standard streams only.  Where it has none as a standard
+    /// stream, its input is empty, and `vkctl logs` shows what it writes.  ``wait`` tells its end; whoever ends first
+    /// leaves its children to init, which waits for all.
     pub fn spawn(fd: u32, args: *const u8, args_len: u32, env: *const u8, env_len: u32, fds: *const u8, fds_len: u32, node: *const u8, node_len: u32, flags: i32, group: u64, out: *mut Child) -> i32;
 
     /// Waits for the end of a child, wherever it runs, and forgets it then.  `pid`: -1 any, 0 any of this process'
@@ -193,6 +205,14 @@ extern "C" {
 
     /// Puts this process, or a child of it, into a process group.
     pub fn set_group(pid: u64, group: u64) -> i32;
+
+    /// A pipe, for children of this process: what is written to one end is read from the other, in order.  It holds
+    /// some 200 KiB; a write waits for room, a read for bytes; a read after the last writer closed or died is empty,
+    /// a write after the last reader did is EPIPE.
+    pub fn pipe(out: *mut Pipe) -> i32;
+
+    /// A descriptor once more: a standard stream, a pipe or a connection.
+    pub fn dup(fd: u32, to: u32, out: *mut u32) -> i32;
 
     /// What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its
     /// number: at the return from a call, or in the middle of what the first thread computes.  A call that waits ends

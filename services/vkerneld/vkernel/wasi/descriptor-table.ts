@@ -240,6 +240,16 @@ export class DescriptorTable {
     closeSync(host);
   }
 
+  /** As renumber, where `to` need not be open. */
+  moveTo(from: number, to: number): void {
+    if (this.#open.has(to)) {
+      this.renumber(from, to);
+      return;
+    }
+    this.#open.set(to, this.get(from));
+    this.#open.delete(from);
+  }
+
   /** Moves `from` to `to`, which is closed first. EBADF when one of them is not open. */
   renumber(from: number, to: number): void {
     const descriptor = this.get(from);

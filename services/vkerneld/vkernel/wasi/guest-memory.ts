@@ -22,7 +22,7 @@ export class GuestMemory {
   /** Returns only while the process may go on. */
   readonly expectRunning: () => void;
   /** Signals of the thread, where it has any. */
-  gate: { within<T>(call: () => T): T } | undefined;
+  gate: { within<T>(call: () => T): T; readonly isDue: boolean } | undefined;
   /** Hears of system calls, and of waits that time out. */
   transfers: { tell(what: 'SYSCALL' | 'TIMEOUT', name: string): void } | undefined;
   /** What a mapping lets the guest only read. */

@@ -189,6 +189,20 @@ export class SharedDescriptors extends DescriptorTable {
     this.#leave(replaced);
   }
 
+  override moveTo(from: number, to: number): void {
+    this.#lock.lock();
+    let replaced: number;
+    try {
+      const file = this.#fileOf(from);
+      replaced = this.#words[NUMBERS_AT + to]! - 1;
+      this.#words[NUMBERS_AT + to] = file + 1;
+      this.#words[NUMBERS_AT + from] = 0;
+    } finally {
+      this.#lock.unlock();
+    }
+    if (replaced >= 0) this.#leave(replaced);
+  }
+
   override release(): void {
     while (this.#used.length > 0) this.#leave(this.#used.pop()!);
   }

@@ -120,7 +120,8 @@ function whenReady<T>(system: System, socket: SocketDescriptor, events: number, 
     const answer = run();
     if (answer !== undefined) return answer;
     if ((socket.flags & Fdflags.nonblock) !== 0) throw new WasiError(Errno.again);
-    waitFor(system, [{ fd: socket.host, events }], -1);
+    waitFor(system, [{ fd: socket.host, events }], sliceMs);
+    if (system.memory.gate?.isDue) throw new WasiError(Errno.intr);
   }
 }
 
