@@ -234,6 +234,13 @@ test('--watch: a line of JSON a look, until nobody reads', async () => {
   expect(status).toBe(0);
 });
 
+test('allowed folders', async () => {
+  expect(await answer('allow', import.meta.dirname)).toEqual([
+    { node: 'node1', path: import.meta.dirname, readOnly: false },
+  ]);
+  expect(await answer('disallow', import.meta.dirname)).toHaveLength(1);
+});
+
 test('events -f: what comes, a line each, as far as it is asked for', async () => {
   const [following, others] = [
     child(['events', '-f', '--json', '--kind', 'holder-buried', '--severity', 'warning', '--node', 'node1']),

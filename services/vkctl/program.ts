@@ -28,6 +28,8 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] =
   ['restart', async () => (await import('./commands/restart.ts')).addRestart],
   ['doctor', async () => (await import('./commands/doctor.ts')).addDoctor],
   ['run', async () => (await import('./commands/run.ts')).addRun],
+  ['allow', async () => (await import('./commands/allow.ts')).addAllow],
+  ['disallow', async () => (await import('./commands/allow.ts')).addDisallow],
   ['ps', async () => (await import('./commands/ps.ts')).addPs],
   ['kill', async () => (await import('./commands/kill.ts')).addKill],
   ['wait', async () => (await import('./commands/wait.ts')).addWait],

@@ -13,6 +13,8 @@ import { DirectoryView } from './directory-view.ts';
 import { expectFiles } from './file-system-kind.ts';
 import { HiddenFolders } from './hidden-folders.ts';
 
+/** Directories that are allowed on one node. */
+export const ALLOWED_MAX = 1_024;
 /** Directories of one program. */
 export const GRANTS_MAX = 64;
 const O_PATH = 0o10000000;
@@ -37,7 +39,12 @@ export interface OpenGrant {
 export class AllowedDirectories {
   readonly #node: string;
   readonly #log: Logger;
-  readonly #said: readonly string[];
+  #said: readonly string[];
+  /** Of these what is granted is for reading only. */
+  readonly #readOnly = new Set<string>();
+  #bwrap: string | undefined;
+  /** After each change. */
+  onChange: () => void = () => {};
   readonly #hidden: HiddenFolders;
   readonly #roots = new Map<string, Root>();
   /** What holds whoever gets one; undefined: nothing was granted yet. */
@@ -58,22 +65,81 @@ export class AllowedDirectories {
    * @param bwrap the path of bubblewrap
    */
   async confine(bwrap: string): Promise<void> {
-    for (const dir of this.#said) {
-      const root = this.#root(dir);
-      if (root === undefined) continue;
-      try {
-        const path = root.paths.at(-1)!;
-        const hidden = this.#hidden.pathsBeneath(path);
-        const [write, read] = await Promise.all([
-          DirectoryView.make(bwrap, path, { readOnly: false, hidden }),
-          DirectoryView.make(bwrap, path, { readOnly: true, hidden }),
-        ]);
-        for (const { fd } of [write, read])
-          if (!isSame(fd, root.fd)) throw new Error(`${path} is another directory than it was`);
-        this.#roots.set(dir, { ...root, views: { write, read } });
-      } catch (error) {
-        this.#log.warn({ err: error, dir }, 'directories below it are granted as plain descriptors');
-      }
+    this.#bwrap = bwrap;
+    for (const dir of this.#said) await this.#confine(bwrap, dir);
+  }
+
+  /** By path. */
+  list(): { path: string; readOnly: boolean }[] {
+    return [...this.#said].sort().map((path) => ({ path, readOnly: this.#readOnly.has(path) }));
+  }
+
+  /** Allows one more. @throws RpcError NOT_FOUND, INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED */
+  async allow(asked: string, readOnly: boolean): Promise<void> {
+    if (!asked.startsWith('/') || asked.includes('\0'))
+      throw invalidField('directory.path', `"${asked}" is not an absolute path`);
+    const dir = withoutSlash(normalize(asked));
+    if (!this.#said.includes(dir) && this.#said.length >= ALLOWED_MAX)
+      throw new RpcError(
+        Code.ResourceExhausted,
+        `${ALLOWED_MAX} directories are allowed on ${this.#node} already: take one away, or allow one above it`,
+      );
+    const root = this.#root(dir);
+    if (root === undefined)
+      throw notFound({ type: 'directory', name: dir }, `${dir} is no directory on ${this.#node}`);
+    try {
+      const what = `directory ${dir} of ${this.#node}`;
+      expectFiles(root.fd, what);
+      this.#hidden.expectShown(root.fd, what);
+    } catch (error) {
+      if (!this.#said.includes(dir)) this.#forget(dir);
+      throw error;
+    }
+    if (readOnly) this.#readOnly.add(dir);
+    else this.#readOnly.delete(dir);
+    if (!this.#said.includes(dir)) {
+      this.#said = [...this.#said, dir];
+      if (this.#bwrap !== undefined) await this.#confine(this.#bwrap, dir);
+    }
+    this.onChange();
+  }
+
+  /** Takes one away. @throws RpcError NOT_FOUND */
+  disallow(asked: string): void {
+    const dir = withoutSlash(normalize(asked));
+    if (!this.#said.includes(dir))
+      throw notFound({ type: 'directory', name: dir }, `${dir} is not allowed on ${this.#node}`);
+    this.#said = this.#said.filter((each) => each !== dir);
+    this.#readOnly.delete(dir);
+    this.#forget(dir);
+    this.onChange();
+  }
+
+  #forget(dir: string): void {
+    const root = this.#roots.get(dir);
+    this.#roots.delete(dir);
+    if (root === undefined) return;
+    closeSync(root.fd);
+    root.views?.write.close();
+    root.views?.read.close();
+  }
+
+  async #confine(bwrap: string, dir: string): Promise<void> {
+    const root = this.#root(dir);
+    if (root === undefined) return;
+    try {
+      const path = root.paths.at(-1)!;
+      const hidden = this.#hidden.pathsBeneath(path);
+      const [write, read] = await Promise.all([
+        DirectoryView.make(bwrap, path, { readOnly: false, hidden }),
+        DirectoryView.make(bwrap, path, { readOnly: true, hidden }),
+      ]);
+      for (const { fd } of [write, read])
+        if (!isSame(fd, root.fd)) throw new Error(`${path} is another directory than it was`);
+      if (this.#roots.get(dir) === root) this.#roots.set(dir, { ...root, views: { write, read } });
+      else for (const view of [write, read]) view.close();
+    } catch (error) {
+      this.#log.warn({ err: error, dir }, 'directories below it are granted as plain descriptors');
     }
   }
 
@@ -111,7 +177,12 @@ export class AllowedDirectories {
     const path = withoutSlash(normalize(hostPath));
     const found = this.#rootOf(path);
     if (found !== undefined) {
-      const { root, beneath } = found;
+      const { root, beneath, dir } = found;
+      if (this.#readOnly.has(dir) && !readOnly)
+        throw new RpcError(
+          Code.PermissionDenied,
+          `directory ${hostPath} is allowed for reading only on ${this.#node}: ask for it so, as host:guest:ro`,
+        );
       const directory = this.#beneath(root.fd, beneath, hostPath);
       let hidden: string[];
       try {
@@ -144,14 +215,14 @@ export class AllowedDirectories {
    * Of those that hold a path, the one closest to it: where one lies below the other, what is between them, a link or a
    * mount perhaps, is no obstacle, in whichever order they were said.
    */
-  #rootOf(path: string): { root: Root; beneath: string } | undefined {
-    let closest: { root: Root; beneath: string } | undefined;
+  #rootOf(path: string): { root: Root; beneath: string; dir: string } | undefined {
+    let closest: { root: Root; beneath: string; dir: string } | undefined;
     for (const dir of this.#said) {
       const root = this.#root(dir);
       for (const each of root?.paths ?? []) {
         const beneath = below(path, each);
         if (beneath === undefined || (closest && closest.beneath.length <= beneath.length)) continue;
-        closest = { root: root!, beneath };
+        closest = { root: root!, beneath, dir };
       }
     }
     return closest;

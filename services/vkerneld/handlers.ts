@@ -3,6 +3,7 @@ import { ProcessState, type VkernelService } from '@odonata/proto/vkernel/v1/vke
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
+import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/service.ts';
 import type { RunPlace } from './run.ts';
 import { run } from './run.ts';
@@ -74,6 +75,24 @@ export function vkernelHandlers(place: RunPlace & VkernelsPlace): Handlers<typeo
       for await (const { chunk, droppedBytes } of log.read(follow, ctx.signal)) {
         yield { output: chunk && { stream: chunk.stream, data: chunk.data }, droppedBytes };
       }
+    },
+
+    listAllowedDirectories() {
+      return { directories: place.directories.list() };
+    },
+
+    async allowDirectory({ directory }, ctx) {
+      if (directory === undefined) throw invalidField('directory', 'directory: one is needed');
+      const { path, readOnly } = directory;
+      await place.directories.allow(path, readOnly);
+      ctx.log.info({ path, readOnly }, 'a directory is allowed from now on');
+      return {};
+    },
+
+    disallowDirectory({ path }, ctx) {
+      place.directories.disallow(path);
+      ctx.log.info({ path }, 'a directory is allowed no more');
+      return {};
     },
 
     ...vkernelsHandlers(place),

@@ -27,6 +27,7 @@ import { Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
 import { AllowedConnections } from './allowed-connections.ts';
 import { AllowedDirectories } from './allowed-directories.ts';
 import { AllowedListeners } from './allowed-listeners.ts';
+import { keepAllowed } from './allowed-record.ts';
 import { ClusterLooks } from './cluster-look.ts';
 import type { VkerneldConfig } from './config.ts';
 import { Connector } from './connector.ts';
@@ -166,6 +167,7 @@ export async function serveVkerneld(
   table.onEnded = (pid) => listeners.ended(pid);
   const { tools } = sandbox.host;
   if (process.getuid!() !== 0 && tools !== undefined) await directories.confine(tools.bwrap);
+  await keepAllowed(directories, config.allowDir, socketDir, log);
   const spawns = new Spawns({
     ...{
       node,

@@ -332,7 +332,7 @@ function runFailure(path: string, error: unknown): unknown {
   const connection =
     hasCode(error, Code.PermissionDenied) && /--allow-connect says which\)$/.test(error.details);
   const fix = folder
-    ? 'Grant it when the cluster starts: vkctl up --allow-dir DIR'
+    ? 'Allow it: vkctl allow DIR, or when the cluster starts: vkctl up --allow-dir DIR'
     : listener
       ? 'Allow it when the cluster starts: vkctl up --allow-listen PLACE'
       : connection

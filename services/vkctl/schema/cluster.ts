@@ -245,3 +245,9 @@ export const top = z.strictObject({
     .describe('the hottest first'),
   silent: z.array(z.string()).describe('who does not answer, a line each'),
 });
+
+export const allowedFolder = z.strictObject({
+  node: z.string(),
+  path: z.string(),
+  readOnly: z.boolean(),
+});

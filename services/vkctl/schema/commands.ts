@@ -29,6 +29,8 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   restart: list(cluster.restarted),
   doctor: one(cluster.doctor),
   run: one(process.started),
+  allow: list(cluster.allowedFolder),
+  disallow: list(cluster.allowedFolder),
   ps: list(process.process),
   kill: list(process.signalled),
   wait: list(process.ended),
