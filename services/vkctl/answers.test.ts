@@ -234,6 +234,10 @@ test('--watch: a line of JSON a look, until nobody reads', async () => {
   expect(status).toBe(0);
 });
 
+test('copies', async () => {
+  expect(await answer('cp', file, 'default:/tmp/copy')).toMatchObject({ to: 'default:/tmp/copy' });
+});
+
 test('allowed folders', async () => {
   expect(await answer('allow', import.meta.dirname)).toEqual([
     { node: 'node1', path: import.meta.dirname, readOnly: false },

@@ -19,7 +19,6 @@ const comparable = (output: string): string[] =>
   output
     .replace(/^Pid:\t\d+$/m, 'Pid:\t#')
     .replace(/files-[0-9a-f]+\.wasm/, 'files.wasm')
-    .replace(/^vkctl: .*\n/gm, '')
     .split('\n')
     .filter((line) => line !== '');
 

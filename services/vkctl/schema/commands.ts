@@ -29,6 +29,7 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   restart: list(cluster.restarted),
   doctor: one(cluster.doctor),
   run: one(process.started),
+  cp: one(process.copied),
   allow: list(cluster.allowedFolder),
   disallow: list(cluster.allowedFolder),
   ps: list(process.process),

@@ -41,3 +41,5 @@ export const output = z.strictObject({
   data: bytes,
   droppedBytes: count.describe('before this, and no longer kept'),
 });
+
+export const copied = z.strictObject({ from: z.string(), to: z.string(), bytes: count });

@@ -1,0 +1,121 @@
+// vkctl cp: files into and out of a virtual kernel, by a small program that runs there as any other does.
+import { createReadStream, renameSync, rmSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { basename } from 'node:path';
+import type { Cluster } from '@odonata/client/cluster.ts';
+import { Errno } from '@odonata/pmap/errno.ts';
+import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
+import type { Command } from 'commander';
+import { withCluster } from '../connection.ts';
+import { EXIT, Failure } from '../failure.ts';
+import { printJson } from '../json.ts';
+import { COPY_PROGRAM } from './copy-program.ts';
+import { type ClusterOption, clusterOption, examples, jsonOption, quietOption } from './options.ts';
+import { writeTo } from './stdio.ts';
+
+interface CpOptions extends ClusterOption {
+  json?: boolean;
+}
+
+/** [NODE/]VKERNEL:/path */
+const THERE = /^((?:[a-z0-9][a-z0-9.-]*\/)?[a-z0-9][a-z0-9-]{0,31}):(\/.*)$/;
+
+interface There {
+  readonly vkernel: string;
+  readonly path: string;
+}
+
+export function addCp(program: Command): void {
+  const command = program
+    .command('cp')
+    .summary('copy files into and out of a virtual kernel')
+    .usage('[options] <from> <to>')
+    .description(
+      'Copies a file to or from what the programs of a virtual kernel have: its /tmp, and /shared. That side is written as ' +
+        '[NODE/]VKERNEL:/path; the other is a file here, or - for standard input or output.',
+    )
+    .argument('<from>', 'a file here, or [NODE/]VKERNEL:/path')
+    .argument('<to>', 'the other of these')
+    .addOption(clusterOption())
+    .addOption(jsonOption())
+    .addOption(quietOption())
+    .action(cp);
+  examples(command, [
+    ['vkctl cp in.txt node1/default:/tmp/in.txt', 'for programs of node1'],
+    ['vkctl cp node1/default:/tmp/out.txt .', 'and back'],
+    ['vkctl cp - default:/shared/text < text', 'a dataspace of what comes'],
+  ]);
+}
+
+async function cp(from: string, to: string, options: CpOptions): Promise<void> {
+  const [source, target] = [THERE.exec(from), THERE.exec(to)];
+  if ((source === null) === (target === null))
+    throw new Failure(`cp: one of "${from}" and "${to}" is in a virtual kernel, and the other is here`, {
+      fix: 'Write that one as [NODE/]VKERNEL:/path, as node1/default:/tmp/a.',
+      exitCode: EXIT.usage,
+    });
+  const there = placeOf(source ?? target!);
+  const bytes = await withCluster(options, (cluster) =>
+    source === null ? put(cluster, from, there) : get(cluster, there, to),
+  );
+  if (options.json) printJson({ from, to, bytes });
+}
+
+const placeOf = ([, vkernel, path]: RegExpExecArray): There => ({ vkernel: vkernel!, path: path! });
+
+async function put(cluster: Cluster, file: string, there: There): Promise<number> {
+  if (file !== '-' && !statSync(file, { throwIfNoEntry: false })?.isFile())
+    throw new Failure(`cp: "${file}" is no file here`, { exitCode: EXIT.usage });
+  let bytes = 0;
+  async function* read(): AsyncGenerator<Uint8Array> {
+    for await (const piece of file === '-' ? process.stdin : createReadStream(file)) {
+      bytes += (piece as Uint8Array).length;
+      yield piece as Uint8Array;
+    }
+  }
+  const name = file === '-' ? 'input' : basename(file);
+  const path = there.path.endsWith('/') ? there.path + name : there.path;
+  await run(cluster, { ...there, path }, 'put', { stdin: read(), onOutput: async () => {} });
+  return bytes;
+}
+
+async function get(cluster: Cluster, there: There, to: string): Promise<number> {
+  const isFolder = to !== '-' && statSync(to, { throwIfNoEntry: false })?.isDirectory() === true;
+  const file = isFolder ? `${to}/${basename(there.path)}` : to;
+  // What is there stays until the copy is whole.
+  const part = `${file}.${process.pid}.part`;
+  const here = to === '-' ? undefined : await open(part, 'wx');
+  let bytes = 0;
+  try {
+    await run(cluster, there, 'get', {
+      onOutput: async ({ stream, data }) => {
+        if (stream !== StdStream.OUT) return;
+        bytes += data.length;
+        if (here === undefined) await writeTo(process.stdout, data);
+        else await here.writeFile(data);
+      },
+    });
+    if (here !== undefined) renameSync(part, file);
+  } finally {
+    await here?.close();
+    if (here !== undefined) rmSync(part, { force: true });
+  }
+  return bytes;
+}
+
+type Io = NonNullable<Parameters<Cluster['programs']['begin']>[3]>;
+
+async function run(
+  { programs }: Cluster,
+  { vkernel, path }: There,
+  what: 'get' | 'put',
+  io: Io,
+): Promise<void> {
+  const place = await programs.place({ vkernel });
+  const spec = { name: 'cp', args: [what, path] };
+  const { code, reason } = await programs.begin(place, spec, COPY_PROGRAM, io).exited();
+  if (code === 0) return;
+  const errno = Object.entries(Errno).find(([, number]) => number === code)?.[0];
+  const why = reason || (errno === undefined ? `exit code ${code}` : `E${errno.toUpperCase()}`);
+  throw new Failure(`cp: ${place.node}/${place.vkernel || 'default'}:${path}: ${why}`);
+}
