@@ -19,6 +19,8 @@ export const ALLOWED_MAX = 1_024;
 export const GRANTS_MAX = 64;
 const O_PATH = 0o10000000;
 
+type Asked = Pick<DirectoryGrant, 'hostPath' | 'guestPath' | 'readOnly'>;
+
 interface Root {
   /** As it was said, and where it was found when it was opened. */
   readonly paths: readonly string[];
@@ -158,7 +160,7 @@ export class AllowedDirectories {
   }
 
   /** Opens what a program asks for. @param idMapping of whoever gets them @throws RpcError PERMISSION_DENIED, NOT_FOUND, INVALID_ARGUMENT, RESOURCE_EXHAUSTED */
-  open(dirs: readonly DirectoryGrant[], idMapping?: number): OpenGrant[] {
+  open(dirs: readonly Asked[], idMapping?: number): OpenGrant[] {
     if (dirs.length > GRANTS_MAX)
       throw invalidField('start.dirs', `${GRANTS_MAX} directories are the most of one program`);
     const grants: OpenGrant[] = [];
@@ -171,7 +173,7 @@ export class AllowedDirectories {
     }
   }
 
-  #open({ hostPath, guestPath, readOnly }: DirectoryGrant, idMapping: number | undefined): OpenGrant {
+  #open({ hostPath, guestPath, readOnly }: Asked, idMapping: number | undefined): OpenGrant {
     if (!hostPath.startsWith('/') || guestPath === '' || hostPath.includes('\0'))
       throw invalidField('start.dirs', `"${hostPath}" is not an absolute path with a path for the program`);
     const path = withoutSlash(normalize(hostPath));

@@ -33,6 +33,11 @@ export const vkerneldConfig = {
     .array(z.string().startsWith('/', 'use absolute paths'))
     .default([])
     .describe('directories of the host that programs may be given, with all below'),
+  homeDir: z
+    .string()
+    .refine((path) => path === '' || path.startsWith('/'), 'use an absolute path')
+    .default('')
+    .describe('where programs of each person have their home, a folder each; empty: they have none'),
   hideDir: z
     .array(z.string().startsWith('/', 'use absolute paths'))
     .default([])

@@ -9,6 +9,7 @@ import type { AllowedConnections } from './allowed-connections.ts';
 import { type AllowedDirectories, closeGrants, type OpenGrant } from './allowed-directories.ts';
 import { type AllowedListeners, LISTENERS_MAX } from './allowed-listeners.ts';
 import { shortenedCommand } from './command-line.ts';
+import type { Homes } from './homes.ts';
 import { launch } from './launch.ts';
 import type { Response } from './output-backlog.ts';
 import type { ProcessTable } from './process-table.ts';
@@ -30,6 +31,8 @@ export interface RunPlace {
   /** Bytes that a program may have. */
   readonly programMemory: number;
   readonly directories: AllowedDirectories;
+  /** Missing: nobody has one. */
+  readonly homes?: Homes | undefined;
   readonly listeners: AllowedListeners;
   readonly connections: AllowedConnections;
   readonly security: SecurityEvents;
@@ -74,8 +77,11 @@ export async function* run(
     // Its pmap manager may be another one than the one that was told last.
     if (place.vkernels.quotas.has(vkernel.key)) await place.uses.look();
     instance = `${place.node}/${vkernel.key}`;
-    const idMapping = program.spec.dirs.length > 0 ? await vkernel.idMapping() : undefined;
+    const homes = program.spec.bare ? undefined : place.homes;
+    const idMapping =
+      program.spec.dirs.length > 0 || homes !== undefined ? await vkernel.idMapping() : undefined;
     dirs = directoriesOf(place, program, ctx, idMapping);
+    dirs.push(...(homes?.open(ownerOf(ctx).user, dirs, idMapping) ?? []));
     ctx.signal.throwIfAborted();
     terminal = start(place, { ...program, quotaBytes }, dirs, vkernel, ctx);
   } finally {

@@ -34,6 +34,7 @@ import { Connector } from './connector.ts';
 import { controlServer } from './control.ts';
 import { vkernelHandlers } from './handlers.ts';
 import { HiddenFolders } from './hidden-folders.ts';
+import { Homes } from './homes.ts';
 import { vkerneldMetrics } from './metrics.ts';
 import { pmapdUses } from './pmapd-uses.ts';
 import { ProcessTable } from './process-table.ts';
@@ -71,12 +72,15 @@ async function askNodeIndex(address: string, log: Logger): Promise<number> {
 
 /** The walls that this machine has; what it lacks is told. @throws UnconfinedError */
 function sandboxOf(
-  { socketDir, allowDir, allowUnconfined, unconfined, logLevel }: VkerneldConfig,
+  { socketDir, allowDir, homeDir, allowUnconfined, unconfined, logLevel }: VkerneldConfig,
   { sockets, uid, log }: { sockets: readonly string[]; uid: number | undefined; log: Logger },
 ): Sandbox {
   const options = {
     ...{ socketDir, sockets, uid },
-    allowDirs: allowDir,
+    // As they are when a virtual kernel starts.
+    get allowDirs() {
+      return homeDir === '' ? allowDir : [...allowDir, homeDir];
+    },
     allowUnconfined: new Set(allowUnconfined),
     logs: logLevel === 'debug' || logLevel === 'trace',
     onTrouble: (error: unknown) =>
@@ -165,8 +169,12 @@ export async function serveVkerneld(
   const directories = new AllowedDirectories(config.allowDir, node, log, hidden);
   const listeners = new AllowedListeners(config.allowListen, node);
   table.onEnded = (pid) => listeners.ended(pid);
+  const homes = config.homeDir === '' ? undefined : new Homes(config.homeDir, node, log);
   const { tools } = sandbox.host;
-  if (process.getuid!() !== 0 && tools !== undefined) await directories.confine(tools.bwrap);
+  if (process.getuid!() !== 0 && tools !== undefined) {
+    await directories.confine(tools.bwrap);
+    await homes?.confine(tools.bwrap);
+  }
   await keepAllowed(directories, config.allowDir, socketDir, log);
   const spawns = new Spawns({
     ...{
@@ -189,6 +197,7 @@ export async function serveVkerneld(
       relatives,
       programMemory: config.programMemory,
       directories,
+      homes,
       listeners,
       connections,
       security,
@@ -244,6 +253,7 @@ export async function serveVkerneld(
       await control.drain(200);
       door.close();
       directories.close();
+      homes?.close();
       await metricsServer.close();
     },
   };

@@ -53,12 +53,23 @@ export function placeStreams(
 export const holdsPages = (paths: Pick<ClusterPaths, 'natsDir' | 'cluster'>): boolean =>
   storedBytes(paths) > 0;
 
-/** All in the folder of the cluster but its store, and its authority: who was let in stays so. */
+/** Where people of the cluster have their homes on this machine. */
+export const homesDir = ({ stateDir }: Pick<ClusterPaths, 'stateDir'>): string => join(stateDir, 'homes');
+
+/** Somebody has something there. */
+export function holdsHomes(paths: Pick<ClusterPaths, 'stateDir'>): boolean {
+  const homes = homesDir(paths);
+  return existsSync(homes) && readdirSync(homes).some((name) => readdirSync(join(homes, name)).length > 0);
+}
+
+/** All in the folder of the cluster but its store, homes, and its authority: who was let in stays so. */
 export const besideStore = ({ stateDir, natsDir }: Pick<ClusterPaths, 'stateDir' | 'natsDir'>): string[] =>
   existsSync(stateDir)
     ? readdirSync(stateDir)
         .map((name) => join(stateDir, name))
-        .filter((path) => path !== natsDir && path !== identityDir({ stateDir }))
+        .filter(
+          (path) => path !== natsDir && path !== identityDir({ stateDir }) && path !== homesDir({ stateDir }),
+        )
     : [];
 
 /** How large a new store may grow: by default a quarter of the disk that is free, as replaced messages take room for a while. */

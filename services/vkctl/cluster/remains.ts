@@ -7,7 +7,7 @@ import { isVkernelUid } from '@odonata/rpc/vkernel-uids.ts';
 import { removeCgroups } from '@odonata/userfault/sandbox/cgroup.ts';
 import { Failure } from '../failure.ts';
 import { type Identity, identify, isAlive, signalIdentity } from './identity.ts';
-import { besideStore, holdsPages } from './kept-store.ts';
+import { besideStore, holdsHomes, holdsPages } from './kept-store.ts';
 import { type ClusterPaths, MAX_NODES, nodeName } from './paths.ts';
 import { letsIn } from './people.ts';
 import { ownProcesses } from './supervisors.ts';
@@ -65,7 +65,7 @@ export async function endProcesses(paths: ClusterPaths, graceMs: number): Promis
  */
 export function removeFolders(paths: ClusterPaths, keepStore = false): boolean {
   const keptStore = keepStore && holdsPages(paths);
-  const kept = keptStore || (keepStore && letsIn(paths));
+  const kept = keptStore || (keepStore && (letsIn(paths) || holdsHomes(paths)));
   const store = keptStore || !existsSync(paths.natsDir) ? [] : [paths.natsDir];
   const ofState = kept ? [...besideStore(paths), ...store] : [paths.stateDir];
   return [paths.memoryDir, paths.runtimeDir, ...ofState].map(removeTree).includes(true);

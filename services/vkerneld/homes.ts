@@ -1,0 +1,44 @@
+// The home of each person on this node's machine: a folder of the cluster's that their programs have at /home/NAME, of which a program
+// gets a descriptor as of any granted directory. It outlives programs and virtual kernels.
+import { mkdirSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { AllowedDirectories, type OpenGrant } from './allowed-directories.ts';
+
+/** As a folder's name; who has another name has no home. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
+
+export class Homes {
+  readonly #dir: string;
+  readonly #directories: AllowedDirectories;
+
+  /** @param dir made where it is not there */
+  constructor(dir: string, node: string, log: Logger) {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    this.#dir = dir;
+    // It lies among what no program gets; of it each gets its own alone.
+    this.#directories = new AllowedDirectories([dir], node, log);
+  }
+
+  confine(bwrap: string): Promise<void> {
+    return this.#directories.confine(bwrap);
+  }
+
+  /**
+   * Opens that of a person, for a program that has these as well; none where one of them covers everything, or is there.
+   * @throws RpcError
+   */
+  open(user: string, grants: readonly { guestPath: string }[], idMapping?: number): OpenGrant[] {
+    if (!NAME.test(user)) return [];
+    const guestPath = `/home/${user}`;
+    const places = grants.map((grant) => posix.join('/', grant.guestPath, '/'));
+    if (places.some((place) => `${guestPath}/`.startsWith(place))) return [];
+    const hostPath = join(this.#dir, user);
+    mkdirSync(hostPath, { recursive: true, mode: 0o700 });
+    return this.#directories.open([{ hostPath, guestPath, readOnly: false }], idMapping);
+  }
+
+  close(): void {
+    this.#directories.close();
+  }
+}
