@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { isAlive } from '../cluster/identity.ts';
-import { storedBytes } from '../cluster/kept-store.ts';
+import { holdsHomes, storedBytes } from '../cluster/kept-store.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import { letsIn } from '../cluster/people.ts';
 import { readRecord } from '../cluster/record.ts';
@@ -43,7 +43,7 @@ export function addDown(program: Command): void {
     .action(down);
   examples(command, [
     ['vkctl down', 'the default cluster, and all that it had'],
-    ['vkctl down --keep', 'durable dataspaces and who was let in are there again after "vkctl up"'],
+    ['vkctl down --keep', 'durable dataspaces, homes and who was let in are there again after "vkctl up"'],
     ['vkctl down --purge', 'what was kept, too'],
     ['vkctl down -c second', 'another one'],
   ]);
@@ -63,6 +63,7 @@ async function down(options: DownOptions): Promise<void> {
   const had = storedBytes(paths) > 0;
   const keepStore = !options.purge && (options.keep || !runs);
   const people = keepStore && letsIn(paths);
+  const homes = keepStore && holdsHomes(paths);
   const outcome = await stopCluster(paths, undefined, keepStore);
   const said = {
     stopped: `cluster "${cluster}" is down`,
@@ -76,6 +77,8 @@ async function down(options: DownOptions): Promise<void> {
   if (outcome === 'nothing') sayAside(said.nothing);
   else say(said[outcome]);
   if (people) say('who was let in stays so, for the next vkctl up (--purge: not)');
+  if (homes) say('homes of programs are kept, for the next vkctl up (--purge: not)');
   if (had) say(storeText());
-  else if (options.keep) say(`nothing ${people ? 'else ' : ''}is kept: no durable dataspace was synced`);
+  else if (options.keep)
+    say(`nothing ${people || homes ? 'else ' : ''}is kept: no durable dataspace was synced`);
 }
