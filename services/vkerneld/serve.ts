@@ -187,6 +187,7 @@ export async function serveVkerneld(
       relatives,
       peers,
       uses,
+      homes,
       terminals,
     },
   });

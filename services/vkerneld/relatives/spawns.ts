@@ -17,6 +17,7 @@ import type { AllowedDirectories } from '../allowed-directories.ts';
 import { closeGrants, type OpenGrant } from '../allowed-directories.ts';
 import type { AllowedListeners } from '../allowed-listeners.ts';
 import { shortenedCommand } from '../command-line.ts';
+import type { Homes } from '../homes.ts';
 import { launch } from '../launch.ts';
 import type { Process, ProcessTable } from '../process-table.ts';
 import { MODULE_BYTES, shownArguments } from '../program-spec.ts';
@@ -49,6 +50,7 @@ export interface SpawnPlace {
   readonly relatives: Relatives;
   readonly peers: Peers;
   readonly uses: VkernelUses;
+  readonly homes?: Homes | undefined;
   readonly terminals: Terminals<Terminal>;
 }
 
@@ -104,7 +106,8 @@ export class Spawns {
     vkernels.expectProcessRoom(vkernel);
     // Its pmap manager may be another one than the one that was told last.
     if (vkernels.quotas.has(vkernel.key)) await this.#place.uses.look();
-    const { grants, dirs } = await this.#grants(vkernel, program!.dirs);
+    const homes = program!.bare ? undefined : this.#place.homes;
+    const { grants, dirs } = await this.#grants(vkernel, program!.dirs, homes);
     let started: { pid: bigint; terminal: Terminal | undefined };
     try {
       ctx.signal.throwIfAborted();
@@ -227,9 +230,9 @@ export class Spawns {
     }
   }
 
-  /** Those of the parent that this node allows, too. */
-  async #grants(vkernel: VkernelChild, dirs: Process['dirs']) {
-    const idMapping = dirs.length > 0 ? await vkernel.idMapping() : undefined;
+  /** Those of the parent that this node allows, too, and the home of its person. */
+  async #grants(vkernel: VkernelChild, dirs: Process['dirs'], homes: Homes | undefined) {
+    const idMapping = dirs.length > 0 || homes !== undefined ? await vkernel.idMapping() : undefined;
     const grants: OpenGrant[] = [];
     const allowed: Process['dirs'][number][] = [];
     for (const { hostPath, guestPath, readOnly } of dirs) {
@@ -242,6 +245,12 @@ export class Spawns {
         closeGrants(grants);
         throw error;
       }
+    }
+    try {
+      grants.push(...(homes?.open(vkernel.user, grants, idMapping) ?? []));
+    } catch (error) {
+      closeGrants(grants);
+      throw error;
     }
     return { grants, dirs: allowed };
   }
