@@ -43,7 +43,8 @@ test('kill takes signals as kill(1) does', () => {
     'SIGTERM',
     'SIGINT',
   ]);
-  expect(() => signalName('USR1')).toThrow(/not a signal/);
+  expect(signalName('USR1')).toBe('SIGUSR1');
+  expect(() => signalName('SEGV')).toThrow(/not a signal/);
 });
 
 test('since when: a span before now, or a time', () => {
