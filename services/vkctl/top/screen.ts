@@ -65,12 +65,17 @@ function View({ first, chosen: atFirst, next, kill }: Screen) {
       setSaid(`${asking.signal} to ${asking.pid} ...`);
       void kill(asking.pid, asking.signal).then(setSaid);
     } else if (asking?.kind === 'filter') {
+      // Keys that are pressed fast, or come over a slow line, come at once.
+      const [typed = '', ...after] = input.split(/[\r\n]/);
       if (key.return) setAsking(undefined);
       else if (key.escape) {
         setAsking(undefined);
         change({ filter: '' });
       } else if (key.backspace || key.delete) change({ filter: chosen.filter.slice(0, -1) });
-      else if (!key.ctrl && !key.meta) change({ filter: (chosen.filter + input).slice(0, 60), row: 0 });
+      else if (!key.ctrl && !key.meta) {
+        change({ filter: (chosen.filter + typed.replaceAll('\t', '')).slice(0, 60), row: 0 });
+        if (after.length > 0) setAsking(undefined);
+      }
     } else if (input === 'q') exit();
     else if (key.upArrow) change({ row: Math.max(0, row - 1) });
     else if (key.downArrow) change({ row: Math.min(listed.length - 1, row + 1) });
