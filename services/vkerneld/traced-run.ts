@@ -38,7 +38,7 @@ export function tracedProgram(
   const tell = (name: string, more: { code?: number; error?: string } = {}): void => {
     const endNs = now();
     const { code, error } = more;
-    const attributes = { 'odonata.pid': pid, 'process.exit.code': code };
+    const attributes = { 'odonata.pid': pid, ...(code !== undefined && { 'process.exit.code': code }) };
     tracer.record({
       ...{ name, context: spanIn(trace), parent: trace, startNs, endNs, attributes, error, of },
     });
