@@ -6,6 +6,8 @@ import type { Point } from '../history.ts';
 import * as server from './server.ts';
 import { bytes, clock, hueOf } from './words.ts';
 
+// Marks at a memory axis: each a round number of KiB, MiB or GiB.
+const BINARY = Array.from({ length: 51 }, (_, power) => 2 ** power);
 const EVERY_MS = 5_000;
 const HOUR_MS = 3_600_000;
 
@@ -108,7 +110,7 @@ function plot(at: HTMLElement, about: ChartAbout, points: Point[]): uPlot {
     },
     axes: [
       { ...axis, values: (_, seconds) => seconds.map((each) => clock(each * 1_000).slice(0, 5)) },
-      { ...axis, size: 78, ...(shown && { values: (_, values) => values.map(shown) }) },
+      { ...axis, size: 78, ...(shown && { incrs: BINARY, values: (_, values) => values.map(shown) }) },
     ],
     series: [
       {},

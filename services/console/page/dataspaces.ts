@@ -1,6 +1,6 @@
 // Shared memory: which dataspaces there are, and the pages of one as a field.
 import { h } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { Field } from './field.ts';
 import { Hot } from './hot.ts';
 import type { Model } from './model.ts';
@@ -12,6 +12,11 @@ export function Dataspaces({ model }: { model: Model }) {
   const [filter, setFilter] = useState('');
   const [name, setName] = useState<string>();
   const { look } = model;
+  const first = look?.dataspaces[0]?.name;
+  // The order changes with what moves; what is shown stays until another one is chosen.
+  useEffect(() => {
+    if (name === undefined && first !== undefined) setName(first);
+  }, [name, first]);
   if (look === undefined) return h('p', { role: 'status' }, 'Waiting for the first look at the cluster ...');
   const all = look.dataspaces.filter((each) =>
     `${each.name} ${each.owner}`.toLowerCase().includes(filter.toLowerCase()),

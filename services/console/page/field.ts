@@ -167,7 +167,7 @@ function Legend({ nodes, owned }: { nodes: string[]; owned: Record<string, numbe
       .map(({ node, at }) =>
         h('span', { key: node }, [
           h('i', { class: 'swatch', style: { background: `hsl(${hueOf(at)} 65% 50%)` } }),
-          `${node}: ${count(owned[node]!)} pages`,
+          `${node}: ${count(owned[node]!)} ${owned[node] === 1 ? 'page' : 'pages'}`,
         ]),
       ),
     known.length > 12 && h('span', null, `and ${known.length - 12} more`),

@@ -20,7 +20,7 @@ export function Hot({ name }: { name: string }) {
     setWhy('');
     return server.hot(name, setRows, setWhy);
   }, [name]);
-  return h('section', { class: 'card', 'aria-label': `Hot pages of ${name}` }, [
+  return h('section', { class: 'card hot', 'aria-label': `Hot pages of ${name}` }, [
     h('h2', null, 'Pages that nodes fight over'),
     why !== '' && h('p', { class: 'error', role: 'alert' }, why),
     rows?.length === 0 && h('p', { class: 'dim' }, 'None in the last minute.'),

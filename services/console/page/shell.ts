@@ -41,8 +41,13 @@ export function Shell({ who, onOut }: { who: server.Who; onOut: () => void }) {
       if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return;
       if (document.querySelector('dialog[open]') !== null) return;
       const at = Number(event.key) - 1;
-      if (TABS[at] !== undefined) setTab(TABS[at]);
-      else if (event.key === '?') setHelp(true);
+      if (TABS[at] !== undefined) {
+        setTab(TABS[at]);
+        // The arrows go to what is listed there.
+        requestAnimationFrame(() =>
+          document.querySelector<HTMLElement>('#main [role=listbox], #main canvas[tabindex]')?.focus(),
+        );
+      } else if (event.key === '?') setHelp(true);
       else if (event.key === 't') turnTheme();
       else if (event.key === '/') {
         event.preventDefault();
