@@ -290,6 +290,8 @@ describe.skipIf(executablePath === undefined)('the page', () => {
     expect(await hot.textContent()).toContain('true: the same bytes');
 
     await page.keyboard.press('2');
+    const focused = () => page.evaluate(() => document.activeElement?.getAttribute('role'));
+    await expect.poll(focused).toBe('listbox');
     await page.keyboard.press('/');
     await page.keyboard.type('counter node1');
     await page.getByText(/^1 of 2$/).waitFor();
