@@ -22,7 +22,7 @@ export function manPage(
   return [
     `.TH ${quoted(name.toUpperCase())} 1 "" ${quoted(`odonata ${RELEASE}`)} "Odonata"`,
     '.SH NAME',
-    `${text(name)} \\- ${text(command.summary() || command.description())}`,
+    `${text(name)} \\- ${text(aboutOf(command))}`,
     '.SH SYNOPSIS',
     `.B ${text(path)}`,
     text(usageOf(command)),
@@ -81,3 +81,10 @@ const text = (words: string): string =>
     .replace(/^([.'])/gm, '\\&$1');
 
 const quoted = (words: string): string => `"${text(words).replaceAll('"', '\\(dq')}"`;
+
+/** What it does, in a line that stands alone: "list them" of "ds" is "shared dataspaces: list them". */
+function aboutOf(command: Command): string {
+  const about = command.summary() || command.description();
+  const group = command.parent?.parent ? command.parent.summary() || command.parent.description() : '';
+  return group === '' ? about : `${group.replace(/[:,].*/s, '')}: ${about}`;
+}
