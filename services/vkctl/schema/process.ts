@@ -20,6 +20,9 @@ export const process = z.strictObject({
   cpuMs: count.describe('of all threads'),
   threads: count.describe('0: it has ended, or is starting'),
   user: z.string().describe('empty: nobody'),
+  parent: count.describe('0: started from outside; 1: its parent is over'),
+  group: count.describe('its process group'),
+  session: count,
   sharedPages: count.optional().describe('missing where its pmapd does not answer'),
   waits: z
     .array(z.strictObject({ what: z.string(), reason: z.string(), waitedMs: count }))
