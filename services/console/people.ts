@@ -84,11 +84,13 @@ export class People {
   /** Of a session that ended. */
   left(watch: Watch): void {
     for (const [key, entry] of this.#watches)
-      void entry.watch.then((its) => {
-        if (its !== watch || --entry.sessions > 0 || this.#watches.get(key) !== entry) return;
-        this.#watches.delete(key);
-        its.close();
-      });
+      void entry.watch
+        .then((its) => {
+          if (its !== watch || --entry.sessions > 0 || this.#watches.get(key) !== entry) return;
+          this.#watches.delete(key);
+          its.close();
+        })
+        .catch(() => {}); // Somebody else, who is not let in.
   }
 
   /** The console's own is there from the start, and stays. */
