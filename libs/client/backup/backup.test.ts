@@ -180,6 +180,22 @@ test('spoilt anywhere it makes nothing, and says where', async () => {
         encodeEntry('x/0000000000000000', Buffer.alloc(10)),
       ]),
     ],
+    [
+      'with a name that moves a cursor',
+      Buffer.concat([
+        encodeEntry('begin.json', Buffer.from('{"version":1,"cluster":"c"}')),
+        encodeEntry(
+          '%1B%5B31m/dataspace.json',
+          Buffer.from('{"name":"\\u001b[31m","id":"1","sizeBytes":4096,"owner":"","mode":384,"group":""}'),
+        ),
+        encodeEntry('%1B%5B31m/whole.json', Buffer.from('{"pieces":0}')),
+        encodeEntry('end.json', Buffer.from('{"dataspaces":1}')),
+      ]),
+    ],
+    [
+      'of a cluster with such a name',
+      encodeEntry('begin.json', Buffer.from('{"version":1,"cluster":"\\u001b"}')),
+    ],
     ['that is too large', encodeEntry('begin.json', Buffer.alloc(3 * PIECE_BYTES))],
   ] as const) {
     writeFileSync(spoilt, bytes);
@@ -216,6 +232,38 @@ test('an import that is killed leaves nothing that looks whole, and the next one
   );
 }, 60_000);
 
+test('two imports at a time: one of them makes it; what is loaded by hand stays', async () => {
+  const name = 'twice';
+  const bytes = bytesOf('t', 16 * PIECE_BYTES);
+  await source.dataspaces.create(name, bytes.length, { durable: true });
+  await source.dataspaces.load(name, bytes);
+  const of = join(folder, 'twice.tar');
+  await exported([name], of);
+  const ends = await Promise.allSettled([1, 2].map(() => importDataspaces(target.dataspaces, of)));
+  expect(ends.some(({ status }) => status === 'fulfilled')).toBe(true);
+  expect((await contentOf(target, name)).equals(bytes)).toBe(true);
+  await target.dataspaces.remove(name);
+
+  async function* broken() {
+    yield bytesOf('h', 4096);
+    throw new Error('broke off');
+  }
+  await target.dataspaces.create(name, 4096);
+  await expect(target.dataspaces.load(name, broken(), { lengthBytes: 4096 })).rejects.toThrow('broke off');
+  await expect(importDataspaces(target.dataspaces, of)).rejects.toThrow(/a load into it has not ended/);
+  await target.dataspaces.remove(name);
+}, 60_000);
+
+test('by the command: what is no file keeps its place', async () => {
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  expect(await from.vkctl(['ds', 'export', pipe, 'notes'])).toMatchObject({
+    ...{ code: 1, stderr: expect.stringMatching(/pipe is no file, and a backup would take its place/) },
+  });
+  expect(statSync(pipe).isFIFO()).toBe(true);
+  expect(existsSync(`${pipe}.part`)).toBe(false);
+});
+
 test('by the command: a full disk and what is no file are one line', async () => {
   expect(await from.vkctl(['ds', 'export', '/dev/full/x', 'notes'])).toMatchObject({
     ...{ code: 1, stderr: expect.stringMatching(/^vkctl: ds export: cannot write \/dev\/full\/x: /) },
@@ -227,7 +275,7 @@ test('by the command: a full disk and what is no file are one line', async () =>
   expect(await from.vkctl(['ds', 'export', '/dev/zero'])).toMatchObject({
     ...{ code: 1, stderr: expect.stringMatching(/^vkctl: ds export: \/dev\/zero is no file\. /) },
   });
-  await expect(exported(small, '/dev/zero')).rejects.toThrow(/no file that a backup may take the place of/);
+  await expect(exported(small, '/dev/zero')).rejects.toThrow(/is no file, and a backup would take its place/);
   const here = join(folder, 'by-command.tar');
   const { stdout } = await from.vkctl(['ds', 'export', here, 'notes', odd]);
   expect(stdout).toBe(`2 dataspaces in ${here}: 2.0 MiB that are not zeros\n`);

@@ -3,16 +3,22 @@ import { z } from 'zod';
 import { ArchiveError, type Entry, PIECE_BYTES } from './archive.ts';
 
 const NAMES_MAX = 512;
+const SIZE_MAX = 2 ** 40;
+/** What is shown to people: whoever wrote the file does not command their terminal. */
+const shown = z
+  .string()
+  .max(NAMES_MAX)
+  .regex(/^\P{Cc}*$/u);
 
-const begin = z.strictObject({ version: z.literal(1), cluster: z.string().max(NAMES_MAX) });
+const begin = z.strictObject({ version: z.literal(1), cluster: shown });
 const about = z.strictObject({
-  name: z.string().min(1).max(NAMES_MAX),
+  name: z.string().regex(/^[A-Za-z0-9._/-]{1,200}$/),
   /** Tells it from another one that got its name later. */
   id: z.string().max(32),
-  sizeBytes: z.int().positive(),
-  owner: z.string().max(NAMES_MAX),
+  sizeBytes: z.int().positive().max(SIZE_MAX),
+  owner: shown,
   mode: z.int().min(0).max(0o777),
-  group: z.string().max(NAMES_MAX),
+  group: shown,
 });
 const whole = z.strictObject({ pieces: z.int().nonnegative() });
 const end = z.strictObject({ dataspaces: z.int().nonnegative() });

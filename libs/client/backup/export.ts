@@ -1,5 +1,5 @@
 // Writes dataspaces into a backup; one that broke off goes on where it ended.
-import { createReadStream } from 'node:fs';
+import { constants, createReadStream } from 'node:fs';
 import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -24,6 +24,9 @@ export interface Exported {
   resumedBytes: number;
 }
 
+// A link in a folder that is everybody's would lead to a file that somebody else chose.
+const PART_FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW;
+
 /** How far it is. */
 interface Done {
   /** Whole ones. */
@@ -36,18 +39,18 @@ interface Done {
 /**
  * Writes to `FILE.part`, which takes the place of the file when all is there. Each MiB is as the dataspace was when it was read: who
  * writes meanwhile is in some and not in others.
- * @throws RpcError NOT_FOUND, PERMISSION_DENIED; Error of the system
+ * @throws RpcError NOT_FOUND, PERMISSION_DENIED; ArchiveError where there is something else than a file; Error of the system
  */
 export async function exportDataspaces(
   dataspaces: Dataspaces,
   file: string,
   options: ExportOptions,
 ): Promise<Exported> {
-  const wanted = await wantedOf(dataspaces, options);
   const target = await targetOf(file);
+  const wanted = await wantedOf(dataspaces, options);
   const part = `${target}.part`;
   const done = await doneOf(part, wanted, options.cluster);
-  const handle = await open(part, done.endBytes > 0 ? 'r+' : 'w', 0o600);
+  const handle = await open(part, PART_FLAGS, 0o600);
   try {
     await handle.truncate(done.endBytes);
     const writer = new Writer(handle, done.endBytes);
@@ -66,12 +69,12 @@ export async function exportDataspaces(
   }
 }
 
-/** What a link leads to is what is replaced; never a device, for whoever may replace anything. @throws Error */
+/** What a link leads to is what is replaced; never a device: that would take it from the whole machine. @throws ArchiveError */
 async function targetOf(file: string): Promise<string> {
   const there = await stat(file).catch(() => undefined);
   if (there === undefined) return file;
   if (!there.isFile())
-    throw new RpcError(Code.InvalidArgument, `${file} is no file that a backup may take the place of`);
+    throw new ArchiveError('is no file, and a backup would take its place: name one, or a new one');
   return await realpath(file);
 }
 

@@ -126,33 +126,46 @@ async function importOne(
       `dataspace "${name}" is there already, and has other bytes: vkctl ds rm ${name} makes room for that of the backup`,
     );
   }
-  // An import that broke off.
-  if (there !== undefined) await dataspaces.remove(name, through);
-  const group = await make(dataspaces, about, through);
+  // What an import that broke off leaves; a load of something else is somebody's, and may go on.
+  if (there?.load !== undefined) {
+    if (!there.durable || Number(there.sizeBytes) !== sizeBytes || Number(there.load.bytes) !== sizeBytes)
+      throw new RpcError(
+        Code.AlreadyExists,
+        `dataspace "${name}" is there already, and a load into it has not ended: vkctl ds rm ${name} makes room for that of the backup`,
+      );
+    await dataspaces.remove(name, through);
+  }
+  const { group, id } = await make(dataspaces, about, through);
   try {
     await dataspaces.load(name, forLoad(content), { lengthBytes: sizeBytes, onProgress, ...through });
     await dataspaces.sync(name, through);
   } catch (error) {
-    await dataspaces.remove(name).catch(() => {}); // It stays marked: nobody takes it for whole.
+    await removeOwn(dataspaces, name, id).catch(() => {}); // It stays marked: nobody takes it for whole.
     throw error;
   }
   return { name, sizeBytes, how: 'made', ...(group !== undefined && { group }) };
 }
 
-/** @returns the group that it has; undefined: who makes it may not give it that one, and has it for themselves */
+/** Another import may have made it anew meanwhile: that one is not ours to remove. */
+async function removeOwn(dataspaces: Dataspaces, name: string, id: bigint | undefined): Promise<void> {
+  const there = (await dataspaces.records()).find((each) => each.name === name);
+  if (there !== undefined && there.id === id) await dataspaces.remove(name);
+}
+
+/** @returns also the group that it has; undefined: who makes it may not give it that one, and has it for themselves */
 async function make(
   dataspaces: Dataspaces,
   { name, sizeBytes, mode, group }: AboutDataspace,
   through: { signal?: AbortSignal },
-): Promise<string | undefined> {
+): Promise<{ group?: string; id: bigint | undefined }> {
   const options = { durable: true, mode, group, ...through };
   try {
-    await dataspaces.create(name, sizeBytes, options);
-    return group;
+    const made = await dataspaces.create(name, sizeBytes, options);
+    return { group, id: made?.id };
   } catch (error) {
     if (group === '' || !RpcError.is(error, Code.PermissionDenied)) throw error;
-    await dataspaces.create(name, sizeBytes, { ...options, group: '', mode: mode & 0o707 });
-    return undefined;
+    const made = await dataspaces.create(name, sizeBytes, { ...options, group: '', mode: mode & 0o707 });
+    return { id: made?.id };
   }
 }
 

@@ -78,7 +78,10 @@ async function exportTo(file: string, names: string[], options: BackupOptions): 
 }
 
 /** @throws Failure for what the file system says */
-function notWritten(file: string, error: unknown): never {
+async function notWritten(file: string, error: unknown): Promise<never> {
+  const { ArchiveError } = await import('@odonata/client/backup/archive.ts');
+  if (error instanceof ArchiveError)
+    throw new Failure(`ds export: ${file} ${error.message}`, { cause: error });
   if (typeof (error as NodeJS.ErrnoException).syscall !== 'string') throw error;
   throw new Failure(`ds export: cannot write ${file}: ${reasonOf(error)}`, {
     ...{ fix: 'What was written is in FILE.part: say the same again, and it goes on there.', cause: error },
