@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
+import { Severity } from '@odonata/proto/event/v1/event';
 import { z } from 'zod';
 
 /** Older ones are forgotten. */
@@ -19,15 +20,24 @@ const KEPT_MS = KEPT_DAYS * 86_400_000;
 /** Of the file; half of it is left when it is written anew. */
 export const FILE_BYTES_MAX = 4 << 20;
 
+// As the message Event has it: one line that cannot be sent would keep all others from whoever asks.
+const word = z
+  .string()
+  .max(512)
+  .regex(/^\P{Cc}*$/u);
+const YEAR_9999_MS = Date.UTC(9999, 11, 31);
 const lineSchema = z.object({
-  id: z.coerce.bigint().positive(),
-  atMs: z.number(),
-  kind: z.string().max(512),
-  severity: z.number().int(),
-  service: z.string().max(512),
-  node: z.string().max(512),
+  id: z.coerce
+    .bigint()
+    .positive()
+    .lt(2n ** 63n),
+  atMs: z.number().min(0).max(YEAR_9999_MS),
+  kind: word,
+  severity: z.int().min(Severity.INFO).max(Severity.ERROR),
+  service: word,
+  node: word,
   text: z.string().max(4_096),
-  subject: z.record(z.string(), z.string().max(1_024)),
+  subject: z.record(word, z.string().max(1_024)).refine((all) => Object.keys(all).length <= 64),
 });
 
 export type StoredEvent = z.infer<typeof lineSchema>;

@@ -71,6 +71,27 @@ test('a line that was cut, or that nobody of ours wrote, spoils no other', () =>
   expect(texts(start(9, file))).toEqual(['whole', 'next']);
 });
 
+test('a line that no answer can hold keeps no other from whoever asks', () => {
+  const file = join(folder, 'beyond.jsonl');
+  start(20, file).add('page-lost', 'whole', { pid: 7 });
+  const line = JSON.parse(readFileSync(file, 'utf8'));
+  for (const beyond of [
+    { id: String(2n ** 70n) },
+    { atMs: 1e300 },
+    { atMs: -1 },
+    { severity: 2 ** 40 },
+    { severity: 0 },
+    { service: 'c\u001b[31mohd' },
+    { kind: 'a\nb' },
+    { subject: { 'a\u0000': 'b' } },
+    { subject: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, ''])) },
+  ])
+    appendFileSync(file, `${JSON.stringify({ ...line, ...beyond })}\n`);
+  const after = start(20, file);
+  after.add('page-lost', 'next');
+  expect(texts(after)).toEqual(['whole', 'next']);
+});
+
 test('the file is bounded by number, size and age', () => {
   const file = join(folder, 'bounded.jsonl');
   const events = start(10, file);
