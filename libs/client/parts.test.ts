@@ -23,6 +23,7 @@ import type { ProcessList } from './process-list.ts';
 import { processLog } from './process-log.ts';
 import { watchProcesses } from './process-watch.ts';
 import { Silence } from './silence.ts';
+import { Vkernels } from './vkernels.ts';
 
 const codeOf = (promise: Promise<unknown>): Promise<Code | undefined> =>
   promise.then(
@@ -324,4 +325,29 @@ test('events are followed each once, over a service that does not answer for a w
   expect(await codeOf(follow())).toBe(Code.Cancelled);
   expect(seen).toEqual(['1', '2', '3', '5', '4']);
   expect(sinces).toEqual([500, 1_000, 1_000, 1_000, 1_002]);
+});
+
+test('a virtual kernel that one node cannot have is made on none, and one that was there stays', async () => {
+  const has = new Map([
+    ['node1', false],
+    ['node2', false],
+    ['node3', true],
+  ]);
+  const connection = {
+    closed: new AbortController().signal,
+    nodes: async () => [...has.keys()].map((name) => ({ name })),
+    vkerneld: (node: string) => ({
+      setVkernel: async () => {
+        if (has.get(node)) throw new RpcError(Code.AlreadyExists, 'is there already');
+        has.set(node, true);
+        return { vkernel: { node } };
+      },
+      removeVkernel: async () => has.set(node, false),
+    }),
+  } as unknown as Connection;
+  const vkernels = new Vkernels(connection);
+  await expect(vkernels.create({ name: 'web' }, {})).rejects.toThrow('is there already');
+  expect([...has.values()]).toEqual([false, false, true]);
+  has.set('node3', false);
+  expect(await vkernels.create({ name: 'web' }, {})).toHaveLength(3);
 });

@@ -63,11 +63,22 @@ export class Vkernels {
     return overRouters(this.#to, listed, either);
   }
 
-  /** @throws RpcError ALREADY_EXISTS; FAILED_PRECONDITION for what a machine cannot hold it to */
+  /** On each of them, or on none. @throws RpcError ALREADY_EXISTS; FAILED_PRECONDITION for what a machine cannot hold it to */
   create(which: VkernelName, quota: QuotaChange, options: Options = {}): Promise<Vkernel[]> {
-    return this.#onEach(which, options, { everywhere: true }, async (node, asked) => {
-      const request = { name: which.name, user: which.user ?? '', quota: quotaOf(quota), create: true };
-      return (await this.#to.vkerneld(node).setVkernel(request, asked)).vkernel!;
+    const { name, user = '' } = which;
+    const made: string[] = [];
+    const created = this.#onEach(which, options, { everywhere: true }, async (node, asked) => {
+      const request = { name, user, quota: quotaOf(quota), create: true };
+      const { vkernel } = await this.#to.vkerneld(node).setVkernel(request, asked);
+      made.push(node);
+      return vkernel!;
+    });
+    return created.catch(async (error) => {
+      // All of it or nothing: the same can be said again.
+      const asked = { deadlineMs: ANSWER_MS, signal: this.#to.closed };
+      const forget = (node: string) => this.#to.vkerneld(node).removeVkernel({ name, user }, asked);
+      await Promise.allSettled(made.map(forget));
+      throw error;
     });
   }
 
