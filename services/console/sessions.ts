@@ -5,6 +5,8 @@ import type { Watch } from './watch.ts';
 
 /** More are refused: a person has some windows, a console some people. */
 export const SESSIONS_MAX = 256;
+/** As many as all people who may look at a time can have: nobody's keep anybody else out. */
+export const SESSIONS_A_PERSON = 16;
 const LONGEST_MS = 24 * 60 * 60_000;
 export const COOKIE = 'odonata-console';
 
@@ -46,6 +48,7 @@ export class Sessions {
   /** @returns the secret for the cookie; undefined: there are too many */
   begin(watch: Watch, untilMs: number, nowMs: number): { cookie: string; session: Session } | undefined {
     this.sweep(nowMs);
+    this.#makeRoom(watch);
     if (this.#all.size >= SESSIONS_MAX) return undefined;
     const cookie = secret();
     const session: Session = {
@@ -54,6 +57,14 @@ export class Sessions {
     };
     this.#all.set(hashOf(cookie), session);
     return { cookie, session };
+  }
+
+  /** Of a person's own, the one that rests longest ends where they begin one more. */
+  #makeRoom(watch: Watch): void {
+    const theirs = [...this.#all].filter(([, session]) => session.watch === watch);
+    if (theirs.length < SESSIONS_A_PERSON) return;
+    const [oldest] = theirs.sort(([, a], [, b]) => a.lastMs - b.lastMs);
+    this.#end(...oldest!);
   }
 
   find(cookie: string | undefined, nowMs: number): Session | undefined {
