@@ -86,7 +86,8 @@ export class EventFile {
       if (this.#lines >= 2 * this.#o.max || this.#bytes + line.length > FILE_BYTES_MAX)
         this.#writeAnew(all());
       else {
-        appendFileSync(this.#o.path, line, { mode: 0o600 });
+        // A full disk may have taken a part of the last one.
+        appendFileSync(this.#o.path, this.#inTrouble ? `\n${line}` : line, { mode: 0o600 });
         this.#count(line);
       }
       this.#inTrouble = false;

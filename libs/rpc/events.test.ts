@@ -1,4 +1,12 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
@@ -69,6 +77,18 @@ test('a line that was cut, or that nobody of ours wrote, spoils no other', () =>
   expect(texts(after)).toEqual(['whole']);
   after.add('page-lost', 'next');
   expect(texts(start(9, file))).toEqual(['whole', 'next']);
+});
+
+test('what a full disk took of a line does not spoil the next one', () => {
+  const away = join(folder, 'away');
+  const file = join(away, 'full.jsonl');
+  const events = start(9, file);
+  rmSync(away, { recursive: true });
+  events.add('page-lost', 'not written');
+  mkdirSync(away);
+  writeFileSync(file, '{"id":"1","atMs":17');
+  events.add('page-lost', 'next');
+  expect(texts(start(9, file))).toEqual(['next']);
 });
 
 test('a line that no answer can hold keeps no other from whoever asks', () => {
