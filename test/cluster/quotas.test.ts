@@ -1,4 +1,5 @@
 // What virtual kernels may have: each is held to it, also after another pmapd or vkerneld came, and nobody else notices.
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TestCluster, until } from './cluster.ts';
@@ -94,6 +95,8 @@ test('of the processors: shares of three to one, however many run in each; a cap
   for (const each of hogs) await each.wrote(/./);
   const { hostPid: ofLarge } = await shown('large');
   const { hostPid: ofLittle } = await shown('little');
+  // On one processor: how the kernel spreads threads over several is no part of this.
+  for (const pid of [ofLarge, ofLittle]) execFileSync('taskset', ['-acp', '0', String(pid)]);
   const usedMs = async (forMs: number) => {
     const before = [ofLarge, ofLittle].map(cpuMsOf);
     await new Promise((resolve) => setTimeout(resolve, forMs));

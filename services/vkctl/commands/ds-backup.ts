@@ -57,12 +57,8 @@ const progress = (name: string, bytes: number): void => showProgress(`${name}: $
 async function exportTo(file: string, names: string[], options: BackupOptions): Promise<void> {
   const { exportDataspaces, removePart } = await import('@odonata/client/backup/export.ts');
   const there = statSync(file, { throwIfNoEntry: false });
-  if (there !== undefined && !there.isFile())
-    throw new Failure(`ds export: ${file} is ${there.isDirectory() ? 'a folder' : 'no file'}`, {
-      fix: there.isDirectory()
-        ? 'Name a file in it.'
-        : 'A backup is written as a file, and goes on there when it breaks off.',
-    });
+  if (there?.isDirectory())
+    throw new Failure(`ds export: ${file} is a folder`, { fix: 'Name a file in it.' });
   if (options.fresh) await removePart(file);
   await withCluster(options, async ({ dataspaces, name: cluster }) => {
     const done = await exportDataspaces(dataspaces, file, {
