@@ -13,14 +13,9 @@ import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
 import type { GivenDescriptor } from './kernel-call.ts';
 import type { MountTable } from './mounts/process-files.ts';
-import {
-  Process,
-  type ProcessExit,
-  type ProcessSpec,
-  type Relay,
-  type Relays,
-  refusedCode,
-} from './process.ts';
+import { Process } from './process.ts';
+import { refusedCode } from './process-end.ts';
+import type { ProcessExit, ProcessSpec, Relay, Relays } from './process-spec.ts';
 import { ProcessesAsked } from './processes-asked.ts';
 import { RemoteStreams } from './remote-streams.ts';
 import { exitCodeOfSignal } from './trap.ts';

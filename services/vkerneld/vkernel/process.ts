@@ -15,112 +15,39 @@ import { closeSync } from 'node:fs';
 import type { Pmap, Space } from '@odonata/pmap/pmap-interface.ts';
 import { duplicate } from '@odonata/userfault/libc.ts';
 import { AtomicWait } from './atomic-wait.ts';
-import type { Connected } from './connections-asked.ts';
 import { GuestThread, SpawnedThreads, threadsMax } from './guest-threads.ts';
 import { HostDescriptors } from './host-descriptors.ts';
 import { interrupts, terminate } from './interrupts.ts';
 import type { GuestMessage, PreparedGuest, PrepareGuest, StartGuest } from './kernel-call.ts';
-import { type MountTable, ProcessFiles } from './mounts/process-files.ts';
+import { ProcessFiles } from './mounts/process-files.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
-import type { ProcessesAsked } from './processes-asked.ts';
+import {
+  CannotStart,
+  cannot,
+  exitOf,
+  failed,
+  inTime,
+  isOutOfMemory,
+  kindOf,
+  outOfMemory,
+  refused,
+} from './process-end.ts';
+import type { ProcessEvents, ProcessExit, ProcessSpec, ProcessSurroundings, Relays } from './process-spec.ts';
 import { Relations } from './relations.ts';
-import type { OwnStreams, RemoteStreams } from './remote-streams.ts';
+import type { OwnStreams } from './remote-streams.ts';
 import { createSignals, SignalState } from './signal-state.ts';
 import { StandardInput } from './standard-input.ts';
 import { SystemCalls } from './system-calls.ts';
 import { Transfers } from './transfers.ts';
 import { exitCodeOfSignal, oneLine } from './trap.ts';
-import type { WarmWorkers } from './warm-workers.ts';
 import { ConnectionTable } from './wasi/connection-table.ts';
 import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
 import { Errno } from './wasi/errno.ts';
 import { SharedDescriptors } from './wasi/shared-descriptors.ts';
-import type { Word } from './wasi/system.ts';
 import { TypesSeen } from './wasm/types-seen.ts';
 
 /** Of all programs of this virtual kernel, as V8's own table is. */
 const typesSeen = TypesSeen.memory();
-
-export interface ProcessSpec {
-  readonly pid: bigint;
-  readonly name: string;
-  readonly module: Uint8Array<ArrayBuffer>;
-  readonly args: readonly Word[];
-  readonly env: readonly Word[];
-  /** Which standard streams are a terminal, by number; missing: none. */
-  readonly terminals?: readonly boolean[];
-  /** Their descriptors are the process's from now on, which closes them when it ended. */
-  readonly grants: readonly DirectoryGrant[];
-  /** The same; missing: none. */
-  readonly listeners?: readonly Listener[];
-  /** It sees its grants alone, and no mounts of the virtual kernel. */
-  readonly bare?: boolean;
-  readonly quotaBytes: number;
-  /** Pipes and connections of its parent, which are its own, too. */
-  readonly given?: readonly { readonly to: number; readonly host: number }[];
-  /** Where its standard streams lead, where that is to another process. */
-  readonly relays?: Relays;
-}
-
-export interface Relay {
-  readonly process: Process;
-  readonly stream: 1 | 2;
-}
-
-export interface Relays {
-  readonly input?: Process | undefined;
-  readonly output?: Relay | undefined;
-  readonly error?: Relay | undefined;
-}
-
-export interface ProcessExit {
-  readonly code: number;
-  /** Empty when it ended by itself. */
-  readonly signal: string;
-  readonly reason: string;
-  readonly stack: string;
-}
-
-/** What a process tells. `exited` is last, and comes once; where its thread takes its time, `ending` is before it. */
-export interface ProcessEvents {
-  started(): void;
-  output(stream: 1 | 2, data: Uint8Array<ArrayBuffer>): void;
-  inputTaken(bytes: number): void;
-  /** It stands still, or goes on. */
-  stopped(isStopped: boolean): void;
-  ending(exit: ProcessExit): void;
-  exited(exit: ProcessExit): void;
-  /** Something is wrong with this virtual kernel. */
-  troubled(what: string, error?: unknown): void;
-}
-
-export interface ProcessSurroundings {
-  readonly pmap: Promise<Pmap>;
-  readonly workers: WarmWorkers;
-  /** Of further threads; missing: as many as one process may have. */
-  readonly places?: { take(): boolean; give(): void };
-  readonly node: number;
-  readonly nodeName: string;
-  readonly vkernel: number;
-  /** What every process sees beside its grants, but for /dev; missing: nothing. */
-  readonly mounts?: (pid: bigint) => MountTable;
-  /** Connects to HOST:PORT; missing: there is no network. */
-  readonly connect?: (address: string) => Promise<Connected>;
-  /** Children, signals, groups; missing: it has none of these. */
-  readonly asked?: ProcessesAsked;
-  /** A part of the module of a child that is to run elsewhere. */
-  readonly sendPiece?: (data: Uint8Array) => void;
-  /** Standard streams of children on other nodes. */
-  readonly remote?: RemoteStreams;
-  /** Less in tests. */
-  readonly threadEndMs?: number | undefined;
-}
-
-/** As a shell says that it could not run a program. */
-export const refusedCode = 126;
-
-/** A thread ends within milliseconds; one that does not is in V8's compiler, or stuck in the host. */
-const threadEndMaxMs = 5_000;
 
 export class Process {
   readonly pid: bigint;
@@ -342,13 +269,8 @@ export class Process {
     const spawn = (argument: number): number => this.#spawned?.spawn(argument) ?? -Errno.nosys;
     return new SystemCalls(
       {
-        space,
-        input: this.input,
-        network,
-        host: this.#host,
-        files: this.#files,
-        spawn,
-        relations: this.#relations,
+        ...{ space, input: this.input, network, host: this.#host, files: this.#files },
+        ...{ spawn, relations: this.#relations },
       },
       answerer,
       this.#events,
@@ -408,7 +330,7 @@ export class Process {
         this.#spawned?.returned(from);
         return;
       case 'ended':
-        void this.#end(this.#exitOf(message.end));
+        void this.#end(exitOf(message.end, (bug) => this.#failed(bug)));
         return;
     }
   }
@@ -458,35 +380,14 @@ export class Process {
     this.#events.exited(told);
   }
 
-  #exitOf(end: Extract<GuestMessage, { kind: 'ended' }>['end']): ProcessExit {
-    switch (end.how) {
-      case 'exit':
-        return { code: end.code, signal: '', reason: '', stack: '' };
-      case 'trap': {
-        const { signal, reason, stack } = end;
-        return { code: exitCodeOfSignal(signal), signal, reason, stack };
-      }
-      case 'failed':
-        return { ...this.#failed(end.bug), stack: end.stack };
-      case 'refused':
-        return refused(end.reason);
-    }
-  }
-
   /** The thread died under the program. */
   #broken(error: Error): ProcessExit {
-    if (this.#exit !== undefined) return this.#exit;
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_WORKER_OUT_OF_MEMORY') return this.#failed(error);
-    const reason = 'out of memory in its virtual kernel: its tables and exceptions are too many';
-    return { code: exitCodeOfSignal('SIGKILL'), signal: 'SIGKILL', reason, stack: '' };
+    return this.#exit ?? (isOutOfMemory(error) ? outOfMemory() : this.#failed(error));
   }
 
-  /** No doing of the program, so its user gets no stack of ours: that is in the log. */
   #failed(bug: unknown): ProcessExit {
     this.#events.troubled(`the virtual kernel failed under process ${this.pid}`, bug);
-    const log = `see process ${this.pid} in the log of ${this.#around.nodeName}/vkerneld`;
-    const reason = `the virtual kernel failed, which is Odonata's fault and not the program's: ${log}`;
-    return { code: exitCodeOfSignal('SIGSYS'), signal: 'SIGSYS', reason, stack: '' };
+    return failed(this.pid, this.#around.nodeName);
   }
 
   /** The rest stays in the ring, where the writer then waits; at the end there is no writer any more. */
@@ -499,26 +400,4 @@ export class Process {
       if ('taken' in piece && typeof piece.taken === 'function') piece.taken();
     }
   }
-}
-
-/** A signal that the program's own doing became, or one that it was sent. */
-const kindOf = ({ stack }: ProcessExit): 'TRAP' | 'SIGNAL' => (stack === '' ? 'SIGNAL' : 'TRAP');
-
-async function inTime(thread: Promise<unknown>, maxMs = threadEndMaxMs): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), maxMs);
-  });
-  return Promise.race([thread.then(() => true), late]).finally(() => clearTimeout(timer));
-}
-
-/** The surroundings do not allow it. */
-class CannotStart extends Error {}
-
-function cannot(what: string, error: unknown): Error {
-  return new CannotStart(`cannot ${what}: ${error instanceof Error ? error.message : String(error)}`);
-}
-
-function refused(reason: string): ProcessExit {
-  return { code: refusedCode, signal: '', reason, stack: '' };
 }

@@ -3,7 +3,8 @@
 import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
 import { expect } from 'vitest';
 import type { MountTable } from '../mounts/process-files.ts';
-import { Process, type ProcessExit, type ProcessSpec } from '../process.ts';
+import { Process } from '../process.ts';
+import type { ProcessExit, ProcessSpec } from '../process-spec.ts';
 import { WarmWorkers } from '../warm-workers.ts';
 import { PlainPmap } from './plain-pmap.ts';
 
