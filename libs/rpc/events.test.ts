@@ -1,5 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -10,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { FILE_BYTES_MAX, KEPT_DAYS } from './event-file.ts';
 import { EventLog } from './events.ts';
 import { silentLog } from './log.ts';
@@ -136,4 +138,31 @@ test('where it cannot be written, the service goes on and counts', async () => {
   events.add('page-lost', 'b');
   expect(texts(events)).toEqual(['a', 'b']);
   expect(await metrics.registry.metrics()).toContain('odonata_pmapd_events_unwritten_total 2');
+});
+
+describe('a life that ended without a word', () => {
+  const script = (file: string, end: string): string => `
+    import { EventLog } from '${import.meta.dirname}/events.ts';
+    import { silentLog } from '${import.meta.dirname}/log.ts';
+    const events = new EventLog({ service: 'cohd', log: silentLog(), file: ${JSON.stringify(file)} });
+    console.log(events.all().map(({ kind }) => kind).join());
+    ${end}`;
+  const life = (file: string, end: string): string =>
+    spawnSync(process.execPath, ['--input-type=module', '-e', script(file, end)], {
+      encoding: 'utf8',
+    }).stdout.trim();
+
+  test('is told by the next one; one that ended in order, or is handed over from, is none', () => {
+    const file = join(folder, 'lives', 'cohd');
+    expect(life(file, 'process.exit(0)')).toBe('');
+    expect(life(file, "process.kill(process.pid, 'SIGKILL'); setInterval(() => {}, 1000)")).toBe('');
+    expect(life(file, 'process.exit(70)')).toBe('service-died');
+    expect(life(file, '')).toBe('service-died,service-died');
+    expect(existsSync(`${file}.life`)).toBe(false);
+    // This process lives: whoever comes takes its place.
+    new EventLog({ service: 'cohd', log: silentLog(), file });
+    expect(life(file, 'process.exit(0)')).toBe('service-died,service-died');
+    writeFileSync(`${file}.life`, 'spoilt');
+    expect(life(file, 'process.exit(0)')).toBe('service-died,service-died');
+  });
 });

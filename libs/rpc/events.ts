@@ -3,6 +3,7 @@
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { type EventService, type ListEventsRequest, Severity } from '@odonata/proto/event/v1/event';
 import { EventFile, type StoredEvent } from './event-file.ts';
+import { LifeMark } from './life-mark.ts';
 import { pageOf } from './list-page.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -16,6 +17,8 @@ export const EVENT_KINDS = {
   'memory-refused': 'WARNING',
   /** A process ended because of memory: it was refused frames, or had too many of them when others needed some. */
   'process-ended-for-memory': 'WARNING',
+  /** A service was killed, crashed, or went down with its machine: its next life says so. */
+  'service-died': 'ERROR',
   /** A virtual kernel ended with all of its programs, and nobody of its node had ended it: a signal, a start that failed. */
   'vkernel-died': 'ERROR',
   /** A virtual kernel ended with all of its programs: the memory of its control group ran out. */
@@ -87,6 +90,29 @@ export class EventLog {
     this.#kept = this.#file.read();
     this.#next = this.#kept.length;
     for (const { id } of this.#kept) if (id > this.#lastId) this.#lastId = id;
+    this.#tellOfDeath(file);
+  }
+
+  /** Of a life before this one that could not tell it itself. */
+  #tellOfDeath(file: string): void {
+    const mark = new LifeMark(`${file}.life`);
+    try {
+      const died = mark.begin();
+      if (died !== undefined) {
+        const since = new Date(died.sinceMs).toISOString();
+        const text = `the ${this.#service} that ran since ${since} ended without a word: it was killed, crashed, or its machine went down`;
+        this.add('service-died', text, { since });
+      }
+    } catch (err) {
+      this.#log.warn(
+        { err, file },
+        'whether the next life of this service may tell how this one ended is not known',
+      );
+      return;
+    }
+    process.once('exit', (code) => {
+      if (code === 0) mark.end();
+    });
   }
 
   add(kind: EventKind, text: string, subject: EventSubject = {}): void {

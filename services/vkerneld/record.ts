@@ -133,15 +133,3 @@ export class RecordFile {
 export function newToken(): string {
   return randomBytes(24).toString('base64url');
 }
-
-/** When a host process started, in clock ticks since boot; undefined when it does not run (or is a zombie). */
-export function startTicksOf(hostPid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${hostPid}/stat`, 'utf8');
-    // The name, field 2, may hold spaces and parentheses: count from the last one.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
-}

@@ -10,8 +10,8 @@ import { ProcessState, VkernelService } from '@odonata/proto/vkernel/v1/vkernel'
 import { delay } from '@odonata/rpc/backoff.ts';
 import type { Client } from '@odonata/rpc/client.ts';
 import { createClient } from '@odonata/rpc/client.ts';
+import { startTicksOf } from '@odonata/rpc/start-ticks.ts';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { startTicksOf } from './record.ts';
 
 /** The supervisor as a process of its own, so that it can be killed. */
 const here = fileURLToPath(new URL('.', import.meta.url));

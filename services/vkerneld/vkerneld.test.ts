@@ -12,10 +12,10 @@ import { createClient, openStream } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { BoundedQueue } from '@odonata/rpc/queue.ts';
+import { startTicksOf } from '@odonata/rpc/start-ticks.ts';
 import { settled } from '@odonata/rpc/testdata/settled.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { startTicksOf } from './record.ts';
 import type { Vkerneld } from './serve.ts';
 import { serveVkerneld } from './serve.ts';
 
