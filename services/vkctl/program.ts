@@ -53,6 +53,15 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] =
 const ASKS_ALL: ReadonlySet<string | undefined> = new Set(['completion', 'man']);
 const VERSION: ReadonlySet<string | undefined> = new Set(['-V', '--version']);
 
+/** Commander has a word of its own for the arguments of a command. */
+const inOurWords = (text: string): string =>
+  text
+    .replace(
+      /^error: command-argument value '([^']*)' is invalid for argument '([^']*)'\. /,
+      "error: '$1' is no $2: ",
+    )
+    .replace(/^error: /, 'vkctl: ');
+
 const indented = (text: string): string => text.replace(/^/gm, '  ');
 
 /** The whole command line, or of its commands this one alone; each command's file adds itself. */
@@ -63,7 +72,7 @@ export async function createProgram(named?: string): Promise<Command> {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
-      outputError: (text) => printError(text.trimEnd().replace(/^error: /, 'vkctl: ')),
+      outputError: (text) => printError(inOurWords(text.trimEnd())),
     })
     .addHelpText('after', [...SECTIONS].map(([head, text]) => `\n${head}:\n${indented(text)}`).join('\n'));
   program.on('option:version', () => {

@@ -83,7 +83,10 @@ async function wantedOf(dataspaces: Dataspaces, { names, signal }: ExportOptions
   const byName = new Map(records.map((record) => [record.name, record]));
   const missing = names?.find((name) => !byName.has(name));
   if (missing !== undefined)
-    throw new RpcError(Code.NotFound, `no dataspace "${missing}" that you may read: vkctl ds ls shows them`);
+    throw new RpcError(
+      Code.NotFound,
+      `no dataspace "${missing}" that you may read: the file comes first, then names; vkctl ds ls shows them`,
+    );
   const all =
     names === undefined ? records.filter(({ durable }) => durable) : names.map((name) => byName.get(name)!);
   return [...new Set(all)].sort((a, b) => (a.name < b.name ? -1 : 1));

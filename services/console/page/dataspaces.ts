@@ -55,7 +55,7 @@ export function Dataspaces({ model }: { model: Model }) {
                 { class: each.lost > 0 ? 'error' : 'dim' },
                 each.lost > 0
                   ? `${count(each.lost)} pages LOST`
-                  : `${count(each.moved)} pages moved a second, ${each.locks} locks`,
+                  : `${count(each.moved)} changes of owner a second, ${each.locks} locks`,
               ),
             ],
           ),
