@@ -116,7 +116,7 @@ struct odonata_child {
 };
 
 /** What odonata_pipe() makes. */
-struct odonata_pipe {
+struct odonata_ends {
   uint64_t read;
   uint64_t write;
 };
@@ -269,7 +269,7 @@ int32_t odonata_set_group(uint64_t pid, uint64_t group);
  * after the last reader did is EPIPE.
  */
 ODONATA_IMPORT("pipe")
-int32_t odonata_pipe(struct odonata_pipe *out);
+int32_t odonata_pipe(struct odonata_ends *out);
 
 /** A descriptor once more: a standard stream, a pipe or a connection. */
 ODONATA_IMPORT("dup")

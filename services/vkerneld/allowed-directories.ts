@@ -51,6 +51,7 @@ export class AllowedDirectories {
   readonly #roots = new Map<string, Root>();
   /** What holds whoever gets one; undefined: nothing was granted yet. */
   #kind: MountKind | undefined;
+  #mounts = true;
 
   /** @param hidden of these nothing is granted */
   constructor(dirs: readonly string[], node: string, log: Logger, hidden = new HiddenFolders([])) {
@@ -69,6 +70,11 @@ export class AllowedDirectories {
   async confine(bwrap: string): Promise<void> {
     this.#bwrap = bwrap;
     for (const dir of this.#said) await this.#confine(bwrap, dir);
+  }
+
+  /** Landlock looks at what a folder lies below, which a mount of it alone does not say: from now on none is made. */
+  withoutMounts(): void {
+    this.#mounts = false;
   }
 
   /** By path. */
@@ -202,7 +208,9 @@ export class AllowedDirectories {
         this.#tell('view');
         return { fd: this.#beneath(view.fd, beneath, hostPath), guestPath, readOnly, hidden };
       }
-      const { fd, kind } = confined(directory, readOnly, idMapping);
+      const { fd, kind } = this.#mounts
+        ? confined(directory, readOnly, idMapping)
+        : { fd: directory, kind: 'plain' as const };
       this.#tell(kind);
       return { fd, guestPath, readOnly, hidden };
     }

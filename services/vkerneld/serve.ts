@@ -72,14 +72,14 @@ async function askNodeIndex(address: string, log: Logger): Promise<number> {
 
 /** The walls that this machine has; what it lacks is told. @throws UnconfinedError */
 function sandboxOf(
-  { socketDir, allowDir, homeDir, allowUnconfined, unconfined, logLevel }: VkerneldConfig,
+  { socketDir, allowDir, allowUnconfined, unconfined, logLevel }: VkerneldConfig,
   { sockets, uid, log }: { sockets: readonly string[]; uid: number | undefined; log: Logger },
 ): Sandbox {
   const options = {
     ...{ socketDir, sockets, uid },
     // As they are when a virtual kernel starts.
     get allowDirs() {
-      return homeDir === '' ? allowDir : [...allowDir, homeDir];
+      return allowDir;
     },
     allowUnconfined: new Set(allowUnconfined),
     logs: logLevel === 'debug' || logLevel === 'trace',
@@ -169,8 +169,11 @@ export async function serveVkerneld(
   const directories = new AllowedDirectories(config.allowDir, node, log, hidden);
   const listeners = new AllowedListeners(config.allowListen, node);
   table.onEnded = (pid) => listeners.ended(pid);
-  const homes = config.homeDir === '' ? undefined : new Homes(config.homeDir, node, log);
   const { tools } = sandbox.host;
+  if (tools === undefined) directories.withoutMounts();
+  // Behind Landlock alone a folder is reached through the one that was allowed, and that would be all homes.
+  const hasHomes = config.homeDir !== '' && tools !== undefined;
+  const homes = hasHomes ? new Homes(config.homeDir, node, log) : undefined;
   if (process.getuid!() !== 0 && tools !== undefined) {
     await directories.confine(tools.bwrap);
     await homes?.confine(tools.bwrap);

@@ -1,6 +1,9 @@
 // A machine without bubblewrap: no virtual kernel starts, and one line says why; where that is allowed they start behind Landlock,
 // and run programs.
 import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { toolNamed } from '@odonata/userfault/sandbox/tools.ts';
 import { afterAll, expect, test } from 'vitest';
@@ -26,7 +29,9 @@ const canHide =
 test.runIf(canHide)(
   'without namespaces nothing starts, unless that is allowed: then programs run',
   async () => {
-    const up = ['up', '-n', '1', '--port', '0', '--node-memory', '128M'];
+    const folder = mkdtempSync(join(tmpdir(), 'odonata-landlock-'));
+    mkdirSync(join(folder, 'below'));
+    const up = ['up', '-n', '1', '--port', '0', '--node-memory', '128M', '--allow-dir', folder];
     const refused = inPlaceWithout(up, place.env);
     expect(refused.status).not.toBe(0);
     const [line, ...more] = refused.stderr.trim().split('\n');
@@ -44,5 +49,9 @@ test.runIf(canHide)(
       code: 0,
       stdout: expect.stringContaining('world'),
     });
+    // Also what lies below an allowed folder.
+    for (const dir of [folder, join(folder, 'below')])
+      expect(await place.vkctl(['run', '--dir', `${dir}:/d`, hello])).toMatchObject({ code: 0 });
+    rmSync(folder, { recursive: true });
   },
 );

@@ -108,6 +108,8 @@ test.runIf(executablePath)('in a browser', async () => {
         expect(background === 'rgb(255, 255, 255)').toBe(colorScheme === 'light');
       }
       await page.keyboard.press('Control+k');
+      // It has the focus when it is there.
+      await page.waitForFunction(() => document.activeElement?.classList.contains('search-input'));
       await page.keyboard.type('ephemeral pmap');
       await page.locator('.result').first().waitFor();
       await page.keyboard.press('Enter');

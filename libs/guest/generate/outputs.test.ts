@@ -41,3 +41,10 @@ test('a call that is added is declared in the header and described on the page',
   );
   expect(reference(grown)).toContain('`ds_close(id)`, in WebAssembly `(i64) -> i32`');
 });
+
+test('what Go declares it declares once', () => {
+  const text = outputs()['libs/guest/go/odonata.go'] ?? readFileSync('libs/guest/go/odonata.go', 'utf8');
+  const names = [...text.matchAll(/^(?:func|type|var|const) (\w+)/gm)].map(([, name]) => name);
+  expect(names.length).toBeGreaterThan(30);
+  expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
+});

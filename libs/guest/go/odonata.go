@@ -99,7 +99,7 @@ type Child struct {
 }
 
 // What Pipe makes.
-type Pipe struct {
+type Ends struct {
 	// the descriptor to read from
 	Read uint64
 	// the descriptor to write to

@@ -122,7 +122,7 @@ export const odonata = {
         { name: 'signal', type: 'u64', doc: 'that ended it, as WASI numbers it; 0: none did' },
       ],
     },
-    pipe: {
+    ends: {
       doc: 'What {pipe} makes.',
       fields: [
         { name: 'read', type: 'u64', doc: 'the descriptor to read from' },
@@ -453,7 +453,7 @@ export const odonata = {
     },
     pipe: {
       doc: 'A pipe, for children of this process: what is written to one end is read from the other, in order.  It holds some 200 KiB; a write waits for room, a read for bytes; a read after the last writer closed or died is empty, a write after the last reader did is EPIPE.',
-      parameters: [{ name: 'out', type: 'out pipe', doc: 'both ends' }],
+      parameters: [{ name: 'out', type: 'out ends', doc: 'both ends' }],
       result: 'errno',
       errors: { EFAULT: '`out` leaves the memory', EMFILE: 'the process has as many descriptors as it may' },
     },

@@ -4,7 +4,7 @@ import { access, type Role } from '@odonata/proto/auth/v1/access';
 import type { CallContext } from '../service.ts';
 import { methodPath } from '../service.ts';
 import { AccessRefusal } from './access-refusal.ts';
-import { ANYONE, type Caller, nameOfRole, personOf, type Scope, shownCaller } from './identity.ts';
+import { ANYONE, type Caller, isPerson, nameOfRole, personOf, type Scope, shownCaller } from './identity.ts';
 
 export interface AccessRule {
   readonly roles: ReadonlySet<Role>;
@@ -32,7 +32,10 @@ function ruleOf(method: DescMethod): AccessRule {
 export function admit(path: string, { roles, owner }: AccessRule, caller: Caller): Scope {
   if (caller === ANYONE || roles.has(caller.role)) return 'all';
   if (owner.has(caller.role)) return 'own';
-  const may = [...new Set([...roles, ...owner])].map(nameOfRole).join(', ') || 'nobody';
+  const all = [...new Set([...roles, ...owner])];
+  // A person cannot become a service.
+  const people = isPerson(caller) ? all.filter((role) => isPerson({ role })) : [];
+  const may = (people.length > 0 ? people : all).map(nameOfRole).join(', ') || 'nobody';
   throw new AccessRefusal('role', `${shownCaller(caller)} may not call ${path}; ${may} may`);
 }
 

@@ -42,7 +42,7 @@ export const PEOPLE: readonly RoleName[] = ['admin', 'operator', 'user', 'viewer
 const PEOPLE_ROLES: ReadonlySet<Role> = new Set(PEOPLE.map((name) => ROLES[name]));
 const SERVICE_ROLES: ReadonlySet<Role> = new Set([Role.COHD, Role.PMAPD, Role.VKERNELD, Role.SYSLINKD]);
 
-export const isPerson = ({ role }: Caller): boolean => PEOPLE_ROLES.has(role);
+export const isPerson = ({ role }: Pick<Caller, 'role'>): boolean => PEOPLE_ROLES.has(role);
 export const isService = ({ role }: Caller): boolean => SERVICE_ROLES.has(role);
 
 /** Everybody, in a cluster without identities: may do everything, and owns what everybody owns. */

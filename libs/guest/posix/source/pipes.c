@@ -19,7 +19,7 @@ void set_closes_on_exec(int fd, bool on) {
 
 int pipe2(int ends[2], int flags) {
   if (flags & ~(O_CLOEXEC | O_NONBLOCK)) return fail(EINVAL);
-  struct odonata_pipe made;
+  struct odonata_ends made;
   int error = odonata_pipe(&made);
   if (error != 0) return fail(error);
   ends[0] = (int)made.read;

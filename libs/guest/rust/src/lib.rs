@@ -91,7 +91,7 @@ pub struct Child {
 /// What `pipe` makes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pipe {
+pub struct Ends {
     /// the descriptor to read from
     pub read: u64,
     /// the descriptor to write to
@@ -209,7 +209,7 @@ extern "C" {
     /// A pipe, for children of this process: what is written to one end is read from the other, in order.  It holds
     /// some 200 KiB; a write waits for room, a read for bytes; a read after the last writer closed or died is empty,
     /// a write after the last reader did is EPIPE.
-    pub fn pipe(out: *mut Pipe) -> i32;
+    pub fn pipe(out: *mut Ends) -> i32;
 
     /// A descriptor once more: a standard stream, a pipe or a connection.
     pub fn dup(fd: u32, to: u32, out: *mut u32) -> i32;
