@@ -3,10 +3,10 @@
 //
 // Names and nodes themselves are no frames; all of them together are bounded.
 
-import { Filetype } from '../wasi/abi.ts';
+import { type Filestat, Filetype } from '../wasi/abi.ts';
 import { clockNs } from '../wasi/clock.ts';
 import { Errno } from '../wasi/errno.ts';
-import type { FileStat, ListedName } from '../wasi/mounts/file-request.ts';
+import type { ListedName } from '../wasi/mounts/file-request.ts';
 import type { FrameStore } from './frame-store.ts';
 import { MemoryContents } from './memory-contents.ts';
 import {
@@ -87,7 +87,7 @@ abstract class MemoryNode {
 
   protected abstract get sizeBytes(): number;
 
-  stat(): FileStat {
+  stat(): Filestat {
     const { filetype, ino, atimNs, mtimNs, ctimNs } = this;
     const about = { dev: this.tree.dev, ino, filetype, nlink: BigInt(this.nlink) };
     return { ...about, size: BigInt(this.sizeBytes), atimNs, mtimNs, ctimNs };
@@ -160,7 +160,7 @@ class OpenedMemoryFile implements OpenedFile {
     this.#file = file;
   }
 
-  stat(): FileStat {
+  stat(): Filestat {
     return this.#file.stat();
   }
   setTimes(times: TimesToSet): void {

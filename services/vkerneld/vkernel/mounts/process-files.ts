@@ -1,14 +1,13 @@
 // The files that one process has open in mounts of the virtual kernel, and what its threads ask of them.
 
 import { payloadBytesMax } from '../kernel-call.ts';
-import { Filetype, Oflags } from '../wasi/abi.ts';
+import { type Filestat, Filetype, Oflags } from '../wasi/abi.ts';
 import { descriptorsMax } from '../wasi/descriptor-table.ts';
 import { Errno, errnoOf, WasiError } from '../wasi/errno.ts';
 import {
   type FileAt,
   type FilePath,
   type FileRequest,
-  type FileStat,
   type ListedName,
   packNames,
   packStat,
@@ -257,7 +256,7 @@ export class ProcessFiles {
     return 'file' in open ? open.file : fail(Errno.isdir);
   }
 
-  #statOf(open: Open): Maybe<FileStat> {
+  #statOf(open: Open): Maybe<Filestat> {
     return 'file' in open ? open.file.stat() : open.folder.stat();
   }
 }

@@ -4,9 +4,9 @@
 // ftruncate(2) or posix_fallocate(3) at once, else by fsync(2) or the last close(2) with what was written until then. To open one that
 // is there with O_TRUNC replaces it: it is removed, and made anew.
 
-import { Filetype } from '../wasi/abi.ts';
+import { type Filestat, Filetype } from '../wasi/abi.ts';
 import { Errno, WasiError } from '../wasi/errno.ts';
-import type { FileStat, ListedName } from '../wasi/mounts/file-request.ts';
+import type { ListedName } from '../wasi/mounts/file-request.ts';
 import type { DataspaceAbout, Dataspaces } from './dataspaces.ts';
 import type { FrameStore } from './frame-store.ts';
 import { MemoryContents } from './memory-contents.ts';
@@ -24,7 +24,7 @@ export interface SharedPlace {
   readonly dev: bigint;
 }
 
-const statOf = (dev: bigint, ino: bigint, size: number): FileStat => ({
+const statOf = (dev: bigint, ino: bigint, size: number): Filestat => ({
   ...{ dev, ino, filetype: Filetype.regularFile, nlink: 1n, size: BigInt(size) },
   ...{ atimNs: 0n, mtimNs: 0n, ctimNs: 0n },
 });
@@ -39,7 +39,7 @@ export class SharedFolder extends FixedFolder {
     this.#place = place;
   }
 
-  stat(): FileStat {
+  stat(): Filestat {
     return { ...statOf(this.#place.dev, 1n, 0), filetype: Filetype.directory };
   }
 
@@ -132,7 +132,7 @@ class SharedFile implements FileNode {
     this.#about = about;
   }
 
-  stat(): FileStat {
+  stat(): Filestat {
     return statOf(this.#place.dev, this.#about.id, this.#about.sizeBytes);
   }
 
@@ -162,7 +162,7 @@ class OpenedDataspaceFile implements OpenedFile {
     this.#about = about;
   }
 
-  stat(): FileStat {
+  stat(): Filestat {
     return statOf(this.#place.dev, this.#about.id, this.#about.sizeBytes);
   }
 
@@ -226,7 +226,7 @@ class UnmadeFile implements FileNode {
     this.#contents = new MemoryContents(place.store);
   }
 
-  stat(): FileStat {
+  stat(): Filestat {
     return statOf(this.#place.dev, 2n, this.#contents.sizeBytes);
   }
 

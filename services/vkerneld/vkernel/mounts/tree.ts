@@ -1,9 +1,9 @@
 // What a mount of the virtual kernel is: a tree of nodes, which lives in the main thread, and which all processes see. Names and paths
 // have one character a byte. What fails throws WasiError.
 
-import { Filetype } from '../wasi/abi.ts';
+import { type Filestat, Filetype } from '../wasi/abi.ts';
 import { Errno, WasiError } from '../wasi/errno.ts';
-import type { FileStat, ListedName } from '../wasi/mounts/file-request.ts';
+import type { ListedName } from '../wasi/mounts/file-request.ts';
 
 export type Maybe<T> = T | Promise<T>;
 
@@ -15,7 +15,7 @@ export interface TimesToSet {
 
 interface Noded {
   readonly filetype: number;
-  stat(): Maybe<FileStat>;
+  stat(): Maybe<Filestat>;
   setTimes(times: TimesToSet): Maybe<void>;
 }
 
@@ -59,7 +59,7 @@ export interface Written {
 }
 
 export interface OpenedFile {
-  stat(): Maybe<FileStat>;
+  stat(): Maybe<Filestat>;
   setTimes(times: TimesToSet): Maybe<void>;
   /** Fewer at the end of the file. */
   read(offset: number, lengthBytes: number): Maybe<Uint8Array>;
@@ -82,7 +82,7 @@ export function fail(errno: number): never {
 /** A folder that nobody changes by calls. */
 export abstract class FixedFolder implements Folder {
   readonly filetype = Filetype.directory;
-  abstract stat(): Maybe<FileStat>;
+  abstract stat(): Maybe<Filestat>;
   abstract lookup(name: string): Maybe<TreeNode | undefined>;
   abstract list(): Maybe<ListedName[]>;
   setTimes(_times: TimesToSet): void {

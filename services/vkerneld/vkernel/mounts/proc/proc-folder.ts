@@ -1,7 +1,7 @@
 // /proc: the cluster as text, for one process. Of processes and dataspaces there are those that its person may see.
 import type { Process } from '@odonata/proto/vkernel/v1/vkernel';
-import { Filetype } from '../../wasi/abi.ts';
-import type { FileStat, ListedName } from '../../wasi/mounts/file-request.ts';
+import { type Filestat, Filetype } from '../../wasi/abi.ts';
+import type { ListedName } from '../../wasi/mounts/file-request.ts';
 import type { Dataspaces } from '../dataspaces.ts';
 import { FixedFolder, type LinkNode, type Maybe, type TreeNode } from '../tree.ts';
 import type { ClusterView } from './cluster-view.ts';
@@ -52,7 +52,7 @@ export class ProcFolder extends FixedFolder {
     this.#files = new Map(texts.map(([name, text], i) => [name, new TextFile(BigInt(i + 2), text)]));
   }
 
-  stat(): FileStat {
+  stat(): Filestat {
     return procStat(ROOT_INODE, Filetype.directory);
   }
 
@@ -95,7 +95,7 @@ class SelfLink implements LinkNode {
     this.target = `${pid}`;
   }
 
-  stat(): FileStat {
+  stat(): Filestat {
     return procStat(inodeOf(0n), Filetype.symbolicLink);
   }
 
@@ -129,7 +129,7 @@ class ProcessFolder extends FixedFolder {
     this.#files = new Map(texts.map(([name, text], i) => [name, new TextFile(inodeOf(pid, i + 1), text)]));
   }
 
-  stat(): FileStat {
+  stat(): Filestat {
     return procStat(inodeOf(this.#pid), Filetype.directory);
   }
 

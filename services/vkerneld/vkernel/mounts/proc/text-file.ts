@@ -1,13 +1,12 @@
 // A file whose text is made when it is opened, whole.
-import { Filetype } from '../../wasi/abi.ts';
+import { type Filestat, Filetype } from '../../wasi/abi.ts';
 import { Errno } from '../../wasi/errno.ts';
-import type { FileStat } from '../../wasi/mounts/file-request.ts';
 import { type FileNode, fail, type Maybe, type OpenedFile, type OpenHow } from '../tree.ts';
 
 const TEXT_BYTES_MAX = 8 << 20;
 
 /** As of Linux: no size is known before. */
-export const procStat = (ino: bigint, filetype: number): FileStat => ({
+export const procStat = (ino: bigint, filetype: number): Filestat => ({
   ...{ dev: 0x7072_6f63n, ino, filetype, nlink: 1n, size: 0n, atimNs: 0n, mtimNs: 0n, ctimNs: 0n },
 });
 
@@ -21,7 +20,7 @@ export class TextFile implements FileNode {
     this.#text = text;
   }
 
-  stat(): FileStat {
+  stat(): Filestat {
     return procStat(this.#ino, this.filetype);
   }
 

@@ -1,6 +1,7 @@
 // What a guest's thread asks of the main thread about files in mounts of the virtual kernel. Each call of WASI is one request, but
 // transfers of more than a payload.
 
+import type { Filestat } from '../abi.ts';
 /** Where a path begins: at the top of a mount, or at a directory that the process has open. */
 export type FileAt = { readonly mount: string } | { readonly handle: number };
 
@@ -49,21 +50,9 @@ interface Times {
   readonly mtimNs: bigint | undefined;
 }
 
-/** What is told of a file. */
-export interface FileStat {
-  readonly dev: bigint;
-  readonly ino: bigint;
-  readonly filetype: number;
-  readonly nlink: bigint;
-  readonly size: bigint;
-  readonly atimNs: bigint;
-  readonly mtimNs: bigint;
-  readonly ctimNs: bigint;
-}
-
 const statFields = ['dev', 'ino', 'filetype', 'nlink', 'size', 'atimNs', 'mtimNs', 'ctimNs'] as const;
 
-export function packStat(stat: FileStat): Uint8Array {
+export function packStat(stat: Filestat): Uint8Array {
   const view = new DataView(new ArrayBuffer(statFields.length * 8));
   statFields.forEach((field, i) => {
     view.setBigUint64(i * 8, BigInt(stat[field]), true);
@@ -71,7 +60,7 @@ export function packStat(stat: FileStat): Uint8Array {
   return new Uint8Array(view.buffer);
 }
 
-export function unpackStat(payload: Uint8Array<ArrayBuffer>): FileStat {
+export function unpackStat(payload: Uint8Array<ArrayBuffer>): Filestat {
   const view = new DataView(payload.buffer, payload.byteOffset);
   const word = (i: number): bigint => view.getBigUint64(i * 8, true);
   const [dev, ino, filetype, nlink, size, atimNs, mtimNs, ctimNs] = statFields.map((_, i) => word(i)) as [

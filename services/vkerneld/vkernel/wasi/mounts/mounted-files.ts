@@ -1,9 +1,9 @@
 // Files in mounts of the virtual kernel, as a guest's thread has them: its main thread holds them, and answers (kernel-call.ts).
 
-import { Filetype, fileRights, Lookupflags, Oflags, Rights, writingRights } from '../abi.ts';
+import { type Filestat, Filetype, fileRights, Lookupflags, Oflags, Rights, writingRights } from '../abi.ts';
 import type { DirectoryEntry, MountedFileDescriptor, MountedFolderDescriptor } from '../descriptor-table.ts';
 import { Errno, WasiError } from '../errno.ts';
-import { type FilePath, type FileRequest, type FileStat, unpackNames, unpackStat } from './file-request.ts';
+import { type FilePath, type FileRequest, unpackNames, unpackStat } from './file-request.ts';
 
 /** Answers one; the payload of a success. */
 export type AskFile = (request: FileRequest) => { errno: number; payload: Uint8Array<ArrayBuffer> };
@@ -41,11 +41,11 @@ export class MountedFiles {
     return opened(this.ask({ op: 'reopen', handle, reads, writes }));
   }
 
-  stat(handle: number): FileStat {
+  stat(handle: number): Filestat {
     return unpackStat(this.ask({ op: 'stat', handle }));
   }
 
-  statPath(path: FilePath, lookupFlags: number): FileStat {
+  statPath(path: FilePath, lookupFlags: number): Filestat {
     const follow = (lookupFlags & Lookupflags.symlinkFollow) !== 0;
     return unpackStat(this.ask({ op: 'stat-path', ...path, follow }));
   }
