@@ -3,5 +3,10 @@
 import { fileURLToPath } from 'node:url';
 import { makePackages } from './make.ts';
 
-const out = process.argv[2] ?? fileURLToPath(new URL('../../build/packages', import.meta.url));
+const [, , folder, ...more] = process.argv;
+if (folder?.startsWith('-') || more.length > 0) {
+  console.error('npm run packages [-- FOLDER]: the folder where they go; build/packages unless it is named');
+  process.exit(2);
+}
+const out = folder ?? fileURLToPath(new URL('../../build/packages', import.meta.url));
 for (const file of await makePackages(out)) console.log(file);

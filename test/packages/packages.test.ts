@@ -144,3 +144,11 @@ cluster.nothing;
   const tsc = join(ROOT, 'node_modules/typescript/lib/tsc.js');
   expect(run(process.execPath, [tsc, '-p', place])).toEqual({ status: 0, out: '', err: '' });
 });
+
+test('where packages go is a folder, and no option', () => {
+  const main = join(ROOT, 'bootstrap/packages/main.ts');
+  for (const args of [['--help'], [folder, 'more']])
+    expect(run(process.execPath, [main, ...args])).toMatchObject({
+      ...{ status: 2, err: expect.stringMatching(/^npm run packages \[-- FOLDER\]: .*$/) },
+    });
+});
