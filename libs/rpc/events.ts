@@ -18,7 +18,7 @@ export const EVENT_KINDS = {
   /** A process ended because of memory: it was refused frames, or had too many of them when others needed some. */
   'process-ended-for-memory': 'WARNING',
   /** A service was killed, crashed, or went down with its machine: its next life says so. */
-  'service-died': 'ERROR',
+  'service-died': 'WARNING',
   /** A virtual kernel ended with all of its programs, and nobody of its node had ended it: a signal, a start that failed. */
   'vkernel-died': 'ERROR',
   /** A virtual kernel ended with all of its programs: the memory of its control group ran out. */

@@ -44,15 +44,15 @@ it('outlive kill -9 and a restart of each service, and go on', async () => {
   });
   for (const service of services) await cluster.kill(service);
   await cluster.well();
-  const lives = await told();
-  expect(lives.filter(({ kind }) => kind !== 'service-died')).toEqual(before);
-  const died = lives.filter(({ kind }) => kind === 'service-died').map(({ service }) => service);
+  expect(await told()).toEqual(before);
+  const { stdout } = await cluster.vkctl(['events', '--json', '--kind', 'service-died']);
+  const died = (JSON.parse(stdout) as Told[]).map(({ service }) => service);
   expect(died.sort()).toEqual([...services].sort());
   for (const service of services) await knock(service);
   let after: Told[] = [];
   await until('each service has told of the second one', async () => {
     after = await told();
-    return services.every((name) => after.filter(({ service }) => service === name).length > 2);
+    return services.every((name) => after.filter(({ service }) => service === name).length > 1);
   });
   for (const name of services) {
     const ids = after.filter(({ service }) => service === name).map(({ id }) => Number(id));

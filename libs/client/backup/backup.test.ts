@@ -152,6 +152,18 @@ test('cut anywhere it makes nothing; an export goes on there, and is the same', 
   expect((await target.dataspaces.records()).map(({ name }) => name)).toEqual([odd]);
 }, 60_000);
 
+test('two at one time: one writes it, the other is told; one that was killed holds nobody up', async () => {
+  const both = join(folder, 'both.tar');
+  const [one, other] = await Promise.allSettled([exported(small, both), exported(small, both)]);
+  expect([one.status, other.status].sort()).toEqual(['fulfilled', 'rejected']);
+  const { reason } = [one, other].find((each) => each.status === 'rejected') as PromiseRejectedResult;
+  expect(String(reason)).toMatch(/both\.tar\.part is being written by process \d+/);
+  expect(await checkBackup(both)).toMatchObject({ dataspaces: [{ name: 'notes' }, { name: odd }] });
+  writeFileSync(`${both}.part.lock`, '1 0');
+  await exported(small, both);
+  expect(existsSync(`${both}.part.lock`)).toBe(false);
+}, 60_000);
+
 test('spoilt anywhere it makes nothing, and says where', async () => {
   const whole = readFileSync(file);
   const spoilt = join(folder, 'spoilt.tar');

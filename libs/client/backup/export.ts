@@ -6,6 +6,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Dataspaces } from '../dataspaces.ts';
 import { ARCHIVE_END, ArchiveError, encodeEntry, PIECE_BYTES, readEntries } from './archive.ts';
 import { type AboutDataspace, Contents, folderOf, pathOfPiece } from './contents.ts';
+import { lockPart } from './part-lock.ts';
 import { inPieces, isZeros } from './pieces.ts';
 
 export interface ExportOptions {
@@ -49,6 +50,19 @@ export async function exportDataspaces(
   const target = await targetOf(file);
   const wanted = await wantedOf(dataspaces, options);
   const part = `${target}.part`;
+  const unlock = await lockPart(part);
+  try {
+    return await writePart(dataspaces, { part, target, wanted }, options);
+  } finally {
+    await unlock();
+  }
+}
+
+async function writePart(
+  dataspaces: Dataspaces,
+  { part, target, wanted }: { part: string; target: string; wanted: readonly Dataspace[] },
+  options: ExportOptions,
+): Promise<Exported> {
   const done = await doneOf(part, wanted, options.cluster);
   const handle = await open(part, PART_FLAGS, 0o600);
   try {
