@@ -1,6 +1,7 @@
 // When a node is lost: its home does not answer, and the coherency directory has ended its lease, so that nothing there can use what is
 // shared any more. A broken line alone is never that.
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
@@ -9,6 +10,16 @@ import type { Peers } from './peers.ts';
 const ASK_MS = 3_000;
 /** A home that was started again answers before that. */
 const TRIES = 2;
+
+/** Any replica of the directory knows; the first that answers tells. @throws RpcError where none does */
+async function members(syslink: SyslinkEndpoint): Promise<readonly string[]> {
+  const endpoints = await syslink.listEndpoints();
+  const replicas = endpoints.filter(({ kind }) => kind === EndpointKind.DIRECTORY);
+  const asked = replicas.map(({ name }) =>
+    syslink.client(DirectoryService, { name }).listMembers({}, { deadlineMs: ASK_MS }),
+  );
+  return (await Promise.any(asked)).nodes;
+}
 
 const AWAY: ReadonlySet<Code> = new Set([Code.Unavailable, Code.NotFound, Code.DeadlineExceeded]);
 
@@ -38,10 +49,7 @@ export class LostNodes {
     const syslink = this.#syslink();
     if (tries < TRIES || name === undefined || syslink === undefined) return false;
     try {
-      const { nodes } = await syslink
-        .client(DirectoryService, { name: 'cohd' })
-        .listMembers({}, { deadlineMs: ASK_MS });
-      return !nodes.includes(name);
+      return !(await members(syslink)).includes(name);
     } catch (error) {
       this.#log.debug({ err: error, node: name }, 'nobody says whether a node is fenced');
       return false;
