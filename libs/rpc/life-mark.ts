@@ -2,7 +2,7 @@
 // at a start is of a life that ended without a word: it was killed, it crashed, or its machine went down.
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { startTicksOf } from './start-ticks.ts';
+import { startTicksOf } from './process-stat.ts';
 
 const markSchema = z.object({ pid: z.int().positive(), startTicks: z.string().max(32), atMs: z.number() });
 type Mark = z.infer<typeof markSchema>;

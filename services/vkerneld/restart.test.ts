@@ -10,7 +10,7 @@ import { ProcessState, VkernelService } from '@odonata/proto/vkernel/v1/vkernel'
 import { delay } from '@odonata/rpc/backoff.ts';
 import type { Client } from '@odonata/rpc/client.ts';
 import { createClient } from '@odonata/rpc/client.ts';
-import { startTicksOf } from '@odonata/rpc/start-ticks.ts';
+import { startTicksOf } from '@odonata/rpc/process-stat.ts';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 /** The supervisor as a process of its own, so that it can be killed. */

@@ -1,10 +1,8 @@
 // What virtual kernels have: of memory and dataspaces as their pmap manager says, of the processors as the machine does. The pmap
 // manager is told on the same way what each may have, again and again: it may be another one by now.
-import { readFileSync } from 'node:fs';
 import { ownTurn } from '@odonata/rpc/bug.ts';
+import { processStat } from '@odonata/rpc/process-stat.ts';
 
-/** As the kernel counts processor time, sysconf(_SC_CLK_TCK): the same on every Linux. */
-const TICK_MS = 10;
 const LOOK_EVERY_MS = 2_000;
 
 export interface Use {
@@ -83,12 +81,9 @@ export class VkernelUses {
   }
 }
 
-/** Of all of its threads, also of those that ended; proc_pid_stat(5). */
 function cpuMsOf(hostPid: number): number {
   try {
-    const stat = readFileSync(`/proc/${hostPid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+    return processStat(hostPid)?.cpuMs ?? 0;
   } catch {
     return 0;
   }

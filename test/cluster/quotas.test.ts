@@ -1,6 +1,6 @@
 // What virtual kernels may have: each is held to it, also after another pmapd or vkerneld came, and nobody else notices.
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { processStat } from '@odonata/rpc/process-stat.ts';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TestCluster, until } from './cluster.ts';
 import type { Program } from './program.ts';
@@ -28,12 +28,7 @@ async function shown(name: string): Promise<Shown> {
 }
 const hog = (name: string, mib: number, ...more: string[]) =>
   cluster.start('node1', 'hog', ['private', String(mib), ...more], { vkernel: name });
-/** Processor time of a process of this machine, as the kernel counts it: in hundredths of a second. */
-const cpuMsOf = (pid: number): number => {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-};
+const cpuMsOf = (pid: number): number => processStat(pid)!.cpuMs;
 const outOf = (name: string, size: string) =>
   expect.stringMatching(
     `^out of memory: virtual kernel [^/]+/${name} has all of its ${size} \\(vkctl vkernel set --memory gives it more\\)$`,

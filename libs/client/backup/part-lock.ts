@@ -1,7 +1,7 @@
 // One export at a time writes a file: a lock beside it says which process does. That of one that is over is nobody's.
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { startTicksOf } from '@odonata/rpc/start-ticks.ts';
+import { startTicksOf } from '@odonata/rpc/process-stat.ts';
 
 const TRIES = 3;
 

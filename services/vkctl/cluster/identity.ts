@@ -6,7 +6,6 @@ export {
   identify,
   identitySchema,
   isAlive,
-  procStat,
 } from '@odonata/client/local/process-identity.ts';
 
 /** Sends a signal to exactly this process; false when it is gone. */

@@ -86,29 +86,10 @@ export function faultsText({ privatePages, sharedPages, waits }: Memory): string
 export const nodesText = (nodes: readonly NodeStats[]): string =>
   columns(
     ['NODE', 'INDEX', 'FRAMES', 'PRIVATE', 'SHARED', 'PAGES_IN', 'PAGES_OUT', 'INVALIDATIONS', 'VMSPACES'],
-    nodes.map(
-      ({
-        node,
-        nodeIndex,
-        framesTotal,
-        framesPrivate,
-        pagesShared,
-        pagesIn,
-        pagesOut,
-        invalidations,
-        vmspaces,
-      }) => [
-        node,
-        nodeIndex,
-        framesTotal,
-        framesPrivate,
-        pagesShared,
-        pagesIn,
-        pagesOut,
-        invalidations,
-        vmspaces,
-      ],
-    ),
+    nodes.map((node) => [
+      ...[node.node, node.nodeIndex, node.framesTotal, node.framesPrivate, node.pagesShared],
+      ...[node.pagesIn, node.pagesOut, node.invalidations, node.vmspaces],
+    ]),
   );
 
 export const vkernelsText = (vkernels: readonly Vkernel[]): string =>
