@@ -23,7 +23,8 @@ export interface ClientReasons {
   NO_NODE: { cluster: string; node: string; nodes: string };
   NO_PMAPD: { cluster: string; node: string };
   NO_VKERNELD: { node: string };
-  NO_PLACE: { cluster: string };
+  /** Also but nodes that the program is to be apart from: `but`. */
+  NO_PLACE: { cluster: string; but: string };
   TWO_NODES: { node: string; vkernel: string };
   NO_PROCESS: { cluster: string; pid: string };
   START_UNKNOWN: { said: string };

@@ -1,9 +1,14 @@
 // On which node a program runs.
+import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { type Candidate, choosePlace } from '@odonata/processes/placement.ts';
 import { Code } from '@odonata/rpc/error.ts';
 import { clientError } from './client-error.ts';
 import type { Connection } from './connection.ts';
+import { usageOf } from './dataspace-detail.ts';
+import { nodeOfPid } from './process-id.ts';
 
 const ANSWER_MS = 3_000;
+const DEFAULT_VKERNEL = 'default';
 
 export interface Place {
   node: string;
@@ -11,16 +16,26 @@ export interface Place {
   vkernel: string;
 }
 
+export interface Where {
+  node?: string;
+  /** NAME, or NODE/NAME. */
+  vkernel?: string;
+  /** Where the fewest processes of virtual kernels of that name run, whether it runs there or not. */
+  spread?: boolean;
+  /** A dataspace: where most of its pages are. */
+  near?: string;
+  /** Pids and names of nodes: not where these processes run, and not on these nodes. */
+  apartFrom?: readonly string[];
+  memoryBytes?: number | bigint;
+}
+
 /**
- * Where a program runs: on the node that is named; else where a virtual kernel of that name runs already; else on
- * the node with the fewest processes, the first of these.
- * @param place.vkernel NAME, or NODE/NAME
+ * Where a program runs: on the node that is named; else as the rest says. Where nothing does, where a virtual kernel of that name runs
+ * already, else by libs/processes/placement.ts.
+ * @throws RpcError INVALID_ARGUMENT (two nodes named), NOT_FOUND (the dataspace, the node), UNAVAILABLE (no node takes it)
  */
-export async function placeProgram(
-  to: Connection,
-  { node, vkernel: named = '' }: { node?: string; vkernel?: string },
-  signal?: AbortSignal,
-): Promise<Place> {
+export async function placeProgram(to: Connection, where: Where, signal?: AbortSignal): Promise<Place> {
+  const { node, vkernel: named = '', spread = false, near, apartFrom = [] } = where;
   const asked = { deadlineMs: ANSWER_MS, signal };
   const slash = named.indexOf('/');
   const vkernel = named.slice(slash + 1);
@@ -41,30 +56,47 @@ export async function placeProgram(
     await Promise.all([to.vkerneld(wanted).listVkernels({}, asked), to.answeringNode(wanted, signal)]);
     return { node: wanted, vkernel };
   }
-  const candidates = (await to.nodes(signal)).filter(({ vkerneld, pmapd }) => vkerneld && pmapd);
-  const loads = await Promise.all(
-    candidates.map(async ({ name }) => {
-      // A node that does not answer takes no program.
-      const vkernels = await Promise.all([
-        to.vkerneld(name).listVkernels({}, asked),
-        to.pmapd(name).getNodeStats({}, asked),
-      ]).then(
-        ([response]) => response.vkernels,
-        () => undefined,
-      );
-      return {
-        node: name,
-        processes: vkernels?.reduce((sum, each) => sum + each.processes, 0) ?? Number.POSITIVE_INFINITY,
-        has: vkernel !== '' && (vkernels?.some((each) => each.name === vkernel && each.hostPid > 0) ?? false),
-      };
-    }),
+  const [pages, shunned, nodes] = await Promise.all([
+    near === undefined ? undefined : usageOf(to, near, signal).then(({ usage }) => usage.ownedPages),
+    Promise.all(apartFrom.map((each) => nodeApart(to, each, signal))),
+    to.nodes(signal),
+  ]);
+  const answers = await Promise.all(
+    nodes
+      .filter((each) => each.vkerneld && each.pmapd)
+      .map(async ({ name }): Promise<(Candidate & { has: boolean }) | undefined> => {
+        // A node that does not answer takes no program.
+        const known = await Promise.all([
+          to.vkerneld(name).listVkernels({}, asked),
+          to.pmapd(name).getNodeStats({}, asked),
+        ]).catch(() => undefined);
+        if (known === undefined) return undefined;
+        const [{ vkernels }, { cores, framesTotal, framesPrivate, pagesShared }] = known;
+        const kin = vkernels.filter((each) => each.name === (vkernel || DEFAULT_VKERNEL));
+        return {
+          node: name,
+          processes: vkernels.reduce((sum, each) => sum + each.processes, 0),
+          cores,
+          freeBytes: Number(framesTotal - framesPrivate - pagesShared) * PAGE_BYTES,
+          pages: Number(pages?.[name] ?? 0n),
+          kin: spread ? kin.reduce((sum, each) => sum + each.processes, 0) : 0,
+          isShunned: shunned.includes(name),
+          has: vkernel !== '' && kin.some(({ hostPid }) => hostPid > 0),
+        };
+      }),
   );
-  const answering = loads.filter(({ processes }) => Number.isFinite(processes));
-  const best = answering.find(({ has }) => has) ?? answering.toSorted((a, b) => a.processes - b.processes)[0];
-  if (!best) {
-    const { cluster } = to;
-    const what = `no node of cluster "${cluster}" takes programs now`;
-    throw clientError(Code.Unavailable, 'NO_PLACE', { cluster }, what);
-  }
-  return { node: best.node, vkernel };
+  const answering = answers.filter((each) => each !== undefined);
+  const isFree = !spread && near === undefined;
+  const home = isFree ? answering.find(({ has, isShunned }) => has && !isShunned) : undefined;
+  const best = home ?? choosePlace(answering, Number(where.memoryBytes ?? 0));
+  if (best) return { node: best.node, vkernel };
+  const { cluster } = to;
+  const but = shunned.length > 0 ? ` but ${[...new Set(shunned)].sort().join(', ')}` : '';
+  const what = `no node of cluster "${cluster}"${but} takes programs now`;
+  throw clientError(Code.Unavailable, 'NO_PLACE', { cluster, but }, what);
+}
+
+/** Of a process, or the node itself. */
+async function nodeApart(to: Connection, from: string, signal?: AbortSignal): Promise<string> {
+  return /^\d+$/.test(from) ? await nodeOfPid(to, BigInt(from), signal) : (await to.node(from, signal)).name;
 }

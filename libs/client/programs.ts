@@ -5,7 +5,7 @@ import { anyOf } from './abort.ts';
 import type { Connection } from './connection.ts';
 import { bytesOf } from './numbers.ts';
 import { overRouters } from './over-routers.ts';
-import { type Place, placeProgram } from './placement.ts';
+import { type Place, placeProgram, type Where } from './placement.ts';
 import { answeringNodeOfPid, nodeOfPid } from './process-id.ts';
 import { listProcesses, listVmspaces, type ProcessList, type VmspaceList } from './process-list.ts';
 import { type LogOptions, type LogPiece, processLog } from './process-log.ts';
@@ -46,8 +46,14 @@ export interface ProgramOptions {
   dirs?: readonly Grant[];
   /** Private memory and shared pages that it brings; absent: as its node says. */
   memoryBytes?: number | bigint;
-  /** Absent: where its virtual kernel runs; else on the node with the fewest processes. */
+  /** Absent: as the next three say; else where its virtual kernel runs; else on the node with the fewest processes a core. */
   node?: string;
+  /** Where the fewest processes of its virtual kernel run. */
+  spread?: boolean;
+  /** A dataspace: where most of its pages are. */
+  near?: string;
+  /** Pids and nodes: not there. */
+  apartFrom?: readonly string[];
   /** NAME or NODE/NAME; absent: the node's default one. Made where it does not run. */
   vkernel?: string;
   signal?: AbortSignal;
@@ -61,7 +67,7 @@ export class Programs {
   }
 
   /** Where a program would run now. Asked again where a router goes away meanwhile: nothing has started yet. */
-  place(where: { node?: string; vkernel?: string; signal?: AbortSignal } = {}): Promise<Place> {
+  place(where: Where & { signal?: AbortSignal } = {}): Promise<Place> {
     const signal = this.#signal(where.signal);
     return overRouters(this.#to, () => placeProgram(this.#to, where, signal), signal);
   }

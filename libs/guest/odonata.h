@@ -73,8 +73,10 @@ enum {
 /** Flags of odonata_spawn. */
 enum {
   ODONATA_SPAWN_NEW_GROUP = 1, /* the child leads a process group of its own */
-  ODONATA_SPAWN_SPREAD = 2,    /* no node is named: the node where the fewest processes run */
+  ODONATA_SPAWN_SPREAD = 2,    /* no node is named: the node where the fewest processes run for its cores */
   ODONATA_SPAWN_SELF = 4,      /* the program of the parent; `fd` is not looked at */
+  ODONATA_SPAWN_NEAR = 8,      /* `node` names a dataspace: the node that has the most of its pages */
+  ODONATA_SPAWN_APART = 16,    /* no node is named: one where neither the parent nor another child of it runs; also with `NEAR` */
 };
 
 /** Actions of odonata_signal_action. */

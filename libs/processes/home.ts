@@ -66,6 +66,12 @@ export class Home {
     return this.#families.get(parent)?.children.size ?? 0;
   }
 
+  /** By their numbers. */
+  nodesOfChildren(parent: bigint): Set<number> {
+    const children = this.#families.get(parent)?.children.values() ?? [];
+    return new Set([...children].filter(({ status }) => status === undefined).map(({ node }) => node));
+  }
+
   /** Nodes to which something is to be told soon; asked once. */
   takeDirty(): number[] {
     return this.#outbox.takeDirty();

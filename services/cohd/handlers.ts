@@ -49,9 +49,11 @@ const wire = (record: DataspaceRecord) => ({
 /** Dataspaces with losses that one answer names. */
 const LOSSES_MAX = 1000;
 
-/** Who asks: themselves, or through the pmap manager of a node, which says for whom, and means itself where it does not. */
+const SPEAKERS: ReadonlySet<Role> = new Set([Role.PMAPD, Role.VKERNELD]);
+
+/** Who asks: themselves, or through a service of a node, which says for whom, and means itself where it does not. */
 function asks(ctx: CallContext, said: Requester | undefined): Requester {
-  const speaksForOthers = ctx.caller.role === Role.PMAPD || ctx.caller === ANYONE;
+  const speaksForOthers = SPEAKERS.has(ctx.caller.role) || ctx.caller === ANYONE;
   return speaksForOthers ? (said ?? THE_SERVICE) : requesterOf(ctx);
 }
 

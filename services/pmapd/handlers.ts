@@ -2,6 +2,7 @@
 
 import { AssertionError } from 'node:assert';
 import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { FaultsRequest, PmapService, SessionRequest, VkernelHello } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -332,6 +333,7 @@ export function pmapHandlers(
         transferWaitingBytes: BigInt(waitingBytes),
         transferInFlightBytes: BigInt(inFlightBytes),
         wire: wireSpoken(),
+        cores: availableParallelism(),
         ...(node.pageout && { pageout: node.pageout.stats }),
       };
     },

@@ -30,7 +30,12 @@ test.each([
   ['NO_PMAPD', { cluster: 'a', node: '' }, 'no node of cluster "a" has its pmapd now. See: vkctl status'],
   ['NO_PMAPD', { cluster: 'a', node: 'node1' }, 'node "node1" has no pmapd now. See: vkctl status'],
   ['NO_VKERNELD', { node: 'node1' }, 'node "node1" has no vkerneld now. See: vkctl status'],
-  ['NO_PLACE', { cluster: 'a' }, 'no node of cluster "a" takes programs now. See: vkctl status'],
+  ['NO_PLACE', { cluster: 'a', but: '' }, 'no node of cluster "a" takes programs now. See: vkctl status'],
+  [
+    'NO_PLACE',
+    { cluster: 'a', but: ' but node1' },
+    'no node of cluster "a" but node1 takes programs now. See: vkctl status',
+  ],
   [
     'NO_PROCESS',
     { cluster: 'a', pid: '199999' },

@@ -69,8 +69,8 @@ const WORDS: { [R in ClientReason]?: (about: ClientReasons[R]) => Words } = {
     fix: SEE_STATUS,
   }),
   NO_VKERNELD: ({ node }) => ({ what: `node "${node}" has no vkerneld now`, fix: SEE_STATUS }),
-  NO_PLACE: ({ cluster }) => ({
-    what: `no node of cluster "${cluster}" takes programs now`,
+  NO_PLACE: ({ cluster, but }) => ({
+    what: `no node of cluster "${cluster}"${but} takes programs now`,
     fix: SEE_STATUS,
   }),
   TWO_NODES: ({ node, vkernel }) => ({

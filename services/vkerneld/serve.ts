@@ -43,6 +43,7 @@ import { Asks } from './relatives/asks.ts';
 import { LostNodes } from './relatives/lost-nodes.ts';
 import { peerHandlers } from './relatives/peer-handlers.ts';
 import { indexOfPid, Peers } from './relatives/peers.ts';
+import { Placing } from './relatives/placing.ts';
 import { Relatives } from './relatives/relatives.ts';
 import { Spawns } from './relatives/spawns.ts';
 import type { Terminal } from './terminal.ts';
@@ -57,6 +58,9 @@ export interface Vkerneld {
   /** Ends nothing: the next vkerneld of the node takes the virtual kernels over. This process must end then. */
   leave(): Promise<void>;
 }
+
+/** It is on this machine. */
+const STATS_MS = 2_000;
 
 /** From the pmap manager of this node, as long as that takes: the two start in any order. */
 async function askNodeIndex(address: string, log: Logger): Promise<number> {
@@ -179,6 +183,10 @@ export async function serveVkerneld(
     await homes?.confine(tools.bwrap);
   }
   await keepAllowed(directories, config.allowDir, socketDir, log);
+  const placing = new Placing({
+    ...{ node, peers, home, running: () => table.running().length, syslink: () => syslink },
+    stats: () => pmapd.getNodeStats({}, { deadlineMs: STATS_MS }),
+  });
   const spawns = new Spawns({
     ...{
       node,
@@ -188,7 +196,7 @@ export async function serveVkerneld(
       directories,
       listeners,
       relatives,
-      peers,
+      placing,
       uses,
       homes,
       terminals,
@@ -213,7 +221,7 @@ export async function serveVkerneld(
   });
   const server = createRpcServer({ name: 'vkerneld', log, meter, security }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
-  const ofPeers = peerHandlers({ relatives, asks, spawns });
+  const ofPeers = peerHandlers({ relatives, asks, spawns, placing });
   server.add(PeerService, ofPeers);
   const address = await server.listen(config.listen);
   const attached = attachSyslink({

@@ -127,6 +127,8 @@ export namespace Spawn {
   export const NEW_GROUP: i32 = 1;
   export const SPREAD: i32 = 2;
   export const SELF: i32 = 4;
+  export const NEAR: i32 = 8;
+  export const APART: i32 = 16;
 }
 
 /** Actions of `signalAction`. */

@@ -51,6 +51,8 @@ const (
 	SpawnNewGroup int32 = 1
 	SpawnSpread   int32 = 2
 	SpawnSelf     int32 = 4
+	SpawnNear     int32 = 8
+	SpawnApart    int32 = 16
 )
 
 // Actions of SignalAction.

@@ -68,8 +68,13 @@ export const odonata = {
       prefix: 'SPAWN_',
       values: {
         NEW_GROUP: { value: 1, doc: 'the child leads a process group of its own' },
-        SPREAD: { value: 2, doc: 'no node is named: the node where the fewest processes run' },
+        SPREAD: { value: 2, doc: 'no node is named: the node where the fewest processes run for its cores' },
         SELF: { value: 4, doc: 'the program of the parent; `fd` is not looked at' },
+        NEAR: { value: 8, doc: '`node` names a dataspace: the node that has the most of its pages' },
+        APART: {
+          value: 16,
+          doc: 'no node is named: one where neither the parent nor another child of it runs; also with `NEAR`',
+        },
       },
     },
     signalAction: {
@@ -375,7 +380,7 @@ export const odonata = {
           doc: 'its descriptors: pairs of 32-bit numbers, one of this process and what it is there',
         },
         { name: 'fds_len', type: 'u32', doc: 'bytes of them; 0: it has none but its standard streams' },
-        { name: 'node', type: 'bytes', doc: 'the node by name' },
+        { name: 'node', type: 'bytes', doc: 'the node by name; with `SPAWN_NEAR` the dataspace' },
         { name: 'node_len', type: 'u32', doc: 'bytes of it; 0: the node of this process' },
         { name: 'flags', type: 'i32', doc: 'of SPAWN_' },
         { name: 'group', type: 'u64', doc: 'its process group; 0: that of this process' },
@@ -383,12 +388,13 @@ export const odonata = {
       ],
       result: 'errno',
       errors: {
-        EACCES: '`fd` is not open for reading',
+        EACCES: '`fd` is not open for reading, or the dataspace may not be read',
         EAGAIN: 'its virtual kernel runs 256 processes, or this process has 1024 children',
         EBADF: '`fd` is not open, or no file',
         EFAULT: 'a pointer leaves the memory',
         EFBIG: 'the program has more than 256 MiB',
         EHOSTUNREACH: 'there is no such node now',
+        ENOENT: 'there is no such dataspace',
         EINVAL: 'no arguments, a NUL is missing, a flag is unknown, or what is no NAME=VALUE',
         EIO: 'nobody knows whether it began: it is ended then',
         EXDEV:

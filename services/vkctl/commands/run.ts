@@ -5,7 +5,7 @@ import type { Place } from '@odonata/client/placement.ts';
 import type { ProgramRun, ProgramSpec } from '@odonata/client/program-run.ts';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { endOfCluster } from '../cluster/end-of-cluster.ts';
 import { clusterPaths } from '../cluster/paths.ts';
 import { readRecord } from '../cluster/record.ts';
@@ -31,6 +31,9 @@ import { writeTo } from './stdio.ts';
 interface RunOptions extends ClusterOption {
   detach?: boolean;
   node?: string;
+  spread?: boolean;
+  near?: string;
+  apartFrom?: string[];
   vkernel?: string;
   dir?: string[];
   listen?: string[];
@@ -61,7 +64,18 @@ export function addRun(program: Command): void {
       '-n, --no-input',
       'its standard input is empty, and ours is left alone: for loops that read it themselves',
     )
-    .option('--node <name>', 'on this node; else on the one with the fewest processes')
+    .option('--node <name>', 'on this node; else on the one with the fewest processes for its cores')
+    .addOption(
+      new Option('--spread', 'on the node with the fewest processes of its virtual kernel').conflicts('node'),
+    )
+    .addOption(
+      new Option('--near <dataspace>', 'on the node that has the most of its pages').conflicts('node'),
+    )
+    .addOption(
+      new Option('--apart-from <pid|node>', 'not where this process runs, or not on this node (repeatable)')
+        .argParser(collect)
+        .conflicts('node'),
+    )
     .option('--vkernel <name>', 'in this virtual kernel (NAME or NODE/NAME); made when it does not run')
     .option(
       '--dir <host:guest[:ro]>',
@@ -91,6 +105,10 @@ export function addRun(program: Command): void {
     ['vkctl run --dir .:/work:ro -e LANG wc.wasm /work/a.txt', 'a folder, read-only, and a variable'],
     ['vkctl run --dir .:. wc.wasm a.txt', 'a folder, for relative names'],
     ['vkctl run -d --node node2 server.wasm', 'in the background on node 2'],
+    [
+      'vkctl run -d --near table --apart-from 100001 serve.wasm',
+      'beside the pages of a dataspace, and not where 100001 runs',
+    ],
     ['while read a; do vkctl run -n prog.wasm $a; done < list', 'the loop keeps its input'],
     ['vkctl run --listen 8080 server.wasm', 'after: vkctl up --allow-listen 8080'],
     ['vkctl run -d --json server.wasm | jq .pid', 'for a program'],
@@ -138,7 +156,7 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
     const here = isHere ? clusterOf(options) : undefined;
     const runIt = () =>
       withCluster(options, async (to) => {
-        const place = await to.programs.place(options);
+        const place = await to.programs.place({ ...options, memoryBytes: spec.memoryBytes });
         return await (options.detach
           ? runDetached(to, place, spec, module, options)
           : runHere(to, place, spec, module, { isHere, input: options.input ?? true }));

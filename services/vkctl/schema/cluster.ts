@@ -38,6 +38,7 @@ const pageout = z.strictObject({
 const nodeStats = z.strictObject({
   node: z.string(),
   framesTotal: count.describe('pages'),
+  cores: z.number().describe('processors; 0: not known'),
   framesPrivate: count,
   pagesShared: count,
   faults: byName(fault).describe('by who served them: vkernel, node, remote, upgrade'),

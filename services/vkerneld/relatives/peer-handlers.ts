@@ -4,6 +4,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
 import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
 import type { Asks } from './asks.ts';
+import type { Placing } from './placing.ts';
 import type { Relatives } from './relatives.ts';
 import type { Spawns } from './spawns.ts';
 import { fromWire } from './wire.ts';
@@ -12,8 +13,9 @@ export function peerHandlers(parts: {
   relatives: Relatives;
   asks: Asks;
   spawns: Spawns;
+  placing: Placing;
 }): Handlers<typeof PeerService> {
-  const { relatives, asks, spawns } = parts;
+  const { relatives, asks, spawns, placing } = parts;
   return {
     spawn: (requests, ctx) => spawns.serve(requests, ctx),
 
@@ -27,7 +29,7 @@ export function peerHandlers(parts: {
       return { noChildren: [...reply.noChildren], noParents: [...reply.noParents] };
     },
 
-    load: () => ({ processes: relatives.running() }),
+    load: () => placing.load(),
 
     signal: ({ asker, target, signal }, ctx) =>
       told(ctx, asker, (asking) => {

@@ -8,7 +8,6 @@ import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 
 /** So long a list of nodes is believed. */
 const FRESH_MS = 2_000;
-const LOAD_MS = 1_000;
 
 export interface Peer {
   readonly node: string;
@@ -61,22 +60,6 @@ export class Peers {
   /** By what it was called when it was there. */
   nameOf(index: number): string | undefined {
     return this.#names.get(index);
-  }
-
-  /** Where the fewest processes run; undefined: here, where so many do. */
-  async leastLoaded(here: number): Promise<Peer | undefined> {
-    const asked = await Promise.allSettled(
-      (await this.all()).map(async (peer) => ({ peer, load: await this.#loadOf(peer) })),
-    );
-    let best: { peer: Peer | undefined; load: number } = { peer: undefined, load: here };
-    for (const result of asked)
-      if (result.status === 'fulfilled' && result.value.load < best.load) best = result.value;
-    return best.peer;
-  }
-
-  async #loadOf({ client }: Peer): Promise<number> {
-    const { processes } = await client.load({}, { deadlineMs: LOAD_MS });
-    return processes;
   }
 
   async #read(): Promise<void> {

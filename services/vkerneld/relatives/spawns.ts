@@ -4,12 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { CHILDREN_MAX } from '@odonata/processes/home.ts';
 import type { SpawnRequest, SpawnRequestSchema, SpawnResponseSchema } from '@odonata/proto/vkernel/v1/peer';
-import {
-  Placement,
-  type ProgramSpec,
-  type RunRequest,
-  type SpawnChild,
-} from '@odonata/proto/vkernel/v1/vkernel';
+import type { ProgramSpec, RunRequest, SpawnChild } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
@@ -29,7 +24,8 @@ import { nameOfKey, type VkernelChild } from '../vkernel-child.ts';
 import type { VkernelUses } from '../vkernel-uses.ts';
 import type { Vkernels } from '../vkernels.ts';
 import { ChildStreams } from './child-streams.ts';
-import type { Peer, Peers } from './peers.ts';
+import type { Peer } from './peers.ts';
+import type { Placing } from './placing.ts';
 import type { Relatives } from './relatives.ts';
 
 /** As many as one virtual kernel runs. */
@@ -48,7 +44,7 @@ export interface SpawnPlace {
   readonly directories: AllowedDirectories;
   readonly listeners: AllowedListeners;
   readonly relatives: Relatives;
-  readonly peers: Peers;
+  readonly placing: Placing;
   readonly uses: VkernelUses;
   readonly homes?: Homes | undefined;
   readonly terminals: Terminals<Terminal>;
@@ -75,7 +71,8 @@ export class Spawns {
     asked: SpawnChild,
   ): Promise<{ process: bigint } | undefined> {
     const module = this.#takePieces(parent.pid);
-    const peer = await this.#placeOf(asked);
+    const { user, groups } = child.record;
+    const peer = await this.#place.placing.choose(parent, asked, { user, groups });
     if (peer !== undefined)
       return { process: await this.#elsewhere(child, parent, peer, asked, { module, number }) };
     this.#here(child, parent, number, asked);
@@ -146,18 +143,6 @@ export class Spawns {
     if (started.terminal === undefined) return;
     for await (const { event } of started.terminal.serve(inputOf(iterator), ctx))
       if (event?.case === 'output') yield { event };
-  }
-
-  /** Undefined: here. */
-  async #placeOf({ node, placement }: SpawnChild): Promise<Peer | undefined> {
-    const { peers, node: own, table } = this.#place;
-    if (node === own) return undefined;
-    if (node !== '')
-      return await peers.byName(node).catch(() => {
-        throw new WasiError(Errno.hostunreach);
-      });
-    if (placement !== Placement.SPREAD) return undefined;
-    return await peers.leastLoaded(table.running().length);
   }
 
   #here(child: VkernelChild, parent: Process, number: number, { program, group }: SpawnChild): void {

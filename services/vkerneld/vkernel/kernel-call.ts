@@ -98,8 +98,11 @@ export type KernelRequest =
       /** With its name as the first. */
       readonly args: readonly Uint8Array[];
       readonly env: readonly Uint8Array[];
+      /** Of a node; of a dataspace, with `near`. */
       readonly node: string;
-      readonly spread: boolean;
+      readonly place: SpawnPlace;
+      /** Not where this process and its other children run. */
+      readonly apart: boolean;
       /** 0: of its own; undefined: the parent's. */
       readonly group: bigint | undefined;
       /** Descriptors of the parent that it has, too. */
@@ -114,6 +117,9 @@ export type KernelRequest =
   | { readonly call: 'identify'; readonly target: bigint }
   | { readonly call: 'set_group'; readonly target: bigint; readonly group: bigint; readonly session: boolean }
   | { readonly call: 'wake'; readonly address: number; readonly count: number };
+
+/** Where a child runs: on a node by its name (empty: the parent's), where the load is least, near a dataspace. */
+export type SpawnPlace = 'named' | 'spread' | 'near';
 
 /** How a guest ended by itself. */
 export type GuestEnd =

@@ -3,7 +3,7 @@
 import { fstatSync, readSync } from 'node:fs';
 import type { Implementation } from '@odonata/guest/module/description.ts';
 import { odonata } from '@odonata/guest/module/odonata.ts';
-import type { GivenDescriptor, KernelCaller, KernelRequest } from './kernel-call.ts';
+import type { GivenDescriptor, KernelCaller, KernelRequest, SpawnPlace } from './kernel-call.ts';
 import { unpackWord } from './kernel-call.ts';
 import { ACTION_HANDLER, isSignal, type SignalGate } from './signal-state.ts';
 import { type DescriptorTable, descriptorsMax } from './wasi/descriptor-table.ts';
@@ -15,9 +15,10 @@ const MODULE_BYTES = 256 << 20;
 /** Arguments and variables together, as of a program that is started from outside. */
 const WORDS_BYTES = 2 << 20;
 const NODE_BYTES = 63;
+const DATASPACE_BYTES = 255;
 const NAME_BYTES = 255;
 
-const { NEW_GROUP, SPREAD, SELF } = odonata.constants.spawn.values;
+const { NEW_GROUP, SPREAD, SELF, NEAR, APART } = odonata.constants.spawn.values;
 const { NO_HANG } = odonata.constants.wait.values;
 
 type Names =
@@ -67,9 +68,10 @@ export function relationCalls(
       at,
     ) => {
       memory.expectWritable(at, 24);
-      if ((flags & ~(NEW_GROUP.value | SPREAD.value | SELF.value)) !== 0) throw new WasiError(Errno.inval);
+      const place = placeOf(flags, nodeLength);
       if (argsLength + envLength > WORDS_BYTES) throw new WasiError(Errno.toobig);
-      if (nodeLength > NODE_BYTES) throw new WasiError(Errno.nametoolong);
+      if (nodeLength > (place.place === 'near' ? DATASPACE_BYTES : NODE_BYTES))
+        throw new WasiError(Errno.nametoolong);
       memory.expectReadable(fdsAt, fdsLength);
       const fds = givenOf(memory, descriptors, fdsAt, fdsLength);
       const args = words(argsAt, argsLength);
@@ -81,7 +83,7 @@ export function relationCalls(
       const payload = ask({
         call: 'spawn',
         module: flags & SELF.value ? undefined : moduleOf(descriptors, fd),
-        ...{ args, env, node: memory.string(nodeAt, nodeLength), spread: (flags & SPREAD.value) !== 0 },
+        ...{ args, env, node: memory.string(nodeAt, nodeLength), ...place },
         fds,
         group: flags & NEW_GROUP.value ? 0n : group === 0n ? undefined : BigInt.asUintN(64, group),
       });
@@ -202,4 +204,20 @@ function moduleOf(descriptors: DescriptorTable, fd: number): Uint8Array<ArrayBuf
     done += n;
   }
   return bytes.subarray(0, done);
+}
+
+/** A node that is named is where the child runs. @throws WasiError EINVAL */
+function placeOf(flags: number, nodeLength: number): { place: SpawnPlace; apart: boolean } {
+  const known = NEW_GROUP.value | SPREAD.value | SELF.value | NEAR.value | APART.value;
+  if ((flags & ~known) !== 0) throw new WasiError(Errno.inval);
+  const apart = (flags & APART.value) !== 0;
+  if ((flags & NEAR.value) !== 0) {
+    if (nodeLength === 0) throw new WasiError(Errno.inval);
+    return { place: 'near', apart };
+  }
+  if (nodeLength > 0) {
+    if (apart) throw new WasiError(Errno.inval);
+    return { place: 'named', apart };
+  }
+  return { place: (flags & SPREAD.value) === 0 ? 'named' : 'spread', apart };
 }

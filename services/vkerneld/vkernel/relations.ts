@@ -1,7 +1,8 @@
 // What one process asks of processes: children, signals, groups.
+import { Placement } from '@odonata/proto/vkernel/v1/vkernel';
 import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
 import { duplicate } from '@odonata/userfault/libc.ts';
-import type { GivenDescriptor, KernelRequest } from './kernel-call.ts';
+import type { GivenDescriptor, KernelRequest, SpawnPlace } from './kernel-call.ts';
 import { packWords } from './kernel-call.ts';
 import type { Answer, Ask, ChildSpec, ProcessesAsked } from './processes-asked.ts';
 import { closeGiven } from './remote-streams.ts';
@@ -14,6 +15,11 @@ export type RelationRequest = Extract<
 >;
 
 const PIECE_BYTES = 8 << 20;
+const PLACEMENTS = {
+  named: Placement.UNSPECIFIED,
+  spread: Placement.SPREAD,
+  near: Placement.NEAR,
+} as const satisfies Record<SpawnPlace, Placement>;
 /** Of the arguments of a child, what the supervisor shows. */
 const SHOWN_WORDS = 64;
 
@@ -78,14 +84,18 @@ export class Relations {
   }
 
   async #spawn(request: Extract<RelationRequest, { call: 'spawn' }>): Promise<Uint8Array | number> {
-    const { args, env, node, spread, group, fds } = request;
+    const { args, env, node, place, apart, group, fds } = request;
     const module = request.module ?? this.#options.ownModule();
     if (module === undefined) return Errno.notsup;
-    const isHere = !spread && (node === '' || node === this.#options.nodeName);
+    const isHere = place === 'named' && !apart && (node === '' || node === this.#options.nodeName);
     const [first, ...rest] = args;
     const name = text(first!);
     const shown = { name, rawArgs: rest.slice(0, SHOWN_WORDS) };
-    const about = { node, ...(group !== undefined && { group }), placement: spread ? 1 : 0 };
+    const about = {
+      ...(place === 'near' ? { dataspace: node } : { node }),
+      ...{ placement: PLACEMENTS[place], apart },
+      ...(group !== undefined && { group }),
+    };
     if (isHere) {
       const given = fds.map((each) => ('host' in each ? { ...each, host: duplicate(each.host) } : each));
       const child: ChildSpec = { name, module, args: rest, env, given };

@@ -14,13 +14,16 @@ extern "C" {
 #define POSIX_SPAWN_SETPGROUP 2
 #define POSIX_SPAWN_SETSIGDEF 4
 #define POSIX_SPAWN_SETSIGMASK 8
-/** To the node where the fewest processes run. */
+/** To the node where the fewest processes run for its cores. */
 #define POSIX_SPAWN_SPREAD_NP 0x1000
+/** To a node where neither this process nor another child of it runs. */
+#define POSIX_SPAWN_APART_NP 0x2000
 
 typedef struct {
   int flags;
   pid_t group;
   char node[64];
+  char near[256];
 } posix_spawnattr_t;
 
 struct odonata_file_action;
@@ -45,6 +48,8 @@ int posix_spawnattr_setsigmask(posix_spawnattr_t *__restrict, const sigset_t *__
 int posix_spawnattr_setsigdefault(posix_spawnattr_t *__restrict, const sigset_t *__restrict);
 /** The node by name; empty: that of the parent. */
 int posix_spawnattr_setnode_np(posix_spawnattr_t *, const char *);
+/** Where no node is named: the one with the most pages of this dataspace. */
+int posix_spawnattr_setnear_np(posix_spawnattr_t *, const char *);
 
 int posix_spawn_file_actions_init(posix_spawn_file_actions_t *);
 int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *);

@@ -86,12 +86,19 @@ static int spawn(pid_t *pid, int fd, const posix_spawn_file_actions_t *actions, 
     if (how->group == 0) flags |= ODONATA_SPAWN_NEW_GROUP;
     else group = (uint64_t)how->group;
   }
-  if (how->flags & POSIX_SPAWN_SPREAD_NP) flags |= ODONATA_SPAWN_SPREAD;
+  const char *where = how->node;
+  if (where[0] == 0) {
+    if (how->flags & POSIX_SPAWN_APART_NP) flags |= ODONATA_SPAWN_APART;
+    if (how->near[0] != 0) {
+      where = how->near;
+      flags |= ODONATA_SPAWN_NEAR;
+    } else if (how->flags & POSIX_SPAWN_SPREAD_NP) flags |= ODONATA_SPAWN_SPREAD;
+  }
   struct odonata_child child;
   if (error == 0 && (all_args == NULL || all_env == NULL)) error = ENOMEM;
   if (error == 0)
     error = odonata_spawn((uint32_t)fd, all_args, (uint32_t)args_length, all_env, (uint32_t)env_length, (const char *)pairs,
-                          pair_count * sizeof *pairs, how->node, (uint32_t)strlen(how->node), flags, group, &child);
+                          pair_count * sizeof *pairs, where, (uint32_t)strlen(where), flags, group, &child);
   for (int i = 0; i < opened_count; i++) close(opened[i]);
   free(opened);
   free(all_args);
@@ -168,6 +175,12 @@ int posix_spawnattr_setsigmask(posix_spawnattr_t *restrict how, const sigset_t *
 
 int posix_spawnattr_setsigdefault(posix_spawnattr_t *restrict how, const sigset_t *restrict set) {
   (void)how, (void)set;
+  return 0;
+}
+
+int posix_spawnattr_setnear_np(posix_spawnattr_t *how, const char *dataspace) {
+  if (strlen(dataspace) >= sizeof how->near) return ENAMETOOLONG;
+  strcpy(how->near, dataspace);
   return 0;
 }
 

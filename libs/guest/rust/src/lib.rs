@@ -42,6 +42,8 @@ pub const READ_WRITE: i32 = 3;
 pub const SPAWN_NEW_GROUP: i32 = 1;
 pub const SPAWN_SPREAD: i32 = 2;
 pub const SPAWN_SELF: i32 = 4;
+pub const SPAWN_NEAR: i32 = 8;
+pub const SPAWN_APART: i32 = 16;
 
 // Actions of `signal_action`.
 pub const SIGNAL_DEFAULT: i32 = 0;
