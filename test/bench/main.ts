@@ -11,6 +11,7 @@ import { identity } from './identity.ts';
 import { locks } from './locks.ts';
 import { HELP, type Options, type PartName, parseOptions } from './options.ts';
 import type { Part, PartResult } from './part.ts';
+import { processes } from './processes.ts';
 import { Progress } from './progress.ts';
 import { machine, summary, tableText } from './report.ts';
 import { sequential } from './sequential.ts';
@@ -26,6 +27,7 @@ const PARTS: Record<PartName, Part> = {
   handover,
   identity,
   locks,
+  processes,
   sequential,
   sharing,
   start,

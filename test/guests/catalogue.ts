@@ -96,6 +96,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   fib: kernel('fib.c'),
   touch: kernel('touch.c'),
   stream: kernel('stream.c'),
+  relatives: kernel('relatives.c'),
   sections: kernel('sections.c'),
   table: kernel('table.c'),
   // Without a C library: that of most machines has no threads.
