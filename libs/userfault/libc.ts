@@ -32,6 +32,7 @@ const c = {
   recvmsg: libc.func('long recvmsg(int fd, void *msg, int flags)'),
   setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
   getsockopt: libc.func('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)'),
+  eventfd: libc.func('int eventfd(uint initial, int flags)'),
   mkfifo: libc.func('int mkfifo(const char *path, uint mode)'),
   flock: libc.func('int flock(int fd, int operation)'),
 };
@@ -41,7 +42,8 @@ const ERRNO_NAMES = new Map<number, string>(
 );
 
 /** A system call that failed. `errno` is the Linux error number, `code` its name. */
-const STREAM_NONBLOCK_CLOEXEC = 1 | 0x800 | 0x80000;
+const NONBLOCK_CLOEXEC = 0x800 | 0x80000;
+const STREAM_NONBLOCK_CLOEXEC = 1 | NONBLOCK_CLOEXEC;
 
 export class SystemCallError extends Error {
   readonly call: string;
@@ -349,6 +351,9 @@ export function makeSocketPair(): [number, number] {
   checked('socketpair', c.socketpair(AF_UNIX, STREAM_NONBLOCK_CLOEXEC, 0, fds));
   return [fds[0]!, fds[1]!];
 }
+
+/** A counter that starts at 0; a read takes all of it, and does not wait. */
+export const eventfd = (): number => checked('eventfd', c.eventfd(0, NONBLOCK_CLOEXEC));
 
 /** A pipe with a name, for ourselves only. */
 export function makePipe(path: string): void {

@@ -115,6 +115,13 @@ describe('pipes', () => {
 });
 
 describe('signals', () => {
+  test('one that comes while a handler ends, or right before a read, is heard there', async () => {
+    for (const node of ['-', 'node2']) {
+      const { ns } = JSON.parse(await cluster.output('node1', 'relatives', ['signal', '300', node, 'WAITS']));
+      expect(ns).toHaveLength(300);
+    }
+  });
+
   test('handlers run while it computes and while it sleeps; STOP stops it, CONT lets it go on', async () => {
     const program = await start('node1', 'handle', '');
     await program.wrote(/ready/);

@@ -1,5 +1,5 @@
 // The standard streams of children on other nodes, between the circuit to there and the virtual kernel of the parent, which has the
-// pipes. Each direction is bounded: input goes a piece at a time, output as far as it is taken.
+// pipes. Each direction is bounded: input goes some pieces ahead, output as far as it is taken.
 import type { SpawnResponse } from '@odonata/proto/vkernel/v1/peer';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
@@ -10,6 +10,8 @@ import type { Vkernels } from '../vkernels.ts';
 const STARTED_MS = 30_000;
 /** The end of a child waits no longer for what it wrote. */
 const SETTLED_MS = 2_000;
+/** Of input: a virtual kernel sends half as many ahead. */
+const PIECES_MAX = 16;
 /** Output that was passed on and not taken. */
 const WINDOW_BYTES = 256 * 1024;
 
@@ -71,7 +73,8 @@ class ChildLine {
 
   /** Of its input; empty: the end. */
   push(data: Uint8Array): void {
-    this.#pieces.push(data.slice());
+    if (this.#pieces.length < PIECES_MAX) this.#pieces.push(data.slice());
+    else this.close();
     this.#wake?.();
   }
 

@@ -156,7 +156,7 @@ function instantiate(
   memory.transfers = kernel;
   const gate = new SignalGate(start.signals);
   memory.gate = gate;
-  if (thread === FIRST) wakeForSignals(gate);
+  if (thread === FIRST) wakeForSignals(gate, start.bell);
   Object.assign(globalThis, { [INTERRUPTED]: () => gate.deliver() });
   const output = new OutputWriter(start.output, () => post({ kind: 'output' }));
   const abort = (reason: string): never =>

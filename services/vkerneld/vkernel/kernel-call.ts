@@ -199,6 +199,8 @@ export interface StartGuest {
   readonly waits: SharedArrayBuffer;
   /** signal-state.ts */
   readonly signals: SharedArrayBuffer;
+  /** What rings for the first thread where it waits for descriptors of the host. */
+  readonly bell: number;
   /** Pipes and connections of its parent, by number. */
   readonly given: readonly { readonly to: number; readonly host: number }[];
   readonly pid: bigint;

@@ -253,7 +253,7 @@ export class Process {
       connections: this.#connections.places.buffer,
       descriptors: needs.threads && SharedDescriptors.memory(),
       waits: AtomicWait.lot(needs.threads ? threadsMax : 1),
-      signals: this.#signals,
+      ...{ signals: this.#signals, bell: this.#signalState.bell },
       given: this.#given,
       pid,
       node: this.#around.node,
@@ -264,15 +264,16 @@ export class Process {
     this.#first.worker?.postMessage(start);
   }
 
-  #callsOf({ answerer }: GuestThread, space: Space): SystemCalls {
+  #callsOf(thread: GuestThread, space: Space): SystemCalls {
     const network = { connect: this.#around.connect, connections: this.#connections };
     const spawn = (argument: number): number => this.#spawned?.spawn(argument) ?? -Errno.nosys;
     return new SystemCalls(
       {
         ...{ space, input: this.input, network, host: this.#host, files: this.#files },
         ...{ spawn, relations: this.#relations },
+        isDue: () => thread === this.#first && this.#signalState.isDue,
       },
-      answerer,
+      thread.answerer,
       this.#events,
     );
   }
@@ -358,6 +359,7 @@ export class Process {
     this.#first.calls?.cancel();
     this.#spawned?.end();
     this.#first.retired = true;
+    this.#signalState.end();
     const told = { ...exit, reason: oneLine(exit.reason) };
     try {
       const threads = Promise.all([terminate(this.#first.worker), this.#spawned?.terminate()]);
@@ -376,6 +378,7 @@ export class Process {
     this.#connections.closeAll();
     await this.#files.closeAll();
     this.#host.closeAll();
+    this.#signalState.close();
     if (!this.#overdue) this.#forwardOutput(true);
     this.#events.exited(told);
   }

@@ -8,6 +8,8 @@ import type { GivenDescriptor } from './kernel-call.ts';
 import type { StandardInput } from './standard-input.ts';
 
 const PIECE_BYTES = 65_536;
+/** Of input, on their way: the supervisor keeps no more. */
+const PIECES_AHEAD = 8;
 
 type RemoteEvent =
   | { case: 'childInput'; value: { pid: bigint; number: number; data: Uint8Array } }
@@ -27,7 +29,9 @@ interface Streams {
   readonly input: Socket | undefined;
   readonly outputs: ReadonlyMap<StdStream, Socket | (1 | 2)>;
   readonly own: OwnStreams;
-  /** Its last piece went on. */
+  /** Pieces of input that did not go on yet. */
+  ahead: number;
+  /** One went on. */
   more: () => void;
 }
 
@@ -56,13 +60,15 @@ export class RemoteStreams {
     }
     const first = of(0);
     const input = first !== undefined && 'host' in first ? socketOf(first.host) : undefined;
-    const streams: Streams = { input, outputs, own, more: () => {} };
+    const streams: Streams = { input, outputs, own, ahead: 0, more: () => {} };
     const key = `${pid} ${number}`;
     this.#streams.set(key, streams);
     const early = this.#early.get(key) ?? [];
     this.#early.delete(key);
     const send = (data: Uint8Array): Promise<void> => {
       this.#send({ case: 'childInput', value: { pid, number, data } });
+      streams.ahead += 1;
+      if (streams.ahead < PIECES_AHEAD) return Promise.resolve();
       return new Promise((resolve) => {
         streams.more = resolve;
       });
@@ -102,7 +108,10 @@ export class RemoteStreams {
   }
 
   inputTaken({ pid, number }: ChildTaken): void {
-    this.#streams.get(`${pid} ${number}`)?.more();
+    const streams = this.#streams.get(`${pid} ${number}`);
+    if (streams === undefined) return;
+    streams.ahead -= 1;
+    streams.more();
   }
 
   #end(key: string): void {

@@ -3,6 +3,7 @@
 //   words   0 pending   1 with a handler   2 ignored   a bit a signal, as WASI numbers them
 //           3 stopped (1)   4 grows with each change: what a thread sleeps on
 
+import { Bell } from '@odonata/userfault/bell.ts';
 import { wasiSignalOf, wasiSignals } from './wasi/signals.ts';
 
 const WORDS = 5;
@@ -24,6 +25,8 @@ export const createSignals = (): SharedArrayBuffer => new SharedArrayBuffer(WORD
 /** The main thread's end. */
 export class SignalState {
   readonly #words: Int32Array;
+  /** Rung for what the first thread is to look at, where it waits for descriptors. */
+  readonly #bell = new Bell();
 
   constructor(signals: SharedArrayBuffer) {
     this.#words = new Int32Array(signals);
@@ -43,6 +46,11 @@ export class SignalState {
     return Atomics.load(this.#words, STOPPED) === 1;
   }
 
+  /** A handler has not run yet. */
+  get isDue(): boolean {
+    return (Atomics.load(this.#words, PENDING) & Atomics.load(this.#words, HANDLED)) !== 0;
+  }
+
   /** For its handler. */
   pend(name: string): void {
     Atomics.or(this.#words, PENDING, 1 << wasiSignalOf(name));
@@ -60,9 +68,23 @@ export class SignalState {
     this.#changed();
   }
 
+  get bell(): number {
+    return this.#bell.fd;
+  }
+
+  /** Nobody waits for descriptors any more, or soon nobody does. */
+  end(): void {
+    this.#bell.ring();
+  }
+
+  close(): void {
+    this.#bell.close();
+  }
+
   #changed(): void {
     Atomics.add(this.#words, CHANGES, 1);
     Atomics.notify(this.#words, CHANGES);
+    this.#bell.ring();
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { closeSync } from 'node:fs';
 import { type PendingWait, PmapError, type Space } from '@odonata/pmap/pmap-interface.ts';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import { duplicate, makeSocketPair } from '@odonata/userfault/libc.ts';
 import { shutdown } from '@odonata/userfault/sockets.ts';
 import type { Connected } from './connections-asked.ts';
@@ -36,6 +37,8 @@ export interface ProcessParts {
   readonly spawn: (argument: number) => number;
   /** Children, signals, groups. */
   readonly relations: Relations;
+  /** A handler of its thread waits to run. */
+  readonly isDue: () => boolean;
 }
 
 const ONE_WAY = { write: 1 } as const;
@@ -77,7 +80,13 @@ export class SystemCalls {
     const turn = this.#turn;
     this.#waits = INTERRUPTIBLE.has(request.call);
     try {
-      const result = await this.#run(request, () => turn !== this.#turn);
+      const running = this.#run(request, () => turn !== this.#turn);
+      // One came while the thread was on its way here: nobody would tell this call. What need not wait is answered first.
+      if (this.#waits && this.#parts.isDue()) {
+        const interrupted = (): void => void (turn === this.#turn && this.interrupt());
+        setImmediate(ownTurn({ call: request.call }, interrupted));
+      }
+      const result = await running;
       if (turn !== this.#turn) {
         if (request.call === 'wait_child' && typeof result !== 'number') this.#parts.relations.keep(result);
         return;

@@ -102,6 +102,8 @@ function wait(system: System, subscriptionsAt: number, count: number): Event[] {
       const sliceMs = inputs.length === 0 || (waitMs >= 0 && waitMs < turnMs) ? waitMs : turnMs;
       const polled = sockets.map(({ type, socket }) => pollOf(type, socket));
       const happened = waitFor(system, polled, sliceMs);
+      const isIdle = ready.length === 0 && happened.every((events) => events === 0);
+      if (isIdle && memory.gate?.isDue) throw new WasiError(Errno.intr);
       sockets.forEach(({ userdata, type }, i) => {
         const events = happened[i]!;
         if (events === 0) return;

@@ -1,17 +1,20 @@
 // sock_*, and what fd_read and fd_write are for a socket: listeners that came with the program, and connections.
 //
-// Sockets of the host never block. Who waits does so in slices: a thread that waits in the host cannot be ended, and each slice looks
-// whether the process may go on.
+// Sockets of the host never block. A thread that waits in the host cannot be ended: the first one of a process waits for a bell, too, which
+// rings for signals and at the end; others wait in slices, and each slice looks whether the process may go on.
 
+import { silence } from '@odonata/userfault/bell.ts';
 import { accept, PollEvent, type Polled, poll, receive, send, shutdown } from '@odonata/userfault/sockets.ts';
 import { Fdflags, Rights } from './abi.ts';
 import type { DescriptorTable, SocketDescriptor } from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
 import { type GuestSlice, guestSlices } from './guest-memory.ts';
 import { gather, scatter, totalBytes } from './slices.ts';
-import type { Calls, System } from './system.ts';
+import { bellOfThread, type Calls, type System } from './system.ts';
 
 const sliceMs = 25;
+/** Where a bell rings: no more than a precaution. */
+const bellSliceMs = 1000;
 const receiveFlags = { peek: 1, waitall: 2 } as const;
 const shutdownFlags = { read: 1, write: 2 } as const;
 /** What is received or sent at once. */
@@ -103,7 +106,7 @@ export function writeSocket(system: System, socket: SocketDescriptor, slices: re
         from += sent;
         done += sent;
       } else if ((socket.flags & Fdflags.nonblock) === 0) {
-        waitFor(system, [{ fd: socket.host, events: PollEvent.out }], -1);
+        waitFor(system, [{ fd: socket.host, events: PollEvent.out }], -1, false);
       } else if (done > 0) {
         return done;
       } else {
@@ -120,18 +123,32 @@ function whenReady<T>(system: System, socket: SocketDescriptor, events: number, 
     const answer = run();
     if (answer !== undefined) return answer;
     if ((socket.flags & Fdflags.nonblock) !== 0) throw new WasiError(Errno.again);
-    waitFor(system, [{ fd: socket.host, events }], sliceMs);
+    waitFor(system, [{ fd: socket.host, events }], -1);
     if (system.memory.gate?.isDue) throw new WasiError(Errno.intr);
   }
 }
 
-/** What happened to each of them, of PollEvent; all 0 when the time is over. timeoutMs < 0 waits for ever. */
-export function waitFor(system: System, polled: readonly Polled[], timeoutMs: number): number[] {
+/**
+ * What happened to each of them, of PollEvent; all 0 when the time is over, or a signal came. timeoutMs < 0 waits for ever.
+ * @throws what the end of the process throws
+ */
+export function waitFor(
+  { memory }: System,
+  polled: readonly Polled[],
+  timeoutMs: number,
+  heedsSignals = true,
+): number[] {
   const endMs = timeoutMs < 0 ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs;
+  const bell = bellOfThread();
+  const all = bell === undefined ? polled : [...polled, { fd: bell, events: PollEvent.in }];
+  const mostMs = bell === undefined ? sliceMs : bellSliceMs;
   for (;;) {
     const leftMs = Math.max(0, endMs - performance.now());
-    const happened = poll(polled, Math.ceil(Math.min(leftMs, sliceMs)));
-    system.memory.expectRunning();
-    if (leftMs === 0 || happened.some((events) => events !== 0)) return happened;
+    const happened = poll(all, Math.ceil(Math.min(leftMs, mostMs)));
+    const rang = bell !== undefined && happened.pop() !== 0;
+    if (rang) silence(bell);
+    memory.expectRunning();
+    const isSignalled = heedsSignals && memory.gate?.isDue;
+    if (leftMs === 0 || isSignalled || happened.some((events) => events !== 0)) return happened;
   }
 }

@@ -89,10 +89,16 @@ export interface Sleeper {
   readonly isDue: boolean;
 }
 let signals: Sleeper | undefined;
+let bell: number | undefined;
 
-export function wakeForSignals(gate: Sleeper): void {
+/** @param rings a descriptor that can be read when there is something to look at; undefined: it looks by itself */
+export function wakeForSignals(gate: Sleeper, rings?: number): void {
   signals = gate;
+  bell = rings;
 }
+
+/** Of this thread, as `wakeForSignals` has it. */
+export const bellOfThread = (): number | undefined => bell;
 
 /** Blocks this thread; ends early when the thread is terminated. Fractions of a millisecond count. @throws WasiError EINTR */
 export function sleep(ms: number): void {
