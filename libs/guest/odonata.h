@@ -233,10 +233,10 @@ int32_t odonata_wake(const uint32_t *addr, uint32_t count, uint32_t *woken);
  * Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or
  * in the one of the same name and user on another node.  It has this process' user, and no more memory, directories
  * and places to connect to than this process has; of the directories those that the other node allows, too.  Of this
- * process' descriptors it has those that `fds` names, where they are standard streams, pipes or connections; on
- * another node as its standard streams only.  Where it has none as a standard stream, its input is empty, and `vkctl
- * logs` shows what it writes.  `odonata_wait()` tells its end; whoever ends first leaves its children to init, which
- * waits for all.
+ * process' descriptors it has those that `fds` names, but for directories: standard streams, pipes, connections,
+ * devices, and files, at a position that both move; on another node as its standard streams only.  Where it has none
+ * as a standard stream, its input is empty, and `vkctl logs` shows what it writes.  `odonata_wait()` tells its end;
+ * whoever ends first leaves its children to init, which waits for all.
  */
 ODONATA_IMPORT("spawn")
 int32_t odonata_spawn(uint32_t fd, const char *args, uint32_t args_len, const char *env, uint32_t env_len,
@@ -273,7 +273,7 @@ int32_t odonata_set_group(uint64_t pid, uint64_t group);
 ODONATA_IMPORT("pipe")
 int32_t odonata_pipe(struct odonata_ends *out);
 
-/** A descriptor once more: a standard stream, a pipe or a connection. */
+/** A descriptor once more, at the same position. */
 ODONATA_IMPORT("dup")
 int32_t odonata_dup(uint32_t fd, uint32_t to, uint32_t *out);
 

@@ -13,8 +13,11 @@
  *   family cat | sort | wc      the stages of that
  *   family deaf                 a child that reads nothing and ends; what writing to it comes to
  *   family loop N               N children, one after another
+ *   family say WORD             WORD on standard output, then on standard error, then that it is over on standard output
+ *   family files NODE           children there with files as standard streams; prints what came of it
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -66,6 +69,82 @@ static pid_t stage(const char *part, const char *node, int in, int out, int unus
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) printf("%s: %s\n", part, strerror(error));
   return pid;
+}
+
+/** A child that says WORD, with these actions. */
+static void say_in(const char *node, const char *part, const char *word, posix_spawn_file_actions_t *actions) {
+  posix_spawnattr_t how;
+  posix_spawnattr_init(&how);
+  posix_spawnattr_setnode_np(&how, node);
+  char *args[] = { "family", (char *)part, (char *)word, NULL };
+  pid_t pid = -1;
+  int status = 0, error = posix_spawn(&pid, program, actions, &how, args, environ);
+  posix_spawn_file_actions_destroy(actions);
+  posix_spawn_file_actions_init(actions);
+  if (error != 0) printf("%s: %s\n", part, strerror(error));
+  else if (waitpid(pid, &status, 0) != pid || status != 0) printf("%s: status %d\n", part, status);
+  fflush(stdout);
+}
+
+static void print_file(const char *path) {
+  char line[256];
+  FILE *file = fopen(path, "r");
+  if (file == NULL) printf("%s: %s\n", path, strerror(errno));
+  while (file != NULL && fgets(line, sizeof line, file) != NULL) printf("%s| %s", path, line);
+  if (file != NULL) fclose(file);
+  fflush(stdout);
+}
+
+/** What a shell does for each kind of redirection. */
+static int files(const char *node) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  // say one > /tmp/both 2>&1
+  posix_spawn_file_actions_addopen(&actions, 1, "/tmp/both", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  say_in(node, "say", "one", &actions);
+  print_file("/tmp/both");
+  // say two > /work/out 2>> /work/err; say three >> /work/out 2> /dev/null
+  posix_spawn_file_actions_addopen(&actions, 1, "/work/out", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  posix_spawn_file_actions_addopen(&actions, 2, "/work/err", O_WRONLY | O_CREAT | O_APPEND, 0666);
+  say_in(node, "say", "two", &actions);
+  posix_spawn_file_actions_addopen(&actions, 1, "/work/out", O_WRONLY | O_CREAT | O_APPEND, 0666);
+  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0666);
+  say_in(node, "say", "three", &actions);
+  print_file("/work/out");
+  print_file("/work/err");
+  // cat < /work/out, and from where the parent is in it
+  posix_spawn_file_actions_addopen(&actions, 0, "/work/out", O_RDONLY, 0);
+  say_in(node, "cat", "", &actions);
+  int at = open("/work/out", O_RDONLY);
+  lseek(at, 8, SEEK_SET);
+  posix_spawn_file_actions_adddup2(&actions, at, 0);
+  say_in(node, "cat", "", &actions);
+  printf("at %d\n", (int)lseek(at, 0, SEEK_CUR));
+  // (say four; say five) > /tmp/list, with one open file
+  int list = open("/tmp/list", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  for (int i = 0; i < 2; i++) {
+    posix_spawn_file_actions_adddup2(&actions, list, 1);
+    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0666);
+    say_in(node, "say", i == 0 ? "four" : "five", &actions);
+  }
+  dprintf(list, "end\n");
+  print_file("/tmp/list");
+  // What is not there; a directory
+  posix_spawn_file_actions_addopen(&actions, 0, "/work/none", O_RDONLY, 0);
+  say_in(node, "cat", "", &actions);
+  posix_spawn_file_actions_addopen(&actions, 7, "/work", O_RDONLY, 0);
+  say_in(node, "cat", "", &actions);
+  posix_spawn_file_actions_addopen(&actions, 7, "/work/out", O_RDONLY, 0);
+  say_in(node, "reads", "7", &actions);
+  // Standard output of its own, and back.
+  int kept = dup(1);
+  dup2(list, 1);
+  puts("to the list");
+  fflush(stdout);
+  dup2(kept, 1);
+  print_file("/tmp/list");
+  return 0;
 }
 
 static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -122,6 +201,20 @@ int main(int argc, char **argv) {
     while ((got = fread(bytes, 1, sizeof bytes, stdin)) > 0) fwrite(bytes, 1, got, stdout);
     return 0;
   }
+  if (strcmp(part, "say") == 0) {
+    printf("%s out\n", word);
+    fflush(stdout);
+    fprintf(stderr, "%s err\n", word);
+    puts("over");
+    return 0;
+  }
+  if (strcmp(part, "reads") == 0) {
+    char bytes[64];
+    ssize_t got = read(atoi(word), bytes, sizeof bytes);
+    printf("%d bytes\n", (int)got);
+    return 0;
+  }
+  if (strcmp(part, "files") == 0) return files(word);
   if (strcmp(part, "sort") == 0) return sorted();
   if (strcmp(part, "wc") == 0) {
     char line[256], last[256] = "";

@@ -226,10 +226,10 @@ func Wake(addr unsafe.Pointer, count uint32, woken unsafe.Pointer) int32
 // Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or
 // in the one of the same name and user on another node.  It has this process' user, and no more memory, directories
 // and places to connect to than this process has; of the directories those that the other node allows, too.  Of this
-// process' descriptors it has those that `fds` names, where they are standard streams, pipes or connections; on
-// another node as its standard streams only.  Where it has none as a standard stream, its input is empty, and `vkctl
-// logs` shows what it writes.  `Wait` tells its end; whoever ends first leaves its children to init, which waits for
-// all.
+// process' descriptors it has those that `fds` names, but for directories: standard streams, pipes, connections,
+// devices, and files, at a position that both move; on another node as its standard streams only.  Where it has none
+// as a standard stream, its input is empty, and `vkctl logs` shows what it writes.  `Wait` tells its end; whoever
+// ends first leaves its children to init, which waits for all.
 //
 //go:wasmimport odonata spawn
 //go:noescape
@@ -269,7 +269,7 @@ func SetGroup(pid uint64, group uint64) int32
 //go:noescape
 func Pipe(out unsafe.Pointer) int32
 
-// A descriptor once more: a standard stream, a pipe or a connection.
+// A descriptor once more, at the same position.
 //
 //go:wasmimport odonata dup
 //go:noescape

@@ -363,7 +363,7 @@ export const odonata = {
       },
     },
     spawn: {
-      doc: "Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or in the one of the same name and user on another node.  It has this process' user, and no more memory, directories and places to connect to than this process has; of the directories those that the other node allows, too.  Of this process' descriptors it has those that `fds` names, where they are standard streams, pipes or connections; on another node as its standard streams only.  Where it has none as a standard stream, its input is empty, and `vkctl logs` shows what it writes.  `{wait}` tells its end; whoever ends first leaves its children to init, which waits for all.",
+      doc: "Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this process, or in the one of the same name and user on another node.  It has this process' user, and no more memory, directories and places to connect to than this process has; of the directories those that the other node allows, too.  Of this process' descriptors it has those that `fds` names, but for directories: standard streams, pipes, connections, devices, and files, at a position that both move; on another node as its standard streams only.  Where it has none as a standard stream, its input is empty, and `vkctl logs` shows what it writes.  `{wait}` tells its end; whoever ends first leaves its children to init, which waits for all.",
       parameters: [
         { name: 'fd', type: 'u32', doc: 'the program, a file' },
         {
@@ -398,9 +398,9 @@ export const odonata = {
         EINVAL: 'no arguments, a NUL is missing, a flag is unknown, or what is no NAME=VALUE',
         EIO: 'nobody knows whether it began: it is ended then',
         EXDEV:
-          '`fds` has a pipe or connection as another descriptor than 0 to 2, by another number than here, and the child is to run on another node',
+          '`fds` has something as another descriptor than 0 to 2, by another number than here, or a pipe or device of the host, and the child is to run on another node',
         ENOTSUP:
-          '`fds` gives a file another number, or the program of this process is not kept, since it was started before `spawn` was asked for',
+          '`fds` gives a directory another number, or the program of this process is not kept, since it was started before `spawn` was asked for',
       },
     },
     wait: {
@@ -464,7 +464,7 @@ export const odonata = {
       errors: { EFAULT: '`out` leaves the memory', EMFILE: 'the process has as many descriptors as it may' },
     },
     dup: {
-      doc: 'A descriptor once more: a standard stream, a pipe or a connection.',
+      doc: 'A descriptor once more, at the same position.',
       parameters: [
         { name: 'fd', type: 'u32', doc: 'which' },
         {
@@ -479,7 +479,6 @@ export const odonata = {
         EBADF: '`fd` is not open, or `to` is too large',
         EFAULT: '`out` leaves the memory',
         EMFILE: 'the process has as many descriptors as it may',
-        ENOTSUP: 'it is a file or a directory',
       },
     },
     signal_action: {

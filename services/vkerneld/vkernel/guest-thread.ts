@@ -10,6 +10,7 @@ import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { assemblyscriptImports } from './assemblyscript-calls.ts';
 import { AtomicWait } from './atomic-wait.ts';
+import { openGiven } from './given-files.ts';
 import { INTERRUPTED } from './interrupted.ts';
 import {
   type GuestEnd,
@@ -30,6 +31,7 @@ import { ConnectionTable } from './wasi/connection-table.ts';
 import { DescriptorTable } from './wasi/descriptor-table.ts';
 import { addGrant, addListener, addNowhere, preopenNames } from './wasi/directory-calls.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
+import { holderOf } from './wasi/file-position.ts';
 import { GuestMemory } from './wasi/guest-memory.ts';
 import { hide } from './wasi/hidden.ts';
 import { MountedFiles } from './wasi/mounts/mounted-files.ts';
@@ -111,8 +113,9 @@ function descriptorsOf(start: StartGuest, kernel: KernelCaller): DescriptorTable
   const descriptors =
     start.descriptors === undefined
       ? new DescriptorTable(connections)
-      : new SharedDescriptors(start.descriptors, connections, hostFilesOf(kernel), names);
+      : new SharedDescriptors(start.descriptors, connections, hostFilesOf(kernel), names, start.given);
   descriptors.mounts = new Set(start.mounts);
+  descriptors.holder = holderOf(start.pid);
   return descriptors;
 }
 
@@ -133,10 +136,7 @@ function openDescriptors(start: StartGuest, descriptors: DescriptorTable, mounte
     }
   }
   addNowhere(descriptors, start.grants, mounted);
-  for (const { to, host } of start.given) {
-    const made = descriptors.addKeptConnection(host);
-    if (made !== to) descriptors.moveTo(made, to);
-  }
+  for (const given of start.given) openGiven(descriptors, given);
 }
 
 /** As systemd has it: how many listeners there are, from descriptor 3 on. */

@@ -10,6 +10,7 @@
 
 import { type LeaseCell, LeaseWatch } from '@odonata/pmap/shared-lease.ts';
 import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
+import type { DeviceName } from './wasi/mounts/devices.ts';
 import type { FileRequest } from './wasi/mounts/file-request.ts';
 import type { Word } from './wasi/system.ts';
 
@@ -25,12 +26,31 @@ const LOOK_AGAIN_MS = 2;
 
 /** The most that one answer carries: a piece of standard input. */
 export const payloadBytesMax = 65536;
-/** What a child has as descriptor `to`: a pipe or connection, or a standard stream of its parent. */
+/** A file that a child has of its parent, whatever it is a file of. */
+export interface GivenFile {
+  readonly filetype: number;
+  readonly seekable: boolean;
+  readonly readOnly: boolean;
+  readonly flags: number;
+  readonly rights: bigint;
+  readonly inheriting: bigint;
+  readonly lost: bigint;
+  /** wasi/file-position.ts */
+  readonly position: SharedArrayBuffer;
+}
+
+/** What a child has as descriptor `to`: a pipe or connection, a file, a device, or a standard stream of its parent. */
 export type GivenDescriptor = {
   readonly to: number;
   /** Nobody asked for it by itself: all that are open are handed on. */
   readonly implied?: boolean;
-} & ({ readonly host: number } | { readonly stream: 0 | 1 | 2 });
+} & (
+  | { readonly host: number }
+  | { readonly stream: 0 | 1 | 2 }
+  | { readonly host: number; readonly file: GivenFile }
+  | { readonly mounted: number; readonly file: GivenFile }
+  | { readonly device: DeviceName; readonly flags: number; readonly rights: bigint }
+);
 
 export type KernelRequest =
   | { readonly call: 'stdin_read'; readonly maxBytes: number; readonly nonblock: boolean }
@@ -201,8 +221,8 @@ export interface StartGuest {
   readonly signals: SharedArrayBuffer;
   /** What rings for the first thread where it waits for descriptors of the host. */
   readonly bell: number;
-  /** Pipes and connections of its parent, by number. */
-  readonly given: readonly { readonly to: number; readonly host: number }[];
+  /** What it has of its parent's, by number. */
+  readonly given: readonly GivenDescriptor[];
   readonly pid: bigint;
   readonly node: number;
   readonly vkernel: number;

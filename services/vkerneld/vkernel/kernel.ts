@@ -11,7 +11,7 @@ import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
-import type { GivenDescriptor } from './kernel-call.ts';
+import { type HeldDescriptor, letGo } from './held-descriptors.ts';
 import type { MountTable } from './mounts/process-files.ts';
 import { Process } from './process.ts';
 import { refusedCode } from './process-end.ts';
@@ -217,16 +217,15 @@ export class Kernel {
     const child = this.#asked.started(parent, number, pid);
     const from = this.#running.get(parent)?.process;
     if (child === undefined || from === undefined) {
-      for (const each of child?.given ?? []) if ('host' in each) closeSync(each.host);
+      letGo(child?.given ?? []);
       const reason = 'its parent is over';
       this.#tellExit(pid, { code: exitCodeOfSignal('SIGKILL'), signal: 'SIGKILL', reason, stack: '' }, log);
       return;
     }
     log.debug({ program: child.name, parent: String(parent) }, 'child starts');
-    const given = child.given.flatMap((each) => ('host' in each ? [each] : []));
     const relays = relaysOf(from, child.given);
     const about = { pid, grants: from.grantsAgain(), quotaBytes: quotaOf(memoryBytes), bare: from.isBare };
-    const { input } = this.#run({ ...child, ...about, given, relays }, log);
+    const { input } = this.#run({ ...child, ...about, relays }, log);
     if (relays.input === undefined) input.end();
   }
 
@@ -326,7 +325,7 @@ export class Kernel {
 }
 
 /** To where the streams lead that a parent hands on: its own, or what it has itself of another process. */
-function relaysOf(from: Process, given: readonly GivenDescriptor[]): Relays {
+function relaysOf(from: Process, given: readonly HeldDescriptor[]): Relays {
   const streamOf = (to: number) => {
     const found = given.find((each) => each.to === to);
     return found !== undefined && 'stream' in found ? found.stream : undefined;

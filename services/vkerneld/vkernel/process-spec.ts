@@ -1,6 +1,7 @@
 // What a process is made of, what it needs around it, and what it tells.
 import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
 import type { Connected } from './connections-asked.ts';
+import type { HeldDescriptor } from './held-descriptors.ts';
 import type { MountTable } from './mounts/process-files.ts';
 import type { ProcessesAsked } from './processes-asked.ts';
 import type { RemoteStreams } from './remote-streams.ts';
@@ -24,8 +25,8 @@ export interface ProcessSpec {
   /** It sees its grants alone, and no mounts of the virtual kernel. */
   readonly bare?: boolean;
   readonly quotaBytes: number;
-  /** Pipes and connections of its parent, which are its own, too. */
-  readonly given?: readonly { readonly to: number; readonly host: number }[];
+  /** Pipes, connections and files of its parent, which are its own, too. */
+  readonly given?: readonly HeldDescriptor[];
   /** Where its standard streams lead, where that is to another process. */
   readonly relays?: Relays;
 }

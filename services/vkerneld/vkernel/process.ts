@@ -16,9 +16,16 @@ import type { Pmap, Space } from '@odonata/pmap/pmap-interface.ts';
 import { duplicate } from '@odonata/userfault/libc.ts';
 import { AtomicWait } from './atomic-wait.ts';
 import { GuestThread, SpawnedThreads, threadsMax } from './guest-threads.ts';
+import { handOver } from './held-descriptors.ts';
 import { HostDescriptors } from './host-descriptors.ts';
 import { interrupts, terminate } from './interrupts.ts';
-import type { GuestMessage, PreparedGuest, PrepareGuest, StartGuest } from './kernel-call.ts';
+import type {
+  GivenDescriptor,
+  GuestMessage,
+  PreparedGuest,
+  PrepareGuest,
+  StartGuest,
+} from './kernel-call.ts';
 import { ProcessFiles } from './mounts/process-files.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
 import {
@@ -43,6 +50,7 @@ import { exitCodeOfSignal, oneLine } from './trap.ts';
 import { ConnectionTable } from './wasi/connection-table.ts';
 import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
 import { Errno } from './wasi/errno.ts';
+import { FilePosition, holderOf } from './wasi/file-position.ts';
 import { SharedDescriptors } from './wasi/shared-descriptors.ts';
 import { TypesSeen } from './wasm/types-seen.ts';
 
@@ -54,7 +62,7 @@ export class Process {
   /** Its own, or that of the process which it has it from. */
   readonly input: StandardInput;
   readonly relays: Relays;
-  readonly #given: readonly { readonly to: number; readonly host: number }[];
+  readonly #given: readonly GivenDescriptor[];
   /** Of children whose output leads here. */
   readonly #relayed: { stream: 1 | 2; data: Uint8Array<ArrayBuffer>; taken: () => void }[] = [];
   readonly #around: ProcessSurroundings;
@@ -98,8 +106,7 @@ export class Process {
     this.#mounts = spec.bare === true ? [] : ['dev', ...this.#files.names];
     this.relays = spec.relays ?? {};
     this.input = this.relays.input?.input ?? new StandardInput();
-    this.#given = spec.given ?? [];
-    for (const { host } of this.#given) this.#connections.keep(host);
+    this.#given = handOver(spec.given ?? [], this.#connections, this.#files);
     this.#around = around;
     this.#events = events;
     this.#relations = new Relations({
@@ -108,8 +115,9 @@ export class Process {
       sendPiece: (data) => around.sendPiece?.(data),
       openStreams: (number, given) => around.remote?.open(spec.pid, number, given, this.#ownStreams()),
       abandonStreams: (number) => around.remote?.abandon(spec.pid, number),
-      ownModule: () => this.#module,
+      ...{ files: this.#files, ownModule: () => this.#module },
     });
+    for (const each of this.#given) if ('file' in each) this.#relations.positions.add(each.file.position);
     this.#started = this.#start(spec).catch((error: unknown) => {
       if (error instanceof CannotStart) void this.#end(refused(error.message));
       else void this.#end(this.#failed(error));
@@ -377,6 +385,7 @@ export class Process {
     for (const { descriptor } of [...this.#grants, ...this.#listeners]) closeSync(descriptor);
     this.#connections.closeAll();
     await this.#files.closeAll();
+    for (const cell of this.#relations.positions) new FilePosition(cell).abandon(holderOf(this.pid));
     this.#host.closeAll();
     this.#signalState.close();
     if (!this.#overdue) this.#forwardOutput(true);

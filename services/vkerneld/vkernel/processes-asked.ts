@@ -2,7 +2,7 @@
 // again where that changes nothing (a wait), and fails where it might.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ProcessAnswered, ProcessAsks, ProcessAsksSchema } from '@odonata/proto/vkernel/v1/vkernel';
-import type { GivenDescriptor } from './kernel-call.ts';
+import type { HeldDescriptor } from './held-descriptors.ts';
 import { Errno } from './wasi/errno.ts';
 import type { Word } from './wasi/system.ts';
 
@@ -16,7 +16,7 @@ export interface ChildSpec {
   readonly args: readonly Word[];
   readonly env: readonly Word[];
   /** Its own from now on. */
-  readonly given: readonly GivenDescriptor[];
+  readonly given: readonly HeldDescriptor[];
 }
 
 type Send = (event: { case: 'ask'; value: MessageInitShape<typeof ProcessAsksSchema> }) => void;

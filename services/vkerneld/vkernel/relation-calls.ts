@@ -3,11 +3,13 @@
 import { fstatSync, readSync } from 'node:fs';
 import type { Implementation } from '@odonata/guest/module/description.ts';
 import { odonata } from '@odonata/guest/module/odonata.ts';
+import { givenFile } from './given-files.ts';
 import type { GivenDescriptor, KernelCaller, KernelRequest, SpawnPlace } from './kernel-call.ts';
 import { unpackWord } from './kernel-call.ts';
 import { ACTION_HANDLER, isSignal, type SignalGate } from './signal-state.ts';
 import { type DescriptorTable, descriptorsMax } from './wasi/descriptor-table.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
+import type { FilePosition } from './wasi/file-position.ts';
 import type { GuestMemory } from './wasi/guest-memory.ts';
 import { wasiSignals } from './wasi/signals.ts';
 
@@ -123,7 +125,6 @@ export function relationCalls(
         memory.setU32(at, fd);
         return;
       }
-      if (descriptor.kind !== 'stream' && descriptor.kind !== 'socket') throw new WasiError(Errno.notsup);
       descriptors.expectRoom();
       const { flags } = descriptor;
       const made =
@@ -132,10 +133,7 @@ export function relationCalls(
               Number(unpackWord(ask({ call: 'duplicate', host: descriptor.host }), 0)),
               flags,
             )
-          : descriptors.add({
-              ...{ kind: 'stream', stream: descriptor.stream, isTerminal: descriptor.isTerminal },
-              ...{ flags, rights: descriptor.rights, inheriting: descriptor.inheriting },
-            });
+          : descriptors.again(fd);
       if (to !== LOWEST) descriptors.moveTo(made, to);
       memory.setU32(at, to === LOWEST ? made : to);
     },
@@ -152,7 +150,7 @@ export function relationCalls(
   };
 }
 
-/** Pairs of a descriptor here and what it is there. Files do not go along; where one is asked for by another number, that is said. */
+/** Pairs of a descriptor here and what it is there. Directories do not go along; where one is asked for by another number, that is said. */
 function givenOf(
   memory: GuestMemory,
   descriptors: DescriptorTable,
@@ -161,15 +159,21 @@ function givenOf(
 ): GivenDescriptor[] {
   if (length % 8 !== 0 || length > descriptorsMax * 8) throw new WasiError(Errno.inval);
   const given: GivenDescriptor[] = [];
+  const lent = new Map<unknown, FilePosition>();
   for (let i = 0; i < length; i += 8) {
     const from = memory.u32(at + i);
     const to = memory.u32(at + i + 4);
     if (to >= descriptorsMax) throw new WasiError(Errno.badf);
     const descriptor = descriptors.get(from);
-    if (descriptor.kind === 'stream') given.push({ to, stream: descriptor.stream });
+    const implied = from === to;
+    if (descriptor.kind === 'stream') given.push({ to, stream: descriptor.stream, implied });
     else if (descriptor.kind === 'socket' && descriptor.preopen === undefined)
-      given.push({ to, host: descriptor.host, implied: from === to });
-    else if (from !== to) throw new WasiError(Errno.notsup);
+      given.push({ to, host: descriptor.host, implied });
+    else {
+      const file = givenFile(descriptors, descriptor, lent);
+      if (file !== undefined) given.push({ to, implied, ...file } as GivenDescriptor);
+      else if (!implied) throw new WasiError(Errno.notsup);
+    }
   }
   return given;
 }

@@ -1,11 +1,11 @@
 // What one process asks of processes: children, signals, groups.
 import { Placement } from '@odonata/proto/vkernel/v1/vkernel';
 import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
-import { duplicate } from '@odonata/userfault/libc.ts';
-import type { GivenDescriptor, KernelRequest, SpawnPlace } from './kernel-call.ts';
+import { type HeldDescriptor, hold, letGo } from './held-descriptors.ts';
+import type { KernelRequest, SpawnPlace } from './kernel-call.ts';
 import { packWords } from './kernel-call.ts';
+import type { ProcessFiles } from './mounts/process-files.ts';
 import type { Answer, Ask, ChildSpec, ProcessesAsked } from './processes-asked.ts';
-import { closeGiven } from './remote-streams.ts';
 import { Errno } from './wasi/errno.ts';
 import { wasiSignalOf } from './wasi/signals.ts';
 
@@ -33,8 +33,9 @@ export interface RelationsOptions {
   /** It has its grants alone, and so have its children. */
   readonly bare: boolean;
   /** The standard streams of a child on another node. */
-  readonly openStreams: (number: number, given: readonly GivenDescriptor[]) => void;
+  readonly openStreams: (number: number, given: readonly HeldDescriptor[]) => void;
   readonly abandonStreams: (number: number) => void;
+  readonly files: ProcessFiles;
   /** The module of this process; undefined: it is not kept. */
   readonly ownModule: () => Uint8Array<ArrayBuffer> | undefined;
 }
@@ -46,6 +47,8 @@ export class Relations {
   readonly #options: RelationsOptions;
   readonly #kept: Uint8Array[] = [];
   #waiting: number | undefined;
+  /** Of files that other processes may have, too: wasi/file-position.ts. */
+  readonly positions = new Set<SharedArrayBuffer>();
 
   constructor(options: RelationsOptions) {
     this.#options = options;
@@ -87,6 +90,7 @@ export class Relations {
     const { args, env, node, place, apart, group, fds } = request;
     const module = request.module ?? this.#options.ownModule();
     if (module === undefined) return Errno.notsup;
+    for (const each of fds) if ('file' in each) this.positions.add(each.file.position);
     const isHere = place === 'named' && !apart && (node === '' || node === this.#options.nodeName);
     const [first, ...rest] = args;
     const name = text(first!);
@@ -97,31 +101,30 @@ export class Relations {
       ...(group !== undefined && { group }),
     };
     if (isHere) {
-      const given = fds.map((each) => ('host' in each ? { ...each, host: duplicate(each.host) } : each));
+      const given = hold(fds, this.#options.files);
       const child: ChildSpec = { name, module, args: rest, env, given };
       const answer = await this.#ask({ case: 'spawn', value: { ...about, program: shown } }, child);
-      if (answer.errno !== Errno.success) closeGiven(given);
+      if (answer.errno !== Errno.success) letGo(given);
       return pidOf(answer);
     }
     // Of other descriptors there are none on other nodes.
-    if (fds.some((each) => 'host' in each && each.to > 2 && !each.implied)) return Errno.xdev;
+    if (fds.some((each) => !('stream' in each) && each.to > 2 && !each.implied)) return Errno.xdev;
+    const meant = fds.filter(({ to }) => to <= 2);
+    if (meant.some((each) => 'file' in each && !each.file.seekable)) return Errno.xdev;
     for (let at = 0; at < module.length; at += PIECE_BYTES)
       this.#options.sendPiece(module.subarray(at, at + PIECE_BYTES));
     const program = { name, rawArgs: rest, rawEnv: [...env], bare: this.#options.bare };
     const streams = fds.some(({ to }) => to <= 2);
-    const given = fds.flatMap((each): GivenDescriptor[] => {
-      if (each.to > 2) return [];
-      return 'host' in each ? [{ to: each.to, host: duplicate(each.host) }] : [each];
-    });
     const { asked, pid, node: own } = this.#options;
     if (asked === undefined) return Errno.nosys;
+    const given = hold(meant, this.#options.files);
     const child: ChildSpec = { name, module, args: rest, env, given };
     const ask: Ask = { case: 'spawn', value: { ...about, program, streams } };
     const { number, answer } = asked.ask(pid, ask, child);
     const answered = await answer;
     // The node may have turned out to be this one: then they are the child's.
     if (answered.errno !== Errno.success) {
-      closeGiven(given);
+      letGo(given);
       this.#options.abandonStreams(number);
     } else if (streams && indexOf(answered.process) !== own) this.#options.openStreams(number, given);
     return pidOf(answered);

@@ -3,8 +3,8 @@
 import { Socket } from 'node:net';
 import type { ChildOutput, ChildTaken } from '@odonata/proto/vkernel/v1/vkernel';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
-import { close } from '@odonata/userfault/libc.ts';
-import type { GivenDescriptor } from './kernel-call.ts';
+import { FileStream } from './file-streams.ts';
+import type { HeldDescriptor } from './held-descriptors.ts';
 import type { StandardInput } from './standard-input.ts';
 
 const PIECE_BYTES = 65_536;
@@ -23,11 +23,11 @@ export interface OwnStreams {
   relay(stream: 1 | 2, data: Uint8Array<ArrayBuffer>, taken: () => void): boolean;
 }
 
-type Given = GivenDescriptor | undefined;
+type Given = HeldDescriptor | undefined;
 
 interface Streams {
-  readonly input: Socket | undefined;
-  readonly outputs: ReadonlyMap<StdStream, Socket | (1 | 2)>;
+  readonly input: Socket | FileStream | undefined;
+  readonly outputs: ReadonlyMap<StdStream, Socket | FileStream | (1 | 2)>;
   readonly own: OwnStreams;
   /** Pieces of input that did not go on yet. */
   ahead: number;
@@ -46,20 +46,21 @@ export class RemoteStreams {
   }
 
   /** @param given what the child has as its streams; the descriptors among it are ours from now on */
-  open(pid: bigint, number: number, given: readonly GivenDescriptor[], own: OwnStreams): void {
+  open(pid: bigint, number: number, given: readonly HeldDescriptor[], own: OwnStreams): void {
     const of = (to: number): Given => given.find((each) => each.to === to);
-    const outputs = new Map<StdStream, Socket | (1 | 2)>();
+    const outputs = new Map<StdStream, Socket | FileStream | (1 | 2)>();
     for (const [to, stream] of [
       [1, StdStream.OUT],
       [2, StdStream.ERR],
     ] as const) {
       const each = of(to);
       if (each === undefined) continue;
-      if ('host' in each) outputs.set(stream, socketOf(each.host));
-      else if (each.stream !== 0) outputs.set(stream, each.stream);
+      if (FileStream.isOne(each)) outputs.set(stream, new FileStream(each));
+      else if ('host' in each) outputs.set(stream, socketOf(each.host));
+      else if ('stream' in each && each.stream !== 0) outputs.set(stream, each.stream);
     }
     const first = of(0);
-    const input = first !== undefined && 'host' in first ? socketOf(first.host) : undefined;
+    const input = first && inputOf(first);
     const streams: Streams = { input, outputs, own, ahead: 0, more: () => {} };
     const key = `${pid} ${number}`;
     this.#streams.set(key, streams);
@@ -73,7 +74,8 @@ export class RemoteStreams {
         streams.more = resolve;
       });
     };
-    if (input !== undefined) void readSocket(input, send);
+    if (input instanceof FileStream) void readFile(input, send, () => this.#streams.has(key));
+    else if (input !== undefined) void readSocket(input, send);
     else if (first !== undefined && 'stream' in first && first.stream === 0) void readOwn(own, send);
     else void send(new Uint8Array());
     for (const output of early) this.output(output);
@@ -103,7 +105,7 @@ export class RemoteStreams {
     const taken = () => this.#send({ case: 'childTaken', value: { pid, number, bytes } });
     const to = streams.outputs.get(output.stream);
     const data = output.data.slice() as Uint8Array<ArrayBuffer>;
-    if (to instanceof Socket) to.write(data, taken);
+    if (to instanceof Socket || to instanceof FileStream) to.write(data, taken);
     else if (to === undefined || !streams.own.relay(to, data, taken)) taken();
   }
 
@@ -118,8 +120,12 @@ export class RemoteStreams {
     const streams = this.#streams.get(key);
     if (streams === undefined) return;
     this.#streams.delete(key);
-    streams.input?.destroy();
-    for (const to of streams.outputs.values()) if (to instanceof Socket) to.end(() => to.destroy());
+    if (streams.input instanceof FileStream) streams.input.end();
+    else streams.input?.destroy();
+    for (const to of streams.outputs.values()) {
+      if (to instanceof FileStream) to.end();
+      if (to instanceof Socket) to.end(() => to.destroy());
+    }
   }
 }
 
@@ -128,6 +134,29 @@ function socketOf(host: number): Socket {
   // Nobody reads any more: what is written then is gone.
   socket.on('error', () => socket.destroy());
   return socket;
+}
+
+function inputOf(given: HeldDescriptor): Socket | FileStream | undefined {
+  if (FileStream.isOne(given)) return new FileStream(given);
+  return 'host' in given ? socketOf(given.host) : undefined;
+}
+
+/** Until its end, or the child's. */
+async function readFile(
+  file: FileStream,
+  send: (data: Uint8Array) => Promise<void>,
+  isOpen: () => boolean,
+): Promise<void> {
+  try {
+    while (isOpen()) {
+      const data = await file.read();
+      if (data.length === 0) break;
+      await send(data);
+    }
+  } catch {
+    // As its end.
+  }
+  await send(new Uint8Array());
 }
 
 async function readSocket(socket: Socket, send: (data: Uint8Array) => Promise<void>): Promise<void> {
@@ -152,7 +181,3 @@ async function readOwn(
     if (data.length === 0 && input.ended) return;
   }
 }
-
-export const closeGiven = (given: readonly GivenDescriptor[]): void => {
-  for (const each of given) if ('host' in each) close(each.host);
-};

@@ -59,6 +59,22 @@ static int file_lock(int fd, int command, struct flock *lock) {
   return 0;
 }
 
+/* wasi-libc has no numbers for these; as Linux has them. */
+#ifndef F_DUPFD
+#define F_DUPFD 0
+#endif
+#ifndef F_DUPFD_CLOEXEC
+#define F_DUPFD_CLOEXEC 1030
+#endif
+
+/** Again, by the lowest free number from `least` on. */
+static int dup_from(int fd, int least) {
+  __wasi_fdstat_t stat;
+  if (least < 0 || least >= FIRST_DESCRIPTOR) return fail(EINVAL);
+  while (least < FIRST_DESCRIPTOR && __wasi_fd_fdstat_get((__wasi_fd_t)least, &stat) == 0) least++;
+  return dup2(fd, least);
+}
+
 int fcntl(int fd, int command, ...) {
   va_list args;
   va_start(args, command);
@@ -91,6 +107,11 @@ int fcntl(int fd, int command, ...) {
       result = stat.fs_flags;
       if (stat.fs_rights_base & (__WASI_RIGHTS_FD_READ | __WASI_RIGHTS_FD_READDIR)) result |= O_RDONLY;
       if (stat.fs_rights_base & __WASI_RIGHTS_FD_WRITE) result |= O_WRONLY;
+      break;
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+      result = dup_from(fd, va_arg(args, int));
+      if (result >= 0 && command == F_DUPFD_CLOEXEC) set_closes_on_exec(result, true);
       break;
     case F_SETFL:
       flags = va_arg(args, int);

@@ -40,27 +40,37 @@ struct odonata_file_action {
 #define LOOKED_AT 256
 #define NONE UINT32_MAX
 
-/** What a child has as which descriptor: all that does not close on exec, changed by the actions. `opened` are closed afterwards. */
+/**
+ * What a child has as which descriptor: all of this process', changed by the actions one after another; then those close that close on
+ * exec. `opened` are closed afterwards.
+ */
 static int descriptors_for(const posix_spawn_file_actions_t *actions, uint32_t *of, int *opened, int *opened_count) {
   __wasi_fdstat_t stat;
   __wasi_prestat_t prestat;
+  bool closes[LOOKED_AT];
   for (int fd = 0; fd < LOOKED_AT; fd++) {
     bool is_there = __wasi_fd_fdstat_get((__wasi_fd_t)fd, &stat) == 0;
-    of[fd] = is_there && !closes_on_exec(fd) && __wasi_fd_prestat_get((__wasi_fd_t)fd, &prestat) != 0 ? (uint32_t)fd : NONE;
+    of[fd] = is_there && __wasi_fd_prestat_get((__wasi_fd_t)fd, &prestat) != 0 ? (uint32_t)fd : NONE;
+    closes[fd] = closes_on_exec(fd);
   }
   for (int i = 0; actions != NULL && i < actions->count; i++) {
     const struct odonata_file_action *action = &actions->actions[i];
     if (action->what == CLOSE) of[action->to] = NONE;
     else if (action->what == DUPLICATE) {
-      if (action->from >= LOOKED_AT || __wasi_fd_fdstat_get((__wasi_fd_t)action->from, &stat) != 0) return EBADF;
-      of[action->to] = (uint32_t)action->from;
+      if (action->from >= LOOKED_AT || of[action->from] == NONE) return EBADF;
+      of[action->to] = of[action->from];
     } else {
       int fd = open(action->path, action->flags, 0666);
       if (fd < 0) return errno;
       opened[(*opened_count)++] = fd;
+      // Of files in dataspaces the virtual kernel knows nothing.
+      if (is_shared((uint32_t)fd)) return ENOTSUP;
       of[action->to] = (uint32_t)fd;
     }
+    closes[action->to] = false;
   }
+  for (int fd = 0; fd < LOOKED_AT; fd++)
+    if (closes[fd]) of[fd] = NONE;
   return 0;
 }
 

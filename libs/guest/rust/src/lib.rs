@@ -188,10 +188,10 @@ extern "C" {
     /// Starts a child: the program that descriptor `fd` is open for reading to, in the virtual kernel of this
     /// process, or in the one of the same name and user on another node.  It has this process' user, and no more
     /// memory, directories and places to connect to than this process has; of the directories those that the other
-    /// node allows, too.  Of this process' descriptors it has those that `fds` names, where they are standard
-    /// streams, pipes or connections; on another node as its standard streams only.  Where it has none as a standard
-    /// stream, its input is empty, and `vkctl logs` shows what it writes.  ``wait`` tells its end; whoever ends first
-    /// leaves its children to init, which waits for all.
+    /// node allows, too.  Of this process' descriptors it has those that `fds` names, but for directories: standard
+    /// streams, pipes, connections, devices, and files, at a position that both move; on another node as its standard
+    /// streams only.  Where it has none as a standard stream, its input is empty, and `vkctl logs` shows what it
+    /// writes.  ``wait`` tells its end; whoever ends first leaves its children to init, which waits for all.
     pub fn spawn(fd: u32, args: *const u8, args_len: u32, env: *const u8, env_len: u32, fds: *const u8, fds_len: u32, node: *const u8, node_len: u32, flags: i32, group: u64, out: *mut Child) -> i32;
 
     /// Waits for the end of a child, wherever it runs, and forgets it then.  `pid`: -1 any, 0 any of this process'
@@ -213,7 +213,7 @@ extern "C" {
     /// a write after the last reader did is EPIPE.
     pub fn pipe(out: *mut Ends) -> i32;
 
-    /// A descriptor once more: a standard stream, a pipe or a connection.
+    /// A descriptor once more, at the same position.
     pub fn dup(fd: u32, to: u32, out: *mut u32) -> i32;
 
     /// What a signal comes to.  With HANDLER the program's exported function `odonata_signal` is called with its

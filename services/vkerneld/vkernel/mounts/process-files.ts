@@ -28,9 +28,14 @@ import { TreeLookup } from './tree-lookup.ts';
 /** By name, from "/" on: `tmp`. */
 export type MountTable = ReadonlyMap<string, Folder>;
 
-type Open =
-  | { readonly folder: Folder; listing: ListedName[] }
-  | { readonly node: FileNode; readonly file: OpenedFile };
+type Open = { readonly folder: Folder; listing: ListedName[] } | LentFile;
+
+/** An open file, which several processes may have. */
+export interface LentFile {
+  readonly node: FileNode;
+  readonly file: OpenedFile;
+  users: number;
+}
 
 const nothing = new Uint8Array(0);
 /** Those that are closed, and in use by another thread, too. */
@@ -69,7 +74,22 @@ export class ProcessFiles {
     this.#over = true;
     const open = [...this.#open.values()];
     this.#open.clear();
-    for (const each of open) if ('file' in each) await swallow(() => each.file.close());
+    for (const each of open) if ('file' in each) await swallow(() => returned(each));
+  }
+
+  /** For a child, which has it, too; whoever does not take it returns it. Undefined: it is not open, or no file. */
+  lend(handle: number): LentFile | undefined {
+    const open = this.#open.get(handle);
+    if (open === undefined || !('file' in open)) return undefined;
+    open.users++;
+    return open;
+  }
+
+  /** What the parent lent is this process's. @returns its handle */
+  take(lent: LentFile): number {
+    this.#last++;
+    this.#open.set(this.#last, lent);
+    return this.#last;
   }
 
   async #serve(request: FileRequest): Promise<Uint8Array> {
@@ -81,7 +101,7 @@ export class ProcessFiles {
       case 'close': {
         const open = this.#of(request.handle);
         this.#open.delete(request.handle);
-        if ('file' in open) await open.file.close();
+        if ('file' in open) await returned(open);
         return nothing;
       }
       case 'read':
@@ -185,7 +205,7 @@ export class ProcessFiles {
       await swallow(() => file.close());
       fail(Errno.mfile);
     }
-    return this.#add({ node, file }, node);
+    return this.#add({ node, file, users: 1 }, node);
   }
 
   async #reopen({ handle, reads, writes }: Request<'reopen'>): Promise<Uint8Array> {
@@ -259,6 +279,12 @@ export class ProcessFiles {
   #statOf(open: Open): Maybe<Filestat> {
     return 'file' in open ? open.file.stat() : open.folder.stat();
   }
+}
+
+/** One user less. */
+export async function returned(lent: LentFile): Promise<void> {
+  lent.users--;
+  if (lent.users === 0) await lent.file.close();
 }
 
 /** ENOTDIR where a path with a slash at its end names something else. */

@@ -1,9 +1,10 @@
 // The open descriptors of one process.
 
 import { closeSync } from 'node:fs';
-import { socketRights } from './abi.ts';
+import { socketRights, streamRights } from './abi.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Errno, WasiError } from './errno.ts';
+import { FilePosition, positionIs } from './file-position.ts';
 import type { DeviceName } from './mounts/devices.ts';
 
 /** What every descriptor has. */
@@ -38,6 +39,10 @@ export interface FileDescriptor extends Described {
   positionBytes: bigint;
   /** Beneath a grant without writes. */
   readonly readOnly: boolean;
+  /** Where other processes have it at the same position. */
+  shared?: FilePosition;
+  /** Its parent opened it: the table of connections has `host`, and not Node. */
+  kept?: boolean;
 }
 
 export interface DirectoryDescriptor extends Described {
@@ -85,6 +90,7 @@ export interface MountedFileDescriptor extends Described {
   readonly handle: number;
   readonly filetype: number;
   positionBytes: bigint;
+  shared?: FilePosition;
 }
 
 /** A directory there. */
@@ -148,6 +154,8 @@ export class DescriptorTable {
 
   /** Mounts of the virtual kernel that the process sees, from "/" on. */
   mounts: ReadonlySet<string> = new Set();
+  /** A number of the process, for locks: wasi/file-position.ts. */
+  holder = 1;
   /** The main thread closes one of its open files. */
   closeMounted: (handle: number) => void = () => {};
 
@@ -198,11 +206,38 @@ export class DescriptorTable {
   close(fd: number): void {
     const descriptor = this.get(fd);
     this.#open.delete(fd);
-    if (descriptor.kind === 'file' || descriptor.kind === 'directory') closeSync(descriptor.host);
+    for (const other of this.#open.values()) if (other === descriptor) return;
+    if (descriptor.kind === 'file' && descriptor.kept === true) this.#connections.close(descriptor.host);
+    else if (descriptor.kind === 'file' || descriptor.kind === 'directory') closeSync(descriptor.host);
     // Listeners are closed with the process: others may be told of it meanwhile.
     if (descriptor.kind === 'socket' && descriptor.preopen === undefined)
       this.#connections.close(descriptor.host);
     if (isMounted(descriptor)) this.closeMounted(descriptor.handle);
+  }
+
+  /** The same once more, by the lowest free number. */
+  again(fd: number): number {
+    return this.add(this.get(fd));
+  }
+
+  /** A standard stream once more. */
+  streamAgain(stream: 0 | 1 | 2): number {
+    for (const [fd, { kind, ...about }] of this.#open)
+      if (kind === 'stream' && 'stream' in about && about.stream === stream) return this.again(fd);
+    return this.add({
+      kind: 'stream',
+      stream,
+      isTerminal: false,
+      flags: 0,
+      rights: streamRights,
+      inheriting: 0n,
+    });
+  }
+
+  /** The position of a file, for other processes, too. */
+  sharePosition(file: PositionedDescriptor, _lent: Map<unknown, FilePosition>): FilePosition {
+    if (file.shared === undefined) positionIs(file, FilePosition.at(file.positionBytes));
+    return file.shared!;
   }
 
   /** A connection, which is this process's from now on. EMFILE when the table is full: then it is closed. */
@@ -226,13 +261,15 @@ export class DescriptorTable {
   release(): void {}
 
   /** Nobody else moves the position of the file until what this returns is called. */
-  holdPosition(_file: PositionedDescriptor): () => void {
-    return () => {};
+  holdPosition(file: PositionedDescriptor): () => void {
+    return file.shared?.hold(this.holder) ?? (() => {});
   }
 
   /** From now on the file is what another descriptor of the host is open to. */
   replaceHost(file: FileDescriptor, host: number): void {
-    this.closeHost(file.host);
+    if (file.kept === true) this.#connections.close(file.host);
+    else this.closeHost(file.host);
+    file.kept = false;
     file.host = host;
   }
 

@@ -9,6 +9,8 @@
 //   numbers   a word each: the file's place and 1; 0: free
 //   files     WORDS words each, the last ten of them as five of 64 bits
 
+import { duplicateAs } from '@odonata/userfault/libc.ts';
+import type { GivenDescriptor } from '../kernel-call.ts';
 import { Mutex } from '../mutex.ts';
 import { leadingTo } from './above-grants.ts';
 import type { ConnectionTable } from './connection-table.ts';
@@ -22,43 +24,22 @@ import {
   type PositionedDescriptor,
 } from './descriptor-table.ts';
 import { Errno, WasiError } from './errno.ts';
-import { type DeviceName, deviceNames } from './mounts/devices.ts';
-
-/** Those that are closed, and in use, too. */
-const FILES = descriptorsMax + 256;
-const LOCK = 0;
-const SERIAL = 1;
-const NUMBERS_AT = 2;
-const FILES_AT = NUMBERS_AT + descriptorsMax;
-const WORDS = 20;
-const BYTES = (FILES_AT + FILES * WORDS) * 4;
-
-/** Words of a file. */
-const W = {
-  users: 0,
-  kind: 1,
-  host: 2,
-  flags: 3,
-  type: 4,
-  bits: 5,
-  preopen: 6,
-  serial: 7,
-  position: 8,
-} as const;
-/** Its numbers of 64 bits. */
-const B = { rights: 0, inheriting: 1, lost: 2, lostInheriting: 3, position: 4 } as const;
-const BIGS_AT = WORDS - 10;
-const kinds = [
-  'stream',
-  'file',
-  'directory',
-  'nowhere',
-  'socket',
-  'device',
-  'mounted-file',
-  'mounted-folder',
-] as const;
-const BIT = { terminal: 1, seekable: 2, readOnly: 4 } as const;
+import { FilePosition } from './file-position.ts';
+import { deviceNames } from './mounts/devices.ts';
+import {
+  at,
+  BIT,
+  BYTES,
+  FILES,
+  FILES_AT,
+  kinds,
+  LOCK,
+  NUMBERS_AT,
+  SERIAL,
+  SharedDescriptor,
+  W,
+  WORDS,
+} from './shared-descriptor.ts';
 
 /** What becomes of descriptors of the host, in the main thread. */
 export interface HostFiles {
@@ -78,6 +59,8 @@ export class SharedDescriptors extends DescriptorTable {
   readonly #preopens: readonly Uint8Array<ArrayBuffer>[];
   /** All directories that lead to them. */
   readonly #aboves: readonly string[];
+  /** Positions of files that the process has of its parent, as it was given them. */
+  readonly #given: readonly (FilePosition | undefined)[];
   /** Files that this thread's call is a user of. */
   #used: number[] = [];
   /** Listings that this thread began, by the serial number of the file. */
@@ -89,8 +72,10 @@ export class SharedDescriptors extends DescriptorTable {
     connections: ConnectionTable,
     host: HostFiles,
     preopens: readonly Uint8Array<ArrayBuffer>[],
+    given: readonly GivenDescriptor[] = [],
   ) {
     super(connections);
+    this.#given = given.map((each) => ('file' in each ? new FilePosition(each.file.position) : undefined));
     this.#words = new Int32Array(memory);
     this.#bigs = new BigInt64Array(memory);
     this.#lock = new Mutex(this.#words, LOCK);
@@ -138,7 +123,7 @@ export class SharedDescriptors extends DescriptorTable {
   override add(descriptor: Descriptor): number {
     this.expectRoom();
     // Sockets are not Node's.
-    const adopts = descriptor.kind === 'file' || descriptor.kind === 'directory';
+    const adopts = (descriptor.kind === 'file' && !descriptor.kept) || descriptor.kind === 'directory';
     const own = isMounted(descriptor) ? descriptor.handle : 'host' in descriptor ? descriptor.host : -1;
     const host = adopts ? this.#adopt(own) : own;
     const fd = this.#lock.with(() => {
@@ -152,6 +137,30 @@ export class SharedDescriptors extends DescriptorTable {
     if (fd >= 0) return fd;
     if (adopts) this.#host.close(host);
     throw new WasiError(Errno.mfile);
+  }
+
+  override again(fd: number): number {
+    return this.#lock.with(() => {
+      const file = this.#fileOf(fd);
+      const number = this.#freeNumber();
+      if (number < 0) throw new WasiError(Errno.mfile);
+      // A number is a user that has not been counted yet.
+      this.#words[at(file) + W.users]!++;
+      this.#words[NUMBERS_AT + number] = file + 1;
+      return number;
+    });
+  }
+
+  override streamAgain(stream: 0 | 1 | 2): number {
+    return this.again(stream);
+  }
+
+  /** Of one that the process opened itself: a position that begins there, and is the child's alone. */
+  override sharePosition(file: PositionedDescriptor, lent: Map<unknown, FilePosition>): FilePosition {
+    const { file: slot } = file as unknown as SharedDescriptor;
+    const position = file.shared ?? lent.get(slot) ?? FilePosition.at(file.positionBytes);
+    lent.set(slot, position);
+    return position;
   }
 
   #adopt(own: number): number {
@@ -208,13 +217,15 @@ export class SharedDescriptors extends DescriptorTable {
   }
 
   override holdPosition(file: PositionedDescriptor): () => void {
+    if (file.shared !== undefined) return file.shared.hold(this.holder);
     const lock = new Mutex(this.#words, at((file as unknown as SharedDescriptor).file) + W.position);
     lock.lock();
     return () => lock.unlock();
   }
 
   override replaceHost(file: FileDescriptor, host: number): void {
-    this.#host.replace(file.host, host);
+    if (file.kept) duplicateAs(host, file.host);
+    else this.#host.replace(file.host, host);
     super.closeHost(host);
   }
 
@@ -229,12 +240,14 @@ export class SharedDescriptors extends DescriptorTable {
       const kind = kinds[words[at(file) + W.kind]! - 1];
       const isListener = words[at(file) + W.preopen] !== 0;
       const host = words[at(file) + W.host]!;
+      const isKept = (words[at(file) + W.bits]! & BIT.kept) !== 0;
       this.#listings.delete(words[at(file) + W.serial]!);
       words[at(file) + W.kind] = 0;
-      return { kind, isListener, host };
+      return { kind, isListener, host, isKept };
     });
     if (gone === undefined) return;
-    if (gone.kind === 'file' || gone.kind === 'directory') this.#host.close(gone.host);
+    if (gone.isKept) this.#connections.close(gone.host);
+    else if (gone.kind === 'file' || gone.kind === 'directory') this.#host.close(gone.host);
     if (gone.kind === 'socket' && !gone.isListener) this.#connections.close(gone.host);
     if (gone.kind === 'mounted-file' || gone.kind === 'mounted-folder') this.closeMounted(gone.host);
   }
@@ -272,133 +285,28 @@ export class SharedDescriptors extends DescriptorTable {
     words[W.bits] =
       (kind === 'stream' && descriptor.isTerminal ? BIT.terminal : 0) |
       (kind === 'file' && descriptor.seekable ? BIT.seekable : 0) |
-      ('readOnly' in descriptor && descriptor.readOnly ? BIT.readOnly : 0);
+      ('readOnly' in descriptor && descriptor.readOnly ? BIT.readOnly : 0) |
+      (kind === 'file' && descriptor.kept ? BIT.kept : 0);
     const stored = this.#descriptor(file);
     stored.rights = descriptor.rights;
     stored.inheriting = descriptor.inheriting;
     stored.lost = descriptor.lost ?? 0n;
     stored.lostInheriting = descriptor.lostInheriting ?? 0n;
     if (kind === 'file' || kind === 'mounted-file')
-      (stored as PositionedDescriptor).positionBytes = descriptor.positionBytes;
+      this.#storePosition(words, stored as PositionedDescriptor, descriptor);
+  }
+
+  #storePosition(words: Int32Array, stored: PositionedDescriptor, from: PositionedDescriptor): void {
+    words[W.given] =
+      this.#given.findIndex((position) => position?.cell === from.shared?.cell && position) + 1;
+    stored.positionBytes = from.positionBytes;
   }
 
   #descriptor(file: number): Descriptor {
     const preopen = this.#preopens[this.#words[at(file) + W.preopen]! - 1];
-    const names = { preopen, aboves: this.#aboves };
-    const shared = new SharedDescriptor(this.#words, this.#bigs, file, names, this.#listings);
-    return shared as unknown as Descriptor;
-  }
-}
-
-const at = (file: number): number => FILES_AT + file * WORDS;
-
-/** As if it were a Descriptor of its kind. */
-class SharedDescriptor {
-  readonly file: number;
-  readonly preopen: Uint8Array<ArrayBuffer> | undefined;
-  readonly #aboves: readonly string[];
-  readonly #words: Int32Array<SharedArrayBuffer>;
-  readonly #bigs: BigInt64Array<SharedArrayBuffer>;
-  readonly #listings: Map<number, DirectoryEntry[]>;
-
-  constructor(
-    words: Int32Array<SharedArrayBuffer>,
-    bigs: BigInt64Array<SharedArrayBuffer>,
-    file: number,
-    names: { preopen: Uint8Array<ArrayBuffer> | undefined; aboves: readonly string[] },
-    listings: Map<number, DirectoryEntry[]>,
-  ) {
-    this.#words = words;
-    this.#bigs = bigs;
-    this.file = file;
-    this.preopen = names.preopen;
-    this.#aboves = names.aboves;
-    this.#listings = listings;
-  }
-
-  #word(which: number): number {
-    return Atomics.load(this.#words, at(this.file) + which);
-  }
-
-  #bigAt(which: number): number {
-    return (at(this.file) + BIGS_AT) / 2 + which;
-  }
-
-  #has(bit: number): boolean {
-    return (this.#word(W.bits) & bit) !== 0;
-  }
-
-  get kind(): (typeof kinds)[number] {
-    return kinds[this.#word(W.kind) - 1]!;
-  }
-  get host(): number {
-    return this.#word(W.host);
-  }
-  get handle(): number {
-    return this.#word(W.host);
-  }
-  get device(): DeviceName {
-    return deviceNames[this.#word(W.type)]!;
-  }
-  get stream(): number {
-    return this.#word(W.type);
-  }
-  get filetype(): number {
-    return this.#word(W.type);
-  }
-  get above(): string {
-    return this.#aboves[this.#word(W.type)]!;
-  }
-  get isTerminal(): boolean {
-    return this.#has(BIT.terminal);
-  }
-  get seekable(): boolean {
-    return this.#has(BIT.seekable);
-  }
-  get readOnly(): boolean {
-    return this.#has(BIT.readOnly);
-  }
-  get flags(): number {
-    return this.#word(W.flags);
-  }
-  set flags(flags: number) {
-    Atomics.store(this.#words, at(this.file) + W.flags, flags);
-  }
-  get rights(): bigint {
-    return Atomics.load(this.#bigs, this.#bigAt(B.rights));
-  }
-  set rights(rights: bigint) {
-    Atomics.store(this.#bigs, this.#bigAt(B.rights), rights);
-  }
-  get inheriting(): bigint {
-    return Atomics.load(this.#bigs, this.#bigAt(B.inheriting));
-  }
-  set inheriting(rights: bigint) {
-    Atomics.store(this.#bigs, this.#bigAt(B.inheriting), rights);
-  }
-  get lost(): bigint {
-    return Atomics.load(this.#bigs, this.#bigAt(B.lost));
-  }
-  set lost(rights: bigint) {
-    Atomics.store(this.#bigs, this.#bigAt(B.lost), rights);
-  }
-  get lostInheriting(): bigint {
-    return Atomics.load(this.#bigs, this.#bigAt(B.lostInheriting));
-  }
-  set lostInheriting(rights: bigint) {
-    Atomics.store(this.#bigs, this.#bigAt(B.lostInheriting), rights);
-  }
-  get positionBytes(): bigint {
-    return Atomics.load(this.#bigs, this.#bigAt(B.position));
-  }
-  set positionBytes(bytes: bigint) {
-    Atomics.store(this.#bigs, this.#bigAt(B.position), bytes);
-  }
-  /** Each thread lists by itself. */
-  get listing(): DirectoryEntry[] | undefined {
-    return this.#listings.get(this.#word(W.serial));
-  }
-  set listing(listing: DirectoryEntry[] | undefined) {
-    if (listing !== undefined) this.#listings.set(this.#word(W.serial), listing);
+    const shared = this.#given[this.#words[at(file) + W.given]! - 1];
+    const names = { preopen, aboves: this.#aboves, shared };
+    const made = new SharedDescriptor(this.#words, this.#bigs, file, names, this.#listings);
+    return made as unknown as Descriptor;
   }
 }
