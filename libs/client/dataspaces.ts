@@ -19,6 +19,8 @@ import { overRouters } from './over-routers.ts';
 /** How long what a broken load made is tried to be removed. */
 const REMOVE_MS = 8_000;
 /** Each page is taken from every node that might have it after all. */
+/** What a directory knows it says at once, when it runs. */
+const RECORD_MS = 10_000;
 const ACCEPT_MS = 600_000;
 
 export interface Through {
@@ -236,7 +238,9 @@ export class Dataspaces {
   async #record(name: string, signal?: AbortSignal): Promise<Dataspace | undefined> {
     return await this.#again(signal, async (either) => {
       const directory = await this.#to.directory(either);
-      return (await directory.getDataspace({ name, withoutUsage: true }, { signal: either })).dataspace;
+      return (
+        await directory.getDataspace({ name, withoutUsage: true }, { deadlineMs: RECORD_MS, signal: either })
+      ).dataspace;
     });
   }
 

@@ -26,10 +26,18 @@ export interface VmspaceList {
   silent: Silent[];
 }
 
-export async function listProcesses(to: Connection, signal?: AbortSignal): Promise<ProcessList> {
+/** @param answerMs of a node: one that takes longer is silent */
+export async function listProcesses(
+  to: Connection,
+  signal?: AbortSignal,
+  answerMs = ANSWER_MS,
+): Promise<ProcessList> {
   const { items, silent } = await ofEachNode(to, signal, (node) =>
     allPages(
-      (pageToken) => to.vkerneld(node).listProcesses({ pageSize: PAGE_ITEMS, pageToken }, asked(signal)),
+      (pageToken) =>
+        to
+          .vkerneld(node)
+          .listProcesses({ pageSize: PAGE_ITEMS, pageToken }, { deadlineMs: answerMs, signal }),
       ({ processes }) => processes,
     ),
   );
@@ -37,17 +45,20 @@ export async function listProcesses(to: Connection, signal?: AbortSignal): Promi
 }
 
 /** The memory of processes: what they share, and what they wait for. */
-export async function listVmspaces(to: Connection, signal?: AbortSignal): Promise<VmspaceList> {
+export async function listVmspaces(
+  to: Connection,
+  signal?: AbortSignal,
+  answerMs = ANSWER_MS,
+): Promise<VmspaceList> {
   const { items, silent } = await ofEachNode(to, signal, (node) =>
     allPages(
-      (pageToken) => to.pmapd(node).listVmspaces({ pageSize: PAGE_ITEMS, pageToken }, asked(signal)),
+      (pageToken) =>
+        to.pmapd(node).listVmspaces({ pageSize: PAGE_ITEMS, pageToken }, { deadlineMs: answerMs, signal }),
       ({ vmspaces }) => vmspaces,
     ),
   );
   return { vmspaces: items, silent };
 }
-
-const asked = (signal: AbortSignal | undefined) => ({ deadlineMs: ANSWER_MS, signal });
 
 /** What all nodes list, and the nodes that do not answer. */
 export async function ofEachNode<T>(

@@ -59,6 +59,12 @@ export interface ProgramOptions {
   signal?: AbortSignal;
 }
 
+interface Patience {
+  signal?: AbortSignal;
+  /** A node that takes longer to answer is silent. */
+  answerMs?: number;
+}
+
 export class Programs {
   readonly #to: Connection;
 
@@ -95,15 +101,15 @@ export class Programs {
   }
 
   /** All of all nodes, and the nodes that do not answer. */
-  list({ signal }: { signal?: AbortSignal } = {}): Promise<ProcessList> {
+  list({ signal, answerMs }: Patience = {}): Promise<ProcessList> {
     const either = this.#signal(signal);
-    return overRouters(this.#to, () => listProcesses(this.#to, either), either);
+    return overRouters(this.#to, () => listProcesses(this.#to, either, answerMs), either);
   }
 
   /** What the pmap managers know of processes: memory, and faults that wait. */
-  vmspaces({ signal }: { signal?: AbortSignal } = {}): Promise<VmspaceList> {
+  vmspaces({ signal, answerMs }: Patience = {}): Promise<VmspaceList> {
     const either = this.#signal(signal);
-    return overRouters(this.#to, () => listVmspaces(this.#to, either), either);
+    return overRouters(this.#to, () => listVmspaces(this.#to, either, answerMs), either);
   }
 
   /** Processes as they are, and again whenever one starts, runs or ends; with `pid` until that one has ended. */

@@ -293,6 +293,9 @@ test('by the command: a full disk and what is no file are one line', async () =>
     },
   });
   await expect(exported(small, '/dev/zero')).rejects.toThrow(/is no file, and a backup would take its place/);
+  expect(await from.vkctl(['ds', 'import', '--check', '/dev/zero'])).toMatchObject({
+    ...{ code: 1, stderr: 'vkctl: ds import: /dev/zero is no file\n' },
+  });
   const here = join(folder, 'by-command.tar');
   const { stdout } = await from.vkctl(['ds', 'export', here, 'notes', odd]);
   expect(stdout).toBe(`2 dataspaces in ${here}: 2.0 MiB that are not zeros\n`);

@@ -1,5 +1,6 @@
 // Makes dataspaces of a backup: each whole, or not there. One that broke off goes on with the first that is not there.
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Dataspaces } from '../dataspaces.ts';
 import { ArchiveError, PIECE_BYTES, readEntries } from './archive.ts';
@@ -28,6 +29,8 @@ export interface Checked {
 }
 
 async function* itemsOf(file: string): AsyncGenerator<Item> {
+  // It is read twice, and a device may have no end.
+  if (!(await stat(file)).isFile()) throw new ArchiveError('is no file');
   const contents = new Contents();
   for await (const entry of readEntries(createReadStream(file, { highWaterMark: PIECE_BYTES })))
     yield contents.read(entry);

@@ -34,6 +34,8 @@ export interface Asked {
 }
 
 const ASK_MS = 3_000;
+/** Where somebody was silent at the last look. */
+const ASK_AGAIN_MS = 1_000;
 /** Of so many a look asks where their pages are: of more than that in turns, and of the hottest each time. */
 const DATASPACES_A_LOOK = 64;
 const HOT_A_LOOK = 16;
@@ -42,6 +44,7 @@ export class Looks {
   readonly #to: Cluster;
   #asked = new Map<string, Asked>();
   #next = 0;
+  #askMs = ASK_MS;
 
   readonly #explain: (error: unknown) => string;
 
@@ -59,7 +62,8 @@ export class Looks {
       silent.push(`${what}: ${this.#explain(error)}`);
       return undefined;
     };
-    const options = { deadlineMs: ASK_MS };
+    const askMs = this.#askMs;
+    const options = { deadlineMs: askMs };
     const atMs = Date.now();
     const [endpoints, known] = await Promise.all([connection.listEndpoints(), connection.nodes()]);
     const replicas = endpoints.filter(({ kind }) => kind === EndpointKind.DIRECTORY);
@@ -82,10 +86,11 @@ export class Looks {
       Promise.all(
         replicas.map(({ name }) => connection.cohd(name).getDirectoryStats({}, options).catch(missing(name))),
       ),
-      programs.list().catch(missing('processes')),
-      programs.vmspaces().catch(missing('vmspaces')),
+      programs.list({ answerMs: askMs }).catch(missing('processes')),
+      programs.vmspaces({ answerMs: askMs }).catch(missing('vmspaces')),
       this.#dataspaces(hot).catch(missing('dataspaces')),
     ]);
+    this.#askMs = silent.length > 0 ? ASK_AGAIN_MS : ASK_MS;
     return {
       ...{ cluster: name, atMs, nodes, endpoints, silent: [...new Set(silent)] },
       directory: directory.filter((stats) => stats !== undefined),
