@@ -17,6 +17,7 @@ import {
   type GuestMessage,
   KernelCaller,
   type PrepareGuest,
+  type RunCompiled,
   type RunThread,
   type StartGuest,
   unpackWord,
@@ -262,14 +263,19 @@ async function prepare({ module: bytes, quotaBytes, typesSeen }: PrepareGuest): 
   try {
     const { module, ...needs } = await compileProgram(bytes, quotaBytes, new TypesSeen(typesSeen));
     port.once('message', (start: StartGuest) => run(module, start));
-    post({ kind: 'prepared', ...needs });
+    post({ kind: 'prepared', module, needs });
   } catch (error) {
     if (error instanceof ModuleError) end({ how: 'refused', reason: error.message });
     end({ how: 'failed', bug: bugText(error), stack: '' });
   }
 }
 
-port.once('message', (order: PrepareGuest | RunThread) => {
+port.once('message', (order: PrepareGuest | RunCompiled | RunThread) => {
+  if ('compiled' in order) {
+    yieldToServices();
+    port.once('message', (start: StartGuest) => run(order.compiled, start));
+    return;
+  }
   if (!('argument' in order)) {
     void prepare(order);
     return;

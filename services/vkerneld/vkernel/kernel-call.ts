@@ -155,7 +155,7 @@ export type GuestMessage =
   /** Linux's number of the thread; 0 where it does not tell. */
   | { readonly kind: 'ready'; readonly hostThread: number }
   /** The program is compiled, and needs this. */
-  | ({ readonly kind: 'prepared' } & PreparedGuest)
+  | { readonly kind: 'prepared'; readonly module: WebAssembly.Module; readonly needs: PreparedGuest }
   /** There is something in the ring. */
   | { readonly kind: 'output' }
   | { readonly kind: 'request'; readonly request: KernelRequest }
@@ -165,7 +165,12 @@ export type GuestMessage =
   | { readonly kind: 'returned' }
   | { readonly kind: 'ended'; readonly end: GuestEnd };
 
-/** To the guest's thread, first: what it is to run. Nothing is read of it in any other thread. */
+/** To the guest's thread, first: what it is to run, where a thread has compiled that before. */
+export interface RunCompiled {
+  readonly compiled: WebAssembly.Module;
+}
+
+/** The same where none has; it answers with what it compiled. Nothing is read of a program in any other thread. */
 export interface PrepareGuest {
   readonly module: Uint8Array<ArrayBuffer>;
   /** Of memory and tables together. */

@@ -15,17 +15,12 @@ import { closeSync } from 'node:fs';
 import type { Pmap, Space } from '@odonata/pmap/pmap-interface.ts';
 import { duplicate } from '@odonata/userfault/libc.ts';
 import { AtomicWait } from './atomic-wait.ts';
+import { type CompiledProgram, prepareProgram } from './compiled-programs.ts';
 import { GuestThread, SpawnedThreads, threadsMax } from './guest-threads.ts';
 import { handOver } from './held-descriptors.ts';
 import { HostDescriptors } from './host-descriptors.ts';
 import { interrupts, terminate } from './interrupts.ts';
-import type {
-  GivenDescriptor,
-  GuestMessage,
-  PreparedGuest,
-  PrepareGuest,
-  StartGuest,
-} from './kernel-call.ts';
+import type { GivenDescriptor, GuestMessage, PreparedGuest, StartGuest } from './kernel-call.ts';
 import { ProcessFiles } from './mounts/process-files.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
 import {
@@ -52,10 +47,8 @@ import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
 import { Errno } from './wasi/errno.ts';
 import { FilePosition, holderOf } from './wasi/file-position.ts';
 import { SharedDescriptors } from './wasi/shared-descriptors.ts';
-import { TypesSeen } from './wasm/types-seen.ts';
 
 /** Of all programs of this virtual kernel, as V8's own table is. */
-const typesSeen = TypesSeen.memory();
 
 export class Process {
   readonly pid: bigint;
@@ -91,7 +84,7 @@ export class Process {
   #space: Space | undefined;
   #exit: ProcessExit | undefined;
   readonly #ending = Promise.withResolvers<undefined>();
-  readonly #prepared = Promise.withResolvers<PreparedGuest>();
+  readonly #prepared = Promise.withResolvers<CompiledProgram>();
   /** Settles when the start succeeded or failed; `ending` waits for it, so that it finds all that was made. */
   readonly #started: Promise<void>;
   #ended: Promise<void> | undefined;
@@ -230,9 +223,8 @@ export class Process {
     if (this.#exit !== undefined) return;
     const broken = (error: Error): void => void this.#end(this.#broken(error));
     this.#first.listen(pid, (message) => this.#onMessage(this.#first, message), broken);
-    const prepare: PrepareGuest = { module: spec.module, quotaBytes, typesSeen };
-    this.#first.worker?.postMessage(prepare);
-    const needs = await Promise.race([this.#prepared.promise, this.#ending.promise]);
+    const answer = Promise.race([this.#prepared.promise, this.#ending.promise]);
+    const needs = await prepareProgram(this.#first, spec, answer);
     if (needs === undefined || this.#exit !== undefined) return;
     if (needs.spawns) this.#module = spec.module;
     const { initialPages, maximumPages, besideBytes } = needs;
