@@ -88,7 +88,15 @@ enum {
 
 /** Flags of odonata_wait. */
 enum {
-  ODONATA_WAIT_NO_HANG = 1, /* only look: `pid` is 0 where none has ended */
+  ODONATA_WAIT_NO_HANG = 1,   /* only look: `pid` is 0 where none has ended */
+  ODONATA_WAIT_STOPPED = 2,   /* also a child that a signal stopped, once: `code` is CHILD_STOPPED */
+  ODONATA_WAIT_CONTINUED = 8, /* also one that goes on, once: `code` is CHILD_CONTINUED */
+};
+
+/** Codes of a child that did not end: see odonata_wait. */
+enum {
+  ODONATA_CHILD_STOPPED = 65536,    /* it was stopped, by `signal` */
+  ODONATA_CHILD_CONTINUED = 131072, /* it goes on */
 };
 
 /** Modes of odonata_lock. */
@@ -244,8 +252,9 @@ int32_t odonata_spawn(uint32_t fd, const char *args, uint32_t args_len, const ch
                       uint64_t group, struct odonata_child *out);
 
 /**
- * Waits for the end of a child, wherever it runs, and forgets it then.  `pid`: -1 any, 0 any of this process' group,
- * below -1 any of that group.  A node that is lost ends its processes with signal 9.
+ * Waits for the end of a child, wherever it runs, and forgets it then; with WAIT_STOPPED and WAIT_CONTINUED for its
+ * stops, too.  `pid`: -1 any, 0 any of this process' group, below -1 any of that group.  A node that is lost ends its
+ * processes with signal 9.
  */
 ODONATA_IMPORT("wait")
 int32_t odonata_wait(int64_t pid, int32_t flags, struct odonata_child *out);

@@ -14,13 +14,22 @@ const ops = weighted(
   [5, 'end'],
   [5, 'wait'],
   [8, 'tell'],
+  [3, 'hold'],
   [16, 'deliver'],
   [3, 'restart'],
   [1, 'tear'],
   [1, 'die'],
   [1, 'cut'],
 );
-const calm = weighted([8, 'spawn'], [5, 'end'], [5, 'wait'], [8, 'tell'], [12, 'deliver'], [5, 'restart']);
+const calm = weighted(
+  [8, 'spawn'],
+  [5, 'end'],
+  [5, 'wait'],
+  [8, 'tell'],
+  [3, 'hold'],
+  [12, 'deliver'],
+  [5, 'restart'],
+);
 const steps = (of: fc.Arbitrary<Step['op']>) =>
   fc.array(fc.record({ op: of, a: small, b: small, luck: fc.nat({ max: 6 }) }), {
     minLength: 10,

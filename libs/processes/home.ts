@@ -18,8 +18,8 @@
 //   3. What `record()` says is kept before an answer leaves, and given to the next start.
 //   4. Tokens are never used twice, by any node.
 
-import { type Child, Family, type WaitResult, type Which } from './family.ts';
-import type { Message, Reply, Status } from './message.ts';
+import { type Changes, type Child, Family, type WaitResult, type Which } from './family.ts';
+import type { Hold, Message, Reply, Status } from './message.ts';
 import { type Kept, Outbox } from './outbox.ts';
 import type { HomeRecord, Own } from './record.ts';
 
@@ -110,6 +110,21 @@ export class Home {
     return this.#taken();
   }
 
+  /** A signal stopped it, or (empty) it goes on. */
+  held(pid: bigint, signal: string): HomeAction[] {
+    const own = this.#own.get(pid);
+    // After a new start it is said again.
+    if (own === undefined || own.status !== undefined || (own.hold?.signal ?? '') === signal) return [];
+    const hold = { turn: (own.hold?.turn ?? 0) + 1, signal };
+    own.hold = hold;
+    if (own.token !== undefined)
+      this.keep(this.#nodeOf(own.parent), { kind: 'held', token: own.token, child: pid, hold });
+    else
+      for (const child of this.#families.get(own.parent)?.children ?? [])
+        if (child.pid === pid && child.token === undefined) this.childHeld(own.parent, child, hold);
+    return this.#taken();
+  }
+
   setGroup(pid: bigint, group: bigint): void {
     const own = this.#own.get(pid);
     if (own === undefined) return;
@@ -172,7 +187,12 @@ export class Home {
    * The same waiter may ask again, after a new start of this home: it gets what it was given.
    * @param settled waiters below this one have their answers
    */
-  wait(parent: bigint, waiter: number, which: Which, how: { hang: boolean; settled: number }): HomeAction[] {
+  wait(
+    parent: bigint,
+    waiter: number,
+    which: Which,
+    how: { hang: boolean; settled: number } & Changes,
+  ): HomeAction[] {
     const family = this.#families.get(parent);
     const result = family === undefined ? NO_CHILD : family.wait(waiter, which, how);
     return result === undefined ? [] : [{ do: 'answer', parent, waiter, result }];
@@ -305,6 +325,15 @@ export class Home {
     this.#look(parent, family);
   }
 
+  protected childHeld(parent: bigint, child: Child, hold: Hold): void {
+    const family = this.#families.get(parent);
+    if (family === undefined || child.status !== undefined || (child.hold?.turn ?? 0) >= hold.turn) return;
+    child.hold = hold;
+    child.untold = true;
+    this.#actions.push({ do: 'signal', pid: parent, signal: 'SIGCHLD' });
+    this.#look(parent, family);
+  }
+
   #look(parent: bigint, family: Family): void {
     for (const answer of family.look()) this.#actions.push({ do: 'answer', parent, ...answer });
   }
@@ -316,6 +345,12 @@ export class Home {
         this.spawned(message.token, message.child);
         const found = this.#childOf(message.token);
         if (found?.child.node === from) this.childEnded(found.parent, found.child, message.status);
+        return;
+      }
+      case 'held': {
+        this.spawned(message.token, message.child);
+        const found = this.#childOf(message.token);
+        if (found?.child.node === from) this.childHeld(found.parent, found.child, message.hold);
         return;
       }
       case 'orphaned':
@@ -341,7 +376,9 @@ export class Home {
     const own = this.#tokens.get(token);
     if (own === undefined) return;
     this.#tokens.delete(token);
-    this.told(this.#nodeOf(own.parent), { kind: 'exited', token, child: own.pid, status: lostStatus('') });
+    const to = this.#nodeOf(own.parent);
+    if (own.hold !== undefined) this.told(to, { kind: 'held', token, child: own.pid, hold: own.hold });
+    this.told(to, { kind: 'exited', token, child: own.pid, status: lostStatus('') });
     own.parent = INIT;
     own.token = undefined;
     if (own.status !== undefined) this.#own.delete(own.pid);

@@ -12,9 +12,17 @@ export interface Status {
   readonly reason: string;
 }
 
+/** A process was stopped by a signal, or goes on (empty). `turn` grows with each change: what is older than the last is nothing new. */
+export interface Hold {
+  readonly turn: number;
+  readonly signal: string;
+}
+
 export type Message =
   /** To the home of its parent, kept until taken. */
   | { readonly kind: 'exited'; readonly token: bigint; readonly child: bigint; readonly status: Status }
+  /** To the home of its parent, kept until taken, or until there is a later one. */
+  | { readonly kind: 'held'; readonly token: bigint; readonly child: bigint; readonly hold: Hold }
   /** To the home of a child, kept until taken: its parent is over. */
   | { readonly kind: 'orphaned'; readonly token: bigint }
   /** To the home of a child, kept until taken: nobody got to know it, or it was taken for lost; it ends, wherever it got to. */

@@ -12,6 +12,22 @@ class TellsOnce extends Home {
   }
 }
 
+class HoldIsToldOnce extends Home {
+  override messagesFor(node: number) {
+    const messages = super.messagesFor(node);
+    for (const message of messages) if (message.kind === 'held') this.told(node, message);
+    return messages;
+  }
+}
+
+class AnyHoldIsNew extends Home {
+  private turns = 1;
+  protected override childHeld(...[parent, child, hold]: Parameters<Home['childHeld']>): void {
+    this.turns += 1;
+    super.childHeld(parent, child, { ...hold, turn: this.turns });
+  }
+}
+
 class NoRevoke extends Home {
   override doubted(token: bigint): HomeAction[] {
     return super.unspawned(token);
@@ -101,6 +117,8 @@ class EarlyEndIsDropped extends Home {
 
 export const HOME_MUTANTS: readonly [string, MakeHome][] = [
   ['an end is told once', (o) => new TellsOnce(o)],
+  ['that a child was stopped is told once', (o) => new HoldIsToldOnce(o)],
+  ['an older change replaces a newer one', (o) => new AnyHoldIsNew(o)],
   ['a spawn of which nobody knows is not revoked', (o) => new NoRevoke(o)],
   ['a spawn that comes after it was revoked begins', (o) => new LateSpawnBegins(o)],
   ['a child does not hear that its parent is over', (o) => new RevokedOnly(o)],

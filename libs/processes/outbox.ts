@@ -29,6 +29,10 @@ export class Outbox {
   /** False: it was taken before. */
   drop(node: number, message: Kept): boolean {
     const kept = this.#kept.get(node);
+    const last = kept?.get(keyOf(message));
+    // What was taken is an earlier one.
+    if (last?.kind === 'held' && message.kind === 'held' && last.hold.turn !== message.hold.turn)
+      return false;
     const known = kept?.delete(keyOf(message)) === true;
     if (kept?.size === 0) this.#kept.delete(node);
     return known;

@@ -1,7 +1,7 @@
 // What a home keeps over a new start of its supervisor.
 
 import type { Child, Given } from './family.ts';
-import type { Status } from './message.ts';
+import type { Hold, Status } from './message.ts';
 import type { Kept } from './outbox.ts';
 
 /** A process, at its home. */
@@ -14,6 +14,8 @@ export interface Own {
   group: bigint;
   session: bigint;
   status: Status | undefined;
+  /** The last change that its parent is told; missing: it never was stopped. */
+  hold?: Hold;
 }
 
 export interface HomeRecord {

@@ -19,6 +19,8 @@ interface Truth {
   /** A status may be made up for it: its node was taken for lost, or its home's record was torn. */
   mayBeLost: boolean;
   waited: boolean;
+  /** What stopped it; empty: nothing. */
+  hold: string;
 }
 
 type Packet =
@@ -28,7 +30,7 @@ type Packet =
   | { what: 'spawned'; from: number; to: number; token: bigint; pid: bigint | undefined };
 
 export interface Step {
-  readonly op: 'spawn' | 'end' | 'wait' | 'tell' | 'deliver' | 'restart' | 'tear' | 'die' | 'cut';
+  readonly op: 'spawn' | 'end' | 'wait' | 'tell' | 'deliver' | 'hold' | 'restart' | 'tear' | 'die' | 'cut';
   readonly a: number;
   readonly b: number;
   /** 0: the packet is lost, 1: it is doubled. */
@@ -74,6 +76,9 @@ export class World {
       case 'wait':
         if (one !== undefined) this.#wait(one.pid, luck % 2 === 0);
         return;
+      case 'hold':
+        if (one !== undefined) this.#hold(one);
+        return;
       case 'tell':
         if (to !== node) this.#tell(node, to);
         return;
@@ -101,6 +106,7 @@ export class World {
   settle(): void {
     this.#flush();
     this.#expectAtRest();
+    this.#expectHoldsKnown();
     for (const each of [...this.processes.values()])
       if (each.status === undefined && each.parent !== 0n)
         this.#end(each, { code: Number(each.pid), signal: '', reason: '' });
@@ -140,7 +146,7 @@ export class World {
     const by =
       parent === 0n ? undefined : { parent, group: 0n, session: 0n, ...(token !== undefined && { token }) };
     if (!this.#home(node).begin(pid, by)) return undefined;
-    const truth = { pid, parent, status: undefined, mayBeLost: false, waited: false };
+    const truth = { pid, parent, status: undefined, mayBeLost: false, waited: false, hold: '' };
     this.processes.set(pid, { ...truth, known: token === undefined });
     return pid;
   }
@@ -163,11 +169,32 @@ export class World {
     this.#perform(this.#home(nodeOf(process.pid)).end(process.pid, status));
   }
 
+  #hold(process: Truth): void {
+    process.hold = process.hold === '' ? 'SIGSTOP' : '';
+    this.#perform(this.#home(nodeOf(process.pid)).held(process.pid, process.hold));
+  }
+
+  /** What parents were told last of those that run is so. */
+  #expectHoldsKnown(): void {
+    for (const [, home] of this.#homes)
+      for (const { children } of home.record().families)
+        for (const { pid, status, hold } of children) {
+          const child = this.processes.get(pid);
+          if (child === undefined || status !== undefined || child.mayBeLost || child.status !== undefined)
+            continue;
+          const told = hold?.signal ?? '';
+          if (told !== child.hold)
+            throw new Error(`of ${pid} its parent believes "${told}", and it is "${child.hold}"`);
+        }
+  }
+
   #wait(parent: bigint, hang: boolean): void {
     this.#lastWaiter += 1;
     const waiter = this.#lastWaiter;
     this.#waits.set(waiter, parent);
-    this.#perform(this.#home(nodeOf(parent)).wait(parent, waiter, 'any', { hang, settled: 0 }));
+    this.#perform(
+      this.#home(nodeOf(parent)).wait(parent, waiter, 'any', { hang, settled: 0, stopped: waiter % 2 === 0 }),
+    );
   }
 
   /** True: somebody was waited for. */
@@ -302,6 +329,7 @@ export class World {
       const child = this.processes.get(result.child);
       if (child === undefined) throw new Error(`waited for ${result.child}, which never was`);
       if (child.parent !== parent) throw new Error(`${parent} waited for ${child.pid} of ${child.parent}`);
+      if ('hold' in result) continue;
       if (child.waited) throw new Error(`${child.pid} is waited for twice`);
       child.waited = true;
       const isTrue = child.status !== undefined && child.status.code === result.status.code;

@@ -76,9 +76,13 @@ export class ProcessTable {
   onOver: ((process: Process) => void) | undefined;
   /** A virtual kernel told of one that nobody knew. */
   onAdopted: ((process: Process) => void) | undefined;
+  /** A signal stopped it, or (empty) it goes on. */
+  onHeld: ((process: Process, signal: string) => void) | undefined;
   readonly #firstPid: bigint;
   readonly #processes = new Map<bigint, Process>();
   readonly #ended: Process[] = [];
+  /** Those that are being loaded, and begin with a stop: by which signal. */
+  readonly #stoppedEarly = new Map<bigint, string>();
   #endedLogBytes = 0;
   #lastNumber: number;
   /** After each change of who runs. */
@@ -147,15 +151,24 @@ export class ProcessTable {
     if (process?.state !== ProcessState.STARTING) return;
     process.state = ProcessState.RUNNING;
     process.watcher?.started();
+    const signal = this.#stoppedEarly.get(pid);
+    this.#stoppedEarly.delete(pid);
+    if (signal !== undefined) this.held(pid, true, signal);
   }
 
   /** A signal stopped it, or it goes on. */
-  held(pid: bigint, stopped: boolean): void {
+  held(pid: bigint, stopped: boolean, signal = 'SIGSTOP'): void {
     const process = this.#processes.get(pid);
     const [from, to] = stopped
       ? [ProcessState.RUNNING, ProcessState.STOPPED]
       : [ProcessState.STOPPED, ProcessState.RUNNING];
-    if (process?.state === from) process.state = to;
+    if (process?.state === ProcessState.STARTING) {
+      if (stopped) this.#stoppedEarly.set(pid, signal);
+      else this.#stoppedEarly.delete(pid);
+    }
+    if (process?.state !== from) return;
+    process.state = to;
+    this.onHeld?.(process, stopped ? signal || 'SIGSTOP' : '');
   }
 
   /** Keeps the output; true when a watcher will say that it was taken. */

@@ -268,7 +268,7 @@ export class Vkernels {
         void this.#connector?.serve(child, process, event.value);
         return;
       case 'held':
-        this.#table.held(pid, event.value.stopped);
+        this.#table.held(pid, event.value.stopped, event.value.signal);
         return;
       case 'ask':
         this.onAsk?.(child, process, event.value);

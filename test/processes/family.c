@@ -13,6 +13,7 @@
  *   family cat | sort | wc      the stages of that
  *   family deaf                 a child that reads nothing and ends; what writing to it comes to
  *   family loop N               N children, one after another
+ *   family watch NODE           a child there that sleeps: it is stopped, goes on, is ended; prints what wait says
  *   family say WORD             WORD on standard output, then on standard error, then that it is over on standard output
  *   family files NODE           children there with files as standard streams; prints what came of it
  */
@@ -159,10 +160,31 @@ static int sorted(void) {
   return 0;
 }
 
-static volatile sig_atomic_t users, ends;
+static volatile sig_atomic_t users, ends, children;
 static void on_signal(int signal) {
   if (signal == SIGUSR1) users++;
+  else if (signal == SIGCHLD) children++;
   else ends++;
+}
+
+/** Signals to a child, and what wait tells of each. */
+static int watch(const char *node) {
+  signal(SIGCHLD, on_signal);
+  pid_t child = start(node, "sleep", "");
+  int signals[] = { SIGSTOP, SIGCONT, SIGTERM }, status, told = 0;
+  for (int i = 0; i < 3; i++) {
+    kill(child, signals[i]);
+    while (waitpid(child, &status, WUNTRACED | WCONTINUED) < 0 && errno == EINTR) {}
+    if (WIFSTOPPED(status)) printf("stopped by %s\n", WSTOPSIG(status) == SIGSTOP ? "STOP" : "another");
+    else if (WIFCONTINUED(status)) puts("continued");
+    else printf("ended by %s\n", WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM ? "TERM" : "another");
+    if (i == 0) printf("%d more\n", waitpid(child, &status, WUNTRACED | WNOHANG));
+    fflush(stdout);
+    told++;
+  }
+  for (int i = 0; i < 50 && children < told; i++) usleep(20000);
+  printf("SIGCHLD %s\n", children == told ? "each time" : "not each time");
+  return 0;
 }
 
 int main(int argc, char **argv) {
@@ -214,6 +236,7 @@ int main(int argc, char **argv) {
     printf("%d bytes\n", (int)got);
     return 0;
   }
+  if (strcmp(part, "watch") == 0) return watch(word);
   if (strcmp(part, "files") == 0) return files(word);
   if (strcmp(part, "sort") == 0) return sorted();
   if (strcmp(part, "wc") == 0) {

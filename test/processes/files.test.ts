@@ -1,4 +1,4 @@
-// Files as descriptors of children: what a shell's redirections do, here and where the child runs on another node.
+// What a shell needs of children, here and on another node: files as their descriptors, and to hear that they were stopped.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,4 +49,15 @@ test.for([
   const lines = (await cluster.output('node1', 'family', ['files', node], { dirs })).trim().split('\n');
   expect(lines).toEqual([...before, seventh, ...after]);
   rmSync(join(work, 'err'));
+});
+
+test.for(['node1', 'node2'])('a parent hears that its child on %s was stopped, and goes on', async (node) => {
+  const said = await cluster.output('node1', 'family', ['watch', node], { dirs });
+  expect(said.trim().split('\n')).toEqual([
+    'stopped by STOP',
+    '0 more',
+    'continued',
+    'ended by TERM',
+    'SIGCHLD each time',
+  ]);
 });

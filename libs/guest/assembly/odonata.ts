@@ -141,6 +141,14 @@ export namespace SignalAction {
 /** Flags of `wait`. */
 export namespace Wait {
   export const NO_HANG: i32 = 1;
+  export const STOPPED: i32 = 2;
+  export const CONTINUED: i32 = 8;
+}
+
+/** Codes of a child that did not end: see `wait`. */
+export namespace ChildCode {
+  export const STOPPED: i32 = 65536;
+  export const CONTINUED: i32 = 131072;
 }
 
 /** Modes of `Dataspace.lock`. */

@@ -64,7 +64,15 @@ const (
 
 // Flags of Wait.
 const (
-	WaitNoHang int32 = 1
+	WaitNoHang    int32 = 1
+	WaitStopped   int32 = 2
+	WaitContinued int32 = 8
+)
+
+// Codes of a child that did not end: see Wait.
+const (
+	ChildStopped   int32 = 65536
+	ChildContinued int32 = 131072
 )
 
 // Modes of Lock.
@@ -94,9 +102,9 @@ type Stat struct {
 type Child struct {
 	// of the child; 0: none has ended
 	Pid uint64
-	// its exit code, or 128 and the number of the signal
+	// its exit code, or 128 and the number of the signal; of one that did not end, of CHILD_
 	Code uint64
-	// that ended it, as WASI numbers it; 0: none did
+	// that ended or stopped it, as WASI numbers it; 0: none did
 	Signal uint64
 }
 
@@ -235,8 +243,9 @@ func Wake(addr unsafe.Pointer, count uint32, woken unsafe.Pointer) int32
 //go:noescape
 func Spawn(fd uint32, args unsafe.Pointer, argsLen uint32, env unsafe.Pointer, envLen uint32, fds unsafe.Pointer, fdsLen uint32, node unsafe.Pointer, nodeLen uint32, flags int32, group uint64, out unsafe.Pointer) int32
 
-// Waits for the end of a child, wherever it runs, and forgets it then.  `pid`: -1 any, 0 any of this process' group,
-// below -1 any of that group.  A node that is lost ends its processes with signal 9.
+// Waits for the end of a child, wherever it runs, and forgets it then; with WAIT_STOPPED and WAIT_CONTINUED for its
+// stops, too.  `pid`: -1 any, 0 any of this process' group, below -1 any of that group.  A node that is lost ends its
+// processes with signal 9.
 //
 //go:wasmimport odonata wait
 //go:noescape

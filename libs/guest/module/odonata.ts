@@ -91,7 +91,20 @@ export const odonata = {
       doc: 'Flags of {wait}.',
       name: 'Wait',
       prefix: 'WAIT_',
-      values: { NO_HANG: { value: 1, doc: 'only look: `pid` is 0 where none has ended' } },
+      values: {
+        NO_HANG: { value: 1, doc: 'only look: `pid` is 0 where none has ended' },
+        STOPPED: { value: 2, doc: 'also a child that a signal stopped, once: `code` is CHILD_STOPPED' },
+        CONTINUED: { value: 8, doc: 'also one that goes on, once: `code` is CHILD_CONTINUED' },
+      },
+    },
+    child: {
+      doc: 'Codes of a child that did not end: see {wait}.',
+      name: 'ChildCode',
+      prefix: 'CHILD_',
+      values: {
+        STOPPED: { value: 0x10000, doc: 'it was stopped, by `signal`' },
+        CONTINUED: { value: 0x20000, doc: 'it goes on' },
+      },
     },
     lockMode: {
       doc: 'Modes of {lock}.',
@@ -123,8 +136,12 @@ export const odonata = {
       doc: 'What {spawn} and {wait} tell.',
       fields: [
         { name: 'pid', type: 'u64', doc: 'of the child; 0: none has ended' },
-        { name: 'code', type: 'u64', doc: 'its exit code, or 128 and the number of the signal' },
-        { name: 'signal', type: 'u64', doc: 'that ended it, as WASI numbers it; 0: none did' },
+        {
+          name: 'code',
+          type: 'u64',
+          doc: 'its exit code, or 128 and the number of the signal; of one that did not end, of CHILD_',
+        },
+        { name: 'signal', type: 'u64', doc: 'that ended or stopped it, as WASI numbers it; 0: none did' },
       ],
     },
     ends: {
@@ -404,7 +421,7 @@ export const odonata = {
       },
     },
     wait: {
-      doc: "Waits for the end of a child, wherever it runs, and forgets it then.  `pid`: -1 any, 0 any of this process' group, below -1 any of that group.  A node that is lost ends its processes with signal 9.",
+      doc: "Waits for the end of a child, wherever it runs, and forgets it then; with WAIT_STOPPED and WAIT_CONTINUED for its stops, too.  `pid`: -1 any, 0 any of this process' group, below -1 any of that group.  A node that is lost ends its processes with signal 9.",
       parameters: [
         { name: 'pid', type: 'i64', doc: 'which' },
         { name: 'flags', type: 'i32', doc: 'of WAIT_' },

@@ -96,8 +96,9 @@ export class Asks {
       case 'spawn':
         return await this.#spawns.spawn(child, process, number, what.value);
       case 'wait': {
-        const { which, hang } = what.value;
-        this.#relatives.changed(home.wait(pid, number, this.#which(pid, which), { hang, settled }));
+        const { which, hang, stopped, continued } = what.value;
+        const how = { hang, settled, stopped, continued };
+        this.#relatives.changed(home.wait(pid, number, this.#which(pid, which), how));
         return undefined;
       }
       case 'cancel':

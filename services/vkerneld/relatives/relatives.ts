@@ -2,9 +2,10 @@
 // the other. It performs what the home decides, and does what the home's caller owes it.
 
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { WaitResult } from '@odonata/processes/family.ts';
 import type { Home, HomeAction } from '@odonata/processes/home.ts';
 import { recordText } from '@odonata/processes/record.ts';
-import { type ExitedSchema, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
+import { ChildChange, type ProcessAnsweredSchema, ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { Process, ProcessTable } from '../process-table.ts';
@@ -43,6 +44,7 @@ export class Relatives {
     this.#lostNodes = options.lostNodes;
     this.#log = options.log;
     this.#table.onOver = (process) => this.#ended(process);
+    this.#table.onHeld = ({ pid }, signal) => this.changed(this.home.held(pid, signal));
     this.#table.onAdopted = (process) => this.began(process);
     this.#vkernels.homeRecord = () => recordText(this.home.record());
     this.#reconcile();
@@ -90,14 +92,7 @@ export class Relatives {
     const { parent: pid, waiter: number, result } = action;
     const process = this.#table.find(pid);
     if (process === undefined) return;
-    const answer =
-      result.child === undefined
-        ? { errno: result.none ? Errno.success : Errno.child }
-        : {
-            process: result.child,
-            exit: { ...result.status } satisfies MessageInitShape<typeof ExitedSchema>,
-          };
-    this.#vkernels.tell(process, { case: 'answered', value: { pid, number, ...answer } });
+    this.#vkernels.tell(process, { case: 'answered', value: { pid, number, ...answerOf(result) } });
   }
 
   #ended(process: Process): void {
@@ -154,4 +149,14 @@ export class Relatives {
       if (!this.home.messagesFor(node).some(({ kind }) => kind !== 'audit')) return;
     }
   }
+}
+
+function answerOf(
+  result: WaitResult,
+): Pick<MessageInitShape<typeof ProcessAnsweredSchema>, 'errno' | 'process' | 'exit' | 'change'> {
+  if (result.child === undefined) return { errno: result.none ? Errno.success : Errno.child };
+  const process = result.child;
+  if (!('hold' in result)) return { process, exit: { ...result.status } };
+  const { hold: signal } = result;
+  return { process, exit: { signal }, change: signal === '' ? ChildChange.CONTINUED : ChildChange.STOPPED };
 }

@@ -16,6 +16,10 @@ export function toWire(message: Message): MessageInitShape<typeof HomeMessageSch
       const { token, child, status } = message;
       return { what: { case: 'exited', value: { token, child, exit: status } } };
     }
+    case 'held': {
+      const { token, child, hold } = message;
+      return { what: { case: 'held', value: { token, child, ...hold } } };
+    }
     case 'orphaned':
     case 'revoked':
       return { what: { case: message.kind, value: message.token } };
@@ -32,6 +36,10 @@ export function fromWire({ what }: HomeMessage): Message | undefined {
     case 'exited': {
       const { token, child, exit } = what.value;
       return { kind: 'exited', token, child, status: statusOf(exit) };
+    }
+    case 'held': {
+      const { token, child, turn, signal } = what.value;
+      return { kind: 'held', token, child, hold: { turn, signal } };
     }
     case 'orphaned':
     case 'revoked':

@@ -132,7 +132,13 @@ export type KernelRequest =
   | { readonly call: 'pipe' }
   /** A connection's or pipe's, once more. */
   | { readonly call: 'duplicate'; readonly host: number }
-  | { readonly call: 'wait_child'; readonly which: bigint; readonly hang: boolean }
+  | {
+      readonly call: 'wait_child';
+      readonly which: bigint;
+      readonly hang: boolean;
+      readonly stopped: boolean;
+      readonly continued: boolean;
+    }
   | { readonly call: 'kill'; readonly target: bigint; readonly signal: string }
   | { readonly call: 'identify'; readonly target: bigint }
   | { readonly call: 'set_group'; readonly target: bigint; readonly group: bigint; readonly session: boolean }

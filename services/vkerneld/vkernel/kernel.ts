@@ -256,7 +256,7 @@ export class Kernel {
             case: 'stdinTaken',
             value: { pid: process.relays.input?.pid ?? pid, takenBytes: BigInt(bytes) },
           }),
-        stopped: (stopped) => send({ case: 'held', value: { pid, stopped } }),
+        stopped: (stopped, signal = '') => send({ case: 'held', value: { pid, stopped, signal } }),
         ending: (exit) => {
           log.warn('the thread of this process does not end');
           running.ending = bounded(exit);

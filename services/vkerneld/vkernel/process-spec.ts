@@ -65,7 +65,7 @@ export interface ProcessEvents {
   output(stream: 1 | 2, data: Uint8Array<ArrayBuffer>): void;
   inputTaken(bytes: number): void;
   /** It stands still, or goes on. */
-  stopped(isStopped: boolean): void;
+  stopped(isStopped: boolean, signal?: string): void;
   ending(exit: ProcessExit): void;
   exited(exit: ProcessExit): void;
   /** Something is wrong with this virtual kernel. */

@@ -190,7 +190,7 @@ export class Process {
     else if (outcome === 'end') void this.kill(name);
     else if (outcome === 'stop' && !state.isStopped) {
       state.stop();
-      this.#events.stopped(true);
+      this.#events.stopped(true, name);
       this.#interrupt();
     } else if (outcome === 'handler') {
       state.pend(name);

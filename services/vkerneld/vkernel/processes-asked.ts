@@ -7,7 +7,8 @@ import { Errno } from './wasi/errno.ts';
 import type { Word } from './wasi/system.ts';
 
 export type Ask = NonNullable<MessageInitShape<typeof ProcessAsksSchema>['what']>;
-export type Answer = Pick<ProcessAnswered, 'errno' | 'process' | 'exit' | 'relatives'>;
+export type Answer = Pick<ProcessAnswered, 'errno' | 'process' | 'exit' | 'relatives'> &
+  Partial<Pick<ProcessAnswered, 'change'>>;
 
 /** A child that is to be started here, once the supervisor says so. */
 export interface ChildSpec {

@@ -21,7 +21,7 @@ const DATASPACE_BYTES = 255;
 const NAME_BYTES = 255;
 
 const { NEW_GROUP, SPREAD, SELF, NEAR, APART } = odonata.constants.spawn.values;
-const { NO_HANG } = odonata.constants.wait.values;
+const { NO_HANG, STOPPED: UNTRACED, CONTINUED: ALSO_CONTINUED } = odonata.constants.wait.values;
 
 type Names =
   | 'pipe'
@@ -93,8 +93,11 @@ export function relationCalls(
     },
     wait: (which: bigint, flags: number, at: number) => {
       memory.expectWritable(at, 24);
-      if ((flags & ~NO_HANG.value) !== 0) throw new WasiError(Errno.inval);
-      store(at, ask({ call: 'wait_child', which, hang: (flags & NO_HANG.value) === 0 }), 3);
+      if ((flags & ~(NO_HANG.value | UNTRACED.value | ALSO_CONTINUED.value)) !== 0)
+        throw new WasiError(Errno.inval);
+      const has = ({ value }: { value: number }): boolean => (flags & value) !== 0;
+      const changes = { stopped: has(UNTRACED), continued: has(ALSO_CONTINUED) };
+      store(at, ask({ call: 'wait_child', which, hang: !has(NO_HANG), ...changes }), 3);
     },
     kill: (target: bigint, signal: number) => {
       const name = wasiSignals[signal];

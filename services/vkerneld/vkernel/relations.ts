@@ -1,5 +1,6 @@
 // What one process asks of processes: children, signals, groups.
-import { Placement } from '@odonata/proto/vkernel/v1/vkernel';
+import { odonata } from '@odonata/guest/module/odonata.ts';
+import { ChildChange, Placement } from '@odonata/proto/vkernel/v1/vkernel';
 import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
 import { type HeldDescriptor, hold, letGo } from './held-descriptors.ts';
 import type { KernelRequest, SpawnPlace } from './kernel-call.ts';
@@ -40,6 +41,8 @@ export interface RelationsOptions {
   readonly ownModule: () => Uint8Array<ArrayBuffer> | undefined;
 }
 
+const { STOPPED, CONTINUED } = odonata.constants.child.values;
+const CHANGED = { [ChildChange.STOPPED]: STOPPED.value, [ChildChange.CONTINUED]: CONTINUED.value };
 const nothing = new Uint8Array(0);
 const text = (word: Uint8Array): string => Buffer.from(word).toString();
 
@@ -47,6 +50,7 @@ export class Relations {
   readonly #options: RelationsOptions;
   readonly #kept: Uint8Array[] = [];
   #waiting: number | undefined;
+  #onKept: (() => void) | undefined;
   /** Of files that other processes may have, too: wasi/file-position.ts. */
   readonly positions = new Set<SharedArrayBuffer>();
 
@@ -60,12 +64,16 @@ export class Relations {
       case 'spawn':
         return await this.#spawn(request);
       case 'wait_child': {
-        const { which, hang } = request;
+        const { which, hang, stopped, continued } = request;
         const kept = this.#takeKept(which);
         if (kept !== undefined) return kept;
-        const { errno, process, exit } = await this.#ask({ case: 'wait', value: { which, hang } });
-        if (errno !== Errno.success) return errno;
-        return packWords(process, BigInt(exit?.code ?? 0), BigInt(wasiSignalOf(exit?.signal ?? '')));
+        const asked = this.#ask({ case: 'wait', value: { which, hang, stopped, continued } }).then(waitedOf);
+        const waited = await Promise.race([asked, this.#nextKept(which)]);
+        if (waited !== 'kept') return this.#unlessKept(which, waited);
+        // The answer to an earlier wait, which a signal ended, came meanwhile: this one is not needed.
+        this.cancel();
+        void asked.then((late) => typeof late !== 'number' && this.keep(late));
+        return this.#takeKept(which) ?? Errno.intr;
       }
       case 'kill': {
         const { target, signal } = request;
@@ -130,9 +138,26 @@ export class Relations {
     return pidOf(answered);
   }
 
-  /** A wait that a signal ended was answered all the same: the next one has it. */
+  /** A wait that a signal ended was answered all the same: the next one, or the one under way, has it. */
   keep(waited: Uint8Array): void {
+    if (pidIn(waited) === 0n) return;
     this.#kept.push(waited);
+    this.#onKept?.();
+  }
+
+  #nextKept(which: bigint): Promise<'kept'> {
+    const { promise, resolve } = Promise.withResolvers<'kept'>();
+    this.#onKept = () => {
+      if (this.#kept.some((waited) => isMeant(which, waited))) resolve('kept');
+    };
+    return promise;
+  }
+
+  /** There is no such child, as it was told to an earlier wait: that answer is on its way to here, or here. */
+  async #unlessKept(which: bigint, waited: Uint8Array | number): Promise<Uint8Array | number> {
+    if (waited !== Errno.child) return waited;
+    await new Promise(setImmediate);
+    return this.#takeKept(which) ?? waited;
   }
 
   /** A signal ended a wait. */
@@ -142,7 +167,7 @@ export class Relations {
   }
 
   #takeKept(which: bigint): Uint8Array | undefined {
-    const meant = this.#kept.findIndex((waited) => which <= 0n || pidIn(waited) === which);
+    const meant = this.#kept.findIndex((waited) => isMeant(which, waited));
     return meant < 0 ? undefined : this.#kept.splice(meant, 1)[0];
   }
 
@@ -159,6 +184,14 @@ export class Relations {
 const indexOf = (pid: bigint): number => Number(pid / BigInt(PIDS_PER_NODE));
 const pidIn = (words: Uint8Array): bigint =>
   new DataView(words.buffer, words.byteOffset).getBigUint64(0, true);
+const isMeant = (which: bigint, waited: Uint8Array): boolean => which <= 0n || pidIn(waited) === which;
+
+function waitedOf({ errno, process, exit, change }: Answer): Uint8Array | number {
+  if (errno !== Errno.success) return errno;
+  const code = change === undefined || change === 0 ? (exit?.code ?? 0) : CHANGED[change];
+  return packWords(process, BigInt(code), BigInt(wasiSignalOf(exit?.signal ?? '')));
+}
+
 const done = ({ errno }: Answer): Uint8Array | number => (errno === Errno.success ? nothing : errno);
 const pidOf = ({ errno, process }: Answer): Uint8Array | number =>
   errno === Errno.success ? packWords(process) : errno;

@@ -11,20 +11,21 @@
 #include <time.h>
 #include <unistd.h>
 #include "errors.h"
+#include "signal-numbers.h"
 
-#define SIGNALS 31
+#define SIGNALS 32
 typedef void handler(int);
 
 static struct sigaction actions[SIGNALS];
 static uint32_t blocked, pending;
 
-static bool is_signal(int signal) { return signal > 0 && signal < SIGNALS; }
+static bool is_signal(int signal) { return signal > 0 && signal < SIGNALS && signal != SIGSTKFLT; }
 static uint32_t bit(int signal) { return UINT32_C(1) << signal; }
 
 /** For signals of the library that raise() has to name. */
 _Noreturn static void end_by(int signal) {
-  odonata_signal_action(signal, ODONATA_SIGNAL_DEFAULT);
-  odonata_kill(getpid(), signal);
+  odonata_signal_action(to_wasi(signal), ODONATA_SIGNAL_DEFAULT);
+  odonata_kill(getpid(), to_wasi(signal));
   for (;;) nanosleep(&(struct timespec){ .tv_sec = 3600 }, NULL);
 }
 
@@ -38,7 +39,7 @@ static void run(int signal) {
   if (action.sa_handler == SIG_DFL) {
     if (is_harmless(signal)) return;
     if (signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU) {
-      odonata_kill(getpid(), SIGSTOP);
+      odonata_kill(getpid(), to_wasi(SIGSTOP));
       return;
     }
     end_by(signal);
@@ -79,7 +80,7 @@ __attribute__((noinline)) static void arrived(int signal) {
 __attribute__((export_name("odonata_signal"), noinline)) void odonata_signal(int signal) {
   volatile char untouched[256];
   __asm__ volatile("" : : "r"(untouched) : "memory");
-  arrived(signal);
+  arrived(from_wasi(signal));
 }
 
 /** The virtual kernel does what is left of it: it calls, ignores, or ends. */
@@ -88,7 +89,7 @@ static int tell(int signal) {
   int action = ODONATA_SIGNAL_HANDLER;
   if (with == SIG_IGN) action = ODONATA_SIGNAL_IGNORE;
   else if (with == SIG_DFL && !(blocked & bit(signal))) action = ODONATA_SIGNAL_DEFAULT;
-  return odonata_signal_action(signal, action);
+  return odonata_signal_action(to_wasi(signal), action);
 }
 
 int sigaction(int signal, const struct sigaction *restrict action, struct sigaction *restrict before) {
@@ -111,7 +112,7 @@ void __SIG_IGN(int signal) { (void)signal; }
 
 int raise(int signal) {
   if (!is_signal(signal)) return fail(EINVAL);
-  if (signal == SIGKILL || signal == SIGSTOP) return fail(odonata_kill(getpid(), signal));
+  if (signal == SIGKILL || signal == SIGSTOP) return fail(odonata_kill(getpid(), to_wasi(signal)));
   pending |= bit(signal);
   run_pending();
   return 0;
@@ -119,7 +120,7 @@ int raise(int signal) {
 
 int kill(pid_t pid, int signal) {
   if (pid == getpid() && signal == 0) return 0;
-  return pid == getpid() ? raise(signal) : fail(odonata_kill(pid, signal));
+  return pid == getpid() ? raise(signal) : fail(odonata_kill(pid, to_wasi(signal)));
 }
 
 int killpg(pid_t group, int signal) { return group < 0 ? fail(EINVAL) : kill(-group, signal); }

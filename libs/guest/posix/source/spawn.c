@@ -12,6 +12,7 @@
 #include "descriptors.h"
 #include "errors.h"
 #include "pipes.h"
+#include "signal-numbers.h"
 
 extern char **environ;
 
@@ -245,9 +246,14 @@ int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *restrict action
 
 pid_t waitpid(pid_t pid, int *status, int options) {
   struct odonata_child child;
-  int error = odonata_wait(pid, options & WNOHANG ? ODONATA_WAIT_NO_HANG : 0, &child);
+  // The numbers are the same.
+  if (options & ~(WNOHANG | WUNTRACED | WCONTINUED)) return fail(EINVAL);
+  int error = odonata_wait(pid, options, &child);
   if (error != 0) return fail(error);
-  if (status != NULL && child.pid != 0) *status = child.signal != 0 ? (int)child.signal : (int)child.code << 8;
+  if (status == NULL || child.pid == 0) return (pid_t)child.pid;
+  if (child.code == ODONATA_CHILD_STOPPED) *status = from_wasi((int)child.signal) << 8 | 0x7f;
+  else if (child.code == ODONATA_CHILD_CONTINUED) *status = 0xffff;
+  else *status = child.signal != 0 ? from_wasi((int)child.signal) : (int)child.code << 8;
   return (pid_t)child.pid;
 }
 

@@ -52,6 +52,12 @@ pub const SIGNAL_HANDLER: i32 = 2;
 
 // Flags of `wait`.
 pub const WAIT_NO_HANG: i32 = 1;
+pub const WAIT_STOPPED: i32 = 2;
+pub const WAIT_CONTINUED: i32 = 8;
+
+// Codes of a child that did not end: see `wait`.
+pub const CHILD_STOPPED: i32 = 65536;
+pub const CHILD_CONTINUED: i32 = 131072;
 
 // Modes of `lock`.
 pub const LOCK_SHARED: i32 = 1;
@@ -84,9 +90,9 @@ pub struct Stat {
 pub struct Child {
     /// of the child; 0: none has ended
     pub pid: u64,
-    /// its exit code, or 128 and the number of the signal
+    /// its exit code, or 128 and the number of the signal; of one that did not end, of CHILD_
     pub code: u64,
-    /// that ended it, as WASI numbers it; 0: none did
+    /// that ended or stopped it, as WASI numbers it; 0: none did
     pub signal: u64,
 }
 
@@ -194,8 +200,9 @@ extern "C" {
     /// writes.  ``wait`` tells its end; whoever ends first leaves its children to init, which waits for all.
     pub fn spawn(fd: u32, args: *const u8, args_len: u32, env: *const u8, env_len: u32, fds: *const u8, fds_len: u32, node: *const u8, node_len: u32, flags: i32, group: u64, out: *mut Child) -> i32;
 
-    /// Waits for the end of a child, wherever it runs, and forgets it then.  `pid`: -1 any, 0 any of this process'
-    /// group, below -1 any of that group.  A node that is lost ends its processes with signal 9.
+    /// Waits for the end of a child, wherever it runs, and forgets it then; with WAIT_STOPPED and WAIT_CONTINUED for
+    /// its stops, too.  `pid`: -1 any, 0 any of this process' group, below -1 any of that group.  A node that is lost
+    /// ends its processes with signal 9.
     pub fn wait(pid: i64, flags: i32, out: *mut Child) -> i32;
 
     /// Sends a signal to a process of the same user and virtual kernel, on whatever node; `pid` 0: to this process'

@@ -8,7 +8,6 @@ extern "C" {
 #endif
 
 #define WNOHANG 1
-/** Children that were stopped are not told. */
 #define WUNTRACED 2
 #define WCONTINUED 8
 
