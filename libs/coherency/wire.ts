@@ -10,6 +10,7 @@ import {
   PageState as WireState,
 } from '@odonata/proto/coherency/v1/coherency';
 import type { AckKind, RefuseReason } from './directory/directory-messages.ts';
+import type { BarrierOutcome } from './locks/barriers.ts';
 import type { LockMode, LockOutcome } from './locks/range-lock.ts';
 import type { AccessMode, PageRun, PageState } from './page.ts';
 
@@ -62,6 +63,14 @@ export const outcomeWire = bijection<LockOutcome>({
   TIMED_OUT: SyncStatus.TIMED_OUT,
   DEADLOCK: SyncStatus.DEADLOCK,
   NOT_FOUND: SyncStatus.NOT_FOUND,
+  EXHAUSTED: SyncStatus.EXHAUSTED,
+});
+
+export const barrierWire = bijection<BarrierOutcome>({
+  OK: SyncStatus.OK,
+  TIMED_OUT: SyncStatus.TIMED_OUT,
+  BROKEN: SyncStatus.BROKEN,
+  INVALID: SyncStatus.INVALID,
   EXHAUSTED: SyncStatus.EXHAUSTED,
 });
 

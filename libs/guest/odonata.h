@@ -51,10 +51,11 @@ enum {
   ODONATA_EINVAL = 28,       /* unaligned, empty or out of range */
   ODONATA_ENOENT = 44,       /* ds_open: no dataspace of that name, and CREATE was not asked */
   ODONATA_ENOMEM = 48,       /* over a quota */
+  ODONATA_EOWNERDEAD = 62,   /* barrier: a member died */
   ODONATA_EPERM = 63,        /* kill: it is of somebody else, or of another virtual kernel */
   ODONATA_ESRCH = 71,        /* kill: there is no such process */
   ODONATA_ENOSPC = 51,       /* sync: the backing store, or its disk, is full */
-  ODONATA_ETIMEDOUT = 73,    /* lock, wait32: the time is over */
+  ODONATA_ETIMEDOUT = 73,    /* lock, barrier, wait32: the time is over */
 };
 
 /** Flags of odonata_ds_open. */
@@ -182,6 +183,22 @@ int32_t odonata_lock(uint64_t id, int64_t begin, int64_t end_inclusive, int32_t 
 /** Releases whatever this process holds of [begin, end_inclusive], also part of a range that it locked as a whole. */
 ODONATA_IMPORT("unlock")
 int32_t odonata_unlock(uint64_t id, int64_t begin, int64_t end_inclusive);
+
+/**
+ * Waits until `count` processes have come to this generation of the barrier `name`, a number that the program chooses
+ * within the dataspace.  A process comes to generation 0 first and to the next one after each that it passed; so it
+ * counts its own calls.  Nobody passes before all `count` have come, whatever happens to the directory meanwhile: what
+ * was said is said again to the next leader, by this number.
+ *
+ * One message there and back a process, at the directory: no page moves, and nobody wakes but to go on.
+ *
+ * EOWNERDEAD: a member died (it was killed, ended without coming, or its node is gone), so this generation will never
+ * be complete; all others hear of it, those that wait and those that come later.  A program that begins anew takes
+ * another name.  After ETIMEDOUT the process has not come, and may come again.  Who never came once is not known: a
+ * `timeout_ms` for generation 0 finds a member that did not start.  Of the threads of a process one comes for all.
+ */
+ODONATA_IMPORT("barrier")
+int32_t odonata_barrier(uint64_t id, int64_t name, uint32_t count, uint64_t generation, int64_t timeout_ms);
 
 /**
  * Stores the bytes [offset, offset + len) of a durable dataspace, in whole pages, with what they hold when the call

@@ -42,6 +42,7 @@ export const Errno = {
   notty: 59,
   nxio: 60,
   overflow: 61,
+  ownerdead: 62,
   perm: 63,
   pipe: 64,
   range: 68,

@@ -3,7 +3,13 @@ import { LockMode, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
 import { dataspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { Errno } from './errno.ts';
 import type { MemoryFile, MemoryFiles } from './memory-files.ts';
-import { type Dataspace, type OpenFlags, PmapError, type RangeLockMode } from './pmap-interface.ts';
+import {
+  type Dataspace,
+  type Meeting,
+  type OpenFlags,
+  PmapError,
+  type RangeLockMode,
+} from './pmap-interface.ts';
 import type { PmapSession } from './pmap-session.ts';
 
 /** Dataspaces that one process may open. */
@@ -14,6 +20,7 @@ const ERRNO_OF: Partial<Record<SyncStatus, number>> = {
   [SyncStatus.DEADLOCK]: Errno.deadlk,
   [SyncStatus.NOT_FOUND]: Errno.noent,
   [SyncStatus.EXHAUSTED]: Errno.nomem,
+  [SyncStatus.BROKEN]: Errno.ownerdead,
 };
 
 interface OpenedDataspace {
@@ -102,6 +109,16 @@ export class OpenedDataspaces {
 
   async unlock(dataspace: bigint, begin: bigint, end: bigint): Promise<void> {
     await this.session.ask({ case: 'unlock', value: { dataspace, begin, end, owner: this.pid } });
+  }
+
+  async barrier(dataspace: bigint, { name, count, generation }: Meeting, timeoutMs: bigint): Promise<void> {
+    this.expectWritable(dataspace);
+    const value = { dataspace, name, count, generation, owner: this.pid, timeoutMs };
+    const answer = await this.session.ask({ case: 'barrier', value });
+    if (answer.case !== 'barrier')
+      throw new PmapError(Errno.inval, `barrier was answered with ${answer.case}`);
+    if (answer.value.status !== SyncStatus.OK)
+      throw new PmapError(ERRNO_OF[answer.value.status] ?? Errno.inval, SyncStatus[answer.value.status]!);
   }
 
   /** The process is over: what it had of memory files goes. */

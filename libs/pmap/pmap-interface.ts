@@ -95,12 +95,21 @@ export interface Space {
     timeoutMs: bigint,
   ): Promise<void>;
   unlock(dataspace: bigint, begin: bigint, endInclusive: bigint): Promise<void>;
+  /** Resolves when `count` processes have come to this generation. timeoutMs < 0 waits for ever. */
+  barrier(dataspace: bigint, meeting: Meeting, timeoutMs: bigint): Promise<void>;
   /** Resolves once the wait is registered. timeoutMs < 0 waits for ever. */
   wait(guestAddress: number, timeoutMs: bigint): Promise<PendingWait>;
   /** For whoever watches; `dropped` more were too many to tell. */
   tellTransfers?(transfers: readonly Transfer[], dropped: number): void;
   /** How many it woke. */
   wake(guestAddress: number, count: number): Promise<number>;
+}
+
+/** A round of a barrier. */
+export interface Meeting {
+  readonly name: bigint;
+  readonly count: number;
+  readonly generation: bigint;
 }
 
 export interface OpenFlags {

@@ -12,6 +12,7 @@ import { fillForTheEnd, sinkOver } from './last-fill.ts';
 import { OpenedDataspaces } from './opened-dataspaces.ts';
 import type {
   Dataspace,
+  Meeting,
   OpenFlags,
   PendingWait,
   RangeLockMode,
@@ -312,6 +313,10 @@ export class Vmspace implements Space, MappedPlace {
 
   unlock(dataspace: bigint, begin: bigint, end: bigint): Promise<void> {
     return this.opened.unlock(dataspace, begin, end);
+  }
+
+  barrier(dataspace: bigint, meeting: Meeting, timeoutMs: bigint): Promise<void> {
+    return this.opened.barrier(dataspace, meeting, timeoutMs);
   }
 
   nameRange(dataspace: bigint, offset: bigint, length: bigint, name: string): Promise<void> {

@@ -23,6 +23,8 @@ export interface EpisodeOptions {
   pages?: number | undefined;
   shards?: number | undefined;
   few?: number | undefined;
+  /** Processes that meet at barriers, besides the others. */
+  barriers?: boolean | undefined;
   machines?: Partial<Machines> | undefined;
   duties?: Partial<Duties> | undefined;
   trace?: ((line: string) => void) | undefined;
@@ -35,6 +37,9 @@ export interface Counts {
   writes: number;
   locks: number;
   syncs: number;
+  /** Generations that processes passed, and barriers that broke for one. */
+  barriers: number;
+  broken: number;
   /** Lost pages that came back from the store. */
   restored: number;
   /** Accesses that ended as errors: their page was lost. */
@@ -60,7 +65,7 @@ export function runEpisode(options: EpisodeOptions): { counts: Counts; failure: 
   const shards =
     options.shards ?? profile.shards.min + choice.below(profile.shards.max - profile.shards.min + 1);
   const few = options.few ?? (choice.oneIn(2) ? FEW_HOLDERS : 0);
-  const { machines, duties, trace } = options;
+  const { machines, duties, trace, barriers } = options;
   const world = new World({
     seed,
     nodes,
@@ -68,6 +73,7 @@ export function runEpisode(options: EpisodeOptions): { counts: Counts; failure: 
     shards,
     few,
     profile,
+    barriers,
     ...(machines && { machines }),
     ...(duties && { duties }),
     trace,
@@ -139,6 +145,8 @@ function count(world: World): Counts {
     writes: world.latest.writes,
     locks: world.locks.granted,
     syncs: world.durability.syncs,
+    barriers: world.barriers.passed,
+    broken: world.barriers.broken,
     restored: world.durability.restored,
     lost: world.losses.errors,
     directories: world.cluster.taken,

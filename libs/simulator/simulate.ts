@@ -28,6 +28,8 @@ export function simulate(options: SimulateOptions): Result {
     writes: 0,
     locks: 0,
     syncs: 0,
+    barriers: 0,
+    broken: 0,
     restored: 0,
     lost: 0,
     directories: 0,
@@ -50,7 +52,7 @@ export function simulate(options: SimulateOptions): Result {
 }
 
 function replayOf(
-  { nodes, pages, shards, few }: SimulateOptions,
+  { nodes, pages, shards, few, barriers }: SimulateOptions,
   seed: number,
   profile: ProfileName,
   steps: number,
@@ -58,7 +60,7 @@ function replayOf(
   const sizes = Object.entries({ nodes, pages, shards, few }).flatMap(([name, value]) =>
     value === undefined ? [] : [` --${name} ${value}`],
   );
-  return `npm run sim -- --seed ${seed} --steps ${steps} --profile ${profile}${sizes.join('')}`;
+  return `npm run sim -- --seed ${seed} --steps ${steps} --profile ${profile}${sizes.join('')}${barriers ? ' --barriers' : ''}`;
 }
 
 /** What a person reads of a failure. */

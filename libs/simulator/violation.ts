@@ -6,6 +6,7 @@ export type Property =
   | 'durability'
   | 'lock exclusion'
   | 'lock fairness'
+  | 'barrier'
   | 'liveness'
   | 'bounded queues'
   | 'assertion';

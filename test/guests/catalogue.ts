@@ -63,6 +63,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   litmus: c('litmus.c'),
   pingpong: c('pingpong.c'),
   futex: c('futex.c'),
+  meet: c('meet.c'),
   rangelock: c('rangelock.c'),
   peek: c('peek.c'),
   wide: c('wide.c'),

@@ -1,4 +1,5 @@
-// Range locks and waiters of all dataspaces: which holder gets which answer. Pure.
+// Range locks, waiters and barriers of all dataspaces: which holder gets which answer. Pure.
+import { type Arrival, type BarrierAnswer, Barriers, type BarrierWord } from './barriers.ts';
 import { type LockAnswer, type LockMode, type LockOutcome, RangeLocks } from './range-lock.ts';
 import { Waiters } from './waiters.ts';
 
@@ -11,7 +12,8 @@ export type SyncAnswer =
       request: bigint;
       outcome: 'REGISTERED' | 'OK' | 'TIMED_OUT' | 'EXHAUSTED';
     }
-  | { type: 'wake'; holder: number; request: bigint; woken: number };
+  | { type: 'wake'; holder: number; request: bigint; woken: number }
+  | BarrierAnswer;
 
 /** An answer to a lock. */
 export type LockAnswered = Extract<SyncAnswer, { type: 'lock' }>;
@@ -47,9 +49,14 @@ interface Owner {
 export interface SyncMachines {
   locks(): RangeLocks;
   waiters(): Waiters;
+  barriers(): Barriers;
 }
 
-const REAL_MACHINES: SyncMachines = { locks: () => new RangeLocks(), waiters: () => new Waiters() };
+const REAL_MACHINES: SyncMachines = {
+  locks: () => new RangeLocks(),
+  waiters: () => new Waiters(),
+  barriers: () => new Barriers(),
+};
 
 export class SyncDesk {
   private readonly machines: SyncMachines;
@@ -57,12 +64,14 @@ export class SyncDesk {
   /** Dataspaces in which requests wait: only these have deadlines. */
   private readonly contended = new Set<bigint>();
   private readonly waiters: Waiters;
+  private readonly barriers: Barriers;
   private readonly owners = new Map<bigint, Owner>();
   private readonly ownersOf = new Map<number, Set<bigint>>();
 
   constructor(machines = REAL_MACHINES) {
     this.machines = machines;
     this.waiters = machines.waiters();
+    this.barriers = machines.barriers();
   }
 
   lock(holder: number, ask: LockAsk, nowMs: number): SyncAnswer[] {
@@ -142,7 +151,23 @@ export class SyncDesk {
     return [...answers, { type: 'wake', holder, request: ask.request, woken: woken.length }];
   }
 
+  arrive(holder: number, arrival: Arrival, nowMs: number): SyncAnswer[] {
+    if (this.isFull(holder, arrival.owner))
+      return [{ type: 'barrier', holder, request: arrival.request, outcome: 'EXHAUSTED', members: [] }];
+    this.owner(holder, arrival.owner);
+    return this.barriers.arrive(holder, arrival, nowMs);
+  }
+
+  /** What a process that passed a barrier under another leader knows of it. */
+  hear(holder: number, word: BarrierWord, nowMs: number): SyncAnswer[] {
+    return this.barriers.hear(holder, word, nowMs);
+  }
+
   ownerGone(gone: bigint): SyncAnswer[] {
+    return [...this.release(gone), ...this.barriers.ownerGone(gone)];
+  }
+
+  protected release(gone: bigint): SyncAnswer[] {
     this.waiters.removeOwner(gone);
     const owner = this.owners.get(gone);
     if (owner === undefined) return [];
@@ -158,15 +183,18 @@ export class SyncDesk {
     });
   }
 
-  holderGone(holder: number): SyncAnswer[] {
+  /** @param died with its processes; else it says anew what they have */
+  holderGone(holder: number, died = false): SyncAnswer[] {
     const owners = [...(this.ownersOf.get(holder) ?? [])];
     this.ownersOf.delete(holder);
-    return owners.flatMap((owner) => this.ownerGone(owner));
+    const released = owners.flatMap((owner) => this.release(owner));
+    return [...released, ...this.barriers.holderGone(holder, died)];
   }
 
   removeDataspace(dataspace: bigint): void {
     this.locks.delete(dataspace);
     this.contended.delete(dataspace);
+    this.barriers.removeDataspace(dataspace);
   }
 
   lockCount(dataspace: bigint): number {
@@ -181,6 +209,7 @@ export class SyncDesk {
     const late = this.waiters.tick(nowMs);
     return [
       ...locks,
+      ...this.barriers.tick(nowMs),
       ...late.map((w) => ({
         type: 'wait' as const,
         holder: w.holder,

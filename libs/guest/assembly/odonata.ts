@@ -26,6 +26,9 @@ declare function ds_lock(id: u64, begin: i64, endInclusive: i64, mode: i32, time
 @external("odonata", "unlock")
 declare function ds_unlock(id: u64, begin: i64, endInclusive: i64): i32;
 // @ts-ignore: decorator
+@external("odonata", "barrier")
+declare function ds_barrier(id: u64, name: i64, count: u32, generation: u64, timeoutMs: i64): i32;
+// @ts-ignore: decorator
 @external("odonata", "sync")
 declare function ds_sync(id: u64, offset: u64, len: u64): i32;
 // @ts-ignore: decorator
@@ -103,6 +106,7 @@ export namespace Errno {
   export const INVAL: i32 = 28;
   export const NOENT: i32 = 44;
   export const NOMEM: i32 = 48;
+  export const OWNERDEAD: i32 = 62;
   export const PERM: i32 = 63;
   export const SRCH: i32 = 71;
   export const NOSPC: i32 = 51;
@@ -221,6 +225,11 @@ export class Dataspace {
   /** Locks the bytes [begin, endInclusive], whatever was held of them; timeoutMs below 0 waits for ever, 0 only tries. */
   lock(begin: i64, endInclusive: i64, mode: i32, timeoutMs: i64 = -1): i32 {
     return ds_lock(this.id, begin, endInclusive, mode, timeoutMs);
+  }
+
+  /** Waits until `count` processes have come to this generation; timeoutMs below 0 waits for ever. */
+  barrier(name: i64, count: u32, generation: u64, timeoutMs: i64 = -1): i32 {
+    return ds_barrier(this.id, name, count, generation, timeoutMs);
   }
 
   /** Names the bytes [offset, offset + length) for people, as `vkctl ds hot` shows them; an empty name takes the name away. */

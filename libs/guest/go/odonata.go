@@ -27,6 +27,7 @@ const (
 	EINVAL       int32 = 28
 	ENOENT       int32 = 44
 	ENOMEM       int32 = 48
+	EOWNERDEAD   int32 = 62
 	EPERM        int32 = 63
 	ESRCH        int32 = 71
 	ENOSPC       int32 = 51
@@ -176,6 +177,22 @@ func Lock(id uint64, begin int64, endInclusive int64, mode int32, timeoutMs int6
 //go:wasmimport odonata unlock
 //go:noescape
 func Unlock(id uint64, begin int64, endInclusive int64) int32
+
+// Waits until `count` processes have come to this generation of the barrier `name`, a number that the program chooses
+// within the dataspace.  A process comes to generation 0 first and to the next one after each that it passed; so it
+// counts its own calls.  Nobody passes before all `count` have come, whatever happens to the directory meanwhile:
+// what was said is said again to the next leader, by this number.
+//
+// One message there and back a process, at the directory: no page moves, and nobody wakes but to go on.
+//
+// EOWNERDEAD: a member died (it was killed, ended without coming, or its node is gone), so this generation will never
+// be complete; all others hear of it, those that wait and those that come later.  A program that begins anew takes
+// another name.  After ETIMEDOUT the process has not come, and may come again.  Who never came once is not known: a
+// `timeout_ms` for generation 0 finds a member that did not start.  Of the threads of a process one comes for all.
+//
+//go:wasmimport odonata barrier
+//go:noescape
+func Barrier(id uint64, name int64, count uint32, generation uint64, timeoutMs int64) int32
 
 // Stores the bytes [offset, offset + len) of a durable dataspace, in whole pages, with what they hold when the call
 // begins or later; `len` 0 means all from `offset` on.  0 when the backing store has acknowledged all of it: from

@@ -36,10 +36,11 @@ export const odonata = {
       EINVAL: { value: 28, doc: 'unaligned, empty or out of range' },
       ENOENT: { value: 44, doc: 'ds_open: no dataspace of that name, and CREATE was not asked' },
       ENOMEM: { value: 48, doc: 'over a quota' },
+      EOWNERDEAD: { value: 62, doc: 'barrier: a member died' },
       EPERM: { value: 63, doc: 'kill: it is of somebody else, or of another virtual kernel' },
       ESRCH: { value: 71, doc: 'kill: there is no such process' },
       ENOSPC: { value: 51, doc: 'sync: the backing store, or its disk, is full' },
-      ETIMEDOUT: { value: 73, doc: 'lock, wait32: the time is over' },
+      ETIMEDOUT: { value: 73, doc: 'lock, barrier, wait32: the time is over' },
     },
   },
   constants: {
@@ -266,6 +267,31 @@ export const odonata = {
         EINVAL: '`begin` is past `end_inclusive`',
         EIO: 'the pmap manager of the node, or the directory, is away',
         ENOMEM: 'too many locks: a part of a range leaves two',
+      },
+    },
+    barrier: {
+      doc: 'Waits until `count` processes have come to this generation of the barrier `name`, a number that the program chooses within the dataspace.  A process comes to generation 0 first and to the next one after each that it passed; so it counts its own calls.  Nobody passes before all `count` have come, whatever happens to the directory meanwhile: what was said is said again to the next leader, by this number.\n\nOne message there and back a process, at the directory: no page moves, and nobody wakes but to go on.\n\nEOWNERDEAD: a member died (it was killed, ended without coming, or its node is gone), so this generation will never be complete; all others hear of it, those that wait and those that come later.  A program that begins anew takes another name.  After ETIMEDOUT the process has not come, and may come again.  Who never came once is not known: a `timeout_ms` for generation 0 finds a member that did not start.  Of the threads of a process one comes for all.',
+      parameters: [
+        { name: 'id', type: 'u64', doc: 'of {ds_open}' },
+        { name: 'name', type: 'i64', doc: 'names the barrier within the dataspace; any number' },
+        { name: 'count', type: 'u32', doc: 'how many processes come, 1 to 1024' },
+        {
+          name: 'generation',
+          type: 'u64',
+          doc: 'how many generations of this barrier the process has passed',
+        },
+        { name: 'timeout_ms', type: 'i64', doc: 'below 0 waits for ever, 0 only tries' },
+      ],
+      result: 'errno',
+      errors: {
+        EACCES: 'the user of this process may only read it',
+        EBADF: 'this process did not open `id`',
+        EINVAL:
+          'another `count` or `generation` than the others and this process are at, or more than `count` come',
+        EIO: 'the pmap manager of the node, or the directory, is away',
+        ENOMEM: 'too many barriers, of this process (1024) or in all',
+        EOWNERDEAD: 'a member of the barrier died',
+        ETIMEDOUT: 'the time is over',
       },
     },
     sync: {

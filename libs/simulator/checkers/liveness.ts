@@ -8,7 +8,7 @@ export const LIVENESS_MS = 20_000;
 /** Undefined: nothing is under way. */
 export function underWay(world: World): { page: number | undefined; what: string } | undefined {
   for (const vkernel of world.vkernels) {
-    for (const process of vkernel.processes) {
+    for (const process of [...vkernel.processes, ...vkernel.goers]) {
       const { doing } = process;
       if (doing === undefined || process.sleepsOn !== undefined) continue;
       const sinceMs = (world.nowMs - doing.sinceMs).toFixed(0);

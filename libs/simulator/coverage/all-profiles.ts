@@ -10,4 +10,6 @@ for (const profile of Object.keys(PROFILES) as ProfileName[])
   test(profile, () => {
     const { failure } = simulate({ seed: SEED, steps: STEPS, profile });
     if (failure !== undefined) throw new Error(failureText(failure));
+    const met = simulate({ seed: SEED, steps: STEPS / 2, profile, barriers: true }).failure;
+    if (met !== undefined) throw new Error(failureText(met));
   });

@@ -16,6 +16,7 @@ const found: Record<string, string[]> = {};
 for (const profile of Object.keys(PROFILES) as ProfileName[]) {
   await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false });
   simulate({ seed: SEED, steps: STEPS, profile });
+  simulate({ seed: SEED, steps: STEPS / 2, profile, barriers: true });
   const { result } = await session.post('Profiler.takePreciseCoverage');
   await session.post('Profiler.stopPreciseCoverage');
   const run = result.filter(({ functions }) =>

@@ -141,7 +141,8 @@ export class PmapPart extends Part implements Neighbour, HoldingNode, HostingNod
     if (!this.sessions.delete(vkernel)) return;
     this.memory.leave(vkernel);
     this.sync.step({ type: 'session-gone', session: vkernel.session });
-    for (const { pid } of vkernel.processes) this.sync.step({ type: 'owner-gone', owner: pid });
+    for (const { pid } of [...vkernel.processes, ...vkernel.goers])
+      this.sync.step({ type: 'owner-gone', owner: pid });
   }
 
   private startLater(): void {

@@ -7,6 +7,7 @@ import type { RelayAction, RelayEvent, SyncEvent } from '@odonata/coherency/node
 import { unreachable } from '@odonata/coherency/page.ts';
 import { lockWire } from '@odonata/coherency/wire.ts';
 import {
+  type BarrierArrival,
   CancelWaitSchema,
   LockRequestSchema,
   SyncStatus,
@@ -126,6 +127,10 @@ export class SyncPart {
     };
   }
 
+  barrier(vkernel: AskingVkernel, value: BarrierArrival, hear: (answer: Answer) => void): void {
+    this.ask(vkernel, { case: 'barrier', value }, hear);
+  }
+
   wake(
     vkernel: AskingVkernel,
     about: { dataspace: bigint; offset: bigint; count: number },
@@ -139,6 +144,7 @@ function answerOf(event: Extract<RelayAction, { type: 'answer' }>['event']['even
   switch (event?.case) {
     case 'lock':
     case 'wait':
+    case 'barrier':
       return SyncStatus[event.value.status ?? SyncStatus.UNSPECIFIED] as Answer;
     case 'wake':
     case 'done':

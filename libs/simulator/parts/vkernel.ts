@@ -1,6 +1,7 @@
 // A virtual kernel: the mappings of its processes, and the watch over the lease of its node.
 import { renewEveryMs } from '@odonata/coherency/lease.ts';
 import type { HolderId } from '@odonata/coherency/page.ts';
+import { BarrierGoer } from '../barrier-goer.ts';
 import { Process, type ProcessNode } from '../process.ts';
 import { MAPPED_READ, MAPPED_WRITE, type MemoryFile, NOT_MAPPED } from '../stores/memory-file.ts';
 import { LEASE_MS } from '../world/lease-ms.ts';
@@ -31,6 +32,7 @@ export class VkernelPart extends Part implements AskingVkernel {
   readonly maps: Uint8Array;
   session: HolderId;
   readonly processes: Process[] = [];
+  readonly goers: BarrierGoer[] = [];
   private readonly deadline: Deadline;
   /** What its processes asked of range locks, waits and wakes. */
   readonly asked = new Map<bigint, (answer: Answer) => void>();
@@ -51,7 +53,8 @@ export class VkernelPart extends Part implements AskingVkernel {
     this.world.vkernels.add(this);
     const count = 1 + this.world.random.below(2);
     for (let i = 0; i < count; i++) this.processes.push(new Process(this, this.world.nextPid()));
-    for (const process of this.processes) process.start();
+    if (this.world.barriers.wanted) this.goers.push(new BarrierGoer(this, this.world.nextPid()));
+    for (const process of [...this.processes, ...this.goers]) process.start();
     this.watch();
   }
 
@@ -118,6 +121,6 @@ export class VkernelPart extends Part implements AskingVkernel {
     this.maps.fill(NOT_MAPPED);
     this.world.vkernels.delete(this);
     this.asked.clear();
-    for (const process of this.processes) process.end();
+    for (const process of [...this.processes, ...this.goers]) process.end();
   }
 }

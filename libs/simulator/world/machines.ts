@@ -3,6 +3,7 @@ import { Directory } from '@odonata/coherency/directory/directory.ts';
 import { Holder } from '@odonata/coherency/holder/holder.ts';
 import { ShardedHolder } from '@odonata/coherency/holder/sharded-holder.ts';
 import { LeaseTable } from '@odonata/coherency/lease.ts';
+import { Barriers } from '@odonata/coherency/locks/barriers.ts';
 import { RangeLocks } from '@odonata/coherency/locks/range-lock.ts';
 import type { SyncMachines } from '@odonata/coherency/locks/sync-desk.ts';
 import { Waiters } from '@odonata/coherency/locks/waiters.ts';
@@ -59,9 +60,10 @@ export interface Machines {
   leader(options: ShardLeaderOptions): ShardLeader;
   directory(): Directory;
   rebuild(options: RebuildOptions): ShardRebuild;
-  desk(this: Pick<Machines, 'locks' | 'waiters'>, watch: DeskWatch): WatchedDesk;
+  desk(this: Pick<Machines, 'locks' | 'waiters' | 'barriers'>, watch: DeskWatch): WatchedDesk;
   locks(): RangeLocks;
   waiters(): Waiters;
+  barriers(): Barriers;
   // ---- a node
   lines(options: LinesOptions, inherited: readonly LedShard[] | undefined): Lines;
   relay(shards: number): Relay;
@@ -107,6 +109,7 @@ export const REAL_MACHINES: Machines = {
   },
   locks: () => new RangeLocks(),
   waiters: () => new Waiters(),
+  barriers: () => new Barriers(),
   lines: (options, inherited) => new Lines(options, inherited),
   relay: (shards) => new Relay(shards),
   routes: (options) => new NodeRoutes(options),
@@ -123,8 +126,12 @@ export const REAL_MACHINES: Machines = {
   pick: latestOf,
 };
 
-export function deskMachines({ locks, waiters }: Pick<Machines, 'locks' | 'waiters'>): SyncMachines {
-  return { locks, waiters };
+export function deskMachines({
+  locks,
+  waiters,
+  barriers,
+}: Pick<Machines, 'locks' | 'waiters' | 'barriers'>): SyncMachines {
+  return { locks, waiters, barriers };
 }
 
 export const ALL_DUTIES: Duties = {

@@ -2,6 +2,7 @@
 import type { HolderIdentity, PageRun } from '@odonata/coherency/page.ts';
 import type { Invalidate } from '@odonata/proto/coherency/v1/coherency';
 import type { AccessChecker, AccessingVkernel } from '../checkers/access.ts';
+import type { BarrierChecker } from '../checkers/barriers.ts';
 import type { DurabilityChecker } from '../checkers/durability.ts';
 import type { LatestValueChecker } from '../checkers/latest-value.ts';
 import type { LockChecker } from '../checkers/lock-order.ts';
@@ -42,6 +43,7 @@ export interface Surroundings extends Simulation {
   readonly latest: LatestValueChecker;
   readonly losses: LossChecker;
   readonly locks: LockChecker;
+  readonly barriers: BarrierChecker;
   readonly durability: DurabilityChecker;
   nextPid(): bigint;
   /** A number that no other stream or request has, greater than those before. */

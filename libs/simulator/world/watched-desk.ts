@@ -33,9 +33,9 @@ export class WatchedDesk extends SyncDesk {
     return super.lock(holder, ask, nowMs);
   }
 
-  override ownerGone(owner: bigint): SyncAnswer[] {
+  protected override release(owner: bigint): SyncAnswer[] {
     if (this.watch.isNewest()) this.watch.locks.ownerGone(owner, this.watch.shard);
-    return super.ownerGone(owner);
+    return super.release(owner);
   }
 
   protected override answers(dataspace: bigint, locks: RangeLocks, answers: LockAnswer[]): LockAnswered[] {

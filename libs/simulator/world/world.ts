@@ -1,5 +1,6 @@
 // One simulated cluster: its parts, and who looks at them.
 import { AccessChecker } from '../checkers/access.ts';
+import { BarrierChecker } from '../checkers/barriers.ts';
 import { DurabilityChecker } from '../checkers/durability.ts';
 import { LatestValueChecker } from '../checkers/latest-value.ts';
 import { LockChecker } from '../checkers/lock-order.ts';
@@ -29,6 +30,8 @@ export interface WorldOptions {
   /** As many holders at most are told of an invalidation on their streams; none unless told otherwise. */
   few?: number;
   profile: Profile;
+  /** Processes that meet at barriers, besides the others. */
+  barriers?: boolean | undefined;
   machines?: Partial<Machines>;
   duties?: Partial<Duties>;
   /** Hears each event. */
@@ -45,11 +48,22 @@ export class World extends Simulation implements Surroundings {
   readonly latest: LatestValueChecker;
   readonly losses: LossChecker;
   readonly locks: LockChecker;
+  readonly barriers: BarrierChecker;
   readonly durability: DurabilityChecker;
   private lastPid = 0n;
   private lastNumber = 0;
 
-  constructor({ seed, nodes, pages, shards, few = 0, profile, trace, ...options }: WorldOptions) {
+  constructor({
+    seed,
+    nodes,
+    pages,
+    shards,
+    few = 0,
+    profile,
+    barriers = false,
+    trace,
+    ...options
+  }: WorldOptions) {
     super({
       ...{ seed, pages, shards, few, profile, trace, places: 1 + nodes + REPLICAS + STORES },
       machines: { ...REAL_MACHINES, ...options.machines },
@@ -59,6 +73,7 @@ export class World extends Simulation implements Surroundings {
     this.latest = new LatestValueChecker(this.layout.pages);
     this.losses = new LossChecker(this.layout, this.nodes);
     this.locks = new LockChecker(this.layout);
+    this.barriers = new BarrierChecker(barriers, profile.faultEveryMs > 0);
     this.durability = new DurabilityChecker(this.layout.pages, this.stores, this.latest);
     this.cluster = new ClusterStore(this, this.place('store'));
     for (let i = 0; i < nodes; i++) this.nodes.push(new PmapPart(this, this.place(`node${i + 1}`), i));

@@ -201,6 +201,7 @@ export class SessionRequests {
       case 'wait':
       case 'cancelWait':
       case 'wake':
+      case 'barrier':
         expectTheirs(event, this.session.spaces.byPid, this.session.open);
         this.node.sync.relay(this.session, request, event);
         return;

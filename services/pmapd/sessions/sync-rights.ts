@@ -1,4 +1,4 @@
-// What a virtual kernel may ask about range locks, waits and wakes: for its own processes, where these have opened the
+// What a virtual kernel may ask about range locks, waits, wakes and barriers: for its own processes, where these have opened the
 // dataspace. What a process holds only it gives back; who waits is woken by whoever may write there.
 import type { SyncEvent } from '@odonata/coherency/node/relay/relay-messages.ts';
 import { unreachable } from '@odonata/coherency/page.ts';
@@ -26,6 +26,13 @@ export function expectTheirs(
     case 'wait':
       open.expect(processOf(event.value.owner, processes), event.value.dataspace, 'read');
       return;
+    case 'barrier': {
+      // Who may only read keeps nobody waiting.
+      const { owner, dataspace, again } = event.value;
+      if (again) throw new Lie('again is for pmap managers');
+      open.expect(processOf(owner, processes), dataspace, 'write');
+      return;
+    }
     case 'wake':
       open.expectWriter(event.value.dataspace);
       return;

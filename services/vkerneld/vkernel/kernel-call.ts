@@ -8,6 +8,7 @@
 //           4 transfers that may be told, and 1 (0: nobody watches)   5 transfers that were too many to tell
 //   bytes   32 ... payload
 
+import type { Meeting } from '@odonata/pmap/pmap-interface.ts';
 import { type LeaseCell, LeaseWatch } from '@odonata/pmap/shared-lease.ts';
 import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
 import type { DeviceName } from './wasi/mounts/devices.ts';
@@ -96,6 +97,12 @@ export type KernelRequest =
       readonly dataspace: bigint;
       readonly begin: bigint;
       readonly endInclusive: bigint;
+    }
+  | {
+      readonly call: 'barrier';
+      readonly dataspace: bigint;
+      readonly meeting: Meeting;
+      readonly timeoutMs: bigint;
     }
   /** Registers a wait; the thread then looks at the value again and sends one of the two that follow. */
   | { readonly call: 'wait_register'; readonly address: number; readonly timeoutMs: bigint }

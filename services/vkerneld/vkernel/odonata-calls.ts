@@ -1,4 +1,4 @@
-// The import module `odonata`: shared dataspaces, range locks, waits and wakes, connections, identities. What it offers is described in
+// The import module `odonata`: shared dataspaces, range locks, barriers, waits and wakes, connections, identities. What it offers is described in
 // libs/guest/module/odonata.ts; here is what its calls do.
 
 import { type Implementation, wasmTypesOf } from '@odonata/guest/module/description.ts';
@@ -16,6 +16,8 @@ const nameBytesMax = 255;
 const rangeNameBytesMax = 64;
 /** HOST:PORT, where a host has a name of 253 at most. */
 const addressBytesMax = 264;
+/** Of a barrier. */
+const membersMax = 1_024;
 const nsPerMs = 1_000_000n;
 
 const pageBytes = odonata.pageBytes.value;
@@ -122,6 +124,13 @@ export function odonataImports(
     unlock: (id: bigint, begin: bigint, end: bigint) => {
       const dataspace = BigInt.asUintN(64, id);
       expectSuccess(kernel.call({ call: 'unlock', dataspace, ...expectRange(dataspace, begin, end) }));
+    },
+    barrier: (id: bigint, name: bigint, count: number, generation: bigint, timeoutMs: bigint) => {
+      const dataspace = BigInt.asUintN(64, id);
+      sizeOf(dataspace);
+      if (count < 1 || count > membersMax) throw new WasiError(Errno.inval);
+      const meeting = { name, count, generation: BigInt.asUintN(64, generation) };
+      expectSuccess(kernel.call({ call: 'barrier', dataspace, meeting, timeoutMs }));
     },
     sync: (id: bigint, offset: bigint, length: bigint) => {
       const dataspace = BigInt.asUintN(64, id);

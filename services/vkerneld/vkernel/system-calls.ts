@@ -160,6 +160,9 @@ export class SystemCalls {
       case 'unlock':
         await space.unlock(request.dataspace, request.begin, request.endInclusive);
         return nothing;
+      case 'barrier':
+        await space.barrier(request.dataspace, request.meeting, request.timeoutMs);
+        return nothing;
       case 'sync':
         await space.sync(request.dataspace, request.offset, request.length);
         return nothing;

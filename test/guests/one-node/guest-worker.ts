@@ -112,6 +112,10 @@ const odonata = {
   unlock(dataspace: bigint, begin: bigint, endInclusive: bigint): number {
     return ask({ call: 'unlock', dataspace, begin, endInclusive }).errno;
   },
+  barrier(dataspace: bigint, name: bigint, count: number, generation: bigint, timeoutMs: bigint): number {
+    if (count < 1 || count > 1_024) return EINVAL;
+    return ask({ call: 'barrier', dataspace, name, count, generation, timeoutMs }).errno;
+  },
   sync(): number {
     return ENOTSUP;
   },

@@ -32,6 +32,14 @@ export type Request =
   | { call: 'unlock'; dataspace: bigint; begin: bigint; endInclusive: bigint }
   | { call: 'wait'; dataspace: bigint; offset: bigint; expected: number; timeoutNs: bigint }
   | { call: 'wake'; dataspace: bigint; offset: bigint; count: number }
+  | {
+      call: 'barrier';
+      dataspace: bigint;
+      name: bigint;
+      count: number;
+      generation: bigint;
+      timeoutMs: bigint;
+    }
   | { call: 'exit'; code: number }
   | { call: 'trap'; message: string };
 
@@ -86,6 +94,8 @@ export class OneNode {
   private readonly dataspaces = new Map<string, Dataspace>();
   private readonly locks = new RangeLocks();
   private sleepers: Sleeper[] = [];
+  /** Who waits at which generation of which barrier. */
+  private readonly meetings = new Map<string, Reply[]>();
   private readonly guests = new Set<Worker>();
   private lastPid = 0;
 
@@ -187,6 +197,16 @@ export class OneNode {
         const woken = here.slice(0, request.count);
         for (const sleeper of woken) sleeper.end(Errno.success);
         reply(Errno.success, BigInt(woken.length));
+        break;
+      }
+      case 'barrier': {
+        const { dataspace, name, count, generation } = request;
+        const key = `${dataspace} ${name} ${generation}`;
+        const here = [...(this.meetings.get(key) ?? []), reply];
+        this.meetings.set(key, here);
+        if (here.length < count) break;
+        this.meetings.delete(key);
+        for (const each of here) each(Errno.success);
         break;
       }
       case 'exit':

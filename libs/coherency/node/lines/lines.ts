@@ -139,6 +139,7 @@ export class Lines extends Streams {
       case 'lockResult':
       case 'waitResult':
       case 'wakeResult':
+      case 'barrierResult':
         this.actions.push({ type: 'sync', event, shards: line.shards });
         return;
       case 'removed':

@@ -1,4 +1,4 @@
-// What goes into the relay of range locks, waits and wakes, and what comes out of it.
+// What goes into the relay of range locks, waits, wakes and barriers, and what comes out of it.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { DirectoryEvent } from '@odonata/proto/coherency/v1/coherency';
 import type { PmapEventSchema, VkernelEvent } from '@odonata/proto/pmap/v1/pmap';
@@ -7,7 +7,7 @@ import type { HolderEventInit } from '../lines/holder-wire.ts';
 
 export type SyncEvent = Extract<
   VkernelEvent['event'],
-  { case: 'lock' | 'unlock' | 'wait' | 'cancelWait' | 'wake' }
+  { case: 'lock' | 'unlock' | 'wait' | 'cancelWait' | 'wake' | 'barrier' }
 >;
 
 /** A range as a process locks it; the end is inclusive. */
@@ -23,7 +23,7 @@ export interface LockedRange {
 export type RelayEvent =
   /** A virtual kernel asks. `request`: its own number for it. */
   | { type: 'asked'; session: number; request: bigint; event: SyncEvent }
-  /** An answer to a lock, a wait or a wake, by the leader of these shards. */
+  /** An answer to a lock, a wait, a wake or a barrier, by the leader of these shards. */
   | { type: 'answered'; event: DirectoryEvent['event']; shards: readonly number[] }
   /** The leaders of these shards heard everything that was said to them before a time. */
   | { type: 'confirmed'; shards: readonly number[]; sentMs: number }
@@ -46,3 +46,11 @@ export type RelayAction =
   | { type: 'bring'; locked: LockedRange }
   /** Processes lost range locks: they must not go on as if they had them. */
   | { type: 'lost'; owners: ReadonlySet<bigint> };
+
+/** An answer of the directory to what was asked of it. */
+type Result = Extract<
+  DirectoryEvent['event'],
+  { case: 'lockResult' | 'waitResult' | 'wakeResult' | 'barrierResult' }
+>;
+const RESULTS = new Set(['lockResult', 'waitResult', 'wakeResult', 'barrierResult']);
+export const isResult = (event: DirectoryEvent['event']): event is Result => RESULTS.has(event.case ?? '');

@@ -5,7 +5,9 @@ import { homeShardOf } from '../../shard.ts';
 import { lockWire } from '../../wire.ts';
 import { HeldLocks } from './held-locks.ts';
 import { LateLocks } from './late-locks.ts';
+import { PassedBarriers } from './passed-barriers.ts';
 import {
+  barriersWire,
   endsWire,
   givenUpWire,
   heldWire,
@@ -26,6 +28,7 @@ export class RelayRecords {
   protected readonly withdrawals = new UnheardWithdrawals();
   protected readonly ends = new UnheardEnds();
   protected readonly late = new LateLocks();
+  protected readonly barriers = new PassedBarriers();
   protected next = 1n;
 
   /** @param shards of the page space */
@@ -80,6 +83,7 @@ export class RelayRecords {
       unlocks: unlocksWire(this.unlocks.all()),
       withdrawals: withdrawalsWire(this.withdrawals),
       gone: endsWire(this.ends),
+      barriers: barriersWire(this.barriers),
       reclaims: [...this.late.reclaims].map(([request, about]) => ({ request, ...about })),
     };
   }
@@ -99,6 +103,10 @@ export class RelayRecords {
       this.unlocks.add({ unlock: unlock!, before, atMs: Number(atMs) });
     for (const { request, dataspace, atMs } of snapshot.withdrawals)
       this.withdrawals.add(request, dataspace, Number(atMs));
+    for (const { word, endedMs } of snapshot.barriers)
+      if (word !== undefined) this.barriers.resume({ ...word, waits: false, endedMs: Number(endedMs) });
+    for (const { event } of snapshot.underWay)
+      if (event?.event.case === 'barrier') this.barriers.comes(event.event.value);
     for (const { owner, atMs } of snapshot.gone) this.ends.add(owner, Number(atMs));
     for (const { request, owner, dataspace } of snapshot.reclaims)
       this.late.reclaim(request, { owner, dataspace });

@@ -5,6 +5,7 @@ import type { SyncSnapshotSchema, SyncUnderWay } from '@odonata/proto/pmap/v1/ha
 import { lockWire } from '../../wire.ts';
 import type { HeldLocks } from './held-locks.ts';
 import type { GivenUp } from './late-locks.ts';
+import type { PassedBarriers } from './passed-barriers.ts';
 import type { UnderWay } from './under-way.ts';
 import type { UnheardEnds, UnheardUnlock, UnheardWithdrawals } from './unheard-words.ts';
 
@@ -48,6 +49,12 @@ export function unlocksWire(unlocks: readonly UnheardUnlock[]) {
 
 export function withdrawalsWire(withdrawals: UnheardWithdrawals) {
   return withdrawals.all().map(({ atMs, ...about }) => ({ ...about, atMs: BigInt(atMs) }));
+}
+
+export function barriersWire(barriers: PassedBarriers) {
+  return barriers.all().map(({ waits: _, endedMs, ...word }) => {
+    return { word: { ...word, members: [...word.members] }, endedMs: BigInt(Math.round(endedMs)) };
+  });
 }
 
 export function endsWire(ends: UnheardEnds) {

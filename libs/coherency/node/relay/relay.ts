@@ -1,30 +1,32 @@
-// Range locks, waits and wakes of a node's processes, relayed to the directory and back; remembered, so that what a broken
+// Range locks, waits, wakes and barriers of a node's processes, relayed to the directory and back; remembered, so that what a broken
 // stream lost is said again, and a new leader hears of locks that are held.
 //
 //   lock, wait, wake   numbered, and under way until they are answered; said again on each new stream
 //   unlock             answered at once; said again to the same leader until it is known that it was heard: by the answer to
 //                      a later request, or to a later renewal. A new leader hears of what is held instead
 //   withdrawn wait     the same
+//   barrier            as a lock; a new leader hears first what the processes that passed it know (passed-barriers.ts)
 //   end of a process   said again on each new stream, for a minute
 //
 // A lock that was said twice and is refused may be granted after all, to nobody: it is given back then. A lock that a new
 // leader is told of is answered only where somebody else has it: its process ends, like those of a node that was buried.
 //
 // Pure: events and the time come in, actions go out.
-import { type DirectoryEvent, type LockResult, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
+import type { BarrierResult, DirectoryEvent, LockResult } from '@odonata/proto/coherency/v1/coherency';
+import { SyncStatus } from '@odonata/proto/coherency/v1/coherency';
 import { HELD_MAX } from '../../locks/range-lock.ts';
 import { unreachable } from '../../page.ts';
 import { lockWire } from '../../wire.ts';
 import type { HolderEventInit } from '../lines/holder-wire.ts';
 import { Bringing } from './bringing.ts';
-import type { RelayAction, RelayEvent, SyncEvent } from './relay-messages.ts';
+import { isResult, type RelayAction, type RelayEvent, type SyncEvent } from './relay-messages.ts';
 import { RelayRecords } from './relay-records.ts';
 import { unlockWire } from './relay-snapshot.ts';
 import { UNDER_WAY_MAX, type UnderWay } from './under-way.ts';
 import { UNLOCKS_MAX, type UnheardUnlock } from './unheard-words.ts';
 
 type Asked = Extract<RelayEvent, { type: 'asked' }>;
-type Numbered = Extract<SyncEvent, { case: 'lock' | 'wait' | 'wake' }>;
+type Numbered = Extract<SyncEvent, { case: 'lock' | 'wait' | 'wake' | 'barrier' }>;
 type Unlocked = Extract<SyncEvent, { case: 'unlock' }>['value'];
 type Span = Pick<Unlocked, 'owner' | 'dataspace' | 'begin' | 'end'>;
 
@@ -86,6 +88,9 @@ export class Relay extends RelayRecords {
       case 'wake':
         this.begin(session, request, event);
         return;
+      case 'barrier':
+        this.comes(session, request, event);
+        return;
       case 'unlock':
         this.unlock(session, request, event.value, nowMs);
         return;
@@ -115,6 +120,17 @@ export class Relay extends RelayRecords {
     this.underWay.add(id, { ...about, registered: false, repeated: false });
     this.say(dataspace, relayed);
     if (event.case === 'lock' && this.bringing.withLock(dataspace)) this.bring(about);
+  }
+
+  private comes(session: number, request: bigint, event: Extract<SyncEvent, { case: 'barrier' }>): void {
+    const refusal = this.barriers.refusal(event.value, event.value.generation);
+    if (refusal !== undefined) {
+      const status = refusal === 'room' ? SyncStatus.EXHAUSTED : SyncStatus.INVALID;
+      this.answerBarrier({ session, request }, status);
+    } else {
+      if (!this.underWay.isFull(session)) this.barriers.comes(event.value);
+      this.begin(session, request, event);
+    }
   }
 
   private bring({ event, owner, dataspace }: Pick<UnderWay, 'event' | 'owner' | 'dataspace'>): void {
@@ -170,8 +186,7 @@ export class Relay extends RelayRecords {
    * somebody else: only that one's answer counts.
    */
   protected isByLeader({ event, shards }: Extract<RelayEvent, { type: 'answered' }>): boolean {
-    if (event.case !== 'lockResult' && event.case !== 'waitResult' && event.case !== 'wakeResult')
-      return false;
+    if (!isResult(event)) return false;
     const { request } = event.value;
     const dataspace = this.underWay.get(request)?.dataspace ?? this.late.dataspaceOf(request);
     return dataspace !== undefined && shards.includes(this.homeOf(dataspace));
@@ -198,8 +213,27 @@ export class Relay extends RelayRecords {
         const { session, request } = asked;
         const answer = { request, event: { case: 'wake', value: { request, woken } } } as const;
         this.actions.push({ type: 'answer', session, event: answer });
+        return;
       }
+      case 'barrierResult':
+        this.barrierAnswered(event.value);
     }
+  }
+
+  private barrierAnswered({ request: id, status, members }: BarrierResult): void {
+    const asked = this.finish(id);
+    if (asked?.event?.case !== 'barrier') return;
+    const { name = 0n, generation = 0n } = asked.event.value;
+    this.barriers.answered({ ...asked, name }, generation, status, members);
+    this.answerBarrier(asked, status);
+  }
+
+  private answerBarrier(
+    { session, request }: Pick<UnderWay, 'session' | 'request'>,
+    status: SyncStatus,
+  ): void {
+    const event = { request, event: { case: 'barrier', value: { request, status } } } as const;
+    this.actions.push({ type: 'answer', session, event });
   }
 
   private lockAnswered({ request: id, status, waited }: LockResult, nowMs: number): void {
@@ -303,6 +337,7 @@ export class Relay extends RelayRecords {
       if (isHome(dataspace)) this.unlockAgain(dataspace, newLeader);
     this.withdrawAgain(isHome, newLeader);
     if (newLeader) this.reclaim(isHome);
+    this.tellBarriers(isHome, nowMs);
     for (const [id, asked] of this.underWay.all())
       if (isHome(asked.dataspace)) this.askAgain(id, asked, newLeader, nowMs);
   }
@@ -325,6 +360,7 @@ export class Relay extends RelayRecords {
   private askAgain(id: bigint, asked: UnderWay, newLeader: boolean, nowMs: number): void {
     if (!asked.registered) {
       asked.repeated = true;
+      if (asked.event?.case === 'barrier') asked.event.value.again = true;
       this.say(asked.dataspace, asked.event);
       return;
     }
@@ -347,7 +383,13 @@ export class Relay extends RelayRecords {
     }
   }
 
+  protected tellBarriers(isHome: (dataspace: bigint) => boolean, nowMs: number): void {
+    for (const word of this.barriers.words(isHome, nowMs))
+      this.say(word.dataspace, { case: 'barrierWord', value: { ...word, members: [...word.members] } });
+  }
+
   private ownerGone(owner: bigint, nowMs: number): void {
+    this.barriers.ownerGone(owner, nowMs);
     this.held.forgetOwner(owner);
     this.underWay.removeOwner(owner);
     this.ends.add(owner, nowMs);

@@ -200,6 +200,8 @@ export abstract class ReplicaShards {
       case 'unlock':
       case 'wait':
       case 'wake':
+      case 'barrier':
+      case 'barrierWord':
         this.leaders.home(event.value.dataspace)?.receive(entry, shardEventOf(event), nowMs);
         return true;
       case 'cancelWait':

@@ -1,9 +1,10 @@
 // What holders say to the leader of a shard, and its desk's answers, as protobuf messages and back.
 import { type HolderEvent, type Report, SyncStatus } from '@odonata/proto/coherency/v1/coherency';
 import type { AckKind } from '../../directory/directory-messages.ts';
+import type { Arrival, BarrierWord } from '../../locks/barriers.ts';
 import type { LockAsk, SyncAnswer, SyncDesk } from '../../locks/sync-desk.ts';
 import type { AccessMode, HolderId, PageRun } from '../../page.ts';
-import { ackWire, lockWire, modeWire, outcomeWire, runFromWire, stateWire } from '../../wire.ts';
+import { ackWire, barrierWire, lockWire, modeWire, outcomeWire, runFromWire, stateWire } from '../../wire.ts';
 import type { DirectoryEventInit } from '../replica-messages.ts';
 import type { ReportEvent } from './rebuild.ts';
 
@@ -46,6 +47,8 @@ export type SyncEvent =
   | { type: 'unlock'; ask: RangeAsk }
   | { type: 'wait'; ask: WaitAsk }
   | { type: 'wake'; ask: WakeAsk }
+  | { type: 'barrier'; arrival: Arrival }
+  | { type: 'barrierWord'; word: BarrierWord }
   | { type: 'cancelWait'; request: bigint }
   | { type: 'ownerGone'; owner: bigint };
 
@@ -53,7 +56,19 @@ export type ShardEvent = PageEvent | SyncEvent;
 
 type WireShardEvent = Extract<
   HolderEvent['event'],
-  { case: 'acquire' | 'ack' | 'lock' | 'unlock' | 'wait' | 'cancelWait' | 'wake' | 'ownerGone' }
+  {
+    case:
+      | 'acquire'
+      | 'ack'
+      | 'lock'
+      | 'unlock'
+      | 'wait'
+      | 'cancelWait'
+      | 'wake'
+      | 'barrier'
+      | 'barrierWord'
+      | 'ownerGone';
+  }
 >;
 
 /** @throws RangeError when the message will not do */
@@ -89,6 +104,10 @@ export function shardEventOf(event: WireShardEvent): ShardEvent {
     }
     case 'wake':
       return { type: 'wake', ask: event.value };
+    case 'barrier':
+      return { type: 'barrier', arrival: { ...event.value, timeoutMs: Number(event.value.timeoutMs) } };
+    case 'barrierWord':
+      return { type: 'barrierWord', word: event.value };
     case 'cancelWait':
       return { type: 'cancelWait', request: event.value.request };
     case 'ownerGone':
@@ -124,6 +143,10 @@ export function stepSync(desk: SyncDesk, holder: number, event: SyncEvent, nowMs
       return [];
     case 'wake':
       return desk.wake(holder, event.ask);
+    case 'barrier':
+      return desk.arrive(holder, event.arrival, nowMs);
+    case 'barrierWord':
+      return desk.hear(holder, event.word, nowMs);
     case 'ownerGone':
       return desk.ownerGone(event.owner);
   }
@@ -140,6 +163,13 @@ export function syncAnswerOf(answer: SyncAnswer): DirectoryEventInit['event'] {
       };
     case 'wake':
       return { case: 'wakeResult', value: { request, woken: answer.woken } };
+    case 'barrier': {
+      const { outcome, members } = answer;
+      return {
+        case: 'barrierResult',
+        value: { request, status: barrierWire.to(outcome), members: [...members] },
+      };
+    }
     case 'wait':
       return { case: 'waitResult', value: { request, status: SyncStatus[answer.outcome] } };
   }

@@ -171,7 +171,7 @@ export class ShardLeader {
     this.rebuild.buried(entry);
     this.retired.delete(entry);
     this.step({ type: 'leave', holder: entry.id });
-    this.answer(this.sync.holderGone(entry.id));
+    this.answer(this.sync.holderGone(entry.id, true));
   }
 
   /** The death of a node that did not report is noted. */

@@ -63,6 +63,11 @@ export class Dataspace {
     return ds_lock(this.id, begin, endInclusive, mode, timeoutMs);
   }
 
+  /** Waits until `count` processes have come to this generation; timeoutMs below 0 waits for ever. */
+  barrier(name: i64, count: u32, generation: u64, timeoutMs: i64 = -1): i32 {
+    return ds_barrier(this.id, name, count, generation, timeoutMs);
+  }
+
   /** Names the bytes [offset, offset + length) for people, as `vkctl ds hot` shows them; an empty name takes the name away. */
   nameRange(offset: u64, length: u64, name: string): i32 {
     const utf8 = String.UTF8.encode(name);

@@ -24,6 +24,7 @@ pub const EFAULT: i32 = 21;
 pub const EINVAL: i32 = 28;
 pub const ENOENT: i32 = 44;
 pub const ENOMEM: i32 = 48;
+pub const EOWNERDEAD: i32 = 62;
 pub const EPERM: i32 = 63;
 pub const ESRCH: i32 = 71;
 pub const ENOSPC: i32 = 51;
@@ -154,6 +155,20 @@ extern "C" {
     /// Releases whatever this process holds of [begin, end_inclusive], also part of a range that it locked as a
     /// whole.
     pub fn unlock(id: u64, begin: i64, end_inclusive: i64) -> i32;
+
+    /// Waits until `count` processes have come to this generation of the barrier `name`, a number that the program
+    /// chooses within the dataspace.  A process comes to generation 0 first and to the next one after each that it
+    /// passed; so it counts its own calls.  Nobody passes before all `count` have come, whatever happens to the
+    /// directory meanwhile: what was said is said again to the next leader, by this number.
+    ///
+    /// One message there and back a process, at the directory: no page moves, and nobody wakes but to go on.
+    ///
+    /// EOWNERDEAD: a member died (it was killed, ended without coming, or its node is gone), so this generation will
+    /// never be complete; all others hear of it, those that wait and those that come later.  A program that begins
+    /// anew takes another name.  After ETIMEDOUT the process has not come, and may come again.  Who never came once
+    /// is not known: a `timeout_ms` for generation 0 finds a member that did not start.  Of the threads of a process
+    /// one comes for all.
+    pub fn barrier(id: u64, name: i64, count: u32, generation: u64, timeout_ms: i64) -> i32;
 
     /// Stores the bytes [offset, offset + len) of a durable dataspace, in whole pages, with what they hold when the
     /// call begins or later; `len` 0 means all from `offset` on.  0 when the backing store has acknowledged all of

@@ -83,6 +83,7 @@ export class PlainPmap implements Pmap {
         if (this.#locked.has(dataspace)) throw new PmapError(ETIMEDOUT, 'locked');
         this.#locked.add(dataspace);
       },
+      barrier: async () => {},
       unlock: async (dataspace) => {
         if (!this.#locked.delete(dataspace)) throw new PmapError(EINVAL, 'not locked');
       },
