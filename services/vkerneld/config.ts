@@ -38,6 +38,11 @@ export const vkerneldConfig = {
     .refine((path) => path === '' || path.startsWith('/'), 'use an absolute path')
     .default('')
     .describe('where programs of each person have their home, a folder each; empty: they have none'),
+  programsDir: z
+    .string()
+    .refine((path) => path === '' || path.startsWith('/'), 'use an absolute path')
+    .default('')
+    .describe('the programs that every program has at /bin, where there are homes; empty: none'),
   hideDir: z
     .array(z.string().startsWith('/', 'use absolute paths'))
     .default([])

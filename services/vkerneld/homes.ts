@@ -1,9 +1,10 @@
 // The home of each person on this node's machine: a folder of the cluster's that their programs have at /home/NAME, of which a program
-// gets a descriptor as of any granted directory. It outlives programs and virtual kernels.
+// gets a descriptor as of any granted directory. It outlives programs and virtual kernels. With it they have /bin, where there is one.
 import { mkdirSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import type { Logger } from '@odonata/rpc/log.ts';
-import { AllowedDirectories, type OpenGrant } from './allowed-directories.ts';
+import { AllowedDirectories, closeGrants, type OpenGrant } from './allowed-directories.ts';
+import type { ProgramsFolder } from './programs-folder.ts';
 
 /** As a folder's name; who has another name has no home. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
@@ -11,24 +12,37 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 export class Homes {
   readonly #dir: string;
   readonly #directories: AllowedDirectories;
+  readonly programs: ProgramsFolder | undefined;
 
   /** @param dir made where it is not there */
-  constructor(dir: string, node: string, log: Logger) {
+  constructor(dir: string, node: string, log: Logger, programs?: ProgramsFolder) {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     this.#dir = dir;
     // It lies among what no program gets; of it each gets its own alone.
     this.#directories = new AllowedDirectories([dir], node, log);
+    this.programs = programs;
   }
 
-  confine(bwrap: string): Promise<void> {
-    return this.#directories.confine(bwrap);
+  async confine(bwrap: string): Promise<void> {
+    await this.#directories.confine(bwrap);
+    await this.programs?.confine(bwrap);
   }
 
   /**
-   * Opens that of a person, for a program that has these as well; none where one of them covers everything, or is there.
+   * Opens that of a person, and /bin, for a program that has these as well; none where one of them covers everything, or is there.
    * @throws RpcError
    */
   open(user: string, grants: readonly { guestPath: string }[], idMapping?: number): OpenGrant[] {
+    const home = this.#open(user, grants, idMapping);
+    try {
+      return [...home, ...(this.programs?.open(grants, idMapping) ?? [])];
+    } catch (error) {
+      closeGrants(home);
+      throw error;
+    }
+  }
+
+  #open(user: string, grants: readonly { guestPath: string }[], idMapping?: number): OpenGrant[] {
     if (!NAME.test(user)) return [];
     const guestPath = `/home/${user}`;
     const places = grants.map((grant) => posix.join('/', grant.guestPath, '/'));
@@ -40,5 +54,6 @@ export class Homes {
 
   close(): void {
     this.#directories.close();
+    this.programs?.close();
   }
 }

@@ -29,7 +29,7 @@ async function startDaemon(drainMs = 0): Promise<void> {
     runService({ name: 'vkerneld', log, stopMs: ${drainMs + 8_000}, start: async () => {
       const v = await serveVkerneld({ node: 'n', nodeIndex: 1, listen: '127.0.0.1:0', syslink: '127.0.0.1:1',
         allowDir: [], allowListen: [], allowConnect: [], allowUnconfined: [],
-        homeDir: '', hideDir: [], programMemory: 2 ** 32,
+        homeDir: '', programsDir: '', hideDir: [], programMemory: 2 ** 32,
       unconfined: false, pmapdDir: '', tlsDir: '', vkernelUids: 0, drainMs: ${drainMs}, logLevel: 'fatal', metricsListen: '', eventsFile: '', traceOtlp: '', traceSample: 0, socketDir: ${JSON.stringify(join(folder, 's'))} }, log,
         ${JSON.stringify(join(here, 'stand-in-vkernel.ts'))});
       process.on('SIGHUP', () => v.leave().then(() => process.exit(0)));

@@ -2,7 +2,7 @@ import type { RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { personOf } from '@odonata/rpc/identity/identity.ts';
-import { invalidField } from '@odonata/rpc/refusal.ts';
+import { invalidField, notFound } from '@odonata/rpc/refusal.ts';
 import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import type { AllowedConnections } from './allowed-connections.ts';
@@ -60,7 +60,7 @@ export async function* run(
     yield* terminal.resume(iterator, first.value.outputTaken, ctx);
     return;
   }
-  const program = await readProgram(first, iterator);
+  const program = fromFolder(await readProgram(first, iterator), place);
   let terminal: Terminal;
   let instance = '';
   let dirs: OpenGrant[] = [];
@@ -89,6 +89,20 @@ export async function* run(
     closeGrants(dirs);
   }
   yield* tracedProgram(ctx, terminal.serve(iterator, ctx), instance);
+}
+
+/** With the module of one of the node's own programs, where its caller names one. @throws RpcError NOT_FOUND, INVALID_ARGUMENT */
+function fromFolder(program: Program, { homes, node }: RunPlace): Program {
+  const { folderProgram } = program.spec;
+  if (folderProgram === '') return program;
+  try {
+    if (homes?.programs === undefined)
+      throw notFound({ type: 'program', name: folderProgram }, `${node} has no programs of its own`);
+    return { ...program, module: [homes.programs.module(folderProgram)] };
+  } catch (error) {
+    program.release();
+    throw error;
+  }
 }
 
 /** @throws RpcError INVALID_ARGUMENT for more than a program may have */

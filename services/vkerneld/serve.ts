@@ -35,6 +35,7 @@ import { controlServer } from './control.ts';
 import { vkernelHandlers } from './handlers.ts';
 import { HiddenFolders } from './hidden-folders.ts';
 import { Homes } from './homes.ts';
+import { ProgramsFolder } from './programs-folder.ts';
 import { vkerneldMetrics } from './metrics.ts';
 import { pmapdUses } from './pmapd-uses.ts';
 import { ProcessTable } from './process-table.ts';
@@ -177,7 +178,8 @@ export async function serveVkerneld(
   if (tools === undefined) directories.withoutMounts();
   // Behind Landlock alone a folder is reached through the one that was allowed, and that would be all homes.
   const hasHomes = config.homeDir !== '' && tools !== undefined;
-  const homes = hasHomes ? new Homes(config.homeDir, node, log) : undefined;
+  const programs = config.programsDir === '' ? undefined : new ProgramsFolder(config.programsDir, node, log);
+  const homes = hasHomes ? new Homes(config.homeDir, node, log, programs) : undefined;
   if (process.getuid!() !== 0 && tools !== undefined) {
     await directories.confine(tools.bwrap);
     await homes?.confine(tools.bwrap);

@@ -53,6 +53,9 @@ export function placeStreams(
 export const holdsPages = (paths: Pick<ClusterPaths, 'natsDir' | 'cluster'>): boolean =>
   storedBytes(paths) > 0;
 
+/** The programs that all have at /bin. */
+export const programsDir = ({ stateDir }: Pick<ClusterPaths, 'stateDir'>): string => join(stateDir, 'bin');
+
 /** Where people of the cluster have their homes on this machine. */
 export const homesDir = ({ stateDir }: Pick<ClusterPaths, 'stateDir'>): string => join(stateDir, 'homes');
 

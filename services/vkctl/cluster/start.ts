@@ -23,6 +23,7 @@ import { memorySpace, nodeMemory, promise } from './memory-space.ts';
 import { type ClusterPaths, clusterPaths, MAX_NODES, nodeName } from './paths.ts';
 import { tellServices } from './people.ts';
 import { expectPort, pickPorts } from './ports.ts';
+import { fillPrograms } from './programs.ts';
 import type { ClusterPlan, ClusterRecord } from './record.ts';
 import { clearRemains, removeFolders } from './remains.ts';
 import { stopCluster } from './stop.ts';
@@ -98,6 +99,7 @@ export async function startCluster(options: StartOptions): Promise<ClusterRecord
       make(paths.logDir, 'ODONATA_HOME', true);
       const plan = await makePlan(options, paths);
       makeFolders(plan);
+      await fillPrograms(paths);
       if (!plan.insecure) {
         await makeCertificates(plan, certified(plan));
         tellServices(plan);

@@ -6,7 +6,7 @@ import { tlsDirOf } from '@odonata/client/local/identity-folder.ts';
 import type { RoleName } from '@odonata/rpc/identity/identity.ts';
 import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import { hiddenFolders } from '../cluster/allowed-folders.ts';
-import { homesDir, natsConfigFile } from '../cluster/kept-store.ts';
+import { homesDir, natsConfigFile, programsDir } from '../cluster/kept-store.ts';
 import { natsFileOf } from '../cluster/nats-users.ts';
 import type { ClusterPlan } from '../cluster/record.ts';
 
@@ -179,7 +179,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     );
     const allow = [
       ...plan.allowDirs.flatMap((folder) => ['--allow-dir', folder]),
-      ...['--home-dir', homesDir(plan)],
+      ...['--home-dir', homesDir(plan), '--programs-dir', programsDir(plan)],
       ...hiddenFolders(plan).flatMap((folder) => ['--hide-dir', folder]),
       ...(plan.allowListen ?? []).flatMap((place) => ['--allow-listen', place]),
       ...(plan.allowConnect ?? []).flatMap((place) => ['--allow-connect', place]),

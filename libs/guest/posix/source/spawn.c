@@ -91,7 +91,7 @@ static int spawn(pid_t *pid, int fd, const posix_spawn_file_actions_t *actions, 
   size_t args_length, env_length;
   char *all_args = joined(args, &args_length);
   char *all_env = joined(env != NULL ? env : environ, &env_length);
-  int32_t flags = 0;
+  int32_t flags = fd < 0 ? ODONATA_SPAWN_SELF : 0;
   uint64_t group = 0;
   if (how->flags & POSIX_SPAWN_SETPGROUP) {
     if (how->group == 0) flags |= ODONATA_SPAWN_NEW_GROUP;
@@ -120,6 +120,7 @@ static int spawn(pid_t *pid, int fd, const posix_spawn_file_actions_t *actions, 
 
 int posix_spawn(pid_t *restrict pid, const char *restrict path, const posix_spawn_file_actions_t *actions,
                 const posix_spawnattr_t *restrict how, char *const *restrict args, char *const *restrict env) {
+  if (strcmp(path, "/proc/self/exe") == 0) return spawn(pid, -1, actions, how, args, env);
   int fd = open(path, O_RDONLY);
   if (fd < 0) return errno;
   // Of files in dataspaces the virtual kernel knows nothing.

@@ -19,9 +19,13 @@ typedef __wasi_errno_t errno_of_wasi;
 
 #define DEVICE UINT64_C(0x6f646f)
 
+/** A program that has another one sees the virtual kernel's /shared (docs/files.md), not this library's. */
+__attribute__((weak)) const bool odonata_has_shared_files = true;
+
 /** Makes /shared and /dev/shm known; relative paths begin at PWD, where a program is started with it. */
 __attribute__((constructor(60))) static void mount(void) {
-  for (unsigned which = 0; filesystem_at(which) != NULL; which++) {
+  const volatile bool *has = &odonata_has_shared_files;
+  for (unsigned which = 0; *has && filesystem_at(which) != NULL; which++) {
     struct description root = { .filesystem = filesystem_at(which), .rights = ~UINT64_C(0) };
     uint32_t fd;
     if (descriptor_add(&root, &fd) == 0) __wasilibc_register_preopened_fd((int)fd, root.filesystem->mount);

@@ -1,0 +1,286 @@
+/*
+ * What runs beside this shell. Nothing forks: a program is spawned; a part of a script (a builtin, a loop, a function, what stands
+ * in parentheses) is written down and run by another shell, which is told what this one knows.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "pipeline.h"
+
+static int attributes(posix_spawnattr_t *how, const char *node, const pid_t *group) {
+  posix_spawnattr_init(how);
+  short flags = 0;
+  if (shell.has_jobs && group != NULL) {
+    flags |= POSIX_SPAWN_SETPGROUP;
+    posix_spawnattr_setpgroup(how, *group);
+  }
+  if (node != NULL && strcmp(node, "any") == 0) flags |= POSIX_SPAWN_SPREAD_NP;
+  else if (node != NULL && posix_spawnattr_setnode_np(how, node) != 0) return ENAMETOOLONG;
+  posix_spawnattr_setflags(how, flags);
+  return 0;
+}
+
+static int spawn_at(pid_t *pid, const char *path, char **words, char **environment, const char *node, pid_t *group) {
+  posix_spawnattr_t how;
+  int error = attributes(&how, node, group);
+  if (error == 0) error = posix_spawn(pid, path, NULL, &how, words, environment);
+  if (error == 0 && group != NULL && *group == 0) *group = *pid;
+  return error;
+}
+
+/** A file that is no module is a script. */
+static int spawn_script(pid_t *pid, const char *path, char **words, char **environment, const char *node, pid_t *group) {
+  struct list all = list_in(&scratch);
+  list_add(&all, "sh");
+  list_add(&all, (char *)path);
+  for (words++; *words != NULL; words++) list_add(&all, *words);
+  return spawn_at(pid, SELF, all.at, environment, node, group);
+}
+
+static int spawn_or_script(pid_t *pid, const char *path, char **words, char **environment, const char *node, pid_t *group) {
+  struct stat about;
+  if (stat(path, &about) < 0) return errno;
+  if (S_ISDIR(about.st_mode)) return EISDIR;
+  int error = spawn_at(pid, path, words, environment, node, group);
+  return error == ENOEXEC ? spawn_script(pid, path, words, environment, node, group) : error;
+}
+
+char *path_of_program(const char *name) {
+  const char *folders = variable("PATH");
+  struct stat about;
+  if (folders == NULL) folders = "/bin";
+  for (;;) {
+    size_t length = strcspn(folders, ":");
+    struct text path = text_in(&scratch);
+    text_add(&path, folders, length);
+    if (length > 0) text_put(&path, '/');
+    text_append(&path, name);
+    if (stat(path.at, &about) == 0 && S_ISREG(about.st_mode)) return path.at;
+    if (folders[length] == 0) return NULL;
+    folders += length + 1;
+  }
+}
+
+int start_program(pid_t *pid, char **words, char **environment, const char *node, pid_t *group) {
+  if (strchr(words[0], '/') != NULL) return spawn_or_script(pid, words[0], words, environment, node, group);
+  char *path = path_of_program(words[0]);
+  return path == NULL ? ENOENT : spawn_or_script(pid, path, words, environment, node, group);
+}
+
+int start_shell(pid_t *pid, const struct node *what, const char *node, pid_t *group) {
+  struct text script = text_in(&scratch);
+  struct list words = list_in(&scratch);
+  char told[96];
+  snprintf(told, sizeof told, "--from=%d,%d,%d,%d", shell.status, (int)shell.pid, (int)shell.background, shell.depth + 1);
+  if (shell.depth >= DEPTH_MAX) return ELOOP;
+  print_state(&script);
+  size_t state = script.length;
+  // The other shell is what the parentheses are for.
+  struct node inside = *what;
+  if (inside.kind == SUBSHELL) inside.kind = BRACES;
+  print_node(&script, &inside);
+  text_put(&script, '\n');
+  list_add(&words, "sh");
+  list_add(&words, told);
+  snprintf(told + strlen(told), sizeof told - strlen(told), ",%d", (int)state);
+  list_add(&words, "-c");
+  list_add(&words, script.at);
+  list_add(&words, (char *)shell.name);
+  for (int i = 0; i < shell.argument_count; i++) list_add(&words, shell.arguments[i]);
+  return spawn_at(pid, SELF, words.at, environment_with(NULL), node, group);
+}
+
+int tell_start(const char *name, int error, const char *node) {
+  switch (error) {
+    case ENOENT:
+      if (strchr(name, '/') != NULL) complain("%s: there is no such file", name);
+      else complain("%s: there is no such program in %s", name, variable("PATH") == NULL ? "/bin" : variable("PATH"));
+      return 127;
+    case EISDIR:
+      complain("%s: is a directory", name);
+      return 126;
+    case EAGAIN:
+      complain("%s: no more processes may run here now (EAGAIN); jobs shows those of this shell", name);
+      return 126;
+    case ELOOP:
+      complain("%s: shells within shells, more than %d deep", name, DEPTH_MAX);
+      return 126;
+    case EXDEV:
+    case ENOTSUP:
+      if (node != NULL) complain("on %s: files do not go to other nodes: cat FILE | on %s %s", node, node, name);
+      else complain("%s: %s", name, strerror(error));
+      return 126;
+    case EHOSTUNREACH:
+    case ENODEV:
+    case ENXIO:
+      if (node != NULL) complain("on %s: there is no such node: cat /proc/nodes", node);
+      else complain("%s: %s", name, strerror(error));
+      return 126;
+    default:
+      if (node != NULL) complain("on %s: %s: %s", node, name, strerror(error));
+      else complain("%s: %s", name, strerror(error));
+      return 126;
+  }
+}
+
+/** The node of "on NODE ...", and the words after it; NULL: none is named. */
+static const char *node_of(char ***words) {
+  if (*words == NULL || (*words)[0] == NULL || strcmp((*words)[0], "on") != 0) return NULL;
+  if ((*words)[1] == NULL || (*words)[2] == NULL) return NULL;
+  const char *node = (*words)[1];
+  *words += 2;
+  return node;
+}
+
+/** A stage that is a program, its words expanded; false: it is for another shell. */
+static bool is_program(char **words) {
+  return words != NULL && words[0] != NULL && function_named(words[0]) == NULL && builtin_named(words[0]) == NULL;
+}
+
+/** With what is to be its streams in place. A wait status where it could not be started. */
+static int start_stage(pid_t *pid, const struct node *stage, pid_t *group) {
+  struct mark mark = region_mark(&scratch);
+  int status = 0, error;
+  *pid = 0;
+  bool is_on = stage->kind == SIMPLE && stage->words[0] != NULL && strcmp(stage->words[0], "on") == 0;
+  char **words = stage->kind == SIMPLE ? expand_words(stage->words) : NULL;
+  const char *node = is_on ? node_of(&words) : NULL;
+  if (shell.failed) status = 1;
+  else if (is_program(words)) {
+    struct list assignments = list_in(&scratch);
+    for (char **each = stage->assignments; *each != NULL; each++) list_add(&assignments, expand_text(*each));
+    struct saved_stream *saved = NULL;
+    if (shell.failed || !redirect_all(stage->redirects, &saved)) status = 1;
+    else if ((error = start_program(pid, words, environment_with(assignments.at), node, group)) != 0)
+      status = tell_start(words[0], error, node);
+    redirect_undo(saved);
+  } else {
+    struct node rest = *stage;
+    if (node != NULL) rest.words = stage->words + 2;
+    error = start_shell(pid, &rest, node, group);
+    if (error != 0) status = tell_start("sh", error, node);
+  }
+  shell.failed = false;
+  region_release(&scratch, mark);
+  return status;
+}
+
+static bool close_on_exec_pipe(int ends[2]) {
+  if (pipe(ends) < 0) {
+    complain("a pipe: %s", strerror(errno));
+    return false;
+  }
+  fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+  fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+  return true;
+}
+
+/** In the place of a stream of ours, while a stage is started. */
+static void put_stream(int fd, int to, struct saved_stream **saved) {
+  if (fd < 0) return;
+  char digits[16];
+  snprintf(digits, sizeof digits, "%d", fd);
+  struct redirect redirect = { .kind = SAME_OUTPUT, .fd = to, .word = digits };
+  redirect_all(&redirect, saved);
+  close(fd);
+}
+
+int start_pipeline(struct node **stages, struct started *started, int last_output) {
+  int input = -1, status = 0;
+  started->count = 0;
+  started->group = 0;
+  for (struct node **stage = stages; *stage != NULL; stage++) {
+    int ends[2] = { -1, -1 };
+    struct saved_stream *saved = NULL;
+    if (started->count == STAGES_MAX) {
+      complain("a pipeline of more than %d stages", STAGES_MAX);
+      status = 126;
+      break;
+    }
+    if (stage[1] != NULL && !close_on_exec_pipe(ends)) {
+      status = 126;
+      break;
+    }
+    put_stream(input, 0, &saved);
+    put_stream(stage[1] != NULL ? ends[1] : last_output, 1, &saved);
+    started->statuses[started->count] = start_stage(&started->pids[started->count], *stage, &started->group);
+    started->count++;
+    redirect_undo(saved);
+    input = ends[0];
+  }
+  if (input >= 0) close(input);
+  return status;
+}
+
+int run_pipeline(struct node **stages, bool in_background, const struct node *whole) {
+  struct started started;
+  struct saved_stream *saved = NULL;
+  if (in_background && !shell.has_jobs) {
+    // Else it would take what is meant for the shell.
+    int nothing = open("/dev/null", O_RDONLY);
+    put_stream(nothing, 0, &saved);
+  }
+  int status = start_pipeline(stages, &started, -1);
+  redirect_undo(saved);
+  if (started.count == 0) return status;
+  struct text text = text_in(&scratch);
+  print_node(&text, whole);
+  struct job *job = job_add(&started, text.at);
+  if (!in_background) return job_wait(job);
+  shell.background = started.pids[started.count - 1];
+  job_tell_started(job);
+  return shell.background == 0 ? started.statuses[started.count - 1] : 0;
+}
+
+/** All that they write, without the ends of lines at its end. */
+static char *read_all(int fd) {
+  struct text all = text_in(&scratch);
+  char piece[4096];
+  for (;;) {
+    ssize_t length = read(fd, piece, sizeof piece);
+    if (length < 0 && errno == EINTR) continue;
+    if (length <= 0) break;
+    for (ssize_t i = 0; i < length; i++)
+      if (piece[i] != 0) text_put(&all, piece[i]);
+  }
+  while (all.length > 0 && all.at[all.length - 1] == '\n') all.at[--all.length] = 0;
+  return all.at;
+}
+
+char *output_of(const char *text) {
+  struct reader reader = reader_of_text(text, shell.name);
+  struct node *node = parse_list(&reader, END);
+  struct text captured = text_in(&scratch);
+  char *output = "";
+  int ends[2];
+  if (reader.failed) {
+    complain("$(%s): %s", text, reader.error);
+    shell.failed = true;
+  } else if (node == NULL) shell.status = 0;
+  else if (capture_builtin(node, text, &captured)) {
+    while (captured.length > 0 && captured.at[captured.length - 1] == '\n') captured.at[--captured.length] = 0;
+    output = captured.at;
+  } else if (close_on_exec_pipe(ends)) {
+    struct started started;
+    struct node *alone[] = { node, NULL };
+    bool had_jobs = shell.has_jobs;
+    // It belongs to the command that it stands in.
+    shell.has_jobs = false;
+    start_pipeline(node->kind == PIPELINE ? node->stages : alone, &started, ends[1]);
+    shell.has_jobs = had_jobs;
+    output = read_all(ends[0]);
+    close(ends[0]);
+    struct job *job = job_add(&started, text);
+    shell.status = job_wait(job);
+  }
+  shell.substituted = true;
+  region_free(&reader.region);
+  return output;
+}

@@ -1,0 +1,1 @@
+/* net/if.h: there are no interfaces. */

@@ -1,0 +1,1 @@
+/* pty.h: terminals are made by the virtual kernel. */

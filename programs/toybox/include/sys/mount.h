@@ -1,0 +1,1 @@
+/* sys/mount.h: a program mounts nothing. */

@@ -1,0 +1,3 @@
+/* sys/personality.h: there is one. */
+#define PER_LINUX32 8
+int personality(unsigned long);

@@ -1,0 +1,1 @@
+/* sys/swap.h: swap is the pmap manager's. */

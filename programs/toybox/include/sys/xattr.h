@@ -1,0 +1,1 @@
+/* sys/xattr.h: files have none. */
