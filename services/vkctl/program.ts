@@ -28,6 +28,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] =
   ['restart', async () => (await import('./commands/restart.ts')).addRestart],
   ['doctor', async () => (await import('./commands/doctor.ts')).addDoctor],
   ['run', async () => (await import('./commands/run.ts')).addRun],
+  ['login', async () => (await import('./commands/login.ts')).addLogin],
   ['cp', async () => (await import('./commands/cp.ts')).addCp],
   ['allow', async () => (await import('./commands/allow.ts')).addAllow],
   ['disallow', async () => (await import('./commands/allow.ts')).addDisallow],

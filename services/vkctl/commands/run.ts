@@ -192,7 +192,8 @@ async function runDetached(
 const PIPE_EXIT = 141;
 const STACK_FRAMES = 16;
 
-async function runHere(
+/** Its streams are ours until it ends. */
+export async function runHere(
   to: Cluster,
   place: Place,
   spec: ProgramSpec,
@@ -279,7 +280,7 @@ function forwardSignals(running: ProgramRun, abort: AbortController): () => void
 }
 
 /** What a program asks before it prompts, colours, or writes by the line. */
-const terminalStreams = (input: boolean) => ({
+export const terminalStreams = (input: boolean) => ({
   input: input && process.stdin.isTTY === true,
   output: process.stdout.isTTY === true,
   error: process.stderr.isTTY === true,
