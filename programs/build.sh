@@ -46,7 +46,7 @@ names=$(sed -n 's/^CONFIG_\([A-Z0-9_]*\)=y/\1/p' .config | tr 'A-Z\n' 'a-z|' | s
   echo main.c lib/args.c lib/commas.c lib/dirtree.c lib/env.c lib/lib.c lib/llist.c lib/portability.c lib/tty.c lib/utf8.c lib/xwrap.c | tr ' ' '\n'
   ls "$here"/toybox/source/*.c
 } | compile toybox "$flags $foreign -D__linux__ -I $here/toybox/include -I . -include odonata-toybox.h"
-wrap=-Wl$(for call in open openat stat lstat fstat fstatat; do printf ',--wrap=%s' "$call"; done)
+wrap=-Wl$(for call in open openat stat lstat fstat fstatat sysconf mkdir mkdirat; do printf ',--wrap=%s' "$call"; done)
 # shellcheck disable=SC2086
 $clang --target=wasm32-wasi "$work"/toybox_*.o $link "$wrap" -o "$work/toybox.wasm"
 

@@ -61,7 +61,7 @@ runService({
       new Map<string, Folder>([
         ['tmp', tmp.root],
         ['shared', shared],
-        ['proc', new ProcFolder({ view, dataspaces }, pid)],
+        ['proc', new ProcFolder({ view, dataspaces, memory: tmp.store }, pid)],
       ]);
     const kernel = new Kernel({
       pmap,

@@ -7,12 +7,15 @@ import { FixedFolder, type LinkNode, type Maybe, type TreeNode } from '../tree.t
 import type { ClusterView } from './cluster-view.ts';
 import {
   cmdlineText,
+  type FilesRoom,
   dataspacesText,
   faultsText,
   loadavgText,
   mapsText,
   meminfoText,
+  mountsText,
   nodesText,
+  statText,
   statusText,
   uptimeText,
   versionText,
@@ -23,6 +26,8 @@ import { procStat, TextFile } from './text-file.ts';
 export interface ProcPlace {
   readonly view: ClusterView;
   readonly dataspaces: Pick<Dataspaces, 'list'>;
+  /** Of /tmp. */
+  readonly memory: FilesRoom;
 }
 
 const ROOT_INODE = 1n;
@@ -39,11 +44,12 @@ export class ProcFolder extends FixedFolder {
     super();
     this.#place = place;
     this.#pid = pid;
-    const { view, dataspaces } = place;
+    const { view, dataspaces, memory } = place;
     const texts: [string, () => Maybe<string>][] = [
       ['dataspaces', async () => dataspacesText(await dataspaces.list())],
       ['loadavg', async () => loadavgText(await view.processes())],
       ['meminfo', async () => meminfoText(await view.nodes())],
+      ['mounts', () => mountsText(memory)],
       ['nodes', async () => nodesText(await view.nodes())],
       ['uptime', uptimeText],
       ['version', versionText],
@@ -124,6 +130,7 @@ class ProcessFolder extends FixedFolder {
           return memory((found) => mapsText(found, (id) => names.get(id) ?? '-'));
         },
       ],
+      ['stat', () => statText(process)],
       ['status', () => statusText(process)],
     ];
     this.#files = new Map(texts.map(([name, text], i) => [name, new TextFile(inodeOf(pid, i + 1), text)]));

@@ -54,6 +54,42 @@ export function statusText(process: Process): string {
   return lines(about.map(([key, value]) => `${key}:\t${value}`));
 }
 
+/** Ticks of Linux's clocks in a second. */
+const TICKS = 100;
+
+/** In Linux's one line, for programs that read that: what there is none of is 0. Its start is counted from that of this machine. */
+export function statText(process: Process): string {
+  const { pid, command, state, parent, group, session, threads, residentPages, cpuMs, startedAt } = process;
+  const letter = (STATES[state] ?? 'X').slice(0, 1);
+  const ageSeconds = startedAt === undefined ? 0 : (Date.now() - timestampMs(startedAt)) / 1000;
+  const start = Math.max(0, Math.round((uptime() - ageSeconds) * TICKS));
+  const ticks = (Number(cpuMs) * TICKS) / 1000;
+  const none = (count: number): number[] => Array(count).fill(0);
+  const bytes = BigInt(residentPages) * BigInt(PAGE_BYTES);
+  const name = (command[0] ?? '').replaceAll(/[()\s]/g, '_').slice(0, 64);
+  const fields = [
+    ...[pid, `(${name})`, letter, parent, group, session, 0, -1, 0, ...none(4)],
+    ...[Math.round(ticks), ...none(3), 20, 0, Math.max(1, threads), 0, start, bytes, residentPages],
+    ...none(28),
+  ];
+  return lines([fields.join(' ')]);
+}
+
+/** Where frames are taken for files, and how many may be. */
+export interface FilesRoom {
+  readonly framesMax: number;
+  readonly usedFrames: number;
+}
+
+/** As Linux has it; after its fields, where there is a bound: how many KiB there are, and how many are free. */
+export const mountsText = (memory: FilesRoom): string =>
+  lines([
+    `tmpfs /tmp tmpfs rw 0 0 ${kib(memory.framesMax)} ${kib(memory.framesMax - memory.usedFrames)}`,
+    'dataspaces /shared dataspaces rw 0 0',
+    'proc /proc proc ro 0 0',
+    'devices /dev devices rw 0 0',
+  ]);
+
 /** Each word ends with a zero byte. */
 export const cmdlineText = ({ command }: Process): string => command.map((word) => `${word}\0`).join('');
 
