@@ -13,7 +13,14 @@ import { isWireRefusal } from './wire-version.ts';
 const RETRY_MS = 1_000;
 
 /** What a NOT_FOUND can be about. */
-export type ResourceType = 'dataspace' | 'vmspace' | 'vkernel' | 'process' | 'endpoint' | 'directory' | 'program';
+export type ResourceType =
+  | 'dataspace'
+  | 'vmspace'
+  | 'vkernel'
+  | 'process'
+  | 'endpoint'
+  | 'directory'
+  | 'program';
 
 /** NOT_FOUND with a ResourceInfo. */
 export function notFound(

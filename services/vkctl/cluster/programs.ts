@@ -1,7 +1,18 @@
 // The programs of a login: built once from sources of this repository and of toybox, and copied into the folder of each cluster.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFile, lstat, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -24,7 +35,11 @@ const BUILD_MS = 300_000;
 const FOLDERS = ['programs', 'libs/guest/posix', 'libs/guest/odonata.h'];
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
-const isThere = (path: string): Promise<boolean> => lstat(path).then(() => true, () => false);
+const isThere = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    () => false,
+  );
 
 /** Where the programs are, or would be, made of the sources as they are. */
 async function builtFolder(): Promise<string> {
@@ -59,7 +74,11 @@ export async function buildPrograms(onNote: (line: string) => void = () => {}): 
     // clang would hand its result to a wasm-opt of npm.
     const path = (process.env.PATH ?? '').split(':').filter((each) => !each.includes('node_modules'));
     const env = { ...process.env, PATH: path.join(':'), WASM_LD: linker.stdout.trim() };
-    await run('sh', [join(ROOT, 'programs/build.sh'), source, work], { env, timeout: BUILD_MS, maxBuffer: 1 << 26 });
+    await run('sh', [join(ROOT, 'programs/build.sh'), source, work], {
+      env,
+      timeout: BUILD_MS,
+      maxBuffer: 1 << 26,
+    });
     // Who built the same at the same time was first, or not.
     await rename(work, folder).catch(async (error) => {
       if (!(await isThere(folder))) throw error;
@@ -67,7 +86,11 @@ export async function buildPrograms(onNote: (line: string) => void = () => {}): 
     return folder;
   } catch (error) {
     if (error instanceof Failure) throw error;
-    const said = String((error as { stderr?: string }).stderr ?? '').trim().split('\n').slice(-5).join('; ');
+    const said = String((error as { stderr?: string }).stderr ?? '')
+      .trim()
+      .split('\n')
+      .slice(-5)
+      .join('; ');
     throw new Failure(`the programs do not build: ${said || explain(error)}`, {
       fix: 'Run make setup, which installs what they are built with.',
       cause: error,

@@ -8,7 +8,14 @@ import { elsewhere, withCluster } from '../connection.ts';
 import { contextFor } from '../context/destination.ts';
 import { EXIT, explainWithFix, Failure, hasCode } from '../failure.ts';
 import { printError } from '../output.ts';
-import { type ClusterOption, clusterOf, clusterOption, examples, type QuietOption, quietOption } from './options.ts';
+import {
+  type ClusterOption,
+  clusterOf,
+  clusterOption,
+  examples,
+  type QuietOption,
+  quietOption,
+} from './options.ts';
 import { runHere, terminalStreams } from './run.ts';
 
 interface LoginOptions extends ClusterOption, QuietOption {
@@ -26,7 +33,10 @@ export function addLogin(program: Command): void {
       'Runs a shell in a virtual kernel that has your name, with your home, until it ends; with a command, that alone. ' +
         'Who you are is said by your certificate: of this machine, or of a context (vkctl context add).',
     )
-    .argument('[destination]', 'USER@CONTEXT, USER@ (a context of that user), CONTEXT@ or CONTEXT; @: as you are')
+    .argument(
+      '[destination]',
+      'USER@CONTEXT, USER@ (a context of that user), CONTEXT@ or CONTEXT; @: as you are',
+    )
     .argument('[command...]', 'what the shell runs, in the place of what is typed')
     .option('--node <name>', 'on this node; else where your virtual kernel runs, or the fewest processes do')
     .addOption(clusterOption())
@@ -41,11 +51,7 @@ export function addLogin(program: Command): void {
   ]);
 }
 
-async function login(
-  destination: string | undefined,
-  words: string[],
-  options: LoginOptions,
-): Promise<void> {
+async function login(destination: string | undefined, words: string[], options: LoginOptions): Promise<void> {
   const { user, context } = contextFor(destination ?? '@');
   if (context !== undefined) {
     if (options.cluster !== undefined)

@@ -7,8 +7,8 @@ import { FixedFolder, type LinkNode, type Maybe, type TreeNode } from '../tree.t
 import type { ClusterView } from './cluster-view.ts';
 import {
   cmdlineText,
-  type FilesRoom,
   dataspacesText,
+  type FilesRoom,
   faultsText,
   loadavgText,
   mapsText,
