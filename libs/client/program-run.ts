@@ -42,12 +42,19 @@ export type ProgramSpec = Omit<
   'module' | 'terminal' | '$typeName'
 >;
 
+export interface TerminalSize {
+  rows: number;
+  columns: number;
+}
+
 export interface ProgramIo {
   /** Standard input; absent: empty. */
   stdin?: AsyncIterable<Uint8Array>;
   onStarted?: (started: Started) => void;
   /** Awaited before the next piece is taken: what is slow to read slows the program, not us. */
   onOutput?: (output: Output) => void | Promise<void>;
+  /** Of a terminal: it looks at one that is there, in the place of a start. */
+  attach?: { pid: bigint; size: TerminalSize };
   /** Cancels the call: a program that is not detached ends. */
   signal?: AbortSignal;
 }
@@ -66,6 +73,9 @@ export class ProgramRun {
   #loaded = false;
   #resumable = false;
   #over = false;
+  /** To be said. */
+  #size: TerminalSize | undefined;
+  #detaching = false;
   /** Until the supervisor says what it has of the input: what was sent and not confirmed may have arrived. */
   #resuming = false;
   #outputTaken = 0n;
@@ -79,8 +89,11 @@ export class ProgramRun {
     this.#to = to;
     this.#node = node;
     this.#io = io;
-    this.#terminal = spec.detach ? '' : randomUUID();
-    this.#startRequests = () => this.#requestsOf(spec, module);
+    // One with a terminal of its own goes on there: see `attach`.
+    const isOwnTerminal = spec.terminalSize !== undefined || io.attach !== undefined;
+    this.#terminal = spec.detach || isOwnTerminal ? '' : randomUUID();
+    this.#startRequests = () =>
+      io.attach ? this.#attachRequests(io.attach) : this.#requestsOf(spec, module);
     this.#responses = this.#call(this.#startRequests());
   }
 
@@ -102,6 +115,18 @@ export class ProgramRun {
         await delay(backoff.nextDelayMs(), this.#io.signal);
       }
     }
+  }
+
+  /** The terminal here has another size. */
+  resize(size: TerminalSize): void {
+    this.#size = size;
+    this.#input.wake();
+  }
+
+  /** Leaves the terminal; the program goes on. */
+  detach(): void {
+    this.#detaching = true;
+    this.#input.wake();
   }
 
   /** Takes the output until the program ends. */
@@ -250,6 +275,13 @@ export class ProgramRun {
     yield* this.#terminalRequests(stream);
   }
 
+  async *#attachRequests(value: { pid: bigint; size: TerminalSize }): AsyncIterable<Request> {
+    const stream = ++this.#stream;
+    this.#loaded = true;
+    yield { event: { case: 'attach', value } };
+    yield* this.#terminalRequests(stream);
+  }
+
   async *#resumeRequests(): AsyncIterable<Request> {
     const stream = ++this.#stream;
     this.#input.wake();
@@ -264,6 +296,16 @@ export class ProgramRun {
     let inputEnded = false;
     while (!this.#over && this.#stream === stream) {
       const { change } = this.#input;
+      if (this.#detaching) {
+        yield { event: { case: 'detach', value: {} } };
+        return;
+      }
+      if (this.#size !== undefined && this.#started) {
+        const value = this.#size;
+        this.#size = undefined;
+        yield { event: { case: 'resize', value } };
+        continue;
+      }
       if (this.#mustSayOutput) {
         this.#outputDue = false;
         this.#outputSaid = this.#outputTaken;

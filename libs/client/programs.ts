@@ -11,7 +11,7 @@ import { listProcesses, listVmspaces, type ProcessList, type VmspaceList } from 
 import { type LogOptions, type LogPiece, processLog } from './process-log.ts';
 import { type WatchOptions, watchProcesses } from './process-watch.ts';
 import { Program, type ProgramIo, type Signal } from './program.ts';
-import { ProgramRun, type ProgramSpec, type ProgramIo as RunIo } from './program-run.ts';
+import { ProgramRun, type ProgramSpec, type ProgramIo as RunIo, type TerminalSize } from './program-run.ts';
 
 /** A supervisor takes a signal within this. */
 const KILL_MS = 10_000;
@@ -90,6 +90,23 @@ export class Programs {
   begin({ node, vkernel }: Place, spec: ProgramSpec, module: Uint8Array, io: RunIo = {}): ProgramRun {
     const signal = this.#signal(io.signal);
     return new ProgramRun(this.#to, node, { ...spec, vkernel }, module, { ...io, signal });
+  }
+
+  /** Looks at the terminal of a process, as one more. @throws RpcError FAILED_PRECONDITION: it has none */
+  async attach(pid: bigint, size: TerminalSize, io: RunIo): Promise<ProgramRun> {
+    const signal = this.#signal(io.signal);
+    const spec = { vkernel: '' };
+    return new ProgramRun(this.#to, await this.nodeOf(pid, signal), spec, new Uint8Array(), {
+      ...io,
+      signal,
+      attach: { pid, size },
+    });
+  }
+
+  /** The name of the node of a process. */
+  nodeOf(pid: bigint, signal?: AbortSignal): Promise<string> {
+    const either = this.#signal(signal);
+    return overRouters(this.#to, () => nodeOfPid(this.#to, pid, either), either);
   }
 
   /** Starts a program that goes on without us, with an empty input; its output is in `logs`. Resolves once it runs. */

@@ -94,6 +94,11 @@ enum {
   ODONATA_WAIT_CONTINUED = 8, /* also one that goes on, once: `code` is CHILD_CONTINUED */
 };
 
+/** Flags of odonata_terminal_set. */
+enum {
+  ODONATA_TERMINAL_FLUSH = 1, /* what was typed and not read is gone */
+};
+
 /** Codes of a child that did not end: see odonata_wait. */
 enum {
   ODONATA_CHILD_STOPPED = 65536,    /* it was stopped, by `signal` */
@@ -130,6 +135,20 @@ struct odonata_child {
 struct odonata_ends {
   uint64_t read;
   uint64_t write;
+};
+
+/** What odonata_terminal_get() tells: flags and control characters as Linux has them in termios. */
+struct odonata_terminal {
+  uint64_t input;
+  uint64_t output;
+  uint64_t local;
+  uint64_t characters0;
+  uint64_t characters8;
+  uint64_t characters16;
+  uint64_t rows;
+  uint64_t columns;
+  uint64_t foreground;
+  uint64_t session;
 };
 
 /** What odonata_identify() tells. */
@@ -290,6 +309,26 @@ int32_t odonata_identify(uint64_t pid, struct odonata_relatives *out);
 /** Puts this process, or a child of it, into a process group. */
 ODONATA_IMPORT("set_group")
 int32_t odonata_set_group(uint64_t pid, uint64_t group);
+
+/**
+ * How the terminal of this session is. A standard stream is one where `fd_fdstat_get` calls it a character device; of
+ * a process on another node than its terminal none is.
+ */
+ODONATA_IMPORT("terminal_get")
+int32_t odonata_terminal_get(uint32_t fd, struct odonata_terminal *out);
+
+/** Changes how the terminal treats what is typed and written, from now on. */
+ODONATA_IMPORT("terminal_set")
+int32_t odonata_terminal_set(uint32_t fd, int32_t flags, uint32_t input, uint32_t output, uint32_t local,
+                             const char *characters, uint32_t characters_len);
+
+/** Says how large the terminal is: its foreground gets SIGWINCH where that is news. */
+ODONATA_IMPORT("terminal_resize")
+int32_t odonata_terminal_resize(uint32_t fd, uint32_t rows, uint32_t columns);
+
+/** Says which process group is in the foreground: it gets the signals of keys, and it alone may read. */
+ODONATA_IMPORT("terminal_foreground")
+int32_t odonata_terminal_foreground(uint32_t fd, uint64_t group);
 
 /**
  * A pipe, for children of this process: what is written to one end is read from the other, in order.  It holds some

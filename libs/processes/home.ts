@@ -62,6 +62,14 @@ export class Home {
     return [...this.#own.values()].filter((own) => own.group === group && own.status === undefined);
   }
 
+  /** Groups of a session that have processes here. */
+  groupsOf(session: bigint): bigint[] {
+    const running = [...this.#own.values()].filter(
+      (own) => own.session === session && own.status === undefined,
+    );
+    return [...new Set(running.map(({ group }) => group))];
+  }
+
   childrenOf(parent: bigint): number {
     return this.#families.get(parent)?.children.size ?? 0;
   }

@@ -29,6 +29,8 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] =
   ['doctor', async () => (await import('./commands/doctor.ts')).addDoctor],
   ['run', async () => (await import('./commands/run.ts')).addRun],
   ['login', async () => (await import('./commands/login.ts')).addLogin],
+  ['exec', async () => (await import('./commands/exec.ts')).addExec],
+  ['attach', async () => (await import('./commands/attach.ts')).addAttach],
   ['cp', async () => (await import('./commands/cp.ts')).addCp],
   ['allow', async () => (await import('./commands/allow.ts')).addAllow],
   ['disallow', async () => (await import('./commands/allow.ts')).addDisallow],

@@ -18,13 +18,15 @@ export interface Launch {
   readonly grants: readonly OpenGrant[];
   readonly listen: readonly string[];
   readonly requestId: string;
+  /** Its environment is this process', too. */
+  readonly beside?: bigint;
 }
 
 /** @throws RpcError where the virtual kernel is away: then the process has ended */
 export function launch(
   { table, listeners: allowed }: { table: ProcessTable; listeners: AllowedListeners },
   vkernel: VkernelChild,
-  { process, program, module, grants, listen, requestId }: Launch,
+  { process, program, module, grants, listen, requestId, beside = 0n }: Launch,
 ): void {
   const { pid } = process;
   try {
@@ -48,7 +50,7 @@ export function launch(
       dirs,
       listen: listeners.map(({ address }) => address),
     };
-    vkernel.send({ case: 'start', value: { pid, program: { ...program, ...given }, requestId } });
+    vkernel.send({ case: 'start', value: { pid, program: { ...program, ...given }, requestId, beside } });
   } catch (error) {
     const notThere = RpcError.is(error, Code.FailedPrecondition) ? error.details : undefined;
     const reason = notThere ?? 'its virtual kernel went away';

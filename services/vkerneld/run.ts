@@ -1,4 +1,4 @@
-import type { RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import { type AttachTerminal, ProcessState, type RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { personOf } from '@odonata/rpc/identity/identity.ts';
@@ -15,12 +15,14 @@ import type { Response } from './output-backlog.ts';
 import type { ProcessTable } from './process-table.ts';
 import type { Program } from './program-spec.ts';
 import { nextEvent, readProgram, shownArguments } from './program-spec.ts';
+import type { Pty } from './pty/pty.ts';
+import type { Ptys } from './pty/ptys.ts';
 import type { Relatives } from './relatives/relatives.ts';
 import { Terminal } from './terminal.ts';
 import type { Terminals } from './terminals.ts';
 import { spanOf, tracedProgram } from './traced-run.ts';
 import { quotaOf } from './vkernel/default-quota.ts';
-import type { VkernelChild } from './vkernel-child.ts';
+import { nameOfKey, type VkernelChild } from './vkernel-child.ts';
 import type { VkernelOwner } from './vkernel-settings.ts';
 import type { VkernelUses } from './vkernel-uses.ts';
 import type { Vkernels } from './vkernels.ts';
@@ -40,6 +42,7 @@ export interface RunPlace {
   readonly vkernels: Vkernels;
   readonly relatives: Relatives;
   readonly terminals: Terminals<Terminal>;
+  readonly ptys: Ptys;
   readonly uses: VkernelUses;
 }
 
@@ -60,8 +63,12 @@ export async function* run(
     yield* terminal.resume(iterator, first.value.outputTaken, ctx);
     return;
   }
-  const program = fromFolder(await readProgram(first, iterator), place);
-  let terminal: Terminal;
+  if (first.case === 'attach') {
+    yield* attachedTo(place, first.value, ctx).serve(iterator, ctx, false);
+    return;
+  }
+  const program = besideOf(place, fromFolder(await readProgram(first, iterator), place), ctx);
+  let terminal: Terminal | Pty;
   let instance = '';
   let dirs: OpenGrant[] = [];
   try {
@@ -88,7 +95,44 @@ export async function* run(
     program.release();
     closeGrants(dirs);
   }
-  yield* tracedProgram(ctx, terminal.serve(iterator, ctx), instance);
+  yield* tracedProgram(ctx, terminal.serve(iterator, ctx, !program.spec.detach), instance);
+}
+
+/** The terminal of a process, for one more who looks. @throws RpcError */
+function attachedTo(
+  { table, node, ptys, relatives }: RunPlace,
+  { pid, size }: AttachTerminal,
+  ctx: CallContext,
+): Pty {
+  const process = table.get(pid, node);
+  const what = `process ${pid} on ${node}`;
+  ownerOnly(ctx, process.user, what);
+  if (process.state === ProcessState.EXITED)
+    throw new RpcError(Code.FailedPrecondition, `${what} ended already`);
+  const pty = ptys.of(relatives.home.find(pid)?.session ?? pid, what);
+  if (size !== undefined) pty.resize(size);
+  return pty;
+}
+
+/** What a program has of the process that it is to run beside. @throws RpcError */
+function besideOf({ table, node }: RunPlace, program: Program, ctx: CallContext): Program {
+  const { spec } = program;
+  if (spec.beside === 0n) return program;
+  try {
+    const process = table.get(spec.beside, node);
+    const what = `process ${spec.beside} on ${node}`;
+    ownerOnly(ctx, process.user, what);
+    if (process.state === ProcessState.EXITED)
+      throw new RpcError(Code.FailedPrecondition, `${what} ended already`);
+    if (process.user !== ownerOf(ctx).user)
+      throw new RpcError(Code.PermissionDenied, `${what} is in a virtual kernel of ${process.user}`);
+    const dirs = [...process.dirs.map((dir) => ({ ...dir, hidden: [] })), ...spec.dirs] as typeof spec.dirs;
+    const connect = [...new Set([...process.connect, ...spec.connect])];
+    return { ...program, spec: { ...spec, vkernel: nameOfKey(process.vkernel), dirs, connect } };
+  } catch (error) {
+    program.release();
+    throw error;
+  }
 }
 
 /** With the module of one of the node's own programs, where its caller names one. @throws RpcError NOT_FOUND, INVALID_ARGUMENT */
@@ -156,6 +200,8 @@ function tellingOf<T>(
   }
 }
 
+const ALL_TERMINAL = { input: true, output: true, error: true };
+
 /** Whose the program is: of whoever asked for it. */
 function ownerOf({ caller }: CallContext): VkernelOwner {
   return { user: personOf(caller) ?? caller.name, groups: caller.groups };
@@ -167,7 +213,7 @@ function start(
   grants: readonly OpenGrant[],
   vkernel: VkernelChild,
   ctx: CallContext,
-): Terminal {
+): Terminal | Pty {
   const command = shortenedCommand([spec.name, ...shownArguments(spec)]);
   place.vkernels.expectProcessRoom(vkernel);
   const dirs = spec.dirs.map(({ hostPath, guestPath, readOnly }) => ({ hostPath, guestPath, readOnly }));
@@ -175,15 +221,17 @@ function start(
   place.relatives.began(process);
   place.vkernels.makeRoom(vkernel, process);
   const { pid } = process;
-  const terminal = new Terminal(place, process, spec);
-  terminal.callerIs(ctx);
+  const { terminalSize: size } = spec;
+  const terminal = size === undefined ? new Terminal(place, process, spec) : place.ptys.make(process, size);
+  if (terminal instanceof Terminal) terminal.callerIs(ctx);
   ctx.log.info({ pid, vkernel: vkernel.key, program: spec.name }, 'starting a process');
-  const { name, args, env, rawArgs, rawEnv, terminalStreams, listen, bare } = spec;
+  const { name, args, env, rawArgs, rawEnv, listen, bare, beside } = spec;
+  const terminalStreams = size === undefined ? spec.terminalStreams : ALL_TERMINAL;
   const words = { name, args, env, rawArgs, rawEnv };
   const memoryBytes = BigInt(quotaBytes);
   const { requestId } = ctx;
   launch(place, vkernel, {
-    ...{ process, module, grants, listen, requestId },
+    ...{ process, module, grants, listen, requestId, beside },
     program: { ...words, terminalStreams, memoryBytes, bare },
   });
   return terminal;

@@ -39,6 +39,7 @@ import { vkerneldMetrics } from './metrics.ts';
 import { pmapdUses } from './pmapd-uses.ts';
 import { ProcessTable } from './process-table.ts';
 import { ProgramsFolder } from './programs-folder.ts';
+import { Ptys } from './pty/ptys.ts';
 import { RecordFile } from './record.ts';
 import { Asks } from './relatives/asks.ts';
 import { LostNodes } from './relatives/lost-nodes.ts';
@@ -204,7 +205,12 @@ export async function serveVkerneld(
       terminals,
     },
   });
-  const asks = new Asks({ table, vkernels, relatives, peers, spawns, log });
+  const ptys: Ptys = new Ptys({
+    ...{ node, vkernels },
+    signalGroup: (of, group, signal) => asks.signalGroup(of, group, signal),
+    groupsOf: (session) => relatives.home.groupsOf(session),
+  });
+  const asks = new Asks({ table, vkernels, relatives, peers, spawns, ptys, log });
   const handlers = vkernelHandlers({
     ...{
       node,
@@ -219,6 +225,7 @@ export async function serveVkerneld(
       vkernels,
       uses,
       terminals,
+      ptys,
     },
   });
   const server = createRpcServer({ name: 'vkerneld', log, meter, security }).add(VkernelService, handlers);

@@ -81,7 +81,11 @@ export class Terminal implements Watcher {
   }
 
   /** What the program says, in order; ends with its exit. Standard input and signals come on the requests. */
-  async *serve(requests: AsyncIterator<RunRequest>, ctx: CallContext): AsyncGenerator<Response> {
+  async *serve(
+    requests: AsyncIterator<RunRequest>,
+    ctx: CallContext,
+    _isOwn = true,
+  ): AsyncGenerator<Response> {
     this.#readRequests(requests, ctx).catch((error) => {
       // When the caller goes away the signal aborts too, and that handles it.
       if (ctx.signal.aborted || this.#caller !== ctx || this.#gone) return;

@@ -62,6 +62,18 @@ declare function ds_identify(pid: u64, out: usize): i32;
 @external("odonata", "set_group")
 declare function ds_set_group(pid: u64, group: u64): i32;
 // @ts-ignore: decorator
+@external("odonata", "terminal_get")
+declare function ds_terminal_get(fd: u32, out: usize): i32;
+// @ts-ignore: decorator
+@external("odonata", "terminal_set")
+declare function ds_terminal_set(fd: u32, flags: i32, input: u32, output: u32, local: u32, characters: usize, charactersLen: u32): i32;
+// @ts-ignore: decorator
+@external("odonata", "terminal_resize")
+declare function ds_terminal_resize(fd: u32, rows: u32, columns: u32): i32;
+// @ts-ignore: decorator
+@external("odonata", "terminal_foreground")
+declare function ds_terminal_foreground(fd: u32, group: u64): i32;
+// @ts-ignore: decorator
 @external("odonata", "pipe")
 declare function ds_pipe(out: usize): i32;
 // @ts-ignore: decorator
@@ -147,6 +159,11 @@ export namespace Wait {
   export const NO_HANG: i32 = 1;
   export const STOPPED: i32 = 2;
   export const CONTINUED: i32 = 8;
+}
+
+/** Flags of `terminalSet`. */
+export namespace TerminalChange {
+  export const FLUSH: i32 = 1;
 }
 
 /** Codes of a child that did not end: see `wait`. */

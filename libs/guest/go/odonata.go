@@ -70,6 +70,11 @@ const (
 	WaitContinued int32 = 8
 )
 
+// Flags of TerminalSet.
+const (
+	TerminalFlush int32 = 1
+)
+
 // Codes of a child that did not end: see Wait.
 const (
 	ChildStopped   int32 = 65536
@@ -115,6 +120,30 @@ type Ends struct {
 	Read uint64
 	// the descriptor to write to
 	Write uint64
+}
+
+// What TerminalGet tells: flags and control characters as Linux has them in termios.
+type Terminal struct {
+	// c_iflag
+	Input uint64
+	// c_oflag
+	Output uint64
+	// c_lflag
+	Local uint64
+	// c_cc, a byte each, the first one lowest
+	Characters0 uint64
+	// c_cc from 8 on
+	Characters8 uint64
+	// c_cc from 16 on
+	Characters16 uint64
+	// lines
+	Rows uint64
+	// characters of a line
+	Columns uint64
+	// the group of the foreground
+	Foreground uint64
+	// its session
+	Session uint64
 }
 
 // What Identify tells.
@@ -286,6 +315,31 @@ func Identify(pid uint64, out unsafe.Pointer) int32
 //go:wasmimport odonata set_group
 //go:noescape
 func SetGroup(pid uint64, group uint64) int32
+
+// How the terminal of this session is. A standard stream is one where `fd_fdstat_get` calls it a character device; of
+// a process on another node than its terminal none is.
+//
+//go:wasmimport odonata terminal_get
+//go:noescape
+func TerminalGet(fd uint32, out unsafe.Pointer) int32
+
+// Changes how the terminal treats what is typed and written, from now on.
+//
+//go:wasmimport odonata terminal_set
+//go:noescape
+func TerminalSet(fd uint32, flags int32, input uint32, output uint32, local uint32, characters unsafe.Pointer, charactersLen uint32) int32
+
+// Says how large the terminal is: its foreground gets SIGWINCH where that is news.
+//
+//go:wasmimport odonata terminal_resize
+//go:noescape
+func TerminalResize(fd uint32, rows uint32, columns uint32) int32
+
+// Says which process group is in the foreground: it gets the signals of keys, and it alone may read.
+//
+//go:wasmimport odonata terminal_foreground
+//go:noescape
+func TerminalForeground(fd uint32, group uint64) int32
 
 // A pipe, for children of this process: what is written to one end is read from the other, in order.  It holds some
 // 200 KiB; a write waits for room, a read for bytes; a read after the last writer closed or died is empty, a write

@@ -98,6 +98,12 @@ export const odonata = {
         CONTINUED: { value: 8, doc: 'also one that goes on, once: `code` is CHILD_CONTINUED' },
       },
     },
+    terminal: {
+      doc: 'Flags of {terminal_set}.',
+      name: 'TerminalChange',
+      prefix: 'TERMINAL_',
+      values: { FLUSH: { value: 1, doc: 'what was typed and not read is gone' } },
+    },
     child: {
       doc: 'Codes of a child that did not end: see {wait}.',
       name: 'ChildCode',
@@ -150,6 +156,21 @@ export const odonata = {
       fields: [
         { name: 'read', type: 'u64', doc: 'the descriptor to read from' },
         { name: 'write', type: 'u64', doc: 'the descriptor to write to' },
+      ],
+    },
+    terminal: {
+      doc: 'What {terminal_get} tells: flags and control characters as Linux has them in termios.',
+      fields: [
+        { name: 'input', type: 'u64', doc: 'c_iflag' },
+        { name: 'output', type: 'u64', doc: 'c_oflag' },
+        { name: 'local', type: 'u64', doc: 'c_lflag' },
+        { name: 'characters0', type: 'u64', doc: 'c_cc, a byte each, the first one lowest' },
+        { name: 'characters8', type: 'u64', doc: 'c_cc from 8 on' },
+        { name: 'characters16', type: 'u64', doc: 'c_cc from 16 on' },
+        { name: 'rows', type: 'u64', doc: 'lines' },
+        { name: 'columns', type: 'u64', doc: 'characters of a line' },
+        { name: 'foreground', type: 'u64', doc: 'the group of the foreground' },
+        { name: 'session', type: 'u64', doc: 'its session' },
       ],
     },
     relatives: {
@@ -498,6 +519,65 @@ export const odonata = {
       errors: {
         EPERM: 'it leads a session',
         ESRCH: 'it is neither this process nor a child of it',
+      },
+    },
+    terminal_get: {
+      doc: 'How the terminal of this session is. A standard stream is one where `fd_fdstat_get` calls it a character device; of a process on another node than its terminal none is.',
+      parameters: [
+        { name: 'fd', type: 'u32', doc: 'a standard stream' },
+        { name: 'out', type: 'out terminal', doc: 'how it is' },
+      ],
+      result: 'errno',
+      errors: {
+        EBADF: '`fd` is not open',
+        EFAULT: '`out` leaves the memory',
+        ENOTTY: 'it is no terminal, or none of this session',
+      },
+    },
+    terminal_set: {
+      doc: 'Changes how the terminal treats what is typed and written, from now on.',
+      parameters: [
+        { name: 'fd', type: 'u32', doc: 'a standard stream' },
+        { name: 'flags', type: 'i32', doc: 'of TERMINAL_' },
+        { name: 'input', type: 'u32', doc: 'c_iflag' },
+        { name: 'output', type: 'u32', doc: 'c_oflag' },
+        { name: 'local', type: 'u32', doc: 'c_lflag' },
+        { name: 'characters', type: 'bytes', doc: 'c_cc' },
+        { name: 'characters_len', type: 'u32', doc: 'bytes of it' },
+      ],
+      result: 'errno',
+      errors: {
+        EBADF: '`fd` is not open',
+        EFAULT: '`characters` leaves the memory',
+        EINVAL: 'a flag is unknown, or more than 32 characters',
+        ENOTTY: 'it is no terminal, or none of this session',
+      },
+    },
+    terminal_resize: {
+      doc: 'Says how large the terminal is: its foreground gets SIGWINCH where that is news.',
+      parameters: [
+        { name: 'fd', type: 'u32', doc: 'a standard stream' },
+        { name: 'rows', type: 'u32', doc: 'lines' },
+        { name: 'columns', type: 'u32', doc: 'characters of a line' },
+      ],
+      result: 'errno',
+      errors: {
+        EBADF: '`fd` is not open',
+        EINVAL: 'more than 65535',
+        ENOTTY: 'it is no terminal, or none of this session',
+      },
+    },
+    terminal_foreground: {
+      doc: 'Says which process group is in the foreground: it gets the signals of keys, and it alone may read.',
+      parameters: [
+        { name: 'fd', type: 'u32', doc: 'a standard stream' },
+        { name: 'group', type: 'u64', doc: 'the group' },
+      ],
+      result: 'errno',
+      errors: {
+        EBADF: '`fd` is not open',
+        EINVAL: '`group` is 0',
+        ENOTTY: 'it is no terminal, or none of this session',
       },
     },
     pipe: {

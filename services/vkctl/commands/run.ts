@@ -17,6 +17,7 @@ import { readProgram } from '../program-file.ts';
 import { RawWords, rawVariable, type Word } from '../raw-words.ts';
 import { parseSize } from '../size.ts';
 import { tracedCommand } from '../traced-command.ts';
+import { atTerminal } from './at-terminal.ts';
 import {
   type ClusterOption,
   clusterOf,
@@ -26,9 +27,15 @@ import {
   jsonOption,
   quietOption,
 } from './options.ts';
+import { DETACH_KEYS, keysOf, OwnTerminal } from './own-terminal.ts';
 import { writeTo } from './stdio.ts';
 
-interface RunOptions extends ClusterOption {
+export interface RunOptions extends ClusterOption {
+  interactive?: boolean;
+  tty?: boolean;
+  detachKeys?: string;
+  /** With what this process has: see "vkctl exec". */
+  beside?: bigint;
   detach?: boolean;
   node?: string;
   spread?: boolean;
@@ -59,6 +66,12 @@ export function addRun(program: Command): void {
     )
     .argument('<program>', 'a WASI preview 1 module')
     .argument('[args...]', 'its arguments')
+    .option('-i, --interactive', 'its standard input is ours (as without it; with -t as others have it: -it)')
+    .option(
+      '-t, --tty',
+      'a terminal of its own, which is ours: keys, size, job control; Ctrl-P Ctrl-Q leaves it, and "vkctl attach" comes back',
+    )
+    .option('--detach-keys <keys>', 'with -t: other keys that leave it, as ctrl-a,d', DETACH_KEYS)
     .option('-d, --detach', 'print its pid and return; see "vkctl logs"')
     .option(
       '-n, --no-input',
@@ -102,6 +115,7 @@ export function addRun(program: Command): void {
     .action(run);
   examples(command, [
     ['vkctl run hello.wasm', 'output here, exit code here'],
+    ['vkctl run -it shell.wasm', 'at a terminal: keys, job control, its size'],
     ['vkctl run --dir .:/work:ro -e LANG wc.wasm /work/a.txt', 'a folder, read-only, and a variable'],
     ['vkctl run --dir .:. wc.wasm a.txt', 'a folder, for relative names'],
     ['vkctl run -d --node node2 server.wasm', 'in the background on node 2'],
@@ -121,7 +135,7 @@ const DEFAULT_VKERNEL = 'default';
 /** NAME, or NODE/NAME. */
 const VKERNEL = /^([^/]+\/)?[a-z0-9][a-z0-9-]{0,31}$/;
 
-async function run(path: string, args: string[], options: RunOptions): Promise<void> {
+export async function run(path: string, args: string[], options: RunOptions): Promise<void> {
   if (options.vkernel !== undefined && !VKERNEL.test(options.vkernel))
     throw new Failure(`--vkernel: "${options.vkernel}" is no name of a virtual kernel`, {
       fix: 'Use NAME or NODE/NAME, a NAME of 1 to 32 of a-z, 0-9 and -.',
@@ -132,6 +146,12 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
       fix: 'Give -d, or leave out --json.',
       exitCode: EXIT.usage,
     });
+  if (options.tty && options.input === false)
+    throw new Failure('run: -t takes what is typed, and -n takes nothing', {
+      fix: 'Leave one of them out.',
+      exitCode: EXIT.usage,
+    });
+  const keys = keysOf(options.detachKeys ?? DETACH_KEYS);
   const isHere = elsewhere(options.cluster) === undefined;
   const words = new RawWords();
   const given = {
@@ -143,6 +163,8 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
   const spec: ProgramSpec = {
     name,
     ...given,
+    ...(options.tty && { terminalSize: new OwnTerminal(keys).size }),
+    beside: options.beside ?? 0n,
     terminalStreams: options.detach ? undefined : terminalStreams(options.input ?? true),
     dirs: grants(options.dir ?? []),
     listen: options.listen ?? [],
@@ -156,7 +178,15 @@ async function run(path: string, args: string[], options: RunOptions): Promise<v
     const here = isHere ? clusterOf(options) : undefined;
     const runIt = () =>
       withCluster(options, async (to) => {
-        const place = await to.programs.place({ ...options, memoryBytes: spec.memoryBytes });
+        const { beside } = options;
+        const place =
+          beside === undefined
+            ? await to.programs.place({ ...options, memoryBytes: spec.memoryBytes })
+            : { node: await to.programs.nodeOf(beside), vkernel: '' };
+        if (options.tty && !options.detach)
+          return await atTerminal(spec.name ?? path, keys, (io, size) =>
+            to.programs.begin(place, { ...spec, terminalSize: size }, module, io),
+          );
         return await (options.detach
           ? runDetached(to, place, spec, module, options)
           : runHere(to, place, spec, module, { isHere, input: options.input ?? true }));

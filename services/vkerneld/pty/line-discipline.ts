@@ -127,15 +127,15 @@ export class LineDiscipline {
       return;
     }
     if (this.#is(byte, At.ERASE)) return void this.#erase(false);
-    if (this.#is(byte, At.KILL)) return this.#kill(byte);
+    if (this.#is(byte, At.KILL)) return void this.#kill(byte);
     if (this.#has(Local.IEXTEN)) {
-      if (this.#is(byte, At.WERASE)) return this.#eraseWord();
+      if (this.#is(byte, At.WERASE)) return void this.#eraseWord();
       if (this.#is(byte, At.LNEXT)) {
         this.#quotes = true;
         if (this.#has(Local.ECHO) && this.#has(Local.ECHOCTL)) this.#show(CARET, BACKSPACE);
         return;
       }
-      if (this.#is(byte, At.REPRINT) && this.#has(Local.ECHO)) return this.#reprint(byte);
+      if (this.#is(byte, At.REPRINT) && this.#has(Local.ECHO)) return void this.#reprint(byte);
     }
     if (byte === NEWLINE) {
       if (this.#has(Local.ECHO) || this.#has(Local.ECHONL)) this.#show(NEWLINE);

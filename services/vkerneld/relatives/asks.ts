@@ -8,6 +8,7 @@ import { metBug } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { Process, ProcessTable } from '../process-table.ts';
+import type { Ptys } from '../pty/ptys.ts';
 import { checkSignal } from '../signals.ts';
 import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
 import { nameOfKey, type VkernelChild } from '../vkernel-child.ts';
@@ -47,6 +48,7 @@ export class Asks {
   readonly #relatives: Relatives;
   readonly #peers: Peers;
   readonly #spawns: Spawns;
+  readonly #ptys: Ptys;
   readonly #log: Logger;
 
   constructor(options: {
@@ -55,6 +57,7 @@ export class Asks {
     relatives: Relatives;
     peers: Peers;
     spawns: Spawns;
+    ptys: Ptys;
     log: Logger;
   }) {
     this.#node = options.relatives.home.node;
@@ -63,6 +66,7 @@ export class Asks {
     this.#relatives = options.relatives;
     this.#peers = options.peers;
     this.#spawns = options.spawns;
+    this.#ptys = options.ptys;
     this.#log = options.log;
     this.#vkernels.onAsk = (child, process, ask) => void this.serve(child, process, ask);
   }
@@ -118,6 +122,11 @@ export class Asks {
         );
         return { process: target, relatives };
       }
+      case 'terminal': {
+        const own = home.find(pid);
+        if (own === undefined) throw new WasiError(Errno.notty);
+        return { terminal: this.#ptys.ask(process, own, what.value) };
+      }
       case 'group':
         await this.#group(process, asking, what.value);
         return {};
@@ -162,6 +171,25 @@ export class Asks {
     if (own.session === target) throw new WasiError(Errno.perm);
     this.#relatives.home.setGroup(target, group);
     this.#relatives.changed([]);
+  }
+
+  /** To all of a group of a terminal, of whoever it is of; who is not there does not mind. */
+  signalGroup(of: Process, group: bigint, signal: string): void {
+    const asking = { user: of.user, vkernel: nameOfKey(of.vkernel) };
+    try {
+      this.signalHere(asking, -group, signal);
+    } catch (error) {
+      if (!(error instanceof WasiError)) throw error;
+    }
+    void this.#signalElsewhere(asking, group, signal).catch((error: unknown) =>
+      this.#log.debug({ err: error, group: String(group) }, 'a group was not signalled everywhere'),
+    );
+  }
+
+  async #signalElsewhere(asking: Asking, group: bigint, signal: string): Promise<void> {
+    const request = { asker: this.#asker(asking), target: -group, signal };
+    for (const { client } of await this.#peers.all())
+      await client.signal(request, { deadlineMs: ASK_MS }).catch(() => {});
   }
 
   #members(asking: Asking, group: bigint): Process[] {

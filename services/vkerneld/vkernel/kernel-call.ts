@@ -149,10 +149,24 @@ export type KernelRequest =
   | { readonly call: 'kill'; readonly target: bigint; readonly signal: string }
   | { readonly call: 'identify'; readonly target: bigint }
   | { readonly call: 'set_group'; readonly target: bigint; readonly group: bigint; readonly session: boolean }
+  | { readonly call: 'terminal'; readonly asked: TerminalAsked }
   | { readonly call: 'wake'; readonly address: number; readonly count: number };
 
 /** Where a child runs: on a node by its name (empty: the parent's), where the load is least, near a dataspace. */
 export type SpawnPlace = 'named' | 'spread' | 'near';
+
+/** What a program asks of its terminal. */
+export interface TerminalAsked {
+  readonly settings?: {
+    readonly input: number;
+    readonly output: number;
+    readonly local: number;
+    readonly characters: Uint8Array;
+  };
+  readonly size?: { readonly rows: number; readonly columns: number };
+  readonly foreground?: bigint;
+  readonly flush?: boolean;
+}
 
 /** How a guest ended by itself. */
 export type GuestEnd =

@@ -101,10 +101,12 @@ export class Kernel {
         this.#keepPiece(event.value.pid, event.value.data);
         return;
       case 'input': {
-        const { pid, data, end } = event.value;
+        const { pid, data, end, endOnce, flush } = event.value;
         const process = this.#running.get(pid)?.process;
         if (process === undefined) return; // it ended meanwhile
         if (!process.input.push(data)) void process.kill('SIGKILL', 'too much input at once');
+        if (flush) process.input.flush();
+        if (endOnce) process.input.endOnce();
         if (end) process.input.end();
         return;
       }
@@ -156,7 +158,7 @@ export class Kernel {
     await empty;
   }
 
-  #start({ pid, program, requestId, parent, number }: StartProcess): void {
+  #start({ pid, program, requestId, parent, number, beside }: StartProcess): void {
     if (parent !== 0n) {
       this.#startChild(pid, parent, number, program?.memoryBytes ?? 0n);
       return;
@@ -197,7 +199,11 @@ export class Kernel {
       name: program.name,
       module: program.module.length > 0 ? unshared(program.module) : joined(pieces?.data ?? []),
       args: wordsOf(program.args, program.rawArgs),
-      env: wordsOf(program.env, program.rawEnv),
+      env: [
+        // The first one of a name counts.
+        ...wordsOf(program.env, program.rawEnv),
+        ...(this.#running.get(beside)?.process.env ?? []),
+      ],
       terminals: [input, output, error],
       grants: program.dirs.map(({ guestPath, readOnly, hidden }, i) => {
         return { descriptor: directories[i]!, guestPath, readOnly, hidden };
@@ -224,7 +230,14 @@ export class Kernel {
     }
     log.debug({ program: child.name, parent: String(parent) }, 'child starts');
     const relays = relaysOf(from, child.given);
-    const about = { pid, grants: from.grantsAgain(), quotaBytes: quotaOf(memoryBytes), bare: from.isBare };
+    const terminals = terminalsOf(from, child.given);
+    const about = {
+      pid,
+      terminals,
+      grants: from.grantsAgain(),
+      quotaBytes: quotaOf(memoryBytes),
+      bare: from.isBare,
+    };
     const { input } = this.#run({ ...child, ...about, relays }, log);
     if (relays.input === undefined) input.end();
   }
@@ -323,6 +336,12 @@ export class Kernel {
     this.#options.send({ case: 'usage', value: { pid: process.pid, residentPages, cpuMs, threads } });
   }
 }
+
+/** Which of the child's standard streams are the terminal of its parent. */
+const terminalsOf = (from: Process, given: readonly HeldDescriptor[]): boolean[] =>
+  [0, 1, 2].map((to) =>
+    given.some((each) => 'stream' in each && each.to === to && from.terminals[each.stream] === true),
+  );
 
 /** To where the streams lead that a parent hands on: its own, or what it has itself of another process. */
 function relaysOf(from: Process, given: readonly HeldDescriptor[]): Relays {

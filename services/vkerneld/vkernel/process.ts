@@ -13,6 +13,7 @@
 
 import { closeSync } from 'node:fs';
 import type { Pmap, Space } from '@odonata/pmap/pmap-interface.ts';
+import { delay } from '@odonata/rpc/backoff.ts';
 import { duplicate } from '@odonata/userfault/libc.ts';
 import { AtomicWait } from './atomic-wait.ts';
 import { type CompiledProgram, prepareProgram } from './compiled-programs.ts';
@@ -47,14 +48,19 @@ import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
 import { Errno } from './wasi/errno.ts';
 import { FilePosition, holderOf } from './wasi/file-position.ts';
 import { SharedDescriptors } from './wasi/shared-descriptors.ts';
+import type { Word } from './wasi/system.ts';
 
-/** Of all programs of this virtual kernel, as V8's own table is. */
-
+/** Until whoever reads in the background looks whether it is the foreground by now. */
+const LOOK_AGAIN_MS = 50;
 export class Process {
   readonly pid: bigint;
   /** Its own, or that of the process which it has it from. */
   readonly input: StandardInput;
   readonly relays: Relays;
+  /** Which standard streams are a terminal. */
+  readonly terminals: readonly boolean[];
+  /** As it began with. */
+  readonly env: readonly Word[];
   readonly #given: readonly GivenDescriptor[];
   /** Of children whose output leads here. */
   readonly #relayed: { stream: 1 | 2; data: Uint8Array<ArrayBuffer>; taken: () => void }[] = [];
@@ -98,6 +104,8 @@ export class Process {
     this.#files = new ProcessFiles(spec.bare === true ? new Map() : (around.mounts?.(spec.pid) ?? new Map()));
     this.#mounts = spec.bare === true ? [] : ['dev', ...this.#files.names];
     this.relays = spec.relays ?? {};
+    this.terminals = spec.terminals ?? [];
+    this.env = spec.env;
     this.input = this.relays.input?.input ?? new StandardInput();
     this.#given = handOver(spec.given ?? [], this.#connections, this.#files);
     this.#around = around;
@@ -270,12 +278,23 @@ export class Process {
     return new SystemCalls(
       {
         ...{ space, input: this.input, network, host: this.#host, files: this.#files },
-        ...{ spawn, relations: this.#relations },
+        ...{ spawn, relations: this.#relations, mayRead: (isOver) => this.#mayRead(isOver) },
         isDue: () => thread === this.#first && this.#signalState.isDue,
       },
       thread.answerer,
       this.#events,
     );
+  }
+
+  /** Of a terminal only the foreground reads: whoever else is stopped first. An errno, or 0. */
+  async #mayRead(isOver: () => boolean): Promise<number> {
+    while (this.terminals[0] === true && !isOver() && this.#exit === undefined) {
+      if ((await this.#relations.terminalErrno()) !== Errno.again) break;
+      if (this.#signalState.outcomeOf('SIGTTIN') === 'nothing') return Errno.io;
+      do await delay(LOOK_AGAIN_MS);
+      while (this.isStopped && this.#exit === undefined);
+    }
+    return Errno.success;
   }
 
   #spawnedOf(what: NonNullable<PreparedGuest['threads']>, start: StartGuest, space: Space): SpawnedThreads {

@@ -8,7 +8,7 @@ import type { Word } from './wasi/system.ts';
 
 export type Ask = NonNullable<MessageInitShape<typeof ProcessAsksSchema>['what']>;
 export type Answer = Pick<ProcessAnswered, 'errno' | 'process' | 'exit' | 'relatives'> &
-  Partial<Pick<ProcessAnswered, 'change'>>;
+  Partial<Pick<ProcessAnswered, 'change' | 'terminal'>>;
 
 /** A child that is to be started here, once the supervisor says so. */
 export interface ChildSpec {

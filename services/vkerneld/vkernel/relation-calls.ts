@@ -21,6 +21,8 @@ const DATASPACE_BYTES = 255;
 const NAME_BYTES = 255;
 
 const { NEW_GROUP, SPREAD, SELF, NEAR, APART } = odonata.constants.spawn.values;
+const { FLUSH } = odonata.constants.terminal.values;
+const TERMINAL_WORDS = 10;
 const { NO_HANG, STOPPED: UNTRACED, CONTINUED: ALSO_CONTINUED } = odonata.constants.wait.values;
 
 type Names =
@@ -32,6 +34,10 @@ type Names =
   | 'kill'
   | 'identify'
   | 'set_group'
+  | 'terminal_get'
+  | 'terminal_set'
+  | 'terminal_resize'
+  | 'terminal_foreground'
   | 'set_session';
 type RelationCalls = Pick<Implementation<typeof odonata>, Names>;
 
@@ -147,6 +153,29 @@ export function relationCalls(
       if (action === ACTION_HANDLER && gate.handler === undefined) throw new WasiError(Errno.notsup);
       gate.setAction(signal, action);
     },
+    terminal_get: (fd: number, at: number) => {
+      memory.expectWritable(at, TERMINAL_WORDS * 8);
+      expectTerminal(descriptors, fd);
+      store(at, ask({ call: 'terminal', asked: {} }), TERMINAL_WORDS);
+    },
+    terminal_set: (fd, flags, input, output, local, charactersAt, charactersLength) => {
+      expectTerminal(descriptors, fd);
+      if ((flags & ~FLUSH.value) !== 0 || charactersLength > 32) throw new WasiError(Errno.inval);
+      memory.expectReadable(charactersAt, charactersLength);
+      const characters = memory.view(charactersAt, charactersLength).slice();
+      const settings = { input, output, local, characters };
+      ask({ call: 'terminal', asked: { settings, flush: (flags & FLUSH.value) !== 0 } });
+    },
+    terminal_resize: (fd: number, rows: number, columns: number) => {
+      expectTerminal(descriptors, fd);
+      if (rows > 65_535 || columns > 65_535) throw new WasiError(Errno.inval);
+      ask({ call: 'terminal', asked: { size: { rows, columns } } });
+    },
+    terminal_foreground: (fd: number, group: bigint) => {
+      expectTerminal(descriptors, fd);
+      if (group === 0n) throw new WasiError(Errno.inval);
+      ask({ call: 'terminal', asked: { foreground: BigInt.asUintN(64, group) } });
+    },
     set_session: () => {
       ask({ call: 'set_group', target: 0n, group: 0n, session: true });
     },
@@ -179,6 +208,12 @@ function givenOf(
     }
   }
   return given;
+}
+
+/** @throws WasiError EBADF, ENOTTY */
+function expectTerminal(descriptors: DescriptorTable, fd: number): void {
+  const descriptor = descriptors.get(fd);
+  if (descriptor.kind !== 'stream' || !descriptor.isTerminal) throw new WasiError(Errno.notty);
 }
 
 /** As `to` of dup. */

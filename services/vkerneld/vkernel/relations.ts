@@ -1,6 +1,6 @@
 // What one process asks of processes: children, signals, groups.
 import { odonata } from '@odonata/guest/module/odonata.ts';
-import { ChildChange, Placement } from '@odonata/proto/vkernel/v1/vkernel';
+import { ChildChange, Placement, type TerminalState } from '@odonata/proto/vkernel/v1/vkernel';
 import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
 import { type HeldDescriptor, hold, letGo } from './held-descriptors.ts';
 import type { KernelRequest, SpawnPlace } from './kernel-call.ts';
@@ -12,7 +12,7 @@ import { wasiSignalOf } from './wasi/signals.ts';
 
 export type RelationRequest = Extract<
   KernelRequest,
-  { call: 'spawn' | 'wait_child' | 'kill' | 'identify' | 'set_group' }
+  { call: 'spawn' | 'wait_child' | 'kill' | 'identify' | 'set_group' | 'terminal' }
 >;
 
 const PIECE_BYTES = 8 << 20;
@@ -87,11 +87,22 @@ export class Relations {
         if (errno !== Errno.success || relatives === undefined) return errno || Errno.srch;
         return packWords(process, relatives.parent, relatives.group, relatives.session);
       }
+      case 'terminal': {
+        const { errno, terminal } = await this.#ask({ case: 'terminal', value: { ...request.asked } });
+        return errno === Errno.success && terminal !== undefined
+          ? packTerminal(terminal)
+          : errno || Errno.notty;
+      }
       case 'set_group': {
         const { target, group, session } = request;
         return done(await this.#ask({ case: 'group', value: { target, group, session } }));
       }
     }
+  }
+
+  /** Whether standard input, which is a terminal, may be read now: EAGAIN in the background. */
+  async terminalErrno(): Promise<number> {
+    return (await this.#ask({ case: 'terminal', value: { reads: true } })).errno;
   }
 
   async #spawn(request: Extract<RelationRequest, { call: 'spawn' }>): Promise<Uint8Array | number> {
@@ -184,6 +195,19 @@ export class Relations {
 const indexOf = (pid: bigint): number => Number(pid / BigInt(PIDS_PER_NODE));
 const pidIn = (words: Uint8Array): bigint =>
   new DataView(words.buffer, words.byteOffset).getBigUint64(0, true);
+/** As the structure `terminal` of libs/guest/module/odonata.ts. */
+function packTerminal({ settings, size, foreground, session }: TerminalState): Uint8Array {
+  const characters = new Uint8Array(24);
+  characters.set(settings?.characters.subarray(0, 24) ?? []);
+  const view = new DataView(characters.buffer);
+  return packWords(
+    ...[settings?.input, settings?.output, settings?.local].map((flags) => BigInt(flags ?? 0)),
+    ...[0, 8, 16].map((at) => view.getBigUint64(at, true)),
+    ...[size?.rows, size?.columns].map((count) => BigInt(count ?? 0)),
+    ...[foreground, session],
+  );
+}
+
 const isMeant = (which: bigint, waited: Uint8Array): boolean => which <= 0n || pidIn(waited) === which;
 
 function waitedOf({ errno, process, exit, change }: Answer): Uint8Array | number {

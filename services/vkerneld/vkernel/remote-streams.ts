@@ -76,7 +76,8 @@ export class RemoteStreams {
     };
     if (input instanceof FileStream) void readFile(input, send, () => this.#streams.has(key));
     else if (input !== undefined) void readSocket(input, send);
-    else if (first !== undefined && 'stream' in first && first.stream === 0) void readOwn(own, send);
+    else if (first !== undefined && 'stream' in first && first.stream === 0)
+      void readOwn(own, send, () => this.#streams.has(key));
     else void send(new Uint8Array());
     for (const output of early) this.output(output);
   }
@@ -172,12 +173,15 @@ async function readSocket(socket: Socket, send: (data: Uint8Array) => Promise<vo
 async function readOwn(
   { input, inputTaken }: OwnStreams,
   send: (data: Uint8Array) => Promise<void>,
+  isOpen: () => boolean,
 ): Promise<void> {
   for (;;) {
     await input.whenReadable(-1);
+    // What is typed after the end of the child is its parent's.
+    if (!isOpen()) return;
     const data = input.take(PIECE_BYTES);
     if (data.length > 0) inputTaken(data.length);
     await send(data);
-    if (data.length === 0 && input.ended) return;
+    if (data.length === 0) return;
   }
 }

@@ -2,6 +2,8 @@
 
 /** The supervisor sends at most 1 MiB ahead; more than this is its bug. */
 export const inputBytesMax = 4 << 20;
+/** Ends that a terminal was told of, and nobody read. */
+const CHUNKS_MAX = 65_536;
 
 export class StandardInput {
   readonly #chunks: Uint8Array[] = [];
@@ -19,7 +21,7 @@ export class StandardInput {
 
   /** A read would not have to wait. */
   get readable(): boolean {
-    return this.#bytes > 0 || this.#ended;
+    return this.#chunks.length > 0 || this.#ended;
   }
 
   /** False when it holds too much: then the bytes were not taken. */
@@ -30,6 +32,19 @@ export class StandardInput {
     this.#bytes += data.length;
     this.#tell();
     return true;
+  }
+
+  /** A read gets nothing, once: the end of what was typed, as a terminal has it. */
+  endOnce(): void {
+    if (this.#ended || this.#chunks.length >= CHUNKS_MAX) return;
+    this.#chunks.push(new Uint8Array(0));
+    this.#tell();
+  }
+
+  /** What was not read is gone. */
+  flush(): void {
+    this.#chunks.length = 0;
+    this.#bytes = 0;
   }
 
   end(): void {

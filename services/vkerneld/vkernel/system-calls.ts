@@ -39,6 +39,8 @@ export interface ProcessParts {
   readonly relations: Relations;
   /** A handler of its thread waits to run. */
   readonly isDue: () => boolean;
+  /** Standard input is there for it: an errno, or 0. */
+  readonly mayRead: (isOver: () => boolean) => Promise<number>;
 }
 
 const ONE_WAY = { write: 1 } as const;
@@ -224,6 +226,7 @@ export class SystemCalls {
       case 'kill':
       case 'identify':
       case 'set_group':
+      case 'terminal':
         return await this.#parts.relations.serve(request);
       case 'wake':
         return packWords(BigInt(await space.wake(request.address, request.count)));
@@ -242,6 +245,9 @@ export class SystemCalls {
   }
 
   async #read(maxBytes: number, nonblock: boolean, isOver: () => boolean): Promise<Uint8Array | number> {
+    const refused = await this.#parts.mayRead(isOver);
+    if (refused !== Errno.success) return refused;
+    if (isOver()) return Errno.intr;
     // Another thread may be first, and leave nothing: that is no end.
     while (!this.#input.readable) {
       if (nonblock) return Errno.again;

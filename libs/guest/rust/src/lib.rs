@@ -56,6 +56,9 @@ pub const WAIT_NO_HANG: i32 = 1;
 pub const WAIT_STOPPED: i32 = 2;
 pub const WAIT_CONTINUED: i32 = 8;
 
+// Flags of `terminal_set`.
+pub const TERMINAL_FLUSH: i32 = 1;
+
 // Codes of a child that did not end: see `wait`.
 pub const CHILD_STOPPED: i32 = 65536;
 pub const CHILD_CONTINUED: i32 = 131072;
@@ -105,6 +108,32 @@ pub struct Ends {
     pub read: u64,
     /// the descriptor to write to
     pub write: u64,
+}
+
+/// What `terminal_get` tells: flags and control characters as Linux has them in termios.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terminal {
+    /// c_iflag
+    pub input: u64,
+    /// c_oflag
+    pub output: u64,
+    /// c_lflag
+    pub local: u64,
+    /// c_cc, a byte each, the first one lowest
+    pub characters0: u64,
+    /// c_cc from 8 on
+    pub characters8: u64,
+    /// c_cc from 16 on
+    pub characters16: u64,
+    /// lines
+    pub rows: u64,
+    /// characters of a line
+    pub columns: u64,
+    /// the group of the foreground
+    pub foreground: u64,
+    /// its session
+    pub session: u64,
 }
 
 /// What `identify` tells.
@@ -229,6 +258,19 @@ extern "C" {
 
     /// Puts this process, or a child of it, into a process group.
     pub fn set_group(pid: u64, group: u64) -> i32;
+
+    /// How the terminal of this session is. A standard stream is one where `fd_fdstat_get` calls it a character
+    /// device; of a process on another node than its terminal none is.
+    pub fn terminal_get(fd: u32, out: *mut Terminal) -> i32;
+
+    /// Changes how the terminal treats what is typed and written, from now on.
+    pub fn terminal_set(fd: u32, flags: i32, input: u32, output: u32, local: u32, characters: *const u8, characters_len: u32) -> i32;
+
+    /// Says how large the terminal is: its foreground gets SIGWINCH where that is news.
+    pub fn terminal_resize(fd: u32, rows: u32, columns: u32) -> i32;
+
+    /// Says which process group is in the foreground: it gets the signals of keys, and it alone may read.
+    pub fn terminal_foreground(fd: u32, group: u64) -> i32;
 
     /// A pipe, for children of this process: what is written to one end is read from the other, in order.  It holds
     /// some 200 KiB; a write waits for room, a read for bytes; a read after the last writer closed or died is empty,
