@@ -27,7 +27,15 @@ const ACCOUNT_OF: Record<NatsRole, NatsAccount> = {
   'pages-keeper': 'PAGES',
 };
 
-const DIRECTORY_BUCKETS = ['dataspaces', 'members', 'directory', 'replicas', 'shards'];
+const DIRECTORY_BUCKETS = [
+  'dataspaces',
+  'members',
+  'directory',
+  'replicas',
+  'shards',
+  'services',
+  'programs',
+];
 const NODE_BUCKETS = ['nodes', 'store'];
 
 const bucketOf = (cluster: string, name: string): string => `odonata-${cluster}-${name}`;

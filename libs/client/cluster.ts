@@ -13,6 +13,7 @@ import { Memory, type OpenOptions } from './memory/memory.ts';
 import type { OpenDataspace } from './memory/open-dataspace.ts';
 import { overRouters } from './over-routers.ts';
 import { Programs } from './programs.ts';
+import { Services } from './services.ts';
 import { Vkernels } from './vkernels.ts';
 
 export interface AttachOptions {
@@ -51,6 +52,8 @@ export class Cluster implements AsyncDisposable {
   readonly dataspaces: Dataspaces;
   readonly events: Events;
   readonly vkernels: Vkernels;
+  /** What the cluster keeps running. */
+  readonly services: Services;
   /** The services themselves, for what has no noun here. */
   readonly connection: Connection;
   readonly #memory: Memory;
@@ -61,6 +64,7 @@ export class Cluster implements AsyncDisposable {
     this.dataspaces = new Dataspaces(connection);
     this.events = new Events(connection);
     this.vkernels = new Vkernels(connection);
+    this.services = new Services(connection);
     this.#memory = new Memory(connection, this.dataspaces);
   }
 

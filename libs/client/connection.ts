@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { EventService } from '@odonata/proto/event/v1/event';
 import { DataspaceService, PmapService } from '@odonata/proto/pmap/v1/pmap';
+import { KeeperService } from '@odonata/proto/service/v1/service';
 import { type Endpoint, EndpointKind, type NamedEndpoint } from '@odonata/proto/syslink/v1/syslink';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
@@ -175,6 +176,11 @@ export class Connection {
 
   vkerneld(node: string): Client<typeof VkernelService> {
     return this.#syslink.client(VkernelService, { name: `${node}/vkerneld` });
+  }
+
+  /** Of any node: what is kept running is known to all. */
+  keeper(node: string): Client<typeof KeeperService> {
+    return this.#syslink.client(KeeperService, { name: `${node}/vkerneld` });
   }
 
   pmapd(node: string): Client<typeof PmapService> {

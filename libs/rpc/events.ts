@@ -37,6 +37,14 @@ export const EVENT_KINDS = {
   'loss-accepted': 'WARNING',
   /** Somebody was refused for a limit, or lost events to one: `limit` says which, the text how to raise it. */
   'limit-hit': 'WARNING',
+  /** An instance of a service runs. */
+  'instance-started': 'INFO',
+  /** An instance of a service ended, or is ended: why. */
+  'instance-ended': 'INFO',
+  /** A node took an instance of a service from another one. */
+  'instance-moved': 'WARNING',
+  /** A node is silent and fenced: its services are to run elsewhere. */
+  'node-taken': 'WARNING',
   /** A vmspace that somebody made by hand ended, since nobody used it. */
   'vmspace-idle': 'INFO',
   /** Somebody tried what whoever behaves does not: `attempt` says what. It was refused. */

@@ -34,6 +34,8 @@ const c = {
   getsockopt: libc.func('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)'),
   eventfd: libc.func('int eventfd(uint initial, int flags)'),
   mkfifo: libc.func('int mkfifo(const char *path, uint mode)'),
+  setitimer: libc.func('int setitimer(int which, const int64_t *value, void *before)'),
+  signal: libc.func('intptr_t signal(int number, uintptr_t handler)'),
   flock: libc.func('int flock(int fd, int operation)'),
 };
 
@@ -408,4 +410,34 @@ export function setMountAttributes(mount: number, attributes: number, idMapping 
   value[0] = BigInt(attributes);
   value[3] = BigInt(idMapping);
   checked('mount_setattr', c.mountSetattr(SYS_MOUNT_SETATTR, mount, '', AT_EMPTY_PATH, value, 32));
+}
+
+const SIGALRM = 14;
+let exits = false;
+
+/**
+ * The kernel ends this process after so long, whatever its threads do, unless it is said again before. setitimer(2): its signal is
+ * handled by the C library's own `_exit`, as process 1 of a namespace has no signal that ends it by itself. Exit code 14.
+ */
+export function endProcessAfter(delayMs: number): void {
+  if (!exits) {
+    if (c.signal(SIGALRM, functionAt('_exit')) === -1) throw new SystemCallError('signal', koffi.errno());
+    exits = true;
+  }
+  const us = Math.max(1_000, Math.ceil(delayMs * 1_000));
+  const value = new BigInt64Array([0n, 0n, BigInt(Math.floor(us / 1e6)), BigInt(us % 1_000_000)]);
+  checked('setitimer', c.setitimer(0, value, null));
+}
+
+function functionAt(name: string): number | bigint {
+  // Before 2.34 it is in a library of its own.
+  for (const library of ['libc.so.6', 'libdl.so.2']) {
+    try {
+      const dlsym = koffi.load(library).func('uintptr_t dlsym(uintptr_t handle, const char *name)');
+      return dlsym(0, name) as number | bigint;
+    } catch {
+      // The next one.
+    }
+  }
+  throw new Error(`${name} is not found in the C library`);
 }

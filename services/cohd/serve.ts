@@ -4,6 +4,7 @@ import { connectBus } from '@odonata/bus/config.ts';
 import { untilAnswered } from '@odonata/bus/until-answered.ts';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { EventService } from '@odonata/proto/event/v1/event';
+import { RecordService } from '@odonata/proto/service/v1/service';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { EventLog } from '@odonata/rpc/events.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -24,6 +25,7 @@ import { Members } from './members.ts';
 import { cohdMetrics } from './metrics.ts';
 import { PageTraces } from './page-traces.ts';
 import { Registry } from './registry.ts';
+import { ServiceRecords } from './service-records.ts';
 
 /** Starts cohd; the result stops it. */
 export async function serve(
@@ -53,6 +55,9 @@ export async function serve(
   const registry = await answered(() =>
     Registry.load(bus, buckets.dataspaces, ({ id }) => service?.removed(id)),
   );
+  const records = await answered(() =>
+    ServiceRecords.load({ bus, records: buckets.services, programs: buckets.programs, log }),
+  );
   // The revision grows with each start.
   const incarnation = BigInt(await answered(() => buckets.directory.put('start', replica)));
   const members = new Members(buckets.members, replica, incarnation);
@@ -72,7 +77,7 @@ export async function serve(
   metricsServer.notReady = () => (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
   const handlers = directoryHandlers(service, registry, () => led.live, gate, config);
   const server = createRpcServer({ name: replica, log, meter, security }).add(DirectoryService, handlers);
-  server.add(EventService, events.handlers());
+  server.add(EventService, events.handlers()).add(RecordService, records.handlers());
   if (config.socket) await server.listen(`unix:${config.socket}`);
   const listens = await server.listen(config.listen);
   const { replicas, shards: shardKeys } = buckets;
@@ -94,23 +99,24 @@ export async function serve(
   metricsServer.notReady = () =>
     endpoint.refusal ?? (led.isRebuilding ? 'waits for the reports of the holders' : undefined);
   endpoint.serve(DirectoryService, handlers);
-  endpoint.serve(EventService, events.handlers());
+  endpoint.serve(EventService, events.handlers()).serve(RecordService, records.handlers());
   return async () => {
     await endpoint.close();
     await led.retreat();
     led.close();
     registry.close();
+    records.close();
     await server.drain(1_000);
     await bus.close();
     await metricsServer.close();
   };
 }
 
-type Buckets = Record<'dataspaces' | 'members' | 'directory' | 'replicas' | 'shards', KV>;
+const BUCKETS = ['dataspaces', 'members', 'directory', 'replicas', 'shards', 'services', 'programs'] as const;
+type Buckets = Record<(typeof BUCKETS)[number], KV>;
 
 async function bucketsOf(bus: Bus): Promise<Buckets> {
-  const names = ['dataspaces', 'members', 'directory', 'replicas', 'shards'] as const;
-  const open = names.map(async (name) => [name, await bus.bucket(name)] as const);
+  const open = BUCKETS.map(async (name) => [name, await bus.bucket(name)] as const);
   return Object.fromEntries(await Promise.all(open)) as Buckets;
 }
 

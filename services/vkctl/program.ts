@@ -40,6 +40,8 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] =
   ['logs', async () => (await import('./commands/logs.ts')).addLogs],
   ['ds', async () => (await import('./commands/ds.ts')).addDs],
   ['vkernel', async () => (await import('./commands/vkernel.ts')).addVkernel],
+  ['apply', async () => (await import('./commands/service-apply.ts')).addApply],
+  ['service', async () => (await import('./commands/service.ts')).addService],
   ['pmap', async () => (await import('./commands/pmap.ts')).addPmap],
   ['route', async () => (await import('./commands/route.ts')).addRoute],
   ['name', async () => (await import('./commands/name.ts')).addName],

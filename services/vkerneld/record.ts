@@ -27,6 +27,8 @@ const vkernelRecord = z.object({
 const quotaRecord = z.object({
   name: z.string(),
   user: z.string(),
+  /** Its service said it, and takes it along. */
+  ofService: z.boolean().default(false),
   quota: z.object({
     memoryBytes: z.number(),
     cpuWeight: z.number(),

@@ -3,6 +3,7 @@ import { Home } from '@odonata/processes/home.ts';
 import { recordOf } from '@odonata/processes/record.ts';
 import { EventService } from '@odonata/proto/event/v1/event';
 import { PmapService } from '@odonata/proto/pmap/v1/pmap';
+import { KeeperService } from '@odonata/proto/service/v1/service';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { PeerService } from '@odonata/proto/vkernel/v1/peer';
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
@@ -48,6 +49,10 @@ import { indexOfPid, Peers } from './relatives/peers.ts';
 import { Placing } from './relatives/placing.ts';
 import { Relatives } from './relatives/relatives.ts';
 import { Spawns } from './relatives/spawns.ts';
+import { keeperHandlers } from './services/keeper-handlers.ts';
+import { Keeping } from './services/keeping.ts';
+import { serviceMetrics } from './services/service-metrics.ts';
+import { ServiceStore } from './services/store.ts';
 import type { Terminal } from './terminal.ts';
 import { Terminals } from './terminals.ts';
 import { VkernelUses } from './vkernel-uses.ts';
@@ -63,6 +68,8 @@ export interface Vkerneld {
 
 /** It is on this machine. */
 const STATS_MS = 2_000;
+/** Instances of services end so, each with its own time, before the rest does. */
+const LEAVE_MS = 3_000;
 
 /** From the pmap manager of this node, as long as that takes: the two start in any order. */
 async function askNodeIndex(address: string, log: Logger): Promise<number> {
@@ -211,27 +218,20 @@ export async function serveVkerneld(
     groupsOf: (session) => relatives.home.groupsOf(session),
   });
   const asks = new Asks({ table, vkernels, relatives, peers, spawns, ptys, log });
-  const handlers = vkernelHandlers({
-    ...{
-      node,
-      relatives,
-      programMemory: config.programMemory,
-      directories,
-      homes,
-      listeners,
-      connections,
-      security,
-      table,
-      vkernels,
-      uses,
-      terminals,
-      ptys,
-    },
-  });
+  const runPlace = {
+    ...{ node, relatives, programMemory: config.programMemory, directories, homes, listeners, connections },
+    ...{ security, table, vkernels, uses, terminals, ptys },
+  };
+  const handlers = vkernelHandlers(runPlace);
   const server = createRpcServer({ name: 'vkerneld', log, meter, security }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
   const ofPeers = peerHandlers({ relatives, asks, spawns, placing });
   server.add(PeerService, ofPeers);
+  const store = new ServiceStore(() => syslink);
+  const keeping = new Keeping({ place: runPlace, store, syslink: () => syslink, events, log });
+  const ofServices = keeperHandlers({ store, changed: () => keeping.hurry() });
+  server.add(KeeperService, ofServices);
+  serviceMetrics(metrics, keeping);
   const address = await server.listen(config.listen);
   const attached = attachSyslink({
     address: config.syslink,
@@ -241,6 +241,7 @@ export async function serveVkerneld(
   }).serve(VkernelService, handlers);
   attached.serve(EventService, events.handlers()).serve(PeerService, ofPeers);
   syslink = attached;
+  attached.serve(KeeperService, ofServices);
   let stopping = false;
   const notReady = () =>
     stopping
@@ -252,6 +253,7 @@ export async function serveVkerneld(
   return {
     address,
     async leave() {
+      keeping.close();
       log.info('leaves the virtual kernels to the next vkerneld');
       await file.settled();
     },
@@ -262,6 +264,7 @@ export async function serveVkerneld(
         const running = await vkernels.drain(config.drainMs);
         if (running > 0) log.warn({ running }, 'programs still run after the drain; ending them');
       }
+      await keeping.leave(LEAVE_MS);
       uses.close();
       pmapd.close();
       await vkernels.stop();

@@ -167,6 +167,10 @@ export class VkernelChild {
     return this.#doomed;
   }
 
+  get isAttached(): boolean {
+    return this.#line !== undefined;
+  }
+
   /** Resolves when it has ended. */
   get gone(): Promise<void> {
     return this.#gone.promise;

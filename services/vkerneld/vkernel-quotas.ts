@@ -20,6 +20,8 @@ export interface Defined {
   readonly name: string;
   readonly user: string;
   readonly quota: Quota;
+  /** Its service said it, and nobody else. */
+  readonly ofService?: boolean;
 }
 
 export const NO_QUOTA: Quota = { memoryBytes: 0, cpuWeight: 0, cpuMillis: 0, processes: 0, dataspaces: 0 };
@@ -79,6 +81,23 @@ export class VkernelQuotas {
     const quota = { ...NO_QUOTA, ...before?.quota, ...Object.fromEntries(given) };
     this.#expectPossible(quota);
     this.#byKey.set(key, { name, user, quota });
+  }
+
+  /** What a service has, unless somebody who may said something of its virtual kernel. @throws RpcError FAILED_PRECONDITION */
+  setForService(key: string, who: { name: string; user: string }, quota: Quota): void {
+    const before = this.#byKey.get(key);
+    if (before !== undefined && before.ofService !== true) return;
+    const isAny = Object.values(quota).every((value) => value === 0);
+    if (isAny) {
+      this.#byKey.delete(key);
+      return;
+    }
+    this.#expectPossible(quota);
+    this.#byKey.set(key, { ...who, quota, ofService: true });
+  }
+
+  forgetService(key: string): void {
+    if (this.#byKey.get(key)?.ofService === true) this.#byKey.delete(key);
   }
 
   #expectPossible({ memoryBytes, cpuWeight, cpuMillis }: Quota): void {

@@ -11,6 +11,7 @@ import type { ClusterLooks } from './cluster-look.ts';
 import type { Connector } from './connector.ts';
 import type { ExitInit, Process, ProcessTable } from './process-table.ts';
 import type { RecordFile } from './record.ts';
+import { isOfService } from './services/service-vkernel.ts';
 import { boundsOf } from './vkernel-bounds.ts';
 import type { ControlLine, Order } from './vkernel-child.ts';
 import { groupOf, keyOf, nameOfKey, VkernelChild } from './vkernel-child.ts';
@@ -55,6 +56,7 @@ export class Vkernels {
   onModulePiece: ((process: Process, data: Uint8Array) => void) | undefined;
   #stopping = false;
   #draining = false;
+  #leaseEndsMs: number | undefined;
 
   /** Adopts what an earlier supervisor left running. */
   constructor(options: {
@@ -110,14 +112,35 @@ export class Vkernels {
     return this.#place.sandbox.missing.map(({ name }) => name);
   }
 
+  /** Those of services end by themselves at that time of this machine's clock, unless a later one is told before. */
+  holdUntil(endsAtMs: number): void {
+    this.#leaseEndsMs = endsAtMs;
+    for (const child of this.#children.values()) if (isOfService(child.name)) this.#tellLease(child);
+  }
+
+  #tellLease(child: VkernelChild): void {
+    if (this.#leaseEndsMs === undefined || !child.isAttached) return;
+    child.send({ case: 'lease', value: { endsAtMs: BigInt(this.#leaseEndsMs) } });
+  }
+
   /** By name. */
   list(): VkernelChild[] {
     return [...this.#children.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
   /** The virtual kernel of that name and owner, attached; made when it does not run. */
-  async demand(name: string, owner: VkernelOwner, signal?: AbortSignal): Promise<VkernelChild> {
+  async demand(
+    name: string,
+    owner: VkernelOwner,
+    signal?: AbortSignal,
+    { forService = false } = {},
+  ): Promise<VkernelChild> {
     expectVkernelName('start.vkernel', name);
+    if (isOfService(name) && !forService && !this.#children.has(keyOf({ ...owner, name })))
+      throw new RpcError(
+        Code.FailedPrecondition,
+        `virtual kernel ${name} is that of a service, and does not run on ${this.#place.node}: vkctl service ls shows where it does`,
+      );
     if (this.#draining)
       throw tryAgain(Code.Unavailable, `${this.#place.node} is stopping, and starts no more programs`);
     const key = keyOf({ ...owner, name });
@@ -216,6 +239,7 @@ export class Vkernels {
       if (this.#table.find(pid) === undefined) this.#resume(this.#table.adopt(record));
     }
     child.takeLine(line, descriptors);
+    if (isOfService(child.name)) this.#tellLease(child);
     for (const process of this.#table.running(hello.name)) {
       if (process.watcher === undefined)
         child.send({ case: 'input', value: { pid: process.pid, end: true } });
@@ -378,7 +402,7 @@ export class Vkernels {
       lastNumber: this.#table.lastNumber,
       lastVkernel: this.#lastIndex,
       vkernels: [...this.#children.values()].map((child) => child.record),
-      quotas: [...this.quotas.all()].map(([, defined]) => defined),
+      quotas: [...this.quotas.all()].map(([, defined]) => ({ ofService: false, ...defined })),
       processes: this.#table
         .running()
         .map(({ pid, vkernel, user, command, startedAtMs, quotaBytes, connect, dirs }) => {

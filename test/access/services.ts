@@ -4,6 +4,7 @@ import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { EventService } from '@odonata/proto/event/v1/event';
 import { HandOverService } from '@odonata/proto/pmap/v1/handover';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
+import { KeeperService, RecordService } from '@odonata/proto/service/v1/service';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { ControlService, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
@@ -21,6 +22,8 @@ export const SERVICES: readonly AnyService[] = [
   HandOverService,
   DirectoryService,
   EventService,
+  KeeperService,
+  RecordService,
 ];
 
 /** Those that are called over syslink, too. */
@@ -31,6 +34,8 @@ export const OVER_SYSLINK: readonly AnyService[] = [
   VmspaceService,
   DirectoryService,
   EventService,
+  KeeperService,
+  RecordService,
 ];
 
 /** In the place of an answer: `all` or `own`, what the caller may touch. */

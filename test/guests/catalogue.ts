@@ -81,6 +81,8 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   files: c('files.c'),
   misbehave: c('misbehave.c'),
   hog: c('hog.c'),
+  beat: c('beat.c'),
+  probe: c('probe.c'),
   paging: c('paging.c'),
   'missing-import': c('missing-import.c'),
   'shared-counter': assemblyscript('shared-counter.ts', 'odonata.ts'),

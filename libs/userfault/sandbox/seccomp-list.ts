@@ -45,7 +45,7 @@ const ANY_ARGUMENTS = words(`
   rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait sigaltstack restart_syscall
   clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time times getrusage sysinfo uname
   getpid getppid gettid getuid geteuid getgid getegid getresuid getresgid getgroups getrlimit capget
-  getrandom exit exit_group arch_prctl umask
+  getrandom exit exit_group arch_prctl umask setitimer
 `);
 
 const always = (call: string): SeccompRule => ({ call, where: [] });

@@ -5,6 +5,7 @@ import * as dataspace from './dataspace.ts';
 import { event } from './event.ts';
 import * as person from './person.ts';
 import * as process from './process.ts';
+import * as service from './service.ts';
 import * as syslink from './syslink.ts';
 import * as vkernel from './vkernel.ts';
 
@@ -54,6 +55,12 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   'vkernel set': list(vkernel.vkernel),
   'vkernel halt': list(vkernel.halted),
   'vkernel rm': list(vkernel.removed),
+  apply: list(service.applied),
+  'service ls': list(service.service),
+  'service logs': { schema: service.output, lines: true },
+  'service rollout': one(service.service),
+  'service scale': one(service.scaled),
+  'service rm': list(service.removed),
   'pmap flush': list(process.flushed),
   'route ls': list(syslink.route),
   'name ls': list(syslink.name),

@@ -11,8 +11,8 @@ const ASK_MS = 3_000;
 /** A home that was started again answers before that. */
 const TRIES = 2;
 
-/** Any replica of the directory knows; the first that answers tells. @throws RpcError where none does */
-async function members(syslink: SyslinkEndpoint): Promise<readonly string[]> {
+/** Nodes that may use what is shared. Any replica of the directory knows; the first that answers tells. @throws RpcError where none does */
+export async function members(syslink: SyslinkEndpoint): Promise<readonly string[]> {
   const endpoints = await syslink.listEndpoints();
   const replicas = endpoints.filter(({ kind }) => kind === EndpointKind.DIRECTORY);
   const asked = replicas.map(({ name }) =>

@@ -5,6 +5,8 @@ import { parseConfig } from '@odonata/rpc/config.ts';
 import { useToken } from '@odonata/rpc/identity/own.ts';
 import { runService } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import { endProcessAfter } from '@odonata/userfault/libc.ts';
 import { useDefaultSlices, useShortSlices } from '@odonata/userfault/scheduling.ts';
 import { vkernelConfig } from './config.ts';
 import { ControlLink } from './control-link.ts';
@@ -83,6 +85,9 @@ runService({
       pids: () => kernel.pids(),
       onMessage: (message) => {
         if (message.event.case === 'shutdown') stop();
+        // Also where nobody is left who would end it.
+        else if (message.event.case === 'lease')
+          endProcessAfter(Number(message.event.value.endsAtMs) - monotonicMs());
         else if (message.event.case === 'looked') view.answered(message.event.value);
         else kernel.handle(message);
       },
