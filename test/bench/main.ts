@@ -10,6 +10,7 @@ import { benchHtml } from './html.ts';
 import { identity } from './identity.ts';
 import { locks } from './locks.ts';
 import { HELP, type Options, type PartName, parseOptions } from './options.ts';
+import { parallel } from './parallel.ts';
 import type { Part, PartResult } from './part.ts';
 import { processes } from './processes.ts';
 import { Progress } from './progress.ts';
@@ -27,6 +28,7 @@ const PARTS: Record<PartName, Part> = {
   handover,
   identity,
   locks,
+  parallel,
   processes,
   sequential,
   sharing,

@@ -31,6 +31,10 @@ function kernel(file: string, flags: string[] = []): GuestSource {
   };
 }
 
+function parallel(file: string): GuestSource {
+  return { ...c(`parallel/${file}`), includes: ['libs/guest', 'test/guests', 'test/guests/parallel'] };
+}
+
 function assemblyscript(file: string, ...library: string[]): GuestSource {
   const abort = 'abort=libs/guest/assembly/wasi/onAbort';
   return {
@@ -109,6 +113,13 @@ export const guests: Readonly<Record<string, GuestSource>> = {
       (flag) => `-Wl,--${flag}`,
     ),
   ]),
+
+  // Teams (parallel/README.md).
+  matrix: parallel('matrix.c'),
+  tsp: parallel('tsp.c'),
+  kmeans: parallel('kmeans.c'),
+  jacobi: parallel('jacobi.c'),
+  quicksort: parallel('quicksort.c'),
 
   // Programs that we did not write; their sources come out of npm packages when built.
   sqlite: {
