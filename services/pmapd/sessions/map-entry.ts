@@ -1,7 +1,7 @@
 // A map entry of a process: what it needs to know of its virtual kernel, its address space and its dataspace stands here too.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Mapping } from '@odonata/coherency/node/memory/page-tables.ts';
-import { Readahead } from '@odonata/coherency/node/readahead/readahead.ts';
+import { ReadaheadStreams } from '@odonata/coherency/node/readahead/streams.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { PmapEventSchema } from '@odonata/proto/pmap/v1/pmap';
 import type { Requester } from '@odonata/rpc/identity/requester.ts';
@@ -59,7 +59,7 @@ export class MapEntry implements Mapping, AddressRange {
   readonly writable: boolean;
   /** Where it is in the linear memory of its process, as far as that was told. */
   readonly linearOffset: number | undefined;
-  readonly readahead = new Readahead();
+  readonly readahead = new ReadaheadStreams();
 
   constructor(
     entry: Pick<MapEntry, 'vmspace' | 'address' | 'firstPage' | 'pageCount' | 'dataspace' | 'writable'> & {

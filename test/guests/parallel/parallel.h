@@ -75,6 +75,9 @@ static void finish(struct team *team, uint64_t checksum) {
   uint64_t end_ns = now_ns(), end_cpu_ns = cpu_ns(team);
   printf("{\"checksum\":\"%016" PRIx64 "\",\"wall_ns\":%" PRIu64 ",\"cpu_ns\":%" PRIu64 "}\n", checksum,
          end_ns - team->begin_ns, end_cpu_ns - team->begin_cpu_ns);
+  fflush(stdout);
+  /* Whoever measures looks at its threads first. */
+  if (!team->alone) getchar();
 }
 
 /** A member's share of `count` things. */

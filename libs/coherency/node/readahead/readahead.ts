@@ -19,12 +19,12 @@ export interface Wanted {
   neededPages: number;
 }
 
-/** The state of one mapping's reader or writer. */
+/** The state of one reader or writer. */
 export class Readahead {
-  private nextPage = -1;
+  protected nextPage = -1;
   private window = 1;
   private aheadPage = 0;
-  private lastPage = -1;
+  protected lastPage = -1;
   private strayFaults = 0;
   /** First pages of the last neighbourhoods that were asked for. */
   private arounds: number[] = [];
