@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "cells.h"
 
 static void mark_quotes(struct cells *cells) { cells_add(cells, EMPTY, "\1", 1); }
@@ -12,7 +13,7 @@ static const char *home_of(const char *name, size_t length) {
   struct text path = text_in(&scratch);
   text_append(&path, "/home/");
   text_add(&path, name, length);
-  return path.at;
+  return access(path.at, F_OK) == 0 ? path.at : NULL;
 }
 
 /** ~ and ~name; how many characters it took. */

@@ -144,13 +144,21 @@ static bool is_program(char **words) {
   return words != NULL && words[0] != NULL && function_named(words[0]) == NULL && builtin_named(words[0]) == NULL;
 }
 
+/** Its words may change a variable, as ${a:=b} does: that is not for this shell, where it is not alone. */
+static bool changes_variables(const struct node *stage) {
+  for (char **word = stage->words; word != NULL && *word != NULL; word++)
+    if (strchr(*word, '=') != NULL && strchr(*word, '$') != NULL) return true;
+  return false;
+}
+
 /** With what is to be its streams in place. A wait status where it could not be started. */
-static int start_stage(pid_t *pid, const struct node *stage, pid_t *group) {
+static int start_stage(pid_t *pid, const struct node *stage, bool is_alone, pid_t *group) {
   struct mark mark = region_mark(&scratch);
   int status = 0, error;
   *pid = 0;
   bool is_on = stage->kind == SIMPLE && stage->words[0] != NULL && strcmp(stage->words[0], "on") == 0;
-  char **words = stage->kind == SIMPLE ? expand_words(stage->words) : NULL;
+  bool is_ours = stage->kind == SIMPLE && (is_alone || is_on || !changes_variables(stage));
+  char **words = is_ours ? expand_words(stage->words) : NULL;
   const char *node = is_on ? node_of(&words) : NULL;
   if (shell.failed) status = 1;
   else if (is_program(words)) {
@@ -192,7 +200,8 @@ static void put_stream(int fd, int to, struct saved_stream **saved) {
   close(fd);
 }
 
-int start_pipeline(struct node **stages, struct started *started, int last_output) {
+int start_pipeline(struct node **stages, struct started *started, bool is_here, int last_output) {
+  bool is_alone = is_here && stages[1] == NULL;
   int input = -1, status = 0;
   started->count = 0;
   started->group = 0;
@@ -210,7 +219,7 @@ int start_pipeline(struct node **stages, struct started *started, int last_outpu
     }
     put_stream(input, 0, &saved);
     put_stream(stage[1] != NULL ? ends[1] : last_output, 1, &saved);
-    started->statuses[started->count] = start_stage(&started->pids[started->count], *stage, &started->group);
+    started->statuses[started->count] = start_stage(&started->pids[started->count], *stage, is_alone, &started->group);
     started->count++;
     redirect_undo(saved);
     input = ends[0];
@@ -227,7 +236,7 @@ int run_pipeline(struct node **stages, bool in_background, const struct node *wh
     int nothing = open("/dev/null", O_RDONLY);
     put_stream(nothing, 0, &saved);
   }
-  int status = start_pipeline(stages, &started, -1);
+  int status = start_pipeline(stages, &started, !in_background, -1);
   redirect_undo(saved);
   if (started.count == 0) return status;
   struct text text = text_in(&scratch);
@@ -273,7 +282,7 @@ char *output_of(const char *text) {
     bool had_jobs = shell.has_jobs;
     // It belongs to the command that it stands in.
     shell.has_jobs = false;
-    start_pipeline(node->kind == PIPELINE ? node->stages : alone, &started, ends[1]);
+    start_pipeline(node->kind == PIPELINE ? node->stages : alone, &started, false, ends[1]);
     shell.has_jobs = had_jobs;
     output = read_all(ends[0]);
     close(ends[0]);

@@ -17,8 +17,8 @@ struct started {
   pid_t group;
 };
 
-/** @param last_output a descriptor, which is closed; -1: that of this shell */
-int start_pipeline(struct node **stages, struct started *, int last_output);
+/** @param is_here a command alone may change this shell; last_output: a descriptor, which is closed; -1: that of this shell */
+int start_pipeline(struct node **stages, struct started *, bool is_here, int last_output);
 int start_program(pid_t *pid, char **words, char **environment, const char *node, pid_t *group);
 int start_shell(pid_t *pid, const struct node *what, const char *node, pid_t *group);
 /** Says why it was not started; the status of that. */

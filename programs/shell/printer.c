@@ -36,9 +36,10 @@ static void collect_here(struct text *out, const struct redirect *redirect) {
   }
 }
 
-static void print_words(struct text *out, char *const *words) {
+static void print_words(struct text *out, char *const *words, bool goes_on) {
   for (; words != NULL && *words != NULL; words++) {
-    if (out->length > 0 && out->at[out->length - 1] != ' ' && out->at[out->length - 1] != '\n') text_put(out, ' ');
+    if (goes_on) text_put(out, ' ');
+    goes_on = true;
     text_append(out, *words);
   }
 }
@@ -88,7 +89,7 @@ static void print_for(struct text *out, const struct node *node) {
   text_append(out, node->name);
   if (node->words != NULL) {
     text_append(out, " in ");
-    print_words(out, node->words);
+    print_words(out, node->words, false);
   }
   text_append(out, "; do ");
   print_body(out, node->second);
@@ -110,8 +111,8 @@ static void print_if(struct text *out, const struct node *node) {
 static void print_one(struct text *out, const struct node *node) {
   switch (node->kind) {
     case SIMPLE:
-      print_words(out, node->assignments);
-      print_words(out, node->words);
+      print_words(out, node->assignments, false);
+      print_words(out, node->words, node->assignments[0] != NULL);
       break;
     case PIPELINE:
       for (struct node **stage = node->stages; *stage != NULL; stage++) {
@@ -187,6 +188,5 @@ static void print_here(struct text *out, const struct node *node) {
 
 void print_node(struct text *out, const struct node *node) {
   print_body(out, node);
-  if (out->length > 0 && out->at[out->length - 1] == ' ') out->at[--out->length] = 0;
-  if (out->length > 0 && out->at[out->length - 1] == ';') out->at[--out->length] = 0;
+  if (out->length > 1 && strcmp(out->at + out->length - 2, "; ") == 0) out->at[out->length -= 2] = 0;
 }
