@@ -1,0 +1,128 @@
+// vkctl login: programs, pipelines over nodes, two people who see nothing of each other, and what a bomb of forks does.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { TestCluster } from '../cluster/cluster.ts';
+
+let cluster: TestCluster;
+const folder = mkdtempSync(join(tmpdir(), 'odonata-login-'));
+
+beforeAll(async () => {
+  cluster = await TestCluster.up({ nodes: 3 });
+  for (const name of ['alice', 'bob']) {
+    const file = join(folder, `${name}.context`);
+    await done(['user', 'add', '-q', name, '--out', file]);
+    await done(['context', 'add', file, '--name', name]);
+  }
+  await done(['context', 'use', 'here']);
+  // The programs are there from now on.
+  await done(['login', '@', 'true']);
+}, 300_000);
+afterAll(async () => {
+  if (cluster !== undefined) rmSync(join(cluster.env.ODONATA_HOME!, '.contexts'), { recursive: true, force: true });
+  await cluster?.down();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function done(args: string[]): Promise<string> {
+  const end = await cluster.vkctl(args);
+  expect({ args, code: end.code, stderr: end.stderr }).toMatchObject({ args, code: 0 });
+  return end.stdout;
+}
+
+const login = (destination: string, script: string, stdin?: string) =>
+  cluster.vkctl(['login', destination, ...(script === '' ? [] : [script])], stdin === undefined ? {} : { stdin });
+const says = async (destination: string, script: string) => {
+  const { code, stdout, stderr } = await login(destination, script);
+  expect({ script, code, stderr }).toEqual({ script, code: 0, stderr: '' });
+  return stdout;
+};
+
+test('commands from a pipe, and the exit code', { timeout: 60_000 }, async () => {
+  const script = 'cd; echo "b\na" > kept; sort kept | tr a-z A-Z\npwd\nexit 7\necho never\n';
+  const end = await login('@', '', script);
+  expect(end).toMatchObject({ code: 7, stderr: '' });
+  expect(end.stdout).toMatch(/^A\nB\n\/home\/\S+\n$/);
+  expect(await says('@', 'cat kept; rm kept')).toBe('b\na\n');
+});
+
+test('a pipeline whose stages run on three nodes', { timeout: 60_000 }, async () => {
+  const node = 'sed -n s/^Node:.//p /proc/self/status';
+  const script = `${node}; echo b a c | on node2 tr ' ' '\\n' | on node3 sort | tr '\\n' ,; on node2 ${node}; on node3 ${node}`;
+  expect((await cluster.vkctl(['login', '--node', 'node1', '@', script])).stdout).toBe('node1\na,b,c,node2\nnode3\n');
+  const { stderr } = await login('@', 'on node9 ls; on node2 cat < /bin/sh > /dev/null');
+  expect(stderr).toMatch(/^sh: on node9: /);
+});
+
+describe('programs', () => {
+  const cases: [string, string | RegExp][] = [
+    ['cd /tmp; printf "3\\n1\\n2\\n1\\n" > n; sort -n n | uniq -c | head -1', '      2 1\n'],
+    ['cd /tmp; cp n m; mv m o; ln -s o l; cat l | wc -l; rm l o; ls', '4\nn\n'],
+    ['mkdir -p /tmp/d/e; echo x > /tmp/d/e/f; find /tmp/d -type f -exec cat {} +; du -s /tmp/d; rm -r /tmp/d', /^x\n\d+\t\/tmp\/d\n$/],
+    ['seq 3 | xargs -n 2 echo +', '+ 1 2\n+ 3\n'],
+    ['echo a:b:c | cut -d : -f 2; echo abc | sed s/b/X/; echo abc | grep -c b; seq 5 | tail -n 1', 'b\naXc\n1\n5\n'],
+    ['seq 3 | tee /tmp/t | wc -l; sha256sum < /tmp/t', /^3\n[0-9a-f]{64} {2}-\n$/],
+    ['env A=b sh -c \'echo $A\'; date -u -d @0 +%Y', 'b\n1970\n'],
+    ['sleep 30 & ps -o args | grep -c "^sleep 30"; kill $!; wait $!; echo $?', '1\n143\n'],
+    ['df /tmp | tail -n 1', /^tmpfs +262144 /],
+    ['stat -c %s /tmp/t; top -b -n 1 | grep -c ^Tasks', '6\n1\n'],
+    ['x=$(ls /bin | grep -c .); [ $x -gt 60 ] && echo many', 'many\n'],
+    ['for i in 1 2; do echo $i; done > /tmp/r 2>&1; cat < /tmp/r; { cat; echo z; } < /tmp/r', '1\n2\n1\n2\nz\n'],
+    ['i=0; while [ $i -lt 3 ]; do i=$((i + 1)); echo $i; done | { read a; cat; }', '2\n3\n'],
+    ['cd /; ls | tr "\\n" " "', 'bin dev home proc shared tmp '],
+  ];
+  const END = '--- end of a case ---';
+  test('all of them, each in a shell of its own', { timeout: 120_000 }, async () => {
+    const stdout = await says('@', cases.map(([script]) => `( ${script} )\necho '${END}'\n`).join(''));
+    const printed = stdout.split(`${END}\n`);
+    for (const [i, [script, wanted]] of cases.entries()) {
+      if (typeof wanted === 'string') expect({ script, printed: printed[i] }).toEqual({ script, printed: wanted });
+      else expect(printed[i]).toMatch(wanted);
+    }
+  });
+});
+
+test('two people see nothing of each other', { timeout: 120_000 }, async () => {
+  const alice = login('alice@', 'echo secret > ~/f; echo $USER > /shared/of-alice; echo $$; sleep 3; cat ~/f');
+  await expect.poll(async () => await done(['ps', '-q']), { timeout: 20_000 }).toMatch(/\d/);
+  await expect.poll(async () => await done(['ds', 'ls', '-q']), { timeout: 20_000 }).toContain('of-alice');
+  const pids = (await done(['ps', '--json']).then((text) => JSON.parse(text))) as { pid: number; user: string }[];
+  const hers = pids.find(({ user }) => user === 'alice')!.pid;
+  const script = `echo $USER; ls /home; ls /shared; cat /shared/of-alice; ls -d /proc/${hers}; kill -9 ${hers}; cat /proc/vkernels | grep -c alice`;
+  const bob = await login('bob@', script);
+  expect(bob.stdout).toBe('bob\nbob\n0\n');
+  expect(bob.stderr.replaceAll(String(hers), 'PID').split('\n')).toEqual([
+    'cat: /shared/of-alice: Permission denied',
+    'ls: /proc/PID: No such file or directory',
+    expect.stringMatching(/^sh: kill: PID: (Operation not permitted|No such process|Permission denied)$/),
+    '',
+  ]);
+  expect(await alice).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\nsecret\n$/) });
+  // Kept from one login to the next, and of one's own certificate alone.
+  expect(await says('alice@', 'cat f')).toBe('secret\n');
+  const wrong = await cluster.vkctl(['login', 'bob@alice', 'true']);
+  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(/^vkctl: login: you are alice there, not bob\. /) });
+});
+
+test('a bomb of forks ends with clear errors, and its neighbours go on', { timeout: 120_000 }, async () => {
+  for (const node of ['node1', 'node2', 'node3'])
+    await done(['vkernel', 'create', 'alice', '--user', 'alice', '--node', node, '--processes', '6']);
+  const bomb = 'f() { if [ $1 -gt 0 ]; then f $(($1 - 1)) & f $(($1 - 1)) & wait; fi; }; f 4; echo over';
+  const [alice, bob] = await Promise.all([login('alice@', bomb), login('bob@', 'seq 3 | sort -r | head -n 1')]);
+  expect(bob).toMatchObject({ code: 0, stdout: '3\n' });
+  expect(alice.stdout).toBe('over\n');
+  expect(alice.stderr).toMatch(/no more processes may run here now \(EAGAIN\)/);
+  expect(await says('alice@', 'echo well')).toBe('well\n');
+});
+
+test('a virtual kernel that is halted ends its login with a line', { timeout: 60_000 }, async () => {
+  const running = login('bob@', 'echo begun > ~/begun; sleep 30');
+  await expect
+    .poll(async () => (await done(['ps', '--json'])).includes('sleep'), { timeout: 20_000 })
+    .toBe(true);
+  await done(['vkernel', 'halt', 'bob', '--user', 'bob']);
+  const { code, stderr } = await running;
+  expect(code).not.toBe(0);
+  expect(stderr.trim().split('\n')).toHaveLength(1);
+});
