@@ -20,7 +20,8 @@ beforeAll(async () => {
   await done(['login', '@', 'true']);
 }, 300_000);
 afterAll(async () => {
-  if (cluster !== undefined) rmSync(join(cluster.env.ODONATA_HOME!, '.contexts'), { recursive: true, force: true });
+  if (cluster !== undefined)
+    rmSync(join(cluster.env.ODONATA_HOME!, '.contexts'), { recursive: true, force: true });
   await cluster?.down();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -32,7 +33,10 @@ async function done(args: string[]): Promise<string> {
 }
 
 const login = (destination: string, script: string, stdin?: string) =>
-  cluster.vkctl(['login', destination, ...(script === '' ? [] : [script])], stdin === undefined ? {} : { stdin });
+  cluster.vkctl(
+    ['login', destination, ...(script === '' ? [] : [script])],
+    stdin === undefined ? {} : { stdin },
+  );
 const says = async (destination: string, script: string) => {
   const { code, stdout, stderr } = await login(destination, script);
   expect({ script, code, stderr }).toEqual({ script, code: 0, stderr: '' });
@@ -50,7 +54,9 @@ test('commands from a pipe, and the exit code', { timeout: 60_000 }, async () =>
 test('a pipeline whose stages run on three nodes', { timeout: 60_000 }, async () => {
   const node = 'sed -n s/^Node:.//p /proc/self/status';
   const script = `${node}; echo b a c | on node2 tr ' ' '\\n' | on node3 sort | tr '\\n' ,; on node2 ${node}; on node3 ${node}`;
-  expect((await cluster.vkctl(['login', '--node', 'node1', '@', script])).stdout).toBe('node1\na,b,c,node2\nnode3\n');
+  expect((await cluster.vkctl(['login', '--node', 'node1', '@', script])).stdout).toBe(
+    'node1\na,b,c,node2\nnode3\n',
+  );
   const { stderr } = await login('@', 'on node9 ls; on node2 cat < /bin/sh > /dev/null');
   expect(stderr).toMatch(/^sh: on node9: /);
 });
@@ -59,16 +65,25 @@ describe('programs', () => {
   const cases: [string, string | RegExp][] = [
     ['cd /tmp; printf "3\\n1\\n2\\n1\\n" > n; sort -n n | uniq -c | head -1', '      2 1\n'],
     ['cd /tmp; cp n m; mv m o; ln -s o l; cat l | wc -l; rm l o; ls', '4\nn\n'],
-    ['mkdir -p /tmp/d/e; echo x > /tmp/d/e/f; find /tmp/d -type f -exec cat {} +; du -s /tmp/d; rm -r /tmp/d', /^x\n\d+\t\/tmp\/d\n$/],
+    [
+      'mkdir -p /tmp/d/e; echo x > /tmp/d/e/f; find /tmp/d -type f -exec cat {} +; du -s /tmp/d; rm -r /tmp/d',
+      /^x\n\d+\t\/tmp\/d\n$/,
+    ],
     ['seq 3 | xargs -n 2 echo +', '+ 1 2\n+ 3\n'],
-    ['echo a:b:c | cut -d : -f 2; echo abc | sed s/b/X/; echo abc | grep -c b; seq 5 | tail -n 1', 'b\naXc\n1\n5\n'],
+    [
+      'echo a:b:c | cut -d : -f 2; echo abc | sed s/b/X/; echo abc | grep -c b; seq 5 | tail -n 1',
+      'b\naXc\n1\n5\n',
+    ],
     ['seq 3 | tee /tmp/t | wc -l; sha256sum < /tmp/t', /^3\n[0-9a-f]{64} {2}-\n$/],
-    ['env A=b sh -c \'echo $A\'; date -u -d @0 +%Y', 'b\n1970\n'],
+    ["env A=b sh -c 'echo $A'; date -u -d @0 +%Y", 'b\n1970\n'],
     ['sleep 30 & ps -o args | grep -c "^sleep 30"; kill $!; wait $!; echo $?', '1\n143\n'],
     ['df /tmp | tail -n 1', /^tmpfs +262144 /],
     ['stat -c %s /tmp/t; top -b -n 1 | grep -c ^Tasks', '6\n1\n'],
     ['x=$(ls /bin | grep -c .); [ $x -gt 60 ] && echo many', 'many\n'],
-    ['for i in 1 2; do echo $i; done > /tmp/r 2>&1; cat < /tmp/r; { cat; echo z; } < /tmp/r', '1\n2\n1\n2\nz\n'],
+    [
+      'for i in 1 2; do echo $i; done > /tmp/r 2>&1; cat < /tmp/r; { cat; echo z; } < /tmp/r',
+      '1\n2\n1\n2\nz\n',
+    ],
     ['i=0; while [ $i -lt 3 ]; do i=$((i + 1)); echo $i; done | { read a; cat; }', '2\n3\n'],
     ['cd /; ls | tr "\\n" " "', 'bin dev home proc shared tmp '],
   ];
@@ -77,17 +92,24 @@ describe('programs', () => {
     const stdout = await says('@', cases.map(([script]) => `( ${script} )\necho '${END}'\n`).join(''));
     const printed = stdout.split(`${END}\n`);
     for (const [i, [script, wanted]] of cases.entries()) {
-      if (typeof wanted === 'string') expect({ script, printed: printed[i] }).toEqual({ script, printed: wanted });
+      if (typeof wanted === 'string')
+        expect({ script, printed: printed[i] }).toEqual({ script, printed: wanted });
       else expect(printed[i]).toMatch(wanted);
     }
   });
 });
 
 test('two people see nothing of each other', { timeout: 120_000 }, async () => {
-  const alice = login('alice@', 'echo secret > ~/f; echo $USER > /shared/of-alice; echo $$; sleep 3; cat ~/f');
+  const alice = login(
+    'alice@',
+    'echo secret > ~/f; echo $USER > /shared/of-alice; echo $$; sleep 3; cat ~/f',
+  );
   await expect.poll(async () => await done(['ps', '-q']), { timeout: 20_000 }).toMatch(/\d/);
   await expect.poll(async () => await done(['ds', 'ls', '-q']), { timeout: 20_000 }).toContain('of-alice');
-  const pids = (await done(['ps', '--json']).then((text) => JSON.parse(text))) as { pid: number; user: string }[];
+  const pids = (await done(['ps', '--json']).then((text) => JSON.parse(text))) as {
+    pid: number;
+    user: string;
+  }[];
   const hers = pids.find(({ user }) => user === 'alice')!.pid;
   const script = `echo $USER; ls /home; ls /shared; cat /shared/of-alice; ls -d /proc/${hers}; kill -9 ${hers}; cat /proc/vkernels | grep -c alice`;
   const bob = await login('bob@', script);
@@ -102,14 +124,20 @@ test('two people see nothing of each other', { timeout: 120_000 }, async () => {
   // Kept from one login to the next, and of one's own certificate alone.
   expect(await says('alice@', 'cat f')).toBe('secret\n');
   const wrong = await cluster.vkctl(['login', 'bob@alice', 'true']);
-  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(/^vkctl: login: you are alice there, not bob\. /) });
+  expect(wrong).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^vkctl: login: you are alice there, not bob\. /),
+  });
 });
 
 test('a bomb of forks ends with clear errors, and its neighbours go on', { timeout: 120_000 }, async () => {
   for (const node of ['node1', 'node2', 'node3'])
     await done(['vkernel', 'create', 'alice', '--user', 'alice', '--node', node, '--processes', '6']);
   const bomb = 'f() { if [ $1 -gt 0 ]; then f $(($1 - 1)) & f $(($1 - 1)) & wait; fi; }; f 4; echo over';
-  const [alice, bob] = await Promise.all([login('alice@', bomb), login('bob@', 'seq 3 | sort -r | head -n 1')]);
+  const [alice, bob] = await Promise.all([
+    login('alice@', bomb),
+    login('bob@', 'seq 3 | sort -r | head -n 1'),
+  ]);
   expect(bob).toMatchObject({ code: 0, stdout: '3\n' });
   expect(alice.stdout).toBe('over\n');
   expect(alice.stderr).toMatch(/no more processes may run here now \(EAGAIN\)/);

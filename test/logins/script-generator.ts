@@ -12,7 +12,24 @@ export function chance(seed: number): () => number {
 }
 
 const NAMES = ['a', 'b', 'long_name', 'x1'];
-const LITERALS = ['one', 'two2', 'a.b.c', 'x/y', '-n1', '%', 'e=f', '+', ':', 'q,r', '*', 'no*such', '?', '[a', '~x', '{a,b}'];
+const LITERALS = [
+  'one',
+  'two2',
+  'a.b.c',
+  'x/y',
+  '-n1',
+  '%',
+  'e=f',
+  '+',
+  ':',
+  'q,r',
+  '*',
+  'no*such',
+  '?',
+  '[a',
+  '~x',
+  '{a,b}',
+];
 const QUOTED = ['a  b', '', ' ', '$a', '*', 'it', '"', '#', 'x;y', '(z)', '&', '|', 'é'];
 const PATTERNS = ['*', 'a*', '*.c', '?', '*[a-c]', '[!x]*', 'one', "'*'", '*b*', '*/*'];
 
@@ -25,14 +42,19 @@ export class ScriptGenerator {
 
   script(): string {
     const lines = ["a='1  2'; b=x:y:; long_name=a.b.c; unset x1", 'set -- p "q r" s'];
-    for (let i = this.#below(6) + 3; i > 0; i--) lines.push(this.#below(8) === 0 ? this.#here() : this.#command(3));
+    for (let i = this.#below(6) + 3; i > 0; i--)
+      lines.push(this.#below(8) === 0 ? this.#here() : this.#command(3));
     lines.push('printf "%s;" "$a" "$b" "$long_name" "$x1" $#; echo "$?"');
     return `${lines.join('\n')}\n`;
   }
 
   #here(): string {
-    const body = this.#of(['text', '$a ${b}', "'quoted' \"$a\"", '$((1 + 2)) `echo c`', '\\$a', '${x1-q}']);
-    return this.#of([`cat <<END\n${body}\nEND`, `cat <<'END' | tr a-m A-M\n${body}\nEND`, `while read -r n; do echo "[$n]"; done <<-END\n\t${body}\n\tEND`]);
+    const body = this.#of(['text', '$a ${b}', '\'quoted\' "$a"', '$((1 + 2)) `echo c`', '\\$a', '${x1-q}']);
+    return this.#of([
+      `cat <<END\n${body}\nEND`,
+      `cat <<'END' | tr a-m A-M\n${body}\nEND`,
+      `while read -r n; do echo "[$n]"; done <<-END\n\t${body}\n\tEND`,
+    ]);
   }
 
   #below(count: number): number {
@@ -63,8 +85,10 @@ export class ScriptGenerator {
     const compound: (() => string)[] = [
       () => `if ${body()}; then ${body()}; else ${body()}; fi`,
       () => `for ${this.#of(NAMES)} in ${this.#words(depth)}; do ${body()}; done`,
-      () => `case ${this.#word(depth)} in ${this.#of(PATTERNS)}) ${body()};; ${this.#of(PATTERNS)}|z) ${body()};; esac`,
-      () => `n${depth}=0; while [ $n${depth} -lt ${this.#below(4)} ]; do n${depth}=$((n${depth} + 1)); ${body()}; ${this.#of(['continue', 'break', ':'])}; done`,
+      () =>
+        `case ${this.#word(depth)} in ${this.#of(PATTERNS)}) ${body()};; ${this.#of(PATTERNS)}|z) ${body()};; esac`,
+      () =>
+        `n${depth}=0; while [ $n${depth} -lt ${this.#below(4)} ]; do n${depth}=$((n${depth} + 1)); ${body()}; ${this.#of(['continue', 'break', ':'])}; done`,
       () => `f() { ${body()}; return ${this.#below(4)}; }; f ${this.#words(depth)}; echo "$?"`,
       () => `{ ${body()}; ${body()}; } | tr a-m A-M`,
       () => `(${body()}; a=lost)`,
@@ -110,7 +134,8 @@ export class ScriptGenerator {
 
   #expansion(depth: number, inQuotes: boolean): string {
     const name = this.#of([...NAMES, '1', '2', '9']);
-    const word = () => (inQuotes ? this.#of(['w', 'v w', '$a', '']) : this.#of(['w', '"v w"', '$b', "'q'", '']));
+    const word = () =>
+      inQuotes ? this.#of(['w', 'v w', '$a', '']) : this.#of(['w', '"v w"', '$b', "'q'", '']);
     const operators = ['-', ':-', '+', ':+'].map((operator) => () => `\${${name}${operator}${word()}}`);
     const cuts = ['#', '##', '%', '%%'].map((cut) => () => `\${${name}${cut}${this.#of(PATTERNS)}}`);
     const all: (() => string)[] = [
@@ -123,7 +148,11 @@ export class ScriptGenerator {
       () => this.#of(['$@', '$*', '$#', '$?']),
       () => `$((${this.#sum(2)}))`,
     ];
-    if (depth > 0) all.push(() => `$(${this.#show(depth - 1)})`, () => '`echo x y`');
+    if (depth > 0)
+      all.push(
+        () => `$(${this.#show(depth - 1)})`,
+        () => '`echo x y`',
+      );
     return this.#of(all)();
   }
 

@@ -42,7 +42,8 @@ test(`${SCRIPTS} scripts print what /bin/sh prints`, { timeout: 600_000 }, () =>
     const [wanted, got] = [run('/bin/sh', ['-c', script]), run(ours, ['-c', script])];
     const about = (from: typeof got) => ({ seed, script, stdout: from.stdout, status: from.status });
     // What ends with an error may end elsewhere: only that both do so counts.
-    if (wanted.status === 2 && wanted.stderr !== '') expect({ seed, script, fails: got.status !== 0 }).toEqual({ seed, script, fails: true });
+    if (wanted.status === 2 && wanted.stderr !== '')
+      expect({ seed, script, fails: got.status !== 0 }).toEqual({ seed, script, fails: true });
     else expect(about(got)).toEqual(about(wanted));
   }
 });
@@ -57,7 +58,10 @@ describe('what a shell says of itself', () => {
     ['cat < nosuch', 'sh: nosuch: No such file or directory'],
     ['echo ${1x}', 'sh: ${1x}: is no expansion'],
     ['cd nosuch', 'sh: cd: nosuch: there is no such directory'],
-    ['on', 'sh: usage: on NODE COMMAND: runs it on that node, any: where the fewest programs run; cat /proc/nodes lists them'],
+    [
+      'on',
+      'sh: usage: on NODE COMMAND: runs it on that node, any: where the fewest programs run; cat /proc/nodes lists them',
+    ],
     ['fg', 'sh: fg: no such job: jobs shows those that there are'],
   ])('%s', (script, said) => {
     const { stderr, status } = run(ours, ['-c', script, 'sh']);
@@ -73,11 +77,15 @@ describe('what a shell says of itself', () => {
 
 describe('jobs', () => {
   test('wait knows how each ended', () => {
-    expect(sh('(exit 3) & a=$!; (exit 4) & wait $!; echo $?; wait $a; echo $?; wait 1; echo $?').stdout).toBe('4\n3\n127\n');
+    expect(sh('(exit 3) & a=$!; (exit 4) & wait $!; echo $?; wait $a; echo $?; wait 1; echo $?').stdout).toBe(
+      '4\n3\n127\n',
+    );
   });
 
   test('jobs shows them, kill ends them', () => {
-    expect(sh('sleep 100 & jobs; kill %1; wait %1; echo $?; jobs').stdout).toBe('[1]+ Running    sleep 100 &\n143\n');
+    expect(sh('sleep 100 & jobs; kill %1; wait %1; echo $?; jobs').stdout).toBe(
+      '[1]+ Running    sleep 100 &\n143\n',
+    );
   });
 
   test('a line of standard input is for the shell, what follows for who reads it', () => {
