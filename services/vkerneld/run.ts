@@ -15,7 +15,7 @@ import type { Response } from './output-backlog.ts';
 import type { ProcessTable } from './process-table.ts';
 import type { Program } from './program-spec.ts';
 import { nextEvent, readProgram, shownArguments } from './program-spec.ts';
-import type { Pty } from './pty/pty.ts';
+import { Pty } from './pty/pty.ts';
 import type { Ptys } from './pty/ptys.ts';
 import type { Relatives } from './relatives/relatives.ts';
 import { Terminal } from './terminal.ts';
@@ -95,8 +95,13 @@ export async function* run(
     program.release();
     closeGrants(dirs);
   }
-  yield* tracedProgram(ctx, terminal.serve(iterator, ctx, !program.spec.detach), instance);
+  const { detach } = program.spec;
+  // Whoever starts one in the background types nothing, not even an end.
+  const typed = detach && terminal instanceof Pty ? nothing() : iterator;
+  yield* tracedProgram(ctx, terminal.serve(typed, ctx, !detach), instance);
 }
+
+async function* nothing(): AsyncGenerator<RunRequest> {}
 
 /** The terminal of a process, for one more who looks. @throws RpcError */
 function attachedTo(

@@ -64,14 +64,6 @@ export class Typist {
     );
   }
 
-  /** So many sizes, one after the other. */
-  async resize(count: number): Promise<void> {
-    const { device } = this.#place();
-    const sizes = `i=0; while [ $i -lt ${count} ]; do stty rows 31 columns $((100 + i % 8)); i=$((i + 1)); done; stty rows 31 columns 107`;
-    const shell = spawn('sh', ['-c', `exec <${device}; ${sizes}`]);
-    await new Promise((resolve) => shell.once('exit', resolve));
-  }
-
   /** vkctl alone: what it runs at goes on. */
   killVkctl(): void {
     execFileSync('sh', ['-c', `kill -9 $(cat /proc/${this.#place().shell}/task/*/children)`]);

@@ -17,6 +17,7 @@ import { nameOfKey } from '../vkernel-child.ts';
 import type { Vkernels } from '../vkernels.ts';
 import { LineDiscipline } from './line-discipline.ts';
 import { initialSettings, type TerminalSettings, type TerminalSize } from './settings.ts';
+import { SignalPace } from './signal-pace.ts';
 import { Viewer } from './viewer.ts';
 
 /** Typed and not read: then whoever types waits. */
@@ -42,6 +43,9 @@ export class Pty implements Watcher {
   readonly #viewers = new Set<Viewer>();
   readonly #exit = Promise.withResolvers<ExitInit>();
   readonly #started = Promise.withResolvers<void>();
+  readonly #pace = new SignalPace((signal) => {
+    if (!this.#isOver) this.#place.signalGroup(this.process, this.foreground, signal);
+  });
   #isOver = false;
   #size: TerminalSize;
   /** The group that signals go to, and that may read. */
@@ -79,7 +83,7 @@ export class Pty implements Watcher {
     if (rows > SIZE_MAX || columns > SIZE_MAX) return;
     if (rows === this.#size.rows && columns === this.#size.columns) return;
     this.#size = { rows, columns };
-    this.#signal('SIGWINCH');
+    this.#pace.signal('SIGWINCH');
   }
 
   // ---- what the process does
@@ -188,7 +192,7 @@ export class Pty implements Watcher {
     const { echo, pieces, signals, flushes } = this.#discipline.input(data);
     if (flushes) this.#flush();
     if (echo.length > 0) for (const viewer of this.#viewers) viewer.show(echo, 0);
-    for (const signal of signals) this.#signal(signal);
+    for (const signal of signals) this.#pace.signal(signal);
     for (const piece of pieces) this.#give(piece);
     while (this.#unread > UNREAD_BYTES && !this.#isOver)
       await new Promise<void>((resolve) => {
@@ -215,10 +219,6 @@ export class Pty implements Watcher {
     this.#unread = 0;
     this.#drained?.();
     this.#tell({ case: 'input', value: { pid: this.process.pid, flush: true } });
-  }
-
-  #signal(signal: string): void {
-    if (!this.#isOver) this.#place.signalGroup(this.process, this.foreground, signal);
   }
 
   #tell(order: Parameters<Vkernels['tell']>[1]): void {
