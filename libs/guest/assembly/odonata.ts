@@ -308,7 +308,53 @@ export class Relatives {
   ) {}
 }
 
-const structure = memory.data(32, 8);
+const structure = memory.data(80, 8);
+
+/** How the terminal of the session is: flags and control characters as Linux has them. */
+export class Terminal {
+  constructor(
+    public input: u32,
+    public output: u32,
+    public local: u32,
+    /** 24 of them. */
+    public characters: Uint8Array,
+    public rows: u32,
+    public columns: u32,
+    public foreground: u64,
+    public session: u64,
+  ) {}
+}
+
+/** Null where the standard stream is no terminal. */
+export function terminal(fd: u32): Terminal | null {
+  if (ds_terminal_get(fd, structure) != 0) return null;
+  const characters = new Uint8Array(24);
+  memory.copy(characters.dataStart, structure + 24, 24);
+  return new Terminal(
+    load<u32>(structure),
+    load<u32>(structure, 8),
+    load<u32>(structure, 16),
+    characters,
+    load<u32>(structure, 48),
+    load<u32>(structure, 56),
+    load<u64>(structure, 64),
+    load<u64>(structure, 72),
+  );
+}
+
+/** Flags and control characters of `to`, from now on; 0 or an errno. */
+export function setTerminal(fd: u32, to: Terminal, flags: i32 = 0): i32 {
+  return ds_terminal_set(fd, flags, to.input, to.output, to.local, to.characters.dataStart, to.characters.length);
+}
+
+export function resizeTerminal(fd: u32, rows: u32, columns: u32): i32 {
+  return ds_terminal_resize(fd, rows, columns);
+}
+
+/** The group that keys reach, and that alone may read. */
+export function setForeground(fd: u32, group: u64): i32 {
+  return ds_terminal_foreground(fd, group);
+}
 
 /** The words one after the other, each with a NUL. */
 function joined(words: string[]): ArrayBuffer {

@@ -37,7 +37,7 @@ describe('completion', () => {
   it('leaves files to the shell, and to a program what is its own', async () => {
     expect(await offered('run', '')).toEqual([':0']);
     expect(await offered('run', 'x.wasm', '--no')).toEqual([':0']);
-    expect(await offered('run', '--memory', '1G', '--det')).toEqual(['--detach', ':4']);
+    expect(await offered('run', '--memory', '1G', '--detach-')).toEqual(['--detach-keys', ':4']);
     expect(await offered('ds', 'load', 'text', '')).toEqual([':0']);
     expect(await offered('ds', 'create', '')).toEqual([':4']);
   });

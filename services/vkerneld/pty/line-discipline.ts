@@ -126,16 +126,28 @@ export class LineDiscipline {
       this.#keep(byte);
       return;
     }
-    if (this.#is(byte, At.ERASE)) return void this.#erase(false);
-    if (this.#is(byte, At.KILL)) return void this.#kill(byte);
+    if (this.#is(byte, At.ERASE)) {
+      this.#erase(false);
+      return;
+    }
+    if (this.#is(byte, At.KILL)) {
+      this.#kill(byte);
+      return;
+    }
     if (this.#has(Local.IEXTEN)) {
-      if (this.#is(byte, At.WERASE)) return void this.#eraseWord();
+      if (this.#is(byte, At.WERASE)) {
+        this.#eraseWord();
+        return;
+      }
       if (this.#is(byte, At.LNEXT)) {
         this.#quotes = true;
         if (this.#has(Local.ECHO) && this.#has(Local.ECHOCTL)) this.#show(CARET, BACKSPACE);
         return;
       }
-      if (this.#is(byte, At.REPRINT) && this.#has(Local.ECHO)) return void this.#reprint(byte);
+      if (this.#is(byte, At.REPRINT) && this.#has(Local.ECHO)) {
+        this.#reprint(byte);
+        return;
+      }
     }
     if (byte === NEWLINE) {
       if (this.#has(Local.ECHO) || this.#has(Local.ECHONL)) this.#show(NEWLINE);
