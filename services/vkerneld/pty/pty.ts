@@ -111,14 +111,17 @@ export class Pty implements Watcher {
     this.#started.resolve();
     this.#drained?.();
     for (const viewer of this.#viewers) viewer.end();
-    // As when a line goes dead: nothing reads or shows any more.
-    this.hangUp();
+    // As POSIX has it for the end of a session's leader: others go on, without a terminal.
+    this.#hangUp([this.foreground]);
     this.#over();
   }
 
   /** To all of its session, wherever they are: whoever is stopped hears it, too. */
   hangUp(): void {
-    const groups = new Set([...this.#place.groupsOf(this.process.pid), this.foreground]);
+    this.#hangUp(new Set([...this.#place.groupsOf(this.process.pid), this.foreground]));
+  }
+
+  #hangUp(groups: Iterable<bigint>): void {
     for (const group of groups)
       for (const signal of ['SIGHUP', 'SIGCONT']) this.#place.signalGroup(this.process, group, signal);
   }

@@ -280,6 +280,8 @@ export class Kernel {
         exited: (exit) => {
           this.#reportUsage(running);
           this.#running.delete(pid);
+          // Children that read it have had all.
+          if (process.relays.input === undefined) process.input.end();
           this.#asked.ended(pid);
           this.#tellExit(pid, exit, log);
           this.#ended.ended(this.#running.size);
