@@ -57,6 +57,7 @@ export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
       entries: [
         ...docs({
           inspect: 'Look at a cluster',
+          services: 'Services',
           console: 'The console',
           scripts: 'Scripts and shells',
           events: 'Events',

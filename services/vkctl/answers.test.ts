@@ -187,6 +187,22 @@ test('run: standard output is the program’s, and save - the bytes’', async (
     });
 });
 
+test('so are those of services', async () => {
+  const service = join(folder, 'beat.yaml');
+  writeFileSync(
+    service,
+    JSON.stringify({ name: 'beat', program: await buildGuest('beat'), command: ['/tmp/beat'] }),
+  );
+  expect(await answer('apply', '-f', service)).toMatchObject([{ name: 'beat', outcome: 'created' }]);
+  expect(await answer('service rollout', 'beat')).toMatchObject({ state: 'ready' });
+  await Promise.all([
+    answer('service ls'),
+    answer('service logs', 'beat'),
+    answer('service scale', 'beat', '1'),
+  ]);
+  await answer('service rm', 'beat');
+});
+
 test('--quiet: names alone of listings, nothing of what was done', async () => {
   const shown = async (...args: string[]) => {
     const { status, stdout, stderr } = await vkctl([...args, '-q']);

@@ -96,6 +96,9 @@ const vkernelOf = async (service: string): Promise<number> => {
   return all.find(({ name, hostPid }) => name === `svc-${service}-0` && hostPid > 0)!.hostPid;
 };
 
+let adopted = 0;
+let killedMs = 0;
+
 test('a singleton runs on, once at a time, whatever dies: its guest, virtual kernel, vkerneld, node, and a node that is cut off', async () => {
   await apply('one', { command: ['/data/one'] });
   // Its memory outlives its node.
@@ -119,15 +122,74 @@ test('a singleton runs on, once at a time, whatever dies: its guest, virtual ker
   });
 
   // Its vkerneld: the next life of it adopts what runs.
-  const adopted = await first('one');
+  adopted = (await first('one')).pid;
+  killedMs = Date.now();
   await cluster.kill(`${node}/vkerneld`);
-  await until('vkerneld is back', async () => cluster.service(`${node}/vkerneld`).state === 'running');
-  const seen = beats('one');
-  await sleep(9_500); // longer than its virtual kernel would live without a lease
-  expect((await first('one')).pid).toBe(adopted.pid);
-  expect(beats('one')).toBeGreaterThan(seen + 100);
   expectOneByOne(livesIn('one'));
 }, 60_000);
+
+test('a rollout goes on replica by replica, and stops at a release that fails; scale, dependencies, health', async () => {
+  const release = (version: string, more: Record<string, unknown> = {}) =>
+    apply('web', {
+      ...{ command: [`/data/web`], environment: { VERSION: version }, restart: 'on-failure:1' },
+      ...more,
+    });
+  await release('v1', { replicas: 3, depends_on: { db: { condition: 'service_healthy' } } });
+  expect(await shown('web')).toMatchObject({ instances: [], waitsFor: ['db'] });
+  // What it waits for is healthy once a file is there.
+  await apply('db', {
+    command: ['/data/db'],
+    healthcheck: { test: ['./probe.wasm', '/data/ready'], interval: '200ms', start_period: '1m' },
+  });
+  await until('db runs', async () => (await shown('db')).instances[0]?.state === 'running');
+  expect((await shown('web')).instances).toEqual([]);
+  writeFileSync(join(data, 'ready'), '');
+  await rollout('web');
+  const nodes = (await shown('web')).instances.map(({ node }) => node).sort();
+  expect(nodes).toEqual(['node1', 'node2', 'node3']);
+
+  await release('v2');
+  await rollout('web');
+  const lives = livesIn('web');
+  const replaced = lives.filter(({ version }) => version === 'v2');
+  expect(replaced).toHaveLength(3);
+  // One at a time: the next old one ends after the new one before it runs.
+  const ends = lives.filter(({ version }) => version === 'v1').map(({ endedMs }) => endedMs);
+  for (const [at, endedMs] of ends.sort((a, b) => a - b).entries())
+    if (at > 0) expect(endedMs).toBeGreaterThan(replaced[at - 1]!.beganMs);
+
+  await release('v3', { command: ['/data/web', '50', '9'] });
+  const failed = await cluster.vkctl(['service', 'rollout', 'web', '--timeout', '30s']);
+  expect(failed).toMatchObject({ code: 1 });
+  expect(failed.stderr).toMatch(/service web: replica 0 failed: .*9/);
+  const left = livesIn('web').filter(
+    ({ version, endedMs }) => version === 'v2' && endedMs > Date.now() - 1_000,
+  );
+  expect(left).toHaveLength(2);
+
+  await release('v4', { replicas: 2 });
+  await rollout('web');
+  expect((await shown('web')).instances).toHaveLength(2);
+  await well('service', 'scale', 'web', '1');
+  await rollout('web');
+  expect((await shown('web')).instances).toHaveLength(1);
+  const logs = await well('service', 'logs', 'web');
+  expect(logs).toBe('0 | begins v4\n');
+  expect(await well('apply', '-f', join(folder, 'web.yaml'), '--json')).toContain('"changed"'); // its replicas
+
+  // Nobody else makes a virtual kernel of that name, and a service that waits for itself is none.
+  const taken = await cluster.vkctl(['run', '--vkernel', 'svc-web-9', join(folder, 'probe.wasm')]);
+  expect(taken.stderr).toMatch(/virtual kernel svc-web-9 is that of a service, and does not run on node1/);
+  const circle = await cluster.vkctl(['apply', '-f', written('db', { depends_on: ['db'] })]);
+  expect(circle.stderr).toMatch(/db would wait for itself: db -> db/);
+}, 60_000);
+
+test('what ran when its vkerneld was killed runs on: the next life of it adopted that', async () => {
+  // Longer than its virtual kernel would live without a lease.
+  await sleep(Math.max(0, killedMs + 9_500 - Date.now()));
+  expect((await first('one')).pid).toBe(adopted);
+  expect(livesIn('one').at(-1)!.endedMs).toBeGreaterThan(killedMs + 9_000);
+}, 20_000);
 
 test('a node that is cut off and not dead: its instance ends by itself before another node has it', async () => {
   const { node } = await first('one');
@@ -154,4 +216,43 @@ test('a node that is cut off and not dead: its instance ends by itself before an
   expectOneByOne(livesIn('kept'));
   const kinds = JSON.parse(await well('events', '--json')) as { kind: string }[];
   expect(kinds.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['node-taken', 'instance-moved']));
+}, 60_000);
+
+test('a whole node that dies: what it had runs elsewhere, with its durable memory', async () => {
+  const { node } = await first('kept');
+  const counted = livesIn('kept').at(-1)!.counts.at(-1)!;
+  const vkernel = await vkernelOf('kept');
+  const elsewhere = async () => {
+    const now = await first('kept');
+    return (
+      now.node !== node &&
+      now.node !== '' &&
+      now.state === 'healthy' &&
+      livesIn('kept').at(-1)!.counts.length > 1
+    );
+  };
+  await cluster.withoutRestarts(async () => {
+    for (const name of ['vkerneld', 'pmapd'])
+      signalIdentity(cluster.service(`${node}/${name}`).process!, 'SIGKILL');
+    process.kill(vkernel, 'SIGKILL');
+    await until('it runs on another node', elsewhere, 40_000);
+  });
+  expectOneByOne(livesIn('kept'));
+  // What it synced before it wrote the line is there.
+  expect(livesIn('kept').at(-1)!.counts[0]).toBeGreaterThan(counted);
+  await well('service', 'rm', 'one', 'kept', 'web', 'db');
+  expect(JSON.parse(await well('service', 'ls', '--json'))).toEqual([]);
+}, 60_000);
+
+test('every command of docs/services.md', async () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/services.md'), 'utf8');
+  for (const [, name = '', text = ''] of page.matchAll(/```yaml (\S+)\n([\s\S]*?)```/g))
+    writeFileSync(join(folder, name), text);
+  copyFileSync(join(folder, 'beat.wasm'), join(folder, 'web.wasm'));
+  const lines = /```sh\n([\s\S]*?)```/.exec(page)![1]!.trimEnd().split('\n');
+  expect(lines.length).toBeGreaterThan(6);
+  for (const line of lines) {
+    const [, ...words] = line.replace(/ +#.*/, '').split(' ');
+    await well(...words.map((word) => (word.endsWith('.yaml') ? join(folder, word) : word)));
+  }
 }, 60_000);

@@ -4,7 +4,7 @@ import type { KeeperService, ServiceSchema } from '@odonata/proto/service/v1/ser
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { personOf } from '@odonata/rpc/identity/identity.ts';
-import { overQuota, tryAgain } from '@odonata/rpc/refusal.ts';
+import { invalidField, overQuota, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
 import * as plan from '@odonata/services/plan.ts';
 import {
@@ -79,6 +79,7 @@ export function keeperHandlers({
 
   return {
     async putProgram({ digest, part, data }) {
+      if (!/^[0-9a-f]{64}$/.test(digest)) throw invalidField('digest', 'the SHA-256 of a program, in hex');
       await store.putPart(digest, part, data);
       return {};
     },
@@ -86,8 +87,9 @@ export function keeperHandlers({
     async apply({ name, spec, replicas }, ctx) {
       const owner = ownerIn('', ctx);
       expectServiceName('name', name);
-      for (const { service } of spec!.dependsOn) expectServiceName('spec.depends_on', service);
-      const wanted = specOf(spec!);
+      if (spec === undefined) throw invalidField('spec', 'what the service is');
+      for (const { service } of spec.dependsOn) expectServiceName('spec.depends_on', service);
+      const wanted = specOf(spec);
       const { before, after } = await change(serviceKey(owner, name), (known, look, all) => {
         expectNoCircle(look, owner, name, wanted);
         if (known === undefined) expectRoom(all, owner);
