@@ -24,7 +24,7 @@ import {
   type StoredRecord,
   serviceKey,
 } from './record.ts';
-import { ASK_MS, FRESH_MS, TAKE_MS } from './times.ts';
+import { ASK_MS, FRESH_MS, LEAVE_GRACE_MS, TAKE_MS } from './times.ts';
 
 export class Keeper {
   readonly node: string;
@@ -114,7 +114,8 @@ export class Keeper {
         return;
       case 'leave':
         this.#leaving = true;
-        for (const one of this.here.values()) this.#stop(one, 'lost', one.spec.stopGraceMs, 'its node stops');
+        for (const one of this.here.values())
+          this.#stop(one, 'lost', Math.min(one.spec.stopGraceMs, LEAVE_GRACE_MS), 'its node stops');
         return;
       case 'tick':
         return;
@@ -148,9 +149,11 @@ export class Keeper {
       if (!this.lease.isHeld(nowMs) || (taken && !this.#records.isPending(key))) this.loseLease();
       else if (this.#leaving && this.here.size === 0)
         this.#swap(key, { ...record!, epoch: this.lease.epoch + 1, deposed: true });
-      else if (this.lease.isDue(nowMs) && !this.#records.isPending(key)) this.#renew(this.lease.epoch, nowMs);
+      else if (this.lease.isDue(nowMs) && !this.#records.isPending(key) && !this.#isIdle())
+        this.#renew(this.lease.epoch, nowMs);
       return;
     }
+    if (this.#isIdle()) return;
     if (!this.#viewed || this.#leaving || this.#records.isPending(key) || !this.lease.isDue(nowMs)) return;
     // What an earlier life of ours runs is under its lease, which nobody has called over.
     if (this.#found.size > 0 && record !== undefined && !record.deposed) {
@@ -161,6 +164,14 @@ export class Keeper {
       this.#actions.push({ do: 'stop', key: found, graceMs: 0, why: 'its lease is over' });
     // A greater epoch says that nothing runs under the one before.
     if (this.mayBeginAnew()) this.#renew((record?.epoch ?? 0) + 1, nowMs);
+  }
+
+  /** There is nothing to run: a lease that nobody needs ends by itself, and costs nothing. */
+  #isIdle(): boolean {
+    if (this.here.size > 0 || this.#found.size > 0) return false;
+    return (
+      this.#records.of('service').next().done === true && this.#records.of('instance').next().done === true
+    );
   }
 
   protected mayBeginAnew(): boolean {

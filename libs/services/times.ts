@@ -19,3 +19,5 @@ export const BID_MS = 1_500;
 export const ASK_MS = 1_000;
 /** What runs for so long, and has no check of its health, is healthy. */
 export const SETTLE_MS = 1_000;
+/** What a node gives its instances to end by themselves where it goes itself. */
+export const LEAVE_GRACE_MS = 2_000;
