@@ -246,6 +246,8 @@ describe('what a virtual kernel opens', () => {
       expect(
         await vkernel.ask({ case: 'lock', value: { dataspace, ...range, mode, owner: pid } }),
       ).toMatchObject(only);
+    const meets = { dataspace, count: 2, owner: pid };
+    expect(await vkernel.ask({ case: 'barrier', value: meets })).toMatchObject(only);
     const nobody = denied(/no process of this virtual kernel has opened dataspace 1 for writing/);
     expect(await vkernel.ask({ case: 'wake', value: { dataspace, count: 1 } })).toMatchObject(nobody);
     expect(await vkernel.ask({ case: 'sync', value: { dataspace } })).toMatchObject(nobody);
@@ -267,6 +269,7 @@ describe('what a virtual kernel opens', () => {
       not,
     );
     expect(await mallory.ask({ case: 'wait', value: { dataspace, owner } })).toMatchObject(not);
+    expect(await mallory.ask({ case: 'barrier', value: { dataspace, count: 1, owner } })).toMatchObject(not);
     expect(await mallory.ask({ case: 'wake', value: { dataspace, count: 1 } })).toMatchObject(
       denied(/no process/),
     );

@@ -83,6 +83,13 @@ export async function sayByChance(
     }),
     () => ({ case: 'cancelWait', value: { request: u64() } }),
     () => ({
+      case: 'barrier',
+      value: {
+        ...{ request: u64(), dataspace: u64(), name: s64(), count: u32(), generation: u64(), owner: u64() },
+        ...{ timeoutMs: s64(), again: bool() },
+      } as never,
+    }),
+    () => ({
       case: 'wake',
       value: { request: u64(), dataspace: u64(), offset: u64(), count: u32() } as never,
     }),

@@ -343,6 +343,7 @@ describe('what it says', () => {
       [{ case: 'lock', value: { ...range, owner, mode: LockMode.MODIFYING } }, Code.PermissionDenied],
       [{ case: 'unlock', value: { ...range, owner } }, Code.PermissionDenied],
       [{ case: 'wait', value: { dataspace: board.dataspace, owner } }, Code.PermissionDenied],
+      [{ case: 'barrier', value: { dataspace: board.dataspace, count: 1, owner } }, Code.PermissionDenied],
       [{ case: 'wake', value: { dataspace: 1n << 60n, count: 2 ** 32 - 1 } }, Code.PermissionDenied],
       [{ case: 'sync', value: { dataspace: 1n << 60n } }, Code.NotFound],
       [{ case: 'open', value: { vmspace, name: '' } }, Code.InvalidArgument],
