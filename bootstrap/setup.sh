@@ -49,6 +49,7 @@ needs clang clang
 needs wasm-ld lld
 needs spin spin
 needs gcc gcc
+needs xz xz-utils
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 [ -d /usr/include/wasm32-wasi ] || missing+=(wasi-libc)
 [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"

@@ -2,6 +2,7 @@
 # Builds the programs of a login: sh programs/build.sh TOYBOX.tar.xz FOLDER
 # CLANG and WASM_LD name other tools than clang and wasm-ld.
 set -eu
+exec </dev/null
 [ $# -eq 2 ] || {
   echo 'usage: build.sh TOYBOX.tar.xz FOLDER    makes FOLDER/toybox, FOLDER/sh and their names' >&2
   exit 2

@@ -46,6 +46,7 @@ export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
         programs: 'Languages, POSIX, threads',
         files: 'Files of programs',
         processes: 'Programs that start programs',
+        logins: 'Logins',
         'guest-api': 'Module odonata',
         javascript: 'Programs of Node',
         contention: 'Pages that are fought over',

@@ -51,7 +51,7 @@ async function builtFolder(): Promise<string> {
 
 async function filesOf(path: string): Promise<string[]> {
   if (!(await lstat(path)).isDirectory()) return [path];
-  const names = (await readdir(path)).sort();
+  const names = (await readdir(path)).filter((name) => !name.endsWith('.md')).sort();
   return (await Promise.all(names.map((name) => filesOf(join(path, name))))).flat();
 }
 
