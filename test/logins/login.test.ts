@@ -2,9 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildPrograms } from '../../services/vkctl/cluster/programs.ts';
-import { TestCluster } from '../cluster/cluster.ts';
+import { TestCluster, until } from '../cluster/cluster.ts';
+import { Typist } from '../terminals/typist.ts';
 
 let cluster: TestCluster;
 const folder = mkdtempSync(join(tmpdir(), 'odonata-login-'));
@@ -129,6 +131,42 @@ test('two people see nothing of each other', { timeout: 120_000 }, async () => {
     code: 2,
     stderr: expect.stringMatching(/^vkctl: login: you are alice there, not bob\. /),
   });
+});
+
+test('at a terminal: lines are edited, completed and kept; jobs are stopped, go on, and end with the login', {
+  timeout: 120_000,
+}, async () => {
+  const typist = new Typist(['login', '--node', 'node1'], cluster.env);
+  try {
+    await typist.shows('@node1:/home/');
+    await typist.type('ech one\x1b[D\x1b[D\x1b[D\x1b[Do\r');
+    await typist.shows('\none\r');
+    await typist.type('echo t\x7fagain; ls /bi\tyes\r');
+    await typist.shows(/again\r\n\/bin\/yes/);
+    await typist.type('\x1b[A\x1b[A\r');
+    await typist.shows(/\none\r[^]*\none\r/);
+    await typist.type('sleep 100\r');
+    await until('it sleeps', async () => (await done(['ps', '--json'])).includes('sleep'));
+    await typist.type('\x1a');
+    await typist.shows('Stopped    sleep 100');
+    await typist.type('bg\r');
+    await typist.shows('Running    sleep 100 &');
+    await typist.type('fg\r');
+    await typist.shows(/Running[^]*\nsleep 100\r\n/);
+    // It has the terminal a moment after that.
+    await sleep(1_000);
+    await typist.type('\x03');
+    await typist.type('echo "ended by $?"\r');
+    await typist.shows('ended by 130');
+    await typist.type('sleep 200 &\r');
+    await typist.shows(/\[1\] \d+\r/);
+    await typist.type('\x04');
+    expect(await typist.end()).toBe(0);
+    await until('nothing is left of it', async () => !(await done(['ps', '--json'])).includes('sleep'));
+    expect(await says('@', 'tail -n 1 ~/.sh_history')).toBe('sleep 200 &\n');
+  } finally {
+    typist.kill();
+  }
 });
 
 test('a bomb of forks ends with clear errors, and its neighbours go on', { timeout: 120_000 }, async () => {

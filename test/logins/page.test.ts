@@ -10,10 +10,12 @@ import { commandsOf, runInShell } from '../operate/page-commands.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const text = (name: string) => readFileSync(join(ROOT, name), 'utf8');
 const shown = commandsOf(text('docs/logins.md')).filter(({ line }) => !/^\.\/vkctl (up|down)/.test(line));
-const tour = [...text('README.md').matchAll(/^\$ (\.\/vkctl login.*)\n((?:.+\n)*)/gm)].map(([, line, output]) => ({
-  line: line!,
-  output: output!,
-}));
+const tour = [...text('README.md').matchAll(/^\$ (\.\/vkctl login.*)\n((?:.+\n)*)/gm)].map(
+  ([, line, output]) => ({
+    line: line!,
+    output: output!,
+  }),
+);
 
 let cluster: TestCluster;
 beforeAll(async () => {

@@ -49,7 +49,7 @@ export class ScriptGenerator {
   }
 
   #here(): string {
-    const body = this.#of(['text', '$a ${b}', '\'quoted\' "$a"', '$((1 + 2)) `echo c`', '\\$a', '${x1-q}']);
+    const body = this.#of(['text', `$a \${b}`, '\'quoted\' "$a"', '$((1 + 2)) `echo c`', '\\$a', `\${x1-q}`]);
     return this.#of([
       `cat <<END\n${body}\nEND`,
       `cat <<'END' | tr a-m A-M\n${body}\nEND`,

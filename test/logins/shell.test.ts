@@ -56,7 +56,7 @@ describe('what a shell says of itself', () => {
     ['echo $((1 / 0))', 'sh: $((1 / 0)): a division by zero'],
     ['nosuch', 'sh: nosuch: there is no such program in /usr/bin:/bin'],
     ['cat < nosuch', 'sh: nosuch: No such file or directory'],
-    ['echo ${1x}', 'sh: ${1x}: is no expansion'],
+    [`echo \${1x}`, `sh: \${1x}: is no expansion`],
     ['cd nosuch', 'sh: cd: nosuch: there is no such directory'],
     [
       'on',

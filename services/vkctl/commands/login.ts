@@ -8,6 +8,7 @@ import { elsewhere, withCluster } from '../connection.ts';
 import { contextFor } from '../context/destination.ts';
 import { EXIT, explainWithFix, Failure, hasCode } from '../failure.ts';
 import { printError } from '../output.ts';
+import { atTerminal } from './at-terminal.ts';
 import {
   type ClusterOption,
   clusterOf,
@@ -16,6 +17,7 @@ import {
   type QuietOption,
   quietOption,
 } from './options.ts';
+import { DETACH_KEYS, keysOf } from './own-terminal.ts';
 import { runHere, terminalStreams } from './run.ts';
 
 interface LoginOptions extends ClusterOption, QuietOption {

@@ -79,7 +79,7 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
 export const EVENT_LINE = event;
 
 /** Print files, and no answers: they have no --json. */
-export const WITHOUT: ReadonlySet<string> = new Set(['completion', 'man', 'schema']);
+export const WITHOUT: ReadonlySet<string> = new Set(['login', 'completion', 'man', 'schema']);
 
 /** In the form of json-schema.org. */
 export const jsonSchemaOf = (words: string): object => z.toJSONSchema(ANSWERS[words]!.schema);
