@@ -25,10 +25,24 @@ export function controlServer(
     attach: raw((call) => {
       let child: VkernelChild | undefined;
       let over = false;
+      /** More was sent than it took. */
+      let isFull = false;
+      const waiting = new Set<() => void>();
+      const takesMore = () => {
+        isFull = false;
+        for (const resume of waiting) resume();
+        waiting.clear();
+      };
       const line: ControlLine = {
         send(order) {
-          if (!over) call.write({ event: order });
+          if (!over) isFull = !call.write({ event: order });
         },
+        drained: (signal) =>
+          new Promise((resolve) => {
+            if (!isFull || over || signal.aborted) return resolve();
+            waiting.add(resolve);
+            signal.addEventListener('abort', () => resolve(), { once: true });
+          }),
         end(error) {
           if (over) return;
           gone();
@@ -38,6 +52,7 @@ export function controlServer(
       const gone = () => {
         if (over) return;
         over = true;
+        takesMore();
         child?.lostLine(line);
       };
       call.on('data', (request: AttachRequest) => {
@@ -58,6 +73,7 @@ export function controlServer(
           line.end(error instanceof RpcError ? error : internal(error));
         }
       });
+      call.on('drain', takesMore);
       call.on('cancelled', gone);
       call.on('end', () => {
         gone();

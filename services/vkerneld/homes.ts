@@ -9,6 +9,14 @@ import type { ProgramsFolder } from './programs-folder.ts';
 /** As a folder's name; who has another name has no home. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
 
+/** Where a program has it; undefined: nowhere, as one of its folders is there, or covers everything. */
+export function homePath(user: string, grants: readonly { guestPath: string }[]): string | undefined {
+  if (!NAME.test(user)) return undefined;
+  const guestPath = `/home/${user}`;
+  const places = grants.map((grant) => posix.join('/', grant.guestPath, '/'));
+  return places.some((place) => `${guestPath}/`.startsWith(place)) ? undefined : guestPath;
+}
+
 export class Homes {
   readonly #dir: string;
   readonly #directories: AllowedDirectories;
@@ -43,10 +51,8 @@ export class Homes {
   }
 
   #open(user: string, grants: readonly { guestPath: string }[], idMapping?: number): OpenGrant[] {
-    if (!NAME.test(user)) return [];
-    const guestPath = `/home/${user}`;
-    const places = grants.map((grant) => posix.join('/', grant.guestPath, '/'));
-    if (places.some((place) => `${guestPath}/`.startsWith(place))) return [];
+    const guestPath = homePath(user, grants);
+    if (guestPath === undefined) return [];
     const hostPath = join(this.#dir, user);
     mkdirSync(hostPath, { recursive: true, mode: 0o700 });
     return this.#directories.open([{ hostPath, guestPath, readOnly: false }], idMapping);

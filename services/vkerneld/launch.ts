@@ -5,6 +5,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { OpenGrant } from './allowed-directories.ts';
 import { type AllowedListeners, closeListeners } from './allowed-listeners.ts';
 import type { Process, ProcessTable } from './process-table.ts';
+import { remoteDirs } from './relatives/folders-elsewhere.ts';
 import type { VkernelChild } from './vkernel-child.ts';
 
 /** A module larger than this goes to the virtual kernel in pieces of this. */
@@ -45,9 +46,12 @@ export function launch(
       closeListeners(listeners);
     }
     const dirs = grants.map(({ guestPath, readOnly, hidden }) => ({ guestPath, readOnly, hidden }));
+    const elsewhere = remoteDirs(process.dirs).map(({ node, guestPath, readOnly }, place) => {
+      return { node, guestPath, readOnly, place };
+    });
     const given = {
       module: whole ?? new Uint8Array(),
-      dirs,
+      dirs: [...dirs, ...elsewhere],
       listen: listeners.map(({ address }) => address),
     };
     vkernel.send({ case: 'start', value: { pid, program: { ...program, ...given }, requestId, beside } });

@@ -24,8 +24,12 @@ export interface Watcher {
   exited(exit: ExitInit): void;
 }
 
-/** A directory that a program was granted. */
+/** A directory that a program was granted, on the node that has it. */
 export interface Dir {
+  /** Missing: this one. */
+  readonly node?: string | undefined;
+  /** True: its person's home there, in the place of a path. */
+  readonly home?: boolean | undefined;
   readonly hostPath: string;
   readonly guestPath: string;
   readonly readOnly: boolean;

@@ -55,7 +55,15 @@ const record = z.object({
         quotaBytes: z.number().optional(),
         connect: z.array(z.string()).optional(),
         dirs: z
-          .array(z.object({ hostPath: z.string(), guestPath: z.string(), readOnly: z.boolean() }))
+          .array(
+            z.object({
+              hostPath: z.string(),
+              guestPath: z.string(),
+              readOnly: z.boolean(),
+              node: z.string().optional(),
+              home: z.boolean().optional(),
+            }),
+          )
           .optional(),
       }),
     )

@@ -9,14 +9,16 @@ import type { AllowedConnections } from './allowed-connections.ts';
 import { type AllowedDirectories, closeGrants, type OpenGrant } from './allowed-directories.ts';
 import { type AllowedListeners, LISTENERS_MAX } from './allowed-listeners.ts';
 import { shortenedCommand } from './command-line.ts';
+import { foldersOf, localDirs } from './granted-folders.ts';
 import type { Homes } from './homes.ts';
 import { launch } from './launch.ts';
 import type { Response } from './output-backlog.ts';
-import type { ProcessTable } from './process-table.ts';
+import type { Dir, ProcessTable } from './process-table.ts';
 import type { Program } from './program-spec.ts';
 import { nextEvent, readProgram, shownArguments } from './program-spec.ts';
 import { Pty } from './pty/pty.ts';
 import type { Ptys } from './pty/ptys.ts';
+import type { FoldersElsewhere } from './relatives/folders-elsewhere.ts';
 import type { Relatives } from './relatives/relatives.ts';
 import { Terminal } from './terminal.ts';
 import type { Terminals } from './terminals.ts';
@@ -35,6 +37,8 @@ export interface RunPlace {
   readonly directories: AllowedDirectories;
   /** Missing: nobody has one. */
   readonly homes?: Homes | undefined;
+  /** Folders on other nodes. */
+  readonly elsewhere: FoldersElsewhere;
   readonly listeners: AllowedListeners;
   readonly connections: AllowedConnections;
   readonly security: SecurityEvents;
@@ -73,24 +77,29 @@ export async function* run(
   let dirs: OpenGrant[] = [];
   try {
     const quotaBytes = quotaWithin(place, program);
+    const { node } = place;
+    const { user, groups } = ownerOf(ctx);
+    const folders = foldersOf(program.spec, { node, user });
     const { terminal: name } = program.spec;
     if (name !== '') place.terminals.expectNew(name);
     // What is refused is refused before anything starts for it.
-    closeGrants(directoriesOf(place, program, ctx));
+    closeGrants(directoriesOf(place, folders, ctx));
     expectSockets(place, program, ctx);
+    const who = { user, groups: [...groups], vkernel: program.spec.vkernel || DEFAULT_VKERNEL };
+    await place.elsewhere.expectOpen(who, folders);
     const vkernel = await spanOf(ctx, 'virtual kernel', () =>
       place.vkernels.demand(program.spec.vkernel || DEFAULT_VKERNEL, ownerOf(ctx), ctx.signal),
     );
     // Its pmap manager may be another one than the one that was told last.
     if (place.vkernels.quotas.has(vkernel.key)) await place.uses.look();
     instance = `${place.node}/${vkernel.key}`;
-    const homes = program.spec.bare ? undefined : place.homes;
-    const idMapping =
-      program.spec.dirs.length > 0 || homes !== undefined ? await vkernel.idMapping() : undefined;
-    dirs = directoriesOf(place, program, ctx, idMapping);
-    dirs.push(...(homes?.open(ownerOf(ctx).user, dirs, idMapping) ?? []));
+    const isHomeHere = !program.spec.bare && !folders.some(({ home }) => home);
+    const homes = isHomeHere ? place.homes : undefined;
+    const idMapping = folders.length > 0 || homes !== undefined ? await vkernel.idMapping() : undefined;
+    dirs = directoriesOf(place, folders, ctx, idMapping);
+    dirs.push(...(homes?.open(user, folders, idMapping) ?? []));
     ctx.signal.throwIfAborted();
-    terminal = start(place, { ...program, quotaBytes }, dirs, vkernel, ctx);
+    terminal = start(place, { ...program, quotaBytes, folders }, dirs, vkernel, ctx);
   } finally {
     program.release();
     closeGrants(dirs);
@@ -166,12 +175,12 @@ function quotaWithin({ node, programMemory }: RunPlace, { spec }: Program): numb
 /** @throws RpcError; what is not allowed is told of */
 function directoriesOf(
   place: RunPlace,
-  { spec }: Program,
+  folders: readonly Dir[],
   ctx: CallContext,
   idMapping?: Parameters<AllowedDirectories['open']>[1],
 ): OpenGrant[] {
   return tellingOf(place, ctx, { attempt: 'directory', asked: 'for a directory' }, () =>
-    place.directories.open(spec.dirs, idMapping),
+    place.directories.open(localDirs(folders), idMapping),
   );
 }
 
@@ -214,15 +223,14 @@ function ownerOf({ caller }: CallContext): VkernelOwner {
 
 function start(
   place: RunPlace,
-  { spec, module, quotaBytes }: Program & { quotaBytes: number },
+  { spec, module, quotaBytes, folders }: Program & { quotaBytes: number; folders: readonly Dir[] },
   grants: readonly OpenGrant[],
   vkernel: VkernelChild,
   ctx: CallContext,
 ): Terminal | Pty {
   const command = shortenedCommand([spec.name, ...shownArguments(spec)]);
   place.vkernels.expectProcessRoom(vkernel);
-  const dirs = spec.dirs.map(({ hostPath, guestPath, readOnly }) => ({ hostPath, guestPath, readOnly }));
-  const process = place.table.create(vkernel, command, { quotaBytes, connect: spec.connect, dirs });
+  const process = place.table.create(vkernel, command, { quotaBytes, connect: spec.connect, dirs: folders });
   place.relatives.began(process);
   place.vkernels.makeRoom(vkernel, process);
   const { pid } = process;

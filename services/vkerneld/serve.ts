@@ -43,6 +43,8 @@ import { ProgramsFolder } from './programs-folder.ts';
 import { Ptys } from './pty/ptys.ts';
 import { RecordFile } from './record.ts';
 import { Asks } from './relatives/asks.ts';
+import { FoldersElsewhere } from './relatives/folders-elsewhere.ts';
+import { FoldersServed } from './relatives/folders-served.ts';
 import { LostNodes } from './relatives/lost-nodes.ts';
 import { peerHandlers } from './relatives/peer-handlers.ts';
 import { indexOfPid, Peers } from './relatives/peers.ts';
@@ -212,6 +214,14 @@ export async function serveVkerneld(
       terminals,
     },
   });
+  const elsewhere = new FoldersElsewhere({ node: nodeIndex, peers, table, log });
+  const served = new FoldersServed({ vkernels, directories, homes });
+  vkernels.onFolderRequest = (child, request) => elsewhere.receive(child, request);
+  vkernels.onFolderResponse = (child, response) => served.receive(child, response);
+  vkernels.onFoldersLost = (child) => {
+    elsewhere.lost(child);
+    served.lost(child);
+  };
   const ptys: Ptys = new Ptys({
     ...{ node, vkernels },
     signalGroup: (of, group, signal) => asks.signalGroup(of, group, signal),
@@ -220,12 +230,12 @@ export async function serveVkerneld(
   const asks = new Asks({ table, vkernels, relatives, peers, spawns, ptys, log });
   const runPlace = {
     ...{ node, relatives, programMemory: config.programMemory, directories, homes, listeners, connections },
-    ...{ security, table, vkernels, uses, terminals, ptys },
+    ...{ security, table, vkernels, uses, terminals, ptys, elsewhere },
   };
   const handlers = vkernelHandlers(runPlace);
   const server = createRpcServer({ name: 'vkerneld', log, meter, security }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
-  const ofPeers = peerHandlers({ relatives, asks, spawns, placing });
+  const ofPeers = peerHandlers({ relatives, asks, spawns, placing, folders: served });
   server.add(PeerService, ofPeers);
   const store = new ServiceStore(() => syslink);
   const keeping = new Keeping({ place: runPlace, store, syslink: () => syslink, events, log });

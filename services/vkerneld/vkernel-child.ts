@@ -25,6 +25,8 @@ export type Order = NonNullable<MessageInitShape<typeof AttachResponseSchema>['e
 /** The stream of a virtual kernel. */
 export interface ControlLine {
   send(order: Order): void;
+  /** When what was sent is on its way, or nobody waits any more. */
+  drained(signal: AbortSignal): Promise<void>;
   end(error: RpcError): void;
 }
 
@@ -206,6 +208,11 @@ export class VkernelChild {
       throw this.#dead ?? new RpcError(Code.Unavailable, `virtual kernel ${this.name} is not attached`);
     }
     this.#line.send(order);
+  }
+
+  /** When it takes more: whoever sends much waits for that. */
+  async drained(signal: AbortSignal): Promise<void> {
+    await this.#line?.drained(signal);
   }
 
   /** By which files of granted directories are its own; undefined: they are as they are. */

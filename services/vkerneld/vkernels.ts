@@ -1,3 +1,4 @@
+import type { FolderRequest, FolderResponse } from '@odonata/proto/vkernel/v1/files';
 import type { AttachHello, AttachRequest, ProcessAsks } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
@@ -52,6 +53,10 @@ export class Vkernels {
   /** Standard streams of children on other nodes. */
   onChildInput: ((parent: Process, number: number, data: Uint8Array) => void) | undefined;
   onChildTaken: ((parent: Process, number: number, bytes: number) => void) | undefined;
+  /** Folders on other nodes that it has, and those that it serves to them; and when it has none of them any more. */
+  onFolderRequest: ((child: VkernelChild, request: FolderRequest) => void) | undefined;
+  onFolderResponse: ((child: VkernelChild, response: FolderResponse) => void) | undefined;
+  onFoldersLost: ((child: VkernelChild) => void) | undefined;
   /** A part of the module of a child that is to go elsewhere. */
   onModulePiece: ((process: Process, data: Uint8Array) => void) | undefined;
   #stopping = false;
@@ -240,6 +245,7 @@ export class Vkernels {
     }
     child.takeLine(line, descriptors);
     if (isOfService(child.name)) this.#tellLease(child);
+    this.onFoldersLost?.(child);
     for (const process of this.#table.running(hello.name)) {
       if (process.watcher === undefined)
         child.send({ case: 'input', value: { pid: process.pid, end: true } });
@@ -252,6 +258,14 @@ export class Vkernels {
     if (event.case === undefined || event.case === 'hello') return;
     if (event.case === 'look') {
       void this.#looks?.serve(child, event.value);
+      return;
+    }
+    if (event.case === 'folderRequest') {
+      this.onFolderRequest?.(child, event.value);
+      return;
+    }
+    if (event.case === 'folderResponse') {
+      this.onFolderResponse?.(child, event.value);
       return;
     }
     const process = this.#table.find(event.value.pid);
@@ -387,7 +401,10 @@ export class Vkernels {
     const child = this.#children.get(key);
     if (child?.ranOut) this.#events?.add('vkernel-ended-for-memory', reason, { vkernel: key });
     if (child?.hasDied) this.#events?.add('vkernel-died', reason, { vkernel: key });
-    if (child !== undefined) this.#place.sandbox.ended(groupOf(child.record));
+    if (child !== undefined) {
+      this.#place.sandbox.ended(groupOf(child.record));
+      this.onFoldersLost?.(child);
+    }
     this.#children.delete(key);
     for (const { pid } of this.#table.running(key)) {
       this.#table.exited(pid, { code: 137, signal: 'SIGKILL', reason, stack: '' });

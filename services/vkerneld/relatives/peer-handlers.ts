@@ -4,6 +4,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
 import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
 import type { Asks } from './asks.ts';
+import type { FoldersServed } from './folders-served.ts';
 import type { Placing } from './placing.ts';
 import type { Relatives } from './relatives.ts';
 import type { Spawns } from './spawns.ts';
@@ -14,10 +15,13 @@ export function peerHandlers(parts: {
   asks: Asks;
   spawns: Spawns;
   placing: Placing;
+  folders: FoldersServed;
 }): Handlers<typeof PeerService> {
-  const { relatives, asks, spawns, placing } = parts;
+  const { relatives, asks, spawns, placing, folders } = parts;
   return {
     spawn: (requests, ctx) => spawns.serve(requests, ctx),
+
+    openFolder: (requests, ctx) => folders.serve(requests, ctx),
 
     async tell({ node, messages }) {
       const understood = messages.map(fromWire).filter((message) => message !== undefined);

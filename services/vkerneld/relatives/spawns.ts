@@ -12,6 +12,7 @@ import type { AllowedDirectories } from '../allowed-directories.ts';
 import { closeGrants, type OpenGrant } from '../allowed-directories.ts';
 import type { AllowedListeners } from '../allowed-listeners.ts';
 import { shortenedCommand } from '../command-line.ts';
+import { foldersForChild, foldersOf } from '../granted-folders.ts';
 import type { Homes } from '../homes.ts';
 import { launch } from '../launch.ts';
 import type { Process, ProcessTable } from '../process-table.ts';
@@ -103,8 +104,10 @@ export class Spawns {
     vkernels.expectProcessRoom(vkernel);
     // Its pmap manager may be another one than the one that was told last.
     if (vkernels.quotas.has(vkernel.key)) await this.#place.uses.look();
-    const homes = program!.bare ? undefined : this.#place.homes;
-    const { grants, dirs } = await this.#grants(vkernel, program!.dirs, homes);
+    const folders = foldersOf(program!, { node, user });
+    const isHomeHere = !program!.bare && !folders.some(({ home }) => home);
+    const homes = isHomeHere ? this.#place.homes : undefined;
+    const { grants, dirs } = await this.#grants(vkernel, folders, homes);
     let started: { pid: bigint; terminal: Terminal | undefined };
     try {
       ctx.signal.throwIfAborted();
@@ -187,7 +190,7 @@ export class Spawns {
     const given = {
       ...{ ...words, rawArgs: program!.rawArgs, rawEnv: program!.rawEnv, connect: [...parent.connect] },
       bare: program!.bare,
-      dirs: [...parent.dirs],
+      ...foldersForChild(parent.dirs, this.#place.node, this.#place.homes !== undefined && !program!.bare),
       memoryBytes: BigInt(quotaBeneath(parent, program!)),
     };
     const start = {
@@ -215,12 +218,17 @@ export class Spawns {
     }
   }
 
-  /** Those of the parent that this node allows, too, and the home of its person. */
+  /** Those of this node that it allows, and the home of its person. */
   async #grants(vkernel: VkernelChild, dirs: Process['dirs'], homes: Homes | undefined) {
     const idMapping = dirs.length > 0 || homes !== undefined ? await vkernel.idMapping() : undefined;
     const grants: OpenGrant[] = [];
     const allowed: Process['dirs'][number][] = [];
-    for (const { hostPath, guestPath, readOnly } of dirs) {
+    for (const each of dirs) {
+      if (each.node !== undefined) {
+        allowed.push(each);
+        continue;
+      }
+      const { hostPath, guestPath, readOnly } = each;
       const dir = { hostPath, guestPath, readOnly, hidden: [] };
       try {
         grants.push(...this.#place.directories.open([dir as never], idMapping));
@@ -232,7 +240,7 @@ export class Spawns {
       }
     }
     try {
-      grants.push(...(homes?.open(vkernel.user, grants, idMapping) ?? []));
+      grants.push(...(homes?.open(vkernel.user, allowed, idMapping) ?? []));
     } catch (error) {
       closeGrants(grants);
       throw error;

@@ -18,7 +18,7 @@ import { agreeOnWire, isWireRefusal, wireSpoken } from '@odonata/rpc/wire-versio
 import { knock, TOKEN_BYTES } from '@odonata/userfault/descriptor-door.ts';
 import { DescriptorReceiver } from '@odonata/userfault/descriptor-line.ts';
 import { close } from '@odonata/userfault/libc.ts';
-import { connectionLabel, directoryLabel } from './descriptor-label.ts';
+import { connectionLabel, directoryLabel, folderLabel } from './descriptor-label.ts';
 import type { KernelEvent } from './kernel.ts';
 
 export interface ControlLinkOptions {
@@ -39,6 +39,8 @@ export interface ControlLinkOptions {
 /** No less than what the start of Node and of a supervisor's code takes on a machine that does much else. */
 const abandonedAfterMs = 30_000;
 const connectMaxMs = 1_000;
+/** Told to nobody while there is no line: who waits for an answer is told so with the next one, or by time. */
+const LOST: ReadonlySet<KernelEvent['case']> = new Set(['usage', 'look', 'folderRequest', 'folderResponse']);
 /** A line that held so long counts as one. */
 const steadyMs = 1_000;
 
@@ -62,7 +64,7 @@ export class ControlLink {
 
   send(event: KernelEvent): void {
     if (this.#stream !== undefined) this.#stream.write({ event });
-    else if (event.case !== 'usage' && event.case !== 'look') this.#unsent.push(event);
+    else if (!LOST.has(event.case)) this.#unsent.push(event);
   }
 
   /** Descriptors of a process that is told to start; the caller closes them. Undefined where one is missing. */
@@ -80,6 +82,11 @@ export class ControlLink {
   /** The descriptor of a connection that a process asked for; the caller closes it. Undefined: it is not here. */
   takeConnection(pid: bigint, number: number): number | undefined {
     return this.#directories?.take(connectionLabel(pid, number));
+  }
+
+  /** The descriptor of a folder that is to be served; the caller closes it. Undefined: it is not here. */
+  takeFolder(folder: number): number | undefined {
+    return this.#directories?.take(folderLabel(folder));
   }
 
   /** Sends what was written, and attaches no more. */

@@ -7,6 +7,9 @@ export const directoryLabel = (pid: bigint, place: number): DescriptorLabel => (
   id: BigInt(place),
 });
 
+/** Of a folder that is served to another node, by its number; no process has that pid. */
+export const folderLabel = (folder: number): DescriptorLabel => ({ kind: 0n, id: BigInt(folder) });
+
 const CONNECTIONS = 1n << 32n;
 
 export const connectionLabel = (pid: bigint, number: number): DescriptorLabel => ({

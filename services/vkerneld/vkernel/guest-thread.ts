@@ -114,7 +114,14 @@ function descriptorsOf(start: StartGuest, kernel: KernelCaller): DescriptorTable
   const descriptors =
     start.descriptors === undefined
       ? new DescriptorTable(connections)
-      : new SharedDescriptors(start.descriptors, connections, hostFilesOf(kernel), names, start.given);
+      : new SharedDescriptors(
+          start.descriptors,
+          connections,
+          hostFilesOf(kernel),
+          names,
+          start.given,
+          start.mounts,
+        );
   descriptors.mounts = new Set(start.mounts);
   descriptors.holder = holderOf(start.pid);
   return descriptors;

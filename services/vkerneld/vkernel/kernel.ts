@@ -13,6 +13,7 @@ import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
 import { type HeldDescriptor, letGo } from './held-descriptors.ts';
 import type { MountTable } from './mounts/process-files.ts';
+import type { FoldersAsked } from './mounts/remote/folders-asked.ts';
 import { Process } from './process.ts';
 import { refusedCode } from './process-end.ts';
 import type { ProcessExit, ProcessSpec, Relay, Relays } from './process-spec.ts';
@@ -40,6 +41,8 @@ export interface KernelOptions {
   readonly takeConnection: (pid: bigint, number: number) => number | undefined;
   /** What a process sees beside its grants; missing: /dev alone. */
   readonly mounts?: (pid: bigint) => MountTable;
+  /** Folders on other nodes; missing: there are none. */
+  readonly folders?: FoldersAsked;
   /** To the supervisor. */
   readonly send: (event: KernelEvent) => void;
 }
@@ -164,10 +167,8 @@ export class Kernel {
       return;
     }
     const log = this.#options.log.child({ pid, requestId });
-    const directories = this.#options.takeDirectories(
-      pid,
-      (program?.dirs.length ?? 0) + (program?.listen.length ?? 0),
-    );
+    const dirs = program?.dirs.filter(({ node }) => node === '') ?? [];
+    const directories = this.#options.takeDirectories(pid, dirs.length + (program?.listen.length ?? 0));
     const refuse = (reason: string): void => {
       for (const fd of directories ?? []) closeSync(fd);
       this.#tellExit(pid, { code: refusedCode, signal: '', reason, stack: '' }, log);
@@ -205,12 +206,13 @@ export class Kernel {
         ...(this.#running.get(beside)?.process.env ?? []),
       ],
       terminals: [input, output, error],
-      grants: program.dirs.map(({ guestPath, readOnly, hidden }, i) => {
+      grants: dirs.map(({ guestPath, readOnly, hidden }, i) => {
         return { descriptor: directories[i]!, guestPath, readOnly, hidden };
       }),
       listeners: program.listen.map((address, i) => {
-        return { descriptor: directories[program.dirs.length + i]!, address };
+        return { descriptor: directories[dirs.length + i]!, address };
       }),
+      remotes: program.dirs.filter(({ node }) => node !== ''),
       quotaBytes,
       bare: program.bare,
     };
@@ -235,6 +237,7 @@ export class Kernel {
       pid,
       terminals,
       grants: from.grantsAgain(),
+      remotes: from.remotes,
       quotaBytes: quotaOf(memoryBytes),
       bare: from.isBare,
     };
@@ -245,12 +248,13 @@ export class Kernel {
   #run(spec: ProcessSpec, log: Logger): Process {
     const { pid } = spec;
     const { send } = this.#options;
-    const { pmap, workers, node, nodeName, vkernel, mounts } = this.#options;
+    const { pmap, workers, node, nodeName, vkernel, mounts, folders } = this.#options;
     const process = new Process(
       spec,
       {
         ...{ pmap, workers, node, nodeName, vkernel, places: this.#placesOfThreads() },
         ...(mounts && { mounts }),
+        ...(folders && { folders }),
         connect: (address) => this.#connections.ask(pid, address),
         asked: this.#asked,
         remote: this.#remote,

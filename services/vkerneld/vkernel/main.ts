@@ -16,6 +16,8 @@ import { memoryMount } from './mounts/memory-mount.ts';
 import { SupervisorView } from './mounts/proc/cluster-view.ts';
 import { ProcFolder } from './mounts/proc/proc-folder.ts';
 import type { MountTable } from './mounts/process-files.ts';
+import { FoldersAsked } from './mounts/remote/folders-asked.ts';
+import { ServedFolders } from './mounts/remote/served-folders.ts';
 import { SharedFolder } from './mounts/shared-folder.ts';
 import type { Folder } from './mounts/tree.ts';
 import { WarmWorkers } from './warm-workers.ts';
@@ -59,6 +61,12 @@ runService({
     const dataspaces = dataspacesOf(address);
     const shared = new SharedFolder({ dataspaces, store: tmp.store, dev: 0x7368_6172n });
     const view = new SupervisorView((value) => link.send({ case: 'look', value }));
+    const folders = new FoldersAsked((value) => link.send({ case: 'folderRequest', value }));
+    const served = new ServedFolders({
+      send: (value) => link.send({ case: 'folderResponse', value }),
+      take: (folder) => link.takeFolder(folder),
+      troubled: (error) => log.error({ err: error }, 'a call of a folder that is served failed'),
+    });
     const mounts = (pid: bigint): MountTable =>
       new Map<string, Folder>([
         ['tmp', tmp.root],
@@ -75,6 +83,7 @@ runService({
       takeDirectories: (pid, count) => link.takeDirectories(pid, count),
       takeConnection: (pid, number) => link.takeConnection(pid, number),
       mounts,
+      folders,
       send: (event) => link.send(event),
     });
     const link = new ControlLink({
@@ -89,11 +98,15 @@ runService({
         else if (message.event.case === 'lease')
           endProcessAfter(Number(message.event.value.endsAtMs) - monotonicMs());
         else if (message.event.case === 'looked') view.answered(message.event.value);
+        else if (message.event.case === 'folderResponse') folders.answered(message.event.value);
+        else if (message.event.case === 'folderRequest') served.handle(message.event.value);
         else kernel.handle(message);
       },
       onReattached: () => {
         kernel.onReattached();
         view.onReattached();
+        folders.onReattached();
+        served.onReattached();
       },
       onAbandoned: (reason) => {
         log.warn({ reason }, 'ends, abandoned');

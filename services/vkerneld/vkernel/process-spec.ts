@@ -3,6 +3,7 @@ import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
 import type { Connected } from './connections-asked.ts';
 import type { HeldDescriptor } from './held-descriptors.ts';
 import type { MountTable } from './mounts/process-files.ts';
+import type { FoldersAsked } from './mounts/remote/folders-asked.ts';
 import type { ProcessesAsked } from './processes-asked.ts';
 import type { RemoteStreams } from './remote-streams.ts';
 import type { StandardInput } from './standard-input.ts';
@@ -20,7 +21,9 @@ export interface ProcessSpec {
   readonly terminals?: readonly boolean[];
   /** Their descriptors are the process's from now on, which closes them when it ended. */
   readonly grants: readonly DirectoryGrant[];
-  /** The same; missing: none. */
+  /** Folders on other nodes; missing: none. */
+  readonly remotes?: readonly RemoteGrant[];
+  /** The same as of grants; missing: none. */
   readonly listeners?: readonly Listener[];
   /** It sees its grants alone, and no mounts of the virtual kernel. */
   readonly bare?: boolean;
@@ -29,6 +32,13 @@ export interface ProcessSpec {
   readonly given?: readonly HeldDescriptor[];
   /** Where its standard streams lead, where that is to another process. */
   readonly relays?: Relays;
+}
+
+/** A folder on another node. */
+export interface RemoteGrant {
+  readonly guestPath: string;
+  /** Its number among those of the process. */
+  readonly place: number;
 }
 
 /** A process whose standard streams are another one's, too. */
@@ -82,6 +92,8 @@ export interface ProcessSurroundings {
   readonly vkernel: number;
   /** What every process sees beside its grants, but for /dev; missing: nothing. */
   readonly mounts?: (pid: bigint) => MountTable;
+  /** Its folders on other nodes; missing: it has none. */
+  readonly folders?: FoldersAsked;
   /** Connects to HOST:PORT; missing: there is no network. */
   readonly connect?: (address: string) => Promise<Connected>;
   /** Children, signals, groups; missing: it has none of these. */

@@ -23,6 +23,7 @@ import { HostDescriptors } from './host-descriptors.ts';
 import { interrupts, terminate } from './interrupts.ts';
 import type { GivenDescriptor, GuestMessage, PreparedGuest, StartGuest } from './kernel-call.ts';
 import { ProcessFiles } from './mounts/process-files.ts';
+import { mountsOf } from './mounts/process-mounts.ts';
 import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
 import {
   CannotStart,
@@ -35,7 +36,14 @@ import {
   outOfMemory,
   refused,
 } from './process-end.ts';
-import type { ProcessEvents, ProcessExit, ProcessSpec, ProcessSurroundings, Relays } from './process-spec.ts';
+import type {
+  ProcessEvents,
+  ProcessExit,
+  ProcessSpec,
+  ProcessSurroundings,
+  Relays,
+  RemoteGrant,
+} from './process-spec.ts';
 import { Relations } from './relations.ts';
 import type { OwnStreams } from './remote-streams.ts';
 import { createSignals, SignalState } from './signal-state.ts';
@@ -54,6 +62,10 @@ import type { Word } from './wasi/system.ts';
 const LOOK_AGAIN_MS = 50;
 export class Process {
   readonly pid: bigint;
+  /** It has its grants alone, and so have its children. */
+  readonly isBare: boolean;
+  /** Folders on other nodes: its children's, too. */
+  readonly remotes: readonly RemoteGrant[];
   /** Its own, or that of the process which it has it from. */
   readonly input: StandardInput;
   readonly relays: Relays;
@@ -101,8 +113,10 @@ export class Process {
     this.pid = spec.pid;
     this.#grants = spec.grants;
     this.#listeners = spec.listeners ?? [];
-    this.#files = new ProcessFiles(spec.bare === true ? new Map() : (around.mounts?.(spec.pid) ?? new Map()));
-    this.#mounts = spec.bare === true ? [] : ['dev', ...this.#files.names];
+    this.isBare = spec.bare === true;
+    this.remotes = spec.remotes ?? [];
+    this.#files = new ProcessFiles(mountsOf(spec, around));
+    this.#mounts = [...(this.isBare ? [] : ['dev']), ...this.#files.names];
     this.relays = spec.relays ?? {};
     this.terminals = spec.terminals ?? [];
     this.env = spec.env;
@@ -132,11 +146,6 @@ export class Process {
   /** Processor time of its threads in milliseconds, also after its end; 0 where it is not known. */
   cpuMs(): number {
     return this.#first.cpuMs() + (this.#spawned?.cpuMs() ?? 0);
-  }
-
-  /** It has its grants alone, and so have its children. */
-  get isBare(): boolean {
-    return this.#mounts.length === 0;
   }
 
   #ownStreams(): OwnStreams {

@@ -12,6 +12,9 @@ import {
   packNames,
   packStat,
 } from '../wasi/mounts/file-request.ts';
+import type { RemoteFolder } from './remote/remote-files.ts';
+import { isOpenNode } from './remote/remote-files.ts';
+import { isRemote, type RemoteOpened, serveRemotePath } from './remote/remote-paths.ts';
 import {
   type FileNode,
   type Folder,
@@ -21,14 +24,13 @@ import {
   type Maybe,
   type OpenedFile,
   type TimesToSet,
-  type TreeNode,
 } from './tree.ts';
 import { TreeLookup } from './tree-lookup.ts';
 
 /** By name, from "/" on: `tmp`. */
-export type MountTable = ReadonlyMap<string, Folder>;
+export type MountTable = ReadonlyMap<string, Folder | RemoteFolder>;
 
-type Open = { readonly folder: Folder; listing: ListedName[] } | LentFile;
+type Open = { readonly folder: Folder | RemoteFolder; listing: ListedName[] } | LentFile;
 
 /** An open file, which several processes may have. */
 export interface LentFile {
@@ -74,7 +76,8 @@ export class ProcessFiles {
     this.#over = true;
     const open = [...this.#open.values()];
     this.#open.clear();
-    for (const each of open) if ('file' in each) await swallow(() => returned(each));
+    for (const each of open) await swallow(() => closed(each));
+    for (const mount of this.#mounts.values()) if (isRemote(mount)) mount.mount.release();
   }
 
   /** For a child, which has it, too; whoever does not take it returns it. Undefined: it is not open, or no file. */
@@ -93,6 +96,8 @@ export class ProcessFiles {
   }
 
   async #serve(request: FileRequest): Promise<Uint8Array> {
+    const remote = await serveRemotePath(request, (at) => this.#folderAt(at));
+    if (remote !== undefined) return 'opened' in remote ? this.#addRemote(remote.opened) : remote.answer;
     switch (request.op) {
       case 'open':
         return this.#openPath(request);
@@ -101,7 +106,7 @@ export class ProcessFiles {
       case 'close': {
         const open = this.#of(request.handle);
         this.#open.delete(request.handle);
-        if ('file' in open) await returned(open);
+        await closed(open);
         return nothing;
       }
       case 'read':
@@ -116,7 +121,8 @@ export class ProcessFiles {
         return done(this.#file(request).allocate(request.endBytes));
       case 'sync': {
         const open = this.#of(request.handle);
-        return done('file' in open ? open.file.sync() : undefined);
+        if ('file' in open) return done(open.file.sync());
+        return done(isRemote(open.folder) ? open.folder.sync() : undefined);
       }
       case 'stat':
         return packStat(await this.#statOf(this.#of(request.handle)));
@@ -205,17 +211,29 @@ export class ProcessFiles {
       await swallow(() => file.close());
       fail(Errno.mfile);
     }
-    return this.#add({ node, file, users: 1 }, node);
+    return this.#add({ node: isOpenNode(file) ? file : node, file, users: 1 }, node);
   }
 
   async #reopen({ handle, reads, writes }: Request<'reopen'>): Promise<Uint8Array> {
     const open = this.#of(handle);
     this.#expectRoom();
-    if ('folder' in open) return this.#add({ folder: open.folder, listing: [] }, open.folder);
+    if ('folder' in open) {
+      if (isRemote(open.folder)) return this.#addRemote(await open.folder.reopen());
+      return this.#add({ folder: open.folder, listing: [] }, open.folder);
+    }
     return this.#openFile(open.node, { reads, writes, truncates: false });
   }
 
-  #add(open: Open, { filetype }: TreeNode): Uint8Array {
+  async #addRemote(opened: RemoteOpened): Promise<Uint8Array> {
+    const open: Open = 'folder' in opened ? { folder: opened.folder, listing: [] } : { ...opened, users: 1 };
+    if (this.#over || this.#open.size >= openMax) {
+      await swallow(() => closed(open));
+      fail(Errno.mfile);
+    }
+    return this.#add(open, 'folder' in open ? open.folder : open.node);
+  }
+
+  #add(open: Open, { filetype }: { filetype: number }): Uint8Array {
     this.#last++;
     this.#open.set(this.#last, open);
     return words(BigInt(this.#last), BigInt(filetype));
@@ -228,7 +246,8 @@ export class ProcessFiles {
   async #list({ handle, from }: Request<'list'>): Promise<Uint8Array> {
     const open = this.#of(handle);
     if (!('folder' in open)) return fail(Errno.notdir);
-    if (from === 0) {
+    if (from === 0 && isRemote(open.folder)) open.listing = await open.folder.list();
+    else if (from === 0 && !isRemote(open.folder)) {
       const { ino } = await open.folder.stat();
       const dots = ['.', '..'].map((name) => ({
         name: Buffer.from(name),
@@ -258,10 +277,11 @@ export class ProcessFiles {
   }
 
   #lookup({ at, path }: FilePath): Promise<TreeLookup> {
-    return TreeLookup.of(this.#folderAt(at), path);
+    const folder = this.#folderAt(at);
+    return TreeLookup.of(isRemote(folder) ? fail(Errno.xdev) : folder, path);
   }
 
-  #folderAt(at: FileAt): Folder {
+  #folderAt(at: FileAt): Folder | RemoteFolder {
     if ('mount' in at) return this.#mounts.get(at.mount) ?? fail(Errno.noent);
     const open = this.#of(at.handle);
     return 'folder' in open ? open.folder : fail(Errno.notdir);
@@ -279,6 +299,11 @@ export class ProcessFiles {
   #statOf(open: Open): Maybe<Filestat> {
     return 'file' in open ? open.file.stat() : open.folder.stat();
   }
+}
+
+async function closed(open: Open): Promise<void> {
+  if ('file' in open) await returned(open);
+  else if (isRemote(open.folder)) await open.folder.close();
 }
 
 /** One user less. */

@@ -102,7 +102,8 @@ export function placeOf(
     const directory = grants.get(above);
     if (directory !== undefined) return { directory, path: pathThere };
     if (mounts.has(above) && above !== 'dev') {
-      if (!liesBelow(join(above, rest), above, grants)) return { at: { mount: above }, path: pathThere };
+      if (!liesBelow(join(above, rest), above, [...grants.keys(), ...mounts]))
+        return { at: { mount: above }, path: pathThere };
       continue;
     }
     const device = mounts.has('dev') ? deviceOf(above) : undefined;
@@ -115,11 +116,9 @@ export function placeOf(
   return { above };
 }
 
-/** A path leads into a grant that lies below a mount. */
-const liesBelow = (path: string, mount: string, grants: Grants): boolean =>
-  [...grants.keys()].some(
-    (grant) => grant.startsWith(`${mount}/`) && (path === grant || path.startsWith(`${grant}/`)),
-  );
+/** A path leads into a grant or a mount that lies below a mount. */
+const liesBelow = (path: string, mount: string, others: readonly string[]): boolean =>
+  others.some((grant) => grant.startsWith(`${mount}/`) && (path === grant || path.startsWith(`${grant}/`)));
 
 /** What such a directory lists. */
 export function entriesAbove(

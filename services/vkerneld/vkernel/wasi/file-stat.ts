@@ -113,7 +113,7 @@ const noStat: Omit<Filestat, 'filetype'> = {
   ctimNs: 0n,
 };
 
-function filestatOf(stat: BigIntStats): Filestat {
+export function filestatOf(stat: BigIntStats): Filestat {
   return {
     dev: stat.dev,
     ino: stat.ino,

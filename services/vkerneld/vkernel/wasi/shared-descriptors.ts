@@ -73,6 +73,7 @@ export class SharedDescriptors extends DescriptorTable {
     host: HostFiles,
     preopens: readonly Uint8Array<ArrayBuffer>[],
     given: readonly GivenDescriptor[] = [],
+    mounts: readonly string[] = [],
   ) {
     super(connections);
     this.#given = given.map((each) => ('file' in each ? new FilePosition(each.file.position) : undefined));
@@ -82,7 +83,10 @@ export class SharedDescriptors extends DescriptorTable {
     this.#connections = connections;
     this.#host = host;
     this.#preopens = preopens;
-    this.#aboves = leadingTo(preopens);
+    this.#aboves = leadingTo([
+      ...preopens,
+      ...mounts.map((path) => Uint8Array.from(Buffer.from(path, 'latin1'))),
+    ]);
   }
 
   static memory(): SharedArrayBuffer {
