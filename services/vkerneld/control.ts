@@ -40,8 +40,13 @@ export function controlServer(
         drained: (signal) =>
           new Promise((resolve) => {
             if (!isFull || over || signal.aborted) return resolve();
-            waiting.add(resolve);
-            signal.addEventListener('abort', () => resolve(), { once: true });
+            const resume = () => {
+              signal.removeEventListener('abort', resume);
+              waiting.delete(resume);
+              resolve();
+            };
+            waiting.add(resume);
+            signal.addEventListener('abort', resume, { once: true });
           }),
         end(error) {
           if (over) return;

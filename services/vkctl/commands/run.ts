@@ -43,6 +43,7 @@ export interface RunOptions extends ClusterOption {
   apartFrom?: string[];
   vkernel?: string;
   dir?: string[];
+  home?: string;
   listen?: string[];
   connect?: string[];
   env?: string[];
@@ -91,8 +92,8 @@ export function addRun(program: Command): void {
     )
     .option('--vkernel <name>', 'in this virtual kernel (NAME or NODE/NAME); made when it does not run')
     .option(
-      '--dir <host:guest[:ro]>',
-      'grant a folder of the host (repeatable; see "up --allow-dir")',
+      '--dir <[node=]host:guest[:ro]>',
+      'grant a folder of the host, or of the machine of another node (repeatable; see "vkctl allow")',
       collect,
     )
     .option(
@@ -107,6 +108,7 @@ export function addRun(program: Command): void {
     )
     .option('-e, --env <name=value>', 'set a variable; NAME alone: as it is here (repeatable)', collect)
     .option('--memory <size>', 'memory that it may have, private and shared pages that it brings, as 256M')
+    .option('--home <node>', 'with the home that its user has on this node; else on its own')
     .option('--bare', 'no /dev, /tmp, /shared, /proc and no home: the folders of --dir alone')
     .addOption(clusterOption())
     .addOption(jsonOption('with -d: print its pid, node and virtual kernel as JSON'))
@@ -118,6 +120,7 @@ export function addRun(program: Command): void {
     ['vkctl run -it shell.wasm', 'at a terminal: keys, job control, its size'],
     ['vkctl run --dir .:/work:ro -e LANG wc.wasm /work/a.txt', 'a folder, read-only, and a variable'],
     ['vkctl run --dir .:. wc.wasm a.txt', 'a folder, for relative names'],
+    ['vkctl run --dir node2=/data:/data:ro wc.wasm /data/a', 'a folder of node2, wherever it runs'],
     ['vkctl run -d --node node2 server.wasm', 'in the background on node 2'],
     [
       'vkctl run -d --near table --apart-from 100001 serve.wasm',
@@ -172,6 +175,7 @@ export async function run(path: string, args: string[], options: RunOptions): Pr
     memoryBytes: BigInt(options.memory ? parseSize(options.memory, '--memory') : 0),
     detach: options.detach ?? false,
     bare: options.bare ?? false,
+    homeNode: options.home ?? '',
   };
   try {
     const name = `vkctl run ${spec.name}`;
@@ -345,11 +349,15 @@ function grants(texts: readonly string[]): ReturnType<typeof grant>[] {
   });
 }
 
-function grant(text: string): { hostPath: string; guestPath: string; readOnly: boolean } {
-  const [host, guest, mode, ...more] = text.split(':');
+/** A folder of a node: its path is of that node's machine, and whole. */
+const OF_NODE = /^([A-Za-z0-9][A-Za-z0-9.-]*)=(\/.*)$/;
+
+function grant(text: string): { hostPath: string; guestPath: string; readOnly: boolean; node: string } {
+  const [said = '', guest, mode, ...more] = text.split(':');
+  const [, node = '', host = said] = OF_NODE.exec(said) ?? [];
   if (!host || !guest || (mode !== undefined && mode !== 'ro' && mode !== 'rw') || more.length > 0) {
     throw new Failure(`--dir: "${text}" is not a grant`, {
-      fix: 'Write host:guest, host:guest:ro or host:guest:rw, as .:/work:ro.',
+      fix: 'Write host:guest, host:guest:ro or host:guest:rw, as .:/work:ro, or node=host:guest, as node2=/data:/data.',
       exitCode: EXIT.usage,
     });
   }
@@ -358,7 +366,7 @@ function grant(text: string): { hostPath: string; guestPath: string; readOnly: b
       fix: `Write it as ${posix.join('/', guest)}.`,
       exitCode: EXIT.usage,
     });
-  return { hostPath: resolve(host), guestPath: guest, readOnly: mode === 'ro' };
+  return { hostPath: node === '' ? resolve(host) : host, guestPath: guest, readOnly: mode === 'ro', node };
 }
 
 /** Gives an error of `run` the exit code that says whose fault it was. */

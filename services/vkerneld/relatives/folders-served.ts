@@ -7,6 +7,7 @@ import type {
   OpenFolderResponseSchema,
   OpenFolderStart,
 } from '@odonata/proto/vkernel/v1/peer';
+import type { DirectoryGrant } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { BoundedQueue } from '@odonata/rpc/queue.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
@@ -60,7 +61,7 @@ export class FoldersServed {
     const { user, groups, vkernel } = asker!;
     this.#expectRoom(user);
     // What is refused is refused before anything starts for it.
-    if (!folder!.home) closeGrants(this.#directories.open([folder!]));
+    if (!folder!.home) closeGrants(this.#directories.open([asked(folder!)]));
     const child = await this.#vkernels.demand(vkernel, { user, groups }, ctx.signal);
     this.#expectRoom(user);
     this.#last = (this.#last % 0x7fff_ffff) + 1;
@@ -133,7 +134,7 @@ export class FoldersServed {
     const idMapping = await child.idMapping();
     const grants: OpenGrant[] = folder!.home
       ? (this.#homes?.open(child.user, [], idMapping) ?? [])
-      : this.#directories.open([folder!], idMapping);
+      : this.#directories.open([asked(folder!)], idMapping);
     const [grant] = grants;
     if (grant === undefined) throw new RpcError(Code.NotFound, `${child.user} has no home here`);
     try {
@@ -165,6 +166,9 @@ export class FoldersServed {
     }
   }
 }
+
+/** Where its program has it is that node's. */
+const asked = ({ hostPath, readOnly }: DirectoryGrant) => ({ hostPath, readOnly, guestPath: '/' });
 
 function tell(child: VkernelChild, folder: number, event: { case: 'close'; value: object }): void {
   try {
