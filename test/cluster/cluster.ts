@@ -29,7 +29,7 @@ export interface RunOptions {
   /** Absent: the node's default one. */
   vkernel?: string;
   env?: string[];
-  dirs?: { hostPath: string; guestPath: string; readOnly?: boolean }[];
+  dirs?: { hostPath: string; guestPath: string; readOnly?: boolean; node?: string }[];
   memoryBytes?: number;
   stdin?: string | Uint8Array;
 }

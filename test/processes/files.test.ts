@@ -16,7 +16,9 @@ beforeAll(async () => {
   const strict = ['-Wall', '-Wextra', '-Werror'];
   const family = await library.link('family', [join(import.meta.dirname, 'family.c')], strict);
   writeFileSync(join(programs, 'family.wasm'), family);
-  cluster = await TestCluster.up({ nodes: 2, allowDirs: [programs, work] });
+  cluster = await TestCluster.up({ nodes: 2 });
+  // A child on the other node has them there.
+  expect(await cluster.vkctl(['allow', '--node', 'node1', programs, work])).toMatchObject({ code: 0 });
   cluster.addModule('family', family);
 }, 150_000);
 afterAll(async () => {
