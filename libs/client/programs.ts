@@ -21,6 +21,8 @@ export interface Grant {
   hostPath: string;
   guestPath: string;
   readOnly?: boolean;
+  /** Of this node's machine, wherever the program runs; absent: of its own. */
+  node?: string;
 }
 
 /** How a process ended. */
@@ -44,6 +46,8 @@ export interface ProgramOptions {
   /** Standard streams that it is to take for a terminal. */
   terminalStreams?: { input?: boolean; output?: boolean; error?: boolean };
   dirs?: readonly Grant[];
+  /** The node whose home it has; absent: its own. */
+  homeNode?: string;
   /** Private memory and shared pages that it brings; absent: as its node says. */
   memoryBytes?: number | bigint;
   /** Absent: as the next three say; else where its virtual kernel runs; else on the node with the fewest processes a core. */
@@ -176,7 +180,15 @@ const isText = (words: readonly (string | Uint8Array)[]): words is string[] =>
   words.every((word) => typeof word === 'string');
 
 function specOf(options: ProgramOptions): ProgramSpec {
-  const { name = 'program', args = [], env = {}, dirs = [], memoryBytes = 0, terminalStreams } = options;
+  const {
+    name = 'program',
+    args = [],
+    env = {},
+    dirs = [],
+    memoryBytes = 0,
+    terminalStreams,
+    homeNode,
+  } = options;
   const variables = Object.entries(env).map(([variable, value]) =>
     typeof value === 'string' ? `${variable}=${value}` : Buffer.concat([Buffer.from(`${variable}=`), value]),
   );
@@ -186,6 +198,7 @@ function specOf(options: ProgramOptions): ProgramSpec {
     ...(isText(variables) ? { env: variables } : { rawEnv: variables.map((word) => Buffer.from(word)) }),
     terminalStreams,
     dirs: dirs.map((dir) => ({ readOnly: false, ...dir })),
+    ...(homeNode !== undefined && { homeNode }),
     memoryBytes: bytesOf('memoryBytes', memoryBytes),
   };
 }
