@@ -24,7 +24,7 @@ export function keeperHandlers({
   store,
   changed: hurry,
 }: {
-  store: ServiceStore;
+  store: Pick<ServiceStore, 'list' | 'swap' | 'putPart'>;
   changed: () => void;
 }): Handlers<typeof KeeperService> {
   const ownerIn = (user: string, { caller }: CallContext) => user || (personOf(caller) ?? caller.name);
