@@ -1,6 +1,7 @@
 /* sh: a shell of guests. sh [-eux] [-l] [-c COMMANDS | FILE] [NAME] [ARGUMENTS]. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,11 +126,34 @@ static void run_if_there(const char *folder, const char *name) {
   shell.leaving = STAYS;
 }
 
+/** USER@NODE:FOLDER$, unless somebody says another one. */
+static void set_prompt(void) {
+  char *status = read_file("/proc/self/status"), *node = status == NULL ? NULL : strstr(status, "\nNode:\t");
+  struct text prompt = text_in(&scratch);
+  if (getenv("PS1") != NULL) return;
+  text_append(&prompt, "${USER-}@");
+  if (node != NULL) text_add(&prompt, node + 7, strcspn(node + 7, "\n"));
+  text_append(&prompt, ":${PWD}\\$ ");
+  set_variable("PS1", prompt.at);
+}
+
+static void on_hangup(int signal) {
+  (void)signal;
+  jobs_hang_up();
+  _exit(129);
+}
+
 static void begin_interactive(void) {
   shell.interactive = true;
+  set_prompt();
+  signal(SIGHUP, on_hangup);
   shell.has_jobs = true;
   shell.has_terminal = tcgetpgrp(0) >= 0;
   catch_signals();
+  if (shell.has_terminal) {
+    setpgid(0, 0);
+    tcsetpgrp(0, getpgrp());
+  }
   history_load();
 }
 

@@ -133,10 +133,6 @@ int history_count(void);
 const char *history_at(int);
 int builtin_history(char **);
 
-/* terminal.c, or the library */
-pid_t tcgetpgrp(int);
-int tcsetpgrp(int, pid_t);
-
 /* test.c, read.c */
 int builtin_test(char **), builtin_read(char **), builtin_getopts(char **);
 /** What may stand at the end of the line's first bytes, whole words; where the word begins. */

@@ -144,7 +144,7 @@ test('at a terminal: lines are edited, completed and kept; jobs are stopped, go 
     await typist.type('echo t\x7fagain; ls /bi\tyes\r');
     await typist.shows(/again\r\n\/bin\/yes/);
     await typist.type('\x1b[A\x1b[A\r');
-    await typist.shows(/\none\r[^]*\none\r/);
+    await typist.shows(/\none\r[\s\S]*\none\r/);
     await typist.type('sleep 100\r');
     await until('it sleeps', async () => (await done(['ps', '--json'])).includes('sleep'));
     await typist.type('\x1a');
@@ -152,7 +152,7 @@ test('at a terminal: lines are edited, completed and kept; jobs are stopped, go 
     await typist.type('bg\r');
     await typist.shows('Running    sleep 100 &');
     await typist.type('fg\r');
-    await typist.shows(/Running[^]*\nsleep 100\r\n/);
+    await typist.shows(/Running[\s\S]*\nsleep 100\r\n/);
     // It has the terminal a moment after that.
     await sleep(1_000);
     await typist.type('\x03');

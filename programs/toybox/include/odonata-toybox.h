@@ -8,4 +8,5 @@
 int odonata_spawn_command(pid_t *, char **, const posix_spawn_file_actions_t *);
 void tzset(void);
 #define BLKGETSIZE64 0
+#define TIOCNOTTY 0x5422
 #endif

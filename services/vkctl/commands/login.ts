@@ -114,6 +114,11 @@ async function shell(to: Cluster, { user, words, options, isHere }: Shell): Prom
     env: environment(name),
     terminalStreams: terminalStreams(true),
   };
+  const [keys, { stdin, stdout }] = [keysOf(DETACH_KEYS), process];
+  if (words.length === 0 && stdin.isTTY && stdout.isTTY)
+    return await atTerminal('login', keys, (io, size) =>
+      to.programs.begin(place, { ...spec, terminalSize: size }, new Uint8Array(), io),
+    );
   return await runHere(to, place, spec, new Uint8Array(), { isHere, input: true });
 }
 
