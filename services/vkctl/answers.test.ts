@@ -114,6 +114,9 @@ test('each answer is what its schema says', async () => {
   expect(started).toMatchObject({ vkernel: 'default' });
   held.add('run');
   const pids = [String(started.pid)];
+  const beside = await vkctl(['exec', '-d', '--json', pids[0]!, spin, 'exit', '0']);
+  ANSWERS.exec!.schema.parse(JSON.parse(beside.stdout));
+  held.add('exec');
   const [stat, all] = await Promise.all([
     answer('ds stat', 'board'),
     answer('ds ls'),

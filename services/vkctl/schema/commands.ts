@@ -30,6 +30,7 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   restart: list(cluster.restarted),
   doctor: one(cluster.doctor),
   run: one(process.started),
+  exec: one(process.started),
   cp: one(process.copied),
   allow: list(cluster.allowedFolder),
   disallow: list(cluster.allowedFolder),
@@ -79,7 +80,7 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
 export const EVENT_LINE = event;
 
 /** Print files, and no answers: they have no --json. */
-export const WITHOUT: ReadonlySet<string> = new Set(['login', 'completion', 'man', 'schema']);
+export const WITHOUT: ReadonlySet<string> = new Set(['attach', 'login', 'completion', 'man', 'schema']);
 
 /** In the form of json-schema.org. */
 export const jsonSchemaOf = (words: string): object => z.toJSONSchema(ANSWERS[words]!.schema);
