@@ -79,7 +79,7 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
 /** Of one line of `events -f`. */
 export const EVENT_LINE = event;
 
-/** Print files, and no answers: they have no --json. */
+/** Print files, or what a program shows, and no answers: they have no --json. */
 export const WITHOUT: ReadonlySet<string> = new Set(['attach', 'login', 'completion', 'man', 'schema']);
 
 /** In the form of json-schema.org. */
