@@ -179,7 +179,7 @@ test('a rollout goes on replica by replica, and stops at a release that fails; s
 
   // Nobody else makes a virtual kernel of that name, and a service that waits for itself is none.
   const taken = await cluster.vkctl(['run', '--vkernel', 'svc-web-9', join(folder, 'probe.wasm')]);
-  expect(taken.stderr).toMatch(/virtual kernel svc-web-9 is that of a service, and does not run on node1/);
+  expect(taken.stderr).toMatch(/virtual kernel svc-web-9 is that of a service, and does not run on node\d/);
   const circle = await cluster.vkctl(['apply', '-f', written('db', { depends_on: ['db'] })]);
   expect(circle.stderr).toMatch(/db would wait for itself: db -> db/);
 }, 60_000);
