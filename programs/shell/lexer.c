@@ -17,7 +17,11 @@ void reader_fail(struct reader *reader, const char *form, ...) {
 
 char reader_char(struct reader *reader, size_t ahead) {
   while (reader->at + ahead >= reader->length) {
-    if (reader->failed || reader->more == NULL || !reader->more(reader, reader->depth > 0)) return 0;
+    if (reader->failed || reader->more == NULL) return 0;
+    if (reader->more(reader, reader->depth > 0)) continue;
+    // The end of what is typed is said once.
+    if (!reader->failed) reader->more = NULL;
+    return 0;
   }
   return reader->text[reader->at + ahead];
 }
