@@ -21,9 +21,10 @@ const OPEN_MS = 8_000;
 const CALL_MS = 10_000;
 /** As long as a disk may take for what was written. */
 const SYNC_MS = 60_000;
-/** These change nothing. */
+/** These change nothing, or one file that is open, which knows it. */
 const LOOKS: ReadonlySet<FileOp> = new Set([
   ...[FileOp.READ, FileOp.STAT, FileOp.STAT_PATH, FileOp.LIST, FileOp.READLINK, FileOp.CLOSE],
+  ...[FileOp.WRITE, FileOp.SET_SIZE, FileOp.ALLOCATE, FileOp.SYNC, FileOp.SET_TIMES, FileOp.REOPEN],
 ]);
 /** Folders that are open at one time. */
 const LINES_MAX = 256;
@@ -78,7 +79,7 @@ export class FolderLine {
   readonly #opened = Promise.withResolvers<void>();
   readonly #late: NodeJS.Timeout;
   #last = 0;
-  /** Calls that changed something: what was known before each may be another by now. */
+  /** Calls of paths that may have changed something: what was known before each may be another by now. */
   changes = 0;
   #isGone = false;
 

@@ -4,6 +4,8 @@
 /** The last bytes that were asked for begin where those before end: more is asked for at once. */
 const AHEAD_BYTES = 256 * 1024;
 export const KEPT_MS = 100;
+/** As what was read ahead was of no use, as the program writes in between, so many reads are as they are asked for. */
+const PLAIN_READS = 16;
 
 interface Piece {
   readonly begin: number;
@@ -16,6 +18,8 @@ export class ReadAhead {
   readonly #now: () => number;
   #here: Piece | undefined;
   #next: Piece | undefined;
+  #isOfUse = false;
+  #plain = 0;
   /** Where a program goes on that reads in order. */
   #expected = 0;
 
@@ -34,11 +38,13 @@ export class ReadAhead {
     let bytes = kept;
     if (bytes === undefined) {
       this.forget();
-      if (isNext && lengthBytes < AHEAD_BYTES) {
+      if (isNext && lengthBytes < AHEAD_BYTES && this.#plain-- <= 0) {
+        this.#plain = 0;
+        this.#isOfUse = false;
         this.#here = this.#ask(offset);
         const here = await this.#here.bytes;
         // A short piece is the end of the file now, and perhaps not soon.
-        if (here.length < AHEAD_BYTES) this.forget();
+        if (here.length < AHEAD_BYTES) this.#here = undefined;
         bytes = here.subarray(0, lengthBytes);
       } else bytes = await this.#read(offset, lengthBytes);
     }
@@ -48,6 +54,7 @@ export class ReadAhead {
 
   /** The file is another one by now. */
   forget(): void {
+    if (this.#here !== undefined && !this.#isOfUse) this.#plain = PLAIN_READS;
     this.#here = undefined;
     this.#next = undefined;
   }
@@ -62,6 +69,7 @@ export class ReadAhead {
     const bytes = await here.bytes;
     const from = offset - here.begin;
     if (from + lengthBytes > bytes.length || this.#here !== here) return undefined;
+    this.#isOfUse = true;
     if (from + lengthBytes > AHEAD_BYTES / 2) this.#next ??= this.#ask(here.begin + AHEAD_BYTES);
     return bytes.subarray(from, from + lengthBytes);
   }

@@ -160,7 +160,25 @@ test('reads in order are read ahead, and what was written since is seen', async 
   await file.read(4096, 4096);
   await file.write(8192, Buffer.from('new'));
   expect(text(await file.read(8192, 3))).toBe('new');
+  const other = await fileOf(top, 'big', write);
+  await file.read(8195, 4096);
+  await file.read(8195 + 4096, 4096);
+  await other.write(8195 + 8192, Buffer.from('too'));
+  expect(text(await file.read(8195 + 8192, 3))).toBe('too');
   expect((await file.read(bytes.length - 2, 100)).length).toBe(2);
+});
+
+test('a program that writes between its reads is not read ahead of', async () => {
+  const asked: number[] = [];
+  const ahead = new ReadAhead(async (_offset, length) => {
+    asked.push(length);
+    return new Uint8Array(length);
+  });
+  for (let at = 0; at < 10; at++) {
+    await ahead.read(at * 4096, 4096);
+    ahead.forget();
+  }
+  expect(asked).toEqual([4096, 256 * 1024, 4096, 4096, 4096, 4096, 4096, 4096, 4096, 4096]);
 });
 
 test('read ahead is kept for a tenth of a second', async () => {

@@ -22,6 +22,8 @@ export class RemoteMount {
   /** The process, and what is open of it, in other processes, too. */
   #users = 1;
   readonly top: RemoteFolder;
+  /** What is open of it: who changes one tells others of the same file. */
+  readonly files = new Set<RemoteFile>();
 
   constructor(asked: FoldersAsked, pid: bigint, place: number) {
     this.#asked = asked;
@@ -190,6 +192,8 @@ class RemoteNode implements FileNode {
 class RemoteFile extends RemoteNode implements OpenedFile {
   readonly #handle: RemoteHandle;
   readonly #ahead: ReadAhead;
+  readonly #ino: bigint;
+  readonly #dev: bigint;
   /** As the answer to its opening said. */
   #fresh: { readonly stat: Filestat; readonly atMs: number } | undefined;
   /** Of its line, when that and what was read ahead were said. */
@@ -200,6 +204,9 @@ class RemoteFile extends RemoteNode implements OpenedFile {
     this.#handle = handle;
     this.#fresh = { stat, atMs: performance.now() };
     this.#changes = handle.line.changes;
+    this.#ino = stat.ino;
+    this.#dev = stat.dev;
+    handle.mount.files.add(this);
     this.#ahead = new ReadAhead(async (offset, lengthBytes) => {
       const { data } = await handle.call({ op: FileOp.READ, offset: BigInt(offset), length: lengthBytes });
       return data.length > lengthBytes ? fail(Errno.io) : data;
@@ -227,7 +234,7 @@ class RemoteFile extends RemoteNode implements OpenedFile {
     this.#changed();
     const where = { offset: BigInt(offset ?? 0), atEnd: offset === undefined };
     const { written, end } = await this.#handle.call({ op: FileOp.WRITE, ...where, data: bytes });
-    this.#ahead.forget();
+    this.#changed();
     return { written: Math.min(written, bytes.length), endBytes: Number(end) };
   }
 
@@ -246,17 +253,24 @@ class RemoteFile extends RemoteNode implements OpenedFile {
   }
 
   close(): Promise<void> {
+    this.#handle.mount.files.delete(this);
     return this.#handle.close();
   }
 
   /** Whatever this process changed there, this file perhaps, by another name. */
   #expectUnchanged(): void {
     const { changes } = this.#handle.line;
-    if (changes !== this.#changes) this.#changed();
+    if (changes !== this.#changes) this.#forget();
     this.#changes = changes;
   }
 
+  /** This file, by whichever descriptor. */
   #changed(): void {
+    for (const file of this.#handle.mount.files)
+      if (file.#ino === this.#ino && file.#dev === this.#dev) file.#forget();
+  }
+
+  #forget(): void {
     this.#fresh = undefined;
     this.#ahead.forget();
   }
