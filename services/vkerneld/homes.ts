@@ -37,7 +37,8 @@ export class Homes {
   }
 
   /**
-   * Opens that of a person, and /bin, for a program that has these as well; none where one of them covers everything, or is there.
+   * Opens that of a person, and /bin, for a program that has these as well: each where none of them covers it, or is there, as a home
+   * of another node is.
    * @throws RpcError
    */
   open(user: string, grants: readonly { guestPath: string }[], idMapping?: number): OpenGrant[] {

@@ -93,8 +93,7 @@ export async function* run(
     // Its pmap manager may be another one than the one that was told last.
     if (place.vkernels.quotas.has(vkernel.key)) await place.uses.look();
     instance = `${place.node}/${vkernel.key}`;
-    const isHomeHere = !program.spec.bare && !folders.some(({ home }) => home);
-    const homes = isHomeHere ? place.homes : undefined;
+    const homes = program.spec.bare ? undefined : place.homes;
     const idMapping = folders.length > 0 || homes !== undefined ? await vkernel.idMapping() : undefined;
     dirs = directoriesOf(place, folders, ctx, idMapping);
     dirs.push(...(homes?.open(user, folders, idMapping) ?? []));

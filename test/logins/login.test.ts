@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildPrograms } from '../../services/vkctl/cluster/programs.ts';
 import { TestCluster, until } from '../cluster/cluster.ts';
+import { PosixLibrary } from '../posix/library.ts';
 import { Typist } from '../terminals/typist.ts';
 
 let cluster: TestCluster;
@@ -52,6 +53,19 @@ test('commands from a pipe, and the exit code', { timeout: 60_000 }, async () =>
   expect(end).toMatchObject({ code: 7, stderr: '' });
   expect(end.stdout).toMatch(/^A\nB\n\/home\/\S+\n$/);
   expect(await says('@', 'cat kept; rm kept')).toBe('b\na\n');
+});
+
+test('system and popen of a C program have the shell', { timeout: 60_000 }, async () => {
+  const library = await PosixLibrary.build();
+  try {
+    cluster.addModule('commands', await library.link('commands', [join(import.meta.dirname, 'commands.c')]));
+  } finally {
+    await library.close();
+  }
+  expect((await cluster.output('node1', 'commands')).split('\n')).toEqual([
+    ...['shell 1', 'a', 'b', 'code 3', 'signal 15', 'read one', 'read two', 'code 5', 'WRITTEN', 'code 0'],
+    ...['Invalid argument, No child process', ''],
+  ]);
 });
 
 test('a pipeline whose stages run on three nodes', { timeout: 60_000 }, async () => {

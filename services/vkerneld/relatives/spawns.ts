@@ -105,8 +105,7 @@ export class Spawns {
     // Its pmap manager may be another one than the one that was told last.
     if (vkernels.quotas.has(vkernel.key)) await this.#place.uses.look();
     const folders = foldersOf(program!, { node, user });
-    const isHomeHere = !program!.bare && !folders.some(({ home }) => home);
-    const homes = isHomeHere ? this.#place.homes : undefined;
+    const homes = program!.bare ? undefined : this.#place.homes;
     const { grants, dirs } = await this.#grants(vkernel, folders, homes);
     let started: { pid: bigint; terminal: Terminal | undefined };
     try {

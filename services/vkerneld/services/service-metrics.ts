@@ -8,7 +8,7 @@ export function serviceMetrics(metrics: Metrics, keeping: Keeping): void {
     const { states } = keeping;
     return STATES.map((state) => ({ state, value: states.get(state) ?? 0 }));
   });
-  metrics.gauge('service_lease_held', '1: this node may run instances of services', () =>
+  metrics.gauge('held_service_leases', '1: this node may run instances of services', () =>
     keeping.holdsLease ? 1 : 0,
   );
   metrics.counter(
