@@ -1,5 +1,5 @@
 // Every method x every role x (the right, no, a foreign, an expired certificate), over every transport.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DescMethod } from '@bufbuild/protobuf';
 import { Role } from '@odonata/proto/auth/v1/access';
@@ -79,6 +79,18 @@ async function answers(
 
 const each = (service: AnyService, answer: (method: DescMethod) => string): Record<string, string> =>
   Object.fromEntries(service.methods.map((method) => [method.name, answer(method)]));
+
+it('is asked of every service that the .proto files have', () => {
+  const folder = join(import.meta.dirname, '../../proto/odonata');
+  const defined = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.proto'))
+    .flatMap((name) => {
+      const text = readFileSync(join(folder, name), 'utf8');
+      const of = /^package (\S+);/m.exec(text)![1];
+      return [...text.matchAll(/^service (\w+)/gm)].map(([, service]) => `${of}.${service}`);
+    });
+  expect(SERVICES.map(({ typeName }) => typeName).sort()).toEqual(defined.sort());
+});
 
 describe.each(SERVICES.map((service) => [service.typeName, service] as const))('%s', (_, service) => {
   it.each(Object.entries(EVERYBODY))('%s', async (who, role) => {

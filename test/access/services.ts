@@ -6,6 +6,7 @@ import { HandOverService } from '@odonata/proto/pmap/v1/handover';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { KeeperService, RecordService } from '@odonata/proto/service/v1/service';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
+import { PeerService } from '@odonata/proto/vkernel/v1/peer';
 import { ControlService, VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -24,6 +25,7 @@ export const SERVICES: readonly AnyService[] = [
   EventService,
   KeeperService,
   RecordService,
+  PeerService,
 ];
 
 /** Those that are called over syslink, too. */
@@ -36,6 +38,7 @@ export const OVER_SYSLINK: readonly AnyService[] = [
   EventService,
   KeeperService,
   RecordService,
+  PeerService,
 ];
 
 /** In the place of an answer: `all` or `own`, what the caller may touch. */
@@ -61,7 +64,7 @@ export function telling(service: AnyService): Handlers<AnyService> {
 const isStreamed = ({ methodKind }: DescMethod): boolean =>
   methodKind === 'server_streaming' || methodKind === 'bidi_streaming';
 
-/** Calls a method with an empty request: `all`, `own`, or the name of the code. */
+/** Calls a method with a request that says nothing: `all`, `own`, or the name of the code. */
 export async function tried(
   client: Client<AnyService>,
   method: DescMethod,
@@ -71,7 +74,9 @@ export async function tried(
     method.localName
   ]!;
   const takesStream = method.methodKind === 'client_streaming' || method.methodKind === 'bidi_streaming';
-  const request = takesStream ? nothing() : {};
+  // What is required is looked at before the handler.
+  const asker = method.input.fields.some(({ localName }) => localName === 'asker') ? { asker: {} } : {};
+  const request = takesStream ? nothing() : asker;
   try {
     const answer = call(request, { deadlineMs: 5_000 });
     if (isStreamed(method)) for await (const _ of answer as AsyncIterable<unknown>);
