@@ -129,7 +129,7 @@ export class Kernel {
         this.#connections.answered(event.value);
         return;
       case 'outputTaken':
-        this.#running.get(event.value.pid)?.process.outputTaken(Number(event.value.takenBytes));
+        this.#running.get(event.value.pid)?.process.output.taken(Number(event.value.takenBytes));
         return;
       default:
         this.#options.log.warn({ event: event.case }, 'a message of the supervisor that is not understood');
@@ -139,7 +139,7 @@ export class Kernel {
   /** Another supervisor took over: what the last one had not taken is lost, and nobody will ever take it. */
   onReattached(): void {
     for (const { process, ending } of this.#running.values()) {
-      process.outputForgotten();
+      process.output.forget();
       if (process.isStopped) this.#options.send({ case: 'held', value: { pid: process.pid, stopped: true } });
       if (ending !== undefined) this.#tellEnding(process.pid, ending);
     }
@@ -264,7 +264,7 @@ export class Kernel {
         started: () => send({ case: 'started', value: { pid } }),
         output: (stream, data) => {
           const relay = stream === 1 ? process.relays.output : process.relays.error;
-          if (relay?.process.relay(relay.stream, data, () => process.outputTaken(data.length))) return;
+          if (relay?.process.relay(relay.stream, data, () => process.output.taken(data.length))) return;
           const output = { stream: stream === 1 ? StdStream.OUT : StdStream.ERR, data };
           send({ case: 'output', value: { pid, output } });
         },

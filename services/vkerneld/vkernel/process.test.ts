@@ -237,7 +237,7 @@ describe('standard streams', () => {
       { interval: 200 },
     ).toBe(true);
     expect(before).toBeLessThan(untakenBytesMax + 65536);
-    run.process.outputTaken(before);
+    run.process.output.taken(before);
     await eventually(run.written).toBeGreaterThan(before);
     await run.process.kill('SIGKILL');
     expect(run.stdout().slice(0, 12)).toBe('hello\nhello\n');

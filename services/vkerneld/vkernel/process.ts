@@ -24,7 +24,6 @@ import { interrupts, terminate } from './interrupts.ts';
 import type { GivenDescriptor, GuestMessage, PreparedGuest, StartGuest } from './kernel-call.ts';
 import { ProcessFiles } from './mounts/process-files.ts';
 import { mountsOf } from './mounts/process-mounts.ts';
-import { createOutputRing, OutputReader, OutputWindow } from './output-ring.ts';
 import {
   CannotStart,
   cannot,
@@ -36,6 +35,7 @@ import {
   outOfMemory,
   refused,
 } from './process-end.ts';
+import { ProcessOutput } from './process-output.ts';
 import type {
   ProcessEvents,
   ProcessExit,
@@ -74,8 +74,6 @@ export class Process {
   /** As it began with. */
   readonly env: readonly Word[];
   readonly #given: readonly GivenDescriptor[];
-  /** Of children whose output leads here. */
-  readonly #relayed: { stream: 1 | 2; data: Uint8Array<ArrayBuffer>; taken: () => void }[] = [];
   readonly #around: ProcessSurroundings;
   readonly #events: ProcessEvents;
   /** The thread that its program begins in. */
@@ -86,12 +84,10 @@ export class Process {
   readonly #host = new HostDescriptors();
   readonly #files: ProcessFiles;
   readonly #mounts: readonly string[];
-  readonly #ring = createOutputRing();
   readonly #grants: readonly DirectoryGrant[];
   readonly #listeners: readonly Listener[];
   readonly #connections = new ConnectionTable();
-  readonly #output = new OutputReader(this.#ring);
-  readonly #window = new OutputWindow();
+  readonly output: ProcessOutput;
   readonly #signals = createSignals();
   readonly #signalState = new SignalState(this.#signals);
   /** Signals that would end it, while it is stopped. */
@@ -124,6 +120,7 @@ export class Process {
     this.#given = handOver(spec.given ?? [], this.#connections, this.#files);
     this.#around = around;
     this.#events = events;
+    this.output = new ProcessOutput((stream, data) => events.output(stream, data));
     this.#relations = new Relations({
       ...{ pid: spec.pid, nodeName: around.nodeName, node: around.node, asked: around.asked },
       bare: spec.bare === true,
@@ -162,8 +159,7 @@ export class Process {
   /** Output of a child, on its way to where this process' goes. False: this one is over. */
   relay(stream: 1 | 2, data: Uint8Array<ArrayBuffer>, taken: () => void): boolean {
     if (this.#exit !== undefined) return false;
-    this.#relayed.push({ stream, data, taken });
-    this.#forwardOutput();
+    this.output.relay({ stream, data, taken });
     return true;
   }
 
@@ -175,18 +171,6 @@ export class Process {
   /** How many it has. */
   threads(): number {
     return 1 + (this.#spawned?.count ?? 0);
-  }
-
-  /** The reader of its output took so many bytes. */
-  outputTaken(bytes: number): void {
-    this.#window.taken(bytes);
-    this.#forwardOutput();
-  }
-
-  /** Another reader is there: what the last one had not taken is lost, and nobody will ever take it. */
-  outputForgotten(): void {
-    this.#window.forget();
-    this.#forwardOutput();
   }
 
   get isStopped(): boolean {
@@ -260,7 +244,7 @@ export class Process {
       memory: space.memory,
       channel: this.#first.channel,
       lease: space.lease,
-      output: this.#ring,
+      output: this.output.ring,
       args: [name, ...args],
       env,
       terminals,
@@ -346,8 +330,7 @@ export class Process {
         this.#prepared.resolve(message);
         return;
       case 'output':
-        this.#output.answerRing();
-        this.#forwardOutput();
+        this.output.written();
         return;
       case 'transfer':
         this.#transfers.add({ kind: message.what, name: message.name, reason: '' });
@@ -392,7 +375,7 @@ export class Process {
     try {
       const threads = Promise.all([terminate(this.#first.worker), this.#spawned?.terminate()]);
       if (!(await inTime(threads, this.#around.threadEndMs))) {
-        this.#forwardOutput(true);
+        this.output.forward(true);
         this.#overdue = true;
         this.#events.ending(told);
         // A thread that still runs keeps its memory, its descriptors and its place: nothing else may take them.
@@ -408,7 +391,7 @@ export class Process {
     for (const cell of this.#relations.positions) new FilePosition(cell).abandon(holderOf(this.pid));
     this.#host.closeAll();
     this.#signalState.close();
-    if (!this.#overdue) this.#forwardOutput(true);
+    if (!this.#overdue) this.output.forward(true);
     this.#events.exited(told);
   }
 
@@ -420,16 +403,5 @@ export class Process {
   #failed(bug: unknown): ProcessExit {
     this.#events.troubled(`the virtual kernel failed under process ${this.pid}`, bug);
     return failed(this.pid, this.#around.nodeName);
-  }
-
-  /** The rest stays in the ring, where the writer then waits; at the end there is no writer any more. */
-  #forwardOutput(all = false): void {
-    while (all || this.#window.isOpen) {
-      const piece = this.#output.take() ?? this.#relayed.shift();
-      if (piece === undefined) return;
-      this.#window.sent(piece.data.length);
-      this.#events.output(piece.stream, piece.data);
-      if ('taken' in piece && typeof piece.taken === 'function') piece.taken();
-    }
   }
 }

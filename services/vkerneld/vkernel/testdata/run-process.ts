@@ -81,7 +81,7 @@ export class TestMachine {
         started: () => {},
         output: (stream, data) => {
           (stream === 1 ? out : err).push(Buffer.from(data));
-          if (takeOutput) setImmediate(() => process.outputTaken(data.length));
+          if (takeOutput) setImmediate(() => process.output.taken(data.length));
         },
         inputTaken: (bytes) => {
           taken += bytes;
