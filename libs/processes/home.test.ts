@@ -3,8 +3,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LONG } from '../../test/long.ts';
+import { Home } from './home.ts';
 import { HOME_MUTANTS } from './mutants.ts';
-import { type MakeHome, type Step, World } from './world.ts';
+import { type MakeHome, PIDS, type Step, World } from './world.ts';
 
 const small = fc.nat({ max: 40 });
 const weighted = (...ops: [number, Step['op']][]) =>
@@ -61,4 +62,31 @@ test.each(HOME_MUTANTS)('found: %s', (_, make) => {
     check(calm, { runs: 300, seed: 20_060_902, make });
     check(ops, { runs: 300, seed: 20_060_902, make });
   }).toThrow();
+});
+
+test('a group is orphaned where nobody of its session would let it go on', () => {
+  const home = new Home({ node: 1, nodeOf: (pid) => Number(pid / PIDS) });
+  const [shell, job, child, elsewhere] = [PIDS + 1n, PIDS + 2n, PIDS + 3n, PIDS + 4n];
+  home.begin(shell);
+  expect(home.isOrphaned(shell)).toBe(true);
+  const session = shell;
+  home.begin(job, { parent: shell, group: job, session });
+  home.begin(child, { parent: job, group: job, session });
+  expect(home.isOrphaned(job)).toBe(false);
+  expect(home.isOrphaned(shell)).toBe(true);
+  home.begin(elsewhere, { parent: 2n * PIDS + 1n, token: 9n, group: elsewhere, session });
+  expect(home.isOrphaned(elsewhere)).toBe(false);
+  home.end(shell, { code: 0, signal: '', reason: '' });
+  expect(home.isOrphaned(job)).toBe(true);
+});
+
+test('what a child is told of before the answer to its spawn does not answer that', () => {
+  const home = new Home({ node: 1, nodeOf: (pid) => Number(pid / PIDS) });
+  const parent = PIDS + 1n;
+  home.begin(parent);
+  home.spawning(parent, 7n, 2, 0n);
+  const held = { kind: 'held', token: 7n, child: 2n * PIDS, hold: { turn: 1, signal: 'SIGSTOP' } } as const;
+  expect(home.receive(2, [held]).reply.taken).toEqual([]);
+  home.spawned(7n, 2n * PIDS);
+  expect(home.receive(2, [held]).reply.taken).toEqual([held]);
 });

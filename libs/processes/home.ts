@@ -62,6 +62,19 @@ export class Home {
     return [...this.#own.values()].filter((own) => own.group === group && own.status === undefined);
   }
 
+  /**
+   * As POSIX has it: none of its members here has a parent of its session in another group, who could let it go on again. Of a parent on
+   * another node it is believed that he is one.
+   */
+  isOrphaned(group: bigint): boolean {
+    return this.members(group).every(({ parent, session }) => {
+      if (parent <= INIT) return true;
+      const own = this.#own.get(parent);
+      if (own === undefined) return this.#nodeOf(parent) === this.node;
+      return own.session !== session || own.group === group || own.status !== undefined;
+    });
+  }
+
   /** Groups of a session that have processes here. */
   groupsOf(session: bigint): bigint[] {
     const running = [...this.#own.values()].filter(
@@ -253,6 +266,8 @@ export class Home {
         for (const token of message.parents) if (!this.isParent(from, token)) noParents.push(token);
         continue;
       }
+      // Not before the answer to its spawn: should that get lost, the child is revoked. It is said again.
+      if (message.kind === 'held' && this.#spawns.has(message.token)) continue;
       this.take(from, message);
       taken.push(message);
     }
@@ -356,7 +371,6 @@ export class Home {
         return;
       }
       case 'held': {
-        this.spawned(message.token, message.child);
         const found = this.#childOf(message.token);
         if (found?.child.node === from) this.childHeld(found.parent, found.child, message.hold);
         return;

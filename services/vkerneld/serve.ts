@@ -226,6 +226,7 @@ export async function serveVkerneld(
     ...{ node, vkernels },
     signalGroup: (of, group, signal) => asks.signalGroup(of, group, signal),
     groupsOf: (session) => relatives.home.groupsOf(session),
+    isOrphaned: (group) => relatives.home.isOrphaned(group),
   });
   const asks = new Asks({ table, vkernels, relatives, peers, spawns, ptys, log });
   const runPlace = {

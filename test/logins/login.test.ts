@@ -159,6 +159,16 @@ test('at a terminal: lines are edited, completed and kept; jobs are stopped, go 
     await typist.shows(/again\r\n\/bin\/yes/);
     await typist.type('\x1b[A\x1b[A\r');
     await typist.shows(/\none\r[\s\S]*\none\r/);
+    // Who is stopped while it reads gets nothing of what is typed then.
+    await typist.type('cat\r');
+    await sleep(1_000);
+    await typist.type('one line\r');
+    await typist.shows(/\none line\r\none line\r/);
+    await typist.type('\x1a');
+    await typist.shows('Stopped    cat');
+    await typist.type('echo A$((1+1))\r');
+    await typist.shows('\nA2\r');
+    await typist.type('kill -9 %1\r');
     await typist.type('sleep 100\r');
     await until('it sleeps', async () => (await done(['ps', '--json'])).includes('sleep'));
     await typist.type('\x1a');

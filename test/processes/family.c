@@ -13,6 +13,7 @@
  *   family cat | sort | wc      the stages of that
  *   family deaf                 a child that reads nothing and ends; what writing to it comes to
  *   family loop N               N children, one after another
+ *   family kill PID             what a kill of it comes to
  *   family watch NODE           a child there that sleeps: it is stopped, goes on, is ended; prints what wait says
  *   family say WORD             WORD on standard output, then on standard error, then that it is over on standard output
  *   family files NODE           children there with files as standard streams; prints what came of it
@@ -306,6 +307,11 @@ int main(int argc, char **argv) {
     printf("%s at %d\n", strerror(errno), count);
     kill(0, SIGKILL);
     return 1;
+  }
+  if (strcmp(part, "kill") == 0) {
+    int result = kill(atoi(word), SIGTERM);
+    printf("%d %s\n", result, result == 0 ? "" : strerror(errno));
+    return 0;
   }
   if (strcmp(part, "loop") == 0) {
     int ended = 0;

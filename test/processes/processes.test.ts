@@ -115,6 +115,15 @@ describe('pipes', () => {
 });
 
 describe('signals', () => {
+  test('a group that nobody is in, or only others are in, on this node or another one, is not there', async () => {
+    const other = await cluster.start('node1', 'family', ['sleep'], { dirs, vkernel: 'other' });
+    for (const group of [-100_000, -299_999, -Number(await other.pid)])
+      expect(await output('node1', 'kill', String(group))).toBe('-1 No such process\n');
+    const services = JSON.parse((await cluster.vkctl(['status', '--json'])).stdout).services;
+    expect(services.filter(({ restarts }: { restarts: number }) => restarts > 0)).toEqual([]);
+    await other.signal('SIGKILL');
+  });
+
   test('one that comes while a handler ends, or right before a read, is heard there', async () => {
     for (const node of ['-', 'node2']) {
       const { ns } = JSON.parse(await cluster.output('node1', 'relatives', ['signal', '300', node, 'WAITS']));

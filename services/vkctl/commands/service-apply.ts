@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
-import { EXIT, Failure } from '../failure.ts';
+import { EXIT, explainWithFix, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
 import { say } from '../output.ts';
+import { expectNoCircle } from '../service-file/circles.ts';
 import { readServices } from '../service-file/service-file.ts';
 import { programsOf, specOf } from '../service-file/wanted.ts';
 import { type ClusterOption, clusterOption, collect, examples, jsonOption, quietOption } from './options.ts';
@@ -12,6 +13,7 @@ interface ApplyOptions extends ClusterOption {
   json?: boolean;
 }
 
+const NAMES_SHOWN = 5;
 const EXAMPLE = `
 A file:
   name: web
@@ -50,6 +52,22 @@ export function addApply(program: Command): void {
   ]).addHelpText('after', EXAMPLE);
 }
 
+/** Each is applied by itself: what came before it is. */
+function notApplied(
+  { file, name }: { file: string; name: string },
+  before: readonly string[],
+  cause: unknown,
+): Failure {
+  const stays = before.length === 0 ? '' : ` (applied before it: ${shownNames(before)})`;
+  const { exitCode = EXIT.failed } = cause instanceof Failure ? cause : {};
+  return new Failure(`${file}: service ${name}: ${explainWithFix(cause)}${stays}`, { exitCode, cause });
+}
+
+const shownNames = (names: readonly string[]): string =>
+  names.length <= NAMES_SHOWN
+    ? names.join(', ')
+    : `${names.slice(0, NAMES_SHOWN).join(', ')} and ${names.length - NAMES_SHOWN} more`;
+
 async function applyAll({ file: files = [], ...options }: ApplyOptions): Promise<void> {
   // What is wrong in any of them is told before anything is changed.
   const wanted = files.flatMap((file) => readServices(file).map((form) => ({ file, form })));
@@ -61,14 +79,23 @@ async function applyAll({ file: files = [], ...options }: ApplyOptions): Promise
       exitCode: EXIT.usage,
       fix: 'Give each a name of its own.',
     });
+  expectNoCircle(wanted);
   const whole = wanted.map((each) => ({ ...each, programs: programsOf(each.form, each.file) }));
   const applied = await withCluster(options, async ({ services }) => {
     const done = [];
     for (const { file, form, programs } of whole) {
       const { name, replicas } = form;
-      const spec = await specOf(form, file, programs, (program) => services.putProgram(program));
-      const { created, changed, generation } = await services.apply({ name, spec, replicas });
-      done.push({ name, outcome: created ? 'created' : changed ? 'changed' : 'unchanged', generation });
+      try {
+        const spec = await specOf(form, file, programs, (program) => services.putProgram(program));
+        const { created, changed, generation } = await services.apply({ name, spec, replicas });
+        done.push({ name, outcome: created ? 'created' : changed ? 'changed' : 'unchanged', generation });
+      } catch (error) {
+        throw notApplied(
+          { file, name },
+          done.map((each) => each.name),
+          error,
+        );
+      }
     }
     return done;
   });

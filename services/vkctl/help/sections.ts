@@ -12,7 +12,7 @@ run exits with the program's own code (128 + n when signal n ended it), or
   [
     'Environment',
     `\
-ODONATA_CLUSTER  the cluster that commands mean (default: "default")
+ODONATA_CLUSTER  the cluster of this machine that commands mean, whatever context is in use (default: "default")
 ODONATA_HOME     where clusters keep their state (default: ~/.local/state/odonata)
 ODONATA_SYSLINK  routers of a cluster that runs elsewhere, host:port with commas between; for all commands but up, down,
                  restart, doctor, user and token, which are for clusters of this machine. Any one of them is enough,

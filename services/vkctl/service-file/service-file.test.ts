@@ -1,5 +1,6 @@
 // What is wrong in a service's file is one line: where, which field, how to mend it.
 import { describe, expect, test } from 'vitest';
+import { expectNoCircle } from './circles.ts';
 import { servicesIn } from './service-file.ts';
 
 const said = (text: string): string => {
@@ -74,8 +75,25 @@ describe('one line for', () => {
     ],
     ['name: [\n', /^web.yaml:\d: this is no YAML: /],
     ['# nothing\n', /^web.yaml: no service is in there/],
+    ['- name: web\n', /^web.yaml:1: this is no service: one has fields, as name: web; /],
+    [`name: web\ncommand: ${'['.repeat(20_000)}\n`, /^web.yaml:\d: it is nested too deeply$/],
   ])('%j', (text, line) => {
     expect(said(text)).toMatch(line);
     expect(said(text)).not.toContain('\n');
   });
+});
+
+test('services of one call that would wait for each other are told before any is made', () => {
+  const all = servicesIn(
+    ['a [b]', 'b [c]', 'c [a]']
+      .map((each) => each.split(' '))
+      .map(([name, after]) => `name: ${name}\nprogram: p\ndepends_on: ${after}\n`)
+      .join('---\n'),
+    'f',
+  ).map((form) => ({ file: 'abc.yaml', form }));
+  expect(() => expectNoCircle(all)).toThrow(
+    'abc.yaml: service a: depends_on: it would wait for itself: a -> b -> c -> a',
+  );
+  expect(() => expectNoCircle(all.slice(1))).not.toThrow();
+  expect(() => expectNoCircle(all.slice(0, 1).concat(all.slice(0, 1)))).not.toThrow();
 });

@@ -26,8 +26,11 @@ export function servicesIn(text: string, file: string): ServiceForm[] {
   const services: ServiceForm[] = [];
   for (const document of documents as Document[]) {
     const [error] = document.errors;
-    if (error !== undefined)
-      throw wrong(`${file}:${lineAt(error.pos[0])}: this is no YAML: ${error.message}`);
+    if (error !== undefined) {
+      const isDeep = /call stack/.test(error.message);
+      const what = isDeep ? 'it is nested too deeply' : `this is no YAML: ${error.message}`;
+      throw wrong(`${file}:${lineAt(error.pos[0])}: ${what}`);
+    }
     let value: unknown;
     try {
       // Aliases of aliases may be more than there is room for.
@@ -70,6 +73,8 @@ function said(outer: Issue): string {
   }
   if (issue.code === 'invalid_type' && issue.input === undefined && /undefined/.test(issue.message))
     return `${field}: it is missing; write ${field}: ...`;
+  if (issue.code === 'invalid_type' && issue.path.length === 0)
+    return 'this is no service: one has fields, as name: web; vkctl apply --help shows one';
   return `${field}: ${issue.message}`;
 }
 

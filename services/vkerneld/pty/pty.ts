@@ -31,6 +31,8 @@ export interface PtyPlace {
   readonly vkernels: Vkernels;
   /** To all processes of a group, on whatever nodes. */
   readonly signalGroup: (of: Process, group: bigint, signal: string) => void;
+  /** Nobody would let a group go on that is stopped. */
+  readonly isOrphaned: (group: bigint) => boolean;
   /** The groups of a session that have processes here. */
   readonly groupsOf: (session: bigint) => bigint[];
 }

@@ -36,12 +36,13 @@ export class Ptys {
     );
   }
 
-  /** @throws WasiError ENOTTY; EAGAIN for a read of the background, which was told so */
+  /** @throws WasiError ENOTTY; EAGAIN for a read of the background, which was told so, EIO where nobody would let it go on */
   ask(process: Process, own: { group: bigint; session: bigint }, asked: TerminalAsk): State {
     const pty = this.#bySession.get(own.session);
     if (pty === undefined) throw new WasiError(Errno.notty);
     const { settings, size, foreground, reads, flush } = asked;
     if (reads && own.group !== pty.foreground) {
+      if (this.#place.isOrphaned(own.group)) throw new WasiError(Errno.io);
       this.#place.signalGroup(process, own.group, 'SIGTTIN');
       throw new WasiError(Errno.again);
     }

@@ -41,6 +41,8 @@ export function errnoOf(error: unknown): number | undefined {
   return error instanceof RpcError ? (errnoOfCode[error.code] ?? Errno.io) : undefined;
 }
 
+const STOPS_AT_TERMINALS: ReadonlySet<string> = new Set(['SIGTSTP', 'SIGTTIN', 'SIGTTOU']);
+
 export class Asks {
   readonly #node: number;
   readonly #table: ProcessTable;
@@ -159,8 +161,17 @@ export class Asks {
     for (const { pid } of reached) {
       const process = this.#table.find(pid);
       if (process !== undefined)
-        this.#vkernels.tell(process, { case: 'signal', value: { pid, signal: name } });
+        this.#vkernels.tell(process, {
+          case: 'signal',
+          value: { pid, signal: name, orphaned: this.#isOrphaned(pid, name) },
+        });
     }
+  }
+
+  #isOrphaned(pid: bigint, signal: string): boolean {
+    const { home } = this.#relatives;
+    const group = home.find(pid)?.group;
+    return STOPS_AT_TERMINALS.has(signal) && group !== undefined && home.isOrphaned(group);
   }
 
   /** Of a process here, for its parent, or for itself. @throws WasiError ESRCH, EPERM */
@@ -216,9 +227,10 @@ export class Asks {
       return;
     }
     // Its members may be anywhere.
+    const peers = await this.#peers.all();
     const sent = [
       Promise.resolve().then(() => this.signalHere(asking, meant, signal)),
-      ...(await this.#peers.all()).map(({ client }) => client.signal(request, { deadlineMs: ASK_MS })),
+      ...peers.map(({ client }) => client.signal(request, { deadlineMs: ASK_MS })),
     ];
     const failed = (await Promise.allSettled(sent)).filter((result) => result.status === 'rejected');
     if (failed.length === sent.length) throw failed[0]!.reason;

@@ -3,7 +3,12 @@
 import { closeSync } from 'node:fs';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
-import type { AttachRequestSchema, AttachResponse, StartProcess } from '@odonata/proto/vkernel/v1/vkernel';
+import type {
+  AttachRequestSchema,
+  AttachResponse,
+  SignalProcess,
+  StartProcess,
+} from '@odonata/proto/vkernel/v1/vkernel';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -114,7 +119,7 @@ export class Kernel {
         return;
       }
       case 'signal':
-        this.#signal(event.value.pid, event.value.signal);
+        this.#signal(event.value);
         return;
       case 'childOutput':
         this.#remote.output(event.value);
@@ -317,10 +322,10 @@ export class Kernel {
     return [...this.#running.values()].every(({ ending }) => ending !== undefined);
   }
 
-  #signal(pid: bigint, signal: string): void {
+  #signal({ pid, signal, orphaned }: SignalProcess): void {
     const running = this.#running.get(pid);
     if (running === undefined) return; // it ended meanwhile
-    running.process.signal(wasiSignalOf(signal) > 0 ? signal : 'SIGKILL');
+    running.process.signal(wasiSignalOf(signal) > 0 ? signal : 'SIGKILL', orphaned);
   }
 
   #keepPiece(pid: bigint, data: Uint8Array): void {

@@ -177,8 +177,8 @@ export class Process {
     return this.#signalState.isStopped;
   }
 
-  /** Does what the signal comes to: runs its handler, stops it, ends it, or nothing. */
-  signal(name: string): void {
+  /** Does what the signal comes to: runs its handler, stops it, ends it, or nothing. @param orphaned a terminal does not stop it */
+  signal(name: string, orphaned = false): void {
     if (this.#exit !== undefined) return;
     const state = this.#signalState;
     if (name === 'SIGCONT' && state.isStopped) {
@@ -189,7 +189,7 @@ export class Process {
     const outcome = state.outcomeOf(name);
     if (outcome === 'end' && name !== 'SIGKILL' && state.isStopped) this.#held.add(name);
     else if (outcome === 'end') void this.kill(name);
-    else if (outcome === 'stop' && !state.isStopped) {
+    else if (outcome === 'stop' && !state.isStopped && !(orphaned && name !== 'SIGSTOP')) {
       state.stop();
       this.#events.stopped(true, name);
       this.#interrupt();

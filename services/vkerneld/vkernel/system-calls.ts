@@ -245,11 +245,13 @@ export class SystemCalls {
   }
 
   async #read(maxBytes: number, nonblock: boolean, isOver: () => boolean): Promise<Uint8Array | number> {
-    const refused = await this.#parts.mayRead(isOver);
-    if (refused !== Errno.success) return refused;
-    if (isOver()) return Errno.intr;
-    // Another thread may be first, and leave nothing: that is no end.
-    while (!this.#input.readable) {
+    for (;;) {
+      // Looked at anew when something comes: it may have been stopped meanwhile, and another one be the foreground.
+      const refused = await this.#parts.mayRead(isOver);
+      if (refused !== Errno.success) return refused;
+      if (isOver()) return Errno.intr;
+      // Another thread may have been first, and have left nothing: that is no end.
+      if (this.#input.readable) break;
       if (nonblock) return Errno.again;
       await this.#input.whenReadable(-1);
       if (isOver()) return Errno.intr;
