@@ -287,7 +287,8 @@ export class Process {
       do await delay(LOOK_AGAIN_MS);
       while (this.isStopped && this.#exit === undefined);
     }
-    return Errno.success;
+    // What comes now is for those whose standard input this is, too.
+    return this.#exit === undefined ? Errno.success : Errno.intr;
   }
 
   #spawnedOf(what: NonNullable<PreparedGuest['threads']>, start: StartGuest, space: Space): SpawnedThreads {
