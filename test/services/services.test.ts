@@ -181,7 +181,7 @@ test('a rollout goes on replica by replica, and stops at a release that fails; s
   const taken = await cluster.vkctl(['run', '--vkernel', 'svc-web-9', join(folder, 'probe.wasm')]);
   expect(taken.stderr).toMatch(/virtual kernel svc-web-9 is that of a service, and does not run on node\d/);
   const circle = await cluster.vkctl(['apply', '-f', written('db', { depends_on: ['db'] })]);
-  expect(circle.stderr).toMatch(/db would wait for itself: db -> db/);
+  expect(circle.stderr).toMatch(/service db: depends_on: it would wait for itself: db -> db/);
 }, 60_000);
 
 test('what ran when its vkerneld was killed runs on: the next life of it adopted that', async () => {

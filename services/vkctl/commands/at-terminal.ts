@@ -1,8 +1,10 @@
 // A program whose terminal is ours: raw here, its line discipline there. It is left by its end, by keys, or by ours.
+
 import type { ProgramIo, ProgramRun, TerminalSize } from '@odonata/client/program-run.ts';
 import { Code } from '@odonata/rpc/error.ts';
-import { EXIT, Failure, hasCode, oneLine } from '../failure.ts';
-import { printError, say } from '../output.ts';
+import { EXIT, Failure, hasCode } from '../failure.ts';
+import { say } from '../output.ts';
+import { tellEnd } from './how-it-ended.ts';
 import { OwnTerminal } from './own-terminal.ts';
 import { writeTo } from './stdio.ts';
 
@@ -38,7 +40,7 @@ export async function atTerminal(
     terminal.take((size) => running.resize(size));
     const { code, signal, reason } = await running.exited();
     terminal.restore();
-    if (reason) printError(oneLine(`vkctl: ${name}: ${signal ? `${signal}: ` : ''}${reason}`));
+    tellEnd(name, { signal, reason });
     return code;
   } catch (error) {
     terminal.restore();

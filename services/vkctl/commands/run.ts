@@ -12,12 +12,13 @@ import { readRecord } from '../cluster/record.ts';
 import { elsewhere, withCluster } from '../connection.ts';
 import { EXIT, explainWithFix, Failure, hasCode, oneLine } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { print, printError } from '../output.ts';
+import { print, printError, sayAside } from '../output.ts';
 import { readProgram } from '../program-file.ts';
 import { RawWords, rawVariable, type Word } from '../raw-words.ts';
 import { parseSize } from '../size.ts';
 import { tracedCommand } from '../traced-command.ts';
 import { atTerminal } from './at-terminal.ts';
+import { tellEnd } from './how-it-ended.ts';
 import {
   type ClusterOption,
   clusterOf,
@@ -256,8 +257,8 @@ export async function runHere(
     const exited = running.exited();
     const ended = (isHere ? endOfCluster(to.name, over.signal) : exited).then(() => exited);
     const { code, signal, reason, stack } = await Promise.race([exited, ended]);
-    if (reason) printError(oneLine(`vkctl: ${spec.name}: ${signal ? `${signal}: ` : ''}${reason}`));
-    if (stack) printError(shortStack(stack));
+    tellEnd(spec.name ?? '', { signal, reason });
+    if (stack) sayAside(shortStack(stack));
     if (signal === 'SIGSYS' && isHere) printLogFile(to.name, place.node);
     return code;
   } catch (error) {
