@@ -159,6 +159,13 @@ test('at a terminal: lines are edited, completed and kept; jobs are stopped, go 
     await typist.shows(/again\r\n\/bin\/yes/);
     await typist.type('\x1b[A\x1b[A\r');
     await typist.shows(/\none\r[\s\S]*\none\r/);
+    await typist.type('top\r');
+    await typist.shows('Tasks: 2 total');
+    await typist.type('q');
+    await until('top is over', async () => !(await done(['ps', '--json'])).includes('"top"'));
+    await sleep(500);
+    await typist.type('echo top is over\r');
+    await typist.shows('\ntop is over\r');
     // Who is stopped while it reads gets nothing of what is typed then.
     await typist.type('cat\r');
     await sleep(1_000);

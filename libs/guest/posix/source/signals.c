@@ -85,6 +85,8 @@ __attribute__((export_name("odonata_signal"), noinline)) void odonata_signal(int
 
 /** The virtual kernel does what is left of it: it calls, ignores, or ends. */
 static int tell(int signal) {
+  // WASI has none of that number, and nobody sends it.
+  if (signal == SIGSTKFLT) return 0;
   handler *with = actions[signal].sa_handler;
   int action = ODONATA_SIGNAL_HANDLER;
   if (with == SIG_IGN) action = ODONATA_SIGNAL_IGNORE;
@@ -93,7 +95,7 @@ static int tell(int signal) {
 }
 
 int sigaction(int signal, const struct sigaction *restrict action, struct sigaction *restrict before) {
-  if (!is_signal(signal) || (action != NULL && (signal == SIGKILL || signal == SIGSTOP))) return fail(EINVAL);
+  if ((!is_signal(signal) && signal != SIGSTKFLT) || (action != NULL && (signal == SIGKILL || signal == SIGSTOP))) return fail(EINVAL);
   if (before != NULL) *before = actions[signal];
   if (action == NULL) return 0;
   actions[signal] = *action;
