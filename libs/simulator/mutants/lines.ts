@@ -44,11 +44,6 @@ class TrustsSilentLeaders extends Lines {
   protected override unspoken(): void {}
 }
 
-/** Goes on for as long as a lease was held for who took its place, also where nobody holds it any more. */
-class KeepsHolds extends Lines {
-  protected override endHold(): void {}
-}
-
 /** Does not report to a leader that is a new one. */
 class OneLeader extends Lines {
   protected override isSameLeader(): boolean {
@@ -90,13 +85,6 @@ export const LINE_MUTANTS: readonly Mutant[] = [
     profile: 'succession',
     seed: 2_035_115_711,
     machines: { lines: (options, inherited) => new TrustsSilentLeaders(options, inherited) },
-  },
-  {
-    name: 'a lease that was held is used beyond the hold',
-    profile: 'replacement',
-    seed: 1_978_516_651,
-    few: 2,
-    machines: { lines: (options, inherited) => new KeepsHolds(options, inherited) },
   },
   {
     name: 'a new leader is taken for the last one',
