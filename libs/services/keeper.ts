@@ -134,7 +134,7 @@ export class Keeper {
     const { epoch, deposed } = value as NodeRecord;
     if (deposed) this.lease.lost();
     else {
-      const untilMs = this.lease.renewed(epoch, nowMs);
+      const untilMs = this.lease.renewed(epoch);
       if (this.lease.isHeld(nowMs)) this.#actions.push({ do: 'lease', untilMs });
     }
   }

@@ -23,7 +23,7 @@ export class NodeLease {
   }
 
   /** Counts from when it was asked: the answer may have taken its time. @returns when the kernel's alarm is */
-  renewed(epoch: number, _nowMs: number): number {
+  renewed(epoch: number): number {
     this.epoch = epoch;
     this.#endsMs = this.#askedMs + HOLD_MS;
     return this.#askedMs + ALARM_MS;

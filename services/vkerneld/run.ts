@@ -112,31 +112,30 @@ export async function* run(
 async function* nothing(): AsyncGenerator<RunRequest> {}
 
 /** The terminal of a process, for one more who looks. @throws RpcError */
-function attachedTo(
-  { table, node, ptys, relatives }: RunPlace,
-  { pid, size }: AttachTerminal,
-  ctx: CallContext,
-): Pty {
-  const process = table.get(pid, node);
-  const what = `process ${pid} on ${node}`;
-  ownerOnly(ctx, process.user, what);
-  if (process.state === ProcessState.EXITED)
-    throw new RpcError(Code.FailedPrecondition, `${what} ended already`);
+function attachedTo(place: RunPlace, { pid, size }: AttachTerminal, ctx: CallContext): Pty {
+  const { what } = runningOf(place, pid, ctx);
+  const { ptys, relatives } = place;
   const pty = ptys.of(relatives.home.find(pid)?.session ?? pid, what);
   if (size !== undefined) pty.resize(size);
   return pty;
 }
 
+/** A process of the caller's that did not end. @throws RpcError */
+function runningOf({ table, node }: RunPlace, pid: bigint, ctx: CallContext) {
+  const process = table.get(pid, node);
+  const what = `process ${pid} on ${node}`;
+  ownerOnly(ctx, process.user, what);
+  if (process.state === ProcessState.EXITED)
+    throw new RpcError(Code.FailedPrecondition, `${what} ended already`);
+  return { process, what };
+}
+
 /** What a program has of the process that it is to run beside. @throws RpcError */
-function besideOf({ table, node }: RunPlace, program: Program, ctx: CallContext): Program {
+function besideOf(place: RunPlace, program: Program, ctx: CallContext): Program {
   const { spec } = program;
   if (spec.beside === 0n) return program;
   try {
-    const process = table.get(spec.beside, node);
-    const what = `process ${spec.beside} on ${node}`;
-    ownerOnly(ctx, process.user, what);
-    if (process.state === ProcessState.EXITED)
-      throw new RpcError(Code.FailedPrecondition, `${what} ended already`);
+    const { process, what } = runningOf(place, spec.beside, ctx);
     if (process.user !== ownerOf(ctx).user)
       throw new RpcError(Code.PermissionDenied, `${what} is in a virtual kernel of ${process.user}`);
     const dirs = [...process.dirs.map((dir) => ({ ...dir, hidden: [] })), ...spec.dirs] as typeof spec.dirs;

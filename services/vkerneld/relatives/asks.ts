@@ -11,6 +11,7 @@ import type { Process, ProcessTable } from '../process-table.ts';
 import type { Ptys } from '../pty/ptys.ts';
 import { checkSignal } from '../signals.ts';
 import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
+import { TERMINAL_STOPS } from '../vkernel/wasi/signals.ts';
 import { nameOfKey, type VkernelChild } from '../vkernel-child.ts';
 import type { Vkernels } from '../vkernels.ts';
 import { indexOfPid, type Peers } from './peers.ts';
@@ -40,8 +41,6 @@ export function errnoOf(error: unknown): number | undefined {
   if (error instanceof WasiError) return error.errno;
   return error instanceof RpcError ? (errnoOfCode[error.code] ?? Errno.io) : undefined;
 }
-
-const STOPS_AT_TERMINALS: ReadonlySet<string> = new Set(['SIGTSTP', 'SIGTTIN', 'SIGTTOU']);
 
 export class Asks {
   readonly #node: number;
@@ -171,7 +170,7 @@ export class Asks {
   #isOrphaned(pid: bigint, signal: string): boolean {
     const { home } = this.#relatives;
     const group = home.find(pid)?.group;
-    return STOPS_AT_TERMINALS.has(signal) && group !== undefined && home.isOrphaned(group);
+    return TERMINAL_STOPS.has(signal) && group !== undefined && home.isOrphaned(group);
   }
 
   /** Of a process here, for its parent, or for itself. @throws WasiError ESRCH, EPERM */
@@ -192,15 +191,18 @@ export class Asks {
     } catch (error) {
       if (!(error instanceof WasiError)) throw error;
     }
-    void this.#signalElsewhere(asking, group, signal).catch((error: unknown) =>
-      this.#log.debug({ err: error, group: String(group) }, 'a group was not signalled everywhere'),
-    );
+    void this.#signalElsewhere(asking, group, signal)
+      .then((sent) => Promise.allSettled(sent))
+      .catch((error: unknown) =>
+        this.#log.debug({ err: error, group: String(group) }, 'a group was not signalled everywhere'),
+      );
   }
 
-  async #signalElsewhere(asking: Asking, group: bigint, signal: string): Promise<void> {
+  /** To the members of a group on other nodes. @returns one promise a node */
+  async #signalElsewhere(asking: Asking, group: bigint, signal: string): Promise<Promise<unknown>[]> {
     const request = { asker: this.#asker(asking), target: -group, signal };
-    for (const { client } of await this.#peers.all())
-      await client.signal(request, { deadlineMs: ASK_MS }).catch(() => {});
+    const peers = await this.#peers.all();
+    return peers.map(({ client }) => client.signal(request, { deadlineMs: ASK_MS }));
   }
 
   #members(asking: Asking, group: bigint): Process[] {
@@ -217,21 +219,18 @@ export class Asks {
     const meant = target === 0n ? -(own?.group ?? process.pid) : target;
     if (meant === -1n) throw new WasiError(Errno.perm);
     if (meant > 0n && indexOfPid(meant) === this.#node) return this.signalHere(asking, meant, signal);
-    const asker = this.#asker(asking);
-    const request = { asker, target: meant, signal: signal === '' ? '' : checkSignal(signal) };
+    const name = signal === '' ? '' : checkSignal(signal);
     if (meant > 0n) {
       const peer = await this.#peers.byIndex(indexOfPid(meant)).catch(() => {
         throw new WasiError(Errno.srch);
       });
+      const request = { asker: this.#asker(asking), target: meant, signal: name };
       await peer.client.signal(request, { deadlineMs: ASK_MS });
       return;
     }
     // Its members may be anywhere.
-    const peers = await this.#peers.all();
-    const sent = [
-      Promise.resolve().then(() => this.signalHere(asking, meant, signal)),
-      ...peers.map(({ client }) => client.signal(request, { deadlineMs: ASK_MS })),
-    ];
+    const elsewhere = await this.#signalElsewhere(asking, -meant, name);
+    const sent = [Promise.resolve().then(() => this.signalHere(asking, meant, signal)), ...elsewhere];
     const failed = (await Promise.allSettled(sent)).filter((result) => result.status === 'rejected');
     if (failed.length === sent.length) throw failed[0]!.reason;
   }

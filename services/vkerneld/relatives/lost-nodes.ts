@@ -1,24 +1,19 @@
 // When a node is lost: its home does not answer, and the coherency directory has ended its lease, so that nothing there can use what is
 // shared any more. A broken line alone is never that.
-import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
-import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
+import { askAnyReplica } from './any-replica.ts';
 import type { Peers } from './peers.ts';
 
 const ASK_MS = 3_000;
 /** A home that was started again answers before that. */
 const TRIES = 2;
 
-/** Nodes that may use what is shared. Any replica of the directory knows; the first that answers tells. @throws RpcError where none does */
+/** Nodes that may use what is shared. @throws RpcError where no replica of the directory says */
 export async function members(syslink: SyslinkEndpoint): Promise<readonly string[]> {
-  const endpoints = await syslink.listEndpoints();
-  const replicas = endpoints.filter(({ kind }) => kind === EndpointKind.DIRECTORY);
-  const asked = replicas.map(({ name }) =>
-    syslink.client(DirectoryService, { name }).listMembers({}, { deadlineMs: ASK_MS }),
-  );
-  return (await Promise.any(asked)).nodes;
+  const asked = askAnyReplica(syslink, (directory) => directory.listMembers({}, { deadlineMs: ASK_MS }));
+  return (await asked).nodes;
 }
 
 const AWAY: ReadonlySet<Code> = new Set([Code.Unavailable, Code.NotFound, Code.DeadlineExceeded]);

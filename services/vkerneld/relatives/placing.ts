@@ -3,14 +3,13 @@ import { availableParallelism } from 'node:os';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import type { Home } from '@odonata/processes/home.ts';
 import { type Candidate, choosePlace } from '@odonata/processes/placement.ts';
-import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import type { GetNodeStatsResponse } from '@odonata/proto/pmap/v1/pmap';
-import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { Placement, type SpawnChild } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import type { Process } from '../process-table.ts';
 import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
+import { askAnyReplica } from './any-replica.ts';
 import type { Peer, Peers } from './peers.ts';
 
 const ASK_MS = 3_000;
@@ -109,26 +108,22 @@ export class Placing {
     return new Set([home.node, ...home.nodesOfChildren(pid)]);
   }
 
-  /** Any replica knows, and asks the others. */
   async #pagesOf(
     name: string,
     requester: { user: string; groups: string[] },
   ): Promise<Record<string, bigint>> {
     const syslink = this.#options.syslink();
     if (syslink === undefined) throw new RpcError(Code.Unavailable, 'not attached to a router yet');
-    const replicas = (await syslink.listEndpoints()).filter(({ kind }) => kind === EndpointKind.DIRECTORY);
-    const asked = replicas.map((each) =>
-      syslink
-        .client(DirectoryService, { name: each.name })
-        .getDataspace({ name, requester: { ...requester, all: false } }, { deadlineMs: ASK_MS }),
-    );
+    const asked = { name, requester: { ...requester, all: false } };
     try {
-      return (await Promise.any(asked)).usage?.ownedPages ?? {};
+      const { usage } = await askAnyReplica(syslink, (directory) =>
+        directory.getDataspace(asked, { deadlineMs: ASK_MS }),
+      );
+      return usage?.ownedPages ?? {};
     } catch (error) {
-      const [first] = (error as AggregateError).errors;
-      if (RpcError.is(first, Code.NotFound)) throw new WasiError(Errno.noent);
-      if (RpcError.is(first, Code.PermissionDenied)) throw new WasiError(Errno.acces);
-      throw first;
+      if (RpcError.is(error, Code.NotFound)) throw new WasiError(Errno.noent);
+      if (RpcError.is(error, Code.PermissionDenied)) throw new WasiError(Errno.acces);
+      throw error;
     }
   }
 }

@@ -74,8 +74,9 @@ export async function prepareProgram(
   { module, quotaBytes }: { readonly module: Uint8Array<ArrayBuffer>; readonly quotaBytes: number },
   answer: Promise<CompiledProgram | undefined>,
 ): Promise<PreparedGuest | undefined> {
-  const key = programKey(module, quotaBytes);
-  const kept = compiledPrograms.find(key);
+  // What is too large to be kept is not looked for: its digest alone would take time at each start.
+  const key = module.length <= BYTES_MAX ? programKey(module, quotaBytes) : undefined;
+  const kept = key === undefined ? undefined : compiledPrograms.find(key);
   if (kept !== undefined) {
     const order: RunCompiled = { compiled: kept.module };
     worker?.postMessage(order);
@@ -84,6 +85,6 @@ export async function prepareProgram(
   const order: PrepareGuest = { module, quotaBytes, typesSeen };
   worker?.postMessage(order);
   const made = await answer;
-  if (made !== undefined) compiledPrograms.keep(key, made, module.length);
+  if (made !== undefined && key !== undefined) compiledPrograms.keep(key, made, module.length);
   return made?.needs;
 }

@@ -4,7 +4,7 @@
 //           3 stopped (1)   4 grows with each change: what a thread sleeps on
 
 import { Bell } from '@odonata/userfault/bell.ts';
-import { wasiSignalOf, wasiSignals } from './wasi/signals.ts';
+import { TERMINAL_STOPS, wasiSignalOf, wasiSignals } from './wasi/signals.ts';
 
 const WORDS = 5;
 export const [PENDING, HANDLED, IGNORED, STOPPED, CHANGES] = [0, 1, 2, 3, 4] as const;
@@ -15,7 +15,6 @@ export const ACTION_HANDLER = 2;
 
 /** Nothing comes of these where there is no handler. */
 const HARMLESS: ReadonlySet<string> = new Set(['SIGCHLD', 'SIGURG', 'SIGWINCH', 'SIGCONT']);
-const STOPS: ReadonlySet<string> = new Set(['SIGTSTP', 'SIGTTIN', 'SIGTTOU']);
 
 /** What a signal comes to. */
 export type Outcome = 'handler' | 'nothing' | 'stop' | 'continue' | 'end';
@@ -39,7 +38,7 @@ export class SignalState {
     if ((Atomics.load(this.#words, HANDLED) & bit) !== 0) return 'handler';
     if (name === 'SIGCONT') return 'continue';
     if ((Atomics.load(this.#words, IGNORED) & bit) !== 0 || HARMLESS.has(name)) return 'nothing';
-    return STOPS.has(name) ? 'stop' : 'end';
+    return TERMINAL_STOPS.has(name) ? 'stop' : 'end';
   }
 
   get isStopped(): boolean {

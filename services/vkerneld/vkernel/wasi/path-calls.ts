@@ -19,7 +19,7 @@ import { statAt } from './file-stat.ts';
 import { openHost } from './host-open.ts';
 import type { FilePath } from './mounts/file-request.ts';
 import { openDevice, openMounted } from './mounts/open-place.ts';
-import { type PathLookup, withPath } from './path-lookup.ts';
+import { withPath } from './path-lookup.ts';
 import { type Calls, mountedOf, type System } from './system.ts';
 
 /** What the umask of the virtual kernel leaves of it. */
@@ -111,7 +111,7 @@ export function pathCalls(system: System): Calls {
       if ('at' in place) return void mountedOf(system).ask({ op: 'unlink', ...place });
       withPath(place.directory.host, place.path, (lookup) => {
         if (lookup.isDirectoryItself) throw new WasiError(Errno.isdir);
-        expectDirectoryWhereNamedSo(lookup);
+        lookup.expectDirectoryWhereNamedSo();
         unlinkSync(lookup.hostPath);
       });
     },
@@ -137,7 +137,7 @@ export function pathCalls(system: System): Calls {
       withPath(source.directory.host, source.path, (old) =>
         withPath(target.directory.host, target.path, (fresh) => {
           if (old.isDirectoryItself || fresh.isDirectoryItself) throw new WasiError(Errno.busy);
-          expectDirectoryWhereNamedSo(old);
+          old.expectDirectoryWhereNamedSo();
           if (fresh.mustBeDirectory && !lstatSync(old.hostPath).isDirectory()) {
             throw new WasiError(Errno.notdir);
           }
@@ -170,7 +170,7 @@ export function pathCalls(system: System): Calls {
       withPath(source.directory.host, source.path, (old) =>
         withPath(target.directory.host, target.path, (fresh) => {
           const stat = statAt(old, lookupFlags, source.path);
-          expectNothingThere(fresh);
+          fresh.expectNothingThere();
           if (stat.isDirectory()) throw new WasiError(Errno.perm);
           linkSync(old.hostPath, fresh.hostPath);
         }),
@@ -192,7 +192,7 @@ export function pathCalls(system: System): Calls {
       if (target.startsWith('/')) throw new WasiError(Errno.perm);
       if ('at' in place) return void mountedOf(system).ask({ op: 'symlink', ...place, target });
       withPath(place.directory.host, place.path, (lookup) => {
-        expectNothingThere(lookup);
+        lookup.expectNothingThere();
         symlinkSync(Buffer.from(target, 'latin1'), lookup.hostPath);
       });
     },
@@ -244,17 +244,4 @@ function rightsToOpen(oflags: number): bigint {
   if (oflags & Oflags.creat) rights |= Rights.pathCreateFile;
   if (oflags & Oflags.trunc) rights |= Rights.pathFilestatSetSize;
   return rights;
-}
-
-/** ENOTDIR where a path with a slash at its end names something else. */
-function expectDirectoryWhereNamedSo(lookup: PathLookup): void {
-  if (lookup.mustBeDirectory && !lstatSync(lookup.hostPath).isDirectory()) throw new WasiError(Errno.notdir);
-}
-
-/** A name that is to be made: as the kernel does, EEXIST where something is, then ENOENT for a slash after nothing. */
-function expectNothingThere(lookup: PathLookup): void {
-  if (lookup.isDirectoryItself || lstatSync(lookup.hostPath, { throwIfNoEntry: false }) !== undefined) {
-    throw new WasiError(Errno.exist);
-  }
-  if (lookup.mustBeDirectory) throw new WasiError(Errno.noent);
 }

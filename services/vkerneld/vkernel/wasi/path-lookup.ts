@@ -10,7 +10,7 @@
 //
 // A name is bytes, and need not be UTF-8: here a path is a string with one character a byte (`GuestMemory.path`).
 
-import { closeSync, constants, fstatSync, openSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, readlinkSync } from 'node:fs';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
 import { expectNameShown, expectOpenShown } from './hidden.ts';
 
@@ -80,6 +80,18 @@ export class PathLookup {
     if (target === undefined) return false;
     this.#walk(target);
     return true;
+  }
+
+  /** @throws WasiError ENOTDIR where a path with a slash at its end names something else */
+  expectDirectoryWhereNamedSo(): void {
+    if (this.mustBeDirectory && !lstatSync(this.hostPath).isDirectory()) throw new WasiError(Errno.notdir);
+  }
+
+  /** A name that is to be made. @throws WasiError as the kernel does: EEXIST where something is, then ENOENT for a slash after nothing */
+  expectNothingThere(): void {
+    if (this.isDirectoryItself || lstatSync(this.hostPath, { throwIfNoEntry: false }) !== undefined)
+      throw new WasiError(Errno.exist);
+    if (this.mustBeDirectory) throw new WasiError(Errno.noent);
   }
 
   close(): void {

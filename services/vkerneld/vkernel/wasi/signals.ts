@@ -34,6 +34,9 @@ export const wasiSignals = [
   'SIGSYS',
 ] as const;
 
+/** A terminal stops its processes by these, where they have no handler. */
+export const TERMINAL_STOPS: ReadonlySet<string> = new Set(['SIGTSTP', 'SIGTTIN', 'SIGTTOU']);
+
 /** 0: it is none of them. */
 export const wasiSignalOf = (name: string): number =>
   Math.max(0, wasiSignals.indexOf(name as (typeof wasiSignals)[number]));

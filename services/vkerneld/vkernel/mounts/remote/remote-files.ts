@@ -165,15 +165,15 @@ export class RemoteFolder {
 
 class RemoteNode implements FileNode {
   readonly filetype = Filetype.regularFile;
-  readonly #handle: RemoteHandle;
+  protected readonly handle: RemoteHandle;
 
   constructor(handle: RemoteHandle) {
-    this.#handle = handle;
+    this.handle = handle;
   }
 
   async open({ reads, writes, truncates }: OpenHow): Promise<OpenedFile> {
-    const { mount, line } = this.#handle;
-    const answer = await this.#handle.call({ op: FileOp.REOPEN, reads, writes });
+    const { mount, line } = this.handle;
+    const answer = await this.handle.call({ op: FileOp.REOPEN, reads, writes });
     const opened = openedOf(mount, line, answer);
     if (!('file' in opened)) return fail(Errno.io);
     if (truncates) await opened.file.setSize(0);
@@ -181,16 +181,15 @@ class RemoteNode implements FileNode {
   }
 
   async stat(): Promise<Filestat> {
-    return statOf((await this.#handle.call({ op: FileOp.STAT })).stat);
+    return statOf((await this.handle.call({ op: FileOp.STAT })).stat);
   }
 
   async setTimes({ atimNs, mtimNs }: TimesToSet): Promise<void> {
-    await this.#handle.call({ op: FileOp.SET_TIMES, atimNs, mtimNs });
+    await this.handle.call({ op: FileOp.SET_TIMES, atimNs, mtimNs });
   }
 }
 
 class RemoteFile extends RemoteNode implements OpenedFile {
-  readonly #handle: RemoteHandle;
   readonly #ahead: ReadAhead;
   readonly #ino: bigint;
   readonly #dev: bigint;
@@ -201,7 +200,6 @@ class RemoteFile extends RemoteNode implements OpenedFile {
 
   constructor(handle: RemoteHandle, stat: Filestat) {
     super(handle);
-    this.#handle = handle;
     this.#fresh = { stat, atMs: performance.now() };
     this.#changes = handle.line.changes;
     this.#ino = stat.ino;
@@ -233,40 +231,40 @@ class RemoteFile extends RemoteNode implements OpenedFile {
   async write(offset: number | undefined, bytes: Uint8Array): Promise<Written> {
     this.#changed();
     const where = { offset: BigInt(offset ?? 0), atEnd: offset === undefined };
-    const { written, end } = await this.#handle.call({ op: FileOp.WRITE, ...where, data: bytes });
+    const { written, end } = await this.handle.call({ op: FileOp.WRITE, ...where, data: bytes });
     this.#changed();
     return { written: Math.min(written, bytes.length), endBytes: Number(end) };
   }
 
   async setSize(sizeBytes: number): Promise<void> {
     this.#changed();
-    await this.#handle.call({ op: FileOp.SET_SIZE, offset: BigInt(sizeBytes) });
+    await this.handle.call({ op: FileOp.SET_SIZE, offset: BigInt(sizeBytes) });
   }
 
   async allocate(endBytes: number): Promise<void> {
     this.#changed();
-    await this.#handle.call({ op: FileOp.ALLOCATE, offset: BigInt(endBytes) });
+    await this.handle.call({ op: FileOp.ALLOCATE, offset: BigInt(endBytes) });
   }
 
   async sync(): Promise<void> {
-    await this.#handle.call({ op: FileOp.SYNC });
+    await this.handle.call({ op: FileOp.SYNC });
   }
 
   close(): Promise<void> {
-    this.#handle.mount.files.delete(this);
-    return this.#handle.close();
+    this.handle.mount.files.delete(this);
+    return this.handle.close();
   }
 
   /** Whatever this process changed there, this file perhaps, by another name. */
   #expectUnchanged(): void {
-    const { changes } = this.#handle.line;
+    const { changes } = this.handle.line;
     if (changes !== this.#changes) this.#forget();
     this.#changes = changes;
   }
 
   /** This file, by whichever descriptor. */
   #changed(): void {
-    for (const file of this.#handle.mount.files)
+    for (const file of this.handle.mount.files)
       if (file.#ino === this.#ino && file.#dev === this.#dev) file.#forget();
   }
 

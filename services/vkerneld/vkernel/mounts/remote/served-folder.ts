@@ -172,7 +172,7 @@ export class ServedFolder {
       case FileOp.UNLINK:
         return this.#walk(call, (lookup) => {
           if (lookup.isDirectoryItself) fail(Errno.isdir);
-          expectFolderWhereNamedSo(lookup);
+          lookup.expectDirectoryWhereNamedSo();
           unlinkSync(lookup.hostPath);
           return {};
         });
@@ -184,21 +184,21 @@ export class ServedFolder {
           if (target.includes(0)) fail(Errno.inval);
           // As a program here hears it: others on this machine would follow it.
           if (target[0] === '/'.charCodeAt(0)) fail(Errno.perm);
-          expectNothingThere(lookup);
+          lookup.expectNothingThere();
           symlinkSync(target, lookup.hostPath);
           return {};
         });
       case FileOp.RENAME:
         return this.#both(call, (old, fresh) => {
           if (old.isDirectoryItself || fresh.isDirectoryItself) fail(Errno.busy);
-          expectFolderWhereNamedSo(old);
+          old.expectDirectoryWhereNamedSo();
           if (fresh.mustBeDirectory && !lstatSync(old.hostPath).isDirectory()) fail(Errno.notdir);
           renameSync(old.hostPath, fresh.hostPath);
         });
       case FileOp.LINK:
         return this.#both(call, (old, fresh) => {
           const stat = statAt(old, flagsOf(call), pathOf(call));
-          expectNothingThere(fresh);
+          fresh.expectNothingThere();
           if (stat.isDirectory()) fail(Errno.perm);
           linkSync(old.hostPath, fresh.hostPath);
         });
@@ -351,15 +351,3 @@ function letGo(handle: Handle): void {
 const pathOf = ({ path }: FileCall): string => Buffer.from(path).toString('latin1');
 const flagsOf = ({ follow }: FileCall): number => (follow ? Lookupflags.symlinkFollow : 0);
 const timesOf = ({ atimNs, mtimNs }: FileCall) => ({ atimNs, mtimNs });
-
-/** ENOTDIR where a path with a slash at its end names something else. */
-function expectFolderWhereNamedSo(lookup: PathLookup): void {
-  if (lookup.mustBeDirectory && !lstatSync(lookup.hostPath).isDirectory()) fail(Errno.notdir);
-}
-
-/** A name that is to be made: EEXIST where something is, then ENOENT for a slash after nothing. */
-function expectNothingThere(lookup: PathLookup): void {
-  if (lookup.isDirectoryItself || lstatSync(lookup.hostPath, { throwIfNoEntry: false }) !== undefined)
-    fail(Errno.exist);
-  if (lookup.mustBeDirectory) fail(Errno.noent);
-}
