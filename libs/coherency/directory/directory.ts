@@ -230,17 +230,14 @@ export class Directory {
   }
 
   private acquireSpan(dataspace: Dataspace, span: PageSpan, request: Request, speculative: boolean): void {
-    const { holder } = request;
     for (const piece of dataspace.pages.pieces(span.firstPage, span.pageCount)) {
       if (speculative && this.wouldDisturb(dataspace, piece.entry, request)) {
         this.out.refuse(dataspace.id, piece, request, 'SKIPPED');
         continue;
       }
       const page = this.cut(dataspace, piece);
-      // An owner that asks may not know yet that it is one: without the bytes it kept a later grant is of no use.
-      if (page.restore && page.owner === holder) this.changes.grantBack(dataspace, page);
       if (page.change === undefined) this.changes.begin(dataspace, page, request);
-      else this.changes.enqueue(page, request);
+      else this.changes.enqueue(dataspace, page, request);
     }
   }
 

@@ -58,15 +58,23 @@ export class PageChanges {
   }
 
   /** A request that waits for the change under way. */
-  enqueue(page: Page, request: Request): void {
+  enqueue(dataspace: Dataspace, page: Page, request: Request): void {
+    this.tellOwner(dataspace, page, request);
     const twin = (r: Request) => r.holder === request.holder && r.mode === request.mode;
     // Also what the change under way is for: who asks again may have lost its grant with a stream.
     if (!page.queue.some(twin)) page.queue = [...page.queue, request];
   }
 
+  // An owner that asks may not know yet that it is one: without the bytes that it kept, or that wait for the permission, a later grant is
+  // of no use.
+  private tellOwner(dataspace: Dataspace, page: Page, { holder }: Request): void {
+    if (page.restore && page.owner === holder) this.grantBack(dataspace, page);
+  }
+
   /** Serves a request of a page that does not change. */
   begin(dataspace: Dataspace, page: Page, request: Request): void {
     assert(page.change === undefined, 'one change at a time');
+    this.tellOwner(dataspace, page, request);
     if (page.lost) this.beginLost(dataspace, page, request);
     else if (request.mode === 'READ') this.beginRead(dataspace, page, request);
     else this.beginWrite(dataspace, page, request);
@@ -330,7 +338,11 @@ export class PageChanges {
       lose(page);
     } else {
       // The reader may have had its copy, and stored it: what the owner writes next is later than that.
-      if (!this.home) page.version++;
+      if (!this.home) {
+        page.version++;
+        // It did not answer the recall: the grant before it may be lost, too, and was of an earlier version.
+        page.restore = true;
+      }
       if (page.owner === change.request.holder) this.ownerLost(dataspace, page);
     }
     this.serveQueue(dataspace, page);

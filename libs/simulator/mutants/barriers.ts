@@ -40,6 +40,7 @@ export const BARRIER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a new leader is told of no generation that is over',
     profile: 'succession',
+    seed: 1_399_505_306,
     machines: { relay: (shards) => new ForgetfulRelay(shards) },
   },
 ];

@@ -44,6 +44,18 @@ class TrustsSilentLeaders extends Lines {
   protected override unspoken(): void {}
 }
 
+/** Goes on for as long as a lease was held for who took its place, also where nobody holds it any more. */
+class KeepsHolds extends Lines {
+  protected override endHold(): void {}
+}
+
+/** Takes what it made under leaders that never served for lost with them. */
+class LosesWhatItMade extends Lines {
+  protected override isLater(): boolean {
+    return false;
+  }
+}
+
 /** Does not report to a leader that is a new one. */
 class OneLeader extends Lines {
   protected override isSameLeader(): boolean {
@@ -68,10 +80,15 @@ export const LINE_MUTANTS: readonly Mutant[] = [
     machines: { lines: (options, inherited) => new TakesAnyPages(options, inherited) },
   },
   {
+    name: 'what was made under leaders that never served is lost',
+    profile: 'succession',
+    seldom: true,
+    machines: { lines: (options, inherited) => new LosesWhatItMade(options, inherited) },
+  },
+  {
     name: 'pages for who was let go',
     profile: 'succession',
-    seed: 1_824_016_653,
-    ...{ nodes: 4, pages: 6, shards: 2 },
+    seldom: true,
     machines: { lines: (options, inherited) => new TakesPagesWhenLetGo(options, inherited) },
   },
   {
@@ -85,6 +102,13 @@ export const LINE_MUTANTS: readonly Mutant[] = [
     profile: 'succession',
     seed: 2_035_115_711,
     machines: { lines: (options, inherited) => new TrustsSilentLeaders(options, inherited) },
+  },
+  {
+    name: 'a lease that was held is used beyond the hold',
+    profile: 'replacement',
+    seed: 1_978_516_651,
+    few: 2,
+    machines: { lines: (options, inherited) => new KeepsHolds(options, inherited) },
   },
   {
     name: 'a new leader is taken for the last one',

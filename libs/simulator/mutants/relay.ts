@@ -44,7 +44,7 @@ export const RELAY_MUTANTS: readonly Mutant[] = [
   {
     name: 'an unlock is taken for heard too early',
     profile: 'faulty',
-    seed: 1_080_371_565,
+    seed: 263_021_282,
     ...{ nodes: 3, pages: 2, shards: 2 },
     machines: { relay: (shards) => new ConfirmsEarly(shards) },
   },

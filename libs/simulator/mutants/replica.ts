@@ -172,7 +172,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'an old leader renews and buries',
     profile: 'succession',
-    seed: 2_078_078_406,
+    seed: 3_934_489_486,
     ...{ nodes: 3, pages: 1, shards: 1 },
     machines: {
       replica: (options) => new LeadsForEver(options),
@@ -187,13 +187,13 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'taken in before that is noted',
     profile: 'succession',
-    seed: 637_501_867,
+    seed: 2_955_003_339,
     machines: { replica: (options) => new WelcomesUnnoted(options) },
   },
   {
     name: 'who is silent is buried while its lease lasts',
     profile: 'succession',
-    seed: 2_123_027_687,
+    seed: 1_601_566_658,
     machines: { replica: (options) => new BuriesTheSilent(options) },
   },
   {
@@ -210,7 +210,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'who dies at a new leader is dead, though the lease of the last one lasts',
     profile: 'succession',
-    seed: 4_139_340_139,
+    seed: 3_335_891_974,
     machines: { rebuild: (options) => new BuriesEarly(options) },
   },
   {
@@ -234,7 +234,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'an earlier start of a node stands for the one that is waited for',
     profile: 'succession',
-    seed: 1_564_300_272,
+    seed: 641_454_374,
     ...{ nodes: 2, pages: 1, shards: 1 },
     machines: { rebuild: (options) => new BelievesEarlierStarts(options) },
   },
@@ -271,7 +271,7 @@ export const REPLICA_MUTANTS: readonly Mutant[] = [
   {
     name: 'who was buried has the life that it had',
     profile: 'succession',
-    seed: 1_829_079_349,
+    seed: 3_798_116_463,
     ...{ nodes: 2, pages: 1, shards: 1 },
     machines: { members: (start, before) => new OneLife(start, before) },
   },

@@ -12,6 +12,7 @@ import {
   LockMode,
   LockRequestSchema,
   LockResultSchema,
+  RetiredSchema,
   ShardLedSchema,
   SyncStatus,
   WelcomeSchema,
@@ -90,6 +91,27 @@ const SCENES: Record<string, { play(machines: Machines): unknown; shipped: unkno
   'the store forgets the epoch': {
     play: (machines) => joined(machines).lines.epochOf(1n, 0),
     shipped: 7n,
+  },
+  'what was made under leaders that never served is lost': {
+    play: (machines) => {
+      const about = { shard: 0, epoch: 9n, report: true, life: 42n, lastEpoch: 5n };
+      const value = create(ShardLedSchema, about);
+      const actions = joined(machines).does({ type: 'heard', stream: 1, event: { case: 'led', value } });
+      return actions.some((action) => action.type === 'led' && action.voided);
+    },
+    shipped: false,
+  },
+  'pages for who was let go': {
+    play: (machines) => {
+      const { lines, does } = joined(machines);
+      for (const shard of [0, 1]) {
+        does({ type: 'retire', shard });
+        const value = create(RetiredSchema, { shard, epoch: 7n });
+        does({ type: 'heard', stream: 1, event: { case: 'retired', value } });
+      }
+      return lines.acceptsFor(1n, 0, 7n, 1, 0);
+    },
+    shipped: false,
   },
   'what was read before a loss is believed': {
     play: ({ holder }) => {

@@ -81,13 +81,13 @@ export class ReplicaPart extends Part implements ReplicaAround {
     this.world.history.note(this.world, this.name, what, undefined, about);
   }
 
-  private read(): void {
+  private read(incarnation = this.world.cluster.nextStart()): void {
     const { cluster } = this.world;
     cluster.ask(
       this,
-      () => cluster.start(this.name),
+      () => cluster.start(this.name, incarnation),
       (atStart) => this.begin(atStart),
-      () => this.timer(AGAIN_MS, () => this.read()),
+      () => this.timer(AGAIN_MS, () => this.read(incarnation)),
     );
   }
 

@@ -104,11 +104,22 @@ export class ClusterStore extends Part {
     from.timer(ANSWER_MS, () => end(failed));
   }
 
-  /** From now on what an earlier process of the replica says of the same nodes, and comes late, is refused. */
-  start(replica: string): AtStart {
-    const incarnation = ++this.starts;
+  /** Of a process of a replica: later ones have higher numbers. */
+  nextStart(): bigint {
+    return ++this.starts;
+  }
+
+  /**
+   * From now on what an earlier process of the replica says of the same nodes, and comes late, is refused.
+   * @throws Error where a later process began
+   */
+  start(replica: string, incarnation: bigint): AtStart {
     const notes = this.notes.get(replica) ?? new Map<string, Noted>();
-    if (this.simulation.duties.fenceNotes) for (const noted of notes.values()) noted.start = incarnation;
+    if (this.simulation.duties.fenceNotes)
+      for (const noted of notes.values()) {
+        if (noted.start > incarnation) throw new Error('a later process began');
+        noted.start = incarnation;
+      }
     return { incarnation, noted: membersOf(notes), dataspaces: [...this.dataspaces] };
   }
 

@@ -1,7 +1,7 @@
 // Who leads which shard, what may be used of each, and which messages are in order. See lines.ts.
 import type { Invalidate, ShardLed } from '@odonata/proto/coherency/v1/coherency';
 import { homeShardOf, shardOf } from '../../shard.ts';
-import { asLed, holderOf, type LedShard, type Shard, shardNeverLed } from './led-shard.ts';
+import { asLed, holderOf, type LedShard, type Shard, type ShardLife, shardNeverLed } from './led-shard.ts';
 import type { ReplicaLine } from './replica-line.ts';
 
 export class Leaders {
@@ -148,9 +148,17 @@ export class Leaders {
 
   /**
    * Whoever leads believes what is noted. Where that is a life that this holder did not have under that leader, it was
-   * declared dead and did not hear so: others may have what it has.
+   * declared dead and did not hear so: others may have what it has. But not where it came to the shard after that leader: what it
+   * has then it made itself, under leaders that gave nothing to anybody.
    */
   protected isLifeOf({ lives }: Shard, { life, lastEpoch }: ShardLed): boolean {
-    return lives.some((had) => had.life === life && (lastEpoch === 0n || had.epoch === lastEpoch));
+    return (
+      lives.some((had) => had.life === life && (lastEpoch === 0n || had.epoch === lastEpoch)) ||
+      this.isLater(lives, lastEpoch)
+    );
+  }
+
+  protected isLater([first]: readonly ShardLife[], lastEpoch: bigint): boolean {
+    return lastEpoch !== 0n && first !== undefined && first.epoch > lastEpoch;
   }
 }

@@ -7,7 +7,7 @@ export interface ShardLife {
   life: bigint;
 }
 
-/** Leaders that may fail, one after another, before they have heard all reports. */
+/** Leaders that may fail, one after another, before they have heard all reports, where they do not say who led before. */
 const LIVES_MAX = 8;
 
 /** What was known of a shard's leader when another pmap manager of this node stopped, or of this one now. */
@@ -65,8 +65,20 @@ export function asLed({
   return { epoch, identity, lives, address, suspended, untilMs, lastEndMs };
 }
 
-/** @param voided what was held before is not any more */
-export function livesAfter(before: readonly ShardLife[], now: ShardLife, voided: boolean): ShardLife[] {
-  const lives = voided ? [] : before.filter(({ epoch }) => epoch !== now.epoch);
-  return [...lives, now].slice(-LIVES_MAX);
+/**
+ * @param voided what was held before is not any more
+ * @param lastEpoch of the last leader that served the shard, where the new one says so: those between the two gave nothing to anybody
+ */
+export function livesAfter(
+  before: readonly ShardLife[],
+  now: ShardLife,
+  { voided, lastEpoch }: { voided: boolean; lastEpoch: bigint },
+): ShardLife[] {
+  if (voided) return [now];
+  const others = before.filter(({ epoch }) => epoch !== now.epoch);
+  const served = others.filter(({ epoch }) => epoch === lastEpoch);
+  // The first one tells since when there is something to lose.
+  const first = others.slice(0, 1);
+  const lives = lastEpoch === 0n ? others : served.length > 0 ? served : first;
+  return lives.length < LIVES_MAX ? [...lives, now] : [...first, ...lives.slice(2 - LIVES_MAX), now];
 }

@@ -222,8 +222,10 @@ class World {
     const wasLed = this.identities[number] !== '';
     const same =
       !o.report && this.knownEpochs[number] === epoch && this.identities[number] === stream.identity;
-    const believed =
-      o.report && had.some((h) => h.life === life && (lastEpoch === 0n || h.epoch === lastEpoch));
+    const wasAlive = had.some((h) => h.life === life && (lastEpoch === 0n || h.epoch === lastEpoch));
+    // It came after the last leader that served.
+    const cameLater = lastEpoch !== 0n && had.length > 0 && had[0]!.epoch > lastEpoch;
+    const believed = o.report && (wasAlive || cameLater);
     const voided = wasLed && !same && !believed;
     // In the order of the actions, the leader is another one before the node hears of it.
     this.of[number]?.led.delete(number);
@@ -236,8 +238,13 @@ class World {
     if (voided) had.length = 0;
     const before = had.findIndex((h) => h.epoch === epoch);
     if (before >= 0) had.splice(before, 1);
+    // Who led between that one and this one is of no account any more, and who led before it neither.
+    if (lastEpoch !== 0n) {
+      const under = had.find((h) => h.epoch === lastEpoch) ?? had[0];
+      had.splice(0, had.length, ...(under === undefined ? [] : [under]));
+    }
     had.push({ epoch, life: stream.life });
-    if (had.length > 8) had.shift();
+    if (had.length > 8) had.splice(1, 1);
     this.identities[number] = stream.identity;
     this.knownEpochs[number] = epoch;
   }

@@ -9,7 +9,8 @@
 // A lease ends by the clock. Whatever comes in, ends that were not told are told first: so what was dropped meanwhile is
 // asked for anew, and who looked in between and waits is woken, when the shard resumes. A new stream renews the lease, but
 // not that of shards which the replica led before: it may have given them up while nobody could hear it, and another one
-// leads them, who waits for this node for as long as the old lease lasts, and no longer.
+// leads them, who waits for this node for as long as the old lease lasts, and no longer. One that was held for longer, for who takes the
+// place of this node, is held no more from its hello on.
 //
 // What is sent where nobody hears it is lost: whoever leads next is told again (`led`, `resume`). Nothing is said to the
 // leader of a shard before it has spoken, so that what is said again comes in the order in which it was said.
@@ -192,6 +193,7 @@ export class Lines extends Streams {
     const before = line.identity;
     this.unspoken(line);
     line.welcomed(welcome, nowMs);
+    this.endHold(line);
     this.timesChanged = true;
     const about = { replica, directory: line.replica, holder: line.holder };
     const back = before === line.identity;
@@ -205,6 +207,18 @@ export class Lines extends Streams {
     this.leftAll(line);
   }
 
+  /**
+   * A replica that held the lease for longer, while another process took the place of this one, holds it no more from this hello on: of
+   * shards that it does not lead any more the next leader waits for this node as for any.
+   */
+  protected endHold(line: ReplicaLine): void {
+    for (const shard of this.byShard) {
+      if (shard.line !== undefined || shard.address !== line.replica) continue;
+      shard.untilMs = Math.min(shard.untilMs, line.endMs);
+      shard.lastEndMs = Math.min(shard.lastEndMs, line.lastEndMs);
+    }
+  }
+
   private led(line: ReplicaLine, led: ShardLed, nowMs: number): void {
     const { shard: number, epoch, report } = led;
     const shard = this.byShard[number];
@@ -214,7 +228,7 @@ export class Lines extends Streams {
     // A replica that was silent may lead again before it answers a renewal. What the last leader permitted is over then.
     const suspended = !line.isLeased(nowMs);
     if (suspended) this.suspend(shard, number);
-    shard.lives = livesAfter(shard.lives, { epoch, life: line.life }, voided);
+    shard.lives = livesAfter(shard.lives, { epoch, life: line.life }, { voided, lastEpoch: led.lastEpoch });
     const { identity, holder, replica: address } = line;
     const before = shard.line;
     Object.assign(shard, { line, epoch, identity, holder, address, suspended });

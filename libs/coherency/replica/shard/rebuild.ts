@@ -3,8 +3,8 @@
 //
 //   expected     noted by the last leader, in this incarnation: asked for its report, under the life that was noted
 //   newcomer     any other: it has nothing of the shard, whatever it says, and cannot tell what it had before
-//   leased       lives at a replica that led the shard since, and did not get to serve it: the same, to hear that it lost
-//                what it had
+//   leased       lives at a replica that led the shard since, and did not get to serve it: asked as well, under no life, so that it
+//                gives up what it had before that, and keeps what it made since
 //   awaited      an expected one, or a leased one, that has not reported; for one lease, or for as long as its lease is held
 //   silent       taken in here, asked, and late: its lease is not renewed any more, so it dies, and comes back as new
 //   buried       here: what the last leader permitted it may use as long as that lease may last; then it is absent
@@ -19,7 +19,7 @@ import type { Membership } from '../members.ts';
 
 export type ReportEvent = Extract<DirectoryEvent, { type: 'report' }>;
 
-/** A life that no holder ever had: whoever is asked for its report under it has lost what it had. */
+/** A life that no holder ever had: whoever is asked for its report under it gives up what it had when the last leader served. */
 const NO_LIFE = 0n;
 
 /** Names a start of a pmap manager. */
@@ -85,7 +85,6 @@ export class ShardRebuild {
     const leased = this.leased.get(entry.node);
     if (leased?.incarnation === entry.incarnation && this.awaited.has(entry.node)) {
       this.hearAnew(entry, nowMs);
-      this.newcomers.set(entry, revision);
       return NO_LIFE;
     }
     if (this.isInItsPlace(entry, latestOf(expected, leased))) this.awaited.delete(entry.node);
@@ -131,9 +130,7 @@ export class ShardRebuild {
   /** What a holder has of this shard, or a part of it. */
   report(entry: HolderEntry, report: ReportEvent, last: boolean): void {
     if (!this.askedAtMs.has(entry)) return; // Nobody asked it.
-    const isBelieved = !this.newcomers.has(entry);
-    if (isBelieved) this.reports.push(report);
-    else if (last) this.reports.push(this.reportOfNewcomer(entry));
+    this.reports.push(report);
     const start = startOf(entry.node, entry.incarnation);
     for (const dataspace of report.voided)
       this.voided.set(start, (this.voided.get(start) ?? new Set()).add(dataspace));
