@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 #include "pipeline.h"
 #include "traps.h"
@@ -20,6 +21,9 @@ struct job {
   pid_t group;
   char *text;
   bool in_background, was_told;
+  /** How it had the terminal when it was stopped. */
+  struct termios modes;
+  bool has_modes;
   struct job *next;
 };
 
@@ -133,7 +137,28 @@ static void give_terminal(pid_t group) {
   if (shell.has_jobs && shell.has_terminal && group != 0) tcsetpgrp(0, group);
 }
 
+static bool modes_differ(const struct termios *one, const struct termios *other) {
+  return one->c_iflag != other->c_iflag || one->c_oflag != other->c_oflag || one->c_lflag != other->c_lflag ||
+         memcmp(one->c_cc, other->c_cc, sizeof one->c_cc) != 0;
+}
+
+/** Whatever the job made of the terminal, this shell has it as it was; who was stopped has it back when it goes on. */
+static void take_terminal(struct job *job, const struct termios *before) {
+  struct termios after;
+  give_terminal(getpgrp());
+  if (before == NULL || tcgetattr(0, &after) < 0 || !modes_differ(&after, before)) return;
+  if (state_of(job) == STOPPED) {
+    job->modes = after;
+    job->has_modes = true;
+  }
+  tcsetattr(0, TCSADRAIN, before);
+}
+
 static void wait_for(struct job *job) {
+  struct termios before;
+  bool has_modes = shell.has_jobs && shell.has_terminal && job->group != 0 && tcgetattr(0, &before) == 0;
+  if (has_modes && job->has_modes) tcsetattr(0, TCSADRAIN, &job->modes);
+  job->has_modes = false;
   give_terminal(job->group);
   while (state_of(job) == RUNS) {
     int status;
@@ -146,7 +171,7 @@ static void wait_for(struct job *job) {
       shell.interrupted = 0;
     } else break;
   }
-  give_terminal(getpgrp());
+  take_terminal(job, has_modes ? &before : NULL);
 }
 
 int job_wait(struct job *job) {

@@ -21,13 +21,15 @@ export interface Launch {
   readonly requestId: string;
   /** Its environment is this process', too. */
   readonly beside?: bigint;
+  /** Its standard input is on another node. */
+  readonly asksInput?: boolean;
 }
 
 /** @throws RpcError where the virtual kernel is away: then the process has ended */
 export function launch(
   { table, listeners: allowed }: { table: ProcessTable; listeners: AllowedListeners },
   vkernel: VkernelChild,
-  { process, program, module, grants, listen, requestId, beside = 0n }: Launch,
+  { process, program, module, grants, listen, requestId, beside = 0n, asksInput = false }: Launch,
 ): void {
   const { pid } = process;
   try {
@@ -54,7 +56,8 @@ export function launch(
       dirs: [...dirs, ...elsewhere],
       listen: listeners.map(({ address }) => address),
     };
-    vkernel.send({ case: 'start', value: { pid, program: { ...program, ...given }, requestId, beside } });
+    const about = { pid, requestId, beside, asksInput };
+    vkernel.send({ case: 'start', value: { ...about, program: { ...program, ...given } } });
   } catch (error) {
     const notThere = RpcError.is(error, Code.FailedPrecondition) ? error.details : undefined;
     const reason = notThere ?? 'its virtual kernel went away';

@@ -221,12 +221,12 @@ export async function serveVkerneld(
   vkernels.onFoldersLost = (child) => {
     elsewhere.lost(child);
     served.lost(child);
+    spawns.streams.lost(child.key);
   };
   const ptys: Ptys = new Ptys({
     ...{ node, vkernels },
-    signalGroup: (of, group, signal) => asks.signalGroup(of, group, signal),
+    signalGroup: (asking, group, signal) => asks.signalGroup(asking, group, signal),
     groupsOf: (session) => relatives.home.groupsOf(session),
-    isOrphaned: (group) => relatives.home.isOrphaned(group),
   });
   const asks = new Asks({ table, vkernels, relatives, peers, spawns, ptys, log });
   const runPlace = {
@@ -236,7 +236,7 @@ export async function serveVkerneld(
   const handlers = vkernelHandlers(runPlace);
   const server = createRpcServer({ name: 'vkerneld', log, meter, security }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
-  const ofPeers = peerHandlers({ relatives, asks, spawns, placing, folders: served });
+  const ofPeers = peerHandlers({ relatives, asks, spawns, placing, folders: served, ptys });
   server.add(PeerService, ofPeers);
   const store = new ServiceStore(() => syslink);
   const keeping = new Keeping({ place: runPlace, store, syslink: () => syslink, events, log });

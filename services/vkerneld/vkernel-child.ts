@@ -87,6 +87,8 @@ export class VkernelChild {
   readonly #output: VkernelLog;
   /** It ended as the memory of its control group ran out. */
   ranOut = false;
+  /** Its processes ask for input of another node; those of an older release have it sent. */
+  asksInput = false;
   /** It ended by itself, or somebody else ended it. */
   hasDied = false;
 

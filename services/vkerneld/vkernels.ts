@@ -1,5 +1,12 @@
 import type { FolderRequest, FolderResponse } from '@odonata/proto/vkernel/v1/files';
-import type { AttachHello, AttachRequest, ProcessAsks } from '@odonata/proto/vkernel/v1/vkernel';
+import type {
+  AttachHello,
+  AttachRequest,
+  ChildClosed,
+  ChildInput,
+  InputAsked,
+  ProcessAsks,
+} from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -51,7 +58,9 @@ export class Vkernels {
   /** What a virtual kernel's processes ask of processes. */
   onAsk: ((child: VkernelChild, process: Process, ask: ProcessAsks) => void) | undefined;
   /** Standard streams of children on other nodes. */
-  onChildInput: ((parent: Process, number: number, data: Uint8Array) => void) | undefined;
+  onChildInput: ((parent: Process, input: ChildInput) => void) | undefined;
+  onChildClosed: ((parent: Process, closed: ChildClosed) => void) | undefined;
+  onInputAsked: ((process: Process, asked: InputAsked) => void) | undefined;
   onChildTaken: ((parent: Process, number: number, bytes: number) => void) | undefined;
   /** Folders on other nodes that it has, and those that it serves to them; and when it has none of them any more. */
   onFolderRequest: ((child: VkernelChild, request: FolderRequest) => void) | undefined;
@@ -243,6 +252,7 @@ export class Vkernels {
       };
       if (this.#table.find(pid) === undefined) this.#resume(this.#table.adopt(record));
     }
+    child.asksInput = hello.asksInput;
     child.takeLine(line, descriptors);
     if (isOfService(child.name)) this.#tellLease(child);
     this.onFoldersLost?.(child);
@@ -312,7 +322,13 @@ export class Vkernels {
         this.onAsk?.(child, process, event.value);
         return;
       case 'childInput':
-        this.onChildInput?.(process, event.value.number, event.value.data);
+        this.onChildInput?.(process, event.value);
+        return;
+      case 'childClosed':
+        this.onChildClosed?.(process, event.value);
+        return;
+      case 'inputAsked':
+        this.onInputAsked?.(process, event.value);
         return;
       case 'childTaken':
         this.onChildTaken?.(process, event.value.number, event.value.bytes);

@@ -12,6 +12,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import type { Response } from '../output-backlog.ts';
 import type { ExitInit, Process, Watcher } from '../process-table.ts';
+import type { Asking } from '../relatives/asks.ts';
 import { checkSignal } from '../signals.ts';
 import { nameOfKey } from '../vkernel-child.ts';
 import type { Vkernels } from '../vkernels.ts';
@@ -30,9 +31,7 @@ export interface PtyPlace {
   readonly node: string;
   readonly vkernels: Vkernels;
   /** To all processes of a group, on whatever nodes. */
-  readonly signalGroup: (of: Process, group: bigint, signal: string) => void;
-  /** Nobody would let a group go on that is stopped. */
-  readonly isOrphaned: (group: bigint) => boolean;
+  readonly signalGroup: (asking: Asking, group: bigint, signal: string) => void;
   /** The groups of a session that have processes here. */
   readonly groupsOf: (session: bigint) => bigint[];
 }
@@ -46,7 +45,7 @@ export class Pty implements Watcher {
   readonly #exit = Promise.withResolvers<ExitInit>();
   readonly #started = Promise.withResolvers<void>();
   readonly #pace = new SignalPace((signal) => {
-    if (!this.#isOver) this.#place.signalGroup(this.process, this.foreground, signal);
+    if (!this.#isOver) this.#signal(this.foreground, signal);
   });
   #isOver = false;
   #size: TerminalSize;
@@ -125,7 +124,12 @@ export class Pty implements Watcher {
 
   #hangUp(groups: Iterable<bigint>): void {
     for (const group of groups)
-      for (const signal of ['SIGHUP', 'SIGCONT']) this.#place.signalGroup(this.process, group, signal);
+      for (const signal of ['SIGHUP', 'SIGCONT']) this.#signal(group, signal);
+  }
+
+  #signal(group: bigint, signal: string): void {
+    const { user, vkernel } = this.process;
+    this.#place.signalGroup({ user, vkernel: nameOfKey(vkernel) }, group, signal);
   }
 
   // ---- who looks

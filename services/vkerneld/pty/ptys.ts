@@ -4,11 +4,20 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { TerminalAsk, TerminalStateSchema } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Process } from '../process-table.ts';
+import type { Asking } from '../relatives/asks.ts';
 import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
 import { Pty, type PtyPlace } from './pty.ts';
 import { CHARACTERS, type TerminalSize } from './settings.ts';
 
 type State = MessageInitShape<typeof TerminalStateSchema>;
+
+/** Who asks, on whatever node. */
+export interface AskingGroup {
+  readonly group: bigint;
+  readonly session: bigint;
+  /** Nobody would let the group go on that is stopped. */
+  readonly orphaned: boolean;
+}
 
 export class Ptys {
   readonly #place: PtyPlace;
@@ -37,13 +46,13 @@ export class Ptys {
   }
 
   /** @throws WasiError ENOTTY; EAGAIN for a read of the background, which was told so, EIO where nobody would let it go on */
-  ask(process: Process, own: { group: bigint; session: bigint }, asked: TerminalAsk): State {
+  ask(asking: Asking, own: AskingGroup, asked: TerminalAsk): State {
     const pty = this.#bySession.get(own.session);
     if (pty === undefined) throw new WasiError(Errno.notty);
     const { settings, size, foreground, reads, flush } = asked;
     if (reads && own.group !== pty.foreground) {
-      if (this.#place.isOrphaned(own.group)) throw new WasiError(Errno.io);
-      this.#place.signalGroup(process, own.group, 'SIGTTIN');
+      if (own.orphaned) throw new WasiError(Errno.io);
+      this.#place.signalGroup(asking, own.group, 'SIGTTIN');
       throw new WasiError(Errno.again);
     }
     if (settings !== undefined) {

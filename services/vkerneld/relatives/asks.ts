@@ -2,7 +2,7 @@
 // why not, as WASI numbers it.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Which } from '@odonata/processes/family.ts';
-import type { ProcessAnsweredSchema, ProcessAsks } from '@odonata/proto/vkernel/v1/vkernel';
+import type { ProcessAnsweredSchema, ProcessAsks, TerminalAsk } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { metBug } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -126,7 +126,7 @@ export class Asks {
       case 'terminal': {
         const own = home.find(pid);
         if (own === undefined) throw new WasiError(Errno.notty);
-        return { terminal: this.#ptys.ask(process, own, what.value) };
+        return await this.#terminal(asking, own, what.value);
       }
       case 'group':
         await this.#group(process, asking, what.value);
@@ -183,9 +183,25 @@ export class Asks {
     this.#relatives.changed([]);
   }
 
+  /** It is at the node of whoever leads the session. @throws WasiError, RpcError */
+  async #terminal(
+    asking: Asking,
+    { group, session }: { group: bigint; session: bigint },
+    ask: TerminalAsk,
+  ): Promise<Answer> {
+    const orphaned = this.#relatives.home.isOrphaned(group);
+    if (indexOfPid(session) === this.#node)
+      return { terminal: this.#ptys.ask(asking, { group, session, orphaned }, ask) };
+    const peer = await this.#peers.byIndex(indexOfPid(session)).catch(() => {
+      throw new WasiError(Errno.notty);
+    });
+    const request = { asker: this.#asker(asking), session, group, orphaned, ask };
+    const { errno, terminal } = await peer.client.terminal(request, { deadlineMs: ASK_MS });
+    return { errno, terminal };
+  }
+
   /** To all of a group of a terminal, of whoever it is of; who is not there does not mind. */
-  signalGroup(of: Process, group: bigint, signal: string): void {
-    const asking = { user: of.user, vkernel: nameOfKey(of.vkernel) };
+  signalGroup(asking: Asking, group: bigint, signal: string): void {
     try {
       this.signalHere(asking, -group, signal);
     } catch (error) {

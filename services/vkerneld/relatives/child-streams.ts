@@ -1,6 +1,8 @@
 // The standard streams of children on other nodes, between the circuit to there and the virtual kernel of the parent, which has the
-// pipes. Each direction is bounded: input goes some pieces ahead, output as far as it is taken.
-import type { SpawnResponse } from '@odonata/proto/vkernel/v1/peer';
+// pipes. Each direction is bounded: input goes as it is asked for, or some pieces ahead, output as far as it is taken.
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { SpawnRequestSchema, SpawnResponse } from '@odonata/proto/vkernel/v1/peer';
+import { type ChildInput, InputState } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -12,6 +14,7 @@ const STARTED_MS = 30_000;
 const SETTLED_MS = 2_000;
 /** Of input: a virtual kernel sends half as many ahead. */
 const PIECES_MAX = 16;
+const PIECE_BYTES = 65_536;
 /** Output that was passed on and not taken. */
 const WINDOW_BYTES = 256 * 1024;
 
@@ -24,7 +27,9 @@ export class ChildStreams {
 
   constructor(vkernels: Vkernels) {
     this.#vkernels = vkernels;
-    vkernels.onChildInput = ({ pid }, number, data) => this.#lines.get(keyOf(pid, number))?.push(data);
+    vkernels.onChildInput = ({ pid }, input) => this.#lines.get(keyOf(pid, input.number))?.push(input);
+    vkernels.onChildClosed = ({ pid }, { number, stream }) =>
+      this.#lines.get(keyOf(pid, number))?.send({ case: 'outputClosed', value: stream });
     vkernels.onChildTaken = ({ pid }, number, bytes) => this.#lines.get(keyOf(pid, number))?.taken(bytes);
   }
 
@@ -43,25 +48,36 @@ export class ChildStreams {
     if (streams) {
       this.#lines.set(key, line);
       this.#byToken.set(token, line.over);
-    } else line.push(new Uint8Array());
+    } else line.send(END);
     return line;
+  }
+
+  /** A virtual kernel is over, and its processes with it. */
+  lost(vkernel: string): void {
+    for (const line of [...this.#lines.values()]) if (line.parent.vkernel === vkernel) line.close();
   }
 }
 
+type Request = NonNullable<MessageInitShape<typeof SpawnRequestSchema>['event']>;
+const END: Request = { case: 'stdinEnd', value: {} };
+
 class ChildLine {
+  readonly parent: Process;
   readonly #vkernels: Vkernels;
-  readonly #parent: Process;
   readonly #number: number;
   readonly #closed: () => void;
-  readonly #pieces: Uint8Array[] = [];
-  #wake: (() => void) | undefined;
+  readonly #requests: Request[] = [];
+  /** One of an older release has its input sent; undefined: it is not known yet. */
+  #asks: boolean | undefined;
+  readonly #waiting: (() => void)[] = [];
   #over = false;
   readonly #ended = Promise.withResolvers<void>();
+  readonly #leaving = new AbortController();
   #untaken = 0;
 
   constructor(vkernels: Vkernels, parent: Process, number: number, closed: () => void) {
     this.#vkernels = vkernels;
-    this.#parent = parent;
+    this.parent = parent;
     this.#number = number;
     this.#closed = closed;
   }
@@ -71,16 +87,34 @@ class ChildLine {
     return this.#ended.promise;
   }
 
-  /** Of its input; empty: the end. */
-  push(data: Uint8Array): void {
-    if (this.#pieces.length < PIECES_MAX) this.#pieces.push(data.slice());
+  /** Of the call: whoever has the child hears at once that nobody is at its streams. */
+  get signal(): AbortSignal {
+    return this.#leaving.signal;
+  }
+
+  /** Of its input. */
+  push({ data, state }: ChildInput): void {
+    if (state !== InputState.UNSPECIFIED) this.send({ case: 'inputState', value: state });
+    else this.send(data.length === 0 ? END : { case: 'stdin', value: data.slice() });
+    if (this.#asks === false && state !== InputState.WAITS && data.length === 0) this.#ask(PIECE_BYTES);
+  }
+
+  send(request: Request): void {
+    if (this.#requests.length < PIECES_MAX) this.#requests.push(request);
     else this.close();
-    this.#wake?.();
+    this.#wake();
+  }
+
+  /** Its child asks, or has bytes that it will not read. */
+  #ask(maxBytes: number, unread = new Uint8Array()): void {
+    const { pid } = this.parent;
+    const number = this.#number;
+    this.#vkernels.tell(this.parent, { case: 'childAsked', value: { pid, number, maxBytes, unread } });
   }
 
   taken(bytes: number): void {
     this.#untaken -= bytes;
-    this.#wake?.();
+    this.#wake();
   }
 
   close(): void {
@@ -88,20 +122,23 @@ class ChildLine {
     this.#over = true;
     this.#closed();
     this.#ended.resolve();
-    this.#wake?.();
+    this.#wake();
+    this.#leaving.abort();
   }
 
-  async *input(): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const piece = this.#pieces.shift();
-      if (piece?.length === 0 || this.#over) return;
-      if (piece === undefined) {
+  /** What goes to the other node, until the child is over. */
+  async *requests(): AsyncGenerator<Request> {
+    while (!this.#over) {
+      const request = this.#requests.shift();
+      if (request === undefined) {
         await this.#change();
         continue;
       }
-      yield piece;
-      const { pid } = this.#parent;
-      this.#vkernels.tell(this.#parent, { case: 'childTaken', value: { pid, number: this.#number } });
+      yield request;
+      if (request.case !== 'stdin') continue;
+      const { pid } = this.parent;
+      this.#vkernels.tell(this.parent, { case: 'childTaken', value: { pid, number: this.#number } });
+      if (this.#asks === false) this.#ask(PIECE_BYTES);
     }
   }
 
@@ -121,6 +158,8 @@ class ChildLine {
       const first = await Promise.race([iterator.next(), late]);
       if (first.done || first.value.event.case !== 'pid')
         throw new RpcError(Code.Internal, 'the other node did not say what it started');
+      this.#asks = first.value.asksInput;
+      if (!this.#asks) this.#ask(PIECE_BYTES);
       void this.#output(iterator);
       return first.value.event.value;
     } finally {
@@ -129,15 +168,17 @@ class ChildLine {
   }
 
   async #output(responses: AsyncIterator<SpawnResponse>): Promise<void> {
-    const { pid } = this.#parent;
+    const { pid } = this.parent;
     const number = this.#number;
     try {
       for (let next = await responses.next(); !next.done && !this.#over; next = await responses.next()) {
         const { event } = next.value;
+        if (event.case === 'inputAsked') this.#ask(event.value);
+        if (event.case === 'unread') this.#ask(0, event.value.slice());
         if (event.case !== 'output') continue;
         const { stream, data } = event.value;
         this.#untaken += data.length;
-        this.#vkernels.tell(this.#parent, {
+        this.#vkernels.tell(this.parent, {
           case: 'childOutput',
           value: { pid, number, output: { stream, data } },
         });
@@ -146,18 +187,16 @@ class ChildLine {
     } catch {
       // The other node, or the way there, is gone: whoever reads has the end.
     }
-    this.#vkernels.tell(this.#parent, { case: 'childOutput', value: { pid, number } });
+    this.#vkernels.tell(this.parent, { case: 'childOutput', value: { pid, number } });
     this.close();
   }
 
-  async #change(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const before = this.#wake;
-    this.#wake = () => {
-      before?.();
-      resolve();
-    };
-    await promise;
-    this.#wake = undefined;
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Both directions may wait: each looks for itself. */
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

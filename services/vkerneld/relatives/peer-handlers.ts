@@ -2,6 +2,7 @@
 import type { Asker, PeerService } from '@odonata/proto/vkernel/v1/peer';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
+import type { Ptys } from '../pty/ptys.ts';
 import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
 import type { Asks } from './asks.ts';
 import type { FoldersServed } from './folders-served.ts';
@@ -16,8 +17,9 @@ export function peerHandlers(parts: {
   spawns: Spawns;
   placing: Placing;
   folders: FoldersServed;
+  ptys: Ptys;
 }): Handlers<typeof PeerService> {
-  const { relatives, asks, spawns, placing, folders } = parts;
+  const { relatives, asks, spawns, placing, folders, ptys } = parts;
   return {
     spawn: (requests, ctx) => spawns.serve(requests, ctx),
 
@@ -43,6 +45,15 @@ export function peerHandlers(parts: {
 
     identify: ({ asker, target }, ctx) =>
       told(ctx, asker, (asking) => ({ relatives: asks.identify(asking, target) })),
+
+    terminal: ({ asker, session, group, orphaned, ask }) => {
+      try {
+        return { terminal: ptys.ask(asker!, { session, group, orphaned }, ask!) };
+      } catch (error) {
+        if (!(error instanceof WasiError)) throw error;
+        return { errno: error.errno };
+      }
+    },
 
     regroup: ({ asker, target, parent, group }, ctx) =>
       told(ctx, asker, (asking) => {

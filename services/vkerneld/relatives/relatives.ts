@@ -28,6 +28,7 @@ export class Relatives {
   readonly #log: Logger;
   readonly #telling = new Set<number>();
   readonly #timer: NodeJS.Timeout;
+  onChanged: () => void = () => {};
 
   constructor(options: {
     home: Home;
@@ -74,6 +75,7 @@ export class Relatives {
     this.#vkernels.save();
     for (const action of actions) this.#perform(action);
     for (const node of this.home.takeDirty()) this.#tell(node);
+    this.onChanged();
   }
 
   /** A node is over, and can do nothing that others see. */

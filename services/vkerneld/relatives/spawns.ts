@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { CHILDREN_MAX } from '@odonata/processes/home.ts';
 import type { SpawnRequest, SpawnRequestSchema, SpawnResponseSchema } from '@odonata/proto/vkernel/v1/peer';
-import type { ProgramSpec, RunRequest, SpawnChild } from '@odonata/proto/vkernel/v1/vkernel';
+import type { ProgramSpec, SpawnChild } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
@@ -28,6 +28,8 @@ import { ChildStreams } from './child-streams.ts';
 import type { Peer } from './peers.ts';
 import type { Placing } from './placing.ts';
 import type { Relatives } from './relatives.ts';
+import { RemoteChild } from './remote-child.ts';
+import { Strays } from './strays.ts';
 
 /** As many as one virtual kernel runs. */
 const PROCESSES_MAX = 256;
@@ -55,12 +57,17 @@ export class Spawns {
   readonly #place: SpawnPlace;
   readonly #pieces = new Map<bigint, Uint8Array[]>();
   #pieceBytes = 0;
+  /** Children of processes on other nodes, whose streams are there. */
+  readonly #asking = new Map<bigint, RemoteChild>();
+  readonly #strays: Strays;
   /** Standard streams of children on other nodes. */
   readonly streams: ChildStreams;
 
   constructor(place: SpawnPlace) {
     this.#place = place;
     this.streams = new ChildStreams(place.vkernels);
+    this.#strays = new Strays(place);
+    place.vkernels.onInputAsked = ({ pid }, asked) => this.#asking.get(pid)?.asked(asked);
     place.vkernels.onModulePiece = ({ pid }, data) => this.#keepPiece(pid, data);
   }
 
@@ -131,20 +138,30 @@ export class Spawns {
       const terminal = streams ? new Terminal(place, process, how) : undefined;
       terminal?.callerIs(ctx);
       ctx.log.info({ pid, parent: String(parent), vkernel: vkernel.key }, 'starting a child of another node');
-      const { name: shown, args, env, rawArgs, rawEnv, bare } = program!;
+      const { name: shown, args, env, rawArgs, rawEnv, bare, terminalStreams } = program!;
+      const words = { name: shown, args, env, rawArgs, rawEnv, bare, terminalStreams };
       launch({ table, listeners }, vkernel, {
-        ...{ process, module, grants, listen: [], requestId: ctx.requestId },
-        program: { name: shown, args, env, rawArgs, rawEnv, bare, memoryBytes: BigInt(quotaBytes) },
+        ...{ process, module, grants, listen: [], requestId: ctx.requestId, asksInput: streams },
+        program: { ...words, memoryBytes: BigInt(quotaBytes) },
       });
       if (terminal === undefined) vkernels.tell(process, { case: 'input', value: { pid, end: true } });
       started = { pid, terminal };
     } finally {
       closeGrants(grants);
     }
-    yield { event: { case: 'pid', value: started.pid } };
-    if (started.terminal === undefined) return;
-    for await (const { event } of started.terminal.serve(inputOf(iterator), ctx))
-      if (event?.case === 'output') yield { event };
+    const { pid, terminal } = started;
+    yield { event: { case: 'pid', value: pid }, asksInput: vkernel.asksInput };
+    if (terminal === undefined) return;
+    const line = new RemoteChild({ vkernels, process: table.get(pid, node) });
+    this.#asking.set(pid, line);
+    try {
+      yield* line.serve(terminal.serve(line.inputOf(iterator), ctx));
+    } finally {
+      this.#asking.delete(pid);
+      const process = table.find(pid);
+      const { input = false, output = false, error = false } = program!.terminalStreams ?? {};
+      if (process !== undefined) this.#strays.add(process, input || output || error);
+    }
   }
 
   #here(child: VkernelChild, parent: Process, number: number, { program, group }: SpawnChild): void {
@@ -188,7 +205,7 @@ export class Spawns {
     const words = { name: program!.name, args: program!.args, env: program!.env };
     const given = {
       ...{ ...words, rawArgs: program!.rawArgs, rawEnv: program!.rawEnv, connect: [...parent.connect] },
-      bare: program!.bare,
+      ...{ bare: program!.bare, terminalStreams: program!.terminalStreams },
       ...foldersForChild(parent.dirs, this.#place.node, this.#place.homes !== undefined && !program!.bare),
       memoryBytes: BigInt(quotaBeneath(parent, program!)),
     };
@@ -203,7 +220,7 @@ export class Spawns {
     };
     const line = this.streams.open(parent, number, token, streams);
     try {
-      const pid = await line.started(peer.client.spawn(requestsOf(start, module, line.input())));
+      const pid = await line.started(peer.client.spawn(requestsOf(start, module, line.requests()), line));
       const isWanted = home.spawned(token, pid);
       relatives.changed([]);
       if (isWanted) return pid;
@@ -285,18 +302,12 @@ function quotaBeneath(parent: Process, { memoryBytes }: { memoryBytes: bigint })
 async function* requestsOf(
   start: NonNullable<MessageInitShape<typeof SpawnRequestSchema>['event']>['value'],
   module: readonly Uint8Array[],
-  input: AsyncIterable<Uint8Array>,
+  streams: AsyncIterable<NonNullable<MessageInitShape<typeof SpawnRequestSchema>['event']>>,
 ): AsyncGenerator<MessageInitShape<typeof SpawnRequestSchema>> {
   yield { event: { case: 'start', value: start as never } };
   for (const piece of module)
     for (let at = 0; at < piece.length; at += PIECE_BYTES)
       yield { event: { case: 'module', value: piece.subarray(at, at + PIECE_BYTES) } };
   yield { event: { case: 'moduleEnd', value: {} } };
-  for await (const data of input) yield { event: { case: 'stdin', value: data } };
-}
-
-/** As the terminal of a program hears it. */
-async function* inputOf(requests: AsyncIterator<SpawnRequest>): AsyncGenerator<RunRequest> {
-  for (let next = await requests.next(); !next.done; next = await requests.next())
-    if (next.value.event.case === 'stdin') yield { event: next.value.event } as RunRequest;
+  for await (const event of streams) yield { event };
 }

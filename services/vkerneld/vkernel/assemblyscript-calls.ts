@@ -43,7 +43,12 @@ export function assemblyscriptImports(
   }
 
   function print(stream: 1 | 2, line: string): undefined {
-    output.write(stream, encoder.encode(`${line}\n`));
+    try {
+      output.write(stream, encoder.encode(`${line}\n`));
+    } catch (error) {
+      if (!(error instanceof WasiError)) throw error;
+      abort('nobody reads what it writes (EPIPE)');
+    }
   }
 
   const toOutput = (at: number): undefined => print(1, text(at));

@@ -40,7 +40,11 @@ export interface ControlLinkOptions {
 const abandonedAfterMs = 30_000;
 const connectMaxMs = 1_000;
 /** Told to nobody while there is no line: who waits for an answer is told so with the next one, or by time. */
-const LOST: ReadonlySet<KernelEvent['case']> = new Set(['usage', 'look', 'folderRequest', 'folderResponse']);
+const LOST: ReadonlySet<KernelEvent['case']> = new Set([
+  ...(['usage', 'look', 'folderRequest', 'folderResponse'] as const),
+  // Of ways that are gone with it.
+  ...(['inputAsked', 'childClosed', 'childInput', 'childTaken'] as const),
+]);
 /** A line that held so long counts as one. */
 const steadyMs = 1_000;
 
@@ -179,7 +183,7 @@ export class ControlLink {
       const untold = this.#unsent.flatMap((event) =>
         event.case === 'exited' ? [event.value.pid ?? 0n] : [],
       );
-      const who = { name, token, pids: [...pids(), ...untold], wire: wireSpoken(), descriptorToken };
+      const who = { name, token, pids: [...pids(), ...untold], wire: wireSpoken(), descriptorToken, asksInput: true };
       stream.write({ event: { case: 'hello', value: who } });
       const unsent = this.#unsent;
       this.#unsent = [];

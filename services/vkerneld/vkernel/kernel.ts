@@ -23,6 +23,7 @@ import { Process } from './process.ts';
 import { refusedCode } from './process-end.ts';
 import type { ProcessExit, ProcessSpec, Relay, Relays } from './process-spec.ts';
 import { ProcessesAsked } from './processes-asked.ts';
+import { terminalsOf } from './relations.ts';
 import { RemoteStreams } from './remote-streams.ts';
 import { exitCodeOfSignal } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
@@ -109,11 +110,12 @@ export class Kernel {
         this.#keepPiece(event.value.pid, event.value.data);
         return;
       case 'input': {
-        const { pid, data, end, endOnce, flush } = event.value;
+        const { pid, data, end, endOnce, flush, state } = event.value;
         const process = this.#running.get(pid)?.process;
         if (process === undefined) return; // it ended meanwhile
         if (!process.input.push(data)) void process.kill('SIGKILL', 'too much input at once');
         if (flush) process.input.flush();
+        if (state !== 0) process.input.said(state);
         if (endOnce) process.input.endOnce();
         if (end) process.input.end();
         return;
@@ -127,6 +129,14 @@ export class Kernel {
       case 'childTaken':
         this.#remote.inputTaken(event.value);
         return;
+      case 'childAsked':
+        this.#remote.asked(event.value);
+        return;
+      case 'outputClosed': {
+        const process = this.#running.get(event.value.pid)?.process;
+        if (process !== undefined) this.#closeOutput(process, event.value.stream === StdStream.ERR ? 2 : 1);
+        return;
+      }
       case 'answered':
         this.#asked.answered(event.value);
         return;
@@ -150,6 +160,7 @@ export class Kernel {
     }
     this.#pieces.clear();
     this.#connections.onReattached();
+    this.#remote.onReattached();
     this.#asked.onReattached();
   }
 
@@ -166,7 +177,7 @@ export class Kernel {
     await empty;
   }
 
-  #start({ pid, program, requestId, parent, number, beside }: StartProcess): void {
+  #start({ pid, program, requestId, parent, number, beside, asksInput }: StartProcess): void {
     if (parent !== 0n) {
       this.#startChild(pid, parent, number, program?.memoryBytes ?? 0n);
       return;
@@ -220,6 +231,7 @@ export class Kernel {
       remotes: program.dirs.filter(({ node }) => node !== ''),
       quotaBytes,
       bare: program.bare,
+      asksInput,
     };
     this.#run(spec, log);
   }
@@ -237,7 +249,7 @@ export class Kernel {
     }
     log.debug({ program: child.name, parent: String(parent) }, 'child starts');
     const relays = relaysOf(from, child.given);
-    const terminals = terminalsOf(from, child.given);
+    const terminals = terminalsOf(from.terminals, child.given);
     const about = {
       pid,
       terminals,
@@ -246,8 +258,18 @@ export class Kernel {
       quotaBytes: quotaOf(memoryBytes),
       bare: from.isBare,
     };
-    const { input } = this.#run({ ...child, ...about, relays }, log);
+    const { input, output } = this.#run({ ...child, ...about, relays }, log);
     if (relays.input === undefined) input.end();
+    for (const [relay, stream] of relayedOf(relays))
+      if (relay.process.output.isClosed(relay.stream)) output.close(stream);
+  }
+
+  /** Nobody reads what it writes there, nor what its children do. */
+  #closeOutput(of: Process, which: 1 | 2): void {
+    of.output.close(which);
+    for (const { process } of this.#running.values())
+      for (const [relay, stream] of relayedOf(process.relays))
+        if (relay.process === of && relay.stream === which) process.output.close(stream);
   }
 
   #run(spec: ProcessSpec, log: Logger): Process {
@@ -278,6 +300,7 @@ export class Kernel {
             case: 'stdinTaken',
             value: { pid: process.relays.input?.pid ?? pid, takenBytes: BigInt(bytes) },
           }),
+        inputAsked: (maxBytes) => send({ case: 'inputAsked', value: { pid, maxBytes } }),
         stopped: (stopped, signal = '') => send({ case: 'held', value: { pid, stopped, signal } }),
         ending: (exit) => {
           log.warn('the thread of this process does not end');
@@ -290,7 +313,11 @@ export class Kernel {
           this.#reportUsage(running);
           this.#running.delete(pid);
           // Children that read it have had all.
-          if (process.relays.input === undefined) process.input.end();
+          if (process.relays.input === undefined) {
+            for (const unread of process.input.leave())
+              send({ case: 'inputAsked', value: { pid, maxBytes: 0, unread } });
+            process.input.end();
+          }
           this.#asked.ended(pid);
           this.#tellExit(pid, exit, log);
           this.#ended.ended(this.#running.size);
@@ -348,12 +375,6 @@ export class Kernel {
   }
 }
 
-/** Which of the child's standard streams are the terminal of its parent. */
-const terminalsOf = (from: Process, given: readonly HeldDescriptor[]): boolean[] =>
-  [0, 1, 2].map((to) =>
-    given.some((each) => 'stream' in each && each.to === to && from.terminals[each.stream] === true),
-  );
-
 /** To where the streams lead that a parent hands on: its own, or what it has itself of another process. */
 function relaysOf(from: Process, given: readonly HeldDescriptor[]): Relays {
   const streamOf = (to: number) => {
@@ -368,6 +389,12 @@ function relaysOf(from: Process, given: readonly HeldDescriptor[]): Relays {
   const input = streamOf(0) === 0 ? (from.relays.input ?? from) : undefined;
   return { input, output: output(1), error: output(2) };
 }
+
+/** Of its streams those that lead to another process, and by which of its own. */
+const relayedOf = ({ output, error }: Relays): [Relay, 1 | 2][] => [
+  ...(output === undefined ? [] : [[output, 1] as [Relay, 1 | 2]]),
+  ...(error === undefined ? [] : [[error, 2] as [Relay, 1 | 2]]),
+];
 
 /** A program has its say in these: the supervisor takes no more of it. */
 function bounded(exit: ProcessExit): ProcessExit {

@@ -4,15 +4,18 @@
 // not awake already, and takes whatever gathered meanwhile in one piece. The writer waits while the ring is full.
 //
 //   words   0 head (bytes ever written)   1 tail (bytes ever taken)   2 rung (the reader was told)   3 lock of those that write
-//   bytes   16 ... records: stream << 24 | length, little-endian; then so many bytes; all of it wraps around
+//           4 streams that nobody reads any more, a bit each
+//   bytes   32 ... records: stream << 24 | length, little-endian; then so many bytes; all of it wraps around
 
 import { Mutex } from './mutex.ts';
+import { Errno, WasiError } from './wasi/errno.ts';
 
 const headWord = 0;
 const tailWord = 1;
 const rungWord = 2;
 const lockWord = 3;
-const wordsBytes = 16;
+const closedWord = 4;
+const wordsBytes = 32;
 const headerBytes = 4;
 const ringBytes = 1 << 18;
 const recordBytesMax = 1 << 15;
@@ -36,6 +39,10 @@ class Ring {
   /** Bytes between tail and head; the counters wrap around at 2^32, of which the ring's size is a divisor. */
   get usedBytes(): number {
     return (Atomics.load(this.words, headWord) - Atomics.load(this.words, tailWord)) >>> 0;
+  }
+
+  isClosed(stream: 1 | 2): boolean {
+    return (Atomics.load(this.words, closedWord) & (1 << stream)) !== 0;
   }
 
   put(at: number, bytes: Uint8Array): void {
@@ -68,7 +75,7 @@ export class OutputWriter {
     this.#lock = new Mutex(this.#ring.words, lockWord);
   }
 
-  /** Writes all, with nothing of other threads between; blocks while the ring is full. */
+  /** Writes all, with nothing of other threads between; blocks while the ring is full. @throws WasiError EPIPE */
   write(stream: 1 | 2, bytes: Uint8Array): void {
     this.#lock.with(() => this.#write(stream, bytes));
   }
@@ -77,6 +84,7 @@ export class OutputWriter {
     const { words } = this.#ring;
     let done = 0;
     while (done < bytes.length) {
+      if (this.#ring.isClosed(stream)) throw new WasiError(Errno.pipe);
       const tail = Atomics.load(words, tailWord);
       const room = ringBytes - this.#ring.usedBytes - headerBytes;
       if (room <= 0) {
@@ -113,6 +121,16 @@ export class OutputReader {
   /** Call it when rung, before anything is taken: what is written from now on rings again. */
   answerRing(): void {
     Atomics.store(this.#ring.words, rungWord, 0);
+  }
+
+  /** A write to it is EPIPE from now on; what is there already is to be taken all the same, for a writer may wait for room. */
+  close(stream: 1 | 2): void {
+    Atomics.or(this.#ring.words, closedWord, 1 << stream);
+    Atomics.notify(this.#ring.words, tailWord);
+  }
+
+  isClosed(stream: 1 | 2): boolean {
+    return this.#ring.isClosed(stream);
   }
 
   /** The next bytes of one stream, as many records as fit; undefined when there are none. */

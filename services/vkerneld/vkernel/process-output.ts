@@ -26,6 +26,16 @@ export class ProcessOutput {
     this.forward();
   }
 
+  /** Nobody reads it any more. */
+  close(stream: 1 | 2): void {
+    this.#reader.close(stream);
+    this.forward();
+  }
+
+  isClosed(stream: 1 | 2): boolean {
+    return this.#reader.isClosed(stream);
+  }
+
   /** The process wrote, and may wait for room. */
   written(): void {
     this.#reader.answerRing();
@@ -50,8 +60,10 @@ export class ProcessOutput {
       const relayed = own === undefined ? this.#relayed.shift() : undefined;
       const piece = own ?? relayed;
       if (piece === undefined) return;
-      this.#window.sent(piece.data.length);
-      this.#send(piece.stream, piece.data);
+      if (!this.#reader.isClosed(piece.stream)) {
+        this.#window.sent(piece.data.length);
+        this.#send(piece.stream, piece.data);
+      }
       relayed?.taken();
     }
   }

@@ -30,6 +30,8 @@ export interface ProcessSpec {
   readonly quotaBytes: number;
   /** Pipes, connections and files of its parent, which are its own, too. */
   readonly given?: readonly HeldDescriptor[];
+  /** Its standard input is on another node. */
+  readonly asksInput?: boolean;
   /** Where its standard streams lead, where that is to another process. */
   readonly relays?: Relays;
 }
@@ -44,9 +46,10 @@ export interface RemoteGrant {
 /** A process whose standard streams are another one's, too. */
 export interface RelayingProcess {
   readonly pid: bigint;
+  readonly output: { isClosed(stream: 1 | 2): boolean };
   readonly input: StandardInput;
   readonly relays: Relays;
-  /** Output on its way to where that of this process goes. False: it is over. */
+  /** Output on its way to where that of this process goes. False: it is over, or nobody reads it. */
   relay(stream: 1 | 2, data: Uint8Array<ArrayBuffer>, taken: () => void): boolean;
 }
 
@@ -74,6 +77,8 @@ export interface ProcessEvents {
   started(): void;
   output(stream: 1 | 2, data: Uint8Array<ArrayBuffer>): void;
   inputTaken(bytes: number): void;
+  /** It reads input of another node. */
+  inputAsked(maxBytes: number): void;
   /** It stands still, or goes on. */
   stopped(isStopped: boolean, signal?: string): void;
   ending(exit: ProcessExit): void;

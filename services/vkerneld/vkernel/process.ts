@@ -15,6 +15,7 @@ import { closeSync } from 'node:fs';
 import type { Pmap, Space } from '@odonata/pmap/pmap-interface.ts';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { duplicate } from '@odonata/userfault/libc.ts';
+import { AskedInput } from './asked-input.ts';
 import { AtomicWait } from './atomic-wait.ts';
 import { type CompiledProgram, prepareProgram } from './compiled-programs.ts';
 import { GuestThread, SpawnedThreads, threadsMax } from './guest-threads.ts';
@@ -116,14 +117,15 @@ export class Process {
     this.relays = spec.relays ?? {};
     this.terminals = spec.terminals ?? [];
     this.env = spec.env;
-    this.input = this.relays.input?.input ?? new StandardInput();
+    const own = spec.asksInput === true ? new AskedInput((most) => events.inputAsked(most)) : undefined;
+    this.input = this.relays.input?.input ?? own ?? new StandardInput();
     this.#given = handOver(spec.given ?? [], this.#connections, this.#files);
     this.#around = around;
     this.#events = events;
     this.output = new ProcessOutput((stream, data) => events.output(stream, data));
     this.#relations = new Relations({
       ...{ pid: spec.pid, nodeName: around.nodeName, node: around.node, asked: around.asked },
-      bare: spec.bare === true,
+      ...{ bare: spec.bare === true, terminals: this.terminals },
       sendPiece: (data) => around.sendPiece?.(data),
       openStreams: (number, given) => around.remote?.open(spec.pid, number, given, this.#ownStreams()),
       abandonStreams: (number) => around.remote?.abandon(spec.pid, number),
@@ -156,9 +158,9 @@ export class Process {
     };
   }
 
-  /** Output of a child, on its way to where this process' goes. False: this one is over. */
+  /** Output of a child, on its way to where this process' goes. False: this one is over, or nobody reads that. */
   relay(stream: 1 | 2, data: Uint8Array<ArrayBuffer>, taken: () => void): boolean {
-    if (this.#exit !== undefined) return false;
+    if (this.#exit !== undefined || this.output.isClosed(stream)) return false;
     this.output.relay({ stream, data, taken });
     return true;
   }

@@ -3,7 +3,7 @@ import { odonata } from '@odonata/guest/module/odonata.ts';
 import { ChildChange, Placement, type TerminalState } from '@odonata/proto/vkernel/v1/vkernel';
 import { PIDS_PER_NODE } from '@odonata/rpc/pid.ts';
 import { type HeldDescriptor, hold, letGo } from './held-descriptors.ts';
-import type { KernelRequest, SpawnPlace } from './kernel-call.ts';
+import type { GivenDescriptor, KernelRequest, SpawnPlace } from './kernel-call.ts';
 import { packWords } from './kernel-call.ts';
 import type { ProcessFiles } from './mounts/process-files.ts';
 import type { Answer, Ask, ChildSpec, ProcessesAsked } from './processes-asked.ts';
@@ -28,6 +28,8 @@ export interface RelationsOptions {
   readonly pid: bigint;
   readonly nodeName: string;
   readonly node: number;
+  /** Which standard streams are a terminal. */
+  readonly terminals: readonly boolean[];
   /** Undefined: this process cannot ask. */
   readonly asked: ProcessesAsked | undefined;
   readonly sendPiece: (data: Uint8Array) => void;
@@ -132,7 +134,9 @@ export class Relations {
     if (meant.some((each) => 'file' in each && !each.file.seekable)) return Errno.xdev;
     for (let at = 0; at < module.length; at += PIECE_BYTES)
       this.#options.sendPiece(module.subarray(at, at + PIECE_BYTES));
-    const program = { name, rawArgs: rest, rawEnv: [...env], bare: this.#options.bare };
+    const [input = false, output = false, error = false] = terminalsOf(this.#options.terminals, meant);
+    const terminalStreams = { input, output, error };
+    const program = { name, rawArgs: rest, rawEnv: [...env], bare: this.#options.bare, terminalStreams };
     const streams = fds.some(({ to }) => to <= 2);
     const { asked, pid, node: own } = this.#options;
     if (asked === undefined) return Errno.nosys;
@@ -191,6 +195,12 @@ export class Relations {
     return answer;
   }
 }
+
+/** Which of the child's standard streams are the terminal of its parent. */
+export const terminalsOf = (terminals: readonly boolean[], given: readonly GivenDescriptor[] | readonly HeldDescriptor[]): boolean[] =>
+  [0, 1, 2].map((to) =>
+    given.some((each) => 'stream' in each && each.to === to && terminals[each.stream] === true),
+  );
 
 const indexOf = (pid: bigint): number => Number(pid / BigInt(PIDS_PER_NODE));
 const pidIn = (words: Uint8Array): bigint =>

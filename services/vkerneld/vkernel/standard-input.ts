@@ -1,4 +1,5 @@
 // Standard input of one process, on the main thread's side: what came and was not read yet.
+import type { InputState } from '@odonata/proto/vkernel/v1/vkernel';
 
 /** The supervisor sends at most 1 MiB ahead; more than this is its bug. */
 export const inputBytesMax = 4 << 20;
@@ -24,13 +25,37 @@ export class StandardInput {
     return this.#chunks.length > 0 || this.#ended;
   }
 
+  /** As `readable`, or something may be there that is to be asked for. */
+  get isReady(): boolean {
+    return this.readable;
+  }
+
+  /** Before bytes are taken: where it is on another node they are asked for. @param maxBytes 0: only whether there are some */
+  async request(_maxBytes: number): Promise<void> {}
+
+  /** Of input on another node. */
+  said(_state: InputState): void {}
+
+  /** What its process asked for and did not read, for whoever else reads there. */
+  leave(): Uint8Array[] {
+    return [];
+  }
+
+  /** They were taken, and nobody read them. */
+  putBack(data: Uint8Array): void {
+    if (data.length === 0) return;
+    this.#chunks.unshift(data.slice());
+    this.#bytes += data.length;
+    this.tell();
+  }
+
   /** False when it holds too much: then the bytes were not taken. */
   push(data: Uint8Array): boolean {
     if (this.#ended || data.length === 0) return true;
     if (this.#bytes + data.length > inputBytesMax) return false;
     this.#chunks.push(data.slice());
     this.#bytes += data.length;
-    this.#tell();
+    this.tell();
     return true;
   }
 
@@ -38,7 +63,7 @@ export class StandardInput {
   endOnce(): void {
     if (this.#ended || this.#chunks.length >= CHUNKS_MAX) return;
     this.#chunks.push(new Uint8Array(0));
-    this.#tell();
+    this.tell();
   }
 
   /** What was not read is gone. */
@@ -49,7 +74,7 @@ export class StandardInput {
 
   end(): void {
     this.#ended = true;
-    this.#tell();
+    this.tell();
   }
 
   /** The next bytes, at most maxBytes; empty when there are none. */
@@ -63,9 +88,9 @@ export class StandardInput {
     return part;
   }
 
-  /** Resolves when it is readable, or after timeoutMs (< 0: never). */
+  /** Resolves when it is ready, or after timeoutMs (< 0: never). */
   whenReadable(timeoutMs: number): Promise<void> {
-    if (this.readable || timeoutMs === 0) return Promise.resolve();
+    if (this.isReady || timeoutMs === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = timeoutMs < 0 ? undefined : setTimeout(resolve, Math.min(timeoutMs, timerMaxMs));
       this.#listeners.push(() => {
@@ -75,7 +100,7 @@ export class StandardInput {
     });
   }
 
-  #tell(): void {
+  protected tell(): void {
     const listeners = this.#listeners;
     this.#listeners = [];
     for (const listener of listeners) listener();

@@ -137,8 +137,10 @@ export class SystemCalls {
         return this.#read(request.maxBytes, request.nonblock, isOver);
       case 'stdin_poll': {
         const input = this.#input;
+        await input.request(0);
         await input.whenReadable(request.timeoutMs);
-        return packWords(BigInt(input.readable), BigInt(input.availableBytes), BigInt(input.ended));
+        const available = input.readable || !input.isReady ? input.availableBytes : 1;
+        return packWords(BigInt(input.isReady), BigInt(available), BigInt(input.ended));
       }
       case 'ds_open': {
         const { create, exclusive, durable } = request;
@@ -245,10 +247,13 @@ export class SystemCalls {
   }
 
   async #read(maxBytes: number, nonblock: boolean, isOver: () => boolean): Promise<Uint8Array | number> {
+    const most = Math.min(maxBytes, payloadBytesMax);
     for (;;) {
       // Looked at anew when something comes: it may have been stopped meanwhile, and another one be the foreground.
       const refused = await this.#parts.mayRead(isOver);
       if (refused !== Errno.success) return refused;
+      if (isOver()) return Errno.intr;
+      await this.#input.request(most);
       if (isOver()) return Errno.intr;
       // Another thread may have been first, and have left nothing: that is no end.
       if (this.#input.readable) break;
@@ -256,7 +261,7 @@ export class SystemCalls {
       await this.#input.whenReadable(-1);
       if (isOver()) return Errno.intr;
     }
-    const bytes = this.#input.take(Math.min(maxBytes, payloadBytesMax));
+    const bytes = this.#input.take(most);
     if (bytes.length > 0) this.#listener.inputTaken(bytes.length);
     return bytes;
   }

@@ -83,7 +83,8 @@ export class TestMachine {
           (stream === 1 ? out : err).push(Buffer.from(data));
           if (takeOutput) setImmediate(() => process.output.taken(data.length));
         },
-        inputTaken: (bytes) => {
+        inputAsked: () => {},
+      inputTaken: (bytes) => {
           taken += bytes;
         },
         stopped: () => {},

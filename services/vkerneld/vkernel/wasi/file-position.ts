@@ -41,6 +41,12 @@ export class FilePosition {
     }
   }
 
+  /** The same where the thread may not wait, for others need it to let go. Undefined: somebody else holds it. */
+  tryHold(holder: number): (() => void) | undefined {
+    if (Atomics.compareExchange(this.#words, 0, 0, holder) !== 0) return undefined;
+    return () => this.abandon(holder);
+  }
+
   /** Nothing of this holder's runs any more. */
   abandon(holder: number): void {
     if (Atomics.compareExchange(this.#words, 0, holder, 0) === holder) Atomics.notify(this.#words, 0, 1);
