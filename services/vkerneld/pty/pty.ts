@@ -123,8 +123,7 @@ export class Pty implements Watcher {
   }
 
   #hangUp(groups: Iterable<bigint>): void {
-    for (const group of groups)
-      for (const signal of ['SIGHUP', 'SIGCONT']) this.#signal(group, signal);
+    for (const group of groups) for (const signal of ['SIGHUP', 'SIGCONT']) this.#signal(group, signal);
   }
 
   #signal(group: bigint, signal: string): void {

@@ -17,6 +17,8 @@ const PIECES_MAX = 16;
 const PIECE_BYTES = 65_536;
 /** Output that was passed on and not taken. */
 const WINDOW_BYTES = 256 * 1024;
+/** Who writes a few bytes at a time is slowed before it is many messages: then more of it goes at once. */
+const WINDOW_PIECES = 32;
 
 const keyOf = (pid: bigint, number: number): string => `${pid} ${number}`;
 
@@ -74,6 +76,7 @@ class ChildLine {
   readonly #ended = Promise.withResolvers<void>();
   readonly #leaving = new AbortController();
   #untaken = 0;
+  #untakenPieces = 0;
 
   constructor(vkernels: Vkernels, parent: Process, number: number, closed: () => void) {
     this.#vkernels = vkernels;
@@ -114,6 +117,7 @@ class ChildLine {
 
   taken(bytes: number): void {
     this.#untaken -= bytes;
+    this.#untakenPieces -= 1;
     this.#wake();
   }
 
@@ -178,17 +182,22 @@ class ChildLine {
         if (event.case !== 'output') continue;
         const { stream, data } = event.value;
         this.#untaken += data.length;
+        this.#untakenPieces += 1;
         this.#vkernels.tell(this.parent, {
           case: 'childOutput',
           value: { pid, number, output: { stream, data } },
         });
-        while (this.#untaken > WINDOW_BYTES && !this.#over) await this.#change();
+        while (this.#isFull && !this.#over) await this.#change();
       }
     } catch {
       // The other node, or the way there, is gone: whoever reads has the end.
     }
     this.#vkernels.tell(this.parent, { case: 'childOutput', value: { pid, number } });
     this.close();
+  }
+
+  get #isFull(): boolean {
+    return this.#untaken > WINDOW_BYTES || this.#untakenPieces > WINDOW_PIECES;
   }
 
   #change(): Promise<void> {

@@ -22,9 +22,7 @@ export class RemoteChild {
 
   asked({ maxBytes, unread }: InputAsked): void {
     const event: Spawned['event'] =
-      unread.length > 0
-        ? { case: 'unread', value: unread.slice() }
-        : { case: 'inputAsked', value: maxBytes };
+      unread.length > 0 ? { case: 'unread', value: unread.slice() } : { case: 'inputAsked', value: maxBytes };
     this.#asked.push({ event });
     this.#wake?.();
   }

@@ -220,7 +220,9 @@ export class Spawns {
     };
     const line = this.streams.open(parent, number, token, streams);
     try {
-      const pid = await line.started(peer.client.spawn(requestsOf(start, module, line.requests()), line));
+      const pid = await line.started(
+        peer.client.spawn(requestsOf(start, module, line.requests()), { signal: line.signal }),
+      );
       const isWanted = home.spawned(token, pid);
       relatives.changed([]);
       if (isWanted) return pid;

@@ -183,7 +183,14 @@ export class ControlLink {
       const untold = this.#unsent.flatMap((event) =>
         event.case === 'exited' ? [event.value.pid ?? 0n] : [],
       );
-      const who = { name, token, pids: [...pids(), ...untold], wire: wireSpoken(), descriptorToken, asksInput: true };
+      const who = {
+        name,
+        token,
+        pids: [...pids(), ...untold],
+        wire: wireSpoken(),
+        descriptorToken,
+        asksInput: true,
+      };
       stream.write({ event: { case: 'hello', value: who } });
       const unsent = this.#unsent;
       this.#unsent = [];

@@ -197,7 +197,10 @@ export class Relations {
 }
 
 /** Which of the child's standard streams are the terminal of its parent. */
-export const terminalsOf = (terminals: readonly boolean[], given: readonly GivenDescriptor[] | readonly HeldDescriptor[]): boolean[] =>
+export const terminalsOf = (
+  terminals: readonly boolean[],
+  given: readonly GivenDescriptor[] | readonly HeldDescriptor[],
+): boolean[] =>
   [0, 1, 2].map((to) =>
     given.some((each) => 'stream' in each && each.to === to && terminals[each.stream] === true),
   );

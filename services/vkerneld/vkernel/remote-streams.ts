@@ -1,12 +1,12 @@
 // The standard streams of children on other nodes: pipes of this virtual kernel, or what a process here reads and writes itself, with
 // the supervisor as the way there.
-import { Socket } from 'node:net';
 import type { ChildAsked, ChildOutput, ChildTaken } from '@odonata/proto/vkernel/v1/vkernel';
 import { InputState, StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { type ChildSource, FileSource, OwnSource, PipeSource, type Taken } from './child-source.ts';
 import { FileStream } from './file-streams.ts';
 import type { HeldDescriptor } from './held-descriptors.ts';
 import { payloadBytesMax } from './kernel-call.ts';
+import { PipeOutput } from './pipe-output.ts';
 import type { StandardInput } from './standard-input.ts';
 
 const PIECE_BYTES = 65_536;
@@ -27,7 +27,7 @@ export interface OwnStreams {
 }
 
 type Given = HeldDescriptor | undefined;
-type Output = Socket | FileStream | (1 | 2);
+type Output = PipeOutput | FileStream | (1 | 2);
 
 interface Streams {
   readonly pid: bigint;
@@ -77,7 +77,8 @@ export class RemoteStreams {
       const each = of(to);
       if (each === undefined) continue;
       if (FileStream.isOne(each)) outputs.set(stream, new FileStream(each));
-      else if ('host' in each) outputs.set(stream, socketOf(each.host, () => this.#closed(streams, stream)));
+      else if ('host' in each)
+        outputs.set(stream, new PipeOutput(each.host, () => this.#closed(streams, stream)));
       else if ('stream' in each && each.stream !== 0) outputs.set(stream, each.stream);
     }
     const key = `${pid} ${number}`;
@@ -116,7 +117,7 @@ export class RemoteStreams {
     const taken = () => this.#send({ case: 'childTaken', value: { pid, number, bytes } });
     const to = streams.outputs.get(output.stream);
     const data = output.data.slice() as Uint8Array<ArrayBuffer>;
-    if (to instanceof Socket || to instanceof FileStream) to.write(data, taken);
+    if (to instanceof PipeOutput || to instanceof FileStream) to.write(data, taken);
     else if (to === undefined) taken();
     else if (!streams.own.relay(to, data, taken)) {
       taken();
@@ -214,10 +215,8 @@ export class RemoteStreams {
     this.#streams.delete(key);
     streams.more();
     streams.source?.end();
-    for (const to of streams.outputs.values()) {
-      if (to instanceof FileStream) to.end();
-      if (to instanceof Socket) to.end(() => to.destroy());
-    }
+    for (const to of streams.outputs.values())
+      if (to instanceof FileStream || to instanceof PipeOutput) to.end();
   }
 }
 
@@ -226,16 +225,6 @@ const STATES = {
   ready: InputState.READY,
   'end once': InputState.END_ONCE,
 } as const;
-
-function socketOf(host: number, gone: () => void): Socket {
-  const socket = new Socket({ fd: host, readable: false, writable: true });
-  // Nobody reads any more: what is written then is gone, and its writer is told.
-  socket.on('error', () => {
-    socket.destroy();
-    gone();
-  });
-  return socket;
-}
 
 function sourceOf(given: Given, { input, inputTaken }: OwnStreams): ChildSource | undefined {
   if (given === undefined) return undefined;

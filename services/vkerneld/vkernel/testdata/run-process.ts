@@ -84,7 +84,7 @@ export class TestMachine {
           if (takeOutput) setImmediate(() => process.output.taken(data.length));
         },
         inputAsked: () => {},
-      inputTaken: (bytes) => {
+        inputTaken: (bytes) => {
           taken += bytes;
         },
         stopped: () => {},
