@@ -78,6 +78,30 @@ test('a pipeline whose stages run on three nodes', { timeout: 60_000 }, async ()
   expect(stderr).toMatch(/^sh: on node9: /);
 });
 
+const onNode1 = async (script: string, stdin = '') =>
+  await cluster.vkctl(['login', '--node', 'node1', '@', script], { stdin });
+
+test('a program elsewhere takes of its input what it reads, and no more', { timeout: 60_000 }, async () => {
+  const loop = 'while read x; do on node2 true; on node3 true < /dev/null; echo $x; done';
+  const part = '{ on node2 sh -c "read x; echo got \\$x"; cat; }';
+  const script = `seq 2 | ${loop}; seq 2 > f; ${loop} < f; seq 2 | ${part}; ${part} < f; rm f; ${part}`;
+  expect(await onNode1(script, '1\n2\n')).toMatchObject({
+    code: 0,
+    stderr: '',
+    stdout: '1\n2\n1\n2\ngot 1\n2\ngot 1\n2\ngot 1\n2\n',
+  });
+});
+
+test('a pipe over nodes breaks for its writer, and is not closed for others who write', {
+  timeout: 60_000,
+}, async () => {
+  const pipes = 'on node2 yes | head -n 1; yes | on node2 head -n 1; on node2 yes | on node3 head -n 1';
+  const script = `${pipes}; { on node2 echo a; on node3 echo b; echo c; } | cat`;
+  expect(await onNode1(script)).toMatchObject({ code: 0, stderr: '', stdout: 'y\ny\ny\na\nb\nc\n' });
+  expect(await onNode1('on node2 sh -c "on node3 yes" | head -n 1')).toMatchObject({ stdout: 'y\n' });
+  await until('all of them are over', async () => !(await done(['ps', '--json'])).includes('"yes"'));
+});
+
 describe('programs', () => {
   const cases: [string, string | RegExp][] = [
     ['cd /tmp; printf "3\\n1\\n2\\n1\\n" > n; sort -n n | uniq -c | head -1', '      2 1\n'],
@@ -195,6 +219,70 @@ test('at a terminal: lines are edited, completed and kept; jobs are stopped, go 
     expect(await typist.end()).toBe(0);
     await until('nothing is left of it', async () => !(await done(['ps', '--json'])).includes('sleep'));
     expect(await says('@', 'tail -n 1 ~/.sh_history')).toBe('sleep 200 &\n');
+  } finally {
+    typist.kill();
+  }
+});
+
+test('at a terminal: programs on other nodes have it as those here have', { timeout: 120_000 }, async () => {
+  const typist = new Typist(['login', '--node', 'node1'], cluster.env);
+  const isThere = async (name: string) => (await done(['ps', '--json'])).includes(name);
+  try {
+    await typist.shows('@node1:/home/');
+    await typist.type('on node2 sh -c "test -t 0 && test -t 1 && test -t 2 && echo a-\\tty"\r');
+    await typist.shows('\na-tty\r', 30_000);
+    await typist.type('on node2 sleep 100\r');
+    await until('it sleeps', () => isThere('sleep'));
+    await typist.type('\x1a');
+    await typist.shows('Stopped    on node2 sleep 100');
+    // Neither who is stopped nor who is in the background has what is typed.
+    await typist.type('on node3 cat &\r');
+    await until('it is stopped', async () => {
+      const all = JSON.parse(await done(['ps', '--json'])) as { command: string[]; state: string }[];
+      return all.some(({ command, state }) => command[0] === 'cat' && state === 'stopped');
+    });
+    await typist.type('\r');
+    await typist.shows(/Stopped +on node3 cat/);
+    await typist.type('echo A$((1+1))\r');
+    await typist.shows('\nA2\r');
+    await typist.type('fg\r');
+    await typist.shows(/\non node3 cat\r\n/);
+    await sleep(500);
+    await typist.type('one line\r');
+    await typist.shows(/\none line\r\none line\r/);
+    await typist.type('\x04');
+    await sleep(500);
+    await typist.type('fg\r');
+    await typist.shows(/\non node2 sleep 100\r\n/);
+    await sleep(500);
+    await typist.type('\x03');
+    await typist.type('echo "ended by $?"\r');
+    await typist.shows('ended by 130');
+    // Raw mode, and how large the window is.
+    await typist.type('on node2 top\r');
+    await typist.shows('Tasks: ');
+    await typist.type('q');
+    await until('top is over', async () => !(await isThere('"top"')));
+    await sleep(500);
+    // Whoever dies in raw mode does not leave it behind.
+    await typist.type('top\r');
+    await until('top is there', () => isThere('"top"'));
+    await sleep(1_000);
+    await says('@', 'pkill -9 top');
+    await until('top is over', async () => !(await isThere('"top"')));
+    await sleep(500);
+    typist.shown = '';
+    await typist.type('cat\r');
+    await sleep(1_000);
+    await typist.type('two lines\r');
+    await typist.shows(/\ntwo lines\r\ntwo lines\r/);
+    await typist.type('\x04');
+    await sleep(500);
+    // What came from a login ends with it, wherever it runs.
+    await typist.type('on node2 cat\r');
+    await until('it reads', () => isThere('"cat"'));
+    typist.killVkctl();
+    await until('nothing is left of it', async () => !(await isThere('"cat"')));
   } finally {
     typist.kill();
   }

@@ -8,6 +8,7 @@ import {
   outputBytesMax,
   untakenPiecesMax,
 } from './output-ring.ts';
+import { Errno } from './wasi/errno.ts';
 
 test('keeps bytes and the order of streams, and joins what belongs together', () => {
   const ring = createOutputRing();
@@ -88,4 +89,16 @@ test('the window closes on bytes and on pieces', () => {
   window.taken(49);
   window.taken(1);
   expect(window.isOpen).toBe(true);
+});
+
+test('what nobody reads is EPIPE for its writer, and other streams go on', () => {
+  const ring = createOutputRing();
+  const reader = new OutputReader(ring);
+  const writer = new OutputWriter(ring, () => {});
+  writer.write(1, Buffer.from('a'));
+  reader.close(1);
+  expect(() => writer.write(1, Buffer.from('b'))).toThrow(expect.objectContaining({ errno: Errno.pipe }));
+  writer.write(2, Buffer.from('c'));
+  expect(String(reader.take()?.data)).toBe('97');
+  expect(reader.take()).toMatchObject({ stream: 2 });
 });
