@@ -311,8 +311,8 @@ ODONATA_IMPORT("set_group")
 int32_t odonata_set_group(uint64_t pid, uint64_t group);
 
 /**
- * How the terminal of this session is. A standard stream is one where `fd_fdstat_get` calls it a character device; of
- * a process on another node than its terminal none is.
+ * How the terminal of this session is. A standard stream is one where `fd_fdstat_get` calls it a character device, on
+ * whatever node its process runs.
  */
 ODONATA_IMPORT("terminal_get")
 int32_t odonata_terminal_get(uint32_t fd, struct odonata_terminal *out);

@@ -316,8 +316,8 @@ func Identify(pid uint64, out unsafe.Pointer) int32
 //go:noescape
 func SetGroup(pid uint64, group uint64) int32
 
-// How the terminal of this session is. A standard stream is one where `fd_fdstat_get` calls it a character device; of
-// a process on another node than its terminal none is.
+// How the terminal of this session is. A standard stream is one where `fd_fdstat_get` calls it a character device, on
+// whatever node its process runs.
 //
 //go:wasmimport odonata terminal_get
 //go:noescape

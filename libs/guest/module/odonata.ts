@@ -522,7 +522,7 @@ export const odonata = {
       },
     },
     terminal_get: {
-      doc: 'How the terminal of this session is. A standard stream is one where `fd_fdstat_get` calls it a character device; of a process on another node than its terminal none is.',
+      doc: 'How the terminal of this session is. A standard stream is one where `fd_fdstat_get` calls it a character device, on whatever node its process runs.',
       parameters: [
         { name: 'fd', type: 'u32', doc: 'a standard stream' },
         { name: 'out', type: 'out terminal', doc: 'how it is' },

@@ -12,7 +12,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import type { Response } from '../output-backlog.ts';
 import type { ExitInit, Process, Watcher } from '../process-table.ts';
-import type { Asking } from '../relatives/asks.ts';
+import type { Asking } from '../relatives/asking.ts';
 import { checkSignal } from '../signals.ts';
 import { nameOfKey } from '../vkernel-child.ts';
 import type { Vkernels } from '../vkernels.ts';

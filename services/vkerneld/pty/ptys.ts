@@ -4,7 +4,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { TerminalAsk, TerminalStateSchema } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Process } from '../process-table.ts';
-import type { Asking } from '../relatives/asks.ts';
+import type { Asking } from '../relatives/asking.ts';
 import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
 import { Pty, type PtyPlace } from './pty.ts';
 import { CHARACTERS, type TerminalSize } from './settings.ts';

@@ -14,6 +14,7 @@ import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
 import { TERMINAL_STOPS } from '../vkernel/wasi/signals.ts';
 import { nameOfKey, type VkernelChild } from '../vkernel-child.ts';
 import type { Vkernels } from '../vkernels.ts';
+import type { Asking } from './asking.ts';
 import { indexOfPid, type Peers } from './peers.ts';
 import type { Relatives } from './relatives.ts';
 import type { Spawns } from './spawns.ts';
@@ -21,12 +22,6 @@ import type { Spawns } from './spawns.ts';
 const ASK_MS = 5_000;
 
 type Answer = Omit<MessageInitShape<typeof ProcessAnsweredSchema>, 'pid' | 'number' | '$typeName'>;
-
-/** Of another node's process, or one here: who asks reaches its user's, in a virtual kernel of its name. */
-export interface Asking {
-  readonly user: string;
-  readonly vkernel: string;
-}
 
 const errnoOfCode: Partial<Record<Code, number>> = {
   [Code.NotFound]: Errno.srch,

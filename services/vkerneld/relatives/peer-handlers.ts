@@ -1,5 +1,7 @@
 // What other homes ask of this one.
+import { create } from '@bufbuild/protobuf';
 import type { Asker, PeerService } from '@odonata/proto/vkernel/v1/peer';
+import { TerminalAskSchema } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
 import type { Ptys } from '../pty/ptys.ts';
@@ -48,7 +50,7 @@ export function peerHandlers(parts: {
 
     terminal: ({ asker, session, group, orphaned, ask }) => {
       try {
-        return { terminal: ptys.ask(asker!, { session, group, orphaned }, ask!) };
+        return { terminal: ptys.ask(asker!, { session, group, orphaned }, ask ?? create(TerminalAskSchema)) };
       } catch (error) {
         if (!(error instanceof WasiError)) throw error;
         return { errno: error.errno };

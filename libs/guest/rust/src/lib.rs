@@ -260,7 +260,7 @@ extern "C" {
     pub fn set_group(pid: u64, group: u64) -> i32;
 
     /// How the terminal of this session is. A standard stream is one where `fd_fdstat_get` calls it a character
-    /// device; of a process on another node than its terminal none is.
+    /// device, on whatever node its process runs.
     pub fn terminal_get(fd: u32, out: *mut Terminal) -> i32;
 
     /// Changes how the terminal treats what is typed and written, from now on.
