@@ -213,6 +213,12 @@ int main(int argc, char **argv) {
     }
     return 5;
   }
+  if (strcmp(part, "ticks") == 0) {
+    for (;; usleep(50000)) {
+      puts("tick");
+      fflush(stdout);
+    }
+  }
   if (strcmp(part, "spin") == 0) {
     puts("ready");
     fflush(stdout);
@@ -290,7 +296,7 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (strcmp(part, "wait") == 0) {
-    pid_t child = start(word, "sleep", "");
+    pid_t child = start(word, argc > 3 ? argv[3] : "sleep", "");
     if (child < 0) printf("%s\n", strerror(errno));
     printf("child %d\n", child);
     fflush(stdout);

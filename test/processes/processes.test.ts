@@ -41,8 +41,8 @@ const shown = async (pid: number): Promise<Shown | undefined> =>
   );
 
 /** A parent on `here` that waits for a child on `there`. */
-async function waiting(here: string, there: string) {
-  const parent = await start(here, 'wait', there);
+async function waiting(here: string, there: string, part = 'sleep') {
+  const parent = await start(here, 'wait', there, part);
   const child = Number((await parent.wrote(/child (\d+)/))[1]);
   return { parent, child };
 }
@@ -82,6 +82,12 @@ test('a parent that is killed leaves its child to init', async () => {
   await parent.signal('SIGKILL');
   await until('it is an orphan', async () => Number((await shown(child))?.parent) === 1);
   await cluster.vkctl(['kill', String(child)]);
+});
+
+test('a child that writes to a parent which is over ends by SIGPIPE, as a pipe has it', async () => {
+  const { parent, child } = await waiting('node3', 'node1', 'ticks');
+  await parent.signal('SIGKILL');
+  await until('it is over', async () => (await shown(child))?.exit?.signal === 'SIGPIPE');
 });
 
 test('children one after another, here and elsewhere, leave nothing behind', async () => {
@@ -162,6 +168,7 @@ describe('deaths', () => {
 
   test('a node dies while a parent elsewhere waits: it hears so once the node is fenced', async () => {
     const { parent, child } = await waiting('node1', 'node3');
+    const left = await waiting('node3', 'node2', 'ticks');
     await cluster.withoutRestarts(async () => {
       const { vkernels } = await cluster.connection.vkerneld('node3').listVkernels({});
       await cluster.kill('node3/vkerneld');
@@ -169,6 +176,8 @@ describe('deaths', () => {
       for (const { hostPid } of vkernels) process.kill(hostPid, 'SIGKILL');
       await parent.wrote(new RegExp(`${child} signal 9`));
       expect((await parent.end()).code).toBe(0);
+      // What a process there started elsewhere has nobody to write to.
+      await until('it is over', async () => (await shown(left.child))?.exit?.signal === 'SIGPIPE');
     });
   });
 });
