@@ -75,12 +75,17 @@ export class Home {
     });
   }
 
-  /** Groups of a session that have processes here. */
+  /** Groups of a session that have processes here, or children of these elsewhere. */
   groupsOf(session: bigint): bigint[] {
     const running = [...this.#own.values()].filter(
       (own) => own.session === session && own.status === undefined,
     );
-    return [...new Set(running.map(({ group }) => group))];
+    const elsewhere = running.flatMap(({ pid }) =>
+      [...(this.#families.get(pid)?.children ?? [])].filter(
+        ({ token, group, status }) => token !== undefined && group !== 0n && status === undefined,
+      ),
+    );
+    return [...new Set([...running, ...elsewhere].map(({ group }) => group))];
   }
 
   childrenOf(parent: bigint): number {

@@ -279,10 +279,12 @@ test('at a terminal: programs on other nodes have it as those here have', { time
     await typist.type('\x04');
     await sleep(500);
     // What came from a login ends with it, wherever it runs.
+    await typist.type('on node3 sleep 300 &\r');
     await typist.type('on node2 cat\r');
     await until('it reads', () => isThere('"cat"'));
+    await until('it sleeps', () => isThere('sleep'));
     typist.killVkctl();
-    await until('nothing is left of it', async () => !(await isThere('"cat"')));
+    await until('nothing is left of it', async () => !/"cat"|sleep/.test(await done(['ps', '--json'])));
   } finally {
     typist.kill();
   }
