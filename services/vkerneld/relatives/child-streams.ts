@@ -97,9 +97,13 @@ class ChildLine {
 
   /** Of its input. */
   push({ data, state }: ChildInput): void {
-    if (state !== InputState.UNSPECIFIED) this.send({ case: 'inputState', value: state });
+    if (this.#asks === false) {
+      // It does not know of states: what it may have it is sent.
+      if (state === InputState.READY) this.#ask(PIECE_BYTES);
+      if (state === InputState.READY || state === InputState.WAITS) return;
+      this.send(data.length === 0 ? END : { case: 'stdin', value: data.slice() });
+    } else if (state !== InputState.UNSPECIFIED) this.send({ case: 'inputState', value: state });
     else this.send(data.length === 0 ? END : { case: 'stdin', value: data.slice() });
-    if (this.#asks === false && state !== InputState.WAITS && data.length === 0) this.#ask(PIECE_BYTES);
   }
 
   send(request: Request): void {

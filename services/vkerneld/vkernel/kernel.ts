@@ -16,14 +16,15 @@ import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
-import { type HeldDescriptor, letGo } from './held-descriptors.ts';
+import { letGo } from './held-descriptors.ts';
 import type { MountTable } from './mounts/process-files.ts';
 import type { FoldersAsked } from './mounts/remote/folders-asked.ts';
 import { Process } from './process.ts';
 import { refusedCode } from './process-end.ts';
-import type { ProcessExit, ProcessSpec, Relay, Relays } from './process-spec.ts';
+import type { ProcessExit, ProcessSpec } from './process-spec.ts';
 import { ProcessesAsked } from './processes-asked.ts';
 import { terminalsOf } from './relations.ts';
+import { relayedOf, relaysOf } from './relays.ts';
 import { RemoteStreams } from './remote-streams.ts';
 import { exitCodeOfSignal } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
@@ -374,27 +375,6 @@ export class Kernel {
     this.#options.send({ case: 'usage', value: { pid: process.pid, residentPages, cpuMs, threads } });
   }
 }
-
-/** To where the streams lead that a parent hands on: its own, or what it has itself of another process. */
-function relaysOf(from: Process, given: readonly HeldDescriptor[]): Relays {
-  const streamOf = (to: number) => {
-    const found = given.find((each) => each.to === to);
-    return found !== undefined && 'stream' in found ? found.stream : undefined;
-  };
-  const output = (to: 1 | 2): Relay | undefined => {
-    const stream = streamOf(to);
-    if (stream !== 1 && stream !== 2) return undefined;
-    return (stream === 1 ? from.relays.output : from.relays.error) ?? { process: from, stream };
-  };
-  const input = streamOf(0) === 0 ? (from.relays.input ?? from) : undefined;
-  return { input, output: output(1), error: output(2) };
-}
-
-/** Of its streams those that lead to another process, and by which of its own. */
-const relayedOf = ({ output, error }: Relays): [Relay, 1 | 2][] => [
-  ...(output === undefined ? [] : [[output, 1] as [Relay, 1 | 2]]),
-  ...(error === undefined ? [] : [[error, 2] as [Relay, 1 | 2]]),
-];
 
 /** A program has its say in these: the supervisor takes no more of it. */
 function bounded(exit: ProcessExit): ProcessExit {
