@@ -15,6 +15,9 @@
  *   family loop N               N children, one after another
  *   family kill PID             what a kill of it comes to
  *   family watch NODE           a child there that sleeps: it is stopped, goes on, is ended; prints what wait says
+ *   family pipes N              N pipes at once, or as many as it may have; then N one after another; says what came of it
+ *   family open                 opens what it may, and leaves it open; says how many
+ *   family flood                writes until it is ended into a pipe that a child has, and does not read
  *   family say WORD             WORD on standard output, then on standard error, then that it is over on standard output
  *   family files NODE           children there with files as standard streams; prints what came of it
  */
@@ -188,6 +191,28 @@ static int watch(const char *node) {
   return 0;
 }
 
+/** Pipes until there are no more; and whether all is well afterwards. */
+static int pipes(int most) {
+  static int ends[20000][2];
+  int count = 0;
+  while (count < most && count < 20000 && pipe(ends[count]) == 0) count++;
+  printf("%s at %d\n", count < most ? strerror(errno) : "all", count);
+  for (int i = 0; i < count; i++) {
+    close(ends[i][0]);
+    close(ends[i][1]);
+  }
+  int good = 0;
+  for (int i = 0; i < most; i++) {
+    char byte = 0;
+    if (pipe(ends[0]) != 0) break;
+    if (write(ends[0][1], "x", 1) == 1 && read(ends[0][0], &byte, 1) == 1 && byte == 'x') good++;
+    close(ends[0][0]);
+    close(ends[0][1]);
+  }
+  printf("%d one after another\n", good);
+  return 0;
+}
+
 int main(int argc, char **argv) {
   program = getenv("FAMILY") != NULL ? getenv("FAMILY") : "/programs/family.wasm";
   const char *part = argc > 1 ? argv[1] : "";
@@ -242,6 +267,21 @@ int main(int argc, char **argv) {
     ssize_t got = read(atoi(word), bytes, sizeof bytes);
     printf("%d bytes\n", (int)got);
     return 0;
+  }
+  if (strcmp(part, "pipes") == 0) return pipes(atoi(word));
+  if (strcmp(part, "open") == 0) {
+    int count = 0;
+    while (open(word, O_RDONLY) >= 0) count++;
+    printf("%s at %d\n", strerror(errno), count);
+    return 0;
+  }
+  if (strcmp(part, "flood") == 0) {
+    int ends[2];
+    if (pipe(ends) != 0 || stage("sleep", "", ends[0], -1, ends[1]) < 0) return 1;
+    static char bytes[65536];
+    puts("ready");
+    fflush(stdout);
+    for (;;) write(ends[1], bytes, sizeof bytes);
   }
   if (strcmp(part, "watch") == 0) return watch(word);
   if (strcmp(part, "files") == 0) return files(word);
