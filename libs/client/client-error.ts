@@ -24,6 +24,8 @@ export interface ClientReasons {
   NO_PMAPD: { cluster: string; node: string };
   NO_VKERNELD: { node: string };
   /** Also but nodes that the program is to be apart from: `but`. */
+  /** `node` is empty: on none. */
+  NO_VKERNEL: { cluster: string; vkernel: string; node: string };
   NO_PLACE: { cluster: string; but: string };
   TWO_NODES: { node: string; vkernel: string };
   NO_PROCESS: { cluster: string; pid: string };

@@ -1,7 +1,7 @@
 // On which node a program runs.
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { type Candidate, choosePlace } from '@odonata/processes/placement.ts';
-import { Code } from '@odonata/rpc/error.ts';
+import { Code, type RpcError } from '@odonata/rpc/error.ts';
 import { clientError } from './client-error.ts';
 import type { Connection } from './connection.ts';
 import { usageOf } from './dataspace-detail.ts';
@@ -20,6 +20,8 @@ export interface Where {
   node?: string;
   /** NAME, or NODE/NAME. */
   vkernel?: string;
+  /** It is there, or nothing is placed: the node's default one always is. */
+  existing?: boolean;
   /** Where the fewest processes of virtual kernels of that name run, whether it runs there or not. */
   spread?: boolean;
   /** A dataspace: where most of its pages are. */
@@ -46,6 +48,10 @@ export async function placeProgram(to: Connection, where: Where, signal?: AbortS
     throw clientError(Code.InvalidArgument, 'TWO_NODES', about, what);
   }
   const wanted = node ?? ofVkernel;
+  const isKnown = where.existing !== true || vkernel === '' || vkernel === DEFAULT_VKERNEL;
+  const own = to.identity?.caller.name;
+  const isIt = (each: { name: string; user: string }) =>
+    each.name === vkernel && (own === undefined || each.user === own);
   if (wanted) {
     const found = await to.node(wanted, signal);
     if (!found.vkerneld) {
@@ -53,7 +59,11 @@ export async function placeProgram(to: Connection, where: Where, signal?: AbortS
       throw clientError(Code.Unavailable, 'NO_VKERNELD', { node: wanted }, what);
     }
     // One that stopped would take the program and never start it.
-    await Promise.all([to.vkerneld(wanted).listVkernels({}, asked), to.answeringNode(wanted, signal)]);
+    const [{ vkernels }] = await Promise.all([
+      to.vkerneld(wanted).listVkernels({}, asked),
+      to.answeringNode(wanted, signal),
+    ]);
+    if (!isKnown && !vkernels.some(isIt)) throw noVkernel(to, vkernel, wanted);
     return { node: wanted, vkernel };
   }
   const [pages, shunned, nodes] = await Promise.all([
@@ -64,7 +74,7 @@ export async function placeProgram(to: Connection, where: Where, signal?: AbortS
   const answers = await Promise.all(
     nodes
       .filter((each) => each.vkerneld && each.pmapd)
-      .map(async ({ name }): Promise<(Candidate & { has: boolean }) | undefined> => {
+      .map(async ({ name }): Promise<(Candidate & { has: boolean; isIts: boolean }) | undefined> => {
         // A node that does not answer takes no program.
         const known = await Promise.all([
           to.vkerneld(name).listVkernels({}, asked),
@@ -81,11 +91,14 @@ export async function placeProgram(to: Connection, where: Where, signal?: AbortS
           pages: Number(pages?.[name] ?? 0n),
           kin: spread ? kin.reduce((sum, each) => sum + each.processes, 0) : 0,
           isShunned: shunned.includes(name),
+          isIts: vkernels.some(isIt),
           has: vkernel !== '' && kin.some(({ hostPid }) => hostPid > 0),
         };
       }),
   );
-  const answering = answers.filter((each) => each !== undefined);
+  const all = answers.filter((each) => each !== undefined);
+  const answering = isKnown ? all : all.filter(({ isIts }) => isIts);
+  if (all.length > 0 && answering.length === 0) throw noVkernel(to, vkernel);
   const isFree = !spread && near === undefined;
   const home = isFree ? answering.find(({ has, isShunned }) => has && !isShunned) : undefined;
   const best = home ?? choosePlace(answering, Number(where.memoryBytes ?? 0));
@@ -94,6 +107,12 @@ export async function placeProgram(to: Connection, where: Where, signal?: AbortS
   const but = shunned.length > 0 ? ` but ${[...new Set(shunned)].sort().join(', ')}` : '';
   const what = `no node of cluster "${cluster}"${but} takes programs now`;
   throw clientError(Code.Unavailable, 'NO_PLACE', { cluster, but }, what);
+}
+
+function noVkernel({ cluster }: Connection, vkernel: string, node = ''): RpcError {
+  const on = node === '' ? `in cluster "${cluster}"` : `on node "${node}"`;
+  const what = `no virtual kernel "${vkernel}" of yours is ${on}`;
+  return clientError(Code.NotFound, 'NO_VKERNEL', { cluster, vkernel, node }, what);
 }
 
 /** Of a process, or the node itself. */

@@ -62,6 +62,11 @@ export class Services {
     return (await this.#ask(signal, (keeper, asked) => keeper.listServices({ name, user }, asked))).services;
   }
 
+  /** One's own. */
+  own({ signal }: Options = {}): Promise<Service[]> {
+    return this.list({ user: this.#to.identity?.caller.name ?? '', signal });
+  }
+
   /** @throws RpcError NOT_FOUND */
   async get({ name, user = '' }: ServiceName, { signal }: Options = {}): Promise<Service> {
     const own = user || this.#to.identity?.caller.name || '';

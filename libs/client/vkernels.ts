@@ -29,6 +29,10 @@ export interface QuotaChange {
   processes?: number | undefined;
   /** Open at one time, each counted for each process. */
   dataspaces?: number | undefined;
+  /** Bytes of the home of its programs, and of their /tmp. */
+  diskBytes?: number | undefined;
+  /** Open at one time, of all of its programs. */
+  descriptors?: number | undefined;
 }
 
 export interface VkernelList {
@@ -130,8 +134,9 @@ export class Vkernels {
   }
 }
 
-const quotaOf = ({ memoryBytes, ...rest }: QuotaChange): Partial<VkernelQuota> =>
+const quotaOf = ({ memoryBytes, diskBytes, ...rest }: QuotaChange): Partial<VkernelQuota> =>
   ({
     ...rest,
     memoryBytes: memoryBytes === undefined ? undefined : BigInt(memoryBytes),
+    diskBytes: diskBytes === undefined ? undefined : BigInt(diskBytes),
   }) as Partial<VkernelQuota>;

@@ -15,6 +15,8 @@ export class Instance {
   spec: ServiceSpec;
   phase: Phase = 'starting';
   pid = '';
+  /** Of the life before, which ended badly. */
+  lastPid: string;
   restarts: number;
   code = 0;
   reason = '';
@@ -27,11 +29,12 @@ export class Instance {
   #beganMs = 0;
   #unhealthy = 0;
 
-  constructor(key: string, { generation, restarts, moves }: InstanceRecord, spec: ServiceSpec) {
+  constructor(key: string, { generation, restarts, moves, lastPid }: InstanceRecord, spec: ServiceSpec) {
     this.key = key;
     this.generation = generation;
     this.restarts = restarts;
     this.moves = moves;
+    this.lastPid = lastPid;
     this.spec = spec;
   }
 
@@ -104,6 +107,14 @@ export class Instance {
     return Math.min(restartDelayMaxMs, restartDelayMs * 2 ** Math.max(0, this.restarts - 1));
   }
 
+  /** Until its next life. */
+  rest(untilMs: number): void {
+    this.phase = 'backoff';
+    this.untilMs = untilMs;
+    if (this.hasFailed && this.pid !== '') this.lastPid = this.pid;
+    this.pid = '';
+  }
+
   /** Its next life. */
   begin(): void {
     this.phase = 'starting';
@@ -115,6 +126,7 @@ export class Instance {
     this.generation = generation;
     this.spec = spec;
     this.restarts = 0;
+    this.lastPid = '';
     this.code = 0;
     this.reason = '';
     this.hasFailed = false;

@@ -312,9 +312,9 @@ export class Keeper {
       this.#swap(one.key, undefined);
       return;
     }
-    const { generation, state, pid, restarts, code, reason, moves } = one;
+    const { generation, state, pid, lastPid, restarts, code, reason, moves } = one;
     const node = one.phase === 'over' ? '' : this.node;
-    const next = { ...record, node, generation, state, pid, restarts, code, reason, moves };
+    const next = { ...record, node, generation, state, pid, lastPid, restarts, code, reason, moves };
     if (Object.entries(next).some(([name, value]) => record[name as keyof InstanceRecord] !== value))
       this.#swap(one.key, next);
   }
@@ -351,9 +351,7 @@ export class Keeper {
     if (one?.phase !== 'stopping') return;
     switch (one.after) {
       case 'backoff':
-        one.phase = 'backoff';
-        one.untilMs = nowMs + one.delayMs;
-        one.pid = '';
+        one.rest(nowMs + one.delayMs);
         return;
       case 'over':
         one.phase = 'over';
@@ -370,9 +368,7 @@ export class Keeper {
         // It may have changed once more meanwhile: then the turn is another one's.
         if (service !== undefined && this.mayUpdate(service, record.replica))
           one.update(service.generation, service.spec);
-        one.phase = 'backoff';
-        one.untilMs = nowMs;
-        one.pid = '';
+        one.rest(nowMs);
         return;
       }
     }
@@ -438,6 +434,7 @@ export class Keeper {
       ...{ kind: 'instance', owner, service: name, replica, node: this.node, epoch: this.lease.epoch },
       ...{ generation, state: 'starting', pid: '', code: 0, reason: '' },
       restarts: same ? before.restarts : 0,
+      lastPid: same ? before.pid || before.lastPid : '',
       moves: (before?.moves ?? 0) + (moved ? 1 : 0),
     });
     if (moved) this.#tell('instance-moved', key, `${shown(key)} moves from ${before.node} to ${this.node}`);

@@ -8,6 +8,8 @@
 import { z } from 'zod';
 
 export const REPLICAS_MAX = 100;
+/** Also those that are on their way out. */
+export const SERVICES_OF_USER_MAX = 100;
 /** Changes of a service that may be under way at one time. */
 export const PREVIOUS_MAX = 5;
 
@@ -29,6 +31,8 @@ export const specSchema = z.object({
     cpuMillis: count,
     processes: count,
     dataspaces: count,
+    diskBytes: count.default(0),
+    descriptors: count.default(0),
   }),
   restart: z.enum(['no', 'on-failure', 'always']),
   /** So often without a steady life between. */
@@ -89,6 +93,8 @@ const instanceSchema = z.object({
   generation: count,
   state: z.enum(STATES),
   pid: z.string(),
+  /** Of its last life, where that ended badly: what it wrote tells why. */
+  lastPid: z.string().default(''),
   restarts: count,
   code: z.number(),
   reason: z.string(),

@@ -71,7 +71,15 @@ const SERVICES = ['one', 'many', 'after'] as const;
 export const baseSpec: ServiceSpec = {
   program: { name: 'p', digest: '', bytes: 1 },
   ...{ command: [], environment: [], dirs: [], listen: [], connect: [], nodes: [], dependsOn: [] },
-  quota: { memoryBytes: 0, cpuWeight: 0, cpuMillis: 0, processes: 0, dataspaces: 0 },
+  quota: {
+    memoryBytes: 0,
+    cpuWeight: 0,
+    cpuMillis: 0,
+    processes: 0,
+    dataspaces: 0,
+    diskBytes: 0,
+    descriptors: 0,
+  },
   ...{ restart: 'always', restartMax: 6, restartDelayMs: 500, restartDelayMaxMs: 8_000 },
   ...{ maxPerNode: 0, stopGraceMs: 500 },
 };

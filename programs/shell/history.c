@@ -57,6 +57,8 @@ int history_count(void) { return count; }
 const char *history_at(int index) { return index >= 0 && index < count ? lines[index] : NULL; }
 
 int builtin_history(char **words) {
+  // In a pipe it is another shell that says it.
+  if (count == 0) history_load();
   int from = words[1] == NULL ? 0 : count - atoi(words[1]);
   for (int i = from < 0 ? 0 : from; i < count; i++) {
     char number[16];

@@ -17,10 +17,13 @@ void print_quoted(struct text *out, const char *word) {
 static void print_redirects(struct text *out, const struct redirect *redirect) {
   static const char *const operators[] = { "<", ">", ">>", ">|", "<>", "<&", ">&", "<<" };
   for (; redirect != NULL; redirect = redirect->next) {
-    char fd[16];
-    snprintf(fd, sizeof fd, " %d", redirect->fd);
+    const char *operator = operators[redirect->kind];
+    char fd[16] = " ";
+    if (redirect->fd != (*operator == '<' ? 0 : 1)) snprintf(fd, sizeof fd, " %d", redirect->fd);
     text_append(out, fd);
-    text_append(out, operators[redirect->kind]);
+    text_append(out, operator);
+    // What stands next to it is read with it.
+    if (operator[1] != '&' && redirect->kind != HERE) text_put(out, ' ');
     text_append(out, redirect->word);
   }
 }

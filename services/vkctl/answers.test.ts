@@ -254,6 +254,28 @@ test('--watch: a line of JSON a look, until nobody reads', async () => {
 });
 
 test('copies', async () => {
+  const none = await vkctl(['cp', 'default:/tmp/none', '-']);
+  expect(none).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(
+      /^vkctl: cp: node1\/default:\/tmp\/none: no such file or directory \(ENOENT\)\n$/,
+    ),
+  });
+  for (const words of [
+    ['cp', file, 'nobodys:/tmp/copy'],
+    ['cp', 'node1/nobodys:/tmp/copy', '-'],
+    ['exec', '--vkernel', 'nobodys', spin],
+  ])
+    expect(await vkctl(words)).toMatchObject({
+      stderr: expect.stringMatching(
+        /^vkctl: (\S+: )?no virtual kernel "nobodys" of yours is .*vkctl vkernel ls shows them.*\n$/,
+      ),
+    });
+  expect((await vkctl(['vkernel', 'ls', '-q'])).stdout).not.toContain('nobodys');
+  expect(await vkctl(['run', '--dir', '=/x:/x', spin])).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/--dir: "=\/x:\/x" is not a grant/),
+  });
   expect(await answer('cp', file, 'default:/tmp/copy')).toMatchObject({ to: 'default:/tmp/copy' });
 });
 

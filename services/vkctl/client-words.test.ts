@@ -30,6 +30,11 @@ test.each([
   ['NO_PMAPD', { cluster: 'a', node: '' }, 'no node of cluster "a" has its pmapd now. See: vkctl status'],
   ['NO_PMAPD', { cluster: 'a', node: 'node1' }, 'node "node1" has no pmapd now. See: vkctl status'],
   ['NO_VKERNELD', { node: 'node1' }, 'node "node1" has no vkerneld now. See: vkctl status'],
+  [
+    'NO_VKERNEL',
+    { cluster: 'a', vkernel: 'web', node: 'node1' },
+    'no virtual kernel "web" of yours is on node "node1". vkctl vkernel ls shows them; vkctl run --vkernel, and vkctl vkernel create, make one',
+  ],
   ['NO_PLACE', { cluster: 'a', but: '' }, 'no node of cluster "a" takes programs now. See: vkctl status'],
   [
     'NO_PLACE',

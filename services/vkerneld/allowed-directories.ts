@@ -36,6 +36,8 @@ export interface OpenGrant {
   readonly readOnly: boolean;
   /** What lies below and is not for programs. */
   readonly hidden: string[];
+  /** It is a home, whose size may be bounded. */
+  readonly counted?: boolean;
 }
 
 export class AllowedDirectories {

@@ -1,7 +1,6 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
-import { ProcessState, type VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
-import { Code, RpcError } from '@odonata/rpc/error.ts';
-import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
+import type { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { isTheirs } from '@odonata/rpc/identity/access.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/service.ts';
@@ -59,19 +58,14 @@ export function vkernelHandlers(place: RunPlace & VkernelsPlace): Handlers<typeo
     },
 
     kill({ pid, signal }, ctx) {
-      const process = table.get(pid, node);
-      ownerOnly(ctx, process.user, `process ${pid} on ${node}`);
       const name = checkSignal(signal);
-      if (process.state === ProcessState.EXITED) {
-        throw new RpcError(Code.FailedPrecondition, `process ${pid} on ${node} ended already`);
-      }
+      const process = table.runningOfTheirs(pid, node, ctx);
       vkernels.send(process, { case: 'signal', value: { pid, signal: name } });
       return {};
     },
 
     async *getLogs({ pid, follow }, ctx) {
-      const { log, user } = table.get(pid, node);
-      ownerOnly(ctx, user, `process ${pid} on ${node}`);
+      const { log } = table.ofTheirs(pid, node, ctx);
       for await (const { chunk, droppedBytes } of log.read(follow, ctx.signal)) {
         yield { output: chunk && { stream: chunk.stream, data: chunk.data }, droppedBytes };
       }

@@ -56,7 +56,8 @@ export class Homes {
     if (guestPath === undefined) return [];
     const hostPath = join(this.#dir, user);
     mkdirSync(hostPath, { recursive: true, mode: 0o700 });
-    return this.#directories.open([{ hostPath, guestPath, readOnly: false }], idMapping);
+    const opened = this.#directories.open([{ hostPath, guestPath, readOnly: false }], idMapping);
+    return opened.map((each) => ({ ...each, counted: true }));
   }
 
   close(): void {

@@ -47,7 +47,9 @@ export function launch(
     } finally {
       closeListeners(listeners);
     }
-    const dirs = grants.map(({ guestPath, readOnly, hidden }) => ({ guestPath, readOnly, hidden }));
+    const dirs = grants.map(({ guestPath, readOnly, hidden, counted = false }) => {
+      return { guestPath, readOnly, hidden, counted };
+    });
     const elsewhere = remoteDirs(process.dirs).map(({ node, guestPath, readOnly }, place) => {
       return { node, guestPath, readOnly, place };
     });

@@ -51,6 +51,14 @@ export function vkerneldMetrics(
     ['vkernel'],
     () => known().map(({ vkernel, use }) => ({ vkernel, value: use.memoryBytes })),
   );
+  metrics.gauges('vkernel_descriptors', 'Descriptors that the processes of each have open', ['vkernel'], () =>
+    known().map(({ vkernel, child }) => ({ vkernel, value: child.has.descriptors })),
+  );
+  metrics.gauges('vkernel_disk_bytes', 'The home of each, where its size is bounded', ['vkernel'], () =>
+    known()
+      .filter(({ vkernel }) => vkernels.quotas.of(vkernel).diskBytes > 0)
+      .map(({ vkernel, child }) => ({ vkernel, value: child.has.diskBytes })),
+  );
   metrics.gauges('vkernel_processes', 'Processes that run in each', ['vkernel'], () =>
     known().map(({ vkernel }) => ({ vkernel, value: table.running(vkernel).length })),
   );

@@ -2,8 +2,10 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Exited, ExitedSchema, Output } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { PIDS_PER_NODE, PROGRAM_PIDS } from '@odonata/rpc/pid.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
+import type { CallContext } from '@odonata/rpc/service.ts';
 import { ProcessLog } from './process-log.ts';
 import { DEFAULT_QUOTA_BYTES } from './vkernel/default-quota.ts';
 
@@ -72,6 +74,9 @@ export interface ProcessRecord {
   readonly dirs?: readonly Dir[] | undefined;
 }
 
+const noProcess = (pid: bigint, node: string): RpcError =>
+  notFound({ type: 'process', name: pid }, `no process ${pid} on ${node}`);
+
 /** The processes of this node: those that run, and the last thousand that ended. */
 export class ProcessTable {
   /** What a process had of this service goes. */
@@ -134,8 +139,22 @@ export class ProcessTable {
   /** NOT_FOUND where there is none. */
   get(pid: bigint, node: string): Process {
     const process = this.#processes.get(pid);
-    if (process === undefined) throw notFound({ type: 'process', name: pid }, `no process ${pid} on ${node}`);
+    if (process === undefined) throw noProcess(pid, node);
     return process;
+  }
+
+  /** One of the caller's. NOT_FOUND, also where it is another's: nobody hears whose pids there are. */
+  ofTheirs(pid: bigint, node: string, ctx: CallContext): Process {
+    const process = this.get(pid, node);
+    ownerOnly(ctx, process.user, `process ${pid} on ${node}`, noProcess(pid, node));
+    return process;
+  }
+
+  /** The same of one that did not end. FAILED_PRECONDITION */
+  runningOfTheirs(pid: bigint, node: string, ctx: CallContext): Process {
+    const process = this.ofTheirs(pid, node, ctx);
+    if (process.state !== ProcessState.EXITED) return process;
+    throw new RpcError(Code.FailedPrecondition, `process ${pid} on ${node} ended already`);
   }
 
   /** By pid. */

@@ -35,6 +35,8 @@ const quotaRecord = z.object({
     cpuMillis: z.number(),
     processes: z.number(),
     dataspaces: z.number(),
+    diskBytes: z.number().default(0),
+    descriptors: z.number().default(0),
   }),
 });
 const record = z.object({

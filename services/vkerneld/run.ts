@@ -1,4 +1,4 @@
-import { type AttachTerminal, ProcessState, type RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
+import type { AttachTerminal, RunRequest } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { personOf } from '@odonata/rpc/identity/identity.ts';
@@ -8,14 +8,14 @@ import type { CallContext } from '@odonata/rpc/service.ts';
 import type { AllowedConnections } from './allowed-connections.ts';
 import { type AllowedDirectories, closeGrants, type OpenGrant } from './allowed-directories.ts';
 import { type AllowedListeners, LISTENERS_MAX } from './allowed-listeners.ts';
-import { shortenedCommand } from './command-line.ts';
+import { beginProcess } from './begin-process.ts';
 import { foldersOf, localDirs } from './granted-folders.ts';
 import type { Homes } from './homes.ts';
 import { launch } from './launch.ts';
 import type { Response } from './output-backlog.ts';
 import type { Dir, ProcessTable } from './process-table.ts';
 import type { Program } from './program-spec.ts';
-import { nextEvent, readProgram, shownArguments } from './program-spec.ts';
+import { nextEvent, readProgram } from './program-spec.ts';
 import { Pty } from './pty/pty.ts';
 import type { Ptys } from './pty/ptys.ts';
 import type { FoldersElsewhere } from './relatives/folders-elsewhere.ts';
@@ -113,21 +113,11 @@ async function* nothing(): AsyncGenerator<RunRequest> {}
 
 /** The terminal of a process, for one more who looks. @throws RpcError */
 function attachedTo(place: RunPlace, { pid, size }: AttachTerminal, ctx: CallContext): Pty {
-  const { what } = runningOf(place, pid, ctx);
-  const { ptys, relatives } = place;
-  const pty = ptys.of(relatives.home.find(pid)?.session ?? pid, what);
+  const { ptys, relatives, table, node } = place;
+  table.runningOfTheirs(pid, node, ctx);
+  const pty = ptys.of(relatives.home.find(pid)?.session ?? pid, `process ${pid} on ${node}`);
   if (size !== undefined) pty.resize(size);
   return pty;
-}
-
-/** A process of the caller's that did not end. @throws RpcError */
-function runningOf({ table, node }: RunPlace, pid: bigint, ctx: CallContext) {
-  const process = table.get(pid, node);
-  const what = `process ${pid} on ${node}`;
-  ownerOnly(ctx, process.user, what);
-  if (process.state === ProcessState.EXITED)
-    throw new RpcError(Code.FailedPrecondition, `${what} ended already`);
-  return { process, what };
 }
 
 /** What a program has of the process that it is to run beside. @throws RpcError */
@@ -135,9 +125,12 @@ function besideOf(place: RunPlace, program: Program, ctx: CallContext): Program 
   const { spec } = program;
   if (spec.beside === 0n) return program;
   try {
-    const { process, what } = runningOf(place, spec.beside, ctx);
+    const process = place.table.runningOfTheirs(spec.beside, place.node, ctx);
     if (process.user !== ownerOf(ctx).user)
-      throw new RpcError(Code.PermissionDenied, `${what} is in a virtual kernel of ${process.user}`);
+      throw new RpcError(
+        Code.PermissionDenied,
+        `process ${spec.beside} on ${place.node} is in a virtual kernel of ${process.user}`,
+      );
     const dirs = [...process.dirs.map((dir) => ({ ...dir, hidden: [] })), ...spec.dirs] as typeof spec.dirs;
     const connect = [...new Set([...process.connect, ...spec.connect])];
     return { ...program, spec: { ...spec, vkernel: nameOfKey(process.vkernel), dirs, connect } };
@@ -226,11 +219,11 @@ function start(
   vkernel: VkernelChild,
   ctx: CallContext,
 ): Terminal | Pty {
-  const command = shortenedCommand([spec.name, ...shownArguments(spec)]);
-  place.vkernels.expectProcessRoom(vkernel);
-  const process = place.table.create(vkernel, command, { quotaBytes, connect: spec.connect, dirs: folders });
-  place.relatives.began(process);
-  place.vkernels.makeRoom(vkernel, process);
+  const has = { quotaBytes, connect: spec.connect, dirs: folders };
+  const process = beginProcess(place, vkernel, spec, {
+    ...has,
+    relate: (one) => place.relatives.began(one),
+  });
   const { pid } = process;
   const { terminalSize: size } = spec;
   const terminal = size === undefined ? new Terminal(place, process, spec) : place.ptys.make(process, size);

@@ -61,6 +61,8 @@ const ADOPTED_POLL_MS = 500;
  * One that an earlier supervisor spawned is adopted: alone, until it attaches again or ends.
  */
 export class VkernelChild {
+  /** What all of its processes have together, as it told last. */
+  has = { diskBytes: 0, descriptors: 0 };
   readonly record: VkernelRecord;
   readonly #sandbox: Sandbox;
   #log: Logger;

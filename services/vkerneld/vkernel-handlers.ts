@@ -35,13 +35,18 @@ export function vkernelsHandlers({
     const key = keyOf({ name, user });
     const child = vkernels.find(key);
     const about = { name, user, node, ...(vkernels.quotas.has(key) && { quota: vkernels.quotas.of(key) }) };
-    const quota = about.quota && { ...about.quota, memoryBytes: BigInt(about.quota.memoryBytes) };
+    const quota = about.quota && {
+      ...about.quota,
+      memoryBytes: BigInt(about.quota.memoryBytes),
+      diskBytes: BigInt(about.quota.diskBytes),
+    };
     if (child === undefined) return { ...about, quota };
     const { hostPid, startedAtMs } = child.record;
     const { memoryBytes, cpuMs, cpuMillis, dataspaces } = uses.of(key);
     return {
       ...{ ...about, quota, hostPid, cpuMillis, dataspaces, processes: table.running(key).length },
       ...{ memoryBytes: BigInt(memoryBytes), cpuMs: BigInt(cpuMs) },
+      ...{ diskBytes: BigInt(child.has.diskBytes), descriptors: child.has.descriptors },
       throttledMs: BigInt(vkernels.throttledMs(child)),
       startedAt: timestampFromMs(startedAtMs),
     };
@@ -67,19 +72,24 @@ export function vkernelsHandlers({
       const key = keyOf(who);
       const child = vkernels.find(key);
       if (!create && child === undefined && !vkernels.quotas.has(key)) throw noneOf(key, node);
-      const { memoryBytes, cpuWeight, cpuMillis, processes, dataspaces } = quota ?? {};
+      const { memoryBytes, cpuWeight, cpuMillis, processes, dataspaces, diskBytes, descriptors } =
+        quota ?? {};
       vkernels.quotas.set(
         key,
         who,
         {
-          ...{ cpuWeight, cpuMillis, processes, dataspaces },
+          ...{ cpuWeight, cpuMillis, processes, dataspaces, descriptors },
+          diskBytes: diskBytes === undefined ? undefined : Number(diskBytes),
           memoryBytes: memoryBytes === undefined ? undefined : Number(memoryBytes),
         },
         create,
       );
       vkernels.save();
       ctx.log.info({ vkernel: key, quota: vkernels.quotas.of(key) }, 'what a virtual kernel may have');
-      if (child !== undefined) vkernels.bound(child);
+      if (child !== undefined) {
+        vkernels.bound(child);
+        vkernels.tellLimits(child);
+      }
       await uses.look().catch((error) => {
         // What does not run has nothing yet, and is told before it starts anything.
         if (child !== undefined) throw error;

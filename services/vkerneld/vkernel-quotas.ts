@@ -11,6 +11,9 @@ export interface Quota {
   readonly cpuMillis: number;
   readonly processes: number;
   readonly dataspaces: number;
+  /** Of the home, and of /tmp. */
+  readonly diskBytes: number;
+  readonly descriptors: number;
 }
 
 /** What is to be another. */
@@ -24,12 +27,16 @@ export interface Defined {
   readonly ofService?: boolean;
 }
 
-export const NO_QUOTA: Quota = { memoryBytes: 0, cpuWeight: 0, cpuMillis: 0, processes: 0, dataspaces: 0 };
+export const NO_QUOTA: Quota = {
+  ...{ memoryBytes: 0, cpuWeight: 0, cpuMillis: 0, processes: 0, dataspaces: 0 },
+  ...{ diskBytes: 0, descriptors: 0 },
+};
 
 /** Of one node. */
 export const DEFINED_MAX = 1_000;
 const CPU_MILLIS_MIN = 10;
 const MEMORY_MIN = 1 << 20;
+const DISK_MIN = 1 << 16;
 
 export class VkernelQuotas {
   readonly #byKey = new Map<string, Defined>();
@@ -100,7 +107,9 @@ export class VkernelQuotas {
     if (this.#byKey.get(key)?.ofService === true) this.#byKey.delete(key);
   }
 
-  #expectPossible({ memoryBytes, cpuWeight, cpuMillis }: Quota): void {
+  #expectPossible({ memoryBytes, diskBytes, cpuWeight, cpuMillis }: Quota): void {
+    if (diskBytes > 0 && diskBytes < DISK_MIN)
+      throw invalidField('quota.disk_bytes', `64 KiB is the least, not ${diskBytes} bytes`);
     if (memoryBytes > 0 && memoryBytes < MEMORY_MIN)
       throw invalidField('quota.memory_bytes', `1 MiB is the least, not ${memoryBytes} bytes`);
     if (cpuMillis > 0 && cpuMillis < CPU_MILLIS_MIN)

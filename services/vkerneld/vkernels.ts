@@ -6,6 +6,7 @@ import type {
   ChildInput,
   InputAsked,
   ProcessAsks,
+  VkernelHas,
 } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
@@ -29,6 +30,7 @@ import type { VkernelOwner, VkernelPlace } from './vkernel-settings.ts';
 export const DEFAULT_VKERNEL = 'default';
 const NAME = /^[a-z0-9][a-z0-9-]{0,31}$/;
 const DRAIN_POLL_MS = 50;
+const LOST_START = 'its start was lost when the line to its supervisor broke';
 /** Processes whose threads do not end, that a virtual kernel may have beside those that run. */
 const ENDING_MAX = 4;
 
@@ -137,6 +139,28 @@ export class Vkernels {
     child.send({ case: 'lease', value: { endsAtMs: BigInt(this.#leaseEndsMs) } });
   }
 
+  /** What all of its processes may have together, where that is another thing than before. */
+  tellLimits(child: VkernelChild): void {
+    if (!child.isAttached) return;
+    const { diskBytes, descriptors } = this.quotas.of(child.key);
+    child.send({ case: 'limits', value: { diskBytes: BigInt(diskBytes), descriptors } });
+  }
+
+  #has(child: VkernelChild, { diskBytes, descriptors, refusedDescriptors, refusedDisk }: VkernelHas): void {
+    child.has = { diskBytes: Number(diskBytes), descriptors };
+    const { key } = child;
+    const may = this.quotas.of(key);
+    const about = { vkernel: key };
+    if (refusedDescriptors > 0) {
+      const text = `virtual kernel ${key} has ${may.descriptors} descriptors open, which is all that it may (vkctl vkernel set --descriptors gives it more)`;
+      this.#limits?.hit('vkernel-descriptors', `vkernel:${key}`, text, about);
+    }
+    if (refusedDisk > 0) {
+      const text = `virtual kernel ${key} has all of its ${may.diskBytes} bytes in its home (vkctl vkernel set --disk gives it more)`;
+      this.#limits?.hit('vkernel-disk', `vkernel:${key}`, text, about);
+    }
+  }
+
   /** By name. */
   list(): VkernelChild[] {
     return [...this.#children.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
@@ -238,8 +262,12 @@ export class Vkernels {
     const known = new Set(hello.pids);
     for (const process of this.#table.running(hello.name)) {
       if (known.delete(process.pid)) this.#resume(process);
-      // A start that was under way when the line broke, or an end that nobody told.
-      else this.#table.exited(process.pid, died(process, 'ended while its supervisor was away'));
+      else {
+        // An end that nobody told, or a start that went with the line.
+        const began = process.state !== ProcessState.STARTING;
+        const why = began ? 'ended while its supervisor was away' : LOST_START;
+        this.#table.exited(process.pid, died(process, why));
+      }
     }
     for (const pid of known) {
       const { user } = child;
@@ -255,6 +283,7 @@ export class Vkernels {
     child.asksInput = hello.asksInput;
     child.takeLine(line, descriptors);
     if (isOfService(child.name)) this.#tellLease(child);
+    this.tellLimits(child);
     this.onFoldersLost?.(child);
     for (const process of this.#table.running(hello.name)) {
       if (process.watcher === undefined)
@@ -268,6 +297,10 @@ export class Vkernels {
     if (event.case === undefined || event.case === 'hello') return;
     if (event.case === 'look') {
       void this.#looks?.serve(child, event.value);
+      return;
+    }
+    if (event.case === 'has') {
+      this.#has(child, event.value);
       return;
     }
     if (event.case === 'folderRequest') {

@@ -4,6 +4,7 @@ import { type Connection, connectTo } from '@odonata/client/connection.ts';
 import { Code } from '@odonata/rpc/error.ts';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { isRouter } from '../../services/vkctl/cluster/record.ts';
+import { buildGuest } from '../guests/build.ts';
 import { TestCluster, until } from './cluster.ts';
 import { type CommandEnd, startVkctl } from './command.ts';
 import { identityIn } from './identities.ts';
@@ -243,7 +244,16 @@ test('programs, their memory and their locks are their person’s, also when ano
   expect(await cluster.vkctl(['restart', 'node1/pmapd'])).toMatchObject({ code: 0 });
   expect(cluster.service('node1/pmapd').restarts).toBeGreaterThan(restarts);
   await look();
-  expect((await bob.vkctl('kill', String(pid))).stderr).toMatch(/belongs to alice/);
+  // Of what is another's they hear what they hear of what is not there.
+  for (const words of [['kill'], ['logs'], ['attach'], ['exec', '-d']])
+    for (const which of [pid, Number(pid) + 5_000]) {
+      const program = words[0] === 'exec' ? [await buildGuest('hello')] : [];
+      const { code, stderr } = await bob.vkctl(...words, String(which), ...program);
+      expect({ words, which, code, stderr }).toMatchObject({
+        stderr: expect.stringContaining(`no process ${which} on node`),
+      });
+      expect(stderr).not.toContain('alice');
+    }
   expect(await alice.vkctl('kill', '-9', String(pid))).toMatchObject({ code: 0 });
   await holder.end();
   await until('the lock is free', async () => (await tried()) === 0, 30_000);

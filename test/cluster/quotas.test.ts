@@ -21,6 +21,8 @@ interface Shown {
   hostPid: number;
   throttledMs: number;
   dataspaces: number;
+  diskBytes: number;
+  descriptors: number;
 }
 async function shown(name: string): Promise<Shown> {
   const all: Shown[] = JSON.parse((await vkernel('ls', '--json')).stdout);
@@ -115,6 +117,55 @@ test('of the processors: shares of three to one, however many run in each; a cap
   await until('it was held back', async () => (await shown('large')).throttledMs > 500, 30_000);
   for (const each of hogs) each.signal('SIGKILL');
   await Promise.all(hogs.map((each) => each.end()));
+}, 90_000);
+
+test('of disk and descriptors: counted in all of its programs, refused with EDQUOT and ENFILE, changed while it runs', async () => {
+  await vkernel('create', 'disk', '--disk', '1M', '--descriptors', '200');
+  const user = (await cluster.connection.vkerneld('node1').listVkernels({})).vkernels.find(
+    ({ name }) => name === 'disk',
+  )!.user;
+  const home = `/home/${user}`;
+  const files = (...args: string[]) => cluster.run('node1', 'files', args, { vkernel: 'disk' });
+  const fill = async (path: string) => {
+    await files('fill', path);
+    return Number(String((await files('size', path)).stdout));
+  };
+  const first = await fill(`${home}/first`);
+  expect(first).toBeGreaterThan(0.8 * MIB);
+  expect(first).toBeLessThanOrEqual(MIB);
+  expect(await files('write', `${home}/second`, 'x')).toMatchObject({
+    stderr: expect.stringMatching(/[Qq]uota/),
+  });
+  expect((await files('mkdir', `${home}/folder`)).stderr).toMatch(/[Qq]uota/);
+  await until('it is shown', async () => (await shown('disk')).diskBytes >= 0.8 * MIB);
+  // /tmp is held to it, too; and others that share the home are not.
+  expect(await fill('/tmp/all')).toBeLessThanOrEqual(MIB);
+  expect(await cluster.run('node1', 'files', ['write', `${home}/other`, 'x'])).toMatchObject({ code: 0 });
+  // What is removed makes room at once, and so does another quota.
+  await files('rm', `${home}/first`);
+  expect(await files('write', `${home}/second`, 'x')).toMatchObject({ code: 0 });
+  await vkernel('set', 'disk', '--disk', '3M');
+  await until('it may have more', async () => (await fill(`${home}/third`)) > 2 * MIB, 20_000);
+  await cluster.vkctl(['restart', 'node1/vkerneld']);
+  expect((await files('append', `${home}/third`, 'x'.repeat(8_192), 'y'.repeat(60_000))).stderr).toMatch(
+    /[Qq]uota/,
+  );
+  await vkernel('set', 'disk', '--disk', '0', '--descriptors', '60');
+  for (const name of ['second', 'third', 'other']) await files('rm', `${home}/${name}`);
+
+  // Two of one virtual kernel have what it may have together.
+  const one = await cluster.start('node1', 'files', ['hold', '40', '/dev/zero'], { vkernel: 'disk' });
+  await one.wrote(/held 40/);
+  const two = await files('hold', '40', '/dev/zero', 'once');
+  expect(String(two.stdout)).toMatch(/^held \d: .*system/);
+  await until('they are shown', async () => (await shown('disk')).descriptors > 40);
+  await one.signal('SIGKILL');
+  await one.end();
+  expect(String((await files('hold', '40', '/dev/zero', 'once')).stdout)).toContain('held 40');
+  const { stdout } = await cluster.vkctl(['events', '--kind', 'limit-hit', '--json']);
+  const said = (JSON.parse(stdout) as { text: string }[]).map(({ text }) => text);
+  expect(said).toContainEqual(expect.stringMatching(/disk has all of its 1048576 bytes in its home/));
+  expect(said).toContainEqual(expect.stringMatching(/disk has 60 descriptors open/));
 }, 90_000);
 
 test('one that is halted ends with what runs in it, and keeps what was said of it until that is forgotten', async () => {

@@ -6,6 +6,7 @@
  *   append FILE WORD…     the same at its end
  *   at FILE OFFSET WORD   writes the word there
  *   size FILE             how many bytes
+ *   hold N FILE [once]    opens it so often, or as often as it may, says how often, and stays
  *   fill FILE             writes until there is no room, and says what it had room for
  *   keep FILE             opens it and reads it again and again, and says what changes; what is stale is opened anew
  *   time FILE             microseconds of opens, stats, and reads and writes of 4 KiB and 1 MiB
@@ -92,6 +93,15 @@ static int fill(const char *path) {
   return 0;
 }
 
+static int hold(int most, const char *path, int stays) {
+  int count = 0;
+  while (count < most && open(path, O_RDONLY) >= 0) count++;
+  printf("held %d%s%s\n", count, count < most ? ": " : "", count < most ? strerror(errno) : "");
+  fflush(stdout);
+  while (stays) sleep(60);
+  return 0;
+}
+
 /* What a call came to, and how long it took. */
 static void tell(const char *what, long began_ms) {
   static const char *last = "";
@@ -163,6 +173,7 @@ int main(int argc, char **argv) {
   if (strcmp(what, "at") == 0 && argc == 5) return put_at(argv[2], atoll(argv[3]), argv[4]);
   if (strcmp(what, "keep") == 0) return keep(argv[2]);
   if (strcmp(what, "time") == 0) return measure(argv[2]);
+  if (strcmp(what, "hold") == 0 && argc >= 4) return hold(atoi(argv[2]), argv[3], argc == 4);
   if (strcmp(what, "fill") == 0) return fill(argv[2]);
   if (strcmp(what, "rm") == 0) return unlink(argv[2]) != 0 ? failed(argv[2]) : 0;
   if (strcmp(what, "mkdir") == 0) return mkdir(argv[2], 0700) != 0 ? failed(argv[2]) : 0;
@@ -173,5 +184,5 @@ int main(int argc, char **argv) {
     printf("%lld\n", (long long)about.st_size);
     return 0;
   }
-  die(EXIT_USAGE, "use: files ls|cat|write|append|at|size|fill|keep|time|rm|mkdir|rmdir|mv PATH…");
+  die(EXIT_USAGE, "use: files ls|cat|write|append|at|size|hold|fill|keep|time|rm|mkdir|rmdir|mv PATH…");
 }

@@ -48,6 +48,14 @@ test(`${SCRIPTS} scripts print what /bin/sh prints`, { timeout: 600_000 }, () =>
   }
 });
 
+test('history in a pipe, as in the shell itself; a job as it was typed', () => {
+  const typed = 'export HOME=$T; printf "one\\ntwo\\n" > $T/.sh_history; history | tail -n 1';
+  expect(sh(typed).stdout).toBe('    2  two\n');
+  expect(sh('sleep 1 < /dev/null 2>&1 > $T/out & jobs; wait').stdout).toMatch(
+    /^\[1\]. Running +sleep 1 < \/dev\/null 2>&1 > \$T\/out &\n/,
+  );
+});
+
 describe('what a shell says of itself', () => {
   test.each([
     ['if true', 'sh: "the end" is not expected here, but "then"'],

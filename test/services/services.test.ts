@@ -167,6 +167,14 @@ test('a rollout goes on replica by replica, and stops at a release that fails; s
   );
   expect(left).toHaveLength(2);
 
+  // Why it fails is in what it wrote; and who waits for it says why.
+  expect(await well('service', 'logs', 'web', '--replica', '0')).toContain('begins v3');
+  await apply('after', { command: ['/data/after'], depends_on: ['web'] });
+  const waits = await cluster.vkctl(['service', 'rollout', 'after', '--timeout', '500ms']);
+  expect(waits).toMatchObject({ code: 1 });
+  expect(waits.stderr).toMatch(/0 of 1 ready, waits for web \(replica 0 failed: .*9\)/);
+  await well('service', 'rm', 'after');
+
   await release('v4', { replicas: 2 });
   await rollout('web');
   expect((await shown('web')).instances).toHaveLength(2);
@@ -182,6 +190,24 @@ test('a rollout goes on replica by replica, and stops at a release that fails; s
   expect(taken.stderr).toMatch(/virtual kernel svc-web-9 is that of a service, and does not run on node\d/);
   const circle = await cluster.vkctl(['apply', '-f', written('db', { depends_on: ['db'] })]);
   expect(circle.stderr).toMatch(/service db: depends_on: it would wait for itself: db -> db/);
+}, 150_000);
+
+test('what the last life of one wrote that crashed is there while it rests; of too many services none is applied', async () => {
+  await apply('crash', { command: ['/data/crash', '1', '9'], restart_delay: '20s' });
+  await until('it rests', async () => (await first('crash')).state === 'backoff');
+  const logs = await cluster.vkctl(['service', 'logs', 'crash']);
+  expect(logs.stdout).toMatch(/^0 \| begins/);
+  expect(logs.stderr).toMatch(/crash\.0 ended before: .*9/);
+  await well('service', 'rm', 'crash');
+  const before = JSON.parse(await well('service', 'ls', '--json')).length as number;
+  const many = Array.from({ length: 101 }, (_, at) => `name: m${at}\nprogram: ./beat.wasm\n`).join('---\n');
+  writeFileSync(join(folder, 'many.yaml'), many);
+  const { code, stderr } = await cluster.vkctl(['apply', '-f', join(folder, 'many.yaml')]);
+  expect({ code, stderr }).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`101 more services are ${before + 101} of yours, and 100 are the most`),
+  });
+  expect(JSON.parse(await well('service', 'ls', '--json'))).toHaveLength(before);
 }, 60_000);
 
 test('what ran when its vkerneld was killed runs on: the next life of it adopted that', async () => {

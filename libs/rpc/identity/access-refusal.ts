@@ -15,17 +15,20 @@ export class AccessRefusal extends RpcError {
   readonly attempt: AccessAttempt;
   /** For whom it was asked, where that is not who calls. */
   readonly user: string | undefined;
+  /** For who looks after the cluster: whoever is refused may hear less. */
+  readonly about: string;
 
   constructor(
     attempt: AccessAttempt,
     details: string,
-    { user, cause }: { user?: string | undefined; cause?: unknown } = {},
+    { user, cause, heard }: { user?: string | undefined; cause?: unknown; heard?: RpcError } = {},
   ) {
-    super(
-      attempt === 'authentication' ? Code.Unauthenticated : Code.PermissionDenied,
-      details,
-      cause === undefined ? {} : { cause },
-    );
+    const code = attempt === 'authentication' ? Code.Unauthenticated : Code.PermissionDenied;
+    super(heard?.code ?? code, heard?.details ?? details, {
+      ...(cause !== undefined && { cause }),
+      ...(heard !== undefined && { more: heard.more }),
+    });
+    this.about = details;
     this.attempt = attempt;
     this.user = user;
   }
@@ -34,11 +37,11 @@ export class AccessRefusal extends RpcError {
 /** @param address where they call from: who they are is not known of all */
 export function tellOfAccess(
   security: SecurityLog,
-  { attempt, details, user }: AccessRefusal,
+  { attempt, about, user }: AccessRefusal,
   { rpc, caller, address }: { rpc: string; caller: Caller; address: string },
 ): void {
   const who = user || (caller === NOBODY ? hostOf(address) : shownCaller(caller));
-  security.refused(attempt, who, `${who}: ${rpc}: ${details}`, { rpc });
+  security.refused(attempt, who, `${who}: ${rpc}: ${about}`, { rpc });
 }
 
 /** Without the port, which each connection has another one of. Of unix sockets grpc-js says `unknown`. */

@@ -1,6 +1,7 @@
 // Who may call what, from the descriptors: the option `access` of each method. A method without it is refused to all.
 import { type DescMethod, getOption, hasOption } from '@bufbuild/protobuf';
 import { access, type Role } from '@odonata/proto/auth/v1/access';
+import type { RpcError } from '../error.ts';
 import type { CallContext } from '../service.ts';
 import { methodPath } from '../service.ts';
 import { AccessRefusal } from './access-refusal.ts';
@@ -42,11 +43,19 @@ export function admit(path: string, { roles, owner }: AccessRule, caller: Caller
 /**
  * Refuses whoever may touch only their own what is somebody else's. Every handler of a method with `owner` asks.
  * @param what `process 12 of node1`
- * @throws RpcError PERMISSION_DENIED
+ * @param heard what they are told in its place, where they are not to know that it is there
+ * @throws RpcError PERMISSION_DENIED, or as `heard`
  */
-export function ownerOnly({ caller, scope }: CallContext, owner: string, what: string): void {
+export function ownerOnly(
+  { caller, scope }: CallContext,
+  owner: string,
+  what: string,
+  heard?: RpcError,
+): void {
   if (isTheirs({ caller, scope }, owner)) return;
-  throw new AccessRefusal('owner', `${what} belongs to ${owner}, not to ${shownCaller(caller)}`);
+  throw new AccessRefusal('owner', `${what} belongs to ${owner}, not to ${shownCaller(caller)}`, {
+    ...(heard && { heard }),
+  });
 }
 
 /** For lists, which leave out what is not theirs. */

@@ -2,6 +2,7 @@
 import { createReadStream, renameSync, rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { getSystemErrorMap } from 'node:util';
 import type { Cluster } from '@odonata/client/cluster.ts';
 import { Errno } from '@odonata/pmap/errno.ts';
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
@@ -103,6 +104,12 @@ async function get(cluster: Cluster, there: There, to: string): Promise<number> 
   return bytes;
 }
 
+/** `no such file or directory (ENOENT)` */
+function wordsOf(errno: string): string {
+  const [, words] = [...getSystemErrorMap().values()].find(([name]) => name === errno) ?? [];
+  return words === undefined ? errno : `${words} (${errno})`;
+}
+
 type Io = NonNullable<Parameters<Cluster['programs']['begin']>[3]>;
 
 async function run(
@@ -111,11 +118,11 @@ async function run(
   what: 'get' | 'put',
   io: Io,
 ): Promise<void> {
-  const place = await programs.place({ vkernel });
+  const place = await programs.place({ vkernel, existing: true });
   const spec = { name: 'cp', args: [what, path] };
   const { code, reason } = await programs.begin(place, spec, COPY_PROGRAM, io).exited();
   if (code === 0) return;
   const errno = Object.entries(Errno).find(([, number]) => number === code)?.[0];
-  const why = reason || (errno === undefined ? `exit code ${code}` : `E${errno.toUpperCase()}`);
+  const why = reason || (errno === undefined ? `exit code ${code}` : wordsOf(`E${errno.toUpperCase()}`));
   throw new Failure(`cp: ${place.node}/${place.vkernel || 'default'}:${path}: ${why}`);
 }

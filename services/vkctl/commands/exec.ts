@@ -47,5 +47,5 @@ async function exec(words: string[], options: RunOptions): Promise<void> {
       fix: 'Give PID PROGRAM, or --vkernel NAME PROGRAM.',
       exitCode: EXIT.usage,
     });
-  await run(path, args, isBeside ? { ...options, beside: parsePid(first) } : options);
+  await run(path, args, isBeside ? { ...options, beside: parsePid(first) } : { ...options, existing: true });
 }

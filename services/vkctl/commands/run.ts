@@ -37,6 +37,8 @@ export interface RunOptions extends ClusterOption {
   detachKeys?: string;
   /** With what this process has: see "vkctl exec". */
   beside?: bigint;
+  /** Its virtual kernel is there already. */
+  existing?: boolean;
   detach?: boolean;
   node?: string;
   spread?: boolean;
@@ -356,7 +358,13 @@ const OF_NODE = /^([A-Za-z0-9][A-Za-z0-9.-]*)=(\/.*)$/;
 function grant(text: string): { hostPath: string; guestPath: string; readOnly: boolean; node: string } {
   const [said = '', guest, mode, ...more] = text.split(':');
   const [, node = '', host = said] = OF_NODE.exec(said) ?? [];
-  if (!host || !guest || (mode !== undefined && mode !== 'ro' && mode !== 'rw') || more.length > 0) {
+  if (
+    !host ||
+    host.startsWith('=') ||
+    !guest ||
+    (mode !== undefined && mode !== 'ro' && mode !== 'rw') ||
+    more.length > 0
+  ) {
     throw new Failure(`--dir: "${text}" is not a grant`, {
       fix: 'Write host:guest, host:guest:ro or host:guest:rw, as .:/work:ro, or node=host:guest, as node2=/data:/data.',
       exitCode: EXIT.usage,

@@ -1,3 +1,4 @@
+import { SERVICES_OF_USER_MAX } from '@odonata/services/record.ts';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { EXIT, explainWithFix, Failure } from '../failure.ts';
@@ -68,6 +69,16 @@ const shownNames = (names: readonly string[]): string =>
     ? names.join(', ')
     : `${names.slice(0, NAMES_SHOWN).join(', ')} and ${names.length - NAMES_SHOWN} more`;
 
+/** All of them, or none. @throws Failure */
+function expectRoom(wanted: readonly string[], known: readonly string[]): void {
+  const added = wanted.filter((name) => !known.includes(name)).length;
+  if (added === 0 || known.length + added <= SERVICES_OF_USER_MAX) return;
+  throw new Failure(
+    `apply: ${added} more services are ${known.length + added} of yours, and ${SERVICES_OF_USER_MAX} are the most of one user: nothing is applied`,
+    { fix: 'vkctl service rm removes some.' },
+  );
+}
+
 async function applyAll({ file: files = [], ...options }: ApplyOptions): Promise<void> {
   // What is wrong in any of them is told before anything is changed.
   const wanted = files.flatMap((file) => readServices(file).map((form) => ({ file, form })));
@@ -82,6 +93,10 @@ async function applyAll({ file: files = [], ...options }: ApplyOptions): Promise
   expectNoCircle(wanted);
   const whole = wanted.map((each) => ({ ...each, programs: programsOf(each.form, each.file) }));
   const applied = await withCluster(options, async ({ services }) => {
+    expectRoom(
+      wanted.map(({ form }) => form.name),
+      (await services.own()).map(({ name }) => name),
+    );
     const done = [];
     for (const { file, form, programs } of whole) {
       const { name, replicas } = form;

@@ -23,12 +23,33 @@ export function stateOf(service: Service): ServiceState {
 export const failedOf = ({ instances, generation }: Service): Service['instances'][number] | undefined =>
   instances.find((each) => each.state === 'failed' && each.generation === generation);
 
+/** What is wrong with those that are not well. */
+export const troublesOf = ({ instances, generation }: Service): string[] =>
+  instances
+    .filter((each) => each.generation === generation && !isWell(each) && each.reason !== '')
+    .map((each) => `replica ${each.replica} ${each.state}: ${each.reason}`);
+
+/** What it waits for, and why that waits, down to what does not run. */
+export function waitsOf(service: Service, all: readonly Service[], seen: readonly string[] = []): string {
+  const each = service.waitsFor.map((name) => {
+    const on = all.find((other) => other.name === name && other.user === service.user);
+    if (on === undefined || on.removed) return `${name} (there is no such service)`;
+    const [trouble] = troublesOf(on);
+    if (trouble !== undefined) return `${name} (${trouble})`;
+    if (on.waitsFor.length > 0 && !seen.includes(name))
+      return `${name} (${waitsOf(on, all, [...seen, name])})`;
+    return `${name} (${wellOf(on)} of ${on.replicas} ready)`;
+  });
+  return `waits for ${each.join(', ')}`;
+}
+
 export const plainService = (service: Service) => {
   const { name, user, program, generation, replicas, waitsFor } = service;
   return {
     ...{ name, user, program, generation, replicas, state: stateOf(service), waitsFor },
     instances: service.instances.map((each) => ({
       ...{ replica: each.replica, node: each.node, vkernel: each.vkernel, state: each.state, pid: each.pid },
+      lastPid: each.lastPid,
       ...{ generation: each.generation, restarts: each.restarts, moves: each.moves },
       ...{ code: each.code, reason: each.reason },
     })),

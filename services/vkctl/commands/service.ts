@@ -1,3 +1,4 @@
+import type { Services } from '@odonata/client/services.ts';
 import type { Service } from '@odonata/proto/service/v1/service';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { type Command, Option } from 'commander';
@@ -19,7 +20,7 @@ import {
   quietOption,
   wholeNumber,
 } from './options.ts';
-import { failedOf, plainService, stateOf, wellOf } from './service-state.ts';
+import { failedOf, plainService, stateOf, troublesOf, waitsOf, wellOf } from './service-state.ts';
 import { writeTo } from './stdio.ts';
 
 const LOOK_MS = 300;
@@ -114,7 +115,8 @@ function addLogs(service: Command): void {
       .command('logs')
       .summary('what its instances wrote')
       .description(
-        'Prints what its instances wrote since they were started last, of each a line after its number.',
+        'Prints what its instances wrote since they were started last, of each a line after its number; before it, where the life ' +
+          'before ended badly, what that wrote.',
       )
       .argument('<name>', 'as "vkctl service ls" shows it')
       .option('-f, --follow', 'go on, also with those that are started meanwhile, until Ctrl-C')
@@ -135,11 +137,11 @@ async function logs(name: string, options: LogsOptions): Promise<void> {
     const several = options.replica === undefined;
     do {
       const { instances } = await services.get({ name, user: options.user }, { signal });
-      for (const { replica, pid } of instances) {
-        if (pid === 0n || followed.has(pid) || (!several && replica !== options.replica)) continue;
+      for (const { replica, pid, lastPid, reason } of instances) {
+        if (!several && replica !== options.replica) continue;
         const writer = new Lines(several ? `${replica} | ` : '');
-        const read = async () => {
-          for await (const piece of programs.logs(pid, { follow: options.follow ?? false, signal })) {
+        const read = async (of: bigint) => {
+          for await (const piece of programs.logs(of, { follow: options.follow ?? false, signal })) {
             const { stream, data, droppedBytes } = piece;
             if (options.json) printJsonLine({ replica, stream, data, droppedBytes });
             else {
@@ -149,10 +151,21 @@ async function logs(name: string, options: LogsOptions): Promise<void> {
             }
           }
         };
+        const readAll = async () => {
+          // What ended badly tells why only there.
+          if (lastPid !== 0n && !followed.has(lastPid)) {
+            await read(lastPid).catch(() => {});
+            if (!signal.aborted)
+              sayAside(`vkctl: ${name}.${replica} ended before: ${reason || 'it is started again'}`);
+          }
+          if (pid !== 0n) await read(pid);
+        };
+        const key = pid === 0n ? lastPid : pid;
+        if (key === 0n || followed.has(key)) continue;
         // One whose node is gone has no log any more; its next life has.
         followed.set(
-          pid,
-          read().catch((error: Error) => {
+          key,
+          readAll().catch((error: Error) => {
             if (!signal.aborted) sayAside(`vkctl: the log of ${name}.${replica}: ${error.message}`);
           }),
         );
@@ -240,11 +253,12 @@ async function rollout(name: string, options: RolloutOptions): Promise<void> {
           fix: 'The others run what they ran. Apply a file that is right; vkctl service logs shows what it wrote.',
         });
       if (Date.now() > endMs)
-        throw new Failure(`service ${name} is not ready in time: ${progress(now)}`, {
-          fix: 'vkctl service ls shows what it waits for.',
+        throw new Failure(`service ${name} is not ready in time: ${await progress(now, services)}`, {
+          fix: 'vkctl service ls shows all.',
         });
-      if (!options.json && progress(now) !== told) sayAside(`service ${name}: ${progress(now)}`);
-      told = progress(now);
+      const far = await progress(now, services);
+      if (!options.json && far !== told) sayAside(`service ${name}: ${far}`);
+      told = far;
       await delay(LOOK_MS);
     }
   });
@@ -252,8 +266,14 @@ async function rollout(name: string, options: RolloutOptions): Promise<void> {
   else say(`service ${name} is ready: ${done.replicas} of ${done.replicas}`);
 }
 
-const progress = (service: Service): string =>
-  `${wellOf(service)} of ${service.replicas} ready${service.waitsFor.length > 0 ? `, waits for ${service.waitsFor.join(', ')}` : ''}`;
+/** How far it is, and why not further. */
+async function progress(service: Service, services: Services): Promise<string> {
+  const far = `${wellOf(service)} of ${service.replicas} ready`;
+  const [trouble] = troublesOf(service);
+  if (trouble !== undefined) return `${far}, ${trouble}`;
+  if (service.waitsFor.length === 0) return far;
+  return `${far}, ${waitsOf(service, await services.list({ user: service.user }))}`;
+}
 
 function addScale(service: Command): void {
   const command = placed(

@@ -30,6 +30,8 @@ interface QuotaOptions extends PlaceOptions {
   cpus?: number;
   processes?: number;
   dataspaces?: number;
+  disk?: string;
+  descriptors?: number;
 }
 
 interface ListOptions extends ClusterOption, QuietOption, WatchOption {
@@ -129,6 +131,12 @@ function quotaOptions(command: Command, node: string): Command {
         new Option('--dataspaces <count>', 'open at one time, each for each process; 0: any').argParser(
           wholeNumber(0, 1_000_000),
         ),
+      )
+      .option('--disk <size>', 'of its home, and of its /tmp: 100M; 0: what there is')
+      .addOption(
+        new Option('--descriptors <count>', 'open at one time, of all of its programs; 0: any').argParser(
+          wholeNumber(0, 1_000_000),
+        ),
       ),
     node,
   );
@@ -140,10 +148,14 @@ function processors(text: string): number {
   throw new InvalidArgumentError('Give a number from 0.01 to 1000, or 0.');
 }
 
-function quotaOf({ memory, cpuWeight, cpus, processes, dataspaces }: QuotaOptions): QuotaChange {
-  const memoryBytes = memory === undefined ? undefined : memory === '0' ? 0 : parseSize(memory, '--memory');
+function quotaOf(options: QuotaOptions): QuotaChange {
+  const { memory, cpuWeight, cpus, processes, dataspaces, disk, descriptors } = options;
+  const sizeOf = (text: string | undefined, flag: string) =>
+    text === undefined ? undefined : text === '0' ? 0 : parseSize(text, flag);
+  const memoryBytes = sizeOf(memory, '--memory');
+  const diskBytes = sizeOf(disk, '--disk');
   const cpuMillis = cpus === undefined ? undefined : Math.round(cpus * 1000);
-  return { memoryBytes, cpuWeight, cpuMillis, processes, dataspaces };
+  return { memoryBytes, cpuWeight, cpuMillis, processes, dataspaces, diskBytes, descriptors };
 }
 
 const which = (name: string, { user, node }: PlaceOptions): VkernelName => ({ name, user, node });
@@ -160,7 +172,7 @@ async function setOne(name: string, options: QuotaOptions): Promise<void> {
   const change = quotaOf(options);
   if (Object.values(change).every((value) => value === undefined))
     throw new Failure('nothing is said of what it may have', {
-      fix: 'Name one of --memory, --cpu-weight, --cpus, --processes, --dataspaces.',
+      fix: 'Name one of --memory, --cpu-weight, --cpus, --processes, --dataspaces, --disk, --descriptors.',
       exitCode: EXIT.usage,
     });
   const changed = await withCluster(options, ({ vkernels }) => vkernels.set(which(name, options), change));
@@ -215,6 +227,8 @@ const COLUMNS: Column[] = [
   { head: 'WEIGHT', align: 'right' },
   { head: 'HELD BACK', align: 'right' },
   { head: 'DATASPACES', align: 'right' },
+  { head: 'DISK', align: 'right' },
+  { head: 'DESCRIPTORS', align: 'right' },
 ];
 
 async function list(options: ListOptions): Promise<void> {
@@ -243,17 +257,22 @@ const row = (each: Vkernel) => {
     quota?.cpuWeight || 100,
     each.throttledMs === 0n ? '-' : `${(Number(each.throttledMs) / 1000).toFixed(1)}s`,
     of(String(each.dataspaces), quota?.dataspaces ? String(quota.dataspaces) : undefined),
+    quota?.diskBytes ? of(formatSize(each.diskBytes), formatSize(quota.diskBytes)) : '-',
+    of(String(each.descriptors), quota?.descriptors ? String(quota.descriptors) : undefined),
   ];
 };
 
 function shownQuota({ quota }: Vkernel): string {
   const { memoryBytes = 0n, cpuWeight = 0, cpuMillis = 0, processes = 0, dataspaces = 0 } = quota ?? {};
+  const { diskBytes = 0n, descriptors = 0 } = quota ?? {};
   const said = [
     ...(memoryBytes > 0n ? [`${formatSize(memoryBytes)} of memory`] : []),
     ...(cpuMillis > 0 ? [`${cpuMillis / 1000} of a processor`] : []),
     ...(cpuWeight > 0 ? [`a weight of ${cpuWeight}`] : []),
     ...(processes > 0 ? [processesText(processes)] : []),
     ...(dataspaces > 0 ? [`${plural(dataspaces, 'dataspace')} open`] : []),
+    ...(diskBytes > 0n ? [`${formatSize(diskBytes)} of disk`] : []),
+    ...(descriptors > 0 ? [`${plural(descriptors, 'descriptor')} open`] : []),
   ];
   return said.length === 0 ? 'what any may' : said.join(', ');
 }
@@ -261,10 +280,10 @@ function shownQuota({ quota }: Vkernel): string {
 const plain = (each: Vkernel) => {
   const { name, node, user, hostPid, processes, memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces } =
     each;
-  const { startedAt, quota } = each;
+  const { startedAt, quota, diskBytes, descriptors } = each;
   return {
     ...{ name, node, user, state: hostPid > 0 ? 'running' : 'halted', hostPid, startedAt, processes },
-    ...{ memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces },
+    ...{ memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces, diskBytes, descriptors },
     ...(quota && {
       quota: {
         memoryBytes: quota.memoryBytes ?? 0n,
@@ -272,6 +291,8 @@ const plain = (each: Vkernel) => {
         cpuMillis: quota.cpuMillis ?? 0,
         processes: quota.processes ?? 0,
         dataspaces: quota.dataspaces ?? 0,
+        diskBytes: quota.diskBytes ?? 0n,
+        descriptors: quota.descriptors ?? 0,
       },
     }),
   };

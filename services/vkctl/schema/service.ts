@@ -7,6 +7,7 @@ export const instance = z.strictObject({
   vkernel: z.string(),
   state: z.enum(['starting', 'running', 'healthy', 'backoff', 'stopping', 'ended', 'failed', 'lost']),
   pid: count.describe('0: none'),
+  lastPid: count.describe('its process before, where that ended badly; 0: none'),
   generation: count,
   restarts: count,
   moves: count.describe('how often another node took it'),

@@ -7,6 +7,8 @@ export const quota = z.strictObject({
   cpuMillis: count.describe('thousandths of a processor; 0: all'),
   processes: count,
   dataspaces: count,
+  diskBytes: count.describe('of the home, and of /tmp; 0: as of any'),
+  descriptors: count.describe('0: as of any'),
 });
 
 export const vkernel = z.strictObject({
@@ -22,6 +24,8 @@ export const vkernel = z.strictObject({
   cpuMillis: count.describe('thousandths of a processor, in the last seconds'),
   throttledMs: count.describe('held back, as it had all of its processor time'),
   dataspaces: count.describe('open, each counted for each process'),
+  diskBytes: count.describe('its home, where that is bounded'),
+  descriptors: count.describe('open, of all of its processes'),
   quota: quota.optional().describe('missing: nobody said'),
 });
 

@@ -99,6 +99,8 @@ export const serviceForm = z.strictObject({
       cpu_weight: whole(1, 10_000).optional(),
       processes: whole(1, 256).optional(),
       dataspaces: whole(1, 1_000_000).optional(),
+      disk: size.optional(),
+      descriptors: whole(1, 1_000_000).optional(),
     })
     .default({}),
   restart: restart.default({ policy: 'on-failure', max: 10 }),

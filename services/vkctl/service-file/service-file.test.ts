@@ -49,6 +49,7 @@ stop_grace_period: 500ms
 describe('one line for', () => {
   test.each([
     ['name: web\n', /^web.yaml:1: program: /],
+    ['name: web\nprogam: p\n', /^web.yaml:2: progam: there is no such field; is program meant\?$/],
     ['name: Web!\nprogram: p\n', /^web.yaml:1: name: use 1 to 24 of a-z 0-9 -$/],
     [
       'name: web\nprogram: p\n\nreplica: 3\n',

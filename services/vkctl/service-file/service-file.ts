@@ -41,10 +41,12 @@ export function servicesIn(text: string, file: string): ServiceForm[] {
     if (value === null || value === undefined) continue;
     const parsed = serviceForm.safeParse(value);
     if (parsed.success) services.push(parsed.data);
-    else
-      throw wrong(
-        `${file}:${lineOf(parsed.error.issues[0]!, document, lineAt)}: ${said(parsed.error.issues[0]!)}`,
-      );
+    else {
+      const { issues } = parsed.error;
+      // What is missing may stand there by another name.
+      const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]!;
+      throw wrong(`${file}:${lineOf(issue, document, lineAt)}: ${said(issue)}`);
+    }
   }
   if (services.length === 0) throw wrong(`${file}: no service is in there; vkctl apply --help shows one`);
   return services;

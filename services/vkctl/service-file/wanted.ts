@@ -48,6 +48,7 @@ export async function specOf(
       memoryBytes: BigInt(resources.memory ?? 0),
       ...{ cpuWeight: resources.cpu_weight ?? 0, cpuMillis: Math.round((resources.cpus ?? 0) * 1000) },
       ...{ processes: resources.processes ?? 0, dataspaces: resources.dataspaces ?? 0 },
+      ...{ diskBytes: BigInt(resources.disk ?? 0), descriptors: resources.descriptors ?? 0 },
     },
     ...{ restart: RESTART[form.restart.policy], restartMax: form.restart.max },
     ...{ restartDelayMs: form.restart_delay, restartDelayMaxMs: form.restart_max_delay },

@@ -11,12 +11,12 @@ import type { CallContext } from '@odonata/rpc/service.ts';
 import type { AllowedDirectories } from '../allowed-directories.ts';
 import { closeGrants, type OpenGrant } from '../allowed-directories.ts';
 import type { AllowedListeners } from '../allowed-listeners.ts';
-import { shortenedCommand } from '../command-line.ts';
+import { beginProcess } from '../begin-process.ts';
 import { foldersForChild, foldersOf } from '../granted-folders.ts';
 import type { Homes } from '../homes.ts';
 import { launch } from '../launch.ts';
 import type { Process, ProcessTable } from '../process-table.ts';
-import { MODULE_BYTES, shownArguments } from '../program-spec.ts';
+import { MODULE_BYTES } from '../program-spec.ts';
 import { Terminal } from '../terminal.ts';
 import type { Terminals } from '../terminals.ts';
 import { quotaOf } from '../vkernel/default-quota.ts';
@@ -89,7 +89,7 @@ export class Spawns {
 
   /** For a process of another node. @throws RpcError */
   async *serve(requests: AsyncIterable<SpawnRequest>, ctx: CallContext): AsyncGenerator<Spawned> {
-    const { node, table, vkernels, relatives, listeners } = this.#place;
+    const { node, table, vkernels, listeners } = this.#place;
     const iterator = requests[Symbol.asyncIterator]();
     const first = await iterator.next();
     if (first.done || first.value.event.case !== 'start')
@@ -108,7 +108,6 @@ export class Spawns {
     const { user, vkernel: name, groups } = asker!;
     const vkernel = await vkernels.demand(name, { user, groups }, ctx.signal);
     expectRoom(table, vkernel, node);
-    vkernels.expectProcessRoom(vkernel);
     // Its pmap manager may be another one than the one that was told last.
     if (vkernels.quotas.has(vkernel.key)) await this.#place.uses.look();
     const folders = foldersOf(program!, { node, user });
@@ -118,21 +117,11 @@ export class Spawns {
     try {
       ctx.signal.throwIfAborted();
       const quotaBytes = Math.min(quotaOf(program!.memoryBytes), this.#place.programMemory);
-      const command = shortenedCommand([program!.name, ...shownArguments(program!)]);
-      const process = table.create(vkernel, command, { quotaBytes, connect: program!.connect, dirs });
+      const process = beginProcess(this.#place, vkernel, program!, {
+        ...{ quotaBytes, connect: program!.connect, dirs },
+        relate: (one) => this.#relateAfar(one, { parent, token, group, session }),
+      });
       const { pid } = process;
-      if (!relatives.home.begin(pid, { parent, token, group, session })) {
-        relatives.began(process);
-        table.exited(pid, {
-          code: 137,
-          signal: 'SIGKILL',
-          reason: 'nobody waits for it any more',
-          stack: '',
-        });
-        throw new RpcError(Code.Aborted, 'the spawn was revoked');
-      }
-      relatives.changed([]);
-      vkernels.makeRoom(vkernel, process);
       const place = { node, vkernels, terminals: this.#place.terminals };
       const how = { detach: true, terminal: '' } as ProgramSpec;
       const terminal = streams ? new Terminal(place, process, how) : undefined;
@@ -164,24 +153,38 @@ export class Spawns {
     }
   }
 
+  /** @throws RpcError ABORTED: its parent is over, or wants it no more */
+  #relateAfar(
+    process: Process,
+    about: { parent: bigint; token: bigint; group: bigint; session: bigint },
+  ): void {
+    const { relatives, table } = this.#place;
+    const { pid } = process;
+    if (relatives.home.begin(pid, about)) {
+      relatives.changed([]);
+      return;
+    }
+    relatives.began(process);
+    const reason = 'nobody waits for it any more';
+    table.exited(pid, { code: 137, signal: 'SIGKILL', reason, stack: '' });
+    throw new RpcError(Code.Aborted, 'the spawn was revoked');
+  }
+
   #here(child: VkernelChild, parent: Process, number: number, { program, group }: SpawnChild): void {
     const { table, relatives, vkernels, node } = this.#place;
     const own = relatives.home.find(parent.pid);
     if (own === undefined || parent.exit !== undefined) throw new WasiError(Errno.srch);
     if (relatives.home.childrenOf(parent.pid) >= CHILDREN_MAX) throw new WasiError(Errno.again);
     expectRoom(table, child, node);
-    vkernels.expectProcessRoom(child);
-    const command = shortenedCommand([program!.name, ...shownArguments(program!)]);
     const { connect, dirs } = parent;
-    const process = table.create(child, command, {
-      quotaBytes: quotaBeneath(parent, program!),
-      connect,
-      dirs,
+    const process = beginProcess(this.#place, child, program!, {
+      ...{ quotaBytes: quotaBeneath(parent, program!), connect, dirs },
+      relate: ({ pid }) => {
+        relatives.home.begin(pid, { parent: parent.pid, group: group ?? own.group, session: own.session });
+        relatives.changed([]);
+      },
     });
     const { pid } = process;
-    relatives.home.begin(pid, { parent: parent.pid, group: group ?? own.group, session: own.session });
-    relatives.changed([]);
-    vkernels.makeRoom(child, process);
     const given = { name: program!.name, memoryBytes: BigInt(process.quotaBytes) };
     vkernels.tell(process, { case: 'start', value: { pid, program: given, parent: parent.pid, number } });
   }

@@ -9,6 +9,7 @@ import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
 import * as plan from '@odonata/services/plan.ts';
 import {
   type InstanceRecord,
+  SERVICES_OF_USER_MAX,
   type ServiceRecord,
   type StoredRecord,
   serviceKey,
@@ -18,7 +19,6 @@ import type { ServiceStore } from './store.ts';
 import { anew, changed, expectNoCircle, expectServiceName, specOf } from './wanted.ts';
 
 const TRIES = 5;
-const SERVICES_OF_USER_MAX = 100;
 
 export function keeperHandlers({
   store,
@@ -154,6 +154,7 @@ function shown(
       return {
         ...{ replica: each.replica, node: each.node, vkernel: vkernelOf(name, each.replica) },
         ...{ state: isLost ? 'lost' : each.state, pid: BigInt(each.pid || '0') },
+        lastPid: BigInt(each.lastPid || '0'),
         ...{ generation: BigInt(each.generation), restarts: each.restarts, moves: each.moves },
         ...{ code: each.code, reason: each.reason },
       };

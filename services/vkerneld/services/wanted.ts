@@ -45,6 +45,8 @@ export function specOf(said: SaidSpec): ServiceSpec {
       cpuMillis: quota?.cpuMillis ?? 0,
       processes: quota?.processes ?? 0,
       dataspaces: quota?.dataspaces ?? 0,
+      diskBytes: Number(quota?.diskBytes ?? 0n),
+      descriptors: quota?.descriptors ?? 0,
     },
     restart: RESTART[said.restart],
     ...{ restartMax: said.restartMax, restartDelayMs: said.restartDelayMs },

@@ -23,14 +23,15 @@ export function givenFile(
   const { flags, rights, inheriting, lost = 0n } = descriptor;
   switch (descriptor.kind) {
     case 'file': {
-      const { host, filetype, seekable, readOnly } = descriptor;
+      const { host, filetype, seekable, readOnly, counted = false } = descriptor;
       const position = descriptors.sharePosition(descriptor, lent).cell;
-      return { host, file: { filetype, seekable, readOnly, flags, rights, inheriting, lost, position } };
+      const about = { filetype, seekable, readOnly, counted };
+      return { host, file: { ...about, flags, rights, inheriting, lost, position } };
     }
     case 'mounted-file': {
       const { handle: mounted, filetype } = descriptor;
       const position = descriptors.sharePosition(descriptor, lent).cell;
-      const about = { filetype, seekable: true, readOnly: false };
+      const about = { filetype, seekable: true, readOnly: false, counted: false };
       return { mounted, file: { ...about, flags, rights, inheriting, lost, position } };
     }
     case 'device':
@@ -60,9 +61,9 @@ function addGiven(descriptors: DescriptorTable, given: GivenDescriptor): number 
     return descriptors.add(placed(descriptor, given.file));
   }
   if (!('file' in given)) return descriptors.addKeptConnection(given.host);
-  const { seekable, readOnly } = given.file;
+  const { seekable, readOnly, counted } = given.file;
   const descriptor: FileDescriptor = {
-    ...{ kind: 'file', host: given.host, seekable, readOnly, kept: true },
+    ...{ kind: 'file', host: given.host, seekable, readOnly, counted, kept: true },
     ...aboutOf(given.file),
   };
   return descriptors.add(placed(descriptor, given.file));

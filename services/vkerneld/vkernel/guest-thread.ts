@@ -22,6 +22,7 @@ import {
   type StartGuest,
   unpackWord,
 } from './kernel-call.ts';
+import { Limits } from './limits.ts';
 import { odonataImports } from './odonata-calls.ts';
 import { OutputWriter } from './output-ring.ts';
 import { compileProgram } from './program.ts';
@@ -173,6 +174,12 @@ function instantiate(
   const mounted = new MountedFiles((request) => kernel.call({ call: 'file', request }));
   descriptors.closeMounted = (handle) => void mounted.ask({ op: 'close', handle });
   if (thread === FIRST) openDescriptors(start, descriptors, mounted);
+  if (start.limits !== undefined) {
+    const limits = new Limits(start.limits.memory, start.limits.place);
+    // What it begins with counts, and is not refused.
+    if (thread === FIRST) limits.held(descriptors.numbers().length);
+    descriptors.limits = limits;
+  }
   const imports = {
     wasi_snapshot_preview1: preview1Imports({
       memory,

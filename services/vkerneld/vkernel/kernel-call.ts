@@ -32,6 +32,7 @@ export interface GivenFile {
   readonly filetype: number;
   readonly seekable: boolean;
   readonly readOnly: boolean;
+  readonly counted: boolean;
   readonly flags: number;
   readonly rights: bigint;
   readonly inheriting: bigint;
@@ -253,6 +254,8 @@ export interface StartGuest {
   readonly signals: SharedArrayBuffer;
   /** What rings for the first thread where it waits for descriptors of the host. */
   readonly bell: number;
+  /** What all programs of its virtual kernel may have together: limits.ts. Missing: any. */
+  readonly limits?: { readonly memory: SharedArrayBuffer; readonly place: number } | undefined;
   /** What it has of its parent's, by number. */
   readonly given: readonly GivenDescriptor[];
   readonly pid: bigint;

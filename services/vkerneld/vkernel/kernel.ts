@@ -16,7 +16,9 @@ import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
-import { letGo } from './held-descriptors.ts';
+import { type HeldDescriptor, letGo } from './held-descriptors.ts';
+import { HomeSize } from './home-size.ts';
+import { Limits } from './limits.ts';
 import type { MountTable } from './mounts/process-files.ts';
 import type { FoldersAsked } from './mounts/remote/folders-asked.ts';
 import { Process } from './process.ts';
@@ -50,6 +52,8 @@ export interface KernelOptions {
   readonly mounts?: (pid: bigint) => MountTable;
   /** Folders on other nodes; missing: there are none. */
   readonly folders?: FoldersAsked;
+  /** Frames that /tmp may have: bytes, 0: as any. */
+  readonly boundTmp?: (bytes: number) => void;
   /** To the supervisor. */
   readonly send: (event: KernelEvent) => void;
 }
@@ -80,6 +84,9 @@ export class Kernel {
   readonly #connections: ConnectionsAsked;
   readonly #asked: ProcessesAsked;
   readonly #remote: RemoteStreams;
+  readonly #limits = new Limits();
+  readonly #home = new HomeSize(this.#limits, () => this.#reportHas());
+  #lastHas = '0 0';
   readonly #usageTimer: NodeJS.Timeout;
   #onEmpty: (() => void) | undefined;
 
@@ -92,6 +99,7 @@ export class Kernel {
     this.#usageTimer = setInterval(() => {
       for (const running of this.#running.values())
         ownTurn({ timer: 'usage' }, () => this.#reportUsage(running))();
+      ownTurn({ timer: 'usage' }, () => this.#reportHas())();
     }, usageEveryMs);
   }
 
@@ -144,6 +152,11 @@ export class Kernel {
       case 'connected':
         this.#connections.answered(event.value);
         return;
+      case 'limits':
+        this.#limits.descriptorsMost = event.value.descriptors;
+        this.#home.bound(Number(event.value.diskBytes));
+        this.#options.boundTmp?.(Number(event.value.diskBytes));
+        return;
       case 'outputTaken':
         this.#running.get(event.value.pid)?.process.output.taken(Number(event.value.takenBytes));
         return;
@@ -154,6 +167,7 @@ export class Kernel {
 
   /** Another supervisor took over: what the last one had not taken is lost, and nobody will ever take it. */
   onReattached(): void {
+    this.#lastHas = '';
     for (const { process, ending } of this.#running.values()) {
       process.output.forget();
       if (process.isStopped) this.#options.send({ case: 'held', value: { pid: process.pid, stopped: true } });
@@ -168,6 +182,7 @@ export class Kernel {
   /** Ends all processes; resolves when they ended, but for threads that do not: those end with this process. */
   async shutdown(): Promise<void> {
     clearInterval(this.#usageTimer);
+    this.#home.stop();
     if (this.#isEmpty()) return;
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
@@ -223,8 +238,8 @@ export class Kernel {
         ...(this.#running.get(beside)?.process.env ?? []),
       ],
       terminals: [input, output, error],
-      grants: dirs.map(({ guestPath, readOnly, hidden }, i) => {
-        return { descriptor: directories[i]!, guestPath, readOnly, hidden };
+      grants: dirs.map(({ guestPath, readOnly, hidden, counted }, i) => {
+        return { descriptor: directories[i]!, guestPath, readOnly, hidden, counted };
       }),
       listeners: program.listen.map((address, i) => {
         return { descriptor: directories[dirs.length + i]!, address };
@@ -275,12 +290,16 @@ export class Kernel {
 
   #run(spec: ProcessSpec, log: Logger): Process {
     const { pid } = spec;
+    const home = spec.grants.find(({ counted }) => counted);
+    if (home !== undefined) this.#home.isAt(home.descriptor);
+    const place = this.#limits.takePlace();
     const { send } = this.#options;
     const { pmap, workers, node, nodeName, vkernel, mounts, folders } = this.#options;
     const process = new Process(
       spec,
       {
         ...{ pmap, workers, node, nodeName, vkernel, places: this.#placesOfThreads() },
+        limits: { memory: this.#limits.memory, place },
         ...(mounts && { mounts }),
         ...(folders && { folders }),
         connect: (address) => this.#connections.ask(pid, address),
@@ -313,6 +332,7 @@ export class Kernel {
         exited: (exit) => {
           this.#reportUsage(running);
           this.#running.delete(pid);
+          this.#limits.givePlace(place);
           // Children that read it have had all.
           if (process.relays.input === undefined) {
             for (const unread of process.input.leave())
@@ -362,6 +382,23 @@ export class Kernel {
     pieces.bytes += data.length;
     // What is too long is not kept: the module is cut short, and the start says so.
     if (pieces.bytes <= moduleBytesMax && this.#pieces.size <= processesMax) pieces.data.push(data.slice());
+  }
+
+  /** What all of them have together. */
+  #reportHas(): void {
+    const { descriptors } = this.#limits;
+    const { usedBytes } = this.#home;
+    const refused = this.#limits.takeRefused();
+    const has = `${usedBytes} ${descriptors}`;
+    if (has === this.#lastHas && refused.descriptors + refused.home === 0) return;
+    this.#lastHas = has;
+    this.#options.send({
+      case: 'has',
+      value: {
+        ...{ diskBytes: BigInt(usedBytes), descriptors },
+        ...{ refusedDescriptors: refused.descriptors, refusedDisk: refused.home },
+      },
+    });
   }
 
   #reportUsage(running: Running): void {

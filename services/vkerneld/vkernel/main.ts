@@ -84,6 +84,7 @@ runService({
       takeConnection: (pid, number) => link.takeConnection(pid, number),
       mounts,
       folders,
+      boundTmp: (bytes) => tmp.store.bound(bytes),
       send: (event) => link.send(event),
     });
     const link = new ControlLink({

@@ -261,6 +261,7 @@ export class Process {
       pid,
       node: this.#around.node,
       vkernel: this.#around.vkernel,
+      limits: this.#around.limits,
     };
     if (needs.threads !== undefined) this.#spawned = this.#spawnedOf(needs.threads, start, space);
     this.#events.started();

@@ -16,8 +16,8 @@ export interface FrameSource {
 
 export class FrameStore {
   readonly #source: FrameSource;
-  /** Frames that it may have. */
-  readonly framesMax: number;
+  readonly #framesMost: number;
+  #framesMax: number;
   #fd = -1;
   #next = 0;
   #used = 0;
@@ -25,7 +25,19 @@ export class FrameStore {
 
   constructor(source: FrameSource, framesMax: number) {
     this.#source = source;
-    this.framesMax = framesMax;
+    this.#framesMost = framesMax;
+    this.#framesMax = framesMax;
+  }
+
+  /** Frames that it may have. */
+  get framesMax(): number {
+    return this.#framesMax;
+  }
+
+  /** No more than so many bytes from now on; 0: as many as it was made for. What it has it keeps. */
+  bound(bytes: number): void {
+    const frames = Math.floor(bytes / PAGE_BYTES);
+    this.#framesMax = bytes === 0 ? this.#framesMost : Math.min(frames, this.#framesMost);
   }
 
   get usedFrames(): number {

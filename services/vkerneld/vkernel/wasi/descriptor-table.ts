@@ -1,6 +1,7 @@
 // The open descriptors of one process.
 
 import { closeSync } from 'node:fs';
+import type { Limits } from '../limits.ts';
 import { socketRights, streamRights } from './abi.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { Errno, WasiError } from './errno.ts';
@@ -41,6 +42,8 @@ export interface FileDescriptor extends Described {
   readonly readOnly: boolean;
   /** Where other processes have it at the same position. */
   shared?: FilePosition;
+  /** It is in the home, whose size is bounded. */
+  readonly counted?: boolean;
   /** Its parent opened it: the table of connections has `host`, and not Node. */
   kept?: boolean;
 }
@@ -53,6 +56,8 @@ export interface DirectoryDescriptor extends Described {
   /** Its names when a listing was begun, which cookies count. */
   listing: DirectoryEntry[] | undefined;
   readonly readOnly: boolean;
+  /** It is in the home, whose size is bounded. */
+  readonly counted?: boolean;
 }
 
 /**
@@ -156,6 +161,8 @@ export class DescriptorTable {
   mounts: ReadonlySet<string> = new Set();
   /** A number of the process, for locks: wasi/file-position.ts. */
   holder = 1;
+  /** What all programs may have together; missing: any. */
+  limits: Limits | undefined;
   /** The main thread closes one of its open files. */
   closeMounted: (handle: number) => void = () => {};
 
@@ -191,6 +198,7 @@ export class DescriptorTable {
 
   /** EMFILE when the table is full; call it before a host descriptor is opened. */
   expectRoom(): void {
+    this.limits?.expectDescriptor();
     if (this.#open.size >= descriptorsMax) throw new WasiError(Errno.mfile);
   }
 
@@ -200,12 +208,14 @@ export class DescriptorTable {
     let fd = 0;
     while (this.#open.has(fd)) fd++;
     this.#open.set(fd, descriptor);
+    this.limits?.held(1);
     return fd;
   }
 
   close(fd: number): void {
     const descriptor = this.get(fd);
     this.#open.delete(fd);
+    this.limits?.held(-1);
     for (const other of this.#open.values()) if (other === descriptor) return;
     if (descriptor.kind === 'file' && descriptor.kept === true) this.#connections.close(descriptor.host);
     else if (descriptor.kind === 'file' || descriptor.kind === 'directory') closeSync(descriptor.host);

@@ -26,6 +26,8 @@ export interface DirectoryGrant {
   readonly readOnly: boolean;
   /** Below it, and not for the program: see hidden.ts. */
   readonly hidden?: readonly string[];
+  /** It is the home, whose size may be bounded. */
+  readonly counted?: boolean;
 }
 
 /** Puts the rest of the world beside the grants, unless one of them is that. After them: they have the numbers from 3 on. */
@@ -109,6 +111,7 @@ export function addGrant(descriptors: DescriptorTable, grant: DirectoryGrant): v
       // write is missing. They shall see EROFS instead.
       inheriting: Rights.all,
       readOnly: grant.readOnly,
+      counted: grant.counted === true,
     });
   } catch (error) {
     closeSync(host);

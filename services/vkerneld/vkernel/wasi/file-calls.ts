@@ -99,7 +99,7 @@ export function fileCalls(system: System): Calls {
       if (length === 0n) throw new WasiError(Errno.inval);
       if (file.kind === 'mounted-file') return mountedOf(system).allocate(file.handle, end);
       // The bytes count as there; the host finds blocks for them when they are written.
-      if (fstatSync(file.host, { bigint: true }).size < end) ftruncateSync(file.host, hostSize(end));
+      if (fstatSync(file.host, { bigint: true }).size < end) setSize(descriptors, file, end);
     },
     fd_filestat_set_size: (fd: number, size: bigint) => {
       const descriptor = descriptors.get(fd, Rights.fdFilestatSetSize);
@@ -109,7 +109,7 @@ export function fileCalls(system: System): Calls {
       }
       if (descriptor.kind !== 'file' || !descriptor.seekable) throw new WasiError(Errno.inval);
       writable(descriptors, fd, Rights.fdFilestatSetSize);
-      ftruncateSync(descriptor.host, hostSize(position(size)));
+      setSize(descriptors, descriptor, position(size));
     },
     fd_fdstat_get: (fd: number, at: number) => {
       const descriptor = descriptors.get(fd);
@@ -138,6 +138,18 @@ export function fileCalls(system: System): Calls {
       descriptor.inheriting = inheriting;
     },
   };
+}
+
+/** What a file of the home becomes longer, or shorter, is counted. */
+function setSize({ limits }: DescriptorTable, { host, counted }: FileDescriptor, size: bigint): void {
+  const set = () => ftruncateSync(host, hostSize(size));
+  const bounds = counted ? limits : undefined;
+  const grows = bounds?.countsHome ? size - fstatSync(host, { bigint: true }).size : 0n;
+  if (grows > 0n) bounds?.growing(grows, set);
+  else {
+    set();
+    bounds?.grow(grows);
+  }
 }
 
 /** Where a seek leads to. */

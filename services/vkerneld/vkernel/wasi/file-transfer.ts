@@ -145,7 +145,9 @@ function writeFile(
         const at = file.seekable
           ? hostPosition(offset === undefined ? file.positionBytes : offset + BigInt(done))
           : null;
-        n = unlessBusy(file, () => writeSync(file.host, rest, 0, rest.length, at));
+        n = growing(system, file, at, rest, (part) =>
+          unlessBusy(file, () => writeSync(file.host, part, 0, part.length, at)),
+        );
       } catch (error) {
         // As for a full disk: what is written counts, and the next write hears of it.
         if (done === 0 || (hostCodeOf(error) === undefined && !(error instanceof WasiError))) throw error;
@@ -157,6 +159,24 @@ function writeFile(
     }
   }
   return done;
+}
+
+/** What makes a file of the home longer is counted; as on a disk that is almost full, what there is room for is written. */
+function growing(
+  { descriptors: { limits } }: System,
+  file: FileDescriptor,
+  at: number | null,
+  bytes: Uint8Array,
+  write: (bytes: Uint8Array) => number,
+): number {
+  if (!file.counted || at === null || !limits?.countsHome) return write(bytes);
+  const { size } = fstatSync(file.host, { bigint: true });
+  const appends = (file.flags & Fdflags.append) !== 0;
+  const grows = (appends ? size : BigInt(at)) + BigInt(bytes.length) - size;
+  if (grows <= 0n) return write(bytes);
+  const over = grows - limits.homeRoom;
+  const fits = over > 0n && over < BigInt(bytes.length) ? bytes.length - Number(over) : bytes.length;
+  return limits.growing(grows - BigInt(bytes.length - fits), () => write(bytes.subarray(0, fits)));
 }
 
 function moveOn(file: FileDescriptor, written: number): void {

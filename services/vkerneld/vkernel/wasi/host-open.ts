@@ -1,6 +1,7 @@
 // Opens what a path names beneath a directory of the host, as path_open asks for it.
 
 import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
+import { ENTRY_BYTES, type Limits } from '../limits.ts';
 import { directoryRights, Filetype, fileRights, Oflags, Rights, streamRights, writingRights } from './abi.ts';
 import type { Descriptor, DirectoryDescriptor } from './descriptor-table.ts';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
@@ -24,9 +25,13 @@ export function openHost(
   directory: DirectoryDescriptor,
   lookup: PathLookup,
   request: OpenRequest,
+  limits?: Limits,
 ): Descriptor {
   const { reads, writes } = accessAsked(request);
-  const host = openThroughLinks(directory, lookup, request, hostAccess(reads, writes));
+  const open = () => openThroughLinks(directory, lookup, request, hostAccess(reads, writes));
+  const changes = (request.oflags & (Oflags.creat | Oflags.trunc)) !== 0 && !lookup.isDirectoryItself;
+  const host =
+    directory.counted && limits?.countsHome && changes ? openCounted(lookup, request, limits, open) : open();
   expectOfGrant(lookup.directory, host);
   try {
     return describe(directory, host, fstatSync(host, { bigint: true }), request, writes);
@@ -34,6 +39,19 @@ export function openHost(
     closeSync(host);
     throw error;
   }
+}
+
+/** In the home: what is new takes room, what is cut off gives it back. */
+function openCounted(
+  lookup: PathLookup,
+  { oflags }: OpenRequest,
+  limits: Limits,
+  open: () => number,
+): number {
+  const there = lstatSync(lookup.hostPath, { bigint: true, throwIfNoEntry: false });
+  const host = limits.growing(there === undefined ? ENTRY_BYTES : 0n, open);
+  if ((oflags & Oflags.trunc) !== 0 && there?.isFile()) limits.grow(-there.size);
+  return host;
 }
 
 /** Opens what a path names; returns the host's descriptor. */
@@ -87,7 +105,7 @@ function describe(
   writes: boolean,
 ): Descriptor {
   const filetype = statFiletype(stat);
-  const { readOnly, lostInheriting: lost = 0n } = directory;
+  const { readOnly, counted = false, lostInheriting: lost = 0n } = directory;
   const flags = request.fdflags;
   if (filetype === Filetype.directory) {
     // The program may open for writing through it, so it inherits all rights that it asked for.
@@ -102,6 +120,7 @@ function describe(
       lost,
       lostInheriting: lost,
       readOnly,
+      counted,
     };
   }
   const seekable = filetype === Filetype.regularFile || filetype === Filetype.blockDevice;
@@ -118,5 +137,6 @@ function describe(
     inheriting: request.inheriting & directory.inheriting,
     lost,
     readOnly,
+    counted,
   };
 }

@@ -10,6 +10,7 @@ import {
   symlinkSync,
   unlinkSync,
 } from 'node:fs';
+import { ENTRY_BYTES } from '../limits.ts';
 import { Lookupflags, Oflags, Rights } from './abi.ts';
 import { type Place, placeAt } from './above-grants.ts';
 import type { DirectoryDescriptor } from './descriptor-table.ts';
@@ -52,6 +53,12 @@ export function pathCalls(system: System): Calls {
     throw new WasiError(Errno.xdev);
   }
 
+  /** A new name in the home takes room. */
+  const named = (directory: DirectoryDescriptor, make: () => void): void =>
+    directory.counted && descriptors.limits !== undefined
+      ? descriptors.limits.growing(ENTRY_BYTES, make)
+      : make();
+
   return {
     path_open: (
       fd: number,
@@ -83,7 +90,7 @@ export function pathCalls(system: System): Calls {
           : 'at' in place
             ? openMounted(system, fd, place, request)
             : withPath(place.directory.host, place.path, (lookup) =>
-                openHost(place.directory, lookup, request),
+                openHost(place.directory, lookup, request, descriptors.limits),
               );
       memory.setU32(openedAt, descriptors.add(opened));
     },
@@ -93,7 +100,7 @@ export function pathCalls(system: System): Calls {
       if ('at' in place) return void mountedOf(system).ask({ op: 'mkdir', ...place });
       withPath(place.directory.host, place.path, (lookup) => {
         if (lookup.isDirectoryItself) throw new WasiError(Errno.exist);
-        mkdirSync(lookup.hostPath, newDirectoryMode);
+        named(place.directory, () => mkdirSync(lookup.hostPath, newDirectoryMode));
       });
     },
     path_remove_directory: (fd: number, pathAt: number, pathLength: number) => {
@@ -112,7 +119,12 @@ export function pathCalls(system: System): Calls {
       withPath(place.directory.host, place.path, (lookup) => {
         if (lookup.isDirectoryItself) throw new WasiError(Errno.isdir);
         lookup.expectDirectoryWhereNamedSo();
+        const { counted } = place.directory;
+        const gone = counted
+          ? lstatSync(lookup.hostPath, { bigint: true, throwIfNoEntry: false })
+          : undefined;
         unlinkSync(lookup.hostPath);
+        if (gone?.nlink === 1n) descriptors.limits?.grow(-gone.size - ENTRY_BYTES);
       });
     },
     path_rename: (
@@ -172,7 +184,7 @@ export function pathCalls(system: System): Calls {
           const stat = statAt(old, lookupFlags, source.path);
           fresh.expectNothingThere();
           if (stat.isDirectory()) throw new WasiError(Errno.perm);
-          linkSync(old.hostPath, fresh.hostPath);
+          named(target.directory, () => linkSync(old.hostPath, fresh.hostPath));
         }),
       );
     },
@@ -193,7 +205,7 @@ export function pathCalls(system: System): Calls {
       if ('at' in place) return void mountedOf(system).ask({ op: 'symlink', ...place, target });
       withPath(place.directory.host, place.path, (lookup) => {
         lookup.expectNothingThere();
-        symlinkSync(Buffer.from(target, 'latin1'), lookup.hostPath);
+        named(place.directory, () => symlinkSync(Buffer.from(target, 'latin1'), lookup.hostPath));
       });
     },
     path_readlink: (

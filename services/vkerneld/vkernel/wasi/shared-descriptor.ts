@@ -39,7 +39,7 @@ export const kinds = [
   'mounted-file',
   'mounted-folder',
 ] as const;
-export const BIT = { terminal: 1, seekable: 2, readOnly: 4, kept: 8 } as const;
+export const BIT = { terminal: 1, seekable: 2, readOnly: 4, kept: 8, counted: 16 } as const;
 
 export const at = (file: number): number => FILES_AT + file * WORDS;
 
@@ -114,6 +114,9 @@ export class SharedDescriptor {
   }
   get kept(): boolean {
     return this.#has(BIT.kept);
+  }
+  get counted(): boolean {
+    return this.#has(BIT.counted);
   }
   get readOnly(): boolean {
     return this.#has(BIT.readOnly);

@@ -121,6 +121,7 @@ export class SharedDescriptors extends DescriptorTable {
   }
 
   override expectRoom(): void {
+    this.limits?.expectDescriptor();
     if (this.#freeNumber() < 0) throw new WasiError(Errno.mfile);
   }
 
@@ -138,12 +139,16 @@ export class SharedDescriptors extends DescriptorTable {
       this.#words[NUMBERS_AT + number] = file + 1;
       return number;
     });
-    if (fd >= 0) return fd;
+    if (fd >= 0) {
+      this.limits?.held(1);
+      return fd;
+    }
     if (adopts) this.#host.close(host);
     throw new WasiError(Errno.mfile);
   }
 
   override again(fd: number): number {
+    this.limits?.expectDescriptor();
     return this.#lock.with(() => {
       const file = this.#fileOf(fd);
       const number = this.#freeNumber();
@@ -151,6 +156,7 @@ export class SharedDescriptors extends DescriptorTable {
       // A number is a user that has not been counted yet.
       this.#words[at(file) + W.users]!++;
       this.#words[NUMBERS_AT + number] = file + 1;
+      this.limits?.held(1);
       return number;
     });
   }
@@ -181,6 +187,7 @@ export class SharedDescriptors extends DescriptorTable {
     try {
       file = this.#fileOf(fd);
       this.#words[NUMBERS_AT + fd] = 0;
+      this.limits?.held(-1);
     } finally {
       this.#lock.unlock();
     }
@@ -196,6 +203,7 @@ export class SharedDescriptors extends DescriptorTable {
       if (from === to) return;
       this.#words[NUMBERS_AT + to] = file + 1;
       this.#words[NUMBERS_AT + from] = 0;
+      this.limits?.held(-1);
     } finally {
       this.#lock.unlock();
     }
@@ -213,7 +221,10 @@ export class SharedDescriptors extends DescriptorTable {
     } finally {
       this.#lock.unlock();
     }
-    if (replaced >= 0) this.#leave(replaced);
+    if (replaced >= 0) {
+      this.limits?.held(-1);
+      this.#leave(replaced);
+    }
   }
 
   override release(): void {
@@ -290,6 +301,7 @@ export class SharedDescriptors extends DescriptorTable {
       (kind === 'stream' && descriptor.isTerminal ? BIT.terminal : 0) |
       (kind === 'file' && descriptor.seekable ? BIT.seekable : 0) |
       ('readOnly' in descriptor && descriptor.readOnly ? BIT.readOnly : 0) |
+      ('counted' in descriptor && descriptor.counted ? BIT.counted : 0) |
       (kind === 'file' && descriptor.kept ? BIT.kept : 0);
     const stored = this.#descriptor(file);
     stored.rights = descriptor.rights;
