@@ -31,6 +31,7 @@ export function vkernelHandlers(place: RunPlace & VkernelsPlace): Handlers<typeo
           residentPages,
           cpuMs,
           threads,
+          descriptors,
           ...process
         }) => {
           const relatives = place.relatives.home.find(pid) ?? process.relatives;
@@ -48,6 +49,7 @@ export function vkernelHandlers(place: RunPlace & VkernelsPlace): Handlers<typeo
             residentPages,
             cpuMs,
             threads,
+            descriptors,
             parent: relatives?.parent ?? 0n,
             group: relatives?.group ?? pid,
             session: relatives?.session ?? pid,

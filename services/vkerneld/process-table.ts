@@ -58,6 +58,8 @@ export interface Process {
   residentPages: bigint;
   cpuMs: bigint;
   threads: number;
+  /** What each is open to, by number. */
+  descriptors: Uint8Array;
   readonly log: ProcessLog;
   watcher: Watcher | undefined;
 }
@@ -74,6 +76,7 @@ export interface ProcessRecord {
   readonly dirs?: readonly Dir[] | undefined;
 }
 
+const NO_DESCRIPTORS = new Uint8Array(0);
 const noProcess = (pid: bigint, node: string): RpcError =>
   notFound({ type: 'process', name: pid }, `no process ${pid} on ${node}`);
 
@@ -228,6 +231,7 @@ export class ProcessTable {
     if (process.exit !== undefined) return;
     process.exit = exit;
     process.threads = 0;
+    process.descriptors = NO_DESCRIPTORS;
     process.log.end();
     process.watcher?.exited(exit);
     process.watcher = undefined;
@@ -255,6 +259,7 @@ export class ProcessTable {
         residentPages: 0n,
         cpuMs: 0n,
         threads: 0,
+        descriptors: NO_DESCRIPTORS,
         log: new ProcessLog(),
         watcher: undefined,
       },

@@ -344,6 +344,7 @@ export class Vkernels {
         process.residentPages = event.value.residentPages;
         process.cpuMs = event.value.cpuMs;
         process.threads = event.value.threads;
+        process.descriptors = event.value.descriptors.slice();
         return;
       case 'connect':
         void this.#connector?.serve(child, process, event.value);

@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { until } from '../cluster/cluster.ts';
 import type { Machine } from './machine.ts';
 
 const said = (file: string, ...lines: string[]) => lines.map((line) => `${file}| ${line}`);
@@ -39,4 +40,22 @@ export function testFiles(machine: Machine): void {
       ]);
     },
   );
+
+  test('what a process has open is told on every node', async () => {
+    const { cluster } = machine;
+    const elsewhere = await machine.start('node2', 'sleep');
+    const pid = await elsewhere.pid;
+    const files = (...args: string[]) => cluster.run('node1', 'files', args);
+    const names = async () =>
+      String((await files('ls', `/proc/${pid}/fd`)).stdout)
+        .trim()
+        .split('\n');
+    await until('they are told', async () => (await names()).length > 4);
+    expect((await names()).slice(0, 3)).toEqual(['0', '1', '2']);
+    expect(String((await files('cat', `/proc/${pid}/fd/0`, `/proc/${pid}/fd/3`)).stdout)).toBe(
+      'standard stream\ngranted folder\n',
+    );
+    expect((await files('cat', `/proc/${pid}/fd/900`)).stderr).toContain('No such file');
+    await elsewhere.signal('SIGKILL');
+  });
 }

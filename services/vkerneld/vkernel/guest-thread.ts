@@ -175,9 +175,9 @@ function instantiate(
   descriptors.closeMounted = (handle) => void mounted.ask({ op: 'close', handle });
   if (thread === FIRST) openDescriptors(start, descriptors, mounted);
   if (start.limits !== undefined) {
-    const limits = new Limits(start.limits.memory, start.limits.place);
+    const limits = new Limits(start.limits.memory, start.limits.place, start.limits.numbers);
     // What it begins with counts, and is not refused.
-    if (thread === FIRST) limits.held(descriptors.numbers().length);
+    if (thread === FIRST) for (const fd of descriptors.numbers()) limits.opened(fd, descriptors.get(fd).kind);
     descriptors.limits = limits;
   }
   const imports = {

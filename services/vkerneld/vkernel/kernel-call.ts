@@ -255,7 +255,9 @@ export interface StartGuest {
   /** What rings for the first thread where it waits for descriptors of the host. */
   readonly bell: number;
   /** What all programs of its virtual kernel may have together: limits.ts. Missing: any. */
-  readonly limits?: { readonly memory: SharedArrayBuffer; readonly place: number } | undefined;
+  readonly limits?:
+    | { readonly memory: SharedArrayBuffer; readonly place: number; readonly numbers: SharedArrayBuffer }
+    | undefined;
   /** What it has of its parent's, by number. */
   readonly given: readonly GivenDescriptor[];
   readonly pid: bigint;

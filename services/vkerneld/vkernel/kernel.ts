@@ -30,6 +30,7 @@ import { relayedOf, relaysOf } from './relays.ts';
 import { RemoteStreams } from './remote-streams.ts';
 import { exitCodeOfSignal } from './trap.ts';
 import type { WarmWorkers } from './warm-workers.ts';
+import { descriptorsMax } from './wasi/descriptor-table.ts';
 import { wasiSignalOf } from './wasi/signals.ts';
 import type { Word } from './wasi/system.ts';
 
@@ -65,6 +66,8 @@ const usageEveryMs = 1_000;
 
 interface Running {
   readonly process: Process;
+  /** What its descriptors are open to. */
+  readonly numbers: Uint8Array<SharedArrayBuffer>;
   lastUsage: string;
   /** How it ended, where its thread did not: it keeps its place until then. */
   ending: ProcessExit | undefined;
@@ -293,13 +296,14 @@ export class Kernel {
     const home = spec.grants.find(({ counted }) => counted);
     if (home !== undefined) this.#home.isAt(home.descriptor);
     const place = this.#limits.takePlace();
+    const numbers = new SharedArrayBuffer(descriptorsMax);
     const { send } = this.#options;
     const { pmap, workers, node, nodeName, vkernel, mounts, folders } = this.#options;
     const process = new Process(
       spec,
       {
         ...{ pmap, workers, node, nodeName, vkernel, places: this.#placesOfThreads() },
-        limits: { memory: this.#limits.memory, place },
+        limits: { memory: this.#limits.memory, place, numbers },
         ...(mounts && { mounts }),
         ...(folders && { folders }),
         connect: (address) => this.#connections.ask(pid, address),
@@ -347,7 +351,7 @@ export class Kernel {
         troubled: (what, error) => log.error({ err: error }, what),
       },
     );
-    const running: Running = { process, lastUsage: '', ending: undefined };
+    const running: Running = { process, numbers: new Uint8Array(numbers), lastUsage: '', ending: undefined };
     this.#running.set(pid, running);
     return process;
   }
@@ -406,10 +410,14 @@ export class Kernel {
     const cpuMs = BigInt(process.cpuMs());
     const residentPages = BigInt(process.residentPages());
     const threads = process.threads();
-    const usage = `${residentPages} ${cpuMs} ${threads}`;
+    const descriptors = running.numbers.slice(0, running.numbers.findLastIndex((kind) => kind !== 0) + 1);
+    const usage = `${residentPages} ${cpuMs} ${threads} ${descriptors}`;
     if (usage === running.lastUsage) return;
     running.lastUsage = usage;
-    this.#options.send({ case: 'usage', value: { pid: process.pid, residentPages, cpuMs, threads } });
+    this.#options.send({
+      case: 'usage',
+      value: { pid: process.pid, residentPages, cpuMs, threads, descriptors: new Uint8Array(descriptors) },
+    });
   }
 }
 

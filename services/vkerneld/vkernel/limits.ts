@@ -4,6 +4,7 @@
 //   words  0 descriptors that they may have; 0: any   1 of the home: NOT_COUNTED, COUNTED, BOUNDED
 //          2, 3 how often more descriptors, more of the home, were refused   from 4 on descriptors of each process, by its place
 //   bigs   0 bytes by which the home grew, as far as is known   1 up to where it may grow
+import { type DescriptorKind, descriptorKinds } from './wasi/descriptor-kind.ts';
 import { Errno, WasiError } from './wasi/errno.ts';
 
 const PLACES = 512;
@@ -20,9 +21,11 @@ export class Limits {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #bigs: BigInt64Array<SharedArrayBuffer>;
   readonly #place: number;
+  readonly #numbers: Uint8Array<SharedArrayBuffer>;
 
-  /** @param place of the process that this is for */
-  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(BYTES), place = 0) {
+  /** @param place of the process that this is for; @param numbers a byte for each number that a descriptor may have */
+  constructor(memory = new SharedArrayBuffer(BYTES), place = 0, numbers = new SharedArrayBuffer(0)) {
+    this.#numbers = new Uint8Array(numbers);
     this.memory = memory;
     this.#words = new Int32Array(memory, 0, WORDS);
     this.#bigs = new BigInt64Array(memory, WORDS * 4, 2);
@@ -39,9 +42,19 @@ export class Limits {
     throw new WasiError(Errno.nfile);
   }
 
-  /** Its descriptors are so many more, or fewer. */
-  held(change: number): void {
-    Atomics.add(this.#words, this.#place, change);
+  opened(fd: number, kind: DescriptorKind): void {
+    Atomics.add(this.#words, this.#place, 1);
+    this.#numbers[fd] = descriptorKinds.indexOf(kind) + 1;
+  }
+
+  closed(fd: number): void {
+    Atomics.sub(this.#words, this.#place, 1);
+    this.#numbers[fd] = 0;
+  }
+
+  moved(from: number, to: number): void {
+    this.#numbers[to] = this.#numbers[from]!;
+    this.#numbers[from] = 0;
   }
 
   get countsHome(): boolean {

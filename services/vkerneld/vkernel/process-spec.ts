@@ -91,7 +91,11 @@ export interface ProcessSurroundings {
   readonly pmap: Promise<Pmap>;
   readonly workers: WarmWorkers;
   /** What all programs here may have together, and the place of this one among them; missing: any. */
-  readonly limits?: { readonly memory: SharedArrayBuffer; readonly place: number };
+  readonly limits?: {
+    readonly memory: SharedArrayBuffer;
+    readonly place: number;
+    readonly numbers: SharedArrayBuffer;
+  };
   /** Of further threads; missing: as many as one process may have. */
   readonly places?: { take(): boolean; give(): void };
   readonly node: number;

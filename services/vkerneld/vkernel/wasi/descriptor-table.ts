@@ -208,14 +208,14 @@ export class DescriptorTable {
     let fd = 0;
     while (this.#open.has(fd)) fd++;
     this.#open.set(fd, descriptor);
-    this.limits?.held(1);
+    this.limits?.opened(fd, descriptor.kind);
     return fd;
   }
 
   close(fd: number): void {
     const descriptor = this.get(fd);
     this.#open.delete(fd);
-    this.limits?.held(-1);
+    this.limits?.closed(fd);
     for (const other of this.#open.values()) if (other === descriptor) return;
     if (descriptor.kind === 'file' && descriptor.kept === true) this.#connections.close(descriptor.host);
     else if (descriptor.kind === 'file' || descriptor.kind === 'directory') closeSync(descriptor.host);
@@ -295,6 +295,7 @@ export class DescriptorTable {
     }
     this.#open.set(to, this.get(from));
     this.#open.delete(from);
+    this.limits?.moved(from, to);
   }
 
   /** Moves `from` to `to`, which is closed first. EBADF when one of them is not open. */
@@ -305,5 +306,6 @@ export class DescriptorTable {
     this.close(to);
     this.#open.delete(from);
     this.#open.set(to, descriptor);
+    this.limits?.moved(from, to);
   }
 }

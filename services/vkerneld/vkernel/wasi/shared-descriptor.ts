@@ -1,5 +1,6 @@
 // One open file of a process of several threads, as its words are laid out in memory that they share: see shared-descriptors.ts.
 
+import { descriptorKinds } from './descriptor-kind.ts';
 import { type DirectoryEntry, descriptorsMax } from './descriptor-table.ts';
 import type { FilePosition } from './file-position.ts';
 import { type DeviceName, deviceNames } from './mounts/devices.ts';
@@ -29,16 +30,7 @@ export const W = {
 /** Its numbers of 64 bits. */
 export const B = { rights: 0, inheriting: 1, lost: 2, lostInheriting: 3, position: 4 } as const;
 export const BIGS_AT = WORDS - 10;
-export const kinds = [
-  'stream',
-  'file',
-  'directory',
-  'nowhere',
-  'socket',
-  'device',
-  'mounted-file',
-  'mounted-folder',
-] as const;
+export const kinds = descriptorKinds;
 export const BIT = { terminal: 1, seekable: 2, readOnly: 4, kept: 8, counted: 16 } as const;
 
 export const at = (file: number): number => FILES_AT + file * WORDS;

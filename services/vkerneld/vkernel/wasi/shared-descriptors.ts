@@ -140,7 +140,7 @@ export class SharedDescriptors extends DescriptorTable {
       return number;
     });
     if (fd >= 0) {
-      this.limits?.held(1);
+      this.limits?.opened(fd, descriptor.kind);
       return fd;
     }
     if (adopts) this.#host.close(host);
@@ -156,7 +156,7 @@ export class SharedDescriptors extends DescriptorTable {
       // A number is a user that has not been counted yet.
       this.#words[at(file) + W.users]!++;
       this.#words[NUMBERS_AT + number] = file + 1;
-      this.limits?.held(1);
+      this.limits?.opened(number, this.#descriptor(file).kind);
       return number;
     });
   }
@@ -187,7 +187,7 @@ export class SharedDescriptors extends DescriptorTable {
     try {
       file = this.#fileOf(fd);
       this.#words[NUMBERS_AT + fd] = 0;
-      this.limits?.held(-1);
+      this.limits?.closed(fd);
     } finally {
       this.#lock.unlock();
     }
@@ -203,7 +203,8 @@ export class SharedDescriptors extends DescriptorTable {
       if (from === to) return;
       this.#words[NUMBERS_AT + to] = file + 1;
       this.#words[NUMBERS_AT + from] = 0;
-      this.limits?.held(-1);
+      this.limits?.closed(to);
+      this.limits?.moved(from, to);
     } finally {
       this.#lock.unlock();
     }
@@ -218,13 +219,12 @@ export class SharedDescriptors extends DescriptorTable {
       replaced = this.#words[NUMBERS_AT + to]! - 1;
       this.#words[NUMBERS_AT + to] = file + 1;
       this.#words[NUMBERS_AT + from] = 0;
+      if (replaced >= 0) this.limits?.closed(to);
+      this.limits?.moved(from, to);
     } finally {
       this.#lock.unlock();
     }
-    if (replaced >= 0) {
-      this.limits?.held(-1);
-      this.#leave(replaced);
-    }
+    if (replaced >= 0) this.#leave(replaced);
   }
 
   override release(): void {

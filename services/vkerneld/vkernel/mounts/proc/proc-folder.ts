@@ -5,6 +5,7 @@ import type { ListedName } from '../../wasi/mounts/file-request.ts';
 import type { Dataspaces } from '../dataspaces.ts';
 import { FixedFolder, type LinkNode, type Maybe, type TreeNode } from '../tree.ts';
 import type { ClusterView } from './cluster-view.ts';
+import { DescriptorsFolder } from './descriptors-folder.ts';
 import {
   cmdlineText,
   dataspacesText,
@@ -111,11 +112,13 @@ class SelfLink implements LinkNode {
 class ProcessFolder extends FixedFolder {
   readonly #pid: bigint;
   readonly #files: ReadonlyMap<string, TextFile>;
+  readonly #descriptors: DescriptorsFolder;
 
   constructor({ view, dataspaces }: ProcPlace, process: Process) {
     super();
     const { pid } = process;
     this.#pid = pid;
+    this.#descriptors = new DescriptorsFolder(process);
     const memory = async <T>(of: (found: NonNullable<Awaited<ReturnType<ClusterView['memoryOf']>>>) => T) => {
       const found = await view.memoryOf(pid);
       return found === undefined ? '' : of(found);
@@ -141,14 +144,16 @@ class ProcessFolder extends FixedFolder {
   }
 
   lookup(name: string): TreeNode | undefined {
-    return this.#files.get(name);
+    return name === 'fd' ? this.#descriptors : this.#files.get(name);
   }
 
   list(): ListedName[] {
-    return [...this.#files].map(([name, file]) => ({
+    const texts = [...this.#files].map(([name, file]) => ({
       name: Buffer.from(name),
       filetype: Filetype.regularFile,
       inode: file.stat().ino,
     }));
+    const { ino: inode } = this.#descriptors.stat();
+    return [...texts, { name: Buffer.from('fd'), filetype: Filetype.directory, inode }];
   }
 }
