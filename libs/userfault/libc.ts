@@ -1,46 +1,47 @@
 // The C library calls that Node does not offer, through koffi.
 // All are synchronous; each throws a SystemCallError that names the call and its errno.
-import koffi from 'koffi';
-
-const libc = koffi.load('libc.so.6');
+import { constants } from 'node:os';
+import { koffi, libcFunction } from './koffi.ts';
 
 const c = {
-  syscall: libc.func('long syscall(long n, long a)'),
-  syscall3: libc.func('long syscall(long n, long a, void *b, long c)'),
-  openat2: libc.func('long syscall(long n, long dir, const char *path, void *how, size_t size)'),
-  openTree: libc.func('long syscall(long n, long dir, const char *path, uint flags)'),
-  mountSetattr: libc.func(
+  syscall: libcFunction('long syscall(long n, long a)'),
+  syscall3: libcFunction('long syscall(long n, long a, void *b, long c)'),
+  openat2: libcFunction('long syscall(long n, long dir, const char *path, void *how, size_t size)'),
+  openTree: libcFunction('long syscall(long n, long dir, const char *path, uint flags)'),
+  mountSetattr: libcFunction(
     'long syscall(long n, long dir, const char *path, uint flags, void *attributes, size_t size)',
   ),
-  ioctl: libc.func('int ioctl(int fd, unsigned long request, void *arg)'),
-  fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
-  close: libc.func('int close(int fd)'),
-  dup3: libc.func('int dup3(int from, int to, int flags)'),
-  mmap: libc.func('intptr_t mmap(uintptr_t addr, size_t n, int prot, int flags, int fd, int64_t offset)'),
-  munmap: libc.func('int munmap(uintptr_t addr, size_t n)'),
-  mremap: libc.func('intptr_t mremap(uintptr_t from, size_t fromLen, size_t n, int flags, uintptr_t to)'),
-  madvise: libc.func('int madvise(uintptr_t addr, size_t n, int advice)'),
-  fallocate: libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t n)'),
-  lseek: libc.func('int64_t lseek(int fd, int64_t offset, int whence)'),
-  memchr: libc.func('uintptr_t memchr(const uint8_t *p, int c, size_t n)'),
-  memset: libc.func('uintptr_t memset(uintptr_t at, int c, size_t n)'),
-  socket: libc.func('int socket(int domain, int type, int protocol)'),
-  connect: libc.func('int connect(int fd, const void *addr, uint len)'),
-  socketpair: libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *fds)'),
-  accept4: libc.func('int accept4(int fd, void *addr, void *len, int flags)'),
-  sendmsg: libc.func('long sendmsg(int fd, const void *msg, int flags)'),
-  recvmsg: libc.func('long recvmsg(int fd, void *msg, int flags)'),
-  setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
-  getsockopt: libc.func('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)'),
-  eventfd: libc.func('int eventfd(uint initial, int flags)'),
-  mkfifo: libc.func('int mkfifo(const char *path, uint mode)'),
-  setitimer: libc.func('int setitimer(int which, const int64_t *value, void *before)'),
-  signal: libc.func('intptr_t signal(int number, uintptr_t handler)'),
-  flock: libc.func('int flock(int fd, int operation)'),
+  ioctl: libcFunction('int ioctl(int fd, unsigned long request, void *arg)'),
+  fcntl: libcFunction('int fcntl(int fd, int command, int argument)'),
+  close: libcFunction('int close(int fd)'),
+  dup3: libcFunction('int dup3(int from, int to, int flags)'),
+  mmap: libcFunction('intptr_t mmap(uintptr_t addr, size_t n, int prot, int flags, int fd, int64_t offset)'),
+  munmap: libcFunction('int munmap(uintptr_t addr, size_t n)'),
+  mremap: libcFunction('intptr_t mremap(uintptr_t from, size_t fromLen, size_t n, int flags, uintptr_t to)'),
+  madvise: libcFunction('int madvise(uintptr_t addr, size_t n, int advice)'),
+  fallocate: libcFunction('int fallocate(int fd, int mode, int64_t offset, int64_t n)'),
+  lseek: libcFunction('int64_t lseek(int fd, int64_t offset, int whence)'),
+  memchr: libcFunction('uintptr_t memchr(const uint8_t *p, int c, size_t n)'),
+  memset: libcFunction('uintptr_t memset(uintptr_t at, int c, size_t n)'),
+  socket: libcFunction('int socket(int domain, int type, int protocol)'),
+  connect: libcFunction('int connect(int fd, const void *addr, uint len)'),
+  socketpair: libcFunction('int socketpair(int domain, int type, int protocol, _Out_ int *fds)'),
+  accept4: libcFunction('int accept4(int fd, void *addr, void *len, int flags)'),
+  sendmsg: libcFunction('long sendmsg(int fd, const void *msg, int flags)'),
+  recvmsg: libcFunction('long recvmsg(int fd, void *msg, int flags)'),
+  setsockopt: libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
+  getsockopt: libcFunction(
+    'int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)',
+  ),
+  eventfd: libcFunction('int eventfd(uint initial, int flags)'),
+  mkfifo: libcFunction('int mkfifo(const char *path, uint mode)'),
+  setitimer: libcFunction('int setitimer(int which, const int64_t *value, void *before)'),
+  signal: libcFunction('intptr_t signal(int number, uintptr_t handler)'),
+  flock: libcFunction('int flock(int fd, int operation)'),
 };
 
 const ERRNO_NAMES = new Map<number, string>(
-  Object.entries(koffi.os.errno).map(([name, number]) => [number as number, name]),
+  Object.entries(constants.errno).map(([name, number]) => [number as number, name]),
 );
 
 /** A system call that failed. `errno` is the Linux error number, `code` its name. */
@@ -84,7 +85,7 @@ export const Errno = {
 } as const;
 
 function checked(call: string, result: number | bigint): number {
-  if (result === -1 || result === -1n) throw new SystemCallError(call, koffi.errno());
+  if (result === -1 || result === -1n) throw new SystemCallError(call, koffi().errno());
   return Number(result);
 }
 
@@ -99,7 +100,7 @@ export const MapFlag = {
 
 /** ioctl(2) on a descriptor with a pointer argument. Returns 0 or the errno; it does not throw. */
 export function ioctl(fd: number, request: number, argument: BigUint64Array): number {
-  return c.ioctl(fd, request, argument) === -1 ? koffi.errno() : 0;
+  return c.ioctl(fd, request, argument) === -1 ? koffi().errno() : 0;
 }
 
 /** userfaultfd(2). Flags: O_CLOEXEC, O_NONBLOCK, 1 for user mode only. */
@@ -111,7 +112,7 @@ export function userfaultfd(flags: number): number {
 /** sched_setattr(2) for the calling thread. Returns 0 or the errno. */
 export function sched_setattr(attributes: BigUint64Array): number {
   const number = process.arch === 'arm64' ? 274 : 314;
-  return Number(c.syscall3(number, 0, attributes, 0)) === -1 ? koffi.errno() : 0;
+  return Number(c.syscall3(number, 0, attributes, 0)) === -1 ? koffi().errno() : 0;
 }
 
 /** A second descriptor of the same open file, closed on exec. */
@@ -138,7 +139,7 @@ export function mmap(
   offsetBytes: number | bigint,
 ): bigint {
   const at = c.mmap(address, lengthBytes, prot, flags, fd, offsetBytes);
-  if (at === -1 || at === -1n) throw new SystemCallError('mmap', koffi.errno());
+  if (at === -1 || at === -1n) throw new SystemCallError('mmap', koffi().errno());
   return BigInt(at);
 }
 
@@ -149,7 +150,7 @@ export function munmap(address: bigint, lengthBytes: number): void {
 /** Shows the first `lengthBytes` of a shared mapping at another address, too, in the place of what is mapped there. */
 export function mapAgain(from: bigint, lengthBytes: number, to: bigint): void {
   const at = c.mremap(from, 0, lengthBytes, 0x01 | 0x02, to);
-  if (at === -1 || at === -1n) throw new SystemCallError('mremap', koffi.errno());
+  if (at === -1 || at === -1n) throw new SystemCallError('mremap', koffi().errno());
 }
 
 /** Memory that nobody else has yet. */
@@ -169,7 +170,7 @@ export function punchHole(fd: number, offsetBytes: number, lengthBytes: number):
 
 /** Gives a range of a file its memory, and changes no byte that is there. Returns 0 or the errno. */
 export function allocate(fd: number, offsetBytes: number, lengthBytes: number): number {
-  return c.fallocate(fd, 0, offsetBytes, lengthBytes) === -1 ? koffi.errno() : 0;
+  return c.fallocate(fd, 0, offsetBytes, lengthBytes) === -1 ? koffi().errno() : 0;
 }
 
 const SEEK_DATA = 3;
@@ -178,7 +179,7 @@ const SEEK_HOLE = 4;
 function seek(fd: number, offsetBytes: number, whence: number): number | undefined {
   const at = Number(c.lseek(fd, offsetBytes, whence));
   if (at >= 0) return at;
-  const errno = koffi.errno();
+  const errno = koffi().errno();
   // Nothing but a hole from there on.
   if (errno === Errno.ENXIO) return undefined;
   throw new SystemCallError('lseek', errno);
@@ -205,7 +206,7 @@ export function nextData(
  */
 export function addressOf(bytes: Uint8Array): bigint {
   // An empty one may be the begin of something that grows.
-  if (bytes.length === 0) return koffi.address(bytes);
+  if (bytes.length === 0) return koffi().address(bytes);
   const kept = bytes[0]!;
   bytes[0] = 1;
   const address = BigInt(c.memchr(bytes, 1, 1));
@@ -241,7 +242,7 @@ export function acceptUnix(fd: number): number | undefined {
   for (;;) {
     const connection = c.accept4(fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (connection >= 0) return connection;
-    const errno = koffi.errno();
+    const errno = koffi().errno();
     if (errno === Errno.EAGAIN) return undefined;
     if (errno !== Errno.EINTR) throw new SystemCallError('accept4', errno);
   }
@@ -252,7 +253,7 @@ export function connectUnix(path: string): number {
   const fd = checked('socket', c.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const address = socketAddress(path);
   if (c.connect(fd, address, address.length) === -1) {
-    const errno = koffi.errno();
+    const errno = koffi().errno();
     c.close(fd);
     throw new SystemCallError(`connect ${path}`, errno);
   }
@@ -306,7 +307,7 @@ export function sendDescriptor(socket: number, data: Uint8Array, fd?: number): n
   else view.setInt32(16, fd, true);
   for (;;) {
     const n = Number(c.sendmsg(socket, header, MSG_DONTWAIT | MSG_NOSIGNAL));
-    const errno = n === -1 ? koffi.errno() : 0;
+    const errno = n === -1 ? koffi().errno() : 0;
     if (kept.length === 0) throw new Error('unreachable');
     if (errno !== Errno.EINTR) return errno;
   }
@@ -327,7 +328,7 @@ export function receiveDescriptor(socket: number, maxBytes: number): Received | 
   const { header, control, kept } = messageHeader(data, CONTROL_HEAD_BYTES + 4 * CONTROL_DESCRIPTORS);
   const n = Number(c.recvmsg(socket, header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
   if (n === -1) {
-    const errno = koffi.errno();
+    const errno = koffi().errno();
     if (errno === Errno.EAGAIN || errno === Errno.EINTR) return undefined;
     throw new SystemCallError('recvmsg', errno);
   }
@@ -371,7 +372,7 @@ const LOCK_EXCLUSIVE_NOW = 2 | 4;
 export function tryLock(fd: number): boolean {
   for (;;) {
     if (c.flock(fd, LOCK_EXCLUSIVE_NOW) === 0) return true;
-    const errno = koffi.errno();
+    const errno = koffi().errno();
     if (errno === Errno.EAGAIN) return false;
     if (errno !== Errno.EINTR) throw new SystemCallError('flock', errno);
   }
@@ -421,7 +422,7 @@ let exits = false;
  */
 export function endProcessAfter(delayMs: number): void {
   if (!exits) {
-    if (c.signal(SIGALRM, functionAt('_exit')) === -1) throw new SystemCallError('signal', koffi.errno());
+    if (c.signal(SIGALRM, functionAt('_exit')) === -1) throw new SystemCallError('signal', koffi().errno());
     exits = true;
   }
   const us = Math.max(1_000, Math.ceil(delayMs * 1_000));
@@ -433,7 +434,7 @@ function functionAt(name: string): number | bigint {
   // Before 2.34 it is in a library of its own.
   for (const library of ['libc.so.6', 'libdl.so.2']) {
     try {
-      const dlsym = koffi.load(library).func('uintptr_t dlsym(uintptr_t handle, const char *name)');
+      const dlsym = koffi().load(library).func('uintptr_t dlsym(uintptr_t handle, const char *name)');
       return dlsym(0, name) as number | bigint;
     } catch {
       // The next one.

@@ -1,22 +1,23 @@
 // Sockets of the internet as descriptors, which Node keeps to itself: what is listened on for a program, and what a program does
 // with its connections. None of it blocks but `poll`, for as long as it is told.
-import koffi from 'koffi';
+import { koffi, libcFunction } from './koffi.ts';
 import { SystemCallError } from './libc.ts';
 
-const libc = koffi.load('libc.so.6');
 const c = {
-  socket: libc.func('int socket(int domain, int type, int protocol)'),
-  setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
-  getsockopt: libc.func('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)'),
-  bind: libc.func('int bind(int fd, const void *address, uint length)'),
-  listen: libc.func('int listen(int fd, int backlog)'),
-  connect: libc.func('int connect(int fd, const void *address, uint length)'),
-  accept4: libc.func('int accept4(int fd, void *address, void *length, int flags)'),
-  poll: libc.func('int poll(_Inout_ uint8_t *fds, ulong count, int timeoutMs)'),
-  recv: libc.func('long recv(int fd, _Out_ uint8_t *buffer, size_t n, int flags)'),
-  send: libc.func('long send(int fd, const uint8_t *buffer, size_t n, int flags)'),
-  shutdown: libc.func('int shutdown(int fd, int how)'),
-  close: libc.func('int close(int fd)'),
+  socket: libcFunction('int socket(int domain, int type, int protocol)'),
+  setsockopt: libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
+  getsockopt: libcFunction(
+    'int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)',
+  ),
+  bind: libcFunction('int bind(int fd, const void *address, uint length)'),
+  listen: libcFunction('int listen(int fd, int backlog)'),
+  connect: libcFunction('int connect(int fd, const void *address, uint length)'),
+  accept4: libcFunction('int accept4(int fd, void *address, void *length, int flags)'),
+  poll: libcFunction('int poll(_Inout_ uint8_t *fds, ulong count, int timeoutMs)'),
+  recv: libcFunction('long recv(int fd, _Out_ uint8_t *buffer, size_t n, int flags)'),
+  send: libcFunction('long send(int fd, const uint8_t *buffer, size_t n, int flags)'),
+  shutdown: libcFunction('int shutdown(int fd, int how)'),
+  close: libcFunction('int close(int fd)'),
 };
 
 const AF_INET = 2;
@@ -40,7 +41,7 @@ export interface InternetAddress {
 }
 
 function check(call: string, result: number | bigint): number {
-  if (Number(result) < 0) throw new SystemCallError(call, koffi.errno());
+  if (Number(result) < 0) throw new SystemCallError(call, koffi().errno());
   return Number(result);
 }
 
@@ -91,7 +92,7 @@ export function connectTo(address: InternetAddress): number {
   const fd = stream(address);
   const bytes = sockaddr(address);
   if (c.connect(fd, bytes, bytes.length) === 0) return fd;
-  const errno = koffi.errno();
+  const errno = koffi().errno();
   if (errno === EINPROGRESS) return fd;
   c.close(fd);
   throw new SystemCallError('connect', errno);
@@ -123,7 +124,7 @@ function unlessBusy(call: string, run: () => number | bigint): number | undefine
   for (;;) {
     const result = Number(run());
     if (result >= 0) return result;
-    const errno = koffi.errno();
+    const errno = koffi().errno();
     if (errno === EAGAIN) return undefined;
     if (errno !== EINTR) throw new SystemCallError(call, errno);
   }

@@ -18,6 +18,9 @@ const heapMinMb = 32;
 const youngMaxMb = 48;
 /** A new thread waits this long, so as not to take the processor from the program that just got the last one. */
 const refillDelayMs = 30;
+/** Where programs start one after another, as in a shell's loop, the next one waits for a thread more than the last one for the processor. */
+const burstMs = 400;
+const burstTarget = 4;
 
 /** What Node shows for a thread that ended. */
 const endedThreadId = -1;
@@ -42,6 +45,8 @@ export class WarmWorkers {
   /** Those that wait have the heap of the last program: the next one is mostly of its kind. */
   #heapMb = heapMaxMb;
   #refill: NodeJS.Timeout | undefined;
+  #takenMs = Number.NEGATIVE_INFINITY;
+  #isBurst = false;
   #closed = false;
 
   /** @param create creates a thread by calling `make`, which is to be as its creator is at that time */
@@ -58,7 +63,10 @@ export class WarmWorkers {
   async take(quotaBytes: number): Promise<WarmThread> {
     const heapMb = heapMbOf(quotaBytes);
     if (heapMb !== this.#heapMb) this.#change(heapMb);
-    if (!this.#closed) this.#refill ??= setTimeout(() => this.#fill(), refillDelayMs);
+    const nowMs = performance.now();
+    this.#isBurst = nowMs - this.#takenMs < burstMs;
+    this.#takenMs = nowMs;
+    if (!this.#closed) this.#refill ??= setTimeout(() => this.#fill(), this.#isBurst ? 0 : refillDelayMs);
     for (;;) {
       const next = this.#ready.shift();
       if (next === undefined) return this.#start();
@@ -91,7 +99,8 @@ export class WarmWorkers {
 
   #fill(): void {
     this.#refill = undefined;
-    while (this.#ready.length < this.#target) {
+    const target = this.#isBurst && this.#target > 0 ? Math.max(this.#target, burstTarget) : this.#target;
+    while (this.#ready.length < target) {
       const thread = this.#start();
       // A failure is the taker's to see; it must not end the virtual kernel before.
       thread.catch(() => {});
