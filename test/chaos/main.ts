@@ -17,6 +17,7 @@ import { canCut, INSIDE } from './link-cut.ts';
 import { Makers } from './makers.ts';
 import { type Fault, Mischief } from './mischief.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
+import { People } from './people.ts';
 import { judge, type Report, reportText } from './report.ts';
 import { historyFolder, Workers } from './workers.ts';
 
@@ -27,14 +28,15 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
   const { minutes, seed, nodes, directories, leaseMs } = options;
   const progress = new Progress();
   const histories = historyFolder(folder);
-  mkdirSync(histories);
+  const place = join(folder, 'people');
+  for (const each of [histories, place]) mkdirSync(each);
   progress.show(`a cluster of ${plural(nodes, 'node')}`);
   try {
     // Beside all else pmaps are emptied by chance: nothing may notice but the clock. Its services have it from here.
     process.env.ODONATA_PMAPD_TEST_FLUSH_MS ??= '50';
     const record = await startCluster({
       ...{ cluster: CLUSTER, nodes, directories, leaseMs, port: 0, owner: process.pid },
-      ...{ allowDirs: [histories], signal: abort, timeoutMs: 120_000, logLevel: 'warn' },
+      ...{ allowDirs: [histories, place], signal: abort, timeoutMs: 120_000, logLevel: 'warn' },
     });
     const to = await connectHere(record);
     const names = record.plan.nodes.map(({ name }) => name);
@@ -46,6 +48,7 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
       seed,
     });
     const makers = await Makers.create(to, names);
+    const people = await People.create(CLUSTER, place);
     const over = AbortSignal.any([abort, AbortSignal.timeout(minutes * 60_000)]);
     const faults: Fault[] = [];
     const mischief = new Mischief({
@@ -55,12 +58,14 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
         progress.show(`seed ${seed}: ${plural(faults.length, 'fault')}, ${fault.what}`);
       },
     });
-    await Promise.all([workers.run(over), makers.run(over), mischief.run()]);
+    await Promise.all([workers.run(over), makers.run(over), people.run(over), mischief.run()]);
     abort.throwIfAborted();
     const amidFaults = endedOperations(readHistories(histories));
     progress.show('nothing is broken any more: does all go on?');
     const withinMs = 10 * leaseMs + 60_000;
-    const troubles = (await Promise.all([workers.prove(withinMs), makers.prove(withinMs)])).flat();
+    const troubles = (
+      await Promise.all([workers.prove(withinMs), makers.prove(withinMs), people.prove(withinMs)])
+    ).flat();
     const pmapFlushes = await flushes(to, names);
     progress.show('checking the histories');
     to.close();
@@ -72,7 +77,8 @@ async function chaos(options: Options, folder: string, abort: AbortSignal): Prom
       amidFaults,
       ends: workers.ends,
       made: makers.ends,
-      wrong: makers.wrong,
+      logins: people.ends,
+      wrong: [...makers.wrong, ...people.wrong],
       troubles,
       pmapFlushes,
       histories: readHistories(histories),

@@ -90,7 +90,7 @@ export class Makers {
     try {
       const { code, reason } = await run.exited();
       if (code === 0) return WHOLE;
-      if (/"wrong_pages":[1-9]/.test(said)) this.wrong.push(`${name} at ${node}: ${said.trim()}`);
+      if (/"wrong_pages":[1-9]/.test(said)) this.wrong.push(`dataspace ${name} at ${node}: ${said.trim()}`);
       return reason || said.trim() || `exit code ${code}`;
     } catch (error) {
       return signal.aborted ? 'ended by us' : `no line: ${explain(error)}`;

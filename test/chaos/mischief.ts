@@ -67,6 +67,7 @@ export class Mischief {
       { weight: 1, run: () => this.end(cohds()) },
       { weight: 2, run: () => this.onVkernel('kill') },
       { weight: 2, run: () => this.onVkernel('stop') },
+      { weight: 2, run: () => this.killGuest() },
     ];
     if (cuts)
       all.push({ weight: 4, run: () => this.cut([...pmapds(), ...cohds()], leaseMs / 3, 2 * leaseMs) });
@@ -145,13 +146,28 @@ export class Mischief {
       .listVkernels({}, { deadlineMs: 2_000 })
       .catch(() => undefined);
     // One that is just starting is listed with pid 0, which as a signal's target is our own process group.
-    const victim = identify(answer?.vkernels[0]?.hostPid ?? 0);
+    const running = answer?.vkernels.filter(({ hostPid }) => hostPid > 0) ?? [];
+    const victim = identify(running[this.o.chance.below(Math.max(1, running.length))]?.hostPid ?? 0);
     if (victim === undefined) return;
     this.tell(`${how === 'kill' ? 'kill -9' : 'stop'} the vkernel of ${node}`, how === 'kill' ? 0 : forMs);
     signalIdentity(victim, how === 'kill' ? 'SIGKILL' : 'SIGSTOP');
     if (how === 'kill') return;
     await this.pause(forMs);
     signalIdentity(victim, 'SIGCONT');
+  }
+
+  /** A program of any virtual kernel: of a service, a login, or a worker. */
+  private async killGuest(): Promise<void> {
+    const nodes = this.record.plan.nodes;
+    const { name: node } = nodes[this.o.chance.below(nodes.length)]!;
+    const asked = { deadlineMs: 2_000 };
+    const vkerneld = this.o.to.vkerneld(node);
+    const answer = await vkerneld.listProcesses({}, asked).catch(() => undefined);
+    const running = answer?.processes.filter(({ exit }) => exit === undefined) ?? [];
+    const victim = running[this.o.chance.below(Math.max(1, running.length))];
+    if (victim === undefined) return;
+    this.tell(`kill -9 ${victim.command[0]} of ${node}`);
+    await vkerneld.kill({ pid: victim.pid, signal: 'SIGKILL' }, asked).catch(() => {});
   }
 
   private async cut(names: string[], leastMs: number, mostMs: number): Promise<void> {

@@ -27,6 +27,8 @@ export interface Report {
   ends: Record<string, number>;
   /** Of dataspaces that were made while things broke: what became of them. */
   made: Record<string, number>;
+  /** How logins ended. */
+  logins: Record<string, number>;
   /** Pmaps that were emptied by chance, by the pmap managers that ran at the end. */
   pmapFlushes: number;
 }
@@ -39,13 +41,14 @@ export function judge(found: {
   amidFaults: number;
   ends: ReadonlyMap<string, number>;
   made: ReadonlyMap<string, number>;
+  logins: ReadonlyMap<string, number>;
   pmapFlushes: number;
-  /** Dataspaces that did not hold what was written. */
+  /** Dataspaces that did not hold what was written, logins and services that were not as they have to be. */
   wrong: string[];
   troubles: string[];
   histories: ReadonlyMap<string, Operation[]>;
 }): Report {
-  const { histories, ends, made, wrong, ...rest } = found;
+  const { histories, ends, made, logins, wrong, ...rest } = found;
   const all = [...histories.values()].flat();
   const report: Report = {
     ...rest,
@@ -53,12 +56,13 @@ export function judge(found: {
     open: all.filter(({ result }) => result === undefined).length,
     objects: histories.size,
     undecided: [],
-    violations: wrong.map((each) => `dataspace ${each}`),
+    violations: wrong,
     longestStallMs: all.reduce((most, { beginNs, endNs }) => {
       return Number.isFinite(endNs) ? Math.max(most, (endNs - beginNs) / 1e6) : most;
     }, 0),
     ends: byCount(ends),
     made: byCount(made),
+    logins: byCount(logins),
   };
   for (const [object, history] of histories) {
     const verdict = check(history);
@@ -90,6 +94,7 @@ export function reportText(report: Report): string {
     longestStallMs,
     ends,
     made,
+    logins,
   } = report;
   const kinds = new Map<string, { count: number; ms: number }>();
   for (const { what, forMs } of faults) {
@@ -105,6 +110,7 @@ export function reportText(report: Report): string {
     table(columns('FAULT', '>TIMES', '>SECONDS'), rows),
     table(columns('PROGRAMS ENDED', '>TIMES'), rowsOf(ends)),
     table(columns('DATASPACES MADE', '>TIMES'), rowsOf(made)),
+    table(columns('LOGINS ENDED', '>TIMES'), rowsOf(logins)),
     ...violations.map((violation) => `VIOLATION: ${violation}`),
     ...undecided.map((object) => `undecided: the search for an order of object ${object} was given up`),
     ...troubles.map((trouble) => `DOES NOT GO ON: ${trouble}`),

@@ -1,5 +1,5 @@
 // What is asked for without end is refused clearly, or waits; neighbours go on; and nothing is left of it.
-import { readdirSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from '../cluster/cluster.ts';
@@ -12,6 +12,8 @@ import type { Machine } from './machine.ts';
 const SPAWNS = LONG ? 10_000 : 200;
 const RUNS = LONG ? 1_000 : 60;
 const AT_ONCE = 4;
+/** Memory goes back once a service has rested for half a minute. */
+const SETTLED_MS = LONG ? 120_000 : 20_000;
 /** Of what a collection leaves: code and maps that the first of anything makes. */
 const HEAP_MIB = 6;
 const RESIDENT_MIB = 64;
@@ -21,6 +23,16 @@ interface Look {
   readonly residentMib: number;
   readonly descriptors: number;
 }
+
+/** What a process has open, as the kernel calls it. */
+const openIn = (pid: number): string[] =>
+  readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    try {
+      return [`${fd} ${readlinkSync(`/proc/${pid}/fd/${fd}`)}`];
+    } catch {
+      return [];
+    }
+  });
 
 export function testBounds(machine: Machine): void {
   let neighbour: Program;
@@ -68,6 +80,7 @@ export function testBounds(machine: Machine): void {
     // What the first of them make is there to stay; the table of processes remembers a thousand that ended.
     await during(LONG ? 0.2 : 0.1);
     const [before, files] = [await lookAt(), filesOf().sort()];
+    const opened = new Map([...(await pids())].map(([name, pid]) => [name, openIn(pid)]));
     const beganMs = performance.now();
     await during(1);
     const tookMs = performance.now() - beganMs;
@@ -79,11 +92,13 @@ export function testBounds(machine: Machine): void {
         const { heapMib, residentMib, descriptors } = now;
         if (heapMib - was.heapMib > HEAP_MIB || residentMib - was.residentMib > RESIDENT_MIB)
           grown.push(`${name}: memory ${JSON.stringify({ was, now })}`);
-        if (descriptors > was.descriptors) grown.push(`${name}: descriptors ${JSON.stringify({ was, now })}`);
+        if (descriptors <= was.descriptors) continue;
+        const more = openIn((await pids()).get(name)!).filter((each) => !opened.get(name)!.includes(each));
+        grown.push(`${name}: descriptors ${JSON.stringify({ was, now, more })}`);
       }
       return grown.length === 0;
     };
-    await until(`all is as it was after ${what}`, since, 20_000).catch(() => {});
+    await until(`all is as it was after ${what}`, since, SETTLED_MS).catch(() => {});
     expect(grown).toEqual([]);
     expect(filesOf().sort()).toEqual(files);
     if (!LONG) return;

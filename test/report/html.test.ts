@@ -59,6 +59,7 @@ test('a chaos run says what is wrong, and draws what was broken', async () => {
       longestStallMs: 1500,
       ends: { 'exit 0': 3 },
       made: { whole: 2 },
+      logins: {},
       pmapFlushes: 3,
     },
     faults: [

@@ -121,6 +121,7 @@ test('all services in turn, forth and back, under work: nothing is wrong, nothin
       faults: [],
       amidFaults: 0,
       made: new Map(),
+      logins: new Map(),
       wrong: [],
       ends: workers.ends,
       troubles,

@@ -41,8 +41,15 @@ const isThere = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** Where the programs are, or would be, made of the sources as they are. */
-async function builtFolder(): Promise<string> {
+let found: Promise<string> | undefined;
+
+/** Where the programs are, or would be, made of the sources as they are when this is asked first. */
+function builtFolder(): Promise<string> {
+  found ??= lookForFolder();
+  return found;
+}
+
+async function lookForFolder(): Promise<string> {
   const hash = createHash('sha256').update(TOYBOX_SHA256);
   for (const path of (await Promise.all(FOLDERS.map((folder) => filesOf(join(ROOT, folder))))).flat())
     hash.update(`\n${path.slice(ROOT.length)}\n`).update(await readFile(path));
