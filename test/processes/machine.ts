@@ -31,7 +31,7 @@ export class Machine {
   async up(): Promise<void> {
     const library = await PosixLibrary.build();
     const allowDirs = [this.programs, this.work];
-    this.#cluster = await TestCluster.up({ nodes: 3, leaseMs: 4_000, allowDirs });
+    this.#cluster = await TestCluster.up({ nodes: 3, leaseMs: 8_000, allowDirs });
     for (const name of ['family', 'places']) {
       const source = join(import.meta.dirname, `${name}.c`);
       const module = await library.link(name, [source], ['-Wall', '-Wextra', '-Werror']);
