@@ -9,8 +9,8 @@ import { liveMemoryOf } from '../fuzz/live-memory.ts';
 import { LONG } from '../long.ts';
 import type { Machine } from './machine.ts';
 
-const SPAWNS = LONG ? 10_000 : 200;
-const RUNS = LONG ? 1_000 : 60;
+const SPAWNS = LONG ? 10_000 : 120;
+const RUNS = LONG ? 1_000 : 40;
 const AT_ONCE = 4;
 /** Memory goes back once a service has rested for half a minute. */
 const SETTLED_MS = LONG ? 120_000 : 20_000;

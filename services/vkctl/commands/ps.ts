@@ -169,7 +169,8 @@ function row(process: Process): string[] {
 }
 
 function plain(process: Process): object {
-  const { state, exit, ...rest } = process;
+  // What each descriptor is open to stands in /proc/PID/fd.
+  const { state, exit, descriptors: _, ...rest } = process;
   return {
     ...rest,
     state: stateName(state),
