@@ -70,6 +70,8 @@ const vkernel = z.strictObject({
   cpuMillis: count.describe('thousandths of a processor, in the last seconds'),
   throttledMs: count,
   dataspaces: count,
+  diskBytes: count.describe('its home, where that is bounded'),
+  descriptors: count.describe('open, of all of its processes'),
   quota: quota.optional().describe('missing: nobody said'),
 });
 
