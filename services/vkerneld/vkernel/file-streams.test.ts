@@ -14,7 +14,15 @@ function streamOf(name: string, text: string, flags = 0) {
   const path = join(folder, name);
   writeFileSync(path, text);
   const position = FilePosition.at(0n);
-  const about = { filetype: 4, seekable: true, readOnly: false, rights: 0n, inheriting: 0n, lost: 0n };
+  const about = {
+    filetype: 4,
+    seekable: true,
+    readOnly: false,
+    counted: false,
+    rights: 0n,
+    inheriting: 0n,
+    lost: 0n,
+  };
   const host = openSync(path, flags === 0 ? 'r+' : 'a+');
   const stream = new FileStream({ to: 0, host, file: { ...about, flags, position: position.cell } });
   return { stream, position, path };

@@ -16,7 +16,7 @@ import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
-import { type HeldDescriptor, letGo } from './held-descriptors.ts';
+import { letGo } from './held-descriptors.ts';
 import { HomeSize } from './home-size.ts';
 import { Limits } from './limits.ts';
 import type { MountTable } from './mounts/process-files.ts';
