@@ -21,6 +21,8 @@ const refillDelayMs = 30;
 /** Where programs start one after another, as in a shell's loop, the next one waits for a thread more than the last one for the processor. */
 const burstMs = 400;
 const burstTarget = 4;
+/** So long after the last program of such a burst the threads that wait beyond the usual ones end: each has megabytes. */
+const burstOverMs = 2_000;
 
 /** What Node shows for a thread that ended. */
 const endedThreadId = -1;
@@ -45,6 +47,7 @@ export class WarmWorkers {
   /** Those that wait have the heap of the last program: the next one is mostly of its kind. */
   #heapMb = heapMaxMb;
   #refill: NodeJS.Timeout | undefined;
+  #burstOver: NodeJS.Timeout | undefined;
   #takenMs = Number.NEGATIVE_INFINITY;
   #isBurst = false;
   #closed = false;
@@ -66,6 +69,7 @@ export class WarmWorkers {
     const nowMs = performance.now();
     this.#isBurst = nowMs - this.#takenMs < burstMs;
     this.#takenMs = nowMs;
+    if (this.#isBurst) this.#expectEnd();
     if (!this.#closed) this.#refill ??= setTimeout(() => this.#fill(), this.#isBurst ? 0 : refillDelayMs);
     for (;;) {
       const next = this.#ready.shift();
@@ -83,7 +87,17 @@ export class WarmWorkers {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#refill);
+    clearTimeout(this.#burstOver);
     await this.#drop();
+  }
+
+  #expectEnd(): void {
+    clearTimeout(this.#burstOver);
+    if (this.#closed) return;
+    this.#burstOver = setTimeout(() => {
+      this.#isBurst = false;
+      void end(this.#ready.splice(this.#target));
+    }, burstOverMs);
   }
 
   #change(heapMb: number): void {
@@ -94,7 +108,7 @@ export class WarmWorkers {
   async #drop(): Promise<void> {
     const ready = this.#ready;
     this.#ready = [];
-    await Promise.allSettled(ready.map(async (thread) => (await thread).worker.terminate()));
+    await end(ready);
   }
 
   #fill(): void {
@@ -136,4 +150,8 @@ export class WarmWorkers {
       });
     });
   }
+}
+
+async function end(threads: readonly Promise<WarmThread>[]): Promise<void> {
+  await Promise.allSettled(threads.map(async (thread) => (await thread).worker.terminate()));
 }
