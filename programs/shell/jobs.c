@@ -18,6 +18,8 @@ struct job {
   pid_t pids[STAGES_MAX];
   int statuses[STAGES_MAX];
   enum state states[STAGES_MAX];
+  /** It asked for the terminal before its group had it, and was told to go on. */
+  bool was_early[STAGES_MAX];
   pid_t group;
   char *text;
   bool in_background, was_told;
@@ -154,6 +156,18 @@ static void take_terminal(struct job *job, const struct termios *before) {
   tcsetattr(0, TCSADRAIN, before);
 }
 
+/** A program may ask for the terminal before its group was given it. It is stopped for that, once at most, and goes on then. */
+static void let_go_on(struct job *job, pid_t pid, int status) {
+  if (!shell.has_jobs || !shell.has_terminal || job->group == 0 || !WIFSTOPPED(status)) return;
+  if (WSTOPSIG(status) != SIGTTIN && WSTOPSIG(status) != SIGTTOU) return;
+  for (int i = 0; i < job->count; i++) {
+    if (job->pids[i] != pid || job->was_early[i]) continue;
+    job->was_early[i] = true;
+    job->states[i] = RUNS;
+    kill(-job->group, SIGCONT);
+  }
+}
+
 static void wait_for(struct job *job) {
   struct termios before;
   bool has_modes = shell.has_jobs && shell.has_terminal && job->group != 0 && tcgetattr(0, &before) == 0;
@@ -163,8 +177,10 @@ static void wait_for(struct job *job) {
   while (state_of(job) == RUNS) {
     int status;
     pid_t pid = waitpid(-1, &status, WUNTRACED);
-    if (pid > 0) told(pid, status);
-    else if (errno == EINTR) {
+    if (pid > 0) {
+      told(pid, status);
+      let_go_on(job, pid, status);
+    } else if (errno == EINTR) {
       // Where the terminal is nobody's, what it says comes to us alone.
       if (shell.interrupted && shell.has_jobs && !shell.has_terminal && job->group != 0) kill(-job->group, SIGINT);
       if (!shell.has_jobs && shell.interrupted) continue;
