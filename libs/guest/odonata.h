@@ -41,6 +41,8 @@ enum {
   ODONATA_EACCES = 2,        /* the dataspace belongs to somebody who does not allow it */
   ODONATA_EAGAIN = 6,        /* wait32: the word does not hold the expected value */
   ODONATA_ECONNREFUSED = 14, /* connect: nobody listens there */
+  ODONATA_ECONNABORTED = 13, /* connect, listen: vkerneld started anew */
+  ODONATA_ECONNRESET = 15,   /* of a connection: the other side was killed, or the way to it is gone */
   ODONATA_EBADF = 8,         /* no such dataspace id, or descriptor, in this process */
   ODONATA_ECHILD = 12,       /* wait: there is no such child */
   ODONATA_EDEADLK = 16,      /* lock: waiting would never end */
@@ -103,6 +105,11 @@ enum {
 enum {
   ODONATA_CHILD_STOPPED = 65536,    /* it was stopped, by `signal` */
   ODONATA_CHILD_CONTINUED = 131072, /* it goes on */
+};
+
+/** Flags of odonata_listen. */
+enum {
+  ODONATA_LISTEN_EVERYONE = 1, /* for programs of all people, where theirs may use the name; else of its own user */
 };
 
 /** Modes of odonata_lock. */
@@ -243,6 +250,25 @@ int32_t odonata_ds_remove(const char *name, uint32_t name_len);
  */
 ODONATA_IMPORT("connect")
 int32_t odonata_connect(const char *address, uint32_t address_len, uint32_t *fd);
+
+/**
+ * Listens by a name: programs on any node connect to it by odonata_connect_name().  Several may listen by one name, on
+ * one node or many: a connection goes to one that has the fewest open.  The descriptor is ready for reading when a
+ * connection waits; `sock_accept` takes it.  The name ends with the descriptor, or with the process.  It takes no more
+ * where vkerneld started anew: `sock_accept` says ECONNABORTED, and the program listens again.
+ */
+ODONATA_IMPORT("listen")
+int32_t odonata_listen(const char *name, uint32_t name_len, uint32_t backlog, int32_t flags, uint32_t *fd);
+
+/**
+ * Connects to a program that listens by a name, on whatever node: of several to one that has the fewest connections
+ * open.  The descriptor is an ordered stream of bytes both ways: it reads, writes, polls and closes as any;
+ * `sock_recv`, `sock_send` and `sock_shutdown` work on it.  A read is 0 bytes after the other side shut it down for
+ * writing, closed it or exited; where the other side was killed, or what was between them is gone, it is ECONNRESET.
+ * Whoever does not read stalls who writes, and nobody else.
+ */
+ODONATA_IMPORT("connect_name")
+int32_t odonata_connect_name(const char *name, uint32_t name_len, uint32_t timeout_ms, uint32_t *fd);
 
 /**
  * Names the bytes [offset, offset + len) of a dataspace for people: `vkctl ds hot` says which ranges nodes fight over,

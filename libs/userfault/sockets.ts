@@ -1,7 +1,8 @@
 // Sockets of the internet as descriptors, which Node keeps to itself: what is listened on for a program, and what a program does
-// with its connections. None of it blocks but `poll`, for as long as it is told.
+// with its connections. None of it blocks but `poll`, for as long as it is told. named-sockets.ts has those that others pass on.
 import { koffi, libcFunction } from './koffi.ts';
 import { SystemCallError } from './libc.ts';
+import { isNamedListener, takePassed } from './named-sockets.ts';
 
 const c = {
   socket: libcFunction('int socket(int domain, int type, int protocol)'),
@@ -30,6 +31,7 @@ const MSG_PEEK = 2;
 const MSG_NOSIGNAL = 0x4000;
 const EINTR = 4;
 const EAGAIN = 11;
+const EINVAL = 22;
 const EINPROGRESS = 115;
 const BACKLOG = 511;
 const POLL_BYTES = 8;
@@ -107,8 +109,15 @@ export function expectConnected(fd: number): void {
 }
 
 /** The next connection; undefined where none waits. @throws SystemCallError EINVAL where it does not listen */
-export const accept = (fd: number): number | undefined =>
-  unlessBusy('accept4', () => c.accept4(fd, null, null, STREAM_NONBLOCK_CLOEXEC & ~1));
+export function accept(fd: number): number | undefined {
+  try {
+    return unlessBusy('accept4', () => c.accept4(fd, null, null, STREAM_NONBLOCK_CLOEXEC & ~1));
+  } catch (error) {
+    const notThis = error instanceof SystemCallError && error.errno === EINVAL;
+    if (notThis && isNamedListener(fd)) return takePassed(fd);
+    throw error;
+  }
+}
 
 /** Bytes that came, 0 at the end; undefined where none are there yet. */
 export const receive = (fd: number, buffer: Uint8Array, peek = false): number | undefined =>

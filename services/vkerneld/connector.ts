@@ -8,11 +8,12 @@ import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { close, SystemCallError } from '@odonata/userfault/libc.ts';
 import { connectTo, expectConnected, PollEvent, poll } from '@odonata/userfault/sockets.ts';
 import type { AllowedConnections } from './allowed-connections.ts';
+import type { NamedConnections } from './names/named-connections.ts';
 import { NamesAsked } from './names-asked.ts';
 import type { Process } from './process-table.ts';
 import { connectionLabel } from './vkernel/descriptor-label.ts';
 import { Errno, errnoOfHostCode } from './vkernel/wasi/errno.ts';
-import type { VkernelChild } from './vkernel-child.ts';
+import { nameOfKey, type VkernelChild } from './vkernel-child.ts';
 
 /** One for each process that a virtual kernel runs: a program waits for its own. */
 const UNDER_WAY_MAX = 256;
@@ -26,15 +27,26 @@ const resolverErrors: Readonly<Record<string, number>> = {
 export interface ConnectRequest {
   /** Tells it from others of the process. */
   readonly number: number;
-  /** HOST:PORT */
+  /** HOST:PORT; empty: by name. */
   readonly address: string;
+  readonly name?: string;
+  readonly timeoutMs?: number;
+  readonly listen?: { readonly backlog: number; readonly everyone: boolean } | undefined;
 }
+
+const errnoOfName: Partial<Record<Code, number>> = {
+  [Code.NotFound]: Errno.connrefused,
+  [Code.Unavailable]: Errno.hostunreach,
+  [Code.DeadlineExceeded]: Errno.timedout,
+};
 
 export class Connector {
   readonly #allowed: AllowedConnections;
   readonly #security: SecurityEvents;
   readonly #log: Logger;
   readonly #names: NamesAsked;
+  /** By names of syslink; without it there are none. */
+  readonly #named: NamedConnections | undefined;
   /** By virtual kernel. */
   readonly #underWay = new Map<string, number>();
 
@@ -43,7 +55,9 @@ export class Connector {
     security: SecurityEvents;
     log: Logger;
     names?: NamesAsked;
+    named?: NamedConnections;
   }) {
+    this.#named = options.named;
     this.#names = options.names ?? new NamesAsked();
     this.#allowed = options.allowed;
     this.#security = options.security;
@@ -60,10 +74,11 @@ export class Connector {
     this.#underWay.set(child.key, count + 1);
     try {
       if (count >= UNDER_WAY_MAX) errno = Errno.again;
+      else if (request.name) fd = await this.#byName(child, process, request.name, request);
       else fd = await this.#connect(process, request.address);
       if (fd !== undefined) child.sendDescriptor(connectionLabel(pid, number), fd);
     } catch (error) {
-      errno = this.#errnoOf(error, process);
+      errno = this.#errnoOf(error, process, request);
     } finally {
       if (fd !== undefined) close(fd);
       const left = this.#underWay.get(child.key)! - 1;
@@ -87,11 +102,36 @@ export class Connector {
     return connected({ host, port: endpoint.port }, endMs, goesOn);
   }
 
-  #errnoOf(error: unknown, { pid, user }: Process): number {
+  async #byName(
+    child: VkernelChild,
+    process: Process,
+    name: string,
+    { listen, timeoutMs = 0 }: ConnectRequest,
+  ): Promise<number> {
+    const goesOn = () => process.state !== ProcessState.ENDING && process.state !== ProcessState.EXITED;
+    if (this.#named === undefined || !goesOn()) throw ended();
+    const { user, groups } = child.record;
+    const asker = { user, groups, key: child.key, vkernel: nameOfKey(child.key) };
+    const fd =
+      listen === undefined
+        ? await this.#named.connect(asker, name, timeoutMs)
+        : (await this.#named.listen(asker, { name, ...listen }, process.pid)).fd;
+    if (goesOn()) return fd;
+    close(fd);
+    throw ended();
+  }
+
+  #errnoOf(error: unknown, { pid, user }: Process, { name, listen }: ConnectRequest): number {
     if (error instanceof RpcError) {
       if (error.code === Code.InvalidArgument) return Errno.inval;
-      if (error.code !== Code.PermissionDenied) return Errno.again;
-      this.#security.refused('connection', user, `process ${pid} of ${user}: ${error.details}`, { user });
+      if (error.code !== Code.PermissionDenied)
+        return (name && listen === undefined && errnoOfName[error.code]) || Errno.again;
+      this.#security.refused(
+        listen === undefined ? 'connection' : 'listener',
+        user,
+        `process ${pid} of ${user}: ${error.details}`,
+        { user },
+      );
       return Errno.acces;
     }
     const code = error instanceof SystemCallError ? error.code : (error as NodeJS.ErrnoException).code;

@@ -4,6 +4,7 @@ import type { ProgramSpecSchema } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { OpenGrant } from './allowed-directories.ts';
 import { type AllowedListeners, closeListeners } from './allowed-listeners.ts';
+import type { OpenNamed } from './names/named-listeners.ts';
 import type { Process, ProcessTable } from './process-table.ts';
 import { remoteDirs } from './relatives/folders-elsewhere.ts';
 import type { VkernelChild } from './vkernel-child.ts';
@@ -18,6 +19,8 @@ export interface Launch {
   readonly module: readonly Uint8Array[];
   readonly grants: readonly OpenGrant[];
   readonly listen: readonly string[];
+  /** Lines of connections by name. */
+  readonly named?: readonly OpenNamed[];
   readonly requestId: string;
   /** Its environment is this process', too. */
   readonly beside?: bigint;
@@ -29,7 +32,7 @@ export interface Launch {
 export function launch(
   { table, listeners: allowed }: { table: ProcessTable; listeners: AllowedListeners },
   vkernel: VkernelChild,
-  { process, program, module, grants, listen, requestId, beside = 0n, asksInput = false }: Launch,
+  { process, program, module, grants, listen, named = [], requestId, beside = 0n, asksInput = false }: Launch,
 ): void {
   const { pid } = process;
   try {
@@ -42,8 +45,9 @@ export function launch(
     try {
       vkernel.sendDirectories(
         pid,
-        [...grants, ...listeners].map(({ fd }) => fd),
+        [...grants, ...listeners, ...named].map(({ fd }) => fd),
       );
+      for (const each of named) each.belongsTo(pid);
     } finally {
       closeListeners(listeners);
     }
@@ -56,7 +60,7 @@ export function launch(
     const given = {
       module: whole ?? new Uint8Array(),
       dirs: [...dirs, ...elsewhere],
-      listen: listeners.map(({ address }) => address),
+      listen: [...listeners.map(({ address }) => address), ...named.map(({ name }) => `/dev/name/${name}`)],
     };
     const about = { pid, requestId, beside, asksInput };
     vkernel.send({ case: 'start', value: { ...about, program: { ...program, ...given } } });

@@ -39,6 +39,12 @@ const quotaRecord = z.object({
     descriptors: z.number().default(0),
   }),
 });
+/** Which names somebody said that its programs may use. */
+const namesRecord = z.object({
+  name: z.string(),
+  user: z.string(),
+  names: z.object({ listen: z.array(z.string()), connect: z.array(z.string()), none: z.boolean() }),
+});
 const record = z.object({
   /** Who is whose parent (libs/processes/record.ts); empty: none is. */
   home: z.string().default(''),
@@ -46,6 +52,7 @@ const record = z.object({
   lastVkernel: z.number().default(0),
   vkernels: z.array(vkernelRecord).default([]),
   quotas: z.array(quotaRecord).default([]),
+  names: z.array(namesRecord).default([]),
   processes: z
     .array(
       z.object({

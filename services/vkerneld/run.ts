@@ -12,6 +12,8 @@ import { beginProcess } from './begin-process.ts';
 import { foldersOf, localDirs } from './granted-folders.ts';
 import type { Homes } from './homes.ts';
 import { launch } from './launch.ts';
+import type { NamedConnections } from './names/named-connections.ts';
+import type { OpenNamed } from './names/named-listeners.ts';
 import type { Response } from './output-backlog.ts';
 import type { Dir, ProcessTable } from './process-table.ts';
 import type { Program } from './program-spec.ts';
@@ -29,6 +31,9 @@ import type { VkernelOwner } from './vkernel-settings.ts';
 import type { VkernelUses } from './vkernel-uses.ts';
 import type { Vkernels } from './vkernels.ts';
 import { DEFAULT_VKERNEL } from './vkernels.ts';
+
+/** Connections by name that wait until a program takes them. */
+const BACKLOG = 128;
 
 export interface RunPlace {
   readonly node: string;
@@ -48,6 +53,7 @@ export interface RunPlace {
   readonly terminals: Terminals<Terminal>;
   readonly ptys: Ptys;
   readonly uses: VkernelUses;
+  readonly named: NamedConnections;
 }
 
 /**
@@ -75,6 +81,7 @@ export async function* run(
   let terminal: Terminal | Pty;
   let instance = '';
   let dirs: OpenGrant[] = [];
+  let named: OpenNamed[] = [];
   try {
     const quotaBytes = quotaWithin(place, program);
     const { node } = place;
@@ -97,10 +104,12 @@ export async function* run(
     const idMapping = folders.length > 0 || homes !== undefined ? await vkernel.idMapping() : undefined;
     dirs = directoriesOf(place, folders, ctx, idMapping);
     dirs.push(...(homes?.open(user, folders, idMapping) ?? []));
+    named = await openNamed(place, program, vkernel, ctx);
     ctx.signal.throwIfAborted();
-    terminal = start(place, { ...program, quotaBytes, folders }, dirs, vkernel, ctx);
+    terminal = start(place, { ...program, quotaBytes, folders, named }, dirs, vkernel, ctx);
   } finally {
     program.release();
+    for (const each of named) each.close();
     closeGrants(dirs);
   }
   const { detach } = program.spec;
@@ -187,6 +196,29 @@ function expectSockets(place: RunPlace, { spec }: Program, ctx: CallContext): vo
   );
 }
 
+/** Lines of connections by the names that it listens by. @throws RpcError; what is not allowed is told of */
+async function openNamed(
+  place: RunPlace,
+  { spec: { listenOn, forEveryone: everyone } }: Program,
+  vkernel: VkernelChild,
+  ctx: CallContext,
+): Promise<OpenNamed[]> {
+  const { user, groups } = ownerOf(ctx);
+  const asker = { user, groups, key: vkernel.key, vkernel: nameOfKey(vkernel.key) };
+  const told = { attempt: 'listener', asked: 'to listen' };
+  for (const name of listenOn)
+    tellingOf(place, ctx, told, () => place.named.expectAllowed(asker, 'listen', name));
+  const opened: OpenNamed[] = [];
+  try {
+    for (const name of listenOn)
+      opened.push(await place.named.listen(asker, { name, backlog: BACKLOG, everyone }));
+    return opened;
+  } catch (error) {
+    for (const each of opened) each.close();
+    throw error;
+  }
+}
+
 /** Runs it; what is not allowed there is a security event, too. */
 function tellingOf<T>(
   { security }: RunPlace,
@@ -214,11 +246,12 @@ function ownerOf({ caller }: CallContext): VkernelOwner {
 
 function start(
   place: RunPlace,
-  { spec, module, quotaBytes, folders }: Program & { quotaBytes: number; folders: readonly Dir[] },
+  program: Program & { quotaBytes: number; folders: readonly Dir[]; named: readonly OpenNamed[] },
   grants: readonly OpenGrant[],
   vkernel: VkernelChild,
   ctx: CallContext,
 ): Terminal | Pty {
+  const { spec, module, quotaBytes, folders, named } = program;
   const has = { quotaBytes, connect: spec.connect, dirs: folders };
   const process = beginProcess(place, vkernel, spec, {
     ...has,
@@ -235,7 +268,7 @@ function start(
   const memoryBytes = BigInt(quotaBytes);
   const { requestId } = ctx;
   launch(place, vkernel, {
-    ...{ process, module, grants, listen, requestId, beside },
+    ...{ process, module, grants, listen, named, requestId, beside },
     program: { ...words, terminalStreams, memoryBytes, bare },
   });
   return terminal;

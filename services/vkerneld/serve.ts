@@ -37,6 +37,9 @@ import { vkernelHandlers } from './handlers.ts';
 import { HiddenFolders } from './hidden-folders.ts';
 import { Homes } from './homes.ts';
 import { vkerneldMetrics } from './metrics.ts';
+import { NamedConnections } from './names/named-connections.ts';
+import { NamedListeners } from './names/named-listeners.ts';
+import { VkernelNames } from './names/vkernel-names.ts';
 import { pmapdUses } from './pmapd-uses.ts';
 import { ProcessTable } from './process-table.ts';
 import { ProgramsFolder } from './programs-folder.ts';
@@ -57,6 +60,7 @@ import { serviceMetrics } from './services/service-metrics.ts';
 import { ServiceStore } from './services/store.ts';
 import type { Terminal } from './terminal.ts';
 import { Terminals } from './terminals.ts';
+import { keyOf } from './vkernel-child.ts';
 import { VkernelUses } from './vkernel-uses.ts';
 import { Vkernels } from './vkernels.ts';
 
@@ -156,11 +160,16 @@ export async function serveVkerneld(
   const events = new EventLog({ service: `${node}/vkerneld`, node, log, file: config.eventsFile });
   const security = new SecurityEvents(events);
   const connections = new AllowedConnections(config.allowConnect, node);
-  const connector = new Connector({ allowed: connections, security, log });
-  const limits = new Limits(events);
   let syslink: SyslinkEndpoint | undefined;
+  const policy = new VkernelNames(file.read().names, keyOf);
+  const namedListeners = new NamedListeners({ syslink: () => syslink, log });
+  const named = new NamedConnections({
+    ...{ node: nodeIndex, syslink: () => syslink, policy, listeners: namedListeners, log },
+  });
+  const connector = new Connector({ allowed: connections, security, log, named });
+  const limits = new Limits(events);
   const looks = new ClusterLooks(() => syslink, log);
-  const parts = { events, connector, limits, looks };
+  const parts = { events, connector, limits, looks, names: policy };
   const vkernels = new Vkernels({ place, table, file, uids, log, ...parts });
   const pmapd = createClient(PmapService, asked);
   const running = () => vkernels.list().map(({ key, record: { hostPid } }) => ({ key, hostPid }));
@@ -183,7 +192,10 @@ export async function serveVkerneld(
   const hidden = new HiddenFolders([...config.hideDir, socketDir, config.pmapdDir, config.tlsDir]);
   const directories = new AllowedDirectories(config.allowDir, node, log, hidden);
   const listeners = new AllowedListeners(config.allowListen, node);
-  table.onEnded = (pid) => listeners.ended(pid);
+  table.onEnded = (pid) => {
+    listeners.ended(pid);
+    namedListeners.ended(pid);
+  };
   const { tools } = sandbox.host;
   if (tools === undefined) directories.withoutMounts();
   // Behind Landlock alone a folder is reached through the one that was allowed, and that would be all homes.
@@ -231,12 +243,12 @@ export async function serveVkerneld(
   const asks = new Asks({ table, vkernels, relatives, peers, spawns, ptys, log });
   const runPlace = {
     ...{ node, relatives, programMemory: config.programMemory, directories, homes, listeners, connections },
-    ...{ security, table, vkernels, uses, terminals, ptys, elsewhere },
+    ...{ security, table, vkernels, uses, terminals, ptys, elsewhere, named },
   };
   const handlers = vkernelHandlers(runPlace);
   const server = createRpcServer({ name: 'vkerneld', log, meter, security }).add(VkernelService, handlers);
   server.add(EventService, events.handlers());
-  const ofPeers = peerHandlers({ relatives, asks, spawns, placing, folders: served, ptys });
+  const ofPeers = peerHandlers({ relatives, asks, spawns, placing, folders: served, ptys, named });
   server.add(PeerService, ofPeers);
   const store = new ServiceStore(() => syslink);
   const keeping = new Keeping({ place: runPlace, store, syslink: () => syslink, events, log });

@@ -18,6 +18,7 @@ import { invalidField, overQuota, tryAgain } from '@odonata/rpc/refusal.ts';
 import { type UidRange, VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import type { ClusterLooks } from './cluster-look.ts';
 import type { Connector } from './connector.ts';
+import { policyRecord, VkernelNames } from './names/vkernel-names.ts';
 import type { ExitInit, Process, ProcessTable } from './process-table.ts';
 import type { RecordFile } from './record.ts';
 import { isOfService } from './services/service-vkernel.ts';
@@ -54,6 +55,7 @@ export class Vkernels {
   readonly #limits: Limits | undefined;
   /** What each may have. */
   readonly quotas: VkernelQuotas;
+  readonly names: VkernelNames;
   readonly #looks: ClusterLooks | undefined;
   /** Who is whose parent, for the record. */
   homeRecord: () => string;
@@ -89,7 +91,10 @@ export class Vkernels {
     limits?: Limits;
     /** Looks at the cluster for programs; without it they see nothing of it. */
     looks?: ClusterLooks;
+    /** Which names programs may use; without it none was said. */
+    names?: VkernelNames;
   }) {
+    this.names = options.names ?? new VkernelNames([], keyOf);
     this.#place = options.place;
     this.#table = options.table;
     this.#file = options.file;
@@ -470,6 +475,7 @@ export class Vkernels {
       lastVkernel: this.#lastIndex,
       vkernels: [...this.#children.values()].map((child) => child.record),
       quotas: [...this.quotas.all()].map(([, defined]) => ({ ofService: false, ...defined })),
+      names: [...this.names.all()].map(([, said]) => policyRecord(said)),
       processes: this.#table
         .running()
         .map(({ pid, vkernel, user, command, startedAtMs, quotaBytes, connect, dirs }) => {

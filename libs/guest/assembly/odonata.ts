@@ -38,6 +38,12 @@ declare function ds_remove(name: usize, nameLen: u32): i32;
 @external("odonata", "connect")
 declare function ds_connect(address: usize, addressLen: u32, fd: usize): i32;
 // @ts-ignore: decorator
+@external("odonata", "listen")
+declare function ds_listen(name: usize, nameLen: u32, backlog: u32, flags: i32, fd: usize): i32;
+// @ts-ignore: decorator
+@external("odonata", "connect_name")
+declare function ds_connect_name(name: usize, nameLen: u32, timeoutMs: u32, fd: usize): i32;
+// @ts-ignore: decorator
 @external("odonata", "name_range")
 declare function ds_name_range(id: u64, offset: u64, len: u64, name: usize, nameLen: u32): i32;
 // @ts-ignore: decorator
@@ -108,6 +114,8 @@ export namespace Errno {
   export const ACCES: i32 = 2;
   export const AGAIN: i32 = 6;
   export const CONNREFUSED: i32 = 14;
+  export const CONNABORTED: i32 = 13;
+  export const CONNRESET: i32 = 15;
   export const BADF: i32 = 8;
   export const CHILD: i32 = 12;
   export const DEADLK: i32 = 16;
@@ -170,6 +178,11 @@ export namespace TerminalChange {
 export namespace ChildCode {
   export const STOPPED: i32 = 65536;
   export const CONTINUED: i32 = 131072;
+}
+
+/** Flags of `listen`. */
+export namespace Listen {
+  export const EVERYONE: i32 = 1;
 }
 
 /** Modes of `Dataspace.lock`. */

@@ -17,6 +17,8 @@ const (
 	EACCES       int32 = 2
 	EAGAIN       int32 = 6
 	ECONNREFUSED int32 = 14
+	ECONNABORTED int32 = 13
+	ECONNRESET   int32 = 15
 	EBADF        int32 = 8
 	ECHILD       int32 = 12
 	EDEADLK      int32 = 16
@@ -79,6 +81,11 @@ const (
 const (
 	ChildStopped   int32 = 65536
 	ChildContinued int32 = 131072
+)
+
+// Flags of Listen.
+const (
+	ListenEveryone int32 = 1
 )
 
 // Modes of Lock.
@@ -247,6 +254,25 @@ func DsRemove(name unsafe.Pointer, nameLen uint32) int32
 //go:wasmimport odonata connect
 //go:noescape
 func Connect(address unsafe.Pointer, addressLen uint32, fd unsafe.Pointer) int32
+
+// Listens by a name: programs on any node connect to it by ConnectName.  Several may listen by one name, on one node
+// or many: a connection goes to one that has the fewest open.  The descriptor is ready for reading when a connection
+// waits; `sock_accept` takes it.  The name ends with the descriptor, or with the process.  It takes no more where
+// vkerneld started anew: `sock_accept` says ECONNABORTED, and the program listens again.
+//
+//go:wasmimport odonata listen
+//go:noescape
+func Listen(name unsafe.Pointer, nameLen uint32, backlog uint32, flags int32, fd unsafe.Pointer) int32
+
+// Connects to a program that listens by a name, on whatever node: of several to one that has the fewest connections
+// open.  The descriptor is an ordered stream of bytes both ways: it reads, writes, polls and closes as any;
+// `sock_recv`, `sock_send` and `sock_shutdown` work on it.  A read is 0 bytes after the other side shut it down for
+// writing, closed it or exited; where the other side was killed, or what was between them is gone, it is ECONNRESET.
+// Whoever does not read stalls who writes, and nobody else.
+//
+//go:wasmimport odonata connect_name
+//go:noescape
+func ConnectName(name unsafe.Pointer, nameLen uint32, timeoutMs uint32, fd unsafe.Pointer) int32
 
 // Names the bytes [offset, offset + len) of a dataspace for people: `vkctl ds hot` says which ranges nodes fight
 // over, and by this name.  It changes nothing else.  The same range may be named anew; an empty name takes the name

@@ -48,6 +48,8 @@ export interface RunOptions extends ClusterOption {
   dir?: string[];
   home?: string;
   listen?: string[];
+  listenOn?: string[];
+  forEveryone?: boolean;
   connect?: string[];
   env?: string[];
   memory?: string;
@@ -105,6 +107,12 @@ export function addRun(program: Command): void {
       collect,
     )
     .option(
+      '--listen-on <name>',
+      'hand it what programs of any node connect to by this name, NAME of its user or :NAME of the cluster: descriptors after those of --listen (repeatable; docs/syslink.md)',
+      collect,
+    )
+    .option('--for-everyone', 'with --listen-on: for programs of all people, where theirs may use the name')
+    .option(
       '--connect <place>',
       'let it connect to HOST:PORT, or PORT of 127.0.0.1 (repeatable; see "up --allow-connect")',
       collect,
@@ -131,6 +139,7 @@ export function addRun(program: Command): void {
     ],
     ['while read a; do vkctl run -n prog.wasm $a; done < list', 'the loop keeps its input'],
     ['vkctl run --listen 8080 server.wasm', 'after: vkctl up --allow-listen 8080'],
+    ['vkctl run -d --listen-on web server.wasm', 'programs of yours connect to it by the name web'],
     ['vkctl run -d --json server.wasm | jq .pid', 'for a program'],
     ['cat in | vkctl run --memory 64M sort.wasm > out', 'as a filter'],
   ]);
@@ -174,6 +183,8 @@ export async function run(path: string, args: string[], options: RunOptions): Pr
     terminalStreams: options.detach ? undefined : terminalStreams(options.input ?? true),
     dirs: grants(options.dir ?? []),
     listen: options.listen ?? [],
+    listenOn: options.listenOn ?? [],
+    forEveryone: options.forEveryone ?? false,
     connect: options.connect ?? [],
     memoryBytes: BigInt(options.memory ? parseSize(options.memory, '--memory') : 0),
     detach: options.detach ?? false,

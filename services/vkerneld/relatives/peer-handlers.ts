@@ -4,6 +4,7 @@ import type { Asker, PeerService } from '@odonata/proto/vkernel/v1/peer';
 import { TerminalAskSchema } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
+import type { NamedConnections } from '../names/named-connections.ts';
 import type { Ptys } from '../pty/ptys.ts';
 import { Errno, WasiError } from '../vkernel/wasi/errno.ts';
 import type { Asks } from './asks.ts';
@@ -20,12 +21,15 @@ export function peerHandlers(parts: {
   placing: Placing;
   folders: FoldersServed;
   ptys: Ptys;
+  named: NamedConnections;
 }): Handlers<typeof PeerService> {
-  const { relatives, asks, spawns, placing, folders, ptys } = parts;
+  const { relatives, asks, spawns, placing, folders, ptys, named } = parts;
   return {
     spawn: (requests, ctx) => spawns.serve(requests, ctx),
 
     openFolder: (requests, ctx) => folders.serve(requests, ctx),
+
+    connect: (requests, ctx) => named.serve(requests, ctx),
 
     async tell({ node, messages }) {
       const understood = messages.map(fromWire).filter((message) => message !== undefined);

@@ -11,10 +11,16 @@ const WAIT_MS = 30_000;
 /** A descriptor of the host, or why there is none, as WASI numbers it. */
 export type Connected = { readonly fd: number } | { readonly errno: number };
 
+/** To HOST:PORT, or to whoever listens by a name; or a line of the connections to that name. */
+export type ConnectionRequest =
+  | { readonly address: string }
+  | { readonly name: string; readonly timeoutMs: number }
+  | { readonly name: string; readonly listen: { readonly backlog: number; readonly everyone: boolean } };
+
 export interface ConnectionsAskedOptions {
   readonly send: (event: {
     case: 'connect';
-    value: { pid: bigint; number: number; address: string };
+    value: { pid: bigint; number: number } & ConnectionRequest;
   }) => void;
   /** The descriptor that came before the answer; undefined: it did not. */
   readonly take: (pid: bigint, number: number) => number | undefined;
@@ -30,7 +36,7 @@ export class ConnectionsAsked {
   }
 
   /** Whoever asks closes the descriptor. */
-  ask(pid: bigint, address: string): Promise<Connected> {
+  ask(pid: bigint, request: ConnectionRequest): Promise<Connected> {
     this.#last = (this.#last + 1) % 2 ** 32;
     const number = this.#last;
     const { promise, resolve } = Promise.withResolvers<Connected>();
@@ -42,7 +48,7 @@ export class ConnectionsAsked {
       resolve(connected);
     };
     this.#waiting.set(number, { pid, done });
-    this.#options.send({ case: 'connect', value: { pid, number, address } });
+    this.#options.send({ case: 'connect', value: { pid, number, ...request } });
     return promise;
   }
 

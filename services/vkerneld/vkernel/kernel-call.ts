@@ -10,6 +10,7 @@
 
 import type { Meeting } from '@odonata/pmap/pmap-interface.ts';
 import { type LeaseCell, LeaseWatch } from '@odonata/pmap/shared-lease.ts';
+import type { ConnectionRequest } from './connections-asked.ts';
 import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
 import type { DeviceName } from './wasi/mounts/devices.ts';
 import type { FileRequest } from './wasi/mounts/file-request.ts';
@@ -66,8 +67,7 @@ export type KernelRequest =
       readonly durable: boolean;
     }
   | { readonly call: 'ds_remove'; readonly name: string }
-  /** HOST:PORT */
-  | { readonly call: 'connect'; readonly address: string }
+  | { readonly call: 'connect'; readonly request: ConnectionRequest }
   | {
       readonly call: 'name_range';
       readonly dataspace: bigint;

@@ -306,7 +306,7 @@ export class Kernel {
         limits: { memory: this.#limits.memory, place, numbers },
         ...(mounts && { mounts }),
         ...(folders && { folders }),
-        connect: (address) => this.#connections.ask(pid, address),
+        connect: (request) => this.#connections.ask(pid, request),
         asked: this.#asked,
         remote: this.#remote,
         sendPiece: (data) => send({ case: 'modulePiece', value: { pid, data } }),

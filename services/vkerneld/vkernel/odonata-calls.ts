@@ -3,6 +3,7 @@
 
 import { type Implementation, wasmTypesOf } from '@odonata/guest/module/description.ts';
 import { odonata } from '@odonata/guest/module/odonata.ts';
+import type { ConnectionRequest } from './connections-asked.ts';
 import type { KernelAnswer, KernelCaller } from './kernel-call.ts';
 import { unpackWord } from './kernel-call.ts';
 import { relationCalls } from './relation-calls.ts';
@@ -16,6 +17,10 @@ const nameBytesMax = 255;
 const rangeNameBytesMax = 64;
 /** HOST:PORT, where a host has a name of 253 at most. */
 const addressBytesMax = 264;
+/** PERSON:NAME */
+const endpointNameBytesMax = 97;
+const backlogMax = 128;
+const connectMsMax = 25_000;
 /** Of a barrier. */
 const membersMax = 1_024;
 const nsPerMs = 1_000_000n;
@@ -23,6 +28,7 @@ const nsPerMs = 1_000_000n;
 const pageBytes = odonata.pageBytes.value;
 const { CREATE, EXCLUSIVE, DURABLE } = odonata.constants.open.values;
 const { READ, READ_WRITE } = odonata.constants.protection.values;
+const { EVERYONE } = odonata.constants.listen.values;
 const lockModes = odonata.constants.lockMode.values;
 type LockModeName = keyof typeof lockModes;
 const lockModeNames = Object.keys(lockModes) as LockModeName[];
@@ -47,6 +53,21 @@ export function odonataImports(
 ): Imports {
   /** Sizes of what this process opened: a dataspace never changes its size. */
   const sizesOfOpened = new Map<bigint, bigint>();
+
+  const nameOf = (at: number, length: number): string => {
+    if (length === 0) throw new WasiError(Errno.inval);
+    if (length > endpointNameBytesMax) throw new WasiError(Errno.nametoolong);
+    const name = memory.string(at, length);
+    if (/\p{Cc}/u.test(name)) throw new WasiError(Errno.inval);
+    return name;
+  };
+
+  /** Stores the descriptor of what the supervisor has connected. */
+  const connected = (at: number, request: ConnectionRequest): void => {
+    descriptors.expectRoom();
+    const { payload } = expectSuccess(kernel.call({ call: 'connect', request }));
+    memory.setU32(at, descriptors.addKeptConnection(Number(unpackWord(payload, 0))));
+  };
 
   /** These cannot fail, and touch no memory. */
   const direct = {
@@ -148,9 +169,18 @@ export function odonataImports(
       if (addressLength > addressBytesMax) throw new WasiError(Errno.nametoolong);
       const address = memory.string(addressAt, addressLength);
       if (/\p{Cc}/u.test(address)) throw new WasiError(Errno.inval);
-      descriptors.expectRoom();
-      const { payload } = expectSuccess(kernel.call({ call: 'connect', address }));
-      memory.setU32(at, descriptors.addKeptConnection(Number(unpackWord(payload, 0))));
+      connected(at, { address });
+    },
+    listen: (nameAt: number, nameLength: number, backlog: number, flags: number, at: number) => {
+      memory.expectWritable(at, 4);
+      if (backlog < 1 || backlog > backlogMax || flags & ~EVERYONE.value) throw new WasiError(Errno.inval);
+      const everyone = (flags & EVERYONE.value) !== 0;
+      connected(at, { name: nameOf(nameAt, nameLength), listen: { backlog, everyone } });
+    },
+    connect_name: (nameAt: number, nameLength: number, timeoutMs: number, at: number) => {
+      memory.expectWritable(at, 4);
+      if (timeoutMs >>> 0 > connectMsMax) throw new WasiError(Errno.inval);
+      connected(at, { name: nameOf(nameAt, nameLength), timeoutMs: timeoutMs >>> 0 });
     },
     name_range: (id: bigint, offset: bigint, length: bigint, nameAt: number, nameLength: number) => {
       const dataspace = BigInt.asUintN(64, id);

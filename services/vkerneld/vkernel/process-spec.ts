@@ -1,6 +1,6 @@
 // What a process is made of, what it needs around it, and what it tells.
 import type { Pmap } from '@odonata/pmap/pmap-interface.ts';
-import type { Connected } from './connections-asked.ts';
+import type { Connected, ConnectionRequest } from './connections-asked.ts';
 import type { HeldDescriptor } from './held-descriptors.ts';
 import type { MountTable } from './mounts/process-files.ts';
 import type { FoldersAsked } from './mounts/remote/folders-asked.ts';
@@ -106,7 +106,7 @@ export interface ProcessSurroundings {
   /** Its folders on other nodes; missing: it has none. */
   readonly folders?: FoldersAsked;
   /** Connects to HOST:PORT; missing: there is no network. */
-  readonly connect?: (address: string) => Promise<Connected>;
+  readonly connect?: (request: ConnectionRequest) => Promise<Connected>;
   /** Children, signals, groups; missing: it has none of these. */
   readonly asked?: ProcessesAsked;
   /** A part of the module of a child that is to run elsewhere. */

@@ -390,7 +390,7 @@ export class Process {
       this.#events.troubled(`process ${this.pid} did not end cleanly`, error);
     }
     for (const { descriptor } of [...this.#grants, ...this.#listeners]) closeSync(descriptor);
-    this.#connections.closeAll();
+    this.#connections.closeAll(exit.signal !== '');
     await this.#files.closeAll();
     for (const cell of this.#relations.positions) new FilePosition(cell).abandon(holderOf(this.pid));
     this.#host.closeAll();

@@ -5,7 +5,7 @@ import { type PendingWait, PmapError, type Space } from '@odonata/pmap/pmap-inte
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { duplicate, makeSocketPair } from '@odonata/userfault/libc.ts';
 import { shutdown } from '@odonata/userfault/sockets.ts';
-import type { Connected } from './connections-asked.ts';
+import type { Connected, ConnectionRequest } from './connections-asked.ts';
 import type { HostDescriptors } from './host-descriptors.ts';
 import type { KernelAnswerer, KernelRequest } from './kernel-call.ts';
 import { packWords, payloadBytesMax } from './kernel-call.ts';
@@ -22,7 +22,7 @@ interface Listener {
 
 /** How a process reaches others. */
 interface Network {
-  readonly connect: ((address: string) => Promise<Connected>) | undefined;
+  readonly connect: ((request: ConnectionRequest) => Promise<Connected>) | undefined;
   readonly connections: ConnectionTable;
 }
 
@@ -208,7 +208,7 @@ export class SystemCalls {
         this.#cancelWait();
         return nothing;
       case 'connect':
-        return this.#connect(request.address);
+        return this.#connect(request.request);
       case 'pipe': {
         const [read, write] = makeSocketPair();
         // One direction each: who writes to the end for reading hears EPIPE.
@@ -236,10 +236,10 @@ export class SystemCalls {
   }
 
   /** The descriptor is in the process's table before its thread hears of it: whichever ends first closes it. */
-  async #connect(address: string): Promise<Uint8Array | number> {
+  async #connect(request: ConnectionRequest): Promise<Uint8Array | number> {
     const { connect, connections } = this.#network;
     if (connect === undefined) return Errno.acces;
-    const connected = await connect(address);
+    const connected = await connect(request);
     if ('errno' in connected) return connected.errno;
     if (this.#cancelled) closeSync(connected.fd);
     else connections.keep(connected.fd);

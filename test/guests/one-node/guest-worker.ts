@@ -123,6 +123,8 @@ const odonata = {
   connect(_address: number, length: number): number {
     return length === 0 ? EINVAL : EACCES;
   },
+  listen: (_name: number, length: number) => (length === 0 ? EINVAL : EACCES),
+  connect_name: (_name: number, length: number) => (length === 0 ? EINVAL : EACCES),
   /** It is alone. */
   spawn: () => ENOTSUP,
   wait: () => ECHILD,

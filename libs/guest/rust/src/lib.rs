@@ -14,6 +14,8 @@ pub const OK: i32 = 0;
 pub const EACCES: i32 = 2;
 pub const EAGAIN: i32 = 6;
 pub const ECONNREFUSED: i32 = 14;
+pub const ECONNABORTED: i32 = 13;
+pub const ECONNRESET: i32 = 15;
 pub const EBADF: i32 = 8;
 pub const ECHILD: i32 = 12;
 pub const EDEADLK: i32 = 16;
@@ -62,6 +64,9 @@ pub const TERMINAL_FLUSH: i32 = 1;
 // Codes of a child that did not end: see `wait`.
 pub const CHILD_STOPPED: i32 = 65536;
 pub const CHILD_CONTINUED: i32 = 131072;
+
+// Flags of `listen`.
+pub const LISTEN_EVERYONE: i32 = 1;
 
 // Modes of `lock`.
 pub const LOCK_SHARED: i32 = 1;
@@ -214,6 +219,19 @@ extern "C" {
     /// writes, polls and closes as any; `sock_recv`, `sock_send` and `sock_shutdown` work on it.  The virtual kernel
     /// has no network: its supervisor connects, resolves the name, and gives up after ten seconds.
     pub fn connect(address: *const u8, address_len: u32, fd: *mut u32) -> i32;
+
+    /// Listens by a name: programs on any node connect to it by `connect_name`.  Several may listen by one name, on
+    /// one node or many: a connection goes to one that has the fewest open.  The descriptor is ready for reading when
+    /// a connection waits; `sock_accept` takes it.  The name ends with the descriptor, or with the process.  It takes
+    /// no more where vkerneld started anew: `sock_accept` says ECONNABORTED, and the program listens again.
+    pub fn listen(name: *const u8, name_len: u32, backlog: u32, flags: i32, fd: *mut u32) -> i32;
+
+    /// Connects to a program that listens by a name, on whatever node: of several to one that has the fewest
+    /// connections open.  The descriptor is an ordered stream of bytes both ways: it reads, writes, polls and closes
+    /// as any; `sock_recv`, `sock_send` and `sock_shutdown` work on it.  A read is 0 bytes after the other side shut
+    /// it down for writing, closed it or exited; where the other side was killed, or what was between them is gone,
+    /// it is ECONNRESET.  Whoever does not read stalls who writes, and nobody else.
+    pub fn connect_name(name: *const u8, name_len: u32, timeout_ms: u32, fd: *mut u32) -> i32;
 
     /// Names the bytes [offset, offset + len) of a dataspace for people: `vkctl ds hot` says which ranges nodes fight
     /// over, and by this name.  It changes nothing else.  The same range may be named anew; an empty name takes the

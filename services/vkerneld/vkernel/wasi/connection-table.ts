@@ -1,6 +1,7 @@
 // The connections of one process. Node closes the files of a thread that ends, for it opened them; of sockets it knows nothing. So
 // the thread notes them in shared memory, and the main thread closes what is left there when the thread has ended.
 import { closeSync } from 'node:fs';
+import { endsWell } from '@odonata/userfault/named-sockets.ts';
 
 const PLACES = 1024;
 
@@ -21,14 +22,16 @@ export class ConnectionTable {
   close(host: number): void {
     const place = this.places.indexOf(host + 1);
     if (place >= 0) Atomics.store(this.places, place, 0);
+    endsWell(host);
     closeSync(host);
   }
 
-  /** The thread has ended. */
-  closeAll(): void {
+  /** The thread has ended. @param resets it was ended: so the other sides of connections by name hear of a reset, and not of an end */
+  closeAll(resets = false): void {
     for (const [i, entry] of this.places.entries()) {
       if (entry === 0) continue;
       this.places[i] = 0;
+      if (!resets) endsWell(entry - 1);
       closeSync(entry - 1);
     }
   }

@@ -67,7 +67,7 @@ export function aboveGrants(above: string, preopen?: Uint8Array<ArrayBuffer>): N
 export interface Listener {
   /** Of this OS process, open for as long as the program runs. */
   readonly descriptor: number;
-  /** HOST:PORT */
+  /** HOST:PORT, or /dev/name/NAME */
   readonly address: string;
 }
 
@@ -89,7 +89,8 @@ export function preopenNames(
   return [...listeners.map(listenerName), ...grants.map(grantName), utf8('/')];
 }
 
-const listenerName = ({ address }: Listener): Uint8Array<ArrayBuffer> => utf8(`/dev/tcp/${address}`);
+const listenerName = ({ address }: Listener): Uint8Array<ArrayBuffer> =>
+  utf8(address.startsWith('/') ? address : `/dev/tcp/${address}`);
 
 /** With a slash at its end a C library finds what is in it, and not the directory itself. */
 const grantName = ({ guestPath }: DirectoryGrant): Uint8Array<ArrayBuffer> =>

@@ -1,0 +1,159 @@
+// Connections that a process makes for another one, on the same machine, and passes on: pairs of sockets, and lines by which they are
+// taken as from a socket that listens.
+//
+// A pair is of TCP on the loopback address, and not of unix sockets, since TCP tells an end from a reset: both sides begin with a
+// linger of 0, so whoever is killed resets it, as the kernel closes what they had. Who means a good end takes the linger away first.
+import { koffi, libcFunction } from './koffi.ts';
+import { close, Errno, makeSocketPair, receiveDescriptor, SystemCallError, sendDescriptor } from './libc.ts';
+
+const c = {
+  socket: libcFunction('int socket(int domain, int type, int protocol)'),
+  setsockopt: libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
+  getsockopt: libcFunction(
+    'int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)',
+  ),
+  bind: libcFunction('int bind(int fd, const void *address, uint length)'),
+  listen: libcFunction('int listen(int fd, int backlog)'),
+  connect: libcFunction('int connect(int fd, const void *address, uint length)'),
+  accept4: libcFunction('int accept4(int fd, void *address, _Inout_ uint32_t *length, int flags)'),
+  getsockname: libcFunction('int getsockname(int fd, void *address, _Inout_ uint32_t *length)'),
+  poll: libcFunction('int poll(_Inout_ uint8_t *fds, ulong count, int timeoutMs)'),
+};
+
+const AF_UNIX = 1;
+const AF_INET = 2;
+const NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
+const STREAM_NONBLOCK_CLOEXEC = 1 | NONBLOCK_CLOEXEC;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_PRIORITY = 12;
+const SO_LINGER = 13;
+const SO_DOMAIN = 39;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
+const EINPROGRESS = 115;
+const ECONNABORTED = 103;
+const EMFILE = 24;
+const ADDRESS_BYTES = 16;
+/** Others of this machine may knock meanwhile. */
+const TRIES = 16;
+const WAIT_MS = 1_000;
+/** Of each of the four buffers of a pair; the kernel takes it twice, for its own records. */
+const BUFFER_BYTES = 64 * 1024;
+/** What marks a line of connections: nothing else sets it. */
+const MARK = 5;
+
+const int = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  return bytes;
+};
+
+function checked(call: string, result: number): number {
+  if (result < 0) throw new SystemCallError(call, koffi().errno());
+  return result;
+}
+
+function set(fd: number, level: number, option: number, value: Buffer): void {
+  checked('setsockopt', c.setsockopt(fd, level, option, value, value.length));
+}
+
+function addressOf(fd: number): Buffer {
+  const address = Buffer.alloc(ADDRESS_BYTES);
+  checked('getsockname', c.getsockname(fd, address, [ADDRESS_BYTES]));
+  return address;
+}
+
+function loopbackSocket(): number {
+  const fd = checked('socket', c.socket(AF_INET, STREAM_NONBLOCK_CLOEXEC, 0));
+  set(fd, SOL_SOCKET, SO_SNDBUF, int(BUFFER_BYTES));
+  set(fd, SOL_SOCKET, SO_RCVBUF, int(BUFFER_BYTES));
+  return fd;
+}
+
+/** Two ends of one connection: neither blocks, and each resets it unless `endsWell` was said of it. @throws SystemCallError */
+export function makeConnection(): [number, number] {
+  const open: number[] = [];
+  try {
+    const listener = loopbackSocket();
+    open.push(listener);
+    const anyPort = Buffer.from([AF_INET, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    checked('bind', c.bind(listener, anyPort, anyPort.length));
+    checked('listen', c.listen(listener, TRIES));
+    const one = loopbackSocket();
+    open.push(one);
+    const place = addressOf(listener);
+    if (c.connect(one, place, place.length) < 0 && koffi().errno() !== EINPROGRESS) checked('connect', -1);
+    const other = acceptFrom(listener, addressOf(one));
+    open.push(other);
+    for (const fd of [one, other]) {
+      set(fd, IPPROTO_TCP, TCP_NODELAY, int(1));
+      set(fd, SOL_SOCKET, SO_LINGER, Buffer.concat([int(1), int(0)]));
+    }
+    close(listener);
+    return [one, other];
+  } catch (error) {
+    for (const fd of open) close(fd);
+    throw error;
+  }
+}
+
+/** The connection from there; any other is of somebody who knocks at what is not theirs. */
+function acceptFrom(listener: number, from: Buffer): number {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const waited = Buffer.alloc(8);
+    waited.writeInt32LE(listener, 0);
+    waited.writeInt16LE(1, 4);
+    if (c.poll(waited, 1, WAIT_MS) <= 0) break;
+    const address = Buffer.alloc(ADDRESS_BYTES);
+    const fd = checked('accept4', c.accept4(listener, address, [ADDRESS_BYTES], NONBLOCK_CLOEXEC));
+    if (address.equals(from)) return fd;
+    close(fd);
+  }
+  throw new SystemCallError('accept4', ECONNABORTED);
+}
+
+/** The next close of this end is no reset, but an end after what was sent. Of what is no socket nothing comes. */
+export function endsWell(fd: number): void {
+  const none = Buffer.alloc(8);
+  c.setsockopt(fd, SOL_SOCKET, SO_LINGER, none, none.length);
+}
+
+/** A line of connections: by the first end they are passed, from the second one they are taken. */
+export function makeNamedListener(): [number, number] {
+  const [pass, take] = makeSocketPair();
+  set(take, SOL_SOCKET, SO_PRIORITY, int(MARK));
+  return [pass, take];
+}
+
+export function isNamedListener(fd: number): boolean {
+  const value = Buffer.alloc(4);
+  return (
+    c.getsockopt(fd, SOL_SOCKET, SO_PRIORITY, value, [4]) === 0 &&
+    value.readInt32LE(0) === MARK &&
+    c.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, value, [4]) === 0 &&
+    value.readInt32LE(0) === AF_UNIX
+  );
+}
+
+/** Passes a copy of a descriptor on. False: too many wait. @throws SystemCallError where nobody takes them any more */
+export function pass(line: number, fd: number): boolean {
+  const errno = sendDescriptor(line, new Uint8Array([1]), fd);
+  if (errno === Errno.EAGAIN || errno === Errno.ETOOMANYREFS) return false;
+  if (errno !== 0) throw new SystemCallError('sendmsg', errno);
+  return true;
+}
+
+/**
+ * The next connection; undefined where none waits. Whoever passes them on is told with a byte.
+ * @throws SystemCallError ECONNABORTED where there will be no more, EMFILE where no descriptor was left for one
+ */
+export function takePassed(line: number): number | undefined {
+  const message = receiveDescriptor(line, 1);
+  if (message === undefined) return undefined;
+  if (message.data.length === 0) throw new SystemCallError('accept', ECONNABORTED);
+  sendDescriptor(line, new Uint8Array([1]));
+  if (message.fd === undefined) throw new SystemCallError('accept', EMFILE);
+  return message.fd;
+}

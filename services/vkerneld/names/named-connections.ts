@@ -1,0 +1,228 @@
+// Connections of programs by name: each is a circuit between two supervisors, with a socket to the program at either end. A virtual
+// kernel knows nothing of the other one but bytes. What waits is bounded by the buffers of the sockets and by the window of the circuit,
+// each way; where either end, or what is between, goes away, both programs hear of a reset.
+import { type ConnectRequest, PeerService } from '@odonata/proto/vkernel/v1/peer';
+import { delay } from '@odonata/rpc/backoff.ts';
+import { ownTurn } from '@odonata/rpc/bug.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { tryAgain } from '@odonata/rpc/refusal.ts';
+import type { CallContext } from '@odonata/rpc/service.ts';
+import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
+import { makeConnection } from '@odonata/userfault/named-sockets.ts';
+import { GuestSocket, type Piece } from './guest-socket.ts';
+import type { NamedListeners, OpenNamed } from './named-listeners.ts';
+import { fullName, type VkernelNames } from './vkernel-names.ts';
+
+/** Of one virtual kernel, and of all of this node: an endpoint has 1,024 circuits, of which others need some. */
+export const CONNECTIONS_OF_VKERNEL = 256;
+const CONNECTIONS_MAX = 768;
+const CONNECT_MS = 10_000;
+/** Who listened may have ended before the router knew: then it is asked again. */
+const ASK_AGAIN_MS = 50;
+
+/** Whose program asks. */
+export interface NameAsker {
+  readonly user: string;
+  readonly groups: readonly string[];
+  /** Of its virtual kernel. */
+  readonly key: string;
+  readonly vkernel: string;
+}
+
+export class NamedConnections {
+  readonly #node: number;
+  readonly #syslink: () => SyslinkEndpoint | undefined;
+  readonly #policy: VkernelNames;
+  readonly #listeners: NamedListeners;
+  readonly #log: Logger;
+  /** By virtual kernel; those that came in are of all together. */
+  readonly #open = new Map<string, number>();
+  #count = 0;
+
+  constructor(options: {
+    node: number;
+    syslink: () => SyslinkEndpoint | undefined;
+    policy: VkernelNames;
+    listeners: NamedListeners;
+    log: Logger;
+  }) {
+    this.#node = options.node;
+    this.#syslink = options.syslink;
+    this.#policy = options.policy;
+    this.#listeners = options.listeners;
+    this.#log = options.log;
+  }
+
+  openOf(key: string): number {
+    return this.#open.get(key) ?? 0;
+  }
+
+  /** @throws RpcError INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE */
+  async listen(
+    asker: NameAsker,
+    { name, backlog, everyone }: { name: string; backlog: number; everyone: boolean },
+    pid?: bigint,
+  ): Promise<OpenNamed> {
+    const full = this.expectAllowed(asker, 'listen', name);
+    // What is of the cluster is nobody's own.
+    const isForAll = everyone || full.startsWith(':');
+    return this.#listeners.open(asker.user, { name: full, backlog, everyone: isForAll }, pid);
+  }
+
+  /** The name in full. @throws RpcError INVALID_ARGUMENT, PERMISSION_DENIED */
+  expectAllowed({ key, user }: NameAsker, what: 'listen' | 'connect', name: string): string {
+    const full = fullName(name, user);
+    if (full === undefined)
+      throw new RpcError(
+        Code.InvalidArgument,
+        `"${name}" is no name: use NAME of your own, PERSON:NAME, or :NAME of the cluster`,
+      );
+    if (this.#policy.may(key, user, what, full)) return full;
+    const how = what === 'listen' ? 'listen by' : 'connect to';
+    throw new RpcError(
+      Code.PermissionDenied,
+      `programs of virtual kernel ${key} may not ${how} "${full}" (vkctl vkernel set --may-${what} says which names)`,
+    );
+  }
+
+  /**
+   * The program's end of a connection to whoever listens by a name; whoever has it closes it.
+   * @throws RpcError INVALID_ARGUMENT, PERMISSION_DENIED, NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE, DEADLINE_EXCEEDED
+   */
+  async connect(asker: NameAsker, name: string, timeoutMs: number): Promise<number> {
+    const full = this.expectAllowed(asker, 'connect', name);
+    const endMs = performance.now() + (timeoutMs || CONNECT_MS);
+    for (;;) {
+      try {
+        return await this.#connectOnce(asker, full, Math.max(1, endMs - performance.now()));
+      } catch (error) {
+        if (!RpcError.is(error, Code.Aborted)) throw error;
+        if (performance.now() + ASK_AGAIN_MS > endMs) throw new RpcError(Code.NotFound, error.details);
+        await delay(ASK_AGAIN_MS);
+      }
+    }
+  }
+
+  async #connectOnce(asker: NameAsker, name: string, leftMs: number): Promise<number> {
+    const { key, user, groups, vkernel } = asker;
+    const syslink = this.#syslink();
+    if (syslink === undefined) throw tryAgain(Code.Unavailable, 'not attached to a router yet');
+    const leave = this.#enter(key);
+    const over = new AbortController();
+    const connected = Promise.withResolvers<GuestSocket | undefined>();
+    let isLate = false;
+    const late = ownTurn({ timer: 'connect by name', name }, () => {
+      isLate = true;
+      over.abort();
+    });
+    const timer = setTimeout(late, leftMs);
+    try {
+      const start = { asker: { node: this.#node, user, groups: [...groups], vkernel }, name };
+      const client = syslink.client(PeerService, { name });
+      const requests = requestsOf(start, connected.promise);
+      const answers = client.connect(requests, { signal: over.signal })[Symbol.asyncIterator]();
+      const first = await answers.next();
+      if (first.done || first.value.event.case !== 'connected')
+        throw new RpcError(Code.Internal, `"${name}" was not connected`);
+      const [ours, theirs] = makeConnection();
+      const socket = new GuestSocket(ours);
+      connected.resolve(socket);
+      void this.#carry(answers, socket, over).finally(leave);
+      return theirs;
+    } catch (error) {
+      connected.resolve(undefined);
+      over.abort();
+      leave();
+      if (isLate) throw new RpcError(Code.DeadlineExceeded, `"${name}" did not answer in time`);
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** To the program, until it is over. */
+  async #carry(
+    answers: AsyncIterator<{ event: { case: string | undefined; value?: unknown } }>,
+    socket: GuestSocket,
+    over: AbortController,
+  ): Promise<void> {
+    try {
+      for (let next = await answers.next(); !next.done; next = await answers.next()) {
+        const { event } = next.value;
+        if (event.case === 'data' || event.case === 'end') await socket.take(event as Piece);
+      }
+    } catch (error) {
+      this.#log.debug({ err: error }, 'a connection by name is reset');
+    }
+    socket.reset();
+    over.abort();
+  }
+
+  /** Connects a program elsewhere with one that listens here. */
+  async *serve(requests: AsyncIterable<ConnectRequest>, ctx: CallContext) {
+    const iterator = requests[Symbol.asyncIterator]();
+    const first = await iterator.next();
+    const start = first.done ? undefined : first.value.event;
+    if (start?.case !== 'start')
+      throw new RpcError(Code.InvalidArgument, 'the first request must be a start');
+    const { asker, name } = start.value;
+    const leave = this.#enter('');
+    try {
+      const { socket, over } = this.#listeners.hand(name, asker!.user);
+      const reset = (): void => socket.reset();
+      ctx.signal.addEventListener('abort', reset, { once: true });
+      try {
+        yield { event: { case: 'connected' as const, value: {} } };
+        const taken = takeAll(iterator, socket);
+        for await (const event of socket.sent()) yield { event };
+        await taken;
+      } finally {
+        ctx.signal.removeEventListener('abort', reset);
+        socket.reset();
+        over();
+      }
+    } finally {
+      leave();
+    }
+  }
+
+  /** @throws RpcError RESOURCE_EXHAUSTED */
+  #enter(key: string): () => void {
+    const open = this.openOf(key);
+    if (this.#count >= CONNECTIONS_MAX || (key !== '' && open >= CONNECTIONS_OF_VKERNEL))
+      throw tryAgain(
+        Code.ResourceExhausted,
+        `${open} connections by name are open, ${this.#count} on this node: ${CONNECTIONS_OF_VKERNEL} of a virtual kernel and ${CONNECTIONS_MAX} are the most`,
+      );
+    this.#open.set(key, open + 1);
+    this.#count += 1;
+    return () => {
+      this.#count -= 1;
+      const left = this.openOf(key) - 1;
+      if (left > 0) this.#open.set(key, left);
+      else this.#open.delete(key);
+    };
+  }
+}
+
+type Start = { asker: { node: number; user: string; groups: string[]; vkernel: string }; name: string };
+
+/** Who connects, then what the program sends. */
+async function* requestsOf(start: Start, connected: Promise<GuestSocket | undefined>) {
+  yield { event: { case: 'start' as const, value: start } };
+  const socket = await connected;
+  if (socket !== undefined) for await (const event of socket.sent()) yield { event };
+}
+
+/** Never fails: the program hears of a reset. */
+async function takeAll(requests: AsyncIterator<ConnectRequest>, socket: GuestSocket): Promise<void> {
+  try {
+    for (let next = await requests.next(); !next.done; next = await requests.next()) {
+      const { event } = next.value;
+      if (event.case === 'data' || event.case === 'end') await socket.take(event);
+    }
+  } catch {
+    socket.reset();
+  }
+}
