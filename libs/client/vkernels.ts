@@ -41,8 +41,20 @@ export interface VkernelList {
   silent: Silent[];
 }
 
+/** Names that its programs may use besides those of its user (docs/syslink.md). */
+export interface NamesAllowed {
+  listen: string[];
+  connect: string[];
+  /** Not even those of its user. */
+  none: boolean;
+}
+
 interface Options {
   signal?: AbortSignal;
+}
+interface ChangeOptions extends Options {
+  /** Absent: as it was. */
+  names?: NamesAllowed | undefined;
 }
 
 export class Vkernels {
@@ -68,11 +80,11 @@ export class Vkernels {
   }
 
   /** On each of them, or on none. @throws RpcError ALREADY_EXISTS; FAILED_PRECONDITION for what a machine cannot hold it to */
-  create(which: VkernelName, quota: QuotaChange, options: Options = {}): Promise<Vkernel[]> {
+  create(which: VkernelName, quota: QuotaChange, options: ChangeOptions = {}): Promise<Vkernel[]> {
     const { name, user = '' } = which;
     const made: string[] = [];
     const created = this.#onEach(which, options, { everywhere: true }, async (node, asked) => {
-      const request = { name, user, quota: quotaOf(quota), create: true };
+      const request = { name, user, quota: quotaOf(quota), create: true, ...namesOf(options) };
       const { vkernel } = await this.#to.vkerneld(node).setVkernel(request, asked);
       made.push(node);
       return vkernel!;
@@ -87,9 +99,10 @@ export class Vkernels {
   }
 
   /** @throws RpcError NOT_FOUND: there is none of that name; FAILED_PRECONDITION */
-  set(which: VkernelName, quota: QuotaChange, options: Options = {}): Promise<Vkernel[]> {
+  set(which: VkernelName, quota: QuotaChange, options: ChangeOptions = {}): Promise<Vkernel[]> {
     return this.#onEach(which, options, {}, async (node, asked) => {
-      const request = { name: which.name, user: which.user ?? '', quota: quotaOf(quota), create: false };
+      const about = { name: which.name, user: which.user ?? '', create: false };
+      const request = { ...about, quota: quotaOf(quota), ...namesOf(options) };
       return (await this.#to.vkerneld(node).setVkernel(request, asked)).vkernel!;
     });
   }
@@ -133,6 +146,8 @@ export class Vkernels {
     return answers;
   }
 }
+
+const namesOf = ({ names }: ChangeOptions) => (names === undefined ? {} : { names });
 
 const quotaOf = ({ memoryBytes, diskBytes, ...rest }: QuotaChange): Partial<VkernelQuota> =>
   ({

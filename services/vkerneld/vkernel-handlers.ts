@@ -6,6 +6,7 @@ import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { personOf } from '@odonata/rpc/identity/identity.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
+import type { NamedConnections } from './names/named-connections.ts';
 import type { ProcessTable } from './process-table.ts';
 import { keyOf } from './vkernel-child.ts';
 import type { VkernelUses } from './vkernel-uses.ts';
@@ -16,6 +17,7 @@ export interface VkernelsPlace {
   readonly table: ProcessTable;
   readonly vkernels: Vkernels;
   readonly uses: VkernelUses;
+  readonly named: Pick<NamedConnections, 'openOf'>;
 }
 
 type Methods = 'listVkernels' | 'setVkernel' | 'haltVkernel' | 'removeVkernel';
@@ -25,6 +27,7 @@ export function vkernelsHandlers({
   table,
   vkernels,
   uses,
+  named: connections,
 }: VkernelsPlace): Pick<Handlers<typeof VkernelService>, Methods> {
   const named = ({ name, user }: { name: string; user: string }, { caller }: CallContext) => {
     expectVkernelName('name', name);
@@ -40,12 +43,14 @@ export function vkernelsHandlers({
       memoryBytes: BigInt(about.quota.memoryBytes),
       diskBytes: BigInt(about.quota.diskBytes),
     };
-    if (child === undefined) return { ...about, quota };
+    const policy = vkernels.names.of(key);
+    const names = policy && { ...policy, listen: [...policy.listen], connect: [...policy.connect] };
+    if (child === undefined) return { ...about, quota, names };
     const { hostPid, startedAtMs } = child.record;
     const { memoryBytes, cpuMs, cpuMillis, dataspaces } = uses.of(key);
     return {
-      ...{ ...about, quota, hostPid, cpuMillis, dataspaces, processes: table.running(key).length },
-      ...{ memoryBytes: BigInt(memoryBytes), cpuMs: BigInt(cpuMs) },
+      ...{ ...about, quota, names, hostPid, cpuMillis, dataspaces, processes: table.running(key).length },
+      ...{ memoryBytes: BigInt(memoryBytes), cpuMs: BigInt(cpuMs), connections: connections.openOf(key) },
       ...{ diskBytes: BigInt(child.has.diskBytes), descriptors: child.has.descriptors },
       throttledMs: BigInt(vkernels.throttledMs(child)),
       startedAt: timestampFromMs(startedAtMs),
@@ -55,7 +60,9 @@ export function vkernelsHandlers({
   return {
     listVkernels(_request, ctx) {
       const all = new Map([
-        ...[...vkernels.quotas.all()].map(([key, { name, user }]) => [key, { name, user }] as const),
+        ...[...vkernels.quotas.all(), ...vkernels.names.all()].map(
+          ([key, { name, user }]) => [key, { name, user }] as const,
+        ),
         ...vkernels.list().map(({ key, record: { name, user } }) => [key, { name, user }] as const),
       ]);
       const theirs = [...all]
@@ -67,11 +74,12 @@ export function vkernelsHandlers({
       };
     },
 
-    async setVkernel({ name, user, quota, create }, ctx) {
+    async setVkernel({ name, user, quota, create, names }, ctx) {
       const who = named({ name, user }, ctx);
       const key = keyOf(who);
       const child = vkernels.find(key);
-      if (!create && child === undefined && !vkernels.quotas.has(key)) throw noneOf(key, node);
+      const isSaid = vkernels.quotas.has(key) || vkernels.names.of(key) !== undefined;
+      if (!create && child === undefined && !isSaid) throw noneOf(key, node);
       const { memoryBytes, cpuWeight, cpuMillis, processes, dataspaces, diskBytes, descriptors } =
         quota ?? {};
       vkernels.quotas.set(
@@ -84,8 +92,9 @@ export function vkernelsHandlers({
         },
         create,
       );
+      if (names !== undefined) vkernels.names.set(key, { ...who, names });
       vkernels.save();
-      ctx.log.info({ vkernel: key, quota: vkernels.quotas.of(key) }, 'what a virtual kernel may have');
+      ctx.log.info({ vkernel: key, names, quota: vkernels.quotas.of(key) }, 'what a virtual kernel may have');
       if (child !== undefined) {
         vkernels.bound(child);
         vkernels.tellLimits(child);
@@ -112,7 +121,8 @@ export function vkernelsHandlers({
           Code.FailedPrecondition,
           `virtual kernel ${key} runs on ${node}; vkctl vkernel halt ends it`,
         );
-      vkernels.quotas.remove(key);
+      const had = vkernels.names.remove(key);
+      if (!had || vkernels.quotas.has(key)) vkernels.quotas.remove(key);
       vkernels.save();
       return {};
     },

@@ -1,4 +1,5 @@
 // Connections that programs make (vkctl run --connect): where they may, by name and by number, and nowhere else; none outlives its process.
+// And by names of syslink, on the same cluster: names.ts.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
@@ -9,9 +10,11 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TestCluster, until } from '../cluster/cluster.ts';
 import { startVkctl } from '../cluster/command.ts';
 import { findCompiler, systemPath } from '../guests/toolchain.ts';
+import { testNames } from './names.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'odonata-connections-'));
 const client = join(folder, 'client.wasm');
+const names = join(folder, 'names.wasm');
 let cluster: TestCluster;
 let server: Server;
 let port: number;
@@ -22,9 +25,10 @@ beforeAll(async () => {
   const { command } = await findCompiler();
   const flags = ['--target=wasm32-wasi', '-O1', '-Wall', '-Wextra', '-Werror', '-Wl,--stack-first'];
   const headers = join(import.meta.dirname, '../../libs/guest');
-  const source = join(import.meta.dirname, 'client.c');
+  const source = (name: string) => join(import.meta.dirname, name);
   const env = { ...process.env, PATH: systemPath() };
-  execFileSync(command, [...flags, `-I${headers}`, source, '-o', client], { env });
+  execFileSync(command, [...flags, `-I${headers}`, source('client.c'), '-o', client], { env });
+  execFileSync(command, [...flags, `-I${headers}`, source('names.c'), '-o', names], { env });
   server = createServer((_, answer) => answer.end(`answer ${requests++}\n`)).listen(0, '127.0.0.1');
   server.on('connection', (socket) => {
     open.add(socket);
@@ -33,7 +37,7 @@ beforeAll(async () => {
   await new Promise((resolve) => server.once('listening', resolve));
   port = (server.address() as AddressInfo).port;
   const allowConnect = [`127.0.0.0/8:${port}`, `localhost:${port}`, '127.0.0.1:1'];
-  cluster = await TestCluster.up({ nodes: 1, allowDirs: [folder], allowConnect });
+  cluster = await TestCluster.up({ nodes: 2, allowDirs: [folder], allowConnect });
 }, 150_000);
 afterAll(async () => {
   await cluster.down();
@@ -43,7 +47,14 @@ afterAll(async () => {
 }, 90_000);
 
 const run = (places: string[], ...args: string[]) =>
-  cluster.vkctl(['run', ...places.flatMap((place) => ['--connect', place]), client, ...args]);
+  cluster.vkctl([
+    'run',
+    '--node',
+    'node1',
+    ...places.flatMap((place) => ['--connect', place]),
+    client,
+    ...args,
+  ]);
 
 test('a program connects where it may, by number and by name, again and again', async () => {
   requests = 0;
@@ -86,12 +97,17 @@ test('what was not allowed is an event; what may not be allowed is refused befor
 
 test('who is killed leaves no connection', async () => {
   const env = { ODONATA_HOME: cluster.home, ODONATA_CLUSTER: cluster.cluster };
-  const holding = startVkctl(['run', '--connect', `${port}`, client, '1', `127.0.0.1:${port}`, '--hold'], {
-    env,
-  });
+  const holding = startVkctl(
+    ['run', '--node', 'node1', '--connect', `${port}`, client, '1', `127.0.0.1:${port}`, '--hold'],
+    {
+      env,
+    },
+  );
   await until('it holds one', async () => open.size === 1);
   const [pid] = (await cluster.vkctl(['ps', '-q'])).stdout.trim().split('\n');
   expect(await cluster.vkctl(['kill', pid!])).toMatchObject({ code: 0 });
   expect(await holding.ended).toMatchObject({ code: 143 });
   await until('it is closed', async () => open.size === 0);
 });
+
+testNames(() => cluster, names);

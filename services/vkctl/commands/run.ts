@@ -421,6 +421,7 @@ function runFailure(path: string, error: unknown): unknown {
 const OPTION_OF: Readonly<Record<string, string>> = {
   'start.dirs': '--dir',
   'start.listen': '--listen',
+  'start.listen_on': '--listen-on',
   'start.connect': '--connect',
   'start.memory_bytes': '--memory',
 };

@@ -1,4 +1,4 @@
-import type { QuotaChange, VkernelName } from '@odonata/client/vkernels.ts';
+import type { NamesAllowed, QuotaChange, VkernelName } from '@odonata/client/vkernels.ts';
 import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withCluster } from '../connection.ts';
@@ -11,6 +11,7 @@ import { type WatchOption, watchable, watched } from '../watch.ts';
 import {
   type ClusterOption,
   clusterOption,
+  collect,
   examples,
   jsonOption,
   type QuietOption,
@@ -32,6 +33,11 @@ interface QuotaOptions extends PlaceOptions {
   dataspaces?: number;
   disk?: string;
   descriptors?: number;
+  mayListen?: string[];
+  mayConnect?: string[];
+  /** --no-names: undefined unless given. */
+  names?: boolean;
+  ownNames?: boolean;
 }
 
 interface ListOptions extends ClusterOption, QuietOption, WatchOption {
@@ -78,6 +84,7 @@ export function addVkernel(program: Command): void {
     ['vkctl vkernel set default --cpu-weight 300', 'your own'],
     ['vkctl vkernel set web --memory 2G --cpus 0', 'more memory, all processors'],
     ['vkctl vkernel set default --user alice --processes 20', "alice's"],
+    ['vkctl vkernel set default --user alice --may-connect bob:db', "what bob's programs serve to everybody"],
   ]);
   const halt = placeOptions(
     vkernel
@@ -137,7 +144,15 @@ function quotaOptions(command: Command, node: string): Command {
         new Option('--descriptors <count>', 'open at one time, of all of its programs; 0: any').argParser(
           wholeNumber(0, 1_000_000),
         ),
-      ),
+      )
+      .option(
+        '--may-listen <name>',
+        'its programs may listen by this name besides those of its user: PERSON:NAME, :NAME, * at the end for all that begin so (repeatable; replaces what was said of names)',
+        collect,
+      )
+      .option('--may-connect <name>', 'they may connect to this one, where who listens lets them', collect)
+      .option('--no-names', 'they use no names but those, not even their own')
+      .option('--own-names', 'as any: names of its user, and no others'),
     node,
   );
 }
@@ -158,11 +173,24 @@ function quotaOf(options: QuotaOptions): QuotaChange {
   return { memoryBytes, cpuWeight, cpuMillis, processes, dataspaces, diskBytes, descriptors };
 }
 
+/** Undefined: nothing is said of names. */
+function namesOf({ mayListen, mayConnect, names, ownNames }: QuotaOptions): NamesAllowed | undefined {
+  const says = mayListen !== undefined || mayConnect !== undefined || names === false;
+  if (ownNames && says)
+    throw new Failure('--own-names says that it may use no others', {
+      fix: 'Leave out --own-names, or --may-listen, --may-connect and --no-names.',
+      exitCode: EXIT.usage,
+    });
+  if (!says && !ownNames) return undefined;
+  return { listen: mayListen ?? [], connect: mayConnect ?? [], none: names === false };
+}
+
 const which = (name: string, { user, node }: PlaceOptions): VkernelName => ({ name, user, node });
 
 async function createOne(name: string, options: QuotaOptions): Promise<void> {
+  const names = namesOf(options);
   const made = await withCluster(options, ({ vkernels }) =>
-    vkernels.create(which(name, options), quotaOf(options)),
+    vkernels.create(which(name, options), quotaOf(options), { names }),
   );
   if (options.json) printJson(made.map(plain));
   else say(`virtual kernel ${name} may have ${shownQuota(made[0]!)} on ${nodesOf(made)}`);
@@ -170,12 +198,15 @@ async function createOne(name: string, options: QuotaOptions): Promise<void> {
 
 async function setOne(name: string, options: QuotaOptions): Promise<void> {
   const change = quotaOf(options);
-  if (Object.values(change).every((value) => value === undefined))
+  const names = namesOf(options);
+  if (names === undefined && Object.values(change).every((value) => value === undefined))
     throw new Failure('nothing is said of what it may have', {
-      fix: 'Name one of --memory, --cpu-weight, --cpus, --processes, --dataspaces, --disk, --descriptors.',
+      fix: 'Name one of --memory, --cpu-weight, --cpus, --processes, --dataspaces, --disk, --descriptors, --may-listen, --may-connect, --no-names, --own-names.',
       exitCode: EXIT.usage,
     });
-  const changed = await withCluster(options, ({ vkernels }) => vkernels.set(which(name, options), change));
+  const changed = await withCluster(options, ({ vkernels }) =>
+    vkernels.set(which(name, options), change, { names }),
+  );
   if (options.json) printJson(changed.map(plain));
   else for (const each of changed) say(`virtual kernel ${name} may have ${shownQuota(each)} on ${each.node}`);
 }
@@ -262,7 +293,7 @@ const row = (each: Vkernel) => {
   ];
 };
 
-function shownQuota({ quota }: Vkernel): string {
+function shownQuota({ quota, names }: Vkernel): string {
   const { memoryBytes = 0n, cpuWeight = 0, cpuMillis = 0, processes = 0, dataspaces = 0 } = quota ?? {};
   const { diskBytes = 0n, descriptors = 0 } = quota ?? {};
   const said = [
@@ -273,6 +304,9 @@ function shownQuota({ quota }: Vkernel): string {
     ...(dataspaces > 0 ? [`${plural(dataspaces, 'dataspace')} open`] : []),
     ...(diskBytes > 0n ? [`${formatSize(diskBytes)} of disk`] : []),
     ...(descriptors > 0 ? [`${plural(descriptors, 'descriptor')} open`] : []),
+    ...(names?.none ? ['no names of its user'] : []),
+    ...(names && names.listen.length > 0 ? [`to listen by ${names.listen.join(', ')}`] : []),
+    ...(names && names.connect.length > 0 ? [`to connect to ${names.connect.join(', ')}`] : []),
   ];
   return said.length === 0 ? 'what any may' : said.join(', ');
 }
@@ -280,10 +314,11 @@ function shownQuota({ quota }: Vkernel): string {
 const plain = (each: Vkernel) => {
   const { name, node, user, hostPid, processes, memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces } =
     each;
-  const { startedAt, quota, diskBytes, descriptors } = each;
+  const { startedAt, quota, names, connections, diskBytes, descriptors } = each;
   return {
     ...{ name, node, user, state: hostPid > 0 ? 'running' : 'halted', hostPid, startedAt, processes },
-    ...{ memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces, diskBytes, descriptors },
+    ...{ memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces, diskBytes, descriptors, connections },
+    ...(names && { names: { listen: names.listen, connect: names.connect, none: names.none } }),
     ...(quota && {
       quota: {
         memoryBytes: quota.memoryBytes ?? 0n,

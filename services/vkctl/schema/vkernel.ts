@@ -26,6 +26,15 @@ export const vkernel = z.strictObject({
   dataspaces: count.describe('open, each counted for each process'),
   diskBytes: count.describe('its home, where that is bounded'),
   descriptors: count.describe('open, of all of its processes'),
+  connections: count.describe('by names, of its processes to others'),
+  names: z
+    .strictObject({
+      listen: z.array(z.string()),
+      connect: z.array(z.string()),
+      none: z.boolean().describe('not even those of its user'),
+    })
+    .optional()
+    .describe('that it may use besides those of its user; missing: nobody said'),
   quota: quota.optional().describe('missing: nobody said'),
 });
 

@@ -6,7 +6,7 @@ import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
-import { tryAgain } from '@odonata/rpc/refusal.ts';
+import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { makeConnection } from '@odonata/userfault/named-sockets.ts';
@@ -74,8 +74,8 @@ export class NamedConnections {
   expectAllowed({ key, user }: NameAsker, what: 'listen' | 'connect', name: string): string {
     const full = fullName(name, user);
     if (full === undefined)
-      throw new RpcError(
-        Code.InvalidArgument,
+      throw invalidField(
+        'start.listen_on',
         `"${name}" is no name: use NAME of your own, PERSON:NAME, or :NAME of the cluster`,
       );
     if (this.#policy.may(key, user, what, full)) return full;
