@@ -4,14 +4,12 @@
 // A pair is of TCP on the loopback address, and not of unix sockets, since TCP tells an end from a reset: both sides begin with a
 // linger of 0, so whoever is killed resets it, as the kernel closes what they had. Who means a good end takes the linger away first.
 import { koffi, libcFunction } from './koffi.ts';
-import { close, Errno, makeSocketPair, receiveDescriptor, SystemCallError, sendDescriptor } from './libc.ts';
+import { close, Errno, makeSocketPair, type Received, receiveDescriptor, SystemCallError, sendDescriptor } from './libc.ts';
 
 const c = {
   socket: libcFunction('int socket(int domain, int type, int protocol)'),
   setsockopt: libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
-  getsockopt: libcFunction(
-    'int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)',
-  ),
+  getsockopt: libcFunction('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)'),
   bind: libcFunction('int bind(int fd, const void *address, uint length)'),
   listen: libcFunction('int listen(int fd, int backlog)'),
   connect: libcFunction('int connect(int fd, const void *address, uint length)'),
@@ -150,10 +148,20 @@ export function pass(line: number, fd: number): boolean {
  * @throws SystemCallError ECONNABORTED where there will be no more, EMFILE where no descriptor was left for one
  */
 export function takePassed(line: number): number | undefined {
-  const message = receiveDescriptor(line, 1);
+  const message = received(line);
   if (message === undefined) return undefined;
   if (message.data.length === 0) throw new SystemCallError('accept', ECONNABORTED);
   sendDescriptor(line, new Uint8Array([1]));
   if (message.fd === undefined) throw new SystemCallError('accept', EMFILE);
   return message.fd;
+}
+
+/** As at an end where whoever passed them on is gone, and had not heard of all that were taken. */
+function received(line: number): Received | undefined {
+  try {
+    return receiveDescriptor(line, 1);
+  } catch (error) {
+    if (error instanceof SystemCallError && error.code === 'ECONNRESET') return { data: new Uint8Array() };
+    throw error;
+  }
 }

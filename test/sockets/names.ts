@@ -83,7 +83,7 @@ export function testNames(place: () => TestCluster, program: string): void {
       const stalled = await start('node2', 'stall', 'deaf');
       const [, kib] = await stalled.wrote(/stalled after (\d+) KiB/);
       expect(Number(kib)).toBeGreaterThan(64);
-      expect(Number(kib)).toBeLessThan(8 * 1024);
+      expect(Number(kib)).toBeLessThan(2 * 1024);
       const echo = await serving('node1', 'echo', 'other');
       expect(await output('node2', 'load', 'other', '2', '200000')).toBe('2 of 200000 bytes\n');
       await Promise.all([full, idle, stalled, echo].map(end));

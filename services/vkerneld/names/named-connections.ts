@@ -1,6 +1,6 @@
 // Connections of programs by name: each is a circuit between two supervisors, with a socket to the program at either end. A virtual
-// kernel knows nothing of the other one but bytes. What waits is bounded by the buffers of the sockets and by the window of the circuit,
-// each way; where either end, or what is between, goes away, both programs hear of a reset.
+// kernel knows nothing of the other one but bytes. What waits is bounded by the buffers of the sockets and by a window,
+// each way (guest-socket.ts); where either end, or what is between, goes away, both programs hear of a reset.
 import { type ConnectRequest, PeerService } from '@odonata/proto/vkernel/v1/peer';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
@@ -9,9 +9,8 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
-import { makeConnection } from '@odonata/userfault/named-sockets.ts';
 import { GuestSocket, type Piece } from './guest-socket.ts';
-import type { NamedListeners, OpenNamed } from './named-listeners.ts';
+import { made, type NamedListeners, type OpenNamed } from './named-listeners.ts';
 import { fullName, type VkernelNames } from './vkernel-names.ts';
 
 /** Of one virtual kernel, and of all of this node: an endpoint has 1,024 circuits, of which others need some. */
@@ -36,7 +35,7 @@ export class NamedConnections {
   readonly #policy: VkernelNames;
   readonly #listeners: NamedListeners;
   readonly #log: Logger;
-  /** By virtual kernel; those that came in are of all together. */
+  /** By virtual kernel: that of who connects, and that of who listens. */
   readonly #open = new Map<string, number>();
   #count = 0;
 
@@ -67,7 +66,7 @@ export class NamedConnections {
     const full = this.expectAllowed(asker, 'listen', name);
     // What is of the cluster is nobody's own.
     const isForAll = everyone || full.startsWith(':');
-    return this.#listeners.open(asker.user, { name: full, backlog, everyone: isForAll }, pid);
+    return this.#listeners.open(asker, { name: full, backlog, everyone: isForAll }, pid);
   }
 
   /** The name in full. @throws RpcError INVALID_ARGUMENT, PERMISSION_DENIED */
@@ -125,10 +124,11 @@ export class NamedConnections {
       const first = await answers.next();
       if (first.done || first.value.event.case !== 'connected')
         throw new RpcError(Code.Internal, `"${name}" was not connected`);
-      const [ours, theirs] = makeConnection();
+      const [ours, theirs] = made(() => {});
       const socket = new GuestSocket(ours);
+      socket.whenClosed(leave);
       connected.resolve(socket);
-      void this.#carry(answers, socket, over).finally(leave);
+      void this.#carry(answers, socket, over);
       return theirs;
     } catch (error) {
       connected.resolve(undefined);
@@ -150,7 +150,7 @@ export class NamedConnections {
     try {
       for (let next = await answers.next(); !next.done; next = await answers.next()) {
         const { event } = next.value;
-        if (event.case === 'data' || event.case === 'end') await socket.take(event as Piece);
+        if (isPiece(event)) socket.take(event);
       }
     } catch (error) {
       this.#log.debug({ err: error }, 'a connection by name is reset');
@@ -167,30 +167,24 @@ export class NamedConnections {
     if (start?.case !== 'start')
       throw new RpcError(Code.InvalidArgument, 'the first request must be a start');
     const { asker, name } = start.value;
-    const leave = this.#enter('');
+    const socket = this.#listeners.hand(name, asker!.user, (key) => this.#enter(key));
+    const reset = (): void => socket.reset();
+    ctx.signal.addEventListener('abort', reset, { once: true });
     try {
-      const { socket, over } = this.#listeners.hand(name, asker!.user);
-      const reset = (): void => socket.reset();
-      ctx.signal.addEventListener('abort', reset, { once: true });
-      try {
-        yield { event: { case: 'connected' as const, value: {} } };
-        const taken = takeAll(iterator, socket);
-        for await (const event of socket.sent()) yield { event };
-        await taken;
-      } finally {
-        ctx.signal.removeEventListener('abort', reset);
-        socket.reset();
-        over();
-      }
+      yield { event: { case: 'connected' as const, value: {} } };
+      const taken = takeAll(iterator, socket);
+      for await (const event of socket.sent()) yield { event };
+      await taken;
     } finally {
-      leave();
+      ctx.signal.removeEventListener('abort', reset);
+      socket.reset();
     }
   }
 
   /** @throws RpcError RESOURCE_EXHAUSTED */
   #enter(key: string): () => void {
     const open = this.openOf(key);
-    if (this.#count >= CONNECTIONS_MAX || (key !== '' && open >= CONNECTIONS_OF_VKERNEL))
+    if (this.#count >= CONNECTIONS_MAX || open >= CONNECTIONS_OF_VKERNEL)
       throw tryAgain(
         Code.ResourceExhausted,
         `${open} connections by name are open, ${this.#count} on this node: ${CONNECTIONS_OF_VKERNEL} of a virtual kernel and ${CONNECTIONS_MAX} are the most`,
@@ -215,12 +209,15 @@ async function* requestsOf(start: Start, connected: Promise<GuestSocket | undefi
   if (socket !== undefined) for await (const event of socket.sent()) yield { event };
 }
 
+const isPiece = (event: { case?: string | undefined; value?: unknown }): event is Piece =>
+  event.case === 'data' || event.case === 'end' || event.case === 'taken';
+
 /** Never fails: the program hears of a reset. */
 async function takeAll(requests: AsyncIterator<ConnectRequest>, socket: GuestSocket): Promise<void> {
   try {
     for (let next = await requests.next(); !next.done; next = await requests.next()) {
       const { event } = next.value;
-      if (event.case === 'data' || event.case === 'end') await socket.take(event);
+      if (isPiece(event)) socket.take(event);
     }
   } catch {
     socket.reset();

@@ -40,6 +40,8 @@ interface Listener extends ListenerOptions {
   readonly line: Socket;
   readonly fd: number;
   readonly user: string;
+  /** Its virtual kernel. */
+  readonly key: string;
   pid: bigint;
   isOver: boolean;
   /** Passed on, and not taken. */
@@ -50,6 +52,8 @@ interface Listener extends ListenerOptions {
 interface Registered {
   own: OwnName;
   everyone: boolean;
+  /** As the routers were told. */
+  load: number;
   readonly listeners: Set<Listener>;
 }
 
@@ -64,17 +68,20 @@ export class NamedListeners {
   }
 
   /** Resolves when the router knows. @throws RpcError RESOURCE_EXHAUSTED, UNAVAILABLE, PERMISSION_DENIED */
-  async open(user: string, options: ListenerOptions, pid = 0n): Promise<OpenNamed> {
+  async open(
+    { user, key }: { user: string; key: string },
+    options: ListenerOptions,
+    pid = 0n,
+  ): Promise<OpenNamed> {
     const syslink = this.#syslink();
     if (syslink === undefined) throw tryAgain(Code.Unavailable, 'not attached to a router yet');
     this.#expectRoom(user, options.name, pid);
     const [ours, theirs] = makeNamedListener();
     const line = new Socket({ fd: ours, readable: true, writable: true });
     const counts = { isOver: false, waiting: 0, open: 0 };
-    const listener: Listener = { ...options, line, fd: ours, user, pid, ...counts };
+    const listener: Listener = { ...options, line, fd: ours, user, key, pid, ...counts };
     line.on('data', (bytes) => {
       listener.waiting = Math.max(0, listener.waiting - bytes.length);
-      this.#tellLoad(listener.name);
     });
     line.on('error', (error) => this.#log.debug({ err: error, name: listener.name }, 'a listener is gone'));
     line.on('close', () => this.#drop(listener));
@@ -99,11 +106,11 @@ export class NamedListeners {
   }
 
   /**
-   * Passes a connection to the program that has the fewest.
-   * @returns our end of it, and what is to be called when it is over
+   * Passes a connection to the program that has the fewest; our end of it.
+   * @param enter counts it for a virtual kernel, until what it returns is called
    * @throws RpcError ABORTED where nobody listens any more, NOT_FOUND where nobody does for that user, RESOURCE_EXHAUSTED
    */
-  hand(name: string, user: string): { socket: GuestSocket; over: () => void } {
+  hand(name: string, user: string, enter: (key: string) => () => void): GuestSocket {
     const registered = this.#names.get(name);
     if (registered === undefined)
       throw new RpcError(Code.Aborted, `nobody listens by "${name}" here any more`);
@@ -114,18 +121,20 @@ export class NamedListeners {
       .filter(({ waiting, backlog }) => waiting < backlog)
       .sort((a, b) => loadOf(a) - loadOf(b));
     for (const listener of free) {
-      const [ours, theirs] = makeConnection();
+      const leave = enter(listener.key);
+      const [ours, theirs] = made(leave);
       const socket = new GuestSocket(ours);
+      socket.whenClosed(leave);
       try {
         if (!pass(listener.fd, theirs)) throw new Error('its line is full');
         listener.waiting += 1;
         listener.open += 1;
         this.#tellLoad(name);
-        const over = (): void => {
+        socket.whenClosed(() => {
           listener.open -= 1;
           this.#tellLoad(name);
-        };
-        return { socket, over };
+        });
+        return socket;
       } catch (error) {
         this.#log.debug({ err: error, name, pid: listener.pid }, 'a listener takes no connection');
         socket.reset();
@@ -160,13 +169,14 @@ export class NamedListeners {
     const known = this.#names.get(name);
     let refused: Error | undefined;
     const everyone = listener.everyone || (known?.everyone ?? false);
-    const registered = known ?? { own: undefined as unknown as OwnName, everyone, listeners: new Set() };
+    const registered = known ?? { own: undefined as unknown as OwnName, everyone, load: 0, listeners: new Set() };
     registered.listeners.add(listener);
     this.#names.set(name, registered);
     if (known === undefined || known.everyone !== everyone) {
       registered.everyone = everyone;
       const options = { everyone, refused: (error: Error) => (refused ??= error) };
       registered.own = syslink.register(name, options);
+      registered.load = 0;
     }
     this.#tellLoad(name);
     // In order behind the registration: who is answered is known there, or was refused.
@@ -189,7 +199,20 @@ export class NamedListeners {
   #tellLoad(name: string): void {
     const registered = this.#names.get(name);
     if (registered === undefined || registered.listeners.size === 0) return;
-    registered.own.load(Math.min(...[...registered.listeners].map(loadOf)));
+    const load = Math.min(...[...registered.listeners].map(loadOf));
+    if (load === registered.load) return;
+    registered.load = load;
+    registered.own.load(load);
+  }
+}
+
+/** @throws SystemCallError; then it is not counted any more */
+export function made(leave: () => void): [number, number] {
+  try {
+    return makeConnection();
+  } catch (error) {
+    leave();
+    throw error;
   }
 }
 
