@@ -4,7 +4,15 @@
 // A pair is of TCP on the loopback address, and not of unix sockets, since TCP tells an end from a reset: both sides begin with a
 // linger of 0, so whoever is killed resets it, as the kernel closes what they had. Who means a good end takes the linger away first.
 import { koffi, libcFunction } from './koffi.ts';
-import { close, Errno, makeSocketPair, type Received, receiveDescriptor, SystemCallError, sendDescriptor } from './libc.ts';
+import {
+  close,
+  Errno,
+  makeSocketPair,
+  type Received,
+  receiveDescriptor,
+  SystemCallError,
+  sendDescriptor,
+} from './libc.ts';
 
 const c = {
   socket: libcFunction('int socket(int domain, int type, int protocol)'),

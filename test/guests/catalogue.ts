@@ -91,6 +91,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   'missing-import': c('missing-import.c'),
   'shared-counter': assemblyscript('shared-counter.ts', 'odonata.ts'),
   greeting: assemblyscript('greeting.ts'),
+  talk: assemblyscript('talk.ts', 'odonata.ts', 'connection.ts'),
   terminal: { ...c('terminal.c'), sources: ['test/guests/terminal.c', 'libs/guest/libc/terminal.c'] },
 
   // Measurements.

@@ -1,11 +1,17 @@
 // Programs on two nodes that talk by names: echoes, ends and resets, who may, what is bounded, and what is left when either side, its
 // virtual kernel, a supervisor or the router is killed.
-import { readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type TestCluster, until } from '../cluster/cluster.ts';
 import { type CommandEnd, startVkctl } from '../cluster/command.ts';
 import type { Program } from '../cluster/program.ts';
+import { buildGo } from '../guests/go.ts';
+import { hasGo, hasRust, rustc } from '../languages/toolchains.ts';
+import { LONG } from '../long.ts';
+
+const TALK = join(import.meta.dirname, 'talk');
 
 /** @param place the cluster that is up by then, of two nodes @param program names.c */
 export function testNames(place: () => TestCluster, program: string): void {
@@ -47,6 +53,43 @@ export function testNames(place: () => TestCluster, program: string): void {
       await end(echo);
       await until('the name is gone', async () => (await list(`${name}:web`)).length === 0);
       expect(await output('node2', 'tell', 'web', 'x')).toBe('no connection: Connection refused\n');
+    });
+
+    test('a service in one language answers programs in others, on the other node', async () => {
+      const languages = ['talk'];
+      const talking = mkdtempSync(join(tmpdir(), 'odonata-talk-'));
+      if (LONG && hasGo) {
+        languages.push('talk.go');
+        place().addModule('talk.go', readFileSync(buildGo(join(TALK, 'talk.go'), talking)));
+      }
+      if (LONG && hasRust) {
+        languages.push('talk.rs');
+        const flags = ['--edition', '2021', '-O', '-C', 'target-feature=+atomics'];
+        const library = join(import.meta.dirname, '../../libs/guest/rust/src/lib.rs');
+        rustc(talking, ...flags, '--crate-type', 'rlib', '--crate-name', 'odonata', library);
+        rustc(
+          talking,
+          ...flags,
+          '--extern',
+          'odonata=libodonata.rlib',
+          join(TALK, 'talk.rs'),
+          '-o',
+          'rust.wasm',
+        );
+        place().addModule('talk.rs', readFileSync(join(talking, 'rust.wasm')));
+      }
+      rmSync(talking, { recursive: true });
+      for (const server of languages) {
+        const service = await place().start('node1', server, ['serve', 'talk']);
+        await service.wrote(/listening/);
+        const says = { talk: 'AssemblyScript', 'talk.go': 'Go', 'talk.rs': 'Rust' }[server];
+        expect(await output('node2', 'tell', 'talk', 'one\ntwo\n')).toBe(
+          `${says}: one\n${says}: two\n|end\n`,
+        );
+        for (const client of languages)
+          expect(await place().output('node2', client, ['ask', 'talk', 'hello'])).toBe(`${says}: hello\n`);
+        await end(service);
+      }
     });
 
     test('a program is handed listeners; of several on two nodes the one with the fewest connections is next', async () => {

@@ -448,3 +448,19 @@ func ConnectTo(address string) (int, int32) {
 	errno := Connect(unsafe.Pointer(unsafe.StringData(address)), uint32(len(address)), unsafe.Pointer(&fd))
 	return int(fd), errno
 }
+
+// ListenOn listens by a name; a descriptor, and an errno of WASI. net.FileListener(os.NewFile(uintptr(fd), name)) makes a net.Listener
+// of it, once syscall.SetNonblock(fd, true) has been called.
+func ListenOn(name string, backlog uint32, flags int32) (int, int32) {
+	var fd uint32
+	at := unsafe.Pointer(unsafe.StringData(name))
+	errno := Listen(at, uint32(len(name)), backlog, flags, unsafe.Pointer(&fd))
+	return int(fd), errno
+}
+
+// ConnectToName connects to whoever listens by a name, within so many milliseconds; as ConnectTo.
+func ConnectToName(name string, timeoutMs uint32) (int, int32) {
+	var fd uint32
+	errno := ConnectName(unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), timeoutMs, unsafe.Pointer(&fd))
+	return int(fd), errno
+}

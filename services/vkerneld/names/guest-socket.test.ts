@@ -34,7 +34,12 @@ function pair() {
   const [one, other] = [new GuestSocket(ours1), new GuestSocket(ours2)];
   const said: string[] = [];
   const both = [carry(one, other, ({ case: what }) => said.push(what)), carry(other, one, () => {})];
-  return { programs: [program(theirs1), program(theirs2)] as const, said, over: Promise.all(both), fd: theirs1 };
+  return {
+    programs: [program(theirs1), program(theirs2)] as const,
+    said,
+    over: Promise.all(both),
+    fd: theirs1,
+  };
 }
 
 async function all(socket: Socket): Promise<Buffer> {
@@ -78,7 +83,9 @@ test('who goes without an end resets the other, also with half a connection', as
     const failed = once(other, 'error').catch((error) => [error]);
     other.resume();
     if (isHalf) other.end('all that it says');
-    await once(one.resume(), isHalf ? 'end' : 'connect', { signal: AbortSignal.timeout(100) }).catch(() => {});
+    await once(one.resume(), isHalf ? 'end' : 'connect', { signal: AbortSignal.timeout(100) }).catch(
+      () => {},
+    );
     one.destroy();
     expect((await failed)[0]).toMatchObject({ code: 'ECONNRESET' });
     other.destroy();
@@ -116,18 +123,32 @@ test('a line of connections gives them one by one, and says so; who passed them 
 test('a virtual kernel uses the names of its user, and what was said of it', () => {
   expect(fullName('web', 'alice')).toBe('alice:web');
   expect(fullName('bob:web', 'alice')).toBe('bob:web');
-  for (const name of ['', ':', 'a b', 'bob:', 'a:b:c', 'x'.repeat(80)]) expect(fullName(name, 'alice')).toBeUndefined();
+  for (const name of ['', ':', 'a b', 'bob:', 'a:b:c', 'x'.repeat(80)])
+    expect(fullName(name, 'alice')).toBeUndefined();
   const names = new VkernelNames([], ({ user, name }) => `${user}/${name}`);
   const may = (what: 'listen' | 'connect', name: string) => names.may('alice/default', 'alice', what, name);
-  expect([may('listen', 'alice:x'), may('connect', 'bob:x'), may('listen', ':x')]).toEqual([true, false, false]);
+  expect([may('listen', 'alice:x'), may('connect', 'bob:x'), may('listen', ':x')]).toEqual([
+    true,
+    false,
+    false,
+  ]);
   const alice = { name: 'default', user: 'alice' };
   const set = (said: { listen?: string[]; connect?: string[]; none?: boolean }) =>
     names.set('alice/default', { ...alice, names: { listen: [], connect: [], none: false, ...said } });
   set({ connect: ['bob:*', ':clock'] });
-  expect([may('connect', 'bob:x'), may('listen', 'bob:x'), may('connect', ':clock2')]).toEqual([true, false, false]);
+  expect([may('connect', 'bob:x'), may('listen', 'bob:x'), may('connect', ':clock2')]).toEqual([
+    true,
+    false,
+    false,
+  ]);
   set({ listen: ['alice:a*'], none: true });
-  expect([may('listen', 'alice:ab'), may('listen', 'alice:b'), may('connect', 'alice:ab')]).toEqual([true, false, false]);
-  for (const rule of ['*', 'x', 'bob', 'bob:*x', 'bob:\u0000']) expect(() => set({ listen: [rule] })).toThrow(/is no name/);
+  expect([may('listen', 'alice:ab'), may('listen', 'alice:b'), may('connect', 'alice:ab')]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  for (const rule of ['*', 'x', 'bob', 'bob:*x', 'bob:\u0000'])
+    expect(() => set({ listen: [rule] })).toThrow(/is no name/);
   set({});
   expect(names.of('alice/default')).toBeUndefined();
 });

@@ -169,7 +169,12 @@ export class NamedListeners {
     const known = this.#names.get(name);
     let refused: Error | undefined;
     const everyone = listener.everyone || (known?.everyone ?? false);
-    const registered = known ?? { own: undefined as unknown as OwnName, everyone, load: 0, listeners: new Set() };
+    const registered = known ?? {
+      own: undefined as unknown as OwnName,
+      everyone,
+      load: 0,
+      listeners: new Set(),
+    };
     registered.listeners.add(listener);
     this.#names.set(name, registered);
     if (known === undefined || known.everyone !== everyone) {

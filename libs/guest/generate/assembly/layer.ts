@@ -108,6 +108,20 @@ export function connectTo(address: string): i32 {
   return errno == 0 ? load<i32>(out) : -errno;
 }
 
+/** A listener by a name, of `Listen`; or an errno below 0. connection.ts has what is done with it. */
+export function listenOn(name: string, backlog: u32 = 128, flags: i32 = 0): i32 {
+  const utf8 = String.UTF8.encode(name);
+  const errno = ds_listen(changetype<usize>(utf8), utf8.byteLength, backlog, flags, out);
+  return errno == 0 ? load<i32>(out) : -errno;
+}
+
+/** A connection to whoever listens by a name; or an errno below 0. It waits so long at most; 0: ten seconds. */
+export function connectToName(name: string, timeoutMs: u32 = 0): i32 {
+  const utf8 = String.UTF8.encode(name);
+  const errno = ds_connect_name(changetype<usize>(utf8), utf8.byteLength, timeoutMs, out);
+  return errno == 0 ? load<i32>(out) : -errno;
+}
+
 /** A child: its pid, how it ended, and by which signal (0: none). */
 export class Child {
   constructor(

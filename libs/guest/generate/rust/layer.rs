@@ -41,3 +41,21 @@ pub fn connect_to(address: &str) -> Result<u32, i32> {
         errno => Err(errno),
     }
 }
+
+/// Listens by a name. A descriptor, for `from_raw_fd` of `std::net::TcpListener`; an error is an errno of WASI.
+pub fn listen_on(name: &str, backlog: u32, flags: i32) -> Result<u32, i32> {
+    let mut fd = 0;
+    match unsafe { listen(name.as_ptr(), name.len() as u32, backlog, flags, &mut fd) } {
+        OK => Ok(fd),
+        errno => Err(errno),
+    }
+}
+
+/// Connects to whoever listens by a name, within so many milliseconds. A descriptor, for `TcpStream`.
+pub fn connect_to_name(name: &str, timeout_ms: u32) -> Result<u32, i32> {
+    let mut fd = 0;
+    match unsafe { connect_name(name.as_ptr(), name.len() as u32, timeout_ms, &mut fd) } {
+        OK => Ok(fd),
+        errno => Err(errno),
+    }
+}
