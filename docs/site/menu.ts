@@ -45,6 +45,7 @@ export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
       entries: docs({
         programs: 'Languages, POSIX, threads',
         files: 'Files of programs',
+        names: 'Programs that talk by names',
         processes: 'Programs that start programs',
         logins: 'Logins',
         terminals: 'Terminals',

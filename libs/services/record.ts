@@ -24,6 +24,8 @@ export const specSchema = z.object({
   dirs: z.array(z.object({ hostPath: z.string(), guestPath: z.string(), readOnly: z.boolean() })),
   listen: z.array(z.string()),
   connect: z.array(z.string()),
+  /** Names. */
+  listenOn: z.array(z.string()).default([]),
   /** 0: as of any virtual kernel. */
   quota: z.object({
     memoryBytes: count,

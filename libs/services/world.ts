@@ -70,7 +70,16 @@ export interface Step {
 const SERVICES = ['one', 'many', 'after'] as const;
 export const baseSpec: ServiceSpec = {
   program: { name: 'p', digest: '', bytes: 1 },
-  ...{ command: [], environment: [], dirs: [], listen: [], connect: [], nodes: [], dependsOn: [] },
+  ...{
+    command: [],
+    environment: [],
+    dirs: [],
+    listen: [],
+    connect: [],
+    listenOn: [],
+    nodes: [],
+    dependsOn: [],
+  },
   quota: {
     memoryBytes: 0,
     cpuWeight: 0,

@@ -88,6 +88,7 @@ export const serviceForm = z.strictObject({
   environment: environment.default([]),
   volumes: z.array(volume).default([]),
   listen: z.array(word).default([]),
+  listen_on: z.array(word).default([]),
   connect: z.array(word).default([]),
   resources: z
     .strictObject({

@@ -43,6 +43,7 @@ export async function specOf(
   const spec: ServiceSpec = {
     program: await put(program),
     ...{ command: form.command, environment: form.environment, listen: form.listen, connect: form.connect },
+    listenOn: form.listen_on,
     dirs: form.volumes.map((each) => ({ ...each, hostPath: pathIn(file, each.hostPath) })),
     quota: {
       memoryBytes: BigInt(resources.memory ?? 0),

@@ -115,7 +115,8 @@ export class Instances {
     const owner = { user: one.user, groups: service.groups };
     await vkernels.demand(one.vkernel, owner, signal, { forService: true });
     const program = { ...spec.program, module, args: spec.command };
-    const given = { dirs: spec.dirs, listen: spec.listen, connect: spec.connect, env: spec.environment };
+    const { dirs, listen, listenOn, connect } = spec;
+    const given = { dirs, listen, listenOn, connect, env: spec.environment };
     const ctx = this.#contextOf(service, signal, one.key);
     for await (const { event } of run(
       this.#place,
@@ -235,12 +236,14 @@ interface Words {
   readonly env?: readonly string[];
   readonly dirs?: ServiceSpec['dirs'];
   readonly listen?: readonly string[];
+  readonly listenOn?: readonly string[];
   readonly connect?: readonly string[];
 }
 
 async function* requestsOf(words: Words, vkernel: string, detach: boolean): AsyncGenerator<RunRequest> {
-  const { name, module, args, env = [], dirs = [], listen = [], connect = [] } = words;
-  const said = { name, args: [...args], env: [...env], dirs, listen: [...listen], connect: [...connect] };
+  const { name, module, args, env = [], dirs = [], listen = [], listenOn = [], connect = [] } = words;
+  const places = { listen: [...listen], listenOn: [...listenOn], connect: [...connect] };
+  const said = { name, args: [...args], env: [...env], dirs, ...places };
   const value = create(ProgramSpecSchema, { ...said, vkernel, detach });
   yield create(RunRequestSchema, { event: { case: 'start', value } });
   for (let at = 0; at < module.length; at += PIECE_BYTES)

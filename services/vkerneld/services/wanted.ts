@@ -38,6 +38,7 @@ export function specOf(said: SaidSpec): ServiceSpec {
   return {
     program: programOf(said.program!),
     ...{ command: said.command, environment: said.environment, listen: said.listen, connect: said.connect },
+    listenOn: said.listenOn,
     dirs: said.dirs.map(({ hostPath, guestPath, readOnly }) => ({ hostPath, guestPath, readOnly })),
     quota: {
       memoryBytes: Number(quota?.memoryBytes ?? 0n),
