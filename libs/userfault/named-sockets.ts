@@ -17,7 +17,9 @@ import {
 const c = {
   socket: libcFunction('int socket(int domain, int type, int protocol)'),
   setsockopt: libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
-  getsockopt: libcFunction('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)'),
+  getsockopt: libcFunction(
+    'int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)',
+  ),
   bind: libcFunction('int bind(int fd, const void *address, uint length)'),
   listen: libcFunction('int listen(int fd, int backlog)'),
   connect: libcFunction('int connect(int fd, const void *address, uint length)'),

@@ -1,7 +1,7 @@
 // Of a cluster and the machine that it is on.
 import { z } from 'zod';
 import { byName, count, epochMs, pid, time, wire } from './terms.ts';
-import { quota } from './vkernel.ts';
+import { names, quota } from './vkernel.ts';
 
 const service = z.strictObject({
   name: z.string(),
@@ -72,6 +72,8 @@ const vkernel = z.strictObject({
   dataspaces: count,
   diskBytes: count.describe('its home, where that is bounded'),
   descriptors: count.describe('open, of all of its processes'),
+  connections: count.describe('by names, of its processes'),
+  names: names.optional().describe('that it may use besides those of its user; missing: nobody said'),
   quota: quota.optional().describe('missing: nobody said'),
 });
 

@@ -11,6 +11,12 @@ export const quota = z.strictObject({
   descriptors: count.describe('0: as of any'),
 });
 
+export const names = z.strictObject({
+  listen: z.array(z.string()),
+  connect: z.array(z.string()),
+  none: z.boolean().describe('not even those of its user'),
+});
+
 export const vkernel = z.strictObject({
   name: z.string(),
   node: z.string(),
@@ -26,15 +32,8 @@ export const vkernel = z.strictObject({
   dataspaces: count.describe('open, each counted for each process'),
   diskBytes: count.describe('its home, where that is bounded'),
   descriptors: count.describe('open, of all of its processes'),
-  connections: count.describe('by names, of its processes to others'),
-  names: z
-    .strictObject({
-      listen: z.array(z.string()),
-      connect: z.array(z.string()),
-      none: z.boolean().describe('not even those of its user'),
-    })
-    .optional()
-    .describe('that it may use besides those of its user; missing: nobody said'),
+  connections: count.describe('by names, of its processes'),
+  names: names.optional().describe('that it may use besides those of its user; missing: nobody said'),
   quota: quota.optional().describe('missing: nobody said'),
 });
 
