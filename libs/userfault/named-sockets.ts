@@ -46,7 +46,7 @@ const EMFILE = 24;
 const ADDRESS_BYTES = 16;
 /** Others of this machine may knock meanwhile. */
 const TRIES = 16;
-const WAIT_MS = 1_000;
+const WAIT_MS = 250;
 /** Of each of the four buffers of a pair; the kernel takes it twice, for its own records. */
 const BUFFER_BYTES = 64 * 1024;
 /** What marks a line of connections: nothing else sets it. */

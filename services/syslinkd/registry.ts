@@ -41,6 +41,8 @@ export interface Owed {
   readonly expiresMs: number;
   /** The identity that a name was resolved to here. */
   readonly named?: bigint | undefined;
+  /** Who asked gave it up. */
+  isAborted?: boolean;
 }
 
 /** One end of a circuit. */

@@ -69,6 +69,8 @@ function shown({ frame: f }: Frame): string {
         ? `reply ${msgid} ${status?.code} ${status?.reason}`.trim()
         : `ask ${msgid} from ${from?.name}`;
     }
+    case 'messageAbort':
+      return `abort ${f.value.msgid} from ${f.value.from?.name}`;
     case 'circuitData':
       return `data ${f.value.circuit} ${f.value.data.length}`;
     case 'circuitWindow':
@@ -87,6 +89,23 @@ function shown({ frame: f }: Frame): string {
 const newRouter = () => new Router({ number: 7 });
 
 describe('messages', () => {
+  it('are given up once, by who asked; the answer comes as ever', () => {
+    const router = newRouter();
+    const a = new Peer(router, 'a');
+    const b = new Peer(router, 'b');
+    const other = new Peer(router, 'other');
+    a.asks({ name: 'b' }, 7n);
+    for (const from of [other, a, a]) from.sends({ case: 'messageAbort', value: { msgid: 7n } });
+    a.sends({ case: 'messageAbort', value: { msgid: 8n, from: { sysid: other.sysid } } });
+    expect(b.got.slice(1)).toEqual(['ask 7 from a', 'abort 7 from a']);
+    const reply = { to: { sysid: a.sysid }, msgid: 7n, proto: '/p', reply: true, status: { code: 1 } };
+    b.sends({ case: 'message', value: reply });
+    expect(a.last()).toBe('reply 7 1');
+    a.sends({ case: 'messageAbort', value: { msgid: 7n } });
+    expect(b.got.length).toBe(3);
+    expect(router.idle).toBe(true);
+  });
+
   it('go by name or sysid, and the reply finds its way back', () => {
     const router = newRouter();
     const a = new Peer(router, 'a');

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import type { Address, Frame, Message, NameRegister } from '@odonata/proto/syslink/v1/syslink';
+import type { Address, Frame, Message, MessageAbort, NameRegister } from '@odonata/proto/syslink/v1/syslink';
 import { AddressSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { noAnswer } from '@odonata/rpc/plain-words.ts';
@@ -123,6 +123,9 @@ export class Router {
           this.counters.requests++;
           this.#request(endpoint, frame.value, nowMs);
         }
+        break;
+      case 'messageAbort':
+        this.#abort(endpoint, frame.value);
         break;
       case 'circuitOpen':
         this.#circuits.open(endpoint, frame.value, (to) => {
@@ -308,6 +311,18 @@ export class Router {
     } catch (error) {
       refuse({ from, asker, msgid, proto }, fromServiceError(error));
     }
+  }
+
+  /** Told once, along the way of the request; its answer comes as ever. */
+  #abort(from: Endpoint, { msgid, from: asked }: MessageAbort): void {
+    const asker = from.isLink ? asked : addressOf(from);
+    if (asker === undefined) return;
+    const key = owedKey(asker, msgid);
+    const to = from.asked.get(key);
+    const owed = to?.owed.get(key);
+    if (owed === undefined || owed.isAborted) return;
+    owed.isAborted = true;
+    to?.connection?.send(frame({ case: 'messageAbort', value: { msgid, from: asker } }));
   }
 
   #reply(from: Endpoint, message: Message): void {

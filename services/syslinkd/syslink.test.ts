@@ -152,11 +152,12 @@ describe('calls', () => {
     expect((await failure(a.listVkernels({}, { deadlineMs: 50 }))).code).toBe(Code.DeadlineExceeded);
     const abort = new AbortController();
     setTimeout(() => abort.abort(), 20);
-    expect((await failure(a.listVkernels({}, { signal: abort.signal, deadlineMs: 500 }))).code).toBe(
+    expect((await failure(a.listVkernels({}, { signal: abort.signal, deadlineMs: 5_000 }))).code).toBe(
       Code.Cancelled,
     );
-    for (let i = 0; i < 100 && aborted.length < 1; i++) await delay(10);
-    expect(aborted[0]).toBe(Code.DeadlineExceeded);
+    // Long before its deadline, which it has not by the abort.
+    for (let i = 0; i < 30 && aborted.length < 2; i++) await delay(10);
+    expect(aborted).toEqual([Code.DeadlineExceeded, Code.Cancelled]);
   });
 
   it('are quick, and many go at once', async () => {

@@ -1,5 +1,6 @@
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import type { Metrics } from '@odonata/rpc/metrics.ts';
+import type { NamedConnections } from './names/named-connections.ts';
 import type { ProcessTable } from './process-table.ts';
 import type { VkernelUses } from './vkernel-uses.ts';
 import type { Vkernels } from './vkernels.ts';
@@ -9,7 +10,12 @@ const nameOf = (state: ProcessState): string => ProcessState[state]?.toLowerCase
 /** What Prometheus reads of a node's supervisor. */
 export function vkerneldMetrics(
   metrics: Metrics,
-  { table, vkernels, uses }: { table: ProcessTable; vkernels: Vkernels; uses: VkernelUses },
+  {
+    table,
+    vkernels,
+    uses,
+    named,
+  }: { table: ProcessTable; vkernels: Vkernels; uses: VkernelUses; named: NamedConnections },
 ): void {
   metrics.gauges(
     'known_processes',
@@ -62,6 +68,10 @@ export function vkerneldMetrics(
   metrics.gauges('vkernel_processes', 'Processes that run in each', ['vkernel'], () =>
     known().map(({ vkernel }) => ({ vkernel, value: table.running(vkernel).length })),
   );
+  metrics.gauges('vkernel_connections', 'Connections by name of each, of both sides', ['vkernel'], () =>
+    known().map(({ vkernel }) => ({ vkernel, value: named.openOf(vkernel) })),
+  );
+  metrics.gauge('listened_names', 'Names by which programs listen', () => named.names);
   metrics.gauges(
     'vkernel_quota_memory_bytes',
     'What each may have of it, where somebody said',

@@ -180,7 +180,7 @@ export async function serveVkerneld(
   const relatives = new Relatives({ home, table, vkernels, peers, lostNodes, log });
   const metrics = new Metrics('vkerneld');
   const meter = metrics.callMeter();
-  vkerneldMetrics(metrics, { table, vkernels, uses });
+  vkerneldMetrics(metrics, { table, vkernels, uses, named });
   limits.countIn(metrics);
   events.countIn(metrics);
   security.countIn(metrics);

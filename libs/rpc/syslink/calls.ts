@@ -79,7 +79,10 @@ export class Calls {
         if (error !== undefined) reject(error);
         else resolve(reply!);
       };
-      const cancel = () => settle(new RpcError(Code.Cancelled, 'cancelled by the caller'));
+      const cancel = () => {
+        line.giveUp(msgid);
+        settle(new RpcError(Code.Cancelled, 'cancelled by the caller'));
+      };
       const timer = setTimeout(
         () => settle(new RpcError(Code.DeadlineExceeded, noAnswer(shown(to), deadlineMs, proto))),
         deadlineMs,

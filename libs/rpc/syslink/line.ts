@@ -132,6 +132,11 @@ export class Line {
     this.#endIfIdle();
   }
 
+  /** Whoever was asked need not answer any more; before `settled`. */
+  giveUp(msgid: bigint): void {
+    if (this.#waiting.has(msgid)) this.say(frame({ case: 'messageAbort', value: { msgid } }));
+  }
+
   /** About this endpoint itself. */
   say(word: Frame): void {
     if (!this.ended) this.#outbox.send(word);
@@ -277,6 +282,9 @@ export class Line {
         else this.#services.message(message, this).catch((error) => this.#bug(error));
         return;
       }
+      case 'messageAbort':
+        this.#services.abort(frame.value, this);
+        return;
       case 'circuitOpen': {
         const circuit = this.#circuit(frame.value.circuit);
         this.#outbox.send(openedFrame(circuit.number));

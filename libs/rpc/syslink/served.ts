@@ -1,5 +1,5 @@
 import type { DescMethod } from '@bufbuild/protobuf';
-import type { CircuitOpen, Frame, Message } from '@odonata/proto/syslink/v1/syslink';
+import type { Address, CircuitOpen, Frame, Message, MessageAbort } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '../error.ts';
 import { accessOf } from '../identity/access.ts';
 import { AccessRefusal } from '../identity/access-refusal.ts';
@@ -44,6 +44,8 @@ export class ServedServices {
   readonly #folder: TlsFolder | undefined;
   readonly #methods = new Map<string, Entry>();
   readonly #running = new Map<ServedCall, Origin>();
+  /** Messages that are not answered, by who asked. */
+  readonly #messages = new Map<string, ServedCall>();
 
   /** @param folder our identity; undefined: everybody may do everything */
   constructor(
@@ -76,8 +78,17 @@ export class ServedServices {
     }
   }
 
+  /** Who asked gave up. */
+  abort({ from, msgid }: MessageAbort, origin: Origin): void {
+    const served = this.#messages.get(messageKey(from, msgid));
+    if (served !== undefined && this.#running.get(served) === origin)
+      served.abort(new RpcError(Code.Cancelled, 'cancelled by the caller'));
+  }
+
   async message(request: Message, origin: Origin): Promise<void> {
     const { served, refused } = this.#begin(request, origin);
+    const key = messageKey(request.from, request.msgid);
+    this.#messages.set(key, served);
     const deadlineMs = request.deadlineMs || MESSAGE_DEADLINE_MS;
     const timer = setTimeout(
       () => served.abort(new RpcError(Code.DeadlineExceeded, 'the deadline passed')),
@@ -99,6 +110,7 @@ export class ServedServices {
     served.finish();
     clearTimeout(timer);
     this.#running.delete(served);
+    if (this.#messages.get(key) === served) this.#messages.delete(key);
     const inHead = body.length <= HEAD_BYTES;
     origin.reply(
       frame({
@@ -214,6 +226,8 @@ export class ServedServices {
     return { serve: entry.handler as Serve, entry };
   }
 }
+
+const messageKey = (from: Address | undefined, msgid: bigint): string => `${from?.sysid}/${msgid}`;
 
 async function* requestsOf(entry: Entry, circuit: Circuit, signal: AbortSignal): AsyncGenerator<unknown> {
   for await (const bytes of circuit.messages()) yield entry.decode(bytes);

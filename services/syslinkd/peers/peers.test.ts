@@ -37,7 +37,7 @@ describe('a line of four routers', () => {
   it('carries calls, errors and circuits from one end to the other, and back', async () => {
     await start();
     const [a, , , d] = line as [Syslinkd, Syslinkd, Syslinkd, Syslinkd];
-    const { endpoint } = serving('far/vkerneld', d);
+    const { endpoint, givenUp } = serving('far/vkerneld', d);
     await endpoint.ready({ deadlineMs: 5_000 });
     const client = attach('', a);
     await client.ready({ deadlineMs: 5_000 });
@@ -50,8 +50,14 @@ describe('a line of four routers', () => {
     const [far] = (await client.listEndpoints()).filter(({ name }) => name === 'far/vkerneld');
     expect(far).toMatchObject({ node: 'far', connected: true, kind: EndpointKind.VKERNEL });
     await client.client(VkernelService, { sysid: far!.sysid }).listVkernels({});
-    const unserved = await failure(client.client(VkernelService, { name: 'far/vkerneld' }).kill({ pid: 1n }));
+    const unserved = await failure(client.client(VkernelService, { name: 'far/vkerneld' }).listProcesses({}));
     expect(unserved.code).toBe(Code.Unimplemented);
+    // Who gives up tells whoever it asked, through all of them.
+    const signal = AbortSignal.timeout(50);
+    const waits = client.client(VkernelService, { name: 'far/vkerneld' }).kill({ pid: 1n }, { signal });
+    expect((await failure(waits)).code).toBe(Code.Cancelled);
+    await until('it is given up', () => givenUp.length === 1, 1_000);
+    expect(givenUp).toEqual([Code.Cancelled]);
     const nobody = await failure(asks(client, 'nobody'));
     expect(nobody.message).toMatch(/no endpoint "nobody"; registered: far\/vkerneld/);
     const stale = await failure(

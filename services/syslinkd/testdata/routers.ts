@@ -44,9 +44,16 @@ export function attach(name: string, at: { address: string }, folder?: TlsFolder
 /** Answers, and counts for who follows; `asked` says who asked, as it knows them. */
 export function serving(name: string, at: { address: string }, folder?: TlsFolder) {
   const asked: string[] = [];
+  /** Waits until it is given up. */
+  const givenUp: unknown[] = [];
   const endpoint = attach(name, at, folder).serve(VkernelService, {
     listVkernels: (_request, ctx) => {
       asked.push(`${Role[ctx.caller.role]} ${ctx.caller.name}`);
+      return {};
+    },
+    async kill(_request, ctx) {
+      await delay(30_000, ctx.signal);
+      givenUp.push(ctx.signal.reason.code);
       return {};
     },
     async *getLogs(_request, ctx) {
@@ -56,7 +63,7 @@ export function serving(name: string, at: { address: string }, folder?: TlsFolde
       }
     },
   });
-  return { endpoint, asked };
+  return { endpoint, asked, givenUp };
 }
 
 export async function until(what: string, holds: () => unknown, timeoutMs = 30_000): Promise<void> {

@@ -57,6 +57,11 @@ export class NamedConnections {
     return this.#open.get(key) ?? 0;
   }
 
+  /** How many programs listen by. */
+  get names(): number {
+    return this.#listeners.names;
+  }
+
   /** @throws RpcError INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE */
   async listen(
     asker: NameAsker,

@@ -67,6 +67,10 @@ export class NamedListeners {
     this.#log = options.log;
   }
 
+  get names(): number {
+    return this.#names.size;
+  }
+
   /** Resolves when the router knows. @throws RpcError RESOURCE_EXHAUSTED, UNAVAILABLE, PERMISSION_DENIED */
   async open(
     { user, key }: { user: string; key: string },
