@@ -49,6 +49,8 @@ const TRIES = 16;
 const WAIT_MS = 250;
 /** Of each of the four buffers of a pair; the kernel takes it twice, for its own records. */
 const BUFFER_BYTES = 64 * 1024;
+/** Connections that may wait on a line until they are taken. */
+export const BACKLOG_MAX = 128;
 /** What marks a line of connections: nothing else sets it. */
 const MARK = 5;
 

@@ -5,6 +5,7 @@ import { personOf } from '@odonata/rpc/identity/identity.ts';
 import { invalidField, notFound } from '@odonata/rpc/refusal.ts';
 import type { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
+import { BACKLOG_MAX } from '@odonata/userfault/named-sockets.ts';
 import type { AllowedConnections } from './allowed-connections.ts';
 import { type AllowedDirectories, closeGrants, type OpenGrant } from './allowed-directories.ts';
 import { type AllowedListeners, LISTENERS_MAX } from './allowed-listeners.ts';
@@ -31,9 +32,6 @@ import type { VkernelOwner } from './vkernel-settings.ts';
 import type { VkernelUses } from './vkernel-uses.ts';
 import type { Vkernels } from './vkernels.ts';
 import { DEFAULT_VKERNEL } from './vkernels.ts';
-
-/** Connections by name that wait until a program takes them. */
-const BACKLOG = 128;
 
 export interface RunPlace {
   readonly node: string;
@@ -211,7 +209,7 @@ async function openNamed(
   const opened: OpenNamed[] = [];
   try {
     for (const name of listenOn)
-      opened.push(await place.named.listen(asker, { name, backlog: BACKLOG, everyone }));
+      opened.push(await place.named.listen(asker, { name, backlog: BACKLOG_MAX, everyone }));
     return opened;
   } catch (error) {
     for (const each of opened) each.close();

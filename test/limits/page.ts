@@ -27,6 +27,7 @@ import {
 import { SPANS_MAX } from '@odonata/rpc/trace/exporter.ts';
 import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import { WAITING_MAX as DOOR_MAX } from '@odonata/userfault/descriptor-door.ts';
+import { BACKLOG_MAX } from '@odonata/userfault/named-sockets.ts';
 import { NAMES_OF_ENDPOINT, NAMES_OF_ROUTER } from '../../libs/syslink/names/name-table.ts';
 import { HOPS_MAX, LINKS_MAX, NAMES_MAX, TARGETS_MAX } from '../../libs/syslink/routes/advertisement.ts';
 import { DATASPACE_BYTES_MAX, DATASPACES_MAX } from '../../services/cohd/registry.ts';
@@ -45,7 +46,7 @@ import {
 } from '../../services/pmapd/vmspaces/handmade-table.ts';
 import {
   BACKLOG,
-  BACKLOG_MAX,
+  BACKLOG_MAX as WATCH_BACKLOG_MAX,
   WATCHES_MAX,
   WATCHES_OF_ONE,
   WATCHES_OF_VMSPACE,
@@ -53,6 +54,16 @@ import {
 import { LINK_CIRCUITS_LIMIT } from '../../services/syslinkd/circuits.ts';
 import { CLIENTS_LIMIT, CONNECTED_LIMIT } from '../../services/syslinkd/registry.ts';
 import { DEAF_BYTES, FULL_BYTES, LINK_CALLS_LIMIT } from '../../services/syslinkd/router.ts';
+import { WINDOW_BYTES } from '../../services/vkerneld/names/guest-socket.ts';
+import {
+  CONNECTIONS_OF_VKERNEL,
+  CONNECTIONS_MAX as NAMED_MAX,
+} from '../../services/vkerneld/names/named-connections.ts';
+import {
+  NAMES_MAX as LISTENED_MAX,
+  NAMES_OF_USER as LISTENED_OF_USER,
+  LISTENERS_OF_PROCESS,
+} from '../../services/vkerneld/names/named-listeners.ts';
 import { ARGUMENT_BYTES, LOADING_BYTES, MODULE_BYTES } from '../../services/vkerneld/program-spec.ts';
 import { MEMORY_MOUNT_BYTES } from '../../services/vkerneld/vkernel/mounts/memory-mount.ts';
 import { NODES_BYTES_MAX } from '../../services/vkerneld/vkernel/mounts/memory-tree.ts';
@@ -207,7 +218,7 @@ const PARTS: Record<string, readonly Row[]> = {
     [
       'a watch',
       'events that its reader has not read',
-      `${count(BACKLOG)}, or as it says up to ${count(BACKLOG_MAX)}`,
+      `${count(BACKLOG)}, or as it says up to ${count(WATCH_BACKLOG_MAX)}`,
       'dropped, and the next event says how many',
       '`backlog`',
     ],
@@ -231,6 +242,23 @@ const PARTS: Record<string, readonly Row[]> = {
       'dropped, and one line says how much',
     ],
     ['a program', 'bytes of arguments and variables', size(ARGUMENT_BYTES), INVALID],
+    ['a program', 'names that it listens by', count(LISTENERS_OF_PROCESS), 'EAGAIN'],
+    ['a person on a node', 'names that programs listen by', count(LISTENED_OF_USER), 'EAGAIN'],
+    ['a node', 'names that programs listen by', count(LISTENED_MAX), 'EAGAIN'],
+    [
+      'a listener by name',
+      'connections that wait',
+      `${count(BACKLOG_MAX)}, or as it says`,
+      'EAGAIN for who connects',
+    ],
+    ['a virtual kernel', 'connections by name', count(CONNECTIONS_OF_VKERNEL), 'EAGAIN'],
+    ['a node', 'connections by name', count(NAMED_MAX), 'EAGAIN'],
+    [
+      'a connection by name',
+      'bytes one way, beside the buffers of two sockets',
+      size(WINDOW_BYTES),
+      'who writes waits',
+    ],
   ],
 };
 

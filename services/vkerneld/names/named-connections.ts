@@ -15,7 +15,7 @@ import { fullName, type VkernelNames } from './vkernel-names.ts';
 
 /** Of one virtual kernel, and of all of this node: an endpoint has 1,024 circuits, of which others need some. */
 export const CONNECTIONS_OF_VKERNEL = 256;
-const CONNECTIONS_MAX = 768;
+export const CONNECTIONS_MAX = 768;
 const CONNECT_MS = 10_000;
 /** Who listened may have ended before the router knew: then it is asked again. */
 const ASK_AGAIN_MS = 50;

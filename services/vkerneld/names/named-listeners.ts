@@ -15,8 +15,8 @@ import { makeConnection, makeNamedListener, pass } from '@odonata/userfault/name
 import { GuestSocket } from './guest-socket.ts';
 
 /** Of one user and of all, on this node: an endpoint of syslink has 256 names at most. */
-const NAMES_OF_USER = 64;
-const NAMES_MAX = 256;
+export const NAMES_OF_USER = 64;
+export const NAMES_MAX = 256;
 /** Of one program; and of all by one name. */
 export const LISTENERS_OF_PROCESS = 16;
 const LISTENERS_OF_NAME = 256;

@@ -3,6 +3,7 @@
 
 import { type Implementation, wasmTypesOf } from '@odonata/guest/module/description.ts';
 import { odonata } from '@odonata/guest/module/odonata.ts';
+import { BACKLOG_MAX } from '@odonata/userfault/named-sockets.ts';
 import type { ConnectionRequest } from './connections-asked.ts';
 import type { KernelAnswer, KernelCaller } from './kernel-call.ts';
 import { unpackWord } from './kernel-call.ts';
@@ -19,7 +20,6 @@ const rangeNameBytesMax = 64;
 const addressBytesMax = 264;
 /** PERSON:NAME */
 const endpointNameBytesMax = 97;
-const backlogMax = 128;
 const connectMsMax = 25_000;
 /** Of a barrier. */
 const membersMax = 1_024;
@@ -173,7 +173,7 @@ export function odonataImports(
     },
     listen: (nameAt: number, nameLength: number, backlog: number, flags: number, at: number) => {
       memory.expectWritable(at, 4);
-      if (backlog < 1 || backlog > backlogMax || flags & ~EVERYONE.value) throw new WasiError(Errno.inval);
+      if (backlog < 1 || backlog > BACKLOG_MAX || flags & ~EVERYONE.value) throw new WasiError(Errno.inval);
       const everyone = (flags & EVERYONE.value) !== 0;
       connected(at, { name: nameOf(nameAt, nameLength), listen: { backlog, everyone } });
     },
