@@ -254,8 +254,9 @@ int32_t odonata_connect(const char *address, uint32_t address_len, uint32_t *fd)
 /**
  * Listens by a name: programs on any node connect to it by odonata_connect_name().  Several may listen by one name, on
  * one node or many: a connection goes to one that has the fewest open.  The descriptor is ready for reading when a
- * connection waits; `sock_accept` takes it.  The name ends with the descriptor, or with the process.  It takes no more
- * where vkerneld started anew: `sock_accept` says ECONNABORTED, and the program listens again.
+ * connection waits; `sock_accept` takes it.  The name ends with the descriptor, or with the process.  After a new
+ * start of vkerneld the next `sock_accept` listens again, by the same descriptor; of one that a child has of its
+ * parent it is ECONNABORTED.
  */
 ODONATA_IMPORT("listen")
 int32_t odonata_listen(const char *name, uint32_t name_len, uint32_t backlog, int32_t flags, uint32_t *fd);

@@ -21,6 +21,8 @@ export interface Launch {
   readonly listen: readonly string[];
   /** Lines of connections by name. */
   readonly named?: readonly OpenNamed[];
+  /** These are for all people. */
+  readonly forEveryone?: boolean;
   readonly requestId: string;
   /** Its environment is this process', too. */
   readonly beside?: bigint;
@@ -32,7 +34,18 @@ export interface Launch {
 export function launch(
   { table, listeners: allowed }: { table: ProcessTable; listeners: AllowedListeners },
   vkernel: VkernelChild,
-  { process, program, module, grants, listen, named = [], requestId, beside = 0n, asksInput = false }: Launch,
+  {
+    process,
+    program,
+    module,
+    grants,
+    listen,
+    named = [],
+    forEveryone = false,
+    requestId,
+    beside = 0n,
+    asksInput = false,
+  }: Launch,
 ): void {
   const { pid } = process;
   try {
@@ -58,6 +71,7 @@ export function launch(
       return { node, guestPath, readOnly, place };
     });
     const given = {
+      forEveryone,
       module: whole ?? new Uint8Array(),
       dirs: [...dirs, ...elsewhere],
       listen: [...listeners.map(({ address }) => address), ...named.map(({ name }) => `/dev/name/${name}`)],

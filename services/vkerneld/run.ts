@@ -260,13 +260,13 @@ function start(
   const terminal = size === undefined ? new Terminal(place, process, spec) : place.ptys.make(process, size);
   if (terminal instanceof Terminal) terminal.callerIs(ctx);
   ctx.log.info({ pid, vkernel: vkernel.key, program: spec.name }, 'starting a process');
-  const { name, args, env, rawArgs, rawEnv, listen, bare, beside } = spec;
+  const { name, args, env, rawArgs, rawEnv, listen, forEveryone, bare, beside } = spec;
   const terminalStreams = size === undefined ? spec.terminalStreams : ALL_TERMINAL;
   const words = { name, args, env, rawArgs, rawEnv };
   const memoryBytes = BigInt(quotaBytes);
   const { requestId } = ctx;
   launch(place, vkernel, {
-    ...{ process, module, grants, listen, named, requestId, beside },
+    ...{ process, module, grants, listen, named, forEveryone, requestId, beside },
     program: { ...words, terminalStreams, memoryBytes, bare },
   });
   return terminal;

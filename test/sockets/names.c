@@ -1,8 +1,7 @@
 /*
  * Programs that talk by names, on whatever nodes they run.
  *
- *   names echo NAME [COUNT]     listens, and sends back what comes, of COUNT connections at most at one time (100), one thread: poll;
- *                               listens again after a new start of its supervisor
+ *   names echo NAME [COUNT]     listens, and sends back what comes, of COUNT connections at most at one time (100), one thread: poll
  *   names preopened WORD        on the listener that it was started with (descriptor 3): answers each connection with WORD, and keeps it
  *   names first NAME            connects, and prints what comes first
  *   names tell NAME TEXT        connects, sends TEXT, ends its direction, and prints what comes until the end
@@ -65,17 +64,7 @@ static struct {
   int ended;
 } kept[MOST];
 
-/* After a new start of the supervisor. */
-static int listens_again(const char *name) {
-  uint32_t fd = 0;
-  while ((errno = odonata_listen(name, (uint32_t)strlen(name), 128, 0, &fd)) != 0) {
-    expect(errno == ECONNABORTED || errno == EAGAIN, "listen again");
-    usleep(50000);
-  }
-  return (int)fd;
-}
-
-static void echo(const char *name, int listener, int most) {
+static void echo(int listener, int most) {
   struct pollfd fds[MOST + 1] = { { .fd = listener, .events = POLLIN } };
   int count = 1;
   for (;;) {
@@ -105,10 +94,6 @@ static void echo(const char *name, int listener, int most) {
     }
     if (fds[0].revents != 0) {
       int connection = accept(listener, NULL, NULL);
-      if (connection < 0 && errno == ECONNABORTED) {
-        close(listener);
-        fds[0].fd = listener = listens_again(name);
-      }
       if (connection < 0) continue;
       nonblocking(connection);
       kept[count - 1].from = kept[count - 1].to = 0;
@@ -161,8 +146,8 @@ int main(int argc, char **argv) {
   if (argc < 3) return 64;
   const char *mode = argv[1];
   const char *name = argv[2];
-  if (strcmp(mode, "echo") == 0) echo(name, listens(name, 128, 0), argc > 3 ? atoi(argv[3]) : 100);
-  if (strcmp(mode, "everyone") == 0) echo(name, listens(name, 128, ODONATA_LISTEN_EVERYONE), 100);
+  if (strcmp(mode, "echo") == 0) echo(listens(name, 128, 0), argc > 3 ? atoi(argv[3]) : 100);
+  if (strcmp(mode, "everyone") == 0) echo(listens(name, 128, ODONATA_LISTEN_EVERYONE), 100);
   if (strcmp(mode, "preopened") == 0) {
     printf("listening LISTEN_FDS=%s\n", getenv("LISTEN_FDS"));
     fflush(stdout);

@@ -172,20 +172,24 @@ export function testNames(place: () => TestCluster, program: string): void {
       await reset(second);
 
       const supervisor = await serving('node1', 'echo', 'held');
+      const handed = await place().vkctl([
+        ...['run', '-d', '--node', 'node1', '--listen-on', 'handed', program, 'preopened', 'still there'],
+      ]);
       const third = await holding();
       await place().kill('node1/vkerneld');
       await reset(third);
       await place().well();
-      // The program goes on, was told, and listens again.
+      // The programs go on, and listen by the same descriptors.
       const isThere = async () => (await output('node2', 'tell', 'held', 'again')) === 'again|end\n';
       await until('it listens again', isThere);
+      expect(await output('node2', 'first', 'handed')).toBe('still there\n');
 
       const fourth = await holding();
       await place().kill('syslinkd');
       await reset(fourth);
       await place().well();
       await until('the name is there again', isThere);
-      await place().vkctl(['kill', '-s', 'KILL', `${await supervisor.pid}`]);
+      await place().vkctl(['kill', '-s', 'KILL', `${await supervisor.pid}`, handed.stdout.trim()]);
     });
 
     test('the policy of a virtual kernel decides: its own names, unless more or less was said of it', async () => {

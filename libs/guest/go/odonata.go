@@ -257,8 +257,9 @@ func Connect(address unsafe.Pointer, addressLen uint32, fd unsafe.Pointer) int32
 
 // Listens by a name: programs on any node connect to it by ConnectName.  Several may listen by one name, on one node
 // or many: a connection goes to one that has the fewest open.  The descriptor is ready for reading when a connection
-// waits; `sock_accept` takes it.  The name ends with the descriptor, or with the process.  It takes no more where
-// vkerneld started anew: `sock_accept` says ECONNABORTED, and the program listens again.
+// waits; `sock_accept` takes it.  The name ends with the descriptor, or with the process.  After a new start of
+// vkerneld the next `sock_accept` listens again, by the same descriptor; of one that a child has of its parent it is
+// ECONNABORTED.
 //
 //go:wasmimport odonata listen
 //go:noescape

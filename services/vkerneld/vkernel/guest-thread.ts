@@ -188,6 +188,7 @@ function instantiate(
       descriptors,
       mounted,
       streams: streamsThrough(kernel, output),
+      listenAgain: (host) => kernel.call({ call: 'listen_again', host }).errno,
       exit: (code) => end({ how: 'exit', code: code & 0xff }),
     }),
     odonata: odonataImports(memory, kernel, start, descriptors, gate),

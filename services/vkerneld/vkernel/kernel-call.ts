@@ -68,6 +68,8 @@ export type KernelRequest =
     }
   | { readonly call: 'ds_remove'; readonly name: string }
   | { readonly call: 'connect'; readonly request: ConnectionRequest }
+  /** The line of a listener by name is at its end: another one in its place. */
+  | { readonly call: 'listen_again'; readonly host: number }
   | {
       readonly call: 'name_range';
       readonly dataspace: bigint;

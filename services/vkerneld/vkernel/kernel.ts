@@ -12,6 +12,7 @@ import type {
 import { StdStream } from '@odonata/proto/vkernel/v1/vkernel';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { BACKLOG_MAX } from '@odonata/userfault/named-sockets.ts';
 import { ConnectionsAsked } from './connections-asked.ts';
 import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
@@ -245,7 +246,10 @@ export class Kernel {
         return { descriptor: directories[i]!, guestPath, readOnly, hidden, counted };
       }),
       listeners: program.listen.map((address, i) => {
-        return { descriptor: directories[dirs.length + i]!, address };
+        const listen = { backlog: BACKLOG_MAX, everyone: program.forEveryone };
+        const name = /^\/dev\/name\/(.*)$/.exec(address)?.[1];
+        const named = name === undefined ? undefined : { name, listen };
+        return { descriptor: directories[dirs.length + i]!, address, named };
       }),
       remotes: program.dirs.filter(({ node }) => node !== ''),
       quotaBytes,

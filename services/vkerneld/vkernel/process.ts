@@ -25,6 +25,7 @@ import { interrupts, terminate } from './interrupts.ts';
 import type { GivenDescriptor, GuestMessage, PreparedGuest, StartGuest } from './kernel-call.ts';
 import { ProcessFiles } from './mounts/process-files.ts';
 import { mountsOf } from './mounts/process-mounts.ts';
+import { NamedListening } from './named-listening.ts';
 import {
   CannotStart,
   cannot,
@@ -88,6 +89,7 @@ export class Process {
   readonly #grants: readonly DirectoryGrant[];
   readonly #listeners: readonly Listener[];
   readonly #connections = new ConnectionTable();
+  readonly #listening = new NamedListening();
   readonly output: ProcessOutput;
   readonly #signals = createSignals();
   readonly #signalState = new SignalState(this.#signals);
@@ -110,6 +112,8 @@ export class Process {
     this.pid = spec.pid;
     this.#grants = spec.grants;
     this.#listeners = spec.listeners ?? [];
+    for (const { descriptor, named } of this.#listeners)
+      if (named !== undefined) this.#listening.listens(descriptor, named);
     this.isBare = spec.bare === true;
     this.remotes = spec.remotes ?? [];
     this.#files = new ProcessFiles(mountsOf(spec, around));
@@ -269,7 +273,11 @@ export class Process {
   }
 
   #callsOf(thread: GuestThread, space: Space): SystemCalls {
-    const network = { connect: this.#around.connect, connections: this.#connections };
+    const network = {
+      connect: this.#around.connect,
+      connections: this.#connections,
+      listening: this.#listening,
+    };
     const spawn = (argument: number): number => this.#spawned?.spawn(argument) ?? -Errno.nosys;
     return new SystemCalls(
       {

@@ -10,6 +10,7 @@ import type { HostDescriptors } from './host-descriptors.ts';
 import type { KernelAnswerer, KernelRequest } from './kernel-call.ts';
 import { packWords, payloadBytesMax } from './kernel-call.ts';
 import type { ProcessFiles } from './mounts/process-files.ts';
+import type { NamedListening } from './named-listening.ts';
 import type { Relations } from './relations.ts';
 import type { StandardInput } from './standard-input.ts';
 import type { ConnectionTable } from './wasi/connection-table.ts';
@@ -24,6 +25,7 @@ interface Listener {
 interface Network {
   readonly connect: ((request: ConnectionRequest) => Promise<Connected>) | undefined;
   readonly connections: ConnectionTable;
+  readonly listening: NamedListening;
 }
 
 export interface ProcessParts {
@@ -209,6 +211,14 @@ export class SystemCalls {
         return nothing;
       case 'connect':
         return this.#connect(request.request);
+      case 'listen_again': {
+        const { connect, listening } = this.#network;
+        const errno =
+          connect === undefined
+            ? Errno.connaborted
+            : await listening.again(request.host, connect, () => this.#cancelled);
+        return errno === Errno.success ? nothing : errno;
+      }
       case 'pipe': {
         const [read, write] = makeSocketPair();
         // One direction each: who writes to the end for reading hears EPIPE.
@@ -241,6 +251,7 @@ export class SystemCalls {
     if (connect === undefined) return Errno.acces;
     const connected = await connect(request);
     if ('errno' in connected) return connected.errno;
+    if ('listen' in request) this.#network.listening.listens(connected.fd, request);
     if (this.#cancelled) closeSync(connected.fd);
     else connections.keep(connected.fd);
     return packWords(BigInt(connected.fd));

@@ -222,8 +222,9 @@ extern "C" {
 
     /// Listens by a name: programs on any node connect to it by `connect_name`.  Several may listen by one name, on
     /// one node or many: a connection goes to one that has the fewest open.  The descriptor is ready for reading when
-    /// a connection waits; `sock_accept` takes it.  The name ends with the descriptor, or with the process.  It takes
-    /// no more where vkerneld started anew: `sock_accept` says ECONNABORTED, and the program listens again.
+    /// a connection waits; `sock_accept` takes it.  The name ends with the descriptor, or with the process.  After a
+    /// new start of vkerneld the next `sock_accept` listens again, by the same descriptor; of one that a child has of
+    /// its parent it is ECONNABORTED.
     pub fn listen(name: *const u8, name_len: u32, backlog: u32, flags: i32, fd: *mut u32) -> i32;
 
     /// Connects to a program that listens by a name, on whatever node: of several to one that has the fewest

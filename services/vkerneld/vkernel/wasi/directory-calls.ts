@@ -1,6 +1,7 @@
 // Granted directories (fd_prestat_*) and the listing of directories (fd_readdir).
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync } from 'node:fs';
+import type { ConnectionRequest } from '../connections-asked.ts';
 import { directoryRights, direntBytes, Filetype, Rights, socketRights } from './abi.ts';
 import { covers, entriesAbove, grantsOf } from './above-grants.ts';
 import {
@@ -69,6 +70,8 @@ export interface Listener {
   readonly descriptor: number;
   /** HOST:PORT, or /dev/name/NAME */
   readonly address: string;
+  /** How it is asked for again, where it is by name. */
+  readonly named?: ConnectionRequest | undefined;
 }
 
 /**

@@ -4,6 +4,8 @@
 // rings for signals and at the end; others wait in slices, and each slice looks whether the process may go on.
 
 import { silence } from '@odonata/userfault/bell.ts';
+import { SystemCallError } from '@odonata/userfault/libc.ts';
+import { isNamedListener } from '@odonata/userfault/named-sockets.ts';
 import { accept, PollEvent, type Polled, poll, receive, send, shutdown } from '@odonata/userfault/sockets.ts';
 import { Fdflags, Rights } from './abi.ts';
 import type { DescriptorTable, SocketDescriptor } from './descriptor-table.ts';
@@ -29,7 +31,7 @@ export function socketCalls(system: System): Calls {
       if ((flags & ~Fdflags.nonblock) !== 0) throw new WasiError(Errno.inval);
       const listener = socketOf(descriptors, fd, Rights.sockAccept);
       descriptors.expectRoom();
-      const connection = whenReady(system, listener, PollEvent.in, () => accept(listener.host));
+      const connection = whenReady(system, listener, PollEvent.in, () => acceptOf(system, listener.host));
       memory.setU32(at, descriptors.addConnection(connection, flags));
     },
     sock_recv: (
@@ -63,6 +65,19 @@ export function socketCalls(system: System): Calls {
       shutdown(socket.host, (how - 1) as 0 | 1 | 2);
     },
   };
+}
+
+/** As accept. A listener by name whose supervisor started anew goes on with a line to the new one. */
+function acceptOf({ listenAgain }: System, host: number): number | undefined {
+  try {
+    return accept(host);
+  } catch (error) {
+    const isOver = error instanceof SystemCallError && error.code === 'ECONNABORTED' && isNamedListener(host);
+    if (!isOver || listenAgain === undefined) throw error;
+    const errno = listenAgain(host);
+    if (errno !== Errno.success) throw new WasiError(errno);
+    return undefined;
+  }
 }
 
 /** EBADF where nothing is open, ENOTSOCK where it is something else. */

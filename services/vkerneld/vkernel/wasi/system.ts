@@ -27,6 +27,8 @@ export interface System {
   readonly streams: StandardStreams;
   /** Files in mounts of the virtual kernel; missing: there are none. */
   readonly mounted?: MountedFiles;
+  /** Another line for a listener by name, whose own is at its end; an errno. Missing: there is none. */
+  readonly listenAgain?: (host: number) => number;
   /** Ends the process; does not return. */
   readonly exit: (code: number) => never;
 }
