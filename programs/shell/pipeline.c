@@ -35,21 +35,62 @@ static int spawn_at(pid_t *pid, const char *path, char **words, char **environme
   return error;
 }
 
-/** A file that is no module is a script. */
-static int spawn_script(pid_t *pid, const char *path, char **words, char **environment, const char *node, pid_t *group) {
+enum kind { MODULE, SCRIPT };
+
+/** What a file begins with; of a script also how it names what runs it. */
+static enum kind kind_of(const char *path, char *head, size_t room) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t length = fd < 0 ? -1 : read(fd, head, room - 1);
+  if (fd >= 0) close(fd);
+  // Whoever starts it says what is wrong with it.
+  if (length < 0) return MODULE;
+  head[length] = 0;
+  return length >= 4 && memcmp(head, "\0asm", 4) == 0 ? MODULE : SCRIPT;
+}
+
+/** The words after "#!": those of its first line, with "env" left out. @returns how many */
+static int interpreter_of(char *head, char *words[2]) {
+  int count = 0;
+  if (strncmp(head, "#!", 2) != 0) return 0;
+  head[strcspn(head, "\r\n")] = 0;
+  for (char *at = head + 2; count < 2 && *(at += strspn(at, " \t")) != 0; count++) {
+    words[count] = at;
+    at += count == 0 ? strcspn(at, " \t") : strlen(at);
+    if (*at != 0) *at++ = 0;
+  }
+  if (count == 2 && strcmp(words[0], "/usr/bin/env") == 0) {
+    words[0] = words[1];
+    count = 1;
+  }
+  return count;
+}
+
+static bool is_shell(const char *interpreter) {
+  const char *name = strrchr(interpreter, '/');
+  return strcmp(name == NULL ? interpreter : name + 1, "sh") == 0;
+}
+
+static int spawn_script(pid_t *pid, const char *path, char **words, char **environment, const char *node, pid_t *group, char *head) {
+  char *interpreter[2];
+  int count = interpreter_of(head, interpreter);
+  bool by_shell = count == 0 || is_shell(interpreter[0]);
+  const char *program = by_shell ? SELF : strchr(interpreter[0], '/') != NULL ? interpreter[0] : path_of_program(interpreter[0]);
+  if (program == NULL) return ENOENT;
   struct list all = list_in(&scratch);
-  list_add(&all, "sh");
+  list_add(&all, by_shell ? "sh" : interpreter[0]);
+  if (count == 2) list_add(&all, interpreter[1]);
   list_add(&all, (char *)path);
   for (words++; *words != NULL; words++) list_add(&all, *words);
-  return spawn_at(pid, SELF, all.at, environment, node, group);
+  return spawn_at(pid, program, all.at, environment, node, group);
 }
 
 static int spawn_or_script(pid_t *pid, const char *path, char **words, char **environment, const char *node, pid_t *group) {
   struct stat about;
+  char head[256];
   if (stat(path, &about) < 0) return errno;
   if (S_ISDIR(about.st_mode)) return EISDIR;
-  int error = spawn_at(pid, path, words, environment, node, group);
-  return error == ENOEXEC ? spawn_script(pid, path, words, environment, node, group) : error;
+  if (kind_of(path, head, sizeof head) == SCRIPT) return spawn_script(pid, path, words, environment, node, group, head);
+  return spawn_at(pid, path, words, environment, node, group);
 }
 
 char *path_of_program(const char *name) {
@@ -108,6 +149,9 @@ int tell_start(const char *name, int error, const char *node) {
       return 126;
     case EAGAIN:
       complain("%s: no more processes may run here now (EAGAIN); jobs shows those of this shell", name);
+      return 126;
+    case ENFILE:
+      complain("%s: the programs of this virtual kernel have as many descriptors open as they may (ENFILE): end some, or vkctl vkernel set --descriptors", name);
       return 126;
     case ELOOP:
       complain("%s: shells within shells, more than %d deep", name, DEPTH_MAX);

@@ -111,6 +111,16 @@ describe('programs', () => {
       /^x\n\d+\t\/tmp\/d\n$/,
     ],
     ['seq 3 | xargs -n 2 echo +', '+ 1 2\n+ 3\n'],
+    ['cd /tmp; echo abc > in; sed -i s/b/X/ in; echo $?; cat in', '0\naXc\n'],
+    [
+      'cd /tmp; echo \'echo "$0" "$@"\' > plain; printf "#!/bin/sh -e\\nfalse; echo no\\n" > strict; ./plain a b; ./strict; echo $?',
+      './plain a b\n1\n',
+    ],
+    [
+      'cd /tmp; printf "#!/bin/cat\\nx\\n" > shown; ./shown; printf "#!/bin/nosuch\\n" > lost; ./lost; echo $?',
+      '#!/bin/cat\nx\n127\n',
+    ],
+    ['cd; ls .. | grep -c .; ls -d ..', '1\n..\n'],
     [
       'echo a:b:c | cut -d : -f 2; echo abc | sed s/b/X/; echo abc | grep -c b; seq 5 | tail -n 1',
       'b\naXc\n1\n5\n',
@@ -188,8 +198,8 @@ test('at a terminal: lines are edited, completed and kept; jobs are stopped, go 
     await typist.type('q');
     await until('top is over', async () => !(await done(['ps', '--json'])).includes('"top"'));
     await sleep(500);
-    await typist.type('echo top is over\r');
-    await typist.shows('\ntop is over\r');
+    await typist.type('echo top is over by $?\r');
+    await typist.shows('\ntop is over by 0\r');
     // Who is stopped while it reads gets nothing of what is typed then.
     await typist.type('cat\r');
     await sleep(1_000);
