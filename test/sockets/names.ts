@@ -141,6 +141,11 @@ export function testNames(place: () => TestCluster, program: string): void {
       expect(await output('node2', 'many', 'narrow', '3')).toBe(
         'connected\nResource temporarily unavailable\nResource temporarily unavailable\n',
       );
+      const wide = await serving('node1', 'echo', 'wide', '199');
+      const many = (await output('node2', 'many', 'wide', '270')).trimEnd().split('\n');
+      const open = many.findIndex((said) => said !== 'connected');
+      expect(open).toBeGreaterThan(250);
+      expect(many.slice(open).every((said) => said === 'Resource temporarily unavailable')).toBe(true);
       const idle = await serving('node1', 'idle', 'deaf');
       const stalled = await start('node2', 'stall', 'deaf');
       const [, kib] = await stalled.wrote(/stalled after (\d+) KiB/);
@@ -148,7 +153,7 @@ export function testNames(place: () => TestCluster, program: string): void {
       expect(Number(kib)).toBeLessThan(2 * 1024);
       const echo = await serving('node1', 'echo', 'other');
       expect(await output('node2', 'load', 'other', '2', '200000')).toBe('2 of 200000 bytes\n');
-      await Promise.all([full, idle, stalled, echo].map(end));
+      await Promise.all([full, wide, idle, stalled, echo].map(end));
     });
 
     test('whoever is killed resets the other side', async () => {
