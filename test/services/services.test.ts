@@ -134,7 +134,7 @@ test('a rollout goes on replica by replica, and stops at a release that fails; s
       ...{ command: [`/data/web`], environment: { VERSION: version }, restart: 'on-failure:1' },
       ...more,
     });
-  await release('v1', { replicas: 3, depends_on: { db: { condition: 'service_healthy' } } });
+  await release('v1', { replicas: 3, listen_on: ['web'], depends_on: { db: { condition: 'service_healthy' } } });
   expect(await shown('web')).toMatchObject({ instances: [], waitsFor: ['db'] });
   // What it waits for is healthy once a file is there.
   await apply('db', {
@@ -147,6 +147,9 @@ test('a rollout goes on replica by replica, and stops at a release that fails; s
   await rollout('web');
   const nodes = (await shown('web')).instances.map(({ node }) => node).sort();
   expect(nodes).toEqual(['node1', 'node2', 'node3']);
+  // Whoever connects to the name gets one of them.
+  const listening: { endpoint: string }[] = JSON.parse(await well('name', 'ls', '--json'));
+  expect(listening.map(({ endpoint }) => endpoint).sort()).toEqual(nodes.map((node) => `${node}/vkerneld`));
 
   await release('v2');
   await rollout('web');
