@@ -17,9 +17,7 @@ import {
 const c = {
   socket: libcFunction('int socket(int domain, int type, int protocol)'),
   setsockopt: libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
-  getsockopt: libcFunction(
-    'int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)',
-  ),
+  getsockopt: libcFunction('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)'),
   bind: libcFunction('int bind(int fd, const void *address, uint length)'),
   listen: libcFunction('int listen(int fd, int backlog)'),
   connect: libcFunction('int connect(int fd, const void *address, uint length)'),
@@ -33,6 +31,7 @@ const AF_INET = 2;
 const NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
 const STREAM_NONBLOCK_CLOEXEC = 1 | NONBLOCK_CLOEXEC;
 const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_PRIORITY = 12;
@@ -40,6 +39,7 @@ const SO_LINGER = 13;
 const SO_DOMAIN = 39;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
+const TCP_LINGER2 = 8;
 const EINPROGRESS = 115;
 const ECONNABORTED = 103;
 const EMFILE = 24;
@@ -88,13 +88,13 @@ export function makeConnection(): [number, number] {
   try {
     const listener = loopbackSocket();
     open.push(listener);
-    const anyPort = Buffer.from([AF_INET, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-    checked('bind', c.bind(listener, anyPort, anyPort.length));
+    set(listener, SOL_SOCKET, SO_REUSEADDR, int(1));
+    bindOurs(listener);
     checked('listen', c.listen(listener, TRIES));
     const one = loopbackSocket();
     open.push(one);
-    const place = addressOf(listener);
-    if (c.connect(one, place, place.length) < 0 && koffi().errno() !== EINPROGRESS) checked('connect', -1);
+    const there = addressOf(listener);
+    if (c.connect(one, there, there.length) < 0 && koffi().errno() !== EINPROGRESS) checked('connect', -1);
     const other = acceptFrom(listener, addressOf(one));
     open.push(other);
     for (const fd of [one, other]) {
@@ -107,6 +107,30 @@ export function makeConnection(): [number, number] {
     for (const fd of open) close(fd);
     throw error;
   }
+}
+
+/**
+ * The port of the last pair again: what waits there for its end after a close (TIME_WAIT) takes no port of the machine's then, however many
+ * connections there were in the last minute.
+ */
+let ours = place(0);
+
+function bindOurs(listener: number): void {
+  if (c.bind(listener, ours, ours.length) < 0) {
+    // Somebody has it, for the moment between.
+    const any = place(0);
+    checked('bind', c.bind(listener, any, any.length));
+  }
+  ours = addressOf(listener);
+}
+
+/** Of the loopback address. */
+function place(port: number): Buffer {
+  const address = Buffer.alloc(ADDRESS_BYTES);
+  address.writeUInt16LE(AF_INET, 0);
+  address.writeUInt16BE(port, 2);
+  address.set([127, 0, 0, 1], 4);
+  return address;
 }
 
 /** The connection from there; any other is of somebody who knocks at what is not theirs. */
@@ -124,10 +148,15 @@ function acceptFrom(listener: number, from: Buffer): number {
   throw new SystemCallError('accept4', ECONNABORTED);
 }
 
-/** The next close of this end is no reset, but an end after what was sent. Of what is no socket nothing comes. */
+/** The next close of this end is no reset, but an end after what was sent. Of what is no end of such a pair nothing comes. */
 export function endsWell(fd: number): void {
+  const linger = Buffer.alloc(8);
+  if (c.getsockopt(fd, SOL_SOCKET, SO_LINGER, linger, [8]) < 0 || linger.readInt32LE(0) === 0) return;
   const none = Buffer.alloc(8);
   c.setsockopt(fd, SOL_SOCKET, SO_LINGER, none, none.length);
+  // The kernel need not wait for the other side, either, once that has all.
+  const atOnce = int(-1);
+  c.setsockopt(fd, IPPROTO_TCP, TCP_LINGER2, atOnce, atOnce.length);
 }
 
 /** A line of connections: by the first end they are passed, from the second one they are taken. */

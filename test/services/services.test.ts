@@ -134,7 +134,11 @@ test('a rollout goes on replica by replica, and stops at a release that fails; s
       ...{ command: [`/data/web`], environment: { VERSION: version }, restart: 'on-failure:1' },
       ...more,
     });
-  await release('v1', { replicas: 3, listen_on: ['web'], depends_on: { db: { condition: 'service_healthy' } } });
+  await release('v1', {
+    replicas: 3,
+    listen_on: ['web'],
+    depends_on: { db: { condition: 'service_healthy' } },
+  });
   expect(await shown('web')).toMatchObject({ instances: [], waitsFor: ['db'] });
   // What it waits for is healthy once a file is there.
   await apply('db', {
