@@ -4,6 +4,7 @@
 // A pair is of TCP on the loopback address, and not of unix sockets, since TCP tells an end from a reset: both sides begin with a
 // linger of 0, so whoever is killed resets it, as the kernel closes what they had. Who means a good end takes the linger away first.
 import { koffi, libcFunction } from './koffi.ts';
+import { apartSocket, hearsOnly } from './apart-sockets.ts';
 import {
   close,
   Errno,
@@ -15,7 +16,6 @@ import {
 } from './libc.ts';
 
 const c = {
-  socket: libcFunction('int socket(int domain, int type, int protocol)'),
   setsockopt: libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
   getsockopt: libcFunction('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)'),
   bind: libcFunction('int bind(int fd, const void *address, uint length)'),
@@ -29,7 +29,6 @@ const c = {
 const AF_UNIX = 1;
 const AF_INET = 2;
 const NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
-const STREAM_NONBLOCK_CLOEXEC = 1 | NONBLOCK_CLOEXEC;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_SNDBUF = 7;
@@ -76,13 +75,13 @@ function addressOf(fd: number): Buffer {
 }
 
 function loopbackSocket(): number {
-  const fd = checked('socket', c.socket(AF_INET, STREAM_NONBLOCK_CLOEXEC, 0));
+  const fd = apartSocket();
   set(fd, SOL_SOCKET, SO_SNDBUF, int(BUFFER_BYTES));
   set(fd, SOL_SOCKET, SO_RCVBUF, int(BUFFER_BYTES));
   return fd;
 }
 
-/** Two ends of one connection: neither blocks, and each resets it unless `endsWell` was said of it. @throws SystemCallError */
+/** Two ends of one connection, the second one to be given away: neither blocks, and each resets it unless `endsWell` was said of it. @throws SystemCallError */
 export function makeConnection(): [number, number] {
   const open: number[] = [];
   try {
@@ -101,6 +100,7 @@ export function makeConnection(): [number, number] {
       set(fd, IPPROTO_TCP, TCP_NODELAY, int(1));
       set(fd, SOL_SOCKET, SO_LINGER, Buffer.concat([int(1), int(0)]));
     }
+    hearsOnly(other, addressOf(one).readUInt16BE(2));
     close(listener);
     return [one, other];
   } catch (error) {

@@ -1,10 +1,12 @@
 // What goes over a connection by name, without a cluster: two programs with a real socket each, and what is between them.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { Socket } from 'node:net';
+import { type AddressInfo, createServer, Socket } from 'node:net';
+import { hearsOnly } from '@odonata/userfault/apart-sockets.ts';
 import { close, makeSocketPair } from '@odonata/userfault/libc.ts';
 import { endsWell, makeConnection, makeNamedListener, pass } from '@odonata/userfault/named-sockets.ts';
-import { accept } from '@odonata/userfault/sockets.ts';
+import { accept, connectTo, receive } from '@odonata/userfault/sockets.ts';
+import koffi from 'koffi';
 import { expect, test } from 'vitest';
 import { GuestSocket, type Piece, WINDOW_BYTES } from './guest-socket.ts';
 import { fullName, VkernelNames } from './vkernel-names.ts';
@@ -105,6 +107,32 @@ test('who sends more than it may is reset', async () => {
   expect(flood).toThrow(/is gone/);
   socket.reset();
   close(theirs);
+});
+
+test('whoever dissolves its end, and connects it anew, reaches nobody', async () => {
+  const server = createServer((socket) => socket.on('error', () => {}).end('in')).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const connect = koffi.load('libc.so.6').func('int connect(int fd, const void *address, uint length)');
+  const address = Buffer.from([2, 0, port >> 8, port & 0xff, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+  const hasReached = async (fd: number): Promise<boolean> => {
+    connect(fd, Buffer.alloc(16), 16);
+    connect(fd, address, 16);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    try {
+      return receive(fd, new Uint8Array(2)) === 2;
+    } catch {
+      return false;
+    }
+  };
+  const [ours, theirs] = makeConnection();
+  expect(await hasReached(theirs)).toBe(false);
+  // Also where nobody may make a network: by the filter alone.
+  const fds = [connectTo({ host: '127.0.0.1', port }), connectTo({ host: '127.0.0.1', port })] as const;
+  hearsOnly(fds[0], port === 1 ? 2 : port - 1);
+  expect([await hasReached(fds[0]), await hasReached(fds[1])]).toEqual([false, true]);
+  for (const fd of [ours, theirs, ...fds]) close(fd);
+  server.close();
 });
 
 test('a line of connections gives them one by one, and says so; who passed them on and is gone ends it', () => {
