@@ -5,17 +5,16 @@
 // that is given away hears one sender alone, by a filter that cannot be taken off: without such a network a first packet may leave it,
 // and no answer comes in.
 import { closeSync, openSync } from 'node:fs';
-import koffi from 'koffi';
+import { koffi, libcFunction } from './koffi.ts';
 import { addressOf, SystemCallError } from './libc.ts';
 
-const libc = koffi.load('libc.so.6');
 const c = {
-  socket: libc.func('int socket(int domain, int type, int protocol)'),
-  setsockopt: libc.func('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
-  unshare: libc.func('int unshare(int flags)'),
-  setns: libc.func('int setns(int fd, int kind)'),
-  ioctl: libc.func('int ioctl(int fd, unsigned long request, void *argument)'),
-  close: libc.func('int close(int fd)'),
+  socket: libcFunction('int socket(int domain, int type, int protocol)'),
+  setsockopt: libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
+  unshare: libcFunction('int unshare(int flags)'),
+  setns: libcFunction('int setns(int fd, int kind)'),
+  ioctl: libcFunction('int ioctl(int fd, unsigned long request, void *argument)'),
+  close: libcFunction('int close(int fd)'),
 };
 
 const AF_INET = 2;
@@ -30,7 +29,7 @@ const SO_LOCK_FILTER = 44;
 const OWN_NETWORK = '/proc/thread-self/ns/net';
 
 function checked(call: string, result: number): number {
-  if (result < 0) throw new SystemCallError(call, koffi.errno());
+  if (result < 0) throw new SystemCallError(call, koffi().errno());
   return result;
 }
 

@@ -3,8 +3,9 @@
 //
 // A pair is of TCP on the loopback address, and not of unix sockets, since TCP tells an end from a reset: both sides begin with a
 // linger of 0, so whoever is killed resets it, as the kernel closes what they had. Who means a good end takes the linger away first.
-import { koffi, libcFunction } from './koffi.ts';
+
 import { apartSocket, hearsOnly } from './apart-sockets.ts';
+import { koffi, libcFunction } from './koffi.ts';
 import {
   close,
   Errno,
@@ -17,7 +18,9 @@ import {
 
 const c = {
   setsockopt: libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
-  getsockopt: libcFunction('int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)'),
+  getsockopt: libcFunction(
+    'int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *length)',
+  ),
   bind: libcFunction('int bind(int fd, const void *address, uint length)'),
   listen: libcFunction('int listen(int fd, int backlog)'),
   connect: libcFunction('int connect(int fd, const void *address, uint length)'),

@@ -80,6 +80,8 @@ export function vkernelsHandlers({
       const child = vkernels.find(key);
       const isSaid = vkernels.quotas.has(key) || vkernels.names.of(key) !== undefined;
       if (!create && child === undefined && !isSaid) throw noneOf(key, node);
+      // All of it or nothing.
+      if (names !== undefined) vkernels.names.expectRules(names);
       const { memoryBytes, cpuWeight, cpuMillis, processes, dataspaces, diskBytes, descriptors } =
         quota ?? {};
       vkernels.quotas.set(

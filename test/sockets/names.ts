@@ -204,7 +204,7 @@ export function testNames(place: () => TestCluster, program: string): void {
         await place().vkctl(['vkernel', 'set', 'default', '--may-connect', 'bob:*', '--no-names']),
       ).toMatchObject({
         code: 0,
-        stdout: expect.stringMatching(/may have no names of its user, to connect to bob:\* on node1/),
+        stdout: expect.stringMatching(/may have no names of its user, leave to connect to bob:\* on node1/),
       });
       expect(await output('node2', 'tell', 'mine', 'x')).toBe('no connection: Permission denied\n');
       expect(await output('node2', 'tell', 'bob:db', 'x')).toBe('no connection: Connection refused\n');
@@ -223,6 +223,17 @@ export function testNames(place: () => TestCluster, program: string): void {
       expect((await place().vkctl(['vkernel', 'set', 'default', '--may-listen', 'x'])).stderr).toMatch(
         /"x" is no name/,
       );
+      const half = await place().vkctl([
+        'vkernel',
+        'create',
+        'half',
+        '--processes',
+        '1',
+        '--may-connect',
+        'x',
+      ]);
+      expect(half.stderr).toMatch(/"x" is no name/);
+      expect((await place().vkctl(['vkernel', 'ls', '-q'])).stdout).not.toMatch(/half/);
       expect(await place().vkctl(['vkernel', 'set', 'default', '--own-names'])).toMatchObject({ code: 0 });
       expect(await output('node2', 'tell', 'mine', 'again')).toBe('again|end\n');
       expect((await place().vkctl(['events', '--security'])).stdout).toMatch(

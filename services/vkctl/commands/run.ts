@@ -166,6 +166,11 @@ export async function run(path: string, args: string[], options: RunOptions): Pr
       fix: 'Leave one of them out.',
       exitCode: EXIT.usage,
     });
+  if (options.forEveryone && options.listenOn === undefined)
+    throw new Failure('run: --for-everyone says for whom the names of --listen-on are', {
+      fix: 'Give --listen-on NAME, or leave it out.',
+      exitCode: EXIT.usage,
+    });
   const keys = keysOf(options.detachKeys ?? DETACH_KEYS);
   const isHere = elsewhere(options.cluster) === undefined;
   const words = new RawWords();

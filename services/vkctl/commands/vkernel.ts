@@ -305,8 +305,8 @@ function shownQuota({ quota, names }: Vkernel): string {
     ...(diskBytes > 0n ? [`${formatSize(diskBytes)} of disk`] : []),
     ...(descriptors > 0 ? [`${plural(descriptors, 'descriptor')} open`] : []),
     ...(names?.none ? ['no names of its user'] : []),
-    ...(names && names.listen.length > 0 ? [`to listen by ${names.listen.join(', ')}`] : []),
-    ...(names && names.connect.length > 0 ? [`to connect to ${names.connect.join(', ')}`] : []),
+    ...(names && names.listen.length > 0 ? [`leave to listen by ${names.listen.join(', ')}`] : []),
+    ...(names && names.connect.length > 0 ? [`leave to connect to ${names.connect.join(', ')}`] : []),
   ];
   return said.length === 0 ? 'what any may' : said.join(', ');
 }

@@ -38,11 +38,17 @@ export class VkernelNames {
   }
 
   /** @throws RpcError INVALID_ARGUMENT */
-  set(key: string, { name, user, names: { listen, connect, none } }: NamedPolicy): void {
+  expectRules({ listen, connect }: NamePolicy): void {
     for (const [field, rules] of [['names.listen', listen] as const, ['names.connect', connect] as const])
       for (const rule of rules)
         if (!isName(rule.replace(/\*$/, 'x')))
           throw invalidField(field, `"${rule}" is no name: use PERSON:NAME, :NAME, or one with * at its end`);
+  }
+
+  /** @throws RpcError INVALID_ARGUMENT */
+  set(key: string, { name, user, names: said }: NamedPolicy): void {
+    const { listen, connect, none } = said;
+    this.expectRules(said);
     if (!this.#byKey.has(key) && this.#byKey.size >= SAID_MAX)
       throw invalidField('names', `names are said of ${SAID_MAX} virtual kernels here, the most of a node`);
     const names = { listen: [...listen], connect: [...connect], none };
