@@ -109,8 +109,8 @@ static void print_job(const struct job *job, int fd) {
 
 /** Ends of children that came meanwhile, without waiting for any. */
 static void take_ends(void) {
-  int status;
-  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0;) told(pid, status);
+  int status, stops = shell.has_jobs ? WUNTRACED | WCONTINUED : 0;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | stops)) > 0;) told(pid, status);
 }
 
 void jobs_look(bool tells) {
@@ -176,7 +176,8 @@ static void wait_for(struct job *job) {
   give_terminal(job->group);
   while (state_of(job) == RUNS) {
     int status;
-    pid_t pid = waitpid(-1, &status, WUNTRACED);
+    // A shell without jobs is stopped along with what it waits for, and waits on.
+    pid_t pid = waitpid(-1, &status, shell.has_jobs ? WUNTRACED : 0);
     if (pid > 0) {
       told(pid, status);
       let_go_on(job, pid, status);
@@ -207,15 +208,23 @@ int job_wait(struct job *job) {
   return status;
 }
 
+/** To all that is left of a job, also to what its programs started. @returns false: somebody is not there, or may not be told */
+static bool signal_job(const struct job *job, int signal) {
+  if (shell.has_jobs && job->group != 0) return kill(-job->group, signal) == 0;
+  bool told = true;
+  for (int i = 0; i < job->count; i++)
+    if (job->states[i] != DONE && kill(job->pids[i], signal) < 0) told = false;
+  return told;
+}
+
 /** At the end of a login nothing is left behind. */
 void jobs_hang_up(void) {
   take_ends();
-  for (struct job *job = jobs; job != NULL; job = job->next)
-    for (int i = 0; i < job->count; i++) {
-      if (job->states[i] == DONE) continue;
-      kill(job->pids[i], SIGHUP);
-      kill(job->pids[i], SIGCONT);
-    }
+  for (struct job *job = jobs; job != NULL; job = job->next) {
+    if (state_of(job) == DONE) continue;
+    signal_job(job, SIGHUP);
+    signal_job(job, SIGCONT);
+  }
 }
 
 static struct job *job_named(const char *word) {
@@ -258,10 +267,9 @@ int builtin_jobs(char **words) {
 }
 
 static void go_on(struct job *job) {
-  for (int i = 0; i < job->count; i++) {
+  for (int i = 0; i < job->count; i++)
     if (job->states[i] == STOPPED) job->states[i] = RUNS;
-    if (job->states[i] == RUNS) kill(job->pids[i], SIGCONT);
-  }
+  signal_job(job, SIGCONT);
   job->was_told = false;
 }
 
@@ -362,8 +370,7 @@ int builtin_kill(char **words) {
       continue;
     }
     if (job != NULL) {
-      for (int i = 0; i < job->count; i++)
-        if (job->states[i] != DONE && kill(job->pids[i], signal) < 0) status = 1;
+      if (!signal_job(job, signal)) status = 1;
       if (state_of(job) == STOPPED && signal != SIGSTOP) go_on(job);
       continue;
     }

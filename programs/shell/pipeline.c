@@ -37,7 +37,7 @@ static int spawn_at(pid_t *pid, const char *path, char **words, char **environme
 
 enum kind { MODULE, SCRIPT };
 
-/** What a file begins with; of a script also how it names what runs it. */
+/** By what a file begins with: text is a script. Of that the first line names what runs it. */
 static enum kind kind_of(const char *path, char *head, size_t room) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   ssize_t length = fd < 0 ? -1 : read(fd, head, room - 1);
@@ -45,7 +45,7 @@ static enum kind kind_of(const char *path, char *head, size_t room) {
   // Whoever starts it says what is wrong with it.
   if (length < 0) return MODULE;
   head[length] = 0;
-  return length >= 4 && memcmp(head, "\0asm", 4) == 0 ? MODULE : SCRIPT;
+  return memchr(head, 0, (size_t)length) != NULL ? MODULE : SCRIPT;
 }
 
 /** The words after "#!": those of its first line, with "env" left out. @returns how many */
@@ -75,7 +75,11 @@ static int spawn_script(pid_t *pid, const char *path, char **words, char **envir
   int count = interpreter_of(head, interpreter);
   bool by_shell = count == 0 || is_shell(interpreter[0]);
   const char *program = by_shell ? SELF : strchr(interpreter[0], '/') != NULL ? interpreter[0] : path_of_program(interpreter[0]);
-  if (program == NULL) return ENOENT;
+  struct stat about;
+  if (program == NULL || (!by_shell && stat(program, &about) < 0)) {
+    complain("%s: it is to be run by %s, which is not there", path, interpreter[0]);
+    return ENOLINK;
+  }
   struct list all = list_in(&scratch);
   list_add(&all, by_shell ? "sh" : interpreter[0]);
   if (count == 2) list_add(&all, interpreter[1]);
@@ -143,6 +147,9 @@ int tell_start(const char *name, int error, const char *node) {
     case ENOENT:
       if (strchr(name, '/') != NULL) complain("%s: there is no such file", name);
       else complain("%s: there is no such program in %s", name, variable("PATH") == NULL ? "/bin" : variable("PATH"));
+      return 127;
+    // Why is said.
+    case ENOLINK:
       return 127;
     case EISDIR:
       complain("%s: is a directory", name);

@@ -117,8 +117,8 @@ describe('programs', () => {
       './plain a b\n1\n',
     ],
     [
-      'cd /tmp; printf "#!/bin/cat\\nx\\n" > shown; ./shown; printf "#!/bin/nosuch\\n" > lost; ./lost; echo $?',
-      '#!/bin/cat\nx\n127\n',
+      'cd /tmp; printf "#!/bin/cat\\nx\\n" > shown; ./shown; printf "#!/bin/nosuch\\n" > lost; ./lost 2>&1; echo $?',
+      '#!/bin/cat\nx\nsh: ./lost: it is to be run by /bin/nosuch, which is not there\n127\n',
     ],
     ['cd; ls .. | grep -c .; ls -d ..', '1\n..\n'],
     [
@@ -200,6 +200,17 @@ test('at a terminal: lines are edited, completed and kept; jobs are stopped, go 
     await sleep(500);
     await typist.type('echo top is over by $?\r');
     await typist.shows('\ntop is over by 0\r');
+    // A shell within waits on where what it waits for is stopped with it.
+    await typist.type('sh -c "cat; echo after it"\r');
+    await sleep(1_500);
+    await typist.type('\x1a');
+    await typist.shows('Stopped    sh -c');
+    await typist.type('fg\r');
+    await sleep(500);
+    await typist.type('still here\r');
+    await typist.shows(/still here\r\nstill here\r/);
+    await typist.type('\x04');
+    await typist.shows('\nafter it\r');
     // Who is stopped while it reads gets nothing of what is typed then.
     await typist.type('cat\r');
     await sleep(1_000);

@@ -50,15 +50,50 @@ int fchdir(int fd) {
   return -1;
 }
 
-int __real_openat(int, const char *, int, ...);
-int __wrap_openat(int fd, const char *path, int flags, ...) {
-  return remembered(__real_openat(fd, path, for_linux(fd, path, flags), 0666), fd, path);
+#define ROOM 4096
+/**
+ * A grant has nothing above it, and so says of ".." at its top: from there on the way leads by names, as in the shell.
+ * @returns NULL where that is not why a call failed, with errno as it was
+ */
+static const char *by_names(int fd, const char *path, char way[ROOM]) {
+  const char *base = fd >= 0 && fd < KNOWN ? paths[fd] : NULL;
+  char here[ROOM];
+  if (errno != ENOTCAPABLE || *path == '/') return NULL;
+  if (fd == AT_FDCWD) base = getcwd(here, sizeof here);
+  errno = ENOTCAPABLE;
+  char whole[ROOM], *end = way;
+  if (base == NULL || strlen(base) + strlen(path) + 2 > ROOM) return NULL;
+  sprintf(whole, "%s/%s", base, path);
+  for (char *rest, *name = strtok_r(whole, "/", &rest); name != NULL; name = strtok_r(NULL, "/", &rest)) {
+    if (strcmp(name, ".") == 0) continue;
+    if (strcmp(name, "..") == 0) {
+      while (end > way && *--end != '/');
+      continue;
+    }
+    end += sprintf(end, "/%s", name);
+  }
+  if (end == way) *end++ = '/';
+  *end = 0;
+  return way;
 }
 
 int __real_open(const char *, int, ...);
-int __wrap_open(const char *path, int flags, ...) {
-  return remembered(__real_open(path, for_linux(AT_FDCWD, path, flags), 0666), AT_FDCWD, path);
+int __real_openat(int, const char *, int, ...);
+/** The C library's calls of no folder are those of one that is none, or the other way round: each has its own here. */
+static int opened_at(int fd, const char *path, int flags) {
+  flags = for_linux(fd, path, flags);
+  return fd == AT_FDCWD ? __real_open(path, flags, 0666) : __real_openat(fd, path, flags, 0666);
 }
+
+int __wrap_openat(int fd, const char *path, int flags, ...) {
+  char way[ROOM];
+  int opened = opened_at(fd, path, flags);
+  const char *other = opened < 0 ? by_names(fd, path, way) : NULL;
+  if (other == NULL) return remembered(opened, fd, path);
+  return remembered(opened_at(AT_FDCWD, other, flags), AT_FDCWD, other);
+}
+
+int __wrap_open(const char *path, int flags, ...) { return __wrap_openat(AT_FDCWD, path, flags); }
 
 long __real_sysconf(int);
 long __wrap_sysconf(int name) { return name == _SC_CLK_TCK ? 100 : __real_sysconf(name); }
@@ -84,16 +119,26 @@ static int with_mode(int result, const char *path, struct stat *about) {
 }
 
 int __real_fstatat(int, const char *restrict, struct stat *restrict, int);
-int __wrap_fstatat(int fd, const char *restrict path, struct stat *restrict about, int flags) {
-  int result = __real_fstatat(fd, path, about, flags);
-  // Above a mount there is nothing that a program has.
-  if (result < 0 && strcmp(path, "..") == 0) result = __real_fstatat(fd, ".", about, flags);
-  return with_mode(result, path, about);
-}
 int __real_stat(const char *restrict, struct stat *restrict);
-int __wrap_stat(const char *restrict path, struct stat *restrict about) { return with_mode(__real_stat(path, about), path, about); }
 int __real_lstat(const char *restrict, struct stat *restrict);
-int __wrap_lstat(const char *restrict path, struct stat *restrict about) { return with_mode(__real_lstat(path, about), path, about); }
+static int stat_at(int fd, const char *path, struct stat *about, int flags) {
+  if (fd != AT_FDCWD) return __real_fstatat(fd, path, about, flags);
+  return flags & AT_SYMLINK_NOFOLLOW ? __real_lstat(path, about) : __real_stat(path, about);
+}
+
+int __wrap_fstatat(int fd, const char *restrict path, struct stat *restrict about, int flags) {
+  char way[ROOM];
+  int result = stat_at(fd, path, about, flags);
+  const char *other = result < 0 ? by_names(fd, path, way) : NULL;
+  if (other != NULL) result = stat_at(AT_FDCWD, other, about, flags);
+  // Where the way is not known.
+  else if (result < 0 && strcmp(path, "..") == 0) result = stat_at(fd, ".", about, flags);
+  return with_mode(result, other == NULL ? path : other, about);
+}
+int __wrap_stat(const char *restrict path, struct stat *restrict about) { return __wrap_fstatat(AT_FDCWD, path, about, 0); }
+int __wrap_lstat(const char *restrict path, struct stat *restrict about) {
+  return __wrap_fstatat(AT_FDCWD, path, about, AT_SYMLINK_NOFOLLOW);
+}
 int __real_fstat(int, struct stat *);
 int __wrap_fstat(int fd, struct stat *about) { return with_mode(__real_fstat(fd, about), "", about); }
 
