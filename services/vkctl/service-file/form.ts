@@ -27,6 +27,8 @@ const size = z.union([z.string(), z.number()]).transform((value, ctx) => {
     return z.NEVER;
   }
 });
+const sizeFrom = (least: number, shown: string) =>
+  size.refine((value) => value >= least, `${shown} is the least`);
 const whole = (least: number, most: number) =>
   z
     .number(`write a whole number from ${least} to ${most}`)
@@ -92,7 +94,7 @@ export const serviceForm = z.strictObject({
   connect: z.array(word).default([]),
   resources: z
     .strictObject({
-      memory: size.optional(),
+      memory: sizeFrom(2 ** 20, '1M').optional(),
       cpus: z
         .number('write a number, as 0.5')
         .refine((value) => value >= 0.01 && value <= 1_000, 'write a number from 0.01 to 1000')
@@ -100,7 +102,7 @@ export const serviceForm = z.strictObject({
       cpu_weight: whole(1, 10_000).optional(),
       processes: whole(1, 256).optional(),
       dataspaces: whole(1, 1_000_000).optional(),
-      disk: size.optional(),
+      disk: sizeFrom(2 ** 16, '64K').optional(),
       descriptors: whole(1, 1_000_000).optional(),
     })
     .default({}),

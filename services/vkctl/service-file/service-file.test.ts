@@ -63,6 +63,7 @@ describe('one line for', () => {
       'name: web\nprogram: p\nresources:\n  cpus: 0.5\n  memory: lots\n',
       /^web.yaml:5: resources.memory: "lots" is no size/,
     ],
+    ['name: web\nprogram: p\nresources:\n  disk: 4K\n', /^web.yaml:4: resources.disk: 64K is the least/],
     [
       'name: web\nprogram: p\nresources: { ram: 1G }\n',
       /^web.yaml:3: resources.ram: there is no such field; fields are memory, /,
