@@ -28,6 +28,8 @@ import { tracesOf } from './traces.ts';
 export interface RunOptions {
   /** Absent: the node's default one. */
   vkernel?: string;
+  /** Whose home it has. */
+  homeNode?: string;
   env?: string[];
   dirs?: { hostPath: string; guestPath: string; readOnly?: boolean; node?: string }[];
   memoryBytes?: number;
@@ -124,7 +126,7 @@ export class TestCluster extends TestPlace {
 
   /** Starts a guest of test/guests. */
   async start(node: string, guest: string, args: string[] = [], options: RunOptions = {}): Promise<Program> {
-    const { vkernel = '', env = [], dirs = [], memoryBytes = 0, stdin } = options;
+    const { vkernel = '', homeNode = '', env = [], dirs = [], memoryBytes = 0, stdin } = options;
     const spec = {
       name: guest,
       args,
@@ -132,6 +134,7 @@ export class TestCluster extends TestPlace {
       dirs: dirs.map((dir) => ({ readOnly: false, ...dir })),
       memoryBytes: BigInt(memoryBytes),
       vkernel,
+      homeNode,
     };
     return new Program(this.connection, node, spec, await this.moduleOf(guest), input(stdin));
   }

@@ -90,3 +90,21 @@ test('its supervisor and its virtual kernel die, and hang: errors in time, stale
   await cluster.vkctl(['kill', '-9', `${await program.pid}`]);
   await program.ended;
 }, 120_000);
+
+test('the home of another node is held to the quota that its virtual kernel has there', async () => {
+  expect(await cluster.vkctl(['vkernel', 'create', 'disk', '--disk', '1M'])).toMatchObject({ code: 0 });
+  const { vkernels } = await cluster.connection.vkerneld('node2').listVkernels({});
+  const home = `/home/${vkernels.find(({ name }) => name === 'disk')!.user}`;
+  const there = (...args: string[]) =>
+    cluster.run('node1', 'files', args, { vkernel: 'disk', homeNode: 'node2' });
+  await there('fill', `${home}/all`);
+  const bytes = Number(String((await there('size', `${home}/all`)).stdout));
+  expect(bytes).toBeGreaterThan(0.8 * 2 ** 20);
+  expect(bytes).toBeLessThanOrEqual(2 ** 20);
+  expect((await there('append', `${home}/all`, 'x'.repeat(5_000))).stderr).toMatch(/[Qq]uota/);
+  expect((await there('mkdir', `${home}/folder`)).stderr).toMatch(/[Qq]uota/);
+  await there('rm', `${home}/all`);
+  await there('write', `${home}/hole`, 'x');
+  expect((await there('at', `${home}/hole`, '2000000', 'x')).stderr).toMatch(/[Qq]uota/);
+  await there('rm', `${home}/hole`);
+});

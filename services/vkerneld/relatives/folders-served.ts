@@ -140,7 +140,7 @@ export class FoldersServed {
     try {
       child.sendDescriptor(folderLabel(number), grant.fd);
       const readOnly = folder!.readOnly || grant.readOnly;
-      const value = { readOnly, hidden: grant.hidden };
+      const value = { readOnly, hidden: grant.hidden, counted: grant.counted ?? false };
       child.send({ case: 'folderRequest', value: { folder: number, event: { case: 'open', value } } });
     } finally {
       closeGrants(grants);

@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { FileStream } from './file-streams.ts';
+import { Limits } from './limits.ts';
 import { Fdflags } from './wasi/abi.ts';
 import { FilePosition } from './wasi/file-position.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'odonata-streams-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function streamOf(name: string, text: string, flags = 0) {
+function streamOf(name: string, text: string, flags = 0, limits?: Limits, lost = () => {}) {
   const path = join(folder, name);
   writeFileSync(path, text);
   const position = FilePosition.at(0n);
@@ -18,13 +19,17 @@ function streamOf(name: string, text: string, flags = 0) {
     filetype: 4,
     seekable: true,
     readOnly: false,
-    counted: false,
+    counted: limits !== undefined,
     rights: 0n,
     inheriting: 0n,
     lost: 0n,
   };
   const host = openSync(path, flags === 0 ? 'r+' : 'a+');
-  const stream = new FileStream({ to: 0, host, file: { ...about, flags, position: position.cell } });
+  const stream = new FileStream(
+    { to: 0, host, file: { ...about, flags, position: position.cell } },
+    limits,
+    lost,
+  );
   return { stream, position, path };
 }
 
@@ -65,5 +70,19 @@ test('writes at one time with a holder come after each other; the position of on
   await written;
   expect(readFileSync(path, 'utf8')).toBe('123456xy');
   expect(position.bytes).toBe(8n);
+  stream.end();
+});
+
+test('what a file of the home grows by is counted; where there is no room for more the writer is told', async () => {
+  const limits = new Limits();
+  limits.countHome();
+  limits.boundHome(10n);
+  let lost = 0;
+  const { stream, path } = streamOf('home', '123456', Fdflags.append, limits, () => lost++);
+  for (const text of ['abcdefgh', 'ijkl', 'm'])
+    await new Promise<void>((resolve) => stream.write(Buffer.from(text), resolve));
+  expect(readFileSync(path, 'utf8')).toBe('123456abcdefghij');
+  expect(limits.homeGrew).toBe(10n);
+  expect(lost).toBe(2);
   stream.end();
 });

@@ -5,6 +5,8 @@ import { promisify } from 'node:util';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { close } from '@odonata/userfault/libc.ts';
 import type { HeldDescriptor } from './held-descriptors.ts';
+import { writeCounted } from './home-growth.ts';
+import type { Limits } from './limits.ts';
 import { returned } from './mounts/process-files.ts';
 import { Fdflags } from './wasi/abi.ts';
 import { FilePosition } from './wasi/file-position.ts';
@@ -23,13 +25,18 @@ let lastHolder = 0;
 
 export class FileStream {
   readonly #of: Source;
+  readonly #limits: Limits | undefined;
+  readonly #lost: () => void;
   readonly #holder = --lastHolder;
   /** Where the last read ended. */
   #readTo = -1n;
   #writes: Promise<void> = Promise.resolve();
 
-  constructor(of: Source) {
+  /** @param limits of the home, where it may be a file of that; @param lost what was written found no place */
+  constructor(of: Source, limits?: Limits, lost: () => void = () => {}) {
     this.#of = of;
+    this.#limits = limits;
+    this.#lost = lost;
   }
 
   /** What it can be: not a pipe or device of the host, whose ends nobody here waits for. */
@@ -83,11 +90,11 @@ export class FileStream {
     }
   }
 
-  /** In order. What there is no room for is gone. */
+  /** In order. What there is no room for is gone, and whoever writes is told that nobody takes more. */
   write(bytes: Uint8Array, taken: () => void): void {
     this.#writes = this.#writes
       .then(() => this.#write(bytes))
-      .catch(() => {})
+      .catch(() => this.#lost())
       .then(taken);
   }
 
@@ -114,7 +121,11 @@ export class FileStream {
           position.bytes = BigInt(endBytes);
           done += written;
         } else {
-          const { bytesWritten } = await writeAt(of.host, rest, 0, rest.length, at);
+          const limits = of.file.counted ? this.#limits : undefined;
+          const where = appends ? undefined : BigInt(at);
+          const bytesWritten = await writeCounted(limits, of.host, where, rest, async (fit) => {
+            return (await writeAt(of.host, fit, 0, fit.length, at)).bytesWritten;
+          });
           position.bytes = appends ? BigInt((await about(of.host)).size) : BigInt(at + bytesWritten);
           done += bytesWritten;
         }

@@ -99,7 +99,7 @@ export class Kernel {
     const { send, takeConnection: take } = options;
     this.#connections = new ConnectionsAsked({ send, take });
     this.#asked = new ProcessesAsked(send);
-    this.#remote = new RemoteStreams(send);
+    this.#remote = new RemoteStreams(send, this.#limits);
     this.#usageTimer = setInterval(() => {
       for (const running of this.#running.values())
         ownTurn({ timer: 'usage' }, () => this.#reportUsage(running))();
@@ -181,6 +181,12 @@ export class Kernel {
     this.#connections.onReattached();
     this.#remote.onReattached();
     this.#asked.onReattached();
+  }
+
+  /** Programs on other nodes have the home by this descriptor, too. */
+  countHome(descriptor: number): Limits {
+    this.#home.isAt(descriptor);
+    return this.#limits;
   }
 
   /** Ends all processes; resolves when they ended, but for threads that do not: those end with this process. */

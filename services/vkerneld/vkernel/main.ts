@@ -66,6 +66,7 @@ runService({
       send: (value) => link.send({ case: 'folderResponse', value }),
       take: (folder) => link.takeFolder(folder),
       troubled: (error) => log.error({ err: error }, 'a call of a folder that is served failed'),
+      countHome: (descriptor) => kernel.countHome(descriptor),
     });
     const mounts = (pid: bigint): MountTable =>
       new Map<string, Folder>([

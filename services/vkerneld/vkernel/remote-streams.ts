@@ -6,6 +6,7 @@ import { type ChildSource, FileSource, OwnSource, PipeSource, type Taken } from 
 import { FileStream } from './file-streams.ts';
 import type { HeldDescriptor } from './held-descriptors.ts';
 import { payloadBytesMax } from './kernel-call.ts';
+import type { Limits } from './limits.ts';
 import { PipeOutput } from './pipe-output.ts';
 import type { StandardInput } from './standard-input.ts';
 
@@ -51,12 +52,14 @@ interface Streams {
 
 export class RemoteStreams {
   readonly #send: (event: RemoteEvent) => void;
+  readonly #limits: Limits | undefined;
   readonly #streams = new Map<string, Streams>();
   /** What came before the answer to the spawn: no more than is under way. */
   readonly #early = new Map<string, (() => void)[]>();
 
-  constructor(send: (event: RemoteEvent) => void) {
+  constructor(send: (event: RemoteEvent) => void, limits?: Limits) {
     this.#send = send;
+    this.#limits = limits;
   }
 
   /** @param given what the child has as its streams; the descriptors among it are ours from now on */
@@ -76,7 +79,8 @@ export class RemoteStreams {
     ] as const) {
       const each = of(to);
       if (each === undefined) continue;
-      if (FileStream.isOne(each)) outputs.set(stream, new FileStream(each));
+      if (FileStream.isOne(each))
+        outputs.set(stream, new FileStream(each, this.#limits, () => this.#closed(streams, stream)));
       else if ('host' in each)
         outputs.set(stream, new PipeOutput(each.host, () => this.#closed(streams, stream)));
       else if ('stream' in each && each.stream !== 0) outputs.set(stream, each.stream);

@@ -2,6 +2,7 @@
 import { constants, openSync } from 'node:fs';
 import { create } from '@bufbuild/protobuf';
 import { FolderRequestSchema, FolderResponseSchema } from '@odonata/proto/vkernel/v1/files';
+import type { Limits } from '../limits.ts';
 import { FoldersAsked } from '../mounts/remote/folders-asked.ts';
 import { RemoteMount } from '../mounts/remote/remote-files.ts';
 import { ServedFolders } from '../mounts/remote/served-folders.ts';
@@ -9,6 +10,7 @@ import { ServedFolders } from '../mounts/remote/served-folders.ts';
 export class FolderLoopback {
   readonly #path: string;
   readonly #readOnly: boolean;
+  readonly #limits: Limits | undefined;
   readonly asked: FoldersAsked;
   #served: ServedFolders;
   /** False: the other side is silent. */
@@ -17,7 +19,9 @@ export class FolderLoopback {
   calls = 0;
   readonly troubles: unknown[] = [];
 
-  constructor(path: string, readOnly = false) {
+  /** @param limits the folder is of the home that these bound */
+  constructor(path: string, readOnly = false, limits?: Limits) {
+    this.#limits = limits;
     this.#path = path;
     this.#readOnly = readOnly;
     this.#served = this.#serving();
@@ -26,7 +30,10 @@ export class FolderLoopback {
       if (!this.answers) return;
       const event =
         request.event?.case === 'open'
-          ? { case: 'open' as const, value: { readOnly: this.#readOnly } }
+          ? {
+              case: 'open' as const,
+              value: { readOnly: this.#readOnly, counted: this.#limits !== undefined },
+            }
           : request.event!;
       const message = create(FolderRequestSchema, { ...request, event } as typeof request);
       setImmediate(() => this.#served.handle(message));
@@ -49,6 +56,7 @@ export class FolderLoopback {
       send: (response) => setImmediate(() => this.asked.answered(create(FolderResponseSchema, response))),
       take: () => openSync(this.#path, constants.O_RDONLY | constants.O_DIRECTORY),
       troubled: (error) => this.troubles.push(error),
+      ...(this.#limits && { countHome: () => this.#limits! }),
     });
   }
 

@@ -2,7 +2,8 @@
 //
 // The position of a file is kept here, not in the host: node:fs has no lseek(2), and reads and writes at a position.
 
-import { constants, fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, openSync } from 'node:fs';
+import { constants, fdatasyncSync, fstatSync, fsyncSync, openSync } from 'node:fs';
+import { setSizeCounted } from '../home-growth.ts';
 import { Fdflags, Rights, storeFdstat, Whence } from './abi.ts';
 import {
   type Descriptor,
@@ -140,16 +141,8 @@ export function fileCalls(system: System): Calls {
   };
 }
 
-/** What a file of the home becomes longer, or shorter, is counted. */
 function setSize({ limits }: DescriptorTable, { host, counted }: FileDescriptor, size: bigint): void {
-  const set = () => ftruncateSync(host, hostSize(size));
-  const bounds = counted ? limits : undefined;
-  const grows = bounds?.countsHome ? size - fstatSync(host, { bigint: true }).size : 0n;
-  if (grows > 0n) bounds?.growing(grows, set);
-  else {
-    set();
-    bounds?.grow(grows);
-  }
+  setSizeCounted(counted ? limits : undefined, host, hostSize(size));
 }
 
 /** Where a seek leads to. */

@@ -1,6 +1,7 @@
 // Moves bytes between guest memory and descriptors, through a buffer that is not shared.
 
 import { fstatSync, readSync, writeSync } from 'node:fs';
+import { fitting } from '../home-growth.ts';
 import { Fdflags } from './abi.ts';
 import type { Descriptor, FileDescriptor, PositionedDescriptor } from './descriptor-table.ts';
 import { Errno, hostCodeOf, WasiError } from './errno.ts';
@@ -172,11 +173,8 @@ function growing(
   if (!file.counted || at === null || !limits?.countsHome) return write(bytes);
   const { size } = fstatSync(file.host, { bigint: true });
   const appends = (file.flags & Fdflags.append) !== 0;
-  const grows = (appends ? size : BigInt(at)) + BigInt(bytes.length) - size;
-  if (grows <= 0n) return write(bytes);
-  const over = grows - limits.homeRoom;
-  const fits = over > 0n && over < BigInt(bytes.length) ? bytes.length - Number(over) : bytes.length;
-  return limits.growing(grows - BigInt(bytes.length - fits), () => write(bytes.subarray(0, fits)));
+  const { fits, grows } = fitting(limits, size, appends ? size : BigInt(at), bytes.length);
+  return limits.growing(grows, () => write(bytes.subarray(0, fits)));
 }
 
 function moveOn(file: FileDescriptor, written: number): void {

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FileOp } from '@odonata/proto/vkernel/v1/files';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Limits } from '../../limits.ts';
 import { FolderLoopback } from '../../testdata/folder-loopback.ts';
 import { Oflags } from '../../wasi/abi.ts';
 import { Errno, WasiError } from '../../wasi/errno.ts';
@@ -112,6 +113,41 @@ test('read-only stays so, for each call', async () => {
   expect(await errno(line.call({ op: FileOp.WRITE, handle, data: Buffer.from('x') }))).toBe(Errno.badf);
   expect(await errno(line.call({ op: FileOp.SET_SIZE, handle }))).toBe(Errno.badf);
   expect(readFileSync(join(folder, 'a'), 'utf8')).toBe('text');
+});
+
+test('what a home grows by is counted there, and refused, as for programs of its own node', async () => {
+  const limits = new Limits();
+  limits.countHome();
+  limits.boundHome(100_000n);
+  loopback = new FolderLoopback(folder, false, limits);
+  const { top } = loopback.mount();
+  const file = await fileOf(top, 'b', write);
+  expect(limits.homeGrew).toBe(4_096n);
+  // What there is room for is written, and the next write hears of it.
+  expect((await file.write(0, new Uint8Array(90_000))).written).toBe(90_000);
+  expect(await file.write(undefined, new Uint8Array(90_000))).toEqual({ written: 5_904, endBytes: 95_904 });
+  expect(await errno(file.write(undefined, new Uint8Array(1)))).toBe(Errno.dquot);
+  expect(await file.write(0, new Uint8Array(90_000))).toEqual({ written: 90_000, endBytes: 90_000 });
+  expect(await errno(top.open({ path: 'c' }, write))).toBe(Errno.dquot);
+  expect(await errno(top.at({ op: FileOp.MKDIR }, { path: 'd' }))).toBe(Errno.dquot);
+  expect(await errno(top.at({ op: FileOp.SYMLINK, data: Buffer.from('a') }, { path: 'l' }))).toBe(
+    Errno.dquot,
+  );
+  expect(await errno(top.between({ op: FileOp.LINK }, { path: 'a' }, top, { path: 'l' }))).toBe(Errno.dquot);
+  // Length counts: a hole is as large as what would fill it.
+  await file.setSize(1_000);
+  expect(limits.homeGrew).toBe(5_096n);
+  expect(await errno(file.setSize(200_000))).toBe(Errno.dquot);
+  expect(await errno(file.allocate(200_000))).toBe(Errno.dquot);
+  expect(await errno(file.write(200_000, new Uint8Array(1)))).toBe(Errno.dquot);
+  await file.allocate(50_000);
+  expect(limits.homeGrew).toBe(54_096n);
+  await file.close();
+  await (await fileOf(top, 'b', { ...write, oflags: Oflags.trunc })).close();
+  expect(limits.homeGrew).toBe(4_096n);
+  await top.at({ op: FileOp.UNLINK }, { path: 'b' });
+  expect(limits.homeGrew).toBe(0n);
+  expect(limits.takeRefused().home).toBe(8);
 });
 
 test('what was open when the other side ended is stale; paths are reached again', async () => {

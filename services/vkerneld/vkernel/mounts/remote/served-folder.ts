@@ -7,7 +7,6 @@ import {
   constants,
   fdatasync,
   fstatSync,
-  ftruncateSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -24,6 +23,8 @@ import {
 import { promisify } from 'node:util';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { type FileAnswerSchema, type FileCall, FileOp } from '@odonata/proto/vkernel/v1/files';
+import { setSizeCounted, writeCounted } from '../../home-growth.ts';
+import { ENTRY_BYTES, type Limits } from '../../limits.ts';
 import { Filetype, Lookupflags, Oflags, Rights } from '../../wasi/abi.ts';
 import type { DirectoryDescriptor } from '../../wasi/descriptor-table.ts';
 import { Errno, errnoOf } from '../../wasi/errno.ts';
@@ -61,13 +62,15 @@ const syncIt = promisify(fdatasync);
 export class ServedFolder {
   readonly #top: number;
   readonly #readOnly: boolean;
+  readonly #limits: Limits | undefined;
   readonly #handles = new Map<number, Handle>();
   #last = 0;
 
-  /** @param top a descriptor, its own from now on */
-  constructor(top: number, readOnly: boolean) {
+  /** @param top a descriptor, its own from now on; @param limits of the home, where it lies in that: what is changed counts there */
+  constructor(top: number, readOnly: boolean, limits?: Limits) {
     this.#top = top;
     this.#readOnly = readOnly;
+    this.#limits = limits;
   }
 
   /** Never fails but for a bug: what does not work is said. */
@@ -104,11 +107,12 @@ export class ServedFolder {
       case FileOp.WRITE:
         return this.#write(call);
       case FileOp.SET_SIZE:
-        ftruncateSync(this.#writable(call).host, Number(call.offset));
+        setSizeCounted(this.#limits, this.#writable(call).host, Number(call.offset));
         return {};
       case FileOp.ALLOCATE: {
         const { host } = this.#writable(call);
-        if (fstatSync(host, { bigint: true }).size < call.offset) ftruncateSync(host, Number(call.offset));
+        if (fstatSync(host, { bigint: true }).size < call.offset)
+          setSizeCounted(this.#limits, host, Number(call.offset));
         return {};
       }
       case FileOp.SYNC:
@@ -160,7 +164,7 @@ export class ServedFolder {
       case FileOp.MKDIR:
         return this.#walk(call, (lookup) => {
           if (lookup.isDirectoryItself) fail(Errno.exist);
-          mkdirSync(lookup.hostPath, 0o777);
+          this.#named(() => mkdirSync(lookup.hostPath, 0o777));
           return {};
         });
       case FileOp.RMDIR:
@@ -173,7 +177,9 @@ export class ServedFolder {
         return this.#walk(call, (lookup) => {
           if (lookup.isDirectoryItself) fail(Errno.isdir);
           lookup.expectDirectoryWhereNamedSo();
+          const gone = lstatSync(lookup.hostPath, { bigint: true, throwIfNoEntry: false });
           unlinkSync(lookup.hostPath);
+          if (gone?.nlink === 1n) this.#limits?.grow(-gone.size - ENTRY_BYTES);
           return {};
         });
       case FileOp.SYMLINK:
@@ -185,7 +191,7 @@ export class ServedFolder {
           // As a program here hears it: others on this machine would follow it.
           if (target[0] === '/'.charCodeAt(0)) fail(Errno.perm);
           lookup.expectNothingThere();
-          symlinkSync(target, lookup.hostPath);
+          this.#named(() => symlinkSync(target, lookup.hostPath));
           return {};
         });
       case FileOp.RENAME:
@@ -200,7 +206,7 @@ export class ServedFolder {
           const stat = statAt(old, flagsOf(call), pathOf(call));
           fresh.expectNothingThere();
           if (stat.isDirectory()) fail(Errno.perm);
-          linkSync(old.hostPath, fresh.hostPath);
+          this.#named(() => linkSync(old.hostPath, fresh.hostPath));
         });
       default:
         return fail(Errno.nosys);
@@ -220,7 +226,9 @@ export class ServedFolder {
       inheriting: Rights.all,
       fdflags: 0,
     };
-    const opened = this.#walk(call, (lookup) => openHost(this.#folder(call.handle), lookup, request));
+    const opened = this.#walk(call, (lookup) =>
+      openHost(this.#folder(call.handle), lookup, request, this.#limits),
+    );
     if (opened.kind !== 'file' && opened.kind !== 'directory') return fail(Errno.io);
     const about = { isFolder: opened.kind === 'directory', reads, writes: writes && !wantsFolder };
     return this.#add(opened.host, about);
@@ -265,14 +273,19 @@ export class ServedFolder {
     return using(this.#writable(call), async (handle) => {
       const { data, atEnd, offset } = call;
       if (!atEnd) {
-        const { bytesWritten } = await writeAt(handle.host, data, 0, data.length, Number(offset));
-        return { written: bytesWritten, end: offset + BigInt(bytesWritten) };
+        const written = await writeCounted(this.#limits, handle.host, offset, data, async (bytes) => {
+          return (await writeAt(handle.host, bytes, 0, bytes.length, Number(offset))).bytesWritten;
+        });
+        return { written, end: offset + BigInt(written) };
       }
       // It is the host that must append atomically.
       const append = hostAccess(false, true) | constants.O_APPEND | O_FLAGS;
       handle.appends ??= openSync(descriptorPath(handle.host), append);
-      const { bytesWritten } = await writeAt(handle.appends, data, 0, data.length, null);
-      return { written: bytesWritten, end: fstatSync(handle.appends, { bigint: true }).size };
+      const end = handle.appends;
+      const written = await writeCounted(this.#limits, end, undefined, data, async (bytes) => {
+        return (await writeAt(end, bytes, 0, bytes.length, null)).bytesWritten;
+      });
+      return { written, end: fstatSync(end, { bigint: true }).size };
     });
   }
 
@@ -313,6 +326,7 @@ export class ServedFolder {
     return {
       ...{ kind: 'directory', host: handle?.host ?? this.#top, preopen: undefined, listing: undefined },
       ...{ readOnly: this.#readOnly, flags: 0, rights: Rights.all, inheriting: Rights.all },
+      counted: this.#limits !== undefined,
     };
   }
 
@@ -323,6 +337,12 @@ export class ServedFolder {
   #writable(call: FileCall): Handle {
     const handle = this.#of(call);
     return handle.writes ? handle : fail(Errno.badf);
+  }
+
+  /** A new name in the home takes room. */
+  #named(make: () => void): void {
+    if (this.#limits === undefined) make();
+    else this.#limits.growing(ENTRY_BYTES, make);
   }
 
   #expectWrites(): void {

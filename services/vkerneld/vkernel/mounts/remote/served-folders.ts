@@ -8,6 +8,7 @@ import type {
   FolderRequest,
   FolderResponseSchema,
 } from '@odonata/proto/vkernel/v1/files';
+import type { Limits } from '../../limits.ts';
 import { Errno } from '../../wasi/errno.ts';
 import { hide } from '../../wasi/hidden.ts';
 import { ServedFolder } from './served-folder.ts';
@@ -17,6 +18,8 @@ export interface ServedFoldersOptions {
   /** The descriptor that came before its number was told; undefined: it did not. */
   readonly take: (folder: number) => number | undefined;
   readonly troubled: (error: unknown) => void;
+  /** A folder of the home, by this descriptor: what it grows by counts there. */
+  readonly countHome?: (descriptor: number) => Limits;
 }
 
 interface Served {
@@ -39,15 +42,16 @@ export class ServedFolders {
     else if (event.case === 'call') this.#call(number, event.value);
   }
 
-  #open(number: number, { readOnly, hidden }: FolderOpen): void {
-    const { send, take } = this.#options;
+  #open(number: number, { readOnly, hidden, counted }: FolderOpen): void {
+    const { send, take, countHome } = this.#options;
     const top = take(number);
     if (top === undefined) {
       send({ folder: number, event: { case: 'gone', value: { errno: Errno.nfile } } });
       return;
     }
     this.#close(number);
-    this.#served.set(number, { folder: new ServedFolder(top, readOnly), hidden });
+    const limits = counted ? countHome?.(top) : undefined;
+    this.#served.set(number, { folder: new ServedFolder(top, readOnly, limits), hidden });
     this.#hide();
     send({ folder: number, event: { case: 'opened', value: {} } });
   }
