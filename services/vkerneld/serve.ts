@@ -48,7 +48,7 @@ import { RecordFile } from './record.ts';
 import { Asks } from './relatives/asks.ts';
 import { FoldersElsewhere } from './relatives/folders-elsewhere.ts';
 import { FoldersServed } from './relatives/folders-served.ts';
-import { LostNodes } from './relatives/lost-nodes.ts';
+import { LostNodes, members } from './relatives/lost-nodes.ts';
 import { peerHandlers } from './relatives/peer-handlers.ts';
 import { indexOfPid, Peers } from './relatives/peers.ts';
 import { Placing } from './relatives/placing.ts';
@@ -252,7 +252,11 @@ export async function serveVkerneld(
   server.add(PeerService, ofPeers);
   const store = new ServiceStore(() => syslink);
   const keeping = new Keeping({ place: runPlace, store, syslink: () => syslink, events, log });
-  const ofServices = keeperHandlers({ store, changed: () => keeping.hurry() });
+  const ofServices = keeperHandlers({
+    store,
+    changed: () => keeping.hurry(),
+    members: async () => (syslink === undefined ? undefined : members(syslink)),
+  });
   server.add(KeeperService, ofServices);
   serviceMetrics(metrics, keeping);
   const address = await server.listen(config.listen);

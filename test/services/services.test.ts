@@ -199,6 +199,19 @@ test('a rollout goes on replica by replica, and stops at a release that fails; s
   expect(circle.stderr).toMatch(/service db: depends_on: it would wait for itself: db -> db/);
 }, 150_000);
 
+test('replicas that no node may take: apply, rollout and ls say how many, and why', async () => {
+  const why =
+    '4 replicas have no node: of the 2 nodes named node9 is not in the cluster now, and at most 1 each (placement.max_replicas_per_node)';
+  const placement = { nodes: ['node1', 'node9'], max_replicas_per_node: 1 };
+  const path = written('many', { command: ['/data/many'], replicas: 5, placement });
+  expect((await cluster.vkctl(['apply', '-f', path])).stderr).toBe(`vkctl: ${path}: service many: ${why}\n`);
+  const rolled = await cluster.vkctl(['service', 'rollout', 'many', '--timeout', '3s']);
+  expect(rolled.stderr).toContain(`not ready in time: 1 of 5 ready, ${why}`);
+  expect(await well('service', 'ls')).toContain(why);
+  expect(await shown('many')).toMatchObject({ unplaced: { replicas: 4 } });
+  await well('service', 'rm', 'many');
+}, 60_000);
+
 test('what the last life of one wrote that crashed is there while it rests; of too many services none is applied', async () => {
   await apply('crash', { command: ['/data/crash', '1', '9'], restart_delay: '20s' });
   await until('it rests', async () => (await first('crash')).state === 'backoff');

@@ -3,11 +3,12 @@ import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { EXIT, explainWithFix, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { say } from '../output.ts';
+import { say, sayAside } from '../output.ts';
 import { expectNoCircle } from '../service-file/circles.ts';
 import { readServices } from '../service-file/service-file.ts';
 import { programsOf, specOf } from '../service-file/wanted.ts';
 import { type ClusterOption, clusterOption, collect, examples, jsonOption, quietOption } from './options.ts';
+import { unplacedText } from './service-state.ts';
 
 interface ApplyOptions extends ClusterOption {
   file?: string[];
@@ -102,8 +103,10 @@ async function applyAll({ file: files = [], ...options }: ApplyOptions): Promise
       const { name, replicas } = form;
       try {
         const spec = await specOf(form, file, programs, (program) => services.putProgram(program));
-        const { created, changed, generation } = await services.apply({ name, spec, replicas });
+        const { created, changed, generation, unplaced } = await services.apply({ name, spec, replicas });
         done.push({ name, outcome: created ? 'created' : changed ? 'changed' : 'unchanged', generation });
+        const none = unplacedText({ unplaced });
+        if (none !== undefined) sayAside(`vkctl: ${file}: service ${name}: ${none}`);
       } catch (error) {
         throw notApplied(
           { file, name },

@@ -43,10 +43,18 @@ export function waitsOf(service: Service, all: readonly Service[], seen: readonl
   return `waits for ${each.join(', ')}`;
 }
 
+/** `4 replicas have no node: …` */
+export function unplacedText({ unplaced }: Pick<Service, 'unplaced'>): string | undefined {
+  if (unplaced === undefined) return undefined;
+  const { replicas, why } = unplaced;
+  return `${replicas} ${replicas === 1 ? 'replica has' : 'replicas have'} no node: ${why}`;
+}
+
 export const plainService = (service: Service) => {
-  const { name, user, program, generation, replicas, waitsFor } = service;
+  const { name, user, program, generation, replicas, waitsFor, unplaced } = service;
   return {
     ...{ name, user, program, generation, replicas, state: stateOf(service), waitsFor },
+    ...(unplaced !== undefined && { unplaced: { replicas: unplaced.replicas, why: unplaced.why } }),
     instances: service.instances.map((each) => ({
       ...{ replica: each.replica, node: each.node, vkernel: each.vkernel, state: each.state, pid: each.pid },
       lastPid: each.lastPid,

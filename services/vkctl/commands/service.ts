@@ -20,7 +20,15 @@ import {
   quietOption,
   wholeNumber,
 } from './options.ts';
-import { failedOf, plainService, stateOf, troublesOf, waitsOf, wellOf } from './service-state.ts';
+import {
+  failedOf,
+  plainService,
+  stateOf,
+  troublesOf,
+  unplacedText,
+  waitsOf,
+  wellOf,
+} from './service-state.ts';
 import { writeTo } from './stdio.ts';
 
 const LOOK_MS = 300;
@@ -96,12 +104,14 @@ function rows(service: Service): (string | number)[][] {
   const { name, user, replicas, waitsFor, instances } = service;
   const head = [name, user, stateOf(service), `${wellOf(service)}/${replicas}`];
   const waits = waitsFor.length === 0 ? '' : `waits for ${waitsFor.join(', ')}`;
-  if (instances.length === 0) return [[...head, '-', '-', '-', '-', '-', waits || '-']];
-  return instances.map((each, at) => [
-    ...(at === 0 ? head : ['', '', '', '']),
+  const none = unplacedText(service);
+  const more = none === undefined ? [] : [['-', '-', '-', 'waits', '-', none]];
+  if (instances.length + more.length === 0) return [[...head, '-', '-', '-', '-', '-', waits || '-']];
+  const shown = instances.map((each) => [
     ...[each.replica, each.node || '-', each.pid === 0n ? '-' : String(each.pid), each.state, each.restarts],
     each.state === 'healthy' || each.state === 'running' ? '-' : each.reason || waits || '-',
   ]);
+  return [...shown, ...more].map((row, at) => [...(at === 0 ? head : ['', '', '', '']), ...row]);
 }
 
 interface LogsOptions extends ServiceOptions {
@@ -268,7 +278,9 @@ async function rollout(name: string, options: RolloutOptions): Promise<void> {
 
 /** How far it is, and why not further. */
 async function progress(service: Service, services: Services): Promise<string> {
-  const far = `${wellOf(service)} of ${service.replicas} ready`;
+  const ready = `${wellOf(service)} of ${service.replicas} ready`;
+  const none = unplacedText(service);
+  const far = none === undefined ? ready : `${ready}, ${none}`;
   const [trouble] = troublesOf(service);
   if (trouble !== undefined) return `${far}, ${trouble}`;
   if (service.waitsFor.length === 0) return far;

@@ -15,6 +15,7 @@ export const instance = z.strictObject({
   reason: z.string(),
 });
 
+const unplaced = z.strictObject({ replicas: z.int(), why: z.string() });
 export const service = z.strictObject({
   name: z.string(),
   user: z.string(),
@@ -23,6 +24,7 @@ export const service = z.strictObject({
   replicas: count,
   state: z.enum(['ready', 'waits', 'rolls out', 'failed', 'goes']),
   waitsFor: z.array(z.string()),
+  unplaced: unplaced.optional().describe('replicas that no node may take, and why'),
   instances: z.array(instance),
 });
 

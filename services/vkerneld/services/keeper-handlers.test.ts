@@ -20,7 +20,11 @@ const store = {
   },
   putPart: async () => {},
 };
-const handlers = keeperHandlers({ store, changed: () => {} }) as Required<ReturnType<typeof keeperHandlers>>;
+const handlers = keeperHandlers({
+  store,
+  changed: () => {},
+  members: async () => ['node1', 'node2'],
+}) as Required<ReturnType<typeof keeperHandlers>>;
 const as = (name: string, role = Role.USER): CallContext => ({
   caller: { cluster: '', role, name, groups: [] },
   scope: role === Role.USER ? 'own' : 'all',
@@ -69,4 +73,52 @@ test('what is refused: services that wait for each other, names, one that is not
   await expect(handlers.remove({ name: 'x', user: '' } as never, as('alice'))).rejects.toThrow(
     /no service "x" of alice/,
   );
+});
+
+test('replicas that no node may take: how many, and why', async () => {
+  const apply = async (replicas: number, maxPerNode: number, nodes: string[]) => {
+    const request = wanted('web');
+    Object.assign(request.spec!, { maxPerNode, nodes });
+    const { unplaced } = await handlers.apply({ ...request, replicas }, as('alice'));
+    const { services } = await handlers.listServices({ user: '', name: '' } as never, as('alice'));
+    expect(services![0]!.unplaced).toEqual(unplaced);
+    return unplaced;
+  };
+  expect(await apply(5, 1, ['node1', 'node9'])).toEqual({
+    replicas: 4,
+    why: 'of the 2 nodes named node9 is not in the cluster now, and at most 1 each (placement.max_replicas_per_node)',
+  });
+  expect(await apply(3, 1, [])).toEqual({
+    replicas: 1,
+    why: 'the cluster has 2 nodes, and at most 1 each (placement.max_replicas_per_node)',
+  });
+  expect(await apply(1, 0, ['node9'])).toEqual({
+    replicas: 1,
+    why: 'node9, the only node named, is not in the cluster now',
+  });
+  expect(await apply(3, 0, ['node1'])).toBeUndefined();
+  // One that has a node is no trouble; nor one that waits for another service.
+  records.set('i/alice/web/0', {
+    revision: ++revision,
+    value: {
+      ...{
+        kind: 'instance',
+        owner: 'alice',
+        service: 'web',
+        replica: 0,
+        node: 'node1',
+        epoch: 1,
+        generation: 1,
+      },
+      ...{ state: 'running', pid: '', lastPid: '', restarts: 0, code: 0, reason: '', moves: 0 },
+    },
+  });
+  records.set('n/node1', {
+    revision: ++revision,
+    value: { kind: 'node', node: 'node1', epoch: 1, deposed: false, beat: 0 },
+  });
+  expect(await apply(2, 1, ['node1'])).toMatchObject({ replicas: 1 });
+  expect(
+    (await handlers.apply({ ...wanted('late', ['none']), replicas: 5 }, as('alice'))).unplaced,
+  ).toBeUndefined();
 });

@@ -1,6 +1,7 @@
 // The methods of KeeperService: what people want is written down, by compare-and-set, and each node sees it there.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { KeeperService, ServiceSchema } from '@odonata/proto/service/v1/service';
+import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { personOf } from '@odonata/rpc/identity/identity.ts';
@@ -9,23 +10,31 @@ import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
 import * as plan from '@odonata/services/plan.ts';
 import {
   type InstanceRecord,
+  type NodeRecord,
+  nodeKey,
   SERVICES_OF_USER_MAX,
   type ServiceRecord,
   type StoredRecord,
   serviceKey,
 } from '@odonata/services/record.ts';
+import { unplaced } from '@odonata/services/unplaced.ts';
 import { vkernelOf } from './service-vkernel.ts';
 import type { ServiceStore } from './store.ts';
 import { anew, changed, expectNoCircle, expectServiceName, specOf } from './wanted.ts';
 
 const TRIES = 5;
+/** Without these the answer says less. */
+const MEMBERS_MS = 1_000;
 
 export function keeperHandlers({
   store,
   changed: hurry,
+  members,
 }: {
   store: Pick<ServiceStore, 'list' | 'swap' | 'putPart'>;
   changed: () => void;
+  /** Nodes that are there; undefined: nobody says. @throws RpcError also then */
+  members: () => Promise<readonly string[] | undefined>;
 }): Handlers<typeof KeeperService> {
   const ownerIn = (user: string, { caller }: CallContext) => user || (personOf(caller) ?? caller.name);
   const looked = async () => {
@@ -34,6 +43,8 @@ export function keeperHandlers({
     const look = (key: string): StoredRecord | undefined => records.get(key)?.value;
     return { records, look };
   };
+  const nodesThere = () =>
+    Promise.race([members().catch(() => undefined), delay(MEMBERS_MS).then(() => undefined)]);
   /** Reads, decides and writes, again where another one was first. */
   const change = async (
     key: string,
@@ -98,11 +109,15 @@ export function keeperHandlers({
       });
       const created = before === undefined || before.removed;
       if (after !== before) ctx.log.info({ service: name, owner, created }, 'a service is wanted');
-      return { created, changed: after !== before, generation: BigInt(after!.generation) };
+      const [{ look }, nodes] = await Promise.all([looked(), nodesThere()]);
+      return {
+        ...{ created, changed: after !== before, generation: BigInt(after!.generation) },
+        ...unplacedOf(look, after!, nodes),
+      };
     },
 
     async listServices({ user, name }, ctx) {
-      const { records, look } = await looked();
+      const [{ records, look }, nodes] = await Promise.all([looked(), nodesThere()]);
       const services = [...records.values()]
         .flatMap(({ value }) => (value.kind === 'service' ? [value] : []))
         .filter((each) => isTheirs(ctx, each.owner))
@@ -112,6 +127,7 @@ export function keeperHandlers({
           shown(
             each,
             look,
+            nodes,
             [...records.values()].map(({ value }) => value),
           ),
         );
@@ -142,6 +158,7 @@ export function keeperHandlers({
 function shown(
   service: ServiceRecord,
   look: plan.Look,
+  nodes: readonly string[] | undefined,
   all: readonly StoredRecord[],
 ): MessageInitShape<typeof ServiceSchema> {
   const { name, owner, generation, replicas, removed, spec } = service;
@@ -163,7 +180,21 @@ function shown(
     ...{ name, user: owner, generation: BigInt(generation), replicas, removed, instances },
     program: spec.program.name,
     waitsFor: instances.length < replicas ? plan.waitsFor(look, service) : [],
+    ...unplacedOf(look, service, nodes),
   };
+}
+
+/** Where nobody says which nodes are there, nothing is known of it. */
+function unplacedOf(look: plan.Look, service: ServiceRecord, nodes: readonly string[] | undefined) {
+  const found =
+    nodes === undefined
+      ? undefined
+      : unplaced(
+          look,
+          service,
+          nodes.filter((node) => (look(nodeKey(node)) as NodeRecord | undefined)?.deposed !== true),
+        );
+  return found === undefined ? {} : { unplaced: found };
 }
 
 /** @throws RpcError RESOURCE_EXHAUSTED */
