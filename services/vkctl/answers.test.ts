@@ -277,6 +277,26 @@ test('copies', async () => {
     stderr: expect.stringMatching(/--dir: "=\/x:\/x" is not a grant/),
   });
   expect(await answer('cp', file, 'default:/tmp/copy')).toMatchObject({ to: 'default:/tmp/copy' });
+  expect(await vkctl(['cp', import.meta.dirname, 'default:/tmp/copy'])).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(
+      /^vkctl: cp: ".*" is a folder, and folders are not copied\. .*tar -c .*\n$/,
+    ),
+  });
+  // Too much: what is full is said, and nothing is left of it; of what was there before, the beginning.
+  expect(await vkctl(['vkernel', 'set', 'default', '--disk', '1M'])).toMatchObject({ status: 0 });
+  const large = join(folder, 'large');
+  writeFileSync(large, Buffer.alloc(2 << 20));
+  const over = await vkctl(['cp', large, 'default:/tmp/large']);
+  expect(over.stderr).toMatch(
+    /^vkctl: cp: node1\/default:\/tmp\/large: no space left on device \(ENOSPC\): its \/tmp is full \(.*\), or .*; nothing of it is left there\. Empty a file there \(vkctl cp .*\n$/,
+  );
+  expect((await vkctl(['cp', 'default:/tmp/large', '-'])).stderr).toContain('ENOENT');
+  const cut = await vkctl(['cp', large, 'default:/tmp/copy']);
+  expect(cut.stderr).toContain('(ENOSPC): its /tmp is full');
+  expect(cut.stderr).toContain('the file that was there is cut off');
+  await answer('cp', file, 'default:/tmp/copy');
+  expect(await vkctl(['vkernel', 'set', 'default', '--disk', '0'])).toMatchObject({ status: 0 });
 });
 
 test('allowed folders', async () => {

@@ -18,6 +18,8 @@ interface CpOptions extends ClusterOption {
   json?: boolean;
 }
 
+/** To the errno of a file that was there before, and is cut off: copy-program.wat. */
+const WAS_THERE = 100;
 /** [NODE/]VKERNEL:/path */
 const THERE = /^((?:[a-z0-9][a-z0-9.-]*\/)?[a-z0-9][a-z0-9-]{0,31}):(\/.*)$/;
 
@@ -32,8 +34,9 @@ export function addCp(program: Command): void {
     .summary('copy files into and out of a virtual kernel')
     .usage('[options] <from> <to>')
     .description(
-      'Copies a file to or from what the programs of a virtual kernel have: its /tmp, and /shared. That side is written as ' +
-        '[NODE/]VKERNEL:/path; the other is a file here, or - for standard input or output.',
+      'Copies a file to or from what the programs of a virtual kernel have: its /tmp, /shared, and /home/USER of its node; from ' +
+        '/bin and /proc, too. That side is written as [NODE/]VKERNEL:/path; the other is a file here, or - for standard input or ' +
+        'output. Folders are not copied. What could not be copied whole is removed.',
     )
     .argument('<from>', 'a file here, or [NODE/]VKERNEL:/path')
     .argument('<to>', 'the other of these')
@@ -65,7 +68,13 @@ async function cp(from: string, to: string, options: CpOptions): Promise<void> {
 const placeOf = ([, vkernel, path]: RegExpExecArray): There => ({ vkernel: vkernel!, path: path! });
 
 async function put(cluster: Cluster, file: string, there: There): Promise<number> {
-  if (file !== '-' && !statSync(file, { throwIfNoEntry: false })?.isFile())
+  const about = file === '-' ? undefined : statSync(file, { throwIfNoEntry: false });
+  if (about?.isDirectory())
+    throw new Failure(`cp: "${file}" is a folder, and folders are not copied`, {
+      fix: `Copy it as one file: tar -c ${JSON.stringify(file)} | vkctl cp - NODE/VKERNEL:/tmp/NAME.tar`,
+      exitCode: EXIT.usage,
+    });
+  if (file !== '-' && !about?.isFile())
     throw new Failure(`cp: "${file}" is no file here`, { exitCode: EXIT.usage });
   let bytes = 0;
   async function* read(): AsyncGenerator<Uint8Array> {
@@ -110,6 +119,29 @@ function wordsOf(errno: string): string {
   return words === undefined ? errno : `${words} (${errno})`;
 }
 
+/** What has no room for it, and how it gets some. */
+function fullOf(
+  errno: number,
+  { node, vkernel, path }: { node: string; vkernel: string; path: string },
+  isCut: boolean,
+): { what: string; fix: string } | undefined {
+  if (errno !== Errno.nospc && errno !== Errno.dquot) return undefined;
+  const left = isCut ? '; the file that was there is cut off' : '; nothing of it is left there';
+  const [, top = ''] = path.split('/');
+  if (top === 'tmp')
+    return {
+      what: `its /tmp is full (256 MiB or --disk of the virtual kernel are the most), or the memory of ${node} is${left}`,
+      fix: `Empty a file there (vkctl cp - ${node}/${vkernel}:/tmp/NAME < /dev/null), or copy to its home, /home/USER.`,
+    };
+  if (errno === Errno.dquot)
+    return {
+      what: `its home has all of its --disk${left}`,
+      fix: `Remove some of it, or: vkctl vkernel set ${vkernel} --node ${node} --disk SIZE`,
+    };
+  const full = top === 'shared' ? `${node} has no memory for the dataspace` : `the disk of ${node} is full`;
+  return { what: `${full}${left}`, fix: 'vkctl status shows what there is of each node.' };
+}
+
 type Io = NonNullable<Parameters<Cluster['programs']['begin']>[3]>;
 
 async function run(
@@ -122,7 +154,14 @@ async function run(
   const spec = { name: 'cp', args: [what, path] };
   const { code, reason } = await programs.begin(place, spec, COPY_PROGRAM, io).exited();
   if (code === 0) return;
-  const errno = Object.entries(Errno).find(([, number]) => number === code)?.[0];
+  const isCut = code > WAS_THERE;
+  const number = isCut ? code - WAS_THERE : code;
+  const errno = Object.entries(Errno).find(([, each]) => each === number)?.[0];
   const why = reason || (errno === undefined ? `exit code ${code}` : wordsOf(`E${errno.toUpperCase()}`));
-  throw new Failure(`cp: ${place.node}/${place.vkernel || 'default'}:${path}: ${why}`);
+  const where = { node: place.node, vkernel: place.vkernel || 'default', path };
+  const full = reason === '' && what === 'put' ? fullOf(number, where, isCut) : undefined;
+  throw new Failure(
+    `cp: ${where.node}/${where.vkernel}:${path}: ${why}${full === undefined ? '' : `: ${full.what}`}`,
+    full === undefined ? {} : { fix: full.fix },
+  );
 }
