@@ -142,10 +142,23 @@ export class Vkernels {
         missing = error;
       }
     }
-    if (answers.length === 0 && missing !== undefined) throw missing;
+    if (answers.length === 0 && missing !== undefined)
+      throw nodes.length > 1
+        ? nowhere(
+            missing,
+            nodes.map(({ name }) => name),
+          )
+        : missing;
     return answers;
   }
 }
+
+/** It is on none of them: the last one that was asked is nothing special. */
+const nowhere = (missing: RpcError, nodes: readonly string[]): RpcError =>
+  new RpcError(
+    missing.code,
+    missing.details.replace(` on ${nodes.at(-1)}:`, ` on any of ${nodes.length} nodes:`),
+  );
 
 const namesOf = ({ names }: ChangeOptions) => (names === undefined ? {} : { names });
 

@@ -97,24 +97,26 @@ static void set_arguments(char **words) {
 }
 
 /** Of a shell that another one started: $?, $$, $!, and how many are above it; where its state ends. */
-static size_t from_above(const char *text) {
-  int status, pid, background, depth, state;
-  if (sscanf(text, "%d,%d,%d,%d,%d", &status, &pid, &background, &depth, &state) != 5) return 0;
+static bool from_above(const char *text) {
+  int status, pid, background, depth;
+  if (strncmp(text, FROM_ABOVE, strlen(FROM_ABOVE)) != 0) return false;
+  if (sscanf(text + strlen(FROM_ABOVE), "%d,%d,%d,%d", &status, &pid, &background, &depth) != 4) return false;
   shell.status = status;
   shell.pid = pid;
   shell.background = background;
   shell.depth = depth;
-  return (size_t)state;
+  return true;
 }
 
-static int run_command(const char *text, size_t state) {
-  if (state > 0) {
+/** @param state of the shell that started this one; NULL: nobody did */
+static int run_command(const char *text, const char *state) {
+  if (state != NULL) {
     int status = shell.status;
-    run_text(region_text(&scratch, text, state), shell.name);
+    run_text(state, shell.name);
     shell.status = status;
     shell.line = 0;
   }
-  return run_text(text + state, shell.name);
+  return run_text(text, shell.name);
 }
 
 static void run_if_there(const char *folder, const char *name) {
@@ -167,7 +169,7 @@ static int run_input(void) {
 int main(int argc, char **argv) {
   const char *command = NULL;
   bool takes_command = false, is_asked = false;
-  size_t state = 0;
+  const char *state = NULL;
   (void)argc;
   shell.name = argv[0] == NULL ? "sh" : argv[0];
   shell.pid = getpid();
@@ -175,10 +177,6 @@ int main(int argc, char **argv) {
   shell.is_login = *shell.name == '-';
   char **word = argv[0] == NULL ? argv : argv + 1;
   for (; *word != NULL && (**word == '-' || **word == '+') && (*word)[1] != 0; word++) {
-    if (strncmp(*word, "--from=", 7) == 0) {
-      state = from_above(*word + 7);
-      continue;
-    }
     if (strcmp(*word, "--") == 0) {
       word++;
       break;
@@ -203,6 +201,10 @@ int main(int argc, char **argv) {
     command = *word;
     if (command == NULL) return dprintf(2, "sh: -c: the commands are missing\n"), 2;
     word++;
+    if (word[0] != NULL && word[1] != NULL && from_above(word[0])) {
+      state = word[1];
+      word += 2;
+    }
     if (*word != NULL) shell.name = *word++;
   }
   const char *file = command == NULL && *word != NULL ? *word++ : NULL;

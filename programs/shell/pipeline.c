@@ -120,23 +120,24 @@ int start_program(pid_t *pid, char **words, char **environment, const char *node
 }
 
 int start_shell(pid_t *pid, const struct node *what, const char *node, pid_t *group) {
-  struct text script = text_in(&scratch);
+  struct text script = text_in(&scratch), state = text_in(&scratch);
   struct list words = list_in(&scratch);
   char told[96];
-  snprintf(told, sizeof told, "--from=%d,%d,%d,%d", shell.status, (int)shell.pid, (int)shell.background, shell.depth + 1);
+  snprintf(told, sizeof told, FROM_ABOVE "%d,%d,%d,%d", shell.status, (int)shell.pid, (int)shell.background, shell.depth + 1);
   if (shell.depth >= DEPTH_MAX) return ELOOP;
-  print_state(&script);
-  size_t state = script.length;
+  text_append(&state, "");
+  print_state(&state);
   // The other shell is what the parentheses are for.
   struct node inside = *what;
   if (inside.kind == SUBSHELL) inside.kind = BRACES;
   print_node(&script, &inside);
-  text_put(&script, '\n');
+  // What it does comes first, for who looks at processes; the state of this shell after it.
+  if (memchr(script.at, '\n', script.length) != NULL) text_put(&script, '\n');
   list_add(&words, "sh");
-  list_add(&words, told);
-  snprintf(told + strlen(told), sizeof told - strlen(told), ",%d", (int)state);
   list_add(&words, "-c");
   list_add(&words, script.at);
+  list_add(&words, told);
+  list_add(&words, state.at);
   list_add(&words, (char *)shell.name);
   for (int i = 0; i < shell.argument_count; i++) list_add(&words, shell.arguments[i]);
   return spawn_at(pid, SELF, words.at, environment_with(NULL), node, group);

@@ -7,6 +7,8 @@
 #define DEPTH_MAX 64
 /** The program of the process itself. */
 #define SELF "/proc/self/exe"
+/* Of a shell that this one starts: numbers of it come after that, and the next word has its variables and functions. */
+#define FROM_ABOVE "--from="
 
 struct started {
   /** 0: it could not be started. */

@@ -106,6 +106,15 @@ describe('ends that a program brings upon itself', () => {
     await neighbourGoesOn();
   });
 
+  test('vkctl vkernel halt of one that is nowhere names no node that nobody asked for', async () => {
+    const nosuch = await cluster.vkctl(['vkernel', 'halt', 'nosuch']);
+    expect(nosuch.stderr).toMatch(
+      /^vkctl: no virtual kernel \S*nosuch on any of 3 nodes: vkctl vkernel ls shows them, .*\n$/,
+    );
+    const there = await cluster.vkctl(['vkernel', 'halt', 'nosuch', '--node', 'node2']);
+    expect(there.stderr).toMatch(/nosuch on node2: /);
+  });
+
   test('vkctl run shows the reason of a trap, and the stack of the program', async () => {
     const { code, stdout, stderr } = await cluster.vkctl([
       'run',

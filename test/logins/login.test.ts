@@ -74,6 +74,11 @@ test('a pipeline whose stages run on three nodes', { timeout: 60_000 }, async ()
   expect((await cluster.vkctl(['login', '--node', 'node1', '@', script])).stdout).toBe(
     'node1\na,b,c,node2\nnode3\n',
   );
+  // Of the shells that a shell starts what they do is seen, whatever they know besides.
+  await login('@', 'secret=long; (secret=$secret; exit 7) | cat');
+  const { stdout: processes } = await cluster.vkctl(['ps', '-a']);
+  expect(processes).toMatch(/ sh -c .*exit 7[; }]*\n/);
+  expect(processes).not.toContain('--from=');
   const { stderr } = await login('@', 'on node9 ls; on node2 cat < /bin/sh > /dev/null');
   expect(stderr).toMatch(/^sh: on node9: /);
 });

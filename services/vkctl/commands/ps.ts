@@ -146,7 +146,9 @@ const COMMAND_CHARS = 120;
 
 /** In one line, whatever its words hold; what is cut here is in --json. */
 export function shownCommand(command: readonly string[]): string {
-  const line = plainText(command.join(' '));
+  // What a shell of a login tells the shells that it starts comes after what they do.
+  const own = command.findIndex((word) => /^--from=[-\d]+(,[-\d]+){3}$/.test(word));
+  const line = plainText((own > 0 ? command.slice(0, own) : command).join(' '));
   return line.length > COMMAND_CHARS ? `${line.slice(0, COMMAND_CHARS)}…` : line;
 }
 
