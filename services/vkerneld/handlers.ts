@@ -4,6 +4,7 @@ import { isTheirs } from '@odonata/rpc/identity/access.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
 import type { Handlers } from '@odonata/rpc/service.ts';
+import { sleeps } from './process-table.ts';
 import type { RunPlace } from './run.ts';
 import { run } from './run.ts';
 import { checkSignal } from './signals.ts';
@@ -30,6 +31,7 @@ export function vkernelHandlers(place: RunPlace & VkernelsPlace): Handlers<typeo
           startedAtMs,
           residentPages,
           cpuMs,
+          busyAtMs,
           threads,
           descriptors,
           ...process
@@ -48,6 +50,7 @@ export function vkernelHandlers(place: RunPlace & VkernelsPlace): Handlers<typeo
             startedAt,
             residentPages,
             cpuMs,
+            sleeps: sleeps({ state, busyAtMs }),
             threads,
             descriptors,
             parent: relatives?.parent ?? 0n,

@@ -1,8 +1,9 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { Exited, ExitedSchema, Output } from '@odonata/proto/vkernel/v1/vkernel';
+import type { Exited, ExitedSchema, Output, ProcessUsage } from '@odonata/proto/vkernel/v1/vkernel';
 import { ProcessState } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { ownerOnly } from '@odonata/rpc/identity/access.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { PIDS_PER_NODE, PROGRAM_PIDS } from '@odonata/rpc/pid.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
@@ -57,12 +58,22 @@ export interface Process {
   exit: ExitInit | undefined;
   residentPages: bigint;
   cpuMs: bigint;
+  /** When it was last seen to compute, by this process' clock. */
+  busyAtMs: number;
   threads: number;
   /** What each is open to, by number. */
   descriptors: Uint8Array;
   readonly log: ProcessLog;
   watcher: Watcher | undefined;
 }
+
+/** Of processor time, from one report to the next: it computes. */
+const BUSY_MS = 20n;
+const SLEEPS_MS = 2_000;
+
+/** It waits: it used next to no processor time for a while. */
+export const sleeps = ({ state, busyAtMs }: Pick<Process, 'state' | 'busyAtMs'>): boolean =>
+  state === ProcessState.RUNNING && monotonicMs() - busyAtMs > SLEEPS_MS;
 
 /** What a process was, kept over a new start of the supervisor. */
 export interface ProcessRecord {
@@ -182,6 +193,18 @@ export class ProcessTable {
     if (signal !== undefined) this.held(pid, true, signal);
   }
 
+  /** What it has used until now, as it says each second where that changed. */
+  used(
+    process: Process,
+    usage: Pick<ProcessUsage, 'residentPages' | 'cpuMs' | 'threads' | 'descriptors'>,
+  ): void {
+    if (usage.cpuMs - process.cpuMs >= BUSY_MS) process.busyAtMs = monotonicMs();
+    process.residentPages = usage.residentPages;
+    process.cpuMs = usage.cpuMs;
+    process.threads = usage.threads;
+    process.descriptors = usage.descriptors.slice();
+  }
+
   /** A signal stopped it, or it goes on. */
   held(pid: bigint, stopped: boolean, signal = 'SIGSTOP'): void {
     const process = this.#processes.get(pid);
@@ -258,6 +281,7 @@ export class ProcessTable {
         exit: undefined,
         residentPages: 0n,
         cpuMs: 0n,
+        busyAtMs: monotonicMs(),
         threads: 0,
         descriptors: NO_DESCRIPTORS,
         log: new ProcessLog(),

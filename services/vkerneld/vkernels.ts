@@ -346,10 +346,7 @@ export class Vkernels {
         this.#endOverdue(child);
         return;
       case 'usage':
-        process.residentPages = event.value.residentPages;
-        process.cpuMs = event.value.cpuMs;
-        process.threads = event.value.threads;
-        process.descriptors = event.value.descriptors.slice();
+        this.#table.used(process, event.value);
         return;
       case 'connect':
         void this.#connector?.serve(child, process, event.value);

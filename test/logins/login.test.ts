@@ -70,11 +70,17 @@ test('system and popen of a C program have the shell', { timeout: 60_000 }, asyn
 
 test('a pipeline whose stages run on three nodes', { timeout: 60_000 }, async () => {
   const node = 'sed -n s/^Node:.//p /proc/self/status';
+  // Meanwhile: who waits sleeps, who computes runs.
+  const states = login(
+    '@',
+    'sleep 60 & one=$!; yes > /dev/null & two=$!; sleep 4; sed -n s/^State:.//p /proc/$one/status /proc/$two/status; kill $one $two',
+  );
   const script = `${node}; echo b a c | on node2 tr ' ' '\\n' | on node3 sort | tr '\\n' ,; on node2 ${node}; on node3 ${node}`;
   expect((await cluster.vkctl(['login', '--node', 'node1', '@', script])).stdout).toBe(
     'node1\na,b,c,node2\nnode3\n',
   );
   // Of the shells that a shell starts what they do is seen, whatever they know besides.
+  expect((await states).stdout).toBe('S (sleeping)\nR (running)\n');
   await login('@', 'secret=long; (secret=$secret; exit 7) | cat');
   const { stdout: processes } = await cluster.vkctl(['ps', '-a']);
   expect(processes).toMatch(/ sh -c .*exit 7[; }]*\n/);

@@ -23,6 +23,7 @@ export const process = z.strictObject({
   parent: count.describe('0: started from outside; 1: its parent is over'),
   group: count.describe('its process group'),
   session: count,
+  sleeps: z.boolean().describe('it waits: next to no processor time in the last second or two'),
   sharedPages: count.optional().describe('missing where its pmapd does not answer'),
   waits: z
     .array(z.strictObject({ what: z.string(), reason: z.string(), waitedMs: count }))

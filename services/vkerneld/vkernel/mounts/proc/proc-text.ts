@@ -34,14 +34,19 @@ function columns(head: readonly string[], rows: readonly (readonly unknown[])[])
 const STATES: Readonly<Record<number, string>> = {
   [ProcessState.STARTING]: 'D (starting)',
   [ProcessState.RUNNING]: 'R (running)',
+  [ProcessState.STOPPED]: 'T (stopped)',
   [ProcessState.ENDING]: 'Z (ending)',
 };
 
+/** As Linux has it, where one that computes now and then runs. */
+const stateOf = ({ state, sleeps }: Process): string =>
+  state === ProcessState.RUNNING && sleeps ? 'S (sleeping)' : (STATES[state] ?? 'X (ended)');
+
 export function statusText(process: Process): string {
-  const { pid, node, vkernel, user, command, state, threads, residentPages, cpuMs, startedAt } = process;
+  const { pid, node, vkernel, user, command, threads, residentPages, cpuMs, startedAt } = process;
   const about: [string, unknown][] = [
     ['Name', command[0] ?? ''],
-    ['State', STATES[state] ?? 'X (ended)'],
+    ['State', stateOf(process)],
     ['Pid', pid],
     ['Node', node],
     ['Vkernel', vkernel],
@@ -59,8 +64,8 @@ const TICKS = 100;
 
 /** In Linux's one line, for programs that read that: what there is none of is 0. Its start is counted from that of this machine. */
 export function statText(process: Process): string {
-  const { pid, command, state, parent, group, session, threads, residentPages, cpuMs, startedAt } = process;
-  const letter = (STATES[state] ?? 'X').slice(0, 1);
+  const { pid, command, parent, group, session, threads, residentPages, cpuMs, startedAt } = process;
+  const letter = stateOf(process).slice(0, 1);
   const ageSeconds = startedAt === undefined ? 0 : (Date.now() - timestampMs(startedAt)) / 1000;
   const start = Math.max(0, Math.round((uptime() - ageSeconds) * TICKS));
   const ticks = (Number(cpuMs) * TICKS) / 1000;
@@ -167,10 +172,10 @@ export function meminfoText(nodes: readonly NodeStats[]): string {
   return lines(about.map(([key, value]) => `${`${key}:`.padEnd(16)}${String(value).padStart(12)} kB`));
 }
 
-/** Of this machine; then those of the person's processes that run, and all of them, and the last pid. */
+/** Of this machine; then those of the person's processes that compute, and all of them, and the last pid. */
 export function loadavgText(processes: readonly Process[]): string {
   const load = loadavg().map((each) => each.toFixed(2));
-  const running = processes.filter(({ state }) => state === ProcessState.RUNNING).length;
+  const running = processes.filter((process) => stateOf(process).startsWith('R')).length;
   return lines([`${load.join(' ')} ${running}/${processes.length} ${processes.at(-1)?.pid ?? 0}`]);
 }
 
