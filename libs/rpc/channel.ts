@@ -14,8 +14,12 @@ export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
  * A server's connection keeps the 64 KiB, and must. Node stops reading from a connection while a write to it waits. So
  * when both ends write more than the socket holds (200 KB on a unix socket), each waits for the other to read, for
  * ever. What a client has under way fits into any socket, so a client's writes end, so it reads, so the server's end.
+ *
+ * But of a unix socket's 200 KB each write takes 768 bytes at least: a client that writes many small messages fills it with 40 KB. Where
+ * one does so, neither end may have more under way than a socket holds: `narrow`.
  */
 export const WINDOW_BYTES = 1024 * 1024;
+const NARROW_WINDOW_BYTES = 65_535;
 export const REQUEST_ID_KEY = 'x-request-id';
 /** Of W3C's Trace Context: the trace that a call is part of. */
 export const TRACEPARENT_KEY = 'traceparent';
@@ -82,11 +86,12 @@ export const tokenFor = (channel: RpcChannel): string | undefined => tokens.get(
 /** A channel with a connection of its own to `host:port` or `unix:/path`. It connects on first use. */
 export function openChannel(
   address: string,
-  options: { shared?: boolean; folder?: TlsFolder | undefined; server?: Role } = {},
+  options: { shared?: boolean; folder?: TlsFolder | undefined; server?: Role; narrow?: boolean } = {},
 ): RpcChannel {
   const folder = options.folder ?? ownFolder();
   const channel = new grpc.Client(address, channelCredentials(address, folder, options.server), {
     ...CHANNEL_OPTIONS,
+    ...(options.narrow ? { 'grpc-node.flow_control_window': NARROW_WINDOW_BYTES } : {}),
     ...(folder !== undefined && !isUnix(address) ? TLS_OPTIONS : {}),
     // Without this, channels of one process to one address end up on one connection.
     'grpc.use_local_subchannel_pool': options.shared ? 0 : 1,

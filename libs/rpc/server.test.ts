@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { create } from '@bufbuild/protobuf';
 import {
   EndpointKind,
@@ -279,6 +280,63 @@ describe('streams', () => {
       });
       expect(got).toBe(300);
     }
+  });
+
+  it('a narrow channel may write many small messages while much comes', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'rpc-'));
+    cleanup.push(() => rm(folder, { recursive: true }));
+    const messageOf = (bytes: number) => ({
+      frames: [
+        create(FrameSchema, {
+          frame: { case: 'circuitData', value: { circuit: 1n, data: new Uint8Array(bytes) } },
+        }),
+      ],
+    });
+    const [large, small] = [messageOf(60_000), messageOf(100)];
+    const server = createRpcServer({ name: 'test', log: silentLog() }).add(RouterService, {
+      attach: raw((call) => {
+        let got = 0;
+        call.on('data', () => {
+          got += 1;
+          if (got === 4_000) call.end();
+        });
+        for (let i = 0; i < 1_000; i++) call.write(large);
+      }),
+    });
+    cleanup.push(() => server.drain(200));
+    // In a thread of its own, as one thread would take turns. Each small message is a write to the socket.
+    const { promise: over, resolve, reject } = Promise.withResolvers<unknown>();
+    const client = new Worker(
+      `const { parentPort, workerData: { address, parts, small } } = require('node:worker_threads');
+      (async () => {
+        const { openChannel, openStream } = await import(parts.client);
+        const { RouterService } = await import(parts.router);
+        const stream = openStream(RouterService.method.attach, openChannel(address, { narrow: true }));
+        let got = 0;
+        stream.on('data', () => got++);
+        stream.once('error', (error) => parentPort.postMessage(error.message));
+        stream.once('status', () => parentPort.postMessage(got));
+        for (let i = 0; i < 4_000; i++) {
+          stream.write(small);
+          await new Promise(setImmediate);
+        }
+      })();`,
+      {
+        eval: true,
+        workerData: {
+          address: await server.listen(`unix:${folder}/s`),
+          parts: {
+            client: new URL('client.ts', import.meta.url).href,
+            router: import.meta.resolve('@odonata/proto/syslink/v1/syslink'),
+          },
+          small,
+        },
+      },
+    );
+    cleanup.push(() => client.terminate());
+    client.once('message', resolve);
+    client.once('error', reject);
+    expect(await over).toBe(1_000);
   });
 });
 

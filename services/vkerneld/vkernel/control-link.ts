@@ -132,7 +132,8 @@ export class ControlLink {
 
   /** Attaches and stays so; resolves with the end of it. */
   async #attachOnce(): Promise<RpcError> {
-    const channel = openChannel(this.#options.address);
+    // Of many processes at once it says little, often, while their input comes.
+    const channel = openChannel(this.#options.address, { narrow: true });
     try {
       await connected(channel);
       return await this.#attached(channel, this.#knock());
