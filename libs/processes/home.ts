@@ -62,6 +62,11 @@ export class Home {
     return [...this.#own.values()].filter((own) => own.group === group && own.status === undefined);
   }
 
+  /** Those that did not end. */
+  membersOfSession(session: bigint): Own[] {
+    return [...this.#own.values()].filter((own) => own.session === session && own.status === undefined);
+  }
+
   /**
    * As POSIX has it: none of its members here has a parent of its session in another group, who could let it go on again. Of a parent on
    * another node it is believed that he is one.

@@ -16,7 +16,7 @@ import { launch } from './launch.ts';
 import type { NamedConnections } from './names/named-connections.ts';
 import type { OpenNamed } from './names/named-listeners.ts';
 import type { Response } from './output-backlog.ts';
-import type { Dir, ProcessTable } from './process-table.ts';
+import type { Dir, Process, ProcessTable } from './process-table.ts';
 import type { Program } from './program-spec.ts';
 import { nextEvent, readProgram } from './program-spec.ts';
 import { Pty } from './pty/pty.ts';
@@ -52,6 +52,8 @@ export interface RunPlace {
   readonly ptys: Ptys;
   readonly uses: VkernelUses;
   readonly named: NamedConnections;
+  /** Whoever looked at the session of a process is gone. */
+  readonly left: (process: Process) => void;
 }
 
 /**

@@ -36,12 +36,13 @@ import { controlServer } from './control.ts';
 import { vkernelHandlers } from './handlers.ts';
 import { HiddenFolders } from './hidden-folders.ts';
 import { Homes } from './homes.ts';
+import { LeftSessions } from './left-sessions.ts';
 import { vkerneldMetrics } from './metrics.ts';
 import { NamedConnections } from './names/named-connections.ts';
 import { NamedListeners } from './names/named-listeners.ts';
 import { VkernelNames } from './names/vkernel-names.ts';
 import { pmapdUses } from './pmapd-uses.ts';
-import { ProcessTable } from './process-table.ts';
+import { type Process, ProcessTable } from './process-table.ts';
 import { ProgramsFolder } from './programs-folder.ts';
 import { Ptys } from './pty/ptys.ts';
 import { RecordFile } from './record.ts';
@@ -241,7 +242,11 @@ export async function serveVkerneld(
     groupsOf: (session) => relatives.home.groupsOf(session),
   });
   const asks = new Asks({ table, vkernels, relatives, peers, spawns, ptys, log });
+  const sessions = new LeftSessions((asking, session, signal) =>
+    asks.signalGroup(asking, session, signal, true),
+  );
   const runPlace = {
+    left: (process: Process) => sessions.left(process),
     ...{ node, relatives, programMemory: config.programMemory, directories, homes, listeners, connections },
     ...{ security, table, vkernels, uses, terminals, ptys, elsewhere, named },
   };

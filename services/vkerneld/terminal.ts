@@ -19,10 +19,14 @@ const INPUT_BYTES = 64 * 1024;
 /** Of a caller that hears what arrived: it sends no more than half as much ahead. */
 const INPUT_AHEAD_BYTES = 512 * 1024;
 
+const ENDED_BY: ReadonlySet<string> = new Set(['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGKILL']);
+
 interface TerminalPlace {
   readonly node: string;
   readonly vkernels: Vkernels;
   readonly terminals: Terminals<Terminal>;
+  /** Of those that are not detached: whoever looked at the session of a process is gone. */
+  readonly left?: ((process: Process) => void) | undefined;
 }
 
 export class Terminal implements Watcher {
@@ -200,6 +204,8 @@ export class Terminal implements Watcher {
       this.#offer({ event: { case: 'exited', value: exit } });
       this.#backlog.close();
     }
+    // Who ends it so, as its caller does that is told to end, means all that it started.
+    if (!this.#detach && ENDED_BY.has(exit.signal ?? '')) this.#place.left?.(this.#process);
     this.#over();
   }
 
@@ -313,6 +319,6 @@ export class Terminal implements Watcher {
     this.#backlog.forget();
     this.#took(before);
     if (this.#detach) this.#tell({ case: 'input', value: { pid, end: true } });
-    else this.#tell({ case: 'signal', value: { pid, signal: 'SIGHUP' } });
+    else this.#place.left?.(this.#process);
   }
 }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildPrograms } from '../../services/vkctl/cluster/programs.ts';
 import { TestCluster, until } from '../cluster/cluster.ts';
+import { startCommand } from '../cluster/command.ts';
 import { PosixLibrary } from '../posix/library.ts';
 import { Typist } from '../terminals/typist.ts';
 
@@ -320,6 +321,31 @@ test('at a terminal: programs on other nodes have it as those here have', { time
   } finally {
     typist.kill();
   }
+});
+
+test('a login without a terminal that is killed ends with all that it started, on all nodes', {
+  timeout: 60_000,
+}, async () => {
+  const scripts = [
+    'on node2 sleep 300',
+    'sleep 301',
+    'sleep 302 | on node2 sh -c "trap \\"\\" HUP; sleep 303"',
+  ];
+  const vkctl = join(import.meta.dirname, '../../vkctl');
+  const logins = scripts.map((script) =>
+    startCommand([vkctl, 'login', '--node', 'node1', '@', script], { env: cluster.env }),
+  );
+  const shown = async () => await done(['ps']);
+  await until(
+    'they run',
+    async () => {
+      const rows = await shown();
+      return [0, 1, 2, 3].every((i) => rows.includes(`  sleep 30${i}`));
+    },
+    30_000,
+  );
+  for (const [i, { child }] of logins.entries()) child.kill(i === 1 ? 'SIGTERM' : 'SIGKILL');
+  await until('nothing is left of them', async () => !(await shown()).includes('sleep 30'), 20_000);
 });
 
 test('a bomb of forks ends with clear errors, and its neighbours go on', { timeout: 120_000 }, async () => {

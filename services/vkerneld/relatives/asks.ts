@@ -146,10 +146,10 @@ export class Asks {
     return { parent: own.parent, group: own.group, session: own.session };
   }
 
-  /** To a process of this node, or (below 0) the members of a group here. @throws WasiError ESRCH, EPERM */
-  signalHere(asking: Asking, target: bigint, signal: string): void {
+  /** To a process of this node, or (below 0) the members of a group or session here. @throws WasiError ESRCH, EPERM */
+  signalHere(asking: Asking, target: bigint, signal: string, ofSession = false): void {
     const name = signal === '' ? '' : checkSignal(signal);
-    const reached = target < 0n ? this.#members(asking, -target) : [this.reach(asking, target)];
+    const reached = target < 0n ? this.#members(asking, -target, ofSession) : [this.reach(asking, target)];
     if (reached.length === 0) throw new WasiError(Errno.srch);
     if (name === '') return;
     for (const { pid } of reached) {
@@ -195,14 +195,14 @@ export class Asks {
     return { errno, terminal };
   }
 
-  /** To all of a group of a terminal, of whoever it is of; who is not there does not mind. */
-  signalGroup(asking: Asking, group: bigint, signal: string): void {
+  /** To all of a group of a terminal, or of a session, of whoever it is of; who is not there does not mind. */
+  signalGroup(asking: Asking, group: bigint, signal: string, ofSession = false): void {
     try {
-      this.signalHere(asking, -group, signal);
+      this.signalHere(asking, -group, signal, ofSession);
     } catch (error) {
       if (!(error instanceof WasiError)) throw error;
     }
-    void this.#signalElsewhere(asking, group, signal)
+    void this.#signalElsewhere(asking, group, signal, ofSession)
       .then((sent) => Promise.allSettled(sent))
       .catch((error: unknown) =>
         this.#log.debug({ err: error, group: String(group) }, 'a group was not signalled everywhere'),
@@ -210,14 +210,20 @@ export class Asks {
   }
 
   /** To the members of a group on other nodes. @returns one promise a node */
-  async #signalElsewhere(asking: Asking, group: bigint, signal: string): Promise<Promise<unknown>[]> {
-    const request = { asker: this.#asker(asking), target: -group, signal };
+  async #signalElsewhere(
+    asking: Asking,
+    group: bigint,
+    signal: string,
+    session = false,
+  ): Promise<Promise<unknown>[]> {
+    const request = { asker: this.#asker(asking), target: -group, signal, session };
     const peers = await this.#peers.all();
     return peers.map(({ client }) => client.signal(request, { deadlineMs: ASK_MS }));
   }
 
-  #members(asking: Asking, group: bigint): Process[] {
-    return this.#relatives.home.members(group).flatMap(({ pid }) => {
+  #members(asking: Asking, of: bigint, ofSession: boolean): Process[] {
+    const { home } = this.#relatives;
+    return (ofSession ? home.membersOfSession(of) : home.members(of)).flatMap(({ pid }) => {
       const process = this.#table.find(pid);
       return process !== undefined && process.state !== ProcessState.EXITED && isSame(asking, process)
         ? [process]

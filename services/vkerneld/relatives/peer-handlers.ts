@@ -43,9 +43,9 @@ export function peerHandlers(parts: {
 
     load: () => placing.load(),
 
-    signal: ({ asker, target, signal }, ctx) =>
+    signal: ({ asker, target, signal, session }, ctx) =>
       told(ctx, asker, (asking) => {
-        asks.signalHere(asking, target, signal);
+        asks.signalHere(asking, target, signal, session);
         return {};
       }),
 
