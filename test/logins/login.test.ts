@@ -323,6 +323,15 @@ test('at a terminal: programs on other nodes have it as those here have', { time
   }
 });
 
+test('a stage whose streams broke is no success', { timeout: 60_000 }, async () => {
+  const stage = 'i=0; while [ $i -lt 30 ]; do echo $i; i=$((i + 1)); sleep 0.2; done';
+  const running = onNode1(`rm -f lines; on node2 sh -c '${stage}' > lines; echo rc $?; rm lines`);
+  await until('it writes', async () => (await onNode1('test -s lines')).code === 0);
+  await cluster.kill('node2/vkerneld');
+  await cluster.well();
+  expect((await running).stdout).toBe('rc 141\n');
+});
+
 test('a login without a terminal that is killed ends with all that it started, on all nodes', {
   timeout: 60_000,
 }, async () => {

@@ -1,6 +1,7 @@
 // The standard streams of children on other nodes, between the circuit to there and the virtual kernel of the parent, which has the
 // pipes. Each direction is bounded: input goes as it is asked for, or some pieces ahead, output as far as it is taken.
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Message } from '@odonata/processes/message.ts';
 import type { SpawnRequestSchema, SpawnResponse } from '@odonata/proto/vkernel/v1/peer';
 import { type ChildInput, InputState } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
@@ -20,12 +21,17 @@ const WINDOW_BYTES = 256 * 1024;
 /** Who writes a few bytes at a time is slowed before it is many messages: then more of it goes at once. */
 const WINDOW_PIECES = 32;
 
+/** Children whose streams broke: the last of them. An end is told until it was taken. */
+const BROKEN_MAX = 16_384;
+
 const keyOf = (pid: bigint, number: number): string => `${pid} ${number}`;
 
 export class ChildStreams {
   readonly #vkernels: Vkernels;
   readonly #lines = new Map<string, ChildLine>();
   readonly #byToken = new Map<bigint, Promise<void>>();
+  /** Tokens. */
+  readonly #broken = new Set<bigint>();
 
   constructor(vkernels: Vkernels) {
     this.#vkernels = vkernels;
@@ -41,11 +47,24 @@ export class ChildStreams {
     if (open.length > 0) await Promise.race([Promise.all(open), delay(SETTLED_MS)]);
   }
 
+  /** An end, as the parent hears it: not as a success where some of what went to the child, or came of it, may be lost. */
+  heard(message: Message): Message {
+    if (message.kind !== 'exited' || !this.#broken.has(message.token)) return message;
+    const { code, signal } = message.status;
+    if (code !== 0 || signal !== '') return message;
+    const reason = 'the way to its standard streams broke, and some of them may be lost';
+    return { ...message, status: { code: 141, signal: 'SIGPIPE', reason } };
+  }
+
   open(parent: Process, number: number, token: bigint, streams: boolean): ChildLine {
     const key = keyOf(parent.pid, number);
-    const line = new ChildLine(this.#vkernels, parent, number, () => {
+    const line = new ChildLine(this.#vkernels, parent, number, (isBroken) => {
       this.#lines.delete(key);
       this.#byToken.delete(token);
+      if (!isBroken || !streams) return;
+      const [oldest] = this.#broken;
+      if (this.#broken.size >= BROKEN_MAX && oldest !== undefined) this.#broken.delete(oldest);
+      this.#broken.add(token);
     });
     if (streams) {
       this.#lines.set(key, line);
@@ -67,7 +86,7 @@ class ChildLine {
   readonly parent: Process;
   readonly #vkernels: Vkernels;
   readonly #number: number;
-  readonly #closed: () => void;
+  readonly #closed: (isBroken: boolean) => void;
   readonly #requests: Request[] = [];
   /** One of an older release has its input sent; undefined: it is not known yet. */
   #asks: boolean | undefined;
@@ -78,7 +97,7 @@ class ChildLine {
   #untaken = 0;
   #untakenPieces = 0;
 
-  constructor(vkernels: Vkernels, parent: Process, number: number, closed: () => void) {
+  constructor(vkernels: Vkernels, parent: Process, number: number, closed: (isBroken: boolean) => void) {
     this.#vkernels = vkernels;
     this.parent = parent;
     this.#number = number;
@@ -108,7 +127,7 @@ class ChildLine {
 
   send(request: Request): void {
     if (this.#requests.length < PIECES_MAX) this.#requests.push(request);
-    else this.close();
+    else this.close(true);
     this.#wake();
   }
 
@@ -125,10 +144,11 @@ class ChildLine {
     this.#wake();
   }
 
-  close(): void {
+  /** @param isBroken before its child ended */
+  close(isBroken = false): void {
     if (this.#over) return;
     this.#over = true;
-    this.#closed();
+    this.#closed(isBroken);
     this.#ended.resolve();
     this.#wake();
     this.#leaving.abort();
@@ -178,6 +198,7 @@ class ChildLine {
   async #output(responses: AsyncIterator<SpawnResponse>): Promise<void> {
     const { pid } = this.parent;
     const number = this.#number;
+    let isBroken = false;
     try {
       for (let next = await responses.next(); !next.done && !this.#over; next = await responses.next()) {
         const { event } = next.value;
@@ -195,9 +216,10 @@ class ChildLine {
       }
     } catch {
       // The other node, or the way there, is gone: whoever reads has the end.
+      isBroken = true;
     }
     this.#vkernels.tell(this.parent, { case: 'childOutput', value: { pid, number } });
-    this.close();
+    this.close(isBroken);
   }
 
   get #isFull(): boolean {

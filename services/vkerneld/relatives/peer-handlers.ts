@@ -32,11 +32,14 @@ export function peerHandlers(parts: {
     connect: (requests, ctx) => named.serve(requests, ctx),
 
     async tell({ node, messages }) {
-      const understood = messages.map(fromWire).filter((message) => message !== undefined);
+      const understood = messages.flatMap((each) => fromWire(each) ?? []);
       await spawns.streams.settled(
         understood.flatMap((message) => (message.kind === 'exited' ? [message.token] : [])),
       );
-      const { reply, actions } = relatives.home.receive(node, understood);
+      const { reply, actions } = relatives.home.receive(
+        node,
+        understood.map((each) => spawns.streams.heard(each)),
+      );
       relatives.changed(actions);
       return { noChildren: [...reply.noChildren], noParents: [...reply.noParents] };
     },
