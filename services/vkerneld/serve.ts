@@ -50,6 +50,7 @@ import { Asks } from './relatives/asks.ts';
 import { FoldersElsewhere } from './relatives/folders-elsewhere.ts';
 import { FoldersServed } from './relatives/folders-served.ts';
 import { LostNodes, members } from './relatives/lost-nodes.ts';
+import { OrphanedGroups } from './relatives/orphaned-groups.ts';
 import { peerHandlers } from './relatives/peer-handlers.ts';
 import { indexOfPid, Peers } from './relatives/peers.ts';
 import { Placing } from './relatives/placing.ts';
@@ -242,6 +243,15 @@ export async function serveVkerneld(
     groupsOf: (session) => relatives.home.groupsOf(session),
   });
   const asks = new Asks({ table, vkernels, relatives, peers, spawns, ptys, log });
+  const orphans = new OrphanedGroups({
+    ...{ table, relatives },
+    signalGroup: (asking, group, signal) => asks.signalGroup(asking, group, signal),
+  });
+  const lookAtStrays = relatives.onChanged;
+  relatives.onChanged = () => {
+    lookAtStrays();
+    orphans.look();
+  };
   const sessions = new LeftSessions((asking, session, signal) =>
     asks.signalGroup(asking, session, signal, true),
   );

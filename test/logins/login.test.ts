@@ -323,6 +323,27 @@ test('at a terminal: programs on other nodes have it as those here have', { time
   }
 });
 
+test('at a terminal: what is stopped on several nodes hears that the login is over', {
+  timeout: 60_000,
+}, async () => {
+  const typist = new Typist(['login', '--node', 'node1'], cluster.env);
+  const shown = async () => await done(['ps']);
+  try {
+    await typist.shows('@node1:/home/');
+    await typist.type('on node2 sh -c "on node3 cat -u; echo done"\r');
+    await until('it reads', async () => (await shown()).includes('  cat -u'));
+    await sleep(500);
+    await typist.type('\x1a');
+    await typist.shows('Stopped    on node2 sh');
+    await typist.type('exit\r');
+    await sleep(300);
+    await typist.type('exit\r');
+    await until('nothing is left of it', async () => !(await shown()).includes('cat -u'), 20_000);
+  } finally {
+    typist.kill();
+  }
+});
+
 test('a stage whose streams broke is no success', { timeout: 60_000 }, async () => {
   const stage = 'i=0; while [ $i -lt 30 ]; do echo $i; i=$((i + 1)); sleep 0.2; done';
   const running = onNode1(`rm -f lines; on node2 sh -c '${stage}' > lines; echo rc $?; rm lines`);
