@@ -19,7 +19,8 @@ const INPUT_BYTES = 64 * 1024;
 /** Of a caller that hears what arrived: it sends no more than half as much ahead. */
 const INPUT_AHEAD_BYTES = 512 * 1024;
 
-const ENDED_BY: ReadonlySet<string> = new Set(['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGKILL']);
+/** What a caller passes on that is told to end. Where the program alone is killed, its children are init's. */
+const ENDED_BY: ReadonlySet<string> = new Set(['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM']);
 
 interface TerminalPlace {
   readonly node: string;
@@ -204,7 +205,7 @@ export class Terminal implements Watcher {
       this.#offer({ event: { case: 'exited', value: exit } });
       this.#backlog.close();
     }
-    // Who ends it so, as its caller does that is told to end, means all that it started.
+    // It means all that the program started.
     if (!this.#detach && ENDED_BY.has(exit.signal ?? '')) this.#place.left?.(this.#process);
     this.#over();
   }

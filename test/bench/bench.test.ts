@@ -29,7 +29,15 @@ function numbers(value: unknown, path = ''): [string, number][] {
   return Object.entries(value).flatMap(([key, item]) => numbers(item, `${path}.${key}`));
 }
 
-const MANY_PROCESSES: string[] = ['directory', 'handover', 'identity', 'sequential', 'walls'];
+const MANY_PROCESSES: string[] = [
+  'directory',
+  'handover',
+  'identity',
+  'parallel',
+  'processes',
+  'sequential',
+  'walls',
+];
 const PARTS = PART_NAMES.filter((name) => LONG || !MANY_PROCESSES.includes(name));
 
 /** A part, and the step of it in which it is interrupted. */

@@ -27,7 +27,7 @@ async function scrape(name: ServiceName): Promise<Map<string, number>> {
 }
 
 const UNITS =
-  'total|shards|seconds|bytes|pages|frames|calls|holders|dataspaces|locks|events|vkernels|vmspaces|faults|lines|endpoints|requests|circuits|processes|routers|instances|leases|connections|names';
+  'total|shards|seconds|bytes|pages|frames|calls|holders|dataspaces|locks|events|vkernels|vmspaces|faults|lines|endpoints|requests|circuits|processes|routers|instances|leases|connections|names|descriptors';
 
 describe('metrics', () => {
   it.each(SERVICES)('of %s have one scheme, a help and a type', async (name) => {
