@@ -1,19 +1,11 @@
-// koffi, once somebody calls by it: to load it is a fourth of what the start of a guest's thread costs, and few programs need it there.
-import { createRequire } from 'node:module';
+// The C library by koffi. Its functions are looked for by their first call: few programs need them, and each costs time.
+import koffiModule from 'koffi';
 
-type Koffi = typeof import('koffi');
+type Koffi = typeof koffiModule;
 
-let loaded: { readonly koffi: Koffi; readonly libc: ReturnType<Koffi['load']> } | undefined;
+let libc: ReturnType<Koffi['load']> | undefined;
 
-function load() {
-  if (loaded === undefined) {
-    const koffi = createRequire(import.meta.url)('koffi') as Koffi;
-    loaded = { koffi, libc: koffi.load('libc.so.6') };
-  }
-  return loaded;
-}
-
-export const koffi = (): Koffi => load().koffi;
+export const koffi = (): Koffi => koffiModule;
 
 /** A function of the C library, looked for by its first call. */
 // biome-ignore lint/suspicious/noExplicitAny: as koffi has it
@@ -21,7 +13,8 @@ export function libcFunction(signature: string): (...args: any[]) => any {
   // biome-ignore lint/suspicious/noExplicitAny: as koffi has it
   let found: ((...args: any[]) => any) | undefined;
   return (...args) => {
-    found ??= load().libc.func(signature);
+    libc ??= koffiModule.load('libc.so.6');
+    found ??= libc.func(signature);
     return found(...args);
   };
 }
