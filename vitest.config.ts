@@ -6,6 +6,7 @@ export default defineConfig({
     // Ends what hangs; what takes too long on a machine that is busy is no failure.
     testTimeout: 120_000,
     hookTimeout: 180_000,
-    maxWorkers: 2,
+    // One more than the processors of the smallest machine: much of what is tested waits.
+    maxWorkers: 3,
   },
 });
