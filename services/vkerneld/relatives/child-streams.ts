@@ -75,7 +75,8 @@ export class ChildStreams {
 
   /** A virtual kernel is over, and its processes with it. */
   lost(vkernel: string): void {
-    for (const line of [...this.#lines.values()]) if (line.parent.vkernel === vkernel) line.close();
+    for (const line of [...this.#lines.values()])
+      if (line.parent.vkernel === vkernel) line.close(false, true);
   }
 }
 
@@ -92,6 +93,7 @@ class ChildLine {
   #asks: boolean | undefined;
   readonly #waiting: (() => void)[] = [];
   #over = false;
+  #isSettled = false;
   readonly #ended = Promise.withResolvers<void>();
   readonly #leaving = new AbortController();
   #untaken = 0;
@@ -142,16 +144,27 @@ class ChildLine {
     this.#untaken -= bytes;
     this.#untakenPieces -= 1;
     this.#wake();
+    if (this.#over && this.#untaken <= 0) this.#settle(false);
   }
 
-  /** @param isBroken before its child ended */
-  close(isBroken = false): void {
+  /** What it wrote is in its place before who waits for it looks there. @param isBroken before its child ended; @param isTaken nobody is there to take it */
+  close(isBroken = false, isTaken = false): void {
     if (this.#over) return;
     this.#over = true;
-    this.#closed(isBroken);
-    this.#ended.resolve();
     this.#wake();
     this.#leaving.abort();
+    if (isBroken || isTaken || this.#untaken <= 0) this.#settle(isBroken);
+    else {
+      const late = ownTurn({ timer: 'child output', pid: this.parent.pid }, () => this.#settle(false));
+      setTimeout(late, SETTLED_MS).unref();
+    }
+  }
+
+  #settle(isBroken: boolean): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#closed(isBroken);
+    this.#ended.resolve();
   }
 
   /** What goes to the other node, until the child is over. */
