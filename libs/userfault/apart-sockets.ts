@@ -5,8 +5,8 @@
 // that is given away hears one sender alone, by a filter that cannot be taken off: without such a network a first packet may leave it,
 // and no answer comes in.
 import { closeSync, openSync } from 'node:fs';
-import { koffi, libcFunction } from './koffi.ts';
-import { addressOf, SystemCallError } from './libc.ts';
+import { libcFunction } from './koffi.ts';
+import { addressOf, checked } from './libc.ts';
 
 const c = {
   socket: libcFunction('int socket(int domain, int type, int protocol)'),
@@ -27,11 +27,6 @@ const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
 const SO_LOCK_FILTER = 44;
 const OWN_NETWORK = '/proc/thread-self/ns/net';
-
-function checked(call: string, result: number): number {
-  if (result < 0) throw new SystemCallError(call, koffi().errno());
-  return result;
-}
 
 /** Both as descriptors. */
 interface Networks {

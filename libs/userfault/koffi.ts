@@ -1,11 +1,7 @@
 // The C library by koffi. Its functions are looked for by their first call: few programs need them, and each costs time.
-import koffiModule from 'koffi';
+import koffi from 'koffi';
 
-type Koffi = typeof koffiModule;
-
-let libc: ReturnType<Koffi['load']> | undefined;
-
-export const koffi = (): Koffi => koffiModule;
+let libc: ReturnType<typeof koffi.load> | undefined;
 
 /** A function of the C library, looked for by its first call. */
 // biome-ignore lint/suspicious/noExplicitAny: as koffi has it
@@ -13,7 +9,7 @@ export function libcFunction(signature: string): (...args: any[]) => any {
   // biome-ignore lint/suspicious/noExplicitAny: as koffi has it
   let found: ((...args: any[]) => any) | undefined;
   return (...args) => {
-    libc ??= koffiModule.load('libc.so.6');
+    libc ??= koffi.load('libc.so.6');
     found ??= libc.func(signature);
     return found(...args);
   };

@@ -4,9 +4,11 @@
 // A pair is of TCP on the loopback address, and not of unix sockets, since TCP tells an end from a reset: both sides begin with a
 // linger of 0, so whoever is killed resets it, as the kernel closes what they had. Who means a good end takes the linger away first.
 
+import koffi from 'koffi';
 import { apartSocket, hearsOnly } from './apart-sockets.ts';
-import { koffi, libcFunction } from './koffi.ts';
+import { libcFunction } from './koffi.ts';
 import {
+  checked,
   close,
   Errno,
   makeSocketPair,
@@ -62,11 +64,6 @@ const int = (value: number): Buffer => {
   return bytes;
 };
 
-function checked(call: string, result: number): number {
-  if (result < 0) throw new SystemCallError(call, koffi().errno());
-  return result;
-}
-
 function set(fd: number, level: number, option: number, value: Buffer): void {
   checked('setsockopt', c.setsockopt(fd, level, option, value, value.length));
 }
@@ -96,7 +93,7 @@ export function makeConnection(): [number, number] {
     const one = loopbackSocket();
     open.push(one);
     const there = addressOf(listener);
-    if (c.connect(one, there, there.length) < 0 && koffi().errno() !== EINPROGRESS) checked('connect', -1);
+    if (c.connect(one, there, there.length) < 0 && koffi.errno() !== EINPROGRESS) checked('connect', -1);
     const other = acceptFrom(listener, addressOf(one));
     open.push(other);
     for (const fd of [one, other]) {

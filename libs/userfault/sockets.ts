@@ -1,7 +1,8 @@
 // Sockets of the internet as descriptors, which Node keeps to itself: what is listened on for a program, and what a program does
 // with its connections. None of it blocks but `poll`, for as long as it is told. named-sockets.ts has those that others pass on.
-import { koffi, libcFunction } from './koffi.ts';
-import { SystemCallError } from './libc.ts';
+import koffi from 'koffi';
+import { libcFunction } from './koffi.ts';
+import { checked, SystemCallError } from './libc.ts';
 import { isNamedListener, takePassed } from './named-sockets.ts';
 
 const c = {
@@ -42,11 +43,6 @@ export interface InternetAddress {
   readonly port: number;
 }
 
-function check(call: string, result: number | bigint): number {
-  if (Number(result) < 0) throw new SystemCallError(call, koffi().errno());
-  return Number(result);
-}
-
 function sockaddr({ host, port }: InternetAddress): Buffer {
   const isV6 = host.includes(':');
   const bytes = Buffer.alloc(isV6 ? 28 : 16);
@@ -70,7 +66,7 @@ function bytesOfV6(host: string): Buffer {
 
 function stream(address: InternetAddress): number {
   const domain = address.host.includes(':') ? AF_INET6 : AF_INET;
-  return check('socket', c.socket(domain, STREAM_NONBLOCK_CLOEXEC, 0));
+  return checked('socket', c.socket(domain, STREAM_NONBLOCK_CLOEXEC, 0));
 }
 
 /** A socket that listens. @throws SystemCallError EADDRINUSE… */
@@ -78,10 +74,10 @@ export function listenOn(address: InternetAddress): number {
   const fd = stream(address);
   try {
     const one = Buffer.from([1, 0, 0, 0]);
-    check('setsockopt', c.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, one, one.length));
+    checked('setsockopt', c.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, one, one.length));
     const bytes = sockaddr(address);
-    check('bind', c.bind(fd, bytes, bytes.length));
-    check('listen', c.listen(fd, BACKLOG));
+    checked('bind', c.bind(fd, bytes, bytes.length));
+    checked('listen', c.listen(fd, BACKLOG));
     return fd;
   } catch (error) {
     c.close(fd);
@@ -94,7 +90,7 @@ export function connectTo(address: InternetAddress): number {
   const fd = stream(address);
   const bytes = sockaddr(address);
   if (c.connect(fd, bytes, bytes.length) === 0) return fd;
-  const errno = koffi().errno();
+  const errno = koffi.errno();
   if (errno === EINPROGRESS) return fd;
   c.close(fd);
   throw new SystemCallError('connect', errno);
@@ -103,7 +99,7 @@ export function connectTo(address: InternetAddress): number {
 /** What a connect came to. @throws SystemCallError ECONNREFUSED… */
 export function expectConnected(fd: number): void {
   const value = Buffer.alloc(4);
-  check('getsockopt', c.getsockopt(fd, SOL_SOCKET, SO_ERROR, value, [4]));
+  checked('getsockopt', c.getsockopt(fd, SOL_SOCKET, SO_ERROR, value, [4]));
   const errno = value.readInt32LE(0);
   if (errno !== 0) throw new SystemCallError('connect', errno);
 }
@@ -127,13 +123,13 @@ export const receive = (fd: number, buffer: Uint8Array, peek = false): number | 
 export const send = (fd: number, bytes: Uint8Array): number | undefined =>
   unlessBusy('send', () => c.send(fd, bytes, bytes.length, MSG_NOSIGNAL));
 
-export const shutdown = (fd: number, how: 0 | 1 | 2): void => void check('shutdown', c.shutdown(fd, how));
+export const shutdown = (fd: number, how: 0 | 1 | 2): void => void checked('shutdown', c.shutdown(fd, how));
 
 function unlessBusy(call: string, run: () => number | bigint): number | undefined {
   for (;;) {
     const result = Number(run());
     if (result >= 0) return result;
-    const errno = koffi().errno();
+    const errno = koffi.errno();
     if (errno === EAGAIN) return undefined;
     if (errno !== EINTR) throw new SystemCallError(call, errno);
   }

@@ -147,16 +147,9 @@ export class NamedConnections {
   }
 
   /** To the program, until it is over. */
-  async #carry(
-    answers: AsyncIterator<{ event: { case: string | undefined; value?: unknown } }>,
-    socket: GuestSocket,
-    over: AbortController,
-  ): Promise<void> {
+  async #carry(answers: AsyncIterator<Said>, socket: GuestSocket, over: AbortController): Promise<void> {
     try {
-      for (let next = await answers.next(); !next.done; next = await answers.next()) {
-        const { event } = next.value;
-        if (isPiece(event)) socket.take(event);
-      }
+      await takeAll(answers, socket);
     } catch (error) {
       this.#log.debug({ err: error }, 'a connection by name is reset');
     }
@@ -177,7 +170,7 @@ export class NamedConnections {
     ctx.signal.addEventListener('abort', reset, { once: true });
     try {
       yield { event: { case: 'connected' as const, value: {} } };
-      const taken = takeAll(iterator, socket);
+      const taken = takeAll(iterator, socket).catch(reset);
       for await (const event of socket.sent()) yield { event };
       await taken;
     } finally {
@@ -217,14 +210,12 @@ async function* requestsOf(start: Start, connected: Promise<GuestSocket | undefi
 const isPiece = (event: { case?: string | undefined; value?: unknown }): event is Piece =>
   event.case === 'data' || event.case === 'end' || event.case === 'taken';
 
-/** Never fails: the program hears of a reset. */
-async function takeAll(requests: AsyncIterator<ConnectRequest>, socket: GuestSocket): Promise<void> {
-  try {
-    for (let next = await requests.next(); !next.done; next = await requests.next()) {
-      const { event } = next.value;
-      if (isPiece(event)) socket.take(event);
-    }
-  } catch {
-    socket.reset();
+type Said = { event: { case?: string | undefined; value?: unknown } };
+
+/** To a program, until the other end has said all. Where that fails, whoever waits resets the program's end. */
+async function takeAll(said: AsyncIterator<Said>, socket: GuestSocket): Promise<void> {
+  for (let next = await said.next(); !next.done; next = await said.next()) {
+    const { event } = next.value;
+    if (isPiece(event)) socket.take(event);
   }
 }
