@@ -13,8 +13,8 @@ for (const profile of Object.keys(PROFILES) as ProfileName[]) {
     const asked = { seed: randomInt(2 ** 32), steps: STEPS_EACH, profile, barriers: true };
     const { failure, counts } = simulate(asked);
     if (failure !== undefined) throw new Error(failureText(failure));
-    // Nothing is proved by processes that do not meet.
-    expect(counts.barriers).toBeGreaterThan(STEPS_EACH / 300);
+    // Nothing is proved by processes that do not meet. Where leaders follow each other some seeds have few: 380 to 1,350.
+    expect(counts.barriers).toBeGreaterThan(STEPS_EACH / 1_000);
     if (profile === 'calm') expect(counts.broken).toBe(0);
   });
 }

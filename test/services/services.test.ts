@@ -206,7 +206,8 @@ test('replicas that no node may take: apply, rollout and ls say how many, and wh
   const placement = { nodes: ['node1', 'node9'], max_replicas_per_node: 1 };
   const path = written('many', { command: ['/data/many'], replicas: 5, placement });
   expect((await cluster.vkctl(['apply', '-f', path])).stderr).toBe(`vkctl: ${path}: service many: ${why}\n`);
-  const rolled = await cluster.vkctl(['service', 'rollout', 'many', '--timeout', '3s']);
+  await until('one is ready', async () => (await state('many')) === 'healthy', 40_000);
+  const rolled = await cluster.vkctl(['service', 'rollout', 'many', '--timeout', '500ms']);
   expect(rolled.stderr).toContain(`not ready in time: 1 of 5 ready, ${why}`);
   expect(await well('service', 'ls')).toContain(why);
   expect(await shown('many')).toMatchObject({ unplaced: { replicas: 4 } });
