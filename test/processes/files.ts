@@ -29,8 +29,6 @@ export function testFiles(machine: Machine): void {
 
   test.for(['node1', 'node2'])(
     'a parent hears that its child on %s was stopped, and goes on',
-    // Seldom, on a machine that is busy, the last signal is not heard for a minute: not found yet.
-    { retry: 2 },
     async (node) => {
       const said = await machine.output('node1', 'watch', node);
       expect(said.trim().split('\n')).toEqual([

@@ -154,12 +154,17 @@ function environmentOf({ env, listeners }: StartGuest): readonly Word[] {
   return listeners.length === 0 || said ? env : [...env, `LISTEN_FDS=${listeners.length}`];
 }
 
+interface Instance {
+  readonly exports: WebAssembly.Exports;
+  readonly gate: SignalGate;
+}
+
 /** An instance of the program, in this thread. */
 function instantiate(
   module: WebAssembly.Module,
   start: StartGuest,
   { thread, place }: { thread: number; place: number },
-): WebAssembly.Exports {
+): Instance {
   const kernel = new KernelCaller(start.channel, start.lease, post);
   const memory = new GuestMemory(start.memory, () => kernel.expectRunning());
   memory.transfers = kernel;
@@ -196,11 +201,14 @@ function instantiate(
     wasi: { 'thread-spawn': (argument: number) => gate.within(() => spawnThread(kernel, memory, argument)) },
     [memoryImport.module]: { [memoryImport.name]: start.memory },
   };
-  const { exports } = new WebAssembly.Instance(module, imports as unknown as WebAssembly.Imports);
+  // Its start section, if it has one, is the program.
+  const { exports } = gate.inProgram(
+    () => new WebAssembly.Instance(module, imports as unknown as WebAssembly.Imports),
+  );
   const { odonata_signal: handler } = exports;
   if (thread === FIRST && typeof handler === 'function') gate.handler = handler as (signal: number) => void;
   new AtomicWait(start.waits, memory, place).serve(exports);
-  return exports;
+  return { exports, gate };
 }
 
 type Functions = ReturnType<typeof assemblyscriptImports>;
@@ -221,9 +229,10 @@ function spawnThread(kernel: KernelCaller, memory: GuestMemory, argument: number
 
 function run(module: WebAssembly.Module, start: StartGuest): never {
   withinProgram(FIRST, () => {
-    const { _start: entry } = instantiate(module, start, { thread: FIRST, place: 0 });
+    const { exports, gate } = instantiate(module, start, { thread: FIRST, place: 0 });
+    const { _start: entry } = exports;
     // Without it the program has done its work in its start section.
-    if (typeof entry === 'function') entry();
+    if (typeof entry === 'function') gate.inProgram(() => entry());
   });
   end({ how: 'exit', code: 0 });
 }
@@ -231,8 +240,9 @@ function run(module: WebAssembly.Module, start: StartGuest): never {
 /** A thread that the program started. When it returned, this worker waits for the next one. */
 function runThread({ module, start, thread, argument, place }: RunThread): void {
   withinProgram(thread, () => {
-    const exports = instantiate(module, start, { thread, place });
-    (exports[threadEntry] as (thread: number, argument: number) => void)(thread, argument);
+    const { exports, gate } = instantiate(module, start, { thread, place });
+    const entry = exports[threadEntry] as (thread: number, argument: number) => void;
+    gate.inProgram(() => entry(thread, argument));
   });
   port.once('message', runThread);
   post({ kind: 'returned' });

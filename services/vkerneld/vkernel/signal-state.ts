@@ -89,16 +89,33 @@ export class SignalState {
 
 /**
  * A thread's end. A handler runs where the thread is in the program: at its return from a call, or, where it computes, in the middle
- * of that. Not within a call of ours, which would not bear another one.
+ * of that. Not within a call of ours, which would not bear another one; nor while the thread waits: an interrupt finds it in
+ * `Atomics.wait` too, and V8 has one entry a thread in its lists of who waits. A second wait within the first one breaks them, and
+ * whoever notifies next, the main thread, turns in them for ever.
  */
 export class SignalGate {
   readonly #words: Int32Array;
   /** Only the thread that the program began in runs handlers; all stop. */
   handler: ((signal: number) => void) | undefined;
-  #depth = 0;
+  /** A thread is ours until it enters the program. */
+  #depth = 1;
 
   constructor(signals: SharedArrayBuffer) {
     this.#words = new Int32Array(signals);
+  }
+
+  /** Signals whose handlers run, a bit each. */
+  #handling = 0;
+
+  /** Runs what is the program's own. */
+  inProgram<T>(run: () => T): T {
+    this.#depth--;
+    try {
+      this.deliver();
+      return run();
+    } finally {
+      this.#depth++;
+    }
   }
 
   setAction(signal: number, action: number): void {
@@ -132,13 +149,29 @@ export class SignalGate {
   deliver(): void {
     if (this.#depth > 0) return;
     for (;;) {
-      while (Atomics.load(this.#words, STOPPED) === 1) Atomics.wait(this.#words, STOPPED, 1);
+      this.#waitWhileStopped();
       const due = this.#due();
       if (due === 0 || this.handler === undefined) return;
-      const signal = 31 - Math.clz32(due & -due);
-      Atomics.and(this.#words, PENDING, ~(1 << signal));
-      this.handler(signal);
+      const bit = due & -due;
+      // An interrupt may have come since, and run it.
+      if ((Atomics.and(this.#words, PENDING, ~bit) & bit) !== 0) this.#handle(this.handler, bit);
     }
+  }
+
+  /** It waits for the end of its own handler. */
+  #handle(handler: (signal: number) => void, bit: number): void {
+    this.#handling |= bit;
+    try {
+      handler(31 - Math.clz32(bit));
+    } finally {
+      this.#handling &= ~bit;
+    }
+  }
+
+  #waitWhileStopped(): void {
+    this.#depth++;
+    while (Atomics.load(this.#words, STOPPED) === 1) Atomics.wait(this.#words, STOPPED, 1);
+    this.#depth--;
   }
 
   /** Ends early where a handler is to run. */
@@ -148,7 +181,7 @@ export class SignalGate {
   }
 
   #due(): number {
-    return Atomics.load(this.#words, PENDING) & Atomics.load(this.#words, HANDLED);
+    return Atomics.load(this.#words, PENDING) & Atomics.load(this.#words, HANDLED) & ~this.#handling;
   }
 }
 

@@ -1,6 +1,7 @@
 // Signals: handlers that run in the middle of what a program computes, calls that end with EINTR, a stop that stops, and goes on.
 import { delay } from '@odonata/rpc/backoff.ts';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
+import { ACTION_HANDLER, createSignals, SignalGate, SignalState } from './signal-state.ts';
 import { assemble, imports, program } from './testdata/programs.ts';
 import { eventually, type Running, TestMachine } from './testdata/run-process.ts';
 
@@ -73,4 +74,45 @@ test('without a handler a signal ends it, and some are nothing', async () => {
   await delay(50);
   run.process.signal('SIGUSR1');
   expect(await run.exited).toMatchObject({ signal: 'SIGUSR1', code: 138 });
+});
+
+test('whoever is interrupted while it is stopped waits once: two waits of one thread break the lists of V8', () => {
+  const signals = createSignals();
+  const state = new SignalState(signals);
+  const gate = new SignalGate(signals);
+  const wait = vi.spyOn(Atomics, 'wait').mockImplementationOnce(() => {
+    gate.deliver(); // as an interrupt does that finds the thread here
+    state.go();
+    return 'ok';
+  });
+  state.stop();
+  expect(gate.inProgram(() => 'goes on')).toBe('goes on');
+  expect(wait).toHaveBeenCalledTimes(1);
+  // Before it is in the program, and after.
+  state.stop();
+  gate.deliver();
+  expect(wait).toHaveBeenCalledTimes(1);
+  wait.mockRestore();
+  state.close();
+});
+
+test('a handler is not interrupted by its own signal, which it hears afterwards', () => {
+  const signals = createSignals();
+  const state = new SignalState(signals);
+  const gate = new SignalGate(signals);
+  const heard: string[] = [];
+  gate.setAction(10, ACTION_HANDLER);
+  gate.setAction(12, ACTION_HANDLER);
+  gate.handler = (signal) => {
+    heard.push(`${signal} begins`);
+    if (heard.length === 1) for (const name of ['SIGUSR1', 'SIGUSR2']) state.pend(name);
+    gate.deliver();
+    heard.push(`${signal} ends`);
+  };
+  gate.inProgram(() => {
+    state.pend('SIGUSR1');
+    gate.deliver();
+  });
+  expect(heard).toEqual([...['10 begins', '12 begins', '12 ends', '10 ends'], ...['10 begins', '10 ends']]);
+  state.close();
 });
