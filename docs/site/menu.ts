@@ -60,6 +60,7 @@ export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
       text: 'Operate',
       entries: [
         ...docs({
+          administer: 'Running a cluster for others',
           inspect: 'Look at a cluster',
           services: 'Services',
           console: 'The console',

@@ -193,7 +193,7 @@ async function createOne(name: string, options: QuotaOptions): Promise<void> {
     vkernels.create(which(name, options), quotaOf(options), { names }),
   );
   if (options.json) printJson(made.map(plain));
-  else say(`virtual kernel ${name} may have ${shownQuota(made[0]!)} on ${nodesOf(made)}`);
+  else sayQuotas(name, made);
 }
 
 async function setOne(name: string, options: QuotaOptions): Promise<void> {
@@ -208,7 +208,13 @@ async function setOne(name: string, options: QuotaOptions): Promise<void> {
     vkernels.set(which(name, options), change, { names }),
   );
   if (options.json) printJson(changed.map(plain));
-  else for (const each of changed) say(`virtual kernel ${name} may have ${shownQuota(each)} on ${each.node}`);
+  else sayQuotas(name, changed);
+}
+
+/** A line for all nodes on which it may have the same. */
+function sayQuotas(name: string, vkernels: readonly Vkernel[]): void {
+  for (const [quota, each] of Map.groupBy(vkernels, shownQuota))
+    say(`virtual kernel ${name} may have ${quota} on ${nodesOf(each)}`);
 }
 
 async function haltOne(name: string, options: PlaceOptions): Promise<void> {
