@@ -54,7 +54,7 @@ enum {
   ODONATA_ENOENT = 44,       /* ds_open: no dataspace of that name, and CREATE was not asked */
   ODONATA_ENOMEM = 48,       /* over a quota */
   ODONATA_EOWNERDEAD = 62,   /* barrier: a member died */
-  ODONATA_EPERM = 63,        /* kill: it is of somebody else, or of another virtual kernel */
+  ODONATA_EPERM = 63,        /* kill: -1, which would be everything */
   ODONATA_ESRCH = 71,        /* kill: there is no such process */
   ODONATA_ENOSPC = 51,       /* sync: the backing store, or its disk, is full */
   ODONATA_ETIMEDOUT = 73,    /* lock, barrier, wait32: the time is over */

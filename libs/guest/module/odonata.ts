@@ -39,7 +39,7 @@ export const odonata = {
       ENOENT: { value: 44, doc: 'ds_open: no dataspace of that name, and CREATE was not asked' },
       ENOMEM: { value: 48, doc: 'over a quota' },
       EOWNERDEAD: { value: 62, doc: 'barrier: a member died' },
-      EPERM: { value: 63, doc: 'kill: it is of somebody else, or of another virtual kernel' },
+      EPERM: { value: 63, doc: 'kill: -1, which would be everything' },
       ESRCH: { value: 71, doc: 'kill: there is no such process' },
       ENOSPC: { value: 51, doc: 'sync: the backing store, or its disk, is full' },
       ETIMEDOUT: { value: 73, doc: 'lock, barrier, wait32: the time is over' },

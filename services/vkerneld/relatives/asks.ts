@@ -131,11 +131,11 @@ export class Asks {
     }
   }
 
-  /** A process of this node that whoever asks may know of. @throws WasiError ESRCH, EPERM */
+  /** A process of this node that whoever asks may know of: of others they do not hear that there are any. @throws WasiError ESRCH */
   reach(asking: Asking, pid: bigint): Process {
     const process = this.#table.find(pid);
-    if (process === undefined || process.exit !== undefined) throw new WasiError(Errno.srch);
-    if (!isSame(asking, process)) throw new WasiError(Errno.perm);
+    if (process === undefined || process.exit !== undefined || !isSame(asking, process))
+      throw new WasiError(Errno.srch);
     return process;
   }
 

@@ -55,6 +55,11 @@ export class GuestThread {
     return this.#clock?.readMs() ?? 0;
   }
 
+  /** For a processor. */
+  waitedMs(): number {
+    return this.#clock?.readWaitedMs() ?? 0;
+  }
+
   /** Tells `heard` of what it says, and `broken` when something is wrong with it. A bug in serving one process ends that one. */
   listen(pid: bigint, heard: (message: GuestMessage) => void, broken: (error: Error) => void): void {
     const { worker } = this;
@@ -136,6 +141,11 @@ export class SpawnedThreads {
 
   cpuMs(): number {
     return [...this.#all].reduce((sum, thread) => sum + thread.cpuMs(), this.#endedCpuMs);
+  }
+
+  /** For processors, whoever waited longest. */
+  waitedMs(): number {
+    return Math.max(0, ...[...this.#all].map((thread) => thread.waitedMs()));
   }
 
   /** The number of the new thread, or an errno below 0. */

@@ -386,7 +386,8 @@ export class Process {
     const told = { ...exit, reason: oneLine(exit.reason) };
     try {
       const threads = Promise.all([terminate(this.#first.worker), this.#spawned?.terminate()]);
-      if (!(await inTime(threads, this.#around.threadEndMs))) {
+      const waitedMs = () => this.#first.waitedMs() + (this.#spawned?.waitedMs() ?? 0);
+      if (!(await inTime(threads, { maxMs: this.#around.threadEndMs, waitedMs }))) {
         this.output.forward(true);
         this.#overdue = true;
         this.#events.ending(told);

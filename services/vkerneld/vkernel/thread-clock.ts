@@ -23,13 +23,23 @@ export class ThreadClock {
     return Math.round((this.#lastNs - this.#startNs) / nsPerMs);
   }
 
+  /** Milliseconds that it waited for a processor, in all its life; 0 of one that ended. */
+  readWaitedMs(): number {
+    return Math.round(this.#fields()[1]! / nsPerMs);
+  }
+
   #readNs(): number {
-    if (this.#file === '') return 0;
+    const [ns] = this.#fields();
+    return ns === 0 ? this.#lastNs : ns!; // it ended
+  }
+
+  /** Nanoseconds on a processor, and of waiting for one. */
+  #fields(): number[] {
+    if (this.#file === '') return [0, 0];
     try {
-      // Nanoseconds on a processor, nanoseconds of waiting for one, time slices.
-      return Number(readFileSync(this.#file, 'latin1').split(' ')[0]);
+      return readFileSync(this.#file, 'latin1').split(' ').map(Number);
     } catch {
-      return this.#lastNs; // it ended
+      return [0, 0];
     }
   }
 }
