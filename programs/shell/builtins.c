@@ -380,11 +380,13 @@ static const struct entry {
   { "break", leave_loop, true },  { "cd", change_folder, false }, { "command", command, false }, { "continue", leave_loop, true },
   { "echo", echo, false },        { "eval", evaluate, true },    { "exec", execute, true },      { "exit", leave_shell, true },
   { "export", export_them, true }, { "false", fail, false },     { "fg", builtin_fg, false },    { "getopts", builtin_getopts, false },
-  { "help", help, false },        { "history", builtin_history, false }, { "jobs", builtin_jobs, false }, { "kill", builtin_kill, false },
+  { "help", help, false },        { "history", builtin_history, false }, { "id", builtin_id, false },
+  { "jobs", builtin_jobs, false }, { "kill", builtin_kill, false },
   { "local", make_local, false }, { "on", builtin_on, false },   { "pwd", print_folder, false }, { "read", builtin_read, false },
   { "readonly", make_readonly, true }, { "return", leave_function, true }, { "set", set_options, true }, { "shift", shift, true },
   { "test", builtin_test, false }, { "trap", builtin_trap, true }, { "true", do_nothing, false }, { "type", type, false },
-  { "umask", mask, false },       { "unset", unset, true },      { "wait", builtin_wait, false },
+  { "ulimit", builtin_ulimit, false }, { "umask", mask, false }, { "unset", unset, true },      { "wait", builtin_wait, false },
+  { "whoami", builtin_whoami, false },
 };
 #define ENTRIES (sizeof entries / sizeof *entries)
 

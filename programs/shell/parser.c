@@ -278,11 +278,19 @@ static struct node *parse_command(struct reader *reader) {
   return node;
 }
 
+static struct node *around(struct reader *reader, enum node_kind kind, struct node *node) {
+  struct node *outer = new_node(reader, kind);
+  outer->first = node;
+  return outer;
+}
+
 static struct node *parse_pipeline(struct reader *reader) {
-  bool is_negated = false;
-  while (next_is(reader, "!")) {
+  bool is_negated = false, is_timed = false;
+  for (;;) {
+    if (next_is(reader, "!")) is_negated = !is_negated;
+    else if (next_is(reader, "time")) is_timed = true;
+    else if (!is_timed || !next_is(reader, "-p")) break;
     lexer_take(reader);
-    is_negated = !is_negated;
   }
   struct list stages = list_in(&reader->region);
   struct node *node;
@@ -300,10 +308,8 @@ static struct node *parse_pipeline(struct reader *reader) {
     node = new_node(reader, PIPELINE);
     node->stages = (struct node **)stages.at;
   }
-  if (!is_negated) return node;
-  struct node *outer = new_node(reader, NOT);
-  outer->first = node;
-  return outer;
+  if (is_timed) node = around(reader, TIMED, node);
+  return is_negated ? around(reader, NOT, node) : node;
 }
 
 static struct node *parse_and_or(struct reader *reader) {

@@ -61,7 +61,7 @@ static void collect_texts(struct text *out, const struct node *node) {
   if (node->kind == SIMPLE || node->kind == FUNCTION) collect_here(out, node->redirects);
   else if (node->kind == PIPELINE)
     for (struct node **stage = node->stages; *stage != NULL; stage++) collect_texts(out, *stage);
-  else if (node->kind == AND || node->kind == OR || node->kind == NOT) {
+  else if (node->kind == AND || node->kind == OR || node->kind == NOT || node->kind == TIMED) {
     collect_texts(out, node->first);
     collect_texts(out, node->second);
   } else collect_here(out, node->redirects);
@@ -130,7 +130,8 @@ static void print_one(struct text *out, const struct node *node) {
       print_one(out, node->second);
       return;
     case NOT:
-      text_append(out, "! ");
+    case TIMED:
+      text_append(out, node->kind == NOT ? "! " : "time ");
       print_one(out, node->first);
       return;
     case SUBSHELL:

@@ -105,6 +105,9 @@ int builtin_jobs(char **), builtin_fg(char **), builtin_bg(char **), builtin_wai
 int status_of(int wait_status);
 bool has_stopped_jobs(void);
 
+/* about.c */
+int builtin_whoami(char **), builtin_id(char **), builtin_ulimit(char **);
+
 /* redirect.c: of the shell itself, until they are undone. */
 struct saved_stream {
   int fd, copy;

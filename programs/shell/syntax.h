@@ -27,6 +27,7 @@ enum node_kind {
   SEQUENCE,
   BACKGROUND,
   NOT,
+  TIMED,
   SUBSHELL,
   BRACES,
   IF,

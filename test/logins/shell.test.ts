@@ -102,6 +102,17 @@ describe('jobs', () => {
   });
 });
 
+test('what a command takes; who one is; what one may have open', () => {
+  const timed = sh('time -p sleep 0.2 | true; ! time false; echo $?; { time { echo in; }; } | cat');
+  expect(timed.stdout).toBe('0\nin\n');
+  expect(timed.stderr).toMatch(/^real 0\.[2-9]\d\nreal 0\.0\d\nreal 0\.0\d\n$/);
+  expect(sh('time=3; echo time $time').stdout).toBe('time 3\n');
+  expect(sh('USER=alice; whoami; id; id -u; ulimit -n').stdout).toBe(
+    'alice\nuid=0(alice) gid=0(alice) groups=0(alice)\n0\n1024\n',
+  );
+  expect(sh('ulimit -n 5').stderr).toContain('vkctl vkernel set');
+});
+
 test('what is deep or long ends with a line', { timeout: 60_000 }, () => {
   const deep = `${'('.repeat(3_000)}echo${')'.repeat(3_000)}`;
   expect(sh(deep).stderr).toMatch(/^.*commands within commands, more than 200 deep\n$/);
