@@ -297,6 +297,14 @@ test('at a terminal: programs on other nodes have it as those here have', { time
     await typist.type('q');
     await until('top is over', async () => !(await isThere('"top"')));
     await sleep(500);
+    await typist.type(
+      `on node2 sh -c 'trap "echo resi\\zed" WINCH; echo lis\\tens; while :; do sleep 0.1; done'\r`,
+    );
+    await typist.shows('\nlistens');
+    typist.resize(40, 120);
+    await typist.shows('\nresized');
+    await typist.type('\x03');
+    await sleep(500);
     // Whoever dies in raw mode does not leave it behind.
     await typist.type('top\r');
     await until('top is there', () => isThere('"top"'));

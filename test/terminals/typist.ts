@@ -64,6 +64,11 @@ export class Typist {
     );
   }
 
+  /** As a window does that is drawn larger. */
+  resize(rows: number, columns: number): void {
+    execFileSync('stty', ['-F', this.#place().device, 'rows', String(rows), 'columns', String(columns)]);
+  }
+
   /** vkctl alone: what it runs at goes on. */
   killVkctl(): void {
     execFileSync('sh', ['-c', `kill -9 $(cat /proc/${this.#place().shell}/task/*/children)`]);
