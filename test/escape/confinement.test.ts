@@ -76,6 +76,7 @@ describe.runIf(has('namespaces'))('in namespaces', () => {
     expect(status).toMatchObject({ CapEff: '0000000000000000', CapPrm: '0000000000000000', NoNewPrivs: '1' });
     for (const set of ['CapInh', 'CapBnd', 'CapAmb']) expect(status[set], set).toBe('0000000000000000');
     expect(environ.map((line) => line.split('=')[0]).sort()).toEqual([
+      'MALLOC_ARENA_MAX',
       'NODE_COMPILE_CACHE',
       'ODONATA_VKERNEL_CONTROL',
       'OPENSSL_CONF',

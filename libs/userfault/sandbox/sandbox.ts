@@ -18,8 +18,11 @@ import { runtimeView } from './runtime-view.ts';
 import type { Settings } from './settings.ts';
 
 const CACHE = '/cache';
-/** No configuration of OpenSSL: Node would look for one where nothing is to be seen. */
-const OF_NODE = { OPENSSL_CONF: '/dev/null' };
+/**
+ * No configuration of OpenSSL: Node would look for one where nothing is to be seen. And few heaps of the C library: it makes one for
+ * each thread, eight a processor at most, and thousands of threads one after another leave 40 MiB in each.
+ */
+const OF_NODE = { OPENSSL_CONF: '/dev/null', MALLOC_ARENA_MAX: '2' };
 /** Of the start of bubblewrap up to its first word. */
 const PLACED_MS = 20_000;
 
