@@ -36,6 +36,7 @@ const MANY_PROCESSES: string[] = [
   'parallel',
   'processes',
   'sequential',
+  'syslink',
   'walls',
 ];
 const PARTS = PART_NAMES.filter((name) => LONG || !MANY_PROCESSES.includes(name));

@@ -27,6 +27,14 @@ export async function clusterProcesses(to: Connection): Promise<Map<string, numb
   return pids;
 }
 
+/** In us, of one process, all of its threads, while `use` runs. */
+export async function cpuUsOf(pid: number, use: () => Promise<unknown>): Promise<number> {
+  const now = () => cpuTimes(new Map([['it', pid]]));
+  const before = now();
+  await use();
+  return cpuBetween(before, now()).get('it')!.usedUs;
+}
+
 /** Of each thread since its start. Zeros where the kernel does not account for it. */
 export function cpuTimes(pids: ReadonlyMap<string, number>): CpuTimes {
   return new Map([...pids].map(([name, pid]) => [name, threadTimes(pid)]));

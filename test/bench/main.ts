@@ -19,6 +19,7 @@ import { sequential } from './sequential.ts';
 import { sharing } from './sharing.ts';
 import { start } from './start.ts';
 import { memoryNote } from './supplied-memory.ts';
+import { syslink } from './syslink.ts';
 import { walls } from './walls.ts';
 
 const PARTS: Record<PartName, Part> = {
@@ -33,6 +34,7 @@ const PARTS: Record<PartName, Part> = {
   sequential,
   sharing,
   start,
+  syslink,
   walls,
 };
 

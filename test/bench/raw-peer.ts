@@ -3,6 +3,7 @@
 //
 //   node raw-peer.ts serve ADDRESS                      prints the address that it bound; ends with its standard input
 //   node raw-peer.ts echo ADDRESS COUNT REPLY_BYTES     prints the round trips as a JSON array of ns
+//   node raw-peer.ts many ADDRESS COUNT UNDER_WAY       the same with many under way: prints `warm`, waits for a line, prints the ns of all
 //   node raw-peer.ts stream ADDRESS BYTES MESSAGE_BYTES prints the ns from the request to the last byte
 import assert from 'node:assert/strict';
 import * as grpc from '@grpc/grpc-js';
@@ -91,6 +92,39 @@ function echo(address: string, count: number, replyBytes: number): void {
   send();
 }
 
+function many(address: string, count: number, underWay: number): void {
+  const { call, close } = open(address, ECHO);
+  const request = Buffer.alloc(REQUEST_BYTES);
+  request.writeUInt32LE(REQUEST_BYTES);
+  let [left, waiting, beginNs] = [WARM_UP, 0, 0n];
+  const send = (): void => {
+    left -= 1;
+    waiting += 1;
+    call.write(request);
+  };
+  const begin = (): void => {
+    while (left > 0 && waiting < underWay) send();
+  };
+  call.on('data', () => {
+    waiting -= 1;
+    if (left > 0) return send();
+    if (waiting > 0) return;
+    if (beginNs === 0n) {
+      console.log('warm');
+      process.stdin.once('data', () => {
+        beginNs = process.hrtime.bigint();
+        left = count;
+        begin();
+      });
+      return;
+    }
+    console.log(Number(process.hrtime.bigint() - beginNs));
+    process.stdin.destroy();
+    close();
+  });
+  begin();
+}
+
 function stream(address: string, bytes: number, messageBytes: number): void {
   const { call, close } = open(address, STREAM);
   const ask = (wantBytes: number): bigint => {
@@ -121,5 +155,6 @@ function stream(address: string, bytes: number, messageBytes: number): void {
 const [role, address = '', first, second] = process.argv.slice(2);
 if (role === 'serve') serve(address);
 else if (role === 'echo') echo(address, Number(first), Number(second));
+else if (role === 'many') many(address, Number(first), Number(second));
 else if (role === 'stream') stream(address, Number(first), Number(second));
 else throw new Error(`no role ${role}`);
