@@ -1,12 +1,11 @@
-import { create } from '@bufbuild/protobuf';
 import type {
   Address,
   CircuitClose,
   CircuitData,
   CircuitOpen,
+  CircuitOpened,
   CircuitWindow,
 } from '@odonata/proto/syslink/v1/syslink';
-import { AddressSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import {
   BULK_BYTES,
@@ -17,7 +16,7 @@ import {
   statusInit,
 } from '@odonata/rpc/syslink/frame.ts';
 import { callerOf } from './asking.ts';
-import type { Connection, Endpoint, Leg } from './registry.ts';
+import { addressOf, type Connection, type Endpoint, type Leg } from './registry.ts';
 import { endTrace, routedTrace } from './routed-trace.ts';
 
 /** Circuits through the line to another router. */
@@ -62,21 +61,23 @@ export class CircuitTable {
       near.trace = routedTrace(request);
       request.circuit = far.number;
       if (!from.isLink) {
-        request.from = create(AddressSchema, { sysid: from.sysid, name: from.name, session: from.session });
+        request.from = addressOf(from);
         request.caller = callerOf(from);
       }
       request.hopLimit -= 1;
       to.connection.send(frame({ case: 'circuitOpen', value: request }));
     } catch (error) {
-      sendClose(from, request.circuit, fromServiceError(error));
+      sendClose(from, request.circuit, fromServiceError(error), true);
     }
   }
 
-  opened(from: Endpoint, number: bigint): void {
-    const leg = from.legs.get(number);
+  opened(from: Endpoint, opened: CircuitOpened): void {
+    const leg = from.legs.get(opened.circuit);
     if (leg === undefined) return;
     const { peer } = leg;
-    peer.endpoint.connection?.send(frame({ case: 'circuitOpened', value: { circuit: peer.number } }));
+    if (!from.isLink) opened.from = addressOf(from);
+    opened.circuit = peer.number;
+    peer.endpoint.connection?.send(frame({ case: 'circuitOpened', value: opened }));
   }
 
   data(from: Endpoint, data: CircuitData): void {
@@ -118,13 +119,14 @@ export class CircuitTable {
     if (leg === undefined) return;
     if (close.half) leg.halfClosed = true;
     else remove(leg);
+    if (!from.isLink) close.byRouter = false;
     close.circuit = leg.peer.number;
     leg.peer.endpoint.connection?.send(frame({ case: 'circuitClose', value: close }));
   }
 
-  /** Both ends of each are told. */
+  /** Both ends of each are told that it is over here: it may go on over another router. */
   abortAll(endpoint: Endpoint, error: RpcError): void {
-    for (const leg of [...endpoint.legs.values()]) abort(leg, error);
+    for (const leg of [...endpoint.legs.values()]) abort(leg, error, true);
   }
 
   /** Its stream is gone: whom it called hears that nobody waits any more, and whoever called it that it is not there. */
@@ -132,7 +134,7 @@ export class CircuitTable {
     const cancelled = new RpcError(Code.Cancelled, error.details);
     for (const leg of [...endpoint.legs.values()]) {
       remove(leg);
-      sendClose(leg.peer.endpoint, leg.peer.number, leg.opened ? cancelled : error);
+      sendClose(leg.peer.endpoint, leg.peer.number, leg.opened ? cancelled : error, true);
     }
   }
 }
@@ -151,14 +153,14 @@ function remove(leg: Leg): void {
   leg.peer.endpoint.legs.delete(leg.peer.number);
 }
 
-function abort(leg: Leg, error: RpcError): void {
+function abort(leg: Leg, error: RpcError, byRouter = false): void {
   remove(leg);
-  sendClose(leg.endpoint, leg.number, error);
-  sendClose(leg.peer.endpoint, leg.peer.number, error);
+  sendClose(leg.endpoint, leg.number, error, byRouter);
+  sendClose(leg.peer.endpoint, leg.peer.number, error, byRouter);
 }
 
-function sendClose(to: Endpoint, circuit: bigint, error: RpcError): void {
-  to.connection?.send(
-    frame({ case: 'circuitClose', value: { circuit, half: false, status: statusInit(error) } }),
-  );
+/** @param byRouter no end has broken a rule: whoever may go another way does */
+function sendClose(to: Endpoint, circuit: bigint, error: RpcError, byRouter: boolean): void {
+  const value = { circuit, half: false, status: statusInit(error), byRouter };
+  to.connection?.send(frame({ case: 'circuitClose', value }));
 }

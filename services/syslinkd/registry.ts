@@ -1,6 +1,7 @@
+import { create } from '@bufbuild/protobuf';
 import { Role } from '@odonata/proto/auth/v1/access';
 import type { Address, Frame, Register } from '@odonata/proto/syslink/v1/syslink';
-import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { AddressSchema, EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { AccessRefusal } from '@odonata/rpc/identity/access-refusal.ts';
 import { ANYONE, type Caller, isPerson, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
@@ -82,6 +83,9 @@ export interface Endpoint {
   /** True: no endpoint, but the line to another router. What comes by it says itself who sent it. */
   readonly isLink: boolean;
 }
+
+export const addressOf = ({ sysid, name, session }: Endpoint): Address =>
+  create(AddressSchema, { sysid, name, session });
 
 /** The line to another router. @param dialled by this one: then its circuits have odd numbers, else even ones */
 export function linkEndpoint(name: string, connection: Connection, dialled: boolean): Endpoint {

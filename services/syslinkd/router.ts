@@ -1,6 +1,4 @@
-import { create } from '@bufbuild/protobuf';
 import type { Address, Frame, Message, MessageAbort, NameRegister } from '@odonata/proto/syslink/v1/syslink';
-import { AddressSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { noAnswer } from '@odonata/rpc/plain-words.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
@@ -20,7 +18,7 @@ import { CircuitTable } from './circuits.ts';
 import { type Elsewhere, NOBODY_ELSEWHERE } from './elsewhere.ts';
 import { askerOf, Names, type Who } from './names.ts';
 import type { Connection, Endpoint, Owed } from './registry.ts';
-import { linkEndpoint, Registry } from './registry.ts';
+import { addressOf, linkEndpoint, Registry } from './registry.ts';
 
 /** Above this an endpoint does not keep up: new requests to it are refused. */
 export const FULL_BYTES = 64 * 1024 * 1024;
@@ -137,7 +135,7 @@ export class Router {
         });
         break;
       case 'circuitOpened':
-        this.#circuits.opened(endpoint, frame.value.circuit);
+        this.#circuits.opened(endpoint, frame.value);
         break;
       case 'circuitData':
         this.counters.circuitPieces++;
@@ -384,10 +382,6 @@ function stops(): RpcError {
 
 function shown(endpoint: Endpoint): string {
   return endpoint.name || `client ${endpoint.sysid}`;
-}
-
-export function addressOf({ sysid, name, session }: Endpoint): Address {
-  return create(AddressSchema, { sysid, name, session });
 }
 
 /** Answers a request in the place of an endpoint. */

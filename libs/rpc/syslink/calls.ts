@@ -7,7 +7,9 @@ import type { AnyService, CallOptions, Client } from '../service.ts';
 import { decoder, encoder, isRequestStream, isResponseStream, methodPath } from '../service.ts';
 import { rootTrace } from '../trace/own.ts';
 import { BULK_BYTES, frame, HEAD_BYTES, HOP_LIMIT, MESSAGE_DEADLINE_MS } from './frame.ts';
-import type { AddressInit, Line } from './line.ts';
+import { openLasting } from './lasting-calls.ts';
+import type { Line } from './line.ts';
+import type { AddressInit } from './line-circuits.ts';
 
 /** Whom to call: a name, or an identity; with a session only that start of it. */
 export type Target = { readonly name: string } | { readonly sysid: bigint; readonly session?: bigint };
@@ -18,6 +20,8 @@ const shown = ({ name, sysid }: AddressInit): string => name || `endpoint ${sysi
 export interface Lines {
   /** The one that a new call takes, for all of its life. Throws UNAVAILABLE while there is none. */
   line(): Line;
+  /** Those that may take what is new; none: there is no line. */
+  all(): readonly Line[];
   ready(options: { deadlineMs: number; signal?: AbortSignal }): Promise<void>;
 }
 
@@ -132,7 +136,8 @@ export class Calls {
     if (options.waitForReady) {
       await this.#lines.ready({ deadlineMs: deadlineMs || MESSAGE_DEADLINE_MS, signal });
     }
-    const circuit = this.#lines.line().openCircuit(to, methodPath(method), requestId, trace);
+    const init = { to, proto: methodPath(method), requestId, ...(trace && { trace }) };
+    const circuit = options.lasting ? openLasting(this.#lines, init) : this.#lines.line().openCircuit(init);
     let ending: RpcError | undefined;
     const end = (error: RpcError) => {
       ending ??= error;

@@ -183,9 +183,14 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
     return line;
   }
 
-  #best(): Line | undefined {
+  all(): readonly Line[] {
     const lines = [...this.#adopted].filter(({ ended }) => !ended);
-    return lines.find(({ leaving }) => !leaving) ?? lines[0];
+    const staying = lines.filter(({ leaving }) => !leaving);
+    return staying.length > 0 ? staying : lines;
+  }
+
+  #best(): Line | undefined {
+    return this.all()[0];
   }
 
   #opened(line: Line): Line {

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type {
-  AddressSchema,
   AttachResponse,
+  CircuitOpened,
   Endpoint,
   Frame,
   Message,
@@ -15,10 +15,10 @@ import { createClient, openChannel, openStream } from '../client.ts';
 import { Code, fromServiceError, RpcError } from '../error.ts';
 import type { TlsFolder } from '../identity/tls-folder.ts';
 import type { Logger } from '../log.ts';
-import type { TraceContext } from '../trace/context.ts';
 import { agreeOnWire, wireSpoken } from '../wire-version.ts';
-import { Circuit } from './circuit.ts';
-import { CALLS_LIMIT, CIRCUITS_LIMIT, errorOf, frame, HOP_LIMIT } from './frame.ts';
+import type { Circuit } from './circuit.ts';
+import { CALLS_LIMIT, errorOf, frame } from './frame.ts';
+import { type CircuitInit, LineCircuits, type Refusal } from './line-circuits.ts';
 import { Outbox } from './outbox.ts';
 import type { ServedServices } from './served.ts';
 
@@ -26,8 +26,6 @@ import type { ServedServices } from './served.ts';
 const OUTBOX_BYTES = 64 * 1024 * 1024;
 /** The router ends its side when we end ours; where it does not, we do not wait for it. */
 const END_MS = 200;
-
-export type AddressInit = MessageInitShape<typeof AddressSchema>;
 export type Settle = (error: RpcError | undefined, reply?: Message) => void;
 
 export interface LineOptions {
@@ -63,9 +61,7 @@ export class Line {
   readonly #left = Promise.withResolvers<void>();
   readonly #over = Promise.withResolvers<RpcError>();
   readonly #waiting = new Map<bigint, Settle>();
-  readonly #circuits = new Map<bigint, Circuit>();
-  #lastCircuit = -1n;
-  #windowBytes = 0;
+  readonly #circuits: LineCircuits;
   /** What this side is. */
   readonly #us: string;
   #endsWhenIdle = false;
@@ -91,6 +87,10 @@ export class Line {
     this.#channel = openChannel(address, { folder });
     this.#stream = openStream(RouterService.method.attach, this.#channel);
     this.#outbox = new Outbox(this.#stream, () => this.#stream.cancel());
+    this.#circuits = new LineCircuits({
+      send: (frame, sent) => this.#outbox.send(frame, sent),
+      forgot: () => this.#endIfIdle(),
+    });
     this.#registerTimer = setTimeout(() => {
       this.#failure ??= new RpcError(Code.Unavailable, `no answer in ${registerMs} ms`);
       this.#stream.cancel();
@@ -147,17 +147,14 @@ export class Line {
     this.#outbox.send(answer);
   }
 
-  openCircuit(to: AddressInit, proto: string, requestId: string, trace?: TraceContext): Circuit {
-    if (this.#circuits.size >= CIRCUITS_LIMIT) {
-      throw new RpcError(Code.ResourceExhausted, `${CIRCUITS_LIMIT} circuits are open already`);
-    }
-    this.#lastCircuit += 2n;
-    const circuit = this.#circuit(this.#lastCircuit);
-    const value = { circuit: circuit.number, to, proto, hopLimit: HOP_LIMIT, requestId };
-    this.#outbox.send(
-      frame({ case: 'circuitOpen', value: trace === undefined ? value : { ...value, trace } }),
-    );
-    return circuit;
+  /** @param opened the other end took it; asked for only where it is to last */
+  openCircuit(init: CircuitInit, opened?: (answer: CircuitOpened) => void): Circuit {
+    return this.#circuits.open(init, opened);
+  }
+
+  /** A circuit whose way broke goes on over this line. @returns why not, where it does not */
+  reopen(circuit: Circuit, init: CircuitInit, attempt: number, waitMs: number): Promise<Refusal | undefined> {
+    return this.#circuits.reopen(circuit, init, attempt, waitMs);
   }
 
   /** What this router knows, all pages. */
@@ -228,8 +225,7 @@ export class Line {
     const error = new RpcError(Code.Unavailable, `the line to the syslink router broke: ${failure.details}`);
     this.#goElsewhere();
     this.#registered.resolve(false);
-    for (const circuit of this.#circuits.values()) circuit.closed(error);
-    this.#circuits.clear();
+    this.#circuits.lost(error);
     for (const settle of [...this.#waiting.values()]) settle(error);
     this.#services.abortAll(this, error);
     this.#over.resolve(failure);
@@ -238,20 +234,6 @@ export class Line {
   #goElsewhere(): void {
     this.leaving = true;
     this.#left.resolve();
-  }
-
-  #circuit(number: bigint): Circuit {
-    const circuit: Circuit = new Circuit(number, this.#windowBytes, (frame, sent) => {
-      this.#outbox.send(frame, sent);
-      if (frame.frame.case === 'circuitClose' && !frame.frame.value.half) this.#forget(number);
-    });
-    this.#circuits.set(number, circuit);
-    return circuit;
-  }
-
-  #forget(circuit: bigint): void {
-    this.#circuits.delete(circuit);
-    this.#endIfIdle();
   }
 
   #received(frame: Frame['frame']): void {
@@ -265,7 +247,7 @@ export class Line {
           this.#stream.cancel();
           return;
         }
-        this.#windowBytes = frame.value.circuitWindowBytes;
+        this.#circuits.windowBytes = frame.value.circuitWindowBytes;
         this.sysid = frame.value.sysid;
         this.router = frame.value.router;
         this.settling = frame.value.settling;
@@ -286,43 +268,28 @@ export class Line {
         this.#services.abort(frame.value, this);
         return;
       case 'circuitOpen': {
-        const circuit = this.#circuit(frame.value.circuit);
-        this.#outbox.send(openedFrame(circuit.number));
-        this.#services.circuit(frame.value, circuit, this).catch((error) => this.#bug(error));
+        const circuit = this.#circuits.opens(frame.value, this.#services.lasting);
+        if (circuit !== undefined)
+          this.#services.circuit(frame.value, circuit, this).catch((error) => this.#bug(error));
         return;
       }
+      case 'circuitOpened':
       case 'circuitData':
-        this.#circuits.get(frame.value.circuit)?.received(frame.value.data);
-        return;
       case 'circuitWindow':
-        this.#circuits.get(frame.value.circuit)?.windowed(frame.value.takenBytes);
+      case 'circuitClose':
+        this.#circuits.received(frame);
         return;
-      case 'circuitClose': {
-        const circuit = this.#circuits.get(frame.value.circuit);
-        if (circuit === undefined) return;
-        if (frame.value.half) {
-          circuit.halfClosed();
-          return;
-        }
-        circuit.closed(errorOf(frame.value.status));
-        this.#forget(circuit.number);
-        return;
-      }
       case 'nameRefused': {
         const { name, status } = frame.value;
         this.#onNameRefused?.(name, errorOf(status) ?? new RpcError(Code.Unknown, 'refused'));
         return;
       }
       default:
-        return; // circuitOpened: we sent on within the window already; others are from a newer router
+        return; // from a newer router
     }
   }
 
   #bug(error: unknown): void {
     this.#log.fatal({ err: error }, 'bug in syslink');
   }
-}
-
-function openedFrame(circuit: bigint): Frame {
-  return frame({ case: 'circuitOpened', value: { circuit } });
 }

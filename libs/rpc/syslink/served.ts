@@ -23,6 +23,7 @@ import {
 import { isContext } from '../trace/context.ts';
 import type { Circuit } from './circuit.ts';
 import { BULK_BYTES, CALLS_LIMIT, frame, HEAD_BYTES, MESSAGE_DEADLINE_MS, statusInit } from './frame.ts';
+import { LastingCircuits } from './lasting-served.ts';
 
 interface Entry {
   readonly method: DescMethod;
@@ -36,6 +37,9 @@ interface Origin {
   reply(answer: Frame): void;
 }
 
+/** Of what outlives the line that it came by. */
+const ANY_LINE: Origin = { reply: () => {} };
+
 /** The services that an endpoint serves to others: calls come as messages, streams as circuits. */
 export class ServedServices {
   readonly #log: Logger;
@@ -44,6 +48,8 @@ export class ServedServices {
   readonly #folder: TlsFolder | undefined;
   readonly #methods = new Map<string, Entry>();
   readonly #running = new Map<ServedCall, Origin>();
+  /** Circuits that may come again by another way. */
+  readonly lasting = new LastingCircuits();
   /** Messages that are not answered, by who asked. */
   readonly #messages = new Map<string, ServedCall>();
 
@@ -130,7 +136,9 @@ export class ServedServices {
   }
 
   async circuit(open: CircuitOpen, circuit: Circuit, origin: Origin): Promise<void> {
-    const { served, refused } = this.#begin(open, origin);
+    if (open.lasting.length > 0) this.lasting.add(open, circuit);
+    // Where its line breaks, it does not end with it.
+    const { served, refused } = this.#begin(open, circuit.lasts ? ANY_LINE : origin);
     circuit.onClosed = (error) => {
       served.abort(error ?? new RpcError(Code.Cancelled, 'the caller closed the circuit'));
     };
@@ -143,6 +151,7 @@ export class ServedServices {
     served.finish();
     this.#running.delete(served);
     circuit.close(failure);
+    if (circuit.lasts) this.lasting.ended(open);
   }
 
   async #serveCircuit(

@@ -125,7 +125,9 @@ export class NamedConnections {
       const start = { asker: { node: this.#node, user, groups: [...groups], vkernel }, name };
       const client = syslink.client(PeerService, { name });
       const requests = requestsOf(start, connected.promise);
-      const answers = client.connect(requests, { signal: over.signal })[Symbol.asyncIterator]();
+      const answers = client
+        .connect(requests, { signal: over.signal, lasting: true })
+        [Symbol.asyncIterator]();
       const first = await answers.next();
       if (first.done || first.value.event.case !== 'connected')
         throw new RpcError(Code.Internal, `"${name}" was not connected`);
