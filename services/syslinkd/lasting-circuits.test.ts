@@ -1,10 +1,11 @@
 // Circuits that go on over another router when theirs dies: the ends as they are in libs/rpc, two routers as they are here, and between
 // them lines that take their time. Routers die with what is under way, at any time.
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
-import { EndpointKind, type Frame, FrameSchema } from '@odonata/proto/syslink/v1/syslink';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { Role } from '@odonata/proto/auth/v1/access';
+import { CircuitOpenSchema, EndpointKind, type Frame, FrameSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { ANYONE } from '@odonata/rpc/identity/identity.ts';
-import type { Circuit } from '@odonata/rpc/syslink/circuit.ts';
+import { Circuit } from '@odonata/rpc/syslink/circuit.ts';
 import { CIRCUIT_WINDOW_BYTES, frame } from '@odonata/rpc/syslink/frame.ts';
 import { openLasting } from '@odonata/rpc/syslink/lasting-calls.ts';
 import { LastingCircuits } from '@odonata/rpc/syslink/lasting-served.ts';
@@ -124,7 +125,12 @@ class World {
         reopen: slow.circuits.reopen.bind(slow.circuits),
       }) as unknown as Line;
     const all = () => this.rows.filter(({ near }) => !near.dead).map(({ near }) => line(near));
-    const lines = { line: () => all()[0]!, all, ready: async () => {} };
+    const lines = {
+      line: () => all()[0]!,
+      all,
+      ready: async () => {},
+      closing: new AbortController().signal,
+    };
     this.near.circuit = openLasting(lines, { to: { name: 'far' }, proto: '/p' });
     this.begin(this.near);
     this.write(this.near, 10);
@@ -286,5 +292,65 @@ describe('a circuit that lasts', () => {
       expect({ got: near.got, ended: near.ended }).toEqual({ got: far.written, ended: 'end' });
     });
     await fc.assert(property, { numRuns: runs });
+  });
+
+  it('is given back to whoever opened it, by a later way only, and to nobody else', () => {
+    const lasting = new LastingCircuits();
+    const open = (more: object = {}) =>
+      create(CircuitOpenSchema, {
+        ...{ circuit: 1n, proto: '/p', lasting: new Uint8Array(16).fill(7) },
+        ...{ from: { name: '', session: 5n }, caller: { role: Role.USER, name: 'alice' } },
+        ...more,
+      });
+    const resumed = (attempt: number) => ({ resumed: { attempt } });
+    const way = { number: 1n, send: () => {}, leave: () => {} };
+    const circuit = new Circuit(way, CIRCUIT_WINDOW_BYTES, { lasting: true });
+    lasting.add(open(), circuit);
+    for (const other of [
+      { lasting: new Uint8Array(16).fill(8) },
+      { caller: { role: Role.USER, name: 'bob' } },
+      { caller: { role: Role.ADMIN, name: 'alice' } },
+      { from: { name: '', session: 6n } },
+      { proto: '/q' },
+    ])
+      expect(lasting.find(open({ ...resumed(1), ...other }))).toBeUndefined();
+    expect(lasting.find(open(resumed(2)))).toBe(circuit);
+    expect([1, 2].map((attempt) => lasting.find(open(resumed(attempt))))).toEqual([undefined, undefined]);
+    // It is over: nobody remembers it.
+    circuit.closed(undefined);
+    lasting.ended(open());
+    expect(lasting.find(open(resumed(3)))).toBeUndefined();
+  });
+
+  it('bounds what waits for callers that do not come', () => {
+    const lasting = new LastingCircuits();
+    const way = { number: 1n, send: () => {}, leave: () => {} };
+    const circuits = Array.from({ length: 300 }, (_, i) => {
+      const circuit = new Circuit(way, CIRCUIT_WINDOW_BYTES, { lasting: true });
+      const token = new Uint8Array(16);
+      new DataView(token.buffer).setUint32(0, i);
+      lasting.add(create(CircuitOpenSchema, { circuit: 1n, proto: '/p', lasting: token }), circuit);
+      return circuit;
+    });
+    for (const circuit of circuits) circuit.lost(OVER);
+    expect(circuits.filter(({ over }) => over.fired)).toHaveLength(300 - 256);
+    lasting.close(OVER);
+    expect(circuits.every(({ over }) => over.fired)).toBe(true);
+  });
+
+  it('ends where the other end counts what was never sent, or takes back what it had', () => {
+    const way = { number: 1n, send: () => {}, leave: () => {} };
+    const circuit = new Circuit(way, CIRCUIT_WINDOW_BYTES, { lasting: true });
+    for (let i = 0; i < 3; i++) circuit.write(new Uint8Array(100));
+    circuit.begin();
+    for (const theirs of [
+      { received: 4, takenBytes: 0 },
+      { received: 3, takenBytes: 301 },
+      { received: 1, takenBytes: 101 },
+    ])
+      expect(() => circuit.goOn(way, theirs)).toThrow('lost count');
+    circuit.goOn(way, { received: 2, takenBytes: 200 });
+    expect(() => circuit.goOn(way, { received: 1, takenBytes: 200 })).toThrow('lost count');
+    expect(() => circuit.goOn(way, { received: 2, takenBytes: 100 })).toThrow('lost count');
   });
 });

@@ -22,6 +22,8 @@ export interface Lines {
   line(): Line;
   /** Those that may take what is new; none: there is no line. */
   all(): readonly Line[];
+  /** Aborts when there will be no more. */
+  readonly closing: AbortSignal;
   ready(options: { deadlineMs: number; signal?: AbortSignal }): Promise<void>;
 }
 

@@ -173,6 +173,7 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
   close(): void {
     this.#closing.abort();
     this.#names.stop();
+    this.#services.lasting.close(this.#noLine());
     for (const line of this.#lines) line.end();
     for (const waiter of [...this.#readyWaiters]) waiter(this.#noLine());
   }
@@ -181,6 +182,10 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
     const line = this.#best();
     if (line === undefined) throw this.#noLine();
     return line;
+  }
+
+  get closing(): AbortSignal {
+    return this.#closing.signal;
   }
 
   all(): readonly Line[] {

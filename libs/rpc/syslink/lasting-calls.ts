@@ -18,7 +18,10 @@ export function openLasting(lines: Lines, init: CircuitInit): Circuit {
   const lasting = randomBytes(LASTING_BYTES);
   const circuit = lines.line().openCircuit({ ...init, lasting }, ({ from, progress }) => {
     // By a name it is found at every router; which of those that have it, and which start of that, is settled by now.
-    if (progress === undefined || from === undefined || from.name === '') return circuit.doesNotLast();
+    if (progress === undefined || from === undefined || from.name === '') {
+      circuit.doesNotLast();
+      return;
+    }
     const to: AddressInit = { name: from.name, session: from.session };
     const ways = new OtherWays(lines, circuit, { ...init, to, lasting });
     circuit.onLost = (error) => void ways.look(error);
@@ -45,7 +48,10 @@ class OtherWays {
     let refusal: Refusal = { error, again: true };
     while (!circuit.over.fired) {
       const leftMs = endMs - performance.now();
-      if (leftMs <= 0 || !refusal.again) return circuit.closed(refusal.error);
+      if (leftMs <= 0 || !refusal.again || this.#lines.closing.aborted) {
+        circuit.closed(refusal.error);
+        return;
+      }
       const lines = this.#lines.all();
       const line = lines[this.#attempt % Math.max(1, lines.length)];
       if (line !== undefined) {
@@ -53,7 +59,7 @@ class OtherWays {
         if (answer === undefined) return;
         refusal = answer;
       }
-      await delay(backoff.nextDelayMs());
+      await delay(backoff.nextDelayMs(), this.#lines.closing);
     }
   }
 

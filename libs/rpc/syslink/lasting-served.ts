@@ -31,16 +31,23 @@ export class LastingCircuits {
   #endedBytes = 0;
   /** Their way is gone: how many, by caller. */
   readonly #lost = new Map<string, number>();
+  #isClosed = false;
 
   add(open: CircuitOpen, circuit: Circuit): void {
     const token = tokenOf(open);
-    if (this.#entries.has(token)) return circuit.doesNotLast();
+    if (this.#entries.has(token)) {
+      circuit.doesNotLast();
+      return;
+    }
     const caller = `${open.caller?.role} ${open.caller?.name}`;
     const entry: Entry = { circuit, owner: ownerOf(open), caller, attempt: 0 };
     this.#entries.set(token, entry);
     circuit.onLost = (error: RpcError) => {
       if (circuit.over.fired) return;
-      if ((this.#lost.get(caller) ?? 0) >= LOST_MAX) return circuit.closed(error);
+      if (this.#isClosed || (this.#lost.get(caller) ?? 0) >= LOST_MAX) {
+        circuit.closed(error);
+        return;
+      }
       this.#count(caller, 1);
       entry.timer = after(() => circuit.closed(error));
     };
@@ -72,6 +79,17 @@ export class LastingCircuits {
     entry.timer = after(() => this.#forget(token));
     while (this.#ended.size > ENDED_MAX || this.#endedBytes > ENDED_BYTES_MAX)
       this.#forget(this.#ended.keys().next().value!);
+  }
+
+  /** Nobody can come any more. */
+  close(error: RpcError): void {
+    this.#isClosed = true;
+    for (const { circuit, timer } of [...this.#entries.values()]) {
+      clearTimeout(timer);
+      if (circuit.over.fired) continue;
+      circuit.close(error);
+      circuit.onClosed?.(error);
+    }
   }
 
   /** It is lost no more. */

@@ -104,8 +104,7 @@ export class LineCircuits {
         waitMs,
       );
       const answered = (answer: CircuitOpened | Refusal): void => {
-        if ('again' in answer) return done(answer);
-        const refusal = goOn(circuit, way, answer);
+        const refusal = 'again' in answer ? answer : goOn(circuit, way, answer);
         if (refusal !== undefined) way.leave();
         done(refusal);
       };
