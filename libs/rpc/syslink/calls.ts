@@ -8,24 +8,13 @@ import { decoder, encoder, isRequestStream, isResponseStream, methodPath } from 
 import { rootTrace } from '../trace/own.ts';
 import { BULK_BYTES, frame, HEAD_BYTES, HOP_LIMIT, MESSAGE_DEADLINE_MS } from './frame.ts';
 import { openLasting } from './lasting-calls.ts';
-import type { Line } from './line.ts';
 import type { AddressInit } from './line-circuits.ts';
+import type { Lines } from './lines.ts';
 
 /** Whom to call: a name, or an identity; with a session only that start of it. */
 export type Target = { readonly name: string } | { readonly sysid: bigint; readonly session?: bigint };
 
 const shown = ({ name, sysid }: AddressInit): string => name || `endpoint ${sysid}`;
-
-/** What calls need of the lines to the routers. */
-export interface Lines {
-  /** The one that a new call takes, for all of its life. Throws UNAVAILABLE while there is none. */
-  line(): Line;
-  /** Those that may take what is new; none: there is no line. */
-  all(): readonly Line[];
-  /** Aborts when there will be no more. */
-  readonly closing: AbortSignal;
-  ready(options: { deadlineMs: number; signal?: AbortSignal }): Promise<void>;
-}
 
 /** Calls of this endpoint to others. */
 export class Calls {

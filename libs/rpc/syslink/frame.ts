@@ -24,6 +24,8 @@ export const CALLS_LIMIT = 4096;
 export const CIRCUITS_LIMIT = 1024;
 /** A message without a deadline of its own. */
 export const MESSAGE_DEADLINE_MS = 30_000;
+/** For so long another way is looked for, for a circuit that lasts. */
+export const REOPEN_MS = 10_000;
 
 type FrameInit = MessageInitShape<typeof FrameSchemaType>['frame'];
 

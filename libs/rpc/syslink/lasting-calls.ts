@@ -3,13 +3,12 @@
 import { randomBytes } from 'node:crypto';
 import { Backoff, delay } from '../backoff.ts';
 import type { RpcError } from '../error.ts';
-import type { Lines } from './calls.ts';
 import type { Circuit } from './circuit.ts';
+import { REOPEN_MS } from './frame.ts';
 import type { Line } from './line.ts';
 import { type AddressInit, type CircuitInit, LASTING_BYTES, type Refusal } from './line-circuits.ts';
+import type { Lines } from './lines.ts';
 
-/** For so long another way is looked for. */
-export const REOPEN_MS = 10_000;
 /** What one way may take: its router may hang. */
 const WAY_MS = 2_500;
 

@@ -4,7 +4,7 @@ import type { CircuitOpen } from '@odonata/proto/syslink/v1/syslink';
 import { ownTurn } from '../bug.ts';
 import type { RpcError } from '../error.ts';
 import type { Circuit } from './circuit.ts';
-import { REOPEN_MS } from './lasting-calls.ts';
+import { REOPEN_MS } from './frame.ts';
 
 /** Its caller may know later than we that the way is gone. */
 const WAIT_MS = REOPEN_MS + 5_000;
