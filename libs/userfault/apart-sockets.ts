@@ -2,15 +2,13 @@
 // may dissolve it (connect of AF_UNSPEC), and connect it elsewhere, in the network that it was made in, whatever its own is.
 //
 // So they are made in a network of their own with a loopback device alone, where this process may make one (CAP_SYS_ADMIN). And each
-// that is given away hears one sender alone, by a filter that cannot be taken off: without such a network a first packet may leave it,
-// and no answer comes in.
+// that is given away hears one sender alone, by a filter that cannot be taken off (locked-filter.ts).
 import { closeSync, openSync } from 'node:fs';
 import { libcFunction } from './koffi.ts';
-import { addressOf, checked } from './libc.ts';
+import { checked } from './libc.ts';
 
 const c = {
   socket: libcFunction('int socket(int domain, int type, int protocol)'),
-  setsockopt: libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint length)'),
   unshare: libcFunction('int unshare(int flags)'),
   setns: libcFunction('int setns(int fd, int kind)'),
   ioctl: libcFunction('int ioctl(int fd, unsigned long request, void *argument)'),
@@ -23,9 +21,6 @@ const CLONE_NEWNET = 0x4000_0000;
 const SIOCSIFFLAGS = 0x8914;
 const IFF_UP = 1;
 const IFREQ_BYTES = 40;
-const SOL_SOCKET = 1;
-const SO_ATTACH_FILTER = 26;
-const SO_LOCK_FILTER = 44;
 const OWN_NETWORK = '/proc/thread-self/ns/net';
 
 /** Both as descriptors. */
@@ -71,30 +66,4 @@ export function apartSocket(): number {
   } finally {
     checked('setns', c.setns(both.own, CLONE_NEWNET));
   }
-}
-
-/** The socket hears a port of the loopback address, and nobody else, for good. @throws SystemCallError */
-export function hearsOnly(fd: number, port: number): void {
-  const [loadHalf, loadWord, isEqual, answer] = [0x28, 0x20, 0x15, 0x06];
-  const networkHeader = -0x10_0000;
-  const instructions: [number, number, number, number][] = [
-    [loadHalf, 0, 0, 0], // the source port, of TCP's header
-    [isEqual, 0, 3, port],
-    [loadWord, 0, 0, networkHeader + 12], // the source address, of IP's
-    [isEqual, 0, 1, 0x7f00_0001],
-    [answer, 0, 0, 0x7fff_ffff],
-    [answer, 0, 0, 0],
-  ];
-  const filter = new DataView(new ArrayBuffer(instructions.length * 8));
-  for (const [i, [code, whereTrue, whereFalse, k]] of instructions.entries()) {
-    filter.setUint16(i * 8, code, true);
-    filter.setUint8(i * 8 + 2, whereTrue);
-    filter.setUint8(i * 8 + 3, whereFalse);
-    filter.setUint32(i * 8 + 4, k >>> 0, true);
-  }
-  const program = new BigUint64Array(new ArrayBuffer(16));
-  program.set([BigInt(instructions.length), addressOf(new Uint8Array(filter.buffer))]);
-  checked('setsockopt', c.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, program, 16));
-  const yes = Buffer.from([1, 0, 0, 0]);
-  checked('setsockopt', c.setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, yes, 4));
 }

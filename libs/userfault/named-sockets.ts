@@ -5,7 +5,7 @@
 // linger of 0, so whoever is killed resets it, as the kernel closes what they had. Who means a good end takes the linger away first.
 
 import koffi from 'koffi';
-import { apartSocket, hearsOnly } from './apart-sockets.ts';
+import { apartSocket } from './apart-sockets.ts';
 import { libcFunction } from './koffi.ts';
 import {
   checked,
@@ -17,6 +17,7 @@ import {
   SystemCallError,
   sendDescriptor,
 } from './libc.ts';
+import { hearsOnly } from './locked-filter.ts';
 
 const c = {
   setsockopt: libcFunction('int setsockopt(int fd, int level, int name, const void *value, uint length)'),

@@ -3,6 +3,7 @@
 import koffi from 'koffi';
 import { libcFunction } from './koffi.ts';
 import { checked, SystemCallError } from './libc.ts';
+import { hearsItsPeerOnly, hearsNoAnswer } from './locked-filter.ts';
 import { isNamedListener, takePassed } from './named-sockets.ts';
 
 const c = {
@@ -69,7 +70,7 @@ function stream(address: InternetAddress): number {
   return checked('socket', c.socket(domain, STREAM_NONBLOCK_CLOEXEC, 0));
 }
 
-/** A socket that listens. @throws SystemCallError EADDRINUSE… */
+/** A socket that listens, and can be nothing else, whoever has it. @throws SystemCallError EADDRINUSE… */
 export function listenOn(address: InternetAddress): number {
   const fd = stream(address);
   try {
@@ -77,6 +78,7 @@ export function listenOn(address: InternetAddress): number {
     checked('setsockopt', c.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, one, one.length));
     const bytes = sockaddr(address);
     checked('bind', c.bind(fd, bytes, bytes.length));
+    hearsNoAnswer(fd);
     checked('listen', c.listen(fd, BACKLOG));
     return fd;
   } catch (error) {
@@ -96,12 +98,13 @@ export function connectTo(address: InternetAddress): number {
   throw new SystemCallError('connect', errno);
 }
 
-/** What a connect came to. @throws SystemCallError ECONNREFUSED… */
+/** What a connect came to; from then on it leads nowhere else, whoever has it. @throws SystemCallError ECONNREFUSED… */
 export function expectConnected(fd: number): void {
   const value = Buffer.alloc(4);
   checked('getsockopt', c.getsockopt(fd, SOL_SOCKET, SO_ERROR, value, [4]));
   const errno = value.readInt32LE(0);
   if (errno !== 0) throw new SystemCallError('connect', errno);
+  hearsItsPeerOnly(fd);
 }
 
 /** The next connection; undefined where none waits. @throws SystemCallError EINVAL where it does not listen */

@@ -23,6 +23,8 @@ const ALL_BITS = 0xffff_ffff_ffff_ffffn;
 const INT_BITS = 0xffff_ffffn;
 
 const AF_UNIX = 1n;
+const MSG_FASTOPEN = 0x2000_0000n;
+const TCP_FASTOPEN_CONNECT = 30n;
 const UFFD_USER_MODE_ONLY = 1n;
 const CLONE_THREAD = 0x1_0000n;
 /** CLONE_NEWTIME, NS, CGROUP, UTS, IPC, USER, PID, NET. */
@@ -38,7 +40,7 @@ const ANY_ARGUMENTS = words(`
   open openat openat2 mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 link linkat symlink symlinkat
   ftruncate fallocate fadvise64 fsync fdatasync sync_file_range getdents64 utimensat copy_file_range sendfile
   poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd2 pipe2
-  connect accept4 shutdown sendto sendmsg recvfrom recvmsg getsockopt setsockopt getsockname getpeername
+  connect accept4 shutdown recvfrom recvmsg getsockopt getsockname getpeername
   mmap munmap mremap mprotect madvise brk membarrier mlock munlock mincore msync
   futex set_robust_list get_robust_list set_tid_address rseq sched_yield sched_getaffinity sched_getparam
   sched_getscheduler sched_get_priority_max sched_get_priority_min getpriority getcpu
@@ -50,6 +52,9 @@ const ANY_ARGUMENTS = words(`
 
 const always = (call: string): SeccompRule => ({ call, where: [] });
 const only = (call: string, ...where: Comparison[]): SeccompRule => ({ call, where });
+/** Any other value of an argument: some bit of it differs. */
+const allBut = (call: string, index: number, value: bigint): SeccompRule[] =>
+  Array.from({ length: 32 }, (_, i) => 1n << BigInt(i)).map((bit) => only(call, [index, bit, ~value & bit]));
 
 /** ioctl(2): of the userfaultfd (made, registered, filled, woken), and what libuv asks of any descriptor. */
 const IOCTLS = [
@@ -69,6 +74,10 @@ const RUN: readonly SeccompRule[] = [
   only('ioctl', [1, INT_BITS, USERFAULTFD_IOC_NEW], [2, UFFD_USER_MODE_ONLY, UFFD_USER_MODE_ONLY]),
   only('socket', [0, INT_BITS, AF_UNIX]),
   only('socketpair', [0, INT_BITS, AF_UNIX]),
+  // What connects besides connect(2), and would take data along in its first packet (locked-filter.ts).
+  only('sendto', [3, MSG_FASTOPEN, 0n]),
+  only('sendmsg', [2, MSG_FASTOPEN, 0n]),
+  ...allBut('setsockopt', 2, TCP_FASTOPEN_CONNECT),
   // Threads, and no processes. The C library asks clone3, whose flags are out of sight, and goes on by clone.
   only('clone', [0, CLONE_THREAD | CLONE_NEW, CLONE_THREAD]),
   ...IOCTLS.map((request) => only('ioctl', [1, INT_BITS, BigInt(request)])),

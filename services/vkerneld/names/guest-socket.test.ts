@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, Socket } from 'node:net';
-import { hearsOnly } from '@odonata/userfault/apart-sockets.ts';
 import { close, makeSocketPair } from '@odonata/userfault/libc.ts';
+import { hearsOnly } from '@odonata/userfault/locked-filter.ts';
 import { endsWell, makeConnection, makeNamedListener, pass } from '@odonata/userfault/named-sockets.ts';
 import { accept, connectTo, receive } from '@odonata/userfault/sockets.ts';
 import koffi from 'koffi';
