@@ -9,6 +9,7 @@ import { openStream } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { attachToAll } from '@odonata/rpc/syslink/attach-all.ts';
+import { attachToOne } from '@odonata/rpc/syslink/attach-one.ts';
 import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
 import { frame } from '@odonata/rpc/syslink/frame.ts';
@@ -189,6 +190,54 @@ describe('several routers', () => {
     await router({ listen: address });
     await until('it is back', async () => (await namesAt(address)).length === 1);
     expect(lines.filter(({ address }) => address === first.address)).toHaveLength(1);
+  });
+
+  it('clients spread again after all routers were started anew, one after another', async () => {
+    const routers = [await router(), await router()];
+    const addresses = routers.map(({ address }) => address);
+    const closing = new AbortController();
+    const log = silentLog();
+    const services = new ServedServices({ log });
+    const open: Line[] = [];
+    cleanup.push(() => {
+      closing.abort();
+      for (const line of open) line.end();
+    });
+    /** Where each client is. */
+    const at = new Map<number, Line>();
+    for (let i = 0; i < 16; i++)
+      attachToOne({
+        ...{ log, closing: closing.signal, lookUpMs: 0, spreadMs: 300 },
+        routers: async () => addresses,
+        open(address, registerMs) {
+          const register = { name: '', kind: EndpointKind.CLIENT, session: 1n };
+          const line = new Line({ address, register, registerMs, services, log });
+          open.push(line);
+          return line;
+        },
+        adopt: (line) => at.set(i, line),
+        allFailed: () => {},
+        failed: () => undefined,
+      });
+    const counts = () => {
+      const here = [...at.values()].filter(({ ended }) => !ended);
+      return addresses.map((address) => here.filter((line) => line.address === address).length);
+    };
+    const areAll = () => counts()[0]! + counts()[1]! === 16;
+    await until('all are attached', areAll);
+    for (const i of [0, 1]) {
+      await routers[i]!.stop();
+      await until('all are at the other one', () => counts()[1 - i] === 16);
+      routers[i] = await router({ listen: addresses[i]! });
+    }
+    expect(counts()).toEqual([16, 0]);
+    await until('they are at both', () => areAll() && counts().every((count) => count >= 2));
+    // Whoever chose anew stays, and its line of before is over.
+    await delay(1_000);
+    const settled = counts();
+    expect(open.filter(({ ended }) => !ended)).toHaveLength(16);
+    await delay(500);
+    expect(counts()).toEqual(settled);
   });
 
   it('one router under two addresses keeps one line', async () => {

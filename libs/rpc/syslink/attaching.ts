@@ -10,6 +10,8 @@ export interface Attaching {
   readonly routers: () => Promise<readonly string[]>;
   /** They may change: they are looked up so often. 0: they stay. */
   readonly lookUpMs: number;
+  /** Of a client that was sent away: when it chooses anew. */
+  readonly spreadMs?: number;
   readonly log: Logger;
   readonly closing: AbortSignal;
   open(router: string, registerMs: number): Line;

@@ -196,6 +196,7 @@ export class Line {
   /** Ends it once no call waits and no circuit is open: another line takes what is new. */
   endWhenIdle(): void {
     this.#endsWhenIdle = true;
+    this.leaving = true;
     this.#endIfIdle();
   }
 
