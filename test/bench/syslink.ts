@@ -26,13 +26,13 @@ const CIRCUIT_BYTES_MOST = 4096;
 const FLAT_MOST = 1.15;
 
 const FULL = {
-  rounds: 5,
+  rounds: 3,
   trips: 3_000,
   messages: 30_000,
-  mib: 256,
+  mib: 128,
   circuits: 10_000,
   crowds: [10, 100, 1_000, 10_000],
-  asked: 5_000,
+  asked: 3_000,
 };
 const QUICK = { rounds: 1, trips: 50, messages: 500, mib: 4, circuits: 100, crowds: [10, 100], asked: 300 };
 type Size = typeof FULL;
@@ -182,7 +182,7 @@ async function circuitThroughput(setting: Setting, size: Size) {
 
 async function endpoints(setting: Setting, size: Size) {
   const us = size.crowds.map(() => [] as number[]);
-  for (let i = 0; i < Math.min(size.rounds, 3); i++)
+  for (let i = 0; i < Math.min(size.rounds, 2); i++)
     for (const [which, count] of size.crowds.entries()) {
       setting.progress(`${count} endpoints, ${i + 1}`);
       const { cpuUs } = await withRouters(1, setting, ([router]) =>
