@@ -18,12 +18,21 @@ const sizeOf = ({ size, blocks }: { size: bigint; blocks: bigint }): bigint => {
   return bytes === 0n ? ENTRY_BYTES : ((bytes + ENTRY_BYTES - 1n) / ENTRY_BYTES) * ENTRY_BYTES;
 };
 
+export interface HomeRoom {
+  readonly path: string;
+  readonly mostBytes: number;
+  readonly freeBytes: number;
+}
+
 export class HomeSize {
   readonly #limits: Limits;
   readonly #changed: () => void;
   #descriptor: number | undefined;
+  #path: string | undefined;
   #limitBytes = 0;
   #usedBytes = 0;
+  /** It was looked at since it has a bound. */
+  #isKnown = false;
   #looking: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -36,8 +45,16 @@ export class HomeSize {
     return this.#usedBytes;
   }
 
-  /** A process has it by this descriptor. */
-  isAt(descriptor: number): void {
+  /** Where its size is bounded, once it is known. */
+  get room(): HomeRoom | undefined {
+    const path = this.#path;
+    if (!this.#isKnown || path === undefined) return undefined;
+    return { path, mostBytes: this.#limitBytes, freeBytes: Number(this.#limits.homeRoom) };
+  }
+
+  /** A process has it by this descriptor. @param path as its programs see it; undefined: they are on another node */
+  isAt(descriptor: number, path?: string): void {
+    this.#path ??= path;
     this.#descriptor ??= duplicate(descriptor);
     this.#begin();
   }
@@ -45,6 +62,7 @@ export class HomeSize {
   /** @param bytes 0: any */
   bound(bytes: number): void {
     this.#limitBytes = bytes;
+    this.#isKnown &&= bytes > 0;
     if (bytes > 0) this.#begin();
     else {
       this.#limits.freeHome();
@@ -81,6 +99,7 @@ export class HomeSize {
     const used = (await this.#walk(`/proc/self/fd/${this.#descriptor}`)) + this.#nameless();
     if (this.#limitBytes === 0) return;
     this.#usedBytes = Number(used);
+    this.#isKnown = true;
     this.#limits.boundHome(grew + BigInt(this.#limitBytes) - used);
     this.#changed();
   }

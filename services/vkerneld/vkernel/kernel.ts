@@ -18,7 +18,7 @@ import { quotaOf } from './default-quota.ts';
 import { EndedProcesses } from './garbage.ts';
 import { ThreadPlaces } from './guest-threads.ts';
 import { letGo } from './held-descriptors.ts';
-import { HomeSize } from './home-size.ts';
+import { type HomeRoom, HomeSize } from './home-size.ts';
 import { Limits } from './limits.ts';
 import type { MountTable } from './mounts/process-files.ts';
 import type { FoldersAsked } from './mounts/remote/folders-asked.ts';
@@ -183,6 +183,11 @@ export class Kernel {
     this.#asked.onReattached();
   }
 
+  /** Undefined: the home has no bound, or nobody has it. */
+  get homeRoom(): HomeRoom | undefined {
+    return this.#home.room;
+  }
+
   /** Programs on other nodes have the home by this descriptor, too. */
   countHome(descriptor: number): Limits {
     this.#home.isAt(descriptor);
@@ -304,7 +309,7 @@ export class Kernel {
   #run(spec: ProcessSpec, log: Logger): Process {
     const { pid } = spec;
     const home = spec.grants.find(({ counted }) => counted);
-    if (home !== undefined) this.#home.isAt(home.descriptor);
+    if (home !== undefined) this.#home.isAt(home.descriptor, home.guestPath);
     const place = this.#limits.takePlace();
     const numbers = new SharedArrayBuffer(descriptorsMax);
     const { send } = this.#options;

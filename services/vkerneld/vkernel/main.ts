@@ -72,7 +72,10 @@ runService({
       new Map<string, Folder>([
         ['tmp', tmp.root],
         ['shared', shared],
-        ['proc', new ProcFolder({ view, dataspaces, memory: tmp.store }, pid)],
+        [
+          'proc',
+          new ProcFolder({ view, dataspaces, memory: tmp.store, homeRoom: () => kernel.homeRoom }, pid),
+        ],
       ]);
     const kernel = new Kernel({
       pmap,

@@ -1,5 +1,6 @@
 // /proc: the cluster as text, for one process. Of processes and dataspaces there are those that its person may see.
 import type { Process } from '@odonata/proto/vkernel/v1/vkernel';
+import type { HomeRoom } from '../../home-size.ts';
 import { type Filestat, Filetype } from '../../wasi/abi.ts';
 import type { ListedName } from '../../wasi/mounts/file-request.ts';
 import type { Dataspaces } from '../dataspaces.ts';
@@ -29,6 +30,8 @@ export interface ProcPlace {
   readonly dataspaces: Pick<Dataspaces, 'list'>;
   /** Of /tmp. */
   readonly memory: FilesRoom;
+  /** Undefined: it has no bound. */
+  readonly homeRoom: () => HomeRoom | undefined;
 }
 
 const ROOT_INODE = 1n;
@@ -45,12 +48,12 @@ export class ProcFolder extends FixedFolder {
     super();
     this.#place = place;
     this.#pid = pid;
-    const { view, dataspaces, memory } = place;
+    const { view, dataspaces, memory, homeRoom } = place;
     const texts: [string, () => Maybe<string>][] = [
       ['dataspaces', async () => dataspacesText(await dataspaces.list())],
       ['loadavg', async () => loadavgText(await view.processes())],
       ['meminfo', async () => meminfoText(await view.nodes())],
-      ['mounts', () => mountsText(memory)],
+      ['mounts', () => mountsText(memory, homeRoom())],
       ['nodes', async () => nodesText(await view.nodes())],
       ['uptime', uptimeText],
       ['version', versionText],

@@ -9,12 +9,14 @@ import {
   type Vkernel,
 } from '@odonata/proto/vkernel/v1/vkernel';
 import { WIRE } from '@odonata/rpc/wire-version.ts';
+import type { HomeRoom } from '../../home-size.ts';
 import type { DataspaceAbout } from '../dataspaces.ts';
 
 type NodeStats = ClusterLooked['nodes'][number];
 type Memory = ClusterLooked['vmspaces'][number];
 
 const kib = (pages: bigint | number): bigint => (BigInt(pages) * BigInt(PAGE_BYTES)) / 1024n;
+const kibOf = (bytes: number): number => Math.floor(bytes / 1024);
 const lines = (all: readonly string[]): string => all.map((line) => `${line}\n`).join('');
 
 /** Columns that a person reads, and awk(1), too. */
@@ -87,8 +89,11 @@ export interface FilesRoom {
 }
 
 /** As Linux has it; after its fields, where there is a bound: how many KiB there are, and how many are free. */
-export const mountsText = (memory: FilesRoom): string =>
+export const mountsText = (memory: FilesRoom, home?: HomeRoom): string =>
   lines([
+    ...(home === undefined
+      ? []
+      : [`home ${home.path} home rw 0 0 ${kibOf(home.mostBytes)} ${kibOf(home.freeBytes)}`]),
     `tmpfs /tmp tmpfs rw 0 0 ${kib(memory.framesMax)} ${kib(memory.framesMax - memory.usedFrames)}`,
     'dataspaces /shared dataspaces rw 0 0',
     'proc /proc proc ro 0 0',
