@@ -96,7 +96,10 @@ export interface CallOptions {
   readonly trace?: TraceContext | undefined;
   /** Who calls, where it is not this process itself: a token that was made for it (identity/token.ts). */
   readonly token?: string;
-  /** Of a stream over syslink: it goes on over another router where its way breaks, without a gap (docs/syslink.md). */
+  /**
+   * Of a stream over syslink: it goes on over another router where its way breaks, without a gap (docs/syslink.md). What is sent as a
+   * Buffer must stay as it is then.
+   */
   readonly lasting?: boolean;
   /** Wait for the server to come up (until the deadline) instead of UNAVAILABLE at once. */
   readonly waitForReady?: boolean;

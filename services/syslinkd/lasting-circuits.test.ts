@@ -353,4 +353,26 @@ describe('a circuit that lasts', () => {
     expect(() => circuit.goOn(way, { received: 1, takenBytes: 200 })).toThrow('lost count');
     expect(() => circuit.goOn(way, { received: 2, takenBytes: 100 })).toThrow('lost count');
   });
+
+  it('is not over where its opener gives up a way that the other end has taken', async () => {
+    const world = new World();
+    world.all();
+    const { near, far } = world;
+    const [slow, next] = world.rows.map((row) => row.near);
+    // The first way breaks; the next one is taken at the other end, and its opener does not wait for that to be told.
+    slow!.break();
+    for (let i = 0; i < 8; i++) {
+      next!.deliver(true);
+      world.rows[1]!.far.deliver(false);
+      world.rows[1]!.far.deliver(true);
+      world.rows[0]!.far.deliver(false);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 2_700));
+    await settled(world, () => near.free && far.free);
+    world.write(near, 5);
+    world.write(far, 6);
+    for (const each of [near, far]) each.circuit!.half();
+    await settled(world, () => near.ended !== undefined && far.ended !== undefined);
+    expect([far.got, far.ended, near.got, near.ended]).toEqual([[10, 5], 'end', [6], 'end']);
+  });
 });

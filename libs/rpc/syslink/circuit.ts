@@ -57,6 +57,11 @@ export class Circuit {
     this.#incoming = new BoundedQueue({ name: `circuit ${way.number}`, capacity, weigh: circuitWeight });
   }
 
+  /** It was made to last. */
+  get keeps(): boolean {
+    return this.#kept !== undefined;
+  }
+
   /** Where its way breaks, it may go on over another one. */
   get lasts(): boolean {
     return this.#kept !== undefined && this.onLost !== undefined;

@@ -192,7 +192,8 @@ export class LineCircuits {
       leave: () => {
         if (!this.#circuits.has(number)) return;
         const status = { code: Code.Cancelled, reason: 'it goes another way' };
-        this.#options.send(frame({ case: 'circuitClose', value: { circuit: number, half: false, status } }));
+        const value = { circuit: number, half: false, status, otherWay: true };
+        this.#options.send(frame({ case: 'circuitClose', value }));
         this.#forget(number);
       },
     };
@@ -223,7 +224,7 @@ export class LineCircuits {
     circuit.closed(refusal.error);
   }
 
-  #closed({ circuit: number, half, status, byRouter }: CircuitClose): void {
+  #closed({ circuit: number, half, status, byRouter, otherWay }: CircuitClose): void {
     const numbered = this.#circuits.get(number);
     if (numbered === undefined) return;
     const { circuit, asks, answered } = numbered;
@@ -233,12 +234,10 @@ export class LineCircuits {
       return;
     }
     this.#forget(number);
-    if (asks)
-      answered?.({
-        error: error ?? new RpcError(Code.Aborted, 'it is over'),
-        again: mayGoOn(byRouter, error),
-      });
-    else if (circuit.lasts && mayGoOn(byRouter, error)) circuit.lost(error!);
+    const again = otherWay || (byRouter && error !== undefined && OF_THE_WAY.has(error.code));
+    const reason = error ?? new RpcError(Code.Aborted, 'it is over');
+    if (asks) answered?.({ error: reason, again });
+    else if (circuit.lasts && again) circuit.lost(reason);
     else circuit.closed(error);
   }
 
@@ -254,10 +253,6 @@ function openedFrame(circuit: bigint, progress: Progress | undefined): Frame {
   const value = { circuit, progress: { received: BigInt(received), takenBytes: BigInt(takenBytes) } };
   return frame({ case: 'circuitOpened', value });
 }
-
-/** The way is to blame, and not the other end. */
-const mayGoOn = (byRouter: boolean, error: RpcError | undefined): boolean =>
-  byRouter && error !== undefined && OF_THE_WAY.has(error.code);
 
 /** @returns why not */
 function goOn(

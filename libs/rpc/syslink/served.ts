@@ -136,7 +136,7 @@ export class ServedServices {
   }
 
   async circuit(open: CircuitOpen, circuit: Circuit, origin: Origin): Promise<void> {
-    if (open.lasting.length > 0) this.lasting.add(open, circuit);
+    if (circuit.keeps) this.lasting.add(open, circuit);
     // Where its line breaks, it does not end with it.
     const { served, refused } = this.#begin(open, circuit.lasts ? ANY_LINE : origin);
     circuit.onClosed = (error) => {
