@@ -72,6 +72,7 @@ export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
           quotas: 'Cutting up a machine',
           vmspaces: 'Address spaces',
           upgrade: 'Restarts and upgrades',
+          machines: 'Several machines',
           identity: 'Who is who',
           ownership: 'Whose things are whose',
           limits: 'Limits',

@@ -4,8 +4,11 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSy
 import { join } from 'node:path';
 import type { Caller } from '@odonata/rpc/identity/identity.ts';
 import {
+  type Certified,
   daysFromNow,
   issued,
+  issuedFor,
+  issuedServer,
   newAuthority,
   type Pair,
   type ServiceNames,
@@ -64,6 +67,22 @@ export class Authority {
     put(into, 'tls', pair);
     replace(join(into, 'ca.crt'), this.#pair.certificatePem, 0o644);
     return { serial };
+  }
+
+  /** The same for a server that is nobody of the cluster and has a name, as nats-server. */
+  async issueServer(name: string, into: string, { days }: { days: number }): Promise<void> {
+    mkdirSync(into, { recursive: true, mode: 0o700 });
+    const terms = { validity: daysFromNow(days), names: { dns: [name] } };
+    put(into, 'tls', await issuedServer(this.#pair, name, terms));
+    replace(join(into, 'ca.crt'), this.#pair.certificatePem, 0o644);
+  }
+
+  /** A certificate for a key that stays where it is. @throws Error for a request that is none */
+  async certify(requestPem: string, caller: Caller, { days }: { days: number }): Promise<Certified> {
+    return await issuedFor(this.#pair, requestPem, caller, {
+      validity: daysFromNow(days),
+      names: SERVICE_NAMES,
+    });
   }
 }
 

@@ -1,6 +1,13 @@
 // Certificates as RFC 5280 has them, signed by an authority's key of P-256. What they are written in is pkijs' business: the
 // same in a folder of this machine and in a pod, and no program of the system is needed for it.
-import { createHash, createPrivateKey, randomBytes, subtle, type webcrypto } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  randomBytes,
+  subtle,
+  type webcrypto,
+} from 'node:crypto';
 import { type Caller, formatIdentity, isService, shownCaller } from '@odonata/rpc/identity/identity.ts';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
@@ -54,7 +61,7 @@ export interface ServiceNames {
 export async function newAuthority(name: string, validity: Validity): Promise<Pair> {
   const keys = await newKeys();
   const identifier = await identifierOf(keys.publicKey);
-  return await certified(keys, {
+  const certificatePem = await certified(keys.publicKey, {
     ...{ subject: name, issuer: nameOf(name), signer: keys.privateKey, serial: newSerial(), validity },
     extensions: [
       constraints(new pkijs.BasicConstraints({ cA: true, pathLenConstraint: 0 })),
@@ -62,39 +69,125 @@ export async function newAuthority(name: string, validity: Validity): Promise<Pa
       extension(OID.subjectKeyIdentifier, octets(identifier)),
     ],
   });
+  return { certificatePem, keyPem: await pemOfKey(keys.privateKey) };
+}
+
+export interface IssueTerms {
+  readonly validity: Validity;
+  readonly names: ServiceNames;
+}
+
+/** With a serial number in upper-case hex. */
+export interface Certified {
+  readonly certificatePem: string;
+  readonly serial: string;
 }
 
 /** A service's certificate serves and calls; a person's only calls. */
-export async function issued(
-  authority: Pair,
-  caller: Caller,
-  { validity, names }: { readonly validity: Validity; readonly names: ServiceNames },
-): Promise<Pair & { readonly serial: string }> {
+export async function issued(authority: Pair, caller: Caller, terms: IssueTerms): Promise<Pair & Certified> {
   const keys = await newKeys();
+  const made = await signed(authority, keys.publicKey, whoIs(caller, terms));
+  return { ...made, keyPem: await pemOfKey(keys.privateKey) };
+}
+
+/** A server that is nobody of the cluster, as nats-server: its names are all that it is. */
+export async function issuedServer(
+  authority: Pair,
+  name: string,
+  terms: IssueTerms,
+): Promise<Pair & Certified> {
+  const keys = await newKeys();
+  const made = await signed(authority, keys.publicKey, {
+    ...{ subject: name, validity: terms.validity, usages: [OID.serverAuth] },
+    alternatives: namesOf(terms.names),
+  });
+  return { ...made, keyPem: await pemOfKey(keys.privateKey) };
+}
+
+export interface CertificateRequest {
+  readonly keyPem: string;
+  readonly requestPem: string;
+}
+
+/** A key, and the request that shows that one has it. Who one is to be, only the authority says. */
+export async function newRequest(): Promise<CertificateRequest> {
+  const keys = await newKeys();
+  const request = new pkijs.CertificationRequest({ version: 0, subject: nameOf('odonata'), attributes: [] });
+  await request.subjectPublicKeyInfo.importKey(keys.publicKey as CryptoKey);
+  await request.sign(keys.privateKey as CryptoKey, 'SHA-256');
+  return {
+    keyPem: await pemOfKey(keys.privateKey),
+    requestPem: pemOf('CERTIFICATE REQUEST', request.toSchema().toBER()),
+  };
+}
+
+/** A certificate for the key of a request. @throws Error for what is no request, or not one by its key */
+export async function issuedFor(
+  authority: Pair,
+  requestPem: string,
+  caller: Caller,
+  terms: IssueTerms,
+): Promise<Certified> {
+  return await signed(authority, await requestedKey(requestPem), whoIs(caller, terms));
+}
+
+async function requestedKey(pem: string): Promise<webcrypto.CryptoKey> {
+  let request: pkijs.CertificationRequest;
+  let spki: Buffer;
+  try {
+    request = pkijs.CertificationRequest.fromBER(derOf(pem));
+    spki = Buffer.from(request.subjectPublicKeyInfo.toSchema().toBER());
+    const { namedCurve } =
+      createPublicKey({ key: spki, format: 'der', type: 'spki' }).asymmetricKeyDetails ?? {};
+    if (namedCurve !== 'prime256v1') throw new Error('its key is none of P-256');
+  } catch (cause) {
+    throw new Error(`no certificate request: ${(cause as Error).message}`, { cause });
+  }
+  if (!(await request.verify().catch(() => false)))
+    throw new Error('the certificate request is not signed by its own key');
+  return await subtle.importKey('spki', spki, KEY, true, ['verify']);
+}
+
+interface Who {
+  readonly subject: string;
+  readonly validity: Validity;
+  readonly usages: string[];
+  readonly alternatives: pkijs.GeneralName[];
+}
+
+function whoIs(caller: Caller, { validity, names }: IssueTerms): Who {
+  const service = isService(caller);
+  return {
+    ...{ subject: shownCaller(caller).slice(0, 64), validity },
+    usages: [...(service ? [OID.serverAuth] : []), OID.clientAuth],
+    alternatives: [
+      new pkijs.GeneralName({ type: NAME.uri, value: formatIdentity(caller) }),
+      ...(service ? namesOf(names) : []),
+    ],
+  };
+}
+
+const namesOf = ({ dns, ips = [] }: ServiceNames): pkijs.GeneralName[] => [
+  ...dns.map((value) => new pkijs.GeneralName({ type: NAME.dns, value })),
+  ...ips.map((ip) => new pkijs.GeneralName({ type: NAME.ip, value: octets(ip) })),
+];
+
+async function signed(authority: Pair, key: webcrypto.CryptoKey, who: Who): Promise<Certified> {
   const by = pkijs.Certificate.fromBER(derOf(authority.certificatePem));
   const serial = newSerial();
-  const service = isService(caller);
-  const alternatives = [
-    new pkijs.GeneralName({ type: NAME.uri, value: formatIdentity(caller) }),
-    ...(service ? names.dns : []).map((value) => new pkijs.GeneralName({ type: NAME.dns, value })),
-    ...((service && names.ips) || []).map(
-      (ip) => new pkijs.GeneralName({ type: NAME.ip, value: octets(ip) }),
-    ),
-  ];
-  const usages = [...(service ? [OID.serverAuth] : []), OID.clientAuth];
-  const pair = await certified(keys, {
-    ...{ subject: shownCaller(caller).slice(0, 64), issuer: by.subject, serial, validity },
+  const certificatePem = await certified(key, {
+    ...{ subject: who.subject, issuer: by.subject, serial, validity: who.validity },
     signer: await signerOf(authority.keyPem),
     extensions: [
       constraints(new pkijs.BasicConstraints()),
       usage('signs'),
-      extension(OID.extendedKeyUsage, new pkijs.ExtKeyUsage({ keyPurposes: usages }).toSchema()),
-      extension(OID.subjectKeyIdentifier, octets(await identifierOf(keys.publicKey))),
+      extension(OID.extendedKeyUsage, new pkijs.ExtKeyUsage({ keyPurposes: who.usages }).toSchema()),
+      extension(OID.subjectKeyIdentifier, octets(await identifierOf(key))),
       extension(OID.authorityKeyIdentifier, authorityIdentifier(by).toSchema()),
-      extension(OID.subjectAltName, new pkijs.GeneralNames({ names: alternatives }).toSchema()),
+      extension(OID.subjectAltName, new pkijs.GeneralNames({ names: who.alternatives }).toSchema()),
     ],
   });
-  return { ...pair, serial: serial.toString('hex').toUpperCase() };
+  return { certificatePem, serial: serial.toString('hex').toUpperCase() };
 }
 
 interface Wanted {
@@ -106,7 +199,7 @@ interface Wanted {
   readonly extensions: pkijs.Extension[];
 }
 
-async function certified(keys: webcrypto.CryptoKeyPair, wanted: Wanted): Promise<Pair> {
+async function certified(key: webcrypto.CryptoKey, wanted: Wanted): Promise<string> {
   const { subject, issuer, signer, serial, validity, extensions } = wanted;
   const certificate = new pkijs.Certificate({
     ...{ version: 2, issuer, subject: nameOf(subject), extensions },
@@ -114,13 +207,13 @@ async function certified(keys: webcrypto.CryptoKeyPair, wanted: Wanted): Promise
     notBefore: timeOf(validity.fromMs),
     notAfter: timeOf(validity.untilMs),
   });
-  await certificate.subjectPublicKeyInfo.importKey(keys.publicKey as CryptoKey);
+  await certificate.subjectPublicKeyInfo.importKey(key as CryptoKey);
   await certificate.sign(signer as CryptoKey, 'SHA-256');
-  return {
-    certificatePem: pemOf('CERTIFICATE', certificate.toSchema().toBER()),
-    keyPem: pemOf('PRIVATE KEY', await subtle.exportKey('pkcs8', keys.privateKey)),
-  };
+  return pemOf('CERTIFICATE', certificate.toSchema().toBER());
 }
+
+const pemOfKey = async (key: webcrypto.CryptoKey): Promise<string> =>
+  pemOf('PRIVATE KEY', await subtle.exportKey('pkcs8', key));
 
 const newKeys = async (): Promise<webcrypto.CryptoKeyPair> =>
   await subtle.generateKey(KEY, true, ['sign', 'verify']);

@@ -4,7 +4,7 @@ import { Backoff, withBackoff } from '@odonata/rpc/backoff.ts';
 import { guarded } from '@odonata/rpc/bug.ts';
 import type { RpcError } from '@odonata/rpc/error.ts';
 import { connect, type JetStreamClient, type KV, type KvEntry, type NatsConnection, StorageType } from 'nats';
-import { connectAs } from './credential.ts';
+import { connectAs, overTls } from './credential.ts';
 import { jetStreamError } from './jetstream-error.ts';
 import { Refusals, whatOf } from './refusals.ts';
 import { StoreDisk } from './store-disk.ts';
@@ -22,6 +22,8 @@ export interface BusOptions {
   token?: string;
   /** File with a user and a password; empty or none: see token. */
   credentials?: string;
+  /** File with the certificate of the authority by which the server is known; empty or none: plain TCP. */
+  ca?: string;
   /** Of the server, where it is on this machine; empty or none: it is not. */
   folder?: string;
   /** Servers that keep each bucket; 1. */
@@ -61,7 +63,7 @@ export class Bus {
 
   /** Connects, and waits for the server as long as it takes; later it reconnects for ever. */
   static async connect(options: BusOptions): Promise<Bus> {
-    const { url, name, log, token, credentials } = options;
+    const { url, name, log, token, credentials, ca } = options;
     log.info({ url }, 'connecting to NATS');
     const refusals = new Refusals(url, log);
     let connected = false;
@@ -72,6 +74,7 @@ export class Bus {
     const connection = await connect({
       servers: url,
       ...(token ? { token } : {}),
+      ...(ca ? overTls(ca) : {}),
       // A password that is wrong now is right when the file, or the server, has been given the other one.
       ...(credentials ? { ...connectAs(credentials, onAsked), ignoreAuthErrorAbort: true } : {}),
       name,

@@ -14,6 +14,12 @@ export const busConfig = {
     .string()
     .default('')
     .describe('file with the user and the password for NATS, a line each; empty: none'),
+  natsCa: z
+    .string()
+    .default('')
+    .describe(
+      'file with the certificate of the authority by which the NATS server is known; empty: without TLS',
+    ),
   cluster: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,30}$/, 'use 1 to 31 of a-z 0-9 -')
@@ -26,6 +32,6 @@ export type BusConfig = { [K in keyof typeof busConfig]: z.infer<(typeof busConf
 /** @param name shown by the server */
 export function connectBus(config: BusConfig, name: string, log: BusLog): Promise<Bus> {
   const { nats: url, natsToken: token, natsReplicas: replicas, natsDir: folder, cluster } = config;
-  const { natsCredentials: credentials } = config;
-  return Bus.connect({ url, token, credentials, replicas, folder, cluster, name, log });
+  const { natsCredentials: credentials, natsCa: ca } = config;
+  return Bus.connect({ url, token, ca, credentials, replicas, folder, cluster, name, log });
 }

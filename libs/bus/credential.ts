@@ -1,5 +1,7 @@
 // Who a service is to NATS: a file with a user and a password, a line each. It is read at each connection.
 import { readFileSync } from 'node:fs';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import type { TlsOptions } from 'nats';
 import { inboxOf } from './permissions.ts';
 
 export interface NatsCredential {
@@ -40,4 +42,21 @@ export function connectAs(
     },
     inboxPrefix: inboxOf(last.user),
   };
+}
+
+/** What the certificate of the server says that it is: no service of the cluster can say the same. */
+export const NATS_NAME = 'nats.odonata';
+
+/**
+ * For nats.js: TLS with a server of this authority. Addresses change, so that it is the NATS server is known by its name.
+ * @param ca file with the certificate of the authority
+ */
+export function overTls(ca: string): { tls: TlsOptions } {
+  // nats.js hands on what it does not know to node:tls.
+  const tls = {
+    caFile: ca,
+    checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+      checkServerIdentity(NATS_NAME, certificate),
+  };
+  return { tls };
 }

@@ -13,6 +13,8 @@ export interface ClientReasons {
   BAD_ADDRESS: { from: string; address: string };
   NOT_UP: { cluster: string };
   GOES_DOWN: { cluster: string };
+  /** A node of a cluster of another machine: nobody has a certificate here. */
+  ONLY_A_NODE: { cluster: string; node: string; of: string; routers: string };
   NO_RECORD: { cluster: string; supervisor: string; file: string };
   NO_IDENTITY: { tlsDir: string; why: string };
   ROUTERS_SILENT: { cluster: string; routers: string };

@@ -1,6 +1,7 @@
 // The line of one program to its cluster: a client at one of the routers, nothing else.
 import { randomUUID } from 'node:crypto';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { DoorService } from '@odonata/proto/door/v1/door';
 import { EventService } from '@odonata/proto/event/v1/event';
 import { DataspaceService, PmapService } from '@odonata/proto/pmap/v1/pmap';
 import { KeeperService } from '@odonata/proto/service/v1/service';
@@ -198,6 +199,11 @@ export class Connection {
   /** One replica of the directory. */
   cohd(replica: string): Client<typeof DirectoryService> {
     return this.#syslink.client(DirectoryService, { name: replica });
+  }
+
+  /** Who lets machines into the cluster: where it began. */
+  door(): Client<typeof DoorService> {
+    return this.#syslink.client(DoorService, { name: 'door' });
   }
 
   /** A replica of the directory that is connected, for what any of them answers. */

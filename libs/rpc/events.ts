@@ -45,6 +45,10 @@ export const EVENT_KINDS = {
   'instance-moved': 'WARNING',
   /** A node is silent and fenced: its services are to run elsewhere. */
   'node-taken': 'WARNING',
+  /** A machine came into the cluster: which node it is. */
+  'node-joined': 'INFO',
+  /** A node of another machine was put out, or took itself out. */
+  'node-removed': 'WARNING',
   /** A vmspace that somebody made by hand ended, since nobody used it. */
   'vmspace-idle': 'INFO',
   /** Somebody tried what whoever behaves does not: `attempt` says what. It was refused. */

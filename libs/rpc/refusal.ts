@@ -15,6 +15,8 @@ const RETRY_MS = 1_000;
 /** What a NOT_FOUND can be about. */
 export type ResourceType =
   | 'dataspace'
+  | 'node'
+  | 'token'
   | 'vmspace'
   | 'vkernel'
   | 'process'

@@ -172,6 +172,16 @@ export class Registry {
     }
   }
 
+  /** Of those that are away, whose certificates count no more: they do not come back. */
+  forgetRevoked(isRevoked: (caller: Caller) => boolean): void {
+    for (const endpoint of [...this.#byName.values()]) {
+      if (endpoint.connection !== undefined || !isRevoked(endpoint.caller)) continue;
+      this.#byName.delete(endpoint.name);
+      this.#bySysid.delete(endpoint.sysid);
+      this.version += 1;
+    }
+  }
+
   /** True where it is attached here now. */
   has(to: Address): boolean {
     const endpoint = to.sysid !== 0n ? this.#bySysid.get(to.sysid) : this.#byName.get(to.name);
@@ -267,6 +277,8 @@ function isOwnName({ name, kind, node }: Pick<Register, 'name' | 'kind' | 'node'
       return caller.role === Role.VKERNELD && speaksFor(caller, node) && name === `${node}/vkerneld`;
     case EndpointKind.DIRECTORY:
       return caller.role === Role.COHD && speaksFor(caller, name);
+    case EndpointKind.DOOR:
+      return caller.role === Role.DOOR && name === 'door';
     case EndpointKind.CLIENT:
       return isPerson(caller) && name === '';
     default:

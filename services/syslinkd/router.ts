@@ -1,5 +1,6 @@
 import type { Address, Frame, Message, MessageAbort, NameRegister } from '@odonata/proto/syslink/v1/syslink';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import type { Caller } from '@odonata/rpc/identity/identity.ts';
 import { noAnswer } from '@odonata/rpc/plain-words.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import {
@@ -173,8 +174,9 @@ export class Router {
   }
 
   /** Every second or so. */
-  tick(nowMs: number): void {
+  tick(nowMs: number, isRevoked: (caller: Caller) => boolean = () => false): void {
     this.#registry.forgetOld(nowMs);
+    this.#registry.forgetRevoked(isRevoked);
     this.names.tick(nowMs);
     for (const [connection, endpoint] of this.#endpoints) {
       for (const owed of endpoint.owed.values()) {

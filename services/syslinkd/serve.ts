@@ -160,7 +160,7 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
   });
   server.add(EventService, events.handlers());
   const tick = guarded(log, { timer: 'tick' }, () => {
-    router.tick(Date.now());
+    router.tick(Date.now(), (caller) => server.isRevoked(caller));
     for (const connection of [...connections]) {
       const { caller } = connection;
       if (!server.isRevoked(caller)) continue;

@@ -30,6 +30,7 @@ for (const name of ['ODONATA_SYSLINK', 'ODONATA_CONTEXT', 'COLUMNS']) delete env
 const file = join(folder, 'bytes');
 const context = join(folder, 'alice.context');
 let spin: string;
+let first: { command: string };
 
 /** Words of commands whose answer was held against its schema. */
 const held = new Set<string>();
@@ -71,7 +72,7 @@ async function answer(words: string, ...args: string[]): Promise<any> {
 beforeAll(async () => {
   spin = await buildGuest('misbehave');
   writeFileSync(file, 'x'.repeat(10_000));
-  await answer('up', '-n', '1', '-p', '0');
+  first = (await answer('up', '--address', '127.0.0.1:0')).join;
 });
 
 afterAll(async () => {
@@ -329,6 +330,27 @@ test('events -f: what comes, a line each, as far as it is asked for', async () =
     others.kill('SIGKILL');
   }
   expect(await saidOfOthers).not.toContain('holder-buried');
+});
+
+test('machines', async () => {
+  const there = `${cluster}-b`;
+  const [, , address, , token] = first.command.split(' ');
+  const { id } = await answer('node token add', '--ttl', '10m');
+  expect(await answer('node token ls')).toMatchObject([{ usesLeft: 1 }, { id }]);
+  await answer('node token rm', id);
+  try {
+    const joined = await answer('join', address!, '--token', token!, '--address', '127.0.0.2', '-c', there);
+    expect(joined).toMatchObject({ node: 'node2', of: cluster, cluster: there });
+    await answer('node drain', 'node2');
+    expect((await answer('node ls')).map((node: { state: string }) => node.state)).toEqual([
+      'ready',
+      'drained',
+    ]);
+    await answer('node resume', 'node2');
+    await answer('node rm', 'node2', '--force');
+  } finally {
+    await vkctl(['down', '--purge', '-c', there]);
+  }
 });
 
 test('all were asked', async () => {

@@ -45,6 +45,10 @@ const WORDS: { [R in ClientReason]?: (about: ClientReasons[R]) => Words } = {
     what: `cluster "${cluster}" is not up`,
     fix: `Start it with: vkctl up${flagOf(cluster)}`,
   }),
+  ONLY_A_NODE: ({ node, of, routers }) => ({
+    what: `this machine is ${node} of cluster "${of}", and nobody here has a certificate of that cluster`,
+    fix: `An admin makes one for ${routers.replaceAll(',', ', ')}: vkctl user add NAME; then here: vkctl context add FILE`,
+  }),
   GOES_DOWN: ({ cluster }) => ({ what: `cluster "${cluster}" goes down` }),
   NO_RECORD: ({ cluster, supervisor, file }) => ({
     what: `cluster "${cluster}" runs (supervisor ${supervisor}), but cannot write its record ${file}`,

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Entry of the package: for clusters that run elsewhere. What starts services of this machine needs their files, which a checkout has.
-const NEED_A_CHECKOUT = new Set(['up', 'restart', 'doctor', 'console']);
+const NEED_A_CHECKOUT = new Set(['up', 'join', 'restart', 'doctor', 'console']);
 const [, , command = '', ...rest] = process.argv;
 
 if (Number(process.versions.node.split('.')[0]) < 24) {

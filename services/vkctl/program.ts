@@ -21,6 +21,8 @@ type Add = (program: Command) => void;
 const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] = [
   ['up', async () => (await import('./commands/up.ts')).addUp],
   ['down', async () => (await import('./commands/down.ts')).addDown],
+  ['join', async () => (await import('./commands/join.ts')).addJoin],
+  ['node', async () => (await import('./commands/node.ts')).addNode],
   ['status', async () => (await import('./commands/status.ts')).addStatus],
   ['top', async () => (await import('./commands/top.ts')).addTop],
   ['console', async () => (await import('./commands/console.ts')).addConsole],

@@ -33,6 +33,7 @@ const EVERYBODY: Record<string, Role> = {
   'vkerneld/node1': Role.VKERNELD,
   'syslinkd/syslinkd': Role.SYSLINKD,
   'vkernel/node1/default': Role.VKERNEL,
+  'door/door': Role.DOOR,
 };
 const PEOPLE = ['admin/root', 'operator/olga', 'user/alice', 'viewer/vera'];
 

@@ -1,6 +1,7 @@
 // Every service of ours, and handlers that only say that they were reached.
 import type { DescMethod } from '@bufbuild/protobuf';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { DoorService } from '@odonata/proto/door/v1/door';
 import { EventService } from '@odonata/proto/event/v1/event';
 import { HandOverService } from '@odonata/proto/pmap/v1/handover';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
@@ -26,6 +27,7 @@ export const SERVICES: readonly AnyService[] = [
   KeeperService,
   RecordService,
   PeerService,
+  DoorService,
 ];
 
 /** Those that are called over syslink, too. */
@@ -39,6 +41,7 @@ export const OVER_SYSLINK: readonly AnyService[] = [
   KeeperService,
   RecordService,
   PeerService,
+  DoorService,
 ];
 
 /** In the place of an answer: `all` or `own`, what the caller may touch. */

@@ -16,6 +16,8 @@ export const runningSchema = z.object({
     runtimeDir: z.string().optional(),
     /** Everybody may do everything. */
     insecure: z.boolean().optional(),
+    /** It is a node of a cluster of another machine. */
+    member: z.object({ cluster: z.string(), node: z.string(), routers: z.string() }).optional(),
   }),
   services: z.array(
     z.object({

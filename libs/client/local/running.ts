@@ -55,8 +55,17 @@ export async function runningRecordAs<R extends RunningRecord>(
   }
 }
 
-/** Its routers as this machine reaches them, and who we are there: whoever started it. */
+/**
+ * Its routers as this machine reaches them, and who we are there: whoever started it.
+ * @throws RpcError FAILED_PRECONDITION for a node of a cluster of another machine
+ */
 export function locationOf({ plan, services }: Pick<RunningRecord, 'plan' | 'services'>): Location {
+  if (plan.member !== undefined) {
+    const { cluster: of, node, routers } = plan.member;
+    const about = { cluster: plan.cluster, node, of, routers };
+    const what = `${node} of cluster "${of}" runs here, and nobody here has a certificate of that cluster (${routers})`;
+    throw clientError(Code.FailedPrecondition, 'ONLY_A_NODE', about, what);
+  }
   const routers = services.filter(isRouter).map(({ address, socket = address }) => socket);
   return { cluster: plan.cluster, routers: routers.join(), credential: credentialHere(plan) };
 }

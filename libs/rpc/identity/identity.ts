@@ -3,7 +3,7 @@
 //   odonata://CLUSTER/ROLE/NAME             odonata://default/pmapd/node1
 //   odonata://CLUSTER/ROLE/NAME?groups=A+B  odonata://default/user/alice?groups=physics+chess
 //
-// ROLE and NAME: cohd REPLICA, pmapd NODE, vkerneld NODE, syslinkd ROUTER, vkernel NODE/VKERNEL; of people admin, operator,
+// ROLE and NAME: cohd REPLICA, pmapd NODE, vkerneld NODE, syslinkd ROUTER, vkernel NODE/VKERNEL, door door; of people admin, operator,
 // user or viewer, and their name.
 import { Role } from '@odonata/proto/auth/v1/access';
 
@@ -35,12 +35,19 @@ const ROLES = {
   vkerneld: Role.VKERNELD,
   syslinkd: Role.SYSLINKD,
   vkernel: Role.VKERNEL,
+  door: Role.DOOR,
 } as const;
 
 /** Roles that people have, the mightiest first. */
 export const PEOPLE: readonly RoleName[] = ['admin', 'operator', 'user', 'viewer'];
 const PEOPLE_ROLES: ReadonlySet<Role> = new Set(PEOPLE.map((name) => ROLES[name]));
-const SERVICE_ROLES: ReadonlySet<Role> = new Set([Role.COHD, Role.PMAPD, Role.VKERNELD, Role.SYSLINKD]);
+const SERVICE_ROLES: ReadonlySet<Role> = new Set([
+  Role.COHD,
+  Role.PMAPD,
+  Role.VKERNELD,
+  Role.SYSLINKD,
+  Role.DOOR,
+]);
 
 export const isPerson = ({ role }: Pick<Caller, 'role'>): boolean => PEOPLE_ROLES.has(role);
 export const isService = ({ role }: Caller): boolean => SERVICE_ROLES.has(role);

@@ -6,7 +6,7 @@ import { Health } from '@odonata/proto/grpc/health/v1/health';
 import type { AccessRule } from './access.ts';
 
 const PEOPLE = [Role.ADMIN, Role.OPERATOR, Role.USER, Role.VIEWER];
-const SERVICES = [Role.COHD, Role.PMAPD, Role.VKERNELD, Role.SYSLINKD];
+const SERVICES = [Role.COHD, Role.PMAPD, Role.VKERNELD, Role.SYSLINKD, Role.DOOR];
 
 const ruleFor = (...roles: Role[]): AccessRule => ({ roles: new Set(roles), owner: new Set() });
 

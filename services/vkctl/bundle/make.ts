@@ -33,6 +33,7 @@ const GROUPS: readonly Readonly<Record<string, string>>[] = [
   {
     vkctl: 'vkctl/main.ts',
     supervisor: 'vkctl/supervisor/main.ts',
+    door: 'vkctl/door/main.ts',
     syslinkd: 'syslinkd/main.ts',
     cohd: 'cohd/main.ts',
     pmapd: 'pmapd/main.ts',

@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Authority } from '@odonata/authority/authority.ts';
+import { NATS_NAME } from '@odonata/bus/credential.ts';
 import { folderOf } from '@odonata/client/credential.ts';
 import { adminName, credentialHere, identityDir, tlsDirOf } from '@odonata/client/local/identity-folder.ts';
 import { type Caller, type RoleName, roleOf } from '@odonata/rpc/identity/identity.ts';
@@ -14,10 +15,12 @@ import type { ClusterPlan } from './record.ts';
 export { adminName, identityDir, tlsDirOf } from '@odonata/client/local/identity-folder.ts';
 
 /** A cluster lives no longer; each start makes new ones. */
-const DAYS = 3_650;
+export const DAYS = 3_650;
 
 type Where = Pick<ClusterPlan, 'stateDir'>;
 
+/** What nats-server shows, where it is reached from other machines. */
+export const natsServerDir = (plan: Where): string => join(identityDir(plan), 'nats-server');
 export const authorityDir = (plan: Where): string => join(identityDir(plan), 'ca');
 /** The identity of whoever started the cluster; undefined for a cluster without identities. */
 export const adminFolder = (plan: Where & Pick<ClusterPlan, 'insecure'>): TlsFolder | undefined =>
@@ -30,6 +33,7 @@ export async function makeCertificates(
 ): Promise<void> {
   mkdirSync(identityDir(plan), { recursive: true, mode: 0o700 });
   const authority = await Authority.in(authorityDir(plan), plan.cluster);
+  if (plan.host !== undefined) await authority.issueServer(NATS_NAME, natsServerDir(plan), { days: DAYS });
   const all: readonly [RoleName, string][] = [...services, ['admin', adminName()]];
   await Promise.all(
     all.map(([role, name]) =>

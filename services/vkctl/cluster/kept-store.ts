@@ -10,7 +10,7 @@ import { streamsOf } from '@odonata/bus/permissions.ts';
 import { DISK_RESERVE_BYTES } from '@odonata/bus/store-disk.ts';
 import { Failure } from '../failure.ts';
 import { formatSize } from '../size.ts';
-import { identityDir } from './certificates.ts';
+import { identityDir, natsServerDir } from './certificates.ts';
 import type { ClusterPaths } from './paths.ts';
 
 /** Logs, and records of the cluster. */
@@ -115,3 +115,9 @@ export const natsConfigFile = (stateDir: string): string => join(stateDir, 'nats
 /** nats-server's own. Its limit is none: by default it would be a part of what is free at its start, and a fuller disk cost the store. */
 export const natsConfig = (natsDir: string): string =>
   `jetstream { store_dir: ${JSON.stringify(natsDir)}, max_file_store: 8TB }\n`;
+
+/** Of a cluster of several machines: nobody on the way hears passwords, or takes the place of the server. */
+export function natsTls(plan: { readonly stateDir: string }): string {
+  const file = (name: string): string => JSON.stringify(join(natsServerDir(plan), name));
+  return `tls { cert_file: ${file('tls.crt')}, key_file: ${file('tls.key')}, timeout: 10 }\n`;
+}

@@ -8,6 +8,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type NatsRole, type NatsUser, natsAuthorization } from '@odonata/bus/permissions.ts';
 import { identityDir, tlsDirOf } from './certificates.ts';
+import { membersIn, readNodes } from './nodes-file.ts';
 import type { ClusterPlan } from './record.ts';
 
 const PASSWORD_BYTES = 24;
@@ -19,23 +20,39 @@ export const natsFileOf = (plan: Where, role: 'cohd' | 'pmapd', name: string): s
 export const keeperFile = (plan: Where): string => join(identityDir(plan), 'keeper', 'nats');
 export const pagesKeeperFile = (plan: Where): string => join(identityDir(plan), 'keeper', 'nats-pages');
 
-/** Makes a credential for each, and returns the part of the server's configuration that knows them. */
-export function makeNatsUsers(
-  plan: Pick<ClusterPlan, 'stateDir' | 'cluster' | 'nodes'>,
-  replicas: readonly string[],
-): string {
-  const users: NatsUser[] = [
-    makeUser('keeper', 'keeper', keeperFile(plan)),
-    makeUser('pages-keeper', 'pages-keeper', pagesKeeperFile(plan)),
-    ...replicas.map((name) => makeUser('cohd', name, natsFileOf(plan, 'cohd', name))),
-    ...plan.nodes.map(({ name }) => makeUser('pmapd', `pmapd-${name}`, natsFileOf(plan, 'pmapd', name))),
-  ];
-  return natsAuthorization(plan.cluster, users);
+type Known = Pick<ClusterPlan, 'stateDir' | 'cluster' | 'nodes'>;
+
+/** Makes a credential for each of this machine. */
+export const makeNatsUsers = (plan: Known, replicas: readonly string[]): NatsUser[] => [
+  makeUser('keeper', 'keeper', keeperFile(plan)),
+  makeUser('pages-keeper', 'pages-keeper', pagesKeeperFile(plan)),
+  ...replicas.map((name) => makeUser('cohd', name, natsFileOf(plan, 'cohd', name))),
+  ...plan.nodes.map(({ name }) => makeUser('pmapd', natsUserOf(name), natsFileOf(plan, 'pmapd', name))),
+];
+
+/** The part of the server's configuration that knows them, and the nodes of other machines. */
+export function natsUsersConfig(plan: Known, here: readonly NatsUser[]): string {
+  const members = membersIn(readNodes(plan)).map(
+    ({ name, natsPassword }): NatsUser => ({
+      ...{ user: natsUserOf(name), password: JSON.stringify(natsPassword), role: 'pmapd' },
+    }),
+  );
+  return natsAuthorization(plan.cluster, [...here, ...members]);
+}
+
+/** Of the pmap manager of a node. */
+export const natsUserOf = (node: string): string => `pmapd-${node}`;
+
+export const newNatsPassword = (): string => randomBytes(PASSWORD_BYTES).toString('base64url');
+
+/** @param file from which the service reads it at each connection */
+export function writeNatsCredential(file: string, user: string, password: string): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  writeFileSync(file, `${user}\n${password}\n`, { mode: 0o600 });
 }
 
 function makeUser(role: NatsRole, user: string, file: string): NatsUser {
-  const password = randomBytes(PASSWORD_BYTES).toString('base64url');
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(file, `${user}\n${password}\n`, { mode: 0o600 });
+  const password = newNatsPassword();
+  writeNatsCredential(file, user, password);
   return { user, password: JSON.stringify(password), role };
 }

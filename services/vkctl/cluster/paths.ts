@@ -18,6 +18,8 @@ const SOCKET_PATH_BYTES = 107;
 const LONGEST_SOCKET = 'node99/vkernels/userfault.sock';
 
 export const MAX_NODES = 64;
+/** Of nodes of all machines: sockets have a name of at most `node99` in their path. */
+export const INDEX_MAX = 99;
 export const MAX_DIRECTORIES = 16;
 export const MAX_ROUTERS = 16;
 

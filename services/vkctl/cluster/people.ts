@@ -4,26 +4,17 @@
 //   <stateDir>/identity/*/revoked        serial numbers that count no more, at every service
 //   <stateDir>/identity/*/people         who is in, and in which groups, at every service
 //
-// One changes them at a time (people.lock): of two at once one would be forgotten, and nobody could be put out whom the list
-// does not have.
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+// One changes them at a time (authority-lock.ts).
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Authority } from '@odonata/authority/authority.ts';
 import { PEOPLE, roleOf } from '@odonata/rpc/identity/identity.ts';
 import { formatPeople, type ListedPerson, PEOPLE_FILE } from '@odonata/rpc/identity/people-list.ts';
 import { z } from 'zod';
-import { Failure, reasonOf } from '../failure.ts';
+import { Failure } from '../failure.ts';
+import { alone, replaceFile, type AuthorityPlace as Where } from './authority-lock.ts';
 import { adminName, authorityDir, identityDir } from './certificates.ts';
-import { waitForLock } from './lock.ts';
-import type { ClusterPlan } from './record.ts';
+import { readNodes, revokedOf } from './nodes-file.ts';
 
 const personSchema = z.object({
   name: z.string(),
@@ -39,12 +30,9 @@ export type PersonRole = Person['role'];
 
 export const PERSON_ROLES = PEOPLE as readonly PersonRole[];
 const DAY_MS = 86_400_000;
-const LOCK_MS = 30_000;
 const NEW = '.new-';
 /** So many are remembered, those that were removed too. */
 const PEOPLE_LIMIT = 10_000;
-
-type Where = Pick<ClusterPlan, 'stateDir' | 'cluster'>;
 
 /** What somebody needs to come in. */
 export interface Credential {
@@ -59,20 +47,6 @@ const fileOf = (plan: Where): string => join(authorityDir(plan), 'people.json');
 export function listPeople(plan: Where): Person[] {
   if (!existsSync(fileOf(plan))) return [];
   return z.array(personSchema).parse(JSON.parse(readFileSync(fileOf(plan), 'utf8')));
-}
-
-async function alone<T>(plan: Where, change: () => T | Promise<T>): Promise<T> {
-  const file = join(authorityDir(plan), 'people.lock');
-  const lock = await waitForLock(file, LOCK_MS);
-  if (lock === undefined)
-    throw new Failure(`another vkctl is changing who may come into cluster "${plan.cluster}"`, {
-      fix: `Try again; "fuser ${file}" shows whose process that is.`,
-    });
-  try {
-    return await change();
-  } finally {
-    lock.release();
-  }
 }
 
 interface NewPerson {
@@ -168,12 +142,12 @@ function remove(plan: Where, name: string): Person {
 /** Writes who is in, and what counts no more, for every service; after `makeCertificates`, too, whose folders may be new. */
 export function tellServices(plan: Where, people: readonly Person[] = listPeople(plan)): void {
   const serials = people.filter(({ removedMs }) => removedMs !== undefined).map(({ serial }) => serial);
-  const revoked = serials.map((serial) => `${serial}\n`).join('');
+  const revoked = [...serials, ...revokedOf(readNodes(plan))].map((serial) => `${serial}\n`).join('');
   const listed = formatPeople(listOf(people));
   for (const entry of readdirSync(identityDir(plan))) {
     if (entry === 'ca' || entry.startsWith('.')) continue;
-    replace(join(identityDir(plan), entry, 'revoked'), revoked);
-    replace(join(identityDir(plan), entry, PEOPLE_FILE), listed);
+    replaceFile(join(identityDir(plan), entry, 'revoked'), revoked);
+    replaceFile(join(identityDir(plan), entry, PEOPLE_FILE), listed);
   }
 }
 
@@ -191,18 +165,5 @@ function save(plan: Where, people: readonly Person[]): void {
   const sorted = [...people].sort((a, b) =>
     a.name < b.name ? -1 : a.name > b.name ? 1 : a.sinceMs - b.sinceMs,
   );
-  replace(fileOf(plan), `${JSON.stringify(sorted, undefined, 2)}\n`);
-}
-
-function replace(file: string, text: string): void {
-  try {
-    writeFileSync(`${file}.new`, text, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
-  } catch (cause) {
-    rmSync(`${file}.new`, { recursive: true, force: true });
-    throw new Failure(`cannot write ${file}: ${reasonOf(cause)}`, {
-      fix: 'Mend that, and do this again: until then services may differ in who is let in.',
-      cause,
-    });
-  }
+  replaceFile(fileOf(plan), `${JSON.stringify(sorted, undefined, 2)}\n`);
 }

@@ -1,27 +1,33 @@
 // Ports below the kernel's range for outgoing connections: one that a service gives up while it restarts
 // cannot meanwhile become the near end of somebody's connection.
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { Failure } from '../failure.ts';
+import { createServer, isIP } from 'node:net';
+import { EXIT, Failure } from '../failure.ts';
+import { ANY_HOST, LOOPBACK } from './hosts.ts';
 
 const LOWEST = 10_240;
 
-/** True when 127.0.0.1:port can be listened on now. */
-export const isPortFree = async (port: number): Promise<boolean> => (await whyNoPort(port)) === undefined;
+/** True when a port can be listened on now. */
+export const isPortFree = async (port: number, host = LOOPBACK): Promise<boolean> =>
+  (await whyNoPort(port, host)) === undefined;
 
-/** Why 127.0.0.1:port cannot be listened on now; undefined where it can. */
-export async function whyNoPort(port: number): Promise<'taken' | 'forbidden' | undefined> {
+/** Why a port cannot be listened on now; undefined where it can. */
+export async function whyNoPort(
+  port: number,
+  host = LOOPBACK,
+): Promise<'taken' | 'forbidden' | 'not here' | undefined> {
   const server = createServer();
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ host: '127.0.0.1', port, exclusive: true }, resolve);
+      server.listen({ host, port, exclusive: true }, resolve);
     });
     return undefined;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'EADDRINUSE') return 'taken';
     if (code === 'EACCES') return 'forbidden';
+    if (NOT_HERE.has(code ?? '')) return 'not here';
     throw error;
   } finally {
     await new Promise((resolve) => server.close(resolve));
@@ -29,30 +35,56 @@ export async function whyNoPort(port: number): Promise<'taken' | 'forbidden' | u
 }
 
 /** @throws Failure that says how to get another one */
-export async function expectPort(port: number): Promise<void> {
-  const why = await whyNoPort(port);
+export async function expectPort(port: number, host = LOOPBACK): Promise<void> {
+  if (port > 65_535)
+    throw new Failure(
+      `port ${port} does not exist, and the services of the cluster need those in a row from the first`,
+      {
+        fix: 'Choose a lower one.',
+        exitCode: EXIT.usage,
+      },
+    );
+  const why = await whyNoPort(port, host);
   if (why === 'forbidden')
     throw new Failure(
-      `port ${port} on 127.0.0.1 is not for this user: the kernel gives it to root only (EACCES)`,
+      `port ${port} on ${host} is not for this user: the kernel gives it to root only (EACCES)`,
       {
         fix: 'Choose one of 1024 or above with --port N, or any free one with --port 0.',
       },
     );
   if (why === 'taken')
-    throw new Failure(`port ${port} on 127.0.0.1 is taken, and the router (syslinkd) needs it`, {
-      fix: 'Choose another with --port N, or any free one with --port 0.',
-    });
+    throw new Failure(
+      host === LOOPBACK
+        ? `port ${port} on ${host} is taken, and the router (syslinkd) needs it`
+        : `port ${port} on ${host} is taken, and this cluster needs it`,
+      {
+        fix: `Choose another with ${host === LOOPBACK ? '--port N, or any free one with --port 0' : '--address HOST:PORT'}.`,
+      },
+    );
+}
+
+const NOT_HERE: ReadonlySet<string> = new Set(['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN', 'EINVAL']);
+
+/**
+ * What services listen on that others reach by this: itself where it is an address of this machine, else everything, as
+ * behind a router that translates addresses.
+ */
+export async function listenHostFor(host: string): Promise<string> {
+  return isIP(host) !== 0 && (await whyNoPort(0, host)) === undefined ? host : ANY_HOST;
 }
 
 /** So many different free ports, picked at random: clusters that start at the same time rarely meet. */
-export async function pickPorts(count: number, taken: readonly number[] = []): Promise<number[]> {
+export async function pickPorts(
+  count: number,
+  { taken = [], host = LOOPBACK }: { taken?: readonly number[]; host?: string } = {},
+): Promise<number[]> {
   const outgoing = /^(\d+)/.exec(readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8'));
   const end = Math.max(Number(outgoing?.[1] ?? 32_768), LOWEST + 4096);
   const ports = new Set<number>();
   for (let tries = 0; ports.size < count; tries++) {
     if (tries > count * 50) throw new Failure(`no ${count} free ports in ${LOWEST}..${end - 1}`);
     const port = LOWEST + Math.floor(Math.random() * (end - LOWEST));
-    if (!taken.includes(port) && !ports.has(port) && (await isPortFree(port))) ports.add(port);
+    if (!taken.includes(port) && !ports.has(port) && (await isPortFree(port, host))) ports.add(port);
   }
   return [...ports];
 }

@@ -35,6 +35,17 @@ const serviceSchema = z.object({
 });
 export type ServiceRecord = z.infer<typeof serviceSchema>;
 
+const memberSchema = z.object({
+  /** As it is called where it began. */
+  cluster: z.string(),
+  node: z.string(),
+  /** Addresses there, host:port. */
+  door: z.string(),
+  routers: z.string(),
+  nats: z.string(),
+  directories: z.array(z.string()),
+});
+
 export const planSchema = z.object({
   cluster: z.string(),
   stateDir: z.string(),
@@ -43,13 +54,21 @@ export const planSchema = z.object({
   nodes: z.array(z.object({ name: z.string(), index: z.number().int().positive() })),
   ports: z.object({
     /** Of the routers. */
-    syslinkd: z.array(z.number()).min(1),
+    syslinkd: z.array(z.number()),
     nats: z.number(),
     /** Of the replicas of the directory. */
-    cohd: z.array(z.number()).min(1),
+    cohd: z.array(z.number()),
+    /** Where other machines join; absent: none can. */
+    door: z.number().optional(),
     pmapd: z.array(z.number()),
     vkerneld: z.array(z.number()),
   }),
+  /** By which other machines reach its services; absent: they do not. */
+  host: z.string().optional(),
+  /** What they listen on then; absent: the same. */
+  listenHost: z.string().optional(),
+  /** It is a node of a cluster that began on another machine, where its routers and directory are; absent: it is whole. */
+  member: memberSchema.optional(),
   allowDirs: z.array(z.string()),
   allowListen: z.array(z.string()).optional(),
   allowConnect: z.array(z.string()).optional(),

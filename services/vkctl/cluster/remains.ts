@@ -6,9 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isVkernelUid } from '@odonata/rpc/vkernel-uids.ts';
 import { removeCgroups } from '@odonata/userfault/sandbox/cgroup.ts';
 import { Failure } from '../failure.ts';
+import { isMember } from '../machine/membership.ts';
 import { type Identity, identify, isAlive, signalIdentity } from './identity.ts';
 import { besideStore, holdsHomes, holdsPages } from './kept-store.ts';
-import { type ClusterPaths, MAX_NODES, nodeName } from './paths.ts';
+import { hasMembers } from './nodes-file.ts';
+import { type ClusterPaths, INDEX_MAX, nodeName } from './paths.ts';
 import { letsIn } from './people.ts';
 import { ownProcesses } from './supervisors.ts';
 
@@ -65,7 +67,8 @@ export async function endProcesses(paths: ClusterPaths, graceMs: number): Promis
  */
 export function removeFolders(paths: ClusterPaths, keepStore = false): boolean {
   const keptStore = keepStore && holdsPages(paths);
-  const kept = keptStore || (keepStore && (letsIn(paths) || holdsHomes(paths)));
+  const kept =
+    keptStore || (keepStore && (letsIn(paths) || hasMembers(paths) || isMember(paths) || holdsHomes(paths)));
   const store = keptStore || !existsSync(paths.natsDir) ? [] : [paths.natsDir];
   const ofState = kept ? [...besideStore(paths), ...store] : [paths.stateDir];
   return [paths.memoryDir, paths.runtimeDir, ...ofState].map(removeTree).includes(true);
@@ -101,6 +104,6 @@ export async function clearRemains(
   { graceMs = 4000, keepStore = false } = {},
 ): Promise<boolean> {
   const ended = await endProcesses(paths, graceMs);
-  for (let node = 1; node <= MAX_NODES; node++) removeCgroups(join(paths.runtimeDir, nodeName(node)));
+  for (let node = 1; node <= INDEX_MAX; node++) removeCgroups(join(paths.runtimeDir, nodeName(node)));
   return removeFolders(paths, keepStore) || ended > 0;
 }

@@ -2,93 +2,41 @@
 
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, unlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { bundled, currentBundle } from '@odonata/rpc/bundle.ts';
-import type { LogLevel } from '@odonata/rpc/log.ts';
-import { collectorOf } from '@odonata/rpc/trace/own.ts';
-import type { LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
-import { EXIT, explain, Failure, reasonOf } from '../failure.ts';
+import { explain, Failure, reasonOf } from '../failure.ts';
+import { memberPlan } from '../machine/plan.ts';
 import { certified, nodeFolders } from '../supervisor/service-spec.ts';
 import { findTool } from '../supervisor/tool.ts';
-import { allowedFolders } from './allowed-folders.ts';
 import { makeCertificates } from './certificates.ts';
 import { makeFolder } from './folder.ts';
 import { type Identity, identify } from './identity.ts';
-import { chooseStoreBytes, holdsPages } from './kept-store.ts';
 import { type Lock, tryLock } from './lock.ts';
-import { memorySpace, nodeMemory, promise } from './memory-space.ts';
-import { type ClusterPaths, clusterPaths, MAX_NODES, nodeName } from './paths.ts';
+import { workAgain } from './nodes-file.ts';
+import { type ClusterPaths, clusterPaths } from './paths.ts';
 import { tellServices } from './people.ts';
-import { expectPort, pickPorts } from './ports.ts';
+import { makePlan } from './plan.ts';
 import { fillPrograms } from './programs.ts';
 import type { ClusterPlan, ClusterRecord } from './record.ts';
 import { clearRemains, removeFolders } from './remains.ts';
+import type { StartOptions } from './start-options.ts';
 import { stopCluster } from './stop.ts';
 import { type FoundSupervisor, markedSupervisors, runningSupervisor, supervisorEnv } from './supervisors.ts';
 import { withToolTrouble } from './tool-trouble.ts';
-import { type StartProgress, untilReady } from './until-ready.ts';
+import { untilReady } from './until-ready.ts';
+
+export type { StartOptions } from './start-options.ts';
 
 export const DEFAULT_PORT = 7411;
 /** Whoever clears the cluster up lets go of its lock within this. */
 const LOCK_MS = 20_000;
 
-export interface StartOptions {
-  cluster: string;
-  nodes: number;
-  /** Replicas of the directory; 1 unless told otherwise. */
-  directories?: number;
-  /** Routers; 1 unless told otherwise. */
-  routers?: number;
-  /** Of the first router; 0: any free one. */
-  port: number;
-  allowDirs?: string[];
-  /** Where programs may listen, as vkerneld's --allow-listen. */
-  allowListen?: string[];
-  /** Where programs may connect to, as vkerneld's --allow-connect. */
-  allowConnect?: string[];
-  /** Frames of each node. */
-  framesBytes?: number | undefined;
-  /** Swap of each node, of this folder's disk. */
-  swapBytes?: number | undefined;
-  /** What the backing store may hold; else by the disk. */
-  storeBytes?: number;
-  /** Without the store that an earlier life of the cluster left. */
-  fresh?: boolean;
-  /** Layers of confinement that virtual kernels may do without. */
-  allowUnconfined?: LayerName[];
-  vkernelUids?: number | undefined;
-  /** Without these although the machine has them: to measure what they cost. */
-  unconfined?: readonly LayerName[];
-  leaseMs?: number;
-  /** That one user may own. */
-  userDataspaces?: number;
-  /** The collector of traces. */
-  traceOtlp?: string;
-  /** Part of what begins that is traced. */
-  traceSample?: number;
-  logLevel?: LogLevel;
-  /** Without identities: everybody who reaches a service may do everything. */
-  insecure?: boolean;
-  /** Services reach each other at host:port, as on several machines, and not at unix sockets. */
-  overTcp?: boolean;
-  /** The folder of the services that run; this checkout's unless told otherwise. */
-  servicesDir?: string;
-  /** Goes down by itself when this process (a pid) is gone. */
-  owner?: number;
-  timeoutMs?: number;
-  signal?: AbortSignal;
-  onProgress?: (progress: StartProgress) => void;
-  /** A line for people: it starts, and not quite as one might think. */
-  onNote?: (line: string) => void;
-}
-
 /** Resolves when every service is connected and every node has the directory; else nothing is left. */
 export async function startCluster(options: StartOptions): Promise<ClusterRecord> {
   const paths = clusterPaths(options.cluster);
-  requireTools();
+  if (options.membership === undefined) requireTools();
   await bundle(options);
   const lock = await lockOrFail(paths);
   let supervisor: Identity;
@@ -97,11 +45,14 @@ export async function startCluster(options: StartOptions): Promise<ClusterRecord
     await clearRemains(paths, { keepStore });
     try {
       make(paths.logDir, 'ODONATA_HOME', true);
-      const plan = await makePlan(options, paths);
+      const plan = await (options.membership === undefined
+        ? makePlan(options, paths)
+        : memberPlan(options, options.membership, paths));
       makeFolders(plan);
       await fillPrograms(paths);
-      if (!plan.insecure) {
+      if (!plan.insecure && plan.member === undefined) {
         await makeCertificates(plan, certified(plan));
+        if (plan.host !== undefined) await workAgain(plan);
         tellServices(plan);
       }
       supervisor = spawnSupervisor(plan, paths, lock);
@@ -189,64 +140,6 @@ function heldElsewhere({ cluster, lockFile }: ClusterPaths, other: FoundSupervis
     `cluster "${cluster}" is already up with ODONATA_HOME=${home} (supervisor ${other.identity.pid})`,
     { fix: 'Use that ODONATA_HOME, or choose another --cluster name.' },
   );
-}
-
-async function makePlan(options: StartOptions, paths: ClusterPaths): Promise<ClusterPlan> {
-  const { cluster, nodes, port, directories = 1, routers = 1 } = options;
-  if (!Number.isInteger(nodes) || nodes < 1 || nodes > MAX_NODES) {
-    throw new Failure(`--nodes: "${nodes}" is not a number from 1 to ${MAX_NODES}`, { exitCode: EXIT.usage });
-  }
-  if (port !== 0) await expectPort(port);
-  if (options.vkernelUids && process.getuid!() !== 0)
-    throw new Failure('--vkernel-uids is for root, whose virtual kernels have uids of their own', {
-      ...{ fix: 'Leave it out: as a plain user they have yours.', exitCode: EXIT.usage },
-    });
-  const free = await pickPorts(1 + routers + directories + 2 * nodes, [port]);
-  const [nats] = free.splice(0, 1) as [number];
-  const syslinkd = free.splice(0, routers);
-  if (port !== 0) syslinkd[0] = port;
-  const cohd = free.splice(0, directories);
-  return {
-    cluster,
-    stateDir: paths.stateDir,
-    runtimeDir: paths.runtimeDir,
-    memoryDir: paths.memoryDir,
-    nodes: Array.from({ length: nodes }, (_, i) => ({ name: nodeName(i + 1), index: i + 1 })),
-    ports: {
-      syslinkd,
-      nats,
-      cohd,
-      pmapd: free.slice(0, nodes),
-      vkerneld: free.slice(nodes),
-    },
-    allowDirs: allowedFolders(options.allowDirs ?? [], paths, options.onNote),
-    allowListen: options.allowListen,
-    allowConnect: options.allowConnect,
-    framesBytes: promisedMemory(options, paths),
-    ...(options.swapBytes && { swapBytes: options.swapBytes, swapDir: tmpdir() }),
-    ...(options.vkernelUids && { vkernelUids: options.vkernelUids }),
-    allowUnconfined: options.unconfined ? [...options.unconfined] : options.allowUnconfined,
-    unconfined: options.unconfined ? true : undefined,
-    leaseMs: options.leaseMs,
-    userDataspaces: options.userDataspaces,
-    storeBytes: chooseStoreBytes(paths, options.storeBytes),
-    hadStore: holdsPages(paths),
-    traceOtlp: options.traceOtlp || collectorOf({ traceOtlp: '' }) || undefined,
-    traceSample: options.traceSample,
-    logLevel: options.logLevel ?? 'info',
-    servicesDir: options.servicesDir,
-    insecure: options.insecure || undefined,
-    overTcp: options.overTcp || undefined,
-    owner: options.owner === undefined ? undefined : identify(options.owner),
-  };
-}
-
-/** What each node gets of the memory of this machine, promised from now on. */
-function promisedMemory({ nodes, framesBytes, onNote }: StartOptions, paths: ClusterPaths): number {
-  const { bytes, note } = nodeMemory(memorySpace(paths.lockFile), nodes, framesBytes);
-  promise(paths.lockFile, bytes * nodes);
-  if (note !== undefined) onNote?.(note);
-  return bytes;
 }
 
 /** Before the supervisor: what cannot be made is told here, in one line. */

@@ -6,6 +6,7 @@ import type { Cluster } from '@odonata/client/cluster.ts';
 import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { attachTo } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
+import { memberWaits } from '../machine/ready.ts';
 import { type Identity, isAlive } from './identity.ts';
 import { lastLine, readIfThere } from './log-line.ts';
 import type { ClusterPaths } from './paths.ts';
@@ -44,8 +45,10 @@ export async function untilReady(
         for (const service of record.services) expectUsable(service);
         const hopeless = record.services.find((s) => s.restarts >= HOPELESS_RESTARTS || s.state === 'failed');
         if (hopeless) throw new Failure(`${hopeless.name} does not start: ${whyNot(hopeless)}`);
-        await connectToRouters(record, routers);
-        waitingFor = await servicesNotReady(record, routers);
+        if (record.plan.member === undefined) {
+          await connectToRouters(record, routers);
+          waitingFor = await servicesNotReady(record, routers);
+        } else waitingFor = await memberWaits(record);
         onProgress?.({
           ready: record.services.length - waitingFor.length,
           total: record.services.length,

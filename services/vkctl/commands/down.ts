@@ -1,14 +1,17 @@
 import type { Command } from 'commander';
 import { isAlive } from '../cluster/identity.ts';
 import { holdsHomes, storedBytes } from '../cluster/kept-store.ts';
-import { clusterPaths } from '../cluster/paths.ts';
+import { membersIn, readNodes } from '../cluster/nodes-file.ts';
+import { type ClusterPaths, clusterPaths } from '../cluster/paths.ts';
 import { letsIn } from '../cluster/people.ts';
 import { readRecord } from '../cluster/record.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { expectHere } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { say, sayAside } from '../output.ts';
+import { doorOf, leave } from '../machine/link.ts';
+import { type Membership, readMembership } from '../machine/membership.ts';
+import { plural, say, sayAside } from '../output.ts';
 import {
   type ClusterOption,
   clusterOf,
@@ -46,6 +49,7 @@ export function addDown(program: Command): void {
     ['vkctl down --keep', 'durable dataspaces, homes and who was let in are there again after "vkctl up"'],
     ['vkctl down --purge', 'what was kept, too'],
     ['vkctl down -c second', 'another one'],
+    ['vkctl down --purge', 'on a machine that joined a cluster: its node leaves for good'],
   ]);
 }
 
@@ -64,6 +68,9 @@ async function down(options: DownOptions): Promise<void> {
   const keepStore = !options.purge && (options.keep || !runs);
   const people = keepStore && letsIn(paths);
   const homes = keepStore && holdsHomes(paths);
+  const membership = membershipHere(paths);
+  if (membership !== undefined) return await downMember(paths, membership, options);
+  const members = keepStore ? 0 : membersHere(paths);
   const outcome = await stopCluster(paths, undefined, keepStore);
   const said = {
     stopped: `cluster "${cluster}" is down`,
@@ -76,9 +83,64 @@ async function down(options: DownOptions): Promise<void> {
   }
   if (outcome === 'nothing') sayAside(said.nothing);
   else say(said[outcome]);
+  if (members > 0)
+    say(
+      `${plural(members, 'node')} of other machines had joined: end what is left there with vkctl down --purge`,
+    );
   if (people) say('who was let in stays so, for the next vkctl up (--purge: not)');
   if (homes) say('homes of programs are kept, for the next vkctl up (--purge: not)');
   if (had) say(storeText());
   else if (options.keep)
     say(`nothing ${people || homes ? 'else ' : ''}is kept: no durable dataspace was synced`);
+}
+
+function membershipHere(paths: ClusterPaths): Membership | undefined {
+  try {
+    return readMembership(paths);
+  } catch {
+    return undefined; // What cannot be read is ended as any other cluster.
+  }
+}
+
+function membersHere(paths: ClusterPaths): number {
+  try {
+    return membersIn(readNodes(paths)).length;
+  } catch {
+    return 0;
+  }
+}
+
+/** A node of a cluster that goes on elsewhere: it hands over what it has, and stays a node unless it is to leave. */
+async function downMember(
+  paths: ClusterPaths,
+  { node, cluster: of, door, removed }: Membership,
+  { purge, json }: DownOptions,
+): Promise<void> {
+  const outcome = await stopCluster(paths, undefined, true);
+  let left = false;
+  if (purge) {
+    left = removed === true || (await hasLeft(paths, { door, node: node.name }));
+    await stopCluster(paths, undefined, false);
+  }
+  if (json) return printJson({ cluster: paths.cluster, outcome, keptBytes: 0, keptPeople: false });
+  const flag = paths.cluster === 'default' ? '' : ` -c ${paths.cluster}`;
+  if (!purge) {
+    const down = outcome === 'nothing' ? 'is not up; nothing to do' : 'is down on this machine';
+    return say(`${node.name} of cluster "${of}" ${down}; start it again with: vkctl up${flag}`);
+  }
+  if (left) say(`${node.name} has left cluster "${of}"; nothing is left of it here`);
+  else
+    say(
+      `nothing is left here of ${node.name} of cluster "${of}", which did not answer: take it out there with vkctl node rm ${node.name}`,
+    );
+}
+
+async function hasLeft(paths: ClusterPaths, member: { door: string; node: string }): Promise<boolean> {
+  try {
+    const client = doorOf(paths, member);
+    await leave(client).finally(() => client.close());
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -4,14 +4,18 @@ import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
 import { isVkernelBase, VKERNEL_BASES } from '@odonata/rpc/vkernel-uids.ts';
 import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
+import { clusterPaths, MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
 import { DEFAULT_PORT, startCluster } from '../cluster/start.ts';
 import type { StartProgress } from '../cluster/until-ready.ts';
-import { elsewhere } from '../connection.ts';
+import { attachHere, elsewhere } from '../connection.ts';
+import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
+import { type Membership, readMembership } from '../machine/membership.ts';
 import { plural, routersAt, say, showProgress } from '../output.ts';
 import { formatSpan, parseSize } from '../size.ts';
+import { hostAndPort, layersOf } from './join.ts';
+import { makeToken, type NewToken } from './node-token.ts';
 import {
   type ClusterOption,
   clusterOf,
@@ -25,7 +29,9 @@ import {
 import { foundStore } from './store-report.ts';
 
 interface UpOptions extends ClusterOption {
-  nodes: number;
+  nodes?: number;
+  address?: { host: string; port: number };
+  joins: number;
   directories: number;
   routers: number;
   port: number;
@@ -53,7 +59,22 @@ export function addUp(program: Command): void {
     .command('up')
     .summary('start a cluster')
     .description('Starts a cluster on this machine and returns when it is ready.')
-    .option('-n, --nodes <count>', 'how many nodes', wholeNumber(1, MAX_NODES), 3)
+    .option(
+      '-n, --nodes <count>',
+      'how many nodes of this machine (default: 3; with --address 1)',
+      wholeNumber(1, MAX_NODES),
+    )
+    .option(
+      '--address <address>',
+      `by which other machines reach this cluster and join it, host or host:port; its services then listen on the ports from that on, ${DEFAULT_PORT} unless given`,
+      (text) => hostAndPort(text, DEFAULT_PORT),
+    )
+    .option(
+      '--joins <count>',
+      'with --address: how many machines the token that is printed lets in, within an hour; 0: none is printed',
+      wholeNumber(0, 64),
+      1,
+    )
     .option(
       '--directories <count>',
       'replicas of the coherency directory: with two or more, one may die at any time',
@@ -143,6 +164,7 @@ export function addUp(program: Command): void {
     ['vkctl up --node-memory 512M', 'refused where /dev/shm has not so much for each'],
     ['vkctl up --node-memory 256M --node-swap 1G', 'programs may touch more than there is memory'],
     ['vkctl up --directories 3', 'a directory that fails over'],
+    ['vkctl up --address 10.0.0.1 --joins 2', 'other machines join by the command that it prints'],
     ['vkctl up --routers 2', 'commands that go on without one of the routers'],
     ['vkctl up --store 4G', 'room for larger durable dataspaces; one that is there grows'],
     [
@@ -174,14 +196,6 @@ function vkernelBase(text: string): number {
   throw new InvalidArgumentError(`"${text}" is not ${VKERNEL_BASES}.`);
 }
 
-function layersOf(text: string): LayerName[] {
-  return text.split(',').map((word) => {
-    const layer = LAYERS.find((name) => name === word);
-    if (layer === undefined) throw new InvalidArgumentError(`"${word}" is none of ${LAYERS.join(', ')}.`);
-    return layer;
-  });
-}
-
 async function up(options: UpOptions): Promise<void> {
   const cluster = clusterOf(options);
   const startMs = Date.now();
@@ -189,12 +203,16 @@ async function up(options: UpOptions): Promise<void> {
   process.once('SIGINT', () => abort.abort());
   process.once('SIGTERM', () => abort.abort());
   const notes: string[] = [];
+  const { address } = options;
+  const membership = membershipOf(cluster, options);
   const record = await startCluster({
     cluster,
-    nodes: options.nodes,
+    nodes: membership ? 1 : (options.nodes ?? (address ? 1 : 3)),
+    membership,
     directories: options.directories,
     routers: options.routers,
-    port: options.port,
+    port: address?.port ?? options.port,
+    ...(address && { host: address.host }),
     allowDirs: options.allowDir,
     allowListen: options.allowListen,
     allowConnect: options.allowConnect,
@@ -215,7 +233,9 @@ async function up(options: UpOptions): Promise<void> {
     onProgress: showStart,
     onNote: (line) => notes.push(line),
   });
-  if (options.json) return printJson(clusterJson(record, notes));
+  if (membership !== undefined) return tellMember(record, membership, { startMs, notes, json: options.json });
+  const token = address && options.joins > 0 ? await firstToken(record, options.joins) : undefined;
+  if (options.json) return printJson({ ...clusterJson(record, notes), ...(token && { join: token }) });
   const away = elsewhere(options.cluster);
   const flag = cluster === 'default' && away === undefined ? '' : ` -c ${cluster}`;
   const nodes = plural(record.plan.nodes.length, 'node');
@@ -226,15 +246,68 @@ async function up(options: UpOptions): Promise<void> {
   if (record.plan.insecure)
     say('without identities: every user of this machine may do everything with it (--insecure)');
   for (const note of notes) say(note);
+  if (token !== undefined)
+    say(`a machine joins it within an hour (uses: ${token.uses}) by:\n${token.command}`);
   if (away !== undefined) say(`commands mean ${away.by} all the same; for this one give them${flag}`);
   say(`end it with: vkctl down${flag}`);
+}
+
+/** What `join` has left here; undefined: the cluster is this machine's own. @throws Failure */
+function membershipOf(
+  cluster: string,
+  { address, nodes, fresh, insecure }: UpOptions,
+): Membership | undefined {
+  const membership = readMembership(clusterPaths(cluster));
+  if (membership === undefined) return undefined;
+  const { node, cluster: of, removed } = membership;
+  const flag = cluster === 'default' ? '' : ` -c ${cluster}`;
+  if (removed)
+    throw new Failure(`this machine was ${node.name} of cluster "${of}", and was removed from it`, {
+      fix: `Clear what is left with "vkctl down --purge${flag}"; with a new token it may join again.`,
+    });
+  if (address || nodes !== undefined || fresh || insecure)
+    throw new Failure(`this machine is ${node.name} of cluster "${of}", which began elsewhere`, {
+      fix: `Start it with "vkctl up${flag}" alone, or leave that cluster with "vkctl down --purge${flag}".`,
+      exitCode: EXIT.usage,
+    });
+  return membership;
+}
+
+function tellMember(
+  record: ClusterRecord,
+  { node, cluster: of }: Membership,
+  { startMs, notes, json }: { startMs: number; notes: string[]; json?: boolean | undefined },
+): void {
+  if (json) {
+    printJson(clusterJson(record, notes));
+    return;
+  }
+  say(`${node.name} of cluster "${of}" is up (${formatSpan(Date.now() - startMs)})`);
+  for (const note of notes) say(note);
+}
+
+const FIRST_TOKEN_MS = 3_600_000;
+
+async function firstToken(record: ClusterRecord, uses: number): Promise<NewToken> {
+  const cluster = await attachHere(record);
+  try {
+    return await makeToken(cluster, { uses, ttlMs: FIRST_TOKEN_MS });
+  } finally {
+    cluster.close();
+  }
 }
 
 /** As `status --json` has it, and what was noted when it started. */
 function clusterJson({ plan, syslink, supervisor, startedMs, services }: ClusterRecord, notes: string[]) {
   const { cluster, nodes, insecure = false, hadStore = false, allowUnconfined = [] } = plan;
   return {
-    ...{ cluster, syslink, tlsDir: credentialHere(plan)?.tlsDir, supervisor: supervisor.pid, startedMs },
+    ...{
+      cluster,
+      syslink,
+      tlsDir: plan.member ? undefined : credentialHere(plan)?.tlsDir,
+      supervisor: supervisor.pid,
+      startedMs,
+    },
     ...{ nodes, services, insecure, hadStore, allowUnconfined, notes },
   };
 }

@@ -1,5 +1,6 @@
 // Of a cluster and the machine that it is on.
 import { z } from 'zod';
+import { newToken } from './machine.ts';
 import { byName, count, epochMs, pid, time, wire } from './terms.ts';
 import { names, quota } from './vkernel.ts';
 
@@ -137,6 +138,7 @@ export const up = z.strictObject({
   hadStore: z.boolean().describe('goes on with the store of an earlier run'),
   allowUnconfined: z.array(z.string()),
   notes: z.array(z.string()),
+  join: newToken.optional().describe('with --address: the first token'),
 });
 
 export const down = z.strictObject({

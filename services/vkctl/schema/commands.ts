@@ -3,6 +3,7 @@ import { z } from 'zod';
 import * as cluster from './cluster.ts';
 import * as dataspace from './dataspace.ts';
 import { event } from './event.ts';
+import * as machine from './machine.ts';
 import * as person from './person.ts';
 import * as process from './process.ts';
 import * as service from './service.ts';
@@ -23,6 +24,14 @@ const list = (schema: z.ZodType): Answer => ({ schema: z.array(schema) });
 export const ANSWERS: Readonly<Record<string, Answer>> = {
   up: one(cluster.up),
   down: one(cluster.down),
+  join: one(machine.joined),
+  'node ls': list(machine.node),
+  'node drain': one(machine.changed),
+  'node resume': one(machine.changed),
+  'node rm': one(machine.removed),
+  'node token add': one(machine.newToken),
+  'node token ls': list(machine.token),
+  'node token rm': list(machine.tokenRemoved),
   status: one(cluster.status),
   top: one(cluster.top),
   console: one(cluster.console),

@@ -11,9 +11,10 @@ export async function forgetVolatile(
   address: string,
   cluster: string,
   credentials?: string,
+  ca?: string,
 ): Promise<string[]> {
   const log = { info: () => {}, warn: () => {}, error: () => {} };
-  const bus = await Bus.connect({ url: address, credentials, cluster, name: 'vkctl up', log });
+  const bus = await Bus.connect({ url: address, credentials, ca, cluster, name: 'vkctl up', log });
   try {
     const stopping = AbortSignal.timeout(ANSWER_MS);
     return await untilAnswered(() => forgetIn(bus), { log, line: '', stopping });

@@ -6,6 +6,7 @@ import { tlsDirOf } from '@odonata/client/local/identity-folder.ts';
 import type { RoleName } from '@odonata/rpc/identity/identity.ts';
 import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import { hiddenFolders } from '../cluster/allowed-folders.ts';
+import { farAddress, joined, LOOPBACK, listenAddress, nearAddress } from '../cluster/hosts.ts';
 import { homesDir, natsConfigFile, programsDir } from '../cluster/kept-store.ts';
 import { natsFileOf } from '../cluster/nats-users.ts';
 import type { ClusterPlan } from '../cluster/record.ts';
@@ -45,18 +46,20 @@ export const nodeFolders = (plan: ClusterPlan, node: string): NodeFolders => ({
   memoryDir: join(plan.memoryDir, node),
 });
 
-const at = (port: number): string => `127.0.0.1:${port}`;
-
 /** Of a router or a replica, for all others of this machine. */
 const socketOf = (plan: ClusterPlan, name: string): string => join(plan.runtimeDir, `${name}.sock`);
 /** Where others of this machine reach it. */
 const doorOf = (plan: ClusterPlan, { name, port }: { name: string; port: number }): string =>
-  plan.overTcp ? at(port) : `unix:${socketOf(plan, name)}`;
+  plan.overTcp ? nearAddress(plan, port) : `unix:${socketOf(plan, name)}`;
+/** Where services of all machines of the cluster reach it. */
+const placeOf = (plan: ClusterPlan, replica: { name: string; port: number }): string =>
+  plan.host === undefined ? doorOf(plan, replica) : farAddress(plan, replica.port);
 const pmapdSocket = (plan: ClusterPlan, node: string): string =>
   join(nodeFolders(plan, node).socketDir, 'pmapd.sock');
 
 /** For `--syslink`. */
 export const routersOf = (plan: ClusterPlan): string =>
+  plan.member?.routers ??
   replicas('syslinkd', plan.ports.syslinkd)
     .map((router) => doorOf(plan, router))
     .join();
@@ -72,7 +75,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     join(plan.stateDir, 'events', `${name.replaceAll('/', '.')}.jsonl`);
   const { ports } = plan;
   const syslink = routersOf(plan);
-  const nats = at(ports.nats);
+  const nats = plan.member?.nats ?? nearAddress(plan, ports.nats);
   const { traceOtlp, traceSample } = plan;
   const common = [
     ...['--log-level', plan.logLevel],
@@ -80,17 +83,22 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     ...(traceSample === undefined ? [] : ['--trace-sample', String(traceSample)]),
   ];
   const natsDir = join(plan.stateDir, 'nats');
-  const cluster = ['--nats', nats, '--nats-dir', natsDir, '--cluster', plan.cluster, '--syslink', syslink];
+  const cluster = [
+    ...['--nats', nats, '--cluster', plan.member?.cluster ?? plan.cluster, '--syslink', syslink],
+    ...(plan.member === undefined ? ['--nats-dir', natsDir] : []),
+  ];
 
   const natsServer: ServiceSpec = {
     name: 'nats',
     address: nats,
     command: tools.natsServer,
-    args: `-a 127.0.0.1 -p ${ports.nats} -n odonata-${plan.cluster} -c`
+    args: `-a ${plan.listenHost ?? plan.host ?? LOOPBACK} -p ${ports.nats} -c`
       .split(' ')
       .concat(natsConfigFile(plan.stateDir)),
     logFile: logFile('nats'),
   };
+  // Machines come to the door, and people by a router.
+  const hasSocket = (name: RoleName, node?: string) => node === undefined && !plan.overTcp && name !== 'door';
   const service = (
     name: RoleName,
     port: number,
@@ -100,15 +108,15 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
   ): ServiceSpec => ({
     name: node ? `${node}/${name}` : as,
     node,
-    address: at(port),
-    socket: node === undefined && !plan.overTcp ? `unix:${socketOf(plan, as)}` : undefined,
+    address: isFar(name) ? nearAddress(plan, port) : joined(LOOPBACK, port),
+    socket: hasSocket(name, node) ? `unix:${socketOf(plan, as)}` : undefined,
     command: tools.node,
     args: [
       ...NODE_FLAGS,
-      join(plan.servicesDir ?? SERVICES, name, 'main.ts'),
+      join(plan.servicesDir ?? SERVICES, name === 'door' ? 'vkctl/door' : name, 'main.ts'),
       '--listen',
-      at(port),
-      ...(node === undefined && !plan.overTcp ? ['--socket', socketOf(plan, as)] : []),
+      isFar(name) ? listenAddress(plan, port) : joined(LOOPBACK, port),
+      ...(hasSocket(name, node) ? ['--socket', socketOf(plan, as)] : []),
       ...(plan.insecure ? [] : ['--tls-dir', tlsDirOf(plan, name, node ?? as)]),
       ...common,
       '--events-file',
@@ -119,14 +127,19 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
   });
 
   const natsAs = (role: 'cohd' | 'pmapd', name: string): string[] =>
-    plan.insecure ? [] : ['--nats-credentials', natsFileOf(plan, role, name)];
+    plan.insecure
+      ? []
+      : [
+          ...['--nats-credentials', natsFileOf(plan, role, name)],
+          ...(plan.host === undefined ? [] : ['--nats-ca', join(tlsDirOf(plan, role, name), 'ca.crt')]),
+        ];
 
   // One alone goes on while NATS is away.
   const alone = ports.cohd.length === 1 ? ['--standalone'] : [];
   const quota = plan.userDataspaces ? ['--user-dataspaces', String(plan.userDataspaces)] : [];
   const lease = plan.leaseMs ? ['--lease-ms', String(plan.leaseMs)] : [];
   const specs = [
-    natsServer,
+    ...(plan.member === undefined ? [natsServer] : []),
     ...replicas('syslinkd', ports.syslinkd).map(({ name, port }) =>
       service('syslinkd', port, [], undefined, name),
     ),
@@ -143,12 +156,15 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
           name,
           ...alone,
           '--advertise',
-          doorOf(plan, { name, port }),
+          placeOf(plan, { name, port }),
         ],
         undefined,
         name,
       ),
     ),
+    ...(ports.door === undefined
+      ? []
+      : [service('door', ports.door, ['--state-dir', plan.stateDir, '--syslink', syslink])]),
   ];
   for (const [position, { name, index }] of plan.nodes.entries()) {
     const { socketDir, memoryDir } = nodeFolders(plan, name);
@@ -160,9 +176,9 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     const swap = plan.swapBytes ? ['--swap-bytes', String(plan.swapBytes), '--swap-dir', plan.swapDir!] : [];
     const store = plan.storeBytes ? ['--store-bytes', String(plan.storeBytes)] : [];
     const directory = [
-      ...replicas('cohd', ports.cohd).flatMap((replica) => ['--directory', doorOf(plan, replica)]),
+      ...directoriesOf(plan).flatMap((address) => ['--directory', address]),
       '--advertise',
-      plan.overTcp ? at(ports.pmapd[position]!) : `unix:${pmapdSocket(plan, name)}`,
+      pmapdPlace(plan, name, ports.pmapd[position]!),
       '--memory-dir',
       memoryDir,
       ...frames,
@@ -193,14 +209,29 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
   return specs;
 }
 
+/** Services that other machines reach, where the cluster has an address. */
+const isFar = (role: RoleName): boolean => role !== 'vkerneld';
+
+/** Replicas of the directory. */
+export const directoriesOf = (plan: ClusterPlan): string[] =>
+  plan.member?.directories ?? replicas('cohd', plan.ports.cohd).map((replica) => placeOf(plan, replica));
+
+/** Where other nodes reach a pmap manager. */
+function pmapdPlace(plan: ClusterPlan, node: string, port: number): string {
+  if (plan.host !== undefined) return farAddress(plan, port);
+  return plan.overTcp ? nearAddress(plan, port) : `unix:${pmapdSocket(plan, node)}`;
+}
+
 /** Where people and other machines reach the routers: host:port each, with commas between. */
-export const routerPortsOf = ({ ports }: ClusterPlan): string => ports.syslinkd.map(at).join();
+export const routerPortsOf = (plan: ClusterPlan): string =>
+  plan.member?.routers ?? plan.ports.syslinkd.map((port) => farAddress(plan, port)).join();
 
 /** All that need a certificate. */
 export const certified = (plan: ClusterPlan): [RoleName, string][] => [
   ...(['syslinkd', 'cohd'] as const).flatMap((role) =>
     replicas(role, plan.ports[role]).map(({ name }): [RoleName, string] => [role, name]),
   ),
+  ...(plan.ports.door === undefined ? [] : ([['door', 'door']] as [RoleName, string][])),
   ...plan.nodes.flatMap(({ name }): [RoleName, string][] => [
     ['pmapd', name],
     ['vkerneld', name],

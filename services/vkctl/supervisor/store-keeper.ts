@@ -4,7 +4,7 @@
 // JetStream off until they are started anew, that of Debian 12 (2.9) stops answering what concerns the stream. What it
 // acknowledged is in its files, so it is killed and started again, as soon as there is room and not before. A server that
 // answers nothing at all is another matter: it may be stopped, or the machine be slow, and is left alone.
-import { connectAs } from '@odonata/bus/credential.ts';
+import { connectAs, overTls } from '@odonata/bus/credential.ts';
 import { troubleOf } from '@odonata/bus/jetstream-error.ts';
 import { DISK_RESERVE_BYTES, StoreDisk } from '@odonata/bus/store-disk.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -28,21 +28,28 @@ export async function askHealth(
   address: string,
   answerMs = ANSWER_MS,
   credentials: readonly string[] = [],
+  ca?: string,
 ): Promise<StoreHealth> {
   const users = credentials.length === 0 ? [undefined] : credentials;
-  const healths = await Promise.all(users.map((user) => askAs(address, answerMs, user)));
+  const healths = await Promise.all(users.map((user) => askAs(address, answerMs, user, ca)));
   return (
     healths.find((health) => health === 'STUCK') ?? healths.find((health) => health === 'AWAY') ?? 'WELL'
   );
 }
 
 /** By a connection of its own: one whose question was not answered hears nothing more. */
-async function askAs(address: string, answerMs: number, credentials?: string): Promise<StoreHealth> {
+async function askAs(
+  address: string,
+  answerMs: number,
+  credentials?: string,
+  ca?: string,
+): Promise<StoreHealth> {
   let nats: NatsConnection;
   try {
     nats = await connect({
       servers: address,
       ...(credentials === undefined ? {} : connectAs(credentials)),
+      ...(ca === undefined ? {} : overTls(ca)),
       name: 'vkctl store keeper',
       reconnect: false,
       timeout: answerMs,
@@ -87,6 +94,8 @@ export interface StoreKeeperOptions {
   address: string;
   /** Who it is to NATS, in each account; none: nobody asks. */
   credentials?: readonly string[];
+  /** By which it is known; none: plain TCP. */
+  ca?: string | undefined;
   log: Logger;
   /** Kills the server where it runs, and has it started again. */
   restart(): void;
@@ -149,7 +158,7 @@ export class StoreKeeper {
     this.#looks += 1;
     if (this.#watch > 0) this.#watch -= 1;
     else if (this.#wrong === 0 && this.#looks % CALM_LOOKS !== 0) return;
-    const health = await askHealth(this.#o.address, ANSWER_MS, this.#o.credentials);
+    const health = await askHealth(this.#o.address, ANSWER_MS, this.#o.credentials, this.#o.ca);
     // Whoever was given up for its short lives on a full disk is started, too; who runs and is silent is not killed.
     if (health === 'AWAY' && watched) this.#o.revive();
     this.#wrong = health === 'STUCK' ? this.#wrong + 1 : 0;

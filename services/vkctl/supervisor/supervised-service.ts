@@ -4,6 +4,7 @@
 //                    \-- too many short lives --> failed
 //   replace, pmapd: running -> its successor runs beside it -> takes its place, and it ends -> running
 //   replace, vkerneld: running -> SIGHUP: it leaves its virtual kernels alone, and ends -> waiting -> running
+//   rest: running -> SIGTERM, so that it hands over what it can -> stopped -> work -> running
 //   stop: running -> SIGINT, since nothing of a cluster that goes down is worth handing over -> (graceMs) -> SIGKILL -> stopped
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, renameSync, statSync } from 'node:fs';
@@ -42,6 +43,7 @@ export class SupervisedService {
   #timer: NodeJS.Timeout | undefined;
   #ended: Promise<void> = Promise.resolve();
   #stopping = false;
+  #resting = false;
 
   constructor(spec: ServiceSpec, around: Surroundings) {
     this.spec = spec;
@@ -59,6 +61,10 @@ export class SupervisedService {
   }
 
   start(): void {
+    if (this.#resting) {
+      this.#become('stopped');
+      return;
+    }
     this.#child = this.#spawn([]);
     this.#runs();
   }
@@ -86,6 +92,26 @@ export class SupervisedService {
     return true;
   }
 
+  /** Has it hand over what it can, and end until it is to work again. */
+  async rest(graceMs: number): Promise<void> {
+    if (this.#resting || this.#stopping) return;
+    this.#resting = true;
+    await this.#endChildren('SIGTERM', graceMs);
+  }
+
+  work(): void {
+    if (!this.#resting || this.#stopping) return;
+    this.#resting = false;
+    void this.#ended.then(() => {
+      if (!this.#resting && !this.#stopping && this.#child === undefined) this.start();
+    });
+  }
+
+  /** It reads its configuration again, where it does so. */
+  reload(): void {
+    this.#child?.kill('SIGHUP');
+  }
+
   /** Has it begin anew. */
   restart(): void {
     this.#child?.kill('SIGKILL');
@@ -93,7 +119,7 @@ export class SupervisedService {
 
   /** Starts it where it was given up. */
   revive(): void {
-    if (this.#stopping || this.record.state !== 'failed') return;
+    if (this.#stopping || this.#resting || this.record.state !== 'failed') return;
     this.#history.shortLives = 0;
     this.record.restarts += 1;
     this.start();
@@ -138,14 +164,14 @@ export class SupervisedService {
     this.#child = undefined;
     this.record.process = undefined;
     this.record.lastEnd = how;
-    if (this.#successor !== undefined && !this.#stopping) {
+    if (this.#successor !== undefined && !this.#stopping && !this.#resting) {
       this.#child = this.#successor;
       this.#successor = undefined;
       this.record.restarts += 1;
       this.#runs();
       return;
     }
-    if (this.#stopping) {
+    if (this.#stopping || this.#resting) {
       this.#become('stopped');
       return;
     }
@@ -164,13 +190,17 @@ export class SupervisedService {
   }
 
   /** Resolves when its process is gone. */
-  async stop(graceMs: number): Promise<void> {
+  async stop(graceMs: number, signal: NodeJS.Signals = 'SIGINT'): Promise<void> {
     this.#stopping = true;
+    await this.#endChildren(signal, graceMs);
+  }
+
+  async #endChildren(signal: NodeJS.Signals, graceMs: number): Promise<void> {
     clearTimeout(this.#timer);
     const children = [this.#child, this.#successor].filter((child) => child !== undefined);
     if (this.#child === undefined) this.#become('stopped');
     if (children.length === 0) return;
-    for (const child of children) child.kill('SIGINT');
+    for (const child of children) child.kill(signal);
     const kill = setTimeout(() => {
       this.#around.log.warn({ service: this.spec.name, graceMs }, 'did not end in time, killed');
       for (const child of children) child.kill('SIGKILL');

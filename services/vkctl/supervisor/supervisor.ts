@@ -1,23 +1,24 @@
 // The owner of everything that a local cluster is: its services, folders, lock and record.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { identityDir } from '../cluster/certificates.ts';
 import { compileCache } from '../cluster/compile-cache.ts';
 import { makeFolder } from '../cluster/folder.ts';
 import { identify } from '../cluster/identity.ts';
-import { natsConfig, natsConfigFile, placeStreams } from '../cluster/kept-store.ts';
 import type { Lock } from '../cluster/lock.ts';
-import { keeperFile, makeNatsUsers, pagesKeeperFile } from '../cluster/nats-users.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
 import { type ClusterPlan, writeRecord } from '../cluster/record.ts';
 import { clearRemains, MARK } from '../cluster/remains.ts';
 import { takeReplaceRequest } from '../cluster/replace.ts';
-import { forgetVolatile } from './forget-volatile.ts';
+import { MemberLink } from '../machine/link.ts';
+import { markRemoved } from '../machine/membership.ts';
 import { Janitor } from './janitor.ts';
 import { KeptIdentities } from './kept-identities.ts';
-import { replicaNames, routerPortsOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
-import { StoreKeeper } from './store-keeper.ts';
+import { NodeWishes } from './node-wishes.ts';
+import { DRAIN_MS, NodeWork } from './node-work.ts';
+import { routerPortsOf, type ServiceSpec, serviceSpecs } from './service-spec.ts';
+import { SupervisedBus } from './supervised-bus.ts';
 import { SupervisedService } from './supervised-service.ts';
 import { findTool } from './tool.ts';
 
@@ -43,11 +44,17 @@ export class Supervisor {
   readonly #log: Logger;
   readonly #services: SupervisedService[];
   readonly #janitor: Janitor;
-  readonly #keeper: StoreKeeper;
+  /** Of a node of another machine's cluster: none. */
+  readonly #bus: SupervisedBus | undefined;
+  /** Of a cluster that machines may join. */
+  readonly #wishes: NodeWishes | undefined;
+  /** Of a node of another machine's cluster. */
+  readonly #link: MemberLink | undefined;
   readonly #startedMs = Date.now();
   #stopped: Promise<void> | undefined;
+  /** Its cluster does not have it any more. */
+  #out = false;
   #writing: NodeJS.Timeout | undefined;
-  #natsConfig = '';
   #later: NodeJS.Timeout | undefined;
 
   constructor({ plan, paths, lock, log }: SupervisorOptions) {
@@ -57,7 +64,7 @@ export class Supervisor {
     this.#log = log;
     this.#janitor = new Janitor(paths, keepsStore(plan), log);
     const natsServer = findTool('nats-server');
-    assert(natsServer, 'up checks that nats-server is there');
+    assert(natsServer || plan.member, 'up checks that nats-server is there');
     const setpriv = findTool('setpriv');
     if (!setpriv)
       log.warn('setpriv (util-linux) is missing: services outlive a killed supervisor for a while');
@@ -73,16 +80,23 @@ export class Supervisor {
       wrap: setpriv ? [setpriv, '--pdeathsig', 'INT', '--'] : [],
       changed: () => this.#write(),
     };
-    this.#services = serviceSpecs(plan, { node: process.execPath, natsServer }).map(
+    this.#services = serviceSpecs(plan, { node: process.execPath, natsServer: natsServer ?? '' }).map(
       (spec) => new SupervisedService(spec, around),
     );
-    const [nats] = this.#services;
-    this.#keeper = new StoreKeeper({
-      ...{ folder: paths.natsDir, address: nats!.spec.address, log },
-      credentials: plan.insecure ? [] : [keeperFile(plan), pagesKeeperFile(plan)],
-      restart: () => nats!.restart(),
-      revive: () => nats!.revive(),
-    });
+    const nodes = new Map(
+      plan.nodes.map(({ name }) => [
+        name,
+        new NodeWork(this.#services.filter(({ spec }) => spec.node === name)),
+      ]),
+    );
+    if (plan.member === undefined) {
+      this.#bus = new SupervisedBus({ plan, paths, log, nats: this.#services[0]! });
+      this.#wishes =
+        plan.ports.door === undefined ? undefined : new NodeWishes({ plan, nodes, bus: this.#bus, log });
+    } else {
+      const node = nodes.get(plan.member.node)!;
+      this.#link = new MemberLink({ plan, member: plan.member, node, log, removed: () => this.#removed() });
+    }
   }
 
   start(): void {
@@ -92,43 +106,32 @@ export class Supervisor {
     this.#writing = setInterval(() => {
       if (identities?.look())
         this.#log.warn('the folder of the cluster was deleted: its identities are there again');
-      if (!existsSync(natsConfigFile(this.#plan.stateDir)) && existsSync(this.#plan.stateDir))
-        this.#writeNatsConfig();
+      this.#bus?.look();
+      this.#wishes?.look();
       if (!existsSync(this.#paths.clusterFile)) this.#write();
     }, RECORD_MS);
-    const { natsDir } = this.#paths;
-    mkdirSync(natsDir, { recursive: true, mode: 0o700 });
-    placeStreams(natsDir, this.#plan);
-    const users = this.#plan.insecure ? '' : makeNatsUsers(this.#plan, replicaNames(this.#plan));
-    this.#natsConfig = natsConfig(natsDir) + users;
-    this.#writeNatsConfig();
-    const [nats, ...others] = this.#services;
-    nats!.start();
-    this.#keeper.start();
-    if (this.#plan.hadStore) void this.#goOn(others);
-    else for (const service of others) service.start();
+    this.#wishes?.look();
+    const others = this.#services.filter((service) => service !== this.#bus?.nats);
+    if (this.#bus === undefined) for (const service of others) service.start();
+    else void this.#startAfter(this.#bus, others);
+    this.#link?.start();
   }
 
-  #writeNatsConfig(): void {
-    writeFileSync(natsConfigFile(this.#plan.stateDir), this.#natsConfig, { mode: 0o600 });
+  async #startAfter(bus: SupervisedBus, services: readonly SupervisedService[]): Promise<void> {
+    bus.start();
+    if (this.#plan.hadStore) await bus.forgetVolatile();
+    if (!this.#stopped) for (const service of services) service.start();
   }
 
-  /** Who the supervisor is to NATS. */
-  get #keeperFile(): string | undefined {
-    return this.#plan.insecure ? undefined : keeperFile(this.#plan);
-  }
-
-  /** Memory of the earlier life is gone, before anybody asks for it. */
-  async #goOn(services: readonly SupervisedService[]): Promise<void> {
-    const { cluster, ports } = this.#plan;
-    try {
-      const names = await forgetVolatile(`127.0.0.1:${ports.nats}`, cluster, this.#keeperFile);
-      this.#log.info({ names }, 'dataspaces without a store ended with the cluster that had them');
-    } catch (error) {
-      this.#log.error({ err: error }, 'dataspaces without a store stay in the list, and are lost');
-    }
-    if (this.#stopped) return;
-    for (const service of services) service.start();
+  /** The cluster has put this node out: it ends, and what is here of it counts no more. */
+  #removed(): void {
+    this.#log.error(
+      { node: this.#plan.member?.node, cluster: this.#plan.member?.cluster },
+      'this node was removed from its cluster, and ends',
+    );
+    this.#out = true;
+    markRemoved(this.#plan);
+    process.kill(process.pid, 'SIGTERM');
   }
 
   /** Replaces the service that vkctl asked for. */
@@ -145,15 +148,20 @@ export class Supervisor {
   }
 
   async #stop(): Promise<void> {
-    this.#keeper.stop();
+    this.#bus?.stop();
+    this.#link?.stop();
     clearInterval(this.#writing);
     clearTimeout(this.#later);
     this.#writeRecord(true);
-    const order = ['vkerneld', 'pmapd', 'cohd', 'syslinkd', 'nats'];
+    // Of a node of a larger cluster others go on with what it has.
+    const drains = this.#plan.member !== undefined && !this.#out;
+    const [signal, graceMs] = drains ? (['SIGTERM', DRAIN_MS] as const) : (['SIGINT', GRACE_MS] as const);
+    const order = ['vkerneld', 'pmapd', 'door', 'cohd', 'syslinkd', 'nats'];
     for (const kind of order) {
       const some = this.#services.filter(({ spec }) => kindOf(spec) === kind);
-      await Promise.all(some.map((service) => service.stop(GRACE_MS)));
+      await Promise.all(some.map((service) => service.stop(graceMs, signal)));
     }
+    if (!this.#out) await this.#link?.goodbye();
     await clearRemains(this.#paths, { keepStore: keepsStore(this.#plan) });
     this.#janitor.dismiss();
     this.#lock.release();

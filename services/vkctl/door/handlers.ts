@@ -1,0 +1,154 @@
+// What people ask of the door, through the routers.
+import { X509Certificate } from 'node:crypto';
+import { availableParallelism, loadavg } from 'node:os';
+import { type DoorService, type JoinToken, type Node, NodeState } from '@odonata/proto/door/v1/door';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { shownCaller } from '@odonata/rpc/identity/identity.ts';
+import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
+import { notFound } from '@odonata/rpc/refusal.ts';
+import type { Handlers } from '@odonata/rpc/service.ts';
+import { RELEASE } from '@odonata/rpc/wire-version.ts';
+import { farAddress } from '../cluster/hosts.ts';
+import { type Member, membersIn, type NodesFile } from '../cluster/nodes-file.ts';
+import type { ClusterPlan, ClusterRecord } from '../cluster/record.ts';
+import { Failure } from '../failure.ts';
+import { routerPortsOf } from '../supervisor/service-spec.ts';
+import type { Desk } from './desk.ts';
+import { formatJoinToken, newJoinToken, pinOf } from './join-token.ts';
+import type { KeptToken, TokenBook } from './token-book.ts';
+
+/** A machine that said nothing for so long is away; it speaks each second. */
+export const AWAY_MS = 5_000;
+/** Of a token, where nothing is said. */
+const TTL_MS = 3_600_000;
+
+export interface DoorHandlersOptions {
+  readonly plan: ClusterPlan;
+  readonly desk: Desk;
+  readonly tokens: TokenBook;
+  readonly folder: TlsFolder;
+  /** What the supervisor of this machine tells now. */
+  readonly read: () => ClusterRecord | undefined;
+}
+
+type Said = Omit<Node, '$typeName' | '$unknown'>;
+
+export function doorHandlers(o: DoorHandlersOptions): Handlers<typeof DoorService> {
+  const { plan, desk, tokens, folder } = o;
+  const memberNamed = (name: string): RpcError =>
+    notFound({ type: 'node', name }, `no node "${name}"; nodes: ${namesIn(plan, desk.nodes()).join(', ')}`);
+  return {
+    makeToken({ ttlMs, uses }, { caller }) {
+      const pin = pinOf(new X509Certificate(folder.identity.authorityPem).raw);
+      const token = newJoinToken(plan.ports.door!, pin);
+      const madeMs = Date.now();
+      const terms = {
+        by: shownCaller(caller),
+        madeMs,
+        untilMs: madeMs + (Number(ttlMs) || TTL_MS),
+        usesLeft: uses || 1,
+      };
+      try {
+        const kept = tokens.add(token, terms);
+        return {
+          token: formatJoinToken(token),
+          kept: shownToken(kept),
+          address: routerPortsOf(plan).split(',')[0],
+        };
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        throw new RpcError(Code.ResourceExhausted, `${error.message}. ${error.fix ?? ''}`.trim());
+      }
+    },
+    listTokens: () => ({ tokens: tokens.list(Date.now()).map(shownToken) }),
+    revokeToken({ id }) {
+      if (!tokens.revoke(id)) throw notFound({ type: 'token', name: id }, `no token "${id}"`);
+      return {};
+    },
+    listNodes: () => ({ nodes: nodesNow(o) }),
+    async drainNode({ node, resume }) {
+      if (!(await desk.rest(node, !resume))) throw memberNamed(node);
+      return {};
+    },
+    async removeNode({ node }) {
+      if (plan.nodes.some(({ name }) => name === node))
+        throw new RpcError(
+          Code.FailedPrecondition,
+          `${node} is of the machine where the cluster began: it goes with the cluster`,
+        );
+      const before = nodesNow(o).find(({ name }) => name === node);
+      if ((await desk.remove(node)) === undefined) throw memberNamed(node);
+      return { node: before };
+    },
+  };
+}
+
+const shownToken = ({
+  id,
+  by,
+  madeMs,
+  untilMs,
+  usesLeft,
+}: KeptToken): Omit<JoinToken, '$typeName' | '$unknown'> => ({
+  ...{ id, by, usesLeft },
+  madeMs: BigInt(madeMs),
+  untilMs: BigInt(untilMs),
+});
+
+const namesIn = (plan: ClusterPlan, nodes: NodesFile): string[] => [
+  ...plan.nodes.map(({ name }) => name),
+  ...membersIn(nodes).map(({ name }) => name),
+];
+
+function nodesNow({ plan, desk, read }: DoorHandlersOptions): Said[] {
+  const nodes = desk.nodes();
+  const record = read();
+  const here = plan.nodes.map(
+    ({ name, index }, at): Said => ({
+      ...{
+        name,
+        index,
+        here: true,
+        release: RELEASE,
+        load: loadavg()[0]!,
+        processors: availableParallelism(),
+      },
+      state: stateHere(record, name, nodes.resting.includes(name)),
+      address: farAddress(plan, plan.ports.pmapd[at]!),
+      sinceMs: BigInt(record?.startedMs ?? 0),
+      seenMs: BigInt(Date.now()),
+    }),
+  );
+  return [...here, ...membersIn(nodes).map((member) => elsewhere(member, desk))].sort(
+    (a, b) => a.index - b.index,
+  );
+}
+
+function elsewhere({ name, index, address, sinceMs }: Member, desk: Desk): Said {
+  const said = desk.seen(name);
+  const isAway = said === undefined || said.atMs + AWAY_MS < Date.now();
+  return {
+    ...{ name, index, address, here: false },
+    state: isAway ? NodeState.AWAY : STATES[said.look.state],
+    sinceMs: BigInt(sinceMs),
+    seenMs: BigInt(said?.atMs ?? 0),
+    release: said?.look.release ?? '',
+    load: isAway ? -1 : said.look.load,
+    processors: said?.look.processors ?? 0,
+  };
+}
+
+const STATES = {
+  starting: NodeState.AWAY,
+  down: NodeState.AWAY,
+  ready: NodeState.READY,
+  draining: NodeState.DRAINING,
+  drained: NodeState.DRAINED,
+} as const;
+
+/** Of a node of this machine, by the states of its services. */
+function stateHere(record: ClusterRecord | undefined, node: string, resting: boolean): NodeState {
+  const states = record?.services.filter((each) => each.node === node).map(({ state }) => state) ?? [];
+  if (resting) return states.every((state) => state === 'stopped') ? NodeState.DRAINED : NodeState.DRAINING;
+  return states.length > 0 && states.every((state) => state === 'running') ? NodeState.READY : NodeState.AWAY;
+}

@@ -1,0 +1,26 @@
+// Whether a node that starts has come into its cluster: only the door can tell, by what the routers have of it.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClusterRecord } from '../cluster/record.ts';
+import { NoAnswer } from './door-client.ts';
+import { doorOf, look, lookOf, writeLists } from './link.ts';
+
+const AGAIN_MS = 250;
+
+/** What of the node is not there yet. @throws DoorRefusal */
+export async function memberWaits({ plan }: ClusterRecord): Promise<string[]> {
+  const client = doorOf(plan, plan.member!);
+  try {
+    const answer = await look(client, lookOf(plan, 'starting'));
+    writeLists(plan, plan.member!.node, answer);
+    // One that is to rest starts nothing.
+    const waits = answer.rest ? [] : answer.waitingFor;
+    if (waits.length > 0) await sleep(AGAIN_MS);
+    return waits;
+  } catch (error) {
+    if (!(error instanceof NoAnswer)) throw error;
+    await sleep(AGAIN_MS);
+    return ['the door of the cluster'];
+  } finally {
+    client.close();
+  }
+}

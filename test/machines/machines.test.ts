@@ -1,0 +1,211 @@
+// Three machines become a cluster by three commands, and go again.
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { splitAddress } from '@odonata/rpc/address.ts';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { readRecord } from '../../services/vkctl/cluster/record.ts';
+import { formatJoinToken, parseJoinToken } from '../../services/vkctl/door/join-token.ts';
+import { buildGuest } from '../guests/build.ts';
+import { Machine } from './machine.ts';
+import { OneAddress, PORT, whyNoNetwork } from './one-address.ts';
+
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
+
+const folder = mkdtempSync(join(tmpdir(), 'odonata-machines-'));
+const name = (letter: string): string => `door-${letter}-${process.pid}`;
+const [one, two, three] = ['a', 'b', 'c'].map(
+  (letter, at) => new Machine({ folder, cluster: name(letter), address: `127.0.0.${at + 1}` }),
+) as [Machine, Machine, Machine];
+const all = [one, two, three];
+let router: { host: string; port: number };
+let counter: string;
+
+/** As the command says that is printed; where to listen is this machine's own. */
+const joining = (machine: Machine, token: string, ...more: string[]): string[] => [
+  ...['join', `127.0.0.1:${router.port}`, '--token', token, '--address', machine.address],
+  ...['--node-memory', '64M', ...more],
+];
+const nodes = async (): Promise<{ name: string; state: string }[]> =>
+  JSON.parse(await one.done('node', 'ls', '--json'));
+const states = async () => Object.fromEntries((await nodes()).map((each) => [each.name, each.state]));
+const token = async (...more: string[]): Promise<string> =>
+  (await one.done('node', 'token', 'add', '-q', ...more)).trim();
+const recordOf = ({ home, cluster }: Machine) => readRecord(join(home, 'odonata', cluster, 'cluster.json'))!;
+
+beforeAll(async () => {
+  counter = await buildGuest('counter');
+  const up = ['up', '--address', '127.0.0.1:0', '--joins', '2', '--node-memory', '64M', '--json'];
+  const { join: first, syslink } = JSON.parse(await one.done(...up)) as {
+    join: { token: string };
+    syslink: string;
+  };
+  router = splitAddress(syslink);
+  // At the same time, by one token.
+  const said = await Promise.all([two, three].map((each) => each.done(...joining(each, first.token))));
+  expect(said.join('')).toMatch(/node\d has joined cluster/);
+});
+afterAll(async () => {
+  for (const each of [three, two]) await each.vkctl('down', '--purge');
+  await one.vkctl('down');
+  const left = all.flatMap((each) => each.left().map((entry) => `${each.cluster}: ${entry}`));
+  rmSync(folder, { recursive: true, force: true });
+  expect(left.filter((entry) => !entry.includes('.contexts'))).toEqual([]);
+});
+
+it('is one cluster: a word that programs on all three add to', async () => {
+  expect(await states()).toEqual({ node1: 'ready', node2: 'ready', node3: 'ready' });
+  await Promise.all(
+    [1, 2, 3].map((node) =>
+      one.done('run', '--node', `node${node}`, counter, 'tally', 'atomic', '500', '--start', '3'),
+    ),
+  );
+  expect(JSON.parse(await one.done('run', counter, 'tally', 'read'))).toMatchObject({ seen: 1500 });
+  // Keys were made where they are, and nobody there is a person.
+  const identities = readdirSync(join(two.home, 'odonata', two.cluster, 'identity')).sort();
+  expect(identities.map((each) => each.replace(/\d$/, ''))).toEqual([
+    'member',
+    'pmapd-node',
+    'vkerneld-node',
+  ]);
+  expect(await two.refused('ps')).toMatch(
+    /nobody here has a certificate of that cluster. An admin makes one/,
+  );
+  // What the machine is told is checked again by the services: it may join, and no more.
+  expect(await two.refused('join', '127.0.0.1', '--token', await token())).toMatch(
+    /is node\d of cluster .* already/,
+  );
+});
+
+it('a token that does not count is one line, and nothing is left', async () => {
+  const before = await nodes();
+  const other = new Machine({ folder, cluster: name('d'), address: '127.0.0.4' });
+  const tried = (said: string, ...more: string[]) => other.refused(...joining(other, said, ...more));
+  const good = await token('--ttl', '10m');
+  const parsed = parseJoinToken(good)!;
+  const used = await token('--ttl', '1s');
+  await sleep(1_100);
+  expect(await tried(used)).toMatch(/cannot join: the time of the token is over/);
+  expect(await tried(good.slice(0, -3))).toMatch(/that is no token, or not all of one/);
+  expect(await tried(formatJoinToken({ ...parsed, pin: '00'.repeat(32) }))).toMatch(
+    /answers another cluster than the token is of/,
+  );
+  expect(await tried(formatJoinToken({ ...parsed, secret: 'A'.repeat(27) }))).toMatch(/knows no such token/);
+  expect(await tried(formatJoinToken({ ...parsed, port: router.port }))).toMatch(
+    /cannot join|another cluster/,
+  );
+  expect(await tried(good, '--name', 'node2')).toMatch(/--name node2: there is a node2 already/);
+  expect(await tried(good, '--allow-dir', '/proc')).toMatch(/--allow-dir/);
+  await one.done('node', 'token', 'rm', parsed.id);
+  expect(await tried(good)).toMatch(/knows no such token/);
+  expect([other.left(), (await nodes()).map((each) => each.name)]).toEqual([
+    [],
+    before.map((each) => each.name),
+  ]);
+  expect(await one.refused('node', 'token', 'rm', parsed.id)).toMatch(/no token/);
+});
+
+it.skipIf(whyNoNetwork() !== undefined)('all that a person does goes through one address', async () => {
+  const elsewhere = new Machine({ folder, cluster: name('e'), address: '127.0.0.1' });
+  const file = join(elsewhere.home, 'alice.context');
+  await one.done('user', 'add', 'alice', '--role', 'admin', '--syslink', `127.0.0.1:${PORT}`, '--out', file);
+  const { ODONATA_CLUSTER: _, ...env } = elsewhere.env;
+  const there = new OneAddress(join(folder, 'out.sock'), router, env);
+  const done = async (...args: string[]) => {
+    const { code, stdout, stderr } = await there.vkctl(args);
+    expect(code, `${args.join(' ')}: ${stderr}`).toBe(0);
+    return stdout;
+  };
+  try {
+    await done('context', 'add', file);
+    expect(await done('whoami')).toContain('alice');
+    const bytes = join(elsewhere.home, 'bytes');
+    writeFileSync(bytes, 'x'.repeat(100_000));
+    await done('ds', 'load', 'text', bytes);
+    await done('ds', 'save', 'text', `${bytes}.back`);
+    expect(readFileSync(`${bytes}.back`).equals(readFileSync(bytes))).toBe(true);
+    expect(await done('run', '--node', 'node3', counter, 'far', 'atomic', '7')).toContain('"seen":7');
+    expect(await done('login', '@', 'echo hello')).toBe('hello\n');
+    await done('cp', bytes, 'node3/default:/tmp/bytes');
+    const pid = (await done('run', '-d', '--node', 'node2', counter, 'far', 'atomic', '1')).trim();
+    expect(await done('logs', pid)).toContain('"seen":8');
+    for (const words of [
+      'status',
+      'ps -a',
+      'ds ls',
+      'events',
+      'node ls',
+      'vkernel ls',
+      'service ls',
+      'name ls',
+      'route ls',
+    ])
+      expect(await done(...words.split(' ')), words).not.toBe('');
+    expect(JSON.parse(await done('node', 'token', 'add', '--json'))).toMatchObject({ uses: 1 });
+    const service = join(elsewhere.home, 'web.yaml');
+    writeFileSync(service, `name: web\nprogram: ${counter}\ncommand: [far, read]\n`);
+    await done('apply', '-f', service);
+    expect(await done('service', 'ls')).toContain('web');
+    await done('service', 'rm', 'web');
+  } finally {
+    there.close();
+    await one.done('user', 'rm', 'alice');
+  }
+});
+
+it('a node that is drained gives its pages away, and works again', async () => {
+  await one.done('run', '--node', 'node3', counter, 'kept', 'atomic', '9');
+  await one.done('node', 'drain', 'node3');
+  expect(await states()).toMatchObject({ node3: 'drained' });
+  expect(JSON.parse(await one.done('run', '--node', 'node1', counter, 'kept', 'read'))).toMatchObject({
+    seen: 9,
+  });
+  await one.done('node', 'resume', 'node3');
+  expect(JSON.parse(await one.done('run', '--node', 'node3', counter, 'kept', 'read'))).toMatchObject({
+    seen: 9,
+  });
+  expect(await one.refused('node', 'drain', 'node77')).toMatch(/no node "node77"; nodes: node1/);
+});
+
+it('down ends the node of a machine alone, with nothing lost, and up starts it again without a token', async () => {
+  await one.done('run', '--node', 'node2', counter, 'mine', 'atomic', '5');
+  const mine = recordOf(two).plan.member!.node;
+  expect(await two.done('down')).toMatch(/is down on this machine; start it again with: vkctl up/);
+  expect((await states())[mine]).toBe('away');
+  expect(JSON.parse(await one.done('run', '--node', 'node1', counter, 'mine', 'read'))).toMatchObject({
+    seen: 5,
+  });
+  expect(await two.done('up')).toMatch(/node\d of cluster .* is up/);
+  expect((await states())[mine]).toBe('ready');
+  // Killed with all that watched over it, it comes back as well.
+  const { supervisor } = recordOf(two);
+  process.kill(supervisor.pid, 'SIGKILL');
+  await two.done('up');
+  await vi.waitFor(async () => expect((await states())[mine]).toBe('ready'), {
+    timeout: 10_000,
+    interval: 300,
+  });
+});
+
+it('a node that was taken out is in no more, whether it is up or down', async () => {
+  const theirs = recordOf(three).plan.member!.node;
+  await three.done('down');
+  await one.done('node', 'rm', theirs);
+  expect(Object.keys(await states())).not.toContain(theirs);
+  expect(await three.refused('up', '--timeout', '10')).toMatch(/removed/);
+  // One that runs ends by itself.
+  const mine = recordOf(two).plan.member!.node;
+  const { supervisor } = recordOf(two);
+  await one.done('node', 'rm', '--force', mine);
+  await vi.waitFor(() => expect(existsSync(`/proc/${supervisor.pid}`)).toBe(false), {
+    timeout: 20_000,
+    interval: 200,
+  });
+  expect(await two.refused('up')).toMatch(/was removed from it/);
+  expect(await one.done('ps')).not.toContain(mine);
+  // With a new token it may come again, when what is left is cleared.
+  await two.done('down', '--purge');
+  await two.done(...joining(two, await token()));
+  expect(await one.refused('node', 'rm', 'node1')).toMatch(/node1 is of the machine where the cluster began/);
+});
