@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes an authority, whose key is thrown away, and a folder with tls.crt, tls.key and ca.crt for each role of a cluster:
-# DIR/syslinkd, DIR/cohd, DIR/pmapd, DIR/vkerneld, and DIR/admin for vkctl (ODONATA_TLS_DIR). The URI in a certificate says
+# DIR/syslinkd, DIR/cohd, DIR/pmapd, DIR/vkerneld, DIR/nats, and DIR/admin for vkctl (ODONATA_TLS_DIR). The URI in a certificate says
 # whose it is. For trials: nothing renews them. For compose.yaml:
 #   k8s/make-certificates.sh k8s/secrets/tls
 # usage: make-certificates.sh DIR [CLUSTER] [DAYS]
@@ -35,5 +35,7 @@ for role in syslinkd cohd pmapd vkerneld; do
   chmod 755 "$role"
   chmod 644 "$role"/tls.key "$role"/tls.crt "$role"/ca.crt
 done
+# Of a NATS server that is reached from other machines: known by its name, and nobody of the cluster.
+certificate nats '*' serverAuth ',DNS:nats.odonata'
 certificate admin admin clientAuth
 rm -f ca.key ca.srl tls.csr tls.ext
