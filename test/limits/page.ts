@@ -54,6 +54,10 @@ import {
 import { LINK_CIRCUITS_LIMIT } from '../../services/syslinkd/circuits.ts';
 import { CLIENTS_LIMIT, CONNECTED_LIMIT } from '../../services/syslinkd/registry.ts';
 import { DEAF_BYTES, FULL_BYTES, LINK_CALLS_LIMIT } from '../../services/syslinkd/router.ts';
+import { MEMBERS_MAX } from '../../services/vkctl/door/desk.ts';
+import { CONNECTIONS_MAX as DOOR_CONNECTIONS_MAX, JOINS_MAX } from '../../services/vkctl/door/https.ts';
+import { REQUEST_BYTES_MAX } from '../../services/vkctl/door/messages.ts';
+import { TOKENS_MAX } from '../../services/vkctl/door/token-book.ts';
 import { WINDOW_BYTES } from '../../services/vkerneld/names/guest-socket.ts';
 import {
   CONNECTIONS_OF_VKERNEL,
@@ -117,6 +121,13 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a list', 'items of one page', count(MAX_ITEMS), INVALID],
     ['a service', 'events that `vkctl events` shows', count(EVENTS_MAX), 'the oldest go'],
     ['a service', 'spans that wait for the collector', count(SPANS_MAX), 'dropped, and counted'],
+  ],
+  'Door (vkctl up --address)': [
+    ['a cluster', 'nodes of other machines', count(MEMBERS_MAX), '`vkctl join` refused'],
+    ['a cluster', 'tokens that count', count(TOKENS_MAX), EXHAUSTED],
+    ['a door', 'connections of machines', count(DOOR_CONNECTIONS_MAX), 'closed'],
+    ['a door', 'machines that join at a time', count(JOINS_MAX), 'tried again by `vkctl join`'],
+    ['a machine', 'bytes of a request', size(REQUEST_BYTES_MAX), 'refused'],
   ],
   'Router (syslinkd)': [
     ['a router', 'endpoints', count(CONNECTED_LIMIT), EXHAUSTED],

@@ -70,7 +70,7 @@ async function down(options: DownOptions): Promise<void> {
   const homes = keepStore && holdsHomes(paths);
   const membership = membershipHere(paths);
   if (membership !== undefined) return await downMember(paths, membership, options);
-  const members = keepStore ? 0 : membersHere(paths);
+  const members = membersHere(paths);
   const outcome = await stopCluster(paths, undefined, keepStore);
   const said = {
     stopped: `cluster "${cluster}" is down`,

@@ -11,6 +11,7 @@ import { expectHere, runningRecord, withCluster } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
 import { type LostPages, lostPages, newlyLost } from '../lost-pages.ts';
+import { memberWaits } from '../machine/ready.ts';
 import { printError, say, showProgress } from '../output.ts';
 import { formatSpan } from '../size.ts';
 import {
@@ -76,7 +77,7 @@ async function restart(names: string[], options: RestartOptions): Promise<void> 
     });
     progress.done.push(name);
     const after = await countLost(cluster);
-    if (after === undefined)
+    if (after === undefined && record.plan.member === undefined)
       printError(
         `vkctl: the directory does not tell whether pages were lost when ${name} restarted; see: vkctl status`,
       );
@@ -185,6 +186,7 @@ const isJson = (line: string): boolean => /^\{.*\}$/.test(line);
 
 async function notReady(cluster: string): Promise<string[]> {
   const record = await runningRecord(cluster);
+  if (record.plan.member !== undefined) return await memberWaits(record);
   const routers = new Map<string, Cluster>();
   try {
     await connectToRouters(record, routers);

@@ -1,6 +1,6 @@
 // What the door decides: who joins, how the nodes are, who is put out. What has to outlast it stands beside the authority.
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Authority } from '@odonata/authority/authority.ts';
 import { tlsDirOf } from '@odonata/client/local/identity-folder.ts';
@@ -94,6 +94,9 @@ export class Desk {
     if (trouble !== undefined) throw new DoorRefusal(trouble, 'the token does not count any more');
     const current = again === undefined ? this.#withoutGhosts(nodes, nowMs) : nodes;
     const member = again ?? this.#newMember(current, request, asked, nowMs);
+    // Never a new one: whoever it certified would be nobody here.
+    if (!existsSync(join(authorityDir(plan), 'ca.key')))
+      throw new DoorRefusal('BROKEN', 'the key of the authority is gone');
     const authority = await Authority.in(authorityDir(plan), plan.cluster);
     const certify = async (role: 'pmapd' | 'vkerneld') => {
       try {
@@ -162,8 +165,10 @@ export class Desk {
     if (look.state !== 'starting') this.#seen.set(member.name, { look, atMs: this.#now });
     if (!member.confirmed || member.address !== look.address)
       await alone(plan, () => this.#change(member, { confirmed: true, address: look.address }));
+    const { revoked, people } = this.#lists();
+    const stamp = createHash('sha256').update(`${revoked}\0${people}`).digest('hex');
     return {
-      ...this.#lists(),
+      ...(stamp === look.known ? {} : { lists: { revoked, people, stamp } }),
       rest: readNodes(plan).resting.includes(member.name),
       waitingFor: look.state === 'starting' ? await this.#o.waitingFor(member.name) : [],
     };

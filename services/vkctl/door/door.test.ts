@@ -186,7 +186,10 @@ it('refuses each that does not count, and lets nobody in by it', async () => {
 it('says to a node whom the cluster knows, and puts it out when it leaves', async () => {
   const { node, client, certificates } = await comeIn({ name: 'node9' });
   expect(node).toEqual({ name: 'node9', index: 9 });
-  expect(await look(client, LOOK)).toMatchObject({ rest: false, waitingFor: [], people: expect.any(String) });
+  expect(await look(client, LOOK)).toMatchObject({ rest: false, waitingFor: [] });
+  const { lists } = await look(client, LOOK);
+  expect(lists).toMatchObject({ people: expect.any(String), revoked: expect.any(String) });
+  expect((await look(client, { ...LOOK, known: lists!.stamp })).lists).toBeUndefined();
   await leave(client);
   await expect(look(client, LOOK)).rejects.toThrow(refusal('NOT_IN'));
   const revoked = readFileSync(join(tlsDirOf(plan, 'cohd', 'cohd'), 'revoked'), 'utf8');

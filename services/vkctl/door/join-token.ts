@@ -49,7 +49,9 @@ export function formatJoinToken({ port, id, secret, pin }: JoinToken): string {
 export function parseJoinToken(text: string): JoinToken | undefined {
   if (!text.startsWith(PREFIX) || !/^[A-Za-z0-9_-]+$/.test(text.slice(PREFIX.length))) return undefined;
   const bytes = Buffer.from(text.slice(PREFIX.length), 'base64url');
-  if (bytes.length !== BODY_BYTES + CHECK_BYTES) return undefined;
+  // One text a token: bits that say nothing are 0.
+  if (bytes.length !== BODY_BYTES + CHECK_BYTES || PREFIX + bytes.toString('base64url') !== text)
+    return undefined;
   const body = bytes.subarray(0, BODY_BYTES);
   if (!sha256(body).subarray(0, CHECK_BYTES).equals(bytes.subarray(BODY_BYTES))) return undefined;
   const secretAt = 2 + ID_BYTES;

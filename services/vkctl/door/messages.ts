@@ -3,7 +3,7 @@
 import { isAddress } from '@odonata/rpc/address.ts';
 import { z } from 'zod';
 
-export const BODY_BYTES_MAX = 2 * 1024 * 1024;
+export const BODY_BYTES_MAX = 8 * 1024 * 1024;
 /** What a machine says is small; lists of people and of what was revoked may be long. */
 export const REQUEST_BYTES_MAX = 32 * 1024;
 /** Clocks that differ by more make certificates that do not count yet. */
@@ -37,6 +37,9 @@ export const joinRequest = z.object({
 });
 export type JoinRequest = z.infer<typeof joinRequest>;
 
+/** SHA-256 of lists, by which they are said once and not each second. */
+const stamp = z.string().regex(/^[0-9a-f]{64}$/);
+
 /** Who counts no more, who is in, and where the services of the cluster are. */
 const lists = z.object({
   revoked: z.string(),
@@ -66,11 +69,15 @@ export const lookRequest = z.object({
   address,
   release: word(64),
   load: z.number(),
+  /** Of the lists that it has. */
+  known: stamp.optional(),
   processors: z.number().int().min(0).max(65_536),
 });
 export type LookRequest = z.infer<typeof lookRequest>;
 
-export const lookAnswer = lists.extend({
+export const lookAnswer = z.object({
+  /** Absent: those that it has are as they are. */
+  lists: z.object({ revoked: z.string(), people: z.string(), stamp }).optional(),
   /** It is to hand over what it has, and rest. */
   rest: z.boolean(),
   /** Only where it starts: what of it is not there yet. */

@@ -92,6 +92,8 @@ export class MemberLink {
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   #failures = 0;
+  /** What of the lists is written here. */
+  #known: string | undefined;
 
   constructor(options: MemberLinkOptions) {
     this.#o = options;
@@ -129,9 +131,12 @@ export class MemberLink {
     const { plan, member, node, log } = this.#o;
     try {
       this.#client ??= doorOf(plan, member);
-      const answer = await look(this.#client, lookOf(plan, node.state));
+      const answer = await look(this.#client, { ...lookOf(plan, node.state), known: this.#known });
       if (this.#stopped) return;
-      writeLists(plan, member.node, answer);
+      if (answer.lists !== undefined) {
+        writeLists(plan, member.node, answer.lists);
+        this.#known = answer.lists.stamp;
+      }
       node.want(answer.rest);
       if (this.#failures > 0) log.info({ door: member.door }, 'the door of the cluster answers again');
       this.#failures = 0;

@@ -11,7 +11,7 @@ export async function memberWaits({ plan }: ClusterRecord): Promise<string[]> {
   const client = doorOf(plan, plan.member!);
   try {
     const answer = await look(client, lookOf(plan, 'starting'));
-    writeLists(plan, plan.member!.node, answer);
+    if (answer.lists !== undefined) writeLists(plan, plan.member!.node, answer.lists);
     // One that is to rest starts nothing.
     const waits = answer.rest ? [] : answer.waitingFor;
     if (waits.length > 0) await sleep(AGAIN_MS);
