@@ -32,6 +32,14 @@ const nodes = async (): Promise<{ name: string; state: string }[]> =>
 const states = async () => Object.fromEntries((await nodes()).map((each) => [each.name, each.state]));
 const token = async (...more: string[]): Promise<string> =>
   (await one.done('node', 'token', 'add', '-q', ...more)).trim();
+const WAIT = { timeout: 30_000, interval: 300 };
+/** Where the one instance of the one service runs. */
+function instanceOf(services: string): string {
+  const [{ instances }] = JSON.parse(services) as [{ instances: { node: string; state: string }[] }];
+  const [instance] = instances.filter(({ state }) => state === 'healthy' || state === 'running');
+  expect(instance?.node).toMatch(/^node/);
+  return instance!.node;
+}
 const recordOf = ({ home, cluster }: Machine) => readRecord(join(home, 'odonata', cluster, 'cluster.json'))!;
 
 beforeAll(async () => {
@@ -130,18 +138,10 @@ it.skipIf(whyNoNetwork() !== undefined)('all that a person does goes through one
     await done('cp', bytes, 'node3/default:/tmp/bytes');
     const pid = (await done('run', '-d', '--node', 'node2', counter, 'far', 'atomic', '1')).trim();
     expect(await done('logs', pid)).toContain('"seen":8');
-    for (const words of [
-      'status',
-      'ps -a',
-      'ds ls',
-      'events',
-      'node ls',
-      'vkernel ls',
-      'service ls',
-      'name ls',
-      'route ls',
-    ])
-      expect(await done(...words.split(' ')), words).not.toBe('');
+    const looks = 'status,ps -a,ds ls,events,node ls,vkernel ls,service ls,name ls,route ls'.split(',');
+    await Promise.all(
+      looks.map(async (words) => expect(await done(...words.split(' ')), words).not.toBe('')),
+    );
     expect(JSON.parse(await done('node', 'token', 'add', '--json'))).toMatchObject({ uses: 1 });
     const service = join(elsewhere.home, 'web.yaml');
     writeFileSync(service, `name: web\nprogram: ${counter}\ncommand: [far, read]\n`);
@@ -156,6 +156,16 @@ it.skipIf(whyNoNetwork() !== undefined)('all that a person does goes through one
 
 it('a node that is drained gives its pages away, and works again', async () => {
   await one.done('run', '--node', 'node3', counter, 'kept', 'atomic', '9');
+  // A service that is there goes elsewhere.
+  const service = join(one.home, 'spin.yaml');
+  writeFileSync(service, `name: spin\nprogram: ${await buildGuest('misbehave')}\ncommand: [spin]\n`);
+  await one.done('apply', '-f', service);
+  const placed = () => vi.waitFor(async () => instanceOf(await one.done('service', 'ls', '--json')), WAIT);
+  const before = await placed();
+  await one.done('node', 'drain', before);
+  await vi.waitFor(async () => expect(await placed()).not.toBe(before), WAIT);
+  await one.done('node', 'resume', before);
+  await one.done('service', 'rm', 'spin');
   await one.done('node', 'drain', 'node3');
   expect(await states()).toMatchObject({ node3: 'drained' });
   expect(JSON.parse(await one.done('run', '--node', 'node1', counter, 'kept', 'read'))).toMatchObject({

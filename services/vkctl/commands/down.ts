@@ -85,13 +85,15 @@ async function down(options: DownOptions): Promise<void> {
   else say(said[outcome]);
   if (members > 0)
     say(
-      `${plural(members, 'node')} of other machines had joined: end what is left there with vkctl down --purge`,
+      keepStore
+        ? `${plural(members, 'node')} of other machines: still in it after the next vkctl up --address (--purge: not)`
+        : `${plural(members, 'node')} of other machines had joined: end what is left there with vkctl down --purge`,
     );
   if (people) say('who was let in stays so, for the next vkctl up (--purge: not)');
   if (homes) say('homes of programs are kept, for the next vkctl up (--purge: not)');
   if (had) say(storeText());
   else if (options.keep)
-    say(`nothing ${people || homes ? 'else ' : ''}is kept: no durable dataspace was synced`);
+    say(`nothing ${people || homes || members > 0 ? 'else ' : ''}is kept: no durable dataspace was synced`);
 }
 
 function membershipHere(paths: ClusterPaths): Membership | undefined {
