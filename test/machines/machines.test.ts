@@ -1,9 +1,15 @@
 // Three machines become a cluster by three commands, and go again.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connectAs, overTls } from '@odonata/bus/credential.ts';
+import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
 import { splitAddress } from '@odonata/rpc/address.ts';
+import { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
+import { silentLog } from '@odonata/rpc/log.ts';
+import { attachSyslink } from '@odonata/rpc/syslink/endpoint.ts';
+import { connect } from 'nats';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { readRecord } from '../../services/vkctl/cluster/record.ts';
 import { formatJoinToken, parseJoinToken } from '../../services/vkctl/door/join-token.ts';
@@ -207,12 +213,34 @@ it('a node that was taken out is in no more, whether it is up or down', async ()
   // One that runs ends by itself.
   const mine = recordOf(two).plan.member!.node;
   const { supervisor } = recordOf(two);
+  const copied = join(folder, 'copied');
+  cpSync(join(two.home, 'odonata', two.cluster, 'identity'), copied, { recursive: true });
+  const { nats } = recordOf(two).plan.member!;
   await one.done('node', 'rm', '--force', mine);
   await vi.waitFor(() => expect(existsSync(`/proc/${supervisor.pid}`)).toBe(false), {
     timeout: 20_000,
     interval: 200,
   });
   expect(await two.refused('up')).toMatch(/was removed from it/);
+  // Whoever kept its keys comes in no more: not at a router, and not at NATS.
+  const line = attachSyslink({
+    ...{
+      address: `${router.host}:${router.port}`,
+      name: `${mine}/vkerneld`,
+      kind: EndpointKind.VKERNEL,
+      node: mine,
+    },
+    ...{ log: silentLog(), folder: new TlsFolder(join(copied, `vkerneld-${mine}`)) },
+  });
+  await expect(line.ready({ deadlineMs: 10_000 })).rejects.toThrow(/was revoked/);
+  line.close();
+  const theirNats = {
+    ...overTls(join(copied, `pmapd-${mine}`, 'ca.crt')),
+    ...connectAs(join(copied, `pmapd-${mine}`, 'nats')),
+  };
+  await expect(connect({ servers: nats, reconnect: false, timeout: 5_000, ...theirNats })).rejects.toThrow(
+    /[Aa]uthorization/,
+  );
   expect(await one.done('ps')).not.toContain(mine);
   // With a new token it may come again, when what is left is cleared.
   await two.done('down', '--purge');
