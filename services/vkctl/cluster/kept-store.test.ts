@@ -9,7 +9,7 @@ import { afterAll, expect, test } from 'vitest';
 import { ServiceProcess } from '../../../test/operate/service-process.ts';
 import { findTool } from '../supervisor/tool.ts';
 import { natsConfig, placeStreams, storedBytes } from './kept-store.ts';
-import { makeNatsUsers, natsFileOf } from './nats-users.ts';
+import { makeNatsUsers, natsFileOf, natsUsersConfig } from './nats-users.ts';
 import { pickPorts } from './ports.ts';
 
 const cluster = 'kept';
@@ -21,7 +21,7 @@ afterAll(() => rmSync(stateDir, { recursive: true, force: true }));
 async function run(insecure: boolean, work: (cohd: Bus, pmapd: Bus) => Promise<void>): Promise<void> {
   const plan = { stateDir, cluster, nodes: [{ name: 'node1', index: 1 }] };
   placeStreams(natsDir, { cluster, insecure });
-  const users = insecure ? '' : makeNatsUsers(plan, ['cohd']);
+  const users = insecure ? '' : natsUsersConfig(plan, makeNatsUsers(plan, ['cohd']));
   writeFileSync(join(stateDir, 'nats.conf'), natsConfig(natsDir) + users);
   const [port] = (await pickPorts(1)) as [number];
   const args = ['-a', '127.0.0.1', '-p', `${port}`, '-c', join(stateDir, 'nats.conf')];

@@ -15,7 +15,7 @@ run exits with the program's own code (128 + n when signal n ended it), or
 ODONATA_CLUSTER  the cluster of this machine that commands mean, whatever context is in use (default: "default")
 ODONATA_HOME     where clusters keep their state (default: ~/.local/state/odonata)
 ODONATA_SYSLINK  routers of a cluster that runs elsewhere, host:port with commas between; for all commands but up, down,
-                 restart, doctor, user and token, which are for clusters of this machine. Any one of them is enough,
+                 join, restart, doctor, user and token, which are for clusters of this machine. Any one of them is enough,
                  and a command goes to another when one is away
 ODONATA_TLS_DIR  with ODONATA_SYSLINK: folder with tls.crt, tls.key and ca.crt: who one is there
 ODONATA_CONTEXT  the context that commands mean (see vkctl context); empty: clusters of this machine
