@@ -176,7 +176,7 @@ export function serviceSpecs(plan: ClusterPlan, tools: { node: string; natsServe
     const swap = plan.swapBytes ? ['--swap-bytes', String(plan.swapBytes), '--swap-dir', plan.swapDir!] : [];
     const store = plan.storeBytes ? ['--store-bytes', String(plan.storeBytes)] : [];
     const directory = [
-      ...directoriesOf(plan).flatMap((address) => ['--directory', address]),
+      ...nearDirectories(plan).flatMap((address) => ['--directory', address]),
       '--advertise',
       pmapdPlace(plan, name, ports.pmapd[position]!),
       '--memory-dir',
@@ -215,6 +215,12 @@ const isFar = (role: RoleName): boolean => role !== 'vkerneld';
 /** Replicas of the directory. */
 export const directoriesOf = (plan: ClusterPlan): string[] =>
   plan.member?.directories ?? replicas('cohd', plan.ports.cohd).map((replica) => placeOf(plan, replica));
+
+/** The same for nodes of the machine where they are, which may not reach what others reach it by. */
+const nearDirectories = (plan: ClusterPlan): string[] =>
+  plan.member === undefined && plan.host !== undefined
+    ? plan.ports.cohd.map((port) => nearAddress(plan, port))
+    : directoriesOf(plan);
 
 /** Where other nodes reach a pmap manager. */
 function pmapdPlace(plan: ClusterPlan, node: string, port: number): string {
