@@ -1,6 +1,7 @@
 // Certificates as RFC 5280 has them, signed by an authority's key of P-256. What they are written in is pkijs' business: the
 // same in a folder of this machine and in a pod, and no program of the system is needed for it.
 import { createHash, createPrivateKey, randomBytes, subtle, type webcrypto } from 'node:crypto';
+import { Role } from '@odonata/proto/auth/v1/access';
 import { type Caller, formatIdentity, isService, shownCaller } from '@odonata/rpc/identity/identity.ts';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
@@ -73,7 +74,8 @@ export async function issued(
   const keys = await newKeys();
   const by = pkijs.Certificate.fromBER(derOf(authority.certificatePem));
   const serial = newSerial();
-  const service = isService(caller);
+  // A gateway serves those of other clusters, and is no service of its own.
+  const service = isService(caller) || caller.role === Role.GATEWAY;
   const alternatives = [
     new pkijs.GeneralName({ type: NAME.uri, value: formatIdentity(caller) }),
     ...(service ? names.dns : []).map((value) => new pkijs.GeneralName({ type: NAME.dns, value })),

@@ -16,7 +16,6 @@ import {
   frame,
   statusInit,
 } from '@odonata/rpc/syslink/frame.ts';
-import { callerOf } from './asking.ts';
 import type { Connection, Endpoint, Leg } from './registry.ts';
 import { endTrace, routedTrace } from './routed-trace.ts';
 
@@ -63,7 +62,6 @@ export class CircuitTable {
       request.circuit = far.number;
       if (!from.isLink) {
         request.from = create(AddressSchema, { sysid: from.sysid, name: from.name, session: from.session });
-        request.caller = callerOf(from);
       }
       request.hopLimit -= 1;
       to.connection.send(frame({ case: 'circuitOpen', value: request }));

@@ -263,6 +263,8 @@ function isOwnName({ name, kind, node }: Pick<Register, 'name' | 'kind' | 'node'
       return caller.role === Role.VKERNELD && speaksFor(caller, node) && name === `${node}/vkerneld`;
     case EndpointKind.DIRECTORY:
       return caller.role === Role.COHD && speaksFor(caller, name);
+    case EndpointKind.GATEWAY:
+      return caller.role === Role.GATEWAY && name.startsWith('gateway') && speaksFor(caller, name);
     case EndpointKind.CLIENT:
       return isPerson(caller) && name === '';
     default:

@@ -33,6 +33,7 @@ const EVERYBODY: Record<string, Role> = {
   'vkerneld/node1': Role.VKERNELD,
   'syslinkd/syslinkd': Role.SYSLINKD,
   'vkernel/node1/default': Role.VKERNEL,
+  'gateway/gateway': Role.GATEWAY,
 };
 const PEOPLE = ['admin/root', 'operator/olga', 'user/alice', 'viewer/vera'];
 

@@ -2,6 +2,7 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { EventService } from '@odonata/proto/event/v1/event';
+import { GatewayService, GatewayStateService } from '@odonata/proto/gateway/v1/gateway';
 import { HandOverService } from '@odonata/proto/pmap/v1/handover';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { KeeperService, RecordService } from '@odonata/proto/service/v1/service';
@@ -26,6 +27,8 @@ export const SERVICES: readonly AnyService[] = [
   KeeperService,
   RecordService,
   PeerService,
+  GatewayService,
+  GatewayStateService,
 ];
 
 /** Those that are called over syslink, too. */
@@ -39,6 +42,7 @@ export const OVER_SYSLINK: readonly AnyService[] = [
   KeeperService,
   RecordService,
   PeerService,
+  GatewayStateService,
 ];
 
 /** In the place of an answer: `all` or `own`, what the caller may touch. */

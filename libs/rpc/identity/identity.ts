@@ -3,7 +3,7 @@
 //   odonata://CLUSTER/ROLE/NAME             odonata://default/pmapd/node1
 //   odonata://CLUSTER/ROLE/NAME?groups=A+B  odonata://default/user/alice?groups=physics+chess
 //
-// ROLE and NAME: cohd REPLICA, pmapd NODE, vkerneld NODE, syslinkd ROUTER, vkernel NODE/VKERNEL; of people admin, operator,
+// ROLE and NAME: cohd REPLICA, pmapd NODE, vkerneld NODE, syslinkd ROUTER, vkernel NODE/VKERNEL, gateway GATEWAY; of people admin, operator,
 // user or viewer, and their name.
 import { Role } from '@odonata/proto/auth/v1/access';
 
@@ -35,6 +35,7 @@ const ROLES = {
   vkerneld: Role.VKERNELD,
   syslinkd: Role.SYSLINKD,
   vkernel: Role.VKERNEL,
+  gateway: Role.GATEWAY,
 } as const;
 
 /** Roles that people have, the mightiest first. */

@@ -1,4 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { CallerSchema } from '@odonata/proto/auth/v1/access';
 import type {
   AddressSchema,
   AttachResponse,
@@ -147,13 +148,20 @@ export class Line {
     this.#outbox.send(answer);
   }
 
-  openCircuit(to: AddressInit, proto: string, requestId: string, trace?: TraceContext): Circuit {
+  /** @param more of a gateway: for whom it asks, and how many routers may still be crossed */
+  openCircuit(
+    to: AddressInit,
+    proto: string,
+    requestId: string,
+    trace?: TraceContext,
+    more: { caller?: MessageInitShape<typeof CallerSchema>; hopLimit?: number } = {},
+  ): Circuit {
     if (this.#circuits.size >= CIRCUITS_LIMIT) {
       throw new RpcError(Code.ResourceExhausted, `${CIRCUITS_LIMIT} circuits are open already`);
     }
     this.#lastCircuit += 2n;
     const circuit = this.#circuit(this.#lastCircuit);
-    const value = { circuit: circuit.number, to, proto, hopLimit: HOP_LIMIT, requestId };
+    const value = { circuit: circuit.number, to, proto, hopLimit: HOP_LIMIT, requestId, ...more };
     this.#outbox.send(
       frame({ case: 'circuitOpen', value: trace === undefined ? value : { ...value, trace } }),
     );
