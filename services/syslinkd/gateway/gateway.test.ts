@@ -8,18 +8,20 @@ import type { CallContext } from '@odonata/rpc/service.ts';
 import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { clean, failure, until } from '../testdata/routers.ts';
-import { ShoutService, type Side, side } from './testdata/two-clusters.ts';
+import {
+  type Bytes,
+  bytes,
+  freePort,
+  ShoutService,
+  type Side,
+  shout,
+  side,
+} from './testdata/two-clusters.ts';
 
 let east: Side;
 let west: Side;
 const asked: string[] = [];
 const aborted: number[] = [];
-
-type Bytes = { value: Uint8Array };
-// biome-ignore lint/suspicious/noExplicitAny: a service that was made a moment ago has no types.
-const shout = (endpoint: SyslinkEndpoint, name: string): any =>
-  endpoint.client(ShoutService as never, { name });
-const bytes = (text: string): Bytes => ({ value: Buffer.from(text) });
 
 const eastPolicy = (authority: string, more = '') => `
 listen: 127.0.0.1:${port}
@@ -45,7 +47,7 @@ let port = 0;
 const authorityOf = ({ authority }: Side): string => join(authority.dir, 'ca', 'ca.crt');
 
 beforeAll(async () => {
-  port = 20_000 + Math.floor(Math.random() * 10_000);
+  port = await freePort();
   const pinned: Record<string, string> = {};
   east = await side('east', (own) => {
     pinned.east = own;

@@ -19,20 +19,28 @@ export class PeerMeter {
   readonly messagesOut: TokenBucket;
   readonly bytesIn: TokenBucket;
   readonly bytesOut: TokenBucket;
+  readonly framesIn: TokenBucket;
 
-  constructor({ messages, bytes }: Rates) {
+  constructor(rates: Rates) {
     const nowMs = monotonicMs();
+    const { messages, bytes } = rates;
     this.messagesIn = new TokenBucket(messages, nowMs);
     this.messagesOut = new TokenBucket(messages, nowMs);
     this.bytesIn = new TokenBucket(bytes, nowMs);
     this.bytesOut = new TokenBucket(bytes, nowMs);
+    this.framesIn = new TokenBucket(framesOf(rates), nowMs);
   }
 
   /** From now on. */
-  set rates({ messages, bytes }: Rates) {
+  set rates(rates: Rates) {
+    const { messages, bytes } = rates;
     this.messagesIn.rate = messages;
     this.messagesOut.rate = messages;
     this.bytesIn.rate = bytes;
     this.bytesOut.rate = bytes;
+    this.framesIn.rate = framesOf(rates);
   }
 }
+
+/** What costs time to read, however small it is: some for each request, and some for what a circuit carries. */
+const framesOf = ({ messages, bytes }: Rates): number => 4 * messages + bytes / 4_096;

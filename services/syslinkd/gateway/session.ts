@@ -137,7 +137,10 @@ export class Session {
 
   receive(frames: readonly Uint8Array[]): void {
     try {
-      this.#pay(frames.reduce((sum, { length }) => sum + Math.max(16, length), 0));
+      this.#pay(
+        frames.length,
+        frames.reduce((sum, { length }) => sum + length, 0),
+      );
       for (const bytes of frames) {
         if (this.#state === 'over') return;
         this.#received(readFrame(bytes).frame);
@@ -223,11 +226,14 @@ export class Session {
   }
 
   /** What is too much is read later: then the other side waits, and nobody else. */
-  #pay(bytes: number): void {
+  #pay(frames: number, bytes: number): void {
     const { meter, stream } = this.options;
     this.#heardMs = monotonicMs();
     meter.receivedBytes += bytes;
-    const waitMs = meter.bytesIn.take(bytes, this.#heardMs);
+    const waitMs = Math.max(
+      meter.bytesIn.take(bytes, this.#heardMs),
+      meter.framesIn.take(Math.max(1, frames), this.#heardMs),
+    );
     if (waitMs === 0 || this.#isPaused) return;
     meter.rateLimited += 1;
     this.#isPaused = true;
