@@ -62,6 +62,7 @@ export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
         ...docs({
           inspect: 'Look at a cluster',
           services: 'Services',
+          gateways: 'Gateways to other clusters',
           console: 'The console',
           scripts: 'Scripts and shells',
           events: 'Events',
