@@ -74,8 +74,8 @@ function said(outer: Issue, { form, what, example }: YamlForm<unknown>): string 
 function fieldsAt(whole: unknown, path: readonly PropertyKey[]): string[] {
   let form: unknown = unwrapped(whole);
   for (const key of path) {
-    const { shape, element } = form as { shape?: Record<string, unknown>; element?: unknown };
-    form = unwrapped(shape?.[String(key)] ?? element);
+    // A list is unwrapped already.
+    if (typeof key !== 'number') form = unwrapped((form as z.ZodObject).shape?.[String(key)]);
   }
   return Object.keys((form as z.ZodObject).shape ?? {});
 }

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { freePort } from '../../services/syslinkd/gateway/testdata/two-clusters.ts';
+import { ANSWERS } from '../../services/vkctl/schema/commands.ts';
 import { systemPath } from '../guests/toolchain.ts';
 import { commandsOf, runInShell } from '../operate/page-commands.ts';
 
@@ -39,11 +40,15 @@ it('docs/gateways.md says what its commands print', { timeout: 180_000 }, async 
     writeFileSync(join(FOLDER, name!), text!.replace('7443', String(port)));
   const shown = commandsOf(page.replaceAll(policies, ''));
   expect(shown.length).toBeGreaterThan(20);
-  const printed = runInShell(
-    shown.map(({ line }) => line),
-    { cwd: ROOT, env },
-  );
+  const lines = shown.map(({ line }) => line);
+  const last = lines.findIndex((line) => line.startsWith('kill'));
+  lines[last] = `./vkctl gateway ls -c north --json > ${FOLDER}/ls.json; ${lines[last]}`;
+  const printed = runInShell(lines, { cwd: ROOT, env });
   expect(shown.map(({ line }, i) => ({ line, output: printed[i] }))).toEqual(
     shown.map(({ line, output }) => ({ line, output })),
   );
+  const listed = JSON.parse(readFileSync(join(FOLDER, 'ls.json'), 'utf8'));
+  expect(ANSWERS['gateway ls']!.schema.parse(listed)).toMatchObject([
+    { peer: 'south', connected: true, exported: [] },
+  ]);
 });

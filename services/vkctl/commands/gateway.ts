@@ -33,7 +33,7 @@ const NAME = 'gateway';
 const DAYS = 365;
 
 interface ListOptions extends ClusterOption, QuietOption, WatchOption {}
-interface ServeOptions extends ClusterOption {
+interface ServeOptions extends ClusterOption, QuietOption {
   logLevel: string;
   metricsListen?: string;
 }
@@ -77,6 +77,7 @@ export function addGateway(program: Command): void {
         .default('info'),
     )
     .addOption(clusterOption())
+    .addOption(quietOption('log errors only'))
     .action(serveIt);
   examples(serve, [
     ['vkctl gateway serve west.yaml', 'of the default cluster'],
@@ -160,7 +161,7 @@ async function serveIt(policy: string, options: ServeOptions): Promise<void> {
   await authority.issue(callerOf(plan, 'gateway', NAME), tlsDir, { days: DAYS });
   const args = [
     ...[...NODE_FLAGS, bundled(MAIN), '--gateway', resolve(policy), '--syslink', routersOf(plan)],
-    ...['--tls-dir', tlsDir, '--log-level', options.logLevel],
+    ...['--tls-dir', tlsDir, '--log-level', options.quiet ? 'error' : options.logLevel],
     ...['--events-file', join(plan.stateDir, 'events', `${NAME}.jsonl`)],
     ...(options.metricsListen === undefined ? [] : ['--metrics-listen', options.metricsListen]),
   ];
