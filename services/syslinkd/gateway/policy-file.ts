@@ -45,7 +45,12 @@ export class PolicyFile {
 
   look(again = false): void {
     const stamp = stampNow(this.#file, this.#policy);
-    if (!again && (stamp === this.#policy.stamp || stamp === this.#triedStamp)) return;
+    if (!again && stamp === this.#policy.stamp) {
+      // It was put back.
+      this.trouble = '';
+      return;
+    }
+    if (!again && stamp === this.#triedStamp) return;
     try {
       const policy = readPolicy(this.#file, this.#cluster);
       if (policy.listen !== this.#policy.listen)

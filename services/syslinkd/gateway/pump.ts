@@ -5,9 +5,11 @@ import { PIECE_BYTES } from './session-circuits.ts';
 
 const REASON_LENGTH = 500;
 
+/** Words of another cluster, as they are shown: one line, and not long. */
+export const shownWords = (words: string): string => words.slice(0, REASON_LENGTH).replace(/\p{Cc}/gu, ' ');
+
 /** As the other cluster hears of it: its details are of ours, and for nobody else. */
-export const plain = ({ code, details }: RpcError): RpcError =>
-  new RpcError(code, details.slice(0, REASON_LENGTH));
+export const plain = ({ code, details }: RpcError): RpcError => new RpcError(code, shownWords(details));
 
 /**
  * @param said what comes by `from` and was not read yet

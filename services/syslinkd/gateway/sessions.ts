@@ -9,6 +9,7 @@ import type { BytesStream } from './metered-stream.ts';
 import { whyNotPeer } from './peer-certificate.ts';
 import { PeerMeter } from './peer-meter.ts';
 import type { Policy, Rates } from './policy.ts';
+import { shownWords } from './pump.ts';
 import type { Relay } from './relay.ts';
 import { Session, type SessionEvents } from './session.ts';
 
@@ -105,7 +106,7 @@ export class Sessions {
 
   /** Why no line came about. */
   failed(peer: string, reason: string): void {
-    if (!this.#up.has(peer)) this.#reasons.set(peer, reason.slice(0, 500));
+    if (!this.#up.has(peer)) this.#reasons.set(peer, shownWords(reason));
   }
 
   /** Another policy is in force, or time has gone by. */

@@ -167,7 +167,7 @@ async function serveIt(policy: string, options: ServeOptions): Promise<void> {
   ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
-  // It does not go on where nobody is there to end it.
+  // Also where we end by ourselves.
   process.once('exit', () => child.kill('SIGKILL'));
   const [status] = (await once(child, 'exit')) as [number | null];
   if (status !== 0)
