@@ -21,6 +21,7 @@ import { clean, cleanup, until } from '../testdata/routers.ts';
 import {
   type Bytes,
   bytes,
+  cpuSecondsOf,
   freePort,
   residentOf,
   ShoutService,
@@ -352,15 +353,20 @@ describe('floods', () => {
     })();
     await delay(1_000);
     const before = residentOf(east.gateway.pid!);
+    const cpuBefore = cpuSecondsOf(east.gateway.pid!);
+    const floodMs = performance.now();
     const during = await honest();
     await delay(1_500);
     const grown = residentOf(east.gateway.pid!) - before;
+    const cores = (cpuSecondsOf(east.gateway.pid!) - cpuBefore) / ((performance.now() - floodMs) / 1_000);
     flooding = false;
     await flood;
     console.info(
-      `${sent} frames of a flood; an honest request took ${alone[10]!.toFixed(1)} ms alone, ${during[10]!.toFixed(1)} ms beside it (at most ${during[19]!.toFixed(0)}); ${(grown / 2 ** 20).toFixed(0)} MiB more`,
+      `${sent} frames of a flood; an honest request took ${alone[10]!.toFixed(1)} ms alone, ${during[10]!.toFixed(1)} ms beside it (at most ${during[19]!.toFixed(0)}); ${(grown / 2 ** 20).toFixed(0)} MiB more; ${(100 * cores).toFixed(0)} % of a core`,
     );
-    expect(during[10]!).toBeLessThan(150);
+    // What a busy machine does not change: how much of it the flood gets.
+    expect(cores).toBeLessThan(0.7);
+    expect(during[10]!).toBeLessThan(5_000);
     expect(grown).toBeLessThan(100 * 2 ** 20);
     expect(Number((await state()).rateLimited)).toBeGreaterThan(0);
     end();
