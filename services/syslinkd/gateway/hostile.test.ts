@@ -3,12 +3,10 @@
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:http2';
 import { join } from 'node:path';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import * as grpc from '@grpc/grpc-js';
 import { TestAuthority } from '@odonata/authority/testing.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
-import { JoinRequestSchema, JoinResponseSchema } from '@odonata/proto/gateway/v1/gateway';
-import { type Frame, FrameSchema } from '@odonata/proto/syslink/v1/syslink';
+import type { Frame } from '@odonata/proto/syslink/v1/syslink';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code } from '@odonata/rpc/error.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
@@ -18,6 +16,7 @@ import { TLS_OPTIONS } from '@odonata/rpc/tls.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { clean, cleanup, until } from '../testdata/routers.ts';
+import { JOIN, rawLine, sslOf } from './testdata/raw-line.ts';
 import {
   type Bytes,
   bytes,
@@ -30,13 +29,13 @@ import {
   side,
 } from './testdata/two-clusters.ts';
 
-const JOIN = '/odonata.gateway.v1.GatewayService/Join';
 let east: Side;
 let south: Side;
 let port: number;
 const west = new TestAuthority('west');
 const stranger = new TestAuthority('west');
 let hostile: TlsFolder;
+let eastFolder: TlsFolder;
 const counts = { said: 0 };
 
 beforeAll(async () => {
@@ -55,6 +54,7 @@ peers:
   - { name: south, authority: ${own}, exports: ${exported}, users: { bob: visitor } }
 `;
   east = await side('east', () => policy(pinned(southAuthority)), undefined, true);
+  eastFolder = await east.authority.folder('gateway/gateway');
   south = await side(
     'south',
     () =>
@@ -81,42 +81,8 @@ peers:
 }, 60_000);
 afterAll(clean);
 
-const sslOf = ({ identity: { keyPem, certificatePem } }: TlsFolder): grpc.ChannelCredentials =>
-  grpc.credentials.createSsl(Buffer.from(hostileCa()), keyPem, certificatePem, {
-    checkServerIdentity: () => undefined,
-  });
-const hostileCa = (): Buffer => eastCa;
-let eastCa: Buffer;
-
-/** A line, with all that came by it, and how it ended. */
-async function line(folder: TlsFolder = hostile) {
-  eastCa = (await east.authority.folder('gateway/gateway')).identity.authorityPem;
-  const channel = new grpc.Client(`127.0.0.1:${port}`, sslOf(folder), {
-    ...TLS_OPTIONS,
-    'grpc.use_local_subchannel_pool': 1,
-    'grpc.max_send_message_length': -1,
-  });
-  const raw = (message: Buffer): Buffer => message;
-  const stream = channel.makeBidiStreamRequest(JOIN, raw, raw);
-  const heard: Frame['frame'][] = [];
-  const over = Promise.withResolvers<{ code: number; details: string }>();
-  stream.on('data', (message: Buffer) => {
-    for (const each of fromBinary(JoinResponseSchema, message).frames)
-      heard.push(fromBinary(FrameSchema, each).frame);
-  });
-  stream.on('error', () => {});
-  stream.on('status', ({ code, details }) => over.resolve({ code, details }));
-  cleanup.push(() => {
-    stream.cancel();
-    channel.close();
-  });
-  const sendBytes = (...frames: Uint8Array[]): boolean =>
-    stream.write(Buffer.from(toBinary(JoinRequestSchema, create(JoinRequestSchema, { frames }))));
-  const send = (...frames: Frame[]): boolean =>
-    sendBytes(...frames.map((each) => toBinary(FrameSchema, each)));
-  const closes = () => heard.filter(({ case: what }) => what === 'circuitClose');
-  return { stream, heard, over: over.promise, send, sendBytes, closes, end: () => stream.cancel() };
-}
+const eastCa = (): Buffer => eastFolder.identity.authorityPem;
+const line = (folder: TlsFolder = hostile) => rawLine({ port, folder, authority: eastCa() });
 
 let session = 0n;
 const hello = (more: object = {}): Frame => {
@@ -220,7 +186,7 @@ describe('who comes in', () => {
   });
 
   it('serves it nothing else: no health, no reflection, no channelz', async () => {
-    const channel = new grpc.Client(`127.0.0.1:${port}`, sslOf(hostile), TLS_OPTIONS);
+    const channel = new grpc.Client(`127.0.0.1:${port}`, sslOf(hostile, eastCa()), TLS_OPTIONS);
     for (const path of [
       '/grpc.health.v1.Health/Check',
       '/grpc.channelz.v1.Channelz/GetServers',
@@ -393,7 +359,7 @@ describe('floods', () => {
     const quiet = await up();
     const { identity } = hostile;
     const drip = connect(`https://127.0.0.1:${port}`, {
-      ...{ ca: eastCa, cert: identity.certificatePem, key: identity.keyPem },
+      ...{ ca: eastCa(), cert: identity.certificatePem, key: identity.keyPem },
       checkServerIdentity: () => undefined,
     });
     drip.on('error', () => {});
