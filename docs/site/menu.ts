@@ -63,6 +63,7 @@ export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
           administer: 'Running a cluster for others',
           inspect: 'Look at a cluster',
           services: 'Services',
+          gateways: 'Gateways to other clusters',
           console: 'The console',
           scripts: 'Scripts and shells',
           events: 'Events',

@@ -8,6 +8,7 @@ import {
   subtle,
   type webcrypto,
 } from 'node:crypto';
+import { Role } from '@odonata/proto/auth/v1/access';
 import { type Caller, formatIdentity, isService, shownCaller } from '@odonata/rpc/identity/identity.ts';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
@@ -156,7 +157,8 @@ interface Who {
 }
 
 function whoIs(caller: Caller, { validity, names }: IssueTerms): Who {
-  const service = isService(caller);
+  // A gateway serves those of other clusters, and is no service of its own.
+  const service = isService(caller) || caller.role === Role.GATEWAY;
   return {
     ...{ subject: shownCaller(caller).slice(0, 64), validity },
     usages: [...(service ? [OID.serverAuth] : []), OID.clientAuth],

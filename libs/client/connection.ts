@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { DoorService } from '@odonata/proto/door/v1/door';
 import { EventService } from '@odonata/proto/event/v1/event';
+import { GatewayStateService, type ListPeersResponse } from '@odonata/proto/gateway/v1/gateway';
 import { DataspaceService, PmapService } from '@odonata/proto/pmap/v1/pmap';
 import { KeeperService } from '@odonata/proto/service/v1/service';
 import { type Endpoint, EndpointKind, type NamedEndpoint } from '@odonata/proto/syslink/v1/syslink';
@@ -239,6 +240,21 @@ export class Connection {
   /** Names that endpoints have registered and we may use: who gets the next request first. @param only this one */
   names(only = '', signal?: AbortSignal): Promise<NamedEndpoint[]> {
     return orAborted(this.#syslink.listNames(only), anyOf(signal, this.closed));
+  }
+
+  /** Each gateway to other clusters, and how it stands with them. */
+  async gateways(signal?: AbortSignal): Promise<[name: string, state: ListPeersResponse][]> {
+    const known = await this.listEndpoints(signal);
+    const gateways = known.filter(({ kind, connected }) => kind === EndpointKind.GATEWAY && connected);
+    return await Promise.all(
+      gateways.map(async ({ name }): Promise<[string, ListPeersResponse]> => {
+        const gateway = this.#syslink.client(GatewayStateService, { name });
+        return [
+          name,
+          await gateway.listPeers({}, { deadlineMs: ANSWER_MS, signal: anyOf(signal, this.closed) }),
+        ];
+      }),
+    );
   }
 
   /** Ends what waits and runs on it. */

@@ -63,12 +63,14 @@ export interface RpcServerOptions {
   readonly connectionsMax?: number;
   /** In which a connection says who it is; less in tests. */
   readonly handshakeMs?: number;
+  /** Where those of other clusters come in, and nobody of ours: who they are, and by which authorities. */
+  readonly foreign?: { readonly gate: Gate; readonly credentials: grpc.ServerCredentials };
 }
 
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { name, log } = options;
   const folder = options.folder ?? ownFolder();
-  const gate = new Gate(folder);
+  const gate = options.foreign?.gate ?? new Gate(folder);
   const streams = new OpenStreams(gate, log);
   const refusals = new RefusalLog(log);
   const running = new RunningCalls();
@@ -104,7 +106,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       rpcServer.complete();
       const bound = isUnix(address)
         ? await doors.open(address, server)
-        : await bind(server, address, serverCredentials(address, folder));
+        : await bind(server, address, options.foreign?.credentials ?? serverCredentials(address, folder));
       for (const each of listening(server)) {
         if (bounded.has(each)) continue;
         bounded.add(each);

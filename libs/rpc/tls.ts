@@ -13,7 +13,8 @@ import type { TlsFolder, TlsIdentity } from './identity/tls-folder.ts';
 
 const LOOK_MS = 2_000;
 
-type Provider = grpc.experimental.CertificateProvider;
+/** Tells grpc-js certificates. */
+export type Provider = grpc.experimental.CertificateProvider;
 type CaListener = Parameters<Provider['addCaCertificateListener']>[0];
 type IdentityListener = Parameters<Provider['addIdentityCertificateListener']>[0];
 
@@ -62,7 +63,7 @@ function whyNotService(
 
 const providers = new WeakMap<TlsFolder, CertificateFiles>();
 
-function providerOf(folder: TlsFolder): Provider {
+export function providerOf(folder: TlsFolder): Provider {
   let provider = providers.get(folder);
   if (provider === undefined) {
     provider = new CertificateFiles(folder);

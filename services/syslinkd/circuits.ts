@@ -15,7 +15,6 @@ import {
   frame,
   statusInit,
 } from '@odonata/rpc/syslink/frame.ts';
-import { callerOf } from './asking.ts';
 import { addressOf, type Connection, type Endpoint, type Leg } from './registry.ts';
 import { endTrace, routedTrace } from './routed-trace.ts';
 
@@ -60,10 +59,7 @@ export class CircuitTable {
       to.legs.set(far.number, far);
       near.trace = routedTrace(request);
       request.circuit = far.number;
-      if (!from.isLink) {
-        request.from = addressOf(from);
-        request.caller = callerOf(from);
-      }
+      if (!from.isLink) request.from = addressOf(from);
       request.hopLimit -= 1;
       to.connection.send(frame({ case: 'circuitOpen', value: request }));
     } catch (error) {

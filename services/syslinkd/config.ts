@@ -1,5 +1,5 @@
 import { isAddress } from '@odonata/rpc/address.ts';
-import { address, serviceConfig, socketPath } from '@odonata/rpc/config.ts';
+import { address, serviceConfig, socketPath, syslinkAddresses } from '@odonata/rpc/config.ts';
 import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
 import { z } from 'zod';
 
@@ -23,6 +23,16 @@ export const syslinkdConfig = {
     .describe(
       'other routers that it opens lines to, host:port with commas between; messages go on through them to whoever is attached there; a name stands for all of its addresses',
     ),
+  gateway: z
+    .string()
+    .refine((path) => path === '' || path.startsWith('/'), 'use an absolute path')
+    .default('')
+    .describe(
+      'policy of a gateway to clusters of other owners: then it is one, and no router; see docs/gateways.md',
+    ),
+  syslink: syslinkAddresses().describe(
+    'of a gateway: the routers of its own cluster, host:port with commas between',
+  ),
   settleMs: z
     .number()
     .int()

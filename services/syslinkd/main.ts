@@ -1,5 +1,5 @@
 import { parseConfig } from '@odonata/rpc/config.ts';
-import { useTls } from '@odonata/rpc/identity/own.ts';
+import { ownFolder, useTls } from '@odonata/rpc/identity/own.ts';
 import { runService, STOP_MS } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
 import { startTracing } from '@odonata/rpc/trace/own.ts';
@@ -13,6 +13,7 @@ const about = {
     'syslinkd --listen 0.0.0.0:7411 --drain-ms 20000',
     'syslinkd --listen 0.0.0.0:7411 --peers 10.0.0.1:7411,10.0.1.1:7411',
     'ODONATA_SYSLINKD_LISTEN=127.0.0.1:0 syslinkd --log-level debug',
+    'syslinkd --gateway /etc/odonata/gateway.yaml --syslink 10.0.0.1:7411 --tls-dir /etc/odonata/gateway',
   ],
 };
 const config = parseConfig('syslinkd', about, syslinkdConfig);
@@ -28,6 +29,12 @@ runService({
       instance: config.name || `syslinkd ${config.listen}`,
       log,
     });
+    if (config.gateway !== '') {
+      const { serveGateway } = await import('./gateway/serve.ts');
+      const gateway = await serveGateway({ ...config, log, folder: ownFolder() });
+      process.on('SIGHUP', () => gateway.reload());
+      return () => gateway.stop();
+    }
     const syslinkd = await serveSyslinkd({ ...config, log });
     return (how) => syslinkd.stop(how);
   },

@@ -13,8 +13,10 @@ import {
   shownCaller,
 } from '@odonata/rpc/identity/identity.ts';
 import { notFound, overQuota, tryAgain } from '@odonata/rpc/refusal.ts';
+import { isForeign } from '@odonata/rpc/syslink/crossing.ts';
 import {
   type Asker,
+  clusterOf,
   type Holder,
   inTurn,
   isName,
@@ -37,8 +39,16 @@ export function askerOf(caller: Who | undefined): Asker {
 
 /** @throws RpcError PERMISSION_DENIED */
 function expectOwnScope(name: string, caller: Identity): void {
-  const scope = scopeOf(name);
   const { role } = caller;
+  if (isForeign(name) || role === Role.GATEWAY) {
+    const isTheirs = role === Role.GATEWAY && isForeign(name) && clusterOf(name) !== caller.cluster;
+    if (isTheirs) return;
+    throw new AccessRefusal(
+      'identity',
+      `${shownCaller(caller)} may not register "${name}"; a gateway does, of other clusters`,
+    );
+  }
+  const scope = scopeOf(name);
   const runs = role === Role.ADMIN || isService(caller) || (scope === '' && role === Role.OPERATOR);
   const own = scope !== '' && role === Role.USER && caller.name === scope;
   const operators = role === Role.OPERATOR && caller.name === scope;
@@ -103,7 +113,7 @@ export class Names {
     const [first] = this.list(asker, name);
     if (first === undefined) throw notFound({ type: 'endpoint', name }, `nobody has the name "${name}"`);
     if (first.unwell) throw tryAgain(Code.Unavailable, `nobody who has the name "${name}" is well`);
-    return create(AddressSchema, { sysid: first.sysid, session: first.session });
+    return create(AddressSchema, { sysid: first.sysid, session: first.session, name });
   }
 
   /** A request by a name goes there, or was answered. */

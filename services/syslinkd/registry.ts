@@ -279,6 +279,8 @@ function isOwnName({ name, kind, node }: Pick<Register, 'name' | 'kind' | 'node'
       return caller.role === Role.COHD && speaksFor(caller, name);
     case EndpointKind.DOOR:
       return caller.role === Role.DOOR && name === 'door';
+    case EndpointKind.GATEWAY:
+      return caller.role === Role.GATEWAY && name.startsWith('gateway') && speaksFor(caller, name);
     case EndpointKind.CLIENT:
       return isPerson(caller) && name === '';
     default:

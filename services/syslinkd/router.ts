@@ -14,7 +14,7 @@ import {
 } from '@odonata/rpc/syslink/frame.ts';
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { isScoped } from '@odonata/syslink/names/name-table.ts';
-import { callerOf } from './asking.ts';
+import { whoAsks } from './asking.ts';
 import { CircuitTable } from './circuits.ts';
 import { type Elsewhere, NOBODY_ELSEWHERE } from './elsewhere.ts';
 import { askerOf, Names, type Who } from './names.ts';
@@ -130,7 +130,8 @@ export class Router {
         this.#circuits.open(endpoint, frame.value, (to) => {
           if (this.#draining) throw stops();
           expectSender(endpoint, frame.value.from, this.#number);
-          const there = this.#unnamed(to, endpoint.isLink ? frame.value.caller : endpoint.caller);
+          frame.value.caller = whoAsks(endpoint, frame.value);
+          const there = this.#unnamed(to, frame.value.caller);
           frame.value.to = there;
           return this.#destination(there, frame.value.hopLimit, endpoint);
         });
@@ -292,7 +293,8 @@ export class Router {
       const limit = from.isLink ? LINK_CALLS_LIMIT : CALLS_LIMIT;
       if (from.asked.size >= limit)
         throw new RpcError(Code.ResourceExhausted, `${limit} requests wait already`);
-      const there = this.#unnamed(message.to, from.isLink ? message.caller : from.caller);
+      message.caller = whoAsks(from, message);
+      const there = this.#unnamed(message.to, message.caller);
       const named = there === message.to ? undefined : there?.sysid;
       message.to = there;
       const to = this.#destination(there, message.hopLimit, from);
@@ -302,10 +304,7 @@ export class Router {
       to.owed.set(key, { from, asker, msgid, proto, named, deadlineMs, expiresMs: nowMs + deadlineMs });
       if (named !== undefined) this.names.count(named, 1);
       from.asked.set(key, to);
-      if (!from.isLink) {
-        message.from = asker;
-        message.caller = callerOf(from);
-      }
+      if (!from.isLink) message.from = asker;
       message.hopLimit -= 1;
       to.connection.send(frame({ case: 'message', value: message }));
     } catch (error) {

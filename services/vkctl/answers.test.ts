@@ -134,6 +134,7 @@ test('each answer is what its schema says', async () => {
     answer('status'),
     answer('route ls'),
     answer('name ls'),
+    answer('gateway ls'),
     answer('user ls'),
     answer('context add', context),
     answer('token', 'unix:/tmp/x.sock'),

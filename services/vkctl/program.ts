@@ -47,6 +47,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Add>])[] =
   ['pmap', async () => (await import('./commands/pmap.ts')).addPmap],
   ['route', async () => (await import('./commands/route.ts')).addRoute],
   ['name', async () => (await import('./commands/name.ts')).addName],
+  ['gateway', async () => (await import('./commands/gateway.ts')).addGateway],
   ['user', async () => (await import('./commands/user.ts')).addUser],
   ['whoami', async () => (await import('./commands/whoami.ts')).addWhoami],
   ['context', async () => (await import('./commands/context.ts')).addContext],

@@ -34,6 +34,7 @@ const EVERYBODY: Record<string, Role> = {
   'syslinkd/syslinkd': Role.SYSLINKD,
   'vkernel/node1/default': Role.VKERNEL,
   'door/door': Role.DOOR,
+  'gateway/gateway': Role.GATEWAY,
 };
 const PEOPLE = ['admin/root', 'operator/olga', 'user/alice', 'viewer/vera'];
 

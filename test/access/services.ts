@@ -3,6 +3,7 @@ import type { DescMethod } from '@bufbuild/protobuf';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { DoorService } from '@odonata/proto/door/v1/door';
 import { EventService } from '@odonata/proto/event/v1/event';
+import { GatewayService, GatewayStateService } from '@odonata/proto/gateway/v1/gateway';
 import { HandOverService } from '@odonata/proto/pmap/v1/handover';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { KeeperService, RecordService } from '@odonata/proto/service/v1/service';
@@ -28,6 +29,8 @@ export const SERVICES: readonly AnyService[] = [
   RecordService,
   PeerService,
   DoorService,
+  GatewayService,
+  GatewayStateService,
 ];
 
 /** Those that are called over syslink, too. */
@@ -42,6 +45,7 @@ export const OVER_SYSLINK: readonly AnyService[] = [
   RecordService,
   PeerService,
   DoorService,
+  GatewayStateService,
 ];
 
 /** In the place of an answer: `all` or `own`, what the caller may touch. */

@@ -52,6 +52,13 @@ import {
   WATCHES_OF_VMSPACE,
 } from '../../services/pmapd/vmspaces/watches.ts';
 import { LINK_CIRCUITS_LIMIT } from '../../services/syslinkd/circuits.ts';
+import { NAMES_MAX as EXPORTED_MAX, PEERS_MAX } from '../../services/syslinkd/gateway/policy-form.ts';
+import { SILENT_MS } from '../../services/syslinkd/gateway/session.ts';
+import {
+  WAITING_BYTES as GATEWAY_WAITING,
+  WINDOW_BYTES as GATEWAY_WINDOW,
+  PIECE_BYTES,
+} from '../../services/syslinkd/gateway/session-circuits.ts';
 import { CLIENTS_LIMIT, CONNECTED_LIMIT } from '../../services/syslinkd/registry.ts';
 import { DEAF_BYTES, FULL_BYTES, LINK_CALLS_LIMIT } from '../../services/syslinkd/router.ts';
 import { MEMBERS_MAX } from '../../services/vkctl/door/desk.ts';
@@ -153,6 +160,24 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a way', 'routers on it', count(HOPS_MAX), 'there is no way'],
     ['a message', 'bytes of its head', size(HEAD_BYTES), INVALID],
     ['a message', 'bytes beside it', size(BULK_BYTES), INVALID],
+  ],
+  'Gateway to other clusters': [
+    ['a gateway', 'clusters', count(PEERS_MAX), 'the policy is of no use'],
+    ['a cluster', 'names exported, and names imported', count(EXPORTED_MAX), 'the policy is of no use'],
+    ['a cluster', 'requests and circuits a second', '1,000', EXHAUSTED, '`rates.messages`'],
+    ['a cluster', 'bytes a second, each way', size(8 * 2 ** 20), 'it waits', '`rates.bytes`'],
+    ['a cluster', 'frames a second', '4 a message, and 1 each 4 KiB', 'it waits', '`rates`'],
+    ['a cluster', 'circuits, both ways', '256', EXHAUSTED, '`rates.circuits`'],
+    ['a cluster', 'requests not answered, each way', '256', EXHAUSTED, '`rates.requests`'],
+    ['a circuit', 'bytes one way, and one message', size(GATEWAY_WINDOW), `${EXHAUSTED}, and it ends`],
+    ['a circuit', 'bytes of a message', size(PIECE_BYTES), `${EXHAUSTED}, and it ends`],
+    [
+      'a cluster',
+      'bytes of its circuits that nobody took',
+      size(GATEWAY_WAITING),
+      `${EXHAUSTED}, and a circuit ends`,
+    ],
+    ['a line', 'milliseconds without a word', count(SILENT_MS), 'UNAVAILABLE, and it ends'],
   ],
   'Directory (cohd)': [
     ['a cluster', 'dataspaces', count(DATASPACES_MAX), EXHAUSTED],

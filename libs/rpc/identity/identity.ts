@@ -3,7 +3,7 @@
 //   odonata://CLUSTER/ROLE/NAME             odonata://default/pmapd/node1
 //   odonata://CLUSTER/ROLE/NAME?groups=A+B  odonata://default/user/alice?groups=physics+chess
 //
-// ROLE and NAME: cohd REPLICA, pmapd NODE, vkerneld NODE, syslinkd ROUTER, vkernel NODE/VKERNEL, door door; of people admin, operator,
+// ROLE and NAME: cohd REPLICA, pmapd NODE, vkerneld NODE, syslinkd ROUTER, vkernel NODE/VKERNEL, door door, gateway GATEWAY; of people admin, operator,
 // user or viewer, and their name.
 import { Role } from '@odonata/proto/auth/v1/access';
 
@@ -36,6 +36,7 @@ const ROLES = {
   syslinkd: Role.SYSLINKD,
   vkernel: Role.VKERNEL,
   door: Role.DOOR,
+  gateway: Role.GATEWAY,
 } as const;
 
 /** Roles that people have, the mightiest first. */

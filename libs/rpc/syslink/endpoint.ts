@@ -14,6 +14,7 @@ import { Calls } from './calls.ts';
 import { Line } from './line.ts';
 import type { Lines } from './lines.ts';
 import { type NameOptions, type OwnName, OwnNames } from './own-names.ts';
+import type { Relay } from './relay.ts';
 import { hasNames, resolveRouters } from './routers.ts';
 import { ServedServices } from './served.ts';
 
@@ -40,6 +41,8 @@ export interface SyslinkOptions {
   readonly security?: SecurityLog;
   /** Who attaches; this process itself unless told otherwise. */
   readonly folder?: TlsFolder | undefined;
+  /** Gets what is asked of names of other clusters that it has registered. */
+  readonly relay?: Relay;
 }
 
 /** A place in the cluster that others call by name, and that calls others. It reconnects for ever, until `close`. */
@@ -64,6 +67,8 @@ export interface SyslinkEndpoint {
   /** Its identity at that router; it has another one at each. */
   readonly sysid: bigint;
   close(): void;
+  /** For what is passed on as it is, by a gateway. @throws RpcError UNAVAILABLE while there is none */
+  line(): Line;
 }
 
 export function attachSyslink(options: SyslinkOptions): SyslinkEndpoint {

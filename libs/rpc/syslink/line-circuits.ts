@@ -80,7 +80,7 @@ export class LineCircuits {
       },
     });
     this.#options.send(
-      frame({ case: 'circuitOpen', value: { ...init, circuit: number, hopLimit: HOP_LIMIT } }),
+      frame({ case: 'circuitOpen', value: { hopLimit: HOP_LIMIT, ...init, circuit: number } }),
     );
     return circuit;
   }
@@ -114,7 +114,7 @@ export class LineCircuits {
         takenBytes: BigInt(progress.takenBytes),
         attempt,
       };
-      const value = { ...init, circuit: number, hopLimit: HOP_LIMIT, resumed };
+      const value = { hopLimit: HOP_LIMIT, ...init, circuit: number, resumed };
       this.#options.send(frame({ case: 'circuitOpen', value }));
     });
   }

@@ -1,5 +1,5 @@
 import type { DescMethod } from '@bufbuild/protobuf';
-import type { Address, CircuitOpen, Frame, Message, MessageAbort } from '@odonata/proto/syslink/v1/syslink';
+import type { Address, CircuitOpen, Message, MessageAbort } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '../error.ts';
 import { accessOf } from '../identity/access.ts';
 import { AccessRefusal } from '../identity/access-refusal.ts';
@@ -22,19 +22,16 @@ import {
 } from '../service.ts';
 import { isContext } from '../trace/context.ts';
 import type { Circuit } from './circuit.ts';
+import { isForeign } from './crossing.ts';
 import { BULK_BYTES, CALLS_LIMIT, frame, HEAD_BYTES, MESSAGE_DEADLINE_MS, statusInit } from './frame.ts';
 import { LastingCircuits } from './lasting-served.ts';
+import type { Origin, Relay } from './relay.ts';
 
 interface Entry {
   readonly method: DescMethod;
   readonly handler: AnyHandler | undefined;
   readonly decode: (bytes: Uint8Array) => unknown;
   readonly encode: (message: unknown) => Buffer;
-}
-
-/** Where a call came from, and its reply goes. */
-interface Origin {
-  reply(answer: Frame): void;
 }
 
 /** Of what outlives the line that it came by. */
@@ -46,6 +43,7 @@ export class ServedServices {
   readonly #meter: CallMeter | undefined;
   readonly #security: SecurityLog | undefined;
   readonly #folder: TlsFolder | undefined;
+  readonly #relay: Relay | undefined;
   readonly #methods = new Map<string, Entry>();
   readonly #running = new Map<ServedCall, Origin>();
   /** Circuits that may come again by another way. */
@@ -55,12 +53,13 @@ export class ServedServices {
 
   /** @param folder our identity; undefined: everybody may do everything */
   constructor(
-    { log, meter, security }: { log: Logger; meter?: CallMeter; security?: SecurityLog },
+    options: { log: Logger; meter?: CallMeter; security?: SecurityLog; relay?: Relay | undefined },
     folder: TlsFolder | undefined = ownFolder(),
   ) {
-    this.#log = log;
-    this.#meter = meter;
-    this.#security = security;
+    this.#log = options.log;
+    this.#meter = options.meter;
+    this.#security = options.security;
+    this.#relay = options.relay;
     this.#folder = folder;
   }
 
@@ -77,6 +76,7 @@ export class ServedServices {
 
   /** The line to a router broke: nobody waits for what runs for it. */
   abortAll(origin: Origin, error: RpcError): void {
+    this.#relay?.lost(origin);
     for (const [served, from] of this.#running) {
       if (from !== origin) continue;
       this.#running.delete(served);
@@ -85,13 +85,17 @@ export class ServedServices {
   }
 
   /** Who asked gave up. */
-  abort({ from, msgid }: MessageAbort, origin: Origin): void {
+  abort(abort: MessageAbort, origin: Origin): void {
+    this.#relay?.abort(abort, origin);
+    const { from, msgid } = abort;
     const served = this.#messages.get(messageKey(from, msgid));
     if (served !== undefined && this.#running.get(served) === origin)
       served.abort(new RpcError(Code.Cancelled, 'cancelled by the caller'));
   }
 
   async message(request: Message, origin: Origin): Promise<void> {
+    if (this.#relay !== undefined && isForeign(request.to?.name ?? ''))
+      return this.#relay.message(request, origin);
     const { served, refused } = this.#begin(request, origin);
     const key = messageKey(request.from, request.msgid);
     this.#messages.set(key, served);
@@ -136,6 +140,8 @@ export class ServedServices {
   }
 
   async circuit(open: CircuitOpen, circuit: Circuit, origin: Origin): Promise<void> {
+    if (this.#relay !== undefined && isForeign(open.to?.name ?? ''))
+      return this.#relay.circuit(open, circuit);
     if (circuit.keeps) this.lasting.add(open, circuit);
     // Where its line breaks, it does not end with it.
     const { served, refused } = this.#begin(open, circuit.lasts ? ANY_LINE : origin);

@@ -3,6 +3,7 @@
 //
 //   alice:web   of whoever alice is: she registers it, and services of the cluster do so for her programs
 //   :clock      of the cluster: those who run it, and its services, register it
+//   alice:web@west   the same of another cluster: a gateway registers it
 //
 // Several endpoints may have one name. It belongs to the stream of its endpoint and to a lease: it ends with the first of
 // these that ends. Who may not use a name does not learn that there is one.
@@ -45,13 +46,24 @@ export interface Asker {
   readonly all: boolean;
 }
 
-const NAME = /^(?:[a-z_][a-z0-9_-]{0,31})?:[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$/;
+const NAME = /^(?:[a-z_][a-z0-9_-]{0,31})?:[A-Za-z0-9][A-Za-z0-9._/-]{0,63}(?:@[a-z0-9][a-z0-9-]{0,30})?$/;
+const NAME_LENGTH = 97;
 
-export const isName = (name: string): boolean => NAME.test(name);
+export const isName = (name: string): boolean => name.length <= NAME_LENGTH && NAME.test(name);
 export const isScoped = (name: string): boolean => name.includes(':');
 
-/** Whose a name is; empty: the cluster's. */
-export const scopeOf = (name: string): string => name.slice(0, Math.max(0, name.indexOf(':')));
+/** The cluster that a name is of; empty: this one. */
+export const clusterOf = (name: string): string => {
+  const at = name.lastIndexOf('@');
+  return at < 0 ? '' : name.slice(at + 1);
+};
+const isForeign = (name: string): boolean => name.includes('@');
+
+/** Whose a name is; empty: the cluster's. Of another cluster it is nobody's here: `alice@west`, whom no person is called. */
+export function scopeOf(name: string): string {
+  const person = name.slice(0, Math.max(0, name.indexOf(':')));
+  return isForeign(name) ? `${person}@${clusterOf(name)}` : person;
+}
 
 export function mayUse(
   { user, groups, all }: Asker,

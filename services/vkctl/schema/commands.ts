@@ -74,6 +74,7 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   'pmap flush': list(process.flushed),
   'route ls': list(syslink.route),
   'name ls': list(syslink.name),
+  'gateway ls': list(syslink.peer),
   'user add': one(person.added),
   'user ls': list(person.person),
   'user rm': one(person.putOut),
@@ -89,7 +90,14 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
 export const EVENT_LINE = event;
 
 /** Print files, or what a program shows, and no answers: they have no --json. */
-export const WITHOUT: ReadonlySet<string> = new Set(['attach', 'login', 'completion', 'man', 'schema']);
+export const WITHOUT: ReadonlySet<string> = new Set([
+  'attach',
+  'login',
+  'completion',
+  'man',
+  'schema',
+  'gateway serve',
+]);
 
 /** In the form of json-schema.org. */
 export const jsonSchemaOf = (words: string): object => z.toJSONSchema(ANSWERS[words]!.schema);

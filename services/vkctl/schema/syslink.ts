@@ -1,6 +1,6 @@
 // Routers, and the ways between them.
 import { z } from 'zod';
-import { count, identity } from './terms.ts';
+import { count, epochMs, identity } from './terms.ts';
 
 export const route = z.strictObject({
   from: z.string().describe('the router that knows the way'),
@@ -21,4 +21,24 @@ export const name = z.strictObject({
   unwell: z.boolean(),
   everyone: z.boolean().describe('everybody may use it'),
   groups: z.array(z.string()).describe('may use it, too'),
+});
+
+export const peer = z.strictObject({
+  gateway: z.string().describe('its endpoint'),
+  peer: z.string().describe('the other cluster'),
+  address: z.string().describe('where it is dialled; empty: it is waited for'),
+  connected: z.boolean(),
+  sinceMs: epochMs.describe('milliseconds since 1970 of the line; 0: none is up'),
+  reason: z.string().describe('why there is no line, where that is known'),
+  exported: z.array(z.string()).describe('names that it may use'),
+  imported: z.array(z.string()).describe('names of it that are known here'),
+  circuits: count.describe('open, both ways'),
+  receivedMessages: count,
+  sentMessages: count,
+  receivedBytes: count,
+  sentBytes: count,
+  refused: count.describe('asked for, and not allowed by the policy'),
+  rateLimited: count.describe('refused or read later, as it was too much'),
+  droppedHellos: count.describe('of an earlier session, sent again, or of another session'),
+  policyTrouble: z.string().describe('why the policy in the file does not count; empty: it does'),
 });

@@ -184,3 +184,25 @@ test('a virtual kernel uses the names of its user, and what was said of it', () 
   set({});
   expect(names.of('alice/default')).toBeUndefined();
 });
+
+test('names of another cluster are meant by nothing that does not name it', () => {
+  const said = (connect: string[]) => ({
+    name: 'v',
+    user: 'alice',
+    names: { listen: [], connect, none: false },
+  });
+  const may = (rule: string, name: string): boolean => {
+    const names = new VkernelNames([], () => 'k');
+    names.set('k', said([rule]));
+    return names.may('k', 'alice', 'connect', name);
+  };
+  expect(may('bob:*', 'bob:db@west')).toBe(false);
+  expect(may('bob:db', 'bob:db@west')).toBe(false);
+  expect(may('bob:db@west', 'bob:db@west')).toBe(true);
+  expect(may('bob:*@west', 'bob:db@west')).toBe(true);
+  expect(may('bob:*@west', 'bob:db@north')).toBe(false);
+  expect(may('bob:*@west', 'bob:db')).toBe(false);
+  // Their own here are not their own there.
+  expect(new VkernelNames([], () => 'k').may('k', 'alice', 'connect', 'alice:web@west')).toBe(false);
+  expect(fullName('web@west', 'alice')).toBe('alice:web@west');
+});

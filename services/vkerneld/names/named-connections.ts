@@ -167,7 +167,8 @@ export class NamedConnections {
     if (start?.case !== 'start')
       throw new RpcError(Code.InvalidArgument, 'the first request must be a start');
     const { asker, name } = start.value;
-    const socket = this.#listeners.hand(name, asker!.user, (key) => this.#enter(key));
+    const user = ctx.scope === 'own' ? ctx.caller.name : asker!.user;
+    const socket = this.#listeners.hand(name, user, (key) => this.#enter(key));
     const reset = (): void => socket.reset();
     ctx.signal.addEventListener('abort', reset, { once: true });
     try {

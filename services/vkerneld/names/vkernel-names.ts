@@ -41,7 +41,7 @@ export class VkernelNames {
   expectRules({ listen, connect }: NamePolicy): void {
     for (const [field, rules] of [['names.listen', listen] as const, ['names.connect', connect] as const])
       for (const rule of rules)
-        if (!isName(rule.replace(/\*$/, 'x')))
+        if (!isName(rule.replace(/\*(?=@|$)/, 'x')))
           throw invalidField(field, `"${rule}" is no name: use PERSON:NAME, :NAME, or one with * at its end`);
   }
 
@@ -63,10 +63,16 @@ export class VkernelNames {
   may(key: string, user: string, what: 'listen' | 'connect', name: string): boolean {
     const policy = this.of(key) ?? OWN;
     if (!policy.none && scopeOf(name) === user) return true;
-    return policy[what].some((rule) =>
-      rule.endsWith('*') ? name.startsWith(rule.slice(0, -1)) : rule === name,
-    );
+    return policy[what].some((rule) => matches(rule, name));
   }
+}
+
+/** What is said of names of this cluster says nothing of those of others: `alice:*` is not `alice:*@west`. */
+function matches(rule: string, name: string): boolean {
+  const [wanted = '', cluster = ''] = rule.split('@');
+  const [local = '', of = ''] = name.split('@');
+  if (cluster !== of) return false;
+  return wanted.endsWith('*') ? local.startsWith(wanted.slice(0, -1)) : wanted === local;
 }
 
 /** As it is kept. */
