@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Authority } from '@odonata/authority/authority.ts';
@@ -10,7 +8,7 @@ import { LOG_LEVELS } from '@odonata/rpc/log.ts';
 import { type Command, Option } from 'commander';
 import { authorityDir, callerOf } from '../cluster/certificates.ts';
 import { expectHere, runningRecord, withCluster } from '../connection.ts';
-import { EXIT, Failure } from '../failure.ts';
+import { Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
 import { print, printError, printNames } from '../output.ts';
 import { formatSize } from '../size.ts';
@@ -165,14 +163,6 @@ async function serveIt(policy: string, options: ServeOptions): Promise<void> {
     ...['--events-file', join(plan.stateDir, 'events', `${NAME}.jsonl`)],
     ...(options.metricsListen === undefined ? [] : ['--metrics-listen', options.metricsListen]),
   ];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
-  // Also where we end by ourselves.
-  process.once('exit', () => child.kill('SIGKILL'));
-  const [status] = (await once(child, 'exit')) as [number | null];
-  if (status !== 0)
-    throw new Failure('the gateway ended', {
-      fix: 'Its last line says why.',
-      exitCode: status === EXIT.usage ? EXIT.usage : EXIT.failed,
-    });
+  // In our place: then nothing is left of it, whatever ends us, and its exit code is ours.
+  process.execve!(process.execPath, [process.execPath, ...args], process.env as Record<string, string>);
 }
