@@ -1,8 +1,7 @@
 // The C library calls that Node does not offer, through koffi.
 // All are synchronous; each throws a SystemCallError that names the call and its errno.
 import { constants } from 'node:os';
-import koffi from 'koffi';
-import { libcFunction } from './koffi.ts';
+import { koffi, libcFunction } from './koffi.ts';
 
 const c = {
   syscall: libcFunction('long syscall(long n, long a)'),
@@ -87,7 +86,7 @@ export const Errno = {
 
 /** @throws SystemCallError where a call says that it failed */
 export function checked(call: string, result: number | bigint): number {
-  if (result === -1 || result === -1n) throw new SystemCallError(call, koffi.errno());
+  if (result === -1 || result === -1n) throw new SystemCallError(call, koffi().errno());
   return Number(result);
 }
 
@@ -102,7 +101,7 @@ export const MapFlag = {
 
 /** ioctl(2) on a descriptor with a pointer argument. Returns 0 or the errno; it does not throw. */
 export function ioctl(fd: number, request: number, argument: BigUint64Array): number {
-  return c.ioctl(fd, request, argument) === -1 ? koffi.errno() : 0;
+  return c.ioctl(fd, request, argument) === -1 ? koffi().errno() : 0;
 }
 
 /** userfaultfd(2). Flags: O_CLOEXEC, O_NONBLOCK, 1 for user mode only. */
@@ -114,7 +113,7 @@ export function userfaultfd(flags: number): number {
 /** sched_setattr(2) for the calling thread. Returns 0 or the errno. */
 export function sched_setattr(attributes: BigUint64Array): number {
   const number = process.arch === 'arm64' ? 274 : 314;
-  return Number(c.syscall3(number, 0, attributes, 0)) === -1 ? koffi.errno() : 0;
+  return Number(c.syscall3(number, 0, attributes, 0)) === -1 ? koffi().errno() : 0;
 }
 
 /** A second descriptor of the same open file, closed on exec. */
@@ -141,7 +140,7 @@ export function mmap(
   offsetBytes: number | bigint,
 ): bigint {
   const at = c.mmap(address, lengthBytes, prot, flags, fd, offsetBytes);
-  if (at === -1 || at === -1n) throw new SystemCallError('mmap', koffi.errno());
+  if (at === -1 || at === -1n) throw new SystemCallError('mmap', koffi().errno());
   return BigInt(at);
 }
 
@@ -152,7 +151,7 @@ export function munmap(address: bigint, lengthBytes: number): void {
 /** Shows the first `lengthBytes` of a shared mapping at another address, too, in the place of what is mapped there. */
 export function mapAgain(from: bigint, lengthBytes: number, to: bigint): void {
   const at = c.mremap(from, 0, lengthBytes, 0x01 | 0x02, to);
-  if (at === -1 || at === -1n) throw new SystemCallError('mremap', koffi.errno());
+  if (at === -1 || at === -1n) throw new SystemCallError('mremap', koffi().errno());
 }
 
 /** Memory that nobody else has yet. */
@@ -172,7 +171,7 @@ export function punchHole(fd: number, offsetBytes: number, lengthBytes: number):
 
 /** Gives a range of a file its memory, and changes no byte that is there. Returns 0 or the errno. */
 export function allocate(fd: number, offsetBytes: number, lengthBytes: number): number {
-  return c.fallocate(fd, 0, offsetBytes, lengthBytes) === -1 ? koffi.errno() : 0;
+  return c.fallocate(fd, 0, offsetBytes, lengthBytes) === -1 ? koffi().errno() : 0;
 }
 
 const SEEK_DATA = 3;
@@ -181,7 +180,7 @@ const SEEK_HOLE = 4;
 function seek(fd: number, offsetBytes: number, whence: number): number | undefined {
   const at = Number(c.lseek(fd, offsetBytes, whence));
   if (at >= 0) return at;
-  const errno = koffi.errno();
+  const errno = koffi().errno();
   // Nothing but a hole from there on.
   if (errno === Errno.ENXIO) return undefined;
   throw new SystemCallError('lseek', errno);
@@ -208,7 +207,7 @@ export function nextData(
  */
 export function addressOf(bytes: Uint8Array): bigint {
   // An empty one may be the begin of something that grows.
-  if (bytes.length === 0) return koffi.address(bytes);
+  if (bytes.length === 0) return koffi().address(bytes);
   const kept = bytes[0]!;
   bytes[0] = 1;
   const address = BigInt(c.memchr(bytes, 1, 1));
@@ -244,7 +243,7 @@ export function acceptUnix(fd: number): number | undefined {
   for (;;) {
     const connection = c.accept4(fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (connection >= 0) return connection;
-    const errno = koffi.errno();
+    const errno = koffi().errno();
     if (errno === Errno.EAGAIN) return undefined;
     if (errno !== Errno.EINTR) throw new SystemCallError('accept4', errno);
   }
@@ -255,7 +254,7 @@ export function connectUnix(path: string): number {
   const fd = checked('socket', c.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const address = socketAddress(path);
   if (c.connect(fd, address, address.length) === -1) {
-    const errno = koffi.errno();
+    const errno = koffi().errno();
     c.close(fd);
     throw new SystemCallError(`connect ${path}`, errno);
   }
@@ -309,7 +308,7 @@ export function sendDescriptor(socket: number, data: Uint8Array, fd?: number): n
   else view.setInt32(16, fd, true);
   for (;;) {
     const n = Number(c.sendmsg(socket, header, MSG_DONTWAIT | MSG_NOSIGNAL));
-    const errno = n === -1 ? koffi.errno() : 0;
+    const errno = n === -1 ? koffi().errno() : 0;
     if (kept.length === 0) throw new Error('unreachable');
     if (errno !== Errno.EINTR) return errno;
   }
@@ -330,7 +329,7 @@ export function receiveDescriptor(socket: number, maxBytes: number): Received | 
   const { header, control, kept } = messageHeader(data, CONTROL_HEAD_BYTES + 4 * CONTROL_DESCRIPTORS);
   const n = Number(c.recvmsg(socket, header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT));
   if (n === -1) {
-    const errno = koffi.errno();
+    const errno = koffi().errno();
     if (errno === Errno.EAGAIN || errno === Errno.EINTR) return undefined;
     throw new SystemCallError('recvmsg', errno);
   }
@@ -374,7 +373,7 @@ const LOCK_EXCLUSIVE_NOW = 2 | 4;
 export function tryLock(fd: number): boolean {
   for (;;) {
     if (c.flock(fd, LOCK_EXCLUSIVE_NOW) === 0) return true;
-    const errno = koffi.errno();
+    const errno = koffi().errno();
     if (errno === Errno.EAGAIN) return false;
     if (errno !== Errno.EINTR) throw new SystemCallError('flock', errno);
   }
@@ -424,7 +423,7 @@ let exits = false;
  */
 export function endProcessAfter(delayMs: number): void {
   if (!exits) {
-    if (c.signal(SIGALRM, functionAt('_exit')) === -1) throw new SystemCallError('signal', koffi.errno());
+    if (c.signal(SIGALRM, functionAt('_exit')) === -1) throw new SystemCallError('signal', koffi().errno());
     exits = true;
   }
   const us = Math.max(1_000, Math.ceil(delayMs * 1_000));
@@ -436,7 +435,7 @@ function functionAt(name: string): number | bigint {
   // Before 2.34 it is in a library of its own.
   for (const library of ['libc.so.6', 'libdl.so.2']) {
     try {
-      const dlsym = koffi.load(library).func('uintptr_t dlsym(uintptr_t handle, const char *name)');
+      const dlsym = koffi().load(library).func('uintptr_t dlsym(uintptr_t handle, const char *name)');
       return dlsym(0, name) as number | bigint;
     } catch {
       // The next one.

@@ -4,9 +4,8 @@
 // A pair is of TCP on the loopback address, and not of unix sockets, since TCP tells an end from a reset: both sides begin with a
 // linger of 0, so whoever is killed resets it, as the kernel closes what they had. Who means a good end takes the linger away first.
 
-import koffi from 'koffi';
 import { apartSocket } from './apart-sockets.ts';
-import { libcFunction } from './koffi.ts';
+import { koffi, libcFunction } from './koffi.ts';
 import {
   checked,
   close,
@@ -94,7 +93,7 @@ export function makeConnection(): [number, number] {
     const one = loopbackSocket();
     open.push(one);
     const there = addressOf(listener);
-    if (c.connect(one, there, there.length) < 0 && koffi.errno() !== EINPROGRESS) checked('connect', -1);
+    if (c.connect(one, there, there.length) < 0 && koffi().errno() !== EINPROGRESS) checked('connect', -1);
     const other = acceptFrom(listener, addressOf(one));
     open.push(other);
     for (const fd of [one, other]) {

@@ -1,7 +1,6 @@
 // Sockets of the internet as descriptors, which Node keeps to itself: what is listened on for a program, and what a program does
 // with its connections. None of it blocks but `poll`, for as long as it is told. named-sockets.ts has those that others pass on.
-import koffi from 'koffi';
-import { libcFunction } from './koffi.ts';
+import { koffi, libcFunction } from './koffi.ts';
 import { checked, SystemCallError } from './libc.ts';
 import { hearsItsPeerOnly, hearsNoAnswer } from './locked-filter.ts';
 import { isNamedListener, takePassed } from './named-sockets.ts';
@@ -92,7 +91,7 @@ export function connectTo(address: InternetAddress): number {
   const fd = stream(address);
   const bytes = sockaddr(address);
   if (c.connect(fd, bytes, bytes.length) === 0) return fd;
-  const errno = koffi.errno();
+  const errno = koffi().errno();
   if (errno === EINPROGRESS) return fd;
   c.close(fd);
   throw new SystemCallError('connect', errno);
@@ -132,7 +131,7 @@ function unlessBusy(call: string, run: () => number | bigint): number | undefine
   for (;;) {
     const result = Number(run());
     if (result >= 0) return result;
-    const errno = koffi.errno();
+    const errno = koffi().errno();
     if (errno === EAGAIN) return undefined;
     if (errno !== EINTR) throw new SystemCallError(call, errno);
   }

@@ -3,11 +3,10 @@
 import { execFileSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { NATIVE_FILE, NATIVE_FOLDER } from '../koffi.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const KOFFI = join(ROOT, 'node_modules/koffi');
-/** The native part of koffi. */
-const NATIVE = join(ROOT, `node_modules/@koromix/koffi-linux-${process.arch}`);
 /** Of a checkout or an image: what runs where there is no bundle. */
 const SOURCES = ['package.json', 'libs', 'services', 'node_modules'].map((name) => join(ROOT, name));
 
@@ -34,8 +33,7 @@ let base: { readonly tools: string; readonly files: readonly string[] } | undefi
 export function runtimeView(tools: readonly string[], programs: readonly string[]): string[] {
   // Asked once: what a program is linked with takes some starts of it to find out.
   if (base?.tools !== tools.join()) {
-    const native = join(NATIVE, `linux_${process.arch}/koffi.node`);
-    const files = [process.execPath, ...tools, ...librariesOf([process.execPath, ...tools, native])];
+    const files = [process.execPath, ...tools, ...librariesOf([process.execPath, ...tools, NATIVE_FILE])];
     base = { tools: tools.join(), files };
   }
   return [...new Set([...base.files, ...codeOf(programs)])];
@@ -47,7 +45,7 @@ function codeOf(programs: readonly string[]): string[] {
   const isSource = folders.some((folder) => SOURCES.some((source) => isBelow(folder, source)));
   return isSource
     ? [...SOURCES, ...folders.filter((folder) => !SOURCES.some((source) => isBelow(folder, source)))]
-    : [KOFFI, NATIVE, ...folders];
+    : [KOFFI, NATIVE_FOLDER, ...folders];
 }
 
 const isBelow = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`);
