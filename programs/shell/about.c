@@ -1,5 +1,5 @@
 /* Who one is, and what one may have, as programs of other systems ask for it. */
-#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include "shell.h"
@@ -19,27 +19,50 @@ int builtin_whoami(char **words) {
 
 /** Users have names and no numbers: 0 stands for whose virtual kernel it is. */
 int builtin_id(char **words) {
-  const char *option = words[1];
-  if (option != NULL && (words[2] != NULL || option[0] != '-')) return complain("usage: id [-u|-g|-un|-gn|-G]"), 2;
+  bool is_number = false, is_name = false, is_one = false;
+  for (char **word = words + 1; *word != NULL; word++) {
+    const char *at = *word;
+    if (*at++ != '-' || *at == '\0') return complain("usage: id [-u|-g|-G] [-n]"), 2;
+    for (; *at != '\0'; at++) {
+      if (*at == 'n') is_name = true;
+      else if (*at == 'u' || *at == 'g' || *at == 'G') is_one = true;
+      else if (*at == 'r') is_number = true;
+      else return complain("usage: id [-u|-g|-G] [-n]"), 2;
+    }
+  }
+  if ((is_name || is_number) && !is_one) return complain("usage: id [-u|-g|-G] [-n]"), 2;
   char line[512];
-  if (option == NULL) snprintf(line, sizeof line, "uid=0(%s) gid=0(%s) groups=0(%s)\n", user(), user(), user());
-  else if (strchr(option, 'n') != NULL) snprintf(line, sizeof line, "%s\n", user());
-  else snprintf(line, sizeof line, "0\n");
+  if (!is_one) snprintf(line, sizeof line, "uid=0(%s) gid=0(%s) groups=0(%s)\n", user(), user(), user());
+  else snprintf(line, sizeof line, "%s\n", is_name ? user() : "0");
   say(line);
   return 0;
 }
 
-#define OPEN_FILES 1024
+#define OPEN_FILES "1024"
+
+/** Of limits that other systems have, and that are not of a single program here. */
+static const char others[] = "cdefilmpqrstuvx";
 
 int builtin_ulimit(char **words) {
-  char line[64];
-  const char *option = words[1];
-  if (option == NULL || strcmp(option, "-f") == 0) return say("unlimited\n"), 0;
-  if (words[2] != NULL || option[0] != '-')
-    return complain("ulimit: what programs may have is said of their virtual kernel: vkctl vkernel set"), 1;
-  if (strcmp(option, "-a") == 0) snprintf(line, sizeof line, "open files (-n) %d\n", OPEN_FILES);
-  else if (strcmp(option, "-n") == 0) snprintf(line, sizeof line, "%d\n", OPEN_FILES);
-  else return complain("ulimit: %s: only -a, -f and -n are there; cat /proc/vkernels shows the rest", option), 2;
-  say(line);
-  return 0;
+  char kind = 'f';
+  bool is_all = false;
+  const char *wanted = NULL;
+  for (char **word = words + 1; *word != NULL; word++) {
+    const char *at = *word;
+    if (*at != '-') {
+      wanted = at;
+      continue;
+    }
+    for (at++; *at != '\0'; at++) {
+      if (*at == 'a') is_all = true;
+      else if (*at == 'n' || strchr(others, *at) != NULL) kind = *at;
+      else if (*at != 'H' && *at != 'S') return complain("ulimit: -%c: there is no such limit", *at), 2;
+    }
+  }
+  const char *is = kind == 'n' ? OPEN_FILES : "unlimited";
+  if (is_all) return say("open files (-n) " OPEN_FILES "\n"), 0;
+  if (wanted == NULL) return say(is), say("\n"), 0;
+  // No file is made when a program dies.
+  if (kind == 'c' || strcmp(wanted, is) == 0) return 0;
+  return complain("ulimit: what programs may have is said of their virtual kernel: vkctl vkernel set"), 1;
 }

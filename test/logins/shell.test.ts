@@ -110,7 +110,12 @@ test('what a command takes; who one is; what one may have open', () => {
   expect(sh('USER=alice; whoami; id; id -u; ulimit -n').stdout).toBe(
     'alice\nuid=0(alice) gid=0(alice) groups=0(alice)\n0\n1024\n',
   );
+  expect(sh('USER=alice; id -un; id -u -n; id -Gr; ulimit -Hn; ulimit -c 0 && ulimit -s').stdout).toBe(
+    'alice\nalice\n0\n1024\nunlimited\n',
+  );
   expect(sh('ulimit -n 5').stderr).toContain('vkctl vkernel set');
+  for (const wrong of ['id -z', 'id --help', 'id root', 'id -n', 'ulimit -z'])
+    expect(sh(wrong).status).toBe(2);
 });
 
 test('what is deep or long ends with a line', { timeout: 60_000 }, () => {

@@ -2,7 +2,7 @@
 // one before in force, and says so.
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
-import { type Policy, readPolicy, stampNow } from './policy.ts';
+import { type FilesRead, isAsRead, type Policy, readPolicy } from './policy.ts';
 
 const LOOK_MS = 1_000;
 
@@ -11,8 +11,8 @@ export class PolicyFile {
   readonly #cluster: string;
   readonly #log: Logger;
   #policy: Policy;
-  /** Of the files as they were when one of them was of no use. */
-  #triedStamp = '';
+  /** By the last try, whatever came of it. */
+  #read: FilesRead = new Map();
   #timer: NodeJS.Timeout | undefined;
   #changed: (() => void) | undefined;
   /** Why what is in the file does not count. */
@@ -23,7 +23,7 @@ export class PolicyFile {
     this.#file = file;
     this.#cluster = cluster;
     this.#log = log;
-    this.#policy = readPolicy(file, cluster);
+    this.#policy = readPolicy(file, cluster, this.#read);
   }
 
   get policy(): Policy {
@@ -44,23 +44,16 @@ export class PolicyFile {
   }
 
   look(again = false): void {
-    const stamp = stampNow(this.#file, this.#policy);
-    if (!again && stamp === this.#policy.stamp) {
-      // It was put back.
-      this.trouble = '';
-      return;
-    }
-    if (!again && stamp === this.#triedStamp) return;
+    if (!again && isAsRead(this.#read)) return;
+    this.#read = new Map();
     try {
-      const policy = readPolicy(this.#file, this.#cluster);
+      const policy = readPolicy(this.#file, this.#cluster, this.#read);
       if (policy.listen !== this.#policy.listen)
         this.#log.warn({ listen: policy.listen }, 'another address to listen on counts after a new start');
       this.#policy = policy;
       this.trouble = '';
-      this.#triedStamp = '';
       this.#log.info({ peers: [...policy.peers.keys()] }, 'another policy is in force');
     } catch (error) {
-      this.#triedStamp = stamp;
       this.trouble = (error as Error).message;
       this.#log.error(
         { reason: this.trouble },

@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TestAuthority } from '@odonata/authority/testing.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ownUser, readPolicy } from './policy.ts';
+import { isAsRead, ownUser, readPolicy } from './policy.ts';
 import { PolicyFile } from './policy-file.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -141,6 +141,37 @@ it('is read again when it changes; one of no use leaves the one before, and says
   expect([...policy.policy.peers.get('west')!.exports.keys()]).toEqual([':b']);
   expect([policy.trouble, changes]).toEqual(['', 1]);
   policy.stop();
+});
+
+it('what is written while it is read is found by the next look', () => {
+  writeFileSync(file, peer("exports: [':a']"));
+  class Meanwhile extends Map<string, string> {
+    override set(name: string, stamp: string): this {
+      super.set(name, stamp);
+      if (name === file) writeFileSync(file, peer('exports: []   '));
+      return this;
+    }
+  }
+  const seen = new Meanwhile();
+  readPolicy(file, 'east', seen);
+  expect(isAsRead(seen)).toBe(false);
+});
+
+it('one that lacks a file is tried again when that comes', () => {
+  read(peer("exports: [':a']"));
+  const policy = new PolicyFile(file, 'east', silentLog());
+  const late = join(dir, 'late.crt');
+  writeFileSync(file, peer('exports: []').replace('west.crt', 'late.crt'));
+  policy.look();
+  expect(policy.trouble).toContain('late.crt: there is no such file');
+  mkdirSync(late);
+  policy.look();
+  expect(policy.trouble).toContain('late.crt: it is no file');
+  rmdirSync(late);
+  copyFileSync(join(dir, 'west.crt'), late);
+  policy.look();
+  expect(policy.trouble).toBe('');
+  expect(policy.policy.peers.get('west')!.exports.size).toBe(0);
 });
 
 it('a bucket has a second of it at once, and so much a second', () => {

@@ -38,19 +38,24 @@ export interface Peer {
 export interface Policy {
   readonly listen: string | undefined;
   readonly peers: ReadonlyMap<string, Peer>;
-  /** Changes when a file of it does. */
-  readonly stamp: string;
 }
+
+/** Files that were read, with what changes when they do, as that was before: what is written meanwhile is found by the next look. */
+export type FilesRead = Map<string, string>;
 
 /** Who somebody of that cluster is here; undefined: nobody, and they are not let in. */
 export const ownUser = ({ users }: Peer, user: string): string | undefined =>
   user === '*' ? undefined : (users.get(user) ?? users.get('*'));
 
-/** @param own the name of this cluster @throws Error whose message is a line: file, field, how to mend it */
-export function readPolicy(file: string, own: string): Policy {
+/**
+ * @param own the name of this cluster
+ * @param read is told of all files that were looked at, also where the policy is of no use
+ * @throws Error whose message is a line: file, field, how to mend it
+ */
+export function readPolicy(file: string, own: string, read: FilesRead = new Map()): Policy {
   const example =
     'it has fields, as peers: [{name: west, authority: west-ca.crt}]; docs/gateways.md shows one';
-  const text = readText(file);
+  const text = readText(file, read);
   const [form, ...more] = yamlIn(text, file, { form: policyForm, what: 'policy', example });
   if (form === undefined) throw new Error(`${file}: no policy is in there; docs/gateways.md shows one`);
   if (more.length > 0) throw new Error(`${file}: a policy is one document; take out what follows ---`);
@@ -67,20 +72,18 @@ export function readPolicy(file: string, own: string): Policy {
       throw new Error(
         `${file}: ${field}: nobody dials: write ${field}.address: host:port of the other gateway, or listen: host:port here`,
       );
-    peers.set(each.name, peerOf(each, file, field));
+    peers.set(each.name, peerOf(each, file, field, read));
   }
-  return { listen: form.listen, peers, stamp: stampOf(file, form.peers) };
+  return { listen: form.listen, peers };
 }
 
-/** What changes when a file of a policy does. */
-export function stampNow(file: string, policy: Policy | undefined): string {
-  const files = policy?.stamp.split('\n').map((line) => line.slice(0, line.lastIndexOf(' '))) ?? [file];
-  return files.map(stampOfFile).join('\n');
-}
+/** None of these files is another one by now. */
+export const isAsRead = (read: FilesRead): boolean =>
+  [...read].every(([file, stamp]) => stampOfFile(file) === stamp);
 
-function peerOf(form: PeerForm, file: string, field: string): Peer {
+function peerOf(form: PeerForm, file: string, field: string, read: FilesRead): Peer {
   const path = resolve(dirname(file), form.authority);
-  const authorityPem = Buffer.from(readText(path, `${file}: ${field}.authority: `));
+  const authorityPem = Buffer.from(readText(path, read, `${file}: ${field}.authority: `));
   const { authorities, why } = certificatesOf(authorityPem);
   if (why !== undefined)
     throw new Error(`${file}: ${field}.authority: ${path} ${why}; take ca.crt of the other cluster`);
@@ -112,9 +115,12 @@ function certificatesOf(pem: Buffer): { authorities: X509Certificate[]; why?: st
   }
 }
 
-function readText(file: string, before = ''): string {
+function readText(file: string, read: FilesRead, before = ''): string {
   try {
-    if (statSync(file).size > FILE_BYTES) throw new Error('it is larger than 1 MiB');
+    read.set(file, stampOfFile(file));
+    const stat = statSync(file);
+    if (!stat.isFile()) throw new Error('it is no file');
+    if (stat.size > FILE_BYTES) throw new Error('it is larger than 1 MiB');
     return readFileSync(file, 'utf8');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
@@ -122,10 +128,7 @@ function readText(file: string, before = ''): string {
   }
 }
 
-const stampOf = (file: string, peers: readonly PeerForm[]): string =>
-  [file, ...peers.map(({ authority }) => resolve(dirname(file), authority))].map(stampOfFile).join('\n');
-
 function stampOfFile(file: string): string {
   const stat = statSync(file, { throwIfNoEntry: false });
-  return `${file} ${stat === undefined ? '-' : `${stat.mtimeMs}:${stat.size}:${stat.ino}`}`;
+  return stat === undefined ? '-' : `${stat.mtimeMs}:${stat.size}:${stat.ino}`;
 }

@@ -45,7 +45,7 @@ async function portsFar(
     port === 0
       ? await pickPorts(count, { host: listenHost })
       : Array.from({ length: count }, (_, at) => port + at);
-  if (port !== 0) for (const each of row) await expectPort(each, listenHost);
+  if (port !== 0) for (const each of row) await expectPort(each, { host: listenHost, isFar: true });
   const take = (some: number): number[] => row.splice(0, some);
   const syslinkd = take(routers);
   const [door, nats] = take(2) as [number, number];

@@ -34,8 +34,11 @@ export async function whyNoPort(
   }
 }
 
-/** @throws Failure that says how to get another one */
-export async function expectPort(port: number, host = LOOPBACK): Promise<void> {
+/** @param isFar `--address` says which, not `--port`. @throws Failure that says how to get another one */
+export async function expectPort(
+  port: number,
+  { host = LOOPBACK, isFar = false }: { host?: string | undefined; isFar?: boolean } = {},
+): Promise<void> {
   if (port > 65_535)
     throw new Failure(
       `port ${port} does not exist, and the services of the cluster need those in a row from the first`,
@@ -49,16 +52,18 @@ export async function expectPort(port: number, host = LOOPBACK): Promise<void> {
     throw new Failure(
       `port ${port} on ${host} is not for this user: the kernel gives it to root only (EACCES)`,
       {
-        fix: 'Choose one of 1024 or above with --port N, or any free one with --port 0.',
+        fix: isFar
+          ? 'Choose one of 1024 or above with --address HOST:PORT.'
+          : 'Choose one of 1024 or above with --port N, or any free one with --port 0.',
       },
     );
   if (why === 'taken')
     throw new Failure(
-      host === LOOPBACK
-        ? `port ${port} on ${host} is taken, and the router (syslinkd) needs it`
-        : `port ${port} on ${host} is taken, and this cluster needs it`,
+      isFar
+        ? `port ${port} on ${host} is taken, and this cluster needs it`
+        : `port ${port} on ${host} is taken, and the router (syslinkd) needs it`,
       {
-        fix: `Choose another with ${host === LOOPBACK ? '--port N, or any free one with --port 0' : '--address HOST:PORT'}.`,
+        fix: `Choose another with ${isFar ? '--address HOST:PORT' : '--port N, or any free one with --port 0'}.`,
       },
     );
 }

@@ -7,6 +7,7 @@ import { letsIn } from '../cluster/people.ts';
 import { readRecord } from '../cluster/record.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { expectHere } from '../connection.ts';
+import { DoorRefusal } from '../door/messages.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
 import { doorOf, leave } from '../machine/link.ts';
@@ -128,7 +129,10 @@ async function downMember(
   const flag = paths.cluster === 'default' ? '' : ` -c ${paths.cluster}`;
   if (!purge) {
     const down = outcome === 'nothing' ? 'is not up; nothing to do' : 'is down on this machine';
-    return say(`${node.name} of cluster "${of}" ${down}; start it again with: vkctl up${flag}`);
+    const next = removed
+      ? `it was removed from there: clear what is left here with: vkctl down --purge${flag}`
+      : `start it again with: vkctl up${flag}`;
+    return say(`${node.name} of cluster "${of}" ${down}; ${next}`);
   }
   if (left) say(`${node.name} has left cluster "${of}"; nothing is left of it here`);
   else
@@ -142,7 +146,8 @@ async function hasLeft(paths: ClusterPaths, member: { door: string; node: string
     const client = doorOf(paths, member);
     await leave(client).finally(() => client.close());
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    // It was taken out there already.
+    return error instanceof DoorRefusal && error.refusal === 'NOT_IN';
   }
 }

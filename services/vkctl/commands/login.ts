@@ -35,10 +35,7 @@ export function addLogin(program: Command): void {
       'Runs a shell in a virtual kernel that has your name, with your home, until it ends; with a command, that alone. ' +
         'Who you are is said by your certificate: of this machine, or of a context (vkctl context add).',
     )
-    .argument(
-      '[destination]',
-      'USER@CONTEXT, USER@ (a context of that user), CONTEXT@ or CONTEXT; @: as you are',
-    )
+    .argument('[destination]', 'USER@CONTEXT, USER@ (a context of that user) or CONTEXT; @: as you are')
     .argument('[command...]', 'what the shell runs, in the place of what is typed')
     .option('--node <name>', 'on this node; else where your virtual kernel runs, or the fewest processes do')
     .addOption(clusterOption())

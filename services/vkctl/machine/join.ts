@@ -73,7 +73,7 @@ async function become(o: JoinOptions, paths: ClusterPaths): Promise<Membership> 
     });
     const host = o.ownHost ?? (await ownAddressTowards(door));
     const listenHost = await listenHostFor(host);
-    await expectPort(o.port, listenHost);
+    await expectPort(o.port, { host: listenHost, isFar: true });
     const keys = { pmapd: await newRequest(), vkerneld: await newRequest() };
     const request: JoinRequest = {
       ...{ version: 1, id: token.id, secret: token.secret, name: o.name, address: joined(host, o.port) },

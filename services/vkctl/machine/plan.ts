@@ -15,7 +15,7 @@ export async function memberPlan(
 ): Promise<ClusterPlan> {
   const { cluster, node, door, routers, nats, directories, host, listenHost, port } = membership;
   const own = membership.options;
-  await expectPort(port, listenHost);
+  await expectPort(port, { host: listenHost ?? host, isFar: true });
   const vkerneld = await pickPorts(1);
   return {
     ...{

@@ -1,12 +1,14 @@
 // Whether a node that starts has come into its cluster: only the door can tell, by what the routers have of it.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClusterRecord } from '../cluster/record.ts';
+import { DoorRefusal } from '../door/messages.ts';
+import { Failure } from '../failure.ts';
 import { NoAnswer } from './door-client.ts';
 import { doorOf, look, lookOf, writeLists } from './link.ts';
 
 const AGAIN_MS = 250;
 
-/** What of the node is not there yet. @throws DoorRefusal */
+/** What of the node is not there yet. @throws Failure where it is not of the cluster any more */
 export async function memberWaits({ plan }: ClusterRecord): Promise<string[]> {
   const client = doorOf(plan, plan.member!);
   try {
@@ -17,6 +19,10 @@ export async function memberWaits({ plan }: ClusterRecord): Promise<string[]> {
     if (waits.length > 0) await sleep(AGAIN_MS);
     return waits;
   } catch (error) {
+    if (error instanceof DoorRefusal)
+      throw new Failure(`the cluster does not let this machine in: ${error.message}`, {
+        fix: `To clear what is left of it here: vkctl down --purge${plan.cluster === 'default' ? '' : ` -c ${plan.cluster}`}`,
+      });
     if (!(error instanceof NoAnswer)) throw error;
     await sleep(AGAIN_MS);
     return ['the door of the cluster'];
