@@ -17,7 +17,7 @@ import { startCluster } from '../cluster/start.ts';
 import type { StartOptions } from '../cluster/start-options.ts';
 import { parseJoinToken } from '../door/join-token.ts';
 import { DoorRefusal, type JoinAnswer, type JoinRequest, joinAnswer, PATHS } from '../door/messages.ts';
-import { EXIT, Failure } from '../failure.ts';
+import { EXIT, Failure, reasonOf } from '../failure.ts';
 import { authorityAt, DoorClient, NoAnswer, ownAddressTowards } from './door-client.ts';
 import { doorOf, leave, writeLists } from './link.ts';
 import { type Membership, readMembership, writeMembership } from './membership.ts';
@@ -26,6 +26,8 @@ import { refusalOf } from './words.ts';
 /** Whoever did not hear the answer asks the same again: it is given once. */
 const TRIES = 3;
 const PAUSE_MS = 500;
+/** Of the disk, for keys, lists and the first logs. */
+const ROOM_BYTES = 1 << 20;
 
 export interface JoinOptions {
   /** Of the cluster on this machine. */
@@ -67,6 +69,7 @@ async function become(o: JoinOptions, paths: ClusterPaths): Promise<Membership> 
   expectNothingThere(paths, o.cluster);
   const lock = lockOf(paths);
   try {
+    expectRoom(paths.stateDir);
     const door = joined(o.host, token.port);
     const ca = await authorityAt(door, token.pin).catch((error) => {
       throw silent(error);
@@ -91,6 +94,21 @@ async function become(o: JoinOptions, paths: ClusterPaths): Promise<Membership> 
   } finally {
     lock.release();
     removeIfEmpty(paths.stateDir);
+  }
+}
+
+/** Before the token is used up for nothing. @throws Failure */
+function expectRoom(folder: string): void {
+  const file = join(folder, '.room');
+  try {
+    writeFileSync(file, Buffer.alloc(ROOM_BYTES));
+  } catch (error) {
+    throw new Failure(`cannot join: ${file}: ${reasonOf(error)}`, {
+      fix: 'Make room there, or choose another place by ODONATA_HOME; the token still counts.',
+      cause: error,
+    });
+  } finally {
+    rmSync(file, { force: true });
   }
 }
 
