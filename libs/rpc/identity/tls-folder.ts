@@ -8,8 +8,9 @@
 // The first three are the names in a Secret that cert-manager makes. All are read anew when they change, without a restart;
 // each of the last two on its own, so that somebody is out also where the others are of no use just then.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileStamp } from '../file-stamp.ts';
 import { monotonicMs } from '../monotonic.ts';
 import { identityOf, serialOf } from './certificate.ts';
 import type { Caller } from './identity.ts';
@@ -140,12 +141,7 @@ export class TlsFolder {
 const shownTrouble = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function stampOf(dir: string, files: readonly string[]): string {
-  return files
-    .map((file) => {
-      const stat = statSync(join(dir, file), { throwIfNoEntry: false });
-      return stat === undefined ? '-' : `${stat.mtimeMs}:${stat.size}:${stat.ino}`;
-    })
-    .join();
+  return files.map((file) => fileStamp(join(dir, file))).join();
 }
 
 const read = (dir: string): TlsIdentity => ({

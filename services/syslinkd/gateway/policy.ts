@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { fileStamp } from '@odonata/rpc/file-stamp.ts';
 import { yamlIn } from '@odonata/rpc/yaml-file.ts';
 import { type PeerForm, policyForm } from './policy-form.ts';
 
@@ -79,7 +80,7 @@ export function readPolicy(file: string, own: string, read: FilesRead = new Map(
 
 /** None of these files is another one by now. */
 export const isAsRead = (read: FilesRead): boolean =>
-  [...read].every(([file, stamp]) => stampOfFile(file) === stamp);
+  [...read].every(([file, stamp]) => fileStamp(file) === stamp);
 
 function peerOf(form: PeerForm, file: string, field: string, read: FilesRead): Peer {
   const path = resolve(dirname(file), form.authority);
@@ -117,7 +118,7 @@ function certificatesOf(pem: Buffer): { authorities: X509Certificate[]; why?: st
 
 function readText(file: string, read: FilesRead, before = ''): string {
   try {
-    read.set(file, stampOfFile(file));
+    read.set(file, fileStamp(file));
     const stat = statSync(file);
     if (!stat.isFile()) throw new Error('it is no file');
     if (stat.size > FILE_BYTES) throw new Error('it is larger than 1 MiB');
@@ -126,9 +127,4 @@ function readText(file: string, read: FilesRead, before = ''): string {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new Error(`${before}${file}: ${code === 'ENOENT' ? 'there is no such file' : message}`);
   }
-}
-
-function stampOfFile(file: string): string {
-  const stat = statSync(file, { throwIfNoEntry: false });
-  return stat === undefined ? '-' : `${stat.mtimeMs}:${stat.size}:${stat.ino}`;
 }

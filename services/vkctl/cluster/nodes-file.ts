@@ -2,8 +2,9 @@
 // supervisor carries out.
 //
 //   <stateDir>/identity/ca/nodes.json   mode 0600: it has passwords for NATS
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileStamp } from '@odonata/rpc/file-stamp.ts';
 import { z } from 'zod';
 import { type AuthorityPlace, alone, replaceFile } from './authority-lock.ts';
 import { authorityDir } from './certificates.ts';
@@ -47,10 +48,7 @@ export function readNodes(plan: Where): NodesFile {
 }
 
 /** Changes when the file does. */
-export function nodesStamp(plan: Where): string {
-  const stat = statSync(fileOf(plan), { throwIfNoEntry: false });
-  return stat === undefined ? '' : `${stat.mtimeMs}:${stat.ino}:${stat.size}`;
-}
+export const nodesStamp = (plan: Where): string => fileStamp(fileOf(plan));
 
 /** Under the lock of the authority. */
 export const writeNodes = (plan: Where, nodes: NodesFile): void =>

@@ -1,5 +1,7 @@
 // What the door has written for the supervisor of its machine (cluster/nodes-file.ts): who may come to NATS, and which nodes of
 // this machine are to rest.
+
+import { NO_FILE } from '@odonata/rpc/file-stamp.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { nodesStamp, readNodes } from '../cluster/nodes-file.ts';
 import type { ClusterPlan } from '../cluster/record.ts';
@@ -16,7 +18,7 @@ export interface NodeWishesOptions {
 
 export class NodeWishes {
   readonly #o: NodeWishesOptions;
-  #stamp = '';
+  #stamp: string = NO_FILE;
 
   constructor(options: NodeWishesOptions) {
     this.#o = options;

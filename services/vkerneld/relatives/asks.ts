@@ -146,7 +146,7 @@ export class Asks {
     return { parent: own.parent, group: own.group, session: own.session };
   }
 
-  /** To a process of this node, or (below 0) the members of a group or session here. @throws WasiError ESRCH, EPERM */
+  /** To a process of this node, or (below 0) the members of a group or session here. @throws WasiError ESRCH */
   signalHere(asking: Asking, target: bigint, signal: string, ofSession = false): void {
     const name = signal === '' ? '' : checkSignal(signal);
     const reached = target < 0n ? this.#members(asking, -target, ofSession) : [this.reach(asking, target)];

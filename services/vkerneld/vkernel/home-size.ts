@@ -31,8 +31,6 @@ export class HomeSize {
   #path: string | undefined;
   #limitBytes = 0;
   #usedBytes = 0;
-  /** It was looked at since it has a bound. */
-  #isKnown = false;
   #looking: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -48,7 +46,7 @@ export class HomeSize {
   /** Where its size is bounded, once it is known. */
   get room(): HomeRoom | undefined {
     const path = this.#path;
-    if (!this.#isKnown || path === undefined) return undefined;
+    if (!this.#limits.isHomeBounded || path === undefined) return undefined;
     return { path, mostBytes: this.#limitBytes, freeBytes: Number(this.#limits.homeRoom) };
   }
 
@@ -62,7 +60,6 @@ export class HomeSize {
   /** @param bytes 0: any */
   bound(bytes: number): void {
     this.#limitBytes = bytes;
-    this.#isKnown &&= bytes > 0;
     if (bytes > 0) this.#begin();
     else {
       this.#limits.freeHome();
@@ -99,7 +96,6 @@ export class HomeSize {
     const used = (await this.#walk(`/proc/self/fd/${this.#descriptor}`)) + this.#nameless();
     if (this.#limitBytes === 0) return;
     this.#usedBytes = Number(used);
-    this.#isKnown = true;
     this.#limits.boundHome(grew + BigInt(this.#limitBytes) - used);
     this.#changed();
   }

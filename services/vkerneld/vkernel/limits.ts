@@ -61,9 +61,14 @@ export class Limits {
     return Atomics.load(this.#words, HOME) !== NOT_COUNTED;
   }
 
+  /** It has a bound, and it is known how large it is. */
+  get isHomeBounded(): boolean {
+    return Atomics.load(this.#words, HOME) === BOUNDED;
+  }
+
   /** By how much it may grow. */
   get homeRoom(): bigint {
-    if (Atomics.load(this.#words, HOME) !== BOUNDED) return 2n ** 62n;
+    if (!this.isHomeBounded) return 2n ** 62n;
     const room = Atomics.load(this.#bigs, UP_TO) - Atomics.load(this.#bigs, GREW);
     return room > 0n ? room : 0n;
   }
@@ -72,8 +77,7 @@ export class Limits {
   grow(bytes: bigint): void {
     if (bytes === 0n || !this.countsHome) return;
     const grew = Atomics.add(this.#bigs, GREW, bytes) + bytes;
-    if (bytes < 0n || Atomics.load(this.#words, HOME) !== BOUNDED || grew <= Atomics.load(this.#bigs, UP_TO))
-      return;
+    if (bytes < 0n || !this.isHomeBounded || grew <= Atomics.load(this.#bigs, UP_TO)) return;
     Atomics.sub(this.#bigs, GREW, bytes);
     Atomics.add(this.#words, REFUSED_HOME, 1);
     throw new WasiError(Errno.dquot);

@@ -97,6 +97,16 @@ async function withClient<T>(address: string, use: (client: SyslinkEndpoint) => 
   endpoint.close();
 }
 
+/** Says when it is warm, waits for a word, and tells how long so many took from then on, in ns. */
+async function timedWarm(run: (count: number) => Promise<void>, count: number): Promise<number> {
+  await run(WARM_UP);
+  console.log('warm');
+  await once(process.stdin, 'data');
+  const beginNs = process.hrtime.bigint();
+  await run(count);
+  return Number(process.hrtime.bigint() - beginNs);
+}
+
 /** Round trips in ns. */
 async function trips(count: number, once: () => Promise<unknown>): Promise<number[]> {
   const ns: number[] = [];
@@ -124,12 +134,7 @@ const many = (address: string, count: number, underWay: number) =>
       };
       await Promise.all(Array.from({ length: underWay }, one));
     };
-    await run(WARM_UP);
-    console.log('warm');
-    await once(process.stdin, 'data');
-    const beginNs = process.hrtime.bigint();
-    await run(count);
-    return Number(process.hrtime.bigint() - beginNs);
+    return await timedWarm(run, count);
   });
 
 /** A circuit by which pieces are asked for, one word after another. */
@@ -249,12 +254,7 @@ const round = (address: string, count: number, endpoints: number) =>
     const run = async (all: number): Promise<void> => {
       for (let i = 0; i < all; i++) await client(i * 7).load({});
     };
-    await run(WARM_UP);
-    console.log('warm');
-    await once(process.stdin, 'data');
-    const beginNs = process.hrtime.bigint();
-    await run(count);
-    return Number(process.hrtime.bigint() - beginNs);
+    return await timedWarm(run, count);
   });
 
 async function untilInputEnds(word: string): Promise<never> {
