@@ -105,9 +105,17 @@ describe('who comes and goes', () => {
     const pid = /vkctl attach (\d+)/.exec(first.shown)![1]!;
     const second = at('attach', pid);
     const third = at('attach', '--detach-keys', 'ctrl-a,d', pid);
-    await Promise.all([second, third].map((each) => each.untilRaw()));
-    await second.type('two\r');
-    await third.shows('<two>');
+    // A terminal is raw before it is attached: who sees an answer is.
+    for (const [typist, line] of [
+      [second, 'two'],
+      [third, 'three'],
+    ] as const) {
+      await typist.untilRaw();
+      await typist.type(`${line}\r`);
+      await typist.shows(`<${line}>`);
+    }
+    await second.type('four\r');
+    await third.shows('<four>');
     await third.type('\x01d');
     expect(await third.end()).toBe(0);
     await second.type('\x04');
