@@ -10,6 +10,10 @@ import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { type Provider, providerOf } from '@odonata/rpc/tls.ts';
 import type { Peer, Policy } from './policy.ts';
 
+/** SHA-256: 64 hex digits, as a policy denies it. */
+export const fingerprintOf = ({ fingerprint256 }: X509Certificate): string =>
+  fingerprint256.replaceAll(':', '').toUpperCase();
+
 /** Undefined: it is that of a gateway of this peer, and counts now. */
 export function whyNotPeer(certificate: X509Certificate, peer: Peer, nowMs: number): string | undefined {
   const who = identityOf(certificate);
@@ -25,8 +29,7 @@ export function whyNotPeer(certificate: X509Certificate, peer: Peer, nowMs: numb
   for (const { validFromDate, validToDate } of [certificate, authority])
     if (nowMs < validFromDate.getTime() || nowMs > validToDate.getTime())
       return `the certificate of ${shown} is not valid now`;
-  const fingerprint = certificate.fingerprint256.replaceAll(':', '').toUpperCase();
-  if (peer.denied.has(fingerprint)) return `the certificate of ${shown} was denied`;
+  if (peer.denied.has(fingerprintOf(certificate))) return `the certificate of ${shown} was denied`;
   return undefined;
 }
 

@@ -216,5 +216,6 @@ function stateOf(
     ...{ receivedMessages: BigInt(receivedMessages), sentMessages: BigInt(sentMessages) },
     ...{ receivedBytes: BigInt(receivedBytes), sentBytes: BigInt(sentBytes) },
     ...{ refused: BigInt(refused), rateLimited: BigInt(rateLimited), droppedHellos: BigInt(droppedHellos) },
+    fingerprint: sessions.fingerprintOf(name),
   });
 }

@@ -6,7 +6,7 @@ import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Greetings } from './greetings.ts';
 import type { BytesStream } from './metered-stream.ts';
-import { whyNotPeer } from './peer-certificate.ts';
+import { fingerprintOf, whyNotPeer } from './peer-certificate.ts';
 import { PeerMeter } from './peer-meter.ts';
 import type { Policy, Rates } from './policy.ts';
 import { shownWords } from './pump.ts';
@@ -54,6 +54,8 @@ export class Sessions {
   readonly #all = new Map<Session, Known>();
   /** Why the last line to a cluster ended, or none came about. */
   readonly #reasons = new Map<string, string>();
+  /** Certificates of the last line to each. */
+  readonly #fingerprints = new Map<string, string>();
   #count = 0;
   relay!: Relay;
 
@@ -67,6 +69,11 @@ export class Sessions {
 
   reasonOf(peer: string): string {
     return this.#reasons.get(peer) ?? '';
+  }
+
+  /** Of the certificate of the last line; empty: there was none. */
+  fingerprintOf(peer: string): string {
+    return this.#fingerprints.get(peer) ?? '';
   }
 
   meter(peer: string): PeerMeter {
@@ -125,7 +132,8 @@ export class Sessions {
       const meter = this.#meters.get(name);
       if (meter !== undefined) meter.rates = peer.rates;
     }
-    for (const name of [...this.#reasons.keys()]) if (!policy.peers.has(name)) this.#reasons.delete(name);
+    for (const known of [this.#reasons, this.#fingerprints])
+      for (const name of [...known.keys()]) if (!policy.peers.has(name)) known.delete(name);
   }
 
   /** Tells each what it may use. */
@@ -191,6 +199,8 @@ export class Sessions {
     }
     this.#up.set(peer, known);
     this.#reasons.delete(peer);
+    const certificate = known.opened.certificate();
+    if (certificate !== undefined) this.#fingerprints.set(peer, fingerprintOf(certificate));
     there?.session.end(late);
     this.#o.log.info(
       { peer, gateway: session.gateway, dialled: known.opened.dialled },

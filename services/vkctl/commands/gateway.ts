@@ -141,7 +141,7 @@ const plain = (gateway: string, { policyTrouble }: ListPeersResponse, state: Pee
     refused: Number(state.refused),
     rateLimited: Number(state.rateLimited),
   },
-  ...{ droppedHellos: Number(state.droppedHellos), policyTrouble },
+  ...{ droppedHellos: Number(state.droppedHellos), fingerprint: state.fingerprint, policyTrouble },
 });
 
 async function serveIt(policy: string, options: ServeOptions): Promise<void> {

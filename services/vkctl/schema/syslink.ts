@@ -40,5 +40,8 @@ export const peer = z.strictObject({
   refused: count.describe('asked for, and not allowed by the policy'),
   rateLimited: count.describe('refused or read later, as it was too much'),
   droppedHellos: count.describe('of an earlier session, sent again, or of another session'),
+  fingerprint: z
+    .string()
+    .describe("SHA-256 of its gateway's certificate, as a policy denies it; empty: no line yet"),
   policyTrouble: z.string().describe('why the policy in the file does not count; empty: it does'),
 });
