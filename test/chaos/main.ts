@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Random } from '@odonata/simulator/random.ts';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
+import { buildPrograms } from '../../services/vkctl/cluster/programs.ts';
 import { startCluster } from '../../services/vkctl/cluster/start.ts';
 import { stopCluster } from '../../services/vkctl/cluster/stop.ts';
 import { connectHere } from '../../services/vkctl/connection.ts';
@@ -134,6 +135,8 @@ async function main(argv: string[]): Promise<number> {
       console.log(HELP);
       return EXIT.ok;
     }
+    // Their sources come from outside, which nobody reaches from inside.
+    if (process.env[INSIDE] === undefined) await buildPrograms();
     const code = inside(argv);
     if (code !== undefined) return code;
     // Before minutes of work: a place that cannot be written is told now.

@@ -4,7 +4,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { buildPrograms } from '../../services/vkctl/cluster/programs.ts';
 import { startVkctl, VKCTL } from '../cluster/command.ts';
 import { buildGuest } from '../guests/build.ts';
 
@@ -37,7 +36,6 @@ export class People {
       ...{ restart: 'always:100000', restart_delay: '100ms', restart_max_delay: '1s' },
     };
     writeFileSync(join(folder, 'service.yaml'), JSON.stringify(service));
-    await buildPrograms();
     const { code, stderr } = await people.vkctl('apply', '-f', join(folder, 'service.yaml'));
     if (code !== 0) throw new Error(`the service was not applied: ${stderr}`);
     return people;

@@ -124,7 +124,9 @@ async function toyboxSource(): Promise<string> {
       await rename(`${path}.${process.pid}`, path);
       return path;
     } catch (error) {
-      tried.push(`${url}: ${(error as Error).message}`);
+      // fetch says no more than that it failed; why is in the cause.
+      const { message, cause } = error as Error;
+      tried.push(`${url}: ${message}${cause === undefined ? '' : ` (${explain(cause)})`}`);
     }
   }
   throw new Failure(`the sources of toybox cannot be had: ${tried.join('; ')}`, {
