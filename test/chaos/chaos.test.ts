@@ -15,17 +15,27 @@ function chaos(...args: string[]): Promise<{ code: number; stdout: string; stder
   });
 }
 
-test('nothing that programs see is wrong while everything is broken, and all goes on afterwards', async () => {
-  const { code, stdout, stderr } = await chaos('--minutes', '0.4', '--json', '--keep');
+/** Nothing that programs see is wrong. */
+async function rightAll(minutes: number): Promise<Report> {
+  const { code, stdout, stderr } = await chaos('--minutes', String(minutes), '--json', '--keep');
   expect(code, `${stderr}\n${stdout}`).toBe(0);
   const report = JSON.parse(stdout) as Report;
   expect(report.violations).toEqual([]);
+  return report;
+}
+
+const saysSomething = ({ faults, amidFaults, made }: Report): boolean =>
+  faults.length > 2 && amidFaults > 0 && made.whole > 0;
+
+test('nothing that programs see is wrong while everything is broken, and all goes on afterwards', async () => {
+  let report = await rightAll(0.4);
   // How much is done in the time is the machine's matter; that something is done, also while things are broken, is not.
+  if (!saysSomething(report)) report = await rightAll(2);
   expect(report.faults.length).toBeGreaterThan(2);
   expect(report.amidFaults).toBeGreaterThan(0);
   expect(report.operations).toBeGreaterThan(report.amidFaults);
   expect(report.made.whole, JSON.stringify(report.made)).toBeGreaterThan(0);
-}, 300_000);
+}, 600_000);
 
 test('wrong use is told in one line', async () => {
   const { code, stderr } = await chaos('--minutes', 'many');
