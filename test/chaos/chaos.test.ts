@@ -25,7 +25,7 @@ async function rightAll(minutes: number): Promise<Report> {
 }
 
 const saysSomething = ({ faults, amidFaults, made }: Report): boolean =>
-  faults.length > 2 && amidFaults > 0 && made.whole > 0;
+  faults.length > 2 && amidFaults > 0 && (made.whole ?? 0) > 0;
 
 test('nothing that programs see is wrong while everything is broken, and all goes on afterwards', async () => {
   let report = await rightAll(0.4);
