@@ -25,9 +25,11 @@ test('each thread has that, whoever came before, and V8 holds it to it', async (
 test('where one program follows another more threads wait, and some seconds later the usual ones again', async () => {
   let started = 0;
   let ended = 0;
+  let most = 0;
   workers = new WarmWorkers(1, (make) => {
     const worker = make();
     started += 1;
+    most = Math.max(most, started - ended);
     worker.once('exit', () => {
       ended += 1;
     });
@@ -35,7 +37,8 @@ test('where one program follows another more threads wait, and some seconds late
   });
   const taken = [];
   for (let i = 0; i < 3; i++) taken.push(await workers.take(64 * MIB));
-  await expect.poll(() => started - ended, { timeout: 20_000 }).toBe(3 + 4);
+  // They may be gone again before a machine that is busy looks.
+  await expect.poll(() => most, { timeout: 20_000 }).toBe(3 + 4);
   await expect.poll(() => started - ended, { timeout: 20_000 }).toBe(3 + 1);
   await Promise.all(taken.map(({ worker }) => worker.terminate()));
 });
