@@ -69,6 +69,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   futex: c('futex.c'),
   meet: c('meet.c'),
   rangelock: c('rangelock.c'),
+  image: c('image.c'),
   peek: c('peek.c'),
   wide: c('wide.c'),
   history: c('history.c'),
