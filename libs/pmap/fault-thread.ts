@@ -282,13 +282,13 @@ class FaultThread {
     this.note(filled, Number(servedNs - atNs));
   }
 
-  // Runs double while the process touches its memory in order, and never reach into a shared mapping.
+  // Runs double while the process touches its memory in order, and never reach into what else is mapped.
   private runOf(space: Space, address: bigint): number {
     const doubled = address === space.nextAddress ? space.runPages * 2 : BLOCK_PAGES;
     space.runPages = Math.min(RUN_MAX_PAGES, doubled);
-    const shared = space.shared.next(address)?.address ?? space.end;
-    const image = space.image?.next(address) ?? space.end;
-    const end = image < shared ? image : shared;
+    let end = space.shared.next(address)?.address ?? space.end;
+    const image = space.image?.next(address);
+    if (image !== undefined && image < end) end = image;
     return Math.min(space.runPages, Number(end - address) / PAGE_BYTES);
   }
 

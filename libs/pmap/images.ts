@@ -49,11 +49,7 @@ export class Images {
     this.#session.send(asLaid(vmspace, image, spans));
   }
 
-  async #ask(
-    vmspace: bigint,
-    image: ProgramImage,
-    spans: readonly ImageSpan[],
-  ): Promise<number | undefined> {
+  async #ask(vmspace: bigint, image: ProgramImage, spans: readonly ImageSpan[]): Promise<number | undefined> {
     const answer = await this.#session.ask(asLaid(vmspace, image, spans));
     if (answer.case !== 'imageLaid')
       throw new PmapError(Errno.inval, `image_lay was answered with ${answer.case}`);

@@ -161,8 +161,7 @@ class VkernelPmap implements Pmap, PmapParts {
       this.vmspaces.get(event.value.vmspace)?.setShared(Number(event.value.frames));
     if (event.case === 'flush') this.vmspaces.get(event.value.vmspace)?.flush();
     if (event.case === 'pageVmspace') this.page(event.value);
-    if (event.case === 'imageWritten')
-      this.vmspaces.get(event.value.vmspace)?.imageWritten(event.value);
+    if (event.case === 'imageWritten') this.vmspaces.get(event.value.vmspace)?.imageWritten(event.value);
     if (event.case === 'trace') this.vmspaces.get(event.value.vmspace)?.watched(event.value.on);
     if (event.case !== 'faultError') return;
     const { vmspace, address: page, signal, reason } = event.value;

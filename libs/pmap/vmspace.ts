@@ -7,9 +7,9 @@ import { addressOf, MapFlag, madviseDontNeed, mmap, Prot, punchHole } from '@odo
 import { vmspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { Errno } from './errno.ts';
 import { SpaceCells } from './frame-credit.ts';
+import { layImage, PRIVATE_WATCH } from './image-pages.ts';
 import { fillForTheEnd, sinkOver } from './last-fill.ts';
 import { OpenedDataspaces } from './opened-dataspaces.ts';
-import { layImage, PRIVATE_WATCH } from './image-pages.ts';
 import type {
   Dataspace,
   ImageSpan,

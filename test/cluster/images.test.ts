@@ -26,7 +26,9 @@ async function frames(): Promise<{ own: number; shared: number }> {
 }
 
 const starts = (count: number, ...args: string[]) =>
-  Promise.all(Array.from({ length: count }, () => cluster.start('node1', 'image', [...args, '--wait', 'go'])));
+  Promise.all(
+    Array.from({ length: count }, () => cluster.start('node1', 'image', [...args, '--wait', 'go'])),
+  );
 
 async function vmspaceOf(pid: bigint): Promise<bigint> {
   const { vmspaces } = await cluster.connection.vmspaces('node1').listVmspaces({ pageSize: 1_000 });
@@ -44,7 +46,9 @@ test('many processes have one copy; what each writes is its own; flushes, reads 
   expect(has.shared - PAGES).toBeGreaterThan(0);
   expect(has.shared - PAGES).toBeLessThan(32);
   // Of each there is its stack, its heap, and what the C library writes.
-  console.log(`${PROCESSES} processes: an image and a page, ${has.shared} pages, and ${has.own} of their own`);
+  console.log(
+    `${PROCESSES} processes: an image and a page, ${has.shared} pages, and ${has.own} of their own`,
+  );
   expect(has.own / PROCESSES).toBeLessThan(PAGES / 16);
 
   const writers = await starts(3, '--write', '256');

@@ -1,5 +1,5 @@
 /*
- * image: a program whose memory begins with 8 MiB that are in its module; each page has its number and a pattern.
+ * image: a program whose memory begins with many pages (8 MiB) that are in its module; each page has its number and a pattern.
  *
  *   image [--write STEP] [--wait DS]   writes a word of every STEP-th page, says how many words are wrong and where the pages
  *                                      are, and again once the first word of dataspace DS is not 0
@@ -8,7 +8,12 @@
 
 #include "guest.h"
 
-enum { PAGES = 2048, WORDS = 1024 };
+#ifndef PAGES
+#define PAGES 2048
+#endif
+#define WORDS 1024
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
 #define PATTERN 0x5a5a5a5au
 
 extern volatile uint32_t table[PAGES][WORDS];
@@ -21,10 +26,10 @@ __asm__(".macro one_page\n"
         ".p2align 12\n"
         ".type table,@object\n"
         "table:\n"
-        ".rept 2048\n"
+        ".rept " TEXT(PAGES) "\n"
         "one_page\n"
         ".endr\n"
-        ".size table, 8388608\n");
+        ".size table, 4096 * " TEXT(PAGES) "\n");
 
 static void say(uint32_t step) {
   uint32_t wrong = 0;

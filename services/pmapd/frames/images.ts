@@ -85,7 +85,11 @@ interface Upload {
 
 export interface ImagesOptions {
   readonly memoryDir: string;
-  readonly frames: FrameLedger & { readonly total: number; readonly free: number; room(of: undefined): number };
+  readonly frames: FrameLedger & {
+    readonly total: number;
+    readonly free: number;
+    room(of: undefined): number;
+  };
 }
 
 export class Images {

@@ -238,7 +238,12 @@ export class Process {
     const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
     const onWatched = (on: boolean): void => this.#transfers.watched(on);
     const space = await pmap
-      .createSpace({ pid, ...{ initialPages, maximumPages, quotaBytes, besideBytes, image }, onFatal, onWatched })
+      .createSpace({
+        pid,
+        ...{ initialPages, maximumPages, quotaBytes, besideBytes, image },
+        onFatal,
+        onWatched,
+      })
       .catch((error: unknown) => {
         throw cannot('make its memory', error);
       });
