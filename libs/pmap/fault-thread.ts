@@ -10,6 +10,7 @@ import { Errno } from '@odonata/userfault/libc.ts';
 import { type FaultMessage, Userfault, watchFaults } from '@odonata/userfault/userfault.ts';
 import { type FaultInit, FaultLine } from './fault-line.ts';
 import { FrameCredit, SpaceCells } from './frame-credit.ts';
+import { ImagePages, type LaidImage } from './image-pages.ts';
 import { fillForTheEnd, isFull, usePoison } from './last-fill.ts';
 
 /** To the thread. */
@@ -31,6 +32,12 @@ export type FaultThreadOrder =
   /** Its private pages are filled by the pmap manager from now on, until another one takes its place. */
   | { type: 'paged'; vmspace: bigint }
   | { type: 'unpaged'; vmspace: bigint }
+  /** Pages of it are those of an image, until they are written. */
+  | { type: 'image'; vmspace: bigint; laid: LaidImage }
+  /** Those of a range are no longer: something else lies there. */
+  | { type: 'uncover'; vmspace: bigint; address: bigint; lengthBytes: number }
+  /** Nor these: they were written from outside, into its private file. */
+  | { type: 'written'; vmspace: bigint; address: bigint; lengthBytes: number }
   | { type: 'forget'; vmspace: bigint };
 
 /** From the thread. */
@@ -77,6 +84,7 @@ interface Space extends AddressRange {
   quotaPages: number;
   cells: SpaceCells;
   shared: AddressMap<AddressRange>;
+  image: ImagePages | undefined;
   nextAddress: bigint;
   runPages: number;
   paged: boolean;
@@ -145,6 +153,7 @@ class FaultThread {
         quotaPages,
         cells,
         shared: new AddressMap(),
+        image: undefined,
         nextAddress: -1n,
         runPages: 1,
         paged: false,
@@ -158,7 +167,11 @@ class FaultThread {
     if (order.type === 'forget') {
       this.byId.delete(order.vmspace);
       this.spaces.remove(space);
-    } else if (order.type === 'unpaged') this.unpage(space);
+      space.image?.forget();
+    } else if (order.type === 'image') space.image = new ImagePages(this.userfault, order.laid);
+    else if (order.type === 'uncover') space.image?.uncover(order.address, order.lengthBytes);
+    else if (order.type === 'written') this.written(space, order.address, order.lengthBytes);
+    else if (order.type === 'unpaged') this.unpage(space);
     else if (order.type === 'paged') {
       space.paged = true;
       report({ type: 'paged', vmspace: space.vmspace, unspent: this.credit.take(this.credit.frames) });
@@ -183,6 +196,9 @@ class FaultThread {
       this.userfault.wake(address, PAGE_BYTES);
     } else if (space.cells.dying) {
       fillForTheEnd(this.userfault, address, space);
+    } else if (space.image?.has(address) && space.shared.find(address) === undefined) {
+      if (write || writeProtected) this.copyImage(space, address, atNs);
+      else space.image.show(address);
     } else if (space.paged || space.shared.find(address) !== undefined) {
       const trace = this.traceSample > 0 && Math.random() < this.traceSample ? newTrace() : undefined;
       const fault = { vmspace: space.vmspace, address, write, atNs, offset, trace };
@@ -195,6 +211,43 @@ class FaultThread {
       this.userfault.wake(address, PAGE_BYTES);
     } else {
       this.fillPrivate(space, address, atNs);
+    }
+  }
+
+  private copyImage(space: Space, address: bigint, atNs: bigint): void {
+    const { vmspace, cells } = space;
+    const image = space.image!;
+    const quotaLeft = space.quotaPages - cells.charged - cells.shared - cells.beside;
+    if (quotaLeft <= 0) {
+      report({ type: 'over', vmspace, address });
+      return;
+    }
+    const run = image.runAt(address);
+    const frames = this.credit.take(Math.min(run.pages, quotaLeft));
+    if (frames === 0) {
+      report({ type: 'dry', vmspace, address });
+      return;
+    }
+    // Where not all may be copied, the page that is waited for is.
+    const copied = frames < run.pages ? { address, pages: 1 } : run;
+    const errno = image.copy(copied);
+    if (errno !== 0) {
+      this.credit.add(frames);
+      if (!isFull(errno)) throw new Error(`a page of an image is not copied: errno ${errno}`);
+      report({ type: 'full', vmspace, address });
+      return;
+    }
+    this.credit.add(frames - copied.pages);
+    cells.charge(copied.pages);
+    if (this.credit.claimAsking()) report({ type: 'low' });
+    this.note(copied.pages, Number(process.hrtime.bigint() - atNs));
+  }
+
+  private written(space: Space, address: bigint, lengthBytes: number): void {
+    if (space.image === undefined || space.cells.dying) return;
+    for (const run of [...space.image.within(address, lengthBytes)]) {
+      // They have their frames.
+      if (space.image.copy(run) === 0) space.cells.charge(run.pages);
     }
   }
 
@@ -229,11 +282,13 @@ class FaultThread {
     this.note(filled, Number(servedNs - atNs));
   }
 
-  // Runs double while the process touches its memory in order, and never reach into a shared mapping.
+  // Runs double while the process touches its memory in order, and never reach into what else is mapped.
   private runOf(space: Space, address: bigint): number {
     const doubled = address === space.nextAddress ? space.runPages * 2 : BLOCK_PAGES;
     space.runPages = Math.min(RUN_MAX_PAGES, doubled);
-    const end = space.shared.next(address)?.address ?? space.end;
+    let end = space.shared.next(address)?.address ?? space.end;
+    const image = space.image?.next(address);
+    if (image !== undefined && image < end) end = image;
     return Math.min(space.runPages, Number(end - address) / PAGE_BYTES);
   }
 

@@ -23,10 +23,30 @@ export interface SpaceOptions {
   readonly quotaBytes: number;
   /** What of it is kept for its tables and for compiling it. */
   readonly besideBytes: number;
+  /** What its memory begins with; absent: zeros. */
+  readonly image?: ProgramImage | undefined;
   /** The process must die: its memory was lost, it is over its quota, or it wrote to what is read-only. */
   readonly onFatal: (signal: string, reason: string) => void;
   /** Somebody watches it, or nobody does any more. */
   readonly onWatched?: (on: boolean) => void;
+}
+
+/** Pages of an image that lie beside each other in memory. */
+export interface ImageSpan {
+  /** Of the memory, 4 KiB each. */
+  readonly firstPage: number;
+  readonly pageCount: number;
+  /** Of the image. */
+  readonly imagePage: number;
+}
+
+/** What the memory of all processes of one program begins with. */
+export interface ProgramImage {
+  /** Of its bytes. */
+  readonly sha256: Uint8Array<ArrayBuffer>;
+  /** Whole pages, one span after the other. */
+  readonly bytes: Uint8Array;
+  readonly spans: readonly ImageSpan[];
 }
 
 export interface PrivateFileOptions {
@@ -61,6 +81,8 @@ export interface Space {
   readonly memory: WebAssembly.Memory;
   /** Until when the guest may use what it maps: nothing that it does later may be seen by others. */
   readonly lease: LeaseCell;
+  /** The image is laid under its memory; false: its thread has to write it. */
+  readonly hasImage?: boolean;
   /** At once: can touch nothing shared any more; pending and later faults are zero-filled, so that the thread can end. */
   detach(): void;
   /** After the guest's thread ended. */

@@ -24,7 +24,7 @@ import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import { knock, TOKEN_BYTES } from '@odonata/userfault/descriptor-door.ts';
 import { type DescriptorLabel, DescriptorReceiver } from '@odonata/userfault/descriptor-line.ts';
 import { close } from '@odonata/userfault/libc.ts';
-import { dataspaceLabel, vmspaceLabel } from '@odonata/userfault/memory-label.ts';
+import { dataspaceLabel, imageLabel, vmspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { Errno } from './errno.ts';
 import { PmapError } from './pmap-interface.ts';
 import { errnoOf, errnoOfSync } from './wasi-errno.ts';
@@ -305,6 +305,7 @@ export class PmapSession {
     if (event.case === 'vmspaceCreated') fd = this.descriptors?.take(vmspaceLabel(event.value.vmspace));
     else if (event.case === 'opened')
       fd = this.descriptors?.take(dataspaceLabel(event.value.dataspace, event.value.readOnly));
+    else if (event.case === 'imageLaid') fd = this.descriptors?.take(imageLabel(event.value.image));
     if (fd !== undefined) close(fd);
   }
 

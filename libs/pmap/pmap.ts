@@ -9,6 +9,7 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import type { FaultThreadData, FaultThreadOrder, FaultThreadReport } from './fault-thread.ts';
 import { CREDIT_STEP, FrameCredit } from './frame-credit.ts';
+import { Images } from './images.ts';
 import { usePoison } from './last-fill.ts';
 import { MemoryFiles } from './memory-files.ts';
 import type { Pmap, PrivateFile, PrivateFileOptions, Space, SpaceOptions } from './pmap-interface.ts';
@@ -59,6 +60,7 @@ class VkernelPmap implements Pmap, PmapParts {
   readonly session: PmapSession;
   readonly userfault = Userfault.create();
   readonly files = new MemoryFiles();
+  readonly images: Images;
   private readonly credit = new FrameCredit();
   private readonly thread: Worker;
   private readonly vmspaces = new Map<bigint, Vmspace>();
@@ -91,6 +93,7 @@ class VkernelPmap implements Pmap, PmapParts {
         this.memoryFiles.clear();
       },
     });
+    this.images = new Images(this.session);
     const workerData: FaultThreadData = {
       identity: ownToken() ?? '',
       tlsDir: program?.tlsDir ?? '',
@@ -158,6 +161,7 @@ class VkernelPmap implements Pmap, PmapParts {
       this.vmspaces.get(event.value.vmspace)?.setShared(Number(event.value.frames));
     if (event.case === 'flush') this.vmspaces.get(event.value.vmspace)?.flush();
     if (event.case === 'pageVmspace') this.page(event.value);
+    if (event.case === 'imageWritten') this.vmspaces.get(event.value.vmspace)?.imageWritten(event.value);
     if (event.case === 'trace') this.vmspaces.get(event.value.vmspace)?.watched(event.value.on);
     if (event.case !== 'faultError') return;
     const { vmspace, address: page, signal, reason } = event.value;

@@ -34,6 +34,8 @@ export interface MappedPlace {
   checkAlive(): void;
   /** The range is private memory again. */
   layPrivate(guestAddress: number, lengthBytes: number): void;
+  /** What lies in the range is no longer of its program's image. */
+  uncover(guestAddress: number, lengthBytes: number): void;
   /** The private frames of the range can never be seen again. */
   uncharge(guestAddress: number, lengthBytes: number): void;
   fatal(signal: string, reason: string): void;
@@ -120,6 +122,7 @@ export class SharedMappings {
       throw error;
     }
     this.mappings.add({ ...about, address, end: address + length });
+    this.place.uncover(guestAddress, lengthBytes);
     this.place.uncharge(guestAddress, lengthBytes);
   }
 

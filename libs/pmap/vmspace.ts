@@ -5,16 +5,18 @@ import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { TransferKind } from '@odonata/proto/pmap/v1/pmap';
 import { addressOf, MapFlag, madviseDontNeed, mmap, Prot, punchHole } from '@odonata/userfault/libc.ts';
 import { vmspaceLabel } from '@odonata/userfault/memory-label.ts';
-import { Watch } from '@odonata/userfault/userfault.ts';
 import { Errno } from './errno.ts';
 import { SpaceCells } from './frame-credit.ts';
+import { layImage, PRIVATE_WATCH } from './image-pages.ts';
 import { fillForTheEnd, sinkOver } from './last-fill.ts';
 import { OpenedDataspaces } from './opened-dataspaces.ts';
 import type {
   Dataspace,
+  ImageSpan,
   Meeting,
   OpenFlags,
   PendingWait,
+  ProgramImage,
   RangeLockMode,
   Space,
   SpaceOptions,
@@ -46,9 +48,6 @@ function memoryOr(close: () => void, size: { initial: number; maximum: number })
   }
 }
 
-/** Write protection: while a page is copied to where it leaves to, nobody writes it. */
-const PRIVATE_WATCH = Watch.MISSING | Watch.WRITE_PROTECT;
-
 /** Tables of less are as good as nothing. */
 const WORTH_TELLING = 1 << 20;
 
@@ -66,6 +65,7 @@ export class Vmspace implements Space, MappedPlace {
   private readonly mappings: SharedMappings;
   /** Private pages that wait for frames, or for the end. */
   private readonly waiting = new Set<bigint>();
+  private image: { fd: number; image: ProgramImage; spans: readonly ImageSpan[] } | undefined;
   private ended = false;
   private freeing: Promise<void> | undefined;
   private pmapSilent = false;
@@ -85,7 +85,9 @@ export class Vmspace implements Space, MappedPlace {
     const { vmspace, pid } = answer.value;
     try {
       const fd = pmap.session.takeDescriptor(vmspaceLabel(vmspace));
-      return new Vmspace(pmap, options, { id: vmspace, pid: options.pid || pid }, fd);
+      const made = new Vmspace(pmap, options, { id: vmspace, pid: options.pid || pid }, fd);
+      if (options.image !== undefined) await made.layImage(options.image);
+      return made;
     } catch (error) {
       // No addresses, or no descriptor: the pmap manager need not keep it.
       pmap.session.send({ case: 'vmspaceDestroy', value: { vmspace } });
@@ -138,6 +140,61 @@ export class Vmspace implements Space, MappedPlace {
       quotaPages,
       cells: this.cells.cells,
     });
+  }
+
+  get hasImage(): boolean {
+    return this.image !== undefined;
+  }
+
+  /** Before anybody touches it. Where there is no image to be had, it begins with zeros. */
+  private async layImage(image: ProgramImage): Promise<void> {
+    const { pmap, base, fd: file } = this;
+    try {
+      const fd = await pmap.images.lay(this.id, image);
+      if (fd === undefined) return;
+      const laid = { base, image: fd, file, spans: image.spans };
+      try {
+        layImage(pmap.userfault, laid);
+      } catch {
+        this.layPrivateOver(image);
+        closeSync(fd);
+        return;
+      }
+      this.image = { fd, image, spans: image.spans };
+      pmap.order({ type: 'image', vmspace: this.id, laid });
+    } catch (error) {
+      // The pmap manager is told by whoever asked for the memory.
+      this.layEmpty();
+      closeSync(file);
+      this.opened.close();
+      pmap.order({ type: 'forget', vmspace: this.id });
+      throw error;
+    }
+  }
+
+  /** There are too many mappings for it. */
+  private layPrivateOver(image: ProgramImage): void {
+    for (const { firstPage, pageCount } of image.spans)
+      this.layPrivate(firstPage * PAGE_BYTES, pageCount * PAGE_BYTES);
+    this.pmap.images.tell(this.id, image, []);
+  }
+
+  uncover(guestAddress: number, lengthBytes: number): void {
+    if (this.image === undefined) return;
+    const { fd, image, spans } = this.image;
+    const left = without(spans, guestAddress / PAGE_BYTES, (guestAddress + lengthBytes) / PAGE_BYTES);
+    this.image = { fd, image, spans: left };
+    const address = this.base + BigInt(guestAddress);
+    this.pmap.order({ type: 'uncover', vmspace: this.id, address, lengthBytes });
+    this.pmap.images.tell(this.id, image, left);
+  }
+
+  /** Somebody wrote pages that were those of its image. */
+  imageWritten({ firstPage, pageCount }: { firstPage: number; pageCount: number }): void {
+    if (this.image === undefined || this.ended) return;
+    const address = this.base + BigInt(firstPage * PAGE_BYTES);
+    const lengthBytes = pageCount * PAGE_BYTES;
+    this.pmap.order({ type: 'written', vmspace: this.id, address, lengthBytes });
   }
 
   get lease(): LeaseCell {
@@ -277,6 +334,7 @@ export class Vmspace implements Space, MappedPlace {
     // Only now may the addresses be used for something else.
     if (this.maximumBytes > 0) this.layEmpty();
     closeSync(this.fd);
+    if (this.image !== undefined) closeSync(this.image.fd);
     this.opened.close();
     this.pmap.order({ type: 'forget', vmspace: this.id });
     if (giveBack > 0n) this.pmap.session.send({ case: 'frames', value: { giveBack } });
@@ -356,6 +414,20 @@ export class Vmspace implements Space, MappedPlace {
     this.cells.charge(-pages);
     if (pages > 0) this.pmap.session.send({ case: 'frames', value: { giveBack: BigInt(pages) } });
   }
+}
+
+/** What is left of spans outside of some pages. */
+function without(spans: readonly ImageSpan[], from: number, end: number): ImageSpan[] {
+  return spans.flatMap((span) => {
+    const { firstPage, pageCount, imagePage } = span;
+    const spanEnd = firstPage + pageCount;
+    if (spanEnd <= from || firstPage >= end) return [span];
+    const left: ImageSpan[] = [];
+    if (firstPage < from) left.push({ firstPage, pageCount: from - firstPage, imagePage });
+    if (spanEnd > end)
+      left.push({ firstPage: end, pageCount: spanEnd - end, imagePage: imagePage + end - firstPage });
+    return left;
+  });
 }
 
 /** Pages that a process may touch. */

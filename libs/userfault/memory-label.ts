@@ -4,6 +4,7 @@ import type { DescriptorLabel } from './descriptor-line.ts';
 const VMSPACE = 1n;
 const DATASPACE = 2n;
 const READ_ONLY_DATASPACE = 3n;
+const IMAGE = 4n;
 
 /** The private memory of a process. */
 export const vmspaceLabel = (vmspace: bigint): DescriptorLabel => ({ kind: VMSPACE, id: vmspace });
@@ -13,3 +14,6 @@ export const dataspaceLabel = (dataspace: bigint, readOnly: boolean): Descriptor
   kind: readOnly ? READ_ONLY_DATASPACE : DATASPACE,
   id: dataspace,
 });
+
+/** What processes of a program begin with, for reading only. */
+export const imageLabel = (image: bigint): DescriptorLabel => ({ kind: IMAGE, id: image });

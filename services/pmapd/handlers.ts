@@ -319,7 +319,7 @@ export function pmapHandlers(
         nodeIndex,
         framesTotal: BigInt(node.frames.total),
         framesPrivate: BigInt(node.frames.privateFrames),
-        pagesShared: BigInt(node.memory.residentPages()),
+        pagesShared: BigInt(node.memory.residentPages() + node.images.frames),
         faults: node.statistics.summary(),
         pagesIn: BigInt(pagesIn),
         pagesOut: BigInt(pagesOut),

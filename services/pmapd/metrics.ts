@@ -65,6 +65,7 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
   metrics.gauge('shared_resident_pages', 'Pages of shared dataspaces that are here', () =>
     memory.residentPages(),
   );
+  metrics.gauge('image_pages', 'Pages of images of programs', () => node.images.frames);
   metrics.gauge('attached_vkernels', 'Virtual kernels with a session', () => sessions.size);
   metrics.gauge('live_vmspaces', 'Address spaces of processes', () =>
     [...sessions].reduce((sum, session) => sum + session.vmspaces.size, 0),

@@ -25,6 +25,7 @@ import { Drain } from './drain.ts';
 import { Charges } from './frames/charge.ts';
 import { Frames } from './frames/frames.ts';
 import { GrowthAudit } from './frames/growth-audit.ts';
+import { Images } from './frames/images.ts';
 import { type Short, Shortage } from './frames/shortage.ts';
 import { CoherentMemory } from './memory/coherent-memory.ts';
 import { performMemory } from './memory/memory-actions.ts';
@@ -70,6 +71,7 @@ export class Node {
   readonly memoryDir: string;
   readonly incarnation: bigint;
   readonly frames: Frames;
+  readonly images: Images;
   readonly shortage: Shortage;
   readonly pageout: Pageout | undefined;
   readonly events: EventLog;
@@ -142,9 +144,11 @@ export class Node {
       this.sessions.inspect();
       if (!this.frozen) ownTurn({ timer: 'growth' }, () => growth.look())();
       ownTurn({ timer: 'idle' }, () => this.handmade.look(monotonicMs()))();
+      if (!this.frozen) ownTurn({ timer: 'images' }, () => this.images.look(monotonicMs()))();
     }, INSPECT_MS).unref();
     if (config.testFlushMs > 0) this.flushing = flushByChance(this, config.testFlushMs);
     this.frames = new Frames(Math.floor(config.framesBytes / PAGE_BYTES), new Charges());
+    this.images = new Images({ memoryDir: config.memoryDir, frames: this.frames });
     this.shortage = new Shortage({
       ...{ node: config.node, frames: this.frames },
       onVictim: ({ process }, reason) => {
@@ -351,6 +355,7 @@ export class Node {
     const ofVmspaces = [...this.sessions].flatMap(({ vmspaces }) => [...vmspaces.values()]);
     return new Set([
       ...[...this.memory.all()].map(({ file }) => file.path),
+      ...this.images.paths(),
       ...ofVmspaces.map((v) => v.file),
     ]);
   }
@@ -383,6 +388,7 @@ export class Node {
     this.pageout?.end();
     this.transfers.close();
     this.line.letGo();
+    this.images.letGo();
   }
 
   close(): void {
@@ -395,6 +401,7 @@ export class Node {
     this.sessions.clear();
     for (const session of sessions) session.close();
     this.pageout?.end();
+    this.images.close();
     this.line.close();
     this.transfers.close();
     for (const dataspace of [...this.memory.all()]) dataspace.file.remove();

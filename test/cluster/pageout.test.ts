@@ -80,6 +80,14 @@ test('the swap file has no name, and nobody else may open it', () => {
 });
 
 test('three at once, and their pmap manager is replaced while they run', async () => {
+  // These have an image, and write some of it.
+  await cluster.connection.dataspaces('node1').create({ name: 'go', sizeBytes: 4_096n });
+  const images = await Promise.all(
+    ['3', '40'].map((step) =>
+      cluster.start('node1', 'small-image', ['--write', step, '--wait', 'go'], { memoryBytes: 4 * MIB }),
+    ),
+  );
+  for (const image of images) await image.wrote(/"wrong":0/);
   const programs = await Promise.all(
     ['random', 'mix', 'phases'].map((pattern, i) =>
       cluster.start('node1', 'paging', ['10', '24000', pattern, `${i}`]),
@@ -92,6 +100,11 @@ test('three at once, and their pmap manager is replaced while they run', async (
     const end = await program.end();
     expect(end).toMatchObject({ code: 0, reason: '' });
     expect(JSON.parse(String(end.stdout))).toMatchObject({ wrong_pages: 0 });
+  }
+  await cluster.output('node1', 'peek', ['go', '0', '--write', '1']);
+  for (const image of images) {
+    expect(await image.end()).toMatchObject({ code: 0, reason: '' });
+    expect(String(image.stdout)).toMatch(/"wrong":0,.*\n.*"wrong":0,/);
   }
   // The new one pages as well, also where those three had ended before it had to.
   expect(JSON.parse(await cluster.output('node1', 'paging', ['10', '2000', 'mix', '7']))).toMatchObject({

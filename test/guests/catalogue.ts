@@ -69,6 +69,8 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   futex: c('futex.c'),
   meet: c('meet.c'),
   rangelock: c('rangelock.c'),
+  image: c('image.c'),
+  'small-image': { ...c('image.c'), flags: [...C_FLAGS, '-DPAGES=400'] },
   peek: c('peek.c'),
   wide: c('wide.c'),
   history: c('history.c'),

@@ -9,7 +9,7 @@ import { punchHole } from '@odonata/userfault/libc.ts';
  */
 export function clearMemoryDir(memoryDir: string, log: Logger, kept: ReadonlySet<string> = new Set()): void {
   const names = readdirSync(memoryDir).filter(
-    (name) => /^(ds|anonymous)-/.test(name) && !kept.has(join(memoryDir, name)),
+    (name) => /^(ds|anonymous|image)-/.test(name) && !kept.has(join(memoryDir, name)),
   );
   for (const name of names) {
     const path = join(memoryDir, name);

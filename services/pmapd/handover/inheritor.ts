@@ -98,6 +98,7 @@ export class Inheritor {
     const { vmspace: id, pid, file, entries } = about;
     const [sizeBytes, quotaFrames] = [Number(about.sizeBytes), Number(about.quotaFrames)];
     const vmspace = session.spaces.add({ id, pid, file, sizeBytes, quotaFrames, exists: true });
+    if (about.image !== undefined) this.node.images.adopt(vmspace, about.image);
     for (const { dataspace, readOnly } of about.opened) session.open.add(vmspace, dataspace, readOnly);
     for (const entry of entries) {
       const { address, lengthBytes, dataspace: of, offsetBytes, writable } = entry;

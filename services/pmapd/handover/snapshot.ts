@@ -65,6 +65,7 @@ export function vmspaceWire({
   entries,
   quotaFrames,
   open,
+  image,
 }: Vmspace): MessageInitShape<typeof VmspaceSnapshotSchema> {
   return {
     ...{ vmspace: id, pid, file, sizeBytes: BigInt(sizeBytes), quotaFrames: BigInt(quotaFrames) },
@@ -75,5 +76,8 @@ export function vmspaceWire({
       ...(linearOffset !== undefined && { linearOffset: BigInt(linearOffset) }),
     })),
     opened: [...open].map(([dataspace, readOnly]) => ({ dataspace, readOnly })),
+    ...(image !== undefined && {
+      image: { sha256: image.image.sha256, pageCount: image.image.pageCount, spans: [...image.spans] },
+    }),
   };
 }

@@ -8,7 +8,8 @@ import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, type RpcError } from '@odonata/rpc/error.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { DescriptorSender } from '@odonata/userfault/descriptor-line.ts';
-import { dataspaceLabel, vmspaceLabel } from '@odonata/userfault/memory-label.ts';
+import { dataspaceLabel, imageLabel, vmspaceLabel } from '@odonata/userfault/memory-label.ts';
+import type { Image } from '../frames/images.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { Vmspace } from './vmspace.ts';
 
@@ -23,6 +24,7 @@ const AGAIN_MS = 2;
 export interface Files {
   dataspace(id: bigint): SharedDataspace | undefined;
   vmspace(id: bigint): Vmspace | undefined;
+  image(id: bigint): Image | undefined;
 }
 
 export class DescriptorOutbox {
@@ -49,10 +51,9 @@ export class DescriptorOutbox {
   /** What of these may be written now, in order. */
   pass(events: PmapEventInit[]): PmapEventInit[] {
     // Most have none.
-    if (!events.some(({ event }) => event?.case === 'opened' || event?.case === 'vmspaceCreated'))
-      return events;
+    if (!events.some((event) => carries(event))) return events;
     return events.flatMap((event) => {
-      const passed = this.waiting.length === 0 ? this.send(event) : this.carries(event) ? undefined : event;
+      const passed = this.waiting.length === 0 ? this.send(event) : carries(event) ? undefined : event;
       if (passed !== undefined) return [passed];
       if (this.waiting.length >= WAITING_MAX) return [refused(event, 'too many answers wait for it')];
       this.waiting.push({ event, untilMs: monotonicMs() + WAITING_MS });
@@ -61,20 +62,23 @@ export class DescriptorOutbox {
     });
   }
 
-  private carries({ event }: PmapEventInit): boolean {
-    return event?.case === 'opened' || event?.case === 'vmspaceCreated';
-  }
-
   /** @returns what to write; undefined: its descriptor has to wait */
   private send(about: PmapEventInit): PmapEventInit | undefined {
     const { sender } = this;
     const { event } = about;
-    if (event?.case !== 'opened' && event?.case !== 'vmspaceCreated') return about;
+    if (event?.case !== 'opened' && event?.case !== 'vmspaceCreated' && event?.case !== 'imageLaid')
+      return about;
+    if (event.case === 'imageLaid' && event.value.image === 0n) return about;
     if (sender === undefined) return refused(about, 'it opened no connection for descriptors');
     try {
       if (event.case === 'vmspaceCreated') {
         const id = event.value.vmspace ?? 0n;
         const sent = this.files.vmspace(id)?.withDescriptor((fd) => sender.send(vmspaceLabel(id), fd));
+        return sent === false ? undefined : sent === undefined ? refused(about, 'it is gone') : about;
+      }
+      if (event.case === 'imageLaid') {
+        const image = event.value.image ?? 0n;
+        const sent = this.files.image(image)?.withDescriptor((fd) => sender.send(imageLabel(image), fd));
         return sent === false ? undefined : sent === undefined ? refused(about, 'it is gone') : about;
       }
       const { dataspace: id = 0n, readOnly = false } = event.value;
@@ -115,6 +119,9 @@ export class DescriptorOutbox {
     this.use(undefined);
   }
 }
+
+const carries = ({ event }: PmapEventInit): boolean =>
+  event?.case === 'opened' || event?.case === 'vmspaceCreated' || event?.case === 'imageLaid';
 
 function refused(
   { request }: PmapEventInit,

@@ -3,6 +3,7 @@ import type { Requester } from '@odonata/rpc/identity/requester.ts';
 import type { Backing } from '../backing.ts';
 import type { RangeNames } from '../contention/range-names.ts';
 import type { Frames } from '../frames/frames.ts';
+import type { Images } from '../frames/images.ts';
 import type { Short } from '../frames/shortage.ts';
 import type { CoherentMemory } from '../memory/coherent-memory.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
@@ -26,6 +27,7 @@ export interface SessionNode {
   readonly memory: CoherentMemory;
   readonly backing: Backing;
   readonly frames: Frames;
+  readonly images: Images;
   readonly sync: SyncRelay;
   readonly statistics: Statistics;
   nextVmspace(): bigint;

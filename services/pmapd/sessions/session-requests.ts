@@ -4,6 +4,7 @@ import type { PageRun } from '@odonata/coherency/page.ts';
 import type { DataspaceOpen, Fault, RangeName, VkernelEvent } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { asOfNow } from '@odonata/rpc/identity/requester.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { RANGE_NAME_BYTES, RANGES_MAX } from '../contention/range-names.ts';
 import { errnoFor } from '../frames/exhausted.ts';
@@ -147,6 +148,17 @@ export class SessionRequests {
         return;
       case 'vmspaceMunmap':
         this.session.spaces.munmap(event.value);
+        this.done(request);
+        return;
+      case 'imageLay': {
+        const { id = 0n } = this.session.spaces.layImage(event.value) ?? {};
+        // Nobody waits for the descriptor where less of it is told.
+        if (request !== 0n)
+          this.session.send({ request, event: { case: 'imageLaid', value: { image: id } } });
+        return;
+      }
+      case 'imageData':
+        this.node.images.bring(this.session, event.value, monotonicMs());
         this.done(request);
         return;
       case 'vmspaceMcontrol': {

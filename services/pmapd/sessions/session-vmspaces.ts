@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
 import {
+  type ImageLay,
   McontrolAdvice,
   type VmspaceCreate,
   type VmspaceMcontrol,
@@ -11,9 +12,11 @@ import {
   type VmspaceMunmap,
 } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { isProgramPid } from '@odonata/rpc/pid.ts';
 import { invalidField, tryAgain } from '@odonata/rpc/refusal.ts';
 import { exhaustedOr } from '../frames/exhausted.ts';
+import type { Image } from '../frames/images.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import { ADVISED_PAGES_MAX, expectMapping, expectRange } from './hearsay.ts';
 import { MapEntry, type VkernelSession } from './map-entry.ts';
@@ -145,6 +148,7 @@ export class SessionVmspaces {
     this.byId.delete(vmspace.id);
     this.node.watches.end(vmspace.id);
     this.byPid.delete(vmspace.pid);
+    this.node.images.release(vmspace, monotonicMs());
     this.open.forget(vmspace);
   }
 
@@ -172,6 +176,14 @@ export class SessionVmspaces {
     const linearOffset = linearOffsetOf(value, vmspace.sizeBytes);
     this.node.pageout?.covered(vmspace, address, lengthBytes);
     this.addEntry({ vmspace, address, firstPage, pageCount, dataspace, writable, linearOffset });
+  }
+
+  /** @returns undefined: the image has to be brought first */
+  layImage(value: ImageLay): Image | undefined {
+    const vmspace = this.expect(value.vmspace);
+    const image = this.node.images.lay(vmspace, value, monotonicMs());
+    if (image !== undefined) this.changes?.add(vmspace.id);
+    return image;
   }
 
   addEntry(about: {

@@ -87,6 +87,7 @@ export class Session implements AskingSession {
     const files = {
       dataspace: (id: bigint) => node.memory.get(id),
       vmspace: (id: bigint) => this.vmspaces.get(id),
+      image: (id: bigint) => node.images.get(id),
     };
     this.teller = new Teller(
       files,
@@ -179,7 +180,13 @@ export class Session implements AskingSession {
     let frames = this.privateFrames.held;
     for (const { charge, paged } of this.vmspaces.values())
       frames += charge.sharedFrames + (paged?.aside.size ?? 0);
-    return frames;
+    return frames + this.imageFrames();
+  }
+
+  /** An image counts for each virtual kernel that uses it, once. */
+  private imageFrames(): number {
+    const images = new Set([...this.vmspaces.values()].flatMap(({ image }) => image?.image ?? []));
+    return [...images].reduce((sum, { pageCount }) => sum + pageCount, 0);
   }
 
   frameRoom(): number {
@@ -281,6 +288,7 @@ export class Session implements AskingSession {
     for (const { entries } of this.vmspaces.values()) for (const entry of entries) entry.protect();
     for (const vmspace of [...this.vmspaces.values()]) this.destroyVmspace(vmspace, { takeFrames: true });
     this.node.memory.home.leave(this.holder);
+    this.node.images.abandon(this);
     this.privateFrames.close();
     this.node.sync.sessionGone(this);
     this.userfault.close();

@@ -7,7 +7,7 @@ const lease = { event: { case: 'lease' as const, value: { deadlineNs: 1n } } };
 
 function teller() {
   const full: string[] = [];
-  const files = { dataspace: () => undefined, vmspace: () => undefined };
+  const files = { dataspace: () => undefined, vmspace: () => undefined, image: () => undefined };
   return {
     full,
     teller: new Teller(

@@ -10,13 +10,14 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
-import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { PAGE_BYTES, spansOf } from '@odonata/coherency/page.ts';
 import { Code } from '@odonata/rpc/error.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import { AddressMap } from '@odonata/userfault/address-map.ts';
-import { nextData, punchHole } from '@odonata/userfault/libc.ts';
+import { hasData, nextData, punchHole } from '@odonata/userfault/libc.ts';
 import type { Charge, ChargedProcess, Charges } from '../frames/charge.ts';
 import { isFull, refusalOf } from '../frames/exhausted.ts';
+import type { ImageUser, LaidImage } from '../frames/images.ts';
 import type { PagedSpace } from '../pageout/paged-space.ts';
 import type { MapEntry, MappedVmspace, VkernelSession } from './map-entry.ts';
 import type { OpeningProcess } from './open-dataspaces.ts';
@@ -30,7 +31,7 @@ const ROOMLESS_MS = 10_000;
 /** A memory file's blocks of 512 bytes are its frames. */
 const FRAME_BLOCKS = PAGE_BYTES / 512;
 
-export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
+export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess, ImageUser {
   readonly id: bigint;
   readonly pid: bigint;
   readonly session: VkernelSession;
@@ -42,6 +43,8 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
   opening = 0;
   /** Its virtual kernel said that it ends because of its memory. */
   endsForMemory = false;
+  /** What it began with, where that is not in its file: a page that has no frame there. */
+  image: LaidImage | undefined;
   /** Pages of it may be elsewhere. */
   paged: PagedSpace | undefined;
   readonly charge: Charge;
@@ -143,7 +146,10 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
   pread(offset: number, length: number): Buffer {
     const bytes = Buffer.alloc(length);
     const fd = this.descriptor();
-    if (fd !== undefined) readSync(fd, bytes, 0, length, offset);
+    if (fd !== undefined) {
+      readSync(fd, bytes, 0, length, offset);
+      this.overlayImage(fd, offset, bytes);
+    }
     this.paged?.overlay(offset, bytes);
     return bytes;
   }
@@ -155,12 +161,46 @@ export class Vmspace implements ChargedProcess, MappedVmspace, OpeningProcess {
     if (this.paged?.isElsewhere(offset, bytes.length))
       throw tryAgain(Code.Unavailable, `some of that memory of process ${this.pid} is in swap`);
     try {
+      this.copyImage(fd, offset, bytes.length);
       for (let done = 0; done < bytes.length; )
         done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
     } catch (error) {
       if (isFull(error)) throw refusalOf(this.file);
       throw error;
     }
+  }
+
+  /** Pages of a range that are those of its image still. */
+  private *imagePages(fd: number, offset: number, length: number): Generator<{ page: number; of: number }> {
+    const [first, end] = [Math.floor(offset / PAGE_BYTES), Math.ceil((offset + length) / PAGE_BYTES)];
+    for (const { firstPage, pageCount, imagePage } of this.image?.spans ?? [])
+      for (let page = Math.max(first, firstPage); page < Math.min(end, firstPage + pageCount); page++)
+        if (!hasData(fd, page * PAGE_BYTES)) yield { page, of: imagePage + page - firstPage };
+  }
+
+  private overlayImage(fd: number, offset: number, bytes: Uint8Array): void {
+    const whole = Buffer.alloc(PAGE_BYTES);
+    for (const { page, of } of this.imagePages(fd, offset, bytes.length)) {
+      this.image!.image.readInto(of, whole);
+      const at = page * PAGE_BYTES - offset;
+      bytes.set(whole.subarray(Math.max(0, -at), Math.min(PAGE_BYTES, bytes.length - at)), Math.max(0, at));
+    }
+  }
+
+  /** What is about to be written is of its own. */
+  private copyImage(fd: number, offset: number, length: number): void {
+    const whole = Buffer.alloc(PAGE_BYTES);
+    const copied: number[] = [];
+    for (const { page, of } of this.imagePages(fd, offset, length)) {
+      this.image!.image.readInto(of, whole);
+      for (let done = 0; done < PAGE_BYTES; )
+        done += writeSync(fd, whole, done, PAGE_BYTES - done, page * PAGE_BYTES + done);
+      copied.push(page);
+    }
+    for (const { firstPage, pageCount } of spansOf(copied))
+      this.session.send({
+        event: { case: 'imageWritten', value: { vmspace: this.id, firstPage, pageCount } },
+      });
   }
 
   /** Something else is known of it by now; the file stays. */

@@ -5,7 +5,14 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 const EMPTY = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
-const needs = { initialPages: 0, maximumPages: 0, besideBytes: 0, spawns: false, threads: undefined };
+const needs = {
+  initialPages: 0,
+  maximumPages: 0,
+  besideBytes: 0,
+  spawns: false,
+  image: undefined,
+  threads: undefined,
+};
 const program = () => ({ module: new WebAssembly.Module(EMPTY), needs });
 const MIB = 2 ** 20;
 

@@ -85,6 +85,7 @@ export async function prepareProgram(
   const order: PrepareGuest = { module, quotaBytes, typesSeen };
   worker?.postMessage(order);
   const made = await answer;
-  if (made !== undefined && key !== undefined) compiledPrograms.keep(key, made, module.length);
+  const bytes = module.length + (made?.needs.image?.bytes.length ?? 0);
+  if (made !== undefined && key !== undefined) compiledPrograms.keep(key, made, bytes);
   return made?.needs;
 }

@@ -40,6 +40,7 @@ import { MountedFiles } from './wasi/mounts/mounted-files.ts';
 import { preview1Imports } from './wasi/preview1.ts';
 import { type HostFiles, SharedDescriptors } from './wasi/shared-descriptors.ts';
 import { type StandardStreams, type Word, wakeForSignals } from './wasi/system.ts';
+import { PAGE_BYTES, type ProgramImage } from './wasm/image.ts';
 import { memoryImport } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
 import { threadEntry } from './wasm/thread-entry.ts';
@@ -201,6 +202,7 @@ function instantiate(
     wasi: { 'thread-spawn': (argument: number) => gate.within(() => spawnThread(kernel, memory, argument)) },
     [memoryImport.module]: { [memoryImport.name]: start.memory },
   };
+  if (thread === FIRST && start.image !== undefined) writeImage(start.memory, start.image);
   // Its start section, if it has one, is the program.
   const { exports } = gate.inProgram(
     () => new WebAssembly.Instance(module, imports as unknown as WebAssembly.Imports),
@@ -209,6 +211,15 @@ function instantiate(
   if (thread === FIRST && typeof handler === 'function') gate.handler = handler as (signal: number) => void;
   new AtomicWait(start.waits, memory, place).serve(exports);
   return { exports, gate };
+}
+
+function writeImage({ buffer }: WebAssembly.Memory, { bytes, spans }: ProgramImage): void {
+  const memory = new Uint8Array(buffer);
+  for (const { firstPage, pageCount, imagePage } of spans)
+    memory.set(
+      bytes.subarray(imagePage * PAGE_BYTES, (imagePage + pageCount) * PAGE_BYTES),
+      firstPage * PAGE_BYTES,
+    );
 }
 
 type Functions = ReturnType<typeof assemblyscriptImports>;

@@ -15,6 +15,7 @@ import type { DirectoryGrant, Listener } from './wasi/directory-calls.ts';
 import type { DeviceName } from './wasi/mounts/devices.ts';
 import type { FileRequest } from './wasi/mounts/file-request.ts';
 import type { Word } from './wasi/system.ts';
+import type { ProgramImage } from './wasm/image.ts';
 
 const turnWord = 0;
 const errnoWord = 1;
@@ -217,6 +218,8 @@ export interface PreparedGuest {
   readonly besideBytes: number;
   /** It may ask for children of its own program. */
   readonly spawns: boolean;
+  /** What its memory begins with, where the module does not write that itself. */
+  readonly image: ProgramImage | undefined;
   /** Of a program that starts threads: what each of them runs, and what its tables take in each. */
   readonly threads: { readonly module: WebAssembly.Module; readonly instanceBytes: number } | undefined;
 }
@@ -262,6 +265,8 @@ export interface StartGuest {
     | undefined;
   /** What it has of its parent's, by number. */
   readonly given: readonly GivenDescriptor[];
+  /** What its memory begins with, where it is the thread that writes it. */
+  readonly image: ProgramImage | undefined;
   readonly pid: bigint;
   readonly node: number;
   readonly vkernel: number;

@@ -32,6 +32,15 @@ describe('traps', () => {
   });
 });
 
+test('where no image is to be had, the thread of a program writes what its memory begins with', async () => {
+  const is = (address: number, byte: number): string =>
+    `(if (i32.ne (i32.load8_u (i32.const ${address})) (i32.const ${byte})) (then unreachable))`;
+  const begins = `(data (i32.const 1000) "${'x'.repeat(300_000)}") (data (i32.const 200000) "y")`;
+  const checks = [is(999, 0), is(1_000, 120), is(200_000, 121), is(300_999, 120), is(301_000, 0)].join(' ');
+  const bytes = assemble(`(module (memory 8) ${begins} (func (export "_start") ${checks}))`);
+  expect(await machine.run(bytes).exited).toMatchObject({ code: 0, reason: '' });
+});
+
 describe('programs that cannot run', () => {
   test.each([
     ['no module', Buffer.from('int main() {}'), /^not a WebAssembly module: give/],

@@ -234,11 +234,16 @@ export class Process {
     const needs = await prepareProgram(this.#first, spec, answer);
     if (needs === undefined || this.#exit !== undefined) return;
     if (needs.spawns) this.#module = spec.module;
-    const { initialPages, maximumPages, besideBytes } = needs;
+    const { initialPages, maximumPages, besideBytes, image } = needs;
     const onFatal = (signal: string, reason: string): void => void this.kill(signal, reason);
     const onWatched = (on: boolean): void => this.#transfers.watched(on);
     const space = await pmap
-      .createSpace({ pid, ...{ initialPages, maximumPages, quotaBytes, besideBytes }, onFatal, onWatched })
+      .createSpace({
+        pid,
+        ...{ initialPages, maximumPages, quotaBytes, besideBytes, image },
+        onFatal,
+        onWatched,
+      })
       .catch((error: unknown) => {
         throw cannot('make its memory', error);
       });
@@ -262,6 +267,7 @@ export class Process {
       waits: AtomicWait.lot(needs.threads ? threadsMax : 1),
       ...{ signals: this.#signals, bell: this.#signalState.bell },
       given: this.#given,
+      image: space.hasImage ? undefined : image,
       pid,
       node: this.#around.node,
       vkernel: this.#around.vkernel,

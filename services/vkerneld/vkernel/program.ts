@@ -5,6 +5,7 @@ import { assemblyscriptTypes } from './assemblyscript-calls.ts';
 import { odonataTypes } from './odonata-calls.ts';
 import { oneLine } from './trap.ts';
 import { preview1Types } from './wasi/preview1.ts';
+import type { ProgramImage } from './wasm/image.ts';
 import { prepareModule } from './wasm/module.ts';
 import { ModuleError } from './wasm/module-error.ts';
 import { TYPES_SEEN_MAX, type TypesSeen } from './wasm/types-seen.ts';
@@ -28,6 +29,8 @@ export interface Program {
   readonly besideBytes: number;
   /** It may start children. */
   readonly spawns: boolean;
+  /** What its memory begins with, where the module does not write that itself. */
+  readonly image: ProgramImage | undefined;
   /** Where it starts threads. */
   readonly threads: { readonly module: WebAssembly.Module; readonly instanceBytes: number } | undefined;
 }
@@ -59,10 +62,10 @@ export async function compileProgram(
   }
   const entry = WebAssembly.Module.exports(module).find(({ name }) => name === '_start');
   if (entry?.kind !== 'function' && !prepared.hasStartSection) throw new ModuleError(withoutStart(module));
-  const { initialPages, maximumPages, besideBytes, startsThreads, tableBytes } = prepared;
+  const { initialPages, maximumPages, besideBytes, startsThreads, tableBytes, image } = prepared;
   const threads = startsThreads ? { module, instanceBytes: tableBytes } : undefined;
   const spawns = WebAssembly.Module.imports(module).some(
     (each) => each.module === 'odonata' && each.name === 'spawn',
   );
-  return { module, initialPages, maximumPages, besideBytes, spawns, threads };
+  return { module, initialPages, maximumPages, besideBytes, spawns, image, threads };
 }

@@ -17,6 +17,7 @@ import { FREE_COMPILE_BYTES } from './compile-allowance.ts';
 import { compileBytes } from './compile-cost.ts';
 import type { Arity } from './function-frame.ts';
 import { letterOf, shownType } from './function-type.ts';
+import { type ProgramImage, splitImage } from './image.ts';
 import { ModuleError } from './module-error.ts';
 import { type Section, SectionId, section } from './section.ts';
 import { boundedTables, limitsHasMaximum } from './tables.ts';
@@ -47,6 +48,8 @@ export interface PreparedModule {
   readonly types: readonly Uint8Array[];
   /** It runs something when it is instantiated. */
   readonly hasStartSection: boolean;
+  /** What its memory begins with, where that is taken out of it. */
+  readonly image: ProgramImage | undefined;
 }
 
 const ImportKind = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
@@ -123,6 +126,7 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
   const own = withOwnWaits(sections, imports.functions.length);
   let placed = false;
   let tableBytes = 0;
+  let image: ProgramImage | undefined;
   for (const { id, whole, body } of own) {
     const goesBefore = id === SectionId.custom || id === SectionId.type;
     if (!placed && !goesBefore) {
@@ -133,6 +137,11 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
       const tables = boundedTables(body, quotaBytes);
       tableBytes += tables.bytesMax;
       pieces.push(section(id, tables.body).whole);
+    } else if (id === SectionId.data) {
+      // Each further thread would write its segments anew, over what was changed: those of one that has threads stay.
+      const split = startsThreads ? undefined : splitImage(body, limits.initialPages);
+      image = split?.image;
+      pieces.push(split === undefined ? whole : section(id, split.body).whole);
     } else if (id !== SectionId.import && id !== SectionId.memory && !isHints(id, body)) pieces.push(whole);
     if (id === SectionId.function) pieces.push(...hintsFor(own));
   }
@@ -146,6 +155,7 @@ function rewrite(bytes: Uint8Array<ArrayBuffer>, provided: Provided, quotaBytes:
     startsThreads,
     besideBytes: tableBytes + compileBeyond(own, types, imports.functions, quotaBytes - tableBytes),
     hasStartSection: sections.some(({ id }) => id === SectionId.start),
+    image,
   };
 }
 

@@ -13,6 +13,7 @@ export const SectionId = {
     export: 7,
     start: 8,
     code: 10,
+    data: 11,
     tag: 13,
   },
 } as const;
