@@ -62,8 +62,8 @@ export const CONFIGURATIONS: readonly Configuration[] = [
 ];
 
 export const MUTANTS: readonly Configuration[] = [
-  refuted('NO_VERSION_CHECK', { WANTS: 3, LOSSES: 1, EARLY: 1 }),
-  refuted('BELIEVE_KEPT', { WANTS: 3, RESTARTS: 1, LOSSES: 1 }),
+  refuted('NO_VERSION_CHECK', { WANTS: 3, LOSSES: 1, EARLY: 1 }, true),
+  refuted('BELIEVE_KEPT', { WANTS: 3, RESTARTS: 1, LOSSES: 1 }, true),
   refuted('GRANT_BEFORE_LAST_ACK', { WANTS: 3 }, true),
   refuted('FORGET_SHARER', { WANTS: 3 }, true),
   refuted('FORGET_SENT', { WANTS: 3, LOSSES: 1 }, true),
@@ -72,10 +72,10 @@ export const MUTANTS: readonly Configuration[] = [
   refuted('BROADCAST_TO_SOURCE', { WANTS: 3, EARLY: 1 }, true),
   refuted('IGNORE_EPOCH', { WANTS: 3, RESTARTS: 1 }, true),
   refuted('NO_LEASE', { WANTS: 2, SILENCES: 1 }, true),
-  refuted('FORMER_LIFE', { WANTS: 3, SILENCES: 1 }),
+  refuted('FORMER_LIFE', { WANTS: 3, SILENCES: 1 }, true),
   refuted('GRANT_BEFORE_REPORTS', { WANTS: 2, RESTARTS: 1 }, true),
-  refuted('LATE_REPORT', { WANTS: 2, RESTARTS: 1 }),
-  refuted('REPORT_ONCE', { WANTS: 2, RESTARTS: 1, BREAKS: 1 }),
+  refuted('LATE_REPORT', { WANTS: 2, RESTARTS: 1 }, true),
+  refuted('REPORT_ONCE', { WANTS: 2, RESTARTS: 1, BREAKS: 1 }, true),
   refuted('RECALL_NEEDS_GRANT', { WANTS: 3, BREAKS: 1 }, true),
   refuted('RESTORE_ONCE', { WANTS: 2, RESTARTS: 1, BREAKS: 1 }, true),
   refuted('ASKED_AGAIN_IN_VAIN', { WANTS: 2, BREAKS: 1 }, true),
