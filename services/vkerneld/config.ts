@@ -86,6 +86,24 @@ export const vkerneldConfig = {
     .describe(
       'bytes of memory that one program may ask for, at most; one that asks for nothing gets 1 GiB or this',
     ),
+  processes: z
+    .number()
+    .int()
+    .min(0)
+    .max(16_384)
+    .default(0)
+    .describe('programs of all virtual kernels of this node at one time; 0: each has its own bound'),
+  lodges: z
+    .boolean()
+    .default(false)
+    .describe(
+      'the machine is that of another cluster, whose owner alone says what of it programs get: nobody of this one allows a directory',
+    ),
+  controlGroup: z
+    .string()
+    .regex(/^([a-z0-9][a-z0-9-]{0,63})?$/, 'use at most 64 of a-z 0-9 -')
+    .default('')
+    .describe('control group below ours in which those of virtual kernels are made; empty: none between'),
   unconfined: z
     .boolean()
     .default(false)

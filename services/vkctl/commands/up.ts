@@ -11,6 +11,7 @@ import type { StartProgress } from '../cluster/until-ready.ts';
 import { attachHere, elsewhere } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
+import { expectNoLodging } from '../lodger/lodge.ts';
 import { type Membership, readMembership } from '../machine/membership.ts';
 import { plural, routersAt, say, showProgress } from '../output.ts';
 import { formatSpan, parseSize } from '../size.ts';
@@ -204,6 +205,7 @@ async function up(options: UpOptions): Promise<void> {
   process.once('SIGTERM', () => abort.abort());
   const notes: string[] = [];
   const { address } = options;
+  expectNoLodging(clusterPaths(cluster));
   const membership = membershipOf(cluster, options);
   const record = await startCluster({
     cluster,

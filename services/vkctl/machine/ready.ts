@@ -1,6 +1,6 @@
 // Whether a node that starts has come into its cluster: only the door can tell, by what the routers have of it.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClusterRecord } from '../cluster/record.ts';
+import type { ClusterPlan } from '../cluster/record.ts';
 import { DoorRefusal } from '../door/messages.ts';
 import { Failure } from '../failure.ts';
 import { NoAnswer } from './door-client.ts';
@@ -8,8 +8,10 @@ import { doorOf, look, lookOf, writeLists } from './link.ts';
 
 const AGAIN_MS = 250;
 
+type Member = Pick<ClusterPlan, 'cluster' | 'stateDir' | 'member' | 'host' | 'listenHost' | 'ports'>;
+
 /** What of the node is not there yet. @throws Failure where it is not of the cluster any more */
-export async function memberWaits({ plan }: ClusterRecord): Promise<string[]> {
+export async function memberWaits({ plan }: { readonly plan: Member }): Promise<string[]> {
   const client = doorOf(plan, plan.member!);
   try {
     const answer = await look(client, lookOf(plan, 'starting'));
