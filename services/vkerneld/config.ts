@@ -86,18 +86,11 @@ export const vkerneldConfig = {
     .describe(
       'bytes of memory that one program may ask for, at most; one that asks for nothing gets 1 GiB or this',
     ),
-  processes: z
-    .number()
-    .int()
-    .min(0)
-    .max(16_384)
-    .default(0)
-    .describe('programs of all virtual kernels of this node at one time; 0: each has its own bound'),
   lodges: z
     .boolean()
     .default(false)
     .describe(
-      'the machine is that of another cluster, whose owner alone says what of it programs get: nobody of this one allows a directory',
+      'the machine is that of another cluster, whose owner alone says what of it programs get: nobody of this one allows a directory, and lodging.json in socket_dir bounds them',
     ),
   controlGroup: z
     .string()

@@ -13,6 +13,7 @@ import { EventLog } from '@odonata/rpc/events.ts';
 import { ownFolder } from '@odonata/rpc/identity/own.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import { Limits } from '@odonata/rpc/limits.ts';
+import { readLodgerBounds } from '@odonata/rpc/lodging/bounds.ts';
 import { readShownLodgers } from '@odonata/rpc/lodging/shown.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
@@ -178,7 +179,8 @@ export async function serveVkerneld(
   const connector = new Connector({ allowed: connections, security, log, named });
   const limits = new Limits(events);
   const looks = new ClusterLooks(() => syslink, log);
-  const parts = { events, connector, limits, looks, names: policy, processesMax: config.processes };
+  const processesMax = () => (config.lodges ? readLodgerBounds(socketDir).processes : 0);
+  const parts = { events, connector, limits, looks, names: policy, processesMax };
   const vkernels = new Vkernels({ place, table, file, uids, log, ...parts });
   const pmapd = createClient(PmapService, asked);
   const running = () => vkernels.list().map(({ key, record: { hostPid } }) => ({ key, hostPid }));

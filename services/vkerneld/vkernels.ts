@@ -53,7 +53,7 @@ export class Vkernels {
   readonly #events: EventLog | undefined;
   readonly #connector: Connector | undefined;
   readonly #limits: Limits | undefined;
-  readonly #processesMax: number;
+  readonly #processesMax: () => number;
   /** What each may have. */
   readonly quotas: VkernelQuotas;
   readonly names: VkernelNames;
@@ -90,8 +90,8 @@ export class Vkernels {
     connector?: Connector;
     /** Tells of limits that were hit. */
     limits?: Limits;
-    /** Of all of them at one time; 0 unless given: each has its own bound. */
-    processesMax?: number;
+    /** Of all of them at one time; 0, and unless given: each has its own bound. */
+    processesMax?: () => number;
     /** Looks at the cluster for programs; without it they see nothing of it. */
     looks?: ClusterLooks;
     /** Which names programs may use; without it none was said. */
@@ -105,7 +105,7 @@ export class Vkernels {
     this.#events = options.events;
     this.#connector = options.connector;
     this.#limits = options.limits;
-    this.#processesMax = options.processesMax ?? 0;
+    this.#processesMax = options.processesMax ?? (() => 0);
     this.#looks = options.looks;
     this.#uids = options.uids;
     const record = this.#file.read();
@@ -204,7 +204,7 @@ export class Vkernels {
 
   /** @throws RpcError RESOURCE_EXHAUSTED where it may have no process more */
   expectProcessRoom({ key }: VkernelChild): void {
-    const most = this.#processesMax;
+    const most = this.#processesMax();
     if (most > 0 && this.#table.running().length >= most) {
       const { node } = this.#place;
       const text = `${node} has ${most} processes, which is all that this cluster may have on that machine`;

@@ -126,6 +126,10 @@ export function boundWithin(
     writeFileSync(join(folder, file), String(value));
 }
 
+/** For how long all that is within such a group waited as it had all that it may. */
+export const throttledWithin = ({ folders }: CgroupHome): number =>
+  throttledMsOf(readOr(join(folders.get('cpu') ?? '/', 'cpu.stat')));
+
 /** Removes a group of this name that nobody is in any more, wherever it may be. */
 export function removeWithin(home: CgroupHome, name: string): void {
   for (const folder of new Set(home.folders.values())) removeFolder(join(folder, name));
@@ -226,9 +230,7 @@ export class NodeCgroups {
 
   /** For how long its threads waited as it had all that it may. */
   throttledMs(vkernel: string): number {
-    const [, word, time] =
-      /^(throttled_usec|throttled_time) (\d+)$/m.exec(this.#get('cpu', vkernel, 'cpu.stat')) ?? [];
-    return Math.round(Number(time ?? 0) / (word === 'throttled_usec' ? 1e3 : 1e6));
+    return throttledMsOf(this.#get('cpu', vkernel, 'cpu.stat'));
   }
 
   /** True where something in there was ended because its memory ran out. */
@@ -297,6 +299,11 @@ export class NodeCgroups {
 const LEAVE_TURNS = 100;
 const LEAVE_MS = 20;
 const MAY_FAIL = new Set(['EBUSY', 'EINVAL', 'ENOENT']);
+
+function throttledMsOf(stat: string): number {
+  const [, word, time] = /^(throttled_usec|throttled_time) (\d+)$/m.exec(stat) ?? [];
+  return Math.round(Number(time ?? 0) / (word === 'throttled_usec' ? 1e3 : 1e6));
+}
 
 /** Removes the groups of a node that has ended, whoever made them. */
 export function removeCgroups(socketDir: string): void {

@@ -51,6 +51,11 @@ export class FramePool {
     return left;
   }
 
+  /** Frames that other members have. */
+  get elsewhere(): number {
+    return this.total - this.left - this.had;
+  }
+
   /** Takes so many, or as many as there are. @returns how many */
   take(frames: number): number {
     this.add(frames);

@@ -63,6 +63,12 @@ export class Frames implements FrameLedger, FrameBudget {
     return Math.max(0, Math.min(left, this.pool?.left ?? left));
   }
 
+  /** Frames that other clusters of this machine have, where those are why there are none here; else 0. */
+  get elsewhere(): number {
+    const own = this.total - this.granted - this.shared - this.reserved;
+    return this.pool !== undefined && this.pool.left < own ? this.pool.elsewhere : 0;
+  }
+
   /** Frames that shared pages may take. */
   get sharedMax(): number {
     return this.total - Math.floor(this.total * PRIVATE_PART);

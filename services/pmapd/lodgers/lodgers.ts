@@ -5,6 +5,7 @@ import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import {
   LODGERS_MAX,
   type Lodger,
+  readLodgerStates,
   readWanted,
   wantedStamp,
   writeLodgerStates,
@@ -30,7 +31,8 @@ export class Lodgers {
   #pool: FramePool | undefined;
   #stamp: string = NO_FILE;
   #timer: NodeJS.Timeout | undefined;
-  #said = '';
+  #said = '[]';
+  #stopping = false;
 
   constructor(options: LodgersOptions) {
     this.#o = options;
@@ -39,6 +41,8 @@ export class Lodgers {
   /** Once it is known what the machine has. */
   start(pool: FramePool): void {
     this.#pool = pool;
+    // Of an earlier life.
+    if (readLodgerStates(this.#o.socketDir).length > 0) writeLodgerStates(this.#o.socketDir, []);
     const look = guarded(this.#o.log, { timer: 'lodgers' }, () => this.#look());
     look();
     this.#timer = setInterval(look, LOOK_MS);
@@ -54,6 +58,7 @@ export class Lodgers {
   /** Each hands over to its successor, or to its other nodes; or ends at once. */
   async stop({ atOnce }: StopHow): Promise<void> {
     clearInterval(this.#timer);
+    this.#stopping = true;
     const signal = atOnce ? 'SIGINT' : 'SIGTERM';
     await Promise.all([...this.#threads.values()].map((thread) => thread.stop(signal)));
   }
@@ -84,7 +89,10 @@ export class Lodgers {
     const { program, log } = this.#o;
     const taken = new Set([...this.#threads.values()].map(({ slot }) => slot));
     const slot = Array.from({ length: LODGERS_MAX }, (_, at) => at + 1).find((each) => !taken.has(each));
-    if (slot === undefined) return log.error({ lodger: wanted.name }, 'too many clusters lodge here');
+    if (slot === undefined) {
+      log.error({ lodger: wanted.name }, 'too many clusters lodge here');
+      return;
+    }
     const thread = new LodgerThread(wanted, {
       ...{ program, pool: this.#pool!, slot, log },
       changed: () => this.#tell(),
@@ -96,7 +104,8 @@ export class Lodgers {
   #tell(): void {
     const states = [...this.#threads.values()].map(({ state }) => state);
     const said = JSON.stringify(states);
-    if (said === this.#said || (this.#said === '' && states.length === 0)) return;
+    // Who takes the place of this one tells from then on.
+    if (said === this.#said || this.#stopping) return;
     this.#said = said;
     writeLodgerStates(this.#o.socketDir, states);
   }

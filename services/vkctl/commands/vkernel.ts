@@ -295,14 +295,20 @@ async function list(options: ListOptions): Promise<void> {
 
 const row = (each: Vkernel) => {
   const { quota, lodger } = each;
-  const runs = each.hostPid > 0;
+  // What runs in another cluster's is that cluster's to know.
+  const runs = each.hostPid > 0 && lodger === undefined;
   const of = (has: string, may: string | undefined): string =>
     may === undefined ? (runs ? has : '-') : `${runs ? has : '-'} of ${may}`;
+  const has = (bytes: string, may: string | undefined): string =>
+    may === undefined ? bytes : `${bytes} of ${may}`;
   return [
     ...[each.name, each.user, each.node, lodger?.state ?? (runs ? 'running' : 'halted')],
     lodger === undefined ? '-' : `${lodger.node} of ${lodger.cluster}`,
     of(String(each.processes), quota?.processes ? String(quota.processes) : undefined),
-    of(formatSize(each.memoryBytes), quota?.memoryBytes ? formatSize(quota.memoryBytes) : undefined),
+    (lodger === undefined ? of : has)(
+      formatSize(each.memoryBytes),
+      quota?.memoryBytes ? formatSize(quota.memoryBytes) : undefined,
+    ),
     of((each.cpuMillis / 1000).toFixed(2), quota?.cpuMillis ? String(quota.cpuMillis / 1000) : undefined),
     quota?.cpuWeight || 100,
     each.throttledMs === 0n ? '-' : `${(Number(each.throttledMs) / 1000).toFixed(1)}s`,

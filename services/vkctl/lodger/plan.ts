@@ -6,7 +6,6 @@ import { pickPorts } from '../cluster/ports.ts';
 import type { ClusterPlan } from '../cluster/record.ts';
 import type { Membership } from '../machine/membership.ts';
 import { NODE_FLAGS, type ServiceSpec, serviceSpecs } from '../supervisor/service-spec.ts';
-import type { LodgerQuota } from './lodgers-file.ts';
 
 /** Nothing of the machine is granted to it but what stands here. */
 export async function lodgerPlan(
@@ -36,12 +35,12 @@ export interface LodgerSpecs {
   readonly vkerneld: ServiceSpec;
 }
 
-export function lodgerSpecs(plan: ClusterPlan, quota: LodgerQuota): LodgerSpecs {
+export function lodgerSpecs(plan: ClusterPlan): LodgerSpecs {
   const specs = serviceSpecs(plan, { node: process.execPath, natsServer: '' });
   const [pmapd, vkerneld] = ['pmapd', 'vkerneld'].map(
     (kind) => specs.find(({ name }) => name.endsWith(`/${kind}`))!,
   ) as [ServiceSpec, ServiceSpec];
-  const more = ['--lodges', '--processes', String(quota.processes), '--control-group', groupOf(plan)];
+  const more = ['--lodges', '--control-group', groupOf(plan)];
   return {
     // Node, its flags, and the program.
     pmapd: pmapd.args.slice(NODE_FLAGS.length + 1),

@@ -3,6 +3,7 @@
 //   blocked -> (its lock is free) -> starting -> ready -> draining -> drained -> ready ...   as its cluster wishes
 //   ends: its programs, then its pages go to other nodes of its cluster, then it says good-bye there
 import { mkdirSync } from 'node:fs';
+import { writeLodgerBounds } from '@odonata/rpc/lodging/bounds.ts';
 import type { ShownLodger } from '@odonata/rpc/lodging/shown.ts';
 import type { Lodger } from '@odonata/rpc/lodging/wanted.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -12,6 +13,7 @@ import {
   findCgroupHome,
   homeWithin,
   removeWithin,
+  throttledWithin,
 } from '@odonata/userfault/sandbox/cgroup.ts';
 import { type Lock, tryLock } from '../cluster/lock.ts';
 import { type ClusterPaths, clusterPaths } from '../cluster/paths.ts';
@@ -81,11 +83,11 @@ export class SupervisedLodger {
   get shown(): ShownLodger {
     const { name, user, quota, cluster: called } = this.#entry;
     const { cluster = '', node } = this.#membership ?? {};
-    const { pmapd, vkerneld } = this.#running ?? {};
+    const { pmapd, vkerneld, group } = this.#running ?? {};
     return {
       ...{ name, user, quota, called, cluster, node: node?.name ?? '', state: this.#state },
       hostPid: vkerneld?.record.process?.pid ?? 0,
-      ...{ bytes: pmapd?.state?.bytes ?? 0, throttledMs: 0 },
+      ...{ bytes: pmapd?.state?.bytes ?? 0, throttledMs: group === undefined ? 0 : throttledWithin(group) },
     };
   }
 
@@ -162,8 +164,9 @@ export class SupervisedLodger {
     const { socketDir, memoryDir } = nodeFolders(plan, membership.node.name);
     for (const folder of [paths.logDir, socketDir, memoryDir])
       mkdirSync(folder, { recursive: true, mode: 0o700 });
+    writeLodgerBounds(socketDir, quota);
     await fillPrograms(paths);
-    const specs = lodgerSpecs(plan, quota);
+    const specs = lodgerSpecs(plan);
     const pmapd = new LodgerPmapd(
       {
         ...{ lodger: name, node: membership.node.name, args: specs.pmapd, logFile: specs.pmapdLog },
@@ -200,7 +203,7 @@ export class SupervisedLodger {
     }
   }
 
-  #bound({ pmapd, vkerneld, group, plan }: Running, before: LodgerQuota): void {
+  #bound({ pmapd, group, plan }: Running, before: LodgerQuota): void {
     const { quota } = this.#entry;
     if (quota.memoryBytes !== before.memoryBytes) {
       pmapd.framesBytes = quota.memoryBytes;
@@ -208,10 +211,8 @@ export class SupervisedLodger {
     }
     if (group !== undefined && (quota.cpuWeight !== before.cpuWeight || quota.cpuMillis !== before.cpuMillis))
       boundWithin(group, partOf(quota));
-    if (quota.processes === before.processes) return;
-    vkerneld.spec.args.splice(0, Infinity, ...lodgerSpecs(plan, quota).vkerneld.args);
-    // Its virtual kernels go on meanwhile.
-    vkerneld.replace();
+    if (quota.processes !== before.processes)
+      writeLodgerBounds(nodeFolders(plan, plan.member!.node).socketDir, quota);
   }
 
   /** Its programs end, its pages go to others of its cluster, and it says good-bye there. Resolves when nothing runs. */
