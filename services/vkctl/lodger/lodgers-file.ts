@@ -1,7 +1,7 @@
 // Clusters that lodge on this machine beside the one whose node it is: which there are, and what each may have. vkctl writes,
 // the supervisor carries out. Who each of them is stands in the folder of that cluster (machine/membership.ts).
 //
-//   <stateDir>/identity/lodgers.json   mode 0600
+//   <stateDir>/identity/lodgers/lodgers.json   mode 0600
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { identityDir } from '@odonata/client/local/identity-folder.ts';
@@ -47,7 +47,8 @@ interface Where {
   readonly stateDir: string;
 }
 
-const fileOf = (where: Where): string => join(identityDir(where), 'lodgers.json');
+const dirOf = (where: Where): string => join(identityDir(where), 'lodgers');
+const fileOf = (where: Where): string => join(dirOf(where), 'lodgers.json');
 
 /** Changes when the list does. */
 export const lodgersStamp = (where: Where): string => fileStamp(fileOf(where));
@@ -75,8 +76,8 @@ export async function changeLodgers(
   where: Where,
   change: (lodgers: LodgerEntry[]) => LodgerEntry[],
 ): Promise<void> {
-  mkdirSync(identityDir(where), { recursive: true, mode: 0o700 });
-  const lock = await waitForLock(join(identityDir(where), 'lodgers.lock'), LOCK_MS);
+  mkdirSync(dirOf(where), { recursive: true, mode: 0o700 });
+  const lock = await waitForLock(join(dirOf(where), 'lodgers.lock'), LOCK_MS);
   if (lock === undefined)
     throw new Failure('another vkctl is changing which clusters lodge here', { fix: 'Try again.' });
   try {
