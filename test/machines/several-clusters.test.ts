@@ -1,5 +1,5 @@
 // One machine is a node of two clusters: of its own, and of one that lodges there. Looked at from both.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { adminName } from '@odonata/client/local/identity-folder.ts';
@@ -14,6 +14,8 @@ import { Machine } from './machine.ts';
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const folder = mkdtempSync(join(tmpdir(), 'odonata-lodge-'));
+// Whoever is kept out is kept out by the folders of clusters.
+chmodSync(folder, 0o755);
 const name = (letter: string): string => `multi-${letter}-${process.pid}`;
 /** The machine with its own cluster, and the other cluster, which has a machine as well; how it is called on the first one. */
 const own = new Machine({ folder, cluster: name('a'), address: '127.0.0.1' });
@@ -117,13 +119,13 @@ it('whoever is of one cluster is nobody in the other, and gets at nothing of it'
   const admin = readdirSync(join(theirs.plan.stateDir, 'identity')).find((each) =>
     each.startsWith('admin-'),
   )!;
-  const tries = [
+  const strangers = [
     [ours.syslink, identity(theirs.plan.stateDir, admin)],
     [ours.syslink, identity(lodgedPaths().stateDir, 'vkerneld-node2')],
     [theirs.syslink, identity(ours.plan.stateDir, admin)],
     [theirs.syslink, identity(ours.plan.stateDir, 'vkerneld-node1')],
   ] as const;
-  const answers = tries.map(async ([router, tls]) => {
+  const answers = strangers.map(async ([router, tls]) => {
     const env = { ...own.env, ODONATA_CLUSTER: '', ODONATA_SYSLINK: router, ODONATA_TLS_DIR: tls };
     const { code, stdout } = await startVkctl(['ps'], { env, timeoutMs: 60_000 }).ended;
     expect([code === 0, stdout], `${tls} at ${router}`).toEqual([false, '']);
@@ -150,7 +152,14 @@ it('whoever is of one cluster is nobody in the other, and gets at nothing of it'
     const uid = /^Uid:\t(\d+)/m.exec(readFileSync(`/proc/${hostPid}/status`, 'utf8'))![1]!;
     expect(Number(uid)).toBeGreaterThan(0);
     for (const { stateDir, runtimeDir, memoryDir } of places) {
-      const tries = `for f in ${stateDir} ${stateDir}/homes ${stateDir}/identity ${runtimeDir} ${runtimeDir}/*/vkernels ${memoryDir}; do ls $f && echo GOT $f; done; kill -0 ${recordOf(own).supervisor.pid} && echo GOT signal; true`;
+      const folders = [stateDir, join(stateDir, 'homes'), join(stateDir, 'identity'), runtimeDir, memoryDir];
+      const sockets = ['node1', 'node2'].map((each) => join(runtimeDir, each, 'vkernels/pmapd.sock'));
+      const tries = [
+        ...folders.map((path) => `ls ${path} && echo GOT ${path}`),
+        ...sockets.map((path) => `[ -e ${path} ] && echo GOT ${path}`),
+        `kill -0 ${recordOf(own).supervisor.pid} && echo GOT signal`,
+        ...['true'],
+      ].join('; ');
       const out = await startCommand(
         ['setpriv', '--reuid', uid, '--regid', uid, '--clear-groups', 'sh', '-c', tries],
         { env: { PATH: process.env.PATH } },

@@ -9,8 +9,6 @@ import type { Lodger, LodgerState } from '@odonata/rpc/lodging/wanted.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { FramePool } from '../frames/frame-pool.ts';
 
-/** Of V8, for its objects; pages and tables of them are beside it. One that needs more ends alone. */
-const HEAP_MB = 2_048;
 const AGAIN_MS = 500;
 const AGAIN_MAX_MS = 15_000;
 /** One that lived so long is well. */
@@ -32,6 +30,8 @@ export type FromThread = 'standing by' | 'up';
 export interface LodgerThreadOptions {
   /** What a thread runs: this program once more. */
   readonly program: string;
+  /** Of V8, for its objects; buffers are beside it. One that needs more ends alone. */
+  readonly heapMb: number;
   readonly pool: FramePool;
   readonly slot: number;
   readonly log: Logger;
@@ -74,14 +74,14 @@ export class LodgerThread {
   }
 
   start(): void {
-    const { pool, slot, program, log } = this.#o;
+    const { pool, slot, program, heapMb, log } = this.#o;
     const { name, args, logFile, framesBytes } = this.#wanted;
     const startedMs = performance.now();
     pool.clear(slot);
     const told: ThreadStart = { lodger: name, args, logFile, framesBytes, pool: pool.buffer, slot };
     const thread = new Worker(program, {
       ...{ workerData: told, name: `lodger ${name}`, env: {} },
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+      resourceLimits: { maxOldGenerationSizeMb: heapMb },
     });
     this.#thread = thread;
     let why: string | undefined;
@@ -122,6 +122,7 @@ export class LodgerThread {
     if (this.#thread === undefined) this.#become('stopped');
     this.#tell({ stop: signal });
     await this.#ended;
+    if (this.#thread === undefined) this.#o.pool.clear(this.slot);
   }
 
   #tell(message: ToThread): void {
@@ -129,10 +130,9 @@ export class LodgerThread {
   }
 
   #end(how: string, livedMs: number): void {
-    const { log, pool, slot } = this.#o;
+    const { log } = this.#o;
     this.#lastEnd = how;
     if (this.#stopping) {
-      pool.clear(slot);
       log.info({ lodger: this.name, how }, 'a cluster that lodged here has ended');
       this.#become('stopped');
       return;

@@ -14,6 +14,7 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import type { FramePool } from '../frames/frame-pool.ts';
 import { LodgerThread } from './lodger-thread.ts';
 
+const HEAP_MB = 2_048;
 const LOOK_MS = 500;
 /** They stand by within this, or are not waited for. */
 const STAND_BY_MS = 8_000;
@@ -22,12 +23,16 @@ export interface LodgersOptions {
   readonly socketDir: string;
   /** What a thread runs. */
   readonly program: string;
+  /** Of V8, for the objects of each; 2048 unless given. */
+  readonly heapMb?: number;
   readonly log: Logger;
 }
 
 export class Lodgers {
   readonly #o: LodgersOptions;
   readonly #threads = new Map<string, LodgerThread>();
+  /** Nobody wants them any more, and their frames are counted until they are gone. */
+  readonly #ending = new Set<LodgerThread>();
   #pool: FramePool | undefined;
   #stamp: string = NO_FILE;
   #timer: NodeJS.Timeout | undefined;
@@ -76,7 +81,8 @@ export class Lodgers {
     for (const [name, thread] of this.#threads) {
       if (wanted.some((each) => each.name === name)) continue;
       this.#threads.delete(name);
-      void thread.stop('SIGINT');
+      this.#ending.add(thread);
+      void thread.stop('SIGINT').then(() => this.#ending.delete(thread));
     }
     for (const each of wanted) {
       const thread = this.#threads.get(each.name);
@@ -86,15 +92,15 @@ export class Lodgers {
   }
 
   #begin(wanted: Lodger): void {
-    const { program, log } = this.#o;
-    const taken = new Set([...this.#threads.values()].map(({ slot }) => slot));
+    const { program, heapMb = HEAP_MB, log } = this.#o;
+    const taken = new Set([...this.#threads.values(), ...this.#ending].map(({ slot }) => slot));
     const slot = Array.from({ length: LODGERS_MAX }, (_, at) => at + 1).find((each) => !taken.has(each));
     if (slot === undefined) {
       log.error({ lodger: wanted.name }, 'too many clusters lodge here');
       return;
     }
     const thread = new LodgerThread(wanted, {
-      ...{ program, pool: this.#pool!, slot, log },
+      ...{ program, heapMb, pool: this.#pool!, slot, log },
       changed: () => this.#tell(),
     });
     this.#threads.set(wanted.name, thread);
