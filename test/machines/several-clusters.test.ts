@@ -96,6 +96,11 @@ it('is a node of both, and what is of one is nowhere in the other', async () => 
     ...{ node: 'node1', state: 'ready', cluster: other.cluster, called, as: 'node2' },
     quota: { memoryBytes: 48 << 20, cpuMillis: 1500, processes: 4 },
   });
+  const there = JSON.parse(await other.done('node', 'ls', '--json')) as { lodges?: object }[];
+  expect(there.map(({ lodges }) => lodges)).toEqual([
+    undefined,
+    { memoryBytes: 48 << 20, cpuMillis: 1500, processes: 4 },
+  ]);
   // Shared pages of the other cluster, there and here.
   await Promise.all(['node1', 'node2'].map((node) => counted(other, node, 'tally', 'atomic', '500')));
   expect(await counted(other, 'node2', 'tally', 'read')).toBe(1000);

@@ -15,9 +15,9 @@ import { parseJoinToken, pinOf } from '../door/join-token.ts';
 import { DoorRefusal } from '../door/messages.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { become, type JoinOptions } from '../machine/join.ts';
-import { doorOf, leave } from '../machine/link.ts';
+import { type Bounds, doorOf, leave } from '../machine/link.ts';
 import { type Membership, readMembership } from '../machine/membership.ts';
-import { memberWaits } from '../machine/ready.ts';
+import { memberWaits, tellReady } from '../machine/ready.ts';
 import { formatSize } from '../size.ts';
 import {
   changeLodgers,
@@ -26,6 +26,7 @@ import {
   lodgersHere,
   readLodgers,
 } from './lodgers-file.ts';
+import { boundsOf } from './plan.ts';
 
 /** Programs end, and pages go to other nodes. */
 const END_MS = 60_000;
@@ -66,7 +67,7 @@ export async function lodge(o: LodgeOptions): Promise<{ membership: Membership; 
       expectRoom(lodgers, o.lodger);
       return [...lodgers, entry];
     });
-    await untilReady(paths, membership, o.start);
+    await untilReady(paths, membership, boundsOf(o.quota, record.plan), o.start);
   } catch (error) {
     await endLodging(own, entry);
     throw error;
@@ -163,6 +164,7 @@ async function freePort(host: string | undefined): Promise<number> {
 async function untilReady(
   paths: ClusterPaths,
   membership: Membership,
+  bounds: Bounds,
   { timeoutMs = END_MS, signal, onProgress }: JoinOptions['start'],
 ): Promise<void> {
   const { cluster, node, door, routers, nats, directories, host, listenHost, port } = membership;
@@ -173,7 +175,7 @@ async function untilReady(
   for (;;) {
     if (signal?.aborted) throw new Failure('interrupted', { exitCode: 130 });
     const waitingFor = await memberWaits({ plan });
-    if (waitingFor.length === 0) return;
+    if (waitingFor.length === 0) return await tellReady(plan, bounds);
     onProgress?.({ ready: 0, total: waitingFor.length, waitingFor });
     if (Date.now() > endMs)
       throw new Failure(

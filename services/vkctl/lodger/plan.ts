@@ -4,8 +4,10 @@ import { createHash } from 'node:crypto';
 import type { ClusterPaths } from '../cluster/paths.ts';
 import { pickPorts } from '../cluster/ports.ts';
 import type { ClusterPlan } from '../cluster/record.ts';
+import type { Bounds } from '../machine/link.ts';
 import type { Membership } from '../machine/membership.ts';
 import { NODE_FLAGS, type ServiceSpec, serviceSpecs } from '../supervisor/service-spec.ts';
+import type { LodgerQuota } from './lodgers-file.ts';
 
 /** Nothing of the machine is granted to it but what stands here. */
 export async function lodgerPlan(
@@ -48,6 +50,12 @@ export function lodgerSpecs(plan: ClusterPlan): LodgerSpecs {
     vkerneld: { ...vkerneld, args: [...vkerneld.args, ...more] },
   };
 }
+
+/** What its cluster is told that it may have here. */
+export const boundsOf = (
+  { memoryBytes, cpuMillis, processes }: LodgerQuota,
+  { framesBytes = 0 }: Pick<ClusterPlan, 'framesBytes'>,
+): Bounds => ({ memoryBytes: memoryBytes || framesBytes, cpuMillis, processes });
 
 /** The control group around its virtual kernels. */
 export const groupOf = ({ runtimeDir }: Pick<ClusterPlan, 'runtimeDir'>): string =>

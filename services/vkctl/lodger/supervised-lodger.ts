@@ -27,7 +27,7 @@ import { nodeFolders } from '../supervisor/service-spec.ts';
 import { SupervisedService, type Surroundings } from '../supervisor/supervised-service.ts';
 import { LodgerPmapd } from './lodger-pmapd.ts';
 import type { LodgerEntry, LodgerQuota } from './lodgers-file.ts';
-import { groupOf, lodgerPlan, lodgerSpecs } from './plan.ts';
+import { boundsOf, groupOf, lodgerPlan, lodgerSpecs } from './plan.ts';
 
 const DEFAULT_WEIGHT = 100;
 
@@ -186,7 +186,10 @@ export class SupervisedLodger {
       markRemoved(paths);
       void this.stop();
     };
-    const link = new MemberLink({ plan, member: plan.member!, node, log, removed });
+    const link = new MemberLink({
+      ...{ plan, member: plan.member!, node, log, removed },
+      bounds: () => boundsOf(this.#entry.quota, host),
+    });
     return { plan, pmapd, vkerneld, node, link, lock, group: this.#group(plan, quota) };
   }
 

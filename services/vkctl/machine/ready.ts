@@ -4,11 +4,21 @@ import type { ClusterPlan } from '../cluster/record.ts';
 import { DoorRefusal } from '../door/messages.ts';
 import { Failure } from '../failure.ts';
 import { NoAnswer } from './door-client.ts';
-import { doorOf, look, lookOf, writeLists } from './link.ts';
+import { type Bounds, doorOf, look, lookOf, writeLists } from './link.ts';
 
 const AGAIN_MS = 250;
 
 type Member = Pick<ClusterPlan, 'cluster' | 'stateDir' | 'member' | 'host' | 'listenHost' | 'ports'>;
+
+/** Who waited says that it works; the door heard that it starts. */
+export async function tellReady(plan: Member, bounds?: Bounds): Promise<void> {
+  const client = doorOf(plan, plan.member!);
+  try {
+    await look(client, lookOf(plan, 'ready', bounds));
+  } finally {
+    client.close();
+  }
+}
 
 /** What of the node is not there yet. @throws Failure where it is not of the cluster any more */
 export async function memberWaits({ plan }: { readonly plan: Member }): Promise<string[]> {
