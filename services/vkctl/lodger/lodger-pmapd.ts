@@ -13,6 +13,8 @@ export interface LodgerPmapdOptions {
   readonly socketDir: string;
   readonly args: readonly string[];
   readonly logFile: string;
+  /** Whether that one runs: what is left of its words counts no more when it does not. */
+  readonly runs: () => boolean;
   /** The wish has changed. */
   readonly changed: () => void;
 }
@@ -35,7 +37,8 @@ export class LodgerPmapd implements Resting {
   }
 
   get state() {
-    return readLodgerStates(this.#o.socketDir).find(({ name }) => name === this.#o.lodger);
+    const { socketDir, lodger, runs } = this.#o;
+    return runs() ? readLodgerStates(socketDir).find(({ name }) => name === lodger) : undefined;
   }
 
   async rest(graceMs: number): Promise<void> {

@@ -35,6 +35,8 @@ export interface SupervisedLodgerOptions {
   /** Of the machine's own cluster. */
   readonly plan: ClusterPlan;
   readonly around: Surroundings;
+  /** Whether the pmap manager of one of its nodes runs. */
+  readonly pmapdRuns: (node: string) => boolean;
   readonly log: Logger;
   /** What its pmap manager is to be has changed. */
   readonly changed: () => void;
@@ -66,8 +68,10 @@ export class SupervisedLodger {
     this.#paths = clusterPaths(entry.cluster);
   }
 
+  /** The node whose pmap manager serves it; where that is no more, another one of the machine. */
   get host(): string {
-    return this.#entry.host;
+    const { nodes } = this.#o.plan;
+    return (nodes.find(({ name }) => name === this.#entry.host) ?? nodes[0]!).name;
   }
 
   /** It has ended, and does not begin again. */
@@ -156,7 +160,7 @@ export class SupervisedLodger {
   }
 
   async #run(membership: Membership, lock: Lock): Promise<Running> {
-    const { around, log, plan: host } = this.#o;
+    const { around, log, pmapdRuns, plan: host } = this.#o;
     const { name, quota } = this.#entry;
     const paths = this.#paths;
     await clearRemains(paths, { keepStore: true });
@@ -170,7 +174,8 @@ export class SupervisedLodger {
     const pmapd = new LodgerPmapd(
       {
         ...{ lodger: name, node: membership.node.name, args: specs.pmapd, logFile: specs.pmapdLog },
-        socketDir: nodeFolders(host, this.#entry.host).socketDir,
+        socketDir: nodeFolders(host, this.host).socketDir,
+        runs: () => pmapdRuns(this.host),
         changed: this.#o.changed,
       },
       quota.memoryBytes,
@@ -187,7 +192,14 @@ export class SupervisedLodger {
       void this.stop();
     };
     const link = new MemberLink({
-      ...{ plan, member: plan.member!, node, log, removed },
+      ...{ plan, member: plan.member!, log, removed },
+      // Its thread may be away with the pmap manager of the machine.
+      node: {
+        get state() {
+          return node.state === 'ready' && pmapd.state?.state !== 'up' ? 'starting' : node.state;
+        },
+        want: (rest) => node.want(rest),
+      },
       bounds: () => boundsOf(this.#entry.quota, host),
     });
     return { plan, pmapd, vkerneld, node, link, lock, group: this.#group(plan, quota) };

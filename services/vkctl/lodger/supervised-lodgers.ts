@@ -12,6 +12,8 @@ import { SupervisedLodger } from './supervised-lodger.ts';
 export interface SupervisedLodgersOptions {
   readonly plan: ClusterPlan;
   readonly around: Surroundings;
+  /** Whether the pmap manager of one of its nodes runs. */
+  readonly pmapdRuns: (node: string) => boolean;
   readonly log: Logger;
 }
 
@@ -53,7 +55,7 @@ export class SupervisedLodgers {
   }
 
   #carryOut(): void {
-    const { plan, around, log } = this.#o;
+    const { plan, around, pmapdRuns, log } = this.#o;
     for (const [name, lodger] of this.#byName) {
       if (this.#entries.some((each) => each.name === name)) continue;
       this.#byName.delete(name);
@@ -62,7 +64,10 @@ export class SupervisedLodgers {
     for (const entry of this.#entries) {
       let lodger = this.#byName.get(entry.name);
       if (lodger === undefined || (lodger.isOver && !entry.leaving)) {
-        lodger = new SupervisedLodger(entry, { plan, around, log, changed: () => this.#wish() });
+        lodger = new SupervisedLodger(entry, {
+          ...{ plan, around, pmapdRuns, log },
+          changed: () => this.#wish(),
+        });
         this.#byName.set(entry.name, lodger);
       }
       lodger.look(entry);

@@ -82,7 +82,13 @@ export class Supervisor {
       wrap: setpriv ? [setpriv, '--pdeathsig', 'INT', '--'] : [],
       changed: () => this.#write(),
     };
-    this.#lodgers = new SupervisedLodgers({ plan, around, log });
+    this.#lodgers = new SupervisedLodgers({
+      ...{ plan, around, log },
+      pmapdRuns: (node) =>
+        this.#services.some(
+          ({ spec, record }) => spec.name === `${node}/pmapd` && record.state === 'running',
+        ),
+    });
     this.#services = serviceSpecs(plan, { node: process.execPath, natsServer: natsServer ?? '' }).map(
       (spec) => new SupervisedService(spec, around),
     );
