@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { adminName } from '@odonata/client/local/identity-folder.ts';
+import { findCgroupHome } from '@odonata/userfault/sandbox/cgroup.ts';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { readRecord } from '../../services/vkctl/cluster/record.ts';
@@ -202,6 +203,12 @@ it('one pool of frames, and a bound in it', async () => {
       ),
     WAIT,
   );
+  // Its part of the processors, where the machine can bound that.
+  await own.done('vkernel', 'set', 'guest', '--cpus', '0.2');
+  const found = findCgroupHome();
+  if ('home' in found && found.home.folders.has('cpu'))
+    await vi.waitFor(async () => expect(Number((await guest()).throttledMs)).toBeGreaterThan(0), WAIT);
+  await own.done('vkernel', 'set', 'guest', '--cpus', '0');
   await other.done('kill', '-s', 'KILL', spinning);
   await own.done('vkernel', 'set', 'guest', '--memory', '48M', '--processes', '0');
   await untilReady();

@@ -31,7 +31,7 @@ import { foundStore } from './store-report.ts';
 
 interface UpOptions extends ClusterOption {
   nodes?: number;
-  address?: { host: string; port: number };
+  address?: { host: string; port: number; saysPort: boolean };
   joins: number;
   directories: number;
   routers: number;
@@ -67,8 +67,8 @@ export function addUp(program: Command): void {
     )
     .option(
       '--address <address>',
-      `by which other machines reach this cluster and join it, host or host:port; its services then listen on the ports from that on, ${DEFAULT_PORT} unless given`,
-      (text) => hostAndPort(text, DEFAULT_PORT),
+      `by which other machines reach this cluster and join it, host or host:port; its services then listen on the ports from that on, those from --port on unless given`,
+      (text) => ({ ...hostAndPort(text, 0), saysPort: /[^:]:\d+$/.test(text) }),
     )
     .option(
       '--joins <count>',
@@ -213,7 +213,7 @@ async function up(options: UpOptions): Promise<void> {
     membership,
     directories: options.directories,
     routers: options.routers,
-    port: address?.port ?? options.port,
+    port: address?.saysPort ? address.port : options.port,
     ...(address && { host: address.host }),
     allowDirs: options.allowDir,
     allowListen: options.allowListen,

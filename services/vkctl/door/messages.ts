@@ -99,6 +99,7 @@ export const REFUSALS = [
   'TOKEN_USED',
   'NAME_TAKEN',
   'FULL',
+  'EVER_FULL',
   'CLOCK',
   'VERSION',
   'BAD_REQUEST',

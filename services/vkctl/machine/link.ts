@@ -138,8 +138,10 @@ export class MemberLink {
     const { plan, member, node, log } = this.#o;
     try {
       this.#client ??= doorOf(plan, member);
+      // Whether it is to rest it hears first: until then it does not say that it works.
+      const state = this.#known === undefined ? 'starting' : node.state;
       const answer = await look(this.#client, {
-        ...lookOf(plan, node.state, this.#o.bounds?.()),
+        ...lookOf(plan, state, this.#o.bounds?.()),
         known: this.#known,
       });
       if (this.#stopped) return;
