@@ -5,7 +5,7 @@ import { clusterName, clusterPaths } from '../cluster/paths.ts';
 import { readRecord } from '../cluster/record.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { endLodging, expectMemory, lodge } from '../lodger/lodge.ts';
+import { endLodging, expectCpu, expectMemory, lodge } from '../lodger/lodge.ts';
 import { changeLodgers, type LodgerEntry, type LodgerQuota, lodgerNamed } from '../lodger/lodgers-file.ts';
 import { readMembership } from '../machine/membership.ts';
 import { say, showProgress } from '../output.ts';
@@ -102,6 +102,7 @@ export async function setLodger(entry: LodgerEntry, options: QuotaOptions): Prom
   const quota = lodgerQuota(options, entry.quota);
   const record = readRecord(own.clusterFile);
   expectMemory(record?.plan.framesBytes, quota, entry.host);
+  expectCpu(quota);
   await changeLodgers(own, (lodgers) =>
     lodgers.map((each) => (each.name === entry.name ? { ...each, quota } : each)),
   );

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tlsDirOf } from '@odonata/client/local/identity-folder.ts';
 import { LODGERS_MAX } from '@odonata/rpc/lodging/wanted.ts';
+import { DELEGATE, findCgroupHome } from '@odonata/userfault/sandbox/cgroup.ts';
 import { authorityDir } from '../cluster/certificates.ts';
 import { isAlive } from '../cluster/identity.ts';
 import { waitForLock } from '../cluster/lock.ts';
@@ -55,6 +56,7 @@ export async function lodge(o: LodgeOptions): Promise<{ membership: Membership; 
   const paths = clusterPaths(o.cluster);
   const record = ownRecord(own);
   const host = hostOf(record, o);
+  expectCpu(o.quota);
   expectNew(o, own);
   const ownHost = o.ownHost ?? record.plan.host;
   const port = o.port ?? (await freePort(ownHost));
@@ -113,6 +115,17 @@ export function expectMemory(
       `--memory: ${host} hands out ${formatSize(framesBytes)} in all, to its own cluster and to those that lodge there`,
       { exitCode: EXIT.usage },
     );
+}
+
+/** @throws Failure where parts of the processors cannot be held to here */
+export function expectCpu({ cpuWeight, cpuMillis }: LodgerQuota): void {
+  if (cpuWeight === 0 && cpuMillis === 0) return;
+  const found = findCgroupHome();
+  if ('home' in found && found.home.folders.has('cpu')) return;
+  const why = 'home' in found ? `no controller cpu (${found.home.detail})` : found.reason;
+  throw new Failure(`--cpu-weight and --cpus cannot be held to here: ${why}`, {
+    fix: `Start the own cluster ${DELEGATE}`,
+  });
 }
 
 function expectRoom(lodgers: readonly LodgerEntry[], name: string): void {
