@@ -10,7 +10,7 @@ it('what one cluster has, another one does not get, and gets when it is given ba
   const theirs = new Frames(600, new Charges(), new FramePool(own.buffer, 1));
   while (frames.grant(100) > 0);
   expect([frames.privateFrames, theirs.free, theirs.grant(1)]).toEqual([1_000, 0, 0]);
-  expect([theirs.elsewhere, frames.elsewhere]).toEqual([1_000, 0]);
+  expect([theirs.missingToOthers, frames.missingToOthers]).toEqual([1_000, 0]);
   frames.giveBack(300);
   while (theirs.grant(100) > 0);
   expect([theirs.privateFrames, frames.free, own.hadBy(1)]).toEqual([300, 0, 300]);

@@ -64,9 +64,14 @@ export class Frames implements FrameLedger, FrameBudget {
   }
 
   /** Frames that other clusters of this machine have, where those are why there are none here; else 0. */
-  get elsewhere(): number {
+  get missingToOthers(): number {
     const own = this.total - this.granted - this.shared - this.reserved;
-    return this.pool !== undefined && this.pool.left < own ? this.pool.elsewhere : 0;
+    return this.pool !== undefined && this.pool.left < own ? this.othersFrames : 0;
+  }
+
+  /** Frames that other clusters of this machine have. */
+  get othersFrames(): number {
+    return this.pool?.elsewhere ?? 0;
   }
 
   /** Frames that shared pages may take. */

@@ -95,7 +95,9 @@ export class Shortage {
     const late = monotonicMs() - sinceMs > WAIT_MS;
     if (!sharedOnly && !late && this.o.makesRoom?.() === true) return undefined;
     const others =
-      frames.elsewhere > 0 ? `, and other clusters of its machine have ${mib(frames.elsewhere)}` : '';
+      frames.missingToOthers > 0
+        ? `, and other clusters of its machine have ${mib(frames.missingToOthers)}`
+        : '';
     const reason = `out of memory: ${node} has no frame for ${what}${this.o.noRoom?.() ?? ''}; ${has}${others} (vkctl up --node-memory gives a node more)`;
     if (sharedOnly || frames.overdraft(charge) >= 0) return reason;
     const full = this.waiting.size >= SHORT_MAX && !this.waiting.has(key);

@@ -1,5 +1,5 @@
 import type { Cluster } from '@odonata/client/cluster.ts';
-import type { Connection } from '@odonata/client/connection.ts';
+import type { Connection, Node } from '@odonata/client/connection.ts';
 import type { Credential } from '@odonata/client/credential.ts';
 import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { credentialFor } from '@odonata/client/location.ts';
@@ -160,7 +160,11 @@ const isAway = ({ state }: { state: string }): boolean => state !== 'running';
 
 /** Nodes that were drained: what of them does not run is as it is to be. */
 async function restingOf([first]: Router[], asks: boolean): Promise<ReadonlySet<string>> {
-  return first === undefined || !asks ? new Set() : await restingNodes(first.to.connection);
+  if (first === undefined) return new Set();
+  const { connection } = first.to;
+  const isWhole = ({ pmapd, vkerneld }: Node): boolean => pmapd !== undefined && vkerneld !== undefined;
+  const nodes = await connection.nodes().catch(() => []);
+  return asks || !nodes.every(isWhole) ? await restingNodes(connection) : new Set();
 }
 
 const asResting = (service: ServiceStatus, resting: ReadonlySet<string>): ServiceStatus =>

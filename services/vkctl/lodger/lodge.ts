@@ -18,7 +18,7 @@ import { EXIT, Failure } from '../failure.ts';
 import { become, type JoinOptions } from '../machine/join.ts';
 import { type Bounds, doorOf, leave } from '../machine/link.ts';
 import { type Membership, readMembership } from '../machine/membership.ts';
-import { memberWaits, tellReady } from '../machine/ready.ts';
+import { memberWaits } from '../machine/ready.ts';
 import { formatSize } from '../size.ts';
 import {
   changeLodgers,
@@ -187,8 +187,8 @@ async function untilReady(
   const endMs = Date.now() + timeoutMs;
   for (;;) {
     if (signal?.aborted) throw new Failure('interrupted', { exitCode: 130 });
-    const waitingFor = await memberWaits({ plan });
-    if (waitingFor.length === 0) return await tellReady(plan, bounds);
+    const waitingFor = await memberWaits({ plan, bounds });
+    if (waitingFor.length === 0) return;
     onProgress?.({ ready: 0, total: waitingFor.length, waitingFor });
     if (Date.now() > endMs)
       throw new Failure(

@@ -8,26 +8,22 @@ import { type Bounds, doorOf, look, lookOf, writeLists } from './link.ts';
 
 const AGAIN_MS = 250;
 
-type Member = Pick<ClusterPlan, 'cluster' | 'stateDir' | 'member' | 'host' | 'listenHost' | 'ports'>;
-
-/** Who waited says that it works; the door heard that it starts. */
-export async function tellReady(plan: Member, bounds?: Bounds): Promise<void> {
-  const client = doorOf(plan, plan.member!);
-  try {
-    await look(client, lookOf(plan, 'ready', bounds));
-  } finally {
-    client.close();
-  }
+interface Waiter {
+  readonly plan: Pick<ClusterPlan, 'cluster' | 'stateDir' | 'member' | 'host' | 'listenHost' | 'ports'>;
+  /** Of one that lodges here. */
+  readonly bounds?: Bounds;
 }
 
 /** What of the node is not there yet. @throws Failure where it is not of the cluster any more */
-export async function memberWaits({ plan }: { readonly plan: Member }): Promise<string[]> {
+export async function memberWaits({ plan, bounds }: Waiter): Promise<string[]> {
   const client = doorOf(plan, plan.member!);
   try {
     const answer = await look(client, lookOf(plan, 'starting'));
     if (answer.lists !== undefined) writeLists(plan, plan.member!.node, answer.lists);
     // One that is to rest starts nothing.
     const waits = answer.rest ? [] : answer.waitingFor;
+    // The door heard that it starts; whoever asks there next is to hear that it works.
+    if (!answer.rest && waits.length === 0) await look(client, lookOf(plan, 'ready', bounds));
     if (waits.length > 0) await sleep(AGAIN_MS);
     return waits;
   } catch (error) {
