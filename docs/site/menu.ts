@@ -74,6 +74,7 @@ export function menu(services: readonly Entry[], isMeasured: boolean): Part[] {
           vmspaces: 'Address spaces',
           upgrade: 'Restarts and upgrades',
           machines: 'Several machines',
+          'several-clusters': 'One machine in several clusters',
           identity: 'Who is who',
           ownership: 'Whose things are whose',
           limits: 'Limits',

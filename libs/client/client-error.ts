@@ -25,6 +25,7 @@ export interface ClientReasons {
   NO_NODE: { cluster: string; node: string; nodes: string };
   NO_PMAPD: { cluster: string; node: string };
   NO_VKERNELD: { node: string };
+  NODE_RESTS: { node: string };
   /** Also but nodes that the program is to be apart from: `but`. */
   /** `node` is empty: on none. */
   NO_VKERNEL: { cluster: string; vkernel: string; node: string };

@@ -1,11 +1,13 @@
 // On which node a program runs.
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { type Candidate, choosePlace } from '@odonata/processes/placement.ts';
+import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, type RpcError } from '@odonata/rpc/error.ts';
 import { clientError } from './client-error.ts';
 import type { Connection } from './connection.ts';
 import { usageOf } from './dataspace-detail.ts';
 import { nodeOfPid } from './process-id.ts';
+import { restingNodes } from './resting-nodes.ts';
 
 const ANSWER_MS = 3_000;
 const DEFAULT_VKERNEL = 'default';
@@ -50,10 +52,17 @@ export async function placeProgram(to: Connection, where: Where, signal?: AbortS
   const wanted = node ?? ofVkernel;
   const isKnown = where.existing !== true || vkernel === '' || vkernel === DEFAULT_VKERNEL;
   const own = to.identity?.caller.name;
-  const isIt = (each: { name: string; user: string }) =>
-    each.name === vkernel && (own === undefined || each.user === own);
+  const isIt = (each: Pick<Vkernel, 'name' | 'user' | 'lodger'>) =>
+    each.name === vkernel && each.lodger === undefined && (own === undefined || each.user === own);
   if (wanted) {
     const found = await to.node(wanted, signal);
+    if (!found.vkerneld && (await restingNodes(to, signal)).has(wanted))
+      throw clientError(
+        Code.Unavailable,
+        'NODE_RESTS',
+        { node: wanted },
+        `node "${wanted}" was drained, and rests`,
+      );
     if (!found.vkerneld) {
       const what = `node "${wanted}" has no vkerneld now`;
       throw clientError(Code.Unavailable, 'NO_VKERNELD', { node: wanted }, what);

@@ -5,6 +5,7 @@ import type { Process } from '@odonata/proto/vkernel/v1/vkernel';
 import { orAborted } from './abort.ts';
 import type { Connection } from './connection.ts';
 import { allPages } from './list-pages.ts';
+import { restingNodes } from './resting-nodes.ts';
 
 const ANSWER_MS = 5_000;
 const PAGE_ITEMS = 1_000;
@@ -60,7 +61,7 @@ export async function listVmspaces(
   return { vmspaces: items, silent };
 }
 
-/** What all nodes list, and the nodes that do not answer. */
+/** What all nodes list, and the nodes that do not answer though they work. */
 export async function ofEachNode<T>(
   to: Connection,
   signal: AbortSignal | undefined,
@@ -76,5 +77,7 @@ export async function ofEachNode<T>(
     }),
   );
   const items = (await orAborted(Promise.all(lists), signal)).flat();
-  return { items, silent };
+  if (silent.length === 0) return { items, silent };
+  const resting = await restingNodes(to, signal);
+  return { items, silent: silent.filter(({ node }) => !resting.has(node)) };
 }

@@ -29,6 +29,10 @@ export interface ServiceOptions {
   readonly start: (stopping: AbortSignal) => Promise<(how: StopHow) => Promise<void>>;
   /** The whole stop may take so long; `STOP_MS` unless told otherwise. */
   readonly stopMs?: number;
+  /** What stops beside it, also where it has not started yet. */
+  readonly beside?: (how: StopHow) => Promise<void>;
+  /** Of a thread, which hears no signals: gets what stops the service. */
+  readonly onStopper?: (stop: (signal: 'SIGTERM' | 'SIGINT') => void) => void;
 }
 
 /** A setting that this machine cannot do, known only at the start: one line, and the exit code of wrong usage. */
@@ -60,10 +64,13 @@ export function runService(options: ServiceOptions): void {
     }, stopMs);
     stopping.abort();
     try {
+      const how = { atOnce: signal === 'SIGINT' };
+      const beside = options.beside?.(how);
       const late = delay(Math.min(STARTING_MS, stopMs / 2));
       const stopService = await Promise.race([started, late]);
-      if (stopService) await stopService({ atOnce: signal === 'SIGINT' });
+      if (stopService) await stopService(how);
       else log.info(`${name} had not started yet`);
+      await beside;
       await endTracing();
     } catch (error) {
       log.warn({ err: error }, `${name} did not stop cleanly`);
@@ -71,8 +78,10 @@ export function runService(options: ServiceOptions): void {
     process.exit(0);
   };
   giveBackAtRest();
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  if (options.onStopper === undefined) {
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+  } else options.onStopper((signal) => void stop(signal));
   const started = start(stopping.signal);
   started.then(
     () => log.info({ pid: process.pid }, `${name} is up`),

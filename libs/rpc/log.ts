@@ -9,9 +9,12 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** Of lines that could not be written; later ones are dropped. */
 const LATE_BYTES = 1 << 20;
 
-/** A log of JSON lines on standard error. Written at once: the last line before a crash is the one that matters. */
-export function createLog(name: string, level: LogLevel = 'info'): Logger {
-  const destination = pino.destination({ fd: 2, sync: true, maxLength: LATE_BYTES });
+/**
+ * A log of JSON lines on standard error. Written at once: the last line before a crash is the one that matters.
+ * @param fd another file for it
+ */
+export function createLog(name: string, level: LogLevel = 'info', fd = 2): Logger {
+  const destination = pino.destination({ fd, sync: true, maxLength: LATE_BYTES });
   // A full disk ends no service: what cannot be written waits for room, up to a limit.
   destination.on('error', () => {});
   return pino(

@@ -61,6 +61,11 @@ export function pmapdMetrics(metrics: Metrics, node: Node, bus: Pick<Bus, 'refus
     () => statistics.lostAccesses,
   );
   metrics.gauge('total_frames', 'Frames that the node hands out', () => frames.total);
+  metrics.gauge(
+    'lodger_frames',
+    'Frames that other clusters have, which lodge on this machine',
+    () => frames.othersFrames,
+  );
   metrics.gauge('private_frames', 'Frames granted for private memory', () => frames.privateFrames);
   metrics.gauge('shared_resident_pages', 'Pages of shared dataspaces that are here', () =>
     memory.residentPages(),

@@ -23,6 +23,7 @@ import { HotPages } from './contention/hot-pages.ts';
 import { RangeNames } from './contention/range-names.ts';
 import { Drain } from './drain.ts';
 import { Charges } from './frames/charge.ts';
+import type { FramePool } from './frames/frame-pool.ts';
 import { Frames } from './frames/frames.ts';
 import { GrowthAudit } from './frames/growth-audit.ts';
 import { Images } from './frames/images.ts';
@@ -114,8 +115,11 @@ export class Node {
   /** For how long virtual kernels waited for this one to take the place of another. */
   takeOverMs = 0;
 
-  /** @param incarnation of the pmap manager whose place this one takes */
-  constructor(config: PmapdConfig, bus: Bus, log: Logger, incarnation?: bigint) {
+  /**
+   * @param incarnation of the pmap manager whose place this one takes
+   * @param machine the frames of the machine, where several clusters share them
+   */
+  constructor(config: PmapdConfig, bus: Bus, log: Logger, incarnation?: bigint, machine?: FramePool) {
     this.name = config.node;
     this.firstPid = BigInt(config.nodeIndex) * BigInt(PIDS_PER_NODE);
     this.memoryDir = config.memoryDir;
@@ -147,7 +151,7 @@ export class Node {
       if (!this.frozen) ownTurn({ timer: 'images' }, () => this.images.look(monotonicMs()))();
     }, INSPECT_MS).unref();
     if (config.testFlushMs > 0) this.flushing = flushByChance(this, config.testFlushMs);
-    this.frames = new Frames(Math.floor(config.framesBytes / PAGE_BYTES), new Charges());
+    this.frames = new Frames(Math.floor(config.framesBytes / PAGE_BYTES), new Charges(), machine);
     this.images = new Images({ memoryDir: config.memoryDir, frames: this.frames });
     this.shortage = new Shortage({
       ...{ node: config.node, frames: this.frames },

@@ -29,6 +29,7 @@ import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
 import { startFixedSize } from '@odonata/userfault/sandbox/fixed-size.ts';
 import type { PmapdConfig } from './config.ts';
 import { dataspaceHandlers } from './dataspace-handlers.ts';
+import type { FramePool } from './frames/frame-pool.ts';
 import { clearMemoryDir } from './frames/leftovers.ts';
 import { fitFrames } from './frames/memory-dir.ts';
 import { pmapHandlers } from './handlers.ts';
@@ -49,16 +50,33 @@ const LOCK_POLL_MS = 2;
 /** How long a virtual kernel may take to resume its session here; longer than it tries itself. */
 const RESUME_MS = 15_000;
 
+/** Where a pmap manager runs: as a process, or as a thread of one, for a cluster that lodges on its machine. */
+export interface Host {
+  /** Stops it as SIGTERM does. */
+  stop(): void;
+  /** The frames of the machine, once it is known how many it has. */
+  pool(framesBytes: number): FramePool;
+  /** It waits for another one of its node to hand over. */
+  onStandingBy?(): void;
+  /** It is the pmap manager of its node. */
+  onNode?(node: Node): void;
+  /** Resolves when it may take the place of another one. */
+  readonly mayTakeOver?: Promise<void>;
+}
+
 /** Starts pmapd; the result stops it. */
 export async function serve(
   configured: PmapdConfig,
   log: Logger,
   stopping: AbortSignal,
+  host: Host,
 ): Promise<(how: StopHow) => Promise<void>> {
   const { node: name } = configured;
   await startTracing(configured, { service: 'pmapd', instance: `${name}/pmapd`, node: name, log });
   mkdirSync(configured.memoryDir, { recursive: true, mode: 0o700 });
   const config = fitFrames(configured, log);
+  const pool = host.pool(config.framesBytes);
+  await host.mayTakeOver;
   startFixedSize((reason) =>
     log.warn({ reason }, 'a virtual kernel that was taken over could cut memory files under others'),
   );
@@ -82,6 +100,7 @@ export async function serve(
   const onStandingBy = () => {
     notReady = () => undefined;
     void standby.start();
+    host.onStandingBy?.();
   };
   let door: DescriptorDoor | undefined;
   const gate = new WireGate('pmapd', log);
@@ -110,7 +129,7 @@ export async function serve(
         handsOver = begins;
         if (!begins) endUnresumedLater(node);
       },
-      stop: () => process.kill(process.pid, 'SIGTERM'),
+      stop: () => host.stop(),
     });
     const succession = createRpcServer({ name: 'pmapd for its successor', log, security });
     succession.add(HandOverService, predecessor.handlers()).complete();
@@ -121,10 +140,12 @@ export async function serve(
     stopping,
     onStandingBy,
     prepare,
+    pool,
   });
   const { node, pausedAtMs, unlock, server, inner, pmap, dataspaces, vmspaces } = manager;
   const { predecessor, succession } = manager;
   await standby.stop();
+  host.onNode?.(node);
   pmapdMetrics(metrics, node, bus);
   notReady = () =>
     handsOver
@@ -192,12 +213,18 @@ export async function serve(
 async function becomeManager<T extends { node: Node }>(
   config: PmapdConfig,
   bus: Bus,
-  how: { log: Logger; stopping: AbortSignal; onStandingBy: () => void; prepare: (node: Node) => T },
+  how: {
+    log: Logger;
+    stopping: AbortSignal;
+    onStandingBy: () => void;
+    prepare: (node: Node) => T;
+    pool: FramePool;
+  },
 ): Promise<T & { unlock: () => void; pausedAtMs?: number }> {
-  const { log, stopping, prepare } = how;
+  const { log, stopping, prepare, pool } = how;
   let prepared: T | undefined;
   const makeNode = (incarnation?: bigint) => {
-    const node = new Node(config, bus, log, incarnation);
+    const node = new Node(config, bus, log, incarnation, pool);
     prepared = prepare(node);
     return node;
   };

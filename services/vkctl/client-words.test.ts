@@ -31,6 +31,11 @@ test.each([
   ['NO_PMAPD', { cluster: 'a', node: 'node1' }, 'node "node1" has no pmapd now. See: vkctl status'],
   ['NO_VKERNELD', { node: 'node1' }, 'node "node1" has no vkerneld now. See: vkctl status'],
   [
+    'NODE_RESTS',
+    { node: 'node2' },
+    'node "node2" was drained, and rests. It works again with: vkctl node resume node2',
+  ],
+  [
     'NO_VKERNEL',
     { cluster: 'a', vkernel: 'web', node: 'node1' },
     'no virtual kernel "web" of yours is on node "node1". vkctl vkernel ls shows them; vkctl run --vkernel, and vkctl vkernel create, make one',

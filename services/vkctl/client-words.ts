@@ -73,6 +73,10 @@ const WORDS: { [R in ClientReason]?: (about: ClientReasons[R]) => Words } = {
     fix: SEE_STATUS,
   }),
   NO_VKERNELD: ({ node }) => ({ what: `node "${node}" has no vkerneld now`, fix: SEE_STATUS }),
+  NODE_RESTS: ({ node }) => ({
+    what: `node "${node}" was drained, and rests`,
+    fix: `It works again with: vkctl node resume ${node}`,
+  }),
   NO_VKERNEL: ({ cluster, vkernel, node }) => ({
     what: `no virtual kernel "${vkernel}" of yours is ${node === '' ? `in cluster "${cluster}"` : `on node "${node}"`}`,
     fix: 'vkctl vkernel ls shows them; vkctl run --vkernel, and vkctl vkernel create, make one',

@@ -86,6 +86,17 @@ export const vkerneldConfig = {
     .describe(
       'bytes of memory that one program may ask for, at most; one that asks for nothing gets 1 GiB or this',
     ),
+  lodges: z
+    .boolean()
+    .default(false)
+    .describe(
+      'the machine is that of another cluster, whose owner alone says what of it programs get: nobody of this one allows a directory, and lodging.json in socket_dir bounds them',
+    ),
+  controlGroup: z
+    .string()
+    .regex(/^([a-z0-9][a-z0-9-]{0,63})?$/, 'use at most 64 of a-z 0-9 -')
+    .default('')
+    .describe('control group below ours in which those of virtual kernels are made; empty: none between'),
   unconfined: z
     .boolean()
     .default(false)

@@ -1,5 +1,6 @@
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import type { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { isTheirs } from '@odonata/rpc/identity/access.ts';
 import { pageOf } from '@odonata/rpc/list-page.ts';
 import { invalidField } from '@odonata/rpc/refusal.ts';
@@ -82,6 +83,11 @@ export function vkernelHandlers(place: RunPlace & VkernelsPlace): Handlers<typeo
 
     async allowDirectory({ directory }, ctx) {
       if (directory === undefined) throw invalidField('directory', 'directory: one is needed');
+      if (place.lodges)
+        throw new RpcError(
+          Code.PermissionDenied,
+          `${node} lodges on the machine of another cluster: no program of this one gets folders of it`,
+        );
       const { path, readOnly } = directory;
       await place.directories.allow(path, readOnly);
       ctx.log.info({ path, readOnly }, 'a directory is allowed from now on');

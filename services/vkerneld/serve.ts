@@ -13,6 +13,8 @@ import { EventLog } from '@odonata/rpc/events.ts';
 import { ownFolder } from '@odonata/rpc/identity/own.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import { Limits } from '@odonata/rpc/limits.ts';
+import { readLodgerBounds } from '@odonata/rpc/lodging/bounds.ts';
+import { readShownLodgers } from '@odonata/rpc/lodging/shown.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
@@ -23,6 +25,7 @@ import { ownTracer, startTracing } from '@odonata/rpc/trace/own.ts';
 import { makeVkernelSockets, vkernelSocketsIn } from '@odonata/rpc/vkernel-sockets.ts';
 import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
 import { DescriptorDoor } from '@odonata/userfault/descriptor-door.ts';
+import { homeWithin } from '@odonata/userfault/sandbox/cgroup.ts';
 import { hostWithout, lookAtHost } from '@odonata/userfault/sandbox/layers.ts';
 import { Sandbox } from '@odonata/userfault/sandbox/sandbox.ts';
 import { AllowedConnections } from './allowed-connections.ts';
@@ -93,7 +96,7 @@ async function askNodeIndex(address: string, log: Logger): Promise<number> {
 
 /** The walls that this machine has; what it lacks is told. @throws UnconfinedError */
 function sandboxOf(
-  { socketDir, allowDir, allowUnconfined, unconfined, logLevel }: VkerneldConfig,
+  { socketDir, allowDir, allowUnconfined, unconfined, logLevel, controlGroup }: VkerneldConfig,
   { sockets, uid, log }: { sockets: readonly string[]; uid: number | undefined; log: Logger },
 ): Sandbox {
   const options = {
@@ -107,7 +110,12 @@ function sandboxOf(
     onTrouble: (error: unknown) =>
       log.warn({ err: error }, 'a virtual kernel is not bounded by a control group'),
   };
-  const host = lookAtHost(uid);
+  const found = lookAtHost(uid);
+  const { cgroupHome } = found;
+  const host =
+    controlGroup === '' || cgroupHome === undefined
+      ? found
+      : { ...found, cgroupHome: homeWithin(cgroupHome, controlGroup) };
   const sandbox = new Sandbox(options, unconfined ? hostWithout(host, options.allowUnconfined) : host);
   for (const { name, mandatory, detail, fix } of sandbox.missing)
     log.warn(
@@ -171,7 +179,8 @@ export async function serveVkerneld(
   const connector = new Connector({ allowed: connections, security, log, named });
   const limits = new Limits(events);
   const looks = new ClusterLooks(() => syslink, log);
-  const parts = { events, connector, limits, looks, names: policy };
+  const processesMax = () => (config.lodges ? readLodgerBounds(socketDir).processes : 0);
+  const parts = { events, connector, limits, looks, names: policy, processesMax };
   const vkernels = new Vkernels({ place, table, file, uids, log, ...parts });
   const pmapd = createClient(PmapService, asked);
   const running = () => vkernels.list().map(({ key, record: { hostPid } }) => ({ key, hostPid }));
@@ -259,6 +268,7 @@ export async function serveVkerneld(
     left: (process: Process) => sessions.left(process),
     ...{ node, relatives, programMemory: config.programMemory, directories, homes, listeners, connections },
     ...{ security, table, vkernels, uses, terminals, ptys, elsewhere, named },
+    ...{ lodges: config.lodges, lodgers: () => readShownLodgers(socketDir) },
   };
   const handlers = vkernelHandlers(runPlace);
   const server = createRpcServer({ name: 'vkerneld', log, meter, security }).add(VkernelService, handlers);

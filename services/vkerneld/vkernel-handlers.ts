@@ -4,10 +4,12 @@ import type { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { personOf } from '@odonata/rpc/identity/identity.ts';
+import type { ShownLodger } from '@odonata/rpc/lodging/shown.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
 import type { NamedConnections } from './names/named-connections.ts';
 import type { ProcessTable } from './process-table.ts';
+import { lodgerShown } from './shown-lodgers.ts';
 import { keyOf } from './vkernel-child.ts';
 import type { VkernelUses } from './vkernel-uses.ts';
 import { expectVkernelName, type Vkernels } from './vkernels.ts';
@@ -18,6 +20,10 @@ export interface VkernelsPlace {
   readonly vkernels: Vkernels;
   readonly uses: VkernelUses;
   readonly named: Pick<NamedConnections, 'openOf'>;
+  /** The machine is that of another cluster. */
+  readonly lodges?: boolean;
+  /** Clusters that lodge on this machine. */
+  readonly lodgers?: () => ShownLodger[];
 }
 
 type Methods = 'listVkernels' | 'setVkernel' | 'haltVkernel' | 'removeVkernel';
@@ -28,6 +34,7 @@ export function vkernelsHandlers({
   vkernels,
   uses,
   named: connections,
+  lodgers = () => [],
 }: VkernelsPlace): Pick<Handlers<typeof VkernelService>, Methods> {
   const named = ({ name, user }: { name: string; user: string }, { caller }: CallContext) => {
     expectVkernelName('name', name);
@@ -68,8 +75,9 @@ export function vkernelsHandlers({
       const theirs = [...all]
         .filter(([, { user }]) => isTheirs(ctx, user))
         .sort(([a], [b]) => (a < b ? -1 : 1));
+      const guests = lodgers().filter(({ user }) => isTheirs(ctx, user));
       return {
-        vkernels: theirs.map(([, who]) => shown(who)),
+        vkernels: [...theirs.map(([, who]) => shown(who)), ...guests.map((each) => lodgerShown(node, each))],
         missingLayers: [...vkernels.missingLayers],
       };
     },

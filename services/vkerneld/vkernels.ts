@@ -53,6 +53,7 @@ export class Vkernels {
   readonly #events: EventLog | undefined;
   readonly #connector: Connector | undefined;
   readonly #limits: Limits | undefined;
+  readonly #processesMax: () => number;
   /** What each may have. */
   readonly quotas: VkernelQuotas;
   readonly names: VkernelNames;
@@ -89,6 +90,8 @@ export class Vkernels {
     connector?: Connector;
     /** Tells of limits that were hit. */
     limits?: Limits;
+    /** Of all of them at one time; 0, and unless given: each has its own bound. */
+    processesMax?: () => number;
     /** Looks at the cluster for programs; without it they see nothing of it. */
     looks?: ClusterLooks;
     /** Which names programs may use; without it none was said. */
@@ -102,6 +105,7 @@ export class Vkernels {
     this.#events = options.events;
     this.#connector = options.connector;
     this.#limits = options.limits;
+    this.#processesMax = options.processesMax ?? (() => 0);
     this.#looks = options.looks;
     this.#uids = options.uids;
     const record = this.#file.read();
@@ -200,6 +204,13 @@ export class Vkernels {
 
   /** @throws RpcError RESOURCE_EXHAUSTED where it may have no process more */
   expectProcessRoom({ key }: VkernelChild): void {
+    const most = this.#processesMax();
+    if (most > 0 && this.#table.running().length >= most) {
+      const { node } = this.#place;
+      const text = `${node} has ${most} processes, which is all that this cluster may have on that machine`;
+      const hit = this.#limits?.hit('lodger-processes', `node:${node}`, text, { node });
+      throw hit ?? overQuota(`node:${node}`, text);
+    }
     const { processes } = this.quotas.of(key);
     if (processes === 0 || this.#table.running(key).length < processes) return;
     const text = `virtual kernel ${key} has ${processes} processes, which is all that it may (vkctl vkernel set --processes gives it more)`;

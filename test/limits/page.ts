@@ -15,6 +15,7 @@ import { CONNECTIONS_MAX, HANDSHAKE_MS } from '@odonata/rpc/connection-bounds.ts
 import { FIELDS_MAX } from '@odonata/rpc/constraints/fields.ts';
 import { EVENTS_MAX } from '@odonata/rpc/events.ts';
 import { MAX_ITEMS } from '@odonata/rpc/list-page.ts';
+import { LODGERS_MAX } from '@odonata/rpc/lodging/wanted.ts';
 import { PARKED_MAX as UNREAD_MAX } from '@odonata/rpc/raw-call.ts';
 import { CALLS_MAX } from '@odonata/rpc/running-calls.ts';
 import {
@@ -135,6 +136,7 @@ const PARTS: Record<string, readonly Row[]> = {
     ['a door', 'connections of machines', count(DOOR_CONNECTIONS_MAX), 'closed'],
     ['a door', 'machines that join at a time', count(JOINS_MAX), 'tried again by `vkctl join`'],
     ['a machine', 'bytes of a request', size(REQUEST_BYTES_MAX), 'refused'],
+    ['a machine', 'clusters that lodge there', count(LODGERS_MAX), '`vkctl vkernel create` refused'],
   ],
   'Router (syslinkd)': [
     ['a router', 'endpoints', count(CONNECTED_LIMIT), EXHAUSTED],

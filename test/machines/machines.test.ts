@@ -174,6 +174,11 @@ it('a node that is drained gives its pages away, and works again', async () => {
   await one.done('service', 'rm', 'spin');
   await one.done('node', 'drain', 'node3');
   expect(await states()).toMatchObject({ node3: 'drained' });
+  // That is no failure: nothing of it is missing.
+  for (const look of ['ps', 'status', 'vkernel ls']) await one.done(...look.split(' '));
+  expect(await one.refused('run', '--node', 'node3', counter, 'kept', 'read')).toMatch(
+    /node3" was drained, and rests. It works again with: vkctl node resume node3/,
+  );
   expect(JSON.parse(await one.done('run', '--node', 'node1', counter, 'kept', 'read'))).toMatchObject({
     seen: 9,
   });

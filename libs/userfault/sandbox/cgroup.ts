@@ -107,6 +107,48 @@ function homeOfV2(folder: string, controllers: readonly Controller[], movesAside
   return { home: { version: 2, detail, folders: new Map(controllers.map((each) => [each, folder])) } };
 }
 
+/** The same within a group of this name, whose bounds count for all that is made there. @throws Error of the system */
+export function homeWithin(home: CgroupHome, name: string): CgroupHome {
+  const folders = new Map([...home.folders].map(([controller, folder]) => [controller, join(folder, name)]));
+  for (const folder of new Set(folders.values())) mkdirSync(folder, { recursive: true });
+  if (home.version === 2) divide([...folders.values()][0]!, [...folders.keys()]);
+  return { ...home, folders };
+}
+
+/** Holds all that is within such a group to its part of the processors. @throws Error of the system */
+export function boundWithin(
+  { version, folders }: CgroupHome,
+  { cpuWeight, cpuMillis }: Required<Pick<CgroupBounds, 'cpuWeight' | 'cpuMillis'>>,
+): void {
+  const folder = folders.get('cpu');
+  if (folder === undefined) return;
+  for (const [file, value] of cpuFiles(version, cpuWeight, cpuMillis))
+    writeFileSync(join(folder, file), String(value));
+}
+
+/** For how long all that is within such a group waited as it had all that it may. */
+export const throttledWithin = ({ folders }: CgroupHome): number =>
+  throttledMsOf(readOr(join(folders.get('cpu') ?? '/', 'cpu.stat')));
+
+/** Removes a group of this name that nobody is in any more, wherever it may be. */
+export function removeWithin(home: CgroupHome, name: string): void {
+  for (const folder of new Set(home.folders.values())) removeFolder(join(folder, name));
+}
+
+/** @param cpuMillis 0: all of them */
+function cpuFiles(version: 1 | 2, cpuWeight: number, cpuMillis: number): [string, number | string][] {
+  const quotaUs = cpuMillis === 0 ? 0 : (cpuMillis * CPU_PERIOD_US) / 1000;
+  if (version === 2)
+    return [
+      ['cpu.weight', cpuWeight],
+      ['cpu.max', `${quotaUs || 'max'} ${CPU_PERIOD_US}`],
+    ];
+  return [
+    ['cpu.shares', Math.max(2, Math.round((cpuWeight * 1024) / 100))],
+    ['cpu.cfs_quota_us', quotaUs || -1],
+  ];
+}
+
 function divide(folder: string, controllers: readonly Controller[]): void {
   const wanted = controllers.map((each) => `+${each}`).join(' ');
   writeFileSync(join(folder, 'cgroup.subtree_control'), wanted);
@@ -177,16 +219,8 @@ export class NodeCgroups {
       this.#set('memory', vkernel, version === 2 ? 'memory.max' : 'memory.limit_in_bytes', most);
     this.#set('pids', vkernel, 'pids.max', threads);
     // However many threads it has.
-    const shares = Math.max(2, Math.round((cpuWeight * 1024) / 100));
-    this.#set(
-      'cpu',
-      vkernel,
-      version === 2 ? 'cpu.weight' : 'cpu.shares',
-      version === 2 ? cpuWeight : shares,
-    );
-    const quotaUs = cpuMillis === 0 ? 0 : (cpuMillis * CPU_PERIOD_US) / 1000;
-    if (version === 2) this.#set('cpu', vkernel, 'cpu.max', `${quotaUs || 'max'} ${CPU_PERIOD_US}`);
-    else this.#set('cpu', vkernel, 'cpu.cfs_quota_us', quotaUs || -1);
+    for (const [file, value] of cpuFiles(version, cpuWeight, cpuMillis))
+      this.#set('cpu', vkernel, file, value);
   }
 
   /** True where parts of the processors are held to. */
@@ -196,9 +230,7 @@ export class NodeCgroups {
 
   /** For how long its threads waited as it had all that it may. */
   throttledMs(vkernel: string): number {
-    const [, word, time] =
-      /^(throttled_usec|throttled_time) (\d+)$/m.exec(this.#get('cpu', vkernel, 'cpu.stat')) ?? [];
-    return Math.round(Number(time ?? 0) / (word === 'throttled_usec' ? 1e3 : 1e6));
+    return throttledMsOf(this.#get('cpu', vkernel, 'cpu.stat'));
   }
 
   /** True where something in there was ended because its memory ran out. */
@@ -267,6 +299,11 @@ export class NodeCgroups {
 const LEAVE_TURNS = 100;
 const LEAVE_MS = 20;
 const MAY_FAIL = new Set(['EBUSY', 'EINVAL', 'ENOENT']);
+
+function throttledMsOf(stat: string): number {
+  const [, word, time] = /^(throttled_usec|throttled_time) (\d+)$/m.exec(stat) ?? [];
+  return Math.round(Number(time ?? 0) / (word === 'throttled_usec' ? 1e3 : 1e6));
+}
 
 /** Removes the groups of a node that has ended, whoever made them. */
 export function removeCgroups(socketDir: string): void {

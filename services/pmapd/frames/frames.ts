@@ -9,6 +9,7 @@
 // and the part before it for those who have little of the node so far.
 import type { FrameBudget } from '@odonata/coherency/node/memory/page-frames.ts';
 import type { Charge, Charges } from './charge.ts';
+import type { FramePool } from './frame-pool.ts';
 
 /** Of all frames: not for shared pages. */
 const PRIVATE_PART = 1 / 8;
@@ -27,8 +28,11 @@ export interface FrameLedger {
 }
 
 export class Frames implements FrameLedger, FrameBudget {
-  readonly total: number;
   readonly charges: Charges;
+  /** What this cluster may have of the machine. */
+  total: number;
+  /** Of a machine that several clusters share; absent: all is ours. */
+  private readonly pool: FramePool | undefined;
   private granted = 0;
   private shared = 0;
   private reserved = 0;
@@ -37,9 +41,11 @@ export class Frames implements FrameLedger, FrameBudget {
   /** Frames were taken. */
   onTaken: () => void = () => {};
 
-  constructor(total: number, charges: Charges) {
+  constructor(total: number, charges: Charges, pool?: FramePool) {
     this.total = total;
     this.charges = charges;
+    this.pool = pool;
+    pool?.add(-pool.had);
   }
 
   /** Frames granted for private memory. */
@@ -53,7 +59,19 @@ export class Frames implements FrameLedger, FrameBudget {
   }
 
   get free(): number {
-    return Math.max(0, this.total - this.granted - this.shared - this.reserved);
+    const left = this.total - this.granted - this.shared - this.reserved;
+    return Math.max(0, Math.min(left, this.pool?.left ?? left));
+  }
+
+  /** Frames that other clusters of this machine have, where those are why there are none here; else 0. */
+  get missingToOthers(): number {
+    const own = this.total - this.granted - this.shared - this.reserved;
+    return this.pool !== undefined && this.pool.left < own ? this.othersFrames : 0;
+  }
+
+  /** Frames that other clusters of this machine have. */
+  get othersFrames(): number {
+    return this.pool?.elsewhere ?? 0;
   }
 
   /** Frames that shared pages may take. */
@@ -69,7 +87,8 @@ export class Frames implements FrameLedger, FrameBudget {
   /** Grants frames for private memory ahead, as many as there are, and not all that there are. */
   grant(want: number): number {
     const { free } = this;
-    const frames = Math.min(want, free, Math.max(AHEAD_MIN, Math.floor(free * AHEAD_PART)));
+    const asked = Math.min(want, free, Math.max(AHEAD_MIN, Math.floor(free * AHEAD_PART)));
+    const frames = this.pool?.take(asked) ?? asked;
     this.granted += frames;
     this.onTaken();
     return frames;
@@ -78,10 +97,13 @@ export class Frames implements FrameLedger, FrameBudget {
   /** Those of a virtual kernel that had them from another pmap manager. */
   resume(frames: number): void {
     this.granted += frames;
+    this.pool?.add(frames);
   }
 
   giveBack(frames: number): void {
-    this.granted = Math.max(0, this.granted - frames);
+    const back = Math.min(this.granted, frames);
+    this.granted -= back;
+    this.pool?.add(-back);
     if (frames > 0) this.onRoom();
   }
 
@@ -110,6 +132,7 @@ export class Frames implements FrameLedger, FrameBudget {
   /** A page was asked for. */
   reserve(number: number): void {
     this.reserved++;
+    this.pool?.add(1);
     this.onTaken();
     this.charges.add(number, 1);
   }
@@ -117,17 +140,20 @@ export class Frames implements FrameLedger, FrameBudget {
   /** It came, or will not come. */
   unreserve(number: number): void {
     this.reserved--;
+    this.pool?.add(-1);
     this.charges.add(number, -1);
   }
 
   taken(number: number): void {
     this.shared++;
+    this.pool?.add(1);
     this.onTaken();
     this.charges.add(number, 1);
   }
 
   dropped(number: number, pages: number): void {
     this.shared -= pages;
+    this.pool?.add(-pages);
     this.charges.add(number, -pages);
     this.onRoom();
   }

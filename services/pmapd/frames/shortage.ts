@@ -94,7 +94,11 @@ export class Shortage {
     const has = `it has ${mib(charge.frames)} of the ${mib(frames.total)} of ${node}`;
     const late = monotonicMs() - sinceMs > WAIT_MS;
     if (!sharedOnly && !late && this.o.makesRoom?.() === true) return undefined;
-    const reason = `out of memory: ${node} has no frame for ${what}${this.o.noRoom?.() ?? ''}; ${has} (vkctl up --node-memory gives a node more)`;
+    const others =
+      frames.missingToOthers > 0
+        ? `, and other clusters of its machine have ${mib(frames.missingToOthers)}`
+        : '';
+    const reason = `out of memory: ${node} has no frame for ${what}${this.o.noRoom?.() ?? ''}; ${has}${others} (vkctl up --node-memory gives a node more)`;
     if (sharedOnly || frames.overdraft(charge) >= 0) return reason;
     const full = this.waiting.size >= SHORT_MAX && !this.waiting.has(key);
     if (late || full || !this.findRoom(charge, what)) return reason;

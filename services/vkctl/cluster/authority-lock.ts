@@ -1,7 +1,7 @@
 // What stands beside the authority of a cluster is changed by one at a time (people.lock): of two at once one change would be
 // forgotten, and nobody could be put out whom the lists do not have.
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { Failure, reasonOf } from '../failure.ts';
 import { authorityDir } from './certificates.ts';
 import { waitForLock } from './lock.ts';
@@ -26,16 +26,31 @@ export async function alone<T>(plan: AuthorityPlace, change: () => T | Promise<T
   }
 }
 
-/** Whoever reads meanwhile finds the old or the new text. @throws Failure */
-export function replaceFile(file: string, text: string): void {
+/**
+ * Whoever reads meanwhile finds the old or the new text.
+ * @param lasting also whoever reads after a fall of the machine finds the new one
+ * @throws Failure
+ */
+export function replaceFile(file: string, text: string, { lasting = false } = {}): void {
   try {
-    writeFileSync(`${file}.new`, text, { mode: 0o600 });
+    writeFileSync(`${file}.new`, text, { mode: 0o600, flush: lasting });
     renameSync(`${file}.new`, file);
+    if (lasting) settle(dirname(file));
   } catch (cause) {
     rmSync(`${file}.new`, { recursive: true, force: true });
     throw new Failure(`cannot write ${file}: ${reasonOf(cause)}`, {
       fix: 'Mend that, and do this again: until then services may differ in who is let in.',
       cause,
     });
+  }
+}
+
+/** The name is on the disk, too. */
+function settle(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }

@@ -52,7 +52,7 @@ export const nodesStamp = (plan: Where): string => fileStamp(fileOf(plan));
 
 /** Under the lock of the authority. */
 export const writeNodes = (plan: Where, nodes: NodesFile): void =>
-  replaceFile(fileOf(plan), `${JSON.stringify(nodes, undefined, 2)}\n`);
+  replaceFile(fileOf(plan), `${JSON.stringify(nodes, undefined, 2)}\n`, { lasting: true });
 
 /** Those that are in. */
 export const membersIn = ({ members }: NodesFile): Member[] =>

@@ -6,11 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isVkernelUid } from '@odonata/rpc/vkernel-uids.ts';
 import { removeCgroups } from '@odonata/userfault/sandbox/cgroup.ts';
 import { Failure } from '../failure.ts';
+import { lodgersHere } from '../lodger/lodgers-file.ts';
 import { isMember } from '../machine/membership.ts';
 import { type Identity, identify, isAlive, signalIdentity } from './identity.ts';
 import { besideStore, holdsHomes, holdsPages } from './kept-store.ts';
+import { tryLock } from './lock.ts';
 import { hasMembers } from './nodes-file.ts';
-import { type ClusterPaths, INDEX_MAX, nodeName } from './paths.ts';
+import { type ClusterPaths, clusterPaths, INDEX_MAX, nodeName } from './paths.ts';
 import { letsIn } from './people.ts';
 import { ownProcesses } from './supervisors.ts';
 
@@ -68,7 +70,13 @@ export async function endProcesses(paths: ClusterPaths, graceMs: number): Promis
 export function removeFolders(paths: ClusterPaths, keepStore = false): boolean {
   const keptStore = keepStore && holdsPages(paths);
   const kept =
-    keptStore || (keepStore && (letsIn(paths) || hasMembers(paths) || isMember(paths) || holdsHomes(paths)));
+    keptStore ||
+    (keepStore &&
+      (letsIn(paths) ||
+        hasMembers(paths) ||
+        isMember(paths) ||
+        lodgersHere(paths).length > 0 ||
+        holdsHomes(paths)));
   const store = keptStore || !existsSync(paths.natsDir) ? [] : [paths.natsDir];
   const ofState = kept ? [...besideStore(paths), ...store] : [paths.stateDir];
   return [paths.memoryDir, paths.runtimeDir, ...ofState].map(removeTree).includes(true);
@@ -98,11 +106,22 @@ function removeTree(path: string): boolean {
 
 const MAY_STAY = new Set(['EBUSY', 'EACCES', 'EPERM', 'EROFS', 'ENOTEMPTY']);
 
+/** What clusters that lodged here have left running, where nobody looks after them; who they are stays. */
+async function clearLodgers(paths: ClusterPaths, graceMs: number): Promise<void> {
+  for (const { cluster } of lodgersHere(paths)) {
+    const theirs = clusterPaths(cluster);
+    const lock = theirs.stateDir === paths.stateDir ? undefined : tryLock(theirs.lockFile);
+    if (lock === undefined) continue;
+    await clearRemains(theirs, { graceMs, keepStore: true }).finally(() => lock.release());
+  }
+}
+
 /** @param keepStore what durable dataspaces have in it, for the next `up` to find */
 export async function clearRemains(
   paths: ClusterPaths,
   { graceMs = 4000, keepStore = false } = {},
 ): Promise<boolean> {
+  await clearLodgers(paths, graceMs);
   const ended = await endProcesses(paths, graceMs);
   for (let node = 1; node <= INDEX_MAX; node++) removeCgroups(join(paths.runtimeDir, nodeName(node)));
   return removeFolders(paths, keepStore) || ended > 0;

@@ -10,6 +10,8 @@ import { expectHere } from '../connection.ts';
 import { DoorRefusal } from '../door/messages.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
+import { expectNoLodging, leaveFor } from '../lodger/lodge.ts';
+import { type LodgerEntry, lodgersHere } from '../lodger/lodgers-file.ts';
 import { doorOf, leave } from '../machine/link.ts';
 import { type Membership, readMembership } from '../machine/membership.ts';
 import { plural, say, sayAside } from '../output.ts';
@@ -60,6 +62,8 @@ async function down(options: DownOptions): Promise<void> {
   const cluster = clusterOf(options);
   expectHere('down', options.cluster);
   const paths = clusterPaths(cluster);
+  expectNoLodging(paths);
+  const lodgers = lodgersHere(paths);
   const record = readRecord(paths.clusterFile);
   const runs = record !== undefined && isAlive(record.supervisor);
   if (options.keep && runs && options.sync) await syncDurable(record);
@@ -70,9 +74,13 @@ async function down(options: DownOptions): Promise<void> {
   const people = keepStore && letsIn(paths);
   const homes = keepStore && holdsHomes(paths);
   const membership = membershipHere(paths);
-  if (membership !== undefined) return await downMember(paths, membership, options);
+  if (membership !== undefined) {
+    await downMember(paths, membership, options);
+    return options.purge ? await leaveLodgings(lodgers, options) : undefined;
+  }
   const members = membersHere(paths);
   const outcome = await stopCluster(paths, undefined, keepStore);
+  if (!keepStore) await leaveLodgings(lodgers, options);
   const said = {
     stopped: `cluster "${cluster}" is down`,
     cleared: `cluster "${cluster}" was dead; what it left is cleared`,
@@ -95,6 +103,23 @@ async function down(options: DownOptions): Promise<void> {
   if (had) say(storeText());
   else if (options.keep)
     say(`nothing ${people || homes || members > 0 ? 'else ' : ''}is kept: no durable dataspace was synced`);
+}
+
+/** The cluster with which they lodged is no more. */
+async function leaveLodgings(lodgers: readonly LodgerEntry[], { json }: DownOptions): Promise<void> {
+  for (const { name, cluster } of lodgers) {
+    const theirs = clusterPaths(cluster);
+    const membership = membershipHere(theirs);
+    const { node, cluster: of = cluster } = membership ?? {};
+    const left = await leaveFor(theirs);
+    await stopCluster(theirs, undefined, false);
+    if (json) continue;
+    say(
+      left
+        ? `${name}, ${node?.name} of cluster "${of}", has left that one`
+        : `nothing is left here of ${node?.name} of cluster "${of}", which did not answer: take it out there with vkctl node rm ${node?.name}`,
+    );
+  }
 }
 
 function membershipHere(paths: ClusterPaths): Membership | undefined {

@@ -98,7 +98,7 @@ export function hostAndPort(text: string, port: number): { host: string; port: n
   throw new InvalidArgumentError(`"${text}" is no address: use host or host:port.`);
 }
 
-const ownAddress = (text: string) => hostAndPort(text, DEFAULT_PORT);
+export const ownAddress = (text: string) => hostAndPort(text, DEFAULT_PORT);
 
 async function joinOne(address: string, options: JoinCommandOptions): Promise<void> {
   const cluster = clusterOf(options);

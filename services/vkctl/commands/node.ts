@@ -1,12 +1,12 @@
 import type { Cluster } from '@odonata/client/cluster.ts';
-import { type Node as DoorNode, NodeState } from '@odonata/proto/door/v1/door';
+import { type Node as DoorNode, type NodeBounds, NodeState } from '@odonata/proto/door/v1/door';
 import { delay } from '@odonata/rpc/backoff.ts';
 import type { Command } from 'commander';
 import { withCluster } from '../connection.ts';
 import { Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { print, printNames, say, showProgress } from '../output.ts';
-import { formatSpan } from '../size.ts';
+import { plural, print, printNames, say, showProgress } from '../output.ts';
+import { formatSize, formatSpan } from '../size.ts';
 import { type Column, table } from '../table.ts';
 import { type WatchOption, watchable, watched } from '../watch.ts';
 import { isDoorless, withDoor } from './node-door.ts';
@@ -100,6 +100,18 @@ const STATES: Readonly<Record<NodeState, StateName>> = {
   [NodeState.DRAINED]: 'drained',
 };
 
+const boundsOf = ({ memoryBytes, cpuMillis, processes }: NodeBounds) => ({
+  ...{ memoryBytes: Number(memoryBytes), cpuMillis, processes },
+});
+
+/** Of a machine that is somebody else's. */
+const shownBounds = ({ memoryBytes, cpuMillis, processes }: ReturnType<typeof boundsOf>): string =>
+  [
+    ...(memoryBytes > 0 ? [formatSize(memoryBytes)] : []),
+    ...(cpuMillis > 0 ? [`${cpuMillis / 1000} cpus`] : []),
+    ...(processes > 0 ? [plural(processes, 'program')] : []),
+  ].join(', ') || 'what is free';
+
 const plain = (node: DoorNode) => ({
   ...{ name: node.name, index: node.index, state: STATES[node.state], here: node.here },
   ...(node.address === '' ? {} : { address: node.address }),
@@ -108,6 +120,7 @@ const plain = (node: DoorNode) => ({
   ...(node.release === '' ? {} : { release: node.release }),
   ...(node.load < 0 ? {} : { load: node.load }),
   ...(node.processors === 0 ? {} : { processors: node.processors }),
+  ...(node.lodges && { lodges: boundsOf(node.lodges) }),
 });
 
 const nodesOf = async ({ connection }: Cluster): Promise<DoorNode[]> =>
@@ -118,6 +131,7 @@ const COLUMNS: Column[] = [
   { head: 'LOAD', align: 'right' },
   { head: 'CPUS', align: 'right' },
   { head: 'RELEASE' },
+  { head: 'LODGES WITH' },
 ];
 
 async function list(options: ClusterOption & QuietOption & { json?: boolean }): Promise<void> {
@@ -127,9 +141,10 @@ async function list(options: ClusterOption & QuietOption & { json?: boolean }): 
   const nowMs = Date.now();
   const ago = (ms: number | undefined): string =>
     ms === undefined ? '-' : formatSpan(Math.max(0, nowMs - ms));
-  const rows = nodes.map(({ name, state, address, sinceMs, seenMs, load, processors, release }) => [
+  const rows = nodes.map(({ name, state, address, sinceMs, seenMs, load, processors, release, lodges }) => [
     ...[name, state, address ?? '-', ago(sinceMs), ago(seenMs)],
     ...[load === undefined ? '-' : load.toFixed(2), processors ?? '-', release ?? '-'],
+    lodges === undefined ? '-' : shownBounds(lodges),
   ]);
   print(table(COLUMNS, rows));
 }

@@ -17,8 +17,8 @@ export interface NodeStatus {
 }
 
 export interface ServiceStatus extends Omit<ServiceRecord, 'state'> {
-  /** gone: of a cluster that runs elsewhere, and not connected there. */
-  state: ServiceRecord['state'] | 'gone';
+  /** gone: of a cluster that runs elsewhere, and not connected there; drained: of a node that rests. */
+  state: ServiceRecord['state'] | 'gone' | 'drained';
   /** What all routers say that answer: undefined for services that do not register (nats, syslinkd itself). */
   connected?: boolean;
 }

@@ -1,8 +1,9 @@
 import type { Cluster } from '@odonata/client/cluster.ts';
-import type { Connection } from '@odonata/client/connection.ts';
+import type { Connection, Node } from '@odonata/client/connection.ts';
 import type { Credential } from '@odonata/client/credential.ts';
 import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { credentialFor } from '@odonata/client/location.ts';
+import { restingNodes } from '@odonata/client/resting-nodes.ts';
 import type { GetDirectoryStatsResponse } from '@odonata/proto/coherency/v1/coherency';
 import type { DataspaceLoss } from '@odonata/proto/pmap/v1/pmap';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
@@ -82,15 +83,14 @@ async function status(options: StatusOptions): Promise<void> {
 async function statusHere(cluster: string, { json: asJson, quiet }: StatusOptions): Promise<Status> {
   const record = await runningRecord(cluster);
   const found: Status = { services: record.services, nodes: [], directory: [], losses: [], troubles: [] };
-  for (const service of record.services) {
-    if (service.state !== 'running') {
-      found.troubles.push(
-        `${service.name} is ${service.state} (${service.lastEnd ?? 'not started'}): see ${service.logFile}`,
-      );
-    }
-  }
   const running = record.services.filter((service) => isRouter(service) && service.state === 'running');
-  await gather(await attach(cluster, running, found, credentialHere(record.plan)), found);
+  const routers = await attach(cluster, running, found, credentialHere(record.plan));
+  const resting = await restingOf(routers, record.services.some(isAway));
+  found.services = record.services.map((service) => asResting(service, resting));
+  for (const { name, state, lastEnd = 'not started', logFile } of found.services)
+    if (state !== 'running' && state !== 'drained')
+      found.troubles.push(`${name} is ${state} (${lastEnd}): see ${logFile}`);
+  await gather(routers, found, resting);
   if (asJson) {
     const tlsDir = credentialHere(record.plan)?.tlsDir;
     const { syslink, supervisor, startedMs } = record;
@@ -131,8 +131,10 @@ async function statusOf(
     ...{ name, ...(node ? { node } : {}), address: '', state: connected ? 'running' : 'gone' },
     ...{ restarts: 0, sinceMs: 0, logFile: '' },
   }));
+  const resting = await restingOf(routers, found.services.some(isAway));
+  found.services = found.services.map((service) => asResting(service, resting));
   for (const { name, state } of found.services) if (state === 'gone') found.troubles.push(`${name} is gone`);
-  await gather(routers, found);
+  await gather(routers, found, resting);
   if (asJson) {
     const services = found.services.map(({ name, node, state, connected }) => ({
       name,
@@ -154,7 +156,23 @@ const troubleOf =
     return undefined;
   };
 
-async function gather(routers: Router[], found: Status): Promise<void> {
+const isAway = ({ state }: { state: string }): boolean => state !== 'running';
+
+/** Nodes that were drained: what of them does not run is as it is to be. */
+async function restingOf([first]: Router[], asks: boolean): Promise<ReadonlySet<string>> {
+  if (first === undefined) return new Set();
+  const { connection } = first.to;
+  const isWhole = ({ pmapd, vkerneld }: Node): boolean => pmapd !== undefined && vkerneld !== undefined;
+  const nodes = await connection.nodes().catch(() => []);
+  return asks || !nodes.every(isWhole) ? await restingNodes(connection) : new Set();
+}
+
+const asResting = (service: ServiceStatus, resting: ReadonlySet<string>): ServiceStatus =>
+  service.node !== undefined && resting.has(service.node) && isAway(service)
+    ? { ...service, state: 'drained' }
+    : service;
+
+async function gather(routers: Router[], found: Status, resting: ReadonlySet<string>): Promise<void> {
   const trouble = troubleOf(found);
   const [first] = routers;
   if (!first) return;
@@ -175,7 +193,8 @@ async function gather(routers: Router[], found: Status): Promise<void> {
         found.troubles.push(`${service.name} is not connected to the router ${without.join(', ')}`);
       return { ...service, connected: without.length === 0 };
     });
-    const nodes = (await connection.nodes().catch(trouble(first.name))) ?? [];
+    const known = (await connection.nodes().catch(trouble(first.name))) ?? [];
+    const nodes = known.filter(({ name }) => !resting.has(name));
     const replicas = found.services.map(({ name }) => name).filter((name) => name.startsWith('cohd'));
     const ask = (name: string) =>
       connection.cohd(name).getDirectoryStats({}, { deadlineMs: 3000 }).catch(trouble(name));
@@ -234,7 +253,7 @@ async function nodeStatus(to: Connection, name: string, trouble: Trouble): Promi
       .listVkernels({}, { deadlineMs: 3000 })
       .catch(trouble(`${name}/vkerneld`)),
   ]);
-  const running = vkernels?.vkernels.filter(({ hostPid }) => hostPid > 0);
+  const running = vkernels?.vkernels.filter(({ hostPid, lodger }) => hostPid > 0 && lodger === undefined);
   return { name, stats, vkernels: running, missingLayers: vkernels?.missingLayers ?? [] };
 }
 

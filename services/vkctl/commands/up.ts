@@ -11,6 +11,7 @@ import type { StartProgress } from '../cluster/until-ready.ts';
 import { attachHere, elsewhere } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
+import { expectNoLodging } from '../lodger/lodge.ts';
 import { type Membership, readMembership } from '../machine/membership.ts';
 import { plural, routersAt, say, showProgress } from '../output.ts';
 import { formatSpan, parseSize } from '../size.ts';
@@ -30,7 +31,7 @@ import { foundStore } from './store-report.ts';
 
 interface UpOptions extends ClusterOption {
   nodes?: number;
-  address?: { host: string; port: number };
+  address?: { host: string; port: number; saysPort: boolean };
   joins: number;
   directories: number;
   routers: number;
@@ -66,8 +67,8 @@ export function addUp(program: Command): void {
     )
     .option(
       '--address <address>',
-      `by which other machines reach this cluster and join it, host or host:port; its services then listen on the ports from that on, ${DEFAULT_PORT} unless given`,
-      (text) => hostAndPort(text, DEFAULT_PORT),
+      `by which other machines reach this cluster and join it, host or host:port; its services then listen on the ports from that on, those from --port on unless given`,
+      (text) => ({ ...hostAndPort(text, 0), saysPort: /[^:]:\d+$/.test(text) }),
     )
     .option(
       '--joins <count>',
@@ -204,6 +205,7 @@ async function up(options: UpOptions): Promise<void> {
   process.once('SIGTERM', () => abort.abort());
   const notes: string[] = [];
   const { address } = options;
+  expectNoLodging(clusterPaths(cluster));
   const membership = membershipOf(cluster, options);
   const record = await startCluster({
     cluster,
@@ -211,7 +213,7 @@ async function up(options: UpOptions): Promise<void> {
     membership,
     directories: options.directories,
     routers: options.routers,
-    port: address?.port ?? options.port,
+    port: address?.saysPort ? address.port : options.port,
     ...(address && { host: address.host }),
     allowDirs: options.allowDir,
     allowListen: options.allowListen,

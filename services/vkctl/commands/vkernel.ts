@@ -1,13 +1,14 @@
-import type { NamesAllowed, QuotaChange, VkernelName } from '@odonata/client/vkernels.ts';
+import type { VkernelName } from '@odonata/client/vkernels.ts';
 import type { Vkernel } from '@odonata/proto/vkernel/v1/vkernel';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { withCluster } from '../connection.ts';
 import { EXIT, explain, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
-import { plural, print, printError, printNames, say } from '../output.ts';
-import { formatSize, parseSize } from '../size.ts';
+import { print, printError, printNames, say } from '../output.ts';
+import { formatSize } from '../size.ts';
 import { type Column, table } from '../table.ts';
 import { type WatchOption, watchable, watched } from '../watch.ts';
+import { ownAddress } from './join.ts';
 import {
   type ClusterOption,
   clusterOption,
@@ -18,27 +19,22 @@ import {
   quietOption,
   wholeNumber,
 } from './options.ts';
-
-interface PlaceOptions extends ClusterOption {
-  node?: string;
-  user?: string;
-  json?: boolean;
-}
-
-interface QuotaOptions extends PlaceOptions {
-  memory?: string;
-  cpuWeight?: number;
-  cpus?: number;
-  processes?: number;
-  dataspaces?: number;
-  disk?: string;
-  descriptors?: number;
-  mayListen?: string[];
-  mayConnect?: string[];
-  /** --no-names: undefined unless given. */
-  names?: boolean;
-  ownNames?: boolean;
-}
+import {
+  type CreateOptions,
+  expectNoLodger,
+  lodgeHere,
+  lodgerOf,
+  removeLodger,
+  setLodger,
+} from './vkernel-lodger.ts';
+import {
+  namesOf,
+  type PlaceOptions,
+  processesText,
+  type QuotaOptions,
+  quotaOf,
+  shownQuota,
+} from './vkernel-quota.ts';
 
 interface ListOptions extends ClusterOption, QuietOption, WatchOption {
   node?: string;
@@ -49,11 +45,16 @@ export function addVkernel(program: Command): void {
     .command('vkernel')
     .summary('virtual kernels: what each may have, and has')
     .description(
-      'A virtual kernel is made by the first program that runs in it, and may have what is free then. These commands say beforehand, or while it runs, what it may have.',
+      'A virtual kernel is made by the first program that runs in it, and may have what is free then. These commands say beforehand, or while it runs, what it may have. ' +
+        'One of another cluster (create --cluster CLUSTER --join ADDRESS --token TOKEN) makes this machine a node there, too, with that identity and these quotas.',
     );
   examples(vkernel, [
     ['vkctl vkernel create web --memory 1G --cpus 0.5', 'before anything runs in it'],
     ['vkctl vkernel set web --cpu-weight 300', 'three times the part of others where processors are short'],
+    [
+      'vkctl vkernel create guest --cluster work --join 10.0.0.1 --token odo1.AbC... --memory 1G',
+      'this machine is a node of that cluster, too',
+    ],
     ['vkctl vkernel ls', 'what each may have, and has'],
   ]);
   addList(vkernel);
@@ -61,11 +62,34 @@ export function addVkernel(program: Command): void {
     vkernel
       .command('create')
       .summary('say what a virtual kernel may have that is not there yet')
-      .description('It starts when the first program runs in it: vkctl run --vkernel NAME.')
-      .argument('<name>', '1 to 32 of a-z 0-9 -'),
+      .description(
+        'It starts when the first program runs in it: vkctl run --vkernel NAME. With --join and --token it is the part of this machine that another cluster gets: ' +
+          'the machine, a node of its own cluster, becomes a node of that one beside, with an identity, homes, sockets and quotas of that one. ' +
+          'Then --cluster is how that cluster is called on this machine.',
+      )
+      .argument('<name>', '1 to 32 of a-z 0-9 -')
+      .option(
+        '--join <address>',
+        'of the machine where the other cluster began, host or host:port; see "vkctl join"',
+      )
+      .option('--token <token>', 'what "vkctl node token add" printed there; -: read it from standard input')
+      .option(
+        '--address <address>',
+        'with --join: by which the machines of the other cluster reach this one, host or host:port; else as of its own cluster, and the first free port from 7431',
+        ownAddress,
+      )
+      .option(
+        '--host-cluster <name>',
+        'with --join: the cluster whose node this machine is (env: ODONATA_CLUSTER; default: "default")',
+      )
+      .option('--timeout <seconds>', 'with --join: give up after so long', wholeNumber(1, 3600), 60),
     'the node; else all',
   ).action(createOne);
   examples(create, [
+    [
+      'vkctl vkernel create guest --cluster work --join 10.0.0.1 --token odo1.AbC... --memory 1G --cpus 2',
+      'this machine is a node of cluster work, too',
+    ],
     ['vkctl vkernel create web --memory 1G --processes 10', 'on each node'],
     ['vkctl vkernel create batch --node node2 --cpu-weight 10', 'gives way to all others'],
     ['vkctl vkernel create default --user alice --cpus 1', "alice's, before she comes"],
@@ -163,31 +187,11 @@ function processors(text: string): number {
   throw new InvalidArgumentError('Give a number from 0.01 to 1000, or 0.');
 }
 
-function quotaOf(options: QuotaOptions): QuotaChange {
-  const { memory, cpuWeight, cpus, processes, dataspaces, disk, descriptors } = options;
-  const sizeOf = (text: string | undefined, flag: string) =>
-    text === undefined ? undefined : text === '0' ? 0 : parseSize(text, flag);
-  const memoryBytes = sizeOf(memory, '--memory');
-  const diskBytes = sizeOf(disk, '--disk');
-  const cpuMillis = cpus === undefined ? undefined : Math.round(cpus * 1000);
-  return { memoryBytes, cpuWeight, cpuMillis, processes, dataspaces, diskBytes, descriptors };
-}
-
-/** Undefined: nothing is said of names. */
-function namesOf({ mayListen, mayConnect, names, ownNames }: QuotaOptions): NamesAllowed | undefined {
-  const says = mayListen !== undefined || mayConnect !== undefined || names === false;
-  if (ownNames && says)
-    throw new Failure('--own-names says that it may use no others', {
-      fix: 'Leave out --own-names, or --may-listen, --may-connect and --no-names.',
-      exitCode: EXIT.usage,
-    });
-  if (!says && !ownNames) return undefined;
-  return { listen: mayListen ?? [], connect: mayConnect ?? [], none: names === false };
-}
-
 const which = (name: string, { user, node }: PlaceOptions): VkernelName => ({ name, user, node });
 
-async function createOne(name: string, options: QuotaOptions): Promise<void> {
+async function createOne(name: string, options: CreateOptions): Promise<void> {
+  if (options.join !== undefined || options.token !== undefined) return await lodgeHere(name, options);
+  expectNoLodger(name, options);
   const names = namesOf(options);
   const made = await withCluster(options, ({ vkernels }) =>
     vkernels.create(which(name, options), quotaOf(options), { names }),
@@ -198,12 +202,14 @@ async function createOne(name: string, options: QuotaOptions): Promise<void> {
 
 async function setOne(name: string, options: QuotaOptions): Promise<void> {
   const change = quotaOf(options);
+  const lodger = lodgerOf(name, options);
   const names = namesOf(options);
   if (names === undefined && Object.values(change).every((value) => value === undefined))
     throw new Failure('nothing is said of what it may have', {
       fix: 'Name one of --memory, --cpu-weight, --cpus, --processes, --dataspaces, --disk, --descriptors, --may-listen, --may-connect, --no-names, --own-names.',
       exitCode: EXIT.usage,
     });
+  if (lodger !== undefined) return await setLodger(lodger, options);
   const changed = await withCluster(options, ({ vkernels }) =>
     vkernels.set(which(name, options), change, { names }),
   );
@@ -218,6 +224,11 @@ function sayQuotas(name: string, vkernels: readonly Vkernel[]): void {
 }
 
 async function haltOne(name: string, options: PlaceOptions): Promise<void> {
+  const lodger = lodgerOf(name, options);
+  if (lodger !== undefined)
+    throw new Failure(`${name} is a cluster that lodges here: what runs in it is that cluster's to end`, {
+      fix: `It leaves with "vkctl vkernel rm ${name}", or rests by "vkctl node drain" there.`,
+    });
   const halted = await withCluster(options, ({ vkernels }) => vkernels.halt(which(name, options)));
   if (options.json) return printJson(halted.map((each) => ({ name, ...each })));
   for (const { node, processes } of halted)
@@ -227,12 +238,12 @@ async function haltOne(name: string, options: PlaceOptions): Promise<void> {
 }
 
 async function removeOne(name: string, options: PlaceOptions): Promise<void> {
+  const lodger = lodgerOf(name, options);
+  if (lodger !== undefined) return await removeLodger(lodger, options);
   const removed = await withCluster(options, ({ vkernels }) => vkernels.remove(which(name, options)));
   if (options.json) printJson(removed.map((each) => ({ name, ...each })));
   else say(`virtual kernel ${name} of ${nodesOf(removed)} may have what any may`);
 }
-
-const processesText = (count: number): string => (count === 1 ? 'a process' : `${count} processes`);
 
 const nodesOf = (each: readonly { node: string }[]): string => each.map(({ node }) => node).join(', ');
 
@@ -258,6 +269,7 @@ const COLUMNS: Column[] = [
   { head: 'USER' },
   { head: 'NODE' },
   { head: 'STATE' },
+  { head: 'CLUSTER' },
   { head: 'PROCESSES', align: 'right' },
   { head: 'MEMORY', align: 'right' },
   { head: 'CPUS', align: 'right' },
@@ -282,14 +294,21 @@ async function list(options: ListOptions): Promise<void> {
 }
 
 const row = (each: Vkernel) => {
-  const { quota } = each;
-  const runs = each.hostPid > 0;
+  const { quota, lodger } = each;
+  // What runs in another cluster's is that cluster's to know.
+  const runs = each.hostPid > 0 && lodger === undefined;
   const of = (has: string, may: string | undefined): string =>
     may === undefined ? (runs ? has : '-') : `${runs ? has : '-'} of ${may}`;
+  const has = (bytes: string, may: string | undefined): string =>
+    may === undefined ? bytes : `${bytes} of ${may}`;
   return [
-    ...[each.name, each.user, each.node, runs ? 'running' : 'halted'],
+    ...[each.name, each.user, each.node, lodger?.state ?? (runs ? 'running' : 'halted')],
+    lodger === undefined ? '-' : `${lodger.node} of ${lodger.cluster}`,
     of(String(each.processes), quota?.processes ? String(quota.processes) : undefined),
-    of(formatSize(each.memoryBytes), quota?.memoryBytes ? formatSize(quota.memoryBytes) : undefined),
+    (lodger === undefined ? of : has)(
+      formatSize(each.memoryBytes),
+      quota?.memoryBytes ? formatSize(quota.memoryBytes) : undefined,
+    ),
     of((each.cpuMillis / 1000).toFixed(2), quota?.cpuMillis ? String(quota.cpuMillis / 1000) : undefined),
     quota?.cpuWeight || 100,
     each.throttledMs === 0n ? '-' : `${(Number(each.throttledMs) / 1000).toFixed(1)}s`,
@@ -299,32 +318,17 @@ const row = (each: Vkernel) => {
   ];
 };
 
-function shownQuota({ quota, names }: Vkernel): string {
-  const { memoryBytes = 0n, cpuWeight = 0, cpuMillis = 0, processes = 0, dataspaces = 0 } = quota ?? {};
-  const { diskBytes = 0n, descriptors = 0 } = quota ?? {};
-  const said = [
-    ...(memoryBytes > 0n ? [`${formatSize(memoryBytes)} of memory`] : []),
-    ...(cpuMillis > 0 ? [`${cpuMillis / 1000} of a processor`] : []),
-    ...(cpuWeight > 0 ? [`a weight of ${cpuWeight}`] : []),
-    ...(processes > 0 ? [processesText(processes)] : []),
-    ...(dataspaces > 0 ? [`${plural(dataspaces, 'dataspace')} open`] : []),
-    ...(diskBytes > 0n ? [`${formatSize(diskBytes)} of disk`] : []),
-    ...(descriptors > 0 ? [`${plural(descriptors, 'descriptor')} open`] : []),
-    ...(names?.none ? ['no names of its user'] : []),
-    ...(names && names.listen.length > 0 ? [`leave to listen by ${names.listen.join(', ')}`] : []),
-    ...(names && names.connect.length > 0 ? [`leave to connect to ${names.connect.join(', ')}`] : []),
-  ];
-  return said.length === 0 ? 'what any may' : said.join(', ');
-}
-
 const plain = (each: Vkernel) => {
   const { name, node, user, hostPid, processes, memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces } =
     each;
-  const { startedAt, quota, names, connections, diskBytes, descriptors } = each;
+  const { lodger, startedAt, quota, names, connections, diskBytes, descriptors } = each;
   return {
     ...{ name, node, user, state: hostPid > 0 ? 'running' : 'halted', hostPid, startedAt, processes },
     ...{ memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces, diskBytes, descriptors, connections },
     ...(names && { names: { listen: names.listen, connect: names.connect, none: names.none } }),
+    ...(lodger && {
+      ...{ state: lodger.state, cluster: lodger.cluster, called: lodger.called, as: lodger.node },
+    }),
     ...(quota && {
       quota: {
         memoryBytes: quota.memoryBytes ?? 0n,

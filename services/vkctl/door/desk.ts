@@ -141,7 +141,12 @@ export class Desk {
     const { plan } = this.#o;
     const here = plan.nodes.map(({ index }) => index);
     const taken = new Set([...here, ...membersIn(nodes).map(({ index }) => index)]);
-    if (membersIn(nodes).length >= MEMBERS_MAX || nodes.members.length >= EVER_MAX)
+    if (nodes.members.length >= EVER_MAX)
+      throw new DoorRefusal(
+        'EVER_FULL',
+        `${EVER_MAX} nodes of other machines have been in, and the certificates of those that went are not forgotten`,
+      );
+    if (membersIn(nodes).length >= MEMBERS_MAX)
       throw new DoorRefusal('FULL', `${MEMBERS_MAX} nodes of other machines are in already`);
     const wanted = name === undefined ? undefined : Number(NODE_NAME.exec(name)![1]);
     if (wanted !== undefined && taken.has(wanted))

@@ -1,7 +1,14 @@
 // What people ask of the door, through the routers.
 import { X509Certificate } from 'node:crypto';
 import { availableParallelism, loadavg } from 'node:os';
-import { type DoorService, type JoinToken, type Node, NodeState } from '@odonata/proto/door/v1/door';
+import { create } from '@bufbuild/protobuf';
+import {
+  type DoorService,
+  type JoinToken,
+  type Node,
+  NodeBoundsSchema,
+  NodeState,
+} from '@odonata/proto/door/v1/door';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { shownCaller } from '@odonata/rpc/identity/identity.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
@@ -126,6 +133,7 @@ function nodesNow({ plan, desk, read }: DoorHandlersOptions): Said[] {
 
 function elsewhere({ name, index, address, sinceMs }: Member, desk: Desk): Said {
   const said = desk.seen(name);
+  const lodges = said?.look.lodges;
   const isAway = said === undefined || said.atMs + AWAY_MS < Date.now();
   return {
     ...{ name, index, address, here: false },
@@ -135,6 +143,9 @@ function elsewhere({ name, index, address, sinceMs }: Member, desk: Desk): Said 
     release: said?.look.release ?? '',
     load: isAway ? -1 : said.look.load,
     processors: said?.look.processors ?? 0,
+    ...(lodges && {
+      lodges: create(NodeBoundsSchema, { ...lodges, memoryBytes: BigInt(lodges.memoryBytes) }),
+    }),
   };
 }
 

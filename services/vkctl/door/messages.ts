@@ -72,6 +72,14 @@ export const lookRequest = z.object({
   /** Of the lists that it has. */
   known: stamp.optional(),
   processors: z.number().int().min(0).max(65_536),
+  /** It lodges on a machine of another cluster, and may have so much of it, 0: what there is; absent: all is its own. */
+  lodges: z
+    .object({
+      memoryBytes: z.number().int().min(0),
+      cpuMillis: z.number().int().min(0).max(1_000_000),
+      processes: z.number().int().min(0).max(65_536),
+    })
+    .optional(),
 });
 export type LookRequest = z.infer<typeof lookRequest>;
 
@@ -91,6 +99,7 @@ export const REFUSALS = [
   'TOKEN_USED',
   'NAME_TAKEN',
   'FULL',
+  'EVER_FULL',
   'CLOCK',
   'VERSION',
   'BAD_REQUEST',

@@ -91,7 +91,7 @@ export class TokenBook {
   }
 
   #save(tokens: KeptToken[]): void {
-    replaceFile(this.#file, `${JSON.stringify(tokens, undefined, 2)}\n`);
+    replaceFile(this.#file, `${JSON.stringify(tokens, undefined, 2)}\n`, { lasting: true });
     this.#tokens = tokens;
   }
 }

@@ -41,6 +41,8 @@ export interface JoinOptions {
   /** Of the pmap manager. */
   readonly port: number;
   readonly options: Membership['options'];
+  /** The cluster of this machine that it is to lodge with. */
+  readonly lodgesWith?: string | undefined;
   readonly start: Pick<StartOptions, 'timeoutMs' | 'signal' | 'onProgress' | 'onNote'>;
 }
 
@@ -59,7 +61,8 @@ export async function joinCluster(
   }
 }
 
-async function become(o: JoinOptions, paths: ClusterPaths): Promise<Membership> {
+/** Makes this machine a member; nothing runs yet. @throws Failure */
+export async function become(o: JoinOptions, paths: ClusterPaths): Promise<Membership> {
   const token = parseJoinToken(o.token);
   if (token === undefined)
     throw new Failure('--token: that is no token, or not all of one', {
@@ -88,6 +91,7 @@ async function become(o: JoinOptions, paths: ClusterPaths): Promise<Membership> 
     const membership: Membership = {
       ...{ version: 1, cluster, node, door, routers, nats, directories },
       ...{ host, listenHost, port: o.port, joinedMs: Date.now(), options: o.options },
+      ...(o.lodgesWith !== undefined && { lodgesWith: o.lodgesWith }),
     };
     await keep(paths, { membership, answer, keys, ca }, o.start.signal);
     return membership;

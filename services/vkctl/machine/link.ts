@@ -39,10 +39,15 @@ export function doorOf({ stateDir }: Folder, { door, node }: Pick<Member, 'door'
   });
 }
 
-export const lookOf = (plan: Place, state: LookRequest['state']): LookRequest => ({
+/** What somebody else's machine lets it have. */
+export type Bounds = NonNullable<LookRequest['lodges']>;
+
+/** @param lodges how busy that machine is, is not for its lodgers */
+export const lookOf = (plan: Place, state: LookRequest['state'], lodges?: Bounds): LookRequest => ({
   ...{ state, address: farAddress(plan, plan.ports.pmapd[0]!), release: RELEASE },
-  load: loadavg()[0]!,
-  processors: availableParallelism(),
+  load: lodges === undefined ? loadavg()[0]! : -1,
+  processors: Math.min(availableParallelism(), Math.ceil((lodges?.cpuMillis || Infinity) / 1_000)),
+  ...(lodges && { lodges }),
 });
 
 export const look = (client: DoorClient, request: LookRequest): Promise<LookAnswer> =>
@@ -82,6 +87,8 @@ export interface MemberLinkOptions {
   readonly member: Member;
   readonly node: { readonly state: LookRequest['state']; want(rest: boolean): void };
   readonly log: Logger;
+  /** Of one that lodges here: what it may have. */
+  readonly bounds?: () => Bounds;
   /** The cluster has put it out. */
   readonly removed: () => void;
 }
@@ -113,7 +120,7 @@ export class MemberLink {
     const { plan, member } = this.#o;
     try {
       this.#client ??= doorOf(plan, member);
-      await look(this.#client, lookOf(plan, 'down'));
+      await look(this.#client, lookOf(plan, 'down', this.#o.bounds?.()));
     } catch {
       // Then the door finds out by its silence.
     } finally {
@@ -131,7 +138,12 @@ export class MemberLink {
     const { plan, member, node, log } = this.#o;
     try {
       this.#client ??= doorOf(plan, member);
-      const answer = await look(this.#client, { ...lookOf(plan, node.state), known: this.#known });
+      // Whether it is to rest it hears first: until then it does not say that it works.
+      const state = this.#known === undefined ? 'starting' : node.state;
+      const answer = await look(this.#client, {
+        ...lookOf(plan, state, this.#o.bounds?.()),
+        known: this.#known,
+      });
       if (this.#stopped) return;
       if (answer.lists !== undefined) {
         writeLists(plan, member.node, answer.lists);

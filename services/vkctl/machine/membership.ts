@@ -25,6 +25,8 @@ const membershipSchema = z.object({
   listenHost: z.string(),
   port: z.number().int(),
   joinedMs: z.number(),
+  /** The cluster of this machine that it lodges with; absent: it is a node of its own. */
+  lodgesWith: z.string().optional(),
   /** The cluster has put it out. */
   removed: z.boolean().optional(),
   /** As `join` was told. */

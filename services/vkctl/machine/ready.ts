@@ -1,21 +1,29 @@
 // Whether a node that starts has come into its cluster: only the door can tell, by what the routers have of it.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClusterRecord } from '../cluster/record.ts';
+import type { ClusterPlan } from '../cluster/record.ts';
 import { DoorRefusal } from '../door/messages.ts';
 import { Failure } from '../failure.ts';
 import { NoAnswer } from './door-client.ts';
-import { doorOf, look, lookOf, writeLists } from './link.ts';
+import { type Bounds, doorOf, look, lookOf, writeLists } from './link.ts';
 
 const AGAIN_MS = 250;
 
+interface Waiter {
+  readonly plan: Pick<ClusterPlan, 'cluster' | 'stateDir' | 'member' | 'host' | 'listenHost' | 'ports'>;
+  /** Of one that lodges here. */
+  readonly bounds?: Bounds;
+}
+
 /** What of the node is not there yet. @throws Failure where it is not of the cluster any more */
-export async function memberWaits({ plan }: ClusterRecord): Promise<string[]> {
+export async function memberWaits({ plan, bounds }: Waiter): Promise<string[]> {
   const client = doorOf(plan, plan.member!);
   try {
     const answer = await look(client, lookOf(plan, 'starting'));
     if (answer.lists !== undefined) writeLists(plan, plan.member!.node, answer.lists);
     // One that is to rest starts nothing.
     const waits = answer.rest ? [] : answer.waitingFor;
+    // The door heard that it starts; whoever asks there next is to hear that it works.
+    if (!answer.rest && waits.length === 0) await look(client, lookOf(plan, 'ready', bounds));
     if (waits.length > 0) await sleep(AGAIN_MS);
     return waits;
   } catch (error) {

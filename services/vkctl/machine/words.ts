@@ -13,6 +13,7 @@ const WORDS: Record<Refusal, { what?: string; fix?: string }> = {
   TOKEN_USED: { what: 'the token was used as often as it counts', fix: NEW_TOKEN },
   NAME_TAKEN: { fix: 'Leave --name out, or take the other one out of the cluster: vkctl node rm NODE' },
   FULL: { fix: 'Take one out: vkctl node rm NODE' },
+  EVER_FULL: { fix: 'Begin the cluster anew: vkctl down, vkctl up --address on its first machine.' },
   CLOCK: { fix: 'Set the clocks of both machines (NTP), and join again: the token still counts.' },
   VERSION: { fix: 'Install the same release on both.' },
   BAD_REQUEST: {},

@@ -9,7 +9,7 @@ const service = z.strictObject({
   node: z.string().optional(),
   address: z.string().optional().describe('host:port'),
   socket: z.string().optional().describe('unix:/path'),
-  state: z.enum(['running', 'waiting', 'failed', 'stopped', 'gone']),
+  state: z.enum(['running', 'waiting', 'failed', 'stopped', 'gone', 'drained']),
   process: z
     .strictObject({ pid: count, startTicks: z.string(), bootId: z.string() })
     .optional()

@@ -1,18 +1,24 @@
 // A node under supervision: its two services, which rest and work together.
-import type { SupervisedService } from './supervised-service.ts';
-
 /** pmapd hands its pages over for 10 s at most, and has some to end. */
 export const DRAIN_MS = 20_000;
 
 export type NodeState = 'ready' | 'draining' | 'drained';
 
+/** What a node consists of. */
+export interface Resting {
+  readonly spec: { readonly name: string };
+  /** Has it hand over what it can, and end until it is to work again. */
+  rest(graceMs: number): Promise<void>;
+  work(): void;
+}
+
 export class NodeWork {
-  readonly #services: readonly SupervisedService[];
+  readonly #services: readonly Resting[];
   #state: NodeState = 'ready';
   #change: Promise<void> = Promise.resolve();
   #wanted = false;
 
-  constructor(services: readonly SupervisedService[]) {
+  constructor(services: readonly Resting[]) {
     this.#services = services;
   }
 
@@ -40,7 +46,7 @@ export class NodeWork {
     }
   }
 
-  #of(kind: string): SupervisedService[] {
+  #of(kind: string): Resting[] {
     return this.#services.filter(({ spec }) => spec.name.endsWith(`/${kind}`));
   }
 }

@@ -11,6 +11,7 @@ import type { ClusterPaths } from '../cluster/paths.ts';
 import { type ClusterPlan, writeRecord } from '../cluster/record.ts';
 import { clearRemains, MARK } from '../cluster/remains.ts';
 import { takeReplaceRequest } from '../cluster/replace.ts';
+import { SupervisedLodgers } from '../lodger/supervised-lodgers.ts';
 import { MemberLink } from '../machine/link.ts';
 import { markRemoved } from '../machine/membership.ts';
 import { Janitor } from './janitor.ts';
@@ -50,6 +51,7 @@ export class Supervisor {
   readonly #wishes: NodeWishes | undefined;
   /** Of a node of another machine's cluster. */
   readonly #link: MemberLink | undefined;
+  readonly #lodgers: SupervisedLodgers;
   readonly #startedMs = Date.now();
   #stopped: Promise<void> | undefined;
   /** Its cluster does not have it any more. */
@@ -80,6 +82,13 @@ export class Supervisor {
       wrap: setpriv ? [setpriv, '--pdeathsig', 'INT', '--'] : [],
       changed: () => this.#write(),
     };
+    this.#lodgers = new SupervisedLodgers({
+      ...{ plan, around, log },
+      pmapdRuns: (node) =>
+        this.#services.some(
+          ({ spec, record }) => spec.name === `${node}/pmapd` && record.state === 'running',
+        ),
+    });
     this.#services = serviceSpecs(plan, { node: process.execPath, natsServer: natsServer ?? '' }).map(
       (spec) => new SupervisedService(spec, around),
     );
@@ -108,9 +117,11 @@ export class Supervisor {
         this.#log.warn('the folder of the cluster was deleted: its identities are there again');
       this.#bus?.look();
       this.#wishes?.look();
+      this.#lodgers.look();
       if (!existsSync(this.#paths.clusterFile)) this.#write();
     }, RECORD_MS);
     this.#wishes?.look();
+    this.#lodgers.look();
     const others = this.#services.filter((service) => service !== this.#bus?.nats);
     if (this.#bus === undefined) for (const service of others) service.start();
     else void this.#startAfter(this.#bus, others);
@@ -153,6 +164,8 @@ export class Supervisor {
     clearInterval(this.#writing);
     clearTimeout(this.#later);
     this.#writeRecord(true);
+    // While their pmap manager is there.
+    await this.#lodgers.stop();
     // Of a node of a larger cluster others go on with what it has.
     const drains = this.#plan.member !== undefined && !this.#out;
     const [signal, graceMs] = drains ? (['SIGTERM', DRAIN_MS] as const) : (['SIGINT', GRACE_MS] as const);
