@@ -3,13 +3,14 @@ import { Code, RpcError } from '../error.ts';
 import { Interrupt } from '../interrupt.ts';
 import { free, LARGE_BYTES } from '../large-bytes.ts';
 import { BoundedQueue } from '../queue.ts';
-import { BULK_BYTES, circuitWeight, frame, statusInit } from './frame.ts';
+import { BULK_BYTES, circuitWeight, dataFrame, frame, statusInit } from './frame.ts';
 import { Kept, type Progress } from './kept.ts';
 
 /** How the frames of a circuit go: as a number on a line. */
 export interface Way {
   readonly number: bigint;
-  send(frame: Frame, sent?: () => void): void;
+  /** @param written nobody reads its bytes any more */
+  send(frame: Frame, sent?: () => void, written?: () => void): void;
   /** Nothing of it is heard any more, and whoever is at its other end is told. */
   leave(): void;
 }
@@ -75,7 +76,7 @@ export class Circuit {
 
   /**
    * Sends a message; the promise, where there is one, resolves when the next may be sent, or when it is over.
-   * @param given nobody else uses the buffer of the message: it is freed as soon as it is sent
+   * @param given nobody else uses the buffer of the message: it is freed as soon as it is written
    */
   write(data: Uint8Array, { given = false } = {}): Promise<void> | undefined {
     if (this.over.fired || this.#halfClosed) return undefined;
@@ -203,9 +204,9 @@ export class Circuit {
     return this.#kept;
   }
 
-  #sendData(data: Uint8Array, sent?: () => void): void {
+  #sendData(data: Uint8Array, written?: () => void): void {
     const way = this.#way;
-    way?.send(frame({ case: 'circuitData', value: { circuit: way.number, data } }), sent);
+    way?.send(dataFrame(way.number, data), undefined, written);
   }
 
   #sendHalf(): void {

@@ -1,13 +1,14 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type {
+  CircuitData,
   Frame,
   FrameSchema as FrameSchemaType,
+  Message,
   RouteUpdate,
   Status,
-  StatusSchema,
 } from '@odonata/proto/syslink/v1/syslink';
-import { FrameSchema } from '@odonata/proto/syslink/v1/syslink';
+import { FrameSchema, StatusSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, codeFromNumber, RpcError } from '../error.ts';
 import { packDetails, unpackDetails } from '../error-details.ts';
 
@@ -27,10 +28,53 @@ export const MESSAGE_DEADLINE_MS = 30_000;
 /** For so long another way is looked for, for a circuit that lasts. */
 export const REOPEN_MS = 10_000;
 
+const NOTHING = new Uint8Array();
+const WELL = create(StatusSchema, { code: Code.Ok });
+
 type FrameInit = MessageInitShape<typeof FrameSchemaType>['frame'];
 
 export function frame(init: FrameInit): Frame {
   return create(FrameSchema, { frame: init });
+}
+
+/** The reply to a request, in few steps: of all frames most are messages. */
+export function replyFrame(
+  { from, proto, msgid, hopLimit }: Message,
+  body: Uint8Array,
+  { failure, requestId }: { failure: RpcError | undefined; requestId: string },
+): Frame {
+  const inHead = body.length <= HEAD_BYTES;
+  const value: Message = {
+    ...{ $typeName: 'odonata.syslink.v1.Message', proto, msgid, reply: true, hopLimit, deadlineMs: 0, requestId },
+    head: inHead ? body : NOTHING,
+    bulk: inHead ? NOTHING : body,
+    status: failure === undefined ? WELL : create(StatusSchema, statusInit(failure)),
+  };
+  if (from !== undefined) value.to = from;
+  return { $typeName: 'odonata.syslink.v1.Frame', frame: { case: 'message', value } };
+}
+
+/** A request, likewise. */
+export function requestFrame(
+  request: Pick<Message, 'to' | 'proto' | 'msgid' | 'deadlineMs' | 'requestId' | 'trace'>,
+  body: Uint8Array,
+): Frame {
+  const inHead = body.length <= HEAD_BYTES;
+  const value: Message = {
+    $typeName: 'odonata.syslink.v1.Message',
+    ...request,
+    reply: false,
+    hopLimit: HOP_LIMIT,
+    head: inHead ? body : NOTHING,
+    bulk: inHead ? NOTHING : body,
+  };
+  return { $typeName: 'odonata.syslink.v1.Frame', frame: { case: 'message', value } };
+}
+
+/** What goes on a circuit, likewise. */
+export function dataFrame(circuit: bigint, data: Uint8Array): Frame {
+  const value: CircuitData = { $typeName: 'odonata.syslink.v1.CircuitData', circuit, data };
+  return { $typeName: 'odonata.syslink.v1.Frame', frame: { case: 'circuitData', value } };
 }
 
 /** What a message on a circuit takes of the window: empty ones must not be free. */

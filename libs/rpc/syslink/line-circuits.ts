@@ -46,7 +46,7 @@ export interface Refusal {
 }
 
 export interface LineCircuitsOptions {
-  readonly send: (frame: Frame, sent?: () => void) => void;
+  readonly send: Way['send'];
   /** One is over. */
   readonly forgot: () => void;
 }
@@ -185,8 +185,8 @@ export class LineCircuits {
   #way(number: bigint): Way {
     return {
       number,
-      send: (frame, sent) => {
-        this.#options.send(frame, sent);
+      send: (frame, sent, written) => {
+        this.#options.send(frame, sent, written);
         if (frame.frame.case === 'circuitClose' && !frame.frame.value.half) this.#forget(number);
       },
       leave: () => {

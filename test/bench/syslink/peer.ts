@@ -18,6 +18,7 @@ import { silentLog } from '@odonata/rpc/log.ts';
 import { createRpcServer, raw } from '@odonata/rpc/server.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { CIRCUIT_WINDOW_BYTES, frame } from '@odonata/rpc/syslink/frame.ts';
+import { openedFrames, servedFrames } from '@odonata/rpc/syslink/frames/frame-stream.ts';
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
 import { ServedServices } from '@odonata/rpc/syslink/served.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
@@ -69,9 +70,7 @@ async function direct(): Promise<void> {
   services.add(PeerService, handlers);
   const server = createRpcServer({ name: 'direct', log, folder: undefined }).add(RouterService, {
     attach: raw((call) => {
-      const outbox = new Outbox(call);
-      const origin = { reply: outbox.send.bind(outbox) };
-      call.on('data', ({ frames }) => {
+      const stream = servedFrames(call, (frames) => {
         for (const { frame: received } of frames) {
           if (received.case === 'message') void services.message(received.value, origin);
           if (received.case !== 'register') continue;
@@ -84,6 +83,8 @@ async function direct(): Promise<void> {
           outbox.send(frame({ case: 'registered', value }));
         }
       });
+      const outbox = new Outbox(stream);
+      const origin = { reply: outbox.send.bind(outbox) };
       call.on('end', () => call.end());
     }),
   });
@@ -228,10 +229,9 @@ async function crowd(address: string, count: number): Promise<void> {
     const channel = openChannel(address);
     const registered = Array.from({ length: Math.min(STREAMS_OF_ONE, count - first) }, (_, i) => {
       const stream = openStream(RouterService.method.attach, channel);
-      const outbox = new Outbox(stream);
       const there = Promise.withResolvers<void>();
       stream.on('error', (error) => there.reject(error));
-      stream.on('data', ({ frames }) => {
+      const heard = openedFrames(stream, log, {}, (frames) => {
         for (const { frame: received } of frames) {
           if (received.case === 'registered') there.resolve();
           if (received.case !== 'message') continue;
@@ -239,6 +239,7 @@ async function crowd(address: string, count: number): Promise<void> {
           outbox.send(frame({ case: 'message', value: { to: from!, msgid, proto, head, reply: true } }));
         }
       });
+      const outbox = new Outbox(heard);
       const value = { name: `e${first + i}`, kind: EndpointKind.VKERNEL, session: 1n, wire: wireSpoken() };
       outbox.send(frame({ case: 'register', value }));
       return there.promise;
