@@ -11,6 +11,10 @@ import { MAX_MESSAGE_BYTES } from './channel.ts';
 import { Code, RpcError } from './error.ts';
 
 const PREFIX_BYTES = 5;
+/** So many parts of one message are looked at: smaller ones are no use. */
+const PARTS_MANY = 64;
+const PART_BYTES = 4 * 1024;
+const NO_MORE: readonly Buffer[] = [];
 
 export interface BareStream {
   /**
@@ -21,8 +25,11 @@ export interface BareStream {
   on(event: 'drain', listener: () => void): void;
 }
 
-/** @throws RpcError what is wrong with it */
-export type HearBytes = (message: Buffer) => void;
+/**
+ * A message, in the pieces that it came in: mostly in one.
+ * @throws RpcError what is wrong with it
+ */
+export type HearBytes = (first: Buffer, more: readonly Buffer[]) => void;
 
 interface Decoder {
   readonly readState: number;
@@ -147,17 +154,17 @@ class Taken implements BareStream {
   }
 
   /** A message with its five bytes in front. */
-  heard(framed: Buffer): void {
+  heard(framed: Buffer, more: readonly Buffer[] = NO_MORE): void {
     if (framed[0] !== 0) throw new RpcError(Code.Unimplemented, 'messages of this stream are not compressed');
     this.#parts.tracker?.addMessageReceived();
-    this.#parts.hear(framed.subarray(PREFIX_BYTES));
+    this.#parts.hear(framed.subarray(PREFIX_BYTES), more);
   }
 
   #received(chunk: Buffer): void {
     if (this.#isOver) return;
     try {
       if (!this.#usesDecoder) {
-        this.#whole.add(chunk, (framed) => this.heard(framed));
+        this.#whole.add(chunk, (framed, more) => this.heard(framed, more));
         return;
       }
       const { decoder } = this.#parts;
@@ -170,29 +177,36 @@ class Taken implements BareStream {
   }
 }
 
-/** Messages with their five bytes in front, of chunks as they come. One that is within a chunk is a view of it. */
-class WholeMessages {
+/** @internal Messages with their five bytes in front, of chunks as they come, as views of these. The five bytes are never apart. */
+export class WholeMessages {
   /** Of a message that is not whole yet. */
   #parts: Buffer[] = [];
   #partBytes = 0;
 
-  add(chunk: Buffer, heard: (framed: Buffer) => void): void {
+  add(chunk: Buffer, heard: (framed: Buffer, more: readonly Buffer[]) => void): void {
     let rest = chunk;
     if (this.#partBytes > 0) {
       this.#parts.push(chunk);
       this.#partBytes += chunk.length;
       const lacking = this.#lacking();
-      if (lacking > 0) return;
-      const whole = Buffer.concat(this.#parts, this.#partBytes + lacking);
+      if (lacking > 0) {
+        this.#shorten();
+        return;
+      }
+      const [first, ...more] = this.#parts;
       this.#parts = [];
       this.#partBytes = 0;
       rest = chunk.subarray(chunk.length + lacking);
-      heard(whole);
+      if (more.length === 0) heard(first!.subarray(0, first!.length + lacking), NO_MORE);
+      else {
+        more.push(more.pop()!.subarray(0, chunk.length + lacking));
+        heard(first!, more);
+      }
     }
     while (rest.length >= PREFIX_BYTES) {
       const end = endOf(rest);
       if (end > rest.length) break;
-      heard(rest.subarray(0, end));
+      heard(rest.subarray(0, end), NO_MORE);
       rest = rest.subarray(end);
     }
     if (rest.length === 0) return;
@@ -202,9 +216,24 @@ class WholeMessages {
 
   /** Bytes; less than none: so many are of the next one. */
   #lacking(): number {
-    if (this.#partBytes < PREFIX_BYTES) return PREFIX_BYTES - this.#partBytes;
     if (this.#parts[0]!.length < PREFIX_BYTES) this.#parts = [Buffer.concat(this.#parts)];
+    if (this.#partBytes < PREFIX_BYTES) return PREFIX_BYTES - this.#partBytes;
     return endOf(this.#parts[0]!) - this.#partBytes;
+  }
+
+  /** Each part is an object: of who sends a byte at a time we would keep as many. Small ones at the end become one. */
+  #shorten(): void {
+    const parts = this.#parts;
+    if (parts.length % PARTS_MANY !== 0) return;
+    const small: Buffer[] = [];
+    let bytes = 0;
+    // Each is copied again only into one that is twice as long.
+    while (parts.length > 0 && parts.at(-1)!.length <= Math.max(PART_BYTES, bytes)) {
+      const last = parts.pop()!;
+      small.push(last);
+      bytes += last.length;
+    }
+    if (small.length > 0) parts.push(Buffer.concat(small.reverse(), bytes));
   }
 }
 

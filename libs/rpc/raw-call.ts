@@ -1,5 +1,5 @@
 import type * as grpc from '@grpc/grpc-js';
-import { type BareStream, bareOfServed } from './bare-stream.ts';
+import { type BareStream, bareOfServed, type HearBytes } from './bare-stream.ts';
 import { internal, metBug } from './bug.ts';
 import { Code, RpcError } from './error.ts';
 import type { Logger } from './log.ts';
@@ -73,11 +73,11 @@ export class RawCall<I, O> {
    * Messages as bytes, to and from HTTP/2 itself: instead of `on('data')` and `write`, and right at its begin.
    * @returns undefined: it goes as ever
    */
-  bare(hear: (message: Buffer) => void): BareStream | undefined {
-    const heard = (message: Buffer): void => {
+  bare(hear: HearBytes): BareStream | undefined {
+    const heard: HearBytes = (first, more) => {
       if (this.#over) return;
       try {
-        hear(message);
+        hear(first, more);
       } catch (error) {
         this.#broke(error);
       }

@@ -15,6 +15,7 @@ import {
   frame,
   statusInit,
 } from '@odonata/rpc/syslink/frame.ts';
+import { bytesIn } from '@odonata/rpc/syslink/frames/passed-data.ts';
 import { addressOf, type Connection, type Endpoint, type Leg } from './registry.ts';
 import { endTrace, routedTrace } from './routed-trace.ts';
 
@@ -83,11 +84,12 @@ export class CircuitTable {
       abort(leg, new RpcError(Code.InvalidArgument, 'data after the end of that direction'));
       return;
     }
-    if (data.data.length > BULK_BYTES || leg.underWayBytes >= CIRCUIT_WINDOW_BYTES) {
+    const length = bytesIn(data);
+    if (length > BULK_BYTES || leg.underWayBytes >= CIRCUIT_WINDOW_BYTES) {
       abort(leg, new RpcError(Code.ResourceExhausted, 'more data than the window of the circuit'));
       return;
     }
-    const bytes = circuitWeight(data.data);
+    const bytes = circuitWeight({ length });
     leg.underWayBytes += bytes;
     leg.parkedBytes += bytes;
     data.circuit = leg.peer.number;

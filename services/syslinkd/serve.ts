@@ -95,12 +95,13 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
     connectionsMax: CONNECTED_LIMIT + 1_000,
   }).add(RouterService, {
     attach: raw((call, { caller }) => {
-      const frames = servedFrames(call, (frames) => {
+      const hear = (frames: readonly Frame[]): void => {
         for (const frame of frames) {
           logRequest(log, peer, frame);
           if (!over) router.receive(connection, frame, Date.now());
         }
-      });
+      };
+      const frames = servedFrames(call, hear, { passes: true });
       const outbox = new Outbox(frames, (error) => connection.end(error));
       const connection: Connection = {
         caller,
@@ -139,7 +140,7 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
         failStream(call, error);
       };
       const address = call.getPeer();
-      const frames = servedFrames(call, (frames) => line.receive(frames));
+      const frames = servedFrames(call, (frames) => line.receive(frames), { passes: true });
       const line: PeerLine = peers.accept(frames, fail, { address, caller });
       connections.add(line.connection);
       void line.ended.then(() => connections.delete(line.connection));

@@ -11,6 +11,7 @@ import type {
 import { FrameSchema, StatusSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, codeFromNumber, RpcError } from '../error.ts';
 import { packDetails, unpackDetails } from '../error-details.ts';
+import { bytesIn } from './frames/passed-data.ts';
 
 /** The structured head of a message. */
 export const HEAD_BYTES = 4096;
@@ -78,7 +79,7 @@ export function dataFrame(circuit: bigint, data: Uint8Array): Frame {
 }
 
 /** What a message on a circuit takes of the window: empty ones must not be free. */
-export function circuitWeight(data: Uint8Array): number {
+export function circuitWeight(data: { readonly length: number }): number {
   return Math.max(64, data.length);
 }
 
@@ -88,7 +89,7 @@ export function frameBytes({ frame }: Frame): number {
     case 'message':
       return 128 + frame.value.head.length + frame.value.bulk.length + statusBytes(frame.value.status);
     case 'circuitData':
-      return 64 + frame.value.data.length;
+      return 64 + bytesIn(frame.value);
     case 'circuitClose':
       return 64 + statusBytes(frame.value.status);
     case 'routeUpdate':

@@ -1,7 +1,7 @@
 // Keeps a line open to each router that was named: as soon as one breaks it is opened again, with longer and longer waits.
 
 import { Role } from '@odonata/proto/auth/v1/access';
-import { RouterService } from '@odonata/proto/syslink/v1/syslink';
+import { type Frame, RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
 import { openChannel, openStream } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -84,7 +84,8 @@ export class Dialler {
     const { folder, log } = this.#options;
     const channel = openChannel(address, { folder, server: Role.SYSLINKD });
     const stream = openStream(RouterService.method.peer, channel);
-    const frames = openedFrames(stream, log, { router: address }, (frames) => line.receive(frames));
+    const hear = (frames: readonly Frame[]): void => line.receive(frames);
+    const frames = openedFrames(stream, log, { router: address }, hear, { passes: true });
     const line: PeerLine = this.#options.line(frames, () => stream.cancel(), address);
     let failure: unknown;
     stream.on('error', (error) => {

@@ -9,6 +9,7 @@
 //   node peer.ts open ADDRESS CIRCUITS             opens so many, and keeps them until its standard input ends
 //   node peer.ts crowd ADDRESS COUNT               so many endpoints that answer, e0, e1, ...; ends with its standard input
 //   node peer.ts round ADDRESS COUNT ENDPOINTS     asks those, one after another; prints the ns that it took
+import '@odonata/rpc/external-memory.ts';
 import { once } from 'node:events';
 import { EndpointKind, RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { PeerService } from '@odonata/proto/vkernel/v1/peer';

@@ -95,14 +95,20 @@ export class BackWriter {
 
   bytes(data: Uint8Array): void {
     if (data.length >= LARGE_BYTES) {
-      this.#cut();
-      this.#pieces.push(data);
-      this.#pieceBytes += data.length;
+      this.piece(data);
       return;
     }
     this.#room(data.length);
     this.#at -= data.length;
     this.#buffer.set(data, this.#at);
+  }
+
+  /** Bytes that go as they are. */
+  piece(data: Uint8Array): void {
+    if (data.length === 0) return;
+    this.#cut();
+    this.#pieces.push(data);
+    this.#pieceBytes += data.length;
   }
 
   /** @returns how many bytes */

@@ -12,9 +12,11 @@ import {
   type Message,
   type Status,
 } from '@odonata/proto/syslink/v1/syslink';
+import { LARGE_BYTES } from '../../large-bytes.ts';
 import { decoder } from '../../service.ts';
 import { BULK_BYTES, HEAD_BYTES } from '../frame.ts';
 import { AddressField, CallerField, DataField, FRAMES, FrameField, MessageField, StatusField, WindowField } from './numbers.ts';
+import type { PassedData } from './passed-data.ts';
 
 /** Of one batch, read by hand: what has more is nothing that our side wrote. */
 const FRAMES_MAX = 4_096;
@@ -28,6 +30,8 @@ const HOPS_MAX = 64;
 const DEADLINE_MAX = 86_400_000;
 const CODE_MAX = 16;
 const ROLES = new Set(RoleSchema.values.map(({ number }) => number));
+/** A view may keep so many bytes besides. */
+const KEPT_BESIDE_BYTES = 1_024;
 const NONE = new Uint8Array();
 
 const decodeAll = decoder(AttachRequestSchema);
@@ -38,7 +42,22 @@ const halves = new Uint32Array(both.buffer);
 /** The frames of a message of gRPC. Byte fields are views of it. @throws RpcError INVALID_ARGUMENT */
 export function framesOf(message: Uint8Array): Frame[] {
   const bytes = new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
-  return new FrameReader(bytes).frames() ?? decodeAll(bytes).frames;
+  return new FrameReader(bytes).frames() ?? decodeAll(kept(bytes)).frames;
+}
+
+/**
+ * The frame of a message that came in several pieces, where it is what a circuit carries and nothing else: it stays in these pieces.
+ * @param bytes of all of them
+ * @returns undefined: it is to be read as a whole, as few bytes are: pieces would keep more than these
+ */
+export function passedOf(first: Uint8Array, more: readonly Uint8Array[], bytes: number): Frame | undefined {
+  const found = bytes < LARGE_BYTES ? undefined : new FrameReader(first).passed(bytes);
+  if (found === undefined) return undefined;
+  const pieces = [first.subarray(found.at), ...more];
+  const value: PassedData = {
+    ...{ $typeName: 'odonata.syslink.v1.CircuitData', circuit: found.circuit, data: NONE, pieces },
+  };
+  return { $typeName: 'odonata.syslink.v1.Frame', frame: { case: 'circuitData', value } };
 }
 
 /** Reads on until something is unusual; then it is `strange`, and what it says does not count. */
@@ -64,7 +83,7 @@ class FrameReader {
         this.#strange = false;
         this.#at = end;
         try {
-          frame = decodeOne(this.#bytes.subarray(from, end));
+          frame = decodeOne(kept(this.#bytes.subarray(from, end)));
         } catch {
           return undefined;
         }
@@ -72,6 +91,17 @@ class FrameReader {
       frames.push(frame!);
     }
     return frames;
+  }
+
+  /** What stands before the data of a circuit, which is all that there is. @param bytes of the message, of which this is the first piece */
+  passed(bytes: number): { at: number; circuit: bigint } | undefined {
+    if (this.#varint() !== FRAMES * 8 + 2 || this.#end(bytes) !== bytes) return undefined;
+    if (this.#varint() !== FrameField.circuitData * 8 + 2 || this.#end(bytes) !== bytes) return undefined;
+    if (this.#varint() !== DataField.circuit * 8) return undefined;
+    const circuit = this.#varint64();
+    if (this.#varint() !== DataField.data * 8 + 2 || this.#end(bytes) !== bytes) return undefined;
+    const at = this.#at;
+    return this.#strange || at > this.#bytes.length || bytes - at > BULK_BYTES ? undefined : { at, circuit };
   }
 
   #frame(end: number): Frame | undefined {
@@ -255,7 +285,7 @@ class FrameReader {
       return NONE;
     }
     this.#at = end;
-    return this.#bytes.subarray(from, end);
+    return kept(this.#bytes.subarray(from, end));
   }
 
   /** Printable ASCII: what has other letters is read by those who know them. */
@@ -316,6 +346,10 @@ class FrameReader {
     return 0n;
   }
 }
+
+/** What is kept must not keep much more: who waits for a reader counts the bytes themselves. */
+const kept = (view: Uint8Array): Uint8Array =>
+  view.buffer.byteLength > 2 * view.length + KEPT_BESIDE_BYTES ? view.slice() : view;
 
 function asciiOf(bytes: Uint8Array, from: number, end: number): string {
   if (end - from > 12) return Buffer.from(bytes.buffer, bytes.byteOffset + from, end - from).toString('latin1');

@@ -1,13 +1,14 @@
 // Streams of frames: below grpc-js, where that has a way in, and else by it.
 import type * as grpc from '@grpc/grpc-js';
 import type { Frame } from '@odonata/proto/syslink/v1/syslink';
-import { type BareStream, bareOfOpened } from '../../bare-stream.ts';
+import { type BareStream, bareOfOpened, type HearBytes } from '../../bare-stream.ts';
 import { type BugLog, hear, metBug } from '../../bug.ts';
 import { RpcError } from '../../error.ts';
 import type { RawCall } from '../../raw-call.ts';
 import { encodeFrames } from '../frame-batch.ts';
-import { framesOf } from './frame-reader.ts';
-import { framesMessage } from './frame-writer.ts';
+import { framesOf, passedOf } from './frame-reader.ts';
+import { framesMessages } from './frame-writer.ts';
+import { joined } from './passed-data.ts';
 
 /** What an outbox writes to. */
 export interface FrameStream {
@@ -31,12 +32,28 @@ interface BatchStream {
   on(event: 'drain', listener: () => void): unknown;
 }
 
+export interface FrameStreamOptions {
+  /** What circuits carry stays in the pieces that it comes in (passed-data.ts). */
+  readonly passes?: boolean;
+}
+
 /** Of a stream that this process serves: frames that come are heard from now on. */
-export function servedFrames(call: RawCall<Batch, Batch>, hearFrames: HearFrames): FrameStream {
-  const bare = call.bare((message) => hearFrames(framesOf(message)));
+export function servedFrames(
+  call: RawCall<Batch, Batch>,
+  hearFrames: HearFrames,
+  options: FrameStreamOptions = {},
+): FrameStream {
+  const bare = call.bare((first, more) => hearFrames(read(first, more, options)));
   if (bare !== undefined) return new BareFrames(bare, () => call.isOver);
   call.on('data', ({ frames }) => hearFrames(frames));
   return new BatchFrames(call);
+}
+
+function read(first: Buffer, more: readonly Buffer[], { passes }: FrameStreamOptions): Frame[] {
+  if (more.length === 0) return framesOf(first);
+  const bytes = more.reduce((sum, { length }) => sum + length, first.length);
+  const passed = passes ? passedOf(first, more, bytes) : undefined;
+  return passed === undefined ? framesOf(Buffer.concat([first, ...more], bytes)) : [passed];
 }
 
 /** Of a stream that this process opened. It is as grpc-js has it until the first frames come. */
@@ -45,8 +62,10 @@ export function openedFrames(
   log: BugLog,
   where: object,
   hearFrames: HearFrames,
+  options: FrameStreamOptions = {},
 ): FrameStream {
-  return new OpenedFrames(stream as unknown as grpc.ClientDuplexStream<Batch, Batch>, log, where, hearFrames);
+  const batches = stream as unknown as grpc.ClientDuplexStream<Batch, Batch>;
+  return new OpenedFrames(batches, log, where, hearFrames, options);
 }
 
 class OpenedFrames implements FrameStream {
@@ -58,6 +77,7 @@ class OpenedFrames implements FrameStream {
     log: BugLog,
     where: object,
     hearFrames: HearFrames,
+    options: FrameStreamOptions,
   ) {
     this.#now = new BatchFrames(stream);
     let isBare = false;
@@ -66,7 +86,7 @@ class OpenedFrames implements FrameStream {
       if (isBare) return;
       const bare = bareOfOpened(
         stream as grpc.ClientDuplexStream<unknown, unknown>,
-        guardedBytes(stream, log, where, hearFrames),
+        guardedBytes(stream, log, where, (first, more) => hearFrames(read(first, more, options))),
         () => stream.cancel(),
       );
       if (bare === undefined) return;
@@ -91,11 +111,11 @@ function guardedBytes(
   stream: grpc.ClientDuplexStream<Batch, Batch>,
   log: BugLog,
   where: object,
-  hearFrames: HearFrames,
-): (message: Buffer) => void {
-  return (message) => {
+  hearBytes: HearBytes,
+): HearBytes {
+  return (first, more) => {
     try {
-      hearFrames(framesOf(message));
+      hearBytes(first, more);
     } catch (error) {
       if (RpcError.is(error)) stream.emit('error', error);
       else metBug(log, error, where);
@@ -114,7 +134,7 @@ class BareFrames implements FrameStream {
   }
 
   write(frames: readonly Frame[], written?: () => void): boolean {
-    return !this.#isOver() && this.#bare.write(framesMessage(frames), written);
+    return !this.#isOver() && this.#bare.write(framesMessages(frames), written);
   }
 
   on(event: 'drain', listener: () => void): void {
@@ -131,8 +151,9 @@ class BatchFrames implements FrameStream {
 
   write(frames: readonly Frame[], written?: () => void): boolean {
     // Bytes, where a stream's messages are encoded by `encoder`, go as they are.
-    const encoded = encodeFrames(frames) as unknown as Batch | undefined;
-    const free = this.#stream.write(encoded ?? { frames: [...frames] });
+    const whole = frames.map(joined);
+    const encoded = encodeFrames(whole) as unknown as Batch | undefined;
+    const free = this.#stream.write(encoded ?? { frames: whole });
     written?.();
     return free;
   }

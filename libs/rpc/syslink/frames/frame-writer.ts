@@ -10,22 +10,40 @@ import {
   type Message,
   type Status,
 } from '@odonata/proto/syslink/v1/syslink';
+import { LARGE_BYTES } from '../../large-bytes.ts';
 import { BackWriter } from './back-writer.ts';
 import { AddressField, CallerField, DataField, FRAMES, FrameField, MessageField, StatusField, WindowField } from './numbers.ts';
+import { bytesIn, piecesOf } from './passed-data.ts';
 
 const VARINT = 0;
 const BYTES = 2;
 const writer = new BackWriter();
 
 /**
- * A batch of frames as one message of gRPC, its five bytes in front included. Many bytes of a frame are a piece of their own: the
- * frame's own, and no copy.
+ * Frames as messages of gRPC, the five bytes in front of each included. Many bytes of a frame are a piece of their own: the frame's
+ * own, and no copy. What a circuit carries, where it is much, has a message to itself: it is passed on without being looked into.
  */
-export function framesMessage(frames: readonly Frame[]): Uint8Array[] {
-  for (let i = frames.length - 1; i >= 0; i--) writeFrame(frames[i]!);
-  writer.bigEndian(writer.length);
-  writer.byte(0);
+export function framesMessages(frames: readonly Frame[]): Uint8Array[] {
+  let after = 0;
+  for (let i = frames.length - 1; i >= 0; i--) {
+    const isAlone = isLarge(frames[i]!);
+    if (isAlone) after = endMessage(after);
+    writeFrame(frames[i]!);
+    if (isAlone) after = endMessage(after);
+  }
+  endMessage(after);
   return writer.take();
+}
+
+const isLarge = ({ frame }: Frame): boolean =>
+  frame.case === 'circuitData' && bytesIn(frame.value) >= LARGE_BYTES;
+
+/** What was written since is a message. @returns where the one before it ends */
+function endMessage(after: number): number {
+  if (writer.length === after) return after;
+  writer.bigEndian(writer.length - after);
+  writer.byte(0);
+  return writer.length;
 }
 
 function writeFrame(each: Frame): void {
@@ -103,9 +121,15 @@ function writeStatus({ code, reason, details }: Status): void {
   end(MessageField.status, before);
 }
 
-function writeData({ circuit, data }: CircuitData): void {
-  bytes(DataField.data, data);
-  number64(DataField.circuit, circuit);
+function writeData(data: CircuitData): void {
+  const pieces = piecesOf(data);
+  if (pieces === undefined) bytes(DataField.data, data.data);
+  else {
+    const before = writer.length;
+    for (let i = pieces.length - 1; i >= 0; i--) writer.piece(pieces[i]!);
+    end(DataField.data, before);
+  }
+  number64(DataField.circuit, data.circuit);
 }
 
 function writeWindow({ circuit, takenBytes, earlierBytes }: CircuitWindow): void {

@@ -4,11 +4,13 @@ import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { AttachRequestSchema, type FrameSchema } from '@odonata/proto/syslink/v1/syslink';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { WholeMessages } from '../../bare-stream.ts';
 import { RpcError } from '../../error.ts';
 import { LARGE_BYTES } from '../../large-bytes.ts';
 import { decoder } from '../../service.ts';
-import { framesOf } from './frame-reader.ts';
-import { framesMessage } from './frame-writer.ts';
+import { framesOf, passedOf } from './frame-reader.ts';
+import { framesMessages } from './frame-writer.ts';
+import { joined } from './passed-data.ts';
 
 const decode = decoder(AttachRequestSchema);
 const RUNS = { numRuns: 400 };
@@ -59,14 +61,24 @@ function expectSame(raw: Uint8Array): void {
   expect(outcome(() => framesOf(raw))).toEqual(outcome(() => decode(raw).frames));
 }
 
+/** The messages of gRPC in these bytes. */
+function messagesIn(bytes: Buffer): Buffer[] {
+  const messages: Buffer[] = [];
+  for (let rest = bytes; rest.length > 0; ) {
+    expect(rest.readUInt8(0)).toBe(0);
+    const end = 5 + rest.readUInt32BE(1);
+    messages.push(rest.subarray(5, end));
+    rest = rest.subarray(end);
+  }
+  return messages;
+}
+
 it('writes what protobuf-es writes, with the length in front', () => {
   fc.assert(
     fc.property(batch, (all) => {
-      const wanted = Buffer.from(toBinary(AttachRequestSchema, all));
-      const written = Buffer.concat(framesMessage(all.frames));
-      expect(written.readUInt8(0)).toBe(0);
-      expect(written.readUInt32BE(1)).toBe(wanted.length);
-      expect(written.subarray(5).equals(wanted)).toBe(true);
+      const messages = messagesIn(Buffer.concat(framesMessages(all.frames)));
+      // Frames of several messages are those of one.
+      expect(Buffer.concat(messages).equals(toBinary(AttachRequestSchema, all))).toBe(true);
     }),
     RUNS,
   );
@@ -92,16 +104,66 @@ it('broken bytes are taken, or refused, as protobuf-es does', () => {
       }
       expectSame(raw);
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
 });
 
-it('many bytes are views of what came, and go on as they are', () => {
-  const data = new Uint8Array(LARGE_BYTES).fill(3);
-  const sent = create(AttachRequestSchema, { frames: [{ frame: { case: 'circuitData', value: { circuit: 5n, data } } }] });
-  const pieces = framesMessage(sent.frames);
+it('what a circuit carries goes on in the pieces that it came in, wherever they were cut', () => {
+  const data = new Uint8Array(3 * LARGE_BYTES).map((_, i) => i);
+  const sent = create(AttachRequestSchema, {
+    frames: [{ frame: { case: 'circuitData', value: { circuit: 5n, data } } }],
+  });
+  const pieces = framesMessages(sent.frames);
   expect(pieces.some((piece) => piece.buffer === data.buffer)).toBe(true);
-  const came = Buffer.concat(pieces).subarray(5);
-  const [read] = framesOf(came);
-  expect(read?.frame.case === 'circuitData' && read.frame.value.data.buffer).toBe(came.buffer);
+  const [came] = messagesIn(Buffer.concat(pieces));
+  const expectPassed = (cut: number): boolean => {
+    const [first, ...more] = [came!.subarray(0, cut), came!.subarray(cut, -9), came!.subarray(-9)];
+    const passed = passedOf(first!, more, came!.length);
+    if (passed === undefined) return false;
+    const again = framesMessages([passed]);
+    expect(again.filter(({ buffer, length }) => buffer === came!.buffer && length > 8)).toHaveLength(cut > 20 ? 3 : 2);
+    expect(Buffer.concat(again).subarray(5).equals(came!)).toBe(true);
+    return true;
+  };
+  expect([0, 3, 12, 13, 14, 20, 5_000].map(expectPassed)).toEqual([false, false, false, false, true, true, true]);
+});
+
+it('nothing else is passed on unread', () => {
+  const change = fc.record({ at: fc.nat(30), to: fc.nat(255) });
+  const data = new Uint8Array(LARGE_BYTES);
+  const good = toBinary(AttachRequestSchema, create(AttachRequestSchema, {
+    frames: [{ frame: { case: 'circuitData', value: { circuit: 300n, data } } }],
+  }));
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 2 }), fc.nat(40), (changes, cut) => {
+      const raw = good.slice();
+      for (const { at, to } of changes) raw[at] = to;
+      const passed = passedOf(raw.subarray(0, cut), [raw.subarray(cut)], raw.length);
+      if (passed !== undefined) expect([joined(passed)]).toEqual(decode(raw).frames);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+it('messages are whole however they are cut, also byte by byte', () => {
+  const lengths = [0, 3, 5, 70, 9_000];
+  const sent = lengths.map((length, i) => {
+    const framed = Buffer.alloc(5 + length, i);
+    framed[0] = 0;
+    framed.writeUInt32BE(length, 1);
+    return framed;
+  });
+  const all = Buffer.concat(sent);
+  for (const step of [1, 2, 3, 7, 64, 4_097, all.length]) {
+    const came: Buffer[] = [];
+    let mostParts = 0;
+    const whole = new WholeMessages();
+    for (let at = 0; at < all.length; at += step)
+      whole.add(all.subarray(at, at + step), (first, more) => {
+        mostParts = Math.max(mostParts, more.length);
+        came.push(Buffer.concat([first, ...more]));
+      });
+    expect(came).toEqual(sent);
+    expect(mostParts).toBeLessThan(80);
+  }
 });
