@@ -127,12 +127,15 @@ export class CircuitTable {
     for (const leg of [...endpoint.legs.values()]) abort(leg, error, true);
   }
 
-  /** Its stream is gone: whom it called hears that nobody waits any more, and whoever called it that it is not there. */
+  /**
+   * Its stream is gone: whom it called hears that nobody waits any more, and whoever called it that it is not there. Behind the line
+   * to another router somebody may still wait.
+   */
   closeAll(endpoint: Endpoint, error: RpcError): void {
     const cancelled = new RpcError(Code.Cancelled, error.details);
     for (const leg of [...endpoint.legs.values()]) {
       remove(leg);
-      sendClose(leg.peer.endpoint, leg.peer.number, leg.opened ? cancelled : error, true);
+      sendClose(leg.peer.endpoint, leg.peer.number, leg.opened && !endpoint.isLink ? cancelled : error, true);
     }
   }
 }

@@ -8,6 +8,7 @@ import { ANYONE } from '@odonata/rpc/identity/identity.ts';
 import { Circuit } from '@odonata/rpc/syslink/circuit.ts';
 import { CIRCUIT_WINDOW_BYTES, frame } from '@odonata/rpc/syslink/frame.ts';
 import { openLasting } from '@odonata/rpc/syslink/lasting-calls.ts';
+import { noResumptions } from '@odonata/rpc/syslink/resumptions.ts';
 import { LastingCircuits } from '@odonata/rpc/syslink/lasting-served.ts';
 import type { Line } from '@odonata/rpc/syslink/line.ts';
 import { LineCircuits } from '@odonata/rpc/syslink/line-circuits.ts';
@@ -129,6 +130,7 @@ class World {
       line: () => all()[0]!,
       all,
       ready: async () => {},
+      resumptions: noResumptions(),
       closing: new AbortController().signal,
     };
     this.near.circuit = openLasting(lines, { to: { name: 'far' }, proto: '/p' });

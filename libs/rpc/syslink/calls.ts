@@ -121,7 +121,10 @@ export class Calls {
       await this.#lines.ready({ deadlineMs: deadlineMs || MESSAGE_DEADLINE_MS, signal });
     }
     const init = { to, proto: methodPath(method), requestId, ...(trace && { trace }) };
-    const circuit = options.lasting ? openLasting(this.#lines, init) : this.#lines.line().openCircuit(init);
+    const { lasting = false } = options;
+    const circuit = lasting
+      ? openLasting(this.#lines, { ...init, withCaller: lasting === 'with-caller' })
+      : this.#lines.line().openCircuit(init);
     let ending: RpcError | undefined;
     const end = (error: RpcError) => {
       ending ??= error;

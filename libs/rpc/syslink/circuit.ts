@@ -48,6 +48,8 @@ export class Circuit {
   onClosed: ((error: RpcError | undefined) => void) | undefined;
   /** Of one that lasts: its way broke. */
   onLost: ((error: RpcError) => void) | undefined;
+  /** Of one that lasts, at the end that opened it: the router of its way asks everybody to go elsewhere. */
+  onLeaving: (() => void) | undefined;
 
   constructor(way: Way, windowBytes: number, { lasting = false } = {}) {
     this.#way = way;
@@ -72,6 +74,7 @@ export class Circuit {
   doesNotLast(): void {
     this.#kept = undefined;
     this.onLost = undefined;
+    this.onLeaving = undefined;
   }
 
   /**

@@ -256,6 +256,7 @@ export class Line {
         return;
       case 'goAway':
         this.#goElsewhere();
+        this.#circuits.leaving();
         return;
       case 'message': {
         const message = frame.value;
