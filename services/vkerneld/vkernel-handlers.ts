@@ -6,6 +6,7 @@ import { isTheirs, ownerOnly } from '@odonata/rpc/identity/access.ts';
 import { personOf } from '@odonata/rpc/identity/identity.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
+import { expectPerson } from './expected-person.ts';
 import type { NamedConnections } from './names/named-connections.ts';
 import type { ProcessTable } from './process-table.ts';
 import { keyOf } from './vkernel-child.ts';
@@ -31,6 +32,7 @@ export function vkernelsHandlers({
 }: VkernelsPlace): Pick<Handlers<typeof VkernelService>, Methods> {
   const named = ({ name, user }: { name: string; user: string }, { caller }: CallContext) => {
     expectVkernelName('name', name);
+    expectPerson(user);
     return { name, user: user || (personOf(caller) ?? caller.name) };
   };
   /** As it is now, whether it runs or not. */

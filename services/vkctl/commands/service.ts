@@ -18,6 +18,7 @@ import {
   jsonOption,
   type QuietOption,
   quietOption,
+  userOption,
   wholeNumber,
 } from './options.ts';
 import {
@@ -57,7 +58,7 @@ export function addService(program: Command): void {
 
 const placed = (command: Command): Command =>
   command
-    .option('--user <name>', 'whose it is; else your own')
+    .addOption(userOption())
     .addOption(clusterOption())
     .addOption(jsonOption())
     .addOption(quietOption());
