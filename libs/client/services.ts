@@ -121,10 +121,7 @@ export class Services {
   }
 
   /** At the first node that answers: any of them knows. */
-  #ask<T>(
-    signal: AbortSignal | undefined,
-    ask: Ask<T>,
-  ): Promise<T> {
+  #ask<T>(signal: AbortSignal | undefined, ask: Ask<T>): Promise<T> {
     const either = anyOf(this.#to.closed, signal);
     const asked = { deadlineMs: ANSWER_MS, signal: either };
     return overRouters(

@@ -95,7 +95,10 @@ export function bareOfOpened(
 
 /** Calls within calls: the last one has the stream. */
 function insideOf(stream: unknown): ClientCall | undefined {
-  let call = stream as Partial<{ call: unknown; child: unknown; underlyingCalls: [{ call: unknown }] }> | null | undefined;
+  let call = stream as
+    | Partial<{ call: unknown; child: unknown; underlyingCalls: [{ call: unknown }] }>
+    | null
+    | undefined;
   for (let depth = 0; depth < 8 && call !== undefined && call !== null; depth++) {
     const { http2Stream, decoder, unpushedReadMessages } = call as Partial<ClientCall>;
     if (isStream(http2Stream) && decoder !== undefined && Array.isArray(unpushedReadMessages))
@@ -108,7 +111,9 @@ function insideOf(stream: unknown): ClientCall | undefined {
 }
 
 const isStream = (stream: Http2Stream | undefined): stream is Http2Stream =>
-  typeof stream?.write === 'function' && typeof stream.cork === 'function' && stream.listenerCount('data') === 1;
+  typeof stream?.write === 'function' &&
+  typeof stream.cork === 'function' &&
+  stream.listenerCount('data') === 1;
 
 const isAtStart = (decoder: Decoder | undefined): decoder is Decoder => decoder?.readState === 0;
 

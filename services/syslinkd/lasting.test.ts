@@ -27,7 +27,17 @@ class RouterProcess {
     this.address = `127.0.0.1:${port}`;
     const list = peers.map(({ address }) => address).join();
     const more = list === '' ? [] : ['--peers', list];
-    this.#args = ['--listen', this.address, '--name', name, '--settle-ms', '0', '--drain-ms', `${drainMs}`, ...more];
+    this.#args = [
+      '--listen',
+      this.address,
+      '--name',
+      name,
+      '--settle-ms',
+      '0',
+      '--drain-ms',
+      `${drainMs}`,
+      ...more,
+    ];
     cleanup.push(() => this.#child?.kill('SIGKILL'));
   }
 

@@ -29,8 +29,19 @@ afterEach(async () => {
 });
 
 function router(port: number, peers: string): () => Promise<number> {
-  const [main, counting] = ['main.ts', 'testdata/count-copies.ts'].map((file) => join(import.meta.dirname, file));
-  const settings = ['--listen', `127.0.0.1:${port}`, '--settle-ms', '0', '--log-level', 'fatal', '--name', `r${port}`];
+  const [main, counting] = ['main.ts', 'testdata/count-copies.ts'].map((file) =>
+    join(import.meta.dirname, file),
+  );
+  const settings = [
+    '--listen',
+    `127.0.0.1:${port}`,
+    '--settle-ms',
+    '0',
+    '--log-level',
+    'fatal',
+    '--name',
+    `r${port}`,
+  ];
   const args = ['--import', counting!, main!, ...settings, ...(peers === '' ? [] : ['--peers', peers])];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   routers.push(child);
@@ -60,8 +71,7 @@ it.each([1, 2])('copies nothing of what a circuit carries, through %i', async (c
   const copied = ports.map((port, i) => router(port, i === 0 ? '' : `127.0.0.1:${ports[i - 1]}`));
   const far = attached(ports.at(-1)!, 'node1/vkerneld').serve(PeerService, {
     async *connect(requests) {
-      for await (const { event: each } of requests)
-        if (each.case === 'data') yield event(each.value);
+      for await (const { event: each } of requests) if (each.case === 'data') yield event(each.value);
     },
   });
   const near = attached(ports[0]!, '');

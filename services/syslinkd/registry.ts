@@ -201,7 +201,10 @@ export class Registry {
    * The connected endpoint that an address means, or the error that the sender gets.
    * @param elsewhere names at other routers
    */
-  find(to: Address | undefined, elsewhere: () => readonly string[] = () => []): Endpoint & { connection: Connection } {
+  find(
+    to: Address | undefined,
+    elsewhere: () => readonly string[] = () => [],
+  ): Endpoint & { connection: Connection } {
     if (to === undefined || (to.sysid === 0n && to.name === '')) {
       throw new RpcError(Code.InvalidArgument, 'no address');
     }

@@ -281,7 +281,9 @@ test('copies', async () => {
   expect(await answer('cp', file, 'default:/tmp/copy')).toMatchObject({ to: 'default:/tmp/copy' });
   // A folder there takes it under its name.
   await answer('cp', file, 'default:/tmp');
-  expect((await vkctl(['cp', `default:/tmp/${basename(file)}`, '-'])).stdout).toBe(readFileSync(file, 'utf8'));
+  expect((await vkctl(['cp', `default:/tmp/${basename(file)}`, '-'])).stdout).toBe(
+    readFileSync(file, 'utf8'),
+  );
   for (const words of [
     ['vkernel', 'create', 'theirs', '--user', '../r'],
     ['service', 'logs', 'web', '--user', 'A b'],

@@ -7,8 +7,5 @@ const SHOWN = 40;
 export function expectPerson(user: string): void {
   if (user === '' || PERSON.test(user)) return;
   const shown = JSON.stringify(user.slice(0, SHOWN));
-  throw invalidField(
-    'user',
-    `${shown} is no name of a person: small letters, digits, _ and -, at most 32`,
-  );
+  throw invalidField('user', `${shown} is no name of a person: small letters, digits, _ and -, at most 32`);
 }

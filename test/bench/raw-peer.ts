@@ -75,10 +75,7 @@ function serve(address: string, handlers: Handlers): void {
     responseDeserialize: same,
   });
   const server = new grpc.Server(SERVER_OPTIONS);
-  server.addService(
-    { echo: method(ECHO), stream: method(STREAM) },
-    { ...handlers },
-  );
+  server.addService({ echo: method(ECHO), stream: method(STREAM) }, { ...handlers });
   server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, port) => {
     if (error) throw error;
     console.log(

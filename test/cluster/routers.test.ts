@@ -5,8 +5,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { buildGuest } from '../guests/build.ts';
-import { TestCluster, until } from './cluster.ts';
 import { Typist } from '../terminals/typist.ts';
+import { TestCluster, until } from './cluster.ts';
 import { VKCTL } from './command.ts';
 
 vi.setConfig({ testTimeout: 300_000 });
@@ -198,13 +198,13 @@ test('one killed while somebody sits at a terminal: it goes on there', async () 
   const typist = new Typist(['run', '-it', '--node', 'node1', echo], throughFirst());
   await typist.untilRaw();
   await typist.type('before\r');
-  await typist.shows(/before[^]*before/);
+  await typist.shows(/before[\s\S]*before/);
   const { restarts } = cluster.service('syslinkd1');
   await cluster.kill('syslinkd1');
   await typist.type('meanwhile\r');
   await until('it is back', () => cluster.service('syslinkd1').restarts > restarts && running('syslinkd1'));
   await typist.type('after\r');
-  await typist.shows(/after[^]*after/);
+  await typist.shows(/after[\s\S]*after/);
   await typist.type('\x04');
   expect(await typist.end()).toBe(0);
   const words = typist.lines().filter((line) => /^(before|meanwhile|after)$/.test(line));

@@ -6,6 +6,7 @@
 // ROLE and NAME: cohd REPLICA, pmapd NODE, vkerneld NODE, syslinkd ROUTER, vkernel NODE/VKERNEL, door door, gateway GATEWAY; of people admin, operator,
 // user or viewer, and their name.
 import { Role } from '@odonata/proto/auth/v1/access';
+
 export { PERSON } from './person.ts';
 
 export interface Caller {

@@ -57,7 +57,11 @@ export class Circuit {
     this.#creditBytes = windowBytes;
     if (lasting) this.#kept = new Kept();
     const capacity = windowBytes + BULK_BYTES;
-    this.#incoming = new BoundedQueue<Uint8Array>({ name: `circuit ${way.number}`, capacity, weigh: circuitWeight });
+    this.#incoming = new BoundedQueue<Uint8Array>({
+      name: `circuit ${way.number}`,
+      capacity,
+      weigh: circuitWeight,
+    });
   }
 
   /** It was made to last. */

@@ -46,7 +46,15 @@ export function replyFrame(
 ): Frame {
   const inHead = body.length <= HEAD_BYTES;
   const value: Message = {
-    ...{ $typeName: 'odonata.syslink.v1.Message', proto, msgid, reply: true, hopLimit, deadlineMs: 0, requestId },
+    ...{
+      $typeName: 'odonata.syslink.v1.Message',
+      proto,
+      msgid,
+      reply: true,
+      hopLimit,
+      deadlineMs: 0,
+      requestId,
+    },
     head: inHead ? body : NOTHING,
     bulk: inHead ? NOTHING : body,
     status: failure === undefined ? WELL : create(StatusSchema, statusInit(failure)),

@@ -159,7 +159,8 @@ export class LineCircuits {
 
   /** The router asks everybody to go elsewhere. */
   leaving(): void {
-    for (const { circuit, asks } of [...this.#circuits.values()]) if (!asks && circuit.lasts) circuit.onLeaving?.();
+    for (const { circuit, asks } of [...this.#circuits.values()])
+      if (!asks && circuit.lasts) circuit.onLeaving?.();
   }
 
   /** The line is over. */
@@ -243,7 +244,8 @@ export class LineCircuits {
     }
     this.#forget(number);
     const isCallerGone = byRouter && withCaller === true && error?.code === Code.Cancelled;
-    const again = otherWay || (byRouter && error !== undefined && OF_THE_WAY.has(error.code) && !isCallerGone);
+    const again =
+      otherWay || (byRouter && error !== undefined && OF_THE_WAY.has(error.code) && !isCallerGone);
     const reason = error ?? new RpcError(Code.Aborted, 'it is over');
     if (asks) answered?.({ error: reason, again });
     else if (circuit.lasts && again) circuit.lost(reason);

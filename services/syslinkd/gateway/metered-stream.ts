@@ -42,7 +42,8 @@ export class MeteredStream implements FrameStream {
     const frames = encoded === undefined ? batch.map((each) => toBinary(FrameSchema, each)) : [];
     const sent = frames.reduce((sum, { length }) => sum + length, encoded?.length ?? 0);
     this.#sent(sent);
-    if (!this.#stream.write((encoded as unknown as { frames: Uint8Array[] }) ?? { frames })) this.#isFull = true;
+    if (!this.#stream.write((encoded as unknown as { frames: Uint8Array[] }) ?? { frames }))
+      this.#isFull = true;
     written?.();
     const waitMs = this.#bucket.take(sent, monotonicMs());
     if (waitMs > 0)

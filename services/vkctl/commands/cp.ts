@@ -183,7 +183,8 @@ function expectDone({ code, reason, errno, isCut, where }: Ended, what: 'get' | 
   const name = Object.entries(Errno).find(([, each]) => each === errno)?.[0];
   const why = reason || (name === undefined ? `exit code ${code}` : wordsOf(`E${name.toUpperCase()}`));
   const full = reason === '' && what === 'put' ? fullOf(errno, where, isCut) : undefined;
-  const intoIt = errno === Errno.isdir && what === 'put' ? { fix: 'Name the file: put / and a name behind it.' } : {};
+  const intoIt =
+    errno === Errno.isdir && what === 'put' ? { fix: 'Name the file: put / and a name behind it.' } : {};
   throw new Failure(
     `cp: ${where.node}/${where.vkernel}:${where.path}: ${why}${full === undefined ? '' : `: ${full.what}`}`,
     full === undefined ? intoIt : { fix: full.fix },

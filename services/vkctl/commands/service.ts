@@ -57,11 +57,7 @@ export function addService(program: Command): void {
 }
 
 const placed = (command: Command): Command =>
-  command
-    .addOption(userOption())
-    .addOption(clusterOption())
-    .addOption(jsonOption())
-    .addOption(quietOption());
+  command.addOption(userOption()).addOption(clusterOption()).addOption(jsonOption()).addOption(quietOption());
 
 function addList(service: Command): void {
   const ls = service

@@ -15,7 +15,16 @@ import {
 import { LARGE_BYTES } from '../../large-bytes.ts';
 import { decoder } from '../../service.ts';
 import { BULK_BYTES, HEAD_BYTES } from '../frame.ts';
-import { AddressField, CallerField, DataField, FRAMES, FrameField, MessageField, StatusField, WindowField } from './numbers.ts';
+import {
+  AddressField,
+  CallerField,
+  DataField,
+  FRAMES,
+  FrameField,
+  MessageField,
+  StatusField,
+  WindowField,
+} from './numbers.ts';
 import type { PassedData } from './passed-data.ts';
 
 /** Of one batch, read by hand: what has more is nothing that our side wrote. */
@@ -106,7 +115,11 @@ class FrameReader {
 
   #frame(end: number): Frame | undefined {
     const tag = this.#varint();
-    if (tag !== FrameField.message * 8 + 2 && tag !== FrameField.circuitData * 8 + 2 && tag !== FrameField.circuitWindow * 8 + 2) {
+    if (
+      tag !== FrameField.message * 8 + 2 &&
+      tag !== FrameField.circuitData * 8 + 2 &&
+      tag !== FrameField.circuitWindow * 8 + 2
+    ) {
       this.#strange = true;
       return undefined;
     }
@@ -116,8 +129,10 @@ class FrameReader {
       return undefined;
     }
     const $typeName = 'odonata.syslink.v1.Frame';
-    if (tag === FrameField.message * 8 + 2) return { $typeName, frame: { case: 'message', value: this.#message(end) } };
-    if (tag === FrameField.circuitData * 8 + 2) return { $typeName, frame: { case: 'circuitData', value: this.#data(end) } };
+    if (tag === FrameField.message * 8 + 2)
+      return { $typeName, frame: { case: 'message', value: this.#message(end) } };
+    if (tag === FrameField.circuitData * 8 + 2)
+      return { $typeName, frame: { case: 'circuitData', value: this.#data(end) } };
     return { $typeName, frame: { case: 'circuitWindow', value: this.#window(end) } };
   }
 
@@ -352,7 +367,8 @@ const kept = (view: Uint8Array): Uint8Array =>
   view.buffer.byteLength > 2 * view.length + KEPT_BESIDE_BYTES ? view.slice() : view;
 
 function asciiOf(bytes: Uint8Array, from: number, end: number): string {
-  if (end - from > 12) return Buffer.from(bytes.buffer, bytes.byteOffset + from, end - from).toString('latin1');
+  if (end - from > 12)
+    return Buffer.from(bytes.buffer, bytes.byteOffset + from, end - from).toString('latin1');
   let text = '';
   for (let at = from; at < end; at++) text += String.fromCharCode(bytes[at]!);
   return text;

@@ -12,7 +12,16 @@ import {
 } from '@odonata/proto/syslink/v1/syslink';
 import { LARGE_BYTES } from '../../large-bytes.ts';
 import { BackWriter } from './back-writer.ts';
-import { AddressField, CallerField, DataField, FRAMES, FrameField, MessageField, StatusField, WindowField } from './numbers.ts';
+import {
+  AddressField,
+  CallerField,
+  DataField,
+  FRAMES,
+  FrameField,
+  MessageField,
+  StatusField,
+  WindowField,
+} from './numbers.ts';
 import { bytesIn, piecesOf } from './passed-data.ts';
 
 const VARINT = 0;
@@ -49,7 +58,8 @@ function endMessage(after: number): number {
 function writeFrame(each: Frame): void {
   const { frame } = each;
   const before = writer.length;
-  if (each.$unknown !== undefined || frame.value?.$unknown !== undefined) writer.bytes(toBinary(FrameSchema, each));
+  if (each.$unknown !== undefined || frame.value?.$unknown !== undefined)
+    writer.bytes(toBinary(FrameSchema, each));
   else if (frame.case === 'message') {
     writeMessage(frame.value);
     end(FrameField.message, before);

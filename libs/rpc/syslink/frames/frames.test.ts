@@ -16,12 +16,20 @@ const decode = decoder(AttachRequestSchema);
 const RUNS = { numRuns: 400 };
 
 const text = (maxLength: number) =>
-  fc.oneof(fc.string({ maxLength }), fc.constantFrom('', 'node1/pmapd', '/a.B/C', 'äöü', '\u{1f41d}', '\u0007'));
+  fc.oneof(
+    fc.string({ maxLength }),
+    fc.constantFrom('', 'node1/pmapd', '/a.B/C', 'äöü', '\u{1f41d}', '\u0007'),
+  );
 const uint32 = fc.oneof(fc.constantFrom(0, 1, 127, 128, 16_383, 16_384, 2 ** 32 - 1), fc.nat(2 ** 31 - 1));
-const uint64 = fc.oneof(fc.constantFrom(0n, 1n, 127n, 128n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 64n - 1n), fc.bigInt(0n, 2n ** 64n - 1n));
+const uint64 = fc.oneof(
+  fc.constantFrom(0n, 1n, 127n, 128n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 64n - 1n),
+  fc.bigInt(0n, 2n ** 64n - 1n),
+);
 const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 40 }),
-  fc.constantFrom(4_095, 4_096, 4_097, LARGE_BYTES, 3 * LARGE_BYTES + 1).map((length) => new Uint8Array(length).fill(7)),
+  fc
+    .constantFrom(4_095, 4_096, 4_097, LARGE_BYTES, 3 * LARGE_BYTES + 1)
+    .map((length) => new Uint8Array(length).fill(7)),
 );
 const address = fc.option(fc.record({ sysid: uint64, name: text(20), session: uint64 }), { nil: undefined });
 const status = fc.record({
@@ -29,16 +37,28 @@ const status = fc.record({
   reason: text(60),
   details: fc.array(fc.record({ typeUrl: text(30), value: bytes }), { maxLength: 2 }),
 });
-const caller = fc.record({ role: fc.oneof(fc.nat(12), fc.nat(2 ** 31 - 1)), name: text(20), groups: fc.array(text(10), { maxLength: 3 }) });
+const caller = fc.record({
+  role: fc.oneof(fc.nat(12), fc.nat(2 ** 31 - 1)),
+  name: text(20),
+  groups: fc.array(text(10), { maxLength: 3 }),
+});
 const optional = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined });
 const message = fc.record({
   ...{ to: address, from: address, proto: text(40), msgid: uint64, reply: fc.boolean() },
-  ...{ hopLimit: fc.oneof(fc.nat(65), uint32), head: bytes, bulk: bytes, status: optional(status), deadlineMs: uint32 },
+  ...{
+    hopLimit: fc.oneof(fc.nat(65), uint32),
+    head: bytes,
+    bulk: bytes,
+    status: optional(status),
+    deadlineMs: uint32,
+  },
   ...{ requestId: text(40), caller: optional(caller), trace: optional(fc.uint8Array({ maxLength: 26 })) },
 });
 const frame: fc.Arbitrary<MessageInitShape<typeof FrameSchema>> = fc.oneof(
   { weight: 4, arbitrary: message.map((value) => ({ frame: { case: 'message' as const, value } })) },
-  fc.record({ circuit: uint64, data: bytes }).map((value) => ({ frame: { case: 'circuitData' as const, value } })),
+  fc
+    .record({ circuit: uint64, data: bytes })
+    .map((value) => ({ frame: { case: 'circuitData' as const, value } })),
   fc
     .record({ circuit: uint64, takenBytes: uint32, earlierBytes: uint32 })
     .map((value) => ({ frame: { case: 'circuitWindow' as const, value } })),
@@ -121,19 +141,32 @@ it('what a circuit carries goes on in the pieces that it came in, wherever they 
     const passed = passedOf(first!, more, came!.length);
     if (passed === undefined) return false;
     const again = framesMessages([passed]);
-    expect(again.filter(({ buffer, length }) => buffer === came!.buffer && length > 8)).toHaveLength(cut > 20 ? 3 : 2);
+    expect(again.filter(({ buffer, length }) => buffer === came!.buffer && length > 8)).toHaveLength(
+      cut > 20 ? 3 : 2,
+    );
     expect(Buffer.concat(again).subarray(5).equals(came!)).toBe(true);
     return true;
   };
-  expect([0, 3, 12, 13, 14, 20, 5_000].map(expectPassed)).toEqual([false, false, false, false, true, true, true]);
+  expect([0, 3, 12, 13, 14, 20, 5_000].map(expectPassed)).toEqual([
+    false,
+    false,
+    false,
+    false,
+    true,
+    true,
+    true,
+  ]);
 });
 
 it('nothing else is passed on unread', () => {
   const change = fc.record({ at: fc.nat(30), to: fc.nat(255) });
   const data = new Uint8Array(LARGE_BYTES);
-  const good = toBinary(AttachRequestSchema, create(AttachRequestSchema, {
-    frames: [{ frame: { case: 'circuitData', value: { circuit: 300n, data } } }],
-  }));
+  const good = toBinary(
+    AttachRequestSchema,
+    create(AttachRequestSchema, {
+      frames: [{ frame: { case: 'circuitData', value: { circuit: 300n, data } } }],
+    }),
+  );
   fc.assert(
     fc.property(fc.array(change, { maxLength: 2 }), fc.nat(40), (changes, cut) => {
       const raw = good.slice();
