@@ -93,7 +93,11 @@ function talking(at: string, pieces = PIECES) {
 }
 
 /** Both ways at once; `during` is told how many pieces have come. */
-async function exchange(client: SyslinkEndpoint, during: (pieces: number) => void, count = PIECES) {
+async function exchange(
+  client: SyslinkEndpoint,
+  during: (pieces: number) => void | Promise<void>,
+  count = PIECES,
+) {
   const [sent, got] = [createHash('sha256'), createHash('sha256')];
   async function* requests() {
     for (let i = 0; i < count; i++) {
@@ -108,7 +112,7 @@ async function exchange(client: SyslinkEndpoint, during: (pieces: number) => voi
     .connect(requests(), { lasting: true })) {
     if (event.case === 'data') got.update(event.value);
     pieces += 1;
-    during(pieces);
+    await during(pieces);
   }
   return { sent, got, pieces };
 }
@@ -156,6 +160,8 @@ describe('a circuit that lasts', () => {
     const { sent, got, pieces } = await exchange(
       client,
       (came) => {
+        // Both are stopped before the end comes.
+        if (came === 350) return stopping;
         if (came !== 100 && came !== 250) return;
         stopping = stopping.then(async () => {
           const router = all[stoppedMs.length]!;
