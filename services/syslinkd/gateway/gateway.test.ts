@@ -244,4 +244,11 @@ it('another authority in the place of the pinned one ends the line', { timeout: 
   await until('the line is over', async () => !(await west.peers())[0]?.connected);
   east.policy(eastPolicy(authorityOf(west)));
   await until('the line is up again', async () => (await west.peers())[0]?.connected);
+  west.policy(westPolicy(authorityOf(west)));
+  const why = new RegExp(
+    `^who answers at 127.0.0.1:${port} has no certificate of the authority that .* for east$`,
+  );
+  await until('it says why in words', async () => why.test((await west.peers())[0]?.reason ?? ''));
+  west.policy(westPolicy(authorityOf(east)));
+  await until('the line is up once more', async () => (await west.peers())[0]?.connected);
 });
