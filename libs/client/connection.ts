@@ -14,6 +14,7 @@ import { type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import type { TlsFolder, TlsIdentity } from '@odonata/rpc/identity/tls-folder.ts';
 import { type Logger, silentLog } from '@odonata/rpc/log.ts';
+import { isStrange } from '@odonata/rpc/plain-words.ts';
 import { isRefusal } from '@odonata/rpc/refusal.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
@@ -303,9 +304,6 @@ export async function connectTo(
   }
 }
 
-/** What OpenSSL says of a certificate whose authority is not the one we know. */
-const STRANGE = /self-signed certificate|unable to (verify|get)|certificate signature failure/;
-
 function noRouter(cluster: string, routers: string, cause: unknown, folder: TlsFolder | undefined): RpcError {
   // It answers, and lets us in no more, or we are of another version.
   if (isRefusal(cause)) return fromServiceError(cause);
@@ -317,7 +315,7 @@ function noRouter(cluster: string, routers: string, cause: unknown, folder: TlsF
     const over = `our certificate for cluster "${cluster}" is over since ${day} (${folder.dir})`;
     return clientError(Code.Unauthenticated, 'CERTIFICATE_OVER', about, over, { cause });
   }
-  if (STRANGE.test(fromServiceError(cause).details)) {
+  if (isStrange(fromServiceError(cause))) {
     const strange = `who answers at ${list} has no certificate of the authority of cluster "${cluster}" that we know`;
     return clientError(Code.Unauthenticated, 'ROUTERS_STRANGE', { cluster, routers }, strange, { cause });
   }

@@ -1,14 +1,17 @@
 // What happened in the services of the cluster. Each keeps its last thousand events; here they are joined, by time.
 import { timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
-import type { Event, EventService } from '@odonata/proto/event/v1/event';
+import { type Event, EventService } from '@odonata/proto/event/v1/event';
 import { delay } from '@odonata/rpc/backoff.ts';
 import type { Client } from '@odonata/rpc/client.ts';
 import type { EventKind } from '@odonata/rpc/events.ts';
+import { accessRule, admit } from '@odonata/rpc/identity/access.ts';
+import { methodPath } from '@odonata/rpc/service.ts';
 import { anyOf, expectNotAborted } from './abort.ts';
 import type { Connection } from './connection.ts';
 import { allPages } from './list-pages.ts';
 import { overRouters } from './over-routers.ts';
 
+const LIST = EventService.method.listEvents;
 const ASK_MS = 5_000;
 const PAGE_ITEMS = 1_000;
 const EVERY_MS = 500;
@@ -88,12 +91,19 @@ export class Events {
     }
   }
 
+  /** Each service would refuse it, and tell of somebody who tries. @throws RpcError PERMISSION_DENIED, in their words */
+  #expectMay(): void {
+    const caller = this.#to.identity?.caller;
+    if (caller !== undefined) admit(methodPath(LIST), accessRule(LIST), caller);
+  }
+
   /** Of every service that answers. */
   #ofServices(
     sinceMs: (service: string) => number | undefined,
     kinds: readonly string[],
     signal: AbortSignal | undefined,
   ): Promise<{ lists: OfService[]; silent: EventList['silent'] }> {
+    this.#expectMay();
     return overRouters(
       this.#to,
       async () => {

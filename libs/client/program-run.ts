@@ -257,7 +257,7 @@ export class ProgramRun {
   }
 
   #call(requests: AsyncIterable<Request>): AsyncIterable<RunResponse> {
-    return this.#to.vkerneld(this.#node).run(requests, { signal: this.#io.signal });
+    return this.#to.vkerneld(this.#node).run(requests, { signal: this.#io.signal, lasting: 'with-caller' });
   }
 
   async *#requestsOf(spec: ProgramSpec, module: Uint8Array): AsyncIterable<Request> {

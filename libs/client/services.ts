@@ -28,6 +28,11 @@ interface Options {
   signal?: AbortSignal | undefined;
 }
 
+type Ask<T> = (
+  keeper: Client<typeof KeeperService>,
+  asked: { deadlineMs: number; signal: AbortSignal | undefined },
+) => Promise<T>;
+
 export class Services {
   readonly #to: Connection;
 
@@ -72,32 +77,51 @@ export class Services {
     const own = user || this.#to.identity?.caller.name || '';
     const [found] = await this.list({ name, user: own, signal });
     if (found !== undefined) return found;
-    throw new RpcError(Code.NotFound, `no service ${JSON.stringify(name)}; vkctl service ls lists them`);
+    throw await this.#noneOf({ name, user }, signal);
   }
 
   /** @throws RpcError NOT_FOUND */
   async scale({ name, user = '' }: ServiceName, replicas: number, { signal }: Options = {}): Promise<void> {
-    await this.#ask(signal, (keeper, asked) => keeper.scale({ name, user, replicas }, asked));
+    await this.#named({ name, user }, signal, (keeper, asked) =>
+      keeper.scale({ name, user, replicas }, asked),
+    );
   }
 
   /** Replaces all replicas, one after the other. @throws RpcError NOT_FOUND */
   async restart({ name, user = '' }: ServiceName, { signal }: Options = {}): Promise<bigint> {
-    return (await this.#ask(signal, (keeper, asked) => keeper.restart({ name, user }, asked))).generation;
+    const ask: Ask<{ generation: bigint }> = (keeper, asked) => keeper.restart({ name, user }, asked);
+    return (await this.#named({ name, user }, signal, ask)).generation;
   }
 
   /** Its instances end by and by; it is listed until then. @throws RpcError NOT_FOUND */
   async remove({ name, user = '' }: ServiceName, { signal }: Options = {}): Promise<void> {
-    await this.#ask(signal, (keeper, asked) => keeper.remove({ name, user }, asked));
+    await this.#named({ name, user }, signal, (keeper, asked) => keeper.remove({ name, user }, asked));
+  }
+
+  /** Of a service that is there already. @throws RpcError NOT_FOUND, which says whose there is */
+  async #named<T>(which: Required<ServiceName>, signal: AbortSignal | undefined, ask: Ask<T>): Promise<T> {
+    try {
+      return await this.#ask(signal, ask);
+    } catch (error) {
+      throw RpcError.is(error, Code.NotFound) ? await this.#noneOf(which, signal) : error;
+    }
+  }
+
+  /** One's own are meant unless somebody is named: others may have one of that name. */
+  async #noneOf({ name, user }: ServiceName, signal: AbortSignal | undefined): Promise<RpcError> {
+    const all = user ? [] : await this.list({ name, signal });
+    const owners = [...new Set(all.map((each) => each.user))].sort();
+    const [owner] = owners;
+    const of = user ? ` of ${user}` : '';
+    const more =
+      owner === undefined
+        ? 'vkctl service ls lists them'
+        : `${owners.join(', ')} ${owners.length === 1 ? 'has' : 'have'} one: --user ${owner}`;
+    return new RpcError(Code.NotFound, `no service ${JSON.stringify(name)}${of}; ${more}`);
   }
 
   /** At the first node that answers: any of them knows. */
-  #ask<T>(
-    signal: AbortSignal | undefined,
-    ask: (
-      keeper: Client<typeof KeeperService>,
-      asked: { deadlineMs: number; signal: AbortSignal | undefined },
-    ) => Promise<T>,
-  ): Promise<T> {
+  #ask<T>(signal: AbortSignal | undefined, ask: Ask<T>): Promise<T> {
     const either = anyOf(this.#to.closed, signal);
     const asked = { deadlineMs: ANSWER_MS, signal: either };
     return overRouters(

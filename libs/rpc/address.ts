@@ -20,9 +20,14 @@ export function isAddress(address: string): boolean {
 
 /** An address that cannot be listened on: what the operator gave, so the service ends as for a bad setting. */
 export class ListenError extends Error {
+  /** Without what mends it: for an address that stands in a file. */
+  readonly why: string;
+
   constructor(address: string, flag: string, cause: Error) {
-    super(`cannot listen on ${address}: ${reasonOf(cause)}; give --${flag} another address`, { cause });
+    const why = `cannot listen on ${address}: ${reasonOf(cause)}`;
+    super(`${why}; give --${flag} another address`, { cause });
     this.name = 'ListenError';
+    this.why = why;
   }
 }
 

@@ -18,6 +18,10 @@ const ERRNO_WORDS: Record<string, string> = {
   ENOENT: 'no such socket',
 };
 
+/** OpenSSL says of a certificate that its authority is not the one we know. */
+export const isStrange = ({ details }: { readonly details: string }): boolean =>
+  /self-signed certificate|unable to (verify|get)|certificate signature failure/.test(details);
+
 /** `GetNodeStats` */
 export const methodOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 

@@ -1,4 +1,5 @@
 import type * as grpc from '@grpc/grpc-js';
+import { type BareStream, bareOfServed, type HearBytes } from './bare-stream.ts';
 import { internal, metBug } from './bug.ts';
 import { Code, RpcError } from './error.ts';
 import type { Logger } from './log.ts';
@@ -66,6 +67,30 @@ export class RawCall<I, O> {
       return false;
     }
     return this.#call.write(message);
+  }
+
+  /**
+   * Messages as bytes, to and from HTTP/2 itself: instead of `on('data')` and `write`, and right at its begin.
+   * @returns undefined: it goes as ever
+   */
+  bare(hear: HearBytes): BareStream | undefined {
+    const heard: HearBytes = (first, more) => {
+      if (this.#over) return;
+      try {
+        hear(first, more);
+      } catch (error) {
+        this.#broke(error);
+      }
+    };
+    const bare = bareOfServed(this.#call, heard, (error) => this.fail(error));
+    // Its end comes by grpc's stream.
+    if (bare !== undefined) this.#call.on('data', () => {});
+    return bare;
+  }
+
+  /** It has ended, or is about to. */
+  get isOver(): boolean {
+    return this.#over;
   }
 
   /** Nothing more is read of it until `resume`. */

@@ -60,23 +60,20 @@ export function beginCall(options: {
   const tracer = parent === undefined ? undefined : ownTracer();
   // Not ours to trace, it is another one's all the same.
   const trace = tracer === undefined ? parent : spanIn(parent!);
-  const log = options.log.child(
-    trace === undefined ? { requestId } : { requestId, trace_id: traceIdOf(trace), span_id: spanIdOf(trace) },
-  );
   const startNs = tracer === undefined ? 0n : process.hrtime.bigint();
-  const controller = new AbortController();
+  const ctx = new Context({ requestId, peer, caller, scope, trace }, options.log);
   const startedMs = performance.now();
   let finished = false;
   meter?.began();
   return {
-    ctx: { signal: controller.signal, requestId, log, peer, caller, scope, trace },
+    ctx,
     abort(error) {
       if (finished) return;
       this.finish(error);
-      controller.abort(error);
+      ctx.abort(error);
     },
     finish(error) {
-      const failure = error === undefined ? undefined : failureOf(error, path, log);
+      const failure = error === undefined ? undefined : failureOf(error, path, ctx);
       if (!finished) {
         finished = true;
         onOver?.();
@@ -87,7 +84,8 @@ export function beginCall(options: {
         }
         const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
         const code = codeName(failure?.code ?? Code.Ok);
-        log.debug({ method: path, code, durationMs, peer, reason: failure?.details }, 'request');
+        if (options.log.isLevelEnabled('debug'))
+          ctx.log.debug({ method: path, code, durationMs, peer, reason: failure?.details }, 'request');
         meter?.ended(path, code, durationMs / 1000, stream);
         tracer?.record({
           ...{ name: path.slice(1), kind: 'server', context: trace!, parent, startNs },
@@ -107,6 +105,54 @@ export function beginCall(options: {
   };
 }
 
+/** What most handlers never ask for is made when one does. */
+class Context implements CallContext {
+  readonly requestId: string;
+  readonly peer: string;
+  readonly caller: Caller;
+  readonly scope: Scope;
+  readonly trace: TraceContext | undefined;
+  readonly #parentLog: Logger;
+  #log: Logger | undefined;
+  #controller: AbortController | undefined;
+  #abortedBy: RpcError | undefined;
+
+  constructor(
+    about: Pick<CallContext, 'requestId' | 'peer' | 'caller' | 'scope' | 'trace'>,
+    parentLog: Logger,
+  ) {
+    this.requestId = about.requestId;
+    this.peer = about.peer;
+    this.caller = about.caller;
+    this.scope = about.scope;
+    this.trace = about.trace;
+    this.#parentLog = parentLog;
+  }
+
+  get log(): Logger {
+    const { requestId, trace } = this;
+    this.#log ??= this.#parentLog.child(
+      trace === undefined
+        ? { requestId }
+        : { requestId, trace_id: traceIdOf(trace), span_id: spanIdOf(trace) },
+    );
+    return this.#log;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortedBy !== undefined) this.#controller.abort(this.#abortedBy);
+    }
+    return this.#controller.signal;
+  }
+
+  abort(error: RpcError): void {
+    this.#abortedBy = error;
+    this.#controller?.abort(error);
+  }
+}
+
 function tell(security: SecurityLog, { field, details }: MessageRefusal, rpc: string, by: Caller): void {
   const who = shownCaller(by);
   // Its first line names the field; what stands there may be the caller's own text.
@@ -114,9 +160,9 @@ function tell(security: SecurityLog, { field, details }: MessageRefusal, rpc: st
 }
 
 /** Only RpcErrors are meant for the caller; all else is a bug here, and logged as one. */
-function failureOf(error: unknown, path: string, log: Logger): RpcError {
+function failureOf(error: unknown, path: string, ctx: CallContext): RpcError {
   if (error instanceof RpcError) return error;
-  metBugInCall(log, error, { method: path });
+  metBugInCall(ctx.log, error, { method: path });
   return new RpcError(Code.Internal, error instanceof Error ? error.message : String(error), {
     cause: error,
   });

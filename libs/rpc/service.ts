@@ -98,9 +98,10 @@ export interface CallOptions {
   readonly token?: string;
   /**
    * Of a stream over syslink: it goes on over another router where its way breaks, without a gap (docs/syslink.md). What is sent as a
-   * Buffer must stay as it is then.
+   * Buffer must stay as it is then. `with-caller`: whoever is called ends it at once where the caller's own router says that the
+   * caller is gone.
    */
-  readonly lasting?: boolean;
+  readonly lasting?: boolean | 'with-caller';
   /** Wait for the server to come up (until the deadline) instead of UNAVAILABLE at once. */
   readonly waitForReady?: boolean;
 }

@@ -15,12 +15,23 @@ import type { Endpoint } from './registry.ts';
 export function whoAsks(from: Endpoint, request: Message | CircuitOpen): Caller | undefined {
   const { caller } = from;
   if (from.isLink) return request.caller;
-  if (caller.role !== Role.GATEWAY)
-    return create(CallerSchema, { role: caller.role, name: caller.name, groups: [...caller.groups] });
+  if (caller.role !== Role.GATEWAY) return messageOf(caller);
   const name = request.to?.sysid === 0n ? request.to.name : '';
   if (!isScoped(name) || isForeign(name) || !mayCross(request.proto))
     throw new AccessRefusal('identity', `gateway ${caller.name} may not ask "${name}" for ${request.proto}`);
   if (request.caller?.role !== Role.USER || request.caller.name === '')
     throw new AccessRefusal('identity', `gateway ${caller.name} does not say for which user it asks`);
   return create(CallerSchema, { role: Role.USER, name: request.caller.name });
+}
+
+const messages = new WeakMap<object, Caller>();
+
+/** The same one each time: it goes with each request, and nobody changes it. */
+function messageOf(caller: Endpoint['caller']): Caller {
+  const known = messages.get(caller);
+  if (known !== undefined) return known;
+  const { role, name, groups } = caller;
+  const message = create(CallerSchema, { role, name, groups: [...groups] });
+  messages.set(caller, message);
+  return message;
 }

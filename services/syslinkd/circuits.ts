@@ -15,6 +15,7 @@ import {
   frame,
   statusInit,
 } from '@odonata/rpc/syslink/frame.ts';
+import { bytesIn } from '@odonata/rpc/syslink/frames/passed-data.ts';
 import { addressOf, type Connection, type Endpoint, type Leg } from './registry.ts';
 import { endTrace, routedTrace } from './routed-trace.ts';
 
@@ -83,11 +84,12 @@ export class CircuitTable {
       abort(leg, new RpcError(Code.InvalidArgument, 'data after the end of that direction'));
       return;
     }
-    if (data.data.length > BULK_BYTES || leg.underWayBytes >= CIRCUIT_WINDOW_BYTES) {
+    const length = bytesIn(data);
+    if (length > BULK_BYTES || leg.underWayBytes >= CIRCUIT_WINDOW_BYTES) {
       abort(leg, new RpcError(Code.ResourceExhausted, 'more data than the window of the circuit'));
       return;
     }
-    const bytes = circuitWeight(data.data);
+    const bytes = circuitWeight({ length });
     leg.underWayBytes += bytes;
     leg.parkedBytes += bytes;
     data.circuit = leg.peer.number;
@@ -125,12 +127,15 @@ export class CircuitTable {
     for (const leg of [...endpoint.legs.values()]) abort(leg, error, true);
   }
 
-  /** Its stream is gone: whom it called hears that nobody waits any more, and whoever called it that it is not there. */
+  /**
+   * Its stream is gone: whom it called hears that nobody waits any more, and whoever called it that it is not there. Behind the line
+   * to another router somebody may still wait.
+   */
   closeAll(endpoint: Endpoint, error: RpcError): void {
     const cancelled = new RpcError(Code.Cancelled, error.details);
     for (const leg of [...endpoint.legs.values()]) {
       remove(leg);
-      sendClose(leg.peer.endpoint, leg.peer.number, leg.opened ? cancelled : error, true);
+      sendClose(leg.peer.endpoint, leg.peer.number, leg.opened && !endpoint.isLink ? cancelled : error, true);
     }
   }
 }

@@ -11,6 +11,7 @@ import { openLasting } from '@odonata/rpc/syslink/lasting-calls.ts';
 import { LastingCircuits } from '@odonata/rpc/syslink/lasting-served.ts';
 import type { Line } from '@odonata/rpc/syslink/line.ts';
 import { LineCircuits } from '@odonata/rpc/syslink/line-circuits.ts';
+import { noResumptions } from '@odonata/rpc/syslink/resumptions.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -129,6 +130,7 @@ class World {
       line: () => all()[0]!,
       all,
       ready: async () => {},
+      resumptions: noResumptions(),
       closing: new AbortController().signal,
     };
     this.near.circuit = openLasting(lines, { to: { name: 'far' }, proto: '/p' });

@@ -23,11 +23,21 @@ class RouterProcess {
   readonly #args: string[];
   #child: ChildProcess | undefined;
 
-  constructor(port: number, name: string, peers: readonly RouterProcess[]) {
+  constructor(port: number, name: string, peers: readonly RouterProcess[], drainMs: number) {
     this.address = `127.0.0.1:${port}`;
     const list = peers.map(({ address }) => address).join();
     const more = list === '' ? [] : ['--peers', list];
-    this.#args = ['--listen', this.address, '--name', name, '--settle-ms', '0', '--drain-ms', '0', ...more];
+    this.#args = [
+      '--listen',
+      this.address,
+      '--name',
+      name,
+      '--settle-ms',
+      '0',
+      '--drain-ms',
+      `${drainMs}`,
+      ...more,
+    ];
     cleanup.push(() => this.#child?.kill('SIGKILL'));
   }
 
@@ -37,9 +47,9 @@ class RouterProcess {
     return this;
   }
 
-  async kill(): Promise<void> {
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const ended = new Promise((resolve) => this.#child!.once('exit', resolve));
-    this.#child!.kill('SIGKILL');
+    this.#child!.kill(signal);
     await ended;
   }
 }
@@ -47,10 +57,11 @@ class RouterProcess {
 async function routers(
   count: number,
   peersOf: (i: number, all: readonly RouterProcess[]) => RouterProcess[],
+  drainMs = 0,
 ) {
   const all: RouterProcess[] = [];
   for (const [i, port] of (await freePorts(count)).entries())
-    all.push(new RouterProcess(port, `r${i}`, peersOf(i, all)));
+    all.push(new RouterProcess(port, `r${i}`, peersOf(i, all), drainMs));
   await Promise.all(all.map((each) => each.start()));
   return all;
 }
@@ -82,7 +93,11 @@ function talking(at: string, pieces = PIECES) {
 }
 
 /** Both ways at once; `during` is told how many pieces have come. */
-async function exchange(client: SyslinkEndpoint, during: (pieces: number) => void, count = PIECES) {
+async function exchange(
+  client: SyslinkEndpoint,
+  during: (pieces: number) => void | Promise<void>,
+  count = PIECES,
+) {
   const [sent, got] = [createHash('sha256'), createHash('sha256')];
   async function* requests() {
     for (let i = 0; i < count; i++) {
@@ -97,7 +112,7 @@ async function exchange(client: SyslinkEndpoint, during: (pieces: number) => voi
     .connect(requests(), { lasting: true })) {
     if (event.case === 'data') got.update(event.value);
     pieces += 1;
-    during(pieces);
+    await during(pieces);
   }
   return { sent, got, pieces };
 }
@@ -130,6 +145,45 @@ describe('a circuit that lasts', () => {
     expect(pieces).toBe(PIECES);
     await until('the other end has ended', far.hasEnded);
     expect([hex(got), hex(far.heard)]).toEqual([hex(far.said), hex(sent)]);
+  });
+
+  it('leaves a router that stops in order, before it has to', { timeout: 120_000 }, async () => {
+    const drainMs = 60_000;
+    const all = await routers(2, () => [], drainMs);
+    const both = all.map(({ address }) => address).join();
+    const far = talking(both, FEWER_PIECES);
+    const client = attach('', { address: both });
+    await Promise.all([client, far.endpoint].map((each) => each.ready({ deadlineMs: 10_000 })));
+    await delay(500);
+    const stoppedMs: number[] = [];
+    let stopping = Promise.resolve();
+    const { sent, got, pieces } = await exchange(
+      client,
+      (came) => {
+        // Both are stopped before the end comes.
+        if (came === 350) return stopping;
+        if (came !== 100 && came !== 250) return;
+        stopping = stopping.then(async () => {
+          const router = all[stoppedMs.length]!;
+          const begun = performance.now();
+          await router.kill('SIGTERM');
+          stoppedMs.push(performance.now() - begun);
+          await router.start();
+          await delay(500);
+        });
+      },
+      FEWER_PIECES,
+    );
+    await stopping;
+    expect(pieces).toBe(FEWER_PIECES);
+    await until('the other end has ended', far.hasEnded);
+    expect([hex(got), hex(far.heard)]).toEqual([hex(far.said), hex(sent)]);
+    // The client was attached to one of them.
+    expect(Math.max(...stoppedMs)).toBeLessThan(drainMs / 2);
+    const { opened, served } = { ...client.resumptions, served: far.endpoint.resumptions.served };
+    expect([opened.failed, served.failed]).toEqual([0, 0]);
+    expect(opened.resumed).toBeGreaterThan(0);
+    expect(served.resumed).toBeGreaterThan(0);
   });
 
   it('goes around a router in the middle that dies', { timeout: 120_000 }, async () => {

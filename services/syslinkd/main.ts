@@ -1,3 +1,4 @@
+import '@odonata/rpc/external-memory.ts';
 import { parseConfig } from '@odonata/rpc/config.ts';
 import { ownFolder, useTls } from '@odonata/rpc/identity/own.ts';
 import { runService, STOP_MS } from '@odonata/rpc/lifecycle.ts';

@@ -84,8 +84,17 @@ export interface Endpoint {
   readonly isLink: boolean;
 }
 
-export const addressOf = ({ sysid, name, session }: Endpoint): Address =>
-  create(AddressSchema, { sysid, name, session });
+const addresses = new WeakMap<Endpoint, Address>();
+
+/** The same one each time, as long as its session is: it goes with each message, and nobody changes it. */
+export function addressOf(endpoint: Endpoint): Address {
+  const known = addresses.get(endpoint);
+  const { sysid, name, session } = endpoint;
+  if (known?.session === session) return known;
+  const address = create(AddressSchema, { sysid, name, session });
+  addresses.set(endpoint, address);
+  return address;
+}
 
 /** The line to another router. @param dialled by this one: then its circuits have odd numbers, else even ones */
 export function linkEndpoint(name: string, connection: Connection, dialled: boolean): Endpoint {
@@ -192,7 +201,10 @@ export class Registry {
    * The connected endpoint that an address means, or the error that the sender gets.
    * @param elsewhere names at other routers
    */
-  find(to: Address | undefined, elsewhere: readonly string[] = []): Endpoint & { connection: Connection } {
+  find(
+    to: Address | undefined,
+    elsewhere: () => readonly string[] = () => [],
+  ): Endpoint & { connection: Connection } {
     if (to === undefined || (to.sysid === 0n && to.name === '')) {
       throw new RpcError(Code.InvalidArgument, 'no address');
     }
@@ -201,7 +213,7 @@ export class Registry {
     if (endpoint === undefined) {
       throw notFound(
         { type: 'endpoint', name: to.name || to.sysid },
-        `no endpoint ${wanted}; registered: ${this.#names(elsewhere)}`,
+        `no endpoint ${wanted}; registered: ${this.#names(elsewhere())}`,
       );
     }
     if (to.session !== 0n && to.session !== endpoint.session) {

@@ -159,7 +159,7 @@ it('a line that breaks is answered for: requests, circuits both ways', () => {
   const codes = told.map((f) =>
     f.case === 'message' || f.case === 'circuitClose' ? f.value.status?.code : undefined,
   );
-  expect(codes).toEqual([Code.Unavailable, Code.Unavailable, Code.Cancelled]);
+  expect(codes).toEqual([Code.Unavailable, Code.Unavailable, Code.Unavailable]);
   // It is late, and nobody's.
   sends(b, { case: 'message', value: { to: from(1), msgid: 5n, proto: '/p', reply: true } });
   expect(router.idle).toBe(true);

@@ -263,7 +263,7 @@ export class Router {
   ): Endpoint & { connection: Connection } {
     if (hopLimit === 0) throw new RpcError(Code.FailedPrecondition, 'the hop limit is used up');
     const away = to !== undefined && !this.#registry.has(to) ? this.#elsewhere.linkTo(to, from) : undefined;
-    const destination = isConnected(away) ? away : this.#registry.find(to, this.#elsewhere.names());
+    const destination = isConnected(away) ? away : this.#registry.find(to, () => this.#elsewhere.names());
     if (destination.connection.waitingBytes > FULL_BYTES) {
       throw new RpcError(Code.ResourceExhausted, `${shown(destination)} does not keep up`);
     }

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { hostname } from 'node:os';
 import { EventService } from '@odonata/proto/event/v1/event';
-import type { AttachRequest, Frame, PeerRequest } from '@odonata/proto/syslink/v1/syslink';
+import type { Frame } from '@odonata/proto/syslink/v1/syslink';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { guarded, ownTurn } from '@odonata/rpc/bug.ts';
@@ -16,11 +16,13 @@ import { Metrics } from '@odonata/rpc/metrics.ts';
 import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { type CallContext, createRpcServer, failStream, raw } from '@odonata/rpc/server.ts';
+import { servedFrames } from '@odonata/rpc/syslink/frames/frame-stream.ts';
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { endpointsPage, everybody, namesPage, PAGE_MAX, routesPage, watched } from './endpoint-list.ts';
 import { syslinkdMetrics } from './metrics.ts';
 import { askerOf, namedEndpoint } from './names.ts';
+import type { PeerLine } from './peers/peer-line.ts';
 import { Peers } from './peers/peers.ts';
 import { CONNECTED_LIMIT, type Connection } from './registry.ts';
 import { Router } from './router.ts';
@@ -93,7 +95,14 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
     connectionsMax: CONNECTED_LIMIT + 1_000,
   }).add(RouterService, {
     attach: raw((call, { caller }) => {
-      const outbox = new Outbox(call, (error) => connection.end(error));
+      const hear = (frames: readonly Frame[]): void => {
+        for (const frame of frames) {
+          logRequest(log, peer, frame);
+          if (!over) router.receive(connection, frame, Date.now());
+        }
+      };
+      const frames = servedFrames(call, hear, { passes: true });
+      const outbox = new Outbox(frames, (error) => connection.end(error));
       const connection: Connection = {
         caller,
         send: (frame, sent) => outbox.send(frame, sent),
@@ -118,12 +127,6 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
         router.disconnected(connection, Date.now());
       };
       connections.add(connection);
-      call.on('data', ({ frames }: AttachRequest) => {
-        for (const frame of frames) {
-          logRequest(log, peer, frame);
-          if (!over) router.receive(connection, frame, Date.now());
-        }
-      });
       call.on('cancelled', gone);
       call.on('end', () => {
         if (!over) outbox.flushAll();
@@ -137,10 +140,10 @@ export async function serveSyslinkd(options: SyslinkdOptions): Promise<Syslinkd>
         failStream(call, error);
       };
       const address = call.getPeer();
-      const line = peers.accept(call, fail, { address, caller });
+      const frames = servedFrames(call, (frames) => line.receive(frames), { passes: true });
+      const line: PeerLine = peers.accept(frames, fail, { address, caller });
       connections.add(line.connection);
       void line.ended.then(() => connections.delete(line.connection));
-      call.on('data', ({ frames }: PeerRequest) => line.receive(frames));
       const lost = () => line.lost(new RpcError(Code.Unavailable, 'the other router ended it'));
       call.on('cancelled', lost);
       call.on('end', () => {

@@ -2,9 +2,9 @@
 // One cluster of one node for all.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
@@ -279,6 +279,19 @@ test('copies', async () => {
     stderr: expect.stringMatching(/--dir: "=\/x:\/x" is not a grant/),
   });
   expect(await answer('cp', file, 'default:/tmp/copy')).toMatchObject({ to: 'default:/tmp/copy' });
+  // A folder there takes it under its name.
+  await answer('cp', file, 'default:/tmp');
+  expect((await vkctl(['cp', `default:/tmp/${basename(file)}`, '-'])).stdout).toBe(
+    readFileSync(file, 'utf8'),
+  );
+  for (const words of [
+    ['vkernel', 'create', 'theirs', '--user', '../r'],
+    ['service', 'logs', 'web', '--user', 'A b'],
+  ])
+    expect(await vkctl(words)).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/^vkctl: option '--user <name>' .*Give the name of a person: .*\n/),
+    });
   expect(await vkctl(['cp', import.meta.dirname, 'default:/tmp/copy'])).toMatchObject({
     status: 2,
     stderr: expect.stringMatching(

@@ -360,6 +360,8 @@ test('several people: whose it is stands in ps and status; who may not is told s
     stdout: '',
     stderr: oneLine(/user alice may not do this; .* may/),
   });
+  // She did nothing that a service would have to tell of.
+  expect(vkctl('events', '--security').stdout).not.toContain('ListEvents');
   expect(vkctl('kill', '-9', ours, hers)).toMatchObject({ status: 0, stderr: '' });
   expect(JSON.parse(vkctl('user', 'rm', 'vera', '--json').stdout)).toMatchObject({
     name: 'vera',

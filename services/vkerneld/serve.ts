@@ -21,6 +21,7 @@ import { serveMetrics } from '@odonata/rpc/metrics-server.ts';
 import { SecurityEvents } from '@odonata/rpc/security-events.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
+import { resumptionMetrics } from '@odonata/rpc/syslink/resumptions.ts';
 import { ownTracer, startTracing } from '@odonata/rpc/trace/own.ts';
 import { makeVkernelSockets, vkernelSocketsIn } from '@odonata/rpc/vkernel-sockets.ts';
 import { vkernelUids } from '@odonata/rpc/vkernel-uids.ts';
@@ -294,6 +295,7 @@ export async function serveVkerneld(
   attached.serve(EventService, events.handlers()).serve(PeerService, ofPeers);
   syslink = attached;
   attached.serve(KeeperService, ofServices);
+  resumptionMetrics(metrics, attached.resumptions);
   let stopping = false;
   const notReady = () =>
     stopping

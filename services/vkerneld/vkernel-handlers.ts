@@ -7,6 +7,7 @@ import { personOf } from '@odonata/rpc/identity/identity.ts';
 import type { ShownLodger } from '@odonata/rpc/lodging/shown.ts';
 import { notFound } from '@odonata/rpc/refusal.ts';
 import type { CallContext, Handlers } from '@odonata/rpc/service.ts';
+import { expectPerson } from './expected-person.ts';
 import type { NamedConnections } from './names/named-connections.ts';
 import type { ProcessTable } from './process-table.ts';
 import { lodgerShown } from './shown-lodgers.ts';
@@ -38,6 +39,7 @@ export function vkernelsHandlers({
 }: VkernelsPlace): Pick<Handlers<typeof VkernelService>, Methods> {
   const named = ({ name, user }: { name: string; user: string }, { caller }: CallContext) => {
     expectVkernelName('name', name);
+    expectPerson(user);
     return { name, user: user || (personOf(caller) ?? caller.name) };
   };
   /** As it is now, whether it runs or not. */

@@ -30,7 +30,27 @@ export async function withRawServer<T>(
 ): Promise<T> {
   const socket = join(folder, 'raw.sock');
   const address = transport === 'tcp' ? '127.0.0.1:0' : `unix:${socket}`;
-  const server = peer(['serve', address], signal);
+  return await withListening(['serve', address], signal, use).finally(() => rm(socket, { force: true }));
+}
+
+/** Raw servers in a row: the last one answers, and each before it passes on to the next one. */
+export async function withRawPipes<T>(
+  setting: Pick<Setting, 'signal' | 'folder'>,
+  pipes: number,
+  use: (server: { address: string; pid: number }) => Promise<T>,
+): Promise<T> {
+  if (pipes === 0) return await withRawServer(setting, 'tcp', use);
+  return await withRawPipes(setting, pipes - 1, ({ address }) =>
+    withListening(['pipe', address], setting.signal, use),
+  );
+}
+
+async function withListening<T>(
+  args: (string | number)[],
+  signal: AbortSignal,
+  use: (server: { address: string; pid: number }) => Promise<T>,
+): Promise<T> {
+  const server = peer(args, signal);
   const serverGone = once(server, 'close');
   try {
     const [bound] = (await Promise.race([
@@ -41,7 +61,6 @@ export async function withRawServer<T>(
   } finally {
     server.stdin!.end();
     await serverGone;
-    await rm(socket, { force: true });
   }
 }
 
@@ -51,9 +70,10 @@ async function between(
   transport: Transport,
   role: string,
   args: (string | number)[],
+  pipes = 0,
 ): Promise<string> {
   const { signal } = setting;
-  return await withRawServer(setting, transport, async ({ address }) => {
+  const run = async ({ address }: { address: string }): Promise<string> => {
     const client = peer([role, address, ...args], signal);
     const clientGone = once(client, 'close') as Promise<[code: number | null]>;
     const output = await text(client.stdout!);
@@ -61,7 +81,8 @@ async function between(
     signal.throwIfAborted();
     if (code !== 0) throw new Failure(`the client of the raw ${role} ended with exit code ${code}`);
     return output;
-  });
+  };
+  return await (pipes > 0 ? withRawPipes(setting, pipes, run) : withRawServer(setting, transport, run));
 }
 
 /** Round trips in ns of a small request and a reply of so many bytes, one after another. */
@@ -70,11 +91,17 @@ export async function rawEcho(
   transport: Transport,
   count: number,
   replyBytes: number,
+  pipes = 0,
 ): Promise<number[]> {
-  return JSON.parse(await between(setting, transport, 'echo', [count, replyBytes])) as number[];
+  return JSON.parse(await between(setting, transport, 'echo', [count, replyBytes], pipes)) as number[];
 }
 
 /** Nanoseconds that so many bytes take. */
-export async function rawStream(setting: Setting, bytes: number, messageBytes: number): Promise<number> {
-  return Number(await between(setting, 'tcp', 'stream', [bytes, messageBytes]));
+export async function rawStream(
+  setting: Setting,
+  bytes: number,
+  messageBytes: number,
+  pipes = 0,
+): Promise<number> {
+  return Number(await between(setting, 'tcp', 'stream', [bytes, messageBytes], pipes));
 }

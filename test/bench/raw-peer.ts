@@ -2,6 +2,7 @@
 // bytes as they are. What Odonata does with a fault or a page is compared with what this does with a message.
 //
 //   node raw-peer.ts serve ADDRESS                      prints the address that it bound; ends with its standard input
+//   node raw-peer.ts pipe ADDRESS                       the same, which passes each message on to ADDRESS, and back: no routing at all
 //   node raw-peer.ts echo ADDRESS COUNT REPLY_BYTES     prints the round trips as a JSON array of ns
 //   node raw-peer.ts many ADDRESS COUNT UNDER_WAY       the same with many under way: prints `warm`, waits for a line, prints the ns of all
 //   node raw-peer.ts stream ADDRESS BYTES MESSAGE_BYTES prints the ns from the request to the last byte
@@ -17,7 +18,53 @@ const WARM_UP = 1000;
 
 const same = (bytes: Buffer): Buffer => bytes;
 
-function serve(address: string): void {
+type Duplex = grpc.ServerDuplexStream<Buffer, Buffer>;
+interface Handlers extends Record<'echo' | 'stream', (call: Duplex) => void> {}
+
+/** Each request opens with the size of what it wants. */
+const handlers: Handlers = {
+  echo: (call) => {
+    call.on('data', (request: Buffer) => call.write(Buffer.allocUnsafe(request.readUInt32LE(0))));
+    call.on('end', () => call.end());
+  },
+  stream: (call) => {
+    call.on('data', (request: Buffer) => {
+      let left = request.readUInt32LE(0);
+      const message = Buffer.alloc(request.readUInt32LE(4), 1);
+      const fill = (): void => {
+        while (left > 0) {
+          const part = message.subarray(0, Math.min(left, message.length));
+          left -= part.length;
+          if (!call.write(part)) return void call.once('drain', fill);
+        }
+      };
+      fill();
+    });
+    call.on('end', () => call.end());
+  },
+};
+
+/** What goes to `to` as it comes, and no faster than it is taken. */
+function pipes(to: string): Handlers {
+  type Stream = Pick<Duplex, 'on' | 'write' | 'pause' | 'resume' | 'once' | 'end'>;
+  const pass = (from: Stream, onto: Stream): void => {
+    from.on('data', (message: Buffer) => {
+      if (onto.write(message)) return;
+      from.pause();
+      onto.once('drain', () => from.resume());
+    });
+    from.on('end', () => onto.end());
+  };
+  const pipe = (path: string) => (call: Duplex) => {
+    const there = open(to, path).call as unknown as Stream;
+    there.on('error', () => call.end());
+    pass(call, there);
+    pass(there, call);
+  };
+  return { echo: pipe(ECHO), stream: pipe(STREAM) };
+}
+
+function serve(address: string, handlers: Handlers): void {
   const method = (path: string) => ({
     path,
     requestStream: true,
@@ -28,31 +75,7 @@ function serve(address: string): void {
     responseDeserialize: same,
   });
   const server = new grpc.Server(SERVER_OPTIONS);
-  server.addService(
-    { echo: method(ECHO), stream: method(STREAM) },
-    {
-      // Each request opens with the size of what it wants.
-      echo: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => {
-        call.on('data', (request: Buffer) => call.write(Buffer.allocUnsafe(request.readUInt32LE(0))));
-        call.on('end', () => call.end());
-      },
-      stream: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => {
-        call.on('data', (request: Buffer) => {
-          let left = request.readUInt32LE(0);
-          const message = Buffer.alloc(request.readUInt32LE(4), 1);
-          const fill = (): void => {
-            while (left > 0) {
-              const part = message.subarray(0, Math.min(left, message.length));
-              left -= part.length;
-              if (!call.write(part)) return void call.once('drain', fill);
-            }
-          };
-          fill();
-        });
-        call.on('end', () => call.end());
-      },
-    },
-  );
+  server.addService({ echo: method(ECHO), stream: method(STREAM) }, { ...handlers });
   server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, port) => {
     if (error) throw error;
     console.log(
@@ -153,7 +176,8 @@ function stream(address: string, bytes: number, messageBytes: number): void {
 }
 
 const [role, address = '', first, second] = process.argv.slice(2);
-if (role === 'serve') serve(address);
+if (role === 'serve') serve(address, handlers);
+else if (role === 'pipe') serve('127.0.0.1:0', pipes(address));
 else if (role === 'echo') echo(address, Number(first), Number(second));
 else if (role === 'many') many(address, Number(first), Number(second));
 else if (role === 'stream') stream(address, Number(first), Number(second));

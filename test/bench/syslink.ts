@@ -90,9 +90,15 @@ export const syslink: Part = {
               round(us),
               'us',
             ]),
+            ...trips.routers.slice(1).flatMap(({ routers, pipedUs, piped }) => [
+              [`raw grpc-js piped through ${routers}, no routing: a round trip, p50`, round(pipedUs), 'us'],
+              ['of these, beside raw grpc-js', round(piped), 'x'],
+            ]),
             ['raw grpc-js: messages a second of processor time', round(messages.raw), '1/s'],
             ['a router: the same', round(messages.router), '1/s'],
             ['raw grpc-js: bytes', round(throughput.rawMibPerS), 'MiB/s'],
+            ['raw grpc-js piped through 1, no routing: bytes', round(throughput.pipedMibPerS), 'MiB/s'],
+            ['of these, share of raw grpc-js', round(throughput.piped), 'x'],
             ['over a circuit', round(throughput.mibPerS), 'MiB/s'],
             ...crowds.map(({ endpoints, us }) => [
               `a message with ${endpoints} endpoints`,
@@ -113,6 +119,7 @@ export const syslink: Part = {
 
 const NOTES = [
   'Medians of rounds that go through all of them. Through 0 routers: whoever is asked is attached to itself, so that this is what frames cost.',
+  'Piped: processes that pass raw messages of grpc-js on, each stream to another one, and look at nothing.',
   'A message of a router is one that it takes and passes on; of raw grpc-js, one that is taken and answered.',
 ];
 
@@ -120,12 +127,16 @@ const row = (figure: Figure): string[] => [figure.name, round(figure.value), ...
 
 async function roundTrips(setting: Setting, size: Size) {
   const raw: number[] = [];
-  const ways = TRIP_MOST.map((_, routers) => ({ routers, us: [] as number[], ratios: [] as number[] }));
+  const ways = TRIP_MOST.map((_, routers) => ({
+    ...{ routers, us: [] as number[], ratios: [] as number[], pipedUs: [] as number[] },
+  }));
   for (let i = 0; i < size.rounds; i++) {
     setting.progress(`round trips, ${i + 1} of ${size.rounds}`);
     const rawUs = latencyOf(await rawEcho(setting, 'tcp', size.trips, ECHO_BYTES)).p50Us;
     raw.push(rawUs);
-    for (const { routers, us, ratios } of ways) {
+    for (const { routers, us, ratios, pipedUs } of ways) {
+      const piped = routers > 0 && (await rawEcho(setting, 'tcp', size.trips, ECHO_BYTES, routers));
+      pipedUs.push(piped ? latencyOf(piped).p50Us : rawUs);
       const ns = await withEcho(routers, setting, (address) =>
         told<number[]>([PEER, 'ask', address, size.trips], setting),
       );
@@ -137,6 +148,8 @@ async function roundTrips(setting: Setting, size: Size) {
     routers: way.routers,
     us: median(way.us),
     ratio: median(way.ratios),
+    pipedUs: median(way.pipedUs),
+    piped: median(way.pipedUs.map((each, i) => each / raw[i]!)),
   }));
   return { rawUs: median(raw), routers };
 }
@@ -163,20 +176,23 @@ async function messagesACore(setting: Setting, size: Size) {
 
 async function circuitThroughput(setting: Setting, size: Size) {
   const bytes = size.mib * MIB;
-  const runs: { rawNs: number; ns: number }[] = [];
+  const runs: { rawNs: number; pipedNs: number; ns: number }[] = [];
   for (let i = 0; i < size.rounds; i++) {
     setting.progress(`bytes over a circuit, ${i + 1} of ${size.rounds}`);
     const rawNs = await rawStream(setting, bytes, PIECE_BYTES);
     const ns = await withEcho(1, setting, (address) =>
       told<number>([PEER, 'stream', address, bytes, PIECE_BYTES], setting),
     );
-    runs.push({ rawNs, ns });
+    const pipedNs = await rawStream(setting, bytes, PIECE_BYTES, 1);
+    runs.push({ rawNs, pipedNs, ns });
   }
   const mibPerS = (ns: number): number => size.mib / (ns / 1e9);
   return {
     rawMibPerS: mibPerS(median(runs.map(({ rawNs }) => rawNs))),
     mibPerS: mibPerS(median(runs.map(({ ns }) => ns))),
+    pipedMibPerS: mibPerS(median(runs.map(({ pipedNs }) => pipedNs))),
     ratio: median(runs.map(({ rawNs, ns }) => rawNs / ns)),
+    piped: median(runs.map(({ rawNs, pipedNs }) => rawNs / pipedNs)),
   };
 }
 

@@ -1,9 +1,11 @@
 // Two routers: each is killed, and stopped in order, while programs run through them. Whoever talks through the other one
 // notices nothing, new commands work at once, and a router that comes back is attached to by all.
 import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { signalIdentity } from '../../services/vkctl/cluster/identity.ts';
 import { buildGuest } from '../guests/build.ts';
+import { Typist } from '../terminals/typist.ts';
 import { TestCluster, until } from './cluster.ts';
 import { VKCTL } from './command.ts';
 
@@ -135,6 +137,78 @@ test('one killed, and back: what ran through it goes on, and each byte of input 
   await idle.says('after');
   expect(await idle.finish()).toMatchObject({ code: 0, stderr: 'echoed 13 bytes\n' });
   expect(idle.stdout).toBe('before\nafter\n');
+  await cluster.well();
+});
+
+/** `vkctl` through syslinkd1. */
+const throughFirst = () => ({
+  ...cluster.env,
+  ODONATA_SYSLINK: cluster.service('syslinkd1').address,
+  ODONATA_TLS_DIR: cluster.tlsDir,
+});
+
+/** As it comes to so many bytes, syslinkd1 is killed; it is back a moment later. */
+function killer(atBytes: number) {
+  let bytes = 0;
+  let killing: Promise<void> | undefined;
+  return {
+    passed(more: number): void {
+      bytes += more;
+      if (bytes >= atBytes) killing ??= cluster.kill('syslinkd1');
+    },
+    async done(): Promise<void> {
+      expect(killing).toBeDefined();
+      await killing;
+      await until('it is back', () => running('syslinkd1'));
+      await cluster.well();
+    },
+  };
+}
+
+test('one killed while a file of 32 MiB is copied: it arrives whole, there and back', async () => {
+  const size = 32 * 2 ** 20;
+  const there = 'node1/default:/tmp/large';
+  const file = randomBytes(size);
+  const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+  await cluster.output('node1', 'echo', [], { stdin: 'the virtual kernel runs\n' });
+  const put = spawn(process.execPath, [VKCTL, 'cp', '-', there], { env: throughFirst() });
+  const putEnd = new Promise((resolve) => put.once('close', resolve));
+  const putKiller = killer(size / 2);
+  for (let at = 0; at < size; at += 2 ** 20) {
+    await new Promise((written) => put.stdin.write(file.subarray(at, at + 2 ** 20), written));
+    putKiller.passed(2 ** 20);
+  }
+  put.stdin.end();
+  expect(await putEnd).toBe(0);
+  await putKiller.done();
+  const get = spawn(process.execPath, [VKCTL, 'cp', there, '-'], { env: throughFirst() });
+  const getEnd = new Promise((resolve) => get.once('close', resolve));
+  const getKiller = killer(size / 2);
+  const came: Buffer[] = [];
+  for await (const piece of get.stdout as AsyncIterable<Buffer>) {
+    came.push(piece);
+    getKiller.passed(piece.length);
+  }
+  expect(await getEnd).toBe(0);
+  expect(hash(Buffer.concat(came))).toBe(hash(file));
+  await getKiller.done();
+});
+
+test('one killed while somebody sits at a terminal: it goes on there', async () => {
+  const typist = new Typist(['run', '-it', '--node', 'node1', echo], throughFirst());
+  await typist.untilRaw();
+  await typist.type('before\r');
+  await typist.shows(/before[\s\S]*before/);
+  const { restarts } = cluster.service('syslinkd1');
+  await cluster.kill('syslinkd1');
+  await typist.type('meanwhile\r');
+  await until('it is back', () => cluster.service('syslinkd1').restarts > restarts && running('syslinkd1'));
+  await typist.type('after\r');
+  await typist.shows(/after[\s\S]*after/);
+  await typist.type('\x04');
+  expect(await typist.end()).toBe(0);
+  const words = typist.lines().filter((line) => /^(before|meanwhile|after)$/.test(line));
+  expect(words.sort()).toEqual(['after', 'after', 'before', 'before', 'meanwhile', 'meanwhile']);
   await cluster.well();
 });
 

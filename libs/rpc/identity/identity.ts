@@ -7,6 +7,8 @@
 // user or viewer, and their name.
 import { Role } from '@odonata/proto/auth/v1/access';
 
+export { PERSON } from './person.ts';
+
 export interface Caller {
   readonly cluster: string;
   readonly role: Role;
@@ -59,8 +61,6 @@ export const ANYONE: Caller = { cluster: '', role: Role.ADMIN, name: 'anyone', g
 /** Who has not said who they are; may do nothing. */
 export const NOBODY: Caller = { cluster: '', role: Role.UNSPECIFIED, name: 'nobody', groups: [] };
 
-/** A person's name, and that of a group. */
-export const PERSON = /^[a-z_][a-z0-9_-]{0,31}$/;
 /** Bytes, so that what is read of a certificate has a bound. */
 const URI_LIMIT = 512;
 const URI =

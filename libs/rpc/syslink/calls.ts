@@ -1,12 +1,13 @@
-import type { DescMethod } from '@bufbuild/protobuf';
-import type { Message } from '@odonata/proto/syslink/v1/syslink';
+import { create, type DescMethod } from '@bufbuild/protobuf';
+import { type Address, AddressSchema, type Message } from '@odonata/proto/syslink/v1/syslink';
+import { deadline } from '../deadline.ts';
 import { Code, fromServiceError, RpcError } from '../error.ts';
 import { noAnswer } from '../plain-words.ts';
 import { pumpRequests } from '../request-pump.ts';
 import type { AnyService, CallOptions, Client } from '../service.ts';
 import { decoder, encoder, isRequestStream, isResponseStream, methodPath } from '../service.ts';
 import { rootTrace } from '../trace/own.ts';
-import { BULK_BYTES, frame, HEAD_BYTES, HOP_LIMIT, MESSAGE_DEADLINE_MS } from './frame.ts';
+import { BULK_BYTES, MESSAGE_DEADLINE_MS, requestFrame } from './frame.ts';
 import { openLasting } from './lasting-calls.ts';
 import type { AddressInit } from './line-circuits.ts';
 import type { Lines } from './lines.ts';
@@ -28,7 +29,7 @@ export class Calls {
   }
 
   client<S extends AnyService>(service: S, target: Target): Client<S> {
-    const to: AddressInit = { ...target };
+    const to = create(AddressSchema, target);
     const calls: Record<string, unknown> = { close: () => {} };
     for (const method of service.methods) {
       const { localName, methodKind } = method;
@@ -39,15 +40,17 @@ export class Calls {
     return calls as Client<S>;
   }
 
-  #unary(method: DescMethod, to: AddressInit) {
+  #unary(method: DescMethod, to: Address) {
     const proto = methodPath(method);
     const encode = encoder(method.input);
     const decode = answerDecoder(method);
     return async (request: unknown, options: CallOptions = {}): Promise<unknown> => {
-      const deadlineMs = options.deadlineMs || MESSAGE_DEADLINE_MS;
-      const startedMs = performance.now();
-      if (options.waitForReady) await this.#lines.ready({ deadlineMs, signal: options.signal });
-      const leftMs = Math.max(1, Math.ceil(deadlineMs - (performance.now() - startedMs)));
+      let leftMs = options.deadlineMs || MESSAGE_DEADLINE_MS;
+      if (options.waitForReady) {
+        const endMs = performance.now() + leftMs;
+        await this.#lines.ready({ deadlineMs: leftMs, signal: options.signal });
+        leftMs = Math.max(1, Math.ceil(endMs - performance.now()));
+      }
       const body = encode(request);
       if (body.length > BULK_BYTES) {
         throw new RpcError(
@@ -60,7 +63,7 @@ export class Calls {
     };
   }
 
-  #exchange(to: AddressInit, proto: string, body: Uint8Array, deadlineMs: number, options: CallOptions) {
+  #exchange(to: Address, proto: string, body: Uint8Array, deadlineMs: number, options: CallOptions) {
     const { signal, requestId = this.#requestId, trace = rootTrace() } = options;
     return new Promise<Message>((resolve, reject) => {
       if (signal?.aborted) throw new RpcError(Code.Cancelled, 'cancelled by the caller');
@@ -69,7 +72,7 @@ export class Calls {
       const msgid = this.#lastMsgid;
       const settle = (error: RpcError | undefined, reply?: Message) => {
         line.settled(msgid);
-        clearTimeout(timer);
+        settled();
         signal?.removeEventListener('abort', cancel);
         if (error !== undefined) reject(error);
         else resolve(reply!);
@@ -78,24 +81,14 @@ export class Calls {
         line.giveUp(msgid);
         settle(new RpcError(Code.Cancelled, 'cancelled by the caller'));
       };
-      const timer = setTimeout(
-        () => settle(new RpcError(Code.DeadlineExceeded, noAnswer(shown(to), deadlineMs, proto))),
-        deadlineMs,
+      const settled = deadline(deadlineMs, () =>
+        settle(new RpcError(Code.DeadlineExceeded, noAnswer(shown(to), deadlineMs, proto))),
       );
       signal?.addEventListener('abort', cancel, { once: true });
-      const payload = body.length <= HEAD_BYTES ? { head: body } : { bulk: body };
-      const value = {
-        to,
-        proto,
-        msgid,
-        hopLimit: HOP_LIMIT,
-        deadlineMs,
-        requestId,
-        ...(trace && { trace }),
-        ...payload,
-      };
+      const about = { to, proto, msgid, deadlineMs, requestId };
+      const request = requestFrame(trace === undefined ? about : { ...about, trace }, body);
       try {
-        line.ask(msgid, frame({ case: 'message', value }), settle);
+        line.ask(msgid, request, settle);
       } catch (error) {
         settle(fromServiceError(error));
       }
@@ -128,7 +121,10 @@ export class Calls {
       await this.#lines.ready({ deadlineMs: deadlineMs || MESSAGE_DEADLINE_MS, signal });
     }
     const init = { to, proto: methodPath(method), requestId, ...(trace && { trace }) };
-    const circuit = options.lasting ? openLasting(this.#lines, init) : this.#lines.line().openCircuit(init);
+    const { lasting = false } = options;
+    const circuit = lasting
+      ? openLasting(this.#lines, { ...init, withCaller: lasting === 'with-caller' })
+      : this.#lines.line().openCircuit(init);
     let ending: RpcError | undefined;
     const end = (error: RpcError) => {
       ending ??= error;

@@ -3,13 +3,14 @@ import { Code, RpcError } from '../error.ts';
 import { Interrupt } from '../interrupt.ts';
 import { free, LARGE_BYTES } from '../large-bytes.ts';
 import { BoundedQueue } from '../queue.ts';
-import { BULK_BYTES, circuitWeight, frame, statusInit } from './frame.ts';
+import { BULK_BYTES, circuitWeight, dataFrame, frame, statusInit } from './frame.ts';
 import { Kept, type Progress } from './kept.ts';
 
 /** How the frames of a circuit go: as a number on a line. */
 export interface Way {
   readonly number: bigint;
-  send(frame: Frame, sent?: () => void): void;
+  /** @param written nobody reads its bytes any more */
+  send(frame: Frame, sent?: () => void, written?: () => void): void;
   /** Nothing of it is heard any more, and whoever is at its other end is told. */
   leave(): void;
 }
@@ -47,6 +48,8 @@ export class Circuit {
   onClosed: ((error: RpcError | undefined) => void) | undefined;
   /** Of one that lasts: its way broke. */
   onLost: ((error: RpcError) => void) | undefined;
+  /** Of one that lasts, at the end that opened it: the router of its way asks everybody to go elsewhere. */
+  onLeaving: (() => void) | undefined;
 
   constructor(way: Way, windowBytes: number, { lasting = false } = {}) {
     this.#way = way;
@@ -54,7 +57,11 @@ export class Circuit {
     this.#creditBytes = windowBytes;
     if (lasting) this.#kept = new Kept();
     const capacity = windowBytes + BULK_BYTES;
-    this.#incoming = new BoundedQueue({ name: `circuit ${way.number}`, capacity, weigh: circuitWeight });
+    this.#incoming = new BoundedQueue<Uint8Array>({
+      name: `circuit ${way.number}`,
+      capacity,
+      weigh: circuitWeight,
+    });
   }
 
   /** It was made to last. */
@@ -71,11 +78,12 @@ export class Circuit {
   doesNotLast(): void {
     this.#kept = undefined;
     this.onLost = undefined;
+    this.onLeaving = undefined;
   }
 
   /**
    * Sends a message; the promise, where there is one, resolves when the next may be sent, or when it is over.
-   * @param given nobody else uses the buffer of the message: it is freed as soon as it is sent
+   * @param given nobody else uses the buffer of the message: it is freed as soon as it is written
    */
   write(data: Uint8Array, { given = false } = {}): Promise<void> | undefined {
     if (this.over.fired || this.#halfClosed) return undefined;
@@ -203,9 +211,9 @@ export class Circuit {
     return this.#kept;
   }
 
-  #sendData(data: Uint8Array, sent?: () => void): void {
+  #sendData(data: Uint8Array, written?: () => void): void {
     const way = this.#way;
-    way?.send(frame({ case: 'circuitData', value: { circuit: way.number, data } }), sent);
+    way?.send(dataFrame(way.number, data), undefined, written);
   }
 
   #sendHalf(): void {

@@ -15,6 +15,7 @@ import { Line } from './line.ts';
 import type { Lines } from './lines.ts';
 import { type NameOptions, type OwnName, OwnNames } from './own-names.ts';
 import type { Relay } from './relay.ts';
+import { type EndpointResumptions, noResumptions } from './resumptions.ts';
 import { hasNames, resolveRouters } from './routers.ts';
 import { ServedServices } from './served.ts';
 
@@ -67,6 +68,8 @@ export interface SyslinkEndpoint {
   /** Its identity at that router; it has another one at each. */
   readonly sysid: bigint;
   close(): void;
+  /** Of circuits that last. */
+  readonly resumptions: EndpointResumptions;
   /** For what is passed on as it is, by a gateway. @throws RpcError UNAVAILABLE while there is none */
   line(): Line;
 }
@@ -75,7 +78,7 @@ export function attachSyslink(options: SyslinkOptions): SyslinkEndpoint {
   return new AttachedEndpoint(options);
 }
 
-class AttachedEndpoint implements SyslinkEndpoint, Lines {
+class AttachedEndpoint implements SyslinkEndpoint {
   readonly #address: string;
   readonly #services: ServedServices;
   readonly #calls: Calls;
@@ -86,13 +89,15 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
   readonly #names = new OwnNames(() => this.#adopted);
   readonly #readyWaiters = new Set<(error?: RpcError) => void>();
   #lastFailure: RpcError | undefined;
+  readonly resumptions: EndpointResumptions;
 
   constructor(options: SyslinkOptions) {
     const { address, name, kind, node = '', nodeIndex = 0, folder } = options;
     const log = options.log.child({ syslink: name || 'client' });
     this.#address = address;
     this.#services = new ServedServices(options, folder);
-    this.#calls = new Calls(this, options.requestId);
+    this.resumptions = { opened: noResumptions(), served: this.#services.lasting.resumptions };
+    this.#calls = new Calls(this.#asLines(), options.requestId);
     const session = (BigInt(Date.now()) << 10n) + BigInt(randomInt(1024));
     const register = { name, kind, session, node, nodeIndex };
     const attach = kind === EndpointKind.CLIENT ? attachToOne : attachToAll;
@@ -190,18 +195,25 @@ class AttachedEndpoint implements SyslinkEndpoint, Lines {
     return line;
   }
 
-  get closing(): AbortSignal {
-    return this.#closing.signal;
+  /** For what this end opens. */
+  #asLines(): Lines {
+    return {
+      line: () => this.line(),
+      all: () => this.#all(),
+      ready: (options) => this.ready(options),
+      resumptions: this.resumptions.opened,
+      closing: this.#closing.signal,
+    };
   }
 
-  all(): readonly Line[] {
+  #all(): readonly Line[] {
     const lines = [...this.#adopted].filter(({ ended }) => !ended);
     const staying = lines.filter(({ leaving }) => !leaving);
     return staying.length > 0 ? staying : lines;
   }
 
   #best(): Line | undefined {
-    return this.all()[0];
+    return this.#all()[0];
   }
 
   #opened(line: Line): Line {

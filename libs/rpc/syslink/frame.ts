@@ -1,15 +1,17 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type {
+  CircuitData,
   Frame,
   FrameSchema as FrameSchemaType,
+  Message,
   RouteUpdate,
   Status,
-  StatusSchema,
 } from '@odonata/proto/syslink/v1/syslink';
-import { FrameSchema } from '@odonata/proto/syslink/v1/syslink';
+import { FrameSchema, StatusSchema } from '@odonata/proto/syslink/v1/syslink';
 import { Code, codeFromNumber, RpcError } from '../error.ts';
 import { packDetails, unpackDetails } from '../error-details.ts';
+import { bytesIn } from './frames/passed-data.ts';
 
 /** The structured head of a message. */
 export const HEAD_BYTES = 4096;
@@ -27,14 +29,65 @@ export const MESSAGE_DEADLINE_MS = 30_000;
 /** For so long another way is looked for, for a circuit that lasts. */
 export const REOPEN_MS = 10_000;
 
+const NOTHING = new Uint8Array();
+const WELL = create(StatusSchema, { code: Code.Ok });
+
 type FrameInit = MessageInitShape<typeof FrameSchemaType>['frame'];
 
 export function frame(init: FrameInit): Frame {
   return create(FrameSchema, { frame: init });
 }
 
+/** The reply to a request, in few steps: of all frames most are messages. */
+export function replyFrame(
+  { from, proto, msgid, hopLimit }: Message,
+  body: Uint8Array,
+  { failure, requestId }: { failure: RpcError | undefined; requestId: string },
+): Frame {
+  const inHead = body.length <= HEAD_BYTES;
+  const value: Message = {
+    ...{
+      $typeName: 'odonata.syslink.v1.Message',
+      proto,
+      msgid,
+      reply: true,
+      hopLimit,
+      deadlineMs: 0,
+      requestId,
+    },
+    head: inHead ? body : NOTHING,
+    bulk: inHead ? NOTHING : body,
+    status: failure === undefined ? WELL : create(StatusSchema, statusInit(failure)),
+  };
+  if (from !== undefined) value.to = from;
+  return { $typeName: 'odonata.syslink.v1.Frame', frame: { case: 'message', value } };
+}
+
+/** A request, likewise. */
+export function requestFrame(
+  request: Pick<Message, 'to' | 'proto' | 'msgid' | 'deadlineMs' | 'requestId' | 'trace'>,
+  body: Uint8Array,
+): Frame {
+  const inHead = body.length <= HEAD_BYTES;
+  const value: Message = {
+    $typeName: 'odonata.syslink.v1.Message',
+    ...request,
+    reply: false,
+    hopLimit: HOP_LIMIT,
+    head: inHead ? body : NOTHING,
+    bulk: inHead ? NOTHING : body,
+  };
+  return { $typeName: 'odonata.syslink.v1.Frame', frame: { case: 'message', value } };
+}
+
+/** What goes on a circuit, likewise. */
+export function dataFrame(circuit: bigint, data: Uint8Array): Frame {
+  const value: CircuitData = { $typeName: 'odonata.syslink.v1.CircuitData', circuit, data };
+  return { $typeName: 'odonata.syslink.v1.Frame', frame: { case: 'circuitData', value } };
+}
+
 /** What a message on a circuit takes of the window: empty ones must not be free. */
-export function circuitWeight(data: Uint8Array): number {
+export function circuitWeight(data: { readonly length: number }): number {
   return Math.max(64, data.length);
 }
 
@@ -44,7 +97,7 @@ export function frameBytes({ frame }: Frame): number {
     case 'message':
       return 128 + frame.value.head.length + frame.value.bulk.length + statusBytes(frame.value.status);
     case 'circuitData':
-      return 64 + frame.value.data.length;
+      return 64 + bytesIn(frame.value);
     case 'circuitClose':
       return 64 + statusBytes(frame.value.status);
     case 'routeUpdate':

@@ -5,6 +5,7 @@ import { ownTurn } from '../bug.ts';
 import type { RpcError } from '../error.ts';
 import type { Circuit } from './circuit.ts';
 import { REOPEN_MS } from './frame.ts';
+import { noResumptions } from './resumptions.ts';
 
 /** Its caller may know later than we that the way is gone. */
 const WAIT_MS = REOPEN_MS + 5_000;
@@ -32,6 +33,7 @@ export class LastingCircuits {
   /** Their way is gone: how many, by caller. */
   readonly #lost = new Map<string, number>();
   #isClosed = false;
+  readonly resumptions = noResumptions();
 
   add(open: CircuitOpen, circuit: Circuit): void {
     const token = tokenOf(open);
@@ -45,11 +47,15 @@ export class LastingCircuits {
     circuit.onLost = (error: RpcError) => {
       if (circuit.over.fired) return;
       if (this.#isClosed || (this.#lost.get(caller) ?? 0) >= LOST_MAX) {
+        this.resumptions.failed += 1;
         circuit.closed(error);
         return;
       }
       this.#count(caller, 1);
-      entry.timer = after(() => circuit.closed(error));
+      entry.timer = after(() => {
+        this.resumptions.failed += 1;
+        circuit.closed(error);
+      });
     };
   }
 
@@ -59,6 +65,7 @@ export class LastingCircuits {
     const attempt = open.resumed?.attempt ?? 0;
     if (entry === undefined || entry.owner !== ownerOf(open) || attempt <= entry.attempt) return undefined;
     entry.attempt = attempt;
+    this.resumptions.resumed += 1;
     if (entry.endedBytes === undefined) this.#found(entry);
     return entry.circuit;
   }

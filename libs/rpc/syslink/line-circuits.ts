@@ -36,6 +36,8 @@ interface Numbered {
   answered?: ((answer: CircuitOpened | Refusal) => void) | undefined;
   /** It waits for that, to go on over this line. */
   asks: boolean;
+  /** Whoever opened it at the other end is gone, where a router says so: then it is over. */
+  readonly withCaller?: boolean;
 }
 
 /** Why a circuit does not go on over a line. */
@@ -46,7 +48,7 @@ export interface Refusal {
 }
 
 export interface LineCircuitsOptions {
-  readonly send: (frame: Frame, sent?: () => void) => void;
+  readonly send: Way['send'];
   /** One is over. */
   readonly forgot: () => void;
 }
@@ -126,7 +128,8 @@ export class LineCircuits {
       return undefined;
     }
     const lasts = open.lasting.length === LASTING_BYTES;
-    const circuit = this.#circuit(open.circuit, { lasting: lasts, answered: undefined });
+    const { withCaller } = open;
+    const circuit = this.#circuit(open.circuit, { lasting: lasts, answered: undefined, withCaller });
     this.#options.send(openedFrame(open.circuit, lasts ? START : undefined));
     return circuit;
   }
@@ -154,6 +157,12 @@ export class LineCircuits {
     }
   }
 
+  /** The router asks everybody to go elsewhere. */
+  leaving(): void {
+    for (const { circuit, asks } of [...this.#circuits.values()])
+      if (!asks && circuit.lasts) circuit.onLeaving?.();
+  }
+
   /** The line is over. */
   lost(error: RpcError): void {
     const circuits = [...this.#circuits.values()];
@@ -175,18 +184,18 @@ export class LineCircuits {
 
   #circuit(
     number: bigint,
-    { lasting, answered }: Pick<Numbered, 'answered'> & { lasting: boolean },
+    { lasting, ...numbered }: Pick<Numbered, 'answered' | 'withCaller'> & { lasting: boolean },
   ): Circuit {
     const circuit = new Circuit(this.#way(number), this.windowBytes, { lasting });
-    this.#circuits.set(number, { circuit, answered, asks: false });
+    this.#circuits.set(number, { ...numbered, circuit, asks: false });
     return circuit;
   }
 
   #way(number: bigint): Way {
     return {
       number,
-      send: (frame, sent) => {
-        this.#options.send(frame, sent);
+      send: (frame, sent, written) => {
+        this.#options.send(frame, sent, written);
         if (frame.frame.case === 'circuitClose' && !frame.frame.value.half) this.#forget(number);
       },
       leave: () => {
@@ -215,7 +224,7 @@ export class LineCircuits {
       return;
     }
     const progress = circuit.begin();
-    this.#circuits.set(number, { circuit, asks: false });
+    this.#circuits.set(number, { circuit, asks: false, withCaller: open.withCaller });
     this.#options.send(openedFrame(number, progress));
     const refusal = goOn(circuit, way, { progress: open.resumed });
     if (refusal === undefined) return;
@@ -227,14 +236,16 @@ export class LineCircuits {
   #closed({ circuit: number, half, status, byRouter, otherWay }: CircuitClose): void {
     const numbered = this.#circuits.get(number);
     if (numbered === undefined) return;
-    const { circuit, asks, answered } = numbered;
+    const { circuit, asks, answered, withCaller } = numbered;
     const error = errorOf(status);
     if (half) {
       if (!asks) circuit.halfClosed();
       return;
     }
     this.#forget(number);
-    const again = otherWay || (byRouter && error !== undefined && OF_THE_WAY.has(error.code));
+    const isCallerGone = byRouter && withCaller === true && error?.code === Code.Cancelled;
+    const again =
+      otherWay || (byRouter && error !== undefined && OF_THE_WAY.has(error.code) && !isCallerGone);
     const reason = error ?? new RpcError(Code.Aborted, 'it is over');
     if (asks) answered?.({ error: reason, again });
     else if (circuit.lasts && again) circuit.lost(reason);

@@ -1,6 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type {
-  AttachResponse,
   CircuitOpened,
   Endpoint,
   Frame,
@@ -9,7 +8,6 @@ import type {
   RegisterSchema,
 } from '@odonata/proto/syslink/v1/syslink';
 import { RouterService } from '@odonata/proto/syslink/v1/syslink';
-import { hear } from '../bug.ts';
 import type { RpcChannel } from '../client.ts';
 import { createClient, openChannel, openStream } from '../client.ts';
 import { Code, fromServiceError, RpcError } from '../error.ts';
@@ -18,6 +16,7 @@ import type { Logger } from '../log.ts';
 import { agreeOnWire, wireSpoken } from '../wire-version.ts';
 import type { Circuit } from './circuit.ts';
 import { CALLS_LIMIT, errorOf, frame } from './frame.ts';
+import { openedFrames } from './frames/frame-stream.ts';
 import { type CircuitInit, LineCircuits, type Refusal } from './line-circuits.ts';
 import { Outbox } from './outbox.ts';
 import type { ServedServices } from './served.ts';
@@ -86,9 +85,12 @@ export class Line {
     this.#services = services;
     this.#channel = openChannel(address, { folder });
     this.#stream = openStream(RouterService.method.attach, this.#channel);
-    this.#outbox = new Outbox(this.#stream, () => this.#stream.cancel());
+    const frames = openedFrames(this.#stream, log, { router: address }, (frames) => {
+      for (const received of frames) this.#received(received.frame);
+    });
+    this.#outbox = new Outbox(frames, () => this.#stream.cancel());
     this.#circuits = new LineCircuits({
-      send: (frame, sent) => this.#outbox.send(frame, sent),
+      send: (frame, sent, written) => this.#outbox.send(frame, sent, written),
       forgot: () => this.#endIfIdle(),
     });
     this.#registerTimer = setTimeout(() => {
@@ -213,9 +215,6 @@ export class Line {
       this.#failure ??= new RpcError(Code.Unavailable, 'the syslink router ended the line');
       this.#lost(this.#failure);
     });
-    hear(stream, this.#log, { router: this.address }, ({ frames }: AttachResponse) => {
-      for (const received of frames) this.#received(received.frame);
-    });
   }
 
   #lost(failure: RpcError): void {
@@ -257,6 +256,7 @@ export class Line {
         return;
       case 'goAway':
         this.#goElsewhere();
+        this.#circuits.leaving();
         return;
       case 'message': {
         const message = frame.value;

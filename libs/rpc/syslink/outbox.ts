@@ -2,21 +2,16 @@ import type { Frame } from '@odonata/proto/syslink/v1/syslink';
 import { ownTurn } from '../bug.ts';
 import type { RpcError } from '../error.ts';
 import { frameBytes } from './frame.ts';
-import { encodeFrames } from './frame-batch.ts';
+import type { FrameStream } from './frames/frame-stream.ts';
 
 const BATCH_BYTES = 1024 * 1024;
 const BATCH_FRAMES = 256;
 
-/** The part of a grpc stream that an outbox needs. */
-export interface FrameStream {
-  /** A batch, or, as ever where messages are encoded by `encoder`, its bytes. */
-  write(batch: { frames: Frame[] }): boolean;
-  on(event: 'drain', listener: () => void): unknown;
-}
-
 interface Waiting {
   readonly frame: Frame;
+  readonly bytes: number;
   readonly sent: (() => void) | undefined;
+  readonly written: (() => void) | undefined;
 }
 
 /**
@@ -53,11 +48,15 @@ export class Outbox {
     return this.#waitingBytes;
   }
 
-  /** @param sent called when the stream has taken it */
-  send(frame: Frame, sent?: () => void): void {
+  /**
+   * @param sent called when the stream has taken it
+   * @param written called when nobody reads its bytes any more; not where the stream ends before
+   */
+  send(frame: Frame, sent?: () => void, written?: () => void): void {
     if (this.#closed) return;
-    this.#frames.push({ frame, sent });
-    this.#waitingBytes += frameBytes(frame);
+    const bytes = frameBytes(frame);
+    this.#frames.push({ frame, bytes, sent, written });
+    this.#waitingBytes += bytes;
     if (this.#scheduled || this.#full) return;
     this.#scheduled = true;
     queueMicrotask(this.#flushLate);
@@ -80,22 +79,31 @@ export class Outbox {
   }
 
   #flush(): void {
-    let start = 0;
-    while (start < this.#frames.length && !this.#full && !this.#closed) {
-      let end = start;
-      let bytes = 0;
-      while (end < this.#frames.length && end - start < BATCH_FRAMES && bytes < BATCH_BYTES) {
-        bytes += frameBytes(this.#frames[end]!.frame);
-        end += 1;
-      }
-      const batch = this.#frames.slice(start, end);
-      start = end;
-      this.#waitingBytes -= bytes;
+    while (this.#frames.length > 0 && !this.#full && !this.#closed) {
+      const batch = this.#nextBatch();
       const frames = batch.map(({ frame }) => frame);
-      if (!this.#stream.write((encodeFrames(frames) as unknown as { frames: Frame[] }) ?? { frames }))
-        this.#full = true;
+      if (!this.#stream.write(frames, writtenOf(batch))) this.#full = true;
       for (const { sent } of batch) sent?.();
     }
-    if (start > 0) this.#frames = this.#frames.slice(start);
   }
+
+  #nextBatch(): Waiting[] {
+    const waiting = this.#frames;
+    let end = 0;
+    let bytes = 0;
+    while (end < waiting.length && end < BATCH_FRAMES && bytes < BATCH_BYTES) {
+      bytes += waiting[end]!.bytes;
+      end += 1;
+    }
+    this.#waitingBytes -= bytes;
+    this.#frames = end === waiting.length ? [] : waiting.slice(end);
+    return end === waiting.length ? waiting : waiting.slice(0, end);
+  }
+}
+
+function writtenOf(batch: readonly Waiting[]): (() => void) | undefined {
+  if (batch.every(({ written }) => written === undefined)) return undefined;
+  return () => {
+    for (const { written } of batch) written?.();
+  };
 }

@@ -1,5 +1,6 @@
 import type { DescMethod } from '@bufbuild/protobuf';
 import type { Address, CircuitOpen, Message, MessageAbort } from '@odonata/proto/syslink/v1/syslink';
+import { deadline } from '../deadline.ts';
 import { Code, RpcError } from '../error.ts';
 import { accessOf } from '../identity/access.ts';
 import { AccessRefusal } from '../identity/access-refusal.ts';
@@ -23,7 +24,7 @@ import {
 import { isContext } from '../trace/context.ts';
 import type { Circuit } from './circuit.ts';
 import { isForeign } from './crossing.ts';
-import { BULK_BYTES, CALLS_LIMIT, frame, HEAD_BYTES, MESSAGE_DEADLINE_MS, statusInit } from './frame.ts';
+import { BULK_BYTES, CALLS_LIMIT, MESSAGE_DEADLINE_MS, replyFrame } from './frame.ts';
 import { LastingCircuits } from './lasting-served.ts';
 import type { Origin, Relay } from './relay.ts';
 
@@ -100,9 +101,8 @@ export class ServedServices {
     const key = messageKey(request.from, request.msgid);
     this.#messages.set(key, served);
     const deadlineMs = request.deadlineMs || MESSAGE_DEADLINE_MS;
-    const timer = setTimeout(
-      () => served.abort(new RpcError(Code.DeadlineExceeded, 'the deadline passed')),
-      deadlineMs,
+    const answered = deadline(deadlineMs, () =>
+      served.abort(new RpcError(Code.DeadlineExceeded, 'the deadline passed')),
     );
     let body: Uint8Array = new Uint8Array();
     let failure: RpcError | undefined;
@@ -118,25 +118,10 @@ export class ServedServices {
       body = new Uint8Array();
     }
     served.finish();
-    clearTimeout(timer);
+    answered();
     this.#running.delete(served);
     if (this.#messages.get(key) === served) this.#messages.delete(key);
-    const inHead = body.length <= HEAD_BYTES;
-    origin.reply(
-      frame({
-        case: 'message',
-        value: {
-          to: request.from,
-          proto: request.proto,
-          msgid: request.msgid,
-          reply: true,
-          hopLimit: request.hopLimit,
-          ...(inHead ? { head: body } : { bulk: body }),
-          status: statusInit(failure),
-          requestId: served.ctx.requestId,
-        },
-      }),
-    );
+    origin.reply(replyFrame(request, body, { failure, requestId: served.ctx.requestId }));
   }
 
   async circuit(open: CircuitOpen, circuit: Circuit, origin: Origin): Promise<void> {

@@ -11,6 +11,7 @@ import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { identityOf, parsedCertificate } from '@odonata/rpc/identity/certificate.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
+import { isStrange } from '@odonata/rpc/plain-words.ts';
 import { TLS_OPTIONS } from '@odonata/rpc/tls.ts';
 import type { BytesStream } from './metered-stream.ts';
 import { PinnedAuthorities, whyNotPeer } from './peer-certificate.ts';
@@ -116,7 +117,8 @@ export class Dialler {
       const leave = () => session.end(new RpcError(Code.Unavailable, 'it is not dialled any more'));
       signal.addEventListener('abort', leave, { once: true });
       stream.on('error', (error) => {
-        failure ??= fromServiceError(error, { path: 'Join', address: address! });
+        const said = fromServiceError(error, { path: 'Join', address: address! });
+        failure ??= isStrange(said) ? strange(name, address!, said) : said;
       });
       stream.once('status', () => {
         wasUp = session.isUp || session.sinceMs > 0;
@@ -136,3 +138,10 @@ export class Dialler {
     return wasUp;
   }
 }
+
+const strange = (peer: string, address: string, cause: RpcError): RpcError =>
+  new RpcError(
+    Code.Unauthenticated,
+    `who answers at ${address} has no certificate of the authority that the policy pins for ${peer}`,
+    { cause },
+  );

@@ -4,10 +4,12 @@ import { type ConnectRequest, PeerService } from '@odonata/proto/vkernel/v1/peer
 import { VkernelService } from '@odonata/proto/vkernel/v1/vkernel';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { Code, type RpcError } from '@odonata/rpc/error.ts';
+import { silentLog } from '@odonata/rpc/log.ts';
 import type { CallContext } from '@odonata/rpc/service.ts';
 import type { SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { clean, failure, until } from '../testdata/routers.ts';
+import { serveGateway } from './serve.ts';
 import {
   type Bytes,
   bytes,
@@ -244,4 +246,23 @@ it('another authority in the place of the pinned one ends the line', { timeout: 
   await until('the line is over', async () => !(await west.peers())[0]?.connected);
   east.policy(eastPolicy(authorityOf(west)));
   await until('the line is up again', async () => (await west.peers())[0]?.connected);
+  west.policy(westPolicy(authorityOf(west)));
+  const why = new RegExp(
+    `^who answers at 127.0.0.1:${port} has no certificate of the authority that .* for east$`,
+  );
+  await until('it says why in words', async () => why.test((await west.peers())[0]?.reason ?? ''));
+  west.policy(westPolicy(authorityOf(east)));
+  await until('the line is up once more', async () => (await west.peers())[0]?.connected);
+});
+
+it('a port that somebody else has is said with the file that names it', async () => {
+  const { policyFile, router, authority } = east;
+  const about = {
+    gateway: policyFile,
+    syslink: router.address,
+    folder: await authority.folder('gateway/gateway2'),
+  };
+  await expect(serveGateway({ ...about, log: silentLog() })).rejects.toThrow(
+    `${policyFile}: listen: cannot listen on 127.0.0.1:${port}: somebody else listens there; write another address`,
+  );
 });

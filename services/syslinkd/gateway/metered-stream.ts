@@ -3,7 +3,8 @@ import { toBinary } from '@bufbuild/protobuf';
 import { type Frame, FrameSchema } from '@odonata/proto/syslink/v1/syslink';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
-import type { FrameStream } from '@odonata/rpc/syslink/outbox.ts';
+import { encodeFrames } from '@odonata/rpc/syslink/frame-batch.ts';
+import type { FrameStream } from '@odonata/rpc/syslink/frames/frame-stream.ts';
 import type { TokenBucket } from './token-bucket.ts';
 
 /** What a gateway needs of grpc's stream, whichever side opened it. */
@@ -36,13 +37,14 @@ export class MeteredStream implements FrameStream {
     this.#drained.push(listener);
   }
 
-  write(batch: { frames: Frame[] } | Buffer): boolean {
-    const bytes = Buffer.isBuffer(batch) ? batch.length : 0;
-    const frames = Buffer.isBuffer(batch) ? [] : batch.frames.map((each) => toBinary(FrameSchema, each));
-    const sent = frames.reduce((sum, { length }) => sum + length, bytes);
+  write(batch: readonly Frame[], written?: () => void): boolean {
+    const encoded = encodeFrames(batch);
+    const frames = encoded === undefined ? batch.map((each) => toBinary(FrameSchema, each)) : [];
+    const sent = frames.reduce((sum, { length }) => sum + length, encoded?.length ?? 0);
     this.#sent(sent);
-    const out = Buffer.isBuffer(batch) ? (batch as unknown as { frames: Uint8Array[] }) : { frames };
-    if (!this.#stream.write(out)) this.#isFull = true;
+    if (!this.#stream.write((encoded as unknown as { frames: Uint8Array[] }) ?? { frames }))
+      this.#isFull = true;
+    written?.();
     const waitMs = this.#bucket.take(sent, monotonicMs());
     if (waitMs > 0)
       this.#timer ??= setTimeout(

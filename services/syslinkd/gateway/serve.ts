@@ -11,6 +11,7 @@ import {
   PeerStateSchema,
 } from '@odonata/proto/gateway/v1/gateway';
 import { EndpointKind } from '@odonata/proto/syslink/v1/syslink';
+import { ListenError } from '@odonata/rpc/address.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
@@ -108,7 +109,13 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
   const { listen } = policy();
   const server =
     listen === undefined ? undefined : doorOf({ policy: file, sessions, authorities, folder, log, security });
-  const address = await server?.listen(listen!);
+  const address = await server?.listen(listen!).catch((error: unknown) => {
+    syslink.close();
+    // The command line has another --listen, which a gateway does not use.
+    throw error instanceof ListenError
+      ? new SettingError(`${options.gateway}: listen: ${error.why}; write another address`)
+      : error;
+  });
   file.watch(changed);
   dialler.look();
   const looking = setInterval(

@@ -1,14 +1,13 @@
 // Keeps a line open to each router that was named: as soon as one breaks it is opened again, with longer and longer waits.
 
 import { Role } from '@odonata/proto/auth/v1/access';
-import { type AttachResponse, RouterService } from '@odonata/proto/syslink/v1/syslink';
+import { type Frame, RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { Backoff, delay } from '@odonata/rpc/backoff.ts';
-import { hear } from '@odonata/rpc/bug.ts';
 import { openChannel, openStream } from '@odonata/rpc/client.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
-import type { FrameStream } from '@odonata/rpc/syslink/outbox.ts';
+import { type FrameStream, openedFrames } from '@odonata/rpc/syslink/frames/frame-stream.ts';
 import { resolveRouters } from '@odonata/rpc/syslink/routers.ts';
 import type { PeerLine } from './peer-line.ts';
 
@@ -85,7 +84,9 @@ export class Dialler {
     const { folder, log } = this.#options;
     const channel = openChannel(address, { folder, server: Role.SYSLINKD });
     const stream = openStream(RouterService.method.peer, channel);
-    const line = this.#options.line(stream as unknown as FrameStream, () => stream.cancel(), address);
+    const hear = (frames: readonly Frame[]): void => line.receive(frames);
+    const frames = openedFrames(stream, log, { router: address }, hear, { passes: true });
+    const line: PeerLine = this.#options.line(frames, () => stream.cancel(), address);
     let failure: unknown;
     stream.on('error', (error) => {
       failure ??= error;
@@ -94,9 +95,6 @@ export class Dialler {
       channel.close();
       line.lost(failure ?? new RpcError(Code.Unavailable, 'the other router ended it'));
     });
-    hear(stream, log, { router: address }, ({ frames }: Pick<AttachResponse, 'frames'>) =>
-      line.receive(frames),
-    );
     return line;
   }
 }

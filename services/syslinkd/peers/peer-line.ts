@@ -8,7 +8,8 @@ import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import { ANYONE, type Caller, shownCaller, speaksFor } from '@odonata/rpc/identity/identity.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { frame } from '@odonata/rpc/syslink/frame.ts';
-import { type FrameStream, Outbox } from '@odonata/rpc/syslink/outbox.ts';
+import type { FrameStream } from '@odonata/rpc/syslink/frames/frame-stream.ts';
+import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
 import type { Connection } from '../registry.ts';
 

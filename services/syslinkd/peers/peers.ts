@@ -15,7 +15,7 @@ import { ANYONE, type Caller } from '@odonata/rpc/identity/identity.ts';
 import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
-import type { FrameStream } from '@odonata/rpc/syslink/outbox.ts';
+import type { FrameStream } from '@odonata/rpc/syslink/frames/frame-stream.ts';
 import type { Holder } from '@odonata/syslink/names/name-table.ts';
 import { NAMES_MAX } from '@odonata/syslink/routes/advertisement.ts';
 import { type RouteAction, type RouteEvent, RouteTable } from '@odonata/syslink/routes/route-table.ts';

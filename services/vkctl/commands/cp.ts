@@ -84,8 +84,15 @@ async function put(cluster: Cluster, file: string, there: There): Promise<number
     }
   }
   const name = file === '-' ? 'input' : basename(file);
-  const path = there.path.endsWith('/') ? there.path + name : there.path;
-  await run(cluster, { ...there, path }, 'put', { stdin: read(), onOutput: async () => {} });
+  const to = async (path: string) => {
+    bytes = 0;
+    return await end(cluster, { ...there, path }, 'put', { stdin: read(), onOutput: async () => {} });
+  };
+  const within = `${there.path.replace(/\/$/, '')}/${name}`;
+  let ended = await to(there.path.endsWith('/') ? within : there.path);
+  // A folder: into it, as cp does. What comes by standard input comes once.
+  if (ended.errno === Errno.isdir && file !== '-') ended = await to(within);
+  expectDone(ended, 'put');
   return bytes;
 }
 
@@ -97,7 +104,7 @@ async function get(cluster: Cluster, there: There, to: string): Promise<number> 
   const here = to === '-' ? undefined : await open(part, 'wx');
   let bytes = 0;
   try {
-    await run(cluster, there, 'get', {
+    const ended = await end(cluster, there, 'get', {
       onOutput: async ({ stream, data }) => {
         if (stream !== StdStream.OUT) return;
         bytes += data.length;
@@ -105,6 +112,7 @@ async function get(cluster: Cluster, there: There, to: string): Promise<number> 
         else await here.writeFile(data);
       },
     });
+    expectDone(ended, 'get');
     if (here !== undefined) renameSync(part, file);
   } finally {
     await here?.close();
@@ -144,24 +152,41 @@ function fullOf(
 
 type Io = NonNullable<Parameters<Cluster['programs']['begin']>[3]>;
 
-async function run(
+/** How the program ended, and where it ran. */
+interface Ended {
+  readonly code: number;
+  readonly reason: string;
+  /** 0: well, or it is no errno. */
+  readonly errno: number;
+  /** The file that was there is cut off. */
+  readonly isCut: boolean;
+  readonly where: { readonly node: string; readonly vkernel: string; readonly path: string };
+}
+
+async function end(
   { programs }: Cluster,
   { vkernel, path }: There,
   what: 'get' | 'put',
   io: Io,
-): Promise<void> {
+): Promise<Ended> {
   const place = await programs.place({ vkernel, existing: true });
   const spec = { name: 'cp', args: [what, path] };
   const { code, reason } = await programs.begin(place, spec, COPY_PROGRAM, io).exited();
-  if (code === 0) return;
   const isCut = code > WAS_THERE;
-  const number = isCut ? code - WAS_THERE : code;
-  const errno = Object.entries(Errno).find(([, each]) => each === number)?.[0];
-  const why = reason || (errno === undefined ? `exit code ${code}` : wordsOf(`E${errno.toUpperCase()}`));
   const where = { node: place.node, vkernel: place.vkernel || 'default', path };
-  const full = reason === '' && what === 'put' ? fullOf(number, where, isCut) : undefined;
+  return { code, reason, errno: isCut ? code - WAS_THERE : code, isCut, where };
+}
+
+/** @throws Failure */
+function expectDone({ code, reason, errno, isCut, where }: Ended, what: 'get' | 'put'): void {
+  if (code === 0) return;
+  const name = Object.entries(Errno).find(([, each]) => each === errno)?.[0];
+  const why = reason || (name === undefined ? `exit code ${code}` : wordsOf(`E${name.toUpperCase()}`));
+  const full = reason === '' && what === 'put' ? fullOf(errno, where, isCut) : undefined;
+  const intoIt =
+    errno === Errno.isdir && what === 'put' ? { fix: 'Name the file: put / and a name behind it.' } : {};
   throw new Failure(
-    `cp: ${where.node}/${where.vkernel}:${path}: ${why}${full === undefined ? '' : `: ${full.what}`}`,
-    full === undefined ? {} : { fix: full.fix },
+    `cp: ${where.node}/${where.vkernel}:${where.path}: ${why}${full === undefined ? '' : `: ${full.what}`}`,
+    full === undefined ? intoIt : { fix: full.fix },
   );
 }

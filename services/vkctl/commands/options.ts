@@ -1,3 +1,4 @@
+import { PERSON } from '@odonata/rpc/identity/person.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { clusterName } from '../cluster/paths.ts';
 
@@ -20,6 +21,13 @@ export interface QuietOption {
 
 /** `--quiet`, which every command takes; main.ts tells output.ts. @param what is printed all the same */
 export const quietOption = (what = 'print nothing but errors'): Option => new Option('-q, --quiet', what);
+
+/** `--user`: whose it is. */
+export const userOption = (): Option =>
+  new Option('--user <name>', 'whose it is; else your own').argParser((name) => {
+    if (PERSON.test(name)) return name;
+    throw new InvalidArgumentError('Give the name of a person: small letters, digits, _ and -, at most 32.');
+  });
 
 export function wholeNumber(minimum: number, maximum: number): (text: string) => number {
   return (text) => {

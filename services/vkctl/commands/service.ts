@@ -18,6 +18,7 @@ import {
   jsonOption,
   type QuietOption,
   quietOption,
+  userOption,
   wholeNumber,
 } from './options.ts';
 import {
@@ -56,11 +57,7 @@ export function addService(program: Command): void {
 }
 
 const placed = (command: Command): Command =>
-  command
-    .option('--user <name>', 'whose it is; else your own')
-    .addOption(clusterOption())
-    .addOption(jsonOption())
-    .addOption(quietOption());
+  command.addOption(userOption()).addOption(clusterOption()).addOption(jsonOption()).addOption(quietOption());
 
 function addList(service: Command): void {
   const ls = service

@@ -17,6 +17,7 @@ import {
   jsonOption,
   type QuietOption,
   quietOption,
+  userOption,
   wholeNumber,
 } from './options.ts';
 import {
@@ -135,7 +136,7 @@ export function addVkernel(program: Command): void {
 function placeOptions(command: Command, node: string): Command {
   return command
     .option('--node <name>', node)
-    .option('--user <name>', 'whose it is; else your own')
+    .addOption(userOption())
     .addOption(clusterOption())
     .addOption(jsonOption())
     .addOption(quietOption());

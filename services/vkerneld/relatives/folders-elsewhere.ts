@@ -164,7 +164,9 @@ export class FoldersElsewhere {
       const peer = await this.#peers.byName(node);
       const start = { asker: { ...who, node: this.#node }, folder: { hostPath, readOnly, home } };
       const requests = requestsOf(start, calls);
-      const answers = peer.client.openFolder(requests, { signal: over.signal })[Symbol.asyncIterator]();
+      // Calls have numbers, and what lasts brings each once: none is done twice where a router dies.
+      const options = { signal: over.signal, lasting: 'with-caller' as const };
+      const answers = peer.client.openFolder(requests, options)[Symbol.asyncIterator]();
       const first = await answers.next();
       if (first.done || first.value.event.case !== 'opened')
         throw new RpcError(Code.Internal, `node ${node} did not say that it opened ${hostPath}`);

@@ -18,6 +18,7 @@ import {
   serviceKey,
 } from '@odonata/services/record.ts';
 import { unplaced } from '@odonata/services/unplaced.ts';
+import { expectPerson } from '../expected-person.ts';
 import { vkernelOf } from './service-vkernel.ts';
 import type { ServiceStore } from './store.ts';
 import { anew, changed, expectNoCircle, expectServiceName, specOf } from './wanted.ts';
@@ -36,7 +37,10 @@ export function keeperHandlers({
   /** Nodes that are there; undefined: nobody says. @throws RpcError also then */
   members: () => Promise<readonly string[] | undefined>;
 }): Handlers<typeof KeeperService> {
-  const ownerIn = (user: string, { caller }: CallContext) => user || (personOf(caller) ?? caller.name);
+  const ownerIn = (user: string, { caller }: CallContext) => {
+    expectPerson(user);
+    return user || (personOf(caller) ?? caller.name);
+  };
   const looked = async () => {
     const { entries } = await store.list();
     const records = new Map(entries.map(({ key, revision, value }) => [key, { revision, value }]));

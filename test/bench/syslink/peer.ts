@@ -9,6 +9,7 @@
 //   node peer.ts open ADDRESS CIRCUITS             opens so many, and keeps them until its standard input ends
 //   node peer.ts crowd ADDRESS COUNT               so many endpoints that answer, e0, e1, ...; ends with its standard input
 //   node peer.ts round ADDRESS COUNT ENDPOINTS     asks those, one after another; prints the ns that it took
+import '@odonata/rpc/external-memory.ts';
 import { once } from 'node:events';
 import { EndpointKind, RouterService } from '@odonata/proto/syslink/v1/syslink';
 import { PeerService } from '@odonata/proto/vkernel/v1/peer';
@@ -18,6 +19,7 @@ import { silentLog } from '@odonata/rpc/log.ts';
 import { createRpcServer, raw } from '@odonata/rpc/server.ts';
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { CIRCUIT_WINDOW_BYTES, frame } from '@odonata/rpc/syslink/frame.ts';
+import { openedFrames, servedFrames } from '@odonata/rpc/syslink/frames/frame-stream.ts';
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
 import { ServedServices } from '@odonata/rpc/syslink/served.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
@@ -69,9 +71,7 @@ async function direct(): Promise<void> {
   services.add(PeerService, handlers);
   const server = createRpcServer({ name: 'direct', log, folder: undefined }).add(RouterService, {
     attach: raw((call) => {
-      const outbox = new Outbox(call);
-      const origin = { reply: outbox.send.bind(outbox) };
-      call.on('data', ({ frames }) => {
+      const stream = servedFrames(call, (frames) => {
         for (const { frame: received } of frames) {
           if (received.case === 'message') void services.message(received.value, origin);
           if (received.case !== 'register') continue;
@@ -84,6 +84,8 @@ async function direct(): Promise<void> {
           outbox.send(frame({ case: 'registered', value }));
         }
       });
+      const outbox = new Outbox(stream);
+      const origin = { reply: outbox.send.bind(outbox) };
       call.on('end', () => call.end());
     }),
   });
@@ -228,10 +230,9 @@ async function crowd(address: string, count: number): Promise<void> {
     const channel = openChannel(address);
     const registered = Array.from({ length: Math.min(STREAMS_OF_ONE, count - first) }, (_, i) => {
       const stream = openStream(RouterService.method.attach, channel);
-      const outbox = new Outbox(stream);
       const there = Promise.withResolvers<void>();
       stream.on('error', (error) => there.reject(error));
-      stream.on('data', ({ frames }) => {
+      const heard = openedFrames(stream, log, {}, (frames) => {
         for (const { frame: received } of frames) {
           if (received.case === 'registered') there.resolve();
           if (received.case !== 'message') continue;
@@ -239,6 +240,7 @@ async function crowd(address: string, count: number): Promise<void> {
           outbox.send(frame({ case: 'message', value: { to: from!, msgid, proto, head, reply: true } }));
         }
       });
+      const outbox = new Outbox(heard);
       const value = { name: `e${first + i}`, kind: EndpointKind.VKERNEL, session: 1n, wire: wireSpoken() };
       outbox.send(frame({ case: 'register', value }));
       return there.promise;
