@@ -21,7 +21,7 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CoherentMemory } from './memory/coherent-memory.ts';
 import type { SharedDataspace } from './memory/shared-dataspace.ts';
-import { PageBuffer } from './wire/page-buffer.ts';
+import { PageBuffer } from '@odonata/pmap/wire/page-buffer.ts';
 
 /** What is waited for: the server, and room on its disk. */
 const PASSES = new Set<Code>([Code.Unavailable, Code.ResourceExhausted]);

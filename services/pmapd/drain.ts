@@ -16,7 +16,7 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { Backing } from './backing.ts';
 import type { CoherentMemory } from './memory/coherent-memory.ts';
 import { Adopters } from './wire/adopters.ts';
-import type { Directories } from './wire/directories.ts';
+import type { Directories } from '@odonata/pmap/wire/directories.ts';
 
 /** A virtual kernel whose processes end. */
 interface LeavingSession {

@@ -46,10 +46,10 @@ import { HandmadeVmspaces } from './vmspaces/handmade-table.ts';
 import { Watches } from './vmspaces/watches.ts';
 import { DirectoryLine } from './wire/directory-line.ts';
 import { performLine, performSync } from './wire/line-actions.ts';
-import { PagePool } from './wire/page-buffer.ts';
-import { SpoiltMessages } from './wire/spoilt-messages.ts';
+import { PagePool } from '@odonata/pmap/wire/page-buffer.ts';
+import { SpoiltMessages } from '@odonata/pmap/wire/spoilt-messages.ts';
 import { SyncRelay } from './wire/sync-relay.ts';
-import { Transfers } from './wire/transfer.ts';
+import { Transfers } from '@odonata/pmap/wire/transfer.ts';
 
 const POLL_MS = 5;
 const INSPECT_MS = 1_000;

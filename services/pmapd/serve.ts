@@ -41,7 +41,7 @@ import { pmapdMetrics } from './metrics.ts';
 import { Node } from './node.ts';
 import { vmspaceHandlers } from './vmspaces/handlers.ts';
 import { adoptHandler } from './wire/adopt.ts';
-import { transferHandlers } from './wire/arriving.ts';
+import { transferHandlers } from '@odonata/pmap/wire/arriving.ts';
 
 /** How long another pmap manager of the node may hold its lock without an answer: while it starts, or ends. */
 const LOCK_MS = 30_000;

@@ -16,7 +16,7 @@ import { directoryHandlers } from '../../services/cohd/handlers.ts';
 import { Members } from '../../services/cohd/members.ts';
 import { OPEN } from '../../services/cohd/ownership.ts';
 import type { DataspaceRecord, Registry } from '../../services/cohd/registry.ts';
-import { Directories } from '../../services/pmapd/wire/directories.ts';
+import { Directories } from '../../libs/pmap/wire/directories.ts';
 import { MemberBucket } from './bucket.ts';
 
 export const LEASE_MS = 400;

@@ -8,7 +8,7 @@ import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { Node } from '../node.ts';
 import { Session } from '../sessions/session.ts';
 import { linearOffsetOf } from '../sessions/session-vmspaces.ts';
-import { PageBuffer } from '../wire/page-buffer.ts';
+import { PageBuffer } from '@odonata/pmap/wire/page-buffer.ts';
 
 export class Inheritor {
   readonly node: Node;

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Charges } from '../frames/charge.ts';
 import { Frames } from '../frames/frames.ts';
 import { Statistics } from '../statistics.ts';
-import { PagePool } from '../wire/page-buffer.ts';
+import { PagePool } from '@odonata/pmap/wire/page-buffer.ts';
 import { CoherentMemory, type OutsideAction } from './coherent-memory.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 

@@ -23,7 +23,7 @@ import type { Frames } from '../frames/frames.ts';
 import { MemoryFile } from '../frames/memory-file.ts';
 import { mib } from '../frames/shortage.ts';
 import type { MapEntry } from '../sessions/map-entry.ts';
-import type { PageBuffer, PagePool } from '../wire/page-buffer.ts';
+import type { PageBuffer, PagePool } from '@odonata/pmap/wire/page-buffer.ts';
 import { UserfaultTables } from './page-tables.ts';
 import { SharedDataspace } from './shared-dataspace.ts';
 

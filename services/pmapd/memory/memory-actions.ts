@@ -9,8 +9,8 @@ import type { Statistics } from '../statistics.ts';
 import type { PageTraces } from '../traces/page-traces.ts';
 import { tellTrap } from '../vmspaces/process-events.ts';
 import type { Watches } from '../vmspaces/watches.ts';
-import type { Directories } from '../wire/directories.ts';
-import type { Transfers } from '../wire/transfer.ts';
+import type { Directories } from '@odonata/pmap/wire/directories.ts';
+import type { Transfers } from '@odonata/pmap/wire/transfer.ts';
 import type { CoherentMemory, NodeEvent, OutsideAction } from './coherent-memory.ts';
 
 type Of<T extends OutsideAction['type']> = Extract<OutsideAction, { type: T }>;

@@ -3,7 +3,7 @@ import { NodeDataspace } from '@odonata/coherency/node/memory/node-dataspace.ts'
 import type { ChargedTo, PageFrames } from '@odonata/coherency/node/memory/page-frames.ts';
 import type { MemoryFile } from '../frames/memory-file.ts';
 import type { MapEntry } from '../sessions/map-entry.ts';
-import type { PageBuffer, PagePool } from '../wire/page-buffer.ts';
+import type { PageBuffer, PagePool } from '@odonata/pmap/wire/page-buffer.ts';
 
 export class SharedDataspace extends NodeDataspace<MapEntry, PageBuffer> {
   readonly sizeBytes: bigint;

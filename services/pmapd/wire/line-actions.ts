@@ -10,7 +10,7 @@ import type { CoherentMemory } from '../memory/coherent-memory.ts';
 import { pagesUnder } from '../memory/lock-pages.ts';
 import type { Openings } from '../openings.ts';
 import type { SessionTable } from '../sessions/session-table.ts';
-import type { Directories } from './directories.ts';
+import type { Directories } from '@odonata/pmap/wire/directories.ts';
 import type { SyncRelay } from './sync-relay.ts';
 
 /** The node around its lines. */

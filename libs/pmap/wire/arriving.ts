@@ -1,5 +1,6 @@
 // Pages that come from other nodes: looked at, handed to the memory, and answered when there is something to answer.
 import { type Arrival, Arrivals } from '@odonata/coherency/node/transfer/arrivals.ts';
+import type { PageRun } from '@odonata/coherency/page.ts';
 import { runFromWire } from '@odonata/coherency/wire.ts';
 import type { DeliverRequest, DeliverResponse, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { ownTurn } from '@odonata/rpc/bug.ts';
@@ -7,11 +8,9 @@ import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
 import type { RawCall } from '@odonata/rpc/raw-call.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { OutInit } from '@odonata/rpc/service.ts';
-import { isContext } from '@odonata/rpc/trace/context.ts';
+import { isContext, type TraceContext } from '@odonata/rpc/trace/context.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
-import type { CoherentMemory } from '../memory/coherent-memory.ts';
-import type { PageTraces } from '../traces/page-traces.ts';
 import { isSpoilt, pagesOf } from './deliver-message.ts';
 import { PageBuffer } from './page-buffer.ts';
 import type { SpoiltMessages } from './spoilt-messages.ts';
@@ -20,15 +19,24 @@ import type { SpoiltMessages } from './spoilt-messages.ts';
 const ANSWERED_BYTES = 128 * 1024;
 const ANSWER_MS = 20;
 
+/** Pages that came, and their bytes. */
+export interface Arrived {
+  readonly type: 'arrive';
+  readonly data: ReturnType<typeof pagesOf>;
+  readonly bytes: PageBuffer;
+}
+
 /** The node that pages come to. */
 export interface Receiver {
-  readonly memory: Pick<CoherentMemory, 'step'>;
+  readonly memory: { step(event: Arrived): void };
   readonly line: {
     /** True where pages that were sent to a holder are for who it is now at the leader of their shard. */
     acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean;
   };
   readonly spoilt: Pick<SpoiltMessages, 'met'>;
-  readonly traces?: PageTraces | undefined;
+  readonly traces?:
+    | { within(name: string, parent: TraceContext, run: PageRun, what: () => void): void }
+    | undefined;
 }
 
 type Call = RawCall<DeliverRequest, OutInit<(typeof TransferService)['method']['deliver']>>;
