@@ -152,7 +152,7 @@ export class TestNode {
     }
   }
 
-  step(event: Exclude<HolderEvent, { type: 'rejoin' | 'expire' }>): void {
+  step(event: Exclude<HolderEvent, { type: 'rejoin' | 'expire' | 'forsake' }>): void {
     for (const action of this.holder.step(event)) this.perform(action);
   }
 

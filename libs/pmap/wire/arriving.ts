@@ -5,6 +5,7 @@ import { runFromWire } from '@odonata/coherency/wire.ts';
 import type { DeliverRequest, DeliverResponse, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import { type Caller, shownCaller } from '@odonata/rpc/identity/identity.ts';
 import type { RawCall } from '@odonata/rpc/raw-call.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { OutInit } from '@odonata/rpc/service.ts';
@@ -28,6 +29,8 @@ export interface Arrived {
 
 /** The node that pages come to. */
 export interface Receiver {
+  /** False: whoever calls may bring nothing of it. */
+  takesFrom?(caller: Caller, dataspace: bigint): boolean;
   readonly memory: { step(event: Arrived): void };
   readonly line: {
     /** True where pages that were sent to a holder are for who it is now at the leader of their shard. */
@@ -46,12 +49,14 @@ class Arriving {
   private readonly node: Receiver;
   private readonly call: Call;
   private readonly arrivals: Arrivals;
+  private readonly caller: Caller;
   private arrival: Arrival | undefined;
   private begun = false;
   private unanswered = 0;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(node: Receiver, call: Call, arrivals: Arrivals) {
+  constructor(node: Receiver, call: Call, arrivals: Arrivals, caller: Caller) {
+    this.caller = caller;
     this.node = node;
     this.call = call;
     this.arrivals = arrivals;
@@ -102,6 +107,9 @@ class Arriving {
       const here = this.arrival?.received;
       throw new RpcError(Code.InvalidArgument, `sequence: ${sequence} comes after ${here}`);
     }
+    const dataspace = message.run?.dataspace ?? 0n;
+    if (this.node.takesFrom?.(this.caller, dataspace) === false)
+      throw new RpcError(Code.PermissionDenied, `${shownCaller(this.caller)} may not bring pages of ${dataspace}`);
     try {
       deliver(this.node, message);
     } catch (error) {
@@ -132,8 +140,8 @@ export function transferHandlers(
 ): Pick<Handlers<typeof TransferService>, 'deliver'> {
   const arrivals = new Arrivals();
   return {
-    deliver: raw((call) => {
-      const arriving = new Arriving(node, call, arrivals);
+    deliver: raw((call, { caller }) => {
+      const arriving = new Arriving(node, call, arrivals, caller);
       let over = false;
       const fail = (error: RpcError): void => {
         over = true;

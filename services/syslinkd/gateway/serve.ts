@@ -26,6 +26,7 @@ import { createRpcServer, failStream, type RpcServer, raw } from '@odonata/rpc/s
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { Dialler } from './dialler.ts';
 import { ImportedNames } from './imported-names.ts';
+import { CrossingMemory } from './memory/memory.ts';
 import { gatewayMetrics } from './metrics.ts';
 import { PeerGate, PinnedAuthorities } from './peer-certificate.ts';
 import { PolicyFile } from './policy-file.ts';
@@ -49,6 +50,10 @@ export interface GatewayOptions {
   readonly gateway: string;
   /** Our own routers, host:port with commas between. */
   readonly syslink: string;
+  /** Replicas of our own directory; none: dataspaces do not cross. */
+  readonly directory?: readonly string[];
+  /** Where our nodes bring pages. */
+  readonly pagesListen?: string;
   readonly metricsListen?: string;
   readonly eventsFile?: string;
   readonly log: Logger;
@@ -63,7 +68,15 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
   const { cluster, name: gateway } = folder.identity.caller;
   const file = policyFile(options.gateway, cluster, log);
   const policy = () => file.policy;
-  const sessions = new Sessions({
+  const events = new EventLog({ service: 'gateway', log, file: options.eventsFile });
+  const memory = new CrossingMemory({
+    ...{ gateway: gateway === '*' ? 'gateway' : gateway, policy, events, folder, log },
+    ...{ directory: options.directory ?? [], pagesListen: options.pagesListen ?? '127.0.0.1:0' },
+    session: (peer) => sessions.of(peer),
+    meter: (peer) => sessions.meter(peer),
+  });
+  const sessions: Sessions = new Sessions({
+    memory,
     ...{ us: { cluster, gateway }, policy, log },
     changed: () => names.look(policy(), (peer) => sessions.of(peer) !== undefined),
     offered: (peer, offered) => {
@@ -76,7 +89,6 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
     line: () => syslink.line(),
   });
   sessions.relay = relay;
-  const events = new EventLog({ service: 'gateway', log, file: options.eventsFile });
   const security = new SecurityEvents(events);
   const metrics = new Metrics('gateway');
   events.countIn(metrics);
@@ -88,7 +100,7 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
   })
     .serve(GatewayStateService, {
       listPeers: () => ({
-        peers: [...policy().peers.keys()].map((peer) => stateOf(peer, { file, sessions, names })),
+        peers: [...policy().peers.keys()].map((peer) => stateOf(peer, { file, sessions, names, memory })),
         policyTrouble: file.trouble.slice(0, 4_096),
       }),
     })
@@ -103,12 +115,14 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
     relay.crossings.look(policy());
     sessions.offer();
     names.look(policy(), (peer) => sessions.of(peer) !== undefined);
+    memory.policyChanged();
     dialler.look();
   };
   const { listen } = policy();
   const server =
     listen === undefined ? undefined : doorOf({ policy: file, sessions, authorities, folder, log, security });
   const address = await server?.listen(listen!);
+  await memory.start();
   file.watch(changed);
   dialler.look();
   const looking = setInterval(
@@ -125,6 +139,7 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
     async stop() {
       clearInterval(looking);
       file.stop();
+      await memory.stop();
       sessions.endAll(new RpcError(Code.Unavailable, 'the gateway stops'));
       await dialler.stop();
       await server?.drain(500);
@@ -198,7 +213,12 @@ function doorOf(of: {
 
 function stateOf(
   name: string,
-  { file, sessions, names }: { file: PolicyFile; sessions: Sessions; names: ImportedNames },
+  {
+    file,
+    sessions,
+    names,
+    memory,
+  }: { file: PolicyFile; sessions: Sessions; names: ImportedNames; memory: CrossingMemory },
 ): PeerState {
   const peer = file.policy.peers.get(name)!;
   const session = sessions.of(name);
@@ -215,6 +235,8 @@ function stateOf(
     },
     ...{ receivedMessages: BigInt(receivedMessages), sentMessages: BigInt(sentMessages) },
     ...{ receivedBytes: BigInt(receivedBytes), sentBytes: BigInt(sentBytes) },
+    ...{ dataspaces: memory.of(name), lentPages: BigInt(meter.lentPages) },
+    ...{ borrowedPages: BigInt(meter.borrowedPages), overduePages: BigInt(meter.overduePages) },
     ...{ refused: BigInt(refused), rateLimited: BigInt(rateLimited), droppedHellos: BigInt(droppedHellos) },
   });
 }

@@ -40,5 +40,18 @@ export const peer = z.strictObject({
   refused: count.describe('asked for, and not allowed by the policy'),
   rateLimited: count.describe('refused or read later, as it was too much'),
   droppedHellos: count.describe('of an earlier session, sent again, or of another session'),
+  dataspaces: z
+    .array(
+      z.strictObject({
+        name: z.string().describe('NAME where it is exported, NAME@CLUSTER where it is imported'),
+        sizeBytes: count,
+        pages: count.describe('lent now'),
+        trouble: z.string().describe('why it cannot be used now; empty: it can'),
+      }),
+    )
+    .describe('exported and imported'),
+  lentPages: count,
+  borrowedPages: count,
+  overduePages: count.describe('that a writer got when the lease of the other cluster had ended'),
   policyTrouble: z.string().describe('why the policy in the file does not count; empty: it does'),
 });

@@ -3,7 +3,8 @@
 import { Directory } from '../../directory/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '../../directory/directory-messages.ts';
 import { type SyncAnswer, SyncDesk } from '../../locks/sync-desk.ts';
-import { pageCountOf, unreachable } from '../../page.ts';
+import { isBorrowed, isGateway, isLender } from '../../gateway.ts';
+import { type AccessMode, type PageState, pageCountOf, unreachable } from '../../page.ts';
 import { runsOfShard } from '../../shard.ts';
 import { modeWire, reasonWire, stateWire } from '../../wire.ts';
 import type { Dataspace, Dataspaces } from '../dataspaces.ts';
@@ -105,7 +106,10 @@ export class ShardLeader {
       holders.send(entry.id, { case: 'retired', value: led });
       return;
     }
-    this.step({ type: 'join', holder: entry.id, identity: entry.incarnation });
+    this.step({
+      ...{ type: 'join', holder: entry.id, identity: entry.incarnation },
+      ...(isLender(entry.node) && { lender: true }),
+    });
     let life: bigint | undefined;
     if (this.rebuilding) life = this.rebuild.attach(entry, dataspaces.revision, nowMs);
     else this.rebuild.attachLate(entry, dataspaces.revision);
@@ -134,7 +138,9 @@ export class ShardLeader {
 
   /** What a holder has of this shard, as it says at an epoch. */
   report(entry: HolderEntry, report: ReportEvent, { last, epoch }: { last: boolean; epoch: bigint }): void {
-    if (this.rebuilding && epoch === this.epoch) this.rebuild.report(entry, report, last);
+    if (!this.rebuilding || epoch !== this.epoch) return;
+    const held = report.held.filter(({ run, state }) => this.mayHave(entry, run.dataspace, modeOf(state)));
+    this.rebuild.report(entry, held.length === report.held.length ? report : { ...report, held }, last);
   }
 
   /** A holder wants to leave the shard. */
@@ -161,6 +167,7 @@ export class ShardLeader {
   dies(entry: HolderEntry): void {
     this.dying.add(entry);
     this.rebuild.dies(entry);
+    if (isGateway(entry.node) && !this.rebuilding) this.step({ type: 'dies', holder: entry.id });
   }
 
   /** The death of a holder is noted. */
@@ -281,13 +288,20 @@ export class ShardLeader {
     const pageCount = pageCountOf(record.sizeBytes);
     const { durable } = record;
     const creatorLost = creator === 0;
-    this.step({ type: 'create', dataspace: id, pageCount, creator, creatorLost, durable });
+    const borrowed = isBorrowed(record.name ?? '');
+    this.step({
+      ...{ type: 'create', dataspace: id, pageCount, creator, creatorLost, durable },
+      ...(borrowed && { borrowed }),
+    });
     return true;
   }
 
   private apply(entry: HolderEntry, event: ShardEvent, nowMs: number): void {
     const holder = entry.id;
-    if (event.type === 'acquire') {
+    if (event.type === 'acquire' && !this.mayHave(entry, event.run.dataspace, event.mode)) {
+      const { run, mode } = event;
+      this.perform({ type: 'refuse', holder, run, mode, reason: 'NO_DATASPACE', version: 0 });
+    } else if (event.type === 'acquire') {
       const { run, mode, neededPages, stored } = event;
       const { version: storedVersion, lostVersion } =
         stored !== undefined && this.isOfThisLeader(stored.lostEpoch) ? stored : NOTHING_STORED;
@@ -297,6 +311,16 @@ export class ShardLeader {
       const { run, version, kind } = event;
       if (this.isOfThisLeader(event.epoch)) this.step({ type: 'ack', holder, run, version, kind });
     } else this.answer(stepSync(this.sync, holder, event, nowMs));
+  }
+
+  // A gateway lends what everybody of this cluster may read, and has what it borrowed itself.
+  private mayHave({ node, incarnation }: HolderEntry, dataspace: bigint, mode: AccessMode): boolean {
+    if (!isGateway(node)) return true;
+    const record = this.o.dataspaces.byId(dataspace);
+    if (record === undefined) return true;
+    const { name = '', mode: allowed = 0 } = record;
+    if (isBorrowed(name)) return record.creator === node && record.creatorIncarnation === incarnation;
+    return isLender(node) && mode === 'READ' && (allowed & READ_BY_ALL) !== 0;
   }
 
   // Versions may repeat under another leader, and what was read before it led may be older than what is stored.
@@ -359,8 +383,10 @@ export class ShardLeader {
         const few = action.holders.length <= (this.o.few ?? FEW_HOLDERS);
         if (!few || action.resend) this.o.out.add({ type: 'broadcast', dataspace: run.dataspace, value });
         // Where the broadcast went unanswered, the stream carries it too.
-        if (few || action.resend)
-          for (const holder of action.holders) holders.send(holder, { case: 'invalidate', value });
+        // A gateway does not follow the bus.
+        for (const holder of action.holders)
+          if (few || action.resend || isGateway(holders.get(holder)?.node ?? ''))
+            holders.send(holder, { case: 'invalidate', value });
         return;
       }
       case 'refuse': {
@@ -378,5 +404,11 @@ export class ShardLeader {
     }
   }
 }
+
+/** Of a mode. */
+const READ_BY_ALL = 0o004;
+
+const modeOf = (state: PageState): AccessMode =>
+  state === 'SHARED' || state === 'SLAVE' || state === 'INVALID' ? 'READ' : 'WRITE';
 
 const NOTHING_STORED = { version: undefined, lostVersion: undefined };

@@ -1,0 +1,374 @@
+// Pages that the gateway of a cluster lends to other clusters: it is a holder of its own directory, has them to read, and lets others read
+// them, each by a lease of its own.
+//
+//   a page       at its own directory             at each other cluster
+//   -            nobody asked for it              may want it: then it is asked for
+//   readable     SHARED here                      wants it: gets it. Has it: until it gives it back, or its lease ends
+//   taken        somebody writes it, and waits    is told to give it back. Then the directory hears that it is gone here; who wants
+//                                                 it meanwhile waits until it is here again
+//
+// A lease of another cluster is told as a duration, which runs there from when it was asked for, and here from when that was heard: so it
+// ends there first (lease.ts). It is never longer than what is left of the gateway's own lease: where the gateway dies, its directory
+// waits for that, and then nobody has the pages any more.
+//
+// What others say is looked at here: a page that is not exported, or past the end of its dataspace, is refused. Pure.
+import { type PageRun, type PageSpan, spansOf, unreachable } from '../page.ts';
+
+/** Another cluster. */
+export type Borrower = string;
+
+/** Pages that somebody at home writes: what the directory said, which is not answered before they are back. */
+export interface Taking<Word> {
+  run: PageRun;
+  word: Word;
+}
+
+export type LenderEvent<Word> =
+  /** These may borrow pages of a dataspace, and nobody else; none: it is not lent. */
+  | { type: 'export'; dataspace: bigint; pageCount: number; to: ReadonlySet<Borrower> }
+  /** It is no more. */
+  | { type: 'remove'; dataspace: bigint }
+  /** There is a line to it: what it may not have heard is said again. */
+  | { type: 'joined'; peer: Borrower }
+  /** @param homeLeaseMs what is left of the gateway's own lease */
+  | { type: 'renew'; peer: Borrower; sentMs: number; homeLeaseMs: number }
+  | { type: 'wanted'; peer: Borrower; run: PageRun }
+  | { type: 'returned'; peer: Borrower; run: PageRun }
+  /** Of its own directory: they may be read here. */
+  | { type: 'ready'; run: PageRun }
+  | { type: 'failed'; run: PageRun }
+  | { type: 'taken'; run: PageRun; word: Word }
+  /** The own directory has another leader, or a new stream: what it takes it says again. */
+  | { type: 'rejoined' }
+  /** The gateway's own lease is over, and with it those of the others. */
+  | { type: 'voided' };
+
+export type LenderAction<Word> =
+  | { type: 'lend'; peer: Borrower; run: PageRun }
+  | { type: 'refuse'; peer: Borrower; run: PageRun }
+  | { type: 'revoke'; peer: Borrower; run: PageRun }
+  | { type: 'renewed'; peer: Borrower; sentMs: number; leaseMs: number }
+  /** Asks the own directory for pages, to read. */
+  | { type: 'want'; run: PageRun }
+  /** Nobody has them here: the directory may hear so. */
+  | { type: 'release'; run: PageRun; word: Word }
+  /** Somebody at home gets them, and this cluster has not given them back: its lease is over. */
+  | { type: 'overdue'; peer: Borrower; pages: number };
+
+interface LentPage<Word> {
+  readable: boolean;
+  asked: boolean;
+  /** Who has it. */
+  lent: Set<Borrower>;
+  wanted: Set<Borrower>;
+  taking: Word | undefined;
+}
+
+interface Exported<Word> {
+  pageCount: number;
+  to: ReadonlySet<Borrower>;
+  pages: Map<number, LentPage<Word>>;
+}
+
+export class Lender<Word> {
+  private readonly leaseMs: number;
+  private readonly exported = new Map<bigint, Exported<Word>>();
+  private readonly untilMs = new Map<Borrower, number>();
+  private actions: LenderAction<Word>[] = [];
+
+  /** @param leaseMs for which others are believed, at most */
+  constructor(leaseMs: number) {
+    this.leaseMs = leaseMs;
+  }
+
+  /** Applies one event. */
+  step(event: LenderEvent<Word>, nowMs: number): LenderAction<Word>[] {
+    this.actions = [];
+    this.endLeases(nowMs);
+    switch (event.type) {
+      case 'export':
+        this.export(event);
+        break;
+      case 'remove':
+        this.remove(event.dataspace);
+        break;
+      case 'joined':
+        this.joined(event.peer);
+        break;
+      case 'renew':
+        this.renew(event, nowMs);
+        break;
+      case 'wanted':
+        this.wanted(event.peer, event.run, nowMs);
+        break;
+      case 'returned':
+        this.returned(event.peer, event.run);
+        break;
+      case 'ready':
+        this.ready(event.run, nowMs);
+        break;
+      case 'failed':
+        this.failed(event.run);
+        break;
+      case 'taken':
+        this.taken(event);
+        break;
+      case 'rejoined':
+        this.rejoined();
+        break;
+      case 'voided':
+        this.voided();
+        break;
+      default:
+        unreachable(event);
+    }
+    return this.actions;
+  }
+
+  /** Ends leases whose time has come. */
+  tick(nowMs: number): LenderAction<Word>[] {
+    this.actions = [];
+    this.endLeases(nowMs);
+    return this.actions;
+  }
+
+  /** When the next lease ends. */
+  get nextMs(): number {
+    return Math.min(Number.POSITIVE_INFINITY, ...this.untilMs.values());
+  }
+
+  /** Pages of a dataspace that this cluster has. */
+  lentTo(peer: Borrower, dataspace: bigint): number {
+    let pages = 0;
+    for (const { lent } of this.exported.get(dataspace)?.pages.values() ?? []) if (lent.has(peer)) pages++;
+    return pages;
+  }
+
+  // ---- what is exported
+
+  private export({ dataspace, pageCount, to }: Extract<LenderEvent<Word>, { type: 'export' }>): void {
+    const known = this.exported.get(dataspace);
+    if (known === undefined) {
+      if (to.size > 0) this.exported.set(dataspace, { pageCount, to, pages: new Map() });
+      return;
+    }
+    known.to = to;
+    const revoked = new Map<Borrower, number[]>();
+    for (const [number, { lent, wanted }] of known.pages)
+      for (const peer of [...lent, ...wanted]) if (!to.has(peer)) listOf(revoked, peer).push(number);
+    for (const [peer, pages] of revoked) {
+      for (const page of pages) known.pages.get(page)!.wanted.delete(peer);
+      this.say('revoke', peer, dataspace, pages);
+    }
+  }
+
+  private remove(dataspace: bigint): void {
+    const known = this.exported.get(dataspace);
+    if (known === undefined) return;
+    this.exported.delete(dataspace);
+    for (const peer of new Set([...known.pages.values()].flatMap(({ lent }) => [...lent])))
+      this.say(
+        'revoke',
+        peer,
+        dataspace,
+        [...known.pages].flatMap(([page, { lent }]) => (lent.has(peer) ? [page] : [])),
+      );
+  }
+
+  // ---- the other cluster
+
+  private joined(peer: Borrower): void {
+    for (const [dataspace, { pages, to }] of this.exported) {
+      const due = [...pages].flatMap(([number, page]) => {
+        // What it asked for on an earlier line it asks for again.
+        page.wanted.delete(peer);
+        return page.lent.has(peer) && (page.taking !== undefined || !to.has(peer)) ? [number] : [];
+      });
+      this.say('revoke', peer, dataspace, due);
+    }
+  }
+
+  private renew(
+    { peer, sentMs, homeLeaseMs }: Extract<LenderEvent<Word>, { type: 'renew' }>,
+    nowMs: number,
+  ): void {
+    const leaseMs = Math.floor(Math.min(this.leaseMs, homeLeaseMs));
+    if (leaseMs <= 0) return;
+    this.untilMs.set(peer, Math.max(this.untilMs.get(peer) ?? 0, nowMs + leaseMs));
+    this.actions.push({ type: 'renewed', peer, sentMs, leaseMs });
+  }
+
+  private wanted(peer: Borrower, run: PageRun, nowMs: number): void {
+    const known = this.exported.get(run.dataspace);
+    if (known?.to.has(peer) !== true || run.firstPage + run.pageCount > known.pageCount) {
+      this.actions.push({ type: 'refuse', peer, run });
+      return;
+    }
+    // It asks again when it has one.
+    if (!this.isLeased(peer, nowMs)) return;
+    const lend: number[] = [];
+    const want: number[] = [];
+    for (let number = run.firstPage; number < run.firstPage + run.pageCount; number++) {
+      const page = this.pageOf(known, number);
+      if (page.readable && page.taking === undefined) {
+        page.lent.add(peer);
+        lend.push(number);
+      } else {
+        page.wanted.add(peer);
+        if (this.mustAsk(page)) want.push(number);
+      }
+    }
+    this.say('lend', peer, run.dataspace, lend);
+    this.want(run.dataspace, want);
+  }
+
+  private returned(peer: Borrower, run: PageRun): void {
+    const known = this.exported.get(run.dataspace);
+    if (known === undefined) return;
+    const end = Math.min(run.firstPage + run.pageCount, known.pageCount);
+    for (let number = run.firstPage; number < end; number++) this.back(peer, run.dataspace, known, number);
+  }
+
+  private back(peer: Borrower, dataspace: bigint, known: Exported<Word>, number: number): boolean {
+    const page = known.pages.get(number);
+    if (page?.lent.delete(peer) !== true) return false;
+    if (page.taking === undefined) return false;
+    if (page.lent.size === 0) this.release(dataspace, known, number, page, page.taking);
+    return true;
+  }
+
+  private isLeased(peer: Borrower, nowMs: number): boolean {
+    return nowMs < (this.untilMs.get(peer) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  private endLeases(nowMs: number): void {
+    for (const [peer, untilMs] of [...this.untilMs]) {
+      if (nowMs < untilMs) continue;
+      this.untilMs.delete(peer);
+      let pages = 0;
+      for (const [dataspace, known] of this.exported)
+        for (const [number, { wanted }] of [...known.pages]) {
+          wanted.delete(peer);
+          if (this.back(peer, dataspace, known, number)) pages++;
+        }
+      if (pages > 0) this.actions.push({ type: 'overdue', peer, pages });
+    }
+  }
+
+  // ---- the own directory
+
+  private ready({ dataspace, firstPage, pageCount }: PageRun, nowMs: number): void {
+    const known = this.exported.get(dataspace);
+    if (known === undefined) return;
+    const lend = new Map<Borrower, number[]>();
+    for (let number = firstPage; number < firstPage + pageCount; number++) {
+      const page = this.pageOf(known, number);
+      page.readable = true;
+      page.asked = false;
+      for (const peer of page.wanted) {
+        if (!known.to.has(peer) || !this.isLeased(peer, nowMs)) continue;
+        page.lent.add(peer);
+        listOf(lend, peer).push(number);
+      }
+      page.wanted.clear();
+    }
+    for (const [peer, pages] of lend) this.say('lend', peer, dataspace, pages);
+  }
+
+  private failed({ dataspace, firstPage, pageCount }: PageRun): void {
+    const known = this.exported.get(dataspace);
+    if (known === undefined) return;
+    for (let number = firstPage; number < firstPage + pageCount; number++) {
+      const page = known.pages.get(number);
+      if (page === undefined) continue;
+      page.asked = false;
+      for (const peer of page.wanted) this.say('refuse', peer, dataspace, [number]);
+      page.wanted.clear();
+    }
+  }
+
+  private taken({ run, word }: Taking<Word>): void {
+    const { dataspace, firstPage, pageCount } = run;
+    const known = this.exported.get(dataspace);
+    if (known === undefined) {
+      this.actions.push({ type: 'release', run, word });
+      return;
+    }
+    const revoke = new Map<Borrower, number[]>();
+    for (let number = firstPage; number < firstPage + pageCount; number++) {
+      const page = this.pageOf(known, number);
+      // Said before: they know.
+      const isNews = page.taking === undefined;
+      if (page.lent.size === 0) this.release(dataspace, known, number, page, word);
+      else page.taking = word;
+      if (isNews) for (const peer of page.lent) listOf(revoke, peer).push(number);
+    }
+    for (const [peer, pages] of revoke) this.say('revoke', peer, dataspace, pages);
+  }
+
+  private release(
+    dataspace: bigint,
+    known: Exported<Word>,
+    number: number,
+    page: LentPage<Word>,
+    word: Word,
+  ): void {
+    page.readable = false;
+    page.taking = undefined;
+    this.actions.push({ type: 'release', run: { dataspace, firstPage: number, pageCount: 1 }, word });
+    if (page.wanted.size > 0 && this.mustAsk(page)) this.want(dataspace, [number]);
+    else if (!page.asked) known.pages.delete(number);
+  }
+
+  // What an earlier leader said must not be answered to this one.
+  private rejoined(): void {
+    for (const { pages } of this.exported.values())
+      for (const page of pages.values()) page.taking = undefined;
+  }
+
+  private voided(): void {
+    this.untilMs.clear();
+    for (const { pages } of this.exported.values()) pages.clear();
+  }
+
+  // ---- pages
+
+  private mustAsk(page: LentPage<Word>): boolean {
+    if (page.asked || page.taking !== undefined) return false;
+    page.asked = true;
+    return true;
+  }
+
+  private pageOf({ pages }: Exported<Word>, number: number): LentPage<Word> {
+    let page = pages.get(number);
+    if (page === undefined) {
+      page = { readable: false, asked: false, lent: new Set(), wanted: new Set(), taking: undefined };
+      pages.set(number, page);
+    }
+    return page;
+  }
+
+  private want(dataspace: bigint, pages: readonly number[]): void {
+    for (const span of spansOf(pages)) this.actions.push({ type: 'want', run: { dataspace, ...span } });
+  }
+
+  private say(
+    type: 'lend' | 'refuse' | 'revoke',
+    peer: Borrower,
+    dataspace: bigint,
+    pages: readonly number[],
+  ): void {
+    for (const span of spansOf(pages)) this.actions.push({ type, peer, run: runOf(dataspace, span) });
+  }
+}
+
+function listOf(map: Map<Borrower, number[]>, peer: Borrower): number[] {
+  let list = map.get(peer);
+  if (list === undefined) {
+    list = [];
+    map.set(peer, list);
+  }
+  return list;
+}
+
+const runOf = (dataspace: bigint, span: PageSpan): PageRun => ({ dataspace, ...span });

@@ -1,0 +1,82 @@
+// Words about pages to other clusters: in order, and no faster than the other side takes them. A word about pages that are taken back must
+// not overtake that by which they were lent.
+import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
+import type { GatewayMemory, LentPages } from '@odonata/proto/syslink/v1/syslink';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Session } from '../session.ts';
+
+export type Word = GatewayMemory['word'];
+export type WordInit =
+  | { case: 'offer'; value: { life: bigint; dataspaces: { name: string; id: bigint; sizeBytes: bigint }[] } }
+  | { case: 'renew'; value: { sentMs: bigint } }
+  | { case: 'renewed'; value: { sentMs: bigint; leaseMs: number } }
+  | { case: 'lent'; value: { pages: PageRun; data: Uint8Array } }
+  | { case: 'wanted' | 'refused' | 'revoked' | 'returned'; value: { pages: PageRun } };
+
+/** Pages of one word, and of one that carries their bytes. */
+const RUN_PAGES = 256;
+const LENT_PAGES = 16;
+/** More words than that wait for nobody who reads. */
+const WAITING_MAX = 65_536;
+
+export class Words {
+  private readonly session: Session;
+  private readonly waiting: (() => WordInit)[] = [];
+  private flushing = false;
+
+  constructor(session: Session) {
+    this.session = session;
+  }
+
+  /** Before all that waits. */
+  atOnce(word: WordInit): void {
+    this.session.sayOfMemory(word, true);
+  }
+
+  say(word: () => WordInit): void {
+    this.waiting.push(word);
+    if (this.waiting.length > WAITING_MAX)
+      this.session.end(new RpcError(Code.ResourceExhausted, 'the other gateway takes no pages'));
+    else if (!this.flushing) void this.flush();
+  }
+
+  /** About pages. */
+  sayOf(what: 'wanted' | 'refused' | 'revoked' | 'returned', run: PageRun): void {
+    for (const pages of partsOf(run, RUN_PAGES)) this.say(() => ({ case: what, value: { pages } }));
+  }
+
+  /** @param data is read now: what comes later is of a later word */
+  lend(run: PageRun, data: (run: PageRun) => Uint8Array): void {
+    for (const pages of partsOf(run, LENT_PAGES)) {
+      const bytes = data(pages);
+      this.say(() => ({ case: 'lent', value: { pages, data: bytes } }));
+    }
+  }
+
+  private async flush(): Promise<void> {
+    this.flushing = true;
+    while (this.waiting.length > 0 && this.session.isUp) {
+      await this.session.room();
+      const word = this.waiting.shift();
+      if (word !== undefined) this.session.sayOfMemory(word(), false);
+    }
+    this.flushing = false;
+  }
+}
+
+function* partsOf({ dataspace, firstPage, pageCount }: PageRun, most: number): Generator<PageRun> {
+  for (let at = 0; at < pageCount; at += most)
+    yield { dataspace, firstPage: firstPage + at, pageCount: Math.min(most, pageCount - at) };
+}
+
+/** @throws RangeError */
+export function runOf(pages: LentPages | undefined): PageRun {
+  if (pages === undefined) throw new RangeError('no pages are named');
+  return { dataspace: pages.dataspace, firstPage: pages.firstPage, pageCount: pages.pageCount };
+}
+
+/** @throws RangeError unless there are as many bytes as pages */
+export function expectBytes({ pageCount }: PageRun, data: Uint8Array): void {
+  if (data.length !== pageCount * PAGE_BYTES)
+    throw new RangeError(`${data.length} bytes for ${pageCount} pages`);
+}
