@@ -37,9 +37,9 @@ export type BorrowerEvent =
   | { type: 'lost' }
   /** Of home. */
   | { type: 'renewed'; sentMs: number; leaseMs: number }
-  | { type: 'lent'; run: PageRun }
+  | { type: 'lent'; run: PageRun; lending: number }
   | { type: 'refused'; run: PageRun }
-  | { type: 'revoked'; run: PageRun }
+  | { type: 'revoked'; run: PageRun; lending: number }
   /** Of its own directory: nodes ask for pages. */
   | { type: 'asked'; run: PageRun }
   /** Nobody but the gateway has them. */
@@ -49,7 +49,8 @@ export type BorrowerAction =
   /** To home. */
   | { type: 'renew'; sentMs: number }
   | { type: 'want'; run: PageRun }
-  | { type: 'return'; run: PageRun }
+  /** Of lendings up to this one. */
+  | { type: 'return'; run: PageRun; lending: number }
   /** Nodes that asked get them. */
   | { type: 'serve'; run: PageRun }
   /** Nodes that asked are told that there is none. */
@@ -61,6 +62,8 @@ export type BorrowerAction =
 
 interface BorrowedPage {
   home: 'NONE' | 'ASKED' | 'LENT';
+  /** So often home was asked for it on this line, and has not answered. */
+  asks: number;
   /** Nodes may have it. */
   shared: boolean;
   taking: boolean;
@@ -68,6 +71,8 @@ interface BorrowedPage {
   asked: boolean;
   /** Home waits for it. */
   revoked: boolean;
+  /** By which it was lent, or revoked. */
+  lending: number;
 }
 
 interface Borrowed {
@@ -134,18 +139,16 @@ export class PageBorrower {
         this.lost();
         break;
       case 'renewed':
-        this.renewed(event);
-        this.look(nowMs);
-        this.askAll();
+        this.renewed(event, nowMs);
         break;
       case 'lent':
-        this.each(event, (page, number) => this.lent(page, number, event.run.dataspace, nowMs));
+        this.each(event, (page, number) => this.lent(page, number, event, nowMs));
         break;
       case 'refused':
         this.each(event, (page, number) => this.refused(page, number, event.run.dataspace));
         break;
       case 'revoked':
-        this.each(event, (page, number) => this.revoked(page, number, event.run.dataspace));
+        this.each(event, (page, number) => this.revokedBy(page, number, event));
         break;
       case 'asked':
         this.each(event, (page, number) => this.askedFor(page, number, event.run.dataspace, nowMs));
@@ -224,6 +227,11 @@ export class PageBorrower {
 
   private lost(): void {
     this.isUp = false;
+    this.forgetAsked();
+    for (const { pages } of this.borrowed.values()) for (const page of pages.values()) page.asks = 0;
+  }
+
+  private forgetAsked(): void {
     for (const { pages } of this.borrowed.values())
       for (const page of pages.values()) if (page.home === 'ASKED') page.home = 'NONE';
   }
@@ -233,10 +241,14 @@ export class PageBorrower {
     this.renewAtMs = nowMs + (this.leaseMs > 0 ? renewEveryMs(this.leaseMs) : RENEW_FIRST_MS);
   }
 
-  private renewed({ sentMs, leaseMs }: { sentMs: number; leaseMs: number }): void {
+  private renewed({ sentMs, leaseMs }: { sentMs: number; leaseMs: number }, nowMs: number): void {
     if (!this.isUp) return;
+    // What was asked for when it ended home does not remember.
+    if (this.ended) this.forgetAsked();
     this.leaseMs = leaseMs;
     this.untilMs = Math.max(this.untilMs, sentMs + leaseMs - guardMs(leaseMs));
+    this.look(nowMs);
+    this.askAll();
   }
 
   private look(nowMs: number): void {
@@ -281,6 +293,7 @@ export class PageBorrower {
     if (page.home === 'LENT') this.serve(page, number, dataspace);
     else if (page.home === 'NONE') {
       page.home = 'ASKED';
+      page.asks++;
       this.say('want', dataspace, number);
     }
   }
@@ -297,21 +310,39 @@ export class PageBorrower {
     this.say('serve', dataspace, number);
   }
 
-  private lent(page: BorrowedPage, number: number, dataspace: bigint, nowMs: number): void {
-    if (page.home !== 'ASKED')
-      throw new RangeError(`page ${number} of ${dataspace} is lent, and was not asked for`);
+  private lent(
+    page: BorrowedPage,
+    number: number,
+    { run: { dataspace }, lending }: Extract<BorrowerEvent, { type: 'lent' }>,
+    nowMs: number,
+  ): void {
+    this.answered(page, number, dataspace);
     page.home = 'LENT';
+    page.lending = Math.max(page.lending, lending);
     if (this.borrowed.get(dataspace)?.draining === true) this.revoked(page, number, dataspace);
     else if (this.ended) this.forget(page, number, dataspace);
     else if (page.asked && this.mayServe(page, nowMs)) this.serve(page, number, dataspace);
   }
 
   private refused(page: BorrowedPage, number: number, dataspace: bigint): void {
-    if (page.home !== 'ASKED')
-      throw new RangeError(`page ${number} of ${dataspace} is refused, and was not asked for`);
-    page.home = 'NONE';
+    this.answered(page, number, dataspace);
+    if (page.home === 'ASKED') page.home = 'NONE';
     if (page.asked) this.say('deny', dataspace, number);
     page.asked = false;
+  }
+
+  private answered(page: BorrowedPage, number: number, dataspace: bigint): void {
+    if (page.asks === 0) throw new RangeError(`page ${number} of ${dataspace} comes, and was not asked for`);
+    page.asks--;
+  }
+
+  private revokedBy(
+    page: BorrowedPage,
+    number: number,
+    { run, lending }: Extract<BorrowerEvent, { type: 'revoked' }>,
+  ): void {
+    page.lending = Math.max(page.lending, lending);
+    this.revoked(page, number, run.dataspace);
   }
 
   private revoked(page: BorrowedPage, number: number, dataspace: bigint): void {
@@ -321,7 +352,7 @@ export class PageBorrower {
       return;
     }
     if (page.home === 'LENT') this.forget(page, number, dataspace);
-    this.say('return', dataspace, number);
+    this.sayReturned(page, number, dataspace);
     this.ask(page, number, dataspace);
   }
 
@@ -334,7 +365,7 @@ export class PageBorrower {
   private alone(page: BorrowedPage, number: number, dataspace: bigint): void {
     page.shared = page.taking = false;
     if (page.home === 'LENT' && (page.revoked || this.ended)) this.forget(page, number, dataspace);
-    if (page.revoked) this.say('return', dataspace, number);
+    if (page.revoked) this.sayReturned(page, number, dataspace);
     page.revoked = false;
     this.ask(page, number, dataspace);
   }
@@ -367,13 +398,15 @@ export class PageBorrower {
   // ---- runs
 
   private each(
-    { type, run: { dataspace, firstPage, pageCount } }: Extract<BorrowerEvent, { run: PageRun }>,
+    event: Extract<BorrowerEvent, { run: PageRun }>,
     apply: (page: BorrowedPage, number: number) => void,
   ): void {
+    const { dataspace, firstPage, pageCount } = event.run;
     const known = this.borrowed.get(dataspace);
     // It was closed while that was under way, and nobody has any of it.
     if (known === undefined) {
-      if (type === 'revoked') this.actions.push({ type: 'return', run: { dataspace, firstPage, pageCount } });
+      if (event.type === 'revoked')
+        this.actions.push({ type: 'return', run: { ...event.run }, lending: event.lending });
       return;
     }
     if (firstPage + pageCount > known.pageCount)
@@ -383,7 +416,15 @@ export class PageBorrower {
     for (let number = firstPage; number < firstPage + pageCount; number++) {
       let page = known.pages.get(number);
       if (page === undefined) {
-        page = { home: 'NONE', shared: false, taking: false, asked: false, revoked: false };
+        page = {
+          home: 'NONE',
+          asks: 0,
+          shared: false,
+          taking: false,
+          asked: false,
+          revoked: false,
+          lending: 0,
+        };
         known.pages.set(number, page);
       }
       apply(page, number);
@@ -395,19 +436,23 @@ export class PageBorrower {
     }
   }
 
-  private tidy({ pages }: Borrowed, { home, shared, asked }: BorrowedPage, number: number): void {
-    if (home === 'NONE' && !shared && !asked) pages.delete(number);
+  private tidy({ pages }: Borrowed, { home, asks, shared, asked }: BorrowedPage, number: number): void {
+    if (home === 'NONE' && asks === 0 && !shared && !asked) pages.delete(number);
   }
 
-  private say(type: Exclude<BorrowerAction['type'], 'renew'>, dataspace: bigint, number: number): void {
+  private sayReturned({ lending }: BorrowedPage, number: number, dataspace: bigint): void {
+    const last = this.actions.findLast(({ type }) => type === 'return');
+    if (last?.type === 'return' && last.lending === lending && extend(last.run, dataspace, number)) return;
+    this.actions.push({ type: 'return', run: { dataspace, firstPage: number, pageCount: 1 }, lending });
+  }
+
+  private say(
+    type: Exclude<BorrowerAction['type'], 'renew' | 'return'>,
+    dataspace: bigint,
+    number: number,
+  ): void {
     const last = this.actions.findLast((action) => action.type === type);
-    if (last !== undefined && 'run' in last && last.run.dataspace === dataspace) {
-      const { firstPage, pageCount } = last.run;
-      if (firstPage + pageCount === number) {
-        last.run.pageCount++;
-        return;
-      }
-    }
+    if (last !== undefined && 'run' in last && extend(last.run, dataspace, number)) return;
     this.actions.push({ type, run: { dataspace, firstPage: number, pageCount: 1 } });
   }
 
@@ -416,4 +461,11 @@ export class PageBorrower {
     this.actions = [];
     return actions;
   }
+}
+
+/** True where the page comes right after a run, which has it then. */
+function extend(run: PageRun, dataspace: bigint, page: number): boolean {
+  if (run.dataspace !== dataspace || run.firstPage + run.pageCount !== page) return false;
+  run.pageCount++;
+  return true;
 }

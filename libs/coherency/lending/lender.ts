@@ -11,11 +11,22 @@
 // ends there first (lease.ts). It is never longer than what is left of the gateway's own lease: where the gateway dies, its directory
 // waits for that, and then nobody has the pages any more.
 //
+// Who does not give a page back for too long has its lease renewed no more: so a writer at home waits for that, and for what is left of the
+// lease, and no longer.
+//
 // What others say is looked at here: a page that is not exported, or past the end of its dataspace, is refused. Pure.
 import { type PageRun, type PageSpan, spansOf, unreachable } from '../page.ts';
 
-/** Another cluster. */
-export type Borrower = string;
+/** A gateway of another cluster, in one life of it: a later one knows nothing of what its nodes have, and cannot give it back. */
+export type Borrower = `${string} ${string}`;
+
+/** @param life unlike that of any other gateway of the cluster */
+export const borrowerOf = (cluster: string, life: string): Borrower => `${cluster} ${life}`;
+/** The cluster. */
+export const clusterOf = (borrower: Borrower): string => borrower.slice(0, borrower.indexOf(' '));
+
+/** Whoever does not give back what is written at home for so long gets no longer lease. */
+export const PATIENCE_MS = 1_000;
 
 /** Pages that somebody at home writes: what the directory said, which is not answered before they are back. */
 export interface Taking<Word> {
@@ -24,8 +35,8 @@ export interface Taking<Word> {
 }
 
 export type LenderEvent<Word> =
-  /** These may borrow pages of a dataspace, and nobody else; none: it is not lent. */
-  | { type: 'export'; dataspace: bigint; pageCount: number; to: ReadonlySet<Borrower> }
+  /** These clusters may borrow pages of a dataspace, and nobody else; none: it is not lent. */
+  | { type: 'export'; dataspace: bigint; pageCount: number; to: ReadonlySet<string> }
   /** It is no more. */
   | { type: 'remove'; dataspace: bigint }
   /** There is a line to it: what it may not have heard is said again. */
@@ -33,7 +44,8 @@ export type LenderEvent<Word> =
   /** @param homeLeaseMs what is left of the gateway's own lease */
   | { type: 'renew'; peer: Borrower; sentMs: number; homeLeaseMs: number }
   | { type: 'wanted'; peer: Borrower; run: PageRun }
-  | { type: 'returned'; peer: Borrower; run: PageRun }
+  /** Of lendings up to this one: what was lent since is not meant. */
+  | { type: 'returned'; peer: Borrower; run: PageRun; lending: number }
   /** Of its own directory: they may be read here. */
   | { type: 'ready'; run: PageRun }
   | { type: 'failed'; run: PageRun }
@@ -44,9 +56,11 @@ export type LenderEvent<Word> =
   | { type: 'voided' };
 
 export type LenderAction<Word> =
-  | { type: 'lend'; peer: Borrower; run: PageRun }
+  /** Lendings are counted: what is said of one must not be taken for a later one. */
+  | { type: 'lend'; peer: Borrower; run: PageRun; lending: number }
   | { type: 'refuse'; peer: Borrower; run: PageRun }
-  | { type: 'revoke'; peer: Borrower; run: PageRun }
+  /** Up to this lending. */
+  | { type: 'revoke'; peer: Borrower; run: PageRun; lending: number }
   | { type: 'renewed'; peer: Borrower; sentMs: number; leaseMs: number }
   /** Asks the own directory for pages, to read. */
   | { type: 'want'; run: PageRun }
@@ -58,15 +72,17 @@ export type LenderAction<Word> =
 interface LentPage<Word> {
   readable: boolean;
   asked: boolean;
-  /** Who has it. */
-  lent: Set<Borrower>;
+  /** Who has it, by which lending. */
+  lent: Map<Borrower, number>;
   wanted: Set<Borrower>;
   taking: Word | undefined;
+  /** Since when somebody who has it was told to give it back. */
+  revokedAtMs: number | undefined;
 }
 
 interface Exported<Word> {
   pageCount: number;
-  to: ReadonlySet<Borrower>;
+  to: ReadonlySet<string>;
   pages: Map<number, LentPage<Word>>;
 }
 
@@ -74,6 +90,7 @@ export class Lender<Word> {
   private readonly leaseMs: number;
   private readonly exported = new Map<bigint, Exported<Word>>();
   private readonly untilMs = new Map<Borrower, number>();
+  private lendings = 0;
   private actions: LenderAction<Word>[] = [];
 
   /** @param leaseMs for which others are believed, at most */
@@ -87,7 +104,7 @@ export class Lender<Word> {
     this.endLeases(nowMs);
     switch (event.type) {
       case 'export':
-        this.export(event);
+        this.export(event, nowMs);
         break;
       case 'remove':
         this.remove(event.dataspace);
@@ -102,7 +119,7 @@ export class Lender<Word> {
         this.wanted(event.peer, event.run, nowMs);
         break;
       case 'returned':
-        this.returned(event.peer, event.run);
+        this.returned(event);
         break;
       case 'ready':
         this.ready(event.run, nowMs);
@@ -111,7 +128,7 @@ export class Lender<Word> {
         this.failed(event.run);
         break;
       case 'taken':
-        this.taken(event);
+        this.taken(event, nowMs);
         break;
       case 'rejoined':
         this.rejoined();
@@ -137,16 +154,20 @@ export class Lender<Word> {
     return Math.min(Number.POSITIVE_INFINITY, ...this.untilMs.values());
   }
 
-  /** Pages of a dataspace that this cluster has. */
-  lentTo(peer: Borrower, dataspace: bigint): number {
+  /** Pages of a dataspace that a cluster has. */
+  lentTo(cluster: string, dataspace: bigint): number {
     let pages = 0;
-    for (const { lent } of this.exported.get(dataspace)?.pages.values() ?? []) if (lent.has(peer)) pages++;
+    for (const { lent } of this.exported.get(dataspace)?.pages.values() ?? [])
+      if ([...lent.keys()].some((peer) => clusterOf(peer) === cluster)) pages++;
     return pages;
   }
 
   // ---- what is exported
 
-  private export({ dataspace, pageCount, to }: Extract<LenderEvent<Word>, { type: 'export' }>): void {
+  private export(
+    { dataspace, pageCount, to }: Extract<LenderEvent<Word>, { type: 'export' }>,
+    nowMs: number,
+  ): void {
     const known = this.exported.get(dataspace);
     if (known === undefined) {
       if (to.size > 0) this.exported.set(dataspace, { pageCount, to, pages: new Map() });
@@ -155,9 +176,14 @@ export class Lender<Word> {
     known.to = to;
     const revoked = new Map<Borrower, number[]>();
     for (const [number, { lent, wanted }] of known.pages)
-      for (const peer of [...lent, ...wanted]) if (!to.has(peer)) listOf(revoked, peer).push(number);
+      for (const peer of [...lent.keys(), ...wanted])
+        if (!to.has(clusterOf(peer))) listOf(revoked, peer).push(number);
     for (const [peer, pages] of revoked) {
-      for (const page of pages) known.pages.get(page)!.wanted.delete(peer);
+      for (const number of pages) {
+        const page = known.pages.get(number)!;
+        page.wanted.delete(peer);
+        page.revokedAtMs ??= nowMs;
+      }
       this.say('revoke', peer, dataspace, pages);
     }
   }
@@ -166,7 +192,7 @@ export class Lender<Word> {
     const known = this.exported.get(dataspace);
     if (known === undefined) return;
     this.exported.delete(dataspace);
-    for (const peer of new Set([...known.pages.values()].flatMap(({ lent }) => [...lent])))
+    for (const peer of new Set([...known.pages.values()].flatMap(({ lent }) => [...lent.keys()])))
       this.say(
         'revoke',
         peer,
@@ -182,7 +208,7 @@ export class Lender<Word> {
       const due = [...pages].flatMap(([number, page]) => {
         // What it asked for on an earlier line it asks for again.
         page.wanted.delete(peer);
-        return page.lent.has(peer) && (page.taking !== undefined || !to.has(peer)) ? [number] : [];
+        return page.lent.has(peer) && (page.taking !== undefined || !to.has(clusterOf(peer))) ? [number] : [];
       });
       this.say('revoke', peer, dataspace, due);
     }
@@ -193,14 +219,21 @@ export class Lender<Word> {
     nowMs: number,
   ): void {
     const leaseMs = Math.floor(Math.min(this.leaseMs, homeLeaseMs));
-    if (leaseMs <= 0) return;
+    if (leaseMs <= 0 || this.isOverdue(peer, nowMs)) return;
     this.untilMs.set(peer, Math.max(this.untilMs.get(peer) ?? 0, nowMs + leaseMs));
     this.actions.push({ type: 'renewed', peer, sentMs, leaseMs });
   }
 
+  private isOverdue(peer: Borrower, nowMs: number): boolean {
+    for (const { pages } of this.exported.values())
+      for (const { lent, revokedAtMs } of pages.values())
+        if (revokedAtMs !== undefined && nowMs - revokedAtMs > PATIENCE_MS && lent.has(peer)) return true;
+    return false;
+  }
+
   private wanted(peer: Borrower, run: PageRun, nowMs: number): void {
     const known = this.exported.get(run.dataspace);
-    if (known?.to.has(peer) !== true || run.firstPage + run.pageCount > known.pageCount) {
+    if (known?.to.has(clusterOf(peer)) !== true || run.firstPage + run.pageCount > known.pageCount) {
       this.actions.push({ type: 'refuse', peer, run });
       return;
     }
@@ -211,7 +244,7 @@ export class Lender<Word> {
     for (let number = run.firstPage; number < run.firstPage + run.pageCount; number++) {
       const page = this.pageOf(known, number);
       if (page.readable && page.taking === undefined) {
-        page.lent.add(peer);
+        page.lent.set(peer, this.lendings + 1);
         lend.push(number);
       } else {
         page.wanted.add(peer);
@@ -222,16 +255,25 @@ export class Lender<Word> {
     this.want(run.dataspace, want);
   }
 
-  private returned(peer: Borrower, run: PageRun): void {
+  private returned({ peer, run, lending }: Extract<LenderEvent<Word>, { type: 'returned' }>): void {
     const known = this.exported.get(run.dataspace);
     if (known === undefined) return;
     const end = Math.min(run.firstPage + run.pageCount, known.pageCount);
-    for (let number = run.firstPage; number < end; number++) this.back(peer, run.dataspace, known, number);
+    for (let number = run.firstPage; number < end; number++)
+      this.back(peer, run.dataspace, known, number, lending);
   }
 
-  private back(peer: Borrower, dataspace: bigint, known: Exported<Word>, number: number): boolean {
+  private back(
+    peer: Borrower,
+    dataspace: bigint,
+    known: Exported<Word>,
+    number: number,
+    upTo = Number.POSITIVE_INFINITY,
+  ): boolean {
     const page = known.pages.get(number);
-    if (page?.lent.delete(peer) !== true) return false;
+    if (page === undefined || (page.lent.get(peer) ?? 0) > upTo) return false;
+    if (!page.lent.delete(peer)) return false;
+    if (page.lent.size === 0) page.revokedAtMs = undefined;
     if (page.taking === undefined) return false;
     if (page.lent.size === 0) this.release(dataspace, known, number, page, page.taking);
     return true;
@@ -266,13 +308,15 @@ export class Lender<Word> {
       page.readable = true;
       page.asked = false;
       for (const peer of page.wanted) {
-        if (!known.to.has(peer) || !this.isLeased(peer, nowMs)) continue;
-        page.lent.add(peer);
+        if (!known.to.has(clusterOf(peer)) || !this.isLeased(peer, nowMs)) continue;
         listOf(lend, peer).push(number);
       }
       page.wanted.clear();
     }
-    for (const [peer, pages] of lend) this.say('lend', peer, dataspace, pages);
+    for (const [peer, pages] of lend) {
+      for (const number of pages) known.pages.get(number)!.lent.set(peer, this.lendings + 1);
+      this.say('lend', peer, dataspace, pages);
+    }
   }
 
   private failed({ dataspace, firstPage, pageCount }: PageRun): void {
@@ -287,7 +331,7 @@ export class Lender<Word> {
     }
   }
 
-  private taken({ run, word }: Taking<Word>): void {
+  private taken({ run, word }: Taking<Word>, nowMs: number): void {
     const { dataspace, firstPage, pageCount } = run;
     const known = this.exported.get(dataspace);
     if (known === undefined) {
@@ -300,8 +344,11 @@ export class Lender<Word> {
       // Said before: they know.
       const isNews = page.taking === undefined;
       if (page.lent.size === 0) this.release(dataspace, known, number, page, word);
-      else page.taking = word;
-      if (isNews) for (const peer of page.lent) listOf(revoke, peer).push(number);
+      else {
+        page.taking = word;
+        page.revokedAtMs ??= nowMs;
+      }
+      if (isNews) for (const peer of page.lent.keys()) listOf(revoke, peer).push(number);
     }
     for (const [peer, pages] of revoke) this.say('revoke', peer, dataspace, pages);
   }
@@ -342,7 +389,14 @@ export class Lender<Word> {
   private pageOf({ pages }: Exported<Word>, number: number): LentPage<Word> {
     let page = pages.get(number);
     if (page === undefined) {
-      page = { readable: false, asked: false, lent: new Set(), wanted: new Set(), taking: undefined };
+      page = {
+        readable: false,
+        asked: false,
+        lent: new Map(),
+        wanted: new Set(),
+        taking: undefined,
+        revokedAtMs: undefined,
+      };
       pages.set(number, page);
     }
     return page;
@@ -358,7 +412,13 @@ export class Lender<Word> {
     dataspace: bigint,
     pages: readonly number[],
   ): void {
-    for (const span of spansOf(pages)) this.actions.push({ type, peer, run: runOf(dataspace, span) });
+    if (pages.length === 0) return;
+    if (type === 'lend') this.lendings++;
+    const { lendings: lending } = this;
+    for (const span of spansOf(pages)) {
+      const run = runOf(dataspace, span);
+      this.actions.push(type === 'refuse' ? { type, peer, run } : { type, peer, run, lending });
+    }
   }
 }
 

@@ -102,6 +102,8 @@ export class Session {
   #resuming: NodeJS.Timeout | undefined;
   /** Its gateway, once it has said so. */
   gateway = '';
+  /** Of that gateway: each start of it has another one. */
+  life = '';
   sinceMs = 0;
 
   constructor(options: SessionOptions) {
@@ -317,6 +319,7 @@ export class Session {
       );
     agreeOnWire(`gateway ${hello.gateway} of ${hello.cluster}`, hello.wire, 'gateway');
     this.gateway = hello.gateway;
+    this.life = `${hello.gateway}-${hello.epoch}`;
     if (dialled && !this.#nonce.equals(hello.echo)) {
       meter.droppedHellos += 1;
       throw new RpcError(Code.Aborted, 'the hello answers another one than ours');

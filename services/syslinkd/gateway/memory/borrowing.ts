@@ -124,14 +124,16 @@ export class Borrowing {
       case 'lent': {
         const run = runOf(word.value.pages);
         expectBytes(run, word.value.data);
-        this.lent(peer, run, word.value.data);
+        this.lent(peer, run, word.value.data, Number(word.value.lending));
         return true;
       }
       case 'refused':
         this.step(peer, { type: 'refused', run: runOf(word.value.pages) });
         return true;
       case 'revoked':
-        this.step(peer, { type: 'revoked', run: runOf(word.value.pages) });
+        this.step(peer, {
+          ...{ type: 'revoked', run: runOf(word.value.pages), lending: Number(word.value.lending) },
+        });
         return true;
       default:
         return false;
@@ -280,12 +282,12 @@ export class Borrowing {
     this.policyChanged();
   }
 
-  private lent(peer: string, run: PageRun, data: Uint8Array): void {
+  private lent(peer: string, run: PageRun, data: Uint8Array, lending: number): void {
     const known = [...this.byId.values()].find((each) => each.peer === peer && each.homeId === run.dataspace);
     if (known !== undefined && run.firstPage + run.pageCount <= pageCountOf(known.sizeBytes))
       this.o.store.write({ ...run, dataspace: known.id }, data);
     this.o.meter(peer).borrowedPages += run.pageCount;
-    this.step(peer, { type: 'lent', run });
+    this.step(peer, { type: 'lent', run, lending });
   }
 
   // ---- the machines
@@ -380,7 +382,7 @@ export class Borrowing {
         words?.sayOf('wanted', action.run);
         return;
       case 'return':
-        words?.sayOf('returned', action.run);
+        words?.sayOfLent('returned', action.run, action.lending);
         return;
       case 'serve':
         this.answer(each, action.run, (recall) => this.holder.heed(recall));

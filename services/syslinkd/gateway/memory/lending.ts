@@ -1,5 +1,12 @@
 // Dataspaces of this cluster that others borrow: opened by name as the policy lists them, lent as libs/coherency/lending/lender.ts decides.
-import { Lender, type LenderAction, type LenderEvent } from '@odonata/coherency/lending/lender.ts';
+import {
+  type Borrower,
+  borrowerOf,
+  clusterOf,
+  Lender,
+  type LenderAction,
+  type LenderEvent,
+} from '@odonata/coherency/lending/lender.ts';
 import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
 import { mayRead, pageCountOf, unreachable } from '@odonata/coherency/page.ts';
 import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
@@ -32,6 +39,8 @@ export interface LendingOptions {
   readonly client: () => Client<typeof DirectoryService> | undefined;
   /** To a cluster, while its line is up. */
   readonly words: (peer: string) => Words | undefined;
+  /** Of the gateway at the other end of that line. */
+  readonly lifeOf: (peer: string) => string | undefined;
   readonly meter: (peer: string) => PeerMeter;
 }
 
@@ -105,11 +114,14 @@ export class Lending {
   /** There is a line to a cluster. */
   joined(peer: string): void {
     this.offer(peer);
-    this.step({ type: 'joined', peer });
+    const borrower = this.borrower(peer);
+    if (borrower !== undefined) this.step({ type: 'joined', peer: borrower });
   }
 
   /** @throws RangeError where it must not be said */
-  heard(peer: string, word: Word): boolean {
+  heard(cluster: string, word: Word): boolean {
+    const peer = this.borrower(cluster);
+    if (peer === undefined) return false;
     switch (word.case) {
       case 'renew': {
         const sentMs = Number(word.value.sentMs);
@@ -120,7 +132,10 @@ export class Lending {
         this.step({ type: 'wanted', peer, run: runOf(word.value.pages) });
         return true;
       case 'returned':
-        this.step({ type: 'returned', peer, run: runOf(word.value.pages) });
+        this.step({
+          ...{ type: 'returned', peer, run: runOf(word.value.pages) },
+          lending: Number(word.value.lending),
+        });
         return true;
       default:
         return false;
@@ -130,6 +145,11 @@ export class Lending {
   close(): void {
     clearTimeout(this.timer);
     this.holder.close();
+  }
+
+  private borrower(peer: string): Borrower | undefined {
+    const life = this.o.lifeOf(peer);
+    return life === undefined ? undefined : borrowerOf(peer, life);
   }
 
   // ---- the policy
@@ -224,24 +244,27 @@ export class Lending {
   }
 
   private perform(action: LenderAction<Taken>): void {
-    const { words, store, meter } = this.o;
+    const { store } = this.o;
+    const words = (peer: Borrower): Words | undefined =>
+      this.borrower(clusterOf(peer)) === peer ? this.o.words(clusterOf(peer)) : undefined;
+    const meter = (peer: Borrower): PeerMeter => this.o.meter(clusterOf(peer));
     switch (action.type) {
       case 'lend':
         meter(action.peer).lentPages += action.run.pageCount;
-        words(action.peer)?.lend(action.run, (run) => store.read(run));
+        words(action.peer)?.lend(action.run, action.lending, (run) => store.read(run));
         return;
       case 'refuse':
         meter(action.peer).refused += 1;
         words(action.peer)?.sayOf('refused', action.run);
         return;
       case 'revoke':
-        words(action.peer)?.sayOf('revoked', action.run);
+        words(action.peer)?.sayOfLent('revoked', action.run, action.lending);
         return;
       case 'renewed': {
         const { sentMs, leaseMs } = action;
-        words(action.peer)?.atOnce({
-          ...{ case: 'renewed', value: { sentMs: BigInt(sentMs), leaseMs: Math.min(leaseMs, LEASE_MAX_MS) } },
-        });
+        // After all that was lent before: it must not make that look new.
+        const told = { sentMs: BigInt(sentMs), leaseMs: Math.min(leaseMs, LEASE_MAX_MS) };
+        words(action.peer)?.say(() => ({ case: 'renewed', value: told }));
         return;
       }
       case 'want':

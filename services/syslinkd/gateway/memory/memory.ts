@@ -157,6 +157,7 @@ export class CrossingMemory {
       holder: this.holderOf('lends', transferAddress),
       client: () => this.client(),
       words: (peer) => this.wordsTo(peer),
+      lifeOf: (peer) => this.o.session(peer)?.life,
     });
     for (const peer of policy().peers.keys())
       if (this.o.session(peer) !== undefined) this.lending.joined(peer);

@@ -10,8 +10,9 @@ export type WordInit =
   | { case: 'offer'; value: { life: bigint; dataspaces: { name: string; id: bigint; sizeBytes: bigint }[] } }
   | { case: 'renew'; value: { sentMs: bigint } }
   | { case: 'renewed'; value: { sentMs: bigint; leaseMs: number } }
-  | { case: 'lent'; value: { pages: PageRun; data: Uint8Array } }
-  | { case: 'wanted' | 'refused' | 'revoked' | 'returned'; value: { pages: PageRun } };
+  | { case: 'lent'; value: { pages: PageRun; data: Uint8Array; lending: bigint } }
+  | { case: 'revoked' | 'returned'; value: { pages: PageRun; lending: bigint } }
+  | { case: 'wanted' | 'refused'; value: { pages: PageRun } };
 
 /** Pages of one word, and of one that carries their bytes. */
 const RUN_PAGES = 256;
@@ -41,15 +42,21 @@ export class Words {
   }
 
   /** About pages. */
-  sayOf(what: 'wanted' | 'refused' | 'revoked' | 'returned', run: PageRun): void {
+  sayOf(what: 'wanted' | 'refused', run: PageRun): void {
     for (const pages of partsOf(run, RUN_PAGES)) this.say(() => ({ case: what, value: { pages } }));
   }
 
+  /** About pages that were lent up to some lending. */
+  sayOfLent(what: 'revoked' | 'returned', run: PageRun, lending: number): void {
+    for (const pages of partsOf(run, RUN_PAGES))
+      this.say(() => ({ case: what, value: { pages, lending: BigInt(lending) } }));
+  }
+
   /** @param data is read now: what comes later is of a later word */
-  lend(run: PageRun, data: (run: PageRun) => Uint8Array): void {
+  lend(run: PageRun, lending: number, data: (run: PageRun) => Uint8Array): void {
     for (const pages of partsOf(run, LENT_PAGES)) {
       const bytes = data(pages);
-      this.say(() => ({ case: 'lent', value: { pages, data: bytes } }));
+      this.say(() => ({ case: 'lent', value: { pages, data: bytes, lending: BigInt(lending) } }));
     }
   }
 
