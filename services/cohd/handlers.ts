@@ -78,6 +78,11 @@ export function directoryHandlers(
     return record;
   }
 
+  // One of another cluster is there, or is made by its gateway.
+  function expectName(name: string, borrows: boolean): void {
+    checkName(name, borrows || (isBorrowed(name) && registry.get(name) !== undefined));
+  }
+
   return {
     hold: raw((call, { caller }) => {
       const stream = service.opened(call as unknown as HolderStream, (error) => failStream(call, error));
@@ -119,7 +124,7 @@ export function directoryHandlers(
     async createDataspace(request, ctx) {
       const { name, sizeBytes, creator, creatorIncarnation, exclusive, durable } = request;
       const borrows = ctx.caller.role === Role.GATEWAY;
-      checkName(name, borrows);
+      expectName(name, borrows);
       if (borrows) expectOfNode(ctx.caller, creator);
       const by = asks(ctx, request.requester);
       type Created = { dataspace: ReturnType<typeof wire>; created: boolean; allowed: Allowed };
@@ -201,7 +206,7 @@ export function directoryHandlers(
     },
 
     async beginLoad(request, ctx) {
-      checkName(request.name);
+      expectName(request.name, false);
       return { dataspace: wire(await loads.begin(request, asks(ctx, request.requester))) };
     },
 
