@@ -54,7 +54,8 @@ function whyNotService(
   if (server === undefined) return new Error('the certificate of the server names nobody of a cluster');
   const roles = wanted === undefined ? undefined : [wanted].flat();
   // A gateway is one for who expects one.
-  const isOurs = isService(server) || (server.role === Role.GATEWAY && roles?.includes(Role.GATEWAY) === true);
+  const isOurs =
+    isService(server) || (server.role === Role.GATEWAY && roles?.includes(Role.GATEWAY) === true);
   if (server.cluster !== own.cluster || !isOurs)
     return new Error(`the server is ${formatIdentity(server)}, no service of the cluster ${own.cluster}`);
   if (roles?.includes(server.role) === false)

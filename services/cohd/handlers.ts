@@ -247,7 +247,10 @@ export function directoryHandlers(
     },
 
     listHolders({ pageSize, pageToken }) {
-      const all = service.holders.all().filter(isNode).sort((a, b) => (a.node < b.node ? -1 : 1));
+      const all = service.holders
+        .all()
+        .filter(isNode)
+        .sort((a, b) => (a.node < b.node ? -1 : 1));
       const { items, nextPageToken } = pageOf(all, (h) => h.node, pageSize, pageToken);
       const holders = items.map(({ node, incarnation, transferAddress, stream }) => {
         return { node, incarnation, transferAddress, connected: stream !== undefined };

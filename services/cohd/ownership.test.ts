@@ -166,7 +166,10 @@ describe('a mode', () => {
 
   test('nobody owns what is nobody in particular', () => {
     const by = { user: 'anyone', groups: [''], all: false };
-    expect(allowed({ name: 'a', owner: 'anyone', group: '', mode: 0o600 }, by)).toEqual({ read: false, write: false });
+    expect(allowed({ name: 'a', owner: 'anyone', group: '', mode: 0o600 }, by)).toEqual({
+      read: false,
+      write: false,
+    });
   });
 });
 

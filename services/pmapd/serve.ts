@@ -7,6 +7,7 @@ import type { Bus } from '@odonata/bus/bus.ts';
 import { connectBus } from '@odonata/bus/config.ts';
 import { claimNodeIndex } from '@odonata/bus/node-index.ts';
 import { isBorrowed } from '@odonata/coherency/gateway.ts';
+import { type Receiver, transferHandlers } from '@odonata/pmap/wire/arriving.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
 import { EventService } from '@odonata/proto/event/v1/event';
 import { HandOverService } from '@odonata/proto/pmap/v1/handover';
@@ -44,7 +45,6 @@ import { pmapdMetrics } from './metrics.ts';
 import { Node } from './node.ts';
 import { vmspaceHandlers } from './vmspaces/handlers.ts';
 import { adoptHandler } from './wire/adopt.ts';
-import { type Receiver, transferHandlers } from '@odonata/pmap/wire/arriving.ts';
 
 /** How long another pmap manager of the node may hold its lock without an answer: while it starts, or ends. */
 const LOCK_MS = 30_000;

@@ -1,6 +1,7 @@
 // A dataspace of the north that programs of the south map, over a line of 50 ms each way: what a writer was told to be seen is seen, nobody
 // reads what is older, and what the north takes back is gone.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { DELAY_MS } from '../../services/syslinkd/gateway/testdata/bad-line.ts';
 import { until } from '../cluster/cluster.ts';
 import { TwoClusters } from './two-clusters.ts';
 
@@ -34,9 +35,14 @@ test('what a writer of the north was told to be seen, programs of the south see'
   await until('the name is known', async () =>
     (await north.cluster.vkctl(['name', 'ls'])).stdout.includes(`:seen@${south.name}`),
   );
-  const written = await north.cluster.json('node2', 'far', ['write', 'table', '8', `:seen@${south.name}`], {
-    vkernel: 'asks',
-  });
+  const written = await north.cluster.json(
+    'node2',
+    'far',
+    ['write', 'table', '1', '8', '0', `:seen@${south.name}`],
+    {
+      vkernel: 'asks',
+    },
+  );
   expect(written).toMatchObject({ writes: 8 });
   for (const watcher of watchers) {
     const { code, stdout, stderr } = await watcher.end();
@@ -48,6 +54,23 @@ test('what a writer of the north was told to be seen, programs of the south see'
   console.log(
     `a write that the south had read took ${Math.round((written['longestNs'] as number) / 1e6)} ms at most`,
   );
+}, 60_000);
+
+test('a fault over the line takes one round trip', async () => {
+  const { north, south, table } = both;
+  const took: number[] = [];
+  for (let number = 11; number <= 15; number++) {
+    await north.cluster.run('node1', 'far', ['write', 'table', `${number}`, `${number}`, '0']);
+    const seen = await south.cluster.json('node1', 'far', ['look', table, 'read']);
+    expect(seen['sum']).toBe(4 * number);
+    took.push((seen['firstNs'] as number) / 1e6);
+  }
+  took.sort((a, b) => a - b);
+  console.log(
+    `a fault over a line of ${2 * DELAY_MS} ms there and back: ${took.map((ms) => ms.toFixed(0)).join(', ')} ms`,
+  );
+  expect(took[0]!).toBeGreaterThan(2 * DELAY_MS - 5);
+  expect(took[0]!).toBeLessThan(4 * DELAY_MS);
 }, 60_000);
 
 test('it is read, and not written, nor locked', async () => {

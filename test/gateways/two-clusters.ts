@@ -2,9 +2,11 @@
 // delays, and can be cut.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
 import { BadLine } from '../../services/syslinkd/gateway/testdata/bad-line.ts';
+import { rawLine } from '../../services/syslinkd/gateway/testdata/raw-line.ts';
 import { freePort } from '../../services/syslinkd/gateway/testdata/two-clusters.ts';
 import { TestCluster, until } from '../cluster/cluster.ts';
 import { VKCTL } from '../cluster/command.ts';
@@ -113,6 +115,13 @@ peers:
     users: { "*": visitor }
     dataspaces: { imports: [table] }
 `);
+  }
+
+  /** As the south's gateway at the north's door, to say what one likes; that of the south must be down. */
+  async rawLine() {
+    const dir = join(this.south.cluster.home, this.south.name, 'identity/gateway-gateway');
+    const authority = readFileSync(join(this.north.cluster.home, this.north.name, 'identity/ca/ca.crt'));
+    return await rawLine({ port: this.port, folder: new TlsFolder(dir), authority });
   }
 
   /** As the south calls it. */

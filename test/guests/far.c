@@ -2,7 +2,8 @@
  * A dataspace that programs of two clusters map. Of each of its pages the first word and the last hold what was written last, the first
  * one written first.
  *
- *   far write NAME COUNT LISTENER...   writes 1 to COUNT; after each all listeners are told, and say that they see it
+ *   far write NAME FROM TO PAUSE_MS LISTENER...
+ *                                      writes FROM to TO; after each all listeners are told, and say that they see it
  *   far listen NAME LISTENER           says of each number that it is told whether each page holds it
  *   far watch NAME NUMBER MS           reads until that is in all pages, for so long at most: nothing may go back
  *   far look NAME read|write           maps it so, and reads a word of each page
@@ -48,13 +49,13 @@ static void read_word(int fd, uint32_t *out) {
   }
 }
 
-static void writer(const char *name, uint32_t count, int listeners, char **names) {
+static void writer(const char *name, uint32_t from, uint32_t to, uint32_t pause_ms, int listeners, char **names) {
   unsigned fds[8];
   uint64_t longest = 0;
   open_it(name, ODONATA_READ_WRITE);
   for (int i = 0; i < listeners; i++) must(odonata_connect_name(names[i], strlen(names[i]), 10000, &fds[i]), names[i]);
   uint64_t begin = now_ns();
-  for (uint32_t number = 1; number <= count; number++) {
+  for (uint32_t number = from; number <= to; number++) {
     uint64_t at = now_ns();
     write_all(number);
     uint64_t took = now_ns() - at;
@@ -65,8 +66,9 @@ static void writer(const char *name, uint32_t count, int listeners, char **names
       read_word(fds[i], &seen);
       if (seen != number) die(EXIT_CHECK, "%s saw %u, not %u", names[i], seen, number);
     }
+    usleep(pause_ms * 1000);
   }
-  printf("{\"writes\":%u,\"ns\":%" PRIu64 ",\"longestNs\":%" PRIu64 "}\n", count, now_ns() - begin, longest);
+  printf("{\"writes\":%u,\"ns\":%" PRIu64 ",\"longestNs\":%" PRIu64 "}\n", to - from + 1, now_ns() - begin, longest);
 }
 
 static void listener(const char *name, const char *by) {
@@ -107,9 +109,12 @@ static void watcher(const char *name, uint32_t number, uint64_t ms) {
 static void look(const char *name, bool writes) {
   uint64_t sum = 0;
   open_it(name, writes ? ODONATA_READ_WRITE : ODONATA_READ);
-  uint64_t begin = now_ns();
-  for (uint32_t page = 0; page < pages; page++) sum += first(page);
-  printf("{\"sum\":%" PRIu64 ",\"ns\":%" PRIu64 "}\n", sum, now_ns() - begin);
+  uint64_t begin = now_ns(), first_ns = 0;
+  for (uint32_t page = 0; page < pages; page++) {
+    sum += first(page);
+    if (page == 0) first_ns = now_ns() - begin;
+  }
+  printf("{\"sum\":%" PRIu64 ",\"firstNs\":%" PRIu64 ",\"ns\":%" PRIu64 "}\n", sum, first_ns, now_ns() - begin);
 }
 
 static void lock(const char *name) {
@@ -120,7 +125,8 @@ static void lock(const char *name) {
 
 int main(int argc, char **argv) {
   if (argc < 3) die(EXIT_USAGE, "far write|listen|watch|look|lock NAME ...");
-  if (strcmp(argv[1], "write") == 0 && argc > 3) writer(argv[2], atoi(argv[3]), argc - 4, argv + 4);
+  if (strcmp(argv[1], "write") == 0 && argc > 5)
+    writer(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), argc - 6, argv + 6);
   else if (strcmp(argv[1], "listen") == 0 && argc == 4) listener(argv[2], argv[3]);
   else if (strcmp(argv[1], "watch") == 0 && argc == 5) watcher(argv[2], atoi(argv[3]), atoi(argv[4]));
   else if (strcmp(argv[1], "look") == 0 && argc == 4) look(argv[2], strcmp(argv[3], "write") == 0);

@@ -109,7 +109,10 @@ class Arriving {
     }
     const dataspace = message.run?.dataspace ?? 0n;
     if (this.node.takesFrom?.(this.caller, dataspace) === false)
-      throw new RpcError(Code.PermissionDenied, `${shownCaller(this.caller)} may not bring pages of ${dataspace}`);
+      throw new RpcError(
+        Code.PermissionDenied,
+        `${shownCaller(this.caller)} may not bring pages of ${dataspace}`,
+      );
     try {
       deliver(this.node, message);
     } catch (error) {

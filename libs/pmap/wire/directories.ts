@@ -7,7 +7,11 @@ import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
 import { Lines } from '@odonata/coherency/node/lines/lines.ts';
 import type { LinesAction, LinesEvent, NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
 import type { LinesOptions } from '@odonata/coherency/node/lines/streams.ts';
-import { type DirectoryEvent, type Invalidate, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
+import {
+  type DirectoryEvent,
+  type Invalidate,
+  InvalidateSchema,
+} from '@odonata/proto/coherency/v1/coherency';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { doAll, ownTurn } from '@odonata/rpc/bug.ts';
 import { MessageRefusal } from '@odonata/rpc/constraints/violation.ts';

@@ -3,6 +3,7 @@
 import type { Bus } from '@odonata/bus/bus.ts';
 import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
 import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
+import { Directories, type TracedWords } from '@odonata/pmap/wire/directories.ts';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code } from '@odonata/rpc/error.ts';
@@ -11,7 +12,6 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { MappedDataspace } from '../sessions/map-entry.ts';
 import type { PageTraces } from '../traces/page-traces.ts';
-import { Directories, type TracedWords } from '@odonata/pmap/wire/directories.ts';
 import { followReplicas } from './discovery.ts';
 import { heardInTrace, saidInTrace } from './traced-words.ts';
 

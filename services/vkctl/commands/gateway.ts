@@ -110,9 +110,6 @@ async function list(options: ListOptions): Promise<void> {
   if (options.json || options.quiet) return;
   for (const { peer } of peers)
     if (!peer.connected && peer.reason !== '') printError(`vkctl: no line to ${peer.name}: ${peer.reason}`);
-  for (const { peer } of peers)
-    for (const { name, trouble } of peer.dataspaces)
-      if (trouble !== '') printError(`vkctl: dataspace ${name} cannot be used: ${trouble}`);
   for (const [name, { policyTrouble }] of gateways)
     if (policyTrouble !== '')
       printError(`vkctl: ${name} goes by its policy of before, as the file is of no use: ${policyTrouble}`);

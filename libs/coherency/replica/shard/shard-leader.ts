@@ -2,8 +2,8 @@
 // who of the holders is part of it. It starts by taking the reports of all holders that lived under the last leader.
 import { Directory } from '../../directory/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '../../directory/directory-messages.ts';
-import { type SyncAnswer, SyncDesk } from '../../locks/sync-desk.ts';
 import { isBorrowed, isGateway, isLender } from '../../gateway.ts';
+import { type SyncAnswer, SyncDesk } from '../../locks/sync-desk.ts';
 import { type AccessMode, type PageState, pageCountOf, unreachable } from '../../page.ts';
 import { runsOfShard } from '../../shard.ts';
 import { modeWire, reasonWire, stateWire } from '../../wire.ts';

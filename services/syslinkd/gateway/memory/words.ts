@@ -18,7 +18,7 @@ export type WordInit =
 const RUN_PAGES = 256;
 const LENT_PAGES = 16;
 /** More words than that wait for nobody who reads. */
-const WAITING_MAX = 65_536;
+export const WAITING_MAX = 65_536;
 
 export class Words {
   private readonly session: Session;
