@@ -1,6 +1,7 @@
 // What another cluster cannot say: its line is to end.
 import { expect, test } from 'vitest';
-import { type BorrowerAction, PageBorrower, takeBackMsOf } from './borrower.ts';
+import { PageBorrower, takeBackMsOf } from './borrower.ts';
+import type { BorrowerAction } from './borrower-messages.ts';
 
 const LEASE_MS = 10_000;
 const run = { dataspace: 7n, firstPage: 0, pageCount: 2 };

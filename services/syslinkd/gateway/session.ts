@@ -23,7 +23,7 @@ import type { Circuit } from '@odonata/rpc/syslink/circuit.ts';
 import { errorOf, frame, statusInit } from '@odonata/rpc/syslink/frame.ts';
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
-import type { WordInit } from './memory/words.ts';
+import type { WordInit } from './memory/word.ts';
 import { type BytesStream, MeteredStream } from './metered-stream.ts';
 import type { PeerMeter } from './peer-meter.ts';
 import type { Rates } from './policy.ts';

@@ -2,8 +2,10 @@
 // other cluster, a line that delays, breaks and is silent, and gateways that die. All by one clock and one source of chance.
 import assert from 'node:assert/strict';
 import type { PageRun } from '../../page.ts';
-import { type BorrowerAction, type BorrowerEvent, PageBorrower } from '../borrower.ts';
-import { type Borrower, borrowerOf, Lender, type LenderAction, type LenderEvent } from '../lender.ts';
+import { PageBorrower } from '../borrower.ts';
+import type { BorrowerAction, BorrowerEvent } from '../borrower-messages.ts';
+import { Lender } from '../lender.ts';
+import { type Borrower, borrowerOf, type LenderAction, type LenderEvent } from '../lender-messages.ts';
 
 export const NODE_LEASE_MS = 1_000;
 export const HOME_LEASE_MS = 6_000;

@@ -4,13 +4,14 @@ import { Directory } from '../../directory/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '../../directory/directory-messages.ts';
 import { isBorrowed, isGateway, isLender } from '../../gateway.ts';
 import { type SyncAnswer, SyncDesk } from '../../locks/sync-desk.ts';
-import { type AccessMode, type PageState, pageCountOf, unreachable } from '../../page.ts';
+import { type AccessMode, pageCountOf, unreachable } from '../../page.ts';
 import { runsOfShard } from '../../shard.ts';
 import { modeWire, reasonWire, stateWire } from '../../wire.ts';
 import type { Dataspace, Dataspaces } from '../dataspaces.ts';
 import type { HolderEntry, HolderTable } from '../holders.ts';
 import type { ReplicaOutbox } from '../outbox.ts';
 import type { Led } from '../replica-messages.ts';
+import { gatewayMayHave, modeOf } from './gateway-rights.ts';
 import { ParkedEvents } from './parked-events.ts';
 import { type RebuildOptions, type ReportEvent, ShardRebuild } from './rebuild.ts';
 import { type ShardEvent, stepSync, syncAnswerOf } from './shard-events.ts';
@@ -313,14 +314,8 @@ export class ShardLeader {
     } else this.answer(stepSync(this.sync, holder, event, nowMs));
   }
 
-  // A gateway lends what everybody of this cluster may read, and has what it borrowed itself.
   private mayHave({ node, incarnation }: HolderEntry, dataspace: bigint, mode: AccessMode): boolean {
-    if (!isGateway(node)) return true;
-    const record = this.o.dataspaces.byId(dataspace);
-    if (record === undefined) return true;
-    const { name = '', mode: allowed = 0 } = record;
-    if (isBorrowed(name)) return record.creator === node && record.creatorIncarnation === incarnation;
-    return isLender(node) && mode === 'READ' && (allowed & READ_BY_ALL) !== 0;
+    return !isGateway(node) || gatewayMayHave({ node, incarnation }, this.o.dataspaces.byId(dataspace), mode);
   }
 
   // Versions may repeat under another leader, and what was read before it led may be older than what is stored.
@@ -404,11 +399,5 @@ export class ShardLeader {
     }
   }
 }
-
-/** Of a mode. */
-const READ_BY_ALL = 0o004;
-
-const modeOf = (state: PageState): AccessMode =>
-  state === 'SHARED' || state === 'SLAVE' || state === 'INVALID' ? 'READ' : 'WRITE';
 
 const NOTHING_STORED = { version: undefined, lostVersion: undefined };

@@ -1,12 +1,8 @@
 // Dataspaces of other clusters that are mapped in this one: for each a dataspace of this cluster is made, NAME@CLUSTER, whose pages are all
 // this gateway's; nodes get them as libs/coherency/lending/borrower.ts decides.
 import { borrowedName } from '@odonata/coherency/gateway.ts';
-import {
-  type BorrowerAction,
-  type BorrowerEvent,
-  PageBorrower,
-  takeBackMsOf,
-} from '@odonata/coherency/lending/borrower.ts';
+import { PageBorrower, takeBackMsOf } from '@odonata/coherency/lending/borrower.ts';
+import type { BorrowerAction, BorrowerEvent } from '@odonata/coherency/lending/borrower-messages.ts';
 import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
 import { mayWrite, type PageRun, pageCountOf, unreachable } from '@odonata/coherency/page.ts';
 import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
@@ -19,7 +15,8 @@ import type { PeerMeter } from '../peer-meter.ts';
 import type { Policy } from '../policy.ts';
 import { GatewayHolder, type HolderOptions, type HolderPorts } from './holder.ts';
 import type { PageStore } from './page-store.ts';
-import { expectBytes, runOf, type Word, type Words } from './words.ts';
+import { expectBytes, runOf, type Word } from './word.ts';
+import type { Words } from './words.ts';
 
 type Offer = Extract<Word, { case: 'offer' }>['value'];
 type Recall = Extract<RunEvent, { type: 'recall' }>;

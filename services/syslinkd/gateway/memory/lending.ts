@@ -1,12 +1,12 @@
 // Dataspaces of this cluster that others borrow: opened by name as the policy lists them, lent as libs/coherency/lending/lender.ts decides.
+import { Lender } from '@odonata/coherency/lending/lender.ts';
 import {
   type Borrower,
   borrowerOf,
   clusterOf,
-  Lender,
   type LenderAction,
   type LenderEvent,
-} from '@odonata/coherency/lending/lender.ts';
+} from '@odonata/coherency/lending/lender-messages.ts';
 import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
 import { mayRead, pageCountOf, unreachable } from '@odonata/coherency/page.ts';
 import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
@@ -18,7 +18,8 @@ import type { PeerMeter } from '../peer-meter.ts';
 import type { Policy } from '../policy.ts';
 import { GatewayHolder, type HolderOptions, type HolderPorts } from './holder.ts';
 import type { PageStore } from './page-store.ts';
-import { runOf, type Word, type Words } from './words.ts';
+import { runOf, type Word } from './word.ts';
+import type { Words } from './words.ts';
 
 type Taken = Extract<RunEvent, { type: 'invalidate' }>;
 type Event = LenderEvent<Taken>;

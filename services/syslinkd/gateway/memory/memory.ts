@@ -21,7 +21,8 @@ import type { Session } from '../session.ts';
 import { Borrowing } from './borrowing.ts';
 import { Lending } from './lending.ts';
 import { PageStore } from './page-store.ts';
-import { type Word, Words } from './words.ts';
+import type { Word } from './word.ts';
+import { Words } from './words.ts';
 
 const LOOK_MS = 250;
 const NONE: ReadonlySet<string> = new Set();

@@ -1,18 +1,9 @@
 // Words about pages to other clusters: in order, and no faster than the other side takes them. A word about pages that are taken back must
 // not overtake that by which they were lent.
-import { PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
-import type { GatewayMemory, LentPages } from '@odonata/proto/syslink/v1/syslink';
+import type { PageRun } from '@odonata/coherency/page.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Session } from '../session.ts';
-
-export type Word = GatewayMemory['word'];
-export type WordInit =
-  | { case: 'offer'; value: { life: bigint; dataspaces: { name: string; id: bigint; sizeBytes: bigint }[] } }
-  | { case: 'renew'; value: { sentMs: bigint } }
-  | { case: 'renewed'; value: { sentMs: bigint; leaseMs: number } }
-  | { case: 'lent'; value: { pages: PageRun; data: Uint8Array; lending: bigint } }
-  | { case: 'revoked' | 'returned'; value: { pages: PageRun; lending: bigint } }
-  | { case: 'wanted' | 'refused'; value: { pages: PageRun } };
+import type { WordInit } from './word.ts';
 
 /** Pages of one word, and of one that carries their bytes. */
 const RUN_PAGES = 256;
@@ -74,16 +65,4 @@ export class Words {
 function* partsOf({ dataspace, firstPage, pageCount }: PageRun, most: number): Generator<PageRun> {
   for (let at = 0; at < pageCount; at += most)
     yield { dataspace, firstPage: firstPage + at, pageCount: Math.min(most, pageCount - at) };
-}
-
-/** @throws RangeError */
-export function runOf(pages: LentPages | undefined): PageRun {
-  if (pages === undefined) throw new RangeError('no pages are named');
-  return { dataspace: pages.dataspace, firstPage: pages.firstPage, pageCount: pages.pageCount };
-}
-
-/** @throws RangeError unless there are as many bytes as pages */
-export function expectBytes({ pageCount }: PageRun, data: Uint8Array): void {
-  if (data.length !== pageCount * PAGE_BYTES)
-    throw new RangeError(`${data.length} bytes for ${pageCount} pages`);
 }
