@@ -106,10 +106,7 @@ long('one that is stopped for a while, too', { timeout: 180_000 }, async () => {
     },
     true,
   );
-  await until('it may be mapped again', async () => {
-    const { code } = await both.south.cluster.run('node1', 'far', ['look', both.table, 'read']);
-    return code === 0;
-  });
+  await both.mapped();
 });
 
 long('the gateway of the north is killed, and comes back', { timeout: 180_000 }, async () => {

@@ -130,9 +130,10 @@ peers:
   }
 
   async mapped(): Promise<void> {
-    await until(`${this.table} may be mapped`, async () => {
-      const { stdout } = await this.south.cluster.vkctl(['ds', 'ls', '-q']);
-      return stdout.includes(this.table);
+    // That of a gateway before may be there still.
+    await until(`${this.table} may be read`, async () => {
+      const { code } = await this.south.cluster.run('node1', 'far', ['look', this.table, 'read']);
+      return code === 0;
     });
   }
 
