@@ -77,6 +77,12 @@ export class HolderLease {
   }
 }
 
+/**
+ * For so long is a gateway believed that lends pages to other clusters: these hold what they have by a lease of the gateway, which ends
+ * within its own.
+ */
+export const lenderLeaseMs = (leaseMs: number): number => 6 * leaseMs;
+
 /** The directory's side: when each holder is dead. Times are milliseconds of its own monotonic clock. */
 export class LeaseTable {
   private readonly deadAtMs = new Map<HolderId, number>();

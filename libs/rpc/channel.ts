@@ -86,7 +86,12 @@ export const tokenFor = (channel: RpcChannel): string | undefined => tokens.get(
 /** A channel with a connection of its own to `host:port` or `unix:/path`. It connects on first use. */
 export function openChannel(
   address: string,
-  options: { shared?: boolean; folder?: TlsFolder | undefined; server?: Role; narrow?: boolean } = {},
+  options: {
+    shared?: boolean;
+    folder?: TlsFolder | undefined;
+    server?: Role | readonly Role[];
+    narrow?: boolean;
+  } = {},
 ): RpcChannel {
   const folder = options.folder ?? ownFolder();
   const channel = new grpc.Client(address, channelCredentials(address, folder, options.server), {

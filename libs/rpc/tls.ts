@@ -4,7 +4,7 @@
 
 import type { PeerCertificate } from 'node:tls';
 import * as grpc from '@grpc/grpc-js';
-import type { Role } from '@odonata/proto/auth/v1/access';
+import { Role } from '@odonata/proto/auth/v1/access';
 import { isUnix } from './address.ts';
 import { ownTurn } from './bug.ts';
 import { identityOf, parsedCertificate, serialOf } from './identity/certificate.ts';
@@ -30,11 +30,11 @@ export const TLS_OPTIONS: grpc.ChannelOptions = {
   'grpc.default_authority': 'odonata',
 };
 
-/** @param server the role that the other end must have; any service of the cluster unless told otherwise */
+/** @param server the roles that the other end may have; any service of the cluster unless told otherwise */
 export function channelCredentials(
   address: string,
   folder: TlsFolder | undefined,
-  server?: Role,
+  server?: Role | readonly Role[],
 ): grpc.ChannelCredentials {
   if (folder === undefined || isUnix(address)) return grpc.credentials.createInsecure();
   const provider = providerOf(folder);
@@ -43,19 +43,23 @@ export function channelCredentials(
   });
 }
 
-/** Undefined for a service of our cluster, in that role. */
+/** Undefined for a service of our cluster, in one of these roles. */
 function whyNotService(
   { raw }: PeerCertificate,
   { caller: own, revoked }: TlsIdentity,
-  role: Role | undefined,
+  wanted: Role | readonly Role[] | undefined,
 ): Error | undefined {
   const certificate = parsedCertificate(raw);
   const server = identityOf(certificate);
   if (server === undefined) return new Error('the certificate of the server names nobody of a cluster');
-  if (server.cluster !== own.cluster || !isService(server))
+  const roles = wanted === undefined ? undefined : [wanted].flat();
+  // A gateway is one for who expects one.
+  const isOurs =
+    isService(server) || (server.role === Role.GATEWAY && roles?.includes(Role.GATEWAY) === true);
+  if (server.cluster !== own.cluster || !isOurs)
     return new Error(`the server is ${formatIdentity(server)}, no service of the cluster ${own.cluster}`);
-  if (role !== undefined && server.role !== role)
-    return new Error(`the server is ${formatIdentity(server)}, no ${nameOfRole(role)}`);
+  if (roles?.includes(server.role) === false)
+    return new Error(`the server is ${formatIdentity(server)}, no ${roles.map(nameOfRole).join(' or ')}`);
   if (revoked.has(serialOf(certificate.serialNumber)))
     return new Error(`the certificate of the server, ${formatIdentity(server)}, was revoked`);
   return undefined;

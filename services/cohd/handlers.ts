@@ -1,4 +1,5 @@
 // The methods of odonata.coherency.v1.DirectoryService.
+import { isBorrowed, isGateway, isHolderOf } from '@odonata/coherency/gateway.ts';
 import { fieldRange } from '@odonata/coherency/replica/field.ts';
 import { Role } from '@odonata/proto/auth/v1/access';
 import type {
@@ -49,11 +50,15 @@ const wire = (record: DataspaceRecord) => ({
 /** Dataspaces with losses that one answer names. */
 const LOSSES_MAX = 1000;
 
+/** A gateway has what is for everybody. */
+const ANYBODY: Requester = { user: '', groups: [], all: false };
+
 const SPEAKERS: ReadonlySet<Role> = new Set([Role.PMAPD, Role.VKERNELD]);
 
 /** Who asks: themselves, or through a service of a node, which says for whom, and means itself where it does not. */
 function asks(ctx: CallContext, said: Requester | undefined): Requester {
   const speaksForOthers = SPEAKERS.has(ctx.caller.role) || ctx.caller === ANYONE;
+  if (ctx.caller.role === Role.GATEWAY) return ANYBODY;
   return speaksForOthers ? (said ?? THE_SERVICE) : requesterOf(ctx);
 }
 
@@ -71,6 +76,11 @@ export function directoryHandlers(
     const record = registry.get(name);
     if (record === undefined) throw notKnown(name);
     return record;
+  }
+
+  // One of another cluster is there, or is made by its gateway.
+  function expectName(name: string, borrows: boolean): void {
+    checkName(name, borrows || (isBorrowed(name) && registry.get(name) !== undefined));
   }
 
   return {
@@ -113,7 +123,9 @@ export function directoryHandlers(
 
     async createDataspace(request, ctx) {
       const { name, sizeBytes, creator, creatorIncarnation, exclusive, durable } = request;
-      checkName(name);
+      const borrows = ctx.caller.role === Role.GATEWAY;
+      expectName(name, borrows);
+      if (borrows) expectOfNode(ctx.caller, creator);
       const by = asks(ctx, request.requester);
       type Created = { dataspace: ReturnType<typeof wire>; created: boolean; allowed: Allowed };
       return await registry.ask<Created>(name, (existing) => {
@@ -183,16 +195,18 @@ export function directoryHandlers(
       // What is removed is what was looked at: by the time there may be another of that name, or it may be another's.
       await registry.ask(name, (record) => {
         if (record === undefined) throw notKnown(name);
-        expectOwner(record, by, 'remove');
+        const borrows = ctx.caller.role === Role.GATEWAY && isBorrowed(name);
+        if (!borrows) expectOwner(record, by, 'remove');
         expectMeant(record, { dataspace, unendedLoad });
-        service.expectUnmapped(record);
+        // What another cluster takes back goes, whoever uses it.
+        if (!borrows) service.expectUnmapped(record);
         return { do: 'remove', answer: () => true };
       });
       return {};
     },
 
     async beginLoad(request, ctx) {
-      checkName(request.name);
+      expectName(request.name, false);
       return { dataspace: wire(await loads.begin(request, asks(ctx, request.requester))) };
     },
 
@@ -233,7 +247,10 @@ export function directoryHandlers(
     },
 
     listHolders({ pageSize, pageToken }) {
-      const all = service.holders.all().sort((a, b) => (a.node < b.node ? -1 : 1));
+      const all = service.holders
+        .all()
+        .filter(isNode)
+        .sort((a, b) => (a.node < b.node ? -1 : 1));
       const { items, nextPageToken } = pageOf(all, (h) => h.node, pageSize, pageToken);
       const holders = items.map(({ node, incarnation, transferAddress, stream }) => {
         return { node, incarnation, transferAddress, connected: stream !== undefined };
@@ -242,7 +259,8 @@ export function directoryHandlers(
     },
 
     async listMembers() {
-      return { nodes: await service.memberNodes() };
+      const members = await service.memberNodes();
+      return { nodes: members.filter((node) => !isGateway(node)) };
     },
 
     getDirectoryStats() {
@@ -254,7 +272,10 @@ export function directoryHandlers(
         invalidations: BigInt(invalidations),
         resends: BigInt(resends),
         epoch: service.epoch,
-        holders: service.holders.all().map((h) => h.node),
+        holders: service.holders
+          .all()
+          .filter(isNode)
+          .map((h) => h.node),
         dataspaces: registry.list().length,
         rebuilding: service.isRebuilding,
         replica: service.replica,
@@ -297,9 +318,14 @@ function expectMeant(
     throw new RpcError(Code.FailedPrecondition, `dataspace ${name} is whole, or of another load`);
 }
 
+const isNode = ({ node }: { node: string }): boolean => !isGateway(node);
+
 /** One pmapd does not speak for the node of another. @throws RpcError PERMISSION_DENIED */
 function expectOfNode(caller: Caller, node: string): void {
-  const { role } = caller;
+  const { role, name } = caller;
+  const isTheirs = isHolderOf(name, node) || (name === '*' && isGateway(node));
+  if (role === Role.GATEWAY && !isTheirs)
+    throw new AccessRefusal('identity', `${shownCaller(caller)} is not the holder ${node}`);
   if (role !== Role.PMAPD || speaksFor(caller, node)) return;
   throw new AccessRefusal('identity', `${shownCaller(caller)} is not the pmap manager of ${node}`);
 }

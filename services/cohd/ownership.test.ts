@@ -155,13 +155,21 @@ describe('a mode', () => {
     [0o606, bob, ''],
     [0o000, anyone, 'rw'],
   ] as const)('%o', (mode, by, may) => {
-    const is = allowed({ owner: 'alice', group: 'physics', mode }, by);
+    const is = allowed({ name: 'a', owner: 'alice', group: 'physics', mode }, by);
     expect(`${is.read ? 'r' : ''}${is.write ? 'w' : ''}`, by.user).toBe(may);
+  });
+
+  test('what is of another cluster is written by nobody', () => {
+    const of = { name: 'a@north', owner: 'anyone', group: '', mode: 0o666 };
+    for (const by of [alice, anyone]) expect(allowed(of, by)).toEqual({ read: true, write: false });
   });
 
   test('nobody owns what is nobody in particular', () => {
     const by = { user: 'anyone', groups: [''], all: false };
-    expect(allowed({ owner: 'anyone', group: '', mode: 0o600 }, by)).toEqual({ read: false, write: false });
+    expect(allowed({ name: 'a', owner: 'anyone', group: '', mode: 0o600 }, by)).toEqual({
+      read: false,
+      write: false,
+    });
   });
 });
 

@@ -4,6 +4,7 @@
 //
 // The first class that somebody is of decides: the owner, then the group, then others. Removing it, and changing its mode,
 // are the owner's. Names are one space: who asks for what they may not have is told whose it is.
+import { isBorrowed } from '@odonata/coherency/gateway.ts';
 import type { RpcError } from '@odonata/rpc/error.ts';
 import { AccessRefusal } from '@odonata/rpc/identity/access-refusal.ts';
 import { ANYONE, PERSON } from '@odonata/rpc/identity/identity.ts';
@@ -37,7 +38,13 @@ export const OPEN: Ownership = { owner: NOBODYS, group: '', mode: 0o666 };
 
 const isOwner = ({ owner }: Ownership, { user }: Requester): boolean => owner !== NOBODYS && user === owner;
 
-export function allowed(of: Ownership, by: Requester): Allowed {
+export function allowed(of: Owned, by: Requester): Allowed {
+  const may = ownAllowed(of, by);
+  // Of another cluster.
+  return isBorrowed(of.name) ? { ...may, write: false } : may;
+}
+
+function ownAllowed(of: Ownership, by: Requester): Allowed {
   if (by.all) return { read: true, write: true };
   const shift = isOwner(of, by) ? 6 : of.group !== '' && by.groups.includes(of.group) ? 3 : 0;
   const bits = of.mode >> shift;
@@ -45,7 +52,7 @@ export function allowed(of: Ownership, by: Requester): Allowed {
 }
 
 /** For lists: who may not read it does not see it, but its owner. */
-export const isSeenBy = (of: Ownership, by: Requester): boolean => allowed(of, by).read || isOwner(of, by);
+export const isSeenBy = (of: Owned, by: Requester): boolean => allowed(of, by).read || isOwner(of, by);
 
 /** `bob (mode 640, group physics)` */
 function shown({ owner, group, mode }: Ownership): string {
@@ -55,7 +62,9 @@ function shown({ owner, group, mode }: Ownership): string {
 const refused = (of: Owned, { user }: Requester, what: string): RpcError =>
   new AccessRefusal(
     'owner',
-    `dataspace ${of.name} belongs to ${shown(of)}; ${user || 'who asks'} may not ${what} it`,
+    isBorrowed(of.name) && what === 'write'
+      ? `dataspace ${of.name} is of another cluster, which lets it be read and not written`
+      : `dataspace ${of.name} belongs to ${shown(of)}; ${user || 'who asks'} may not ${what} it`,
     { user },
   );
 

@@ -4,6 +4,7 @@
 import type { Bus } from '@odonata/bus/bus.ts';
 import { apiCode } from '@odonata/bus/jetstream-error.ts';
 import { keyOf, nameOf, storedJson } from '@odonata/bus/stored.ts';
+import { isBorrowed } from '@odonata/coherency/gateway.ts';
 import {
   type Decide,
   type Found,
@@ -84,9 +85,10 @@ function fitting(load: UnendedLoad, { sizeBytes }: { sizeBytes: bigint }): Unend
   return { ...load, bytes: most(load.bytes), least: most(load.least) };
 }
 
-/** @throws RpcError INVALID_ARGUMENT */
-export function checkName(name: string): void {
-  if (/^[A-Za-z0-9._/-]{1,200}$/.test(name)) return;
+/** @param borrowed it is of another cluster, whose gateway names it @throws RpcError INVALID_ARGUMENT */
+export function checkName(name: string, borrowed = false): void {
+  const form = borrowed ? /^[A-Za-z0-9._/-]{1,160}@[a-z0-9][a-z0-9-]{0,30}$/ : /^[A-Za-z0-9._/-]{1,200}$/;
+  if (form.test(name)) return;
   throw invalidField(
     'name',
     `dataspace name ${JSON.stringify(name.slice(0, 80))}: use 1 to 200 of A-Z a-z 0-9 . _ - /`,
@@ -170,7 +172,7 @@ export class Registry {
     answer: (record: DataspaceRecord) => A,
     { instead = false } = {},
   ): Making<DataspaceRecord, A> {
-    checkName(record.name);
+    checkName(record.name, isBorrowed(record.name));
     if (record.sizeBytes < 1n || record.sizeBytes > DATASPACE_BYTES_MAX) {
       throw invalidField(
         'size_bytes',

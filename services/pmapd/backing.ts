@@ -14,6 +14,7 @@ import {
 } from '@odonata/coherency/node/backing.ts';
 import { PAGE_BYTES, type PageRun, type PageSpan, unreachable } from '@odonata/coherency/page.ts';
 import { versionOfStored } from '@odonata/coherency/stored-version.ts';
+import { PageBuffer } from '@odonata/pmap/wire/page-buffer.ts';
 import { doAll, ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, codeName, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
@@ -21,7 +22,6 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
 import type { CoherentMemory } from './memory/coherent-memory.ts';
 import type { SharedDataspace } from './memory/shared-dataspace.ts';
-import { PageBuffer } from './wire/page-buffer.ts';
 
 /** What is waited for: the server, and room on its disk. */
 const PASSES = new Set<Code>([Code.Unavailable, Code.ResourceExhausted]);

@@ -7,6 +7,7 @@ import {
   NodeDrain,
 } from '@odonata/coherency/node/drain.ts';
 import { unreachable } from '@odonata/coherency/page.ts';
+import type { Directories } from '@odonata/pmap/wire/directories.ts';
 import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { doAll, ownTurn } from '@odonata/rpc/bug.ts';
 import type { Client } from '@odonata/rpc/client.ts';
@@ -16,7 +17,6 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { Backing } from './backing.ts';
 import type { CoherentMemory } from './memory/coherent-memory.ts';
 import { Adopters } from './wire/adopters.ts';
-import type { Directories } from './wire/directories.ts';
 
 /** A virtual kernel whose processes end. */
 interface LeavingSession {

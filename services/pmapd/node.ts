@@ -2,11 +2,17 @@
 
 import { tmpdir } from 'node:os';
 import type { Bus } from '@odonata/bus/bus.ts';
+import { isBorrowed } from '@odonata/coherency/gateway.ts';
 import type { HolderSnapshot } from '@odonata/coherency/holder/holder-snapshot.ts';
+import { HOLD_MAX_MS } from '@odonata/coherency/lease.ts';
 import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
 import { NodeRoutes } from '@odonata/coherency/node/lines/routes.ts';
 import type { Permissions } from '@odonata/coherency/node/memory/memory-messages.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { shardOf } from '@odonata/coherency/shard.ts';
+import { PagePool } from '@odonata/pmap/wire/page-buffer.ts';
+import { SpoiltMessages } from '@odonata/pmap/wire/spoilt-messages.ts';
+import { Transfers } from '@odonata/pmap/wire/transfer.ts';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { EventLog } from '@odonata/rpc/events.ts';
@@ -48,10 +54,7 @@ import { HandmadeVmspaces } from './vmspaces/handmade-table.ts';
 import { Watches } from './vmspaces/watches.ts';
 import { DirectoryLine } from './wire/directory-line.ts';
 import { performLine, performSync } from './wire/line-actions.ts';
-import { PagePool } from './wire/page-buffer.ts';
-import { SpoiltMessages } from './wire/spoilt-messages.ts';
 import { SyncRelay } from './wire/sync-relay.ts';
-import { Transfers } from './wire/transfer.ts';
 
 const POLL_MS = 5;
 const INSPECT_MS = 1_000;
@@ -110,6 +113,7 @@ export class Node {
   private readonly inspecting: NodeJS.Timeout;
   private readonly flushing: NodeJS.Timeout | undefined;
   private lastVmspace = 0n;
+  private borrowedIsAway = false;
   private handingOver = false;
   private frozen = false;
   /** For how long virtual kernels waited for this one to take the place of another. */
@@ -269,7 +273,35 @@ export class Node {
   /** True while the leases last under which a page may be used. */
   usable(dataspace: bigint, page: number): boolean {
     const { directories } = this.line;
-    return directories !== undefined && this.routes.usable(directories.lines, dataspace, page, monotonicMs());
+    if (directories === undefined) return false;
+    const { lines } = directories;
+    if (!this.routes.usable(lines, dataspace, page, monotonicMs())) return false;
+    if (!isBorrowed(this.memory.get(dataspace)?.name ?? '')) return true;
+    return !this.borrowedIsAway && lines.isConnectedTo(shardOf(dataspace, page, this.config.shards));
+  }
+
+  /**
+   * Takes away what other clusters lent, before the lease is held for longer than it is: their gateways reckon with a lease. Who needs it
+   * waits until the next pmap manager has one, or this one goes on.
+   */
+  letBorrowedGo(): void {
+    this.borrowedIsAway = true;
+    for (const { id, name } of this.memory.all())
+      if (isBorrowed(name)) this.memory.step({ type: 'suspend-all', dataspace: id });
+  }
+
+  // The lease may be held for so long still.
+  private takeBorrowedBackLater(): void {
+    setTimeout(
+      ownTurn({ timer: 'borrowed dataspaces' }, () => this.takeBorrowedBack()),
+      HOLD_MAX_MS,
+    ).unref();
+  }
+
+  private takeBorrowedBack(): void {
+    this.borrowedIsAway = false;
+    for (const { id, name } of this.memory.all())
+      if (isBorrowed(name)) this.memory.step({ type: 'resume-all', dataspace: id });
   }
 
   /** Removes a dataspace and what is stored of it. @throws RpcError FAILED_PRECONDITION while it is mapped */
@@ -336,12 +368,14 @@ export class Node {
     this.pageout?.goOn();
     if (!this.frozen) {
       this.memory.unfollow();
+      this.takeBorrowedBackLater();
       return;
     }
     this.frozen = false;
     this.openings.isFrozen = false;
     // First: what the lines say at once of leases that ended is for a memory that hears it.
     this.line.thaw(() => this.memory.unfreeze());
+    this.takeBorrowedBackLater();
   }
 
   /** Goes on where another pmap manager of this node stopped; `join` follows. */

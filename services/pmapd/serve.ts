@@ -6,6 +6,9 @@ import { join } from 'node:path';
 import type { Bus } from '@odonata/bus/bus.ts';
 import { connectBus } from '@odonata/bus/config.ts';
 import { claimNodeIndex } from '@odonata/bus/node-index.ts';
+import { isBorrowed } from '@odonata/coherency/gateway.ts';
+import { type Receiver, transferHandlers } from '@odonata/pmap/wire/arriving.ts';
+import { Role } from '@odonata/proto/auth/v1/access';
 import { EventService } from '@odonata/proto/event/v1/event';
 import { HandOverService } from '@odonata/proto/pmap/v1/handover';
 import { DataspaceService, PmapService, TransferService } from '@odonata/proto/pmap/v1/pmap';
@@ -14,6 +17,7 @@ import { VmspaceService } from '@odonata/proto/vmspace/v1/vmspace';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { Caller } from '@odonata/rpc/identity/identity.ts';
 import type { StopHow } from '@odonata/rpc/lifecycle.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Metrics } from '@odonata/rpc/metrics.ts';
@@ -42,7 +46,6 @@ import { pmapdMetrics } from './metrics.ts';
 import { Node } from './node.ts';
 import { vmspaceHandlers } from './vmspaces/handlers.ts';
 import { adoptHandler } from './wire/adopt.ts';
-import { transferHandlers } from './wire/arriving.ts';
 
 /** How long another pmap manager of the node may hold its lock without an answer: while it starts, or ends. */
 const LOCK_MS = 30_000;
@@ -118,7 +121,7 @@ export async function serve(
       .add(DataspaceService, dataspaces)
       .add(VmspaceService, vmspaces)
       .add(EventService, node.events.handlers())
-      .add(TransferService, { ...transferHandlers(node, gate), ...adoptHandler(node) })
+      .add(TransferService, { ...transferHandlers(receiverOf(node), gate), ...adoptHandler(node) })
       .complete();
     // Virtual kernels reach what is for them, and nothing else.
     const inner = createRpcServer({ name: 'pmapd for virtual kernels', log, meter, security, guests });
@@ -270,4 +273,11 @@ function endUnresumedLater(node: Node): void {
     ownTurn({ timer: 'resume' }, () => node.endUnresumed()),
     RESUME_MS,
   ).unref();
+}
+
+/** A gateway brings what another cluster lent, and nothing else. */
+function receiverOf({ memory, line, spoilt, traces }: Node): Receiver {
+  const takesFrom = ({ role }: Caller, dataspace: bigint): boolean =>
+    role !== Role.GATEWAY || isBorrowed(memory.get(dataspace)?.name ?? '');
+  return { memory, line, spoilt, traces, takesFrom };
 }

@@ -33,6 +33,18 @@ export const syslinkdConfig = {
   syslink: syslinkAddresses().describe(
     'of a gateway: the routers of its own cluster, host:port with commas between',
   ),
+  directory: z
+    .string()
+    .refine((list) => routerAddresses(list).every(isAddress), 'use host:port, several with commas')
+    .default('')
+    .describe(
+      'of a gateway: the replicas of the directory of its own cluster, host:port with commas between; without it dataspaces do not cross',
+    ),
+  pagesListen: address()
+    .default('127.0.0.1:0')
+    .describe(
+      'of a gateway: where nodes of its own cluster bring pages of dataspaces that it exports, host:port',
+    ),
   settleMs: z
     .number()
     .int()

@@ -3,6 +3,7 @@ import { parseConfig } from '@odonata/rpc/config.ts';
 import { ownFolder, useTls } from '@odonata/rpc/identity/own.ts';
 import { runService, STOP_MS } from '@odonata/rpc/lifecycle.ts';
 import { createLog } from '@odonata/rpc/log.ts';
+import { routerAddresses } from '@odonata/rpc/syslink/routers.ts';
 import { startTracing } from '@odonata/rpc/trace/own.ts';
 import { syslinkdConfig } from './config.ts';
 import { serveSyslinkd } from './serve.ts';
@@ -32,7 +33,8 @@ runService({
     });
     if (config.gateway !== '') {
       const { serveGateway } = await import('./gateway/serve.ts');
-      const gateway = await serveGateway({ ...config, log, folder: ownFolder() });
+      const directory = routerAddresses(config.directory);
+      const gateway = await serveGateway({ ...config, directory, log, folder: ownFolder() });
       process.on('SIGHUP', () => gateway.reload());
       return () => gateway.stop();
     }

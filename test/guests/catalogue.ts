@@ -77,6 +77,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   pattern: c('pattern.c'),
   dataspace: c('dataspace.c'),
   swap: c('swap.c'),
+  far: c('far.c'),
   readonly: { ...c('readonly.c'), flags: [...C_FLAGS, '-mbulk-memory'] },
 
   // One process and its virtual kernel.

@@ -11,12 +11,12 @@ import { type Logger, silentLog } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { createRpcServer, type RpcServer } from '@odonata/rpc/server.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
+import { Directories } from '../../libs/pmap/wire/directories.ts';
 import { CoherencyService } from '../../services/cohd/coherency-service.ts';
 import { directoryHandlers } from '../../services/cohd/handlers.ts';
 import { Members } from '../../services/cohd/members.ts';
 import { OPEN } from '../../services/cohd/ownership.ts';
 import type { DataspaceRecord, Registry } from '../../services/cohd/registry.ts';
-import { Directories } from '../../services/pmapd/wire/directories.ts';
 import { MemberBucket } from './bucket.ts';
 
 export const LEASE_MS = 400;
@@ -152,7 +152,7 @@ export class TestNode {
     }
   }
 
-  step(event: Exclude<HolderEvent, { type: 'rejoin' | 'expire' }>): void {
+  step(event: Exclude<HolderEvent, { type: 'rejoin' | 'expire' | 'forsake' }>): void {
     for (const action of this.holder.step(event)) this.perform(action);
   }
 

@@ -29,6 +29,7 @@ import { SPANS_MAX } from '@odonata/rpc/trace/exporter.ts';
 import { VKERNELS_LIMIT } from '@odonata/rpc/vkernel-uids.ts';
 import { WAITING_MAX as DOOR_MAX } from '@odonata/userfault/descriptor-door.ts';
 import { BACKLOG_MAX } from '@odonata/userfault/named-sockets.ts';
+import { PATIENCE_MS } from '../../libs/coherency/lending/lender.ts';
 import { NAMES_OF_ENDPOINT, NAMES_OF_ROUTER } from '../../libs/syslink/names/name-table.ts';
 import { HOPS_MAX, LINKS_MAX, NAMES_MAX, TARGETS_MAX } from '../../libs/syslink/routes/advertisement.ts';
 import { DATASPACE_BYTES_MAX, DATASPACES_MAX } from '../../services/cohd/registry.ts';
@@ -53,6 +54,8 @@ import {
   WATCHES_OF_VMSPACE,
 } from '../../services/pmapd/vmspaces/watches.ts';
 import { LINK_CIRCUITS_LIMIT } from '../../services/syslinkd/circuits.ts';
+import { GIVE_UP_MS } from '../../services/syslinkd/gateway/memory/borrowing.ts';
+import { WAITING_MAX as WORDS_MAX } from '../../services/syslinkd/gateway/memory/words.ts';
 import { NAMES_MAX as EXPORTED_MAX, PEERS_MAX } from '../../services/syslinkd/gateway/policy-form.ts';
 import { SILENT_MS } from '../../services/syslinkd/gateway/session.ts';
 import {
@@ -179,6 +182,22 @@ const PARTS: Record<string, readonly Row[]> = {
       size(GATEWAY_WAITING),
       `${EXHAUSTED}, and a circuit ends`,
     ],
+    ['a cluster', 'dataspaces exported, and imported', count(EXPORTED_MAX), 'the policy is of no use'],
+    [
+      'a gateway',
+      'bytes of dataspaces that are exported, and imported',
+      size(256 * 2 ** 20),
+      'these are not there',
+      '`memory`',
+    ],
+    [
+      'a cluster',
+      'milliseconds that it does not give a page back',
+      count(PATIENCE_MS),
+      'its lease is not renewed',
+    ],
+    ['a line', 'milliseconds without a lease, for who waits for a page', count(GIVE_UP_MS), 'an error'],
+    ['a line', 'words about pages that wait', count(WORDS_MAX), `${EXHAUSTED}, and it ends`],
     ['a line', 'milliseconds without a word', count(SILENT_MS), 'UNAVAILABLE, and it ends'],
   ],
   'Directory (cohd)': [

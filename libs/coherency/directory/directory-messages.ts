@@ -19,7 +19,7 @@ export interface HeldRun {
 export type DirectoryEvent =
   /**
    * A dataspace exists. `creator` holds it whole, 0: nobody does and it reads as zero. `durable`: what is lost of it
-   * may begin anew with what the backing store keeps.
+   * may begin anew with what the backing store keeps. `borrowed`: nobody inherits from its creator.
    */
   | {
       type: 'create';
@@ -28,12 +28,15 @@ export type DirectoryEvent =
       creator: HolderId;
       creatorLost?: boolean;
       durable?: boolean;
+      borrowed?: boolean;
     }
   | { type: 'remove'; dataspace: bigint }
-  /** `identity`: where it is missing, the number of the holder is for good. */
-  | { type: 'join'; holder: HolderId; identity?: HolderIdentity }
+  /** `identity`: where it is missing, the number of the holder is for good. `lender`: it only reads, and owns nothing. */
+  | { type: 'join'; holder: HolderId; identity?: HolderIdentity; lender?: boolean }
   /** The holder is dead: its lease ended or it said goodbye. */
   | { type: 'leave'; holder: HolderId }
+  /** `leave` follows: what nobody inherits from it is taken from all who have it. */
+  | { type: 'dies'; holder: HolderId }
   /**
    * Pages past `neededPages` are speculative. `alone`: a lone reader gets EXCLUSIVE. `storedVersion`: the holder has
    * the bytes that the backing store keeps of these pages, at most of this version, and read them after it was told

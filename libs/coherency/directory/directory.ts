@@ -37,13 +37,15 @@ export class Directory {
   private readonly home: boolean;
   private readonly dataspaces = new Map<bigint, Dataspace>();
   private readonly holders = new Map<HolderId, HolderIdentity>();
+  /** Those of them that own nothing. */
+  private readonly lenders = new Set<HolderId>();
   private readonly out = new DirectoryOutbox();
   private readonly rebuild = new DirectoryRebuild();
   private readonly changes: PageChanges;
 
   constructor(options: DirectoryOptions) {
     this.home = options.home;
-    this.changes = new PageChanges(options.home, this.holders, this.out);
+    this.changes = new PageChanges(options.home, this.holders, this.lenders, this.out);
   }
 
   get counters(): Readonly<DirectoryCounters> {
@@ -71,6 +73,10 @@ export class Directory {
         break;
       case 'join':
         this.holders.set(event.holder, event.identity ?? BigInt(event.holder));
+        if (event.lender) this.lenders.add(event.holder);
+        break;
+      case 'dies':
+        this.dies(event.holder);
         break;
       case 'leave':
         this.leave(event.holder);
@@ -190,6 +196,7 @@ export class Directory {
       creator: event.creator,
       creatorLost: event.creatorLost ?? false,
       durable: event.durable ?? false,
+      borrowed: event.borrowed ?? false,
       pages: new RunMap((from, to) => this.cutPage(from, to)),
     });
   }
@@ -257,7 +264,9 @@ export class Directory {
     const isOthers = page === undefined ? this.isCreators(dataspace, holder) : isUsedByOthers(page, holder);
     if (mode === 'WRITE' && isOthers) return true;
     if (page === undefined) return dataspace.creatorLost;
-    return page.change !== undefined || page.lost || (page.exclusive && page.owner !== holder);
+    // Who borrowed a page and has it alone writes nothing.
+    const isWriters = page.exclusive && page.owner !== holder && !dataspace.borrowed;
+    return page.change !== undefined || page.lost || isWriters;
   }
 
   // Pages that nobody asked for are all their creator's, who may use them without a word.
@@ -293,8 +302,19 @@ export class Directory {
     dataspace.pages.join(firstPage, pageCount);
   }
 
+  // Before its death is noted, and whoever else dies meanwhile: nobody may have for longer what it borrowed.
+  private dies(holder: HolderId): void {
+    for (const dataspace of this.dataspaces.values()) {
+      if (!dataspace.borrowed || dataspace.creator !== holder) continue;
+      dataspace.creatorLost = true;
+      for (const page of dataspace.pages) this.changes.leave(dataspace, page, holder);
+      dataspace.pages.joinAll();
+    }
+  }
+
   private leave(holder: HolderId): void {
     this.holders.delete(holder);
+    this.lenders.delete(holder);
     for (const dataspace of this.dataspaces.values()) {
       if (dataspace.creator === holder && !this.home) dataspace.creatorLost = true;
       for (const page of dataspace.pages) this.changes.leave(dataspace, page, holder);

@@ -22,11 +22,21 @@ const RECALL_AGAIN_MS = 1_000;
 /** The pause between resends grows up to this. */
 const AGAIN_MAX_MS = 2_000;
 
+/** Of what is taken from all, and given to nobody. */
+const FOR_NOBODY: Request = {
+  holder: 0,
+  mode: 'READ',
+  alone: false,
+  storedVersion: undefined,
+  lostVersion: undefined,
+};
+
 type Ack = Extract<DirectoryEvent, { type: 'ack' }>;
 
 export class PageChanges {
   private readonly home: boolean;
   private readonly holders: ReadonlyMap<HolderId, HolderIdentity>;
+  private readonly lenders: ReadonlySet<HolderId>;
   private readonly out: DirectoryOutbox;
   private readonly changing = new Map<Page, Dataspace>();
   private nowMs = 0;
@@ -34,10 +44,17 @@ export class PageChanges {
   /**
    * @param home the data is at the directory itself
    * @param holders those that are there now
+   * @param lenders those of them that own nothing
    */
-  constructor(home: boolean, holders: ReadonlyMap<HolderId, HolderIdentity>, out: DirectoryOutbox) {
+  constructor(
+    home: boolean,
+    holders: ReadonlyMap<HolderId, HolderIdentity>,
+    lenders: ReadonlySet<HolderId>,
+    out: DirectoryOutbox,
+  ) {
     this.home = home;
     this.holders = holders;
+    this.lenders = lenders;
     this.out = out;
   }
 
@@ -108,7 +125,7 @@ export class PageChanges {
     page.change = undefined;
     page.version = change.version;
     page.fenced = true;
-    this.begin(dataspace, page, change.request);
+    if (change.request !== FOR_NOBODY) this.begin(dataspace, page, change.request);
     this.serveQueue(dataspace, page);
   }
 
@@ -138,7 +155,7 @@ export class PageChanges {
       this.loseAsked(dataspace, page, request);
     } else if (page.owner === reader) {
       this.grant(dataspace, page, reader, page.exclusive ? 'EXCLUSIVE' : 'MASTER', page.zero);
-    } else if (page.sharers.includes(reader)) {
+    } else if (page.sharers.includes(reader) && !dataspace.borrowed) {
       this.grant(dataspace, page, reader, page.owner === 0 ? 'SHARED' : 'SLAVE', false);
     } else if (page.owner !== 0) {
       this.change(dataspace, page, request, {
@@ -146,6 +163,8 @@ export class PageChanges {
         source: page.owner,
         unacked: NO_HOLDERS,
       });
+    } else if (this.lenders.has(reader)) {
+      this.out.refuse(dataspace.id, page, request, 'LOST', page.version);
     } else if (page.sharers.length === 0 && request.alone) {
       page.owner = reader;
       page.exclusive = true;
@@ -336,6 +355,7 @@ export class PageChanges {
     else if (change.request.mode === 'WRITE' && !this.home) {
       if (change.source !== 0) this.out.settled(dataspace.id, page, change.source, change.version);
       lose(page);
+      if (dataspace.borrowed) this.fence(dataspace, page, FOR_NOBODY);
     } else {
       // The reader may have had its copy, and stored it: what the owner writes next is later than that.
       if (!this.home) {
@@ -366,9 +386,11 @@ export class PageChanges {
     page.exclusive = false;
     page.restore = false;
     if (this.home) return;
-    const [heir] = page.sharers;
-    if (heir === undefined) {
+    const heir = page.sharers.find((sharer) => !this.lenders.has(sharer));
+    if (heir === undefined || dataspace.borrowed) {
       lose(page);
+      // What its creator had was lent to it, and is lent no more.
+      if (dataspace.borrowed) this.fence(dataspace, page, FOR_NOBODY);
       return;
     }
     page.sharers = withoutHolder(page.sharers, heir);

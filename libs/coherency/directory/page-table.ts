@@ -182,6 +182,8 @@ export interface Dataspace {
   creatorLost: boolean;
   /** It has a backing store. */
   durable: boolean;
+  /** It stands for one of another cluster: nobody inherits from its creator. */
+  borrowed: boolean;
   pages: RunMap<Page>;
 }
 

@@ -41,6 +41,8 @@ export type HolderEvent =
   | { type: 'settled'; run: PageRun; version: number }
   /** The stream is new: ask again for what was under way; a new directory first gets a report. */
   | { type: 'rejoin'; sameDirectory: boolean }
+  /** Another directory leads: what this holder has of others' pages it does not keep beyond that. */
+  | { type: 'forsake'; dataspace: bigint }
   /** The lease ended: everything goes. */
   | { type: 'expire' };
 

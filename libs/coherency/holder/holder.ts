@@ -112,6 +112,9 @@ export class Holder {
         break;
       case 'rejoin':
         return this.rejoin(event.sameDirectory);
+      case 'forsake':
+        this.forsake(event.dataspace);
+        break;
       case 'expire':
         this.expire();
         break;
@@ -291,6 +294,17 @@ export class Holder {
       space.pages.joinAll();
     }
     return [...this.out.take(), { type: 'report', held, voided, reborn: this.reborn }];
+  }
+
+  // As if it had been invalidated: who has the page says so itself.
+  private forsake(dataspace: bigint): void {
+    this.changes?.all(dataspace);
+    for (const page of this.dataspaces.get(dataspace)?.pages ?? []) {
+      if (page.state !== 'SHARED' && page.state !== 'SLAVE') continue;
+      this.out.revoke(dataspace, page, 'NOTHING');
+      this.out.drop(dataspace, page);
+      page.state = 'INVALID';
+    }
   }
 
   private expire(): void {

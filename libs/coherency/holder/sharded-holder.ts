@@ -22,7 +22,7 @@ export class ShardedHolder {
   }
 
   /** Applies one event to the shards that it is of. */
-  step(event: Exclude<HolderEvent, { type: 'rejoin' | 'expire' }>): HolderAction[] {
+  step(event: Exclude<HolderEvent, { type: 'rejoin' | 'expire' | 'forsake' }>): HolderAction[] {
     if (!('run' in event)) return this.machines.flatMap((machine) => machine.step(event));
     const { dataspace, firstPage, pageCount } = event.run;
     if ((firstPage % BLOCK_PAGES) + pageCount <= BLOCK_PAGES) {
@@ -76,7 +76,10 @@ export class ShardedHolder {
   }
 
   /** Applies an event of one shard's leader. */
-  stepShard(shard: number, event: Extract<HolderEvent, { type: 'rejoin' | 'expire' }>): HolderAction[] {
+  stepShard(
+    shard: number,
+    event: Extract<HolderEvent, { type: 'rejoin' | 'expire' | 'forsake' }>,
+  ): HolderAction[] {
     return this.machines[shard]!.step(event);
   }
 

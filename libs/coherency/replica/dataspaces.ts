@@ -8,6 +8,10 @@ export interface Dataspace {
   readonly creatorIncarnation: bigint;
   /** It has a backing store. */
   readonly durable: boolean;
+  /** Its name; of another cluster: gateway.ts. */
+  readonly name?: string;
+  /** Who may read and write it, as of a file. */
+  readonly mode?: number;
 }
 
 /** A table that others fill. */

@@ -8,7 +8,8 @@
 //
 // Whoever must not lead answers nothing: another replica may have its shards by now.
 import type { HolderEvent, HolderHello, Renew } from '@odonata/proto/coherency/v1/coherency';
-import { HOLD_MAX_MS, type LeaseTable } from '../lease.ts';
+import { isLender } from '../gateway.ts';
+import { HOLD_MAX_MS, type LeaseTable, lenderLeaseMs } from '../lease.ts';
 import { unreachable } from '../page.ts';
 import type { HolderEntry } from './holders.ts';
 import type { Members } from './members.ts';
@@ -95,7 +96,7 @@ export class Replica extends ReplicaShards {
     this.goOn(nowMs);
     const leads = this.mayLead(nowMs);
     if (paused || (leads && !this.ledBefore))
-      for (const { id } of this.holders.all()) this.leases.heard(id, nowMs);
+      for (const entry of this.holders.all()) this.heard(entry, nowMs);
     this.ledBefore = leads;
     if (leads) {
       for (const id of this.leases.dead(nowMs)) {
@@ -160,8 +161,8 @@ export class Replica extends ReplicaShards {
     }
     const entry = this.holders.ofNode(node) ?? this.takeIn(node, incarnation, nowMs);
     this.holders.attach(entry, stream, { transferAddress, helloMs });
-    this.leases.heard(entry.id, nowMs);
-    if (entry.heldNoted) this.release(entry, nowMs);
+    this.heard(entry, nowMs);
+    if (entry.heldNoted && !isLender(node)) this.release(entry, nowMs);
     this.out.log('info', 'holder attached', { node, incarnation, holder: entry.id });
     if (this.isTakenIn(entry)) this.welcome(entry, nowMs);
   }
@@ -169,9 +170,20 @@ export class Replica extends ReplicaShards {
   private takeIn(node: string, incarnation: bigint, nowMs: number): HolderEntry {
     const { life, noted, held } = this.members.takeIn(node, incarnation);
     const entry = this.holders.add({ node, incarnation, life, noted, heldNoted: held });
-    const membership = { incarnation, life };
+    // Whoever leads next waits for it for as long as others may have pages by it.
+    const lease = isLender(node) ? { heldMs: this.leaseMsOf({ node }) } : {};
+    const membership = { incarnation, life, ...lease };
     if (!noted) this.notes.ask({ about: 'taken-in', node, membership }, { type: 'welcome', entry }, nowMs);
     return entry;
+  }
+
+  private leaseMsOf({ node }: Pick<HolderEntry, 'node'>): number {
+    const { leaseMs } = this.o;
+    return isLender(node) ? lenderLeaseMs(leaseMs) : leaseMs;
+  }
+
+  private heard(entry: HolderEntry, nowMs: number, heldMs = 0): void {
+    this.leases.heard(entry.id, nowMs, Math.max(heldMs, this.leaseMsOf(entry)));
   }
 
   // What is not noted the next leader does not ask for: until then it has no lease, and nothing is given to it.
@@ -182,7 +194,7 @@ export class Replica extends ReplicaShards {
   private welcome(entry: HolderEntry, nowMs: number): void {
     if (entry.stream === undefined) return;
     entry.welcomed = true;
-    const { leaseMs } = this.o;
+    const leaseMs = this.leaseMsOf(entry);
     const { replica, shards, epoch } = this;
     const { id: holder, life, helloMs: sentMs } = entry;
     const value = { epoch, leaseMs, holder, life, shards, replica, sentMs };
@@ -241,7 +253,7 @@ export class Replica extends ReplicaShards {
 
   private renew(entry: HolderEntry, { sentMs, holdMs }: Renew, nowMs: number): void {
     if (this.isSilent(entry, nowMs)) return;
-    this.leases.heard(entry.id, nowMs);
+    this.heard(entry, nowMs);
     const heldMs = Math.min(holdMs, HOLD_MAX_MS);
     if (heldMs > 0) this.noteHold({ type: 'hold', entry, sentMs, heldMs }, nowMs);
     else this.holders.send(entry.id, { case: 'renewed', value: { sentMs, heldMs } });
@@ -263,7 +275,7 @@ export class Replica extends ReplicaShards {
   protected held({ entry, sentMs, heldMs }: Hold, kept: boolean, nowMs: number): void {
     if (!this.holders.has(entry) || !this.mayLead(nowMs)) return;
     if (kept) {
-      this.leases.heard(entry.id, nowMs, heldMs);
+      this.heard(entry, nowMs, heldMs);
       entry.heldUntilMs = nowMs + heldMs;
       entry.heldNoted = true;
     }

@@ -2,13 +2,13 @@
 import { holderSnapshot, ledShard } from '@odonata/coherency/node/lines/shard-snapshot.ts';
 import type { PageSpan } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { PageBuffer } from '@odonata/pmap/wire/page-buffer.ts';
 import type { DataspaceSnapshot, NodeSnapshot, SessionSnapshot } from '@odonata/proto/pmap/v1/handover';
 import { Userfault } from '@odonata/userfault/userfault.ts';
 import type { SharedDataspace } from '../memory/shared-dataspace.ts';
 import type { Node } from '../node.ts';
 import { Session } from '../sessions/session.ts';
 import { linearOffsetOf } from '../sessions/session-vmspaces.ts';
-import { PageBuffer } from '../wire/page-buffer.ts';
 
 export class Inheritor {
   readonly node: Node;

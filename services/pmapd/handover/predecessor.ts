@@ -172,6 +172,7 @@ export class Predecessor {
     let reason: unknown = 'the next pmap manager went away';
     try {
       // Also where this process gets no processor time meanwhile: there is one more of it, and it starts.
+      node.letBorrowedGo();
       await node.line.hold(HOLD_MAX_MS, HOLD_MS);
       if (hello.ahead) {
         for (const part of partsAhead(node, this.o.shards, tokenOf)) {

@@ -1,11 +1,11 @@
 // What people are told when the node does not get pages that it needs for them.
 import { mkdtempSync, rmSync } from 'node:fs';
+import { PagePool } from '@odonata/pmap/wire/page-buffer.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Charges } from '../frames/charge.ts';
 import { Frames } from '../frames/frames.ts';
 import { Statistics } from '../statistics.ts';
-import { PagePool } from '../wire/page-buffer.ts';
 import { CoherentMemory, type OutsideAction } from './coherent-memory.ts';
 import type { SharedDataspace } from './shared-dataspace.ts';
 

@@ -16,6 +16,7 @@ import type {
 } from '@odonata/coherency/node/memory/memory-messages.ts';
 import type { AccessMode, PageRun, PageSpan } from '@odonata/coherency/page.ts';
 import { PAGE_BYTES, pageCountOf } from '@odonata/coherency/page.ts';
+import type { PageBuffer, PagePool } from '@odonata/pmap/wire/page-buffer.ts';
 import { doAll, ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { notFound, tryAgain } from '@odonata/rpc/refusal.ts';
@@ -23,7 +24,6 @@ import type { Frames } from '../frames/frames.ts';
 import { MemoryFile } from '../frames/memory-file.ts';
 import { mib } from '../frames/shortage.ts';
 import type { MapEntry } from '../sessions/map-entry.ts';
-import type { PageBuffer, PagePool } from '../wire/page-buffer.ts';
 import { UserfaultTables } from './page-tables.ts';
 import { SharedDataspace } from './shared-dataspace.ts';
 

@@ -1,5 +1,8 @@
 // Carries out what the memory of the node decides and cannot do alone: words to the directory, pages to other nodes, errors
 // of processes, frames that somebody must give, lost pages that the backing store may have.
+
+import type { Directories } from '@odonata/pmap/wire/directories.ts';
+import type { Transfers } from '@odonata/pmap/wire/transfer.ts';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { EventLog } from '@odonata/rpc/events.ts';
 import type { Backing } from '../backing.ts';
@@ -9,8 +12,6 @@ import type { Statistics } from '../statistics.ts';
 import type { PageTraces } from '../traces/page-traces.ts';
 import { tellTrap } from '../vmspaces/process-events.ts';
 import type { Watches } from '../vmspaces/watches.ts';
-import type { Directories } from '../wire/directories.ts';
-import type { Transfers } from '../wire/transfer.ts';
 import type { CoherentMemory, NodeEvent, OutsideAction } from './coherent-memory.ts';
 
 type Of<T extends OutsideAction['type']> = Extract<OutsideAction, { type: T }>;

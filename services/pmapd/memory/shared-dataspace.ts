@@ -1,9 +1,9 @@
 // A shared dataspace on this node: what the core knows of it, its memory file, and who maps it.
 import { NodeDataspace } from '@odonata/coherency/node/memory/node-dataspace.ts';
 import type { ChargedTo, PageFrames } from '@odonata/coherency/node/memory/page-frames.ts';
+import type { PageBuffer, PagePool } from '@odonata/pmap/wire/page-buffer.ts';
 import type { MemoryFile } from '../frames/memory-file.ts';
 import type { MapEntry } from '../sessions/map-entry.ts';
-import type { PageBuffer, PagePool } from '../wire/page-buffer.ts';
 
 export class SharedDataspace extends NodeDataspace<MapEntry, PageBuffer> {
   readonly sizeBytes: bigint;

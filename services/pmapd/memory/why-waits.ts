@@ -1,8 +1,8 @@
 // Why a fault waits for its page; one line for people.
 import type { Fault } from '@odonata/coherency/node/memory/waiting.ts';
+import type { Directories } from '@odonata/pmap/wire/directories.ts';
 import type { Backing } from '../backing.ts';
 import type { MapEntry } from '../sessions/map-entry.ts';
-import type { Directories } from '../wire/directories.ts';
 import type { CoherentMemory } from './coherent-memory.ts';
 
 /** The node around its memory. */

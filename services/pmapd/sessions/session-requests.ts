@@ -1,5 +1,6 @@
 // What a virtual kernel asks on its stream: each is checked, done, and answered; what takes longer is bounded.
 
+import { isBorrowed } from '@odonata/coherency/gateway.ts';
 import type { PageRun } from '@odonata/coherency/page.ts';
 import type { DataspaceOpen, Fault, RangeName, VkernelEvent } from '@odonata/proto/pmap/v1/pmap';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -215,6 +216,7 @@ export class SessionRequests {
       case 'wake':
       case 'barrier':
         expectTheirs(event, this.session.spaces.byPid, this.session.open);
+        if (event.case === 'lock' || event.case === 'wait') this.expectOwn(event.value.dataspace);
         this.node.sync.relay(this.session, request, event);
         return;
       case undefined:
@@ -225,6 +227,14 @@ export class SessionRequests {
       case 'hello':
         throw new Lie('hello does not belong here');
     }
+  }
+
+  /** @throws RpcError FAILED_PRECONDITION of a dataspace of another cluster */
+  private expectOwn(dataspace: bigint): void {
+    const { name = '' } = this.node.memory.get(dataspace) ?? {};
+    if (!isBorrowed(name)) return;
+    const reason = `dataspace ${name} is of another cluster: only its pages are known here, no locks, waits and wakes`;
+    throw new RpcError(Code.Unimplemented, reason);
   }
 
   private openDataspace(request: bigint, value: DataspaceOpen): void {

@@ -3,6 +3,7 @@
 import type { Bus } from '@odonata/bus/bus.ts';
 import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
 import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
+import { Directories, type TracedWords } from '@odonata/pmap/wire/directories.ts';
 import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
 import { type Client, createClient } from '@odonata/rpc/client.ts';
 import { Code } from '@odonata/rpc/error.ts';
@@ -11,8 +12,8 @@ import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { tryAgain } from '@odonata/rpc/refusal.ts';
 import type { MappedDataspace } from '../sessions/map-entry.ts';
 import type { PageTraces } from '../traces/page-traces.ts';
-import { Directories } from './directories.ts';
 import { followReplicas } from './discovery.ts';
+import { heardInTrace, saidInTrace } from './traced-words.ts';
 
 /** A call that any replica answers. */
 const CALL_MS = 20_000;
@@ -67,6 +68,15 @@ export class DirectoryLine {
     return this.directories?.lines.acceptsFor(dataspace, page, epoch, receiver, monotonicMs()) ?? false;
   }
 
+  private tracedWords(): TracedWords | undefined {
+    const { traces } = this.o;
+    if (traces === undefined) return undefined;
+    return {
+      said: (event) => saidInTrace(traces, event),
+      heard: (event, follow) => heardInTrace(traces, event, follow),
+    };
+  }
+
   get connected(): boolean {
     return this.directories?.connected ?? false;
   }
@@ -77,7 +87,7 @@ export class DirectoryLine {
     const about = { node, shards, transferAddress, incarnation: this.o.incarnation, log: this.o.log };
     this.openLines = (inherited) => {
       const { mapped } = this;
-      const { traces } = this.o;
+      const traces = this.tracedWords();
       const directories = new Directories({ ...about, inherited, mapped, traces }, (action) =>
         this.o.perform(action),
       );

@@ -3,6 +3,7 @@ import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts
 import type { NodeRoutes, RoutedEvent } from '@odonata/coherency/node/lines/routes.ts';
 import type { LockedRange, RelayAction } from '@odonata/coherency/node/relay/relay-messages.ts';
 import { unreachable } from '@odonata/coherency/page.ts';
+import type { Directories } from '@odonata/pmap/wire/directories.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import type { RangeNames } from '../contention/range-names.ts';
 import type { Drain } from '../drain.ts';
@@ -10,7 +11,6 @@ import type { CoherentMemory } from '../memory/coherent-memory.ts';
 import { pagesUnder } from '../memory/lock-pages.ts';
 import type { Openings } from '../openings.ts';
 import type { SessionTable } from '../sessions/session-table.ts';
-import type { Directories } from './directories.ts';
 import type { SyncRelay } from './sync-relay.ts';
 
 /** The node around its lines. */

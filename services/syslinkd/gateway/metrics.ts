@@ -25,6 +25,14 @@ export function gatewayMetrics(metrics: Metrics, policy: () => Policy, sessions:
       'Hellos of earlier sessions, sent again, or of another session',
       (m) => m.droppedHellos,
     ],
+    ['lent_pages_total', 'Pages that were lent to a cluster', (m) => m.lentPages],
+    ['borrowed_pages_total', 'Pages that a cluster lent', (m) => m.borrowedPages],
+    [
+      'overdue_pages_total',
+      'Pages that a writer got when the lease of a cluster had ended',
+      (m) => m.overduePages,
+    ],
+    ['false_pages_total', 'Lines that ended for what a cluster said of pages', (m) => m.falsePages],
     ['strays_total', 'Frames for requests and circuits that are not there', (m) => m.strays],
   ];
   const names = () => [...policy().peers.keys()];

@@ -15,6 +15,13 @@ export class PeerMeter {
   droppedHellos = 0;
   /** Replies, data and closes of what is over, or never was. */
   strays = 0;
+  /** Pages that were lent to it, and that it lent. */
+  lentPages = 0;
+  borrowedPages = 0;
+  /** That a writer here got when its lease had ended. */
+  overduePages = 0;
+  /** What it said of pages and cannot be: each ended a line. */
+  falsePages = 0;
   readonly messagesIn: TokenBucket;
   readonly messagesOut: TokenBucket;
   readonly bytesIn: TokenBucket;

@@ -53,6 +53,22 @@ const imported = z.union(
   NAME,
 );
 
+const DATASPACE = 'write the name of a dataspace: 1 to 160 of A-Z a-z 0-9 . _ - /';
+const dataspace = z.string(DATASPACE).regex(/^[A-Za-z0-9._/-]{1,160}$/, DATASPACE);
+const READ = 'write read: a dataspace of another cluster is read, and written by its own cluster alone';
+const lent = z.union(
+  [
+    dataspace,
+    z.strictObject({ name: dataspace, access: z.literal('read', READ) }).transform(({ name }) => name),
+  ],
+  READ,
+);
+const distinct = (names: readonly string[]): boolean => new Set(names).size === names.length;
+const dataspaces = z.strictObject({
+  exports: z.array(lent).max(NAMES_MAX).refine(distinct, 'write each name once').default([]),
+  imports: z.array(dataspace).max(NAMES_MAX).refine(distinct, 'write each name once').default([]),
+});
+
 const FINGERPRINT = 'write the SHA-256 fingerprint of a certificate: 64 hex digits, colons or none';
 const fingerprint = z
   .string(FINGERPRINT)
@@ -71,6 +87,7 @@ const peer = z.strictObject({
     .optional(),
   exports: z.array(exported).max(NAMES_MAX).default([]),
   imports: z.array(imported).max(NAMES_MAX).default([]),
+  dataspaces: dataspaces.default({ exports: [], imports: [] }),
   users: z
     .record(
       z.union([person, z.literal('*')], "write the name of a person there, or '*' for all others"),
@@ -94,6 +111,7 @@ export const policyForm = z.strictObject({
     .string('write host:port')
     .refine((text) => isAddress(text) && !text.startsWith('unix:'), 'write host:port, as 0.0.0.0:7443')
     .optional(),
+  memory: bytes.default(256 * 2 ** 20),
   peers: z
     .array(peer, 'write a list of peers, each with name and authority')
     .min(1, 'write a peer at least: name and authority')

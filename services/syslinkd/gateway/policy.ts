@@ -29,6 +29,9 @@ export interface Peer {
   readonly exports: ReadonlyMap<string, readonly string[]>;
   /** Names of it, as it calls them, and who may use them: members of groups; undefined: everybody. */
   readonly imports: ReadonlyMap<string, readonly string[] | undefined>;
+  /** Dataspaces that it may map, and those of it that may be mapped here. */
+  readonly lends: ReadonlySet<string>;
+  readonly borrows: ReadonlySet<string>;
   /** Whom its users are here; `*`: all others. */
   readonly users: ReadonlyMap<string, string>;
   /** SHA-256 of certificates that count no more; upper-case hex. */
@@ -38,6 +41,8 @@ export interface Peer {
 
 export interface Policy {
   readonly listen: string | undefined;
+  /** Bytes of dataspaces that this gateway keeps at most, of those that are exported, and again of those that are imported. */
+  readonly memory: number;
   readonly peers: ReadonlyMap<string, Peer>;
 }
 
@@ -75,7 +80,7 @@ export function readPolicy(file: string, own: string, read: FilesRead = new Map(
       );
     peers.set(each.name, peerOf(each, file, field, read));
   }
-  return { listen: form.listen, peers };
+  return { listen: form.listen, memory: form.memory, peers };
 }
 
 /** None of these files is another one by now. */
@@ -97,6 +102,8 @@ function peerOf(form: PeerForm, file: string, field: string, read: FilesRead): P
     ...{ name: form.name, address: form.address, authorities, authorityPem, rates: form.rates },
     exports: new Map(form.exports.map(({ name, methods }) => [name, methods])),
     imports: new Map(form.imports.map(({ name, groups }) => [name, groups])),
+    lends: new Set(form.dataspaces.exports),
+    borrows: new Set(form.dataspaces.imports),
     users: new Map(Object.entries(form.users)),
     denied: new Set(form.denied),
   };

@@ -27,6 +27,7 @@ import { createRpcServer, failStream, type RpcServer, raw } from '@odonata/rpc/s
 import { attachSyslink, type SyslinkEndpoint } from '@odonata/rpc/syslink/endpoint.ts';
 import { Dialler } from './dialler.ts';
 import { ImportedNames } from './imported-names.ts';
+import { CrossingMemory } from './memory/memory.ts';
 import { gatewayMetrics } from './metrics.ts';
 import { PeerGate, PinnedAuthorities } from './peer-certificate.ts';
 import { PolicyFile } from './policy-file.ts';
@@ -50,6 +51,10 @@ export interface GatewayOptions {
   readonly gateway: string;
   /** Our own routers, host:port with commas between. */
   readonly syslink: string;
+  /** Replicas of our own directory; none: dataspaces do not cross. */
+  readonly directory?: readonly string[];
+  /** Where our nodes bring pages. */
+  readonly pagesListen?: string;
   readonly metricsListen?: string;
   readonly eventsFile?: string;
   readonly log: Logger;
@@ -64,7 +69,15 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
   const { cluster, name: gateway } = folder.identity.caller;
   const file = policyFile(options.gateway, cluster, log);
   const policy = () => file.policy;
-  const sessions = new Sessions({
+  const events = new EventLog({ service: 'gateway', log, file: options.eventsFile });
+  const memory = new CrossingMemory({
+    ...{ gateway: gateway === '*' ? 'gateway' : gateway, policy, events, folder, log },
+    ...{ directory: options.directory ?? [], pagesListen: options.pagesListen ?? '127.0.0.1:0' },
+    session: (peer) => sessions.of(peer),
+    meter: (peer) => sessions.meter(peer),
+  });
+  const sessions: Sessions = new Sessions({
+    memory,
     ...{ us: { cluster, gateway }, policy, log },
     changed: () => names.look(policy(), (peer) => sessions.of(peer) !== undefined),
     offered: (peer, offered) => {
@@ -77,7 +90,6 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
     line: () => syslink.line(),
   });
   sessions.relay = relay;
-  const events = new EventLog({ service: 'gateway', log, file: options.eventsFile });
   const security = new SecurityEvents(events);
   const metrics = new Metrics('gateway');
   events.countIn(metrics);
@@ -89,7 +101,7 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
   })
     .serve(GatewayStateService, {
       listPeers: () => ({
-        peers: [...policy().peers.keys()].map((peer) => stateOf(peer, { file, sessions, names })),
+        peers: [...policy().peers.keys()].map((peer) => stateOf(peer, { file, sessions, names, memory })),
         policyTrouble: file.trouble.slice(0, 4_096),
       }),
     })
@@ -104,6 +116,7 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
     relay.crossings.look(policy());
     sessions.offer();
     names.look(policy(), (peer) => sessions.of(peer) !== undefined);
+    memory.policyChanged();
     dialler.look();
   };
   const { listen } = policy();
@@ -116,6 +129,7 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
       ? new SettingError(`${options.gateway}: listen: ${error.why}; write another address`)
       : error;
   });
+  await memory.start();
   file.watch(changed);
   dialler.look();
   const looking = setInterval(
@@ -132,6 +146,7 @@ export async function serveGateway(options: GatewayOptions): Promise<Gateway> {
     async stop() {
       clearInterval(looking);
       file.stop();
+      await memory.stop();
       sessions.endAll(new RpcError(Code.Unavailable, 'the gateway stops'));
       await dialler.stop();
       await server?.drain(500);
@@ -205,7 +220,12 @@ function doorOf(of: {
 
 function stateOf(
   name: string,
-  { file, sessions, names }: { file: PolicyFile; sessions: Sessions; names: ImportedNames },
+  {
+    file,
+    sessions,
+    names,
+    memory,
+  }: { file: PolicyFile; sessions: Sessions; names: ImportedNames; memory: CrossingMemory },
 ): PeerState {
   const peer = file.policy.peers.get(name)!;
   const session = sessions.of(name);
@@ -222,6 +242,8 @@ function stateOf(
     },
     ...{ receivedMessages: BigInt(receivedMessages), sentMessages: BigInt(sentMessages) },
     ...{ receivedBytes: BigInt(receivedBytes), sentBytes: BigInt(sentBytes) },
+    ...{ dataspaces: memory.of(name), lentPages: BigInt(meter.lentPages) },
+    ...{ borrowedPages: BigInt(meter.borrowedPages), overduePages: BigInt(meter.overduePages) },
     ...{ refused: BigInt(refused), rateLimited: BigInt(rateLimited), droppedHellos: BigInt(droppedHellos) },
     fingerprint: sessions.fingerprintOf(name),
   });

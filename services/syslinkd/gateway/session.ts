@@ -7,7 +7,13 @@
 // circuit that is there, and stays within windows that are counted here. What breaks a rule ends the line; what comes late is dropped.
 import { randomBytes } from 'node:crypto';
 import { Role } from '@odonata/proto/auth/v1/access';
-import type { CircuitOpen, Frame, GatewayHello, Message } from '@odonata/proto/syslink/v1/syslink';
+import type {
+  CircuitOpen,
+  Frame,
+  GatewayHello,
+  GatewayMemory,
+  Message,
+} from '@odonata/proto/syslink/v1/syslink';
 import { FrameSchema } from '@odonata/proto/syslink/v1/syslink';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
@@ -17,6 +23,7 @@ import type { Circuit } from '@odonata/rpc/syslink/circuit.ts';
 import { errorOf, frame, statusInit } from '@odonata/rpc/syslink/frame.ts';
 import { Outbox } from '@odonata/rpc/syslink/outbox.ts';
 import { agreeOnWire, wireSpoken } from '@odonata/rpc/wire-version.ts';
+import type { WordInit } from './memory/word.ts';
 import { type BytesStream, MeteredStream } from './metered-stream.ts';
 import type { PeerMeter } from './peer-meter.ts';
 import type { Rates } from './policy.ts';
@@ -41,6 +48,8 @@ export interface SessionEvents {
   offered(session: Session, names: readonly string[]): void;
   request(session: Session, message: Message): void;
   aborted(session: Session, msgid: bigint): void;
+  /** About dataspaces. */
+  memory(session: Session, word: GatewayMemory['word']): void;
   opened(session: Session, open: CircuitOpen, circuit: Circuit): void;
   /** Once, also for one that was never up. */
   over(session: Session, reason: RpcError): void;
@@ -93,6 +102,8 @@ export class Session {
   #resuming: NodeJS.Timeout | undefined;
   /** Its gateway, once it has said so. */
   gateway = '';
+  /** Of that gateway: each start of it has another one. */
+  life = '';
   sinceMs = 0;
 
   constructor(options: SessionOptions) {
@@ -191,6 +202,13 @@ export class Session {
 
   offer(names: readonly string[]): void {
     this.#send(frame({ case: 'gatewayOffer', value: { names: [...names] } }));
+  }
+
+  /** About dataspaces. @param atOnce before all that waits */
+  sayOfMemory(word: WordInit, atOnce: boolean): void {
+    const said = frame({ case: 'gatewayMemory', value: { word } });
+    if (!atOnce) this.#send(said);
+    else if (this.isUp) this.#stream.writeNow(said);
   }
 
   /** Resolves when more may be sent, or when it is over; undefined: now. */
@@ -301,6 +319,7 @@ export class Session {
       );
     agreeOnWire(`gateway ${hello.gateway} of ${hello.cluster}`, hello.wire, 'gateway');
     this.gateway = hello.gateway;
+    this.life = `${hello.gateway}-${hello.epoch}`;
     if (dialled && !this.#nonce.equals(hello.echo)) {
       meter.droppedHellos += 1;
       throw new RpcError(Code.Aborted, 'the hello answers another one than ours');
@@ -350,6 +369,9 @@ export class Session {
       }
       case 'gatewayOffer':
         events.offered(this, received.value.names);
+        return;
+      case 'gatewayMemory':
+        events.memory(this, received.value.word);
         return;
       case 'gatewayPing':
         return;

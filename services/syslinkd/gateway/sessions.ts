@@ -1,7 +1,7 @@
 // The lines to other clusters: one for each, however many were tried. It is told what of each is there, and ends what the policy no
 // longer allows.
 import type { X509Certificate } from 'node:crypto';
-import type { GatewayHello } from '@odonata/proto/syslink/v1/syslink';
+import type { GatewayHello, GatewayMemory } from '@odonata/proto/syslink/v1/syslink';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import { Greetings } from './greetings.ts';
@@ -27,6 +27,12 @@ export interface SessionsOptions {
   /** What is up, or what is offered, has changed. */
   readonly changed: () => void;
   readonly offered: (peer: string, names: readonly string[]) => void;
+  /** What is said of dataspaces, by lines that are up. */
+  readonly memory: {
+    joined(peer: string): void;
+    lost(peer: string): void;
+    heard(peer: string, session: Session, word: GatewayMemory['word']): void;
+  };
 }
 
 /** A line that is to be one. */
@@ -160,11 +166,17 @@ export class Sessions {
       request: (session, message) => this.relay.request(session, message),
       aborted: (session, msgid) => this.relay.aborted(session, msgid),
       opened: (session, open, circuit) => this.relay.opened(session, open, circuit),
+      memory: (session, word) => {
+        if (this.of(peer) === session) this.#o.memory.heard(peer, session, word);
+      },
       over: (session, reason) => {
         const wasUp = this.of(peer) === session;
         this.#all.delete(session);
         this.relay.over(session);
-        if (wasUp) this.#up.delete(peer);
+        if (wasUp) {
+          this.#up.delete(peer);
+          this.#o.memory.lost(peer);
+        }
         this.failed(peer, reason.details);
         log[wasUp ? 'warn' : 'debug'](
           { peer, reason: reason.details },
@@ -202,11 +214,13 @@ export class Sessions {
     const certificate = known.opened.certificate();
     if (certificate !== undefined) this.#fingerprints.set(peer, fingerprintOf(certificate));
     there?.session.end(late);
+    if (there !== undefined) this.#o.memory.lost(peer);
     this.#o.log.info(
       { peer, gateway: session.gateway, dialled: known.opened.dialled },
       'the line to another cluster is up',
     );
     this.#offerTo(peer, session);
+    this.#o.memory.joined(peer);
     this.#o.changed();
   }
 }

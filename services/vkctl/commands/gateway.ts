@@ -12,7 +12,7 @@ import { Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
 import { print, printError, printNames } from '../output.ts';
 import { formatSize } from '../size.ts';
-import { NODE_FLAGS, routersOf } from '../supervisor/service-spec.ts';
+import { NODE_FLAGS, nearDirectories, pagesDoor, routersOf } from '../supervisor/service-spec.ts';
 import { type Column, table } from '../table.ts';
 import { type WatchOption, watchable, watched } from '../watch.ts';
 import {
@@ -123,8 +123,16 @@ const row = (peer: PeerState) => [
     Number(peer.refused),
     Number(peer.rateLimited),
   ],
-  ...[peer.exported.join(' ') || '-', peer.imported.join(' ') || '-'],
+  ...[shownNames(peer.exported, peer, false), shownNames(peer.imported, peer, true)],
 ];
+
+/** Names, and dataspaces with the pages of them that are lent. */
+function shownNames(names: readonly string[], { dataspaces }: PeerState, imported: boolean): string {
+  const shown = dataspaces
+    .filter(({ name }) => name.includes('@') === imported)
+    .map(({ name, pages, trouble }) => `${name}(${trouble === '' ? pages : 'away'})`);
+  return [...names, ...shown].join(' ') || '-';
+}
 
 const plain = (gateway: string, { policyTrouble }: ListPeersResponse, state: PeerState) => ({
   ...{ gateway, peer: state.name, address: state.address, connected: state.connected },
@@ -142,6 +150,11 @@ const plain = (gateway: string, { policyTrouble }: ListPeersResponse, state: Pee
     rateLimited: Number(state.rateLimited),
   },
   ...{ droppedHellos: Number(state.droppedHellos), fingerprint: state.fingerprint, policyTrouble },
+  dataspaces: state.dataspaces.map(({ name, sizeBytes, pages, trouble }) => ({
+    ...{ name, sizeBytes: Number(sizeBytes), pages: Number(pages), trouble },
+  })),
+  ...{ lentPages: Number(state.lentPages), borrowedPages: Number(state.borrowedPages) },
+  overduePages: Number(state.overduePages),
 });
 
 async function serveIt(policy: string, options: ServeOptions): Promise<void> {
@@ -159,6 +172,7 @@ async function serveIt(policy: string, options: ServeOptions): Promise<void> {
   await authority.issue(callerOf(plan, 'gateway', NAME), tlsDir, { days: DAYS });
   const args = [
     ...[...NODE_FLAGS, bundled(MAIN), '--gateway', resolve(policy), '--syslink', routersOf(plan)],
+    ...['--directory', nearDirectories(plan).join(), '--pages-listen', pagesDoor(plan)],
     ...['--tls-dir', tlsDir, '--log-level', options.quiet ? 'error' : options.logLevel],
     ...['--events-file', join(plan.stateDir, 'events', `${NAME}.jsonl`)],
     ...(options.metricsListen === undefined ? [] : ['--metrics-listen', options.metricsListen]),

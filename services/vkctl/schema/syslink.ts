@@ -43,5 +43,18 @@ export const peer = z.strictObject({
   fingerprint: z
     .string()
     .describe("SHA-256 of its gateway's certificate, as a policy denies it; empty: no line yet"),
+  dataspaces: z
+    .array(
+      z.strictObject({
+        name: z.string().describe('NAME where it is exported, NAME@CLUSTER where it is imported'),
+        sizeBytes: count,
+        pages: count.describe('lent now'),
+        trouble: z.string().describe('why it cannot be used now; empty: it can'),
+      }),
+    )
+    .describe('exported and imported'),
+  lentPages: count,
+  borrowedPages: count,
+  overduePages: count.describe('that a writer got when the lease of the other cluster had ended'),
   policyTrouble: z.string().describe('why the policy in the file does not count; empty: it does'),
 });

@@ -217,7 +217,7 @@ export const directoriesOf = (plan: ClusterPlan): string[] =>
   plan.member?.directories ?? replicas('cohd', plan.ports.cohd).map((replica) => placeOf(plan, replica));
 
 /** The same for nodes of the machine where they are, which may not reach what others reach it by. */
-const nearDirectories = (plan: ClusterPlan): string[] =>
+export const nearDirectories = (plan: ClusterPlan): string[] =>
   plan.member === undefined && plan.host !== undefined
     ? plan.ports.cohd.map((port) => nearAddress(plan, port))
     : directoriesOf(plan);
@@ -227,6 +227,9 @@ function pmapdPlace(plan: ClusterPlan, node: string, port: number): string {
   if (plan.host !== undefined) return farAddress(plan, port);
   return plan.overTcp ? nearAddress(plan, port) : `unix:${pmapdSocket(plan, node)}`;
 }
+
+/** Where a gateway on this machine takes pages of the nodes of its cluster. */
+export const pagesDoor = (plan: ClusterPlan): string => joined(plan.host ?? LOOPBACK, 0);
 
 /** Where people and other machines reach the routers: host:port each, with commas between. */
 export const routerPortsOf = (plan: ClusterPlan): string =>

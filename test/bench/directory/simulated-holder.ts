@@ -7,7 +7,7 @@ import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts
 import { type AccessMode, mayRead, mayWrite, PAGE_BYTES, type PageRun } from '@odonata/coherency/page.ts';
 import { silentLog } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
-import { Directories } from '../../../services/pmapd/wire/directories.ts';
+import { Directories } from '../../../libs/pmap/wire/directories.ts';
 import { followReplicas } from '../../../services/pmapd/wire/discovery.ts';
 import { Failure } from '../../../services/vkctl/failure.ts';
 

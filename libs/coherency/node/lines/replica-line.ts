@@ -44,6 +44,11 @@ export class ReplicaLine {
     return this.welcome?.life ?? 0n;
   }
 
+  /** For how long it believes us; 0: it has not said so. */
+  get leaseMs(): number {
+    return this.welcome?.leaseMs ?? 0;
+  }
+
   get renewEveryMs(): number {
     return renewEveryMs(this.welcome?.leaseMs ?? 0);
   }

@@ -16,7 +16,7 @@ const routes = (asked = false) =>
   new NodeRoutes({
     shards: SHARDS,
     relay: new HoldingRelay(SHARDS),
-    dataspaces: () => [{ id: AT_0 }],
+    dataspaces: () => [{ id: AT_0, name: 'a' }],
     isAsked: () => asked,
   });
 

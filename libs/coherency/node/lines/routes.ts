@@ -1,5 +1,6 @@
 // What the lines to the directory say is for the other parts of a node: for which of them, and in which order. And what may
 // be used of a page, which two of them know together.
+import { isBorrowed } from '../../gateway.ts';
 import { homeShardOf } from '../../shard.ts';
 import type { DrainEvent } from '../drain.ts';
 import type { DirectoryWord, ShardEvent } from '../memory/memory-messages.ts';
@@ -20,7 +21,7 @@ export interface RoutesOptions {
   shards: number;
   relay: Relay;
   /** Dataspaces that the memory knows. */
-  dataspaces(): Iterable<{ id: bigint }>;
+  dataspaces(): Iterable<{ id: bigint; name: string }>;
   /** True where a leader was asked to let this node go, and has not answered. */
   isAsked(shard: number): boolean;
 }
@@ -75,6 +76,7 @@ export class NodeRoutes {
       events.push({ part: 'memory', event: { type: 'expire', shard } });
       events.push({ part: 'relay', event: { type: 'voided', shard } });
     }
+    if (!sameLeader) events.push(...this.forsaken(shard));
     events.push({ part: 'relay', event: { type: 'rejoined', shard, newLeader: !sameLeader } });
     events.push({ part: 'memory', event: { type: 'rejoin', shard, sameDirectory: sameLeader } });
     return [...events, ...this.resumed(shard)];
@@ -88,7 +90,15 @@ export class NodeRoutes {
       ...under.map((dataspace): RoutedEvent => {
         return { part: 'memory', event: { type: 'suspend-all', dataspace } };
       }),
+      ...this.forsaken(shard),
     ];
+  }
+
+  // Pages that another cluster lent are for as long as the lease lasts, and one leader: their gateway reckons with that.
+  private forsaken(shard: number): RoutedEvent[] {
+    return [...this.o.dataspaces()]
+      .filter(({ name }) => isBorrowed(name))
+      .map(({ id: dataspace }) => ({ part: 'memory', event: { type: 'forsake', shard, dataspace } }));
   }
 
   private resumed(shard: number): RoutedEvent[] {

@@ -54,6 +54,11 @@ export class Streams extends Leaders {
     return this.lines.keys().next().value;
   }
 
+  /** The longest lease of the replicas; 0: none has welcomed this node. */
+  get leaseMs(): number {
+    return Math.max(0, ...[...this.lines.values()].map(({ leaseMs }) => leaseMs));
+  }
+
   /** True while a replica that is connected does not hold the lease until then. */
   awaitsLease(untilMs: number): boolean {
     return [...this.lines.values()].some(({ joined, endMs }) => joined && endMs < untilMs);

@@ -41,6 +41,7 @@ export type ShardEvent =
   /** Of a shard's leader. @see HolderEvent */
   | { type: 'rejoin'; shard: number; sameDirectory: boolean }
   | { type: 'expire'; shard: number }
+  | { type: 'forsake'; shard: number; dataspace: bigint }
   /** No lease: all access goes, whoever needs it waits in a fault, and nothing is forgotten. */
   | { type: 'suspend'; shard: number }
   | { type: 'suspend-all'; dataspace: bigint }

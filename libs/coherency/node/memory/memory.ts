@@ -203,6 +203,9 @@ export class NodeMemory<M extends Mapping, B extends PageBytes<B>> {
       case 'settled':
         this.performAll(this.holder.step(event));
         return;
+      case 'forsake':
+        this.performAll(this.holder.stepShard(event.shard, event), event.shard);
+        return;
       case 'rejoin':
       case 'expire':
         if (event.type === 'expire' || !event.sameDirectory) this.kept.forgetShard(event.shard);

@@ -2,14 +2,16 @@
 // who of the holders is part of it. It starts by taking the reports of all holders that lived under the last leader.
 import { Directory } from '../../directory/directory.ts';
 import type { DirectoryAction, DirectoryEvent } from '../../directory/directory-messages.ts';
+import { isBorrowed, isGateway, isLender } from '../../gateway.ts';
 import { type SyncAnswer, SyncDesk } from '../../locks/sync-desk.ts';
-import { pageCountOf, unreachable } from '../../page.ts';
+import { type AccessMode, pageCountOf, unreachable } from '../../page.ts';
 import { runsOfShard } from '../../shard.ts';
 import { modeWire, reasonWire, stateWire } from '../../wire.ts';
 import type { Dataspace, Dataspaces } from '../dataspaces.ts';
 import type { HolderEntry, HolderTable } from '../holders.ts';
 import type { ReplicaOutbox } from '../outbox.ts';
 import type { Led } from '../replica-messages.ts';
+import { gatewayMayHave, modeOf } from './gateway-rights.ts';
 import { ParkedEvents } from './parked-events.ts';
 import { type RebuildOptions, type ReportEvent, ShardRebuild } from './rebuild.ts';
 import { type ShardEvent, stepSync, syncAnswerOf } from './shard-events.ts';
@@ -105,7 +107,10 @@ export class ShardLeader {
       holders.send(entry.id, { case: 'retired', value: led });
       return;
     }
-    this.step({ type: 'join', holder: entry.id, identity: entry.incarnation });
+    this.step({
+      ...{ type: 'join', holder: entry.id, identity: entry.incarnation },
+      ...(isLender(entry.node) && { lender: true }),
+    });
     let life: bigint | undefined;
     if (this.rebuilding) life = this.rebuild.attach(entry, dataspaces.revision, nowMs);
     else this.rebuild.attachLate(entry, dataspaces.revision);
@@ -134,7 +139,9 @@ export class ShardLeader {
 
   /** What a holder has of this shard, as it says at an epoch. */
   report(entry: HolderEntry, report: ReportEvent, { last, epoch }: { last: boolean; epoch: bigint }): void {
-    if (this.rebuilding && epoch === this.epoch) this.rebuild.report(entry, report, last);
+    if (!this.rebuilding || epoch !== this.epoch) return;
+    const held = report.held.filter(({ run, state }) => this.mayHave(entry, run.dataspace, modeOf(state)));
+    this.rebuild.report(entry, held.length === report.held.length ? report : { ...report, held }, last);
   }
 
   /** A holder wants to leave the shard. */
@@ -161,6 +168,7 @@ export class ShardLeader {
   dies(entry: HolderEntry): void {
     this.dying.add(entry);
     this.rebuild.dies(entry);
+    if (isGateway(entry.node) && !this.rebuilding) this.step({ type: 'dies', holder: entry.id });
   }
 
   /** The death of a holder is noted. */
@@ -281,13 +289,20 @@ export class ShardLeader {
     const pageCount = pageCountOf(record.sizeBytes);
     const { durable } = record;
     const creatorLost = creator === 0;
-    this.step({ type: 'create', dataspace: id, pageCount, creator, creatorLost, durable });
+    const borrowed = isBorrowed(record.name ?? '');
+    this.step({
+      ...{ type: 'create', dataspace: id, pageCount, creator, creatorLost, durable },
+      ...(borrowed && { borrowed }),
+    });
     return true;
   }
 
   private apply(entry: HolderEntry, event: ShardEvent, nowMs: number): void {
     const holder = entry.id;
-    if (event.type === 'acquire') {
+    if (event.type === 'acquire' && !this.mayHave(entry, event.run.dataspace, event.mode)) {
+      const { run, mode } = event;
+      this.perform({ type: 'refuse', holder, run, mode, reason: 'NO_DATASPACE', version: 0 });
+    } else if (event.type === 'acquire') {
       const { run, mode, neededPages, stored } = event;
       const { version: storedVersion, lostVersion } =
         stored !== undefined && this.isOfThisLeader(stored.lostEpoch) ? stored : NOTHING_STORED;
@@ -297,6 +312,10 @@ export class ShardLeader {
       const { run, version, kind } = event;
       if (this.isOfThisLeader(event.epoch)) this.step({ type: 'ack', holder, run, version, kind });
     } else this.answer(stepSync(this.sync, holder, event, nowMs));
+  }
+
+  private mayHave({ node, incarnation }: HolderEntry, dataspace: bigint, mode: AccessMode): boolean {
+    return !isGateway(node) || gatewayMayHave({ node, incarnation }, this.o.dataspaces.byId(dataspace), mode);
   }
 
   // Versions may repeat under another leader, and what was read before it led may be older than what is stored.
@@ -359,8 +378,10 @@ export class ShardLeader {
         const few = action.holders.length <= (this.o.few ?? FEW_HOLDERS);
         if (!few || action.resend) this.o.out.add({ type: 'broadcast', dataspace: run.dataspace, value });
         // Where the broadcast went unanswered, the stream carries it too.
-        if (few || action.resend)
-          for (const holder of action.holders) holders.send(holder, { case: 'invalidate', value });
+        // A gateway does not follow the bus.
+        for (const holder of action.holders)
+          if (few || action.resend || isGateway(holders.get(holder)?.node ?? ''))
+            holders.send(holder, { case: 'invalidate', value });
         return;
       }
       case 'refuse': {

@@ -9,8 +9,8 @@ import { silentLog } from '@odonata/rpc/log.ts';
 import { createRpcServer } from '@odonata/rpc/server.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { afterEach, expect, test, vi } from 'vitest';
-import type { NodeEvent } from '../memory/coherent-memory.ts';
-import { transferHandlers } from './arriving.ts';
+
+import { type Arrived, transferHandlers } from './arriving.ts';
 import { PageBuffer, PagePool } from './page-buffer.ts';
 import { SpoiltMessages } from './spoilt-messages.ts';
 import { Transfers } from './transfer.ts';
@@ -25,7 +25,7 @@ afterEach(async () => {
 /** A node that takes pages: which ones came, and the first byte of each. */
 async function receiver() {
   const came: { firstPage: number; byte: number }[] = [];
-  const step = (event: NodeEvent): void => {
+  const step = (event: Arrived): void => {
     if (event.type !== 'arrive') return;
     const { data } = event.bytes;
     expect(data.every((byte) => byte === data[0])).toBe(true);

@@ -1,17 +1,17 @@
 // Pages that come from other nodes: looked at, handed to the memory, and answered when there is something to answer.
 import { type Arrival, Arrivals } from '@odonata/coherency/node/transfer/arrivals.ts';
+import type { PageRun } from '@odonata/coherency/page.ts';
 import { runFromWire } from '@odonata/coherency/wire.ts';
 import type { DeliverRequest, DeliverResponse, TransferService } from '@odonata/proto/pmap/v1/pmap';
 import { ownTurn } from '@odonata/rpc/bug.ts';
 import { Code, fromServiceError, RpcError } from '@odonata/rpc/error.ts';
+import { type Caller, shownCaller } from '@odonata/rpc/identity/identity.ts';
 import type { RawCall } from '@odonata/rpc/raw-call.ts';
 import { failStream, type Handlers, raw } from '@odonata/rpc/server.ts';
 import type { OutInit } from '@odonata/rpc/service.ts';
-import { isContext } from '@odonata/rpc/trace/context.ts';
+import { isContext, type TraceContext } from '@odonata/rpc/trace/context.ts';
 import type { WireGate } from '@odonata/rpc/wire-gate.ts';
 import { wireSpoken } from '@odonata/rpc/wire-version.ts';
-import type { CoherentMemory } from '../memory/coherent-memory.ts';
-import type { PageTraces } from '../traces/page-traces.ts';
 import { isSpoilt, pagesOf } from './deliver-message.ts';
 import { PageBuffer } from './page-buffer.ts';
 import type { SpoiltMessages } from './spoilt-messages.ts';
@@ -20,15 +20,26 @@ import type { SpoiltMessages } from './spoilt-messages.ts';
 const ANSWERED_BYTES = 128 * 1024;
 const ANSWER_MS = 20;
 
+/** Pages that came, and their bytes. */
+export interface Arrived {
+  readonly type: 'arrive';
+  readonly data: ReturnType<typeof pagesOf>;
+  readonly bytes: PageBuffer;
+}
+
 /** The node that pages come to. */
 export interface Receiver {
-  readonly memory: Pick<CoherentMemory, 'step'>;
+  /** False: whoever calls may bring nothing of it. */
+  takesFrom?(caller: Caller, dataspace: bigint): boolean;
+  readonly memory: { step(event: Arrived): void };
   readonly line: {
     /** True where pages that were sent to a holder are for who it is now at the leader of their shard. */
     acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean;
   };
   readonly spoilt: Pick<SpoiltMessages, 'met'>;
-  readonly traces?: PageTraces | undefined;
+  readonly traces?:
+    | { within(name: string, parent: TraceContext, run: PageRun, what: () => void): void }
+    | undefined;
 }
 
 type Call = RawCall<DeliverRequest, OutInit<(typeof TransferService)['method']['deliver']>>;
@@ -38,12 +49,14 @@ class Arriving {
   private readonly node: Receiver;
   private readonly call: Call;
   private readonly arrivals: Arrivals;
+  private readonly caller: Caller;
   private arrival: Arrival | undefined;
   private begun = false;
   private unanswered = 0;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(node: Receiver, call: Call, arrivals: Arrivals) {
+  constructor(node: Receiver, call: Call, arrivals: Arrivals, caller: Caller) {
+    this.caller = caller;
     this.node = node;
     this.call = call;
     this.arrivals = arrivals;
@@ -94,6 +107,12 @@ class Arriving {
       const here = this.arrival?.received;
       throw new RpcError(Code.InvalidArgument, `sequence: ${sequence} comes after ${here}`);
     }
+    const dataspace = message.run?.dataspace ?? 0n;
+    if (this.node.takesFrom?.(this.caller, dataspace) === false)
+      throw new RpcError(
+        Code.PermissionDenied,
+        `${shownCaller(this.caller)} may not bring pages of ${dataspace}`,
+      );
     try {
       deliver(this.node, message);
     } catch (error) {
@@ -124,8 +143,8 @@ export function transferHandlers(
 ): Pick<Handlers<typeof TransferService>, 'deliver'> {
   const arrivals = new Arrivals();
   return {
-    deliver: raw((call) => {
-      const arriving = new Arriving(node, call, arrivals);
+    deliver: raw((call, { caller }) => {
+      const arriving = new Arriving(node, call, arrivals, caller);
       let over = false;
       const fail = (error: RpcError): void => {
         over = true;

@@ -4,6 +4,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { Outgoing } from '@odonata/coherency/node/transfer/outgoing.ts';
 import type { PageRun } from '@odonata/coherency/page.ts';
+import { Role } from '@odonata/proto/auth/v1/access';
 import {
   type DeliverRequestSchema,
   type DeliverResponse,
@@ -29,6 +30,9 @@ const CUT_MS = 10_000;
 
 /** Errors of the first message that the receiver does not have, and not of the line. */
 const REFUSALS = new Set<Code>([Code.DataLoss, Code.InvalidArgument]);
+
+/** Who takes pages. */
+const RECEIVERS = [Role.PMAPD, Role.GATEWAY];
 
 type DeliverInit = MessageInitShape<typeof DeliverRequestSchema>;
 type Stream = ClientDuplexStream<DeliverInit, DeliverResponse>;
@@ -119,7 +123,7 @@ export class TransferPeer {
 
   private open(): void {
     const { address, o } = this;
-    this.channel ??= openChannel(address);
+    this.channel ??= openChannel(address, { server: RECEIVERS });
     const stream: Stream = openStream(TransferService.method.deliver, this.channel);
     this.stream = stream;
     [this.full, this.agreed] = [false, false];

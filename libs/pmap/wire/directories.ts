@@ -7,7 +7,11 @@ import type { LedShard } from '@odonata/coherency/node/lines/led-shard.ts';
 import { Lines } from '@odonata/coherency/node/lines/lines.ts';
 import type { LinesAction, LinesEvent, NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
 import type { LinesOptions } from '@odonata/coherency/node/lines/streams.ts';
-import { type Invalidate, InvalidateSchema } from '@odonata/proto/coherency/v1/coherency';
+import {
+  type DirectoryEvent,
+  type Invalidate,
+  InvalidateSchema,
+} from '@odonata/proto/coherency/v1/coherency';
 import { delay } from '@odonata/rpc/backoff.ts';
 import { doAll, ownTurn } from '@odonata/rpc/bug.ts';
 import { MessageRefusal } from '@odonata/rpc/constraints/violation.ts';
@@ -15,25 +19,29 @@ import type { Logger } from '@odonata/rpc/log.ts';
 import { monotonicMs } from '@odonata/rpc/monotonic.ts';
 import { decoder } from '@odonata/rpc/service.ts';
 import { WireGate } from '@odonata/rpc/wire-gate.ts';
-import type { PageTraces } from '../traces/page-traces.ts';
 import { DirectoryStream } from './directory-stream.ts';
-import { heardInTrace, saidInTrace } from './traced-words.ts';
 
 const POLL_MS = 2;
 const decodeInvalidate = decoder(InvalidateSchema);
+
+/** What is said to the directory and heard of it, as parts of traces. */
+export interface TracedWords {
+  said(event: HolderEventInit): HolderEventInit;
+  heard(event: DirectoryEvent['event'], follow: () => unknown): void;
+}
 
 export interface DirectoriesOptions extends LinesOptions {
   log: Logger;
   /** Of another pmap manager of this node; its permissions may be used as long as they last. */
   inherited?: readonly LedShard[] | undefined;
-  traces?: PageTraces | undefined;
+  traces?: TracedWords | undefined;
 }
 
 export class Directories {
   readonly lines: Lines;
   private readonly log: Logger;
   private readonly gate: WireGate;
-  private readonly traces: PageTraces | undefined;
+  private readonly traces: TracedWords | undefined;
   private readonly perform: (action: NodeAction) => void;
   /** By address. */
   private readonly streams = new Map<string, DirectoryStream>();
@@ -103,7 +111,7 @@ export class Directories {
       case 'send':
         this.byNumber
           .get(action.stream)
-          ?.send(this.traces === undefined ? action.event : saidInTrace(this.traces, action.event));
+          ?.send(this.traces === undefined ? action.event : this.traces.said(action.event));
         return;
       case 'log':
         this.log[action.level](action.about, action.text);
@@ -126,7 +134,7 @@ export class Directories {
       if (event.type === 'opened') this.byNumber.set(event.stream, stream!);
       else if (event.type === 'broke') this.byNumber.delete(event.stream);
       if (this.traces === undefined || event.type !== 'heard') this.step(event);
-      else heardInTrace(this.traces, event.event, () => this.step(event));
+      else this.traces.heard(event.event, () => this.step(event));
     });
     this.streams.set(replica, stream);
     return stream;
@@ -162,7 +170,7 @@ export class Directories {
     if (message === undefined) return;
     const hear = (): unknown => this.step({ type: 'overheard', message });
     if (this.traces === undefined) hear();
-    else heardInTrace(this.traces, { case: 'invalidate', value: message }, hear);
+    else this.traces.heard({ case: 'invalidate', value: message }, hear);
   }
 
   /** Asks the leader of a shard to let this node go. @returns false: there is nobody to ask */

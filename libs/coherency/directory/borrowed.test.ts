@@ -1,0 +1,122 @@
+// Dataspaces of other clusters, whose gateway owns each page, and gateways that lend pages of this one: nobody inherits from the one, and
+// the other inherits nothing.
+import { expect, test } from 'vitest';
+import { Directory } from './directory.ts';
+import type { DirectoryAction, DirectoryEvent } from './directory-messages.ts';
+
+const GATEWAY = 1;
+const [ALICE, BOB] = [2, 3];
+const run = { dataspace: 7n, firstPage: 0, pageCount: 1 };
+
+class Talk {
+  readonly directory = new Directory({ home: false });
+
+  say(event: DirectoryEvent): string[] {
+    return this.directory.step(event).map(shown);
+  }
+
+  reads(holder: number): string[] {
+    return this.say({ type: 'acquire', holder, run, mode: 'READ', neededPages: 1, alone: true });
+  }
+
+  received(holder: number): void {
+    this.say({ type: 'ack', holder, run, version: this.directory.inspect(7n, 0).version, kind: 'RECEIVED' });
+  }
+}
+
+function shown(action: DirectoryAction): string {
+  switch (action.type) {
+    case 'recall':
+      return `recall ${action.holder} for ${action.receiver}`;
+    case 'invalidate':
+      return `invalidate ${action.holders.join()}${action.anew ? ' anew' : ''}`;
+    case 'grant':
+      return `grant ${action.holder} ${action.state}`;
+    case 'refuse':
+      return `refuse ${action.holder} ${action.reason}`;
+    case 'settled':
+      return 'settled';
+  }
+}
+
+function talk(borrowed: boolean): Talk {
+  const made = new Talk();
+  for (const holder of [GATEWAY, ALICE, BOB]) made.say({ type: 'join', holder });
+  made.say({ type: 'create', dataspace: 7n, pageCount: 4, creator: GATEWAY, borrowed });
+  made.reads(ALICE);
+  made.received(ALICE);
+  return made;
+}
+
+test('what a gateway borrowed goes with it, before its death is noted', () => {
+  const made = talk(true);
+  expect(made.say({ type: 'dies', holder: GATEWAY })).toEqual(['invalidate 1,2,3 anew']);
+  // Nobody gets it meanwhile.
+  expect(made.reads(BOB)).toEqual([]);
+  const { version } = made.directory.inspect(7n, 0);
+  for (const holder of [ALICE, BOB])
+    made.say({ type: 'ack', holder, run, version: version + 1, kind: 'INVALIDATED' });
+  expect(made.say({ type: 'leave', holder: GATEWAY })).toEqual(['refuse 3 LOST']);
+  expect(made.reads(ALICE)).toEqual(['refuse 2 LOST']);
+  // Of pages that nobody had asked for nobody has anything.
+  expect(
+    made.say({
+      type: 'acquire',
+      holder: BOB,
+      run: { ...run, firstPage: 2 },
+      mode: 'READ',
+      neededPages: 1,
+      alone: true,
+    }),
+  ).toEqual(['refuse 3 LOST']);
+});
+
+test('of any other dataspace a reader inherits', () => {
+  expect(talk(false).say({ type: 'leave', holder: GATEWAY })).toEqual(['grant 2 MASTER']);
+});
+
+test('a gateway that dies while it takes a page back, takes it from all', () => {
+  const made = talk(true);
+  const takes = made.say({
+    type: 'acquire',
+    holder: GATEWAY,
+    run,
+    mode: 'WRITE',
+    neededPages: 1,
+    alone: true,
+  });
+  expect(takes).toEqual(['invalidate 2']);
+  expect(made.say({ type: 'dies', holder: GATEWAY })).toEqual(['invalidate 1,2,3 anew']);
+});
+
+test('a reader that asks again has lost what it borrowed: it gets it anew', () => {
+  expect(talk(true).reads(ALICE)).toEqual(['recall 1 for 2']);
+});
+
+test('a gateway that has a page alone writes nothing: neighbours come along', () => {
+  const made = talk(true);
+  const ahead = { ...run, pageCount: 3 };
+  made.say({ type: 'acquire', holder: GATEWAY, run, mode: 'WRITE', neededPages: 1, alone: true });
+  made.say({ type: 'ack', holder: ALICE, run, version: 1, kind: 'INVALIDATED' });
+  const asked: DirectoryEvent = {
+    type: 'acquire',
+    holder: BOB,
+    run: ahead,
+    mode: 'READ',
+    neededPages: 0,
+    alone: true,
+  };
+  expect(made.say(asked)).not.toContain('refuse 3 SKIPPED');
+});
+
+test('a lender inherits nothing', () => {
+  const made = new Talk();
+  made.say({ type: 'join', holder: ALICE });
+  made.say({ type: 'join', holder: GATEWAY, lender: true });
+  made.say({ type: 'join', holder: BOB });
+  made.say({ type: 'create', dataspace: 7n, pageCount: 1, creator: ALICE });
+  made.reads(GATEWAY);
+  made.received(GATEWAY);
+  expect(made.say({ type: 'leave', holder: ALICE })).toEqual([]);
+  expect(made.reads(BOB)).toEqual(['refuse 3 LOST']);
+});

@@ -1,0 +1,415 @@
+// Dataspaces of other clusters that are mapped in this one: for each a dataspace of this cluster is made, NAME@CLUSTER, whose pages are all
+// this gateway's; nodes get them as libs/coherency/lending/borrower.ts decides.
+import { borrowedName } from '@odonata/coherency/gateway.ts';
+import { PageBorrower, takeBackMsOf } from '@odonata/coherency/lending/borrower.ts';
+import type { BorrowerAction, BorrowerEvent } from '@odonata/coherency/lending/borrower-messages.ts';
+import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
+import { mayWrite, type PageRun, pageCountOf, unreachable } from '@odonata/coherency/page.ts';
+import type { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { ownTurn } from '@odonata/rpc/bug.ts';
+import type { Client } from '@odonata/rpc/client.ts';
+import { Code, fromServiceError } from '@odonata/rpc/error.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import type { PeerMeter } from '../peer-meter.ts';
+import type { Policy } from '../policy.ts';
+import { GatewayHolder, type HolderOptions, type HolderPorts } from './holder.ts';
+import type { PageStore } from './page-store.ts';
+import { expectBytes, runOf, type Word } from './word.ts';
+import type { Words } from './words.ts';
+
+type Offer = Extract<Word, { case: 'offer' }>['value'];
+type Recall = Extract<RunEvent, { type: 'recall' }>;
+
+/** A dataspace of another cluster, as it is here. */
+interface Import {
+  readonly peer: string;
+  readonly name: string;
+  /** There. */
+  homeId: bigint;
+  sizeBytes: bigint;
+  /** Here; 0: not made. */
+  id: bigint;
+  /** It is to go, and nothing is given to nodes any more. */
+  leaving: boolean;
+  trouble: string;
+  /** Recalls of its pages that wait. */
+  readonly recalls: Map<number, Recall>;
+}
+
+/** Another cluster of which dataspaces are mapped here. */
+interface Home {
+  readonly machine: PageBorrower;
+  offered: ReadonlyMap<string, { id: bigint; sizeBytes: bigint }>;
+  timer: NodeJS.Timeout | undefined;
+}
+
+export interface BorrowingOptions {
+  readonly policy: () => Policy;
+  readonly holder: Omit<HolderOptions, 'ports'>;
+  readonly store: PageStore;
+  readonly client: () => Client<typeof DirectoryService> | undefined;
+  /** To a cluster, while its line is up. */
+  readonly words: (peer: string) => Words | undefined;
+  readonly meter: (peer: string) => PeerMeter;
+  readonly log: Logger;
+}
+
+/** Who needs a page waits so long for a line that is down, and gets an error then. */
+export const GIVE_UP_MS = 60_000;
+const ASK_MS = 5_000;
+/** Words about a dataspace that is being made; what is dropped the directory says again. */
+const EARLY_MAX = 10_000;
+/** What everybody of this cluster may read, and nobody write. */
+const MODE = 0o444;
+
+export class Borrowing {
+  private readonly o: BorrowingOptions;
+  private readonly holder: GatewayHolder;
+  private readonly homes = new Map<string, Home>();
+  /** By the name here. */
+  private readonly imports = new Map<string, Import>();
+  private readonly byId = new Map<bigint, Import>();
+  /** That wait for the own directory. */
+  private readonly offers = new Map<string, Offer>();
+  private making = 0;
+  private readonly early: RunEvent[] = [];
+
+  constructor(options: BorrowingOptions) {
+    this.o = options;
+    this.holder = new GatewayHolder({ ...options.holder, ports: this.ports() });
+  }
+
+  /** What is mapped here of a cluster. */
+  of(peer: string): { name: string; sizeBytes: bigint; pages: bigint; trouble: string }[] {
+    const home = this.homes.get(peer);
+    return [...(this.o.policy().peers.get(peer)?.borrows ?? [])].map((name) => {
+      const known = this.imports.get(borrowedName(name, peer));
+      const { sizeBytes = 0n, homeId = 0n, trouble = '', id = 0n } = known ?? {};
+      const pages = BigInt(home?.machine.lentOf(homeId) ?? 0);
+      const why = trouble || (id === 0n ? this.whyNot(home, name) : '');
+      return { name: borrowedName(name, peer), sizeBytes, pages, trouble: why };
+    });
+  }
+
+  private whyNot(home: Home | undefined, name: string): string {
+    if (home === undefined) return 'there was no line to its cluster yet';
+    if (!home.offered.has(name)) return 'its cluster does not export it';
+    if (home.machine.isTooShort)
+      return `the lease of its cluster is too short: nodes here may use pages for ${takeBackMsOf(this.nodeLeaseMs)} ms after a failure`;
+    return 'it is being made';
+  }
+
+  private get nodeLeaseMs(): number {
+    return this.holder.directories.lines.leaseMs;
+  }
+
+  /** There is a line to a cluster. */
+  heard(peer: string, word: Word): boolean {
+    switch (word.case) {
+      case 'offer':
+        this.offers.set(peer, word.value);
+        this.takeOffers();
+        return true;
+      case 'renewed': {
+        const { sentMs, leaseMs } = word.value;
+        // What was not sent by us, or not yet, renews nothing.
+        if (Number(sentMs) > monotonicMs()) throw new RangeError('a renewal of the future');
+        this.step(peer, { type: 'renewed', sentMs: Number(sentMs), leaseMs });
+        return true;
+      }
+      case 'lent': {
+        const run = runOf(word.value.pages);
+        expectBytes(run, word.value.data);
+        this.lent(peer, run, word.value.data, Number(word.value.lending));
+        return true;
+      }
+      case 'refused':
+        this.step(peer, { type: 'refused', run: runOf(word.value.pages) });
+        return true;
+      case 'revoked':
+        this.step(peer, {
+          ...{ type: 'revoked', run: runOf(word.value.pages), lending: Number(word.value.lending) },
+        });
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  lost(peer: string): void {
+    this.offers.delete(peer);
+    if (this.homes.has(peer)) this.step(peer, { type: 'lost' });
+  }
+
+  /** Makes what is to be here, and removes what is not. */
+  async look(): Promise<void> {
+    this.takeOffers();
+    for (const [key, each] of [...this.imports]) await this.lookAt(key, each);
+    if (!this.holder.directories.allUsable) return;
+    for (const [peer, home] of this.homes)
+      for (const [name, { id, sizeBytes }] of home.offered) {
+        const key = borrowedName(name, peer);
+        if (this.imports.has(key) || this.o.policy().peers.get(peer)?.borrows.has(name) !== true) continue;
+        const made: Import = {
+          ...{ peer, name, homeId: id, sizeBytes, id: 0n, leaving: false, trouble: '', recalls: new Map() },
+        };
+        this.imports.set(key, made);
+        await this.make(key, made, home);
+      }
+  }
+
+  /** Another policy is in force, or another offer. */
+  policyChanged(): void {
+    for (const each of this.imports.values()) if (!this.isWanted(each)) this.leave(each);
+  }
+
+  /** Who uses it gets an error. */
+  async stop(): Promise<void> {
+    for (const { timer } of this.homes.values()) clearTimeout(timer);
+    await Promise.allSettled([...this.imports].map(([key, each]) => this.removeHere(key, each)));
+    this.holder.close();
+  }
+
+  // ---- what is here
+
+  private isWanted({ peer, name, homeId }: Import): boolean {
+    if (this.o.policy().peers.get(peer)?.borrows.has(name) !== true) return false;
+    return this.homes.get(peer)?.offered.get(name)?.id === homeId;
+  }
+
+  private async lookAt(key: string, each: Import): Promise<void> {
+    const home = this.homes.get(each.peer)!;
+    if (each.id === 0n) {
+      if (this.isWanted(each)) await this.make(key, each, home);
+      else this.imports.delete(key);
+      return;
+    }
+    if (!this.isWanted(each)) this.leave(each);
+    const isOver = monotonicMs() > home.machine.endMs;
+    const isDone = each.leaving && (isOver || home.machine.isDrained(each.homeId));
+    if (!isDone && monotonicMs() < home.machine.endMs + GIVE_UP_MS) return;
+    await this.removeHere(key, each);
+  }
+
+  private leave(each: Import): void {
+    if (each.leaving || each.id === 0n) return;
+    each.leaving = true;
+    this.step(each.peer, { type: 'drain', dataspace: each.homeId });
+  }
+
+  private async make(key: string, each: Import, { machine }: Home): Promise<void> {
+    const client = this.o.client();
+    if (client === undefined || !machine.isLeased) return;
+    if (this.bytes() > this.o.policy().memory) {
+      each.trouble = 'more than the memory of this gateway: raise memory in its policy';
+      return;
+    }
+    const { name: creator, incarnation: creatorIncarnation } = this.o.holder;
+    const { sizeBytes, homeId } = each;
+    this.making += 1;
+    try {
+      const about = { name: key, sizeBytes, creator, creatorIncarnation, exclusive: true, mode: MODE };
+      const { dataspace } = await client.createDataspace(about, { deadlineMs: ASK_MS });
+      each.id = dataspace!.id;
+      each.trouble = '';
+      this.byId.set(each.id, each);
+      this.holder.open(each.id, pageCountOf(sizeBytes), true);
+      this.step(each.peer, { type: 'open', dataspace: homeId, pageCount: pageCountOf(sizeBytes) });
+      this.o.log.info({ dataspace: key, sizeBytes }, 'a dataspace of another cluster may be mapped');
+    } catch (error) {
+      const { code, details } = fromServiceError(error);
+      each.trouble = details;
+      // Of an earlier start of this gateway, or of a call whose answer was lost.
+      if (code === Code.AlreadyExists) await this.removeNamed(key);
+    } finally {
+      this.making -= 1;
+      for (const event of this.early.splice(0)) this.heed(event);
+    }
+  }
+
+  private bytes(): number {
+    let bytes = 0;
+    for (const { sizeBytes } of this.imports.values()) bytes += Number(sizeBytes);
+    return bytes;
+  }
+
+  private async removeHere(key: string, each: Import): Promise<void> {
+    const { id, peer, homeId } = each;
+    this.imports.delete(key);
+    if (id === 0n) return;
+    await this.removeNamed(key, id);
+    this.forget(each);
+    this.o.log.info({ dataspace: key, peer, homeId }, 'a dataspace of another cluster is not there any more');
+  }
+
+  private async removeNamed(name: string, dataspace = 0n): Promise<void> {
+    try {
+      await this.o.client()?.deleteDataspace({ name, dataspace }, { deadlineMs: ASK_MS });
+    } catch (error) {
+      this.o.log.debug({ name, err: error }, 'could not be removed');
+    }
+  }
+
+  private forget({ id, peer, homeId }: Import): void {
+    if (!this.byId.delete(id)) return;
+    this.step(peer, { type: 'close', dataspace: homeId });
+    this.holder.remove(id);
+  }
+
+  // ---- the other cluster
+
+  // How long nodes may use pages is known when the own directory has said so.
+  private takeOffers(): void {
+    if (this.nodeLeaseMs === 0) return;
+    for (const [peer, offer] of this.offers) {
+      this.offers.delete(peer);
+      this.offered(peer, offer);
+    }
+  }
+
+  private offered(peer: string, { life, dataspaces }: Offer): void {
+    let home = this.homes.get(peer);
+    if (home === undefined) {
+      home = { machine: new PageBorrower(this.nodeLeaseMs), offered: new Map(), timer: undefined };
+      this.homes.set(peer, home);
+    }
+    home.offered = new Map(dataspaces.map(({ name, ...about }) => [name, about]));
+    this.step(peer, { type: 'joined', life });
+    this.policyChanged();
+  }
+
+  private lent(peer: string, run: PageRun, data: Uint8Array, lending: number): void {
+    const known = [...this.byId.values()].find((each) => each.peer === peer && each.homeId === run.dataspace);
+    if (known !== undefined && run.firstPage + run.pageCount <= pageCountOf(known.sizeBytes))
+      this.o.store.write({ ...run, dataspace: known.id }, data);
+    this.o.meter(peer).borrowedPages += run.pageCount;
+    this.step(peer, { type: 'lent', run, lending });
+  }
+
+  // ---- the machines
+
+  private ports(): HolderPorts {
+    return {
+      keeps: (event) => {
+        if (this.making > 0 && !this.byId.has(event.run.dataspace)) {
+          if (this.early.length < EARLY_MAX) this.early.push(event);
+          return true;
+        }
+        if (event.type !== 'recall') return false;
+        this.recalled(event);
+        return true;
+      },
+      ready: (run) => this.alone(run, this.holder.spansIn(run, mayWrite)),
+      // Of its own pages only what it has no more is refused to the gateway, and then nobody has it.
+      failed: (run) => this.alone(run, [run]),
+      removed: (dataspace) => {
+        const each = this.byId.get(dataspace);
+        if (each === undefined) return;
+        this.imports.delete(borrowedName(each.name, each.peer));
+        this.forget(each);
+      },
+      rejoined: () => {},
+      suspended: () => {},
+      // What was made is not whole any more: it goes, and is made anew.
+      voided: () => {
+        for (const each of this.imports.values()) this.leave(each);
+      },
+    };
+  }
+
+  private heed(event: RunEvent): void {
+    if (event.type === 'recall' && this.byId.has(event.run.dataspace)) this.recalled(event);
+    else this.holder.heed(event);
+  }
+
+  private recalled(event: Recall): void {
+    const { run, mode } = event;
+    const each = this.byId.get(run.dataspace);
+    if (each === undefined) {
+      this.holder.heed(event);
+      return;
+    }
+    // Nobody may write it.
+    if (mode === 'WRITE') {
+      this.holder.absent(event);
+      return;
+    }
+    for (let i = 0; i < run.pageCount; i++) each.recalls.set(run.firstPage + i, event);
+    this.step(each.peer, { type: 'asked', run: { ...run, dataspace: each.homeId } });
+  }
+
+  private alone({ dataspace }: PageRun, spans: readonly PageRun[]): void {
+    const each = this.byId.get(dataspace);
+    if (each === undefined) return;
+    for (const span of spans)
+      this.step(each.peer, { type: 'alone', run: { ...span, dataspace: each.homeId } });
+  }
+
+  /** @throws RangeError where the other cluster says what it cannot */
+  private step(peer: string, event: BorrowerEvent): void {
+    const home = this.homes.get(peer);
+    if (home !== undefined) this.performAll(peer, home, home.machine.step(event, monotonicMs()));
+  }
+
+  private performAll(peer: string, home: Home, actions: readonly BorrowerAction[]): void {
+    for (const action of actions) this.perform(peer, action);
+    clearTimeout(home.timer);
+    const { nextMs } = home.machine;
+    if (!Number.isFinite(nextMs)) return;
+    home.timer = setTimeout(
+      ownTurn({ timer: 'lease of another cluster' }, () =>
+        this.performAll(peer, home, home.machine.tick(monotonicMs())),
+      ),
+      Math.max(1, nextMs - monotonicMs() + 1),
+    );
+  }
+
+  private perform(peer: string, action: BorrowerAction): void {
+    const words = this.o.words(peer);
+    if (action.type === 'renew') {
+      words?.atOnce({ case: 'renew', value: { sentMs: BigInt(action.sentMs) } });
+      return;
+    }
+    const each = [...this.byId.values()].find((known) => {
+      return known.peer === peer && known.homeId === action.run.dataspace;
+    });
+    switch (action.type) {
+      case 'want':
+        words?.sayOf('wanted', action.run);
+        return;
+      case 'return':
+        words?.sayOfLent('returned', action.run, action.lending);
+        return;
+      case 'serve':
+        this.answer(each, action.run, (recall) => this.holder.heed(recall));
+        return;
+      case 'deny':
+        this.answer(each, action.run, (recall) => this.holder.absent(recall));
+        return;
+      case 'take':
+        if (each !== undefined) this.holder.want({ ...action.run, dataspace: each.id }, 'WRITE', mayWrite);
+        return;
+      case 'forget':
+        if (each !== undefined) this.o.store.drop({ ...action.run, dataspace: each.id });
+        return;
+      default:
+        unreachable(action);
+    }
+  }
+
+  /** Recalls of pages, each as far as it is of them. */
+  private answer(each: Import | undefined, run: PageRun, answer: (recall: Recall) => void): void {
+    if (each === undefined) return;
+    const end = run.firstPage + run.pageCount;
+    for (let page = run.firstPage; page < end; ) {
+      const recall = each.recalls.get(page);
+      let count = 1;
+      while (page + count < end && each.recalls.get(page + count) === recall) count++;
+      for (let i = 0; i < count; i++) each.recalls.delete(page + i);
+      if (recall !== undefined)
+        answer({ ...recall, run: { dataspace: each.id, firstPage: page, pageCount: count } });
+      page += count;
+    }
+  }
+}

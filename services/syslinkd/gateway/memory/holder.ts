@@ -1,0 +1,220 @@
+// A gateway as a holder of its own cluster's directory: the machines of libs/coherency decide, here they get streams, bytes and time. What
+// the directory says of pages may be kept back, and is heeded later: until then it waits for the answer.
+import type { HolderAction, HolderEvent } from '@odonata/coherency/holder/holder-messages.ts';
+import { ShardedHolder } from '@odonata/coherency/holder/sharded-holder.ts';
+import type { RunEvent } from '@odonata/coherency/node/lines/holder-wire.ts';
+import type { NodeAction } from '@odonata/coherency/node/lines/lines-messages.ts';
+import { PAGE_BYTES, type PageRun, type PageState, spansOf, unreachable } from '@odonata/coherency/page.ts';
+import type { Arrived } from '@odonata/pmap/wire/arriving.ts';
+import { Directories } from '@odonata/pmap/wire/directories.ts';
+import { PageBuffer } from '@odonata/pmap/wire/page-buffer.ts';
+import type { Transfers } from '@odonata/pmap/wire/transfer.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { monotonicMs } from '@odonata/rpc/monotonic.ts';
+import type { PageStore } from './page-store.ts';
+
+/** Pages of one message to a node. */
+const SENT_PAGES = 64;
+
+type Step = Parameters<ShardedHolder['step']>[0];
+
+export interface HolderPorts {
+  /** True: it is kept back, and `heed` follows. */
+  keeps(event: RunEvent): boolean;
+  /** More may be done with pages than before. */
+  ready(run: PageRun): void;
+  /** What was asked for does not come. */
+  failed(run: PageRun): void;
+  removed(dataspace: bigint): void;
+  /** What the directory waits for it says again. */
+  rejoined(): void;
+  /** The lease of some shard is over. */
+  suspended(): void;
+  /** What was had of some shard is had no more. */
+  voided(): void;
+}
+
+export interface HolderOptions {
+  /** As the directory knows it. */
+  readonly name: string;
+  readonly incarnation: bigint;
+  readonly shards: number;
+  /** Replicas of the directory. */
+  readonly directory: readonly string[];
+  /** Where nodes bring pages; empty: they bring none. */
+  readonly transferAddress: string;
+  readonly store: PageStore;
+  readonly transfers: Transfers;
+  readonly log: Logger;
+  readonly ports: HolderPorts;
+}
+
+export class GatewayHolder {
+  readonly directories: Directories;
+  private readonly machine: ShardedHolder;
+  private readonly o: HolderOptions;
+
+  constructor(options: HolderOptions) {
+    this.o = options;
+    const { name: node, incarnation, shards, transferAddress, log } = options;
+    this.machine = new ShardedHolder(shards);
+    this.directories = new Directories({ node, incarnation, shards, transferAddress, log }, (action) =>
+      this.line(action),
+    );
+    this.directories.connectTo(options.directory);
+  }
+
+  /** Milliseconds for which the directory believes this holder; 0: it does not. */
+  get leftMs(): number {
+    return Math.max(0, this.directories.usableUntilMs - monotonicMs());
+  }
+
+  open(dataspace: bigint, pageCount: number, whole: boolean): void {
+    this.step({ type: 'open', dataspace, pageCount, whole });
+  }
+
+  remove(dataspace: bigint): void {
+    this.step({ type: 'remove', dataspace });
+    this.o.store.remove(dataspace);
+  }
+
+  state(dataspace: bigint, page: number): PageState {
+    return this.machine.state(dataspace, page);
+  }
+
+  /** Asks for pages; what may be used already is `ready` at once. */
+  want(run: PageRun, mode: 'READ' | 'WRITE', may: (state: PageState) => boolean): void {
+    this.step({ type: 'want', run, mode, neededPages: run.pageCount });
+    for (const span of this.spansIn(run, may)) this.o.ports.ready(span);
+  }
+
+  /** Parts of a run that are in some state. */
+  spansIn({ dataspace, firstPage, pageCount }: PageRun, is: (state: PageState) => boolean): PageRun[] {
+    const pages = Array.from({ length: pageCount }, (_, i) => firstPage + i);
+    return spansOf(pages.filter((page) => is(this.state(dataspace, page)))).map((span) => ({
+      dataspace,
+      ...span,
+    }));
+  }
+
+  /** What was kept back. */
+  heed(event: RunEvent): void {
+    this.step(event);
+  }
+
+  /** A recall finds nothing here. */
+  absent({ run, version }: Extract<RunEvent, { type: 'recall' }>): void {
+    this.directories.say({ type: 'ack', run, version, kind: 'ABSENT' });
+  }
+
+  /** Pages that a node brought. */
+  arrived({ data, bytes }: Arrived): void {
+    for (const action of this.machine.step(data)) this.perform(action, undefined, { run: data.run, bytes });
+  }
+
+  /** True where pages that were sent to a holder are for who this one is now. */
+  acceptsFor(dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean {
+    return this.directories.lines.acceptsFor(dataspace, page, epoch, receiver, monotonicMs());
+  }
+
+  close(): void {
+    this.directories.close();
+  }
+
+  private step(event: Step): void {
+    for (const action of this.machine.step(event)) this.perform(action);
+  }
+
+  private stepShard(
+    shard: number,
+    event: Extract<HolderEvent, { type: 'rejoin' | 'expire' | 'forsake' }>,
+  ): void {
+    for (const action of this.machine.stepShard(shard, event)) this.perform(action, shard);
+  }
+
+  private line(action: NodeAction): void {
+    const { ports } = this.o;
+    switch (action.type) {
+      case 'page':
+      case 'overheard':
+        if (!ports.keeps(action.event)) this.step(action.event);
+        return;
+      case 'removed':
+        ports.removed(action.dataspace);
+        return;
+      case 'led':
+        if (action.voided) this.stepShard(action.shard, { type: 'expire' });
+        this.stepShard(action.shard, { type: 'rejoin', sameDirectory: action.sameLeader });
+        if (action.voided) ports.voided();
+        else ports.rejoined();
+        return;
+      case 'resume':
+        this.stepShard(action.shard, { type: 'rejoin', sameDirectory: true });
+        ports.rejoined();
+        return;
+      case 'suspend':
+        ports.suspended();
+        return;
+      case 'sync':
+      case 'retired':
+      case 'confirmed':
+      case 'deadline':
+        return;
+      default:
+        unreachable(action);
+    }
+  }
+
+  private perform(action: HolderAction, shard?: number, came?: { run: PageRun; bytes: PageBuffer }): void {
+    const { store, ports } = this.o;
+    switch (action.type) {
+      case 'acquire':
+      case 'ack':
+      case 'report':
+        this.directories.say(action, shard);
+        return;
+      case 'install': {
+        if (action.zero || came === undefined) return;
+        const { firstPage, pageCount } = action.run;
+        store.write(action.run, came.bytes.part(firstPage - came.run.firstPage, pageCount).data);
+        return;
+      }
+      case 'send':
+        this.send(action);
+        return;
+      case 'drop':
+        store.drop(action.run);
+        return;
+      case 'ready':
+        ports.ready(action.run);
+        return;
+      case 'failed':
+        ports.failed(action.run);
+        return;
+      case 'revoke':
+      case 'resend':
+      case 'install-stored':
+      case 'restore':
+      case 'forget':
+        return; // Of who writes pages, or sends them on for good.
+      default:
+        unreachable(action);
+    }
+  }
+
+  private send({ run, receiver, version, state }: Extract<HolderAction, { type: 'send' }>): void {
+    const way = this.directories.lines.wayTo(run.dataspace, run.firstPage, receiver);
+    // Who is not known any more asks anew.
+    if (way === undefined) return;
+    const { address, epoch, sender } = way;
+    const end = run.firstPage + run.pageCount;
+    for (let firstPage = run.firstPage; firstPage < end; firstPage += SENT_PAGES) {
+      const part = { ...run, firstPage, pageCount: Math.min(SENT_PAGES, end - firstPage) };
+      const bytes = new PageBuffer(this.o.store.read(part));
+      this.o.transfers.send(address, part, { version, state, epoch, sender, receiver }, bytes, true);
+    }
+  }
+}
+
+/** Bytes of a run. */
+export const bytesOf = ({ pageCount }: PageRun): number => pageCount * PAGE_BYTES;

@@ -1,0 +1,210 @@
+// Dataspaces over a gateway: those of this cluster that others borrow, and those of others that are mapped here.
+import { gatewayHolder } from '@odonata/coherency/gateway.ts';
+import { DEFAULT_SHARDS } from '@odonata/coherency/shard.ts';
+import { transferHandlers } from '@odonata/pmap/wire/arriving.ts';
+import { PagePool } from '@odonata/pmap/wire/page-buffer.ts';
+import { SpoiltMessages } from '@odonata/pmap/wire/spoilt-messages.ts';
+import { Transfers } from '@odonata/pmap/wire/transfer.ts';
+import { DirectoryService } from '@odonata/proto/coherency/v1/coherency';
+import { TransferService } from '@odonata/proto/pmap/v1/pmap';
+import { ownTurn } from '@odonata/rpc/bug.ts';
+import { type Client, createClient } from '@odonata/rpc/client.ts';
+import { Code, RpcError } from '@odonata/rpc/error.ts';
+import type { EventLog } from '@odonata/rpc/events.ts';
+import type { TlsFolder } from '@odonata/rpc/identity/tls-folder.ts';
+import type { Logger } from '@odonata/rpc/log.ts';
+import { createRpcServer, type RpcServer } from '@odonata/rpc/server.ts';
+import { WireGate } from '@odonata/rpc/wire-gate.ts';
+import type { PeerMeter } from '../peer-meter.ts';
+import type { Policy } from '../policy.ts';
+import type { Session } from '../session.ts';
+import { Borrowing } from './borrowing.ts';
+import { Lending } from './lending.ts';
+import { PageStore } from './page-store.ts';
+import type { Word } from './word.ts';
+import { Words } from './words.ts';
+
+const LOOK_MS = 250;
+const NONE: ReadonlySet<string> = new Set();
+const NO_DIRECTORY = 'this gateway was started without --directory';
+
+export interface MemoryOptions {
+  readonly gateway: string;
+  readonly policy: () => Policy;
+  /** Replicas of the directory of this cluster; none: dataspaces do not cross. */
+  readonly directory: readonly string[];
+  /** Where nodes bring pages, host:port or unix:/path. */
+  readonly pagesListen: string;
+  readonly session: (peer: string) => Session | undefined;
+  readonly meter: (peer: string) => PeerMeter;
+  readonly events: EventLog;
+  readonly folder: TlsFolder;
+  readonly log: Logger;
+}
+
+export class CrossingMemory {
+  private readonly o: MemoryOptions;
+  private readonly life = BigInt(Date.now());
+  private readonly store = new PageStore();
+  private readonly words = new WeakMap<Session, Words>();
+  private readonly transfers: Transfers;
+  private server: RpcServer | undefined;
+  private lending: Lending | undefined;
+  private borrowing: Borrowing | undefined;
+  private asked: { client: Client<typeof DirectoryService>; at: number } | undefined;
+  private looking: Promise<void> | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(options: MemoryOptions) {
+    this.o = options;
+    const { log } = options;
+    this.transfers = new Transfers({
+      ...{ log, pool: new PagePool() },
+      onDropped: (address, pages) => log.warn({ address, pages }, 'pages did not arrive at a node'),
+    });
+  }
+
+  /** Begins as soon as the policy has dataspaces. */
+  async start(): Promise<void> {
+    const { directory } = this.o;
+    if (directory.length === 0) return;
+    this.timer = setInterval(
+      ownTurn({ timer: 'dataspaces of other clusters' }, () => this.look()),
+      LOOK_MS,
+    );
+    await this.begin();
+    this.look();
+  }
+
+  /** What a cluster may map, and what of it may be mapped here. */
+  of(peer: string): { name: string; sizeBytes: bigint; pages: bigint; trouble: string }[] {
+    const { lends = NONE, borrows = NONE } = this.o.policy().peers.get(peer) ?? {};
+    if (this.o.directory.length === 0)
+      return [...lends, ...[...borrows].map((name) => `${name}@${peer}`)].map((name) => {
+        return { name, sizeBytes: 0n, pages: 0n, trouble: NO_DIRECTORY };
+      });
+    return [...(this.lending?.of(peer) ?? []), ...(this.borrowing?.of(peer) ?? [])];
+  }
+
+  policyChanged(): void {
+    this.lending?.policyChanged();
+    this.borrowing?.policyChanged();
+    this.look();
+  }
+
+  /** A line to a cluster is up. */
+  joined(peer: string): void {
+    this.lending?.joined(peer);
+  }
+
+  lost(peer: string): void {
+    this.borrowing?.lost(peer);
+  }
+
+  /** What a cluster says; what it must not say ends its line. */
+  heard(peer: string, session: Session, word: Word): void {
+    try {
+      if (this.lending?.heard(peer, word) || this.borrowing?.heard(peer, word)) return;
+      // Of a later version, or nothing here is for dataspaces.
+      this.o.meter(peer).strays += 1;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.o.meter(peer).falsePages += 1;
+      session.end(new RpcError(Code.InvalidArgument, `of dataspaces: ${error.message}`));
+    }
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    await this.looking;
+    await this.borrowing?.stop();
+    this.lending?.close();
+    this.transfers.close();
+    this.asked?.client.close();
+    await this.server?.drain(500);
+  }
+
+  // ---- parts
+
+  // Those that the policy has something for: a gateway of names alone is no holder.
+  private async begin(): Promise<void> {
+    const peers = [...this.o.policy().peers.values()];
+    if (this.lending === undefined && peers.some(({ lends }) => lends.size > 0)) await this.beginLending();
+    if (this.borrowing === undefined && peers.some(({ borrows }) => borrows.size > 0)) this.beginBorrowing();
+  }
+
+  private async beginLending(): Promise<void> {
+    const { events, log, policy, meter, folder } = this.o;
+    const gate = new WireGate('gateway', log);
+    const line = {
+      acceptsFor: (dataspace: bigint, page: number, epoch: bigint, receiver: number): boolean =>
+        this.lending?.receiver.acceptsFor(dataspace, page, epoch, receiver) ?? false,
+    };
+    const memory = {
+      step: (arrived: Parameters<Lending['receiver']['arrived']>[0]) =>
+        this.lending?.receiver.arrived(arrived),
+    };
+    const { deliver } = transferHandlers({ memory, line, spoilt: new SpoiltMessages(events) }, gate);
+    const adopt = (): never => {
+      throw new RpcError(Code.FailedPrecondition, 'a gateway keeps no pages for nodes that leave');
+    };
+    this.server = createRpcServer({ name: 'gateway for nodes', log, folder }).add(TransferService, {
+      deliver,
+      adopt,
+    });
+    const transferAddress = await this.server.listen(this.o.pagesListen);
+    this.lending = new Lending({
+      ...{ policy, life: this.life, store: this.store, meter },
+      holder: this.holderOf('lends', transferAddress),
+      client: () => this.client(),
+      words: (peer) => this.wordsTo(peer),
+      lifeOf: (peer) => this.o.session(peer)?.life,
+    });
+    for (const peer of policy().peers.keys())
+      if (this.o.session(peer) !== undefined) this.lending.joined(peer);
+  }
+
+  private beginBorrowing(): void {
+    const { policy, meter, log } = this.o;
+    this.borrowing = new Borrowing({
+      ...{ policy, store: this.store, meter, log },
+      holder: this.holderOf('borrows', ''),
+      client: () => this.client(),
+      words: (peer) => this.wordsTo(peer),
+    });
+  }
+
+  private holderOf(what: 'lends' | 'borrows', transferAddress: string) {
+    const { gateway, directory, log } = this.o;
+    const { transfers, store, life } = this;
+    return {
+      ...{ name: gatewayHolder(gateway, what, life), incarnation: life, shards: DEFAULT_SHARDS },
+      ...{ directory, transferAddress, transfers, store, log },
+    };
+  }
+
+  // One replica after the other, where one does not answer.
+  private client(): Client<typeof DirectoryService> | undefined {
+    const { directory, log } = this.o;
+    this.asked ??= { client: createClient(DirectoryService, directory[0]!, { log }), at: 0 };
+    return this.asked.client;
+  }
+
+  private wordsTo(peer: string): Words | undefined {
+    const session = this.o.session(peer);
+    if (session === undefined) return undefined;
+    const words = this.words.get(session) ?? new Words(session);
+    this.words.set(session, words);
+    return words;
+  }
+
+  private look(): void {
+    this.looking ??= this.begin()
+      .then(() => this.lending?.look())
+      .then(() => this.borrowing?.look())
+      .catch((error) => this.o.log.warn({ err: error }, 'dataspaces could not be looked at'))
+      .finally(() => {
+        this.looking = undefined;
+      });
+  }
+}

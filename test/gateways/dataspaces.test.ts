@@ -1,0 +1,106 @@
+// A dataspace of the north that programs of the south map, over a line of 50 ms each way: what a writer was told to be seen is seen, nobody
+// reads what is older, and what the north takes back is gone.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { DELAY_MS } from '../../services/syslinkd/gateway/testdata/bad-line.ts';
+import { until } from '../cluster/cluster.ts';
+import { TwoClusters } from './two-clusters.ts';
+
+let both: TwoClusters;
+
+beforeAll(async () => {
+  both = await TwoClusters.up(2_000);
+  both.allow({ exports: ['table'] });
+  const { north, south } = both;
+  await north.cluster.vkctl(['ds', 'create', 'table', '16K', '--mode', '604']);
+  await north.cluster.vkctl(['vkernel', 'create', 'asks', '--may-connect', `:seen@${south.name}`]);
+  await south.cluster.vkctl(['vkernel', 'create', 'answers', '--may-listen', ':seen']);
+  north.serve();
+  south.serve();
+  await both.mapped();
+}, 180_000);
+
+afterAll(async () => {
+  await both.down();
+}, 120_000);
+
+test('what a writer of the north was told to be seen, programs of the south see', async () => {
+  const { north, south, table } = both;
+  const listener = await south.cluster.start('node1', 'far', ['listen', table, ':seen'], {
+    vkernel: 'answers',
+  });
+  const watchers = await Promise.all(
+    ['node1', 'node2'].map((node) => south.cluster.start(node, 'far', ['watch', table, '8', '50000'])),
+  );
+  await until('somebody listens', () => listener.stdout.includes('listens'));
+  await until('the name is known', async () =>
+    (await north.cluster.vkctl(['name', 'ls'])).stdout.includes(`:seen@${south.name}`),
+  );
+  const written = await north.cluster.json(
+    'node2',
+    'far',
+    ['write', 'table', '1', '8', '0', `:seen@${south.name}`],
+    {
+      vkernel: 'asks',
+    },
+  );
+  expect(written).toMatchObject({ writes: 8 });
+  for (const watcher of watchers) {
+    const { code, stdout, stderr } = await watcher.end();
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout.toString())).toMatchObject({ last: 8 });
+  }
+  expect((await listener.end()).code).toBe(0);
+  console.log(
+    `a write that the south had read took ${Math.round((written['longestNs'] as number) / 1e6)} ms at most`,
+  );
+}, 60_000);
+
+test('a fault over the line takes one round trip', async () => {
+  const { north, south, table } = both;
+  const took: number[] = [];
+  for (let number = 11; number <= 15; number++) {
+    await north.cluster.run('node1', 'far', ['write', 'table', `${number}`, `${number}`, '0']);
+    const seen = await south.cluster.json('node1', 'far', ['look', table, 'read']);
+    expect(seen['sum']).toBe(4 * number);
+    took.push((seen['firstNs'] as number) / 1e6);
+  }
+  took.sort((a, b) => a - b);
+  console.log(
+    `a fault over a line of ${2 * DELAY_MS} ms there and back: ${took.map((ms) => ms.toFixed(0)).join(', ')} ms`,
+  );
+  expect(took[0]!).toBeGreaterThan(2 * DELAY_MS - 5);
+  expect(took[0]!).toBeLessThan(4 * DELAY_MS);
+}, 60_000);
+
+test('it is read, and not written, nor locked', async () => {
+  const { cluster } = both.south;
+  expect((await cluster.run('node1', 'far', ['look', both.table, 'write'])).stderr).toMatch(
+    /Permission denied/,
+  );
+  expect((await cluster.run('node1', 'far', ['lock', both.table])).stderr).toMatch(/lock: /);
+  const { stderr } = await cluster.vkctl(['ds', 'load', both.table, '/etc/hostname']);
+  expect(stderr).toMatch(/is of another cluster, which lets it be read and not written/);
+});
+
+test('a gateway is no node', async () => {
+  for (const { cluster } of [both.north, both.south]) {
+    const { stdout, code } = await cluster.vkctl(['status']);
+    expect(stdout).not.toMatch(/gateway/);
+    expect(code).toBe(0);
+  }
+});
+
+test('what the north takes back is gone, and whoever reads it gets an error', async () => {
+  const { north, south, table } = both;
+  const watcher = await south.cluster.start('node1', 'far', ['watch', table, '9', '50000']);
+  await until('pages are lent', async () => ((await north.peer())?.dataspaces[0]?.pages ?? 0) > 0);
+  both.allow({ exports: [] });
+  const { signal, reason } = await watcher.end();
+  expect({ signal, reason }).toMatchObject({ signal: 'SIGBUS', reason: expect.stringContaining(table) });
+  await until(
+    'nothing is left of it',
+    async () => !(await south.cluster.vkctl(['ds', 'ls', '-q'])).stdout.includes(table),
+  );
+  expect((await south.cluster.run('node1', 'far', ['look', table, 'read'])).code).not.toBe(0);
+}, 60_000);

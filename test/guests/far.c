@@ -1,0 +1,136 @@
+/*
+ * A dataspace that programs of two clusters map. Of each of its pages the first word and the last hold what was written last, the first
+ * one written first.
+ *
+ *   far write NAME FROM TO PAUSE_MS LISTENER...
+ *                                      writes FROM to TO; after each all listeners are told, and say that they see it
+ *   far listen NAME LISTENER           says of each number that it is told whether each page holds it
+ *   far watch NAME NUMBER MS           reads until that is in all pages, for so long at most: nothing may go back
+ *   far look NAME read|write           maps it so, and reads a word of each page
+ *   far lock NAME                      asks for a lock on it
+ */
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+#define WORDS 1024
+
+static volatile uint32_t *words;
+static uint32_t pages;
+
+static void open_it(const char *name, int32_t prot) {
+  struct odonata_dataspace ds;
+  void *base;
+  must(odonata_ds_open(name, strlen(name), 0, 0, &ds), "ds_open");
+  must(odonata_ds_map_whole(&ds, prot, &base), "ds_map");
+  words = base;
+  pages = ds.size_bytes / (WORDS * 4);
+}
+
+static uint32_t first(uint32_t page) { return __atomic_load_n(&words[page * WORDS], __ATOMIC_SEQ_CST); }
+static uint32_t last(uint32_t page) {
+  return __atomic_load_n(&words[page * WORDS + WORDS - 1], __ATOMIC_SEQ_CST);
+}
+
+static void write_all(uint32_t number) {
+  for (uint32_t page = 0; page < pages; page++) {
+    __atomic_store_n(&words[page * WORDS], number, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&words[page * WORDS + WORDS - 1], number, __ATOMIC_SEQ_CST);
+  }
+}
+
+static void read_word(int fd, uint32_t *out) {
+  size_t got = 0;
+  while (got < sizeof *out) {
+    ssize_t part = read(fd, (char *)out + got, sizeof *out - got);
+    if (part <= 0) die(EXIT_CALL, "the connection ended");
+    got += part;
+  }
+}
+
+static void writer(const char *name, uint32_t from, uint32_t to, uint32_t pause_ms, int listeners, char **names) {
+  unsigned fds[8];
+  uint64_t longest = 0;
+  open_it(name, ODONATA_READ_WRITE);
+  for (int i = 0; i < listeners; i++) must(odonata_connect_name(names[i], strlen(names[i]), 10000, &fds[i]), names[i]);
+  uint64_t begin = now_ns();
+  for (uint32_t number = from; number <= to; number++) {
+    uint64_t at = now_ns();
+    write_all(number);
+    uint64_t took = now_ns() - at;
+    if (took > longest) longest = took;
+    for (int i = 0; i < listeners; i++) write(fds[i], &number, sizeof number);
+    for (int i = 0; i < listeners; i++) {
+      uint32_t seen;
+      read_word(fds[i], &seen);
+      if (seen != number) die(EXIT_CHECK, "%s saw %u, not %u", names[i], seen, number);
+    }
+    usleep(pause_ms * 1000);
+  }
+  printf("{\"writes\":%u,\"ns\":%" PRIu64 ",\"longestNs\":%" PRIu64 "}\n", to - from + 1, now_ns() - begin, longest);
+}
+
+static void listener(const char *name, const char *by) {
+  unsigned fd;
+  uint32_t number;
+  open_it(name, ODONATA_READ);
+  must(odonata_listen(by, strlen(by), 4, ODONATA_LISTEN_EVERYONE, &fd), "listen");
+  printf("{\"listens\":true}\n");
+  fflush(stdout);
+  int caller = accept(fd, NULL, NULL);
+  if (caller < 0) die(EXIT_CALL, "accept failed");
+  while (read(caller, &number, sizeof number) == sizeof number) {
+    uint32_t seen = number;
+    for (uint32_t page = 0; page < pages; page++)
+      if (first(page) != number || last(page) != number) seen = first(page);
+    write(caller, &seen, sizeof seen);
+  }
+}
+
+static void watcher(const char *name, uint32_t number, uint64_t ms) {
+  uint64_t reads = 0, end = now_ns() + ms * 1000000;
+  open_it(name, ODONATA_READ);
+  uint32_t *before = calloc(pages, sizeof *before);
+  for (uint32_t least = 0; least < number && now_ns() < end;) {
+    least = number;
+    for (uint32_t page = 0; page < pages; page++) {
+      uint32_t older = last(page), newer = first(page);
+      if (older < before[page] || newer < older)
+        die(EXIT_CHECK, "page %u: %u and %u after %u", page, newer, older, before[page]);
+      before[page] = newer;
+      if (older < least) least = older;
+      reads++;
+    }
+  }
+  printf("{\"reads\":%" PRIu64 ",\"last\":%u}\n", reads, before[0]);
+}
+
+static void look(const char *name, bool writes) {
+  uint64_t sum = 0;
+  open_it(name, writes ? ODONATA_READ_WRITE : ODONATA_READ);
+  uint64_t begin = now_ns(), first_ns = 0;
+  for (uint32_t page = 0; page < pages; page++) {
+    sum += first(page);
+    if (page == 0) first_ns = now_ns() - begin;
+  }
+  printf("{\"sum\":%" PRIu64 ",\"firstNs\":%" PRIu64 ",\"ns\":%" PRIu64 "}\n", sum, first_ns, now_ns() - begin);
+}
+
+static void lock(const char *name) {
+  struct odonata_dataspace ds;
+  must(odonata_ds_open(name, strlen(name), 0, 0, &ds), "ds_open");
+  must(odonata_lock(ds.id, 0, 7, ODONATA_LOCK_SHARED, 1000), "lock");
+}
+
+int main(int argc, char **argv) {
+  if (argc < 3) die(EXIT_USAGE, "far write|listen|watch|look|lock NAME ...");
+  if (strcmp(argv[1], "write") == 0 && argc > 5)
+    writer(argv[2], atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), argc - 6, argv + 6);
+  else if (strcmp(argv[1], "listen") == 0 && argc == 4) listener(argv[2], argv[3]);
+  else if (strcmp(argv[1], "watch") == 0 && argc == 5) watcher(argv[2], atoi(argv[3]), atoi(argv[4]));
+  else if (strcmp(argv[1], "look") == 0 && argc == 4) look(argv[2], strcmp(argv[3], "write") == 0);
+  else if (strcmp(argv[1], "lock") == 0) lock(argv[2]);
+  else die(EXIT_USAGE, "far: unknown words");
+  return 0;
+}
