@@ -2,7 +2,7 @@
 // One cluster of one node for all.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -28,6 +28,8 @@ process.env.ODONATA_HOME = join(folder, 'home');
 const env: NodeJS.ProcessEnv = { ...process.env, ODONATA_CLUSTER: cluster, NO_COLOR: '1' };
 for (const name of ['ODONATA_SYSLINK', 'ODONATA_CONTEXT', 'COLUMNS']) delete env[name];
 const file = join(folder, 'bytes');
+/** Of a cluster that is not there. */
+const policy = join(folder, 'west.yaml');
 const context = join(folder, 'alice.context');
 let spin: string;
 let first: { command: string };
@@ -72,7 +74,9 @@ async function answer(words: string, ...args: string[]): Promise<any> {
 beforeAll(async () => {
   spin = await buildGuest('misbehave');
   writeFileSync(file, 'x'.repeat(10_000));
+  writeFileSync(policy, 'peers: [{ name: west, authority: ca.crt, address: "127.0.0.1:1" }]\n');
   first = (await answer('up', '--address', '127.0.0.1:0')).join;
+  copyFileSync(join(process.env.ODONATA_HOME!, cluster, 'identity/ca/ca.crt'), join(folder, 'ca.crt'));
 });
 
 afterAll(async () => {
@@ -135,10 +139,12 @@ test('each answer is what its schema says', async () => {
     answer('route ls'),
     answer('name ls'),
     answer('gateway ls'),
+    answer('gateway add', policy),
     answer('user ls'),
     answer('context add', context),
     answer('token', 'unix:/tmp/x.sock'),
   ]);
+  await answer('gateway rm');
   // One thing looks the same, whoever tells of it.
   expect(stat).toEqual(made);
   expect(all.find(({ name }: { name: string }) => name === 'board')).toEqual(made);

@@ -1,18 +1,22 @@
-import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { accessSync, constants } from 'node:fs';
+import { resolve } from 'node:path';
 import { Authority } from '@odonata/authority/authority.ts';
 import { tlsDirOf } from '@odonata/client/local/identity-folder.ts';
 import type { ListPeersResponse, PeerState } from '@odonata/proto/gateway/v1/gateway';
+import { delay } from '@odonata/rpc/backoff.ts';
 import { bundled } from '@odonata/rpc/bundle.ts';
-import { LOG_LEVELS } from '@odonata/rpc/log.ts';
+import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
 import { type Command, Option } from 'commander';
 import { authorityDir, callerOf } from '../cluster/certificates.ts';
+import { lastLine } from '../cluster/log-line.ts';
+import type { ClusterPlan, ServiceRecord } from '../cluster/record.ts';
 import { expectHere, runningRecord, withCluster } from '../connection.ts';
-import { Failure } from '../failure.ts';
+import { EXIT, Failure, reasonOf } from '../failure.ts';
+import { forgetGateway, readGateway, type WantedGateway, writeGateway } from '../gateway/gateway-file.ts';
+import { GATEWAY, gatewayArgs } from '../gateway/gateway-spec.ts';
 import { printJson } from '../json.ts';
-import { print, printError, printNames } from '../output.ts';
+import { print, printError, printNames, say } from '../output.ts';
 import { formatSize } from '../size.ts';
-import { NODE_FLAGS, nearDirectories, pagesDoor, routersOf } from '../supervisor/service-spec.ts';
 import { type Column, table } from '../table.ts';
 import { type WatchOption, watchable, watched } from '../watch.ts';
 import {
@@ -25,15 +29,20 @@ import {
   quietOption,
 } from './options.ts';
 
-const MAIN = fileURLToPath(new URL('../../syslinkd/main.ts', import.meta.url));
-const NAME = 'gateway';
-/** Each start makes a new one. */
+/** Of its certificate: each start by hand, and each `add`, makes a new one. */
 const DAYS = 365;
+/** How long one may take until it answers, or ends. */
+const START_MS = 20_000;
+const LOOK_MS = 100;
 
 interface ListOptions extends ClusterOption, QuietOption, WatchOption {}
 interface ServeOptions extends ClusterOption, QuietOption {
-  logLevel: string;
+  logLevel: LogLevel;
   metricsListen?: string;
+  json?: boolean;
+}
+interface RemoveOptions extends ClusterOption, QuietOption {
+  json?: boolean;
 }
 
 export function addGateway(program: Command): void {
@@ -44,7 +53,7 @@ export function addGateway(program: Command): void {
       'Gateways tie clusters of different owners together, as their policies say: see docs/gateways.md.',
     );
   examples(gateway, [
-    ['vkctl gateway serve west.yaml', 'a gateway with this policy, until Ctrl-C'],
+    ['vkctl gateway add west.yaml', 'a gateway with this policy, for as long as the cluster is up'],
     ['vkctl gateway ls', 'how it stands with each cluster'],
   ]);
   const ls = gateway
@@ -61,20 +70,43 @@ export function addGateway(program: Command): void {
     ['vkctl gateway ls --watch 1', 'what crosses'],
     ["vkctl gateway ls --json | jq '.[].refused'", 'for a program'],
   ]);
-  const serve = gateway
-    .command('serve')
-    .summary('run a gateway')
+  const asServed = (command: Command): Command =>
+    command
+      .argument('<policy>', 'its file: YAML, as docs/gateways.md has it')
+      .option('--metrics-listen <address>', 'host:port for Prometheus')
+      .addOption(
+        new Option('--log-level <level>', 'least severe lines that are logged')
+          .choices(LOG_LEVELS)
+          .default('info'),
+      )
+      .addOption(clusterOption());
+  const added = asServed(gateway.command('add'))
+    .summary('have the cluster run a gateway')
+    .description(
+      'Has the supervisor of a cluster of this machine run a gateway: it begins anew where it ends, and again after ' +
+        '"vkctl down --keep" and "vkctl up". It reads its policy again when that changes. Another policy takes the place of the one before.',
+    )
+    .addOption(jsonOption())
+    .addOption(quietOption())
+    .action(add);
+  examples(added, [
+    ['vkctl gateway add west.yaml', 'of the default cluster'],
+    ['vkctl gateway add west.yaml -c east --metrics-listen 127.0.0.1:9700', 'of another one, and measured'],
+  ]);
+  const removed = gateway
+    .command('rm')
+    .summary('have the cluster run none any more')
+    .description('Ends the gateway that the supervisor of a cluster runs; what is open over it ends.')
+    .addOption(clusterOption())
+    .addOption(jsonOption())
+    .addOption(quietOption())
+    .action(remove);
+  examples(removed, [['vkctl gateway rm', 'of the default cluster']]);
+  const serve = asServed(gateway.command('serve'))
+    .summary('run a gateway by hand')
     .description(
       'Runs a gateway of a cluster of this machine until Ctrl-C, with a certificate of its own. It reads its policy again when that changes.',
     )
-    .argument('<policy>', 'its file: YAML, as docs/gateways.md has it')
-    .option('--metrics-listen <address>', 'host:port for Prometheus')
-    .addOption(
-      new Option('--log-level <level>', 'least severe lines that are logged')
-        .choices(LOG_LEVELS)
-        .default('info'),
-    )
-    .addOption(clusterOption())
     .addOption(quietOption('log errors only'))
     .action(serveIt);
   examples(serve, [
@@ -157,26 +189,107 @@ const plain = (gateway: string, { policyTrouble }: ListPeersResponse, state: Pee
   overduePages: Number(state.overduePages),
 });
 
-async function serveIt(policy: string, options: ServeOptions): Promise<void> {
-  expectHere('gateway serve', options.cluster);
-  const { plan } = await runningRecord(clusterOf(options));
+/** @throws Failure where no authority vouches for anybody */
+async function certify(plan: ClusterPlan): Promise<void> {
   if (plan.insecure)
     throw new Failure(
       `cluster "${plan.cluster}" was started with --insecure: it has no authority to vouch for it`,
-      {
-        fix: 'Start it without.',
-      },
+      { fix: 'Start it without.' },
     );
   const authority = await Authority.in(authorityDir(plan), plan.cluster);
-  const tlsDir = tlsDirOf(plan, 'gateway', NAME);
-  await authority.issue(callerOf(plan, 'gateway', NAME), tlsDir, { days: DAYS });
-  const args = [
-    ...[...NODE_FLAGS, bundled(MAIN), '--gateway', resolve(policy), '--syslink', routersOf(plan)],
-    ...['--directory', nearDirectories(plan).join(), '--pages-listen', pagesDoor(plan)],
-    ...['--tls-dir', tlsDir, '--log-level', options.quiet ? 'error' : options.logLevel],
-    ...['--events-file', join(plan.stateDir, 'events', `${NAME}.jsonl`)],
-    ...(options.metricsListen === undefined ? [] : ['--metrics-listen', options.metricsListen]),
-  ];
+  const tlsDir = tlsDirOf(plan, GATEWAY, GATEWAY);
+  await authority.issue(callerOf(plan, GATEWAY, GATEWAY), tlsDir, { days: DAYS });
+}
+
+function wantedOf(policy: string, options: ServeOptions): WantedGateway {
+  const file = resolve(policy);
+  try {
+    accessSync(file, constants.R_OK);
+  } catch (error) {
+    throw new Failure(`${policy}: ${reasonOf(error as NodeJS.ErrnoException)}`, { exitCode: EXIT.usage });
+  }
+  const { metricsListen } = options;
+  const logLevel = options.quiet ? 'error' : options.logLevel;
+  return { policy: file, logLevel, ...(metricsListen !== undefined && { metricsListen }) };
+}
+
+async function serveIt(policy: string, options: ServeOptions): Promise<void> {
+  expectHere('gateway serve', options.cluster);
+  const { plan } = await runningRecord(clusterOf(options));
+  if (readGateway(plan) !== undefined)
+    throw new Failure(`cluster "${plan.cluster}" runs a gateway itself`, {
+      fix: 'End that first: vkctl gateway rm.',
+    });
+  await certify(plan);
+  const args = gatewayArgs(plan, wantedOf(policy, options)).map(bundled);
   // In our place: then nothing is left of it, whatever ends us, and its exit code is ours.
   process.execve!(process.execPath, [process.execPath, ...args], process.env as Record<string, string>);
+}
+
+async function add(policy: string, options: ServeOptions): Promise<void> {
+  expectHere('gateway add', options.cluster);
+  const { plan } = await runningRecord(clusterOf(options));
+  const wanted = wantedOf(policy, options);
+  await certify(plan);
+  const before = readGateway(plan);
+  const wasPid = await pidOfGateway(plan);
+  writeGateway(plan, wanted);
+  try {
+    await untilGateway(plan, wasPid, options);
+  } catch (error) {
+    // It stays as it was.
+    if (before === undefined) forgetGateway(plan);
+    else writeGateway(plan, before);
+    throw error;
+  }
+  if (options.json) printJson({ cluster: plan.cluster, policy: wanted.policy });
+  else say(`cluster "${plan.cluster}" runs a gateway by ${wanted.policy}`);
+}
+
+const gatewayOf = async (plan: ClusterPlan): Promise<ServiceRecord | undefined> =>
+  (await runningRecord(plan.cluster)).services.find(({ name }) => name === GATEWAY);
+const pidOfGateway = async (plan: ClusterPlan): Promise<number | undefined> =>
+  (await gatewayOf(plan))?.process?.pid;
+
+/** Another one answers. @throws Failure why it does not */
+async function untilGateway(
+  plan: ClusterPlan,
+  wasPid: number | undefined,
+  options: ServeOptions,
+): Promise<void> {
+  const endMs = Date.now() + START_MS;
+  for (;;) {
+    const gateway = await gatewayOf(plan);
+    const pid = gateway?.process?.pid;
+    if (pid !== undefined && pid !== wasPid) {
+      const gateways = await withCluster(options, ({ connection }) => connection.gateways());
+      if (gateways.length > 0) return;
+    }
+    const ends = gateway === undefined || gateway.restarts === 0 ? undefined : gateway;
+    if (ends !== undefined || Date.now() > endMs)
+      throw new Failure(
+        ends === undefined
+          ? `the gateway does not answer in ${START_MS / 1000} s`
+          : `the gateway does not start: ${lastLine(ends.logFile)}`,
+        { fix: 'Mend the policy, and try again; nothing has changed.' },
+      );
+    await delay(LOOK_MS);
+  }
+}
+
+async function remove(options: RemoveOptions): Promise<void> {
+  expectHere('gateway rm', options.cluster);
+  const { plan } = await runningRecord(clusterOf(options));
+  if (readGateway(plan) === undefined)
+    throw new Failure(`cluster "${plan.cluster}" runs no gateway`, {
+      fix: 'One of vkctl gateway serve ends with Ctrl-C.',
+    });
+  forgetGateway(plan);
+  const endMs = Date.now() + START_MS;
+  while ((await gatewayOf(plan)) !== undefined) {
+    if (Date.now() > endMs) throw new Failure(`the gateway does not end in ${START_MS / 1000} s`);
+    await delay(LOOK_MS);
+  }
+  if (options.json) printJson({ cluster: plan.cluster });
+  else say(`cluster "${plan.cluster}" runs no gateway any more`);
 }

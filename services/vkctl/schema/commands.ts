@@ -75,6 +75,8 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   'route ls': list(syslink.route),
   'name ls': list(syslink.name),
   'gateway ls': list(syslink.peer),
+  'gateway add': one(syslink.gatewayAdded),
+  'gateway rm': one(syslink.gatewayRemoved),
   'user add': one(person.added),
   'user ls': list(person.person),
   'user rm': one(person.putOut),

@@ -58,3 +58,10 @@ export const peer = z.strictObject({
   overduePages: count.describe('that a writer got when the lease of the other cluster had ended'),
   policyTrouble: z.string().describe('why the policy in the file does not count; empty: it does'),
 });
+
+export const gatewayAdded = z.strictObject({
+  cluster: z.string().describe('that runs it'),
+  policy: z.string().describe('the file that it goes by'),
+});
+
+export const gatewayRemoved = z.strictObject({ cluster: z.string().describe('that ran it') });

@@ -11,6 +11,7 @@ import type { ClusterPaths } from '../cluster/paths.ts';
 import { type ClusterPlan, writeRecord } from '../cluster/record.ts';
 import { clearRemains, MARK } from '../cluster/remains.ts';
 import { takeReplaceRequest } from '../cluster/replace.ts';
+import { SupervisedGateway } from '../gateway/supervised-gateway.ts';
 import { SupervisedLodgers } from '../lodger/supervised-lodgers.ts';
 import { MemberLink } from '../machine/link.ts';
 import { markRemoved } from '../machine/membership.ts';
@@ -52,6 +53,7 @@ export class Supervisor {
   /** Of a node of another machine's cluster. */
   readonly #link: MemberLink | undefined;
   readonly #lodgers: SupervisedLodgers;
+  readonly #gateway: SupervisedGateway;
   readonly #startedMs = Date.now();
   #stopped: Promise<void> | undefined;
   /** Its cluster does not have it any more. */
@@ -89,6 +91,7 @@ export class Supervisor {
           ({ spec, record }) => spec.name === `${node}/pmapd` && record.state === 'running',
         ),
     });
+    this.#gateway = new SupervisedGateway({ plan, around, log });
     this.#services = serviceSpecs(plan, { node: process.execPath, natsServer: natsServer ?? '' }).map(
       (spec) => new SupervisedService(spec, around),
     );
@@ -118,6 +121,7 @@ export class Supervisor {
       this.#bus?.look();
       this.#wishes?.look();
       this.#lodgers.look();
+      this.#gateway.look();
       if (!existsSync(this.#paths.clusterFile)) this.#write();
     }, RECORD_MS);
     this.#wishes?.look();
@@ -131,7 +135,9 @@ export class Supervisor {
   async #startAfter(bus: SupervisedBus, services: readonly SupervisedService[]): Promise<void> {
     bus.start();
     if (this.#plan.hadStore) await bus.forgetVolatile();
-    if (!this.#stopped) for (const service of services) service.start();
+    if (this.#stopped) return;
+    for (const service of services) service.start();
+    this.#gateway.look();
   }
 
   /** The cluster has put this node out: it ends, and what is here of it counts no more. */
@@ -164,6 +170,7 @@ export class Supervisor {
     clearInterval(this.#writing);
     clearTimeout(this.#later);
     this.#writeRecord(true);
+    await this.#gateway.stop();
     // While their pmap manager is there.
     await this.#lodgers.stop();
     // Of a node of a larger cluster others go on with what it has.
@@ -198,7 +205,7 @@ export class Supervisor {
         supervisor: identify(process.pid)!,
         startedMs: this.#startedMs,
         syslink: routerPortsOf(this.#plan),
-        services: this.#services.map((service) => service.record),
+        services: [...this.#services.map((service) => service.record), ...this.#gateway.records],
       });
     } catch (error) {
       // A disk that is full ends no cluster: the record is late, and comes when there is room.
