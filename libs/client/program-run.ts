@@ -34,6 +34,14 @@ const TAKEN_MS = 5;
 const hasCode = (error: unknown, ...codes: Code[]): error is RpcError =>
   RpcError.is(error) && codes.includes(error.code);
 
+/** The circuit looked for the supervisor that it was opened to, and found its next life: to us it went away. */
+const supervisorGone = (error: unknown): unknown =>
+  hasCode(error, Code.Aborted)
+    ? new RpcError(Code.Unavailable, `the supervisor of the program went away: ${error.details}`, {
+        cause: error,
+      })
+    : error;
+
 async function* nothing(): AsyncIterable<Uint8Array> {}
 
 type Request = MessageInitShape<typeof RunRequestSchema>;
@@ -232,7 +240,8 @@ export class ProgramRun {
   }
 
   /** Comes back through whichever router answers. @throws what broke the stream, where that is no router's end */
-  async #resume(broke: unknown): Promise<void> {
+  async #resume(error: unknown): Promise<void> {
+    const broke = supervisorGone(error);
     // As long as the supervisor does not have the whole module it starts nothing.
     const mayGoOn = this.#started ? this.#resumable : !this.#loaded || this.#terminal !== '';
     if (!mayGoOn || !hasCode(broke, Code.Unavailable) || this.#io.signal?.aborted) throw broke;
