@@ -1,5 +1,13 @@
 // One machine is a node of two clusters: of its own, and of one that lodges there. Looked at from both.
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { adminName } from '@odonata/client/local/identity-folder.ts';
@@ -8,9 +16,11 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { clusterPaths } from '../../services/vkctl/cluster/paths.ts';
 import { readRecord } from '../../services/vkctl/cluster/record.ts';
 import { formatJoinToken, parseJoinToken } from '../../services/vkctl/door/join-token.ts';
+import { ANSWERS } from '../../services/vkctl/schema/commands.ts';
 import { startCommand, startVkctl } from '../cluster/command.ts';
 import { buildGuest } from '../guests/build.ts';
 import { LONG } from '../long.ts';
+import { throwInThread } from './crash-thread.ts';
 import { Machine } from './machine.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -45,7 +55,8 @@ const nodes = async (): Promise<Record<string, string>> => {
   return Object.fromEntries(all.map((each) => [each.name, each.state]));
 };
 const guest = async (): Promise<Record<string, unknown>> => {
-  const all = JSON.parse(await own.done('vkernel', 'ls', '--json')) as { name: string }[];
+  const said: unknown = JSON.parse(await own.done('vkernel', 'ls', '--json'));
+  const all = ANSWERS['vkernel ls']!.schema.parse(said) as { name: string }[];
   return all.find((each) => each.name === 'guest') ?? {};
 };
 const counted = async (
@@ -103,7 +114,8 @@ it('is a node of both, and what is of one is nowhere in the other', async () => 
     ...{ node: 'node1', state: 'ready', cluster: other.cluster, called, as: 'node2' },
     quota: { memoryBytes: 48 << 20, cpuMillis, processes: 4 },
   });
-  const there = JSON.parse(await other.done('node', 'ls', '--json')) as { lodges?: object }[];
+  const listed: unknown = JSON.parse(await other.done('node', 'ls', '--json'));
+  const there = ANSWERS['node ls']!.schema.parse(listed) as { lodges?: object }[];
   expect(there.map(({ lodges }) => lodges)).toEqual([
     undefined,
     { memoryBytes: 48 << 20, cpuMillis, processes: 4 },
@@ -199,7 +211,8 @@ it('one pool of frames, and a bound in it', async () => {
   );
   // Said anew while it runs; and how many programs.
   expect(await own.refused('vkernel', 'set', 'guest', '--memory', '1G')).toMatch(/hands out 96 MiB in all/);
-  await own.done('vkernel', 'set', 'guest', '--memory', '24M', '--processes', '1');
+  const set = await own.done('vkernel', 'set', 'guest', '--memory', '24M', '--processes', '1', '--json');
+  expect(ANSWERS['vkernel set']!.schema.parse(JSON.parse(set))).toMatchObject([{ as: 'node2', called }]);
   const spinning = (await other.done('run', '-d', '--node', 'node2', spin, 'spin')).trim();
   await vi.waitFor(
     async () =>
@@ -241,9 +254,20 @@ it('the death of one cluster leaves the programs of the other alone, on both sid
   expect(await counted(other, 'node2', 'deaths', 'read')).toBe(14);
   expect(await running(own, mine.trim())).toBe(true);
   expect(await running(other, theirs.trim())).toBe(true);
+  if (LONG) {
+    // A bug in the thread of the one: the other is in the same process, and hears nothing of it.
+    const manager = recordOf(own).services.find((each) => each.name === 'node1/pmapd')!.process!.pid;
+    await throwInThread(manager, 'lodger guest');
+    await vi.waitFor(
+      async () => expect(await counted(other, 'node2', 'anew', 'atomic', '1')).toBeGreaterThan(0),
+      WAIT,
+    );
+    expect(await running(other, theirs.trim())).toBe(false);
+    expect([existsSync(`/proc/${manager}`), await running(own, mine.trim())]).toEqual([true, true]);
+  }
   await Promise.all([
     own.done('kill', '-s', 'KILL', mine.trim()),
-    other.done('kill', '-s', 'KILL', theirs.trim()),
+    other.vkctl('kill', '-s', 'KILL', theirs.trim()),
   ]);
   // Killed it takes both along, and both are there again: this is what they share.
   if (!LONG) return;

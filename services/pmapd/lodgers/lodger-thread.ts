@@ -25,7 +25,7 @@ export interface ThreadStart {
 }
 /** To it, and from it. */
 export type ToThread = { stop: 'SIGTERM' | 'SIGINT' } | { framesBytes: number };
-export type FromThread = 'standing by' | 'up';
+export type FromThread = 'standing by' | 'up' | { readonly ends: string };
 
 export interface LodgerThreadOptions {
   /** What a thread runs: this program once more. */
@@ -86,6 +86,10 @@ export class LodgerThread {
     this.#thread = thread;
     let why: string | undefined;
     thread.on('message', (message: FromThread) => {
+      if (typeof message === 'object') {
+        why = message.ends;
+        return;
+      }
       this.#become(message);
       this.#heard.resolve();
     });

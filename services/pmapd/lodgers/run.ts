@@ -1,5 +1,6 @@
 // What the thread of a lodger runs (lodger-thread.ts).
 import { openSync } from 'node:fs';
+import { getHeapStatistics } from 'node:v8';
 import { parentPort } from 'node:worker_threads';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { parseConfig } from '@odonata/rpc/config.ts';
@@ -44,6 +45,11 @@ export function runLodger({ lodger, args, logFile, framesBytes, pool, slot }: Th
     boundBytes = bytesOf(message.framesBytes);
     bound();
   });
+  watchHeap((ends) => {
+    log.fatal(`pmapd ends: ${ends}`);
+    say({ ends });
+    stop('SIGINT');
+  });
   runService({
     name: 'pmapd',
     log,
@@ -63,4 +69,22 @@ export function runLodger({ lodger, args, logFile, framesBytes, pool, slot }: Th
         },
       }),
   });
+}
+
+/** Of what V8 lets the thread have. */
+const HEAP_PART = 0.75;
+const HEAP_LOOK_MS = 500;
+
+/**
+ * A thread whose heap is about to be full ends in order: where V8 ends it, in the midst of what it hears, Node may end the whole
+ * process, by an assertion of its own about streams that nobody has heard of yet.
+ */
+function watchHeap(full: (why: string) => void): void {
+  const timer = setInterval(() => {
+    const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
+    if (used < most * HEAP_PART) return;
+    clearInterval(timer);
+    full(`its heap has ${Math.round(used / 2 ** 20)} MiB of ${Math.round(most / 2 ** 20)}`);
+  }, HEAP_LOOK_MS);
+  timer.unref();
 }

@@ -7,7 +7,7 @@ import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
 import { endLodging, expectCpu, expectMemory, lodge } from '../lodger/lodge.ts';
 import { changeLodgers, type LodgerEntry, type LodgerQuota, lodgerNamed } from '../lodger/lodgers-file.ts';
-import { readMembership } from '../machine/membership.ts';
+import { type Membership, readMembership } from '../machine/membership.ts';
 import { say, showProgress } from '../output.ts';
 import { formatSize, formatSpan } from '../size.ts';
 import { hostAndPort } from './join.ts';
@@ -58,16 +58,16 @@ export async function lodgeHere(name: string, options: CreateOptions): Promise<v
     },
   });
   const { node: made, cluster: of } = membership;
-  if (options.json)
-    return printJson({
-      ...{ name, cluster: of, called: entry.cluster, node: made.name, index: made.index, host: entry.host },
-      quota: entry.quota,
-    });
+  if (options.json) return printJson([plain(entry, membership)]);
   say(
     `${entry.host} of this machine is ${made.name} of cluster "${of}" as well, in virtual kernel ${name} (${formatSpan(Date.now() - startMs)})`,
   );
   say(`there it may have ${shownLodgerQuota(entry.quota)}; it leaves with: vkctl vkernel rm ${name}`);
 }
+
+const plain = ({ name, host, cluster: called, quota }: LodgerEntry, membership: Membership | undefined) => ({
+  ...{ name, node: host, cluster: membership?.cluster ?? '', called, as: membership?.node.name ?? '', quota },
+});
 
 /** @throws Failure for what only a virtual kernel of the own cluster may be told */
 function lodgerQuota(options: QuotaOptions, before?: LodgerQuota): LodgerQuota {
@@ -106,7 +106,7 @@ export async function setLodger(entry: LodgerEntry, options: QuotaOptions): Prom
   await changeLodgers(own, (lodgers) =>
     lodgers.map((each) => (each.name === entry.name ? { ...each, quota } : each)),
   );
-  if (options.json) printJson([{ name: entry.name, node: entry.host, called: entry.cluster, quota }]);
+  if (options.json) printJson([plain({ ...entry, quota }, readMembership(clusterPaths(entry.cluster)))]);
   else say(`the cluster that lodges here as ${entry.name} may have ${shownLodgerQuota(quota)}`);
 }
 

@@ -328,7 +328,9 @@ const plain = (each: Vkernel) => {
     ...{ memoryBytes, cpuMs, cpuMillis, throttledMs, dataspaces, diskBytes, descriptors, connections },
     ...(names && { names: { listen: names.listen, connect: names.connect, none: names.none } }),
     ...(lodger && {
-      ...{ state: lodger.state, cluster: lodger.cluster, called: lodger.called, as: lodger.node },
+      ...{ state: lodger.state.split(':')[0], cluster: lodger.cluster, called: lodger.called },
+      ...(lodger.state.includes(': ') && { why: lodger.state.slice(lodger.state.indexOf(': ') + 2) }),
+      as: lodger.node,
     }),
     ...(quota && {
       quota: {

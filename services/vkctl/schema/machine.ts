@@ -15,6 +15,14 @@ export const node = z.strictObject({
   release: z.string().optional(),
   load: z.number().optional().describe('of its machine, the average of a minute'),
   processors: count.optional(),
+  lodges: z
+    .strictObject({
+      memoryBytes: count,
+      cpuMillis: count.describe('thousandths of a processor; 0: all'),
+      processes: count.describe('0: any'),
+    })
+    .optional()
+    .describe('what it may have of its machine, which is that of another cluster'),
 });
 export const changed = z.strictObject({ name: z.string(), state });
 export const removed = z.strictObject({ name: z.string(), removed: z.literal(true) });

@@ -1,6 +1,19 @@
 import { z } from 'zod';
 import { count, time } from './terms.ts';
 
+const STATES = [
+  'running',
+  'halted',
+  'ready',
+  'starting',
+  'waiting',
+  'draining',
+  'drained',
+  'ending',
+  'ended',
+  'removed',
+] as const;
+
 export const quota = z.strictObject({
   memoryBytes: count.describe('0: as of any'),
   cpuWeight: count.describe('0: 100'),
@@ -21,7 +34,11 @@ export const vkernel = z.strictObject({
   name: z.string(),
   node: z.string(),
   user: z.string(),
-  state: z.enum(['running', 'halted']),
+  state: z.enum(STATES).describe('from ready on: of one that is a cluster that lodges on the machine'),
+  why: z.string().optional().describe('of one that waits'),
+  cluster: z.string().optional().describe('that lodges there, as it is called where it began'),
+  called: z.string().optional().describe('the same, as it is called on that machine'),
+  as: z.string().optional().describe('the machine as a node of that cluster'),
   hostPid: count.describe('0: it does not run'),
   startedAt: time.optional(),
   processes: count,
@@ -37,5 +54,20 @@ export const vkernel = z.strictObject({
   quota: quota.optional().describe('missing: nobody said'),
 });
 
+/** A cluster that lodges on this machine. */
+export const lodging = z.strictObject({
+  name: z.string(),
+  node: z.string().describe('whose pmap manager serves it'),
+  cluster: z.string().describe('as it is called where it began'),
+  called: z.string().describe('as it is called on this machine'),
+  as: z.string().describe('the machine as a node of it'),
+  quota: quota.pick({ memoryBytes: true, cpuWeight: true, cpuMillis: true, processes: true }),
+});
+
 export const halted = z.strictObject({ name: z.string(), node: z.string(), processes: count });
-export const removed = z.strictObject({ name: z.string(), node: z.string() });
+export const removed = z.strictObject({
+  name: z.string(),
+  node: z.string(),
+  called: z.string().optional().describe('a cluster that lodged there, as it was called on that machine'),
+  left: z.boolean().optional().describe('false: that cluster did not answer, and counts it as a node still'),
+});
