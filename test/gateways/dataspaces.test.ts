@@ -93,7 +93,7 @@ test('a gateway is no node', async () => {
 
 test('what the north takes back is gone, and whoever reads it gets an error', async () => {
   const { north, south, table } = both;
-  const watcher = await south.cluster.start('node1', 'far', ['watch', table, '9', '50000']);
+  const watcher = await south.cluster.start('node1', 'far', ['watch', table, '1000000', '50000']);
   await until('pages are lent', async () => ((await north.peer())?.dataspaces[0]?.pages ?? 0) > 0);
   both.allow({ exports: [] });
   const { signal, reason } = await watcher.end();

@@ -89,6 +89,15 @@ describe('one line for', () => {
       peer('rates: { bytes: 1K }'),
       'p.yaml:5: peers.0.rates.bytes: write bytes, or a size from 64K to 4G, as 512K, 8M',
     ],
+    [
+      peer('dataspaces: { exports: [{ name: table, access: write }] }'),
+      'p.yaml:5: peers.0.dataspaces.exports.0.access: write read: a dataspace of another cluster is read, and written by its own cluster alone',
+    ],
+    [
+      peer('dataspaces: { exports: [a@north] }'),
+      'p.yaml:5: peers.0.dataspaces.exports.0: write the name of a dataspace: 1 to 160 of A-Z a-z 0-9 . _ - /',
+    ],
+    [peer('dataspaces: { imports: [a, a] }'), 'p.yaml:5: peers.0.dataspaces.imports: write each name once'],
     [peer('rates: { circuits: 0 }'), 'p.yaml:5: peers.0.rates.circuits: write a whole number from 1 to 1000'],
     [peer('address: unix:/x'), 'p.yaml:5: peers.0.address: write host:port, as west.example.org:7443'],
     [peer('').replace('west.crt', 'no.crt'), 'p.yaml: peers.0.authority: no.crt: there is no such file'],

@@ -41,6 +41,8 @@ interface Import {
 interface Home {
   readonly machine: PageBorrower;
   offered: ReadonlyMap<string, { id: bigint; sizeBytes: bigint }>;
+  /** When there was a lease at the last look. */
+  leasedAtMs: number;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -104,6 +106,11 @@ export class Borrowing {
     return this.holder.directories.lines.leaseMs;
   }
 
+  /** A replica of the own directory that is there. */
+  get replica(): string | undefined {
+    return this.holder.directories.lines.anyReplica;
+  }
+
   /** There is a line to a cluster. */
   heard(peer: string, word: Word): boolean {
     switch (word.case) {
@@ -145,6 +152,7 @@ export class Borrowing {
   /** Makes what is to be here, and removes what is not. */
   async look(): Promise<void> {
     this.takeOffers();
+    for (const home of this.homes.values()) if (home.machine.isLeased) home.leasedAtMs = monotonicMs();
     for (const [key, each] of [...this.imports]) await this.lookAt(key, each);
     if (!this.holder.directories.allUsable) return;
     for (const [peer, home] of this.homes)
@@ -188,7 +196,7 @@ export class Borrowing {
     if (!this.isWanted(each)) this.leave(each);
     const isOver = monotonicMs() > home.machine.endMs;
     const isDone = each.leaving && (isOver || home.machine.isDrained(each.homeId));
-    if (!isDone && monotonicMs() < home.machine.endMs + GIVE_UP_MS) return;
+    if (!isDone && monotonicMs() < home.leasedAtMs + GIVE_UP_MS) return;
     await this.removeHere(key, each);
   }
 
@@ -271,7 +279,12 @@ export class Borrowing {
   private offered(peer: string, { life, dataspaces }: Offer): void {
     let home = this.homes.get(peer);
     if (home === undefined) {
-      home = { machine: new PageBorrower(this.nodeLeaseMs), offered: new Map(), timer: undefined };
+      home = {
+        machine: new PageBorrower(this.nodeLeaseMs),
+        offered: new Map(),
+        leasedAtMs: monotonicMs(),
+        timer: undefined,
+      };
       this.homes.set(peer, home);
     }
     home.offered = new Map(dataspaces.map(({ name, ...about }) => [name, about]));

@@ -30,6 +30,8 @@ interface Export {
   id: bigint;
   sizeBytes: bigint;
   trouble: string;
+  /** When it is looked for again. */
+  lookAtMs: number;
 }
 
 export interface LendingOptions {
@@ -47,6 +49,9 @@ export interface LendingOptions {
 
 const NOT_LOOKED = 'it was not looked for yet';
 const ASK_MS = 5_000;
+/** One that is there is looked for so often, and one that is not. */
+const KNOWN_MS = 5_000;
+const UNKNOWN_MS = 500;
 /** Of a message. */
 const LEASE_MAX_MS = 600_000;
 
@@ -62,6 +67,11 @@ export class Lending {
     // As long as its own lease lasts: that is what each of them is told.
     this.machine = new Lender(Number.MAX_SAFE_INTEGER);
     this.holder = new GatewayHolder({ ...options.holder, ports: this.ports() });
+  }
+
+  /** A replica of the own directory that is there. */
+  get replica(): string | undefined {
+    return this.holder.directories.lines.anyReplica;
   }
 
   /** Takes pages that nodes bring. */
@@ -89,9 +99,17 @@ export class Lending {
       changed = true;
     }
     for (const name of names) {
-      const known = this.exports.get(name) ?? { name, id: 0n, sizeBytes: 0n, trouble: NOT_LOOKED };
+      const known = this.exports.get(name) ?? {
+        name,
+        id: 0n,
+        sizeBytes: 0n,
+        trouble: NOT_LOOKED,
+        lookAtMs: 0,
+      };
       this.exports.set(name, known);
+      if (monotonicMs() < known.lookAtMs) continue;
       changed = (await this.find(known)) || changed;
+      known.lookAtMs = monotonicMs() + (known.trouble === '' ? KNOWN_MS : UNKNOWN_MS);
     }
     // Who may borrow may be others, of what is there.
     for (const { name, id, sizeBytes } of this.exports.values())
@@ -164,7 +182,10 @@ export class Lending {
     for (const peer of this.o.policy().peers.keys()) this.offer(peer);
   }
 
+  // What was not looked for yet is not said to be gone.
   private offer(peer: string): void {
+    const lends = this.o.policy().peers.get(peer)?.lends ?? [];
+    for (const name of lends) if ((this.exports.get(name)?.trouble ?? NOT_LOOKED) === NOT_LOOKED) return;
     const dataspaces = [...this.exports.values()]
       .filter(({ name, id, trouble }) => id !== 0n && trouble === '' && this.peersOf(name).has(peer))
       .map(({ name, id, sizeBytes }) => ({ name, id, sizeBytes }));

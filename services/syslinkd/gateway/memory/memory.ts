@@ -51,7 +51,7 @@ export class CrossingMemory {
   private server: RpcServer | undefined;
   private lending: Lending | undefined;
   private borrowing: Borrowing | undefined;
-  private asked: { client: Client<typeof DirectoryService>; at: number } | undefined;
+  private asked: { client: Client<typeof DirectoryService>; address: string } | undefined;
   private looking: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
 
@@ -183,10 +183,12 @@ export class CrossingMemory {
     };
   }
 
-  // One replica after the other, where one does not answer.
   private client(): Client<typeof DirectoryService> | undefined {
-    const { directory, log } = this.o;
-    this.asked ??= { client: createClient(DirectoryService, directory[0]!, { log }), at: 0 };
+    const address = this.lending?.replica ?? this.borrowing?.replica ?? this.o.directory[0]!;
+    if (this.asked?.address !== address) {
+      this.asked?.client.close();
+      this.asked = { address, client: createClient(DirectoryService, address, { log: this.o.log }) };
+    }
     return this.asked.client;
   }
 
