@@ -85,6 +85,7 @@ const PLAIN: Record<string, string> = {
   'services/pmapd/handover/predecessor.ts': 'rejects a promise',
   'services/pmapd/node.ts': 'each session of its turn is guarded alone',
   'libs/pmap/wire/transfer.ts': 'forgets an entry of a map',
+  'services/syslinkd/gateway/testdata/bad-line.ts': 'of tests',
   'services/syslinkd/serve.ts': 'says that it is ready',
   'services/vkerneld/stand-in-vkernel.ts': 'of tests',
   'libs/bus/bus.ts': 'rejects a promise',

@@ -5,6 +5,7 @@
 //   start -> starting --it has the node--> up --ends--> waiting --delay--> starting ...
 //   end:  -> SIGTERM (hands over, or drains) or SIGINT (at once) -> stopped
 import { Worker } from 'node:worker_threads';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import type { Lodger, LodgerState } from '@odonata/rpc/lodging/wanted.ts';
 import type { Logger } from '@odonata/rpc/log.ts';
 import type { FramePool } from '../frames/frame-pool.ts';
@@ -145,10 +146,11 @@ export class LodgerThread {
     const delayMs = Math.min(AGAIN_MAX_MS, AGAIN_MS * 2 ** Math.min(10, this.#failures));
     log.warn({ lodger: this.name, how, delayMs }, 'a cluster that lodges here ended, and begins again');
     this.#become('waiting');
-    this.#again = setTimeout(() => {
+    const again = ownTurn({ timer: 'lodger' }, () => {
       this.#restarts += 1;
       this.start();
-    }, delayMs);
+    });
+    this.#again = setTimeout(again, delayMs);
   }
 
   #become(state: LodgerState['state']): void {

@@ -3,6 +3,7 @@ import { openSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';
 import { parentPort } from 'node:worker_threads';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
+import { ownTurn } from '@odonata/rpc/bug.ts';
 import { parseConfig } from '@odonata/rpc/config.ts';
 import { useTls } from '@odonata/rpc/identity/own.ts';
 import { runService, STOP_MS } from '@odonata/rpc/lifecycle.ts';
@@ -80,11 +81,11 @@ const HEAP_LOOK_MS = 500;
  * process, by an assertion of its own about streams that nobody has heard of yet.
  */
 function watchHeap(full: (why: string) => void): void {
-  const timer = setInterval(() => {
+  const look = ownTurn({ timer: 'heap' }, () => {
     const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
     if (used < most * HEAP_PART) return;
     clearInterval(timer);
     full(`its heap has ${Math.round(used / 2 ** 20)} MiB of ${Math.round(most / 2 ** 20)}`);
-  }, HEAP_LOOK_MS);
-  timer.unref();
+  });
+  const timer = setInterval(look, HEAP_LOOK_MS).unref();
 }
