@@ -86,6 +86,7 @@ const PLAIN: Record<string, string> = {
   'services/pmapd/node.ts': 'each session of its turn is guarded alone',
   'libs/pmap/wire/transfer.ts': 'forgets an entry of a map',
   'services/syslinkd/serve.ts': 'says that it is ready',
+  'services/syslinkd/gateway/testdata/bad-line.ts': 'of tests',
   'services/vkerneld/stand-in-vkernel.ts': 'of tests',
   'libs/bus/bus.ts': 'rejects a promise',
   'libs/rpc/backoff.ts': 'resolves a promise',
