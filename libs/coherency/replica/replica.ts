@@ -183,7 +183,8 @@ export class Replica extends ReplicaShards {
   }
 
   private heard(entry: HolderEntry, nowMs: number, heldMs = 0): void {
-    this.leases.heard(entry.id, nowMs, Math.max(heldMs, this.leaseMsOf(entry)));
+    const leastMs = isLender(entry.node) ? this.leaseMsOf(entry) : 0;
+    this.leases.heard(entry.id, nowMs, Math.max(heldMs, leastMs));
   }
 
   // What is not noted the next leader does not ask for: until then it has no lease, and nothing is given to it.

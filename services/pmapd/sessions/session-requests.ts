@@ -229,7 +229,7 @@ export class SessionRequests {
     }
   }
 
-  /** @throws RpcError FAILED_PRECONDITION of a dataspace of another cluster */
+  /** @throws RpcError UNIMPLEMENTED of a dataspace of another cluster */
   private expectOwn(dataspace: bigint): void {
     const { name = '' } = this.node.memory.get(dataspace) ?? {};
     if (!isBorrowed(name)) return;
