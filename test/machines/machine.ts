@@ -6,6 +6,10 @@ import { type CommandEnd, startVkctl } from '../cluster/command.ts';
 /** What a test was started with may mean another cluster. */
 const FOREIGN = ['ODONATA_SYSLINK', 'ODONATA_TLS_DIR', 'ODONATA_CONTEXT', 'XDG_RUNTIME_DIR'];
 
+/** An address of a machine that no other test has: number 1 and on. */
+export const addressOf = (machine: number): string =>
+  `127.${1 + (process.pid % 200)}.${1 + (Math.floor(process.pid / 200) % 250)}.${machine}`;
+
 export class Machine {
   readonly home: string;
   readonly address: string;

@@ -14,7 +14,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { readRecord } from '../../services/vkctl/cluster/record.ts';
 import { formatJoinToken, parseJoinToken } from '../../services/vkctl/door/join-token.ts';
 import { buildGuest } from '../guests/build.ts';
-import { Machine } from './machine.ts';
+import { addressOf, Machine } from './machine.ts';
 import { OneAddress, PORT, whyNoNetwork } from './one-address.ts';
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
@@ -22,7 +22,8 @@ vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 const folder = mkdtempSync(join(tmpdir(), 'odonata-machines-'));
 const name = (letter: string): string => `door-${letter}-${process.pid}`;
 const [one, two, three] = ['a', 'b', 'c'].map(
-  (letter, at) => new Machine({ folder, cluster: name(letter), address: `127.0.0.${at + 1}` }),
+  (letter, at) =>
+    new Machine({ folder, cluster: name(letter), address: at === 0 ? '127.0.0.1' : addressOf(at + 1) }),
 ) as [Machine, Machine, Machine];
 const all = [one, two, three];
 let router: { host: string; port: number };
@@ -94,7 +95,7 @@ it('is one cluster: a word that programs on all three add to', async () => {
 
 it('a token that does not count is one line, and nothing is left', async () => {
   const before = await nodes();
-  const other = new Machine({ folder, cluster: name('d'), address: '127.0.0.4' });
+  const other = new Machine({ folder, cluster: name('d'), address: addressOf(4) });
   const tried = (said: string, ...more: string[]) => other.refused(...joining(other, said, ...more));
   const good = await token('--ttl', '10m');
   const parsed = parseJoinToken(good)!;

@@ -21,7 +21,7 @@ import { startCommand, startVkctl } from '../cluster/command.ts';
 import { buildGuest } from '../guests/build.ts';
 import { LONG } from '../long.ts';
 import { throwInThread } from './crash-thread.ts';
-import { Machine } from './machine.ts';
+import { addressOf, Machine } from './machine.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
@@ -31,7 +31,7 @@ chmodSync(folder, 0o755);
 const name = (letter: string): string => `multi-${letter}-${process.pid}`;
 /** The machine with its own cluster, and the other cluster, which has a machine as well; how it is called on the first one. */
 const own = new Machine({ folder, cluster: name('a'), address: '127.0.0.1' });
-const other = new Machine({ folder, cluster: name('b'), address: '127.0.0.2' });
+const other = new Machine({ folder, cluster: name('b'), address: addressOf(2) });
 const called = name('c');
 const both = [own, other];
 /** Where the machine can hold somebody to a part of its processors. */
@@ -47,8 +47,8 @@ const recordOf = ({ home, cluster }: Machine) => readRecord(join(home, 'odonata'
 const token = async (...more: string[]): Promise<string> =>
   (await other.done('node', 'token', 'add', '-q', ...more)).trim();
 const lodging = (said: string, ...more: string[]): string[] => [
-  ...['vkernel', 'create', 'guest', '--cluster', called, '--join', '127.0.0.2', '--token', said],
-  ...['--address', '127.0.0.3', ...more],
+  ...['vkernel', 'create', 'guest', '--cluster', called, '--join', addressOf(2), '--token', said],
+  ...['--address', addressOf(3), ...more],
 ];
 const nodes = async (): Promise<Record<string, string>> => {
   const all = JSON.parse(await other.done('node', 'ls', '--json')) as { name: string; state: string }[];
@@ -87,7 +87,7 @@ beforeAll(async () => {
   ]);
   await Promise.all([
     own.done('up', '-n', '1', '-p', '0', '--node-memory', '96M'),
-    other.done('up', '--address', '127.0.0.2:0', '--joins', '0', '--node-memory', '64M'),
+    other.done('up', '--address', `${addressOf(2)}:0`, '--joins', '0', '--node-memory', '64M'),
   ]);
   usedToken = await token();
   const said = await own.done(...lodging(usedToken, '--memory', '48M', '--processes', '4', ...cpus('1.5')));
@@ -292,7 +292,7 @@ it('leaves with nothing left, and what cannot be is one line', async () => {
       '--cluster',
       name('d'),
       '--join',
-      '127.0.0.2',
+      addressOf(2),
       '--token',
       good,
     ),
