@@ -6,6 +6,7 @@ import type { Cluster } from '@odonata/client/cluster.ts';
 import { credentialHere } from '@odonata/client/local/identity-folder.ts';
 import { attachTo } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
+import { readMembership } from '../machine/membership.ts';
 import { memberWaits } from '../machine/ready.ts';
 import { type Identity, isAlive } from './identity.ts';
 import { lastLine, readIfThere } from './log-line.ts';
@@ -66,6 +67,11 @@ export async function untilReady(
 
 /** It leaves no log where it was told to end: then it has removed its folders, or was ended before it had any line. */
 function whyEnded(paths: ClusterPaths): Failure {
+  // Its supervisor may hear of that before we do.
+  if (readMembership(paths)?.removed === true)
+    return new Failure('this machine was removed from its cluster', {
+      fix: `To clear what is left of it here: vkctl down --purge${paths.cluster === 'default' ? '' : ` -c ${paths.cluster}`}`,
+    });
   const log = join(paths.logDir, 'supervisor.log');
   const said = readIfThere(log).trim();
   if (said !== '' && !said.includes('"going down"')) {
