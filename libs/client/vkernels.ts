@@ -3,6 +3,7 @@ import type { Vkernel, VkernelQuota } from '@odonata/proto/vkernel/v1/vkernel';
 import { Code, RpcError } from '@odonata/rpc/error.ts';
 import { anyOf } from './abort.ts';
 import type { Connection } from './connection.ts';
+import { onEachNode } from './on-each-node.ts';
 import { overRouters } from './over-routers.ts';
 import { ofEachNode, type Silent } from './process-list.ts';
 
@@ -132,24 +133,16 @@ export class Vkernels {
   ): Promise<T[]> {
     const either = anyOf(this.#to.closed, signal);
     const nodes = only === undefined ? await this.#to.nodes(either) : [await this.#to.node(only, either)];
-    const answers: T[] = [];
-    let missing: RpcError | undefined;
-    for (const { name } of nodes) {
-      try {
-        answers.push(await ask(name, { deadlineMs, signal: either }));
-      } catch (error) {
-        if (everywhere || !RpcError.is(error, Code.NotFound)) throw error;
-        missing = error;
-      }
+    const names = nodes.map(({ name }) => name);
+    const asked = (name: string) => ask(name, { deadlineMs, signal: either });
+    if (everywhere) {
+      const answers: T[] = [];
+      for (const name of names) answers.push(await asked(name));
+      return answers;
     }
-    if (answers.length === 0 && missing !== undefined)
-      throw nodes.length > 1
-        ? nowhere(
-            missing,
-            nodes.map(({ name }) => name),
-          )
-        : missing;
-    return answers;
+    return await onEachNode(names, asked).catch((error) => {
+      throw RpcError.is(error, Code.NotFound) && names.length > 1 ? nowhere(error, names) : error;
+    });
   }
 }
 

@@ -30,7 +30,7 @@ export class Images {
         // Another process of the same program may have brought it meanwhile.
         const brought = this.#bringing.then(async () => {
           const there = await this.#ask(vmspace, image, image.spans);
-          if (there === undefined) await this.#bring(image);
+          if (there === undefined) await this.#bring(image).catch(unlessAnew);
           return there;
         });
         this.#bringing = brought.catch(() => {});
@@ -66,6 +66,11 @@ export class Images {
       await this.#session.ask({ case: 'imageData', value });
     }
   }
+}
+
+/** The pmap manager has nothing of what was brought: it is asked again. @throws unknown */
+function unlessAnew(error: unknown): void {
+  if (!(error instanceof PmapError && error.code === Code.Aborted)) throw error;
 }
 
 function asLaid(vmspace: bigint, { sha256, bytes }: ProgramImage, spans: readonly ImageSpan[]) {

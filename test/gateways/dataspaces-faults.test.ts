@@ -112,6 +112,25 @@ long('one that is stopped for a while, too', { timeout: 180_000 }, async () => {
   await both.mapped();
 });
 
+// Its own cluster has buried it, and the lease of the other one lasts.
+long(
+  'so does one that is stopped for longer than the lease of its own directory alone',
+  { timeout: 180_000 },
+  async () => {
+    await through(
+      'the other gateway stopped for a moment',
+      15,
+      async () => {
+        both.south.signal('SIGSTOP');
+        await delay(3_500);
+        both.south.signal('SIGCONT');
+      },
+      true,
+    );
+    await both.mapped();
+  },
+);
+
 long('the gateway of the north is killed, and comes back', { timeout: 180_000 }, async () => {
   await through('its own gateway killed', 25, async () => {
     await both.north.end('SIGKILL');

@@ -23,7 +23,7 @@
 // While a page is being taken the own directory may ask for it for a node that came first: what is not given then would keep the taking
 // waiting. Home waits for the return, or for the end of the lease, so it may be given. Pure.
 import { guardMs, renewEveryMs } from '../lease.ts';
-import { type PageRun, unreachable } from '../page.ts';
+import { type PageRun, type PageSpan, spansOf, unreachable } from '../page.ts';
 import type { BorrowerAction, BorrowerEvent } from './borrower-messages.ts';
 
 interface BorrowedPage {
@@ -167,6 +167,13 @@ export class PageBorrower {
     let lent = 0;
     for (const { home } of this.borrowed.get(dataspace)?.pages.values() ?? []) if (home === 'LENT') lent++;
     return lent;
+  }
+
+  /** Pages of a dataspace that are being taken from nodes: a directory that lost this holder meanwhile has to be asked anew. */
+  takingOf(dataspace: bigint): PageSpan[] {
+    const pages = this.borrowed.get(dataspace)?.pages ?? [];
+    const taking = [...pages].filter(([, page]) => page.taking).map(([number]) => number);
+    return spansOf(taking.sort((a, b) => a - b));
   }
 
   private get takeAtMs(): number {

@@ -179,7 +179,10 @@ export class Images {
       this.uploads.set(session, upload);
     }
     if (upload === undefined && this.byKey.has(key)) return;
-    if (upload?.key !== key || upload.done !== Number(offset) || upload.pageCount !== pageCount)
+    // It was brought to another pmap manager, or given up since.
+    if (upload === undefined)
+      throw new RpcError(Code.Aborted, 'what came of the image before is not here: bring it anew');
+    if (upload.key !== key || upload.done !== Number(offset) || upload.pageCount !== pageCount)
       throw new Lie('a part of an image out of its order');
     if (data.length === 0 || data.length % PAGE_BYTES !== 0 || upload.done + data.length > bytesOf(pageCount))
       throw new Lie(`${data.length} bytes of an image: whole pages, and not past its end`);

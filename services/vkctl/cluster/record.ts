@@ -27,6 +27,8 @@ const serviceSchema = z.object({
   restarts: z.number().int(),
   /** When it got into this state, milliseconds since 1970. */
   sinceMs: z.number(),
+  /** Of what was asked for by a name: that. */
+  asked: z.string().optional(),
   /** How its last life ended: `exit 70`, `SIGKILL`. */
   lastEnd: z.string().optional(),
   /** How often another process of it was to take its place, and did not. */

@@ -2,6 +2,7 @@
 import { realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Cluster } from '@odonata/client/cluster.ts';
+import { onEachNode } from '@odonata/client/on-each-node.ts';
 import type { Command } from 'commander';
 import { elsewhere, withCluster } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
@@ -84,8 +85,9 @@ async function allow(dirs: string[], options: AllowOptions): Promise<void> {
     const nodes = await nodesOf(to, options.node);
     if (paths.length === 0) return showAllowed(await allowedOn(to, nodes), options);
     for (const path of paths)
-      for (const node of nodes)
-        await to.connection.vkerneld(node).allowDirectory({ directory: { path, readOnly } }, DEADLINE);
+      await onEachNode(nodes, (node) =>
+        to.connection.vkerneld(node).allowDirectory({ directory: { path, readOnly } }, DEADLINE),
+      );
     tell(nodes, paths, readOnly ? 'allowed for reading' : 'allowed', options, readOnly);
   });
 }
@@ -95,7 +97,7 @@ async function disallow(dirs: string[], options: AllowOptions): Promise<void> {
   await withCluster(options, async (to) => {
     const nodes = await nodesOf(to, options.node);
     for (const path of paths)
-      for (const node of nodes) await to.connection.vkerneld(node).disallowDirectory({ path }, DEADLINE);
+      await onEachNode(nodes, (node) => to.connection.vkerneld(node).disallowDirectory({ path }, DEADLINE));
     tell(nodes, paths, 'allowed no more', options, false);
   });
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { accessSync, constants } from 'node:fs';
 import { resolve } from 'node:path';
 import { Authority } from '@odonata/authority/authority.ts';
@@ -34,6 +35,7 @@ const DAYS = 365;
 /** How long one may take until it answers, or ends. */
 const START_MS = 20_000;
 const LOOK_MS = 100;
+const MEND = 'Mend the policy, and try again; nothing has changed.';
 
 interface ListOptions extends ClusterOption, QuietOption, WatchOption {}
 interface ServeOptions extends ClusterOption, QuietOption {
@@ -210,7 +212,12 @@ function wantedOf(policy: string, options: ServeOptions): WantedGateway {
   }
   const { metricsListen } = options;
   const logLevel = options.quiet ? 'error' : options.logLevel;
-  return { policy: file, logLevel, ...(metricsListen !== undefined && { metricsListen }) };
+  return {
+    policy: file,
+    logLevel,
+    asked: randomUUID(),
+    ...(metricsListen !== undefined && { metricsListen }),
+  };
 }
 
 async function serveIt(policy: string, options: ServeOptions): Promise<void> {
@@ -232,10 +239,9 @@ async function add(policy: string, options: ServeOptions): Promise<void> {
   const wanted = wantedOf(policy, options);
   await certify(plan);
   const before = readGateway(plan);
-  const wasPid = await pidOfGateway(plan);
   writeGateway(plan, wanted);
   try {
-    await untilGateway(plan, wasPid, options);
+    await untilGateway(plan, wanted.asked, options);
   } catch (error) {
     // It stays as it was.
     if (before === undefined) forgetGateway(plan);
@@ -248,31 +254,21 @@ async function add(policy: string, options: ServeOptions): Promise<void> {
 
 const gatewayOf = async (plan: ClusterPlan): Promise<ServiceRecord | undefined> =>
   (await runningRecord(plan.cluster)).services.find(({ name }) => name === GATEWAY);
-const pidOfGateway = async (plan: ClusterPlan): Promise<number | undefined> =>
-  (await gatewayOf(plan))?.process?.pid;
 
-/** Another one answers. @throws Failure why it does not */
-async function untilGateway(
-  plan: ClusterPlan,
-  wasPid: number | undefined,
-  options: ServeOptions,
-): Promise<void> {
+/** The one that was asked for answers. @throws Failure why it does not */
+async function untilGateway(plan: ClusterPlan, asked: string, options: ServeOptions): Promise<void> {
   const endMs = Date.now() + START_MS;
   for (;;) {
     const gateway = await gatewayOf(plan);
-    const pid = gateway?.process?.pid;
-    if (pid !== undefined && pid !== wasPid) {
+    const ours = gateway?.asked === asked ? gateway : undefined;
+    if (ours?.lastEnd !== undefined)
+      throw new Failure(`the gateway does not start: ${lastLine(ours.logFile)}`, { fix: MEND });
+    if (ours?.process !== undefined) {
       const gateways = await withCluster(options, ({ connection }) => connection.gateways());
       if (gateways.length > 0) return;
     }
-    const ends = gateway === undefined || gateway.restarts === 0 ? undefined : gateway;
-    if (ends !== undefined || Date.now() > endMs)
-      throw new Failure(
-        ends === undefined
-          ? `the gateway does not answer in ${START_MS / 1000} s`
-          : `the gateway does not start: ${lastLine(ends.logFile)}`,
-        { fix: 'Mend the policy, and try again; nothing has changed.' },
-      );
+    if (Date.now() > endMs)
+      throw new Failure(`the gateway does not answer in ${START_MS / 1000} s`, { fix: MEND });
     await delay(LOOK_MS);
   }
 }

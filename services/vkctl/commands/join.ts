@@ -41,7 +41,7 @@ export function addJoin(program: Command): void {
       'Joins a cluster that was started on another machine with "vkctl up --address", and returns when the node works there. ' +
         'Keys are made here and stay here. Then "vkctl down" and "vkctl up" end and start this node.',
     )
-    .argument('<address>', 'of the machine where the cluster began, host or host:port')
+    .argument('<address>', 'of the machine where the cluster began: a host; the port is in the token')
     .requiredOption(
       '--token <token>',
       'what "vkctl node token add" printed there; -: read it from standard input',

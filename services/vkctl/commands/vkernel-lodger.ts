@@ -58,11 +58,13 @@ export async function lodgeHere(name: string, options: CreateOptions): Promise<v
     },
   });
   const { node: made, cluster: of } = membership;
+  const own = clusterName(hostCluster);
+  const flag = own === 'default' ? '' : ` -c ${own}`;
   if (options.json) return printJson([plain(entry, membership)]);
   say(
     `${entry.host} of this machine is ${made.name} of cluster "${of}" as well, in virtual kernel ${name} (${formatSpan(Date.now() - startMs)})`,
   );
-  say(`there it may have ${shownLodgerQuota(entry.quota)}; it leaves with: vkctl vkernel rm ${name}`);
+  say(`there it may have ${shownLodgerQuota(entry.quota)}; it leaves with: vkctl vkernel rm ${name}${flag}`);
 }
 
 const plain = ({ name, host, cluster: called, quota }: LodgerEntry, membership: Membership | undefined) => ({

@@ -15,6 +15,8 @@ const wantedSchema = z.object({
   /** The file with its policy. */
   policy: z.string().startsWith('/'),
   logLevel: z.enum(LOG_LEVELS),
+  /** Names this wish: what runs for an earlier one says nothing of it. */
+  asked: z.string(),
   /** For Prometheus, host:port. */
   metricsListen: z.string().optional(),
 });
@@ -32,10 +34,10 @@ export const gatewayStamp = (where: Where): string => fileStamp(fileOf(where));
 /** Undefined: none is wanted. @throws Error for a file that cannot be read, or holds something else */
 export function readGateway(where: Where): WantedGateway | undefined {
   if (!existsSync(fileOf(where))) return undefined;
-  const { policy, logLevel, metricsListen } = wantedSchema.parse(
+  const { policy, logLevel, asked, metricsListen } = wantedSchema.parse(
     JSON.parse(readFileSync(fileOf(where), 'utf8')),
   );
-  return { policy, logLevel, ...(metricsListen !== undefined && { metricsListen }) };
+  return { policy, logLevel, asked, ...(metricsListen !== undefined && { metricsListen }) };
 }
 
 export const writeGateway = (where: Where, wanted: WantedGateway): void =>

@@ -49,6 +49,7 @@ export class SupervisedGateway {
     await this.#end();
     if (wanted === undefined || this.#stopped) return;
     this.#service = new SupervisedService(gatewaySpec(plan, wanted), around);
+    this.#service.record.asked = wanted.asked;
     this.#service.start();
   }
 

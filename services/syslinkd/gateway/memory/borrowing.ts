@@ -155,6 +155,7 @@ export class Borrowing {
     for (const home of this.homes.values()) if (home.machine.isLeased) home.leasedAtMs = monotonicMs();
     for (const [key, each] of [...this.imports]) await this.lookAt(key, each);
     if (!this.holder.directories.allUsable) return;
+    for (const each of this.byId.values()) this.takeAgain(each);
     for (const [peer, home] of this.homes)
       for (const [name, { id, sizeBytes }] of home.offered) {
         const key = borrowedName(name, peer);
@@ -165,6 +166,12 @@ export class Borrowing {
         this.imports.set(key, made);
         await this.make(key, made, home);
       }
+  }
+
+  /** What was asked of a directory that has buried this gateway since nobody answers; asked twice is asked once. */
+  private takeAgain({ peer, homeId, id }: Import): void {
+    for (const span of this.homes.get(peer)?.machine.takingOf(homeId) ?? [])
+      this.holder.want({ dataspace: id, ...span }, 'WRITE', mayWrite);
   }
 
   /** Another policy is in force, or another offer. */

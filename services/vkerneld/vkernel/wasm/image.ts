@@ -81,7 +81,8 @@ function readSegments(
     segments.push({ address, bytes });
     pieces.push(head, Uint8Array.of(0));
   }
-  return { segments, emptied: concat(pieces) };
+  // V8 says what is wrong with what follows.
+  return reader.atEnd ? { segments, emptied: concat(pieces) } : undefined;
 }
 
 function signed32(reader: BinaryReader): number {
