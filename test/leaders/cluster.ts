@@ -29,6 +29,7 @@ const noWords = () => {};
 const quiet = {
   ...{ info: noWords, warn: noWords, debug: noWords, error: noWords },
   child: () => quiet,
+  isLevelEnabled: () => false,
 } as unknown as Logger;
 
 /** @throws Error when it does not come to that */
