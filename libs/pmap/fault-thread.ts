@@ -217,17 +217,9 @@ class FaultThread {
   private copyImage(space: Space, address: bigint, atNs: bigint): void {
     const { vmspace, cells } = space;
     const image = space.image!;
-    const quotaLeft = space.quotaPages - cells.charged - cells.shared - cells.beside;
-    if (quotaLeft <= 0) {
-      report({ type: 'over', vmspace, address });
-      return;
-    }
     const run = image.runAt(address);
-    const frames = this.credit.take(Math.min(run.pages, quotaLeft));
-    if (frames === 0) {
-      report({ type: 'dry', vmspace, address });
-      return;
-    }
+    const frames = this.framesFor(space, address, run.pages);
+    if (frames === 0) return;
     // Where not all may be copied, the page that is waited for is.
     const copied = frames < run.pages ? { address, pages: 1 } : run;
     const errno = image.copy(copied);
@@ -251,18 +243,22 @@ class FaultThread {
     }
   }
 
-  private fillPrivate(space: Space, address: bigint, atNs: bigint): void {
-    const { vmspace, cells } = space;
-    const quotaLeft = space.quotaPages - cells.charged - cells.shared - cells.beside;
+  /** From credit, at most so many; 0: why there is none was reported, and the page waits. */
+  private framesFor({ vmspace, cells, quotaPages }: Space, address: bigint, pages: number): number {
+    const quotaLeft = quotaPages - cells.charged - cells.shared - cells.beside;
     if (quotaLeft <= 0) {
       report({ type: 'over', vmspace, address });
-      return;
+      return 0;
     }
-    const frames = this.credit.take(Math.min(this.runOf(space, address), quotaLeft));
-    if (frames === 0) {
-      report({ type: 'dry', vmspace, address });
-      return;
-    }
+    const frames = this.credit.take(Math.min(pages, quotaLeft));
+    if (frames === 0) report({ type: 'dry', vmspace, address });
+    return frames;
+  }
+
+  private fillPrivate(space: Space, address: bigint, atNs: bigint): void {
+    const { vmspace, cells } = space;
+    const frames = this.framesFor(space, address, this.runOf(space, address));
+    if (frames === 0) return;
     // The page that is waited for comes alone; the guest runs on while those after it are filled.
     let filled = this.fill(address, 1);
     if (filled === FULL) {

@@ -7,15 +7,10 @@
 import { readSync, writeSync } from 'node:fs';
 import { PAGE_BYTES } from '@odonata/coherency/page.ts';
 import { AddressMap, type AddressRange } from '@odonata/userfault/address-map.ts';
-import { Errno, hasData, MapFlag, mmap, Prot } from '@odonata/userfault/libc.ts';
-import { type Userfault, Watch } from '@odonata/userfault/userfault.ts';
+import { Errno, hasData } from '@odonata/userfault/libc.ts';
+import type { Userfault } from '@odonata/userfault/userfault.ts';
+import { layGuarded, layPrivate } from './laying.ts';
 import type { ImageSpan } from './pmap-interface.ts';
-
-const PRIVATE_FIXED = MapFlag.SHARED | MapFlag.FIXED | MapFlag.NORESERVE;
-const IMAGE_FIXED = MapFlag.PRIVATE | MapFlag.FIXED | MapFlag.NORESERVE;
-/** Of private memory: while a page is copied to where it leaves to, nobody writes it. */
-export const PRIVATE_WATCH = Watch.MISSING | Watch.WRITE_PROTECT;
-const IMAGE_WATCH = Watch.MISSING | Watch.WRITE_PROTECT | Watch.MINOR;
 
 const COPY_PAGES = 16;
 const SHOW_PAGES = 64;
@@ -36,9 +31,13 @@ export interface LaidImage {
 export function layImage(userfault: Userfault, { base, image, spans }: LaidImage): void {
   for (const { firstPage, pageCount, imagePage } of spans) {
     const address = base + BigInt(firstPage * PAGE_BYTES);
-    const bytes = pageCount * PAGE_BYTES;
-    mmap(address, bytes, Prot.READ | Prot.WRITE, IMAGE_FIXED, image, imagePage * PAGE_BYTES);
-    userfault.register(address, bytes, IMAGE_WATCH);
+    const place = {
+      address,
+      lengthBytes: pageCount * PAGE_BYTES,
+      fd: image,
+      offsetBytes: imagePage * PAGE_BYTES,
+    };
+    layGuarded(userfault, place, { readOnly: true });
   }
 }
 
@@ -119,8 +118,7 @@ export class ImagePages {
         return -errno;
       }
     }
-    mmap(address, bytes.length, Prot.READ | Prot.WRITE, PRIVATE_FIXED, file, at);
-    this.#userfault.register(address, bytes.length, PRIVATE_WATCH);
+    layPrivate(this.#userfault, { address, lengthBytes: bytes.length, fd: file, offsetBytes: at });
     this.uncover(address, bytes.length);
     this.#userfault.wake(address, bytes.length);
     return 0;

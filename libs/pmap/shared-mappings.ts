@@ -1,19 +1,11 @@
 // The shared mappings of one process: ranges of its memory under which a dataspace lies instead of its private file.
 import { PAGE_BYTES, pageCountOf } from '@odonata/coherency/page.ts';
 import { AddressMap, type AddressRange } from '@odonata/userfault/address-map.ts';
-import { MapFlag, mmap, Prot } from '@odonata/userfault/libc.ts';
-import { Watch } from '@odonata/userfault/userfault.ts';
 import { Errno } from './errno.ts';
+import { layGuarded } from './laying.ts';
 import type { OpenedDataspaces } from './opened-dataspaces.ts';
 import { PmapError } from './pmap-interface.ts';
 import type { PmapParts } from './pmap-parts.ts';
-
-const SHARED_FIXED = MapFlag.SHARED | MapFlag.FIXED | MapFlag.NORESERVE;
-/**
- * Of what may only be read there is a descriptor for reading only, whose shared mappings userfaultfd does not watch. A private
- * one shows the same pages. All of them are write-protected for userfaultfd, so a write faults before it makes a copy.
- */
-const READ_ONLY_FIXED = MapFlag.PRIVATE | MapFlag.FIXED | MapFlag.NORESERVE;
 
 interface Mapped {
   readonly guestAddress: number;
@@ -128,9 +120,7 @@ export class SharedMappings {
 
   private lay(address: bigint, { lengthBytes, dataspace, offsetBytes }: Mapped): void {
     const { file, readOnly } = this.opened.get(dataspace);
-    const flags = readOnly ? READ_ONLY_FIXED : SHARED_FIXED;
-    mmap(address, lengthBytes, Prot.READ | Prot.WRITE, flags, file.fd, offsetBytes);
-    this.pmap.userfault.register(address, lengthBytes, Watch.MISSING | Watch.WRITE_PROTECT | Watch.MINOR);
+    layGuarded(this.pmap.userfault, { address, lengthBytes, fd: file.fd, offsetBytes }, { readOnly });
   }
 
   // Takes a range out of the mappings that it overlaps. What is left of them is mapped anew: the pmap manager

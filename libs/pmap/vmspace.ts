@@ -7,8 +7,9 @@ import { addressOf, MapFlag, madviseDontNeed, mmap, Prot, punchHole } from '@odo
 import { vmspaceLabel } from '@odonata/userfault/memory-label.ts';
 import { Errno } from './errno.ts';
 import { SpaceCells } from './frame-credit.ts';
-import { layImage, PRIVATE_WATCH } from './image-pages.ts';
+import { layImage } from './image-pages.ts';
 import { fillForTheEnd, sinkOver } from './last-fill.ts';
+import { layPrivate, PRIVATE_WATCH, SHARED_FIXED } from './laying.ts';
 import { OpenedDataspaces } from './opened-dataspaces.ts';
 import type {
   Dataspace,
@@ -29,7 +30,6 @@ import { type MappedPlace, SharedMappings } from './shared-mappings.ts';
 import { waitOn, wakeOn } from './shared-word.ts';
 
 const WASM_PAGE_BYTES = 65_536;
-const SHARED_FIXED = MapFlag.SHARED | MapFlag.FIXED | MapFlag.NORESERVE;
 const EMPTY_FIXED = MapFlag.PRIVATE | MapFlag.ANONYMOUS | MapFlag.FIXED | MapFlag.NORESERVE;
 
 /** Whole MiB where they are, else what is exact. */
@@ -403,8 +403,7 @@ export class Vmspace implements Space, MappedPlace {
 
   layPrivate(guestAddress: number, lengthBytes: number): void {
     const address = this.base + BigInt(guestAddress);
-    mmap(address, lengthBytes, Prot.READ | Prot.WRITE, SHARED_FIXED, this.fd, guestAddress);
-    this.pmap.userfault.register(address, lengthBytes, PRIVATE_WATCH);
+    layPrivate(this.pmap.userfault, { address, lengthBytes, fd: this.fd, offsetBytes: guestAddress });
   }
 
   uncharge(guestAddress: number, lengthBytes: number): void {

@@ -8,6 +8,7 @@ import { attachTo } from '../connection.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { readMembership } from '../machine/membership.ts';
 import { memberWaits } from '../machine/ready.ts';
+import { clusterFlag } from './cluster-flag.ts';
 import { type Identity, isAlive } from './identity.ts';
 import { lastLine, readIfThere } from './log-line.ts';
 import type { ClusterPaths } from './paths.ts';
@@ -70,7 +71,7 @@ function whyEnded(paths: ClusterPaths): Failure {
   // Its supervisor may hear of that before we do.
   if (readMembership(paths)?.removed === true)
     return new Failure('this machine was removed from its cluster', {
-      fix: `To clear what is left of it here: vkctl down --purge${paths.cluster === 'default' ? '' : ` -c ${paths.cluster}`}`,
+      fix: `To clear what is left of it here: vkctl down --purge${clusterFlag(paths.cluster)}`,
     });
   const log = join(paths.logDir, 'supervisor.log');
   const said = readIfThere(log).trim();

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { clusterFlag } from '../cluster/cluster-flag.ts';
 import { isAlive } from '../cluster/identity.ts';
 import { holdsHomes, storedBytes } from '../cluster/kept-store.ts';
 import { membersIn, readNodes } from '../cluster/nodes-file.ts';
@@ -151,7 +152,7 @@ async function downMember(
     await stopCluster(paths, undefined, false);
   }
   if (json) return printJson({ cluster: paths.cluster, outcome, keptBytes: 0, keptPeople: false });
-  const flag = paths.cluster === 'default' ? '' : ` -c ${paths.cluster}`;
+  const flag = clusterFlag(paths.cluster);
   if (!purge) {
     const down = outcome === 'nothing' ? 'is not up; nothing to do' : 'is down on this machine';
     const next = removed

@@ -2,6 +2,7 @@ import { text } from 'node:stream/consumers';
 import { splitAddress } from '@odonata/rpc/address.ts';
 import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { clusterFlag } from '../cluster/cluster-flag.ts';
 import { NODE_NAME } from '../door/messages.ts';
 import { EXIT, Failure } from '../failure.ts';
 import { printJson } from '../json.ts';
@@ -138,7 +139,7 @@ async function joinOne(address: string, options: JoinCommandOptions): Promise<vo
       syslink: routers,
       notes,
     });
-  const flag = cluster === 'default' ? '' : ` -c ${cluster}`;
+  const flag = clusterFlag(cluster);
   say(`${node.name} has joined cluster "${membership.cluster}" (${formatSpan(Date.now() - startMs)})`);
   for (const note of notes) say(note);
   say(

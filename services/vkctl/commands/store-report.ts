@@ -1,6 +1,7 @@
 // What `up` and `down` say of the backing store of durable dataspaces.
 import type { Cluster } from '@odonata/client/cluster.ts';
 import type { Dataspace } from '@odonata/proto/coherency/v1/coherency';
+import { clusterFlag } from '../cluster/cluster-flag.ts';
 import { storedBytes } from '../cluster/kept-store.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
@@ -22,7 +23,7 @@ async function durableDataspaces({ dataspaces }: Cluster): Promise<Dataspace[]> 
 /** What durable dataspaces have goes into the store, zeros that nobody wrote among it. @throws Failure: not all of it does */
 export async function syncDurable(record: ClusterRecord): Promise<void> {
   const { plan } = record;
-  const flag = plan.cluster === 'default' ? '' : ` -c ${plan.cluster}`;
+  const flag = clusterFlag(plan.cluster);
   let name = '';
   const cluster = await attachHere(record, ANSWER_MS);
   try {
@@ -76,7 +77,7 @@ export async function afterwards(
   const before = storedBytes(paths);
   const asked = running && before > 0 ? await durableOnes(running) : undefined;
   const ones = asked ?? 'durable dataspaces';
-  const flag = paths.cluster === 'default' ? '' : ` -c ${paths.cluster}`;
+  const flag = clusterFlag(paths.cluster);
   return () => {
     const left = storedBytes(paths);
     if (left > 0)

@@ -4,6 +4,7 @@ import { LOG_LEVELS, type LogLevel } from '@odonata/rpc/log.ts';
 import { isVkernelBase, VKERNEL_BASES } from '@odonata/rpc/vkernel-uids.ts';
 import { LAYERS, type LayerName } from '@odonata/userfault/sandbox/layer-names.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { clusterFlag } from '../cluster/cluster-flag.ts';
 import { clusterPaths, MAX_DIRECTORIES, MAX_NODES, MAX_ROUTERS } from '../cluster/paths.ts';
 import type { ClusterRecord } from '../cluster/record.ts';
 import { DEFAULT_PORT, startCluster } from '../cluster/start.ts';
@@ -262,7 +263,7 @@ function membershipOf(
   const membership = readMembership(clusterPaths(cluster));
   if (membership === undefined) return undefined;
   const { node, cluster: of, removed } = membership;
-  const flag = cluster === 'default' ? '' : ` -c ${cluster}`;
+  const flag = clusterFlag(cluster);
   if (removed)
     throw new Failure(`this machine was ${node.name} of cluster "${of}", and was removed from it`, {
       fix: `Clear what is left with "vkctl down --purge${flag}"; with a new token it may join again.`,

@@ -1,6 +1,7 @@
 // `vkctl vkernel` for a virtual kernel that is another cluster's: this machine's part of that cluster.
 import { text } from 'node:stream/consumers';
 import { adminName } from '@odonata/client/local/identity-folder.ts';
+import { clusterFlag } from '../cluster/cluster-flag.ts';
 import { clusterName, clusterPaths } from '../cluster/paths.ts';
 import { readRecord } from '../cluster/record.ts';
 import { EXIT, Failure } from '../failure.ts';
@@ -59,7 +60,7 @@ export async function lodgeHere(name: string, options: CreateOptions): Promise<v
   });
   const { node: made, cluster: of } = membership;
   const own = clusterName(hostCluster);
-  const flag = own === 'default' ? '' : ` -c ${own}`;
+  const flag = clusterFlag(own);
   if (options.json) return printJson([plain(entry, membership)]);
   say(
     `${entry.host} of this machine is ${made.name} of cluster "${of}" as well, in virtual kernel ${name} (${formatSpan(Date.now() - startMs)})`,

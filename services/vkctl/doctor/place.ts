@@ -1,6 +1,7 @@
 // Checks of the places that one cluster uses: its port, folders, and what an earlier one left.
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { clusterFlag } from '../cluster/cluster-flag.ts';
 import { makeFolder } from '../cluster/folder.ts';
 import { isAlive } from '../cluster/identity.ts';
 import type { ClusterPaths } from '../cluster/paths.ts';
@@ -61,6 +62,6 @@ export function checkRemains(paths: ClusterPaths): Check {
   }
   const left = [paths.stateDir, paths.runtimeDir, paths.memoryDir].filter((folder) => existsSync(folder));
   if (left.length === 0) return { name, ok: true, detail: 'none of a dead cluster' };
-  const flag = paths.cluster === 'default' ? '' : ` -c ${paths.cluster}`;
+  const flag = clusterFlag(paths.cluster);
   return { name, ok: false, detail: `a dead cluster left ${left.join(', ')}`, fix: `vkctl down${flag}` };
 }

@@ -6,6 +6,7 @@ import { tlsDirOf } from '@odonata/client/local/identity-folder.ts';
 import { LODGERS_MAX } from '@odonata/rpc/lodging/wanted.ts';
 import { DELEGATE, findCgroupHome } from '@odonata/userfault/sandbox/cgroup.ts';
 import { authorityDir } from '../cluster/certificates.ts';
+import { clusterFlag } from '../cluster/cluster-flag.ts';
 import { isAlive } from '../cluster/identity.ts';
 import { waitForLock } from '../cluster/lock.ts';
 import { type ClusterPaths, clusterPaths } from '../cluster/paths.ts';
@@ -81,7 +82,7 @@ export async function lodge(o: LodgeOptions): Promise<{ membership: Membership; 
 export function ownRecord(own: ClusterPaths): ClusterRecord {
   const record = readRecord(own.clusterFile);
   if (record !== undefined && isAlive(record.supervisor) && record.stopping !== true) return record;
-  const flag = own.cluster === 'default' ? '' : ` -c ${own.cluster}`;
+  const flag = clusterFlag(own.cluster);
   throw new Failure(
     `cluster "${own.cluster}", with which the other one would lodge, is not up on this machine`,
     {
@@ -229,12 +230,10 @@ export async function endLodging(own: ClusterPaths, entry: LodgerEntry): Promise
 /** What is done to a cluster that lodges here is done by the one that it lodges with. @throws Failure */
 export function expectNoLodging(paths: ClusterPaths): void {
   const own = memberOr(paths)?.lodgesWith;
-  const entry =
-    own === undefined
-      ? undefined
-      : lodgersHere(clusterPaths(own)).find(({ cluster }) => cluster === paths.cluster);
+  if (own === undefined) return;
+  const entry = lodgersHere(clusterPaths(own)).find(({ cluster }) => cluster === paths.cluster);
   if (entry === undefined) return;
-  const flag = own === 'default' ? '' : ` -c ${own}`;
+  const flag = clusterFlag(own);
   throw new Failure(`cluster "${paths.cluster}" lodges on this machine, with cluster "${own}"`, {
     fix: `It starts and ends with that one; it leaves for good with "vkctl vkernel rm ${entry.name}${flag}".`,
   });

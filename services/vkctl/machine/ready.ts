@@ -1,5 +1,6 @@
 // Whether a node that starts has come into its cluster: only the door can tell, by what the routers have of it.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { clusterFlag } from '../cluster/cluster-flag.ts';
 import type { ClusterPlan } from '../cluster/record.ts';
 import { DoorRefusal } from '../door/messages.ts';
 import { Failure } from '../failure.ts';
@@ -29,7 +30,7 @@ export async function memberWaits({ plan, bounds }: Waiter): Promise<string[]> {
   } catch (error) {
     if (error instanceof DoorRefusal)
       throw new Failure(`the cluster does not let this machine in: ${error.message}`, {
-        fix: `To clear what is left of it here: vkctl down --purge${plan.cluster === 'default' ? '' : ` -c ${plan.cluster}`}`,
+        fix: `To clear what is left of it here: vkctl down --purge${clusterFlag(plan.cluster)}`,
       });
     if (!(error instanceof NoAnswer)) throw error;
     await sleep(AGAIN_MS);

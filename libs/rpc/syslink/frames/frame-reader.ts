@@ -136,16 +136,20 @@ class FrameReader {
     return { $typeName, frame: { case: 'circuitWindow', value: this.#window(end) } };
   }
 
+  /** Of the next field; 0: there is none, or nothing that is read by hand. */
+  #tag(end: number, last: number): number {
+    if (this.#at >= end || this.#strange) return 0;
+    const tag = this.#varint();
+    if (tag <= last) this.#strange = true;
+    return tag;
+  }
+
   #message(end: number): Message {
     const message: Message = {
       ...{ $typeName: 'odonata.syslink.v1.Message', proto: '', msgid: 0n, reply: false, hopLimit: 0 },
       ...{ head: NONE, bulk: NONE, deadlineMs: 0, requestId: '' },
     };
-    let last = 0;
-    while (this.#at < end && !this.#strange) {
-      const tag = this.#varint();
-      if (tag <= last) this.#strange = true;
-      last = tag;
+    for (let tag = this.#tag(end, 0); tag !== 0; tag = this.#tag(end, tag)) {
       switch (tag) {
         case MessageField.to * 8 + 2:
           message.to = this.#address(end);
@@ -196,11 +200,7 @@ class FrameReader {
   #address(outer: number): Address {
     const address: Address = { $typeName: 'odonata.syslink.v1.Address', sysid: 0n, name: '', session: 0n };
     const end = this.#end(outer);
-    let last = 0;
-    while (this.#at < end && !this.#strange) {
-      const tag = this.#varint();
-      if (tag <= last) this.#strange = true;
-      last = tag;
+    for (let tag = this.#tag(end, 0); tag !== 0; tag = this.#tag(end, tag)) {
       if (tag === AddressField.sysid * 8) address.sysid = this.#varint64();
       else if (tag === AddressField.name * 8 + 2) address.name = this.#text(end, NAME_MAX);
       else if (tag === AddressField.session * 8) address.session = this.#varint64();
@@ -231,11 +231,7 @@ class FrameReader {
   #status(outer: number): Status {
     const status: Status = { $typeName: 'odonata.syslink.v1.Status', code: 0, reason: '', details: [] };
     const end = this.#end(outer);
-    let last = 0;
-    while (this.#at < end && !this.#strange) {
-      const tag = this.#varint();
-      if (tag <= last) this.#strange = true;
-      last = tag;
+    for (let tag = this.#tag(end, 0); tag !== 0; tag = this.#tag(end, tag)) {
       if (tag === StatusField.code * 8) status.code = this.#atMost(CODE_MAX);
       else if (tag === StatusField.reason * 8 + 2) status.reason = this.#text(end, REASON_MAX);
       else this.#strange = true;
@@ -245,11 +241,7 @@ class FrameReader {
 
   #data(end: number): CircuitData {
     const data: CircuitData = { $typeName: 'odonata.syslink.v1.CircuitData', circuit: 0n, data: NONE };
-    let last = 0;
-    while (this.#at < end && !this.#strange) {
-      const tag = this.#varint();
-      if (tag <= last) this.#strange = true;
-      last = tag;
+    for (let tag = this.#tag(end, 0); tag !== 0; tag = this.#tag(end, tag)) {
       if (tag === DataField.circuit * 8) data.circuit = this.#varint64();
       else if (tag === DataField.data * 8 + 2) data.data = this.#view(end, BULK_BYTES);
       else this.#strange = true;
@@ -261,11 +253,7 @@ class FrameReader {
     const window: CircuitWindow = {
       ...{ $typeName: 'odonata.syslink.v1.CircuitWindow', circuit: 0n, takenBytes: 0, earlierBytes: 0 },
     };
-    let last = 0;
-    while (this.#at < end && !this.#strange) {
-      const tag = this.#varint();
-      if (tag <= last) this.#strange = true;
-      last = tag;
+    for (let tag = this.#tag(end, 0); tag !== 0; tag = this.#tag(end, tag)) {
       if (tag === WindowField.circuit * 8) window.circuit = this.#varint64();
       else if (tag === WindowField.takenBytes * 8) window.takenBytes = this.#varint();
       else if (tag === WindowField.earlierBytes * 8) window.earlierBytes = this.#varint();
