@@ -27,13 +27,13 @@ async function restart(name: string): Promise<void> {
 test('under load: the programs of its own node go on, and count right', async () => {
   await cluster.output('node1', 'counter', ['rolling', 'read']);
   const counters = await Promise.all(
-    ['node1', 'node1', 'node2'].map((node) => cluster.start(node, 'counter', ['rolling', 'lock', '4000'])),
+    ['node1', 'node1', 'node2'].map((node) => cluster.start(node, 'counter', ['rolling', 'lock', '1000'])),
   );
   for (const name of ['node1/pmapd', 'node2/pmapd', 'node1/pmapd']) await restart(name);
   const ends = await Promise.all(counters.map((counter) => counter.end()));
   for (const end of ends) expect(end).toMatchObject({ code: 0, stderr: '', reason: '' });
   const { seen } = await cluster.json<{ seen: number }>('node1', 'counter', ['rolling', 'read']);
-  expect(seen).toBe(12_000);
+  expect(seen).toBe(3_000);
   const log = readFileSync(cluster.service('node1/pmapd').logFile, 'utf8');
   expect(log).not.toMatch(/did not answer|did not come back|"level":"(error|fatal)"/);
 });
