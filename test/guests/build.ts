@@ -8,8 +8,9 @@
  * By hand: `node test/guests/build.ts [name…]` builds those (or all), one line each.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { type GuestSource, guests } from './catalogue.ts';
 import { findCompiler, run } from './toolchain.ts';
@@ -43,18 +44,52 @@ async function build(name: string, source: GuestSource): Promise<string> {
   const target = join(CACHE, `${name}-${await contentHash(source, tool.version)}.wasm`);
   if (await touch(target)) return target;
   await mkdir(CACHE, { recursive: true });
-  // Built aside and moved into place: whoever builds the same at the same time moves the same bytes.
-  const unfinished = join(CACHE, `.${name}-${process.pid}-${Math.random().toString(36).slice(2)}.wasm`);
-  try {
-    const args = source.language === 'c' ? cArguments(source, unfinished) : ascArguments(source, unfinished);
-    const result = await run(tool.command, args, ROOT);
-    if (result.code !== 0) throw new Error(`guest ${name} does not build:\n${result.output.trim()}`);
-    await rename(unfinished, target);
-  } finally {
-    await rm(unfinished, { force: true });
-  }
+  await alone(target, async () => {
+    // Built aside and moved into place: what is there is whole.
+    const unfinished = join(CACHE, `.${name}-${process.pid}-${Math.random().toString(36).slice(2)}.wasm`);
+    try {
+      const args =
+        source.language === 'c' ? cArguments(source, unfinished) : ascArguments(source, unfinished);
+      const result = await run(tool.command, args, ROOT);
+      if (result.code !== 0) throw new Error(`guest ${name} does not build:\n${result.output.trim()}`);
+      await rename(unfinished, target);
+    } finally {
+      await rm(unfinished, { force: true });
+    }
+  });
   await forgetOld(name, target);
   return target;
+}
+
+/** One builds, and whoever else wants the same waits: the largest keeps a processor busy for half a minute. */
+async function alone(target: string, make: () => Promise<void>): Promise<void> {
+  const lock = `${target}.lock`;
+  for (;;) {
+    try {
+      await writeFile(lock, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    if (await touch(target)) return;
+    const builder = Number(await readFile(lock, 'utf8').catch(() => ''));
+    // Two may find that at once, and both build: they move the same bytes.
+    if (builder > 0 && !isAlive(builder)) await rm(lock, { force: true });
+    else await sleep(100);
+  }
+  try {
+    if (!(await touch(target))) await make();
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 function cArguments(source: GuestSource, out: string): string[] {
