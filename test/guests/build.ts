@@ -8,10 +8,10 @@
  * By hand: `node test/guests/build.ts [name…]` builds those (or all), one line each.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { waitForLock } from '../../services/vkctl/cluster/lock.ts';
 import { type GuestSource, guests } from './catalogue.ts';
 import { findCompiler, run } from './toolchain.ts';
 
@@ -21,6 +21,8 @@ const CACHE = join(ROOT, 'build/guests');
 /** wasm-ld: the stack first, so that overrunning it traps instead of writing over data; 1 MiB of it. */
 const LINK_FLAGS = ['-Wl,--stack-first', '-Wl,-z,stack-size=1048576'];
 const LIBRARIES = ['-lwasi-emulated-signal', '-lwasi-emulated-getpid', '-lwasi-emulated-process-clocks'];
+
+const BUILD_MS = 120_000;
 
 const building = new Map<string, Promise<string>>();
 
@@ -63,32 +65,11 @@ async function build(name: string, source: GuestSource): Promise<string> {
 
 /** One builds, and whoever else wants the same waits: the largest keeps a processor busy for half a minute. */
 async function alone(target: string, make: () => Promise<void>): Promise<void> {
-  const lock = `${target}.lock`;
-  for (;;) {
-    try {
-      await writeFile(lock, String(process.pid), { flag: 'wx' });
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    if (await touch(target)) return;
-    const builder = Number(await readFile(lock, 'utf8').catch(() => ''));
-    // Two may find that at once, and both build: they move the same bytes.
-    if (builder > 0 && !isAlive(builder)) await rm(lock, { force: true });
-    else await sleep(100);
-  }
+  const lock = await waitForLock(`${target}.lock`, BUILD_MS);
   try {
     if (!(await touch(target))) await make();
   } finally {
-    await rm(lock, { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    lock?.release();
   }
 }
 
