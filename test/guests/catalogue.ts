@@ -124,6 +124,7 @@ export const guests: Readonly<Record<string, GuestSource>> = {
   kmeans: parallel('kmeans.c'),
   jacobi: parallel('jacobi.c'),
   quicksort: parallel('quicksort.c'),
+  words: parallel('words.c'),
 
   // Programs that we did not write; their sources come out of npm packages when built.
   sqlite: {
