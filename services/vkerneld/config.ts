@@ -103,6 +103,15 @@ export const vkerneldConfig = {
     .describe(
       'start virtual kernels without the walls that --allow-unconfined names, though this machine has them: to measure what each costs',
     ),
+  parkAfterMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(86_400_000)
+    .default(600_000)
+    .describe(
+      'how long nothing runs in a virtual kernel until its OS process is ended; the next program makes it anew; 0: it is never ended',
+    ),
   drainMs: z
     .number()
     .int()
