@@ -47,6 +47,19 @@ function instanceOf(services: string): string {
   expect(instance?.node).toMatch(/^node/);
   return instance!.node;
 }
+/** What a node was told: folders, and the processes that virtual kernel `late` may have. */
+async function heard(node: string): Promise<[folders: string[], processes: number[]]> {
+  type Allowed = { node: string; path: string; away?: true };
+  type Vkernel = { node: string; name: string; quota?: { processes: number } };
+  const allowed = JSON.parse(await one.done('allow', '--json')) as Allowed[];
+  const vkernels = JSON.parse(await one.done('vkernel', 'ls', '--json')) as Vkernel[];
+  return [
+    allowed.filter((each) => each.node === node && !each.away).map(({ path }) => path),
+    vkernels
+      .filter((each) => each.node === node && each.name === 'late')
+      .map((each) => each.quota!.processes),
+  ];
+}
 const recordOf = ({ home, cluster }: Machine) => readRecord(join(home, 'odonata', cluster, 'cluster.json'))!;
 
 beforeAll(async () => {
@@ -183,10 +196,22 @@ it('a node that is drained gives its pages away, and works again', async () => {
   expect(JSON.parse(await one.done('run', '--node', 'node1', counter, 'kept', 'read'))).toMatchObject({
     seen: 9,
   });
+  // What is said meanwhile it hears when it works again.
+  expect(await one.done('allow', folder)).toMatch(
+    /is allowed on node1, node2, and on node3 when that is back/,
+  );
+  expect(await one.done('vkernel', 'create', 'late', '--processes', '3')).toMatch(
+    /late may have counts on node3 when that is back/,
+  );
+  await one.done('vkernel', 'set', 'late', '--node', 'node3', '--processes', '2');
+  expect(JSON.parse(await one.done('allow', '--json'))).toContainEqual({
+    ...{ node: 'node3', path: folder, readOnly: false, away: true },
+  });
   await one.done('node', 'resume', 'node3');
   expect(JSON.parse(await one.done('run', '--node', 'node3', counter, 'kept', 'read'))).toMatchObject({
     seen: 9,
   });
+  await vi.waitFor(async () => expect(await heard('node3')).toEqual([[folder], [2]]), WAIT);
   expect(await one.refused('node', 'drain', 'node77')).toMatch(/no node "node77"; nodes: node1/);
 });
 
@@ -251,5 +276,11 @@ it('a node that was taken out is in no more, whether it is up or down', async ()
   // With a new token it may come again, when what is left is cleared.
   await two.done('down', '--purge');
   await two.done(...joining(two, await token()));
+  // What was said before it came holds there, too.
+  const { name: late } = recordOf(two).plan.nodes[0]!;
+  await vi.waitFor(async () => expect(await heard(late)).toEqual([[folder], [3]]), WAIT);
+  await one.done('disallow', folder);
+  await one.done('vkernel', 'rm', 'late');
+  await vi.waitFor(async () => expect(await heard(late)).toEqual([[], []]), WAIT);
   expect(await one.refused('node', 'rm', 'node1')).toMatch(/node1 is of the machine where the cluster began/);
 });
