@@ -162,6 +162,24 @@ it.skipIf(whyNoNetwork() !== undefined)('all that a person does goes through one
     await Promise.all(
       looks.map(async (words) => expect(await done(...words.split(' ')), words).not.toBe('')),
     );
+    // An admin lets others in, by a key that is made here.
+    const bobs = join(elsewhere.home, 'bob.context');
+    await done('user', 'add', 'bob', '--group', 'physics', '--out', bobs);
+    const { syslink, key } = JSON.parse(readFileSync(bobs, 'utf8'));
+    expect([syslink, key]).toEqual([`127.0.0.1:${PORT}`, expect.stringContaining('PRIVATE KEY')]);
+    expect(await done('user', 'ls')).toMatch(/bob +user +physics/);
+    await done('context', 'add', '--name', 'bobs', bobs);
+    await done('context', 'use', 'bobs');
+    expect(await done('whoami')).toContain('bob');
+    const { stderr: no } = await there.vkctl(['user', 'add', 'mallory']);
+    expect(no).toMatch(/user bob may not do this; admin may/);
+    await done('context', 'use', one.cluster);
+    expect((await there.vkctl(['user', 'add', 'bob', '--inherit', '--out', `${bobs}.2`])).stderr).toMatch(
+      /user bob is in cluster .* already. For a new certificate/,
+    );
+    await done('user', 'rm', 'bob');
+    expect(await done('user', 'ls')).toMatch(/bob .*removed/);
+    expect(await done('events', '--kind', 'person-removed')).toMatch(/alice put user bob out/);
     expect(JSON.parse(await done('node', 'token', 'add', '--json'))).toMatchObject({ uses: 1 });
     const service = join(elsewhere.home, 'web.yaml');
     writeFileSync(service, `name: web\nprogram: ${counter}\ncommand: [far, read]\n`);
